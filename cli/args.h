@@ -1,0 +1,35 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+#include "exit-code.h"
+
+typedef struct Verb Verb;
+
+/* The command line, parsed and checked. Strings belong to argv. */
+typedef struct Args {
+        const Verb *verb;
+        const char *target;             /* the verb's one operand, or NULL */
+        const char *digest;
+        const char *zone_normal;
+        uint32_t grace_sec, offline_timeout_sec, limit;
+        bool has_grace, has_offline_timeout, has_limit;
+        bool no_wait, no_legend, no_color;
+        bool help, version;
+} Args;
+
+struct Verb {
+        const char *name;
+        const char *operand;            /* "TARGET", "[ID|TARGET]", NULL: takes none */
+        bool operand_required;
+        const char *help;
+        ExitCode (*run)(const Args *a);
+};
+
+extern const Verb verb_table[];
+extern const size_t verb_table_size;
+
+/* On anything but CODE_DONE the error has been printed. Sets the output mode as soon as it is known, so that later
+ * errors come in the form that was asked for. */
+ExitCode args_parse(int argc, char **argv, Args *ret);
+
+void args_print_help(const Verb *verb);

@@ -1,0 +1,160 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include <inttypes.h>
+
+#include "card-view.h"
+#include "format.h"
+#include "output.h"
+
+/* A section of the page: a heading and a table with one row an item. Nothing at all for no items. */
+static void print_section(const char *heading, json_object *items, const char *const *headers, size_t n_headers,
+                          void (*row)(Table *t, json_object *item)) {
+        if (json_len(items) == 0)
+                return;
+
+        _cleanup_table_ Table *t = table_new(headers, n_headers);
+        if (!t)
+                return;
+        for (size_t i = 0; i < json_len(items); i++)
+                row(t, json_at(items, i));
+        if (output.legend) {
+                putchar('\n');
+                print_colored(COLOR_BOLD, "%s\n", heading);
+        }
+        table_print(t, "  ");
+}
+
+static void cell_u64(Table *t, json_object *o, const char *key) {
+        if (json_has(o, key))
+                table_cellf(t, COLOR_NONE, "%" PRIu64, json_u64(o, key));
+        else
+                table_cell(t, COLOR_NONE, NULL);
+}
+
+static void cell_size(Table *t, json_object *o, const char *key) {
+        table_cell(t, COLOR_NONE, FORMAT_SIZE(json_u64(o, key)));
+}
+
+static void cell_str(Table *t, json_object *o, const char *key) {
+        table_cell(t, COLOR_NONE, json_str(o, key));
+}
+
+static void print_slot(json_object *view) {
+        json_object *slot = json_get(view, "slot"), *card = json_get(slot, "card"), *memdevs = json_array(view, "memdevs");
+
+        printf("slot %s: ", json_str(slot, "name"));
+        if (card)
+                printf("card %s, %s, serial %s\n", json_str(card, "bdf") ?: "?", json_str(card, "memdev") ?: "no memdev",
+                       json_str(card, "serial") ?: "unknown");
+        else
+                puts(json_flag(slot, "occupied") ? "card present, not in use" : "empty");
+        printf("  port %s, power %s, power LED %s, attention LED %s%s\n", json_str(slot, "port") ?: "none",
+               json_str(slot, "power") ?: "unknown", json_str(slot, "power_led") ?: "unknown",
+               json_str(slot, "attention_led") ?: "unknown", json_flag(slot, "held") ? ", held" : "");
+        for (size_t i = 0; i < json_len(memdevs); i++) {
+                json_object *m = json_at(memdevs, i);
+                printf("  %s: %s volatile, %s persistent, driver %s\n", json_str(m, "name") ?: "?",
+                       FORMAT_SIZE(json_u64(m, "ram_bytes")), FORMAT_SIZE(json_u64(m, "pmem_bytes")),
+                       json_str(m, "driver") ?: "none");
+        }
+}
+
+/* All members of the interleave set in their order: a removal takes the region from all of them. */
+static void cell_targets(Table *t, json_object *targets) {
+        _cleanup_free_ char *text = strdup("");
+
+        for (size_t i = 0; text && i < json_len(targets); i++) {
+                json_object *m = json_at(targets, i);
+                const char *slot = json_str(m, "slot");
+                char *more = strf("%s%s%s%s%s%s", text, i > 0 ? ", " : "", json_str(m, "memdev") ?: "missing",
+                                  slot ? " (slot " : "", slot ?: "", slot ? ")" : "");
+                free(text);
+                text = more;
+        }
+        table_cell(t, json_len(targets) > 1 ? COLOR_WARN : COLOR_NONE, text);
+}
+
+static void row_region(Table *t, json_object *r) {
+        cell_str(t, r, "name");
+        cell_size(t, r, "size");
+        cell_str(t, r, "mode");
+        cell_str(t, r, "start");
+        table_cell(t, COLOR_NONE, json_flag(r, "committed") ? "committed" : "not committed");
+        cell_targets(t, json_array(r, "targets"));
+}
+
+static void row_dax(Table *t, json_object *d) {
+        cell_str(t, d, "name");
+        cell_size(t, d, "size");
+        cell_str(t, d, "region");
+        cell_str(t, d, "driver");
+        cell_u64(t, d, "target_node");
+}
+
+static void row_node(Table *t, json_object *n) {
+        cell_u64(t, n, "id");
+        cell_size(t, n, "total_bytes");
+        cell_size(t, n, "free_bytes");
+        cell_size(t, n, "reclaimable_bytes");
+        table_cell(t, COLOR_NONE, json_flag(n, "has_cpus") ? "yes" : "no");
+}
+
+static void row_blocks(Table *t, json_object *b) {
+        uint64_t first = json_u64(b, "first"), last = json_u64(b, "last");
+
+        if (first == last)
+                table_cellf(t, COLOR_NONE, "memory%" PRIu64, first);
+        else
+                table_cellf(t, COLOR_NONE, "memory%" PRIu64 " to %" PRIu64, first, last);
+        cell_size(t, b, "size");
+        cell_str(t, b, "state");
+        cell_str(t, b, "zone");
+        cell_u64(t, b, "node");
+}
+
+static void row_foreign(Table *t, json_object *f) {
+        cell_str(t, f, "name");
+        cell_str(t, f, "subsystem");
+        cell_str(t, f, "bdf");
+}
+
+static bool same_kind(json_object *a, json_object *b) {
+        return streq_ptr(json_str(a, "state"), json_str(b, "state")) && streq_ptr(json_str(a, "zone"), json_str(b, "zone")) &&
+               json_u64(a, "node") == json_u64(b, "node");
+}
+
+/* A card has hundreds of blocks; neighbours that agree are one row. */
+static json_object *merge_blocks(json_object *blocks, uint64_t block_size) {
+        json_object *rows = json_object_new_array(), *row = NULL;
+
+        for (size_t i = 0; i < json_len(blocks); i++) {
+                json_object *b = json_at(blocks, i);
+
+                if (!row || !same_kind(row, b) || json_u64(row, "last") + 1 != json_u64(b, "id")) {
+                        static const char *const keys[] = { "state", "zone", "node" };
+                        row = json_object_new_object();
+                        json_set_u64(row, "first", json_u64(b, "id"));
+                        for (size_t k = 0; k < ELEMENTSOF(keys); k++)
+                                json_set(row, keys[k], json_ref(json_get(b, keys[k])));
+                        json_object_array_add(rows, row);
+                }
+                json_set_u64(row, "last", json_u64(b, "id"));
+                json_set_u64(row, "size", json_u64(row, "size") + block_size);
+        }
+        return rows;
+}
+
+void card_view_print(json_object *view) {
+        static const char *const regions[] = { "NAME", "SIZE", "MODE", "START", "DECODERS", "CARDS" };
+        static const char *const dax[] = { "NAME", "SIZE", "REGION", "DRIVER", "NODE" };
+        static const char *const nodes[] = { "NODE", "TOTAL", "FREE", "RECLAIMABLE", "CPUS" };
+        static const char *const blocks[] = { "BLOCKS", "SIZE", "STATE", "ZONE", "NODE" };
+        static const char *const foreign[] = { "NAME", "SUBSYSTEM", "FUNCTION" };
+        _cleanup_json_ json_object *merged = merge_blocks(json_array(view, "blocks"), json_u64(view, "block_size"));
+
+        print_slot(view);
+        print_section("Regions", json_array(view, "regions"), regions, ELEMENTSOF(regions), row_region);
+        print_section("Dax devices", json_array(view, "dax"), dax, ELEMENTSOF(dax), row_dax);
+        print_section("NUMA nodes", json_array(view, "nodes"), nodes, ELEMENTSOF(nodes), row_node);
+        print_section("Memory blocks", merged, blocks, ELEMENTSOF(blocks), row_blocks);
+        print_section("Other devices", json_array(view, "foreign"), foreign, ELEMENTSOF(foreign), row_foreign);
+}

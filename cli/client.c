@@ -1,0 +1,196 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include <errno.h>
+
+#include "base/clock.h"
+#include "client.h"
+#include "output.h"
+
+/* A plan and a topology are a look at the whole machine by a process of its own: seconds on a large one. */
+#define CALL_USEC (30 * USEC_PER_SEC)
+#define LOOK_USEC (120 * USEC_PER_SEC)
+
+ExitCode client_fail(int r, const sd_bus_error *e) {
+        bool told = e && sd_bus_error_is_set(e);
+        ExitCode code = told ? exit_code_of_error(e->name) : CODE_UNREACHABLE;
+
+        if (r == -ENOMEM)
+                return fail_memory();
+        if (r == -EBADMSG)
+                return fail(CODE_FAILED, NULL, "the daemon's answer could not be read (another version?)");
+        if (code == CODE_UNREACHABLE)
+                return fail(code, told ? e->name : NULL,
+                            "the daemon cannot be reached (%s); see: systemctl status safe-removed",
+                            told && e->message ? e->message : strerror(-r));
+        return fail(code, told ? e->name : NULL, "%s", told && e->message ? e->message : strerror(-r));
+}
+
+ExitCode client_connect(sd_bus **ret) {
+        _cleanup_bus_ sd_bus *bus = NULL;
+        const char *which = getenv("SAFE_REMOVE_BUS");
+        bool session = which && streq(which, "session");
+
+        int r = session ? sd_bus_open_user(&bus) : sd_bus_open_system(&bus);
+        if (r < 0)
+                return fail(CODE_UNREACHABLE, NULL, "the %s bus cannot be reached: %s", session ? "session" : "system",
+                            strerror(-r));
+        *ret = TAKE_PTR(bus);
+        return CODE_DONE;
+}
+
+int client_parse(const char *text, json_object **ret) {
+        _cleanup_json_ json_object *o = NULL;
+
+        int r = json_parse(text, strlen(text), &o);
+        if (r < 0)
+                return r;
+        if (!json_object_is_type(o, json_type_object))
+                return -EBADMSG;
+        if (output.json == JSON_OFF)
+                json_make_printable(o);
+        *ret = TAKE_PTR(o);
+        return 0;
+}
+
+/* Calls a method whose answer is one string with a JSON object in it. */
+static int call_for_json(sd_bus *bus, sd_bus_message *m, uint64_t usec, json_object **ret, sd_bus_error *reterr) {
+        _cleanup_message_ sd_bus_message *reply = NULL;
+        const char *text;
+
+        int r = sd_bus_call(bus, m, usec, reterr, &reply);
+        if (r < 0)
+                return r;
+        if (sd_bus_message_read(reply, "s", &text) < 0)
+                return -EBADMSG;
+        return client_parse(text, ret);
+}
+
+static int manager_call_new(sd_bus *bus, const char *member, sd_bus_message **ret) {
+        return sd_bus_message_new_method_call(bus, ret, BUS_NAME, BUS_PATH, BUS_MANAGER, member);
+}
+
+/* TARGET and the options that both PlanRemoval and Remove take; only what was given on the command line, so that the
+ * policy files decide about the rest. */
+static int append_request(sd_bus_message *m, const Args *a) {
+        const struct {
+                bool given;
+                const char *name;
+                const char *type;
+                const char *text;
+                uint32_t number;
+        } options[] = {
+                { a->digest, "digest", "s", a->digest, 0 },
+                { a->has_grace, "grace_sec", "u", NULL, a->grace_sec },
+                { a->has_offline_timeout, "offline_timeout_sec", "u", NULL, a->offline_timeout_sec },
+                { a->zone_normal, "zone_normal", "s", a->zone_normal, 0 },
+        };
+
+        int r = sd_bus_message_append(m, "s", a->target);
+        if (r < 0)
+                return r;
+        r = sd_bus_message_open_container(m, 'a', "{sv}");
+        if (r < 0)
+                return r;
+        for (size_t i = 0; i < ELEMENTSOF(options); i++) {
+                if (!options[i].given)
+                        continue;
+                if (options[i].text)
+                        r = sd_bus_message_append(m, "{sv}", options[i].name, options[i].type, options[i].text);
+                else
+                        r = sd_bus_message_append(m, "{sv}", options[i].name, options[i].type, options[i].number);
+                if (r < 0)
+                        return r;
+        }
+        return sd_bus_message_close_container(m);
+}
+
+ExitCode client_topology(sd_bus *bus, json_object **ret) {
+        _cleanup_error_ sd_bus_error e = SD_BUS_ERROR_NULL;
+        _cleanup_message_ sd_bus_message *m = NULL;
+
+        int r = manager_call_new(bus, "GetTopology", &m);
+        if (r >= 0)
+                r = call_for_json(bus, m, LOOK_USEC, ret, &e);
+        return r < 0 ? client_fail(r, &e) : CODE_DONE;
+}
+
+ExitCode client_plan(sd_bus *bus, const Args *a, json_object **ret) {
+        _cleanup_error_ sd_bus_error e = SD_BUS_ERROR_NULL;
+        _cleanup_message_ sd_bus_message *m = NULL;
+
+        int r = manager_call_new(bus, "PlanRemoval", &m);
+        if (r >= 0)
+                r = append_request(m, a);
+        if (r >= 0)
+                r = call_for_json(bus, m, LOOK_USEC, ret, &e);
+        return r < 0 ? client_fail(r, &e) : CODE_DONE;
+}
+
+int client_try_history(sd_bus *bus, uint32_t limit, json_object **ret, sd_bus_error *reterr) {
+        _cleanup_message_ sd_bus_message *m = NULL;
+
+        int r = manager_call_new(bus, "GetHistory", &m);
+        if (r >= 0)
+                r = sd_bus_message_append(m, "u", limit);
+        return r < 0 ? r : call_for_json(bus, m, CALL_USEC, ret, reterr);
+}
+
+ExitCode client_history(sd_bus *bus, uint32_t limit, json_object **ret) {
+        _cleanup_error_ sd_bus_error e = SD_BUS_ERROR_NULL;
+
+        int r = client_try_history(bus, limit, ret, &e);
+        return r < 0 ? client_fail(r, &e) : CODE_DONE;
+}
+
+ExitCode client_remove(sd_bus *bus, const Args *a, char **ret_path) {
+        _cleanup_error_ sd_bus_error e = SD_BUS_ERROR_NULL;
+        _cleanup_message_ sd_bus_message *m = NULL, *reply = NULL;
+        const char *path;
+
+        int r = manager_call_new(bus, "Remove", &m);
+        if (r >= 0)
+                r = append_request(m, a);
+        if (r >= 0)
+                r = sd_bus_call(bus, m, LOOK_USEC, &e, &reply);
+        if (r < 0)
+                return client_fail(r, &e);
+        if (sd_bus_message_read(reply, "o", &path) < 0)
+                return client_fail(-EBADMSG, NULL);
+
+        char *copy = strdup(path);
+        if (!copy)
+                return fail_memory();
+        *ret_path = copy;
+        return CODE_DONE;
+}
+
+ExitCode client_cancel(sd_bus *bus, const char *target_or_id) {
+        _cleanup_error_ sd_bus_error e = SD_BUS_ERROR_NULL;
+        _cleanup_message_ sd_bus_message *m = NULL, *reply = NULL;
+
+        int r = manager_call_new(bus, "Cancel", &m);
+        if (r >= 0)
+                r = sd_bus_message_append(m, "s", target_or_id);
+        if (r >= 0)
+                r = sd_bus_call(bus, m, CALL_USEC, &e, &reply);
+        return r < 0 ? client_fail(r, &e) : CODE_DONE;
+}
+
+int client_properties(sd_bus *bus, const char *path, const char *interface, json_object **ret, sd_bus_error *reterr) {
+        _cleanup_message_ sd_bus_message *m = NULL, *reply = NULL;
+        _cleanup_json_ json_object *o = NULL;
+
+        int r = sd_bus_message_new_method_call(bus, &m, BUS_NAME, path, "org.freedesktop.DBus.Properties", "GetAll");
+        if (r >= 0)
+                r = sd_bus_message_append(m, "s", interface);
+        if (r >= 0)
+                r = sd_bus_call(bus, m, CALL_USEC, reterr, &reply);
+        if (r >= 0)
+                r = bus_read_properties(reply, &o);
+        if (r < 0)
+                return r;
+
+        if (output.json == JSON_OFF)
+                json_make_printable(o);
+        *ret = TAKE_PTR(o);
+        return 0;
+}

@@ -1,0 +1,32 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+#include "args.h"
+#include "bus.h"
+
+/* The daemon's methods as functions. Every one prints its own error and returns what to exit with; CODE_DONE means that
+ * the ret_ parameters are set. Strings from the bus are made printable unless JSON was asked for. */
+
+ExitCode client_connect(sd_bus **ret);
+
+/* What a failed call means. `r` is the call's negative errno, `e` may be unset. */
+ExitCode client_fail(int r, const sd_bus_error *e);
+
+ExitCode client_topology(sd_bus *bus, json_object **ret);
+ExitCode client_plan(sd_bus *bus, const Args *a, json_object **ret);
+ExitCode client_history(sd_bus *bus, uint32_t limit, json_object **ret); /* the whole safe-remove/history/1 */
+
+/* The same, quietly: negative errno. */
+int client_try_history(sd_bus *bus, uint32_t limit, json_object **ret, sd_bus_error *reterr);
+
+/* All slots (by name) and removals (newest first; ended ones stay on the bus for a while), as arrays of objects. */
+ExitCode client_objects(sd_bus *bus, json_object **ret_slots, json_object **ret_removals);
+
+ExitCode client_remove(sd_bus *bus, const Args *a, char **ret_path);
+ExitCode client_cancel(sd_bus *bus, const char *target_or_id);
+
+/* Properties of one object, quietly: the caller knows whether its absence is an error. Negative errno. */
+int client_properties(sd_bus *bus, const char *path, const char *interface, json_object **ret, sd_bus_error *reterr);
+
+/* The text of a JSON document from the bus. -EBADMSG when it is none. */
+int client_parse(const char *text, json_object **ret);

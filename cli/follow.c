@@ -1,0 +1,247 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include <errno.h>
+#include <signal.h>
+
+#include "base/clock.h"
+#include "event-text.h"
+#include "follow.h"
+#include "output.h"
+#include "removal.h"
+
+enum {
+        /* systemd's default restart limits allow five starts in ten seconds; a machine with a lot to look at needs the
+         * rest for finding its unfinished removals again. */
+        RETURN_SEC = 90,
+        /* Messages; more than any removal says, so that a chatty daemon cannot keep us. */
+        DRAIN_MAX = 10000,
+};
+
+void follow_done(Follow *f) {
+        progress_done(&f->progress);
+        if (f->bus)
+                sd_bus_detach_event(f->bus);
+        sd_event_unref(f->event);
+        free(f->path);
+        free(f->id);
+        free(f->name);
+        free(f->leds);
+        json_object_put(f->end);
+        json_object_put(f->result);
+}
+
+static void take_led(Follow *f, json_object *event) {
+        free(f->leds);
+        f->leds = led_text(json_str(event, "power"), json_str(event, "attention"));
+}
+
+static void take_end(Follow *f, json_object *event) {
+        json_object_put(f->end);
+        f->end = json_ref(event);
+        f->look = true;
+}
+
+static int on_event(sd_bus_message *m, void *userdata, sd_bus_error *e) {
+        _cleanup_json_ json_object *event = NULL;
+        Follow *f = userdata;
+        const char *text;
+
+        if (sd_bus_message_read(m, "s", &text) < 0 || client_parse(text, &event) < 0)
+                return 0;
+        if (!streq_ptr(event_removal(event), f->id))
+                return 0;
+
+        progress_event(&f->progress, event);
+        if (streq_ptr(json_str(event, "type"), "led"))
+                take_led(f, event);
+        else if (streq_ptr(json_str(event, "type"), "end"))
+                take_end(f, event);
+        return 0;
+}
+
+static int on_completed(sd_bus_message *m, void *userdata, sd_bus_error *e) {
+        Follow *f = userdata;
+
+        if (streq_ptr(sd_bus_message_get_path(m), f->path))
+                f->completed = f->look = true;
+        return 0;
+}
+
+/* Progress comes with the events; of the properties only the end matters, and for that one look is enough. */
+static int on_changed(sd_bus_message *m, void *userdata, sd_bus_error *e) {
+        _cleanup_json_ json_object *changed = NULL;
+        Follow *f = userdata;
+
+        if (!streq_ptr(sd_bus_message_get_path(m), f->path))
+                return 0;
+        if (sd_bus_message_skip(m, "s") >= 0 && bus_read_properties(m, &changed) >= 0 &&
+            streq_ptr(json_str(changed, "state"), "ended"))
+                f->look = true;
+        return 0;
+}
+
+static int on_owner(sd_bus_message *m, void *userdata, sd_bus_error *e) {
+        const char *name, *from, *to;
+        Follow *f = userdata;
+
+        if (sd_bus_message_read(m, "sss", &name, &from, &to) < 0)
+                return 0;
+        if (!*to) {
+                f->gone = true;
+                f->deadline = now_monotonic() + RETURN_SEC * USEC_PER_SEC;
+                progress_note(&f->progress, "the daemon is gone; the removal is in its journal, waiting for it to come back");
+        } else if (f->gone) {
+                f->gone = false;
+                f->look = true;
+                progress_note(&f->progress, "the daemon is back");
+        }
+        return 0;
+}
+
+static int on_signal(sd_event_source *s, const struct signalfd_siginfo *si, void *userdata) {
+        Follow *f = userdata;
+
+        f->signal = (int) si->ssi_signo;
+        return 0;
+}
+
+static int add_matches(Follow *f) {
+        static const struct {
+                const char *sender, *path, *interface, *member;
+                sd_bus_message_handler_t handler;
+        } matches[] = {
+                { BUS_NAME, BUS_PATH, BUS_MANAGER, "Event", on_event },
+                { BUS_NAME, NULL, BUS_REMOVAL, "Completed", on_completed },
+                { BUS_NAME, NULL, "org.freedesktop.DBus.Properties", "PropertiesChanged", on_changed },
+        };
+
+        for (size_t i = 0; i < ELEMENTSOF(matches); i++) {
+                int r = sd_bus_match_signal(f->bus, NULL, matches[i].sender, matches[i].path, matches[i].interface,
+                                            matches[i].member, matches[i].handler, f);
+                if (r < 0)
+                        return r;
+        }
+        return sd_bus_add_match(f->bus, NULL,
+                                "type='signal',sender='org.freedesktop.DBus',interface='org.freedesktop.DBus',"
+                                "member='NameOwnerChanged',arg0='" BUS_NAME "'",
+                                on_owner, f);
+}
+
+static int add_signals(Follow *f) {
+        static const int signals[] = { SIGINT, SIGTERM, SIGHUP };
+        sigset_t set;
+
+        sigemptyset(&set);
+        for (size_t i = 0; i < ELEMENTSOF(signals); i++)
+                sigaddset(&set, signals[i]);
+        if (sigprocmask(SIG_BLOCK, &set, NULL) < 0)
+                return -errno;
+        for (size_t i = 0; i < ELEMENTSOF(signals); i++) {
+                int r = sd_event_add_signal(f->event, NULL, signals[i], on_signal, f);
+                if (r < 0)
+                        return r;
+        }
+        return 0;
+}
+
+ExitCode follow_prepare(Follow *f, sd_bus *bus) {
+        *f = (Follow) { .bus = bus };
+        progress_start(&f->progress);
+
+        int r = sd_event_new(&f->event);
+        if (r >= 0)
+                r = sd_bus_attach_event(bus, f->event, SD_EVENT_PRIORITY_NORMAL);
+        if (r >= 0)
+                r = add_matches(f);
+        if (r >= 0)
+                r = add_signals(f);
+        return r < 0 ? client_fail(r, NULL) : CODE_DONE;
+}
+
+static void set_name(Follow *f, const char *slot) {
+        char *copy = slot && *slot ? strdup(slot) : NULL;
+
+        if (copy) {
+                free(f->name);
+                f->name = copy;
+        }
+}
+
+/* The object is gone already (ended, and forgotten) or not there yet (the daemon came back a moment ago): the history
+ * knows the first, time the second. What left no record was at least heard. */
+static void look_elsewhere(Follow *f) {
+        if (removal_from_history(f->bus, f->id, &f->result) >= 0)
+                return;
+        if (f->end)
+                f->result = removal_of_end(f->end);
+        else if (!f->deadline)
+                f->deadline = now_monotonic() + RETURN_SEC * USEC_PER_SEC;
+}
+
+/* One question to the daemon. */
+static void look(Follow *f) {
+        _cleanup_json_ json_object *properties = NULL;
+        _cleanup_error_ sd_bus_error e = SD_BUS_ERROR_NULL;
+
+        if (client_properties(f->bus, f->path, BUS_REMOVAL, &properties, &e) < 0) {
+                look_elsewhere(f);
+                return;
+        }
+
+        set_name(f, json_str(properties, "slot"));
+        f->deadline = 0;
+        f->look = f->completed;
+        if (!streq_ptr(json_str(properties, "state"), "ended"))
+                return;
+        f->result = removal_of_properties(properties);
+}
+
+static ExitCode lost(Follow *f) {
+        progress_done(&f->progress);
+        return fail(CODE_UNREACHABLE, NULL,
+                    "removal %s could not be followed to its end: the daemon has not answered for %d s; "
+                    "ask again with: safe-remove status %s",
+                    f->id, RETURN_SEC, f->name);
+}
+
+/* What was said before the end is in the queue by now: the bus keeps the order. */
+static ExitCode finish(Follow *f) {
+        for (unsigned i = 0; i < DRAIN_MAX && sd_event_run(f->event, 0) > 0; i++)
+                continue;
+        progress_done(&f->progress);
+        /* The object does not say how long it took. */
+        if (f->end)
+                json_set(f->result, "usec", json_ref(json_get(f->end, "usec")));
+        return CODE_DONE;
+}
+
+ExitCode follow_run(Follow *f, const char *path) {
+        f->path = strdup(path);
+        f->id = bus_name_of_path(path);
+        f->name = f->id ? strdup(f->id) : NULL;
+        if (!f->path || !f->name)
+                return fail_memory();
+
+        /* It may have ended before the reply was read. */
+        f->look = true;
+        for (;;) {
+                if (f->look && !f->gone)
+                        look(f);
+                if (!f->result && f->deadline && now_monotonic() >= f->deadline) {
+                        /* Where systemd has given up restarting it, a call starts the daemon once more. */
+                        look(f);
+                        if (!f->result && f->deadline)
+                                return lost(f);
+                }
+                if (f->result)
+                        return finish(f);
+                if (f->signal)
+                        return CODE_DETACHED;
+
+                /* A second: the elapsed time is repainted, and a removal that is looked for is asked about again (an
+                 * object that appears late has no event of its own for us). */
+                int r = sd_event_run(f->event, USEC_PER_SEC);
+                if (r < 0 || !sd_bus_is_open(f->bus))
+                        return lost(f);
+                progress_tick(&f->progress);
+        }
+}

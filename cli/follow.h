@@ -1,0 +1,32 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+#include "client.h"
+#include "progress.h"
+
+/* Waits for the end of one removal. The daemon may die and come back meanwhile: systemd restarts it, and it takes the
+ * removal up again under the same id and path. */
+typedef struct Follow {
+        sd_bus *bus;            /* borrowed */
+        sd_event *event;
+        Progress progress;
+        char *path, *id;
+        char *name;             /* what a person calls it: its slot once that is known, else its id */
+        bool look;              /* ask for the properties at the next turn */
+        bool gone;              /* nobody owns the daemon's name */
+        bool completed;         /* a signal said so */
+        uint64_t deadline;      /* for finding the removal again, monotonic; 0: none */
+        json_object *end;       /* its "end" event, once heard */
+        char *leds;             /* what its last "led" event said, in words */
+        int signal;             /* that made us leave */
+        json_object *result;    /* safe-remove/removal/1 */
+} Follow;
+
+void follow_done(Follow *f);
+#define _cleanup_follow_ _cleanup_(follow_done)
+
+/* Signals first, request second: call this before Remove, so that nothing said in between is missed. */
+ExitCode follow_prepare(Follow *f, sd_bus *bus);
+
+/* CODE_DONE with f->result set; CODE_DETACHED when a signal ended the wait; else the error has been printed. */
+ExitCode follow_run(Follow *f, const char *path);

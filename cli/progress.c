@@ -1,0 +1,188 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include <inttypes.h>
+#include <sys/ioctl.h>
+
+#include "base/clock.h"
+#include "event-text.h"
+#include "format.h"
+#include "output.h"
+#include "progress.h"
+
+static size_t terminal_columns(void) {
+        struct winsize w = { 0 };
+
+        return ioctl(STDOUT_FILENO, TIOCGWINSZ, &w) == 0 && w.ws_col > 0 ? w.ws_col : 80;
+}
+
+/* Bytes of the longest start of s that takes at most `columns`. */
+static int clip(const char *s, size_t columns) {
+        size_t i = 0, n = 0;
+
+        for (; s[i]; i++) {
+                bool starts = ((unsigned char) s[i] & 0xc0) != 0x80;
+                if (starts && n == columns)
+                        break;
+                n += starts;
+        }
+        return (int) i;
+}
+
+static void repaint(const Progress *p) {
+        _cleanup_free_ char *text = strf("%s  %8s  %s", p->step, FORMAT_DURATION(now_monotonic() - p->started), p->detail ?: "");
+
+        /* One column is left free: a line that fills the last one wraps, and the next repaint would miss it. */
+        if (text)
+                printf("\r\033[K%.*s", clip(text, terminal_columns() - 1), text);
+        fflush(stdout);
+}
+
+static void clear_line(Progress *p) {
+        if (p->step)
+                fputs("\r\033[K", stdout);
+        free(TAKE_PTR(p->step));
+        free(TAKE_PTR(p->detail));
+}
+
+void progress_start(Progress *p) {
+        const char *term = getenv("TERM");
+
+        *p = (Progress) {
+                .silent = output.json != JSON_OFF,
+                .live = output.json == JSON_OFF && isatty(STDOUT_FILENO) && term && !streq(term, "dumb"),
+        };
+}
+
+void progress_done(Progress *p) {
+        clear_line(p);
+        json_object_put(TAKE_PTR(p->plan));
+        fflush(stdout);
+}
+
+static void print_line(Progress *p, Color color, const char *text) {
+        clear_line(p);
+        print_colored(color, "%s\n", text);
+        fflush(stdout);
+}
+
+void progress_note(Progress *p, const char *text) {
+        if (!p->silent)
+                print_line(p, COLOR_NONE, text);
+}
+
+void progress_tick(Progress *p) {
+        if (p->step)
+                repaint(p);
+}
+
+static void trim_right(char *s) {
+        for (size_t n = strlen(s); n > 0 && s[n - 1] == ' '; n--)
+                s[n - 1] = '\0';
+}
+
+static char *step_prefix(json_object *e) {
+        return strf("[%2" PRIu64 "/%" PRIu64 "] %-16s", json_u64(e, "n") + 1, json_u64(e, "of"), json_str(e, "name") ?: "");
+}
+
+static void step_begins(Progress *p, json_object *e, const char *what) {
+        clear_line(p);
+        if (!p->live)
+                return;
+        p->step = step_prefix(e);
+        p->detail = strdup(what);
+        p->started = now_monotonic();
+        progress_tick(p);
+}
+
+/* What the worker says of it, else what the plan says that it does. */
+static const char *step_text(const Progress *p, json_object *e) {
+        json_object *step = json_at(json_array(p->plan, "steps"), json_u64(e, "n"));
+
+        return json_str(e, "text") ?: json_str(step, "does") ?: "";
+}
+
+static void step_ends(Progress *p, json_object *e, const char *what, Color color) {
+        _cleanup_free_ char *prefix = step_prefix(e), *said = *what ? text_with(what, step_text(p, e)) : strdup(step_text(p, e));
+        uint64_t took = json_u64(e, "usec");
+        _cleanup_free_ char *line = strf("%s  %8s  %s", prefix ?: "", took > 0 ? FORMAT_DURATION(took) : "", said ?: "");
+
+        if (!line)
+                return;
+        trim_right(line);
+        if (p->live)
+                line[clip(line, terminal_columns() - 1)] = '\0';
+        print_line(p, color, line);
+}
+
+static void on_step(Progress *p, json_object *e) {
+        static const struct {
+                const char *phase;
+                bool ends;
+                const char *what;
+                Color color;
+        } phases[] = {
+                { "do",     false, "",             COLOR_NONE },
+                { "undo",   false, "putting back", COLOR_NONE },
+                { "done",   true,  "",             COLOR_NONE },
+                { "undone", true,  "undone",       COLOR_WARN },
+                { "failed", true,  "FAILED",       COLOR_BAD },
+        };
+
+        for (size_t i = 0; i < ELEMENTSOF(phases); i++) {
+                if (!streq_ptr(phases[i].phase, json_str(e, "phase")))
+                        continue;
+                if (phases[i].ends)
+                        step_ends(p, e, phases[i].what, phases[i].color);
+                else
+                        step_begins(p, e, phases[i].what);
+        }
+}
+
+static void on_progress(Progress *p, json_object *e) {
+        if (!p->step)
+                return;
+        free(p->detail);
+        p->detail = strf("%" PRIu64 "/%" PRIu64 " %s", json_u64(e, "done"), json_u64(e, "of"), json_str(e, "text") ?: "");
+        repaint(p);
+}
+
+static void on_plan(Progress *p, json_object *e) {
+        json_object_put(p->plan);
+        p->plan = json_ref(json_get(e, "plan"));
+}
+
+static void on_text(Progress *p, json_object *e) {
+        _cleanup_free_ char *text = event_text(e);
+
+        if (text)
+                print_line(p, COLOR_DIM, text);
+}
+
+/* What an operator has to know while it runs. The rest (target, plan, led, end) is said before or after. */
+static void on_state(Progress *p, json_object *e) {
+        static const struct {
+                const char *state, *text;
+                Color color;
+        } states[] = {
+                { "finishing", "from here on there is no way back", COLOR_WARN },
+                { "restoring", "putting everything back", COLOR_WARN },
+        };
+
+        for (size_t i = 0; i < ELEMENTSOF(states); i++)
+                if (streq_ptr(states[i].state, json_str(e, "state")))
+                        print_line(p, states[i].color, states[i].text);
+}
+
+void progress_event(Progress *p, json_object *event) {
+        static const struct {
+                const char *type;
+                void (*handle)(Progress *p, json_object *e);
+        } types[] = {
+                { "plan", on_plan },    { "step", on_step },     { "progress", on_progress },
+                { "state", on_state },  { "waiting", on_text },  { "announce", on_text },
+                { "kmsg-lost", on_text },
+        };
+
+        for (size_t i = 0; !p->silent && i < ELEMENTSOF(types); i++)
+                if (streq_ptr(types[i].type, json_str(event, "type")))
+                        types[i].handle(p, event);
+}

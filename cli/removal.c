@@ -1,0 +1,215 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include <errno.h>
+#include <inttypes.h>
+
+#include "event-text.h"
+#include "output.h"
+#include "removal.h"
+
+#define SCHEMA "safe-remove/removal/1"
+
+/* The plan is a document of its own; on the bus it travels as text. */
+static json_object *plan_of(json_object *removal) {
+        json_object *plan = json_get(removal, "plan"), *parsed = NULL;
+
+        if (!json_object_is_type(plan, json_type_string))
+                return json_ref(plan);
+        (void) client_parse(json_object_get_string(plan), &parsed);
+        return parsed;
+}
+
+/* One order and one set of keys, whatever it was made from: a script must not care whether the removal was still on the
+ * bus. A key without a value is null. */
+static json_object *removal_new(json_object *from) {
+        static const char *const keys[] = {
+                "id", "slot", "target", "trigger", "by_uid", "state", "step", "step_index", "step_count", "progress",
+                "started_usec", "usec", "cancelable", "outcome", "code", "message", "remedy",
+        };
+        json_object *o = json_object_new_object();
+
+        json_set_str(o, "schema", SCHEMA);
+        for (size_t i = 0; i < ELEMENTSOF(keys); i++)
+                json_set(o, keys[i], json_ref(json_get(from, keys[i])));
+        json_set(o, "plan", plan_of(from));
+        return o;
+}
+
+json_object *removal_of_properties(json_object *properties) {
+        return removal_new(properties);
+}
+
+json_object *removal_of_history(json_object *entry) {
+        json_object *o = removal_new(entry);
+
+        json_set(o, "by_uid", json_ref(json_get(json_get(entry, "by"), "uid")));
+        /* Where the daemon works on it, it is on the bus too; here it is one that nobody works on. */
+        json_set_str(o, "state", json_flag(entry, "ended") ? "ended" : "unfinished");
+        if (json_has(entry, "ended_usec"))
+                json_set_u64(o, "usec", removal_took(entry));
+        return o;
+}
+
+json_object *removal_of_end(json_object *event) {
+        json_object *o = removal_new(event);
+
+        json_set_str(o, "id", event_removal(event));
+        json_set_str(o, "state", "ended");
+        return o;
+}
+
+uint64_t removal_took(json_object *entry) {
+        uint64_t start = json_u64(entry, "started_usec"), end = json_u64(entry, "ended_usec");
+
+        return end > start ? end - start : 0; /* the wall clock may have been set */
+}
+
+/* "2", "slot2" and "slot:2" are the same slot. */
+static const char *slot_number(const char *name) {
+        return startswith(name, "slot:") ?: startswith(name, "slot") ?: name;
+}
+
+/* The other names are those that a slot object carries. */
+static bool slot_has_name(json_object *slot, const char *name) {
+        static const char *const keys[] = { "card_address", "memdev", "serial" };
+        const char *serial = startswith(name, "serial:") ?: name, *port = startswith(name, "port:");
+
+        if (port)
+                return streq_ptr(json_str(slot, "port"), port);
+        for (size_t i = 0; i < ELEMENTSOF(keys); i++)
+                if (streq_ptr(json_str(slot, keys[i]), serial))
+                        return true;
+        return false;
+}
+
+static json_object *find_by(json_object *removals, const char *key, const char *value) {
+        for (size_t i = 0; value && i < json_len(removals); i++)
+                if (streq_ptr(json_str(json_at(removals, i), key), value))
+                        return json_at(removals, i);
+        return NULL;
+}
+
+/* The daemon's order (a bare number is a slot wherever there is one of that name, only then an id): `status 7` must not
+ * show another removal than `cancel 7` stops. */
+json_object *removal_find(json_object *removals, json_object *slots, const char *name) {
+        json_object *found = find_by(removals, "slot", slot_number(name)) ?: find_by(removals, "target", name);
+
+        for (size_t i = 0; !found && i < json_len(slots); i++)
+                if (slot_has_name(json_at(slots, i), name))
+                        found = find_by(removals, "slot", json_str(json_at(slots, i), "name"));
+        if (found || find_by(slots, "name", name))
+                return found;
+        return find_by(removals, "id", name);
+}
+
+json_object *removals_running(json_object *removals) {
+        json_object *running = json_object_new_array();
+
+        for (size_t i = 0; i < json_len(removals); i++) {
+                const char *state = json_str(json_at(removals, i), "state");
+                if (!streq_ptr(state, "ended") && !streq_ptr(state, "unfinished"))
+                        json_object_array_add(running, json_ref(json_at(removals, i)));
+        }
+        return running;
+}
+
+int removal_from_history(sd_bus *bus, const char *id, json_object **ret) {
+        _cleanup_error_ sd_bus_error e = SD_BUS_ERROR_NULL;
+        _cleanup_json_ json_object *history = NULL;
+
+        int r = client_try_history(bus, 0, &history, &e);
+        if (r < 0)
+                return r;
+
+        json_object *entry = find_by(json_array(history, "removals"), "id", id);
+        if (!json_flag(entry, "ended"))
+                return -ENOENT;
+        *ret = removal_of_history(entry);
+        return 0;
+}
+
+char *removal_leds(sd_bus *bus, const char *slot) {
+        _cleanup_json_ json_object *properties = NULL;
+        _cleanup_error_ sd_bus_error e = SD_BUS_ERROR_NULL;
+        _cleanup_free_ char *path = NULL;
+
+        if (!slot || sd_bus_path_encode(BUS_SLOT_PREFIX, slot, &path) < 0)
+                return NULL;
+        if (client_properties(bus, path, BUS_SLOT, &properties, &e) < 0)
+                return NULL;
+        return led_text(json_str(properties, "power_led"), json_str(properties, "attention_led"));
+}
+
+static void print_running(json_object *removal) {
+        printf("slot %s: removal %s is %s", json_str(removal, "slot") ?: "?", json_str(removal, "id") ?: "?",
+               json_str(removal, "state") ?: "?");
+        if (json_u64(removal, "step_count") > 0)
+                printf(", step %" PRIu64 "/%" PRIu64 " %s", json_u64(removal, "step_index") + 1,
+                       json_u64(removal, "step_count"), json_str(removal, "step") ?: "");
+        puts(streq_ptr(json_str(removal, "state"), "finishing") ? ", cannot be cancelled any more" : "");
+}
+
+/* The message without the words that the outcome beside it says already. */
+static const char *reason_text(json_object *removal) {
+        static const char *const said[] = { "refused: ", "nothing to do: ", "failed, " };
+        const char *message = message_text(removal);
+
+        for (size_t i = 0; message && i < ELEMENTSOF(said); i++)
+                message = startswith(message, said[i]) ?: message;
+        return message;
+}
+
+static void print_ended(json_object *removal, const char *leds) {
+        static const struct {
+                const char *outcome;
+                Color color;
+                const char *text;
+        } outcomes[] = {
+                { "safe", COLOR_GOOD, "safe to pull" },
+                { "restored", COLOR_WARN, "not removed" },
+                { "refused", COLOR_BAD, "refused, nothing was touched" },
+                { "nothing", COLOR_NONE, "nothing to remove" },
+                { "stuck", COLOR_BAD, "STUCK, needs attention" },
+                { "interrupted", COLOR_WARN, "interrupted by a reboot" },
+        };
+        const char *outcome = json_str(removal, "outcome"), *message = reason_text(removal);
+        json_object *remedy = json_array(removal, "remedy");
+        bool safe = streq_ptr(outcome, "safe");
+
+        printf("slot %s: ", json_str(removal, "slot") ?: "?");
+        for (size_t i = 0; i < ELEMENTSOF(outcomes); i++)
+                if (streq_ptr(outcomes[i].outcome, outcome))
+                        print_colored(outcomes[i].color, "%s", outcomes[i].text);
+        if (safe && leds)
+                printf("  (%s)", leds);
+        printf("%s%s\n", message && *message && !safe ? ": " : "", message && !safe ? message : "");
+        for (size_t i = 0; i < json_len(remedy); i++)
+                printf("  %s %s\n", i == 0 ? "remedy:" : "       ", json_object_get_string(json_at(remedy, i)));
+}
+
+ExitCode removal_print(json_object *removal, const char *leds) {
+        bool ended = streq_ptr(json_str(removal, "state"), "ended");
+
+        if (output.json != JSON_OFF)
+                print_json(removal);
+        else if (ended)
+                print_ended(removal, leds);
+        else
+                print_running(removal);
+        if (!ended)
+                return CODE_DONE;
+        return exit_code_of_removal(json_str(removal, "outcome"), json_str(removal, "code"));
+}
+
+void removal_print_now(sd_bus *bus, const char *path) {
+        _cleanup_json_ json_object *properties = NULL, *removal = NULL;
+        _cleanup_error_ sd_bus_error e = SD_BUS_ERROR_NULL;
+        _cleanup_free_ char *id = bus_name_of_path(path);
+
+        if (client_properties(bus, path, BUS_REMOVAL, &properties, &e) >= 0) {
+                removal = removal_of_properties(properties);
+        } else if (!id || removal_from_history(bus, id, &removal) < 0) {
+                removal = removal_new(NULL);
+                json_set_str(removal, "id", id);
+        }
+        print_json(removal);
+}

@@ -1,0 +1,37 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+#include "client.h"
+
+/* Removals as safe-remove/removal/1, wherever they come from. */
+
+/* From the properties of a removal object. */
+json_object *removal_of_properties(json_object *properties);
+
+/* From one entry of the history. */
+json_object *removal_of_history(json_object *entry);
+
+/* From an "end" event, when that is all there is: a removal that was refused before anything was touched leaves no record. */
+json_object *removal_of_end(json_object *event);
+
+/* How long an entry of the history took, microseconds. */
+uint64_t removal_took(json_object *entry);
+
+/* Finds a removal by id, slot or target, or by another name of the card in its slot; the first that fits, NULL when none
+ * does. `slots` as client_objects() gives them. Owned by `removals`. */
+json_object *removal_find(json_object *removals, json_object *slots, const char *name);
+
+/* Those that have not ended. New reference. */
+json_object *removals_running(json_object *removals);
+
+/* The newest entry of the history with this id. -ENOENT when there is none. */
+int removal_from_history(sd_bus *bus, const char *id, json_object **ret);
+
+/* Prints how it ended (or that it runs) in the mode's form and returns what to exit with. `leds` may be NULL. */
+ExitCode removal_print(json_object *removal, const char *leds);
+
+/* As an object, in whatever state it is now. */
+void removal_print_now(sd_bus *bus, const char *path);
+
+/* The slot's LEDs right now, in words; NULL when they cannot be had. */
+char *removal_leds(sd_bus *bus, const char *slot);

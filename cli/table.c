@@ -1,0 +1,96 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include <errno.h>
+#include <stdarg.h>
+
+#include "format.h"
+#include "output.h"
+
+typedef struct Cell {
+        char *text;
+        Color color;
+} Cell;
+
+struct Table {
+        size_t n_columns;
+        bool *right;
+        Cell *cells;            /* row after row; the first row is the header */
+        size_t n_cells, n_allocated;
+};
+
+void table_free(Table *t) {
+        for (size_t i = 0; i < t->n_cells; i++)
+                free(t->cells[i].text);
+        free(t->cells);
+        free(t->right);
+        free(t);
+}
+
+int table_cell(Table *t, Color color, const char *text) {
+        int r = vec_grow((void **) &t->cells, t->n_cells, &t->n_allocated, sizeof(Cell));
+        if (r < 0)
+                return r;
+
+        char *copy = strdup(text && *text ? text : "-");
+        if (!copy)
+                return -ENOMEM;
+        t->cells[t->n_cells++] = (Cell){ .text = copy, .color = color };
+        return 0;
+}
+
+int table_cellf(Table *t, Color color, const char *format, ...) {
+        va_list ap;
+
+        va_start(ap, format);
+        _cleanup_free_ char *text = strfv(format, ap);
+        va_end(ap);
+        return text ? table_cell(t, color, text) : -ENOMEM;
+}
+
+Table *table_new(const char *const *headers, size_t n_columns) {
+        _cleanup_table_ Table *t = calloc(1, sizeof(Table));
+        if (!t)
+                return NULL;
+
+        t->n_columns = n_columns;
+        t->right = calloc(n_columns, sizeof(bool));
+        if (!t->right)
+                return NULL;
+        for (size_t i = 0; i < n_columns; i++)
+                if (table_cell(t, COLOR_DIM, headers[i]) < 0)
+                        return NULL;
+        return TAKE_PTR(t);
+}
+
+void table_align_right(Table *t, size_t column) {
+        t->right[column] = true;
+}
+
+static size_t column_width(const Table *t, size_t column, size_t first) {
+        size_t widest = 0;
+
+        for (size_t i = first + column; i < t->n_cells; i += t->n_columns) {
+                size_t w = format_width(t->cells[i].text);
+                if (w > widest)
+                        widest = w;
+        }
+        return widest;
+}
+
+static void print_cell(const Cell *c, size_t width, bool right, bool last) {
+        int fill = (int) (width - format_width(c->text));
+
+        /* No blanks behind the last column: they wrap on a narrow terminal and end up in golden files. */
+        printf("%*s%s%s%s%*s", right ? fill : 0, "", color_start(c->color), c->text, c->color ? color_end() : "",
+               right || last ? 0 : fill, "");
+        fputs(last ? "\n" : "  ", stdout);
+}
+
+void table_print(const Table *t, const char *indent) {
+        size_t first = output.legend ? 0 : t->n_columns;
+
+        for (size_t i = first; i + t->n_columns <= t->n_cells; i += t->n_columns) {
+                fputs(indent, stdout);
+                for (size_t c = 0; c < t->n_columns; c++)
+                        print_cell(&t->cells[i + c], column_width(t, c, first), t->right[c], c + 1 == t->n_columns);
+        }
+}

@@ -1,0 +1,108 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include <inttypes.h>
+
+#include "client.h"
+#include "format.h"
+#include "output.h"
+#include "verbs.h"
+
+/* The slot's card in numbers; sizes are not on the slot object, which knows nothing but hardware. */
+static void add_memory(json_object *slots, json_object *topology) {
+        json_object *memdevs = json_array(topology, "memdevs");
+
+        for (size_t i = 0; i < json_len(slots); i++) {
+                json_object *slot = json_at(slots, i);
+                uint64_t ram = 0, pmem = 0;
+
+                for (size_t k = 0; k < json_len(memdevs); k++) {
+                        json_object *m = json_at(memdevs, k);
+                        if (!streq_ptr(json_str(m, "slot"), json_str(slot, "name")))
+                                continue;
+                        ram += json_u64(m, "ram_bytes");
+                        pmem += json_u64(m, "pmem_bytes");
+                }
+                json_set_u64(slot, "ram_bytes", ram);
+                json_set_u64(slot, "pmem_bytes", pmem);
+        }
+}
+
+static Color state_color(const char *state) {
+        static const struct {
+                const char *state;
+                Color color;
+        } colors[] = {
+                { "safe", COLOR_GOOD },    { "removing", COLOR_WARN }, { "refused", COLOR_WARN },
+                { "stuck", COLOR_BAD },    { "empty", COLOR_DIM },
+        };
+
+        for (size_t i = 0; i < ELEMENTSOF(colors); i++)
+                if (streq_ptr(colors[i].state, state))
+                        return colors[i].color;
+        return COLOR_NONE;
+}
+
+static void memory_cell(Table *t, json_object *slot) {
+        uint64_t ram = json_u64(slot, "ram_bytes"), pmem = json_u64(slot, "pmem_bytes");
+
+        if (ram > 0 && pmem > 0)
+                table_cellf(t, COLOR_NONE, "%s + %s pmem", FORMAT_SIZE(ram), FORMAT_SIZE(pmem));
+        else if (pmem > 0)
+                table_cellf(t, COLOR_NONE, "%s pmem", FORMAT_SIZE(pmem));
+        else
+                table_cell(t, COLOR_NONE, ram > 0 ? FORMAT_SIZE(ram) : NULL);
+}
+
+static void print_slots(json_object *slots) {
+        static const char *const headers[] = {
+                "SLOT", "STATE", "CARD", "MEMDEV", "SERIAL", "MEMORY", "POWER", "POWER-LED", "ATTENTION-LED",
+        };
+        static const char *const middle[] = { "card_address", "memdev", "serial" };
+        static const char *const tail[] = { "power", "power_led", "attention_led" };
+        _cleanup_table_ Table *t = table_new(headers, ELEMENTSOF(headers));
+
+        if (!t)
+                return;
+        for (size_t i = 0; i < json_len(slots); i++) {
+                json_object *s = json_at(slots, i);
+
+                table_cell(t, COLOR_NONE, json_str(s, "name"));
+                table_cell(t, state_color(json_str(s, "state")), json_str(s, "state"));
+                for (size_t k = 0; k < ELEMENTSOF(middle); k++)
+                        table_cell(t, COLOR_NONE, json_str(s, middle[k]));
+                memory_cell(t, s);
+                for (size_t k = 0; k < ELEMENTSOF(tail); k++)
+                        table_cell(t, COLOR_NONE, json_str(s, tail[k]));
+        }
+        table_print(t, "");
+}
+
+static void print_slots_json(json_object *slots) {
+        _cleanup_json_ json_object *o = json_object_new_object();
+
+        json_set_str(o, "schema", "safe-remove/list/1");
+        json_set(o, "slots", json_ref(slots));
+        print_json(o);
+}
+
+ExitCode verb_list(const Args *a) {
+        _cleanup_json_ json_object *slots = NULL, *removals = NULL, *topology = NULL;
+        _cleanup_bus_ sd_bus *bus = NULL;
+
+        /* The look first: a daemon that was started by this very call knows its slots only after it. */
+        ExitCode code = client_connect(&bus);
+        if (code == CODE_DONE)
+                code = client_topology(bus, &topology);
+        if (code == CODE_DONE)
+                code = client_objects(bus, &slots, &removals);
+        if (code != CODE_DONE)
+                return code;
+
+        add_memory(slots, topology);
+        if (output.json != JSON_OFF)
+                print_slots_json(slots);
+        else if (json_len(slots) > 0)
+                print_slots(slots);
+        else if (output.legend)
+                puts("no hot-plug slots");
+        return CODE_DONE;
+}

@@ -1,0 +1,131 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include <errno.h>
+#include <inttypes.h>
+
+#include "base/fileio.h"
+#include "engine/state-dir.h"
+#include "history.h"
+
+enum {
+        ENTRIES_MAX = 1000,
+};
+
+static void copy_keys(json_object *to, json_object *from, const char *const *keys) {
+        for (; *keys; keys++)
+                json_set(to, *keys, json_ref(json_get(from, *keys)));
+}
+
+static void take_record(json_object *entry, json_object *record) {
+        static const char *const start_keys[] = { "slot", "trigger", "by", "target", "options", "card", "boot", NULL };
+        static const char *const end_keys[] = { "outcome", "code", "message", "remedy", NULL };
+        const char *ev = json_str(record, "ev");
+
+        if (streq_ptr(ev, "start")) {
+                copy_keys(entry, record, start_keys);
+                json_set(entry, "started_usec", json_ref(json_get(record, "usec")));
+        } else if (streq_ptr(ev, "done"))
+                json_set_u64(entry, "steps_done", json_u64(entry, "steps_done") + 1);
+        else if (streq_ptr(ev, "undone"))
+                json_set_u64(entry, "steps_undone", json_u64(entry, "steps_undone") + 1);
+        else if (streq_ptr(ev, "end")) {
+                copy_keys(entry, record, end_keys);
+                json_set(entry, "ended_usec", json_ref(json_get(record, "usec")));
+                json_set_bool(entry, "ended", true);
+        }
+}
+
+/* A line that cannot be read is passed over: the last one may be torn by a power loss. */
+static void take_lines(json_object *entry, char *text) {
+        for (char *line = text, *next; line && *line; line = next) {
+                _cleanup_json_ json_object *record = NULL;
+
+                next = strchr(line, '\n');
+                size_t length = next ? (size_t) (next - line) : strlen(line);
+                if (json_parse(line, length, &record) == 0)
+                        take_record(entry, record);
+                next = next ? next + 1 : NULL;
+        }
+}
+
+int history_entry(uint64_t number, json_object **ret) {
+        _cleanup_json_ json_object *entry = json_object_new_object();
+        _cleanup_free_ char *path = strf("%s/removals/%" PRIu64 "/journal", state_dir(), number), *text = NULL;
+        if (!path)
+                return -ENOMEM;
+
+        json_set_strf(entry, "id", "%" PRIu64, number);
+        json_set_bool(entry, "ended", false);
+        json_set_u64(entry, "steps_done", 0);
+        json_set_u64(entry, "steps_undone", 0);
+
+        int r = read_file(path, &text, NULL);
+        if (r < 0)
+                return r;
+        take_lines(entry, text);
+        if (!json_has(entry, "started_usec"))
+                return -ENODATA;
+
+        *ret = TAKE_PTR(entry);
+        return 0;
+}
+
+int history_load(uint32_t limit, json_object **ret) {
+        _cleanup_json_ json_object *history = json_object_new_object();
+        _cleanup_free_ uint64_t *ids = NULL;
+        json_object *entries = json_object_new_array();
+        size_t max = limit > 0 && limit < ENTRIES_MAX ? limit : ENTRIES_MAX, n = 0;
+
+        json_set_str(history, "schema", "safe-remove/history/1");
+        json_set(history, "removals", entries);
+
+        int r = removal_ids(&ids, &n);
+        if (r < 0)
+                return r;
+        for (size_t i = n; i-- > 0 && json_len(entries) < max;) {
+                json_object *entry;
+
+                r = history_entry(ids[i], &entry);
+                if (r == -ENOMEM)
+                        return r;
+                if (r >= 0)
+                        json_object_array_add(entries, entry);
+        }
+
+        *ret = TAKE_PTR(history);
+        return 0;
+}
+
+/* Which port it holds is only in its plan. */
+static void add_port(json_object *entry, uint64_t number) {
+        _cleanup_free_ char *path = strf("%s/removals/%" PRIu64 "/plan.json", state_dir(), number), *text = NULL;
+        _cleanup_json_ json_object *plan = NULL;
+        size_t length;
+
+        if (path && read_file(path, &text, &length) >= 0 && json_parse(text, length, &plan) >= 0)
+                json_set_str(entry, "port", json_str(json_get(plan, "slot"), "port"));
+}
+
+int history_unfinished(uint64_t *ret_highest, json_object **ret) {
+        _cleanup_json_ json_object *unfinished = json_object_new_array();
+        _cleanup_free_ uint64_t *ids = NULL;
+        size_t n = 0;
+
+        int r = removal_ids(&ids, &n);
+        if (r < 0)
+                return r;
+        for (size_t i = 0; i < n; i++) {
+                _cleanup_json_ json_object *entry = NULL;
+
+                r = history_entry(ids[i], &entry);
+                if (r == -ENOMEM)
+                        return r;
+                if (r < 0 || json_flag(entry, "ended"))
+                        continue;
+                add_port(entry, ids[i]);
+                json_object_array_add(unfinished, json_ref(entry));
+        }
+
+        *ret_highest = n > 0 ? ids[n - 1] : 0;
+        *ret = TAKE_PTR(unfinished);
+        return 0;
+}

@@ -1,0 +1,18 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+#include "base/json.h"
+
+/* The records of removals, STATE_DIR/removals/ID/journal, which the workers write and the daemon only reads. */
+
+/* One removal: {id, slot, target, trigger, by, options, card, boot, started_usec, steps_done, steps_undone, ended}, and of
+ * an ended one {ended_usec, outcome, code, message, remedy}. -ENOENT when there is no such record, -ENODATA when it was
+ * not begun: its worker had touched nothing then. */
+int history_entry(uint64_t number, json_object **ret);
+
+/* "safe-remove/history/1", newest first, at most `limit` entries (0: as many as there are, up to an upper bound). */
+int history_load(uint32_t limit, json_object **ret);
+
+/* The highest number of any folder (0: none), and the removals that were begun and have not ended: an array of entries,
+ * oldest first, each with the "port" of its slot. */
+int history_unfinished(uint64_t *ret_highest, json_object **ret);

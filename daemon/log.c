@@ -1,0 +1,79 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* Else the header's macros add the place of every call; what a line is about is said by its fields. */
+#define SD_JOURNAL_SUPPRESS_LOCATION
+
+#include <stdarg.h>
+#include <sys/uio.h>
+#include <systemd/sd-journal.h>
+
+#include "log.h"
+
+enum {
+        FIELDS_MAX = 10,
+};
+
+static const char *const message_ids[_LOG_MESSAGE_MAX] = {
+        [LOG_MESSAGE_BUTTON] = "8d9764e5d0b74c5b8d32f18a94962c09",
+        [LOG_MESSAGE_REQUEST] = "5dc5573bfa9348b3a9dc4149d70be033",
+        [LOG_MESSAGE_REQUEST_UNSERVED] = "5c3d9b1d01484b57b92dbbb910d9f3df",
+        [LOG_MESSAGE_STARTED] = "dbc2c1e3494548c08474eca78c9fe10c",
+        [LOG_MESSAGE_STEP] = "eec80ef1c969431d816c90c0b0c16174",
+        [LOG_MESSAGE_SAFE] = "8e4b2e7455b049bba3be496634d955ed",
+        [LOG_MESSAGE_RESTORED] = "ac65d3f3edcb41d8afe47e75624ed25d",
+        [LOG_MESSAGE_REFUSED] = "d59d751b4b7d4e9db47781f4205ac89d",
+        [LOG_MESSAGE_STUCK] = "2d11fb3365f840eb988d24f4b4f0f7f9",
+        [LOG_MESSAGE_RESUMED] = "c95dd9af16904ea9bef9ad424c06aed5",
+        [LOG_MESSAGE_CARD_GONE] = "6030d13659be4de5b6f04140787d31dc",
+        [LOG_MESSAGE_EVENTS_LOST] = "9dfed9f1691d418792050280cbe6c807",
+        [LOG_MESSAGE_SOURCE_FAILED] = "70b15f770f8f40ba946897e8c0d63fb0",
+};
+
+static void add_field(struct iovec *fields, size_t *n, char *field) {
+        if (field)
+                fields[(*n)++] = (struct iovec) { .iov_base = field, .iov_len = strlen(field) };
+}
+
+static void add_text(struct iovec *fields, size_t *n, const char *key, const char *value) {
+        if (value)
+                add_field(fields, n, strf("%s=%s", key, value));
+}
+
+static void send_fields(int priority, LogMessage message, const LogSubject *subject, const char *text) {
+        struct iovec fields[FIELDS_MAX];
+        size_t n = 0;
+
+        add_text(fields, &n, "MESSAGE", text);
+        add_field(fields, &n, strf("PRIORITY=%d", priority));
+        add_text(fields, &n, "MESSAGE_ID", message_ids[message]);
+        if (subject) {
+                add_text(fields, &n, "SAFE_REMOVE_REMOVAL", subject->removal);
+                add_text(fields, &n, "SAFE_REMOVE_SLOT", subject->slot);
+                add_text(fields, &n, "SAFE_REMOVE_STEP", subject->step);
+                add_text(fields, &n, "SAFE_REMOVE_OUTCOME", subject->outcome);
+                add_text(fields, &n, "SAFE_REMOVE_SERIAL", subject->serial);
+                add_text(fields, &n, "SAFE_REMOVE_BY_UID", subject->by_uid);
+        }
+
+        (void) sd_journal_sendv(fields, (int) n);
+        for (size_t i = 0; i < n; i++)
+                free(fields[i].iov_base);
+}
+
+void log_write(int priority, LogMessage message, const LogSubject *subject, const char *format, ...) {
+        _cleanup_free_ char *text = NULL;
+        va_list ap;
+
+        va_start(ap, format);
+        int r = vasprintf(&text, format, ap);
+        va_end(ap);
+        if (r < 0) {
+                text = NULL;
+                return;
+        }
+
+        /* systemd sets JOURNAL_STREAM for services whose standard error is the journal. */
+        if (getenv("JOURNAL_STREAM"))
+                send_fields(priority, message, subject, text);
+        else
+                (void) fprintf(stderr, "<%d>%s\n", priority, text);
+}

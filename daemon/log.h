@@ -1,0 +1,42 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+#include <syslog.h>
+
+#include <inttypes.h>
+
+#include "base/util.h"
+
+/* What the journal can be searched for: each has its MESSAGE_ID and its entry in units/safe-remove.catalog. */
+typedef enum LogMessage {
+        LOG_MESSAGE_NONE,
+        LOG_MESSAGE_BUTTON,
+        LOG_MESSAGE_REQUEST,
+        LOG_MESSAGE_REQUEST_UNSERVED,
+        LOG_MESSAGE_STARTED,
+        LOG_MESSAGE_STEP,
+        LOG_MESSAGE_SAFE,
+        LOG_MESSAGE_RESTORED,
+        LOG_MESSAGE_REFUSED,
+        LOG_MESSAGE_STUCK,
+        LOG_MESSAGE_RESUMED,
+        LOG_MESSAGE_CARD_GONE,
+        LOG_MESSAGE_EVENTS_LOST,
+        LOG_MESSAGE_SOURCE_FAILED,
+        _LOG_MESSAGE_MAX,
+} LogMessage;
+
+/* What a line is about: fields SAFE_REMOVE_REMOVAL=, _SLOT=, _STEP=, _OUTCOME=, _SERIAL= and _BY_UID=. NULL is left out. */
+typedef struct LogSubject {
+        const char *removal;
+        const char *slot;
+        const char *step;
+        const char *outcome;
+        const char *serial;
+        const char *by_uid;
+} LogSubject;
+
+/* To the journal; where there is none (tests, a terminal) to standard error. `subject` may be NULL. */
+void log_write(int priority, LogMessage message, const LogSubject *subject, const char *format, ...) _printf_(4, 5);
+
+#define log_plain(priority, ...) log_write((priority), LOG_MESSAGE_NONE, NULL, __VA_ARGS__)

@@ -1,0 +1,149 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include <signal.h>
+#include <systemd/sd-daemon.h>
+
+#include "base/clock.h"
+#include "manager.h"
+
+#define BUS_NAME "org.saferemove1"
+
+/* SIGKILL ends a worker at once unless it sits in the kernel; then systemd is left to deal with it. */
+#define STOP_USEC (10 * USEC_PER_SEC)
+
+typedef struct Daemon {
+        sd_event *event;
+        sd_bus *bus;
+        Manager *manager;
+        sd_event_source *post, *deadline;
+} Daemon;
+
+static void daemon_done(Daemon *d) {
+        sd_event_source_disable_unref(d->post);
+        sd_event_source_disable_unref(d->deadline);
+        manager_free(d->manager);
+        sd_bus_flush_close_unref(d->bus);
+        sd_event_unref(d->event);
+}
+
+static int open_bus(sd_bus **ret) {
+        /* Tests bring a bus of their own. */
+        return streq_ptr(getenv("SAFE_REMOVE_BUS"), "session") ? sd_bus_open_user(ret) : sd_bus_open_system(ret);
+}
+
+static int on_workers_gone(sd_event_source *post, void *userdata) {
+        Daemon *d = userdata;
+
+        return worker_alive() > 0 ? 0 : sd_event_exit(d->event, EXIT_SUCCESS);
+}
+
+static int on_stop_deadline(sd_event_source *timer, uint64_t usec, void *userdata) {
+        Daemon *d = userdata;
+
+        log_plain(LOG_WARNING, "%u worker processes sit in the kernel and do not end; leaving without them.", worker_alive());
+        return sd_event_exit(d->event, EXIT_SUCCESS);
+}
+
+/* Stops at once, whatever runs: putting back what a removal has done is the job of ExecStopPost= and of the next start.
+ * The workers are ended by us and not left to systemd, which would run ExecStopPost= beside them (with KillMode=mixed the
+ * main process is the only one whose end it waits for on a regular stop). */
+static int on_stop_signal(sd_event_source *source, const struct signalfd_siginfo *info, void *userdata) {
+        Daemon *d = userdata;
+
+        if (!d->manager)
+                return 0;
+        (void) sd_notify(0, "STOPPING=1");
+        manager_free(TAKE_PTR(d->manager));
+        d->bus = sd_bus_flush_close_unref(d->bus); /* what it would call is gone */
+
+        if (worker_alive() == 0)
+                return sd_event_exit(d->event, EXIT_SUCCESS);
+        int r = sd_event_add_post(d->event, &d->post, on_workers_gone, d);
+        if (r < 0)
+                return sd_event_exit(d->event, EXIT_FAILURE);
+        r = sd_event_add_time_relative(d->event, &d->deadline, CLOCK_MONOTONIC, STOP_USEC, 0, on_stop_deadline, d);
+        return r < 0 ? sd_event_exit(d->event, EXIT_FAILURE) : 0;
+}
+
+static int set_up_loop(Daemon *d) {
+        sigset_t mask;
+
+        /* The child sources of sd-event want SIGCHLD blocked as well. */
+        (void) sigemptyset(&mask);
+        (void) sigaddset(&mask, SIGTERM);
+        (void) sigaddset(&mask, SIGINT);
+        (void) sigaddset(&mask, SIGCHLD);
+        if (sigprocmask(SIG_BLOCK, &mask, NULL) < 0)
+                return -errno;
+
+        int r = sd_event_default(&d->event);
+        if (r < 0)
+                return r;
+        r = sd_event_add_signal(d->event, NULL, SIGTERM, on_stop_signal, d);
+        if (r < 0)
+                return r;
+        r = sd_event_add_signal(d->event, NULL, SIGINT, on_stop_signal, d);
+        if (r < 0)
+                return r;
+
+        /* From the loop only: a daemon that hangs must be noticed. */
+        return sd_event_set_watchdog(d->event, true);
+}
+
+static int set_up_bus(Daemon *d) {
+        int r = open_bus(&d->bus);
+        if (r < 0)
+                return r;
+        r = sd_bus_attach_event(d->bus, d->event, SD_EVENT_PRIORITY_NORMAL);
+        if (r < 0)
+                return r;
+        return sd_bus_set_exit_on_disconnect(d->bus, true);
+}
+
+static int run(Daemon *d) {
+        int r = set_up_loop(d);
+        if (r < 0) {
+                log_plain(LOG_ERR, "The event loop cannot be set up: %s", strerror(-r));
+                return r;
+        }
+        r = set_up_bus(d);
+        if (r < 0) {
+                log_plain(LOG_ERR, "The bus cannot be reached: %s. Is dbus running?", strerror(-r));
+                return r;
+        }
+        r = manager_new(d->event, d->bus, &d->manager);
+        if (r < 0) {
+                log_plain(LOG_ERR, "The daemon cannot be set up: %s", strerror(-r));
+                return r;
+        }
+        /* Before anything is started: a second daemon must not resume what a first one is about to finish. Calls are
+         * answered by the loop, when everything is there. */
+        r = sd_bus_request_name(d->bus, BUS_NAME, 0);
+        if (r < 0) {
+                log_plain(LOG_ERR, "The name %s cannot be taken on the bus: %s. Is another safe-removed running, or is its "
+                                "bus policy file missing?", BUS_NAME, strerror(-r));
+                return r;
+        }
+
+        r = manager_start(d->manager);
+        if (r < 0)
+                return r;
+
+        (void) sd_notify(0, "READY=1\nSTATUS=Watching the slots.");
+        return sd_event_loop(d->event);
+}
+
+int main(int argc, char *argv[]) {
+        _cleanup_(daemon_done) Daemon d = { 0 };
+
+        if (argc == 2 && streq(argv[1], "--version")) {
+                (void) puts("safe-removed " PROJECT_VERSION);
+                return EXIT_SUCCESS;
+        }
+        if (argc > 1) {
+                (void) fprintf(stderr, "safe-removed takes no arguments but --version; see safe-removed.service(8).\n");
+                return EXIT_FAILURE;
+        }
+
+        int r = run(&d);
+        return r == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+}

@@ -1,0 +1,177 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "authorize.h"
+#include "base/clock.h"
+#include "bus-error.h"
+#include "engine/state-dir.h"
+#include "history.h"
+#include "manager.h"
+#include "options.h"
+#include "plan-call.h"
+#include "removal-bus.h"
+#include "slot-bus.h"
+#include "strv.h"
+
+#define MANAGER_PATH "/org/saferemove1"
+#define MANAGER_INTERFACE "org.saferemove1.Manager"
+
+static void answer_topology(json_object *topology, const char *why_not, void *userdata) {
+        sd_bus_message *call = userdata;
+
+        if (topology)
+                (void) sd_bus_reply_method_return(call, "s", json_text(topology));
+        else
+                (void) sd_bus_reply_method_errorf(call, BUS_ERROR_FAILED, "The machine could not be scanned: %s.", why_not);
+        sd_bus_message_unref(call);
+}
+
+static int method_get_topology(sd_bus_message *call, void *userdata, sd_bus_error *error) {
+        Manager *m = userdata;
+
+        int r = scanner_want(m->scanner, answer_topology, sd_bus_message_ref(call));
+        if (r >= 0)
+                return 1;
+
+        sd_bus_message_unref(call);
+        return sd_bus_error_setf(error, BUS_ERROR_FAILED, "The machine cannot be scanned: %s.", strerror(-r));
+}
+
+/* Decodes "sa{sv}". */
+static int read_wish(sd_bus_message *call, const char **ret_target, json_object **ret_options, sd_bus_error *error) {
+        int r = sd_bus_message_read_basic(call, 's', ret_target);
+        return r < 0 ? r : options_read(call, ret_options, error);
+}
+
+static int method_plan_removal(sd_bus_message *call, void *userdata, sd_bus_error *error) {
+        _cleanup_json_ json_object *options = NULL, *by = NULL;
+        const char *target;
+
+        int r = read_wish(call, &target, &options, error);
+        if (r < 0)
+                return r;
+        r = authorize_sender(call, &by);
+        if (r < 0)
+                return r;
+        r = plan_call_start(userdata, call, target, options, by, error);
+        return r < 0 ? r : 1;
+}
+
+static int method_remove(sd_bus_message *call, void *userdata, sd_bus_error *error) {
+        _cleanup_json_ json_object *options = NULL, *by = NULL;
+        RemovalRequest request = { .trigger = TRIGGER_COMMAND };
+
+        int r = authorize_change(call, &by, error);
+        if (r < 0)
+                return r;
+        r = read_wish(call, &request.target, &options, error);
+        if (r < 0)
+                return r;
+
+        request.options = options;
+        request.by = by;
+        r = manager_remove(userdata, request, call);
+        if (r < 0)
+                return sd_bus_error_setf(error, BUS_ERROR_FAILED, "The removal cannot be started: %s.", strerror(-r));
+        return 1;
+}
+
+static int method_cancel(sd_bus_message *call, void *userdata, sd_bus_error *error) {
+        _cleanup_json_ json_object *by = NULL;
+        const char *text;
+
+        int r = authorize_change(call, &by, error);
+        if (r < 0)
+                return r;
+        r = sd_bus_message_read_basic(call, 's', &text);
+        if (r < 0)
+                return r;
+
+        Removal *removal = manager_running_meant(userdata, text);
+        if (!removal)
+                return sd_bus_error_setf(error, BUS_ERROR_NOT_RUNNING, "No removal of '%s' is running.", text);
+        r = manager_cancel(removal, by, error);
+        return r < 0 ? r : sd_bus_reply_method_return(call, "");
+}
+
+static int method_get_history(sd_bus_message *call, void *userdata, sd_bus_error *error) {
+        _cleanup_json_ json_object *history = NULL;
+        uint32_t limit;
+
+        int r = sd_bus_message_read_basic(call, 'u', &limit);
+        if (r < 0)
+                return r;
+        r = history_load(limit, &history);
+        if (r < 0)
+                return sd_bus_error_setf(error, BUS_ERROR_FAILED, "The records in %s cannot be read: %s.", state_dir(), strerror(-r));
+        return sd_bus_reply_method_return(call, "s", json_text(history));
+}
+
+static int get_removals(sd_bus *bus, const char *path, const char *interface, const char *property, sd_bus_message *reply,
+                void *userdata, sd_bus_error *error) {
+        const Manager *m = userdata;
+
+        int r = sd_bus_message_open_container(reply, 'a', "o");
+        for (size_t i = 0; r >= 0 && i < m->n_removals; i++)
+                if (removal_runs(m->removals[i]))
+                        r = sd_bus_message_append_basic(reply, 'o', m->removals[i]->path);
+        return r < 0 ? r : sd_bus_message_close_container(reply);
+}
+
+static int get_version(sd_bus *bus, const char *path, const char *interface, const char *property, sd_bus_message *reply,
+                void *userdata, sd_bus_error *error) {
+        return sd_bus_message_append(reply, "s", PROJECT_VERSION);
+}
+
+/* Who may do what is decided in authorize.c, hence UNPRIVILEGED everywhere. */
+static const sd_bus_vtable manager_vtable[] = {
+        SD_BUS_VTABLE_START(0),
+        SD_BUS_METHOD_WITH_ARGS("GetTopology", SD_BUS_NO_ARGS, SD_BUS_ARGS("s", json), method_get_topology,
+                        SD_BUS_VTABLE_UNPRIVILEGED),
+        SD_BUS_METHOD_WITH_ARGS("PlanRemoval", SD_BUS_ARGS("s", target, "a{sv}", options), SD_BUS_ARGS("s", plan),
+                        method_plan_removal, SD_BUS_VTABLE_UNPRIVILEGED),
+        SD_BUS_METHOD_WITH_ARGS("Remove", SD_BUS_ARGS("s", target, "a{sv}", options), SD_BUS_ARGS("o", removal),
+                        method_remove, SD_BUS_VTABLE_UNPRIVILEGED),
+        SD_BUS_METHOD_WITH_ARGS("Cancel", SD_BUS_ARGS("s", target_or_id), SD_BUS_NO_RESULT, method_cancel,
+                        SD_BUS_VTABLE_UNPRIVILEGED),
+        SD_BUS_METHOD_WITH_ARGS("GetHistory", SD_BUS_ARGS("u", limit), SD_BUS_ARGS("s", json), method_get_history,
+                        SD_BUS_VTABLE_UNPRIVILEGED),
+        SD_BUS_PROPERTY("Version", "s", get_version, 0, SD_BUS_VTABLE_PROPERTY_CONST),
+        SD_BUS_PROPERTY("Removals", "ao", get_removals, 0, SD_BUS_VTABLE_PROPERTY_EMITS_CHANGE),
+        SD_BUS_SIGNAL_WITH_ARGS("Event", SD_BUS_ARGS("s", json), 0),
+        SD_BUS_SIGNAL_WITH_ARGS("PrepareForRemoval", SD_BUS_ARGS("s", slot, "b", start, "t", deadline_usec), 0),
+        SD_BUS_VTABLE_END
+};
+
+int manager_bus_register(Manager *m) {
+        int r = sd_bus_add_object_manager(m->bus, NULL, MANAGER_PATH);
+        if (r < 0)
+                return r;
+        r = sd_bus_add_object_vtable(m->bus, NULL, MANAGER_PATH, MANAGER_INTERFACE, manager_vtable, m);
+        if (r < 0)
+                return r;
+        r = slot_bus_register(m);
+        return r < 0 ? r : removal_bus_register(m);
+}
+
+static void warn(int error) {
+        if (error < 0)
+                log_plain(LOG_WARNING, "The bus cannot be told what happens: %s", strerror(-error));
+}
+
+void manager_bus_event(Manager *m, const Removal *r, json_object *event) {
+        json_set_str(event, "schema", "safe-remove/event/1");
+        json_set_u64(event, "time_usec", now_wall());
+        if (r) {
+                json_set_str(event, "removal", r->id);
+                json_set_str(event, "slot", r->slot);
+        }
+        warn(sd_bus_emit_signal(m->bus, MANAGER_PATH, MANAGER_INTERFACE, "Event", "s", json_text(event)));
+}
+
+void manager_bus_prepare(Manager *m, const char *slot, bool start, uint64_t deadline_usec) {
+        warn(sd_bus_emit_signal(m->bus, MANAGER_PATH, MANAGER_INTERFACE, "PrepareForRemoval", "sbt", slot, (int) start,
+                        deadline_usec));
+}
+
+void manager_bus_removals_changed(Manager *m) {
+        warn(sd_bus_emit_properties_changed(m->bus, MANAGER_PATH, MANAGER_INTERFACE, "Removals", NULL));
+}

@@ -1,0 +1,103 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "base/parse.h"
+#include "manager.h"
+
+/* Which removal somebody means. */
+
+/* The port decides where both are known: a held slot's name can differ from the one the kernel gave it. */
+static bool is_at(const Removal *r, const char *slot, const char *port) {
+        if (port && *port && r->port)
+                return streq(r->port, port);
+        return slot && streq_ptr(r->slot, slot);
+}
+
+Removal *manager_running_at_slot(Manager *m, const char *slot, const char *port) {
+        for (size_t i = 0; i < m->n_removals; i++)
+                if (removal_runs(m->removals[i]) && is_at(m->removals[i], slot, port))
+                        return m->removals[i];
+        return NULL;
+}
+
+bool manager_any_running(Manager *m) {
+        for (size_t i = 0; i < m->n_removals; i++)
+                if (removal_runs(m->removals[i]))
+                        return true;
+        return false;
+}
+
+Removal *manager_running_at_port(Manager *m, const char *port) {
+        const ManagedSlot *s = manager_slot_at_port(m, port);
+
+        return manager_running_at_slot(m, s ? slot_get(s, SLOT_TEXT_NAME) : NULL, port);
+}
+
+Removal *manager_enquiry_at_port(Manager *m, const char *port) {
+        for (size_t i = 0; i < m->n_removals; i++) {
+                const char *asked = startswith(m->removals[i]->target, "port:");
+
+                if (!m->removals[i]->started && streq_ptr(asked, port))
+                        return m->removals[i];
+        }
+        return NULL;
+}
+
+Removal *manager_removal_of_slot(Manager *m, const char *slot, const char *port) {
+        for (size_t i = m->n_removals; i-- > 0;)
+                if (m->removals[i]->started && is_at(m->removals[i], slot, port))
+                        return m->removals[i];
+        return NULL;
+}
+
+/* "2", "slot2", "slot:2" */
+static bool names_slot(const char *text, const char *slot) {
+        const char *rest = startswith(text, "slot:") ?: startswith(text, "slot");
+
+        return streq(text, slot) || (rest && streq(rest, slot));
+}
+
+/* "0000:0d:00.0", "0d:00.0" */
+static bool names_function(const char *text, const char *bdf) {
+        _cleanup_free_ char *asked = NULL;
+        bool has_domain;
+
+        if (!bdf || parse_bdf(text, &asked, &has_domain) < 0)
+                return false;
+
+        const char *behind_domain = strchr(bdf, ':');
+        return streq(asked, has_domain || !behind_domain ? bdf : behind_domain + 1);
+}
+
+/* "serial:0x1", "serial:1", "0x1"; in numbers, as 0x01 is the same card. */
+static bool names_serial(const char *text, const char *serial) {
+        const char *number = startswith(text, "serial:");
+        uint64_t asked, have;
+
+        if (!number && startswith(text, "0x"))
+                number = text;
+        return number && serial && parse_u64(number, &asked) == 0 && parse_u64(serial, &have) == 0 && asked == have;
+}
+
+static bool means(const char *text, const Removal *r) {
+        const char *port = startswith(text, "port:");
+
+        return (r->slot && names_slot(text, r->slot)) ||
+                (port && streq_ptr(port, r->port)) ||
+                streq(text, r->target) ||
+                streq(text, json_str(r->card, "memdev") ?: "") ||
+                names_function(text, json_str(r->card, "bdf")) ||
+                names_serial(text, json_str(r->card, "serial"));
+}
+
+Removal *manager_running_meant(Manager *m, const char *text) {
+        for (size_t i = 0; i < m->n_removals; i++)
+                if (removal_runs(m->removals[i]) && means(text, m->removals[i]))
+                        return m->removals[i];
+
+        /* A bare number is a slot wherever there is one of that name, as everywhere else; only then an id. */
+        if (manager_slot(m, text))
+                return NULL;
+        for (size_t i = 0; i < m->n_removals; i++)
+                if (removal_runs(m->removals[i]) && streq(m->removals[i]->id, text))
+                        return m->removals[i];
+        return NULL;
+}

@@ -1,0 +1,270 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "base/parse.h"
+#include "bus-error.h"
+#include "history.h"
+#include "manager.h"
+#include "options.h"
+#include "removal-bus.h"
+
+/* From "somebody wants this card out" to one running removal per slot, and to its end. */
+
+enum {
+        ENDED_MAX = 32,        /* ended removals that stay on the bus */
+};
+
+static size_t index_of(const Manager *m, const Removal *r) {
+        size_t i = 0;
+
+        while (i < m->n_removals && m->removals[i] != r)
+                i++;
+        return i;
+}
+
+/* Off the list, keeping its order. */
+static void forget(Removal *r) {
+        Manager *m = r->manager;
+        size_t i = index_of(m, r);
+
+        if (r->started)
+                removal_bus_removed(r);
+        memmove(m->removals + i, m->removals + i + 1, (--m->n_removals - i) * sizeof(Removal *));
+        removal_free(r);
+}
+
+static int remember(Manager *m, Removal *r) {
+        int k = vec_grow((void **) &m->removals, m->n_removals, &m->a_removals, sizeof(Removal *));
+        if (k < 0)
+                return k;
+        m->removals[m->n_removals++] = r;
+        return 0;
+}
+
+void manager_free_removals(Manager *m) {
+        for (size_t i = 0; i < m->n_removals; i++)
+                removal_free(m->removals[i]);
+        free(m->removals);
+        m->removals = NULL;
+        m->n_removals = m->a_removals = 0;
+}
+
+/* Makes room on the bus: a slot shows its newest removal, and there is an end to how far back one can look (the history
+ * goes further). */
+static void forget_ended(Manager *m, const Removal *started) {
+        size_t n_ended = 0;
+
+        for (size_t i = m->n_removals; i-- > 0;) {
+                Removal *r = m->removals[i];
+
+                if (r == started || !r->started || removal_runs(r))
+                        continue;
+                if (streq_ptr(r->slot, started->slot) || ++n_ended > ENDED_MAX)
+                        forget(r);
+        }
+}
+
+/* From here on everybody sees it. */
+static void show_started(Removal *r) {
+        Manager *m = r->manager;
+        ManagedSlot *slot = manager_slot_of_removal(m, r);
+
+        forget_ended(m, r);
+        removal_bus_added(r);
+        manager_bus_removals_changed(m);
+        manager_watch_slot(m, r);
+        if (slot)
+                slot->outcome = _OUTCOME_INVALID;
+        manager_refresh_slot(slot);
+}
+
+static void reply_path(Removal *r, const char *path) {
+        if (r->call && sd_bus_reply_method_return(r->call, "o", path) < 0)
+                log_plain(LOG_WARNING, "Removal %s: its caller could not be answered.", r->id);
+        r->call = sd_bus_message_unref(r->call);
+}
+
+/* The first event of every removal. The worker said it when nobody could know yet whether anything would come of it. */
+static void tell_target(Removal *r) {
+        _cleanup_json_ json_object *event = json_object_new_object();
+
+        json_set_str(event, "type", "target");
+        json_set_str(event, "port", r->port);
+        json_set(event, "card", json_ref(r->card));
+        manager_bus_event(r->manager, r, event);
+}
+
+/* The slot has a removal already: the same wish gets the same removal. */
+static void join_running(Removal *r, Removal *running) {
+        /* A press that came while a command was still asking: the kernel counts its 5 s, and the technician means what a press
+         * means while a removal runs. */
+        if (r->trigger == TRIGGER_BUTTON) {
+                running->pressed = true;
+                (void) removal_cancel(running, "button");
+        }
+        if (options_contradict(r->options, running->options, running->plan)) {
+                _cleanup_free_ char *message = strf("Slot %s is being removed with other options (removal %s). Wait for its end "
+                                "or cancel it first.", r->slot, running->id);
+                if (r->call)
+                        (void) sd_bus_reply_method_errorf(r->call, BUS_ERROR_BUSY, "%s", message ?: "Busy");
+        } else
+                reply_path(r, running->path);
+        manager_drop_enquiry(r);
+}
+
+void manager_drop_enquiry(Removal *r) {
+        if (r->number == r->manager->last_number)
+                r->manager->last_number--; /* never said to anybody, and nothing bears it */
+        forget(r);
+}
+
+void manager_removal_found(Removal *r) {
+        Removal *running = manager_running_at_slot(r->manager, r->slot, r->port);
+        char uid[24];
+
+        if (running) {
+                join_running(r, running);
+                return;
+        }
+
+        int k = removal_go(r);
+        if (k < 0) {
+                manager_removal_unstartable(r, "internal", "The worker process does not listen.");
+                return;
+        }
+
+        LogSubject subject = removal_subject(r, uid);
+        log_write(LOG_NOTICE, LOG_MESSAGE_STARTED, &subject, "Removal %s of slot %s (%s) starts: %s, uid %s.", r->id, r->slot,
+                        r->target, trigger_to_string(r->trigger), uid);
+        show_started(r);
+        tell_target(r);
+        reply_path(r, r->path);
+}
+
+void manager_removal_unstartable(Removal *r, const char *code, const char *message) {
+        char uid[24];
+        LogSubject subject = removal_subject(r, uid);
+
+        const char *port = r->trigger == TRIGGER_BUTTON ? startswith(r->target, "port:") : NULL;
+
+        /* The kernel goes on counting: asked again until the light stops blinking, one way or the other. */
+        if (port && manager_look_at_slot(r->manager, port) < 0)
+                log_plain(LOG_ERR, "The slot at port %s cannot be looked at after its button was pressed.", port);
+        message = message ?: "The worker gave no reason.";
+        if (r->call)
+                (void) sd_bus_reply_method_errorf(r->call, bus_error_of_code(code), "%s", message);
+        else
+                log_write(LOG_WARNING, LOG_MESSAGE_REFUSED, &subject, "The %s asks for %s, which cannot be removed: %s",
+                                trigger_to_string(r->trigger), r->target, message);
+        manager_drop_enquiry(r);
+}
+
+int manager_remove(Manager *m, RemovalRequest request, sd_bus_message *call) {
+        _cleanup_(removal_freep) Removal *r = NULL;
+
+        request.number = ++m->last_number;
+        int k = removal_new(m, &request, &r);
+        if (k < 0)
+                return k;
+        k = removal_enquire(r);
+        if (k < 0)
+                return k;
+        k = remember(m, r);
+        if (k < 0)
+                return k;
+
+        r->call = sd_bus_message_ref(call);
+        (void) TAKE_PTR(r);
+        return 0;
+}
+
+int manager_cancel(Removal *r, json_object *by, sd_bus_error *reterr) {
+        char uid[24];
+        LogSubject subject = removal_subject(r, uid);
+
+        if (r->state == REMOVAL_ENDED)
+                return sd_bus_error_setf(reterr, BUS_ERROR_NOT_RUNNING, "Removal %s has ended already (%s).", r->id,
+                                outcome_to_string(r->outcome));
+        if (removal_cancel(r, "command") < 0)
+                return sd_bus_error_setf(reterr, BUS_ERROR_TOO_LATE,
+                                "Removal %s is past the point from which it can be put back. It will be over in a moment.", r->id);
+
+        log_write(LOG_NOTICE, LOG_MESSAGE_NONE, &subject, "Removal %s of slot %s is cancelled by uid %" PRIu64 ".", r->id,
+                        r->slot ?: "?", json_u64(by, "uid"));
+        return 0;
+}
+
+void manager_removal_ended(Removal *r) {
+        Manager *m = r->manager;
+        ManagedSlot *slot = manager_slot_of_removal(m, r);
+
+        manager_unwatch_slot(m, r);
+        if (r->pressed && r->port && manager_look_at_slot(m, r->port) < 0)
+                log_plain(LOG_WARNING, "Slot %s cannot be looked at after its button was pressed.", r->slot ?: "?");
+        if (r->announced)
+                manager_bus_prepare(m, r->slot ?: "", false, 0);
+        if (slot)
+                slot->outcome = r->outcome;
+        scanner_distrust(m->scanner);
+        manager_refresh_slot(slot);
+        removal_bus_completed(r);
+        manager_bus_removals_changed(m);
+        manager_rescan(m);
+}
+
+static int take_history(Removal *r, json_object *entry) {
+        const char *slot = json_str(entry, "slot"), *port = json_str(entry, "port") ?: startswith(r->target, "port:");
+
+        r->slot = slot ? strdup(slot) : NULL;
+        r->port = port ? strdup(port) : NULL;
+        r->card = json_ref(json_get(entry, "card"));
+        if (json_has(entry, "started_usec"))
+                r->started_usec = json_u64(entry, "started_usec");
+        return (slot && !r->slot) || (port && !r->port) ? -ENOMEM : 0;
+}
+
+static int resume(Manager *m, json_object *entry) {
+        _cleanup_(removal_freep) Removal *r = NULL;
+        int trigger = trigger_from_string(json_str(entry, "trigger"));
+        uint64_t number = 0;
+
+        int k = parse_u64(json_str(entry, "id"), &number);
+        if (k < 0)
+                return k;
+
+        const RemovalRequest request = {
+                .number = number,
+                .trigger = trigger < 0 ? TRIGGER_COMMAND : (Trigger) trigger,
+                .target = json_str(entry, "target") ?: json_str(entry, "slot") ?: "",
+                .options = json_get(entry, "options"),
+                .by = json_get(entry, "by"),
+        };
+        k = removal_new(m, &request, &r);
+        if (k < 0)
+                return k;
+        k = take_history(r, entry);
+        if (k < 0)
+                return k;
+        k = remember(m, r);
+        if (k < 0)
+                return k;
+
+        Removal *resumed = TAKE_PTR(r);
+        removal_resume(resumed);
+        show_started(resumed);
+        return 0;
+}
+
+int manager_resume_unfinished(Manager *m) {
+        _cleanup_json_ json_object *unfinished = NULL;
+
+        int k = history_unfinished(&m->last_number, &unfinished);
+        if (k < 0)
+                return k;
+
+        for (size_t i = 0; i < json_len(unfinished); i++) {
+                k = resume(m, json_at(unfinished, i));
+                if (k < 0)
+                        log_plain(LOG_ERR, "Removal %s has not ended and cannot be resumed: %s",
+                                        json_str(json_at(unfinished, i), "id"), strerror(-k));
+        }
+        return 0;
+}

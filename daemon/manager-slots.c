@@ -1,0 +1,218 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "base/clock.h"
+#include "history.h"
+#include "manager.h"
+#include "slot-bus.h"
+
+/* Which slots there are, and what each scan changes about them. */
+
+enum {
+        RECALL_MAX = 64,       /* removals of this boot that are looked through for their slots' last outcome */
+};
+
+ManagedSlot *manager_slot(Manager *m, const char *name) {
+        for (size_t i = 0; i < m->n_slots; i++)
+                if (streq_ptr(slot_get(m->slots[i], SLOT_TEXT_NAME), name))
+                        return m->slots[i];
+        return NULL;
+}
+
+ManagedSlot *manager_slot_at_port(Manager *m, const char *port) {
+        for (size_t i = 0; i < m->n_slots; i++)
+                if (streq_ptr(slot_get(m->slots[i], SLOT_TEXT_PORT), port))
+                        return m->slots[i];
+        return NULL;
+}
+
+void manager_free_slots(Manager *m) {
+        for (size_t i = 0; i < m->n_slots; i++)
+                slot_free(m->slots[i]);
+        free(m->slots);
+        m->slots = NULL;
+        m->n_slots = m->a_slots = 0;
+}
+
+static void show(ManagedSlot *s, json_object *entry) {
+        const Removal *removal = manager_removal_of_slot(s->manager, slot_get(s, SLOT_TEXT_NAME),
+                        slot_get(s, SLOT_TEXT_PORT));
+        SlotView view;
+
+        int r = slot_view_make(s, entry, removal, &view);
+        if (r < 0) {
+                log_plain(LOG_ERR, "Slot %s cannot be updated: %s", slot_get(s, SLOT_TEXT_NAME), strerror(-r));
+                return;
+        }
+        slot_show(s, &view);
+}
+
+void manager_refresh_slot(ManagedSlot *s) {
+        if (s)
+                show(s, NULL);
+}
+
+ManagedSlot *manager_slot_of_removal(Manager *m, const Removal *r) {
+        ManagedSlot *s = r->port ? manager_slot_at_port(m, r->port) : NULL;
+
+        return s ?: r->slot ? manager_slot(m, r->slot) : NULL;
+}
+
+int manager_recall_outcomes(Manager *m) {
+        _cleanup_json_ json_object *history = NULL;
+        char boot[33];
+
+        int r = boot_id_read(boot);
+        if (r < 0)
+                return r;
+        r = history_load(RECALL_MAX, &history);
+        if (r < 0)
+                return r;
+
+        json_object *entries = json_array(history, "removals");
+        m->recalled = json_object_new_object();
+        for (size_t i = 0; i < json_len(entries); i++) {
+                json_object *entry = json_at(entries, i);
+                const char *slot = json_str(entry, "slot");
+
+                /* Newest first; and a boot makes everything new. */
+                if (slot && !json_has(m->recalled, slot) && streq_ptr(json_str(entry, "boot"), boot))
+                        json_set_str(m->recalled, slot, json_str(entry, "outcome") ?: "");
+        }
+        return 0;
+}
+
+static Outcome take_recalled(Manager *m, const char *slot) {
+        int outcome = outcome_from_string(json_str(m->recalled, slot));
+
+        if (json_has(m->recalled, slot))
+                json_object_object_del(m->recalled, slot);
+        return outcome < 0 ? _OUTCOME_INVALID : (Outcome) outcome;
+}
+
+/* While a slot is held its folder is gone and its name comes from the port's registers, which need not be the name the
+ * kernel had given it. The port stays the same, and so does our object. */
+static ManagedSlot *slot_of_entry(Manager *m, json_object *entry) {
+        const char *port = json_str(entry, "port");
+        ManagedSlot *s = port ? manager_slot_at_port(m, port) : NULL;
+
+        return s ?: manager_slot(m, json_str(entry, "name"));
+}
+
+static int add_slot(Manager *m, json_object *entry) {
+        _cleanup_(slot_freep) ManagedSlot *s = NULL;
+
+        int r = slot_new(m, json_str(entry, "name"), &s);
+        if (r < 0)
+                return r;
+        r = vec_grow((void **) &m->slots, m->n_slots, &m->a_slots, sizeof(ManagedSlot *));
+        if (r < 0)
+                return r;
+
+        s->outcome = take_recalled(m, json_str(entry, "name"));
+        show(s, entry);
+        s->seen = true;
+        m->slots[m->n_slots++] = s;
+        slot_bus_added(TAKE_PTR(s));
+        return 0;
+}
+
+/* Another card in the slot: what became of the former one's removal is history. */
+static void forget_outcome(ManagedSlot *s, const char *former_card, const char *former_serial) {
+        const char *card = slot_get(s, SLOT_TEXT_CARD_ADDRESS);
+
+        if (s->outcome == _OUTCOME_INVALID || !*card)
+                return;
+        if (s->outcome == OUTCOME_SAFE || !streq(card, former_card) || !streq(slot_get(s, SLOT_TEXT_SERIAL), former_serial))
+                s->outcome = _OUTCOME_INVALID;
+}
+
+static int update_slot(ManagedSlot *s, json_object *entry) {
+        _cleanup_free_ char *card = strdup(slot_get(s, SLOT_TEXT_CARD_ADDRESS));
+        _cleanup_free_ char *serial = strdup(slot_get(s, SLOT_TEXT_SERIAL));
+        Outcome before = s->outcome;
+
+        if (!card || !serial)
+                return -ENOMEM;
+
+        s->seen = true;
+        show(s, entry);
+        if (!manager_running_at_slot(s->manager, slot_get(s, SLOT_TEXT_NAME), slot_get(s, SLOT_TEXT_PORT)))
+                forget_outcome(s, card, serial);
+        if (s->outcome != before)
+                show(s, NULL);
+        return 0;
+}
+
+static int take_entry(Manager *m, json_object *entry) {
+        const char *name = json_str(entry, "name");
+        ManagedSlot *s = name ? slot_of_entry(m, entry) : NULL;
+
+        if (!name)
+                return 0;
+        return s ? update_slot(s, entry) : add_slot(m, entry);
+}
+
+static void drop_unseen(Manager *m) {
+        for (size_t i = m->n_slots; i-- > 0;) {
+                ManagedSlot *s = m->slots[i];
+                const char *name = slot_get(s, SLOT_TEXT_NAME), *port = slot_get(s, SLOT_TEXT_PORT);
+
+                /* A slot whose removal runs can be between two drivers at this moment. */
+                if (s->seen || manager_running_at_slot(m, name, port))
+                        continue;
+                slot_bus_removed(s);
+                m->slots[i] = m->slots[--m->n_slots];
+                slot_free(s);
+        }
+}
+
+static void look_for_presses(Manager *m) {
+        m->look_for_presses = false;
+        for (size_t i = 0; i < m->n_slots; i++) {
+                const ManagedSlot *s = m->slots[i];
+                const char *port = slot_get(s, SLOT_TEXT_PORT);
+
+                /* Without a card that is up, blinking means that it is being powered on. A held slot is nobody's but
+                 * its removal's. */
+                if (!*port || s->view.held || !*slot_get(s, SLOT_TEXT_CARD_ADDRESS) || manager_running_at_port(m, port))
+                        continue;
+                if (manager_look_at_slot(m, port) < 0)
+                        log_plain(LOG_WARNING, "Slot %s could not be looked at for a missed press of its button.",
+                                        slot_get(s, SLOT_TEXT_NAME));
+        }
+}
+
+void manager_take_scan(json_object *topology, const char *why_not, void *userdata) {
+        Manager *m = userdata;
+        json_object *slots = json_array(topology, "slots");
+
+        if (!slots) {
+                log_plain(LOG_ERR, "The machine could not be scanned: %s. What is shown of the slots may be out of date.",
+                                why_not ?: "the scan has no slots in it");
+                return;
+        }
+
+        json_object_put(m->topology);
+        m->topology = json_ref(topology);
+        for (size_t i = 0; i < m->n_slots; i++)
+                m->slots[i]->seen = false;
+        for (size_t i = 0; i < json_len(slots); i++) {
+                int r = take_entry(m, json_at(slots, i));
+                if (r < 0)
+                        log_plain(LOG_ERR, "A slot found by the scan cannot be shown: %s", strerror(-r));
+        }
+        drop_unseen(m);
+        if (m->look_for_presses)
+                look_for_presses(m);
+}
+
+void manager_slot_leds(Manager *m, const Removal *r, const char *power, const char *attention) {
+        ManagedSlot *s = manager_slot_of_removal(m, r);
+        SlotView view;
+
+        if (!s || slot_view_make(s, NULL, r, &view) < 0)
+                return;
+        if ((power && slot_view_set(&view, SLOT_TEXT_POWER_LED, power) < 0) ||
+            (attention && slot_view_set(&view, SLOT_TEXT_ATTENTION_LED, attention) < 0))
+                log_plain(LOG_ERR, "Slot %s: its indicators cannot be shown: %s", slot_get(s, SLOT_TEXT_NAME), strerror(ENOMEM));
+        slot_show(s, &view);
+}

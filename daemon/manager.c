@@ -1,0 +1,239 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "base/clock.h"
+#include "engine/state-dir.h"
+#include "manager.h"
+#include "plan-call.h"
+
+/* What happened, and what is to be done about it. */
+
+static const Source *const sources[MANAGER_SOURCES] = { &source_slot, &source_kmsg, &source_udev };
+
+enum {
+        SOURCE_SLOT = 0,
+};
+
+#define BESIDE_REMOVAL_USEC (5 * USEC_PER_SEC)
+
+void manager_free(Manager *m) {
+        if (!m)
+                return;
+        for (size_t i = 0; i < MANAGER_SOURCES; i++)
+                sources[i]->stop(m->source_states[i]);
+        plan_calls_free(m);
+        scanner_free(m->scanner);
+        manager_free_removals(m);
+        manager_free_slots(m);
+        json_object_put(m->topology);
+        json_object_put(m->recalled);
+        sd_bus_unref(m->bus);
+        sd_event_unref(m->event);
+        free(m);
+}
+
+int manager_new(sd_event *event, sd_bus *bus, Manager **ret) {
+        _cleanup_(manager_freep) Manager *m = calloc(1, sizeof(*m));
+        if (!m)
+                return -ENOMEM;
+
+        m->event = sd_event_ref(event);
+        m->bus = sd_bus_ref(bus);
+        m->source_context = (SourceContext) { .event = event, .emit = manager_on_source_event, .userdata = m };
+
+        int r = scanner_new(event, manager_take_scan, m, &m->scanner);
+        if (r < 0)
+                return r;
+        r = manager_bus_register(m);
+        if (r < 0)
+                return r;
+
+        *ret = TAKE_PTR(m);
+        return 0;
+}
+
+/* A source that cannot be started is no reason to leave the others, and the command, unserved. */
+static void start_sources(Manager *m) {
+        for (size_t i = 0; i < MANAGER_SOURCES; i++) {
+                int r = sources[i]->start(&m->source_context, &m->source_states[i]);
+                if (r < 0)
+                        log_write(LOG_ERR, LOG_MESSAGE_SOURCE_FAILED, NULL, "The source \"%s\" cannot be used: %s. Without it %s.",
+                                        sources[i]->name, strerror(-r), sources[i]->without);
+        }
+}
+
+int manager_start(Manager *m) {
+        start_sources(m);
+
+        int r = manager_resume_unfinished(m);
+        if (r < 0) {
+                log_plain(LOG_ERR, "The records in %s cannot be read: %s", state_dir(), strerror(-r));
+                return r;
+        }
+
+        r = manager_recall_outcomes(m);
+        if (r < 0)
+                log_plain(LOG_WARNING, "How earlier removals ended cannot be read: %s", strerror(-r));
+
+        m->look_for_presses = true;
+        manager_rescan(m);
+        return 0;
+}
+
+void manager_rescan(Manager *m) {
+        int r = scanner_want(m->scanner, NULL, NULL);
+        if (r < 0)
+                log_plain(LOG_ERR, "The machine cannot be scanned: %s. Is the worker program installed?", strerror(-r));
+}
+
+int manager_look_at_slot(Manager *m, const char *port) {
+        void *state = m->source_states[SOURCE_SLOT];
+
+        return state ? source_slot_look(state, port) : -ENXIO;
+}
+
+void manager_watch_slot(Manager *m, const Removal *r) {
+        void *state = m->source_states[SOURCE_SLOT];
+
+        if (r->port && (!state || source_slot_watch(state, r->port) < 0))
+                log_plain(LOG_WARNING, "Slot %s cannot be watched: a second press of its button will not be noticed.", r->slot);
+}
+
+void manager_unwatch_slot(Manager *m, const Removal *r) {
+        void *state = m->source_states[SOURCE_SLOT];
+
+        if (state && r->port)
+                source_slot_unwatch(state, r->port);
+}
+
+/* An event of the daemon's own for whoever watches the bus. */
+static void tell(Manager *m, const char *type, const char *port, const char *text) {
+        _cleanup_json_ json_object *event = json_object_new_object();
+        const ManagedSlot *s = port ? manager_slot_at_port(m, port) : NULL;
+
+        json_set_str(event, "type", type);
+        if (port)
+                json_set_str(event, "port", port);
+        if (s)
+                json_set_str(event, "slot", slot_get(s, SLOT_TEXT_NAME));
+        if (text)
+                json_set_str(event, "message", text);
+        manager_bus_event(m, NULL, event);
+}
+
+static void log_about(Manager *m, int priority, LogMessage message, const char *port, const char *what) {
+        const ManagedSlot *s = manager_slot_at_port(m, port);
+        const char *name = s ? slot_get(s, SLOT_TEXT_NAME) : NULL;
+        LogSubject subject = { .slot = name };
+
+        log_write(priority, message, &subject, "Slot %s (port %s): %s.", name ?: "?", port, what);
+}
+
+static int ask(Manager *m, Trigger trigger, const char *target) {
+        _cleanup_json_ json_object *by = json_object_new_object();
+
+        /* Whoever can press the button or write to a device's uevent attribute needs no further permission. */
+        json_set_u64(by, "uid", 0);
+        json_set_u64(by, "pid", 0);
+        json_set_str(by, "comm", trigger_to_string(trigger));
+
+        int r = manager_remove(m, (RemovalRequest) { .trigger = trigger, .target = target, .by = by }, NULL);
+        if (r < 0)
+                log_plain(LOG_ERR, "The removal of %s cannot be started: %s. Is the worker program installed?", target, strerror(-r));
+        return r;
+}
+
+static void cancel_at(Manager *m, const char *port, const char *said) {
+        Removal *enquiry = manager_enquiry_at_port(m, port), *running = manager_running_at_port(m, port);
+
+        if (enquiry)
+                manager_drop_enquiry(enquiry); /* nothing has been touched for it, and the kernel stopped its own clock */
+        if (running)
+                log_about(m, LOG_NOTICE, LOG_MESSAGE_BUTTON, port,
+                                removal_cancel(running, "button") < 0 ? "button pressed, too late to cancel" : said);
+}
+
+static void on_pressed(Manager *m, const SourceEvent *e) {
+        _cleanup_free_ char *target = strf("port:%s", e->port);
+
+        Removal *running = manager_running_at_port(m, e->port);
+
+        tell(m, "button", e->port, "pressed");
+        if (running) {
+                /* Heard of by the kernel log, so pciehp has the slot already and counts its 5 s: looked at when this one ends. */
+                running->pressed = running->pressed || e->text;
+                cancel_at(m, e->port, "button pressed again, the removal is cancelled");
+                return;
+        }
+        if (!target || manager_enquiry_at_port(m, e->port))
+                return;
+
+        log_about(m, LOG_NOTICE, LOG_MESSAGE_BUTTON, e->port, "button pressed");
+        (void) ask(m, TRIGGER_BUTTON, target);
+}
+
+static void on_missed(Manager *m, const SourceEvent *e) {
+        /* Somebody else has noticed in the meantime. */
+        if (manager_running_at_port(m, e->port) || manager_enquiry_at_port(m, e->port))
+                return;
+        on_pressed(m, e);
+}
+
+static void on_cancelled(Manager *m, const SourceEvent *e) {
+        tell(m, "button", e->port, "cancelled");
+        cancel_at(m, e->port, "button pressed again, the removal is cancelled");
+}
+
+static void on_requested(Manager *m, const SourceEvent *e) {
+        log_write(LOG_NOTICE, LOG_MESSAGE_REQUEST, NULL, "A device event asks for the removal of %s.", e->bdf);
+        tell(m, "request", NULL, e->bdf);
+        (void) ask(m, TRIGGER_UEVENT, e->bdf);
+}
+
+static void on_unserved(Manager *m, const SourceEvent *e) {
+        log_write(LOG_WARNING, LOG_MESSAGE_REQUEST_UNSERVED, NULL,
+                        "%s to be removed. It is in no slot that safe-remove manages, so this request is not served.", e->text);
+        tell(m, "request-unserved", NULL, e->text);
+}
+
+/* A removal makes hundreds of events, and a scan beside it would read what the kernel has locked for it. Its end is
+ * followed by a scan anyway; what happens elsewhere meanwhile has a moment's time. */
+static void on_topology_changed(Manager *m, const SourceEvent *e) {
+        if (!manager_any_running(m) || scanner_want_within(m->scanner, BESIDE_REMOVAL_USEC) < 0)
+                manager_rescan(m);
+}
+
+static void on_lost(Manager *m, const SourceEvent *e) {
+        log_write(LOG_WARNING, LOG_MESSAGE_EVENTS_LOST, NULL, "Lost %s: looking at every slot instead.", e->text);
+        tell(m, "kmsg-lost", NULL, e->text);
+        m->look_for_presses = true;
+        manager_rescan(m);
+}
+
+static void on_card_gone(Manager *m, const SourceEvent *e) {
+        const ManagedSlot *s = manager_slot_at_port(m, e->port);
+        Removal *running = manager_running_at_port(m, e->port);
+
+        /* Behind the power-off a card may be pulled; and other cards than memory (an NVMe drive, say) may be at any time. */
+        if (running ? running->state == REMOVAL_FINISHING : s && !*slot_get(s, SLOT_TEXT_MEMDEV))
+                return;
+
+        log_about(m, LOG_CRIT, LOG_MESSAGE_CARD_GONE, e->port, "the card was pulled without being safe to pull");
+        tell(m, "card-gone", e->port, NULL);
+        if (running)
+                (void) removal_cancel(running, "card-gone");
+        manager_rescan(m);
+}
+
+static void (*const handlers[_SOURCE_EVENT_KIND_MAX])(Manager *m, const SourceEvent *e) = {
+        [SOURCE_BUTTON_PRESSED] = on_pressed,
+        [SOURCE_BUTTON_MISSED] = on_missed,
+        [SOURCE_BUTTON_CANCELLED] = on_cancelled,
+        [SOURCE_REMOVAL_REQUESTED] = on_requested,
+        [SOURCE_REQUEST_UNSERVED] = on_unserved,
+        [SOURCE_TOPOLOGY_CHANGED] = on_topology_changed,
+        [SOURCE_EVENTS_LOST] = on_lost,
+        [SOURCE_CARD_GONE] = on_card_gone,
+};
+
+void manager_on_source_event(const SourceEvent *event, void *userdata) {
+        handlers[event->kind](userdata, event);
+}

@@ -1,0 +1,86 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+#include "scanner.h"
+#include "slot.h"
+#include "source.h"
+
+/* The daemon's decisions: which removals start, which are one and the same, who hears about what. */
+
+enum {
+        MANAGER_SOURCES = 3,
+};
+
+typedef struct PlanCall PlanCall;
+
+struct Manager {
+        sd_event *event;
+        sd_bus *bus;
+
+        SourceContext source_context;
+        void *source_states[MANAGER_SOURCES];
+
+        Scanner *scanner;
+        json_object *topology;         /* of the last scan that succeeded */
+        bool look_for_presses;         /* after the next scan: a press may have been missed */
+
+        json_object *recalled;         /* slot name -> outcome, until a scan has found the slot */
+
+        ManagedSlot **slots;           size_t n_slots, a_slots;
+        Removal **removals;            size_t n_removals, a_removals; /* in the order of their start; enquiries too */
+        uint64_t last_number;
+        PlanCall *plan_calls;          /* PlanRemoval() calls being answered */
+};
+
+int manager_new(sd_event *event, sd_bus *bus, Manager **ret);
+void manager_free(Manager *m);
+DEFINE_CLEANUP_FUNC(Manager, manager_free)
+
+/* Sources on, unfinished removals resumed, first scan under way. */
+int manager_start(Manager *m);
+
+/* manager.c */
+void manager_rescan(Manager *m);
+int manager_look_at_slot(Manager *m, const char *port); /* for a press that was missed */
+void manager_watch_slot(Manager *m, const Removal *r);
+void manager_unwatch_slot(Manager *m, const Removal *r);
+void manager_on_source_event(const SourceEvent *event, void *userdata);
+
+/* manager-slots.c */
+void manager_take_scan(json_object *topology, const char *why_not, void *userdata);
+void manager_refresh_slot(ManagedSlot *s); /* its removal started or ended; NULL is fine */
+void manager_slot_leds(Manager *m, const Removal *r, const char *power, const char *attention);
+ManagedSlot *manager_slot(Manager *m, const char *name);
+ManagedSlot *manager_slot_at_port(Manager *m, const char *port);
+ManagedSlot *manager_slot_of_removal(Manager *m, const Removal *r);
+void manager_free_slots(Manager *m);
+
+/* What became of each slot's last removal, from the records: for the slots that the first scan will find. */
+int manager_recall_outcomes(Manager *m);
+
+/* manager-removals.c. A removal is asked for; the manager gives it its number. `call` (NULL: nobody waits) is answered
+ * when it is known what comes of it, unless this fails. */
+int manager_remove(Manager *m, RemovalRequest request, sd_bus_message *call);
+void manager_drop_enquiry(Removal *r);
+int manager_cancel(Removal *r, json_object *by, sd_bus_error *reterr);
+void manager_removal_found(Removal *r);                /* the enquiry's answer: decides */
+void manager_removal_unstartable(Removal *r, const char *code, const char *message);
+void manager_removal_ended(Removal *r);
+int manager_resume_unfinished(Manager *m);
+void manager_free_removals(Manager *m);
+
+/* manager-find.c */
+bool manager_any_running(Manager *m);
+Removal *manager_running_at_slot(Manager *m, const char *slot, const char *port);
+Removal *manager_running_at_port(Manager *m, const char *port);
+Removal *manager_enquiry_at_port(Manager *m, const char *port);
+Removal *manager_removal_of_slot(Manager *m, const char *slot, const char *port); /* running, or the last one */
+
+/* The running removal that a person means by its slot, card or id; NULL if none. */
+Removal *manager_running_meant(Manager *m, const char *text);
+
+/* manager-bus.c. The Event signal; `r` (NULL: none) adds removal and slot. */
+int manager_bus_register(Manager *m);
+void manager_bus_event(Manager *m, const Removal *r, json_object *event);
+void manager_bus_prepare(Manager *m, const char *slot, bool start, uint64_t deadline_usec);
+void manager_bus_removals_changed(Manager *m);

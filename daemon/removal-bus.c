@@ -1,0 +1,147 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "authorize.h"
+#include "manager.h"
+#include "removal-bus.h"
+#include "strv.h"
+
+static const char *text_of(const Removal *r, const char *property) {
+        const struct {
+                const char *property;
+                const char *value;
+        } texts[] = {
+                { "Id", r->id },
+                { "Slot", r->slot },
+                { "Target", r->target },
+                { "Trigger", trigger_to_string(r->trigger) },
+                { "State", removal_state_to_string(r->state) },
+                { "Step", r->step },
+                { "Plan", r->plan ? json_text(r->plan) : NULL },
+                { "Outcome", outcome_to_string(r->outcome) },
+                { "Code", r->code },
+                { "Message", r->message },
+        };
+
+        for (size_t i = 0; i < ELEMENTSOF(texts); i++)
+                if (streq(texts[i].property, property))
+                        return texts[i].value ?: "";
+        return "";
+}
+
+static int get_text(sd_bus *bus, const char *path, const char *interface, const char *property, sd_bus_message *reply,
+                void *userdata, sd_bus_error *error) {
+        return sd_bus_message_append(reply, "s", text_of(userdata, property));
+}
+
+static int get_number(sd_bus *bus, const char *path, const char *interface, const char *property, sd_bus_message *reply,
+                void *userdata, sd_bus_error *error) {
+        const Removal *r = userdata;
+        uint32_t uid = (uint32_t) json_u64(r->by, "uid");
+        uint32_t value = streq(property, "StepIndex") ? r->step_index : streq(property, "StepCount") ? r->step_count : uid;
+
+        return sd_bus_message_append(reply, "u", value);
+}
+
+static int get_cancelable(sd_bus *bus, const char *path, const char *interface, const char *property, sd_bus_message *reply,
+                void *userdata, sd_bus_error *error) {
+        const Removal *r = userdata;
+
+        return sd_bus_message_append(reply, "b", r->state < REMOVAL_FINISHING && !r->cancelled);
+}
+
+static int get_remedy(sd_bus *bus, const char *path, const char *interface, const char *property, sd_bus_message *reply,
+                void *userdata, sd_bus_error *error) {
+        const Removal *r = userdata;
+
+        return sd_bus_message_append_strv(reply, r->remedy);
+}
+
+static int method_cancel(sd_bus_message *m, void *userdata, sd_bus_error *error) {
+        _cleanup_json_ json_object *by = NULL;
+        Removal *r = userdata;
+
+        int k = authorize_change(m, &by, error);
+        if (k < 0)
+                return k;
+        k = manager_cancel(r, by, error);
+        return k < 0 ? k : sd_bus_reply_method_return(m, "");
+}
+
+static const sd_bus_vtable removal_vtable[] = {
+        SD_BUS_VTABLE_START(0),
+        SD_BUS_PROPERTY("Id", "s", get_text, 0, SD_BUS_VTABLE_PROPERTY_CONST),
+        SD_BUS_PROPERTY("Slot", "s", get_text, 0, SD_BUS_VTABLE_PROPERTY_CONST),
+        SD_BUS_PROPERTY("Target", "s", get_text, 0, SD_BUS_VTABLE_PROPERTY_CONST),
+        SD_BUS_PROPERTY("Trigger", "s", get_text, 0, SD_BUS_VTABLE_PROPERTY_CONST),
+        SD_BUS_PROPERTY("State", "s", get_text, 0, SD_BUS_VTABLE_PROPERTY_EMITS_CHANGE),
+        SD_BUS_PROPERTY("Step", "s", get_text, 0, SD_BUS_VTABLE_PROPERTY_EMITS_CHANGE),
+        SD_BUS_PROPERTY("StepIndex", "u", get_number, 0, SD_BUS_VTABLE_PROPERTY_EMITS_CHANGE),
+        SD_BUS_PROPERTY("StepCount", "u", get_number, 0, SD_BUS_VTABLE_PROPERTY_EMITS_CHANGE),
+        SD_BUS_PROPERTY("Progress", "d", NULL, offsetof(Removal, progress), SD_BUS_VTABLE_PROPERTY_EMITS_CHANGE),
+        SD_BUS_PROPERTY("StartedUsec", "t", NULL, offsetof(Removal, started_usec), SD_BUS_VTABLE_PROPERTY_CONST),
+        SD_BUS_PROPERTY("Cancelable", "b", get_cancelable, 0, SD_BUS_VTABLE_PROPERTY_EMITS_CHANGE),
+        /* Large, and everybody who watches gets it in the Event signal already. */
+        SD_BUS_PROPERTY("Plan", "s", get_text, 0, SD_BUS_VTABLE_PROPERTY_EMITS_INVALIDATION),
+        SD_BUS_PROPERTY("Outcome", "s", get_text, 0, SD_BUS_VTABLE_PROPERTY_EMITS_CHANGE),
+        SD_BUS_PROPERTY("Code", "s", get_text, 0, SD_BUS_VTABLE_PROPERTY_EMITS_CHANGE),
+        SD_BUS_PROPERTY("Message", "s", get_text, 0, SD_BUS_VTABLE_PROPERTY_EMITS_CHANGE),
+        SD_BUS_PROPERTY("Remedy", "as", get_remedy, 0, SD_BUS_VTABLE_PROPERTY_EMITS_CHANGE),
+        SD_BUS_PROPERTY("ByUid", "u", get_number, 0, SD_BUS_VTABLE_PROPERTY_CONST),
+        SD_BUS_METHOD("Cancel", "", "", method_cancel, SD_BUS_VTABLE_UNPRIVILEGED),
+        SD_BUS_SIGNAL_WITH_NAMES("Completed", "sss", SD_BUS_PARAM(outcome) SD_BUS_PARAM(code) SD_BUS_PARAM(message), 0),
+        SD_BUS_VTABLE_END
+};
+
+static int find(sd_bus *bus, const char *path, const char *interface, void *userdata, void **ret_found, sd_bus_error *error) {
+        Manager *m = userdata;
+
+        for (size_t i = 0; i < m->n_removals; i++)
+                if (m->removals[i]->started && streq(m->removals[i]->path, path)) {
+                        *ret_found = m->removals[i];
+                        return 1;
+                }
+        return 0;
+}
+
+static int enumerate(sd_bus *bus, const char *prefix, void *userdata, char ***ret_nodes, sd_bus_error *error) {
+        const Manager *m = userdata;
+        _cleanup_(strv_freep) char **nodes = calloc(m->n_removals + 1, sizeof(char *));
+        if (!nodes)
+                return -ENOMEM;
+
+        for (size_t i = 0, n = 0; i < m->n_removals; i++) {
+                if (!m->removals[i]->started)
+                        continue;
+                nodes[n] = strdup(m->removals[i]->path);
+                if (!nodes[n++])
+                        return -ENOMEM;
+        }
+        *ret_nodes = TAKE_PTR(nodes);
+        return 0;
+}
+
+int removal_bus_register(Manager *m) {
+        int r = sd_bus_add_fallback_vtable(m->bus, NULL, REMOVAL_PATH, REMOVAL_INTERFACE, removal_vtable, find, m);
+        return r < 0 ? r : sd_bus_add_node_enumerator(m->bus, NULL, REMOVAL_PATH, enumerate, m);
+}
+
+static void warn(const Removal *r, int error) {
+        if (error < 0)
+                log_plain(LOG_WARNING, "Removal %s: the bus cannot be told about it: %s", r->id, strerror(-error));
+}
+
+void removal_bus_added(Removal *r) {
+        warn(r, sd_bus_emit_object_added(r->manager->bus, r->path));
+}
+
+void removal_bus_removed(Removal *r) {
+        warn(r, sd_bus_emit_object_removed(r->manager->bus, r->path));
+}
+
+void removal_bus_changed(Removal *r, const char *const *properties) {
+        warn(r, sd_bus_emit_properties_changed_strv(r->manager->bus, r->path, REMOVAL_INTERFACE, (char **) properties));
+}
+
+void removal_bus_completed(Removal *r) {
+        warn(r, sd_bus_emit_signal(r->manager->bus, r->path, REMOVAL_INTERFACE, "Completed", "sss",
+                        outcome_to_string(r->outcome), r->code ?: "", r->message ?: ""));
+}

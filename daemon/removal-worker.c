@@ -1,0 +1,230 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "base/clock.h"
+#include "history.h"
+#include "manager.h"
+#include "removal-bus.h"
+#include "removal.h"
+
+/* A removal and its workers: the enquiry, the start, cancelling, and what happens when one dies. */
+
+enum {
+        ATTEMPTS_AUTO = 3,     /* resumed in the direction the journal says ... */
+        ATTEMPTS_MAX = 6,      /* ... then only back, and after that a person has to look */
+};
+
+/* Reading the machine to find the target; a caller on the bus gives up after 25 s. */
+#define ENQUIRY_USEC (20 * USEC_PER_SEC)
+
+/* The worker has a deadline of its own for everything it waits for and says something before and after each; the longest
+ * silence it keeps on purpose is an hour (another removal has the machine), but for what listeners were promised. This is
+ * the net below. */
+#define SILENCE_USEC (2 * 3600 * USEC_PER_SEC)
+#define LEAVE_USEC (30 * USEC_PER_SEC) /* from the end of the removal to the end of its worker */
+
+/* A resumed worker that fails at once must not use up its attempts while a disk or a lock recovers. */
+#define RETRY_USEC (100 * USEC_PER_MSEC)
+
+static int set_silence_deadline(Removal *r) {
+        uint64_t now = now_wall(), promised = r->promised_usec > now ? r->promised_usec - now : 0;
+
+        return worker_set_deadline(r->worker, SILENCE_USEC + promised);
+}
+
+static void take_enquiry_answer(Removal *r, json_object *line) {
+        const char *type = json_str(line, "type"), *slot = json_str(line, "slot"), *port = json_str(line, "port");
+
+        if (streq_ptr(type, "error")) {
+                manager_removal_unstartable(r, json_str(line, "code"), json_str(line, "message"));
+                return;
+        }
+        if (!streq_ptr(type, "target") || !slot) {
+                manager_removal_unstartable(r, "internal", "The worker answered neither a target nor an error.");
+                return;
+        }
+
+        r->slot = strdup(slot);
+        r->port = port ? strdup(port) : NULL;
+        r->card = json_ref(json_get(line, "card"));
+        if (!r->slot || (port && !r->port))
+                manager_removal_unstartable(r, "internal", "Out of memory.");
+        else
+                manager_removal_found(r);
+}
+
+static void on_line(json_object *line, void *userdata) {
+        Removal *r = userdata;
+
+        if (!r->started) {
+                take_enquiry_answer(r, line); /* may free it */
+                return;
+        }
+        if (r->state == REMOVAL_ENDED)
+                return;
+
+        int k = removal_take_event(r, line);
+        if (k < 0)
+                log_plain(LOG_WARNING, "Removal %s: an event of its worker could not be taken over: %s", r->id, strerror(-k));
+        if (r->worker && r->state == REMOVAL_ENDED)
+                (void) worker_set_deadline(r->worker, LEAVE_USEC);
+        else if (r->worker)
+                (void) set_silence_deadline(r);
+}
+
+static int on_retry(sd_event_source *timer, uint64_t usec, void *userdata) {
+        removal_resume(userdata);
+        return 0;
+}
+
+static int retry_later(Removal *r) {
+        uint64_t delay = RETRY_USEC << (r->attempts < ATTEMPTS_MAX ? r->attempts : ATTEMPTS_MAX);
+
+        r->retry = sd_event_source_disable_unref(r->retry);
+        return sd_event_add_time_relative(r->manager->event, &r->retry, CLOCK_MONOTONIC, delay, USEC_PER_MSEC, on_retry, r);
+}
+
+static void give_up_stuck(Removal *r, const char *why) {
+        _cleanup_free_ char *message = strf("%s; it stopped at step %s.", why, r->step ?: "(none)");
+
+        removal_give_up(r, OUTCOME_STUCK, message ?: why);
+}
+
+/* What the dead worker had written down decides whether there is anything to resume: it may have come to the end and
+ * died telling so, or not have begun. */
+static bool end_by_record(Removal *r) {
+        _cleanup_json_ json_object *entry = NULL;
+
+        int k = history_entry(r->number, &entry);
+        if (k == -ENOENT || k == -ENODATA) {
+                r->pressed = r->pressed || r->trigger == TRIGGER_BUTTON; /* and the kernel goes on counting */
+                removal_give_up(r, OUTCOME_RESTORED, "The worker process died before it had touched anything.");
+                return true;
+        }
+        if (k < 0 || !json_flag(entry, "ended"))
+                return false;
+
+        json_set_str(entry, "type", "end");
+        json_set_u64(entry, "usec", removal_age(r));
+        (void) removal_take_event(r, entry);
+        return true;
+}
+
+static void on_ended(WorkerEnd end, int code, void *userdata) {
+        Removal *r = userdata;
+        _cleanup_free_ char *why = NULL;
+
+        worker_free(TAKE_PTR(r->worker));
+        if (r->state == REMOVAL_ENDED)
+                return;
+
+        why = strf("The worker process %s (%d) before the removal had ended", worker_end_to_string(end), code);
+        if (!r->started) {
+                manager_removal_unstartable(r, "internal", why);
+                return;
+        }
+
+        log_plain(LOG_ERR, "Removal %s of slot %s: %s.", r->id, r->slot ?: "?", why);
+        if (end_by_record(r))
+                return;
+        if (end == WORKER_UNKILLABLE)
+                /* It may come out of the kernel at any time and go on: nobody else may touch this removal. */
+                give_up_stuck(r, "The worker process sits in the kernel and cannot be killed");
+        else if (r->attempts >= ATTEMPTS_MAX || retry_later(r) < 0)
+                give_up_stuck(r, "The worker process failed again and again");
+}
+
+static const WorkerHandler removal_handler = {
+        .line = on_line,
+        .ended = on_ended,
+};
+
+static int start_worker(Removal *r, const char *verb, json_object *message) {
+        int k = worker_spawn(r->manager->event, verb, &removal_handler, r, &r->worker);
+        if (k < 0)
+                return k;
+        return worker_send(r->worker, message);
+}
+
+int removal_enquire(Removal *r) {
+        _cleanup_json_ json_object *request = json_object_new_object();
+
+        json_set_str(request, "id", r->id);
+        json_set_str(request, "target", r->target);
+        json_set_str(request, "trigger", trigger_to_string(r->trigger));
+        json_set(request, "by", json_ref(r->by));
+        json_set(request, "options", r->options ? json_ref(r->options) : json_object_new_object());
+
+        int k = start_worker(r, "run", request);
+        return k < 0 ? k : worker_set_deadline(r->worker, ENQUIRY_USEC);
+}
+
+int removal_go(Removal *r) {
+        _cleanup_json_ json_object *go = json_object_new_object();
+
+        json_set_str(go, "type", "go");
+        int k = worker_send(r->worker, go);
+        if (k < 0)
+                return k;
+
+        r->started = true;
+        return set_silence_deadline(r);
+}
+
+void removal_resume(Removal *r) {
+        _cleanup_json_ json_object *message = json_object_new_object();
+        const char *direction = r->attempts < ATTEMPTS_AUTO && !r->cancelled ? "auto" : "back";
+        char uid[24];
+
+        r->retry = sd_event_source_disable_unref(r->retry);
+        r->started = true;
+        r->attempts++;
+        json_set_str(message, "id", r->id);
+        json_set_str(message, "direction", direction);
+
+        LogSubject subject = removal_subject(r, uid);
+        log_write(LOG_NOTICE, LOG_MESSAGE_RESUMED, &subject, "Removal %s of slot %s is resumed (attempt %u of %u, direction %s).",
+                        r->id, r->slot ?: "?", r->attempts, ATTEMPTS_MAX, direction);
+
+        int k = start_worker(r, "resume", message);
+        if (k >= 0)
+                (void) set_silence_deadline(r);
+        else if (!r->worker && (r->attempts >= ATTEMPTS_MAX || retry_later(r) < 0))
+                give_up_stuck(r, "No worker process could be started");
+}
+
+int removal_cancel(Removal *r, const char *why) {
+        _cleanup_json_ json_object *message = NULL;
+
+        if (r->state == REMOVAL_FINISHING || r->state == REMOVAL_ENDED)
+                return -ESTALE;
+        if (r->state == REMOVAL_RESTORING || r->cancelled)
+                return 0;
+
+        message = json_object_new_object();
+        json_set_str(message, "type", "cancel");
+        json_set_str(message, "why", why);
+
+        /* Without a worker (the last one died), or when it dies of this: the next one is told to go back. */
+        int k = r->worker ? worker_send(r->worker, message) : 0;
+        if (k < 0)
+                log_plain(LOG_WARNING, "Removal %s: its worker does not take the cancel: %s", r->id, strerror(-k));
+        r->cancelled = true;
+        removal_emit(r, "Cancelable");
+        return 0;
+}
+
+void removal_give_up(Removal *r, Outcome outcome, const char *message) {
+        _cleanup_json_ json_object *end = json_object_new_object();
+        json_object *remedy = json_object_new_array();
+
+        if (outcome == OUTCOME_STUCK) {
+                json_append_strf(remedy, "journalctl -u safe-removed SAFE_REMOVE_REMOVAL=%s  # what happened", r->id);
+                json_append_str(remedy, "systemctl restart safe-removed  # has it tried again");
+        }
+        json_set_str(end, "type", "end");
+        json_set_str(end, "outcome", outcome_to_string(outcome));
+        json_set_str(end, "code", outcome == OUTCOME_STUCK ? "stuck" : "failed");
+        json_set_str(end, "message", message);
+        json_set(end, "remedy", remedy);
+        json_set_u64(end, "usec", removal_age(r));
+        (void) removal_take_event(r, end);
+}

@@ -1,0 +1,91 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "base/clock.h"
+#include "removal-bus.h"
+#include "removal.h"
+#include "strv.h"
+
+static const char *const trigger_table[_TRIGGER_MAX] = {
+        [TRIGGER_COMMAND] = "command",
+        [TRIGGER_BUTTON] = "button",
+        [TRIGGER_UEVENT] = "uevent",
+};
+
+DEFINE_STRING_TABLE(trigger, Trigger)
+
+static const char *const removal_state_table[_REMOVAL_STATE_MAX] = {
+        [REMOVAL_PLANNING] = "planning",
+        [REMOVAL_WAITING] = "waiting",
+        [REMOVAL_WORKING] = "working",
+        [REMOVAL_FINISHING] = "finishing",
+        [REMOVAL_RESTORING] = "restoring",
+        [REMOVAL_ENDED] = "ended",
+};
+
+DEFINE_STRING_TABLE(removal_state, RemovalState)
+
+void removal_free(Removal *r) {
+        if (!r)
+                return;
+        worker_free(r->worker);
+        sd_event_source_disable_unref(r->retry);
+        sd_bus_message_unref(r->call);
+        json_object_put(r->options);
+        json_object_put(r->by);
+        json_object_put(r->card);
+        json_object_put(r->plan);
+        free(r->id);
+        free(r->path);
+        free(r->target);
+        free(r->slot);
+        free(r->port);
+        free(r->step);
+        free(r->code);
+        free(r->message);
+        strv_free(r->remedy);
+        free(r);
+}
+
+int removal_new(Manager *m, const RemovalRequest *request, Removal **ret) {
+        _cleanup_(removal_freep) Removal *r = calloc(1, sizeof(*r));
+        if (!r)
+                return -ENOMEM;
+
+        *r = (Removal) {
+                .manager = m,
+                .number = request->number,
+                .trigger = request->trigger,
+                .outcome = _OUTCOME_INVALID,
+                .started_usec = now_wall(),
+                .options = json_ref(request->options),
+                .by = json_ref(request->by),
+        };
+        r->id = strf("%" PRIu64, r->number);
+        r->target = strdup(request->target);
+        if (!r->id || !r->target)
+                return -ENOMEM;
+
+        int n = sd_bus_path_encode(REMOVAL_PATH, r->id, &r->path);
+        if (n < 0)
+                return n;
+
+        *ret = TAKE_PTR(r);
+        return 0;
+}
+
+LogSubject removal_subject(const Removal *r, char uid[static 24]) {
+        (void) snprintf(uid, 24, "%" PRIu64, json_u64(r->by, "uid"));
+        return (LogSubject) {
+                .removal = r->id,
+                .slot = r->slot,
+                .step = r->step,
+                .outcome = outcome_to_string(r->outcome),
+                .serial = json_str(r->card, "serial"),
+                .by_uid = r->by ? uid : NULL,
+        };
+}
+
+uint64_t removal_age(const Removal *r) {
+        uint64_t now = now_wall();
+
+        return now > r->started_usec ? now - r->started_usec : 0; /* the wall clock may have been set */
+}

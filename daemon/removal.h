@@ -1,0 +1,109 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+#include <systemd/sd-bus.h>
+
+#include "engine/engine.h" /* Outcome */
+#include "log.h"
+#include "worker-client.h"
+
+typedef struct Manager Manager;
+
+typedef enum Trigger {
+        TRIGGER_COMMAND,
+        TRIGGER_BUTTON,
+        TRIGGER_UEVENT,
+        _TRIGGER_MAX,
+        _TRIGGER_INVALID = -EINVAL,
+} Trigger;
+
+DECLARE_STRING_TABLE(trigger, Trigger); /* "command", "button", "uevent" */
+
+typedef enum RemovalState {
+        REMOVAL_PLANNING,
+        REMOVAL_WAITING,
+        REMOVAL_WORKING,
+        REMOVAL_FINISHING,     /* from here on there is no way back */
+        REMOVAL_RESTORING,
+        REMOVAL_ENDED,
+        _REMOVAL_STATE_MAX,
+        _REMOVAL_STATE_INVALID = -EINVAL,
+} RemovalState;
+
+DECLARE_STRING_TABLE(removal_state, RemovalState); /* "planning", "waiting", ... */
+
+/* One removal: what the bus shows of it, and the worker that does it. It begins as an enquiry (which slot does this
+ * target mean?) that nobody sees; the manager starts it once it knows that no other removal has the slot. */
+typedef struct Removal {
+        Manager *manager;
+        uint64_t number;
+        char *id;
+        char *path;
+        bool started;          /* "go" was said, or it is a resumed one: the bus shows it */
+
+        Trigger trigger;
+        char *target;
+        char *slot, *port;     /* NULL until known */
+        json_object *options, *by, *card;
+        uint64_t started_usec;
+
+        RemovalState state;
+        char *step;
+        unsigned step_index, step_count;
+        double progress;
+        json_object *plan;
+        bool announced;
+        uint64_t promised_usec; /* until then (wall clock) listeners were promised that nothing is taken away */
+
+        Outcome outcome;       /* _OUTCOME_INVALID while it runs */
+        char *code, *message;
+        char **remedy;         /* NULL-terminated, may be NULL */
+
+        Worker *worker;
+        bool cancelled;        /* somebody wants it back; a resumed worker is told so too */
+        bool pressed;          /* the kernel's own clock was started by a press while this one ran */
+        unsigned attempts;     /* resumed so often */
+        sd_event_source *retry;
+
+        sd_bus_message *call;  /* the Remove() call that waits for its reply */
+} Removal;
+
+typedef struct RemovalRequest {
+        uint64_t number;
+        Trigger trigger;
+        const char *target;
+        json_object *options;  /* may be NULL */
+        json_object *by;
+} RemovalRequest;
+
+int removal_new(Manager *m, const RemovalRequest *request, Removal **ret);
+void removal_free(Removal *r);
+DEFINE_CLEANUP_FUNC(Removal, removal_free)
+
+static inline bool removal_runs(const Removal *r) {
+        return r->started && r->state != REMOVAL_ENDED;
+}
+
+/* Microseconds since it was asked for. */
+uint64_t removal_age(const Removal *r);
+
+/* removal-worker.c. The enquiry: starts a worker, gives it the request and waits for its word. */
+int removal_enquire(Removal *r);
+
+/* Starts for good. */
+int removal_go(Removal *r);
+
+/* A worker for a removal whose former one is gone without having ended it. */
+void removal_resume(Removal *r);
+
+/* 0 (also when it is on its way back already), or -ESTALE past the point of no return. */
+int removal_cancel(Removal *r, const char *why);
+
+/* Ends it in the daemon's own name, when no worker is there to do so. */
+void removal_give_up(Removal *r, Outcome outcome, const char *message);
+
+/* removal-event.c: takes over what a worker's line says, and tells the bus which properties changed. */
+int removal_take_event(Removal *r, json_object *event);
+
+/* What a log line about it is about. The buffer holds the uid's text. */
+LogSubject removal_subject(const Removal *r, char uid[static 24]);

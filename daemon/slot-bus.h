@@ -1,0 +1,16 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+#include "slot.h"
+
+#define SLOT_PATH "/org/saferemove1/slot"
+#define SLOT_INTERFACE "org.saferemove1.Slot"
+
+int slot_bus_register(Manager *m);
+
+/* Object comes and goes; it must be in the manager's list in both. */
+void slot_bus_added(ManagedSlot *s);
+void slot_bus_removed(ManagedSlot *s);
+
+/* NULL-terminated names of properties. */
+void slot_bus_changed(ManagedSlot *s, const char **properties);

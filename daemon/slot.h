@@ -1,0 +1,71 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+#include "removal.h"
+
+/* What the bus shows of a slot. (lib/topology has another Slot: what a scan finds. This one lives on between scans.) */
+
+typedef enum SlotText {
+        SLOT_TEXT_NAME,
+        SLOT_TEXT_PORT,
+        SLOT_TEXT_CARD_ADDRESS,
+        SLOT_TEXT_MEMDEV,
+        SLOT_TEXT_SERIAL,
+        SLOT_TEXT_POWER,
+        SLOT_TEXT_POWER_LED,
+        SLOT_TEXT_ATTENTION_LED,
+        SLOT_TEXT_STATE,
+        SLOT_TEXT_REMOVAL,
+        _SLOT_TEXT_MAX,
+        _SLOT_TEXT_INVALID = -EINVAL,
+} SlotText;
+
+DECLARE_STRING_TABLE(slot_text, SlotText); /* the properties' names on the bus: "Name", "Port", ... */
+
+typedef enum SlotState {
+        SLOT_EMPTY,
+        SLOT_READY,
+        SLOT_REMOVING,
+        SLOT_SAFE,
+        SLOT_REFUSED,
+        SLOT_STUCK,
+        _SLOT_STATE_MAX,
+        _SLOT_STATE_INVALID = -EINVAL,
+} SlotState;
+
+DECLARE_STRING_TABLE(slot_state, SlotState); /* "empty", "ready", ... */
+
+/* A property's value for everybody to see at one time; compared with the former one, it tells what changed. */
+typedef struct SlotView {
+        char *text[_SLOT_TEXT_MAX];
+        bool occupied;
+        bool held;
+} SlotView;
+
+void slot_view_done(SlotView *view);
+int slot_view_set(SlotView *view, SlotText what, const char *value);
+
+typedef struct ManagedSlot {
+        Manager *manager;
+        char *path;
+        bool exported;         /* the bus shows it */
+        SlotView view;
+        Outcome outcome;       /* of the last removal, as long as its card is the one in the slot */
+        bool seen;             /* by the scan that is being taken over */
+} ManagedSlot;
+
+void slot_free(ManagedSlot *s);
+DEFINE_CLEANUP_FUNC(ManagedSlot, slot_free)
+
+int slot_new(Manager *m, const char *name, ManagedSlot **ret);
+
+static inline const char *slot_get(const ManagedSlot *s, SlotText what) {
+        return s->view.text[what] ?: "";
+}
+
+/* slot-view.c: what the slot looks like now, from one scan's entry for it (NULL: as the former view has it), and from
+ * its running or last removal (NULL: none). */
+int slot_view_make(const ManagedSlot *s, json_object *entry, const Removal *removal, SlotView *ret);
+
+/* Takes the view over and tells the bus what differs. */
+void slot_show(ManagedSlot *s, SlotView *view);

@@ -1,0 +1,131 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include <fcntl.h>
+
+#include "kernel/kmsg.h"
+#include "source.h"
+
+/* The kernel log: the only place where the attention button can be heard while pciehp drives the slot. */
+
+#define LOST "kernel log records"
+
+enum {
+        RECORD_MAX = 8192,     /* the kernel's own limit (CONSOLE_EXT_LOG_MAX, later PRINTK_MESSAGE_MAX) is below */
+        RECORDS_PER_TURN = 256, /* then the loop gets to breathe; more records wake us again */
+};
+
+typedef struct KmsgSource {
+        const SourceContext *context;
+        sd_event_source *io;
+        int fd;
+        bool have_sequence;
+        uint64_t sequence;     /* of the last record read */
+} KmsgSource;
+
+static const SourceEventKind kind_of_message[_SLOT_MESSAGE_MAX] = {
+        [SLOT_MESSAGE_POWER_OFF] = SOURCE_BUTTON_PRESSED,
+        [SLOT_MESSAGE_CANCEL] = SOURCE_BUTTON_CANCELLED,
+        [SLOT_MESSAGE_CARD_GONE] = SOURCE_CARD_GONE,
+};
+
+static void emit(KmsgSource *s, const SourceEvent *event) {
+        s->context->emit(event, s->context->userdata);
+}
+
+static void emit_lost(KmsgSource *s, const char *text) {
+        emit(s, &(SourceEvent) { .kind = SOURCE_EVENTS_LOST, .text = text });
+}
+
+static void take_record(KmsgSource *s, const char *data, size_t length) {
+        _cleanup_(kmsg_record_done) KmsgRecord record = { 0 };
+        const char *port;
+
+        if (kmsg_parse(data, length, &record) < 0)
+                return;
+
+        if (s->have_sequence && record.sequence > s->sequence + 1)
+                emit_lost(s, LOST);
+        s->have_sequence = true;
+        s->sequence = record.sequence;
+
+        SlotMessage message = kmsg_slot_message(&record, &port);
+        if (message >= 0)
+                emit(s, &(SourceEvent) { .kind = kind_of_message[message], .port = port, .text = record.text });
+}
+
+static int on_readable(sd_event_source *io, int fd, uint32_t revents, void *userdata) {
+        KmsgSource *s = userdata;
+        char buffer[RECORD_MAX];
+
+        for (unsigned i = 0; i < RECORDS_PER_TURN; i++) {
+                ssize_t n = read(fd, buffer, sizeof(buffer));
+                if (n > 0) {
+                        take_record(s, buffer, (size_t) n);
+                        continue;
+                }
+                if (n < 0 && errno == EPIPE) {
+                        /* Overwritten before we read it; the next read continues with the oldest there is, and the
+                         * gap in the numbers would tell the same a second time. */
+                        s->have_sequence = false;
+                        emit_lost(s, LOST);
+                        continue;
+                }
+                if (n < 0 && (errno == EINTR || errno == EINVAL))
+                        continue;
+                if (n < 0 && errno == EAGAIN)
+                        return 0;
+                emit_lost(s, "all further kernel log records");
+                return sd_event_source_set_enabled(io, SD_EVENT_OFF);
+        }
+        return 0;
+}
+
+static void kmsg_stop(void *state) {
+        KmsgSource *s = state;
+        if (!s)
+                return;
+
+        sd_event_source_disable_unref(s->io);
+        if (s->fd >= 0)
+                close(s->fd);
+        free(s);
+}
+
+DEFINE_CLEANUP_FUNC(KmsgSource, kmsg_stop)
+
+static int kmsg_start(const SourceContext *context, void **ret_state) {
+        /* Tests put a packet pipe here. */
+        const char *path = getenv("SAFE_REMOVE_KMSG") ?: "/dev/kmsg";
+
+        _cleanup_(kmsg_stopp) KmsgSource *s = calloc(1, sizeof(*s));
+        if (!s)
+                return -ENOMEM;
+        s->context = context;
+
+        s->fd = open(path, O_RDONLY | O_NONBLOCK | O_CLOEXEC | O_NOCTTY);
+        if (s->fd < 0)
+                return -errno;
+
+        /* What was said before we came is looked up in the slots themselves; a pipe cannot seek and need not. */
+        if (lseek(s->fd, 0, SEEK_END) < 0 && errno != ESPIPE)
+                return -errno;
+
+        int r = sd_event_add_io(context->event, &s->io, s->fd, EPOLLIN, on_readable, s);
+        if (r < 0)
+                return r;
+
+        /* Before anything else that is ready: 5 seconds run from the press on. */
+        r = sd_event_source_set_priority(s->io, SD_EVENT_PRIORITY_IMPORTANT);
+        if (r < 0)
+                return r;
+        (void) sd_event_source_set_description(s->io, "kernel-log");
+
+        *ret_state = TAKE_PTR(s);
+        return 0;
+}
+
+const Source source_kmsg = {
+        .name = "kernel log",
+        .without = "attention buttons are not noticed",
+        .start = kmsg_start,
+        .stop = kmsg_stop,
+};

@@ -1,0 +1,15 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "source.h"
+
+static const char *const source_event_kind_table[_SOURCE_EVENT_KIND_MAX] = {
+        [SOURCE_BUTTON_PRESSED] = "button-pressed",
+        [SOURCE_BUTTON_MISSED] = "button-missed",
+        [SOURCE_BUTTON_CANCELLED] = "button-cancelled",
+        [SOURCE_REMOVAL_REQUESTED] = "removal-requested",
+        [SOURCE_REQUEST_UNSERVED] = "request-unserved",
+        [SOURCE_TOPOLOGY_CHANGED] = "topology-changed",
+        [SOURCE_EVENTS_LOST] = "events-lost",
+        [SOURCE_CARD_GONE] = "card-gone",
+};
+
+DEFINE_STRING_TABLE(source_event_kind, SourceEventKind)

@@ -1,0 +1,58 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+#include <systemd/sd-event.h>
+
+#include "base/strtab.h"
+#include "base/util.h"
+
+/* The machine tells the daemon what happened through sources. Each is one file behind this interface, and each turns
+ * what it sees into the few kinds of events the manager decides about. */
+
+typedef enum SourceEventKind {
+        SOURCE_BUTTON_PRESSED,         /* port */
+        SOURCE_BUTTON_MISSED,          /* port: nobody told, but the slot looks as if its button had been pressed */
+        SOURCE_BUTTON_CANCELLED,       /* port */
+        SOURCE_REMOVAL_REQUESTED,      /* bdf */
+        SOURCE_REQUEST_UNSERVED,       /* text: a firmware request for a device that is in no slot */
+        SOURCE_TOPOLOGY_CHANGED,
+        SOURCE_EVENTS_LOST,            /* text: whose */
+        SOURCE_CARD_GONE,              /* port */
+        _SOURCE_EVENT_KIND_MAX,
+        _SOURCE_EVENT_KIND_INVALID = -EINVAL,
+} SourceEventKind;
+
+DECLARE_STRING_TABLE(source_event_kind, SourceEventKind);
+
+typedef struct SourceEvent {
+        SourceEventKind kind;
+        const char *port;
+        const char *bdf;
+        const char *text;
+} SourceEvent;
+
+typedef struct SourceContext {
+        sd_event *event;
+        void (*emit)(const SourceEvent *event, void *userdata);
+        void *userdata;
+} SourceContext;
+
+typedef struct Source {
+        const char *name;
+        const char *without;   /* what does not work when it cannot be started, for the log */
+
+        /* *ret_state belongs to the caller, who gives it back to stop(). The context outlives the source. */
+        int (*start)(const SourceContext *context, void **ret_state);
+        void (*stop)(void *state);
+} Source;
+
+extern const Source source_kmsg;
+extern const Source source_udev;
+extern const Source source_slot;
+
+/* Only the slot source has more: what it looks at depends on what runs. Watching a port twice is fine. */
+int source_slot_watch(void *state, const char *port);
+void source_slot_unwatch(void *state, const char *port);
+
+/* Looks (twice, a moment apart) whether this port's slot waits for its power-off: SOURCE_BUTTON_MISSED if so. */
+int source_slot_look(void *state, const char *port);

@@ -1,0 +1,89 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* The two ways to an ending. Forward: safe, or back, or stuck where there is no way back. Back: as it was before, or stuck. */
+#include "daemon/worker-removal.h"
+
+/* An ending that cannot be written down (full disk) must not be taken for a removal to go on with: without its journal nobody
+ * does. */
+static void removal_write_end(Removal *m, Outcome outcome, const char *code, const char *message, json_object *lines) {
+        if (journal_end(m->journal, outcome_to_string(outcome), code, message, lines) >= 0)
+                return;
+        _cleanup_free_ char *path = strf("%s/journal", m->journal->dir);
+        if (path)
+                (void) unlink(path);
+}
+
+int removal_end(Removal *m, Outcome outcome, const char *code, const char *message, const char *remedy) {
+        _cleanup_json_ json_object *lines = json_object_new_array();
+
+        if (remedy)
+                json_append_str(lines, remedy);
+        if (m->journal)
+                removal_write_end(m, outcome, code, message, lines);
+        tell_end(m, outcome, code, message, lines);
+        return 0;
+}
+
+static int end_stuck(Removal *m, const char *message, const char *remedy) {
+        json_object *slot = json_get(m->plan->doc, "slot");
+
+        (void) led_attention(json_str(slot, "name"), json_str(slot, "port"), INDICATOR_ON);
+        tell_led(m, LED_STUCK);
+        return removal_end(m, OUTCOME_STUCK, "stuck", message, remedy);
+}
+
+/* What a removal that turned back has become, by the reason it turned back for, and what is told behind the reason. */
+static const struct {
+        const char *code;
+        Outcome outcome;
+        const char *after;
+} turned_back[] = {
+        { "blocked", OUTCOME_REFUSED, "" },
+        { "stale", OUTCOME_REFUSED, "" },
+        { "empty-slot", OUTCOME_NOTHING, "" },
+        { "cancelled", OUTCOME_RESTORED, "; everything is as it was before" },
+        { "failed", OUTCOME_RESTORED, "; everything is as it was before" },
+};
+
+int removal_go_back(Removal *m, const char *code, const char *reason) {
+        _cleanup_free_ char *why = strdup(reason ?: "no reason given"), *message = NULL;
+
+        (void) engine_back(&m->engine, code, why);
+        if (m->engine.n_not_undone > 0) {
+                message = strf("%s (turned back because: %s)", m->engine.stuck_why, why);
+                return end_stuck(m, message, m->engine.stuck_remedy);
+        }
+
+        tell_led(m, LED_REFUSED);
+        for (size_t i = 0; i < ELEMENTSOF(turned_back); i++)
+                if (streq(turned_back[i].code, code)) {
+                        message = strf("%s%s", why, turned_back[i].after);
+                        return removal_end(m, turned_back[i].outcome, code, message, NULL);
+                }
+        return removal_end(m, OUTCOME_RESTORED, code, why, NULL);
+}
+
+int removal_go_forward(Removal *m) {
+        _cleanup_free_ char *message = NULL;
+        const char *slot = plan_slot_name(m->plan);
+
+        int r = engine_forward(&m->engine);
+        if (r >= 0) {
+                tell_led(m, LED_SAFE);
+                return removal_end(m, OUTCOME_SAFE, "done", "safe to pull", NULL);
+        }
+
+        const char *name = step_type_to_string(m->plan->steps[m->engine.failed_step].type);
+        if (engine_can_go_back(&m->engine)) {
+                if (r == -ECANCELED) {
+                        message = strf("%s%s%s%s", m->engine.run.why ?: "cancelled", m->io->cancel_why ? " (by " : "",
+                                       m->io->cancel_why ?: "", m->io->cancel_why ? ")" : "");
+                        return removal_go_back(m, "cancelled", message);
+                }
+                message = strf("step %s: %s", name, m->engine.run.why ?: strerror(-r));
+                return removal_go_back(m, "failed", message);
+        }
+
+        message = strf("step %s failed where there is no way back: %s", name, m->engine.run.why ?: strerror(-r));
+        _cleanup_free_ char *remedy = m->engine.run.remedy ? strdup(m->engine.run.remedy) : strf("safe-remove remove %s", slot);
+        return end_stuck(m, message, remedy);
+}

@@ -1,0 +1,32 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+#include "base/json.h"
+
+/* The worker's side of the line protocol (docs/PROTOCOL.md): JSON objects, one a line, in on one descriptor and out on
+ * another. A daemon that is gone is not a reason to stop: writing then goes nowhere, and nothing is cancelled. */
+typedef struct WorkerIo {
+        int in, out;
+        char *buffer;
+        size_t length, allocated;
+        bool ended;             /* the daemon's end is closed */
+        bool go;
+        char *cancel_why;       /* set once a cancel came in */
+} WorkerIo;
+
+void worker_io_done(WorkerIo *io);
+
+/* Sends one object; takes it over. */
+void worker_send(WorkerIo *io, json_object *line);
+
+/* A new object with its type set. */
+json_object *worker_line(const char *type);
+
+/* Takes in what has arrived, waiting up to timeout_msec for the first byte. */
+void worker_receive(WorkerIo *io, int timeout_msec);
+
+/* The first line, whatever it is. -ENODATA when the stream ends first or nothing comes within timeout_msec. */
+int worker_receive_request(WorkerIo *io, int timeout_msec, json_object **ret);
+
+/* Looks for a cancel without waiting. */
+bool worker_cancelled(void *io);

@@ -1,0 +1,50 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+#include "daemon/worker-io.h"
+#include "daemon/worker-request.h"
+#include "engine/engine.h"
+#include "led/led.h"
+
+/* What the parts of a removal in the worker share: worker-run.c begins one, worker-resume.c goes on with one, both come to
+ * worker-ending.c; worker-tell.c tells the daemon. */
+
+typedef struct Removal {
+        WorkerIo *io;
+        Request request;
+        Plan *plan;
+        Journal *journal;
+        Engine engine;
+        int lock;
+        uint64_t started;
+        size_t step;            /* the one under way, for its progress */
+} Removal;
+
+void removal_done(Removal *m);
+
+/* Makes plan and journal the engine's, and its events the daemon's. */
+void removal_set_up_engine(Removal *m);
+
+/* Waits until no other removal has the machine. 1: had to wait, so what was seen before may be old. */
+int removal_take_machine(Removal *m);
+
+/* worker-run.c: why the plan is not carried out and the code of that, or NULL. Newly allocated. */
+char *removal_objection(const Removal *m, const char **ret_code);
+
+/* worker-run.c: from a held slot on: plan, object or go. */
+int removal_run_held(Removal *m);
+
+/* worker-ending.c. Each tells and writes down the ending, and returns 0. */
+int removal_end(Removal *m, Outcome outcome, const char *code, const char *message, const char *remedy);
+int removal_go_back(Removal *m, const char *code, const char *reason);
+int removal_go_forward(Removal *m);
+
+/* worker-tell.c */
+void tell_state(Removal *m, const char *state);
+void tell_plan(Removal *m);
+void tell_target(Removal *m);
+void tell_waiting(Removal *m);
+void tell_led(Removal *m, LedState state);      /* the state we mean and what the slot really shows */
+void tell_end(Removal *m, Outcome outcome, const char *code, const char *message, json_object *remedy);
+EngineListener tell_listener(Removal *m);
+StepRun tell_step_run(Removal *m);

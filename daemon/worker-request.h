@@ -1,0 +1,27 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+#include "daemon/worker-io.h"
+#include "plan/planner.h"
+
+/* A request that was understood: policy with its options applied, a look at the machine, and the slot that is meant. */
+typedef struct Request {
+        json_object *doc;       /* owned reference */
+        Policy policy;
+        json_object *warnings;
+        Topology *topology;
+        const Slot *slot;       /* points into topology */
+        char *slot_name, *port; /* survive a second look */
+} Request;
+
+void request_done(Request *r);
+
+/* 0, or a negative errno after an `error` line was sent. */
+int request_understand(WorkerIo *io, json_object *doc, Request *ret);
+
+/* Looks at the machine again and finds the same slot in it, held or not. */
+int request_look_again(Request *r);
+
+PlanRequest request_for_planner(const Request *r);
+
+void worker_send_error(WorkerIo *io, const char *code, const char *message);

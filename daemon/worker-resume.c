@@ -1,0 +1,91 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* Going on with a removal whose worker is gone, from its journal and the kernel alone. */
+#include <errno.h>
+
+#include "base/clock.h"
+#include "daemon/worker-removal.h"
+#include "daemon/worker-verbs.h"
+#include "engine/state-dir.h"
+
+/* A plan that only holds was a button's, and nobody has looked at the card yet. */
+static bool is_hold_only(const Plan *p) {
+        return !json_has(p->doc, "takes_down");
+}
+
+static int resume_opened(Removal *m, bool back) {
+        Journal *j = m->journal;
+
+        if (j->other_boot) {
+                return removal_end(m, OUTCOME_INTERRUPTED, "interrupted",
+                                   "the machine was started anew while this removal ran; nothing of it is in force any more", NULL);
+        }
+
+        tell_plan(m);
+        removal_set_up_engine(m);
+        m->engine.resumed = true;
+        m->engine.failed_step = j->last_do == SIZE_MAX ? 0 : j->last_do;
+        m->engine.touched_tail = m->engine.failed_step >= plan_first_irreversible(m->plan);
+        if (j->backwards)
+                return removal_go_back(m, j->back_code ?: "failed", j->back_why);
+        if (back && engine_can_go_back(&m->engine))
+                return removal_go_back(m, "cancelled", "the worker or the service ended in the middle of it");
+        if (!is_hold_only(m->plan)) {
+                /* A plan that must not be carried out is on record too, from before somebody could write "back" behind it. */
+                const char *code = NULL;
+                _cleanup_free_ char *objection = removal_objection(m, &code);
+                return objection ? removal_go_back(m, code, objection) : removal_go_forward(m);
+        }
+
+        int r = engine_forward(&m->engine);
+        return r < 0 ? removal_go_back(m, "failed", m->engine.run.why) : removal_run_held(m);
+}
+
+int worker_resume(WorkerIo *io, const char *id, bool back) {
+        _cleanup_(removal_done) Removal m = { .io = io, .lock = -EBADF, .started = now_monotonic() };
+        _cleanup_free_ char *why = NULL;
+
+        int r = journal_open(id, &m.journal, &m.plan, &why);
+        if (r < 0) {
+                worker_send_error(io, "internal", why ?: strerror(-r));
+                return r;
+        }
+        if (m.journal->ended)
+                return 0;
+
+        /* The request as it was; a policy that cannot be read any more is the default. */
+        m.request.doc = json_ref(m.journal->start);
+        m.request.warnings = json_object_new_array();
+        m.request.policy = policy_default();
+        (void) policy_load(&m.request.policy, m.request.warnings);
+        (void) policy_apply_options(&m.request.policy, json_get(m.journal->start, "options"), &why);
+        const char *port = json_str(json_get(m.plan->doc, "slot"), "port");
+        m.request.slot_name = strdup(plan_slot_name(m.plan) ?: "");
+        m.request.port = port ? strdup(port) : NULL;
+
+        removal_set_up_engine(&m);
+        if (!is_hold_only(m.plan))
+                r = removal_take_machine(&m);
+        if (r == -ECANCELED) {
+                /* Going back changes the machine as well, so it waits its turn. */
+                back = m.engine.run.ignore_cancel = true;
+                r = removal_take_machine(&m);
+        }
+        if (r < 0)
+                return r;
+        return resume_opened(&m, back);
+}
+
+int worker_give_back(WorkerIo *io) {
+        _cleanup_free_ uint64_t *ids = NULL;
+        size_t n = 0;
+
+        int r = removal_ids(&ids, &n);
+        if (r < 0)
+                return r;
+        for (size_t i = 0; i < n; i++) {
+                _cleanup_free_ char *id = strf("%ju", (uintmax_t) ids[i]);
+                int q = id ? worker_resume(io, id, true) : -ENOMEM;
+                r = r < 0 ? r : q;
+        }
+        return r;
+}

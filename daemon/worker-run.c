@@ -1,0 +1,180 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* A removal from its request on. A command's is planned first and refused without touching anything; a button's holds the
+ * slot first, because the kernel powers it off 5 s after the press whatever we think, and is planned then. Both take the same
+ * way from there. */
+#include <errno.h>
+
+#include "base/clock.h"
+#include "daemon/worker-removal.h"
+#include "daemon/worker-verbs.h"
+#include "engine/state-dir.h"
+
+enum {
+        GO_TIMEOUT_MSEC = 60 * 1000,
+        RECORDS_KEPT = 1000,
+};
+
+static json_object *start_record(const Removal *m) {
+        static const char *const keys[] = { "target", "trigger", "by", "options" };
+        json_object *o = json_object_new_object();
+
+        for (size_t i = 0; i < ELEMENTSOF(keys); i++)
+                json_set(o, keys[i], json_ref(json_get(m->request.doc, keys[i])));
+        return o;
+}
+
+static int end_unwritable(Removal *m, int error) {
+        _cleanup_free_ char *message = strf("the removal cannot be written down in %s (%s), so it was not begun",
+                                            state_dir(), strerror(-error));
+
+        return removal_end(m, OUTCOME_REFUSED, "no-state-dir", message, NULL);
+}
+
+static int journal_begin(Removal *m) {
+        int r = journal_create(json_str(m->request.doc, "id"), m->plan, start_record(m), &m->journal);
+        if (r < 0)
+                return r;
+        removal_set_up_engine(m);
+        removals_prune(RECORDS_KEPT);
+        return 0;
+}
+
+/* A press that cannot be answered: the kernel's power-off is called off all the same, by taking the slot and giving it back
+ * at once. Without a record of it, but the other choice is a card that loses power with its memory in use. */
+static void press_call_off(Removal *m) {
+        const Step *hold = &m->plan->steps[0];
+        StepRun run = { .limits = &m->request.policy.limits };
+
+        (void) step_ops(hold->type)->apply(hold->args, &run);
+        (void) step_ops(hold->type)->revert(hold->args, &run);
+        step_run_done(&run);
+}
+
+char *removal_objection(const Removal *m, const char **ret_code) {
+        const char *digest = json_str(json_get(m->request.doc, "options"), "digest");
+        json_object *blockers = json_array(m->plan->doc, "blockers");
+
+        switch (plan_verdict(m->plan)) {
+        case PLAN_NOTHING:
+                *ret_code = "empty-slot";
+                return strf("there is no card with power in slot %s", plan_slot_name(m->plan));
+        case PLAN_BLOCKED: {
+                json_object *first = json_at(blockers, 0);
+                *ret_code = "blocked";
+                return strf("%s: %s%s%s%s", json_str(first, "code") ?: "?", json_str(first, "what") ?: "",
+                            json_str(first, "evidence") ? " (" : "", json_str(first, "evidence") ?: "",
+                            json_str(first, "evidence") ? ")" : "");
+        }
+        default:
+                break;
+        }
+
+        if (!digest || streq_ptr(digest, plan_digest(m->plan)))
+                return NULL;
+        *ret_code = "stale";
+        return strf("the plan is now %s, not %s: the machine has changed since it was shown", plan_digest(m->plan), digest);
+}
+
+static const char *first_remedy(const Plan *plan) {
+        json_object *remedies = json_array(json_at(json_array(plan->doc, "blockers"), 0), "remedy");
+
+        return json_len(remedies) > 0 ? json_object_get_string(json_at(remedies, 0)) : NULL;
+}
+
+/* Plans anew with the slot held (a button's removal). The hold stays the first step, so the journal stays true. */
+static int plan_held(Removal *m) {
+        PlanRequest request;
+        Plan *plan = NULL;
+
+        tell_state(m, "planning");
+        int r = removal_take_machine(m);
+        if (r == -ECANCELED)
+                return step_fail(&m->engine.run, r, "cancelled while another removal was running");
+        if (r >= 0)
+                r = request_look_again(&m->request);
+        if (r < 0)
+                return step_fail(&m->engine.run, r, "the machine cannot be looked at: %s", strerror(-r));
+
+        request = request_for_planner(&m->request);
+        r = plan_removal(m->request.topology, m->request.slot, &request, &plan);
+        if (r < 0)
+                return step_fail(&m->engine.run, r, "no plan can be made: %s", strerror(-r));
+
+        plan_free(m->plan);
+        m->plan = m->engine.plan = plan;
+        tell_plan(m);
+        r = journal_replace_plan(m->journal, plan);
+        return r < 0 ? step_fail(&m->engine.run, r, "the plan cannot be written down: %s", strerror(-r)) : 0;
+}
+
+int removal_run_held(Removal *m) {
+        const char *code = NULL;
+
+        int r = plan_held(m);
+        if (r < 0)
+                return removal_go_back(m, r == -ECANCELED ? "cancelled" : "failed", m->engine.run.why);
+        _cleanup_free_ char *why = removal_objection(m, &code);
+        return why ? removal_go_back(m, code, why) : removal_go_forward(m);
+}
+
+static int run_button(Removal *m) {
+        PlanRequest request = request_for_planner(&m->request);
+
+        int r = plan_hold(m->request.slot, &request, &m->plan);
+        if (r < 0)
+                return r;
+        r = journal_begin(m);
+        if (r < 0) {
+                press_call_off(m);
+                return end_unwritable(m, r);
+        }
+        r = engine_forward(&m->engine);
+        if (r < 0)
+                return removal_go_back(m, r == -ECANCELED ? "cancelled" : "failed", m->engine.run.why);
+        tell_led(m, LED_WORKING);
+        return removal_run_held(m);
+}
+
+static int run_command(Removal *m) {
+        PlanRequest request;
+        const char *code = NULL;
+
+        int r = removal_take_machine(m);
+        if (r == -ECANCELED)
+                return removal_end(m, OUTCOME_RESTORED, "cancelled", "cancelled while another removal was running", NULL);
+        if (r > 0)
+                r = request_look_again(&m->request);
+        if (r >= 0) {
+                request = request_for_planner(&m->request);
+                r = plan_removal(m->request.topology, m->request.slot, &request, &m->plan);
+        }
+        if (r < 0)
+                return removal_end(m, OUTCOME_REFUSED, "failed", strerror(-r), NULL);
+
+        tell_plan(m);
+        _cleanup_free_ char *why = removal_objection(m, &code);
+        if (streq_ptr(code, "empty-slot"))
+                return removal_end(m, OUTCOME_NOTHING, code, why, NULL);
+        r = journal_begin(m);
+        if (r < 0)
+                return end_unwritable(m, r);
+        return why ? removal_end(m, OUTCOME_REFUSED, code, why, first_remedy(m->plan)) : removal_go_forward(m);
+}
+
+int worker_run(WorkerIo *io, json_object *request) {
+        _cleanup_(removal_done) Removal m = { .io = io, .lock = -EBADF, .started = now_monotonic() };
+
+        int r = request_understand(io, request, &m.request);
+        if (r < 0)
+                return r;
+        tell_target(&m);
+
+        uint64_t deadline = now_monotonic() + GO_TIMEOUT_MSEC * USEC_PER_MSEC;
+        while (!io->go && !io->ended && now_monotonic() < deadline)
+                worker_receive(io, 1000);
+        if (!io->go)
+                return 0;
+
+        bool press = streq_ptr(json_str(request, "trigger"), "button") && m.request.slot->service;
+        return press ? run_button(&m) : run_command(&m);
+}

@@ -1,0 +1,114 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* What a removal tells the daemon, line by line (docs/PROTOCOL.md). */
+#include "base/clock.h"
+#include "daemon/worker-removal.h"
+#include "plan/scope.h"
+
+static void tell_step(void *userdata, size_t n, StepPhase phase, const char *text, uint64_t usec) {
+        Removal *m = userdata;
+        json_object *o = worker_line("step");
+
+        m->step = n;
+        json_set_u64(o, "n", n);
+        json_set_u64(o, "of", m->plan->n_steps);
+        json_set_str(o, "name", step_type_to_string(m->plan->steps[n].type));
+        json_set_str(o, "phase", step_phase_to_string(phase));
+        json_set_str(o, "text", text);
+        json_set_u64(o, "usec", usec);
+        worker_send(m->io, o);
+}
+
+void tell_state(Removal *m, const char *state) {
+        json_object *o = worker_line("state");
+
+        json_set_str(o, "state", state);
+        worker_send(m->io, o);
+}
+
+static void tell_progress(void *userdata, uint64_t done, uint64_t of, const char *text) {
+        Removal *m = userdata;
+        json_object *o = worker_line("progress");
+
+        json_set_u64(o, "n", m->step);
+        json_set_u64(o, "done", done);
+        json_set_u64(o, "of", of);
+        json_set_str(o, "text", text);
+        worker_send(m->io, o);
+}
+
+static void tell_announce(void *userdata, uint64_t deadline_usec) {
+        Removal *m = userdata;
+        json_object *o = worker_line("announce");
+
+        json_set_u64(o, "deadline_usec", now_wall() + (deadline_usec - now_monotonic()));
+        worker_send(m->io, o);
+}
+
+static bool is_cancelled(void *userdata) {
+        return worker_cancelled(((Removal *) userdata)->io);
+}
+
+void tell_plan(Removal *m) {
+        json_object *o = worker_line("plan");
+
+        json_set(o, "plan", json_ref(m->plan->doc));
+        worker_send(m->io, o);
+}
+
+void tell_led(Removal *m, LedState state) {
+        const char *port = json_str(json_get(m->plan->doc, "slot"), "port");
+        json_object *o = worker_line("led");
+        SlotRegisters s;
+        bool known = port && slot_registers_read(port, &s) >= 0;
+
+        json_set_str(o, "state", led_state_to_string(state));
+        json_set_str(o, "power", known && s.has_power_indicator ? indicator_to_string(s.power) : NULL);
+        json_set_str(o, "attention", known && s.has_attention_indicator ? indicator_to_string(s.attention) : NULL);
+        worker_send(m->io, o);
+}
+
+void tell_target(Removal *m) {
+        _cleanup_(scope_done) Scope scope = { 0 };
+        json_object *o = worker_line("target");
+
+        json_set_str(o, "slot", m->request.slot->name);
+        json_set_str(o, "port", m->request.slot->port);
+        json_set(o, "card", scope_find(m->request.topology, m->request.slot, &scope) < 0 ? NULL : scope_card_json(&scope));
+        worker_send(m->io, o);
+}
+
+void tell_waiting(Removal *m) {
+        json_object *o = worker_line("waiting");
+
+        json_set_str(o, "message", "another removal is running, this one is next");
+        worker_send(m->io, o);
+}
+
+void tell_end(Removal *m, Outcome outcome, const char *code, const char *message, json_object *remedy) {
+        json_object *o = worker_line("end");
+
+        json_set_str(o, "outcome", outcome_to_string(outcome));
+        json_set_str(o, "code", code);
+        json_set_str(o, "message", message);
+        json_set(o, "remedy", json_ref(remedy));
+        json_set_u64(o, "usec", now_monotonic() - m->started);
+        worker_send(m->io, o);
+}
+
+static void tell_engine_state(void *userdata, const char *state) {
+        tell_state(userdata, state);
+}
+
+EngineListener tell_listener(Removal *m) {
+        return (EngineListener) { .step = tell_step, .state = tell_engine_state, .userdata = m };
+}
+
+StepRun tell_step_run(Removal *m) {
+        return (StepRun) {
+                .limits = &m->request.policy.limits,
+                .cancelled = is_cancelled,
+                .progress = tell_progress,
+                .announce = tell_announce,
+                .userdata = m,
+        };
+}

@@ -1,0 +1,13 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+#include "daemon/worker-io.h"
+
+/* `run`: a new removal from its request, already read. */
+int worker_run(WorkerIo *io, json_object *request);
+
+/* `resume`: goes on with one whose worker died; back: only to put things back. */
+int worker_resume(WorkerIo *io, const char *id, bool back);
+
+/* `give-back`: puts back every unfinished removal of this boot (or finishes it, where there is no way back). */
+int worker_give_back(WorkerIo *io);

@@ -1,0 +1,94 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* The worker: straight-line code over lib/, one process for one look or one removal. It may hang in the kernel for minutes
+ * or be killed at any time; the daemon that started it does neither. */
+#include <errno.h>
+#include <signal.h>
+
+#include "daemon/worker-request.h"
+#include "daemon/worker-verbs.h"
+
+enum {
+        REQUEST_TIMEOUT_MSEC = 60 * 1000,
+};
+
+static int verb_scan(WorkerIo *io) {
+        _cleanup_(topology_freep) Topology *t = NULL;
+
+        int r = topology_load(&t);
+        if (r < 0) {
+                worker_send_error(io, "internal", strerror(-r));
+                return r;
+        }
+        worker_send(io, topology_to_json(t));
+        return 0;
+}
+
+static int verb_plan(WorkerIo *io) {
+        _cleanup_(request_done) Request request = { 0 };
+        _cleanup_(plan_freep) Plan *plan = NULL;
+        _cleanup_json_ json_object *doc = NULL;
+
+        int r = worker_receive_request(io, REQUEST_TIMEOUT_MSEC, &doc);
+        if (r >= 0)
+                r = request_understand(io, doc, &request);
+        if (r < 0)
+                return r;
+
+        PlanRequest planner = request_for_planner(&request);
+        r = plan_removal(request.topology, request.slot, &planner, &plan);
+        if (r < 0) {
+                worker_send_error(io, "internal", strerror(-r));
+                return r;
+        }
+        worker_send(io, json_ref(plan->doc));
+        return 0;
+}
+
+static int verb_run(WorkerIo *io) {
+        _cleanup_json_ json_object *doc = NULL;
+
+        int r = worker_receive_request(io, REQUEST_TIMEOUT_MSEC, &doc);
+        return r < 0 ? r : worker_run(io, doc);
+}
+
+static int verb_resume(WorkerIo *io) {
+        _cleanup_json_ json_object *doc = NULL;
+
+        int r = worker_receive_request(io, REQUEST_TIMEOUT_MSEC, &doc);
+        if (r < 0)
+                return r;
+        return worker_resume(io, json_str(doc, "id"), streq_ptr(json_str(doc, "direction"), "back"));
+}
+
+/* systemd runs this after the service has stopped. When it will start it again at once, the new daemon takes over and may
+ * go on; when it was stopped on purpose, nobody would, and a slot must never be left held. */
+static int verb_give_back(WorkerIo *io) {
+        const char *result = getenv("SERVICE_RESULT");
+
+        return result && !streq(result, "success") ? 0 : worker_give_back(io);
+}
+
+static const struct {
+        const char *name;
+        int (*run)(WorkerIo *io);
+} verbs[] = {
+        { "scan", verb_scan },
+        { "plan", verb_plan },
+        { "run", verb_run },
+        { "resume", verb_resume },
+        { "give-back", verb_give_back },
+};
+
+int main(int argc, char *argv[]) {
+        _cleanup_(worker_io_done) WorkerIo io = { .in = STDIN_FILENO, .out = STDOUT_FILENO };
+
+        /* A daemon that is gone must not take its worker along in the middle of a write. */
+        signal(SIGPIPE, SIG_IGN);
+
+        for (size_t i = 0; argc == 2 && i < ELEMENTSOF(verbs); i++)
+                if (streq(argv[1], verbs[i].name))
+                        return verbs[i].run(&io) < 0 ? EXIT_FAILURE : EXIT_SUCCESS;
+
+        fprintf(stderr, "usage: safe-remove-worker scan|plan|run|resume|give-back (started by safe-removed)\n");
+        return 64;
+}

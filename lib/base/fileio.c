@@ -1,0 +1,120 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include <errno.h>
+#include <fcntl.h>
+#include <libgen.h>
+#include <sys/stat.h>
+#include <sys/uio.h>
+
+#include "base/fileio.h"
+
+enum {
+        CHUNK = 16 * 1024,
+        FILE_MAX = 64 * 1024 * 1024,
+};
+
+int read_file_at(int dirfd, const char *path, char **ret, size_t *ret_length) {
+        _cleanup_close_ int fd = openat(dirfd, path, O_RDONLY | O_CLOEXEC | O_NOCTTY);
+        if (fd < 0)
+                return -errno;
+
+        _cleanup_free_ char *buffer = NULL;
+        size_t length = 0, allocated = 0;
+
+        for (;;) {
+                if (length + CHUNK + 1 > allocated) {
+                        size_t want = allocated ? allocated * 2 : CHUNK + 1;
+                        char *grown = realloc(buffer, want);
+                        if (!grown)
+                                return -ENOMEM;
+                        buffer = grown;
+                        allocated = want;
+                }
+
+                ssize_t n = read(fd, buffer + length, allocated - length - 1);
+                if (n < 0 && errno == EINTR)
+                        continue;
+                if (n < 0)
+                        return -errno;
+                if (n == 0)
+                        break;
+                length += (size_t) n;
+                if (length > FILE_MAX)
+                        return -EFBIG;
+        }
+
+        buffer[length] = '\0';
+        *ret = TAKE_PTR(buffer);
+        if (ret_length)
+                *ret_length = length;
+        return 0;
+}
+
+int read_file(const char *path, char **ret, size_t *ret_length) {
+        return read_file_at(AT_FDCWD, path, ret, ret_length);
+}
+
+static int write_all(int fd, const char *data, size_t length) {
+        while (length > 0) {
+                ssize_t n = write(fd, data, length);
+                if (n < 0 && errno == EINTR)
+                        continue;
+                if (n < 0)
+                        return -errno;
+                data += n;
+                length -= (size_t) n;
+        }
+        return 0;
+}
+
+static int fsync_parent(const char *path) {
+        _cleanup_free_ char *copy = strdup(path);
+        if (!copy)
+                return -ENOMEM;
+
+        _cleanup_close_ int fd = open(dirname(copy), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+        if (fd < 0)
+                return -errno;
+        return fsync(fd) < 0 ? -errno : 0;
+}
+
+int write_file_durably(const char *path, const char *text) {
+        _cleanup_free_ char *temp = strf("%s.new", path);
+        if (!temp)
+                return -ENOMEM;
+
+        _cleanup_close_ int fd = open(temp, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0600);
+        if (fd < 0)
+                return -errno;
+
+        int r = write_all(fd, text, strlen(text));
+        if (r < 0)
+                return r;
+        if (fsync(fd) < 0)
+                return -errno;
+        if (rename(temp, path) < 0)
+                return -errno;
+        return fsync_parent(path);
+}
+
+int append_line_durably(int fd, const char *line) {
+        _cleanup_free_ char *record = strf("%s\n", line);
+        if (!record)
+                return -ENOMEM;
+
+        struct stat before;
+        if (fstat(fd, &before) < 0)
+                return -errno;
+        int r = write_all(fd, record, strlen(record));
+        if (r < 0) {
+                /* Half a line on a full disk must not swallow the next. */
+                (void) !ftruncate(fd, before.st_size);
+                return r;
+        }
+        return fdatasync(fd) < 0 ? -errno : 0;
+}
+
+int mkdir_private(const char *path) {
+        if (mkdir(path, 0700) < 0 && errno != EEXIST)
+                return -errno;
+        return 0;
+}

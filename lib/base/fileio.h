@@ -1,0 +1,23 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+#include <dirent.h>
+
+#include "base/util.h"
+
+DEFINE_CLEANUP_FUNC(DIR, closedir)
+
+/* Reads a whole file (regular, proc or sysfs) into a NUL-terminated buffer owned by the caller.
+ * -EFBIG past 64 MiB. ret_length may be NULL. */
+int read_file(const char *path, char **ret, size_t *ret_length);
+int read_file_at(int dirfd, const char *path, char **ret, size_t *ret_length);
+
+/* Replaces `path` durably: temporary file beside it, fsync, rename, fsync of the folder. A reader sees the old
+ * or the new text, also after power loss. */
+int write_file_durably(const char *path, const char *text);
+
+/* Appends one whole line (a newline is added) and fdatasyncs; `fd` opened O_APPEND. */
+int append_line_durably(int fd, const char *line);
+
+/* mkdir -p for the last component only, 0700; existing is fine. */
+int mkdir_private(const char *path);

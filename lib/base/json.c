@@ -1,0 +1,123 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include <errno.h>
+
+#include "base/json.h"
+
+enum {
+        /* Deep enough for everything we write (a plan nests 6 levels), shallow enough for any stack. */
+        DEPTH_MAX = 32,
+};
+
+json_object *json_get(json_object *o, const char *key) {
+        json_object *v = NULL;
+
+        if (!o || !json_object_is_type(o, json_type_object))
+                return NULL;
+        json_object_object_get_ex(o, key, &v);
+        return v;
+}
+
+bool json_has(json_object *o, const char *key) {
+        return json_get(o, key) != NULL;
+}
+
+const char *json_str(json_object *o, const char *key) {
+        json_object *v = json_get(o, key);
+
+        return json_object_is_type(v, json_type_string) ? json_object_get_string(v) : NULL;
+}
+
+uint64_t json_u64(json_object *o, const char *key) {
+        json_object *v = json_get(o, key);
+
+        return json_object_is_type(v, json_type_int) ? json_object_get_uint64(v) : 0;
+}
+
+bool json_flag(json_object *o, const char *key) {
+        json_object *v = json_get(o, key);
+
+        return json_object_is_type(v, json_type_boolean) && json_object_get_boolean(v);
+}
+
+json_object *json_array(json_object *o, const char *key) {
+        json_object *v = json_get(o, key);
+
+        return json_object_is_type(v, json_type_array) ? v : NULL;
+}
+
+size_t json_len(json_object *array) {
+        return json_object_is_type(array, json_type_array) ? json_object_array_length(array) : 0;
+}
+
+json_object *json_at(json_object *array, size_t i) {
+        return i < json_len(array) ? json_object_array_get_idx(array, i) : NULL;
+}
+
+void json_set(json_object *o, const char *key, json_object *value) {
+        json_object_object_add(o, key, value);
+}
+
+void json_set_str(json_object *o, const char *key, const char *value) {
+        json_set(o, key, value ? json_object_new_string(value) : NULL);
+}
+
+void json_set_strf(json_object *o, const char *key, const char *format, ...) {
+        _cleanup_free_ char *s = NULL;
+        va_list ap;
+
+        va_start(ap, format);
+        s = strfv(format, ap);
+        va_end(ap);
+        json_set_str(o, key, s);
+}
+
+void json_set_u64(json_object *o, const char *key, uint64_t value) {
+        json_set(o, key, json_object_new_uint64(value));
+}
+
+void json_set_bool(json_object *o, const char *key, bool value) {
+        json_set(o, key, json_object_new_boolean(value));
+}
+
+void json_append_str(json_object *array, const char *value) {
+        json_object_array_add(array, value ? json_object_new_string(value) : NULL);
+}
+
+void json_append_strf(json_object *array, const char *format, ...) {
+        _cleanup_free_ char *s = NULL;
+        va_list ap;
+
+        va_start(ap, format);
+        s = strfv(format, ap);
+        va_end(ap);
+        json_append_str(array, s);
+}
+
+static void tokener_freep(json_tokener **t) {
+        if (*t)
+                json_tokener_free(*t);
+}
+
+int json_parse(const char *text, size_t length, json_object **ret) {
+        _cleanup_(tokener_freep) json_tokener *tok = json_tokener_new_ex(DEPTH_MAX);
+        if (!tok)
+                return -ENOMEM;
+        if (length > INT32_MAX)
+                return -EBADMSG;
+
+        json_tokener_set_flags(tok, JSON_TOKENER_STRICT | JSON_TOKENER_VALIDATE_UTF8);
+
+        _cleanup_json_ json_object *o = json_tokener_parse_ex(tok, text, (int) length);
+        if (json_tokener_get_error(tok) != json_tokener_success || !o)
+                return -EBADMSG;
+        for (size_t i = json_tokener_get_parse_end(tok); i < length; i++)
+                if (!strchr(" \t\r\n", text[i]) || !text[i])
+                        return -EBADMSG;
+
+        *ret = TAKE_PTR(o);
+        return 0;
+}
+
+const char *json_text(json_object *o) {
+        return json_object_to_json_string_ext(o, JSON_C_TO_STRING_PLAIN | JSON_C_TO_STRING_NOSLASHESCAPE);
+}

@@ -1,0 +1,16 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+#include "base/util.h"
+
+/* Strict number readers: the whole string, no sign, no blanks around it. 0, -EINVAL or -ERANGE.
+ * parse_u64() takes decimal, or hexadecimal behind 0x. */
+int parse_u64(const char *s, uint64_t *ret);
+int parse_hex(const char *s, uint64_t *ret);
+
+/* yes/no, true/false, on/off, 1/0. */
+int parse_bool(const char *s, bool *ret);
+
+/* "DDDD:BB:DD.F" or "BB:DD.F" (domain 0000 is then *not* assumed: *ret_has_domain is false and the text is
+ * kept as written). Lower-cases. -EINVAL when it is not an address. */
+int parse_bdf(const char *s, char **ret, bool *ret_has_domain);

@@ -1,0 +1,80 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+#include <stdarg.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+/* Acquire and release on one line: declare with one of these, hand over with TAKE_PTR() or TAKE_FD(). */
+#define _cleanup_(f) __attribute__((cleanup(f)))
+#define _printf_(a, b) __attribute__((format(printf, a, b)))
+#define _unused_ __attribute__((unused))
+#define _sentinel_ __attribute__((sentinel))
+
+#define ELEMENTSOF(x) (sizeof(x) / sizeof((x)[0]))
+
+#define TAKE_PTR(p)                     \
+        ({                              \
+                typeof(p) *_pp = &(p);  \
+                typeof(p) _p = *_pp;    \
+                *_pp = NULL;            \
+                _p;                     \
+        })
+
+#define TAKE_FD(fd)                     \
+        ({                              \
+                int *_fp = &(fd);       \
+                int _f = *_fp;          \
+                *_fp = -EBADF;          \
+                _f;                     \
+        })
+
+/* Makes func##p(), the form _cleanup_() wants, for a destructor that accepts NULL. */
+#define DEFINE_CLEANUP_FUNC(type, func)                 \
+        static inline void func##p(type **p) {          \
+                if (*p)                                 \
+                        func(*p);                       \
+        }
+
+static inline void freep(void *p) {
+        free(*(void **) p);
+}
+
+static inline void closep(int *fd) {
+        if (*fd >= 0)
+                close(*fd);
+}
+
+DEFINE_CLEANUP_FUNC(FILE, fclose)
+
+#define _cleanup_free_ _cleanup_(freep)
+#define _cleanup_close_ _cleanup_(closep)
+#define _cleanup_fclose_ _cleanup_(fclosep)
+
+static inline bool streq(const char *a, const char *b) {
+        return strcmp(a, b) == 0;
+}
+
+/* The same, where either may be NULL (and two NULLs are equal). */
+static inline bool streq_ptr(const char *a, const char *b) {
+        return a && b ? streq(a, b) : a == b;
+}
+
+/* The rest of s behind the prefix, or NULL where s does not start with it. */
+static inline const char *startswith(const char *s, const char *prefix) {
+        size_t n = strlen(prefix);
+
+        return strncmp(s, prefix, n) == 0 ? s + n : NULL;
+}
+
+/* A newly allocated formatted string, or NULL when out of memory. */
+char *strf(const char *format, ...) _printf_(1, 2);
+char *strfv(const char *format, va_list ap) _printf_(1, 0);
+
+/* Grows a vector to hold at least one more element; the pointer is updated in place. 0 or -ENOMEM. */
+int vec_grow(void **items, size_t n_items, size_t *n_allocated, size_t item_size);

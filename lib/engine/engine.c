@@ -1,0 +1,237 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include <errno.h>
+
+#include "base/clock.h"
+#include "engine/engine.h"
+#include "engine/identity.h"
+
+static const char *const outcome_table[_OUTCOME_MAX] = {
+        [OUTCOME_SAFE] = "safe",
+        [OUTCOME_RESTORED] = "restored",
+        [OUTCOME_REFUSED] = "refused",
+        [OUTCOME_NOTHING] = "nothing",
+        [OUTCOME_STUCK] = "stuck",
+        [OUTCOME_INTERRUPTED] = "interrupted",
+};
+
+DEFINE_STRING_TABLE(outcome, Outcome)
+
+static const char *const step_phase_table[_STEP_PHASE_MAX] = {
+        [PHASE_DO] = "do",
+        [PHASE_DONE] = "done",
+        [PHASE_UNDO] = "undo",
+        [PHASE_UNDONE] = "undone",
+        [PHASE_FAILED] = "failed",
+};
+
+DEFINE_STRING_TABLE(step_phase, StepPhase)
+
+void engine_done(Engine *e) {
+        step_run_done(&e->run);
+        free(TAKE_PTR(e->stuck_why));
+        free(TAKE_PTR(e->stuck_remedy));
+}
+
+/* Written down first, told second. What cannot be written down is not done. */
+static int record(Engine *e, size_t n, StepPhase phase, const char *text, uint64_t usec) {
+        int r = journal_step(e->journal, step_phase_to_string(phase), n, text);
+
+        if (e->listener.step)
+                e->listener.step(e->listener.userdata, n, phase, text, usec);
+        return r < 0 ? step_fail(&e->run, r, "the journal cannot be written: %s", strerror(-r)) : 0;
+}
+
+static void tell_state(Engine *e, const char *state) {
+        if (e->listener.state)
+                e->listener.state(e->listener.userdata, state);
+}
+
+/* A step that cannot be undone and has begun is finished whatever is left of the card. */
+static int identity_check(Engine *e, const StepOps *ops, int state) {
+        _cleanup_free_ char *why = NULL;
+
+        if (!ops->needs_card || (ops->irreversible && state == STEP_PARTLY_APPLIED))
+                return 0;
+        int r = card_identity_check(json_get(e->plan->doc, "card"), &why);
+        return r < 0 ? step_fail(&e->run, r, "%s", why ?: strerror(-r)) : 0;
+}
+
+/* A pause inside a step's bracket in the journal, for rehearsals: a second press, a kill, a look at the LED. */
+static void drill_pause(Engine *e) {
+        step_pause(&e->run, (unsigned) (e->run.limits->step_delay_usec / USEC_PER_MSEC));
+}
+
+static int step_do(Engine *e, size_t n, int before) {
+        const Step *step = &e->plan->steps[n];
+        const StepOps *ops = step_ops(step->type);
+
+        int r = identity_check(e, ops, before);
+        if (r >= 0 && ops->check)
+                r = ops->check(step->args, &e->run);
+        if (r < 0)
+                return r;
+
+        r = record(e, n, PHASE_DO, NULL, 0);
+        if (r < 0)
+                return r;
+        uint64_t start = now_monotonic();
+        if (!ops->urgent)
+                drill_pause(e);
+        /* Up to the write of the first step that cannot be undone. */
+        if (!ops->urgent && n <= plan_first_irreversible(e->plan) && step_cancelled(&e->run))
+                return step_fail(&e->run, -ECANCELED, "cancelled");
+
+        /* The card may have been changed while we paused or the daemon was away. */
+        r = identity_check(e, ops, before);
+        if (r < 0)
+                return r;
+        e->touched_tail = e->touched_tail || ops->irreversible;
+        r = ops->apply(step->args, &e->run);
+        drill_pause(e);
+
+        /* Whatever the write returned: what the kernel shows counts. But what is still under way shows nothing yet. */
+        int state = ops->verify(step->args, &e->run);
+        e->left_behind = e->left_behind || r == -EINPROGRESS;
+        if (r < 0 && r != -EINPROGRESS && state == STEP_APPLIED)
+                r = 0;
+        if (r >= 0 && state < 0)
+                return state;
+        if (r < 0)
+                return r;
+        if (state != STEP_APPLIED)
+                return step_fail(&e->run, -EIO, "%s",
+                                 e->run.why ?: "the kernel accepted every write, but what was asked for has not happened");
+        return record(e, n, PHASE_DONE, NULL, now_monotonic() - start);
+}
+
+static int step_forward(Engine *e, size_t n) {
+        const StepOps *ops = step_ops(e->plan->steps[n].type);
+
+        if (!ops->urgent && n <= plan_first_irreversible(e->plan) && step_cancelled(&e->run))
+                return step_fail(&e->run, -ECANCELED, "cancelled");
+        if (n >= plan_first_irreversible(e->plan) && !e->told_finishing) {
+                e->told_finishing = true;
+                tell_state(e, "finishing");
+        }
+
+        uint64_t start = now_monotonic();
+        int state = ops->verify(e->plan->steps[n].args, &e->run);
+        if (state < 0)
+                return state;
+        if (state != STEP_APPLIED)
+                return step_do(e, n, state);
+
+        /* Done already, by a worker that died before it could say so; or there was nothing to change. A proof is neither: it
+         * has just been made. */
+        bool ours = e->journal->last_do != SIZE_MAX && n <= e->journal->last_do;
+        const char *text = ours ? "done before" : ops->irreversible ? NULL : "nothing to do";
+        return record(e, n, PHASE_DONE, text, now_monotonic() - start);
+}
+
+int engine_forward(Engine *e) {
+        /* Whoever goes on where another stopped begins with the last step that was begun: all before it were done. */
+        size_t first = e->resumed && e->journal->last_do != SIZE_MAX ? e->journal->last_do : 0;
+
+        tell_state(e, "working");
+        for (size_t n = first; n < e->plan->n_steps; n++) {
+                free(TAKE_PTR(e->run.why));
+                free(TAKE_PTR(e->run.remedy));
+
+                int r = step_forward(e, n);
+                if (r >= 0)
+                        continue;
+                e->failed_step = n;
+                (void) journal_step(e->journal, step_phase_to_string(PHASE_FAILED), n, e->run.why);
+                if (e->listener.step)
+                        e->listener.step(e->listener.userdata, n, PHASE_FAILED, e->run.why, 0);
+                return r;
+        }
+        return 0;
+}
+
+bool engine_can_go_back(const Engine *e) {
+        size_t tail = plan_first_irreversible(e->plan);
+        StepRun look = { .limits = e->run.limits };
+
+        if (!e->touched_tail)
+                return true;
+        if (e->failed_step != tail)
+                return false;
+
+        /* A write that was left behind, by us or by a worker that died, may take effect at any time. */
+        if (e->left_behind || e->resumed)
+                return false;
+
+        /* The first of them failed: if the kernel shows no trace of it, nothing irreversible has happened. */
+        int state = step_ops(e->plan->steps[tail].type)->verify(e->plan->steps[tail].args, &look);
+        step_run_done(&look);
+        return state == STEP_NOT_APPLIED;
+}
+
+static int step_undo(Engine *e, size_t n) {
+        const Step *step = &e->plan->steps[n];
+        const StepOps *ops = step_ops(step->type);
+
+        if (ops->irreversible || !ops->revert)
+                return 0;
+        if (ops->verify(step->args, &e->run) == STEP_NOT_APPLIED)
+                return (void) record(e, n, PHASE_UNDONE, "as it was", 0), 0;
+
+        /* With a write still under way nothing of the card may come back into use: only the slot and the machine's policy do. */
+        if (e->left_behind && ops->needs_card)
+                return step_fail(&e->run, -EINPROGRESS, "a write to the kernel is still under way, nothing is put back in use");
+        int r = identity_check(e, ops, STEP_APPLIED);
+        if (r < 0)
+                return r;
+
+        /* A journal that cannot be written any more must not keep a slot held: going back is right without a promise. */
+        (void) record(e, n, PHASE_UNDO, NULL, 0);
+        uint64_t start = now_monotonic();
+        int state = STEP_PARTLY_APPLIED;
+        drill_pause(e);
+
+        /* Twice: somebody may touch the same thing in the same moment, a press of the button that is given back for one. */
+        for (unsigned tries = 0; tries < 2 && state != STEP_NOT_APPLIED; tries++) {
+                r = ops->revert(step->args, &e->run);
+                drill_pause(e);
+                state = ops->verify(step->args, &e->run);
+        }
+        if (state == STEP_NOT_APPLIED)
+                return (void) record(e, n, PHASE_UNDONE, NULL, now_monotonic() - start), 0;
+        if (r < 0)
+                return r;
+        return state < 0 ? state : step_fail(&e->run, -EIO, "%s", e->run.why ?: "it is not as it was before");
+}
+
+static void undo_failed(Engine *e, size_t n) {
+        const char *name = step_type_to_string(e->plan->steps[n].type);
+
+        (void) journal_step(e->journal, step_phase_to_string(PHASE_FAILED), n, e->run.why);
+        if (e->listener.step)
+                e->listener.step(e->listener.userdata, n, PHASE_FAILED, e->run.why, 0);
+        if (e->n_not_undone++ > 0)
+                return;
+        e->stuck_why = strf("step %s could not be undone: %s", name, e->run.why ?: "no reason given");
+        e->stuck_remedy = TAKE_PTR(e->run.remedy);
+}
+
+int engine_back(Engine *e, const char *code, const char *why) {
+        tell_state(e, "restoring");
+        e->run.ignore_cancel = true;
+        if (!e->journal->backwards)
+                (void) journal_back(e->journal, code, why);
+
+        /* A step that was begun counts, and so does one that was found done. */
+        size_t last = e->journal->last_do == SIZE_MAX ? 0 : e->journal->last_do + 1;
+        size_t reached = e->failed_step + 1 > last ? e->failed_step + 1 : last;
+        if (reached > e->plan->n_steps)
+                reached = e->plan->n_steps;
+
+        for (size_t n = reached; n > 0; n--) {
+                free(TAKE_PTR(e->run.why));
+                free(TAKE_PTR(e->run.remedy));
+                if (step_undo(e, n - 1) < 0)
+                        undo_failed(e, n - 1);
+        }
+        return e->n_not_undone > 0 ? -EIO : 0;
+}

@@ -1,0 +1,72 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+#include "base/strtab.h"
+#include "engine/journal.h"
+#include "step/step.h"
+
+/* Runs a plan and knows no device type. Forward: every step is written down, applied, verified, written down as done.
+ * Something fails or somebody cancels: written down once, then backwards from the last step that may have touched
+ * anything. Behind the first step that cannot be undone there is only forward, or stuck. */
+
+typedef enum Outcome {
+        OUTCOME_SAFE,
+        OUTCOME_RESTORED,
+        OUTCOME_REFUSED,
+        OUTCOME_NOTHING,
+        OUTCOME_STUCK,
+        OUTCOME_INTERRUPTED,
+        _OUTCOME_MAX,
+        _OUTCOME_INVALID = -EINVAL,
+} Outcome;
+
+DECLARE_STRING_TABLE(outcome, Outcome);
+
+typedef enum StepPhase {
+        PHASE_DO,
+        PHASE_DONE,
+        PHASE_UNDO,
+        PHASE_UNDONE,
+        PHASE_FAILED,
+        _STEP_PHASE_MAX,
+        _STEP_PHASE_INVALID = -EINVAL,
+} StepPhase;
+
+DECLARE_STRING_TABLE(step_phase, StepPhase); /* "do", "done", "undo", "undone", "failed": also the journal's words */
+
+/* Where events go. None of them may fail: a lost listener does not stop a removal. */
+typedef struct EngineListener {
+        void (*step)(void *userdata, size_t n, StepPhase phase, const char *text, uint64_t usec);
+        void (*state)(void *userdata, const char *state); /* "working", "finishing", "restoring" */
+        void *userdata;
+} EngineListener;
+
+typedef struct Engine {
+        Plan *plan;             /* borrowed */
+        Journal *journal;       /* borrowed */
+        StepRun run;
+        EngineListener listener;
+
+        bool resumed;           /* another worker began: go on from its last step */
+        size_t failed_step;     /* of a forward run that failed */
+        bool left_behind;       /* a write of the way forward is still in the kernel and may yet take effect */
+        bool told_finishing;
+        bool touched_tail;      /* a step that cannot be undone may have done something */
+
+        size_t n_not_undone;    /* after engine_back() */
+        char *stuck_why;        /* the first step that could not be undone, and what to do */
+        char *stuck_remedy;
+} Engine;
+
+void engine_done(Engine *e);
+
+/* Runs all steps that are not applied yet. 0, or the negative errno of the first step that failed (-ECANCELED when
+ * cancelled), the reason in e->run.why. */
+int engine_forward(Engine *e);
+
+/* Whether a failed forward run may still go back. */
+bool engine_can_go_back(const Engine *e);
+
+/* Writes the turn down and reverts from the last touched step; goes on past one that fails, so that the slot is given
+ * back whatever else is lost. 0, or -EIO when n_not_undone > 0. */
+int engine_back(Engine *e, const char *code, const char *why);

@@ -1,0 +1,46 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include <errno.h>
+
+#include "engine/identity.h"
+#include "kernel/attr.h"
+
+static int id_check(json_object *card, const char *attribute, char **ret_why) {
+        _cleanup_free_ char *now = NULL;
+        const char *bdf = json_str(card, "bdf");
+
+        int r = attr_readf(&now, "/sys/bus/pci/devices/%s/%s", bdf, attribute);
+        if (r < 0) {
+                *ret_why = strf("the card at %s is gone", bdf);
+                return -ENODEV;
+        }
+        if (!streq_ptr(now, json_str(card, attribute))) {
+                *ret_why = strf("%s of %s is %s, the plan was made for %s", attribute, bdf, now, json_str(card, attribute));
+                return -ESTALE;
+        }
+        return 0;
+}
+
+int card_identity_check(json_object *card, char **ret_why) {
+        _cleanup_free_ char *serial = NULL;
+        const char *memdev = json_str(card, "memdev"), *bdf = json_str(card, "bdf");
+
+        if (!bdf)
+                return 0;
+        int r = id_check(card, "vendor", ret_why);
+        if (r >= 0)
+                r = id_check(card, "device", ret_why);
+        if (r < 0 || !memdev)
+                return r;
+
+        /* The memdev is the PCI function's child, so that a card with the same ids cannot answer for it. */
+        r = attr_readf(&serial, "/sys/bus/pci/devices/%s/%s/serial", bdf, memdev);
+        if (r < 0) {
+                *ret_why = strf("memdev %s is not below %s any more", memdev, bdf);
+                return -ENODEV;
+        }
+        if (!streq_ptr(serial, json_str(card, "serial"))) {
+                *ret_why = strf("the serial number of %s is %s, the plan was made for %s", memdev, serial, json_str(card, "serial"));
+                return -ESTALE;
+        }
+        return 0;
+}

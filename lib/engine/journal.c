@@ -1,0 +1,247 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include <errno.h>
+#include <fcntl.h>
+#include <sys/stat.h>
+
+#include "base/clock.h"
+#include "base/fileio.h"
+#include "engine/journal.h"
+#include "engine/state-dir.h"
+
+void journal_free(Journal *j) {
+        closep(&j->fd);
+        free(j->dir);
+        free(j->back_code);
+        free(j->back_why);
+        json_object_put(j->start);
+        free(j);
+}
+
+static int journal_new(const char *id, Journal **ret) {
+        _cleanup_(journal_freep) Journal *j = calloc(1, sizeof(Journal));
+        if (!j)
+                return -ENOMEM;
+
+        j->fd = -EBADF;
+        j->last_do = SIZE_MAX;
+        int r = removal_dir(id, &j->dir);
+        if (r < 0)
+                return r;
+        *ret = TAKE_PTR(j);
+        return 0;
+}
+
+static int journal_append(Journal *j, json_object *record) {
+        json_set_u64(record, "usec", now_wall());
+        return append_line_durably(j->fd, json_text(record));
+}
+
+static json_object *record_new(const char *ev) {
+        json_object *o = json_object_new_object();
+
+        json_set_str(o, "ev", ev);
+        return o;
+}
+
+static int file_open(Journal *j, int flags) {
+        _cleanup_free_ char *path = strf("%s/journal", j->dir);
+        if (!path)
+                return -ENOMEM;
+
+        j->fd = open(path, O_WRONLY | O_APPEND | O_CLOEXEC | O_NOFOLLOW | flags, 0600);
+        return j->fd < 0 ? -errno : 0;
+}
+
+int journal_replace_plan(Journal *j, const Plan *plan) {
+        _cleanup_free_ char *path = strf("%s/plan.json", j->dir);
+
+        return path ? write_file_durably(path, json_text(plan->doc)) : -ENOMEM;
+}
+
+static int dirs_make(const Journal *j) {
+        _cleanup_free_ char *removals = strf("%s/removals", state_dir());
+        if (!removals)
+                return -ENOMEM;
+
+        int r = mkdir_private(state_dir());
+        if (r >= 0)
+                r = mkdir_private(removals);
+        if (r < 0)
+                return r;
+        return mkdir(j->dir, 0700) < 0 ? -errno : 0;
+}
+
+int journal_create(const char *id, const Plan *plan, json_object *start, Journal **ret) {
+        _cleanup_(journal_freep) Journal *j = NULL;
+        _cleanup_json_ json_object *owned = start, *record = record_new("start");
+        char boot[33];
+
+        int r = journal_new(id, &j);
+        if (r >= 0)
+                r = boot_id_read(boot);
+        if (r >= 0)
+                r = dirs_make(j);
+        if (r >= 0)
+                r = journal_replace_plan(j, plan);
+        if (r >= 0)
+                r = file_open(j, O_CREAT | O_EXCL);
+        if (r < 0)
+                return r;
+
+        json_set_str(record, "boot", boot);
+        json_set_str(record, "slot", plan_slot_name(plan));
+        json_set(record, "card", json_ref(json_get(plan->doc, "card")));
+        json_object_object_foreach(owned, key, value)
+                json_set(record, key, json_ref(value));
+        r = journal_append(j, record);
+        if (r < 0)
+                return r;
+        j->start = json_ref(record);
+        *ret = TAKE_PTR(j);
+        return 0;
+}
+
+static int text_keep(char **field, json_object *record, const char *key) {
+        free(TAKE_PTR(*field));
+        const char *s = json_str(record, key);
+        if (!s)
+                return 0;
+        *field = strdup(s);
+        return *field ? 0 : -ENOMEM;
+}
+
+static int record_replay(Journal *j, json_object *record, const char *boot) {
+        const char *ev = json_str(record, "ev");
+
+        if (!ev)
+                return -EBADMSG;
+        if (streq(ev, "start")) {
+                if (j->start)
+                        return -EBADMSG;
+                j->start = json_ref(record);
+                j->other_boot = !streq_ptr(json_str(record, "boot"), boot);
+        } else if (!j->start)
+                return -EBADMSG;
+        else if (streq(ev, "do")) {
+                uint64_t n = json_u64(record, "n");
+                if (j->last_do == SIZE_MAX || n > j->last_do)
+                        j->last_do = n;
+        } else if (streq(ev, "back")) {
+                j->backwards = true;
+                int r = text_keep(&j->back_code, record, "code");
+                return r < 0 ? r : text_keep(&j->back_why, record, "why");
+        } else if (streq(ev, "undo"))
+                j->backwards = true;
+        else if (streq(ev, "end"))
+                j->ended = true;
+        return 0;
+}
+
+int journal_replay(Journal *j, const char *text, const char *boot) {
+        for (const char *line = text, *end; (end = strchr(line, '\n')); line = end + 1) {
+                _cleanup_json_ json_object *record = NULL;
+
+                int r = json_parse(line, (size_t) (end - line), &record);
+                if (r >= 0)
+                        r = record_replay(j, record, boot);
+                if (r < 0)
+                        return r;
+        }
+        return j->start ? 0 : -EBADMSG;
+}
+
+static int plan_load(const Journal *j, Plan **ret, char **ret_why) {
+        _cleanup_free_ char *path = strf("%s/plan.json", j->dir), *text = NULL;
+        _cleanup_json_ json_object *doc = NULL;
+        size_t length;
+
+        if (!path)
+                return -ENOMEM;
+        int r = read_file(path, &text, &length);
+        if (r >= 0)
+                r = json_parse(text, length, &doc);
+        if (r < 0) {
+                *ret_why = strf("%s: %s", path, strerror(-r));
+                return r;
+        }
+        return plan_from_json(doc, ret, ret_why);
+}
+
+int journal_open(const char *id, Journal **ret, Plan **ret_plan, char **ret_why) {
+        _cleanup_(journal_freep) Journal *j = NULL;
+        _cleanup_(plan_freep) Plan *plan = NULL;
+        _cleanup_free_ char *path = NULL, *text = NULL;
+        char boot[33];
+
+        int r = journal_new(id, &j);
+        if (r < 0)
+                return r;
+        path = strf("%s/journal", j->dir);
+        if (!path)
+                return -ENOMEM;
+
+        r = boot_id_read(boot);
+        if (r >= 0)
+                r = read_file(path, &text, NULL);
+        if (r >= 0)
+                r = journal_replay(j, text, boot);
+        if (r < 0) {
+                *ret_why = strf("%s: %s", path, strerror(-r));
+                return r;
+        }
+        r = plan_load(j, &plan, ret_why);
+        if (r < 0)
+                return r;
+        r = file_open(j, 0);
+        if (r < 0)
+                return r;
+
+        if (j->last_do != SIZE_MAX && j->last_do >= plan->n_steps) {
+                *ret_why = strf("%s: speaks of step %zu, the plan has %zu", path, j->last_do, plan->n_steps);
+                return -EBADMSG;
+        }
+
+        /* A torn last line must not swallow the record that comes next. */
+        const char *last = strrchr(text, '\n');
+        if (ftruncate(j->fd, last + 1 - text) < 0)
+                return -errno;
+
+        *ret_plan = TAKE_PTR(plan);
+        *ret = TAKE_PTR(j);
+        return 0;
+}
+
+int journal_step(Journal *j, const char *ev, size_t n, const char *text) {
+        _cleanup_json_ json_object *record = record_new(ev);
+
+        json_set_u64(record, "n", n);
+        if (text)
+                json_set_str(record, "text", text);
+        int r = journal_append(j, record);
+        if (r >= 0 && streq(ev, "do") && (j->last_do == SIZE_MAX || n > j->last_do))
+                j->last_do = n;
+        return r;
+}
+
+int journal_back(Journal *j, const char *code, const char *why) {
+        _cleanup_json_ json_object *record = record_new("back");
+
+        json_set_str(record, "code", code);
+        json_set_str(record, "why", why);
+        j->backwards = true;
+        int r = text_keep(&j->back_code, record, "code");
+        if (r >= 0)
+                r = text_keep(&j->back_why, record, "why");
+        return r < 0 ? r : journal_append(j, record);
+}
+
+int journal_end(Journal *j, const char *outcome, const char *code, const char *message, json_object *remedy) {
+        _cleanup_json_ json_object *record = record_new("end");
+
+        json_set_str(record, "outcome", outcome);
+        json_set_str(record, "code", code);
+        json_set_str(record, "message", message);
+        json_set(record, "remedy", json_ref(remedy));
+        j->ended = true;
+        return journal_append(j, record);
+}

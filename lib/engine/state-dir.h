@@ -1,0 +1,20 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+#include "base/util.h"
+
+/* STATE_DIR, or what SAFE_REMOVE_STATE_DIR says: removals/ID/ for each removal, `lock` for the one that has the machine. */
+const char *state_dir(void);
+
+/* Newly allocated STATE_DIR/removals/ID; -EINVAL unless id is a plain decimal number. */
+int removal_dir(const char *id, char **ret);
+
+/* Ids of all removals, ascending; the array and its strings belong to the caller (removal_ids_free). */
+int removal_ids(uint64_t **ret, size_t *ret_n);
+
+/* Deletes the records of the oldest removals so that at most `keep` stay. One that has not ended is never deleted. */
+void removals_prune(size_t keep);
+
+/* One removal at a time changes memory and regions: an exclusive lock, held until the descriptor is closed. -EWOULDBLOCK
+ * when another has it. */
+int machine_lock(int *ret_fd);

@@ -1,0 +1,129 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include <errno.h>
+#include <fcntl.h>
+
+#include "base/clock.h"
+#include "base/fileio.h"
+#include "base/parse.h"
+#include "holders/memory-holder.h"
+#include "holders/numa-maps.h"
+#include "holders/process.h"
+
+static void holder_done(MemoryHolder *h) {
+        free(h->comm);
+        free(h->exe);
+        free(h->unit);
+}
+
+void memory_holders_free(MemoryHolders *h) {
+        if (!h)
+                return;
+        for (size_t i = 0; i < h->n_items; i++)
+                holder_done(&h->items[i]);
+        free(h->items);
+        free(h);
+}
+
+/* A process that ended is no holder, and not one that could not be looked at either. */
+static bool has_ended(int error) {
+        return error == -ENOENT || error == -ESRCH;
+}
+
+/* Everything is read through one descriptor of /proc/PID: should the number be given to another process meanwhile, the
+ * reads fail instead of telling about that one. */
+static int read_holder(int dirfd, int pid, const NumaUse *use, MemoryHolders *holders) {
+        int r = vec_grow((void **) &holders->items, holders->n_items, &holders->n_allocated, sizeof(MemoryHolder));
+        if (r < 0)
+                return r;
+
+        MemoryHolder h = { .pid = pid, .bytes = use->bytes, .bound = use->bound };
+        r = process_start_time(dirfd, &h.start_time);
+        if (r >= 0)
+                r = process_uid(dirfd, &h.uid);
+        if (r >= 0)
+                r = process_comm(dirfd, &h.comm);
+        if (r >= 0)
+                r = process_exe(dirfd, &h.exe);
+        if (r >= 0)
+                r = process_unit(dirfd, &h.unit);
+        if (r < 0) {
+                holder_done(&h);
+                return r;
+        }
+
+        holders->items[holders->n_items++] = h;
+        return 0;
+}
+
+static int scan_process(int proc, const char *name, int node, uint64_t deadline, MemoryHolders *holders) {
+        NumaUse use = { 0 };
+        uint64_t pid;
+
+        if (parse_u64(name, &pid) < 0 || pid > INT32_MAX)
+                return 0;
+        _cleanup_close_ int dirfd = openat(proc, name, O_PATH | O_DIRECTORY | O_CLOEXEC);
+        if (dirfd < 0)
+                return -errno;
+
+        int r = numa_maps_use_of(dirfd, node, deadline, &use);
+        if (r > 0)
+                holders->complete = false;
+        if (r < 0 || (use.bytes == 0 && !use.bound))
+                return r;
+        return read_holder(dirfd, (int) pid, &use, holders);
+}
+
+static int compare(const void *a, const void *b) {
+        const MemoryHolder *x = a, *y = b;
+
+        if (x->bytes != y->bytes)
+                return x->bytes < y->bytes ? 1 : -1;
+        return x->pid < y->pid ? -1 : x->pid > y->pid;
+}
+
+int memory_holders_scan(int node, uint64_t budget_usec, MemoryHolders **ret) {
+        uint64_t deadline = budget_usec > 0 ? now_monotonic() + budget_usec : UINT64_MAX;
+
+        _cleanup_(memory_holders_freep) MemoryHolders *holders = calloc(1, sizeof(*holders));
+        if (!holders)
+                return -ENOMEM;
+        _cleanup_(closedirp) DIR *proc = opendir("/proc");
+        if (!proc)
+                return -errno;
+
+        holders->complete = true;
+        for (struct dirent *e; (e = readdir(proc));) {
+                if (now_monotonic() >= deadline) {
+                        holders->complete = false;
+                        break;
+                }
+                if (e->d_name[0] < '0' || e->d_name[0] > '9')
+                        continue;
+
+                int r = scan_process(dirfd(proc), e->d_name, node, deadline, holders);
+                if (r == -ENOMEM)
+                        return r;
+                if (r < 0 && !has_ended(r))
+                        holders->complete = false;
+        }
+
+        if (holders->n_items > 1)
+                qsort(holders->items, holders->n_items, sizeof(MemoryHolder), compare);
+        *ret = TAKE_PTR(holders);
+        return 0;
+}
+
+json_object *memory_holder_to_json(const MemoryHolder *h) {
+        json_object *o = json_object_new_object();
+
+        json_set_str(o, "kind", "memory");
+        json_set_u64(o, "pid", (uint64_t) h->pid);
+        json_set_u64(o, "start_time", h->start_time);
+        json_set_str(o, "comm", h->comm);
+        json_set_str(o, "exe", h->exe);
+        json_set_str(o, "unit", h->unit);
+        json_set_u64(o, "uid", h->uid);
+        json_set_u64(o, "bytes", h->bytes);
+        json_set_bool(o, "bound", h->bound);
+        return o;
+}

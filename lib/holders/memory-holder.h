@@ -1,0 +1,47 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+#include "base/json.h"
+#include "base/util.h"
+
+/* Who has memory on a NUMA node, and what of it cannot move. */
+
+/* A process with pages on the node, or bound to it, from /proc/PID/numa_maps. */
+typedef struct MemoryHolder {
+        int pid;
+        uint64_t start_time;   /* /proc/PID/stat field 22: together with the pid this names one process */
+        char *comm;
+        char *exe;             /* or NULL */
+        char *unit;            /* systemd unit out of /proc/PID/cgroup, or NULL */
+        uint32_t uid;
+        uint64_t bytes;        /* on this node */
+        bool bound;            /* its policy (mbind, numactl --membind) allows no other node: once the node's memory is gone, the
+                                * next page it touches for the first time gets it killed (mm/oom_kill.c) */
+} MemoryHolder;
+
+typedef struct MemoryHolders {
+        MemoryHolder *items;
+        size_t n_items, n_allocated;
+        bool complete;         /* false when the time budget ran out or a process could not be read */
+} MemoryHolders;
+
+void memory_holders_free(MemoryHolders *h);
+DEFINE_CLEANUP_FUNC(MemoryHolders, memory_holders_free)
+
+/* Bytes on `node` in the text of one numa_maps file ("N2=512 kernelpagesize_kB=4", ...). -EBADMSG on rubbish. */
+int numa_maps_sum(const char *text, int node, uint64_t *ret);
+
+/* Largest first. Stops after budget_usec (0: no limit) with complete=false. */
+int memory_holders_scan(int node, uint64_t budget_usec, MemoryHolders **ret);
+
+/* Pages of one memory block that no migration can move, by /proc/kpageflags: slab, page tables, reserved, other kernel
+ * pages (neither free, LRU, movable nor anonymous; at least so many, for free pages on a CPU's list look the same). An
+ * estimate: what the kernel will answer is only known by trying.
+ * -ENODATA where the file is missing or unreadable. */
+typedef struct UnmovablePages {
+        uint64_t slab, page_tables, reserved, other;
+} UnmovablePages;
+
+int unmovable_pages_in_block(uint64_t start, uint64_t size, UnmovablePages *ret);
+
+json_object *memory_holder_to_json(const MemoryHolder *h);

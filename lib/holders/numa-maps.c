@@ -1,0 +1,151 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include <errno.h>
+#include <fcntl.h>
+
+#include "base/clock.h"
+#include "base/parse.h"
+#include "holders/memory-holder.h"
+#include "holders/numa-maps.h"
+
+enum {
+        /* How many lines between two looks at the clock. */
+        LINES_PER_LOOK = 64,
+};
+
+/* Decimal digits from *p on, not beyond end. */
+static int take_number(const char **p, const char *end, uint64_t *ret) {
+        uint64_t v = 0;
+        const char *start = *p;
+
+        for (; *p < end && **p >= '0' && **p <= '9'; (*p)++)
+                if (__builtin_mul_overflow(v, 10, &v) || __builtin_add_overflow(v, (uint64_t) (**p - '0'), &v))
+                        return -EBADMSG;
+        if (*p == start)
+                return -EBADMSG;
+        *ret = v;
+        return 0;
+}
+
+static bool take_word(const char **p, const char *end, const char *word) {
+        size_t n = strlen(word);
+
+        if ((size_t) (end - *p) < n || strncmp(*p, word, n) != 0)
+                return false;
+        *p += n;
+        return true;
+}
+
+/* "N2=512": the pages on our node; another node's, or another word, changes nothing. */
+static int take_pages(const char *p, const char *end, int node, uint64_t *pages) {
+        uint64_t n, count;
+
+        if (!take_word(&p, end, "N") || p >= end || *p < '0' || *p > '9')
+                return 0;
+        if (take_number(&p, end, &n) < 0 || !take_word(&p, end, "=") || take_number(&p, end, &count) < 0 || p != end)
+                return -EBADMSG;
+        if (n == (uint64_t) node && __builtin_add_overflow(*pages, count, pages))
+                return -EBADMSG;
+        return 0;
+}
+
+static int take_page_size(const char *p, const char *end, uint64_t *kib) {
+        if (!take_word(&p, end, "kernelpagesize_kB="))
+                return 0;
+        return take_number(&p, end, kib) < 0 || p != end || *kib == 0 ? -EBADMSG : 0;
+}
+
+/* "bind:1", "bind=static:1" (mm/mempolicy.c:mpol_to_str) with our node and no other. */
+static bool binds_to(const char *p, const char *end, int node) {
+        uint64_t n;
+
+        if (!take_word(&p, end, "bind"))
+                return false;
+        p = memchr(p, ':', (size_t) (end - p)) ?: end;
+        return take_word(&p, end, ":") && take_number(&p, end, &n) >= 0 && p == end && n == (uint64_t) node;
+}
+
+/* "ADDRESS POLICY [file=NAME] [anon=N] ... N0=PAGES ... kernelpagesize_kB=SIZE" (fs/proc/task_mmu.c:show_numa_map).
+ * A blank within a file name is escaped; the policy may contain some ("prefer (many):0"), but never a word of ours. The page
+ * size comes last, and only where there are pages. */
+static int add_line(const char *line, size_t length, int node, NumaUse *use) {
+        const char *end = line + length;
+        uint64_t pages = 0, kib = 0, bytes;
+
+        size_t digits = strspn(line, "0123456789abcdef");
+        if (digits == 0 || digits > 16 || digits >= length || line[digits] != ' ')
+                return -EBADMSG;
+
+        for (const char *p = line + digits + 1, *policy = p; p < end;) {
+                const char *blank = memchr(p, ' ', (size_t) (end - p)) ?: end;
+                if (p == policy && binds_to(p, blank, node))
+                        use->bound = true;
+                int r = take_pages(p, blank, node, &pages);
+                if (r >= 0)
+                        r = take_page_size(p, blank, &kib);
+                if (r < 0)
+                        return r;
+                p = blank < end ? blank + 1 : end;
+        }
+
+        if (pages > 0 && kib == 0)
+                return -EBADMSG;
+        if (__builtin_mul_overflow(kib, 1024, &bytes) || __builtin_mul_overflow(bytes, pages, &bytes) ||
+            __builtin_add_overflow(use->bytes, bytes, &use->bytes))
+                return -EBADMSG;
+        return 0;
+}
+
+int numa_maps_add(const char *text, int node, NumaUse *use) {
+        while (*text) {
+                size_t length = strcspn(text, "\n");
+                int r = add_line(text, length, node, use);
+                if (r < 0)
+                        return r;
+                text += length + (text[length] == '\n');
+        }
+        return 0;
+}
+
+int numa_maps_sum(const char *text, int node, uint64_t *ret) {
+        NumaUse use = { 0 };
+
+        int r = numa_maps_add(text, node, &use);
+        if (r < 0)
+                return r;
+        *ret = use.bytes;
+        return 0;
+}
+
+int numa_maps_use_of(int dirfd, int node, uint64_t deadline, NumaUse *ret) {
+        _cleanup_close_ int fd = openat(dirfd, "numa_maps", O_RDONLY | O_CLOEXEC);
+        if (fd < 0)
+                return -errno;
+        _cleanup_fclose_ FILE *f = fdopen(fd, "re");
+        if (!f)
+                return -errno;
+        (void) TAKE_FD(fd);
+
+        _cleanup_free_ char *line = NULL;
+        size_t allocated = 0;
+        NumaUse use = { 0 };
+        bool late = false;
+
+        for (unsigned n = 1; !late; n++) {
+                errno = 0;
+                ssize_t length = getline(&line, &allocated, f);
+                if (length < 0) {
+                        if (errno != 0)
+                                return -errno;
+                        break;
+                }
+                if (length > 0 && line[length - 1] == '\n')
+                        line[--length] = '\0';
+                int r = add_line(line, (size_t) length, node, &use);
+                if (r < 0)
+                        return r;
+                late = n % LINES_PER_LOOK == 0 && now_monotonic() >= deadline;
+        }
+
+        *ret = use;
+        return late;
+}

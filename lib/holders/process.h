@@ -1,0 +1,16 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+#include "base/util.h"
+
+/* What /proc/PID says about a process, through a descriptor of that folder. */
+int process_start_time(int dirfd, uint64_t *ret);
+int process_uid(int dirfd, uint32_t *ret);
+int process_comm(int dirfd, char **ret);
+int process_exe(int dirfd, char **ret);   /* *ret is NULL where nobody may know it */
+int process_unit(int dirfd, char **ret);  /* *ret is NULL outside of every unit */
+
+/* The parsers behind them. */
+int stat_start_time(const char *stat, uint64_t *ret);
+int status_uid(const char *status, uint32_t *ret);
+int cgroup_unit(const char *cgroup, char **ret);

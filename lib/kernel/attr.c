@@ -1,0 +1,108 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include <errno.h>
+
+#include "base/fileio.h"
+#include "base/parse.h"
+#include "kernel/attr.h"
+
+int attr_read(const char *path, char **ret) {
+        _cleanup_free_ char *text = NULL;
+        size_t n = 0;
+
+        int r = read_file(path, &text, &n);
+        if (r < 0)
+                return r;
+        /* No one-value attribute has a NUL byte in it; whoever compared the rest would compare only a part. */
+        if (strlen(text) != n)
+                return -EBADMSG;
+        if (n > 0 && text[n - 1] == '\n')
+                text[n - 1] = '\0';
+
+        *ret = TAKE_PTR(text);
+        return 0;
+}
+
+int attr_readf(char **ret, const char *format, ...) {
+        va_list ap;
+
+        va_start(ap, format);
+        _cleanup_free_ char *path = strfv(format, ap);
+        va_end(ap);
+
+        return path ? attr_read(path, ret) : -ENOMEM;
+}
+
+int attr_read_u64f(uint64_t *ret, const char *format, ...) {
+        _cleanup_free_ char *text = NULL;
+        va_list ap;
+
+        va_start(ap, format);
+        _cleanup_free_ char *path = strfv(format, ap);
+        va_end(ap);
+        if (!path)
+                return -ENOMEM;
+
+        int r = attr_read(path, &text);
+        return r < 0 ? r : parse_u64(text, ret);
+}
+
+bool path_existsf(const char *format, ...) {
+        va_list ap;
+
+        va_start(ap, format);
+        _cleanup_free_ char *path = strfv(format, ap);
+        va_end(ap);
+
+        return path && access(path, F_OK) == 0;
+}
+
+static int link_read(const char *path, char **ret) {
+        /* sysfs does not tell the length of a link beforehand, and its paths are as deep as the device tree. */
+        for (size_t size = 256; size <= 64 * 1024; size *= 2) {
+                _cleanup_free_ char *buffer = malloc(size);
+                if (!buffer)
+                        return -ENOMEM;
+
+                ssize_t n = readlink(path, buffer, size);
+                if (n < 0)
+                        return -errno;
+                if ((size_t) n == size)
+                        continue;
+                buffer[n] = '\0';
+                *ret = TAKE_PTR(buffer);
+                return 0;
+        }
+        return -ENAMETOOLONG;
+}
+
+int link_readf(char **ret, const char *format, ...) {
+        va_list ap;
+
+        va_start(ap, format);
+        _cleanup_free_ char *path = strfv(format, ap);
+        va_end(ap);
+
+        return path ? link_read(path, ret) : -ENOMEM;
+}
+
+int link_namef(char **ret, const char *format, ...) {
+        _cleanup_free_ char *target = NULL;
+        va_list ap;
+
+        va_start(ap, format);
+        _cleanup_free_ char *path = strfv(format, ap);
+        va_end(ap);
+        if (!path)
+                return -ENOMEM;
+
+        int r = link_read(path, &target);
+        if (r < 0)
+                return r;
+
+        char *slash = strrchr(target, '/');
+        char *name = strdup(slash ? slash + 1 : target);
+        if (!name)
+                return -ENOMEM;
+        *ret = name;
+        return 0;
+}

@@ -1,0 +1,18 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+#include "base/util.h"
+
+/* Readers of one-value kernel attributes. Text comes without the trailing newline and is owned by the caller.
+ * A read may block as long as the kernel holds the object's lock, so only a worker calls these. */
+int attr_read(const char *path, char **ret);
+int attr_readf(char **ret, const char *format, ...) _printf_(2, 3);
+int attr_read_u64f(uint64_t *ret, const char *format, ...) _printf_(2, 3); /* decimal or 0x */
+
+bool path_existsf(const char *format, ...) _printf_(1, 2);
+
+/* What a symbolic link says, as it stands: for the link of a device in /sys/bus its whole line of ancestors. */
+int link_readf(char **ret, const char *format, ...) _printf_(2, 3);
+
+/* The last component of what a symbolic link points to ("driver", "subsystem"). -ENOENT without the link. */
+int link_namef(char **ret, const char *format, ...) _printf_(2, 3);

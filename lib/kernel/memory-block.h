@@ -1,0 +1,40 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+#include "base/strtab.h"
+#include "base/util.h"
+
+typedef enum Zone {
+        ZONE_NONE,     /* offline, or a block that spans zones */
+        ZONE_DMA,
+        ZONE_DMA32,
+        ZONE_NORMAL,
+        ZONE_MOVABLE,
+        ZONE_DEVICE,
+        _ZONE_MAX,
+        _ZONE_INVALID = -EINVAL,
+} Zone;
+
+DECLARE_STRING_TABLE(zone, Zone); /* the kernel's words: "none", "DMA", "DMA32", "Normal", "Movable", "Device" */
+
+/* One /sys/devices/system/memory/memoryN. The zone of an online block is the first word of valid_zones
+ * (drivers/base/memory.c:valid_zones_show); for an offline one it is where it could go, so it is not kept. */
+typedef struct MemoryBlock {
+        uint64_t id;
+        uint64_t start; /* physical address */
+        bool online;
+        Zone zone;
+        int node;       /* -1 when the kernel does not say */
+} MemoryBlock;
+
+int memory_block_size(uint64_t *ret);                       /* bytes */
+int memory_block_read(uint64_t id, MemoryBlock *ret);       /* -ENOENT when the block does not exist */
+
+/* Every block that overlaps [start, start+size), lowest first. The array belongs to the caller. */
+int memory_blocks_in_range(uint64_t start, uint64_t size, MemoryBlock **ret, size_t *ret_n);
+
+/* What to write to `state` so that the block comes back into the zone it was in. */
+const char *memory_block_online_word(Zone zone);
+
+int auto_online_policy_read(char **ret); /* "offline", "online", "online_kernel", "online_movable" */
+#define AUTO_ONLINE_PATH "/sys/devices/system/memory/auto_online_blocks"

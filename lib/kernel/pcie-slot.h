@@ -1,0 +1,51 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+#include "base/strtab.h"
+#include "base/util.h"
+
+/* The slot registers of a PCIe port's configuration space (PCI Express Base Specification 6.7.1, 7.5.3.9 to 11). */
+
+typedef enum Indicator {
+        INDICATOR_RESERVED,
+        INDICATOR_ON,
+        INDICATOR_BLINK,
+        INDICATOR_OFF,
+        _INDICATOR_MAX,
+        _INDICATOR_INVALID = -EINVAL,
+} Indicator;
+
+DECLARE_STRING_TABLE(indicator, Indicator); /* "reserved", "on", "blink", "off" */
+
+typedef struct SlotRegisters {
+        uint16_t number;               /* Slot Capabilities: the physical slot's */
+        bool has_attention_button;
+        bool has_power_controller;
+        bool has_attention_indicator;
+        bool has_power_indicator;
+        Indicator attention;           /* Slot Control; INDICATOR_RESERVED when there is no such indicator */
+        Indicator power;
+        bool power_on;                 /* power controller bit; reads "on" without a power controller */
+        bool button_pressed;           /* Slot Status: latched until somebody writes 1 to it */
+        bool card_present;
+} SlotRegisters;
+
+/* Decodes slot registers out of `length` bytes of configuration space. -ENODATA when the port has no PCI Express
+ * capability with a slot, or too few bytes were given (an unprivileged reader gets 64). */
+int slot_registers_decode(const uint8_t *config, size_t length, SlotRegisters *ret);
+
+/* Reads them from /sys/bus/pci/devices/PORT/config; `port` is DDDD:BB:DD.F. */
+int slot_registers_read(const char *port, SlotRegisters *ret);
+
+/* Sets indicators by writing the high byte (power) or low byte (attention) of Slot Control; INDICATOR_RESERVED leaves
+ * one as it is. Waits for the port's Command Completed bit between writes. Only for ports whose pciehp is unbound, or
+ * for the power indicator of an idle slot: the kernel's own writes are read-modify-write under a lock we do not have.
+ * Reads back; -EIO when the port did not take it, -EPERM under lockdown, -EOPNOTSUPP without such an indicator (nothing is
+ * written then). */
+int slot_indicators_write(const char *port, Indicator power, Indicator attention);
+
+/* Clears a latched button press, and nothing else of Slot Status, by writing 1 to that bit alone. To be called before pciehp
+ * comes back to a slot whose press has been answered: the kernel clears the whole register while it binds
+ * (drivers/pci/hotplug/pciehp_hpc.c:pcie_init), but QEMU takes that back for bits that were not set, and the press would start
+ * the kernel's 5 s. */
+int slot_button_clear(const char *port);

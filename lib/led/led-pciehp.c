@@ -1,0 +1,53 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* The indicators of a PCIe hot-plug slot. The power indicator has no attribute: it belongs to pciehp, and to us while
+ * pciehp is away. The attention indicator has one, slots/N/attention: 0 off, 1 on, 2 blink
+ * (drivers/pci/hotplug/pciehp_hpc.c:pciehp_set_raw_indicator_status, pciehp_core.c:set_attention_status). */
+#include "base/clock.h"
+#include "kernel/attr.h"
+#include "kernel/write.h"
+#include "led/led.h"
+
+static const char *const led_state_table[_LED_STATE_MAX] = {
+        [LED_WORKING] = "working",
+        [LED_SAFE] = "safe",
+        [LED_REFUSED] = "refused",
+        [LED_STUCK] = "stuck",
+};
+
+DEFINE_STRING_TABLE(led_state, LedState)
+
+static const char *const attention_words[_INDICATOR_MAX] = {
+        [INDICATOR_ON] = "1",
+        [INDICATOR_BLINK] = "2",
+        [INDICATOR_OFF] = "0",
+};
+
+int led_show_held(const char *port, Indicator power, Indicator attention) {
+        return slot_indicators_write(port, power, attention);
+}
+
+static int attention_attribute(const char *path, const char *word) {
+        const WriteOptions options = { .kind = WRITE_ABANDONABLE, .timeout_usec = 10 * USEC_PER_SEC };
+        _cleanup_free_ char *now = NULL;
+
+        int r = kernel_write(path, word, &options);
+        if (r < 0)
+                return r;
+        r = attr_read(path, &now);
+        if (r < 0)
+                return r;
+        return streq(now, word) ? 0 : -EIO;
+}
+
+int led_attention(const char *slot, const char *port, Indicator attention) {
+        if (attention < 0 || attention >= _INDICATOR_MAX || !attention_words[attention])
+                return -EINVAL;
+
+        if (slot && path_existsf("/sys/bus/pci/slots/%s", slot)) {
+                _cleanup_free_ char *path = strf("/sys/bus/pci/slots/%s/attention", slot);
+                if (!path)
+                        return -ENOMEM;
+                return access(path, F_OK) < 0 ? -EOPNOTSUPP : attention_attribute(path, attention_words[attention]);
+        }
+        return port ? slot_indicators_write(port, INDICATOR_RESERVED, attention) : -EOPNOTSUPP;
+}

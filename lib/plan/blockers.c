@@ -1,0 +1,207 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include <errno.h>
+
+#include "plan/findings.h"
+
+static const char *const blocker_code_table[_BLOCKER_CODE_MAX] = {
+        [BLOCKER_ZONE_NORMAL] = "ZONE_NORMAL",
+        [BLOCKER_NO_ROOM] = "NO_ROOM",
+        [BLOCKER_LAST_MEMORY] = "LAST_MEMORY",
+        [BLOCKER_SYSTEM_RAM] = "SYSTEM_RAM",
+        [BLOCKER_PMEM] = "PMEM",
+        [BLOCKER_DAX_USERS] = "DAX_USERS",
+        [BLOCKER_FOREIGN_DEVICE] = "FOREIGN_DEVICE",
+        [BLOCKER_USER_DRIVER] = "USER_DRIVER",
+        [BLOCKER_NO_POWER_SWITCH] = "NO_POWER_SWITCH",
+        [BLOCKER_BOUND_PROCESS] = "BOUND_PROCESS",
+        [BLOCKER_LOCKED] = "LOCKED",
+        [BLOCKER_UNKNOWN_TARGET] = "UNKNOWN_TARGET",
+        [BLOCKER_POLICY] = "POLICY",
+};
+
+DEFINE_STRING_TABLE(blocker_code, BlockerCode)
+
+json_object *finding(Findings *f, BlockerCode code, bool hard, const char *format, ...) {
+        _cleanup_free_ char *what = NULL;
+        json_object *o = json_object_new_object();
+        va_list ap;
+
+        va_start(ap, format);
+        what = strfv(format, ap);
+        va_end(ap);
+
+        json_set_str(o, "code", blocker_code_to_string(code));
+        json_set_str(o, "severity", hard ? "hard" : "soft");
+        json_set_str(o, "what", what);
+        json_set_str(o, "evidence", NULL);
+        json_set(o, "remedy", json_object_new_array());
+        json_object_array_add(hard ? f->blockers : f->warnings, o);
+        return o;
+}
+
+void finding_remedy(json_object *o, const char *format, ...) {
+        _cleanup_free_ char *line = NULL;
+        va_list ap;
+
+        va_start(ap, format);
+        line = strfv(format, ap);
+        va_end(ap);
+        json_append_str(json_array(o, "remedy"), line);
+}
+
+static void find_pmem(Findings *f, const Region *r) {
+        if (!streq_ptr(r->mode, "pmem"))
+                return;
+        json_object *o = finding(f, BLOCKER_PMEM, true, "%s is persistent memory", r->name);
+        json_set_strf(o, "evidence", "/sys/bus/cxl/devices/%s/mode reads pmem; its file systems and mappings are not looked for by "
+                      "this version", r->name);
+        finding_remedy(o, "ndctl disable-region all && cxl disable-region %s && cxl destroy-region %s", r->name, r->name);
+}
+
+/* Enabled, but with nothing of ours on it: the kernel found its addresses to be System RAM already
+ * (drivers/cxl/core/region.c:is_system_ram). */
+static void find_firmware_ram(Findings *f, const Region *r) {
+        if (!r->driver || streq_ptr(r->mode, "pmem"))
+                return;
+        for (size_t i = 0; i < f->s->n_daxes; i++)
+                if (streq_ptr(f->s->daxes[i]->region, r->name))
+                        return;
+        json_object *o = finding(f, BLOCKER_SYSTEM_RAM, true, "%s is memory that the firmware gave to the kernel", r->name);
+        json_set_strf(o, "evidence", "the region is enabled but has no dax device to take down");
+        finding_remedy(o, "systemctl reboot --firmware-setup  # and give the memory there the attribute \"specific purpose\"");
+}
+
+static void find_locked(Findings *f, const Region *r) {
+        if (!r->locked)
+                return;
+        json_object *o = finding(f, BLOCKER_LOCKED, true, "%s has decoders that the firmware has locked", r->name);
+        json_set_strf(o, "evidence", "/sys/bus/cxl/devices/%s/locked reads 1", r->name);
+        finding_remedy(o, "systemctl poweroff  # only a machine without power lets go of this card");
+}
+
+static void find_region_kind(Findings *f, const Region *r) {
+        find_pmem(f, r);
+        find_firmware_ram(f, r);
+        find_locked(f, r);
+}
+
+static bool in_scope_region(const Findings *f, const Region *r) {
+        for (size_t i = 0; i < f->s->n_regions; i++)
+                if (f->s->regions[i] == r)
+                        return true;
+        return false;
+}
+
+/* A region that cannot be followed to its cards could stand on this one: better no removal than half of one. */
+static void find_unknown_targets(Findings *f) {
+        for (size_t i = 0; i < f->t->n_regions; i++) {
+                const Region *r = &f->t->regions[i];
+                size_t known = 0;
+
+                for (size_t j = 0; j < r->n_targets; j++)
+                        known += r->targets[j].memdev && topology_memdev(f->t, r->targets[j].memdev);
+                bool idle = !r->committed && !in_scope_region(f, r);
+                if (idle || known == r->ways)
+                        continue;
+                json_object *o = finding(f, BLOCKER_UNKNOWN_TARGET, true, "%s has targets that cannot be followed to a card", r->name);
+                json_set_strf(o, "evidence", "%zu of %u targets in /sys/bus/cxl/devices/%s belong to a known memdev", known, r->ways, r->name);
+                finding_remedy(o, "cxl list -R -r %s -T", r->name);
+        }
+}
+
+static void find_dax_drivers(Findings *f) {
+        for (size_t i = 0; i < f->s->n_daxes; i++) {
+                const DaxDevice *d = f->s->daxes[i];
+                bool foreign = d->driver && !streq(d->driver, "kmem");
+
+                if (!foreign && d->n_ranges <= 1)
+                        continue;
+                json_object *o = finding(f, BLOCKER_DAX_USERS, true, "%s %s", d->name,
+                                         foreign ? "is not System RAM but open to processes" : "is in several pieces");
+                json_set_strf(o, "evidence", foreign ? "driven by %s; mappings of it are not looked for by this version" :
+                              "driven by %s; devices of several ranges are not taken down by this version", d->driver);
+                finding_remedy(o, "daxctl disable-device %s  # once nobody uses it any more", d->name);
+        }
+}
+
+/* What a memory card may have below it without anybody being in the way. */
+static bool is_harmless(const char *subsystem) {
+        static const char *const harmless[] = { "pci", "pci_express", "cxl", "virtio", "msi_irqs", "hwmon", "ptp", "wakeup" };
+
+        for (size_t i = 0; i < ELEMENTSOF(harmless); i++)
+                if (streq(harmless[i], subsystem))
+                        return true;
+        return false;
+}
+
+static bool in_scope(const Findings *f, const char *bdf) {
+        for (size_t i = 0; i < f->s->n_functions; i++)
+                if (streq_ptr(f->s->functions[i]->bdf, bdf))
+                        return true;
+        return false;
+}
+
+static void find_foreign(Findings *f) {
+        for (size_t i = 0; i < f->t->n_foreign; i++) {
+                const ForeignChild *c = &f->t->foreign[i];
+                if (!in_scope(f, c->bdf) || is_harmless(c->subsystem))
+                        continue;
+                json_object *o = finding(f, BLOCKER_FOREIGN_DEVICE, true, "%s %s is on the card", c->subsystem, c->name);
+                json_set_strf(o, "evidence", "a child device of %s; its users are not looked for by this version", c->bdf);
+                finding_remedy(o, "echo 1 > /sys/bus/pci/devices/%s/remove  # once nobody uses %s any more", c->bdf, c->name);
+        }
+
+        for (size_t i = 0; i < f->s->n_functions; i++) {
+                const PciFunction *p = f->s->functions[i];
+                if (!p->driver || (!startswith(p->driver, "vfio") && !startswith(p->driver, "uio")))
+                        continue;
+                json_object *o = finding(f, BLOCKER_USER_DRIVER, true, "%s is driven from user space (%s)", p->bdf, p->driver);
+                json_set_str(o, "evidence", "its removal would wait for the process that has it open, for ever");
+                finding_remedy(o, "echo %s > /sys/bus/pci/drivers/%s/unbind  # once the virtual machine or program that uses it has ended",
+                       p->bdf, p->driver);
+        }
+}
+
+static void find_power_switch(Findings *f) {
+        const Slot *slot = f->s->slot;
+
+        /* A held slot has no folder; it is back when the slot is released. */
+        if (slot->held || slot->power >= 0)
+                return;
+        json_object *o = finding(f, BLOCKER_NO_POWER_SWITCH, true, "slot %s cannot be powered off from software", slot->name);
+        json_set_strf(o, "evidence", "/sys/bus/pci/slots/%s/power is missing or unreadable", slot->name);
+        finding_remedy(o, "systemctl poweroff  # or boot with pciehp serving the slot (no pcie_ports=compat)");
+}
+
+static void find_policy_warnings(Findings *f) {
+        json_object *lines = f->request->policy_warnings;
+
+        for (size_t i = 0; i < json_len(lines); i++)
+                (void) finding(f, BLOCKER_POLICY, false, "%s", json_object_get_string(json_at(lines, i)));
+}
+
+int plan_add_blockers(Plan *p, const Topology *t, const Scope *s, const PlanRequest *request, bool *ret_blocked) {
+        Findings f = {
+                .t = t, .s = s, .request = request,
+                .blockers = json_object_new_array(), .warnings = json_object_new_array(),
+        };
+
+        json_set(p->doc, "blockers", f.blockers);
+        json_set(p->doc, "warnings", f.warnings);
+
+        if (s->n_functions > 0) {
+                find_kernel_zone(&f);
+                find_room(&f);
+                find_stray_memory(&f);
+                for (size_t i = 0; i < s->n_regions; i++)
+                        find_region_kind(&f, s->regions[i]);
+                find_unknown_targets(&f);
+                find_dax_drivers(&f);
+                find_foreign(&f);
+                find_power_switch(&f);
+        }
+        find_policy_warnings(&f);
+        int r = find_holders(&f, p->doc);
+        *ret_blocked = json_len(f.blockers) > 0;
+        return r;
+}

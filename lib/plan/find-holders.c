@@ -1,0 +1,59 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include <errno.h>
+
+#include "holders/memory-holder.h"
+#include "plan/findings.h"
+
+/* Does the node keep memory of another card, or of the machine's own? */
+static bool node_stays(const Findings *f, const Node *node) {
+        for (size_t i = 0; i < f->t->n_blocks; i++) {
+                const MemoryBlock *b = &f->t->blocks[i];
+                if (b->online && b->node == node->id && !scope_has_block(f->s, f->t, b))
+                        return true;
+        }
+        return false;
+}
+
+/* Its next page would have to come from a node without memory: the kernel ends it for that (mm/oom_kill.c, constrained by
+ * its memory policy), while everybody else's pages just move. */
+static void bound_finding(Findings *f, const MemoryHolder *h, const Node *node) {
+        bool hard = !node_stays(f, node);
+        json_object *o = finding(f, BLOCKER_BOUND_PROCESS, hard, "process %d (%s) is bound to node %d", h->pid, h->comm, node->id);
+
+        json_set_strf(o, "evidence", "/proc/%d/numa_maps: its memory policy allows no other node", h->pid);
+        if (h->unit)
+                finding_remedy(o, "systemctl stop %s", h->unit);
+        finding_remedy(o, "kill %d  # and start it again without numactl --membind=%d", h->pid, node->id);
+}
+
+static int find_on_node(Findings *f, const Node *node, json_object *holders, bool *complete) {
+        _cleanup_(memory_holders_freep) MemoryHolders *found = NULL;
+
+        int r = memory_holders_scan(node->id, f->request->policy->holder_scan_usec, &found);
+        if (r < 0) {
+                *complete = false;
+                return r == -ENOMEM ? r : 0;
+        }
+        *complete = *complete && found->complete;
+        for (size_t i = 0; i < found->n_items; i++) {
+                json_object *o = memory_holder_to_json(&found->items[i]);
+
+                json_set_u64(o, "node", (uint64_t) node->id);
+                json_object_array_add(holders, o);
+                if (found->items[i].bound)
+                        bound_finding(f, &found->items[i], node);
+        }
+        return 0;
+}
+
+int find_holders(Findings *f, json_object *doc) {
+        json_object *holders = json_object_new_array();
+        bool complete = true;
+        int r = 0;
+
+        json_set(doc, "holders", holders);
+        for (size_t i = 0; i < f->s->n_nodes && r >= 0; i++)
+                r = find_on_node(f, f->s->nodes[i], holders, &complete);
+        json_set_bool(doc, "holders_complete", complete);
+        return r;
+}

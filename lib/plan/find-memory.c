@@ -1,0 +1,132 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "holders/memory-holder.h"
+#include "kernel/iomem.h"
+#include "plan/findings.h"
+
+/* Blocks in kernel zones: how many, which, and what is known to sit on them. */
+typedef struct KernelZone {
+        size_t n;
+        uint64_t first, last;
+        Zone zone;
+        UnmovablePages pages;
+        bool known;
+} KernelZone;
+
+static KernelZone kernel_zone_look(const Findings *f) {
+        KernelZone k = { .known = true };
+
+        for (size_t i = 0; i < f->t->n_blocks; i++) {
+                const MemoryBlock *b = &f->t->blocks[i];
+                UnmovablePages p = { 0 };
+
+                if (!b->online || b->zone == ZONE_MOVABLE || !scope_has_block(f->s, f->t, b))
+                        continue;
+                if (k.n++ == 0)
+                        k.first = b->id;
+                k.last = b->id;
+                k.zone = b->zone;
+
+                /* One block that cannot move is one too many; a terabyte is not read to the end for it. */
+                if (k.pages.slab + k.pages.page_tables + k.pages.reserved + k.pages.other > 0)
+                        continue;
+                if (unmovable_pages_in_block(b->start, f->t->block_size, &p) < 0)
+                        k.known = false;
+                k.pages.slab += p.slab;
+                k.pages.page_tables += p.page_tables;
+                k.pages.reserved += p.reserved;
+                k.pages.other += p.other;
+        }
+        return k;
+}
+
+void find_kernel_zone(Findings *f) {
+        KernelZone k = kernel_zone_look(f);
+        uint64_t n = k.pages.slab + k.pages.page_tables + k.pages.reserved + k.pages.other;
+        bool hard = f->request->policy->zone_normal == ZONE_POLICY_REFUSE && (n > 0 || !k.known);
+        const char *slot = f->s->slot->name;
+
+        if (k.n == 0)
+                return;
+        json_object *o = finding(f, BLOCKER_ZONE_NORMAL, hard, "memory blocks memory%ju to memory%ju (%zu) are in zone %s",
+                                 (uintmax_t) k.first, (uintmax_t) k.last, k.n, zone_to_string(k.zone));
+        if (k.known && n == 0)
+                json_set_str(o, "evidence", "no page that cannot move was seen on them (/proc/kpageflags)");
+        else if (k.known)
+                json_set_strf(o, "evidence", "at least %ju pages that cannot move: %ju slab, %ju page table, %ju reserved, %ju other "
+                              "kernel pages (/proc/kpageflags)", (uintmax_t) n, (uintmax_t) k.pages.slab,
+                              (uintmax_t) k.pages.page_tables, (uintmax_t) k.pages.reserved, (uintmax_t) k.pages.other);
+        else
+                json_set_str(o, "evidence", "what sits on these pages cannot be seen (/proc/kpageflags)");
+        if (hard)
+                finding_remedy(o, "safe-remove remove %s --zone-normal=try", slot);
+        finding_remedy(o, "echo online_movable > " AUTO_ONLINE_PATH "  # before the next card is added, so that its memory can leave again");
+}
+
+/* Online bytes that go. Other cards may share the node, so a node is not simply there or gone. */
+static uint64_t bytes_going(const Findings *f) {
+        uint64_t n = 0;
+
+        for (size_t i = 0; i < f->t->n_blocks; i++)
+                if (f->t->blocks[i].online && scope_has_block(f->s, f->t, &f->t->blocks[i]))
+                        n += f->t->block_size;
+        return n;
+}
+
+/* What is in use everywhere must fit into what stays: so as much as goes must be free, or be file pages that can be dropped;
+ * of those half are counted, the other half is what keeps the machine usable. */
+void find_room(Findings *f) {
+        uint64_t going = bytes_going(f), total = 0, available = 0, droppable = 0;
+
+        for (size_t i = 0; i < f->t->n_nodes; i++) {
+                total += f->t->nodes[i].total;
+                available += f->t->nodes[i].free;
+                droppable += f->t->nodes[i].reclaimable;
+        }
+        if (going == 0)
+                return;
+        if (going >= total) {
+                json_object *o = finding(f, BLOCKER_LAST_MEMORY, true, "this machine has no other memory");
+                finding_remedy(o, "safe-remove list  # pull another card, or add memory first");
+                return;
+        }
+        if (going <= available + droppable / 2)
+                return;
+
+        json_object *o = finding(f, BLOCKER_NO_ROOM, true, "what is in use does not fit into the memory that stays");
+        json_set_strf(o, "evidence", "%ju MiB go; on the whole machine %ju MiB are free and %ju MiB are file pages, half of which "
+                      "can be dropped", (uintmax_t) (going >> 20), (uintmax_t) (available >> 20), (uintmax_t) (droppable >> 20));
+        finding_remedy(o, "systemctl stop UNIT  # of a process listed as holder, or add memory or swap");
+}
+
+static bool in_region(const Findings *f, const MemoryBlock *b) {
+        for (size_t i = 0; i < f->t->n_regions; i++) {
+                const Region *r = &f->t->regions[i];
+                if (b->start < r->start + r->size && r->start < b->start + f->t->block_size)
+                        return true;
+        }
+        return false;
+}
+
+/* It may be this card's, and nothing says so: neither the plan nor the probes would ask about it. */
+void find_stray_memory(Findings *f) {
+        _cleanup_(iomem_freep) Iomem *map = NULL;
+
+        if (f->s->n_memdevs == 0 || iomem_load(&map) < 0)
+                return;
+        for (size_t i = 0; i < map->n_ranges; i++) {
+                const IomemRange *w = &map->ranges[i];
+                if (!startswith(w->name, "CXL Window"))
+                        continue;
+                for (size_t j = 0; j < f->t->n_blocks; j++) {
+                        const MemoryBlock *b = &f->t->blocks[j];
+                        if (b->start > w->end || b->start + f->t->block_size <= w->start || in_region(f, b))
+                                continue;
+                        json_object *o = finding(f, BLOCKER_UNKNOWN_TARGET, true,
+                                                 "memory%ju lies in a CXL window, but no region says on which card", (uintmax_t) b->id);
+                        json_set_strf(o, "evidence", "%s in /proc/iomem, memory%ju %s", w->name, (uintmax_t) b->id,
+                                      b->online ? "online" : "offline");
+                        finding_remedy(o, "systemctl reboot  # memory that was left over from a removed card goes with it");
+                        return;
+                }
+        }
+}

@@ -1,0 +1,27 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+#include "plan/blockers.h"
+
+/* Where findings go while they are collected. */
+typedef struct Findings {
+        const Topology *t;
+        const Scope *s;
+        const PlanRequest *request;
+        json_object *blockers, *warnings;
+} Findings;
+
+/* A new finding; the caller adds evidence and remedies. Owned by the list it went to. */
+json_object *finding(Findings *f, BlockerCode code, bool hard, const char *format, ...) _printf_(4, 5);
+void finding_remedy(json_object *finding, const char *format, ...) _printf_(2, 3);
+
+/* find-memory.c: kernel zones, and whether the rest of the machine has room. */
+void find_kernel_zone(Findings *f);
+void find_room(Findings *f);
+
+/* Memory in a CXL window that no region accounts for: left over from a card, or the firmware's. */
+void find_stray_memory(Findings *f);
+
+/* find-holders.c: who has memory on the nodes, into "holders" and "holders_complete" of the document. They are not in the way,
+ * their memory moves; but the operator wants to see whose it is, and who cannot live without it. 0 or -ENOMEM. */
+int find_holders(Findings *f, json_object *doc);

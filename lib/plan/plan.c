@@ -1,0 +1,183 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include <errno.h>
+#include <sha256.h>
+
+#include "plan/plan.h"
+
+#define SCHEMA "safe-remove/plan/1"
+
+enum {
+        MOVED_BYTES_PER_USEC = 400,
+};
+
+static const char *const plan_verdict_table[_PLAN_VERDICT_MAX] = {
+        [PLAN_READY] = "ready",
+        [PLAN_BLOCKED] = "blocked",
+        [PLAN_NOTHING] = "nothing",
+};
+
+DEFINE_STRING_TABLE(plan_verdict, PlanVerdict)
+
+void plan_free(Plan *p) {
+        for (size_t i = 0; i < p->n_steps; i++)
+                json_object_put(p->steps[i].args);
+        free(p->steps);
+        json_object_put(p->doc);
+        free(p);
+}
+
+int plan_new(Plan **ret) {
+        _cleanup_(plan_freep) Plan *p = calloc(1, sizeof(Plan));
+        if (!p)
+                return -ENOMEM;
+
+        p->doc = json_object_new_object();
+        if (!p->doc)
+                return -ENOMEM;
+        json_set_str(p->doc, "schema", SCHEMA);
+        *ret = TAKE_PTR(p);
+        return 0;
+}
+
+int plan_add_step(Plan *p, StepType type, json_object *args) {
+        _cleanup_json_ json_object *owned = args;
+
+        int r = vec_grow((void **) &p->steps, p->n_steps, &p->n_allocated, sizeof(Step));
+        if (r < 0)
+                return r;
+        p->steps[p->n_steps++] = (Step) { .type = type, .args = TAKE_PTR(owned) };
+        return 0;
+}
+
+size_t plan_first_irreversible(const Plan *p) {
+        size_t i = 0;
+
+        while (i < p->n_steps && !step_ops(p->steps[i].type)->irreversible)
+                i++;
+        return i;
+}
+
+/* Behind a step that cannot be undone, nothing can be. */
+static bool tail_is_tail(const Plan *p) {
+        for (size_t i = plan_first_irreversible(p); i < p->n_steps; i++)
+                if (!step_ops(p->steps[i].type)->irreversible)
+                        return false;
+        return true;
+}
+
+static json_object *step_to_json(const Plan *p, size_t n) {
+        const Step *step = &p->steps[n];
+        const StepOps *ops = step_ops(step->type);
+        _cleanup_free_ char *does = NULL, *undo = NULL;
+        json_object *o = json_object_new_object();
+
+        ops->describe(step->args, &does, &undo);
+        json_set_u64(o, "n", n);
+        json_set_str(o, "name", step_type_to_string(step->type));
+        json_set_str(o, "does", does);
+        json_set_str(o, "undo", undo);
+        json_set_bool(o, "reversible", !ops->irreversible);
+        json_set(o, "args", json_ref(step->args));
+        return o;
+}
+
+/* Measured on emulated hardware, which is slower at this than a server. What must move is added for the whole plan. */
+static uint64_t step_estimate(const Step *step) {
+        uint64_t blocks = json_len(json_array(step->args, "blocks"));
+
+        switch (step->type) {
+        case STEP_OFFLINE_MEMORY:
+                return blocks * 50000;
+        case STEP_ANNOUNCE:
+                return json_u64(step->args, "grace_sec") * 1000000;
+        default:
+                return step_ops(step->type)->typical_usec;
+        }
+}
+
+/* What would be done, to what, and what stands against it: not how many bytes somebody has on the node this second. */
+static void digest_set(Plan *p) {
+        static const char *const keys[] = { "verdict", "slot", "card", "steps" };
+        _cleanup_json_ json_object *o = json_object_new_object();
+        json_object *codes = json_object_new_array(), *blockers = json_array(p->doc, "blockers");
+        char hex[SHA256_DIGEST_STRING_LENGTH];
+
+        for (size_t i = 0; i < ELEMENTSOF(keys); i++)
+                json_set(o, keys[i], json_ref(json_get(p->doc, keys[i])));
+        for (size_t i = 0; i < json_len(blockers); i++)
+                json_append_str(codes, json_str(json_at(blockers, i), "code"));
+        json_set(o, "blockers", codes);
+
+        const char *text = json_text(o);
+        SHA256Data((const uint8_t *) text, strlen(text), hex);
+        json_set_str(p->doc, "digest", hex);
+}
+
+int plan_seal(Plan *p) {
+        json_object *steps = json_object_new_array();
+        uint64_t estimate = json_u64(json_get(p->doc, "takes_down"), "used_bytes") / MOVED_BYTES_PER_USEC;
+
+        json_set(p->doc, "steps", steps);
+        if (!tail_is_tail(p))
+                return -EINVAL;
+        for (size_t i = 0; i < p->n_steps; i++) {
+                json_object_array_add(steps, step_to_json(p, i));
+                estimate += step_estimate(&p->steps[i]);
+        }
+        json_set_u64(p->doc, "eta_usec", estimate);
+        digest_set(p);
+        return 0;
+}
+
+static int step_from_json(Plan *p, json_object *o, char **ret_why) {
+        json_object *args = json_get(o, "args");
+        int type = step_type_from_string(json_str(o, "name"));
+
+        if (type < 0 || !json_object_is_type(args, json_type_object)) {
+                *ret_why = strf("step '%s' is not known or has no arguments", json_str(o, "name") ?: "");
+                return -EBADMSG;
+        }
+        int r = plan_add_step(p, (StepType) type, json_ref(args));
+        if (r < 0)
+                return r;
+        return step_validate(&p->steps[p->n_steps - 1], ret_why);
+}
+
+int plan_from_json(json_object *doc, Plan **ret, char **ret_why) {
+        if (!streq_ptr(json_str(doc, "schema"), SCHEMA)) {
+                *ret_why = strf("not a plan: the schema is not " SCHEMA);
+                return -EBADMSG;
+        }
+
+        _cleanup_(plan_freep) Plan *p = calloc(1, sizeof(Plan));
+        if (!p)
+                return -ENOMEM;
+        p->doc = json_ref(doc);
+
+        json_object *steps = json_array(doc, "steps");
+        for (size_t i = 0; i < json_len(steps); i++) {
+                int r = step_from_json(p, json_at(steps, i), ret_why);
+                if (r < 0)
+                        return r;
+        }
+        if (!tail_is_tail(p)) {
+                *ret_why = strf("a step that can be undone stands behind one that cannot");
+                return -EBADMSG;
+        }
+        *ret = TAKE_PTR(p);
+        return 0;
+}
+
+PlanVerdict plan_verdict(const Plan *p) {
+        int v = plan_verdict_from_string(json_str(p->doc, "verdict"));
+
+        return v < 0 ? PLAN_BLOCKED : (PlanVerdict) v;
+}
+
+const char *plan_digest(const Plan *p) {
+        return json_str(p->doc, "digest");
+}
+
+const char *plan_slot_name(const Plan *p) {
+        return json_str(json_get(p->doc, "slot"), "name");
+}

@@ -1,0 +1,45 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+#include "base/json.h"
+#include "base/strtab.h"
+#include "step/step.h"
+
+/* A removal as a value: complete before anything is touched, and the same value whether it is printed, digested, journaled,
+ * sent, executed, resumed or reversed. The document is the plan (format: docs/PROTOCOL.md); the steps are a typed view of it. */
+
+typedef enum PlanVerdict {
+        PLAN_READY,
+        PLAN_BLOCKED,
+        PLAN_NOTHING,
+        _PLAN_VERDICT_MAX,
+        _PLAN_VERDICT_INVALID = -EINVAL,
+} PlanVerdict;
+
+DECLARE_STRING_TABLE(plan_verdict, PlanVerdict); /* "ready", "blocked", "nothing" */
+
+typedef struct Plan {
+        json_object *doc;
+        Step *steps;
+        size_t n_steps, n_allocated;
+} Plan;
+
+void plan_free(Plan *p);
+DEFINE_CLEANUP_FUNC(Plan, plan_free)
+
+int plan_new(Plan **ret);
+
+/* Takes over args. */
+int plan_add_step(Plan *p, StepType type, json_object *args);
+
+/* Completes a plan after its last step: asserts its shape (steps that cannot be undone form the tail: -EINVAL), writes
+ * the steps with their descriptions, estimate and digest into the document. */
+int plan_seal(Plan *p);
+
+/* Reads a sealed plan back. -EBADMSG with *ret_why for anything that is not one. */
+int plan_from_json(json_object *doc, Plan **ret, char **ret_why);
+
+PlanVerdict plan_verdict(const Plan *p);
+const char *plan_digest(const Plan *p);
+const char *plan_slot_name(const Plan *p);
+size_t plan_first_irreversible(const Plan *p); /* n_steps when there is none */

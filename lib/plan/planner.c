@@ -1,0 +1,245 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* The order, and why. The kernel neither waits for users nor refuses to go on: removing a memdev under an active region
+ * resets the decoders first and tells the driver of the memory afterwards, and kmem leaks what is still online. So, by the
+ * time anything calls a driver's ->remove(), nothing of it may be in use:
+ *
+ *      hold            the kernel's own clock stops, the card stays up whatever the button does
+ *      announce        listeners get their time while everything still works
+ *      auto-online off so that a way back puts each block into its own zone
+ *      memory offline  per dax device, while the addresses decode
+ *      dax disabled    kmem removes the blocks; /proc/iomem is clean from here
+ *      regions         per region, highest address first (decoders are reset last in, first out): driver off, commit 0,
+ *                      deleted, device memory of every interleave target freed
+ *      auto-online     the administrator's choice is back; nothing of the card can appear any more
+ *      memdev off      nothing stands on it
+ *      release         pciehp is needed for the power
+ *      ----            no way back from here; everything is asked once more
+ *      power-off, prove-safe, show-safe
+ */
+#include <errno.h>
+
+#include "base/clock.h"
+#include "plan/blockers.h"
+#include "plan/planner.h"
+#include "plan/scope.h"
+
+static int add_slot_service(Plan *p, const Slot *slot, StepType type) {
+        if (!slot->service)
+                return 0;
+
+        json_object *args = json_object_new_object();
+        json_set_str(args, "port", slot->port);
+        json_set_str(args, "service", slot->service);
+        if (type == STEP_HOLD) {
+                /* Not as it was but as it should be: a blinking LED is the pending removal itself, which ends when this is undone. */
+                json_set_str(args, "power_led", !slot->registers.has_power_indicator ? "reserved" : slot->registers.power_on ? "on" : "off");
+                json_set_str(args, "attention_led", indicator_to_string(slot->registers.attention));
+        }
+        return plan_add_step(p, type, args);
+}
+
+static int add_announce(Plan *p, const Policy *policy) {
+        if (policy->grace_usec == 0)
+                return 0;
+
+        json_object *args = json_object_new_object();
+        json_set_u64(args, "grace_sec", policy->grace_usec / USEC_PER_SEC);
+        return plan_add_step(p, STEP_ANNOUNCE, args);
+}
+
+static int add_auto_online(Plan *p, const char *value, const char *was) {
+        if (streq_ptr(value, was) || !value || !was)
+                return 0;
+
+        json_object *args = json_object_new_object();
+        json_set_str(args, "value", value);
+        json_set_str(args, "was", was);
+        return plan_add_step(p, STEP_AUTO_ONLINE, args);
+}
+
+/* Only blocks that are online: one that the administrator keeps offline stays so on the way back. */
+static int add_offline_blocks(Plan *p, const Topology *t, const DaxDevice *d) {
+        json_object *args = json_object_new_object(), *blocks = json_object_new_array();
+        const Node *node = NULL;
+        size_t n = 0;
+
+        for (size_t i = t->n_blocks; i > 0; i--) {
+                const MemoryBlock *b = &t->blocks[i - 1];
+                if (!b->online || b->start >= d->start + d->size || d->start >= b->start + t->block_size)
+                        continue;
+                json_object *o = json_object_new_object();
+                json_set_u64(o, "id", b->id);
+                json_set_str(o, "zone", zone_to_string(b->zone));
+                json_object_array_add(blocks, o);
+                node = topology_node(t, b->node);
+                n++;
+        }
+
+        json_set_str(args, "dax", d->name);
+        json_set(args, "region", region_step_json(topology_region(t, d->region)));
+        json_set_u64(args, "node", node ? (uint64_t) node->id : 0);
+        json_set_u64(args, "block_size", t->block_size);
+        json_set(args, "blocks", blocks);
+        if (n == 0) {
+                json_object_put(args);
+                return 0;
+        }
+        return plan_add_step(p, STEP_OFFLINE_MEMORY, args);
+}
+
+static int add_unplug(Plan *p, const Topology *t, const DaxDevice *d) {
+        if (streq(d->state, "unplugged"))
+                return 0;
+
+        json_object *args = json_object_new_object();
+        json_set_str(args, "dax", d->name);
+        json_set_u64(args, "start", d->start);
+        json_set_str(args, "was", d->state);
+        json_set(args, "region", region_step_json(topology_region(t, d->region)));
+        json_set_u64(args, "n_blocks", t->block_size ? d->size / t->block_size : 1);
+        return plan_add_step(p, STEP_UNPLUG_MEMORY, args);
+}
+
+static int add_disable_dax(Plan *p, const Topology *t, const DaxDevice *d) {
+        if (!d->driver)
+                return 0;
+
+        json_object *args = json_object_new_object();
+        json_set_str(args, "dax", d->name);
+        json_set_str(args, "driver", d->driver);
+        json_set_u64(args, "start", d->start);
+        json_set_u64(args, "size", d->size);
+        json_set(args, "region", region_step_json(topology_region(t, d->region)));
+        return plan_add_step(p, STEP_DISABLE_DAX, args);
+}
+
+static int add_daxes(Plan *p, const Topology *t, const Scope *s) {
+        int r = 0;
+
+        /* All memory first, then the drivers: a block may hold data about its siblings (memory cgroups, page extensions). */
+        for (size_t i = 0; i < s->n_daxes && r >= 0; i++)
+                r = s->daxes[i]->state ? add_unplug(p, t, s->daxes[i]) : add_offline_blocks(p, t, s->daxes[i]);
+        for (size_t i = 0; i < s->n_daxes && r >= 0; i++)
+                r = add_disable_dax(p, t, s->daxes[i]);
+        return r;
+}
+
+static int add_region(Plan *p, const Region *region) {
+        static const StepType types[] = { STEP_DISABLE_REGION, STEP_DECOMMIT_REGION, STEP_DELETE_REGION };
+
+        for (size_t i = 0; i < ELEMENTSOF(types); i++) {
+                if (types[i] == STEP_DISABLE_REGION && !region->driver)
+                        continue;
+                if (types[i] == STEP_DECOMMIT_REGION && !region->committed)
+                        continue;
+                json_object *args = json_object_new_object();
+                json_set(args, "region", region_step_json(region));
+                int r = plan_add_step(p, types[i], args);
+                if (r < 0)
+                        return r;
+        }
+        return 0;
+}
+
+static int add_memdevs(Plan *p, const Scope *s) {
+        for (size_t i = 0; i < s->n_memdevs; i++) {
+                if (!s->memdevs[i]->driver)
+                        continue;
+                json_object *args = json_object_new_object();
+                json_set_str(args, "memdev", s->memdevs[i]->name);
+                json_set_strf(args, "serial", "0x%jx", (uintmax_t) s->memdevs[i]->serial);
+                int r = plan_add_step(p, STEP_DISABLE_MEMDEV, args);
+                if (r < 0)
+                        return r;
+        }
+        return 0;
+}
+
+static int add_tail(Plan *p, const Scope *s) {
+        static const StepType types[] = { STEP_POWER_OFF, STEP_PROVE_SAFE, STEP_SHOW_SAFE };
+        _cleanup_json_ json_object *scope = scope_probe_json(s);
+
+        for (size_t i = 0; i < ELEMENTSOF(types); i++) {
+                json_object *args = json_object_new_object();
+                json_set(args, "scope", json_ref(scope));
+                int r = plan_add_step(p, types[i], args);
+                if (r < 0)
+                        return r;
+        }
+        return 0;
+}
+
+static int add_steps(Plan *p, const Topology *t, const Scope *s, const PlanRequest *request) {
+        const char *policy = s->n_daxes > 0 ? t->auto_online : NULL;
+
+        int r = add_slot_service(p, s->slot, STEP_HOLD);
+        if (r >= 0)
+                r = add_announce(p, request->policy);
+        if (r >= 0)
+                r = add_auto_online(p, "offline", policy);
+        if (r >= 0)
+                r = add_daxes(p, t, s);
+        for (size_t i = 0; i < s->n_regions && r >= 0; i++)
+                r = add_region(p, s->regions[i]);
+        if (r >= 0)
+                r = add_auto_online(p, policy, "offline");
+        if (r >= 0)
+                r = add_memdevs(p, s);
+        if (r >= 0)
+                r = add_slot_service(p, s->slot, STEP_RELEASE);
+        return r < 0 ? r : add_tail(p, s);
+}
+
+static void add_head(Plan *p, const Slot *slot, const PlanRequest *request) {
+        json_set_str(p->doc, "verdict", plan_verdict_to_string(PLAN_READY));
+        json_set_str(p->doc, "target", request->target);
+        json_set_str(p->doc, "trigger", request->trigger);
+        json_set(p->doc, "slot", scope_slot_json(slot));
+}
+
+int plan_removal(const Topology *t, const Slot *slot, const PlanRequest *request, Plan **ret) {
+        _cleanup_(scope_done) Scope s = { 0 };
+        _cleanup_(plan_freep) Plan *p = NULL;
+        bool blocked = false;
+
+        int r = scope_find(t, slot, &s);
+        if (r >= 0)
+                r = plan_new(&p);
+        if (r < 0)
+                return r;
+
+        add_head(p, slot, request);
+        json_set(p->doc, "card", scope_card_json(&s));
+        json_set(p->doc, "takes_down", scope_takes_down_json(&s, t));
+
+        /* A button's removal holds an empty slot too, and then gives it back: so the steps of "nothing" are the hold alone. */
+        bool empty = s.n_functions == 0;
+        r = empty ? add_slot_service(p, slot, STEP_HOLD) : add_steps(p, t, &s, request);
+        if (r >= 0)
+                r = plan_add_blockers(p, t, &s, request, &blocked);
+        if (r < 0)
+                return r;
+
+        json_set_str(p->doc, "verdict", plan_verdict_to_string(empty ? PLAN_NOTHING : blocked ? PLAN_BLOCKED : PLAN_READY));
+        r = plan_seal(p);
+        if (r < 0)
+                return r;
+        *ret = TAKE_PTR(p);
+        return 0;
+}
+
+int plan_hold(const Slot *slot, const PlanRequest *request, Plan **ret) {
+        _cleanup_(plan_freep) Plan *p = NULL;
+
+        int r = plan_new(&p);
+        if (r < 0)
+                return r;
+        add_head(p, slot, request);
+        r = add_slot_service(p, slot, STEP_HOLD);
+        if (r >= 0)
+                r = plan_seal(p);
+        if (r < 0)
+                return r;
+        *ret = TAKE_PTR(p);
+        return 0;
+}

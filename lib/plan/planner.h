@@ -1,0 +1,21 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+#include "plan/plan.h"
+#include "plan/policy.h"
+#include "topology/topology.h"
+
+typedef struct PlanRequest {
+        const char *target;     /* as the user wrote it */
+        const char *trigger;    /* "command", "button", "uevent" */
+        const Policy *policy;
+        json_object *policy_warnings; /* array of strings, may be NULL */
+} PlanRequest;
+
+/* The plan for removing the card in a slot. Decides everything and writes nothing; looks at the kernel only through the
+ * topology and the holders' readers. A blocked plan is a plan all the same, complete with its steps. */
+int plan_removal(const Topology *t, const Slot *slot, const PlanRequest *request, Plan **ret);
+
+/* The plan of a button press before anybody knows what is in the slot: hold it. Its step is the first of the plan that
+ * plan_removal() makes afterwards. */
+int plan_hold(const Slot *slot, const PlanRequest *request, Plan **ret);

@@ -1,0 +1,40 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+#include "base/json.h"
+#include "base/strtab.h"
+#include "step/step.h"
+
+/* What the administrator decided beforehand. Read from (later wins, key by key)
+ *      /usr/lib/safe-remove/safe-remove.conf, /etc/safe-remove/safe-remove.conf, /etc/safe-remove/conf.d/NAME.conf
+ * and overridden by the options of a request. Documented in safe-remove.conf(5). */
+
+/* Memory in a kernel zone: refuse it when pages that cannot move are seen on it, or try and put back what was done. */
+typedef enum ZonePolicy {
+        ZONE_POLICY_REFUSE,
+        ZONE_POLICY_TRY,
+        _ZONE_POLICY_MAX,
+        _ZONE_POLICY_INVALID = -EINVAL,
+} ZonePolicy;
+
+DECLARE_STRING_TABLE(zone_policy, ZonePolicy); /* "refuse", "try" */
+
+typedef struct Policy {
+        uint64_t grace_usec;            /* between the announcement and the first block taken */
+        StepLimits limits;
+        uint64_t holder_scan_usec;      /* budget of the look for processes with memory on the node */
+        ZonePolicy zone_normal;
+} Policy;
+
+/* The built-in defaults. */
+Policy policy_default(void);
+
+/* Applies one file's text. Lines that cannot be used are left out and described in `warnings` (a JSON array of strings,
+ * "FILE:LINE: ..."): a typo must not keep a button press from being answered. Never fails but for -ENOMEM. */
+int policy_parse(Policy *policy, const char *file, const char *text, json_object *warnings);
+
+/* Defaults, then all files there are. */
+int policy_load(Policy *ret, json_object *warnings);
+
+/* Applies a request's options. Here a bad value is an error: -EINVAL with *ret_why naming option and value. */
+int policy_apply_options(Policy *policy, json_object *options, char **ret_why);

@@ -1,0 +1,132 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include <errno.h>
+
+#include "plan/scope.h"
+
+void scope_done(Scope *s) {
+        free(s->functions);
+        free(s->memdevs);
+        free(s->regions);
+        free(s->daxes);
+        free(s->peers);
+        free(s->nodes);
+}
+
+#define ADD(s, field, item)                                                                                     \
+        ({                                                                                                      \
+                int _r = vec_grow((void **) &(s)->field, (s)->n_##field, &(s)->a_##field, sizeof(*(s)->field)); \
+                if (_r >= 0)                                                                                    \
+                        (s)->field[(s)->n_##field++] = (item);                                                  \
+                _r;                                                                                             \
+        })
+
+static bool has_memdev(const Scope *s, const char *name) {
+        for (size_t i = 0; i < s->n_memdevs; i++)
+                if (streq(s->memdevs[i]->name, name))
+                        return true;
+        return false;
+}
+
+static int find_functions(const Topology *t, Scope *s) {
+        for (size_t i = 0; i < t->n_functions; i++)
+                if (streq_ptr(t->functions[i].slot, s->slot->name)) {
+                        int r = ADD(s, functions, &t->functions[i]);
+                        if (r < 0)
+                                return r;
+                }
+        return 0;
+}
+
+static int find_memdevs(const Topology *t, Scope *s) {
+        for (size_t i = 0; i < t->n_memdevs; i++)
+                for (size_t j = 0; j < s->n_functions; j++)
+                        if (streq_ptr(t->memdevs[i].bdf, s->functions[j]->bdf)) {
+                                int r = ADD(s, memdevs, &t->memdevs[i]);
+                                if (r < 0)
+                                        return r;
+                        }
+        return 0;
+}
+
+static int higher_first(const void *a, const void *b) {
+        const Region *x = *(const Region *const *) a, *y = *(const Region *const *) b;
+
+        return x->start < y->start ? 1 : x->start > y->start ? -1 : 0;
+}
+
+static int find_regions(const Topology *t, Scope *s) {
+        for (size_t i = 0; i < t->n_regions; i++) {
+                bool ours = false;
+                for (size_t j = 0; j < s->n_memdevs && !ours; j++)
+                        ours = region_uses_memdev(&t->regions[i], s->memdevs[j]->name);
+                if (!ours)
+                        continue;
+                int r = ADD(s, regions, &t->regions[i]);
+                if (r < 0)
+                        return r;
+        }
+        if (s->n_regions > 1)
+                qsort(s->regions, s->n_regions, sizeof(*s->regions), higher_first);
+        return 0;
+}
+
+static int find_daxes(const Topology *t, Scope *s) {
+        for (size_t j = 0; j < s->n_regions; j++)
+                for (size_t i = 0; i < t->n_daxes; i++)
+                        if (streq_ptr(t->daxes[i].region, s->regions[j]->name)) {
+                                int r = ADD(s, daxes, &t->daxes[i]);
+                                if (r < 0)
+                                        return r;
+                        }
+        return 0;
+}
+
+static int find_peers(const Topology *t, Scope *s) {
+        for (size_t i = 0; i < t->n_memdevs; i++) {
+                if (has_memdev(s, t->memdevs[i].name))
+                        continue;
+                for (size_t j = 0; j < s->n_regions; j++)
+                        if (region_uses_memdev(s->regions[j], t->memdevs[i].name)) {
+                                int r = ADD(s, peers, &t->memdevs[i]);
+                                if (r < 0)
+                                        return r;
+                                break;
+                        }
+        }
+        return 0;
+}
+
+bool scope_has_block(const Scope *s, const Topology *t, const MemoryBlock *b) {
+        for (size_t i = 0; i < s->n_daxes; i++)
+                if (b->start < s->daxes[i]->start + s->daxes[i]->size && s->daxes[i]->start < b->start + t->block_size)
+                        return true;
+        return false;
+}
+
+static int find_nodes(const Topology *t, Scope *s) {
+        for (size_t i = 0; i < t->n_nodes; i++) {
+                bool loses = false;
+                for (size_t j = 0; j < t->n_blocks && !loses; j++)
+                        loses = t->blocks[j].online && t->blocks[j].node == t->nodes[i].id && scope_has_block(s, t, &t->blocks[j]);
+                if (!loses)
+                        continue;
+                int r = ADD(s, nodes, &t->nodes[i]);
+                if (r < 0)
+                        return r;
+        }
+        return 0;
+}
+
+int scope_find(const Topology *t, const Slot *slot, Scope *ret) {
+        static int (*const finders[])(const Topology *, Scope *) = {
+                find_functions, find_memdevs, find_regions, find_daxes, find_peers, find_nodes,
+        };
+
+        *ret = (Scope) { .slot = slot };
+        for (size_t i = 0; i < ELEMENTSOF(finders); i++) {
+                int r = finders[i](t, ret);
+                if (r < 0)
+                        return r;
+        }
+        return 0;
+}

@@ -1,0 +1,31 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+#include "plan/plan.h"
+#include "topology/topology.h"
+
+/* What goes when the card in a slot goes, found by following the names in the topology: its functions and memdevs, every
+ * region that has one of them as a target, the other cards of those regions, and what stands on the regions. Arrays of
+ * pointers into the topology. */
+typedef struct Scope {
+        const Slot *slot;
+        const PciFunction **functions;  size_t n_functions, a_functions;
+        const Memdev **memdevs;         size_t n_memdevs, a_memdevs;
+        const Region **regions;         size_t n_regions, a_regions;    /* highest address first: decoders are reset last in, first out */
+        const DaxDevice **daxes;        size_t n_daxes, a_daxes;
+        const Memdev **peers;           size_t n_peers, a_peers;        /* memdevs of other cards that lose a region */
+        const Node **nodes;             size_t n_nodes, a_nodes;        /* nodes that lose memory */
+} Scope;
+
+void scope_done(Scope *s);
+int scope_find(const Topology *t, const Slot *slot, Scope *ret);
+
+/* Is this block inside one of the scope's dax devices? */
+bool scope_has_block(const Scope *s, const Topology *t, const MemoryBlock *b);
+
+/* For the document: "card", "takes_down"; and the scope that probes are asked about. New references. */
+json_object *scope_card_json(const Scope *s);
+json_object *scope_takes_down_json(const Scope *s, const Topology *t);
+json_object *scope_probe_json(const Scope *s);
+json_object *scope_slot_json(const Slot *slot);
+json_object *region_step_json(const Region *r); /* as kernel/cxl-region.h wants it */

@@ -1,0 +1,47 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include <errno.h>
+
+#include "base/fileio.h"
+#include "kernel/driver.h"
+#include "probe/probe.h"
+
+/* A function that is still listed has perhaps a driver and surely children of the kernel's own (config space, memdev). */
+static int function_gone(const char *bdf, char **ret_answer) {
+        _cleanup_free_ char *driver = NULL;
+
+        int r = driver_of("pci", bdf, &driver);
+        if (r == -ENODEV)
+                return 1;
+        if (r < 0)
+                return r;
+        *ret_answer = driver ? strf("%s is there, driven by %s", bdf, driver) : strf("%s is there", bdf);
+        return 0;
+}
+
+static int ask(json_object *scope, char **ret_answer) {
+        json_object *functions = json_array(scope, "functions");
+        const char *address = json_str(scope, "address");
+
+        for (size_t i = 0; i < json_len(functions); i++) {
+                int r = function_gone(json_object_get_string(json_at(functions, i)), ret_answer);
+                if (r <= 0)
+                        return r;
+        }
+
+        /* Whatever else may sit at the slot's address by now. */
+        _cleanup_(closedirp) DIR *d = opendir("/sys/bus/pci/devices");
+        if (!d)
+                return -errno;
+        for (struct dirent *e; (e = readdir(d));)
+                if (address && *address && startswith(e->d_name, address)) {
+                        *ret_answer = strf("%s is there", e->d_name);
+                        return 0;
+                }
+        return 1;
+}
+
+const Probe probe_functions = {
+        .name = "functions",
+        .question = "are the card's PCI functions and their drivers gone",
+        .ask = ask,
+};

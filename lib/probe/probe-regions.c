@@ -1,0 +1,50 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include <errno.h>
+
+#include "base/fileio.h"
+#include "kernel/attr.h"
+#include "probe/probe.h"
+
+static bool overlaps(json_object *scope, uint64_t start, uint64_t size) {
+        json_object *ranges = json_array(scope, "ranges");
+
+        for (size_t i = 0; i < json_len(ranges); i++) {
+                uint64_t s = json_u64(json_at(ranges, i), "start"), n = json_u64(json_at(ranges, i), "size");
+                if (start < s + n && s < start + size)
+                        return true;
+        }
+        return false;
+}
+
+static int ask(json_object *scope, char **ret_answer) {
+        _cleanup_(closedirp) DIR *d = opendir("/sys/bus/cxl/devices");
+        if (!d)
+                return errno == ENOENT ? 1 : -errno;
+
+        for (struct dirent *e; (e = readdir(d));) {
+                uint64_t start = 0, size = 0;
+
+                if (!startswith(e->d_name, "region"))
+                        continue;
+                /* A region without addresses yet reads an empty or zero resource: it decodes nothing. */
+                int r = attr_read_u64f(&start, "/sys/bus/cxl/devices/%s/resource", e->d_name);
+                if (r >= 0)
+                        r = attr_read_u64f(&size, "/sys/bus/cxl/devices/%s/size", e->d_name);
+                if (r == -ENOENT || r == -ENODEV || r == -ENXIO || r == -EINVAL)
+                        continue;
+                if (r < 0)
+                        return r;
+                if (overlaps(scope, start, size)) {
+                        *ret_answer = strf("%s is there at 0x%jx", e->d_name, (uintmax_t) start);
+                        return 0;
+                }
+        }
+        return 1;
+}
+
+const Probe probe_regions = {
+        .name = "regions",
+        .question = "does no region claim the card's addresses",
+        .before_power_off = true,
+        .ask = ask,
+};

@@ -1,0 +1,31 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+#include "base/json.h"
+
+/* Independent questions to the kernel, asked afresh before a light says safe. What they are asked about is the *scope* that
+ * a plan wrote down while the card was still there:
+ *      {"slot", "port", "service", "address", "power_controller", "power_indicator", "attention_indicator",
+ *       "functions": ["0000:0d:00.0"], "memdevs": [{"name", "serial"}], "ranges": [{"start", "size"}]}
+ */
+typedef struct Probe {
+        const char *name;
+        const char *question;
+
+        /* Must hold before the power is taken off already; the others only afterwards. */
+        bool before_power_off;
+
+        /* 1: it holds. 0: it does not, *ret_answer says what was found. Negative errno: could not find out, which is as
+         * bad as no. *ret_answer is newly allocated or NULL. */
+        int (*ask)(json_object *scope, char **ret_answer);
+} Probe;
+
+extern const Probe probe_memory_blocks, probe_iomem, probe_regions, probe_functions, probe_memdevs, probe_power,
+        probe_indicators;
+
+/* All of them in the order in which they are asked, NULL at the end. */
+extern const Probe *const probes[];
+
+/* Asks all (or only those that must hold before the power goes). 1 when every one holds; else 0 with *ret_why naming the
+ * first that does not and its answer. Never an errno: not knowing is no. */
+int probes_ask(json_object *scope, bool before_power_off, char **ret_why);

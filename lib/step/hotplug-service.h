@@ -1,0 +1,18 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+#include "step/step.h"
+
+/* The hot-plug service of a port and pciehp, its driver: hold and release are the two ways between them. The functions
+ * take a step's arguments `port` and `service`. */
+
+/* 1: pciehp drives the port, 0: the slot is held, or a negative errno with the reason noted. */
+int hotplug_service_driven(json_object *args, StepRun *run);
+
+/* Takes pciehp off the port and lets the power LED blink. */
+int hotplug_service_take(json_object *args, StepRun *run);
+int hotplug_service_give(json_object *args, StepRun *run);
+
+/* Newly allocated "write SERVICE to .../bind" and ".../unbind". */
+char *hotplug_service_describe_take(json_object *args);
+char *hotplug_service_describe_give(json_object *args);

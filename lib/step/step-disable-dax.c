@@ -1,0 +1,74 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* Takes the driver off a dax device. kmem then removes its memory blocks, but only when every one of them is offline: with
+ * one online it says "cannot be hotremoved until the next reboot", leaks the addresses and still succeeds
+ * (drivers/dax/kmem.c:dev_dax_kmem_remove). So this step looks again right before it writes. */
+#include <errno.h>
+
+#include "kernel/attr.h"
+#include "kernel/dax.h"
+#include "kernel/driver.h"
+#include "step/step.h"
+
+static void dax_describe(json_object *args, char **ret_does, char **ret_undo) {
+        const char *dax = json_str(args, "dax"), *driver = json_str(args, "driver");
+        _cleanup_free_ char *unbind = driver_unbind_path("dax", driver), *bind = driver_bind_path("dax", driver);
+
+        *ret_does = strf("write %s to %s", dax, unbind);
+        *ret_undo = strf("write %s to %s", dax, bind);
+}
+
+static int dax_check(json_object *args, StepRun *run) {
+        int r = step_region_check(args, run);
+
+        return r < 0 ? r : step_offline_check(run, json_u64(args, "start"), json_u64(args, "size"), json_str(args, "dax"));
+}
+
+static int dax_verify(json_object *args, StepRun *run) {
+        _cleanup_free_ char *name = NULL, *driver = NULL;
+
+        int r = dax_find(json_u64(args, "start"), &name);
+        if (r == -ENODEV)
+                return STEP_APPLIED;
+        if (r >= 0)
+                r = driver_of("dax", name, &driver);
+        if (r < 0)
+                return step_fail(run, r, "dax device %s cannot be read: %s", json_str(args, "dax"), strerror(-r));
+        return !driver ? STEP_APPLIED : streq(driver, json_str(args, "driver")) ? STEP_NOT_APPLIED : STEP_PARTLY_APPLIED;
+}
+
+static int dax_apply(json_object *args, StepRun *run) {
+        _cleanup_free_ char *name = NULL;
+
+        int r = dax_find(json_u64(args, "start"), &name);
+        if (r == -ENODEV)
+                return 0;
+        if (r < 0)
+                return step_fail(run, r, "dax device %s cannot be found: %s", json_str(args, "dax"), strerror(-r));
+        r = dax_check(args, run);
+        if (r < 0)
+                return r;
+        return step_unbind(run, "dax", name, json_str(args, "driver"));
+}
+
+static int dax_revert(json_object *args, StepRun *run) {
+        _cleanup_free_ char *name = NULL;
+
+        int r = step_region_check(args, run);
+        if (r < 0)
+                return r;
+        r = dax_find(json_u64(args, "start"), &name);
+        if (r < 0)
+                return step_fail(run, r, "no dax device begins at 0x%jx any more", (uintmax_t) json_u64(args, "start"));
+        return step_bind(run, "dax", name, json_str(args, "driver"));
+}
+
+const StepOps step_disable_dax_ops = {
+        .needs_card = true,
+        .typical_usec = 50000,
+        .args = "dax:s driver:s start:u size:u region:o",
+        .describe = dax_describe,
+        .check = dax_check,
+        .apply = dax_apply,
+        .revert = dax_revert,
+        .verify = dax_verify,
+};

@@ -1,0 +1,192 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* Takes the memory blocks of one dax device offline, highest first: what the kernel migrates then lands in blocks that
+ * are taken later or not at all, and a zone shrinks from its end. Each block is written by a process that a signal can
+ * end, because the kernel itself retries for ever (mm/memory_hotplug.c:offline_pages). */
+#include <errno.h>
+
+#include "base/clock.h"
+#include "holders/memory-holder.h"
+#include "kernel/memory-block.h"
+#include "kernel/write.h"
+#include "step/step.h"
+
+enum {
+        /* Between two tries of a busy block. The kernel has no event for "a page was let go". */
+        RETRY_MSEC = 200,
+};
+
+static void offline_describe(json_object *args, char **ret_does, char **ret_undo) {
+        json_object *blocks = json_array(args, "blocks");
+        size_t n = json_len(blocks);
+        uint64_t high = json_u64(json_at(blocks, 0), "id"), low = json_u64(json_at(blocks, n ? n - 1 : 0), "id");
+        const char *zone = json_str(json_at(blocks, 0), "zone");
+
+        *ret_does = strf("write offline to /sys/devices/system/memory/memory{%ju..%ju}/state (%zu blocks of %s, node %ju)",
+                         (uintmax_t) high, (uintmax_t) low, n, json_str(args, "dax"), (uintmax_t) json_u64(args, "node"));
+        *ret_undo = strf("write the word of its zone (%s) to each block's state, lowest first",
+                         memory_block_online_word((Zone) zone_from_string(zone)));
+}
+
+/* A block that is gone is as good as offline: the device was taken down behind this step already. */
+static int block_is(uint64_t id, bool *ret_online, Zone *ret_zone) {
+        MemoryBlock b;
+
+        int r = memory_block_read(id, &b);
+        if (r == -ENOENT) {
+                *ret_online = false;
+                *ret_zone = ZONE_NONE;
+                return 0;
+        }
+        if (r < 0)
+                return r;
+        *ret_online = b.online;
+        *ret_zone = b.zone;
+        return 0;
+}
+
+static int offline_verify(json_object *args, StepRun *run) {
+        json_object *blocks = json_array(args, "blocks");
+        size_t n = json_len(blocks), offline = 0, as_before = 0;
+
+        for (size_t i = 0; i < n; i++) {
+                json_object *b = json_at(blocks, i);
+                bool online;
+                Zone zone;
+
+                int r = block_is(json_u64(b, "id"), &online, &zone);
+                if (r < 0)
+                        return step_fail(run, r, "memory%ju cannot be read: %s", (uintmax_t) json_u64(b, "id"), strerror(-r));
+                if (!online)
+                        offline++;
+                else if (streq_ptr(zone_to_string(zone), json_str(b, "zone")))
+                        as_before++;
+        }
+
+        return offline == n ? STEP_APPLIED : as_before == n ? STEP_NOT_APPLIED : STEP_PARTLY_APPLIED;
+}
+
+/* Why a block does not go, told apart: pages that no migration can move mean never, everything else means not yet. */
+static int block_never(uint64_t id, json_object *args, const char *zone, StepRun *run) {
+        UnmovablePages p = { 0 };
+        uint64_t size = json_u64(args, "block_size");
+
+        if (streq_ptr(zone, zone_to_string(ZONE_MOVABLE)))
+                return 0;
+        if (unmovable_pages_in_block(id * size, size, &p) < 0 || p.slab + p.page_tables + p.reserved + p.other == 0)
+                return 0;
+
+        return step_fail(run, -EBUSY,
+                         "memory%ju is in zone %s and holds pages that cannot move (%ju slab, %ju page table, %ju reserved, "
+                         "%ju other kernel pages)",
+                         (uintmax_t) id, zone, (uintmax_t) p.slab, (uintmax_t) p.page_tables, (uintmax_t) p.reserved,
+                         (uintmax_t) p.other);
+}
+
+static int block_write(uint64_t id, const char *word, uint64_t timeout_usec, StepRun *run) {
+        const WriteOptions options = {
+                .kind = WRITE_INTERRUPTIBLE,
+                .timeout_usec = timeout_usec,
+                .cancelled = run->ignore_cancel ? NULL : run->cancelled,
+                .userdata = run->userdata,
+        };
+        _cleanup_free_ char *path = strf("/sys/devices/system/memory/memory%ju/state", (uintmax_t) id);
+
+        return path ? kernel_write(path, word, &options) : -ENOMEM;
+}
+
+static int block_offline(json_object *args, json_object *block, StepRun *run) {
+        uint64_t id = json_u64(block, "id"), deadline = now_monotonic() + run->limits->offline_timeout_usec;
+        const char *zone = json_str(block, "zone");
+        int r = 0;
+
+        for (unsigned tries = 1;; tries++) {
+                bool online;
+                Zone now_in;
+                uint64_t now = now_monotonic();
+
+                if (block_is(id, &online, &now_in) >= 0 && !online)
+                        return 0;
+                if (step_cancelled(run))
+                        return step_fail(run, -ECANCELED, "cancelled before memory%ju", (uintmax_t) id);
+                if (tries > 1 && now >= deadline)
+                        return step_fail(run, -EBUSY, "memory%ju in zone %s was still busy after %u tries in %ju s (last answer: %s)",
+                                         (uintmax_t) id, zone, tries - 1,
+                                         (uintmax_t) (run->limits->offline_timeout_usec / USEC_PER_SEC), strerror(-r));
+
+                r = block_write(id, "offline", deadline > now ? deadline - now : 1, run);
+                if (r == -ECANCELED)
+                        return step_fail(run, r, "cancelled while memory%ju was being taken offline", (uintmax_t) id);
+                if (r == -EBUSY || r == -EAGAIN || r == -ENOMEM) {
+                        int never = block_never(id, args, zone, run);
+                        if (never < 0)
+                                return never;
+                }
+                if (r < 0)
+                        step_pause(run, RETRY_MSEC);
+        }
+}
+
+static int offline_apply(json_object *args, StepRun *run) {
+        json_object *blocks = json_array(args, "blocks");
+        size_t n = json_len(blocks);
+
+        for (size_t i = 0; i < n; i++) {
+                json_object *b = json_at(blocks, i);
+
+                int r = block_offline(args, b, run);
+                if (r < 0)
+                        return r;
+                step_progress(run, i + 1, n, "memory%ju offline", (uintmax_t) json_u64(b, "id"));
+        }
+        return 0;
+}
+
+static int block_online(json_object *block, StepRun *run) {
+        uint64_t id = json_u64(block, "id");
+        const char *zone = json_str(block, "zone");
+        const char *word = memory_block_online_word((Zone) zone_from_string(zone));
+        bool online;
+        Zone now_in;
+
+        int r = block_is(id, &online, &now_in);
+        if (r < 0)
+                return step_fail(run, r, "memory%ju cannot be read: %s", (uintmax_t) id, strerror(-r));
+        if (online && !streq_ptr(zone_to_string(now_in), zone)) {
+                /* Somebody was quicker. Idle memory goes back at once. */
+                r = block_write(id, "offline", run->limits->offline_timeout_usec, run);
+                online = r < 0;
+        }
+        if (!online)
+                r = block_write(id, word, run->limits->write_timeout_usec, run);
+
+        if (block_is(id, &online, &now_in) >= 0 && online && streq_ptr(zone_to_string(now_in), zone))
+                return 0;
+        step_remedy(run, "echo %s > /sys/devices/system/memory/memory%ju/state", word, (uintmax_t) id);
+        return step_fail(run, r < 0 ? r : -EIO, "memory%ju did not come back into zone %s: %s",
+                         (uintmax_t) id, zone, r < 0 ? strerror(-r) : "the kernel put it elsewhere");
+}
+
+static int offline_revert(json_object *args, StepRun *run) {
+        json_object *blocks = json_array(args, "blocks");
+
+        int q = step_region_check(args, run);
+        if (q < 0)
+                return q;
+
+        for (size_t i = json_len(blocks); i > 0; i--) {
+                int r = block_online(json_at(blocks, i - 1), run);
+                if (r < 0)
+                        return r;
+        }
+        return 0;
+}
+
+const StepOps step_offline_memory_ops = {
+        .needs_card = true,
+        .args = "dax:s node:u block_size:u region:o blocks:a",
+        .describe = offline_describe,
+        .check = step_region_check,
+        .apply = offline_apply,
+        .revert = offline_revert,
+        .verify = offline_verify,
+};

@@ -1,0 +1,58 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* The light. pciehp turned the power indicator off with the power; what keeps the slot from saying "safe to pull" is the
+ * attention indicator, on since before the power went. The whole proof is asked once more in the same breath as it goes off,
+ * and both indicators are read back. */
+#include <errno.h>
+
+#include "led/led.h"
+#include "probe/probe.h"
+#include "step/step.h"
+
+static void show_describe(json_object *args, char **ret_does, char **ret_undo) {
+        *ret_does = strf("write 0 to /sys/bus/pci/slots/%s/attention; power LED off and attention LED off: safe to pull",
+                         json_str(json_get(args, "scope"), "slot"));
+}
+
+static bool indicator_is_off(json_object *scope) {
+        SlotRegisters s;
+
+        if (!json_flag(scope, "attention_indicator"))
+                return true;
+        return slot_registers_read(json_str(scope, "port"), &s) >= 0 && s.attention == INDICATOR_OFF;
+}
+
+static int show_verify(json_object *args, StepRun *run) {
+        json_object *scope = json_get(args, "scope");
+        _cleanup_free_ char *why = NULL;
+
+        if (!indicator_is_off(scope))
+                return STEP_NOT_APPLIED;
+        if (probes_ask(scope, false, &why))
+                return STEP_APPLIED;
+        (void) step_fail(run, -EBUSY, "not proven safe: %s", why);
+        return STEP_PARTLY_APPLIED;
+}
+
+static int show_apply(json_object *args, StepRun *run) {
+        json_object *scope = json_get(args, "scope");
+        _cleanup_free_ char *why = NULL;
+
+        if (!probes_ask(scope, false, &why))
+                return step_fail(run, -EBUSY, "not proven safe: %s", why);
+        if (indicator_is_off(scope))
+                return 0;
+
+        int r = led_attention(json_str(scope, "slot"), json_str(scope, "port"), INDICATOR_OFF);
+        if (r < 0)
+                return step_fail(run, r, "the attention LED of slot %s cannot be turned off: %s", json_str(scope, "slot"), strerror(-r));
+        return 0;
+}
+
+const StepOps step_show_safe_ops = {
+        .irreversible = true,
+        .typical_usec = 20000,
+        .args = "scope:o",
+        .describe = show_describe,
+        .apply = show_apply,
+        .verify = show_verify,
+};

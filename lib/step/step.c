@@ -1,0 +1,215 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include <poll.h>
+
+#include "base/clock.h"
+#include "kernel/cxl-region.h"
+#include "kernel/driver.h"
+#include "kernel/memory-block.h"
+#include "kernel/write.h"
+#include "step/step.h"
+
+static const char *const step_type_table[_STEP_TYPE_MAX] = {
+        [STEP_HOLD] = "hold",
+        [STEP_ANNOUNCE] = "announce",
+        [STEP_AUTO_ONLINE] = "auto-online",
+        [STEP_OFFLINE_MEMORY] = "offline-memory",
+        [STEP_UNPLUG_MEMORY] = "unplug-memory",
+        [STEP_DISABLE_DAX] = "disable-dax",
+        [STEP_DISABLE_REGION] = "disable-region",
+        [STEP_DECOMMIT_REGION] = "decommit-region",
+        [STEP_DELETE_REGION] = "delete-region",
+        [STEP_DISABLE_MEMDEV] = "disable-memdev",
+        [STEP_RELEASE] = "release",
+        [STEP_POWER_OFF] = "power-off",
+        [STEP_PROVE_SAFE] = "prove-safe",
+        [STEP_SHOW_SAFE] = "show-safe",
+};
+
+DEFINE_STRING_TABLE(step_type, StepType)
+
+static const StepOps *const ops_table[_STEP_TYPE_MAX] = {
+        [STEP_HOLD] = &step_hold_ops,
+        [STEP_ANNOUNCE] = &step_announce_ops,
+        [STEP_AUTO_ONLINE] = &step_auto_online_ops,
+        [STEP_OFFLINE_MEMORY] = &step_offline_memory_ops,
+        [STEP_UNPLUG_MEMORY] = &step_unplug_memory_ops,
+        [STEP_DISABLE_DAX] = &step_disable_dax_ops,
+        [STEP_DISABLE_REGION] = &step_disable_region_ops,
+        [STEP_DECOMMIT_REGION] = &step_decommit_region_ops,
+        [STEP_DELETE_REGION] = &step_delete_region_ops,
+        [STEP_DISABLE_MEMDEV] = &step_disable_memdev_ops,
+        [STEP_RELEASE] = &step_release_ops,
+        [STEP_POWER_OFF] = &step_power_off_ops,
+        [STEP_PROVE_SAFE] = &step_prove_safe_ops,
+        [STEP_SHOW_SAFE] = &step_show_safe_ops,
+};
+
+const StepOps *step_ops(StepType type) {
+        return ops_table[type];
+}
+
+static const struct {
+        char letter;
+        json_type type;
+        const char *word;
+} arg_types[] = {
+        { 's', json_type_string, "a string" },
+        { 'u', json_type_int, "a number" },
+        { 'b', json_type_boolean, "a boolean" },
+        { 'a', json_type_array, "an array" },
+        { 'o', json_type_object, "an object" },
+};
+
+int step_validate(const Step *step, char **ret_why) {
+        _cleanup_free_ char *spec = strdup(step_ops(step->type)->args);
+        if (!spec)
+                return -ENOMEM;
+
+        char *rest = spec;
+        for (char *word; (word = strsep(&rest, " "));) {
+                char *colon = strchr(word, ':');
+                if (!colon)
+                        continue;
+                *colon = '\0';
+                for (size_t i = 0; i < ELEMENTSOF(arg_types); i++) {
+                        if (arg_types[i].letter != colon[1] ||
+                            json_object_is_type(json_get(step->args, word), arg_types[i].type))
+                                continue;
+                        *ret_why = strf("step %s: argument %s is not %s",
+                                        step_type_to_string(step->type), word, arg_types[i].word);
+                        return -EBADMSG;
+                }
+        }
+        return 0;
+}
+
+void step_run_done(StepRun *run) {
+        free(TAKE_PTR(run->why));
+        free(TAKE_PTR(run->remedy));
+}
+
+int step_fail(StepRun *run, int error, const char *format, ...) {
+        va_list ap;
+        char *text = NULL;
+
+        va_start(ap, format);
+        text = strfv(format, ap);
+        va_end(ap);
+        free(run->why);
+        run->why = text;
+        return error;
+}
+
+void step_remedy(StepRun *run, const char *format, ...) {
+        va_list ap;
+        char *text = NULL;
+
+        va_start(ap, format);
+        text = strfv(format, ap);
+        va_end(ap);
+        free(run->remedy);
+        run->remedy = text;
+}
+
+bool step_cancelled(StepRun *run) {
+        return !run->ignore_cancel && run->cancelled && run->cancelled(run->userdata);
+}
+
+void step_progress(StepRun *run, uint64_t done, uint64_t of, const char *format, ...) {
+        _cleanup_free_ char *text = NULL;
+        va_list ap;
+
+        if (!run->progress)
+                return;
+        va_start(ap, format);
+        text = strfv(format, ap);
+        va_end(ap);
+        run->progress(run->userdata, done, of, text);
+}
+
+void step_pause(StepRun *run, unsigned msec) {
+        uint64_t until = now_monotonic() + msec * USEC_PER_MSEC;
+
+        for (uint64_t now = now_monotonic(); now < until && !step_cancelled(run); now = now_monotonic()) {
+                uint64_t left = (until - now) / USEC_PER_MSEC + 1;
+                (void) poll(NULL, 0, left > 50 ? 50 : (int) left);
+        }
+}
+
+int step_write(StepRun *run, const char *path, const char *value) {
+        const WriteOptions options = {
+                .kind = WRITE_ABANDONABLE,
+                .timeout_usec = run->limits->write_timeout_usec,
+        };
+
+        int r = kernel_write(path, value, &options);
+        if (r == -EINPROGRESS)
+                return step_fail(run, r, "writing %s to %s did not return within %ju s; the writer was left behind",
+                                 value, path, (uintmax_t) (options.timeout_usec / USEC_PER_SEC));
+        if (r < 0)
+                return step_fail(run, r, "writing %s to %s: %s", value, path, strerror(-r));
+        return 0;
+}
+
+int step_region_check(json_object *args, StepRun *run) {
+        _cleanup_free_ char *why = NULL;
+
+        int r = region_check(json_get(args, "region"), &why);
+        return r < 0 ? step_fail(run, r, "%s", why ?: strerror(-r)) : 0;
+}
+
+int step_offline_check(StepRun *run, uint64_t start, uint64_t size, const char *of) {
+        _cleanup_free_ MemoryBlock *blocks = NULL;
+        size_t n = 0;
+
+        int r = memory_blocks_in_range(start, size, &blocks, &n);
+        if (r < 0)
+                return step_fail(run, r, "the memory blocks of %s cannot be read: %s", of, strerror(-r));
+        for (size_t i = 0; i < n; i++)
+                if (blocks[i].online)
+                        return step_fail(run, -EBUSY, "memory%ju of %s is online again: somebody else onlines memory on this machine",
+                                         (uintmax_t) blocks[i].id, of);
+        return 0;
+}
+
+int step_unbind(StepRun *run, const char *bus, const char *device, const char *driver) {
+        _cleanup_free_ char *bound = NULL, *path = driver_unbind_path(bus, driver), *after = NULL;
+        if (!path)
+                return -ENOMEM;
+
+        int r = driver_of(bus, device, &bound);
+        if (r == -ENODEV || (r >= 0 && !bound))
+                return 0;
+        if (r < 0)
+                return step_fail(run, r, "the driver of %s cannot be read: %s", device, strerror(-r));
+        if (!streq(bound, driver))
+                return step_fail(run, -EBUSY, "%s is bound to %s, not to %s", device, bound, driver);
+
+        r = step_write(run, path, device);
+        if (r == -EINPROGRESS)
+                return r; /* the link goes before ->remove() is called (drivers/base/dd.c:__device_release_driver) */
+        int q = driver_of(bus, device, &after);
+        if (q == -ENODEV || (q >= 0 && !after))
+                return 0;
+        return r < 0 ? r : step_fail(run, -EIO, "%s is still bound to %s after unbind", device, driver);
+}
+
+int step_bind(StepRun *run, const char *bus, const char *device, const char *driver) {
+        _cleanup_free_ char *bound = NULL, *path = driver_bind_path(bus, driver), *after = NULL;
+        if (!path)
+                return -ENOMEM;
+
+        int r = driver_of(bus, device, &bound);
+        if (r < 0)
+                return step_fail(run, r, "%s is not there: %s", device, strerror(-r));
+        if (streq_ptr(bound, driver))
+                return 0;
+        if (bound)
+                return step_fail(run, -EBUSY, "%s is bound to %s instead of %s", device, bound, driver);
+
+        r = step_write(run, path, device);
+        if (driver_of(bus, device, &after) >= 0 && streq_ptr(after, driver))
+                return 0;
+        step_remedy(run, "echo %s > %s", device, path);
+        return r < 0 ? r : step_fail(run, -EIO, "%s did not stay bound to %s", device, driver);
+}

@@ -1,0 +1,127 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+#include "base/json.h"
+#include "base/strtab.h"
+
+/* A step is a value: a type and its arguments, everything its undo needs included. The table of operations says what can
+ * be done with it. One file per type, step-NAME.c; step.c has the table. */
+
+typedef enum StepType {
+        STEP_HOLD,
+        STEP_ANNOUNCE,
+        STEP_AUTO_ONLINE,
+        STEP_OFFLINE_MEMORY,
+        STEP_UNPLUG_MEMORY,
+        STEP_DISABLE_DAX,
+        STEP_DISABLE_REGION,
+        STEP_DECOMMIT_REGION,
+        STEP_DELETE_REGION,
+        STEP_DISABLE_MEMDEV,
+        STEP_RELEASE,
+        STEP_POWER_OFF,
+        STEP_PROVE_SAFE,
+        STEP_SHOW_SAFE,
+        _STEP_TYPE_MAX,
+        _STEP_TYPE_INVALID = -EINVAL,
+} StepType;
+
+DECLARE_STRING_TABLE(step_type, StepType);
+
+typedef struct Step {
+        StepType type;
+        json_object *args; /* owned */
+} Step;
+
+/* What the kernel says about a step, whatever anybody remembers. */
+typedef enum StepState {
+        STEP_NOT_APPLIED,
+        STEP_PARTLY_APPLIED,
+        STEP_APPLIED,
+} StepState;
+
+/* How long a step may take, decided by policy. */
+typedef struct StepLimits {
+        uint64_t offline_timeout_usec;  /* for one memory block, all tries together */
+        uint64_t write_timeout_usec;    /* for one write that nothing can interrupt: unbind, commit, slot power */
+        uint64_t step_delay_usec;       /* drill: pause before and after each step, inside its journal bracket */
+} StepLimits;
+
+/* What a step may use of the world beside the kernel. Set up by the engine, one for a whole removal. */
+typedef struct StepRun {
+        const StepLimits *limits;
+        bool (*cancelled)(void *userdata);
+        void (*progress)(void *userdata, uint64_t done, uint64_t of, const char *text);
+        void (*announce)(void *userdata, uint64_t deadline_usec);
+        void *userdata;
+        bool light_closed;      /* the slot's registers cannot be written (lockdown): its light stays as it is */
+        bool ignore_cancel;     /* on the way back nothing is cancelled */
+        uint64_t announced_until;
+        char *why;              /* what a step has to say about its failure, for a person; owned */
+        char *remedy;           /* and what to do about it, a line that works when pasted; owned */
+} StepRun;
+
+void step_run_done(StepRun *run);
+
+/* Return `error` after noting why, replacing an earlier note. */
+int step_fail(StepRun *run, int error, const char *format, ...) _printf_(3, 4);
+void step_remedy(StepRun *run, const char *format, ...) _printf_(2, 3);
+
+bool step_cancelled(StepRun *run);
+void step_progress(StepRun *run, uint64_t done, uint64_t of, const char *format, ...) _printf_(4, 5);
+
+/* Waits up to msec, or less when cancelled: for the few places where the kernel has no event. */
+void step_pause(StepRun *run, unsigned msec);
+
+/* One write with the policy's deadline; the reason of a failure is noted with the path and value. */
+int step_write(StepRun *run, const char *path, const char *value);
+
+/* Whether the addresses that a step is about still belong to the region of its argument "region" (region_check()). */
+int step_region_check(json_object *args, StepRun *run);
+
+/* -EBUSY when a memory block in [start, start+size) is online, with it and `of` noted: before a driver goes that would leak it. */
+int step_offline_check(StepRun *run, uint64_t start, uint64_t size, const char *of);
+
+/* The two sides of a driver binding, verified: 0 when the device is (un)bound afterwards, whoever did it. */
+int step_unbind(StepRun *run, const char *bus, const char *device, const char *driver);
+int step_bind(StepRun *run, const char *bus, const char *device, const char *driver);
+
+typedef struct StepOps {
+        /* Without them the plan's tail begins: nothing behind such a step can be undone. */
+        bool irreversible;
+
+        /* Somebody else's clock runs until it is applied: no pause before it, and a cancel is obeyed behind it. */
+        bool urgent;
+
+        /* The identity of the card is checked again before apply and revert. */
+        bool needs_card;
+
+        /* What one usually takes; the planner sums them up. 0: estimated from the arguments. */
+        uint64_t typical_usec;
+
+        /* Arguments that must be there for a plan to be accepted: "key:type ..." with the types s, u, b, a, o. */
+        const char *args;
+
+        /* One line each, newly allocated; *ret_undo stays NULL when there is none. */
+        void (*describe)(json_object *args, char **ret_does, char **ret_undo);
+
+        /* May we? 0, or -EBUSY with the reason noted, or another errno: could not find out. NULL: always. */
+        int (*check)(json_object *args, StepRun *run);
+
+        /* Idempotent both; 0 or a negative errno with the reason noted. NULL revert: there is nothing to undo. */
+        int (*apply)(json_object *args, StepRun *run);
+        int (*revert)(json_object *args, StepRun *run);
+
+        /* Looks at the kernel: a StepState or a negative errno. */
+        int (*verify)(json_object *args, StepRun *run);
+} StepOps;
+
+const StepOps *step_ops(StepType type);
+
+/* -EBADMSG with *ret_why when an argument is missing or of another type. */
+int step_validate(const Step *step, char **ret_why);
+
+extern const StepOps step_hold_ops, step_announce_ops, step_auto_online_ops, step_offline_memory_ops,
+        step_unplug_memory_ops, step_disable_dax_ops, step_disable_region_ops, step_decommit_region_ops,
+        step_delete_region_ops, step_disable_memdev_ops, step_release_ops, step_power_off_ops, step_prove_safe_ops,
+        step_show_safe_ops;

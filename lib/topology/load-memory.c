@@ -1,0 +1,100 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include <errno.h>
+
+#include "base/fileio.h"
+#include "base/parse.h"
+#include "kernel/attr.h"
+#include "kernel/listing.h"
+#include "topology/load.h"
+
+#define NODES "/sys/devices/system/node"
+
+int parse_node(const char *text, int *ret) {
+        uint64_t v;
+
+        if (streq(text, "-1")) {
+                *ret = -1;
+                return 0;
+        }
+        int r = parse_u64(text, &v);
+        if (r < 0)
+                return r;
+        if (v > INT32_MAX)
+                return -ERANGE;
+        *ret = (int) v;
+        return 0;
+}
+
+/* "Node 1 MemFree:          510000 kB" (drivers/base/node.c:node_read_meminfo). 0 for a line this kernel does not have. */
+static uint64_t meminfo_bytes(const char *text, const char *key) {
+        const char *p = strstr(text, key);
+        uint64_t kib = 0, bytes;
+
+        if (!p || p == text || p[-1] != ' ')
+                return 0;
+        p += strlen(key);
+        p += strspn(p, " ");
+        _cleanup_free_ char *number = strndup(p, strcspn(p, " \n"));
+        if (!number || parse_u64(number, &kib) < 0 || __builtin_mul_overflow(kib, 1024, &bytes))
+                return 0;
+        return bytes;
+}
+
+static int add_node(Topology *t, int id) {
+        _cleanup_free_ char *path = strf(NODES "/node%d/meminfo", id), *text = NULL, *cpus = NULL;
+
+        int r = path ? read_file(path, &text, NULL) : -ENOMEM;
+        if (r >= 0)
+                r = attr_readf(&cpus, NODES "/node%d/cpulist", id);
+        if (r < 0)
+                return is_gone(r) ? 0 : r;
+
+        Node *n = TOPOLOGY_ADD(t, nodes);
+        if (!n)
+                return -ENOMEM;
+        *n = (Node) {
+                .id = id,
+                .total = meminfo_bytes(text, "MemTotal:"),
+                .free = meminfo_bytes(text, "MemFree:"),
+                .reclaimable = meminfo_bytes(text, "Active(file):") + meminfo_bytes(text, "Inactive(file):") +
+                               meminfo_bytes(text, "SReclaimable:"),
+                .has_cpus = *cpus != '\0',
+        };
+        return 0;
+}
+
+static int load_nodes(Topology *t) {
+        _cleanup_listing_ Listing l = { 0 };
+
+        int r = listing_readf(&l, NODES);
+        if (r < 0)
+                return r == -ENOENT ? 0 : r;
+        for (size_t i = 0; i < l.n; i++) {
+                const char *number = startswith(l.names[i], "node");
+                int id;
+                if (!number || parse_node(number, &id) < 0 || id < 0)
+                        continue;
+                r = add_node(t, id);
+                if (r < 0)
+                        return r;
+        }
+        return 0;
+}
+
+static int load_blocks(Topology *t) {
+        int r = memory_block_size(&t->block_size);
+        if (r < 0)
+                return r == -ENOENT ? 0 : r;
+
+        r = memory_blocks_in_range(0, UINT64_MAX, &t->blocks, &t->n_blocks);
+        if (r < 0)
+                return r;
+        r = auto_online_policy_read(&t->auto_online);
+        return r == -ENOENT ? 0 : r;
+}
+
+int load_memory(Topology *t) {
+        int r = load_nodes(t);
+
+        return r < 0 ? r : load_blocks(t);
+}

@@ -1,0 +1,94 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include <errno.h>
+
+#include "kernel/attr.h"
+#include "kernel/driver.h"
+#include "kernel/listing.h"
+#include "topology/load.h"
+
+#define DEVICES "/sys/bus/pci/devices"
+
+/* Is this ancestor ("0000:0c:00.0") of a function the port above the slot, or, for a slot without a known port, a
+ * function of the device in it? */
+static bool leads_to_slot(const Slot *s, const char *component, size_t length) {
+        if (s->port)
+                return strlen(s->port) == length && strncmp(s->port, component, length) == 0;
+
+        size_t n = strlen(s->address);
+        return length > n && strncmp(s->address, component, n) == 0 && component[n] == '.';
+}
+
+/* Goes up a device's line of ancestors ("../../../devices/pci0000:0c/0000:0c:00.0/0000:0d:00.0"): the nearest slot is the
+ * one it sits in. A port is not in its own slot. */
+static const Slot *slot_of_path(const Topology *t, const char *path) {
+        size_t end = strlen(path);
+
+        for (bool self = true; end > 0; self = false) {
+                size_t start = end;
+                while (start > 0 && path[start - 1] != '/')
+                        start--;
+                for (size_t i = 0; i < t->n_slots; i++)
+                        if ((!self || !t->slots[i].port) && leads_to_slot(&t->slots[i], path + start, end - start))
+                                return &t->slots[i];
+                end = start > 0 ? start - 1 : 0;
+        }
+        return NULL;
+}
+
+static int read_id(const char *bdf, const char *attribute, uint32_t *ret) {
+        uint64_t v;
+
+        int r = attr_read_u64f(&v, DEVICES "/%s/%s", bdf, attribute);
+        if (r < 0)
+                return r;
+        if (v > UINT32_MAX)
+                return -EBADMSG;
+        *ret = (uint32_t) v;
+        return 0;
+}
+
+static int read_ids(const char *bdf, PciFunction *f) {
+        int r = read_id(bdf, "vendor", &f->vendor);
+        if (r < 0)
+                return r;
+        r = read_id(bdf, "device", &f->device);
+        return r < 0 ? r : read_id(bdf, "class", &f->class);
+}
+
+static int add_function(Topology *t, const char *bdf) {
+        _cleanup_free_ char *path = NULL, *driver = NULL;
+        PciFunction ids = { 0 };
+
+        int r = link_readf(&path, DEVICES "/%s", bdf);
+        if (r >= 0)
+                r = read_ids(bdf, &ids);
+        if (r >= 0)
+                r = driver_of("pci", bdf, &driver);
+        if (r < 0)
+                return is_gone(r) ? 0 : r;
+
+        PciFunction *f = TOPOLOGY_ADD(t, functions);
+        if (!f)
+                return -ENOMEM;
+        *f = ids;
+        f->bdf = strdup(bdf);
+        f->driver = TAKE_PTR(driver);
+
+        const Slot *s = slot_of_path(t, path);
+        f->slot = s ? strdup(s->name) : NULL;
+        return f->bdf && (!s || f->slot) ? 0 : -ENOMEM;
+}
+
+int load_functions(Topology *t) {
+        _cleanup_listing_ Listing l = { 0 };
+
+        int r = listing_readf(&l, DEVICES);
+        if (r < 0)
+                return r == -ENOENT ? 0 : r;
+        for (size_t i = 0; i < l.n; i++) {
+                r = add_function(t, l.names[i]);
+                if (r < 0)
+                        return r;
+        }
+        return 0;
+}

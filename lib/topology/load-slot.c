@@ -1,0 +1,228 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* Hot-plug slots. The kernel shows a slot as /sys/bus/pci/slots/NAME only while a hot-plug driver has it; a PCIe slot that
+ * is held (pciehp unbound from its port) is known by the hot-plug service that stays on the port. So services come first,
+ * and folders of other hot-plug drivers (ACPI, s390, ...) are slots without a port. */
+#include <errno.h>
+
+#include "base/parse.h"
+#include "kernel/attr.h"
+#include "kernel/driver.h"
+#include "kernel/listing.h"
+#include "topology/load.h"
+
+#define SLOTS "/sys/bus/pci/slots"
+
+enum {
+        /* drivers/pci/pcie/portdrv.h:PCIE_PORT_SERVICE_HP. The service device is called "PORT:pcie%03x" with
+         * (port type - 4) << 8 | service (portdrv.c:get_descriptor_id): pcie004 below a root port, pcie204 below a
+         * switch. */
+        SERVICE_HP = 0x04,
+};
+
+typedef struct Folder {
+        char *name;
+        char *address;
+        bool has_power;        /* without it the folder says no more than where a slot is (drivers/acpi/pci_slot.c) */
+        bool used;
+} Folder;
+
+typedef struct Folders {
+        Folder *items;
+        size_t n, n_allocated;
+} Folders;
+
+static void folders_done(Folders *f) {
+        for (size_t i = 0; i < f->n; i++) {
+                free(f->items[i].name);
+                free(f->items[i].address);
+        }
+        free(f->items);
+}
+
+/* "DDDD:BB:DD", or "DDDD:BB" for one that has the whole bus (drivers/pci/slot.c:address_read_file). */
+static char *complete_address(const char *address) {
+        const char *bus = strchr(address, ':');
+
+        return strf("%s%s", address, bus && strchr(bus + 1, ':') ? "" : ":00");
+}
+
+static int read_folder(Folders *f, const char *name) {
+        _cleanup_free_ char *address = NULL;
+
+        int r = attr_readf(&address, SLOTS "/%s/address", name);
+        if (r < 0)
+                return is_gone(r) ? 0 : r;
+        r = vec_grow((void **) &f->items, f->n, &f->n_allocated, sizeof(Folder));
+        if (r < 0)
+                return r;
+
+        f->items[f->n++] = (Folder) {
+                .name = strdup(name),
+                .address = complete_address(address),
+                .has_power = path_existsf(SLOTS "/%s/power", name),
+        };
+        return f->items[f->n - 1].name && f->items[f->n - 1].address ? 0 : -ENOMEM;
+}
+
+static int read_folders(Folders *f) {
+        _cleanup_listing_ Listing l = { 0 };
+
+        int r = listing_readf(&l, SLOTS);
+        if (r < 0)
+                return r == -ENOENT ? 0 : r;
+        for (size_t i = 0; i < l.n; i++) {
+                r = read_folder(f, l.names[i]);
+                if (r < 0)
+                        return r;
+        }
+        return 0;
+}
+
+static Folder *folder_at(Folders *f, const char *address) {
+        for (size_t i = 0; i < f->n; i++)
+                if (streq(f->items[i].address, address))
+                        return &f->items[i];
+        return NULL;
+}
+
+static bool name_taken(const Topology *t, const Folders *f, const char *name) {
+        for (size_t i = 0; i < f->n; i++)
+                if (streq(f->items[i].name, name))
+                        return true;
+        return topology_slot(t, name) != NULL;
+}
+
+/* The name pciehp would give: the physical slot number, with "-1", "-2", ... behind it where another slot has that already
+ * (pciehp_core.c:init_slot, drivers/pci/slot.c:make_slot_name). */
+static char *derive_name(const Topology *t, const Folders *f, const Slot *s) {
+        if (!s->has_registers)
+                return strdup(s->port);
+
+        for (unsigned copy = 0;; copy++) {
+                _cleanup_free_ char *name = copy == 0 ? strf("%u", s->registers.number)
+                                                      : strf("%u-%u", s->registers.number, copy);
+                if (!name || !name_taken(t, f, name))
+                        return TAKE_PTR(name);
+        }
+}
+
+/* The port in "0000:0c:00.0:pcie004", or NULL when that is not a hot-plug service. */
+static char *port_of_service(const char *service) {
+        const char *suffix = strstr(service, ":pcie");
+        _cleanup_free_ char *port = suffix ? strndup(service, (size_t) (suffix - service)) : NULL, *bdf = NULL;
+        bool has_domain = false;
+        uint64_t id;
+
+        if (!port || parse_hex(suffix + strlen(":pcie"), &id) < 0 || (id & 0xff) != SERVICE_HP)
+                return NULL;
+        return parse_bdf(port, &bdf, &has_domain) >= 0 && has_domain ? TAKE_PTR(bdf) : NULL;
+}
+
+/* pciehp's slots are device 0 of the bus below the port. */
+static int address_below(const char *port, char **ret) {
+        uint64_t bus;
+
+        int r = attr_read_u64f(&bus, "/sys/bus/pci/devices/%s/secondary_bus_number", port);
+        if (r < 0)
+                return r;
+        char *address = strf("%.*s:%02x:00", (int) strcspn(port, ":"), port, (unsigned) bus);
+        if (!address)
+                return -ENOMEM;
+        *ret = address;
+        return 0;
+}
+
+static int read_power(Slot *s) {
+        uint64_t power;
+
+        int r = attr_read_u64f(&power, SLOTS "/%s/power", s->name);
+        if (r < 0 && !is_gone(r))
+                return r;
+        s->power = r < 0 || power > 1 ? -1 : (int) power;
+        return 0;
+}
+
+static int add_service(Topology *t, Folders *f, const char *service) {
+        _cleanup_free_ char *port = port_of_service(service), *address = NULL, *driver = NULL;
+
+        if (!port)
+                return 0;
+        int r = driver_of("pci_express", service, &driver);
+        if (r >= 0)
+                r = address_below(port, &address);
+        if (r < 0)
+                return is_gone(r) ? 0 : r;
+
+        Slot *s = TOPOLOGY_ADD(t, slots);
+        if (!s)
+                return -ENOMEM;
+        s->service = strdup(service);
+        s->port = TAKE_PTR(port);
+        s->address = TAKE_PTR(address);
+        s->held = !streq_ptr(driver, "pciehp");
+        s->has_registers = slot_registers_read(s->port, &s->registers) >= 0;
+
+        /* A folder that only says where the slot is may have its name; pciehp's own has the power attribute too. */
+        Folder *folder = folder_at(f, s->address);
+        if (folder) {
+                folder->used = true;
+                s->name = strdup(folder->name);
+        }
+        s->power = s->has_registers ? s->registers.power_on : -1;
+        if (folder && folder->has_power) {
+                r = read_power(s);
+                if (r < 0)
+                        return r;
+        }
+        return s->service && (!folder || s->name) ? 0 : -ENOMEM;
+}
+
+static int add_folder(Topology *t, const Folder *f) {
+        Slot *s = TOPOLOGY_ADD(t, slots);
+        if (!s)
+                return -ENOMEM;
+
+        s->name = strdup(f->name);
+        s->address = strdup(f->address);
+        return s->name && s->address ? read_power(s) : -ENOMEM;
+}
+
+static int compare(const void *a, const void *b) {
+        return strverscmp(((const Slot *) a)->name, ((const Slot *) b)->name);
+}
+
+int load_slots(Topology *t) {
+        _cleanup_(folders_done) Folders folders = { 0 };
+        _cleanup_listing_ Listing services = { 0 };
+
+        int r = read_folders(&folders);
+        if (r < 0)
+                return r;
+        r = listing_readf(&services, "/sys/bus/pci_express/devices");
+        if (r < 0 && r != -ENOENT)
+                return r;
+
+        for (size_t i = 0; i < services.n; i++) {
+                r = add_service(t, &folders, services.names[i]);
+                if (r < 0)
+                        return r;
+        }
+        for (size_t i = 0; i < folders.n; i++) {
+                if (folders.items[i].used || !folders.items[i].has_power)
+                        continue;
+                r = add_folder(t, &folders.items[i]);
+                if (r < 0)
+                        return r;
+        }
+        /* Last, because a name that another slot has must not be given again. */
+        for (size_t i = 0; i < t->n_slots; i++)
+                if (!t->slots[i].name) {
+                        t->slots[i].name = derive_name(t, &folders, &t->slots[i]);
+                        if (!t->slots[i].name)
+                                return -ENOMEM;
+                }
+
+        if (t->n_slots > 1)
+                qsort(t->slots, t->n_slots, sizeof(Slot), compare);
+        return 0;
+}

@@ -1,0 +1,208 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* The picture as JSON, for people's scripts and for the CLI. Sizes are numbers of bytes, addresses and serial numbers
+ * strings; what the kernel does not know is null. Objects carry the name of their slot, so that nobody has to follow
+ * the chain again. */
+#include <inttypes.h>
+
+#include "topology/topology.h"
+
+static const char *slot_name_of(const Topology *t, const char *bdf) {
+        const Slot *s = topology_slot_of_function(t, bdf);
+
+        return s ? s->name : NULL;
+}
+
+static void set_node(json_object *o, const char *key, int node) {
+        json_set(o, key, node < 0 ? NULL : json_object_new_int(node));
+}
+
+static void set_hex(json_object *o, const char *key, uint64_t v) {
+        json_set_strf(o, key, "0x%" PRIx64, v);
+}
+
+static const char *indicator_word(const Slot *s, bool present, Indicator i) {
+        return !s->has_registers ? NULL : present ? indicator_to_string(i) : "none";
+}
+
+/* The card in a slot, told by its CXL memory device where it has one, else by its first function. */
+static json_object *card_to_json(const Topology *t, const Slot *s) {
+        const PciFunction *first = NULL;
+        const Memdev *m = NULL;
+
+        for (size_t i = 0; i < t->n_functions; i++)
+                if (streq_ptr(t->functions[i].slot, s->name)) {
+                        first = &t->functions[i];
+                        break;
+                }
+        for (size_t i = 0; i < t->n_memdevs && !m; i++)
+                if (topology_slot_of_function(t, t->memdevs[i].bdf) == s)
+                        m = &t->memdevs[i];
+        if (m)
+                first = topology_function(t, m->bdf);
+        if (!first)
+                return NULL;
+
+        json_object *o = json_object_new_object();
+        json_set_str(o, "bdf", first->bdf);
+        json_set_strf(o, "vendor", "0x%04" PRIx32, first->vendor);
+        json_set_strf(o, "device", "0x%04" PRIx32, first->device);
+        json_set_str(o, "memdev", m ? m->name : NULL);
+        json_set(o, "serial", NULL);
+        if (m)
+                set_hex(o, "serial", m->serial);
+        return o;
+}
+
+static json_object *slot_to_json(const Topology *t, const Slot *s) {
+        const SlotRegisters *r = &s->registers;
+        json_object *o = json_object_new_object(), *card = card_to_json(t, s);
+
+        json_set_str(o, "name", s->name);
+        json_set_str(o, "address", s->address);
+        json_set_str(o, "port", s->port);
+        json_set_str(o, "service", s->service);
+        json_set_bool(o, "held", s->held);
+        json_set_bool(o, "occupied", card || (s->has_registers && r->card_present));
+        json_set_str(o, "power", s->power < 0 ? "unknown" : s->power ? "on" : "off");
+        json_set_str(o, "power_led", indicator_word(s, r->has_power_indicator, r->power));
+        json_set_str(o, "attention_led", indicator_word(s, r->has_attention_indicator, r->attention));
+        json_set(o, "power_controller", s->has_registers ? json_object_new_boolean(r->has_power_controller) : NULL);
+        json_set(o, "attention_button", s->has_registers ? json_object_new_boolean(r->has_attention_button) : NULL);
+        json_set(o, "button_pressed", s->has_registers ? json_object_new_boolean(r->button_pressed) : NULL);
+        json_set(o, "card", card);
+        return o;
+}
+
+static json_object *function_to_json(const Topology *t, const PciFunction *f) {
+        json_object *o = json_object_new_object();
+
+        json_set_str(o, "bdf", f->bdf);
+        json_set_str(o, "slot", f->slot);
+        json_set_str(o, "driver", f->driver);
+        json_set_strf(o, "vendor", "0x%04" PRIx32, f->vendor);
+        json_set_strf(o, "device", "0x%04" PRIx32, f->device);
+        json_set_strf(o, "class", "0x%06" PRIx32, f->class);
+        return o;
+}
+
+static json_object *foreign_to_json(const Topology *t, const ForeignChild *c) {
+        json_object *o = json_object_new_object();
+
+        json_set_str(o, "name", c->name);
+        json_set_str(o, "subsystem", c->subsystem);
+        json_set_str(o, "bdf", c->bdf);
+        json_set_str(o, "slot", slot_name_of(t, c->bdf));
+        return o;
+}
+
+static json_object *memdev_to_json(const Topology *t, const Memdev *m) {
+        json_object *o = json_object_new_object();
+
+        json_set_str(o, "name", m->name);
+        json_set_str(o, "bdf", m->bdf);
+        json_set_str(o, "slot", slot_name_of(t, m->bdf));
+        json_set_str(o, "driver", m->driver);
+        set_hex(o, "serial", m->serial);
+        json_set_u64(o, "ram_bytes", m->ram_size);
+        json_set_u64(o, "pmem_bytes", m->pmem_size);
+        set_node(o, "node", m->node);
+        return o;
+}
+
+static json_object *target_to_json(const Topology *t, const RegionTarget *target) {
+        const Memdev *m = topology_memdev(t, target->memdev);
+        json_object *o = json_object_new_object();
+
+        json_set_u64(o, "position", target->position);
+        json_set_str(o, "decoder", target->decoder);
+        json_set_u64(o, "decoder_index", target->decoder_index);
+        json_set_str(o, "memdev", target->memdev);
+        json_set_str(o, "slot", m ? slot_name_of(t, m->bdf) : NULL);
+        set_hex(o, "dpa_start", target->dpa_start);
+        json_set_u64(o, "dpa_size", target->dpa_size);
+        json_set_str(o, "mode", target->mode);
+        return o;
+}
+
+static json_object *region_to_json(const Topology *t, const Region *g) {
+        json_object *o = json_object_new_object(), *targets = json_object_new_array();
+
+        for (size_t i = 0; i < g->n_targets; i++)
+                json_object_array_add(targets, target_to_json(t, &g->targets[i]));
+
+        json_set_str(o, "name", g->name);
+        json_set_str(o, "root_decoder", g->root_decoder);
+        set_hex(o, "start", g->start);
+        json_set_u64(o, "size", g->size);
+        json_set_u64(o, "ways", g->ways);
+        json_set_u64(o, "granularity", g->granularity);
+        json_set_bool(o, "committed", g->committed);
+        json_set_bool(o, "locked", g->locked);
+        json_set_str(o, "driver", g->driver);
+        json_set_str(o, "mode", g->mode);
+        json_set_str(o, "uuid", g->uuid);
+        json_set(o, "targets", targets);
+        return o;
+}
+
+static json_object *dax_to_json(const Topology *t, const DaxDevice *d) {
+        json_object *o = json_object_new_object();
+
+        json_set_str(o, "name", d->name);
+        json_set_str(o, "region", d->region);
+        json_set_str(o, "driver", d->driver);
+        set_hex(o, "start", d->start);
+        json_set_u64(o, "size", d->size);
+        json_set_u64(o, "ranges", d->n_ranges);
+        set_node(o, "target_node", d->target_node);
+        json_set_str(o, "state", d->state);
+        return o;
+}
+
+static json_object *block_to_json(const Topology *t, const MemoryBlock *b) {
+        json_object *o = json_object_new_object();
+
+        json_set_u64(o, "id", b->id);
+        set_hex(o, "start", b->start);
+        json_set_str(o, "state", b->online ? "online" : "offline");
+        json_set_str(o, "zone", zone_to_string(b->zone));
+        set_node(o, "node", b->node);
+        return o;
+}
+
+static json_object *node_to_json(const Topology *t, const Node *n) {
+        json_object *o = json_object_new_object();
+
+        json_set_u64(o, "id", (uint64_t) n->id);
+        json_set_u64(o, "total_bytes", n->total);
+        json_set_u64(o, "free_bytes", n->free);
+        json_set_u64(o, "reclaimable_bytes", n->reclaimable);
+        json_set_bool(o, "has_cpus", n->has_cpus);
+        return o;
+}
+
+/* One array of the picture, every item through its writer. */
+#define SET_ARRAY(o, key, t, what, to_json)                                             \
+        do {                                                                            \
+                json_object *_array = json_object_new_array();                          \
+                for (size_t _i = 0; _i < (t)->n_##what; _i++)                           \
+                        json_object_array_add(_array, to_json(t, &(t)->what[_i]));      \
+                json_set(o, key, _array);                                               \
+        } while (false)
+
+json_object *topology_to_json(const Topology *t) {
+        json_object *o = json_object_new_object();
+
+        json_set_str(o, "schema", "safe-remove/topology/1");
+        SET_ARRAY(o, "slots", t, slots, slot_to_json);
+        SET_ARRAY(o, "functions", t, functions, function_to_json);
+        SET_ARRAY(o, "foreign", t, foreign, foreign_to_json);
+        SET_ARRAY(o, "memdevs", t, memdevs, memdev_to_json);
+        SET_ARRAY(o, "regions", t, regions, region_to_json);
+        SET_ARRAY(o, "dax", t, daxes, dax_to_json);
+        SET_ARRAY(o, "nodes", t, nodes, node_to_json);
+        SET_ARRAY(o, "blocks", t, blocks, block_to_json);
+        json_set_u64(o, "block_size", t->block_size);
+        json_set_str(o, "auto_online", t->auto_online);
+        return o;
+}

@@ -1,0 +1,118 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+#include "base/json.h"
+#include "base/util.h"
+#include "kernel/memory-block.h"
+#include "kernel/pcie-slot.h"
+
+/* What exists, as one look at the kernel found it. All arrays belong to the Topology; objects name each other by the
+ * kernel's names, and the finders below follow the names. Nothing in here writes, and nothing looks twice: a caller that
+ * needs to know whether it is still true loads a new one or asks the kernel directly. */
+
+typedef struct Slot {
+        char *name;            /* /sys/bus/pci/slots/NAME */
+        char *address;         /* DDDD:BB:DD of the card */
+        char *port;            /* BDF of the port above it (pciehp), NULL for other hot-plug drivers */
+        char *service;         /* hot-plug service of that port ("0000:0c:00.0:pcie004"), NULL without one */
+        bool held;             /* the service exists but pciehp does not drive it: the slot's folder is gone, name and
+                                * address come from the port (Slot Capabilities number, bus below) */
+        int power;             /* slots/NAME/power: 0, 1; -1 unknown */
+        SlotRegisters registers;
+        bool has_registers;
+} Slot;
+
+typedef struct PciFunction {
+        char *bdf;
+        char *slot;            /* name of the slot it sits in (any depth below), or NULL */
+        char *driver;          /* or NULL */
+        uint32_t vendor, device, class;
+} PciFunction;
+
+/* Something below a PCI function that is not CXL memory as we know it (block device, network interface, ...). */
+typedef struct ForeignChild {
+        char *bdf;
+        char *subsystem;
+        char *name;
+} ForeignChild;
+
+typedef struct Memdev {
+        char *name;            /* mem0 */
+        char *bdf;             /* its PCI function, or NULL (a memdev need not be one) */
+        char *driver;          /* "cxl_mem" or NULL */
+        uint64_t serial;
+        uint64_t ram_size, pmem_size;
+        int node;
+} Memdev;
+
+typedef struct RegionTarget {
+        unsigned position;
+        char *decoder;         /* endpoint decoder, "decoder3.0" */
+        unsigned decoder_index; /* its number within the endpoint: 0 for decoder3.0; survives a rebind, the name does not */
+        char *memdev;
+        uint64_t dpa_start, dpa_size;
+        char *mode;            /* "ram", "pmem" */
+} RegionTarget;
+
+typedef struct Region {
+        char *name;            /* region0 */
+        char *root_decoder;    /* decoder0.0 */
+        uint64_t start, size;  /* host physical address */
+        unsigned ways, granularity;
+        bool committed;
+        bool locked;           /* firmware's for good: commit cannot be taken back (kernel 7.2's `locked` attribute) */
+        char *driver;          /* "cxl_region" or NULL */
+        char *mode;            /* "ram", "pmem" */
+        char *uuid;            /* or NULL */
+        RegionTarget *targets;
+        size_t n_targets;
+} Region;
+
+typedef struct DaxDevice {
+        char *name;            /* dax0.0 */
+        char *region;          /* CXL region it stands on, or NULL (NVDIMM, soft-reserved) */
+        char *driver;          /* "kmem", "device_dax", NULL */
+        uint64_t start, size;  /* of the first range; all ranges together */
+        unsigned n_ranges;     /* more than 1: what lies at start+size is somebody else's */
+        int target_node;
+        char *state;           /* whole-device hot-plug attribute where this kernel has one, else NULL */
+} DaxDevice;
+
+typedef struct Node {
+        int id;
+        uint64_t total, free;  /* bytes, from nodeN/meminfo */
+        uint64_t reclaimable;  /* file pages that can be dropped (Active(file)+Inactive(file)+SReclaimable) */
+        bool has_cpus;
+} Node;
+
+typedef struct Topology {
+        Slot *slots;                    size_t n_slots, a_slots;
+        PciFunction *functions;         size_t n_functions, a_functions;
+        ForeignChild *foreign;          size_t n_foreign, a_foreign;
+        Memdev *memdevs;                size_t n_memdevs, a_memdevs;
+        Region *regions;                size_t n_regions, a_regions;
+        DaxDevice *daxes;               size_t n_daxes, a_daxes;
+        MemoryBlock *blocks;            size_t n_blocks;
+        Node *nodes;                    size_t n_nodes, a_nodes;
+        uint64_t block_size;
+        char *auto_online;              /* NULL when the kernel has no memory hot-plug */
+} Topology;
+
+void topology_free(Topology *t);
+DEFINE_CLEANUP_FUNC(Topology, topology_free)
+
+/* One look at the whole machine. A missing subsystem (no CXL, no dax) is an empty array, not an error. */
+int topology_load(Topology **ret);
+
+const Slot *topology_slot(const Topology *t, const char *name);
+const Slot *topology_slot_of_function(const Topology *t, const char *bdf);
+const Slot *topology_slot_of_port(const Topology *t, const char *port);
+const PciFunction *topology_function(const Topology *t, const char *bdf);
+const Memdev *topology_memdev(const Topology *t, const char *name);
+const Region *topology_region(const Topology *t, const char *name);
+const DaxDevice *topology_dax(const Topology *t, const char *name);
+const Node *topology_node(const Topology *t, int id);
+bool region_uses_memdev(const Region *r, const char *memdev);
+
+/* The picture for `show --json` and the bus: schema "safe-remove/topology/1". New reference. */
+json_object *topology_to_json(const Topology *t);

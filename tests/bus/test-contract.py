@@ -1,0 +1,90 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""What others rely on: who may do what, the interfaces as their file describes them, and the journal's catalog."""
+import os
+import re
+import subprocess
+import unittest
+import xml.etree.ElementTree as ElementTree
+
+import harness
+from harness import BusError, BusTest, NAME, NOBODY, ROOT, SOURCE, wait_for
+
+
+def canonical(interface):
+    for element in interface.iter():
+        element.text = element.tail = None
+        element[:] = sorted(element, key=lambda e: (e.tag != "arg", e.tag, e.get("name")) if e.tag != "arg" else ("", "", ""))
+    ElementTree.indent(interface)
+    return ElementTree.tostring(interface, encoding="unicode")
+
+
+class Contract(BusTest):
+    def introspect(self, path):
+        result = subprocess.run(["gdbus", "introspect", "--xml", "--address", f"unix:path={self.path('bus')}", "--dest", NAME,
+                                 "--object-path", path], env=self.env, capture_output=True, text=True, check=True)
+        return ElementTree.fromstring(result.stdout)
+
+    def test_interfaces_are_as_described(self):
+        described = {i.get("name"): i for i in ElementTree.parse(f"{SOURCE}/units/org.saferemove1.xml").getroot()}
+        self.assertEqual(len(described), 3)
+        for path, name in ((ROOT, "Manager"), (f"{ROOT}/slot/_32", "Slot"), (self.remove("2"), "Removal")):
+            real = [i for i in self.introspect(path) if i.get("name") == f"org.saferemove1.{name}"]
+            self.assertEqual(len(real), 1, path)
+            self.assertEqual(canonical(described[f"org.saferemove1.{name}"]), canonical(real[0]))
+
+    def test_nodes_can_be_found(self):
+        self.wait_end(self.remove("2"))
+        self.assertEqual({n.get("name") for n in self.introspect(f"{ROOT}/slot") if n.tag == "node"}, {"_32", "_33"})
+        self.assertEqual({n.get("name") for n in self.introspect(f"{ROOT}/removal") if n.tag == "node"}, {"_31"})
+        self.assertRegex(self.get(ROOT, "Manager", "Version"), r"^\d+\.\d+")
+
+    @unittest.skipUnless(os.environ.get("SAFE_REMOVE_TEST_INSIDE") == "root", "needs a second user")
+    def test_only_root_may_change_anything(self):
+        self.write("play/script", "step hold\nwait go\n")
+        removal = self.remove("3")
+        for path, interface, method, arguments in ((ROOT, "Manager", "Remove", ("'2'", "{}")), (ROOT, "Manager", "Cancel", ("'3'",)),
+                                                   (removal, "Removal", "Cancel", ())):
+            with self.assertRaises(BusError) as refused:
+                self.call(path, f"org.saferemove1.{interface}", method, *arguments, as_uid=NOBODY)
+            self.assertEqual(refused.exception.name, "NotAuthorized", method)
+            self.assertIn("root", refused.exception.message)
+        self.assertEqual(list(self.objects("removal")), [removal])
+        self.assertEqual(self.get(removal, "Removal", "State"), "working")
+        self.manager("PlanRemoval", "'2'", "{}", as_uid=NOBODY)
+        self.manager("GetTopology", as_uid=NOBODY)
+        self.manager("GetHistory", "0", as_uid=NOBODY)
+        with self.assertRaises(BusError):  # the bus itself: nobody else may take our name
+            self.busctl("call", "org.freedesktop.DBus", "/org/freedesktop/DBus", "org.freedesktop.DBus", "RequestName", "su",
+                        "org.saferemove1.Other", "0", as_uid=NOBODY)
+
+    def test_one_daemon(self):
+        self.write("play/script", "step hold\nwait go\n")
+        removal = self.remove("2")
+        wait_for(lambda: self.get(removal, "Removal", "Step"), "its first step")
+        second = subprocess.run([harness.DAEMON], env=self.env, capture_output=True, text=True, timeout=harness.PATIENCE)
+        self.assertEqual(second.returncode, 1)
+        self.assertIn("Is another safe-removed running", second.stderr)
+        self.assertFalse([line for line in self.worker_log() if line.startswith("resume")])
+
+    def test_catalog_explains_every_message(self):
+        with open(f"{SOURCE}/daemon/log.c") as f:
+            sent = re.findall(r'"([0-9a-f]{32})"', f.read())
+        with open(f"{SOURCE}/units/safe-remove.catalog") as f:
+            explained = re.findall(r"^-- ([0-9a-f]{32})$", f.read(), re.MULTILINE)
+        self.assertEqual(len(set(sent)), len(sent))
+        self.assertEqual(sorted(sent), sorted(explained))
+
+
+class Hardening(unittest.TestCase):
+    @unittest.skipUnless(harness.shutil.which("systemd-analyze"), "needs systemd-analyze")
+    def test_score(self):
+        unit = os.environ["SAFE_REMOVED_UNIT"]
+        result = subprocess.run(["systemd-analyze", "security", "--offline=true", "--no-pager", "--threshold=40", unit],
+                                capture_output=True, text=True, timeout=60)
+        self.assertEqual(result.returncode, 0, result.stdout)
+        self.assertRegex(result.stdout, r"Overall exposure level for safe-removed.service: [0-3]\.\d")
+
+
+if __name__ == "__main__":
+    harness.main()

@@ -1,0 +1,232 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""What the machine tells the daemon: the button in all its wordings, device events, firmware requests, lost records."""
+import json
+import os
+import time
+
+import harness
+from harness import BusTest, ROOT, send_device_event, slot, wait_for
+
+PORT = "0000:0c:00.0"
+HELD_BLINKING, UP, PRESENT, PRESSED = 0x02c0, 0x01c0, 0x0040, 0x0001
+
+
+class Events(BusTest):
+    script = "step hold\nwait go\nstep power-off\n"
+
+    def running(self):
+        return self.get(ROOT, "Manager", "Removals")
+
+    def wait_running(self):
+        return wait_for(self.running, "a removal\n" + self.log())[0]
+
+    def settle(self):
+        """Everything the daemon had been told before is done when it has answered with a scan."""
+        self.json_of("GetTopology")
+
+    def test_pressed(self):
+        for n, text in enumerate(("Slot(2): Button press: will power off in 5 sec", "Slot(2-1): Powering off due to button press")):
+            monitor = self.monitor()
+            self.kernel_says(text, PORT, 10 + n)
+            removal = self.wait_running()
+            self.assertEqual(self.get(removal, "Removal", "Trigger"), "button")
+            self.assertEqual(self.get(removal, "Removal", "Slot"), "2")
+            self.assertEqual(self.get(removal, "Removal", "Target"), "port:" + PORT)
+            self.write("play/go", "")
+            self.assertEqual(self.wait_end(removal), "safe")
+            os.unlink(self.path("play/go"))
+            event = monitor.events()[0]
+            self.assertEqual((event["type"], event["port"], event["slot"]), ("button", PORT, "2"))
+        self.assertEqual(json.loads(self.worker_log()[0].removeprefix("run "))["by"]["comm"], "button")
+
+    def test_pressed_again(self):
+        for n, text in enumerate(("Slot(2): Button press: canceling request to power off", "Slot(2): Button cancel",
+                                  "Slot(2): Button press: will power off in 5 sec")):
+            self.kernel_says("Slot(2): Button press: will power off in 5 sec", PORT, 10 + 2 * n)
+            removal = self.wait_running()
+            self.kernel_says(text, PORT, 11 + 2 * n)
+            self.assertEqual(self.wait_end(removal), "restored", text)
+            self.assertEqual(self.get(removal, "Removal", "Message"), "cancelled by button")
+
+    def test_pressed_again_before_the_start(self):
+        self.write("play/slow-target", "")
+        self.kernel_says("Slot(2): Button press: will power off in 5 sec", PORT, 10)
+        wait_for(self.worker_log, "the enquiry")
+        self.kernel_says("Slot(2): Button press: canceling request to power off", PORT, 11)
+        self.settle()
+        os.unlink(self.path("play/slow-target"))
+        self.settle()
+        self.assertEqual(self.objects("removal"), {})
+        self.assertFalse([line for line in self.worker_log() if line.startswith("go ")])
+
+    def test_not_a_press(self):
+        press = "Slot(2): Button press: will power off in 5 sec"
+        for n, (text, port, level) in enumerate((
+                ("Slot(2): Button press: will power on in 5 sec", PORT, 6),
+                ("Slot(2) Powering on due to button press", PORT, 6),
+                ("Slot(2): Button press: canceling request to power off", PORT, 6),
+                (press + "nds", PORT, 6),
+                (press, PORT, 14),  # echoed by a program
+                ("Slot(2): Link Up", PORT, 6))):
+            self.kernel_says(text, port, 10 + n, level)
+        os.write(self.kmsg, f"6,16,1,-;pcieport {PORT}: pciehp: {press}\n".encode())  # no DEVICE key
+        os.write(self.kmsg, b"rubbish\n")
+        self.settle()
+        self.assertEqual(self.worker_log(), [])
+
+    def test_the_key_decides_not_the_text(self):
+        self.kernel_says("Slot(2): Button press: will power off in 5 sec", "0000:0c:01.0", 10)
+        self.assertEqual(self.get(self.wait_running(), "Removal", "Slot"), "3")
+
+    def test_nothing_to_remove_there(self):
+        self.kernel_says("Slot(7): Button press: will power off in 5 sec", "0000:0e:00.0", 10)
+        wait_for(lambda: "cannot be removed" in self.log(), "the warning")
+        self.assertEqual(self.objects("removal"), {})
+
+    def test_pressed_while_held(self):
+        self.write_registers(PORT, HELD_BLINKING, PRESENT)
+        removal = self.remove("2")
+        self.settle()
+        self.assertEqual(self.running(), [removal])
+        self.write_registers(PORT, HELD_BLINKING, PRESENT | PRESSED)
+        self.assertEqual(self.wait_end(removal), "restored")
+        self.assertEqual(self.get(removal, "Removal", "Message"), "cancelled by button")
+
+    def test_pulled_while_held(self):
+        self.write_registers(PORT, HELD_BLINKING, PRESENT)
+        monitor = self.monitor()
+        removal = self.remove("2")
+        time.sleep(0.5)  # seen by the poll
+        self.write_registers(PORT, HELD_BLINKING, 0)
+        self.assertEqual(self.wait_end(removal), "restored")
+        self.assertEqual(self.get(removal, "Removal", "Message"), "cancelled by card-gone")
+        self.assertEqual([e["slot"] for e in monitor.events() if e["type"] == "card-gone"], ["2"])
+        self.assertIn("without being safe", self.log())
+
+    def test_pulled_by_surprise(self):
+        monitor = self.monitor()
+        self.write_machine([slot("2", 0), {**slot("3", 1), "card": {"bdf": "0000:0e:00.0", "memdev": None, "serial": None}}])
+        self.settle()
+        self.kernel_says("Slot(3): Card not present", "0000:0c:01.0", 10)  # a drive, say
+        self.kernel_says("Slot(2): Card not present", PORT, 11)
+        wait_for(lambda: "without being safe" in self.log(), "the complaint")
+        self.settle()
+        self.assertEqual([e["slot"] for e in monitor.events() if e["type"] == "card-gone"], ["2"])
+
+    def test_never_was_there(self):
+        self.write_registers(PORT, HELD_BLINKING, 0)
+        removal = self.remove("2")
+        time.sleep(0.5)  # two turns of the poll
+        self.write("play/go", "")
+        self.assertEqual(self.wait_end(removal), "safe")
+        self.assertNotIn("without being safe", self.log())
+
+    def test_scans_beside_a_removal(self):
+        removal = self.remove("2")
+        wait_for(lambda: self.get(removal, "Removal", "Step"), "its first step")
+        self.write_machine([slot("2", 0), slot("3", 1), slot("5", 5)])
+        begin = time.monotonic()
+        send_device_event("remove", "/devices/system/memory/memory1", "memory")
+        wait_for(lambda: len(self.objects("slot")) == 3, "the new slot")
+        self.assertGreater(time.monotonic() - begin, 4)
+        self.assertEqual(self.running(), [removal])
+        self.write_machine([slot("2", 0), slot("3", 1), slot("5", 5), slot("6", 6)])
+        self.write("play/go", "")
+        begin = time.monotonic()
+        wait_for(lambda: len(self.objects("slot")) == 4, "the scan behind its end")
+        self.assertLess(time.monotonic() - begin, 4)
+
+    def test_pulled_when_it_may_be(self):
+        self.write("play/script", "step hold\ndeaf\nwait go\n")
+        self.write_registers(PORT, HELD_BLINKING, PRESENT)
+        removal = self.remove("2")
+        wait_for(lambda: self.get(removal, "Removal", "State") == "finishing", "the point of no return")
+        time.sleep(0.5)
+        self.write_registers(PORT, HELD_BLINKING, 0)
+        time.sleep(0.5)  # two turns of the poll
+        self.write("play/go", "")
+        self.assertEqual(self.wait_end(removal), "safe")
+        self.assertNotIn("without being safe", self.log())
+
+    def test_a_press_was_missed(self):
+        self.write_registers(PORT, HELD_BLINKING, PRESENT)
+        self.kernel_says("Slot(9): Link Up", PORT, 10)
+        self.kernel_says("Slot(9): Link Up", PORT, 11)
+        self.settle()
+        self.assertEqual(self.running(), [])  # blinking is not looked for as long as no record is missing
+        monitor = self.monitor()
+        self.kernel_says("Slot(9): Link Up", PORT, 13)
+        removal = self.wait_running()
+        self.assertEqual(self.get(removal, "Removal", "Trigger"), "button")
+        self.assertEqual([e["type"] for e in monitor.events()][0], "kmsg-lost")
+
+    def test_no_press_was_missed(self):
+        self.write_registers(PORT, UP, PRESENT)
+        self.write_registers("0000:0c:01.0", HELD_BLINKING, PRESENT)
+        self.write_machine([slot("2", 0), {**slot("3", 1), "held": True}, {**slot("4", 2), "card": None}])
+        self.write_registers("0000:0c:02.0", HELD_BLINKING, PRESENT)  # being powered on: no function yet
+        self.kernel_says("Slot(9): Link Up", PORT, 10)
+        self.kernel_says("Slot(9): Link Up", PORT, 20)
+        wait_for(lambda: "looking at every slot" in self.log(), "the loss")
+        self.settle()
+        time.sleep(0.7)  # past the second look
+        self.assertEqual(self.worker_log(), [])
+
+    def test_asked_by_uevent(self):
+        send_device_event("change", "/devices/pci0000:0c/0000:0c:00.0/0000:0d:00.0", "pci", SYNTH_ARG_SAFEREMOVE="later")
+        send_device_event("change", "/devices/pci0000:0c/0000:0c:01.0/0000:0e:00.0", "pci", SYNTH_ARG_SAFEREMOVE="pending")
+        removal = self.wait_running()
+        self.assertEqual(self.get(removal, "Removal", "Trigger"), "uevent")
+        self.assertEqual(self.get(removal, "Removal", "Slot"), "3")
+
+    def test_asked_by_firmware(self):
+        monitor = self.monitor()
+        send_device_event("change", "/devices/system/container/PNP0A06:00", "container", EVENT="offline")
+        send_device_event("change", "/devices/platform/dock.0", "platform", EVENT="undock")
+        send_device_event("change", "/devices/platform/thing.0", "platform", EVENT="offline")
+        wait_for(lambda: "dock.0" in self.log(), "the second request")
+        self.assertIn("PNP0A06:00", self.log())
+        self.settle()
+        self.assertEqual([e["type"] for e in monitor.events()], ["request-unserved"] * 2)
+        self.assertEqual(self.worker_log(), [])
+
+    def test_cards_come_and_go(self):
+        monitor = self.monitor()
+        self.write_machine([slot("2", 0, card=False), {**slot("3", 1), "held": True, "name": "3-held"}, slot("5", 5)])
+        for n in range(50):
+            send_device_event("remove", f"/devices/system/memory/memory{n}", "memory")
+        wait_for(lambda: len(self.objects("slot")) == 3, "the new slot")
+        self.assertEqual((self.slot("2", "State"), self.slot("2", "CardAddress"), self.slot("2", "Occupied")), ("empty", "", False))
+        self.assertEqual((self.slot("5", "State"), self.slot("5", "Memdev")), ("ready", "mem5"))
+        self.assertTrue(self.slot("3", "Held"))  # known by its port
+        self.assertIn({"CardAddress": "", "Memdev": "", "Serial": "", "Power": "off", "PowerLed": "off", "State": "empty",
+                       "Occupied": False}, monitor.changes("Slot"))
+        self.assertIn({"Held": True}, monitor.changes("Slot"))
+        self.write_machine([slot("3", 1)])
+        send_device_event("remove", "/devices/system/memory/memory1", "memory")
+        wait_for(lambda: len(self.objects("slot")) == 1, "the end of the other slots")
+        wait_for(lambda: len(monitor.signals("InterfacesRemoved")) == 2, "its signal")
+
+    def test_scan_fails(self):
+        self.write("play/scan-fails", "")
+        send_device_event("remove", "/devices/system/memory/memory1", "memory")
+        wait_for(lambda: "could not be scanned" in self.log(), "the error")
+        self.assertEqual(self.slot("2", "State"), "ready")
+        with self.assertRaises(harness.BusError) as failed:
+            self.manager("GetTopology")
+        self.assertEqual(failed.exception.name, "Failed")
+
+    def test_what_a_slot_says(self):
+        self.write("play/go", "")
+        self.remove("2")
+        wait_for(lambda: self.slot("2", "State") == "ready", "the end")  # the picture still shows a running card
+        off = {**slot("2", 0, card=False), "occupied": True}
+        for changes, state in (({}, "safe"), ({"attention_led": "on"}, "ready"), ({"occupied": False}, "empty")):
+            self.write_machine([{**off, **changes}, slot("3", 1)])
+            send_device_event("remove", "/devices/system/memory/memory1", "memory")
+            wait_for(lambda: self.slot("2", "State") == state, f"{changes} to be {state}")
+
+
+if __name__ == "__main__":
+    harness.main()

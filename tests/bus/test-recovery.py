@@ -1,0 +1,191 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""Workers that die, hang or talk rubbish; a daemon that dies or is stopped; and what the records tell afterwards."""
+import json
+import os
+import signal
+
+import harness
+from harness import BusError, BusTest, ROOT, wait_for
+
+
+class Recovery(BusTest):
+    def resumes(self):
+        return [line.split()[1:] for line in self.worker_log() if line.startswith("resume ")]
+
+    def start_and_wait(self, script="step hold\nstep offline-memory\nwait go\n"):
+        self.write("play/script", script)
+        removal = self.remove("2")
+        wait_for(lambda: self.get(removal, "Removal", "Step"), "its first step")
+        return removal
+
+    def record(self, number, *records, plan=None):
+        folder = self.path(f"state/removals/{number}")
+        os.makedirs(folder)
+        with open(folder + "/journal", "w") as f:
+            f.write("".join(json.dumps(r) + "\n" for r in records))
+        with open(folder + "/plan.json", "w") as f:
+            json.dump(plan or {"slot": {"name": "2", "port": "0000:0c:00.0"}}, f)
+
+    def restart(self, how=signal.SIGTERM):
+        self.stop_daemon(how)
+        self.start_daemon()
+
+    @staticmethod
+    def boot():
+        with open("/proc/sys/kernel/random/boot_id") as f:
+            return f.read().strip().replace("-", "")
+
+    def start_record(self, **more):
+        return {"ev": "start", "usec": 1700000000000000, "boot": self.boot(), "slot": "2", "trigger": "button",
+                "target": "port:0000:0c:00.0", "by": {"uid": 0}, "options": {}, "card": {"serial": "0x1"}, **more}
+
+    def test_worker_dies(self):
+        self.write("play/script", "step hold\ndie\n")
+        self.write("play/resume-script", "step hold\nstep power-off\n")
+        removal = self.remove("2")
+        self.assertEqual(self.wait_end(removal), "safe")
+        self.assertEqual(self.resumes(), [["1", "auto"]])
+        self.assertEqual(self.slot("2", "Removal"), removal)
+        self.assertIn("was killed (9)", self.log())
+
+    def test_worker_garbles(self):
+        self.write("play/script", "step hold\ngarble\nhang\n")
+        self.assertEqual(self.wait_end(self.remove("2")), "restored")
+        self.assertEqual(self.resumes(), [["1", "auto"]])
+        self.assertIn("talked rubbish", self.log())
+
+    def test_worker_dies_again_and_again(self):
+        self.write("play/script", "step hold\ndie\n")
+        self.write("play/resume-script", "die\n")
+        monitor = self.monitor()
+        removal = self.remove("2")
+        self.assertEqual(self.wait_end(removal), "stuck")
+        self.assertEqual(self.resumes(), [["1", d] for d in ("auto", "auto", "auto", "back", "back", "back")])
+        self.assertEqual(self.slot("2", "State"), "stuck")
+        self.assertIn("step hold", self.get(removal, "Removal", "Message"))
+        self.assertIn("SAFE_REMOVE_REMOVAL=1", self.get(removal, "Removal", "Remedy")[0])
+        self.assertEqual(monitor.events()[-1]["outcome"], "stuck")
+        self.write("play/resume-script", "step power-off\n")
+        self.restart()  # as the remedy says
+        wait_for(lambda: self.slot("2", "State") == "ready", "another attempt\n" + self.log())
+
+    def test_worker_dies_before_it_touched_anything(self):
+        self.write("play/script", "die-early\n")
+        removal = self.remove("2")
+        self.assertEqual(self.wait_end(removal), "restored")
+        self.assertEqual(self.resumes(), [])
+        self.assertEqual(self.get(removal, "Removal", "Remedy"), [])
+
+    def test_worker_dies_before_it_knows_the_target(self):
+        self.write("play/slow-target", "die")
+        with self.assertRaises(BusError) as failed:
+            self.remove("2")
+        self.assertEqual(failed.exception.name, "Failed")
+        self.assertIn("was killed (9)", failed.exception.message)
+        self.assertEqual(self.objects("removal"), {})
+
+    def test_an_end_nobody_knows(self):
+        self.write("play/script", "step hold\nend-as splendid\n")
+        removal = self.remove("2")
+        self.assertEqual(self.wait_end(removal), "stuck")  # must not look like success
+
+    def test_worker_dies_behind_the_end(self):
+        removal = self.start_and_wait("step hold\nwait go\ndie\n")
+        with open(self.path("state/removals/1/journal"), "a") as journal:
+            journal.write(json.dumps({"ev": "end", "outcome": "stuck", "code": "stuck", "message": "m", "remedy": ["r"], "usec": 1}) + "\n")
+        self.write("play/go", "")
+        self.assertEqual(self.wait_end(removal), "stuck")
+        self.assertEqual((self.get(removal, "Removal", "Message"), self.get(removal, "Removal", "Remedy")), ("m", ["r"]))
+        self.assertEqual(self.resumes(), [])
+
+    def test_cancelled_and_died(self):
+        self.write("play/resume-script", "step hold\nhang\n")
+        removal = self.start_and_wait("step hold\nwait go\ndie\n")
+        self.write("play/go", "")
+        wait_for(self.resumes, "the next worker")
+        self.manager("Cancel", "'2'")  # it does not listen
+        self.assertFalse(self.get(removal, "Removal", "Cancelable"))
+        os.unlink(self.path("play/resume-script"))
+        for pid in self.workers():
+            os.kill(pid, signal.SIGKILL)
+        self.assertEqual(self.wait_end(removal), "restored")
+        self.assertEqual(self.resumes(), [["1", "auto"], ["1", "back"]])
+
+    def test_stuck(self):
+        self.write("play/script", "step hold\nstuck\n")
+        removal = self.remove("2")
+        self.assertEqual(self.wait_end(removal), "stuck")
+        self.assertEqual(self.get(removal, "Removal", "Remedy"), ["Stop the process that pins it."])
+        self.assertEqual(self.slot("2", "State"), "stuck")
+        self.restart()
+        self.assertEqual(self.slot("2", "State"), "stuck")  # from the records
+        self.assertEqual(self.resumes(), [])
+
+    def test_daemon_dies(self):
+        removal = self.start_and_wait()
+        self.restart(signal.SIGKILL)
+        self.assertEqual(self.wait_end(removal), "restored")
+        self.assertEqual(self.resumes(), [["1", "auto"]])
+        self.assertEqual(self.get(removal, "Removal", "Target"), "2")
+        self.assertEqual(self.slot("2", "Removal"), removal)
+        self.assertEqual(self.remove("3"), f"{ROOT}/removal/_32")
+
+    def test_daemon_is_stopped(self):
+        self.start_and_wait("step hold\nhang\n")
+        self.stop_daemon()
+        self.assertEqual(self.workers(), [])
+
+    def workers(self):
+        return [int(p) for p in os.listdir("/proc") if p.isdigit() and self.is_worker(p)]
+
+    def is_worker(self, pid):
+        try:
+            with open(f"/proc/{pid}/cmdline", "rb") as f, open(f"/proc/{pid}/environ", "rb") as e:
+                return b"fake-worker" in f.read() and self.folder.encode() in e.read()
+        except OSError:
+            return False
+
+    def test_resume_at_the_start(self):
+        self.stop_daemon()
+        self.record(4, self.start_record(target="mem0"), {"ev": "do", "n": 0, "usec": 1})
+        self.record(5, self.start_record(slot="3"), {"ev": "end", "outcome": "refused", "code": "blocked", "message": "", "remedy": []})
+        self.record(6)  # nothing was begun
+        self.write("play/resume-script", "wait go\nstep power-off\n")
+        self.start_daemon()
+        self.assertEqual(self.resumes(), [["4", "auto"]])
+        removal = f"{ROOT}/removal/_34"
+        self.assertEqual((self.get(removal, "Removal", "Trigger"), self.get(removal, "Removal", "StartedUsec")),
+                         ("button", 1700000000000000))
+        self.assertEqual((self.slot("2", "State"), self.slot("3", "State")), ("removing", "refused"))
+        self.assertEqual(self.remove("2"), removal)
+        self.write_registers("0000:0c:00.0", 0x02c0, 0x0041)  # pressed again; the port is from the plan
+        self.assertEqual(self.wait_end(removal), "restored")
+        self.assertEqual(self.remove("3"), f"{ROOT}/removal/_37")  # one above the highest folder
+
+    def test_history(self):
+        self.assertEqual(self.json_of("GetHistory", "u", "0"), {"schema": "safe-remove/history/1", "removals": []})
+        self.wait_end(self.remove("2"))
+        self.write("play/script", "step hold\nwait go\n")
+        removal = self.remove("mem1")
+        wait_for(lambda: self.get(removal, "Removal", "Step"), "its first step")
+        running, ended = self.json_of("GetHistory", "u", "0")["removals"]
+        self.assertEqual((running["id"], running["target"], running["ended"], running["slot"]), ("2", "mem1", False, "3"))
+        self.assertEqual({k: ended[k] for k in ("id", "slot", "trigger", "outcome", "code", "steps_done", "ended", "remedy")},
+                         {"id": "1", "slot": "2", "trigger": "command", "outcome": "safe", "code": "done", "steps_done": 3,
+                          "ended": True, "remedy": []})
+        self.assertGreaterEqual(ended["ended_usec"], ended["started_usec"])
+        self.assertEqual([e["id"] for e in self.json_of("GetHistory", "u", "1")["removals"]], ["2"])
+
+    def test_history_of_torn_records(self):
+        self.record(3, self.start_record(), {"ev": "end", "outcome": "safe"})
+        with open(self.path("state/removals/3/journal"), "a") as f:
+            f.write('{"ev":"en')
+        self.record(10, self.start_record(slot="3"))
+        os.mkdir(self.path("state/removals/notes"))
+        os.mkdir(self.path("state/removals/11"))
+        self.assertEqual([(e["id"], e["ended"]) for e in self.json_of("GetHistory", "u", "0")["removals"]], [("10", False), ("3", True)])
+
+
+if __name__ == "__main__":
+    harness.main()

@@ -1,0 +1,109 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""A private bus with the real daemon on it, whose worker is fake-worker.py."""
+import os
+import pathlib
+import select
+import shutil
+import subprocess
+import tempfile
+import time
+
+HERE = pathlib.Path(__file__).resolve().parent
+TIMEOUT = 60
+
+
+class Bus:
+    def __init__(self, cli, daemon):
+        self.cli, self.daemon_path = cli, daemon
+        self.daemon = None
+        self.folder = pathlib.Path(tempfile.mkdtemp(prefix="safe-remove-cli-"))
+        self.state = self.folder / "state"
+        self.state.mkdir()
+        # Not --session: its configuration would start services of the machine the test runs on.
+        config = self.folder / "bus.conf"
+        config.write_text(
+            '<!DOCTYPE busconfig PUBLIC "-//freedesktop//DTD D-Bus Bus Configuration 1.0//EN" '
+            '"http://www.freedesktop.org/standards/dbus/1.0/busconfig.dtd">'
+            f"<busconfig><type>session</type><listen>unix:path={self.folder}/bus</listen>"
+            '<policy context="default"><allow send_destination="*" eavesdrop="true"/><allow eavesdrop="true"/>'
+            '<allow own="*"/></policy></busconfig>')
+        self.bus = subprocess.Popen(["dbus-daemon", f"--config-file={config}", "--nofork", "--print-address=1"],
+                                    stdout=subprocess.PIPE, text=True, stderr=open(self.folder / "bus.log", "w"))
+        address = self.bus.stdout.readline().strip()
+        self.env = {k: v for k, v in os.environ.items() if k not in ("NO_COLOR", "LANG", "LC_ALL")}
+        self.env.update(DBUS_SESSION_BUS_ADDRESS=address, SAFE_REMOVE_BUS="session", TZ="UTC", TERM="xterm",
+                        SAFE_REMOVE_STATE_DIR=str(self.state), SAFE_REMOVE_WORKER=str(HERE / "fake-worker.py"))
+
+    def start_daemon(self):
+        self.daemon = subprocess.Popen([self.daemon_path], env=self.env, stdin=subprocess.DEVNULL,
+                                       stderr=open(self.folder / "daemon.log", "a"))
+        wait_for(lambda: self.run("history").returncode == 0, "the daemon")
+
+    def kill_daemon(self):
+        self.daemon.kill()
+        self.daemon.wait()
+
+    def run(self, *argv, **env):
+        return subprocess.run([self.cli, *argv], env={**self.env, **env}, capture_output=True, text=True, timeout=TIMEOUT,
+                              stdin=subprocess.DEVNULL)
+
+    def close(self):
+        # Nothing of them is wanted any more, and how the daemon stops is another test's subject. A fake worker leaves
+        # when its socket closes.
+        for p in (self.daemon, self.bus):
+            if p and p.poll() is None:
+                p.kill()
+                p.wait()
+        shutil.rmtree(self.folder)
+
+    def log(self):
+        return (self.folder / "daemon.log").read_text()
+
+
+def wait_for(condition, what, seconds=TIMEOUT):
+    """There is no event for what another process has printed or written; a short look now and then, with a deadline."""
+    deadline = time.monotonic() + seconds
+    while not condition():
+        if time.monotonic() > deadline:
+            raise AssertionError(f"{what}: not within {seconds} s")
+        time.sleep(0.05)
+
+
+class Terminal:
+    """The CLI on a terminal of its own."""
+
+    def __init__(self, bus, *argv):
+        self.master, slave = os.openpty()
+        self.output = ""
+        self.process = subprocess.Popen([bus.cli, *argv], env=bus.env, stdin=slave, stdout=slave, stderr=slave,
+                                        start_new_session=True, preexec_fn=lambda: take_terminal(slave))
+        os.close(slave)
+
+    def read(self):
+        ready, _, _ = select.select([self.master], [], [], 0.05)
+        if ready:
+            try:
+                self.output += os.read(self.master, 65536).decode()
+            except OSError:  # EIO: the other side is closed
+                return False
+        return True
+
+    def wait_for(self, text):
+        def seen():
+            self.read()
+            return text in self.output
+        wait_for(seen, f"'{text}' on the terminal (have: {self.output!r})")
+
+    def type(self, keys):
+        os.write(self.master, keys)
+
+    def finish(self):
+        wait_for(lambda: not self.read(), "the end of the terminal")
+        os.close(self.master)
+        return self.process.wait(TIMEOUT)
+
+
+def take_terminal(fd):
+    import fcntl
+    import termios
+    fcntl.ioctl(fd, termios.TIOCSCTTY, 0)

@@ -1,0 +1,205 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""Speaks the worker's side of docs/PROTOCOL.md out of canned data, so that the CLI can be tested against the real
+daemon without a card. What a slot does is decided by its name:
+
+    2  ready: its steps succeed                     5  a step fails, everything is put back
+    3  blocked                                      6  a step fails and cannot be put back
+    4  empty                                        7  ready, but takes until it is cancelled or told to finish
+    8  ready, but the plan is never the one asked for
+"""
+import hashlib
+import json
+import os
+import pathlib
+import select
+import sys
+import time
+
+DATA = pathlib.Path(__file__).resolve().parent / "data"
+STATE = pathlib.Path(os.environ["SAFE_REMOVE_STATE_DIR"])
+ERRORS = {
+    "?": ("malformed", "'?' is no name of a card; use a slot (2), an address (0000:0d:00.0) or a serial number (serial:0x1)"),
+    "99": ("unknown", "there is no slot 99; the slots are 2, 3, 4, 5, 6, 7, 8"),
+    "region9": ("ambiguous", "region9 is on more than one card: slot 2 (serial 0x1), slot 3 (serial 0x2)"),
+    "0000:00:1f.0": ("no-slot", "0000:00:1f.0 is not in a slot that can be removed"),
+}
+TARGETS = {"mem1": "2", "serial:0x1": "2", "0000:0d:00.0": "2"}
+
+
+def say(**line):
+    sys.stdout.write(json.dumps(line) + "\n")
+    sys.stdout.flush()
+
+
+def hear():
+    line = sys.stdin.readline()
+    return json.loads(line) if line else None
+
+
+def load(name):
+    return json.loads((DATA / f"{name}.json").read_text())
+
+
+def plan_of(slot, request):
+    plan = load({"3": "plan-blocked", "4": "plan-nothing"}.get(slot, "plan-ready"))
+    topology = load("topology")
+    entry = next(s for s in topology["slots"] if s["name"] == slot)
+    plan["slot"].update({key: entry[key] for key in ("name", "port", "service")})
+    plan["card"] = entry["card"]
+    plan["target"] = request["target"]
+    # Another wish is another plan: an option that got lost on the way shows.
+    options = {key: value for key, value in request.get("options", {}).items() if key != "digest"}
+    if options:
+        plan["digest"] = hashlib.sha256(json.dumps(options, sort_keys=True).encode()).hexdigest()
+    return plan
+
+
+def find(request):
+    target = request["target"]
+    if target in ERRORS:
+        code, message = ERRORS[target]
+        say(type="error", code=code, message=message)
+        sys.exit(0)
+    return TARGETS.get(target, target.removeprefix("slot:").removeprefix("slot"))
+
+
+class Run:
+    """One removal. The steps are those of the plan; `usec` is canned, so that what is printed does not vary."""
+
+    def __init__(self, ident, slot, plan):
+        self.slot, self.plan, self.steps = slot, plan, plan["steps"]
+        self.folder = STATE / "removals" / ident
+        self.usec = 0
+
+    def note(self, **record):
+        self.folder.mkdir(parents=True, exist_ok=True)
+        with open(self.folder / "journal", "a") as journal:
+            journal.write(json.dumps(record) + "\n")
+
+    def step(self, n, phase, usec=0, text=None):
+        self.usec += usec
+        say(type="step", n=n, of=len(self.steps), name=self.steps[n]["name"], phase=phase, text=text, usec=usec)
+
+    def forward(self, n):
+        self.step(n, "do")
+        self.note(ev="do", n=n)
+        if self.steps[n]["name"] == "offline-memory":
+            for done in range(1, 5):
+                say(type="progress", n=n, done=done, of=4, text=f"memory{148 - done} offline")
+        if not self.steps[n]["reversible"] and self.steps[n - 1]["reversible"]:
+            say(type="state", state="finishing")
+        self.step(n, "done", 250000)
+        self.note(ev="done", n=n)
+
+    def back(self, last):
+        say(type="state", state="restoring")
+        for n in range(last, -1, -1):
+            self.step(n, "undo")
+            self.step(n, "undone", 50000)
+            self.note(ev="undone", n=n)
+
+    def end(self, outcome, code, message, remedy=()):
+        if outcome == "safe":
+            (STATE / f"off-{self.slot}").touch()
+        power = {"safe": "off", "stuck": "blink"}.get(outcome, "on")
+        attention = "on" if outcome == "stuck" else "off"
+        say(type="led", state={"safe": "safe", "stuck": "stuck"}.get(outcome, "refused"), power=power, attention=attention)
+        if self.folder.exists():
+            self.note(ev="end", usec=1767225605000000, outcome=outcome, code=code, message=message, remedy=list(remedy))
+        say(type="end", outcome=outcome, code=code, message=message, remedy=list(remedy), usec=self.usec)
+
+    def start(self, request):
+        self.note(ev="start", usec=1767225600000000, slot=self.slot, target=request["target"], trigger=request["trigger"],
+                  by=request["by"], card=self.plan["card"])
+        say(type="plan", plan=self.plan)
+        say(type="state", state="working")
+
+    def finish(self, first=0):
+        for n in range(first, len(self.steps)):
+            self.forward(n)
+        self.end("safe", "done", f"slot {self.slot}: safe to pull")
+
+    def fail(self):
+        self.forward(0)
+        self.forward(1)
+        self.step(2, "do")
+        self.step(2, "failed", 5000000, "dax0.0 is still bound to kmem after unbind")
+        if self.slot == "6":
+            self.end("stuck", "stuck", "slot 6: step disable-dax: dax0.0 is still bound to kmem after unbind",
+                     ["echo dax0.0 > /sys/bus/dax/drivers/kmem/bind", "systemctl restart safe-removed"])
+            return
+        self.back(1)
+        self.end("restored", "failed", "slot 5: failed, step disable-dax: dax0.0 is still bound to kmem after unbind; "
+                 "everything is as it was before")
+
+    def wait(self):
+        """Until cancelled, or until the test says that it may go on."""
+        self.forward(0)
+        self.step(1, "do")
+        say(type="progress", n=1, done=1, of=4, text="memory147 offline")
+        while not (STATE / "go-on").exists():
+            ready, _, _ = select.select([sys.stdin], [], [], 0.05)
+            if not ready:
+                continue
+            heard = hear()
+            if heard is None:
+                sys.exit(1)
+            if heard["type"] == "cancel":
+                self.step(1, "failed", 1000000, "cancelled before memory146")
+                self.back(1)
+                self.end("restored", "cancelled",
+                         f"slot {self.slot}: cancelled before memory146 (by command); everything is as it was before")
+                return
+        self.finish(1)
+
+
+def run():
+    request = hear()
+    slot = find(request)
+    plan = plan_of(slot, request)
+    removal = Run(request["id"], slot, plan)
+    say(type="target", slot=slot, port=plan["slot"]["port"], card=plan["card"])
+    if hear() is None:
+        return
+    digest = request.get("options", {}).get("digest")
+    if plan["verdict"] == "nothing":
+        removal.end("nothing", "empty-slot", "the slot is empty")
+    elif plan["verdict"] == "blocked":
+        removal.end("refused", "blocked", plan["blockers"][0]["what"], plan["blockers"][0]["remedy"])
+    elif digest and (digest != plan["digest"] or slot == "8"):
+        removal.end("refused", "stale", "the plan is no longer the one with this digest", [f"safe-remove plan {slot}"])
+    else:
+        removal.start(request)
+        {"5": removal.fail, "6": removal.fail, "7": removal.wait}.get(slot, removal.finish)()
+
+
+def resume():
+    request = hear()
+    journal = [json.loads(line) for line in open(STATE / "removals" / request["id"] / "journal")]
+    slot = journal[0]["slot"]
+    plan = plan_of(slot, journal[0])
+    removal = Run(request["id"], slot, plan)
+    say(type="plan", plan=plan)
+    say(type="state", state="working")
+    # Long enough for the removal to be seen running again.
+    time.sleep(0.5)
+    removal.finish(1)
+
+
+def scan():
+    """The canned machine, with the slots off that were removed since: the daemon looks again after every removal."""
+    topology = load("topology")
+    for slot in topology["slots"]:
+        if (STATE / f"off-{slot['name']}").exists():
+            slot.update(card=None, power="off", power_led="off")
+            topology["memdevs"] = [m for m in topology["memdevs"] if m["slot"] != slot["name"]]
+    say(**topology)
+
+
+def plan():
+    request = hear()
+    say(**plan_of(find(request), request))
+
+
+{"scan": scan, "plan": plan, "run": run, "resume": resume}[sys.argv[1]]()

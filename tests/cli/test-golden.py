@@ -1,0 +1,91 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""What the CLI prints, compared with what it is meant to print: golden/NAME.txt holds standard output, standard error and
+the exit code of each command below. `test-golden.py CLI DAEMON --update` writes them anew; read the difference."""
+import re
+import sys
+
+from bus import HERE, Bus
+
+DIGEST = "5f0c" * 16
+
+# In this order, and numbered by the daemon in this order: the history of the end lists them.
+CASES = [
+    ("list", ["list"]),
+    ("list-plain", ["list", "--no-legend"]),
+    ("list-json", ["list", "--json=pretty"]),
+    ("show", ["show", "2"]),
+    ("show-empty", ["show", "4"]),
+    ("show-pmem", ["show", "slot5"]),
+    ("show-json", ["show", "mem1", "--json"]),
+    ("plan", ["plan", "2"]),
+    ("plan-options", ["plan", "--grace=10", "-t", "90", "-z", "try", "2"]),
+    ("plan-blocked", ["plan", "3"]),
+    ("plan-nothing", ["plan", "4"]),
+    ("plan-plain", ["plan", "2", "--no-legend"]),
+    ("plan-json", ["plan", "2", "-jpretty"]),
+    ("plan-unknown", ["plan", "99"]),
+    ("plan-malformed", ["plan", "?"]),
+    ("plan-ambiguous", ["plan", "region9"]),
+    ("plan-no-slot", ["plan", "0000:00:1f.0"]),
+    ("plan-unknown-json", ["plan", "99", "--json"]),
+    ("explain", ["explain", "3"]),
+    ("explain-json", ["explain", "3", "--json=pretty"]),
+    ("status-never", ["status"]),
+    ("status-unknown", ["status", "77"]),
+    ("history-empty", ["history"]),
+    ("cancel-nothing", ["cancel", "2"]),
+    ("remove", ["remove", "2", "--plan", DIGEST]),
+    ("remove-by-serial", ["remove", "serial:0x1", "--plan", "0" * 64]),
+    ("remove-stale", ["remove", "8", "-p", DIGEST]),
+    ("remove-blocked", ["remove", "3"]),
+    ("remove-nothing", ["remove", "4"]),
+    ("remove-restored", ["remove", "5"]),
+    ("remove-stuck", ["remove", "6"]),
+    ("remove-json", ["remove", "2", "--json"]),
+    ("remove-stuck-json", ["remove", "6", "--json=pretty"]),
+    ("status-last", ["status"]),
+    ("status-slot", ["status", "5"]),
+    ("status-refused", ["status", "3"]),
+    ("status-json", ["status", "4", "--json"]),
+    # A bare number is a slot where there is one, though there is a removal 7 as well.
+    ("status-slot-not-id", ["status", "7"]),
+    ("list-after", ["list"]),
+    ("history", ["history"]),
+    ("history-json", ["history", "-n1", "--json=short"]),
+]
+
+# What differs from run to run and from user to user.
+VARIES = re.compile(r'"(started_usec|by_uid|uid|pid)": ?\d+')
+
+
+def render(result):
+    assert "Sanitizer" not in result.stderr, result.stderr
+    text = f"{result.stdout}--- stderr\n{result.stderr}--- exit {result.returncode}\n"
+    return VARIES.sub(r'"\1": 0', text)
+
+
+def main():
+    update = "--update" in sys.argv
+    bus = Bus(sys.argv[1], sys.argv[2])
+    wrong = []
+    try:
+        bus.start_daemon()
+        for name, argv in CASES:
+            got = render(bus.run(*argv))
+            path = HERE / "golden" / f"{name}.txt"
+            if update:
+                path.write_text(got)
+            elif got != (path.read_text() if path.exists() else None):
+                wrong.append(name)
+                print(f"== {name}: safe-remove {' '.join(argv)}\n-- got\n{got}-- want {path}", file=sys.stderr)
+    finally:
+        bus.close()
+    stray = {p.stem for p in (HERE / "golden").glob("*.txt")} - {name for name, _ in CASES}
+    if stray:
+        wrong.append(f"no case for golden files: {', '.join(sorted(stray))}")
+    if wrong:
+        sys.exit(f"{len(wrong)} of {len(CASES)} differ: {', '.join(wrong)}")
+
+
+main()

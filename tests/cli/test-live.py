@@ -1,0 +1,167 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""What the CLI does while a removal runs: the live view, detaching, cancelling, monitor, and a daemon that dies."""
+import json
+import pathlib
+import select
+import subprocess
+import sys
+
+from bus import HERE, Bus, Terminal, wait_for
+
+
+def expect(condition, what):
+    if not condition:
+        raise AssertionError(what)
+
+
+def status(bus, name):
+    return json.loads(bus.run("status", name, "--json").stdout)
+
+
+def wait_running(bus, slot):
+    """Until its second step has begun: from there the fake worker waits."""
+    wait_for(lambda: status(bus, slot).get("step_index") == 1 and status(bus, slot)["state"] == "working",
+             f"slot {slot} being removed")
+
+
+def test_live_view(bus):
+    t = Terminal(bus, "remove", "2")
+    code = t.finish()
+    expect(code == 0, f"exit {code}: {t.output}")
+    expect("\r\033[K" in t.output, "no line was repainted")
+    expect("[ 2/6] offline-memory" in t.output, "a step is missing")
+    expect("from here on there is no way back" in t.output, "the point of no return was not announced")
+    last = t.output.replace("\r\n", "\n").strip().split("\n")[-1]
+    expect("slot 2: \033[1;32msafe to pull\033[0m  (power LED off, attention LED off)" in last, f"last line: {last!r}")
+    widest = max(len(part) for line in t.output.split("\n") for part in line.split("\r\033[K") if part.startswith("["))
+    expect(widest <= 81, f"a step's line takes {widest} columns of 80")
+
+
+def test_detach_and_cancel(bus):
+    t = Terminal(bus, "remove", "7")
+    t.wait_for("1/4 memory147 offline")
+    t.type(b"\x03")
+    code = t.finish()
+    expect(code == 130, f"exit {code}")
+    expect("goes on" in t.output and "safe-remove cancel 7" in t.output, t.output)
+    expect(status(bus, "7")["state"] == "working", "the removal did not go on")
+
+    table = bus.run("status").stdout.split("\n")
+    expect(table[1].split()[1:6] == ["7", "command", "working", "2/6", "offline-memory"], f"status: {table}")
+    one = bus.run("status", "slot:7")
+    expect("is working, step 2/6 offline-memory" in one.stdout and one.returncode == 0, one.stdout)
+
+    busy = bus.run("remove", "7", "--grace=3")
+    expect(busy.returncode == 75, f"other options on a running removal: exit {busy.returncode}: {busy.stderr}")
+
+    waiter = subprocess.Popen([bus.cli, "remove", "7"], env=bus.env, stdout=subprocess.PIPE, text=True)
+    expect(waiter.stdout.readline().startswith("removal "), "the second one did not join")
+    cancel = bus.run("cancel", "7")
+    expect(cancel.returncode == 0, f"cancel: exit {cancel.returncode}: {cancel.stderr}")
+    end = "slot 7: not removed: cancelled before memory146 (by command); everything is as it was before\n"
+    expect(cancel.stdout.endswith(end), cancel.stdout)
+    out, _ = waiter.communicate(timeout=60)
+    expect(waiter.returncode == 6 and out.endswith(end), f"the one who waited: {waiter.returncode}: {out}")
+
+
+def test_no_wait(bus):
+    text = bus.run("remove", "7", "--no-wait")
+    expect(text.returncode == 0 and "started; see: safe-remove status 7\n" in text.stdout, text.stdout + text.stderr)
+    wait_running(bus, "7")
+    again = json.loads(bus.run("remove", "7", "--no-wait", "--json").stdout)
+    expect(again["schema"] == "safe-remove/removal/1" and again["slot"] == "7" and again["outcome"] in ("", None), again)
+    asked = json.loads(bus.run("cancel", "7", "--no-wait", "--json").stdout)
+    expect(asked["id"] == again["id"], asked)
+    wait_for(lambda: status(bus, "7")["state"] == "ended", "the cancelled removal's end")
+    expect(status(bus, "7")["code"] == "cancelled", status(bus, "7"))
+
+
+def test_monitor(bus):
+    text = subprocess.Popen([bus.cli, "monitor"], env=bus.env, stdout=subprocess.PIPE, text=True)
+    machine = subprocess.Popen([bus.cli, "monitor", "--json"], env=bus.env, stdout=subprocess.PIPE, text=True)
+    lines, human = [], ""
+    try:
+        # Whether they listen yet shows only in that they hear something.
+        while len(select.select([text.stdout, machine.stdout], [], [], 0)[0]) < 2:
+            expect(bus.run("remove", "5").returncode == 6, "remove 5")
+        bus.run("remove", "2")
+        while not lines or lines[-1].get("outcome") != "safe":
+            lines.append(json.loads(machine.stdout.readline()))
+        while "ended safe" not in human:  # it may be behind the other one
+            human += text.stdout.readline()
+    finally:
+        for p in (text, machine):
+            p.terminate()
+    human += text.communicate(timeout=60)[0]
+    expect(text.returncode == 0, f"monitor: exit {text.returncode}")
+    expect(all(line["schema"] == "safe-remove/event/1" for line in lines), "an event without its schema")
+    expect({"plan", "step", "progress", "state", "led", "end"} <= {line["type"] for line in lines}, "types are missing")
+    expect("slot 2  removal " in human and "step 2/6 offline-memory done in 0.2 s" in human, human)
+    expect("ended safe after 1.5 s: safe to pull" in human, human)
+    blanks = [line for line in human.split("\n") if line.endswith((" ", ":"))]
+    expect(not blanks, f"lines with nothing behind a colon or a blank: {blanks}")
+
+
+def complete(bus, *words):
+    script = """. "$1"; shift; COMP_WORDS=("$@") COMP_CWORD=$(($# - 1)) COMP_LINE="$*" COMP_POINT=1000
+                _safe_remove; printf '%s\\n' "${COMPREPLY[@]}" """
+    path = f"{pathlib.Path(bus.cli).resolve().parent}:{bus.env['PATH']}"
+    source = str(HERE.parent.parent / "cli/completion/safe-remove")
+    r = subprocess.run(["bash", "-c", script, "bash", source, "safe-remove", *words], env={**bus.env, "PATH": path},
+                       capture_output=True, text=True, timeout=60)
+    expect(not r.stderr, r.stderr)
+    return r.stdout.split()
+
+
+def test_completion(bus):
+    expect("explain" in complete(bus, "") and complete(bus, "rem") == ["remove"], "verbs")
+    expect({"3", "0000:0e:00.0", "mem2", "serial:0x2"} <= set(complete(bus, "plan", "")), complete(bus, "plan", ""))
+    expect("--plan" in complete(bus, "remove", "2", "--"), "options of remove")
+    expect("--plan" not in complete(bus, "plan", "2", "--"), "options of plan")
+    expect(complete(bus, "remove", "--zone-normal", "=", "t") == ["try"], "values")
+    expect(complete(bus, "cancel", "") == [], "nothing runs")
+    bus.run("remove", "7", "--no-wait")
+    expect(complete(bus, "cancel", "") == ["7"], "what runs")
+    bus.run("cancel", "7")
+
+
+def test_daemon_comes_back(bus):
+    waiter = subprocess.Popen([bus.cli, "remove", "7"], env=bus.env, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    wait_running(bus, "7")
+    bus.kill_daemon()
+    bus.start_daemon()
+    out, err = waiter.communicate(timeout=60)
+    expect(waiter.returncode == 0, f"exit {waiter.returncode}: {out}{err}")
+    expect("the daemon is gone" in out and "the daemon is back" in out, out)
+    expect("slot 7: safe to pull" in out, out)
+
+
+def test_no_daemon(bus):
+    bus.kill_daemon()
+    gone = bus.run("list")
+    expect(gone.returncode == 69 and "systemctl status safe-removed" in gone.stderr, f"{gone.returncode}: {gone.stderr}")
+    expect(bus.run("monitor").returncode == 69, "monitor of nothing")
+    as_json = bus.run("plan", "2", "--json")
+    error = json.loads(as_json.stdout)
+    expect(error["schema"] == "safe-remove/error/1" and error["exit"] == 69 and not as_json.stderr, as_json)
+    no_bus = bus.run("list", DBUS_SESSION_BUS_ADDRESS="unix:path=/nonexistent")
+    expect(no_bus.returncode == 69, f"no bus: {no_bus.returncode}")
+
+
+def main():
+    bus = Bus(sys.argv[1], sys.argv[2])
+    try:
+        bus.start_daemon()
+        for test in (test_live_view, test_detach_and_cancel, test_no_wait, test_monitor, test_completion,
+                     test_daemon_comes_back, test_no_daemon):
+            print(test.__name__, flush=True)
+            test(bus)
+    except BaseException:
+        print(bus.log(), file=sys.stderr)
+        raise
+    finally:
+        bus.close()
+
+
+main()

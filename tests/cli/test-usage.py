@@ -1,0 +1,73 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""Wrong command lines: exit 64, one line that names what was wrong. And what the documentation repeats from the tables:
+exit codes, options and verbs in the man page and in the completion."""
+import json
+import pathlib
+import re
+import subprocess
+import sys
+
+CLI, ROOT = sys.argv[1], pathlib.Path(sys.argv[2])
+WRONG = [
+    ([], "needs a verb"),
+    (["remov", "2"], "unknown verb 'remov'"),
+    (["plan"], "'plan' needs a TARGET, such as: safe-remove plan 2"),
+    (["plan", ""], "is empty"),
+    (["plan", "2", "3"], "'3' is one too many"),
+    (["list", "2"], "'list' takes no operand"),
+    (["list", "--frobnicate"], "unknown option '--frobnicate'"),
+    (["list", "-x"], "unknown option '-x'"),
+    (["list", "--no-wait"], "'list' has no option '--no-wait'"),
+    (["plan", "2", "--plan", "0" * 64], "'plan' has no option '--plan'"),
+    (["remove", "2", "--plan"], "option '--plan' needs a value: --plan=DIGEST"),
+    (["remove", "2", "--plan", "abc"], "64 hex digits"),
+    (["remove", "2", "--plan", "g" * 64], "64 hex digits"),
+    (["remove", "2", "--no-wait=yes"], "option '--no-wait' takes no value"),
+    (["remove", "2", "--grace=-1"], "--grace wants a whole number"),
+    (["remove", "2", "--grace=10s"], "not '10s'"),
+    (["remove", "2", "--grace=86401"], "from 0 to 86400"),
+    (["remove", "2", "--zone-normal=maybe"], "'try' or 'refuse', not 'maybe'"),
+    (["list", "--json=xml"], "'pretty', 'short' or 'off', not 'xml'"),
+    (["history", "-n", "many"], "--lines wants a whole number"),
+]
+
+
+def run(*argv):
+    # There is no bus to reach: none of this may get as far as that.
+    return subprocess.run([CLI, *argv], capture_output=True, text=True, timeout=60,
+                          env={"SAFE_REMOVE_BUS": "session", "DBUS_SESSION_BUS_ADDRESS": "unix:path=/nonexistent"})
+
+
+def check_wrong():
+    for argv, want in WRONG:
+        r = run(*argv)
+        assert r.returncode == 64, f"{argv}: exit {r.returncode}: {r.stderr}"
+        assert want in r.stderr and r.stderr.count("\n") == 1, f"{argv}: {r.stderr!r} lacks {want!r}"
+        assert r.stdout == "", f"{argv}: {r.stdout!r}"
+    r = run("list", "--json", "--frobnicate")
+    error = json.loads(r.stdout)
+    assert (error["schema"], error["code"], error["exit"], r.stderr) == ("safe-remove/error/1", "usage", 64, ""), r
+
+
+def check_documented():
+    text = run("--help").stdout
+    assert run("--help").returncode == 0 and run("--version").stdout.startswith("safe-remove ")
+    man = (ROOT / "docs/man/safe-remove.8").read_text()
+    completion = (ROOT / "cli/completion/safe-remove").read_text()
+
+    verbs, options, codes = (text.split(f"{head}:\n")[1].split("\n\n")[0] for head in ("Verbs", "Options", "Exit status"))
+    for verb in re.findall(r"^  (\w+)", verbs, re.M):
+        assert f".It Cm {verb}" in man, f"{verb} is not in the man page"
+        assert re.search(rf"local verbs='[^']*\b{verb}\b", completion), f"{verb} is not in the completion"
+        assert run(verb, "--help").stdout.startswith(f"safe-remove {verb}"), f"help of {verb}"
+    for option in re.findall(r"--([a-z-]+)", options):
+        assert f"Fl -{option}" in man, f"--{option} is not in the man page"
+        assert f"--{option}" in completion, f"--{option} is not in the completion"
+    here = sorted(re.findall(r"^ +(\d+)  ", codes, re.M))
+    there = sorted(re.findall(r"^\.It (\d+)$", man.split(".Sh EXIT STATUS")[1].split(".Sh ")[0], re.M))
+    assert here == there, f"exit codes: {here} here, {there} in the man page"
+
+
+check_wrong()
+check_documented()

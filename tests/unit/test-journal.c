@@ -1,0 +1,159 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include <errno.h>
+#include <fcntl.h>
+#include <sys/stat.h>
+
+#include "base/fileio.h"
+#include "engine/journal.h"
+#include "engine/state-dir.h"
+#include "test.h"
+
+static Plan *make_plan(void) {
+        static const char text[] =
+                "{\"schema\": \"safe-remove/plan/1\", \"slot\": {\"name\": \"2\"}, \"card\": null, \"steps\": ["
+                "{\"name\": \"auto-online\", \"args\": {\"value\": \"offline\", \"was\": \"online\"}},"
+                "{\"name\": \"auto-online\", \"args\": {\"value\": \"online\", \"was\": \"offline\"}}]}";
+        _cleanup_json_ json_object *doc = NULL;
+        _cleanup_free_ char *why = NULL;
+        Plan *p = NULL;
+
+        CHECK_INT(json_parse(text, strlen(text), &doc), 0);
+        CHECK_INT(plan_from_json(doc, &p, &why), 0);
+        return p;
+}
+
+static Journal *create(const char *id) {
+        _cleanup_(plan_freep) Plan *p = make_plan();
+        json_object *start = json_object_new_object();
+        Journal *j = NULL;
+
+        json_set_str(start, "trigger", "button");
+        CHECK_INT(journal_create(id, p, start, &j), 0);
+        return j;
+}
+
+static int reopen(const char *id, Journal **ret) {
+        _cleanup_(plan_freep) Plan *p = NULL;
+        _cleanup_free_ char *why = NULL;
+
+        return journal_open(id, ret, &p, &why);
+}
+
+static void test_round_trip(void) {
+        _cleanup_(journal_freep) Journal *j = create("1"), *back = NULL;
+
+        CHECK_INT(journal_step(j, "do", 0, NULL), 0);
+        CHECK_INT(journal_step(j, "done", 0, NULL), 0);
+        CHECK_INT(journal_step(j, "do", 1, NULL), 0);
+        CHECK_INT(reopen("1", &back), 0);
+        CHECK_INT(back->last_do, 1);
+        CHECK(!back->backwards && !back->ended && !back->other_boot);
+        CHECK_STR(json_str(back->start, "trigger"), "button");
+        CHECK_STR(json_str(back->start, "slot"), "2");
+}
+
+/* Once it has turned back it never goes forward again, whoever reads it. */
+static void test_direction_stays(void) {
+        _cleanup_(journal_freep) Journal *j = create("2"), *back = NULL;
+
+        CHECK_INT(journal_step(j, "do", 0, NULL), 0);
+        CHECK_INT(journal_back(j, "cancelled", "second press"), 0);
+        CHECK_INT(journal_step(j, "undo", 0, NULL), 0);
+        CHECK_INT(reopen("2", &back), 0);
+        CHECK(back->backwards);
+        CHECK_STR(back->back_code, "cancelled");
+        CHECK_STR(back->back_why, "second press");
+}
+
+static void test_id_taken(void) {
+        _cleanup_(journal_freep) Journal *j = create("3"), *second = NULL;
+        _cleanup_(plan_freep) Plan *p = make_plan();
+
+        CHECK_INT(journal_create("3", p, json_object_new_object(), &second), -EEXIST);
+        CHECK_INT(journal_create("../3", p, json_object_new_object(), &second), -EINVAL);
+        CHECK_INT(journal_create("0", p, json_object_new_object(), &second), -EINVAL);
+}
+
+/* A last line without its end was never promised: it is dropped, and what comes next stands on a line of its own. */
+static void test_torn_line(void) {
+        _cleanup_(journal_freep) Journal *j = create("4"), *back = NULL, *again = NULL;
+
+        CHECK_INT(journal_step(j, "do", 0, NULL), 0);
+        CHECK(write(j->fd, "{\"ev\":\"do\",\"n\":1", 16) == 16);
+        CHECK_INT(reopen("4", &back), 0);
+        CHECK_INT(back->last_do, 0);
+        CHECK_INT(journal_step(back, "done", 0, NULL), 0);
+        CHECK_INT(reopen("4", &again), 0);
+        CHECK_INT(again->last_do, 0);
+}
+
+static void test_step_that_is_not_there(void) {
+        _cleanup_(journal_freep) Journal *j = create("5"), *back = NULL;
+
+        CHECK_INT(journal_step(j, "do", 2, NULL), 0);
+        CHECK_INT(reopen("5", &back), -EBADMSG);
+}
+
+static void check_replay(const char *text, int expected) {
+        _cleanup_(journal_freep) Journal *j = calloc(1, sizeof(Journal));
+
+        CHECK(j);
+        j->fd = -EBADF;
+        j->last_do = SIZE_MAX;
+        CHECK_INT(journal_replay(j, text, "b"), expected);
+        CHECK(expected < 0 || j->other_boot);
+}
+
+static void test_replay(void) {
+        check_replay("", -EBADMSG);
+        check_replay("rubbish\n", -EBADMSG);
+        check_replay("{\"ev\":\"do\",\"n\":0}\n", -EBADMSG);
+        check_replay("{\"ev\":\"start\"}\n{\"ev\":\"start\"}\n", -EBADMSG);
+        check_replay("{\"ev\":\"start\",\"boot\":\"a\"}\n", 0);
+}
+
+static bool is_on_record(const char *id) {
+        _cleanup_free_ char *dir = NULL;
+
+        CHECK_INT(removal_dir(id, &dir), 0);
+        return access(dir, F_OK) == 0;
+}
+
+/* The oldest go first, and never one that somebody may still have to go on with. */
+static void test_prune(void) {
+        for (unsigned id = 101; id <= 104; id++) {
+                _cleanup_free_ char *text = strf("%u", id);
+                _cleanup_(journal_freep) Journal *j = create(text);
+                if (id != 102)
+                        CHECK_INT(journal_end(j, "safe", "done", "slot 2: safe to pull", NULL), 0);
+        }
+        removals_prune(2);
+        CHECK(!is_on_record("101") && is_on_record("102") && is_on_record("103") && is_on_record("104"));
+}
+
+/* Nothing is promised where nothing can be written. */
+static void test_unwritable(void) {
+        _cleanup_(journal_freep) Journal *j = NULL;
+        _cleanup_(plan_freep) Plan *p = make_plan();
+
+        setenv("SAFE_REMOVE_STATE_DIR", "/proc/safe-remove", 1);
+        CHECK(journal_create("1", p, json_object_new_object(), &j) < 0);
+        CHECK(!j);
+}
+
+int main(void) {
+        char dir[] = "/tmp/safe-remove-journal-XXXXXX";
+
+        CHECK(mkdtemp(dir));
+        setenv("SAFE_REMOVE_STATE_DIR", dir, 1);
+        test_round_trip();
+        test_direction_stays();
+        test_id_taken();
+        test_torn_line();
+        test_step_that_is_not_there();
+        test_replay();
+        test_prune();
+        test_unwritable();
+        test_remove_tree(dir);
+        return EXIT_SUCCESS;
+}

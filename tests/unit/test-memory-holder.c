@@ -1,0 +1,103 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include <signal.h>
+#include <sys/mman.h>
+#include <sys/wait.h>
+
+#include "holders/memory-holder.h"
+#include "test.h"
+
+enum {
+        KEPT = 64 << 20,
+        SKIPPED = 77,
+};
+
+/* A child that has memory, and says so. */
+static pid_t keep(void) {
+        int fds[2];
+
+        CHECK_INT(pipe(fds), 0);
+        pid_t pid = fork();
+        CHECK(pid >= 0);
+        if (pid == 0) {
+                char *m = mmap(NULL, KEPT, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+                if (m == MAP_FAILED)
+                        _exit(EXIT_FAILURE);
+                memset(m, 1, KEPT);
+                if (write(fds[1], "", 1) != 1)
+                        _exit(EXIT_FAILURE);
+                pause();
+                _exit(EXIT_SUCCESS);
+        }
+
+        char c;
+        CHECK_INT(read(fds[0], &c, 1), 1);
+        close(fds[0]);
+        close(fds[1]);
+        return pid;
+}
+
+static const MemoryHolder *find(const MemoryHolders *h, int pid) {
+        for (size_t i = 0; i < h->n_items; i++)
+                if (h->items[i].pid == pid)
+                        return &h->items[i];
+        return NULL;
+}
+
+static void test_scan(pid_t pid) {
+        _cleanup_(memory_holders_freep) MemoryHolders *h = NULL;
+        uint64_t on_all_nodes = 0;
+
+        /* Which node it got is the machine's business. */
+        for (int node = 0; node < 64; node++) {
+                CHECK_INT(memory_holders_scan(node, 0, &h), 0);
+                const MemoryHolder *found = find(h, pid);
+                if (found) {
+                        on_all_nodes += found->bytes;
+                        CHECK_STR(found->comm, "test-memory-hol");
+                        CHECK(strstr(found->exe, "test-memory-holder"));
+                        CHECK_INT(found->uid, getuid());
+                        CHECK(found->start_time > 0);
+                }
+                for (size_t i = 1; i < h->n_items; i++)
+                        CHECK(h->items[i - 1].bytes >= h->items[i].bytes);
+                memory_holders_free(TAKE_PTR(h));
+        }
+        CHECK(on_all_nodes >= KEPT);
+}
+
+static void test_nowhere(void) {
+        _cleanup_(memory_holders_freep) MemoryHolders *h = NULL;
+
+        CHECK_INT(memory_holders_scan(4711, 0, &h), 0);
+        CHECK_INT(h->n_items, 0);
+}
+
+static void test_budget(void) {
+        _cleanup_(memory_holders_freep) MemoryHolders *h = NULL;
+
+        CHECK_INT(memory_holders_scan(0, 1, &h), 0);
+        CHECK(!h->complete);
+}
+
+static void test_json(void) {
+        char comm[] = "redis", unit[] = "redis.service";
+        MemoryHolder h = { .pid = 7, .start_time = 8, .comm = comm, .unit = unit, .uid = 9, .bytes = 10, .bound = true };
+        _cleanup_json_ json_object *o = memory_holder_to_json(&h);
+
+        CHECK_STR(json_text(o), "{\"kind\":\"memory\",\"pid\":7,\"start_time\":8,\"comm\":\"redis\",\"exe\":null,"
+                                "\"unit\":\"redis.service\",\"uid\":9,\"bytes\":10,\"bound\":true}");
+}
+
+int main(void) {
+        test_json();
+        if (access("/proc/self/numa_maps", F_OK) < 0)
+                return SKIPPED; /* a kernel without NUMA */
+
+        pid_t pid = keep();
+        test_scan(pid);
+        CHECK_INT(kill(pid, SIGKILL), 0);
+        CHECK_INT(waitpid(pid, NULL, 0), pid);
+        test_nowhere();
+        test_budget();
+        return EXIT_SUCCESS;
+}

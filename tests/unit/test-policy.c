@@ -1,0 +1,73 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "base/clock.h"
+#include "plan/policy.h"
+#include "test.h"
+
+static void test_good_file(void) {
+        _cleanup_json_ json_object *warnings = json_object_new_array();
+        Policy p = policy_default();
+
+        CHECK_INT(policy_parse(&p, "a.conf",
+                               "# a comment\n"
+                               "[Removal]\n"
+                               "GraceSec=5\n"
+                               "  OfflineTimeoutSec = 7 \n"
+                               "ZoneNormal=try\n", warnings), 0);
+        CHECK_INT(json_len(warnings), 0);
+        CHECK_INT(p.grace_usec, 5 * USEC_PER_SEC);
+        CHECK_INT(p.limits.offline_timeout_usec, 7 * USEC_PER_SEC);
+        CHECK_INT(p.zone_normal, ZONE_POLICY_TRY);
+}
+
+/* Each bad line is named with file and number, changes nothing, and does not keep the next one from counting. */
+static void test_bad_lines(void) {
+        static const char *const expected[] = {
+                "b.conf:1: 'GraceSec=1' stands in no known section",
+                "b.conf:2: section [Other] is not known, there is only [Removal]",
+                "b.conf:4: 'GraceSec' is not KEY=VALUE",
+                "b.conf:5: '-1' is not a number from 0 to 86400",
+                "b.conf:6: '86401' is not a number from 0 to 86400",
+                "b.conf:7: 'perhaps' is not a policy, use \"refuse\" or \"try\"",
+                "b.conf:8: key 'Colour' is not known",
+        };
+        _cleanup_json_ json_object *warnings = json_object_new_array();
+        Policy p = policy_default();
+
+        CHECK_INT(policy_parse(&p, "b.conf",
+                               "GraceSec=1\n[Other]\n[Removal]\nGraceSec\nGraceSec=-1\nGraceSec=86401\nZoneNormal=perhaps\n"
+                               "Colour=red\nWriteTimeoutSec=9", warnings), 0);
+        CHECK_INT(json_len(warnings), ELEMENTSOF(expected));
+        for (size_t i = 0; i < ELEMENTSOF(expected); i++)
+                CHECK_STR(json_object_get_string(json_at(warnings, i)), expected[i]);
+        CHECK_INT(p.grace_usec, 0);
+        CHECK_INT(p.limits.write_timeout_usec, 9 * USEC_PER_SEC);
+}
+
+static int apply(Policy *p, const char *options, char **ret_why) {
+        _cleanup_json_ json_object *o = NULL;
+
+        CHECK_INT(json_parse(options, strlen(options), &o), 0);
+        return policy_apply_options(p, o, ret_why);
+}
+
+static void test_options(void) {
+        _cleanup_free_ char *why = NULL, *why2 = NULL, *why3 = NULL;
+        Policy p = policy_default();
+
+        CHECK_INT(apply(&p, "{\"grace_sec\": 60, \"zone_normal\": \"try\", \"digest\": \"x\"}", &why), 0);
+        CHECK_INT(p.grace_usec, 60 * USEC_PER_SEC);
+        CHECK_INT(apply(&p, "{\"grace_sec\": \"soon\"}", &why), -EINVAL);
+        CHECK_STR(why, "option grace_sec: 'soon' is not a number from 0 to 86400");
+        CHECK_INT(apply(&p, "{\"colour\": 1}", &why2), -EINVAL);
+        CHECK_STR(why2, "option 'colour' is not known");
+
+        /* Settings without an option name are the administrator's alone. */
+        CHECK_INT(apply(&p, "{\"WriteTimeoutSec\": 1}", &why3), -EINVAL);
+}
+
+int main(void) {
+        test_good_file();
+        test_bad_lines();
+        test_options();
+        return EXIT_SUCCESS;
+}

@@ -1,0 +1,72 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include <errno.h>
+#include <fcntl.h>
+
+#include "holders/process.h"
+#include "test.h"
+
+static void test_stat(void) {
+        static const char good[] = "12 (a) b) (c) S 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 4711 20 21\n";
+        uint64_t v = 0;
+
+        CHECK_INT(stat_start_time(good, &v), 0);
+        CHECK_INT(v, 4711);
+        CHECK_INT(stat_start_time("12 (a) S 1 2", &v), -EBADMSG);
+        CHECK_INT(stat_start_time("12 a S", &v), -EBADMSG);
+        CHECK_INT(stat_start_time("12 (a)", &v), -EBADMSG);
+        CHECK_INT(stat_start_time("", &v), -EBADMSG);
+}
+
+static void test_status(void) {
+        uint32_t uid = 0;
+
+        CHECK_INT(status_uid("Name:\tUid:\nState:\tS\nUid:\t1000\t0\t0\t0\nGid:\t5\n", &uid), 0);
+        CHECK_INT(uid, 1000);
+        CHECK_INT(status_uid("Name:\ta\n", &uid), -EBADMSG);
+        CHECK_INT(status_uid("Name:\ta\nUid:\tx\n", &uid), -EBADMSG);
+}
+
+static void check_unit(const char *cgroup, const char *want) {
+        _cleanup_free_ char *unit = NULL;
+
+        CHECK_INT(cgroup_unit(cgroup, &unit), 0);
+        CHECK_STR(unit, want);
+}
+
+static void test_cgroup(void) {
+        check_unit("0::/system.slice/redis.service\n", "redis.service");
+        check_unit("0::/system.slice/redis.service/worker/x.scope\n", "redis.service");
+        check_unit("0::/user.slice/user-1000.slice/user@1000.service/app.slice/a.service\n", "user@1000.service");
+        check_unit("0::/user.slice/user-1000.slice/session-3.scope\n", "session-3.scope");
+        check_unit("0::/system.slice/_cpu.service\n", "cpu.service");
+        check_unit("12:memory:/x.service\n1:name=systemd:/system.slice/a.service\n0::/\n", "a.service");
+        check_unit("0::/\n", NULL);
+        check_unit("0::/kubepods/pod1\n", NULL);
+        check_unit("0::/.service\n", NULL);
+        check_unit("", NULL);
+}
+
+static void test_self(void) {
+        _cleanup_close_ int dirfd = open("/proc/self", O_PATH | O_DIRECTORY | O_CLOEXEC);
+        _cleanup_free_ char *comm = NULL, *exe = NULL, *unit = NULL;
+        uint64_t start = 0;
+        uint32_t uid = 4711;
+
+        CHECK_INT(process_start_time(dirfd, &start), 0);
+        CHECK(start > 0);
+        CHECK_INT(process_uid(dirfd, &uid), 0);
+        CHECK_INT(uid, getuid());
+        CHECK_INT(process_comm(dirfd, &comm), 0);
+        CHECK_STR(comm, "test-process");
+        CHECK_INT(process_exe(dirfd, &exe), 0);
+        CHECK(strstr(exe, "test-process"));
+        CHECK_INT(process_unit(dirfd, &unit), 0);
+}
+
+int main(void) {
+        test_stat();
+        test_status();
+        test_cgroup();
+        test_self();
+        return EXIT_SUCCESS;
+}

@@ -1,0 +1,180 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* Runs on the recorded machine "ram2". What topology_load() sees is compared with golden files; here are the finders, and
+ * what a machine that changes or answers nonsense does. */
+#include <errno.h>
+#include <sys/stat.h>
+
+#include "topology/topology.h"
+#include "test.h"
+
+#define CXL "/sys/bus/cxl/devices"
+
+static void put(const char *path, const char *text) {
+        _cleanup_fclose_ FILE *f = fopen(path, "we");
+
+        CHECK(f);
+        fputs(text, f);
+}
+
+static Topology *load(void) {
+        Topology *t = NULL;
+
+        CHECK_INT(topology_load(&t), 0);
+        return t;
+}
+
+static void check_load(int want) {
+        _cleanup_(topology_freep) Topology *t = NULL;
+
+        CHECK_INT(topology_load(&t), want);
+}
+
+static void test_finders(void) {
+        _cleanup_(topology_freep) Topology *t = load();
+
+        const Slot *s = topology_slot(t, "2");
+        CHECK(s);
+        CHECK_STR(s->port, "0000:0c:00.0");
+        CHECK(topology_slot_of_port(t, "0000:0c:00.0") == s);
+        CHECK(topology_slot_of_function(t, "0000:0d:00.0") == s);
+        CHECK(!topology_slot_of_function(t, "0000:0c:00.0")); /* the port itself is not in the slot */
+        CHECK(!topology_slot_of_function(t, "0000:00:00.0"));
+        CHECK(!topology_slot_of_function(t, "0000:99:00.0"));
+        CHECK(!topology_slot(t, "22"));
+        CHECK(!topology_slot(t, NULL));
+        CHECK(!topology_slot_of_port(t, NULL)); /* slot 0 has no port */
+
+        CHECK_STR(topology_function(t, "0000:0d:00.0")->driver, "cxl_pci");
+        CHECK_STR(topology_memdev(t, "mem1")->bdf, "0000:0d:00.0");
+        CHECK_INT(topology_region(t, "region0")->start, 0x490000000);
+        CHECK_STR(topology_dax(t, "dax0.0")->region, "region0");
+        CHECK_INT(topology_node(t, 1)->total, 512 << 20);
+        CHECK(!topology_memdev(t, "mem9"));
+        CHECK(!topology_region(t, "region9"));
+        CHECK(!topology_dax(t, "dax9.0"));
+        CHECK(!topology_node(t, 9));
+        CHECK(!topology_node(t, -1));
+
+        const Region *g = topology_region(t, "region0");
+        CHECK(region_uses_memdev(g, "mem1"));
+        CHECK(!region_uses_memdev(g, "mem0"));
+        CHECK(!region_uses_memdev(g, NULL));
+}
+
+/* The endpoint goes first: the target is still one, but of nobody known. */
+static void test_endpoint_gone(void) {
+        CHECK_INT(rename(CXL "/endpoint3/uport", CXL "/endpoint3/was"), 0);
+        _cleanup_(topology_freep) Topology *t = load();
+        CHECK_INT(rename(CXL "/endpoint3/was", CXL "/endpoint3/uport"), 0);
+
+        const Region *g = topology_region(t, "region0");
+        CHECK_INT(g->n_targets, 1);
+        CHECK_STR(g->targets[0].decoder, "decoder3.0");
+        CHECK_STR(g->targets[0].memdev, NULL);
+}
+
+/* A name whose device is gone is left out; one that is there and cannot be read is an error. */
+static void test_gone_or_unreadable(void) {
+        CHECK_INT(symlink("../../../devices/nowhere/mem7", CXL "/mem7"), 0);
+        CHECK_INT(symlink("../../../devices/nowhere/region7", CXL "/region7"), 0);
+        CHECK_INT(symlink("../../../devices/nowhere/dax7.0", "/sys/bus/dax/devices/dax7.0"), 0);
+        CHECK_INT(symlink("../../../devices/nowhere/0000:7f:00.0", "/sys/bus/pci/devices/0000:7f:00.0"), 0);
+
+        _cleanup_(topology_freep) Topology *t = load();
+        CHECK_INT(t->n_memdevs, 2);
+        CHECK_INT(t->n_regions, 1);
+        CHECK_INT(t->n_daxes, 1);
+        CHECK(!topology_function(t, "0000:7f:00.0"));
+}
+
+static void test_nonsense(void) {
+        static const struct {
+                const char *path, *bad, *good;
+                int r;
+        } cases[] = {
+                { CXL "/region0/interleave_ways", "4000000000\n", "1\n", -EBADMSG },
+                { CXL "/region0/target0", "decoder\n", "decoder3.0\n", -EBADMSG },
+                { CXL "/region0/size", "-5\n", "0x20000000\n", -EINVAL },
+                { CXL "/mem1/serial", "one\n", "0x1\n", -EINVAL },
+                { "/sys/bus/dax/devices/dax0.0/resource", "\n", "0x490000000\n", -EINVAL },
+                { "/sys/bus/dax/devices/dax0.0/target_node", "-2\n", "1\n", -EINVAL },
+                { "/sys/bus/pci/devices/0000:0d:00.0/vendor", "0x1ffffffff\n", "0x8086\n", -EBADMSG },
+                { "/sys/devices/system/memory/block_size_bytes", "x\n", "8000000\n", -EINVAL },
+        };
+
+        for (size_t i = 0; i < ELEMENTSOF(cases); i++) {
+                put(cases[i].path, cases[i].bad);
+                fprintf(stderr, "%s:\n", cases[i].path);
+                check_load(cases[i].r);
+                put(cases[i].path, cases[i].good);
+                check_load(0);
+        }
+}
+
+/* A region that was just created has no addresses (they read as -1), no ways, no targets. */
+static void test_unconfigured_region(void) {
+        put(CXL "/region0/resource", "0xffffffffffffffff\n");
+        put(CXL "/region0/size", "0\n");
+        put(CXL "/region0/interleave_ways", "0\n");
+        put(CXL "/region0/commit", "0\n");
+        _cleanup_(topology_freep) Topology *t = load();
+
+        const Region *g = topology_region(t, "region0");
+        CHECK_INT(g->start, 0);
+        CHECK_INT(g->size, 0);
+        CHECK_INT(g->n_targets, 0);
+        CHECK(!g->committed);
+}
+
+/* Two ranges are not one: what follows the first is somebody else's. A seed is nothing yet. */
+static void test_dax_kinds(void) {
+        CHECK_INT(mkdir("/sys/bus/dax/devices/dax0.0/mapping1", 0755), 0);
+        CHECK_INT(mkdir("/sys/bus/dax/devices/dax0.1", 0755), 0);
+        CHECK_INT(rmdir("/sys/bus/dax/devices/dax0.1"), 0);
+        CHECK_INT(mkdir("/sys/devices/seed", 0755), 0);
+        CHECK_INT(symlink("../../../devices/seed", "/sys/bus/dax/devices/dax0.1"), 0);
+        put("/sys/devices/seed/size", "0\n");
+        put("/sys/devices/seed/resource", "0xffffffffffffffff\n");
+        put("/sys/devices/seed/target_node", "-1\n");
+
+        _cleanup_(topology_freep) Topology *t = load();
+        CHECK_INT(t->n_daxes, 1);
+        CHECK_INT(topology_dax(t, "dax0.0")->n_ranges, 2);
+}
+
+/* What stands on a card and is not CXL memory, at any depth, but not what the card's own driver makes. */
+static void test_foreign(void) {
+        static const char card[] = "/sys/bus/pci/devices/0000:0d:00.0";
+        static const char *const made[][2] = {
+                { "nvme", "nvme" },
+                { "nvme/nvme0", "nvme" },
+                { "nvme/nvme0/nvme0n1", "block" },
+                { "fwctl", NULL },
+                { "fwctl/fwctl0", "fwctl" },
+        };
+
+        for (size_t i = 0; i < ELEMENTSOF(made); i++) {
+                _cleanup_free_ char *path = strf("%s/%s", card, made[i][0]), *link = strf("%s/subsystem", path);
+                _cleanup_free_ char *target = strf("../../class/%s", made[i][1] ?: "");
+                CHECK_INT(mkdir(path, 0755), 0);
+                if (made[i][1])
+                        CHECK_INT(symlink(target, link), 0);
+        }
+
+        _cleanup_(topology_freep) Topology *t = load();
+        CHECK_INT(t->n_foreign, 4); /* and virtio3 in slot 0 */
+        CHECK_STR(t->foreign[3].name, "nvme0n1");
+        CHECK_STR(t->foreign[3].subsystem, "block");
+        CHECK_STR(t->foreign[3].bdf, "0000:0d:00.0");
+}
+
+int main(void) {
+        test_finders();
+        test_endpoint_gone();
+        test_gone_or_unreadable();
+        test_nonsense();
+        test_foreign();
+        test_dax_kinds();
+        test_unconfigured_region();
+        return EXIT_SUCCESS;
+}

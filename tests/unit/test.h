@@ -1,0 +1,40 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+#include <ftw.h>
+
+#include "base/util.h"
+
+/* Checks that say what they got; unlike assert() they are there with NDEBUG too. The first that fails ends the test. */
+#define CHECK(expr)                                                                     \
+        do {                                                                            \
+                if (!(expr)) {                                                          \
+                        fprintf(stderr, "%s:%d: not so: %s\n", __FILE__, __LINE__, #expr); \
+                        exit(EXIT_FAILURE);                                             \
+                }                                                                       \
+        } while (0)
+
+#define CHECK_INT(got, want) test_check_int((intmax_t) (got), (intmax_t) (want), #got, __FILE__, __LINE__)
+#define CHECK_STR(got, want) test_check_str((got), (want), #got, __FILE__, __LINE__)
+
+static inline void test_check_int(intmax_t got, intmax_t want, const char *what, const char *file, int line) {
+        if (got == want)
+                return;
+        fprintf(stderr, "%s:%d: %s is %jd, not %jd\n", file, line, what, got, want);
+        exit(EXIT_FAILURE);
+}
+
+static inline void test_check_str(const char *got, const char *want, const char *what, const char *file, int line) {
+        if (streq_ptr(got, want))
+                return;
+        fprintf(stderr, "%s:%d: %s is '%s', not '%s'\n", file, line, what, got ?: "(null)", want ?: "(null)");
+        exit(EXIT_FAILURE);
+}
+
+static inline int test_remove_entry(const char *path, const struct stat *st, int type, struct FTW *ftw) {
+        return remove(path);
+}
+
+static inline void test_remove_tree(const char *path) {
+        (void) nftw(path, test_remove_entry, 16, FTW_DEPTH | FTW_PHYS);
+}

@@ -1,0 +1,73 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""The state that every scenario starts from, and the way back to it: a card in each slot that has one at boot, powered,
+lights on, no regions, no processes of a scenario, the daemon idle. Where that fails the guest has to be booted anew."""
+
+from . import background, machine, memory
+from .errors import LabError
+from .slot import Slot
+from .stage import SERVICE
+
+# A removal that hangs on must not be cut short by a restart in the middle of a reset; it is cancelled first.
+QUIET_DAEMON = f"""systemctl cat {SERVICE} > /dev/null 2>&1 || exit 0
+systemctl stop {SERVICE}
+systemctl reset-failed {SERVICE} 2> /dev/null
+exit 0"""
+
+# Give back what somebody may have left held. A press that is still latched would start the kernel's 5 s at once.
+GIVE_BACK = """cd /sys/bus/pci_express/drivers/pciehp
+for port in {ports}; do
+        [ -e $port:pcie004 ] && continue
+        setpci -s $port CAP_EXP+1a.w=0001:0001
+        echo $port:pcie004 > bind
+        setpci -s $port CAP_EXP+18.w=0100:0300
+done
+true"""
+
+
+class BaseState:
+    """Leads a guest back to where it was after boot."""
+
+    def __init__(self, guest):
+        self.guest = guest
+        self.policy = memory.policy(guest)
+
+    def restore(self, daemon):
+        """Raises LabError when it cannot be done."""
+        background.stop_all(self.guest)
+        self.guest.run(QUIET_DAEMON, timeout=60)
+        self.guest.run(GIVE_BACK.format(ports=" ".join(place.bdf for place in machine.SLOTS.values())))
+        for region in memory.regions(self.guest):
+            memory.destroy(self.guest, region)
+        for number in machine.SLOTS:
+            self._restore_slot(Slot(self.guest, number))
+        memory.set_policy(self.guest, self.policy)
+        if daemon:
+            self.guest.run(f"systemctl start {SERVICE}")
+
+    def _restore_slot(self, slot):
+        wanted = self.guest.profile.cards.get(slot.number)
+        leds = slot.leds()
+        if leds.power == "blink":
+            # A button press that nobody has taken back: the kernel ends it one way or the other.
+            leds = self.guest.wait_for(lambda: _steady(slot), 15, f"slot {slot.number} to come to rest")
+        right = wanted is not None and slot.serial == wanted.serial and leds.power_on
+        if slot.occupied and not right:
+            self._take_out(slot, leds)
+        if wanted and not right:
+            slot.insert(wanted)
+        if slot.leds().attention != "off":
+            self.guest.run(f"echo 0 > {slot.sysfs}/attention")
+        if right and leds.power != "on":
+            self.guest.run(f"setpci -s {slot.place.bdf} CAP_EXP+18.w=0100:0300")
+        if wanted and not slot.ready():
+            raise LabError(f"the card in slot {slot.number} did not come up")
+
+    def _take_out(self, slot, leds):
+        if leds.power_on:
+            self.guest.run(f"echo 0 > {slot.sysfs}/power", timeout=30)
+        self.guest.wait_for(lambda: not slot.occupied, 10, f"slot {slot.number} to be empty")
+
+
+def _steady(slot):
+    leds = slot.leds()
+    return leds if leds.power != "blink" else None

@@ -1,0 +1,125 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""The front door for people: tests/vm/lab."""
+
+import argparse
+import shlex
+import sys
+import time
+from pathlib import Path
+
+from . import image, machine, stage
+from .errors import LabError
+from .guest import Guest
+from .slot import Slot
+
+
+def _say(text):
+    print(text, file=sys.stderr, flush=True)
+
+
+def _image(_guest, _args):
+    print(image.get(_say).folder)
+
+
+def _up(guest, args):
+    start = time.monotonic()
+    guest.up(args.profile, args.kernel, args.initrd, args.cmdline, say=_say)
+    _say(f"guest {guest.name} is up after {time.monotonic() - start:.1f} s, its folder is {guest.dir}")
+
+
+def _down(guest, _args):
+    guest.down()
+
+
+def _exec(guest, args):
+    """One argument is a shell line; several are a command and its arguments."""
+    words = args.command[1:] if args.command[:1] == ["--"] else args.command
+    command = words[0] if len(words) == 1 else shlex.join(words)
+    stdin = "" if sys.stdin.isatty() or not args.stdin else sys.stdin.read()
+    rc, out, err = guest.run(command, timeout=args.timeout, check=False, stdin=stdin)
+    sys.stdout.write(out)
+    sys.stderr.write(err)
+    return rc
+
+
+def _push(guest, args):
+    for path in args.file:
+        print(stage.push(guest, path))
+
+
+def _install(guest, args):
+    stage.install(guest, args.folder)
+
+
+def _press(guest, args):
+    Slot(guest, args.slot).press(force=args.force)
+
+
+def _insert(guest, args):
+    card = None
+    if args.serial is not None or args.kind or args.size:
+        card = machine.Card(args.serial or 90 + args.slot, args.kind or "ram", (args.size or 512) << 20)
+    Slot(guest, args.slot).insert(card, wait=not args.no_wait)
+
+
+def _pull(guest, args):
+    Slot(guest, args.slot).pull()
+
+
+def _leds(guest, args):
+    print(Slot(guest, args.slot).leds())
+
+
+def _dmesg(guest, _args):
+    sys.stdout.write(guest.run(["dmesg"])[1])
+
+
+def _verb(verbs, name, function, text, slot=False):
+    verb = verbs.add_parser(name, help=text)
+    verb.set_defaults(function=function)
+    if slot:
+        verb.add_argument("slot", type=int, help="2, 3, 5, or 4 (an ordinary card)")
+    return verb
+
+
+def _parser():
+    parser = argparse.ArgumentParser(prog="lab", description="The emulated machine with CXL cards in hot-plug slots.")
+    parser.add_argument("--name", default="dev", help="which guest (default: dev); any number can run side by side")
+    verbs = parser.add_subparsers(required=True, metavar="VERB")
+    _verb(verbs, "image", _image, "build the guest's image unless it is there")
+    up = _verb(verbs, "up", _up, "boot a guest in the background; returns when it answers")
+    up.add_argument("--profile", default="ram2", choices=machine.PROFILES, help="which cards (default: ram2)")
+    up.add_argument("--kernel", type=Path, help="boot this kernel instead of the image's (needs --initrd)")
+    up.add_argument("--initrd", type=Path)
+    up.add_argument("--cmdline", default="", help="more for the kernel command line")
+    run = _verb(verbs, "exec", _exec, "run a command in the guest; its output and exit status become ours")
+    run.add_argument("--timeout", type=float, default=60)
+    run.add_argument("--stdin", action="store_true", help="hand our standard input over to it")
+    run.add_argument("command", nargs=argparse.REMAINDER)
+    push = _verb(verbs, "push", _push, "copy files to /lab in the guest")
+    push.add_argument("file", nargs="+", type=Path)
+    install = _verb(verbs, "install", _install, "unpack an installed staging tree, restart the daemon")
+    install.add_argument("folder", type=Path)
+    press = _verb(verbs, "press", _press, "press a slot's attention button", slot=True)
+    press.add_argument("--force", action="store_true", help="also while the power light blinks")
+    insert = _verb(verbs, "insert", _insert, "put a card in; by default the one that was there at boot", slot=True)
+    insert.add_argument("--serial", type=int)
+    insert.add_argument("--kind", choices=("ram", "pmem"))
+    insert.add_argument("--size", type=int, metavar="MIB")
+    insert.add_argument("--no-wait", action="store_true", help="return before the kernel knows the card")
+    _verb(verbs, "pull", _pull, "take the card out, powered or not", slot=True)
+    _verb(verbs, "leds", _leds, "read a slot's lights from the port's registers", slot=True)
+    _verb(verbs, "dmesg", _dmesg, "the guest's kernel log")
+    _verb(verbs, "down", _down, "end the guest")
+    return parser
+
+
+def main(argv):
+    args = _parser().parse_args(argv)
+    try:
+        return args.function(Guest(args.name), args) or 0
+    except LabError as error:
+        _say(f"lab: {error}")
+        return 1
+    except KeyboardInterrupt:
+        return 130

@@ -1,0 +1,162 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""One running guest: start it, run commands in it, look at its files, end it."""
+
+import json
+import os
+import shlex
+import shutil
+import signal
+import subprocess
+import textwrap
+import time
+
+from . import image, machine, wait
+from .agent import Agent
+from .background import Background
+from .errors import CommandFailed, GuestGone, LabError, Timeout
+from .paths import run_dir
+from .qmp import Qmp
+
+BOOT_TIMEOUT = 180
+
+
+class Guest:
+    """A guest by its name; several programs may use the same one at a time."""
+
+    def __init__(self, name="dev"):
+        self.name = name
+        self.dir = run_dir(name)
+        self.qmp = Qmp(self.dir)
+        self.agent = Agent(self.dir)
+        self.spoiled = False
+
+    # -- life ---------------------------------------------------------------------------------------------------------
+
+    def up(self, profile="ram2", kernel=None, initrd=None, cmdline="", say=lambda text: None):
+        """Boot, and return when the guest answers."""
+        if self.alive():
+            raise LabError(f"guest {self.name} is up already")
+        base = image.get(say)
+        shutil.rmtree(self.dir, ignore_errors=True)
+        (self.dir / "share").mkdir(parents=True)
+        (self.dir / "machine.json").write_text(json.dumps({"profile": profile}))
+        command = machine.command_line(machine.PROFILES[profile], base, self.dir, kernel, initrd, cmdline)
+        (self.dir / "command").write_text(shlex.join(command) + "\n")
+        started = subprocess.run(command, capture_output=True, text=True, stdin=subprocess.DEVNULL, check=False)
+        if started.returncode != 0:
+            raise LabError(f"QEMU does not start: {started.stderr.strip()}")
+        self.spoiled = False
+        self._wait_for_boot()
+        self._light_up()
+
+    def _wait_for_boot(self):
+        wait.until(self._answers, BOOT_TIMEOUT, f"guest {self.name} to boot (see {self.dir / 'serial.log'})")
+        self.wait_for("systemctl is-system-running --wait", 60, ok=(0, 1))
+        self.wait_for("mountpoint -q /lab && udevadm settle -t 10", 60)
+
+    def _light_up(self):
+        """Set the power lights of the slots with a card to on, as a real machine's firmware does: QEMU starts with all
+        lights off, which would read as "safe to pull", and the kernel leaves them as it finds them."""
+        for number in self.profile.cards:
+            self.run(f"setpci -s {machine.SLOTS[number].bdf} CAP_EXP+18.w=0100:0300")
+
+    def _answers(self):
+        if not self.alive():
+            raise GuestGone(f"guest {self.name} ended while booting: see {self.dir / 'serial.log'}")
+        try:
+            self.agent.ping(timeout=2)
+        except GuestGone:
+            return False
+        return True
+
+    def pid(self):
+        try:
+            return int((self.dir / "qemu.pid").read_text())
+        except (OSError, ValueError):
+            return None
+
+    def alive(self):
+        pid = self.pid()
+        if pid is None:
+            return False
+        try:
+            with open(f"/proc/{pid}/cmdline", "rb") as file:
+                # The number may have been given to another process since.
+                return str(self.dir).encode() in file.read()
+        except OSError:
+            return False
+
+    def down(self):
+        """End the guest as pulling the mains would; its disk is thrown away in any case."""
+        self.agent.rest()
+        if not self.alive():
+            return
+        pid = self.pid()
+        os.kill(pid, signal.SIGTERM)
+        try:
+            wait.until(lambda: not self.alive(), 10, "QEMU to end", interval=0.05)
+        except Timeout:
+            os.kill(pid, signal.SIGKILL)
+            wait.until(lambda: not self.alive(), 10, "QEMU to be gone", interval=0.05)
+
+    @property
+    def profile(self):
+        return machine.PROFILES[json.loads((self.dir / "machine.json").read_text())["profile"]]
+
+    def cards(self, kind=None):
+        """QEMU's paths of the cards that are plugged in: all of one kind, or all."""
+        kinds = [kind] if kind else ["cxl-type3", "virtio-rng-pci"]
+        return [path for kind in kinds for path in self.qmp.children("/machine/peripheral", kind)]
+
+    # -- commands -----------------------------------------------------------------------------------------------------
+
+    def run(self, command, timeout=60, check=True, stdin="", env=()):
+        """Run a command (a shell line or a list) to its end: (exit status, output, error output)."""
+        argv = ["/bin/sh", "-c", command] if isinstance(command, str) else list(command)
+        pid = self.agent.start(argv, stdin.encode(), env)
+        try:
+            rc, out, err = self._result(pid, timeout, command)
+        except (Timeout, KeyboardInterrupt):
+            # We may have been interrupted in the middle of an answer.
+            self.agent.rest()
+            self.agent.start(["/bin/sh", "-c", f"pkill -KILL -P {pid}; kill -KILL {pid}"])
+            raise
+        if check and rc != 0:
+            raise CommandFailed(command, rc, out, err)
+        return rc, out, err
+
+    def _result(self, pid, timeout, command):
+        deadline = time.monotonic() + timeout
+        pause = 0.01
+        while (ended := self.agent.status(pid)) is None:
+            if time.monotonic() > deadline:
+                raise Timeout(f"after {timeout:g} s still running: {textwrap.shorten(str(command), 100)}")
+            if pause > 0.05:
+                self.agent.rest()
+            time.sleep(pause)
+            pause = min(pause * 2, 0.2)
+        return ended
+
+    def spawn(self, name, command, properties=()):
+        """Start a command that goes on by itself, as a transient service; see Background."""
+        return Background(self, name, command, properties)
+
+    def out(self, command, timeout=60):
+        """The output of a command that must succeed, without the last line's end."""
+        return self.run(command, timeout)[1].rstrip("\n")
+
+    def succeeds(self, command, timeout=60):
+        return self.run(command, timeout, check=False)[0] == 0
+
+    def read(self, path):
+        return self.run(["/bin/cat", path])[1]
+
+    def write(self, path, text):
+        self.run(["/bin/sh", "-c", 'cat > "$0"', path], stdin=text)
+
+    def wait_for(self, condition, timeout, what=None, ok=(0,)):
+        """Wait for a function to return something true, or for a command to end with an expected status."""
+        def command():
+            return self.run(condition, timeout, check=False)[0] in ok
+        return wait.until(condition if callable(condition) else command, timeout, what or str(condition),
+                          rest=self.agent.rest)

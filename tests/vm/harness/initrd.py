@@ -1,0 +1,89 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""An initial RAM disk with nothing but busybox and the modules that lead to the root file system."""
+
+import gzip
+import lzma
+import stat
+import subprocess
+
+from .errors import LabError
+
+
+class Archive:
+    """A cpio archive of the kind that the kernel unpacks ("newc")."""
+
+    def __init__(self):
+        self.data = bytearray()
+        self.inode = 0
+
+    def add(self, path, mode, content=b""):
+        name = path.encode() + b"\0"
+        self.inode += 1
+        fields = (self.inode, mode, 0, 0, 1, 0, len(content), 0, 0, 0, 0, len(name), 0)
+        self.data += b"070701" + "".join(f"{field:08x}" for field in fields).encode()
+        self._padded(name)
+        self._padded(content)
+
+    def _padded(self, data):
+        self.data += data
+        self.data += b"\0" * (-len(self.data) % 4)
+
+    def finish(self):
+        self.add("TRAILER!!!", 0)
+        return gzip.compress(bytes(self.data), compresslevel=1)
+
+
+def _plain_module(path):
+    data = path.read_bytes()
+    if path.name.endswith(".xz"):
+        return lzma.decompress(data)
+    if path.name.endswith(".zst"):
+        return subprocess.run(["zstd", "-dc"], input=data, capture_output=True, check=True).stdout
+    return data
+
+
+def _module_name(path):
+    return path.rsplit("/", 1)[-1].split(".ko")[0].replace("-", "_")
+
+
+def _dependencies(modules_dir):
+    """Module name -> (path, paths it needs), as depmod wrote them down."""
+    table = {}
+    for line in (modules_dir / "modules.dep").read_text().splitlines():
+        path, needs = line.split(":", 1)
+        table[_module_name(path)] = (path, needs.split())
+    return table
+
+
+def load_order(modules_dir, wanted):
+    """The paths of the wanted modules, each after those it needs; built-in ones are left out."""
+    table = _dependencies(modules_dir)
+    builtin = {_module_name(line) for line in (modules_dir / "modules.builtin").read_text().splitlines()}
+    order = []
+    for name in wanted:
+        if name in builtin:
+            continue
+        if name not in table:
+            raise LabError(f"{modules_dir.name}: no module {name}")
+        path, needs = table[name]
+        # modules.dep lists the nearest need first.
+        for needed in [*reversed(needs), path]:
+            if needed not in order:
+                order.append(needed)
+    return order
+
+
+def build(root, kernel, init, wanted):
+    """The initrd for the kernel version in the root folder."""
+    modules_dir = root / "usr/lib/modules" / kernel
+    archive = Archive()
+    for folder in ("bin", "dev", "modules", "root"):
+        archive.add(folder, stat.S_IFDIR | 0o755)
+    archive.add("bin/busybox", stat.S_IFREG | 0o755, (root / "usr/bin/busybox").resolve().read_bytes())
+    archive.add("init", stat.S_IFREG | 0o755, init.read_bytes())
+    names = []
+    for path in load_order(modules_dir, wanted):
+        names.append(_module_name(path) + ".ko")
+        archive.add(f"modules/{names[-1]}", stat.S_IFREG | 0o644, _plain_module(modules_dir / path))
+    archive.add("modules/order", stat.S_IFREG | 0o644, "".join(f"{name}\n" for name in names).encode())
+    return archive.finish()

@@ -1,0 +1,51 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""The guest kernel's log: what it said since a mark, and what of it no healthy kernel says."""
+
+import re
+
+from .errors import LabError
+
+TROUBLE = re.compile("|".join((
+    r"\bBUG:", r"\bOops\b", r"WARNING:", r"INFO: task .* blocked", r"blocked for more than", r"hung_task",
+    r"general protection", r"list_(add|del) corruption", r"cannot be hotremoved", r"removing memory fails",
+    r"refcount_t", r"\bRIP:", r"Call Trace", r"kernel panic", r"Unable to handle", r"unable to handle", r"soft lockup",
+    r"rcu.*stall",
+    r"Memory failure", r"Bad page", r"bad page", r"use-after-free", r"Corrupted low memory", r"^taint changed",
+    r"Out of memory", r"oom-kill", r"segfault at", r"Machine check", r"EXT4-fs error", r"Shutting down filesystem",
+)))
+
+
+class KernelLog:
+    """Everything since the mark that was set on construction."""
+
+    def __init__(self, guest, name):
+        self.guest = guest
+        # The serial console's copy outlives the kernel; both have the mark in them.
+        self.mark = f"lab: {name} begins"
+        guest.run(f"echo '<5>{self.mark}' > /dev/kmsg")
+        self.taint = self._taint()
+
+    def _taint(self):
+        return int(self.guest.read("/proc/sys/kernel/tainted"))
+
+    def lines(self):
+        try:
+            text = self.guest.run(["dmesg"], timeout=30)[1]
+        except LabError:
+            text = (self.guest.dir / "serial.log").read_text(errors="replace")
+        return text.rsplit(self.mark, 1)[-1].splitlines()[1:]
+
+    def has(self, pattern):
+        return any(re.search(pattern, line) for line in self.lines())
+
+    def trouble(self, allowed=()):
+        """The lines that no healthy kernel writes, but for those that are allowed by name."""
+        lines = self.lines()
+        try:
+            taint = self._taint()
+            if taint != self.taint:
+                lines.append(f"taint changed: {self.taint} to {taint}")
+        except LabError:
+            lines.append("the guest does not answer any more: BUG: or hang")
+        permitted = [re.compile(pattern) for pattern in allowed]
+        return [line for line in lines if TROUBLE.search(line) and not any(p.search(line) for p in permitted)]

@@ -1,0 +1,103 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""What a scenario is handed: the guest, its slots, memory on its cards, the product's command, and checks."""
+
+import json
+import random
+import shlex
+
+from . import memory, wait
+from .keeper import Keeper
+from .kernel_log import KernelLog
+from .slot import Slot
+
+
+class Lab:
+    """One scenario's view of the machine."""
+
+    def __init__(self, guest, name, seed):
+        self.guest = guest
+        self.name = name
+        self.random = random.Random(f"{seed}-{name}")
+        self.log = KernelLog(guest, name)
+        self._undo = []
+
+    # -- the machine --------------------------------------------------------------------------------------------------
+
+    def slot(self, number):
+        return Slot(self.guest, number)
+
+    def ram(self, *slots, online="online_movable", window=0):
+        """A RAM region over the cards in these slots; see memory.create."""
+        return memory.create(self.guest, *slots, online=online, window=window)
+
+    def destroy(self, ram):
+        """Take a region down by hand, as the manuals say."""
+        memory.destroy(self.guest, ram.region)
+
+    def keeper(self, node, mib=32, **options):
+        """An application with its memory on a node; see Keeper."""
+        return Keeper(self.guest, node, mib, **options)
+
+    def spawn(self, name, command, properties=()):
+        """A command in the guest that goes on by itself; ended after the scenario at the latest."""
+        return self.guest.spawn(name, command, properties)
+
+    def run(self, command, **options):
+        return self.guest.run(command, **options)
+
+    def sh(self, command, timeout=60):
+        """The output of a shell line that must succeed."""
+        return self.guest.out(command, timeout)
+
+    def write(self, path, text):
+        """Write a file in the guest; it is put back as it was after the scenario."""
+        old = self.guest.read(path) if self.guest.succeeds(["/usr/bin/test", "-e", path]) else None
+        self.cleanup(lambda: self.guest.run(["/bin/rm", "-f", path]) if old is None else self.guest.write(path, old))
+        self.guest.run(["/bin/mkdir", "-p", path.rsplit("/", 1)[0]])
+        self.guest.write(path, text)
+
+    def cleanup(self, function):
+        """Have a function called after the scenario, passed or failed; the last one first."""
+        self._undo.append(function)
+
+    def clean_up(self):
+        while self._undo:
+            self._undo.pop()()
+
+    # -- the product --------------------------------------------------------------------------------------------------
+
+    def cli(self, *words, check=True, timeout=120):
+        """Run safe-remove: (exit status, output, error output)."""
+        return self.guest.run(shlex.join(["safe-remove", *map(str, words)]), timeout=timeout, check=check)
+
+    def cli_json(self, *words, check=True, timeout=120):
+        """Run safe-remove with --json; returns what it printed, as Python has it."""
+        return json.loads(self.cli(*words, "--json", check=check, timeout=timeout)[1])
+
+    def restart_daemon(self):
+        self.guest.run("systemctl restart safe-removed.service")
+
+    # -- checks -------------------------------------------------------------------------------------------------------
+
+    def wait_for(self, condition, timeout, what):
+        """Wait until a function returns something true, and return that."""
+        return wait.until(condition, timeout, what, rest=self.guest.agent.rest)
+
+    def wait_leds(self, number, timeout=30, **wanted):
+        """Wait until a slot's lights are as wanted: power="off", attention="off", power_on=False, safe=True, ..."""
+        slot = self.slot(number)
+
+        def as_wanted():
+            leds = slot.leds()
+            return leds if all(getattr(leds, name) == value for name, value in wanted.items()) else None
+        what = " ".join(f"{name}={value}" for name, value in wanted.items())
+        return self.wait_for(as_wanted, timeout, f"slot {number} to show {what}")
+
+    def check(self, condition, text):
+        """Fail the scenario unless the condition holds; the text says what should have been."""
+        if not condition:
+            raise AssertionError(text)
+
+    def equal(self, found, wanted, what):
+        if found != wanted:
+            raise AssertionError(f"{what} is {found!r}, should be {wanted!r}")

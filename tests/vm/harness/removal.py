@@ -1,0 +1,92 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""What scenarios ask again and again about a removal: how it ended, and whether the machine is as it should be then."""
+
+import json
+from dataclasses import dataclass
+
+STATE_DIR = "/var/lib/safe-remove"
+POLICY_FILE = "/etc/safe-remove/conf.d/scenario.conf"
+
+SAFE, NOTHING, NOT_FOUND, BLOCKED, RESTORED, STUCK, AMBIGUOUS, STALE, USAGE, BUSY, NOT_AUTHORISED = (
+    0, 2, 3, 5, 6, 7, 9, 10, 64, 75, 77)
+
+
+@dataclass(frozen=True)
+class Picture:
+    """What must come back when a removal is called off. Region names are left out: the kernel gives the next free number."""
+
+    blocks: tuple
+    regions: tuple
+    policy: str
+    iomem: tuple
+
+    @staticmethod
+    def take(lab):
+        blocks = lab.sh("cd /sys/devices/system/memory && for b in memory*; do echo $b $(cat $b/state) "
+                        "$(head -c 20 $b/valid_zones); done | grep -v ' offline'")
+        regions = lab.sh("cd /sys/bus/cxl/devices && for r in region*; do [ -e $r ] && echo $(cat $r/resource $r/size "
+                         "$r/interleave_ways $r/interleave_granularity $r/commit) $(basename $(readlink $r/driver)); done; true")
+        iomem = lab.sh("grep -E 'System RAM|dax' /proc/iomem | sed 's/dax[0-9]*[.]/dax/'")
+        return Picture(tuple(sorted(blocks.splitlines())), tuple(sorted(regions.splitlines())),
+                       lab.sh("cat /sys/devices/system/memory/auto_online_blocks"), tuple(iomem.splitlines()))
+
+
+def policy(lab, **settings):
+    """Settings for this scenario alone, as an administrator writes them."""
+    lines = "".join(f"{key}={value}\n" for key, value in settings.items())
+    lab.write(POLICY_FILE, f"[Removal]\n{lines}")
+
+
+def history(lab):
+    """The removals on record, newest first."""
+    return lab.cli_json("history")["removals"]
+
+
+def last_id(lab):
+    return int(lab.sh(f"ls {STATE_DIR}/removals 2> /dev/null | sort -n | tail -n 1") or 0)
+
+
+def wait_for_end(lab, number, timeout=120):
+    """The end record of removal `number`."""
+    def ended():
+        text = lab.sh(f"grep '\"ev\":\"end\"' {STATE_DIR}/removals/{number}/journal 2> /dev/null || true")
+        return json.loads(text) if text else None
+    return lab.wait_for(ended, timeout, f"removal {number} to end")
+
+
+def wait_for_record(lab, number, text, timeout=60):
+    """Wait until the journal of removal `number` has a record with this text; the guest does the waiting, at once."""
+    journal = f"{STATE_DIR}/removals/{number}/journal"
+    lab.sh(f"timeout {timeout} sh -c 'until grep -qs \"$0\" {journal}; do sleep 0.01; done' '{text}'", timeout + 10)
+
+
+def check_safe(lab, number, ram=None):
+    """Slot `number` is safe by the registers, and nothing of the card is left in the kernel."""
+    slot = lab.slot(number)
+    leds = lab.wait_leds(number, safe=True, timeout=5)
+    lab.check(leds.safe, f"slot {number} should be safe to pull: {leds}")
+    lab.equal(slot.bdf(), None, f"the function behind slot {number}")
+    lab.check(slot.driver_bound(), f"slot {number} should not be held")
+    if ram:
+        left = lab.sh(f"grep -iE 'kmem|dax|region' /proc/iomem | grep -i '{ram.start:x}' || true")
+        lab.equal(left, "", "what is left in /proc/iomem")
+        lab.equal(ram.blocks(), [], "the memory blocks that are left")
+
+
+def check_untouched(lab, number, before):
+    """Everything is as it was, the slot is not held, and the LED says that the card must stay."""
+    now = Picture.take(lab)
+    lab.equal(now, before, "the machine after the removal was called off")
+    slot = lab.slot(number)
+    leds = slot.leds()
+    lab.check(slot.driver_bound(), f"slot {number} should not be held")
+    lab.check(leds.power == "on" and leds.attention == "off" and leds.power_on, f"slot {number} should say 'do not pull': {leds}")
+
+
+def check_card_works(lab, *slots):
+    """The cards in these slots give memory again, in which bytes keep."""
+    ram = lab.ram(*slots)
+    keeper = lab.keeper(ram.node, mib=8)
+    lab.check(keeper.verify() > 0, "the keeper should have its memory on the card")
+    keeper.finish()
+    lab.destroy(ram)

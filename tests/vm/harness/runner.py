@@ -1,0 +1,145 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""Runs scenarios one after the other and says how each went."""
+
+import contextlib
+import signal
+import time
+import traceback
+
+from . import evidence, stage
+from .base_state import BaseState
+from .errors import GuestGone, LabError, Skip, Timeout
+from .guest import Guest
+from .lab import Lab
+from .paths import lab_dir
+
+
+@contextlib.contextmanager
+def _time_limit(seconds):
+    def expired(_signal, _frame):
+        raise Timeout(f"the scenario took longer than its {seconds:g} s")
+    old = signal.signal(signal.SIGALRM, expired)
+    signal.alarm(int(seconds))
+    try:
+        yield
+    finally:
+        signal.alarm(0)
+        signal.signal(signal.SIGALRM, old)
+
+
+def _story(error):
+    """What went wrong, and where in the scenario; not where in the harness."""
+    frames = [frame for frame in traceback.extract_tb(error.__traceback__) if "/scenarios/" in frame.filename]
+    where = [f"  {frame.filename.rsplit('/', 1)[-1]}:{frame.lineno}: {frame.line}" for frame in frames]
+    if not frames and not isinstance(error, LabError):
+        where = traceback.format_tb(error.__traceback__)
+    kind = "" if isinstance(error, (LabError, AssertionError)) else f"{type(error).__name__}: "
+    return "\n".join([*where, f"  {kind}{error}"])
+
+
+class Runner:
+    """Keeps one guest for all scenarios that can share it, and boots it anew for the others."""
+
+    def __init__(self, name, stage_dir, seed, say=print):
+        self.guest = Guest(name)
+        self.stage_dir = stage_dir
+        self.seed = seed
+        self.say = say
+        self.results = lab_dir() / f"results-{name}"
+        self.base = None
+        self.booted_profile = None
+        self.counts = {"passed": 0, "failed": 0, "skipped": 0}
+
+    # -- the guest ----------------------------------------------------------------------------------------------------
+
+    def boot(self, profile):
+        self.end()
+        self.guest.up(profile, say=self.say)
+        self.base = BaseState(self.guest)
+        self.booted_profile = profile
+        if self.stage_dir:
+            stage.install(self.guest, self.stage_dir)
+
+    def end(self):
+        self.guest.down()
+        self.booted_profile = None
+
+    def prepare(self, item):
+        """Lead the guest to the base state, by a boot where nothing else helps."""
+        if self.booted_profile != item.profile or item.own_guest:
+            self.boot(item.profile)
+        try:
+            self.base.restore(item.daemon)
+        except LabError as error:
+            self.say(f"     (booting anew before {item.name}: {str(error).splitlines()[0]})")
+            self.boot(item.profile)
+            self.base.restore(item.daemon)
+
+    # -- scenarios ----------------------------------------------------------------------------------------------------
+
+    def run(self, item):
+        """Run one scenario; True unless it failed."""
+        start = time.monotonic()
+        if item.daemon and not self.stage_dir:
+            return self._skipped(item, "needs the daemon: give --stage")
+        lab = None
+        try:
+            self.prepare(item)
+            start = time.monotonic()
+            lab = Lab(self.guest, item.name, self.seed)
+            with _time_limit(item.timeout):
+                item.function(lab)
+            story = None
+        except Skip as reason:
+            return self._skipped(item, reason)
+        except Exception as error:  # pylint: disable=broad-exception-caught
+            self.guest.agent.rest()
+            story = _story(error)
+        return self._judge(item, lab, story, time.monotonic() - start)
+
+    def _judge(self, item, lab, story, seconds):
+        trouble = lab.log.trouble(item.allow) if lab else []
+        if trouble:
+            said = ["  the kernel said:", *(f"  {line}" for line in trouble[:20])]
+            story = "\n".join([story, *said] if story else said)
+        if story is None:
+            story = self._clean_up(lab)
+        if story is None:
+            self.counts["passed"] += 1
+            self.say(f"ok   {item.name} {seconds:.1f}s")
+        else:
+            self._failed(item, lab, story, seconds)
+            with contextlib.suppress(LabError):
+                self._clean_up(lab)
+        if trouble or item.own_guest or self.guest.spoiled or not self.guest.alive():
+            # A kernel that has been in trouble is no ground for the next scenario.
+            self.booted_profile = None
+        return story is None
+
+    @staticmethod
+    def _clean_up(lab):
+        try:
+            if lab:
+                lab.clean_up()
+        except LabError as error:
+            return _story(error)
+        return None
+
+    def _skipped(self, item, reason):
+        self.counts["skipped"] += 1
+        self.say(f"skip {item.name}: {reason}")
+        return True
+
+    def _failed(self, item, lab, story, seconds):
+        self.counts["failed"] += 1
+        folder = self.results / item.name
+        self.say(f"FAIL {item.name} {seconds:.1f}s: see {folder}")
+        try:
+            lines = evidence.collect(self.guest, folder, lab.log.lines() if lab else [], story)
+        except (GuestGone, OSError) as error:
+            lines = [story, f"(nothing more can be had from the guest: {error})"]
+        for line in lines:
+            self.say(f"     {line}")
+
+    def summary(self):
+        return ", ".join(f"{count} {what}" for what, count in self.counts.items())

@@ -1,0 +1,56 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""What a scenario is: a function that is handed the lab and raises when something is not as it should be."""
+
+import importlib.util
+from dataclasses import dataclass
+
+from .errors import Skip
+from .paths import VM_DIR
+
+_registered = []
+
+
+@dataclass(frozen=True)
+class Scenario:
+    """A registered scenario and what it needs."""
+
+    name: str
+    function: object
+    allow: tuple
+    own_guest: bool
+    profile: str
+    daemon: bool
+    timeout: float
+
+
+def scenario(name, allow=(), own_guest=False, profile="ram2", daemon=True, timeout=180):
+    """Register a function as a scenario.
+
+    allow      patterns of kernel log lines that would otherwise fail it
+    own_guest  it leaves the guest in no state for others, or needs one that nobody has touched
+    profile    which cards the machine has at its start (machine.PROFILES)
+    daemon     it needs safe-removed; without it the daemon is kept away while the scenario runs
+    timeout    seconds
+    """
+    def register(function):
+        _registered.append(Scenario(name, function, tuple(allow), own_guest, profile, daemon, timeout))
+        return function
+    return register
+
+
+def skip(reason):
+    """To be called by a scenario that cannot run here."""
+    raise Skip(reason)
+
+
+def load():
+    """All scenarios of tests/vm/scenarios, in the order of files and lines; those that share a guest come first."""
+    _registered.clear()
+    for path in sorted((VM_DIR / "scenarios").glob("*.py")):
+        spec = importlib.util.spec_from_file_location(f"scenarios.{path.stem.replace('-', '_')}", path)
+        spec.loader.exec_module(importlib.util.module_from_spec(spec))
+    names = [item.name for item in _registered]
+    doubled = {name for name in names if names.count(name) > 1}
+    if doubled:
+        raise ValueError(f"scenarios with the same name: {', '.join(sorted(doubled))}")
+    return sorted(_registered, key=lambda item: (item.own_guest, item.profile != "ram2", item.profile))

@@ -1,0 +1,20 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""Waiting for something to become true, never for time to pass."""
+
+import time
+
+from .errors import Timeout
+
+
+def until(condition, timeout, what, interval=0.1, rest=None):
+    """Ask again and again; the first answer that is true is returned. What is held meanwhile is let go by rest()."""
+    deadline = time.monotonic() + timeout
+    while True:
+        answer = condition()
+        if answer:
+            return answer
+        if time.monotonic() >= deadline:
+            raise Timeout(f"after {timeout:g} s still waiting for {what}")
+        if rest:
+            rest()
+        time.sleep(interval)

@@ -1,0 +1,127 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""Removals that must not happen, and requests that mean nothing."""
+
+from harness import removal
+from harness.scenario import scenario
+
+
+def check_names_zone_and_blocks(lab, text, ram):
+    lab.check("Normal" in text and f"memory{ram.block_numbers[0]}" in text, f"zone and blocks should be named: {text}")
+
+
+@scenario("refuse-zone-normal")
+def zone_normal(lab):
+    """Kernel pages on the card: refused before anything is touched, by command and by button."""
+    ram = lab.ram(2, online="online")
+    lab.keeper(ram.node, mib=8, unmovable=True)
+    before = removal.Picture.take(lab)
+    status, out, err = lab.cli("remove", "2", check=False)
+    lab.equal(status, removal.BLOCKED, "the exit status")
+    check_names_zone_and_blocks(lab, out + err, ram)
+    removal.check_untouched(lab, 2, before)
+
+    number = removal.last_id(lab) + 1
+    lab.slot(2).press()
+    end = removal.wait_for_end(lab, number)
+    lab.equal((end["outcome"], end["code"]), ("refused", "blocked"), "the ending of the pressed one")
+    check_names_zone_and_blocks(lab, end["message"], ram)
+    removal.check_untouched(lab, 2, before)
+
+
+@scenario("refuse-zone-normal-tried", allow=[r"unmovable page"])
+def zone_normal_tried(lab):
+    """Tried because somebody insisted: put back block for block, and the card still works."""
+    ram = lab.ram(2, online="online")
+    lab.keeper(ram.node, mib=8, unmovable=True)
+    before = removal.Picture.take(lab)
+    status, out, err = lab.cli("remove", "2", "--zone-normal=try", "--offline-timeout", "5", check=False)
+    lab.equal(status, removal.RESTORED, "the exit status")
+    lab.check("Normal" in out + err and "memory1" in out + err, f"zone and block should be named: {out}{err}")
+    removal.check_untouched(lab, 2, before)
+    keeper = lab.keeper(ram.node, mib=8)
+    lab.check(keeper.verify() > 0, "the card should give memory")
+
+
+@scenario("refuse-no-room")
+def no_room(lab):
+    """What is in use does not fit into what stays: refused with the arithmetic, before the OOM killer would decide."""
+    ram = lab.ram(2)
+    # Huge pages are the quickest way to use memory up: nobody fills them.
+    pages = "/sys/devices/system/node/node0/hugepages/hugepages-2048kB/nr_hugepages"
+    lab.cleanup(lambda: lab.sh(f"echo 0 > {pages}"))
+    free = int(lab.sh("awk '/Node 0 MemFree/ {print $4}' /sys/devices/system/node/node0/meminfo"))
+    lab.sh(f"echo {(free - (200 << 10)) // 2048} > {pages}")
+    lab.sh("echo 3 > /proc/sys/vm/drop_caches")
+    # The card's own free memory is no room: fill that too.
+    there = f"/sys/devices/system/node/node{ram.node}/hugepages/hugepages-2048kB/nr_hugepages"
+    lab.cleanup(lambda: lab.sh(f"echo 0 > {there}"))
+    lab.sh(f"echo 240 > {there}")
+    before = removal.Picture.take(lab)
+    status, out, err = lab.cli("remove", "2", check=False)
+    lab.equal(status, removal.BLOCKED, f"the exit status ({out}{err})")
+    lab.check("NO_ROOM" in out + err and "512 MiB" in out + err, f"the arithmetic should be shown: {out}{err}")
+    removal.check_untouched(lab, 2, before)
+    lab.equal(ram.online(), 4, "the blocks online")
+
+
+@scenario("refuse-names")
+def names(lab):
+    """Names that are empty, unknown, ambiguous or no names at all: one clear line, a status of its own, nothing touched."""
+    ram = lab.ram(2, 3)
+    before = removal.Picture.take(lab)
+    number = removal.last_id(lab)
+    for name, status, word in (("5", removal.NOTHING, "slot 5"),
+                               ("mem99", removal.NOT_FOUND, "mem99"),
+                               ("77", removal.NOT_FOUND, "77"),
+                               (ram.region, removal.AMBIGUOUS, "slot 3"),
+                               (f"memory{ram.block_numbers[0]}", removal.AMBIGUOUS, "slot 2"),
+                               ("0000:0d", removal.USAGE, "0000:0d"),
+                               ("../../etc", removal.USAGE, "../../etc"),
+                               ("", removal.USAGE, "")):
+        found, out, err = lab.cli("remove", name, check=False)
+        lab.equal(found, status, f"the exit status of removing '{name}' ({out}{err})")
+        lab.check(word in out + err, f"the answer should name '{word}': {out}{err}")
+    lab.equal(removal.Picture.take(lab), before, "the machine")
+    lab.equal(removal.last_id(lab), number, "the newest record")
+
+
+@scenario("refuse-stale-plan")
+def stale_plan(lab):
+    """The machine has changed since the plan was shown."""
+    digest = lab.cli_json("plan", "2")["digest"]
+    lab.ram(2)
+    before = removal.Picture.take(lab)
+    status, out, err = lab.cli("remove", "2", "--plan", digest, check=False)
+    lab.equal(status, removal.STALE, f"the exit status ({out}{err})")
+    removal.check_untouched(lab, 2, before)
+    lab.cli("remove", "2", "--plan", lab.cli_json("plan", "2")["digest"])
+    removal.check_safe(lab, 2)
+
+
+@scenario("refuse-other-users")
+def other_users(lab):
+    """Everybody may look, only root may remove and cancel."""
+    nobody = "setpriv --reuid=65534 --regid=65534 --clear-groups safe-remove"
+    for words in ("list", "show 2", "plan 2", "status", "history"):
+        lab.sh(f"{nobody} {words}")
+    lab.equal(lab.run(f"{nobody} remove 2", check=False)[0], removal.NOT_AUTHORISED, "the exit status of remove")
+    lab.equal(lab.run(f"{nobody} cancel 2", check=False)[0], removal.NOT_AUTHORISED, "the exit status of cancel")
+    leds = lab.slot(2).leds()
+    lab.check(leds.power == "on" and leds.power_on, f"the card should still be there: {leds}")
+
+
+@scenario("refuse-unwritable-state")
+def unwritable_state(lab):
+    """Nothing is touched that cannot be written down first; a press is called off, so that the kernel does not take over."""
+    ram = lab.ram(2)
+    lab.sh(f"mkdir -p {removal.STATE_DIR}/removals && chattr +i {removal.STATE_DIR}/removals")
+    lab.cleanup(lambda: lab.sh(f"chattr -i {removal.STATE_DIR}/removals"))
+    before = removal.Picture.take(lab)
+    lab.check(lab.cli("remove", "2", check=False)[0] != 0, "a removal that cannot be written down should fail")
+    removal.check_untouched(lab, 2, before)
+    lab.slot(2).press()
+    lab.wait_for(lambda: lab.log.has("will power off"), 5, "the press to reach the kernel")
+    lab.wait_leds(2, power="on", timeout=4)
+    lab.sh("sleep 6")  # the kernel's own 5 s, which must pass without anything happening
+    removal.check_untouched(lab, 2, before)
+    lab.equal(ram.online(), 4, "the blocks online")

@@ -1,0 +1,142 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""Changed minds, and everything that can happen to a removal that is under way."""
+
+import json
+
+from harness import removal
+from harness.scenario import scenario
+
+
+def begin_offlining(lab, mib=48):
+    """A removal in the middle of taking memory offline: some blocks gone, the block with the keeper's pages not yet."""
+    ram = lab.ram(2)
+    before = removal.Picture.take(lab)
+    keeper = lab.keeper(ram.node, mib=mib)
+    removal.policy(lab, StepDelayMSec=500)
+    number = removal.last_id(lab) + 1
+    return ram, before, keeper, number
+
+
+def wait_for_first_block(lab, ram):
+    """The highest block goes first; the guest does the waiting, so that the next is still there afterwards."""
+    state = f"/sys/devices/system/memory/memory{ram.block_numbers[-1]}/state"
+    lab.sh(f"timeout 90 sh -c 'until grep -q offline {state}; do sleep 0.01; done'", timeout=100)
+
+
+@scenario("cancel-second-press", timeout=240)
+def second_press(lab):
+    ram, before, keeper, number = begin_offlining(lab)
+    lab.slot(2).press()
+    wait_for_first_block(lab, ram)
+    lab.slot(2).press(force=True)
+    end = removal.wait_for_end(lab, number, 150)
+    lab.equal((end["outcome"], end["code"]), ("restored", "cancelled"), "the ending")
+    removal.check_untouched(lab, 2, before)
+    lab.check(keeper.verify() is not None, "the keeper should live")
+    lab.equal(ram.online(), 4, "the blocks online")
+
+
+@scenario("cancel-command", timeout=240)
+def command(lab):
+    ram, before, keeper, number = begin_offlining(lab)
+    waiting = lab.spawn("remove", "safe-remove remove 2")
+    wait_for_first_block(lab, ram)
+    lab.cli("cancel", "2")
+    end = removal.wait_for_end(lab, number, 150)
+    lab.equal((end["outcome"], end["code"]), ("restored", "cancelled"), "the ending")
+    lab.equal(waiting.wait(30), str(removal.RESTORED), "the exit status of the removal that was cancelled")
+    removal.check_untouched(lab, 2, before)
+    keeper.finish()
+    lab.check(lab.cli("cancel", "2", check=False)[0] != 0, "there should be nothing to cancel any more")
+
+
+@scenario("cancel-late", timeout=240)
+def late(lab):
+    """Everything is down but the power: the region is created again, over both cards, block for block."""
+    lab.ram(2, 3)
+    before = removal.Picture.take(lab)
+    removal.policy(lab, StepDelayMSec=600)
+    number = removal.last_id(lab) + 1
+    lab.slot(2).press()
+    removal.wait_for_record(lab, number, '"ev":"done","n":7', 90)
+    lab.cli("cancel", "2")
+    end = removal.wait_for_end(lab, number, 120)
+    lab.equal((end["outcome"], end["code"]), ("restored", "cancelled"), "the ending")
+    removal.check_untouched(lab, 2, before)
+
+
+@scenario("cancel-too-late")
+def too_late(lab):
+    """Past the point of no return a cancel is refused, in words, and the removal ends safe."""
+    ram = lab.ram(2)
+    removal.policy(lab, StepDelayMSec=700)
+    number = removal.last_id(lab) + 1
+    lab.slot(2).press()
+    removal.wait_for_record(lab, number, '"ev":"do","n":10', 90)
+    status, out, err = lab.cli("cancel", "2", check=False)
+    lab.check(status != 0 and "point" in out + err, f"the cancel should be refused in words: {status} {out}{err}")
+    lab.equal(removal.wait_for_end(lab, number)["outcome"], "safe", "the ending")
+    removal.check_safe(lab, 2, ram)
+
+
+@scenario("twice-at-once")
+def twice(lab):
+    """The same removal asked for twice is one removal, and both callers see its end."""
+    ram = lab.ram(2)
+    removal.policy(lab, StepDelayMSec=200)
+    number = removal.last_id(lab)
+    callers = [lab.spawn(f"remove{n}", "safe-remove remove 2") for n in (1, 2)]
+    lab.equal([caller.wait(90) for caller in callers], ["0", "0"], "the exit statuses")
+    lab.equal(removal.last_id(lab), number + 1, "the newest record")
+    removal.check_safe(lab, 2, ram)
+
+
+@scenario("light-waits-for-proof")
+def light_waits_for_proof(lab):
+    """The kernel turns the power LED off with the power. That must not read "safe to pull" before the proof is there."""
+    ram = lab.ram(2)
+    removal.policy(lab, StepDelayMSec=1500)
+    number = removal.last_id(lab) + 1
+    lab.slot(2).press()
+    removal.wait_for_record(lab, number, '"ev":"do","n":10', 90)
+    lab.wait_leds(2, power="off", timeout=20)
+    leds = lab.slot(2).leds()
+    lab.check(leds.attention == "on" and not leds.safe, f"the light should not say safe yet: {leds}")
+    removal.wait_for_record(lab, number, '"ev":"do","n":12', 20)
+    lab.check(not lab.slot(2).leds().safe, "the light should still not say safe")
+    lab.equal(removal.wait_for_end(lab, number)["outcome"], "safe", "the ending")
+    removal.check_safe(lab, 2, ram)
+
+
+@scenario("stuck-region-address", timeout=240)
+def stuck(lab):
+    """Neither finished nor put back: somebody took the card's addresses in between. The light says fault, the message names
+    step and remedy, and the slot is not held."""
+    lab.ram(2)
+    removal.policy(lab, StepDelayMSec=1500)
+    number = removal.last_id(lab) + 1
+    lab.slot(2).press()
+    removal.wait_for_record(lab, number, '"ev":"done","n":7', 90)
+    lab.ram(3, online="offline")
+    lab.equal(lab.cli("cancel", "2", check=False)[0], removal.STUCK, "the exit status of cancel")
+    end = removal.wait_for_end(lab, number, 120)
+    lab.equal(end["outcome"], "stuck", "the ending")
+    lab.check("delete-region" in end["message"], f"the step should be named: {end['message']}")
+    leds = lab.slot(2).leds()
+    lab.check(leds.attention == "on" and leds.power_on, f"the light should say fault: {leds}")
+    lab.check(lab.slot(2).driver_bound(), "the slot should not be held")
+    lab.equal(lab.cli_json("status", "2", check=False)["outcome"], "stuck", "what status says")
+    lab.equal(lab.sh("cat /sys/devices/system/memory/memory*/state | grep -c offline"), "4", "the other card's blocks still offline")
+
+
+@scenario("pulled-while-held", allow=[r"."], own_guest=True, timeout=240)
+def pulled(lab):
+    """Pulled by surprise in the middle: never a light that says safe, and the message says what happened."""
+    lab.ram(2)
+    removal.policy(lab, StepDelayMSec=3000)
+    number = removal.last_id(lab) + 1
+    lab.slot(2).press()
+    removal.wait_for_record(lab, number, '"ev":"do","n":1')
+    lab.slot(2).pull()
+    end = removal.wait_for_end(lab, number, 120)
+    lab.check(end["outcome"] in ("stuck", "restored"), f"the ending should not be {end['outcome']}: {json.dumps(end)}")

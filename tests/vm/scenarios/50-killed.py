@@ -1,0 +1,99 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""SIGKILL to the worker or the daemon at every step of a pressed removal. systemd and the journal do the rest: it ends safe
+or restored, and the slot is never left held. Which of the two is killed at which step changes with the seed."""
+
+import functools
+import os
+
+from harness import removal
+from harness.scenario import scenario
+
+STEPS = ("hold", "auto-online", "offline-memory", "disable-dax", "disable-region", "decommit-region", "delete-region",
+         "auto-online-back", "disable-memdev", "release", "power-off")
+
+VICTIMS = {
+    "worker": "pkill -KILL -x safe-remove-wor",
+    "daemon": "systemctl kill --kill-whom=main --signal=KILL safe-removed.service",
+}
+
+
+def kill_at(lab, record, victim):
+    """A record is written before a step and after it, with a pause inside: the kill falls before or after the write."""
+    ram = lab.ram(2)
+    before = removal.Picture.take(lab)
+    removal.policy(lab, StepDelayMSec=150)
+    number = removal.last_id(lab) + 1
+    lab.slot(2).press()
+    removal.wait_for_record(lab, number, record, 90)
+    lab.sh(f"sleep {lab.random.choice((0, 0.1, 0.2, 0.3))}; {VICTIMS[victim]}")
+    end = removal.wait_for_end(lab, number, 150)
+    if end["outcome"] == "safe":
+        removal.check_safe(lab, 2, ram)
+    else:
+        lab.equal(end["outcome"], "restored", "the ending")
+        removal.check_untouched(lab, 2, before)
+    lab.equal(lab.sh("cat /sys/devices/system/memory/auto_online_blocks"), "online_movable", "the auto-online policy")
+
+
+def register(name, record):
+    """A sample kills one of the two at each step, the full matrix both."""
+    if os.environ.get("LAB_LONG"):
+        for victim in VICTIMS:
+            scenario(f"kill-{victim}-at-{name}", timeout=240)(functools.partial(kill_at, record=record, victim=victim))
+    else:
+        scenario(f"kill-at-{name}", timeout=240)(
+            lambda lab: kill_at(lab, record, lab.random.choice(sorted(VICTIMS))))
+
+
+for index, step in enumerate(STEPS):
+    register(step, f'"ev":"do","n":{index}')
+
+# The proof writes nothing that could be half done, so it has no "do".
+register("prove-safe", '"ev":"done","n":10')
+register("show-safe", '"ev":"do","n":12')
+
+
+@scenario("kill-on-the-way-back", timeout=240)
+def on_the_way_back(lab):
+    """Killed while it puts things back: it goes on putting back, never forward again."""
+    lab.ram(2)
+    before = removal.Picture.take(lab)
+    removal.policy(lab, StepDelayMSec=200)
+    number = removal.last_id(lab) + 1
+    lab.slot(2).press()
+    removal.wait_for_record(lab, number, '"ev":"done","n":8', 90)
+    lab.cli("cancel", "2")
+    removal.wait_for_record(lab, number, '"ev":"undo","n":5')
+    lab.sh(VICTIMS[lab.random.choice(sorted(VICTIMS))])
+    end = removal.wait_for_end(lab, number, 150)
+    lab.equal((end["outcome"], end["code"]), ("restored", "cancelled"), "the ending")
+    removal.check_untouched(lab, 2, before)
+
+
+@scenario("stop-in-the-middle", timeout=240)
+def stop(lab):
+    """The service is stopped on purpose: nobody would ever go on, so everything is put back before systemctl returns."""
+    lab.ram(2)
+    before = removal.Picture.take(lab)
+    removal.policy(lab, StepDelayMSec=300)
+    number = removal.last_id(lab) + 1
+    lab.slot(2).press()
+    removal.wait_for_record(lab, number, '"ev":"do","n":4', 90)
+    lab.sh("systemctl stop safe-removed.service", timeout=120)
+    removal.check_untouched(lab, 2, before)
+    lab.equal(removal.wait_for_end(lab, number, 1)["outcome"], "restored", "the ending")
+
+
+@scenario("kill-before-refusal")
+def before_refusal(lab):
+    """Killed between writing a blocked plan down and writing the refusal down: whoever goes on refuses too."""
+    ram = lab.ram(2, online="online")
+    lab.keeper(ram.node, mib=8, unmovable=True)
+    before = removal.Picture.take(lab)
+    lab.equal(lab.cli("remove", "2", check=False)[0], removal.BLOCKED, "the exit status")
+    number = removal.last_id(lab)
+    lab.sh(f"systemctl stop safe-removed.service; sed -i '/\"ev\":\"end\"/d' {removal.STATE_DIR}/removals/{number}/journal; "
+           "systemctl start safe-removed.service")
+    end = removal.wait_for_end(lab, number)
+    lab.equal((end["outcome"], end["code"]), ("refused", "blocked"), "the ending")
+    removal.check_untouched(lab, 2, before)
