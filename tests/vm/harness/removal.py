@@ -54,10 +54,11 @@ def wait_for_end(lab, number, timeout=120):
     return lab.wait_for(ended, timeout, f"removal {number} to end")
 
 
-def wait_for_record(lab, number, text, timeout=60):
-    """Wait until the journal of removal `number` has a record with this text; the guest does the waiting, at once."""
+def wait_for_record(lab, number, text, timeout=60, then="true"):
+    """Wait until the journal of removal `number` has a record with this text, and run a command right then; the guest does
+    both, so that no way to and fro lies between."""
     journal = f"{STATE_DIR}/removals/{number}/journal"
-    lab.sh(f"timeout {timeout} sh -c 'until grep -qs \"$0\" {journal}; do sleep 0.01; done' '{text}'", timeout + 10)
+    lab.sh(f"timeout {timeout} sh -c 'until grep -qs \"$0\" {journal}; do sleep 0.01; done' '{text}' && {{ {then}; }}", timeout + 10)
 
 
 def check_safe(lab, number, ram=None):

@@ -17,15 +17,14 @@ VICTIMS = {
 }
 
 
-def kill_at(lab, record, victim):
+def kill_at(lab, record, victim, pause=150):
     """A record is written before a step and after it, with a pause inside: the kill falls before or after the write."""
     ram = lab.ram(2)
     before = removal.Picture.take(lab)
-    removal.policy(lab, StepDelayMSec=150)
+    removal.policy(lab, StepDelayMSec=pause)
     number = removal.last_id(lab) + 1
     lab.slot(2).press()
-    removal.wait_for_record(lab, number, record, 90)
-    lab.sh(f"sleep {lab.random.choice((0, 0.1, 0.2, 0.3))}; {VICTIMS[victim]}")
+    removal.wait_for_record(lab, number, record, 90, then=f"sleep {lab.random.choice((0, 0.1, 0.2, 0.3))}; {VICTIMS[victim]}")
     end = removal.wait_for_end(lab, number, 150)
     if end["outcome"] == "safe":
         removal.check_safe(lab, 2, ram)
@@ -35,22 +34,23 @@ def kill_at(lab, record, victim):
     lab.equal(lab.sh("cat /sys/devices/system/memory/auto_online_blocks"), "online_movable", "the auto-online policy")
 
 
-def register(name, record):
+def register(name, record, **options):
     """A sample kills one of the two at each step, the full matrix both."""
     if os.environ.get("LAB_LONG"):
         for victim in VICTIMS:
-            scenario(f"kill-{victim}-at-{name}", timeout=240)(functools.partial(kill_at, record=record, victim=victim))
+            scenario(f"kill-{victim}-at-{name}", timeout=240)(functools.partial(kill_at, record=record, victim=victim, **options))
     else:
         scenario(f"kill-at-{name}", timeout=240)(
-            lambda lab: kill_at(lab, record, lab.random.choice(sorted(VICTIMS))))
+            lambda lab: kill_at(lab, record, lab.random.choice(sorted(VICTIMS)), **options))
 
 
 for index, step in enumerate(STEPS):
     register(step, f'"ev":"do","n":{index}')
 
-# The proof writes nothing that could be half done, so it has no "do".
-register("prove-safe", '"ev":"done","n":10')
-register("show-safe", '"ev":"do","n":12')
+# The proof writes nothing that could be half done, so it has no "do". Behind it only one step is left, whose pauses must
+# be long enough for the victim to be there still.
+register("prove-safe", '"ev":"done","n":10', pause=400)
+register("show-safe", '"ev":"do","n":12', pause=400)
 
 
 @scenario("kill-on-the-way-back", timeout=240)
