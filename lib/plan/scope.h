@@ -15,6 +15,15 @@ typedef struct Scope {
         const DaxDevice **daxes;        size_t n_daxes, a_daxes;
         const Memdev **peers;           size_t n_peers, a_peers;        /* memdevs of other cards that lose a region */
         const Node **nodes;             size_t n_nodes, a_nodes;        /* nodes that lose memory */
+        const Nmem **nmems;             size_t n_nmems, a_nmems;        /* the card's */
+        const NdRegion **nd_regions;    size_t n_nd_regions, a_nd_regions; /* highest address first */
+        const Namespace **namespaces;   size_t n_namespaces, a_namespaces;
+        const BlockDevice **blocks;     size_t n_blocks, a_blocks;      /* that go with the card, and what stands on those; a device
+                                                                         * comes before what it stands on. A redundant md that only has
+                                                                         * a member on the card stays, and so does all on top of it */
+        const Mount **mounts;           size_t n_mounts, a_mounts;      /* of file systems on those, overlays on them included; in the order
+                                                                         * in which they can be unmounted */
+        const Swap **swaps;             size_t n_swaps, a_swaps;
 } Scope;
 
 void scope_done(Scope *s);

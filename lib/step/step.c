@@ -11,6 +11,17 @@
 static const char *const step_type_table[_STEP_TYPE_MAX] = {
         [STEP_HOLD] = "hold",
         [STEP_ANNOUNCE] = "announce",
+        [STEP_FENCE_DAX] = "fence-dax",
+        [STEP_FREEZE_HOLDERS] = "freeze-holders",
+        [STEP_END_HOLDERS] = "end-holders",
+        [STEP_UNMOUNT] = "unmount",
+        [STEP_SWAPOFF] = "swapoff",
+        [STEP_DETACH_LOOP] = "detach-loop",
+        [STEP_DEACTIVATE_DM] = "deactivate-dm",
+        [STEP_REMOVE_MD_MEMBER] = "remove-md-member",
+        [STEP_STOP_MD] = "stop-md",
+        [STEP_DISABLE_NAMESPACE] = "disable-namespace",
+        [STEP_DISABLE_ND_REGION] = "disable-nd-region",
         [STEP_AUTO_ONLINE] = "auto-online",
         [STEP_OFFLINE_MEMORY] = "offline-memory",
         [STEP_UNPLUG_MEMORY] = "unplug-memory",
@@ -86,6 +97,7 @@ int step_validate(const Step *step, char **ret_why) {
 void step_run_done(StepRun *run) {
         free(TAKE_PTR(run->why));
         free(TAKE_PTR(run->remedy));
+        json_object_put(TAKE_PTR(run->lost));
 }
 
 int step_fail(StepRun *run, int error, const char *format, ...) {
@@ -109,6 +121,25 @@ void step_remedy(StepRun *run, const char *format, ...) {
         va_end(ap);
         free(run->remedy);
         run->remedy = text;
+}
+
+int step_note(StepRun *run, json_object *note) {
+        _cleanup_json_ json_object *owned = note;
+
+        int r = run->note ? run->note(run->userdata, owned) : 0;
+        return r < 0 ? step_fail(run, r, "the journal cannot be written: %s", strerror(-r)) : 0;
+}
+
+void step_lost(StepRun *run, const char *format, ...) {
+        _cleanup_free_ char *text = NULL;
+        va_list ap;
+
+        va_start(ap, format);
+        text = strfv(format, ap);
+        va_end(ap);
+        if (!run->lost)
+                run->lost = json_object_new_array();
+        json_append_str(run->lost, text);
 }
 
 bool step_cancelled(StepRun *run) {

@@ -10,6 +10,17 @@
 typedef enum StepType {
         STEP_HOLD,
         STEP_ANNOUNCE,
+        STEP_FENCE_DAX,
+        STEP_FREEZE_HOLDERS,
+        STEP_END_HOLDERS,
+        STEP_UNMOUNT,
+        STEP_SWAPOFF,
+        STEP_DETACH_LOOP,
+        STEP_DEACTIVATE_DM,
+        STEP_REMOVE_MD_MEMBER,
+        STEP_STOP_MD,
+        STEP_DISABLE_NAMESPACE,
+        STEP_DISABLE_ND_REGION,
         STEP_AUTO_ONLINE,
         STEP_OFFLINE_MEMORY,
         STEP_UNPLUG_MEMORY,
@@ -53,9 +64,13 @@ typedef struct StepRun {
         bool (*cancelled)(void *userdata);
         void (*progress)(void *userdata, uint64_t done, uint64_t of, const char *text);
         void (*announce)(void *userdata, uint64_t deadline_usec);
+        int (*note)(void *userdata, json_object *note);
         void *userdata;
         bool light_closed;      /* the slot's registers cannot be written (lockdown): its light stays as it is */
         bool ignore_cancel;     /* on the way back nothing is cancelled */
+        bool backwards;         /* verify() is asked whether anything of the step is left to be put back, not whether it is done */
+        json_object *notes;     /* array, borrowed: what this step noted in this removal so far, oldest first */
+        json_object *lost;      /* array of strings, owned: what no way back can restore, told with the ending */
         uint64_t announced_until;
         char *why;              /* what a step has to say about its failure, for a person; owned */
         char *remedy;           /* and what to do about it, a line that works when pasted; owned */
@@ -69,6 +84,14 @@ void step_remedy(StepRun *run, const char *format, ...) _printf_(2, 3);
 
 bool step_cancelled(StepRun *run);
 void step_progress(StepRun *run, uint64_t done, uint64_t of, const char *format, ...) _printf_(4, 5);
+
+/* Some steps find only when they act what their undo will need: who was frozen, which unit was stopped. They write it into the
+ * journal before they touch it, and find it in run->notes from then on, also when another worker goes on. Takes over `note`.
+ * What could not be noted must not be touched. */
+int step_note(StepRun *run, json_object *note);
+
+/* One line about something that no way back can restore ("process 12 (dd) was ended and is not started again"). */
+void step_lost(StepRun *run, const char *format, ...) _printf_(2, 3);
 
 /* Waits up to msec, or less when cancelled: for the few places where the kernel has no event. */
 void step_pause(StepRun *run, unsigned msec);

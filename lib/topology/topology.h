@@ -1,7 +1,11 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
+#include <errno.h>
+#include <sys/types.h>
+
 #include "base/json.h"
+#include "base/strtab.h"
 #include "base/util.h"
 #include "kernel/memory-block.h"
 #include "kernel/pcie-slot.h"
@@ -20,6 +24,7 @@ typedef struct Slot {
         int power;             /* slots/NAME/power: 0, 1; -1 unknown */
         SlotRegisters registers;
         bool has_registers;
+        char *nmem;            /* an NVDIMM's socket, which has neither port nor lights nor a switch: the name of both; else NULL */
 } Slot;
 
 typedef struct PciFunction {
@@ -71,12 +76,95 @@ typedef struct Region {
 typedef struct DaxDevice {
         char *name;            /* dax0.0 */
         char *region;          /* CXL region it stands on, or NULL (NVDIMM, soft-reserved) */
+        char *nd_region;       /* region of an nvdimm bus it stands on (devdax namespace), or NULL */
+        dev_t dev;             /* of the character device, 0 when it has none */
         char *driver;          /* "kmem", "device_dax", NULL */
         uint64_t start, size;  /* of the first range; all ranges together */
         unsigned n_ranges;     /* more than 1: what lies at start+size is somebody else's */
         int target_node;
         char *state;           /* whole-device hot-plug attribute where this kernel has one, else NULL */
 } DaxDevice;
+
+/* An nvdimm bus's memory module or the part of a CXL card that stands on such a bus. */
+typedef struct Nmem {
+        char *name;            /* nmem0 */
+        char *bus;             /* ndbus0 */
+        char *memdev;          /* the CXL memdev behind it, or NULL: an NVDIMM in a socket, which has no slot */
+        char *id;              /* what tells it from others: its unique id (NFIT) or serial number; or NULL */
+} Nmem;
+
+/* A region of an nvdimm bus. Its names are as those of CXL regions and mean other things: this is /sys/bus/nd/devices/NAME. */
+typedef struct NdRegion {
+        char *name;            /* region0 */
+        char *bus;             /* ndbus0 */
+        char *cxl_region;      /* the CXL region with the same addresses, or NULL */
+        char *driver;          /* "nd_region" or NULL */
+        uint64_t start, size;
+        char **nmems;          size_t n_nmems, a_nmems; /* names of its mappings */
+} NdRegion;
+
+typedef struct Namespace {
+        char *name;            /* namespace0.0 */
+        char *nd_region;       /* region0 */
+        char *mode;            /* "raw", "sector", "fsdax", "devdax" */
+        char *uuid;            /* or NULL (no labels) */
+        uint64_t size;
+        char *device;          /* what a driver is or can be bound to: the claim (pfn0.0, btt0.0, dax0.0 of the nd bus) or the namespace */
+        char *driver;          /* nd_pmem, nd_btt, dax_pmem; NULL when it is disabled */
+        char *block;           /* pmem0, pmem0s, or NULL */
+        char *dax;             /* dax0.0 of the dax bus, or NULL */
+} Namespace;
+
+typedef enum BlockKind {
+        BLOCK_DISK,
+        BLOCK_PARTITION,
+        BLOCK_DM,
+        BLOCK_MD,
+        BLOCK_LOOP,
+        _BLOCK_KIND_MAX,
+        _BLOCK_KIND_INVALID = -EINVAL,
+} BlockKind;
+
+DECLARE_STRING_TABLE(block_kind, BlockKind); /* "disk", "partition", "dm", "md", "loop" */
+
+typedef struct BlockDevice {
+        char *name;            /* pmem0, nvme0n1p1, dm-0, md127, loop0 */
+        dev_t dev;
+        BlockKind kind;
+        uint64_t size;
+        char *bdf;             /* the PCI function it stands on (nvme, virtio), or NULL */
+        char *disk;            /* of a partition: the whole disk's name */
+        char **lower;          size_t n_lower, a_lower; /* what it stands on: /sys/block/NAME/slaves, of a partition its disk */
+        char *label;           /* dm: its name; md: level ("raid1"); loop: backing file as the kernel says it */
+        char *uuid;            /* dm and md, or NULL */
+        dev_t backing;         /* loop: the file system (st_dev) that its file is on, 0 when it is bound to a block device or nothing */
+        bool read_only;
+} BlockDevice;
+
+/* One mount in one mount namespace. */
+typedef struct Mount {
+        uint64_t ns;           /* inode of the namespace (/proc/PID/ns/mnt) */
+        int pid;               /* a process in it; 0: nobody is, `ns_path` keeps it */
+        char *ns_path;         /* how to get at the namespace: /proc/PID/ns/mnt, or a bind mount or descriptor of it */
+        uint64_t id, parent_id;/* within the namespace, mountinfo's first two fields */
+        dev_t dev;             /* st_dev of the file system */
+        char *root;            /* which part of the file system */
+        char *target;          /* where, seen from the namespace's root */
+        char *options;         /* of this mount: "rw,relatime" */
+        char *propagation;     /* mountinfo's optional fields: "shared:1 master:2", "" for private */
+        char *type, *source;
+        char *super_options;
+        int order;             /* mounts of a namespace in the order in which they were made */
+} Mount;
+
+/* Swap in use. */
+typedef struct Swap {
+        char *path;
+        bool file;
+        dev_t dev;             /* of a partition its own number, of a file the file system's */
+        uint64_t size, used;   /* bytes */
+        int priority;
+} Swap;
 
 typedef struct Node {
         int id;
@@ -92,6 +180,12 @@ typedef struct Topology {
         Memdev *memdevs;                size_t n_memdevs, a_memdevs;
         Region *regions;                size_t n_regions, a_regions;
         DaxDevice *daxes;               size_t n_daxes, a_daxes;
+        Nmem *nmems;                    size_t n_nmems, a_nmems;
+        NdRegion *nd_regions;           size_t n_nd_regions, a_nd_regions;
+        Namespace *namespaces;          size_t n_namespaces, a_namespaces;
+        BlockDevice *block_devices;     size_t n_block_devices, a_block_devices;
+        Mount *mounts;                  size_t n_mounts, a_mounts;      /* of all mount namespaces; pseudo file systems are left out */
+        Swap *swaps;                    size_t n_swaps, a_swaps;
         MemoryBlock *blocks;            size_t n_blocks;
         Node *nodes;                    size_t n_nodes, a_nodes;
         uint64_t block_size;

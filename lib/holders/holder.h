@@ -1,0 +1,88 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+#include <sys/types.h>
+
+#include "base/json.h"
+#include "base/strtab.h"
+
+/* Which processes use what is on a card, and how: mappings, descriptors, folders, programs. What the kernel itself holds
+ * (mounts, swap, loop, dm, md) is in the topology. */
+
+typedef enum TargetKind {
+        TARGET_FS,      /* files of a file system: st_dev */
+        TARGET_BLOCK,   /* the block device itself: st_rdev of a block special file */
+        TARGET_CHAR,    /* the character device itself: st_rdev of a character special file (dax, vfio, uio) */
+        _TARGET_KIND_MAX,
+        _TARGET_KIND_INVALID = -EINVAL,
+} TargetKind;
+
+DECLARE_STRING_TABLE(target_kind, TargetKind); /* "fs", "block", "char" */
+
+typedef struct HoldTarget {
+        TargetKind kind;
+        dev_t dev;
+        char *name;             /* for people: "/dev/dax0.0", "/mnt/data" */
+} HoldTarget;
+
+/* The JSON form, as it stands in a step's arguments: [{"kind": "fs", "dev": "259:0", "name": "/mnt/data"}]. */
+typedef struct HoldTargets {
+        HoldTarget *items;
+        size_t n_items, n_allocated;
+} HoldTargets;
+
+void hold_targets_done(HoldTargets *t);
+int hold_targets_add(HoldTargets *t, TargetKind kind, dev_t dev, const char *name);
+int hold_targets_from_json(json_object *array, HoldTargets *ret);
+json_object *hold_targets_to_json(const HoldTargets *t);
+
+typedef enum HoldWay {
+        HOLD_MAPPING,           /* shared or private */
+        HOLD_DESCRIPTOR,
+        HOLD_CWD,
+        HOLD_ROOT,
+        HOLD_PROGRAM,           /* /proc/PID/exe */
+        _HOLD_WAY_MAX,
+        _HOLD_WAY_INVALID = -EINVAL,
+} HoldWay;
+
+DECLARE_STRING_TABLE(hold_way, HoldWay); /* "mapping", "descriptor", "cwd", "root", "program" */
+
+/* One hold of one process; of several of the same way, target and path the first. */
+typedef struct Hold {
+        HoldWay way;
+        size_t target;          /* index into the targets */
+        char *path;             /* as the kernel says it, " (deleted)" included; NULL when it says nothing */
+        char *found;            /* the evidence: "/proc/12/maps 7f1200000000-7f1200400000 rw-s", "/proc/12/fd/3" */
+        uint64_t bytes;         /* of all such mappings, else 0 */
+} Hold;
+
+typedef struct Holder {
+        int pid;
+        uint64_t start_time;    /* /proc/PID/stat field 22: together with the pid this names one process */
+        char *comm;
+        char *exe;              /* or NULL */
+        char *unit;             /* systemd unit, or NULL */
+        char *cgroup;           /* path in the unified hierarchy ("/system.slice/x.service"), or NULL */
+        uint32_t uid;
+        bool protected;         /* PID 1, this process and its ancestors (worker, daemon), kernel threads: never ended, never frozen */
+        Hold *holds;            size_t n_holds, n_holds_allocated;
+} Holder;
+
+typedef struct Holders {
+        Holder *items;
+        size_t n_items, n_allocated;
+        bool complete;          /* false when the budget ran out or a process could not be read */
+} Holders;
+
+void holders_free(Holders *h);
+DEFINE_CLEANUP_FUNC(Holders, holders_free)
+
+/* Looks at every process (threads with files or folders of their own included). Asks the kernel for mappings one by one where it
+ * answers (PROCMAP_QUERY, 6.11), reads /proc/PID/maps elsewhere: the result is the same. Stops after budget_usec (0: no limit) with
+ * complete=false. 0 or a negative errno (no /proc, no memory). */
+int holders_scan(const HoldTargets *targets, uint64_t budget_usec, Holders **ret);
+
+/* {"kind": "process", "pid", "start_time", "comm", "exe", "unit", "cgroup", "uid", "protected",
+ *  "holds": [{"way", "target", "path", "found", "bytes"}]} */
+json_object *holder_to_json(const Holder *h, const HoldTargets *targets);
