@@ -23,7 +23,7 @@ static json_object *plan_of(json_object *removal) {
 static json_object *removal_new(json_object *from) {
         static const char *const keys[] = {
                 "id", "slot", "target", "trigger", "by_uid", "state", "step", "step_index", "step_count", "progress",
-                "started_usec", "usec", "cancelable", "outcome", "code", "message", "remedy",
+                "started_usec", "usec", "cancelable", "outcome", "code", "message", "remedy", "lost",
         };
         json_object *o = json_object_new_object();
 
@@ -172,7 +172,7 @@ static void print_ended(json_object *removal, const char *leds) {
                 { "interrupted", COLOR_WARN, "interrupted by a reboot" },
         };
         const char *outcome = json_str(removal, "outcome"), *message = reason_text(removal);
-        json_object *remedy = json_array(removal, "remedy");
+        json_object *remedy = json_array(removal, "remedy"), *lost = json_array(removal, "lost");
         bool safe = streq_ptr(outcome, "safe");
 
         printf("slot %s: ", json_str(removal, "slot") ?: "?");
@@ -184,6 +184,8 @@ static void print_ended(json_object *removal, const char *leds) {
         printf("%s%s\n", message && *message && !safe ? ": " : "", message && !safe ? message : "");
         for (size_t i = 0; i < json_len(remedy); i++)
                 printf("  %s %s\n", i == 0 ? "remedy:" : "       ", json_object_get_string(json_at(remedy, i)));
+        for (size_t i = 0; i < json_len(lost); i++)
+                printf("  not put back: %s\n", json_object_get_string(json_at(lost, i)));
 }
 
 ExitCode removal_print(json_object *removal, const char *leds) {

@@ -17,7 +17,7 @@ static void copy_keys(json_object *to, json_object *from, const char *const *key
 
 static void take_record(json_object *entry, json_object *record) {
         static const char *const start_keys[] = { "slot", "trigger", "by", "target", "options", "card", "boot", NULL };
-        static const char *const end_keys[] = { "outcome", "code", "message", "remedy", NULL };
+        static const char *const end_keys[] = { "outcome", "code", "message", "remedy", "lost", NULL };
         const char *ev = json_str(record, "ev");
 
         if (streq_ptr(ev, "start")) {

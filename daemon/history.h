@@ -6,7 +6,7 @@
 /* The records of removals, STATE_DIR/removals/ID/journal, which the workers write and the daemon only reads. */
 
 /* One removal: {id, slot, target, trigger, by, options, card, boot, started_usec, steps_done, steps_undone, ended}, and of
- * an ended one {ended_usec, outcome, code, message, remedy}. -ENOENT when there is no such record, -ENODATA when it was
+ * an ended one {ended_usec, outcome, code, message, remedy, lost}. -ENOENT when there is no such record, -ENODATA when it was
  * not begun: its worker had touched nothing then. */
 int history_entry(uint64_t number, json_object **ret);
 

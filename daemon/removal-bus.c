@@ -48,11 +48,11 @@ static int get_cancelable(sd_bus *bus, const char *path, const char *interface, 
         return sd_bus_message_append(reply, "b", r->state < REMOVAL_FINISHING && !r->cancelled);
 }
 
-static int get_remedy(sd_bus *bus, const char *path, const char *interface, const char *property, sd_bus_message *reply,
+static int get_lines(sd_bus *bus, const char *path, const char *interface, const char *property, sd_bus_message *reply,
                 void *userdata, sd_bus_error *error) {
         const Removal *r = userdata;
 
-        return sd_bus_message_append_strv(reply, r->remedy);
+        return sd_bus_message_append_strv(reply, streq(property, "Lost") ? r->lost : r->remedy);
 }
 
 static int method_cancel(sd_bus_message *m, void *userdata, sd_bus_error *error) {
@@ -84,7 +84,8 @@ static const sd_bus_vtable removal_vtable[] = {
         SD_BUS_PROPERTY("Outcome", "s", get_text, 0, SD_BUS_VTABLE_PROPERTY_EMITS_CHANGE),
         SD_BUS_PROPERTY("Code", "s", get_text, 0, SD_BUS_VTABLE_PROPERTY_EMITS_CHANGE),
         SD_BUS_PROPERTY("Message", "s", get_text, 0, SD_BUS_VTABLE_PROPERTY_EMITS_CHANGE),
-        SD_BUS_PROPERTY("Remedy", "as", get_remedy, 0, SD_BUS_VTABLE_PROPERTY_EMITS_CHANGE),
+        SD_BUS_PROPERTY("Remedy", "as", get_lines, 0, SD_BUS_VTABLE_PROPERTY_EMITS_CHANGE),
+        SD_BUS_PROPERTY("Lost", "as", get_lines, 0, SD_BUS_VTABLE_PROPERTY_EMITS_CHANGE),
         SD_BUS_PROPERTY("ByUid", "u", get_number, 0, SD_BUS_VTABLE_PROPERTY_CONST),
         SD_BUS_METHOD("Cancel", "", "", method_cancel, SD_BUS_VTABLE_UNPRIVILEGED),
         SD_BUS_SIGNAL_WITH_NAMES("Completed", "sss", SD_BUS_PARAM(outcome) SD_BUS_PARAM(code) SD_BUS_PARAM(message), 0),

@@ -2,6 +2,7 @@
 #include "manager.h"
 #include "removal-bus.h"
 #include "removal.h"
+#include "strv.h"
 
 /* What the lines of a worker mean for the removal's properties: one handler per type. */
 
@@ -118,18 +119,19 @@ static int take_led(Removal *r, json_object *event) {
         return 0;
 }
 
-static int take_remedy(Removal *r, json_object *lines) {
+static int take_lines(char ***field, json_object *lines) {
         size_t n = json_len(lines);
-        char **remedy = calloc(n + 1, sizeof(char *));
-        if (!remedy)
+        char **strv = calloc(n + 1, sizeof(char *));
+        if (!strv)
                 return -ENOMEM;
 
         for (size_t i = 0, k = 0; i < n; i++) {
                 const char *line = json_object_get_string(json_at(lines, i));
-                if (line && (remedy[k] = strdup(line)))
+                if (line && (strv[k] = strdup(line)))
                         k++;
         }
-        r->remedy = remedy;
+        strv_free(*field);
+        *field = strv;
         return 0;
 }
 
@@ -141,6 +143,8 @@ static void log_end(Removal *r) {
         log_write(priority, message_of_outcome[r->outcome], &subject, "Removal %s of slot %s: %s. %s%s%s", r->id, r->slot ?: "?",
                         outcome_to_string(r->outcome), r->message ?: "",
                         r->remedy && r->remedy[0] ? " Remedy: " : "", r->remedy && r->remedy[0] ? r->remedy[0] : "");
+        for (char **line = r->lost; line && *line; line++)
+                log_write(LOG_WARNING, LOG_MESSAGE_NONE, &subject, "Removal %s of slot %s, not put back: %s.", r->id, r->slot ?: "?", *line);
 }
 
 static int take_end(Removal *r, json_object *event) {
@@ -152,7 +156,10 @@ static int take_end(Removal *r, json_object *event) {
         k = set_text(&r->message, json_str(event, "message") ?: "");
         if (k < 0)
                 return k;
-        k = take_remedy(r, json_array(event, "remedy"));
+        k = take_lines(&r->remedy, json_array(event, "remedy"));
+        if (k < 0)
+                return k;
+        k = take_lines(&r->lost, json_array(event, "lost"));
         if (k < 0)
                 return k;
 
@@ -161,7 +168,7 @@ static int take_end(Removal *r, json_object *event) {
         r->state = REMOVAL_ENDED;
         if (r->outcome == OUTCOME_SAFE)
                 r->progress = 1;
-        removal_emit(r, "State", "Cancelable", "Progress", "Outcome", "Code", "Message", "Remedy");
+        removal_emit(r, "State", "Cancelable", "Progress", "Outcome", "Code", "Message", "Remedy", "Lost");
         log_end(r);
         return 0;
 }

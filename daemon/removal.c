@@ -42,6 +42,7 @@ void removal_free(Removal *r) {
         free(r->code);
         free(r->message);
         strv_free(r->remedy);
+        strv_free(r->lost);
         free(r);
 }
 

@@ -57,7 +57,7 @@ typedef struct Removal {
 
         Outcome outcome;       /* _OUTCOME_INVALID while it runs */
         char *code, *message;
-        char **remedy;         /* NULL-terminated, may be NULL */
+        char **remedy, **lost; /* NULL-terminated, may be NULL */
 
         Worker *worker;
         bool cancelled;        /* somebody wants it back; a resumed worker is told so too */

@@ -56,7 +56,8 @@ int removal_go_back(Removal *m, const char *code, const char *reason) {
         tell_led(m, LED_REFUSED);
         for (size_t i = 0; i < ELEMENTSOF(turned_back); i++)
                 if (streq(turned_back[i].code, code)) {
-                        message = strf("%s%s", why, turned_back[i].after);
+                        bool but = *turned_back[i].after && json_len(m->journal->lost) > 0;
+                        message = strf("%s%s%s", why, turned_back[i].after, but ? ", except for what is listed" : "");
                         return removal_end(m, turned_back[i].outcome, code, message, NULL);
                 }
         return removal_end(m, OUTCOME_RESTORED, code, why, NULL);

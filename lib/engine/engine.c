@@ -41,6 +41,30 @@ static int record(Engine *e, size_t n, StepPhase phase, const char *text, uint64
         return r < 0 ? step_fail(&e->run, r, "the journal cannot be written: %s", strerror(-r)) : 0;
 }
 
+static int note(StepRun *run, json_object *o) {
+        Engine *e = (Engine *) ((char *) run - offsetof(Engine, run));
+
+        int r = journal_note(e->journal, e->step, o);
+        run->notes = journal_notes(e->journal, e->step);
+        return r;
+}
+
+/* From here on it is about step n. */
+static void turn_to(Engine *e, size_t n) {
+        e->step = n;
+        e->run.note = note;
+        e->run.notes = journal_notes(e->journal, n);
+        free(TAKE_PTR(e->run.why));
+        free(TAKE_PTR(e->run.remedy));
+}
+
+/* Written down before the step itself is said to be over, or another worker would not know. */
+static void record_lost(Engine *e) {
+        for (size_t i = 0; i < json_len(e->run.lost); i++)
+                (void) journal_lost(e->journal, e->step, json_object_get_string(json_at(e->run.lost, i)));
+        json_object_put(TAKE_PTR(e->run.lost));
+}
+
 static void tell_state(Engine *e, const char *state) {
         if (e->listener.state)
                 e->listener.state(e->listener.userdata, state);
@@ -87,6 +111,7 @@ static int step_do(Engine *e, size_t n, int before) {
                 return r;
         e->touched_tail = e->touched_tail || ops->irreversible;
         r = ops->apply(step->args, &e->run);
+        record_lost(e);
         drill_pause(e);
 
         /* Whatever the write returned: what the kernel shows counts. But what is still under way shows nothing yet. */
@@ -134,9 +159,7 @@ int engine_forward(Engine *e) {
 
         tell_state(e, "working");
         for (size_t n = first; n < e->plan->n_steps; n++) {
-                free(TAKE_PTR(e->run.why));
-                free(TAKE_PTR(e->run.remedy));
-
+                turn_to(e, n);
                 int r = step_forward(e, n);
                 if (r >= 0)
                         continue;
@@ -151,7 +174,7 @@ int engine_forward(Engine *e) {
 
 bool engine_can_go_back(const Engine *e) {
         size_t tail = plan_first_irreversible(e->plan);
-        StepRun look = { .limits = e->run.limits };
+        StepRun look = { .limits = e->run.limits, .notes = journal_notes(e->journal, tail) };
 
         if (!e->touched_tail)
                 return true;
@@ -193,6 +216,7 @@ static int step_undo(Engine *e, size_t n) {
         /* Twice: somebody may touch the same thing in the same moment, a press of the button that is given back for one. */
         for (unsigned tries = 0; tries < 2 && state != STEP_NOT_APPLIED; tries++) {
                 r = ops->revert(step->args, &e->run);
+                record_lost(e);
                 drill_pause(e);
                 state = ops->verify(step->args, &e->run);
         }
@@ -218,6 +242,7 @@ static void undo_failed(Engine *e, size_t n) {
 int engine_back(Engine *e, const char *code, const char *why) {
         tell_state(e, "restoring");
         e->run.ignore_cancel = true;
+        e->run.backwards = true;
         if (!e->journal->backwards)
                 (void) journal_back(e->journal, code, why);
 
@@ -228,8 +253,7 @@ int engine_back(Engine *e, const char *code, const char *why) {
                 reached = e->plan->n_steps;
 
         for (size_t n = reached; n > 0; n--) {
-                free(TAKE_PTR(e->run.why));
-                free(TAKE_PTR(e->run.remedy));
+                turn_to(e, n - 1);
                 if (step_undo(e, n - 1) < 0)
                         undo_failed(e, n - 1);
         }

@@ -47,6 +47,7 @@ typedef struct Engine {
         StepRun run;
         EngineListener listener;
 
+        size_t step;            /* the one that is being dealt with: its notes go there */
         bool resumed;           /* another worker began: go on from its last step */
         size_t failed_step;     /* of a forward run that failed */
         bool left_behind;       /* a write of the way forward is still in the kernel and may yet take effect */

@@ -14,6 +14,8 @@ void journal_free(Journal *j) {
         free(j->back_code);
         free(j->back_why);
         json_object_put(j->start);
+        json_object_put(j->notes);
+        json_object_put(j->lost);
         free(j);
 }
 
@@ -31,7 +33,7 @@ static int journal_new(const char *id, Journal **ret) {
         return 0;
 }
 
-static int journal_append(Journal *j, json_object *record) {
+int journal_append(Journal *j, json_object *record) {
         json_set_u64(record, "usec", now_wall());
         return append_line_durably(j->fd, json_text(record));
 }
@@ -126,7 +128,11 @@ static int record_replay(Journal *j, json_object *record, const char *boot) {
                 uint64_t n = json_u64(record, "n");
                 if (j->last_do == SIZE_MAX || n > j->last_do)
                         j->last_do = n;
-        } else if (streq(ev, "back")) {
+        } else if (streq(ev, "note"))
+                return journal_note_replay(j, record);
+        else if (streq(ev, "lost"))
+                return journal_lost_replay(j, record);
+        else if (streq(ev, "back")) {
                 j->backwards = true;
                 int r = text_keep(&j->back_code, record, "code");
                 return r < 0 ? r : text_keep(&j->back_why, record, "why");
@@ -242,6 +248,7 @@ int journal_end(Journal *j, const char *outcome, const char *code, const char *m
         json_set_str(record, "code", code);
         json_set_str(record, "message", message);
         json_set(record, "remedy", json_ref(remedy));
+        json_set(record, "lost", j->lost ? json_ref(j->lost) : json_object_new_array());
         j->ended = true;
         return journal_append(j, record);
 }

@@ -7,10 +7,12 @@
  * removal writes its hold first and the whole plan when it knows it); removals/ID/journal has one JSON record a line, each
  * fdatasync'ed:
  *      start   boot, slot, target, trigger, by, card
+ *      note n, note            what step n found out when it acted and its undo will need; between its "do" and whatever comes last
  *      do n, done n            forward; "do" stands before the first write of a step, "done" after verify said applied
  *      back    why             from here the direction is backwards, for ever
  *      undo n, undone n, failed n
- *      end     outcome, code, message, remedy
+ *      lost n, text            something that no way back restores
+ *      end     outcome, code, message, remedy, lost
  * A torn last line (power loss while it was written) counts as not written. */
 typedef struct Journal {
         int fd;
@@ -22,6 +24,8 @@ typedef struct Journal {
         char *back_code;        /* why it turned back */
         char *back_why;
         json_object *start;     /* the start record */
+        json_object *notes;     /* { "N": [note, ...] }; NULL while there are none */
+        json_object *lost;      /* array of strings without repetition; NULL while there are none */
 } Journal;
 
 void journal_free(Journal *j);
@@ -40,6 +44,23 @@ int journal_open(const char *id, Journal **ret, Plan **ret_plan, char **ret_why)
 /* Replays the text of a journal into j: separate so that it can be tested and fuzzed. -EBADMSG on rubbish. */
 int journal_replay(Journal *j, const char *text, const char *boot);
 
+/* One record, with the time added. For the functions below. */
+int journal_append(Journal *j, json_object *record);
+
 int journal_step(Journal *j, const char *ev, size_t n, const char *text);
 int journal_back(Journal *j, const char *code, const char *why);
+/* journal-notes.c. One note of step n, written down before what it speaks of is touched. Keeps a reference of its own. */
+int journal_note(Journal *j, size_t n, json_object *note);
+
+/* What step n noted so far, oldest first; NULL when nothing. Borrowed. */
+json_object *journal_notes(const Journal *j, size_t n);
+
+/* A line that is there already is not written again: a revert may be made twice. It is told with the ending even where it
+ * could not be written. */
+int journal_lost(Journal *j, size_t n, const char *text);
+
+/* A record of either kind, read back. -EBADMSG: a note of a step that was not begun, or one that holds nothing. */
+int journal_note_replay(Journal *j, json_object *record);
+int journal_lost_replay(Journal *j, json_object *record);
+
 int journal_end(Journal *j, const char *outcome, const char *code, const char *message, json_object *remedy);

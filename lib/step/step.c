@@ -126,7 +126,7 @@ void step_remedy(StepRun *run, const char *format, ...) {
 int step_note(StepRun *run, json_object *note) {
         _cleanup_json_ json_object *owned = note;
 
-        int r = run->note ? run->note(run->userdata, owned) : 0;
+        int r = run->note ? run->note(run, owned) : 0;
         return r < 0 ? step_fail(run, r, "the journal cannot be written: %s", strerror(-r)) : 0;
 }
 

@@ -64,8 +64,8 @@ typedef struct StepRun {
         bool (*cancelled)(void *userdata);
         void (*progress)(void *userdata, uint64_t done, uint64_t of, const char *text);
         void (*announce)(void *userdata, uint64_t deadline_usec);
-        int (*note)(void *userdata, json_object *note);
         void *userdata;
+        int (*note)(struct StepRun *run, json_object *note); /* the engine's own */
         bool light_closed;      /* the slot's registers cannot be written (lockdown): its light stays as it is */
         bool ignore_cancel;     /* on the way back nothing is cancelled */
         bool backwards;         /* verify() is asked whether anything of the step is left to be put back, not whether it is done */

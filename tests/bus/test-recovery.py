@@ -117,6 +117,8 @@ class Recovery(BusTest):
         removal = self.remove("2")
         self.assertEqual(self.wait_end(removal), "stuck")
         self.assertEqual(self.get(removal, "Removal", "Remedy"), ["Stop the process that pins it."])
+        self.assertEqual(self.get(removal, "Removal", "Lost"), ["process 812 (dd) was ended"])
+        self.assertEqual(self.json_of("GetHistory", "u", "1")["removals"][0]["lost"], ["process 812 (dd) was ended"])
         self.assertEqual(self.slot("2", "State"), "stuck")
         self.restart()
         self.assertEqual(self.slot("2", "State"), "stuck")  # from the records

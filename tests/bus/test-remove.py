@@ -16,7 +16,7 @@ class Remove(BusTest):
         self.assertEqual(removal, f"{ROOT}/removal/_31")
         for name, value in (("Id", "1"), ("Slot", "2"), ("Target", "2"), ("Trigger", "command"), ("Code", "done"), ("StepCount", 3),
                             ("StepIndex", 2), ("Step", "power-off"), ("Progress", 1), ("Cancelable", False), ("ByUid", 0),
-                            ("Message", "The card may be pulled."), ("Remedy", [])):
+                            ("Message", "The card may be pulled."), ("Remedy", []), ("Lost", [])):
             self.assertEqual(self.get(removal, "Removal", name), value, name)
         self.assertEqual(json.loads(self.get(removal, "Removal", "Plan"))["digest"], "d1")
         self.assertEqual(self.get(ROOT, "Manager", "Removals"), [])

@@ -99,15 +99,16 @@ class Run:
             self.step(n, "undone", 50000)
             self.note(ev="undone", n=n)
 
-    def end(self, outcome, code, message, remedy=()):
+    def end(self, outcome, code, message, remedy=(), lost=()):
         if outcome == "safe":
             (STATE / f"off-{self.slot}").touch()
         power = {"safe": "off", "stuck": "blink"}.get(outcome, "on")
         attention = "on" if outcome == "stuck" else "off"
         say(type="led", state={"safe": "safe", "stuck": "stuck"}.get(outcome, "refused"), power=power, attention=attention)
         if self.folder.exists():
-            self.note(ev="end", usec=1767225605000000, outcome=outcome, code=code, message=message, remedy=list(remedy))
-        say(type="end", outcome=outcome, code=code, message=message, remedy=list(remedy), usec=self.usec)
+            self.note(ev="end", usec=1767225605000000, outcome=outcome, code=code, message=message, remedy=list(remedy),
+                      lost=list(lost))
+        say(type="end", outcome=outcome, code=code, message=message, remedy=list(remedy), lost=list(lost), usec=self.usec)
 
     def start(self, request):
         self.note(ev="start", usec=1767225600000000, slot=self.slot, target=request["target"], trigger=request["trigger"],
@@ -131,7 +132,8 @@ class Run:
             return
         self.back(1)
         self.end("restored", "failed", "slot 5: failed, step disable-dax: dax0.0 is still bound to kmem after unbind; "
-                 "everything is as it was before")
+                 "everything is as it was before, except for what is listed",
+                 lost=["process 812 (dd) was ended and is not started again"])
 
     def wait(self):
         """Until cancelled, or until the test says that it may go on."""

@@ -2,6 +2,7 @@
 /* Runs on a recorded machine (tests/roots/enter ram2.root), whose files take every write but move nothing: a policy file
  * keeps what was written, a driver stays bound whatever is written to unbind. */
 #include <errno.h>
+#include <fcntl.h>
 
 #include "base/fileio.h"
 #include "engine/engine.h"
@@ -223,6 +224,44 @@ static void test_crash_at_every_record(void) {
                         }
 }
 
+/* What a step notes is written down under its number and found again, by it and by nobody else, also when another worker goes on;
+ * what is lost stands in the record and once only. */
+static void test_notes(void) {
+        _cleanup_(case_done) Case c;
+
+        case_new(&c, "null", POLICY_STEPS);
+        CHECK_INT(engine_forward(&c.engine), 0);
+        json_object *o = json_object_new_object();
+        json_set_str(o, "unit", "a.service");
+        CHECK_INT(step_note(&c.engine.run, o), 0);
+        CHECK_INT(json_len(c.engine.run.notes), 1);
+        _cleanup_free_ char *text = journal_text(&c);
+        CHECK(strstr(text, "{\"ev\":\"note\",\"n\":1,\"note\":{\"unit\":\"a.service\"},"));
+
+        resume(&c, false);
+        CHECK_STR(json_str(json_at(c.engine.run.notes, 0), "unit"), "a.service");
+        CHECK(!c.engine.run.backwards);
+        step_lost(&c.engine.run, "process %d was ended", 12);
+        CHECK_INT(engine_back(&c.engine, "cancelled", "test"), 0);
+        CHECK(c.engine.run.backwards && !c.engine.run.notes);
+        CHECK_INT(json_len(c.journal->lost), 1);
+        _cleanup_free_ char *kinds = journal_kinds(&c);
+        CHECK_STR(kinds, "start do done do done note done back undo lost undone undo undone");
+}
+
+/* What cannot be noted is not touched: the step fails with the journal's error. */
+static void test_note_unwritable(void) {
+        _cleanup_(case_done) Case c;
+
+        case_new(&c, "null", POLICY_STEPS);
+        CHECK_INT(engine_forward(&c.engine), 0);
+        close(c.journal->fd);
+        c.journal->fd = open("/dev/null", O_RDONLY | O_CLOEXEC);
+        CHECK_INT(step_note(&c.engine.run, json_object_new_object()), -EBADF);
+        CHECK_STR(c.engine.run.why, "the journal cannot be written: Bad file descriptor");
+        CHECK(!c.engine.run.notes);
+}
+
 int main(void) {
         char dir[] = "/tmp/safe-remove-engine-XXXXXX";
 
@@ -237,6 +276,8 @@ int main(void) {
         test_other_card();
         test_cancel();
         test_crash_at_every_record();
+        test_notes();
+        test_note_unwritable();
         test_remove_tree(dir);
         return EXIT_SUCCESS;
 }

@@ -65,6 +65,33 @@ static void test_direction_stays(void) {
         CHECK_STR(back->back_why, "second press");
 }
 
+static void note_round_trip(Journal *j, size_t n, const char *text) {
+        _cleanup_json_ json_object *note = json_object_new_object();
+
+        json_set_str(note, "unit", text);
+        CHECK_INT(journal_note(j, n, note), 0);
+}
+
+/* What a step noted is the step's own, in its order, for whoever reads it; what is lost is told once. */
+static void test_notes(void) {
+        _cleanup_(journal_freep) Journal *j = create("6"), *back = NULL;
+
+        CHECK_INT(journal_step(j, "do", 0, NULL), 0);
+        note_round_trip(j, 0, "a.service");
+        note_round_trip(j, 0, "b.service");
+        CHECK_INT(journal_step(j, "do", 1, NULL), 0);
+        note_round_trip(j, 1, "c.service");
+        for (unsigned i = 0; i < 2; i++)
+                CHECK_INT(journal_lost(j, 1, "process 12 (dd) was ended"), 0);
+        CHECK_INT(reopen("6", &back), 0);
+        CHECK_INT(json_len(journal_notes(back, 0)), 2);
+        CHECK_STR(json_str(json_at(journal_notes(back, 0), 1), "unit"), "b.service");
+        CHECK_STR(json_str(json_at(journal_notes(back, 1), 0), "unit"), "c.service");
+        CHECK(!journal_notes(back, 2));
+        CHECK_INT(json_len(back->lost), 1);
+        CHECK_STR(json_object_get_string(json_at(back->lost, 0)), "process 12 (dd) was ended");
+}
+
 static void test_id_taken(void) {
         _cleanup_(journal_freep) Journal *j = create("3"), *second = NULL;
         _cleanup_(plan_freep) Plan *p = make_plan();
@@ -110,6 +137,10 @@ static void test_replay(void) {
         check_replay("{\"ev\":\"do\",\"n\":0}\n", -EBADMSG);
         check_replay("{\"ev\":\"start\"}\n{\"ev\":\"start\"}\n", -EBADMSG);
         check_replay("{\"ev\":\"start\",\"boot\":\"a\"}\n", 0);
+        check_replay("{\"ev\":\"start\"}\n{\"ev\":\"note\",\"n\":0,\"note\":{}}\n", -EBADMSG);
+        check_replay("{\"ev\":\"start\"}\n{\"ev\":\"do\",\"n\":0}\n{\"ev\":\"note\",\"n\":1,\"note\":{}}\n", -EBADMSG);
+        check_replay("{\"ev\":\"start\"}\n{\"ev\":\"do\",\"n\":0}\n{\"ev\":\"note\",\"n\":0,\"note\":1}\n", -EBADMSG);
+        check_replay("{\"ev\":\"start\"}\n{\"ev\":\"do\",\"n\":0}\n{\"ev\":\"note\",\"n\":0,\"note\":{}}\n", 0);
 }
 
 static bool is_on_record(const char *id) {
@@ -148,6 +179,7 @@ int main(void) {
         setenv("SAFE_REMOVE_STATE_DIR", dir, 1);
         test_round_trip();
         test_direction_stays();
+        test_notes();
         test_id_taken();
         test_torn_line();
         test_step_that_is_not_there();

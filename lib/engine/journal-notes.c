@@ -1,0 +1,75 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* What steps find out when they act: notes, which their undo reads, and losses, which the ending tells. */
+#include <errno.h>
+
+#include "engine/journal.h"
+
+static void note_keep(Journal *j, size_t n, json_object *note) {
+        char key[24];
+
+        snprintf(key, sizeof(key), "%zu", n);
+        if (!j->notes)
+                j->notes = json_object_new_object();
+        if (!json_has(j->notes, key))
+                json_set(j->notes, key, json_object_new_array());
+        json_object_array_add(json_get(j->notes, key), json_ref(note));
+}
+
+static bool lost_keep(Journal *j, const char *text) {
+        for (size_t i = 0; i < json_len(j->lost); i++)
+                if (streq_ptr(json_object_get_string(json_at(j->lost, i)), text))
+                        return false;
+        if (!j->lost)
+                j->lost = json_object_new_array();
+        json_append_str(j->lost, text);
+        return true;
+}
+
+json_object *journal_notes(const Journal *j, size_t n) {
+        char key[24];
+
+        snprintf(key, sizeof(key), "%zu", n);
+        return json_get(j->notes, key);
+}
+
+int journal_note(Journal *j, size_t n, json_object *note) {
+        _cleanup_json_ json_object *record = json_object_new_object();
+
+        json_set_str(record, "ev", "note");
+        json_set_u64(record, "n", n);
+        json_set(record, "note", json_ref(note));
+        int r = journal_append(j, record);
+        if (r >= 0)
+                note_keep(j, n, note);
+        return r;
+}
+
+int journal_lost(Journal *j, size_t n, const char *text) {
+        _cleanup_json_ json_object *record = json_object_new_object();
+
+        if (!lost_keep(j, text))
+                return 0;
+        json_set_str(record, "ev", "lost");
+        json_set_u64(record, "n", n);
+        json_set_str(record, "text", text);
+        return journal_append(j, record);
+}
+
+int journal_note_replay(Journal *j, json_object *record) {
+        json_object *note = json_get(record, "note");
+        uint64_t n = json_u64(record, "n");
+
+        if (j->last_do == SIZE_MAX || n > j->last_do || !json_object_is_type(note, json_type_object))
+                return -EBADMSG;
+        note_keep(j, n, note);
+        return 0;
+}
+
+int journal_lost_replay(Journal *j, json_object *record) {
+        const char *text = json_str(record, "text");
+
+        if (!text)
+                return -EBADMSG;
+        (void) lost_keep(j, text);
+        return 0;
+}
