@@ -1,0 +1,181 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+
+#include "base/clock.h"
+#include "kernel/apart.h"
+
+enum {
+        /* How often running work asks whether it was cancelled. There is no event to wait for that would not need the
+         * engine's socket here. */
+        CANCEL_POLL_MSEC = 100,
+
+        /* How long an ended process may take to die. Offlining looks for signals between two pages; a migration that is
+         * under way finishes first. */
+        DEATH_TIMEOUT_MSEC = 10 * 1000,
+
+        TEXT_MAX = 16 * 1024 * 1024,
+};
+
+/* The answer: this, then the text. The process's end of the pipe is closed behind it. */
+typedef struct Head {
+        int error;
+        size_t length;
+} Head;
+
+typedef struct Answer {
+        char *bytes;
+        size_t n, allocated;
+} Answer;
+
+static void answer_done(Answer *a) {
+        free(a->bytes);
+}
+
+static bool write_all(int fd, const void *data, size_t length) {
+        for (const char *p = data; length > 0;) {
+                ssize_t n = write(fd, p, length);
+                if (n < 0 && errno == EINTR)
+                        continue;
+                if (n < 0)
+                        return false;
+                p += n;
+                length -= (size_t) n;
+        }
+        return true;
+}
+
+/* It keeps no descriptor of ours, so that one which is left behind for ever holds nothing that anybody waits for (journal
+ * lock, sockets). */
+static _Noreturn void child(int pipe_fd, apart_work_t work, void *data) {
+        static const int defaulted[] = { SIGTERM, SIGINT, SIGHUP, SIGALRM };
+        char *text = NULL;
+        sigset_t none;
+
+        /* Only the ending signal may interrupt: any pending unblocked signal ends offlining. */
+        for (size_t i = 0; i < ELEMENTSOF(defaulted); i++)
+                signal(defaulted[i], SIG_DFL);
+        sigemptyset(&none);
+        sigprocmask(SIG_SETMASK, &none, NULL);
+
+        if (dup2(pipe_fd, STDIN_FILENO) < 0 || syscall(SYS_close_range, 1u, ~0u, 0u) < 0)
+                _exit(EXIT_FAILURE);
+
+        Head head = { .error = work(data, &text) };
+        head.length = text ? strlen(text) : 0;
+        bool told = write_all(STDIN_FILENO, &head, sizeof(head)) && write_all(STDIN_FILENO, text, head.length);
+        _exit(told ? EXIT_SUCCESS : EXIT_FAILURE);
+}
+
+/* Reads what there is. 1: the answer is complete; 0: not yet; -ECHILD: it died before it was. */
+static int answer_wait(int pipe_fd, int timeout_msec, Answer *a) {
+        struct pollfd p = { .fd = pipe_fd, .events = POLLIN };
+        Head head;
+
+        int r = poll(&p, 1, timeout_msec);
+        if (r < 0)
+                return errno == EINTR ? 0 : -errno;
+        if (r == 0)
+                return 0;
+
+        char chunk[4096];
+        ssize_t n = read(pipe_fd, chunk, sizeof(chunk));
+        if (n <= 0)
+                return n < 0 && errno == EINTR ? 0 : -ECHILD;
+        while (a->n + (size_t) n + 1 > a->allocated) {
+                r = vec_grow((void **) &a->bytes, a->allocated, &a->allocated, 1);
+                if (r < 0)
+                        return r;
+        }
+        memcpy(a->bytes + a->n, chunk, (size_t) n);
+        a->n += (size_t) n;
+
+        if (a->n < sizeof(head))
+                return 0;
+        memcpy(&head, a->bytes, sizeof(head));
+        if (head.length > TEXT_MAX)
+                return -EFBIG;
+        return a->n >= sizeof(head) + head.length;
+}
+
+/* Gives the text to whoever wants it and the work's result. */
+static int answer_take(Answer *a, char **ret_text) {
+        Head head;
+
+        memcpy(&head, a->bytes, sizeof(head));
+        if (ret_text && head.length > 0) {
+                *ret_text = strndup(a->bytes + sizeof(head), head.length);
+                if (!*ret_text)
+                        return -ENOMEM;
+        }
+        return head.error;
+}
+
+static void child_end(pid_t pid, int pipe_fd, Answer *a) {
+        uint64_t deadline = now_monotonic() + DEATH_TIMEOUT_MSEC * USEC_PER_MSEC;
+
+        kill(pid, SIGKILL);
+        while (answer_wait(pipe_fd, CANCEL_POLL_MSEC, a) >= 0 && now_monotonic() < deadline)
+                ;
+}
+
+/* Collects a child that has answered or died; one that hangs is left to be collected by whoever inherits it. */
+static void child_reap(pid_t pid) {
+        uint64_t deadline = now_monotonic() + USEC_PER_SEC;
+
+        while (waitpid(pid, NULL, WNOHANG) == 0 && now_monotonic() < deadline)
+                (void) poll(NULL, 0, 1);
+}
+
+static int child_watch(pid_t pid, int pipe_fd, const ApartOptions *options, char **ret_text) {
+        uint64_t deadline = now_monotonic() + options->timeout_usec;
+        _cleanup_(answer_done) Answer a = { 0 };
+
+        for (;;) {
+                int r = answer_wait(pipe_fd, CANCEL_POLL_MSEC, &a);
+                if (r < 0)
+                        return r;
+                if (r > 0)
+                        return answer_take(&a, ret_text);
+
+                bool cancelled = options->interruptible && options->cancelled && options->cancelled(options->userdata);
+                bool late = now_monotonic() >= deadline;
+                if (!cancelled && !late)
+                        continue;
+                if (!options->interruptible)
+                        return -EINPROGRESS;
+
+                child_end(pid, pipe_fd, &a);
+                return cancelled ? -ECANCELED : -ETIME;
+        }
+}
+
+int run_apart(apart_work_t work, void *data, const ApartOptions *options, char **ret_text) {
+        _cleanup_free_ char *text = NULL;
+        int fds[2];
+
+        if (pipe2(fds, O_CLOEXEC) < 0)
+                return -errno;
+        _cleanup_close_ int reader = fds[0];
+        _cleanup_close_ int writer = fds[1];
+
+        pid_t pid = fork();
+        if (pid < 0)
+                return -errno;
+        if (pid == 0)
+                child(writer, work, data);
+
+        /* Our copy must go, or a dead child would not end the pipe. */
+        close(TAKE_FD(writer));
+
+        int r = child_watch(pid, reader, options, &text);
+        if (r != -EINPROGRESS)
+                child_reap(pid);
+        if (ret_text)
+                *ret_text = TAKE_PTR(text);
+        return r;
+}

@@ -1,0 +1,25 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+#include "base/util.h"
+
+/* Work that the kernel may never give back (a write to an attribute, umount, syncfs, joining another mount namespace), done in
+ * a process of its own: the worker goes on whatever becomes of it. */
+
+/* Runs in that process, which has no descriptors but what it opens itself. 0 or a negative errno; *ret_text, newly allocated,
+ * is handed to the parent in either case when it is set. */
+typedef int (*apart_work_t)(void *data, char **ret_text);
+
+typedef struct ApartOptions {
+        bool interruptible;     /* a signal ends the work; otherwise it is left behind when its time is over */
+        uint64_t timeout_usec;
+
+        /* Asked several times a second meanwhile; true ends interruptible work. (Other work goes on: its outcome is needed to
+         * know what to undo.) */
+        bool (*cancelled)(void *userdata);
+        void *userdata;
+} ApartOptions;
+
+/* What the work returned; -ETIME when the time was over and it was ended, -EINPROGRESS when it was left behind, -ECANCELED;
+ * -ECHILD when it died without an answer. *ret_text is what it had to say, or NULL; NULL for ret_text: nobody listens. */
+int run_apart(apart_work_t work, void *data, const ApartOptions *options, char **ret_text);
