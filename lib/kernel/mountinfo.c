@@ -1,0 +1,139 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include <errno.h>
+#include <sys/sysmacros.h>
+
+#include "base/parse.h"
+#include "kernel/mountinfo.h"
+
+static void mount_entry_done(MountEntry *m) {
+        free(m->root);
+        free(m->target);
+        free(m->options);
+        free(m->propagation);
+        free(m->type);
+        free(m->source);
+        free(m->super_options);
+}
+
+void mount_entries_done(MountEntries *l) {
+        for (size_t i = 0; i < l->n_items; i++)
+                mount_entry_done(&l->items[i]);
+        free(l->items);
+        *l = (MountEntries) { 0 };
+}
+
+static bool is_octal(char c) {
+        return c >= '0' && c <= '7';
+}
+
+/* Blanks and backslashes come as three octal digits (fs/seq_file.c:mangle_path). In place: it only gets shorter. */
+static void unescape(char *s) {
+        char *to = s;
+
+        for (const char *from = s; *from; to++) {
+                if (from[0] == '\\' && from[1] <= '3' && is_octal(from[1]) && is_octal(from[2]) && is_octal(from[3])) {
+                        *to = (char) ((from[1] - '0') << 6 | (from[2] - '0') << 3 | (from[3] - '0'));
+                        from += 4;
+                } else
+                        *to = *from++;
+        }
+        *to = '\0';
+}
+
+int dev_parse(const char *s, dev_t *ret) {
+        _cleanup_free_ char *copy = strdup(s ?: "");
+        uint64_t major, minor;
+
+        if (!copy)
+                return -ENOMEM;
+        char *rest = copy, *first = strsep(&rest, ":");
+        if (parse_u64(first, &major) < 0 || !rest || parse_u64(rest, &minor) < 0 || major > UINT32_MAX || minor > UINT32_MAX)
+                return -EINVAL;
+        *ret = makedev((unsigned) major, (unsigned) minor);
+        return 0;
+}
+
+static int take_text(char **rest, char **ret) {
+        char *word = strsep(rest, " ");
+        if (!word)
+                return -EBADMSG;
+
+        char *copy = strdup(word);
+        if (!copy)
+                return -ENOMEM;
+        unescape(copy);
+        *ret = copy;
+        return 0;
+}
+
+static int take_number(char **rest, uint64_t *ret) {
+        const char *word = strsep(rest, " ");
+
+        return word && parse_u64(word, ret) >= 0 ? 0 : -EBADMSG;
+}
+
+/* Any number of fields up to a lone dash. */
+static int take_propagation(char **rest, char **ret) {
+        _cleanup_free_ char *all = strdup("");
+
+        for (char *word; (word = strsep(rest, " "));) {
+                if (!all)
+                        return -ENOMEM;
+                if (streq(word, "-")) {
+                        *ret = TAKE_PTR(all);
+                        return 0;
+                }
+                char *longer = strf("%s%s%s", all, *all ? " " : "", word);
+                free(all);
+                all = longer;
+        }
+        return -EBADMSG;
+}
+
+static int parse_line(char *line, MountEntry *m) {
+        char *rest = line;
+
+        int r = take_number(&rest, &m->id);
+        if (r >= 0)
+                r = take_number(&rest, &m->parent_id);
+        if (r >= 0)
+                r = dev_parse(strsep(&rest, " "), &m->dev) < 0 ? -EBADMSG : 0;
+        if (r >= 0)
+                r = take_text(&rest, &m->root);
+        if (r >= 0)
+                r = take_text(&rest, &m->target);
+        if (r >= 0)
+                r = take_text(&rest, &m->options);
+        if (r >= 0)
+                r = take_propagation(&rest, &m->propagation);
+        if (r >= 0)
+                r = take_text(&rest, &m->type);
+        if (r >= 0)
+                r = take_text(&rest, &m->source);
+        if (r >= 0)
+                r = take_text(&rest, &m->super_options);
+        return r;
+}
+
+int mountinfo_parse(const char *text, MountEntries *l) {
+        _cleanup_free_ char *copy = strdup(text);
+        if (!copy)
+                return -ENOMEM;
+
+        char *rest = copy;
+        for (char *line; (line = strsep(&rest, "\n"));) {
+                MountEntry m = { 0 };
+
+                if (!*line)
+                        continue;
+                int r = parse_line(line, &m);
+                if (r >= 0)
+                        r = vec_grow((void **) &l->items, l->n_items, &l->n_allocated, sizeof(l->items[0]));
+                if (r < 0) {
+                        mount_entry_done(&m);
+                        return r;
+                }
+                l->items[l->n_items++] = m;
+        }
+        return 0;
+}
