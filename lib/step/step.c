@@ -3,6 +3,7 @@
 
 #include "base/clock.h"
 #include "kernel/cxl-region.h"
+#include "kernel/command.h"
 #include "kernel/driver.h"
 #include "kernel/memory-block.h"
 #include "kernel/write.h"
@@ -179,6 +180,29 @@ int step_write(StepRun *run, const char *path, const char *value) {
                                  value, path, (uintmax_t) (options.timeout_usec / USEC_PER_SEC));
         if (r < 0)
                 return step_fail(run, r, "writing %s to %s: %s", value, path, strerror(-r));
+        return 0;
+}
+
+int step_command(StepRun *run, const char *const *argv, char **ret_out) {
+        const CommandOptions options = { .timeout_usec = run->limits->write_timeout_usec };
+        _cleanup_(command_result_done) CommandResult result = { 0 };
+        _cleanup_free_ char *line = NULL;
+
+        for (size_t i = 0; argv[i]; i++) {
+                char *longer = strf("%s%s%s", line ?: "", line ? " " : "", argv[i]);
+                free(line);
+                line = longer;
+        }
+        int r = command_run(argv, &options, &result);
+        if (r == -ETIME || r == -EINPROGRESS)
+                return step_fail(run, r, "%s did not come to an end within %ju s and was %s", line,
+                                 (uintmax_t) (options.timeout_usec / USEC_PER_SEC), r == -ETIME ? "killed" : "left behind");
+        if (r < 0)
+                return step_fail(run, r, "%s: %s", line, strerror(-r));
+        if (result.status != 0)
+                return step_fail(run, -EIO, "%s: %s (exit status %d)", line, *result.err ? result.err : "failed", result.status);
+        if (ret_out)
+                *ret_out = TAKE_PTR(result.out);
         return 0;
 }
 

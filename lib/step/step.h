@@ -99,6 +99,10 @@ void step_pause(StepRun *run, unsigned msec);
 /* One write with the policy's deadline; the reason of a failure is noted with the path and value. */
 int step_write(StepRun *run, const char *path, const char *value);
 
+/* Runs one of the system's tools with the policy's deadline for a write: 0 when its exit status is 0, else a negative errno with
+ * what it said noted (-EIO for any other status). *ret_out (may be NULL) is its standard output. */
+int step_command(StepRun *run, const char *const *argv, char **ret_out);
+
 /* Whether the addresses that a step is about still belong to the region of its argument "region" (region_check()). */
 int step_region_check(json_object *args, StepRun *run);
 
