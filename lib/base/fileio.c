@@ -10,6 +10,7 @@
 enum {
         CHUNK = 16 * 1024,
         FILE_MAX = 64 * 1024 * 1024,
+        LINK_MAX_SIZE = 64 * 1024,
 };
 
 int read_file_at(int dirfd, const char *path, char **ret, size_t *ret_length) {
@@ -51,6 +52,25 @@ int read_file_at(int dirfd, const char *path, char **ret, size_t *ret_length) {
 
 int read_file(const char *path, char **ret, size_t *ret_length) {
         return read_file_at(AT_FDCWD, path, ret, ret_length);
+}
+
+/* sysfs and proc do not tell the length of a link beforehand, and their paths may be longer than a page. */
+int read_link_at(int dirfd, const char *path, char **ret) {
+        for (size_t size = 256; size <= LINK_MAX_SIZE; size *= 2) {
+                _cleanup_free_ char *target = malloc(size);
+                if (!target)
+                        return -ENOMEM;
+
+                ssize_t n = readlinkat(dirfd, path, target, size);
+                if (n < 0)
+                        return -errno;
+                if ((size_t) n == size)
+                        continue;
+                target[n] = '\0';
+                *ret = TAKE_PTR(target);
+                return 0;
+        }
+        return -ENAMETOOLONG;
 }
 
 static int write_all(int fd, const char *data, size_t length) {

@@ -12,6 +12,9 @@ DEFINE_CLEANUP_FUNC(DIR, closedir)
 int read_file(const char *path, char **ret, size_t *ret_length);
 int read_file_at(int dirfd, const char *path, char **ret, size_t *ret_length);
 
+/* What a symbolic link says, as it stands. */
+int read_link_at(int dirfd, const char *path, char **ret);
+
 /* Replaces `path` durably: temporary file beside it, fsync, rename, fsync of the folder. A reader sees the old
  * or the new text, also after power loss. */
 int write_file_durably(const char *path, const char *text);

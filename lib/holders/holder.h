@@ -10,7 +10,7 @@
  * (mounts, swap, loop, dm, md) is in the topology. */
 
 typedef enum TargetKind {
-        TARGET_FS,      /* files of a file system: st_dev */
+        TARGET_FS,      /* files of a file system: its device number as mountinfo has it (st_dev may be another one: btrfs, overlay) */
         TARGET_BLOCK,   /* the block device itself: st_rdev of a block special file */
         TARGET_CHAR,    /* the character device itself: st_rdev of a character special file (dax, vfio, uio) */
         _TARGET_KIND_MAX,
@@ -25,14 +25,18 @@ typedef struct HoldTarget {
         char *name;             /* for people: "/dev/dax0.0", "/mnt/data" */
 } HoldTarget;
 
-/* The JSON form, as it stands in a step's arguments: [{"kind": "fs", "dev": "259:0", "name": "/mnt/data"}]. */
+/* What is looked for, and who must not be touched for it. The JSON form, as it stands in a step's arguments:
+ * [{"kind": "fs", "dev": "259:0", "name": "/mnt/data"}, {"protect_session": 4711}]. */
 typedef struct HoldTargets {
         HoldTarget *items;
         size_t n_items, n_allocated;
+        int *protect_sessions;  /* session ids (getsid() of the caller): unlike a pid they stay true when the caller itself has ended */
+        size_t n_protect_sessions, n_protect_sessions_allocated;
 } HoldTargets;
 
 void hold_targets_done(HoldTargets *t);
-int hold_targets_add(HoldTargets *t, TargetKind kind, dev_t dev, const char *name);
+int hold_targets_add(HoldTargets *t, TargetKind kind, dev_t dev, const char *name); /* one that is there already is left as it is */
+int hold_targets_protect_session(HoldTargets *t, int sid);
 int hold_targets_from_json(json_object *array, HoldTargets *ret);
 json_object *hold_targets_to_json(const HoldTargets *t);
 
@@ -65,9 +69,13 @@ typedef struct Holder {
         char *unit;             /* systemd unit, or NULL */
         char *cgroup;           /* path in the unified hierarchy ("/system.slice/x.service"), or NULL */
         uint32_t uid;
-        bool protected;         /* PID 1, this process and its ancestors (worker, daemon), kernel threads: never ended, never frozen */
+        bool protected;         /* PID 1, this process and its ancestors (worker, daemon), kernel threads, the protected sessions with the
+                                 * ancestors of their leaders: never ended, never frozen */
         Hold *holds;            size_t n_holds, n_holds_allocated;
+        uint64_t n_more_holds;  /* not listed: whoever has hundreds of files open is a holder anyway */
 } Holder;
+
+void holder_done(Holder *h);
 
 typedef struct Holders {
         Holder *items;
@@ -84,5 +92,5 @@ DEFINE_CLEANUP_FUNC(Holders, holders_free)
 int holders_scan(const HoldTargets *targets, uint64_t budget_usec, Holders **ret);
 
 /* {"kind": "process", "pid", "start_time", "comm", "exe", "unit", "cgroup", "uid", "protected",
- *  "holds": [{"way", "target", "path", "found", "bytes"}]} */
+ *  "holds": [{"way", "target", "path", "found", "bytes"}], "more_holds"}; target is the target's name. */
 json_object *holder_to_json(const Holder *h, const HoldTargets *targets);

@@ -5,31 +5,72 @@
 #include "base/parse.h"
 #include "holders/process.h"
 
-enum {
-        /* proc_pid_stat(5): field 22 is the start time; what follows the command's closing parenthesis begins with field 3. */
-        FIELDS_TO_START_TIME = 22 - 3,
+#define DELETED " (deleted)"
 
-        TARGET_MAX = 64 * 1024,
+enum {
+        /* proc_pid_stat(5); what follows the command's closing parenthesis begins with the third. */
+        FIRST_FIELD = 3,
+        FIELD_PPID = 4,
+        FIELD_SESSION = 6,
+        FIELD_FLAGS = 9,
+        FIELD_START_TIME = 22,
+
+        KERNEL_THREAD = 0x00200000, /* PF_KTHREAD, include/linux/sched.h */
 };
 
 /* The command may contain blanks and parentheses, so fields count from the last parenthesis. */
-int stat_start_time(const char *stat, uint64_t *ret) {
+static int stat_field(const char *stat, unsigned field, uint64_t *ret) {
         const char *p = strrchr(stat, ')');
 
         if (!p || *++p != ' ')
                 return -EBADMSG;
         p++;
-        for (int i = 0; i < FIELDS_TO_START_TIME; i++) {
+        for (unsigned i = FIRST_FIELD; i < field; i++) {
                 p = strchr(p, ' ');
                 if (!p)
                         return -EBADMSG;
                 p++;
         }
 
-        _cleanup_free_ char *field = strndup(p, strcspn(p, " \n"));
-        if (!field)
+        _cleanup_free_ char *text = strndup(p, strcspn(p, " \n"));
+        if (!text)
                 return -ENOMEM;
-        return parse_u64(field, ret) < 0 ? -EBADMSG : 0;
+        return parse_u64(text, ret) < 0 ? -EBADMSG : 0;
+}
+
+int stat_start_time(const char *stat, uint64_t *ret) {
+        return stat_field(stat, FIELD_START_TIME, ret);
+}
+
+int stat_parse(const char *stat, ProcessStat *ret) {
+        uint64_t ppid, session, flags, start;
+
+        int r = stat_field(stat, FIELD_PPID, &ppid);
+        if (r >= 0)
+                r = stat_field(stat, FIELD_SESSION, &session);
+        if (r >= 0)
+                r = stat_field(stat, FIELD_FLAGS, &flags);
+        if (r >= 0)
+                r = stat_field(stat, FIELD_START_TIME, &start);
+        if (r < 0)
+                return r;
+        if (ppid > INT32_MAX || session > INT32_MAX)
+                return -EBADMSG;
+
+        *ret = (ProcessStat) {
+                .ppid = (int) ppid,
+                .session = (int) session,
+                .kernel_thread = flags & KERNEL_THREAD,
+                .start_time = start,
+        };
+        return 0;
+}
+
+int process_stat(int dirfd, ProcessStat *ret) {
+        _cleanup_free_ char *stat = NULL;
+
+        int r = read_file_at(dirfd, "stat", &stat, NULL);
+        return r < 0 ? r : stat_parse(stat, ret);
 }
 
 int process_start_time(int dirfd, uint64_t *ret) {
@@ -75,25 +116,13 @@ int process_comm(int dirfd, char **ret) {
 }
 
 int process_exe(int dirfd, char **ret) {
-        for (size_t size = 256; size <= TARGET_MAX; size *= 2) {
-                _cleanup_free_ char *target = malloc(size);
-                if (!target)
-                        return -ENOMEM;
+        _cleanup_free_ char *exe = NULL;
 
-                ssize_t n = readlinkat(dirfd, "exe", target, size);
-                if (n < 0 && (errno == ENOENT || errno == EACCES || errno == EPERM)) {
-                        *ret = NULL;
-                        return 0;
-                }
-                if (n < 0)
-                        return -errno;
-                if ((size_t) n == size)
-                        continue;
-                target[n] = '\0';
-                *ret = TAKE_PTR(target);
-                return 0;
-        }
-        return -ENAMETOOLONG;
+        int r = read_link_at(dirfd, "exe", &exe);
+        if (r < 0 && r != -ENOENT && r != -EACCES && r != -EPERM)
+                return r;
+        *ret = TAKE_PTR(exe);
+        return 0;
 }
 
 static bool is_unit(const char *name, size_t length) {
@@ -154,4 +183,39 @@ int process_unit(int dirfd, char **ret) {
 
         int r = read_file_at(dirfd, "cgroup", &cgroup, NULL);
         return r < 0 ? r : cgroup_unit(cgroup, ret);
+}
+
+/* Of a process that ended in a group which has been removed since, the kernel says so behind the path. */
+int cgroup_unified(const char *cgroup, char **ret) {
+        for (const char *line = cgroup; line; line = strchr(line, '\n')) {
+                line += *line == '\n';
+                const char *path = startswith(line, "0::/");
+                if (!path)
+                        continue;
+                path--;
+
+                _cleanup_free_ char *copy = strndup(path, strcspn(path, "\n"));
+                if (!copy)
+                        return -ENOMEM;
+                size_t length = strlen(copy), n = strlen(DELETED);
+                bool deleted = length >= n && streq(copy + length - n, DELETED);
+                *ret = deleted ? NULL : TAKE_PTR(copy);
+                return 0;
+        }
+        *ret = NULL;
+        return 0;
+}
+
+int process_unit_and_cgroup(int dirfd, char **ret_unit, char **ret_cgroup) {
+        _cleanup_free_ char *text = NULL, *unit = NULL;
+
+        int r = read_file_at(dirfd, "cgroup", &text, NULL);
+        if (r >= 0)
+                r = cgroup_unit(text, &unit);
+        if (r >= 0)
+                r = cgroup_unified(text, ret_cgroup);
+        if (r < 0)
+                return r;
+        *ret_unit = TAKE_PTR(unit);
+        return 0;
 }

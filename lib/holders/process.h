@@ -10,7 +10,21 @@ int process_comm(int dirfd, char **ret);
 int process_exe(int dirfd, char **ret);   /* *ret is NULL where nobody may know it */
 int process_unit(int dirfd, char **ret);  /* *ret is NULL outside of every unit */
 
+/* Both out of one look at /proc/PID/cgroup: the path in the unified hierarchy, NULL where there is none. */
+int process_unit_and_cgroup(int dirfd, char **ret_unit, char **ret_cgroup);
+
+/* What /proc/PID/stat says that is of use here. */
+typedef struct ProcessStat {
+        int ppid, session;
+        bool kernel_thread;
+        uint64_t start_time;
+} ProcessStat;
+
+int process_stat(int dirfd, ProcessStat *ret);
+
 /* The parsers behind them. */
 int stat_start_time(const char *stat, uint64_t *ret);
+int stat_parse(const char *stat, ProcessStat *ret);
 int status_uid(const char *status, uint32_t *ret);
 int cgroup_unit(const char *cgroup, char **ret);
+int cgroup_unified(const char *cgroup, char **ret);

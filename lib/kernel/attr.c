@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include <errno.h>
+#include <fcntl.h>
 
 #include "base/fileio.h"
 #include "base/parse.h"
@@ -56,25 +57,6 @@ bool path_existsf(const char *format, ...) {
         return path && access(path, F_OK) == 0;
 }
 
-static int link_read(const char *path, char **ret) {
-        /* sysfs does not tell the length of a link beforehand, and its paths are as deep as the device tree. */
-        for (size_t size = 256; size <= 64 * 1024; size *= 2) {
-                _cleanup_free_ char *buffer = malloc(size);
-                if (!buffer)
-                        return -ENOMEM;
-
-                ssize_t n = readlink(path, buffer, size);
-                if (n < 0)
-                        return -errno;
-                if ((size_t) n == size)
-                        continue;
-                buffer[n] = '\0';
-                *ret = TAKE_PTR(buffer);
-                return 0;
-        }
-        return -ENAMETOOLONG;
-}
-
 int link_readf(char **ret, const char *format, ...) {
         va_list ap;
 
@@ -82,7 +64,7 @@ int link_readf(char **ret, const char *format, ...) {
         _cleanup_free_ char *path = strfv(format, ap);
         va_end(ap);
 
-        return path ? link_read(path, ret) : -ENOMEM;
+        return path ? read_link_at(AT_FDCWD, path, ret) : -ENOMEM;
 }
 
 int link_namef(char **ret, const char *format, ...) {
@@ -95,7 +77,7 @@ int link_namef(char **ret, const char *format, ...) {
         if (!path)
                 return -ENOMEM;
 
-        int r = link_read(path, &target);
+        int r = read_link_at(AT_FDCWD, path, &target);
         if (r < 0)
                 return r;
 

@@ -15,6 +15,21 @@ static void test_stat(void) {
         CHECK_INT(stat_start_time("12 a S", &v), -EBADMSG);
         CHECK_INT(stat_start_time("12 (a)", &v), -EBADMSG);
         CHECK_INT(stat_start_time("", &v), -EBADMSG);
+
+        static const char kthread[] = "12 (a) b) S 2 0 7 0 -1 2129984 0 0 0 0 10 11 12 13 14 15 16 17 4711 20 21\n";
+        ProcessStat st = { 0 };
+        CHECK_INT(stat_parse(good, &st), 0);
+        CHECK_INT(st.ppid, 1);
+        CHECK_INT(st.session, 3);
+        CHECK_INT(st.start_time, 4711);
+        CHECK(!st.kernel_thread);
+        CHECK_INT(stat_parse(kthread, &st), 0);
+        CHECK_INT(st.ppid, 2);
+        CHECK_INT(st.session, 7);
+        CHECK(st.kernel_thread);
+        CHECK_INT(stat_parse("12 (a) S 1 -1 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 4711 20 21\n", &st), 0);
+        CHECK_INT(stat_parse("12 (a) S 1 2 -3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 4711 20 21\n", &st), -EBADMSG);
+        CHECK_INT(stat_parse("12 (a) S 1 2 3", &st), -EBADMSG);
 }
 
 static void test_status(void) {
@@ -46,6 +61,23 @@ static void test_cgroup(void) {
         check_unit("", NULL);
 }
 
+static void check_unified(const char *text, const char *want) {
+        _cleanup_free_ char *cgroup = NULL;
+
+        CHECK_INT(cgroup_unified(text, &cgroup), 0);
+        CHECK_STR(cgroup, want);
+}
+
+static void test_unified(void) {
+        check_unified("0::/system.slice/redis.service\n", "/system.slice/redis.service");
+        check_unified("12:memory:/x\n1:name=systemd:/a\n0::/b c\n", "/b c");
+        check_unified("0::/", "/");
+        check_unified("10::/x\n", NULL);
+        check_unified("1:name=systemd:/a\n", NULL);
+        check_unified("0::/gone.service (deleted)\n", NULL);
+        check_unified("", NULL);
+}
+
 static void test_self(void) {
         _cleanup_close_ int dirfd = open("/proc/self", O_PATH | O_DIRECTORY | O_CLOEXEC);
         _cleanup_free_ char *comm = NULL, *exe = NULL, *unit = NULL;
@@ -67,6 +99,7 @@ int main(void) {
         test_stat();
         test_status();
         test_cgroup();
+        test_unified();
         test_self();
         return EXIT_SUCCESS;
 }

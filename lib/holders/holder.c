@@ -1,0 +1,66 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include <errno.h>
+
+#include "holders/holder.h"
+
+static const char *const hold_way_table[_HOLD_WAY_MAX] = {
+        [HOLD_MAPPING] = "mapping",
+        [HOLD_DESCRIPTOR] = "descriptor",
+        [HOLD_CWD] = "cwd",
+        [HOLD_ROOT] = "root",
+        [HOLD_PROGRAM] = "program",
+};
+
+DEFINE_STRING_TABLE(hold_way, HoldWay)
+
+void holder_done(Holder *h) {
+        for (size_t i = 0; i < h->n_holds; i++) {
+                free(h->holds[i].path);
+                free(h->holds[i].found);
+        }
+        free(h->holds);
+        free(h->comm);
+        free(h->exe);
+        free(h->unit);
+        free(h->cgroup);
+        *h = (Holder) { 0 };
+}
+
+void holders_free(Holders *h) {
+        if (!h)
+                return;
+        for (size_t i = 0; i < h->n_items; i++)
+                holder_done(&h->items[i]);
+        free(h->items);
+        free(h);
+}
+
+static json_object *hold_to_json(const Hold *h, const HoldTargets *targets) {
+        json_object *o = json_object_new_object();
+
+        json_set_str(o, "way", hold_way_to_string(h->way));
+        json_set_str(o, "target", targets->items[h->target].name);
+        json_set_str(o, "path", h->path);
+        json_set_str(o, "found", h->found);
+        json_set_u64(o, "bytes", h->bytes);
+        return o;
+}
+
+json_object *holder_to_json(const Holder *h, const HoldTargets *targets) {
+        json_object *o = json_object_new_object(), *holds = json_object_new_array();
+
+        json_set_str(o, "kind", "process");
+        json_set_u64(o, "pid", (uint64_t) h->pid);
+        json_set_u64(o, "start_time", h->start_time);
+        json_set_str(o, "comm", h->comm);
+        json_set_str(o, "exe", h->exe);
+        json_set_str(o, "unit", h->unit);
+        json_set_str(o, "cgroup", h->cgroup);
+        json_set_u64(o, "uid", h->uid);
+        json_set_bool(o, "protected", h->protected);
+        for (size_t i = 0; i < h->n_holds; i++)
+                json_object_array_add(holds, hold_to_json(&h->holds[i], targets));
+        json_set(o, "holds", holds);
+        json_set_u64(o, "more_holds", h->n_more_holds);
+        return o;
+}

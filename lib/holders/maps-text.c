@@ -1,0 +1,111 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include <errno.h>
+#include <sys/sysmacros.h>
+
+#include "holders/maps.h"
+
+enum {
+        /* One line and more: a path has at most a page (d_path()), each byte of it at most four when it is escaped. */
+        BUFFER_SIZE = 32 * 1024,
+};
+
+static const char *take_number(const char *p, const char *end, unsigned base, uint64_t *ret) {
+        const char *start = p;
+        uint64_t v = 0;
+
+        for (; p < end; p++) {
+                unsigned digit = *p >= '0' && *p <= '9' ? (unsigned) (*p - '0') :
+                                 *p >= 'a' && *p <= 'f' ? (unsigned) (*p - 'a') + 10 : UINT32_MAX;
+                if (digit >= base)
+                        break;
+                if (__builtin_mul_overflow(v, base, &v) || __builtin_add_overflow(v, digit, &v))
+                        return NULL;
+        }
+        *ret = v;
+        return p > start ? p : NULL;
+}
+
+/* The number and the one character behind it; NULL stays NULL. */
+static const char *take_field(const char *p, const char *end, unsigned base, char behind, uint64_t *ret) {
+        if (p)
+                p = take_number(p, end, base, ret);
+        return p && p < end && *p == behind ? p + 1 : NULL;
+}
+
+static const char *take_permissions(const char *p, const char *end, char ret[static 5]) {
+        static const char allowed[4][3] = { "r-", "w-", "x-", "sp" };
+
+        if (!p || end - p < 5 || p[4] != ' ')
+                return NULL;
+        for (size_t i = 0; i < ELEMENTSOF(allowed); i++) {
+                if (p[i] != allowed[i][0] && p[i] != allowed[i][1])
+                        return NULL;
+                ret[i] = p[i];
+        }
+        ret[4] = '\0';
+        return p + 5;
+}
+
+/* "START-END PERM OFFSET MAJ:MIN INODE[   PATH]" (fs/proc/task_mmu.c:show_vma_header_prefix). The inode is decimal. */
+int maps_parse_line(const char *line, size_t length, Mapping *ret) {
+        const char *end = line + length, *p = line;
+        uint64_t offset, dev_major, dev_minor;
+        Mapping m = { 0 };
+
+        p = take_field(p, end, 16, '-', &m.start);
+        p = take_field(p, end, 16, ' ', &m.end);
+        p = take_permissions(p, end, m.permissions);
+        p = take_field(p, end, 16, ' ', &offset);
+        p = take_field(p, end, 16, ':', &dev_major);
+        p = take_field(p, end, 16, ' ', &dev_minor);
+        if (p)
+                p = take_number(p, end, 10, &m.inode);
+        if (!p || (p < end && *p != ' ') || m.start >= m.end || dev_major > UINT32_MAX || dev_minor > UINT32_MAX)
+                return -EBADMSG;
+
+        if (dev_major == 0 && dev_minor == 0)
+                return 0;
+        m.dev = makedev((unsigned) dev_major, (unsigned) dev_minor);
+        *ret = m;
+        return 1;
+}
+
+/* Hands out the whole lines of the buffer; *length becomes what is left of the last one, moved to the beginning. */
+static int take_lines(char *buffer, size_t *length, MappingFunc func, void *userdata) {
+        char *p = buffer, *end = buffer + *length;
+
+        for (char *newline; (newline = memchr(p, '\n', (size_t) (end - p))); p = newline + 1) {
+                Mapping m;
+
+                int r = maps_parse_line(p, (size_t) (newline - p), &m);
+                if (r > 0)
+                        r = func(&m, userdata);
+                if (r != 0)
+                        return r;
+        }
+        *length = (size_t) (end - p);
+        memmove(buffer, p, *length);
+        return 0;
+}
+
+int maps_each_text(int fd, MappingFunc func, void *userdata) {
+        char buffer[BUFFER_SIZE];
+        size_t length = 0;
+
+        for (;;) {
+                ssize_t n = read(fd, buffer + length, sizeof(buffer) - length);
+                if (n < 0 && errno == EINTR)
+                        continue;
+                if (n < 0)
+                        return errno == ESRCH ? 0 : -errno;
+                if (n == 0)
+                        return length > 0 ? -EBADMSG : 0;
+
+                length += (size_t) n;
+                int r = take_lines(buffer, &length, func, userdata);
+                if (r != 0)
+                        return r;
+                if (length == sizeof(buffer))
+                        return -EBADMSG;
+        }
+}
