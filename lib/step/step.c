@@ -42,6 +42,7 @@ DEFINE_STRING_TABLE(step_type, StepType)
 static const StepOps *const ops_table[_STEP_TYPE_MAX] = {
         [STEP_HOLD] = &step_hold_ops,
         [STEP_ANNOUNCE] = &step_announce_ops,
+        [STEP_UNMOUNT] = &step_unmount_ops,
         [STEP_AUTO_ONLINE] = &step_auto_online_ops,
         [STEP_OFFLINE_MEMORY] = &step_offline_memory_ops,
         [STEP_UNPLUG_MEMORY] = &step_unplug_memory_ops,

@@ -1,0 +1,116 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include <errno.h>
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <sys/sysmacros.h>
+
+#include "kernel/apart.h"
+#include "kernel/attr.h"
+#include "kernel/blockdev.h"
+#include "kernel/listing.h"
+#include "kernel/mountinfo.h"
+
+int blockdev_name(dev_t dev, char **ret) {
+        int r = link_namef(ret, "/sys/dev/block/%u:%u", major(dev), minor(dev));
+
+        return r == -ENOENT ? -ENODEV : r;
+}
+
+int blockdev_number(const char *name, dev_t *ret) {
+        _cleanup_free_ char *text = NULL;
+
+        int r = attr_readf(&text, "/sys/class/block/%s/dev", name);
+        if (r == -ENOENT)
+                return -ENODEV;
+        return r < 0 ? r : dev_parse(text, ret);
+}
+
+int blockdev_number_of_path(const char *path, dev_t *ret) {
+        struct stat st;
+
+        if (stat(path, &st) < 0)
+                return errno == ENOENT ? -ENODEV : -errno;
+        if (!S_ISBLK(st.st_mode))
+                return -ENOTBLK;
+        *ret = st.st_rdev;
+        return 0;
+}
+
+static int node_path(dev_t dev, char **ret) {
+        _cleanup_free_ char *text = NULL;
+
+        int r = attr_readf(&text, "/sys/dev/block/%u:%u/uevent", major(dev), minor(dev));
+        if (r < 0)
+                return r == -ENOENT ? -ENODEV : r;
+
+        char *rest = text;
+        for (char *line; (line = strsep(&rest, "\n"));) {
+                const char *name = startswith(line, "DEVNAME=");
+                if (name) {
+                        *ret = strf("/dev/%s", name);
+                        return *ret ? 0 : -ENOMEM;
+                }
+        }
+        return -ENODEV;
+}
+
+/* Reading only: a device that was open for writing makes udev look at it anew when it is closed. */
+static int claim_apart(void *data, char **ret_text) {
+        _cleanup_close_ int fd = open(data, O_RDONLY | O_EXCL | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
+
+        return fd < 0 ? -errno : 0;
+}
+
+int blockdev_claimed(dev_t dev, uint64_t timeout_usec) {
+        const ApartOptions options = { .timeout_usec = timeout_usec };
+        _cleanup_free_ char *path = NULL;
+
+        int r = node_path(dev, &path);
+        if (r >= 0)
+                r = run_apart(claim_apart, path, &options, NULL);
+        return r == -EBUSY ? 1 : r == -ENODEV || r == -ENXIO ? 0 : r;
+}
+
+bool superblock_exists(const char *type, const char *name) {
+        static const char *const with_folders[] = { "xfs", "ext4", "f2fs" };
+
+        for (size_t i = 0; i < ELEMENTSOF(with_folders); i++)
+                if (streq(with_folders[i], type))
+                        return path_existsf("/sys/fs/%s/%s", type, name);
+        return false;
+}
+
+int blockdev_fs_uuid(dev_t dev, char **ret) {
+        _cleanup_listing_ Listing links = { 0 };
+
+        int r = listing_readf(&links, "/dev/disk/by-uuid");
+        if (r < 0 && r != -ENOENT)
+                return r;
+        *ret = NULL;
+        for (size_t i = 0; i < links.n; i++) {
+                _cleanup_free_ char *path = strf("/dev/disk/by-uuid/%s", links.names[i]);
+                dev_t other;
+
+                if (!path)
+                        return -ENOMEM;
+                if (blockdev_number_of_path(path, &other) < 0 || other != dev)
+                        continue;
+                *ret = strdup(links.names[i]);
+                return *ret ? 0 : -ENOMEM;
+        }
+        return 0;
+}
+
+char *blockdev_holders(const char *name) {
+        _cleanup_listing_ Listing l = { 0 };
+        char *all = NULL;
+
+        if (listing_readf(&l, "/sys/class/block/%s/holders", name) < 0)
+                return NULL;
+        for (size_t i = 0; i < l.n; i++) {
+                char *longer = strf("%s%s%s", all ?: "", all ? ", " : "", l.names[i]);
+                free(all);
+                all = longer;
+        }
+        return all;
+}

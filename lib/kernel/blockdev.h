@@ -1,0 +1,26 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+#include <sys/types.h>
+
+#include "base/util.h"
+
+/* The kernel's name of a block device: "pmem0", "nvme0n1p1", "dm-0". -ENODEV without it. */
+int blockdev_name(dev_t dev, char **ret);
+
+/* Its number by name, or through a path like /dev/disk/by-uuid/X. -ENODEV, -ENOTBLK. */
+int blockdev_number(const char *name, dev_t *ret);
+int blockdev_number_of_path(const char *path, dev_t *ret);
+
+/* Does anybody have it for himself alone: a mounted file system (detached mounts that nobody sees included), swap, dm, md, a
+ * program that opened it so? 1, 0, or a negative errno; -EINPROGRESS when the kernel did not say in time. No device: 0. */
+int blockdev_claimed(dev_t dev, uint64_t timeout_usec);
+
+/* Is there a super block of the type on it still? The kernel has a folder in /sys/fs for each that xfs, ext4, f2fs know. */
+bool superblock_exists(const char *type, const char *name);
+
+/* The UUID of what is on it, by udev's links: newly allocated, or NULL. */
+int blockdev_fs_uuid(dev_t dev, char **ret);
+
+/* What stands on it: a comma-separated list of the names in its holders folder, NULL for nothing. */
+char *blockdev_holders(const char *name);

@@ -1,0 +1,208 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include <errno.h>
+#include <fcntl.h>
+#include <sched.h>
+#include <sys/ioctl.h>
+#include <sys/stat.h>
+
+#include "base/fileio.h"
+#include "base/parse.h"
+#include "kernel/attr.h"
+#include "kernel/listing.h"
+#include "kernel/mount-ns.h"
+
+/* From linux/nsfs.h of 6.12; Debian 12's headers are older. */
+struct mnt_ns_info {
+        uint32_t size, nr_mounts;
+        uint64_t mnt_ns_id;
+};
+
+#ifndef NS_MNT_GET_NEXT
+#define NS_MNT_GET_NEXT _IOR(0xb7, 11, struct mnt_ns_info)
+#define NS_MNT_GET_PREV _IOR(0xb7, 12, struct mnt_ns_info)
+#endif
+
+void mount_ns_list_done(MountNsList *l) {
+        for (size_t i = 0; i < l->n_items; i++)
+                free(l->items[i].path);
+        free(l->items);
+        *l = (MountNsList) { 0 };
+}
+
+/* Takes over the path. */
+static int add(MountNsList *l, uint64_t id, int pid, char *path) {
+        _cleanup_free_ char *owned = path;
+
+        for (size_t i = 0; i < l->n_items; i++)
+                if (l->items[i].id == id)
+                        return 0;
+        int r = vec_grow((void **) &l->items, l->n_items, &l->n_allocated, sizeof(l->items[0]));
+        if (r < 0)
+                return r;
+        l->items[l->n_items++] = (MountNs) { .id = id, .pid = pid, .path = TAKE_PTR(owned) };
+        return 0;
+}
+
+static int id_of_path(const char *path, uint64_t *ret) {
+        _cleanup_free_ char *link = NULL;
+
+        int r = link_namef(&link, "%s", path);
+        if (r < 0)
+                return r;
+        const char *number = startswith(link, "mnt:[");
+        char *end = number ? strchr(number, ']') : NULL;
+        if (!end)
+                return -EBADMSG;
+        *end = '\0';
+        return parse_u64(number, ret);
+}
+
+int mount_ns_host(uint64_t *ret) {
+        return id_of_path("/proc/1/ns/mnt", ret);
+}
+
+/* A thread may have a namespace of its own. A process that ends meanwhile is no error: its namespace goes with it, or somebody
+ * else is in it. */
+static int add_process(MountNsList *l, const char *pid) {
+        _cleanup_listing_ Listing threads = { 0 };
+        uint64_t number;
+
+        if (parse_u64(pid, &number) < 0 || listing_readf(&threads, "/proc/%s/task", pid) < 0)
+                return 0;
+        for (size_t i = 0; i < threads.n; i++) {
+                bool first = streq(threads.names[i], pid);
+                char *path = first ? strf("/proc/%s/ns/mnt", pid) : strf("/proc/%s/task/%s/ns/mnt", pid, threads.names[i]);
+                uint64_t id;
+
+                if (!path)
+                        return -ENOMEM;
+                if (id_of_path(path, &id) < 0) {
+                        free(path);
+                        continue;
+                }
+                int r = add(l, id, (int) number, path);
+                if (r < 0)
+                        return r;
+        }
+        return 0;
+}
+
+static int fd_id(int fd, uint64_t *ret) {
+        struct stat st;
+
+        if (fstat(fd, &st) < 0)
+                return -errno;
+        *ret = st.st_ino;
+        return 0;
+}
+
+/* Walks along all mount namespaces of the kernel from our own in one direction. visit() returns 0 to go on. */
+static int walk(unsigned long direction, int (*visit)(int fd, void *data), void *data) {
+        _cleanup_close_ int fd = open("/proc/self/ns/mnt", O_RDONLY | O_CLOEXEC);
+
+        while (fd >= 0) {
+                struct mnt_ns_info info = { .size = sizeof(info) };
+
+                int r = visit(fd, data);
+                if (r != 0)
+                        return r;
+                int next = ioctl(fd, direction, &info);
+                close(fd);
+                fd = next;
+        }
+        return errno == ENOENT || errno == ENOTTY || errno == EINVAL ? 0 : -errno;
+}
+
+static int visit_add(int fd, void *data) {
+        uint64_t id;
+
+        int r = fd_id(fd, &id);
+        return r < 0 ? r : add(data, id, 0, NULL);
+}
+
+int mount_ns_list(MountNsList *l) {
+        _cleanup_listing_ Listing processes = { 0 };
+
+        int r = listing_readf(&processes, "/proc");
+        for (size_t i = 0; i < processes.n && r >= 0; i++)
+                r = add_process(l, processes.names[i]);
+        if (r >= 0)
+                r = walk(NS_MNT_GET_NEXT, visit_add, l);
+        if (r >= 0)
+                r = walk(NS_MNT_GET_PREV, visit_add, l);
+        return r;
+}
+
+typedef struct Wanted {
+        uint64_t id;
+        int fd;
+} Wanted;
+
+static int visit_find(int fd, void *data) {
+        Wanted *w = data;
+        uint64_t id;
+
+        int r = fd_id(fd, &id);
+        if (r < 0 || id != w->id)
+                return r;
+        w->fd = fcntl(fd, F_DUPFD_CLOEXEC, 0);
+        return w->fd < 0 ? -errno : 1;
+}
+
+int mount_ns_open(uint64_t id, const char *path) {
+        static const unsigned long directions[] = { NS_MNT_GET_NEXT, NS_MNT_GET_PREV };
+        _cleanup_mount_ns_list_ MountNsList l = { 0 };
+        Wanted wanted = { .id = id, .fd = -EBADF };
+        uint64_t found = 0;
+
+        _cleanup_close_ int fd = path ? open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY) : -EBADF;
+        if (fd >= 0 && fd_id(fd, &found) >= 0 && found == id)
+                return TAKE_FD(fd);
+
+        for (size_t i = 0; i < ELEMENTSOF(directions); i++) {
+                int r = walk(directions[i], visit_find, &wanted);
+                if (r != 0)
+                        return r < 0 ? r : wanted.fd;
+        }
+
+        /* A kernel that cannot be walked. */
+        int r = mount_ns_list(&l);
+        for (size_t i = 0; i < l.n_items && r >= 0; i++)
+                if (l.items[i].id == id && l.items[i].path) {
+                        int other = open(l.items[i].path, O_RDONLY | O_CLOEXEC);
+                        return other < 0 ? -errno : other;
+                }
+        return r < 0 ? r : -ENOENT;
+}
+
+int mount_ns_enter(int fd) {
+        return setns(fd, CLONE_NEWNS) < 0 ? -errno : 0;
+}
+
+int mount_ns_read(int proc_fd, MountEntries *l) {
+        _cleanup_free_ char *text = NULL;
+
+        int r = read_file_at(proc_fd, "self/mountinfo", &text, NULL);
+        return r < 0 ? r : mountinfo_parse(text, l);
+}
+
+int mount_id_at(int proc_fd, const char *path, uint64_t *ret) {
+        _cleanup_free_ char *text = NULL, *info = NULL;
+
+        /* O_PATH: the file system is not called, and nothing is held once it is closed again. */
+        _cleanup_close_ int fd = open(path, O_PATH | O_NOFOLLOW | O_CLOEXEC);
+        if (fd < 0)
+                return -errno;
+        info = strf("self/fdinfo/%d", fd);
+        if (!info)
+                return -ENOMEM;
+        int r = read_file_at(proc_fd, info, &text, NULL);
+        if (r < 0)
+                return r;
+
+        const char *id = strstr(text, "mnt_id:");
+        if (!id)
+                return -EBADMSG;
+        *ret = strtoull(id + strlen("mnt_id:"), NULL, 10);
+        return 0;
+}

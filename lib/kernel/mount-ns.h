@@ -1,0 +1,39 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+#include "kernel/mountinfo.h"
+
+/* Mount namespaces: every service with a sandbox and every container has one, each with mounts of its own. */
+typedef struct MountNs {
+        uint64_t id;            /* inode of its nsfs file: what readlink /proc/PID/ns/mnt shows */
+        int pid;                /* a process in it, the lowest; 0: nobody is, a bind mount or a descriptor keeps it */
+        char *path;             /* what to open to get at it: /proc/PID/ns/mnt, of a thread /proc/PID/task/TID/ns/mnt; else NULL */
+} MountNs;
+
+typedef struct MountNsList {
+        MountNs *items;         /* that of PID 1 first */
+        size_t n_items, n_allocated;
+} MountNsList;
+
+void mount_ns_list_done(MountNsList *l);
+
+#define _cleanup_mount_ns_list_ _cleanup_(mount_ns_list_done)
+
+/* Every namespace that a process or thread is in, and from 6.12 on (NS_MNT_GET_NEXT) every other that exists, too. */
+int mount_ns_list(MountNsList *l);
+
+/* A descriptor of one by its id, through the path first that is known of it (may be NULL). -ENOENT: it is no more. */
+int mount_ns_open(uint64_t id, const char *path);
+
+/* The id behind /proc/1/ns/mnt. */
+int mount_ns_host(uint64_t *ret);
+
+/* For a process of its own (kernel/apart.h): from here on every path is looked up in that namespace, from its root. */
+int mount_ns_enter(int fd);
+
+/* The mounts of the namespace that this process has entered. proc_fd: a descriptor of /proc, opened before. */
+int mount_ns_read(int proc_fd, MountEntries *l);
+
+/* What stands topmost at a path in the namespace that this process has entered, as the id in mountinfo: the file system is not
+ * asked anything, it may be dead. */
+int mount_id_at(int proc_fd, const char *path, uint64_t *ret);

@@ -1,0 +1,17 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+#include "base/util.h"
+
+/* The options of mountinfo as the calls of the new mount interface want them. */
+
+/* "rw,nosuid,relatime" of one mount: MOUNT_ATTR_ bits for fsmount(). *ret_unknown: the first word that is none, borrowed from
+ * nowhere (newly allocated), or NULL. */
+int mount_attributes(const char *options, uint64_t *ret, char **ret_unknown);
+
+/* "shared:1 master:2": MS_SHARED, MS_SLAVE, MS_PRIVATE or MS_UNBINDABLE. A mount that is both is taken for shared. */
+unsigned long mount_propagation(const char *fields);
+
+/* One word of the super options: key and value (NULL for a flag), in place. *ret_skip: nothing that can be given to the kernel
+ * ("rw"; "seclabel", which SELinux shows and does not accept; a subvolume, which is the mount's root). */
+void super_option_split(char *word, const char **ret_key, const char **ret_value, bool *ret_skip);

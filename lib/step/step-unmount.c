@@ -1,0 +1,216 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* Takes one file system away, in every mount namespace that has it: the host's first, since what is taken there goes by itself
+ * where the namespace of a service follows it. Done is only what the kernel has ended: no mount anywhere, and the super block
+ * gone, which a mount that nobody sees (lazily unmounted, detached) would keep alive. Whoever comes into the way meanwhile is
+ * waited for a little (udev looks at things for moments) and then named. */
+#include <errno.h>
+#include <sys/sysmacros.h>
+
+#include "base/clock.h"
+#include "kernel/blockdev.h"
+#include "kernel/unmount.h"
+#include "step/mount-back.h"
+#include "step/step.h"
+
+enum {
+        BUSY_RETRY_MSEC = 100,
+        BUSY_TRIES = 20,
+
+        /* The last reference of a super block is dropped by whoever had it, in his time. The kernel has no event for it. */
+        GONE_RETRY_MSEC = 50,
+        GONE_TIMEOUT_SEC = 10,
+};
+
+static FsShutdown shutdown_wanted(json_object *args) {
+        const char *word = json_str(args, "shutdown");
+
+        return streq_ptr(word, "flush") ? FS_SHUTDOWN_FLUSH : streq_ptr(word, "noflush") ? FS_SHUTDOWN_NO_FLUSH : FS_SHUTDOWN_NO;
+}
+
+static void unmount_describe(json_object *args, char **ret_does, char **ret_undo) {
+        json_object *fs = json_get(args, "fs"), *mounts = json_array(args, "mounts"), *first = json_at(mounts, json_len(mounts) - 1);
+        size_t n = json_len(mounts);
+        const char *target = json_str(first, "target") ?: "?", *type = json_str(fs, "type"), *source = json_str(fs, "source");
+        _cleanup_free_ char *more = n > 1 ? strf(" and %zu more place%s", n - 1, n > 2 ? "s" : "") : NULL;
+
+        *ret_does = strf("sync and umount %s (%s on %s)%s, in every mount namespace%s", target, type, source, more ?: "",
+                         shutdown_wanted(args) == FS_SHUTDOWN_NO ? "" : "; shut the file system down where it stays busy");
+        *ret_undo = strf("mount -t %s -o %s %s %s%s", type, json_str(fs, "super_options"), source, target, more ?: "");
+}
+
+static int fs_of(json_object *args, MountedFs *ret, StepRun *run) {
+        json_object *fs = json_get(args, "fs");
+        dev_t dev;
+
+        int r = dev_parse(json_str(fs, "dev"), &dev);
+        if (r < 0 || !json_str(fs, "type") || !json_str(fs, "source"))
+                return step_fail(run, -EBADMSG, "the plan does not say which file system");
+        *ret = (MountedFs) { .dev = dev, .type = json_str(fs, "type") };
+        return 0;
+}
+
+static int find(const MountedFs *fs, StepRun *run, json_object **ret) {
+        int r = mounts_find(fs, run->limits->write_timeout_usec, ret);
+
+        return r < 0 ? step_fail(run, r, "the mount namespaces cannot be looked through: %s", strerror(-r)) : 0;
+}
+
+static int unmount_check(json_object *args, StepRun *run) {
+        _cleanup_json_ json_object *found = NULL;
+        MountedFs fs;
+
+        int r = fs_of(args, &fs, run);
+        if (r >= 0)
+                r = find(&fs, run, &found);
+        for (size_t i = 0; i < json_len(found) && r >= 0; i++) {
+                json_object *m = json_at(found, i), *above = json_at(json_array(m, "on_top"), 0);
+                if (!above)
+                        continue;
+                step_remedy(run, "nsenter -t %ju -m umount %s", (uintmax_t) json_u64(m, "pid"), json_object_get_string(above));
+                r = step_fail(run, -EBUSY, "%s is mounted below %s", json_object_get_string(above), json_str(m, "target"));
+        }
+        return r;
+}
+
+/* The device that the file system is on; 0 where it is on none (overlay). btrfs has a number that is no device's. */
+static dev_t device_of(json_object *args, const MountedFs *fs) {
+        const char *source = json_str(json_get(args, "fs"), "source");
+        dev_t dev = 0;
+
+        if (major(fs->dev) != 0)
+                return fs->dev;
+        return *source == '/' && blockdev_number_of_path(source, &dev) >= 0 ? dev : 0;
+}
+
+/* 1: it is still there, *ret_why says what was seen; 0: gone. */
+static int superblock_alive(json_object *args, const MountedFs *fs, StepRun *run, char **ret_why) {
+        dev_t dev = device_of(args, fs);
+        _cleanup_free_ char *name = NULL;
+
+        if (dev == 0 || blockdev_name(dev, &name) < 0)
+                return 0;
+        if (superblock_exists(fs->type, name)) {
+                *ret_why = strf("/sys/fs/%s/%s is still there", fs->type, name);
+                return 1;
+        }
+        int r = blockdev_claimed(dev, run->limits->write_timeout_usec);
+        if (r < 0)
+                return step_fail(run, r, "whether %s is still in use cannot be found out: %s", name, strerror(-r));
+        if (r > 0) {
+                _cleanup_free_ char *holders = blockdev_holders(name);
+                *ret_why = holders && *holders ? strf("%s is used by %s", name, holders)
+                                               : strf("%s cannot be had exclusively", name);
+        }
+        return r;
+}
+
+static int superblock_wait(json_object *args, const MountedFs *fs, StepRun *run) {
+        uint64_t deadline = now_monotonic() + GONE_TIMEOUT_SEC * USEC_PER_SEC;
+
+        for (;;) {
+                _cleanup_free_ char *why = NULL;
+
+                int r = superblock_alive(args, fs, run, &why);
+                if (r <= 0)
+                        return r;
+                if (now_monotonic() >= deadline)
+                        return step_fail(run, -EBUSY, "nothing shows a mount of %s any more, but its file system lives on (%s): a "
+                                         "lazily unmounted or detached mount keeps it", json_str(json_get(args, "fs"), "source"), why);
+                step_pause(run, GONE_RETRY_MSEC);
+        }
+}
+
+static int unmount_verify(json_object *args, StepRun *run) {
+        _cleanup_json_ json_object *found = NULL;
+        _cleanup_free_ char *why = NULL;
+        MountedFs fs;
+
+        if (run->backwards)
+                return mounts_back_verify(args, run);
+        int r = fs_of(args, &fs, run);
+        if (r >= 0)
+                r = find(&fs, run, &found);
+        if (r < 0)
+                return r;
+        if (json_len(found) > 0)
+                return json_len(found) < json_len(json_array(args, "mounts")) ? STEP_PARTLY_APPLIED : STEP_NOT_APPLIED;
+        r = superblock_alive(args, &fs, run, &why);
+        return r < 0 ? r : r > 0 ? STEP_PARTLY_APPLIED : STEP_APPLIED;
+}
+
+static int busy_fail(json_object *args, json_object *left, StepRun *run) {
+        json_object *first = json_at(left, 0);
+        const char *target = json_str(first, "target");
+        size_t n = json_len(left);
+
+        step_remedy(run, "nsenter -t %ju -m fuser -vm %s", (uintmax_t) json_u64(first, "pid"), target);
+        return step_fail(run, -EBUSY, "%s cannot be unmounted in the namespace of process %ju: %s%s", target,
+                         (uintmax_t) json_u64(first, "pid"), json_str(first, "why"), n > 1 ? " (and others)" : "");
+}
+
+static int quiesce(json_object *mount, FsShutdown shutdown, StepRun *run) {
+        _cleanup_free_ char *why = NULL;
+
+        if (shutdown != FS_SHUTDOWN_NO) {
+                json_object *note = json_object_new_object();
+                json_set_bool(note, "shutdown", true);
+                int q = step_note(run, note);
+                if (q < 0)
+                        return q;
+        }
+        int r = fs_quiesce(mount, shutdown, run->limits->write_timeout_usec, &why);
+        /* Gone meanwhile: whoever unmounted it wrote everything back. */
+        return r == -ESTALE || r == -ENOENT || r >= 0 ? 0 : step_fail(run, r, "%s", why ?: strerror(-r));
+}
+
+/* Until no mount is left, or what is left stays. */
+static int unmount_all(json_object *args, const MountedFs *fs, StepRun *run) {
+        FsShutdown shutdown = shutdown_wanted(args);
+        _cleanup_json_ json_object *left = NULL;
+
+        for (unsigned tries = 0;; tries++) {
+                _cleanup_json_ json_object *found = NULL;
+
+                int r = find(fs, run, &found);
+                if (r < 0 || json_len(found) == 0)
+                        return r;
+                if (step_cancelled(run))
+                        return step_fail(run, -ECANCELED, "cancelled");
+                if (tries >= BUSY_TRIES)
+                        return busy_fail(args, left, run);
+                if (tries == 0 || tries + 1 == BUSY_TRIES)
+                        r = quiesce(json_at(found, 0), tries > 0 || shutdown == FS_SHUTDOWN_NO_FLUSH ? shutdown : FS_SHUTDOWN_NO, run);
+                if (r < 0)
+                        return r;
+
+                json_object_put(TAKE_PTR(left));
+                r = fs_unmount(fs, run->limits->write_timeout_usec, &left);
+                if (r < 0)
+                        return step_fail(run, r, "umount did not come back: %s", strerror(-r));
+                if (json_len(left) > 0)
+                        step_pause(run, BUSY_RETRY_MSEC);
+        }
+}
+
+static int unmount_apply(json_object *args, StepRun *run) {
+        MountedFs fs;
+
+        int r = fs_of(args, &fs, run);
+        if (r >= 0)
+                r = mounts_back_note(args, device_of(args, &fs), run);
+        if (r >= 0)
+                r = unmount_check(args, run);
+        if (r >= 0)
+                r = unmount_all(args, &fs, run);
+        return r < 0 ? r : superblock_wait(args, &fs, run);
+}
+
+const StepOps step_unmount_ops = {
+        .typical_usec = 300000,
+        .args = "fs:o mounts:a",
+        .describe = unmount_describe,
+        .check = unmount_check,
+        .apply = unmount_apply,
+        .revert = mounts_back,
+        .verify = unmount_verify,
+};
