@@ -13,6 +13,7 @@ enum {
         DIGEST_LENGTH = 64,
         /* Above every character, for the options without a short form. */
         OPT_NO_LEGEND = 256,
+        OPT_FORCE,
         OPT_NO_COLOR,
         OPT_NO_WAIT,
 };
@@ -44,6 +45,23 @@ static ExitCode set_zone_normal(Args *a, const char *value) {
         if (!streq(value, "try") && !streq(value, "refuse"))
                 return fail(CODE_USAGE, NULL, "--zone-normal wants 'try' or 'refuse', not '%s'", value);
         a->zone_normal = value;
+        return CODE_DONE;
+}
+
+static ExitCode set_force(Args *a, const char *value) {
+        static const char *const words[] = { "kill", "unmap" };
+
+        for (const char *p = value;; p++) {
+                size_t n = strcspn(p, ","), i = 0;
+                while (i < ELEMENTSOF(words) && (strlen(words[i]) != n || strncmp(words[i], p, n) != 0))
+                        i++;
+                if (i == ELEMENTSOF(words))
+                        return fail(CODE_USAGE, NULL, "--force wants 'kill', 'unmap' or both with a comma, not '%s'", value);
+                p += n;
+                if (!*p)
+                        break;
+        }
+        a->force = value;
         return CODE_DONE;
 }
 
@@ -110,6 +128,8 @@ static const struct OptionRow {
           "give up on a memory block after this long" },
         { "zone-normal", 'z', "try|refuse", "plan explain remove ", set_zone_normal,
           "what to do about memory in ZONE_NORMAL" },
+        { "force", OPT_FORCE, "kill,unmap", "plan explain remove ", set_force,
+          "also SIGKILL processes, or take mappings away" },
         { "no-wait", OPT_NO_WAIT, NULL, "remove cancel ", set_no_wait, "return as soon as the request is accepted" },
         { "lines", 'n', "N", "history ", set_limit, "show the last N removals (0: all)" },
         { "json", 'j', "[pretty|short|off]", NULL, set_json, "JSON on standard output" },

@@ -11,6 +11,7 @@ typedef struct Args {
         const char *target;             /* the verb's one operand, or NULL */
         const char *digest;
         const char *zone_normal;
+        const char *force;              /* words with commas between them */
         uint32_t grace_sec, offline_timeout_sec, limit;
         bool has_grace, has_offline_timeout, has_limit;
         bool no_wait, no_legend, no_color;

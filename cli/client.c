@@ -82,6 +82,7 @@ static int append_request(sd_bus_message *m, const Args *a) {
                 { a->has_grace, "grace_sec", "u", NULL, a->grace_sec },
                 { a->has_offline_timeout, "offline_timeout_sec", "u", NULL, a->offline_timeout_sec },
                 { a->zone_normal, "zone_normal", "s", a->zone_normal, 0 },
+                { a->force, "force", "s", a->force, 0 },
         };
 
         int r = sd_bus_message_append(m, "s", a->target);

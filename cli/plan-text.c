@@ -164,6 +164,8 @@ static void print_run_line(json_object *plan, const Args *a) {
                 printf(" --offline-timeout %" PRIu32, a->offline_timeout_sec);
         if (a->zone_normal)
                 printf(" --zone-normal %s", a->zone_normal);
+        if (a->force)
+                printf(" --force=%s", a->force);
         putchar('\n');
 }
 

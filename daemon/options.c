@@ -12,6 +12,7 @@ static const struct {
         { "grace_sec", "u" },
         { "offline_timeout_sec", "u" },
         { "zone_normal", "s" },
+        { "force", "s" },
         { "step_delay_msec", "u" },
 };
 

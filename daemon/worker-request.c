@@ -7,6 +7,7 @@
 void request_done(Request *r) {
         json_object_put(r->doc);
         json_object_put(r->warnings);
+        policy_done(&r->policy);
         if (r->topology)
                 topology_free(r->topology);
         free(r->slot_name);

@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-#include <ctype.h>
 #include <glob.h>
 
 #include "base/clock.h"
 #include "base/fileio.h"
+#include "base/ini.h"
 #include "base/parse.h"
 #include "config.h"
+#include "plan/policy-rules.h"
 #include "plan/policy.h"
 
 static const char *const zone_policy_table[_ZONE_POLICY_MAX] = {
@@ -14,6 +15,10 @@ static const char *const zone_policy_table[_ZONE_POLICY_MAX] = {
 };
 
 DEFINE_STRING_TABLE(zone_policy, ZonePolicy)
+
+void policy_done(Policy *policy) {
+        json_object_put(TAKE_PTR(policy->rules));
+}
 
 Policy policy_default(void) {
         return (Policy) {
@@ -25,88 +30,80 @@ Policy policy_default(void) {
         };
 }
 
-/* One row a setting: its key in files, its name as an option, its unit and where it goes. No unit: a ZonePolicy. */
+/* What is wrong with a value, or NULL when it was taken. */
+static char *zone_apply(Policy *policy, const char *value) {
+        int z = zone_policy_from_string(value);
+
+        if (z < 0)
+                return strf("'%s' is not a policy, use \"refuse\" or \"try\"", value);
+        policy->zone_normal = (ZonePolicy) z;
+        return NULL;
+}
+
+static char *force_apply(Policy *policy, const char *value) {
+        _cleanup_free_ char *copy = strdup(value);
+        bool kill = false, unmap = false;
+        char *rest = copy;
+
+        for (char *word; (word = strsep(&rest, ","));) {
+                if (!streq(word, "kill") && !streq(word, "unmap"))
+                        return strf("'%s' is not a list of \"kill\" and \"unmap\"", value);
+                *(streq(word, "kill") ? &kill : &unmap) = true;
+        }
+        policy->force_kill = kill;
+        policy->force_unmap = unmap;
+        return NULL;
+}
+
+/* One row a setting: its key in files, its name as an option (NULL: not there), and its unit and place, or what reads its words. */
 static const struct {
         const char *key;
         const char *option;
         uint64_t unit;
         uint64_t min, max; /* in units */
         size_t offset;
+        char *(*apply)(Policy *policy, const char *value);
 } settings[] = {
         { "GraceSec", "grace_sec", USEC_PER_SEC, 0, 24 * 3600, offsetof(Policy, grace_usec) },
         { "OfflineTimeoutSec", "offline_timeout_sec", USEC_PER_SEC, 0, 24 * 3600, offsetof(Policy, limits.offline_timeout_usec) },
         { "WriteTimeoutSec", NULL, USEC_PER_SEC, 1, 3600, offsetof(Policy, limits.write_timeout_usec) },
         { "HolderScanMSec", NULL, USEC_PER_MSEC, 0, 60 * 1000, offsetof(Policy, holder_scan_usec) },
         { "StepDelayMSec", "step_delay_msec", USEC_PER_MSEC, 0, 600 * 1000, offsetof(Policy, limits.step_delay_usec) },
-        { "ZoneNormal", "zone_normal", 0, 0, 0, offsetof(Policy, zone_normal) },
+        { "ZoneNormal", "zone_normal", .apply = zone_apply },
+        /* Of a single request only: nobody should have decided beforehand that processes lose their data. */
+        { NULL, "force", .apply = force_apply },
 };
 
-/* What is wrong with a value, or NULL when it was taken. */
 static char *setting_apply(Policy *policy, size_t row, const char *value) {
-        void *field = (char *) policy + settings[row].offset;
-
-        if (settings[row].unit == 0) {
-                int z = zone_policy_from_string(value);
-                if (z < 0)
-                        return strf("'%s' is not a policy, use \"refuse\" or \"try\"", value);
-                *(ZonePolicy *) field = (ZonePolicy) z;
-                return NULL;
-        }
-
         uint64_t v;
+
+        if (settings[row].apply)
+                return settings[row].apply(policy, value);
         if (parse_u64(value, &v) < 0 || v < settings[row].min || v > settings[row].max)
                 return strf("'%s' is not a number from %ju to %ju", value, (uintmax_t) settings[row].min,
                             (uintmax_t) settings[row].max);
-        *(uint64_t *) field = v * settings[row].unit;
+        *(uint64_t *) ((char *) policy + settings[row].offset) = v * settings[row].unit;
         return NULL;
 }
 
-static char *strip(char *s) {
-        while (isspace((unsigned char) *s))
-                s++;
-        for (char *e = s + strlen(s); e > s && isspace((unsigned char) e[-1]);)
-                *--e = '\0';
-        return s;
-}
+/* What is wrong with a line, or NULL. */
+static char *line_take(const IniLine *line, void *userdata) {
+        bool known = streq_ptr(line->section, "[Removal]");
 
-/* What is wrong with a line, or NULL. *section is kept between lines. */
-static char *line_apply(Policy *policy, char *line, bool *in_section) {
-        if (!*line || *line == '#' || *line == ';')
-                return NULL;
-        if (*line == '[') {
-                *in_section = streq(line, "[Removal]");
-                return *in_section ? NULL : strf("section %s is not known, there is only [Removal]", line);
-        }
-
-        char *equals = strchr(line, '=');
-        if (!equals)
-                return strf("'%s' is not KEY=VALUE", line);
-        if (!*in_section)
-                return strf("'%s' stands in no known section", line);
-        *equals = '\0';
-
-        const char *key = strip(line), *value = strip(equals + 1);
+        if (!line->key)
+                return known ? NULL : strf("section %s is not known, there is only [Removal]", line->section);
+        if (!line->value)
+                return strf("'%s' is not KEY=VALUE", line->key);
+        if (!known)
+                return strf("'%s=%s' stands in no known section", line->key, line->value);
         for (size_t i = 0; i < ELEMENTSOF(settings); i++)
-                if (streq(settings[i].key, key))
-                        return setting_apply(policy, i, value);
-        return strf("key '%s' is not known", key);
+                if (streq_ptr(settings[i].key, line->key))
+                        return setting_apply(userdata, i, line->value);
+        return strf("key '%s' is not known", line->key);
 }
 
 int policy_parse(Policy *policy, const char *file, const char *text, json_object *warnings) {
-        _cleanup_free_ char *copy = strdup(text);
-        if (!copy)
-                return -ENOMEM;
-
-        bool in_section = false;
-        unsigned n = 0;
-        char *rest = copy;
-        for (char *line; (line = strsep(&rest, "\n"));) {
-                n++;
-                _cleanup_free_ char *wrong = line_apply(policy, strip(line), &in_section);
-                if (wrong)
-                        json_append_strf(warnings, "%s:%u: %s", file, n, wrong);
-        }
-        return 0;
+        return ini_parse(file, text, line_take, policy, warnings);
 }
 
 static int policy_load_file(Policy *policy, const char *path, json_object *warnings) {
@@ -127,7 +124,7 @@ int policy_load(Policy *ret, json_object *warnings) {
                 CONFIG_VENDOR_DIR "/safe-remove.conf",
                 CONFIG_DIR "/safe-remove.conf",
         };
-        Policy policy = policy_default();
+        _cleanup_(policy_done) Policy policy = policy_default();
 
         for (size_t i = 0; i < ELEMENTSOF(files); i++) {
                 int r = policy_load_file(&policy, files[i], warnings);
@@ -143,7 +140,11 @@ int policy_load(Policy *ret, json_object *warnings) {
                                 return r;
                 }
 
+        int r = policy_rules_load(warnings, &policy.rules);
+        if (r < 0)
+                return r;
         *ret = policy;
+        policy.rules = NULL;
         return 0;
 }
 

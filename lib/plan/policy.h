@@ -24,16 +24,21 @@ typedef struct Policy {
         StepLimits limits;
         uint64_t holder_scan_usec;      /* budget of the look for processes with memory on the node */
         ZonePolicy zone_normal;
+        bool force_kill;                /* processes that nothing else ends get a SIGKILL */
+        bool force_unmap;               /* the kernel takes away mappings that nobody gives up */
+        json_object *rules;             /* about holders (holders/holder-rule.h); owned */
 } Policy;
 
-/* The built-in defaults. */
+void policy_done(Policy *policy);
+
+/* The built-in defaults, without rules. */
 Policy policy_default(void);
 
 /* Applies one file's text. Lines that cannot be used are left out and described in `warnings` (a JSON array of strings,
  * "FILE:LINE: ..."): a typo must not keep a button press from being answered. Never fails but for -ENOMEM. */
 int policy_parse(Policy *policy, const char *file, const char *text, json_object *warnings);
 
-/* Defaults, then all files there are. */
+/* Defaults, then all files there are, and the rules. */
 int policy_load(Policy *ret, json_object *warnings);
 
 /* Applies a request's options. Here a bad value is an error: -EINVAL with *ret_why naming option and value. */

@@ -28,6 +28,9 @@ WRONG = [
     (["remove", "2", "--grace=10s"], "not '10s'"),
     (["remove", "2", "--grace=86401"], "from 0 to 86400"),
     (["remove", "2", "--zone-normal=maybe"], "'try' or 'refuse', not 'maybe'"),
+    (["remove", "2", "--force=leak"], "'kill', 'unmap' or both with a comma, not 'leak'"),
+    (["remove", "2", "--force=kill,"], "not 'kill,'"),
+    (["list", "--force=kill"], "'list' has no option '--force'"),
     (["list", "--json=xml"], "'pretty', 'short' or 'off', not 'xml'"),
     (["history", "-n", "many"], "--lines wants a whole number"),
 ]

@@ -51,7 +51,7 @@ static int apply(Policy *p, const char *options, char **ret_why) {
 }
 
 static void test_options(void) {
-        _cleanup_free_ char *why = NULL, *why2 = NULL, *why3 = NULL;
+        _cleanup_free_ char *why = NULL, *why2 = NULL, *why3 = NULL, *why4 = NULL;
         Policy p = policy_default();
 
         CHECK_INT(apply(&p, "{\"grace_sec\": 60, \"zone_normal\": \"try\", \"digest\": \"x\"}", &why), 0);
@@ -61,8 +61,16 @@ static void test_options(void) {
         CHECK_INT(apply(&p, "{\"colour\": 1}", &why2), -EINVAL);
         CHECK_STR(why2, "option 'colour' is not known");
 
+        CHECK(!p.force_kill && !p.force_unmap);
+        CHECK_INT(apply(&p, "{\"force\": \"unmap,kill\"}", &why3), 0);
+        CHECK(p.force_kill && p.force_unmap);
+        CHECK_INT(apply(&p, "{\"force\": \"kill\"}", &why3), 0);
+        CHECK(p.force_kill && !p.force_unmap);
+        CHECK_INT(apply(&p, "{\"force\": \"leak\"}", &why3), -EINVAL);
+        CHECK_STR(why3, "option force: 'leak' is not a list of \"kill\" and \"unmap\"");
+
         /* Settings without an option name are the administrator's alone. */
-        CHECK_INT(apply(&p, "{\"WriteTimeoutSec\": 1}", &why3), -EINVAL);
+        CHECK_INT(apply(&p, "{\"WriteTimeoutSec\": 1}", &why4), -EINVAL);
 }
 
 int main(void) {

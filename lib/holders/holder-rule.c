@@ -1,0 +1,181 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include <fnmatch.h>
+
+#include "base/clock.h"
+#include "holders/holder-rule.h"
+
+static const char *const holder_action_table[_HOLDER_ACTION_MAX] = {
+        [HOLDER_REFUSE] = "refuse",
+        [HOLDER_WAIT] = "wait",
+        [HOLDER_STOP] = "stop",
+        [HOLDER_FREEZE] = "freeze",
+        [HOLDER_TERM] = "term",
+        [HOLDER_KILL] = "kill",
+};
+
+DEFINE_STRING_TABLE(holder_action, HolderAction)
+
+/* Ask politely, then end what does not go; systemd gives a service 90 s, most take one. */
+static const struct {
+        const char *key;
+        uint64_t sec;
+} budgets[_HOLDER_ACTION_MAX] = {
+        [HOLDER_WAIT] = { "wait_sec", 0 },
+        [HOLDER_STOP] = { "stop_sec", 30 },
+        [HOLDER_FREEZE] = { "freeze_sec", 0 },
+        [HOLDER_TERM] = { "term_sec", 10 },
+        [HOLDER_KILL] = { "kill_sec", 5 },
+};
+
+static const HolderAction default_actions[] = { HOLDER_WAIT, HOLDER_STOP, HOLDER_TERM };
+
+json_object *holder_rule_new(const char *from) {
+        static const char *const lists[] = { "unit", "exe", "kind" };
+        json_object *rule = json_object_new_object();
+
+        for (size_t i = 0; i < ELEMENTSOF(lists); i++)
+                json_set(rule, lists[i], json_object_new_array());
+        holder_rule_set_actions(rule, default_actions, ELEMENTSOF(default_actions));
+        json_set_str(rule, "reason", NULL);
+        for (size_t i = 0; i < ELEMENTSOF(budgets); i++)
+                if (budgets[i].key)
+                        json_set_u64(rule, budgets[i].key, budgets[i].sec);
+        json_set_str(rule, "from", from);
+        return rule;
+}
+
+void holder_rule_set_actions(json_object *rule, const HolderAction *actions, size_t n) {
+        json_object *words = json_object_new_array();
+
+        for (size_t i = 0; i < n; i++)
+                json_append_str(words, holder_action_to_string(actions[i]));
+        json_set(rule, "action", words);
+}
+
+void holder_rule_add_pattern(json_object *rule, const char *list, const char *pattern) {
+        json_append_str(json_array(rule, list), pattern);
+}
+
+/* A program that was replaced while it runs is still known by its name. */
+static bool pattern_fits(const char *pattern, const char *text) {
+        static const char deleted[] = " (deleted)";
+        size_t n = strlen(text), d = strlen(deleted);
+        _cleanup_free_ char *name = strndup(text, n > d && streq(text + n - d, deleted) ? n - d : n);
+
+        return name && fnmatch(pattern, name, FNM_NOESCAPE) == 0;
+}
+
+static bool list_fits(json_object *rule, const char *list, const char *text) {
+        json_object *patterns = json_array(rule, list);
+
+        for (size_t i = 0; i < json_len(patterns); i++) {
+                const char *pattern = json_object_get_string(json_at(patterns, i));
+                if (pattern && text && pattern_fits(pattern, text))
+                        return true;
+        }
+        return json_len(patterns) == 0;
+}
+
+static bool rule_names(json_object *rule, const char *unit, const char *exe) {
+        return list_fits(rule, "unit", unit) && list_fits(rule, "exe", exe);
+}
+
+static bool has_kind(json_object *rule, const Holder *h) {
+        for (size_t i = 0; i < h->n_holds; i++)
+                if (list_fits(rule, "kind", hold_way_to_string(h->holds[i].way)))
+                        return true;
+        return json_len(json_array(rule, "kind")) == 0;
+}
+
+json_object *holder_rule_for(json_object *rules, const Holder *h) {
+        for (size_t i = 0; i < json_len(rules); i++)
+                if (rule_names(json_at(rules, i), h->unit, h->exe) && has_kind(json_at(rules, i), h))
+                        return json_at(rules, i);
+        return NULL;
+}
+
+json_object *memory_holder_rule_for(json_object *rules, const MemoryHolder *h) {
+        for (size_t i = 0; i < json_len(rules); i++)
+                if (rule_names(json_at(rules, i), h->unit, h->exe) && list_fits(json_at(rules, i), "kind", "memory"))
+                        return json_at(rules, i);
+        return NULL;
+}
+
+static HolderAction rule_action(json_object *rule, size_t i) {
+        if (!rule)
+                return i < ELEMENTSOF(default_actions) ? default_actions[i] : _HOLDER_ACTION_INVALID;
+        return (HolderAction) holder_action_from_string(json_object_get_string(json_at(json_array(rule, "action"), i)));
+}
+
+static size_t rule_n_actions(json_object *rule) {
+        return rule ? json_len(json_array(rule, "action")) : ELEMENTSOF(default_actions);
+}
+
+bool holder_rule_has(json_object *rule, HolderAction action) {
+        for (size_t i = 0; i < rule_n_actions(rule); i++)
+                if (rule_action(rule, i) == action)
+                        return true;
+        return false;
+}
+
+uint64_t holder_rule_usec(json_object *rule, HolderAction action) {
+        const char *key = budgets[action].key;
+
+        if (!key)
+                return 0;
+        return (json_has(rule, key) ? json_u64(rule, key) : budgets[action].sec) * USEC_PER_SEC;
+}
+
+const char *holder_rule_reason(json_object *rule) {
+        return json_str(rule, "reason") ?: "the policy says so";
+}
+
+bool holder_unit_can_stop(const char *unit) {
+        static const char *const suffixes[] = { ".service", ".scope" };
+        static const char *const never[] = { "session-*.scope", "user@*.service", "init.scope", "safe-removed.service" };
+
+        if (!unit)
+                return false;
+        for (size_t i = 0; i < ELEMENTSOF(never); i++)
+                if (fnmatch(never[i], unit, FNM_NOESCAPE) == 0)
+                        return false;
+        for (size_t i = 0; i < ELEMENTSOF(suffixes); i++) {
+                size_t n = strlen(unit), s = strlen(suffixes[i]);
+                if (n > s && streq(unit + n - s, suffixes[i]))
+                        return true;
+        }
+        return false;
+}
+
+static bool rung_is_for(HolderAction action, const Holder *h, bool force_kill) {
+        switch (action) {
+        case HOLDER_WAIT:
+        case HOLDER_FREEZE:
+        case HOLDER_TERM:
+                return true;
+        case HOLDER_STOP:
+                return holder_unit_can_stop(h->unit);
+        case HOLDER_KILL:
+                return force_kill;
+        default:
+                return false;
+        }
+}
+
+size_t holder_rule_ladder(json_object *rule, const Holder *h, bool force_kill, HolderAction ret[static _HOLDER_ACTION_MAX]) {
+        bool kill = false;
+        size_t n = 0;
+
+        if (h->protected || holder_rule_has(rule, HOLDER_REFUSE))
+                return 0;
+        for (size_t i = 0; i < rule_n_actions(rule) && n < _HOLDER_ACTION_MAX - 1; i++) {
+                HolderAction action = rule_action(rule, i);
+                if (!rung_is_for(action, h, force_kill))
+                        continue;
+                kill = kill || action == HOLDER_KILL;
+                ret[n++] = action;
+        }
+        if (force_kill && !kill)
+                ret[n++] = HOLDER_KILL;
+        return n;
+}
