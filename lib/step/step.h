@@ -151,4 +151,5 @@ int step_validate(const Step *step, char **ret_why);
 extern const StepOps step_hold_ops, step_announce_ops, step_auto_online_ops, step_offline_memory_ops,
         step_unplug_memory_ops, step_disable_dax_ops, step_disable_region_ops, step_decommit_region_ops,
         step_delete_region_ops, step_disable_memdev_ops, step_release_ops, step_power_off_ops, step_prove_safe_ops,
-        step_show_safe_ops, step_unmount_ops;
+        step_show_safe_ops, step_unmount_ops,
+        step_disable_namespace_ops, step_disable_nd_region_ops;

@@ -1,0 +1,80 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include <errno.h>
+
+#include "base/clock.h"
+#include "kernel/attr.h"
+#include "kernel/blockdev.h"
+#include "kernel/mountinfo.h"
+#include "step/users.h"
+
+enum {
+        SCAN_BUDGET_SEC = 30,
+};
+
+static int scan(TargetKind kind, dev_t dev, const char *name, Holders **ret) {
+        _cleanup_(hold_targets_done) HoldTargets targets = { 0 };
+
+        int r = hold_targets_add(&targets, kind, dev, name);
+        return r < 0 ? r : holders_scan(&targets, SCAN_BUDGET_SEC * USEC_PER_SEC, ret);
+}
+
+static char *holder_text(const Holder *h, size_t more) {
+        const Hold *hold = h->n_holds > 0 ? &h->holds[0] : NULL;
+        _cleanup_free_ char *others = more > 0 ? strf(" and %zu more", more) : strdup("");
+
+        return strf("process %d (%s%s%s) uses it: %s%s%s%s", h->pid, h->comm, h->unit ? ", " : "", h->unit ?: "",
+                    hold ? hold_way_to_string(hold->way) : "?", hold && hold->found ? ", " : "", hold && hold->found ? hold->found : "",
+                    others ?: "");
+}
+
+char *step_users(TargetKind kind, dev_t dev, const char *name) {
+        _cleanup_(holders_freep) Holders *h = NULL;
+
+        if (scan(kind, dev, name, &h) < 0 || h->n_items == 0)
+                return NULL;
+        return holder_text(&h->items[0], h->n_items - 1);
+}
+
+int step_unused(StepRun *run, TargetKind kind, dev_t dev, const char *name) {
+        _cleanup_(holders_freep) Holders *h = NULL;
+        _cleanup_free_ char *text = NULL;
+
+        int r = scan(kind, dev, name, &h);
+        if (r < 0)
+                return step_fail(run, r, "who uses %s cannot be found out: %s", name, strerror(-r));
+        if (h->n_items > 0) {
+                text = holder_text(&h->items[0], h->n_items - 1);
+                return step_fail(run, -EBUSY, "%s: %s", name, text ?: "in use");
+        }
+        return h->complete ? 0 : step_fail(run, -EAGAIN, "who uses %s cannot be found out: not every process could be looked at", name);
+}
+
+int step_dax_unused(StepRun *run, const char *dax) {
+        _cleanup_free_ char *text = NULL, *node = strf("/dev/%s", dax);
+        dev_t dev;
+
+        int r = attr_readf(&text, "/sys/bus/dax/devices/%s/dev", dax);
+        if (r == -ENOENT)
+                return 0;
+        if (r >= 0)
+                r = dev_parse(text, &dev);
+        if (r < 0)
+                return step_fail(run, r, "the number of %s cannot be read: %s", dax, strerror(-r));
+        return step_unused(run, TARGET_CHAR, dev, node ?: dax);
+}
+
+int step_block_unclaimed(StepRun *run, const char *block) {
+        _cleanup_free_ char *holders = blockdev_holders(block);
+        dev_t dev;
+
+        if (holders && *holders)
+                return step_fail(run, -EBUSY, "%s stands on %s", holders, block);
+        int r = blockdev_number(block, &dev);
+        if (r == -ENODEV)
+                return 0;
+        if (r >= 0)
+                r = blockdev_claimed(dev, run->limits->write_timeout_usec);
+        if (r < 0)
+                return step_fail(run, r, "whether %s is in use cannot be found out: %s", block, strerror(-r));
+        return r > 0 ? step_fail(run, -EBUSY, "%s is still in use: mounted, swapped to, or part of another device", block) : 0;
+}

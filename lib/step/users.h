@@ -1,0 +1,21 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+#include <sys/types.h>
+
+#include "holders/holder.h"
+#include "step/step.h"
+
+/* Who is in the way, looked for again right before a driver goes: the kernel itself asks nobody. */
+
+/* 0 when no process uses it; -EBUSY naming the first one and what it does; another errno: could not be found out. */
+int step_unused(StepRun *run, TargetKind kind, dev_t dev, const char *name);
+
+/* The same for a dax device by its name on the dax bus. One without a character device (kmem has it) is not used so. */
+int step_dax_unused(StepRun *run, const char *dax);
+
+/* 0 when nobody has the block device for himself alone (mounted, swap, dm, md); -EBUSY naming what the kernel says. */
+int step_block_unclaimed(StepRun *run, const char *block);
+
+/* A line about who uses it, for adding to another reason; NULL when nobody is found. */
+char *step_users(TargetKind kind, dev_t dev, const char *name);
