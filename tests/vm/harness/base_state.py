@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """The state that every scenario starts from, and the way back to it: a card in each slot that has one at boot, powered,
-lights on, no regions, no processes of a scenario, the daemon idle. Where that fails the guest has to be booted anew."""
+lights on, no regions, nothing on persistent cards, no processes of a scenario, the daemon idle. Where that fails the
+guest has to be booted anew."""
 
-from . import background, machine, memory
+from . import background, cxl_region, machine, memory, storage_state
 from .errors import LabError
 from .slot import Slot
 from .stage import SERVICE
@@ -36,8 +37,13 @@ class BaseState:
         background.stop_all(self.guest)
         self.guest.run(QUIET_DAEMON, timeout=60)
         self.guest.run(GIVE_BACK.format(ports=" ".join(place.bdf for place in machine.SLOTS.values())))
-        for region in memory.regions(self.guest):
+        storage = storage_state.has_storage(self.guest)
+        if storage:
+            storage_state.take_down(self.guest)
+        for region in cxl_region.names(self.guest):
             memory.destroy(self.guest, region)
+        if storage:
+            storage_state.empty(self.guest)
         for number in machine.SLOTS:
             self._restore_slot(Slot(self.guest, number))
         memory.set_policy(self.guest, self.policy)

@@ -7,9 +7,10 @@ import sys
 import time
 from pathlib import Path
 
-from . import image, machine, stage
+from . import filesystem, image, machine, pmem, stage
 from .errors import LabError
 from .guest import Guest
+from .holder import Holder
 from .slot import Slot
 
 
@@ -66,6 +67,24 @@ def _pull(guest, args):
     Slot(guest, args.slot).pull()
 
 
+def _pmem(guest, args):
+    region = pmem.board(guest) if args.slot == "board" else pmem.create(guest, int(args.slot), uuid=args.uuid)
+    print(f"{region.region} over {region.cxl or 'the board'}, uuid {region.uuid}")
+    if args.uuid:
+        made = region.namespaces()
+    else:
+        made = [region.namespace(args.mode, args.mib)]
+    for namespace in made:
+        print(f"{namespace.name} {namespace.mode} {namespace.device}")
+    if args.fs:
+        print(f"{filesystem.create(guest, made[0].device, args.fs, args.target).target}")
+
+
+def _hold(guest, args):
+    held = Holder(guest, [word for word in args.option if word != "--"], args.unit)
+    print(f"{held.unit} holds with {' '.join(map(str, held.pids))}")
+
+
 def _leds(guest, args):
     print(Slot(guest, args.slot).leds())
 
@@ -104,10 +123,20 @@ def _parser():
     press.add_argument("--force", action="store_true", help="also while the power light blinks")
     insert = _verb(verbs, "insert", _insert, "put a card in; by default the one that was there at boot", slot=True)
     insert.add_argument("--serial", type=int)
-    insert.add_argument("--kind", choices=("ram", "pmem"))
+    insert.add_argument("--kind", choices=("ram", "pmem", "nvme"))
     insert.add_argument("--size", type=int, metavar="MIB")
     insert.add_argument("--no-wait", action="store_true", help="return before the kernel knows the card")
     _verb(verbs, "pull", _pull, "take the card out, powered or not", slot=True)
+    make = _verb(verbs, "pmem", _pmem, "make a region, a namespace and perhaps a file system on persistent memory")
+    make.add_argument("slot", help="number of the slot (3, in the profile mixed), or 'board' for the NVDIMM")
+    make.add_argument("--mode", default="fsdax", choices=("fsdax", "devdax", "sector", "raw"))
+    make.add_argument("--mib", type=int, default=64)
+    make.add_argument("--uuid", help="of an earlier region over this card: what was on it comes back")
+    make.add_argument("--fs", choices=filesystem.MAKE)
+    make.add_argument("--target", default="/mnt/card", help="where to mount it (default: /mnt/card)")
+    hold = _verb(verbs, "hold", _hold, "start a process that holds a file or device: 'hold NAME -- OPTION... PATH'")
+    hold.add_argument("unit", metavar="NAME", help="the unit becomes lab-NAME.service")
+    hold.add_argument("option", nargs=argparse.REMAINDER, help="see holder.c")
     _verb(verbs, "leds", _leds, "read a slot's lights from the port's registers", slot=True)
     _verb(verbs, "dmesg", _dmesg, "the guest's kernel log")
     _verb(verbs, "down", _down, "end the guest")

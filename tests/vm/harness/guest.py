@@ -105,7 +105,7 @@ class Guest:
 
     def cards(self, kind=None):
         """QEMU's paths of the cards that are plugged in: all of one kind, or all."""
-        kinds = [kind] if kind else ["cxl-type3", "virtio-rng-pci"]
+        kinds = [kind] if kind else sorted(set(machine.DRIVERS.values()))
         return [path for kind in kinds for path in self.qmp.children("/machine/peripheral", kind)]
 
     # -- commands -----------------------------------------------------------------------------------------------------

@@ -3,9 +3,10 @@
 
 import json
 import random
+import re
 import shlex
 
-from . import memory, wait
+from . import filesystem, holder, memory, pmem, wait
 from .keeper import Keeper
 from .kernel_log import KernelLog
 from .slot import Slot
@@ -33,6 +34,32 @@ class Lab:
     def destroy(self, ram):
         """Take a region down by hand, as the manuals say."""
         memory.destroy(self.guest, ram.region)
+
+    def pmem(self, *slots, uuid=None):
+        """A region of persistent memory over the cards in these slots; see harness/pmem.py for namespaces on it."""
+        return pmem.create(self.guest, *slots, uuid=uuid)
+
+    def nvdimm(self):
+        """The region of the persistent memory that the board has beside its slots."""
+        return pmem.board(self.guest)
+
+    def disk(self, number):
+        """The block device that the card in slot `number` is, or None."""
+        found = self.sh(f"ls -d /sys/bus/pci/devices/{self.slot(number).place.bdf}/*/nvme/nvme*/nvme*n1 2> /dev/null || true")
+        # What hangs below the controller may be only a path (nvme0c0n1) to the disk (nvme0n1).
+        return "/dev/" + re.sub(r"c\d+n", "n", found.rsplit("/", 1)[-1]) if found else None
+
+    def devdax(self, ram):
+        """Have offline memory (lab.ram(2, online="offline")) driven as a device of its own; returns its path."""
+        return memory.to_devdax(self.guest, ram)
+
+    def filesystem(self, device, kind="xfs", target="/mnt/card", options=None):
+        """Make a file system and mount it; see harness/filesystem.py."""
+        return filesystem.create(self.guest, device, kind, target, options)
+
+    def holder(self, *options, name=None, properties=()):
+        """A process that uses what is on a card, in the way that the options say; see guest/holder."""
+        return holder.Holder(self.guest, options, name, properties)
 
     def keeper(self, node, mib=32, **options):
         """An application with its memory on a node; see Keeper."""

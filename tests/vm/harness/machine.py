@@ -5,12 +5,14 @@ from dataclasses import dataclass, field
 
 CARD_SIZE = 512 << 20
 LABEL_SIZE = 1 << 20
+NVDIMM_SIZE = 256 << 20
+DRIVERS = {"ram": "cxl-type3", "pmem": "cxl-type3", "nvme": "nvme", "rng": "virtio-rng-pci"}
 
 
 @dataclass(frozen=True)
 class Card:
-    """A card: CXL memory (ram, pmem), or an ordinary one (rng: random numbers) that has no serial number of its own. A
-    serial number is what a memory card is known by; memN numbers change from boot to boot."""
+    """A card: CXL memory (ram, pmem), a disk (nvme), or an ordinary one (rng: random numbers) that has no serial number of
+    its own. A serial number is what a memory card is known by; memN numbers change from boot to boot."""
 
     serial: int
     kind: str = "ram"
@@ -23,7 +25,7 @@ class Card:
     @property
     def driver(self):
         """QEMU's kind of device."""
-        return "virtio-rng-pci" if self.kind == "rng" else "cxl-type3"
+        return DRIVERS[self.kind]
 
 
 @dataclass(frozen=True)
@@ -41,6 +43,8 @@ class Profile:
 
     name: str
     cards: dict = field(default_factory=dict)
+    # Persistent memory in a socket of the board, as firmware tells of it (NFIT): no slot, no button, no lights.
+    nvdimm: bool = False
     # Slots whose power nobody can switch off, as is common with U.2 and E3.S cages.
     always_powered: tuple = ()
 
@@ -54,7 +58,7 @@ _ORDINARY = {4: Card(4, kind="rng")}
 PROFILES = {
     "ram2": Profile("ram2", {2: Card(1), 3: Card(2), **_ORDINARY}),
     "nopower": Profile("nopower", {2: Card(1), 3: Card(2), **_ORDINARY}, always_powered=(2,)),
-    "mixed": Profile("mixed", {2: Card(1), 3: Card(2, kind="pmem"), **_ORDINARY}),
+    "mixed": Profile("mixed", {2: Card(1), 3: Card(2, kind="pmem"), 4: Card(4, kind="nvme", size=256 << 20)}, nvdimm=True),
 }
 
 # With the hypervisor flag the kernel refuses to commit CXL regions: it cannot flush a guest's CPU caches.
@@ -73,22 +77,43 @@ CMDLINE = ("console=ttyS0 quiet loglevel=4 log_buf_len=4M mitigations=off system
            "watchdog_thresh=60 rcupdate.rcu_cpu_stall_timeout=120")
 
 
+def content(run_dir, name):
+    """The file with the bytes of a persistent thing: there before it is plugged in, and still there when it is out."""
+    return run_dir / name
+
+
+def _file_backend(path, name, size):
+    return {"qom-type": "memory-backend-file", "share": True, "id": name, "mem-path": str(path), "size": size}
+
+
 def memory_backends(card, run_dir, unique):
     """QOM properties of the backends of a card. A persistent card has files, which keep its content when it is out."""
-    if card.kind == "rng":
-        return {}
     if card.kind == "ram":
         return {"volatile-memdev": {"qom-type": "memory-backend-ram", "id": f"ram-{unique}", "share": True,
                                     "size": card.size}}
-    content = run_dir / f"card{card.serial}"
-    file = {"qom-type": "memory-backend-file", "share": True}
-    return {"persistent-memdev": {**file, "id": f"pmem-{unique}", "mem-path": f"{content}.pmem", "size": card.size},
-            "lsa": {**file, "id": f"lsa-{unique}", "mem-path": f"{content}.lsa", "size": LABEL_SIZE}}
+    if card.kind == "pmem":
+        return {"persistent-memdev": _file_backend(content(run_dir, f"{card.device_id}.pmem"), f"pmem-{unique}", card.size),
+                "lsa": _file_backend(content(run_dir, f"{card.device_id}.lsa"), f"lsa-{unique}", LABEL_SIZE)}
+    return {}
+
+
+def disk(card, run_dir):
+    """QEMU's block node with the content of a card that is a disk, else None; its file is made unless it is there."""
+    if card.kind != "nvme":
+        return None
+    file = content(run_dir, f"{card.device_id}.disk")
+    if not file.exists():
+        with open(file, "wb") as new:
+            new.truncate(card.size)
+    return {"driver": "file", "node-name": f"disk-{card.device_id}", "filename": str(file)}
 
 
 def card_device(card, place, backends):
     device = {"driver": card.driver, "bus": place.port_id, "id": card.device_id}
-    if card.kind != "rng":
+    if card.kind == "nvme":
+        # QEMU wants text here and a number for CXL cards.
+        device.update({"serial": str(card.serial), "drive": f"disk-{card.device_id}"})
+    elif card.kind != "rng":
         device["sn"] = card.serial
     device.update({name: backend["id"] for name, backend in backends.items()})
     return device
@@ -123,8 +148,16 @@ def _slots(profile, run_dir):
         backends = memory_backends(card, run_dir, f"card{card.serial}-0")
         for backend in backends.values():
             args += _object(backend)
+        node = disk(card, run_dir)
+        if node:
+            args += ["-blockdev", _options(node)]
         args += _device(card_device(card, SLOTS[number], backends))
     return args
+
+
+def _nvdimm(run_dir):
+    return [*_object(_file_backend(content(run_dir, "nvdimm.pmem"), "nvdimm-backend", NVDIMM_SIZE)),
+            *_device({"driver": "nvdimm", "id": "nvdimm", "memdev": "nvdimm-backend", "label-size": LABEL_SIZE})]
 
 
 def _services(run_dir):
@@ -143,5 +176,5 @@ def command_line(profile, image, run_dir, kernel=None, initrd=None, extra_cmdlin
             "-append", f"{CMDLINE} {extra_cmdline}".strip(),
             "-drive", f"file={image.root},format=raw,if=none,id=root,snapshot=on,cache=unsafe",
             "-device", "virtio-blk-pci,drive=root,bus=pcie.0",
-            *_slots(profile, run_dir), *_services(run_dir),
+            *_slots(profile, run_dir), *(_nvdimm(run_dir) if profile.nvdimm else ()), *_services(run_dir),
             "-pidfile", str(run_dir / "qemu.pid"), "-daemonize"]

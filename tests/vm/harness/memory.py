@@ -1,11 +1,9 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
-"""RAM regions over the guest's cards: made, looked at and taken down by plain writes to /sys, so that neither the
-project's code nor the version of the cxl command (76, in Debian 12, makes no RAM regions) has a say in it."""
+"""Memory of the guest's cards as System RAM, or as a device of its own (device-dax)."""
 
 from dataclasses import dataclass
 
-from .errors import LabError
-from .slot import Slot
+from . import cxl_region
 
 POLICY = "/sys/devices/system/memory/auto_online_blocks"
 ONLINE_TIMEOUT = 60
@@ -14,54 +12,6 @@ ONLINE_TIMEOUT = 60
 LIST_BLOCKS = """cd /sys/devices/system/memory && for block in {blocks}; do
         [ -d memory$block ] && echo $block $(cat memory$block/state memory$block/valid_zones 2>/dev/null | tr '\\n' ' ')
 done; true"""
-
-# Each card's first free endpoint decoder is programmed with all of the card, in the order of the interleave.
-CREATE = """set -e
-cd /sys/bus/cxl/devices
-region=$(cat {decoder}/create_ram_region)
-echo $region > {decoder}/create_ram_region
-echo 256 > $region/interleave_granularity
-echo {ways} > $region/interleave_ways
-echo $(({size} * {ways})) > $region/size
-position=0
-for memdev in {memdevs}; do
-        for endpoint in endpoint*; do
-                [ "$(readlink -f $endpoint/uport)" != "$(readlink -f $memdev)" ] || break
-        done
-        for decoder in $endpoint/decoder*; do
-                [ $(($(cat $decoder/dpa_size))) != 0 ] || break
-        done
-        echo ram > $decoder/mode
-        echo {size} > $decoder/dpa_size
-        echo ${{decoder#*/}} > $region/target$position
-        position=$((position + 1))
-done
-echo 1 > $region/commit
-echo $region > /sys/bus/cxl/drivers/cxl_region/bind
-echo $region
-"""
-
-# Blocks that are still offline already are no failure; one that cannot be offlined is, before the address decoders go.
-DESTROY = """set -e
-cd /sys/bus/cxl/devices
-region={region}
-for block in {blocks}; do
-        [ "$(cat /sys/devices/system/memory/memory$block/state 2>/dev/null)" != online ] ||
-                echo offline > /sys/devices/system/memory/memory$block/state
-done
-for dax in $region/dax_region*/dax*.*; do
-        [ ! -e $dax/driver ] || echo ${{dax##*/}} > $(readlink -f $dax/driver)/unbind
-done
-[ ! -e $region/driver ] || echo $region > /sys/bus/cxl/drivers/cxl_region/unbind
-decoders=$(cat $region/target[0-9]* 2>/dev/null || true)
-echo 0 > $region/commit || [ "$(cat $region/commit)" = 0 ]
-root=$(cd -P $region/.. && pwd)
-echo $region > $root/delete_region
-for decoder in $decoders; do
-        echo 0 > $decoder/dpa_size
-done
-"""
-
 
 @dataclass(frozen=True)
 class Block:
@@ -119,18 +69,19 @@ def create(guest, *slots, online="online_movable", window=0):
 
     With online="offline" the blocks are left offline. The machine has two windows of addresses for CXL memory (0 and
     1): each is a NUMA node, which all regions in the window share."""
-    memdevs = [Slot(guest, number).memdev() for number in slots]
-    if None in memdevs:
-        raise LabError(f"no card in one of the slots {slots}")
     set_policy(guest, online)
-    size = int(guest.out(f"cat /sys/bus/cxl/devices/{memdevs[0]}/ram/size"), 0)
-    made = guest.out(CREATE.format(decoder=f"decoder0.{window}", ways=len(memdevs), size=size,
-                                   memdevs=" ".join(memdevs)))
-    region = made.split()[-1]
+    region = cxl_region.create(guest, slots, "ram", window)
     memory = look(guest, region)
     if online != "offline":
         memory.wait_online()
     return memory
+
+
+def to_devdax(guest, memory):
+    """Give memory that is offline to the device driver: /dev/daxX.Y. Returns the path of the device."""
+    guest.run(f"""cd /sys/bus/dax/drivers && echo {memory.dax} > kmem/unbind && echo {memory.dax} > device_dax/new_id &&
+            {{ [ -e device_dax/{memory.dax} ] || echo {memory.dax} > device_dax/bind; }}""")
+    return f"/dev/{memory.dax}"
 
 
 def block_range(guest, region):
@@ -154,15 +105,7 @@ def look(guest, region):
     return Memory(guest, region, dax.rsplit("/", 1)[-1], node, start, size, blocks)
 
 
-def regions(guest):
-    """The regions that exist, highest address first: the order in which they can be taken down."""
-    listed = guest.out("cd /sys/bus/cxl/devices && for region in region*; do "
-                       "[ ! -e $region ] || echo $region $(cat $region/resource); done")
-    found = [line.split() for line in listed.splitlines()]
-    return [line[0] for line in sorted(found, key=lambda line: -int(line[1], 0) if len(line) > 1 else 0)]
-
-
 def destroy(guest, region):
     """Take a region down by the manual procedure; nothing that cannot be moved may be in its memory."""
     blocks = block_range(guest, region)
-    guest.run(DESTROY.format(region=region, blocks=" ".join(map(str, blocks))), timeout=120)
+    cxl_region.destroy(guest, region, blocks)

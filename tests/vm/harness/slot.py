@@ -167,9 +167,16 @@ class Slot:
         self.free_stale_backends()
         for backend in backends.values():
             self.guest.qmp("object-add", **backend)
+        self._provide_disk(card)
         self.guest.qmp("device_add", **machine.card_device(card, self.place, backends))
         if wait:
             self.guest.wait_for(self.ready, timeout, f"the card in slot {self.number} to come up")
+
+    def _provide_disk(self, card):
+        """A disk's block node outlives the card, and may be used again."""
+        node = machine.disk(card, self.guest.dir)
+        if node and node["node-name"] not in (known.get("node-name") for known in self.guest.qmp("query-named-block-nodes")):
+            self.guest.qmp("blockdev-add", **node)
 
     def ready(self):
         """Whether the kernel has a driver for the card in the slot and shows it by the light."""

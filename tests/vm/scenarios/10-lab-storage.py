@@ -1,0 +1,79 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""The lab itself, persistent memory and disks: the manual procedure, without the daemon."""
+
+from harness import cxl_region
+from harness.scenario import scenario
+
+
+def switch_off(lab, number):
+    slot = lab.slot(number)
+    lab.sh(f"echo 0 > {slot.sysfs}/power", timeout=30)
+    lab.wait_for(lambda: not slot.occupied, 10, "QEMU to eject the card")
+
+
+@scenario("lab-pmem-out-and-in", profile="mixed", daemon=False)
+def pmem_out_and_in(lab):
+    """A persistent card keeps what is on it, and a region with the old uuid brings it back."""
+    region = lab.pmem(3)
+    for namespace, kind in ((region.namespace(), "xfs"), (region.namespace(), "ext4"), (region.namespace("sector"), "ext4")):
+        disk = lab.filesystem(namespace.device, kind)
+        wanted = disk.fill(mib=2)
+        disk.umount()
+        cxl_region.destroy(lab.guest, region.cxl)
+        switch_off(lab, 3)
+        lab.slot(3).insert()
+        region = lab.pmem(3, uuid=region.uuid)
+        back = {item.uuid: item for item in region.namespaces()}[namespace.uuid]
+        lab.equal(back.mode, namespace.mode, "the namespace's mode")
+        disk = type(disk)(lab.guest, back.device, disk.type, disk.target, disk.options)
+        disk.check()
+        disk.mount()
+        lab.equal(disk.sum(), wanted, "the checksum of what was written")
+        disk.umount()
+
+
+@scenario("lab-nvme-out-and-in", profile="mixed", daemon=False)
+def nvme_out_and_in(lab):
+    disk = lab.filesystem(lab.disk(4), "ext4")
+    wanted = disk.fill(mib=16)
+    disk.umount()
+    switch_off(lab, 4)
+    lab.slot(4).insert()
+    lab.equal(lab.wait_for(lambda: lab.disk(4), 10, "the disk"), disk.device, "the disk's name")
+    disk.check()
+    disk.mount()
+    lab.equal(disk.sum(), wanted, "the checksum of what was written")
+
+
+@scenario("lab-storage-stack", profile="mixed", daemon=False)
+def stack(lab):
+    """Everything on everything: the lab takes it down again before the next scenario."""
+    region = lab.pmem(3)
+    first, second = region.namespace("raw"), lab.nvdimm().namespace("raw")
+    lab.sh(f"mdadm --create /dev/md0 --run --level=1 --raid-devices=2 --assume-clean --metadata=1.2 {first.device} {second.device}")
+    lab.sh("pvcreate -q /dev/md0 && vgcreate -q lab /dev/md0 && lvcreate -q -n swap -L 16M lab && mkswap -q /dev/lab/swap && swapon /dev/lab/swap")
+    disk = lab.filesystem(lab.disk(4), "xfs", "/mnt/disk")
+    lab.sh(f"truncate -s 32M {disk.target}/image && mkfs.ext4 -q {disk.target}/image && mkdir -p /mnt/loop && mount -o loop {disk.target}/image /mnt/loop")
+    lab.holder("--own-namespace", "--map=shared", "/mnt/loop/file")
+
+
+@scenario("lab-empty-again", profile="mixed", daemon=False)
+def empty_again(lab):
+    """What the scenarios before this one left on cards and board has gone."""
+    lab.equal(lab.sh(f"lsblk -n -o FSTYPE {lab.disk(4)}"), "", "what is on the disk")
+    region = lab.pmem(3)
+    lab.equal(region.namespaces(), [], "the namespaces on the card")
+    lab.equal(lab.sh(f"blkid -p {region.namespace('raw').device} || true"), "", "what is on the card")
+    lab.equal(lab.sh(f"blkid -p {lab.nvdimm().namespace('raw').device} || true"), "", "what is on the board")
+
+
+@scenario("lab-devdax", profile="mixed", daemon=False)
+def devdax(lab):
+    """Device-dax, on volatile and on persistent memory, with a live mapping."""
+    ram = lab.ram(2, online="offline")
+    holder = lab.holder("--map=shared", lab.devdax(ram))
+    lab.equal(holder.look(), "ok", "the mapping of volatile memory")
+    holder.stop()
+    holder = lab.holder("--map=shared", "--close", "--fork", lab.pmem(3).namespace("devdax").device)
+    lab.equal(holder.look(), "ok", "the mapping of persistent memory")
+    holder.stop()
