@@ -91,6 +91,9 @@ DEFINE_CLEANUP_FUNC(Holders, holders_free)
  * complete=false. 0 or a negative errno (no /proc, no memory). */
 int holders_scan(const HoldTargets *targets, uint64_t budget_usec, Holders **ret);
 
+/* The same look at one process: none or one item. */
+int holders_scan_process(const HoldTargets *targets, int pid, Holders **ret);
+
 /* {"kind": "process", "pid", "start_time", "comm", "exe", "unit", "cgroup", "uid", "protected",
  *  "holds": [{"way", "target", "path", "found", "bytes"}], "more_holds"}; target is the target's name. */
 json_object *holder_to_json(const Holder *h, const HoldTargets *targets);

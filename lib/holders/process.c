@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include <errno.h>
+#include <fcntl.h>
 
 #include "base/fileio.h"
 #include "base/parse.h"
 #include "holders/process.h"
+#include "kernel/pidfd.h"
 
 #define DELETED " (deleted)"
 
@@ -58,6 +60,7 @@ int stat_parse(const char *stat, ProcessStat *ret) {
                 return -EBADMSG;
 
         *ret = (ProcessStat) {
+                .state = strrchr(stat, ')')[2],
                 .ppid = (int) ppid,
                 .session = (int) session,
                 .kernel_thread = flags & KERNEL_THREAD,
@@ -102,6 +105,55 @@ int process_uid(int dirfd, uint32_t *ret) {
 
         int r = read_file_at(dirfd, "status", &status, NULL);
         return r < 0 ? r : status_uid(status, ret);
+}
+
+int status_ignores(const char *status, int signal) {
+        const char *p = strstr(status, "\nSigIgn:\t");
+        uint64_t mask;
+
+        if (!p)
+                return -EBADMSG;
+        p += strlen("\nSigIgn:\t");
+        _cleanup_free_ char *field = strndup(p, strcspn(p, "\n"));
+        if (!field)
+                return -ENOMEM;
+        if (parse_hex(field, &mask) < 0)
+                return -EBADMSG;
+        return signal > 0 && signal <= 64 && (mask >> (signal - 1) & 1);
+}
+
+int process_ignores(int dirfd, int signal) {
+        _cleanup_free_ char *status = NULL;
+
+        int r = read_file_at(dirfd, "status", &status, NULL);
+        return r < 0 ? r : status_ignores(status, signal);
+}
+
+/* The descriptor first, the time afterwards: should the number have changed hands before, the time tells; it cannot after. */
+int process_open(int pid, uint64_t start_time, int *ret_dirfd, int *ret_pidfd) {
+        _cleanup_close_ int pidfd = -EBADF, dirfd = -EBADF;
+        _cleanup_free_ char *path = strf("/proc/%d", pid);
+        ProcessStat st;
+
+        if (!path)
+                return -ENOMEM;
+        int r = pidfd_open_process(pid, &pidfd);
+        if (r < 0)
+                return r;
+        dirfd = open(path, O_PATH | O_DIRECTORY | O_CLOEXEC);
+        if (dirfd < 0)
+                return errno == ENOENT ? -ESRCH : -errno;
+        r = process_stat(dirfd, &st);
+        if (r < 0)
+                return r == -ENOENT ? -ESRCH : r;
+        if (st.start_time != start_time || st.state == 'Z' || st.state == 'X')
+                return -ESRCH;
+
+        if (ret_dirfd)
+                *ret_dirfd = TAKE_FD(dirfd);
+        if (ret_pidfd)
+                *ret_pidfd = TAKE_FD(pidfd);
+        return 0;
 }
 
 int process_comm(int dirfd, char **ret) {

@@ -15,6 +15,7 @@ int process_unit_and_cgroup(int dirfd, char **ret_unit, char **ret_cgroup);
 
 /* What /proc/PID/stat says that is of use here. */
 typedef struct ProcessStat {
+        char state;             /* 'R', 'S', 'T' (stopped by a signal), 'Z', ... */
         int ppid, session;
         bool kernel_thread;
         uint64_t start_time;
@@ -22,9 +23,17 @@ typedef struct ProcessStat {
 
 int process_stat(int dirfd, ProcessStat *ret);
 
+/* 1 when it takes no notice of the signal: neither a handler nor the kernel's own way. */
+int process_ignores(int dirfd, int signal);
+
+/* /proc/PID and a descriptor of the process, of the one that began at start_time (jiffies) and of no later one with its number.
+ * -ESRCH: it has ended, a zombie has too. Either pointer may be NULL. */
+int process_open(int pid, uint64_t start_time, int *ret_dirfd, int *ret_pidfd);
+
 /* The parsers behind them. */
 int stat_start_time(const char *stat, uint64_t *ret);
 int stat_parse(const char *stat, ProcessStat *ret);
 int status_uid(const char *status, uint32_t *ret);
+int status_ignores(const char *status, int signal);
 int cgroup_unit(const char *cgroup, char **ret);
 int cgroup_unified(const char *cgroup, char **ret);

@@ -101,7 +101,7 @@ static void look_done(Look *l) {
         holder_done(&l->holder);
 }
 
-static int scan_process(Scan *s, int proc, const char *name) {
+int scan_process(Scan *s, int proc, const char *name) {
         _cleanup_(look_done) Look l = { .scan = s, .dirfd = -EBADF };
         uint64_t pid;
 

@@ -33,3 +33,6 @@ int look_at_mappings(Look *l);
 
 /* Is it the target? By the device number of the file system, and what stat says of the file itself. */
 bool target_is(const HoldTarget *t, dev_t fs, mode_t mode, dev_t rdev);
+
+/* Looks at one process, a folder of /proc, and adds it to the holders if it is one. 0 also when it has ended; -ENOMEM. */
+int scan_process(Scan *s, int proc, const char *name);

@@ -210,6 +210,26 @@ static void check_protected(const HoldTargets *targets) {
         end(pid);
 }
 
+/* A look at one process sees what the look at all sees of it, and nobody else. */
+static void check_one(const HoldTargets *targets) {
+        static const Case with_map = { "one", hold_shared, HOLD_MAPPING, SIZE }, with_nothing = { "none", hold_nothing, 0, 0 };
+        int answer;
+        pid_t holder = start(&with_map, &answer), other = start(&with_nothing, &answer);
+        const struct {
+                int pid;
+                size_t n;
+        } pids[] = { { holder, 1 }, { other, 0 }, { 1, 0 }, { INT32_MAX, 0 } };
+
+        for (size_t i = 0; i < ELEMENTSOF(pids); i++) {
+                _cleanup_(holders_freep) Holders *h = NULL;
+                CHECK_INT(holders_scan_process(targets, pids[i].pid, &h), 0);
+                CHECK_INT(h->n_items, pids[i].n);
+                CHECK(h->n_items == 0 || (h->items[0].pid == holder && h->items[0].holds[0].bytes == SIZE));
+        }
+        end(holder);
+        end(other);
+}
+
 static void check_budget(const HoldTargets *targets) {
         _cleanup_(holders_freep) Holders *h = NULL;
 
@@ -272,6 +292,7 @@ int main(void) {
         for (size_t i = 0; i < ELEMENTSOF(cases); i++)
                 check_case(&cases[i], &targets);
         check_protected(&targets);
+        check_one(&targets);
         check_budget(&targets);
         test_remove_tree(folder);
         free(file);

@@ -1,8 +1,11 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include <errno.h>
 #include <fcntl.h>
+#include <signal.h>
+#include <sys/wait.h>
 
 #include "holders/process.h"
+#include "kernel/pidfd.h"
 #include "test.h"
 
 static void test_stat(void) {
@@ -22,6 +25,7 @@ static void test_stat(void) {
         CHECK_INT(st.ppid, 1);
         CHECK_INT(st.session, 3);
         CHECK_INT(st.start_time, 4711);
+        CHECK_INT(st.state, 'S');
         CHECK(!st.kernel_thread);
         CHECK_INT(stat_parse(kthread, &st), 0);
         CHECK_INT(st.ppid, 2);
@@ -39,6 +43,45 @@ static void test_status(void) {
         CHECK_INT(uid, 1000);
         CHECK_INT(status_uid("Name:\ta\n", &uid), -EBADMSG);
         CHECK_INT(status_uid("Name:\ta\nUid:\tx\n", &uid), -EBADMSG);
+}
+
+static void test_ignores(void) {
+        static const char status[] = "Name:\ta\nSigBlk:\t0000000000000000\nSigIgn:\t0000000000004001\nSigCgt:\t0000000000010000\n";
+
+        CHECK_INT(status_ignores(status, SIGTERM), 1);
+        CHECK_INT(status_ignores(status, SIGHUP), 1);
+        CHECK_INT(status_ignores(status, SIGINT), 0);
+        CHECK_INT(status_ignores("Name:\tSigIgn:\n", SIGTERM), -EBADMSG);
+        CHECK_INT(status_ignores("Name:\ta\nSigIgn:\tno\n", SIGTERM), -EBADMSG);
+}
+
+/* A number alone is nobody. */
+static void test_open(void) {
+        _cleanup_close_ int dirfd = -EBADF, pidfd = -EBADF;
+        ProcessStat st;
+
+        pid_t pid = fork();
+        if (pid == 0) {
+                (void) signal(SIGTERM, SIG_IGN);
+                (void) raise(SIGSTOP);
+                _exit(0);
+        }
+        CHECK(waitpid(pid, NULL, WUNTRACED) == pid);
+
+        _cleanup_free_ char *path = strf("/proc/%d", pid);
+        _cleanup_close_ int look = open(path, O_PATH | O_DIRECTORY | O_CLOEXEC);
+        CHECK_INT(process_stat(look, &st), 0);
+        CHECK_INT(st.state, 'T');
+        CHECK_INT(process_ignores(look, SIGTERM), 1);
+        CHECK_INT(process_open(pid, st.start_time + 1, NULL, NULL), -ESRCH);
+        CHECK_INT(process_open(pid, st.start_time, &dirfd, &pidfd), 0);
+        CHECK_INT(pidfd_wait(pidfd, 10 * 1000), -ETIME);
+        CHECK_INT(pidfd_signal(pidfd, SIGKILL), 0);
+        CHECK_INT(pidfd_wait(pidfd, 10 * 1000 * 1000), 0);
+        CHECK_INT(process_open(pid, st.start_time, NULL, NULL), -ESRCH); /* a zombie */
+        CHECK(waitpid(pid, NULL, 0) == pid);
+        CHECK_INT(process_open(pid, st.start_time, NULL, NULL), -ESRCH);
+        CHECK_INT(pidfd_signal(pidfd, SIGKILL), -ESRCH);
 }
 
 static void check_unit(const char *cgroup, const char *want) {
@@ -98,6 +141,8 @@ static void test_self(void) {
 int main(void) {
         test_stat();
         test_status();
+        test_ignores();
+        test_open();
         test_cgroup();
         test_unified();
         test_self();
