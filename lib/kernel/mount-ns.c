@@ -43,7 +43,7 @@ static int add(MountNsList *l, uint64_t id, int pid, char *path) {
         return 0;
 }
 
-static int id_of_path(const char *path, uint64_t *ret) {
+int mount_ns_id(const char *path, uint64_t *ret) {
         _cleanup_free_ char *link = NULL;
 
         int r = link_namef(&link, "%s", path);
@@ -58,33 +58,40 @@ static int id_of_path(const char *path, uint64_t *ret) {
 }
 
 int mount_ns_host(uint64_t *ret) {
-        return id_of_path("/proc/1/ns/mnt", ret);
+        return mount_ns_id("/proc/1/ns/mnt", ret);
 }
 
-/* A thread may have a namespace of its own. A process that ends meanwhile is no error: its namespace goes with it, or somebody
- * else is in it. */
+/* Takes over the path. Who ends meanwhile is no error: the namespace goes too, or somebody else is in it. */
+static int add_path(MountNsList *l, int pid, char *path) {
+        _cleanup_free_ char *owned = path;
+        uint64_t id;
+
+        if (!owned)
+                return -ENOMEM;
+        return mount_ns_id(owned, &id) < 0 ? 0 : add(l, id, pid, TAKE_PTR(owned));
+}
+
+/* The folder of threads counts them as links, besides the two that every folder has (fs/proc/base.c:proc_task_getattr). */
+static bool has_threads(const char *pid) {
+        _cleanup_free_ char *path = strf("/proc/%s/task", pid);
+        struct stat st;
+
+        return path && stat(path, &st) >= 0 && st.st_nlink > 3;
+}
+
+/* A thread may have a namespace of its own. */
 static int add_process(MountNsList *l, const char *pid) {
         _cleanup_listing_ Listing threads = { 0 };
         uint64_t number;
 
-        if (parse_u64(pid, &number) < 0 || listing_readf(&threads, "/proc/%s/task", pid) < 0)
+        if (parse_u64(pid, &number) < 0)
                 return 0;
-        for (size_t i = 0; i < threads.n; i++) {
-                bool first = streq(threads.names[i], pid);
-                char *path = first ? strf("/proc/%s/ns/mnt", pid) : strf("/proc/%s/task/%s/ns/mnt", pid, threads.names[i]);
-                uint64_t id;
-
-                if (!path)
-                        return -ENOMEM;
-                if (id_of_path(path, &id) < 0) {
-                        free(path);
-                        continue;
-                }
-                int r = add(l, id, (int) number, path);
-                if (r < 0)
-                        return r;
-        }
-        return 0;
+        int r = add_path(l, (int) number, strf("/proc/%s/ns/mnt", pid));
+        if (r < 0 || !has_threads(pid) || listing_readf(&threads, "/proc/%s/task", pid) < 0)
+                return r;
+        for (size_t i = 0; i < threads.n && r >= 0; i++)
+                r = add_path(l, (int) number, strf("/proc/%s/task/%s/ns/mnt", pid, threads.names[i]));
+        return r;
 }
 
 static int fd_id(int fd, uint64_t *ret) {
@@ -96,9 +103,9 @@ static int fd_id(int fd, uint64_t *ret) {
         return 0;
 }
 
-/* Walks along all mount namespaces of the kernel from our own in one direction. visit() returns 0 to go on. */
+/* Walks along all mount namespaces of the kernel from the host's in one direction. visit() returns 0 to go on. */
 static int walk(unsigned long direction, int (*visit)(int fd, void *data), void *data) {
-        _cleanup_close_ int fd = open("/proc/self/ns/mnt", O_RDONLY | O_CLOEXEC);
+        _cleanup_close_ int fd = open("/proc/1/ns/mnt", O_RDONLY | O_CLOEXEC);
 
         while (fd >= 0) {
                 struct mnt_ns_info info = { .size = sizeof(info) };

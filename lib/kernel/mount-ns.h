@@ -25,6 +25,9 @@ int mount_ns_list(MountNsList *l);
 /* A descriptor of one by its id, through the path first that is known of it (may be NULL). -ENOENT: it is no more. */
 int mount_ns_open(uint64_t id, const char *path);
 
+/* The id that such a path leads to. */
+int mount_ns_id(const char *path, uint64_t *ret);
+
 /* The id behind /proc/1/ns/mnt. */
 int mount_ns_host(uint64_t *ret);
 

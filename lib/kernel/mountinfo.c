@@ -3,6 +3,7 @@
 #include <sys/sysmacros.h>
 
 #include "base/parse.h"
+#include "kernel/escape.h"
 #include "kernel/mountinfo.h"
 
 static void mount_entry_done(MountEntry *m) {
@@ -20,24 +21,6 @@ void mount_entries_done(MountEntries *l) {
                 mount_entry_done(&l->items[i]);
         free(l->items);
         *l = (MountEntries) { 0 };
-}
-
-static bool is_octal(char c) {
-        return c >= '0' && c <= '7';
-}
-
-/* Blanks and backslashes come as three octal digits (fs/seq_file.c:mangle_path). In place: it only gets shorter. */
-static void unescape(char *s) {
-        char *to = s;
-
-        for (const char *from = s; *from; to++) {
-                if (from[0] == '\\' && from[1] <= '3' && is_octal(from[1]) && is_octal(from[2]) && is_octal(from[3])) {
-                        *to = (char) ((from[1] - '0') << 6 | (from[2] - '0') << 3 | (from[3] - '0'));
-                        from += 4;
-                } else
-                        *to = *from++;
-        }
-        *to = '\0';
 }
 
 int dev_parse(const char *s, dev_t *ret) {
@@ -61,7 +44,7 @@ static int take_text(char **rest, char **ret) {
         char *copy = strdup(word);
         if (!copy)
                 return -ENOMEM;
-        unescape(copy);
+        octal_unescape(copy);
         *ret = copy;
         return 0;
 }

@@ -4,54 +4,21 @@
 #include "base/parse.h"
 #include "kernel/attr.h"
 #include "kernel/driver.h"
-#include "kernel/listing.h"
 #include "topology/load.h"
 
 #define DEVICES "/sys/bus/cxl/devices"
 
 /* "mem12" is a memdev, "memory12" or "mem12.1" would not be. */
-static bool is_numbered(const char *name, const char *prefix) {
-        const char *number = startswith(name, prefix);
-        uint64_t n;
-
-        return number && !startswith(number, "0x") && parse_u64(number, &n) >= 0;
+static bool is_memdev(const char *name) {
+        return is_numbered(name, "mem");
 }
 
-/* A component of a device's line of ancestors, counted from its end: 0 is the device, 1 its parent. */
-static char *ancestor(const char *path, unsigned level) {
-        const char *end = path + strlen(path);
-
-        for (;; level--) {
-                const char *start = end;
-                while (start > path && start[-1] != '/')
-                        start--;
-                if (level == 0)
-                        return strndup(start, (size_t) (end - start));
-                if (start == path)
-                        return NULL;
-                end = start - 1;
-        }
-}
-
-/* An attribute that may be missing, on this kernel or for this kind of device: 0 then. */
 static int read_optional(uint64_t *ret, const char *device, const char *attribute) {
-        uint64_t v = 0;
-
-        int r = attr_read_u64f(&v, DEVICES "/%s/%s", device, attribute);
-        if (r < 0 && !is_gone(r))
-                return r;
-        *ret = r < 0 ? 0 : v;
-        return 0;
+        return optional_u64f(ret, DEVICES "/%s/%s", device, attribute);
 }
 
 static int read_optional_text(char **ret, const char *device, const char *attribute) {
-        _cleanup_free_ char *text = NULL;
-
-        int r = attr_readf(&text, DEVICES "/%s/%s", device, attribute);
-        if (r < 0 && !is_gone(r))
-                return r;
-        *ret = text && *text ? TAKE_PTR(text) : NULL;
-        return 0;
+        return optional_textf(ret, DEVICES "/%s/%s", device, attribute);
 }
 
 static int read_memdev(Memdev *m) {
@@ -103,7 +70,7 @@ static int read_decoder(RegionTarget *target) {
         int r = link_namef(&memdev, DEVICES "/%s/../uport", target->decoder);
         if (r < 0) /* going away: the target says it is still one, so it is kept */
                 return is_gone(r) ? 0 : r;
-        if (is_numbered(memdev, "mem"))
+        if (is_memdev(memdev))
                 target->memdev = TAKE_PTR(memdev);
 
         r = read_optional(&target->dpa_start, target->decoder, "dpa_resource");
@@ -213,29 +180,18 @@ static int add_region(Topology *t, const char *name) {
         return g->name ? read_region(g) : -ENOMEM;
 }
 
-static int load(Topology *t, const char *prefix, int (*add)(Topology *t, const char *name),
-                void (*drop_last)(Topology *t)) {
-        _cleanup_listing_ Listing l = { 0 };
-
-        int r = listing_readf(&l, DEVICES);
-        if (r < 0)
-                return r == -ENOENT ? 0 : r;
-        for (size_t i = 0; i < l.n; i++) {
-                if (!is_numbered(l.names[i], prefix))
-                        continue;
-                r = add(t, l.names[i]);
-                if (is_gone(r) && !path_existsf(DEVICES "/%s", l.names[i]))
-                        drop_last(t);
-                else if (r < 0)
-                        return r;
-        }
-        return 0;
+static bool is_region(const char *name) {
+        return is_numbered(name, "region");
 }
 
 int load_memdevs(Topology *t) {
-        return load(t, "mem", add_memdev, topology_drop_memdev);
+        static const DeviceKind kind = { DEVICES, is_memdev, add_memdev, topology_drop_memdev };
+
+        return load_devices(t, &kind);
 }
 
 int load_regions(Topology *t) {
-        return load(t, "region", add_region, topology_drop_region);
+        static const DeviceKind kind = { DEVICES, is_region, add_region, topology_drop_region };
+
+        return load_devices(t, &kind);
 }

@@ -13,10 +13,17 @@
  * between a button and its answer. The tests compare what we read with what they say. */
 int load_slots(Topology *t);
 int load_functions(Topology *t);
-int load_foreign(Topology *t);
 int load_memdevs(Topology *t);
 int load_regions(Topology *t);
 int load_daxes(Topology *t);
+int load_nd(Topology *t);
+int load_namespaces(Topology *t);
+int load_block_devices(Topology *t);
+int load_mounts(Topology *t);
+int load_file_systems(Topology *t);
+int load_loops(Topology *t);
+int load_swaps(Topology *t);
+int load_foreign(Topology *t);
 int load_memory(Topology *t);
 
 /* Appends one zeroed object to a vector of the topology and gives it, or NULL when out of memory. Half-filled objects are
@@ -29,6 +36,14 @@ int load_memory(Topology *t);
 void topology_drop_memdev(Topology *t);
 void topology_drop_region(Topology *t);
 void topology_drop_dax(Topology *t);
+void topology_drop_nmem(Topology *t);
+void topology_drop_nd_region(Topology *t);
+void topology_drop_namespace(Topology *t);
+void topology_drop_block_device(Topology *t);
+void topology_drop_file_system(Topology *t);
+
+/* All of the storage side, with its arrays. */
+void topology_drop_storage(Topology *t);
 
 /* Did the object just go away? The errors that reading a dying one gives. */
 static inline bool is_gone(int error) {
@@ -37,3 +52,29 @@ static inline bool is_gone(int error) {
 
 /* Numbers that sysfs prints with a sign: NUMA nodes, -1 for none. */
 int parse_node(const char *text, int *ret);
+
+/* "mem12" is one with the prefix "mem"; "memory12" and "mem12.1" are not. */
+bool is_numbered(const char *name, const char *prefix);
+
+/* A component of a device's line of ancestors, counted from its end: 0 is the device, 1 its parent. Newly allocated, or NULL. */
+char *ancestor(const char *path, unsigned level);
+
+/* An attribute that may be missing, on this kernel or for this kind of device: 0, or NULL for it and for an empty text. */
+int optional_u64f(uint64_t *ret, const char *format, ...) _printf_(2, 3);
+int optional_textf(char **ret, const char *format, ...) _printf_(2, 3);
+
+/* Appends a copy to a vector of strings. */
+int strings_add(char ***strings, size_t *n, size_t *n_allocated, const char *s);
+
+/* One kind of device in a folder of links. add() appends one to its array and reads it; it may say that there is nothing to see
+ * of it (a seed, a device without a medium). */
+typedef struct DeviceKind {
+        const char *folder;
+        bool (*is_one)(const char *name);
+        int (*add)(Topology *t, const char *name);
+        void (*drop_last)(Topology *t);
+} DeviceKind;
+
+enum { DEVICE_IS_NOTHING = 1 };
+
+int load_devices(Topology *t, const DeviceKind *kind);

@@ -4,7 +4,7 @@
  * the chain again. */
 #include <inttypes.h>
 
-#include "topology/topology.h"
+#include "topology/topology-json.h"
 
 static const char *slot_name_of(const Topology *t, const char *bdf) {
         const Slot *s = topology_slot_of_function(t, bdf);
@@ -24,11 +24,27 @@ static const char *indicator_word(const Slot *s, bool present, Indicator i) {
         return !s->has_registers ? NULL : present ? indicator_to_string(i) : "none";
 }
 
+/* A memory module in its socket. */
+static json_object *module_to_json(const Topology *t, const Slot *s) {
+        const Nmem *n = topology_nmem(t, s->nmem);
+        json_object *o = json_object_new_object();
+
+        json_set_str(o, "bdf", NULL);
+        json_set_str(o, "vendor", NULL);
+        json_set_str(o, "device", NULL);
+        json_set_str(o, "memdev", NULL);
+        json_set_str(o, "serial", n ? n->id : NULL);
+        json_set_str(o, "nmem", s->nmem);
+        return o;
+}
+
 /* The card in a slot, told by its CXL memory device where it has one, else by its first function. */
 static json_object *card_to_json(const Topology *t, const Slot *s) {
         const PciFunction *first = NULL;
         const Memdev *m = NULL;
 
+        if (s->nmem)
+                return module_to_json(t, s);
         for (size_t i = 0; i < t->n_functions; i++)
                 if (streq_ptr(t->functions[i].slot, s->name)) {
                         first = &t->functions[i];
@@ -150,6 +166,8 @@ static json_object *dax_to_json(const Topology *t, const DaxDevice *d) {
 
         json_set_str(o, "name", d->name);
         json_set_str(o, "region", d->region);
+        json_set_str(o, "nd_region", d->nd_region);
+        set_dev(o, "dev", d->dev);
         json_set_str(o, "driver", d->driver);
         set_hex(o, "start", d->start);
         json_set_u64(o, "size", d->size);
@@ -181,15 +199,6 @@ static json_object *node_to_json(const Topology *t, const Node *n) {
         return o;
 }
 
-/* One array of the picture, every item through its writer. */
-#define SET_ARRAY(o, key, t, what, to_json)                                             \
-        do {                                                                            \
-                json_object *_array = json_object_new_array();                          \
-                for (size_t _i = 0; _i < (t)->n_##what; _i++)                           \
-                        json_object_array_add(_array, to_json(t, &(t)->what[_i]));      \
-                json_set(o, key, _array);                                               \
-        } while (false)
-
 json_object *topology_to_json(const Topology *t) {
         json_object *o = json_object_new_object();
 
@@ -200,6 +209,7 @@ json_object *topology_to_json(const Topology *t) {
         SET_ARRAY(o, "memdevs", t, memdevs, memdev_to_json);
         SET_ARRAY(o, "regions", t, regions, region_to_json);
         SET_ARRAY(o, "dax", t, daxes, dax_to_json);
+        topology_storage_to_json(t, o);
         SET_ARRAY(o, "nodes", t, nodes, node_to_json);
         SET_ARRAY(o, "blocks", t, blocks, block_to_json);
         json_set_u64(o, "block_size", t->block_size);

@@ -26,9 +26,20 @@ static void region_done(Region *g) {
 static void dax_done(DaxDevice *d) {
         free(d->name);
         free(d->region);
+        free(d->nd_region);
         free(d->driver);
         free(d->state);
 }
+
+static const char *const block_kind_table[_BLOCK_KIND_MAX] = {
+        [BLOCK_DISK] = "disk",
+        [BLOCK_PARTITION] = "partition",
+        [BLOCK_DM] = "dm",
+        [BLOCK_MD] = "md",
+        [BLOCK_LOOP] = "loop",
+};
+
+DEFINE_STRING_TABLE(block_kind, BlockKind)
 
 void topology_drop_memdev(Topology *t) {
         memdev_done(&t->memdevs[--t->n_memdevs]);
@@ -48,6 +59,7 @@ static void free_pci(Topology *t) {
                 free(t->slots[i].address);
                 free(t->slots[i].port);
                 free(t->slots[i].service);
+                free(t->slots[i].nmem);
         }
         for (size_t i = 0; i < t->n_functions; i++) {
                 free(t->functions[i].bdf);
@@ -74,6 +86,7 @@ void topology_free(Topology *t) {
                 topology_drop_region(t);
         while (t->n_daxes > 0)
                 topology_drop_dax(t);
+        topology_drop_storage(t);
         free(t->memdevs);
         free(t->regions);
         free(t->daxes);
@@ -85,7 +98,8 @@ void topology_free(Topology *t) {
 
 int topology_load(Topology **ret) {
         static int (*const loaders[])(Topology *t) = {
-                load_slots, load_functions, load_foreign, load_memdevs, load_regions, load_daxes, load_memory,
+                load_slots, load_functions, load_memdevs, load_regions, load_daxes, load_nd, load_namespaces,
+                load_block_devices, load_mounts, load_file_systems, load_loops, load_swaps, load_foreign, load_memory,
         };
 
         _cleanup_(topology_freep) Topology *t = calloc(1, sizeof(*t));
@@ -100,60 +114,4 @@ int topology_load(Topology **ret) {
 
         *ret = TAKE_PTR(t);
         return 0;
-}
-
-/* Finds the item of an array whose member, a string, is this name. */
-static const void *find(const void *items, size_t n, size_t size, size_t member, const char *name) {
-        for (size_t i = 0; name && i < n; i++) {
-                const char *item = (const char *) items + i * size;
-                if (streq_ptr(*(char *const *) (const void *) (item + member), name))
-                        return item;
-        }
-        return NULL;
-}
-
-#define FIND(items, n, type, member, name) find(items, n, sizeof(type), offsetof(type, member), name)
-
-const Slot *topology_slot(const Topology *t, const char *name) {
-        return FIND(t->slots, t->n_slots, Slot, name, name);
-}
-
-const Slot *topology_slot_of_port(const Topology *t, const char *port) {
-        return FIND(t->slots, t->n_slots, Slot, port, port);
-}
-
-const PciFunction *topology_function(const Topology *t, const char *bdf) {
-        return FIND(t->functions, t->n_functions, PciFunction, bdf, bdf);
-}
-
-const Slot *topology_slot_of_function(const Topology *t, const char *bdf) {
-        const PciFunction *f = topology_function(t, bdf);
-
-        return f ? topology_slot(t, f->slot) : NULL;
-}
-
-const Memdev *topology_memdev(const Topology *t, const char *name) {
-        return FIND(t->memdevs, t->n_memdevs, Memdev, name, name);
-}
-
-const Region *topology_region(const Topology *t, const char *name) {
-        return FIND(t->regions, t->n_regions, Region, name, name);
-}
-
-const DaxDevice *topology_dax(const Topology *t, const char *name) {
-        return FIND(t->daxes, t->n_daxes, DaxDevice, name, name);
-}
-
-const Node *topology_node(const Topology *t, int id) {
-        for (size_t i = 0; i < t->n_nodes; i++)
-                if (t->nodes[i].id == id)
-                        return &t->nodes[i];
-        return NULL;
-}
-
-bool region_uses_memdev(const Region *r, const char *memdev) {
-        for (size_t i = 0; memdev && i < r->n_targets; i++)
-                if (streq_ptr(r->targets[i].memdev, memdev))
-                        return true;
-        return false;
 }

@@ -139,6 +139,9 @@ typedef struct BlockDevice {
         char *uuid;            /* dm and md, or NULL */
         dev_t backing;         /* loop: the file system (st_dev) that its file is on, 0 when it is bound to a block device or nothing */
         bool read_only;
+        bool multipath;        /* an NVMe namespace behind several controllers: it is there as long as one of `lower` is */
+        unsigned members_needed; /* md: it goes on while that many are in sync; UINT_MAX for one that needs all */
+        char **in_sync;        size_t n_in_sync, a_in_sync; /* md: which of `lower` have its data */
 } BlockDevice;
 
 /* One mount in one mount namespace. */
@@ -156,6 +159,14 @@ typedef struct Mount {
         char *super_options;
         int order;             /* mounts of a namespace in the order in which they were made */
 } Mount;
+
+/* What is mounted, once for all its mounts. Those that stand on no device of this machine (proc, tmpfs, NFS) are not here. */
+typedef struct FileSystem {
+        dev_t dev;             /* that of its mounts */
+        char *type;
+        char **devices;        size_t n_devices, a_devices; /* names of all its block devices: btrfs, and XFS with a log of its own, have several */
+        dev_t *layers;         size_t n_layers, a_layers; /* overlay: the file systems that its folders lie on */
+} FileSystem;
 
 /* Swap in use. */
 typedef struct Swap {
@@ -184,7 +195,8 @@ typedef struct Topology {
         NdRegion *nd_regions;           size_t n_nd_regions, a_nd_regions;
         Namespace *namespaces;          size_t n_namespaces, a_namespaces;
         BlockDevice *block_devices;     size_t n_block_devices, a_block_devices;
-        Mount *mounts;                  size_t n_mounts, a_mounts;      /* of all mount namespaces; pseudo file systems are left out */
+        Mount *mounts;                  size_t n_mounts, a_mounts;      /* of all mount namespaces */
+        FileSystem *file_systems;       size_t n_file_systems, a_file_systems;
         Swap *swaps;                    size_t n_swaps, a_swaps;
         MemoryBlock *blocks;            size_t n_blocks;
         Node *nodes;                    size_t n_nodes, a_nodes;
@@ -205,8 +217,24 @@ const PciFunction *topology_function(const Topology *t, const char *bdf);
 const Memdev *topology_memdev(const Topology *t, const char *name);
 const Region *topology_region(const Topology *t, const char *name);
 const DaxDevice *topology_dax(const Topology *t, const char *name);
+const Nmem *topology_nmem(const Topology *t, const char *name);
+const NdRegion *topology_nd_region(const Topology *t, const char *name);
+const Namespace *topology_namespace(const Topology *t, const char *name);
+const BlockDevice *topology_block_device(const Topology *t, const char *name);
+const BlockDevice *topology_block_device_at(const Topology *t, dev_t dev);
+const FileSystem *topology_file_system(const Topology *t, dev_t dev); /* NULL for one that stands on no device of this machine */
 const Node *topology_node(const Topology *t, int id);
 bool region_uses_memdev(const Region *r, const char *memdev);
+bool nd_region_uses_nmem(const NdRegion *r, const char *nmem);
+
+/* The block device that a path below /dev leads to, links followed; or NULL. */
+const BlockDevice *topology_block_device_of_path(const Topology *t, const char *path);
+
+/* The mount that a path lies on in a namespace, by its text: no file system is asked. Or NULL. */
+const Mount *topology_mount_of_path(const Topology *t, uint64_t ns, const char *path);
+
+/* The namespace of PID 1, which paths that people say are of; 0 where it cannot be seen. */
+uint64_t topology_host_ns(const Topology *t);
 
 /* The picture for `show --json` and the bus: schema "safe-remove/topology/1". New reference. */
 json_object *topology_to_json(const Topology *t);

@@ -1,0 +1,220 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* Block devices and what each stands on: partitions on disks, device-mapper and md on their parts. What loop devices stand on is
+ * known once the mounts are (load-file-system.c). */
+#include <ctype.h>
+#include <errno.h>
+#include <limits.h>
+
+#include "base/parse.h"
+#include "kernel/attr.h"
+#include "kernel/listing.h"
+#include "kernel/mountinfo.h"
+#include "topology/load.h"
+
+#define DEVICES "/sys/class/block"
+
+enum {
+        SECTOR_BYTES = 512, /* of `size`, whatever the device's own are */
+};
+
+/* The PCI function that is nearest in a line of ancestors (".../0000:0d:00.0/nvme/nvme0/nvme0n1"). */
+static int function_of_path(const char *path, char **ret) {
+        for (unsigned level = 1;; level++) {
+                _cleanup_free_ char *name = ancestor(path, level);
+                bool has_domain = false;
+
+                if (!name)
+                        return 0;
+                int r = parse_bdf(name, ret, &has_domain);
+                if (r != -EINVAL)
+                        return r;
+        }
+}
+
+static BlockKind kind_of(const char *name) {
+        static const struct {
+                const char *folder; /* or attribute */
+                BlockKind kind;
+        } signs[] = {
+                { "partition", BLOCK_PARTITION },
+                { "dm", BLOCK_DM },
+                { "md", BLOCK_MD },
+        };
+
+        for (size_t i = 0; i < ELEMENTSOF(signs); i++)
+                if (path_existsf(DEVICES "/%s/%s", name, signs[i].folder))
+                        return signs[i].kind;
+        return is_numbered(name, "loop") ? BLOCK_LOOP : BLOCK_DISK;
+}
+
+static int read_lower(BlockDevice *b) {
+        _cleanup_listing_ Listing l = { 0 };
+
+        if (b->disk)
+                return strings_add(&b->lower, &b->n_lower, &b->a_lower, b->disk);
+        int r = listing_readf(&l, DEVICES "/%s/slaves", b->name);
+        if (r < 0)
+                return is_gone(r) ? 0 : r;
+        for (size_t i = 0; i < l.n && r >= 0; i++)
+                r = strings_add(&b->lower, &b->n_lower, &b->a_lower, l.names[i]);
+        return r;
+}
+
+/* A member in sync has a part of the data, a spare or one that has failed has none (drivers/md/md.c:state_show). */
+static int read_member(BlockDevice *b, const char *entry) {
+        const char *member = startswith(entry, "dev-");
+        _cleanup_free_ char *state = NULL;
+
+        if (!member)
+                return 0;
+        int r = optional_textf(&state, DEVICES "/%s/md/%s/state", b->name, entry);
+        if (r < 0 || !state || !strstr(state, "in_sync") || strstr(state, "faulty"))
+                return r;
+        return strings_add(&b->in_sync, &b->n_in_sync, &b->a_in_sync, member);
+}
+
+/* How many members in sync the array needs. RAID 10 has pairs, and whether two are of the same depends on its layout: it can
+ * count on losing one only. */
+static unsigned members_needed(const char *level, unsigned disks) {
+        static const struct {
+                const char *level;
+                unsigned losable;
+        } levels[] = {
+                { "raid4", 1 },
+                { "raid5", 1 },
+                { "raid6", 2 },
+                { "raid10", 1 },
+        };
+
+        if (streq_ptr(level, "raid1"))
+                return 1;
+        for (size_t i = 0; i < ELEMENTSOF(levels); i++)
+                if (streq_ptr(level, levels[i].level) && disks > levels[i].losable)
+                        return disks - levels[i].losable;
+        return UINT_MAX;
+}
+
+static int read_md(BlockDevice *b) {
+        _cleanup_listing_ Listing l = { 0 };
+        uint64_t disks;
+
+        int r = optional_textf(&b->label, DEVICES "/%s/md/level", b->name);
+        if (r >= 0)
+                r = optional_textf(&b->uuid, DEVICES "/%s/md/uuid", b->name);
+        if (r >= 0)
+                r = optional_u64f(&disks, DEVICES "/%s/md/raid_disks", b->name);
+        if (r < 0)
+                return r;
+        b->members_needed = members_needed(b->label, disks < UINT_MAX ? (unsigned) disks : 0);
+
+        r = listing_readf(&l, DEVICES "/%s/md", b->name);
+        for (size_t i = 0; i < l.n && r >= 0; i++)
+                r = read_member(b, l.names[i]);
+        return r;
+}
+
+static int read_dm(BlockDevice *b) {
+        int r = optional_textf(&b->label, DEVICES "/%s/dm/name", b->name);
+
+        return r < 0 ? r : optional_textf(&b->uuid, DEVICES "/%s/dm/uuid", b->name);
+}
+
+static int read_kind(BlockDevice *b, const char *path) {
+        b->kind = kind_of(b->name);
+        switch (b->kind) {
+        case BLOCK_PARTITION:
+                b->disk = ancestor(path, 1);
+                return b->disk ? 0 : -ENOMEM;
+        case BLOCK_DM:
+                return read_dm(b);
+        case BLOCK_MD:
+                return read_md(b);
+        case BLOCK_LOOP:
+                return optional_textf(&b->label, DEVICES "/%s/loop/backing_file", b->name);
+        default:
+                return 0;
+        }
+}
+
+static int read_block(BlockDevice *b) {
+        _cleanup_free_ char *path = NULL, *dev = NULL;
+        uint64_t sectors, read_only;
+
+        int r = link_readf(&path, DEVICES "/%s", b->name);
+        if (r >= 0)
+                r = optional_textf(&dev, DEVICES "/%s/dev", b->name);
+        if (r >= 0 && dev)
+                r = dev_parse(dev, &b->dev);
+        if (r >= 0)
+                r = optional_u64f(&sectors, DEVICES "/%s/size", b->name);
+        if (r >= 0)
+                r = optional_u64f(&read_only, DEVICES "/%s/ro", b->name);
+        if (r >= 0)
+                r = function_of_path(path, &b->bdf);
+        if (r >= 0)
+                r = read_kind(b, path);
+        if (r >= 0)
+                r = read_lower(b);
+        if (r < 0)
+                return r;
+        b->size = sectors * SECTOR_BYTES;
+        b->read_only = read_only != 0;
+        return 0;
+}
+
+/* A loop device without a file, an optical drive without a disc: nothing of it can be anywhere. An array that was not started
+ * has no size either, but has its members. */
+static bool is_empty(const BlockDevice *b) {
+        return b->kind == BLOCK_LOOP ? !b->label : b->size == 0 && b->n_lower == 0;
+}
+
+static int add_block(Topology *t, const char *name) {
+        BlockDevice *b = TOPOLOGY_ADD(t, block_devices);
+        if (!b)
+                return -ENOMEM;
+
+        b->name = strdup(name);
+        int r = b->name ? read_block(b) : -ENOMEM;
+        return r >= 0 && is_empty(b) ? DEVICE_IS_NOTHING : r;
+}
+
+static bool is_any(const char *name) {
+        return true;
+}
+
+/* "nvme0c1n2": the path over controller 1 to what "nvme0n2" shows (drivers/nvme/host/multipath.c:nvme_mpath_set_disk_name).
+ * Gives the latter, or NULL. */
+static char *head_of_path(const char *name) {
+        const char *subsystem = startswith(name, "nvme");
+        size_t n = subsystem ? strspn(subsystem, "0123456789") : 0;
+        const char *controller = n > 0 && subsystem[n] == 'c' ? subsystem + n + 1 : NULL;
+        size_t m = controller ? strspn(controller, "0123456789") : 0;
+
+        if (m == 0 || controller[m] != 'n' || !isdigit((unsigned char) controller[m + 1]))
+                return NULL;
+        return strf("nvme%.*s%s", (int) n, subsystem, controller + m);
+}
+
+/* A namespace that several controllers lead to belongs to none of their functions: it stands on the hidden paths. */
+static int find_paths(Topology *t) {
+        for (size_t i = 0; i < t->n_block_devices; i++) {
+                _cleanup_free_ char *name = head_of_path(t->block_devices[i].name);
+                for (size_t j = 0; name && j < t->n_block_devices; j++) {
+                        BlockDevice *head = &t->block_devices[j];
+                        if (!streq(head->name, name))
+                                continue;
+                        head->multipath = true;
+                        int r = strings_add(&head->lower, &head->n_lower, &head->a_lower, t->block_devices[i].name);
+                        if (r < 0)
+                                return r;
+                }
+        }
+        return 0;
+}
+
+int load_block_devices(Topology *t) {
+        static const DeviceKind kind = { DEVICES, is_any, add_block, topology_drop_block_device };
+
+        int r = load_devices(t, &kind);
+        return r < 0 ? r : find_paths(t);
+}

@@ -1,0 +1,143 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* File systems and what they stand on, from their mounts: block devices, and for an overlay the file systems of its folders.
+ * Everything is told from what the kernel prints; no file system is asked, for it might not answer. */
+#include <errno.h>
+
+#include "kernel/listing.h"
+#include "topology/load.h"
+#include "topology/overlay.h"
+
+#define BTRFS "/sys/fs/btrfs"
+
+static int add_device(FileSystem *fs, const BlockDevice *b) {
+        if (!b)
+                return 0;
+        for (size_t i = 0; i < fs->n_devices; i++)
+                if (streq(fs->devices[i], b->name))
+                        return 0;
+        return strings_add(&fs->devices, &fs->n_devices, &fs->a_devices, b->name);
+}
+
+/* "/dev/pmem0", or all of them: "/dev/pmem0:/dev/sda1" (bcachefs). */
+static int add_sources(const Topology *t, FileSystem *fs, const char *source) {
+        _cleanup_free_ char *copy = strdup(source);
+        char *rest = copy;
+        int r = copy ? 0 : -ENOMEM;
+
+        for (char *path; r >= 0 && (path = strsep(&rest, ":"));)
+                r = add_device(fs, topology_block_device_of_path(t, path));
+        return r;
+}
+
+/* The devices of a volume are links in its folder; a mount names one of them only (fs/btrfs/sysfs.c). */
+static int add_btrfs_volume(const Topology *t, FileSystem *fs, const char *volume) {
+        _cleanup_listing_ Listing l = { 0 };
+        bool ours = false;
+
+        int r = listing_readf(&l, BTRFS "/%s/devices", volume);
+        if (r < 0)
+                return is_gone(r) || r == -ENOTDIR ? 0 : r;
+        for (size_t i = 0; i < l.n && !ours; i++)
+                ours = fs->n_devices > 0 && streq(l.names[i], fs->devices[0]);
+        for (size_t i = 0; ours && i < l.n && r >= 0; i++)
+                r = add_device(fs, topology_block_device(t, l.names[i]));
+        return r;
+}
+
+static int add_btrfs(const Topology *t, FileSystem *fs) {
+        _cleanup_listing_ Listing l = { 0 };
+
+        int r = listing_readf(&l, BTRFS);
+        if (r < 0)
+                return is_gone(r) ? 0 : r;
+        for (size_t i = 0; i < l.n && r >= 0; i++)
+                r = add_btrfs_volume(t, fs, l.names[i]);
+        return r;
+}
+
+/* A log or real-time section on devices of their own (fs/xfs/xfs_super.c:xfs_fs_show_options). */
+static int add_xfs(const Topology *t, FileSystem *fs, const char *options) {
+        _cleanup_free_ char *copy = strdup(options);
+        char *rest = copy;
+        int r = copy ? 0 : -ENOMEM;
+
+        for (char *option; r >= 0 && (option = strsep(&rest, ","));) {
+                const char *path = startswith(option, "logdev=") ?: startswith(option, "rtdev=");
+                if (path)
+                        r = add_device(fs, topology_block_device_of_path(t, path));
+        }
+        return r;
+}
+
+static int add_layer(FileSystem *fs, dev_t dev) {
+        for (size_t i = 0; i < fs->n_layers; i++)
+                if (fs->layers[i] == dev)
+                        return 0;
+        int r = vec_grow((void **) &fs->layers, fs->n_layers, &fs->a_layers, sizeof(fs->layers[0]));
+        if (r < 0)
+                return r;
+        fs->layers[fs->n_layers++] = dev;
+        return 0;
+}
+
+/* The folders were said by whoever mounted it. In the namespace of a container they may lead nowhere, or to the overlay itself,
+ * which is the container's root; then it was mounted from outside. */
+static const Mount *mount_of_folder(const Topology *t, const Mount *overlay, const char *folder) {
+        const Mount *m = topology_mount_of_path(t, overlay->ns, folder);
+
+        return m && m->dev != overlay->dev ? m : topology_mount_of_path(t, topology_host_ns(t), folder);
+}
+
+static int add_overlay(const Topology *t, FileSystem *fs, const Mount *m) {
+        _cleanup_(overlay_folders_done) OverlayFolders folders = { 0 };
+
+        int r = overlay_folders_parse(m->super_options, &folders);
+        for (size_t i = 0; i < folders.n_paths && r >= 0; i++) {
+                const Mount *below = mount_of_folder(t, m, folders.paths[i]);
+                if (below && below->dev != fs->dev)
+                        r = add_layer(fs, below->dev);
+        }
+        return r;
+}
+
+static int read_file_system(const Topology *t, FileSystem *fs, const Mount *m) {
+        fs->dev = m->dev;
+        fs->type = strdup(m->type);
+        if (!fs->type)
+                return -ENOMEM;
+
+        int r = add_device(fs, topology_block_device_at(t, m->dev));
+        if (r >= 0 && fs->n_devices == 0 && startswith(m->source, "/dev/"))
+                r = add_sources(t, fs, m->source);
+        if (r >= 0 && streq(m->type, "btrfs"))
+                r = add_btrfs(t, fs);
+        if (r >= 0 && streq(m->type, "xfs"))
+                r = add_xfs(t, fs, m->super_options);
+        return r;
+}
+
+/* One mount of a file system tells all about it: the first, which is that of the host's namespace where that has one. */
+static int add_mount(Topology *t, const Mount *m) {
+        if (topology_file_system(t, m->dev))
+                return 0;
+        FileSystem *fs = TOPOLOGY_ADD(t, file_systems);
+        if (!fs)
+                return -ENOMEM;
+
+        bool overlay = streq(m->type, "overlay");
+        int r = read_file_system(t, fs, m);
+        if (r >= 0 && overlay)
+                r = add_overlay(t, fs, m);
+        if (r >= 0 && fs->n_devices == 0 && !overlay)
+                topology_drop_file_system(t);
+        return r;
+}
+
+int load_file_systems(Topology *t) {
+        for (size_t i = 0; i < t->n_mounts; i++) {
+                int r = add_mount(t, &t->mounts[i]);
+                if (r < 0)
+                        return r;
+        }
+        return 0;
+}

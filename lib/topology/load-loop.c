@@ -1,0 +1,57 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* What loop devices stand on. */
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/loop.h>
+#include <sys/ioctl.h>
+
+#include "topology/load.h"
+
+/* The numbers that the kernel has of the open file, wherever its name leads by now. Asking makes the file's own system tell its
+ * attributes (drivers/block/loop.c:loop_get_status), which one over a network may never do. */
+static int ask(const char *name, struct loop_info64 *ret) {
+        _cleanup_free_ char *path = strf("/dev/%s", name);
+        if (!path)
+                return -ENOMEM;
+
+        _cleanup_close_ int fd = open(path, O_RDONLY | O_NONBLOCK | O_CLOEXEC);
+        if (fd < 0)
+                return -errno;
+        return ioctl(fd, LOOP_GET_STATUS64, ret) < 0 ? -errno : 0;
+}
+
+static int stand_on_device(BlockDevice *loop, const BlockDevice *b) {
+        return b ? strings_add(&loop->lower, &loop->n_lower, &loop->a_lower, b->name) : 0;
+}
+
+static int read_loop(const Topology *t, BlockDevice *loop) {
+        const BlockDevice *device = topology_block_device_of_path(t, loop->label);
+        struct loop_info64 info = { 0 };
+
+        if (device)
+                return stand_on_device(loop, device);
+
+        const Mount *m = topology_mount_of_path(t, topology_host_ns(t), loop->label);
+        if (m)
+                loop->backing = m->dev;
+        if (m && !topology_file_system(t, m->dev))
+                return 0;
+        int r = ask(loop->name, &info);
+        if (r < 0)
+                return r == -ENOMEM ? r : 0;
+        if (info.lo_rdevice != 0)
+                return stand_on_device(loop, topology_block_device_at(t, info.lo_rdevice));
+        /* A subvolume of btrfs has a number of its own that no mount has; there the name is all we have. */
+        if (topology_file_system(t, info.lo_device))
+                loop->backing = info.lo_device;
+        return 0;
+}
+
+int load_loops(Topology *t) {
+        for (size_t i = 0; i < t->n_block_devices; i++) {
+                int r = t->block_devices[i].kind == BLOCK_LOOP ? read_loop(t, &t->block_devices[i]) : 0;
+                if (r < 0)
+                        return r;
+        }
+        return 0;
+}

@@ -1,0 +1,170 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* Every mount in every mount namespace, pseudo file systems included: they may stand on others. Read as text, since the kernel's
+ * statmount() says where a file system comes from (STATMOUNT_SB_SOURCE) only from 6.13 on, and a call for each mount is no
+ * faster than a read for all. */
+#include <errno.h>
+#include <fcntl.h>
+
+#include "base/clock.h"
+#include "base/fileio.h"
+#include "base/parse.h"
+#include "kernel/apart.h"
+#include "kernel/attr.h"
+#include "kernel/mount-ns.h"
+#include "topology/load.h"
+
+enum {
+        ENTER_TIMEOUT_MSEC = 2000,
+};
+
+#define HEAD "namespace "
+
+static int add_entry(Topology *t, const MountNs *ns, MountEntry *e, int order) {
+        Mount *m = TOPOLOGY_ADD(t, mounts);
+        if (!m)
+                return -ENOMEM;
+
+        *m = (Mount) {
+                .ns = ns->id, .pid = ns->pid, .id = e->id, .parent_id = e->parent_id, .dev = e->dev, .order = order,
+                .root = TAKE_PTR(e->root), .target = TAKE_PTR(e->target), .options = TAKE_PTR(e->options),
+                .propagation = TAKE_PTR(e->propagation), .type = TAKE_PTR(e->type), .source = TAKE_PTR(e->source),
+                .super_options = TAKE_PTR(e->super_options),
+        };
+        m->ns_path = ns->path ? strdup(ns->path) : NULL;
+        return m->ns_path || !ns->path ? 0 : -ENOMEM;
+}
+
+static int add_text(Topology *t, const MountNs *ns, const char *text) {
+        _cleanup_mount_entries_ MountEntries l = { 0 };
+
+        int r = mountinfo_parse(text, &l);
+        for (size_t i = 0; i < l.n_items && r >= 0; i++)
+                r = add_entry(t, ns, &l.items[i], (int) i);
+        return r;
+}
+
+/* A process sees the mounts below its own root only. Any of them will do whose root is the namespace's: the kernel says "/" for
+ * that, and for other folders where they are. -EAGAIN when it cannot speak for the namespace, or not any more. */
+static int read_of_process(const MountNs *ns, char **ret) {
+        const char *end = ns->path ? strstr(ns->path, "/ns/mnt") : NULL;
+        _cleanup_free_ char *folder = end ? strndup(ns->path, (size_t) (end - ns->path)) : NULL;
+        _cleanup_free_ char *root = NULL, *path = NULL, *text = NULL;
+        uint64_t id;
+
+        if (!end)
+                return -EAGAIN;
+        path = folder ? strf("%s/mountinfo", folder) : NULL;
+        if (!path)
+                return -ENOMEM;
+        int r = link_readf(&root, "%s/root", folder);
+        if (r < 0 || !streq(root, "/"))
+                return r == -ENOMEM ? r : -EAGAIN;
+        r = read_file(path, &text, NULL);
+        if (r < 0)
+                return r == -ENOMEM ? r : -EAGAIN;
+        if (mount_ns_id(ns->path, &id) < 0 || id != ns->id)
+                return -EAGAIN;
+        *ret = TAKE_PTR(text);
+        return 0;
+}
+
+/* Runs in a process of its own. */
+static int enter_and_read(const MountNs *ns, int proc_fd, int home, FILE *out) {
+        _cleanup_free_ char *text = NULL;
+
+        _cleanup_close_ int fd = mount_ns_open(ns->id, ns->path);
+        if (fd == -ENOENT || fd == -ESRCH)
+                return 0;
+        int r = fd < 0 ? fd : mount_ns_enter(fd);
+        if (r >= 0)
+                r = read_file_at(proc_fd, "self/mountinfo", &text, NULL);
+        if (r < 0)
+                return r;
+        fprintf(out, HEAD "%ju\n%s", (uintmax_t) ns->id, text);
+        return mount_ns_enter(home);
+}
+
+static int read_apart(void *data, char **ret_text) {
+        const MountNsList *l = data;
+        size_t length;
+
+        /* /proc need not be mounted where we go. */
+        _cleanup_close_ int proc_fd = open("/proc", O_PATH | O_DIRECTORY | O_CLOEXEC);
+        _cleanup_close_ int home = open("/proc/self/ns/mnt", O_RDONLY | O_CLOEXEC);
+        if (proc_fd < 0 || home < 0)
+                return -errno;
+        _cleanup_fclose_ FILE *out = open_memstream(ret_text, &length);
+        if (!out)
+                return -ENOMEM;
+
+        int r = 0;
+        for (size_t i = 0; i < l->n_items && r >= 0; i++)
+                r = enter_and_read(&l->items[i], proc_fd, home, out);
+        return r < 0 ? r : fflush(out) == 0 ? 0 : -ENOMEM;
+}
+
+static const MountNs *ns_with_id(const MountNsList *l, const char *id_text) {
+        uint64_t id;
+
+        for (size_t i = 0; parse_u64(id_text, &id) >= 0 && i < l->n_items; i++)
+                if (l->items[i].id == id)
+                        return &l->items[i];
+        return NULL;
+}
+
+static int add_sections(Topology *t, const MountNsList *l, char *text) {
+        char *section = text;
+
+        while (section && (section = strstr(section, HEAD))) {
+                char *id = section + strlen(HEAD), *body = strchr(id, '\n');
+                if (!body)
+                        return -EBADMSG;
+                *body++ = '\0';
+                /* No line of a table begins with a letter. */
+                char *next = startswith(body, HEAD) ? body : strstr(body, "\n" HEAD);
+                if (next && next != body)
+                        *next++ = '\0';
+                const MountNs *ns = ns_with_id(l, id);
+                int r = !ns ? -EBADMSG : next == body ? 0 : add_text(t, ns, body);
+                if (r < 0)
+                        return r;
+                section = next;
+        }
+        return 0;
+}
+
+static int load_by_entering(Topology *t, MountNsList *l) {
+        static const ApartOptions options = { .interruptible = true, .timeout_usec = ENTER_TIMEOUT_MSEC * USEC_PER_MSEC };
+        _cleanup_free_ char *text = NULL;
+
+        if (l->n_items == 0)
+                return 0;
+        int r = run_apart(read_apart, l, &options, &text);
+        return r < 0 || !text ? r : add_sections(t, l, text);
+}
+
+int load_mounts(Topology *t) {
+        _cleanup_mount_ns_list_ MountNsList all = { 0 };
+        _cleanup_free_ MountNs *rest = NULL;
+        MountNsList silent = { 0 };
+
+        int r = mount_ns_list(&all);
+        if (r < 0)
+                return r;
+        rest = calloc(all.n_items + 1, sizeof(*rest));
+        if (!rest)
+                return -ENOMEM;
+        silent.items = rest;
+        for (size_t i = 0; i < all.n_items; i++) {
+                _cleanup_free_ char *text = NULL;
+
+                r = read_of_process(&all.items[i], &text);
+                if (r >= 0)
+                        r = add_text(t, &all.items[i], text);
+                else if (r == -EAGAIN)
+                        silent.items[silent.n_items++] = all.items[i];
+                if (r < 0 && r != -EAGAIN)
+                        return r;
+        }
+        return load_by_entering(t, &silent);
+}
