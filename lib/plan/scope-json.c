@@ -33,70 +33,6 @@ json_object *scope_card_json(const Scope *s) {
         return o;
 }
 
-static json_object *memdev_json(const Topology *t, const Memdev *m) {
-        const Slot *slot = topology_slot_of_function(t, m->bdf);
-        json_object *o = json_object_new_object();
-
-        json_set_str(o, "memdev", m->name);
-        json_set_str(o, "bdf", m->bdf);
-        json_set_str(o, "slot", slot ? slot->name : NULL);
-        json_set_strf(o, "serial", "0x%jx", (uintmax_t) m->serial);
-        return o;
-}
-
-static json_object *region_json(const Scope *s, const Topology *t, const Region *r) {
-        json_object *o = json_object_new_object(), *peers = json_object_new_array();
-
-        json_set_str(o, "name", r->name);
-        json_set_strf(o, "start", "0x%jx", (uintmax_t) r->start);
-        json_set_u64(o, "size", r->size);
-        json_set_u64(o, "ways", r->ways);
-        json_set_str(o, "mode", r->mode);
-        for (size_t i = 0; i < s->n_peers; i++)
-                if (region_uses_memdev(r, s->peers[i]->name))
-                        json_object_array_add(peers, memdev_json(t, s->peers[i]));
-        json_set(o, "peers", peers);
-        return o;
-}
-
-static json_object *block_json(const MemoryBlock *b) {
-        json_object *o = json_object_new_object();
-
-        json_set_u64(o, "id", b->id);
-        json_set_str(o, "zone", zone_to_string(b->zone));
-        json_set_str(o, "state", b->online ? "online" : "offline");
-        return o;
-}
-
-json_object *scope_takes_down_json(const Scope *s, const Topology *t) {
-        json_object *o = json_object_new_object();
-        json_object *regions = json_object_new_array(), *daxes = json_object_new_array();
-        json_object *nodes = json_object_new_array(), *blocks = json_object_new_array();
-        uint64_t bytes = 0, used = 0;
-
-        for (size_t i = 0; i < s->n_regions; i++)
-                json_object_array_add(regions, region_json(s, t, s->regions[i]));
-        for (size_t i = 0; i < s->n_daxes; i++)
-                json_append_str(daxes, s->daxes[i]->name);
-        for (size_t i = 0; i < s->n_nodes; i++) {
-                        json_object_array_add(nodes, json_object_new_int(s->nodes[i]->id));
-                        used += s->nodes[i]->total - s->nodes[i]->free;
-                }
-        for (size_t i = 0; i < t->n_blocks; i++)
-                if (scope_has_block(s, t, &t->blocks[i])) {
-                        json_object_array_add(blocks, block_json(&t->blocks[i]));
-                        bytes += t->blocks[i].online ? t->block_size : 0;
-                }
-
-        json_set(o, "regions", regions);
-        json_set(o, "dax", daxes);
-        json_set(o, "nodes", nodes);
-        json_set_u64(o, "memory_bytes", bytes);
-        json_set_u64(o, "used_bytes", used < bytes ? used : bytes);
-        json_set(o, "blocks", blocks);
-        return o;
-}
-
 json_object *scope_probe_json(const Scope *s) {
         const Slot *slot = s->slot;
         const SlotRegisters *regs = slot->has_registers ? &slot->registers : NULL;
@@ -141,6 +77,9 @@ static json_object *target_json(const RegionTarget *t) {
 }
 
 json_object *region_step_json(const Region *r) {
+        if (!r)
+                return NULL;
+
         json_object *o = json_object_new_object(), *targets = json_object_new_array();
 
         json_set_str(o, "name", r->name);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include <errno.h>
 
-#include "plan/scope.h"
+#include "plan/scope-internal.h"
 
 void scope_done(Scope *s) {
         free(s->functions);
@@ -10,15 +10,14 @@ void scope_done(Scope *s) {
         free(s->daxes);
         free(s->peers);
         free(s->nodes);
+        free(s->nmems);
+        free(s->nmem_peers);
+        free(s->nd_regions);
+        free(s->namespaces);
+        free(s->blocks);
+        free(s->mounts);
+        free(s->swaps);
 }
-
-#define ADD(s, field, item)                                                                                     \
-        ({                                                                                                      \
-                int _r = vec_grow((void **) &(s)->field, (s)->n_##field, &(s)->a_##field, sizeof(*(s)->field)); \
-                if (_r >= 0)                                                                                    \
-                        (s)->field[(s)->n_##field++] = (item);                                                  \
-                _r;                                                                                             \
-        })
 
 static bool has_memdev(const Scope *s, const char *name) {
         for (size_t i = 0; i < s->n_memdevs; i++)
@@ -30,7 +29,7 @@ static bool has_memdev(const Scope *s, const char *name) {
 static int find_functions(const Topology *t, Scope *s) {
         for (size_t i = 0; i < t->n_functions; i++)
                 if (streq_ptr(t->functions[i].slot, s->slot->name)) {
-                        int r = ADD(s, functions, &t->functions[i]);
+                        int r = SCOPE_ADD(s, functions, &t->functions[i]);
                         if (r < 0)
                                 return r;
                 }
@@ -41,7 +40,7 @@ static int find_memdevs(const Topology *t, Scope *s) {
         for (size_t i = 0; i < t->n_memdevs; i++)
                 for (size_t j = 0; j < s->n_functions; j++)
                         if (streq_ptr(t->memdevs[i].bdf, s->functions[j]->bdf)) {
-                                int r = ADD(s, memdevs, &t->memdevs[i]);
+                                int r = SCOPE_ADD(s, memdevs, &t->memdevs[i]);
                                 if (r < 0)
                                         return r;
                         }
@@ -61,7 +60,7 @@ static int find_regions(const Topology *t, Scope *s) {
                         ours = region_uses_memdev(&t->regions[i], s->memdevs[j]->name);
                 if (!ours)
                         continue;
-                int r = ADD(s, regions, &t->regions[i]);
+                int r = SCOPE_ADD(s, regions, &t->regions[i]);
                 if (r < 0)
                         return r;
         }
@@ -70,14 +69,22 @@ static int find_regions(const Topology *t, Scope *s) {
         return 0;
 }
 
+static bool is_on_card(const Scope *s, const DaxDevice *d) {
+        for (size_t i = 0; i < s->n_regions; i++)
+                if (streq_ptr(d->region, s->regions[i]->name))
+                        return true;
+        for (size_t i = 0; i < s->n_namespaces; i++)
+                if (streq_ptr(s->namespaces[i]->dax, d->name))
+                        return true;
+        return false;
+}
+
 static int find_daxes(const Topology *t, Scope *s) {
-        for (size_t j = 0; j < s->n_regions; j++)
-                for (size_t i = 0; i < t->n_daxes; i++)
-                        if (streq_ptr(t->daxes[i].region, s->regions[j]->name)) {
-                                int r = ADD(s, daxes, &t->daxes[i]);
-                                if (r < 0)
-                                        return r;
-                        }
+        for (size_t i = 0; i < t->n_daxes; i++) {
+                int r = is_on_card(s, &t->daxes[i]) ? SCOPE_ADD(s, daxes, &t->daxes[i]) : 0;
+                if (r < 0)
+                        return r;
+        }
         return 0;
 }
 
@@ -87,7 +94,7 @@ static int find_peers(const Topology *t, Scope *s) {
                         continue;
                 for (size_t j = 0; j < s->n_regions; j++)
                         if (region_uses_memdev(s->regions[j], t->memdevs[i].name)) {
-                                int r = ADD(s, peers, &t->memdevs[i]);
+                                int r = SCOPE_ADD(s, peers, &t->memdevs[i]);
                                 if (r < 0)
                                         return r;
                                 break;
@@ -110,7 +117,7 @@ static int find_nodes(const Topology *t, Scope *s) {
                         loses = t->blocks[j].online && t->blocks[j].node == t->nodes[i].id && scope_has_block(s, t, &t->blocks[j]);
                 if (!loses)
                         continue;
-                int r = ADD(s, nodes, &t->nodes[i]);
+                int r = SCOPE_ADD(s, nodes, &t->nodes[i]);
                 if (r < 0)
                         return r;
         }
@@ -119,7 +126,8 @@ static int find_nodes(const Topology *t, Scope *s) {
 
 int scope_find(const Topology *t, const Slot *slot, Scope *ret) {
         static int (*const finders[])(const Topology *, Scope *) = {
-                find_functions, find_memdevs, find_regions, find_daxes, find_peers, find_nodes,
+                find_functions, find_memdevs, find_regions, scope_find_nmems, scope_find_nd_regions, scope_find_namespaces,
+                find_daxes, find_peers, scope_find_nmem_peers, find_nodes, scope_find_storage,
         };
 
         *ret = (Scope) { .slot = slot };

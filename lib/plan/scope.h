@@ -16,13 +16,14 @@ typedef struct Scope {
         const Memdev **peers;           size_t n_peers, a_peers;        /* memdevs of other cards that lose a region */
         const Node **nodes;             size_t n_nodes, a_nodes;        /* nodes that lose memory */
         const Nmem **nmems;             size_t n_nmems, a_nmems;        /* the card's */
+        const Nmem **nmem_peers;        size_t n_nmem_peers, a_nmem_peers; /* modules in other sockets that lose a region */
         const NdRegion **nd_regions;    size_t n_nd_regions, a_nd_regions; /* highest address first */
         const Namespace **namespaces;   size_t n_namespaces, a_namespaces;
         const BlockDevice **blocks;     size_t n_blocks, a_blocks;      /* that go with the card, and what stands on those; a device
                                                                          * comes before what it stands on. A redundant md that only has
                                                                          * a member on the card stays, and so does all on top of it */
         const Mount **mounts;           size_t n_mounts, a_mounts;      /* of file systems on those, overlays on them included; in the order
-                                                                         * in which they can be unmounted */
+                                                                         * in which they can be unmounted, all of one file system together */
         const Swap **swaps;             size_t n_swaps, a_swaps;
 } Scope;
 
@@ -37,4 +38,4 @@ json_object *scope_card_json(const Scope *s);
 json_object *scope_takes_down_json(const Scope *s, const Topology *t);
 json_object *scope_probe_json(const Scope *s);
 json_object *scope_slot_json(const Slot *slot);
-json_object *region_step_json(const Region *r); /* as kernel/cxl-region.h wants it */
+json_object *region_step_json(const Region *r); /* as kernel/cxl-region.h wants it; NULL for none */
