@@ -26,13 +26,36 @@ void holder_done(Holder *h) {
         *h = (Holder) { 0 };
 }
 
-void holders_free(Holders *h) {
-        if (!h)
-                return;
+void holders_clear(Holders *h) {
         for (size_t i = 0; i < h->n_items; i++)
                 holder_done(&h->items[i]);
         free(h->items);
+        *h = (Holders) { 0 };
+}
+
+void holders_free(Holders *h) {
+        if (!h)
+                return;
+        holders_clear(h);
         free(h);
+}
+
+int holders_move(Holders *to, Holders *from) {
+        size_t n = to->n_items + from->n_items;
+
+        if (n > to->n_allocated) {
+                Holder *grown = reallocarray(to->items, n, sizeof(Holder));
+                if (!grown)
+                        return -ENOMEM;
+                to->items = grown;
+                to->n_allocated = n;
+        }
+        if (from->n_items > 0)
+                memcpy(to->items + to->n_items, from->items, from->n_items * sizeof(Holder));
+        to->n_items = n;
+        to->complete = to->complete && from->complete;
+        from->n_items = 0;
+        return 0;
 }
 
 static json_object *hold_to_json(const Hold *h, const HoldTargets *targets) {

@@ -83,6 +83,8 @@ typedef struct Holders {
         bool complete;          /* false when the budget ran out or a process could not be read */
 } Holders;
 
+void holders_clear(Holders *h);
+int holders_move(Holders *to, Holders *from); /* those of `from` behind those of `to`; complete is what both are. -ENOMEM: nothing moved */
 void holders_free(Holders *h);
 DEFINE_CLEANUP_FUNC(Holders, holders_free)
 

@@ -66,8 +66,29 @@ int maps_parse_line(const char *line, size_t length, Mapping *ret) {
         if (dev_major == 0 && dev_minor == 0)
                 return 0;
         m.dev = makedev((unsigned) dev_major, (unsigned) dev_minor);
+        while (p < end && *p == ' ')
+                p++;
+        m.name = p;
+        m.name_length = (size_t) (end - p);
         *ret = m;
         return 1;
+}
+
+/* The newline is all that is escaped (fs/proc/task_mmu.c:show_map_vma), the backslash itself is not. */
+int maps_unescape_name(const char *name, size_t length, char **ret) {
+        _cleanup_free_ char *copy = strndup(name, length);
+        if (!copy)
+                return -ENOMEM;
+
+        char *to = copy;
+        for (const char *from = copy; *from; to++) {
+                bool newline = startswith(from, "\\012");
+                *to = newline ? '\n' : *from;
+                from += newline ? strlen("\\012") : 1;
+        }
+        *to = '\0';
+        *ret = *copy ? TAKE_PTR(copy) : NULL;
+        return 0;
 }
 
 /* Hands out the whole lines of the buffer; *length becomes what is left of the last one, moved to the beginning. */
@@ -91,16 +112,18 @@ static int take_lines(char *buffer, size_t *length, MappingFunc func, void *user
 int maps_each_text(int fd, MappingFunc func, void *userdata) {
         char buffer[BUFFER_SIZE];
         size_t length = 0;
+        bool any = false;
 
         for (;;) {
                 ssize_t n = read(fd, buffer + length, sizeof(buffer) - length);
                 if (n < 0 && errno == EINTR)
                         continue;
                 if (n < 0)
-                        return errno == ESRCH ? 0 : -errno;
+                        return -errno;
                 if (n == 0)
-                        return length > 0 ? -EBADMSG : 0;
+                        return length > 0 ? -EBADMSG : any ? 0 : -ESRCH;
 
+                any = true;
                 length += (size_t) n;
                 int r = take_lines(buffer, &length, func, userdata);
                 if (r != 0)

@@ -2,90 +2,144 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <sys/stat.h>
 #include <sys/sysmacros.h>
 
+#include "base/clock.h"
+#include "base/fileio.h"
 #include "holders/scan.h"
 
 enum {
         ENTRIES_SIZE = 32 * 1024,
 };
 
+bool target_is(const HoldTarget *t, dev_t fs, mode_t mode, dev_t rdev) {
+        switch (t->kind) {
+        case TARGET_FS:
+                return t->dev == fs;
+        case TARGET_BLOCK:
+                return S_ISBLK(mode) && t->dev == rdev;
+        case TARGET_CHAR:
+                return S_ISCHR(mode) && t->dev == rdev;
+        default:
+                return false;
+        }
+}
+
+/* The number of the file system that a file with this st_dev and on this mount is on. A mount that the process cannot see, for
+ * the file was handed to it, and nobody else's mountinfo had: then st_dev has to do. */
+static int file_system_of(Look *l, dev_t st_dev, uint64_t mount_id, dev_t *ret) {
+        SeenMounts *mounts = &l->scan->mounts;
+
+        if (seen_dev(mounts, st_dev, ret))
+                return 0;
+        if (!seen_mount(mounts, mount_id) && !l->mounts_learned) {
+                l->mounts_learned = true;
+                int r = look_note(l, seen_mounts_learn(mounts, l->dirfd));
+                if (r < 0)
+                        return r;
+        }
+        const SeenMount *m = seen_mount(mounts, mount_id);
+        *ret = m ? m->dev : st_dev;
+        return m ? seen_dev_add(mounts, st_dev, m->dev) : 0;
+}
+
+static int add_file(const ThreadLook *t, int at, const char *folder, const char *name, HoldWay way, size_t target) {
+        _cleanup_free_ char *path = NULL, *found = strf("/proc/%d/%s%s%s", t->look->pid, t->name, folder, name);
+
+        if (!found)
+                return -ENOMEM;
+        if (read_link_at(at, name, &path) == -ENOMEM)
+                return -ENOMEM;
+        return look_add(t->look, way, target, path, found, 0);
+}
+
+static int add_socket(const ThreadLook *t, const char *folder, const char *name, uint64_t inode) {
+        Look *l = t->look;
+
+        if (!l->sockets_learned) {
+                l->sockets_learned = true;
+                int r = look_note(l, bound_sockets_learn(&l->scan->sockets, l->scan->targets, l->dirfd));
+                if (r < 0)
+                        return r;
+        }
+        const BoundSocket *s = bound_socket(&l->scan->sockets, inode);
+        if (!s)
+                return 0;
+        _cleanup_free_ char *found = strf("/proc/%d/%s%s%s socket", l->pid, t->name, folder, name);
+        return found ? look_add(l, HOLD_DESCRIPTOR, s->target, s->path, found, 0) : -ENOMEM;
+}
+
 /* A file system whose server is gone must not hang us: what the kernel knows by itself is enough, the device numbers are
  * there whatever is asked for. */
-static int look_at_link(Look *l, HoldWay way, const char *link) {
+static int look_at_link(const ThreadLook *t, int at, const char *folder, const char *name, HoldWay way) {
+        const Scan *s = t->look->scan;
         struct statx st;
 
-        if (statx(l->dirfd, link, AT_STATX_DONT_SYNC | AT_NO_AUTOMOUNT, STATX_TYPE, &st) < 0)
-                return errno == ENOENT ? 0 : -errno;
+        if (statx(at, name, AT_STATX_DONT_SYNC | AT_NO_AUTOMOUNT, STATX_TYPE | STATX_INO | STATX_MNT_ID, &st) < 0)
+                return look_note(t->look, -errno);
+        if (S_ISSOCK(st.stx_mode) && s->wants[TARGET_FS]) {
+                int r = add_socket(t, folder, name, st.stx_ino);
+                if (r < 0)
+                        return r;
+        }
 
-        const HoldTargets *targets = l->scan->targets;
         dev_t fs = makedev(st.stx_dev_major, st.stx_dev_minor), rdev = makedev(st.stx_rdev_major, st.stx_rdev_minor);
-        for (size_t i = 0; i < targets->n_items; i++) {
-                if (!target_is(&targets->items[i], fs, st.stx_mode, rdev))
-                        continue;
-                _cleanup_free_ char *found = strf("/proc/%d/%s", l->pid, link);
-                int r = found ? look_add(l, way, i, link, found, 0) : -ENOMEM;
+        if (s->wants_anonymous && major(fs) == 0) {
+                int r = file_system_of(t->look, fs, st.stx_mnt_id, &fs);
+                if (r < 0)
+                        return r;
+        }
+        for (size_t i = 0; i < s->targets->n_items; i++) {
+                int r = target_is(&s->targets->items[i], fs, st.stx_mode, rdev) ? add_file(t, at, folder, name, way, i) : 0;
                 if (r < 0)
                         return r;
         }
         return 0;
 }
 
-static int look_at_descriptor(Look *l, const char *name) {
-        char link[sizeof("fd/") + sizeof(((struct dirent64 *) NULL)->d_name)];
+static int look_at_entries(const ThreadLook *t, int fd, const char *entries, size_t size) {
+        for (size_t at = 0; at < size;) {
+                const struct dirent64 *e = (const void *) (entries + at);
 
-        if (name[0] < '0' || name[0] > '9')
-                return 0;
-        stpcpy(stpcpy(link, "fd/"), name);
-        return look_at_link(l, HOLD_DESCRIPTOR, link);
+                if (e->d_name[0] != '.') {
+                        int r = look_at_link(t, fd, "fd/", e->d_name, HOLD_DESCRIPTOR);
+                        if (r < 0)
+                                return r;
+                }
+                at += e->d_reclen;
+        }
+        return 0;
 }
 
-static int look_at_descriptors(Look *l) {
+int look_at_descriptors(const ThreadLook *t) {
         _Alignas(struct dirent64) char entries[ENTRIES_SIZE];
-        int result = 0;
 
-        _cleanup_close_ int fd = openat(l->dirfd, "fd", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+        _cleanup_close_ int fd = openat(t->dirfd, "fd", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
         if (fd < 0)
-                return errno == ENOENT ? 0 : -errno;
+                return look_note(t->look, -errno);
 
         for (;;) {
                 ssize_t n = getdents64(fd, entries, sizeof(entries));
                 if (n < 0)
-                        return errno == ENOENT ? result : -errno;
+                        return look_note(t->look, -errno);
                 if (n == 0)
-                        return result;
-                for (ssize_t at = 0; at < n;) {
-                        const struct dirent64 *e = (const void *) (entries + at);
-
-                        int r = look_at_descriptor(l, e->d_name);
-                        if (r == -ENOMEM)
-                                return r;
-                        if (r < 0 && result == 0)
-                                result = r;
-                        at += e->d_reclen;
-                }
+                        return 0;
+                int r = look_at_entries(t, fd, entries, (size_t) n);
+                if (r < 0)
+                        return r;
+                if (now_monotonic() >= t->look->scan->deadline)
+                        return look_note(t->look, -ETIME);
         }
 }
 
-int look_at_files(Look *l) {
-        static const struct {
-                HoldWay way;
-                const char *link;
-        } folders[] = {
-                { HOLD_CWD,     "cwd"  },
-                { HOLD_ROOT,    "root" },
-                { HOLD_PROGRAM, "exe"  },
-        };
-        int result = 0;
+/* Folders and programs are on file systems only. */
+int look_at_folders(const ThreadLook *t) {
+        if (!t->look->scan->wants[TARGET_FS])
+                return 0;
+        int r = look_at_link(t, t->dirfd, "", "cwd", HOLD_CWD);
+        return r < 0 ? r : look_at_link(t, t->dirfd, "", "root", HOLD_ROOT);
+}
 
-        for (size_t i = 0; i < ELEMENTSOF(folders) && l->scan->wants[TARGET_FS]; i++) {
-                int r = look_at_link(l, folders[i].way, folders[i].link);
-                if (r == -ENOMEM)
-                        return r;
-                if (r < 0 && result == 0)
-                        result = r;
-        }
-        int r = look_at_descriptors(l);
-        return r < 0 ? r : result;
+int look_at_program(const ThreadLook *t) {
+        return t->look->scan->wants[TARGET_FS] ? look_at_link(t, t->dirfd, "", "exe", HOLD_PROGRAM) : 0;
 }

@@ -1,167 +1,139 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include <errno.h>
-#include <fcntl.h>
-#include <sys/stat.h>
+#include <pthread.h>
+#include <sched.h>
+#include <signal.h>
 
 #include "base/clock.h"
 #include "base/fileio.h"
-#include "base/parse.h"
-#include "holders/process.h"
 #include "holders/scan.h"
 
 enum {
-        /* Of one process. A person reads no more, and a step's note must not grow with what a process has open. */
-        HOLDS_MAX = 64,
+        /* The holders may be frozen while they are looked for, so that the time counts; nearly all of it is spent in the
+         * kernel, where the looks do not get into each other's way. */
+        THREADS_MAX = 4,
 };
 
-bool target_is(const HoldTarget *t, dev_t fs, mode_t mode, dev_t rdev) {
-        switch (t->kind) {
-        case TARGET_FS:
-                return t->dev == fs;
-        case TARGET_BLOCK:
-                return S_ISBLK(mode) && t->dev == rdev;
-        case TARGET_CHAR:
-                return S_ISCHR(mode) && t->dev == rdev;
-        default:
-                return false;
-        }
+/* Threads that take one process after the other. */
+typedef struct Crew {
+        const HoldTargets *targets;
+        const Protection *protection;
+        MapsWay way;
+        uint64_t deadline;
+        DIR *proc;
+        pthread_mutex_t lock;   /* of proc */
+} Crew;
+
+typedef struct Member {
+        Crew *crew;
+        Scan scan;
+        pthread_t thread;
+        bool started;
+        int result;
+} Member;
+
+/* 0 at the end of the folder, else 1 with a name. */
+static int next_process(Crew *c, char ret[static NAME_MAX + 1]) {
+        const struct dirent *e;
+
+        (void) pthread_mutex_lock(&c->lock);
+        do
+                e = readdir(c->proc);
+        while (e && (e->d_name[0] < '0' || e->d_name[0] > '9'));
+        if (e)
+                strcpy(ret, e->d_name);
+        (void) pthread_mutex_unlock(&c->lock);
+        return e ? 1 : 0;
 }
 
-int look_add(Look *l, HoldWay way, size_t target, const char *link, const char *found, uint64_t bytes) {
-        _cleanup_free_ char *path = NULL;
-        Holder *h = &l->holder;
+static void *work(void *userdata) {
+        Member *m = userdata;
+        Crew *c = m->crew;
+        char name[NAME_MAX + 1];
 
-        if (h->n_holds >= HOLDS_MAX) {
-                h->n_more_holds++;
-                return 0;
-        }
-
-        int r = read_link_at(l->dirfd, link, &path);
-        if (r == -ENOMEM)
-                return r;
-        for (size_t i = 0; i < h->n_holds; i++)
-                if (h->holds[i].way == way && h->holds[i].target == target && streq_ptr(h->holds[i].path, path)) {
-                        h->holds[i].bytes += bytes;
-                        return 0;
+        m->result = scan_init(&m->scan, c->targets, c->protection, c->way, c->deadline);
+        while (m->result >= 0 && next_process(c, name) > 0) {
+                if (now_monotonic() >= c->deadline) {
+                        m->scan.holders.complete = false;
+                        break;
                 }
-
-        r = vec_grow((void **) &h->holds, h->n_holds, &h->n_holds_allocated, sizeof(Hold));
-        if (r < 0)
-                return r;
-        char *copy = strdup(found);
-        if (!copy)
-                return -ENOMEM;
-        h->holds[h->n_holds++] = (Hold) { .way = way, .target = target, .path = TAKE_PTR(path), .found = copy, .bytes = bytes };
-        return 0;
+                m->result = scan_process(&m->scan, dirfd(c->proc), name);
+        }
+        return NULL;
 }
 
-static int add_holder(Look *l) {
-        Holders *holders = l->scan->holders;
-        Holder *h = &l->holder;
-        ProcessStat st;
+/* Whoever called has handlers for signals; they are not for these threads. One that cannot be started is done without. */
+static void start(Member *members, size_t n) {
+        sigset_t all, before;
 
-        int r = process_stat(l->dirfd, &st);
-        if (r >= 0)
-                r = process_uid(l->dirfd, &h->uid);
-        if (r >= 0)
-                r = process_comm(l->dirfd, &h->comm);
-        if (r >= 0)
-                r = process_exe(l->dirfd, &h->exe);
-        if (r >= 0)
-                r = process_unit_and_cgroup(l->dirfd, &h->unit, &h->cgroup);
-        if (r >= 0)
-                r = vec_grow((void **) &holders->items, holders->n_items, &holders->n_allocated, sizeof(Holder));
-        if (r < 0)
-                return r;
-
-        h->pid = l->pid;
-        h->start_time = st.start_time;
-        h->protected = protection_covers(&l->scan->protection, l->pid, &st);
-        holders->items[holders->n_items++] = *h;
-        *h = (Holder) { 0 };
-        return 0;
+        (void) sigfillset(&all);
+        (void) pthread_sigmask(SIG_SETMASK, &all, &before);
+        for (size_t i = 1; i < n; i++)
+                members[i].started = pthread_create(&members[i].thread, NULL, work, &members[i]) == 0;
+        (void) pthread_sigmask(SIG_SETMASK, &before, NULL);
 }
 
-/* A process that ended is no holder, and not one that could not be looked at either. */
-static bool has_ended(int error) {
-        return error == -ENOENT || error == -ESRCH;
+static size_t crew_size(void) {
+        cpu_set_t cpus;
+
+        int n = sched_getaffinity(0, sizeof(cpus), &cpus) < 0 ? 1 : CPU_COUNT(&cpus);
+        return n > THREADS_MAX ? THREADS_MAX : (size_t) n;
 }
 
-/* -ENOMEM or 0; what else goes wrong with one process only makes the look incomplete. */
-static int note(Scan *s, int error) {
-        if (error == -ENOMEM)
-                return error;
-        if (error < 0 && !has_ended(error))
-                s->holders->complete = false;
-        return 0;
+static int compare(const void *a, const void *b) {
+        const Holder *x = a, *y = b;
+
+        return x->pid < y->pid ? -1 : x->pid > y->pid;
 }
 
-static void look_done(Look *l) {
-        closep(&l->dirfd);
-        holder_done(&l->holder);
-}
+static int scan_with(Crew *c, Holders *holders) {
+        Member members[THREADS_MAX] = { 0 };
+        size_t n = crew_size();
+        int r = 0;
 
-int scan_process(Scan *s, int proc, const char *name) {
-        _cleanup_(look_done) Look l = { .scan = s, .dirfd = -EBADF };
-        uint64_t pid;
-
-        if (parse_u64(name, &pid) < 0 || pid > INT32_MAX)
-                return 0;
-        l.pid = (int) pid;
-        l.dirfd = openat(proc, name, O_PATH | O_DIRECTORY | O_CLOEXEC);
-        if (l.dirfd < 0)
-                return note(s, -errno);
-
-        int r = note(s, look_at_files(&l));
-        if (r >= 0)
-                r = note(s, look_at_mappings(&l));
-        if (r >= 0 && l.holder.n_holds > 0)
-                r = note(s, add_holder(&l));
+        for (size_t i = 0; i < n; i++)
+                members[i].crew = c;
+        start(members, n);
+        work(&members[0]);
+        for (size_t i = 0; i < n; i++) {
+                if (members[i].started)
+                        (void) pthread_join(members[i].thread, NULL);
+                if (r >= 0)
+                        r = members[i].result;
+                if (r >= 0 && (i == 0 || members[i].started))
+                        r = holders_move(holders, &members[i].scan.holders);
+                scan_done(&members[i].scan);
+        }
+        if (r >= 0 && holders->n_items > 1)
+                qsort(holders->items, holders->n_items, sizeof(Holder), compare);
         return r;
 }
 
-static int scan_all(Scan *s) {
-        _cleanup_(closedirp) DIR *proc = opendir("/proc");
-        if (!proc)
-                return -errno;
+int holders_scan_by(MapsWay way, const HoldTargets *targets, uint64_t budget_usec, Holders **ret) {
+        uint64_t deadline = budget_usec > 0 ? now_monotonic() + budget_usec : UINT64_MAX;
+        Crew c = { .targets = targets, .way = way, .deadline = deadline, .lock = PTHREAD_MUTEX_INITIALIZER };
 
-        for (struct dirent *e; (e = readdir(proc));) {
-                if (now_monotonic() >= s->deadline) {
-                        s->holders->complete = false;
-                        break;
-                }
-                if (e->d_name[0] < '0' || e->d_name[0] > '9')
-                        continue;
-                int r = scan_process(s, dirfd(proc), e->d_name);
-                if (r < 0)
-                        return r;
-        }
-        return 0;
-}
-
-static void scan_done(Scan *s) {
-        protection_done(&s->protection);
-}
-
-int holders_scan(const HoldTargets *targets, uint64_t budget_usec, Holders **ret) {
         _cleanup_(holders_freep) Holders *holders = calloc(1, sizeof(*holders));
         if (!holders)
                 return -ENOMEM;
         holders->complete = true;
+        _cleanup_(closedirp) DIR *proc = opendir("/proc");
+        if (!proc)
+                return -errno;
+        _cleanup_(protection_done) Protection protection = { 0 };
+        int r = protection_find(targets, &protection);
+        if (r < 0)
+                return r;
 
-        _cleanup_(scan_done) Scan s = {
-                .targets = targets,
-                .deadline = budget_usec > 0 ? now_monotonic() + budget_usec : UINT64_MAX,
-                .holders = holders,
-        };
-        for (size_t i = 0; i < targets->n_items; i++)
-                s.wants[targets->items[i].kind] = true;
-
-        int r = protection_find(targets, &s.protection);
-        if (r >= 0)
-                r = scan_all(&s);
+        c.proc = proc;
+        c.protection = &protection;
+        r = scan_with(&c, holders);
         if (r < 0)
                 return r;
         *ret = TAKE_PTR(holders);
         return 0;
+}
+
+int holders_scan(const HoldTargets *targets, uint64_t budget_usec, Holders **ret) {
+        return holders_scan_by(MAPS_BEST, targets, budget_usec, ret);
 }

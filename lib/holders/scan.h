@@ -1,38 +1,73 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
+#include <sys/stat.h>
+
+#include "holders/bound-sockets.h"
 #include "holders/holder.h"
+#include "holders/maps.h"
+#include "holders/node-cache.h"
 #include "holders/protect.h"
+#include "holders/seen-mounts.h"
 
 /* The inside of holders_scan(). */
 
+/* What one thread of a scan works with. */
 typedef struct Scan {
         const HoldTargets *targets;
-        bool wants[_TARGET_KIND_MAX];
+        const Protection *protection;
         uint64_t deadline;      /* monotonic */
-        Protection protection;
-        Holders *holders;       /* borrowed */
+        bool wants[_TARGET_KIND_MAX];
+        bool wants_anonymous;   /* a file system with a number that stands for no device: st_dev alone does not tell it */
+        MapsWay maps_way;
+        NodeCache nodes;
+        SeenMounts mounts;
+        BoundSockets sockets;
+        Holders holders;        /* found so far */
 } Scan;
+
+int scan_init(Scan *s, const HoldTargets *targets, const Protection *protection, MapsWay way, uint64_t deadline);
+void scan_done(Scan *s);
+
+/* Looks at one process of /proc. -ENOMEM or 0; what else goes wrong only makes the scan incomplete. */
+int scan_process(Scan *s, int proc, const char *name);
 
 /* One process being looked at. Everything is read through one descriptor of its /proc/PID: should the number be given to
  * another process meanwhile, the reads fail instead of telling about that one. */
 typedef struct Look {
         Scan *scan;
-        int dirfd;              /* /proc/PID */
         int pid;
+        int dirfd;              /* /proc/PID */
+        bool mounts_learned;    /* its mountinfo was read */
+        bool sockets_learned;   /* its network namespace was asked */
         Holder holder;          /* what is known of it so far; only its holds are filled in */
 } Look;
 
-/* Adds a hold, or adds its bytes to one of the same way, target and path. `link` is the link below /proc/PID that says the path,
- * `found` how it was found. */
-int look_add(Look *l, HoldWay way, size_t target, const char *link, const char *found, uint64_t bytes);
+/* A thread of it: the first one has the process's own folder and an empty name. */
+typedef struct ThreadLook {
+        Look *look;
+        int dirfd;              /* /proc/PID or /proc/PID/task/TID */
+        const char *name;       /* "" or "task/TID/" */
+} ThreadLook;
 
-/* What of the process is one of the targets. 0, or the first error that was met: the rest was looked at all the same. */
-int look_at_files(Look *l);     /* descriptors, folders, program */
-int look_at_mappings(Look *l);
+/* Adds a hold, or adds its bytes to one of the same way, target and path. 0 or -ENOMEM. */
+int look_add(Look *l, HoldWay way, size_t target, const char *path, const char *found, uint64_t bytes);
 
-/* Is it the target? By the device number of the file system, and what stat says of the file itself. */
+/* What went wrong with one thing does not end the look. -ENOMEM, or 0: whoever ended meanwhile is no holder, and not one that
+ * could not be looked at; everything else makes the scan incomplete. */
+int look_note(Look *l, int error);
+
+/* Add what of the thread is one of the targets. 0 or -ENOMEM. */
+int look_at_descriptors(const ThreadLook *t);
+int look_at_folders(const ThreadLook *t);       /* cwd, root */
+int look_at_program(const ThreadLook *t);
+int look_at_mappings(const ThreadLook *t);      /* 1; 0 when it has no address space */
+
+/* All of the process, threads that share less with it than usual included. */
+int look_at_process(Look *l);
+
+/* Is it the target? By the number of the file system, and what stat says of the file itself. */
 bool target_is(const HoldTarget *t, dev_t fs, mode_t mode, dev_t rdev);
 
-/* Looks at one process, a folder of /proc, and adds it to the holders if it is one. 0 also when it has ended; -ENOMEM. */
-int scan_process(Scan *s, int proc, const char *name);
+/* holders_scan() in one of the ways. */
+int holders_scan_by(MapsWay way, const HoldTargets *targets, uint64_t budget_usec, Holders **ret);

@@ -2,8 +2,8 @@
 #include <errno.h>
 #include <sys/sysmacros.h>
 
-#include "base/parse.h"
 #include "holders/holder.h"
+#include "kernel/mountinfo.h"
 
 static const char *const target_kind_table[_TARGET_KIND_MAX] = {
         [TARGET_FS] = "fs",
@@ -48,21 +48,6 @@ int hold_targets_protect_session(HoldTargets *t, int sid) {
         return 0;
 }
 
-static int parse_dev(const char *text, dev_t *ret) {
-        const char *colon = strchr(text, ':');
-        uint64_t major, minor;
-
-        if (!colon)
-                return -EINVAL;
-        _cleanup_free_ char *before = strndup(text, (size_t) (colon - text));
-        if (!before)
-                return -ENOMEM;
-        if (parse_u64(before, &major) < 0 || parse_u64(colon + 1, &minor) < 0 || major > UINT32_MAX || minor > UINT32_MAX)
-                return -EINVAL;
-        *ret = makedev((unsigned) major, (unsigned) minor);
-        return 0;
-}
-
 static int add_from_json(HoldTargets *t, json_object *o) {
         const char *dev_text = json_str(o, "dev"), *name = json_str(o, "name");
         uint64_t session = json_u64(o, "protect_session");
@@ -74,7 +59,7 @@ static int add_from_json(HoldTargets *t, json_object *o) {
         int kind = target_kind_from_string(json_str(o, "kind"));
         if (kind < 0 || !dev_text)
                 return -EINVAL;
-        int r = parse_dev(dev_text, &dev);
+        int r = dev_parse(dev_text, &dev);
         return r < 0 ? r : hold_targets_add(t, (TargetKind) kind, dev, name ?: dev_text);
 }
 

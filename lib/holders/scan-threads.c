@@ -1,0 +1,119 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/kcmp.h>
+#include <sys/syscall.h>
+
+#include "base/fileio.h"
+#include "base/parse.h"
+#include "holders/scan.h"
+
+/* Threads with descriptors or folders that nobody looked at yet. */
+typedef struct Tids {
+        int *items;
+        size_t n_items, n_allocated;
+} Tids;
+
+static void tids_done(Tids *t) {
+        free(t->items);
+}
+
+static int tids_add(Tids *t, int tid) {
+        int r = vec_grow((void **) &t->items, t->n_items, &t->n_allocated, sizeof(int));
+        if (r < 0)
+                return r;
+        t->items[t->n_items++] = tid;
+        return 0;
+}
+
+/* Where the kernel does not tell, they do not. */
+static bool shares(const Tids *known, int tid, int what) {
+        for (size_t i = 0; i < known->n_items; i++)
+                if (syscall(SYS_kcmp, known->items[i], tid, what, 0, 0) == 0)
+                        return true;
+        return false;
+}
+
+typedef struct ThreadsLook {
+        Look *look;
+        Tids files, folders;    /* one thread for each table of descriptors, and each pair of folders */
+        bool has_memory;        /* its mappings were seen */
+} ThreadsLook;
+
+static void threads_look_done(ThreadsLook *tl) {
+        tids_done(&tl->files);
+        tids_done(&tl->folders);
+}
+
+/* A first thread that ended before the others has no address space any more (and is a zombie, for everybody who asks). */
+static int look_at_memory(ThreadsLook *tl, const ThreadLook *t) {
+        int r = look_at_mappings(t);
+        if (r <= 0)
+                return r;
+        tl->has_memory = true;
+        return look_at_program(t);
+}
+
+static int look_at_thread(ThreadsLook *tl, int tid) {
+        bool files = !shares(&tl->files, tid, KCMP_FILES), folders = !shares(&tl->folders, tid, KCMP_FS);
+
+        if (!files && !folders && tl->has_memory)
+                return 0;
+        _cleanup_free_ char *name = strf("task/%d/", tid);
+        if (!name)
+                return -ENOMEM;
+        _cleanup_close_ int dirfd = openat(tl->look->dirfd, name, O_PATH | O_DIRECTORY | O_CLOEXEC);
+        if (dirfd < 0)
+                return look_note(tl->look, -errno);
+
+        ThreadLook t = { .look = tl->look, .dirfd = dirfd, .name = name };
+        int r = 0;
+        if (files)
+                r = tids_add(&tl->files, tid) ?: look_at_descriptors(&t);
+        if (folders && r >= 0)
+                r = tids_add(&tl->folders, tid) ?: look_at_folders(&t);
+        return r < 0 || tl->has_memory ? r : look_at_memory(tl, &t);
+}
+
+static int look_at_threads(ThreadsLook *tl) {
+        Look *l = tl->look;
+
+        int r = tids_add(&tl->files, l->pid) ?: tids_add(&tl->folders, l->pid);
+        if (r < 0)
+                return r;
+        _cleanup_close_ int fd = openat(l->dirfd, "task", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+        _cleanup_(closedirp) DIR *dir = fd < 0 ? NULL : fdopendir(fd);
+        if (!dir)
+                return look_note(l, -errno);
+        (void) TAKE_FD(fd);
+
+        for (struct dirent *e; (e = readdir(dir));) {
+                uint64_t tid;
+
+                if (parse_u64(e->d_name, &tid) < 0 || tid > INT32_MAX || (int) tid == l->pid)
+                        continue;
+                r = look_at_thread(tl, (int) tid);
+                if (r < 0)
+                        return r;
+        }
+        return 0;
+}
+
+/* The folder of threads has a link for each (fs/proc/base.c:proc_task_getattr), beside its own two. */
+static bool has_threads(const Look *l) {
+        struct statx st;
+
+        return statx(l->dirfd, "task", AT_STATX_DONT_SYNC, STATX_NLINK, &st) < 0 || st.stx_nlink != 3;
+}
+
+int look_at_process(Look *l) {
+        _cleanup_(threads_look_done) ThreadsLook tl = { .look = l };
+        ThreadLook first = { .look = l, .dirfd = l->dirfd, .name = "" };
+
+        int r = look_at_folders(&first);
+        if (r >= 0)
+                r = look_at_memory(&tl, &first);
+        if (r >= 0)
+                r = look_at_descriptors(&first);
+        return r < 0 || !has_threads(l) ? r : look_at_threads(&tl);
+}

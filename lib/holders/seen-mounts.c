@@ -1,0 +1,109 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include <errno.h>
+#include <fcntl.h>
+#include <sys/eventfd.h>
+#include <sys/mman.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+
+#include "base/fileio.h"
+#include "holders/seen-mounts.h"
+#include "kernel/mountinfo.h"
+
+void seen_mounts_done(SeenMounts *s) {
+        free(s->items);
+        free(s->devs);
+        *s = (SeenMounts) { 0 };
+}
+
+static SeenMount *find(const SeenMounts *s, uint64_t id) {
+        for (size_t i = 0; i < s->n_items; i++)
+                if (s->items[i].id == id)
+                        return &s->items[i];
+        return NULL;
+}
+
+const SeenMount *seen_mount(const SeenMounts *s, uint64_t id) {
+        return find(s, id);
+}
+
+bool seen_mounts_overlay(const SeenMounts *s, dev_t dev) {
+        for (size_t i = 0; i < s->n_items; i++)
+                if (s->items[i].dev == dev)
+                        return s->items[i].overlay;
+        return false;
+}
+
+int seen_mounts_learn(SeenMounts *s, int dirfd) {
+        _cleanup_mount_entries_ MountEntries entries = { 0 };
+        _cleanup_free_ char *text = NULL;
+
+        int r = read_file_at(dirfd, "mountinfo", &text, NULL);
+        if (r >= 0)
+                r = mountinfo_parse(text, &entries);
+        if (r < 0)
+                return r;
+        for (size_t i = 0; i < entries.n_items; i++) {
+                const MountEntry *e = &entries.items[i];
+                SeenMount *m = find(s, e->id);
+
+                if (!m) {
+                        r = vec_grow((void **) &s->items, s->n_items, &s->n_allocated, sizeof(SeenMount));
+                        if (r < 0)
+                                return r;
+                        m = &s->items[s->n_items++];
+                }
+                *m = (SeenMount) { .id = e->id, .dev = e->dev, .overlay = streq(e->type, "overlay") };
+        }
+        return 0;
+}
+
+bool seen_dev(const SeenMounts *s, dev_t st_dev, dev_t *ret) {
+        for (size_t i = 0; i < s->n_devs; i++)
+                if (s->devs[i].st_dev == st_dev) {
+                        *ret = s->devs[i].dev;
+                        return true;
+                }
+        return false;
+}
+
+int seen_dev_add(SeenMounts *s, dev_t st_dev, dev_t dev) {
+        dev_t known;
+
+        if (seen_dev(s, st_dev, &known))
+                return 0;
+        int r = vec_grow((void **) &s->devs, s->n_devs, &s->n_devs_allocated, sizeof(SeenDev));
+        if (r < 0)
+                return r;
+        s->devs[s->n_devs++] = (SeenDev) { .st_dev = st_dev, .dev = dev };
+        return 0;
+}
+
+static int add_own(SeenMounts *s, int fd) {
+        struct stat st;
+
+        if (fd < 0 || fstat(fd, &st) < 0)
+                return 0; /* the kernel has no such files, so nobody has one open */
+        return seen_dev_add(s, st.st_dev, st.st_dev);
+}
+
+int seen_mounts_learn_kernel(SeenMounts *s) {
+        int pipes[2] = { -EBADF, -EBADF };
+
+        if (pipe2(pipes, O_CLOEXEC) < 0)
+                return -errno;
+        _cleanup_close_ int read_end = pipes[0];
+        _cleanup_close_ int write_end = pipes[1];
+        _cleanup_close_ int event = eventfd(0, EFD_CLOEXEC);
+        _cleanup_close_ int sock = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+        _cleanup_close_ int memory = memfd_create("safe-remove", MFD_CLOEXEC);
+
+        int r = add_own(s, read_end);
+        if (r >= 0)
+                r = add_own(s, event);
+        if (r >= 0)
+                r = add_own(s, sock);
+        if (r >= 0)
+                r = add_own(s, memory);
+        return r;
+}

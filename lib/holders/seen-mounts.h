@@ -1,0 +1,38 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+#include <sys/types.h>
+
+#include "base/util.h"
+
+/* Mounts by their id, as far as the processes' own mountinfo was read: which file system lies behind a file whose st_dev is
+ * a number of its own (btrfs has one for each subvolume, overlayfs for each layer). */
+typedef struct SeenMount {
+        uint64_t id;            /* no two mounts have the same one at a time, whatever the namespace */
+        dev_t dev;
+        bool overlay;
+} SeenMount;
+
+/* Answers already found. */
+typedef struct SeenDev {
+        dev_t st_dev, dev;
+} SeenDev;
+
+typedef struct SeenMounts {
+        SeenMount *items;       size_t n_items, n_allocated;
+        SeenDev *devs;          size_t n_devs, n_devs_allocated;
+} SeenMounts;
+
+void seen_mounts_done(SeenMounts *s);
+
+/* Adds what the process's mountinfo says. */
+int seen_mounts_learn(SeenMounts *s, int dirfd);
+
+/* The file systems behind the kernel's own files (pipes, sockets, memfds, ...), which are mounted nowhere. */
+int seen_mounts_learn_kernel(SeenMounts *s);
+
+const SeenMount *seen_mount(const SeenMounts *s, uint64_t id);
+bool seen_mounts_overlay(const SeenMounts *s, dev_t dev);
+
+bool seen_dev(const SeenMounts *s, dev_t st_dev, dev_t *ret);
+int seen_dev_add(SeenMounts *s, dev_t st_dev, dev_t dev);

@@ -1,0 +1,511 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* Real processes hold files in all the ways there are, and are looked for in both ways of looking at mappings. */
+#include <errno.h>
+#include <fcntl.h>
+#include <pthread.h>
+#include <sched.h>
+#include <signal.h>
+#include <sys/mman.h>
+#include <sys/mount.h>
+#include <sys/prctl.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <sys/sysmacros.h>
+#include <sys/un.h>
+#include <sys/wait.h>
+
+#include "base/clock.h"
+#include "base/fileio.h"
+#include "holders/process.h"
+#include "holders/scan.h"
+#include "test.h"
+
+enum {
+        SIZE = 64 * 1024,
+        STACK_SIZE = 64 * 1024,
+};
+
+static char folder[] = "/dev/shm/test-holder-ways-XXXXXX";
+static char *file;      /* of SIZE bytes in there */
+static char *program;   /* where a copy of this one goes */
+
+/* What a process that holds tells of itself. */
+typedef enum Then {
+        WAIT,           /* it waits for its end */
+        STOP,           /* it stops itself */
+        END_LEADER,     /* its first thread ends, others stay */
+        CANNOT,         /* it may not do here what it should */
+} Then;
+
+typedef struct Answer {
+        Then then;
+        pid_t pid;              /* of who holds, when it is another process */
+        TargetKind kind;        /* what to look for, when it is not the folder's file system */
+        dev_t dev;
+} Answer;
+
+static void *map(int flags) {
+        _cleanup_close_ int fd = open(file, O_RDWR | O_CLOEXEC);
+
+        CHECK(fd >= 0);
+        void *m = mmap(NULL, SIZE, PROT_READ | PROT_WRITE, flags, fd, 0);
+        CHECK(m != MAP_FAILED);
+        return m;
+}
+
+static void hold_shared(Answer *a) {
+        map(MAP_SHARED);
+}
+
+static void hold_private(Answer *a) {
+        map(MAP_PRIVATE);
+}
+
+static void hold_deleted(Answer *a) {
+        map(MAP_SHARED);
+        CHECK_INT(unlink(file), 0);
+}
+
+/* Three mappings are made of it. */
+static void hold_split(Answer *a) {
+        char *m = map(MAP_SHARED);
+
+        CHECK_INT(mprotect(m + SIZE / 4, SIZE / 4, PROT_READ), 0);
+}
+
+static void hold_moved(Answer *a) {
+        void *m = map(MAP_SHARED), *there = mmap(NULL, SIZE, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+
+        CHECK(there != MAP_FAILED);
+        CHECK(mremap(m, SIZE, SIZE, MREMAP_MAYMOVE | MREMAP_FIXED, there) == there);
+}
+
+static void hold_newline(Answer *a) {
+        _cleanup_free_ char *name = strf("%s/a\nb", folder);
+
+        CHECK_INT(rename(file, name), 0);
+        free(file);
+        file = TAKE_PTR(name);
+        map(MAP_SHARED);
+        CHECK_INT(unlink(file), 0);
+}
+
+static int wait_for_end(void *userdata) {
+        (void) prctl(PR_SET_PDEATHSIG, SIGKILL);
+        for (;;)
+                pause();
+        return 0;
+}
+
+/* Only the child still has it. */
+static void hold_forked(Answer *a) {
+        void *m = map(MAP_SHARED);
+
+        a->pid = fork();
+        CHECK(a->pid >= 0);
+        if (a->pid == 0)
+                wait_for_end(NULL);
+        CHECK_INT(munmap(m, SIZE), 0);
+}
+
+/* A process of its own with the same memory. */
+static void hold_common_memory(Answer *a) {
+        static char stack[STACK_SIZE] __attribute__((aligned(16)));
+
+        map(MAP_SHARED);
+        a->pid = clone(wait_for_end, stack + sizeof(stack), CLONE_VM | SIGCHLD, NULL);
+        CHECK(a->pid > 0);
+}
+
+static void hold_descriptor(Answer *a) {
+        CHECK(open(file, O_RDONLY | O_CLOEXEC) >= 0);
+}
+
+static void hold_path_descriptor(Answer *a) {
+        CHECK(open(folder, O_PATH | O_CLOEXEC) >= 0);
+}
+
+static void hold_cwd(Answer *a) {
+        CHECK_INT(chdir(folder), 0);
+}
+
+static void hold_stopped(Answer *a) {
+        CHECK_INT(chdir(folder), 0);
+        a->then = STOP;
+}
+
+static bool write_text(const char *path, const char *text) {
+        _cleanup_close_ int fd = open(path, O_WRONLY | O_CLOEXEC);
+
+        return fd >= 0 && write(fd, text, strlen(text)) == (ssize_t) strlen(text);
+}
+
+/* Root there is who we are here. */
+static bool own_users(int namespaces) {
+        _cleanup_free_ char *uid_map = strf("0 %u 1", geteuid()), *gid_map = strf("0 %u 1", getegid());
+
+        return unshare(CLONE_NEWUSER | namespaces) == 0 && write_text("/proc/self/setgroups", "deny") &&
+               write_text("/proc/self/uid_map", uid_map) && write_text("/proc/self/gid_map", gid_map);
+}
+
+static void hold_root(Answer *a) {
+        if (geteuid() != 0 && !own_users(0))
+                a->then = CANNOT;
+        else if (chroot(folder) < 0)
+                a->then = CANNOT;
+}
+
+/* Answers by itself: main(). */
+static void hold_program(Answer *a) {
+        CHECK_INT(fcntl(STDOUT_FILENO, F_SETFD, 0), 0);
+        (void) execl(program, program, "hold", NULL);
+        a->then = CANNOT; /* mounted noexec */
+}
+
+/* A socket that the listener accepted: the listener itself is gone. */
+static void hold_socket(Answer *a) {
+        struct sockaddr_un address = { .sun_family = AF_UNIX };
+
+        CHECK_INT(chdir(folder), 0);
+        strcpy(address.sun_path, "socket");
+        int listener = socket(AF_UNIX, SOCK_STREAM, 0), client = socket(AF_UNIX, SOCK_STREAM, 0);
+        CHECK(listener >= 0 && client >= 0);
+        CHECK_INT(bind(listener, (const void *) &address, sizeof(address)), 0);
+        CHECK_INT(listen(listener, 1), 0);
+        CHECK_INT(connect(client, (const void *) &address, sizeof(address)), 0);
+        CHECK(accept(listener, NULL, NULL) >= 0);
+        CHECK_INT(close(listener), 0);
+        CHECK_INT(unlink("socket"), 0);
+        CHECK_INT(chdir("/"), 0);
+}
+
+static pthread_barrier_t barrier;
+
+/* A second thread that does so; gone on with when it has. */
+static void with_thread(void *(*work)(void *)) {
+        pthread_t thread;
+
+        CHECK_INT(pthread_barrier_init(&barrier, NULL, 2), 0);
+        CHECK_INT(pthread_create(&thread, NULL, work, NULL), 0);
+        pthread_barrier_wait(&barrier);
+}
+
+static void *thread_with_own_files(void *userdata) {
+        CHECK_INT(unshare(CLONE_FILES), 0);
+        CHECK(open(file, O_RDONLY | O_CLOEXEC) >= 0);
+        pthread_barrier_wait(&barrier);
+        return wait_for_end(NULL), NULL;
+}
+
+static void hold_thread_files(Answer *a) {
+        with_thread(thread_with_own_files);
+}
+
+static void *thread_with_own_cwd(void *userdata) {
+        CHECK_INT(unshare(CLONE_FS), 0);
+        CHECK_INT(chdir(folder), 0);
+        pthread_barrier_wait(&barrier);
+        return wait_for_end(NULL), NULL;
+}
+
+static void hold_thread_cwd(Answer *a) {
+        with_thread(thread_with_own_cwd);
+}
+
+static void *thread_that_waits(void *userdata) {
+        pthread_barrier_wait(&barrier);
+        return wait_for_end(NULL), NULL;
+}
+
+static void hold_without_leader(Answer *a) {
+        map(MAP_SHARED);
+        with_thread(thread_that_waits);
+        a->then = END_LEADER;
+}
+
+/* A mount namespace of our own, and of a user of our own where it takes that. */
+static bool own_mounts(void) {
+        if (unshare(CLONE_NEWNS) < 0 && !own_users(CLONE_NEWNS))
+                return false;
+        return mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) == 0;
+}
+
+static dev_t dev_of(const char *path) {
+        struct stat st;
+
+        CHECK_INT(stat(path, &st), 0);
+        return st.st_dev;
+}
+
+static void write_file(const char *path) {
+        _cleanup_close_ int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+
+        CHECK(fd >= 0);
+        CHECK_INT(ftruncate(fd, SIZE), 0);
+}
+
+/* A file system that nobody else has, and whose mount is gone even there. */
+static void hold_elsewhere(Answer *a) {
+        if (!own_mounts() || mount("x", folder, "tmpfs", 0, NULL) < 0) {
+                a->then = CANNOT;
+                return;
+        }
+        a->dev = dev_of(folder);
+        write_file(file);
+        map(MAP_SHARED);
+        CHECK_INT(umount2(folder, MNT_DETACH), 0);
+}
+
+/* "folder" is an overlay of two file systems: the st_dev of a file in there is neither its nor theirs. */
+static bool mount_overlay(Answer *a) {
+        _cleanup_free_ char *lower = strf("%s/lower", folder), *upper = strf("%s/upper", folder), *path = strf("%s/file", lower),
+                            *options = strf("lowerdir=%s:%s", upper, lower);
+
+        a->then = CANNOT;
+        if (!own_mounts() || mount("x", folder, "tmpfs", 0, NULL) < 0)
+                return false;
+        CHECK(mkdir(lower, 0700) == 0 && mkdir(upper, 0700) == 0);
+        if (mount("x", lower, "tmpfs", 0, NULL) < 0)
+                return false;
+        write_file(path);
+        if (mount("x", folder, "overlay", MS_RDONLY, options) < 0)
+                return false;
+        a->then = WAIT;
+        a->dev = dev_of(folder);
+        return dev_of(file) != a->dev;
+}
+
+static void hold_overlay_descriptor(Answer *a) {
+        if (mount_overlay(a))
+                CHECK(open(file, O_RDONLY | O_CLOEXEC) >= 0);
+}
+
+/* Not the best of all devices, but one that everybody may map, and that stays in the mapping. */
+static void hold_device(Answer *a) {
+        _cleanup_close_ int fd = open("/dev/zero", O_RDONLY | O_CLOEXEC);
+
+        a->kind = TARGET_CHAR;
+        a->dev = makedev(1, 5);
+        CHECK(fd >= 0 && mmap(NULL, SIZE, PROT_READ, MAP_PRIVATE, fd, 0) != MAP_FAILED);
+}
+
+static void hold_device_descriptor(Answer *a) {
+        a->kind = TARGET_CHAR;
+        a->dev = makedev(1, 5);
+        CHECK(open("/dev/zero", O_RDONLY | O_CLOEXEC) >= 0);
+}
+
+/* A node that is not in /dev, and gone. */
+static void hold_own_node(Answer *a) {
+        _cleanup_free_ char *path = strf("%s/node", folder);
+
+        a->kind = TARGET_CHAR;
+        a->dev = makedev(1, 5);
+        if (mknod(path, S_IFCHR | 0600, a->dev) < 0) {
+                a->then = CANNOT;
+                return;
+        }
+        _cleanup_close_ int fd = open(path, O_RDONLY | O_CLOEXEC);
+        void *m = fd < 0 ? MAP_FAILED : mmap(NULL, SIZE, PROT_READ, MAP_PRIVATE, fd, 0);
+        a->then = m == MAP_FAILED ? CANNOT : WAIT;
+        CHECK_INT(unlink(path), 0);
+}
+
+static void hold_nothing(Answer *a) {
+}
+
+static const struct Case {
+        const char *name;
+        void (*hold)(Answer *a); /* in a process of its own */
+        unsigned ways;           /* all it is found by: bits */
+        uint64_t bytes;
+        const char *path;        /* what the path ends in */
+} cases[] = {
+        { "shared",             hold_shared,             1 << HOLD_MAPPING,    SIZE, "/file" },
+        { "private",            hold_private,            1 << HOLD_MAPPING,    SIZE, "/file" },
+        { "deleted",            hold_deleted,            1 << HOLD_MAPPING,    SIZE, "/file (deleted)" },
+        { "split",              hold_split,              1 << HOLD_MAPPING,    SIZE, "/file" },
+        { "moved",              hold_moved,              1 << HOLD_MAPPING,    SIZE, "/file" },
+        { "newline",            hold_newline,            1 << HOLD_MAPPING,    SIZE, "/a\nb (deleted)" },
+        { "forked",             hold_forked,             1 << HOLD_MAPPING,    SIZE, "/file" },
+        { "common-memory",      hold_common_memory,      1 << HOLD_MAPPING,    SIZE, "/file" },
+        { "descriptor",         hold_descriptor,         1 << HOLD_DESCRIPTOR, 0,    "/file" },
+        { "path-descriptor",    hold_path_descriptor,    1 << HOLD_DESCRIPTOR, 0,    folder },
+        { "cwd",                hold_cwd,                1 << HOLD_CWD,        0,    folder },
+        { "stopped",            hold_stopped,            1 << HOLD_CWD,        0,    folder },
+        { "root",               hold_root,               1 << HOLD_ROOT,       0,    folder },
+        { "program",            hold_program,            1 << HOLD_PROGRAM | 1 << HOLD_MAPPING, 0, "/program" },
+        { "socket",             hold_socket,             1 << HOLD_DESCRIPTOR, 0,    "socket" },
+        { "thread-files",       hold_thread_files,       1 << HOLD_DESCRIPTOR, 0,    "/file" },
+        { "thread-cwd",         hold_thread_cwd,         1 << HOLD_CWD,        0,    folder },
+        { "without-leader",     hold_without_leader,     1 << HOLD_MAPPING,    SIZE, "/file" },
+        { "elsewhere",          hold_elsewhere,          1 << HOLD_MAPPING,    SIZE, "/file" },
+        { "overlay-descriptor", hold_overlay_descriptor, 1 << HOLD_DESCRIPTOR, 0,    "/file" },
+        { "device",             hold_device,             1 << HOLD_MAPPING,    SIZE, "/dev/zero" },
+        { "device-descriptor",  hold_device_descriptor,  1 << HOLD_DESCRIPTOR, 0,    "/dev/zero" },
+        { "own-node",           hold_own_node,           1 << HOLD_MAPPING,    SIZE, "/node (deleted)" },
+        { "nothing",            hold_nothing,            0,                    0,    NULL },
+};
+
+static void wait_for_zombie(pid_t pid) {
+        _cleanup_free_ char *path = strf("/proc/%d/stat", pid);
+        uint64_t deadline = now_monotonic() + 10 * USEC_PER_SEC;
+
+        for (;;) {
+                _cleanup_free_ char *stat = NULL;
+
+                CHECK_INT(read_file(path, &stat, NULL), 0);
+                if (strstr(stat, ") Z "))
+                        return;
+                CHECK(now_monotonic() < deadline);
+                CHECK_INT(usleep(1000), 0); /* nobody tells: a zombie with threads cannot be waited for */
+        }
+}
+
+/* The child's standard output is where it answers. */
+static void be_child(const struct Case *c, int fd) {
+        Answer a = { .then = WAIT };
+
+        (void) prctl(PR_SET_PDEATHSIG, SIGKILL);
+        CHECK(dup3(fd, STDOUT_FILENO, O_CLOEXEC) >= 0);
+        c->hold(&a);
+        CHECK_INT(write(STDOUT_FILENO, &a, sizeof(a)), sizeof(a));
+        if (a.then == STOP)
+                (void) raise(SIGSTOP);
+        if (a.then == END_LEADER)
+                (void) syscall(SYS_exit, 0);
+        wait_for_end(NULL);
+}
+
+/* A child that holds, and has said so. */
+static pid_t start(const struct Case *c, Answer *ret_answer) {
+        Answer a = { 0 };
+        int fds[2];
+
+        CHECK_INT(pipe2(fds, O_CLOEXEC), 0);
+        (void) fflush(stdout);
+        pid_t pid = fork();
+        CHECK(pid >= 0);
+        if (pid == 0)
+                be_child(c, fds[1]);
+
+        CHECK_INT(close(fds[1]), 0);
+        CHECK_INT(read(fds[0], &a, sizeof(a)), sizeof(a));
+        CHECK_INT(close(fds[0]), 0);
+        if (a.then == STOP)
+                CHECK_INT(waitpid(pid, NULL, WUNTRACED), pid);
+        if (a.then == END_LEADER)
+                wait_for_zombie(pid);
+        *ret_answer = a;
+        return pid;
+}
+
+static void end(pid_t pid) {
+        CHECK_INT(kill(pid, SIGKILL), 0);
+        CHECK_INT(waitpid(pid, NULL, 0), pid);
+}
+
+static const Holder *find(const Holders *h, pid_t pid) {
+        for (size_t i = 0; i < h->n_items; i++)
+                if (h->items[i].pid == pid)
+                        return &h->items[i];
+        return NULL;
+}
+
+static bool ends_with(const char *s, const char *suffix) {
+        size_t n = strlen(s), m = strlen(suffix);
+
+        return n >= m && streq(s + n - m, suffix);
+}
+
+static void check_holder(const struct Case *c, const Holder *h) {
+        unsigned ways = 0;
+
+        for (size_t i = 0; i < h->n_holds; i++) {
+                CHECK(h->holds[i].path && ends_with(h->holds[i].path, c->path));
+                ways |= 1U << h->holds[i].way;
+                if (c->bytes > 0)
+                        CHECK_INT(h->holds[i].bytes, c->bytes);
+        }
+        CHECK_INT(ways, c->ways);
+        CHECK_INT(h->n_holds, __builtin_popcount(c->ways));
+        CHECK(h->start_time > 0);
+        CHECK(!h->protected);
+}
+
+static json_object *look(const struct Case *c, const Answer *a, pid_t pid, MapsWay way) {
+        _cleanup_(hold_targets_done) HoldTargets targets = { 0 };
+        _cleanup_(holders_freep) Holders *h = NULL, *one = NULL;
+
+        CHECK_INT(hold_targets_add(&targets, a->kind, a->dev > 0 ? a->dev : dev_of(folder),
+                                   a->kind == TARGET_CHAR ? "/dev/zero" : folder), 0);
+        CHECK_INT(holders_scan_by(way, &targets, 0, &h), 0);
+        const Holder *found = find(h, pid);
+        CHECK_INT(holders_scan_process(&targets, pid, &one), 0);
+        CHECK_INT(one->n_items, found ? 1 : 0);
+        if (c->ways == 0)
+                CHECK(!found);
+        else {
+                CHECK(found);
+                check_holder(c, found);
+        }
+        return found ? holder_to_json(found, &targets) : NULL;
+}
+
+static int stop_at_first(const Mapping *m, void *userdata) {
+        return 1;
+}
+
+static bool kernel_answers(void) {
+        _cleanup_close_ int fd = open("/proc/self/maps", O_RDONLY | O_CLOEXEC);
+
+        CHECK(fd >= 0);
+        return maps_each_query(fd, stop_at_first, NULL) == 1;
+}
+
+static void check_case(const struct Case *c) {
+        Answer a;
+
+        write_file(file);
+        pid_t pid = start(c, &a), holder = a.pid > 0 ? a.pid : pid;
+        printf("%s%s\n", c->name, a.then == CANNOT ? ": cannot be made here" : "");
+        if (a.then != CANNOT) {
+                _cleanup_json_ json_object *by_text = look(c, &a, holder, MAPS_TEXT);
+                _cleanup_json_ json_object *by_query = kernel_answers() ? look(c, &a, holder, MAPS_QUERY) : json_ref(by_text);
+
+                CHECK_STR(by_query ? json_text(by_query) : NULL, by_text ? json_text(by_text) : NULL);
+        }
+        end(pid);
+}
+
+static void copy_program(void) {
+        _cleanup_free_ char *bytes = NULL;
+        size_t n = 0;
+
+        CHECK_INT(read_file("/proc/self/exe", &bytes, &n), 0);
+        _cleanup_close_ int fd = open(program, O_WRONLY | O_CREAT | O_CLOEXEC, 0700);
+        CHECK(fd >= 0);
+        CHECK_INT(write(fd, bytes, n), n);
+}
+
+int main(int argc, char **argv) {
+        if (argc > 1) {
+                Answer a = { .then = WAIT };
+
+                CHECK_INT(write(STDOUT_FILENO, &a, sizeof(a)), sizeof(a));
+                wait_for_end(NULL);
+        }
+
+        CHECK(mkdtemp(folder));
+        file = strf("%s/file", folder);
+        program = strf("%s/program", folder);
+        CHECK(file && program);
+        copy_program();
+        for (size_t i = 0; i < ELEMENTSOF(cases); i++)
+                check_case(&cases[i]);
+        test_remove_tree(folder);
+        free(file);
+        free(program);
+        return EXIT_SUCCESS;
+}

@@ -1,0 +1,162 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include <errno.h>
+#include <fcntl.h>
+#include <sys/mman.h>
+#include <sys/sysmacros.h>
+
+#include "holders/scan.h"
+#include "kernel/mountinfo.h"
+#include "base/fileio.h"
+#include "test.h"
+
+enum {
+        LOOKS_MAX = 20,
+};
+
+static void test_line(void) {
+        static const char line[] = "7f58dc1f6000-7f58dc1f7000 rw-s 001ff000 103:0a 320481                     /mnt/a b (deleted)";
+        static const char *const bad[] = {
+                "",
+                "7f58dc1f6000",
+                "7f58dc1f6000-7f58dc1f6000 rw-s 00000000 103:0a 320481",
+                "7f58dc1f6000-7f58dc1f7000 rwxs",
+                "7f58dc1f6000-7f58dc1f7000 rwws 00000000 103:0a 320481",
+                "7f58dc1f6000-7f58dc1f7000 rw-s 00000000 103:0a x",
+                "7f58dc1f6000-7f58dc1f7000 rw-s 00000000 103-0a 320481",
+                "7f58dc1f6000-7f58dc1f7000 rw-s 00000000 103:0a 320481/mnt",
+                "17f58dc1f60007f58-17f58dc1f60007f580 rw-s 00000000 103:0a 320481",
+                "7f58dc1f6000-7f58dc1f7000 rw-s 00000000 103:0a 18446744073709551616",
+        };
+        Mapping m;
+
+        CHECK_INT(maps_parse_line(line, strlen(line), &m), 1);
+        CHECK_INT(m.start, 0x7f58dc1f6000);
+        CHECK_INT(m.end, 0x7f58dc1f7000);
+        CHECK_STR(m.permissions, "rw-s");
+        CHECK_INT(m.dev, makedev(0x103, 0xa));
+        CHECK_INT(m.inode, 320481);
+        _cleanup_free_ char *name = strndup(m.name, m.name_length);
+        CHECK_STR(name, "/mnt/a b (deleted)");
+
+        static const char no_file[] = "55e187bdf000-55e187c00000 rw-p 00000000 00:00 0                          [heap]";
+        CHECK_INT(maps_parse_line(no_file, strlen(no_file), &m), 0);
+        for (size_t i = 0; i < ELEMENTSOF(bad); i++)
+                CHECK_INT(maps_parse_line(bad[i], strlen(bad[i]), &m), -EBADMSG);
+}
+
+static void check_name(const char *name, const char *want) {
+        _cleanup_free_ char *got = NULL;
+
+        CHECK_INT(maps_unescape_name(name, strlen(name), &got), 0);
+        CHECK_STR(got, want);
+}
+
+static void test_name(void) {
+        check_name("/a b", "/a b");
+        check_name("/a\\012b\\012", "/a\nb\n");
+        check_name("/a\\01", "/a\\01");
+        check_name("\\", "\\");
+        check_name("", NULL);
+}
+
+static int count(const Mapping *m, void *userdata) {
+        size_t *n = userdata;
+
+        CHECK(m->start < m->end);
+        CHECK(m->dev != 0);
+        (*n)++;
+        return 0;
+}
+
+/* More text than fits into one read. */
+static void test_own(void) {
+        _cleanup_close_ int maps = open("/proc/self/maps", O_RDONLY | O_CLOEXEC), fd = open("/proc/self/exe", O_RDONLY | O_CLOEXEC);
+        size_t n_text = 0, n_query = 0;
+        MapsWay way = MAPS_BEST;
+
+        CHECK(maps >= 0 && fd >= 0);
+        for (int i = 0; i < 2000; i++)
+                CHECK(mmap(NULL, 1, i % 2 ? PROT_READ : PROT_NONE, MAP_PRIVATE, fd, 0) != MAP_FAILED);
+        CHECK_INT(maps_each_text(maps, count, &n_text), 0);
+        CHECK(n_text > 2000);
+        CHECK_INT(maps_each(maps, &way, count, &n_query), 0);
+        if (way == MAPS_TEXT)
+                printf("this kernel has no PROCMAP_QUERY\n");
+        CHECK(way == MAPS_TEXT ? n_query == 0 : n_query == n_text);
+}
+
+/* A file that is no maps, like every maps before 6.11. */
+static void test_fallback(void) {
+        _cleanup_close_ int fd = open("/dev/null", O_RDONLY | O_CLOEXEC);
+        MapsWay way = MAPS_QUERY;
+        size_t n = 0;
+
+        CHECK(fd >= 0);
+        CHECK_INT(maps_each(fd, &way, count, &n), -ENOTTY);
+        way = MAPS_BEST;
+        CHECK_INT(maps_each(fd, &way, count, &n), -ESRCH);
+        CHECK_INT(way, MAPS_TEXT);
+}
+
+/* Everything that has a file from anywhere. */
+static void all_targets(HoldTargets *t) {
+        _cleanup_mount_entries_ MountEntries mounts = { 0 };
+        _cleanup_free_ char *text = NULL;
+
+        CHECK_INT(read_file("/proc/self/mountinfo", &text, NULL), 0);
+        CHECK_INT(mountinfo_parse(text, &mounts), 0);
+        for (size_t i = 0; i < mounts.n_items; i++)
+                CHECK_INT(hold_targets_add(t, TARGET_FS, mounts.items[i].dev, mounts.items[i].target), 0);
+        CHECK_INT(hold_targets_add(t, TARGET_CHAR, makedev(1, 3), "/dev/null"), 0);
+        CHECK_INT(hold_targets_add(t, TARGET_CHAR, makedev(1, 5), "/dev/zero"), 0);
+}
+
+static json_object *look(const HoldTargets *t, MapsWay way) {
+        _cleanup_(holders_freep) Holders *h = NULL;
+        json_object *o = json_object_new_object();
+
+        CHECK_INT(holders_scan_by(way, t, 0, &h), 0);
+        for (size_t i = 0; i < h->n_items; i++) {
+                _cleanup_free_ char *pid = strf("%d", h->items[i].pid);
+
+                json_object *holder = holder_to_json(&h->items[i], t);
+
+                /* A kernel thread has another name each time. */
+                json_set(o, pid, json_ref(json_get(holder, "holds")));
+                json_object_put(holder);
+        }
+        return o;
+}
+
+/* Processes that look the same before and after have to look the same in between. */
+static void test_same_holders(void) {
+        _cleanup_(hold_targets_done) HoldTargets t = { 0 };
+        size_t n_same = 0;
+
+        all_targets(&t);
+        for (int looks = 0; looks < LOOKS_MAX && n_same == 0; looks++) {
+                _cleanup_json_ json_object *before = look(&t, MAPS_TEXT), *query = look(&t, MAPS_QUERY), *after = look(&t, MAPS_TEXT);
+
+                json_object_object_foreach(before, pid, o) {
+                        if (!json_has(after, pid) || !streq(json_text(o), json_text(json_get(after, pid))))
+                                continue;
+                        CHECK_STR(json_has(query, pid) ? json_text(json_get(query, pid)) : NULL, json_text(o));
+                        n_same++;
+                }
+        }
+        CHECK(n_same > 0);
+        printf("%zu processes compared\n", n_same);
+}
+
+int main(void) {
+        _cleanup_close_ int maps = open("/proc/self/maps", O_RDONLY | O_CLOEXEC);
+        size_t n = 0;
+
+        test_line();
+        test_name();
+        test_own();
+        test_fallback();
+        if (maps_each_query(maps, count, &n) != -ENOTTY)
+                test_same_holders();
+        return EXIT_SUCCESS;
+}
