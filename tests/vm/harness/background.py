@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
-"""Processes that run in the guest while a scenario goes on. Each is a transient service, as most processes on a server
-are, so that it has a unit of its own to be named by; all are in one slice, so that none can be left over."""
+"""Processes that run in the guest while a scenario goes on. Each is a service, as most processes on a server are, so that
+it has a unit of its own to be named by; all are in one slice, so that none can be left over."""
 
 import shlex
 import shutil
@@ -10,6 +10,7 @@ from .errors import LabError
 SLICE = "lab.slice"
 # In the folder that the guest shares with us: what was said is readable without the guest, and after its end.
 FOLDER = "out"
+UNITS = "/run/systemd/system"
 
 
 class Background:
@@ -30,13 +31,18 @@ class Background:
 
     def _start(self, command, properties):
         argv = ["/bin/sh", "-c", command] if isinstance(command, str) else list(command)
+        # systemd replaces variables in a service's arguments; the shell is the one to do it here.
+        self._start_unit([word.replace("$", "$$") for word in argv], [*self._properties(), *properties])
+
+    def _properties(self):
         said = f"append:/lab/{FOLDER}/{self.name}.out"
-        options = [f"StandardOutput={said}", f"StandardError={said}",
-                   f"ExecStopPost=/bin/sh -c 'echo $$EXIT_STATUS > /lab/{FOLDER}/{self.name}.status'", *properties]
+        return [f"StandardOutput={said}", f"StandardError={said}",
+                f"ExecStopPost=/bin/sh -c 'echo $$EXIT_STATUS > /lab/{FOLDER}/{self.name}.status'"]
+
+    def _start_unit(self, argv, properties):
+        """A transient service is forgotten when it ends."""
         run = ["systemd-run", "--quiet", f"--unit={self.unit}", f"--slice={SLICE}",
-               *(f"--property={option}" for option in options), "--",
-               # systemd replaces variables in a service's arguments; the shell is the one to do it here.
-               *(word.replace("$", "$$") for word in argv)]
+               *(f"--property={item}" for item in properties), "--", *argv]
         self.guest.run(f"systemctl reset-failed {self.unit} 2> /dev/null; {shlex.join(run)}")
 
     def output(self):
@@ -74,6 +80,21 @@ class Background:
         return self.status()
 
 
+class Service(Background):
+    """The same with a unit file, so that somebody who has stopped it can start it again."""
+
+    def _start_unit(self, argv, properties):
+        # What these quotes mean to a shell they mean to systemd.
+        lines = "".join(f"{item}\n" for item in properties)
+        text = f"[Service]\nSlice={SLICE}\nExecStart={shlex.join(argv).replace('%', '%%')}\n{lines}"
+        self.guest.write(f"{UNITS}/{self.unit}", text)
+        self.guest.run(f"systemctl daemon-reload && systemctl start {self.unit}")
+
+    def main_pid(self):
+        """The process now; 0 when it is stopped."""
+        return int(self.guest.out(f"systemctl show -P MainPID {self.unit}"))
+
+
 def _read(path):
     try:
         return path.read_text(errors="replace")
@@ -83,6 +104,7 @@ def _read(path):
 
 def stop_all(guest):
     """End every background process of the guest and forget what they said."""
-    guest.run(f"systemctl stop {SLICE} 2> /dev/null; systemctl reset-failed 'lab-*' 2> /dev/null || true",
+    guest.run(f"systemctl stop {SLICE} 2> /dev/null; systemctl reset-failed 'lab-*' 2> /dev/null; "
+              f"ls {UNITS}/lab-*.service > /dev/null 2>&1 || exit 0; rm {UNITS}/lab-*.service; systemctl daemon-reload",
               timeout=120)
     shutil.rmtree(guest.dir / "share" / FOLDER, ignore_errors=True)

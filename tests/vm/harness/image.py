@@ -14,7 +14,7 @@ from .paths import VM_DIR, lab_dir, locked
 
 RECIPE = VM_DIR / "image"
 IMAGE_SIZE = "2G"
-KEEP_IMAGES = 3
+KEEP_IMAGES = 4
 NEEDED_TOOLS = ("mmdebstrap", "mkfs.ext4", "qemu-system-x86_64")
 
 # Translations and manuals only cost time here; PostgreSQL's just-in-time compiler costs 130 MB.
@@ -93,7 +93,7 @@ def _build(release, folder, log):
 
 
 def _drop_old(images):
-    """Images are large; a guest that runs from one keeps it alive by itself."""
+    """Images are large: those used last stay. A guest that runs from one keeps it alive by itself."""
     finished = [path for path in images.iterdir() if (path / "root.img").exists()]
     for path in sorted(finished, key=lambda path: path.stat().st_mtime)[:-KEEP_IMAGES]:
         shutil.rmtree(path, ignore_errors=True)
@@ -114,6 +114,7 @@ def get(say=lambda text: None):
     final = images / f"{release}-{_recipe_digest(release)}"
     with locked(images / ".lock"):
         if final.exists():
+            os.utime(final)
             return Image(final)
         _check_tools()
         say(f"building the guest image (Debian {release}), about a minute")

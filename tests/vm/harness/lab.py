@@ -6,10 +6,14 @@ import random
 import re
 import shlex
 
-from . import filesystem, holder, memory, pmem, wait
+from . import filesystem, holder, memory, pmem, programs, wait
+from .background import Service
+from .counter import Counter
 from .keeper import Keeper
 from .kernel_log import KernelLog
+from .postgres import Postgres
 from .slot import Slot
+from .writer import Writer
 
 
 class Lab:
@@ -61,6 +65,22 @@ class Lab:
         """A process that uses what is on a card, in the way that the options say; see guest/holder."""
         return holder.Holder(self.guest, options, name, properties)
 
+    def writer(self, disk, **options):
+        """A service that writes to a file system and logs what is persistent; see harness/writer.py."""
+        return Writer(self.guest, disk.target, **options)
+
+    def counter(self, disk):
+        """A service that uses a file system and counts its input; see harness/counter.py."""
+        return Counter(self.guest, disk.target)
+
+    def postgres(self, disk):
+        """PostgreSQL with its data on a file system; see harness/postgres.py."""
+        return Postgres(self, disk.target)
+
+    def program(self, name):
+        """The path of one of our guest programs."""
+        return programs.provide(self.guest, name)
+
     def keeper(self, node, mib=32, **options):
         """An application with its memory on a node; see Keeper."""
         return Keeper(self.guest, node, mib, **options)
@@ -68,6 +88,10 @@ class Lab:
     def spawn(self, name, command, properties=()):
         """A command in the guest that goes on by itself; ended after the scenario at the latest."""
         return self.guest.spawn(name, command, properties)
+
+    def service(self, name, command, properties=()):
+        """The same with a unit file: one that can be started again after it was stopped."""
+        return Service(self.guest, name, command, properties)
 
     def run(self, command, **options):
         return self.guest.run(command, **options)

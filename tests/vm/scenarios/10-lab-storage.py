@@ -2,6 +2,8 @@
 """The lab itself, persistent memory and disks: the manual procedure, without the daemon."""
 
 from harness import cxl_region
+from harness.errors import LabError
+from harness.postgres import UNIT
 from harness.scenario import scenario
 
 
@@ -77,3 +79,50 @@ def devdax(lab):
     holder = lab.holder("--map=shared", "--close", "--fork", lab.pmem(3).namespace("devdax").device)
     lab.equal(holder.look(), "ok", "the mapping of persistent memory")
     holder.stop()
+
+
+@scenario("lab-writer", profile="mixed", daemon=False)
+def writer(lab):
+    """What the writer says is persistent is there, also after it was started again, and the verifier would see it if not."""
+    disk = lab.filesystem(lab.pmem(3).namespace().device)
+    writer = lab.writer(disk)
+    for count in (200, 400):
+        lab.wait_for(lambda: writer.logged() > count, 30, "records")
+        writer.stop()
+        lab.check(writer.verify() > count, "the log should have grown")
+        lab.sh(f"systemctl start {writer.unit}")
+    writer.stop()
+    lab.sh(f"printf x | dd of={writer.data} bs=1 seek=30000 conv=notrunc status=none")
+    try:
+        writer.verify()
+    except LabError:
+        return
+    lab.check(False, "a changed record should have been noticed")
+
+
+@scenario("lab-postgres", profile="mixed", daemon=False)
+def postgres(lab):
+    region = lab.pmem(3)
+    disk = lab.filesystem(region.namespace(mib=256).device)
+    database = lab.postgres(disk)
+    bench = database.load()
+    lab.sh(f"systemctl stop {UNIT}")
+    bench.wait(20)
+    disk.umount()
+    disk.check()
+    disk.mount()
+    lab.sh(f"systemctl start {UNIT}")
+    lab.check(database.check() > 50, "there should have been some load")
+
+
+@scenario("lab-bomb-and-counter", profile="mixed", daemon=False)
+def bomb_and_counter(lab):
+    disk = lab.filesystem(lab.pmem(3).namespace().device)
+    lab.sh(f"truncate -s 4096 {disk.target}/file")
+    bomb = lab.spawn("bomb", [lab.program("mapper-bomb"), f"{disk.target}/file"])
+    lab.wait_for(lambda: "made=202" in bomb.output() or "made=303" in bomb.output(), 30, "mappers")
+    lab.check("failed=0" in bomb.output().splitlines()[-1], f"every mapper should succeed: {bomb.tail()}")
+    counter = lab.counter(disk)
+    lab.sh(f"systemctl freeze {counter.unit} && sleep 2 && systemctl thaw {counter.unit}")
+    lines, missed, longest = counter.ask()
+    lab.check(lines > 10 and missed == 0 and longest >= 2000, f"the counter should have been frozen and miss nothing: {lines} {missed} {longest}")
