@@ -79,13 +79,25 @@ static int region_address_check(json_object *region, const char *name, StepRun *
         return 0;
 }
 
-static int region_configure(json_object *region, const char *name, StepRun *run) {
+/* The labels on the cards say which region they belong to: with the same uuid the namespaces are back. The newline is part of it
+ * (drivers/cxl/core/region.c:uuid_store counts the bytes). */
+static int uuid_set(json_object *region, const char *name, StepRun *run) {
         const char *uuid = json_str(region, "uuid");
-        int r = 0;
+        _cleanup_free_ char *line = strf("%s\n", uuid ?: ""), *path = strf(CXL "/%s/uuid", name), *now = NULL;
+
+        if (!uuid || !streq_ptr(json_str(region, "mode"), "pmem"))
+                return 0;
+        if (!line || !path)
+                return -ENOMEM;
+        if (attr_read(path, &now) >= 0 && streq(now, uuid))
+                return 0;
+        return step_write(run, path, line);
+}
+
+static int region_configure(json_object *region, const char *name, StepRun *run) {
+        int r = uuid_set(region, name, run);
 
         /* Order as drivers/cxl/core/region.c wants it: interleave before size, size before targets. */
-        if (uuid && streq_ptr(json_str(region, "mode"), "pmem"))
-                r = set_text(run, name, "uuid", uuid);
         if (r >= 0)
                 r = set_number(run, name, "interleave_granularity", json_u64(region, "granularity"));
         if (r >= 0)
