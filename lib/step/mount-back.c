@@ -1,17 +1,11 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include <errno.h>
 
-#include "base/clock.h"
-#include "kernel/blockdev.h"
+#include "kernel/loop.h"
 #include "kernel/remount.h"
 #include "kernel/unmount.h"
+#include "step/device-back.h"
 #include "step/mount-back.h"
-
-enum {
-        /* How long a device that came back may take to have its node and udev's links, and how often we look. */
-        DEVICE_TIMEOUT_SEC = 10,
-        DEVICE_RETRY_MSEC = 50,
-};
 
 typedef struct Back {
         json_object *fs, *mounts;
@@ -28,65 +22,6 @@ static void back_done(Back *b) {
         json_object_put(b->found);
 }
 
-static const char *noted(StepRun *run, const char *key) {
-        const char *value = NULL;
-
-        for (size_t i = 0; i < json_len(run->notes); i++)
-                value = json_str(json_at(run->notes, i), key) ?: value;
-        return value;
-}
-
-static bool was_shut_down(StepRun *run) {
-        for (size_t i = 0; i < json_len(run->notes); i++)
-                if (json_flag(json_at(run->notes, i), "shutdown"))
-                        return true;
-        return false;
-}
-
-int mounts_back_note(json_object *args, dev_t dev, StepRun *run) {
-        _cleanup_free_ char *uuid = NULL;
-
-        if (dev == 0 || noted(run, "uuid"))
-                return 0;
-        int r = blockdev_fs_uuid(dev, &uuid);
-        if (r < 0)
-                return step_fail(run, r, "/dev/disk/by-uuid cannot be read: %s", strerror(-r));
-        if (!uuid)
-                return 0;
-        json_object *note = json_object_new_object();
-        json_set_str(note, "uuid", uuid);
-        return step_note(run, note);
-}
-
-/* The device as it is called now: the same name with the same file system on it, or wherever udev found that. */
-static int find_device(const char *source, const char *uuid, char **ret_source, dev_t *ret_dev) {
-        _cleanup_free_ char *link = strf("/dev/disk/by-uuid/%s", uuid ?: ""), *same = NULL;
-        dev_t dev = 0;
-
-        int r = blockdev_number_of_path(source, &dev);
-        if (r >= 0 && uuid && (blockdev_fs_uuid(dev, &same) < 0 || !streq_ptr(same, uuid)))
-                r = -ENODEV;
-        if (r < 0 && uuid && link && blockdev_number_of_path(link, &dev) >= 0) {
-                source = link;
-                r = 0;
-        }
-        if (r < 0)
-                return r;
-        *ret_source = strdup(source);
-        *ret_dev = dev;
-        return *ret_source ? 0 : -ENOMEM;
-}
-
-static int wait_for_device(const char *source, StepRun *run, char **ret_source, dev_t *ret_dev) {
-        uint64_t deadline = now_monotonic() + (run->backwards ? DEVICE_TIMEOUT_SEC : 0) * USEC_PER_SEC;
-        const char *uuid = noted(run, "uuid");
-        int r;
-
-        while ((r = find_device(source, uuid, ret_source, ret_dev)) < 0 && now_monotonic() < deadline)
-                step_pause(run, DEVICE_RETRY_MSEC);
-        return r < 0 ? step_fail(run, r, "%s with the file system %s is not there", source, uuid ?: "of the plan") : 0;
-}
-
 static int back_init(Back *b, json_object *args, StepRun *run) {
         b->fs = json_get(args, "fs");
         b->mounts = json_array(args, "mounts");
@@ -95,7 +30,7 @@ static int back_init(Back *b, json_object *args, StepRun *run) {
         const char *source = json_str(b->fs, "source");
         if (!source || !b->now.type || !json_str(b->fs, "super_options"))
                 return step_fail(run, -EBADMSG, "the plan does not say which file system");
-        int r = *source == '/' ? wait_for_device(source, run, &b->source, &b->now.dev) : 0;
+        int r = *source == '/' ? device_find(run, source, &b->source, &b->now.dev) : 0;
         if (r < 0)
                 return r;
         b->source = b->source ?: strdup(source);
@@ -192,7 +127,7 @@ int mounts_back(json_object *args, StepRun *run) {
         int r = back_init(&b, args, run);
         if (r >= 0)
                 r = look(&b, run);
-        if (r >= 0 && json_len(b.found) > 0 && was_shut_down(run))
+        if (r >= 0 && json_len(b.found) > 0 && step_noted_flag(run, "shutdown"))
                 r = end_dead(&b, run);
         if (r < 0)
                 return r;
@@ -205,5 +140,8 @@ int mounts_back(json_object *args, StepRun *run) {
                         if (r < 0 && first == 0)
                                 first = r;
                 }
+        const char *loop = step_noted(run, "autoclear");
+        if (loop && first >= 0)
+                (void) loop_set_autoclear(loop, true, run->limits->write_timeout_usec);
         return first;
 }

@@ -8,6 +8,7 @@
 #include <errno.h>
 
 #include "kernel/driver.h"
+#include "kernel/fence.h"
 #include "kernel/nd.h"
 #include "step/step.h"
 #include "step/users.h"
@@ -85,6 +86,7 @@ static int disable(const Found *f, StepRun *run) {
         int r = f->driver ? step_unbind(run, "nd", f->device, f->driver) : 0;
         if (r < 0 || streq(f->device, f->name))
                 return r;
+        fence_sweep();
         return claim ? step_write(run, claim, "\n") : -ENOMEM;
 }
 

@@ -6,6 +6,8 @@
 
 #include "kernel/cxl-region.h"
 #include "kernel/driver.h"
+#include "kernel/fence.h"
+#include "kernel/nd.h"
 #include "step/step.h"
 
 static void region_describe(json_object *args, char **ret_does, char **ret_undo) {
@@ -29,10 +31,14 @@ static int region_verify(json_object *args, StepRun *run) {
         return driver ? STEP_NOT_APPLIED : STEP_APPLIED;
 }
 
-/* Unbinding with memory online would leak it, whoever put it online again. */
-static int region_check_offline(json_object *args, StepRun *run) {
+/* Unbinding with memory online would leak it, whoever put it online again; with a namespace enabled it would take it from under its
+ * users. */
+static int region_check_unused(json_object *args, StepRun *run) {
         json_object *region = json_get(args, "region");
+        _cleanup_free_ char *name = NULL, *enabled = NULL;
 
+        if (nd_region_find(region, &name) >= 0 && nd_region_enabled(name, &enabled) >= 0 && enabled)
+                return step_fail(run, -EBUSY, "%s on %s is enabled", enabled, json_str(region, "name"));
         return step_offline_check(run, json_u64(region, "start"), json_u64(region, "size"), json_str(region, "name"));
 }
 
@@ -45,7 +51,9 @@ static int region_apply(json_object *args, StepRun *run) {
                 return 0;
         if (r < 0)
                 return step_fail(run, r, "region %s cannot be found: %s", json_str(json_get(args, "region"), "name"), strerror(-r));
-        return step_unbind(run, "cxl", name, "cxl_region");
+        r = step_unbind(run, "cxl", name, "cxl_region");
+        fence_sweep();
+        return r;
 }
 
 static int region_revert(json_object *args, StepRun *run) {
@@ -64,7 +72,7 @@ const StepOps step_disable_region_ops = {
         .typical_usec = 50000,
         .args = "region:o",
         .describe = region_describe,
-        .check = region_check_offline,
+        .check = region_check_unused,
         .apply = region_apply,
         .revert = region_revert,
         .verify = region_verify,

@@ -7,8 +7,11 @@
 #include <sys/sysmacros.h>
 
 #include "base/clock.h"
+#include "kernel/attr.h"
 #include "kernel/blockdev.h"
+#include "kernel/loop.h"
 #include "kernel/unmount.h"
+#include "step/device-back.h"
 #include "step/mount-back.h"
 #include "step/step.h"
 
@@ -192,12 +195,31 @@ static int unmount_all(json_object *args, const MountedFs *fs, StepRun *run) {
         }
 }
 
+/* A loop device that was set up by mount(8) would go with the last mount, and with it all that its own step has to note for
+ * setting it up again. */
+static int keep_loop(const MountedFs *fs, StepRun *run) {
+        _cleanup_free_ char *name = NULL;
+        uint64_t autoclear = 0;
+
+        if (blockdev_name(fs->dev, &name) < 0 || !startswith(name, "loop") ||
+            attr_read_u64f(&autoclear, "/sys/block/%s/loop/autoclear", name) < 0 || !autoclear)
+                return 0;
+        json_object *note = json_object_new_object();
+        json_set_str(note, "autoclear", name);
+        int r = step_note(run, note);
+        if (r >= 0)
+                r = loop_set_autoclear(name, false, run->limits->write_timeout_usec);
+        return r < 0 ? step_fail(run, r, "%s cannot be kept: %s", name, strerror(-r)) : 0;
+}
+
 static int unmount_apply(json_object *args, StepRun *run) {
         MountedFs fs;
 
         int r = fs_of(args, &fs, run);
         if (r >= 0)
-                r = mounts_back_note(args, device_of(args, &fs), run);
+                r = device_note(run, device_of(args, &fs));
+        if (r >= 0)
+                r = keep_loop(&fs, run);
         if (r >= 0)
                 r = unmount_check(args, run);
         if (r >= 0)

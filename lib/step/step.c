@@ -42,7 +42,12 @@ DEFINE_STRING_TABLE(step_type, StepType)
 static const StepOps *const ops_table[_STEP_TYPE_MAX] = {
         [STEP_HOLD] = &step_hold_ops,
         [STEP_ANNOUNCE] = &step_announce_ops,
+        [STEP_FENCE_DAX] = &step_fence_dax_ops,
         [STEP_UNMOUNT] = &step_unmount_ops,
+        [STEP_DETACH_LOOP] = &step_detach_loop_ops,
+        [STEP_DEACTIVATE_DM] = &step_deactivate_dm_ops,
+        [STEP_REMOVE_MD_MEMBER] = &step_remove_md_member_ops,
+        [STEP_STOP_MD] = &step_stop_md_ops,
         [STEP_DISABLE_NAMESPACE] = &step_disable_namespace_ops,
         [STEP_DISABLE_ND_REGION] = &step_disable_nd_region_ops,
         [STEP_AUTO_ONLINE] = &step_auto_online_ops,

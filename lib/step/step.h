@@ -152,4 +152,5 @@ extern const StepOps step_hold_ops, step_announce_ops, step_auto_online_ops, ste
         step_unplug_memory_ops, step_disable_dax_ops, step_disable_region_ops, step_decommit_region_ops,
         step_delete_region_ops, step_disable_memdev_ops, step_release_ops, step_power_off_ops, step_prove_safe_ops,
         step_show_safe_ops, step_unmount_ops,
-        step_disable_namespace_ops, step_disable_nd_region_ops;
+        step_disable_namespace_ops, step_disable_nd_region_ops, step_fence_dax_ops, step_detach_loop_ops, step_deactivate_dm_ops,
+        step_remove_md_member_ops, step_stop_md_ops;

@@ -2,7 +2,24 @@
 #include <errno.h>
 
 #include "fuzz.h"
+#include "kernel/mount-options.h"
 #include "kernel/mountinfo.h"
+
+static void look_at_options(const MountEntry *m) {
+        _cleanup_free_ char *unknown = NULL;
+        uint64_t attributes = 0;
+
+        FUZZ_CHECK(mount_attributes(m->options, &attributes, &unknown) == 0);
+        FUZZ_CHECK(mount_propagation(m->propagation) != 0);
+        char *rest = m->super_options;
+        for (char *word; (word = strsep(&rest, ","));) {
+                const char *key, *value;
+                bool skip;
+
+                super_option_split(word, &key, &value, &skip);
+                FUZZ_CHECK(key == word && (!value || value > key));
+        }
+}
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
         _cleanup_free_ char *text = fuzz_text(data, size);
@@ -13,6 +30,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
         for (size_t i = 0; i < l.n_items; i++) {
                 const MountEntry *m = &l.items[i];
                 FUZZ_CHECK(m->root && m->target && m->options && m->propagation && m->type && m->source && m->super_options);
+                look_at_options(m);
         }
         return 0;
 }
