@@ -2,18 +2,13 @@
 /* The programs are so small that they are written down as instructions: no compiler for them at build time, no library at run
  * time. What they are made of is in bpf-insn.h. */
 #include <errno.h>
-#include <linux/bpf.h>
 #include <linux/btf.h>
 #include <sys/mman.h>
-#include <sys/syscall.h>
 
 #include "base/fileio.h"
+#include "kernel/bpf.h"
 #include "kernel/bpf-insn.h"
 #include "kernel/kernel-memory.h"
-
-enum {
-        LOG_SIZE = 64 * 1024,
-};
 
 /* Shared with the program: what to read, and what was read. The memory of a map, so that the verifier knows its size. */
 typedef struct Area {
@@ -35,16 +30,6 @@ void kernel_memory_free(KernelMemory *m) {
         closep(&m->prog_fd);
         closep(&m->map_fd);
         free(m);
-}
-
-static int bpf(enum bpf_cmd command, union bpf_attr *attr) {
-        long r = syscall(SYS_bpf, command, attr, sizeof(*attr));
-
-        return r < 0 ? -errno : (int) r;
-}
-
-static uint64_t pointer(const void *p) {
-        return (uint64_t) (uintptr_t) p;
 }
 
 /* A function that bpf_loop() shall call has to be described by types: int main(), static int one(). */
@@ -69,44 +54,11 @@ static int load_types(void) {
                 .strings = "\0int\0main\0one",
         };
         union bpf_attr attr = {
-                .btf = pointer(&blob),
+                .btf = bpf_pointer(&blob),
                 .btf_size = sizeof(struct btf_header) + 4 * sizeof(struct btf_type) + sizeof(uint32_t) + sizeof(blob.strings),
         };
 
-        return bpf(BPF_BTF_LOAD, &attr);
-}
-
-/* The kernel offers its reading functions to programs under the GPL only; the GPL may be chosen for what is under the LGPL. */
-static int load_program(const struct bpf_insn *insns, size_t n, const struct bpf_func_info *functions, size_t n_functions,
-                        int types_fd, char *log) {
-        union bpf_attr attr = {
-                .prog_type = BPF_PROG_TYPE_SYSCALL,
-                .insns = pointer(insns), .insn_cnt = (uint32_t) n,
-                .license = pointer("GPL"),
-                .prog_flags = BPF_F_SLEEPABLE,
-                .prog_name = "safe_remove",
-                .log_level = log ? 1 : 0, .log_buf = pointer(log), .log_size = log ? LOG_SIZE : 0,
-        };
-
-        if (functions) {
-                attr.prog_btf_fd = (uint32_t) types_fd;
-                attr.func_info_rec_size = sizeof(*functions);
-                attr.func_info = pointer(functions);
-                attr.func_info_cnt = (uint32_t) n_functions;
-        }
-        return bpf(BPF_PROG_LOAD, &attr);
-}
-
-static int run_program(int prog_fd, void *context, size_t size, uint32_t *ret_value) {
-        union bpf_attr attr = {
-                .test = { .prog_fd = (uint32_t) prog_fd, .ctx_in = pointer(context), .ctx_size_in = (uint32_t) size },
-        };
-
-        int r = bpf(BPF_PROG_RUN, &attr);
-        if (r < 0)
-                return r;
-        *ret_value = attr.test.retval;
-        return 0;
+        return bpf_call(BPF_BTF_LOAD, &attr);
 }
 
 /* main: bpf_loop(area->n, one, NULL, 0)
@@ -148,7 +100,7 @@ static int load_gatherer(int map_fd, int types_fd, char *log) {
                 { .insn_off = MAIN_INSNS, .type_id = 4 },
         };
 
-        return load_program(insns, ELEMENTSOF(insns), functions, ELEMENTSOF(functions), types_fd, log);
+        return bpf_load_program(insns, ELEMENTSOF(insns), functions, ELEMENTSOF(functions), types_fd, log);
 }
 
 static int create_map(void) {
@@ -159,7 +111,7 @@ static int create_map(void) {
                 .map_name = "safe_remove",
         };
 
-        return bpf(BPF_MAP_CREATE, &attr);
+        return bpf_call(BPF_MAP_CREATE, &attr);
 }
 
 /* The last line that says anything: what the verifier ends with are figures. */
@@ -174,7 +126,7 @@ static char *verifier_says(char *log) {
 }
 
 static char *why_not(int error, int map_fd, int types_fd) {
-        _cleanup_free_ char *log = calloc(1, LOG_SIZE), *lockdown = NULL;
+        _cleanup_free_ char *log = calloc(1, BPF_LOG_SIZE), *lockdown = NULL;
 
         if (read_file("/sys/kernel/security/lockdown", &lockdown, NULL) >= 0 && strstr(lockdown, "[confidentiality]"))
                 return strdup("lockdown=confidentiality closes the kernel's memory");
@@ -232,7 +184,7 @@ int kernel_memory_gather(KernelMemory *m, uint64_t address, uint64_t stride, siz
         m->area->stride = stride;
         m->area->n = n;
         m->area->n_faults = 0;
-        int r = run_program(m->prog_fd, NULL, 0, &value);
+        int r = bpf_run_program(m->prog_fd, NULL, 0, &value);
         if (r < 0)
                 return r;
         if (value != 0)
@@ -243,41 +195,22 @@ int kernel_memory_gather(KernelMemory *m, uint64_t address, uint64_t stride, siz
         return 0;
 }
 
-/* main(answer): return bpf_kallsyms_lookup_name(name, sizeof(name), 0, &answer->address), by way of the stack. Compared with
- * /proc/kallsyms this saves the writing and reading of some 200,000 lines. */
-int kernel_symbol_address(const char *name, uint64_t *ret) {
-        enum { WORDS = 4, ADDRESS = -8, NAME = ADDRESS - WORDS * 8 };
-        struct { uint64_t address; } answer = { 0 };
-        uint64_t words[WORDS] = { 0 };
-        uint32_t value;
+int kernel_memory_u64(KernelMemory *m, uint64_t address, uint64_t *ret) {
+        const uint64_t *values;
 
-        if (strlen(name) >= sizeof(words))
-                return -ENAMETOOLONG;
-        memcpy(words, name, strlen(name));
-        const struct bpf_insn insns[] = {
-                INSN_MOVE(R6, R1),
-                INSN_CONSTANT(R1, words[0]), INSN_STORE64(R10, R1, NAME),
-                INSN_CONSTANT(R1, words[1]), INSN_STORE64(R10, R1, NAME + 8),
-                INSN_CONSTANT(R1, words[2]), INSN_STORE64(R10, R1, NAME + 16),
-                INSN_CONSTANT(R1, words[3]), INSN_STORE64(R10, R1, NAME + 24),
-                INSN_MOVE_IMM(R1, 0), INSN_STORE64(R10, R1, ADDRESS),
-                INSN_MOVE(R1, R10), INSN_OP_IMM(BPF_ADD, R1, NAME),
-                INSN_MOVE_IMM(R2, sizeof(words)),
-                INSN_MOVE_IMM(R3, 0),
-                INSN_MOVE(R4, R10), INSN_OP_IMM(BPF_ADD, R4, ADDRESS),
-                INSN_CALL(BPF_FUNC_kallsyms_lookup_name),
-                INSN_LOAD64(R1, R10, ADDRESS), INSN_STORE64(R6, R1, 0),
-                INSN_EXIT(),
-        };
-        _cleanup_close_ int fd = load_program(insns, ELEMENTSOF(insns), NULL, 0, -1, NULL);
-        if (fd < 0)
-                return fd;
-
-        int r = run_program(fd, &answer, sizeof(answer), &value);
+        int r = kernel_memory_gather(m, address, 0, 1, &values);
         if (r < 0)
                 return r;
-        if (value != 0)
-                return (int32_t) value < 0 ? (int32_t) value : -EIO;
-        *ret = answer.address;
+        *ret = values[0];
+        return 0;
+}
+
+int kernel_memory_u32(KernelMemory *m, uint64_t address, uint32_t *ret) {
+        uint64_t value;
+
+        int r = kernel_memory_u64(m, address, &value);
+        if (r < 0)
+                return r;
+        memcpy(ret, &value, sizeof(*ret)); /* what lies first, whatever the byte order */
         return 0;
 }

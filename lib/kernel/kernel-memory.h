@@ -21,5 +21,9 @@ int kernel_memory_open(KernelMemory **ret, char **ret_why);
  * *ret_values is valid until the next call. -EFAULT when there is no memory at one of the addresses. */
 int kernel_memory_gather(KernelMemory *m, uint64_t address, uint64_t stride, size_t n, const uint64_t **ret_values);
 
+/* One value. */
+int kernel_memory_u64(KernelMemory *m, uint64_t address, uint64_t *ret);
+int kernel_memory_u32(KernelMemory *m, uint64_t address, uint32_t *ret);
+
 /* Where a variable of the kernel's lies. -ENOENT without such a symbol; -EPERM when the kernel does not say (kernel.kptr_restrict). */
 int kernel_symbol_address(const char *name, uint64_t *ret);

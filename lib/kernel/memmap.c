@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include <errno.h>
 
-#include "kernel/btf.h"
 #include "kernel/memmap.h"
 
 enum {
@@ -10,8 +9,8 @@ enum {
 };
 
 void memmap_done(Memmap *m) {
-        if (m->memory)
-                kernel_memory_free(TAKE_PTR(m->memory));
+        kernel_memory_free(TAKE_PTR(m->memory));
+        btf_free(TAKE_PTR(m->btf));
 }
 
 /* The first member of those named, which moved from one struct to another between versions. */
@@ -61,16 +60,14 @@ static int layout_of_pgmap(const Btf *btf, Memmap *m) {
 }
 
 static int layout_load(Memmap *m, char **ret_why) {
-        _cleanup_(btf_freep) Btf *btf = NULL;
-
-        int r = btf_load(&btf);
+        int r = btf_load(&m->btf);
         if (r < 0) {
                 *ret_why = strf("the kernel does not describe its types (/sys/kernel/btf/vmlinux: %s)", strerror(-r));
                 return r;
         }
-        r = layout_of_page(btf, m);
+        r = layout_of_page(m->btf, m);
         if (r >= 0)
-                r = layout_of_pgmap(btf, m);
+                r = layout_of_pgmap(m->btf, m);
         if (r < 0)
                 *ret_why = strf("this kernel's page frames do not look like any we know: %s", strerror(-r));
         return r;
@@ -104,27 +101,7 @@ int memmap_open(Memmap *ret, char **ret_why) {
         if (r < 0)
                 return r;
         *ret = m;
-        m.memory = NULL;
-        return 0;
-}
-
-static int read_u64(const Memmap *m, uint64_t address, uint64_t *ret) {
-        const uint64_t *values;
-
-        int r = kernel_memory_gather(m->memory, address, 0, 1, &values);
-        if (r < 0)
-                return r;
-        *ret = values[0];
-        return 0;
-}
-
-static int read_u32(const Memmap *m, uint64_t address, uint32_t *ret) {
-        uint64_t value;
-
-        int r = read_u64(m, address, &value);
-        if (r < 0)
-                return r;
-        memcpy(ret, &value, sizeof(*ret));
+        m = (Memmap) { 0 };
         return 0;
 }
 
@@ -132,9 +109,9 @@ static int read_u32(const Memmap *m, uint64_t address, uint32_t *ret) {
 static int read_own(const Memmap *m, uint64_t pgmap, uint64_t *ret) {
         uint64_t reserve, free;
 
-        int r = read_u64(m, pgmap + m->in_pgmap.altmap + m->in_pgmap.reserve, &reserve);
+        int r = kernel_memory_u64(m->memory, pgmap + m->in_pgmap.altmap + m->in_pgmap.reserve, &reserve);
         if (r >= 0)
-                r = read_u64(m, pgmap + m->in_pgmap.altmap + m->in_pgmap.free, &free);
+                r = kernel_memory_u64(m->memory, pgmap + m->in_pgmap.altmap + m->in_pgmap.free, &free);
         if (r < 0)
                 return r;
         if (__builtin_add_overflow(reserve, free, &reserve) || __builtin_mul_overflow(reserve, m->frame_size, ret))
@@ -146,15 +123,15 @@ static int read_own(const Memmap *m, uint64_t pgmap, uint64_t *ret) {
 static int find_range(const Memmap *m, uint64_t pgmap, uint64_t start, uint64_t last, uint64_t *ret_first) {
         uint32_t n;
 
-        int r = read_u32(m, pgmap + m->in_pgmap.nr_range, &n);
+        int r = kernel_memory_u32(m->memory, pgmap + m->in_pgmap.nr_range, &n);
         if (r < 0)
                 return r;
         for (uint32_t i = 0; n <= RANGES_MAX && i < n; i++) {
                 uint64_t range = pgmap + m->in_pgmap.ranges + i * m->in_pgmap.range_size, from, to, own = 0;
 
-                r = read_u64(m, range, &from);
+                r = kernel_memory_u64(m->memory, range, &from);
                 if (r >= 0)
-                        r = read_u64(m, range + m->in_pgmap.range_end, &to);
+                        r = kernel_memory_u64(m->memory, range + m->in_pgmap.range_end, &to);
                 if (r >= 0 && i == 0)
                         r = read_own(m, pgmap, &own);
                 if (r < 0)
@@ -174,9 +151,9 @@ static int read_device(const Memmap *m, uint64_t pgmap, uint64_t start, uint64_t
 
         int r = find_range(m, pgmap, start, last, &device.first);
         if (r >= 0)
-                r = read_u32(m, pgmap + m->in_pgmap.type, &type);
+                r = kernel_memory_u32(m->memory, pgmap + m->in_pgmap.type, &type);
         if (r >= 0)
-                r = read_u64(m, pgmap + m->in_pgmap.vmemmap_shift, &shift);
+                r = kernel_memory_u64(m->memory, pgmap + m->in_pgmap.vmemmap_shift, &shift);
         if (r < 0)
                 return r;
         if ((type != m->in_pgmap.fs_dax && type != m->in_pgmap.generic) || shift > 32)
@@ -191,9 +168,9 @@ static int read_device(const Memmap *m, uint64_t pgmap, uint64_t start, uint64_t
 static int read_pgmap(const Memmap *m, uint64_t physical, uint64_t *ret) {
         uint64_t value;
 
-        int r = read_u64(m, memmap_entry(m, physical) + m->pgmap, &value);
+        int r = kernel_memory_u64(m->memory, memmap_entry(m, physical) + m->pgmap, &value);
         if (r >= 0 && value & 1)
-                r = read_u64(m, value - 1 + m->pgmap, &value);
+                r = kernel_memory_u64(m->memory, value - 1 + m->pgmap, &value);
         if (r < 0)
                 return r;
         *ret = value;

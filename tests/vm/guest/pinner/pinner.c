@@ -1,0 +1,165 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * pinner [OPTION...] DEVICE: a process that has pages of a card pinned, in every way that a program can without hardware of its
+ * own. Prints "pinning pid=N" for each process that has to do with it and "ready". Ends by SIGTERM, unless it is stubborn.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <getopt.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+#include <unistd.h>
+
+#include "pin.h"
+
+enum {
+        OPT_SIZE = 1, OPT_AT, OPT_LENGTH, OPT_DIRECT, OPT_RING, OPT_PIPE, OPT_XDP, OPT_PEEK, OPT_UNMAP, OPT_CLOSE, OPT_FORK, OPT_PASS,
+        OPT_QUEUE, OPT_STUBBORN,
+};
+
+static const char help[] =
+        "usage: pinner [OPTION...] DEVICE\n"
+        "  --size=BYTES               of the mapping (2 MiB); --at=BYTES, --length=BYTES: pin this of it instead of all\n"
+        "  --ring, --pipe, --xdp      a buffer of an io_uring, vmsplice(2), packet memory of an AF_XDP socket\n"
+        "  --peek                     a child reads it with process_vm_readv(2), again and again\n"
+        "  --direct=BLOCKDEV          a child reads BLOCKDEV into it with O_DIRECT, again and again\n"
+        "  --unmap, --close           then let go of the mapping, of the device's descriptor\n"
+        "  --fork                     a child inherits everything, and the parent keeps nothing\n"
+        "  --pass, --queue            hand what pins to a child through a socket; leave it in a socket's queue\n"
+        "  --stubborn                 do not care for SIGTERM\n";
+
+int complain(const char *what) {
+        fprintf(stderr, "pinner: %s: %s\n", what, strerror(errno));
+        return -1;
+}
+
+static int parse_option(int c, Request *request) {
+        bool *const switches[] = {
+                [OPT_RING] = &request->ring,     [OPT_PIPE] = &request->pipe, [OPT_XDP] = &request->xdp,
+                [OPT_PEEK] = &request->peek,     [OPT_UNMAP] = &request->unmap, [OPT_CLOSE] = &request->close,
+                [OPT_FORK] = &request->fork,     [OPT_PASS] = &request->pass, [OPT_QUEUE] = &request->queue,
+                [OPT_STUBBORN] = &request->stubborn,
+        };
+        size_t *const sizes[] = { [OPT_SIZE] = &request->size, [OPT_AT] = &request->at, [OPT_LENGTH] = &request->length };
+
+        if (c >= OPT_SIZE && c <= OPT_LENGTH)
+                *sizes[c] = (size_t) strtoull(optarg, NULL, 0);
+        else if (c == OPT_DIRECT)
+                request->direct = optarg;
+        else if (c >= OPT_RING && c <= OPT_STUBBORN)
+                *switches[c] = true;
+        else
+                return -1;
+        return 0;
+}
+
+static int parse_request(int argc, char **argv, Request *request) {
+        static const struct option options[] = {
+                { "size", required_argument, NULL, OPT_SIZE },     { "at", required_argument, NULL, OPT_AT },
+                { "length", required_argument, NULL, OPT_LENGTH }, { "direct", required_argument, NULL, OPT_DIRECT },
+                { "ring", no_argument, NULL, OPT_RING },           { "pipe", no_argument, NULL, OPT_PIPE },
+                { "xdp", no_argument, NULL, OPT_XDP },             { "peek", no_argument, NULL, OPT_PEEK },
+                { "unmap", no_argument, NULL, OPT_UNMAP },         { "close", no_argument, NULL, OPT_CLOSE },
+                { "fork", no_argument, NULL, OPT_FORK },           { "pass", no_argument, NULL, OPT_PASS },
+                { "queue", no_argument, NULL, OPT_QUEUE },         { "stubborn", no_argument, NULL, OPT_STUBBORN },
+                {},
+        };
+        int c;
+
+        while ((c = getopt_long(argc, argv, "", options, NULL)) >= 0)
+                if (parse_option(c, request) < 0)
+                        return -1;
+        request->path = argv[optind];
+        if (request->length == 0)
+                request->length = request->size - request->at;
+        return optind + 1 == argc && request->at + request->length <= request->size ? 0 : -1;
+}
+
+/* Descriptors that stay, of those asked for. */
+static int pin(const Request *request, char *start, Pins *pins) {
+        if (request->ring && (pins->ring = pin_by_ring(start, request->length)) < 0)
+                return -1;
+        if (request->pipe && (pins->pipe = pin_by_pipe(start, request->length)) < 0)
+                return -1;
+        return request->xdp && (pins->xdp = pin_by_xdp(start, request->length)) < 0 ? -1 : 0;
+}
+
+static int tell(int pid) {
+        if (pid > 0)
+                printf("pinning pid=%d\n", pid);
+        return pid < 0 ? -1 : 0;
+}
+
+/* Each of the helpers has its own copy of the mapping, so they come before it goes. */
+static int start_helpers(const Request *request, char *start) {
+        if (request->peek && tell(peek_forever(start, request->length)) < 0)
+                return -1;
+        return request->direct ? tell(read_forever(request->direct, start, request->length)) : 0;
+}
+
+static int hand_down(void) {
+        pid_t child = fork();
+
+        if (child == 0)
+                (void) prctl(PR_SET_PDEATHSIG, SIGKILL);
+        return child < 0 ? complain("fork") : child;
+}
+
+static int let_go(const Request *request, char *mapping, int device, Pins *pins) {
+        if (request->unmap)
+                (void) munmap(mapping, request->size);
+        if (request->close)
+                (void) close(device);
+        if (request->pass)
+                return tell(pass_on(pins));
+        return request->queue ? leave_in_queue(pins) : 0;
+}
+
+static int run(const Request *request) {
+        Pins pins = { -1, -1, -1 };
+        int child = 0;
+
+        int device = open(request->path, O_RDWR | O_CLOEXEC);
+        if (device < 0)
+                return complain(request->path);
+        char *mapping = mmap(NULL, request->size, PROT_READ | PROT_WRITE, MAP_SHARED, device, 0);
+        if (mapping == MAP_FAILED)
+                return complain("mmap");
+
+        char *start = mapping + request->at;
+        *start = 1;
+        if (pin(request, start, &pins) < 0 || start_helpers(request, start) < 0 || let_go(request, mapping, device, &pins) < 0)
+                return -1;
+        if (request->fork && (child = hand_down()) < 0)
+                return -1;
+        if (child > 0) {
+                for (int fd = 3; fd < 64; fd++)
+                        (void) close(fd);
+                (void) munmap(mapping, request->size);
+        }
+        if (child > 0 || !request->fork) {
+                (void) tell(child > 0 ? child : getpid());
+                puts("ready");
+        }
+        return 0;
+}
+
+int main(int argc, char **argv) {
+        Request request = { .size = 2U << 20 };
+
+        if (parse_request(argc, argv, &request) < 0) {
+                fputs(help, stderr);
+                return 2;
+        }
+        (void) setvbuf(stdout, NULL, _IOLBF, 0);
+        if (request.stubborn)
+                (void) signal(SIGTERM, SIG_IGN);
+        if (run(&request) < 0)
+                return 1;
+        for (;;)
+                (void) pause();
+}
