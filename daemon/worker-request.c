@@ -2,6 +2,7 @@
 #include <errno.h>
 
 #include "daemon/worker-request.h"
+#include "engine/state-dir.h"
 #include "topology/select.h"
 
 void request_done(Request *r) {
@@ -86,11 +87,21 @@ int request_look_again(Request *r) {
         return r->slot ? 0 : -ENODEV;
 }
 
+/* The session of the process that asked, 0 when nobody did or it has ended. */
+static int caller_session(json_object *doc) {
+        uint64_t pid = json_u64(json_get(doc, "by"), "pid");
+        pid_t sid = pid > 0 && pid <= INT32_MAX ? getsid((pid_t) pid) : 0;
+
+        return sid > 1 ? sid : 0;
+}
+
 PlanRequest request_for_planner(const Request *r) {
         return (PlanRequest) {
                 .target = json_str(r->doc, "target"),
                 .trigger = json_str(r->doc, "trigger") ?: "command",
                 .policy = &r->policy,
                 .policy_warnings = r->warnings,
+                .caller_session = caller_session(r->doc),
+                .state_dir = state_dir(),
         };
 }

@@ -3,6 +3,7 @@
 
 #include "engine/identity.h"
 #include "kernel/attr.h"
+#include "kernel/card-serial.h"
 
 static int id_check(json_object *card, const char *attribute, char **ret_why) {
         _cleanup_free_ char *now = NULL;
@@ -20,17 +21,39 @@ static int id_check(json_object *card, const char *attribute, char **ret_why) {
         return 0;
 }
 
+/* A card that is no CXL memory: what its kind has in place of a serial number. One that had none is known by its ids alone. */
+static int other_serial_check(json_object *card, char **ret_why) {
+        const char *bdf = json_str(card, "bdf"), *nmem = json_str(card, "nmem"), *wanted = json_str(card, "serial");
+        _cleanup_free_ char *now = NULL;
+
+        if (!wanted)
+                return 0;
+        int r = nmem ? nmem_id(nmem, &now) : nvme_serial(bdf, &now);
+        if (r < 0) {
+                *ret_why = strf("the serial number of %s cannot be read any more: %s", nmem ?: bdf, strerror(-r));
+                return -ENODEV;
+        }
+        if (streq(now, wanted))
+                return 0;
+        *ret_why = strf("the serial number of %s is %s, the plan was made for %s", nmem ?: bdf, now, wanted);
+        return -ESTALE;
+}
+
 int card_identity_check(json_object *card, char **ret_why) {
         _cleanup_free_ char *serial = NULL;
         const char *memdev = json_str(card, "memdev"), *bdf = json_str(card, "bdf");
 
+        if (json_str(card, "nmem"))
+                return other_serial_check(card, ret_why);
         if (!bdf)
                 return 0;
         int r = id_check(card, "vendor", ret_why);
         if (r >= 0)
                 r = id_check(card, "device", ret_why);
-        if (r < 0 || !memdev)
+        if (r < 0)
                 return r;
+        if (!memdev)
+                return other_serial_check(card, ret_why);
 
         /* The memdev is the PCI function's child, so that a card with the same ids cannot answer for it. */
         r = attr_readf(&serial, "/sys/bus/pci/devices/%s/%s/serial", bdf, memdev);

@@ -8,14 +8,21 @@ static const char *const blocker_code_table[_BLOCKER_CODE_MAX] = {
         [BLOCKER_NO_ROOM] = "NO_ROOM",
         [BLOCKER_LAST_MEMORY] = "LAST_MEMORY",
         [BLOCKER_SYSTEM_RAM] = "SYSTEM_RAM",
-        [BLOCKER_PMEM] = "PMEM",
-        [BLOCKER_DAX_USERS] = "DAX_USERS",
+        [BLOCKER_DAX_PIECES] = "DAX_PIECES",
         [BLOCKER_FOREIGN_DEVICE] = "FOREIGN_DEVICE",
         [BLOCKER_USER_DRIVER] = "USER_DRIVER",
         [BLOCKER_NO_POWER_SWITCH] = "NO_POWER_SWITCH",
         [BLOCKER_BOUND_PROCESS] = "BOUND_PROCESS",
         [BLOCKER_LOCKED] = "LOCKED",
         [BLOCKER_UNKNOWN_TARGET] = "UNKNOWN_TARGET",
+        [BLOCKER_SYSTEM_FS] = "SYSTEM_FS",
+        [BLOCKER_MOUNT_BELOW] = "MOUNT_BELOW",
+        [BLOCKER_SPANS_DEVICES] = "SPANS_DEVICES",
+        [BLOCKER_DEGRADES] = "DEGRADES",
+        [BLOCKER_NFS_EXPORT] = "NFS_EXPORT",
+        [BLOCKER_HOLDER_REFUSES] = "HOLDER_REFUSES",
+        [BLOCKER_HOLDER_PROTECTED] = "HOLDER_PROTECTED",
+        [BLOCKER_HOLDERS_UNKNOWN] = "HOLDERS_UNKNOWN",
         [BLOCKER_POLICY] = "POLICY",
 };
 
@@ -49,15 +56,6 @@ void finding_remedy(json_object *o, const char *format, ...) {
         json_append_str(json_array(o, "remedy"), line);
 }
 
-static void find_pmem(Findings *f, const Region *r) {
-        if (!streq_ptr(r->mode, "pmem"))
-                return;
-        json_object *o = finding(f, BLOCKER_PMEM, true, "%s is persistent memory", r->name);
-        json_set_strf(o, "evidence", "/sys/bus/cxl/devices/%s/mode reads pmem; its file systems and mappings are not looked for by "
-                      "this version", r->name);
-        finding_remedy(o, "ndctl disable-region all && cxl disable-region %s && cxl destroy-region %s", r->name, r->name);
-}
-
 /* Enabled, but with nothing of ours on it: the kernel found its addresses to be System RAM already
  * (drivers/cxl/core/region.c:is_system_ram). */
 static void find_firmware_ram(Findings *f, const Region *r) {
@@ -80,7 +78,6 @@ static void find_locked(Findings *f, const Region *r) {
 }
 
 static void find_region_kind(Findings *f, const Region *r) {
-        find_pmem(f, r);
         find_firmware_ram(f, r);
         find_locked(f, r);
 }
@@ -109,17 +106,14 @@ static void find_unknown_targets(Findings *f) {
         }
 }
 
-static void find_dax_drivers(Findings *f) {
+static void find_dax_pieces(Findings *f) {
         for (size_t i = 0; i < f->s->n_daxes; i++) {
                 const DaxDevice *d = f->s->daxes[i];
-                bool foreign = d->driver && !streq(d->driver, "kmem");
 
-                if (!foreign && d->n_ranges <= 1)
+                if (d->n_ranges <= 1 || !d->driver)
                         continue;
-                json_object *o = finding(f, BLOCKER_DAX_USERS, true, "%s %s", d->name,
-                                         foreign ? "is not System RAM but open to processes" : "is in several pieces");
-                json_set_strf(o, "evidence", foreign ? "driven by %s; mappings of it are not looked for by this version" :
-                              "driven by %s; devices of several ranges are not taken down by this version", d->driver);
+                json_object *o = finding(f, BLOCKER_DAX_PIECES, true, "%s is in several pieces", d->name);
+                json_set_strf(o, "evidence", "driven by %s; devices of several ranges are not taken down by this version", d->driver);
                 finding_remedy(o, "daxctl disable-device %s  # once nobody uses it any more", d->name);
         }
 }
@@ -165,8 +159,8 @@ static void find_foreign(Findings *f) {
 static void find_power_switch(Findings *f) {
         const Slot *slot = f->s->slot;
 
-        /* A held slot has no folder; it is back when the slot is released. */
-        if (slot->held || slot->power >= 0)
+        /* A held slot has no folder; it is back when the slot is released. An NVDIMM's socket never had power to switch. */
+        if (slot->held || slot->power >= 0 || slot->nmem)
                 return;
         json_object *o = finding(f, BLOCKER_NO_POWER_SWITCH, true, "slot %s cannot be powered off from software", slot->name);
         json_set_strf(o, "evidence", "/sys/bus/pci/slots/%s/power is missing or unreadable", slot->name);
@@ -189,16 +183,17 @@ int plan_add_blockers(Plan *p, const Topology *t, const Scope *s, const PlanRequ
         json_set(p->doc, "blockers", f.blockers);
         json_set(p->doc, "warnings", f.warnings);
 
-        if (s->n_functions > 0) {
+        if (!scope_is_empty(s)) {
                 find_kernel_zone(&f);
                 find_room(&f);
                 find_stray_memory(&f);
                 for (size_t i = 0; i < s->n_regions; i++)
                         find_region_kind(&f, s->regions[i]);
                 find_unknown_targets(&f);
-                find_dax_drivers(&f);
+                find_dax_pieces(&f);
                 find_foreign(&f);
                 find_power_switch(&f);
+                find_storage(&f);
         }
         find_policy_warnings(&f);
         int r = find_holders(&f, p->doc);

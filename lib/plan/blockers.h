@@ -12,14 +12,21 @@ typedef enum BlockerCode {
         BLOCKER_NO_ROOM,        /* the rest of the machine cannot absorb what is on the card */
         BLOCKER_LAST_MEMORY,    /* nothing would be left */
         BLOCKER_SYSTEM_RAM,     /* a region whose memory the firmware gave to the kernel: no dax device to take down */
-        BLOCKER_PMEM,           /* a persistent region: its file systems and mappings are not quiesced by this version */
-        BLOCKER_DAX_USERS,      /* a dax device with another driver than kmem: its mappings are not looked for */
-        BLOCKER_FOREIGN_DEVICE, /* block device, network interface, ... on the card */
+        BLOCKER_DAX_PIECES,     /* a dax device of several address ranges */
+        BLOCKER_FOREIGN_DEVICE, /* network interface, ... on the card */
         BLOCKER_USER_DRIVER,    /* vfio-pci or uio drives a function: removal would wait for its user for ever */
         BLOCKER_NO_POWER_SWITCH, /* the slot has no power attribute to write to */
         BLOCKER_BOUND_PROCESS,  /* a process may use no other memory than what goes: the kernel would kill it */
         BLOCKER_LOCKED,         /* the firmware has locked the decoders (regionN/locked): commit 0 is refused */
         BLOCKER_UNKNOWN_TARGET, /* a committed region has a target whose card is not known: it may be this one */
+        BLOCKER_SYSTEM_FS,      /* the running system, the journal or our own state lies on the card */
+        BLOCKER_MOUNT_BELOW,    /* another device's file system is mounted inside one that goes */
+        BLOCKER_SPANS_DEVICES,  /* warning: a volume or array stands on other devices too and goes as a whole */
+        BLOCKER_DEGRADES,       /* warning: a redundant array goes on without its member */
+        BLOCKER_NFS_EXPORT,     /* the kernel's NFS server holds a file system */
+        BLOCKER_HOLDER_REFUSES, /* a rule of the administrator's says that this holder is not to be disturbed */
+        BLOCKER_HOLDER_PROTECTED, /* PID 1, the caller's own session, this service: nothing that may be ended */
+        BLOCKER_HOLDERS_UNKNOWN, /* not every process could be looked at: who holds what is not known */
         BLOCKER_POLICY,         /* warning: a line of the policy files could not be used */
         _BLOCKER_CODE_MAX,
         _BLOCKER_CODE_INVALID = -EINVAL,

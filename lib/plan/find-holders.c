@@ -52,6 +52,8 @@ int find_holders(Findings *f, json_object *doc) {
         int r = 0;
 
         json_set(doc, "holders", holders);
+        if (!scope_is_empty(f->s))
+                r = find_users(f, holders, &complete);
         for (size_t i = 0; i < f->s->n_nodes && r >= 0; i++)
                 r = find_on_node(f, f->s->nodes[i], holders, &complete);
         json_set_bool(doc, "holders_complete", complete);

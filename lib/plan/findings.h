@@ -22,6 +22,12 @@ void find_room(Findings *f);
 /* Memory in a CXL window that no region accounts for: left over from a card, or the firmware's. */
 void find_stray_memory(Findings *f);
 
-/* find-holders.c: who has memory on the nodes, into "holders" and "holders_complete" of the document. They are not in the way,
+/* find-storage.c: the system's own file systems, mounts inside those that go, sets that span cards, swap, exports. */
+void find_storage(Findings *f);
+
+/* find-holders.c: who uses what is on the card, and what would be done about it; who has memory on the nodes, into "holders" and "holders_complete" of the document. They are not in the way,
  * their memory moves; but the operator wants to see whose it is, and who cannot live without it. 0 or -ENOMEM. */
 int find_holders(Findings *f, json_object *doc);
+
+/* find-users.c: the processes' part of it. Clears *complete when not all could be looked at. */
+int find_users(Findings *f, json_object *holders, bool *complete);

@@ -42,6 +42,8 @@ int plan_new(Plan **ret) {
 int plan_add_step(Plan *p, StepType type, json_object *args) {
         _cleanup_json_ json_object *owned = args;
 
+        if (!step_ops(type))
+                return -EOPNOTSUPP;
         int r = vec_grow((void **) &p->steps, p->n_steps, &p->n_allocated, sizeof(Step));
         if (r < 0)
                 return r;
@@ -95,17 +97,40 @@ static uint64_t step_estimate(const Step *step) {
         }
 }
 
+/* Arguments that name who is there at the moment: a service that starts or ends, in whose sandbox a file system is mounted as
+ * well, is no other machine. */
+static bool is_momentary(const char *argument) {
+        return streq(argument, "mounts") || streq(argument, "targets");
+}
+
+static json_object *step_for_digest(json_object *step) {
+        json_object *o = json_object_new_object(), *args = json_object_new_object();
+
+        json_object_object_foreach(step, key, value)
+                if (!streq(key, "args"))
+                        json_set(o, key, json_ref(value));
+        json_object_object_foreach(json_get(step, "args"), name, argument)
+                if (!is_momentary(name))
+                        json_set(args, name, json_ref(argument));
+        json_set(o, "args", args);
+        return o;
+}
+
 /* What would be done, to what, and what stands against it: not how many bytes somebody has on the node this second. */
 static void digest_set(Plan *p) {
-        static const char *const keys[] = { "verdict", "slot", "card", "steps" };
+        static const char *const keys[] = { "verdict", "slot", "card" };
         _cleanup_json_ json_object *o = json_object_new_object();
-        json_object *codes = json_object_new_array(), *blockers = json_array(p->doc, "blockers");
+        json_object *codes = json_object_new_array(), *steps = json_object_new_array();
+        json_object *blockers = json_array(p->doc, "blockers"), *all = json_array(p->doc, "steps");
         char hex[SHA256_DIGEST_STRING_LENGTH];
 
         for (size_t i = 0; i < ELEMENTSOF(keys); i++)
                 json_set(o, keys[i], json_ref(json_get(p->doc, keys[i])));
+        for (size_t i = 0; i < json_len(all); i++)
+                json_object_array_add(steps, step_for_digest(json_at(all, i)));
         for (size_t i = 0; i < json_len(blockers); i++)
                 json_append_str(codes, json_str(json_at(blockers, i), "code"));
+        json_set(o, "steps", steps);
         json_set(o, "blockers", codes);
 
         const char *text = json_text(o);

@@ -5,6 +5,10 @@
  *
  *      hold            the kernel's own clock stops, the card stays up whatever the button does
  *      announce        listeners get their time while everything still works
+ *      fence-dax       nobody opens the memory device anew
+ *      holders         frozen, so that nothing new appears between look and act, then ended by policy
+ *      storage         from the top: file systems, swap, loop devices, volumes, arrays (plan-storage.c)
+ *      namespaces      and the nvdimm bus's regions: the driver goes when nothing is mounted, mapped or open
  *      auto-online off so that a way back puts each block into its own zone
  *      memory offline  per dax device, while the addresses decode
  *      dax disabled    kmem removes the blocks; /proc/iomem is clean from here
@@ -20,6 +24,7 @@
 
 #include "base/clock.h"
 #include "plan/blockers.h"
+#include "plan/plan-storage.h"
 #include "plan/planner.h"
 #include "plan/scope.h"
 
@@ -119,8 +124,9 @@ static int add_daxes(Plan *p, const Topology *t, const Scope *s) {
         /* All memory first, then the drivers: a block may hold data about its siblings (memory cgroups, page extensions). */
         for (size_t i = 0; i < s->n_daxes && r >= 0; i++)
                 r = s->daxes[i]->state ? add_unplug(p, t, s->daxes[i]) : add_offline_blocks(p, t, s->daxes[i]);
+        /* Those of namespaces went with their namespace. */
         for (size_t i = 0; i < s->n_daxes && r >= 0; i++)
-                r = add_disable_dax(p, t, s->daxes[i]);
+                r = s->daxes[i]->nd_region ? 0 : add_disable_dax(p, t, s->daxes[i]);
         return r;
 }
 
@@ -160,6 +166,9 @@ static int add_tail(Plan *p, const Scope *s) {
         _cleanup_json_ json_object *scope = scope_probe_json(s);
 
         for (size_t i = 0; i < ELEMENTSOF(types); i++) {
+                /* An NVDIMM's socket has neither switch nor light: the proof is all there is to end with. */
+                if (s->slot->nmem && types[i] != STEP_PROVE_SAFE)
+                        continue;
                 json_object *args = json_object_new_object();
                 json_set(args, "scope", json_ref(scope));
                 int r = plan_add_step(p, types[i], args);
@@ -169,12 +178,24 @@ static int add_tail(Plan *p, const Scope *s) {
         return 0;
 }
 
+/* Is anything of the card the kernel's own memory, or could become it? */
+static bool has_memory(const Scope *s) {
+        for (size_t i = 0; i < s->n_daxes; i++)
+                if (!s->daxes[i]->nd_region && !dax_is_mapped(s->daxes[i]))
+                        return true;
+        return false;
+}
+
 static int add_steps(Plan *p, const Topology *t, const Scope *s, const PlanRequest *request) {
-        const char *policy = s->n_daxes > 0 ? t->auto_online : NULL;
+        const char *policy = has_memory(s) ? t->auto_online : NULL;
 
         int r = add_slot_service(p, s->slot, STEP_HOLD);
         if (r >= 0)
                 r = add_announce(p, request->policy);
+        if (r >= 0)
+                r = plan_add_storage(p, t, s, request);
+        if (r >= 0)
+                r = plan_add_namespaces(p, t, s);
         if (r >= 0)
                 r = add_auto_online(p, "offline", policy);
         if (r >= 0)
@@ -213,7 +234,7 @@ int plan_removal(const Topology *t, const Slot *slot, const PlanRequest *request
         json_set(p->doc, "takes_down", scope_takes_down_json(&s, t));
 
         /* A button's removal holds an empty slot too, and then gives it back: so the steps of "nothing" are the hold alone. */
-        bool empty = s.n_functions == 0;
+        bool empty = scope_is_empty(&s);
         r = empty ? add_slot_service(p, slot, STEP_HOLD) : add_steps(p, t, &s, request);
         if (r >= 0)
                 r = plan_add_blockers(p, t, &s, request, &blocked);

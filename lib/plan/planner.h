@@ -10,6 +10,8 @@ typedef struct PlanRequest {
         const char *trigger;    /* "command", "button", "uevent" */
         const Policy *policy;
         json_object *policy_warnings; /* array of strings, may be NULL */
+        int caller_session;     /* getsid() of who asks: nothing of that session is ended; 0 for a button */
+        const char *state_dir;  /* where removals are written down: must not lie on the card */
 } PlanRequest;
 
 /* The plan for removing the card in a slot. Decides everything and writes nothing; looks at the kernel only through the

@@ -1,4 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include <sys/sysmacros.h>
+
 #include "plan/scope.h"
 
 json_object *scope_slot_json(const Slot *slot) {
@@ -11,10 +13,21 @@ json_object *scope_slot_json(const Slot *slot) {
         return o;
 }
 
-/* The identity that is checked again before every write. A card without a memdev is known by its ids alone. */
+/* The identity that is checked again before every write. A card that has neither memdev nor serial number is known by its ids
+ * alone. */
+static json_object *nvdimm_json(const Nmem *n) {
+        json_object *o = json_object_new_object();
+
+        json_set_str(o, "bdf", NULL);
+        json_set_str(o, "memdev", NULL);
+        json_set_str(o, "nmem", n->name);
+        json_set_str(o, "serial", n->id);
+        return o;
+}
+
 json_object *scope_card_json(const Scope *s) {
         if (s->n_functions == 0)
-                return NULL;
+                return s->n_nmems > 0 ? nvdimm_json(s->nmems[0]) : NULL;
 
         const PciFunction *f = s->functions[0];
         for (size_t i = 0; i < s->n_functions && s->n_memdevs > 0; i++)
@@ -29,8 +42,39 @@ json_object *scope_card_json(const Scope *s) {
         if (s->n_memdevs > 0)
                 json_set_strf(o, "serial", "0x%jx", (uintmax_t) s->memdevs[0]->serial);
         else
-                json_set_str(o, "serial", NULL);
+                json_set_str(o, "serial", f->serial);
         return o;
+}
+
+/* A disk on a PCI function of the card is there until the function goes. */
+static bool block_goes_with_power(const Scope *s, const BlockDevice *b) {
+        for (size_t i = 0; i < s->n_functions; i++)
+                if (streq_ptr(b->bdf, s->functions[i]->bdf))
+                        return b->kind == BLOCK_DISK || b->kind == BLOCK_PARTITION;
+        return false;
+}
+
+/* What must not be there any more: block devices by name and number, file systems by the number of their device. */
+static void set_storage(json_object *o, const Scope *s) {
+        json_object *blocks = json_object_new_array(), *file_systems = json_object_new_array();
+
+        for (size_t i = 0; i < s->n_blocks; i++) {
+                json_object *b = json_object_new_object();
+                json_set_str(b, "name", s->blocks[i]->name);
+                json_set_strf(b, "dev", "%u:%u", major(s->blocks[i]->dev), minor(s->blocks[i]->dev));
+                json_set_bool(b, "goes_with_power", block_goes_with_power(s, s->blocks[i]));
+                json_object_array_add(blocks, b);
+        }
+        for (size_t i = 0; i < s->n_mounts; i++) {
+                if (i > 0 && s->mounts[i]->dev == s->mounts[i - 1]->dev)
+                        continue;
+                json_object *fs = json_object_new_object();
+                json_set_strf(fs, "dev", "%u:%u", major(s->mounts[i]->dev), minor(s->mounts[i]->dev));
+                json_set_str(fs, "type", s->mounts[i]->type);
+                json_object_array_add(file_systems, fs);
+        }
+        json_set(o, "block_devices", blocks);
+        json_set(o, "file_systems", file_systems);
 }
 
 json_object *scope_probe_json(const Scope *s) {
@@ -58,6 +102,7 @@ json_object *scope_probe_json(const Scope *s) {
                 json_set_u64(range, "size", s->regions[i]->size);
                 json_object_array_add(ranges, range);
         }
+        set_storage(o, s);
         json_set(o, "functions", functions);
         json_set(o, "memdevs", memdevs);
         json_set(o, "ranges", ranges);

@@ -124,6 +124,10 @@ static int find_nodes(const Topology *t, Scope *s) {
         return 0;
 }
 
+bool scope_is_empty(const Scope *s) {
+        return s->n_functions == 0 && s->n_nmems == 0;
+}
+
 int scope_find(const Topology *t, const Slot *slot, Scope *ret) {
         static int (*const finders[])(const Topology *, Scope *) = {
                 find_functions, find_memdevs, find_regions, scope_find_nmems, scope_find_nd_regions, scope_find_namespaces,

@@ -30,6 +30,9 @@ typedef struct Scope {
 void scope_done(Scope *s);
 int scope_find(const Topology *t, const Slot *slot, Scope *ret);
 
+/* Nothing sits in the slot. */
+bool scope_is_empty(const Scope *s);
+
 /* Is this block inside one of the scope's dax devices? */
 bool scope_has_block(const Scope *s, const Topology *t, const MemoryBlock *b);
 

@@ -2,6 +2,8 @@
 #include "probe/probe.h"
 
 const Probe *const probes[] = {
+        &probe_mounts,
+        &probe_block_devices,
         &probe_memory_blocks,
         &probe_iomem,
         &probe_regions,

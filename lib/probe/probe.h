@@ -6,7 +6,8 @@
 /* Independent questions to the kernel, asked afresh before a light says safe. What they are asked about is the *scope* that
  * a plan wrote down while the card was still there:
  *      {"slot", "port", "service", "address", "power_controller", "power_indicator", "attention_indicator",
- *       "functions": ["0000:0d:00.0"], "memdevs": [{"name", "serial"}], "ranges": [{"start", "size"}]}
+ *       "functions": ["0000:0d:00.0"], "memdevs": [{"name", "serial"}], "ranges": [{"start", "size"}],
+ *       "block_devices": [{"name", "dev", "goes_with_power"}], "file_systems": [{"dev": "259:0", "type"}]}
  */
 typedef struct Probe {
         const char *name;
@@ -20,7 +21,7 @@ typedef struct Probe {
         int (*ask)(json_object *scope, char **ret_answer);
 } Probe;
 
-extern const Probe probe_memory_blocks, probe_iomem, probe_regions, probe_functions, probe_memdevs, probe_power,
+extern const Probe probe_mounts, probe_block_devices, probe_memory_blocks, probe_iomem, probe_regions, probe_functions, probe_memdevs, probe_power,
         probe_indicators;
 
 /* All of them in the order in which they are asked, NULL at the end. */

@@ -2,6 +2,7 @@
 #include <errno.h>
 
 #include "kernel/attr.h"
+#include "kernel/card-serial.h"
 #include "kernel/driver.h"
 #include "kernel/listing.h"
 #include "topology/load.h"
@@ -56,7 +57,7 @@ static int read_ids(const char *bdf, PciFunction *f) {
 }
 
 static int add_function(Topology *t, const char *bdf) {
-        _cleanup_free_ char *path = NULL, *driver = NULL;
+        _cleanup_free_ char *path = NULL, *driver = NULL, *serial = NULL;
         PciFunction ids = { 0 };
 
         int r = link_readf(&path, DEVICES "/%s", bdf);
@@ -64,6 +65,8 @@ static int add_function(Topology *t, const char *bdf) {
                 r = read_ids(bdf, &ids);
         if (r >= 0)
                 r = driver_of("pci", bdf, &driver);
+        if (r >= 0 && streq_ptr(driver, "nvme"))
+                (void) nvme_serial(bdf, &serial);
         if (r < 0)
                 return is_gone(r) ? 0 : r;
 
@@ -73,6 +76,7 @@ static int add_function(Topology *t, const char *bdf) {
         *f = ids;
         f->bdf = strdup(bdf);
         f->driver = TAKE_PTR(driver);
+        f->serial = TAKE_PTR(serial);
 
         const Slot *s = slot_of_path(t, path);
         f->slot = s ? strdup(s->name) : NULL;

@@ -65,6 +65,7 @@ static void free_pci(Topology *t) {
                 free(t->functions[i].bdf);
                 free(t->functions[i].slot);
                 free(t->functions[i].driver);
+                free(t->functions[i].serial);
         }
         for (size_t i = 0; i < t->n_foreign; i++) {
                 free(t->foreign[i].bdf);

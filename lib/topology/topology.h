@@ -31,6 +31,7 @@ typedef struct PciFunction {
         char *bdf;
         char *slot;            /* name of the slot it sits in (any depth below), or NULL */
         char *driver;          /* or NULL */
+        char *serial;          /* of an NVMe controller, or NULL */
         uint32_t vendor, device, class;
 } PciFunction;
 

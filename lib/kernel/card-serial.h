@@ -1,0 +1,7 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+/* What tells a card from another of its kind where it is no CXL memory: the serial number of the NVMe controller on a PCI
+ * function, the unique id of an NVDIMM (drivers/acpi/nfit/core.c: id). Newly allocated; -ENOENT where it has none. */
+int nvme_serial(const char *bdf, char **ret);
+int nmem_id(const char *nmem, char **ret);

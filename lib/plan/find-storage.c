@@ -1,0 +1,170 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include <errno.h>
+
+#include "base/parse.h"
+#include "kernel/attr.h"
+#include "plan/findings.h"
+
+/* Where the system itself lives, as PID 1 sees it: nothing of this can be taken away under a running machine. */
+static const char *const system_paths[] = { "/", "/usr", "/etc", "/var", "/var/log/journal", "/run", "/tmp" };
+
+static bool in_scope_mount(const Findings *f, const Mount *m) {
+        for (size_t i = 0; i < f->s->n_mounts; i++)
+                if (f->s->mounts[i] == m)
+                        return true;
+        return false;
+}
+
+static void system_path_finding(Findings *f, const char *path, const char *what) {
+        const Mount *m = topology_mount_of_path(f->t, topology_host_ns(f->t), path);
+
+        if (!m || !in_scope_mount(f, m))
+                return;
+        json_object *o = finding(f, BLOCKER_SYSTEM_FS, true, "%s lies on this card: %s", path, what);
+        json_set_strf(o, "evidence", "%s (%s) is mounted on %s", m->source, m->type, m->target);
+        finding_remedy(o, "systemctl poweroff  # the running system cannot let go of this card");
+}
+
+static void find_system_fs(Findings *f) {
+        for (size_t i = 0; i < ELEMENTSOF(system_paths); i++)
+                system_path_finding(f, system_paths[i], "the system runs from it");
+        if (f->request->state_dir)
+                system_path_finding(f, f->request->state_dir, "what this removal does would be written down on it");
+}
+
+static const Mount *parent_in_scope(const Findings *f, const Mount *m) {
+        for (size_t i = 0; i < f->s->n_mounts; i++)
+                if (f->s->mounts[i]->ns == m->ns && f->s->mounts[i]->id == m->parent_id)
+                        return f->s->mounts[i];
+        return NULL;
+}
+
+/* The same mount has a copy in every sandbox: one is told. */
+static bool is_copy(const Findings *f, size_t n) {
+        const Mount *m = &f->t->mounts[n];
+
+        for (size_t i = 0; i < n; i++) {
+                const Mount *o = &f->t->mounts[i];
+                if (o->dev == m->dev && streq(o->target, m->target) && !in_scope_mount(f, o) && parent_in_scope(f, o))
+                        return true;
+        }
+        return false;
+}
+
+/* Something of another device is mounted inside a file system that goes. */
+static void find_mounts_below(Findings *f) {
+        for (size_t i = 0; i < f->t->n_mounts; i++) {
+                const Mount *m = &f->t->mounts[i], *parent = in_scope_mount(f, m) ? NULL : parent_in_scope(f, m);
+
+                if (!parent || is_copy(f, i))
+                        continue;
+                bool host = m->ns == topology_host_ns(f->t);
+                json_object *o = finding(f, BLOCKER_MOUNT_BELOW, true, "%s (%s) is mounted on %s, inside a file system of the card",
+                                         m->source, m->type, m->target);
+                json_set_strf(o, "evidence", "/proc/%d/mountinfo: mount %ju below mount %ju (%s)", m->pid, (uintmax_t) m->id,
+                              (uintmax_t) parent->id, parent->target);
+                if (host)
+                        finding_remedy(o, "umount %s", m->target);
+                else
+                        finding_remedy(o, "nsenter -t %d -m umount %s", m->pid, m->target);
+        }
+}
+
+static const BlockDevice *block_in_scope(const Findings *f, const char *name) {
+        for (size_t i = 0; i < f->s->n_blocks; i++)
+                if (streq(f->s->blocks[i]->name, name))
+                        return f->s->blocks[i];
+        return NULL;
+}
+
+static void array_finding(Findings *f, const BlockDevice *md, const char *member) {
+        _cleanup_free_ char *left = NULL;
+        uint64_t disks = 0, degraded = 0;
+
+        (void) attr_read_u64f(&disks, "/sys/block/%s/md/raid_disks", md->name);
+        (void) attr_read_u64f(&degraded, "/sys/block/%s/md/degraded", md->name);
+        json_object *o = finding(f, BLOCKER_DEGRADES, false, "%s goes on without %s: degraded, until the card is back", md->name, member);
+        json_set_strf(o, "evidence", "/sys/block/%s/md: %s of %ju disks, %ju missing already", md->name, md->label ?: "an array",
+                      (uintmax_t) disks, (uintmax_t) degraded);
+        finding_remedy(o, "mdadm /dev/%s --add /dev/DEVICE  # beforehand, so that the array has its copies without this card", md->name);
+}
+
+/* What stands on this card and on others: a set that goes as a whole, or an array that goes on without its member. */
+static void find_sets(Findings *f) {
+        for (size_t i = 0; i < f->t->n_block_devices; i++) {
+                const BlockDevice *b = &f->t->block_devices[i];
+                bool ours = block_in_scope(f, b->name);
+
+                for (size_t j = 0; j < b->n_lower; j++) {
+                        bool lower = block_in_scope(f, b->lower[j]);
+                        if (lower && !ours && b->kind == BLOCK_MD)
+                                array_finding(f, b, b->lower[j]);
+                        if (lower || !ours)
+                                continue;
+                        json_object *o = finding(f, BLOCKER_SPANS_DEVICES, false, "%s stands on %s too, which is not on this card, and "
+                                                 "goes as a whole", b->label ?: b->name, b->lower[j]);
+                        json_set_strf(o, "evidence", "/sys/block/%s/slaves/%s", b->name, b->lower[j]);
+                        finding_remedy(o, "lsblk -s /dev/%s  # what it stands on", b->name);
+                }
+        }
+}
+
+static uint64_t memory_available(void) {
+        _cleanup_free_ char *text = NULL;
+        uint64_t kib = 0;
+
+        if (attr_read("/proc/meminfo", &text) < 0)
+                return 0;
+        const char *p = strstr(text, "\nMemAvailable:");
+        if (!p)
+                return 0;
+        p += strlen("\nMemAvailable:");
+        p += strspn(p, " ");
+        _cleanup_free_ char *number = strndup(p, strcspn(p, " \n"));
+        return number && parse_u64(number, &kib) >= 0 ? kib * 1024 : 0;
+}
+
+static void find_swap_room(Findings *f) {
+        uint64_t going = 0, free_elsewhere = 0, available = memory_available();
+
+        for (size_t i = 0; i < f->t->n_swaps; i++)
+                free_elsewhere += f->t->swaps[i].size - f->t->swaps[i].used;
+        for (size_t i = 0; i < f->s->n_swaps; i++) {
+                going += f->s->swaps[i]->used;
+                free_elsewhere -= f->s->swaps[i]->size - f->s->swaps[i]->used;
+        }
+        if (going == 0 || going <= available + free_elsewhere)
+                return;
+        json_object *o = finding(f, BLOCKER_NO_ROOM, true, "what is swapped out to the card fits nowhere else");
+        json_set_strf(o, "evidence", "%ju MiB are swapped out to it; %ju MiB of memory and %ju MiB of other swap are free",
+                      (uintmax_t) (going >> 20), (uintmax_t) (available >> 20), (uintmax_t) (free_elsewhere >> 20));
+        finding_remedy(o, "swapon /dev/DEVICE  # other swap, or stop what uses the memory");
+}
+
+/* A file system of several devices goes as a whole, too. */
+static void find_spanning_file_systems(Findings *f) {
+        for (size_t i = 0; i < f->t->n_file_systems; i++) {
+                const FileSystem *fs = &f->t->file_systems[i];
+                const char *ours = NULL, *other = NULL;
+
+                for (size_t j = 0; j < fs->n_devices; j++)
+                        if (block_in_scope(f, fs->devices[j]))
+                                ours = fs->devices[j];
+                        else
+                                other = fs->devices[j];
+                if (!ours || !other)
+                        continue;
+                json_object *o = finding(f, BLOCKER_SPANS_DEVICES, false, "the %s on %s stands on %s too, which is not on this card, "
+                                         "and goes as a whole", fs->type, ours, other);
+                json_set_strf(o, "evidence", "%zu devices have a part of it", fs->n_devices);
+                finding_remedy(o, "lsblk -f  # what it stands on");
+        }
+}
+
+void find_storage(Findings *f) {
+        find_system_fs(f);
+        find_mounts_below(f);
+        find_sets(f);
+        find_swap_room(f);
+        find_spanning_file_systems(f);
+}

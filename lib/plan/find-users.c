@@ -1,0 +1,73 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* Processes that use what is on the card: each is listed with what would be done about it. Only those that nothing may be done
+ * about are in the way; the others are the business of the steps. */
+#include <errno.h>
+
+#include "holders/holder-rule.h"
+#include "plan/findings.h"
+#include "plan/plan-storage.h"
+
+static void protected_finding(Findings *f, const Holder *h) {
+        json_object *o = finding(f, BLOCKER_HOLDER_PROTECTED, true, "process %d (%s) uses the card and is not ended by anybody here",
+                                 h->pid, h->comm);
+
+        json_set_str(o, "evidence", h->n_holds > 0 ? h->holds[0].found : NULL);
+        if (h->n_holds > 0 && h->holds[0].way == HOLD_CWD)
+                finding_remedy(o, "cd /  # in that session");
+        finding_remedy(o, "ls -l /proc/%d/cwd /proc/%d/fd  # it is PID 1, this service, or the session that asks", h->pid, h->pid);
+}
+
+static void refusal_finding(Findings *f, const Holder *h, json_object *rule) {
+        json_object *o = finding(f, BLOCKER_HOLDER_REFUSES, true, "%s%s%d (%s) is not to be disturbed: %s", h->unit ?: "", h->unit ?
+                                 ", process " : "process ", h->pid, h->comm, holder_rule_reason(rule));
+
+        json_set_strf(o, "evidence", "%s; rule in %s", h->n_holds > 0 ? h->holds[0].found : "", json_str(rule, "from") ?: "the defaults");
+        if (h->unit)
+                finding_remedy(o, "systemctl stop %s", h->unit);
+        else
+                finding_remedy(o, "kill %d", h->pid);
+}
+
+/* The rungs that would be tried, in words; empty for a holder that nothing is done about. */
+static json_object *on_remove_json(const Findings *f, const Holder *h, json_object *rule) {
+        HolderAction ladder[_HOLDER_ACTION_MAX];
+        json_object *words = json_object_new_array();
+        size_t n = h->protected ? 0 : holder_rule_ladder(rule, h, f->request->policy->force_kill, ladder);
+
+        for (size_t i = 0; i < n; i++)
+                json_append_str(words, holder_action_to_string(ladder[i]));
+        return words;
+}
+
+static void add_holder(Findings *f, const Holder *h, const HoldTargets *targets, json_object *holders) {
+        json_object *o = holder_to_json(h, targets), *rule = holder_rule_for(f->request->policy->rules, h);
+        bool refuses = holder_rule_has(rule, HOLDER_REFUSE);
+
+        json_set(o, "on_remove", on_remove_json(f, h, rule));
+        json_set_str(o, "rule", json_str(rule, "from"));
+        json_object_array_add(holders, o);
+        if (h->protected)
+                protected_finding(f, h);
+        else if (refuses)
+                refusal_finding(f, h, rule);
+}
+
+int find_users(Findings *f, json_object *holders, bool *complete) {
+        _cleanup_(hold_targets_done) HoldTargets targets = { 0 };
+        _cleanup_(holders_freep) Holders *found = NULL;
+
+        int r = storage_targets(f->s, f->request, &targets);
+        if (r < 0 || targets.n_items == 0)
+                return r;
+        r = holders_scan(&targets, f->request->policy->holder_scan_usec, &found);
+        if (r == -ENOMEM)
+                return r;
+        if (r < 0 || !found->complete) {
+                *complete = false;
+                json_object *o = finding(f, BLOCKER_HOLDERS_UNKNOWN, false, "not every process could be looked at");
+                json_set_strf(o, "evidence", "%s", r < 0 ? strerror(-r) : "the time for it was over (HolderScanMSec=)");
+        }
+        for (size_t i = 0; r >= 0 && i < found->n_items; i++)
+                add_holder(f, &found->items[i], &targets, holders);
+        return 0;
+}

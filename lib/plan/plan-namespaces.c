@@ -1,0 +1,63 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* Namespaces and regions of the nvdimm bus: off from the top, by their drivers. */
+#include <sys/sysmacros.h>
+
+#include "plan/plan-storage.h"
+
+static json_object *nd_region_json(const NdRegion *r) {
+        json_object *o = json_object_new_object();
+
+        json_set_str(o, "name", r->name);
+        json_set_str(o, "bus", r->bus);
+        json_set_u64(o, "start", r->start);
+        json_set_u64(o, "size", r->size);
+        return o;
+}
+
+static const NdRegion *nd_region_of(const Scope *s, const Namespace *n) {
+        for (size_t i = 0; i < s->n_nd_regions; i++)
+                if (streq_ptr(s->nd_regions[i]->name, n->nd_region))
+                        return s->nd_regions[i];
+        return NULL;
+}
+
+static int add_namespace(Plan *p, const Topology *t, const Scope *s, const Namespace *n) {
+        const NdRegion *region = nd_region_of(s, n);
+        const BlockDevice *block = n->block ? topology_block_device(t, n->block) : NULL;
+
+        if (!n->driver || !region)
+                return 0;
+        json_object *args = json_object_new_object();
+        json_set_str(args, "namespace", n->name);
+        json_set_str(args, "uuid", n->uuid);
+        json_set_str(args, "mode", n->mode);
+        json_set_str(args, "device", n->device);
+        json_set_str(args, "driver", n->driver);
+        json_set(args, "nd_region", nd_region_json(region));
+        json_set_str(args, "block", n->block);
+        if (block)
+                json_set_strf(args, "block_dev", "%u:%u", major(block->dev), minor(block->dev));
+        json_set_str(args, "dax", n->dax);
+        return plan_add_step(p, STEP_DISABLE_NAMESPACE, args);
+}
+
+static int add_nd_region(Plan *p, const Topology *t, const NdRegion *r) {
+        const Region *cxl = r->cxl_region ? topology_region(t, r->cxl_region) : NULL;
+
+        if (!r->driver)
+                return 0;
+        json_object *args = json_object_new_object();
+        json_set(args, "nd_region", nd_region_json(r));
+        json_set(args, "region", cxl ? region_step_json(cxl) : NULL);
+        return plan_add_step(p, STEP_DISABLE_ND_REGION, args);
+}
+
+int plan_add_namespaces(Plan *p, const Topology *t, const Scope *s) {
+        int r = 0;
+
+        for (size_t i = 0; i < s->n_namespaces && r >= 0; i++)
+                r = add_namespace(p, t, s, s->namespaces[i]);
+        for (size_t i = 0; i < s->n_nd_regions && r >= 0; i++)
+                r = add_nd_region(p, t, s->nd_regions[i]);
+        return r;
+}

@@ -1,0 +1,236 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* What stands on the card is taken down from the top: a file system before the loop device, volume or array it is on, those
+ * before the file system their own file or member is on. */
+#include <errno.h>
+#include <sys/sysmacros.h>
+
+#include "plan/plan-storage.h"
+
+/* What has a step already. */
+typedef struct Taken {
+        Plan *plan;
+        const Topology *t;
+        const Scope *s;
+        bool *blocks;           /* one for each of s->blocks */
+        bool *mounts;           /* one for each of s->mounts */
+} Taken;
+
+static int take_block(Taken *k, size_t i);
+
+static void set_dev(json_object *o, const char *key, dev_t dev) {
+        json_set_strf(o, key, "%u:%u", major(dev), minor(dev));
+}
+
+static json_object *mount_json(const Mount *m) {
+        json_object *o = json_object_new_object();
+
+        json_set_u64(o, "ns", m->ns);
+        json_set_u64(o, "pid", (uint64_t) m->pid);
+        json_set_str(o, "ns_path", m->ns_path);
+        json_set_str(o, "target", m->target);
+        json_set_str(o, "root", m->root);
+        json_set_str(o, "options", m->options);
+        json_set_str(o, "propagation", m->propagation);
+        return o;
+}
+
+static int add_unmount(Taken *k, const Mount *first) {
+        json_object *args = json_object_new_object(), *fs = json_object_new_object(), *mounts = json_object_new_array();
+
+        set_dev(fs, "dev", first->dev);
+        json_set_str(fs, "type", first->type);
+        json_set_str(fs, "source", first->source);
+        json_set_str(fs, "super_options", first->super_options);
+        for (size_t i = 0; i < k->s->n_mounts; i++)
+                if (k->s->mounts[i]->dev == first->dev)
+                        json_object_array_add(mounts, mount_json(k->s->mounts[i]));
+        json_set(args, "fs", fs);
+        json_set(args, "mounts", mounts);
+        json_set_str(args, "shutdown", "no");
+        return plan_add_step(k->plan, STEP_UNMOUNT, args);
+}
+
+static int take_swap(Taken *k, dev_t dev, bool file) {
+        for (size_t i = 0; i < k->s->n_swaps; i++) {
+                const Swap *w = k->s->swaps[i];
+                if (w->dev != dev || w->file != file)
+                        continue;
+                json_object *args = json_object_new_object();
+                json_set_str(args, "path", w->path);
+                json_set_bool(args, "file", w->file);
+                set_dev(args, "dev", w->dev);
+                json_set(args, "priority", json_object_new_int(w->priority));
+                json_set_u64(args, "size", w->size);
+                json_set_u64(args, "used", w->used);
+                int r = plan_add_step(k->plan, STEP_SWAPOFF, args);
+                if (r < 0)
+                        return r;
+        }
+        return 0;
+}
+
+static bool lies_on(const FileSystem *overlay, dev_t dev) {
+        for (size_t i = 0; i < overlay->n_layers; i++)
+                if (overlay->layers[i] == dev)
+                        return true;
+        return false;
+}
+
+/* All mounts of one file system, once, behind everything whose file or layer lies on it. */
+static int take_fs(Taken *k, dev_t dev) {
+        const Mount *first = NULL;
+        int r = 0;
+
+        for (size_t i = 0; i < k->s->n_mounts; i++) {
+                if (k->s->mounts[i]->dev != dev || k->mounts[i])
+                        continue;
+                k->mounts[i] = true;
+                first = first ?: k->s->mounts[i];
+        }
+        if (!first)
+                return 0;
+        for (size_t i = 0; i < k->t->n_file_systems && r >= 0; i++)
+                if (lies_on(&k->t->file_systems[i], dev))
+                        r = take_fs(k, k->t->file_systems[i].dev);
+        for (size_t i = 0; i < k->s->n_blocks && r >= 0; i++)
+                if (k->s->blocks[i]->kind == BLOCK_LOOP && k->s->blocks[i]->backing == dev)
+                        r = take_block(k, i);
+        if (r >= 0)
+                r = take_swap(k, dev, true);
+        return r < 0 ? r : add_unmount(k, first);
+}
+
+static bool stands_on(const BlockDevice *upper, const BlockDevice *lower) {
+        for (size_t i = 0; i < upper->n_lower; i++)
+                if (streq(upper->lower[i], lower->name))
+                        return true;
+        return false;
+}
+
+static bool in_scope(const Scope *s, const BlockDevice *b) {
+        for (size_t i = 0; i < s->n_blocks; i++)
+                if (s->blocks[i] == b)
+                        return true;
+        return false;
+}
+
+/* An array that goes on without the card gives up its member. */
+static int leave_arrays(Taken *k, const BlockDevice *member) {
+        for (size_t i = 0; i < k->t->n_block_devices; i++) {
+                const BlockDevice *md = &k->t->block_devices[i];
+                if (md->kind != BLOCK_MD || !stands_on(md, member) || in_scope(k->s, md))
+                        continue;
+                json_object *args = json_object_new_object();
+                json_set_str(args, "md", md->name);
+                json_set_str(args, "uuid", md->uuid ?: "");
+                json_set_str(args, "member", member->name);
+                set_dev(args, "member_dev", member->dev);
+                int r = plan_add_step(k->plan, STEP_REMOVE_MD_MEMBER, args);
+                if (r < 0)
+                        return r;
+        }
+        return 0;
+}
+
+static int take_loop(Taken *k, const BlockDevice *b) {
+        json_object *args = json_object_new_object();
+
+        json_set_str(args, "loop", b->name);
+        set_dev(args, "dev", b->dev);
+        json_set_str(args, "backing_file", b->label ?: "");
+        json_set_bool(args, "read_only", b->read_only);
+        return plan_add_step(k->plan, STEP_DETACH_LOOP, args);
+}
+
+static int take_dm(Taken *k, const BlockDevice *b) {
+        json_object *args = json_object_new_object();
+
+        json_set_str(args, "dm", b->label ?: b->name);
+        json_set_str(args, "uuid", b->uuid ?: "");
+        set_dev(args, "dev", b->dev);
+        return plan_add_step(k->plan, STEP_DEACTIVATE_DM, args);
+}
+
+static int take_md(Taken *k, const BlockDevice *b) {
+        json_object *args = json_object_new_object(), *members = json_object_new_array();
+
+        for (size_t i = 0; i < b->n_lower; i++)
+                json_append_str(members, b->lower[i]);
+        json_set_str(args, "md", b->name);
+        json_set_str(args, "uuid", b->uuid ?: "");
+        set_dev(args, "dev", b->dev);
+        json_set(args, "members", members);
+        return plan_add_step(k->plan, STEP_STOP_MD, args);
+}
+
+static int take_block_itself(Taken *k, const BlockDevice *b) {
+        switch (b->kind) {
+        case BLOCK_LOOP:
+                return take_loop(k, b);
+        case BLOCK_DM:
+                return take_dm(k, b);
+        case BLOCK_MD:
+                return take_md(k, b);
+        default:
+                return 0;
+        }
+}
+
+static int take_block(Taken *k, size_t i) {
+        const BlockDevice *b = k->s->blocks[i];
+        int r = 0;
+
+        if (k->blocks[i])
+                return 0;
+        k->blocks[i] = true;
+        for (size_t j = 0; j < k->s->n_blocks && r >= 0; j++)
+                if (stands_on(k->s->blocks[j], b))
+                        r = take_block(k, j);
+        if (r >= 0)
+                r = take_fs(k, b->dev);
+        if (r >= 0)
+                r = take_swap(k, b->dev, false);
+        if (r >= 0)
+                r = leave_arrays(k, b);
+        return r < 0 ? r : take_block_itself(k, b);
+}
+
+static int take_all(Taken *k) {
+        int r = 0;
+
+        for (size_t i = 0; i < k->s->n_blocks && r >= 0; i++)
+                r = take_block(k, i);
+        /* What is left stands on several devices and has a number of its own (btrfs). */
+        for (size_t i = 0; i < k->s->n_mounts && r >= 0; i++)
+                r = take_fs(k, k->s->mounts[i]->dev);
+        return r;
+}
+
+static int add_fences(Plan *p, const Scope *s) {
+        for (size_t i = 0; i < s->n_daxes; i++) {
+                const DaxDevice *d = s->daxes[i];
+                if (!dax_is_mapped(d))
+                        continue;
+                json_object *args = json_object_new_object();
+                json_set_str(args, "dax", d->name);
+                json_set_strf(args, "node", "/dev/%s", d->name);
+                set_dev(args, "dev", d->dev);
+                json_set_u64(args, "start", d->start);
+                int r = plan_add_step(p, STEP_FENCE_DAX, args);
+                if (r < 0)
+                        return r;
+        }
+        return 0;
+}
+
+int plan_add_storage(Plan *p, const Topology *t, const Scope *s, const PlanRequest *request) {
+        _cleanup_free_ bool *blocks = calloc(s->n_blocks + 1, sizeof(bool)), *mounts = calloc(s->n_mounts + 1, sizeof(bool));
+        if (!blocks || !mounts)
+                return -ENOMEM;
+
+        Taken k = { .plan = p, .t = t, .s = s, .blocks = blocks, .mounts = mounts };
+        int r = add_fences(p, s);
+        if (r >= 0)
+                r = plan_add_end_of_holders(p, s, request);
+        return r < 0 ? r : take_all(&k);
+}

@@ -1,0 +1,23 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+#include "holders/holder.h"
+#include "plan/planner.h"
+#include "plan/scope.h"
+
+/* The part of a plan that is about what stores and who uses it. */
+
+/* Everything on the card that a process can hold: file systems, block devices, dax devices. */
+int storage_targets(const Scope *s, const PlanRequest *request, HoldTargets *ret);
+
+/* Appends the steps that end the card's users. */
+int plan_add_end_of_holders(Plan *p, const Scope *s, const PlanRequest *request);
+
+/* Appends the steps that end the card's users and take down what stands on it, above all namespaces and regions. */
+int plan_add_storage(Plan *p, const Topology *t, const Scope *s, const PlanRequest *request);
+
+/* Appends the steps for the namespaces and the regions of the nvdimm bus, which stand on nothing but the card. */
+int plan_add_namespaces(Plan *p, const Topology *t, const Scope *s);
+
+/* Is this memory device driven as one that processes map? */
+bool dax_is_mapped(const DaxDevice *d);
