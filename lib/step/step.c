@@ -23,6 +23,7 @@ static const char *const step_type_table[_STEP_TYPE_MAX] = {
         [STEP_STOP_MD] = "stop-md",
         [STEP_DISABLE_NAMESPACE] = "disable-namespace",
         [STEP_DISABLE_ND_REGION] = "disable-nd-region",
+        [STEP_THAW_HOLDERS] = "thaw-holders",
         [STEP_AUTO_ONLINE] = "auto-online",
         [STEP_OFFLINE_MEMORY] = "offline-memory",
         [STEP_UNPLUG_MEMORY] = "unplug-memory",
@@ -42,6 +43,7 @@ DEFINE_STRING_TABLE(step_type, StepType)
 static const StepOps *const ops_table[_STEP_TYPE_MAX] = {
         [STEP_HOLD] = &step_hold_ops,
         [STEP_ANNOUNCE] = &step_announce_ops,
+        [STEP_FREEZE_HOLDERS] = &step_freeze_holders_ops,
         [STEP_FENCE_DAX] = &step_fence_dax_ops,
         [STEP_UNMOUNT] = &step_unmount_ops,
         [STEP_DETACH_LOOP] = &step_detach_loop_ops,
@@ -50,6 +52,7 @@ static const StepOps *const ops_table[_STEP_TYPE_MAX] = {
         [STEP_STOP_MD] = &step_stop_md_ops,
         [STEP_DISABLE_NAMESPACE] = &step_disable_namespace_ops,
         [STEP_DISABLE_ND_REGION] = &step_disable_nd_region_ops,
+        [STEP_THAW_HOLDERS] = &step_thaw_holders_ops,
         [STEP_AUTO_ONLINE] = &step_auto_online_ops,
         [STEP_OFFLINE_MEMORY] = &step_offline_memory_ops,
         [STEP_UNPLUG_MEMORY] = &step_unplug_memory_ops,
@@ -137,6 +140,10 @@ int step_note(StepRun *run, json_object *note) {
 
         int r = run->note ? run->note(run, owned) : 0;
         return r < 0 ? step_fail(run, r, "the journal cannot be written: %s", strerror(-r)) : 0;
+}
+
+json_object *step_notes_of(StepRun *run, uint64_t n) {
+        return run->notes_of ? run->notes_of(run, n) : NULL;
 }
 
 void step_lost(StepRun *run, const char *format, ...) {

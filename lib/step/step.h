@@ -21,6 +21,7 @@ typedef enum StepType {
         STEP_STOP_MD,
         STEP_DISABLE_NAMESPACE,
         STEP_DISABLE_ND_REGION,
+        STEP_THAW_HOLDERS,
         STEP_AUTO_ONLINE,
         STEP_OFFLINE_MEMORY,
         STEP_UNPLUG_MEMORY,
@@ -70,6 +71,7 @@ typedef struct StepRun {
         bool ignore_cancel;     /* on the way back nothing is cancelled */
         bool backwards;         /* verify() is asked whether anything of the step is left to be put back, not whether it is done */
         json_object *notes;     /* array, borrowed: what this step noted in this removal so far, oldest first */
+        json_object *(*notes_of)(struct StepRun *run, uint64_t n); /* the engine's own */
         json_object *lost;      /* array of strings, owned: what no way back can restore, told with the ending */
         uint64_t announced_until;
         char *why;              /* what a step has to say about its failure, for a person; owned */
@@ -89,6 +91,9 @@ void step_progress(StepRun *run, uint64_t done, uint64_t of, const char *format,
  * journal before they touch it, and find it in run->notes from then on, also when another worker goes on. Takes over `note`.
  * What could not be noted must not be touched. */
 int step_note(StepRun *run, json_object *note);
+
+/* What step n of the plan noted; NULL when nothing. Borrowed. */
+json_object *step_notes_of(StepRun *run, uint64_t n);
 
 /* One line about something that no way back can restore ("process 12 (dd) was ended and is not started again"). */
 void step_lost(StepRun *run, const char *format, ...) _printf_(2, 3);
@@ -153,4 +158,5 @@ extern const StepOps step_hold_ops, step_announce_ops, step_auto_online_ops, ste
         step_delete_region_ops, step_disable_memdev_ops, step_release_ops, step_power_off_ops, step_prove_safe_ops,
         step_show_safe_ops, step_unmount_ops,
         step_disable_namespace_ops, step_disable_nd_region_ops, step_fence_dax_ops, step_detach_loop_ops, step_deactivate_dm_ops,
-        step_remove_md_member_ops, step_stop_md_ops;
+        step_remove_md_member_ops, step_stop_md_ops,
+        step_freeze_holders_ops, step_thaw_holders_ops;

@@ -12,8 +12,7 @@
 #include "kernel/cgroup.h"
 #include "test.h"
 
-#define GROUP "/safe-remove-test.slice"
-#define INNER GROUP "/inner.service"
+static char *outer, *inner;     /* of this process alone: the test may run twice at a time */
 
 static const char *root(void) {
         return access("/sys/fs/cgroup/cgroup.procs", F_OK) == 0 ? "/sys/fs/cgroup" : "/sys/fs/cgroup/unified";
@@ -78,20 +77,20 @@ static bool counts(int fd) {
 
 static void test_freeze(void) {
         int fd;
-        pid_t pid = counter_start(INNER, &fd);
+        pid_t pid = counter_start(inner, &fd);
 
         CHECK(counts(fd));
-        CHECK_INT(cgroup_is_frozen(INNER), 0);
-        CHECK_INT(cgroup_asked_to_freeze(INNER), 0);
-        CHECK_INT(cgroup_wait_frozen(INNER, true, 20 * USEC_PER_MSEC), -ETIME);
+        CHECK_INT(cgroup_is_frozen(inner), 0);
+        CHECK_INT(cgroup_asked_to_freeze(inner), 0);
+        CHECK_INT(cgroup_wait_frozen(inner, true, 20 * USEC_PER_MSEC), -ETIME);
 
-        CHECK_INT(cgroup_freeze(INNER, true), 0);
-        CHECK_INT(cgroup_wait_frozen(INNER, true, 5 * USEC_PER_SEC), 0);
-        CHECK_INT(cgroup_asked_to_freeze(INNER), 1);
+        CHECK_INT(cgroup_freeze(inner, true), 0);
+        CHECK_INT(cgroup_wait_frozen(inner, true, 5 * USEC_PER_SEC), 0);
+        CHECK_INT(cgroup_asked_to_freeze(inner), 1);
         CHECK(!counts(fd));
 
-        CHECK_INT(cgroup_freeze(INNER, false), 0);
-        CHECK_INT(cgroup_wait_frozen(INNER, false, 5 * USEC_PER_SEC), 0);
+        CHECK_INT(cgroup_freeze(inner, false), 0);
+        CHECK_INT(cgroup_wait_frozen(inner, false, 5 * USEC_PER_SEC), 0);
         CHECK(counts(fd));
         child_end(pid);
         close(fd);
@@ -100,13 +99,13 @@ static void test_freeze(void) {
 /* Frozen from above: nobody asked it of this group. */
 static void test_from_above(void) {
         int fd;
-        pid_t pid = counter_start(INNER, &fd);
+        pid_t pid = counter_start(inner, &fd);
 
-        CHECK_INT(cgroup_freeze(GROUP, true), 0);
-        CHECK_INT(cgroup_wait_frozen(INNER, true, 5 * USEC_PER_SEC), 0);
-        CHECK_INT(cgroup_asked_to_freeze(INNER), 0);
-        CHECK_INT(cgroup_freeze(GROUP, false), 0);
-        CHECK_INT(cgroup_wait_frozen(INNER, false, 5 * USEC_PER_SEC), 0);
+        CHECK_INT(cgroup_freeze(outer, true), 0);
+        CHECK_INT(cgroup_wait_frozen(inner, true, 5 * USEC_PER_SEC), 0);
+        CHECK_INT(cgroup_asked_to_freeze(inner), 0);
+        CHECK_INT(cgroup_freeze(outer, false), 0);
+        CHECK_INT(cgroup_wait_frozen(inner, false, 5 * USEC_PER_SEC), 0);
         child_end(pid);
         close(fd);
 }
@@ -114,7 +113,7 @@ static void test_from_above(void) {
 static void thaw_later(void) {
         if (fork() == 0) {
                 (void) poll(NULL, 0, 300);
-                (void) cgroup_freeze(INNER, false);
+                (void) cgroup_freeze(inner, false);
                 _exit(0);
         }
 }
@@ -122,13 +121,13 @@ static void thaw_later(void) {
 /* The wait ends with the event, not with its time. */
 static void test_event(void) {
         int fd;
-        pid_t pid = counter_start(INNER, &fd);
+        pid_t pid = counter_start(inner, &fd);
         uint64_t start = now_monotonic();
 
-        CHECK_INT(cgroup_freeze(INNER, true), 0);
-        CHECK_INT(cgroup_wait_frozen(INNER, true, 5 * USEC_PER_SEC), 0);
+        CHECK_INT(cgroup_freeze(inner, true), 0);
+        CHECK_INT(cgroup_wait_frozen(inner, true, 5 * USEC_PER_SEC), 0);
         thaw_later();
-        CHECK_INT(cgroup_wait_frozen(INNER, false, 30 * USEC_PER_SEC), 0);
+        CHECK_INT(cgroup_wait_frozen(inner, false, 30 * USEC_PER_SEC), 0);
         CHECK(now_monotonic() - start < 10 * USEC_PER_SEC);
         (void) wait(NULL);
         child_end(pid);
@@ -139,10 +138,10 @@ static void test_pids(void) {
         _cleanup_free_ int *pids = NULL;
         size_t n = 0;
         int fd;
-        pid_t pid = counter_start(INNER, &fd);
+        pid_t pid = counter_start(inner, &fd);
 
         CHECK(counts(fd));
-        CHECK_INT(cgroup_pids(GROUP, &pids, &n), 0);
+        CHECK_INT(cgroup_pids(outer, &pids, &n), 0);
         CHECK_INT(n, 1);
         CHECK_INT(pids[0], pid);
         child_end(pid);
@@ -164,7 +163,9 @@ static void test_missing(void) {
 }
 
 int main(void) {
-        if (geteuid() != 0 || group_make(GROUP) < 0 || group_make(INNER) < 0) {
+        outer = strf("/safe-remove-test-%d.slice", getpid());
+        inner = strf("%s/inner.service", outer);
+        if (geteuid() != 0 || group_make(outer) < 0 || group_make(inner) < 0) {
                 puts("needs root and the unified cgroup hierarchy");
                 return 77;
         }
@@ -173,7 +174,9 @@ int main(void) {
         test_event();
         test_pids();
         test_missing();
-        group_remove(INNER);
-        group_remove(GROUP);
+        group_remove(inner);
+        group_remove(outer);
+        free(inner);
+        free(outer);
         return EXIT_SUCCESS;
 }

@@ -1,0 +1,27 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+#include "step/holder-look.h"
+
+/* Holding processes up without their noticing: by the freezer of their cgroup where everybody in it may be held up, which catches
+ * what forks too; by SIGSTOP where they share a group with others (a login session) or have none. The notes of this, each
+ * written before it is done, are {"cgroup", "unit"} and {"pid", "start_time", "comm"}. Who was frozen or stopped by somebody else
+ * already is not noted, and stays so. */
+
+/* 1: it cannot run. 0: it can. -ESRCH: it has ended. */
+int holder_is_frozen(const Holder *h);
+
+/* -ESRCH: it has ended; another errno with the reason noted. */
+int holder_freeze(const HolderLook *l, StepRun *run, const Holder *h, uint64_t deadline);
+
+/* Stops a process by SIGSTOP alone, whatever its group. */
+int holder_stop(StepRun *run, const Holder *h, uint64_t deadline);
+
+/* Lets it run, whoever held it up: it is about to be told to end. With its group, all in there run. */
+int holder_thaw(const Holder *h);
+
+/* Is what any of the notes says still so? */
+bool freeze_notes_in_force(json_object *notes);
+
+/* Undoes what the notes say, last first, and goes on past one that fails. 0 also when there is nothing to undo any more. */
+int freeze_notes_undo(json_object *notes, StepRun *run);

@@ -1,0 +1,160 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include <errno.h>
+#include <fcntl.h>
+
+#include "base/clock.h"
+#include "holders/memory-holder.h"
+#include "holders/process.h"
+#include "kernel/cgroup.h"
+#include "step/holder-look.h"
+
+void holder_look_done(HolderLook *l) {
+        hold_targets_done(&l->targets);
+        protection_done(&l->protection);
+}
+
+int holder_look_begin(json_object *args, StepRun *run, HolderLook *ret) {
+        HolderLook l = { .rules = json_array(args, "rules"), .nodes = json_array(args, "nodes") };
+
+        int r = hold_targets_from_json(json_array(args, "targets"), &l.targets);
+        if (r < 0)
+                return step_fail(run, r, "the step's targets cannot be understood: %s", strerror(-r));
+        *ret = l;
+        r = protection_find(&ret->targets, &ret->protection);
+        if (r < 0) {
+                holder_look_done(ret);
+                return step_fail(run, r, "who must not be touched cannot be found out: %s", strerror(-r));
+        }
+        return 0;
+}
+
+char *holder_name(const Holder *h) {
+        return strf("process %d (%s%s%s)", h->pid, h->comm ?: "?", h->unit ? ", " : "", h->unit ?: "");
+}
+
+char *holder_text(const Holder *h) {
+        _cleanup_free_ char *name = holder_name(h);
+        const Hold *hold = h->n_holds > 0 ? &h->holds[0] : NULL;
+
+        if (!hold)
+                return strf("%s has memory on the card", name ?: "?");
+        return strf("%s holds %s by %s", name ?: "?", hold->path ?: hold->found ?: "the card", hold_way_to_string(hold->way));
+}
+
+bool group_is_free(const Protection *p, const char *cgroup) {
+        _cleanup_free_ int *pids = NULL;
+        size_t n = 0;
+
+        int r = cgroup_pids(cgroup, &pids, &n);
+        if (r < 0)
+                return r == -ENOENT;
+        for (size_t i = 0; i < n; i++) {
+                _cleanup_free_ char *path = strf("/proc/%d", pids[i]);
+                _cleanup_close_ int dirfd = path ? open(path, O_PATH | O_DIRECTORY | O_CLOEXEC) : -EBADF;
+                ProcessStat st;
+                if (dirfd >= 0 && process_stat(dirfd, &st) >= 0 && protection_covers(p, pids[i], &st))
+                        return false;
+        }
+        return true;
+}
+
+/* Is it one that nothing may be done to? */
+static int objection(const HolderLook *l, StepRun *run, const Holder *h) {
+        _cleanup_free_ char *text = NULL;
+        json_object *rule = holder_rule_for(l->rules, h);
+
+        if (!h->protected && !holder_rule_has(rule, HOLDER_REFUSE))
+                return 0;
+        text = holder_text(h);
+        if (h->protected)
+                return step_fail(run, -EBUSY, "%s: it is never ended for a removal (PID 1, this service, or the session that asked)", text);
+        if (h->unit)
+                step_remedy(run, "systemctl stop %s", h->unit);
+        return step_fail(run, -EBUSY, "%s: %s", text, holder_rule_reason(rule));
+}
+
+/* A process with memory on a node, seen as any other. It may have ended meanwhile. */
+static int holder_of_memory(const HolderLook *l, const MemoryHolder *m, Holder *ret) {
+        _cleanup_(holder_done) Holder h = { .pid = m->pid, .start_time = m->start_time, .uid = m->uid };
+        _cleanup_close_ int dirfd = -EBADF;
+        ProcessStat st;
+
+        int r = process_open(m->pid, m->start_time, &dirfd, NULL);
+        if (r >= 0)
+                r = process_stat(dirfd, &st);
+        if (r >= 0)
+                r = process_comm(dirfd, &h.comm);
+        if (r >= 0)
+                r = process_exe(dirfd, &h.exe);
+        if (r >= 0)
+                r = process_unit_and_cgroup(dirfd, &h.unit, &h.cgroup);
+        if (r < 0)
+                return r;
+        h.protected = protection_covers(&l->protection, m->pid, &st);
+        *ret = h;
+        h = (Holder) { 0 };
+        return 0;
+}
+
+static int add_memory_holder(const HolderLook *l, StepRun *run, const MemoryHolder *m, Holders *to) {
+        json_object *rule = memory_holder_rule_for(l->rules, m);
+
+        if (holder_rule_has(rule, HOLDER_REFUSE)) {
+                if (m->unit)
+                        step_remedy(run, "systemctl stop %s", m->unit);
+                return step_fail(run, -EBUSY, "process %d (%s%s%s) has memory on the card: %s", m->pid, m->comm, m->unit ? ", " : "",
+                                 m->unit ?: "", holder_rule_reason(rule));
+        }
+        if (!holder_rule_has(rule, HOLDER_FREEZE))
+                return 0;
+
+        Holder h;
+        int r = holder_of_memory(l, m, &h);
+        if (r == -ESRCH || r == -ENOENT)
+                return 0;
+        /* What nobody may stop just has its memory moved under it. */
+        if (r >= 0 && !h.protected) {
+                r = vec_grow((void **) &to->items, to->n_items, &to->n_allocated, sizeof(Holder));
+                if (r >= 0) {
+                        to->items[to->n_items++] = h;
+                        return 0;
+                }
+        }
+        if (r < 0)
+                return step_fail(run, r, "process %d cannot be looked at: %s", m->pid, strerror(-r));
+        holder_done(&h);
+        return 0;
+}
+
+static int look_at_node(const HolderLook *l, StepRun *run, int node, uint64_t budget_usec, Holders *to) {
+        _cleanup_(memory_holders_freep) MemoryHolders *found = NULL;
+
+        /* Not every process may be looked at; but memory moves whoever it belongs to. */
+        int r = memory_holders_scan(node, budget_usec, &found);
+        if (r < 0)
+                return step_fail(run, r, "who has memory on node %d cannot be found out: %s", node, strerror(-r));
+        for (size_t i = 0; i < found->n_items && r >= 0; i++)
+                r = add_memory_holder(l, run, &found->items[i], to);
+        return r;
+}
+
+int holder_look(const HolderLook *l, StepRun *run, uint64_t budget_usec, Holders **ret) {
+        _cleanup_(holders_freep) Holders *found = NULL;
+
+        int r = holders_scan(&l->targets, budget_usec, &found);
+        if (r < 0)
+                return step_fail(run, r, "who uses the card cannot be found out: %s", strerror(-r));
+        for (size_t i = 0; i < found->n_items; i++) {
+                r = objection(l, run, &found->items[i]);
+                if (r < 0)
+                        return r;
+        }
+        if (!found->complete)
+                return step_fail(run, -EAGAIN, "who uses the card cannot be found out: not every process could be looked at");
+        for (size_t i = 0; i < json_len(l->nodes) && r >= 0; i++)
+                r = look_at_node(l, run, json_object_get_int(json_at(l->nodes, i)), budget_usec, found);
+        if (r < 0)
+                return r;
+        *ret = TAKE_PTR(found);
+        return 0;
+}

@@ -1,0 +1,32 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+#include "holders/holder-rule.h"
+#include "holders/protect.h"
+#include "step/step.h"
+
+/* Who holds what a step is about, and what the rules say about them: what freezing and ending have in common. */
+typedef struct HolderLook {
+        HoldTargets targets;
+        Protection protection;
+        json_object *rules;     /* borrowed from the step's arguments */
+        json_object *nodes;     /* array of numbers, or NULL: NUMA nodes whose users count too, if a rule is about them; borrowed */
+} HolderLook;
+
+void holder_look_done(HolderLook *l);
+
+/* From the arguments "targets", "rules" and "nodes". 0, or a negative errno with the reason noted. */
+int holder_look_begin(json_object *args, StepRun *run, HolderLook *ret);
+
+/* Everybody who holds a target, and of those with memory on a node the ones that a rule wants frozen. 0; -EBUSY with the reason and a
+ * remedy noted when one of them must not be disturbed; -EAGAIN when not every process could be looked at within the budget. */
+int holder_look(const HolderLook *l, StepRun *run, uint64_t budget_usec, Holders **ret);
+
+/* "process 12 (postgres, postgresql@15-main.service)". Newly allocated. */
+char *holder_name(const Holder *h);
+
+/* ..., and what it does: "... holds /mnt/pg/base/1 by mapping". */
+char *holder_text(const Holder *h);
+
+/* May all processes of this group be held up, as far as protection goes? A group that is gone: yes. */
+bool group_is_free(const Protection *p, const char *cgroup);

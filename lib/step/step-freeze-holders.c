@@ -1,0 +1,199 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* Holds up everybody who uses the card, and looks again until nobody new is found: whoever is frozen opens, maps and forks nothing
+ * any more, so what is decided afterwards is decided about a world that stands still. What it does to whom is in holder-freeze.c. */
+#include <errno.h>
+#include <fcntl.h>
+
+#include "base/clock.h"
+#include "holders/process.h"
+#include "kernel/cgroup.h"
+#include "step/holder-freeze.h"
+
+enum {
+        /* Looks that found somebody new whom only SIGSTOP can hold up. Short-lived children come from somewhere: from the second look
+         * on the parents are stopped too, from the fourth on everybody in their group. */
+        LOOKS_TO_PARENTS = 1,
+        LOOKS_TO_GROUP = 3,
+        ANCESTORS_MAX = 16,
+
+        /* Looks in a row that found nobody new, with a pause before each. One may fall between two children; where somebody bred them,
+         * more must agree. The kernel has no event for "a file was opened". */
+        QUIET_LOOKS = 2,
+        QUIET_LOOKS_BRED = 5,
+        PAUSE_MSEC = 20,
+};
+
+static void freeze_describe(json_object *args, char **ret_does, char **ret_undo) {
+        json_object *targets = json_array(args, "targets");
+        _cleanup_free_ char *names = strdup("");
+
+        for (size_t i = 0; i < json_len(targets); i++) {
+                const char *name = json_str(json_at(targets, i), "name");
+                if (!name)
+                        continue;
+                char *longer = strf("%s%s%s", names ?: "", names && *names ? ", " : "", name);
+                free(names);
+                names = longer;
+        }
+        *ret_does = strf("freeze the processes that use %s, until a look finds nobody new", names && *names ? names : "the card's memory");
+        *ret_undo = strf("thaw them, last first");
+}
+
+static uint64_t budget(uint64_t deadline) {
+        uint64_t now = now_monotonic();
+
+        return now < deadline ? deadline - now : 1;
+}
+
+/* A process of the same group that is no holder itself. One that is protected, or has ended, stays as it is. */
+static int stop_other(const HolderLook *l, StepRun *run, const char *cgroup, int pid, uint64_t deadline, int *ret_ppid) {
+        _cleanup_(holder_done) Holder h = { .pid = pid };
+        _cleanup_free_ char *path = strf("/proc/%d", pid);
+        ProcessStat st;
+
+        _cleanup_close_ int dirfd = path ? open(path, O_PATH | O_DIRECTORY | O_CLOEXEC) : -EBADF;
+        if (dirfd < 0 || process_stat(dirfd, &st) < 0 || process_comm(dirfd, &h.comm) < 0 ||
+            process_unit_and_cgroup(dirfd, &h.unit, &h.cgroup) < 0)
+                return -ESRCH;
+        if (protection_covers(&l->protection, pid, &st) || !streq_ptr(h.cgroup, cgroup))
+                return -ESRCH;
+        h.start_time = st.start_time;
+        *ret_ppid = st.ppid;
+        return holder_stop(run, &h, deadline);
+}
+
+static int stop_ancestors(const HolderLook *l, StepRun *run, const Holder *h, uint64_t deadline) {
+        int pid = h->pid, r = 0;
+
+        for (unsigned i = 0; i < ANCESTORS_MAX && pid > 1 && r >= 0; i++)
+                r = stop_other(l, run, h->cgroup, pid, deadline, &pid);
+        return r == -ESRCH ? 0 : r;
+}
+
+static int stop_group(const HolderLook *l, StepRun *run, const Holder *h, uint64_t deadline) {
+        _cleanup_free_ int *pids = NULL;
+        size_t n = 0;
+        int ppid;
+
+        if (!h->cgroup || streq(h->cgroup, "/") || cgroup_pids(h->cgroup, &pids, &n) < 0)
+                return 0;
+        for (size_t i = 0; i < n; i++) {
+                int r = stop_other(l, run, h->cgroup, pids[i], deadline, &ppid);
+                if (r < 0 && r != -ESRCH)
+                        return r;
+        }
+        return 0;
+}
+
+static int hold_up(const HolderLook *l, StepRun *run, const Holder *h, unsigned looks, uint64_t deadline) {
+        int r = holder_freeze(l, run, h, deadline);
+        if (r < 0 && r != -ESRCH)
+                return r;
+        if (h->cgroup && cgroup_is_frozen(h->cgroup) > 0)
+                return 0;
+        r = 0;
+        if (looks >= LOOKS_TO_PARENTS)
+                r = stop_ancestors(l, run, h, deadline);
+        if (r >= 0 && looks >= LOOKS_TO_GROUP)
+                r = stop_group(l, run, h, deadline);
+        return r == -ESRCH ? 0 : r;
+}
+
+/* Those who can still run. A holder that ended since it was seen counts: somebody sends such children. */
+static int freeze_round(const HolderLook *l, StepRun *run, unsigned looks, uint64_t deadline, size_t *ret_new) {
+        _cleanup_(holders_freep) Holders *found = NULL;
+        size_t n = 0;
+
+        int r = holder_look(l, run, budget(deadline), &found);
+        for (size_t i = 0; r >= 0 && i < found->n_items; i++) {
+                const Holder *h = &found->items[i];
+                if (holder_is_frozen(h) > 0)
+                        continue;
+                step_progress(run, i, found->n_items, "freezing %s", h->unit ?: h->comm);
+                n++;
+                r = hold_up(l, run, h, looks, deadline);
+        }
+        if (r >= 0)
+                *ret_new = n;
+        return r;
+}
+
+static int freeze_apply(json_object *args, StepRun *run) {
+        uint64_t deadline = now_monotonic() + json_u64(args, "timeout_sec") * USEC_PER_SEC;
+        _cleanup_(holder_look_done) HolderLook l = { 0 };
+
+        int r = holder_look_begin(args, run, &l);
+        if (r < 0)
+                return r;
+        for (unsigned looks = 0, quiet = 0;;) {
+                size_t n;
+
+                r = freeze_round(&l, run, looks, deadline, &n);
+                if (r >= 0) {
+                        quiet = n > 0 ? 0 : quiet + 1;
+                        looks += n > 0;
+                        if (quiet >= (looks > LOOKS_TO_PARENTS ? QUIET_LOOKS_BRED : QUIET_LOOKS))
+                                return 0;
+                }
+                if (step_cancelled(run))
+                        return step_fail(run, -ECANCELED, "cancelled");
+                if (r == -EAGAIN && now_monotonic() < deadline)
+                        continue;
+                if (r < 0)
+                        return r;
+                step_pause(run, PAUSE_MSEC);
+                if (n > 0 && now_monotonic() >= deadline)
+                        return step_fail(run, -EBUSY, "new users of the card keep appearing (%zu in the last look)", n);
+        }
+}
+
+static int freeze_check(json_object *args, StepRun *run) {
+        _cleanup_(holder_look_done) HolderLook l = { 0 };
+        _cleanup_(holders_freep) Holders *found = NULL;
+
+        int r = holder_look_begin(args, run, &l);
+        return r < 0 ? r : holder_look(&l, run, json_u64(args, "timeout_sec") * USEC_PER_SEC, &found);
+}
+
+static int freeze_revert(json_object *args, StepRun *run) {
+        return freeze_notes_undo(run->notes, run);
+}
+
+static int freeze_verify(json_object *args, StepRun *run) {
+        uint64_t budget_usec = json_u64(args, "timeout_sec") * USEC_PER_SEC;
+        _cleanup_(holder_look_done) HolderLook l = { 0 };
+        _cleanup_(holders_freep) Holders *found = NULL;
+        size_t frozen = 0, free_ones = 0;
+
+        if (run->backwards)
+                return freeze_notes_in_force(run->notes) ? STEP_PARTLY_APPLIED : STEP_NOT_APPLIED;
+
+        int r = holder_look_begin(args, run, &l);
+        if (r >= 0)
+                r = holder_look(&l, run, budget_usec, &found);
+        if (r >= 0 && found->n_items == 0) {
+                step_pause(run, PAUSE_MSEC);
+                holders_free(TAKE_PTR(found));
+                r = holder_look(&l, run, budget_usec, &found);
+        }
+        if (r == -EBUSY)
+                return STEP_NOT_APPLIED; /* somebody must not be disturbed: check() says so, or apply() has */
+        if (r < 0)
+                return r;
+        for (size_t i = 0; i < found->n_items; i++) {
+                r = holder_is_frozen(&found->items[i]);
+                frozen += r > 0;
+                free_ones += r == 0;
+        }
+        return free_ones == 0 ? STEP_APPLIED : frozen > 0 ? STEP_PARTLY_APPLIED : STEP_NOT_APPLIED;
+}
+
+const StepOps step_freeze_holders_ops = {
+        .typical_usec = 500000,
+        .args = "targets:a rules:a timeout_sec:u",
+        .describe = freeze_describe,
+        .check = freeze_check,
+        .apply = freeze_apply,
+        .revert = freeze_revert,
+        .verify = freeze_verify,
+};

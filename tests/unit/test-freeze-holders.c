@@ -1,0 +1,238 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "holder-world.h"
+
+static const StepOps *ops, *thaw;
+static char *unit, *session;
+
+static void apply(StepRun *run, json_object *args) {
+        CHECK_INT(ops->check(args, run), 0);
+        CHECK_INT(ops->apply(args, run), 0);
+        CHECK_INT(ops->verify(args, run), STEP_APPLIED);
+}
+
+static void revert(StepRun *run, json_object *args) {
+        run->backwards = true;
+        CHECK_INT(ops->verify(args, run), STEP_PARTLY_APPLIED);
+        CHECK_INT(ops->revert(args, run), 0);
+        CHECK_INT(ops->verify(args, run), STEP_NOT_APPLIED);
+}
+
+/* Nobody is there: nothing to do, nothing noted. */
+static void test_nobody(void) {
+        _cleanup_json_ json_object *args = world_args("[]");
+        _cleanup_(world_run_done) StepRun run = world_run();
+
+        CHECK_INT(ops->verify(args, &run), STEP_APPLIED);
+        apply(&run, args);
+        CHECK(!run.notes);
+}
+
+/* A unit is frozen as a whole, with those in it who hold nothing; back it runs on. Twice is once. */
+static void test_unit(void) {
+        _cleanup_json_ json_object *args = world_args("[]");
+        _cleanup_(world_run_done) StepRun run = world_run();
+        Child holder = child_start(unit, "a", NULL), other = child_start(unit, NULL, NULL), stranger = child_start(NULL, NULL, NULL);
+
+        CHECK_INT(ops->verify(args, &run), STEP_NOT_APPLIED);
+        apply(&run, args);
+        apply(&run, args);
+        _cleanup_free_ char *notes = strf("[{\"cgroup\":\"%s\",\"unit\":\"a.service\"}]", unit);
+        CHECK_STR(json_text(run.notes), notes);
+        CHECK(child_stands(&holder) && child_stands(&other) && child_runs(&stranger));
+        revert(&run, args);
+        CHECK(child_runs(&holder) && child_runs(&other));
+        child_end(&holder);
+        child_end(&other);
+        child_end(&stranger);
+}
+
+/* A session is not frozen: its other processes go on. */
+static void test_session(void) {
+        _cleanup_json_ json_object *args = world_args("[]");
+        _cleanup_(world_run_done) StepRun run = world_run();
+        Child holder = child_start(session, "a", NULL), other = child_start(session, NULL, NULL);
+
+        apply(&run, args);
+        CHECK_INT(json_u64(json_at(run.notes, 0), "pid"), holder.pid);
+        CHECK(child_stands(&holder) && child_runs(&other));
+        revert(&run, args);
+        CHECK(child_runs(&holder));
+        child_end(&holder);
+        child_end(&other);
+}
+
+/* Who was stopped or frozen by somebody else stays so. */
+static void test_not_ours(void) {
+        _cleanup_json_ json_object *args = world_args("[]");
+        _cleanup_(world_run_done) StepRun run = world_run();
+        Child stopped = child_start(session, "a", NULL), frozen = child_start(unit, "a", NULL);
+
+        CHECK(kill(stopped.pid, SIGSTOP) == 0 && waitpid(stopped.pid, NULL, WUNTRACED) == stopped.pid);
+        CHECK_INT(cgroup_freeze(unit, true), 0);
+        CHECK_INT(cgroup_wait_frozen(unit, true, 5 * USEC_PER_SEC), 0);
+        apply(&run, args);
+        CHECK(!run.notes);
+        CHECK_INT(ops->revert(args, &run), 0);
+        CHECK(child_stands(&stopped) && child_stands(&frozen));
+        CHECK_INT(cgroup_freeze(unit, false), 0);
+        child_end(&stopped);
+        child_end(&frozen);
+}
+
+/* A rule's refusal is said with its reason, and nobody was touched. */
+static void test_refuse(void) {
+        _cleanup_json_ json_object *args = world_args("[{\"unit\": [\"a.*\"], \"action\": [\"refuse\"], \"reason\": \"ask the bookkeepers\"}]");
+        _cleanup_(world_run_done) StepRun run = world_run();
+        Child holder = child_start(unit, "a", NULL), other = child_start(session, "b", NULL);
+        _cleanup_free_ char *why = strf("process %d (test-freeze-hol, a.service) holds %s/a by mapping: ask the bookkeepers", holder.pid, world_folder);
+
+        CHECK_INT(ops->check(args, &run), -EBUSY);
+        CHECK_STR(run.why, why);
+        CHECK_STR(run.remedy, "systemctl stop a.service");
+        CHECK_INT(ops->apply(args, &run), -EBUSY);
+        CHECK(child_runs(&holder));
+        run.backwards = true;
+        CHECK_INT(ops->revert(args, &run), 0);
+        CHECK(child_runs(&other));
+        child_end(&holder);
+        child_end(&other);
+}
+
+/* We are our own ancestor: what this process holds, nobody ends. */
+static void test_protected(void) {
+        _cleanup_json_ json_object *args = world_args("[]");
+        _cleanup_(world_run_done) StepRun run = world_run();
+        void *m = world_map("a");
+
+        CHECK_INT(ops->check(args, &run), -EBUSY);
+        CHECK(strstr(run.why, "it is never ended for a removal"));
+        CHECK_INT(munmap(m, 4096), 0);
+}
+
+/* A unit that has one of ours in it cannot be frozen as a whole. */
+static void test_shared_group(void) {
+        _cleanup_json_ json_object *args = world_args("[]");
+        _cleanup_(world_run_done) StepRun run = world_run();
+        Child holder = child_start(unit, "a", NULL), other = child_start(unit, NULL, NULL);
+
+        json_object_array_add(json_get(args, "targets"), json_object_new_object());
+        json_set_u64(json_at(json_get(args, "targets"), 1), "protect_session", (uint64_t) other.pid);
+        apply(&run, args);
+        CHECK_INT(json_u64(json_at(run.notes, 0), "pid"), holder.pid);
+        CHECK(child_stands(&holder) && child_runs(&other));
+        revert(&run, args);
+        child_end(&holder);
+        child_end(&other);
+}
+
+/* A new mapper every few milliseconds; each lives a little longer than that. */
+static void breed(volatile uint64_t *count) {
+        (void) signal(SIGCHLD, SIG_IGN);
+        for (;;) {
+                ++*count;
+                if (fork() == 0) {
+                        (void) world_map("bred");
+                        (void) poll(NULL, 0, 15);
+                        _exit(0);
+                }
+                (void) poll(NULL, 0, 10);
+        }
+}
+
+static void breed_check(const char *group) {
+        _cleanup_json_ json_object *args = world_args("[]");
+        _cleanup_(world_run_done) StepRun run = world_run();
+        Child mother = child_start(group, NULL, breed);
+
+        CHECK(child_runs(&mother));
+        apply(&run, args);
+        CHECK(child_stands(&mother));
+        for (unsigned i = 0; i < 20; i++) {
+                (void) poll(NULL, 0, 10);
+                CHECK_INT(ops->verify(args, &run), STEP_APPLIED);
+        }
+        revert(&run, args);
+        CHECK(child_runs(&mother));
+        child_end(&mother);
+        (void) poll(NULL, 0, 50);
+}
+
+static void test_bred(void) {
+        breed_check(unit);
+        breed_check(session);
+}
+
+/* The way forward: the later step thaws who the earlier one froze. */
+static void test_thaw(void) {
+        _cleanup_json_ json_object *args = world_args("[]"), *of = json_object_new_object();
+        _cleanup_(world_run_done) StepRun run = world_run();
+        Child holder = child_start(unit, "a", NULL), other = child_start(session, "a", NULL);
+
+        json_set_u64(of, "of", 1);
+        CHECK_INT(thaw->verify(of, &run), STEP_APPLIED);
+        apply(&run, args);
+        CHECK_INT(thaw->verify(of, &run), STEP_NOT_APPLIED);
+        CHECK_INT(thaw->apply(of, &run), 0);
+        CHECK_INT(thaw->verify(of, &run), STEP_APPLIED);
+        CHECK(child_runs(&holder) && child_runs(&other));
+        child_end(&holder);
+        child_end(&other);
+}
+
+/* Ended while frozen, its group gone with it: nothing is left to undo. */
+static void test_gone(void) {
+        _cleanup_json_ json_object *args = world_args("[]");
+        _cleanup_(world_run_done) StepRun run = world_run();
+        Child holder = child_start(unit, "a", NULL), other = child_start(session, "a", NULL);
+
+        apply(&run, args);
+        child_end(&holder);
+        child_end(&other);
+        world_group_remove(unit);
+        run.backwards = true;
+        CHECK_INT(ops->verify(args, &run), STEP_NOT_APPLIED);
+        CHECK_INT(ops->revert(args, &run), 0);
+        CHECK_INT(world_group_make(unit), 0);
+}
+
+static void test_cancelled(void) {
+        _cleanup_json_ json_object *args = world_args("[]");
+        _cleanup_(world_run_done) StepRun run = world_run();
+        Child holder = child_start(unit, "a", NULL);
+
+        world_cancelled = true;
+        CHECK_INT(ops->apply(args, &run), -ECANCELED);
+        world_cancelled = false;
+        run.backwards = true;
+        CHECK_INT(ops->revert(args, &run), 0);
+        CHECK(child_runs(&holder));
+        child_end(&holder);
+}
+
+int main(void) {
+        if (!world_begin()) {
+                puts("needs root and the unified cgroup hierarchy");
+                return 77;
+        }
+        unit = world_group("a.service");
+        session = world_group("session-9.scope");
+        ops = step_ops(STEP_FREEZE_HOLDERS);
+        thaw = step_ops(STEP_THAW_HOLDERS);
+        test_nobody();
+        test_unit();
+        test_session();
+        test_not_ours();
+        test_refuse();
+        test_protected();
+        test_shared_group();
+        test_bred();
+        test_thaw();
+        test_gone();
+        test_cancelled();
+        world_group_remove(unit);
+        world_group_remove(session);
+        free(unit);
+        free(session);
+        world_end();
+        return EXIT_SUCCESS;
+}
