@@ -111,6 +111,16 @@ static void all_targets(HoldTargets *t) {
         CHECK_INT(hold_targets_add(t, TARGET_CHAR, makedev(1, 5), "/dev/zero"), 0);
 }
 
+static json_object *mappings_of(const Holder *h, const HoldTargets *t) {
+        _cleanup_json_ json_object *o = holder_to_json(h, t);
+        json_object *found = json_object_new_array();
+
+        for (size_t i = 0; i < h->n_holds; i++)
+                if (h->holds[i].way == HOLD_MAPPING)
+                        json_object_array_add(found, json_ref(json_at(json_get(o, "holds"), i)));
+        return found;
+}
+
 static json_object *look(const HoldTargets *t, MapsWay way) {
         _cleanup_(holders_freep) Holders *h = NULL;
         json_object *o = json_object_new_object();
@@ -119,11 +129,7 @@ static json_object *look(const HoldTargets *t, MapsWay way) {
         for (size_t i = 0; i < h->n_items; i++) {
                 _cleanup_free_ char *pid = strf("%d", h->items[i].pid);
 
-                json_object *holder = holder_to_json(&h->items[i], t);
-
-                /* A kernel thread has another name each time. */
-                json_set(o, pid, json_ref(json_get(holder, "holds")));
-                json_object_put(holder);
+                json_set(o, pid, mappings_of(&h->items[i], t));
         }
         return o;
 }
