@@ -1,12 +1,27 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* The two ways to an ending. Forward: safe, or back, or stuck where there is no way back. Back: as it was before, or stuck. */
 #include "daemon/worker-removal.h"
+#include "engine/certificate.h"
+
+static void certificate_take(Removal *m) {
+        ChainLink link;
+
+        if (certificates_write() >= 0 && chain_read(journal_removal(m->journal), NULL, NULL, &link) >= 0)
+                memcpy(m->certificate, link.sha256, sizeof(m->certificate));
+}
 
 /* An ending that cannot be written down (full disk) must not be taken for a removal to go on with: without its journal nobody
  * does. */
 static void removal_write_end(Removal *m, Outcome outcome, const char *code, const char *message, json_object *lines) {
-        if (journal_end(m->journal, outcome_to_string(outcome), code, message, lines) >= 0)
+        _cleanup_close_ int lock = -EBADF;
+
+        /* Without the lock the certificate is left to the next removal's ending. */
+        int locked = chain_lock(CHAIN_LOCK_USEC, &lock);
+        if (journal_end(m->journal, outcome_to_string(outcome), code, message, lines) >= 0) {
+                if (locked >= 0)
+                        certificate_take(m);
                 return;
+        }
         _cleanup_free_ char *path = strf("%s/journal", m->journal->dir);
         if (path)
                 (void) unlink(path);

@@ -3,6 +3,7 @@
 
 #include "daemon/worker-io.h"
 #include "daemon/worker-request.h"
+#include "engine/chain.h"
 #include "engine/engine.h"
 #include "led/led.h"
 
@@ -18,6 +19,7 @@ typedef struct Removal {
         int lock;
         uint64_t started;
         size_t step;            /* the one under way, for its progress */
+        char certificate[SHA256_HEX]; /* the digest of the one that was written at its end; "" without */
 } Removal;
 
 void removal_done(Removal *m);

@@ -3,10 +3,12 @@
  * slot first, because the kernel powers it off 5 s after the press whatever we think, and is planned then. Both take the same
  * way from there. */
 #include <errno.h>
+#include <sys/utsname.h>
 
 #include "base/clock.h"
 #include "daemon/worker-removal.h"
 #include "daemon/worker-verbs.h"
+#include "engine/certificate.h"
 #include "engine/state-dir.h"
 
 enum {
@@ -14,12 +16,24 @@ enum {
         RECORDS_KEPT = 1000,
 };
 
+/* Where this happened, for whoever reads the certificate elsewhere. */
+static void set_machine(json_object *o) {
+        struct utsname u;
+
+        if (uname(&u) < 0)
+                return;
+        json_set_str(o, "host", u.nodename);
+        json_set_str(o, "kernel", u.release);
+        json_set_str(o, "version", PROJECT_VERSION);
+}
+
 static json_object *start_record(const Removal *m) {
         static const char *const keys[] = { "target", "trigger", "by", "options" };
         json_object *o = json_object_new_object();
 
         for (size_t i = 0; i < ELEMENTSOF(keys); i++)
                 json_set(o, keys[i], json_ref(json_get(m->request.doc, keys[i])));
+        set_machine(o);
         return o;
 }
 
@@ -35,6 +49,7 @@ static int journal_begin(Removal *m) {
         if (r < 0)
                 return r;
         removal_set_up_engine(m);
+        (void) certificates_begin(journal_removal(m->journal));
         removals_prune(RECORDS_KEPT);
         return 0;
 }

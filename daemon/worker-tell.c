@@ -92,6 +92,7 @@ void tell_end(Removal *m, Outcome outcome, const char *code, const char *message
         json_set_str(o, "message", message);
         json_set(o, "remedy", json_ref(remedy));
         json_set(o, "lost", m->journal && m->journal->lost ? json_ref(m->journal->lost) : json_object_new_array());
+        json_set_str(o, "certificate", *m->certificate ? m->certificate : NULL);
         json_set_u64(o, "usec", now_monotonic() - m->started);
         worker_send(m->io, o);
 }

@@ -5,6 +5,7 @@
 
 #include "base/clock.h"
 #include "base/fileio.h"
+#include "base/parse.h"
 #include "engine/journal.h"
 #include "engine/state-dir.h"
 
@@ -14,6 +15,7 @@ void journal_free(Journal *j) {
         free(j->back_code);
         free(j->back_why);
         json_object_put(j->start);
+        json_object_put(j->end);
         json_object_put(j->notes);
         json_object_put(j->lost);
         free(j);
@@ -138,8 +140,11 @@ static int record_replay(Journal *j, json_object *record, const char *boot) {
                 return r < 0 ? r : text_keep(&j->back_why, record, "why");
         } else if (streq(ev, "undo"))
                 j->backwards = true;
-        else if (streq(ev, "end"))
+        else if (streq(ev, "end")) {
+                json_object_put(j->end);
+                j->end = json_ref(record);
                 j->ended = true;
+        }
         return 0;
 }
 
@@ -215,6 +220,14 @@ int journal_open(const char *id, Journal **ret, Plan **ret_plan, char **ret_why)
         *ret_plan = TAKE_PTR(plan);
         *ret = TAKE_PTR(j);
         return 0;
+}
+
+uint64_t journal_removal(const Journal *j) {
+        const char *slash = strrchr(j->dir, '/');
+        uint64_t id = 0;
+
+        (void) parse_u64(slash ? slash + 1 : j->dir, &id);
+        return id;
 }
 
 int journal_step(Journal *j, const char *ev, size_t n, const char *text) {

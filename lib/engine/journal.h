@@ -24,6 +24,7 @@ typedef struct Journal {
         char *back_code;        /* why it turned back */
         char *back_why;
         json_object *start;     /* the start record */
+        json_object *end;       /* the end record, of one that has ended */
         json_object *notes;     /* { "N": [note, ...] }; NULL while there are none */
         json_object *lost;      /* array of strings without repetition; NULL while there are none */
 } Journal;
@@ -46,6 +47,9 @@ int journal_replay(Journal *j, const char *text, const char *boot);
 
 /* One record, with the time added. For the functions below. */
 int journal_append(Journal *j, json_object *record);
+
+/* The removal's number. */
+uint64_t journal_removal(const Journal *j);
 
 int journal_step(Journal *j, const char *ev, size_t n, const char *text);
 int journal_back(Journal *j, const char *code, const char *why);

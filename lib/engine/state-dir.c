@@ -6,6 +6,7 @@
 #include "base/fileio.h"
 #include "base/parse.h"
 #include "config.h"
+#include "engine/chain.h"
 #include "engine/state-dir.h"
 
 const char *state_dir(void) {
@@ -56,14 +57,14 @@ int removal_ids(uint64_t **ret, size_t *ret_n) {
         return 0;
 }
 
-static bool has_ended(const char *dir) {
+bool removal_has_ended(const char *dir) {
         _cleanup_free_ char *path = strf("%s/journal", dir), *text = NULL;
 
         return path && read_file(path, &text, NULL) >= 0 && strstr(text, "\"ev\":\"end\"");
 }
 
 static void record_delete(const char *dir) {
-        static const char *const files[] = { "plan.json", "plan.json.new", "journal" };
+        static const char *const files[] = { "plan.json", "plan.json.new", "certificate.json", "certificate.json.new", "journal" };
 
         for (size_t i = 0; i < ELEMENTSOF(files); i++) {
                 _cleanup_free_ char *path = strf("%s/%s", dir, files[i]);
@@ -77,11 +78,12 @@ void removals_prune(size_t keep) {
         _cleanup_free_ uint64_t *ids = NULL;
         size_t n = 0;
 
-        if (removal_ids(&ids, &n) < 0)
+        _cleanup_close_ int lock = -EBADF;
+        if (removal_ids(&ids, &n) < 0 || n <= keep || chain_lock(CHAIN_LOCK_USEC, &lock) < 0)
                 return;
         for (size_t i = 0; i + keep < n; i++) {
                 _cleanup_free_ char *dir = strf("%s/removals/%ju", state_dir(), (uintmax_t) ids[i]);
-                if (dir && has_ended(dir))
+                if (dir && removal_has_ended(dir) && chain_let_go(ids[i]))
                         record_delete(dir);
         }
 }

@@ -12,7 +12,11 @@ int removal_dir(const char *id, char **ret);
 /* Ids of all removals, ascending; the array and its strings belong to the caller (removal_ids_free). */
 int removal_ids(uint64_t **ret, size_t *ret_n);
 
-/* Deletes the records of the oldest removals so that at most `keep` stay. One that has not ended is never deleted. */
+/* Whether the record in a removal's folder is that of a finished one. */
+bool removal_has_ended(const char *dir);
+
+/* Deletes the records of the oldest removals so that at most `keep` stay. One that has not ended is never deleted, nor one whose
+ * certificate is not the oldest of all: the chain of certificates stays whole (chain.h). */
 void removals_prune(size_t keep);
 
 /* One removal at a time changes memory and regions: an exclusive lock, held until the descriptor is closed. -EWOULDBLOCK

@@ -1,0 +1,47 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+#include "base/clock.h"
+#include "engine/seal.h"
+
+/* Nothing but a few small files is written under it. */
+#define CHAIN_LOCK_USEC (10 * USEC_PER_SEC)
+
+/* The certificates of finished removals, STATE_DIR/removals/ID/certificate.json, are numbered as they are written, and each carries the
+ * digest of the one before it. STATE_DIR/chain.json, sealed like they are, has the two ends: the last one that was deleted with
+ * its record because it was old, and the newest. */
+
+typedef struct ChainLink {
+        uint64_t number;        /* 0: none yet */
+        uint64_t removal;
+        char sha256[SHA256_HEX]; /* "" when there is none */
+} ChainLink;
+
+typedef struct Chain {
+        bool exists;
+        uint64_t first_removal; /* records from before have no certificate */
+        ChainLink pruned, head;
+        char *damaged;          /* why the chain cannot be trusted from its beginning, or NULL: kept for ever */
+} Chain;
+
+void chain_done(Chain *c);
+
+/* Whoever writes or judges holds this, so that nobody sees a removal between its ending and its certificate. -ETIME when somebody
+ * else has it for longer than timeout_usec. */
+int chain_lock(uint64_t timeout_usec, int *ret_fd);
+
+/* A missing file is an empty chain. -EBADMSG: it is not as it was written. */
+int chain_load(Chain *ret);
+int chain_save(const Chain *c);
+
+/* One certificate's place in the chain. ret (its document) and ret_link may be NULL; ret_text, the file as it is, too. -ENOENT: that
+ * removal has none. -EBADMSG: the text is not as it was sealed, or is another removal's. */
+int chain_read(uint64_t removal, json_object **ret, char **ret_text, ChainLink *ret_link);
+
+/* Whether this one may be deleted with its record: it is the oldest, or from before the chain, and the chain will say so
+ * (written down first). */
+bool chain_let_go(uint64_t removal);
+
+/* Is everything there, in its order and unaltered, the records behind the certificates included? "safe-remove/chain/1":
+ * {"verified", "certificates", "first", "last", "sha256", "pruned", "problems": [{"removal", "what"}]}. The caller has the lock. */
+int chain_verify(json_object **ret);

@@ -1,0 +1,329 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include <errno.h>
+#include <fcntl.h>
+#include <sys/stat.h>
+
+#include "base/fileio.h"
+#include "engine/certificate.h"
+#include "engine/journal.h"
+#include "engine/state-dir.h"
+#include "test.h"
+
+static const char *top;
+
+static Plan *make_plan(void) {
+        static const char text[] =
+                "{\"schema\": \"safe-remove/plan/1\", \"digest\": \"d1\", \"slot\": {\"name\": \"2\"}, \"card\": {\"serial\": \"0x1\"},"
+                "\"steps\": [{\"name\": \"auto-online\", \"args\": {\"value\": \"offline\", \"was\": \"online\"}}]}";
+        _cleanup_json_ json_object *doc = NULL;
+        _cleanup_free_ char *why = NULL;
+        Plan *p = NULL;
+
+        CHECK_INT(json_parse(text, strlen(text), &doc), 0);
+        CHECK_INT(plan_from_json(doc, &p, &why), 0);
+        return p;
+}
+
+static void note_write(Journal *j) {
+        static const char text[] = "{\"probes\": [{\"name\": \"power\", \"holds\": true}], \"forced\": \"poison of memory147\"}";
+        _cleanup_json_ json_object *note = NULL;
+
+        CHECK_INT(json_parse(text, strlen(text), &note), 0);
+        CHECK_INT(journal_note(j, 0, note), 0);
+}
+
+static Journal *begin(const char *id) {
+        _cleanup_(plan_freep) Plan *p = make_plan();
+        json_object *start = json_object_new_object();
+        Journal *j = NULL;
+
+        json_set_str(start, "trigger", "button");
+        CHECK_INT(journal_create(id, p, start, &j), 0);
+        CHECK_INT(certificates_begin(strtoull(id, NULL, 10)), 0);
+        CHECK_INT(journal_step(j, "do", 0, NULL), 0);
+        note_write(j);
+        return j;
+}
+
+static void end(Journal *j) {
+        CHECK_INT(journal_lost(j, 0, "process 12 was ended"), 0);
+        CHECK_INT(journal_end(j, "safe", "done", "safe to pull", NULL), 0);
+        CHECK_INT(certificates_write(), 0);
+}
+
+static void finish(const char *id) {
+        _cleanup_(journal_freep) Journal *j = begin(id);
+
+        end(j);
+}
+
+/* Verifies, and gives the first problem's text (NULL: none). */
+static char *verify(unsigned certificates) {
+        _cleanup_json_ json_object *o = NULL;
+
+        CHECK_INT(chain_verify(&o), 0);
+        CHECK_INT(json_u64(o, "certificates"), certificates);
+        json_object *first = json_at(json_array(o, "problems"), 0);
+        CHECK(json_flag(o, "verified") == !first);
+        return first ? strdup(json_str(first, "what")) : NULL;
+}
+
+static void check_verifies(unsigned certificates) {
+        _cleanup_free_ char *problem = verify(certificates);
+
+        CHECK_STR(problem, NULL);
+}
+
+static void check_problem(unsigned certificates, const char *part) {
+        _cleanup_free_ char *problem = verify(certificates);
+
+        if (!problem || !strstr(problem, part))
+                CHECK_STR(problem, part);
+}
+
+static void state_new(void) {
+        _cleanup_free_ char *dir = strf("%s/state", top);
+
+        CHECK(dir);
+        test_remove_tree(dir);
+        setenv("SAFE_REMOVE_STATE_DIR", dir, 1);
+}
+
+static char *file_of(const char *id, const char *name) {
+        char *path = id ? strf("%s/removals/%s/%s", state_dir(), id, name) : strf("%s/%s", state_dir(), name);
+
+        CHECK(path);
+        return path;
+}
+
+static void file_write(const char *path, const char *text, size_t n) {
+        _cleanup_close_ int fd = open(path, O_WRONLY | O_TRUNC | O_CLOEXEC);
+
+        CHECK(fd >= 0 && write(fd, text, n) == (ssize_t) n);
+}
+
+static void test_content(void) {
+        _cleanup_json_ json_object *o = NULL;
+        ChainLink l;
+
+        state_new();
+        check_verifies(0);
+        finish("1");
+        finish("2");
+        CHECK_INT(chain_read(2, &o, NULL, &l), 0);
+        CHECK_INT(l.number, 2);
+        CHECK_STR(json_str(o, "removal"), "2");
+        CHECK_STR(json_str(o, "plan_digest"), "d1");
+        CHECK_STR(json_str(o, "trigger"), "button");
+        CHECK_STR(json_str(o, "outcome"), "safe");
+        CHECK_STR(json_str(json_get(o, "card"), "serial"), "0x1");
+        CHECK_STR(json_str(json_at(json_array(o, "probes"), 0), "name"), "power");
+        CHECK_STR(json_object_get_string(json_at(json_array(o, "forced"), 0)), "poison of memory147");
+        CHECK_STR(json_object_get_string(json_at(json_array(o, "lost"), 0)), "process 12 was ended");
+        CHECK_STR(json_str(json_get(o, "chain"), "previous_removal"), "1");
+        CHECK_INT(chain_read(3, NULL, NULL, &l), -ENOENT);
+        check_verifies(2);
+}
+
+/* Each byte of each file that the proof stands on, one at a time. */
+static void test_altered_byte(void) {
+        static const struct { const char *id, *name; } files[] = {
+                { "1", "certificate.json" }, { "2", "certificate.json" }, { "1", "journal" }, { "1", "plan.json" }, { NULL, "chain.json" },
+        };
+
+        state_new();
+        finish("1");
+        finish("2");
+        for (size_t i = 0; i < ELEMENTSOF(files); i++) {
+                _cleanup_free_ char *path = file_of(files[i].id, files[i].name), *text = NULL;
+                size_t n;
+
+                CHECK_INT(read_file(path, &text, &n), 0);
+                for (size_t k = 0; k < n; k++) {
+                        _cleanup_json_ json_object *o = NULL;
+
+                        text[k] ^= 1;
+                        file_write(path, text, n);
+                        CHECK_INT(chain_verify(&o), 0);
+                        CHECK(!json_flag(o, "verified"));
+                        text[k] ^= 1;
+                }
+                file_write(path, text, n - 1);
+                CHECK(verify(streq(files[i].name, "certificate.json") ? 1 : 2));
+                file_write(path, text, n);
+        }
+        check_verifies(2);
+}
+
+static void test_missing(void) {
+        state_new();
+        finish("1");
+        finish("2");
+        finish("3");
+        _cleanup_free_ char *middle = file_of("2", "certificate.json"), *newest = file_of("3", "certificate.json");
+        _cleanup_free_ char *folder = file_of("2", ""), *ends = file_of(NULL, "chain.json");
+
+        CHECK(rename(middle, ends) == 0 && rename(ends, middle) == 0);
+        check_problem(3, "chain.json is missing");
+        finish("4");
+        check_problem(1, "was missing when certificate 4");
+
+        state_new();
+        finish("1");
+        finish("2");
+        finish("3");
+        CHECK(unlink(middle) == 0);
+        check_problem(2, "has ended and has no certificate");
+        test_remove_tree(folder);
+        check_problem(2, "certificates 2 to 2 are missing");
+
+        state_new();
+        finish("1");
+        finish("2");
+        finish("3");
+        CHECK(unlink(newest) == 0);
+        check_problem(2, "has no certificate");
+}
+
+/* An older one put in the place of a newer: valid alone, not in the chain. */
+static void test_swapped(void) {
+        state_new();
+        finish("1");
+        _cleanup_free_ char *path = file_of("1", "certificate.json"), *text = NULL;
+        size_t n;
+        CHECK_INT(read_file(path, &text, &n), 0);
+
+        state_new();
+        finish("1");
+        finish("2");
+        file_write(path, text, n);
+        check_problem(2, "is not as it was when");
+}
+
+/* Somebody who knows the form seals another story: the next certificate does not follow it. */
+static void test_forged(void) {
+        _cleanup_json_ json_object *o = NULL;
+        char sha256[SHA256_HEX];
+
+        state_new();
+        finish("1");
+        finish("2");
+        CHECK_INT(chain_read(1, &o, NULL, NULL), 0);
+        json_set_str(o, "message", "nothing happened");
+        _cleanup_free_ char *path = file_of("1", "certificate.json"), *text = seal_text(o, sha256);
+        file_write(path, text, strlen(text));
+        check_problem(2, "does not follow the one before it (removal 1)");
+}
+
+/* Whoever ended a removal died before its certificate, or before the chain knew of it: the next one makes up for it. */
+static void test_interrupted(void) {
+        _cleanup_(journal_freep) Journal *j = NULL, *late = NULL;
+        _cleanup_free_ char *ends = NULL, *before = NULL;
+        size_t n;
+
+        state_new();
+        finish("1");
+        j = begin("2");
+        CHECK_INT(journal_end(j, "stuck", "stuck", "", NULL), 0);
+        check_problem(1, "has no certificate");
+        finish("3");
+        check_verifies(3);
+
+        ends = file_of(NULL, "chain.json");
+        CHECK_INT(read_file(ends, &before, &n), 0);
+        finish("4");
+        file_write(ends, before, n);
+        check_verifies(4);
+        finish("5");
+        check_verifies(5);
+
+        /* The order of the chain is that of the endings. */
+        late = begin("6");
+        finish("7");
+        end(late);
+        check_verifies(7);
+}
+
+static void test_from_before(void) {
+        _cleanup_(plan_freep) Plan *p = make_plan();
+        _cleanup_(journal_freep) Journal *j = NULL;
+
+        state_new();
+        CHECK_INT(journal_create("1", p, json_object_new_object(), &j), 0);
+        CHECK_INT(journal_end(j, "safe", "done", "", NULL), 0);
+        finish("2");
+        check_verifies(1);
+}
+
+/* Old records go, and the chain is still whole. */
+static void test_prune(void) {
+        _cleanup_(journal_freep) Journal *open = NULL;
+        _cleanup_json_ json_object *o = NULL;
+
+        state_new();
+        finish("1");
+        finish("2");
+        open = begin("3");
+        finish("4");
+        finish("5");
+        removals_prune(2);
+        CHECK_INT(chain_read(2, NULL, NULL, NULL), -ENOENT);
+        check_verifies(2);
+        end(open);
+        finish("6");
+        check_verifies(4);
+
+        /* 3 ended after 5, so its certificate comes later: 4 and 5 go before it. */
+        removals_prune(1);
+        CHECK_INT(chain_read(3, NULL, NULL, NULL), 0);
+        CHECK_INT(chain_read(4, NULL, NULL, NULL), -ENOENT);
+        check_verifies(2);
+        removals_prune(1);
+        check_verifies(1);
+        CHECK_INT(chain_verify(&o), 0);
+        CHECK_INT(json_u64(o, "pruned"), 5);
+        CHECK_INT(json_u64(o, "last"), 6);
+        finish("7");
+        check_verifies(2);
+}
+
+static void test_seal(void) {
+        _cleanup_json_ json_object *o = json_object_new_object(), *back = NULL;
+        char sha256[SHA256_HEX], again[SHA256_HEX];
+
+        json_set_str(o, "a", "b/c");
+        _cleanup_free_ char *text = seal_text(o, sha256);
+        CHECK(text && startswith(text, "{\"a\":\"b/c\",\"sha256\":\""));
+        CHECK_INT(seal_open(text, strlen(text), &back, again), 0);
+        CHECK_STR(again, sha256);
+        CHECK(!json_has(back, "sha256"));
+        for (size_t n = 0; n < strlen(text); n++)
+                CHECK_INT(seal_open(text, n, &back, again), -EBADMSG);
+}
+
+static void test_lock(void) {
+        _cleanup_close_ int first = -EBADF, second = -EBADF;
+
+        state_new();
+        CHECK_INT(chain_lock(0, &first), 0);
+        CHECK_INT(chain_lock(0, &second), -ETIME);
+}
+
+int main(void) {
+        char dir[] = "/tmp/safe-remove-certificate-XXXXXX";
+
+        CHECK(mkdtemp(dir));
+        top = dir;
+        test_seal();
+        test_content();
+        test_altered_byte();
+        test_missing();
+        test_swapped();
+        test_forged();
+        test_interrupted();
+        test_from_before();
+        test_prune();
+        test_lock();
+        test_remove_tree(dir);
+        return EXIT_SUCCESS;
+}
