@@ -16,6 +16,7 @@ enum {
         OPT_FORCE,
         OPT_NO_COLOR,
         OPT_NO_WAIT,
+        OPT_VERIFY,
 };
 
 static ExitCode set_number(const char *value, uint32_t max, uint32_t *ret, bool *ret_has, const char *name) {
@@ -108,6 +109,11 @@ static ExitCode set_no_color(Args *a, const char *value) {
         return CODE_DONE;
 }
 
+static ExitCode set_verify(Args *a, const char *value) {
+        a->verify = true;
+        return CODE_DONE;
+}
+
 static ExitCode set_no_wait(Args *a, const char *value) {
         a->no_wait = true;
         return CODE_DONE;
@@ -132,6 +138,7 @@ static const struct OptionRow {
           "also SIGKILL processes, or take mappings away" },
         { "no-wait", OPT_NO_WAIT, NULL, "remove cancel ", set_no_wait, "return as soon as the request is accepted" },
         { "lines", 'n', "N", "history ", set_limit, "show the last N removals (0: all)" },
+        { "verify", OPT_VERIFY, NULL, "certificate ", set_verify, "check that no certificate is missing or altered" },
         { "json", 'j', "[pretty|short|off]", NULL, set_json, "JSON on standard output" },
         { "no-legend", OPT_NO_LEGEND, NULL, NULL, set_no_legend, "no headers, no closing remarks" },
         { "no-color", OPT_NO_COLOR, NULL, NULL, set_no_color, "no color (as with NO_COLOR in the environment)" },
@@ -278,7 +285,7 @@ void args_print_help(const Verb *verb) {
         if (!verb) {
                 puts("\nVerbs:");
                 for (size_t i = 0; i < verb_table_size; i++)
-                        printf("  %-8s %-12s %s\n", verb_table[i].name, verb_table[i].operand ?: "", verb_table[i].help);
+                        printf("  %-11s %-12s %s\n", verb_table[i].name, verb_table[i].operand ?: "", verb_table[i].help);
                 puts("\nTARGET: a slot (2, slot:2), a PCI function (0000:0d:00.0), a port (port:0000:0c:00.0), mem1, region0,\n"
                      "dax0.0, node1, memory147, or a serial number (serial:0x1). A bare number is a slot.");
         }

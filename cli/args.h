@@ -14,7 +14,7 @@ typedef struct Args {
         const char *force;              /* words with commas between them */
         uint32_t grace_sec, offline_timeout_sec, limit;
         bool has_grace, has_offline_timeout, has_limit;
-        bool no_wait, no_legend, no_color;
+        bool no_wait, verify, no_legend, no_color;
         bool help, version;
 } Args;
 

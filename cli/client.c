@@ -126,6 +126,50 @@ ExitCode client_plan(sd_bus *bus, const Args *a, json_object **ret) {
         return r < 0 ? client_fail(r, &e) : CODE_DONE;
 }
 
+ExitCode client_verify(sd_bus *bus, const char *target, json_object **ret) {
+        _cleanup_error_ sd_bus_error e = SD_BUS_ERROR_NULL;
+        _cleanup_message_ sd_bus_message *m = NULL;
+
+        int r = manager_call_new(bus, "Verify", &m);
+        if (r >= 0)
+                r = sd_bus_message_append(m, "s", target);
+        if (r >= 0)
+                r = call_for_json(bus, m, LOOK_USEC, ret, &e);
+        return r < 0 ? client_fail(r, &e) : CODE_DONE;
+}
+
+ExitCode client_verify_certificates(sd_bus *bus, json_object **ret) {
+        _cleanup_error_ sd_bus_error e = SD_BUS_ERROR_NULL;
+        _cleanup_message_ sd_bus_message *m = NULL;
+
+        int r = manager_call_new(bus, "VerifyCertificates", &m);
+        if (r >= 0)
+                r = call_for_json(bus, m, LOOK_USEC, ret, &e);
+        return r < 0 ? client_fail(r, &e) : CODE_DONE;
+}
+
+ExitCode client_certificate(sd_bus *bus, const char *id, char **ret) {
+        _cleanup_error_ sd_bus_error e = SD_BUS_ERROR_NULL;
+        _cleanup_message_ sd_bus_message *m = NULL, *reply = NULL;
+        const char *text;
+
+        int r = manager_call_new(bus, "GetCertificate", &m);
+        if (r >= 0)
+                r = sd_bus_message_append(m, "s", id);
+        if (r >= 0)
+                r = sd_bus_call(bus, m, CALL_USEC, &e, &reply);
+        if (r < 0)
+                return client_fail(r, &e);
+        if (sd_bus_message_read(reply, "s", &text) < 0)
+                return client_fail(-EBADMSG, NULL);
+
+        char *copy = strdup(text);
+        if (!copy)
+                return fail_memory();
+        *ret = copy;
+        return CODE_DONE;
+}
+
 int client_try_history(sd_bus *bus, uint32_t limit, json_object **ret, sd_bus_error *reterr) {
         _cleanup_message_ sd_bus_message *m = NULL;
 

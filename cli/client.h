@@ -16,6 +16,12 @@ ExitCode client_topology(sd_bus *bus, json_object **ret);
 ExitCode client_plan(sd_bus *bus, const Args *a, json_object **ret);
 ExitCode client_history(sd_bus *bus, uint32_t limit, json_object **ret); /* the whole safe-remove/history/1 */
 
+ExitCode client_verify(sd_bus *bus, const char *target, json_object **ret);          /* safe-remove/verify/1 */
+ExitCode client_verify_certificates(sd_bus *bus, json_object **ret);                 /* safe-remove/chain/1 */
+
+/* The certificate's text as it is, without its line end: what its digest is over. `id` "" is the newest. */
+ExitCode client_certificate(sd_bus *bus, const char *id, char **ret);
+
 /* The same, quietly: negative errno. */
 int client_try_history(sd_bus *bus, uint32_t limit, json_object **ret, sd_bus_error *reterr);
 

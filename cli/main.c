@@ -13,6 +13,8 @@ const Verb verb_table[] = {
         { "status",  "[ID|TARGET]", false, "running removals, else the last one", verb_status },
         { "monitor", NULL,          false, "print events as they come", verb_monitor },
         { "history", NULL,          false, "past removals, newest first", verb_history },
+        { "verify",  "TARGET",      true,  "ask the kernel again whether a slot is safe", verb_verify },
+        { "certificate", "[ID]",    false, "what is proven of a removal, sealed", verb_certificate },
 };
 const size_t verb_table_size = ELEMENTSOF(verb_table);
 

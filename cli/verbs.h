@@ -12,3 +12,5 @@ ExitCode verb_cancel(const Args *a);
 ExitCode verb_status(const Args *a);
 ExitCode verb_monitor(const Args *a);
 ExitCode verb_history(const Args *a);
+ExitCode verb_verify(const Args *a);
+ExitCode verb_certificate(const Args *a);

@@ -10,6 +10,7 @@ static const struct {
         { "ambiguous", BUS_ERROR_AMBIGUOUS_NAME },
         { "no-slot", BUS_ERROR_NO_SLOT },
         { "bad-option", BUS_ERROR_BAD_OPTION },
+        { "busy", BUS_ERROR_BUSY },
 };
 
 const char *bus_error_of_code(const char *code) {

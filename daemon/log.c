@@ -52,6 +52,7 @@ static void send_fields(int priority, LogMessage message, const LogSubject *subj
                 add_text(fields, &n, "SAFE_REMOVE_OUTCOME", subject->outcome);
                 add_text(fields, &n, "SAFE_REMOVE_SERIAL", subject->serial);
                 add_text(fields, &n, "SAFE_REMOVE_BY_UID", subject->by_uid);
+                add_text(fields, &n, "SAFE_REMOVE_CERTIFICATE", subject->certificate);
         }
 
         (void) sd_journal_sendv(fields, (int) n);

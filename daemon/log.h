@@ -26,7 +26,7 @@ typedef enum LogMessage {
         _LOG_MESSAGE_MAX,
 } LogMessage;
 
-/* What a line is about: fields SAFE_REMOVE_REMOVAL=, _SLOT=, _STEP=, _OUTCOME=, _SERIAL= and _BY_UID=. NULL is left out. */
+/* What a line is about: fields SAFE_REMOVE_REMOVAL=, _SLOT=, _STEP=, _OUTCOME=, _SERIAL=, _BY_UID= and _CERTIFICATE=. NULL is left out. */
 typedef struct LogSubject {
         const char *removal;
         const char *slot;
@@ -34,6 +34,7 @@ typedef struct LogSubject {
         const char *outcome;
         const char *serial;
         const char *by_uid;
+        const char *certificate; /* the digest, so that whoever keeps the journal elsewhere can tell a rewritten chain */
 } LogSubject;
 
 /* To the journal; where there is none (tests, a terminal) to standard error. `subject` may be NULL. */

@@ -1,15 +1,17 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "authorize.h"
 #include "base/clock.h"
+#include "base/parse.h"
 #include "bus-error.h"
+#include "engine/chain.h"
 #include "engine/state-dir.h"
 #include "history.h"
 #include "manager.h"
 #include "options.h"
-#include "plan-call.h"
 #include "removal-bus.h"
 #include "slot-bus.h"
 #include "strv.h"
+#include "worker-call.h"
 
 #define MANAGER_PATH "/org/saferemove1"
 #define MANAGER_INTERFACE "org.saferemove1.Manager"
@@ -41,8 +43,20 @@ static int read_wish(sd_bus_message *call, const char **ret_target, json_object 
         return r < 0 ? r : options_read(call, ret_options, error);
 }
 
+/* A request that the worker only answers, about what nobody records. */
+static json_object *question_new(const char *target, json_object *options, json_object *by) {
+        json_object *request = json_object_new_object();
+
+        json_set_str(request, "id", "0");
+        json_set_str(request, "target", target);
+        json_set_str(request, "trigger", trigger_to_string(TRIGGER_COMMAND));
+        json_set(request, "by", json_ref(by));
+        json_set(request, "options", json_ref(options));
+        return request;
+}
+
 static int method_plan_removal(sd_bus_message *call, void *userdata, sd_bus_error *error) {
-        _cleanup_json_ json_object *options = NULL, *by = NULL;
+        _cleanup_json_ json_object *options = NULL, *by = NULL, *request = NULL;
         const char *target;
 
         int r = read_wish(call, &target, &options, error);
@@ -51,7 +65,23 @@ static int method_plan_removal(sd_bus_message *call, void *userdata, sd_bus_erro
         r = authorize_sender(call, &by);
         if (r < 0)
                 return r;
-        r = plan_call_start(userdata, call, target, options, by, error);
+        request = question_new(target, options, by);
+        r = worker_call_start(userdata, call, "plan", "The plan", request, error);
+        return r < 0 ? r : 1;
+}
+
+static int method_verify(sd_bus_message *call, void *userdata, sd_bus_error *error) {
+        _cleanup_json_ json_object *by = NULL, *request = NULL;
+        const char *target;
+
+        int r = sd_bus_message_read_basic(call, 's', &target);
+        if (r < 0)
+                return r;
+        r = authorize_sender(call, &by);
+        if (r < 0)
+                return r;
+        request = question_new(target, NULL, by);
+        r = worker_call_start(userdata, call, "verify", "The proof", request, error);
         return r < 0 ? r : 1;
 }
 
@@ -105,6 +135,34 @@ static int method_get_history(sd_bus_message *call, void *userdata, sd_bus_error
         return sd_bus_reply_method_return(call, "s", json_text(history));
 }
 
+static int method_get_certificate(sd_bus_message *call, void *userdata, sd_bus_error *error) {
+        _cleanup_free_ char *text = NULL;
+        uint64_t removal = 0;
+        const char *id;
+
+        int r = sd_bus_message_read_basic(call, 's', &id);
+        if (r < 0)
+                return r;
+        r = *id ? parse_u64(id, &removal) : chain_newest(&removal);
+        if (r >= 0)
+                r = chain_read(removal, NULL, &text, NULL);
+        if (r == -ENOENT || r == -EINVAL || r == -ERANGE)
+                return sd_bus_error_setf(error, BUS_ERROR_UNKNOWN_NAME, *id ? "Removal '%s' has no certificate." :
+                                "There is no certificate yet.%s", id);
+        if (r == -EBADMSG)
+                return sd_bus_error_setf(error, BUS_ERROR_NOT_PROVEN, "The certificate is not as it was written; "
+                                "'safe-remove certificate --verify' says more.");
+        if (r < 0)
+                return sd_bus_error_setf(error, BUS_ERROR_FAILED, "The certificate cannot be read: %s.", strerror(-r));
+        text[strcspn(text, "\n")] = '\0';
+        return sd_bus_reply_method_return(call, "s", text);
+}
+
+static int method_verify_certificates(sd_bus_message *call, void *userdata, sd_bus_error *error) {
+        int r = worker_call_start(userdata, call, "certificates", "The verification", NULL, error);
+        return r < 0 ? r : 1;
+}
+
 static int get_removals(sd_bus *bus, const char *path, const char *interface, const char *property, sd_bus_message *reply,
                 void *userdata, sd_bus_error *error) {
         const Manager *m = userdata;
@@ -133,6 +191,12 @@ static const sd_bus_vtable manager_vtable[] = {
         SD_BUS_METHOD_WITH_ARGS("Cancel", SD_BUS_ARGS("s", target_or_id), SD_BUS_NO_RESULT, method_cancel,
                         SD_BUS_VTABLE_UNPRIVILEGED),
         SD_BUS_METHOD_WITH_ARGS("GetHistory", SD_BUS_ARGS("u", limit), SD_BUS_ARGS("s", json), method_get_history,
+                        SD_BUS_VTABLE_UNPRIVILEGED),
+        SD_BUS_METHOD_WITH_ARGS("Verify", SD_BUS_ARGS("s", target), SD_BUS_ARGS("s", json), method_verify,
+                        SD_BUS_VTABLE_UNPRIVILEGED),
+        SD_BUS_METHOD_WITH_ARGS("GetCertificate", SD_BUS_ARGS("s", id), SD_BUS_ARGS("s", certificate), method_get_certificate,
+                        SD_BUS_VTABLE_UNPRIVILEGED),
+        SD_BUS_METHOD_WITH_ARGS("VerifyCertificates", SD_BUS_NO_ARGS, SD_BUS_ARGS("s", json), method_verify_certificates,
                         SD_BUS_VTABLE_UNPRIVILEGED),
         SD_BUS_PROPERTY("Version", "s", get_version, 0, SD_BUS_VTABLE_PROPERTY_CONST),
         SD_BUS_PROPERTY("Removals", "ao", get_removals, 0, SD_BUS_VTABLE_PROPERTY_EMITS_CHANGE),

@@ -2,7 +2,7 @@
 #include "base/clock.h"
 #include "engine/state-dir.h"
 #include "manager.h"
-#include "plan-call.h"
+#include "worker-call.h"
 
 /* What happened, and what is to be done about it. */
 
@@ -19,7 +19,7 @@ void manager_free(Manager *m) {
                 return;
         for (size_t i = 0; i < MANAGER_SOURCES; i++)
                 sources[i]->stop(m->source_states[i]);
-        plan_calls_free(m);
+        worker_calls_free(m);
         scanner_free(m->scanner);
         manager_free_removals(m);
         manager_free_slots(m);

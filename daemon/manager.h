@@ -11,7 +11,7 @@ enum {
         MANAGER_SOURCES = 3,
 };
 
-typedef struct PlanCall PlanCall;
+typedef struct WorkerCall WorkerCall;
 
 struct Manager {
         sd_event *event;
@@ -29,7 +29,7 @@ struct Manager {
         ManagedSlot **slots;           size_t n_slots, a_slots;
         Removal **removals;            size_t n_removals, a_removals; /* in the order of their start; enquiries too */
         uint64_t last_number;
-        PlanCall *plan_calls;          /* PlanRemoval() calls being answered */
+        WorkerCall *worker_calls;          /* method calls that a worker is answering */
 };
 
 int manager_new(sd_event *event, sd_bus *bus, Manager **ret);

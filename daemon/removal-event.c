@@ -156,6 +156,11 @@ static int take_end(Removal *r, json_object *event) {
         k = set_text(&r->message, json_str(event, "message") ?: "");
         if (k < 0)
                 return k;
+        if (json_str(event, "certificate")) {
+                k = set_text(&r->certificate, json_str(event, "certificate"));
+                if (k < 0)
+                        return k;
+        }
         k = take_lines(&r->remedy, json_array(event, "remedy"));
         if (k < 0)
                 return k;

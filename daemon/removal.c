@@ -41,6 +41,7 @@ void removal_free(Removal *r) {
         free(r->step);
         free(r->code);
         free(r->message);
+        free(r->certificate);
         strv_free(r->remedy);
         strv_free(r->lost);
         free(r);
@@ -82,6 +83,7 @@ LogSubject removal_subject(const Removal *r, char uid[static 24]) {
                 .outcome = outcome_to_string(r->outcome),
                 .serial = json_str(r->card, "serial"),
                 .by_uid = r->by ? uid : NULL,
+                .certificate = r->certificate,
         };
 }
 

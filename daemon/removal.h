@@ -57,6 +57,7 @@ typedef struct Removal {
 
         Outcome outcome;       /* _OUTCOME_INVALID while it runs */
         char *code, *message;
+        char *certificate;     /* the digest of its certificate, or NULL */
         char **remedy, **lost; /* NULL-terminated, may be NULL */
 
         Worker *worker;

@@ -24,6 +24,7 @@ void removal_set_up_engine(Removal *m) {
         m->engine.plan = m->plan;
         m->engine.journal = m->journal;
         m->engine.run = tell_step_run(m);
+        m->engine.run.since = json_get(m->journal->start, "since");
         m->engine.listener = tell_listener(m);
 }
 

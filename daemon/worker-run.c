@@ -10,11 +10,28 @@
 #include "daemon/worker-verbs.h"
 #include "engine/certificate.h"
 #include "engine/state-dir.h"
+#include "kernel/kmsg-since.h"
 
 enum {
         GO_TIMEOUT_MSEC = 60 * 1000,
         RECORDS_KEPT = 1000,
 };
+
+/* From here on the kernel may not complain (probe-kernel-log.c). Where its log cannot be read there is no telling, and the probe
+ * is not asked. */
+static void set_since(const Removal *m, json_object *o) {
+        _cleanup_free_ char *text = strf("safe-remove: removal %s of slot %s begins", json_str(m->request.doc, "id"), plan_slot_name(m->plan));
+        json_object *since = json_object_new_object();
+        KmsgMark mark;
+
+        if (!text || kmsg_mark(text, &mark) < 0) {
+                json_object_put(since);
+                return;
+        }
+        json_set_u64(since, "sequence", mark.sequence);
+        json_set_u64(since, "taint", mark.taint);
+        json_set(o, "since", since);
+}
 
 /* Where this happened, for whoever reads the certificate elsewhere. */
 static void set_machine(json_object *o) {
@@ -34,6 +51,7 @@ static json_object *start_record(const Removal *m) {
         for (size_t i = 0; i < ELEMENTSOF(keys); i++)
                 json_set(o, keys[i], json_ref(json_get(m->request.doc, keys[i])));
         set_machine(o);
+        set_since(m, o);
         return o;
 }
 

@@ -11,3 +11,9 @@ int worker_resume(WorkerIo *io, const char *id, bool back);
 
 /* `give-back`: puts back every unfinished removal of this boot (or finishes it, where there is no way back). */
 int worker_give_back(WorkerIo *io);
+
+/* `verify`: asks every probe about a slot and tells the answers. */
+int worker_verify(WorkerIo *io, json_object *request);
+
+/* `certificates`: is the chain of certificates whole? */
+int worker_certificates(WorkerIo *io);

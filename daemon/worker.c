@@ -68,6 +68,13 @@ static int verb_give_back(WorkerIo *io) {
         return result && !streq(result, "success") ? 0 : worker_give_back(io);
 }
 
+static int verb_verify(WorkerIo *io) {
+        _cleanup_json_ json_object *doc = NULL;
+
+        int r = worker_receive_request(io, REQUEST_TIMEOUT_MSEC, &doc);
+        return r < 0 ? r : worker_verify(io, doc);
+}
+
 static const struct {
         const char *name;
         int (*run)(WorkerIo *io);
@@ -77,6 +84,8 @@ static const struct {
         { "run", verb_run },
         { "resume", verb_resume },
         { "give-back", verb_give_back },
+        { "verify", verb_verify },
+        { "certificates", worker_certificates },
 };
 
 int main(int argc, char *argv[]) {
@@ -89,6 +98,6 @@ int main(int argc, char *argv[]) {
                 if (streq(argv[1], verbs[i].name))
                         return verbs[i].run(&io) < 0 ? EXIT_FAILURE : EXIT_SUCCESS;
 
-        fprintf(stderr, "usage: safe-remove-worker scan|plan|run|resume|give-back (started by safe-removed)\n");
+        fprintf(stderr, "usage: safe-remove-worker scan|plan|run|resume|give-back|verify|certificates (started by safe-removed)\n");
         return 64;
 }

@@ -141,6 +141,18 @@ int chain_read(uint64_t removal, json_object **ret, char **ret_text, ChainLink *
         return 0;
 }
 
+int chain_newest(uint64_t *ret_removal) {
+        _cleanup_(chain_done) Chain c = { 0 };
+
+        int r = chain_load(&c);
+        if (r < 0)
+                return r;
+        if (c.head.number == 0)
+                return -ENOENT;
+        *ret_removal = c.head.removal;
+        return 0;
+}
+
 bool chain_let_go(uint64_t removal) {
         _cleanup_(chain_done) Chain c = { 0 };
         ChainLink l;

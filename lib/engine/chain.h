@@ -38,6 +38,9 @@ int chain_save(const Chain *c);
  * removal has none. -EBADMSG: the text is not as it was sealed, or is another removal's. */
 int chain_read(uint64_t removal, json_object **ret, char **ret_text, ChainLink *ret_link);
 
+/* The removal of the newest certificate; -ENOENT while there is none. */
+int chain_newest(uint64_t *ret_removal);
+
 /* Whether this one may be deleted with its record: it is the oldest, or from before the chain, and the chain will say so
  * (written down first). */
 bool chain_let_go(uint64_t removal);

@@ -72,6 +72,8 @@ int slot_registers_decode(const uint8_t *config, size_t length, SlotRegisters *r
                 .power_on = !(cap & PCI_EXP_SLTCAP_PCP) || !(control & PCI_EXP_SLTCTL_PCC),
                 .button_pressed = status & PCI_EXP_SLTSTA_ABP,
                 .card_present = status & PCI_EXP_SLTSTA_PDS,
+                .has_link_active = get32(config + at + PCI_EXP_LNKCAP) & PCI_EXP_LNKCAP_DLLLARC,
+                .link_active = get16(config + at + PCI_EXP_LNKSTA) & PCI_EXP_LNKSTA_DLLLA,
         };
         if (s.has_attention_indicator)
                 s.attention = (Indicator) ((control & PCI_EXP_SLTCTL_AIC) >> AIC_SHIFT);

@@ -28,6 +28,8 @@ typedef struct SlotRegisters {
         bool power_on;                 /* power controller bit; reads "on" without a power controller */
         bool button_pressed;           /* Slot Status: latched until somebody writes 1 to it */
         bool card_present;
+        bool has_link_active;          /* Link Capabilities: the port reports whether its link is up */
+        bool link_active;              /* Link Status: Data Link Layer Link Active */
 } SlotRegisters;
 
 /* Decodes slot registers out of `length` bytes of configuration space. -ENODATA when the port has no PCI Express

@@ -77,6 +77,21 @@ static void set_storage(json_object *o, const Scope *s) {
         json_set(o, "file_systems", file_systems);
 }
 
+/* Those that a process can open. */
+static void set_dax_devices(json_object *o, const Scope *s) {
+        json_object *daxes = json_object_new_array();
+
+        for (size_t i = 0; i < s->n_daxes; i++) {
+                if (s->daxes[i]->dev == 0)
+                        continue;
+                json_object *d = json_object_new_object();
+                json_set_str(d, "name", s->daxes[i]->name);
+                json_set_strf(d, "dev", "%u:%u", major(s->daxes[i]->dev), minor(s->daxes[i]->dev));
+                json_object_array_add(daxes, d);
+        }
+        json_set(o, "dax_devices", daxes);
+}
+
 json_object *scope_probe_json(const Scope *s) {
         const Slot *slot = s->slot;
         const SlotRegisters *regs = slot->has_registers ? &slot->registers : NULL;
@@ -103,6 +118,7 @@ json_object *scope_probe_json(const Scope *s) {
                 json_object_array_add(ranges, range);
         }
         set_storage(o, s);
+        set_dax_devices(o, s);
         json_set(o, "functions", functions);
         json_set(o, "memdevs", memdevs);
         json_set(o, "ranges", ranges);

@@ -5,17 +5,6 @@
 #include "kernel/attr.h"
 #include "probe/probe.h"
 
-static bool overlaps(json_object *scope, uint64_t start, uint64_t size) {
-        json_object *ranges = json_array(scope, "ranges");
-
-        for (size_t i = 0; i < json_len(ranges); i++) {
-                uint64_t s = json_u64(json_at(ranges, i), "start"), n = json_u64(json_at(ranges, i), "size");
-                if (start < s + n && s < start + size)
-                        return true;
-        }
-        return false;
-}
-
 static int ask(json_object *scope, char **ret_answer) {
         _cleanup_(closedirp) DIR *d = opendir("/sys/bus/cxl/devices");
         if (!d)
@@ -34,7 +23,7 @@ static int ask(json_object *scope, char **ret_answer) {
                         continue;
                 if (r < 0)
                         return r;
-                if (overlaps(scope, start, size)) {
+                if (scope_overlaps(scope, start, size)) {
                         *ret_answer = strf("%s is there at 0x%jx", e->d_name, (uintmax_t) start);
                         return 0;
                 }

@@ -2,17 +2,80 @@
 #include "probe/probe.h"
 
 const Probe *const probes[] = {
+        &probe_processes,
         &probe_mounts,
         &probe_block_devices,
         &probe_memory_blocks,
         &probe_iomem,
         &probe_regions,
+        &probe_decoders,
+        &probe_drivers,
         &probe_functions,
         &probe_memdevs,
         &probe_power,
+        &probe_link,
         &probe_indicators,
+        &probe_kernel_log,
         NULL,
 };
+
+bool scope_overlaps(json_object *scope, uint64_t start, uint64_t size) {
+        json_object *ranges = json_array(scope, "ranges");
+
+        for (size_t i = 0; i < json_len(ranges); i++) {
+                uint64_t s = json_u64(json_at(ranges, i), "start"), n = json_u64(json_at(ranges, i), "size");
+                if (start < s + n && s < start + size)
+                        return true;
+        }
+        return false;
+}
+
+json_object *probe_scope(json_object *scope, json_object *since) {
+        json_object *o = json_object_new_object();
+
+        if (json_object_is_type(scope, json_type_object)) {
+                json_object_object_foreach(scope, key, value)
+                        json_set(o, key, json_ref(value));
+        }
+        if (since)
+                json_set(o, "since", json_ref(since));
+        return o;
+}
+
+bool probes_report(json_object *scope, bool before_power_off, json_object **ret) {
+        json_object *report = json_object_new_array();
+        bool all = true;
+
+        for (const Probe *const *p = probes; *p; p++) {
+                _cleanup_free_ char *answer = NULL;
+
+                if (before_power_off && !(*p)->before_power_off)
+                        continue;
+                int r = (*p)->ask(scope, &answer);
+                json_object *o = json_object_new_object();
+                json_set_str(o, "name", (*p)->name);
+                json_set_str(o, "question", (*p)->question);
+                json_set(o, "holds", r < 0 ? NULL : json_object_new_boolean(r > 0));
+                json_set_str(o, "answer", answer ?: (r < 0 ? strerror(-r) : NULL));
+                json_object_array_add(report, o);
+                all = all && r > 0;
+        }
+        *ret = report;
+        return all;
+}
+
+static char *in_words(const char *name, const char *question, const char *answer) {
+        return strf("%s (%s): %s", name, question, answer ?: "no");
+}
+
+char *probes_why(json_object *report) {
+        for (size_t i = 0; i < json_len(report); i++) {
+                json_object *o = json_at(report, i);
+                if (!json_flag(o, "holds"))
+                        return in_words(json_str(o, "name"), json_str(o, "question"), json_str(o, "answer"));
+        }
+        return NULL;
+}
 
 int probes_ask(json_object *scope, bool before_power_off, char **ret_why) {
         for (const Probe *const *p = probes; *p; p++) {
@@ -23,7 +86,7 @@ int probes_ask(json_object *scope, bool before_power_off, char **ret_why) {
                 int r = (*p)->ask(scope, &answer);
                 if (r > 0)
                         continue;
-                *ret_why = strf("%s (%s): %s", (*p)->name, (*p)->question, answer ?: strerror(-r));
+                *ret_why = in_words((*p)->name, (*p)->question, answer ?: (r < 0 ? strerror(-r) : NULL));
                 return 0;
         }
         return 1;

@@ -7,7 +7,10 @@
  * a plan wrote down while the card was still there:
  *      {"slot", "port", "service", "address", "power_controller", "power_indicator", "attention_indicator",
  *       "functions": ["0000:0d:00.0"], "memdevs": [{"name", "serial"}], "ranges": [{"start", "size"}],
- *       "block_devices": [{"name", "dev", "goes_with_power"}], "file_systems": [{"dev": "259:0", "type"}]}
+ *       "dax_devices": [{"name", "dev"}], "block_devices": [{"name", "dev", "goes_with_power"}],
+ *       "file_systems": [{"dev": "259:0", "type"}]}
+ * and, added when they are asked because it differs from one removal to the next, "since": {"sequence", "taint"}: the kernel log's
+ * place when the removal began (kernel/kmsg-since.h).
  */
 typedef struct Probe {
         const char *name;
@@ -21,8 +24,8 @@ typedef struct Probe {
         int (*ask)(json_object *scope, char **ret_answer);
 } Probe;
 
-extern const Probe probe_mounts, probe_block_devices, probe_memory_blocks, probe_iomem, probe_regions, probe_functions, probe_memdevs, probe_power,
-        probe_indicators;
+extern const Probe probe_processes, probe_mounts, probe_block_devices, probe_memory_blocks, probe_iomem, probe_regions, probe_decoders,
+        probe_drivers, probe_functions, probe_memdevs, probe_power, probe_link, probe_indicators, probe_kernel_log;
 
 /* All of them in the order in which they are asked, NULL at the end. */
 extern const Probe *const probes[];
@@ -30,3 +33,16 @@ extern const Probe *const probes[];
 /* Asks all (or only those that must hold before the power goes). 1 when every one holds; else 0 with *ret_why naming the
  * first that does not and its answer. Never an errno: not knowing is no. */
 int probes_ask(json_object *scope, bool before_power_off, char **ret_why);
+
+/* The same, but asks on behind a no: [{"name", "question", "holds": true | false | null (not known), "answer"}]. True when every one
+ * holds. */
+bool probes_report(json_object *scope, bool before_power_off, json_object **ret);
+
+/* The first of a report that does not hold, in words; NULL when all do. */
+char *probes_why(json_object *report);
+
+/* The scope with the moment from which on it is asked about (NULL: none). New reference. */
+json_object *probe_scope(json_object *scope, json_object *since);
+
+/* Whether [start, start+size) has an address in common with the scope's ranges. */
+bool scope_overlaps(json_object *scope, uint64_t start, uint64_t size);

@@ -8,7 +8,7 @@
 #include "kernel/attr.h"
 #include "led/led.h"
 #include "probe/probe.h"
-#include "step/step.h"
+#include "step/prove.h"
 
 static void power_describe(json_object *args, char **ret_does, char **ret_undo) {
         json_object *scope = json_get(args, "scope");
@@ -39,7 +39,7 @@ static int power_check(json_object *args, StepRun *run) {
         if (r < 0)
                 return r;
 
-        if (!probes_ask(json_get(args, "scope"), true, &why))
+        if (!prove_ask(args, run, true, &why))
                 return step_fail(run, -EBUSY, "not ready to lose power: %s", why);
         return 0;
 }

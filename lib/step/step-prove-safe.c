@@ -1,29 +1,26 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* Asks every probe afresh. Nothing is written: this step can only say no. */
+/* Asks every probe afresh. Nothing is written to the kernel: this step can only say no. */
 #include <errno.h>
 
-#include "probe/probe.h"
-#include "step/step.h"
+#include "step/prove.h"
 
 static void prove_describe(json_object *args, char **ret_does, char **ret_undo) {
-        *ret_does = strf("ask the kernel afresh: no memory block, no /proc/iomem entry, no region, no PCI function, no memdev, "
-                         "slot power off, power LED off");
+        *ret_does = strf("ask the kernel afresh: no process, no memory block, no /proc/iomem entry, no region, no decoder, no PCI function, "
+                         "no memdev, slot power off, link down, power LED off, no complaint in the kernel log");
 }
 
 static int prove_apply(json_object *args, StepRun *run) {
-        json_object *scope = json_get(args, "scope");
-        _cleanup_free_ char *why = NULL;
-
-        if (probes_ask(scope, false, &why))
-                return 0;
-        step_remedy(run, "safe-remove remove %s  # and leave the card in until that says safe", json_str(scope, "slot"));
-        return step_fail(run, -EBUSY, "not proven safe: %s", why);
+        int r = prove_note(args, run);
+        if (r == -EBUSY)
+                step_remedy(run, "safe-remove verify %s  # leave the card in until that says safe",
+                            json_str(json_get(args, "scope"), "slot"));
+        return r;
 }
 
 static int prove_verify(json_object *args, StepRun *run) {
         _cleanup_free_ char *why = NULL;
 
-        return probes_ask(json_get(args, "scope"), false, &why) ? STEP_APPLIED : STEP_NOT_APPLIED;
+        return prove_ask(args, run, false, &why) ? STEP_APPLIED : STEP_NOT_APPLIED;
 }
 
 const StepOps step_prove_safe_ops = {

@@ -5,8 +5,7 @@
 #include <errno.h>
 
 #include "led/led.h"
-#include "probe/probe.h"
-#include "step/step.h"
+#include "step/prove.h"
 
 static void show_describe(json_object *args, char **ret_does, char **ret_undo) {
         *ret_does = strf("write 0 to /sys/bus/pci/slots/%s/attention; power LED off and attention LED off: safe to pull",
@@ -22,12 +21,12 @@ static bool indicator_is_off(json_object *scope) {
 }
 
 static int show_verify(json_object *args, StepRun *run) {
-        json_object *scope = json_get(args, "scope");
         _cleanup_free_ char *why = NULL;
 
-        if (!indicator_is_off(scope))
+        /* A light that was off already says nothing before the answers are on record. */
+        if (!indicator_is_off(json_get(args, "scope")) || !prove_noted(run))
                 return STEP_NOT_APPLIED;
-        if (probes_ask(scope, false, &why))
+        if (prove_ask(args, run, false, &why))
                 return STEP_APPLIED;
         (void) step_fail(run, -EBUSY, "not proven safe: %s", why);
         return STEP_PARTLY_APPLIED;
@@ -35,14 +34,11 @@ static int show_verify(json_object *args, StepRun *run) {
 
 static int show_apply(json_object *args, StepRun *run) {
         json_object *scope = json_get(args, "scope");
-        _cleanup_free_ char *why = NULL;
 
-        if (!probes_ask(scope, false, &why))
-                return step_fail(run, -EBUSY, "not proven safe: %s", why);
-        if (indicator_is_off(scope))
-                return 0;
-
-        int r = led_attention(json_str(scope, "slot"), json_str(scope, "port"), INDICATOR_OFF);
+        int r = prove_note(args, run);
+        if (r < 0 || indicator_is_off(scope))
+                return r;
+        r = led_attention(json_str(scope, "slot"), json_str(scope, "port"), INDICATOR_OFF);
         if (r < 0)
                 return step_fail(run, r, "the attention LED of slot %s cannot be turned off: %s", json_str(scope, "slot"), strerror(-r));
         return 0;

@@ -67,6 +67,7 @@ typedef struct StepRun {
         void (*announce)(void *userdata, uint64_t deadline_usec);
         void *userdata;
         int (*note)(struct StepRun *run, json_object *note); /* the engine's own */
+        json_object *since;     /* borrowed: the kernel log's place when the removal began (kernel/kmsg-since.h), or NULL */
         bool light_closed;      /* the slot's registers cannot be written (lockdown): its light stays as it is */
         bool ignore_cancel;     /* on the way back nothing is cancelled */
         bool backwards;         /* verify() is asked whether anything of the step is left to be put back, not whether it is done */

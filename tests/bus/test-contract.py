@@ -54,6 +54,8 @@ class Contract(BusTest):
         self.manager("PlanRemoval", "'2'", "{}", as_uid=NOBODY)
         self.manager("GetTopology", as_uid=NOBODY)
         self.manager("GetHistory", "0", as_uid=NOBODY)
+        self.manager("Verify", "'2'", as_uid=NOBODY)
+        self.manager("VerifyCertificates", as_uid=NOBODY)
         with self.assertRaises(BusError):  # the bus itself: nobody else may take our name
             self.busctl("call", "org.freedesktop.DBus", "/org/freedesktop/DBus", "org.freedesktop.DBus", "RequestName", "su",
                         "org.saferemove1.Other", "0", as_uid=NOBODY)

@@ -1,12 +1,14 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """Removals asked for over the bus: how they go, what is told meanwhile, and what is refused."""
+import hashlib
 import json
+import os
 import subprocess
 import threading
 
 import harness
-from harness import BusError, BusTest, ROOT, wait_for
+from harness import BusError, BusTest, NAME, ROOT, wait_for
 
 
 class Remove(BusTest):
@@ -119,6 +121,35 @@ class Remove(BusTest):
         request = json.loads(self.worker_log()[0].removeprefix("plan "))
         self.assertEqual(request["options"], {"grace_sec": 3})
         self.assertEqual(self.objects("removal"), {})
+
+    def test_questions(self):
+        self.assertEqual(self.json_of("Verify", "s", "mem0")["slot"], "2")
+        with self.assertRaises(BusError) as refused:
+            self.manager("Verify", "'9'")
+        self.assertEqual(refused.exception.name, "UnknownName")
+        self.assertTrue(self.json_of("VerifyCertificates")["verified"])
+        self.write("play/chain-busy", "")
+        with self.assertRaises(BusError) as refused:
+            self.manager("VerifyCertificates")
+        self.assertEqual(refused.exception.name, "Busy")
+        self.assertEqual(self.objects("removal"), {})
+
+    def test_certificate(self):
+        """The daemon hands out what is kept, and nothing that is not as it was sealed."""
+        for name in ("''", "'1'", "'x'", "'../1'"):
+            with self.assertRaises(BusError) as refused:
+                self.manager("GetCertificate", name)
+            self.assertEqual(refused.exception.name, "UnknownName", name)
+        document = '{"schema":"safe-remove/certificate/1","removal":"1","chain":{"number":1}}'
+        digest = hashlib.sha256(document.encode()).hexdigest()
+        text = f'{document[:-1]},"sha256":"{digest}"}}'
+        os.makedirs(self.path("state/removals/1"))
+        self.write("state/removals/1/certificate.json", text + "\n")
+        self.assertEqual(self.busctl("call", NAME, ROOT, "org.saferemove1.Manager", "GetCertificate", "s", "1")["data"], [text])
+        self.write("state/removals/1/certificate.json", text.replace("number", "Number") + "\n")
+        with self.assertRaises(BusError) as refused:
+            self.manager("GetCertificate", "'1'")
+        self.assertEqual(refused.exception.name, "NotProven")
 
     def test_cancel_by_any_name(self):
         self.write("play/script", "step hold\nstep offline-memory\nwait go\n")

@@ -27,6 +27,18 @@ ERRORS = {
 TARGETS = {"mem1": "2", "serial:0x1": "2", "0000:0d:00.0": "2"}
 
 
+PROBES = [
+    {"name": "memory-blocks", "question": "is no memory block of the card left", "holds": True, "answer": None},
+    {"name": "link", "question": "is the link to the card down", "holds": True, "answer": "port 0000:0c:00.0 does not report it"},
+    {"name": "power", "question": "is the slot's power off", "holds": True, "answer": None},
+]
+UNPROVEN = [
+    {"name": "memory-blocks", "question": "is no memory block of the card left", "holds": False, "answer": "memory147 is online"},
+    {"name": "link", "question": "is the link to the card down", "holds": True, "answer": None},
+    {"name": "power", "question": "is the slot's power off", "holds": None, "answer": "No such file or directory"},
+]
+
+
 def say(**line):
     sys.stdout.write(json.dumps(line) + "\n")
     sys.stdout.flush()
@@ -62,6 +74,13 @@ def find(request):
         say(type="error", code=code, message=message)
         sys.exit(0)
     return TARGETS.get(target, target.removeprefix("slot:").removeprefix("slot"))
+
+
+def sealed(document):
+    """As lib/engine/seal.h has it."""
+    text = json.dumps(document, separators=(",", ":"), ensure_ascii=False)
+    digest = hashlib.sha256(text.encode()).hexdigest()
+    return f'{text[:-1]},"sha256":"{digest}"}}\n', digest
 
 
 class Run:
@@ -106,9 +125,27 @@ class Run:
         attention = "on" if outcome == "stuck" else "off"
         say(type="led", state={"safe": "safe", "stuck": "stuck"}.get(outcome, "refused"), power=power, attention=attention)
         if self.folder.exists():
+            self.certify(outcome, code, message, remedy)
             self.note(ev="end", usec=1767225605000000, outcome=outcome, code=code, message=message, remedy=list(remedy),
                       lost=list(lost))
         say(type="end", outcome=outcome, code=code, message=message, remedy=list(remedy), lost=list(lost), usec=self.usec)
+
+    def certify(self, outcome, code, message, remedy):
+        ends = json.loads((STATE / "chain.json").read_text()) if (STATE / "chain.json").exists() else {"head": {"number": 0}}
+        head = ends["head"]
+        text, digest = sealed({
+            "schema": "safe-remove/certificate/1", "removal": self.folder.name,
+            "chain": {"number": head["number"] + 1, "previous_removal": head.get("removal"), "previous": head.get("sha256")},
+            "slot": self.plan["slot"], "card": self.plan["card"], "plan_digest": self.plan["digest"], "target": self.slot,
+            "trigger": "command", "by": {"uid": 0, "pid": 0, "comm": "safe-remove"}, "options": {"force": "kill"}, "host": "machine",
+            "kernel": "6.12", "started_usec": 1767225600000000, "ended_usec": 1767225605000000, "outcome": outcome, "code": code,
+            "message": message, "remedy": list(remedy), "lost": ["process 12 (dd) was ended"], "forced": ["SIGKILL to process 12 (dd)"],
+            "probes": PROBES if outcome == "safe" else []})
+        (self.folder / "certificate.json").write_text(text)
+        newest = {"number": head["number"] + 1, "removal": self.folder.name, "sha256": digest}
+        (STATE / "chain.json").write_text(sealed({
+            "schema": "safe-remove/chain-ends/1", "first_removal": 1, "pruned": {"number": 0, "removal": "0", "sha256": ""},
+            "head": newest, "damaged": None})[0])
 
     def start(self, request):
         self.note(ev="start", usec=1767225600000000, slot=self.slot, target=request["target"], trigger=request["trigger"],
@@ -204,4 +241,20 @@ def plan():
     say(**plan_of(find(request), request))
 
 
-{"scan": scan, "plan": plan, "run": run, "resume": resume}[sys.argv[1]]()
+def verify():
+    slot = find(hear())
+    probes = UNPROVEN if slot == "3" else PROBES
+    say(schema="safe-remove/verify/1", slot=slot, port="0000:0c:00.0", removal=None if slot == "3" else "5",
+        holds=all(p["holds"] for p in probes), power_led="off", attention_led="off", probes=probes, asked_usec=1767225600000000)
+
+
+def certificates():
+    """What it says is canned too: what is true of the records is the real worker's to find out."""
+    altered = (STATE / "altered").exists()
+    problems = [{"removal": "5", "what": "the certificate is not as it was written"},
+                {"removal": None, "what": "certificates 2 to 2 are missing"}] if altered else []
+    say(schema="safe-remove/chain/1", verified=not altered, certificates=3, first=2 if altered else 1, last=4, sha256="ab" * 32,
+        pruned=1 if altered else 0, problems=problems)
+
+
+{"scan": scan, "plan": plan, "run": run, "resume": resume, "verify": verify, "certificates": certificates}[sys.argv[1]]()

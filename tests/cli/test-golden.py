@@ -35,6 +35,11 @@ CASES = [
     ("status-unknown", ["status", "77"]),
     ("history-empty", ["history"]),
     ("cancel-nothing", ["cancel", "2"]),
+    ("certificate-none", ["certificate"]),
+    ("verify", ["verify", "2"]),
+    ("verify-unproven", ["verify", "3"]),
+    ("verify-unproven-json", ["verify", "3", "--json=pretty"]),
+    ("verify-unknown", ["verify", "99"]),
     ("remove", ["remove", "2", "--plan", DIGEST]),
     ("remove-by-serial", ["remove", "serial:0x1", "--plan", "0" * 64]),
     ("remove-stale", ["remove", "8", "-p", DIGEST]),
@@ -53,6 +58,12 @@ CASES = [
     ("list-after", ["list"]),
     ("history", ["history"]),
     ("history-json", ["history", "-n1", "--json=short"]),
+    ("certificate", ["certificate"]),
+    ("certificate-by-id", ["certificate", "5"]),
+    ("certificate-json", ["certificate", "1", "--json"]),
+    ("certificate-unknown", ["certificate", "77"]),
+    ("certificate-verify", ["certificate", "--verify"]),
+    ("certificate-verify-json", ["certificate", "--verify", "1", "--json"]),
 ]
 
 # What differs from run to run and from user to user.

@@ -127,6 +127,23 @@ def test_completion(bus):
     bus.run("cancel", "7")
 
 
+def test_altered_certificate(bus):
+    bus.run("remove", "2")
+    newest = json.loads(bus.run("certificate", "--json").stdout)["removal"]
+    path = bus.state / "removals" / newest / "certificate.json"
+    text = path.read_text()
+    expect(bus.run("certificate", newest, "--json").stdout == text, "not the text as it is")
+    path.write_text(text.replace('"safe"', '"Safe"'))
+    (bus.state / "altered").touch()
+    r = bus.run("certificate", newest)
+    expect(r.returncode == 11 and "not as it was written" in r.stderr, f"exit {r.returncode}: {r.stderr}")
+    r = bus.run("certificate", newest, "--verify")
+    expect(r.returncode == 11 and "NOT VERIFIED: 3 certificates, number 2 to 4" in r.stdout, f"exit {r.returncode}: {r.stdout}")
+    expect("removal 5: the certificate is not as it was written\nthe chain: certificates 2 to 2 are missing" in r.stdout, r.stdout)
+    r = bus.run("certificate", "--verify", "--json")
+    expect(r.returncode == 11 and not json.loads(r.stdout)["verified"], f"exit {r.returncode}: {r.stdout}")
+
+
 def test_daemon_comes_back(bus):
     waiter = subprocess.Popen([bus.cli, "remove", "7"], env=bus.env, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     wait_running(bus, "7")
@@ -154,7 +171,7 @@ def main():
     bus = Bus(sys.argv[1], sys.argv[2])
     try:
         bus.start_daemon()
-        for test in (test_live_view, test_detach_and_cancel, test_no_wait, test_monitor, test_completion,
+        for test in (test_live_view, test_detach_and_cancel, test_no_wait, test_monitor, test_completion, test_altered_certificate,
                      test_daemon_comes_back, test_no_daemon):
             print(test.__name__, flush=True)
             test(bus)

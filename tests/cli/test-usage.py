@@ -32,6 +32,9 @@ WRONG = [
     (["remove", "2", "--force=kill,"], "not 'kill,'"),
     (["list", "--force=kill"], "'list' has no option '--force'"),
     (["list", "--json=xml"], "'pretty', 'short' or 'off', not 'xml'"),
+    (["verify"], "'verify' needs a TARGET"),
+    (["history", "--verify"], "'history' has no option '--verify'"),
+    (["certificate", "1", "2"], "'2' is one too many"),
     (["history", "-n", "many"], "--lines wants a whole number"),
 ]
 

@@ -1,0 +1,28 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "output.h"
+#include "probe-text.h"
+
+static void print_answer(Table *t, json_object *probe) {
+        json_object *holds = json_get(probe, "holds");
+        bool yes = json_flag(probe, "holds");
+
+        /* What could not be found out is as bad as a no, and another thing. */
+        table_cell(t, yes ? COLOR_GOOD : COLOR_BAD, yes ? "yes" : holds ? "NO" : "NOT KNOWN");
+}
+
+void probes_print(json_object *probes, const char *indent) {
+        static const char *const headers[] = { "PROBE", "HOLDS", "QUESTION" };
+        _cleanup_table_ Table *t = table_new(headers, ELEMENTSOF(headers));
+
+        if (!t)
+                return;
+        for (size_t i = 0; i < json_len(probes); i++) {
+                json_object *p = json_at(probes, i);
+                const char *answer = json_str(p, "answer");
+
+                table_cell(t, COLOR_NONE, json_str(p, "name"));
+                print_answer(t, p);
+                table_cellf(t, COLOR_NONE, "%s%s%s", json_str(p, "question") ?: "?", answer ? ": " : "?", answer ?: "");
+        }
+        table_print(t, indent);
+}

@@ -1,0 +1,153 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* Questions about what has been proven: of a slot now, and of the records. Nothing is written. */
+#include <errno.h>
+
+#include "base/clock.h"
+#include "base/fileio.h"
+#include "daemon/worker-request.h"
+#include "daemon/worker-verbs.h"
+#include "engine/chain.h"
+#include "engine/journal.h"
+#include "engine/state-dir.h"
+#include "plan/scope.h"
+#include "probe/probe.h"
+
+enum {
+        RECORDS_LOOKED_AT = 64, /* the newest ones: an older removal of the slot would be of an earlier card */
+};
+
+/* What the probes are asked about, and which removal wrote that down. */
+typedef struct Subject {
+        json_object *scope;
+        uint64_t removal;       /* 0: the card is up, it was made from a look at it */
+} Subject;
+
+static void subject_done(Subject *s) {
+        json_object_put(s->scope);
+}
+
+static json_object *scope_of_plan(json_object *plan) {
+        json_object *steps = json_array(plan, "steps");
+
+        for (size_t i = json_len(steps); i-- > 0;) {
+                json_object *scope = json_get(json_get(json_at(steps, i), "args"), "scope");
+                if (scope)
+                        return scope;
+        }
+        return NULL;
+}
+
+static int record_load(uint64_t removal, json_object **ret_plan, Journal *j) {
+        _cleanup_free_ char *dir = strf("%s/removals/%ju", state_dir(), (uintmax_t) removal);
+        _cleanup_free_ char *plan = strf("%s/plan.json", dir), *journal = strf("%s/journal", dir), *text = NULL, *records = NULL;
+        char boot[33];
+        size_t length;
+
+        if (!dir || !plan || !journal)
+                return -ENOMEM;
+        int r = read_file(plan, &text, &length);
+        if (r >= 0)
+                r = json_parse(text, length, ret_plan);
+        if (r >= 0)
+                r = boot_id_read(boot);
+        if (r >= 0)
+                r = read_file(journal, &records, NULL);
+        return r < 0 ? r : journal_replay(j, records, boot);
+}
+
+/* 1: this removal was of the slot and has a scope, which is in *ret. */
+static int subject_from_record(uint64_t removal, const Request *request, Subject *ret) {
+        _cleanup_(journal_freep) Journal *j = calloc(1, sizeof(Journal));
+        _cleanup_json_ json_object *plan = NULL;
+
+        if (!j)
+                return -ENOMEM;
+        j->fd = -EBADF;
+        j->last_do = SIZE_MAX;
+        int r = record_load(removal, &plan, j);
+        if (r < 0)
+                return r == -ENOMEM ? r : 0;
+        json_object *slot = json_get(plan, "slot"), *scope = scope_of_plan(plan);
+        bool same = request->port ? streq_ptr(json_str(slot, "port"), request->port) : streq_ptr(json_str(slot, "name"), request->slot_name);
+        if (!same || !scope || j->other_boot)
+                return 0;
+        *ret = (Subject) { .scope = probe_scope(scope, json_get(j->start, "since")), .removal = removal };
+        return 1;
+}
+
+/* A card that is up is asked about as it is. One that is not left nothing but what its removal wrote down. */
+static int subject_find(const Request *request, Subject *ret) {
+        _cleanup_(scope_done) Scope now = { 0 };
+        _cleanup_free_ uint64_t *ids = NULL;
+        size_t n = 0;
+
+        int r = scope_find(request->topology, request->slot, &now);
+        if (r < 0)
+                return r;
+        if (now.n_functions == 0) {
+                r = removal_ids(&ids, &n);
+                for (size_t i = n; r >= 0 && i-- > 0 && i + RECORDS_LOOKED_AT >= n;) {
+                        r = subject_from_record(ids[i], request, ret);
+                        if (r != 0)
+                                return r;
+                }
+        }
+        *ret = (Subject) { .scope = scope_probe_json(&now) };
+        return 0;
+}
+
+static json_object *answer_make(const Request *request, const Subject *subject) {
+        json_object *o = json_object_new_object(), *report = NULL;
+        SlotRegisters s;
+        bool known = request->port && slot_registers_read(request->port, &s) >= 0;
+
+        bool holds = probes_report(subject->scope, false, &report);
+        json_set_str(o, "schema", "safe-remove/verify/1");
+        json_set_str(o, "slot", request->slot_name);
+        json_set_str(o, "port", request->port);
+        json_set(o, "removal", NULL);
+        if (subject->removal > 0)
+                json_set_strf(o, "removal", "%ju", (uintmax_t) subject->removal);
+        json_set_bool(o, "holds", holds);
+        json_set_str(o, "power_led", known && s.has_power_indicator ? indicator_to_string(s.power) : NULL);
+        json_set_str(o, "attention_led", known && s.has_attention_indicator ? indicator_to_string(s.attention) : NULL);
+        json_set(o, "probes", report);
+        json_set_u64(o, "asked_usec", now_wall());
+        return o;
+}
+
+int worker_verify(WorkerIo *io, json_object *doc) {
+        _cleanup_(request_done) Request request = { 0 };
+        _cleanup_(subject_done) Subject subject = { 0 };
+
+        int r = request_understand(io, doc, &request);
+        if (r < 0)
+                return r;
+        r = subject_find(&request, &subject);
+        if (r < 0) {
+                worker_send_error(io, "internal", strerror(-r));
+                return r;
+        }
+        worker_send(io, answer_make(&request, &subject));
+        return 0;
+}
+
+int worker_certificates(WorkerIo *io) {
+        _cleanup_close_ int lock = -EBADF;
+        json_object *report = NULL;
+
+        int r = chain_lock(CHAIN_LOCK_USEC, &lock);
+        if (r == -ETIME) {
+                worker_send_error(io, "busy", "A removal is writing its certificate. Try again in a moment.");
+                return r;
+        }
+        if (r >= 0)
+                r = chain_verify(&report);
+        if (r < 0) {
+                _cleanup_free_ char *text = strf("The records in %s cannot be read: %s.", state_dir(), strerror(-r));
+                worker_send_error(io, "internal", text ?: strerror(-r));
+                return r;
+        }
+        worker_send(io, report);
+        return 0;
+}

@@ -1,0 +1,169 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include <errno.h>
+#include <fcntl.h>
+
+#include "kernel/attr.h"
+#include "kernel/kmsg.h"
+#include "kernel/kmsg-since.h"
+
+enum {
+        RECORD_MAX = 8192, /* the kernel's own limit (CONSOLE_EXT_LOG_MAX, later PRINTK_MESSAGE_MAX) is below */
+        FACILITIES = 3,    /* priority >> 3: 0 is the kernel */
+};
+
+/* What comes with one of them: machine check 4, bad page 5, died 7, warning 9, soft lockup 14. */
+#define TROUBLE_TAINTS (UINT64_C(1) << 4 | UINT64_C(1) << 5 | UINT64_C(1) << 7 | UINT64_C(1) << 9 | UINT64_C(1) << 14)
+
+/* Stands above every warning and every bug (lib/bug.c, kernel/panic.c), on a line of its own: the one behind it says more. */
+#define CUT_HERE "[ cut here ]"
+
+/* Words of a kernel that has lost its way, or memory. What merely failed (a driver's error, a device that went away) is none of
+ * them: a card that goes leaves such lines behind. */
+static const char *const troubles[] = {
+        "BUG:", "Oops", "WARNING:", CUT_HERE, "kernel BUG at", "general protection fault", "nable to handle ", "list_add corruption",
+        "list_del corruption", "refcount_t:", "Bad page", "use-after-free", "blocked for more than", "soft lockup", "hard LOCKUP",
+        "cannot be hotremoved until the next reboot", "removing memory fails, because memory", "Machine check", "Kernel panic",
+};
+
+static int log_open(int flags) {
+        int fd = open(getenv("SAFE_REMOVE_KMSG") ?: "/dev/kmsg", flags | O_NONBLOCK | O_CLOEXEC | O_NOCTTY);
+
+        return fd < 0 ? -errno : fd;
+}
+
+/* 1: a record was read; 0: there are no more; -EPIPE: some were overwritten, the next one comes from behind them. */
+static int next(int fd, KmsgRecord *ret) {
+        for (;;) {
+                char buffer[RECORD_MAX];
+                ssize_t n = read(fd, buffer, sizeof(buffer));
+
+                if (n > 0 && kmsg_parse(buffer, (size_t) n, ret) >= 0)
+                        return 1;
+                if (n == 0 || (n < 0 && errno == EAGAIN))
+                        return 0;
+                if (n < 0 && errno != EINTR && errno != EINVAL)
+                        return -errno;
+        }
+}
+
+static int read_taint(uint64_t *ret) {
+        return attr_read_u64f(ret, "/proc/sys/kernel/tainted");
+}
+
+static int behind_the_last(int fd, uint64_t *ret) {
+        uint64_t sequence = 0;
+
+        if (lseek(fd, 0, SEEK_SET) < 0)
+                return -errno;
+        for (;;) {
+                _cleanup_(kmsg_record_done) KmsgRecord record = { 0 };
+
+                int r = next(fd, &record);
+                if (r == 0)
+                        break;
+                if (r < 0 && r != -EPIPE)
+                        return r;
+                if (r > 0)
+                        sequence = record.sequence + 1;
+        }
+        *ret = sequence;
+        return 0;
+}
+
+int kmsg_mark(const char *text, KmsgMark *ret) {
+        _cleanup_(kmsg_record_done) KmsgRecord record = { 0 };
+        _cleanup_free_ char *line = strf("<6>%s\n", text);
+        KmsgMark mark;
+
+        _cleanup_close_ int fd = log_open(O_RDONLY);
+        if (fd < 0)
+                return fd;
+        if (lseek(fd, 0, SEEK_END) < 0)
+                return -errno;
+        int r = read_taint(&mark.taint);
+        if (r < 0)
+                return r;
+
+        /* The first record from here on is ours, or one that came between: both are late enough. A write may be refused, or be
+         * dropped without a word (printk.devkmsg=ratelimit). */
+        _cleanup_close_ int writer = log_open(O_WRONLY);
+        ssize_t n = writer < 0 || !line ? -1 : write(writer, line, strlen(line));
+        r = n < 0 ? 0 : next(fd, &record);
+        if (r < 0 && r != -EPIPE)
+                return r;
+        if (r > 0)
+                mark.sequence = record.sequence;
+        else {
+                r = behind_the_last(fd, &mark.sequence);
+                if (r < 0)
+                        return r;
+        }
+        *ret = mark;
+        return 0;
+}
+
+bool kmsg_is_trouble(const char *text) {
+        for (size_t i = 0; i < ELEMENTSOF(troubles); i++)
+                if (strstr(text, troubles[i]))
+                        return true;
+        return false;
+}
+
+/* The lost records cannot be read any more, but what they would have said of the gravest kind has left a mark for ever: that
+ * decides, unless the mark was there before. */
+static int clean_by_taint(const KmsgMark *mark, char **ret_line) {
+        uint64_t taint;
+
+        int r = read_taint(&taint);
+        if (r < 0)
+                return r;
+        uint64_t fresh = taint & ~mark->taint & TROUBLE_TAINTS;
+        if (fresh != 0) {
+                *ret_line = strf("the kernel is tainted since: 0x%jx", (uintmax_t) fresh);
+                return 0;
+        }
+        return mark->taint & TROUBLE_TAINTS ? -ENODATA : 1;
+}
+
+/* The kernel's complaint in a record, in *line. Anybody who may write to the log can say anything, but not in the kernel's name. */
+static bool take_trouble(KmsgRecord *record, char **line) {
+        bool above = *line != NULL;
+
+        if (record->priority >> FACILITIES != 0 || (!above && !kmsg_is_trouble(record->text)))
+                return false;
+        free(*line);
+        *line = TAKE_PTR(record->text);
+        return above || !strstr(*line, CUT_HERE);
+}
+
+int kmsg_clean_since(const KmsgMark *mark, char **ret_line) {
+        _cleanup_free_ char *line = NULL;
+        uint64_t expected = mark->sequence;
+        bool lost = false;
+
+        _cleanup_close_ int fd = log_open(O_RDONLY);
+        if (fd < 0)
+                return fd;
+        if (lseek(fd, 0, SEEK_SET) < 0)
+                return -errno;
+        for (;;) {
+                _cleanup_(kmsg_record_done) KmsgRecord record = { 0 };
+
+                int r = next(fd, &record);
+                if (r == 0)
+                        break;
+                if (r < 0 && r != -EPIPE)
+                        return r;
+                if (r < 0 || record.sequence < mark->sequence)
+                        continue;
+                lost = lost || record.sequence > expected;
+                expected = record.sequence + 1;
+                if (take_trouble(&record, &line))
+                        break;
+        }
+        if (line) {
+                *ret_line = TAKE_PTR(line);
+                return 0;
+        }
+        return lost ? clean_by_taint(mark, ret_line) : 1;
+}

@@ -1,0 +1,78 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include <errno.h>
+#include <sys/sysmacros.h>
+
+#include "base/clock.h"
+#include "holders/holder.h"
+#include "kernel/attr.h"
+#include "probe/probe.h"
+
+enum {
+        SCAN_SEC = 30,
+};
+
+/* Numbers are given out again: one that a living device of another name has is no longer the card's. And a disk that is there until
+ * the power goes may be looked at by anybody until then. */
+static bool does_not_count(const char *type, json_object *device) {
+        _cleanup_free_ char *now = NULL;
+
+        if (link_namef(&now, "/sys/dev/%s/%s", type, json_str(device, "dev")) < 0)
+                return false;
+        return json_flag(device, "goes_with_power") || !streq_ptr(now, json_str(device, "name"));
+}
+
+static int add(HoldTargets *targets, TargetKind kind, const char *dev, const char *name) {
+        unsigned ma, mi;
+        int end = 0;
+
+        if (!dev || sscanf(dev, "%u:%u%n", &ma, &mi, &end) != 2 || dev[end])
+                return -EBADMSG;
+        /* File systems without a device of their own have numbers that the next one gets at once. */
+        if (ma == 0)
+                return 0;
+        return hold_targets_add(targets, kind, makedev(ma, mi), name);
+}
+
+static int add_all(json_object *array, TargetKind kind, const char *type, HoldTargets *targets) {
+        for (size_t i = 0; i < json_len(array); i++) {
+                const char *dev = json_str(json_at(array, i), "dev"), *name = json_str(json_at(array, i), "name");
+
+                if (does_not_count(type, json_at(array, i)))
+                        continue;
+                int r = add(targets, kind, dev, name);
+                if (r >= 0 && kind == TARGET_BLOCK)
+                        r = add(targets, TARGET_FS, dev, name); /* whatever file system it had on it */
+                if (r < 0)
+                        return r;
+        }
+        return 0;
+}
+
+static int ask(json_object *scope, char **ret_answer) {
+        _cleanup_(hold_targets_done) HoldTargets targets = { 0 };
+        _cleanup_(holders_freep) Holders *found = NULL;
+
+        int r = add_all(json_array(scope, "dax_devices"), TARGET_CHAR, "char", &targets);
+        if (r >= 0)
+                r = add_all(json_array(scope, "block_devices"), TARGET_BLOCK, "block", &targets);
+        if (r < 0 || targets.n_items == 0)
+                return r < 0 ? r : 1;
+
+        r = holders_scan(&targets, SCAN_SEC * USEC_PER_SEC, &found);
+        if (r < 0)
+                return r;
+        if (found->n_items > 0) {
+                const Holder *h = &found->items[0];
+                *ret_answer = strf("process %d (%s) has %s %s: %s", h->pid, h->comm, hold_way_to_string(h->holds[0].way),
+                                   targets.items[h->holds[0].target].name, h->holds[0].found);
+                return 0;
+        }
+        return found->complete ? 1 : -EAGAIN;
+}
+
+const Probe probe_processes = {
+        .name = "processes",
+        .question = "does no process map anything of the card, hold it open or stand in it",
+        .before_power_off = true,
+        .ask = ask,
+};

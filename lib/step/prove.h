@@ -1,0 +1,13 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+#include "step/step.h"
+
+/* Asks every probe about the step's scope. 1 when all hold; else 0 with *ret_why. */
+int prove_ask(json_object *args, StepRun *run, bool before_power_off, char **ret_why);
+
+/* The same in front of the light, and the answers are noted, for the certificate. 0, or -EBUSY with the reason given. */
+int prove_note(json_object *args, StepRun *run);
+
+/* Whether that has been done in this step. */
+bool prove_noted(StepRun *run);
