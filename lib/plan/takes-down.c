@@ -60,6 +60,9 @@ static json_object *block_devices_json(const Scope *s) {
 
         for (size_t i = 0; i < s->n_blocks; i++) {
                 const BlockDevice *b = s->blocks[i];
+                /* A path that nobody but the kernel sees. */
+                if (b->dev == 0)
+                        continue;
                 json_object *o = json_object_new_object();
                 json_set_str(o, "name", b->name);
                 json_set_str(o, "kind", block_kind_to_string(b->kind));

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* Block devices and what each stands on: partitions on disks, device-mapper and md on their parts. What loop devices stand on is
  * known once the mounts are (load-file-system.c). */
-#include <ctype.h>
 #include <errno.h>
 #include <limits.h>
 
@@ -182,39 +181,8 @@ static bool is_any(const char *name) {
         return true;
 }
 
-/* "nvme0c1n2": the path over controller 1 to what "nvme0n2" shows (drivers/nvme/host/multipath.c:nvme_mpath_set_disk_name).
- * Gives the latter, or NULL. */
-static char *head_of_path(const char *name) {
-        const char *subsystem = startswith(name, "nvme");
-        size_t n = subsystem ? strspn(subsystem, "0123456789") : 0;
-        const char *controller = n > 0 && subsystem[n] == 'c' ? subsystem + n + 1 : NULL;
-        size_t m = controller ? strspn(controller, "0123456789") : 0;
-
-        if (m == 0 || controller[m] != 'n' || !isdigit((unsigned char) controller[m + 1]))
-                return NULL;
-        return strf("nvme%.*s%s", (int) n, subsystem, controller + m);
-}
-
-/* A namespace that several controllers lead to belongs to none of their functions: it stands on the hidden paths. */
-static int find_paths(Topology *t) {
-        for (size_t i = 0; i < t->n_block_devices; i++) {
-                _cleanup_free_ char *name = head_of_path(t->block_devices[i].name);
-                for (size_t j = 0; name && j < t->n_block_devices; j++) {
-                        BlockDevice *head = &t->block_devices[j];
-                        if (!streq(head->name, name))
-                                continue;
-                        head->multipath = true;
-                        int r = strings_add(&head->lower, &head->n_lower, &head->a_lower, t->block_devices[i].name);
-                        if (r < 0)
-                                return r;
-                }
-        }
-        return 0;
-}
-
 int load_block_devices(Topology *t) {
         static const DeviceKind kind = { DEVICES, is_any, add_block, topology_drop_block_device };
 
-        int r = load_devices(t, &kind);
-        return r < 0 ? r : find_paths(t);
+        return load_devices(t, &kind);
 }

@@ -19,6 +19,7 @@ int load_daxes(Topology *t);
 int load_nd(Topology *t);
 int load_namespaces(Topology *t);
 int load_block_devices(Topology *t);
+int load_nvme_paths(Topology *t);
 int load_mounts(Topology *t);
 int load_file_systems(Topology *t);
 int load_loops(Topology *t);

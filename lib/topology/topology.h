@@ -130,7 +130,7 @@ DECLARE_STRING_TABLE(block_kind, BlockKind); /* "disk", "partition", "dm", "md",
 
 typedef struct BlockDevice {
         char *name;            /* pmem0, nvme0n1p1, dm-0, md127, loop0 */
-        dev_t dev;
+        dev_t dev;             /* 0 of a hidden one (nvme0c0n1) */
         BlockKind kind;
         uint64_t size;
         char *bdf;             /* the PCI function it stands on (nvme, virtio), or NULL */
@@ -140,7 +140,7 @@ typedef struct BlockDevice {
         char *uuid;            /* dm and md, or NULL */
         dev_t backing;         /* loop: the file system (st_dev) that its file is on, 0 when it is bound to a block device or nothing */
         bool read_only;
-        bool multipath;        /* an NVMe namespace behind several controllers: it is there as long as one of `lower` is */
+        bool multipath;        /* an NVMe namespace behind controllers of several functions: there as long as one of `lower` is */
         unsigned members_needed; /* md: it goes on while that many are in sync; UINT_MAX for one that needs all */
         char **in_sync;        size_t n_in_sync, a_in_sync; /* md: which of `lower` have its data */
 } BlockDevice;
