@@ -12,6 +12,10 @@ static const char *const name_kind_table[_NAME_KIND_MAX] = {
         [NAME_NODE] = "node",
         [NAME_BLOCK] = "memory block",
         [NAME_SERIAL] = "card with the serial number",
+        [NAME_NMEM] = "memory module",
+        [NAME_NAMESPACE] = "namespace",
+        [NAME_DEVICE] = "device",
+        [NAME_MOUNT] = "mount point",
 };
 
 DEFINE_STRING_TABLE(name_kind, NameKind)
@@ -31,8 +35,9 @@ static bool is_slot_number(const char *s) {
         return n > 0 && (s[n] == '\0' || (s[n] == '-' && is_number(s + n + 1)));
 }
 
-static bool is_dax(const char *s) {
-        const char *rest = startswith(s, "dax");
+/* "dax0.0" */
+static bool is_twice_numbered(const char *s, const char *word) {
+        const char *rest = startswith(s, word);
         size_t n = rest ? strspn(rest, "0123456789") : 0;
 
         return n > 0 && rest[n] == '.' && is_number(rest + n + 1);
@@ -56,6 +61,19 @@ static int parse_text(const char *s, NameKind kind, Name *ret) {
         return 0;
 }
 
+/* A node below /dev, or a mount point: the way people write it, with a "/" at the end or without. */
+static int parse_path(const char *s, Name *ret) {
+        const char *node = startswith(s, "/dev/");
+        size_t n = strlen(s);
+
+        while (n > 1 && s[n - 1] == '/')
+                n--;
+        int r = parse_text(s, node && *node ? NAME_DEVICE : NAME_MOUNT, ret);
+        if (r >= 0)
+                ret->text[n] = '\0';
+        return r;
+}
+
 static int parse_serial(const char *s, Name *ret) {
         uint64_t number;
 
@@ -76,6 +94,7 @@ static int parse_numbered(const char *s, Name *ret) {
         } words[] = {
                 { "memory", NAME_BLOCK },
                 { "mem", NAME_MEMDEV },
+                { "nmem", NAME_NMEM },
                 { "region", NAME_REGION },
                 { "node", NAME_NODE },
         };
@@ -110,8 +129,12 @@ int name_parse(const char *s, Name *ret) {
                 return parse_text(rest, NAME_SLOT, ret);
         if (is_slot_number(s))
                 return parse_text(s, NAME_SLOT, ret);
-        if (is_dax(s))
+        if (is_twice_numbered(s, "dax"))
                 return parse_text(s, NAME_DAX, ret);
+        if (is_twice_numbered(s, "namespace"))
+                return parse_text(s, NAME_NAMESPACE, ret);
+        if (*s == '/')
+                return parse_path(s, ret);
 
         int r = parse_numbered(s, ret);
         return r == -EINVAL ? parse_address(s, NAME_FUNCTION, ret) : r;

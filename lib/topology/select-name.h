@@ -15,6 +15,10 @@ typedef enum NameKind {
         NAME_NODE,
         NAME_BLOCK,
         NAME_SERIAL,
+        NAME_NMEM,
+        NAME_NAMESPACE,
+        NAME_DEVICE,
+        NAME_MOUNT,
         _NAME_KIND_MAX,
         _NAME_KIND_INVALID = -EINVAL,
 } NameKind;
@@ -23,7 +27,7 @@ DECLARE_STRING_TABLE(name_kind, NameKind); /* what a person would call it: "slot
 
 typedef struct Name {
         NameKind kind;
-        char *text;            /* as the kernel writes it: without "slot:", "port:", lower-case addresses */
+        char *text;            /* as the kernel writes it: without "slot:", "port:", lower-case addresses, no "/" at the end */
         uint64_t number;       /* NAME_NODE, NAME_BLOCK, NAME_SERIAL */
         bool has_domain;       /* NAME_FUNCTION, NAME_PORT */
 } Name;

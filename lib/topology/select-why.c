@@ -41,11 +41,14 @@ char *why_malformed(const char *name) {
         if (!said)
                 return NULL;
         return strf("\"%s\" does not name a card; use a slot (2, slot2, slot:2), a PCI address (0000:0d:00.0), "
-                    "port:ADDRESS, memN, regionN, daxN.N, nodeN, memoryN or serial:0xN", said);
+                    "port:ADDRESS, memN, regionN, daxN.N, nmemN, namespaceN.N, nodeN, memoryN, serial:0xN, "
+                    "/dev/NAME or a mount point", said);
 }
 
 static void say_candidate(FILE *f, const char *bdf, const Memdev *m, const Slot *s) {
-        if (s)
+        if (s && s->nmem)
+                fprintf(f, "slot %s (memory module", s->name);
+        else if (s)
                 fprintf(f, "slot %s (%s", s->name, bdf ?: "no PCI function");
         else
                 fprintf(f, "no slot (%s", bdf ?: "no PCI function");
@@ -89,9 +92,17 @@ static void say_serials(FILE *f, const Topology *t) {
                 fprintf(f, "%s0x%" PRIx64, i > 0 ? ", " : "", t->memdevs[i].serial);
 }
 
+/* Both kinds, each name once. */
 static void say_regions(FILE *f, const Topology *t) {
-        for (size_t i = 0; i < t->n_regions; i++)
-                fprintf(f, "%s%s", i > 0 ? ", " : "", t->regions[i].name);
+        const char *between = "";
+
+        for (size_t i = 0; i < t->n_regions; i++, between = ", ")
+                fprintf(f, "%s%s", between, t->regions[i].name);
+        for (size_t i = 0; i < t->n_nd_regions; i++)
+                if (!topology_region(t, t->nd_regions[i].name)) {
+                        fprintf(f, "%s%s", between, t->nd_regions[i].name);
+                        between = ", ";
+                }
 }
 
 static void say_daxes(FILE *f, const Topology *t) {
@@ -102,6 +113,32 @@ static void say_daxes(FILE *f, const Topology *t) {
 static void say_nodes(FILE *f, const Topology *t) {
         for (size_t i = 0; i < t->n_nodes; i++)
                 fprintf(f, "%snode%d", i > 0 ? ", " : "", t->nodes[i].id);
+}
+
+static void say_nmems(FILE *f, const Topology *t) {
+        for (size_t i = 0; i < t->n_nmems; i++)
+                fprintf(f, "%s%s", i > 0 ? ", " : "", t->nmems[i].name);
+}
+
+static void say_namespaces(FILE *f, const Topology *t) {
+        for (size_t i = 0; i < t->n_namespaces; i++)
+                fprintf(f, "%s%s", i > 0 ? ", " : "", t->namespaces[i].name);
+}
+
+static void say_devices(FILE *f, const Topology *t) {
+        for (size_t i = 0; i < t->n_block_devices; i++)
+                fprintf(f, "%s/dev/%s", i > 0 ? ", " : "", t->block_devices[i].name);
+}
+
+/* Those that anybody would mean. */
+static void say_mounts(FILE *f, const Topology *t) {
+        const char *between = "";
+
+        for (size_t i = 0; i < t->n_mounts; i++)
+                if (t->mounts[i].ns == topology_host_ns(t) && topology_file_system(t, t->mounts[i].dev)) {
+                        fprintf(f, "%s%s", between, t->mounts[i].target);
+                        between = ", ";
+                }
 }
 
 /* There may be thousands; what matters are those that belong to cards. */
@@ -129,6 +166,10 @@ char *why_unknown(const Topology *t, const Name *name) {
                 [NAME_NODE] = say_nodes,
                 [NAME_BLOCK] = say_blocks,
                 [NAME_SERIAL] = say_serials,
+                [NAME_NMEM] = say_nmems,
+                [NAME_NAMESPACE] = say_namespaces,
+                [NAME_DEVICE] = say_devices,
+                [NAME_MOUNT] = say_mounts,
         };
         Line l, there;
 

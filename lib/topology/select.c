@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "topology/select-add.h"
 #include "topology/select-name.h"
-#include "topology/select-why.h"
 #include "topology/select.h"
 
 static const char *const select_result_table[_SELECT_RESULT_MAX] = {
@@ -13,70 +13,6 @@ static const char *const select_result_table[_SELECT_RESULT_MAX] = {
 
 DEFINE_STRING_TABLE(select_result, SelectResult)
 
-static void candidates_done(Candidates *c) {
-        free(c->items);
-}
-
-static int add(Candidates *c, Candidate new) {
-        c->exists = true;
-        for (size_t i = 0; i < c->n; i++) {
-                const Candidate *old = &c->items[i];
-                if (old->memdev == new.memdev && old->slot == new.slot && streq_ptr(old->bdf, new.bdf))
-                        return 0;
-        }
-
-        int r = vec_grow((void **) &c->items, c->n, &c->n_allocated, sizeof(Candidate));
-        if (r < 0)
-                return r;
-        c->items[c->n++] = new;
-        return 0;
-}
-
-static int add_memdev(const Topology *t, const Memdev *m, Candidates *c) {
-        return add(c, (Candidate) { m->bdf, m, topology_slot_of_function(t, m->bdf) });
-}
-
-static int add_function(const Topology *t, const PciFunction *f, Candidates *c) {
-        const Memdev *m = NULL;
-
-        for (size_t i = 0; i < t->n_memdevs; i++)
-                if (streq_ptr(t->memdevs[i].bdf, f->bdf))
-                        m = &t->memdevs[i];
-        return add(c, (Candidate) { f->bdf, m, topology_slot(t, f->slot) });
-}
-
-/* Every card behind a region. One whose targets are gone exists, but leads nowhere. */
-static int add_region(const Topology *t, const Region *g, Candidates *c) {
-        c->exists = true;
-        for (size_t i = 0; i < g->n_targets; i++) {
-                const Memdev *m = topology_memdev(t, g->targets[i].memdev);
-                int r = m ? add_memdev(t, m, c) : 0;
-                if (r < 0)
-                        return r;
-        }
-        return 0;
-}
-
-/* By addresses, because memory says where it is and not whose. */
-static int add_range(const Topology *t, uint64_t start, uint64_t size, Candidates *c) {
-        for (size_t i = 0; i < t->n_regions; i++) {
-                const Region *g = &t->regions[i];
-                if (size == 0 || g->size == 0 || start > g->start + (g->size - 1) || g->start > start + (size - 1))
-                        continue;
-                int r = add_region(t, g, c);
-                if (r < 0)
-                        return r;
-        }
-        return 0;
-}
-
-static int add_dax(const Topology *t, const DaxDevice *d, Candidates *c) {
-        const Region *g = topology_region(t, d->region);
-
-        c->exists = true;
-        return g ? add_region(t, g, c) : add_range(t, d->start, d->size, c);
-}
-
 /* Without a domain an address matches in every one. */
 static bool address_matches(const char *bdf, const Name *name) {
         const char *rest = name->has_domain ? bdf : strchr(bdf, ':');
@@ -88,7 +24,7 @@ static bool address_matches(const char *bdf, const Name *name) {
 
 static int find_functions(const Topology *t, const Name *name, Candidates *c) {
         for (size_t i = 0; i < t->n_functions; i++) {
-                int r = address_matches(t->functions[i].bdf, name) ? add_function(t, &t->functions[i], c) : 0;
+                int r = address_matches(t->functions[i].bdf, name) ? candidates_add_function(t, &t->functions[i], c) : 0;
                 if (r < 0)
                         return r;
         }
@@ -99,7 +35,7 @@ static int find_slots(const Topology *t, const Name *name, Candidates *c) {
         for (size_t i = 0; i < t->n_slots; i++) {
                 const Slot *s = &t->slots[i];
                 bool meant = name->kind == NAME_PORT ? s->port && address_matches(s->port, name) : streq(s->name, name->text);
-                int r = meant ? add(c, (Candidate) { s->address, NULL, s }) : 0;
+                int r = meant ? candidates_add_slot(s, c) : 0;
                 if (r < 0)
                         return r;
         }
@@ -110,7 +46,7 @@ static int find_memdevs(const Topology *t, const Name *name, Candidates *c) {
         for (size_t i = 0; i < t->n_memdevs; i++) {
                 const Memdev *m = &t->memdevs[i];
                 bool meant = name->kind == NAME_SERIAL ? m->serial == name->number : streq(m->name, name->text);
-                int r = meant ? add_memdev(t, m, c) : 0;
+                int r = meant ? candidates_add_memdev(t, m, c) : 0;
                 if (r < 0)
                         return r;
         }
@@ -118,15 +54,18 @@ static int find_memdevs(const Topology *t, const Name *name, Candidates *c) {
 }
 
 static int find_region(const Topology *t, const Name *name, Candidates *c) {
+        const NdRegion *nd = topology_nd_region(t, name->text);
         const Region *g = topology_region(t, name->text);
 
-        return g ? add_region(t, g, c) : 0;
+        /* Two things may have this name. */
+        int r = g ? candidates_add_region(t, g, c) : 0;
+        return r >= 0 && nd ? candidates_add_nd_region(t, nd, c) : r;
 }
 
 static int find_dax(const Topology *t, const Name *name, Candidates *c) {
         const DaxDevice *d = topology_dax(t, name->text);
 
-        return d ? add_dax(t, d, c) : 0;
+        return d ? candidates_add_dax(t, d, c) : 0;
 }
 
 static int find_node(const Topology *t, const Name *name, Candidates *c) {
@@ -134,7 +73,7 @@ static int find_node(const Topology *t, const Name *name, Candidates *c) {
 
         c->exists = id >= 0 && topology_node(t, id);
         for (size_t i = 0; id >= 0 && i < t->n_daxes; i++) {
-                int r = t->daxes[i].target_node == id ? add_dax(t, &t->daxes[i], c) : 0;
+                int r = t->daxes[i].target_node == id ? candidates_add_dax(t, &t->daxes[i], c) : 0;
                 if (r < 0)
                         return r;
         }
@@ -146,9 +85,52 @@ static int find_block(const Topology *t, const Name *name, Candidates *c) {
                 if (t->blocks[i].id != name->number)
                         continue;
                 c->exists = true;
-                return add_range(t, t->blocks[i].start, t->block_size, c);
+                return candidates_add_range(t, t->blocks[i].start, t->block_size, c);
         }
         return 0;
+}
+
+static int find_nmem(const Topology *t, const Name *name, Candidates *c) {
+        const Nmem *n = topology_nmem(t, name->text);
+
+        return n ? candidates_add_nmem(t, n, c) : 0;
+}
+
+static int find_namespace(const Topology *t, const Name *name, Candidates *c) {
+        const Namespace *n = topology_namespace(t, name->text);
+        const NdRegion *g = n ? topology_nd_region(t, n->nd_region) : NULL;
+
+        return g ? candidates_add_nd_region(t, g, c) : 0;
+}
+
+/* A node in /dev: of a memory device, of what carries it, or a block device, which may stand on several. */
+static int find_device(const Topology *t, const Name *name, Candidates *c) {
+        const char *node = name->text + strlen("/dev/"), *cxl = startswith(node, "cxl/");
+        const Memdev *m = cxl ? topology_memdev(t, cxl) : NULL;
+        const DaxDevice *d = topology_dax(t, node);
+        const Nmem *n = topology_nmem(t, node);
+        const BlockDevice *b = topology_block_device_of_path(t, name->text);
+
+        if (m)
+                return candidates_add_memdev(t, m, c);
+        if (d)
+                return candidates_add_dax(t, d, c);
+        if (n)
+                return candidates_add_nmem(t, n, c);
+        return b ? candidates_add_block_device(t, b, c) : 0;
+}
+
+/* What a path is the mount point of for everybody, or else in a namespace of its own. */
+static int find_mount(const Topology *t, const Name *name, Candidates *c) {
+        const Mount *m = topology_mount_of_path(t, topology_host_ns(t), name->text);
+        int r = 0;
+
+        if (m && streq(m->target, name->text))
+                return candidates_add_mount(t, m, c);
+        for (size_t i = 0; i < t->n_mounts && r >= 0; i++)
+                if (streq(t->mounts[i].target, name->text))
+                        r = candidates_add_mount(t, &t->mounts[i], c);
+        return r;
 }
 
 static int find(const Topology *t, const Name *name, Candidates *c) {
@@ -162,6 +144,10 @@ static int find(const Topology *t, const Name *name, Candidates *c) {
                 [NAME_NODE] = find_node,
                 [NAME_BLOCK] = find_block,
                 [NAME_SERIAL] = find_memdevs,
+                [NAME_NMEM] = find_nmem,
+                [NAME_NAMESPACE] = find_namespace,
+                [NAME_DEVICE] = find_device,
+                [NAME_MOUNT] = find_mount,
         };
 
         return finders[name->kind](t, name, c);

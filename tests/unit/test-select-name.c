@@ -26,13 +26,23 @@ int main(void) {
                 { "memory147", NAME_BLOCK, "memory147", 147 },
                 { "serial:0x1", NAME_SERIAL, "0x1", 1 },
                 { "serial:17", NAME_SERIAL, "0x11", 17 },
+                { "nmem3", NAME_NMEM, "nmem3", 3 },
+                { "namespace0.0", NAME_NAMESPACE, "namespace0.0", 0 },
+                { "/dev/pmem0", NAME_DEVICE, "/dev/pmem0", 0 },
+                { "/dev/mapper/a b", NAME_DEVICE, "/dev/mapper/a b", 0 },
+                { "/dev/pmem0/", NAME_DEVICE, "/dev/pmem0", 0 },
+                { "/dev", NAME_MOUNT, "/dev", 0 },
+                { "/dev/", NAME_MOUNT, "/dev", 0 },
+                { "/", NAME_MOUNT, "/", 0 },
+                { "///", NAME_MOUNT, "/", 0 },
+                { "/mnt/data//", NAME_MOUNT, "/mnt/data", 0 },
                 { "0xABCDEF0123456789", NAME_SERIAL, "0xabcdef0123456789", 0xabcdef0123456789 },
         };
         static const char *const malformed[] = {
                 "", " 2", "2 ", "-2", "2-", "2-x", "+2", "slot", "slot:", "slotx", "port:", "port:2", "mem", "mem1.0", "mem-1",
                 "memory", "memoryx", "region", "dax", "dax0", "dax0.", "dax.0", "dax0.0.0", "node", "node-1", "serial:",
                 "serial:x", "serial:-1", "0x", "0xg", "0x12345678123456789", "99999999999999999999x", "foo", "0d:00", "Slot2",
-                "mem99999999999999999999",
+                "mem99999999999999999999", "nmem", "nmemx", "namespace0", "namespace0.", "mnt/data",
         };
 
         for (size_t i = 0; i < ELEMENTSOF(cases); i++) {
