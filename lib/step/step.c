@@ -46,6 +46,7 @@ static const StepOps *const ops_table[_STEP_TYPE_MAX] = {
         [STEP_FREEZE_HOLDERS] = &step_freeze_holders_ops,
         [STEP_FENCE_DAX] = &step_fence_dax_ops,
         [STEP_UNMOUNT] = &step_unmount_ops,
+        [STEP_SWAPOFF] = &step_swapoff_ops,
         [STEP_DETACH_LOOP] = &step_detach_loop_ops,
         [STEP_DEACTIVATE_DM] = &step_deactivate_dm_ops,
         [STEP_REMOVE_MD_MEMBER] = &step_remove_md_member_ops,

@@ -1,0 +1,65 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include <errno.h>
+#include <inttypes.h>
+#include <sys/swap.h>
+
+#include "base/fileio.h"
+#include "kernel/mount-ns.h"
+#include "kernel/swap.h"
+
+typedef struct Work {
+        const char *path;
+        int flags;
+} Work;
+
+static int enter_host(void) {
+        uint64_t host;
+
+        int r = mount_ns_host(&host);
+        if (r < 0)
+                return r;
+        _cleanup_close_ int ns = mount_ns_open(host, "/proc/1/ns/mnt");
+        return ns < 0 ? ns : mount_ns_enter(ns);
+}
+
+static int off_apart(void *data, char **ret_text) {
+        const Work *w = data;
+
+        int r = enter_host();
+        return r < 0 ? r : swapoff(w->path) < 0 ? -errno : 0;
+}
+
+int swap_off(const char *path, const ApartOptions *options) {
+        Work w = { .path = path };
+
+        return run_apart(off_apart, &w, options, NULL);
+}
+
+static int on_apart(void *data, char **ret_text) {
+        const Work *w = data;
+
+        int r = enter_host();
+        return r < 0 ? r : swapon(w->path, w->flags) < 0 ? -errno : 0;
+}
+
+int swap_on(const char *path, int priority, const ApartOptions *options) {
+        Work w = { .path = path };
+
+        if (priority >= 0)
+                w.flags = SWAP_FLAG_PREFER | ((priority << SWAP_FLAG_PRIO_SHIFT) & SWAP_FLAG_PRIO_MASK);
+        return run_apart(on_apart, &w, options, NULL);
+}
+
+int memory_available(uint64_t *ret) {
+        _cleanup_free_ char *text = NULL;
+        uint64_t kib;
+
+        int r = read_file("/proc/meminfo", &text, NULL);
+        if (r < 0)
+                return r;
+        const char *line = strstr(text, "MemAvailable:");
+        if (!line || sscanf(line, "MemAvailable: %" SCNu64 " kB", &kib) != 1)
+                return -EBADMSG;
+        *ret = kib * 1024;
+        return 0;
+}
