@@ -65,6 +65,12 @@ unsigned long mount_propagation(const char *fields) {
         return strstr(fields, "unbindable") ? MS_UNBINDABLE : MS_PRIVATE;
 }
 
+uint64_t mount_group(const char *fields, const char *word) {
+        const char *found = strstr(fields, word);
+
+        return found ? strtoull(found + strlen(word), NULL, 10) : 0;
+}
+
 void super_option_split(char *word, const char **ret_key, const char **ret_value, bool *ret_skip) {
         static const char *const skipped[] = { "", "rw", "seclabel", "subvol", "subvolid" };
         char *equals = strchr(word, '=');

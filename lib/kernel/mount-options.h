@@ -12,6 +12,9 @@ int mount_attributes(const char *options, uint64_t *ret, char **ret_unknown);
 /* "shared:1 master:2": MS_SHARED, MS_SLAVE, MS_PRIVATE or MS_UNBINDABLE. A mount that is both is taken for shared. */
 unsigned long mount_propagation(const char *fields);
 
+/* The group of mounts that it shares what is mounted below with ("shared:"), or whose follower it is ("master:"); 0: none. */
+uint64_t mount_group(const char *fields, const char *word);
+
 /* One word of the super options: key and value (NULL for a flag), in place. *ret_skip: nothing that can be given to the kernel
  * ("rw"; "seclabel", which SELinux shows and does not accept; a subvolume, which is the mount's root). */
 void super_option_split(char *word, const char **ret_key, const char **ret_value, bool *ret_skip);

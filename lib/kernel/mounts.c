@@ -41,7 +41,7 @@ static json_object *on_top(const MountEntries *l, const MountEntry *below, const
         for (size_t i = 0; i < l->n_items; i++) {
                 const MountEntry *m = &l->items[i];
                 if (m->parent_id == below->id && m->id != below->id && !mounted_fs_is(fs, m))
-                        json_append_strf(array, "%s (%s)", m->target, m->type);
+                        json_append_str(array, m->target);
         }
         return array;
 }

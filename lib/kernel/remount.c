@@ -11,12 +11,17 @@
 #include "kernel/mount-options.h"
 #include "kernel/remount.h"
 
+#ifndef MOUNT_ATTR_NOSYMFOLLOW
+#define MOUNT_ATTR_NOSYMFOLLOW 0x00200000
+#endif
+
 enum {
         /* What fsconfig() takes as one string (fs/fsopen.c). */
         VALUE_MAX = 255,
 };
 
 typedef struct Again {
+        const MountAgain *wanted;
         json_object *fs, *mount;
         const char *source;
         char *why, *lost;       /* owned */
@@ -113,39 +118,58 @@ static int part_of(Again *a, int whole, int ns) {
         return r < 0 ? fail(a, r, "its mount namespace") : TAKE_FD(part);
 }
 
-static int attributes_set(Again *a, int fd) {
-        _cleanup_free_ char *unknown = NULL;
+#define ALL_ATTRIBUTES (MOUNT_ATTR_RDONLY | MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV | MOUNT_ATTR_NOEXEC | MOUNT_ATTR_NODIRATIME | \
+                        MOUNT_ATTR_NOSYMFOLLOW | MOUNT_ATTR__ATIME)
+
+static int attributes_set(int fd, const char *options, char **ret_unknown) {
         uint64_t bits = 0;
 
-        int r = mount_attributes(json_str(a->mount, "options"), &bits, &unknown);
+        int r = mount_attributes(options, &bits, ret_unknown);
         if (r < 0)
                 return r;
-        if (unknown)
-                lose(a, unknown);
-        struct mount_attr attr = { .attr_clr = MOUNT_ATTR__ATIME, .attr_set = bits };
-        return mount_setattr(fd, "", AT_EMPTY_PATH, &attr, sizeof(attr)) < 0 ? fail(a, -errno, "the options of the mount") : 0;
+        struct mount_attr attr = { .attr_set = bits, .attr_clr = ALL_ATTRIBUTES & ~bits };
+        /* The three ways to keep access times are one field, which is cleared as a whole. */
+        attr.attr_clr |= MOUNT_ATTR__ATIME;
+        return mount_setattr(fd, "", AT_EMPTY_PATH, &attr, sizeof(attr)) < 0 ? -errno : 0;
 }
 
-/* After it was put there: below a shared mount everything becomes shared. Whose slave it was cannot be said again; one that is
- * still in its place came back with its master's. */
-static int propagation_set(Again *a, int fd) {
-        const char *fields = json_str(a->mount, "propagation");
-        struct mount_attr attr = { .propagation = mount_propagation(fields) };
+static int propagation_set(int fd, unsigned long propagation) {
+        struct mount_attr attr = { .propagation = propagation };
 
-        if (strstr(fields, "master:"))
-                lose(a, "slave");
-        if (attr.propagation == MS_SLAVE)
-                attr.propagation = MS_PRIVATE;
-        return mount_setattr(fd, "", AT_EMPTY_PATH, &attr, sizeof(attr)) < 0 ? fail(a, -errno, "its propagation") : 0;
+        return mount_setattr(fd, "", AT_EMPTY_PATH, &attr, sizeof(attr)) < 0 ? -errno : 0;
 }
 
-static int again(Again *a) {
+/* A copy of one that is there. What lies over the way to the part that is wanted would be copied instead: then -ESTALE. */
+static int copy_of(Again *a) {
+        json_object *model = a->wanted->model;
+        const char *root = json_str(a->mount, "root"), *above = json_str(model, "root"), *fields = json_str(a->mount, "propagation");
+        const char *rest = streq(above, "/") ? root : root + strlen(above);
+        _cleanup_free_ char *path = strf("%s%s", json_str(model, "target"), streq(rest, "/") ? "" : rest);
+        uint64_t id = 0;
+
+        _cleanup_close_ int proc_fd = open("/proc", O_PATH | O_DIRECTORY | O_CLOEXEC);
+        _cleanup_close_ int ns = mount_ns_open(json_u64(model, "ns"), json_str(model, "ns_path"));
+        int r = !path ? -ENOMEM : proc_fd < 0 ? -errno : ns < 0 ? ns : mount_ns_enter(ns);
+        if (r >= 0)
+                r = mount_id_at(proc_fd, path, &id);
+        if (r >= 0 && id != json_u64(model, "id"))
+                r = -ESTALE;
+        if (r < 0)
+                return r;
+
+        _cleanup_close_ int fd = open_tree(AT_FDCWD, path, OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | AT_SYMLINK_NOFOLLOW);
+        if (fd < 0)
+                return -errno;
+        if (a->wanted->slave)
+                r = propagation_set(fd, MS_SLAVE);
+        if (r >= 0 && a->wanted->slave && mount_group(fields, "shared:"))
+                r = propagation_set(fd, MS_SHARED);
+        return r < 0 ? r : TAKE_FD(fd);
+}
+
+static int set_up_new(Again *a, int ns) {
         bool here = streq(json_str(a->fs, "type"), "overlay");
-        const char *root = json_str(a->mount, "root"), *target = json_str(a->mount, "target");
-
-        _cleanup_close_ int ns = mount_ns_open(json_u64(a->mount, "ns"), json_str(a->mount, "ns_path"));
-        if (ns < 0)
-                return ns;
+        const char *root = json_str(a->mount, "root");
 
         /* The layers of an overlay are paths in its namespace, a device is one in ours. */
         int r = here ? mount_ns_enter(ns) : 0;
@@ -157,14 +181,49 @@ static int again(Again *a) {
         r = here ? 0 : mount_ns_enter(ns);
         if (r < 0)
                 return fail(a, r, "its mount namespace");
+        return streq(root, "/") ? TAKE_FD(whole) : part_of(a, whole, ns);
+}
 
-        _cleanup_close_ int part = streq(root, "/") ? fcntl(whole, F_DUPFD_CLOEXEC, 0) : part_of(a, whole, ns);
-        if (part < 0)
-                return part;
-        r = attributes_set(a, part);
-        if (r >= 0 && move_mount(part, "", AT_FDCWD, target, MOVE_MOUNT_F_EMPTY_PATH) < 0)
-                r = fail(a, -errno, "move_mount");
-        return r < 0 ? r : propagation_set(a, part);
+/* After it was put there: below a shared mount everything becomes shared. */
+static int propagation_finish(Again *a, int fd, bool copied) {
+        const char *fields = json_str(a->mount, "propagation");
+        unsigned long wanted = mount_propagation(fields);
+
+        if (!copied && mount_group(fields, "master:"))
+                lose(a, "slave");
+        if (copied && (wanted == MS_SHARED || wanted == MS_SLAVE))
+                return 0;
+        int r = propagation_set(fd, wanted == MS_SLAVE ? MS_PRIVATE : wanted);
+        return r < 0 ? fail(a, r, "its propagation") : 0;
+}
+
+static int again(Again *a) {
+        const char *target = json_str(a->mount, "target");
+        _cleanup_free_ char *unknown = NULL;
+
+        _cleanup_close_ int home = open("/proc/self/ns/mnt", O_RDONLY | O_CLOEXEC);
+        _cleanup_close_ int ns = mount_ns_open(json_u64(a->mount, "ns"), json_str(a->mount, "ns_path"));
+        if (ns < 0)
+                return ns;
+
+        _cleanup_close_ int fd = a->wanted->model ? copy_of(a) : -EBADF;
+        bool copied = fd >= 0;
+        int r = mount_ns_enter(copied ? ns : home);
+        if (r < 0)
+                return fail(a, r, "its mount namespace");
+        if (!copied)
+                fd = set_up_new(a, ns);
+        if (fd < 0)
+                return fd;
+
+        r = attributes_set(fd, json_str(a->mount, "options"), &unknown);
+        if (r < 0)
+                return fail(a, r, "the options of the mount");
+        if (unknown)
+                lose(a, unknown);
+        if (move_mount(fd, "", AT_FDCWD, target, MOVE_MOUNT_F_EMPTY_PATH) < 0)
+                return fail(a, -errno, "move_mount");
+        return propagation_finish(a, fd, copied);
 }
 
 static int again_apart(void *data, char **ret_text) {
@@ -175,9 +234,9 @@ static int again_apart(void *data, char **ret_text) {
         return r;
 }
 
-int mount_again(json_object *fs, json_object *mount, const char *source, uint64_t timeout_usec, char **ret_lost, char **ret_why) {
+int mount_again(const MountAgain *wanted, uint64_t timeout_usec, char **ret_lost, char **ret_why) {
         const ApartOptions options = { .timeout_usec = timeout_usec };
-        Again a = { .fs = fs, .mount = mount, .source = source };
+        Again a = { .wanted = wanted, .fs = wanted->fs, .mount = wanted->mount, .source = wanted->source };
         _cleanup_free_ char *text = NULL;
 
         int r = run_apart(again_apart, &a, &options, &text);
@@ -186,4 +245,35 @@ int mount_again(json_object *fs, json_object *mount, const char *source, uint64_
         else
                 *ret_lost = TAKE_PTR(text);
         return r;
+}
+
+typedef struct Adjust {
+        json_object *found;
+        const char *options;
+} Adjust;
+
+static int adjust_apart(void *data, char **ret_text) {
+        const Adjust *a = data;
+        const char *target = json_str(a->found, "target");
+        _cleanup_free_ char *unknown = NULL;
+        uint64_t id = 0;
+
+        _cleanup_close_ int proc_fd = open("/proc", O_PATH | O_DIRECTORY | O_CLOEXEC);
+        _cleanup_close_ int ns = mount_ns_open(json_u64(a->found, "ns"), json_str(a->found, "ns_path"));
+        int r = proc_fd < 0 ? -errno : ns < 0 ? ns : mount_ns_enter(ns);
+        if (r >= 0)
+                r = mount_id_at(proc_fd, target, &id);
+        if (r >= 0 && id != json_u64(a->found, "id"))
+                r = -ESTALE;
+        _cleanup_close_ int fd = r < 0 ? -EBADF : open(target, O_PATH | O_NOFOLLOW | O_CLOEXEC);
+        if (r >= 0 && fd < 0)
+                r = -errno;
+        return r < 0 ? r : attributes_set(fd, a->options, &unknown);
+}
+
+int mount_adjust(json_object *found, const char *options, uint64_t timeout_usec) {
+        const ApartOptions apart = { .timeout_usec = timeout_usec };
+        Adjust a = { .found = found, .options = options };
+
+        return run_apart(adjust_apart, &a, &apart, NULL);
 }

@@ -4,8 +4,19 @@
 #include "base/json.h"
 #include "base/util.h"
 
-/* One mount given back, in its namespace, by a process of its own.
- * fs: {"type", "source", "super_options"}; mount: {"ns", "ns_path", "target", "root", "options", "propagation"}; source: what
- * to mount now (a device may have another name than before). 0 with *ret_lost naming what could not be given back of the
- * options, or NULL; -ENOENT without the namespace; else an errno with *ret_why. */
-int mount_again(json_object *fs, json_object *mount, const char *source, uint64_t timeout_usec, char **ret_lost, char **ret_why);
+/* One mount given back, in its namespace, by a process of its own. */
+typedef struct MountAgain {
+        json_object *fs;        /* {"type", "source", "super_options"} */
+        json_object *mount;     /* {"ns", "ns_path", "target", "root", "options", "propagation"} */
+        const char *source;     /* what to mount now: a device may have another name than before */
+        json_object *model;     /* one that is there already, as mounts_find() gave it, of which this one is a copy (as by
+                                 * `mount --bind`) and so in its group; NULL: a group of its own */
+        bool slave;             /* a copy that follows the model instead of being its peer */
+} MountAgain;
+
+/* 0 with *ret_lost naming what could not be given back of the options, or NULL; -ENOENT without *ret_why: the namespace is no more;
+ * else an errno with *ret_why. */
+int mount_again(const MountAgain *again, uint64_t timeout_usec, char **ret_lost, char **ret_why);
+
+/* Gives one that is there (as mounts_find() gave it) the options of the plan: what came by itself has its master's. */
+int mount_adjust(json_object *found, const char *options, uint64_t timeout_usec);

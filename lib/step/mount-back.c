@@ -2,6 +2,7 @@
 #include <errno.h>
 
 #include "kernel/loop.h"
+#include "kernel/mount-options.h"
 #include "kernel/remount.h"
 #include "kernel/unmount.h"
 #include "step/device-back.h"
@@ -57,19 +58,64 @@ static bool namespace_exists(const Back *b, json_object *mount) {
         return false;
 }
 
-static bool is_there(const Back *b, json_object *mount) {
+static bool same_place(json_object *a, json_object *b) {
+        return streq_ptr(json_str(a, "target"), json_str(b, "target")) && streq_ptr(json_str(a, "root"), json_str(b, "root"));
+}
+
+/* What is there in the place of a planned one, or NULL. */
+static json_object *there(const Back *b, json_object *mount) {
         for (size_t i = 0; i < json_len(b->found); i++) {
                 json_object *m = json_at(b->found, i);
-                if (json_u64(m, "ns") == json_u64(mount, "ns") && streq_ptr(json_str(m, "target"), json_str(mount, "target")) &&
-                    streq_ptr(json_str(m, "root"), json_str(mount, "root")))
-                        return true;
+                if (json_u64(m, "ns") == json_u64(mount, "ns") && same_place(m, mount))
+                        return m;
         }
-        return false;
+        return NULL;
+}
+
+/* Does a mount show all that another one of the same file system shows? */
+static bool contains(json_object *mount, json_object *other) {
+        const char *root = json_str(mount, "root"), *rest = startswith(json_str(other, "root"), root);
+
+        return streq(root, "/") || (rest && (*rest == '/' || *rest == '\0'));
+}
+
+static uint64_t group_of(json_object *mount, const char *word) {
+        return mount_group(json_str(mount, "propagation"), word);
+}
+
+/* One that is back and was in that group. */
+static json_object *member_there(const Back *b, uint64_t group, json_object *wanted) {
+        for (size_t i = 0; i < json_len(b->mounts) && group != 0; i++) {
+                json_object *m = json_at(b->mounts, i);
+                if (m != wanted && group_of(m, "shared:") == group && contains(m, wanted) && there(b, m))
+                        return there(b, m);
+        }
+        return NULL;
+}
+
+/* Mounts that were made of each other by `mount --bind` share what is mounted below them, and are copied of each other again. One
+ * that was made private afterwards has left followers in other namespaces, by which its group is known. */
+static json_object *model_of(const Back *b, json_object *mount, bool *ret_slave) {
+        json_object *model = member_there(b, group_of(mount, "shared:"), mount);
+
+        *ret_slave = false;
+        if (model)
+                return model;
+        if (group_of(mount, "master:")) {
+                *ret_slave = true;
+                return member_there(b, group_of(mount, "master:"), mount);
+        }
+        for (size_t i = 0; i < json_len(b->mounts) && !model && !group_of(mount, "shared:"); i++) {
+                json_object *m = json_at(b->mounts, i);
+                if (same_place(m, mount))
+                        model = member_there(b, group_of(m, "master:"), mount);
+        }
+        return model;
 }
 
 int mounts_back_verify(json_object *args, StepRun *run) {
         _cleanup_(back_done) Back b = { 0 };
-        size_t there = 0, missing = 0;
+        size_t present = 0, missing = 0;
 
         int r = back_init(&b, args, run);
         if (r == -ENODEV)
@@ -80,19 +126,22 @@ int mounts_back_verify(json_object *args, StepRun *run) {
                 return r;
         for (size_t i = 0; i < json_len(b.mounts); i++) {
                 json_object *m = json_at(b.mounts, i);
-                if (is_there(&b, m))
-                        there++;
+                if (there(&b, m))
+                        present++;
                 else
                         missing += namespace_exists(&b, m);
         }
-        return missing == 0 ? STEP_NOT_APPLIED : there > 0 ? STEP_PARTLY_APPLIED : STEP_APPLIED;
+        return missing == 0 ? STEP_NOT_APPLIED : present > 0 ? STEP_PARTLY_APPLIED : STEP_APPLIED;
 }
 
 static int one_back(Back *b, json_object *mount, StepRun *run) {
         _cleanup_free_ char *lost = NULL, *why = NULL;
         const char *target = json_str(mount, "target");
 
-        int r = mount_again(b->fs, mount, b->source, run->limits->write_timeout_usec, &lost, &why);
+        MountAgain again = { .fs = b->fs, .mount = mount, .source = b->source };
+
+        again.model = model_of(b, mount, &again.slave);
+        int r = mount_again(&again, run->limits->write_timeout_usec, &lost, &why);
         /* The namespace has gone with its last process. */
         if (r == -ENOENT && !why)
                 return 0;
@@ -103,6 +152,21 @@ static int one_back(Back *b, json_object *mount, StepRun *run) {
         if (lost)
                 step_lost(run, "%s is mounted again, without the option %s that it had", target, lost);
         return look(b, run);
+}
+
+/* What came by itself has the options of what it follows: a sandbox's read-only copy would be writable now. */
+static void adjust_all(const Back *b, StepRun *run) {
+        for (size_t i = 0; i < json_len(b->mounts); i++) {
+                json_object *m = json_at(b->mounts, i), *found = there(b, m);
+                const char *options = json_str(m, "options");
+
+                if (!found || streq_ptr(json_str(found, "options"), options))
+                        continue;
+                int r = mount_adjust(found, options, run->limits->write_timeout_usec);
+                if (r < 0)
+                        step_lost(run, "%s in the namespace of process %ju has the options %s instead of %s: %s", json_str(m, "target"),
+                                  (uintmax_t) json_u64(found, "pid"), json_str(found, "options"), options, strerror(-r));
+        }
 }
 
 /* One that was shut down and never came off is of no use to anybody as it is. */
@@ -134,12 +198,13 @@ int mounts_back(json_object *args, StepRun *run) {
         for (unsigned others = 0; others < 2; others++)
                 for (size_t i = json_len(b.mounts); i > 0; i--) {
                         json_object *m = json_at(b.mounts, i - 1);
-                        if ((json_u64(m, "ns") != b.host) != others || is_there(&b, m) || !namespace_exists(&b, m))
+                        if ((json_u64(m, "ns") != b.host) != others || there(&b, m) || !namespace_exists(&b, m))
                                 continue;
                         r = one_back(&b, m, run);
                         if (r < 0 && first == 0)
                                 first = r;
                 }
+        adjust_all(&b, run);
         const char *loop = step_noted(run, "autoclear");
         if (loop && first >= 0)
                 (void) loop_set_autoclear(loop, true, run->limits->write_timeout_usec);

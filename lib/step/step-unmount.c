@@ -13,7 +13,7 @@
 #include "kernel/unmount.h"
 #include "step/device-back.h"
 #include "step/mount-back.h"
-#include "step/step.h"
+#include "step/users.h"
 
 enum {
         BUSY_RETRY_MSEC = 100,
@@ -118,7 +118,7 @@ static int superblock_wait(json_object *args, const MountedFs *fs, StepRun *run)
                         return r;
                 if (now_monotonic() >= deadline)
                         return step_fail(run, -EBUSY, "nothing shows a mount of %s any more, but its file system lives on (%s): a "
-                                         "lazily unmounted or detached mount keeps it", json_str(json_get(args, "fs"), "source"), why);
+                                         "lazily unmounted or detached mount or an overlay keeps it", json_str(json_get(args, "fs"), "source"), why);
                 step_pause(run, GONE_RETRY_MSEC);
         }
 }
@@ -141,14 +141,17 @@ static int unmount_verify(json_object *args, StepRun *run) {
         return r < 0 ? r : r > 0 ? STEP_PARTLY_APPLIED : STEP_APPLIED;
 }
 
-static int busy_fail(json_object *args, json_object *left, StepRun *run) {
+static int busy_fail(json_object *left, const char *users, StepRun *run) {
         json_object *first = json_at(left, 0);
         const char *target = json_str(first, "target");
-        size_t n = json_len(left);
+        uintmax_t pid = json_u64(first, "pid");
+        size_t more = json_len(left) - 1;
+        bool busy = json_u64(first, "error") == EBUSY;
+        _cleanup_free_ char *others = more > 0 ? strf(" (and %zu more)", more) : NULL;
 
-        step_remedy(run, "nsenter -t %ju -m fuser -vm %s", (uintmax_t) json_u64(first, "pid"), target);
-        return step_fail(run, -EBUSY, "%s cannot be unmounted in the namespace of process %ju: %s%s", target,
-                         (uintmax_t) json_u64(first, "pid"), json_str(first, "why"), n > 1 ? " (and others)" : "");
+        step_remedy(run, busy ? "nsenter -t %ju -m fuser -vm %s" : "ps -fp %ju  # its namespace has %s", pid, target);
+        return step_fail(run, -EBUSY, "%s cannot be unmounted in the namespace of process %ju%s: %s%s%s", target, pid, others ?: "",
+                         json_str(first, "why"), busy && users ? ": " : "", busy && users ? users : "");
 }
 
 static int quiesce(json_object *mount, FsShutdown shutdown, StepRun *run) {
@@ -170,6 +173,7 @@ static int quiesce(json_object *mount, FsShutdown shutdown, StepRun *run) {
 static int unmount_all(json_object *args, const MountedFs *fs, StepRun *run) {
         FsShutdown shutdown = shutdown_wanted(args);
         _cleanup_json_ json_object *left = NULL;
+        _cleanup_free_ char *users = NULL;
 
         for (unsigned tries = 0;; tries++) {
                 _cleanup_json_ json_object *found = NULL;
@@ -180,7 +184,10 @@ static int unmount_all(json_object *args, const MountedFs *fs, StepRun *run) {
                 if (step_cancelled(run))
                         return step_fail(run, -ECANCELED, "cancelled");
                 if (tries >= BUSY_TRIES)
-                        return busy_fail(args, left, run);
+                        return busy_fail(left, users, run);
+                /* Before it may be shut down: after that nobody's files can be asked where they are. */
+                if (tries + 1 == BUSY_TRIES)
+                        users = step_fs_users(fs->dev, json_str(json_at(found, 0), "target"));
                 if (tries == 0 || tries + 1 == BUSY_TRIES)
                         r = quiesce(json_at(found, 0), tries > 0 || shutdown == FS_SHUTDOWN_NO_FLUSH ? shutdown : FS_SHUTDOWN_NO, run);
                 if (r < 0)

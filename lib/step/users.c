@@ -1,10 +1,14 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include <errno.h>
+#include <sys/stat.h>
 
 #include "base/clock.h"
+#include "base/fileio.h"
 #include "kernel/attr.h"
 #include "kernel/blockdev.h"
+#include "kernel/listing.h"
 #include "kernel/mountinfo.h"
+#include "kernel/swaps.h"
 #include "step/users.h"
 
 enum {
@@ -33,6 +37,41 @@ char *step_users(TargetKind kind, dev_t dev, const char *name) {
         if (scan(kind, dev, name, &h) < 0 || h->n_items == 0)
                 return NULL;
         return holder_text(&h->items[0], h->n_items - 1);
+}
+
+static bool is_on(const char *path, dev_t dev) {
+        struct stat st;
+
+        return stat(path, &st) >= 0 && S_ISREG(st.st_mode) && st.st_dev == dev;
+}
+
+static char *loop_on(dev_t dev) {
+        _cleanup_listing_ Listing l = { 0 };
+
+        if (listing_readf(&l, "/sys/block") < 0)
+                return NULL;
+        for (size_t i = 0; i < l.n; i++) {
+                _cleanup_free_ char *file = NULL;
+                if (attr_readf(&file, "/sys/block/%s/loop/backing_file", l.names[i]) >= 0 && is_on(file, dev))
+                        return strf("/dev/%s stands on %s", l.names[i], file);
+        }
+        return NULL;
+}
+
+static char *swap_on_file(dev_t dev) {
+        _cleanup_swap_entries_ SwapEntries l = { 0 };
+        _cleanup_free_ char *text = NULL;
+
+        if (read_file("/proc/swaps", &text, NULL) < 0 || swaps_parse(text, &l) < 0)
+                return NULL;
+        for (size_t i = 0; i < l.n_items; i++)
+                if (l.items[i].file && is_on(l.items[i].path, dev))
+                        return strf("%s is swapped to", l.items[i].path);
+        return NULL;
+}
+
+char *step_fs_users(dev_t dev, const char *name) {
+        return loop_on(dev) ?: swap_on_file(dev) ?: step_users(TARGET_FS, dev, name);
 }
 
 int step_unused(StepRun *run, TargetKind kind, dev_t dev, const char *name) {

@@ -17,5 +17,8 @@ int step_dax_unused(StepRun *run, const char *dax);
 /* 0 when nobody has the block device for himself alone (mounted, swap, dm, md); -EBUSY naming what the kernel says. */
 int step_block_unclaimed(StepRun *run, const char *block);
 
+/* What is known of who keeps a file system mounted: processes, a loop device or swap on a file of it. Newly allocated, or NULL. */
+char *step_fs_users(dev_t dev, const char *name);
+
 /* A line about who uses it, for adding to another reason; NULL when nobody is found. */
 char *step_users(TargetKind kind, dev_t dev, const char *name);

@@ -30,6 +30,13 @@ static void test_propagation(void) {
         CHECK_INT(mount_propagation("unbindable"), MS_UNBINDABLE);
 }
 
+static void test_groups(void) {
+        CHECK_INT(mount_group("shared:3 master:17", "shared:"), 3);
+        CHECK_INT(mount_group("shared:3 master:17", "master:"), 17);
+        CHECK_INT(mount_group("master:17", "shared:"), 0);
+        CHECK_INT(mount_group("", "shared:"), 0);
+}
+
 static void super_option(const char *text, const char *want_key, const char *want_value, bool want_skip) {
         _cleanup_free_ char *word = strdup(text);
         const char *key, *value;
@@ -55,6 +62,7 @@ static void test_super(void) {
 int main(void) {
         test_attributes();
         test_propagation();
+        test_groups();
         test_super();
         return EXIT_SUCCESS;
 }
