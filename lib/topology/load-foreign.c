@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* Devices that stand on the PCI functions in slots and are not CXL memory: a removal that knows nothing of file systems or
+/* Devices that stand on the PCI functions in slots and are neither CXL memory nor block devices: a removal that knows nothing of
  * network interfaces must at least know that they are there. */
 #include <errno.h>
 #include <fcntl.h>
@@ -14,7 +14,8 @@ enum {
         DEPTH_MAX = 10,
 };
 
-/* What a CXL memory card's own driver makes, and what hangs below every device: nothing of it carries anybody's data. */
+/* What a memory card's or disk's own driver makes, and what hangs below every device: nothing of it carries anybody's data but in
+ * ways that the topology knows. */
 static bool is_familiar(const char *subsystem) {
         static const char *const familiar[] = {
                 "cxl",          /* memdev, endpoint, decoders, pmu_mem */
@@ -23,6 +24,8 @@ static bool is_familiar(const char *subsystem) {
                 "firmware",     /* firmware upload, drivers/cxl/core/memdev.c */
                 "fwctl",        /* feature commands, drivers/cxl/core/features.c */
                 "leds",         /* enclosure LEDs, drivers/pci/npem.c */
+                "nvme",         /* a controller: what it carries are block devices */
+                "nvme-generic", /* the same, for commands that are no reads and writes */
                 "pci",          /* a function of its own */
                 "pci_bus",
                 "pci_express",  /* services of a port inside the slot */
@@ -61,7 +64,8 @@ static int look_at(Topology *t, const char *bdf, const char *folder, const char 
         int r = link_namef(&subsystem, "%s/subsystem", path);
         if (r < 0 && !is_gone(r))
                 return r;
-        if (subsystem && !is_familiar(subsystem)) {
+        bool known = subsystem && (is_familiar(subsystem) || (streq(subsystem, "block") && topology_block_device(t, name)));
+        if (subsystem && !known) {
                 r = add(t, bdf, subsystem, name);
                 if (r < 0)
                         return r;

@@ -35,7 +35,7 @@ typedef struct PciFunction {
         uint32_t vendor, device, class;
 } PciFunction;
 
-/* Something below a PCI function that is not CXL memory as we know it (block device, network interface, ...). */
+/* Something below a PCI function that is neither CXL memory nor a block device (network interface, ...). */
 typedef struct ForeignChild {
         char *bdf;
         char *subsystem;

@@ -142,13 +142,16 @@ static void test_dax_kinds(void) {
         CHECK_INT(topology_dax(t, "dax0.0")->n_ranges, 2);
 }
 
-/* What stands on a card and is not CXL memory, at any depth, but not what the card's own driver makes. */
+/* What stands on a card and is not a kind we know, at any depth. A block device is known when it is one of those there are: a
+ * disk whose driver is just taking it away is better mentioned once too often. */
 static void test_foreign(void) {
         static const char card[] = "/sys/bus/pci/devices/0000:0d:00.0";
         static const char *const made[][2] = {
-                { "nvme", "nvme" },
+                { "nvme", NULL },
                 { "nvme/nvme0", "nvme" },
                 { "nvme/nvme0/nvme0n1", "block" },
+                { "nvme/nvme0/nvme0n2", "block" },
+                { "nvme/nvme0/eth0", "net" },
                 { "fwctl", NULL },
                 { "fwctl/fwctl0", "fwctl" },
         };
@@ -160,12 +163,19 @@ static void test_foreign(void) {
                 if (made[i][1])
                         CHECK_INT(symlink(target, link), 0);
         }
+        CHECK_INT(mkdir("/sys/class", 0755), 0);
+        CHECK_INT(mkdir("/sys/class/block", 0755), 0);
+        CHECK_INT(symlink("../../bus/pci/devices/0000:0d:00.0/nvme/nvme0/nvme0n1", "/sys/class/block/nvme0n1"), 0);
+        put("/sys/class/block/nvme0n1/dev", "259:1\n");
+        put("/sys/class/block/nvme0n1/size", "8\n");
 
         _cleanup_(topology_freep) Topology *t = load();
-        CHECK_INT(t->n_foreign, 4); /* and virtio3 in slot 0 */
-        CHECK_STR(t->foreign[3].name, "nvme0n1");
-        CHECK_STR(t->foreign[3].subsystem, "block");
-        CHECK_STR(t->foreign[3].bdf, "0000:0d:00.0");
+        CHECK_INT(t->n_foreign, 3); /* and virtio3 in slot 0 */
+        CHECK_STR(t->foreign[1].name, "eth0");
+        CHECK_STR(t->foreign[1].subsystem, "net");
+        CHECK_STR(t->foreign[1].bdf, "0000:0d:00.0");
+        CHECK_STR(t->foreign[2].name, "nvme0n2");
+        CHECK_STR(topology_block_device(t, "nvme0n1")->bdf, "0000:0d:00.0");
 }
 
 int main(void) {
