@@ -71,8 +71,10 @@ static void show_started(Removal *r) {
         removal_bus_added(r);
         manager_bus_removals_changed(m);
         manager_watch_slot(m, r);
-        if (slot)
+        if (slot) {
                 slot->outcome = _OUTCOME_INVALID;
+                slot->withdrawn = false; /* its lights are this one's now */
+        }
         manager_refresh_slot(slot);
 }
 
@@ -201,8 +203,10 @@ void manager_removal_ended(Removal *r) {
                 log_plain(LOG_WARNING, "Slot %s cannot be looked at after its button was pressed.", r->slot ?: "?");
         if (r->announced)
                 manager_bus_prepare(m, r->slot ?: "", false, 0);
-        if (slot)
+        if (slot) {
                 slot->outcome = r->outcome;
+                manager_guard_slot(m, slot);
+        }
         scanner_distrust(m->scanner);
         manager_refresh_slot(slot);
         removal_bus_completed(r);

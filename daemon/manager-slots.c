@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "base/clock.h"
 #include "history.h"
+#include "light.h"
 #include "manager.h"
 #include "slot-bus.h"
 
@@ -110,6 +111,8 @@ static int add_slot(Manager *m, json_object *entry) {
         s->outcome = take_recalled(m, json_str(entry, "name"));
         show(s, entry);
         s->seen = true;
+        if (!*slot_get(s, SLOT_TEXT_CARD_ADDRESS))
+                manager_guard_slot(m, s); /* the daemon was away since it was safe */
         m->slots[m->n_slots++] = s;
         slot_bus_added(TAKE_PTR(s));
         return 0;
@@ -125,6 +128,17 @@ static void forget_outcome(ManagedSlot *s, const char *former_card, const char *
                 s->outcome = _OUTCOME_INVALID;
 }
 
+/* A card that is up has its power LED on, and one that was pulled needs no light. */
+static void end_withdrawal(ManagedSlot *s) {
+        bool up = *slot_get(s, SLOT_TEXT_CARD_ADDRESS) && streq(slot_get(s, SLOT_TEXT_POWER_LED), "on");
+
+        if (!s->withdrawn || (s->view.occupied && !up))
+                return;
+        s->withdrawn = false;
+        if (light_attention(s->manager, s, "off") < 0)
+                log_plain(LOG_WARNING, "The attention LED of slot %s cannot be turned off.", slot_get(s, SLOT_TEXT_NAME));
+}
+
 static int update_slot(ManagedSlot *s, json_object *entry) {
         _cleanup_free_ char *card = strdup(slot_get(s, SLOT_TEXT_CARD_ADDRESS));
         _cleanup_free_ char *serial = strdup(slot_get(s, SLOT_TEXT_SERIAL));
@@ -137,7 +151,9 @@ static int update_slot(ManagedSlot *s, json_object *entry) {
         show(s, entry);
         if (!manager_running_at_slot(s->manager, slot_get(s, SLOT_TEXT_NAME), slot_get(s, SLOT_TEXT_PORT)))
                 forget_outcome(s, card, serial);
-        if (s->outcome != before)
+        bool withdrawn = s->withdrawn;
+        end_withdrawal(s);
+        if (s->outcome != before || s->withdrawn != withdrawn)
                 show(s, NULL);
         return 0;
 }
@@ -205,14 +221,21 @@ void manager_take_scan(json_object *topology, const char *why_not, void *userdat
                 look_for_presses(m);
 }
 
-void manager_slot_leds(Manager *m, const Removal *r, const char *power, const char *attention) {
-        ManagedSlot *s = manager_slot_of_removal(m, r);
+void manager_show_leds(ManagedSlot *s, const char *power, const char *attention) {
+        const Removal *removal = manager_removal_of_slot(s->manager, slot_get(s, SLOT_TEXT_NAME), slot_get(s, SLOT_TEXT_PORT));
         SlotView view;
 
-        if (!s || slot_view_make(s, NULL, r, &view) < 0)
+        if (slot_view_make(s, NULL, removal, &view) < 0)
                 return;
         if ((power && slot_view_set(&view, SLOT_TEXT_POWER_LED, power) < 0) ||
             (attention && slot_view_set(&view, SLOT_TEXT_ATTENTION_LED, attention) < 0))
                 log_plain(LOG_ERR, "Slot %s: its indicators cannot be shown: %s", slot_get(s, SLOT_TEXT_NAME), strerror(ENOMEM));
         slot_show(s, &view);
+}
+
+void manager_slot_leds(Manager *m, const Removal *r, const char *power, const char *attention) {
+        ManagedSlot *s = manager_slot_of_removal(m, r);
+
+        if (s)
+                manager_show_leds(s, power, attention);
 }

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "base/clock.h"
 #include "engine/state-dir.h"
+#include "light.h"
 #include "manager.h"
 #include "worker-call.h"
 
@@ -20,6 +21,7 @@ void manager_free(Manager *m) {
         for (size_t i = 0; i < MANAGER_SOURCES; i++)
                 sources[i]->stop(m->source_states[i]);
         worker_calls_free(m);
+        lights_free(m);
         scanner_free(m->scanner);
         manager_free_removals(m);
         manager_free_slots(m);
@@ -93,6 +95,8 @@ int manager_look_at_slot(Manager *m, const char *port) {
 void manager_watch_slot(Manager *m, const Removal *r) {
         void *state = m->source_states[SOURCE_SLOT];
 
+        if (state && r->port)
+                source_slot_unguard(state, r->port);
         if (r->port && (!state || source_slot_watch(state, r->port) < 0))
                 log_plain(LOG_WARNING, "Slot %s cannot be watched: a second press of its button will not be noticed.", r->slot);
 }
@@ -102,6 +106,18 @@ void manager_unwatch_slot(Manager *m, const Removal *r) {
 
         if (state && r->port)
                 source_slot_unwatch(state, r->port);
+}
+
+/* The source looks for itself whether there is a card. */
+void manager_guard_slot(Manager *m, const ManagedSlot *s) {
+        void *state = m->source_states[SOURCE_SLOT];
+        const char *port = slot_get(s, SLOT_TEXT_PORT);
+
+        if (!state || !*port || s->outcome != OUTCOME_SAFE)
+                return;
+        if (source_slot_guard(state, port) < 0)
+                log_plain(LOG_WARNING, "Slot %s cannot be guarded: its light stays as it is when somebody powers it up again.",
+                                slot_get(s, SLOT_TEXT_NAME));
 }
 
 /* An event of the daemon's own for whoever watches the bus. */
@@ -223,6 +239,24 @@ static void on_card_gone(Manager *m, const SourceEvent *e) {
         manager_rescan(m);
 }
 
+/* The attention LED is the part of the light that is ours to write. It goes off again when the power LED says by itself that the
+ * card must not be pulled (manager-slots.c). */
+static void on_untrue(Manager *m, const SourceEvent *e) {
+        _cleanup_free_ char *what = strf("no longer safe to pull: %s", e->text);
+        ManagedSlot *s = manager_slot_at_port(m, e->port);
+
+        if (!s || manager_running_at_port(m, e->port))
+                return;
+        s->withdrawn = true;
+        s->outcome = _OUTCOME_INVALID;
+        if (light_attention(m, s, "on") < 0)
+                log_plain(LOG_ERR, "The attention LED of slot %s cannot be turned on.", slot_get(s, SLOT_TEXT_NAME));
+        manager_refresh_slot(s);
+        log_about(m, LOG_WARNING, LOG_MESSAGE_WITHDRAWN, e->port, what ?: "no longer safe to pull");
+        tell(m, "withdrawn", e->port, e->text);
+        manager_rescan(m);
+}
+
 static void (*const handlers[_SOURCE_EVENT_KIND_MAX])(Manager *m, const SourceEvent *e) = {
         [SOURCE_BUTTON_PRESSED] = on_pressed,
         [SOURCE_BUTTON_MISSED] = on_missed,
@@ -232,6 +266,7 @@ static void (*const handlers[_SOURCE_EVENT_KIND_MAX])(Manager *m, const SourceEv
         [SOURCE_TOPOLOGY_CHANGED] = on_topology_changed,
         [SOURCE_EVENTS_LOST] = on_lost,
         [SOURCE_CARD_GONE] = on_card_gone,
+        [SOURCE_LIGHT_UNTRUE] = on_untrue,
 };
 
 void manager_on_source_event(const SourceEvent *event, void *userdata) {

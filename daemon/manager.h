@@ -11,6 +11,7 @@ enum {
         MANAGER_SOURCES = 3,
 };
 
+typedef struct Light Light;
 typedef struct WorkerCall WorkerCall;
 
 struct Manager {
@@ -30,6 +31,7 @@ struct Manager {
         Removal **removals;            size_t n_removals, a_removals; /* in the order of their start; enquiries too */
         uint64_t last_number;
         WorkerCall *worker_calls;          /* method calls that a worker is answering */
+        Light *lights;                 /* attention LEDs that are being set */
 };
 
 int manager_new(sd_event *event, sd_bus *bus, Manager **ret);
@@ -44,12 +46,14 @@ void manager_rescan(Manager *m);
 int manager_look_at_slot(Manager *m, const char *port); /* for a press that was missed */
 void manager_watch_slot(Manager *m, const Removal *r);
 void manager_unwatch_slot(Manager *m, const Removal *r);
+void manager_guard_slot(Manager *m, const ManagedSlot *s); /* if its light says "safe to pull" over a card */
 void manager_on_source_event(const SourceEvent *event, void *userdata);
 
 /* manager-slots.c */
 void manager_take_scan(json_object *topology, const char *why_not, void *userdata);
 void manager_refresh_slot(ManagedSlot *s); /* its removal started or ended; NULL is fine */
 void manager_slot_leds(Manager *m, const Removal *r, const char *power, const char *attention);
+void manager_show_leds(ManagedSlot *s, const char *power, const char *attention); /* NULL: as it was */
 ManagedSlot *manager_slot(Manager *m, const char *name);
 ManagedSlot *manager_slot_at_port(Manager *m, const char *port);
 ManagedSlot *manager_slot_of_removal(Manager *m, const Removal *r);

@@ -74,13 +74,17 @@ static bool is_safe(const SlotView *view, Outcome outcome) {
                 (streq(view->text[SLOT_TEXT_POWER], "off") || outcome == OUTCOME_SAFE);
 }
 
-static SlotState state_of(const SlotView *view, Outcome outcome, const Removal *removal) {
+static SlotState state_of(const SlotView *view, const ManagedSlot *s, const Removal *removal) {
+        Outcome outcome = s->outcome;
+
         if (removal && removal_runs(removal))
                 return SLOT_REMOVING;
         if (outcome == OUTCOME_STUCK)
                 return SLOT_STUCK;
         if (!view->occupied)
                 return SLOT_EMPTY;
+        if (s->withdrawn)
+                return SLOT_WITHDRAWN;
         if (is_safe(view, outcome))
                 return SLOT_SAFE;
         return outcome == OUTCOME_REFUSED ? SLOT_REFUSED : SLOT_READY;
@@ -98,7 +102,7 @@ int slot_view_make(const ManagedSlot *s, json_object *entry, const Removal *remo
                         return r;
         }
 
-        r = slot_view_set(&view, SLOT_TEXT_STATE, slot_state_to_string(state_of(&view, s->outcome, removal)));
+        r = slot_view_set(&view, SLOT_TEXT_STATE, slot_state_to_string(state_of(&view, s, removal)));
         if (r < 0)
                 return r;
         r = slot_view_set(&view, SLOT_TEXT_REMOVAL, removal ? removal->path : "/");

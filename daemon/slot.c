@@ -22,6 +22,7 @@ static const char *const slot_state_table[_SLOT_STATE_MAX] = {
         [SLOT_READY] = "ready",
         [SLOT_REMOVING] = "removing",
         [SLOT_SAFE] = "safe",
+        [SLOT_WITHDRAWN] = "withdrawn",
         [SLOT_REFUSED] = "refused",
         [SLOT_STUCK] = "stuck",
 };

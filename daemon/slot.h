@@ -27,6 +27,7 @@ typedef enum SlotState {
         SLOT_READY,
         SLOT_REMOVING,
         SLOT_SAFE,
+        SLOT_WITHDRAWN,
         SLOT_REFUSED,
         SLOT_STUCK,
         _SLOT_STATE_MAX,
@@ -51,6 +52,7 @@ typedef struct ManagedSlot {
         bool exported;         /* the bus shows it */
         SlotView view;
         Outcome outcome;       /* of the last removal, as long as its card is the one in the slot */
+        bool withdrawn;        /* its "safe to pull" became untrue, and our attention LED says so until the card is up or gone */
         bool seen;             /* by the scan that is being taken over */
 } ManagedSlot;
 

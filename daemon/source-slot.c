@@ -5,9 +5,11 @@
 
 /* The slots' own registers. While a removal holds a slot (pciehp is unbound from its port) nobody in the kernel serves
  * the button or the presence bit and there is no event for either, so they are polled: the one place in this daemon
- * that polls, and the one that reads /sys in the loop (a few bytes of configuration space of a port that is awake). */
+ * that polls, and the one that reads /sys in the loop (a few bytes of configuration space of a port that is awake).
+ * There is none either for a slot whose power somebody switches on again while a card sits in it that was safe to pull. */
 
 #define POLL_USEC (200 * USEC_PER_MSEC)
+#define GUARD_USEC (500 * USEC_PER_MSEC) /* the light is to be withdrawn within a second */
 #define SECOND_LOOK_USEC (500 * USEC_PER_MSEC)
 #define ACCURACY_USEC (20 * USEC_PER_MSEC)
 
@@ -21,12 +23,18 @@ typedef struct SlotSource {
         const SourceContext *context;
         sd_event_source *poll;
         sd_event_source *second_look;
+        sd_event_source *guard;
+        char **guarded;        size_t n_guarded, a_guarded; /* ports whose slots say "safe to pull" over a card */
         Watched *watched;      size_t n_watched, a_watched;
         char **looks;          size_t n_looks, a_looks; /* ports that looked pressed once */
 } SlotSource;
 
+static void emit_text(SlotSource *s, SourceEventKind kind, const char *port, const char *text) {
+        s->context->emit(&(SourceEvent) { .kind = kind, .port = port, .text = text }, s->context->userdata);
+}
+
 static void emit(SlotSource *s, SourceEventKind kind, const char *port) {
-        s->context->emit(&(SourceEvent) { .kind = kind, .port = port }, s->context->userdata);
+        emit_text(s, kind, port, NULL);
 }
 
 static int arm(sd_event_source *timer, uint64_t usec) {
@@ -137,6 +145,66 @@ int source_slot_look(void *state, const char *port) {
         return arm(s->second_look, SECOND_LOOK_USEC);
 }
 
+/* What makes the light untrue, or NULL. Without a power controller power and link are up for ever, and the indicator alone tells. */
+static const char *untrue(const SlotRegisters *r) {
+        if (r->has_power_indicator && r->power != INDICATOR_OFF)
+                return r->power == INDICATOR_BLINK ? "the power LED blinks" : "the power LED is on";
+        if (!r->has_power_controller)
+                return NULL;
+        if (r->power_on)
+                return "the power is on";
+        return r->has_link_active && r->link_active ? "the link is up" : NULL;
+}
+
+static void guard_port(SlotSource *s, const char *port) {
+        SlotRegisters r;
+
+        if (slot_registers_read(port, &r) < 0)
+                return;
+        const char *why = untrue(&r);
+        if (r.card_present && !why)
+                return;
+        source_slot_unguard(s, port);
+        if (why)
+                emit_text(s, SOURCE_LIGHT_UNTRUE, port, why);
+}
+
+static int on_guard(sd_event_source *timer, uint64_t usec, void *userdata) {
+        SlotSource *s = userdata;
+
+        for (size_t i = s->n_guarded; i-- > 0;) {
+                _cleanup_free_ char *port = i < s->n_guarded ? strdup(s->guarded[i]) : NULL;
+                if (port)
+                        guard_port(s, port);
+        }
+        return s->n_guarded > 0 ? arm(s->guard, GUARD_USEC) : 0;
+}
+
+int source_slot_guard(void *state, const char *port) {
+        SlotSource *s = state;
+
+        source_slot_unguard(s, port);
+        int r = vec_grow((void **) &s->guarded, s->n_guarded, &s->a_guarded, sizeof(char *));
+        if (r < 0)
+                return r;
+        char *copy = strdup(port);
+        if (!copy)
+                return -ENOMEM;
+        s->guarded[s->n_guarded++] = copy;
+        return arm(s->guard, GUARD_USEC);
+}
+
+void source_slot_unguard(void *state, const char *port) {
+        SlotSource *s = state;
+
+        for (size_t i = 0; i < s->n_guarded; i++)
+                if (streq(s->guarded[i], port)) {
+                        free(s->guarded[i]);
+                        s->guarded[i] = s->guarded[--s->n_guarded];
+                        return;
+                }
+}
+
 static void slot_stop(void *state) {
         SlotSource *s = state;
         if (!s)
@@ -144,10 +212,14 @@ static void slot_stop(void *state) {
 
         sd_event_source_disable_unref(s->poll);
         sd_event_source_disable_unref(s->second_look);
+        sd_event_source_disable_unref(s->guard);
+        for (size_t i = 0; i < s->n_guarded; i++)
+                free(s->guarded[i]);
         for (size_t i = 0; i < s->n_watched; i++)
                 free(s->watched[i].port);
         for (size_t i = 0; i < s->n_looks; i++)
                 free(s->looks[i]);
+        free(s->guarded);
         free(s->watched);
         free(s->looks);
         free(s);
@@ -170,6 +242,9 @@ static int slot_start(const SourceContext *context, void **ret_state) {
         if (r < 0)
                 return r;
         r = add_timer(s, on_second_look, &s->second_look);
+        if (r < 0)
+                return r;
+        r = add_timer(s, on_guard, &s->guard);
         if (r < 0)
                 return r;
 

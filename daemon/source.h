@@ -18,6 +18,7 @@ typedef enum SourceEventKind {
         SOURCE_TOPOLOGY_CHANGED,
         SOURCE_EVENTS_LOST,            /* text: whose */
         SOURCE_CARD_GONE,              /* port */
+        SOURCE_LIGHT_UNTRUE,           /* port: a guarded slot no longer shows what "safe" means; text: what it shows */
         _SOURCE_EVENT_KIND_MAX,
         _SOURCE_EVENT_KIND_INVALID = -EINVAL,
 } SourceEventKind;
@@ -53,6 +54,10 @@ extern const Source source_slot;
 /* Only the slot source has more: what it looks at depends on what runs. Watching a port twice is fine. */
 int source_slot_watch(void *state, const char *port);
 void source_slot_unwatch(void *state, const char *port);
+
+/* A slot that says "safe to pull" with a card still in it: looked at until the card is gone or the light has become untrue. */
+int source_slot_guard(void *state, const char *port);
+void source_slot_unguard(void *state, const char *port);
 
 /* Looks (twice, a moment apart) whether this port's slot waits for its power-off: SOURCE_BUTTON_MISSED if so. */
 int source_slot_look(void *state, const char *port);

@@ -17,3 +17,6 @@ int worker_verify(WorkerIo *io, json_object *request);
 
 /* `certificates`: is the chain of certificates whole? */
 int worker_certificates(WorkerIo *io);
+
+/* `light`: sets a slot's attention LED and reads its lights back. */
+int worker_light(WorkerIo *io, json_object *request);

@@ -75,6 +75,13 @@ static int verb_verify(WorkerIo *io) {
         return r < 0 ? r : worker_verify(io, doc);
 }
 
+static int verb_light(WorkerIo *io) {
+        _cleanup_json_ json_object *doc = NULL;
+
+        int r = worker_receive_request(io, REQUEST_TIMEOUT_MSEC, &doc);
+        return r < 0 ? r : worker_light(io, doc);
+}
+
 static const struct {
         const char *name;
         int (*run)(WorkerIo *io);
@@ -86,6 +93,7 @@ static const struct {
         { "give-back", verb_give_back },
         { "verify", verb_verify },
         { "certificates", worker_certificates },
+        { "light", verb_light },
 };
 
 int main(int argc, char *argv[]) {
@@ -98,6 +106,6 @@ int main(int argc, char *argv[]) {
                 if (streq(argv[1], verbs[i].name))
                         return verbs[i].run(&io) < 0 ? EXIT_FAILURE : EXIT_SUCCESS;
 
-        fprintf(stderr, "usage: safe-remove-worker scan|plan|run|resume|give-back|verify|certificates (started by safe-removed)\n");
+        fprintf(stderr, "usage: safe-remove-worker scan|plan|run|resume|give-back|verify|certificates|light (started by safe-removed)\n");
         return 64;
 }

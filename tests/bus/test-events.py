@@ -10,6 +10,7 @@ from harness import BusTest, ROOT, send_device_event, slot, wait_for
 
 PORT = "0000:0c:00.0"
 HELD_BLINKING, UP, PRESENT, PRESSED = 0x02c0, 0x01c0, 0x0040, 0x0001
+OFF, POWERING_UP = 0x07c0, 0x02c0
 
 
 class Events(BusTest):
@@ -121,6 +122,60 @@ class Events(BusTest):
         self.write("play/go", "")
         self.assertEqual(self.wait_end(removal), "safe")
         self.assertNotIn("without being safe", self.log())
+
+    def lights(self):
+        return [json.loads(line.removeprefix("light ")) for line in self.worker_log() if line.startswith("light ")]
+
+    def remove_safely(self, status):
+        """The card is off and stays in the slot, where the registers show `status`."""
+        off = slot("2", 0, card=False)
+        self.write("play/go", "")
+        self.write_registers(PORT, OFF, status)
+        self.write_machine([{**off, "occupied": bool(status & PRESENT)}, slot("3", 1)])
+        self.assertEqual(self.wait_end(self.remove("port:" + PORT)), "safe")
+        wait_for(lambda: self.slot("2", "State") == ("safe" if status & PRESENT else "empty"), "the slot")
+        return off
+
+    def test_light_withdrawn(self):
+        """Somebody powers the slot up again: the light says so until the card is up."""
+        off = self.remove_safely(PRESENT)
+        monitor = self.monitor()
+        time.sleep(1.2)  # two looks
+        self.assertEqual(self.lights(), [])
+        begin = time.monotonic()
+        self.write_registers(PORT, POWERING_UP, PRESENT)
+        wait_for(self.lights, "the light\n" + self.log())
+        self.assertLess(time.monotonic() - begin, 1)
+        self.assertEqual(self.lights(), [{"slot": "2", "port": PORT, "attention": "on"}])
+        wait_for(lambda: (self.slot("2", "State"), self.slot("2", "AttentionLed")) == ("withdrawn", "on"), "the slot's state")
+        event = [e for e in monitor.events() if e["type"] == "withdrawn"]
+        self.assertEqual([(e["slot"], e["port"], e["message"]) for e in event], [("2", PORT, "the power LED blinks")])
+        self.write_machine([{**off, "occupied": True, "power": "on", "power_led": "blink"}, slot("3", 1)])
+        self.settle()
+        self.assertEqual(self.slot("2", "State"), "withdrawn")
+        self.write_machine([slot("2", 0), slot("3", 1)])
+        self.settle()
+        wait_for(lambda: len(self.lights()) == 2, "the light to be given back")
+        self.assertEqual(self.lights()[1]["attention"], "off")
+        self.assertEqual(self.slot("2", "State"), "ready")
+        self.assertEqual(len([e for e in monitor.events() if e["type"] == "withdrawn"]), 1)
+
+    def test_light_of_an_empty_slot(self):
+        """The card was pulled; the next one that comes is none of the light's business."""
+        self.remove_safely(PRESENT)
+        self.write_registers(PORT, OFF, 0)
+        time.sleep(1.2)  # two looks
+        self.write_registers(PORT, POWERING_UP, PRESENT)
+        time.sleep(1.2)
+        self.assertEqual(self.lights(), [])
+
+    def test_light_withdrawn_after_a_restart(self):
+        self.remove_safely(PRESENT)
+        self.stop_daemon()
+        self.start_daemon()
+        self.write_registers(PORT, POWERING_UP, PRESENT)
+        wait_for(self.lights, "the light\n" + self.log())
+        self.assertEqual(self.slot("2", "State"), "withdrawn")
 
     def test_scans_beside_a_removal(self):
         removal = self.remove("2")
