@@ -2,6 +2,7 @@
 /* The two ways to an ending. Forward: safe, or back, or stuck where there is no way back. Back: as it was before, or stuck. */
 #include "daemon/worker-removal.h"
 #include "engine/certificate.h"
+#include "engine/state-dir.h"
 
 static void certificate_take(Removal *m) {
         ChainLink link;
@@ -36,6 +37,13 @@ int removal_end(Removal *m, Outcome outcome, const char *code, const char *messa
                 removal_write_end(m, outcome, code, message, lines);
         tell_end(m, outcome, code, message, lines);
         return 0;
+}
+
+int removal_end_unwritable(Removal *m, int error) {
+        _cleanup_free_ char *message = strf("the %s cannot be written down in %s (%s), so it was not begun",
+                                            plan_is_restoration(m->plan) ? "restoration" : "removal", state_dir(), strerror(-error));
+
+        return removal_end(m, OUTCOME_REFUSED, "no-state-dir", message, NULL);
 }
 
 static int end_stuck(Removal *m, const char *message, const char *remedy) {

@@ -1,11 +1,16 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include <errno.h>
+#include <sys/utsname.h>
 
 #include "base/clock.h"
 #include "daemon/worker-removal.h"
+#include "engine/certificate.h"
 #include "engine/state-dir.h"
+#include "kernel/kmsg-since.h"
 
 enum {
+        GO_TIMEOUT_MSEC = 60 * 1000,
+        RECORDS_KEPT = 1000,
         LOCK_POLL_MSEC = 200,           /* flock() has no waiting with a deadline and a cancel */
         LOCK_TIMEOUT_SEC = 60 * 60,
 };
@@ -45,4 +50,70 @@ int removal_take_machine(Removal *m) {
                 if (m->io->cancel_why && !m->engine.run.ignore_cancel)
                         return -ECANCELED;
         }
+}
+
+bool removal_may_go(Removal *m) {
+        uint64_t deadline = now_monotonic() + GO_TIMEOUT_MSEC * USEC_PER_MSEC;
+
+        while (!m->io->go && !m->io->ended && now_monotonic() < deadline)
+                worker_receive(m->io, 1000);
+        return m->io->go;
+}
+
+/* From here on the kernel may not complain (probe-kernel-log.c). Where its log cannot be read there is no telling, and the probe
+ * is not asked. */
+static void set_since(const Removal *m, json_object *o) {
+        _cleanup_free_ char *text = strf("safe-remove: removal %s of slot %s begins", json_str(m->request.doc, "id"), plan_slot_name(m->plan));
+        json_object *since = json_object_new_object();
+        KmsgMark mark;
+
+        if (!text || kmsg_mark(text, &mark) < 0) {
+                json_object_put(since);
+                return;
+        }
+        json_set_u64(since, "sequence", mark.sequence);
+        json_set_u64(since, "taint", mark.taint);
+        json_set(o, "since", since);
+}
+
+/* Where this happened, for whoever reads the certificate elsewhere. */
+static void set_machine(json_object *o) {
+        struct utsname u;
+
+        if (uname(&u) < 0)
+                return;
+        json_set_str(o, "host", u.nodename);
+        json_set_str(o, "kernel", u.release);
+        json_set_str(o, "version", PROJECT_VERSION);
+}
+
+static json_object *start_record(const Removal *m) {
+        static const char *const asked[] = { "target", "trigger", "by", "options" };
+        static const char *const planned[] = { "kind", "of" };
+        json_object *o = json_object_new_object();
+
+        for (size_t i = 0; i < ELEMENTSOF(asked); i++)
+                json_set(o, asked[i], json_ref(json_get(m->request.doc, asked[i])));
+        for (size_t i = 0; i < ELEMENTSOF(planned); i++)
+                if (json_has(m->plan->doc, planned[i]))
+                        json_set(o, planned[i], json_ref(json_get(m->plan->doc, planned[i])));
+        set_machine(o);
+        set_since(m, o);
+        return o;
+}
+
+int removal_begin(Removal *m) {
+        int r = journal_create(json_str(m->request.doc, "id"), m->plan, start_record(m), &m->journal);
+        if (r < 0)
+                return r;
+        removal_set_up_engine(m);
+        (void) certificates_begin(journal_removal(m->journal));
+        removals_prune(RECORDS_KEPT);
+        return 0;
+}
+
+const char *removal_first_remedy(const Removal *m) {
+        json_object *remedies = json_array(json_at(json_array(m->plan->doc, "blockers"), 0), "remedy");
+
+        return json_len(remedies) > 0 ? json_object_get_string(json_at(remedies, 0)) : NULL;
 }

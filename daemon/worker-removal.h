@@ -30,6 +30,15 @@ void removal_set_up_engine(Removal *m);
 /* Waits until no other removal has the machine. 1: had to wait, so what was seen before may be old. */
 int removal_take_machine(Removal *m);
 
+/* Waits for the daemon's word; false when it does not come. */
+bool removal_may_go(Removal *m);
+
+/* Writes plan and start record down. */
+int removal_begin(Removal *m);
+
+/* Of the plan's first blocker, or NULL. */
+const char *removal_first_remedy(const Removal *m);
+
 /* worker-run.c: why the plan is not carried out and the code of that, or NULL. Newly allocated. */
 char *removal_objection(const Removal *m, const char **ret_code);
 
@@ -38,8 +47,12 @@ int removal_run_held(Removal *m);
 
 /* worker-ending.c. Each tells and writes down the ending, and returns 0. */
 int removal_end(Removal *m, Outcome outcome, const char *code, const char *message, const char *remedy);
+int removal_end_unwritable(Removal *m, int error);
 int removal_go_back(Removal *m, const char *code, const char *reason);
 int removal_go_forward(Removal *m);
+
+/* worker-restore.c: goes on with a restoration whose plan and journal are there. `back`: no further than it is. */
+int restoration_resume(Removal *m, bool back);
 
 /* worker-tell.c */
 void tell_state(Removal *m, const char *state);

@@ -9,7 +9,7 @@
 
 /* A plan that only holds was a button's, and nobody has looked at the card yet. */
 static bool is_hold_only(const Plan *p) {
-        return !json_has(p->doc, "takes_down");
+        return !json_has(p->doc, "takes_down") && !plan_is_restoration(p);
 }
 
 static int resume_opened(Removal *m, bool back) {
@@ -23,6 +23,8 @@ static int resume_opened(Removal *m, bool back) {
         tell_plan(m);
         removal_set_up_engine(m);
         m->engine.resumed = true;
+        if (plan_is_restoration(m->plan))
+                return restoration_resume(m, back);
         m->engine.failed_step = j->last_do == SIZE_MAX ? 0 : j->last_do;
         m->engine.touched_tail = m->engine.failed_step >= plan_first_irreversible(m->plan);
         if (j->backwards)

@@ -3,74 +3,10 @@
  * slot first, because the kernel powers it off 5 s after the press whatever we think, and is planned then. Both take the same
  * way from there. */
 #include <errno.h>
-#include <sys/utsname.h>
 
 #include "base/clock.h"
 #include "daemon/worker-removal.h"
 #include "daemon/worker-verbs.h"
-#include "engine/certificate.h"
-#include "engine/state-dir.h"
-#include "kernel/kmsg-since.h"
-
-enum {
-        GO_TIMEOUT_MSEC = 60 * 1000,
-        RECORDS_KEPT = 1000,
-};
-
-/* From here on the kernel may not complain (probe-kernel-log.c). Where its log cannot be read there is no telling, and the probe
- * is not asked. */
-static void set_since(const Removal *m, json_object *o) {
-        _cleanup_free_ char *text = strf("safe-remove: removal %s of slot %s begins", json_str(m->request.doc, "id"), plan_slot_name(m->plan));
-        json_object *since = json_object_new_object();
-        KmsgMark mark;
-
-        if (!text || kmsg_mark(text, &mark) < 0) {
-                json_object_put(since);
-                return;
-        }
-        json_set_u64(since, "sequence", mark.sequence);
-        json_set_u64(since, "taint", mark.taint);
-        json_set(o, "since", since);
-}
-
-/* Where this happened, for whoever reads the certificate elsewhere. */
-static void set_machine(json_object *o) {
-        struct utsname u;
-
-        if (uname(&u) < 0)
-                return;
-        json_set_str(o, "host", u.nodename);
-        json_set_str(o, "kernel", u.release);
-        json_set_str(o, "version", PROJECT_VERSION);
-}
-
-static json_object *start_record(const Removal *m) {
-        static const char *const keys[] = { "target", "trigger", "by", "options" };
-        json_object *o = json_object_new_object();
-
-        for (size_t i = 0; i < ELEMENTSOF(keys); i++)
-                json_set(o, keys[i], json_ref(json_get(m->request.doc, keys[i])));
-        set_machine(o);
-        set_since(m, o);
-        return o;
-}
-
-static int end_unwritable(Removal *m, int error) {
-        _cleanup_free_ char *message = strf("the removal cannot be written down in %s (%s), so it was not begun",
-                                            state_dir(), strerror(-error));
-
-        return removal_end(m, OUTCOME_REFUSED, "no-state-dir", message, NULL);
-}
-
-static int journal_begin(Removal *m) {
-        int r = journal_create(json_str(m->request.doc, "id"), m->plan, start_record(m), &m->journal);
-        if (r < 0)
-                return r;
-        removal_set_up_engine(m);
-        (void) certificates_begin(journal_removal(m->journal));
-        removals_prune(RECORDS_KEPT);
-        return 0;
-}
 
 /* A press that cannot be answered: the kernel's power-off is called off all the same, by taking the slot and giving it back
  * at once. Without a record of it, but the other choice is a card that loses power with its memory in use. */
@@ -106,12 +42,6 @@ char *removal_objection(const Removal *m, const char **ret_code) {
                 return NULL;
         *ret_code = "stale";
         return strf("the plan is now %s, not %s: the machine has changed since it was shown", plan_digest(m->plan), digest);
-}
-
-static const char *first_remedy(const Plan *plan) {
-        json_object *remedies = json_array(json_at(json_array(plan->doc, "blockers"), 0), "remedy");
-
-        return json_len(remedies) > 0 ? json_object_get_string(json_at(remedies, 0)) : NULL;
 }
 
 /* Plans anew with the slot held (a button's removal). The hold stays the first step, so the journal stays true. */
@@ -156,10 +86,10 @@ static int run_button(Removal *m) {
         int r = plan_hold(m->request.slot, &request, &m->plan);
         if (r < 0)
                 return r;
-        r = journal_begin(m);
+        r = removal_begin(m);
         if (r < 0) {
                 press_call_off(m);
-                return end_unwritable(m, r);
+                return removal_end_unwritable(m, r);
         }
         r = engine_forward(&m->engine);
         if (r < 0)
@@ -188,10 +118,10 @@ static int run_command(Removal *m) {
         _cleanup_free_ char *why = removal_objection(m, &code);
         if (streq_ptr(code, "empty-slot"))
                 return removal_end(m, OUTCOME_NOTHING, code, why, NULL);
-        r = journal_begin(m);
+        r = removal_begin(m);
         if (r < 0)
-                return end_unwritable(m, r);
-        return why ? removal_end(m, OUTCOME_REFUSED, code, why, first_remedy(m->plan)) : removal_go_forward(m);
+                return removal_end_unwritable(m, r);
+        return why ? removal_end(m, OUTCOME_REFUSED, code, why, removal_first_remedy(m)) : removal_go_forward(m);
 }
 
 int worker_run(WorkerIo *io, json_object *request) {
@@ -202,10 +132,7 @@ int worker_run(WorkerIo *io, json_object *request) {
                 return r;
         tell_target(&m);
 
-        uint64_t deadline = now_monotonic() + GO_TIMEOUT_MSEC * USEC_PER_MSEC;
-        while (!io->go && !io->ended && now_monotonic() < deadline)
-                worker_receive(io, 1000);
-        if (!io->go)
+        if (!removal_may_go(&m))
                 return 0;
 
         bool press = streq_ptr(json_str(request, "trigger"), "button") && m.request.slot->service;

@@ -6,6 +6,10 @@
 /* `run`: a new removal from its request, already read. */
 int worker_run(WorkerIo *io, json_object *request);
 
+/* `restore`: puts back what a removal took down; `plan-restore`: what that would do. */
+int worker_restore(WorkerIo *io, json_object *request);
+int worker_plan_restore(WorkerIo *io, json_object *request);
+
 /* `resume`: goes on with one whose worker died; back: only to put things back. */
 int worker_resume(WorkerIo *io, const char *id, bool back);
 

@@ -51,6 +51,20 @@ static int verb_run(WorkerIo *io) {
         return r < 0 ? r : worker_run(io, doc);
 }
 
+static int verb_restore(WorkerIo *io) {
+        _cleanup_json_ json_object *doc = NULL;
+
+        int r = worker_receive_request(io, REQUEST_TIMEOUT_MSEC, &doc);
+        return r < 0 ? r : worker_restore(io, doc);
+}
+
+static int verb_plan_restore(WorkerIo *io) {
+        _cleanup_json_ json_object *doc = NULL;
+
+        int r = worker_receive_request(io, REQUEST_TIMEOUT_MSEC, &doc);
+        return r < 0 ? r : worker_plan_restore(io, doc);
+}
+
 static int verb_resume(WorkerIo *io) {
         _cleanup_json_ json_object *doc = NULL;
 
@@ -89,6 +103,8 @@ static const struct {
         { "scan", verb_scan },
         { "plan", verb_plan },
         { "run", verb_run },
+        { "plan-restore", verb_plan_restore },
+        { "restore", verb_restore },
         { "resume", verb_resume },
         { "give-back", verb_give_back },
         { "verify", verb_verify },
@@ -106,6 +122,6 @@ int main(int argc, char *argv[]) {
                 if (streq(argv[1], verbs[i].name))
                         return verbs[i].run(&io) < 0 ? EXIT_FAILURE : EXIT_SUCCESS;
 
-        fprintf(stderr, "usage: safe-remove-worker scan|plan|run|resume|give-back|verify|certificates|light (started by safe-removed)\n");
+        fprintf(stderr, "usage: safe-remove-worker scan|plan|run|plan-restore|restore|resume|give-back|verify|certificates|light (started by safe-removed)\n");
         return 64;
 }

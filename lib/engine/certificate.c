@@ -101,6 +101,7 @@ static void set_chain(json_object *o, const ChainLink *before) {
 static json_object *certificate_make(uint64_t removal, const Records *r, const ChainLink *before) {
         static const char *const asked[] = { "target", "trigger", "by", "options", "boot", "host", "kernel", "version" };
         static const char *const ended[] = { "outcome", "code", "message", "remedy", "lost" };
+        static const char *const restored[] = { "kind", "of" };
         json_object *start = r->journal->start, *end = r->journal->end;
         json_object *o = json_object_new_object(), *records = json_object_new_object();
 
@@ -111,6 +112,8 @@ static json_object *certificate_make(uint64_t removal, const Records *r, const C
         json_set(o, "card", json_ref(json_get(r->plan, "card")));
         json_set_str(o, "plan_digest", json_str(r->plan, "digest"));
         copy(o, start, asked, ELEMENTSOF(asked));
+        if (json_has(start, "kind"))
+                copy(o, start, restored, ELEMENTSOF(restored));
         json_set(o, "started_usec", json_ref(json_get(start, "usec")));
         json_set(o, "ended_usec", json_ref(json_get(end, "usec")));
         copy(o, end, ended, ELEMENTSOF(ended));

@@ -2,7 +2,7 @@
 #include <errno.h>
 
 #include "base/clock.h"
-#include "engine/engine.h"
+#include "engine/engine-parts.h"
 #include "engine/identity.h"
 
 static const char *const outcome_table[_OUTCOME_MAX] = {
@@ -12,6 +12,9 @@ static const char *const outcome_table[_OUTCOME_MAX] = {
         [OUTCOME_NOTHING] = "nothing",
         [OUTCOME_STUCK] = "stuck",
         [OUTCOME_INTERRUPTED] = "interrupted",
+        [OUTCOME_RELEASED] = "released",
+        [OUTCOME_REBUILT] = "rebuilt",
+        [OUTCOME_INCOMPLETE] = "incomplete",
 };
 
 DEFINE_STRING_TABLE(outcome, Outcome)
@@ -32,13 +35,18 @@ void engine_done(Engine *e) {
         free(TAKE_PTR(e->stuck_remedy));
 }
 
-/* Written down first, told second. What cannot be written down is not done. */
-static int record(Engine *e, size_t n, StepPhase phase, const char *text, uint64_t usec) {
+int engine_record(Engine *e, size_t n, StepPhase phase, const char *text, uint64_t usec) {
         int r = journal_step(e->journal, step_phase_to_string(phase), n, text);
 
         if (e->listener.step)
                 e->listener.step(e->listener.userdata, n, phase, text, usec);
         return r < 0 ? step_fail(&e->run, r, "the journal cannot be written: %s", strerror(-r)) : 0;
+}
+
+void engine_record_failed(Engine *e, size_t n) {
+        (void) journal_step(e->journal, step_phase_to_string(PHASE_FAILED), n, e->run.why);
+        if (e->listener.step)
+                e->listener.step(e->listener.userdata, n, PHASE_FAILED, e->run.why, 0);
 }
 
 static int note(StepRun *run, json_object *o) {
@@ -55,8 +63,7 @@ static json_object *notes_of(StepRun *run, uint64_t n) {
         return journal_notes(e->journal, n);
 }
 
-/* From here on it is about step n. */
-static void turn_to(Engine *e, size_t n) {
+void engine_turn_to(Engine *e, size_t n) {
         e->step = n;
         e->run.note = note;
         e->run.notes_of = notes_of;
@@ -72,13 +79,13 @@ static void record_lost(Engine *e) {
         json_object_put(TAKE_PTR(e->run.lost));
 }
 
-static void tell_state(Engine *e, const char *state) {
+void engine_tell_state(Engine *e, const char *state) {
         if (e->listener.state)
                 e->listener.state(e->listener.userdata, state);
 }
 
 /* A step that cannot be undone and has begun is finished whatever is left of the card. */
-static int identity_check(Engine *e, const StepOps *ops, int state) {
+int engine_identity_check(Engine *e, const StepOps *ops, int state) {
         _cleanup_free_ char *why = NULL;
 
         if (!ops->needs_card || (ops->irreversible && state == STEP_PARTLY_APPLIED))
@@ -96,13 +103,13 @@ static int step_do(Engine *e, size_t n, int before) {
         const Step *step = &e->plan->steps[n];
         const StepOps *ops = step_ops(step->type);
 
-        int r = identity_check(e, ops, before);
+        int r = engine_identity_check(e, ops, before);
         if (r >= 0 && ops->check)
                 r = ops->check(step->args, &e->run);
         if (r < 0)
                 return r;
 
-        r = record(e, n, PHASE_DO, NULL, 0);
+        r = engine_record(e, n, PHASE_DO, NULL, 0);
         if (r < 0)
                 return r;
         uint64_t start = now_monotonic();
@@ -113,7 +120,7 @@ static int step_do(Engine *e, size_t n, int before) {
                 return step_fail(&e->run, -ECANCELED, "cancelled");
 
         /* The card may have been changed while we paused or the daemon was away. */
-        r = identity_check(e, ops, before);
+        r = engine_identity_check(e, ops, before);
         if (r < 0)
                 return r;
         e->touched_tail = e->touched_tail || ops->irreversible;
@@ -133,7 +140,7 @@ static int step_do(Engine *e, size_t n, int before) {
         if (state != STEP_APPLIED)
                 return step_fail(&e->run, -EIO, "%s",
                                  e->run.why ?: "the kernel accepted every write, but what was asked for has not happened");
-        return record(e, n, PHASE_DONE, NULL, now_monotonic() - start);
+        return engine_record(e, n, PHASE_DONE, NULL, now_monotonic() - start);
 }
 
 static int step_forward(Engine *e, size_t n) {
@@ -143,7 +150,7 @@ static int step_forward(Engine *e, size_t n) {
                 return step_fail(&e->run, -ECANCELED, "cancelled");
         if (n >= plan_first_irreversible(e->plan) && !e->told_finishing) {
                 e->told_finishing = true;
-                tell_state(e, "finishing");
+                engine_tell_state(e, "finishing");
         }
 
         uint64_t start = now_monotonic();
@@ -157,23 +164,21 @@ static int step_forward(Engine *e, size_t n) {
          * has just been made. */
         bool ours = e->journal->last_do != SIZE_MAX && n <= e->journal->last_do;
         const char *text = ours ? "done before" : ops->irreversible ? NULL : "nothing to do";
-        return record(e, n, PHASE_DONE, text, now_monotonic() - start);
+        return engine_record(e, n, PHASE_DONE, text, now_monotonic() - start);
 }
 
 int engine_forward(Engine *e) {
         /* Whoever goes on where another stopped begins with the last step that was begun: all before it were done. */
         size_t first = e->resumed && e->journal->last_do != SIZE_MAX ? e->journal->last_do : 0;
 
-        tell_state(e, "working");
+        engine_tell_state(e, "working");
         for (size_t n = first; n < e->plan->n_steps; n++) {
-                turn_to(e, n);
+                engine_turn_to(e, n);
                 int r = step_forward(e, n);
                 if (r >= 0)
                         continue;
                 e->failed_step = n;
-                (void) journal_step(e->journal, step_phase_to_string(PHASE_FAILED), n, e->run.why);
-                if (e->listener.step)
-                        e->listener.step(e->listener.userdata, n, PHASE_FAILED, e->run.why, 0);
+                engine_record_failed(e, n);
                 return r;
         }
         return 0;
@@ -198,6 +203,26 @@ bool engine_can_go_back(const Engine *e) {
         return state == STEP_NOT_APPLIED;
 }
 
+int engine_revert(Engine *e, size_t n) {
+        const Step *step = &e->plan->steps[n];
+        const StepOps *ops = step_ops(step->type);
+        int r = 0, state = STEP_PARTLY_APPLIED;
+
+        /* Twice: somebody may touch the same thing in the same moment, a press of the button that is given back for one. */
+        drill_pause(e);
+        for (unsigned tries = 0; tries < 2 && state != STEP_NOT_APPLIED; tries++) {
+                r = ops->revert(step->args, &e->run);
+                record_lost(e);
+                drill_pause(e);
+                state = ops->verify(step->args, &e->run);
+        }
+        if (state == STEP_NOT_APPLIED)
+                return 0;
+        if (r < 0)
+                return r;
+        return state < 0 ? state : step_fail(&e->run, -EIO, "%s", e->run.why ?: "it is not as it was before");
+}
+
 static int step_undo(Engine *e, size_t n) {
         const Step *step = &e->plan->steps[n];
         const StepOps *ops = step_ops(step->type);
@@ -206,41 +231,28 @@ static int step_undo(Engine *e, size_t n) {
                 return 0;
         /* What a step noted may be something that nobody can see (a process that is gone): it is asked in any case. */
         if (!e->run.notes && ops->verify(step->args, &e->run) == STEP_NOT_APPLIED)
-                return (void) record(e, n, PHASE_UNDONE, "as it was", 0), 0;
+                return (void) engine_record(e, n, PHASE_UNDONE, "as it was", 0), 0;
 
         /* With a write still under way nothing of the card may come back into use: only the slot and the machine's policy do. */
         if (e->left_behind && ops->needs_card)
                 return step_fail(&e->run, -EINPROGRESS, "a write to the kernel is still under way, nothing is put back in use");
-        int r = identity_check(e, ops, STEP_APPLIED);
+        int r = engine_identity_check(e, ops, STEP_APPLIED);
         if (r < 0)
                 return r;
 
         /* A journal that cannot be written any more must not keep a slot held: going back is right without a promise. */
-        (void) record(e, n, PHASE_UNDO, NULL, 0);
+        (void) engine_record(e, n, PHASE_UNDO, NULL, 0);
         uint64_t start = now_monotonic();
-        int state = STEP_PARTLY_APPLIED;
-        drill_pause(e);
-
-        /* Twice: somebody may touch the same thing in the same moment, a press of the button that is given back for one. */
-        for (unsigned tries = 0; tries < 2 && state != STEP_NOT_APPLIED; tries++) {
-                r = ops->revert(step->args, &e->run);
-                record_lost(e);
-                drill_pause(e);
-                state = ops->verify(step->args, &e->run);
-        }
-        if (state == STEP_NOT_APPLIED)
-                return (void) record(e, n, PHASE_UNDONE, NULL, now_monotonic() - start), 0;
-        if (r < 0)
-                return r;
-        return state < 0 ? state : step_fail(&e->run, -EIO, "%s", e->run.why ?: "it is not as it was before");
+        r = engine_revert(e, n);
+        if (r >= 0)
+                (void) engine_record(e, n, PHASE_UNDONE, NULL, now_monotonic() - start);
+        return r;
 }
 
 static void undo_failed(Engine *e, size_t n) {
         const char *name = step_type_to_string(e->plan->steps[n].type);
 
-        (void) journal_step(e->journal, step_phase_to_string(PHASE_FAILED), n, e->run.why);
-        if (e->listener.step)
-                e->listener.step(e->listener.userdata, n, PHASE_FAILED, e->run.why, 0);
+        engine_record_failed(e, n);
         if (e->n_not_undone++ > 0)
                 return;
         e->stuck_why = strf("step %s could not be undone: %s", name, e->run.why ?: "no reason given");
@@ -248,7 +260,7 @@ static void undo_failed(Engine *e, size_t n) {
 }
 
 int engine_back(Engine *e, const char *code, const char *why) {
-        tell_state(e, "restoring");
+        engine_tell_state(e, "restoring");
         e->run.ignore_cancel = true;
         e->run.backwards = true;
         if (!e->journal->backwards)
@@ -261,7 +273,7 @@ int engine_back(Engine *e, const char *code, const char *why) {
                 reached = e->plan->n_steps;
 
         for (size_t n = reached; n > 0; n--) {
-                turn_to(e, n - 1);
+                engine_turn_to(e, n - 1);
                 if (step_undo(e, n - 1) < 0)
                         undo_failed(e, n - 1);
         }

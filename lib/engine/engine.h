@@ -16,6 +16,9 @@ typedef enum Outcome {
         OUTCOME_NOTHING,
         OUTCOME_STUCK,
         OUTCOME_INTERRUPTED,
+        OUTCOME_RELEASED,       /* a removal's: nothing uses it any more, and there is no slot to power off */
+        OUTCOME_REBUILT,        /* a restoration's: what the removal took down is there again */
+        OUTCOME_INCOMPLETE,     /* a restoration's: stopped in the middle */
         _OUTCOME_MAX,
         _OUTCOME_INVALID = -EINVAL,
 } Outcome;
@@ -48,6 +51,7 @@ typedef struct Engine {
         EngineListener listener;
 
         size_t step;            /* the one that is being dealt with: its notes go there */
+        bool inherited;         /* a restoration's steps have their removal's notes */
         bool resumed;           /* another worker began: go on from its last step */
         size_t failed_step;     /* of a forward run that failed */
         bool left_behind;       /* a write of the way forward is still in the kernel and may yet take effect */
@@ -71,3 +75,13 @@ bool engine_can_go_back(const Engine *e);
 /* Writes the turn down and reverts from the last touched step; goes on past one that fails, so that the slot is given
  * back whatever else is lost. 0, or -EIO when n_not_undone > 0. */
 int engine_back(Engine *e, const char *code, const char *why);
+
+/* restore.c. Takes the plan of a restoration (docs/PROTOCOL.md): each of its steps is reverted, in the plan's order, unless the
+ * kernel shows nothing of it any more; "do" and "done" are written down for it. Behind one that fails, or once somebody has
+ * cancelled, only the steps that the plan calls its frame are taken: the slot is given back and the machine's policy is as it
+ * was. What was not taken is told as lost. 0, or the negative errno of the first step that failed (-ECANCELED when cancelled),
+ * the reason in e->stuck_why, what to do in e->stuck_remedy. */
+int engine_restore(Engine *e);
+
+/* Whether the kernel shows anything left to be put back, the frame aside. Not knowing is yes. */
+bool engine_restore_needed(Engine *e);

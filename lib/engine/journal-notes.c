@@ -15,6 +15,22 @@ static void note_keep(Journal *j, size_t n, json_object *note) {
         json_object_array_add(json_get(j->notes, key), json_ref(note));
 }
 
+void journal_notes_inherit(Journal *j, size_t n, json_object *notes) {
+        char key[24];
+
+        if (json_len(notes) == 0)
+                return;
+        snprintf(key, sizeof(key), "%zu", n);
+        json_object *all = json_object_new_array(), *own = json_get(j->notes, key);
+        for (size_t i = 0; i < json_len(notes); i++)
+                json_object_array_add(all, json_ref(json_at(notes, i)));
+        for (size_t i = 0; i < json_len(own); i++)
+                json_object_array_add(all, json_ref(json_at(own, i)));
+        if (!j->notes)
+                j->notes = json_object_new_object();
+        json_set(j->notes, key, all);
+}
+
 static bool lost_keep(Journal *j, const char *text) {
         for (size_t i = 0; i < json_len(j->lost); i++)
                 if (streq_ptr(json_object_get_string(json_at(j->lost, i)), text))

@@ -178,7 +178,8 @@ static int plan_load(const Journal *j, Plan **ret, char **ret_why) {
         return plan_from_json(doc, ret, ret_why);
 }
 
-int journal_open(const char *id, Journal **ret, Plan **ret_plan, char **ret_why) {
+/* *ret_length: of what is whole. */
+static int journal_load(const char *id, Journal **ret, Plan **ret_plan, size_t *ret_length, char **ret_why) {
         _cleanup_(journal_freep) Journal *j = NULL;
         _cleanup_(plan_freep) Plan *plan = NULL;
         _cleanup_free_ char *path = NULL, *text = NULL;
@@ -203,20 +204,37 @@ int journal_open(const char *id, Journal **ret, Plan **ret_plan, char **ret_why)
         r = plan_load(j, &plan, ret_why);
         if (r < 0)
                 return r;
-        r = file_open(j, 0);
-        if (r < 0)
-                return r;
-
         if (j->last_do != SIZE_MAX && j->last_do >= plan->n_steps) {
                 *ret_why = strf("%s: speaks of step %zu, the plan has %zu", path, j->last_do, plan->n_steps);
                 return -EBADMSG;
         }
 
-        /* A torn last line must not swallow the record that comes next. */
-        const char *last = strrchr(text, '\n');
-        if (ftruncate(j->fd, last + 1 - text) < 0)
-                return -errno;
+        *ret_length = (size_t) (strrchr(text, '\n') + 1 - text);
+        *ret_plan = TAKE_PTR(plan);
+        *ret = TAKE_PTR(j);
+        return 0;
+}
 
+int journal_read(const char *id, Journal **ret, Plan **ret_plan, char **ret_why) {
+        size_t length;
+
+        return journal_load(id, ret, ret_plan, &length, ret_why);
+}
+
+int journal_open(const char *id, Journal **ret, Plan **ret_plan, char **ret_why) {
+        _cleanup_(journal_freep) Journal *j = NULL;
+        _cleanup_(plan_freep) Plan *plan = NULL;
+        size_t length = 0;
+
+        int r = journal_load(id, &j, &plan, &length, ret_why);
+        if (r >= 0)
+                r = file_open(j, 0);
+        if (r < 0)
+                return r;
+
+        /* A torn last line must not swallow the record that comes next. */
+        if (ftruncate(j->fd, (off_t) length) < 0)
+                return -errno;
         *ret_plan = TAKE_PTR(plan);
         *ret = TAKE_PTR(j);
         return 0;

@@ -42,6 +42,9 @@ int journal_replace_plan(Journal *j, const Plan *plan);
 /* Reads one back, for going on with it. The plan is validated as strictly as one from a stranger. */
 int journal_open(const char *id, Journal **ret, Plan **ret_plan, char **ret_why);
 
+/* Reads one back for looking at it: nothing can be written to it. */
+int journal_read(const char *id, Journal **ret, Plan **ret_plan, char **ret_why);
+
 /* Replays the text of a journal into j: separate so that it can be tested and fuzzed. -EBADMSG on rubbish. */
 int journal_replay(Journal *j, const char *text, const char *boot);
 
@@ -58,6 +61,9 @@ int journal_note(Journal *j, size_t n, json_object *note);
 
 /* What step n noted so far, oldest first; NULL when nothing. Borrowed. */
 json_object *journal_notes(const Journal *j, size_t n);
+
+/* For a restoration, whose plan carries what the removal noted: as if step n had noted it, before all else it noted. Once. */
+void journal_notes_inherit(Journal *j, size_t n, json_object *notes);
 
 /* A line that is there already is not written again: a revert may be made twice. It is told with the ending even where it
  * could not be written. */

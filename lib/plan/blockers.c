@@ -23,6 +23,9 @@ static const char *const blocker_code_table[_BLOCKER_CODE_MAX] = {
         [BLOCKER_HOLDER_REFUSES] = "HOLDER_REFUSES",
         [BLOCKER_HOLDER_PROTECTED] = "HOLDER_PROTECTED",
         [BLOCKER_HOLDERS_UNKNOWN] = "HOLDERS_UNKNOWN",
+        [BLOCKER_OTHER_CARD] = "OTHER_CARD",
+        [BLOCKER_PEER_MISSING] = "PEER_MISSING",
+        [BLOCKER_NOT_READY] = "NOT_READY",
         [BLOCKER_POLICY] = "POLICY",
 };
 
@@ -167,7 +170,7 @@ static void find_power_switch(Findings *f) {
         finding_remedy(o, "systemctl poweroff  # or boot with pciehp serving the slot (no pcie_ports=compat)");
 }
 
-static void find_policy_warnings(Findings *f) {
+void find_policy_warnings(Findings *f) {
         json_object *lines = f->request->policy_warnings;
 
         for (size_t i = 0; i < json_len(lines); i++)

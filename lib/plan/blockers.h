@@ -27,6 +27,9 @@ typedef enum BlockerCode {
         BLOCKER_HOLDER_REFUSES, /* a rule of the administrator's says that this holder is not to be disturbed */
         BLOCKER_HOLDER_PROTECTED, /* PID 1, the caller's own session, this service: nothing that may be ended */
         BLOCKER_HOLDERS_UNKNOWN, /* not every process could be looked at: who holds what is not known */
+        BLOCKER_OTHER_CARD,     /* of a restoration: the card is not the one that was removed */
+        BLOCKER_PEER_MISSING,   /* of a restoration: a region goes over another card too, which is not there */
+        BLOCKER_NOT_READY,      /* of a restoration: the kernel has not made a memory device of the card (yet) */
         BLOCKER_POLICY,         /* warning: a line of the policy files could not be used */
         _BLOCKER_CODE_MAX,
         _BLOCKER_CODE_INVALID = -EINVAL,

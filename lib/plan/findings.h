@@ -4,16 +4,20 @@
 #include "plan/blockers.h"
 
 /* Where findings go while they are collected. */
-typedef struct Findings {
+typedef struct Findings Findings;
+struct Findings {
         const Topology *t;
         const Scope *s;
         const PlanRequest *request;
         json_object *blockers, *warnings;
-} Findings;
+};
 
 /* A new finding; the caller adds evidence and remedies. Owned by the list it went to. */
 json_object *finding(Findings *f, BlockerCode code, bool hard, const char *format, ...) _printf_(4, 5);
 void finding_remedy(json_object *finding, const char *format, ...) _printf_(2, 3);
+
+/* Lines of the policy files that cannot be used. */
+void find_policy_warnings(Findings *f);
 
 /* find-memory.c: kernel zones, and whether the rest of the machine has room. */
 void find_kernel_zone(Findings *f);

@@ -19,8 +19,10 @@ static const char *const plan_verdict_table[_PLAN_VERDICT_MAX] = {
 DEFINE_STRING_TABLE(plan_verdict, PlanVerdict)
 
 void plan_free(Plan *p) {
-        for (size_t i = 0; i < p->n_steps; i++)
+        for (size_t i = 0; i < p->n_steps; i++) {
                 json_object_put(p->steps[i].args);
+                json_object_put(p->steps[i].notes);
+        }
         free(p->steps);
         json_object_put(p->doc);
         free(p);
@@ -71,15 +73,20 @@ static json_object *step_to_json(const Plan *p, size_t n) {
         const Step *step = &p->steps[n];
         const StepOps *ops = step_ops(step->type);
         _cleanup_free_ char *does = NULL, *undo = NULL;
+        bool restores = plan_is_restoration(p);
         json_object *o = json_object_new_object();
 
         ops->describe(step->args, &does, &undo);
         json_set_u64(o, "n", n);
         json_set_str(o, "name", step_type_to_string(step->type));
-        json_set_str(o, "does", does);
-        json_set_str(o, "undo", undo);
-        json_set_bool(o, "reversible", !ops->irreversible);
+        json_set_str(o, "does", restores ? undo : does);
+        json_set_str(o, "undo", restores ? NULL : undo);
+        json_set_bool(o, "reversible", !ops->irreversible && !restores);
         json_set(o, "args", json_ref(step->args));
+        if (restores) {
+                json_set_bool(o, "frame", step->frame);
+                json_set(o, "notes", step->notes ? json_ref(step->notes) : json_object_new_array());
+        }
         return o;
 }
 
@@ -165,6 +172,8 @@ static int step_from_json(Plan *p, json_object *o, char **ret_why) {
         int r = plan_add_step(p, (StepType) type, json_ref(args));
         if (r < 0)
                 return r;
+        p->steps[p->n_steps - 1].frame = json_flag(o, "frame");
+        p->steps[p->n_steps - 1].notes = json_ref(json_array(o, "notes"));
         return step_validate(&p->steps[p->n_steps - 1], ret_why);
 }
 
@@ -191,6 +200,10 @@ int plan_from_json(json_object *doc, Plan **ret, char **ret_why) {
         }
         *ret = TAKE_PTR(p);
         return 0;
+}
+
+bool plan_is_restoration(const Plan *p) {
+        return streq_ptr(json_str(p->doc, "kind"), "restore");
 }
 
 PlanVerdict plan_verdict(const Plan *p) {

@@ -39,6 +39,9 @@ int plan_seal(Plan *p);
 /* Reads a sealed plan back. -EBADMSG with *ret_why for anything that is not one. */
 int plan_from_json(json_object *doc, Plan **ret, char **ret_why);
 
+/* The plan of a restoration is made of a removal's steps, each of which is to be reverted: "does" is then what the revert does. */
+bool plan_is_restoration(const Plan *p);
+
 PlanVerdict plan_verdict(const Plan *p);
 const char *plan_digest(const Plan *p);
 const char *plan_slot_name(const Plan *p);

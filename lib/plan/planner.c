@@ -24,24 +24,10 @@
 
 #include "base/clock.h"
 #include "plan/blockers.h"
+#include "plan/frame.h"
 #include "plan/plan-storage.h"
 #include "plan/planner.h"
 #include "plan/scope.h"
-
-static int add_slot_service(Plan *p, const Slot *slot, StepType type) {
-        if (!slot->service)
-                return 0;
-
-        json_object *args = json_object_new_object();
-        json_set_str(args, "port", slot->port);
-        json_set_str(args, "service", slot->service);
-        if (type == STEP_HOLD) {
-                /* Not as it was but as it should be: a blinking LED is the pending removal itself, which ends when this is undone. */
-                json_set_str(args, "power_led", !slot->registers.has_power_indicator ? "reserved" : slot->registers.power_on ? "on" : "off");
-                json_set_str(args, "attention_led", indicator_to_string(slot->registers.attention));
-        }
-        return plan_add_step(p, type, args);
-}
 
 static int add_announce(Plan *p, const Policy *policy) {
         if (policy->grace_usec == 0)
@@ -50,16 +36,6 @@ static int add_announce(Plan *p, const Policy *policy) {
         json_object *args = json_object_new_object();
         json_set_u64(args, "grace_sec", policy->grace_usec / USEC_PER_SEC);
         return plan_add_step(p, STEP_ANNOUNCE, args);
-}
-
-static int add_auto_online(Plan *p, const char *value, const char *was) {
-        if (streq_ptr(value, was) || !value || !was)
-                return 0;
-
-        json_object *args = json_object_new_object();
-        json_set_str(args, "value", value);
-        json_set_str(args, "was", was);
-        return plan_add_step(p, STEP_AUTO_ONLINE, args);
 }
 
 /* Only blocks that are online: one that the administrator keeps offline stays so on the way back. */
@@ -189,7 +165,7 @@ static bool has_memory(const Scope *s) {
 static int add_steps(Plan *p, const Topology *t, const Scope *s, const PlanRequest *request) {
         const char *policy = has_memory(s) ? t->auto_online : NULL;
 
-        int r = add_slot_service(p, s->slot, STEP_HOLD);
+        int r = plan_add_slot_service(p, s->slot, STEP_HOLD);
         if (r >= 0)
                 r = add_announce(p, request->policy);
         if (r >= 0)
@@ -197,17 +173,17 @@ static int add_steps(Plan *p, const Topology *t, const Scope *s, const PlanReque
         if (r >= 0)
                 r = plan_add_namespaces(p, t, s);
         if (r >= 0)
-                r = add_auto_online(p, "offline", policy);
+                r = plan_add_auto_online(p, "offline", policy);
         if (r >= 0)
                 r = add_daxes(p, t, s);
         for (size_t i = 0; i < s->n_regions && r >= 0; i++)
                 r = add_region(p, s->regions[i]);
         if (r >= 0)
-                r = add_auto_online(p, policy, "offline");
+                r = plan_add_auto_online(p, policy, "offline");
         if (r >= 0)
                 r = add_memdevs(p, s);
         if (r >= 0)
-                r = add_slot_service(p, s->slot, STEP_RELEASE);
+                r = plan_add_slot_service(p, s->slot, STEP_RELEASE);
         return r < 0 ? r : add_tail(p, s);
 }
 
@@ -235,7 +211,7 @@ int plan_removal(const Topology *t, const Slot *slot, const PlanRequest *request
 
         /* A button's removal holds an empty slot too, and then gives it back: so the steps of "nothing" are the hold alone. */
         bool empty = scope_is_empty(&s);
-        r = empty ? add_slot_service(p, slot, STEP_HOLD) : add_steps(p, t, &s, request);
+        r = empty ? plan_add_slot_service(p, slot, STEP_HOLD) : add_steps(p, t, &s, request);
         if (r >= 0)
                 r = plan_add_blockers(p, t, &s, request, &blocked);
         if (r < 0)
@@ -256,7 +232,7 @@ int plan_hold(const Slot *slot, const PlanRequest *request, Plan **ret) {
         if (r < 0)
                 return r;
         add_head(p, slot, request);
-        r = add_slot_service(p, slot, STEP_HOLD);
+        r = plan_add_slot_service(p, slot, STEP_HOLD);
         if (r >= 0)
                 r = plan_seal(p);
         if (r < 0)

@@ -27,6 +27,7 @@ Policy policy_default(void) {
                 .limits.write_timeout_usec = 60 * USEC_PER_SEC,
                 .holder_scan_usec = 2 * USEC_PER_SEC,
                 .zone_normal = ZONE_POLICY_REFUSE,
+                .equal_card = true,
         };
 }
 
@@ -55,6 +56,22 @@ static char *force_apply(Policy *policy, const char *value) {
         return NULL;
 }
 
+/* Either of two words. */
+static char *word_apply(bool *field, const char *value, const char *no, const char *yes) {
+        if (!streq(value, no) && !streq(value, yes))
+                return strf("'%s' is not \"%s\" or \"%s\"", value, yes, no);
+        *field = streq(value, yes);
+        return NULL;
+}
+
+static char *equal_card_apply(Policy *policy, const char *value) {
+        return word_apply(&policy->equal_card, value, "no", "yes");
+}
+
+static char *restore_apply(Policy *policy, const char *value) {
+        return word_apply(&policy->restore_auto, value, "manual", "auto");
+}
+
 /* One row a setting: its key in files, its name as an option (NULL: not there), and its unit and place, or what reads its words. */
 static const struct {
         const char *key;
@@ -70,6 +87,8 @@ static const struct {
         { "HolderScanMSec", NULL, USEC_PER_MSEC, 0, 60 * 1000, offsetof(Policy, holder_scan_usec) },
         { "StepDelayMSec", "step_delay_msec", USEC_PER_MSEC, 0, 600 * 1000, offsetof(Policy, limits.step_delay_usec) },
         { "ZoneNormal", "zone_normal", .apply = zone_apply },
+        { "Restore", NULL, .apply = restore_apply },
+        { "EqualCard", "equal_card", .apply = equal_card_apply },
         /* Of a single request only: nobody should have decided beforehand that processes lose their data. */
         { NULL, "force", .apply = force_apply },
 };

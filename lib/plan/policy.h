@@ -24,6 +24,8 @@ typedef struct Policy {
         StepLimits limits;
         uint64_t holder_scan_usec;      /* budget of the look for processes with memory on the node */
         ZonePolicy zone_normal;
+        bool restore_auto;              /* what a removal took down is put back once its card is there again, unasked */
+        bool equal_card;                /* volatile memory is put back with another card of the same make and size too */
         bool force_kill;                /* processes that nothing else ends get a SIGKILL */
         bool force_unmap;               /* the kernel takes away mappings that nobody gives up */
         json_object *rules;             /* about holders (holders/holder-rule.h); owned */

@@ -39,9 +39,11 @@ json_object *scope_card_json(const Scope *s) {
         json_set_strf(o, "vendor", "0x%04x", f->vendor);
         json_set_strf(o, "device", "0x%04x", f->device);
         json_set_str(o, "memdev", s->n_memdevs > 0 ? s->memdevs[0]->name : NULL);
-        if (s->n_memdevs > 0)
+        if (s->n_memdevs > 0) {
                 json_set_strf(o, "serial", "0x%jx", (uintmax_t) s->memdevs[0]->serial);
-        else
+                json_set_u64(o, "ram_bytes", s->memdevs[0]->ram_size);
+                json_set_u64(o, "pmem_bytes", s->memdevs[0]->pmem_size);
+        } else
                 json_set_str(o, "serial", f->serial);
         return o;
 }

@@ -42,7 +42,9 @@ DECLARE_STRING_TABLE(step_type, StepType);
 
 typedef struct Step {
         StepType type;
-        json_object *args; /* owned */
+        json_object *args;      /* owned */
+        json_object *notes;     /* in a restoration's plan: what the removal noted when it took the step; owned, or NULL */
+        bool frame;             /* in a restoration's plan: it makes the restoration itself safe and puts nothing back */
 } Step;
 
 /* What the kernel says about a step, whatever anybody remembers. */

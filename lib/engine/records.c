@@ -1,0 +1,60 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include <errno.h>
+
+#include "engine/engine.h"
+#include "engine/records.h"
+#include "engine/state-dir.h"
+
+void record_free(Record *r) {
+        free(r->id);
+        if (r->journal)
+                journal_free(r->journal);
+        if (r->plan)
+                plan_free(r->plan);
+        free(r);
+}
+
+static bool took_all_down(const Record *r) {
+        const Journal *j = r->journal;
+        int outcome = outcome_from_string(json_str(j->end, "outcome"));
+
+        if (plan_is_restoration(r->plan) || j->backwards)
+                return false;
+        return outcome == OUTCOME_SAFE || outcome == OUTCOME_RELEASED ||
+               (outcome == OUTCOME_STUCK && j->last_do != SIZE_MAX && j->last_do >= plan_first_irreversible(r->plan));
+}
+
+static int record_read(uint64_t id, Record **ret) {
+        _cleanup_(record_freep) Record *r = calloc(1, sizeof(Record));
+        _cleanup_free_ char *why = NULL;
+
+        if (!r)
+                return -ENOMEM;
+        r->id = strf("%ju", (uintmax_t) id);
+        int k = r->id ? journal_read(r->id, &r->journal, &r->plan, &why) : -ENOMEM;
+        if (k < 0)
+                return k;
+        *ret = TAKE_PTR(r);
+        return 0;
+}
+
+int record_find(bool (*fits)(const Record *r, void *userdata), void *userdata, Record **ret) {
+        _cleanup_free_ uint64_t *ids = NULL;
+        size_t n = 0;
+
+        int k = removal_ids(&ids, &n);
+        if (k < 0)
+                return k;
+        for (size_t i = n; i > 0; i--) {
+                _cleanup_(record_freep) Record *r = NULL;
+
+                k = record_read(ids[i - 1], &r);
+                if (k == -ENOMEM)
+                        return k;
+                if (k < 0 || !took_all_down(r) || !fits(r, userdata))
+                        continue;
+                *ret = TAKE_PTR(r);
+                return 0;
+        }
+        return -ENOENT;
+}

@@ -1,0 +1,18 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+#include "engine/journal.h"
+
+/* A removal that is over, as the state directory has it: for putting back what it took down. */
+typedef struct Record {
+        char *id;
+        Journal *journal;       /* its start, end and notes; nothing can be written to it */
+        Plan *plan;
+} Record;
+
+void record_free(Record *r);
+DEFINE_CLEANUP_FUNC(Record, record_free)
+
+/* The newest removal that took everything of its card down and of which `fits` says yes. Its ending was safe or released, or it
+ * was stuck only behind its point of no return. Records that cannot be read are passed over. -ENOENT when there is none. */
+int record_find(bool (*fits)(const Record *r, void *userdata), void *userdata, Record **ret);

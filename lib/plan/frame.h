@@ -1,0 +1,14 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+#include "plan/plan.h"
+#include "topology/topology.h"
+
+/* What stands around the steps that take a card's things down or put them back: the slot is held, and the kernel's policy about
+ * new memory blocks is off. */
+
+/* STEP_HOLD or STEP_RELEASE; nothing where the slot has no hot-plug service. */
+int plan_add_slot_service(Plan *p, const Slot *slot, StepType type);
+
+/* From `was` to `value`; nothing where they are the same or unknown (NULL). */
+int plan_add_auto_online(Plan *p, const char *value, const char *was);

@@ -1,0 +1,209 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* Whose things are they? A card is known by the serial number of its memory device; its names change with every bind. */
+#include "plan/findings.h"
+#include "plan/restore.h"
+
+static bool has_serial(const Memdev *m, const char *serial) {
+        _cleanup_free_ char *text = strf("0x%jx", (uintmax_t) m->serial);
+
+        return streq_ptr(text, serial);
+}
+
+static bool is_in(const Topology *t, const Memdev *m, const char *slot) {
+        const Slot *s = topology_slot_of_function(t, m->bdf);
+
+        return s && streq_ptr(s->name, slot);
+}
+
+/* Some cards have no serial number, or that of their siblings: among equals the one in this slot is meant. */
+static const Memdev *memdev_of_serial(const Topology *t, const char *serial, const char *slot) {
+        const Memdev *found = NULL;
+
+        for (size_t i = 0; i < t->n_memdevs; i++)
+                if (has_serial(&t->memdevs[i], serial) && (!found || is_in(t, &t->memdevs[i], slot)))
+                        found = &t->memdevs[i];
+        return found;
+}
+
+static const Memdev *memdev_in(const Topology *t, const Slot *slot) {
+        for (size_t i = 0; i < t->n_memdevs; i++)
+                if (is_in(t, &t->memdevs[i], slot->name))
+                        return &t->memdevs[i];
+        return NULL;
+}
+
+/* The same ids; what has none is an NVDIMM. */
+static bool same_make(json_object *was, json_object *is) {
+        static const char *const keys[] = { "vendor", "device" };
+
+        for (size_t i = 0; i < ELEMENTSOF(keys); i++)
+                if (!streq_ptr(json_str(was, keys[i]), json_str(is, keys[i])))
+                        return false;
+        return true;
+}
+
+static bool same_place(const Plan *removal, const Slot *slot) {
+        json_object *was = json_get(removal->doc, "slot");
+
+        return slot->port && json_str(was, "port") ? streq(slot->port, json_str(was, "port"))
+                                                   : streq_ptr(slot->name, json_str(was, "name"));
+}
+
+bool restore_is_same_card(const Plan *removal, json_object *card, const Slot *slot) {
+        json_object *was = json_get(removal->doc, "card");
+
+        if (!was || !card || !same_make(was, card))
+                return false;
+        if (!json_str(was, "serial"))
+                return !json_str(card, "serial") && same_place(removal, slot);
+        return streq_ptr(json_str(was, "serial"), json_str(card, "serial"));
+}
+
+static bool is_elsewhere(const Topology *t, json_object *card) {
+        const char *serial = json_str(card, "serial");
+
+        if (!serial)
+                return false;
+        for (size_t i = 0; i < t->n_functions; i++)
+                if (streq_ptr(t->functions[i].serial, serial))
+                        return true;
+        return json_str(card, "memdev") && memdev_of_serial(t, serial, NULL);
+}
+
+bool restore_is_same_slot(const Plan *removal, const Topology *t, const Slot *slot) {
+        json_object *was = json_get(removal->doc, "card");
+
+        return was && same_place(removal, slot) && !is_elsewhere(t, was);
+}
+
+/* Every memory device that the removal's plan knows: {"name" or "memdev", "serial", "slot" of those that are another card's}. */
+static void for_memdevs(const Plan *removal, void (*call)(json_object *memdev, void *userdata), void *userdata) {
+        json_object *regions = json_array(json_get(removal->doc, "takes_down"), "regions");
+
+        call(json_get(removal->doc, "card"), userdata);
+        for (size_t i = 0; i < removal->n_steps; i++)
+                if (removal->steps[i].type == STEP_DISABLE_MEMDEV)
+                        call(removal->steps[i].args, userdata);
+        for (size_t i = 0; i < json_len(regions); i++) {
+                json_object *peers = json_array(json_at(regions, i), "peers");
+                for (size_t k = 0; k < json_len(peers); k++)
+                        call(json_at(peers, k), userdata);
+        }
+}
+
+typedef struct Search {
+        const Topology *t;
+        const Slot *slot;
+        json_object *card;      /* the removal's */
+        json_object *memdevs;
+} Search;
+
+static void search_one(json_object *memdev, void *userdata) {
+        Search *s = userdata;
+        const char *was = json_str(memdev, "memdev"), *serial = json_str(memdev, "serial");
+        bool own = streq_ptr(serial, json_str(s->card, "serial"));
+
+        if (!was || !serial || json_has(s->memdevs, was))
+                return;
+        const Memdev *m = memdev_of_serial(s->t, serial, own ? s->slot->name : json_str(memdev, "slot"));
+        if (!m && own)
+                m = memdev_in(s->t, s->slot); /* another card stands in for it; whether it may, the blockers say */
+        if (!m)
+                return;
+
+        json_object *now = json_object_new_object();
+        json_set_str(now, "memdev", m->name);
+        json_set_strf(now, "serial", "0x%jx", (uintmax_t) m->serial);
+        json_set(s->memdevs, was, now);
+}
+
+json_object *restore_memdevs(const Plan *removal, const Topology *t, const Slot *slot) {
+        Search s = { .t = t, .slot = slot, .card = json_get(removal->doc, "card"), .memdevs = json_object_new_object() };
+
+        for_memdevs(removal, search_one, &s);
+        return s.memdevs;
+}
+
+/* What persists is its card's alone: it is not on another. */
+static bool is_persistent(const Plan *removal) {
+        json_object *card = json_get(removal->doc, "card");
+
+        for (size_t i = 0; i < removal->n_steps; i++) {
+                json_object *args = removal->steps[i].args;
+                if (streq_ptr(json_str(json_get(args, "region"), "mode"), "pmem") || json_has(args, "namespace") ||
+                    json_has(args, "nd_region"))
+                        return true;
+        }
+        return !json_str(card, "memdev") || json_u64(card, "pmem_bytes") > 0;
+}
+
+static uint64_t bytes_of(json_object *card) {
+        return json_u64(card, "ram_bytes") + json_u64(card, "pmem_bytes");
+}
+
+static void find_other_serial(Findings *f, const Plan *removal, json_object *card) {
+        json_object *was = json_get(removal->doc, "card");
+        const char *slot = f->s->slot->name;
+        const char *why = is_persistent(removal) ? "what was taken down is on the card itself and on no other" :
+                          bytes_of(was) != bytes_of(card) ? "it is of another size" :
+                          !f->request->policy->equal_card ? "equal cards are not accepted (equal_card is no)" : NULL;
+
+        if (!why)
+                return;
+        json_object *o = finding(f, BLOCKER_OTHER_CARD, true, "the card in slot %s is not the one that was removed: %s", slot, why);
+        json_set_strf(o, "evidence", "its serial number is %s, the removed card's %s; it has %ju bytes of memory, that one had %ju",
+                      json_str(card, "serial") ?: "unknown", json_str(was, "serial") ?: "unknown", (uintmax_t) bytes_of(card),
+                      (uintmax_t) bytes_of(was));
+        finding_remedy(o, "safe-remove remove %s  # and put the card with serial number %s in", slot, json_str(was, "serial") ?: "unknown");
+}
+
+static void find_other_make(Findings *f, const Plan *removal, json_object *card) {
+        json_object *was = json_get(removal->doc, "card"), *o;
+        const char *slot = f->s->slot->name;
+
+        o = finding(f, BLOCKER_OTHER_CARD, true, "the card in slot %s is of another make than the one that was removed", slot);
+        json_set_strf(o, "evidence", "%s is vendor %s device %s, the removed card was vendor %s device %s", json_str(card, "bdf"),
+                      json_str(card, "vendor"), json_str(card, "device"), json_str(was, "vendor"), json_str(was, "device"));
+        finding_remedy(o, "safe-remove remove %s  # and put the removed card in", slot);
+}
+
+static void find_no_memdev(Findings *f, json_object *card) {
+        const char *bdf = json_str(card, "bdf"), *slot = f->s->slot->name;
+        json_object *o = finding(f, BLOCKER_NOT_READY, true, "the kernel has no memory device for the card in slot %s", slot);
+
+        json_set_strf(o, "evidence", "no memN stands on %s in /sys/bus/cxl/devices", bdf);
+        finding_remedy(o, "modprobe cxl_acpi && modprobe cxl_pci && udevadm settle && safe-remove restore %s", slot);
+}
+
+typedef struct Missing {
+        Findings *f;
+        json_object *memdevs;
+} Missing;
+
+static void find_missing(json_object *memdev, void *userdata) {
+        Missing *m = userdata;
+        const char *was = json_str(memdev, "memdev"), *slot = json_str(memdev, "slot");
+
+        if (!was || json_has(m->memdevs, was))
+                return;
+        json_object *o = finding(m->f, BLOCKER_PEER_MISSING, true, "the memory went over another card too, which is not there");
+        json_set_strf(o, "evidence", "no memory device has serial number %s (it was in slot %s)", json_str(memdev, "serial"), slot ?: "-");
+        finding_remedy(o, "safe-remove restore %s  # once that card is in as well", m->f->s->slot->name);
+}
+
+void restore_find_blockers(Findings *f, const Plan *removal, json_object *card, json_object *memdevs) {
+        json_object *was = json_get(removal->doc, "card");
+        Missing missing = { .f = f, .memdevs = memdevs };
+
+        if (!same_make(was, card)) {
+                find_other_make(f, removal, card);
+                return;
+        }
+        if (json_str(was, "memdev") && !json_str(card, "memdev")) {
+                find_no_memdev(f, card);
+                return;
+        }
+        if (!streq_ptr(json_str(was, "serial"), json_str(card, "serial")))
+                find_other_serial(f, removal, card);
+        for_memdevs(removal, find_missing, &missing);
+}

@@ -1,0 +1,167 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* The order is the removal's, backwards, with a frame of its own: the slot is held (a press of its button must not power off what
+ * is half made; the light blinks), and the kernel's policy for new memory blocks is off, so that each goes into the zone it was
+ * in. Both are what a removal does too, seen from its end: reverting `release` holds the slot, reverting `hold` gives it back. */
+#include <errno.h>
+
+#include "plan/findings.h"
+#include "plan/frame.h"
+#include "plan/restore.h"
+
+/* Everything that has a name of a memory device in it is found by the key; its serial number, where it stands beside, with it. */
+static void rename_memdevs(json_object *o, json_object *memdevs) {
+        if (json_object_is_type(o, json_type_array))
+                for (size_t i = 0; i < json_len(o); i++)
+                        rename_memdevs(json_at(o, i), memdevs);
+        if (!json_object_is_type(o, json_type_object))
+                return;
+
+        json_object_object_foreach(o, key, value) {
+                (void) key;
+                rename_memdevs(value, memdevs);
+        }
+        const char *was = json_str(o, "memdev");
+        json_object *now = was ? json_get(memdevs, was) : NULL;
+        if (!now)
+                return;
+        if (json_has(o, "serial"))
+                json_set(o, "serial", json_ref(json_get(now, "serial")));
+        json_set(o, "memdev", json_ref(json_get(now, "memdev")));
+}
+
+/* The slot's and the machine's are the frame's. A fence is gone with the device it stood around; who was frozen was thawed by the
+ * removal itself, and is somebody else's if it is frozen now. */
+static bool is_put_back(StepType type) {
+        const StepOps *ops = step_ops(type);
+
+        switch (type) {
+        case STEP_HOLD:
+        case STEP_RELEASE:
+        case STEP_ANNOUNCE:
+        case STEP_AUTO_ONLINE:
+        case STEP_FENCE_DAX:
+        case STEP_FREEZE_HOLDERS:
+                return false;
+        default:
+                return ops && !ops->irreversible && ops->revert;
+        }
+}
+
+static int add_step(Plan *p, const RestoreSource *source, size_t n, json_object *memdevs) {
+        const Step *step = &source->plan->steps[n];
+        json_object *args = NULL;
+        char number[24];
+
+        if (json_object_deep_copy(step->args, &args, NULL) < 0)
+                return -ENOMEM;
+        rename_memdevs(args, memdevs);
+        int r = plan_add_step(p, step->type, args);
+        if (r < 0)
+                return r;
+        snprintf(number, sizeof(number), "%zu", n);
+        p->steps[p->n_steps - 1].notes = json_ref(json_array(source->notes, number));
+        return 0;
+}
+
+static bool brings_memory(const Plan *removal) {
+        for (size_t i = 0; i < removal->n_steps; i++)
+                if (removal->steps[i].type == STEP_DISABLE_DAX || removal->steps[i].type == STEP_OFFLINE_MEMORY ||
+                    removal->steps[i].type == STEP_UNPLUG_MEMORY)
+                        return true;
+        return false;
+}
+
+static int add_opening(Plan *p, const Slot *slot, const char *policy) {
+        int r = plan_add_slot_service(p, slot, STEP_RELEASE);
+
+        return r < 0 ? r : plan_add_auto_online(p, policy, "offline");
+}
+
+static int add_closing(Plan *p, const Slot *slot, const char *policy) {
+        int r = plan_add_auto_online(p, "offline", policy);
+
+        return r < 0 ? r : plan_add_slot_service(p, slot, STEP_HOLD);
+}
+
+static int add_steps(Plan *p, const Topology *t, const Slot *slot, const RestoreSource *source, json_object *memdevs) {
+        const char *policy = brings_memory(source->plan) ? t->auto_online : NULL;
+        size_t opened, closing;
+
+        int r = add_opening(p, slot, policy);
+        opened = p->n_steps;
+        for (size_t n = source->plan->n_steps; n > 0 && r >= 0; n--)
+                if (is_put_back(source->plan->steps[n - 1].type))
+                        r = add_step(p, source, n - 1, memdevs);
+        closing = p->n_steps;
+        if (r >= 0)
+                r = add_closing(p, slot, policy);
+        for (size_t i = 0; i < p->n_steps; i++)
+                p->steps[i].frame = i < opened || i >= closing;
+        return r;
+}
+
+static void add_head(Plan *p, const Slot *slot, const Scope *s, const PlanRequest *request, const RestoreSource *source) {
+        json_set_str(p->doc, "kind", "restore");
+        json_set_str(p->doc, "of", source ? source->id : NULL);
+        json_set_str(p->doc, "verdict", plan_verdict_to_string(PLAN_READY));
+        json_set_str(p->doc, "target", request->target);
+        json_set_str(p->doc, "trigger", request->trigger);
+        json_set(p->doc, "slot", scope_slot_json(slot));
+        json_set(p->doc, "card", scope_card_json(s));
+        json_set(p->doc, "brings_back", source ? json_ref(json_get(source->plan->doc, "takes_down")) : NULL);
+}
+
+/* Why there is nothing to be put back, for a person; NULL when there is. */
+static char *nothing(const Slot *slot, const Scope *s, const RestoreSource *source, const char **ret_code) {
+        *ret_code = scope_is_empty(s) ? "empty-slot" : "no-removal";
+        if (scope_is_empty(s))
+                return strf("there is no card with power in slot %s", slot->name);
+        return source ? NULL : strf("no removal of the card in slot %s is on record", slot->name);
+}
+
+static int fill(Plan *p, const Topology *t, const Scope *s, const PlanRequest *request, const RestoreSource *source) {
+        Findings f = {
+                .t = t, .s = s, .request = request,
+                .blockers = json_object_new_array(), .warnings = json_object_new_array(),
+        };
+        const char *code = NULL;
+        _cleanup_free_ char *why = nothing(s->slot, s, source, &code);
+        int r = 0;
+
+        json_set(p->doc, "blockers", f.blockers);
+        json_set(p->doc, "warnings", f.warnings);
+        find_policy_warnings(&f);
+        if (why) {
+                json_set_str(p->doc, "code", code);
+                json_set_str(p->doc, "message", why);
+                json_set_str(p->doc, "verdict", plan_verdict_to_string(PLAN_NOTHING));
+                return 0;
+        }
+
+        _cleanup_json_ json_object *memdevs = restore_memdevs(source->plan, t, s->slot);
+        restore_find_blockers(&f, source->plan, json_get(p->doc, "card"), memdevs);
+        r = add_steps(p, t, s->slot, source, memdevs);
+        if (json_len(f.blockers) > 0)
+                json_set_str(p->doc, "verdict", plan_verdict_to_string(PLAN_BLOCKED));
+        return r;
+}
+
+int plan_restoration(const Topology *t, const Slot *slot, const PlanRequest *request, const RestoreSource *source, Plan **ret) {
+        _cleanup_(scope_done) Scope s = { 0 };
+        _cleanup_(plan_freep) Plan *p = NULL;
+
+        int r = scope_find(t, slot, &s);
+        if (r >= 0)
+                r = plan_new(&p);
+        if (r < 0)
+                return r;
+
+        add_head(p, slot, &s, request, source);
+        r = fill(p, t, &s, request, source);
+        if (r >= 0)
+                r = plan_seal(p);
+        if (r < 0)
+                return r;
+        *ret = TAKE_PTR(p);
+        return 0;
+}

@@ -1,0 +1,31 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+#include "plan/planner.h"
+
+/* What a restoration is made from: a removal that is on record. */
+typedef struct RestoreSource {
+        const char *id;
+        const Plan *plan;
+        json_object *notes;     /* what its steps noted, by their number: {"3": [...]}; may be NULL */
+} RestoreSource;
+
+/* Is `card` (scope_card_json()) in this slot the very one that the removal took down, by its serial number? One without a serial
+ * number is known by its ids and its slot. */
+bool restore_is_same_card(const Plan *removal, json_object *card, const Slot *slot);
+
+/* Was the removal one of this slot, and is its card nowhere else in the machine? Then the card in it may stand in for the other. */
+bool restore_is_same_slot(const Plan *removal, const Topology *t, const Slot *slot);
+
+/* The plan that puts back what a removal took down: "kind" is "restore", its steps are the removal's, last one first, each of
+ * which is to be reverted, with the names that memory devices have now. `source` NULL: there is none on record. Writes nothing;
+ * a plan that cannot be carried out is one all the same and says why. */
+int plan_restoration(const Topology *t, const Slot *slot, const PlanRequest *request, const RestoreSource *source, Plan **ret);
+
+/* restore-card.c. Memory devices of a removal's plan by the names they had: {"mem1": {"memdev", "serial"}} as they are now, the
+ * card's own and those that shared a region with it. Those that are not there are missing in it. */
+json_object *restore_memdevs(const Plan *removal, const Topology *t, const Slot *slot);
+
+/* restore-card.c. What stands against putting the removal's things back with what is in the slot. */
+typedef struct Findings Findings;
+void restore_find_blockers(Findings *f, const Plan *removal, json_object *card, json_object *memdevs);

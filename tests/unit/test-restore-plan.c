@@ -1,0 +1,219 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* The plan of a restoration, made on a recorded machine from the plan of a removal there: the card is in its slot as if it had
+ * come back. */
+#include "plan/restore.h"
+#include "plan/scope.h"
+#include "test.h"
+
+typedef struct Case {
+        Topology *t;
+        const Slot *slot;
+        Policy policy;
+        Plan *removal, *plan;
+        json_object *notes;
+} Case;
+
+static PlanRequest request(const Case *c) {
+        return (PlanRequest) { .target = "2", .trigger = "command", .policy = &c->policy };
+}
+
+static void case_new(Case *c) {
+        *c = (Case) { .policy = policy_default(), .notes = json_object_new_object() };
+        CHECK_INT(topology_load(&c->t), 0);
+        c->slot = topology_slot(c->t, "2");
+        CHECK(c->slot);
+        PlanRequest r = request(c);
+        CHECK_INT(plan_removal(c->t, c->slot, &r, &c->removal), 0);
+}
+
+static void case_done(Case *c) {
+        policy_done(&c->policy);
+        json_object_put(c->notes);
+        plan_free(c->removal);
+        if (c->plan)
+                plan_free(c->plan);
+        topology_free(c->t);
+}
+
+static void make(Case *c) {
+        const RestoreSource source = { .id = "7", .plan = c->removal, .notes = c->notes };
+        PlanRequest r = request(c);
+
+        CHECK_INT(plan_restoration(c->t, c->slot, &r, &source, &c->plan), 0);
+}
+
+static bool is_same_card(const Case *c) {
+        _cleanup_(scope_done) Scope s = { 0 };
+
+        CHECK_INT(scope_find(c->t, c->slot, &s), 0);
+        _cleanup_json_ json_object *card = scope_card_json(&s);
+        return restore_is_same_card(c->removal, card, c->slot);
+}
+
+static void check_steps(const Case *c, const char *expected) {
+        _cleanup_free_ char *names = strdup("");
+
+        for (size_t i = 0; i < c->plan->n_steps; i++) {
+                char *longer = strf("%s%s%s%s", names, *names ? " " : "", step_type_to_string(c->plan->steps[i].type),
+                                    c->plan->steps[i].frame ? "*" : "");
+                free(names);
+                names = longer;
+        }
+        CHECK_STR(names, expected);
+}
+
+static void check_blocked(const Case *c, const char *code) {
+        json_object *blockers = json_array(c->plan->doc, "blockers");
+
+        CHECK_INT(plan_verdict(c->plan), code ? PLAN_BLOCKED : PLAN_READY);
+        CHECK_STR(json_str(json_at(blockers, 0), "code"), code);
+        CHECK(!code || json_len(json_array(json_at(blockers, 0), "remedy")) > 0);
+}
+
+/* The removal backwards in a frame; everything the plan says survives being written down. */
+static void test_same_card(void) {
+        _cleanup_(plan_freep) Plan *back = NULL;
+        _cleanup_(case_done) Case c;
+        _cleanup_free_ char *why = NULL;
+        json_object *noted = json_object_new_array(), *note = json_object_new_object();
+
+        case_new(&c);
+        json_set_str(note, "unit", "a.service");
+        json_object_array_add(noted, note);
+        json_set(c.notes, "2", noted);
+        CHECK(is_same_card(&c));
+        CHECK(!restore_is_same_slot(c.removal, c.t, c.slot));
+        make(&c);
+        check_blocked(&c, NULL);
+        check_steps(&c, "release* auto-online* disable-memdev delete-region decommit-region disable-region disable-dax offline-memory "
+                        "auto-online* hold*");
+        CHECK_STR(json_str(c.plan->doc, "of"), "7");
+
+        CHECK_INT(plan_from_json(c.plan->doc, &back, &why), 0);
+        CHECK(plan_is_restoration(back) && back->steps[0].frame && !back->steps[7].frame);
+        CHECK_STR(json_str(json_at(back->steps[7].notes, 0), "unit"), "a.service");
+        json_object *step = json_at(json_array(c.plan->doc, "steps"), 7);
+        CHECK(startswith(json_str(step, "does"), "write the word of its zone"));
+        CHECK(!json_str(step, "undo"));
+}
+
+/* Names of memory devices change from bind to bind; the serial number says which is meant. */
+static void test_renamed(void) {
+        _cleanup_(case_done) Case c;
+
+        case_new(&c);
+        json_set_str(json_get(c.removal->doc, "card"), "memdev", "mem9");
+        for (size_t i = 0; i < c.removal->n_steps; i++) {
+                json_object *args = c.removal->steps[i].args, *target = json_at(json_array(json_get(args, "region"), "targets"), 0);
+                if (json_has(args, "memdev"))
+                        json_set_str(args, "memdev", "mem9");
+                if (target)
+                        json_set_str(target, "memdev", "mem9");
+        }
+        make(&c);
+        check_blocked(&c, NULL);
+        json_object *args = c.plan->steps[3].args;
+        CHECK_STR(json_str(json_at(json_array(json_get(args, "region"), "targets"), 0), "memdev"), "mem1");
+        CHECK_STR(json_str(c.plan->steps[2].args, "memdev"), "mem1");
+        CHECK_STR(json_str(json_at(json_array(json_get(c.removal->steps[4].args, "region"), "targets"), 0), "memdev"), "mem9");
+}
+
+static void set_serial(Case *c, const char *serial) {
+        json_set_str(json_get(c->removal->doc, "card"), "serial", serial);
+        for (size_t i = 0; i < c->removal->n_steps; i++)
+                if (c->removal->steps[i].type == STEP_DISABLE_MEMDEV)
+                        json_set_str(c->removal->steps[i].args, "serial", serial);
+}
+
+/* Volatile memory: another card of the same make and size will do, unless the policy says that it will not. */
+static void test_equal_card(void) {
+        for (int accepted = 0; accepted < 2; accepted++) {
+                _cleanup_(case_done) Case c;
+
+                case_new(&c);
+                set_serial(&c, "0x77");
+                CHECK(!is_same_card(&c));
+                CHECK(restore_is_same_slot(c.removal, c.t, c.slot));
+                c.policy.equal_card = accepted;
+                make(&c);
+                check_blocked(&c, accepted ? NULL : "OTHER_CARD");
+                CHECK_STR(json_str(c.plan->steps[2].args, "serial"), "0x1");
+        }
+}
+
+static void test_other_size(void) {
+        _cleanup_(case_done) Case c;
+
+        case_new(&c);
+        set_serial(&c, "0x77");
+        json_set_u64(json_get(c.removal->doc, "card"), "ram_bytes", 4096);
+        make(&c);
+        check_blocked(&c, "OTHER_CARD");
+}
+
+static void test_persistent(void) {
+        _cleanup_(case_done) Case c;
+
+        case_new(&c);
+        set_serial(&c, "0x77");
+        for (size_t i = 0; i < c.removal->n_steps; i++)
+                if (c.removal->steps[i].type == STEP_DELETE_REGION)
+                        json_set_str(json_get(c.removal->steps[i].args, "region"), "mode", "pmem");
+        make(&c);
+        check_blocked(&c, "OTHER_CARD");
+}
+
+static void test_other_make(void) {
+        _cleanup_(case_done) Case c;
+
+        case_new(&c);
+        json_set_str(json_get(c.removal->doc, "card"), "device", "0x1234");
+        CHECK(!is_same_card(&c));
+        make(&c);
+        check_blocked(&c, "OTHER_CARD");
+}
+
+/* The region went over a card that is not there. */
+static void test_peer_missing(void) {
+        _cleanup_(case_done) Case c;
+        json_object *peers = json_object_new_array(), *peer = json_object_new_object();
+
+        case_new(&c);
+        json_set_str(peer, "memdev", "mem7");
+        json_set_str(peer, "serial", "0x55");
+        json_set_str(peer, "slot", "5");
+        json_object_array_add(peers, peer);
+        json_set(json_at(json_array(json_get(c.removal->doc, "takes_down"), "regions"), 0), "peers", peers);
+        make(&c);
+        check_blocked(&c, "PEER_MISSING");
+}
+
+static void test_nothing(void) {
+        _cleanup_(case_done) Case c;
+        PlanRequest r;
+
+        case_new(&c);
+        r = request(&c);
+        CHECK_INT(plan_restoration(c.t, c.slot, &r, NULL, &c.plan), 0);
+        CHECK_INT(plan_verdict(c.plan), PLAN_NOTHING);
+        CHECK_STR(json_str(c.plan->doc, "code"), "no-removal");
+
+        const RestoreSource source = { .id = "7", .plan = c.removal };
+        c.slot = topology_slot(c.t, "5");
+        plan_free(TAKE_PTR(c.plan));
+        CHECK_INT(plan_restoration(c.t, c.slot, &r, &source, &c.plan), 0);
+        CHECK_INT(plan_verdict(c.plan), PLAN_NOTHING);
+        CHECK_STR(json_str(c.plan->doc, "code"), "empty-slot");
+}
+
+int main(void) {
+        test_same_card();
+        test_renamed();
+        test_equal_card();
+        test_other_size();
+        test_persistent();
+        test_other_make();
+        test_peer_missing();
+        test_nothing();
+        return EXIT_SUCCESS;
+}

@@ -1,0 +1,279 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* The engine's way through a restoration, on a recorded machine (see test-engine.c): its steps are writes of the policy file, the
+ * one thing that moves there, and one about the card, which cannot be carried out. */
+#include <errno.h>
+
+#include "base/fileio.h"
+#include "engine/engine.h"
+#include "engine/records.h"
+#include "kernel/memory-block.h"
+#include "test.h"
+
+#define POLICY_STEP(value, was, frame)                                                                          \
+        "{\"name\": \"auto-online\", \"args\": {\"value\": \"" value "\", \"was\": \"" was "\"}, \"frame\": " frame "," \
+        "\"notes\": [{\"unit\": \"a.service\"}], \"does\": \"" was "\"}"
+
+/* Opens, puts something back, closes. */
+#define OPEN POLICY_STEP("online_movable", "offline", "true")
+#define PUT_BACK POLICY_STEP("offline", "online_kernel", "false")
+#define CLOSE POLICY_STEP("online_kernel", "online", "true")
+#define CLOSE_STOPPED POLICY_STEP("offline", "online", "true")
+
+/* The region of the recorded machine is there, the driver is bound: as it was. With another start: no such dax device. */
+#define CARD_STEP(start)                                                                                        \
+        "{\"name\": \"disable-dax\", \"does\": \"bind\", \"args\": {\"dax\": \"dax0.0\", \"driver\": \"kmem\", \"start\": " start "," \
+        "\"size\": 536870912, \"region\": {\"name\": \"region0\", \"start\": 19595788288, \"targets\":"           \
+        "[{\"position\": 0, \"memdev\": \"mem1\", \"index\": 0}]}}}"
+
+static const StepLimits limits = { .offline_timeout_usec = 1000000, .write_timeout_usec = 5000000 };
+static unsigned next_id = 1;
+static int cancel_after = -1;
+
+static bool cancelled(void *userdata) {
+        return cancel_after >= 0 && cancel_after-- == 0;
+}
+
+static void policy_write(const char *value) {
+        _cleanup_fclose_ FILE *f = fopen(AUTO_ONLINE_PATH, "we");
+
+        CHECK(f && fprintf(f, "%s\n", value) > 0);
+}
+
+static void check_policy(const char *expected) {
+        _cleanup_free_ char *now = NULL;
+
+        CHECK_INT(auto_online_policy_read(&now), 0);
+        CHECK_STR(now, expected);
+}
+
+typedef struct Case {
+        char *id;
+        Plan *plan;
+        Journal *journal;
+        Engine engine;
+} Case;
+
+static void case_set_up(Case *c) {
+        c->engine = (Engine) { .plan = c->plan, .journal = c->journal, .run = { .limits = &limits, .cancelled = cancelled } };
+}
+
+static Plan *make_plan(const char *kind, const char *steps) {
+        _cleanup_free_ char *text = strf("{\"schema\": \"safe-remove/plan/1\", \"kind\": \"%s\", \"slot\": {\"name\": \"2\"}, \"card\":"
+                                         "{\"bdf\": \"0000:0d:00.0\", \"vendor\": \"0x8086\", \"device\": \"0x0d93\", \"memdev\": \"mem1\","
+                                         "\"serial\": \"0x1\"}, \"steps\": [%s]}", kind, steps), *why = NULL;
+        _cleanup_json_ json_object *doc = NULL;
+        Plan *p = NULL;
+
+        CHECK(text);
+        CHECK_INT(json_parse(text, strlen(text), &doc), 0);
+        CHECK_INT(plan_from_json(doc, &p, &why), 0);
+        return p;
+}
+
+static void case_new(Case *c, const char *steps) {
+        *c = (Case) { .id = strf("%u", next_id++), .plan = make_plan("restore", steps) };
+        CHECK_INT(journal_create(c->id, c->plan, json_object_new_object(), &c->journal), 0);
+        case_set_up(c);
+        policy_write("online_movable");
+}
+
+static void case_done(Case *c) {
+        engine_done(&c->engine);
+        journal_free(c->journal);
+        plan_free(c->plan);
+        free(c->id);
+}
+
+static char *journal_text(const Case *c) {
+        _cleanup_free_ char *path = strf("%s/journal", c->journal->dir);
+        char *text = NULL;
+
+        CHECK_INT(read_file(path, &text, NULL), 0);
+        return text;
+}
+
+static void check_kinds(const Case *c, const char *expected) {
+        _cleanup_free_ char *text = journal_text(c), *kinds = strdup("");
+
+        for (const char *p = text; (p = strstr(p, "\"ev\":\""));) {
+                p += strlen("\"ev\":\"");
+                char *longer = strf("%s%s%.*s", kinds, *kinds ? " " : "", (int) strcspn(p, "\""), p);
+                free(kinds);
+                kinds = longer;
+        }
+        CHECK_STR(kinds, expected);
+}
+
+static void test_rebuilt(void) {
+        _cleanup_(case_done) Case c;
+
+        case_new(&c, OPEN "," PUT_BACK "," CARD_STEP("19595788288") "," CLOSE);
+        CHECK_INT(engine_restore(&c.engine), 0);
+        check_policy("online");
+        check_kinds(&c, "start do done do done done do done");
+        CHECK_INT(json_len(c.journal->lost), 0);
+        CHECK_STR(json_str(json_at(journal_notes(c.journal, 1), 0), "unit"), "a.service");
+        CHECK_INT(json_len(journal_notes(c.journal, 1)), 1);
+}
+
+/* What is there already is not touched, and the frame alone is no reason to begin. */
+static void test_needed(void) {
+        _cleanup_(case_done) Case c, d;
+
+        case_new(&c, OPEN "," CARD_STEP("19595788288") "," CLOSE);
+        CHECK(!engine_restore_needed(&c.engine));
+        case_new(&d, OPEN "," CARD_STEP("4096") "," CLOSE);
+        CHECK(engine_restore_needed(&d.engine));
+        check_kinds(&d, "start");
+}
+
+/* What stands behind a step that failed is not tried, but for the end of the frame; what was not done is told. */
+static void test_failure_stops(void) {
+        _cleanup_(case_done) Case c;
+
+        case_new(&c, OPEN "," CARD_STEP("4096") "," PUT_BACK "," CLOSE_STOPPED);
+        CHECK_INT(engine_restore(&c.engine), -ENODEV);
+        CHECK_STR(c.engine.stuck_why, "step disable-dax: no dax device begins at 0x1000 any more");
+        check_policy("online");
+        check_kinds(&c, "start do done do failed back lost lost do done");
+        CHECK_STR(json_object_get_string(json_at(c.journal->lost, 0)), "disable-dax (bind)");
+        CHECK_STR(json_object_get_string(json_at(c.journal->lost, 1)), "auto-online (online_kernel)");
+}
+
+/* Another card at the same address: nothing is written to it. */
+static void test_other_card(void) {
+        _cleanup_(case_done) Case c;
+
+        case_new(&c, OPEN "," CARD_STEP("4096") "," CLOSE_STOPPED);
+        json_set_str(json_get(c.plan->doc, "card"), "serial", "0x77");
+        CHECK_INT(engine_restore(&c.engine), -ESTALE);
+        check_policy("online");
+        check_kinds(&c, "start do done failed back lost do done");
+}
+
+static void test_cancel(void) {
+        _cleanup_(case_done) Case c;
+
+        case_new(&c, OPEN "," PUT_BACK "," CLOSE_STOPPED);
+        cancel_after = 0;
+        CHECK_INT(engine_restore(&c.engine), -ECANCELED);
+        cancel_after = -1;
+        check_policy("online");
+        check_kinds(&c, "start do done back lost do done");
+        CHECK_STR(c.engine.stuck_why, "cancelled before step auto-online");
+}
+
+static void journal_cut(const Case *c, const char *text, size_t n) {
+        _cleanup_free_ char *path = strf("%s/journal", c->journal->dir);
+        const char *end = text;
+
+        for (size_t i = 0; i < n; i++)
+                end = strchr(end, '\n') + 1;
+        _cleanup_fclose_ FILE *f = fopen(path, "we");
+        CHECK(f && fwrite(text, 1, (size_t) (end - text), f) == (size_t) (end - text));
+}
+
+static void resume(Case *c) {
+        _cleanup_free_ char *why = NULL;
+
+        engine_done(&c->engine);
+        journal_free(TAKE_PTR(c->journal));
+        plan_free(TAKE_PTR(c->plan));
+        CHECK_INT(journal_open(c->id, &c->journal, &c->plan, &why), 0);
+        CHECK(plan_is_restoration(c->plan));
+        case_set_up(c);
+        c->engine.resumed = true;
+}
+
+/* Died after each record, with the write behind that record made or not made: another worker brings it to its end. */
+static void test_crash_at_every_record(void) {
+        static const char *const worlds[][2] = {
+                { "online_movable", "online_movable" }, /* start */
+                { "online_movable", "offline" },        /* do 0 */
+                { "offline", "offline" },               /* done 0 */
+                { "offline", "online_kernel" },         /* do 1 */
+                { "online_kernel", "online_kernel" },   /* done 1 */
+                { "online_kernel", "online" },          /* do 2 */
+                { "online", "online" },                 /* done 2 */
+        };
+
+        for (size_t records = 1; records <= ELEMENTSOF(worlds); records++)
+                for (size_t made = 0; made < 2; made++) {
+                        _cleanup_(case_done) Case c;
+                        case_new(&c, OPEN "," PUT_BACK "," CLOSE);
+                        CHECK_INT(engine_restore(&c.engine), 0);
+                        _cleanup_free_ char *text = journal_text(&c);
+                        journal_cut(&c, text, records);
+                        policy_write(worlds[records - 1][made]);
+                        resume(&c);
+                        CHECK_INT(engine_restore(&c.engine), 0);
+                        check_policy("online");
+                        CHECK_STR(json_str(json_at(c.engine.run.notes, 0), "unit"), "a.service");
+                }
+}
+
+/* One that had turned away does not go on with the card, whoever takes it over. */
+static void test_crash_behind_failure(void) {
+        _cleanup_(case_done) Case c;
+
+        case_new(&c, OPEN "," CARD_STEP("4096") "," PUT_BACK "," CLOSE_STOPPED);
+        CHECK_INT(engine_restore(&c.engine), -ENODEV);
+        _cleanup_free_ char *text = journal_text(&c);
+        journal_cut(&c, text, 6);
+        policy_write("offline");
+        resume(&c);
+        CHECK_INT(engine_restore(&c.engine), -EIO);
+        CHECK_STR(c.engine.stuck_why, "step disable-dax: no dax device begins at 0x1000 any more");
+        check_policy("online");
+        CHECK_INT(json_len(c.journal->lost), 2);
+}
+
+static bool any(const Record *r, void *userdata) {
+        return true;
+}
+
+static void write_removal(const char *outcome) {
+        _cleanup_(plan_freep) Plan *p = make_plan("removal", OPEN);
+        _cleanup_(journal_freep) Journal *j = NULL;
+        _cleanup_free_ char *id = strf("%u", next_id++);
+
+        CHECK_INT(journal_create(id, p, json_object_new_object(), &j), 0);
+        CHECK_INT(journal_step(j, "do", 0, NULL), 0);
+        if (streq(outcome, "restored"))
+                CHECK_INT(journal_back(j, "cancelled", "test"), 0);
+        if (*outcome)
+                CHECK_INT(journal_end(j, outcome, "done", "test", NULL), 0);
+}
+
+/* The newest that took everything down: none that runs, was called off, refused, or is a restoration itself. */
+static void test_record(void) {
+        _cleanup_(record_freep) Record *r = NULL, *none = NULL;
+
+        CHECK_INT(record_find(any, NULL, &none), -ENOENT);
+        write_removal("safe");
+        write_removal("safe");
+        _cleanup_free_ char *wanted = strf("%u", next_id - 1);
+        write_removal("restored");
+        write_removal("refused");
+        write_removal("stuck");
+        write_removal("");
+        CHECK_INT(record_find(any, NULL, &r), 0);
+        CHECK_STR(r->id, wanted);
+}
+
+int main(void) {
+        char dir[] = "/tmp/safe-remove-restore-XXXXXX";
+
+        CHECK(mkdtemp(dir));
+        setenv("SAFE_REMOVE_STATE_DIR", dir, 1);
+        test_rebuilt();
+        test_needed();
+        test_failure_stops();
+        test_other_card();
+        test_cancel();
+        test_crash_at_every_record();
+        test_crash_behind_failure();
+        test_record();
+        test_remove_tree(dir);
+        return EXIT_SUCCESS;
+}
