@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include <errno.h>
 
+#include "holders/holder-rule.h"
 #include "holders/memory-holder.h"
 #include "plan/findings.h"
 
@@ -26,6 +27,22 @@ static void bound_finding(Findings *f, const MemoryHolder *h, const Node *node) 
         finding_remedy(o, "kill %d  # and start it again without numactl --membind=%d", h->pid, node->id);
 }
 
+/* Its memory would move without it, but the administrator wants it left in peace. */
+static void refusal_finding(Findings *f, const MemoryHolder *h, const Node *node) {
+        json_object *rule = memory_holder_rule_for(f->request->policy->rules, h);
+
+        if (!holder_rule_has(rule, HOLDER_REFUSE))
+                return;
+        json_object *o = finding(f, BLOCKER_HOLDER_REFUSES, true, "process %d (%s) has memory on node %d and is not to be disturbed: %s",
+                                 h->pid, h->comm, node->id, holder_rule_reason(rule));
+        json_set_strf(o, "evidence", "%ju MiB by /proc/%d/numa_maps; rule in %s", (uintmax_t) (h->bytes >> 20), h->pid,
+                      json_str(rule, "from") ?: "the defaults");
+        if (h->unit)
+                finding_remedy(o, "systemctl stop %s", h->unit);
+        else
+                finding_remedy(o, "kill %d", h->pid);
+}
+
 static int find_on_node(Findings *f, const Node *node, json_object *holders, bool *complete) {
         _cleanup_(memory_holders_freep) MemoryHolders *found = NULL;
 
@@ -40,6 +57,7 @@ static int find_on_node(Findings *f, const Node *node, json_object *holders, boo
 
                 json_set_u64(o, "node", (uint64_t) node->id);
                 json_object_array_add(holders, o);
+                refusal_finding(f, &found->items[i], node);
                 if (found->items[i].bound)
                         bound_finding(f, &found->items[i], node);
         }

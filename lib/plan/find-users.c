@@ -4,6 +4,7 @@
 #include <errno.h>
 
 #include "holders/holder-rule.h"
+#include "holders/nfs-exports.h"
 #include "plan/findings.h"
 #include "plan/plan-storage.h"
 
@@ -52,6 +53,23 @@ static void add_holder(Findings *f, const Holder *h, const HoldTargets *targets,
                 refusal_finding(f, h, rule);
 }
 
+/* Kernel servers hold what they export without any process to be seen. */
+static int find_exports(Findings *f, const HoldTargets *targets, json_object *holders) {
+        _cleanup_nfs_exports_ NfsExports exports = { 0 };
+
+        int r = nfs_exports_find(targets, &exports);
+        if (r < 0)
+                return r;
+        for (size_t i = 0; i < exports.n_items; i++) {
+                const NfsExport *e = &exports.items[i];
+                json_object *o = finding(f, BLOCKER_NFS_EXPORT, true, "%s is exported over NFS to %s", e->path, e->client);
+                json_set_str(o, "evidence", "/proc/net/rpc/nfsd.export/content");
+                finding_remedy(o, "exportfs -u '%s:%s'", e->client, e->path);
+                json_object_array_add(holders, nfs_export_to_json(e, targets));
+        }
+        return 0;
+}
+
 int find_users(Findings *f, json_object *holders, bool *complete) {
         _cleanup_(hold_targets_done) HoldTargets targets = { 0 };
         _cleanup_(holders_freep) Holders *found = NULL;
@@ -69,5 +87,5 @@ int find_users(Findings *f, json_object *holders, bool *complete) {
         }
         for (size_t i = 0; r >= 0 && i < found->n_items; i++)
                 add_holder(f, &found->items[i], &targets, holders);
-        return 0;
+        return find_exports(f, &targets, holders);
 }

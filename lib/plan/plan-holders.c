@@ -2,8 +2,15 @@
 /* Who may hold something on the card, and the steps that make them let go. They are in a plan whenever there is anything that
  * could be held, not only when somebody was seen to hold it: whoever comes between the plan and the act is found by the step. */
 #include <errno.h>
+#include <fnmatch.h>
 
+#include "holders/function-targets.h"
+#include "holders/holder-rule.h"
 #include "plan/plan-storage.h"
+
+enum {
+        FREEZE_TIMEOUT_SEC = 30,
+};
 
 bool dax_is_mapped(const DaxDevice *d) {
         return d->driver && !streq(d->driver, "kmem");
@@ -24,6 +31,9 @@ static int add_file_systems(const Scope *s, HoldTargets *targets) {
 static int add_devices(const Scope *s, HoldTargets *targets) {
         for (size_t i = 0; i < s->n_blocks; i++) {
                 _cleanup_free_ char *name = strf("/dev/%s", s->blocks[i]->name);
+                /* One path of several to an NVMe disk has no number of its own: nobody opens it. */
+                if (s->blocks[i]->dev == 0)
+                        continue;
                 int r = name ? hold_targets_add(targets, TARGET_BLOCK, s->blocks[i]->dev, name) : -ENOMEM;
                 if (r < 0)
                         return r;
@@ -45,6 +55,8 @@ int storage_targets(const Scope *s, const PlanRequest *request, HoldTargets *ret
         int r = add_file_systems(s, &targets);
         if (r >= 0)
                 r = add_devices(s, &targets);
+        for (size_t i = 0; i < s->n_functions && r >= 0; i++)
+                r = hold_targets_add_function(&targets, s->functions[i]->bdf);
         if (r >= 0 && request->caller_session > 0)
                 r = hold_targets_protect_session(&targets, request->caller_session);
         if (r < 0) {
@@ -55,23 +67,65 @@ int storage_targets(const Scope *s, const PlanRequest *request, HoldTargets *ret
         return 0;
 }
 
-static int add_step(Plan *p, StepType type, json_object *targets, const PlanRequest *request) {
+/* Does any rule have something to say about memory, which otherwise just moves? */
+static bool rules_about_memory(json_object *rules) {
+        for (size_t i = 0; i < json_len(rules); i++) {
+                json_object *rule = json_at(rules, i), *kinds = json_array(rule, "kind");
+                bool holds_up = holder_rule_has(rule, HOLDER_REFUSE) || holder_rule_has(rule, HOLDER_FREEZE);
+                for (size_t j = 0; j < json_len(kinds) && holds_up; j++)
+                        if (fnmatch(json_object_get_string(json_at(kinds, j)), "memory", 0) == 0)
+                                return true;
+                if (holds_up && json_len(kinds) == 0)
+                        return true;
+        }
+        return false;
+}
+
+static json_object *nodes_json(const Scope *s) {
+        json_object *nodes = json_object_new_array();
+
+        for (size_t i = 0; i < s->n_nodes; i++)
+                json_object_array_add(nodes, json_object_new_int(s->nodes[i]->id));
+        return nodes;
+}
+
+static int add_freeze(Plan *p, const Scope *s, json_object *targets, const PlanRequest *request) {
         json_object *args = json_object_new_object();
 
         json_set(args, "targets", json_ref(targets));
         json_set(args, "rules", json_ref(request->policy->rules));
-        if (type == STEP_END_HOLDERS)
-                json_set_bool(args, "force_kill", request->policy->force_kill);
-        return plan_add_step(p, type, args);
+        json_set(args, "nodes", nodes_json(s));
+        json_set_u64(args, "timeout_sec", FREEZE_TIMEOUT_SEC);
+        return plan_add_step(p, STEP_FREEZE_HOLDERS, args);
+}
+
+static int add_end(Plan *p, json_object *targets, const PlanRequest *request) {
+        json_object *args = json_object_new_object();
+
+        json_set(args, "targets", json_ref(targets));
+        json_set(args, "rules", json_ref(request->policy->rules));
+        json_set_bool(args, "force_kill", request->policy->force_kill);
+        return plan_add_step(p, STEP_END_HOLDERS, args);
 }
 
 int plan_add_end_of_holders(Plan *p, const Scope *s, const PlanRequest *request) {
         _cleanup_(hold_targets_done) HoldTargets targets = { 0 };
+        bool memory = s->n_nodes > 0 && rules_about_memory(request->policy->rules);
 
         int r = storage_targets(s, request, &targets);
-        if (r < 0 || targets.n_items == 0)
+        if (r < 0 || (targets.n_items == 0 && !memory))
                 return r;
         _cleanup_json_ json_object *array = hold_targets_to_json(&targets);
-        r = add_step(p, STEP_FREEZE_HOLDERS, array, request);
-        return r < 0 ? r : add_step(p, STEP_END_HOLDERS, array, request);
+        r = add_freeze(p, s, array, request);
+        return r < 0 || targets.n_items == 0 || !step_ops(STEP_END_HOLDERS) ? r : add_end(p, array, request);
+}
+
+int plan_add_thaw(Plan *p) {
+        for (size_t i = 0; i < p->n_steps; i++)
+                if (p->steps[i].type == STEP_FREEZE_HOLDERS) {
+                        json_object *args = json_object_new_object();
+                        json_set_u64(args, "of", i);
+                        return plan_add_step(p, STEP_THAW_HOLDERS, args);
+                }
+        return 0;
 }

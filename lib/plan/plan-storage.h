@@ -10,7 +10,10 @@
 /* Everything on the card that a process can hold: file systems, block devices, dax devices. */
 int storage_targets(const Scope *s, const PlanRequest *request, HoldTargets *ret);
 
-/* Appends the steps that end the card's users. */
+/* Appends the step that lets those run again who were frozen and hold nothing of the card any more. */
+int plan_add_thaw(Plan *p);
+
+/* Appends the steps that hold up and end the card's users. */
 int plan_add_end_of_holders(Plan *p, const Scope *s, const PlanRequest *request);
 
 /* Appends the steps that end the card's users and take down what stands on it, above all namespaces and regions. */

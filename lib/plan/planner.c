@@ -15,6 +15,7 @@
  *      regions         per region, highest address first (decoders are reset last in, first out): driver off, commit 0,
  *                      deleted, device memory of every interleave target freed
  *      auto-online     the administrator's choice is back; nothing of the card can appear any more
+ *      holders thawed  those that were only held up, their memory has moved
  *      memdev off      nothing stands on it
  *      release         pciehp is needed for the power
  *      ----            no way back from here; everything is asked once more
@@ -180,6 +181,8 @@ static int add_steps(Plan *p, const Topology *t, const Scope *s, const PlanReque
                 r = add_region(p, s->regions[i]);
         if (r >= 0)
                 r = plan_add_auto_online(p, policy, "offline");
+        if (r >= 0)
+                r = plan_add_thaw(p);
         if (r >= 0)
                 r = add_memdevs(p, s);
         if (r >= 0)
