@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include <errno.h>
 #include <pthread.h>
-#include <sched.h>
 #include <signal.h>
 
 #include "base/clock.h"
@@ -10,8 +9,9 @@
 
 enum {
         /* The holders may be frozen while they are looked for, so that the time counts; nearly all of it is spent in the
-         * kernel, where the looks do not get into each other's way. */
-        THREADS_MAX = 4,
+         * kernel, where the looks do not get into each other's way. Also on fewer CPUs: where there is much to do, who has more
+         * threads has more turns. */
+        THREADS = 4,
 };
 
 /* Threads that take one process after the other. */
@@ -63,21 +63,14 @@ static void *work(void *userdata) {
 }
 
 /* Whoever called has handlers for signals; they are not for these threads. One that cannot be started is done without. */
-static void start(Member *members, size_t n) {
+static void start(Member members[static THREADS]) {
         sigset_t all, before;
 
         (void) sigfillset(&all);
         (void) pthread_sigmask(SIG_SETMASK, &all, &before);
-        for (size_t i = 1; i < n; i++)
+        for (size_t i = 1; i < THREADS; i++)
                 members[i].started = pthread_create(&members[i].thread, NULL, work, &members[i]) == 0;
         (void) pthread_sigmask(SIG_SETMASK, &before, NULL);
-}
-
-static size_t crew_size(void) {
-        cpu_set_t cpus;
-
-        int n = sched_getaffinity(0, sizeof(cpus), &cpus) < 0 ? 1 : CPU_COUNT(&cpus);
-        return n > THREADS_MAX ? THREADS_MAX : (size_t) n;
 }
 
 static int compare(const void *a, const void *b) {
@@ -87,15 +80,14 @@ static int compare(const void *a, const void *b) {
 }
 
 static int scan_with(Crew *c, Holders *holders) {
-        Member members[THREADS_MAX] = { 0 };
-        size_t n = crew_size();
+        Member members[THREADS] = { 0 };
         int r = 0;
 
-        for (size_t i = 0; i < n; i++)
+        for (size_t i = 0; i < THREADS; i++)
                 members[i].crew = c;
-        start(members, n);
+        start(members);
         work(&members[0]);
-        for (size_t i = 0; i < n; i++) {
+        for (size_t i = 0; i < THREADS; i++) {
                 if (members[i].started)
                         (void) pthread_join(members[i].thread, NULL);
                 if (r >= 0)

@@ -9,6 +9,7 @@
 #include <sys/socket.h>
 #include <sys/syscall.h>
 #include <sys/uio.h>
+#include <sys/un.h>
 #include <unistd.h>
 
 #include "hold.h"
@@ -57,4 +58,15 @@ int hold_in_flight(int *fd) {
 /* A mount that is attached nowhere is in no mount table. */
 int hold_clone_mount(const char *path) {
         return syscall(SYS_open_tree, AT_FDCWD, path, OPEN_TREE_CLONE|OPEN_TREE_CLOEXEC) < 0 ? complain("open_tree") : 0;
+}
+
+/* It keeps its file system without being a file of it. */
+int hold_socket(const char *path) {
+        struct sockaddr_un address = { .sun_family = AF_UNIX };
+
+        int fd = socket(AF_UNIX, SOCK_STREAM|SOCK_CLOEXEC, 0);
+        if (fd < 0)
+                return complain("socket");
+        strncpy(address.sun_path, path, sizeof(address.sun_path) - 1);
+        return bind(fd, (const struct sockaddr *) &address, sizeof(address)) < 0 ? complain(path) : 0;
 }

@@ -17,7 +17,7 @@ typedef struct Request {
         MapKind map;
         size_t size;            /* 0: 64 KiB of a file, 2 MiB of a device */
         bool close, delete, split, move, enroll;
-        bool fork, thread, in_flight, clone_mount;
+        bool fork, thread, in_flight, clone_mount, socket;
         bool cwd, root;
         bool own_namespace, stubborn;
 } Request;
@@ -37,6 +37,7 @@ int hold_map(const Request *request, Hold *hold);
 int hold_enroll(Hold *hold);
 int hold_in_flight(int *fd);
 int hold_clone_mount(const char *path);
+int hold_socket(const char *path);
 
 /* Prints what became of the bytes. */
 void hold_look(const Hold *hold);

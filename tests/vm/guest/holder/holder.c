@@ -22,7 +22,7 @@
 
 enum {
         OPT_MAP = 1, OPT_SIZE, OPT_CLOSE, OPT_DELETE, OPT_SPLIT, OPT_MOVE, OPT_ENROLL, OPT_FORK, OPT_THREAD, OPT_IN_FLIGHT,
-        OPT_CLONE_MOUNT, OPT_CWD, OPT_ROOT, OPT_OWN_NAMESPACE, OPT_STUBBORN,
+        OPT_CLONE_MOUNT, OPT_SOCKET, OPT_CWD, OPT_ROOT, OPT_OWN_NAMESPACE, OPT_STUBBORN,
 };
 
 static const char help[] =
@@ -36,6 +36,7 @@ static const char help[] =
         "  --thread                   have a thread do it, with descriptors and folders of its own\n"
         "  --in-flight                leave the descriptor in the queue of a socket\n"
         "  --clone-mount              hold a clone of PATH's mount that is attached nowhere\n"
+        "  --socket                   bind a local socket to PATH\n"
         "  --cwd, --root              make the folder PATH the current one, or the root folder\n"
         "  --own-namespace            before all that, go into a mount namespace of its own\n"
         "  --stubborn                 do not care for SIGTERM, SIGINT and SIGHUP\n";
@@ -63,9 +64,9 @@ static int parse_option(int c, Request *request) {
                 [OPT_SPLIT] = &request->split,           [OPT_MOVE] = &request->move,
                 [OPT_ENROLL] = &request->enroll,         [OPT_FORK] = &request->fork,
                 [OPT_THREAD] = &request->thread,         [OPT_IN_FLIGHT] = &request->in_flight,
-                [OPT_CLONE_MOUNT] = &request->clone_mount, [OPT_CWD] = &request->cwd,
-                [OPT_ROOT] = &request->root,             [OPT_OWN_NAMESPACE] = &request->own_namespace,
-                [OPT_STUBBORN] = &request->stubborn,
+                [OPT_CLONE_MOUNT] = &request->clone_mount, [OPT_SOCKET] = &request->socket,
+                [OPT_CWD] = &request->cwd,               [OPT_ROOT] = &request->root,
+                [OPT_OWN_NAMESPACE] = &request->own_namespace, [OPT_STUBBORN] = &request->stubborn,
         };
 
         if (c == OPT_MAP)
@@ -88,9 +89,10 @@ static int parse_request(int argc, char **argv, Request *request) {
                 { "split", no_argument, NULL, OPT_SPLIT },         { "move", no_argument, NULL, OPT_MOVE },
                 { "enroll", no_argument, NULL, OPT_ENROLL },       { "fork", no_argument, NULL, OPT_FORK },
                 { "thread", no_argument, NULL, OPT_THREAD },       { "in-flight", no_argument, NULL, OPT_IN_FLIGHT },
-                { "clone-mount", no_argument, NULL, OPT_CLONE_MOUNT }, { "cwd", no_argument, NULL, OPT_CWD },
-                { "root", no_argument, NULL, OPT_ROOT },           { "own-namespace", no_argument, NULL, OPT_OWN_NAMESPACE },
-                { "stubborn", no_argument, NULL, OPT_STUBBORN },   {},
+                { "clone-mount", no_argument, NULL, OPT_CLONE_MOUNT }, { "socket", no_argument, NULL, OPT_SOCKET },
+                { "cwd", no_argument, NULL, OPT_CWD },             { "root", no_argument, NULL, OPT_ROOT },
+                { "own-namespace", no_argument, NULL, OPT_OWN_NAMESPACE }, { "stubborn", no_argument, NULL, OPT_STUBBORN },
+                {},
         };
         int c;
 
@@ -129,6 +131,8 @@ int hold_take(const Request *request, Hold *hold) {
                 return 0;
         if (request->clone_mount)
                 return hold_clone_mount(request->path);
+        if (request->socket)
+                return hold_socket(request->path);
         if (request->root)
                 return chroot(request->path) < 0 || chdir("/") < 0 ? complain("chroot") : 0;
         if (request->cwd)
