@@ -9,6 +9,7 @@ static const char *const hold_way_table[_HOLD_WAY_MAX] = {
         [HOLD_CWD] = "cwd",
         [HOLD_ROOT] = "root",
         [HOLD_PROGRAM] = "program",
+        [HOLD_PIN] = "pin",
 };
 
 DEFINE_STRING_TABLE(hold_way, HoldWay)
@@ -62,7 +63,7 @@ static json_object *hold_to_json(const Hold *h, const HoldTargets *targets) {
         json_object *o = json_object_new_object();
 
         json_set_str(o, "way", hold_way_to_string(h->way));
-        json_set_str(o, "target", targets->items[h->target].name);
+        json_set_str(o, "target", h->target < targets->n_items ? targets->items[h->target].name : NULL);
         json_set_str(o, "path", h->path);
         json_set_str(o, "found", h->found);
         json_set_u64(o, "bytes", h->bytes);

@@ -46,16 +46,17 @@ typedef enum HoldWay {
         HOLD_CWD,
         HOLD_ROOT,
         HOLD_PROGRAM,           /* /proc/PID/exe */
+        HOLD_PIN,               /* pages, whatever became of mapping and descriptor (pin-holder.h) */
         _HOLD_WAY_MAX,
         _HOLD_WAY_INVALID = -EINVAL,
 } HoldWay;
 
-DECLARE_STRING_TABLE(hold_way, HoldWay); /* "mapping", "descriptor", "cwd", "root", "program" */
+DECLARE_STRING_TABLE(hold_way, HoldWay); /* "mapping", "descriptor", "cwd", "root", "program", "pin" */
 
 /* One hold of one process; of several of the same way, target and path the first. */
 typedef struct Hold {
         HoldWay way;
-        size_t target;          /* index into the targets */
+        size_t target;          /* index into the targets; SIZE_MAX for a pin, which is of no target */
         char *path;             /* as the kernel says it, " (deleted)" included; NULL when it says nothing */
         char *found;            /* the evidence: "/proc/12/maps 7f1200000000-7f1200400000 rw-s", "/proc/12/fd/3" */
         uint64_t bytes;         /* of all such mappings, else 0 */
@@ -97,5 +98,5 @@ int holders_scan(const HoldTargets *targets, uint64_t budget_usec, Holders **ret
 int holders_scan_process(const HoldTargets *targets, int pid, Holders **ret);
 
 /* {"kind": "process", "pid", "start_time", "comm", "exe", "unit", "cgroup", "uid", "protected",
- *  "holds": [{"way", "target", "path", "found", "bytes"}], "more_holds"}; target is the target's name. */
+ *  "holds": [{"way", "target", "path", "found", "bytes"}], "more_holds"}; target is the target's name, or null. */
 json_object *holder_to_json(const Holder *h, const HoldTargets *targets);

@@ -40,6 +40,33 @@ void census_add(CensusResult *r, uint64_t start, const uint64_t *values, size_t 
         }
 }
 
+/* What is referenced counts more than what is not provable, and that more than what is clean. */
+static unsigned weight(CensusVerdict v) {
+        return v == CENSUS_REFERENCED ? 2 : v == CENSUS_NOT_PROVABLE ? 1 : 0;
+}
+
+void census_merge(CensusResult *to, CensusResult *from) {
+        bool heavier = weight(from->verdict) > weight(to->verdict);
+
+        if (heavier || to->n_units == 0) {
+                to->unit = from->unit;
+                to->idle = from->idle;
+                to->tails = from->tails;
+        }
+        if (heavier) {
+                to->verdict = from->verdict;
+                free(to->why);
+                to->why = TAKE_PTR(from->why);
+        }
+        to->n_units += from->n_units;
+        to->n_idle += from->n_idle;
+        to->n_referenced += from->n_referenced;
+        to->n_references += from->n_references;
+        for (size_t i = 0; i < from->n_ranges; i++)
+                add_range(to, from->ranges[i].start, from->ranges[i].size);
+        census_result_done(from);
+}
+
 /* Fewer than an unused one must not be: something else than we know is going on here. Only the tails of compound pages, counted one
  * by one, show 0 all the time. */
 int census_judge(CensusResult *r) {
@@ -55,6 +82,26 @@ int census_judge(CensusResult *r) {
                 r->verdict = CENSUS_NOT_PROVABLE;
         } else
                 r->verdict = CENSUS_CLEAN;
+        return 0;
+}
+
+int card_memory_from_json(json_object *array, CardMemory **ret, size_t *ret_n) {
+        size_t n = json_len(array);
+        _cleanup_free_ CardMemory *memory = calloc(n ?: 1, sizeof(*memory));
+
+        if (!memory)
+                return -ENOMEM;
+        for (size_t i = 0; i < n; i++) {
+                json_object *o = json_at(array, i);
+                int kind = census_kind_from_string(json_str(o, "kind"));
+                uint64_t end;
+
+                memory[i] = (CardMemory) { .start = json_u64(o, "start"), .size = json_u64(o, "size"), .kind = (CensusKind) kind };
+                if (kind < 0 || memory[i].size == 0 || __builtin_add_overflow(memory[i].start, memory[i].size, &end))
+                        return -EBADMSG;
+        }
+        *ret = TAKE_PTR(memory);
+        *ret_n = n;
         return 0;
 }
 

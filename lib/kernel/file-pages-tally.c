@@ -42,8 +42,8 @@ static uint64_t physical_of(const FilePages *f, uint64_t page) {
 }
 
 static bool is_within(const Tally *t, uint64_t physical) {
-        for (size_t i = 0; i < t->n_ranges; i++)
-                if (physical >= t->ranges[i].start && physical - t->ranges[i].start < t->ranges[i].size)
+        for (size_t i = 0; i < t->n_memory; i++)
+                if (physical >= t->memory[i].start && physical - t->memory[i].start < t->memory[i].size)
                         return true;
         return false;
 }

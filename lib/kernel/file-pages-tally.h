@@ -26,8 +26,8 @@ struct FilePages {
 
 /* What is looked for, and what was found of it. */
 typedef struct Tally {
-        const PageRange *ranges;
-        size_t n_ranges;
+        const CardMemory *memory;
+        size_t n_memory;
         uint64_t bytes, first;
 } Tally;
 

@@ -88,14 +88,13 @@ int file_pages_open(FilePages **ret, char **ret_why) {
         return 0;
 }
 
-int file_pages_in(FilePages *f, int pid, int fd, FilePagesKind kind, const PageRange *ranges, size_t n_ranges,
-                  uint64_t *ret_bytes, uint64_t *ret_first) {
+int file_pages_in(FilePages *f, int pid, int fd, FilePagesKind kind, const CardMemory *memory, size_t n_memory, FilePagesAnswer *ret) {
         static int (*const tallies[_FILE_PAGES_KIND_MAX])(FilePages *f, uint64_t private, Tally *t) = {
                 [FILE_PAGES_RING] = tally_ring,
                 [FILE_PAGES_PIPE] = tally_pipe,
                 [FILE_PAGES_XDP] = tally_xdp,
         };
-        Tally t = { .ranges = ranges, .n_ranges = n_ranges };
+        Tally t = { .memory = memory, .n_memory = n_memory };
         uint64_t private;
 
         if (f->f_op[kind] == UINT64_MAX)
@@ -105,7 +104,6 @@ int file_pages_in(FilePages *f, int pid, int fd, FilePagesKind kind, const PageR
                 r = tallies[kind](f, private, &t);
         if (r < 0)
                 return r == -EFAULT ? -ENOENT : r;
-        *ret_bytes = t.bytes;
-        *ret_first = t.first;
+        *ret = (FilePagesAnswer) { .file = private, .bytes = t.bytes, .first = t.first };
         return 0;
 }

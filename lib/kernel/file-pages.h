@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
-#include "base/strtab.h"
+#include "kernel/page-census.h"
 
 /* Pages that an open file keeps for itself, whatever became of the mapping they were taken from: the kernel's own lists of them,
  * followed from the process to the page frame. What is found so is certain, unlike every figure in /proc. */
@@ -16,10 +16,6 @@ typedef enum FilePagesKind {
 
 DECLARE_STRING_TABLE(file_pages_kind, FilePagesKind); /* "ring", "pipe", "xdp" */
 
-typedef struct PageRange {
-        uint64_t start, size;           /* bytes, physical */
-} PageRange;
-
 typedef struct FilePages FilePages;
 
 void file_pages_free(FilePages *f);
@@ -28,8 +24,12 @@ DEFINE_CLEANUP_FUNC(FilePages, file_pages_free)
 /* Notes all processes that are there now. A negative errno with *ret_why when the kernel's memory cannot be read. */
 int file_pages_open(FilePages **ret, char **ret_why);
 
-/* How many bytes of pages (compound pages count with what of them is kept) within the ranges the file behind a descriptor of a process
- * keeps, and where the first of them lies. -EOPNOTSUPP when this kernel's lists do not look like any we know; -ENOENT when there is
- * no such process or descriptor, or it is no such file (any more). */
-int file_pages_in(FilePages *f, int pid, int fd, FilePagesKind kind, const PageRange *ranges, size_t n_ranges,
-                  uint64_t *ret_bytes, uint64_t *ret_first);
+typedef struct FilePagesAnswer {
+        uint64_t file;                  /* the same number for the same file, however many descriptors it has */
+        uint64_t bytes;                 /* that lie within the memory, of compound pages what is kept of them */
+        uint64_t first;                 /* where the first of them is, physical */
+} FilePagesAnswer;
+
+/* What of the memory the file behind a descriptor of a process keeps. -EOPNOTSUPP when this kernel's lists do not look like any we
+ * know; -ENOENT when there is no such process or descriptor, or it is no such file (any more). */
+int file_pages_in(FilePages *f, int pid, int fd, FilePagesKind kind, const CardMemory *memory, size_t n_memory, FilePagesAnswer *ret);

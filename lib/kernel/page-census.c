@@ -98,27 +98,50 @@ static int not_provable(CensusResult *ret, char *why) {
         return 0;
 }
 
-int page_census(uint64_t start, uint64_t size, CensusKind kind, CensusResult *ret) {
-        _cleanup_(memmap_done) Memmap m = { 0 };
-        _cleanup_free_ char *why = NULL;
+static int census_with(const Memmap *m, const CardMemory *memory, CensusResult *ret) {
         CensusResult result = { 0 };
 
-        if (kind == CENSUS_SYSTEM_RAM)
-                return not_provable(ret, strdup("System RAM is not counted: its blocks going offline is the proof"));
-        int r = memmap_open(&m, &why);
-        if (r < 0)
-                return not_provable(ret, TAKE_PTR(why));
-        r = take_census(&m, start, size, kind, &result);
+        int r = take_census(m, memory->start, memory->size, memory->kind, &result);
         if (r == -EMEDIUMTYPE)
-                return not_provable(ret, strf("the memory is not used as %s", census_kind_to_string(kind)));
-        if (r == -ENODEV || r == -EFAULT)
+                return not_provable(ret, strf("the memory is not used as %s", census_kind_to_string(memory->kind)));
+        if (r == -ENODEV || r == -EFAULT || r == -EINVAL)
                 return not_provable(ret, strdup("the memory has no page frames of one driver's"));
         if (r < 0)
                 return not_provable(ret, strf("the page frames cannot be read: %s", strerror(-r)));
-
         r = census_judge(&result);
         if (r < 0)
                 return r;
         *ret = result;
         return 0;
+}
+
+int page_census_all(const CardMemory *memory, size_t n, CensusResult *ret) {
+        _cleanup_(memmap_done) Memmap m = { 0 };
+        _cleanup_(census_result_done) CensusResult all = { .verdict = CENSUS_CLEAN };
+        _cleanup_free_ char *why = NULL;
+        size_t n_counted = 0;
+
+        for (size_t i = 0; i < n; i++) {
+                CensusResult one;
+                int r;
+
+                if (memory[i].kind == CENSUS_SYSTEM_RAM)
+                        continue;
+                r = n_counted++ == 0 ? memmap_open(&m, &why) : 0;
+                if (r < 0)
+                        return not_provable(ret, TAKE_PTR(why));
+                r = census_with(&m, &memory[i], &one);
+                if (r < 0)
+                        return r;
+                census_merge(&all, &one);
+        }
+        *ret = all;
+        all.why = NULL;
+        return 0;
+}
+
+int page_census(uint64_t start, uint64_t size, CensusKind kind, CensusResult *ret) {
+        if (kind == CENSUS_SYSTEM_RAM)
+                return not_provable(ret, strdup("System RAM is not counted: its blocks going offline is the proof"));
+        return page_census_all(&(CardMemory) { .start = start, .size = size, .kind = kind }, 1, ret);
 }

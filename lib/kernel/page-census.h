@@ -18,6 +18,15 @@ typedef enum CensusKind {
 
 DECLARE_STRING_TABLE(census_kind, CensusKind); /* "device-dax", "fsdax", "system-ram" */
 
+/* A stretch of a card's memory: bytes, physical. */
+typedef struct CardMemory {
+        uint64_t start, size;
+        CensusKind kind;
+} CardMemory;
+
+/* The JSON form, as it stands in a step's arguments: [{"start", "size", "kind"}]. 0, -EBADMSG or -ENOMEM; free() what comes. */
+int card_memory_from_json(json_object *array, CardMemory **ret, size_t *ret_n);
+
 typedef enum CensusVerdict {
         CENSUS_CLEAN,           /* every page shows what an unused one shows */
         CENSUS_REFERENCED,
@@ -55,11 +64,18 @@ void census_result_done(CensusResult *r);
  * only for no memory. Reads, never waits. 1 GiB takes 2 to 200 ms. */
 int page_census(uint64_t start, uint64_t size, CensusKind kind, CensusResult *ret);
 
+/* The same for several at once, leaving System RAM out: referenced when one is, clean when all are. Sums and ranges are of all; the
+ * unit is that of the first which is not clean. */
+int page_census_all(const CardMemory *memory, size_t n, CensusResult *ret);
+
 /* Adds n counts (the low half of each value, as _refcount lies there) of the units from `start` on. For page_census() and its test. */
 void census_add(CensusResult *r, uint64_t start, const uint64_t *values, size_t n);
 
 /* From the sums to the verdict. */
 int census_judge(CensusResult *r);
+
+/* Adds the result about another stretch, which is taken over. */
+void census_merge(CensusResult *to, CensusResult *from);
 
 /* {"verdict", "why", "unit", "idle", "n_units", "n_referenced", "n_references", "ranges": [{"start", "size"}]} */
 json_object *census_result_to_json(const CensusResult *r);

@@ -70,7 +70,7 @@ static char *kinds_take(Parser *p, const char *value) {
                 if (!*word)
                         continue;
                 if (hold_way_from_string(word) < 0 && !streq(word, "memory"))
-                        return strf("'%s' is no kind, there are mapping, descriptor, cwd, root, program and memory", word);
+                        return strf("'%s' is no kind, there are mapping, descriptor, cwd, root, program, pin and memory", word);
                 holder_rule_add_pattern(p->rule, "kind", word);
         }
         return json_len(json_array(p->rule, "kind")) > before ? NULL : strf("there is no kind");

@@ -14,30 +14,30 @@ static void test_kinds(void) {
 }
 
 static void test_pipe(FilePages *f) {
-        const PageRange everything = { 0, UINT64_MAX }, nothing = { 0, 0 };
+        const CardMemory everything = { 0, UINT64_MAX }, nothing = { 0, 0 };
         static char pages[3 * 4096] __attribute__((aligned(4096)));
         struct iovec given = { .iov_base = pages, .iov_len = sizeof(pages) };
-        uint64_t bytes, first;
+        FilePagesAnswer answer;
         int ends[2];
 
         memset(pages, 1, sizeof(pages));
         CHECK_INT(pipe2(ends, O_CLOEXEC), 0);
-        CHECK_INT(file_pages_in(f, getpid(), ends[0], FILE_PAGES_PIPE, &everything, 1, &bytes, &first), 0);
-        CHECK_INT(bytes, 0);
+        CHECK_INT(file_pages_in(f, getpid(), ends[0], FILE_PAGES_PIPE, &everything, 1, &answer), 0);
+        CHECK_INT(answer.bytes, 0);
         CHECK_INT(vmsplice(ends[1], &given, 1, 0), sizeof(pages));
-        CHECK_INT(file_pages_in(f, getpid(), ends[0], FILE_PAGES_PIPE, &everything, 1, &bytes, &first), 0);
-        CHECK_INT(bytes, sizeof(pages));
-        CHECK_INT(file_pages_in(f, getpid(), ends[1], FILE_PAGES_PIPE, &nothing, 1, &bytes, &first), 0);
-        CHECK_INT(bytes, 0);
+        CHECK_INT(file_pages_in(f, getpid(), ends[0], FILE_PAGES_PIPE, &everything, 1, &answer), 0);
+        CHECK_INT(answer.bytes, sizeof(pages));
+        CHECK_INT(file_pages_in(f, getpid(), ends[1], FILE_PAGES_PIPE, &nothing, 1, &answer), 0);
+        CHECK_INT(answer.bytes, 0);
         CHECK_INT(read(ends[0], pages, 4096 + 1), 4096 + 1);
-        CHECK_INT(file_pages_in(f, getpid(), ends[0], FILE_PAGES_PIPE, &everything, 1, &bytes, &first), 0);
-        CHECK_INT(bytes, sizeof(pages) - 4096 - 1);
+        CHECK_INT(file_pages_in(f, getpid(), ends[0], FILE_PAGES_PIPE, &everything, 1, &answer), 0);
+        CHECK_INT(answer.bytes, sizeof(pages) - 4096 - 1);
 
-        CHECK_INT(file_pages_in(f, getpid(), ends[0], FILE_PAGES_RING, &everything, 1, &bytes, &first), -ENOENT);
-        CHECK_INT(file_pages_in(f, getpid(), 1 << 20, FILE_PAGES_PIPE, &everything, 1, &bytes, &first), -ENOENT);
+        CHECK_INT(file_pages_in(f, getpid(), ends[0], FILE_PAGES_RING, &everything, 1, &answer), -ENOENT);
+        CHECK_INT(file_pages_in(f, getpid(), 1 << 20, FILE_PAGES_PIPE, &everything, 1, &answer), -ENOENT);
         (void) close(ends[0]);
         (void) close(ends[1]);
-        CHECK_INT(file_pages_in(f, getpid(), ends[0], FILE_PAGES_PIPE, &everything, 1, &bytes, &first), -ENOENT);
+        CHECK_INT(file_pages_in(f, getpid(), ends[0], FILE_PAGES_PIPE, &everything, 1, &answer), -ENOENT);
 }
 
 int main(void) {

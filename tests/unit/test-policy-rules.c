@@ -141,7 +141,7 @@ static void test_bad_lines(void) {
                 "a.conf:8: 'stopp' is no action, there are refuse, or some of wait, stop, freeze, term and kill",
                 "a.conf:12: '-1' is not a number from 0 to 86400",
                 "a.conf:15: 'refuse' goes with nothing else, and each action only once",
-                "a.conf:17: 'maps' is no kind, there are mapping, descriptor, cwd, root, program and memory",
+                "a.conf:17: 'maps' is no kind, there are mapping, descriptor, cwd, root, program, pin and memory",
                 "a.conf:19: section [Removal] is not known, there are [Match] and [OnRemove]",
                 "a.conf:21: the pattern is empty",
                 "a.conf:23: 'Action' is not KEY=VALUE",

@@ -1,0 +1,146 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include <errno.h>
+#include <fcntl.h>
+
+#include "base/clock.h"
+#include "base/fileio.h"
+#include "base/parse.h"
+#include "holders/pin-scan.h"
+#include "holders/process.h"
+
+enum {
+        RDMA_TIMEOUT_USEC = 2 * 1000 * 1000,
+};
+
+static void look_done(PinLook *l) {
+        for (size_t i = 0; i < _PIN_KIND_MAX; i++)
+                free(l->evidence[i].found);
+        free(l->files);
+        closep(&l->dirfd);
+}
+
+/* Whoever ended, and what was closed meanwhile, pins nothing; what else goes wrong makes the scan incomplete. -ENOMEM or 0. */
+int pin_scan_note(PinScan *s, int error) {
+        if (error == -ENOMEM)
+                return error;
+        if (error < 0 && error != -ENOENT && error != -ESRCH)
+                s->pins->complete = false;
+        return 0;
+}
+
+static int identify(PinLook *l, Holder *ret) {
+        _cleanup_(holder_done) Holder h = { .pid = l->pid };
+        ProcessStat st;
+
+        int r = process_stat(l->dirfd, &st);
+        if (r >= 0)
+                r = process_uid(l->dirfd, &h.uid);
+        if (r >= 0)
+                r = process_comm(l->dirfd, &h.comm);
+        if (r >= 0)
+                r = process_exe(l->dirfd, &h.exe);
+        if (r >= 0)
+                r = process_unit_and_cgroup(l->dirfd, &h.unit, &h.cgroup);
+        if (r < 0)
+                return r;
+        h.start_time = st.start_time;
+        h.protected = protection_covers(&l->scan->protection, l->pid, &st);
+        *ret = h;
+        h = (Holder) { 0 };
+        return 0;
+}
+
+static int add_pins(PinLook *l) {
+        Pins *pins = l->scan->pins;
+
+        for (int kind = 0; kind < _PIN_KIND_MAX; kind++) {
+                Evidence *e = &l->evidence[kind];
+                Pin pin = { .kind = (PinKind) kind, .grade = e->grade, .bytes = e->bytes };
+
+                if (!e->found)
+                        continue;
+                int r = vec_grow((void **) &pins->items, pins->n_items, &pins->n_allocated, sizeof(pin));
+                if (r >= 0)
+                        r = identify(l, &pin.who);
+                if (r < 0)
+                        return r;
+                pin.found = TAKE_PTR(e->found);
+                pins->items[pins->n_items++] = pin;
+        }
+        return 0;
+}
+
+/* Kernel threads have no memory of their own, and processes that have ended none any more. */
+static int scan_process(PinScan *s, int proc, const char *name) {
+        _cleanup_(look_done) PinLook l = { .scan = s, .dirfd = -EBADF };
+        uint64_t pid;
+
+        if (parse_u64(name, &pid) < 0 || pid > INT32_MAX || (int) pid == getpid())
+                return 0;
+        l.pid = (int) pid;
+        l.dirfd = openat(proc, name, O_PATH | O_DIRECTORY | O_CLOEXEC);
+        if (l.dirfd < 0)
+                return -errno;
+        int r = pin_look_at_process(&l);
+        return r < 0 ? r : add_pins(&l);
+}
+
+static int scan_all(PinScan *s) {
+        _cleanup_(closedirp) DIR *proc = opendir("/proc");
+        if (!proc)
+                return -errno;
+
+        for (struct dirent *e; (e = readdir(proc));) {
+                if (now_monotonic() >= s->deadline) {
+                        s->pins->complete = false;
+                        break;
+                }
+                if (e->d_name[0] < '0' || e->d_name[0] > '9')
+                        continue;
+                int r = pin_scan_note(s, scan_process(s, dirfd(proc), e->d_name));
+                if (r < 0)
+                        return r;
+        }
+        return 0;
+}
+
+static void scan_done(PinScan *s) {
+        protection_done(&s->protection);
+        rdma_regions_done(&s->rdma);
+        file_pages_free(s->files);
+}
+
+static int compare(const void *a, const void *b) {
+        const Pin *x = a, *y = b;
+
+        return x->grade != y->grade ? (int) x->grade - (int) y->grade : x->who.pid != y->who.pid ? x->who.pid - y->who.pid :
+               (int) x->kind - (int) y->kind;
+}
+
+int pins_scan(const CardMemory *memory, size_t n_memory, const HoldTargets *targets, const Holders *holders, uint64_t budget_usec,
+              Pins **ret) {
+        static const HoldTargets nothing = { 0 };
+        _cleanup_(pins_freep) Pins *pins = calloc(1, sizeof(*pins));
+        if (!pins)
+                return -ENOMEM;
+        _cleanup_(scan_done) PinScan s = {
+                .memory = memory, .n_memory = n_memory, .holders = holders, .pins = pins,
+                .deadline = budget_usec > 0 ? now_monotonic() + budget_usec : UINT64_MAX,
+        };
+
+        pins->complete = true;
+        int r = file_pages_open(&s.files, &pins->why_inexact);
+        pins->exact = r >= 0;
+        if (r != -ENOMEM)
+                r = protection_find(targets ?: &nothing, &s.protection);
+        if (r >= 0)
+                r = pin_scan_note(&s, rdma_regions_load(RDMA_TIMEOUT_USEC, &s.rdma));
+        if (r >= 0)
+                r = scan_all(&s);
+        if (r < 0)
+                return r;
+        if (pins->n_items > 1)
+                qsort(pins->items, pins->n_items, sizeof(Pin), compare);
+        *ret = TAKE_PTR(pins);
+        return 0;
+}
