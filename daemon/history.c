@@ -5,6 +5,7 @@
 #include "base/fileio.h"
 #include "engine/state-dir.h"
 #include "history.h"
+#include "removal.h"
 
 enum {
         ENTRIES_MAX = 1000,
@@ -16,12 +17,13 @@ static void copy_keys(json_object *to, json_object *from, const char *const *key
 }
 
 static void take_record(json_object *entry, json_object *record) {
-        static const char *const start_keys[] = { "slot", "trigger", "by", "target", "options", "card", "boot", NULL };
+        static const char *const start_keys[] = { "slot", "of", "trigger", "by", "target", "options", "card", "boot", NULL };
         static const char *const end_keys[] = { "outcome", "code", "message", "remedy", "lost", NULL };
         const char *ev = json_str(record, "ev");
 
         if (streq_ptr(ev, "start")) {
                 copy_keys(entry, record, start_keys);
+                json_set_str(entry, "kind", json_str(record, "kind") ?: removal_kind_to_string(KIND_REMOVE));
                 json_set(entry, "started_usec", json_ref(json_get(record, "usec")));
         } else if (streq_ptr(ev, "done"))
                 json_set_u64(entry, "steps_done", json_u64(entry, "steps_done") + 1);

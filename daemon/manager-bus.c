@@ -55,7 +55,7 @@ static json_object *question_new(const char *target, json_object *options, json_
         return request;
 }
 
-static int method_plan_removal(sd_bus_message *call, void *userdata, sd_bus_error *error) {
+static int call_for_plan(sd_bus_message *call, Manager *m, const char *verb, sd_bus_error *error) {
         _cleanup_json_ json_object *options = NULL, *by = NULL, *request = NULL;
         const char *target;
 
@@ -66,8 +66,16 @@ static int method_plan_removal(sd_bus_message *call, void *userdata, sd_bus_erro
         if (r < 0)
                 return r;
         request = question_new(target, options, by);
-        r = worker_call_start(userdata, call, "plan", "The plan", request, error);
+        r = worker_call_start(m, call, verb, "The plan", request, error);
         return r < 0 ? r : 1;
+}
+
+static int method_plan_removal(sd_bus_message *call, void *userdata, sd_bus_error *error) {
+        return call_for_plan(call, userdata, "plan", error);
+}
+
+static int method_plan_restore(sd_bus_message *call, void *userdata, sd_bus_error *error) {
+        return call_for_plan(call, userdata, "plan-restore", error);
 }
 
 static int method_verify(sd_bus_message *call, void *userdata, sd_bus_error *error) {
@@ -85,9 +93,9 @@ static int method_verify(sd_bus_message *call, void *userdata, sd_bus_error *err
         return r < 0 ? r : 1;
 }
 
-static int method_remove(sd_bus_message *call, void *userdata, sd_bus_error *error) {
+static int call_for_removal(sd_bus_message *call, Manager *m, RemovalKind kind, sd_bus_error *error) {
         _cleanup_json_ json_object *options = NULL, *by = NULL;
-        RemovalRequest request = { .trigger = TRIGGER_COMMAND };
+        RemovalRequest request = { .kind = kind, .trigger = TRIGGER_COMMAND };
 
         int r = authorize_change(call, &by, error);
         if (r < 0)
@@ -98,10 +106,19 @@ static int method_remove(sd_bus_message *call, void *userdata, sd_bus_error *err
 
         request.options = options;
         request.by = by;
-        r = manager_remove(userdata, request, call);
+        r = manager_remove(m, request, call);
         if (r < 0)
-                return sd_bus_error_setf(error, BUS_ERROR_FAILED, "The removal cannot be started: %s.", strerror(-r));
+                return sd_bus_error_setf(error, BUS_ERROR_FAILED, "The %s cannot be started: %s.",
+                                kind == KIND_RESTORE ? "restoration" : "removal", strerror(-r));
         return 1;
+}
+
+static int method_remove(sd_bus_message *call, void *userdata, sd_bus_error *error) {
+        return call_for_removal(call, userdata, KIND_REMOVE, error);
+}
+
+static int method_restore(sd_bus_message *call, void *userdata, sd_bus_error *error) {
+        return call_for_removal(call, userdata, KIND_RESTORE, error);
 }
 
 static int method_cancel(sd_bus_message *call, void *userdata, sd_bus_error *error) {
@@ -188,6 +205,10 @@ static const sd_bus_vtable manager_vtable[] = {
                         method_plan_removal, SD_BUS_VTABLE_UNPRIVILEGED),
         SD_BUS_METHOD_WITH_ARGS("Remove", SD_BUS_ARGS("s", target, "a{sv}", options), SD_BUS_ARGS("o", removal),
                         method_remove, SD_BUS_VTABLE_UNPRIVILEGED),
+        SD_BUS_METHOD_WITH_ARGS("PlanRestore", SD_BUS_ARGS("s", target, "a{sv}", options), SD_BUS_ARGS("s", plan),
+                        method_plan_restore, SD_BUS_VTABLE_UNPRIVILEGED),
+        SD_BUS_METHOD_WITH_ARGS("Restore", SD_BUS_ARGS("s", target, "a{sv}", options), SD_BUS_ARGS("o", removal),
+                        method_restore, SD_BUS_VTABLE_UNPRIVILEGED),
         SD_BUS_METHOD_WITH_ARGS("Cancel", SD_BUS_ARGS("s", target_or_id), SD_BUS_NO_RESULT, method_cancel,
                         SD_BUS_VTABLE_UNPRIVILEGED),
         SD_BUS_METHOD_WITH_ARGS("GetHistory", SD_BUS_ARGS("u", limit), SD_BUS_ARGS("s", json), method_get_history,

@@ -102,9 +102,12 @@ static void join_running(Removal *r, Removal *running) {
                 running->pressed = true;
                 (void) removal_cancel(running, "button");
         }
-        if (options_contradict(r->options, running->options, running->plan)) {
-                _cleanup_free_ char *message = strf("Slot %s is being removed with other options (removal %s). Wait for its end "
-                                "or cancel it first.", r->slot, running->id);
+        bool other = r->kind != running->kind;
+
+        if (other || options_contradict(r->options, running->options, running->plan)) {
+                _cleanup_free_ char *message = strf("Slot %s is being %s%s (%s %s). Wait for its end or cancel it first.",
+                                r->slot, running->kind == KIND_RESTORE ? "restored" : "removed", other ? "" : " with other options",
+                                running->kind == KIND_RESTORE ? "restoration" : "removal", running->id);
                 if (r->call)
                         (void) sd_bus_reply_method_errorf(r->call, BUS_ERROR_BUSY, "%s", message ?: "Busy");
         } else
@@ -134,8 +137,9 @@ void manager_removal_found(Removal *r) {
         }
 
         LogSubject subject = removal_subject(r, uid);
-        log_write(LOG_NOTICE, LOG_MESSAGE_STARTED, &subject, "Removal %s of slot %s (%s) starts: %s, uid %s.", r->id, r->slot,
-                        r->target, trigger_to_string(r->trigger), uid);
+        log_write(LOG_NOTICE, r->kind == KIND_RESTORE ? LOG_MESSAGE_RESTORE_STARTED : LOG_MESSAGE_STARTED, &subject,
+                        "%s %s of slot %s (%s) starts: %s, uid %s.", removal_noun(r), r->id, r->slot, r->target,
+                        trigger_to_string(r->trigger), uid);
         show_started(r);
         tell_target(r);
         reply_path(r, r->path);
@@ -154,8 +158,8 @@ void manager_removal_unstartable(Removal *r, const char *code, const char *messa
         if (r->call)
                 (void) sd_bus_reply_method_errorf(r->call, bus_error_of_code(code), "%s", message);
         else
-                log_write(LOG_WARNING, LOG_MESSAGE_REFUSED, &subject, "The %s asks for %s, which cannot be removed: %s",
-                                trigger_to_string(r->trigger), r->target, message);
+                log_write(LOG_WARNING, LOG_MESSAGE_REFUSED, &subject, "The %s asks for %s, which cannot be %s: %s",
+                                trigger_to_string(r->trigger), r->target, r->kind == KIND_RESTORE ? "restored" : "removed", message);
         manager_drop_enquiry(r);
 }
 
@@ -183,13 +187,13 @@ int manager_cancel(Removal *r, json_object *by, sd_bus_error *reterr) {
         LogSubject subject = removal_subject(r, uid);
 
         if (r->state == REMOVAL_ENDED)
-                return sd_bus_error_setf(reterr, BUS_ERROR_NOT_RUNNING, "Removal %s has ended already (%s).", r->id,
+                return sd_bus_error_setf(reterr, BUS_ERROR_NOT_RUNNING, "%s %s has ended already (%s).", removal_noun(r), r->id,
                                 outcome_to_string(r->outcome));
         if (removal_cancel(r, "command") < 0)
                 return sd_bus_error_setf(reterr, BUS_ERROR_TOO_LATE,
                                 "Removal %s is past the point from which it can be put back. It will be over in a moment.", r->id);
 
-        log_write(LOG_NOTICE, LOG_MESSAGE_NONE, &subject, "Removal %s of slot %s is cancelled by uid %" PRIu64 ".", r->id,
+        log_write(LOG_NOTICE, LOG_MESSAGE_NONE, &subject, "%s %s of slot %s is cancelled by uid %" PRIu64 ".", removal_noun(r), r->id,
                         r->slot ?: "?", json_u64(by, "uid"));
         return 0;
 }
@@ -204,7 +208,7 @@ void manager_removal_ended(Removal *r) {
         if (r->announced)
                 manager_bus_prepare(m, r->slot ?: "", false, 0);
         if (slot) {
-                slot->outcome = r->outcome;
+                slot->outcome = r->kind == KIND_REMOVE ? r->outcome : _OUTCOME_INVALID;
                 manager_guard_slot(m, slot);
         }
         scanner_distrust(m->scanner);
@@ -227,7 +231,7 @@ static int take_history(Removal *r, json_object *entry) {
 
 static int resume(Manager *m, json_object *entry) {
         _cleanup_(removal_freep) Removal *r = NULL;
-        int trigger = trigger_from_string(json_str(entry, "trigger"));
+        int trigger = trigger_from_string(json_str(entry, "trigger")), kind = removal_kind_from_string(json_str(entry, "kind"));
         uint64_t number = 0;
 
         int k = parse_u64(json_str(entry, "id"), &number);
@@ -236,6 +240,7 @@ static int resume(Manager *m, json_object *entry) {
 
         const RemovalRequest request = {
                 .number = number,
+                .kind = kind < 0 ? KIND_REMOVE : (RemovalKind) kind,
                 .trigger = trigger < 0 ? TRIGGER_COMMAND : (Trigger) trigger,
                 .target = json_str(entry, "target") ?: json_str(entry, "slot") ?: "",
                 .options = json_get(entry, "options"),

@@ -75,8 +75,10 @@ int manager_recall_outcomes(Manager *m) {
                 const char *slot = json_str(entry, "slot");
 
                 /* Newest first; and a boot makes everything new. */
-                if (slot && !json_has(m->recalled, slot) && streq_ptr(json_str(entry, "boot"), boot))
-                        json_set_str(m->recalled, slot, json_str(entry, "outcome") ?: "");
+                if (!slot || json_has(m->recalled, slot) || !streq_ptr(json_str(entry, "boot"), boot))
+                        continue;
+                bool removed = streq_ptr(json_str(entry, "kind"), removal_kind_to_string(KIND_REMOVE));
+                json_set_str(m->recalled, slot, (removed ? json_str(entry, "outcome") : NULL) ?: "");
         }
         return 0;
 }
@@ -118,10 +120,26 @@ static int add_slot(Manager *m, json_object *entry) {
         return 0;
 }
 
+/* A memory module that was released stays in its socket: it is in use again once a region on it has its driver. */
+static bool is_in_use_again(const Manager *m, const ManagedSlot *s) {
+        json_object *regions = json_array(m->topology, "nd_regions");
+
+        for (size_t i = 0; i < json_len(regions); i++) {
+                json_object *region = json_at(regions, i), *nmems = json_array(region, "nmems");
+                for (size_t k = 0; k < json_len(nmems); k++)
+                        if (json_str(region, "driver") &&
+                            streq_ptr(json_object_get_string(json_at(nmems, k)), slot_get(s, SLOT_TEXT_NAME)))
+                                return true;
+        }
+        return false;
+}
+
 /* Another card in the slot: what became of the former one's removal is history. */
 static void forget_outcome(ManagedSlot *s, const char *former_card, const char *former_serial) {
         const char *card = slot_get(s, SLOT_TEXT_CARD_ADDRESS);
 
+        if (s->outcome == OUTCOME_RELEASED && is_in_use_again(s->manager, s))
+                s->outcome = _OUTCOME_INVALID;
         if (s->outcome == _OUTCOME_INVALID || !*card)
                 return;
         if (s->outcome == OUTCOME_SAFE || !streq(card, former_card) || !streq(slot_get(s, SLOT_TEXT_SERIAL), former_serial))
@@ -217,6 +235,7 @@ void manager_take_scan(json_object *topology, const char *why_not, void *userdat
                         log_plain(LOG_ERR, "A slot found by the scan cannot be shown: %s", strerror(-r));
         }
         drop_unseen(m);
+        manager_consider_restoring(m);
         if (m->look_for_presses)
                 look_for_presses(m);
 }

@@ -73,6 +73,9 @@ void manager_removal_ended(Removal *r);
 int manager_resume_unfinished(Manager *m);
 void manager_free_removals(Manager *m);
 
+/* manager-restore.c. After a scan: cards that have come back, where the policy wants them restored unasked. */
+void manager_consider_restoring(Manager *m);
+
 /* manager-find.c */
 bool manager_any_running(Manager *m);
 Removal *manager_running_at_slot(Manager *m, const char *slot, const char *port);

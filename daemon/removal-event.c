@@ -13,6 +13,9 @@ static const LogMessage message_of_outcome[_OUTCOME_MAX] = {
         [OUTCOME_NOTHING] = LOG_MESSAGE_REFUSED,
         [OUTCOME_STUCK] = LOG_MESSAGE_STUCK,
         [OUTCOME_INTERRUPTED] = LOG_MESSAGE_RESTORED,
+        [OUTCOME_RELEASED] = LOG_MESSAGE_RELEASED,
+        [OUTCOME_REBUILT] = LOG_MESSAGE_REBUILT,
+        [OUTCOME_INCOMPLETE] = LOG_MESSAGE_INCOMPLETE,
 };
 
 static int set_text(char **text, const char *value) {
@@ -135,16 +138,21 @@ static int take_lines(char ***field, json_object *lines) {
         return 0;
 }
 
+static bool is_success(Outcome outcome) {
+        return outcome == OUTCOME_SAFE || outcome == OUTCOME_RELEASED || outcome == OUTCOME_REBUILT;
+}
+
 static void log_end(Removal *r) {
-        int priority = r->outcome == OUTCOME_STUCK ? LOG_ERR : r->outcome == OUTCOME_SAFE ? LOG_NOTICE : LOG_WARNING;
+        int priority = r->outcome == OUTCOME_STUCK || r->outcome == OUTCOME_INCOMPLETE ? LOG_ERR :
+                       is_success(r->outcome) ? LOG_NOTICE : LOG_WARNING;
         char uid[24];
         LogSubject subject = removal_subject(r, uid);
 
-        log_write(priority, message_of_outcome[r->outcome], &subject, "Removal %s of slot %s: %s. %s%s%s", r->id, r->slot ?: "?",
+        log_write(priority, message_of_outcome[r->outcome], &subject, "%s %s of slot %s: %s. %s%s%s", removal_noun(r), r->id, r->slot ?: "?",
                         outcome_to_string(r->outcome), r->message ?: "",
                         r->remedy && r->remedy[0] ? " Remedy: " : "", r->remedy && r->remedy[0] ? r->remedy[0] : "");
         for (char **line = r->lost; line && *line; line++)
-                log_write(LOG_WARNING, LOG_MESSAGE_NONE, &subject, "Removal %s of slot %s, not put back: %s.", r->id, r->slot ?: "?", *line);
+                log_write(LOG_WARNING, LOG_MESSAGE_NONE, &subject, "%s %s of slot %s, not put back: %s.", removal_noun(r), r->id, r->slot ?: "?", *line);
 }
 
 static int take_end(Removal *r, json_object *event) {
@@ -171,7 +179,7 @@ static int take_end(Removal *r, json_object *event) {
         /* A word we do not know must not look like success. */
         r->outcome = outcome < 0 ? OUTCOME_STUCK : outcome;
         r->state = REMOVAL_ENDED;
-        if (r->outcome == OUTCOME_SAFE)
+        if (is_success(r->outcome))
                 r->progress = 1;
         removal_emit(r, "State", "Cancelable", "Progress", "Outcome", "Code", "Message", "Remedy", "Lost");
         log_end(r);

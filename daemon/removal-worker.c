@@ -96,7 +96,7 @@ static bool end_by_record(Removal *r) {
         int k = history_entry(r->number, &entry);
         if (k == -ENOENT || k == -ENODATA) {
                 r->pressed = r->pressed || r->trigger == TRIGGER_BUTTON; /* and the kernel goes on counting */
-                removal_give_up(r, OUTCOME_RESTORED, "The worker process died before it had touched anything.");
+                removal_give_up(r, r->kind == KIND_RESTORE ? OUTCOME_REFUSED : OUTCOME_RESTORED, "The worker process died before it had touched anything.");
                 return true;
         }
         if (k < 0 || !json_flag(entry, "ended"))
@@ -153,7 +153,7 @@ int removal_enquire(Removal *r) {
         json_set(request, "by", json_ref(r->by));
         json_set(request, "options", r->options ? json_ref(r->options) : json_object_new_object());
 
-        int k = start_worker(r, "run", request);
+        int k = start_worker(r, r->kind == KIND_RESTORE ? "restore" : "run", request);
         return k < 0 ? k : worker_set_deadline(r->worker, ENQUIRY_USEC);
 }
 
@@ -181,8 +181,8 @@ void removal_resume(Removal *r) {
         json_set_str(message, "direction", direction);
 
         LogSubject subject = removal_subject(r, uid);
-        log_write(LOG_NOTICE, LOG_MESSAGE_RESUMED, &subject, "Removal %s of slot %s is resumed (attempt %u of %u, direction %s).",
-                        r->id, r->slot ?: "?", r->attempts, ATTEMPTS_MAX, direction);
+        log_write(LOG_NOTICE, LOG_MESSAGE_RESUMED, &subject, "%s %s of slot %s is resumed (attempt %u of %u, direction %s).",
+                        removal_noun(r), r->id, r->slot ?: "?", r->attempts, ATTEMPTS_MAX, direction);
 
         int k = start_worker(r, "resume", message);
         if (k >= 0)

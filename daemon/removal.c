@@ -8,9 +8,17 @@ static const char *const trigger_table[_TRIGGER_MAX] = {
         [TRIGGER_COMMAND] = "command",
         [TRIGGER_BUTTON] = "button",
         [TRIGGER_UEVENT] = "uevent",
+        [TRIGGER_INSERT] = "insert",
 };
 
 DEFINE_STRING_TABLE(trigger, Trigger)
+
+static const char *const removal_kind_table[_REMOVAL_KIND_MAX] = {
+        [KIND_REMOVE] = "remove",
+        [KIND_RESTORE] = "restore",
+};
+
+DEFINE_STRING_TABLE(removal_kind, RemovalKind)
 
 static const char *const removal_state_table[_REMOVAL_STATE_MAX] = {
         [REMOVAL_PLANNING] = "planning",
@@ -55,6 +63,7 @@ int removal_new(Manager *m, const RemovalRequest *request, Removal **ret) {
         *r = (Removal) {
                 .manager = m,
                 .number = request->number,
+                .kind = request->kind,
                 .trigger = request->trigger,
                 .outcome = _OUTCOME_INVALID,
                 .started_usec = now_wall(),
@@ -85,6 +94,10 @@ LogSubject removal_subject(const Removal *r, char uid[static 24]) {
                 .by_uid = r->by ? uid : NULL,
                 .certificate = r->certificate,
         };
+}
+
+const char *removal_noun(const Removal *r) {
+        return r->kind == KIND_RESTORE ? "Restoration" : "Removal";
 }
 
 uint64_t removal_age(const Removal *r) {

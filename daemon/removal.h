@@ -13,11 +13,21 @@ typedef enum Trigger {
         TRIGGER_COMMAND,
         TRIGGER_BUTTON,
         TRIGGER_UEVENT,
+        TRIGGER_INSERT,
         _TRIGGER_MAX,
         _TRIGGER_INVALID = -EINVAL,
 } Trigger;
 
-DECLARE_STRING_TABLE(trigger, Trigger); /* "command", "button", "uevent" */
+DECLARE_STRING_TABLE(trigger, Trigger); /* "command", "button", "uevent", "insert" */
+
+typedef enum RemovalKind {
+        KIND_REMOVE,
+        KIND_RESTORE,          /* puts back what an earlier one took down: everything else about it is as with a removal */
+        _REMOVAL_KIND_MAX,
+        _REMOVAL_KIND_INVALID = -EINVAL,
+} RemovalKind;
+
+DECLARE_STRING_TABLE(removal_kind, RemovalKind); /* "remove", "restore" */
 
 typedef enum RemovalState {
         REMOVAL_PLANNING,
@@ -41,6 +51,7 @@ typedef struct Removal {
         char *path;
         bool started;          /* "go" was said, or it is a resumed one: the bus shows it */
 
+        RemovalKind kind;
         Trigger trigger;
         char *target;
         char *slot, *port;     /* NULL until known */
@@ -71,6 +82,7 @@ typedef struct Removal {
 
 typedef struct RemovalRequest {
         uint64_t number;
+        RemovalKind kind;
         Trigger trigger;
         const char *target;
         json_object *options;  /* may be NULL */
@@ -84,6 +96,9 @@ DEFINE_CLEANUP_FUNC(Removal, removal_free)
 static inline bool removal_runs(const Removal *r) {
         return r->started && r->state != REMOVAL_ENDED;
 }
+
+/* "Removal" or "Restoration": how a sentence about it begins. */
+const char *removal_noun(const Removal *r);
 
 /* Microseconds since it was asked for. */
 uint64_t removal_age(const Removal *r);

@@ -78,9 +78,11 @@ static SlotState state_of(const SlotView *view, const ManagedSlot *s, const Remo
         Outcome outcome = s->outcome;
 
         if (removal && removal_runs(removal))
-                return SLOT_REMOVING;
+                return removal->kind == KIND_RESTORE ? SLOT_RESTORING : SLOT_REMOVING;
         if (outcome == OUTCOME_STUCK)
                 return SLOT_STUCK;
+        if (outcome == OUTCOME_RELEASED)
+                return SLOT_RELEASED;
         if (!view->occupied)
                 return SLOT_EMPTY;
         if (s->withdrawn)

@@ -21,8 +21,10 @@ static const char *const slot_state_table[_SLOT_STATE_MAX] = {
         [SLOT_EMPTY] = "empty",
         [SLOT_READY] = "ready",
         [SLOT_REMOVING] = "removing",
+        [SLOT_RESTORING] = "restoring",
         [SLOT_SAFE] = "safe",
         [SLOT_WITHDRAWN] = "withdrawn",
+        [SLOT_RELEASED] = "released",
         [SLOT_REFUSED] = "refused",
         [SLOT_STUCK] = "stuck",
 };
@@ -33,6 +35,7 @@ void slot_free(ManagedSlot *s) {
         if (!s)
                 return;
         slot_view_done(&s->view);
+        free(s->considered);
         free(s->path);
         free(s);
 }

@@ -26,8 +26,10 @@ typedef enum SlotState {
         SLOT_EMPTY,
         SLOT_READY,
         SLOT_REMOVING,
+        SLOT_RESTORING,
         SLOT_SAFE,
         SLOT_WITHDRAWN,
+        SLOT_RELEASED,
         SLOT_REFUSED,
         SLOT_STUCK,
         _SLOT_STATE_MAX,
@@ -52,6 +54,7 @@ typedef struct ManagedSlot {
         bool exported;         /* the bus shows it */
         SlotView view;
         Outcome outcome;       /* of the last removal, as long as its card is the one in the slot */
+        char *considered;      /* the card that was looked at whether to restore it unasked (manager-restore.c) */
         bool withdrawn;        /* its "safe to pull" became untrue, and our attention LED says so until the card is up or gone */
         bool seen;             /* by the scan that is being taken over */
 } ManagedSlot;

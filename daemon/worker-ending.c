@@ -91,6 +91,8 @@ int removal_go_forward(Removal *m) {
         const char *slot = plan_slot_name(m->plan);
 
         int r = engine_forward(&m->engine);
+        if (r >= 0 && m->plan->steps[m->plan->n_steps - 1].type == STEP_PROVE_SAFE)
+                return removal_end(m, OUTCOME_RELEASED, "done", "nothing uses it any more; power the machine off to take it out", NULL);
         if (r >= 0) {
                 tell_led(m, LED_SAFE);
                 return removal_end(m, OUTCOME_SAFE, "done", "safe to pull", NULL);

@@ -138,13 +138,18 @@ static int policy_load_file(Policy *policy, const char *path, json_object *warni
         return policy_parse(policy, path, text, warnings);
 }
 
+/* Tests bring a folder of their own. */
+static const char *config_dir(void) {
+        return getenv("SAFE_REMOVE_CONFIG_DIR") ?: CONFIG_DIR;
+}
+
 int policy_load(Policy *ret, json_object *warnings) {
-        static const char *const files[] = {
-                CONFIG_VENDOR_DIR "/safe-remove.conf",
-                CONFIG_DIR "/safe-remove.conf",
-        };
+        _cleanup_free_ char *own = strf("%s/safe-remove.conf", config_dir()), *pattern = strf("%s/conf.d/*.conf", config_dir());
+        const char *const files[] = { CONFIG_VENDOR_DIR "/safe-remove.conf", own };
         _cleanup_(policy_done) Policy policy = policy_default();
 
+        if (!own || !pattern)
+                return -ENOMEM;
         for (size_t i = 0; i < ELEMENTSOF(files); i++) {
                 int r = policy_load_file(&policy, files[i], warnings);
                 if (r < 0)
@@ -152,7 +157,7 @@ int policy_load(Policy *ret, json_object *warnings) {
         }
 
         _cleanup_(globfree) glob_t dropins = { 0 };
-        if (glob(CONFIG_DIR "/conf.d/*.conf", 0, NULL, &dropins) == 0)
+        if (glob(pattern, 0, NULL, &dropins) == 0)
                 for (size_t i = 0; i < dropins.gl_pathc; i++) {
                         int r = policy_load_file(&policy, dropins.gl_pathv[i], warnings);
                         if (r < 0)

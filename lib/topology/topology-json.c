@@ -63,7 +63,7 @@ static json_object *card_to_json(const Topology *t, const Slot *s) {
         json_set_strf(o, "vendor", "0x%04" PRIx32, first->vendor);
         json_set_strf(o, "device", "0x%04" PRIx32, first->device);
         json_set_str(o, "memdev", m ? m->name : NULL);
-        json_set(o, "serial", NULL);
+        json_set_str(o, "serial", first->serial);
         if (m)
                 set_hex(o, "serial", m->serial);
         return o;

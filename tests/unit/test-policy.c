@@ -12,11 +12,12 @@ static void test_good_file(void) {
                                "[Removal]\n"
                                "GraceSec=5\n"
                                "  OfflineTimeoutSec = 7 \n"
-                               "ZoneNormal=try\n", warnings), 0);
+                               "ZoneNormal=try\nRestore=auto\nEqualCard=no\n", warnings), 0);
         CHECK_INT(json_len(warnings), 0);
         CHECK_INT(p.grace_usec, 5 * USEC_PER_SEC);
         CHECK_INT(p.limits.offline_timeout_usec, 7 * USEC_PER_SEC);
         CHECK_INT(p.zone_normal, ZONE_POLICY_TRY);
+        CHECK(p.restore_auto && !p.equal_card);
 }
 
 /* Each bad line is named with file and number, changes nothing, and does not keep the next one from counting. */
@@ -28,18 +29,20 @@ static void test_bad_lines(void) {
                 "b.conf:5: '-1' is not a number from 0 to 86400",
                 "b.conf:6: '86401' is not a number from 0 to 86400",
                 "b.conf:7: 'perhaps' is not a policy, use \"refuse\" or \"try\"",
-                "b.conf:8: key 'Colour' is not known",
+                "b.conf:8: 'always' is not \"auto\" or \"manual\"",
+                "b.conf:9: key 'Colour' is not known",
         };
         _cleanup_json_ json_object *warnings = json_object_new_array();
         Policy p = policy_default();
 
         CHECK_INT(policy_parse(&p, "b.conf",
-                               "GraceSec=1\n[Other]\n[Removal]\nGraceSec\nGraceSec=-1\nGraceSec=86401\nZoneNormal=perhaps\n"
+                               "GraceSec=1\n[Other]\n[Removal]\nGraceSec\nGraceSec=-1\nGraceSec=86401\nZoneNormal=perhaps\nRestore=always\n"
                                "Colour=red\nWriteTimeoutSec=9", warnings), 0);
         CHECK_INT(json_len(warnings), ELEMENTSOF(expected));
         for (size_t i = 0; i < ELEMENTSOF(expected); i++)
                 CHECK_STR(json_object_get_string(json_at(warnings, i)), expected[i]);
         CHECK_INT(p.grace_usec, 0);
+        CHECK(!p.restore_auto && p.equal_card);
         CHECK_INT(p.limits.write_timeout_usec, 9 * USEC_PER_SEC);
 }
 
@@ -61,7 +64,8 @@ static void test_options(void) {
         CHECK_INT(apply(&p, "{\"colour\": 1}", &why2), -EINVAL);
         CHECK_STR(why2, "option 'colour' is not known");
 
-        CHECK(!p.force_kill && !p.force_unmap);
+        CHECK_INT(apply(&p, "{\"equal_card\": \"no\"}", &why3), 0);
+        CHECK(!p.equal_card && !p.force_kill && !p.force_unmap);
         CHECK_INT(apply(&p, "{\"force\": \"unmap,kill\"}", &why3), 0);
         CHECK(p.force_kill && p.force_unmap);
         CHECK_INT(apply(&p, "{\"force\": \"kill\"}", &why3), 0);

@@ -1,0 +1,169 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""Restorations over the bus: as removals, but for what they are called, and by themselves where the policy says so."""
+import json
+import os
+
+import harness
+from harness import BusError, BusTest, ROOT, send_device_event, slot, wait_for
+
+
+class RestoreTest(BusTest):
+    def setUp(self):
+        super().setUp()
+        self.write("play/restore-script", "step release\nstep delete-region\nstep hold\n")
+
+    def restore(self, target, options="{}", **more):
+        return self.manager("Restore", f"'{target}'", options, **more).split("'")[1]
+
+    def look(self, slots):
+        """The machine changes, and the kernel says so."""
+        self.write_machine(slots)
+        send_device_event("add", "/devices/virtual/mem9", "cxl")
+        for s in slots:
+            wait_for(lambda s=s: self.slot(s["name"], "Occupied") == s["occupied"], f"slot {s['name']}")
+
+    def requests(self, verb):
+        return [json.loads(line.removeprefix(verb + " ")) for line in self.worker_log() if line.startswith(verb + " ")]
+
+    def policy(self, text):
+        os.makedirs(self.path("etc"), exist_ok=True)
+        self.write("etc/safe-remove.conf", "[Removal]\n" + text)
+
+
+class Restore(RestoreTest):
+    def test_to_the_end(self):
+        monitor = self.monitor()
+        restoration = self.restore("2", "{'equal_card': <'no'>}")
+        self.assertEqual(self.wait_end(restoration), "rebuilt")
+        for name, value in (("Kind", "restore"), ("Trigger", "command"), ("Slot", "2"), ("Code", "done"), ("Progress", 1),
+                            ("Cancelable", False), ("StepCount", 3)):
+            self.assertEqual(self.get(restoration, "Removal", name), value, name)
+        self.assertEqual(self.requests("restore")[0]["options"], {"equal_card": "no"})
+        self.assertEqual(self.slot("2", "State"), "ready")
+        self.assertIn("restoring", [c["State"] for c in monitor.changes("Slot") if "State" in c])
+        entry = self.json_of("GetHistory", "u", "0")["removals"][0]
+        self.assertEqual((entry["kind"], entry["of"], entry["outcome"]), ("restore", "1", "rebuilt"))
+        self.assertEqual(self.get(self.remove("3"), "Removal", "Kind"), "remove")
+
+    def test_plan_touches_nothing(self):
+        plan = self.json_of("PlanRestore", "sa{sv}", "2", "0")
+        self.assertEqual((plan["kind"], plan["of"]), ("restore", "1"))
+        self.assertEqual(self.objects("removal"), {})
+
+    def test_refused_bad_option(self):
+        with self.assertRaises(BusError) as refused:
+            self.restore("2", "{'equal_card': <true>}")
+        self.assertEqual(refused.exception.name, "BadOption")
+
+    def test_only_one_of_both(self):
+        self.write("play/restore-script", "step release\nwait go\n")
+        restoration = self.restore("2")
+        self.assertEqual(self.restore("mem0"), restoration)
+        with self.assertRaises(BusError) as refused:
+            self.remove("2")
+        self.assertEqual(refused.exception.name, "Busy")
+        self.assertIn("being restored (restoration 1)", refused.exception.message)
+        self.write("play/go", "")
+        self.assertEqual(self.wait_end(restoration), "rebuilt")
+
+        os.remove(self.path("play/go"))
+        self.write("play/script", "step hold\nwait go\n")
+        removal = self.remove("2")
+        with self.assertRaises(BusError) as refused:
+            self.restore("2")
+        self.assertIn("being removed (removal ", refused.exception.message)
+        self.write("play/go", "")
+        self.assertEqual(self.wait_end(removal), "safe")
+
+    def test_cancel(self):
+        self.write("play/restore-script", "step release\nwait go\nstep hold\n")
+        restoration = self.restore("2")
+        self.manager("Cancel", "'2'")
+        self.assertEqual(self.wait_end(restoration), "incomplete")
+        self.assertEqual(self.get(restoration, "Removal", "Lost"), ["offline-memory (write online)"])
+        self.assertEqual(self.slot("2", "State"), "ready")
+
+    def test_a_press_calls_it_off(self):
+        self.write("play/restore-script", "step release\nwait go\nstep hold\n")
+        restoration = self.restore("2")
+        self.kernel_says("Slot(2): Button press: will power off in 5 sec", "0000:0c:00.0", 1)
+        self.assertEqual(self.wait_end(restoration), "incomplete")
+        self.assertIn("button", self.get(restoration, "Removal", "Message"))
+
+    def test_worker_dies(self):
+        self.write("play/restore-script", "step release\nstep delete-region\ndie\n")
+        self.write("play/resume-script", "step hold\n")
+        restoration = self.restore("2")
+        self.assertEqual(self.wait_end(restoration), "rebuilt")
+        self.assertIn("resume 1 auto", self.worker_log())
+
+    def test_worker_dies_early(self):
+        self.write("play/restore-script", "die-early\n")
+        self.assertEqual(self.wait_end(self.restore("2")), "refused")
+
+    def test_daemon_dies(self):
+        self.write("play/restore-script", "step release\nwait go\n")
+        self.write("play/resume-script", "step hold\n")
+        restoration = self.restore("2")
+        wait_for(lambda: self.get(restoration, "Removal", "Step") == "release", "its first step")
+        self.stop_daemon(harness.signal.SIGKILL)
+        self.start_daemon()
+        self.assertEqual(self.wait_end(restoration), "rebuilt")
+        self.assertEqual(self.get(restoration, "Removal", "Kind"), "restore")
+
+
+class Automatic(RestoreTest):
+    def take_out(self):
+        self.assertEqual(self.wait_end(self.remove("2")), "safe")
+        self.look([slot("2", 0, card=False), *self.slots[1:]])
+
+    def test_card_comes_back(self):
+        self.policy("Restore=auto\n")
+        self.take_out()
+        half = slot("2", 0)
+        half["card"].update(memdev=None, serial=None)
+        self.look([half, slot("3", 1)])
+        self.assertEqual(self.requests("restore"), [])  # the driver is not there yet
+        self.look(self.slots)
+        wait_for(lambda: self.requests("restore"), "the restoration")
+        restoration = f"{ROOT}/removal/_32"
+        wait_for(lambda: restoration in self.objects("removal"), "the restoration on the bus")
+        self.assertEqual(self.wait_end(restoration), "rebuilt")
+        self.assertEqual(self.get(restoration, "Removal", "Trigger"), "insert")
+        send_device_event("change", "/devices/virtual/mem9", "cxl")
+        self.stop_daemon()
+        self.start_daemon()
+        self.assertEqual(len(self.requests("restore")), 1)
+
+    def test_while_daemon_is_away(self):
+        self.policy("Restore=auto\n")
+        self.take_out()
+        self.stop_daemon()
+        self.write_machine(self.slots)
+        self.start_daemon()
+        wait_for(lambda: self.requests("restore"), "the restoration")
+        wait_for(lambda: f"{ROOT}/removal/_32" in self.objects("removal"), "the restoration on the bus")
+        self.assertEqual(self.wait_end(f"{ROOT}/removal/_32"), "rebuilt")
+
+    def test_in_another_slot(self):
+        self.policy("Restore=auto\n")
+        self.slots = [slot("2", 0), slot("3", 1, card=False)]
+        self.look(self.slots)
+        self.take_out()
+        moved = slot("3", 1)
+        moved["card"]["serial"] = "0x1"
+        self.look([slot("2", 0, card=False), moved])
+        wait_for(lambda: self.requests("restore"), "the restoration")
+        self.assertEqual(self.requests("restore")[0]["target"], "3")
+
+    def test_not_unasked(self):
+        self.take_out()
+        self.look(self.slots)
+        self.stop_daemon()
+        self.start_daemon()
+        self.assertEqual(self.requests("restore"), [])
+
+
+if __name__ == "__main__":
+    harness.main()
