@@ -28,6 +28,21 @@ int holder_look_begin(json_object *args, StepRun *run, HolderLook *ret) {
         return 0;
 }
 
+char *holder_targets_text(json_object *args) {
+        json_object *targets = json_array(args, "targets");
+        char *text = NULL;
+
+        for (size_t i = 0; i < json_len(targets); i++) {
+                const char *name = json_str(json_at(targets, i), "name");
+                if (!name)
+                        continue;
+                char *longer = strf("%s%s%s", text ?: "", text ? ", " : "", name);
+                free(text);
+                text = longer;
+        }
+        return text ?: strdup("the card's memory");
+}
+
 char *holder_name(const Holder *h) {
         return strf("process %d (%s%s%s)", h->pid, h->comm ?: "?", h->unit ? ", " : "", h->unit ?: "");
 }

@@ -22,6 +22,9 @@ int holder_look_begin(json_object *args, StepRun *run, HolderLook *ret);
  * remedy noted when one of them must not be disturbed; -EAGAIN when not every process could be looked at within the budget. */
 int holder_look(const HolderLook *l, StepRun *run, uint64_t budget_usec, Holders **ret);
 
+/* "/mnt/pg, /dev/dax0.0": what the step's arguments are about. Newly allocated. */
+char *holder_targets_text(json_object *args);
+
 /* "process 12 (postgres, postgresql@15-main.service)". Newly allocated. */
 char *holder_name(const Holder *h);
 

@@ -24,18 +24,9 @@ enum {
 };
 
 static void freeze_describe(json_object *args, char **ret_does, char **ret_undo) {
-        json_object *targets = json_array(args, "targets");
-        _cleanup_free_ char *names = strdup("");
+        _cleanup_free_ char *names = holder_targets_text(args);
 
-        for (size_t i = 0; i < json_len(targets); i++) {
-                const char *name = json_str(json_at(targets, i), "name");
-                if (!name)
-                        continue;
-                char *longer = strf("%s%s%s", names ?: "", names && *names ? ", " : "", name);
-                free(names);
-                names = longer;
-        }
-        *ret_does = strf("freeze the processes that use %s, until a look finds nobody new", names && *names ? names : "the card's memory");
+        *ret_does = strf("freeze the processes that use %s, until a look finds nobody new", names);
         *ret_undo = strf("thaw them, last first");
 }
 

@@ -45,6 +45,7 @@ static const StepOps *const ops_table[_STEP_TYPE_MAX] = {
         [STEP_ANNOUNCE] = &step_announce_ops,
         [STEP_FREEZE_HOLDERS] = &step_freeze_holders_ops,
         [STEP_FENCE_DAX] = &step_fence_dax_ops,
+        [STEP_END_HOLDERS] = &step_end_holders_ops,
         [STEP_UNMOUNT] = &step_unmount_ops,
         [STEP_SWAPOFF] = &step_swapoff_ops,
         [STEP_DETACH_LOOP] = &step_detach_loop_ops,

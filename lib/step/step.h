@@ -162,4 +162,4 @@ extern const StepOps step_hold_ops, step_announce_ops, step_auto_online_ops, ste
         step_show_safe_ops, step_unmount_ops,
         step_disable_namespace_ops, step_disable_nd_region_ops, step_fence_dax_ops, step_detach_loop_ops, step_deactivate_dm_ops,
         step_remove_md_member_ops, step_stop_md_ops,
-        step_freeze_holders_ops, step_thaw_holders_ops, step_swapoff_ops;
+        step_freeze_holders_ops, step_end_holders_ops, step_thaw_holders_ops, step_swapoff_ops;

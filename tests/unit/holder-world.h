@@ -83,6 +83,23 @@ static inline void world_end(void) {
         free(world_slice);
 }
 
+/* Ends everybody in it. */
+static inline int world_group_kill(const char *group) {
+        _cleanup_free_ char *path = strf("%s%s/cgroup.kill", world_cgroup_root(), group);
+        _cleanup_close_ int fd = open(path, O_WRONLY | O_CLOEXEC);
+        _cleanup_free_ int *pids = NULL;
+        size_t n = 1;
+
+        if (fd < 0 || write(fd, "1", 1) != 1)
+                return -errno;
+        for (unsigned i = 0; i < 100 && n > 0; i++) {
+                (void) poll(NULL, 0, 10);
+                free(TAKE_PTR(pids));
+                CHECK_INT(cgroup_pids(group, &pids, &n), 0);
+        }
+        return n == 0 ? 0 : -ETIME;
+}
+
 typedef struct Child {
         pid_t pid;
         volatile uint64_t *count;       /* shared with it: goes up while it runs */
@@ -155,6 +172,10 @@ static inline bool child_stands(const Child *c) {
 
         (void) poll(NULL, 0, 50);
         return *c->count == before;
+}
+
+static inline void child_stop(const Child *c) {
+        CHECK(kill(c->pid, SIGSTOP) == 0 && waitpid(c->pid, NULL, WUNTRACED) == c->pid);
 }
 
 /* The status of one that is dead by now, or -1. */

@@ -67,7 +67,7 @@ static void test_not_ours(void) {
         _cleanup_(world_run_done) StepRun run = world_run();
         Child stopped = child_start(session, "a", NULL), frozen = child_start(unit, "a", NULL);
 
-        CHECK(kill(stopped.pid, SIGSTOP) == 0 && waitpid(stopped.pid, NULL, WUNTRACED) == stopped.pid);
+        child_stop(&stopped);
         CHECK_INT(cgroup_freeze(unit, true), 0);
         CHECK_INT(cgroup_wait_frozen(unit, true, 5 * USEC_PER_SEC), 0);
         apply(&run, args);

@@ -1,0 +1,169 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include <errno.h>
+#include <signal.h>
+
+#include "base/clock.h"
+#include "holders/process.h"
+#include "kernel/pidfd.h"
+#include "step/end-holder.h"
+#include "step/holder-freeze.h"
+#include "step/units.h"
+
+void end_run_done(EndRun *e) {
+        for (size_t i = 0; i < e->n_endings; i++)
+                free(e->endings[i].why_not);
+        for (size_t i = 0; i < e->n_stops; i++)
+                free(e->stops[i].unit);
+        free(e->endings);
+        free(e->stops);
+}
+
+static int ending_of(EndRun *e, const Holder *h, Ending **ret) {
+        for (size_t i = 0; i < e->n_endings; i++)
+                if (e->endings[i].pid == h->pid && e->endings[i].start_time == h->start_time) {
+                        *ret = &e->endings[i];
+                        return 0;
+                }
+
+        int r = vec_grow((void **) &e->endings, e->n_endings, &e->a_endings, sizeof(Ending));
+        if (r < 0)
+                return r;
+        Ending *n = &e->endings[e->n_endings++];
+        *n = (Ending) { .pid = h->pid, .start_time = h->start_time, .seen_at = now_monotonic() };
+        n->n_rungs = holder_rule_ladder(holder_rule_for(e->look->rules, h), h, e->force_kill, n->rungs);
+        *ret = n;
+        return 0;
+}
+
+int end_pass(Ending *n, char *why) {
+        free(n->why_not);
+        n->why_not = why;
+        return 0;
+}
+
+static int signal_note(EndRun *e, const Holder *h, int signal) {
+        json_object *note = json_object_new_object(), *units = json_object_new_array();
+
+        /* A service that is ended by a signal to its process is to run again as one that was stopped is. */
+        if (holder_unit_can_stop(h->unit) && !strstr(h->unit, ".scope"))
+                names_add(units, h->unit);
+        json_set_u64(note, "signal", (uint64_t) signal);
+        json_set_u64(note, "pid", (uint64_t) h->pid);
+        json_set_u64(note, "start_time", h->start_time);
+        json_set_str(note, "comm", h->comm);
+        json_set_str(note, "unit", h->unit);
+        json_set(note, "units", units);
+        return step_note(e->run, note);
+}
+
+/* Written down, looked at once more, and only then done: the descriptor is this process's whatever becomes of its number. */
+static int signal_begin(EndRun *e, Ending *n, const Holder *h, int signal) {
+        _cleanup_(holders_freep) Holders *again = NULL;
+        _cleanup_close_ int dirfd = -EBADF, pidfd = -EBADF;
+
+        int r = process_open(h->pid, h->start_time, &dirfd, &pidfd);
+        if (r < 0)
+                return r == -ESRCH ? 1 : step_fail(e->run, r, "process %d: %s", h->pid, strerror(-r));
+        if (signal == SIGTERM && process_ignores(dirfd, signal) > 0)
+                return end_pass(n, strf("it ignores SIGTERM"));
+        r = signal_note(e, h, signal);
+        if (r >= 0)
+                r = holders_scan_process(&e->look->targets, h->pid, &again);
+        if (r < 0)
+                return r;
+        if (again->n_items == 0 || again->items[0].start_time != h->start_time)
+                return 1;
+        step_progress(e->run, 0, 0, "%s to process %d (%s)", signal == SIGKILL ? "SIGKILL" : "SIGTERM", h->pid, h->comm);
+        r = pidfd_signal(pidfd, signal);
+        if (r < 0 && r != -ESRCH)
+                return end_pass(n, strf("signalling it: %s", strerror(-r)));
+        (void) holder_thaw(h);
+        return 1;
+}
+
+/* 1: begun; 0: not for this one; or a negative errno. */
+static int rung_begin(EndRun *e, Ending *n, const Holder *h, HolderAction action, uint64_t wait_usec) {
+        n->until = now_monotonic() + wait_usec;
+        switch (action) {
+        case HOLDER_WAIT:
+                if (wait_usec > 0)
+                        (void) holder_thaw(h);
+                return wait_usec > 0;
+        case HOLDER_FREEZE:
+                return wait_usec > 0;
+        case HOLDER_STOP:
+                return end_unit_begin(e, n, h, wait_usec);
+        case HOLDER_TERM:
+                return signal_begin(e, n, h, SIGTERM);
+        case HOLDER_KILL:
+                return signal_begin(e, n, h, SIGKILL);
+        default:
+                return 0;
+        }
+}
+
+static bool rung_over(const EndRun *e, const Ending *n, const Holder *h) {
+        const UnitStop *s = n->rungs[n->at] == HOLDER_STOP ? end_unit_find(e, h->unit) : NULL;
+
+        return s ? s->over : now_monotonic() >= n->until;
+}
+
+/* A unit that was down and has this process again: the same rung once more. */
+static bool rung_again(const EndRun *e, Ending *n, const Holder *h) {
+        const UnitStop *s = n->rungs[n->at] == HOLDER_STOP ? end_unit_find(e, h->unit) : NULL;
+        bool first = !n->again;
+
+        n->again = true;
+        return s && s->was_down && first;
+}
+
+int end_holder(EndRun *e, const Holder *h, const Ending **ret_ending) {
+        json_object *rule = holder_rule_for(e->look->rules, h);
+        Ending *n;
+
+        int r = ending_of(e, h, &n);
+        if (r >= 0)
+                r = end_unit_watch(e, h->unit);
+        if (r < 0)
+                return r;
+        *ret_ending = n;
+        for (; n->at < n->n_rungs; n->at++, n->begun = false) {
+                HolderAction action = n->rungs[n->at];
+                if (n->begun && rung_over(e, n, h)) {
+                        if (!rung_again(e, n, h)) {
+                                if (action == HOLDER_STOP)
+                                        (void) end_pass(n, strf("%s did not stop in its time", h->unit));
+                                continue;
+                        }
+                        n->begun = false;
+                }
+                if (n->begun)
+                        return 1;
+                r = rung_begin(e, n, h, action, holder_rule_usec(rule, action));
+                n->begun = r > 0;
+                if (r != 0)
+                        return r;
+        }
+        return 0;
+}
+
+bool end_came_back(const EndRun *e, const Holder *h, const Ending *n) {
+        const UnitStop *s = end_unit_find(e, h->unit);
+
+        return s && (s->was_down || n->seen_at > s->begun_at);
+}
+
+char *end_waiting_for(const EndRun *e, const Holder *h) {
+        for (size_t i = 0; i < e->n_endings; i++) {
+                const Ending *n = &e->endings[i];
+                uint64_t now = now_monotonic();
+                if (n->pid != h->pid || n->start_time != h->start_time || !n->begun)
+                        continue;
+                uint64_t left = n->until > now ? (n->until - now) / USEC_PER_SEC + 1 : 0;
+                if (n->rungs[n->at] == HOLDER_STOP)
+                        return strf("waiting for %s to stop (%ju s left)", h->unit, (uintmax_t) left);
+                return strf("waiting for process %d (%s) to end (%s, %ju s left)", h->pid, h->comm,
+                            holder_action_to_string(n->rungs[n->at]), (uintmax_t) left);
+        }
+        return NULL;
+}

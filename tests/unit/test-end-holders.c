@@ -1,0 +1,453 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "base/fileio.h"
+#include "holder-world.h"
+#include "step/units.h"
+
+#define STOP_ONCE "stop --no-block --no-ask-password -- a.service\n"
+
+static const StepOps *ops;
+static char *unit, *session;
+static char *bin;               /* where the fake systemctl is */
+
+static void text_write(const char *text, const char *format, ...) _printf_(2, 3);
+
+static void text_write(const char *text, const char *format, ...) {
+        va_list ap;
+
+        va_start(ap, format);
+        _cleanup_free_ char *path = strfv(format, ap);
+        va_end(ap);
+        _cleanup_fclose_ FILE *f = fopen(path, "we");
+        CHECK(f && fputs(text, f) >= 0);
+}
+
+static char *log_take(void) {
+        _cleanup_free_ char *path = strf("%s/log", bin);
+        char *text = NULL;
+
+        if (read_file(path, &text, NULL) < 0)
+                return strdup("");
+        CHECK(unlink(path) == 0);
+        return text;
+}
+
+static void check_log(const char *expected) {
+        _cleanup_free_ char *text = log_take();
+
+        CHECK_STR(text, expected);
+}
+
+static void unit_make(const char *name, const char *properties) {
+        _cleanup_free_ char *folder = strf("%s/units/%s", bin, name);
+
+        test_remove_tree(folder);
+        CHECK(mkdir(folder, 0755) == 0);
+        text_write("active\n", "%s/state", folder);
+        text_write(properties, "%s/properties", folder);
+}
+
+/* The unit of our group. */
+static void a_service(const char *more) {
+        _cleanup_free_ char *properties = strf("ControlGroup=%s\nSendSIGKILL=yes\nKillSignal=15\nTimeoutStopUSec=1min 30s\n%s", unit, more);
+        _cleanup_free_ char *procs = strf("%s%s/cgroup.procs\n", world_cgroup_root(), unit);
+
+        unit_make("a.service", properties);
+        text_write(procs, "%s/units/a.service/group", bin);
+}
+
+static char *state_of(const char *name) {
+        _cleanup_free_ char *path = strf("%s/units/%s/state", bin, name);
+        char *text = NULL;
+
+        CHECK_INT(read_file(path, &text, NULL), 0);
+        text[strcspn(text, "\n")] = '\0';
+        return text;
+}
+
+static void check_state(const char *name, const char *expected) {
+        _cleanup_free_ char *state = state_of(name);
+
+        CHECK_STR(state, expected);
+}
+
+static json_object *args_new(const char *rules) {
+        return world_args(rules);
+}
+
+static void apply(StepRun *run, json_object *args) {
+        CHECK_INT(ops->check(args, run), 0);
+        if (ops->apply(args, run) < 0)
+                fprintf(stderr, "%s\n", run->why), abort();
+        CHECK_INT(ops->verify(args, run), STEP_APPLIED);
+}
+
+static void revert(StepRun *run, json_object *args) {
+        run->backwards = run->ignore_cancel = true;
+        CHECK_INT(ops->revert(args, run), 0);
+        CHECK_INT(ops->verify(args, run), STEP_NOT_APPLIED);
+}
+
+static void test_nobody(void) {
+        _cleanup_json_ json_object *args = args_new("[]");
+        _cleanup_(world_run_done) StepRun run = world_run();
+
+        CHECK_INT(ops->verify(args, &run), STEP_APPLIED);
+        apply(&run, args);
+        CHECK(!run.notes);
+        revert(&run, args);
+        check_log("");
+}
+
+/* A process of a session gets a SIGTERM, also when it is stopped; the way back has nothing to start, but to tell. */
+static void test_session(void) {
+        _cleanup_json_ json_object *args = args_new("[]");
+        _cleanup_(world_run_done) StepRun run = world_run();
+        Child holder = child_start(session, "a", NULL), other = child_start(session, NULL, NULL);
+
+        child_stop(&holder);
+        apply(&run, args);
+        int status = child_status(&holder);
+        CHECK(WIFSIGNALED(status) && WTERMSIG(status) == SIGTERM);
+        CHECK(child_runs(&other));
+        revert(&run, args);
+        _cleanup_free_ char *lost = strf("process %d (test-end-holder, session-9.scope) was ended and is not started again", holder.pid);
+        CHECK_STR(json_object_get_string(json_at(run.lost, 0)), lost);
+        CHECK_INT(json_len(run.lost), 1);
+        check_log("");
+        child_end(&other);
+}
+
+static void ignore_term(volatile uint64_t *count) {
+        (void) signal(SIGTERM, SIG_IGN);
+}
+
+static void on_term(int sig) {
+}
+
+static void catch_term(volatile uint64_t *count) {
+        (void) signal(SIGTERM, on_term);
+}
+
+/* Who ignores SIGTERM is not sent one: nothing is done to it, and the reason says what would help. */
+static void test_ignores(void) {
+        _cleanup_json_ json_object *args = args_new("[]");
+        _cleanup_(world_run_done) StepRun run = world_run();
+        Child holder = child_start(session, "a", ignore_term);
+        _cleanup_free_ char *why = strf("process %d (test-end-holder, session-9.scope) holds %s/a by mapping; all that may be done about it "
+                                        "has been tried: it ignores SIGTERM", holder.pid, world_folder);
+
+        CHECK(child_runs(&holder));
+        CHECK_INT(ops->apply(args, &run), -EBUSY);
+        CHECK_STR(run.why, why);
+        CHECK(child_runs(&holder) && !run.notes);
+        revert(&run, args);
+        CHECK(!run.lost);
+
+        json_set_bool(args, "force_kill", true);
+        run.backwards = false;
+        apply(&run, args);
+        int status = child_status(&holder);
+        CHECK(WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL);
+}
+
+/* One that catches it and goes on has its time, and lives. */
+static void test_does_not_obey(void) {
+        _cleanup_json_ json_object *args = args_new("[{\"action\": [\"term\", \"kill\"], \"term_sec\": 1}]");
+        _cleanup_(world_run_done) StepRun run = world_run();
+        Child holder = child_start(session, "a", catch_term);
+        uint64_t start = now_monotonic();
+
+        CHECK(child_runs(&holder));
+        CHECK_INT(ops->apply(args, &run), -EBUSY);
+        CHECK(now_monotonic() - start >= USEC_PER_SEC);
+        CHECK(child_runs(&holder));
+        revert(&run, args);
+        CHECK(!run.lost); /* it is still there */
+        child_end(&holder);
+}
+
+static void map_for_a_while(volatile uint64_t *count) {
+        (void) poll(NULL, 0, 300);
+        _exit(0);
+}
+
+static void test_wait(void) {
+        _cleanup_json_ json_object *args = args_new("[{\"action\": [\"wait\"], \"wait_sec\": 20}]");
+        _cleanup_(world_run_done) StepRun run = world_run();
+        Child holder = child_start(session, "a", map_for_a_while);
+
+        child_stop(&holder);
+        apply(&run, args);
+        CHECK(!run.notes);
+        CHECK_INT(child_status(&holder), 0);
+}
+
+/* Two processes, one stop, in a frozen group; with what triggers it; and back with all that went down, in one go. */
+static void test_unit(void) {
+        _cleanup_json_ json_object *args = args_new("[]");
+        _cleanup_(world_run_done) StepRun run = world_run();
+        Child one = child_start(unit, "a", NULL), two = child_start(unit, "b", NULL), other = child_start(unit, NULL, NULL);
+
+        a_service("RequiredBy=web.service sleeping.service\nTriggeredBy=a.socket a-idle.timer\n");
+        unit_make("web.service", "BoundBy=a.service deep.service\n");
+        unit_make("deep.service", "");
+        unit_make("a.socket", "");
+        unit_make("a-idle.timer", "");
+        unit_make("sleeping.service", "");
+        text_write("inactive\n", "%s/units/sleeping.service/state", bin);
+        text_write("inactive\n", "%s/units/a-idle.timer/state", bin);
+        text_write("web.service deep.service", "%s/units/a.service/stops", bin);
+
+        CHECK_INT(cgroup_freeze(unit, true), 0);
+        apply(&run, args);
+        CHECK(child_status(&one) == SIGTERM && child_status(&two) == SIGTERM && child_status(&other) == SIGTERM);
+        check_log("stop --no-block --no-ask-password -- a.socket a-idle.timer a.service\n");
+        CHECK_INT(json_len(run.notes), 1);
+        CHECK_STR(json_text(json_get(json_at(run.notes, 0), "units")), "[\"a.socket\",\"a.service\",\"web.service\",\"deep.service\"]");
+        check_state("deep.service", "inactive");
+
+        run.backwards = true;
+        CHECK_INT(ops->verify(args, &run), STEP_PARTLY_APPLIED);
+        revert(&run, args);
+        check_log("start --no-ask-password -- a.socket a.service web.service deep.service\n");
+        check_state("a-idle.timer", "inactive");
+        CHECK(!run.lost);
+}
+
+/* Asked to go on where another worker stopped: what was noted is enough. */
+static void test_resumed(void) {
+        _cleanup_json_ json_object *args = args_new("[]");
+        _cleanup_(world_run_done) StepRun run = world_run(), next = world_run();
+        Child one = child_start(unit, "a", NULL);
+
+        a_service("");
+        apply(&run, args);
+        (void) child_status(&one);
+        next.notes = json_ref(run.notes);
+        CHECK_INT(ops->verify(args, &next), STEP_APPLIED);
+        revert(&next, args);
+        check_log(STOP_ONCE "start --no-ask-password -- a.service\n");
+}
+
+/* What cannot be started again is told. */
+static void test_transient(void) {
+        _cleanup_json_ json_object *args = args_new("[]");
+        _cleanup_(world_run_done) StepRun run = world_run();
+        Child one = child_start(unit, "a", NULL);
+
+        a_service("Transient=yes\n");
+        apply(&run, args);
+        (void) child_status(&one);
+        revert(&run, args);
+        check_log(STOP_ONCE);
+        CHECK_STR(json_object_get_string(json_at(run.lost, 0)), "a.service was stopped, and cannot be started again: it was made at run time");
+}
+
+static void test_start_fails(void) {
+        _cleanup_json_ json_object *args = args_new("[]");
+        _cleanup_(world_run_done) StepRun run = world_run();
+        Child one = child_start(unit, "a", NULL);
+
+        a_service("");
+        text_write("", "%s/units/a.service/broken", bin);
+        apply(&run, args);
+        (void) child_status(&one);
+        run.backwards = true;
+        CHECK_INT(ops->revert(args, &run), -EIO);
+        CHECK_STR(run.why, "systemctl start: Job for a.service failed.");
+        CHECK_STR(run.remedy, "systemctl start a.service");
+        CHECK_INT(ops->verify(args, &run), STEP_PARTLY_APPLIED);
+        free(log_take());
+}
+
+/* It does not want to be stopped, or stopping it takes somebody along who must not be touched: the next rung, without a stop. */
+static void test_cannot_stop(void) {
+        static const char *const properties[] = { "RefuseManualStop=yes\n", "RequiredBy=precious.service\n" };
+
+        unit_make("precious.service", "");
+        for (size_t i = 0; i < ELEMENTSOF(properties); i++) {
+                _cleanup_json_ json_object *args = args_new("[{\"unit\": [\"precious.*\"], \"kind\": [\"mapping\"], \"action\": [\"refuse\"]}]");
+                _cleanup_(world_run_done) StepRun run = world_run();
+                Child one = child_start(unit, "a", NULL);
+
+                a_service(properties[i]);
+                apply(&run, args);
+                CHECK_INT(child_status(&one), SIGTERM);
+                CHECK_INT(json_u64(json_at(run.notes, 0), "signal"), SIGTERM);
+                check_log("");
+
+                /* The signal ended a service: it runs again afterwards. */
+                text_write("failed\n", "%s/units/a.service/state", bin);
+                revert(&run, args);
+                check_log("start --no-ask-password -- a.service\n");
+                CHECK(!run.lost);
+        }
+}
+
+/* Stopped in vain: its manager is kept from killing what is left, before it would. */
+static void test_stubborn_unit(void) {
+        _cleanup_json_ json_object *args = args_new("[{\"action\": [\"stop\"], \"stop_sec\": 1}]");
+        _cleanup_(world_run_done) StepRun run = world_run();
+        Child one = child_start(unit, "a", catch_term);
+        _cleanup_free_ char *text = NULL;
+
+        CHECK(child_runs(&one));
+        a_service("");
+        text_write("", "%s/units/a.service/stubborn", bin);
+        CHECK_INT(ops->apply(args, &run), -EBUSY);
+        CHECK(child_runs(&one));
+        check_log(STOP_ONCE "daemon-reload\n");
+        CHECK_INT(read_file("/run/systemd/system/a.service.d/50-safe-remove.conf", &text, NULL), 0);
+        CHECK(strstr(text, "\n[Service]\nSendSIGKILL=no\n"));
+
+        revert(&run, args);
+        check_log("");
+        CHECK(unit_is_spared("a.service"));
+        CHECK_STR(json_object_get_string(json_at(run.lost, 0)), "a.service was asked to stop and has not: what is left of it goes on, until it ends by itself");
+
+        /* Down at last: it is started again, and killed again if need be. */
+        child_end(&one);
+        text_write("inactive\n", "%s/units/a.service/state", bin);
+        revert(&run, args);
+        check_log("daemon-reload\nstart --no-ask-password -- a.service\n");
+        CHECK(!unit_is_spared("a.service"));
+}
+
+/* A manager that is quicker to kill than we are to give up is kept from it beforehand. With --force=kill it is not. */
+static void test_quick_to_kill(void) {
+        for (int force = 0; force < 2; force++) {
+                _cleanup_json_ json_object *args = args_new("[{\"action\": [\"stop\"], \"stop_sec\": 10}]");
+                _cleanup_(world_run_done) StepRun run = world_run();
+                Child one = child_start(unit, "a", NULL);
+
+                a_service("TimeoutStopUSec=5s\n");
+                json_set_bool(args, "force_kill", force);
+                apply(&run, args);
+                CHECK_INT(child_status(&one), SIGTERM);
+                check_log(force ? STOP_ONCE : "daemon-reload\n" STOP_ONCE "daemon-reload\n");
+                CHECK(!unit_is_spared("a.service"));
+        }
+}
+
+/* Ignoring its stop signal, told to stop in no other way: the unit is left alone. */
+static void test_unit_ignores(void) {
+        _cleanup_json_ json_object *args = args_new("[]");
+        _cleanup_(world_run_done) StepRun run = world_run();
+        Child one = child_start(unit, "a", ignore_term);
+
+        a_service("");
+        CHECK(child_runs(&one));
+        CHECK_INT(ops->apply(args, &run), -EBUSY);
+        check_log("");
+        CHECK(!run.notes && child_runs(&one));
+        child_end(&one);
+}
+
+static void breed(volatile uint64_t *count) {
+        (void) signal(SIGCHLD, SIG_IGN);
+        for (;;) {
+                if (fork() == 0) {
+                        world_group_enter(unit);
+                        (void) world_map("bred");
+                        (void) poll(NULL, 0, 10000);
+                        _exit(0);
+                }
+                text_write("active\n", "%s/units/a.service/state", bin);
+                (void) poll(NULL, 0, 150);
+                ++*count;
+        }
+}
+
+/* Somebody starts it again and again: it is said so, by name. */
+static void test_comes_back(void) {
+        _cleanup_json_ json_object *args = args_new("[{\"action\": [\"stop\"], \"stop_sec\": 1}]");
+        _cleanup_(world_run_done) StepRun run = world_run();
+
+        a_service("");
+        Child mother = child_start(NULL, NULL, breed);
+        (void) poll(NULL, 0, 200);
+        CHECK_INT(ops->apply(args, &run), -EBUSY);
+        CHECK(strstr(run.why, "a.service) holds ") && strstr(run.why, "; its unit was stopped and came back: "));
+        CHECK_STR(run.remedy, "systemctl mask --runtime --now a.service");
+        _cleanup_free_ char *log = log_take();
+        CHECK(startswith(log, STOP_ONCE));
+        child_end(&mother);
+        CHECK_INT(world_group_kill(unit), 0);
+        run.backwards = true;
+        CHECK_INT(ops->revert(args, &run), 0);
+        free(log_take());
+}
+
+static void test_cancelled(void) {
+        _cleanup_json_ json_object *args = args_new("[]");
+        _cleanup_(world_run_done) StepRun run = world_run();
+        Child one = child_start(unit, "a", NULL);
+
+        a_service("");
+        world_cancelled = true;
+        CHECK_INT(ops->apply(args, &run), -ECANCELED);
+        world_cancelled = false;
+        CHECK(child_runs(&one));
+        child_end(&one);
+}
+
+static void test_refuse(void) {
+        _cleanup_json_ json_object *args = args_new("[{\"kind\": [\"mapping\"], \"action\": [\"refuse\"], \"reason\": \"not now\"}]");
+        _cleanup_(world_run_done) StepRun run = world_run();
+        Child one = child_start(unit, "a", NULL);
+
+        CHECK_INT(ops->check(args, &run), -EBUSY);
+        CHECK(strstr(run.why, "by mapping: not now"));
+        CHECK_INT(ops->apply(args, &run), -EBUSY);
+        CHECK(child_runs(&one));
+        child_end(&one);
+        check_log("");
+}
+
+static void bin_make(const char *systemctl) {
+        _cleanup_free_ char *copy = NULL, *units = NULL, *path = NULL, *text = NULL;
+
+        CHECK(mount("tmpfs", "/run", "tmpfs", 0, NULL) == 0 && mkdir("/run/systemd", 0755) == 0 && mkdir("/run/bin", 0755) == 0);
+        bin = strdup("/run/bin");
+        copy = strf("%s/systemctl", bin);
+        units = strf("%s/units", bin);
+        path = strf("%s:/usr/bin:/bin", bin);
+        CHECK_INT(read_file(systemctl, &text, NULL), 0);
+        text_write(text, "%s", copy);
+        CHECK(chmod(copy, 0755) == 0 && mkdir(units, 0755) == 0 && setenv("SAFE_REMOVE_PATH", path, 1) == 0);
+}
+
+int main(int argc, char **argv) {
+        CHECK(argc == 2);
+        if (!world_begin()) {
+                puts("needs root and the unified cgroup hierarchy");
+                return 77;
+        }
+        bin_make(argv[1]);
+        unit = world_group("a.service");
+        session = world_group("session-9.scope");
+        ops = step_ops(STEP_END_HOLDERS);
+        test_nobody();
+        test_session();
+        test_ignores();
+        test_does_not_obey();
+        test_wait();
+        test_unit();
+        test_resumed();
+        test_transient();
+        test_start_fails();
+        test_cannot_stop();
+        test_stubborn_unit();
+        test_quick_to_kill();
+        test_unit_ignores();
+        test_comes_back();
+        test_cancelled();
+        test_refuse();
+        world_group_remove(unit);
+        world_group_remove(session);
+        free(unit);
+        free(session);
+        free(bin);
+        world_end();
+        return EXIT_SUCCESS;
+}
