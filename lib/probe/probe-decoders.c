@@ -15,8 +15,10 @@ static bool decodes_between(const char *name) {
                streq(type, "cxl_decoder_switch");
 }
 
-/* 1: nothing of the card's. An unused decoder has no size. */
+/* 1: nothing of the card's. One that was reset may go on showing the range that it decoded last, but belongs to no region any more
+ * (drivers/cxl/core/hdm.c:cxl_decoder_reset, region.c:cxl_rr_free_decoder). */
 static int look_at(json_object *scope, const char *name, char **ret_answer) {
+        _cleanup_free_ char *region = NULL;
         uint64_t start, size;
 
         int r = attr_read_u64f(&start, CXL_DEVICES "/%s/start", name);
@@ -27,6 +29,8 @@ static int look_at(json_object *scope, const char *name, char **ret_answer) {
         if (r < 0)
                 return r;
         if (size == 0 || !scope_overlaps(scope, start, size))
+                return 1;
+        if (attr_readf(&region, CXL_DEVICES "/%s/region", name) >= 0 && !*region)
                 return 1;
         *ret_answer = strf("%s decodes 0x%jx-0x%jx", name, (uintmax_t) start, (uintmax_t) (start + size - 1));
         return 0;
