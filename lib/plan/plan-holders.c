@@ -117,7 +117,7 @@ int plan_add_end_of_holders(Plan *p, const Scope *s, const PlanRequest *request)
                 return r;
         _cleanup_json_ json_object *array = hold_targets_to_json(&targets);
         r = add_freeze(p, s, array, request);
-        return r < 0 || targets.n_items == 0 || !step_ops(STEP_END_HOLDERS) ? r : add_end(p, array, request);
+        return r < 0 || targets.n_items == 0 ? r : add_end(p, array, request);
 }
 
 int plan_add_thaw(Plan *p) {
