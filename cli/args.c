@@ -50,20 +50,14 @@ static ExitCode set_zone_normal(Args *a, const char *value) {
 }
 
 static ExitCode set_force(Args *a, const char *value) {
-        static const char *const words[] = { "kill", "unmap" };
+        static const char *const words[] = { "kill", "unmap", "kill,unmap", "unmap,kill" };
 
-        for (const char *p = value;; p++) {
-                size_t n = strcspn(p, ","), i = 0;
-                while (i < ELEMENTSOF(words) && (strlen(words[i]) != n || strncmp(words[i], p, n) != 0))
-                        i++;
-                if (i == ELEMENTSOF(words))
-                        return fail(CODE_USAGE, NULL, "--force wants 'kill', 'unmap' or both with a comma, not '%s'", value);
-                p += n;
-                if (!*p)
-                        break;
-        }
-        a->force = value;
-        return CODE_DONE;
+        for (size_t i = 0; i < ELEMENTSOF(words); i++)
+                if (streq(value, words[i])) {
+                        a->force = value;
+                        return CODE_DONE;
+                }
+        return fail(CODE_USAGE, NULL, "--force wants 'kill', 'unmap' or both with a comma, not '%s'", value);
 }
 
 static ExitCode set_json(Args *a, const char *value) {
