@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* Takes the driver off a dax device. kmem then removes its memory blocks, but only when every one of them is offline: with
+/* Takes the driver off a dax device. device_dax takes the pages from whoever has mapped them, so nobody may (see dax-users.h). kmem removes its memory blocks, but only when every one of them is offline: with
  * one online it says "cannot be hotremoved until the next reboot", leaks the addresses and still succeeds
  * (drivers/dax/kmem.c:dev_dax_kmem_remove). So this step looks again right before it writes. */
 #include <errno.h>
@@ -7,7 +7,7 @@
 #include "kernel/attr.h"
 #include "kernel/dax.h"
 #include "kernel/driver.h"
-#include "step/step.h"
+#include "step/dax-users.h"
 
 static void dax_describe(json_object *args, char **ret_does, char **ret_undo) {
         const char *dax = json_str(args, "dax"), *driver = json_str(args, "driver");
@@ -17,10 +17,23 @@ static void dax_describe(json_object *args, char **ret_does, char **ret_undo) {
         *ret_undo = strf("write %s to %s", dax, bind);
 }
 
-static int dax_check(json_object *args, StepRun *run) {
+static int dax_look(json_object *args, const char *name, StepRun *run, dev_t *ret_dev) {
+        *ret_dev = 0;
         int r = step_region_check(args, run);
+        if (r >= 0)
+                r = step_offline_check(run, json_u64(args, "start"), json_u64(args, "size"), json_str(args, "dax"));
+        if (r < 0 || streq(json_str(args, "driver"), "kmem"))
+                return r;
+        return dax_may_go(run, name, json_flag(args, "force"), ret_dev);
+}
 
-        return r < 0 ? r : step_offline_check(run, json_u64(args, "start"), json_u64(args, "size"), json_str(args, "dax"));
+static int dax_check(json_object *args, StepRun *run) {
+        _cleanup_free_ char *name = NULL;
+        dev_t dev;
+
+        int r = dax_find(json_u64(args, "start"), &name);
+        return r == -ENODEV ? 0 : r < 0 ? step_fail(run, r, "dax device %s cannot be found: %s", json_str(args, "dax"), strerror(-r))
+                                        : dax_look(args, name, run, &dev);
 }
 
 static int dax_verify(json_object *args, StepRun *run) {
@@ -38,16 +51,17 @@ static int dax_verify(json_object *args, StepRun *run) {
 
 static int dax_apply(json_object *args, StepRun *run) {
         _cleanup_free_ char *name = NULL;
+        dev_t dev;
 
         int r = dax_find(json_u64(args, "start"), &name);
         if (r == -ENODEV)
                 return 0;
         if (r < 0)
                 return step_fail(run, r, "dax device %s cannot be found: %s", json_str(args, "dax"), strerror(-r));
-        r = dax_check(args, run);
-        if (r < 0)
-                return r;
-        return step_unbind(run, "dax", name, json_str(args, "driver"));
+        r = dax_look(args, name, run, &dev);
+        if (r >= 0)
+                r = step_unbind(run, "dax", name, json_str(args, "driver"));
+        return r < 0 || dev == 0 || !json_flag(args, "force") ? r : dax_zapped(run, name, dev);
 }
 
 static int dax_revert(json_object *args, StepRun *run) {

@@ -10,7 +10,7 @@
 #include "kernel/driver.h"
 #include "kernel/fence.h"
 #include "kernel/nd.h"
-#include "step/step.h"
+#include "step/dax-users.h"
 #include "step/users.h"
 
 typedef struct Found {
@@ -47,20 +47,24 @@ static void namespace_describe(json_object *args, char **ret_does, char **ret_un
         *ret_undo = strf("write %s to /sys/bus/nd/drivers/nd_pmem/bind", name);
 }
 
-static int namespace_check(json_object *args, StepRun *run) {
-        _cleanup_(found_done) Found f = { 0 };
+static int unused(json_object *args, const Found *f, StepRun *run, dev_t *ret_dev) {
         json_object *region = json_get(args, "nd_region");
 
-        int r = look(args, run, &f);
-        if (r == -ENODEV)
-                return 0;
-        if (r >= 0 && f.block)
-                r = step_block_unclaimed(run, f.block);
-        if (r >= 0 && f.dax)
-                r = step_dax_unused(run, f.dax);
-        if (r >= 0 && f.dax)
-                r = step_offline_check(run, json_u64(region, "start"), json_u64(region, "size"), f.dax);
+        *ret_dev = 0;
+        int r = f->block ? step_block_unclaimed(run, f->block) : 0;
+        if (r >= 0 && f->dax)
+                r = dax_may_go(run, f->dax, json_flag(args, "force"), ret_dev);
+        if (r >= 0 && f->dax)
+                r = step_offline_check(run, json_u64(region, "start"), json_u64(region, "size"), f->dax);
         return r;
+}
+
+static int namespace_check(json_object *args, StepRun *run) {
+        _cleanup_(found_done) Found f = { 0 };
+        dev_t dev;
+
+        int r = look(args, run, &f);
+        return r == -ENODEV ? 0 : r < 0 ? r : unused(args, &f, run, &dev);
 }
 
 static int namespace_verify(json_object *args, StepRun *run) {
@@ -92,13 +96,16 @@ static int disable(const Found *f, StepRun *run) {
 
 static int namespace_apply(json_object *args, StepRun *run) {
         _cleanup_(found_done) Found f = { 0 };
+        dev_t dev;
 
         int r = look(args, run, &f);
         if (r == -ENODEV)
                 return 0;
         if (r >= 0)
-                r = namespace_check(args, run);
-        return r < 0 ? r : disable(&f, run);
+                r = unused(args, &f, run, &dev);
+        if (r >= 0)
+                r = disable(&f, run);
+        return r < 0 || dev == 0 || !json_flag(args, "force") ? r : dax_zapped(run, f.dax, dev);
 }
 
 static int enable(const Found *f, StepRun *run) {

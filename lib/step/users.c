@@ -15,7 +15,7 @@ enum {
         SCAN_BUDGET_SEC = 30,
 };
 
-static int scan(TargetKind kind, dev_t dev, const char *name, Holders **ret) {
+int step_scan(TargetKind kind, dev_t dev, const char *name, Holders **ret) {
         _cleanup_(hold_targets_done) HoldTargets targets = { 0 };
 
         int r = hold_targets_add(&targets, kind, dev, name);
@@ -34,7 +34,7 @@ static char *holder_text(const Holder *h, size_t more) {
 char *step_users(TargetKind kind, dev_t dev, const char *name) {
         _cleanup_(holders_freep) Holders *h = NULL;
 
-        if (scan(kind, dev, name, &h) < 0 || h->n_items == 0)
+        if (step_scan(kind, dev, name, &h) < 0 || h->n_items == 0)
                 return NULL;
         return holder_text(&h->items[0], h->n_items - 1);
 }
@@ -78,7 +78,7 @@ int step_unused(StepRun *run, TargetKind kind, dev_t dev, const char *name) {
         _cleanup_(holders_freep) Holders *h = NULL;
         _cleanup_free_ char *text = NULL;
 
-        int r = scan(kind, dev, name, &h);
+        int r = step_scan(kind, dev, name, &h);
         if (r < 0)
                 return step_fail(run, r, "who uses %s cannot be found out: %s", name, strerror(-r));
         if (h->n_items > 0) {

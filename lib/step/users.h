@@ -8,6 +8,9 @@
 
 /* Who is in the way, looked for again right before a driver goes: the kernel itself asks nobody. */
 
+/* All of them. */
+int step_scan(TargetKind kind, dev_t dev, const char *name, Holders **ret);
+
 /* 0 when no process uses it; -EBUSY naming the first one and what it does; another errno: could not be found out. */
 int step_unused(StepRun *run, TargetKind kind, dev_t dev, const char *name);
 

@@ -1,0 +1,8 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+#include "holders/holder.h"
+
+/* How many pages of a character device a process has in its page tables right now, whatever it has mapped: 0 after the kernel took
+ * them away. -ESRCH when the process is gone. */
+int holder_pages_present(const Holder *h, dev_t dev, uint64_t *ret);

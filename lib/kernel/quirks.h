@@ -1,0 +1,16 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+#include "base/util.h"
+
+/* What kernels do when a driver is taken from under its users. None of them waits or refuses, some crash: a way that is not known
+ * to work on a kernel is not taken there. */
+typedef enum ForcedUnmap {
+        FORCED_DEVICE_DAX,      /* device_dax takes the pages out of all mappings */
+        FORCED_XFS,             /* pmem tells XFS with a reverse map, which finds the processes */
+        FORCED_FSDAX,           /* any other file system, or one through device-mapper: nobody is told */
+        _FORCED_UNMAP_MAX,
+} ForcedUnmap;
+
+/* release: as uname says it ("6.12.95+deb12-amd64"); NULL: of the running kernel. 0, or -EOPNOTSUPP with *ret_why for a person. */
+int forced_unmap_check(ForcedUnmap way, const char *release, char **ret_why);
