@@ -50,14 +50,17 @@ static ExitCode set_zone_normal(Args *a, const char *value) {
 }
 
 static ExitCode set_force(Args *a, const char *value) {
-        static const char *const words[] = { "kill", "unmap", "kill,unmap", "unmap,kill" };
+        static const char *const words[] = { "kill", "unmap", "unproven" };
 
-        for (size_t i = 0; i < ELEMENTSOF(words); i++)
-                if (streq(value, words[i])) {
-                        a->force = value;
-                        return CODE_DONE;
-                }
-        return fail(CODE_USAGE, NULL, "--force wants 'kill', 'unmap' or both with a comma, not '%s'", value);
+        for (const char *p = value; p; p = strchr(p, ','), p = p ? p + 1 : NULL) {
+                size_t n = strcspn(p, ","), i = 0;
+                while (i < ELEMENTSOF(words) && (strlen(words[i]) != n || strncmp(words[i], p, n) != 0))
+                        i++;
+                if (i == ELEMENTSOF(words))
+                        return fail(CODE_USAGE, NULL, "--force wants 'kill', 'unmap', 'unproven' or several with commas, not '%s'", value);
+        }
+        a->force = value;
+        return CODE_DONE;
 }
 
 static ExitCode set_json(Args *a, const char *value) {
@@ -128,8 +131,7 @@ static const struct OptionRow {
           "give up on a memory block after this long" },
         { "zone-normal", 'z', "try|refuse", "plan explain remove ", set_zone_normal,
           "what to do about memory in ZONE_NORMAL" },
-        { "force", OPT_FORCE, "kill,unmap", "plan explain remove ", set_force,
-          "also SIGKILL processes, or take mappings away" },
+        { "force", OPT_FORCE, "WORDS", "plan explain remove ", set_force, "kill,unmap,unproven: what only force allows" },
         { "no-wait", OPT_NO_WAIT, NULL, "remove cancel ", set_no_wait, "return as soon as the request is accepted" },
         { "lines", 'n', "N", "history ", set_limit, "show the last N removals (0: all)" },
         { "verify", OPT_VERIFY, NULL, "certificate ", set_verify, "check that no certificate is missing or altered" },

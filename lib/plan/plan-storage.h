@@ -19,6 +19,12 @@ int plan_add_end_of_holders(Plan *p, const Scope *s, const PlanRequest *request)
 /* Appends the steps that end the card's users and take down what stands on it, above all namespaces and regions. */
 int plan_add_storage(Plan *p, const Topology *t, const Scope *s, const PlanRequest *request);
 
+/* The memory of the card whose pages a process can pin, as the steps about holders want it (kernel/page-census.h). */
+json_object *storage_pages_json(const Scope *s);
+
+/* Appends the step that proves that nobody does. Behind it drivers go. */
+int plan_add_proof(Plan *p, const Scope *s, const PlanRequest *request);
+
 /* Appends the steps for the namespaces and the regions of the nvdimm bus, which stand on nothing but the card. */
 int plan_add_namespaces(Plan *p, const Topology *t, const Scope *s);
 

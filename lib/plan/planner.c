@@ -8,6 +8,7 @@
  *      fence-dax       nobody opens the memory device anew
  *      holders         frozen, so that nothing new appears between look and act, then ended by policy
  *      storage         from the top: file systems, swap, loop devices, volumes, arrays (plan-storage.c)
+ *      proof           no page of memory that processes could map or pin is referenced (plan-pins.c)
  *      namespaces      and the nvdimm bus's regions: the driver goes when nothing is mounted, mapped or open
  *      auto-online off so that a way back puts each block into its own zone
  *      memory offline  per dax device, while the addresses decode
@@ -171,6 +172,8 @@ static int add_steps(Plan *p, const Topology *t, const Scope *s, const PlanReque
                 r = add_announce(p, request->policy);
         if (r >= 0)
                 r = plan_add_storage(p, t, s, request);
+        if (r >= 0)
+                r = plan_add_proof(p, s, request);
         if (r >= 0)
                 r = plan_add_namespaces(p, t, s);
         if (r >= 0)

@@ -43,16 +43,24 @@ static char *zone_apply(Policy *policy, const char *value) {
 
 static char *force_apply(Policy *policy, const char *value) {
         _cleanup_free_ char *copy = strdup(value);
-        bool kill = false, unmap = false;
+        bool kill = false, unmap = false, unproven = false;
+        const struct {
+                const char *word;
+                bool *field;
+        } words[] = { { "kill", &kill }, { "unmap", &unmap }, { "unproven", &unproven } };
         char *rest = copy;
 
         for (char *word; (word = strsep(&rest, ","));) {
-                if (!streq(word, "kill") && !streq(word, "unmap"))
-                        return strf("'%s' is not a list of \"kill\" and \"unmap\"", value);
-                *(streq(word, "kill") ? &kill : &unmap) = true;
+                size_t i = 0;
+                while (i < ELEMENTSOF(words) && !streq(words[i].word, word))
+                        i++;
+                if (i == ELEMENTSOF(words))
+                        return strf("'%s' is not a list of \"kill\", \"unmap\" and \"unproven\"", value);
+                *words[i].field = true;
         }
         policy->force_kill = kill;
         policy->force_unmap = unmap;
+        policy->force_unproven = unproven;
         return NULL;
 }
 

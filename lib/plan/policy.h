@@ -28,6 +28,7 @@ typedef struct Policy {
         bool equal_card;                /* volatile memory is put back with another card of the same make and size too */
         bool force_kill;                /* processes that nothing else ends get a SIGKILL */
         bool force_unmap;               /* the kernel takes away mappings that nobody gives up */
+        bool force_unproven;            /* drivers let go of memory of which pages may be pinned */
         json_object *rules;             /* about holders (holders/holder-rule.h); owned */
 } Policy;
 

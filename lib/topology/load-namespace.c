@@ -45,6 +45,13 @@ static int read_device(Namespace *n) {
         }
         if (r < 0)
                 return r;
+        if (!streq(n->device, n->name)) {
+                r = optional_u64f(&n->data_start, DEVICES "/%s/resource", n->device);
+                if (r >= 0)
+                        r = optional_u64f(&n->data_size, DEVICES "/%s/size", n->device);
+                if (r < 0)
+                        return r;
+        }
         r = driver_of("nd", n->device, &n->driver);
         /* The claim went away just now. */
         return is_gone(r) && !streq(n->device, n->name) ? 0 : r;

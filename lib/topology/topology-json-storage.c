@@ -53,6 +53,8 @@ static json_object *namespace_to_json(const Topology *t, const Namespace *n) {
         json_set_str(o, "mode", n->mode);
         json_set_str(o, "uuid", n->uuid);
         json_set_u64(o, "size", n->size);
+        json_set_u64(o, "data_start", n->data_start);
+        json_set_u64(o, "data_size", n->data_size);
         json_set_str(o, "device", n->device);
         json_set_str(o, "driver", n->driver);
         json_set_str(o, "block_device", n->block);

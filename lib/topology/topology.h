@@ -110,6 +110,7 @@ typedef struct Namespace {
         char *mode;            /* "raw", "sector", "fsdax", "devdax" */
         char *uuid;            /* or NULL (no labels) */
         uint64_t size;
+        uint64_t data_start, data_size; /* physical: what of it its claim gives to users; 0 without a claim */
         char *device;          /* what a driver is or can be bound to: the claim (pfn0.0, btt0.0, dax0.0 of the nd bus) or the namespace */
         char *driver;          /* nd_pmem, nd_btt, dax_pmem; NULL when it is disabled */
         char *block;           /* pmem0, pmem0s, or NULL */

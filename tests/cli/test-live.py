@@ -120,7 +120,7 @@ def test_completion(bus):
     expect("--plan" in complete(bus, "remove", "2", "--"), "options of remove")
     expect("--plan" not in complete(bus, "plan", "2", "--"), "options of plan")
     expect(complete(bus, "remove", "--zone-normal", "=", "t") == ["try"], "values")
-    expect(complete(bus, "remove", "--force", "=", "u") == ["unmap"], "values")
+    expect(complete(bus, "remove", "--force", "=", "unm") == ["unmap"], "values")
     expect(complete(bus, "cancel", "") == [], "nothing runs")
     bus.run("remove", "7", "--no-wait")
     expect(complete(bus, "cancel", "") == ["7"], "what runs")

@@ -69,9 +69,11 @@ static void test_options(void) {
         CHECK_INT(apply(&p, "{\"force\": \"unmap,kill\"}", &why3), 0);
         CHECK(p.force_kill && p.force_unmap);
         CHECK_INT(apply(&p, "{\"force\": \"kill\"}", &why3), 0);
-        CHECK(p.force_kill && !p.force_unmap);
+        CHECK(p.force_kill && !p.force_unmap && !p.force_unproven);
+        CHECK_INT(apply(&p, "{\"force\": \"unproven\"}", &why3), 0);
+        CHECK(!p.force_kill && !p.force_unmap && p.force_unproven);
         CHECK_INT(apply(&p, "{\"force\": \"leak\"}", &why3), -EINVAL);
-        CHECK_STR(why3, "option force: 'leak' is not a list of \"kill\" and \"unmap\"");
+        CHECK_STR(why3, "option force: 'leak' is not a list of \"kill\", \"unmap\" and \"unproven\"");
 
         /* Settings without an option name are the administrator's alone. */
         CHECK_INT(apply(&p, "{\"WriteTimeoutSec\": 1}", &why4), -EINVAL);
