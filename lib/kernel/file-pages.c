@@ -52,9 +52,7 @@ void file_pages_free(FilePages *f) {
         free(f);
 }
 
-static void load_layout(FilePages *f) {
-        const Btf *btf = f->memmap.btf;
-
+static void load_layout(const Btf *btf, FilePages *f) {
         for (size_t i = 0; i < _FIELD_MAX; i++)
                 if (btf_member_offset(btf, fields[i].name, fields[i].member, &f->at[i]) < 0)
                         f->at[i] = UINT64_MAX;
@@ -69,6 +67,7 @@ static void load_layout(FilePages *f) {
 
 int file_pages_open(FilePages **ret, char **ret_why) {
         _cleanup_(file_pages_freep) FilePages *f = calloc(1, sizeof(*f));
+        _cleanup_(btf_freep) Btf *btf = NULL;
 
         if (!f)
                 return -ENOMEM;
@@ -78,12 +77,14 @@ int file_pages_open(FilePages **ret, char **ret_why) {
         int r = memmap_open(&f->memmap, ret_why);
         if (r < 0)
                 return r;
-        r = task_files_load(f->memmap.memory, f->memmap.btf, &f->tasks);
+        r = btf_load(&btf);
+        if (r >= 0)
+                r = task_files_load(f->memmap.memory, btf, &f->tasks);
         if (r < 0) {
                 *ret_why = strf("the kernel's list of processes cannot be followed: %s", strerror(-r));
                 return r;
         }
-        load_layout(f);
+        load_layout(btf, f);
         *ret = TAKE_PTR(f);
         return 0;
 }

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include <errno.h>
 
+#include "kernel/btf.h"
 #include "kernel/memmap.h"
 
 enum {
@@ -10,7 +11,6 @@ enum {
 
 void memmap_done(Memmap *m) {
         kernel_memory_free(TAKE_PTR(m->memory));
-        btf_free(TAKE_PTR(m->btf));
 }
 
 /* The first member of those named, which moved from one struct to another between versions. */
@@ -60,14 +60,16 @@ static int layout_of_pgmap(const Btf *btf, Memmap *m) {
 }
 
 static int layout_load(Memmap *m, char **ret_why) {
-        int r = btf_load(&m->btf);
+        _cleanup_(btf_freep) Btf *btf = NULL;
+
+        int r = btf_load(&btf);
         if (r < 0) {
                 *ret_why = strf("the kernel does not describe its types (/sys/kernel/btf/vmlinux: %s)", strerror(-r));
                 return r;
         }
-        r = layout_of_page(m->btf, m);
+        r = layout_of_page(btf, m);
         if (r >= 0)
-                r = layout_of_pgmap(m->btf, m);
+                r = layout_of_pgmap(btf, m);
         if (r < 0)
                 *ret_why = strf("this kernel's page frames do not look like any we know: %s", strerror(-r));
         return r;
@@ -90,18 +92,36 @@ static int base_load(Memmap *m, char **ret_why) {
         return r;
 }
 
+/* None of this changes before the next boot, and reading it takes ten times as long as counting the pages of a card. */
+static int constants_load(Memmap *m, char **ret_why) {
+        static Memmap known;
+
+        if (known.base == 0) {
+                int r = layout_load(m, ret_why);
+                if (r >= 0)
+                        r = base_load(m, ret_why);
+                if (r < 0)
+                        return r;
+                known = *m;
+                known.memory = NULL;
+                return 0;
+        }
+        KernelMemory *memory = m->memory;
+        *m = known;
+        m->memory = memory;
+        return 0;
+}
+
 int memmap_open(Memmap *ret, char **ret_why) {
         _cleanup_(memmap_done) Memmap m = { .frame_size = (uint64_t) sysconf(_SC_PAGESIZE) };
 
-        int r = layout_load(&m, ret_why);
+        int r = kernel_memory_open(&m.memory, ret_why);
         if (r >= 0)
-                r = kernel_memory_open(&m.memory, ret_why);
-        if (r >= 0)
-                r = base_load(&m, ret_why);
+                r = constants_load(&m, ret_why);
         if (r < 0)
                 return r;
         *ret = m;
-        m = (Memmap) { 0 };
+        m.memory = NULL;
         return 0;
 }
 

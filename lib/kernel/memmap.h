@@ -1,14 +1,12 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
-#include "kernel/btf.h"
 #include "kernel/kernel-memory.h"
 
 /* The kernel's table of page frames (memmap, an array of struct page) for the memory of devices: where it lies, what it looks like
  * and what the driver made of a range (struct dev_pagemap). */
 typedef struct Memmap {
         KernelMemory *memory;
-        Btf *btf;
         uint64_t base;                  /* of the array: entry 0 stands for physical address 0 */
         uint64_t frame_size;            /* bytes of memory an entry stands for */
         uint64_t entry_size;
@@ -25,7 +23,7 @@ typedef struct Memmap {
 
 void memmap_done(Memmap *m);
 
-/* 0, or a negative errno with *ret_why for a person. */
+/* 0, or a negative errno with *ret_why for a person. Not for several threads at a time. */
 int memmap_open(Memmap *ret, char **ret_why);
 
 static inline uint64_t memmap_entry(const Memmap *m, uint64_t physical) {

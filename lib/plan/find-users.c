@@ -5,6 +5,7 @@
 
 #include "holders/holder-rule.h"
 #include "holders/nfs-exports.h"
+#include "holders/pin-holder.h"
 #include "plan/findings.h"
 #include "plan/plan-storage.h"
 
@@ -77,7 +78,10 @@ int find_users(Findings *f, json_object *holders, bool *complete) {
         int r = storage_targets(f->s, f->request, &targets);
         if (r < 0 || targets.n_items == 0)
                 return r;
+        _cleanup_json_ json_object *pages = storage_pages_json(f->s);
         r = holders_scan(&targets, f->request->policy->holder_scan_usec, &found);
+        if (r >= 0)
+                r = holders_add_pins(pages, &targets, f->request->policy->holder_scan_usec, found);
         if (r == -ENOMEM)
                 return r;
         if (r < 0 || !found->complete) {

@@ -94,16 +94,18 @@ static int add_freeze(Plan *p, const Scope *s, json_object *targets, const PlanR
 
         json_set(args, "targets", json_ref(targets));
         json_set(args, "rules", json_ref(request->policy->rules));
+        json_set(args, "ranges", storage_pages_json(s));
         json_set(args, "nodes", nodes_json(s));
         json_set_u64(args, "timeout_sec", FREEZE_TIMEOUT_SEC);
         return plan_add_step(p, STEP_FREEZE_HOLDERS, args);
 }
 
-static int add_end(Plan *p, json_object *targets, const PlanRequest *request) {
+static int add_end(Plan *p, const Scope *s, json_object *targets, const PlanRequest *request) {
         json_object *args = json_object_new_object();
 
         json_set(args, "targets", json_ref(targets));
         json_set(args, "rules", json_ref(request->policy->rules));
+        json_set(args, "ranges", storage_pages_json(s));
         json_set_bool(args, "force_kill", request->policy->force_kill);
         return plan_add_step(p, STEP_END_HOLDERS, args);
 }
@@ -117,7 +119,7 @@ int plan_add_end_of_holders(Plan *p, const Scope *s, const PlanRequest *request)
                 return r;
         _cleanup_json_ json_object *array = hold_targets_to_json(&targets);
         r = add_freeze(p, s, array, request);
-        return r < 0 || targets.n_items == 0 ? r : add_end(p, array, request);
+        return r < 0 || targets.n_items == 0 ? r : add_end(p, s, array, request);
 }
 
 int plan_add_thaw(Plan *p) {

@@ -58,7 +58,6 @@ static int signal_note(EndRun *e, const Holder *h, int signal) {
 
 /* Written down, looked at once more, and only then done: the descriptor is this process's whatever becomes of its number. */
 static int signal_begin(EndRun *e, Ending *n, const Holder *h, int signal) {
-        _cleanup_(holders_freep) Holders *again = NULL;
         _cleanup_close_ int dirfd = -EBADF, pidfd = -EBADF;
 
         int r = process_open(h->pid, h->start_time, &dirfd, &pidfd);
@@ -68,11 +67,9 @@ static int signal_begin(EndRun *e, Ending *n, const Holder *h, int signal) {
                 return end_pass(n, strf("it ignores SIGTERM"));
         r = signal_note(e, h, signal);
         if (r >= 0)
-                r = holders_scan_process(&e->look->targets, h->pid, &again);
-        if (r < 0)
-                return r;
-        if (again->n_items == 0 || again->items[0].start_time != h->start_time)
-                return 1;
+                r = holder_look_again(e->look, h);
+        if (r <= 0)
+                return r < 0 ? r : 1;
         step_progress(e->run, 0, 0, "%s to process %d (%s)", signal == SIGKILL ? "SIGKILL" : "SIGTERM", h->pid, h->comm);
         r = pidfd_signal(pidfd, signal);
         if (r < 0 && r != -ESRCH)

@@ -4,6 +4,7 @@
 
 #include "base/clock.h"
 #include "holders/memory-holder.h"
+#include "holders/pin-holder.h"
 #include "holders/process.h"
 #include "kernel/cgroup.h"
 #include "step/holder-look.h"
@@ -14,7 +15,7 @@ void holder_look_done(HolderLook *l) {
 }
 
 int holder_look_begin(json_object *args, StepRun *run, HolderLook *ret) {
-        HolderLook l = { .rules = json_array(args, "rules"), .nodes = json_array(args, "nodes") };
+        HolderLook l = { .rules = json_array(args, "rules"), .ranges = json_array(args, "ranges"), .nodes = json_array(args, "nodes") };
 
         int r = hold_targets_from_json(json_array(args, "targets"), &l.targets);
         if (r < 0)
@@ -157,6 +158,8 @@ int holder_look(const HolderLook *l, StepRun *run, uint64_t budget_usec, Holders
         _cleanup_(holders_freep) Holders *found = NULL;
 
         int r = holders_scan(&l->targets, budget_usec, &found);
+        if (r >= 0)
+                r = holders_add_pins(l->ranges, &l->targets, budget_usec, found);
         if (r < 0)
                 return step_fail(run, r, "who uses the card cannot be found out: %s", strerror(-r));
         for (size_t i = 0; i < found->n_items; i++) {
@@ -172,4 +175,30 @@ int holder_look(const HolderLook *l, StepRun *run, uint64_t budget_usec, Holders
                 return r;
         *ret = TAKE_PTR(found);
         return 0;
+}
+
+static int is_among(const Holders *found, const Holder *h) {
+        for (size_t i = 0; i < found->n_items; i++)
+                if (found->items[i].pid == h->pid && found->items[i].start_time == h->start_time)
+                        return 1;
+        return 0;
+}
+
+static bool pins(const Holder *h) {
+        for (size_t i = 0; i < h->n_holds; i++)
+                if (h->holds[i].way == HOLD_PIN)
+                        return true;
+        return false;
+}
+
+int holder_look_again(const HolderLook *l, const Holder *h) {
+        _cleanup_(holders_freep) Holders *found = NULL;
+
+        int r = holders_scan_process(&l->targets, h->pid, &found);
+        if (r < 0)
+                return r;
+        if (is_among(found, h) || !pins(h))
+                return is_among(found, h);
+        r = holders_add_pins(l->ranges, &l->targets, 0, found);
+        return r < 0 ? r : is_among(found, h);
 }

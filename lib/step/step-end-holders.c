@@ -28,12 +28,12 @@ static void end_describe(json_object *args, char **ret_does, char **ret_undo) {
         *ret_undo = strf("start the units again that were stopped, last first");
 }
 
-/* The kernel takes the mappings of a character device away with its driver; its descriptors lead nowhere then. */
+/* The kernel takes the mappings of a character device away with its driver; its descriptors lead nowhere then. But pins it forgets. */
 static bool may_be_unmapped(json_object *args, const HolderLook *l, const Holder *h) {
         if (!json_flag(args, "force_unmap") || h->n_more_holds > 0)
                 return false;
         for (size_t i = 0; i < h->n_holds; i++)
-                if (l->targets.items[h->holds[i].target].kind != TARGET_CHAR)
+                if (h->holds[i].way == HOLD_PIN || l->targets.items[h->holds[i].target].kind != TARGET_CHAR)
                         return false;
         return true;
 }
