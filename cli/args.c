@@ -1,148 +1,12 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-#include <ctype.h>
 #include <errno.h>
 #include <getopt.h>
 
 #include "args.h"
-#include "base/parse.h"
+#include "args-options.h"
 #include "output.h"
 
-enum {
-        SECONDS_MAX = 24 * 3600,
-        LIMIT_MAX = 10000,
-        DIGEST_LENGTH = 64,
-        /* Above every character, for the options without a short form. */
-        OPT_NO_LEGEND = 256,
-        OPT_FORCE,
-        OPT_NO_COLOR,
-        OPT_NO_WAIT,
-        OPT_VERIFY,
-};
-
-static ExitCode set_number(const char *value, uint32_t max, uint32_t *ret, bool *ret_has, const char *name) {
-        uint64_t v;
-
-        if (parse_u64(value, &v) < 0 || v > max)
-                return fail(CODE_USAGE, NULL, "--%s wants a whole number from 0 to %u, not '%s'", name, max, value);
-        *ret = (uint32_t) v;
-        *ret_has = true;
-        return CODE_DONE;
-}
-
-static ExitCode set_digest(Args *a, const char *value) {
-        size_t n = strlen(value);
-
-        for (size_t i = 0; i < n; i++)
-                if (!isxdigit((unsigned char) value[i]))
-                        n = 0;
-        if (n != DIGEST_LENGTH)
-                return fail(CODE_USAGE, NULL, "--plan wants the %d hex digits that 'safe-remove plan' printed, not '%s'",
-                            DIGEST_LENGTH, value);
-        a->digest = value;
-        return CODE_DONE;
-}
-
-static ExitCode set_zone_normal(Args *a, const char *value) {
-        if (!streq(value, "try") && !streq(value, "refuse"))
-                return fail(CODE_USAGE, NULL, "--zone-normal wants 'try' or 'refuse', not '%s'", value);
-        a->zone_normal = value;
-        return CODE_DONE;
-}
-
-static ExitCode set_force(Args *a, const char *value) {
-        static const char *const words[] = { "kill", "unmap", "unproven" };
-
-        for (const char *p = value; p; p = strchr(p, ','), p = p ? p + 1 : NULL) {
-                size_t n = strcspn(p, ","), i = 0;
-                while (i < ELEMENTSOF(words) && (strlen(words[i]) != n || strncmp(words[i], p, n) != 0))
-                        i++;
-                if (i == ELEMENTSOF(words))
-                        return fail(CODE_USAGE, NULL, "--force wants 'kill', 'unmap', 'unproven' or several with commas, not '%s'", value);
-        }
-        a->force = value;
-        return CODE_DONE;
-}
-
-static ExitCode set_json(Args *a, const char *value) {
-        static const char *const words[_JSON_MODE_MAX] = { "off", "short", "pretty" };
-
-        for (size_t i = 0; i < ELEMENTSOF(words); i++)
-                if (streq(value ?: "short", words[i])) {
-                        output.json = (JsonMode) i;
-                        return CODE_DONE;
-                }
-        return fail(CODE_USAGE, NULL, "--json wants 'pretty', 'short' or 'off', not '%s'", value);
-}
-
-static ExitCode set_grace(Args *a, const char *value) {
-        return set_number(value, SECONDS_MAX, &a->grace_sec, &a->has_grace, "grace");
-}
-
-static ExitCode set_offline_timeout(Args *a, const char *value) {
-        return set_number(value, SECONDS_MAX, &a->offline_timeout_sec, &a->has_offline_timeout, "offline-timeout");
-}
-
-static ExitCode set_limit(Args *a, const char *value) {
-        return set_number(value, LIMIT_MAX, &a->limit, &a->has_limit, "lines");
-}
-
-static ExitCode set_help(Args *a, const char *value) {
-        a->help = true;
-        return CODE_DONE;
-}
-
-static ExitCode set_version(Args *a, const char *value) {
-        a->version = true;
-        return CODE_DONE;
-}
-
-static ExitCode set_no_legend(Args *a, const char *value) {
-        a->no_legend = true;
-        return CODE_DONE;
-}
-
-static ExitCode set_no_color(Args *a, const char *value) {
-        a->no_color = true;
-        return CODE_DONE;
-}
-
-static ExitCode set_verify(Args *a, const char *value) {
-        a->verify = true;
-        return CODE_DONE;
-}
-
-static ExitCode set_no_wait(Args *a, const char *value) {
-        a->no_wait = true;
-        return CODE_DONE;
-}
-
-/* One row per option: what getopt_long() gets, what --help says, and which verbs take it all come from here. */
-static const struct OptionRow {
-        const char *name;
-        int letter;
-        const char *value;      /* "[...]": optional */
-        const char *verbs;      /* NULL: all; else words, each with a blank behind it */
-        ExitCode (*set)(Args *a, const char *value);
-        const char *help;
-} rows[] = {
-        { "plan", 'p', "DIGEST", "remove ", set_digest, "only if the plan is still the one with this digest" },
-        { "grace", 'g', "SEC", "plan explain remove ", set_grace, "give listeners at least this long" },
-        { "offline-timeout", 't', "SEC", "plan explain remove ", set_offline_timeout,
-          "give up on a memory block after this long" },
-        { "zone-normal", 'z', "try|refuse", "plan explain remove ", set_zone_normal,
-          "what to do about memory in ZONE_NORMAL" },
-        { "force", OPT_FORCE, "WORDS", "plan explain remove ", set_force, "kill,unmap,unproven: what only force allows" },
-        { "no-wait", OPT_NO_WAIT, NULL, "remove cancel ", set_no_wait, "return as soon as the request is accepted" },
-        { "lines", 'n', "N", "history ", set_limit, "show the last N removals (0: all)" },
-        { "verify", OPT_VERIFY, NULL, "certificate ", set_verify, "check that no certificate is missing or altered" },
-        { "json", 'j', "[pretty|short|off]", NULL, set_json, "JSON on standard output" },
-        { "no-legend", OPT_NO_LEGEND, NULL, NULL, set_no_legend, "no headers, no closing remarks" },
-        { "no-color", OPT_NO_COLOR, NULL, NULL, set_no_color, "no color (as with NO_COLOR in the environment)" },
-        { "help", 'h', NULL, NULL, set_help, "this text" },
-        { "version", 'V', NULL, NULL, set_version, "print the version" },
-};
-
-static bool row_is_for(const struct OptionRow *row, const Verb *verb) {
+static bool row_is_for(const OptionRow *row, const Verb *verb) {
         if (!row->verbs || !verb)
                 return true;
 
@@ -153,15 +17,15 @@ static bool row_is_for(const struct OptionRow *row, const Verb *verb) {
         return false;
 }
 
-static const struct OptionRow *row_by_letter(int letter) {
-        for (size_t i = 0; i < ELEMENTSOF(rows); i++)
-                if (rows[i].letter == letter)
-                        return &rows[i];
+static const OptionRow *row_by_letter(int letter) {
+        for (size_t i = 0; i < OPTION_ROWS; i++)
+                if (option_rows[i].letter == letter)
+                        return &option_rows[i];
         return NULL;
 }
 
 static ExitCode fail_option(int c, const char *text) {
-        const struct OptionRow *row = row_by_letter(optopt);
+        const OptionRow *row = row_by_letter(optopt);
 
         if (c == ':')
                 return fail(CODE_USAGE, NULL, "option '--%s' needs a value: --%s=%s", row->name, row->name, row->value);
@@ -172,17 +36,17 @@ static ExitCode fail_option(int c, const char *text) {
         return fail(CODE_USAGE, NULL, "unknown option '%s'; 'safe-remove --help' lists them", text);
 }
 
-static ExitCode parse_options(int argc, char **argv, Args *a, bool seen[static ELEMENTSOF(rows)]) {
-        struct option longs[ELEMENTSOF(rows) + 1] = { 0 };
-        char shorts[3 * ELEMENTSOF(rows) + 2] = ":";
+static ExitCode parse_options(int argc, char **argv, Args *a, bool seen[static OPTION_ROWS]) {
+        struct option longs[OPTION_ROWS + 1] = { 0 };
+        char shorts[3 * OPTION_ROWS + 2] = ":";
         size_t n = 1;
 
-        for (size_t i = 0; i < ELEMENTSOF(rows); i++) {
-                int has = !rows[i].value ? no_argument : rows[i].value[0] == '[' ? optional_argument : required_argument;
-                longs[i] = (struct option){ rows[i].name, has, NULL, rows[i].letter };
-                if (rows[i].letter >= 256)
+        for (size_t i = 0; i < OPTION_ROWS; i++) {
+                int has = !option_rows[i].value ? no_argument : option_rows[i].value[0] == '[' ? optional_argument : required_argument;
+                longs[i] = (struct option){ option_rows[i].name, has, NULL, option_rows[i].letter };
+                if (option_rows[i].letter >= 256)
                         continue;
-                shorts[n++] = (char) rows[i].letter;
+                shorts[n++] = (char) option_rows[i].letter;
                 for (int k = has; k > 0; k--)
                         shorts[n++] = ':';
         }
@@ -194,8 +58,8 @@ static ExitCode parse_options(int argc, char **argv, Args *a, bool seen[static E
                 if (c == ':' || c == '?')
                         return fail_option(c, argv[optind - 1]);
 
-                const struct OptionRow *row = row_by_letter(c);
-                seen[row - rows] = true;
+                const OptionRow *row = row_by_letter(c);
+                seen[row - option_rows] = true;
                 ExitCode code = row->set(a, optarg);
                 if (code != CODE_DONE)
                         return code;
@@ -233,7 +97,7 @@ static ExitCode check_operands(const Verb *verb, int n, char **operands) {
 }
 
 ExitCode args_parse(int argc, char **argv, Args *ret) {
-        bool seen[ELEMENTSOF(rows)] = { false };
+        bool seen[OPTION_ROWS] = { false };
         Args a = { 0 };
 
         opterr = 0;
@@ -246,9 +110,9 @@ ExitCode args_parse(int argc, char **argv, Args *ret) {
         if (!a.help && !a.version) {
                 if (!a.verb)
                         return fail(CODE_USAGE, NULL, "needs a verb, such as: safe-remove list; --help lists them");
-                for (size_t i = 0; i < ELEMENTSOF(rows); i++)
-                        if (seen[i] && !row_is_for(&rows[i], a.verb))
-                                return fail(CODE_USAGE, NULL, "'%s' has no option '--%s'", a.verb->name, rows[i].name);
+                for (size_t i = 0; i < OPTION_ROWS; i++)
+                        if (seen[i] && !row_is_for(&option_rows[i], a.verb))
+                                return fail(CODE_USAGE, NULL, "'%s' has no option '--%s'", a.verb->name, option_rows[i].name);
                 code = check_operands(a.verb, argc - optind - 1, argv + optind + 1);
                 if (code != CODE_DONE)
                         return code;
@@ -259,7 +123,7 @@ ExitCode args_parse(int argc, char **argv, Args *ret) {
         return CODE_DONE;
 }
 
-static void print_option_help(const struct OptionRow *row) {
+static void print_option_help(const OptionRow *row) {
         _cleanup_free_ char *left = NULL;
         const char *value = row->value ?: "";
 
@@ -287,9 +151,9 @@ void args_print_help(const Verb *verb) {
                      "(serial:0x1). A bare number is a slot.");
         }
         puts("\nOptions:");
-        for (size_t i = 0; i < ELEMENTSOF(rows); i++)
-                if (row_is_for(&rows[i], verb))
-                        print_option_help(&rows[i]);
+        for (size_t i = 0; i < OPTION_ROWS; i++)
+                if (row_is_for(&option_rows[i], verb))
+                        print_option_help(&option_rows[i]);
         puts("\nExit status:");
         for (size_t i = 0; i < exit_code_table_size; i++)
                 printf("  %3d  %s\n", (int) exit_code_table[i].code, exit_code_table[i].meaning);

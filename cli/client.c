@@ -68,7 +68,7 @@ static int manager_call_new(sd_bus *bus, const char *member, sd_bus_message **re
         return sd_bus_message_new_method_call(bus, ret, BUS_NAME, BUS_PATH, BUS_MANAGER, member);
 }
 
-/* TARGET and the options that both PlanRemoval and Remove take; only what was given on the command line, so that the
+/* TARGET and the options that plans, removals and restorations take; only what was given on the command line, so that the
  * policy files decide about the rest. */
 static int append_request(sd_bus_message *m, const Args *a) {
         const struct {
@@ -83,6 +83,7 @@ static int append_request(sd_bus_message *m, const Args *a) {
                 { a->has_offline_timeout, "offline_timeout_sec", "u", NULL, a->offline_timeout_sec },
                 { a->zone_normal, "zone_normal", "s", a->zone_normal, 0 },
                 { a->force, "force", "s", a->force, 0 },
+                { a->equal_card, "equal_card", "s", a->equal_card, 0 },
         };
 
         int r = sd_bus_message_append(m, "s", a->target);
@@ -114,11 +115,11 @@ ExitCode client_topology(sd_bus *bus, json_object **ret) {
         return r < 0 ? client_fail(r, &e) : CODE_DONE;
 }
 
-ExitCode client_plan(sd_bus *bus, const Args *a, json_object **ret) {
+static ExitCode call_for_plan(sd_bus *bus, const char *member, const Args *a, json_object **ret) {
         _cleanup_error_ sd_bus_error e = SD_BUS_ERROR_NULL;
         _cleanup_message_ sd_bus_message *m = NULL;
 
-        int r = manager_call_new(bus, "PlanRemoval", &m);
+        int r = manager_call_new(bus, member, &m);
         if (r >= 0)
                 r = append_request(m, a);
         if (r >= 0)
@@ -170,6 +171,14 @@ ExitCode client_certificate(sd_bus *bus, const char *id, char **ret) {
         return CODE_DONE;
 }
 
+ExitCode client_plan(sd_bus *bus, const Args *a, json_object **ret) {
+        return call_for_plan(bus, "PlanRemoval", a, ret);
+}
+
+ExitCode client_plan_restore(sd_bus *bus, const Args *a, json_object **ret) {
+        return call_for_plan(bus, "PlanRestore", a, ret);
+}
+
 int client_try_history(sd_bus *bus, uint32_t limit, json_object **ret, sd_bus_error *reterr) {
         _cleanup_message_ sd_bus_message *m = NULL;
 
@@ -186,12 +195,12 @@ ExitCode client_history(sd_bus *bus, uint32_t limit, json_object **ret) {
         return r < 0 ? client_fail(r, &e) : CODE_DONE;
 }
 
-ExitCode client_remove(sd_bus *bus, const Args *a, char **ret_path) {
+static ExitCode call_for_removal(sd_bus *bus, const char *member, const Args *a, char **ret_path) {
         _cleanup_error_ sd_bus_error e = SD_BUS_ERROR_NULL;
         _cleanup_message_ sd_bus_message *m = NULL, *reply = NULL;
         const char *path;
 
-        int r = manager_call_new(bus, "Remove", &m);
+        int r = manager_call_new(bus, member, &m);
         if (r >= 0)
                 r = append_request(m, a);
         if (r >= 0)
@@ -206,6 +215,14 @@ ExitCode client_remove(sd_bus *bus, const Args *a, char **ret_path) {
                 return fail_memory();
         *ret_path = copy;
         return CODE_DONE;
+}
+
+ExitCode client_remove(sd_bus *bus, const Args *a, char **ret_path) {
+        return call_for_removal(bus, "Remove", a, ret_path);
+}
+
+ExitCode client_restore(sd_bus *bus, const Args *a, char **ret_path) {
+        return call_for_removal(bus, "Restore", a, ret_path);
 }
 
 ExitCode client_cancel(sd_bus *bus, const char *target_or_id) {

@@ -14,6 +14,7 @@ ExitCode client_fail(int r, const sd_bus_error *e);
 
 ExitCode client_topology(sd_bus *bus, json_object **ret);
 ExitCode client_plan(sd_bus *bus, const Args *a, json_object **ret);
+ExitCode client_plan_restore(sd_bus *bus, const Args *a, json_object **ret);
 ExitCode client_history(sd_bus *bus, uint32_t limit, json_object **ret); /* the whole safe-remove/history/1 */
 
 ExitCode client_verify(sd_bus *bus, const char *target, json_object **ret);          /* safe-remove/verify/1 */
@@ -29,6 +30,7 @@ int client_try_history(sd_bus *bus, uint32_t limit, json_object **ret, sd_bus_er
 ExitCode client_objects(sd_bus *bus, json_object **ret_slots, json_object **ret_removals);
 
 ExitCode client_remove(sd_bus *bus, const Args *a, char **ret_path);
+ExitCode client_restore(sd_bus *bus, const Args *a, char **ret_path);
 ExitCode client_cancel(sd_bus *bus, const char *target_or_id);
 
 /* Properties of one object, quietly: the caller knows whether its absence is an error. Negative errno. */

@@ -43,7 +43,8 @@ static char *text_plan(json_object *e) {
 
         /* These have steps too, but nobody will see them. */
         if (verdict && !streq(verdict, "ready"))
-                return strf("plan: %s", streq(verdict, "nothing") ? "nothing to remove" : verdict);
+                return strf("plan: %s", !streq(verdict, "nothing") ? verdict :
+                            streq_ptr(json_str(plan, "kind"), "restore") ? "nothing to restore" : "nothing to remove");
         return strf("plan: %s, %zu step%s, about %s", verdict ?: "hold", n, n == 1 ? "" : "s",
                     FORMAT_DURATION(json_u64(plan, "eta_usec")));
 }

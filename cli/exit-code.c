@@ -2,7 +2,7 @@
 #include "exit-code.h"
 
 const ExitCodeRow exit_code_table[] = {
-        { CODE_DONE,           "done",           "done; after a removal: the card is safe to pull" },
+        { CODE_DONE,           "done",           "done; after a removal: the card is safe to pull (or nothing uses it, where it has no slot)" },
         { CODE_FAILED,         "failed",         "failure that none of the others describes" },
         { CODE_NOTHING,        "nothing",        "nothing to do: the slot is empty, or nothing is running" },
         { CODE_NOT_FOUND,      "not-found",      "well-formed name, but nothing here has it" },
@@ -58,6 +58,9 @@ static const struct {
         ExitCode exit;
 } outcome_codes[] = {
         { "safe",        NULL,         CODE_DONE },
+        { "released",    NULL,         CODE_DONE },
+        { "rebuilt",     NULL,         CODE_DONE },
+        { "incomplete",  NULL,         CODE_STUCK },
         { "nothing",     NULL,         CODE_NOTHING },
         { "stuck",       NULL,         CODE_STUCK },
         /* Also behind a hold: with a digest that no longer matches, nothing but the hold was ever taken. */

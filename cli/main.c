@@ -9,6 +9,7 @@ const Verb verb_table[] = {
         { "plan",    "TARGET",      true,  "what removing it would do, without doing it", verb_plan },
         { "explain", "TARGET",      true,  "why it cannot be removed, and what to do about that", verb_explain },
         { "remove",  "TARGET",      true,  "take a card out of use and power its slot off", verb_remove },
+        { "restore", "TARGET",      true,  "put back what a removal took down, when the card is in again", verb_restore },
         { "cancel",  "ID|TARGET",   true,  "stop a removal and put everything back", verb_cancel },
         { "status",  "[ID|TARGET]", false, "running removals, else the last one", verb_status },
         { "monitor", NULL,          false, "print events as they come", verb_monitor },

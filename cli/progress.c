@@ -79,15 +79,19 @@ static void trim_right(char *s) {
                 s[n - 1] = '\0';
 }
 
-static char *step_prefix(json_object *e) {
-        return strf("[%2" PRIu64 "/%" PRIu64 "] %-16s", json_u64(e, "n") + 1, json_u64(e, "of"), json_str(e, "name") ?: "");
+/* A restoration's steps are a removal's, each of them undone. */
+static char *step_prefix(const Progress *p, json_object *e) {
+        bool restores = streq_ptr(json_str(p->plan, "kind"), "restore");
+
+        return strf("[%2" PRIu64 "/%" PRIu64 "] %s%-16s", json_u64(e, "n") + 1, json_u64(e, "of"), restores ? "undo " : "",
+                    json_str(e, "name") ?: "");
 }
 
 static void step_begins(Progress *p, json_object *e, const char *what) {
         clear_line(p);
         if (!p->live)
                 return;
-        p->step = step_prefix(e);
+        p->step = step_prefix(p, e);
         p->detail = strdup(what);
         p->started = now_monotonic();
         progress_tick(p);
@@ -101,7 +105,7 @@ static const char *step_text(const Progress *p, json_object *e) {
 }
 
 static void step_ends(Progress *p, json_object *e, const char *what, Color color) {
-        _cleanup_free_ char *prefix = step_prefix(e), *said = *what ? text_with(what, step_text(p, e)) : strdup(step_text(p, e));
+        _cleanup_free_ char *prefix = step_prefix(p, e), *said = *what ? text_with(what, step_text(p, e)) : strdup(step_text(p, e));
         uint64_t took = json_u64(e, "usec");
         _cleanup_free_ char *line = strf("%s  %8s  %s", prefix ?: "", took > 0 ? FORMAT_DURATION(took) : "", said ?: "");
 

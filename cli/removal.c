@@ -22,7 +22,7 @@ static json_object *plan_of(json_object *removal) {
  * bus. A key without a value is null. */
 static json_object *removal_new(json_object *from) {
         static const char *const keys[] = {
-                "id", "slot", "target", "trigger", "by_uid", "state", "step", "step_index", "step_count", "progress",
+                "id", "kind", "slot", "target", "trigger", "by_uid", "state", "step", "step_index", "step_count", "progress",
                 "started_usec", "usec", "cancelable", "outcome", "code", "message", "remedy", "lost",
         };
         json_object *o = json_object_new_object();
@@ -139,8 +139,12 @@ char *removal_leds(sd_bus *bus, const char *slot) {
         return led_text(json_str(properties, "power_led"), json_str(properties, "attention_led"));
 }
 
+const char *removal_noun(json_object *removal) {
+        return streq_ptr(json_str(removal, "kind"), "restore") ? "restoration" : "removal";
+}
+
 static void print_running(json_object *removal) {
-        printf("slot %s: removal %s is %s", json_str(removal, "slot") ?: "?", json_str(removal, "id") ?: "?",
+        printf("slot %s: %s %s is %s", json_str(removal, "slot") ?: "?", removal_noun(removal), json_str(removal, "id") ?: "?",
                json_str(removal, "state") ?: "?");
         if (json_u64(removal, "step_count") > 0)
                 printf(", step %" PRIu64 "/%" PRIu64 " %s", json_u64(removal, "step_index") + 1,
@@ -159,17 +163,21 @@ static const char *reason_text(json_object *removal) {
 }
 
 static void print_ended(json_object *removal, const char *leds) {
-        static const struct {
+        bool restores = streq_ptr(json_str(removal, "kind"), "restore");
+        const struct {
                 const char *outcome;
                 Color color;
                 const char *text;
         } outcomes[] = {
                 { "safe", COLOR_GOOD, "safe to pull" },
+                { "released", COLOR_GOOD, "released" },
                 { "restored", COLOR_WARN, "not removed" },
                 { "refused", COLOR_BAD, "refused, nothing was touched" },
-                { "nothing", COLOR_NONE, "nothing to remove" },
+                { "nothing", COLOR_NONE, restores ? "nothing to restore" : "nothing to remove" },
                 { "stuck", COLOR_BAD, "STUCK, needs attention" },
                 { "interrupted", COLOR_WARN, "interrupted by a reboot" },
+                { "rebuilt", COLOR_GOOD, "restored" },
+                { "incomplete", COLOR_BAD, "restored in part" },
         };
         const char *outcome = json_str(removal, "outcome"), *message = reason_text(removal);
         json_object *remedy = json_array(removal, "remedy"), *lost = json_array(removal, "lost");

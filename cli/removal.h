@@ -14,6 +14,9 @@ json_object *removal_of_history(json_object *entry);
 /* From an "end" event, when that is all there is: a removal that was refused before anything was touched leaves no record. */
 json_object *removal_of_end(json_object *event);
 
+/* "removal" or "restoration". */
+const char *removal_noun(json_object *removal);
+
 /* How long an entry of the history took, microseconds. */
 uint64_t removal_took(json_object *entry);
 

@@ -15,7 +15,8 @@ static Color outcome_color(const char *outcome) {
                 const char *outcome;
                 Color color;
         } colors[] = {
-                { "safe", COLOR_GOOD }, { "restored", COLOR_WARN }, { "interrupted", COLOR_WARN },
+                { "safe", COLOR_GOOD }, { "released", COLOR_GOOD }, { "rebuilt", COLOR_GOOD }, { "incomplete", COLOR_BAD },
+                { "restored", COLOR_WARN }, { "interrupted", COLOR_WARN },
                 { "refused", COLOR_WARN }, { "stuck", COLOR_BAD },
         };
 
@@ -31,17 +32,17 @@ static void print_lost(json_object *removals) {
                 json_object *r = json_at(removals, i), *lost = json_array(r, "lost");
 
                 for (size_t k = 0; k < json_len(lost); k++)
-                        printf("removal %s, not put back: %s\n", json_str(r, "id"), json_object_get_string(json_at(lost, k)));
+                        printf("%s %s, not put back: %s\n", removal_noun(r), json_str(r, "id"), json_object_get_string(json_at(lost, k)));
         }
 }
 
 static void print_history(json_object *removals) {
-        static const char *const headers[] = { "ID", "WHEN", "SLOT", "TRIGGER", "OUTCOME", "TOOK", "MESSAGE" };
+        static const char *const headers[] = { "ID", "WHEN", "SLOT", "KIND", "TRIGGER", "OUTCOME", "TOOK", "MESSAGE" };
         _cleanup_table_ Table *t = table_new(headers, ELEMENTSOF(headers));
 
         if (!t)
                 return;
-        table_align_right(t, 5);
+        table_align_right(t, 6);
         for (size_t i = 0; i < json_len(removals); i++) {
                 json_object *r = json_at(removals, i);
                 const char *outcome = json_str(r, "outcome");
@@ -49,6 +50,7 @@ static void print_history(json_object *removals) {
                 table_cell(t, COLOR_NONE, json_str(r, "id"));
                 table_cell(t, COLOR_NONE, FORMAT_TIME(json_u64(r, "started_usec")));
                 table_cell(t, COLOR_NONE, json_str(r, "slot"));
+                table_cell(t, COLOR_NONE, json_str(r, "kind"));
                 table_cell(t, COLOR_NONE, json_str(r, "trigger"));
                 table_cell(t, outcome_color(outcome), outcome ?: "unfinished");
                 table_cell(t, COLOR_NONE, json_has(r, "ended_usec") ? FORMAT_DURATION(removal_took(r)) : NULL);

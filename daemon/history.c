@@ -17,13 +17,15 @@ static void copy_keys(json_object *to, json_object *from, const char *const *key
 }
 
 static void take_record(json_object *entry, json_object *record) {
-        static const char *const start_keys[] = { "slot", "of", "trigger", "by", "target", "options", "card", "boot", NULL };
+        static const char *const start_keys[] = { "slot", "trigger", "by", "target", "options", "card", "boot", NULL };
+        static const char *const restore_keys[] = { "kind", "of", NULL };
         static const char *const end_keys[] = { "outcome", "code", "message", "remedy", "lost", NULL };
         const char *ev = json_str(record, "ev");
 
         if (streq_ptr(ev, "start")) {
                 copy_keys(entry, record, start_keys);
-                json_set_str(entry, "kind", json_str(record, "kind") ?: removal_kind_to_string(KIND_REMOVE));
+                if (json_str(record, "kind"))
+                        copy_keys(entry, record, restore_keys);
                 json_set(entry, "started_usec", json_ref(json_get(record, "usec")));
         } else if (streq_ptr(ev, "done"))
                 json_set_u64(entry, "steps_done", json_u64(entry, "steps_done") + 1);
@@ -56,6 +58,7 @@ int history_entry(uint64_t number, json_object **ret) {
                 return -ENOMEM;
 
         json_set_strf(entry, "id", "%" PRIu64, number);
+        json_set_str(entry, "kind", removal_kind_to_string(KIND_REMOVE));
         json_set_bool(entry, "ended", false);
         json_set_u64(entry, "steps_done", 0);
         json_set_u64(entry, "steps_undone", 0);

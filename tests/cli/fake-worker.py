@@ -67,6 +67,23 @@ def plan_of(slot, request):
     return plan
 
 
+def restore_plan_of(slot, request):
+    """Slot 3 has another card in it, slot 4 none; of slot 8's card no removal is on record."""
+    plan = plan_of(slot, request)
+    restore = load("plan-restore")
+    restore.update({key: plan[key] for key in ("slot", "card", "target")})
+    if slot == "3":
+        restore.update(verdict="blocked", blockers=[{
+            "code": "OTHER_CARD", "severity": "hard", "what": "the card in slot 3 is not the one that was removed: it is of another size",
+            "evidence": "its serial number is 0x2, the removed card's 0x77; it has 1073741824 bytes of memory, that one had 536870912",
+            "remedy": ["safe-remove remove 3  # and put the card with serial number 0x77 in"]}])
+    if slot in ("4", "8"):
+        why = {"4": ("empty-slot", "there is no card with power in slot 4"),
+               "8": ("no-removal", "no removal of the card in slot 8 is on record")}[slot]
+        restore.update(verdict="nothing", of=None, brings_back=None, steps=[], code=why[0], message=why[1])
+    return restore
+
+
 def find(request):
     target = request["target"]
     if target in ERRORS:
@@ -149,7 +166,7 @@ class Run:
 
     def start(self, request):
         self.note(ev="start", usec=1767225600000000, slot=self.slot, target=request["target"], trigger=request["trigger"],
-                  by=request["by"], card=self.plan["card"])
+                  by=request["by"], card=self.plan["card"], **{k: self.plan[k] for k in ("kind", "of") if k in self.plan})
         say(type="plan", plan=self.plan)
         say(type="state", state="working")
 
@@ -213,6 +230,40 @@ def run():
         {"5": removal.fail, "6": removal.fail, "7": removal.wait}.get(slot, removal.finish)()
 
 
+def restore():
+    request = hear()
+    slot = find(request)
+    plan = restore_plan_of(slot, request)
+    restoration = Run(request["id"], slot, plan)
+    say(type="target", slot=slot, port=plan["slot"]["port"], card=plan["card"])
+    if hear() is None:
+        return
+    if plan["verdict"] == "nothing":
+        say(type="plan", plan=plan)
+        restoration.end("nothing", plan["code"], plan["message"])
+        return
+    restoration.start(request)
+    if plan["verdict"] == "blocked":
+        restoration.end("refused", "blocked", "OTHER_CARD: " + plan["blockers"][0]["what"], plan["blockers"][0]["remedy"])
+    elif slot == "5":
+        restoration.forward(0)
+        restoration.step(1, "do")
+        restoration.step(1, "failed", 1000, "region0 came back at 0x4b0000000 instead of 0x490000000: another region took its place")
+        restoration.end("incomplete", "failed", "step delete-region: region0 came back at 0x4b0000000 instead of 0x490000000: another "
+                        "region took its place; what stands in the list is not put back", ["safe-remove restore 5  # goes on from there"],
+                        ["delete-region (create the region again)", "offline-memory (write the word of its zone)"])
+    else:
+        for n in range(len(plan["steps"])):
+            restoration.step(n, "do")
+            restoration.step(n, "done", 50000)
+        restoration.end("rebuilt", "done", "what removal 1 took down is there again")
+
+
+def plan_restore():
+    request = hear()
+    say(**restore_plan_of(find(request), request))
+
+
 def resume():
     request = hear()
     journal = [json.loads(line) for line in open(STATE / "removals" / request["id"] / "journal")]
@@ -257,4 +308,4 @@ def certificates():
         pruned=1 if altered else 0, problems=problems)
 
 
-{"scan": scan, "plan": plan, "run": run, "resume": resume, "verify": verify, "certificates": certificates}[sys.argv[1]]()
+{"scan": scan, "plan": plan, "run": run, "restore": restore, "plan-restore": plan_restore, "resume": resume, "verify": verify, "certificates": certificates}[sys.argv[1]]()

@@ -64,6 +64,15 @@ CASES = [
     ("certificate-unknown", ["certificate", "77"]),
     ("certificate-verify", ["certificate", "--verify"]),
     ("certificate-verify-json", ["certificate", "--verify", "1", "--json"]),
+    ("restore-plan", ["restore", "--dry-run", "5"]),
+    ("restore-plan-other", ["restore", "--dry-run", "--equal-card=no", "3"]),
+    ("restore-plan-nothing", ["restore", "--dry-run", "8"]),
+    ("restore", ["restore", "7"]),
+    ("restore-other", ["restore", "3"]),
+    ("restore-nothing", ["restore", "8"]),
+    ("restore-incomplete", ["restore", "5"]),
+    ("restore-json", ["restore", "7", "--json"]),
+    ("history-restored", ["history", "-n", "4"]),
 ]
 
 # What differs from run to run and from user to user.

@@ -1,0 +1,64 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "ask.h"
+#include "follow.h"
+#include "output.h"
+#include "removal.h"
+
+/* Interrupting the wait is not a wish to interrupt the removal: half-way is the worst place to be surprised. */
+static ExitCode detached(const Follow *f, const char *noun) {
+        return fail(CODE_DETACHED, NULL, "%s %s goes on; see: safe-remove status %s; to stop it: safe-remove cancel %s",
+                    noun, f->id, f->name, f->name);
+}
+
+static ExitCode accepted(sd_bus *bus, const char *path, const char *noun) {
+        _cleanup_free_ char *id = bus_name_of_path(path);
+        _cleanup_json_ json_object *properties = NULL;
+        _cleanup_error_ sd_bus_error e = SD_BUS_ERROR_NULL;
+
+        if (output.json != JSON_OFF) {
+                removal_print_now(bus, path);
+                return CODE_DONE;
+        }
+        /* By its slot, as everywhere: a bare number that is an id may name another slot. */
+        (void) client_properties(bus, path, BUS_REMOVAL, &properties, &e);
+        printf("%s %s started; see: safe-remove status %s\n", noun, id ?: "?", json_str(properties, "slot") ?: id ?: "");
+        return CODE_DONE;
+}
+
+static ExitCode follow(Follow *f, const char *path, const char *noun) {
+        _cleanup_free_ char *id = bus_name_of_path(path);
+        _cleanup_free_ char *text = strf("%s %s started%s", noun, id ?: "?",
+                                         f->progress.live ? "; Ctrl-C leaves it running" : "");
+
+        if (text)
+                progress_note(&f->progress, text);
+        return follow_run(f, path);
+}
+
+ExitCode ask_and_follow(const Args *a, const char *noun, ExitCode (*ask)(sd_bus *bus, const Args *a, char **ret_path)) {
+        _cleanup_bus_ sd_bus *bus = NULL;
+        _cleanup_free_ char *path = NULL;
+
+        ExitCode code = client_connect(&bus);
+        if (code != CODE_DONE)
+                return code;
+        if (a->no_wait) {
+                code = ask(bus, a, &path);
+                return code == CODE_DONE ? accepted(bus, path, noun) : code;
+        }
+
+        _cleanup_follow_ Follow f = { 0 };
+        code = follow_prepare(&f, bus);
+        if (code == CODE_DONE)
+                code = ask(bus, a, &path);
+        if (code == CODE_DONE)
+                code = follow(&f, path, noun);
+        if (code == CODE_DETACHED)
+                return detached(&f, noun);
+        if (code != CODE_DONE)
+                return code;
+
+        /* What the worker read back last of all. The slot object, for want of that, is as old as the daemon's last look. */
+        _cleanup_free_ char *leds = f.leds ? NULL : removal_leds(bus, json_str(f.result, "slot"));
+        return removal_print(f.result, f.leds ?: leds);
+}
