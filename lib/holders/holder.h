@@ -37,6 +37,7 @@ typedef struct HoldTargets {
 void hold_targets_done(HoldTargets *t);
 int hold_targets_add(HoldTargets *t, TargetKind kind, dev_t dev, const char *name); /* one that is there already is left as it is */
 int hold_targets_protect_session(HoldTargets *t, int sid);
+int hold_targets_copy(const HoldTargets *t, HoldTargets *ret);
 int hold_targets_from_json(json_object *array, HoldTargets *ret);
 json_object *hold_targets_to_json(const HoldTargets *t);
 
@@ -91,7 +92,8 @@ DEFINE_CLEANUP_FUNC(Holders, holders_free)
 
 /* Looks at every process (threads with files or folders of their own included). Asks the kernel for mappings one by one where it
  * answers (PROCMAP_QUERY, 6.11), reads /proc/PID/maps elsewhere: the result is the same. Stops after budget_usec (0: no limit) with
- * complete=false. 0 or a negative errno (no /proc, no memory). */
+ * complete=false, at the latest a little later when a process hangs in such a way that a look at it does too. 0 or a negative errno
+ * (no /proc, no memory). */
 int holders_scan(const HoldTargets *targets, uint64_t budget_usec, Holders **ret);
 
 /* The same look at one process: none or one item. */

@@ -48,6 +48,21 @@ int hold_targets_protect_session(HoldTargets *t, int sid) {
         return 0;
 }
 
+int hold_targets_copy(const HoldTargets *t, HoldTargets *ret) {
+        _cleanup_(hold_targets_done) HoldTargets copy = { 0 };
+        int r = 0;
+
+        for (size_t i = 0; i < t->n_items && r >= 0; i++)
+                r = hold_targets_add(&copy, t->items[i].kind, t->items[i].dev, t->items[i].name);
+        for (size_t i = 0; i < t->n_protect_sessions && r >= 0; i++)
+                r = hold_targets_protect_session(&copy, t->protect_sessions[i]);
+        if (r < 0)
+                return r;
+        *ret = copy;
+        copy = (HoldTargets) { 0 };
+        return 0;
+}
+
 static int add_from_json(HoldTargets *t, json_object *o) {
         const char *dev_text = json_str(o, "dev"), *name = json_str(o, "name");
         uint64_t session = json_u64(o, "protect_session");

@@ -4,9 +4,11 @@
 #include <fcntl.h>
 #include <signal.h>
 #include <sys/prctl.h>
+#include <sys/ptrace.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 
+#include "base/clock.h"
 #include "holders/holder.h"
 #include "test.h"
 
@@ -113,6 +115,36 @@ static void check_protected(const HoldTargets *targets) {
         end(pid);
 }
 
+/* What a look that hangs in the kernel is like: the first thread that it starts never gets to run. */
+static void trace_without_first_thread(pid_t pid) {
+        int status, n_threads = 0;
+
+        CHECK_INT(ptrace(PTRACE_SEIZE, pid, NULL, PTRACE_O_TRACECLONE | PTRACE_O_EXITKILL), 0);
+        CHECK_INT(kill(pid, SIGCONT), 0);
+        for (pid_t stopped; (stopped = waitpid(-1, &status, __WALL)) != pid || !WIFEXITED(status);) {
+                CHECK(stopped > 0);
+                if (WIFSTOPPED(status) && (stopped == pid || ++n_threads > 1))
+                        CHECK_INT(ptrace(PTRACE_CONT, stopped, NULL, 0), 0);
+        }
+        CHECK_INT(WEXITSTATUS(status), EXIT_SUCCESS);
+        CHECK(n_threads > 1);
+}
+
+static void check_hang(const HoldTargets *targets) {
+        _cleanup_(holders_freep) Holders *h = NULL;
+
+        pid_t holder = start(), pid = fork();
+        CHECK(pid >= 0);
+        if (pid == 0) {
+                (void) raise(SIGSTOP);
+                CHECK_INT(holders_scan(targets, USEC_PER_SEC, &h), 0);
+                _exit(!h->complete && find(h, holder) ? EXIT_SUCCESS : EXIT_FAILURE);
+        }
+        CHECK_INT(waitpid(pid, NULL, WUNTRACED), pid);
+        trace_without_first_thread(pid);
+        end(holder);
+}
+
 static void check_budget(const HoldTargets *targets) {
         _cleanup_(holders_freep) Holders *h = NULL;
 
@@ -174,6 +206,7 @@ int main(void) {
         check_many(&targets);
         check_protected(&targets);
         check_budget(&targets);
+        check_hang(&targets);
         test_remove_tree(folder);
         return EXIT_SUCCESS;
 }

@@ -1,0 +1,181 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include <errno.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdatomic.h>
+
+#include "base/clock.h"
+#include "base/fileio.h"
+#include "holders/scan-crew.h"
+
+enum {
+        /* The holders may be frozen while they are looked for, so that the time counts; nearly all of it is spent in the
+         * kernel, where the looks do not get into each other's way. Also on fewer CPUs: where there is much to do, who has more
+         * threads has more turns. */
+        THREADS = 4,
+
+        /* What a look at one more process may take on a slow machine. */
+        GRACE_SEC = 2,
+};
+
+typedef struct Member {
+        Crew *crew;
+        pthread_t thread;
+        bool started;
+        int result;
+} Member;
+
+struct Crew {
+        HoldTargets targets;
+        Protection protection;
+        MapsWay way;
+        uint64_t deadline;
+        atomic_bool over;       /* nobody waits any more */
+        pthread_mutex_t lock;   /* of the following */
+        DIR *proc;
+        Holders found;
+        Member members[THREADS];
+};
+
+void crew_free(Crew *c) {
+        if (!c)
+                return;
+        hold_targets_done(&c->targets);
+        protection_done(&c->protection);
+        holders_clear(&c->found);
+        if (c->proc)
+                (void) closedir(c->proc);
+        (void) pthread_mutex_destroy(&c->lock);
+        free(c);
+}
+
+/* 0 at the end of the folder, else 1 with a name. */
+static int next_process(Crew *c, char ret[static NAME_MAX + 1]) {
+        const struct dirent *e;
+
+        (void) pthread_mutex_lock(&c->lock);
+        do
+                e = readdir(c->proc);
+        while (e && (e->d_name[0] < '0' || e->d_name[0] > '9'));
+        if (e)
+                strcpy(ret, e->d_name);
+        (void) pthread_mutex_unlock(&c->lock);
+        return e ? 1 : 0;
+}
+
+/* At once: the next look may be the one that does not come to its end. */
+static int hand_over(Crew *c, Holders *found) {
+        (void) pthread_mutex_lock(&c->lock);
+        int r = holders_move(&c->found, found);
+        (void) pthread_mutex_unlock(&c->lock);
+        return r;
+}
+
+static int work(Crew *c, Scan *s) {
+        char name[NAME_MAX + 1];
+
+        int r = scan_init(s, &c->targets, &c->protection, c->way, c->deadline);
+        while (r >= 0 && !c->over && next_process(c, name) > 0) {
+                if (now_monotonic() >= c->deadline) {
+                        s->holders.complete = false;
+                        break;
+                }
+                r = scan_process(s, dirfd(c->proc), name);
+                if (r >= 0 && s->holders.n_items > 0)
+                        r = hand_over(c, &s->holders);
+        }
+        return r < 0 ? r : hand_over(c, &s->holders);
+}
+
+static void *member_main(void *userdata) {
+        Member *m = userdata;
+        Scan s;
+
+        m->result = work(m->crew, &s);
+        scan_done(&s);
+        return NULL;
+}
+
+/* Whoever called has handlers for signals; they are not for these threads. */
+static int start_members(Crew *c) {
+        sigset_t all, before;
+        int r = 0;
+
+        (void) sigfillset(&all);
+        (void) pthread_sigmask(SIG_SETMASK, &all, &before);
+        for (size_t i = 0; i < THREADS && r >= 0; i++) {
+                Member *m = &c->members[i];
+
+                m->crew = c;
+                r = -pthread_create(&m->thread, NULL, member_main, m);
+                m->started = r == 0;
+        }
+        (void) pthread_sigmask(SIG_SETMASK, &before, NULL);
+        /* Fewer will do. */
+        return c->members[0].started ? 0 : r;
+}
+
+int crew_start(const HoldTargets *targets, MapsWay way, uint64_t deadline, Crew **ret) {
+        _cleanup_(crew_freep) Crew *c = calloc(1, sizeof(*c));
+        if (!c)
+                return -ENOMEM;
+        (void) pthread_mutex_init(&c->lock, NULL);
+        c->way = way;
+        c->deadline = deadline;
+        c->found.complete = true;
+
+        int r = hold_targets_copy(targets, &c->targets);
+        if (r >= 0)
+                r = protection_find(&c->targets, &c->protection);
+        if (r < 0)
+                return r;
+        c->proc = opendir("/proc");
+        if (!c->proc)
+                return -errno;
+        r = start_members(c);
+        if (r < 0)
+                return r;
+        *ret = TAKE_PTR(c);
+        return 0;
+}
+
+static bool wait_for(const Crew *c, Member *m) {
+        uint64_t until = c->deadline + GRACE_SEC * USEC_PER_SEC;
+        struct timespec t = { .tv_sec = (time_t) (until / USEC_PER_SEC), .tv_nsec = (long) (until % USEC_PER_SEC * 1000) };
+
+        if (c->deadline == UINT64_MAX)
+                return pthread_join(m->thread, NULL) == 0;
+        return pthread_clockjoin_np(m->thread, NULL, CLOCK_MONOTONIC, &t) == 0;
+}
+
+int crew_end(Crew *c, Holders *ret) {
+        Holders found = { 0 };
+        bool all = true;
+        int r = 0;
+
+        for (size_t i = 0; i < THREADS; i++) {
+                Member *m = &c->members[i];
+
+                if (!m->started)
+                        continue;
+                if (!wait_for(c, m))
+                        all = false;
+                else if (m->result < 0)
+                        r = m->result;
+        }
+        c->over = true;
+
+        (void) pthread_mutex_lock(&c->lock);
+        found = c->found;
+        found.complete = found.complete && all;
+        c->found = (Holders) { .complete = true };
+        (void) pthread_mutex_unlock(&c->lock);
+        if (all)
+                crew_free(c);
+        if (r < 0) {
+                holders_clear(&found);
+                return r;
+        }
+        *ret = found;
+        return 0;
+}
