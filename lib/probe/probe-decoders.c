@@ -15,13 +15,17 @@ static bool decodes_between(const char *name) {
                streq(type, "cxl_decoder_switch");
 }
 
-/* 1: nothing of the card's. One that was reset may go on showing the range that it decoded last, but belongs to no region any more
- * (drivers/cxl/core/hdm.c:cxl_decoder_reset, region.c:cxl_rr_free_decoder). */
+/* 1: nothing of the card's. A decoder that has been reset keeps the addresses that it last had (6.12:
+ * drivers/cxl/core/hdm.c:cxl_decoder_reset); which region it decodes for tells whether it still does. */
 static int look_at(json_object *scope, const char *name, char **ret_answer) {
         _cleanup_free_ char *region = NULL;
         uint64_t start, size;
 
-        int r = attr_read_u64f(&start, CXL_DEVICES "/%s/start", name);
+        int r = attr_readf(&region, CXL_DEVICES "/%s/region", name);
+        if (r == -ENOENT || r == -ENODEV || (r >= 0 && !*region))
+                return 1;
+        if (r >= 0)
+                r = attr_read_u64f(&start, CXL_DEVICES "/%s/start", name);
         if (r >= 0)
                 r = attr_read_u64f(&size, CXL_DEVICES "/%s/size", name);
         if (r == -ENOENT || r == -ENODEV)
@@ -30,9 +34,7 @@ static int look_at(json_object *scope, const char *name, char **ret_answer) {
                 return r;
         if (size == 0 || !scope_overlaps(scope, start, size))
                 return 1;
-        if (attr_readf(&region, CXL_DEVICES "/%s/region", name) >= 0 && !*region)
-                return 1;
-        *ret_answer = strf("%s decodes 0x%jx-0x%jx", name, (uintmax_t) start, (uintmax_t) (start + size - 1));
+        *ret_answer = strf("%s decodes 0x%jx-0x%jx for %s", name, (uintmax_t) start, (uintmax_t) (start + size - 1), region);
         return 0;
 }
 
