@@ -41,6 +41,10 @@ static int parse_line(const char *line, size_t length, NfsExports *list) {
         }
         octal_unescape(e.path);
         octal_unescape(e.client);
+        if (!*e.path || !*e.client) {
+                nfs_export_done(&e);
+                return -EBADMSG;
+        }
         list->items[list->n_items++] = e;
         return 0;
 }
