@@ -146,9 +146,8 @@ void args_print_help(const Verb *verb) {
                 puts("\nVerbs:");
                 for (size_t i = 0; i < verb_table_size; i++)
                         printf("  %-11s %-12s %s\n", verb_table[i].name, verb_table[i].operand ?: "", verb_table[i].help);
-                puts("\nTARGET: a slot (2, slot:2), a PCI function (0000:0d:00.0), a port (port:0000:0c:00.0), mem1, region0,\n"
-                     "dax0.0, node1, memory147, nmem0, namespace0.0, /dev/pmem0, a mount point (/mnt/data), or a serial number\n"
-                     "(serial:0x1). A bare number is a slot.");
+                puts("\nTARGET: a slot (2, slot:2), a PCI function (0000:0d:00.0), a port (port:0000:0c:00.0), mem1, region0, dax0.0, node1,\n"
+                     "memory147, nmem0, namespace0.0, /dev/pmem0, a mount point, or serial:0x1. A bare number is a slot.");
         }
         puts("\nOptions:");
         for (size_t i = 0; i < OPTION_ROWS; i++)
