@@ -29,8 +29,7 @@ void mount_ns_list_done(MountNsList *l) {
         *l = (MountNsList) { 0 };
 }
 
-/* Takes over the path. */
-static int add(MountNsList *l, uint64_t id, int pid, char *path) {
+int mount_ns_add(MountNsList *l, uint64_t id, int pid, char *path) {
         _cleanup_free_ char *owned = path;
 
         for (size_t i = 0; i < l->n_items; i++)
@@ -43,18 +42,18 @@ static int add(MountNsList *l, uint64_t id, int pid, char *path) {
         return 0;
 }
 
-int mount_ns_id(const char *path, uint64_t *ret) {
-        _cleanup_free_ char *link = NULL;
+int mount_ns_parse(const char *name, uint64_t *ret) {
+        const char *number = startswith(name, "mnt:["), *end = number ? strchr(number, ']') : NULL;
+        _cleanup_free_ char *digits = end ? strndup(number, (size_t) (end - number)) : NULL;
 
-        int r = link_namef(&link, "%s", path);
-        if (r < 0)
-                return r;
-        const char *number = startswith(link, "mnt:[");
-        char *end = number ? strchr(number, ']') : NULL;
-        if (!end)
-                return -EBADMSG;
-        *end = '\0';
-        return parse_u64(number, ret);
+        return digits && streq(end, "]") ? parse_u64(digits, ret) : -EBADMSG;
+}
+
+int mount_ns_id(const char *path, uint64_t *ret) {
+        _cleanup_free_ char *name = NULL;
+
+        int r = link_readf(&name, "%s", path);
+        return r < 0 ? r : mount_ns_parse(name, ret);
 }
 
 int mount_ns_host(uint64_t *ret) {
@@ -68,7 +67,7 @@ static int add_path(MountNsList *l, int pid, char *path) {
 
         if (!owned)
                 return -ENOMEM;
-        return mount_ns_id(owned, &id) < 0 ? 0 : add(l, id, pid, TAKE_PTR(owned));
+        return mount_ns_id(owned, &id) < 0 ? 0 : mount_ns_add(l, id, pid, TAKE_PTR(owned));
 }
 
 /* The folder of threads counts them as links, besides the two that every folder has (fs/proc/base.c:proc_task_getattr). */
@@ -103,7 +102,8 @@ static int fd_id(int fd, uint64_t *ret) {
         return 0;
 }
 
-/* Walks along all mount namespaces of the kernel from the host's in one direction. visit() returns 0 to go on. */
+/* Walks along all mount namespaces of the kernel from the host's in one direction. visit() returns 0 to go on. -ENOTTY before
+ * 6.12. */
 static int walk(unsigned long direction, int (*visit)(int fd, void *data), void *data) {
         _cleanup_close_ int fd = open("/proc/1/ns/mnt", O_RDONLY | O_CLOEXEC);
 
@@ -117,14 +117,14 @@ static int walk(unsigned long direction, int (*visit)(int fd, void *data), void 
                 close(fd);
                 fd = next;
         }
-        return errno == ENOENT || errno == ENOTTY || errno == EINVAL ? 0 : -errno;
+        return errno == ENOENT ? 0 : -errno;
 }
 
 static int visit_add(int fd, void *data) {
         uint64_t id;
 
         int r = fd_id(fd, &id);
-        return r < 0 ? r : add(data, id, 0, NULL);
+        return r < 0 ? r : mount_ns_add(data, id, 0, NULL);
 }
 
 int mount_ns_list(MountNsList *l) {
@@ -137,7 +137,7 @@ int mount_ns_list(MountNsList *l) {
                 r = walk(NS_MNT_GET_NEXT, visit_add, l);
         if (r >= 0)
                 r = walk(NS_MNT_GET_PREV, visit_add, l);
-        return r;
+        return r == -ENOTTY ? mount_ns_list_kept(l) : r;
 }
 
 typedef struct Wanted {
@@ -168,6 +168,8 @@ int mount_ns_open(uint64_t id, const char *path) {
 
         for (size_t i = 0; i < ELEMENTSOF(directions); i++) {
                 int r = walk(directions[i], visit_find, &wanted);
+                if (r == -ENOTTY)
+                        break;
                 if (r != 0)
                         return r < 0 ? r : wanted.fd;
         }

@@ -7,7 +7,8 @@
 typedef struct MountNs {
         uint64_t id;            /* inode of its nsfs file: what readlink /proc/PID/ns/mnt shows */
         int pid;                /* a process in it, the lowest; 0: nobody is, a bind mount or a descriptor keeps it */
-        char *path;             /* what to open to get at it: /proc/PID/ns/mnt, of a thread /proc/PID/task/TID/ns/mnt; else NULL */
+        char *path;             /* what to open to get at it: /proc/PID/ns/mnt, of a thread /proc/PID/task/TID/ns/mnt, or what keeps
+                                 * it; NULL where the kernel says that it exists, and will give it to who asks by its id */
 } MountNs;
 
 typedef struct MountNsList {
@@ -19,8 +20,18 @@ void mount_ns_list_done(MountNsList *l);
 
 #define _cleanup_mount_ns_list_ _cleanup_(mount_ns_list_done)
 
-/* Every namespace that a process or thread is in, and from 6.12 on (NS_MNT_GET_NEXT) every other that exists, too. */
+/* Every namespace that a process or thread is in, and every other that exists: the kernel lists them from 6.12 on
+ * (NS_MNT_GET_NEXT); before, those are found that a bind mount or a descriptor keeps. */
 int mount_ns_list(MountNsList *l);
+
+/* The last, by itself: adds to those that processes are in. */
+int mount_ns_list_kept(MountNsList *l);
+
+/* Adds one unless it is there, and takes over the path. */
+int mount_ns_add(MountNsList *l, uint64_t id, int pid, char *path);
+
+/* "mnt:[4026531841]" */
+int mount_ns_parse(const char *name, uint64_t *ret);
 
 /* A descriptor of one by its id, through the path first that is known of it (may be NULL). -ENOENT: it is no more. */
 int mount_ns_open(uint64_t id, const char *path);
