@@ -7,6 +7,10 @@
 #include "kernel/listing.h"
 #include "topology/load.h"
 
+enum {
+        TRIES = 5,
+};
+
 bool is_numbered(const char *name, const char *prefix) {
         const char *number = startswith(name, prefix);
         uint64_t n;
@@ -71,11 +75,26 @@ int optional_u64f(uint64_t *ret, const char *format, ...) {
         int r = attr_read(path, &text);
         if (r < 0 && !is_gone(r))
                 return r;
-        if (r < 0) {
+        if (!text || !*text) {
                 *ret = 0;
                 return 0;
         }
         return parse_u64(text, ret);
+}
+
+/* Parts of a device go before it goes itself: then it is looked at again, for as long as that lasts. */
+static int add_device(Topology *t, const DeviceKind *kind, const char *name) {
+        int r = 0;
+
+        for (unsigned tries = 0; tries < TRIES; tries++) {
+                r = kind->add(t, name);
+                if (r != DEVICE_IS_NOTHING && !is_gone(r))
+                        return r;
+                kind->drop_last(t);
+                if (r == DEVICE_IS_NOTHING || !path_existsf("%s/%s", kind->folder, name))
+                        return 0;
+        }
+        return r;
 }
 
 int load_devices(Topology *t, const DeviceKind *kind) {
@@ -85,12 +104,8 @@ int load_devices(Topology *t, const DeviceKind *kind) {
         if (r < 0)
                 return r == -ENOENT ? 0 : r;
         for (size_t i = 0; i < l.n; i++) {
-                if (!kind->is_one(l.names[i]))
-                        continue;
-                r = kind->add(t, l.names[i]);
-                if (r == DEVICE_IS_NOTHING || (is_gone(r) && !path_existsf("%s/%s", kind->folder, l.names[i])))
-                        kind->drop_last(t);
-                else if (r < 0)
+                r = kind->is_one(l.names[i]) ? add_device(t, kind, l.names[i]) : 0;
+                if (r < 0)
                         return r;
         }
         return 0;

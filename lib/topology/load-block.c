@@ -93,29 +93,48 @@ static unsigned members_needed(const char *level, unsigned disks) {
         return UINT_MAX;
 }
 
-static int read_md(BlockDevice *b) {
+static int read_array(BlockDevice *b) {
         _cleanup_listing_ Listing l = { 0 };
         uint64_t disks;
 
-        int r = optional_textf(&b->label, DEVICES "/%s/md/level", b->name);
-        if (r >= 0)
-                r = optional_textf(&b->uuid, DEVICES "/%s/md/uuid", b->name);
+        int r = optional_textf(&b->uuid, DEVICES "/%s/md/uuid", b->name);
         if (r >= 0)
                 r = optional_u64f(&disks, DEVICES "/%s/md/raid_disks", b->name);
+        if (r >= 0)
+                r = listing_readf(&l, DEVICES "/%s/md", b->name);
         if (r < 0)
                 return r;
         b->members_needed = members_needed(b->label, disks < UINT_MAX ? (unsigned) disks : 0);
-
-        r = listing_readf(&l, DEVICES "/%s/md", b->name);
         for (size_t i = 0; i < l.n && r >= 0; i++)
                 r = read_member(b, l.names[i]);
         return r;
 }
 
+/* An array that is being deleted says EBUSY to everything (drivers/md/md.c:md_attr_show), and then its folder is gone before the
+ * device is; it has no label here. */
+static int read_md(BlockDevice *b) {
+        _cleanup_free_ char *level = NULL;
+
+        int r = optional_textf(&level, DEVICES "/%s/md/level", b->name);
+        if (r >= 0) {
+                /* Not started yet. */
+                b->label = level ? TAKE_PTR(level) : strdup("none");
+                r = b->label ? read_array(b) : -ENOMEM;
+        }
+        if (r != -EBUSY && !is_gone(r))
+                return r;
+        free(b->label);
+        b->label = NULL;
+        return 0;
+}
+
+/* The same with EINVAL (drivers/md/dm-sysfs.c:dm_attr_show). */
 static int read_dm(BlockDevice *b) {
         int r = optional_textf(&b->label, DEVICES "/%s/dm/name", b->name);
 
-        return r < 0 ? r : optional_textf(&b->uuid, DEVICES "/%s/dm/uuid", b->name);
+        if (r >= 0)
+                r = optional_textf(&b->uuid, DEVICES "/%s/dm/uuid", b->name);
+        return r == -EINVAL ? 0 : r;
 }
 
 static int read_kind(BlockDevice *b, const char *path) {
@@ -161,10 +180,12 @@ static int read_block(BlockDevice *b) {
         return 0;
 }
 
-/* A loop device without a file, an optical drive without a disc: nothing of it can be anywhere. An array that was not started
- * has no size either, but has its members. */
+/* A loop device without a file, a mapping that is being deleted (nobody has it open then), an optical drive without a disc: nothing
+ * of it can be anywhere. An array that was not started has no size either, but has its members. */
 static bool is_empty(const BlockDevice *b) {
-        return b->kind == BLOCK_LOOP ? !b->label : b->size == 0 && b->n_lower == 0;
+        if (b->kind == BLOCK_LOOP || b->kind == BLOCK_DM || b->kind == BLOCK_MD)
+                return !b->label;
+        return b->size == 0 && b->n_lower == 0;
 }
 
 static int add_block(Topology *t, const char *name) {

@@ -2,6 +2,7 @@
 /* Runs on the recorded machine "ram2". What topology_load() sees is compared with golden files; here are the finders, and
  * what a machine that changes or answers nonsense does. */
 #include <errno.h>
+#include <limits.h>
 #include <sys/stat.h>
 
 #include "topology/topology.h"
@@ -178,12 +179,51 @@ static void test_foreign(void) {
         CHECK_STR(topology_block_device(t, "nvme0n1")->bdf, "0000:0d:00.0");
 }
 
+static void make_block(const char *name, const char *folder, const char *attributes[][2], size_t n) {
+        _cleanup_free_ char *top = strf("/sys/class/block/%s", name), *sub = strf("%s/%s", top, folder);
+        _cleanup_free_ char *device = strf("/sys/devices/%s", name), *target = strf("../../devices/%s", name);
+
+        CHECK_INT(mkdir(device, 0755), 0);
+        CHECK_INT(symlink(target, top), 0);
+        CHECK_INT(mkdir(sub, 0755), 0);
+        for (size_t i = 0; i < n; i++) {
+                _cleanup_free_ char *path = strf("%s/%s", top, attributes[i][0]);
+                put(path, attributes[i][1]);
+        }
+}
+
+/* An array that was not started has nothing to say about itself, but its members are taken; a mapping or loop device without a
+ * name or file is not there. */
+static void test_block_kinds(void) {
+        static const char *md[][2] = { { "dev", "9:1\n" }, { "size", "0\n" }, { "md/level", "" }, { "md/raid_disks", "" } };
+        static const char *dm[][2] = { { "dev", "252:0\n" }, { "size", "8\n" } };
+        static const char *loop[][2] = { { "dev", "7:0\n" }, { "size", "0\n" } };
+
+        make_block("md1", "md", md, ELEMENTSOF(md));
+        CHECK_INT(mkdir("/sys/class/block/md1/slaves", 0755), 0);
+        CHECK_INT(mkdir("/sys/class/block/md1/slaves/nvme0n1", 0755), 0);
+        make_block("dm-0", "dm", dm, ELEMENTSOF(dm));
+        make_block("loop0", "queue", loop, ELEMENTSOF(loop));
+
+        _cleanup_(topology_freep) Topology *t = load();
+        const BlockDevice *b = topology_block_device(t, "md1");
+        CHECK(b);
+        CHECK_INT(b->kind, BLOCK_MD);
+        CHECK_STR(b->label, "none");
+        CHECK_INT(b->members_needed, UINT_MAX);
+        CHECK_INT(b->n_lower, 1);
+        CHECK_STR(b->lower[0], "nvme0n1");
+        CHECK(!topology_block_device(t, "dm-0"));
+        CHECK(!topology_block_device(t, "loop0"));
+}
+
 int main(void) {
         test_finders();
         test_endpoint_gone();
         test_gone_or_unreadable();
         test_nonsense();
         test_foreign();
+        test_block_kinds();
         test_dax_kinds();
         test_unconfigured_region();
         return EXIT_SUCCESS;
