@@ -119,16 +119,22 @@ int engine_restore(Engine *e) {
                 error = streq_ptr(e->journal->back_code, "cancelled") ? -ECANCELED : -EIO;
                 e->stuck_why = strdup(e->journal->back_why ?: "no reason on record");
         }
+        size_t stopped = first;
         for (size_t n = first; n < e->plan->n_steps; n++) {
                 if (error == 0) {
                         error = step_next(e, n);
-                        if (error < 0)
+                        if (error < 0) {
                                 stop_at(e, n, error);
+                                stopped = n;
+                        }
                 }
                 if (error < 0 && is_frame(e, n) && !opens_frame(e, n))
                         close_frame(e, n);
-                else if (error < 0 && !is_frame(e, n))
-                        tell_not_taken(e, n);
         }
+
+        /* Behind the frame: a step may wait a while for a device that does not come, and the slot is held until then. */
+        for (size_t n = stopped; error < 0 && n < e->plan->n_steps; n++)
+                if (!is_frame(e, n))
+                        tell_not_taken(e, n);
         return error;
 }

@@ -113,6 +113,31 @@ class Restore(RestoreTest):
         self.assertEqual(self.get(restoration, "Removal", "Kind"), "restore")
 
 
+class Released(RestoreTest):
+    """A memory module in a socket: no port, no lights, and it stays where it is."""
+    slots = [slot("2", 0), {**slot("nmem0", 1), "port": None, "service": None, "address": None, "power": "unknown", "power_led": None,
+                            "attention_led": None, "card": {"bdf": None, "vendor": None, "device": None, "memdev": None,
+                                                            "serial": "8089-a2", "nmem": "nmem0"}}]
+
+    def in_use(self, driver):
+        self.write("play/machine.json", json.dumps({"schema": "safe-remove/topology/1", "slots": self.slots, "nd_regions": [
+            {"name": "region0", "bus": "ndbus0", "driver": driver, "nmems": ["nmem0"]}]}))
+
+    def test_until_it_is_used_again(self):
+        self.write("play/script", "step unmount\nend-as released\n")
+        removal = self.remove("nmem0")
+        self.assertEqual(self.wait_end(removal), "released")
+        self.assertEqual(self.get(removal, "Removal", "Progress"), 1)
+        self.assertEqual(self.slot("nmem0", "State"), "released")
+        self.in_use(None)
+        self.stop_daemon()
+        self.start_daemon()
+        self.assertEqual(self.slot("nmem0", "State"), "released")
+        self.in_use("nd_region")
+        send_device_event("change", "/devices/virtual/region0", "nd")
+        wait_for(lambda: self.slot("nmem0", "State") == "ready", "its use to be noticed")
+
+
 class Automatic(RestoreTest):
     def take_out(self):
         self.assertEqual(self.wait_end(self.remove("2")), "safe")
