@@ -50,6 +50,35 @@ static void print_verdict(json_object *plan) {
                 printf("  what removal %s took down\n", json_str(plan, "of"));
 }
 
+/* Only what is there; the fate is told of what has any. */
+static void print_memory(json_object *memory) {
+        static const char *const headers[] = { "NODE", "PART", "MEMORY", "FATE" };
+        json_object *nodes = json_array(memory, "nodes");
+        _cleanup_table_ Table *t = table_new(headers, ELEMENTSOF(headers));
+        size_t n = 0;
+
+        if (!t)
+                return;
+        table_align_right(t, 2);
+        for (size_t i = 0; i < json_len(nodes); i++) {
+                json_object *node = json_at(nodes, i), *parts = json_array(node, "parts");
+                for (size_t k = 0; k < json_len(parts); k++) {
+                        json_object *p = json_at(parts, k);
+                        if (json_u64(p, "bytes") == 0)
+                                continue;
+                        table_cellf(t, COLOR_NONE, "%" PRIu64, json_u64(node, "node"));
+                        table_cell(t, COLOR_NONE, json_str(p, "part"));
+                        table_cell(t, COLOR_NONE, FORMAT_SIZE(json_u64(p, "bytes")));
+                        table_cell(t, COLOR_NONE, json_str(p, "fate"));
+                        n++;
+                }
+        }
+        if (n == 0)
+                return;
+        plan_print_heading("What its memory is used for");
+        table_print(t, "  ");
+}
+
 static void print_findings(json_object *findings, const char *heading, Color color) {
         if (json_len(findings) == 0)
                 return;
@@ -111,6 +140,7 @@ static void print_reasons(json_object *plan) {
         print_verdict(plan);
         print_findings(json_array(plan, "blockers"), "In the way", COLOR_BAD);
         print_findings(json_array(plan, "warnings"), "Good to know", COLOR_WARN);
+        print_memory(json_get(plan, "memory"));
 }
 
 void plan_print_explanation(json_object *plan) {

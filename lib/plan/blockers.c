@@ -6,6 +6,10 @@
 static const char *const blocker_code_table[_BLOCKER_CODE_MAX] = {
         [BLOCKER_ZONE_NORMAL] = "ZONE_NORMAL",
         [BLOCKER_NO_ROOM] = "NO_ROOM",
+        [BLOCKER_CGROUP_LIMIT] = "CGROUP_LIMIT",
+        [BLOCKER_HUGETLB_NO_ROOM] = "HUGETLB_NO_ROOM",
+        [BLOCKER_BOUND_TMPFS] = "BOUND_TMPFS",
+        [BLOCKER_CPUSET_EMPTY] = "CPUSET_EMPTY",
         [BLOCKER_LAST_MEMORY] = "LAST_MEMORY",
         [BLOCKER_SYSTEM_RAM] = "SYSTEM_RAM",
         [BLOCKER_DAX_PIECES] = "DAX_PIECES",
@@ -186,9 +190,14 @@ int plan_add_blockers(Plan *p, const Topology *t, const Scope *s, const PlanRequ
         json_set(p->doc, "blockers", f.blockers);
         json_set(p->doc, "warnings", f.warnings);
 
+        int r = 0;
         if (!scope_is_empty(s)) {
                 find_kernel_zone(&f);
-                find_room(&f);
+                r = find_room(&f);
+                if (r >= 0)
+                        r = find_memory_use(&f, p->doc);
+                if (r < 0)
+                        return r;
                 find_stray_memory(&f);
                 for (size_t i = 0; i < s->n_regions; i++)
                         find_region_kind(&f, s->regions[i]);
@@ -199,7 +208,7 @@ int plan_add_blockers(Plan *p, const Topology *t, const Scope *s, const PlanRequ
                 find_storage(&f);
         }
         find_policy_warnings(&f);
-        int r = find_holders(&f, p->doc);
+        r = find_holders(&f, p->doc);
         *ret_blocked = json_len(f.blockers) > 0;
         return r;
 }

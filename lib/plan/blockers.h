@@ -10,6 +10,10 @@
 typedef enum BlockerCode {
         BLOCKER_ZONE_NORMAL,    /* memory in a kernel zone, with pages on it that cannot move */
         BLOCKER_NO_ROOM,        /* the rest of the machine cannot absorb what is on the card */
+        BLOCKER_CGROUP_LIMIT,   /* it would fit into swap, but the limits of its control groups do not let it there */
+        BLOCKER_HUGETLB_NO_ROOM, /* huge pages of the node are needed, and there are none elsewhere */
+        BLOCKER_BOUND_TMPFS,    /* a tmpfs may have its files on nodes that go only */
+        BLOCKER_CPUSET_EMPTY,   /* so may the processes of a control group their memory */
         BLOCKER_LAST_MEMORY,    /* nothing would be left */
         BLOCKER_SYSTEM_RAM,     /* a region whose memory the firmware gave to the kernel: no dax device to take down */
         BLOCKER_DAX_PIECES,     /* a dax device of several address ranges */

@@ -5,20 +5,10 @@
 #include "holders/memory-holder.h"
 #include "plan/findings.h"
 
-/* Does the node keep memory of another card, or of the machine's own? */
-static bool node_stays(const Findings *f, const Node *node) {
-        for (size_t i = 0; i < f->t->n_blocks; i++) {
-                const MemoryBlock *b = &f->t->blocks[i];
-                if (b->online && b->node == node->id && !scope_has_block(f->s, f->t, b))
-                        return true;
-        }
-        return false;
-}
-
 /* Its next page would have to come from a node without memory: the kernel ends it for that (mm/oom_kill.c, constrained by
  * its memory policy), while everybody else's pages just move. */
 static void bound_finding(Findings *f, const MemoryHolder *h, const Node *node) {
-        bool hard = !node_stays(f, node);
+        bool hard = !findings_node_stays(f, node);
         json_object *o = finding(f, BLOCKER_BOUND_PROCESS, hard, "process %d (%s) is bound to node %d", h->pid, h->comm, node->id);
 
         json_set_strf(o, "evidence", "/proc/%d/numa_maps: its memory policy allows no other node", h->pid);

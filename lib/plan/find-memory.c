@@ -62,42 +62,6 @@ void find_kernel_zone(Findings *f) {
         finding_remedy(o, "echo online_movable > " AUTO_ONLINE_PATH "  # before the next card is added, so that its memory can leave again");
 }
 
-/* Online bytes that go. Other cards may share the node, so a node is not simply there or gone. */
-static uint64_t bytes_going(const Findings *f) {
-        uint64_t n = 0;
-
-        for (size_t i = 0; i < f->t->n_blocks; i++)
-                if (f->t->blocks[i].online && scope_has_block(f->s, f->t, &f->t->blocks[i]))
-                        n += f->t->block_size;
-        return n;
-}
-
-/* What is in use everywhere must fit into what stays: so as much as goes must be free, or be file pages that can be dropped;
- * of those half are counted, the other half is what keeps the machine usable. */
-void find_room(Findings *f) {
-        uint64_t going = bytes_going(f), total = 0, available = 0, droppable = 0;
-
-        for (size_t i = 0; i < f->t->n_nodes; i++) {
-                total += f->t->nodes[i].total;
-                available += f->t->nodes[i].free;
-                droppable += f->t->nodes[i].reclaimable;
-        }
-        if (going == 0)
-                return;
-        if (going >= total) {
-                json_object *o = finding(f, BLOCKER_LAST_MEMORY, true, "this machine has no other memory");
-                finding_remedy(o, "safe-remove list  # pull another card, or add memory first");
-                return;
-        }
-        if (going <= available + droppable / 2)
-                return;
-
-        json_object *o = finding(f, BLOCKER_NO_ROOM, true, "what is in use does not fit into the memory that stays");
-        json_set_strf(o, "evidence", "%ju MiB go; on the whole machine %ju MiB are free and %ju MiB are file pages, half of which "
-                      "can be dropped", (uintmax_t) (going >> 20), (uintmax_t) (available >> 20), (uintmax_t) (droppable >> 20));
-        finding_remedy(o, "systemctl stop UNIT  # of a process listed as holder, or add memory or swap");
-}
-
 static bool in_region(const Findings *f, const MemoryBlock *b) {
         for (size_t i = 0; i < f->t->n_regions; i++) {
                 const Region *r = &f->t->regions[i];

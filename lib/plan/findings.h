@@ -19,9 +19,17 @@ void finding_remedy(json_object *finding, const char *format, ...) _printf_(2, 3
 /* Lines of the policy files that cannot be used. */
 void find_policy_warnings(Findings *f);
 
-/* find-memory.c: kernel zones, and whether the rest of the machine has room. */
+/* find-memory.c: kernel zones. */
 void find_kernel_zone(Findings *f);
-void find_room(Findings *f);
+
+/* find-room.c: whether the rest of the machine can absorb what is in use. 0 or -ENOMEM. */
+int find_room(Findings *f);
+
+/* find-memory-use.c: what the nodes' memory is used for ("memory" of the document), and what of it is bound to them. 0 or -ENOMEM. */
+int find_memory_use(Findings *f, json_object *doc);
+
+/* Does the node keep memory of another card, or of the machine's own? */
+bool findings_node_stays(const Findings *f, const Node *node);
 
 /* Memory in a CXL window that no region accounts for: left over from a card, or the firmware's. */
 void find_stray_memory(Findings *f);

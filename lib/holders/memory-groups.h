@@ -1,0 +1,29 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+#include "base/util.h"
+
+/* Control groups that cannot live without certain nodes, or whose memory may not be swapped, from the unified hierarchy
+ * (Documentation/admin-guide/cgroup-v2.rst). Of each only what it says itself: a group above or below speaks for itself too. */
+typedef struct MemoryGroup {
+        char *cgroup;           /* "/system.slice/x.service" */
+        int pid;                /* a process in it, 0: none */
+        bool bound;             /* cpuset.mems.effective has none but the nodes that were asked about */
+        char *mems;             /* that list */
+        uint64_t anonymous;     /* memory.stat, on all nodes */
+        uint64_t swap_left;     /* memory.swap.max less memory.swap.current; UINT64_MAX: no limit */
+} MemoryGroup;
+
+typedef struct MemoryGroups {
+        MemoryGroup *items;
+        size_t n_items, n_allocated;
+        bool complete;          /* false when a group could not be read, or there is no unified hierarchy */
+} MemoryGroups;
+
+void memory_groups_done(MemoryGroups *g);
+
+/* Groups with processes of their own. 0 or -ENOMEM. */
+int memory_groups_scan(const int *nodes, size_t n, uint64_t budget_usec, MemoryGroups *ret);
+
+/* What all of them together could swap out of `free` bytes of swap. */
+uint64_t memory_groups_swappable(const MemoryGroups *g, uint64_t free);
