@@ -10,6 +10,7 @@ from .errors import LabError
 SLICE = "lab.slice"
 # In the folder that the guest shares with us: what was said is readable without the guest, and after its end.
 FOLDER = "out"
+KILL_ALL = f"/sys/fs/cgroup/{SLICE}/cgroup.kill"
 UNITS = "/run/systemd/system"
 
 
@@ -103,8 +104,8 @@ def _read(path):
 
 
 def stop_all(guest):
-    """End every background process of the guest and forget what they said."""
-    guest.run(f"systemctl stop {SLICE} 2> /dev/null; systemctl reset-failed 'lab-*' 2> /dev/null; "
+    """End every background process of the guest, also those that do not care to, and forget what they said."""
+    guest.run(f"systemctl stop {SLICE} 2> /dev/null; [ ! -e {KILL_ALL} ] || echo 1 > {KILL_ALL}; systemctl reset-failed 'lab-*' 2> /dev/null; "
               f"ls {UNITS}/lab-*.service > /dev/null 2>&1 || exit 0; rm {UNITS}/lab-*.service; systemctl daemon-reload",
               timeout=120)
     shutil.rmtree(guest.dir / "share" / FOLDER, ignore_errors=True)

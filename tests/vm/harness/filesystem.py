@@ -34,7 +34,7 @@ class FileSystem:
         self.guest.run(["umount", self.target])
 
     def mounted(self):
-        return self.guest.succeeds(f"mountpoint -q {self.target}")
+        return self.guest.succeeds(f"findmnt -n {self.target}")
 
     def check(self, device=None):
         """Complain unless the file system's own checker finds nothing to repair. It must not be mounted."""

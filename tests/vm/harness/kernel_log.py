@@ -12,6 +12,8 @@ TROUBLE = re.compile("|".join((
     r"rcu.*stall",
     r"Memory failure", r"Bad page", r"bad page", r"use-after-free", r"Corrupted low memory", r"^taint changed",
     r"Out of memory", r"oom-kill", r"segfault at", r"Machine check", r"EXT4-fs error", r"Shutting down filesystem",
+    r"CRC error", r"Sending SIGBUS", r"I/O error", r"Internal error", r"Corruption", r"recovery (complete|required)",
+    r"Starting recovery", r"orphan cleanup",
 )))
 
 

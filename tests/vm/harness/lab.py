@@ -39,9 +39,9 @@ class Lab:
         """Take a region down by hand, as the manuals say."""
         memory.destroy(self.guest, ram.region)
 
-    def pmem(self, *slots, uuid=None):
+    def pmem(self, *slots, uuid=None, window=0):
         """A region of persistent memory over the cards in these slots; see harness/pmem.py for namespaces on it."""
-        return pmem.create(self.guest, *slots, uuid=uuid)
+        return pmem.create(self.guest, *slots, uuid=uuid, window=window)
 
     def nvdimm(self):
         """The region of the persistent memory that the board has beside its slots."""

@@ -78,9 +78,11 @@ def create(guest, *slots, online="online_movable", window=0):
 
 
 def to_devdax(guest, memory):
-    """Give memory that is offline to the device driver: /dev/daxX.Y. Returns the path of the device."""
+    """Give memory that is offline to the device driver: /dev/daxX.Y. Returns the path of the device. The next one of the
+    same name is nobody's business."""
     guest.run(f"""cd /sys/bus/dax/drivers && echo {memory.dax} > kmem/unbind && echo {memory.dax} > device_dax/new_id &&
-            {{ [ -e device_dax/{memory.dax} ] || echo {memory.dax} > device_dax/bind; }}""")
+            {{ [ -e device_dax/{memory.dax} ] || echo {memory.dax} > device_dax/bind; }} &&
+            echo {memory.dax} > device_dax/remove_id""")
     return f"/dev/{memory.dax}"
 
 

@@ -12,17 +12,17 @@ from .errors import LabError
 TAKE_DOWN = r"""
 swapoff -a
 exportfs -ua 2> /dev/null
-for attempt in 1 2 3; do
+for attempt in 1 2 3 4; do
         tac /proc/self/mountinfo | while read -r id parent dev root target rest; do
                 case $target in /mnt/*) umount "$target" 2> /dev/null ;; esac
         done
+        losetup -D
+        [ ! -e /dev/mapper/control ] || dmsetup info -c --noheadings -o name 2> /dev/null | grep -q '^No devices' || {
+                vgchange -q -an > /dev/null 2>&1; dmsetup remove_all; }
+        [ ! -e /proc/mdstat ] || mdadm --stop --scan --quiet 2> /dev/null
         grep -q ' /mnt/' /proc/self/mountinfo || break
         sleep 0.3
 done
-losetup -D
-[ ! -e /dev/mapper/control ] || [ "$(dmsetup info -c --noheadings -o name 2> /dev/null)" = "" ] || {
-        vgchange -q -an > /dev/null 2>&1; dmsetup remove_all; }
-[ ! -e /proc/mdstat ] || mdadm --stop --scan --quiet 2> /dev/null
 udevadm settle -t 10
 busy=$(grep -o ' /mnt/[^ ]*' /proc/self/mountinfo; tail -n +2 /proc/swaps; ls -d /sys/block/dm-* /sys/block/loop*/loop /sys/block/md* 2> /dev/null)
 [ -z "$busy" ] || { echo still there: $busy >&2; exit 1; }

@@ -1,0 +1,80 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""What scenarios ask again and again about storage on a card: who holds it, out, in, and whether all is as it was."""
+
+from dataclasses import dataclass
+
+from . import removal
+
+RULES = "/etc/safe-remove/policy.d/scenario.conf"
+
+
+def plan(lab, name, *options):
+    """The plan for a card, whatever its verdict."""
+    return lab.cli_json("plan", name, *options, check=False)
+
+
+def holders(made):
+    """The processes that a plan names, by pid."""
+    return {holder["pid"]: holder for holder in made["holders"] if holder["kind"] == "process"}
+
+
+def rules(lab, *each):
+    """Rules about holders for this scenario alone: (match, on remove), each a dictionary."""
+    def section(name, lines):
+        return f"[{name}]\n" + "".join(f"{key}={value}\n" for key, value in lines.items())
+    lab.write(RULES, "".join(section("Match", match) + section("OnRemove", action) for match, action in each))
+
+
+def step_names(made):
+    return [step["name"] for step in made["steps"]]
+
+
+def codes(made, kind="blockers"):
+    return {finding["code"] for finding in made[kind]}
+
+
+def take_out(lab, number, *options, button=False):
+    """Remove the card in slot `number`, by command or by button, and see that it is safe to pull. Returns the end record."""
+    removal_id = removal.last_id(lab) + 1
+    if button:
+        lab.slot(number).press()
+    else:
+        lab.cli("remove", number, *options, timeout=180)
+    end = removal.wait_for_end(lab, removal_id, 180)
+    lab.equal((end["outcome"], end["code"]), ("safe", "done"), f"the ending ({end['message']})")
+    removal.check_safe(lab, number)
+    return end
+
+
+def put_back(lab, number, card=None):
+    """The card comes back, and what was on it is built again."""
+    lab.slot(number).insert(card)
+    return lab.cli("restore", number, timeout=180)
+
+
+@dataclass(frozen=True)
+class StoragePicture:
+    """What there is of storage, without the names that the kernel gives anew each time."""
+
+    mounts: tuple
+    swaps: tuple
+    namespaces: tuple
+    dm: tuple
+    md: tuple
+    loops: tuple
+
+    @staticmethod
+    def take(lab):
+        def lines(command):
+            return tuple(sorted(lab.sh(command).splitlines()))
+        return StoragePicture(
+            lines("findmnt -rn -o TARGET,FSTYPE,OPTIONS,PROPAGATION,FSROOT | grep '^/mnt/' || true"),
+            lines("awk 'NR > 1 {print $2, $3, $5}' /proc/swaps"),
+            lines("for n in /sys/bus/nd/devices/namespace*; do [ -e $n ] && echo $(cat $n/uuid $n/size $n/mode); done; true"),
+            lines("dmsetup table 2> /dev/null | sed 's/ [0-9]*:[0-9]* / DEV /g' | grep -v '^No devices' || true"),
+            lines("cat /sys/block/md*/md/uuid /sys/block/md*/md/degraded 2> /dev/null || true"),
+            lines("losetup -n -O NAME,BACK-FILE,OFFSET,RO || true"))
+
+
+def check_as_before(lab, before):
+    lab.equal(StoragePicture.take(lab), before, "what there is of storage")

@@ -1,0 +1,110 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""Every way to hold what is on a card: the plan names all of them beforehand, and the removal ends them."""
+
+from harness import holder, storage
+from harness.scenario import scenario
+
+# Name -> options of the holder, the way it should be named by, and how the path ends that should be told with it.
+WAYS = {
+    "shared": (["--map=shared"], "mapping", "/shared"),
+    "private": (["--map=private"], "mapping", "/private"),
+    "sync": (["--map=sync"], "mapping", "/sync"),
+    "closed": (["--map=shared", "--close"], "mapping", "/closed"),
+    "deleted": (["--map=shared", "--close", "--delete"], "mapping", "/deleted (deleted)"),
+    "split": (["--map=shared", "--close", "--split"], "mapping", "/split"),
+    "moved": (["--map=shared", "--close", "--move"], "mapping", "/moved"),
+    "forked": (["--map=shared", "--close", "--fork"], "mapping", "/forked"),
+    "opened": ([], "descriptor", "/opened"),
+    "open-deleted": (["--delete"], "descriptor", "/open-deleted (deleted)"),
+    "thread": (["--thread"], "descriptor", "/thread"),
+    "cwd": (["--cwd"], "cwd", "/cwd"),
+    "thread-cwd": (["--thread", "--cwd"], "cwd", "/thread-cwd"),
+    "root": (["--root"], "root", "/root"),
+}
+FOLDERS = ("cwd", "thread-cwd", "root")
+
+
+def start_all(lab, disk):
+    for name in WAYS:
+        lab.sh(f"{'mkdir' if name in FOLDERS else 'touch'} {disk.target}/{name}")
+    return {name: lab.holder(*options, f"{disk.target}/{name}", name=name) for name, (options, _, _) in WAYS.items()}
+
+
+def run_from(lab, disk):
+    """A program that is on the card itself."""
+    lab.sh(f"cp {lab.program('holder')} {disk.target}/program")
+    return holder.Holder(lab.guest, [], "program", program=f"{disk.target}/program")
+
+
+def check_named(lab, named, started, way, path):
+    for pid in started.pids:
+        lab.check(pid in named, f"process {pid} of {started.name} should be named: {sorted(named)}")
+        lab.equal(named[pid]["unit"], started.unit, f"the unit of {started.name}")
+        found = [hold for hold in named[pid]["holds"] if hold["way"] == way and (hold["path"] or "").endswith(path)]
+        lab.check(found, f"{started.name} should be named by {way} of {path}: {named[pid]['holds']}")
+        lab.check(found[0]["found"], f"it should be told how {started.name} was found: {found}")
+
+
+def seen_by(lab, tool, target):
+    """The processes that an administrator's tool finds."""
+    command = {"fuser": f"fuser -m {target} 2> /dev/null", "lsof": f"lsof -t {target} 2> /dev/null"}[tool]
+    return {int(word) for word in lab.sh(f"{command} || true").split()}
+
+
+@scenario("holders-every-way", profile="mixed", timeout=300)
+def every_way(lab):
+    disk = lab.filesystem(lab.pmem(3).namespace().device)
+    started = start_all(lab, disk)
+    started["program"] = run_from(lab, disk)
+    plan = storage.plan(lab, "3")
+    named = storage.holders(plan)
+    for name, running in started.items():
+        _, way, path = WAYS.get(name, (None, "program", "/program"))
+        check_named(lab, named, running, way, path)
+    lab.equal(set(named), {pid for running in started.values() for pid in running.pids}, "the processes named")
+    text = lab.cli("plan", "3")[1]
+    for running in started.values():
+        lab.check(running.unit in text and str(running.pids[0]) in text, f"the printed plan should name {running.unit}: {text}")
+    for tool in ("fuser", "lsof"):
+        missed = [name for name, running in started.items() if not set(running.pids) <= seen_by(lab, tool, disk.target)]
+        print(f"     ({tool} -m {disk.target} misses: {', '.join(missed) or 'none'})", flush=True)
+    storage.take_out(lab, 3)
+    for running in started.values():
+        lab.check(running.status() in ("0", "TERM"), f"{running.name} should have been asked to end: {running.status()}")
+
+
+@scenario("holders-own-namespace", profile="mixed")
+def own_namespace(lab):
+    """The host has unmounted it long ago; a service with a mount namespace of its own still has it."""
+    disk = lab.filesystem(lab.pmem(3).namespace().device)
+    inside = lab.holder("--own-namespace", "--map=shared", "--close", f"{disk.target}/file", name="inside")
+    disk.umount()
+    check_named(lab, storage.holders(storage.plan(lab, "3")), inside, "mapping", "/file")
+    storage.take_out(lab, 3)
+    lab.check(not inside.running(), "the holder should have ended")
+
+
+@scenario("holders-namespace-without-process", profile="mixed")
+def namespace_without_process(lab):
+    """A mount namespace that only a bind mount keeps has the file system mounted: nobody to end, but a place to unmount."""
+    disk = lab.filesystem(lab.pmem(3).namespace().device)
+    lab.sh("touch /run/lab-ns && mount --bind /run /run && mount --make-private /run && unshare --mount=/run/lab-ns --propagation private true")
+    lab.cleanup(lambda: lab.sh("umount /run/lab-ns; umount /run; rm -f /run/lab-ns"))
+    disk.umount()
+    lab.check("unmount" in storage.step_names(storage.plan(lab, "3")), "the plan should have an unmount")
+    storage.take_out(lab, 3)
+
+
+@scenario("holders-devdax", profile="mixed")
+def devdax(lab):
+    """A device without a file system: mapped, mapped and closed, and only inherited."""
+    device = lab.pmem(3).namespace("devdax").device
+    started = {name: lab.holder("--map=shared", *options, device, name=name)
+               for name, options in (("open", []), ("closed", ["--close"]), ("forked", ["--close", "--fork"]))}
+    named = storage.holders(storage.plan(lab, "3"))
+    for running in started.values():
+        check_named(lab, named, running, "mapping", device)
+    storage.take_out(lab, 3)
+    for running in started.values():
+        lab.check(not running.running(), f"{running.name} should have ended")
+    lab.equal(lab.sh("ls -a /dev | grep dax || true"), "", "what is left of the device's node")

@@ -1,0 +1,104 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""What is done about holders is the administrator's word: refuse, stop, freeze, ask, and kill only when told so."""
+
+import time
+
+from harness import removal, storage
+from harness.scenario import scenario
+
+
+def card_with_file_system(lab, kind="ext4"):
+    return lab.filesystem(lab.pmem(3).namespace().device, kind)
+
+
+def begin(lab, *options, delay_msec=0):
+    """A removal in the background; returns its number."""
+    number = removal.last_id(lab) + 1
+    if delay_msec:
+        removal.policy(lab, StepDelayMSec=delay_msec)
+    lab.spawn("remove", ["safe-remove", "remove", "3", *options])
+    return number
+
+
+def check_called_off(lab, number, before, code="cancelled"):
+    end = removal.wait_for_end(lab, number, 120)
+    lab.equal((end["outcome"], end["code"]), ("restored", code), f"the ending ({end['message']})")
+    storage.check_as_before(lab, before)
+    leds = lab.slot(3).leds()
+    lab.check(leds.power == "on" and leds.attention == "off", f"slot 3 should say 'do not pull': {leds}")
+    return end
+
+
+@scenario("policy-stop-and-cancel", profile="mixed", timeout=240)
+def stop_and_cancel(lab):
+    """A unit that was stopped runs again when the removal is called off, on the mount that it had."""
+    disk = card_with_file_system(lab)
+    writer = lab.writer(disk)
+    first = writer.main_pid()
+    before = storage.StoragePicture.take(lab)
+    number = begin(lab, delay_msec=500)
+    lab.wait_for(lambda: not writer.running(), 60, "the writer to be stopped")
+    lab.cli("cancel", "3")
+    check_called_off(lab, number, before)
+    lab.check(writer.running() and writer.main_pid() != first, "the writer's unit should have been started again")
+    lab.check(writer.verify() > 0, "there should be records")
+
+
+@scenario("policy-freeze-and-cancel", profile="mixed", timeout=240)
+def freeze_and_cancel(lab):
+    """Frozen and thawed again: it was stopped for a while, did not notice, and has missed nothing."""
+    disk = card_with_file_system(lab)
+    counter = lab.counter(disk)
+    first = counter.main_pid()
+    storage.rules(lab, ({"Unit": counter.unit}, {"Action": "freeze term", "FreezeSec": 30}))
+    before = storage.StoragePicture.take(lab)
+    lab.wait_for(lambda: counter.ask()[0] > 20, 20, "some lines")
+    number = begin(lab)
+    events = f"/sys/fs/cgroup/lab.slice/{counter.unit}/cgroup.events"
+    lab.sh(f"timeout 60 sh -c 'until grep -q \"frozen 1\" {events}; do sleep 0.05; done'", timeout=70)
+    time.sleep(3)
+    lab.cli("cancel", "3")
+    check_called_off(lab, number, before)
+    lab.equal(counter.main_pid(), first, "the counter's process")
+    lines, missed, longest = counter.ask()
+    lab.check(lines > 20 and missed == 0 and longest >= 2500, f"it should have been frozen and miss nothing: {lines}, {missed}, {longest} ms")
+
+
+@scenario("policy-never-kill", profile="mixed", timeout=300)
+def never_kill(lab):
+    """Somebody who does not obey: it is asked, it stays, all is put back. Killed only when the request says so."""
+    disk = card_with_file_system(lab)
+    # systemd itself would kill after its own time; here it is told to leave that to the administrator.
+    stubborn = lab.holder("--map=shared", "--stubborn", f"{disk.target}/file", name="stubborn",
+                          properties=["SendSIGKILL=no", "TimeoutStopSec=2"])
+    storage.rules(lab, ({"Unit": stubborn.unit}, {"Action": "term", "TermSec": 2}))
+    before = storage.StoragePicture.take(lab)
+    status, out, err = lab.cli("remove", "3", check=False)
+    lab.equal(status, removal.RESTORED, f"the exit status ({out}{err})")
+    lab.check(str(stubborn.pids[0]) in out + err, f"who did not go should be told: {out}{err}")
+    storage.check_as_before(lab, before)
+    lab.equal((stubborn.running(), stubborn.look()), (True, "ok"), "the holder running, its bytes")
+    storage.take_out(lab, 3, "--force=kill")
+    lab.equal(stubborn.wait(10), "KILL", "how it ended")
+
+
+@scenario("policy-stubborn-unit", profile="mixed", timeout=300)
+def stubborn_unit(lab):
+    """systemctl stop, as it is meant by default, ends in SIGKILL after the unit's own time: not in our name."""
+    disk = card_with_file_system(lab)
+    stubborn = lab.holder("--map=shared", "--stubborn", f"{disk.target}/file", name="stubborn", properties=["TimeoutStopSec=5"])
+    storage.rules(lab, ({"Unit": stubborn.unit}, {"Action": "stop", "StopSec": 20}))
+    lab.cli("remove", "3", check=False)
+    lab.check(stubborn.status() != "KILL", "nobody should have been killed")
+
+
+@scenario("policy-own-session", profile="mixed")
+def own_session(lab):
+    """Whoever asks for the removal stands on the card himself: he is not ended, but told."""
+    disk = card_with_file_system(lab)
+    before = storage.StoragePicture.take(lab)
+    asker = lab.spawn("asker", f"cd {disk.target} && safe-remove remove 3; echo status=$?; sleep 100")
+    asker.wait_for_output("status=")
+    lab.check(f"status={removal.BLOCKED}" in asker.output(), f"it should be refused: {asker.output()}")
+    lab.check(asker.running(), "the asker should live")
+    storage.check_as_before(lab, before)
