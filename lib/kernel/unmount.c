@@ -4,12 +4,18 @@
 #include <sys/ioctl.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
+#include <time.h>
 
 #include "kernel/apart.h"
 #include "kernel/unmount.h"
 
 /* XFS_IOC_GOINGDOWN, EXT4_IOC_SHUTDOWN, F2FS_IOC_SHUTDOWN, BTRFS_IOC_SHUTDOWN: one number for all. */
 #define FS_IOC_SHUTDOWN_ALL _IOR('X', 125, uint32_t)
+
+enum {
+        BUSY_TRIES = 1000,
+        BUSY_PAUSE_NSEC = 2 * 1000 * 1000,
+};
 
 typedef struct Quiesce {
         json_object *mount;
@@ -94,6 +100,20 @@ int fs_quiesce(json_object *mount, FsShutdown shutdown, uint64_t timeout_usec, c
         return run_apart(quiesce_apart, &q, &options, ret_why);
 }
 
+/* Whoever just looks in for a moment keeps a mount busy for that moment; the kernel has no event for its end. */
+static int umount_patiently(const char *target) {
+        const struct timespec pause = { .tv_nsec = BUSY_PAUSE_NSEC };
+        int r = 0;
+
+        for (unsigned n = 0; n < BUSY_TRIES; n++) {
+                r = umount2(target, UMOUNT_NOFOLLOW) < 0 ? -errno : 0;
+                if (r != -EBUSY)
+                        break;
+                (void) nanosleep(&pause, NULL);
+        }
+        return r;
+}
+
 static int umount_one(const MountEntry *m, int proc_fd, const char **ret_why) {
         uint64_t id = 0;
 
@@ -103,9 +123,9 @@ static int umount_one(const MountEntry *m, int proc_fd, const char **ret_why) {
         else if (id != m->id) {
                 *ret_why = "another mount lies over it";
                 r = -EBUSY;
-        } else if (umount2(m->target, UMOUNT_NOFOLLOW) < 0) {
+        } else {
                 /* A namespace that belongs to less privileged users got its mounts locked together. */
-                r = -errno;
+                r = umount_patiently(m->target);
                 *ret_why = r == -EINVAL ? "it is locked in a namespace of less privileged users: it goes when their processes end"
                                         : NULL;
         }

@@ -17,6 +17,9 @@ static int block_gone(json_object *block, char **ret_answer) {
                 return r;
         if (!streq_ptr(dev, json_str(block, "dev")))
                 return 1;
+        /* Loop devices stay when they are detached, with nothing behind them. */
+        if (startswith(name, "loop") && !path_existsf("/sys/class/block/%s/loop/backing_file", name))
+                return 1;
         *ret_answer = strf("%s (%s) is there", name, dev);
         return 0;
 }
