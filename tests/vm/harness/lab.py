@@ -65,6 +65,10 @@ class Lab:
         """A process that uses what is on a card, in the way that the options say; see guest/holder."""
         return holder.Holder(self.guest, options, name, properties)
 
+    def pinner(self, *options, name=None):
+        """A process that has pages of a card pinned, in the way that the options say; see guest/pinner."""
+        return holder.Holder(self.guest, options, name, program=self.program("pinner"))
+
     def writer(self, disk, **options):
         """A service that writes to a file system and logs what is persistent; see harness/writer.py."""
         return Writer(self.guest, disk.target, **options)

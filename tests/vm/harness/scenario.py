@@ -2,6 +2,7 @@
 """What a scenario is: a function that is handed the lab and raises when something is not as it should be."""
 
 import importlib.util
+import os
 from dataclasses import dataclass
 
 from .errors import Skip
@@ -23,7 +24,7 @@ class Scenario:
     timeout: float
 
 
-def scenario(name, allow=(), own_guest=False, profile="ram2", daemon=True, timeout=180):
+def scenario(name, allow=(), own_guest=False, profile="ram2", daemon=True, timeout=180, long=False):
     """Register a function as a scenario.
 
     allow      patterns of kernel log lines that would otherwise fail it
@@ -31,8 +32,11 @@ def scenario(name, allow=(), own_guest=False, profile="ram2", daemon=True, timeo
     profile    which cards the machine has at its start (machine.PROFILES)
     daemon     it needs safe-removed; without it the daemon is kept away while the scenario runs
     timeout    seconds
+    long       it runs in a long run only (LAB_LONG, set by ./check --long)
     """
     def register(function):
+        if long and not os.environ.get("LAB_LONG"):
+            return function
         _registered.append(Scenario(name, function, tuple(allow), own_guest, profile, daemon, timeout))
         return function
     return register

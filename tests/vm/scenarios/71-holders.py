@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """Every way to hold what is on a card: the plan names all of them beforehand, and the removal ends them."""
 
-from harness import holder, storage
+from harness import holder, removal, storage
 from harness.scenario import scenario
 
 # Name -> options of the holder, the way it should be named by, and how the path ends that should be told with it.
@@ -17,11 +17,12 @@ WAYS = {
     "opened": ([], "descriptor", "/opened"),
     "open-deleted": (["--delete"], "descriptor", "/open-deleted (deleted)"),
     "thread": (["--thread"], "descriptor", "/thread"),
+    "clone": (["--clone-mount"], "descriptor", ""),
     "cwd": (["--cwd"], "cwd", "/cwd"),
     "thread-cwd": (["--thread", "--cwd"], "cwd", "/thread-cwd"),
     "root": (["--root"], "root", "/root"),
 }
-FOLDERS = ("cwd", "thread-cwd", "root")
+FOLDERS = ("clone", "cwd", "thread-cwd", "root")
 
 
 def start_all(lab, disk):
@@ -108,3 +109,46 @@ def devdax(lab):
     for running in started.values():
         lab.check(not running.running(), f"{running.name} should have ended")
     lab.equal(lab.sh("ls -a /dev | grep dax || true"), "", "what is left of the device's node")
+
+
+@scenario("holders-devdax-ram", profile="mixed")
+def devdax_ram(lab):
+    """Volatile memory as a device: the same, and the card gives memory afterwards."""
+    running = lab.holder("--map=shared", "--close", lab.devdax(lab.ram(2, online="offline")), name="mapper")
+    check_named(lab, storage.holders(storage.plan(lab, "2")), running, "mapping", "dax0.0")
+    storage.take_out(lab, 2)
+    lab.check(not running.running(), "the holder should have ended")
+    lab.slot(2).insert()
+    removal.check_card_works(lab, 2)
+
+
+@scenario("holders-unseen", profile="mixed", timeout=300)
+def unseen(lab):
+    """What no look finds, the file system's refusal to go does: nothing is torn away, all is put back, and it is said."""
+    disk = lab.filesystem(lab.pmem(3).namespace().device)
+    wanted = disk.fill(mib=1)
+    hidden = lab.holder("--in-flight", f"{disk.target}/content", name="hidden")
+    before = storage.StoragePicture.take(lab)
+    status, out, err = lab.cli("remove", "3", check=False)
+    lab.equal(status, removal.RESTORED, f"the exit status ({out}{err})")
+    lab.check(disk.target in out + err, f"it should be said what is busy: {out}{err}")
+    storage.check_as_before(lab, before)
+    lab.equal(disk.sum(), wanted, "what is on the card")
+    lab.check(hidden.running(), "a holder that nobody saw should not have been ended")
+    hidden.stop()
+    storage.take_out(lab, 3)
+
+
+@scenario("holders-mapper-bomb", profile="mixed", timeout=300)
+def mapper_bomb(lab):
+    """A new mapper every 10 ms, by a process that itself holds nothing: none slips through."""
+    region = lab.pmem(3)
+    disk = lab.filesystem(region.namespace().device)
+    device = region.namespace("devdax").device
+    lab.sh(f"truncate -s 4096 {disk.target}/file")
+    bombs = [lab.spawn(f"bomb{number}", [lab.program("mapper-bomb"), path])
+             for number, path in enumerate((f"{disk.target}/file", device))]
+    for bomb in bombs:
+        lab.wait_for(lambda: bomb.output().count("made=") > 1, 30, "mappers")  # pylint: disable=cell-var-from-loop
+    storage.take_out(lab, 3)
+    lab.check(not any(bomb.running() for bomb in bombs), "the bombs should have been stopped")

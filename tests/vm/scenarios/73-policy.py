@@ -29,6 +29,29 @@ def check_called_off(lab, number, before, code="cancelled"):
     return end
 
 
+@scenario("policy-refuse", profile="mixed")
+def refuse(lab):
+    """One unit of two is not to be disturbed: nobody is, and its owner's reason is told."""
+    disk = card_with_file_system(lab)
+    ledger = lab.holder("--map=shared", f"{disk.target}/ledger", name="ledger")
+    other = lab.holder("--map=shared", f"{disk.target}/other", name="other")
+    storage.rules(lab, ({"Unit": ledger.unit}, {"Action": "refuse", "Reason": "ask the bookkeepers, phone 4711"}))
+    before = storage.StoragePicture.take(lab)
+    lab.check("HOLDER_REFUSES" in storage.codes(storage.plan(lab, "3")), "the plan should have the blocker")
+    for options in ((), ("--force=kill",)):
+        status, out, err = lab.cli("remove", "3", *options, check=False)
+        lab.equal(status, removal.BLOCKED, f"the exit status ({out}{err})")
+        lab.check("phone 4711" in out + err and ledger.unit in out + err, f"unit and reason should be told: {out}{err}")
+    number = removal.last_id(lab) + 1
+    lab.slot(3).press()
+    end = removal.wait_for_end(lab, number)
+    lab.equal((end["outcome"], end["code"]), ("refused", "blocked"), "the ending of the pressed one")
+    lab.check("phone 4711" in end["message"], f"the reason should be told: {end}")
+    storage.check_as_before(lab, before)
+    for holder in (ledger, other):
+        lab.equal((holder.running(), holder.look()), (True, "ok"), f"{holder.name} running, its bytes")
+
+
 @scenario("policy-stop-and-cancel", profile="mixed", timeout=240)
 def stop_and_cancel(lab):
     """A unit that was stopped runs again when the removal is called off, on the mount that it had."""
@@ -92,6 +115,23 @@ def stubborn_unit(lab):
     lab.check(stubborn.status() != "KILL", "nobody should have been killed")
 
 
+@scenario("policy-process-without-unit", profile="mixed", timeout=240)
+def process_without_unit(lab):
+    """In a scope of a login session nothing is stopped; the process is asked, and told as lost when the removal is called off."""
+    disk = card_with_file_system(lab)
+    program = lab.program("holder")
+    lab.sh(f"mkdir -p /lab/out && systemd-run --quiet --scope --slice=lab.slice --unit=session-99 sh -c '{program} --map=shared {disk.target}/file "
+           "> /lab/out/loose.out 2>&1 & ' ")
+    pid = int(lab.wait_for(lambda: lab.sh("sed -n 's/holding pid=//p' /lab/out/loose.out 2> /dev/null || true"), 20, "the holder"))
+    lab.check(pid in storage.holders(storage.plan(lab, "3")), "it should be named")
+    before = storage.StoragePicture.take(lab)
+    number = begin(lab, delay_msec=500)
+    lab.wait_for(lambda: not lab.guest.succeeds(f"kill -0 {pid}"), 60, "the process to end")
+    lab.cli("cancel", "3")
+    end = check_called_off(lab, number, before)
+    lab.check(any(str(pid) in line for line in end["lost"]), f"it should be told that the process is gone for good: {end['lost']}")
+
+
 @scenario("policy-own-session", profile="mixed")
 def own_session(lab):
     """Whoever asks for the removal stands on the card himself: he is not ended, but told."""
@@ -102,3 +142,38 @@ def own_session(lab):
     lab.check(f"status={removal.BLOCKED}" in asker.output(), f"it should be refused: {asker.output()}")
     lab.check(asker.running(), "the asker should live")
     storage.check_as_before(lab, before)
+
+
+@scenario("policy-system-fs", profile="mixed")
+def system_fs(lab):
+    """The journal's folder lies on the card: refused, saying so."""
+    disk = card_with_file_system(lab)
+    lab.sh(f"mkdir -p {disk.target}/log /mnt/keep && mount --bind {disk.target}/log /var/lib/safe-remove")
+    lab.cleanup(lambda: lab.sh("umount /var/lib/safe-remove; systemctl restart safe-removed"))
+    lab.restart_daemon()
+    plan = storage.plan(lab, "3")
+    lab.check("SYSTEM_FS" in storage.codes(plan), f"the plan should refuse: {plan['blockers']}")
+    lab.check("/var/lib/safe-remove" in str(plan["blockers"]), "it should be said which folder")
+    lab.equal(lab.cli("remove", "3", check=False)[0], removal.BLOCKED, "the exit status")
+
+
+@scenario("policy-swap-does-not-fit", profile="mixed", timeout=300)
+def swap_does_not_fit(lab):
+    """What is in the swap has no room elsewhere: refused before the OOM killer would decide."""
+    device = lab.nvdimm().namespace("sector", mib=None).device
+    lab.sh(f"mkswap -q {device} && swapon {device}")
+    keeper = lab.keeper(0, mib=200, pause_msec=60000)
+    lab.sh(f"echo 190M > /sys/fs/cgroup/lab.slice/{keeper.unit}/memory.reclaim || true", timeout=120)
+    used = int(lab.sh("awk 'NR > 1 {print $4}' /proc/swaps"))
+    lab.check(used > 100 << 10, f"there should be much in the swap: {used} KiB")
+    pages = "/sys/devices/system/node/node0/hugepages/hugepages-2048kB/nr_hugepages"
+    lab.cleanup(lambda: lab.sh(f"echo 0 > {pages}"))
+    available = int(lab.sh("awk '/MemAvailable/ {print $2}' /proc/meminfo"))
+    lab.sh(f"echo {(available - (80 << 10)) // 2048} > {pages}")
+    nmem = lab.sh("for n in /sys/bus/nd/devices/ndbus*/nmem*; do [ $(cat ${n%/*}/provider) != ACPI.NFIT ] || basename $n; done")
+    status, out, err = lab.cli("remove", nmem, check=False)
+    lab.check(status in (removal.BLOCKED, removal.RESTORED), f"it should be refused: {status} {out}{err}")
+    lab.check("swap" in out + err, f"it should be said why: {out}{err}")
+    lab.sh(f"echo 0 > {pages}")
+    lab.check(device[5:] in lab.sh("cat /proc/swaps"), "the swap should be in use as before")
+    keeper.finish()

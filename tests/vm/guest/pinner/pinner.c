@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
  * pinner [OPTION...] DEVICE: a process that has pages of a card pinned, in every way that a program can without hardware of its
- * own. Prints "pinning pid=N" for each process that has to do with it and "ready". Ends by SIGTERM, unless it is stubborn.
+ * own. Prints "holding pid=N" for each process that has to do with it and "ready". Ends by SIGTERM, unless it is stubborn.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -90,7 +90,7 @@ static int pin(const Request *request, char *start, Pins *pins) {
 
 static int tell(int pid) {
         if (pid > 0)
-                printf("pinning pid=%d\n", pid);
+                printf("holding pid=%d\n", pid);
         return pid < 0 ? -1 : 0;
 }
 

@@ -1,0 +1,96 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""The card comes back, or another one does."""
+
+import time
+
+from harness import machine, removal, storage
+from harness.scenario import scenario
+
+
+def used_card(lab):
+    disk = lab.filesystem(lab.pmem(3).namespace().device)
+    wanted = disk.fill(mib=1)
+    writer = lab.writer(disk)
+    return disk, wanted, writer
+
+
+@scenario("restore-wrong-card", profile="mixed", timeout=300)
+def wrong_card(lab):
+    """A card that does not match is refused, and not a byte of it is touched; the right one is restored afterwards."""
+    disk, wanted, writer = used_card(lab)
+    before = storage.StoragePicture.take(lab)
+    storage.take_out(lab, 3)
+    stranger = machine.Card(77, kind="pmem")
+    lab.slot(3).insert(stranger)
+    files = [lab.guest.dir / f"card77.{part}" for part in ("pmem", "lsa")]
+    content = [file.read_bytes() for file in files]
+    status, out, err = lab.cli("restore", "3", check=False)
+    lab.check(status not in (removal.SAFE,), f"the wrong card should be refused ({out}{err})")
+    lab.check("0x4d" in out + err or "serial" in out + err, f"it should be said what does not match: {out}{err}")
+    lab.equal([file.read_bytes() for file in files], content, "the bytes of the other card")
+    lab.check(not lab.sh("ls -d /sys/bus/cxl/devices/region* 2> /dev/null || true"), "there should be no region")
+    lab.cli("remove", "3")
+    storage.put_back(lab, 3)
+    storage.check_as_before(lab, before)
+    lab.equal(disk.sum(), wanted, "what is on the card")
+    lab.check(writer.running(), "the writer's unit should run again")
+
+
+@scenario("restore-twice", profile="mixed", timeout=300)
+def twice(lab):
+    """Restored already: nothing to do, said so, nothing changed."""
+    used_card(lab)
+    before = storage.StoragePicture.take(lab)
+    storage.take_out(lab, 3)
+    storage.put_back(lab, 3)
+    lab.cli("restore", "3", check=False)
+    storage.check_as_before(lab, before)
+
+
+@scenario("restore-empty-slot", profile="mixed", timeout=300)
+def empty_slot(lab):
+    """Asked for too early, and again when the card is there."""
+    used_card(lab)
+    before = storage.StoragePicture.take(lab)
+    storage.take_out(lab, 3)
+    lab.check(lab.cli("restore", "3", check=False)[0] != 0, "there is no card to restore")
+    storage.put_back(lab, 3)
+    storage.check_as_before(lab, before)
+
+
+@scenario("restore-automatically", profile="mixed", timeout=300)
+def automatically(lab):
+    """By policy the daemon does it when it sees the card."""
+    disk, wanted, writer = used_card(lab)
+    before = storage.StoragePicture.take(lab)
+    removal.policy(lab, Restore="auto")
+    storage.take_out(lab, 3)
+    lab.slot(3).insert()
+    lab.wait_for(disk.mounted, 60, "the file system to be mounted")
+    lab.wait_for(writer.running, 30, "the writer to run")
+    storage.check_as_before(lab, before)
+    lab.equal(disk.sum(), wanted, "what is on the card")
+
+
+@scenario("restore-after-daemon-restart", profile="mixed", timeout=300)
+def after_daemon_restart(lab):
+    disk, wanted, _ = used_card(lab)
+    before = storage.StoragePicture.take(lab)
+    storage.take_out(lab, 3)
+    lab.restart_daemon()
+    storage.put_back(lab, 3)
+    storage.check_as_before(lab, before)
+    lab.equal(disk.sum(), wanted, "what is on the card")
+
+
+@scenario("restore-devdax", profile="mixed", timeout=300)
+def devdax(lab):
+    """Volatile memory that was a device is a device again, and not System RAM; so is a devdax namespace."""
+    lab.devdax(lab.ram(2, online="offline"))
+    lab.pmem(3, window=1).namespace("devdax", name="spare")
+    for number in (2, 3):
+        storage.take_out(lab, number)
+        storage.put_back(lab, number)
+    time.sleep(1)
+    drivers = lab.sh("for d in /sys/bus/dax/devices/*; do basename $(readlink $d/driver); done").split()
+    lab.equal(drivers, ["device_dax", "device_dax"], "the drivers of the dax devices")

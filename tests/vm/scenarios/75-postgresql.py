@@ -1,0 +1,27 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""A real database under load."""
+
+from harness import storage
+from harness.postgres import UNIT
+from harness.scenario import scenario
+
+
+@scenario("postgresql", profile="mixed", timeout=600)
+def postgresql(lab):
+    """Card out and in under load, twice: every transaction that pgbench saw committed is there, whatever it lost."""
+    disk = lab.filesystem(lab.pmem(3).namespace(mib=256).device)
+    database = lab.postgres(disk)
+    storage.rules(lab, ({"Unit": "postgresql@*.service"}, {"Action": "stop", "StopSec": 120}))
+    for button in (False, True):
+        bench = database.load()
+        plan = storage.plan(lab, "3")
+        units = {holder["unit"] for holder in storage.holders(plan).values()}
+        lab.equal(units, {UNIT}, "the units named")
+        storage.take_out(lab, 3, button=button)
+        bench.wait(30)
+        storage.put_back(lab, 3)
+        lab.check(database.active(), "the database should run again")
+        lab.check(database.check() > 50, "there should have been some load")
+    device = lab.sh(f"findmnt -n -o SOURCE {disk.target}")
+    lab.sh(f"systemctl stop {UNIT} && umount {disk.target}")
+    disk.check(device)

@@ -1,0 +1,171 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""A card that was removed comes back, and with it what the removal took down."""
+
+from dataclasses import replace
+
+from harness import machine, removal
+from harness.removal import Picture
+from harness.scenario import scenario
+
+KILL_WORKER = "pkill -KILL -x safe-remove-wor"
+
+
+def take_out(lab, number, *slots):
+    """Memory on the cards in `slots`, and a removal of the first of them: what there was before."""
+    ram = lab.ram(number, *slots)
+    before = Picture.take(lab)
+    lab.cli("remove", str(number))
+    removal.check_safe(lab, number, ram)
+    return before
+
+
+def check_rebuilt(lab, before, code="done"):
+    newest = removal.history(lab)[0]
+    lab.equal((newest["kind"], newest["outcome"], newest["code"], newest["lost"]), ("restore", "rebuilt", code, []), "the ending")
+    removal.check_untouched(lab, int(newest["slot"]), before)
+
+
+def check_nothing_on(lab, number):
+    """Nobody has written to the card: its decoders reserve nothing."""
+    memdev = lab.slot(number).memdev()
+    reserved = lab.sh(f"cd /sys/bus/cxl/devices; for e in endpoint*; do [ $(basename $(readlink $e/uport)) != {memdev} ] || "
+                      "cat $e/decoder*/dpa_size; done")
+    lab.equal({int(text, 0) for text in reserved.split()}, {0}, "what the decoders of the card reserve")
+
+
+@scenario("restore-ram")
+def restore_ram(lab):
+    """Each block is online in the zone it was in, whatever the kernel's policy for new memory is by now; asked for again, there
+    is nothing left to do."""
+    before = take_out(lab, 2)
+    lab.sh("echo online > /sys/devices/system/memory/auto_online_blocks")
+    lab.slot(2).insert()
+    dry = lab.cli_json("restore", "2", "--dry-run")
+    lab.equal((dry["kind"], dry["verdict"]), ("restore", "ready"), "the plan")
+    check_nothing_on(lab, 2)
+    lab.cli("restore", "2")
+    before = replace(before, policy="online")
+    check_rebuilt(lab, before)
+    lab.cli("restore", "2")
+    check_rebuilt(lab, before, code="as-it-was")
+
+
+@scenario("restore-nothing")
+def nothing(lab):
+    """No card, or a card that was never removed."""
+    lab.equal(lab.cli("restore", "5", check=False)[0], removal.NOTHING, "the exit status for an empty slot")
+    status, out, _ = lab.cli("restore", "3", check=False)
+    lab.equal(status, removal.NOTHING, "the exit status for a card that was not removed")
+    lab.check("no removal of the card" in out, out)
+
+
+@scenario("restore-refuses-other-card")
+def other_card(lab):
+    """A card of another size never, one of the same size not where the request says so: nothing is written to it."""
+    take_out(lab, 2)
+    own = lab.guest.profile.cards[2]
+    lab.slot(2).insert(replace(own, serial=71, size=own.size // 2))
+    status, out, _ = lab.cli("restore", "2", check=False)
+    lab.equal(status, removal.BLOCKED, "the exit status")
+    lab.check("OTHER_CARD" in out and "0x47" in out, out)
+    check_nothing_on(lab, 2)
+    lab.cli("remove", "2")
+    lab.slot(2).insert(replace(own, serial=72))
+    lab.equal(lab.cli("restore", "2", "--equal-card=no", check=False)[0], removal.BLOCKED, "the exit status without equal cards")
+    check_nothing_on(lab, 2)
+
+
+@scenario("restore-equal-card")
+def equal_card(lab):
+    """A broken card is replaced by one like it."""
+    before = take_out(lab, 2)
+    lab.slot(2).insert(replace(lab.guest.profile.cards[2], serial=73))
+    lab.cli("restore", "2")
+    check_rebuilt(lab, before)
+
+
+@scenario("restore-other-slot")
+def other_slot(lab):
+    """The card is known by its serial number, wherever it is put in."""
+    before = take_out(lab, 2)
+    lab.slot(5).insert(lab.guest.profile.cards[2])
+    lab.cli("restore", "5")
+    check_rebuilt(lab, before)
+
+
+@scenario("restore-interleaved")
+def interleaved(lab):
+    """Memory over two cards of which one was out; without it there is nothing to be done about the other."""
+    before = take_out(lab, 2, 3)
+    lab.slot(2).insert()
+    lab.cli("restore", "2")
+    check_rebuilt(lab, before)
+
+
+@scenario("restore-killed", timeout=240)
+def killed(lab):
+    """The worker is killed in the middle, three times: another one goes on."""
+    before = take_out(lab, 2)
+    lab.slot(2).insert()
+    removal.policy(lab, StepDelayMSec=200)
+    number = removal.last_id(lab) + 1
+    lab.cli("restore", "2", "--no-wait")
+    for step in (0, 3, 5):
+        removal.wait_for_record(lab, number, f'"ev":"do","n":{step}', 60, then=f"sleep 0.1; {KILL_WORKER}")
+    end = removal.wait_for_end(lab, number)
+    lab.equal(end["outcome"], "rebuilt", "the ending")
+    check_rebuilt(lab, before)
+
+
+@scenario("restore-stopped", timeout=240)
+def stopped(lab):
+    """The service is stopped in the middle: the slot is given back and the policy as it was; the next restoration goes on."""
+    before = take_out(lab, 2)
+    lab.slot(2).insert()
+    removal.policy(lab, StepDelayMSec=300)
+    number = removal.last_id(lab) + 1
+    lab.cli("restore", "2", "--no-wait")
+    removal.wait_for_record(lab, number, '"ev":"do","n":4', 60)
+    lab.sh("systemctl stop safe-removed.service", timeout=120)
+    lab.equal(removal.wait_for_end(lab, number, 1)["outcome"], "incomplete", "the ending")
+    lab.check(lab.slot(2).driver_bound(), "slot 2 should not be held")
+    lab.equal(lab.sh("cat /sys/devices/system/memory/auto_online_blocks"), before.policy, "the auto-online policy")
+    lab.sh("systemctl start safe-removed.service")
+    lab.cli("restore", "2")
+    check_rebuilt(lab, before)
+
+
+@scenario("restore-press", timeout=240)
+def press(lab):
+    """A press in the middle calls it off: the card keeps its power, and the next one goes on from there."""
+    before = take_out(lab, 2)
+    lab.slot(2).insert()
+    removal.policy(lab, StepDelayMSec=500)
+    number = removal.last_id(lab) + 1
+    lab.cli("restore", "2", "--no-wait")
+    removal.wait_for_record(lab, number, '"ev":"do","n":3', 60)
+    lab.equal(lab.slot(2).leds().power, "blink", "the power LED meanwhile")
+    lab.slot(2).press(force=True)
+    end = removal.wait_for_end(lab, number)
+    lab.equal((end["outcome"], end["code"]), ("incomplete", "cancelled"), "the ending")
+    lab.check(end["lost"], "what was not put back should be listed")
+    lab.wait_leds(2, power="on", timeout=5)
+    lab.check(lab.slot(2).driver_bound(), "slot 2 should not be held")
+    removal.policy(lab, StepDelayMSec=0)
+    lab.cli("restore", "2")
+    check_rebuilt(lab, before)
+
+
+@scenario("restore-auto")
+def auto(lab):
+    """By policy: nobody has to ask, and it is done once."""
+    removal.policy(lab, Restore="auto")
+    before = take_out(lab, 2)
+    number = removal.last_id(lab) + 1
+    lab.slot(2).insert()
+    lab.equal(removal.wait_for_end(lab, number, 60)["outcome"], "rebuilt", "the ending")
+    check_rebuilt(lab, before)
+    lab.equal(removal.history(lab)[0]["trigger"], "insert", "the trigger")
+    lab.sh("systemctl restart safe-removed.service")
+    lab.cli("list")
+    lab.equal(removal.last_id(lab), number, "the newest record after a restart of the daemon")

@@ -1,0 +1,190 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""Pages of a card that somebody has pinned: with neither a mapping nor a descriptor of it left, nothing waits for them but we."""
+
+import json
+
+from harness import memory, removal
+from harness.scenario import scenario
+
+STEP = "prove-unpinned"
+RULES = "/etc/safe-remove/policy.d/scenario.conf"
+PINNED = ("--ring", "--unmap", "--size=4194304", "--length=4096")
+
+
+def devdax(lab, *slots):
+    """The cards in these slots as one device-dax device: its region and its path."""
+    ram = lab.ram(*slots, online="offline")
+    return ram, lab.devdax(ram)
+
+
+def records(lab, number, event):
+    """What the journal of a removal has of an event of the step that counts."""
+    steps = json.loads(lab.sh(f"cat {removal.STATE_DIR}/removals/{number}/plan.json"))["steps"]
+    ours = [step["n"] for step in steps if step["name"] == STEP]
+    lines = [json.loads(line) for line in lab.sh(f"cat {removal.STATE_DIR}/removals/{number}/journal").splitlines()]
+    return [line for line in lines if line["ev"] == event and line.get("n") in ours]
+
+
+def said(lab, number):
+    """What the step wrote down: (proven, unproven or forced; the text)."""
+    notes = records(lab, number, "note")
+    lab.equal(len(notes), 1, "the number of its notes")
+    return next(iter(notes[0]["note"].items()))
+
+
+def remove(lab, *options, status=removal.SAFE):
+    """Remove the card in slot 2; (number of the removal, all that was said)."""
+    found, out, err = lab.cli("remove", "2", *options, check=False)
+    lab.equal(found, status, f"the exit status ({out}{err})")
+    return removal.last_id(lab), out + err
+
+
+def pins_of(lab, process):
+    """How the plan lists this process: its holds by pin."""
+    plan = lab.cli_json("plan", "2", check=False)
+    lab.check(plan, "there should be a plan")
+    return [hold for holder in plan["holders"] if holder["pid"] == process for hold in holder.get("holds", ()) if hold["way"] == "pin"]
+
+
+@scenario("pins-clean", long=True)
+def clean(lab):
+    """Nobody has anything: counted, proven, and fast."""
+    devdax(lab, 2)
+    number, _ = remove(lab)
+    lab.equal(said(lab, number), ("proven", "none of 256 pages of 2 MiB is referenced"), "the step's note")
+    removal.check_safe(lab, 2)
+
+
+@scenario("pins-clean-1g", long=True)
+def clean_1g(lab):
+    """1 GiB over two cards is counted in under 0.2 s."""
+    devdax(lab, 2, 3)
+    number, _ = remove(lab)
+    lab.equal(said(lab, number), ("proven", "none of 512 pages of 2 MiB is referenced"), "the step's note")
+    usec = records(lab, number, "done")[0]["usec"]
+    lab.check(usec < 200000, f"counting should take less than 0.2 s, took {usec / 1000} ms")
+
+
+@scenario("pins-mapping-gone", long=True)
+def mapping_gone(lab):
+    """An io_uring has 4 KiB of 512 MiB, the mapping is gone: named, ended by the policy, and the card goes without an oops."""
+    _, device = devdax(lab, 2)
+    pinner = lab.pinner(*PINNED, device)
+    lab.equal(lab.sh(f"grep -c dax /proc/{pinner.pids[0]}/maps || true"), "0", "mappings that are left")
+    pins = pins_of(lab, pinner.pids[0])
+    lab.check(pins and pins[0]["bytes"] == 4096 and "io_uring" in pins[0]["found"], f"the pin should be in the plan: {pins}")
+    number, _ = remove(lab)
+    lab.equal(said(lab, number)[0], "proven", "the step's note")
+    lab.check(not pinner.running(), "the policy ends the pinner's unit")
+    removal.check_safe(lab, 2)
+
+
+@scenario("pins-descriptor-gone", long=True)
+def descriptor_gone(lab):
+    """The descriptor is closed too. A rule refuses to end who pins: named, nothing touched. Without the rule it is ended."""
+    _, device = devdax(lab, 2)
+    pinner = lab.pinner(*PINNED, "--close", device)
+    lab.equal(lab.sh(f"ls -l /proc/{pinner.pids[0]}/fd | grep -c dax || true"), "0", "descriptors that are left")
+    lab.write(RULES, "[Match]\nKind=pin\n[OnRemove]\nAction=refuse\nReason=it writes the ledger\n")
+    before = removal.Picture.take(lab)
+    number, text = remove(lab, status=removal.BLOCKED)
+    lab.check(str(pinner.pids[0]) in text and "it writes the ledger" in text, f"who and why should be named: {text}")
+    removal.check_untouched(lab, 2, before)
+    lab.check(pinner.running(), "the pinner should be left alone")
+
+    lab.run(["rm", RULES])
+    number, _ = remove(lab)
+    lab.equal(said(lab, number)[0], "proven", "the step's note")
+    lab.check(not pinner.running(), "the policy ends the pinner's unit")
+    removal.check_safe(lab, 2)
+
+
+@scenario("pins-innocent", long=True)
+def innocent(lab):
+    """A process with registered buffers elsewhere is not touched, while another's pin is found."""
+    _, device = devdax(lab, 2)
+    lab.sh("dd if=/dev/zero of=/dev/shm/elsewhere bs=1M count=4 2> /dev/null")
+    lab.cleanup(lambda: lab.run(["rm", "-f", "/dev/shm/elsewhere"]))
+    bystander = lab.pinner("--ring", "--unmap", "--close", "/dev/shm/elsewhere")
+    pinner = lab.pinner(*PINNED, "--close", device)
+    lab.equal(pins_of(lab, bystander.pids[0]), [], "what the bystander is held against")
+    remove(lab)
+    lab.check(bystander.running() and not pinner.running(), "only who pins the card should be ended")
+    removal.check_safe(lab, 2)
+
+
+@scenario("pins-every-kind", long=True)
+def every_kind(lab):
+    """Pipes and AF_XDP sockets pin too; several processes, one of which only got a descriptor from another one."""
+    _, device = devdax(lab, 2)
+    pinners = [lab.pinner("--pipe", "--unmap", "--close", "--length=12288", device),
+               lab.pinner("--xdp", "--pass", "--unmap", "--close", "--at=8192", "--length=65536", device),
+               lab.pinner("--ring", "--fork", "--unmap", "--close", device),
+               lab.pinner("--peek", device)]
+    number, _ = remove(lab)
+    lab.equal(said(lab, number)[0], "proven", "the step's note")
+    lab.check(not any(pinner.running() for pinner in pinners), "all should have been ended")
+    removal.check_safe(lab, 2)
+
+
+@scenario("pins-nobody-named", timeout=240, long=True)
+def nobody_named(lab):
+    """A reference in nobody's hands (a descriptor on its way through a socket): refused, all as before; then it goes."""
+    _, device = devdax(lab, 2)
+    pinner = lab.pinner("--xdp", "--queue", "--unmap", "--close", "--length=4096", device)
+    _, text = remove(lab, status=removal.RESTORED)
+    lab.check("1 of 256 pages of 2 MiB is referenced" in text and "nobody can be named" in text, f"what was found should be said: {text}")
+    lab.check(lab.slot(2).driver_bound() and lab.slot(2).leds().power == "on", "the slot should be given back")
+    lab.check(pinner.running(), "the pinner was not known, and so not ended")
+    pinner.stop()
+    number, _ = remove(lab)
+    lab.equal(said(lab, number)[0], "proven", "the step's note")
+    removal.check_safe(lab, 2)
+
+
+@scenario("pins-not-provable", long=True)
+def not_provable(lab):
+    """The kernel does not let us count: said so, and the rest works. With a suspect it takes force, which is written down."""
+    devdax(lab, 2)
+    before = lab.sh("sysctl -n kernel.kptr_restrict")
+    lab.cleanup(lambda: lab.sh(f"sysctl -q kernel.kptr_restrict={before}"))
+    lab.sh("sysctl -q kernel.kptr_restrict=2")
+    lab.sh("dd if=/dev/zero of=/dev/shm/elsewhere bs=1M count=4 2> /dev/null")
+    lab.cleanup(lambda: lab.run(["rm", "-f", "/dev/shm/elsewhere"]))
+    suspect = lab.pinner("--ring", "--unmap", "--close", "/dev/shm/elsewhere")
+    _, text = remove(lab, status=removal.RESTORED)
+    lab.check("not provable here" in text and f"process {suspect.pids[0]}" in text and "suspected" in text,
+              f"why, and who is suspected, should be said: {text}")
+    lab.check(suspect.running(), "nobody is ended on suspicion")
+    number, _ = remove(lab, "--force=unproven")
+    lab.equal(said(lab, number)[0], "forced", "the step's note")
+    forced = lab.cli_json("certificate", number)["forced"]
+    lab.check(forced and "not provable here" in forced[0], f"it should be in the certificate: {forced}")
+    lab.check(suspect.running(), "force ends nobody either")
+    removal.check_safe(lab, 2)
+
+
+@scenario("pins-without-types", long=True)
+def without_types(lab):
+    """A kernel that does not describe its types: said so, and the rest works."""
+    devdax(lab, 2)
+    lab.sh("mkdir -p /run/nothing /run/systemd/system/safe-removed.service.d")
+    lab.write("/run/systemd/system/safe-removed.service.d/scenario.conf", "[Service]\nBindReadOnlyPaths=/run/nothing:/sys/kernel/btf\n")
+    lab.cleanup(lambda: lab.sh("systemctl daemon-reload && systemctl restart safe-removed"))
+    lab.sh("systemctl daemon-reload && systemctl restart safe-removed")
+    number, _ = remove(lab)
+    word, text = said(lab, number)
+    lab.check(word == "unproven" and "does not describe its types" in text, f"the reason should be said: {word}: {text}")
+    removal.check_safe(lab, 2)
+
+
+@scenario("pins-by-hand", daemon=False, own_guest=True, allow=[r"."], long=True)
+def by_hand(lab):
+    """What the manual procedure does of the same: every command succeeds, and the kernel oopses when the process ends."""
+    ram, device = devdax(lab, 2)
+    pinner = lab.pinner(*PINNED, "--close", device)
+    memory.destroy(lab.guest, ram.region)
+    lab.check(not lab.log.has(r"BUG:|Oops"), "nothing should be seen as yet")
+    lab.run(f"kill -KILL {pinner.pids[0]}", check=False)
+    lab.wait_for(lambda: lab.log.has(r"BUG:|Oops|RIP:"), 60, "the kernel's oops")
+    lab.check(lab.log.has(r"io_buffer_unmap|unpin_user|gup_put_folio|io_uring"), "it should be about the pin")
