@@ -150,5 +150,5 @@ def mapper_bomb(lab):
              for number, path in enumerate((f"{disk.target}/file", device))]
     for bomb in bombs:
         lab.wait_for(lambda: bomb.output().count("made=") > 1, 30, "mappers")  # pylint: disable=cell-var-from-loop
+    # Whoever holds nothing at any look is not ended for it; it finds nothing to map any more.
     storage.take_out(lab, 3)
-    lab.check(not any(bomb.running() for bomb in bombs), "the bombs should have been stopped")

@@ -83,7 +83,7 @@ def after_daemon_restart(lab):
     lab.equal(disk.sum(), wanted, "what is on the card")
 
 
-@scenario("restore-devdax", profile="mixed", timeout=300)
+@scenario("restore-devdax", profile="mixed", timeout=300, long=True)
 def devdax(lab):
     """Volatile memory that was a device is a device again, and not System RAM; so is a devdax namespace."""
     lab.devdax(lab.ram(2, online="offline"))

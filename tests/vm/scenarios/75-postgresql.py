@@ -6,7 +6,7 @@ from harness.postgres import UNIT
 from harness.scenario import scenario
 
 
-@scenario("postgresql", profile="mixed", timeout=600)
+@scenario("postgresql", profile="mixed", timeout=600, long=True)
 def postgresql(lab):
     """Card out and in under load, twice: every transaction that pgbench saw committed is there, whatever it lost."""
     disk = lab.filesystem(lab.pmem(3).namespace(mib=256).device)

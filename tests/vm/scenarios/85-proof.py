@@ -95,10 +95,10 @@ def with_fake(lab, probe):
 
 
 for name in FAKES:
-    scenario(f"proof-of-{name}", timeout=240)(functools.partial(with_fake, probe=name))
+    scenario(f"proof-of-{name}", timeout=240, long=name != "memory-blocks")(functools.partial(with_fake, probe=name))
 
 
-@scenario("proof-of-indicators", timeout=240)
+@scenario("proof-of-indicators", timeout=240, long=True)
 def of_indicators(lab):
     """Somebody writes the power LED behind our back."""
     lab.ram(2)
@@ -106,7 +106,7 @@ def of_indicators(lab):
     held_back(lab, "indicators", f"setpci -s {port} CAP_EXP+18.w=0100:0300", undo=f"setpci -s {port} CAP_EXP+18.w=0300:0300")
 
 
-@scenario("proof-of-kernel-log", timeout=240, own_guest=True, allow=[r"removing memory fails", r"cannot be hotremoved"])
+@scenario("proof-of-kernel-log", timeout=240, own_guest=True, allow=[r"removing memory fails", r"cannot be hotremoved"], long=True)
 def of_kernel_log(lab):
     """The kernel loses another card's memory meanwhile: nobody knows what else it has lost."""
     lab.ram(2)
@@ -175,7 +175,7 @@ def certificate(lab):
     lab.cli("certificate", "--verify")
 
 
-@scenario("proof-certificate-of-the-killed", timeout=240)
+@scenario("proof-certificate-of-the-killed", timeout=240, long=True)
 def certificate_of_the_killed(lab):
     """A worker that dies on the way leaves no gap: whoever goes on writes it."""
     lab.ram(2)
@@ -191,7 +191,7 @@ def certificate_of_the_killed(lab):
     lab.cli("certificate", "--verify")
 
 
-@scenario("proof-light-withdrawn", profile="nopower", own_guest=True)
+@scenario("proof-light-withdrawn", profile="nopower", own_guest=True, long=True)
 def light_withdrawn(lab):
     """The card sits there, safe to pull, and somebody powers the slot up again."""
     lab.ram(2)
