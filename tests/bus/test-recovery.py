@@ -155,6 +155,7 @@ class Recovery(BusTest):
         self.record(6)  # nothing was begun
         self.write("play/resume-script", "wait go\nstep power-off\n")
         self.start_daemon()
+        wait_for(self.resumes, "a worker that goes on")
         self.assertEqual(self.resumes(), [["4", "auto"]])
         removal = f"{ROOT}/removal/_34"
         self.assertEqual((self.get(removal, "Removal", "Trigger"), self.get(removal, "Removal", "StartedUsec")),
