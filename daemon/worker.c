@@ -23,14 +23,11 @@ static int verb_scan(WorkerIo *io) {
         return 0;
 }
 
-static int verb_plan(WorkerIo *io) {
+static int verb_plan(WorkerIo *io, json_object *doc) {
         _cleanup_(request_done) Request request = { 0 };
         _cleanup_(plan_freep) Plan *plan = NULL;
-        _cleanup_json_ json_object *doc = NULL;
 
-        int r = worker_receive_request(io, REQUEST_TIMEOUT_MSEC, &doc);
-        if (r >= 0)
-                r = request_understand(io, doc, &request);
+        int r = request_understand(io, doc, &request);
         if (r < 0)
                 return r;
 
@@ -44,33 +41,7 @@ static int verb_plan(WorkerIo *io) {
         return 0;
 }
 
-static int verb_run(WorkerIo *io) {
-        _cleanup_json_ json_object *doc = NULL;
-
-        int r = worker_receive_request(io, REQUEST_TIMEOUT_MSEC, &doc);
-        return r < 0 ? r : worker_run(io, doc);
-}
-
-static int verb_restore(WorkerIo *io) {
-        _cleanup_json_ json_object *doc = NULL;
-
-        int r = worker_receive_request(io, REQUEST_TIMEOUT_MSEC, &doc);
-        return r < 0 ? r : worker_restore(io, doc);
-}
-
-static int verb_plan_restore(WorkerIo *io) {
-        _cleanup_json_ json_object *doc = NULL;
-
-        int r = worker_receive_request(io, REQUEST_TIMEOUT_MSEC, &doc);
-        return r < 0 ? r : worker_plan_restore(io, doc);
-}
-
-static int verb_resume(WorkerIo *io) {
-        _cleanup_json_ json_object *doc = NULL;
-
-        int r = worker_receive_request(io, REQUEST_TIMEOUT_MSEC, &doc);
-        if (r < 0)
-                return r;
+static int verb_resume(WorkerIo *io, json_object *doc) {
         return worker_resume(io, json_str(doc, "id"), streq_ptr(json_str(doc, "direction"), "back"));
 }
 
@@ -82,35 +53,32 @@ static int verb_give_back(WorkerIo *io) {
         return result && !streq(result, "success") ? 0 : worker_give_back(io);
 }
 
-static int verb_verify(WorkerIo *io) {
-        _cleanup_json_ json_object *doc = NULL;
-
-        int r = worker_receive_request(io, REQUEST_TIMEOUT_MSEC, &doc);
-        return r < 0 ? r : worker_verify(io, doc);
-}
-
-static int verb_light(WorkerIo *io) {
-        _cleanup_json_ json_object *doc = NULL;
-
-        int r = worker_receive_request(io, REQUEST_TIMEOUT_MSEC, &doc);
-        return r < 0 ? r : worker_light(io, doc);
-}
-
-static const struct {
+/* Those with `answer` are asked something first: one line, read before they are called. */
+static const struct Verb {
         const char *name;
         int (*run)(WorkerIo *io);
+        int (*answer)(WorkerIo *io, json_object *doc);
 } verbs[] = {
-        { "scan", verb_scan },
-        { "plan", verb_plan },
-        { "run", verb_run },
-        { "plan-restore", verb_plan_restore },
-        { "restore", verb_restore },
-        { "resume", verb_resume },
-        { "give-back", verb_give_back },
-        { "verify", verb_verify },
-        { "certificates", worker_certificates },
-        { "light", verb_light },
+        { "scan", .run = verb_scan },
+        { "plan", .answer = verb_plan },
+        { "run", .answer = worker_run },
+        { "plan-restore", .answer = worker_plan_restore },
+        { "restore", .answer = worker_restore },
+        { "resume", .answer = verb_resume },
+        { "give-back", .run = verb_give_back },
+        { "verify", .answer = worker_verify },
+        { "certificates", .run = worker_certificates },
+        { "light", .answer = worker_light },
 };
+
+static int verb_run(const struct Verb *verb, WorkerIo *io) {
+        _cleanup_json_ json_object *doc = NULL;
+
+        if (verb->run)
+                return verb->run(io);
+        int r = worker_receive_request(io, REQUEST_TIMEOUT_MSEC, &doc);
+        return r < 0 ? r : verb->answer(io, doc);
+}
 
 int main(int argc, char *argv[]) {
         _cleanup_(worker_io_done) WorkerIo io = { .in = STDIN_FILENO, .out = STDOUT_FILENO };
@@ -120,7 +88,7 @@ int main(int argc, char *argv[]) {
 
         for (size_t i = 0; argc == 2 && i < ELEMENTSOF(verbs); i++)
                 if (streq(argv[1], verbs[i].name))
-                        return verbs[i].run(&io) < 0 ? EXIT_FAILURE : EXIT_SUCCESS;
+                        return verb_run(&verbs[i], &io) < 0 ? EXIT_FAILURE : EXIT_SUCCESS;
 
         fprintf(stderr, "usage: safe-remove-worker scan|plan|run|plan-restore|restore|resume|give-back|verify|certificates|light (started by safe-removed)\n");
         return 64;

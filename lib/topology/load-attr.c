@@ -45,13 +45,8 @@ int strings_add(char ***strings, size_t *n, size_t *n_allocated, const char *s) 
         return 0;
 }
 
-int optional_textf(char **ret, const char *format, ...) {
-        _cleanup_free_ char *text = NULL;
-        va_list ap;
-
-        va_start(ap, format);
-        _cleanup_free_ char *path = strfv(format, ap);
-        va_end(ap);
+_printf_(2, 0) static int optional_textv(char **ret, const char *format, va_list ap) {
+        _cleanup_free_ char *path = strfv(format, ap), *text = NULL;
         if (!path)
                 return -ENOMEM;
 
@@ -62,20 +57,25 @@ int optional_textf(char **ret, const char *format, ...) {
         return 0;
 }
 
+int optional_textf(char **ret, const char *format, ...) {
+        va_list ap;
+
+        va_start(ap, format);
+        int r = optional_textv(ret, format, ap);
+        va_end(ap);
+        return r;
+}
+
 int optional_u64f(uint64_t *ret, const char *format, ...) {
         _cleanup_free_ char *text = NULL;
         va_list ap;
 
         va_start(ap, format);
-        _cleanup_free_ char *path = strfv(format, ap);
+        int r = optional_textv(&text, format, ap);
         va_end(ap);
-        if (!path)
-                return -ENOMEM;
-
-        int r = attr_read(path, &text);
-        if (r < 0 && !is_gone(r))
+        if (r < 0)
                 return r;
-        if (!text || !*text) {
+        if (!text) {
                 *ret = 0;
                 return 0;
         }
