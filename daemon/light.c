@@ -2,6 +2,7 @@
 #include "base/clock.h"
 #include "light.h"
 #include "question.h"
+#include "scanner.h"
 
 #define LIGHT_USEC (30 * USEC_PER_SEC)
 
@@ -45,8 +46,10 @@ static void on_answer(json_object *answer, const char *why_not, void *userdata) 
         if (failed)
                 log_plain(LOG_ERR, "The attention LED of slot %s cannot be set: %s", s ? slot_get(s, SLOT_TEXT_NAME) : "?",
                                 answer ? json_str(answer, "message") ?: "the worker gave no reason" : why_not);
-        else if (s)
+        else if (s) {
+                scanner_distrust(l->manager->scanner); /* it may have read the indicator before it was set */
                 manager_show_leds(s, json_str(answer, "power"), json_str(answer, "attention"));
+        }
         forget(l);
         light_free(l);
 }
