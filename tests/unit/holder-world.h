@@ -4,18 +4,15 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
-#include <sched.h>
 #include <signal.h>
 #include <sys/mman.h>
-#include <sys/mount.h>
 #include <sys/prctl.h>
 #include <sys/stat.h>
-#include <sys/wait.h>
 
 #include "base/clock.h"
 #include "kernel/cgroup.h"
+#include "own-processes.h"
 #include "step/holder-look.h"
-#include "test.h"
 
 /* A small world for the steps that deal with processes: a file system of our own that nobody else uses, groups like units, children
  * that hold a file and count, and a run that keeps the notes. Needs root and the unified cgroup hierarchy. */
@@ -41,27 +38,9 @@ static inline void world_group_remove(const char *group) {
         (void) rmdir(path);
 }
 
-/* Goes on in a child, and ends as that does. */
-static inline void world_fork(void) {
-        int status;
-
-        pid_t pid = fork();
-        CHECK(pid >= 0);
-        if (pid == 0)
-                return;
-        while (waitpid(-1, &status, 0) != pid)
-                ;
-        _exit(WIFEXITED(status) ? WEXITSTATUS(status) : EXIT_FAILURE);
-}
-
-/* Goes on in a process that sees nobody but its own, and mounts nothing for others. (Not the first of its kind: that one collects the
- * orphans, and cannot be traced by what looks for leaks.) False where there can be no such world. */
+/* False where there can be no such world. */
 static inline bool world_begin(void) {
-        if (geteuid() != 0 || unshare(CLONE_NEWNS | CLONE_NEWPID) < 0)
-                return false;
-        world_fork();
-        world_fork();
-        if (mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) < 0 || mount("proc", "/proc", "proc", 0, NULL) < 0)
+        if (!see_own_processes())
                 return false;
         CHECK(mkdtemp(world_folder));
         world_slice = strf("/%s.slice", strrchr(world_folder, '/') + 1);
@@ -92,7 +71,7 @@ static inline int world_group_kill(const char *group) {
 
         if (fd < 0 || write(fd, "1", 1) != 1)
                 return -errno;
-        for (unsigned i = 0; i < 100 && n > 0; i++) {
+        for (unsigned i = 0; i < 1000 && n > 0; i++) {
                 (void) poll(NULL, 0, 10);
                 free(TAKE_PTR(pids));
                 CHECK_INT(cgroup_pids(group, &pids, &n), 0);
@@ -159,7 +138,7 @@ static inline Child child_start(const char *group, const char *file, void (*body
 static inline bool child_runs(const Child *c) {
         uint64_t before = *c->count;
 
-        for (unsigned i = 0; i < 100; i++) {
+        for (unsigned i = 0; i < 2000; i++) {
                 (void) poll(NULL, 0, 5);
                 if (*c->count > before + 1)
                         return true;
@@ -182,7 +161,7 @@ static inline void child_stop(const Child *c) {
 static inline int child_status(const Child *c) {
         int status;
 
-        for (unsigned i = 0; i < 200; i++) {
+        for (unsigned i = 0; i < 1000; i++) {
                 if (waitpid(c->pid, &status, WNOHANG) == c->pid)
                         return status;
                 (void) poll(NULL, 0, 10);

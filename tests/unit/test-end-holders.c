@@ -11,14 +11,17 @@ static char *bin;               /* where the fake systemctl is */
 
 static void text_write(const char *text, const char *format, ...) _printf_(2, 3);
 
+/* Whoever reads it meanwhile sees the old text or the new one, no half. */
 static void text_write(const char *text, const char *format, ...) {
         va_list ap;
 
         va_start(ap, format);
         _cleanup_free_ char *path = strfv(format, ap);
         va_end(ap);
-        _cleanup_fclose_ FILE *f = fopen(path, "we");
-        CHECK(f && fputs(text, f) >= 0);
+        _cleanup_free_ char *beside = strf("%s.%d", path, getpid());
+        FILE *f = fopen(beside, "we");
+        CHECK(f && fputs(text, f) >= 0 && fclose(f) == 0);
+        CHECK_INT(rename(beside, path), 0);
 }
 
 static char *log_take(void) {
@@ -365,7 +368,7 @@ static void test_comes_back(void) {
 
         a_service("");
         Child mother = child_start(NULL, NULL, breed);
-        (void) poll(NULL, 0, 200);
+        CHECK(child_runs(&mother));
         CHECK_INT(ops->apply(args, &run), -EBUSY);
         CHECK(strstr(run.why, "a.service) holds ") && strstr(run.why, "; its unit was stopped and came back: "));
         CHECK_STR(run.remedy, "systemctl mask --runtime --now a.service");

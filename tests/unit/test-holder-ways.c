@@ -3,23 +3,20 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <pthread.h>
-#include <sched.h>
 #include <signal.h>
 #include <sys/mman.h>
-#include <sys/mount.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/sysmacros.h>
 #include <sys/un.h>
-#include <sys/wait.h>
 
 #include "base/clock.h"
 #include "base/fileio.h"
 #include "holders/process.h"
 #include "holders/scan.h"
-#include "test.h"
+#include "own-processes.h"
 
 enum {
         SIZE = 64 * 1024,
@@ -497,6 +494,7 @@ int main(int argc, char **argv) {
                 wait_for_end(NULL);
         }
 
+        (void) see_own_processes();
         CHECK(mkdtemp(folder));
         file = strf("%s/file", folder);
         program = strf("%s/program", folder);

@@ -6,11 +6,10 @@
 #include <sys/prctl.h>
 #include <sys/ptrace.h>
 #include <sys/stat.h>
-#include <sys/wait.h>
 
 #include "base/clock.h"
 #include "holders/holder.h"
-#include "test.h"
+#include "own-processes.h"
 
 static char folder[] = "/dev/shm/test-holders-XXXXXX";
 
@@ -199,6 +198,7 @@ int main(void) {
         test_targets_json();
         test_holder_json();
 
+        (void) see_own_processes();
         CHECK(mkdtemp(folder));
         CHECK_INT(stat(folder, &st), 0);
         CHECK_INT(hold_targets_add(&targets, TARGET_FS, st.st_dev, folder), 0);
