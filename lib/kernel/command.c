@@ -3,10 +3,10 @@
 #include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
-#include <spawn.h>
 #include <sys/wait.h>
 
 #include "base/clock.h"
+#include "base/spawn.h"
 #include "kernel/command.h"
 #include "kernel/pidfd.h"
 
@@ -47,41 +47,6 @@ void command_result_done(CommandResult *r) {
         free(TAKE_PTR(r->err));
 }
 
-static void attributes_destroyp(posix_spawnattr_t **a) {
-        if (*a)
-                (void) posix_spawnattr_destroy(*a);
-}
-
-static void actions_destroyp(posix_spawn_file_actions_t **a) {
-        if (*a)
-                (void) posix_spawn_file_actions_destroy(*a);
-}
-
-/* It stays in our process group: whoever ends us for good means it too. */
-static int attributes_set(posix_spawnattr_t *a) {
-        sigset_t none, all;
-
-        (void) sigemptyset(&none);
-        (void) sigfillset(&all);
-        int r = posix_spawnattr_setsigmask(a, &none);
-        if (r == 0)
-                r = posix_spawnattr_setsigdefault(a, &all);
-        if (r == 0)
-                r = posix_spawnattr_setflags(a, POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF);
-        return r;
-}
-
-static int actions_set(posix_spawn_file_actions_t *a, int out, int err) {
-        int r = posix_spawn_file_actions_addopen(a, STDIN_FILENO, "/dev/null", O_RDONLY, 0);
-        if (r == 0)
-                r = posix_spawn_file_actions_adddup2(a, out, STDOUT_FILENO);
-        if (r == 0)
-                r = posix_spawn_file_actions_adddup2(a, err, STDERR_FILENO);
-        if (r == 0)
-                r = posix_spawn_file_actions_addclosefrom_np(a, STDERR_FILENO + 1);
-        return r;
-}
-
 /* Tests have programs of their own. */
 static const char *program_folders(void) {
         return getenv("SAFE_REMOVE_PATH") ?: PROGRAM_FOLDERS;
@@ -106,26 +71,15 @@ static char *program_find(const char *name) {
 static int child_spawn(const char *const *argv, int out, int err, pid_t *ret) {
         _cleanup_free_ char *program = program_find(argv[0]), *path = strf("PATH=%s", program_folders());
         char locale[] = "LC_ALL=C", *const environment[] = { path, locale, NULL };
-        posix_spawn_file_actions_t actions_storage;
-        posix_spawnattr_t attributes_storage;
 
         if (!program || !path)
                 return program ? -ENOMEM : -ENOENT;
-        int r = posix_spawnattr_init(&attributes_storage);
-        if (r != 0)
-                return -r;
-        _cleanup_(attributes_destroyp) _unused_ posix_spawnattr_t *attributes = &attributes_storage;
-        r = posix_spawn_file_actions_init(&actions_storage);
-        if (r != 0)
-                return -r;
-        _cleanup_(actions_destroyp) _unused_ posix_spawn_file_actions_t *actions = &actions_storage;
+        _cleanup_close_ int nothing = open("/dev/null", O_RDONLY | O_CLOEXEC);
+        if (nothing < 0)
+                return -errno;
+        const Spawn child = { .path = program, .argv = argv, .environment = environment, .in = nothing, .out = out, .err = err };
 
-        r = attributes_set(&attributes_storage);
-        if (r == 0)
-                r = actions_set(&actions_storage, out, err);
-        if (r == 0)
-                r = posix_spawn(ret, program, &actions_storage, &attributes_storage, (char *const *) argv, environment);
-        return -r;
+        return spawn_process(&child, ret);
 }
 
 static int child_start(Child *c, const char *const *argv) {
