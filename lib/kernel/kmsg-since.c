@@ -31,7 +31,17 @@ static int log_open(int flags) {
         return fd < 0 ? -errno : fd;
 }
 
-/* 1: a record was read; 0: there are no more; -EPIPE: some were overwritten, the next one comes from behind them. */
+/* From its beginning on. */
+static int log_open_all(void) {
+        _cleanup_close_ int fd = log_open(O_RDONLY);
+
+        if (fd < 0)
+                return fd;
+        return lseek(fd, 0, SEEK_SET) < 0 ? -errno : TAKE_FD(fd);
+}
+
+/* 1: a record was read; 0: there are no more. Where some were overwritten (EPIPE), the next one is the first behind them: its number
+ * tells. */
 static int next(int fd, KmsgRecord *ret) {
         for (;;) {
                 char buffer[RECORD_MAX];
@@ -41,7 +51,7 @@ static int next(int fd, KmsgRecord *ret) {
                         return 1;
                 if (n == 0 || (n < 0 && errno == EAGAIN))
                         return 0;
-                if (n < 0 && errno != EINTR && errno != EINVAL)
+                if (n < 0 && errno != EINTR && errno != EINVAL && errno != EPIPE)
                         return -errno;
         }
 }
@@ -50,24 +60,24 @@ static int read_taint(uint64_t *ret) {
         return attr_read_u64f(ret, "/proc/sys/kernel/tainted");
 }
 
-static int behind_the_last(int fd, uint64_t *ret) {
+static int behind_the_last(uint64_t *ret) {
         uint64_t sequence = 0;
+        int r;
 
-        if (lseek(fd, 0, SEEK_SET) < 0)
-                return -errno;
+        _cleanup_close_ int fd = log_open_all();
+        if (fd < 0)
+                return fd;
         for (;;) {
                 _cleanup_(kmsg_record_done) KmsgRecord record = { 0 };
 
-                int r = next(fd, &record);
-                if (r == 0)
+                r = next(fd, &record);
+                if (r <= 0)
                         break;
-                if (r < 0 && r != -EPIPE)
-                        return r;
-                if (r > 0)
-                        sequence = record.sequence + 1;
+                sequence = record.sequence + 1;
         }
-        *ret = sequence;
-        return 0;
+        if (r >= 0)
+                *ret = sequence;
+        return r;
 }
 
 int kmsg_mark(const char *text, KmsgMark *ret) {
@@ -89,15 +99,12 @@ int kmsg_mark(const char *text, KmsgMark *ret) {
         _cleanup_close_ int writer = log_open(O_WRONLY);
         ssize_t n = writer < 0 || !line ? -1 : write(writer, line, strlen(line));
         r = n < 0 ? 0 : next(fd, &record);
-        if (r < 0 && r != -EPIPE)
-                return r;
         if (r > 0)
                 mark.sequence = record.sequence;
-        else {
-                r = behind_the_last(fd, &mark.sequence);
-                if (r < 0)
-                        return r;
-        }
+        else if (r == 0)
+                r = behind_the_last(&mark.sequence);
+        if (r < 0)
+                return r;
         *ret = mark;
         return 0;
 }
@@ -141,20 +148,18 @@ int kmsg_clean_since(const KmsgMark *mark, char **ret_line) {
         uint64_t expected = mark->sequence;
         bool lost = false;
 
-        _cleanup_close_ int fd = log_open(O_RDONLY);
+        _cleanup_close_ int fd = log_open_all();
         if (fd < 0)
                 return fd;
-        if (lseek(fd, 0, SEEK_SET) < 0)
-                return -errno;
         for (;;) {
                 _cleanup_(kmsg_record_done) KmsgRecord record = { 0 };
 
                 int r = next(fd, &record);
+                if (r < 0)
+                        return r;
                 if (r == 0)
                         break;
-                if (r < 0 && r != -EPIPE)
-                        return r;
-                if (r < 0 || record.sequence < mark->sequence)
+                if (record.sequence < mark->sequence)
                         continue;
                 lost = lost || record.sequence > expected;
                 expected = record.sequence + 1;
