@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include <errno.h>
-#include <fcntl.h>
 #include <poll.h>
 #include <sys/file.h>
 
@@ -21,17 +20,12 @@ void chain_done(Chain *c) {
 }
 
 int chain_lock(uint64_t timeout_usec, int *ret_fd) {
-        _cleanup_free_ char *path = strf("%s/chain.lock", state_dir());
         uint64_t deadline = now_monotonic() + timeout_usec;
+        _cleanup_close_ int fd = -EBADF;
 
-        if (!path)
-                return -ENOMEM;
-        int r = mkdir_private(state_dir());
+        int r = state_lock_open("chain.lock", &fd);
         if (r < 0)
                 return r;
-        _cleanup_close_ int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
-        if (fd < 0)
-                return -errno;
         while (flock(fd, LOCK_EX | LOCK_NB) < 0) {
                 if (errno != EWOULDBLOCK && errno != EINTR)
                         return -errno;

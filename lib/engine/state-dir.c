@@ -88,17 +88,27 @@ void removals_prune(size_t keep) {
         }
 }
 
-int machine_lock(int *ret_fd) {
-        _cleanup_free_ char *path = strf("%s/lock", state_dir());
+int state_lock_open(const char *name, int *ret_fd) {
+        _cleanup_free_ char *path = strf("%s/%s", state_dir(), name);
         if (!path)
                 return -ENOMEM;
         int r = mkdir_private(state_dir());
         if (r < 0)
                 return r;
 
-        _cleanup_close_ int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+        int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
         if (fd < 0)
                 return -errno;
+        *ret_fd = fd;
+        return 0;
+}
+
+int machine_lock(int *ret_fd) {
+        _cleanup_close_ int fd = -EBADF;
+
+        int r = state_lock_open("lock", &fd);
+        if (r < 0)
+                return r;
         if (flock(fd, LOCK_EX | LOCK_NB) < 0)
                 return -errno;
         *ret_fd = TAKE_FD(fd);

@@ -19,6 +19,9 @@ bool removal_has_ended(const char *dir);
  * certificate is not the oldest of all: the chain of certificates stays whole (chain.h). */
 void removals_prune(size_t keep);
 
+/* A file of the state directory (which is made if need be) for flock(2) to work on. */
+int state_lock_open(const char *name, int *ret_fd);
+
 /* One removal at a time changes memory and regions: an exclusive lock, held until the descriptor is closed. -EWOULDBLOCK
  * when another has it. */
 int machine_lock(int *ret_fd);
