@@ -3,7 +3,7 @@
 
 #include "topology/select-why.h"
 
-/* A line that grows. close_line() gives it away, or NULL when any of it did not fit into memory. */
+/* A line that grows. line_close() gives it away, or NULL when any of it did not fit into memory. */
 typedef struct Line {
         FILE *stream;
         char *text;
@@ -57,133 +57,130 @@ static void say_candidate(FILE *f, const char *bdf, const Memdev *m, const Slot 
         fputc(')', f);
 }
 
-static void say_slots(FILE *f, const Topology *t) {
-        for (size_t i = 0; i < t->n_slots; i++)
-                fprintf(f, "%s%s", i > 0 ? ", " : "", t->slots[i].name);
+/* What there is, one behind the other. */
+typedef struct List {
+        FILE *stream;
+        bool begun;
+} List;
+
+static void list(List *l, const char *format, ...) _printf_(2, 3);
+
+static void list(List *l, const char *format, ...) {
+        va_list ap;
+
+        if (l->begun)
+                fputs(", ", l->stream);
+        l->begun = true;
+        va_start(ap, format);
+        vfprintf(l->stream, format, ap);
+        va_end(ap);
 }
 
-static void say_ports(FILE *f, const Topology *t) {
-        const char *between = "";
+#define LIST_NAMES(l, t, what)                          \
+        for (size_t i = 0; i < (t)->n_##what; i++)      \
+                list((l), "%s", (t)->what[i].name)
 
-        for (size_t i = 0; i < t->n_slots; i++)
-                if (t->slots[i].port) {
-                        fprintf(f, "%s%s (slot %s)", between, t->slots[i].port, t->slots[i].name);
-                        between = ", ";
-                }
+static void list_slots(List *l, const Topology *t) {
+        LIST_NAMES(l, t, slots);
 }
 
-static void say_functions(FILE *f, const Topology *t) {
-        const char *between = "";
+static void list_ports(List *l, const Topology *t) {
+        for (size_t i = 0; i < t->n_slots; i++)
+                if (t->slots[i].port)
+                        list(l, "%s (slot %s)", t->slots[i].port, t->slots[i].name);
+}
 
+static void list_functions(List *l, const Topology *t) {
         for (size_t i = 0; i < t->n_functions; i++)
-                if (t->functions[i].slot) {
-                        fprintf(f, "%s%s (slot %s)", between, t->functions[i].bdf, t->functions[i].slot);
-                        between = ", ";
-                }
+                if (t->functions[i].slot)
+                        list(l, "%s (slot %s)", t->functions[i].bdf, t->functions[i].slot);
 }
 
-static void say_memdevs(FILE *f, const Topology *t) {
-        for (size_t i = 0; i < t->n_memdevs; i++)
-                fprintf(f, "%s%s", i > 0 ? ", " : "", t->memdevs[i].name);
+static void list_memdevs(List *l, const Topology *t) {
+        LIST_NAMES(l, t, memdevs);
 }
 
-static void say_serials(FILE *f, const Topology *t) {
+static void list_serials(List *l, const Topology *t) {
         for (size_t i = 0; i < t->n_memdevs; i++)
-                fprintf(f, "%s0x%" PRIx64, i > 0 ? ", " : "", t->memdevs[i].serial);
+                list(l, "0x%" PRIx64, t->memdevs[i].serial);
 }
 
 /* Both kinds, each name once. */
-static void say_regions(FILE *f, const Topology *t) {
-        const char *between = "";
-
-        for (size_t i = 0; i < t->n_regions; i++, between = ", ")
-                fprintf(f, "%s%s", between, t->regions[i].name);
+static void list_regions(List *l, const Topology *t) {
+        LIST_NAMES(l, t, regions);
         for (size_t i = 0; i < t->n_nd_regions; i++)
-                if (!topology_region(t, t->nd_regions[i].name)) {
-                        fprintf(f, "%s%s", between, t->nd_regions[i].name);
-                        between = ", ";
-                }
+                if (!topology_region(t, t->nd_regions[i].name))
+                        list(l, "%s", t->nd_regions[i].name);
 }
 
-static void say_daxes(FILE *f, const Topology *t) {
-        for (size_t i = 0; i < t->n_daxes; i++)
-                fprintf(f, "%s%s", i > 0 ? ", " : "", t->daxes[i].name);
+static void list_daxes(List *l, const Topology *t) {
+        LIST_NAMES(l, t, daxes);
 }
 
-static void say_nodes(FILE *f, const Topology *t) {
+static void list_nodes(List *l, const Topology *t) {
         for (size_t i = 0; i < t->n_nodes; i++)
-                fprintf(f, "%snode%d", i > 0 ? ", " : "", t->nodes[i].id);
+                list(l, "node%d", t->nodes[i].id);
 }
 
-static void say_nmems(FILE *f, const Topology *t) {
-        for (size_t i = 0; i < t->n_nmems; i++)
-                fprintf(f, "%s%s", i > 0 ? ", " : "", t->nmems[i].name);
+static void list_nmems(List *l, const Topology *t) {
+        LIST_NAMES(l, t, nmems);
 }
 
-static void say_namespaces(FILE *f, const Topology *t) {
-        for (size_t i = 0; i < t->n_namespaces; i++)
-                fprintf(f, "%s%s", i > 0 ? ", " : "", t->namespaces[i].name);
+static void list_namespaces(List *l, const Topology *t) {
+        LIST_NAMES(l, t, namespaces);
 }
 
-static void say_devices(FILE *f, const Topology *t) {
+static void list_devices(List *l, const Topology *t) {
         for (size_t i = 0; i < t->n_block_devices; i++)
-                fprintf(f, "%s/dev/%s", i > 0 ? ", " : "", t->block_devices[i].name);
+                list(l, "/dev/%s", t->block_devices[i].name);
 }
 
 /* Those that anybody would mean. */
-static void say_mounts(FILE *f, const Topology *t) {
-        const char *between = "";
-
+static void list_mounts(List *l, const Topology *t) {
         for (size_t i = 0; i < t->n_mounts; i++)
-                if (t->mounts[i].ns == topology_host_ns(t) && topology_file_system(t, t->mounts[i].dev)) {
-                        fprintf(f, "%s%s", between, t->mounts[i].target);
-                        between = ", ";
-                }
+                if (t->mounts[i].ns == topology_host_ns(t) && topology_file_system(t, t->mounts[i].dev))
+                        list(l, "%s", t->mounts[i].target);
 }
 
 /* There may be thousands; what matters are those that belong to cards. */
-static void say_blocks(FILE *f, const Topology *t) {
-        const char *between = "";
-
+static void list_blocks(List *l, const Topology *t) {
         for (size_t i = 0; t->block_size > 0 && i < t->n_regions; i++) {
                 const Region *g = &t->regions[i];
-                if (g->size == 0)
-                        continue;
-                fprintf(f, "%smemory%" PRIu64 " to memory%" PRIu64 " (%s)", between, g->start / t->block_size,
-                        (g->start + g->size - 1) / t->block_size, g->name);
-                between = ", ";
+                if (g->size > 0)
+                        list(l, "memory%" PRIu64 " to memory%" PRIu64 " (%s)", g->start / t->block_size,
+                             (g->start + g->size - 1) / t->block_size, g->name);
         }
 }
 
 char *why_unknown(const Topology *t, const Name *name) {
-        static void (*const say[_NAME_KIND_MAX])(FILE *f, const Topology *t) = {
-                [NAME_SLOT] = say_slots,
-                [NAME_FUNCTION] = say_functions,
-                [NAME_PORT] = say_ports,
-                [NAME_MEMDEV] = say_memdevs,
-                [NAME_REGION] = say_regions,
-                [NAME_DAX] = say_daxes,
-                [NAME_NODE] = say_nodes,
-                [NAME_BLOCK] = say_blocks,
-                [NAME_SERIAL] = say_serials,
-                [NAME_NMEM] = say_nmems,
-                [NAME_NAMESPACE] = say_namespaces,
-                [NAME_DEVICE] = say_devices,
-                [NAME_MOUNT] = say_mounts,
+        static void (*const list_all[_NAME_KIND_MAX])(List *l, const Topology *t) = {
+                [NAME_SLOT] = list_slots,
+                [NAME_FUNCTION] = list_functions,
+                [NAME_PORT] = list_ports,
+                [NAME_MEMDEV] = list_memdevs,
+                [NAME_REGION] = list_regions,
+                [NAME_DAX] = list_daxes,
+                [NAME_NODE] = list_nodes,
+                [NAME_BLOCK] = list_blocks,
+                [NAME_SERIAL] = list_serials,
+                [NAME_NMEM] = list_nmems,
+                [NAME_NAMESPACE] = list_namespaces,
+                [NAME_DEVICE] = list_devices,
+                [NAME_MOUNT] = list_mounts,
         };
         Line l, there;
 
         if (!line_open(&there))
                 return NULL;
-        say[name->kind](there.stream, t);
-        _cleanup_free_ char *list = line_close(&there);
-        if (!list || !line_open(&l))
+        list_all[name->kind](&(List) { .stream = there.stream }, t);
+        _cleanup_free_ char *names = line_close(&there);
+        if (!names || !line_open(&l))
                 return NULL;
 
         _cleanup_free_ char *text = printable(name->text);
         fprintf(l.stream, "there is no %s %s here", name_kind_to_string(name->kind), text ?: "of this name");
-        if (*list)
-                fprintf(l.stream, "; there is: %s", list);
+        if (*names)
+                fprintf(l.stream, "; there is: %s", names);
         return line_close(&l);
 }
 
