@@ -3,7 +3,6 @@
 
 #include "holders/present.h"
 #include "kernel/attr.h"
-#include "kernel/mountinfo.h"
 #include "kernel/page-census.h"
 #include "kernel/quirks.h"
 #include "step/dax-users.h"
@@ -28,18 +27,12 @@ static int no_pins(StepRun *run, const char *dax) {
 }
 
 int dax_may_go(StepRun *run, const char *dax, bool force, dev_t *ret_dev) {
-        _cleanup_free_ char *text = NULL, *why = NULL, *users = NULL;
-        dev_t dev;
+        _cleanup_free_ char *why = NULL, *users = NULL;
 
         *ret_dev = 0;
-        int r = attr_readf(&text, "/sys/bus/dax/devices/%s/dev", dax);
-        if (r == -ENOENT)
-                return 0;
-        if (r >= 0)
-                r = dev_parse(text, &dev);
-        if (r < 0)
-                return step_fail(run, r, "the number of %s cannot be read: %s", dax, strerror(-r));
-        *ret_dev = dev;
+        int r = step_dax_number(run, dax, ret_dev);
+        if (r <= 0)
+                return r;
         r = step_dax_unused(run, dax);
         if (r != -EBUSY || !force)
                 return r;

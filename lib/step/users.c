@@ -88,18 +88,23 @@ int step_unused(StepRun *run, TargetKind kind, dev_t dev, const char *name) {
         return h->complete ? 0 : step_fail(run, -EAGAIN, "who uses %s cannot be found out: not every process could be looked at", name);
 }
 
-int step_dax_unused(StepRun *run, const char *dax) {
-        _cleanup_free_ char *text = NULL, *node = strf("/dev/%s", dax);
-        dev_t dev;
+int step_dax_number(StepRun *run, const char *dax, dev_t *ret) {
+        _cleanup_free_ char *text = NULL;
 
         int r = attr_readf(&text, "/sys/bus/dax/devices/%s/dev", dax);
         if (r == -ENOENT)
                 return 0;
         if (r >= 0)
-                r = dev_parse(text, &dev);
-        if (r < 0)
-                return step_fail(run, r, "the number of %s cannot be read: %s", dax, strerror(-r));
-        return step_unused(run, TARGET_CHAR, dev, node ?: dax);
+                r = dev_parse(text, ret);
+        return r < 0 ? step_fail(run, r, "the number of %s cannot be read: %s", dax, strerror(-r)) : 1;
+}
+
+int step_dax_unused(StepRun *run, const char *dax) {
+        _cleanup_free_ char *node = strf("/dev/%s", dax);
+        dev_t dev;
+
+        int r = step_dax_number(run, dax, &dev);
+        return r <= 0 ? r : step_unused(run, TARGET_CHAR, dev, node ?: dax);
 }
 
 int step_block_unclaimed(StepRun *run, const char *block) {

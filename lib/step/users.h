@@ -17,6 +17,9 @@ int step_unused(StepRun *run, TargetKind kind, dev_t dev, const char *name);
 /* The same for a dax device by its name on the dax bus. One without a character device (kmem has it) is not used so. */
 int step_dax_unused(StepRun *run, const char *dax);
 
+/* 1 with the number of a dax device's character device; 0: it has none on this driver. */
+int step_dax_number(StepRun *run, const char *dax, dev_t *ret);
+
 /* 0 when nobody has the block device for himself alone (mounted, swap, dm, md); -EBUSY naming what the kernel says. */
 int step_block_unclaimed(StepRun *run, const char *block);
 
