@@ -1,14 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* Runs on a recorded machine (tests/roots/enter ram2.root), whose files take every write but move nothing: a policy file
- * keeps what was written, a driver stays bound whatever is written to unbind. */
-#include <errno.h>
 #include <fcntl.h>
 
-#include "base/fileio.h"
-#include "engine/engine.h"
-#include "engine/state-dir.h"
-#include "kernel/memory-block.h"
-#include "test.h"
+#include "engine-world.h"
 
 #define POLICY_STEPS                                                                                            \
         "{\"name\": \"auto-online\", \"args\": {\"value\": \"offline\", \"was\": \"online_movable\"}},"         \
@@ -26,89 +19,8 @@
 
 #define CARD(serial) "{\"bdf\": \"0000:0d:00.0\", \"vendor\": \"0x8086\", \"device\": \"0x0d93\", \"memdev\": \"mem1\", \"serial\": \"" serial "\"}"
 
-static const StepLimits limits = { .offline_timeout_usec = 1000000, .write_timeout_usec = 5000000 };
-static unsigned next_id = 1;
-static int cancel_after = -1;
-
-static bool cancelled(void *userdata) {
-        return cancel_after >= 0 && cancel_after-- == 0;
-}
-
-static void policy_write(const char *value) {
-        _cleanup_fclose_ FILE *f = fopen(AUTO_ONLINE_PATH, "we");
-
-        CHECK(f && fprintf(f, "%s\n", value) > 0);
-}
-
-static void check_policy(const char *expected) {
-        _cleanup_free_ char *now = NULL;
-
-        CHECK_INT(auto_online_policy_read(&now), 0);
-        CHECK_STR(now, expected);
-}
-
-static Plan *make_plan(const char *card, const char *steps) {
-        _cleanup_free_ char *text = strf("{\"schema\": \"safe-remove/plan/1\", \"slot\": {\"name\": \"2\"}, \"card\": %s, \"steps\": [%s]}",
-                                         card, steps), *why = NULL;
-        _cleanup_json_ json_object *doc = NULL;
-        Plan *p = NULL;
-
-        CHECK(text);
-        CHECK_INT(json_parse(text, strlen(text), &doc), 0);
-        CHECK_INT(plan_from_json(doc, &p, &why), 0);
-        return p;
-}
-
-typedef struct Case {
-        char *id;
-        Plan *plan;
-        Journal *journal;
-        Engine engine;
-} Case;
-
-static void case_set_up(Case *c) {
-        c->engine = (Engine) {
-                .plan = c->plan,
-                .journal = c->journal,
-                .run = { .limits = &limits, .cancelled = cancelled },
-        };
-}
-
 static void case_new(Case *c, const char *card, const char *steps) {
-        *c = (Case) { .id = strf("%u", next_id++), .plan = make_plan(card, steps) };
-        CHECK(c->id);
-        CHECK_INT(journal_create(c->id, c->plan, json_object_new_object(), &c->journal), 0);
-        case_set_up(c);
-        policy_write("online_movable");
-}
-
-static void case_done(Case *c) {
-        engine_done(&c->engine);
-        journal_free(c->journal);
-        plan_free(c->plan);
-        free(c->id);
-}
-
-static char *journal_text(const Case *c) {
-        _cleanup_free_ char *path = strf("%s/journal", c->journal->dir);
-        char *text = NULL;
-
-        CHECK_INT(read_file(path, &text, NULL), 0);
-        return text;
-}
-
-/* The kinds of records in their order, "start do done ...". */
-static char *journal_kinds(const Case *c) {
-        _cleanup_free_ char *text = journal_text(c);
-        char *kinds = strdup("");
-
-        for (const char *p = text; (p = strstr(p, "\"ev\":\"")); ) {
-                p += strlen("\"ev\":\"");
-                char *longer = strf("%s%s%.*s", kinds, *kinds ? " " : "", (int) strcspn(p, "\""), p);
-                free(kinds);
-                kinds = longer;
-        }
-        return kinds;
+        case_begin(c, make_plan("removal", card, steps));
 }
 
 static void test_forward(void) {
@@ -117,8 +29,7 @@ static void test_forward(void) {
         case_new(&c, "null", POLICY_STEPS);
         CHECK_INT(engine_forward(&c.engine), 0);
         check_policy("online_kernel");
-        _cleanup_free_ char *kinds = journal_kinds(&c);
-        CHECK_STR(kinds, "start do done do done");
+        check_kinds(&c, "start do done do done");
 }
 
 /* A write that the kernel accepted and that changed nothing is no success: the step's verify says so, and all goes back. */
@@ -132,8 +43,7 @@ static void test_failure_goes_back(void) {
         CHECK(engine_can_go_back(&c.engine));
         CHECK_INT(engine_back(&c.engine, "failed", "test"), 0);
         check_policy("online_movable");
-        _cleanup_free_ char *kinds = journal_kinds(&c);
-        CHECK_STR(kinds, "start do done do done do failed back undone undo undone undo undone");
+        check_kinds(&c, "start do done do done do failed back undone undo undone undo undone");
 }
 
 /* What a step's check finds stops it before anything is written down or touched. */
@@ -143,8 +53,7 @@ static void test_check_refuses(void) {
         case_new(&c, CARD("0x1"), POLICY_STEPS CARD_STEP);
         CHECK_INT(engine_forward(&c.engine), -EBUSY);
         CHECK_STR(c.engine.run.why, "memory146 of dax0.0 is online again: somebody else onlines memory on this machine");
-        _cleanup_free_ char *kinds = journal_kinds(&c);
-        CHECK_STR(kinds, "start do done do done failed");
+        check_kinds(&c, "start do done do done failed");
 }
 
 /* Another card at the same address: nothing is written to it. */
@@ -154,8 +63,7 @@ static void test_other_card(void) {
         case_new(&c, CARD("0x77"), POLICY_STEPS CARD_STEP);
         CHECK_INT(engine_forward(&c.engine), -ESTALE);
         CHECK_STR(c.engine.run.why, "the serial number of mem1 is 0x1, the plan was made for 0x77");
-        _cleanup_free_ char *kinds = journal_kinds(&c);
-        CHECK_STR(kinds, "start do done do done failed");
+        check_kinds(&c, "start do done do done failed");
 }
 
 /* Cancelled at every moment at which it is asked: it ends as it was, or was over before. */
@@ -175,26 +83,8 @@ static void test_cancel(void) {
         }
 }
 
-/* Puts the journal of a finished case back to its first n lines. */
-static void journal_cut(const Case *c, const char *text, size_t n) {
-        _cleanup_free_ char *path = strf("%s/journal", c->journal->dir);
-        const char *end = text;
-
-        for (size_t i = 0; i < n; i++)
-                end = strchr(end, '\n') + 1;
-        _cleanup_fclose_ FILE *f = fopen(path, "we");
-        CHECK(f && fwrite(text, 1, (size_t) (end - text), f) == (size_t) (end - text));
-}
-
 static void resume(Case *c, bool back) {
-        _cleanup_free_ char *why = NULL;
-
-        engine_done(&c->engine);
-        journal_free(TAKE_PTR(c->journal));
-        plan_free(TAKE_PTR(c->plan));
-        CHECK_INT(journal_open(c->id, &c->journal, &c->plan, &why), 0);
-        case_set_up(c);
-        c->engine.resumed = true;
+        case_reopen(c);
         c->engine.failed_step = c->journal->last_do == SIZE_MAX ? 0 : c->journal->last_do;
         CHECK_INT(back ? engine_back(&c->engine, "cancelled", "test") : engine_forward(&c->engine), 0);
         check_policy(back ? "online_movable" : "online_kernel");
@@ -245,8 +135,7 @@ static void test_notes(void) {
         CHECK_INT(engine_back(&c.engine, "cancelled", "test"), 0);
         CHECK(c.engine.run.backwards && !c.engine.run.notes);
         CHECK_INT(json_len(c.journal->lost), 1);
-        _cleanup_free_ char *kinds = journal_kinds(&c);
-        CHECK_STR(kinds, "start do done do done note done back undo lost undone undo undone");
+        check_kinds(&c, "start do done do done note done back undo lost undone undo undone");
 }
 
 /* What cannot be noted is not touched: the step fails with the journal's error. */

@@ -1,13 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* The engine's way through a restoration, on a recorded machine (see test-engine.c): its steps are writes of the policy file, the
- * one thing that moves there, and one about the card, which cannot be carried out. */
-#include <errno.h>
-
-#include "base/fileio.h"
-#include "engine/engine.h"
+/* The engine's way through a restoration: its steps are writes of the policy file, the one thing that moves there, and one about the
+ * card, which cannot be carried out. */
+#include "engine-world.h"
 #include "engine/records.h"
-#include "kernel/memory-block.h"
-#include "test.h"
 
 #define POLICY_STEP(value, was, frame)                                                                          \
         "{\"name\": \"auto-online\", \"args\": {\"value\": \"" value "\", \"was\": \"" was "\"}, \"frame\": " frame "," \
@@ -25,83 +20,10 @@
         "\"size\": 536870912, \"region\": {\"name\": \"region0\", \"start\": 19595788288, \"targets\":"           \
         "[{\"position\": 0, \"memdev\": \"mem1\", \"index\": 0}]}}}"
 
-static const StepLimits limits = { .offline_timeout_usec = 1000000, .write_timeout_usec = 5000000 };
-static unsigned next_id = 1;
-static int cancel_after = -1;
-
-static bool cancelled(void *userdata) {
-        return cancel_after >= 0 && cancel_after-- == 0;
-}
-
-static void policy_write(const char *value) {
-        _cleanup_fclose_ FILE *f = fopen(AUTO_ONLINE_PATH, "we");
-
-        CHECK(f && fprintf(f, "%s\n", value) > 0);
-}
-
-static void check_policy(const char *expected) {
-        _cleanup_free_ char *now = NULL;
-
-        CHECK_INT(auto_online_policy_read(&now), 0);
-        CHECK_STR(now, expected);
-}
-
-typedef struct Case {
-        char *id;
-        Plan *plan;
-        Journal *journal;
-        Engine engine;
-} Case;
-
-static void case_set_up(Case *c) {
-        c->engine = (Engine) { .plan = c->plan, .journal = c->journal, .run = { .limits = &limits, .cancelled = cancelled } };
-}
-
-static Plan *make_plan(const char *kind, const char *steps) {
-        _cleanup_free_ char *text = strf("{\"schema\": \"safe-remove/plan/1\", \"kind\": \"%s\", \"slot\": {\"name\": \"2\"}, \"card\":"
-                                         "{\"bdf\": \"0000:0d:00.0\", \"vendor\": \"0x8086\", \"device\": \"0x0d93\", \"memdev\": \"mem1\","
-                                         "\"serial\": \"0x1\"}, \"steps\": [%s]}", kind, steps), *why = NULL;
-        _cleanup_json_ json_object *doc = NULL;
-        Plan *p = NULL;
-
-        CHECK(text);
-        CHECK_INT(json_parse(text, strlen(text), &doc), 0);
-        CHECK_INT(plan_from_json(doc, &p, &why), 0);
-        return p;
-}
+#define CARD "{\"bdf\": \"0000:0d:00.0\", \"vendor\": \"0x8086\", \"device\": \"0x0d93\", \"memdev\": \"mem1\", \"serial\": \"0x1\"}"
 
 static void case_new(Case *c, const char *steps) {
-        *c = (Case) { .id = strf("%u", next_id++), .plan = make_plan("restore", steps) };
-        CHECK_INT(journal_create(c->id, c->plan, json_object_new_object(), &c->journal), 0);
-        case_set_up(c);
-        policy_write("online_movable");
-}
-
-static void case_done(Case *c) {
-        engine_done(&c->engine);
-        journal_free(c->journal);
-        plan_free(c->plan);
-        free(c->id);
-}
-
-static char *journal_text(const Case *c) {
-        _cleanup_free_ char *path = strf("%s/journal", c->journal->dir);
-        char *text = NULL;
-
-        CHECK_INT(read_file(path, &text, NULL), 0);
-        return text;
-}
-
-static void check_kinds(const Case *c, const char *expected) {
-        _cleanup_free_ char *text = journal_text(c), *kinds = strdup("");
-
-        for (const char *p = text; (p = strstr(p, "\"ev\":\""));) {
-                p += strlen("\"ev\":\"");
-                char *longer = strf("%s%s%.*s", kinds, *kinds ? " " : "", (int) strcspn(p, "\""), p);
-                free(kinds);
-                kinds = longer;
-        }
-        CHECK_STR(kinds, expected);
+        case_begin(c, make_plan("restore", CARD, steps));
 }
 
 static void test_rebuilt(void) {
@@ -163,26 +85,9 @@ static void test_cancel(void) {
         CHECK_STR(c.engine.stuck_why, "cancelled before step disable-dax");
 }
 
-static void journal_cut(const Case *c, const char *text, size_t n) {
-        _cleanup_free_ char *path = strf("%s/journal", c->journal->dir);
-        const char *end = text;
-
-        for (size_t i = 0; i < n; i++)
-                end = strchr(end, '\n') + 1;
-        _cleanup_fclose_ FILE *f = fopen(path, "we");
-        CHECK(f && fwrite(text, 1, (size_t) (end - text), f) == (size_t) (end - text));
-}
-
 static void resume(Case *c) {
-        _cleanup_free_ char *why = NULL;
-
-        engine_done(&c->engine);
-        journal_free(TAKE_PTR(c->journal));
-        plan_free(TAKE_PTR(c->plan));
-        CHECK_INT(journal_open(c->id, &c->journal, &c->plan, &why), 0);
+        case_reopen(c);
         CHECK(plan_is_restoration(c->plan));
-        case_set_up(c);
-        c->engine.resumed = true;
 }
 
 /* Died after each record, with the write behind that record made or not made: another worker brings it to its end. */
@@ -233,7 +138,7 @@ static bool any(const Record *r, void *userdata) {
 }
 
 static void write_removal(const char *outcome) {
-        _cleanup_(plan_freep) Plan *p = make_plan("removal", OPEN);
+        _cleanup_(plan_freep) Plan *p = make_plan("removal", CARD, OPEN);
         _cleanup_(journal_freep) Journal *j = NULL;
         _cleanup_free_ char *id = strf("%u", next_id++);
 
