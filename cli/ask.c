@@ -62,3 +62,18 @@ ExitCode ask_and_follow(const Args *a, const char *noun, ExitCode (*ask)(sd_bus 
         _cleanup_free_ char *leds = f.leds ? NULL : removal_leds(bus, json_str(f.result, "slot"));
         return removal_print(f.result, f.leds ?: leds);
 }
+
+ExitCode ask_for_plan(const Args *a, ExitCode (*ask)(sd_bus *bus, const Args *a, json_object **ret),
+                      void (*print)(json_object *plan, const Args *a)) {
+        _cleanup_json_ json_object *plan = NULL;
+        _cleanup_bus_ sd_bus *bus = NULL;
+
+        ExitCode code = client_connect(&bus);
+        if (code == CODE_DONE)
+                code = ask(bus, a, &plan);
+        if (code != CODE_DONE)
+                return code;
+
+        print(plan, a);
+        return exit_code_of_verdict(json_str(plan, "verdict"));
+}

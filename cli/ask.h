@@ -5,3 +5,7 @@
 
 /* Asks for a removal or a restoration (`noun`, for people) and follows it to its end, unless the command line says not to wait. */
 ExitCode ask_and_follow(const Args *a, const char *noun, ExitCode (*ask)(sd_bus *bus, const Args *a, char **ret_path));
+
+/* Asks for a plan, prints it, and ends as its verdict says. */
+ExitCode ask_for_plan(const Args *a, ExitCode (*ask)(sd_bus *bus, const Args *a, json_object **ret),
+                      void (*print)(json_object *plan, const Args *a));

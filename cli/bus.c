@@ -111,8 +111,9 @@ static int read_variant(sd_bus_message *m, json_object **ret) {
         return r < 0 ? r : 1;
 }
 
-static int read_property(sd_bus_message *m, json_object *o) {
+static int read_property(sd_bus_message *m, void *userdata) {
         _cleanup_json_ json_object *value = NULL;
+        json_object *o = userdata;
         const char *name;
 
         int r = sd_bus_message_read_basic(m, 's', &name);
@@ -129,26 +130,29 @@ static int read_property(sd_bus_message *m, json_object *o) {
         return 0;
 }
 
-int bus_read_properties(sd_bus_message *m, json_object **ret) {
-        _cleanup_json_ json_object *o = json_object_new_object();
+int bus_read_dict(sd_bus_message *m, const char *entry, int (*read)(sd_bus_message *m, void *userdata), void *userdata) {
+        _cleanup_free_ char *contents = strf("{%s}", entry);
 
-        int r = sd_bus_message_enter_container(m, 'a', "{sv}");
+        int r = contents ? sd_bus_message_enter_container(m, 'a', contents) : -ENOMEM;
         if (r < 0)
                 return r;
-        while ((r = sd_bus_message_enter_container(m, 'e', "sv")) > 0) {
-                r = read_property(m, o);
+        while ((r = sd_bus_message_enter_container(m, 'e', entry)) > 0) {
+                r = read(m, userdata);
                 if (r < 0)
                         return r;
                 r = sd_bus_message_exit_container(m);
                 if (r < 0)
                         return r;
         }
-        if (r < 0)
-                return r;
-        r = sd_bus_message_exit_container(m);
-        if (r < 0)
-                return r;
+        return r < 0 ? r : sd_bus_message_exit_container(m);
+}
 
+int bus_read_properties(sd_bus_message *m, json_object **ret) {
+        _cleanup_json_ json_object *o = json_object_new_object();
+
+        int r = bus_read_dict(m, "sv", read_property, o);
+        if (r < 0)
+                return r;
         *ret = TAKE_PTR(o);
         return 0;
 }

@@ -32,6 +32,10 @@ static inline void event_unrefp(sd_event **e) {
 #define _cleanup_error_ _cleanup_(sd_bus_error_free)
 #define _cleanup_event_ _cleanup_(event_unrefp)
 
+/* Goes through the array of dictionary entries at the message's read position; entry: the types of key and value. read() reads both.
+ * Ends with the first negative errno, of read() or of rubbish. */
+int bus_read_dict(sd_bus_message *m, const char *entry, int (*read)(sd_bus_message *m, void *userdata), void *userdata);
+
 /* An a{sv} at the message's read position as an object: "PowerLed" becomes "power_led", an object path of ours the name
  * behind it ("7", null for "/"). Values of other types than the interface uses are left out. Negative errno on rubbish. */
 int bus_read_properties(sd_bus_message *m, json_object **ret);

@@ -5,15 +5,20 @@
 #include "client.h"
 #include "output.h"
 
-static int read_interface(sd_bus_message *m, json_object *slots, json_object *removals) {
+typedef struct Objects {
+        json_object *slots, *removals;
+} Objects;
+
+static int read_interface(sd_bus_message *m, void *userdata) {
         _cleanup_json_ json_object *o = NULL;
+        Objects *objects = userdata;
         const char *interface;
 
         int r = sd_bus_message_read_basic(m, 's', &interface);
         if (r < 0)
                 return r;
 
-        json_object *array = streq(interface, BUS_SLOT) ? slots : streq(interface, BUS_REMOVAL) ? removals : NULL;
+        json_object *array = streq(interface, BUS_SLOT) ? objects->slots : streq(interface, BUS_REMOVAL) ? objects->removals : NULL;
         if (!array)
                 return sd_bus_message_skip(m, "a{sv}");
 
@@ -26,37 +31,10 @@ static int read_interface(sd_bus_message *m, json_object *slots, json_object *re
         return 0;
 }
 
-static int read_object(sd_bus_message *m, json_object *slots, json_object *removals) {
+static int read_object(sd_bus_message *m, void *userdata) {
         int r = sd_bus_message_skip(m, "o");
-        if (r < 0)
-                return r;
-        r = sd_bus_message_enter_container(m, 'a', "{sa{sv}}");
-        if (r < 0)
-                return r;
-        while ((r = sd_bus_message_enter_container(m, 'e', "sa{sv}")) > 0) {
-                r = read_interface(m, slots, removals);
-                if (r < 0)
-                        return r;
-                r = sd_bus_message_exit_container(m);
-                if (r < 0)
-                        return r;
-        }
-        return r < 0 ? r : sd_bus_message_exit_container(m);
-}
 
-static int read_objects(sd_bus_message *m, json_object *slots, json_object *removals) {
-        int r = sd_bus_message_enter_container(m, 'a', "{oa{sa{sv}}}");
-        if (r < 0)
-                return r;
-        while ((r = sd_bus_message_enter_container(m, 'e', "oa{sa{sv}}")) > 0) {
-                r = read_object(m, slots, removals);
-                if (r < 0)
-                        return r;
-                r = sd_bus_message_exit_container(m);
-                if (r < 0)
-                        return r;
-        }
-        return r;
+        return r < 0 ? r : bus_read_dict(m, "sa{sv}", read_interface, userdata);
 }
 
 /* Slot names and ids are numbers more often than not: 2 before 10. */
@@ -86,7 +64,7 @@ ExitCode client_objects(sd_bus *bus, json_object **ret_slots, json_object **ret_
         if (r < 0)
                 return client_fail(r, &e);
 
-        r = read_objects(reply, slots, removals);
+        r = bus_read_dict(reply, "oa{sa{sv}}", read_object, &(Objects) { .slots = slots, .removals = removals });
         if (r < 0)
                 return client_fail(-EBADMSG, NULL);
         json_object_array_sort(slots, compare_name);

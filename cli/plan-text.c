@@ -165,3 +165,10 @@ void plan_print(json_object *plan, const Args *a) {
         }
         print_run_line(plan, a);
 }
+
+void plan_show(json_object *plan, const Args *a) {
+        if (output.json != JSON_OFF)
+                print_json(plan);
+        else
+                plan_print(plan, a);
+}

@@ -1,28 +1,11 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-#include "client.h"
+#include "ask.h"
 #include "output.h"
 #include "plan-text.h"
 #include "verbs.h"
 
-static ExitCode get_plan(const Args *a, json_object **ret) {
-        _cleanup_bus_ sd_bus *bus = NULL;
-
-        ExitCode code = client_connect(&bus);
-        return code == CODE_DONE ? client_plan(bus, a, ret) : code;
-}
-
 ExitCode verb_plan(const Args *a) {
-        _cleanup_json_ json_object *plan = NULL;
-
-        ExitCode code = get_plan(a, &plan);
-        if (code != CODE_DONE)
-                return code;
-
-        if (output.json != JSON_OFF)
-                print_json(plan);
-        else
-                plan_print(plan, a);
-        return exit_code_of_verdict(json_str(plan, "verdict"));
+        return ask_for_plan(a, client_plan, plan_show);
 }
 
 /* The part of a plan that says why, under its own schema. */
@@ -38,16 +21,13 @@ static void print_explanation_json(json_object *plan) {
         print_json(o);
 }
 
-ExitCode verb_explain(const Args *a) {
-        _cleanup_json_ json_object *plan = NULL;
-
-        ExitCode code = get_plan(a, &plan);
-        if (code != CODE_DONE)
-                return code;
-
+static void print_explanation(json_object *plan, const Args *a) {
         if (output.json != JSON_OFF)
                 print_explanation_json(plan);
         else
                 plan_print_explanation(plan);
-        return exit_code_of_verdict(json_str(plan, "verdict"));
+}
+
+ExitCode verb_explain(const Args *a) {
+        return ask_for_plan(a, client_plan, print_explanation);
 }
