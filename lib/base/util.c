@@ -18,6 +18,27 @@ char *strf(const char *format, ...) {
         return s;
 }
 
+char *shell_quoted(const char *word) {
+        static const char plain[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789@%+=:,./_-";
+
+        if (!word)
+                return NULL;
+        if (*word && !word[strspn(word, plain)])
+                return strdup(word);
+
+        char *quoted = malloc(4 * strlen(word) + 3), *p = quoted;
+        if (!quoted)
+                return NULL;
+        *p++ = '\'';
+        for (; *word; word++)
+                if (*word == '\'')
+                        p = stpcpy(p, "'\\''");
+                else
+                        *p++ = *word;
+        strcpy(p, "'");
+        return quoted;
+}
+
 int vec_grow(void **items, size_t n_items, size_t *n_allocated, size_t item_size) {
         if (n_items < *n_allocated)
                 return 0;

@@ -271,3 +271,9 @@ int process_unit_and_cgroup(int dirfd, char **ret_unit, char **ret_cgroup) {
         *ret_unit = TAKE_PTR(unit);
         return 0;
 }
+
+char *process_end_command(const char *unit, int pid) {
+        _cleanup_free_ char *word = shell_quoted(unit);
+
+        return word ? strf("systemctl stop %s", word) : strf("kill %d", pid);
+}

@@ -30,6 +30,9 @@ int process_ignores(int dirfd, int signal);
  * -ESRCH: it has ended, a zombie has too. Either pointer may be NULL. */
 int process_open(int pid, uint64_t start_time, int *ret_dirfd, int *ret_pidfd);
 
+/* The command, to be pasted, with which a person ends a process: by its unit where it has one (unit may be NULL). Newly allocated. */
+char *process_end_command(const char *unit, int pid);
+
 /* The parsers behind them. */
 int stat_start_time(const char *stat, uint64_t *ret);
 int stat_parse(const char *stat, ProcessStat *ret);

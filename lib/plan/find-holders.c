@@ -3,17 +3,19 @@
 
 #include "holders/holder-rule.h"
 #include "holders/memory-holder.h"
+#include "holders/process.h"
 #include "plan/findings.h"
 
 /* Its next page would have to come from a node without memory: the kernel ends it for that (mm/oom_kill.c, constrained by
  * its memory policy), while everybody else's pages just move. */
 static void bound_finding(Findings *f, const MemoryHolder *h, const Node *node) {
+        _cleanup_free_ char *end = process_end_command(h->unit, h->pid);
         bool hard = !findings_node_stays(f, node);
         json_object *o = finding(f, BLOCKER_BOUND_PROCESS, hard, "process %d (%s) is bound to node %d", h->pid, h->comm, node->id);
 
         json_set_strf(o, "evidence", "/proc/%d/numa_maps: its memory policy allows no other node", h->pid);
         if (h->unit)
-                finding_remedy(o, "systemctl stop %s", h->unit);
+                finding_remedy(o, "%s", end);
         finding_remedy(o, "kill %d  # and start it again without numactl --membind=%d", h->pid, node->id);
 }
 
@@ -23,14 +25,12 @@ static void refusal_finding(Findings *f, const MemoryHolder *h, const Node *node
 
         if (!holder_rule_has(rule, HOLDER_REFUSE))
                 return;
+        _cleanup_free_ char *end = process_end_command(h->unit, h->pid);
         json_object *o = finding(f, BLOCKER_HOLDER_REFUSES, true, "process %d (%s) has memory on node %d and is not to be disturbed: %s",
                                  h->pid, h->comm, node->id, holder_rule_reason(rule));
         json_set_strf(o, "evidence", "%ju MiB by /proc/%d/numa_maps; rule in %s", (uintmax_t) (h->bytes >> 20), h->pid,
                       json_str(rule, "from") ?: "the defaults");
-        if (h->unit)
-                finding_remedy(o, "systemctl stop %s", h->unit);
-        else
-                finding_remedy(o, "kill %d", h->pid);
+        finding_remedy(o, "%s", end);
 }
 
 static int find_on_node(Findings *f, const Node *node, json_object *holders, bool *complete) {

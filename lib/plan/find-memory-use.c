@@ -163,12 +163,13 @@ static int look_at_tmpfs(Findings *f, const Mount *m, const int *going, size_t n
         json_set(o, "bytes", known ? json_object_new_uint64(bytes) : NULL);
         json_object_array_add(list, o);
 
+        _cleanup_free_ char *target = shell_quoted(m->target);
         o = finding(f, BLOCKER_BOUND_TMPFS, true, "the tmpfs on %s is bound to node %s, which goes", m->target, nodes);
         if (known)
                 json_set_strf(o, "evidence", "%ju KiB are in it; mounted with %s", (uintmax_t) (bytes >> 10), m->super_options);
         else
                 json_set_strf(o, "evidence", "mounted with %s", m->super_options);
-        finding_remedy(o, "umount %s  # and mount it again without mpol=, its files are lost with it", m->target);
+        finding_remedy(o, "umount %s  # and mount it again without mpol=, its files are lost with it", target);
         return 0;
 }
 

@@ -58,15 +58,16 @@ static void find_mounts_below(Findings *f) {
 
                 if (!parent || is_copy(f, i))
                         continue;
+                _cleanup_free_ char *target = shell_quoted(m->target);
                 bool host = m->ns == topology_host_ns(f->t);
                 json_object *o = finding(f, BLOCKER_MOUNT_BELOW, true, "%s (%s) is mounted on %s, inside a file system of the card",
                                          m->source, m->type, m->target);
                 json_set_strf(o, "evidence", "/proc/%d/mountinfo: mount %ju below mount %ju (%s)", m->pid, (uintmax_t) m->id,
                               (uintmax_t) parent->id, parent->target);
                 if (host)
-                        finding_remedy(o, "umount %s", m->target);
+                        finding_remedy(o, "umount -R %s", target);
                 else
-                        finding_remedy(o, "nsenter -t %d -m umount %s", m->pid, m->target);
+                        finding_remedy(o, "nsenter -t %d -m umount -R %s", m->pid, target);
         }
 }
 

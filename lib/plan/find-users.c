@@ -6,6 +6,7 @@
 #include "holders/holder-rule.h"
 #include "holders/nfs-exports.h"
 #include "holders/pin-holder.h"
+#include "holders/process.h"
 #include "plan/findings.h"
 #include "plan/plan-storage.h"
 
@@ -20,14 +21,12 @@ static void protected_finding(Findings *f, const Holder *h) {
 }
 
 static void refusal_finding(Findings *f, const Holder *h, json_object *rule) {
+        _cleanup_free_ char *end = process_end_command(h->unit, h->pid);
         json_object *o = finding(f, BLOCKER_HOLDER_REFUSES, true, "%s%s%d (%s) is not to be disturbed: %s", h->unit ?: "", h->unit ?
                                  ", process " : "process ", h->pid, h->comm, holder_rule_reason(rule));
 
         json_set_strf(o, "evidence", "%s; rule in %s", h->n_holds > 0 ? h->holds[0].found : "", json_str(rule, "from") ?: "the defaults");
-        if (h->unit)
-                finding_remedy(o, "systemctl stop %s", h->unit);
-        else
-                finding_remedy(o, "kill %d", h->pid);
+        finding_remedy(o, "%s", end);
 }
 
 /* The rungs that would be tried, in words; empty for a holder that nothing is done about. */
@@ -63,9 +62,10 @@ static int find_exports(Findings *f, const HoldTargets *targets, json_object *ho
                 return r;
         for (size_t i = 0; i < exports.n_items; i++) {
                 const NfsExport *e = &exports.items[i];
+                _cleanup_free_ char *export = strf("%s:%s", e->client, e->path), *what = shell_quoted(export);
                 json_object *o = finding(f, BLOCKER_NFS_EXPORT, true, "%s is exported over NFS to %s", e->path, e->client);
                 json_set_str(o, "evidence", "/proc/net/rpc/nfsd.export/content");
-                finding_remedy(o, "exportfs -u '%s:%s'", e->client, e->path);
+                finding_remedy(o, "exportfs -u %s", what);
                 json_object_array_add(holders, nfs_export_to_json(e, targets));
         }
         return 0;

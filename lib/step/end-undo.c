@@ -77,7 +77,8 @@ static char *names_text(json_object *names) {
         char *text = strdup("");
 
         for (size_t i = 0; i < json_len(names); i++) {
-                char *longer = strf("%s%s%s", text ?: "", i > 0 ? " " : "", json_object_get_string(json_at(names, i)));
+                _cleanup_free_ char *name = shell_quoted(json_object_get_string(json_at(names, i)));
+                char *longer = strf("%s%s%s", text ?: "", i > 0 ? " " : "", name);
                 free(text);
                 text = longer;
         }

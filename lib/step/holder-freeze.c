@@ -181,7 +181,8 @@ static int undo(json_object *note, StepRun *run) {
         if (r >= 0)
                 return 0;
         if (cgroup) {
-                step_remedy(run, "echo 0 > /sys/fs/cgroup%s/cgroup.freeze", cgroup);
+                _cleanup_free_ char *path = strf("/sys/fs/cgroup%s/cgroup.freeze", cgroup), *quoted = shell_quoted(path);
+                step_remedy(run, "echo 0 > %s", quoted);
                 return step_fail(run, r, "%s cannot be thawed: %s", cgroup, strerror(-r));
         }
         step_remedy(run, "kill -CONT %ju", (uintmax_t) pid);

@@ -76,7 +76,7 @@ bool group_is_free(const Protection *p, const char *cgroup) {
 
 /* Is it one that nothing may be done to? */
 static int objection(const HolderLook *l, StepRun *run, const Holder *h) {
-        _cleanup_free_ char *text = NULL;
+        _cleanup_free_ char *text = NULL, *end = NULL;
         json_object *rule = holder_rule_for(l->rules, h);
 
         if (!h->protected && !holder_rule_has(rule, HOLDER_REFUSE))
@@ -84,8 +84,8 @@ static int objection(const HolderLook *l, StepRun *run, const Holder *h) {
         text = holder_text(h);
         if (h->protected)
                 return step_fail(run, -EBUSY, "%s: it is never ended for a removal (PID 1, this service, or the session that asked)", text);
-        if (h->unit)
-                step_remedy(run, "systemctl stop %s", h->unit);
+        end = process_end_command(h->unit, h->pid);
+        step_remedy(run, "%s", end);
         return step_fail(run, -EBUSY, "%s: %s", text, holder_rule_reason(rule));
 }
 
@@ -116,8 +116,8 @@ static int add_memory_holder(const HolderLook *l, StepRun *run, const MemoryHold
         json_object *rule = memory_holder_rule_for(l->rules, m);
 
         if (holder_rule_has(rule, HOLDER_REFUSE)) {
-                if (m->unit)
-                        step_remedy(run, "systemctl stop %s", m->unit);
+                _cleanup_free_ char *end = process_end_command(m->unit, m->pid);
+                step_remedy(run, "%s", end);
                 return step_fail(run, -EBUSY, "process %d (%s%s%s) has memory on the card: %s", m->pid, m->comm, m->unit ? ", " : "",
                                  m->unit ?: "", holder_rule_reason(rule));
         }

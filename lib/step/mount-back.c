@@ -146,7 +146,9 @@ static int one_back(Back *b, json_object *mount, StepRun *run) {
         if (r == -ENOENT && !why)
                 return 0;
         if (r < 0) {
-                step_remedy(run, "mount -t %s -o %s %s %s", b->now.type, json_str(b->fs, "super_options"), b->source, target);
+                _cleanup_free_ char *options = shell_quoted(json_str(b->fs, "super_options")), *source = shell_quoted(b->source),
+                                    *quoted = shell_quoted(target);
+                step_remedy(run, "mount -t %s -o %s %s %s", b->now.type, options, source, quoted);
                 return step_fail(run, r, "%s", why ?: strerror(-r));
         }
         if (lost)
@@ -175,8 +177,8 @@ static int end_dead(Back *b, StepRun *run) {
 
         int r = fs_unmount(&b->now, run->limits->write_timeout_usec, &left);
         if (r < 0 || json_len(left) > 0) {
-                step_remedy(run, "umount %s && mount %s %s", json_str(json_at(left, 0), "target") ?: "?", b->source,
-                            json_str(json_at(left, 0), "target") ?: "?");
+                _cleanup_free_ char *source = shell_quoted(b->source), *target = shell_quoted(json_str(json_at(left, 0), "target") ?: "?");
+                step_remedy(run, "umount %s && mount %s %s", target, source, target);
                 return step_fail(run, r < 0 ? r : -EBUSY, "%s was shut down and is still in use; it works again when it was unmounted", b->source);
         }
         return look(b, run);

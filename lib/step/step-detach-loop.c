@@ -85,7 +85,8 @@ static int loop_revert(json_object *args, StepRun *run) {
         if (r == -EBUSY && loop_is_bound(name))
                 return 0;
         if (r < 0) {
-                step_remedy(run, "losetup -o %ju /dev/%s %s", (uintmax_t) json_u64(setup, "offset"), name, json_str(setup, "backing_file"));
+                _cleanup_free_ char *file = shell_quoted(json_str(setup, "backing_file"));
+                step_remedy(run, "losetup -o %ju /dev/%s %s", (uintmax_t) json_u64(setup, "offset"), name, file);
                 return step_fail(run, r, "%s cannot be attached to %s again: %s", name, json_str(setup, "backing_file"), strerror(-r));
         }
         return 0;

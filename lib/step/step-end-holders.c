@@ -39,11 +39,12 @@ static bool may_be_unmapped(json_object *args, const HolderLook *l, const Holder
 }
 
 static int fail_left(const EndRun *e, const Holder *h, const Ending *n, size_t more) {
-        _cleanup_free_ char *text = holder_text(h), *others = more > 0 ? strf(", and there are %zu more", more) : strdup("");
+        _cleanup_free_ char *text = holder_text(h), *others = more > 0 ? strf(", and there are %zu more", more) : strdup(""),
+                            *unit = shell_quoted(h->unit);
         bool came_back = end_came_back(e, h, n);
 
         if (came_back)
-                step_remedy(e->run, "systemctl mask --runtime --now %s", h->unit);
+                step_remedy(e->run, "systemctl mask --runtime --now %s", unit);
         else
                 step_remedy(e->run, "kill -KILL %d", h->pid);
         return step_fail(e->run, -EBUSY, "%s%s; %s%s%s", text, others,

@@ -7,6 +7,7 @@
 
 #include "base/clock.h"
 #include "holders/pin-holder.h"
+#include "holders/process.h"
 #include "step/step.h"
 
 enum {
@@ -121,11 +122,10 @@ static const char *trend(const Proof *p) {
 
 static void give_remedy(const Proof *p, StepRun *run) {
         const Pin *pin = p->pins && p->pins->n_items > 0 ? &p->pins->items[0] : NULL;
+        _cleanup_free_ char *end = pin ? process_end_command(pin->who.unit, pin->who.pid) : NULL;
 
-        if (pin && pin->who.unit)
-                step_remedy(run, "systemctl stop %s", pin->who.unit);
-        else if (pin)
-                step_remedy(run, "kill %d", pin->who.pid);
+        if (pin)
+                step_remedy(run, "%s", end);
 }
 
 static int note(StepRun *run, const char *key, char *text) {

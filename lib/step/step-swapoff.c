@@ -134,7 +134,8 @@ static int swapoff_revert(json_object *args, StepRun *run) {
                 return r;
         r = swap_on(path ?: json_str(args, "path"), priority, &options);
         if (r < 0 && r != -EBUSY) {
-                step_remedy(run, "swapon -p %d %s", priority, path ?: json_str(args, "path"));
+                _cleanup_free_ char *quoted = shell_quoted(path ?: json_str(args, "path"));
+                step_remedy(run, "swapon -p %d %s", priority, quoted);
                 return step_fail(run, r, "swapon %s: %s", path ?: json_str(args, "path"), strerror(-r));
         }
         return 0;

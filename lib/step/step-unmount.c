@@ -69,7 +69,8 @@ static int unmount_check(json_object *args, StepRun *run) {
                 json_object *m = json_at(found, i), *above = json_at(json_array(m, "on_top"), 0);
                 if (!above)
                         continue;
-                step_remedy(run, "nsenter -t %ju -m umount %s", (uintmax_t) json_u64(m, "pid"), json_object_get_string(above));
+                _cleanup_free_ char *target = shell_quoted(json_object_get_string(above));
+                step_remedy(run, "nsenter -t %ju -m umount -R %s", (uintmax_t) json_u64(m, "pid"), target);
                 r = step_fail(run, -EBUSY, "%s is mounted below %s", json_object_get_string(above), json_str(m, "target"));
         }
         return r;
@@ -147,9 +148,9 @@ static int busy_fail(json_object *left, const char *users, StepRun *run) {
         uintmax_t pid = json_u64(first, "pid");
         size_t more = json_len(left) - 1;
         bool busy = json_u64(first, "error") == EBUSY;
-        _cleanup_free_ char *others = more > 0 ? strf(" (and %zu more)", more) : NULL;
+        _cleanup_free_ char *others = more > 0 ? strf(" (and %zu more)", more) : NULL, *quoted = shell_quoted(target);
 
-        step_remedy(run, busy ? "nsenter -t %ju -m fuser -vm %s" : "ps -fp %ju  # its namespace has %s", pid, target);
+        step_remedy(run, busy ? "nsenter -t %ju -m fuser -vm %s" : "ps -fp %ju  # its namespace has %s", pid, quoted);
         return step_fail(run, -EBUSY, "%s cannot be unmounted in the namespace of process %ju%s: %s%s%s", target, pid, others ?: "",
                          json_str(first, "why"), busy && users ? ": " : "", busy && users ? users : "");
 }

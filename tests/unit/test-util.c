@@ -34,6 +34,26 @@ static void test_strings(void) {
         CHECK_STR(s, "x-7");
 }
 
+static void test_quoted(void) {
+        static const char *const cases[][2] = {
+                { "/mnt/card", "/mnt/card" },
+                { "user@1000.service", "user@1000.service" },
+                { "/mnt/my card", "'/mnt/my card'" },
+                { "dev-disk-by\\x2did.mount", "'dev-disk-by\\x2did.mount'" },
+                { "it's", "'it'\\''s'" },
+                { "'", "''\\'''" },
+                { "$(reboot)\n", "'$(reboot)\n'" },
+                { "~", "'~'" },
+                { "", "''" },
+        };
+
+        for (size_t i = 0; i < ELEMENTSOF(cases); i++) {
+                _cleanup_free_ char *quoted = shell_quoted(cases[i][0]);
+                CHECK_STR(quoted, cases[i][1]);
+        }
+        CHECK(!shell_quoted(NULL));
+}
+
 static void test_table(void) {
         CHECK_STR(fruit_to_string(FRUIT_PEAR), "pear");
         CHECK_STR(fruit_to_string(_FRUIT_MAX), NULL);
@@ -81,6 +101,7 @@ static void test_clock(void) {
 
 int main(void) {
         test_strings();
+        test_quoted();
         test_table();
         test_vector();
         test_take();
