@@ -156,10 +156,11 @@ static int add_tail(Plan *p, const Scope *s) {
         return 0;
 }
 
-/* Is anything of the card the kernel's own memory, or could become it? */
+/* Is anything of the card the kernel's own memory, or could become it? On a way back every device of a volatile region does for a
+ * moment (step-disable-dax.c). */
 static bool has_memory(const Scope *s) {
         for (size_t i = 0; i < s->n_daxes; i++)
-                if (!s->daxes[i]->nd_region && !dax_is_mapped(s->daxes[i]))
+                if (!s->daxes[i]->nd_region)
                         return true;
         return false;
 }

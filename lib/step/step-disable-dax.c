@@ -49,6 +49,15 @@ static int dax_verify(json_object *args, StepRun *run) {
         return !driver ? STEP_APPLIED : streq(driver, json_str(args, "driver")) ? STEP_NOT_APPLIED : STEP_PARTLY_APPLIED;
 }
 
+/* What a volatile region has is kmem's, unless device_dax was told the device's name (drivers/dax/bus.c: dax_match_type, dax_match_id).
+ * The name is forgotten again with the device: the next one of that name may be another card's. */
+static int tell_name(json_object *args, const char *name, const char *attribute, StepRun *run) {
+        if (!streq(json_str(args, "driver"), "device_dax") || !streq_ptr(json_str(json_get(args, "region"), "mode"), "ram"))
+                return 0;
+        _cleanup_free_ char *path = strf("/sys/bus/dax/drivers/device_dax/%s", attribute);
+        return path ? step_write(run, path, name) : -ENOMEM;
+}
+
 static int dax_apply(json_object *args, StepRun *run) {
         _cleanup_free_ char *name = NULL;
         dev_t dev;
@@ -61,7 +70,21 @@ static int dax_apply(json_object *args, StepRun *run) {
         r = dax_look(args, name, run, &dev);
         if (r >= 0)
                 r = step_unbind(run, "dax", name, json_str(args, "driver"));
+        if (r >= 0)
+                r = tell_name(args, name, "remove_id", run);
         return r < 0 || dev == 0 || !json_flag(args, "force") ? r : dax_zapped(run, name, dev);
+}
+
+/* A region that comes up gives its device to kmem (drivers/dax/cxl.c: IORESOURCE_DAX_KMEM), whoever had it before. Its memory is
+ * offline, the policy for new blocks being off. */
+static int take_from_kmem(json_object *args, const char *name, StepRun *run) {
+        _cleanup_free_ char *bound = NULL;
+
+        int r = driver_of("dax", name, &bound);
+        if (r < 0 || !streq_ptr(bound, "kmem") || streq(json_str(args, "driver"), "kmem"))
+                return 0; /* what cannot be read is told by who binds */
+        r = step_offline_check(run, json_u64(args, "start"), json_u64(args, "size"), name);
+        return r < 0 ? r : step_unbind(run, "dax", name, "kmem");
 }
 
 static int dax_revert(json_object *args, StepRun *run) {
@@ -73,7 +96,10 @@ static int dax_revert(json_object *args, StepRun *run) {
         r = dax_find(json_u64(args, "start"), &name);
         if (r < 0)
                 return step_fail(run, r, "no dax device begins at 0x%jx any more", (uintmax_t) json_u64(args, "start"));
-        return step_bind(run, "dax", name, json_str(args, "driver"));
+        r = take_from_kmem(args, name, run);
+        if (r >= 0)
+                r = tell_name(args, name, "new_id", run);
+        return r < 0 ? r : step_bind(run, "dax", name, json_str(args, "driver"));
 }
 
 const StepOps step_disable_dax_ops = {
