@@ -17,7 +17,7 @@ from .errors import CommandFailed, GuestGone, LabError, Timeout
 from .paths import run_dir
 from .qmp import Qmp
 
-BOOT_TIMEOUT = 180
+BOOT_TIMEOUT = 120
 
 
 class Guest:
@@ -33,10 +33,19 @@ class Guest:
     # -- life ---------------------------------------------------------------------------------------------------------
 
     def up(self, profile="ram2", kernel=None, initrd=None, cmdline="", say=lambda text: None):
-        """Boot, and return when the guest answers."""
+        """Boot, and return when the guest answers. Seldom an emulated processor never comes up: then once more."""
         if self.alive():
             raise LabError(f"guest {self.name} is up already")
         base = image.get(say)
+        try:
+            self._boot(profile, base, kernel, initrd, cmdline)
+        except Timeout as error:
+            say(f"     ({error}; once more)")
+            self.down()
+            self._boot(profile, base, kernel, initrd, cmdline)
+        self._light_up()
+
+    def _boot(self, profile, base, kernel, initrd, cmdline):
         shutil.rmtree(self.dir, ignore_errors=True)
         (self.dir / "share").mkdir(parents=True)
         (self.dir / "machine.json").write_text(json.dumps({"profile": profile}))
@@ -47,7 +56,6 @@ class Guest:
             raise LabError(f"QEMU does not start: {started.stderr.strip()}")
         self.spoiled = False
         self._wait_for_boot()
-        self._light_up()
 
     def _wait_for_boot(self):
         wait.until(self._answers, BOOT_TIMEOUT, f"guest {self.name} to boot (see {self.dir / 'serial.log'})")
