@@ -65,6 +65,26 @@ def late(lab):
     removal.check_untouched(lab, 2, before)
 
 
+@scenario("cancel-late-device", timeout=240)
+def late_device(lab):
+    """Memory that is a device and no System RAM: it is again, for a while it was kmem's, and no block of it came online. On the next
+    card of that name nothing of this is left."""
+    lab.devdax(lab.ram(2, online="offline"))
+    removal.policy(lab, StepDelayMSec=600)
+    number = removal.last_id(lab) + 1
+    lab.slot(2).press()
+    lab.sh("timeout 90 sh -c 'while [ -e /sys/bus/cxl/devices/region0 ]; do sleep 0.05; done'", timeout=100)
+    lab.cli("cancel", "2")
+    end = removal.wait_for_end(lab, number, 120)
+    lab.equal((end["outcome"], end["code"], end["message"].count("lost")), ("restored", "cancelled", 0), "the ending")
+    lab.equal(lab.sh("basename $(readlink /sys/bus/dax/devices/dax0.0/driver)").strip(), "device_dax", "the driver")
+    removal.policy(lab)
+    lab.cli("remove", "2")
+    lab.slot(2).insert()
+    lab.equal(lab.ram(2, online="offline").online(), 0, "the blocks online of a region made anew")
+    lab.equal(lab.sh("basename $(readlink /sys/bus/dax/devices/dax0.0/driver)").strip(), "kmem", "the driver of a region made anew")
+
+
 @scenario("cancel-too-late")
 def too_late(lab):
     """Past the point of no return a cancel is refused, in words, and the removal ends safe."""
