@@ -57,7 +57,7 @@ static json_object *link_to_json(const ChainLink *l) {
         return o;
 }
 
-static int chain_from_json(json_object *o, Chain *ret) {
+int chain_from_json(json_object *o, Chain *ret) {
         Chain c = { .exists = true, .first_removal = json_u64(o, "first_removal") };
 
         if (!streq_ptr(json_str(o, "schema"), SCHEMA))

@@ -30,6 +30,9 @@ void chain_done(Chain *c);
  * else has it for longer than timeout_usec. */
 int chain_lock(uint64_t timeout_usec, int *ret_fd);
 
+/* What chain.json holds. -EBADMSG: it is something else. */
+int chain_from_json(json_object *o, Chain *ret);
+
 /* A missing file is an empty chain. -EBADMSG: it is not as it was written. */
 int chain_load(Chain *ret);
 int chain_save(const Chain *c);

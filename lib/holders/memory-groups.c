@@ -48,41 +48,46 @@ static int read_line(int dir, const char *name, char **ret) {
         return 0;
 }
 
-static int read_anonymous(int dir, uint64_t *ret) {
-        _cleanup_free_ char *text = NULL, *number = NULL;
-
-        int r = read_file_at(dir, "memory.stat", &text, NULL);
-        if (r == -ENOENT)
-                return 0;
-        if (r < 0)
-                return r;
+int memory_stat_anonymous(const char *text, uint64_t *ret) {
         const char *value = startswith(text, "anon ");
+
         if (!value) {
                 value = strstr(text, "\nanon ");
                 value = value ? value + strlen("\nanon ") : "";
         }
-        number = strndup(value, strcspn(value, "\n"));
+        _cleanup_free_ char *number = strndup(value, strcspn(value, "\n"));
         if (!number)
                 return -ENOMEM;
         return parse_u64(number, ret) < 0 ? -EBADMSG : 0;
 }
 
-static int read_swap_left(int dir, uint64_t *ret) {
-        _cleanup_free_ char *max = NULL, *current = NULL;
+static int read_anonymous(int dir, uint64_t *ret) {
+        _cleanup_free_ char *text = NULL;
+
+        int r = read_file_at(dir, "memory.stat", &text, NULL);
+        return r == -ENOENT ? 0 : r < 0 ? r : memory_stat_anonymous(text, ret);
+}
+
+int swap_left_parse(const char *max, const char *current, uint64_t *ret) {
         uint64_t m, c;
 
-        int r = read_line(dir, "memory.swap.max", &max);
-        if (r >= 0)
-                r = read_line(dir, "memory.swap.current", &current);
-        if (r < 0)
-                return r;
-        *ret = UINT64_MAX;
-        if (!max || !current || streq(max, "max"))
+        if (!max || !current || streq(max, "max")) {
+                *ret = UINT64_MAX;
                 return 0;
+        }
         if (parse_u64(max, &m) < 0 || parse_u64(current, &c) < 0)
                 return -EBADMSG;
         *ret = m > c ? m - c : 0;
         return 0;
+}
+
+static int read_swap_left(int dir, uint64_t *ret) {
+        _cleanup_free_ char *max = NULL, *current = NULL;
+
+        int r = read_line(dir, "memory.swap.max", &max);
+        if (r >= 0)
+                r = read_line(dir, "memory.swap.current", &current);
+        return r < 0 ? r : swap_left_parse(max, current, ret);
 }
 
 static int read_pid(int dir, int *ret) {

@@ -25,5 +25,11 @@ void memory_groups_done(MemoryGroups *g);
 /* Groups with processes of their own. 0 or -ENOMEM. */
 int memory_groups_scan(const int *nodes, size_t n, uint64_t budget_usec, MemoryGroups *ret);
 
+/* memory.stat: the bytes behind "anon". -EBADMSG where it has none. */
+int memory_stat_anonymous(const char *text, uint64_t *ret);
+
+/* memory.swap.max less memory.swap.current; NULL for a file that is not there. UINT64_MAX: no limit. -EBADMSG on rubbish. */
+int swap_left_parse(const char *max, const char *current, uint64_t *ret);
+
 /* What all of them together could swap out of `free` bytes of swap. */
 uint64_t memory_groups_swappable(const MemoryGroups *g, uint64_t free);
