@@ -1,0 +1,379 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* The steps that take storage down, on the recorded machine "storage": whom they refuse, what they write or which tool they ask,
+ * and that they believe what /sys shows and not what a tool says. The tools are a script that writes down how it was called. */
+#include <errno.h>
+#include <sys/stat.h>
+
+#include "base/clock.h"
+#include "base/fileio.h"
+#include "step/step.h"
+#include "test.h"
+
+#define BLOCK "/sys/class/block"
+#define MIRROR "\"uuid\": \"8149D2A9:4e259501:c2ec83bb:9e0ab6fa\""
+#define REGION "\"nd_region\": {\"name\": \"region7\", \"start\": 19595788288}"
+
+static const StepLimits limits = { .write_timeout_usec = 20 * USEC_PER_SEC };
+static char bin[] = "/tmp/safe-remove-tools-XXXXXX";
+
+/* What a tool does besides: `act` is run by it. `say` is what it prints. */
+static const char tool[] = "#!/bin/sh\nhere=${0%/*}\necho \"${0##*/} $*\" >> $here/log\n[ ! -e $here/say ] || cat $here/say\n. $here/act\n";
+
+static void put(const char *text, const char *format, ...) _printf_(2, 3);
+
+static void put(const char *text, const char *format, ...) {
+        va_list ap;
+
+        va_start(ap, format);
+        _cleanup_free_ char *path = strfv(format, ap);
+        va_end(ap);
+        _cleanup_fclose_ FILE *f = fopen(path, "we");
+        CHECK(f && fputs(text, f) >= 0);
+}
+
+static void tools_do(const char *script) {
+        put(script, "%s/act", bin);
+}
+
+/* How the tools were called since it was last asked. */
+static void check_tools(const char *expected) {
+        _cleanup_free_ char *path = strf("%s/log", bin), *text = NULL;
+
+        if (read_file(path, &text, NULL) < 0)
+                text = strdup("");
+        (void) unlink(path);
+        CHECK_STR(text, expected);
+}
+
+static void tools_make(void) {
+        static const char *const names[] = { "mdadm", "dmsetup", "lvchange" };
+        _cleanup_free_ char *folders = NULL;
+
+        CHECK(mkdtemp(bin));
+        for (size_t i = 0; i < ELEMENTSOF(names); i++) {
+                _cleanup_free_ char *path = strf("%s/%s", bin, names[i]);
+                put(tool, "%s", path);
+                CHECK_INT(chmod(path, 0755), 0);
+        }
+        folders = strf("%s:/usr/bin:/bin", bin);
+        CHECK_INT(setenv("SAFE_REMOVE_PATH", folders, 1), 0);
+}
+
+typedef struct Case {
+        const StepOps *ops;
+        json_object *args;
+        StepRun run;
+} Case;
+
+static int keep_note(StepRun *run, json_object *note) {
+        return json_object_array_add(run->notes, json_ref(note));
+}
+
+static Case case_new(StepType type, const char *args) {
+        Case c = { .ops = step_ops(type), .run = { .limits = &limits, .note = keep_note, .notes = json_object_new_array() } };
+
+        CHECK_INT(json_parse(args, strlen(args), &c.args), 0);
+        tools_do("");
+        return c;
+}
+
+static void case_done(Case *c) {
+        json_object_put(c->args);
+        json_object_put(c->run.notes);
+        step_run_done(&c->run);
+}
+
+static int check(Case *c) {
+        return c->ops->check(c->args, &c->run);
+}
+
+static int apply(Case *c) {
+        return c->ops->apply(c->args, &c->run);
+}
+
+static int revert(Case *c) {
+        c->run.backwards = true;
+        return c->ops->revert(c->args, &c->run);
+}
+
+static int verify(Case *c) {
+        return c->ops->verify(c->args, &c->run);
+}
+
+static void check_why(const Case *c, const char *part) {
+        if (!c->run.why || !strstr(c->run.why, part))
+                CHECK_STR(c->run.why, part);
+}
+
+/* Neither check nor apply lets it happen, and nothing is touched. */
+static void check_refused(Case *c, const char *why) {
+        CHECK_INT(check(c), -EBUSY);
+        check_why(c, why);
+        CHECK_INT(apply(c), -EBUSY);
+        check_why(c, why);
+        check_tools("");
+        CHECK_INT(verify(c), STEP_NOT_APPLIED);
+}
+
+/* Another device stands on it. */
+static void check_holder_refused(Case *c, const char *block) {
+        _cleanup_free_ char *holder = strf(BLOCK "/%s/holders/dm-9", block);
+
+        CHECK_INT(mkdir(holder, 0755), 0);
+        check_refused(c, "dm-9 stands on ");
+        CHECK_INT(rmdir(holder), 0);
+}
+
+/* By its uuid, in either way of writing it; the name in the plan is another array's by now. */
+static void test_stop_md(void) {
+        _cleanup_(case_done) Case c = case_new(STEP_STOP_MD, "{\"md\": \"md126\", " MIRROR "}");
+
+        CHECK_INT(check(&c), 0);
+        check_holder_refused(&c, "md127");
+        CHECK_INT(apply(&c), 0);
+        check_tools("mdadm --stop /dev/md127\n");
+        CHECK_INT(verify(&c), STEP_NOT_APPLIED); /* it said yes, and the array is there */
+
+        tools_do("echo clear > " BLOCK "/md127/md/array_state");
+        CHECK_INT(apply(&c), 0);
+        CHECK_INT(verify(&c), STEP_APPLIED);
+        check_tools("mdadm --stop /dev/md127\n");
+        CHECK_INT(apply(&c), 0);
+        CHECK_INT(check(&c), 0);
+        check_tools("");
+
+        tools_do("exit 1");
+        CHECK_INT(revert(&c), -EIO);
+        check_tools("mdadm --assemble /dev/md126 --uuid=8149D2A9:4e259501:c2ec83bb:9e0ab6fa\n");
+        tools_do("echo clean > " BLOCK "/md127/md/array_state; exit 1");
+        CHECK_INT(revert(&c), 0); /* somebody else was quicker */
+        check_tools("mdadm --assemble /dev/md126 --uuid=8149D2A9:4e259501:c2ec83bb:9e0ab6fa\n");
+        CHECK_INT(revert(&c), 0);
+        CHECK_INT(verify(&c), STEP_NOT_APPLIED);
+        check_tools("");
+}
+
+static void test_member_stays(void) {
+        _cleanup_(case_done) Case striped = case_new(STEP_REMOVE_MD_MEMBER, "{\"md\": \"md126\", \"member\": \"pmem0.5\", \"uuid\": \"\"}");
+        _cleanup_(case_done) Case c = case_new(STEP_REMOVE_MD_MEMBER, "{\"md\": \"md127\", \"member\": \"pmem0.4\", " MIRROR "}");
+
+        check_refused(&striped, "md126 (raid0) has no redundancy");
+        put("1\n", BLOCK "/md127/md/degraded");
+        check_refused(&c, "md127 (raid1) is degraded already");
+        put("0\n", BLOCK "/md127/md/degraded");
+        put("recover\n", BLOCK "/md127/md/sync_action");
+        check_refused(&c, "md127 (raid1) is still being synchronised (recover)");
+        put("idle\n", BLOCK "/md127/md/sync_action");
+        CHECK_INT(check(&c), 0);
+}
+
+static void test_member_goes(void) {
+        _cleanup_(case_done) Case c = case_new(STEP_REMOVE_MD_MEMBER, "{\"md\": \"md127\", \"member\": \"pmem0.4\", " MIRROR "}");
+
+        CHECK_INT(apply(&c), 0);
+        check_tools("mdadm /dev/md127 --fail /dev/pmem0.4 --remove /dev/pmem0.4\n");
+        CHECK_INT(verify(&c), STEP_NOT_APPLIED);
+
+        /* One that failed before is no redundancy that would be lost. */
+        put("faulty\n", BLOCK "/md127/md/dev-pmem0.4/state");
+        put("1\n", BLOCK "/md127/md/degraded");
+        CHECK_INT(check(&c), 0);
+        CHECK_INT(verify(&c), STEP_PARTLY_APPLIED);
+        tools_do("rm -r " BLOCK "/md127/md/dev-pmem0.4");
+        CHECK_INT(apply(&c), 0);
+        CHECK_INT(verify(&c), STEP_APPLIED);
+        check_tools("mdadm /dev/md127 --fail /dev/pmem0.4 --remove /dev/pmem0.4\n");
+
+        /* A new member where the kernel does not take it for the old one. */
+        tools_do("case $* in *--re-add*) exit 1;; esac; mkdir " BLOCK "/md127/md/dev-pmem0.4");
+        CHECK_INT(revert(&c), 0);
+        check_tools("mdadm /dev/md127 --re-add /dev/pmem0.4\nmdadm /dev/md127 --add /dev/pmem0.4\n");
+        CHECK_INT(verify(&c), STEP_NOT_APPLIED);
+}
+
+#define VOLUME "\"uuid\": \"LVM-dgL3maVdJtKuuz3NdoBLTP53EjARRVVRFmFfmJftdSP7O35sox6ChfkgKhoXmI7u\""
+
+static void test_volume(void) {
+        _cleanup_(case_done) Case c = case_new(STEP_DEACTIVATE_DM, "{\"dm\": \"other-name\", " VOLUME ", \"lv\": \"lab/spare\"}");
+
+        check_holder_refused(&c, "dm-1");
+        put("0 8192 linear 259:4 2048\n", "%s/say", bin);
+        CHECK_INT(apply(&c), 0);
+        check_tools("dmsetup table other-name\nlvchange --quiet -an lab/spare\n");
+        CHECK_STR(json_str(json_at(c.run.notes, 0), "table"), "0 8192 linear 259:4 2048");
+        CHECK_INT(verify(&c), STEP_NOT_APPLIED);
+
+        CHECK_INT(rename(BLOCK "/dm-1", BLOCK "/gone"), 0);
+        CHECK_INT(verify(&c), STEP_APPLIED);
+        CHECK_INT(revert(&c), 0);
+        check_tools("lvchange --quiet -ay lab/spare\n");
+        CHECK_INT(verify(&c), STEP_APPLIED); /* still to be put back */
+        CHECK_INT(rename(BLOCK "/gone", BLOCK "/dm-1"), 0);
+        CHECK_INT(verify(&c), STEP_NOT_APPLIED);
+        CHECK_INT(revert(&c), 0);
+        check_tools("");
+
+        /* One that went by itself, as a part of another, is not this step's to put back. */
+        json_object_put(c.run.notes);
+        c.run.notes = json_object_new_array();
+        CHECK_INT(rename(BLOCK "/dm-1", BLOCK "/gone"), 0);
+        CHECK_INT(verify(&c), STEP_NOT_APPLIED);
+        CHECK_INT(rename(BLOCK "/gone", BLOCK "/dm-1"), 0);
+}
+
+static void test_other_dm(void) {
+        _cleanup_(case_done) Case c = case_new(STEP_DEACTIVATE_DM, "{\"dm\": \"secret\", \"uuid\": \"CRYPT-LUKS2-1\"}");
+
+        put("CRYPT-LUKS2-1\n", BLOCK "/dm-1/dm/uuid");
+        put("0 8192 crypt aes-xts-plain64 :64:logon:x 0 259:4 32768\n", "%s/say", bin);
+        CHECK_INT(check(&c), -EBUSY);
+        check_why(&c, "secret is encrypted with a key that only you have");
+        CHECK_INT(apply(&c), -EBUSY);
+        check_tools("dmsetup table secret\ndmsetup table secret\n");
+
+        /* Under it is what has the number by then. */
+        CHECK(mkdir("/sys/dev", 0755) == 0 || errno == EEXIST);
+        CHECK(mkdir("/sys/dev/block", 0755) == 0 || errno == EEXIST);
+        CHECK_INT(symlink("../../class/block/pmem0.3", "/sys/dev/block/259:4"), 0);
+        put("0 8192 linear 259:4 2048\n", "%s/say", bin);
+        CHECK_INT(apply(&c), 0);
+        check_tools("dmsetup table secret\ndmsetup table secret\ndmsetup remove --retry secret\n");
+        CHECK_STR(json_str(json_get(json_at(c.run.notes, 0), "made_of"), "259:4"), "pmem0.3");
+        put("gone\n", BLOCK "/dm-1/dm/uuid");
+        CHECK_INT(revert(&c), 0);
+        check_tools("dmsetup create --concise secret,CRYPT-LUKS2-1,,rw,0 8192 linear 259:5 2048\n");
+        CHECK_INT(unlink("/sys/dev/block/259:4"), 0);
+}
+
+static void test_loop(void) {
+        _cleanup_(case_done) Case c = case_new(STEP_DETACH_LOOP, "{\"loop\": \"loop1\", \"dev\": \"7:1\", \"backing_file\": \"/dev/dm-1\"}");
+        _cleanup_(case_done) Case deleted = case_new(STEP_DETACH_LOOP,
+                                                     "{\"loop\": \"loop1\", \"dev\": \"7:1\", \"backing_file\": \"/a file (deleted)\"}");
+
+        CHECK_INT(check(&c), 0);
+        check_holder_refused(&c, "loop1");
+        check_refused(&deleted, "loop1 has the last hold of a file without a name");
+
+        /* It cannot be asked how it is set up: it is not let go, or nobody could put it back. */
+        CHECK_INT(apply(&c), -ENOENT);
+        check_why(&c, "how loop1 is set up cannot be read");
+        CHECK_INT(unlink(BLOCK "/loop1/loop/backing_file"), 0);
+        CHECK_INT(verify(&c), STEP_APPLIED);
+        CHECK_INT(check(&deleted), 0);
+        CHECK_INT(apply(&c), 0);
+}
+
+static void swaps(const char *card, const char *other) {
+        _cleanup_free_ char *text = strf("Filename\t\t\t\tType\t\tSize\t\tUsed\t\tPriority\n%s%s", card, other);
+
+        put(text, "/proc/swaps");
+}
+
+/* 16 TiB, counted in KiB. */
+#define MUCH "17179869184"
+
+static void test_swapoff(void) {
+        _cleanup_(case_done) Case c = case_new(STEP_SWAPOFF, "{\"path\": \"/mnt/nvme/swap\", \"dev\": \"259:8\", \"file\": true, \"used\": 0}");
+
+        CHECK_INT(verify(&c), STEP_NOT_APPLIED);
+        CHECK_INT(check(&c), 0);
+        swaps("/mnt/nvme/swap file " MUCH " " MUCH " -2\n", "/swap file 8192 4096 -3\n");
+        check_refused(&c, "16777216 MiB are swapped to /mnt/nvme/swap, memory and the other swaps can take ");
+        swaps("/mnt/nvme/swap file " MUCH " " MUCH " -2\n", "/swap file " MUCH " 0 -3\n");
+        CHECK_INT(check(&c), 0); /* the other one takes it */
+        swaps("/mnt/nvme/swap file " MUCH " " MUCH " -2\n", "/swap file " MUCH " " MUCH " -3\n");
+        CHECK_INT(check(&c), -EBUSY); /* it is full itself */
+        swaps("", "/mnt/nvme/swap2 file 8192 0 -3\n");
+        CHECK_INT(verify(&c), STEP_APPLIED);
+        CHECK_INT(apply(&c), 0);
+}
+
+#define DRIVER(name) "/sys/bus/nd/drivers/" name "/unbind"
+#define DEVICE "/sys/bus/nd/devices/"
+
+static void drivers_make(void) {
+        static const char *const names[] = { "nd_pmem", "nd_region" };
+
+        CHECK(mkdir("/sys/bus/nd/drivers", 0755) == 0 || errno == EEXIST);
+        for (size_t i = 0; i < ELEMENTSOF(names); i++) {
+                _cleanup_free_ char *folder = strf("/sys/bus/nd/drivers/%s", names[i]);
+                CHECK(mkdir(folder, 0755) == 0 || errno == EEXIST);
+                put("", "%s/unbind", folder);
+        }
+}
+
+static void check_written(const char *path, const char *expected) {
+        _cleanup_free_ char *text = NULL;
+
+        CHECK_INT(read_file(path, &text, NULL), 0);
+        CHECK_STR(text, expected);
+}
+
+/* By its uuid, in the region that begins where it did. */
+static void test_namespace(void) {
+        _cleanup_(case_done) Case c = case_new(STEP_DISABLE_NAMESPACE, "{\"namespace\": \"namespace7.9\", \"driver\": \"nd_pmem\", "
+                                               "\"uuid\": \"b7c38d01-92a5-4848-af91-085468e2d35b\", " REGION "}");
+        _cleanup_(case_done) Case other = case_new(STEP_DISABLE_NAMESPACE, "{\"namespace\": \"namespace0.3\", \"driver\": \"nd_pmem\", "
+                                                   "\"uuid\": \"00000000-92a5-4848-af91-085468e2d35b\", " REGION "}");
+        _cleanup_(case_done) Case was_off = case_new(STEP_DISABLE_NAMESPACE, "{\"namespace\": \"namespace7.9\", "
+                                                     "\"uuid\": \"b7c38d01-92a5-4848-af91-085468e2d35b\", " REGION "}");
+
+        check_holder_refused(&c, "pmem0.3");
+        check_written(DRIVER("nd_pmem"), "");
+        CHECK_INT(check(&c), 0);
+        CHECK_INT(apply(&c), -EIO);
+        check_why(&c, "namespace0.3 is still bound to nd_pmem after unbind");
+        check_written(DRIVER("nd_pmem"), "namespace0.3");
+        CHECK_INT(verify(&other), STEP_APPLIED);
+        CHECK_INT(apply(&other), 0);
+
+        /* On the way back: as it was, which is off for one that was off. */
+        c.run.backwards = was_off.run.backwards = true;
+        CHECK_INT(verify(&c), STEP_NOT_APPLIED);
+        CHECK_INT(verify(&was_off), STEP_APPLIED);
+        c.run.backwards = false;
+        CHECK_INT(unlink(DEVICE "namespace0.3/driver"), 0);
+        CHECK_INT(verify(&c), STEP_NOT_APPLIED); /* its disk is still there */
+        CHECK_INT(rename(DEVICE "namespace0.3/block", DEVICE "namespace0.3/gone"), 0);
+        CHECK_INT(verify(&c), STEP_APPLIED);
+        CHECK_INT(verify(&was_off), STEP_NOT_APPLIED);
+}
+
+static void test_nd_region(void) {
+        static const char *const devices[] = { "pfn0.0", "dax0.0", "btt0.0", "namespace0.4", "namespace0.5" };
+        _cleanup_(case_done) Case c = case_new(STEP_DISABLE_ND_REGION, "{" REGION "}");
+        _cleanup_(case_done) Case other = case_new(STEP_DISABLE_ND_REGION, "{\"nd_region\": {\"name\": \"region0\", \"start\": 4096}}");
+
+        for (size_t i = 0; i < ELEMENTSOF(devices); i++) {
+                _cleanup_free_ char *driver = strf(DEVICE "%s/driver", devices[i]);
+                check_refused(&c, " of nvdimm region region0 is enabled: its driver does not ask who uses it");
+                CHECK_INT(unlink(driver), 0);
+        }
+        check_written(DRIVER("nd_region"), "");
+        CHECK_INT(check(&c), 0);
+        CHECK_INT(apply(&c), -EIO);
+        check_written(DRIVER("nd_region"), "region0");
+        CHECK_INT(verify(&c), STEP_NOT_APPLIED);
+        CHECK_INT(verify(&other), STEP_APPLIED);
+        CHECK_INT(apply(&other), 0);
+        CHECK_INT(revert(&other), -ENODEV);
+        CHECK_INT(unlink(DEVICE "region0/driver"), 0);
+        CHECK_INT(verify(&c), STEP_APPLIED);
+}
+
+int main(void) {
+        CHECK_INT(symlink("class/block", "/sys/block"), 0);
+        tools_make();
+        drivers_make();
+        test_stop_md();
+        test_member_stays();
+        test_member_goes();
+        test_volume();
+        test_other_dm();
+        test_loop();
+        test_swapoff();
+        test_namespace();
+        test_nd_region();
+        test_remove_tree(bin);
+        return EXIT_SUCCESS;
+}

@@ -1,0 +1,184 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* A file system of our own in several places, in two mount namespaces. */
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <sys/stat.h>
+#include <sys/sysmacros.h>
+
+#include "base/clock.h"
+#include "kernel/mounts.h"
+#include "own-processes.h"
+#include "step/step.h"
+
+static const StepLimits limits = { .write_timeout_usec = 20 * USEC_PER_SEC };
+static const StepOps *ops;
+static char top[] = "/tmp/test-unmount-XXXXXX";
+static char *place, *other;     /* two folders below */
+
+static void mount_it(void) {
+        CHECK_INT(mount("ours", place, "tmpfs", 0, "size=1m"), 0);
+        CHECK_INT(mount(place, other, NULL, MS_BIND, NULL), 0);
+}
+
+static json_object *found(void) {
+        json_object *mounts = NULL;
+        struct stat st;
+
+        CHECK_INT(stat(place, &st), 0);
+        const MountedFs fs = { .dev = st.st_dev, .type = "tmpfs" };
+        CHECK_INT(mounts_find(&fs, limits.write_timeout_usec, &mounts), 0);
+        return mounts;
+}
+
+/* By whatever tmpfs: what comes back is not the one that went. */
+static size_t places_taken(void) {
+        const MountedFs any = { .type = "tmpfs" };
+        _cleanup_json_ json_object *mounts = NULL;
+        size_t n = 0;
+
+        CHECK_INT(mounts_find(&any, limits.write_timeout_usec, &mounts), 0);
+        for (size_t i = 0; i < json_len(mounts); i++) {
+                const char *target = json_str(json_at(mounts, i), "target");
+                n += streq_ptr(target, place) || streq_ptr(target, other);
+        }
+        return n;
+}
+
+/* As a plan has them, from what is mounted now. */
+static json_object *args_new(void) {
+        json_object *args = json_object_new_object(), *fs = json_object_new_object();
+        struct stat st;
+
+        CHECK_INT(stat(place, &st), 0);
+        json_set_strf(fs, "dev", "%u:%u", major(st.st_dev), minor(st.st_dev));
+        json_set_str(fs, "type", "tmpfs");
+        json_set_str(fs, "source", "ours");
+        json_set_str(fs, "super_options", "rw,size=1024k");
+        json_set(args, "fs", fs);
+        json_set(args, "mounts", found());
+        return args;
+}
+
+static int keep_note(StepRun *run, json_object *note) {
+        return json_object_array_add(run->notes, json_ref(note));
+}
+
+static StepRun run_new(void) {
+        return (StepRun) { .limits = &limits, .note = keep_note, .notes = json_object_new_array() };
+}
+
+static void run_done(StepRun *run) {
+        json_object_put(run->notes);
+        step_run_done(run);
+}
+
+/* In a mount namespace of its own, or with its folder in there; has said so. */
+static pid_t child_start(bool own_mounts) {
+        int fds[2];
+        char c;
+
+        CHECK_INT(pipe2(fds, O_CLOEXEC), 0);
+        pid_t pid = fork();
+        CHECK(pid >= 0);
+        if (pid == 0) {
+                CHECK_INT(own_mounts ? unshare(CLONE_NEWNS) : chdir(place), 0);
+                CHECK_INT(write(fds[1], "", 1), 1);
+                for (;;)
+                        pause();
+        }
+        close(fds[1]);
+        CHECK_INT(read(fds[0], &c, 1), 1);
+        close(fds[0]);
+        return pid;
+}
+
+static void child_end(pid_t pid) {
+        CHECK_INT(kill(pid, SIGKILL), 0);
+        CHECK_INT(waitpid(pid, NULL, 0), pid);
+}
+
+/* Everywhere, also where nobody but another process sees it; and back in all the places. */
+static void test_everywhere(void) {
+        _cleanup_(run_done) StepRun run = run_new();
+
+        mount_it();
+        pid_t pid = child_start(true);
+        _cleanup_json_ json_object *args = args_new();
+        CHECK_INT(json_len(json_array(args, "mounts")), 4);
+        CHECK_INT(ops->check(args, &run), 0);
+        CHECK_INT(ops->verify(args, &run), STEP_NOT_APPLIED);
+        CHECK_INT(umount2(other, 0), 0);
+        CHECK_INT(ops->verify(args, &run), STEP_PARTLY_APPLIED);
+        CHECK_INT(ops->apply(args, &run), 0);
+        CHECK_INT(ops->verify(args, &run), STEP_APPLIED);
+        CHECK_INT(ops->apply(args, &run), 0);
+        CHECK_INT(places_taken(), 0);
+
+        run.backwards = true;
+        CHECK_INT(ops->verify(args, &run), STEP_APPLIED);
+        CHECK_INT(ops->revert(args, &run), 0);
+        CHECK_INT(ops->verify(args, &run), STEP_NOT_APPLIED);
+        CHECK_INT(places_taken(), 4);
+        child_end(pid);
+        CHECK(umount2(other, 0) == 0 && umount2(place, 0) == 0);
+}
+
+/* Somebody else's file system on top of it goes first, by its own step. */
+static void test_on_top(void) {
+        _cleanup_free_ char *folder = strf("%s/top", place), *why = strf("%s is mounted below %s", folder, place);
+        _cleanup_(run_done) StepRun run = run_new();
+
+        mount_it();
+        CHECK(mkdir(folder, 0700) == 0 && mount("x", folder, "tmpfs", 0, NULL) == 0);
+        _cleanup_json_ json_object *args = args_new();
+        CHECK_INT(ops->check(args, &run), -EBUSY);
+        CHECK_STR(run.why, why);
+        CHECK_INT(ops->apply(args, &run), -EBUSY);
+        CHECK_INT(ops->verify(args, &run), STEP_NOT_APPLIED);
+        CHECK(umount2(folder, 0) == 0 && umount2(other, 0) == 0 && umount2(place, 0) == 0);
+}
+
+/* Whoever is in there is named, and keeps it. */
+static void test_busy(void) {
+        _cleanup_(run_done) StepRun run = run_new();
+
+        mount_it();
+        pid_t pid = child_start(false);
+        _cleanup_free_ char *who = strf("process %d (test-unmount", pid);
+        _cleanup_json_ json_object *args = args_new();
+        CHECK_INT(ops->apply(args, &run), -EBUSY);
+        if (!strstr(run.why, who))
+                CHECK_STR(run.why, who);
+        CHECK(strstr(run.remedy, "fuser -vm"));
+        CHECK_INT(ops->verify(args, &run), STEP_PARTLY_APPLIED); /* the other place is gone */
+        child_end(pid);
+        CHECK_INT(ops->apply(args, &run), 0);
+        CHECK_INT(ops->verify(args, &run), STEP_APPLIED);
+}
+
+/* The kernel lists all mount namespaces only for who is in the first PID namespace, and is asked through /proc/1/ns/mnt. Without that
+ * they are found by who is in them; the host's is one that nobody is in. */
+static bool world_begin(void) {
+        return see_own_processes() && mount("x", "/proc/1", "tmpfs", 0, NULL) == 0 && mkdir("/proc/1/ns", 0700) == 0 &&
+               symlink("mnt:[1]", "/proc/1/ns/mnt") == 0;
+}
+
+int main(void) {
+        if (!world_begin()) {
+                puts("needs root");
+                return 77;
+        }
+        CHECK(mkdtemp(top));
+        place = strf("%s/place", top);
+        other = strf("%s/other", top);
+        CHECK(place && other && mkdir(place, 0700) == 0 && mkdir(other, 0700) == 0);
+        ops = step_ops(STEP_UNMOUNT);
+        test_everywhere();
+        test_on_top();
+        test_busy();
+        test_remove_tree(top);
+        free(place);
+        free(other);
+        return EXIT_SUCCESS;
+}
