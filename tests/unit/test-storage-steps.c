@@ -340,7 +340,7 @@ static void test_namespace(void) {
 }
 
 static void test_nd_region(void) {
-        static const char *const devices[] = { "pfn0.0", "dax0.0", "btt0.0", "namespace0.4", "namespace0.5" };
+        static const char *const devices[] = { "namespace0.4", "namespace0.5", "pfn0.0", "dax0.0", "btt0.0" }; /* the last by claims */
         _cleanup_(case_done) Case c = case_new(STEP_DISABLE_ND_REGION, "{" REGION "}");
         _cleanup_(case_done) Case other = case_new(STEP_DISABLE_ND_REGION, "{\"nd_region\": {\"name\": \"region0\", \"start\": 4096}}");
 
