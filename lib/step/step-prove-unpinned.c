@@ -25,6 +25,7 @@ typedef struct Proof {
         size_t n_memory;
         HoldTargets targets;
         CensusResult census;
+        uint64_t census_usec;   /* how long the last count took */
         uint64_t n_references_first;
         Pins *pins;             /* NULL: not looked for */
 } Proof;
@@ -58,8 +59,11 @@ static int proof_begin(json_object *args, StepRun *run, Proof *p) {
 }
 
 static int count_pages(Proof *p, StepRun *run) {
+        uint64_t start = now_monotonic();
+
         census_result_done(&p->census);
         int r = page_census_all(p->memory, p->n_memory, &p->census);
+        p->census_usec = now_monotonic() - start;
         return r < 0 ? step_fail(run, r, "the card's pages cannot be counted: %s", strerror(-r)) : 0;
 }
 
@@ -128,12 +132,13 @@ static void give_remedy(const Proof *p, StepRun *run) {
                 step_remedy(run, "%s", end);
 }
 
-static int note(StepRun *run, const char *key, char *text) {
+static int note(const Proof *p, StepRun *run, const char *key, char *text) {
         _cleanup_free_ char *owned = text;
         json_object *o = json_object_new_object();
 
         step_progress(run, 1, 1, "%s", owned ?: "?");
         json_set_str(o, key, owned);
+        json_set_u64(o, "census_usec", p->census_usec);
         return step_note(run, o);
 }
 
@@ -146,7 +151,7 @@ static int object(Proof *p, StepRun *run, bool force, uint64_t timeout_usec) {
         census = census_result_text(&p->census);
         owners = owners_text(p);
         if (force)
-                return note(run, "forced", strf("unproven: %s: %s", census ?: "?", owners ?: "?"));
+                return note(p, run, "forced", strf("unproven: %s: %s", census ?: "?", owners ?: "?"));
         give_remedy(p, run);
         return step_fail(run, -EBUSY, "%s, still after %ju s%s: %s", census, (uintmax_t) (timeout_usec / USEC_PER_SEC), trend(p), owners);
 }
@@ -160,7 +165,7 @@ static int prove_apply(json_object *args, StepRun *run) {
                 r = look_until(&p, run, timeout_usec);
         if (r < 0)
                 return r;
-        return r > 0 ? note(run, p.census.verdict == CENSUS_CLEAN ? "proven" : "unproven", census_result_text(&p.census)) :
+        return r > 0 ? note(&p, run, p.census.verdict == CENSUS_CLEAN ? "proven" : "unproven", census_result_text(&p.census)) :
                        object(&p, run, json_flag(args, "force"), timeout_usec);
 }
 
