@@ -50,12 +50,12 @@ static bool is_same_card(const Case *c) {
         return restore_is_same_card(c->removal, card, c->slot);
 }
 
-static void check_steps(const Case *c, const char *expected) {
+static void check_steps(const Plan *p, const char *expected) {
         _cleanup_free_ char *names = strdup("");
 
-        for (size_t i = 0; i < c->plan->n_steps; i++) {
-                char *longer = strf("%s%s%s%s", names, *names ? " " : "", step_type_to_string(c->plan->steps[i].type),
-                                    c->plan->steps[i].frame ? "*" : "");
+        for (size_t i = 0; i < p->n_steps; i++) {
+                char *longer = strf("%s%s%s%s", names, *names ? " " : "", step_type_to_string(p->steps[i].type),
+                                    p->steps[i].frame ? "*" : "");
                 free(names);
                 names = longer;
         }
@@ -85,7 +85,7 @@ static void test_same_card(void) {
         CHECK(!restore_is_same_slot(c.removal, c.t, c.slot));
         make(&c);
         check_blocked(&c, NULL);
-        check_steps(&c, "release* auto-online* disable-memdev delete-region decommit-region disable-region disable-dax offline-memory "
+        check_steps(c.plan, "release* auto-online* disable-memdev delete-region decommit-region disable-region disable-dax offline-memory "
                         "auto-online* hold*");
         CHECK_STR(json_str(c.plan->doc, "of"), "7");
 
@@ -95,6 +95,28 @@ static void test_same_card(void) {
         json_object *step = json_at(json_array(c.plan->doc, "steps"), 7);
         CHECK(startswith(json_str(step, "does"), "write the word of its zone"));
         CHECK(!json_str(step, "undo"));
+}
+
+/* What processes map is kmem's first when its region comes back: the kernel must not put it online then, on neither way. */
+static void test_mapped_by_processes(void) {
+        _cleanup_(case_done) Case c;
+
+        case_new(&c);
+        CHECK_INT(c.t->n_daxes, 1);
+        free(c.t->daxes[0].driver);
+        c.t->daxes[0].driver = strdup("device_dax");
+        for (size_t i = 0; i < c.t->n_blocks; i++)
+                c.t->blocks[i].online = c.t->blocks[i].online && c.t->blocks[i].start < c.t->daxes[0].start;
+        plan_free(c.removal);
+        PlanRequest r = request(&c);
+        CHECK_INT(plan_removal(c.t, c.slot, &r, &c.removal), 0);
+        check_steps(c.removal, "hold fence-dax freeze-holders end-holders prove-unpinned auto-online disable-dax disable-region "
+                               "decommit-region delete-region auto-online thaw-holders disable-memdev release power-off prove-safe "
+                               "show-safe");
+        make(&c);
+        check_blocked(&c, NULL);
+        check_steps(c.plan, "release* auto-online* disable-memdev delete-region decommit-region disable-region disable-dax end-holders "
+                            "auto-online* hold*");
 }
 
 /* Names of memory devices change from bind to bind; the serial number says which is meant. */
@@ -208,6 +230,7 @@ static void test_nothing(void) {
 
 int main(void) {
         test_same_card();
+        test_mapped_by_processes();
         test_renamed();
         test_equal_card();
         test_other_size();
