@@ -1,4 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include <limits.h>
+
 #include "base/fileio.h"
 #include "holder-world.h"
 #include "step/units.h"
@@ -107,6 +109,7 @@ static void test_session(void) {
         _cleanup_(world_run_done) StepRun run = world_run();
         Child holder = child_start(session, "a", NULL), other = child_start(session, NULL, NULL);
 
+        CHECK_INT(ops->verify(args, &run), STEP_NOT_APPLIED);
         child_stop(&holder);
         apply(&run, args);
         int status = child_status(&holder);
@@ -118,6 +121,45 @@ static void test_session(void) {
         CHECK_INT(json_len(run.lost), 1);
         check_log("");
         child_end(&other);
+}
+
+static void leave(int sig) {
+        CHECK(chdir("/") == 0);
+}
+
+static void stand_in_there(volatile uint64_t *count) {
+        CHECK(chdir(world_folder) == 0 && signal(SIGUSR1, leave) != SIG_ERR);
+}
+
+static pid_t leaver;
+
+/* A note is the last thing before a signal: in that moment it goes by itself. */
+static int note_and_leave(StepRun *run, json_object *note) {
+        _cleanup_free_ char *path = strf("/proc/%d/cwd", leaver);
+        char cwd[PATH_MAX] = "";
+
+        CHECK_INT(kill(leaver, SIGUSR1), 0);
+        while (!streq(cwd, "/")) {
+                ssize_t n = readlink(path, cwd, sizeof(cwd) - 1);
+                CHECK(n > 0);
+                cwd[n] = '\0';
+        }
+        return world_note(run, note);
+}
+
+/* Who has let go meanwhile gets no signal. */
+static void test_leaves(void) {
+        _cleanup_json_ json_object *args = args_new("[{\"action\": [\"term\"]}]");
+        _cleanup_(world_run_done) StepRun run = world_run();
+        Child holder = child_start(session, NULL, stand_in_there);
+
+        CHECK(child_runs(&holder));
+        leaver = holder.pid;
+        run.note = note_and_leave;
+        apply(&run, args);
+        CHECK_INT(json_len(run.notes), 1);
+        CHECK(child_runs(&holder));
+        child_end(&holder);
 }
 
 static void ignore_term(volatile uint64_t *count) {
@@ -432,6 +474,7 @@ int main(int argc, char **argv) {
         ops = step_ops(STEP_END_HOLDERS);
         test_nobody();
         test_session();
+        test_leaves();
         test_ignores();
         test_does_not_obey();
         test_wait();

@@ -1,0 +1,184 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* On the recorded machine "ram2", whose card in slot 2 is in use: each probe finds what its name says, by itself, and nothing once that
+ * is gone. What processes and mounts they see: tests/vm/scenarios/85-proof.py. */
+#include <errno.h>
+#include <sys/stat.h>
+
+#include "base/fileio.h"
+#include "probe/probe.h"
+#include "test.h"
+
+#define CXL "/sys/bus/cxl/devices/"
+#define MEMORY "/sys/devices/system/memory/"
+
+static json_object *scope;
+
+static void put(const char *path, const char *text) {
+        _cleanup_fclose_ FILE *f = fopen(path, "we");
+
+        CHECK(f && fputs(text, f) >= 0);
+}
+
+static int ask(const char *name, char **ret_answer) {
+        for (const Probe *const *p = probes; *p; p++)
+                if (streq((*p)->name, name))
+                        return (*p)->ask(scope, ret_answer);
+        fprintf(stderr, "there is no probe %s\n", name);
+        exit(EXIT_FAILURE);
+}
+
+static void check_no(const char *name, const char *expected) {
+        _cleanup_free_ char *answer = NULL;
+
+        CHECK_INT(ask(name, &answer), 0);
+        CHECK_STR(answer, expected);
+}
+
+static void check_yes(const char *name) {
+        _cleanup_free_ char *answer = NULL;
+
+        int r = ask(name, &answer);
+        if (r != 1)
+                fprintf(stderr, "%s: %s\n", name, answer ?: "");
+        CHECK_INT(r, 1);
+}
+
+/* Of a recorded device: its folder's links go too. */
+static void drop(const char *link) {
+        CHECK_INT(unlink(link), 0);
+}
+
+static void test_memory(void) {
+        check_no("memory-blocks", "memory146 is online");
+        put(MEMORY "memory146/state", "offline\n");
+        check_no("memory-blocks", "memory146 is still there");
+        for (int i = 146; i < 150; i++) {
+                _cleanup_free_ char *path = strf(MEMORY "memory%d", i);
+                test_remove_tree(path);
+        }
+        check_yes("memory-blocks");
+
+        check_no("iomem", "0x490000000-0x4afffffff is still \"region0\"");
+        put("/proc/iomem", "00000000-00000fff : Reserved\n490000000-58fffffff : CXL Window 0\n");
+        check_yes("iomem");
+        put("/proc/iomem", "00000000-00000fff : Reserved\n490000000-58fffffff : CXL Window 0\n  4aff00000-4afffffff : dax0.0\n");
+        check_no("iomem", "0x4aff00000-0x4afffffff is still \"dax0.0\"");
+        put("/proc/iomem", "490000000-58fffffff : CXL Window 0\n  4b0000000-4b0ffffff : region1\n");
+        check_yes("iomem"); /* another card's, right behind */
+}
+
+static void test_cxl(void) {
+        check_no("drivers", "dax0.0 is driven by kmem");
+        drop("/sys/bus/dax/devices/dax0.0/driver");
+        check_yes("drivers");
+
+        check_no("decoders", "decoder1.0 decodes 0x490000000-0x4afffffff for region0");
+        put(CXL "decoder1.0/region", "region9\n");
+        put(CXL "decoder1.0/start", "0x4b0000000\n");
+        check_yes("decoders"); /* it decodes for another card by now */
+
+        check_no("regions", "region0 is there at 0x490000000");
+        put(CXL "region0/size", "0x10000000\n");
+        check_no("regions", "region0 is there at 0x490000000");
+        put(CXL "region0/resource", "0x4b0000000\n");
+        check_yes("regions");
+
+        check_no("memdevs", "mem1 with serial 0x1 is there");
+        put(CXL "mem1/serial", "0x7\n");
+        check_yes("memdevs"); /* another card has its name */
+}
+
+static void test_slot(void) {
+        check_no("functions", "0000:0d:00.0 is there, driven by cxl_pci");
+        drop("/sys/bus/pci/devices/0000:0d:00.0/driver");
+        json_set_str(scope, "address", NULL);
+        check_no("functions", "0000:0d:00.0 is there");
+        json_set_str(scope, "address", "0000:0d:00");
+        drop("/sys/bus/pci/devices/0000:0d:00.0");
+        CHECK_INT(mkdir("/sys/bus/pci/devices/0000:0d:00.1", 0755), 0);
+        check_no("functions", "0000:0d:00.1 is there");
+        CHECK_INT(rmdir("/sys/bus/pci/devices/0000:0d:00.1"), 0);
+        check_yes("functions");
+
+        check_no("power", "slot 2 reads power 1");
+        put("/sys/bus/pci/slots/2/power", "0\n");
+        check_yes("power");
+        check_no("link", "the link of port 0000:0c:00.0 is active");
+        check_no("indicators", "the power LED is on");
+
+        drop("/sys/bus/pci_express/devices/0000:0c:00.0:pcie004/driver");
+        check_no("drivers", "0000:0c:00.0:pcie004 has no driver: the slot is held");
+}
+
+/* The number tells, where another device has the name by now; a loop device stays when it is detached. */
+static void test_blocks(void) {
+        static const char text[] = "[{\"name\": \"pmem0\", \"dev\": \"259:3\"}, {\"name\": \"loop9\", \"dev\": \"7:9\"}]";
+        json_object *blocks = NULL;
+
+        CHECK_INT(json_parse(text, strlen(text), &blocks), 0);
+        json_set(scope, "block_devices", blocks);
+        json_set(scope, "functions", json_object_new_array());
+        check_yes("block-devices");
+        CHECK(mkdir("/sys/class", 0755) == 0 || errno == EEXIST);
+        CHECK(mkdir("/sys/class/block", 0755) == 0 || errno == EEXIST);
+        CHECK(mkdir("/sys/class/block/pmem0", 0755) == 0 && mkdir("/sys/class/block/loop9", 0755) == 0 &&
+              mkdir("/sys/class/block/loop9/loop", 0755) == 0);
+        put("/sys/class/block/pmem0/dev", "259:3\n");
+        check_no("block-devices", "pmem0 (259:3) is there");
+        put("/sys/class/block/pmem0/dev", "259:4\n");
+        check_yes("block-devices");
+        put("/sys/class/block/loop9/dev", "7:9\n");
+        check_yes("block-devices");
+        put("/sys/class/block/loop9/loop/backing_file", "/x\n");
+        check_no("block-devices", "loop9 (7:9) is there");
+}
+
+static bool reported(json_object **ret) {
+        json_object *report = NULL;
+
+        bool all = probes_report(scope, false, &report);
+        *ret = report;
+        return all;
+}
+
+/* One that cannot be found out is a no of all, also when every other says yes. */
+static void test_unknown(void) {
+        static const char text[] = "{\"slot\": \"2\", \"power_controller\": true}";
+        _cleanup_json_ json_object *report = NULL, *again = NULL;
+        _cleanup_free_ char *answer = NULL, *why = NULL, *first = NULL;
+
+        json_object_put(TAKE_PTR(scope));
+        CHECK_INT(json_parse(text, strlen(text), &scope), 0);
+        CHECK(reported(&again));
+        CHECK_INT(probes_ask(scope, false, &why), 1);
+
+        drop("/sys/bus/pci/slots/2/power");
+        CHECK(ask("power", &answer) < 0);
+        CHECK(!reported(&report));
+        for (size_t i = 0; i < json_len(report); i++) {
+                json_object *o = json_at(report, i);
+                if (streq(json_str(o, "name"), "power"))
+                        CHECK(!json_get(o, "holds") && json_str(o, "answer"));
+                else
+                        CHECK(json_flag(o, "holds"));
+        }
+        first = probes_why(report);
+        CHECK_INT(probes_ask(scope, false, &why), 0);
+        CHECK_STR(why, first);
+}
+
+int main(void) {
+        static const char text[] =
+                "{\"slot\": \"2\", \"port\": \"0000:0c:00.0\", \"service\": \"0000:0c:00.0:pcie004\", \"address\": \"0000:0d:00\","
+                "\"power_controller\": true, \"power_indicator\": true, \"attention_indicator\": true, \"functions\": [\"0000:0d:00.0\"],"
+                "\"memdevs\": [{\"name\": \"mem1\", \"serial\": \"0x1\"}], \"ranges\": [{\"start\": 19595788288, \"size\": 536870912}]}";
+
+        CHECK_INT(json_parse(text, strlen(text), &scope), 0);
+        test_memory();
+        test_cxl();
+        test_slot();
+        test_blocks();
+        test_unknown();
+        json_object_put(scope);
+        return EXIT_SUCCESS;
+}
