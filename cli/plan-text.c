@@ -46,6 +46,8 @@ static void print_verdict(json_object *plan) {
                 puts("  (the slot is empty)");
         if (json_str(plan, "message"))
                 printf("  %s\n", json_str(plan, "message"));
+        else if (streq_ptr(json_str(plan, "kind"), "finish"))
+                printf("  removal %s could not prove it safe: asks again, and sets the light\n", json_str(plan, "of"));
         else if (json_str(plan, "of"))
                 printf("  what removal %s took down\n", json_str(plan, "of"));
 }

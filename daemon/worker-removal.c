@@ -98,7 +98,10 @@ static json_object *start_record(const Removal *m) {
                 if (json_has(m->plan->doc, planned[i]))
                         json_set(o, planned[i], json_ref(json_get(m->plan->doc, planned[i])));
         set_machine(o);
-        set_since(m, o);
+        if (plan_is_finish(m->plan))
+                json_set(o, "since", json_ref(json_get(m->plan->doc, "since")));
+        else
+                set_since(m, o);
         return o;
 }
 

@@ -24,4 +24,8 @@ int request_look_again(Request *r);
 
 PlanRequest request_for_planner(const Request *r);
 
+/* worker-plan.c. That of the removal of the card in the slot; where one got stuck behind its point of no return and its card is
+ * still in the slot, that of finishing it. */
+int request_plan_removal(Request *request, Plan **ret);
+
 void worker_send_error(WorkerIo *io, const char *code, const char *message);

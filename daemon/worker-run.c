@@ -46,7 +46,6 @@ char *removal_objection(const Removal *m, const char **ret_code) {
 
 /* Plans anew with the slot held (a button's removal). The hold stays the first step, so the journal stays true. */
 static int plan_held(Removal *m) {
-        PlanRequest request;
         Plan *plan = NULL;
 
         tell_state(m, "planning");
@@ -58,8 +57,7 @@ static int plan_held(Removal *m) {
         if (r < 0)
                 return step_fail(&m->engine.run, r, "the machine cannot be looked at: %s", strerror(-r));
 
-        request = request_for_planner(&m->request);
-        r = plan_removal(m->request.topology, m->request.slot, &request, &plan);
+        r = request_plan_removal(&m->request, &plan);
         if (r < 0)
                 return step_fail(&m->engine.run, r, "no plan can be made: %s", strerror(-r));
 
@@ -99,7 +97,6 @@ static int run_button(Removal *m) {
 }
 
 static int run_command(Removal *m) {
-        PlanRequest request;
         const char *code = NULL;
 
         int r = removal_take_machine(m);
@@ -107,10 +104,8 @@ static int run_command(Removal *m) {
                 return removal_end(m, OUTCOME_RESTORED, "cancelled", "cancelled while another removal was running", NULL);
         if (r > 0)
                 r = request_look_again(&m->request);
-        if (r >= 0) {
-                request = request_for_planner(&m->request);
-                r = plan_removal(m->request.topology, m->request.slot, &request, &m->plan);
-        }
+        if (r >= 0)
+                r = request_plan_removal(&m->request, &m->plan);
         if (r < 0)
                 return removal_end(m, OUTCOME_REFUSED, "failed", strerror(-r), NULL);
 

@@ -6,6 +6,9 @@
 /* `run`: a new removal from its request, already read. */
 int worker_run(WorkerIo *io, json_object *request);
 
+/* `plan`: what a removal would do. */
+int worker_plan(WorkerIo *io, json_object *request);
+
 /* `restore`: puts back what a removal took down; `plan-restore`: what that would do. */
 int worker_restore(WorkerIo *io, json_object *request);
 int worker_plan_restore(WorkerIo *io, json_object *request);

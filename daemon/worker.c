@@ -23,24 +23,6 @@ static int verb_scan(WorkerIo *io) {
         return 0;
 }
 
-static int verb_plan(WorkerIo *io, json_object *doc) {
-        _cleanup_(request_done) Request request = { 0 };
-        _cleanup_(plan_freep) Plan *plan = NULL;
-
-        int r = request_understand(io, doc, &request);
-        if (r < 0)
-                return r;
-
-        PlanRequest planner = request_for_planner(&request);
-        r = plan_removal(request.topology, request.slot, &planner, &plan);
-        if (r < 0) {
-                worker_send_error(io, "internal", strerror(-r));
-                return r;
-        }
-        worker_send(io, json_ref(plan->doc));
-        return 0;
-}
-
 static int verb_resume(WorkerIo *io, json_object *doc) {
         return worker_resume(io, json_str(doc, "id"), streq_ptr(json_str(doc, "direction"), "back"));
 }
@@ -60,7 +42,7 @@ static const struct Verb {
         int (*answer)(WorkerIo *io, json_object *doc);
 } verbs[] = {
         { "scan", .run = verb_scan },
-        { "plan", .answer = verb_plan },
+        { "plan", .answer = worker_plan },
         { "run", .answer = worker_run },
         { "plan-restore", .answer = worker_plan_restore },
         { "restore", .answer = worker_restore },

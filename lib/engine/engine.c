@@ -194,6 +194,8 @@ bool engine_can_go_back(const Engine *e) {
                 return false;
 
         /* A write that was left behind, by us or by a worker that died, may take effect at any time. */
+        if (plan_is_finish(e->plan))
+                return false;
         if (e->left_behind || e->resumed)
                 return false;
 

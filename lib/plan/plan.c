@@ -204,6 +204,10 @@ bool plan_is_restoration(const Plan *p) {
         return streq_ptr(json_str(p->doc, "kind"), "restore");
 }
 
+bool plan_is_finish(const Plan *p) {
+        return streq_ptr(json_str(p->doc, "kind"), "finish");
+}
+
 PlanVerdict plan_verdict(const Plan *p) {
         int v = plan_verdict_from_string(json_str(p->doc, "verdict"));
 

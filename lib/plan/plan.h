@@ -42,6 +42,9 @@ int plan_from_json(json_object *doc, Plan **ret, char **ret_why);
 /* The plan of a restoration is made of a removal's steps, each of which is to be reverted: "does" is then what the revert does. */
 bool plan_is_restoration(const Plan *p);
 
+/* That of finishing a removal (finish.h) takes nothing down and has no way back. */
+bool plan_is_finish(const Plan *p);
+
 PlanVerdict plan_verdict(const Plan *p);
 const char *plan_digest(const Plan *p);
 const char *plan_slot_name(const Plan *p);

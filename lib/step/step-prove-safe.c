@@ -12,7 +12,7 @@ static void prove_describe(json_object *args, char **ret_does, char **ret_undo) 
 static int prove_apply(json_object *args, StepRun *run) {
         int r = prove_note(args, run);
         if (r == -EBUSY)
-                step_remedy(run, "safe-remove verify %s  # leave the card in until that says safe",
+                step_remedy(run, "safe-remove remove %s  # asks again and sets the light; leave the card in until it says safe",
                             json_str(json_get(args, "scope"), "slot"));
         return r;
 }

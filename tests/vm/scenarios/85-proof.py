@@ -10,28 +10,31 @@ from harness import config_space, removal
 from harness.scenario import scenario
 
 # What the daemon and its workers see of the kernel, and nobody else does. Where a probe's answer can be made wrong in the real
-# kernel that is done; elsewhere one attribute is replaced by what it would read then.
+# kernel that is done; elsewhere one thing is added to what it reads.
 FAKE = "/run/lab-proof"
 INSIDE = "nsenter -t $(systemctl show -p MainPID --value safe-removed.service) -m"
 NOT_PROVEN = 11
+COPY_OF_CXL = "for d in /sys/bus/cxl/devices/*; do ln -s $(readlink -f $d) {fake}/; done"
 
 FAKES = {
     "memory-blocks": ("/sys/devices/system/memory", """
         cp /sys/devices/system/memory/block_size_bytes {fake}
         mkdir {fake}/memory{block}; echo online > {fake}/memory{block}/state; echo Movable > {fake}/memory{block}/valid_zones"""),
     "iomem": ("/proc/iomem", "cat /proc/iomem > {fake}; echo '{start:x}-{end:x} : left over' >> {fake}"),
-    "regions": ("/sys/bus/cxl/devices", """
-        mkdir {fake}/region9; echo {start:#x} > {fake}/region9/resource; echo {size:#x} > {fake}/region9/size"""),
-    "decoders": ("/sys/bus/cxl/devices", """
-        mkdir {fake}/decoder9.0; echo cxl_decoder_switch > {fake}/decoder9.0/devtype; echo region9 > {fake}/decoder9.0/region
-        echo {start:#x} > {fake}/decoder9.0/start; echo {size:#x} > {fake}/decoder9.0/size"""),
+    "regions": ("/sys/bus/cxl/devices", f"""{COPY_OF_CXL}
+        mkdir -p {{left}}/decoder0.0/region9; ln -s {{left}}/decoder0.0/region9 {{fake}}/
+        echo {{start:#x}} > {{fake}}/region9/resource; echo {{size:#x}} > {{fake}}/region9/size"""),
+    "decoders": ("/sys/bus/cxl/devices", f"""{COPY_OF_CXL}
+        mkdir {{fake}}/decoder9.0; echo cxl_decoder_switch > {{fake}}/decoder9.0/devtype; echo region9 > {{fake}}/decoder9.0/region
+        echo {{start:#x}} > {{fake}}/decoder9.0/start; echo {{size:#x}} > {{fake}}/decoder9.0/size"""),
     "drivers": ("/sys/bus/dax/devices", """
-        mkdir {fake}/dax9.0; ln -s /sys/bus/dax/drivers/kmem {fake}/dax9.0/driver
-        echo {start:#x} > {fake}/dax9.0/resource; echo {size} > {fake}/dax9.0/size"""),
-    "memdevs": ("/sys/bus/cxl/devices", "mkdir {fake}/{memdev}; echo 0x1 > {fake}/{memdev}/serial"),
+        mkdir {left}; ln -s {left} {fake}/dax9.0; ln -s /sys/bus/dax/drivers/kmem {fake}/dax9.0/driver
+        echo {start:#x} > {fake}/dax9.0/resource; echo {size} > {fake}/dax9.0/size; echo 9 > {fake}/dax9.0/target_node"""),
+    "memdevs": ("/sys/bus/cxl/devices", f"""{COPY_OF_CXL}
+        rm -f {{fake}}/{{memdev}}; mkdir {{left}}; ln -s {{left}} {{fake}}/{{memdev}}; echo 0x1 > {{fake}}/{{memdev}}/serial"""),
     "functions": ("/sys/bus/pci/devices", """
-        for f in /sys/bus/pci/devices/*; do ln -s $(readlink -f $f) {fake}/; done
-        mkdir {fake}/{card}"""),
+        for d in /sys/bus/pci/devices/*; do ln -s $(readlink -f $d) {fake}/; done
+        rm -f {fake}/{card}; mkdir {fake}/{card}"""),
     "power": ("/sys/bus/pci/slots/2/power", "echo 1 > {fake}"),
     "link": ("$(readlink -f /sys/bus/pci/devices/{port}/config)", """
         cat /sys/bus/pci/devices/{port}/config > {fake}
@@ -40,13 +43,12 @@ FAKES = {
 }
 FILES = ("iomem", "power", "link")
 
+# With these the removal itself is stuck: for whoever asks again the card is still there, or nobody can look at the machine.
+BLINDING = ("memdevs", "functions")
+
 
 def step_number(lab, name, target="2"):
     return [step["name"] for step in lab.cli_json("plan", target)["steps"]].index(name)
-
-
-# With these nobody can make a picture of the machine, which a question from outside begins with.
-BLINDING = ("regions", "decoders", "drivers", "memdevs", "functions")
 
 
 def unproven(lab, number):
@@ -56,71 +58,163 @@ def unproven(lab, number):
     return [probe["name"] for probe in answer["probes"] if not probe["holds"]]
 
 
-def held_back(lab, probe, cause, step="show-safe", undo="true", target="2", outcome="stuck"):
-    """A removal whose last proof fails at one probe: `cause` is a shell line that is run in front of `step`."""
-    removal.policy(lab, StepDelayMSec=1500)
-    record = f'"ev":"do","n":{step_number(lab, step, target)},'
-    number = removal.last_id(lab) + 1
-    lab.cli("remove", target, "--no-wait")
-    removal.wait_for_record(lab, number, record, 120, then=cause)
+def check_stuck(lab, probe, number, target):
+    """It ended stuck because of this probe alone: by its message, the light, the certificate, and whoever asks again."""
     end = removal.wait_for_end(lab, number)
-    lab.equal(end["outcome"], outcome, f"the outcome ({end['message']})")
+    lab.equal(end["outcome"], "stuck", f"the outcome ({end['message']})")
     lab.check(f"{probe} (" in end["message"], f"the probe '{probe}' should be named: {end['message']}")
     leds = lab.slot(int(target)).leds()
-    lab.check(not leds.safe and (leds.attention == "on" or outcome != "stuck"), f"the light should not say safe: {leds}")
-    if outcome == "stuck":
-        if probe not in BLINDING:
-            lab.equal(unproven(lab, target), [probe], "the probes that do not hold")
-        asked = {p["name"]: p["holds"] for p in lab.cli_json("certificate", number)["probes"]}
-        lab.equal([name for name, holds in asked.items() if not holds], [probe], "what the certificate says does not hold")
-    lab.sh(undo)
-    if outcome == "stuck":
-        lab.equal(unproven(lab, target), [], "the probes that do not hold afterwards")
+    lab.check(not leds.safe and leds.attention == "on", f"the light should not say safe: {leds}")
+    if probe not in BLINDING:
+        lab.equal(unproven(lab, target), [probe], "the probes that do not hold")
+    asked = {p["name"]: p["holds"] for p in lab.cli_json("certificate", number)["probes"]}
+    lab.equal([name for name, holds in asked.items() if not holds], [probe], "what the certificate says does not hold")
     return end
 
 
-def with_fake(lab, probe):
+def stuck(lab, probe, cause, target="2"):
+    """A removal whose last proof fails at one probe: `cause` is a shell line that is run in front of the last step, with the
+    worker stopped, so that it may take its time."""
+    removal.policy(lab, StepDelayMSec=300)
+    last = step_number(lab, "show-safe", target)
+    number = removal.last_id(lab) + 1
+    lab.cli("remove", target, "--no-wait")
+    removal.wait_for_record(lab, number, f'"ev":"do","n":{last - 2},', 120, then=f"pgrep -o -f '^safe-remove-worker run' > {FAKE}.worker")
+    removal.wait_for_record(lab, number, f'"ev":"do","n":{last},', 60,
+                            then=f"read worker < {FAKE}.worker; kill -STOP $worker; {cause}; kill -CONT $worker")
+    removal.policy(lab)
+    return check_stuck(lab, probe, number, target)
+
+
+def stuck_again(lab, probe, cause, target="2"):
+    """The same asked again, with another cause."""
+    lab.sh(cause)
+    number = removal.last_id(lab) + 1
+    lab.equal(lab.cli("remove", target, check=False)[0], removal.STUCK, f"the exit status with '{probe}' not holding")
+    return check_stuck(lab, probe, number, target)
+
+
+def finish(lab, target="2"):
+    """With no cause left, asking again sets the light."""
+    number = removal.last_id(lab) + 1
+    lab.equal(unproven(lab, target), [], "the probes that do not hold")
+    lab.cli("remove", target)
+    lab.check(lab.slot(int(target)).leds().safe, "the light should say safe")
+    told = lab.cli_json("certificate", number)
+    lab.equal((told["kind"], told["outcome"], [p["name"] for p in told["probes"] if p["holds"] is not True]), ("finish", "safe", []),
+              "kind, outcome and the probes that did not hold")
+    lab.cli("certificate", "--verify")
+    lab.equal(lab.cli("remove", target, check=False)[0], removal.NOTHING, "the exit status of asking once more")
+
+
+class Fake:
+    """Something added to what the daemon and its workers see of the kernel: shell lines that put it there and take it away."""
+
+    def __init__(self, lab, probe, ram=None):
+        port = lab.slot(2).place.bdf
+        fake = f"{FAKE}/{probe}"
+        known = {"fake": fake, "left": f"{fake}.left", "memdev": lab.slot(2).memdev(), "card": lab.slot(2).bdf(), "port": port,
+                 "link_status": config_space.express_capability(lab.guest.qmp, port) + 0x13}
+        if ram:
+            known |= {"start": ram.start, "size": ram.size, "end": ram.start + ram.size - 1, "block": ram.block_numbers[0]}
+        self.where, make = (text.format(**known) for text in FAKES[probe])
+        lab.sh(f"rm -rf {fake} {fake}.left; mkdir -p {FAKE if probe in FILES else fake}")
+        lab.write(f"{FAKE}/make-{probe}", f"set -e\n{make}\n{INSIDE} mount --bind {fake} {self.where}\n")
+        self.put = f"sh {FAKE}/make-{probe}"
+        self.take = f"{INSIDE} umount {self.where}"
+        lab.cleanup(lambda: lab.run(self.take, check=False))
+
+
+@scenario("proof-of-memory", timeout=240, long=True)
+def of_memory(lab):
+    """memory-blocks, iomem, regions, decoders, drivers: something of the card's memory is left."""
     ram = lab.ram(2)
-    where, make = FAKES[probe]
+    first, *others = [(probe, Fake(lab, probe, ram)) for probe in ("regions", "memory-blocks", "iomem", "decoders", "drivers")]
+    stuck(lab, first[0], first[1].put)
+    lab.sh(first[1].take)
+    for probe, fake in others:
+        stuck_again(lab, probe, fake.put)
+        lab.sh(fake.take)
+    finish(lab)
+
+
+@scenario("proof-of-slot", timeout=240, long=True)
+def of_slot(lab):
+    """memdevs, power, link, indicators: the slot or what is in it is not as it should be."""
+    first, *others = [(probe, Fake(lab, probe)) for probe in ("memdevs", "power", "link")]
     port = lab.slot(2).place.bdf
-    fake = f"{FAKE}/{probe}"
-    known = {"fake": fake, "start": ram.start, "size": ram.size, "end": ram.start + ram.size - 1, "block": ram.block_numbers[0],
-             "memdev": lab.slot(2).memdev(), "card": lab.slot(2).bdf(), "port": port,
-             "link_status": config_space.express_capability(lab.guest.qmp, port) + 0x13}
-    lab.sh(f"rm -rf {FAKE}; mkdir -p {FAKE if probe in FILES else fake}")
-    where = where.format(**known)
-    lab.write(f"{FAKE}/make", f"set -e\n{make.format(**known)}\n{INSIDE} mount --bind {fake} {where}\n")
-    lab.cleanup(lambda: lab.run(f"{INSIDE} umount {where}", check=False))
-    held_back(lab, probe, f"sh {FAKE}/make", undo=f"{INSIDE} umount {where}")
+    stuck(lab, first[0], first[1].put)
+    lab.sh(first[1].take)
+    for probe, fake in others:
+        stuck_again(lab, probe, fake.put)
+        lab.sh(fake.take)
+    stuck_again(lab, "indicators", f"setpci -s {port} CAP_EXP+18.w=0100:0300")
+    lab.sh(f"setpci -s {port} CAP_EXP+18.w=0300:0300")
+    finish(lab)
 
 
-for name in FAKES:
-    scenario(f"proof-of-{name}", timeout=240, long=name != "memory-blocks")(functools.partial(with_fake, probe=name))
+@scenario("proof-of-functions", timeout=240, long=True)
+def of_functions(lab):
+    """A PCI function is still listed."""
+    fake = Fake(lab, "functions")
+    stuck(lab, "functions", fake.put)
+    lab.sh(fake.take)
+    finish(lab)
 
 
-@scenario("proof-of-indicators", timeout=240, long=True)
-def of_indicators(lab):
-    """Somebody writes the power LED behind our back."""
-    lab.ram(2)
-    port = lab.slot(2).place.bdf
-    held_back(lab, "indicators", f"setpci -s {port} CAP_EXP+18.w=0100:0300", undo=f"setpci -s {port} CAP_EXP+18.w=0300:0300")
+@scenario("proof-of-processes", timeout=240, long=True)
+def of_processes(lab):
+    """Somebody has mapped, or open, what has the device's name and number. The kernel gives the number out again; only the name is
+    made up."""
+    ram = lab.ram(2)
+    number = lab.sh(f"cat /sys/bus/dax/devices/{ram.dax}/dev")
+    power = Fake(lab, "power")
+    stuck(lab, "power", power.put)
+    lab.sh(power.take)
+    device = lab.devdax(lab.ram(3, online="offline", window=1))
+    lab.equal(lab.sh(f"cat /sys/bus/dax/devices/{device.rsplit('/', 1)[-1]}/dev"), number, "the number of the other card's device")
+    lab.sh(f"mkdir -p {FAKE}/char && ln -sfn /sys/devices/{ram.dax} {FAKE}/char/{number} && {INSIDE} mount --bind {FAKE}/char /sys/dev/char")
+    lab.cleanup(lambda: lab.run(f"{INSIDE} umount /sys/dev/char", check=False))
+    for options in (["--map=shared", "--close"], []):
+        holder = lab.holder(*options, device)
+        end = stuck_again(lab, "processes", "true")
+        lab.check(f"process {holder.pids[0]} (holder) has" in end["message"], end["message"])
+        holder.stop()
+    finish(lab)
+
+
+@scenario("proof-of-storage", profile="mixed", timeout=240, long=True)
+def of_storage(lab):
+    """block-devices, mounts: one of the card's name and number is there; another one's file system has the number."""
+    disk = lab.filesystem(lab.pmem(3).namespace().device, "ext4")
+    name = disk.device.rsplit("/", 1)[-1]
+    number = lab.sh(f"cat /sys/class/block/{name}/dev")
+    left, fake = f"{FAKE}/left", f"{FAKE}/block"
+    lab.write(f"{FAKE}/make", f"""set -e
+        mkdir -p {left} {fake}; for d in /sys/class/block/*; do ln -s $(readlink -f $d) {fake}/; done
+        ln -s {left} {fake}/{name}; echo {number} > {left}/dev; echo 0 > {left}/size; echo 0 > {left}/ro
+        {INSIDE} mount --bind {fake} /sys/class/block
+        """)
+    lab.cleanup(lambda: lab.run(f"{INSIDE} umount /sys/class/block", check=False))
+    stuck(lab, "block-devices", f"sh {FAKE}/make", target="3")
+    lab.sh(f"{INSIDE} umount /sys/class/block")
+    lab.sh(f"truncate -s 32M /run/image && losetup /dev/loop0 /run/image && addpart /dev/loop0 1 2048 40000")
+    lab.cleanup(lambda: lab.run("umount /mnt/other; delpart /dev/loop0 1; losetup -d /dev/loop0; rm -f /run/image", check=False))
+    lab.equal(lab.sh("cat /sys/class/block/loop0p1/dev"), number, "the number of another block device")
+    lab.filesystem("/dev/loop0p1", "ext4", target="/mnt/other")
+    stuck_again(lab, "mounts", "true", target="3")
+    lab.sh("umount /mnt/other")
+    finish(lab, "3")
 
 
 @scenario("proof-of-kernel-log", timeout=240, own_guest=True, allow=[r"removing memory fails", r"cannot be hotremoved"], long=True)
 def of_kernel_log(lab):
-    """The kernel loses another card's memory meanwhile: nobody knows what else it has lost."""
+    """The kernel loses another card's memory meanwhile: nobody knows what else it has lost, and asking again does not help."""
     lab.ram(2)
     other = lab.ram(3, window=1)
-    removal.policy(lab, StepDelayMSec=1500)
-    record = f'"ev":"do","n":{step_number(lab, "show-safe")},'
-    number = removal.last_id(lab) + 1
-    lab.cli("remove", "2", "--no-wait")
-    removal.wait_for_record(lab, number, record, 120, then=f"echo {other.dax} > /sys/bus/dax/drivers/kmem/unbind")
-    end = removal.wait_for_end(lab, number)
-    lab.equal(end["outcome"], "stuck", "the outcome")
-    lab.check("kernel-log (" in end["message"] and "removing memory fails" in end["message"], end["message"])
-    lab.check(not lab.slot(2).leds().safe, "the light should not say safe")
-    lab.equal(unproven(lab, "2"), ["kernel-log"], "the probes that do not hold")
+    end = stuck(lab, "kernel-log", f"echo {other.dax} > /sys/bus/dax/drivers/kmem/unbind")
+    lab.check("removing memory fails" in end["message"], end["message"])
+    stuck_again(lab, "kernel-log", "true")
 
 
 @scenario("proof-verify")
@@ -178,8 +272,7 @@ def certificate(lab):
 @scenario("proof-certificate-of-the-killed", timeout=240, long=True)
 def certificate_of_the_killed(lab):
     """A worker that dies on the way leaves no gap: whoever goes on writes it."""
-    lab.ram(2)
-    removal.policy(lab, StepDelayMSec=1000)
+    removal.policy(lab, StepDelayMSec=400)
     number = removal.last_id(lab) + 1
     record = f'"ev":"do","n":{step_number(lab, "show-safe")},'
     lab.cli("remove", "2", "--no-wait")

@@ -1,0 +1,64 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* A removal that got stuck at the proof has done everything but the light. Once its reason is gone nobody has to do more than ask
+ * again: what the steps are asked about is what that removal wrote down while the card was there. */
+#include "plan/finish.h"
+
+static json_object *scope_of(const Plan *removal) {
+        for (size_t i = removal->n_steps; i-- > 0;)
+                if (removal->steps[i].type == STEP_SHOW_SAFE)
+                        return json_get(removal->steps[i].args, "scope");
+        return NULL;
+}
+
+/* Somebody must have left the light as it was: over a slot that says "safe to pull" there is nothing to finish. */
+static bool has_power_or_light(const Slot *slot) {
+        const SlotRegisters *s = &slot->registers;
+        bool says_safe = s->has_attention_indicator && s->attention == INDICATOR_OFF;
+
+        return !slot->has_registers || slot->held || says_safe || (s->has_power_controller && s->power_on);
+}
+
+bool finish_is_due(const Plan *removal, const Slot *slot) {
+        return !has_power_or_light(slot) && scope_of(removal);
+}
+
+static int add_steps(Plan *p, json_object *scope) {
+        static const StepType types[] = { STEP_PROVE_SAFE, STEP_SHOW_SAFE };
+
+        for (size_t i = 0; i < ELEMENTSOF(types); i++) {
+                json_object *args = json_object_new_object();
+                json_set(args, "scope", json_ref(scope));
+                int r = plan_add_step(p, types[i], args);
+                if (r < 0)
+                        return r;
+        }
+        return 0;
+}
+
+int plan_finish(const Slot *slot, const PlanRequest *request, const FinishSource *source, Plan **ret) {
+        _cleanup_(plan_freep) Plan *p = NULL;
+
+        int r = plan_new(&p);
+        if (r < 0)
+                return r;
+        json_set_str(p->doc, "verdict", plan_verdict_to_string(PLAN_READY));
+        json_set_str(p->doc, "target", request->target);
+        json_set_str(p->doc, "trigger", request->trigger);
+        json_set_str(p->doc, "kind", "finish");
+        json_set_str(p->doc, "of", source->id);
+        json_set(p->doc, "since", json_ref(source->since));
+        json_set(p->doc, "slot", scope_slot_json(slot));
+        json_set(p->doc, "card", json_ref(json_get(source->plan->doc, "card")));
+        json_set(p->doc, "takes_down", json_object_new_object());
+        json_set(p->doc, "blockers", json_object_new_array());
+        json_set(p->doc, "warnings", json_object_new_array());
+        json_set(p->doc, "holders", json_object_new_array());
+        json_set_bool(p->doc, "holders_complete", true);
+        r = add_steps(p, scope_of(source->plan));
+        if (r >= 0)
+                r = plan_seal(p);
+        if (r < 0)
+                return r;
+        *ret = TAKE_PTR(p);
+        return 0;
+}
