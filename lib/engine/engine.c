@@ -63,10 +63,19 @@ static json_object *notes_of(StepRun *run, uint64_t n) {
         return journal_notes(e->journal, n);
 }
 
+static int same_card(StepRun *run) {
+        const Engine *e = (Engine *) ((char *) run - offsetof(Engine, run));
+        _cleanup_free_ char *why = NULL;
+
+        int r = card_identity_check(json_get(e->plan->doc, "card"), &why);
+        return r < 0 ? step_fail(run, r, "%s", why ?: strerror(-r)) : 0;
+}
+
 void engine_turn_to(Engine *e, size_t n) {
         e->step = n;
         e->run.note = note;
         e->run.notes_of = notes_of;
+        e->run.same_card = same_card;
         e->run.notes = journal_notes(e->journal, n);
         free(TAKE_PTR(e->run.why));
         free(TAKE_PTR(e->run.remedy));
@@ -86,12 +95,9 @@ void engine_tell_state(Engine *e, const char *state) {
 
 /* A step that cannot be undone and has begun is finished whatever is left of the card. */
 int engine_identity_check(Engine *e, const StepOps *ops, int state) {
-        _cleanup_free_ char *why = NULL;
-
         if (!ops->needs_card || (ops->irreversible && state == STEP_PARTLY_APPLIED))
                 return 0;
-        int r = card_identity_check(json_get(e->plan->doc, "card"), &why);
-        return r < 0 ? step_fail(&e->run, r, "%s", why ?: strerror(-r)) : 0;
+        return same_card(&e->run);
 }
 
 /* A pause inside a step's bracket in the journal, for rehearsals: a second press, a kill, a look at the LED. */
@@ -188,14 +194,14 @@ bool engine_can_go_back(const Engine *e) {
         size_t tail = plan_first_irreversible(e->plan);
         StepRun look = { .limits = e->run.limits, .notes = journal_notes(e->journal, tail) };
 
+        if (plan_is_finish(e->plan))
+                return false;
         if (!e->touched_tail)
                 return true;
         if (e->failed_step != tail)
                 return false;
 
         /* A write that was left behind, by us or by a worker that died, may take effect at any time. */
-        if (plan_is_finish(e->plan))
-                return false;
         if (e->left_behind || e->resumed)
                 return false;
 

@@ -13,7 +13,8 @@ static void bound_finding(Findings *f, const MemoryHolder *h, const Node *node) 
         bool hard = !findings_node_stays(f, node);
         json_object *o = finding(f, BLOCKER_BOUND_PROCESS, hard, "process %d (%s) is bound to node %d", h->pid, h->comm, node->id);
 
-        json_set_strf(o, "evidence", "/proc/%d/numa_maps: its memory policy allows no other node", h->pid);
+        json_set_strf(o, "evidence", "/proc/%d/numa_maps: its memory policy allows no other node; %ju KiB of it are there", h->pid,
+                      (uintmax_t) (h->bytes >> 10));
         if (h->unit)
                 finding_remedy(o, "%s", end);
         finding_remedy(o, "kill %d  # and start it again without numactl --membind=%d", h->pid, node->id);

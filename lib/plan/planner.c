@@ -41,7 +41,7 @@ static int add_announce(Plan *p, const Policy *policy) {
 }
 
 /* Only blocks that are online: one that the administrator keeps offline stays so on the way back. */
-static int add_offline_blocks(Plan *p, const Topology *t, const DaxDevice *d) {
+static int add_offline_blocks(Plan *p, const Topology *t, const DaxDevice *d, const Policy *policy) {
         json_object *args = json_object_new_object(), *blocks = json_object_new_array();
         const Node *node = NULL;
         size_t n = 0;
@@ -63,6 +63,8 @@ static int add_offline_blocks(Plan *p, const Topology *t, const DaxDevice *d) {
         json_set_u64(args, "node", node ? (uint64_t) node->id : 0);
         json_set_u64(args, "block_size", t->block_size);
         json_set(args, "blocks", blocks);
+        if (policy->force_poison)
+                json_set_bool(args, "poison", true);
         if (n == 0) {
                 json_object_put(args);
                 return 0;
@@ -96,12 +98,12 @@ static int add_disable_dax(Plan *p, const Topology *t, const DaxDevice *d) {
         return plan_add_step(p, STEP_DISABLE_DAX, args);
 }
 
-static int add_daxes(Plan *p, const Topology *t, const Scope *s) {
+static int add_daxes(Plan *p, const Topology *t, const Scope *s, const Policy *policy) {
         int r = 0;
 
         /* All memory first, then the drivers: a block may hold data about its siblings (memory cgroups, page extensions). */
         for (size_t i = 0; i < s->n_daxes && r >= 0; i++)
-                r = s->daxes[i]->state ? add_unplug(p, t, s->daxes[i]) : add_offline_blocks(p, t, s->daxes[i]);
+                r = s->daxes[i]->state ? add_unplug(p, t, s->daxes[i]) : add_offline_blocks(p, t, s->daxes[i], policy);
         /* Those of namespaces went with their namespace. */
         for (size_t i = 0; i < s->n_daxes && r >= 0; i++)
                 r = s->daxes[i]->nd_region ? 0 : add_disable_dax(p, t, s->daxes[i]);
@@ -180,7 +182,7 @@ static int add_steps(Plan *p, const Topology *t, const Scope *s, const PlanReque
         if (r >= 0)
                 r = plan_add_auto_online(p, "offline", policy);
         if (r >= 0)
-                r = add_daxes(p, t, s);
+                r = add_daxes(p, t, s, request->policy);
         for (size_t i = 0; i < s->n_regions && r >= 0; i++)
                 r = add_region(p, s->regions[i]);
         if (r >= 0)

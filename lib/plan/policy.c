@@ -43,11 +43,11 @@ static char *zone_apply(Policy *policy, const char *value) {
 
 static char *force_apply(Policy *policy, const char *value) {
         _cleanup_free_ char *copy = strdup(value);
-        bool kill = false, unmap = false, unproven = false;
+        bool kill = false, unmap = false, unproven = false, poison = false;
         const struct {
                 const char *word;
                 bool *field;
-        } words[] = { { "kill", &kill }, { "unmap", &unmap }, { "unproven", &unproven } };
+        } words[] = { { "kill", &kill }, { "unmap", &unmap }, { "unproven", &unproven }, { "poison", &poison } };
         char *rest = copy;
 
         for (char *word; (word = strsep(&rest, ","));) {
@@ -55,12 +55,13 @@ static char *force_apply(Policy *policy, const char *value) {
                 while (i < ELEMENTSOF(words) && !streq(words[i].word, word))
                         i++;
                 if (i == ELEMENTSOF(words))
-                        return strf("'%s' is not a list of \"kill\", \"unmap\" and \"unproven\"", value);
+                        return strf("'%s' is not a list of \"kill\", \"unmap\", \"unproven\" and \"poison\"", value);
                 *words[i].field = true;
         }
         policy->force_kill = kill;
         policy->force_unmap = unmap;
         policy->force_unproven = unproven;
+        policy->force_poison = poison;
         return NULL;
 }
 

@@ -29,6 +29,7 @@ typedef struct Policy {
         bool force_kill;                /* processes that nothing else ends get a SIGKILL */
         bool force_unmap;               /* the kernel takes away mappings that nobody gives up */
         bool force_unproven;            /* drivers let go of memory of which pages may be pinned */
+        bool force_poison;              /* the kernel gives up pages of System RAM that are pinned */
         json_object *rules;             /* about holders (holders/holder-rule.h); owned */
 } Policy;
 

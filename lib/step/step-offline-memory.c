@@ -8,11 +8,15 @@
 #include "holders/memory-holder.h"
 #include "kernel/memory-block.h"
 #include "kernel/write.h"
+#include "step/poison.h"
 #include "step/step.h"
 
 enum {
         /* Between two tries of a busy block. The kernel has no event for "a page was let go". */
         RETRY_MSEC = 200,
+
+        /* Who is pinned before and after another try as long as this is so for good. */
+        SECOND_LOOK_SEC = 3,
 };
 
 static void offline_describe(json_object *args, char **ret_does, char **ret_undo) {
@@ -23,6 +27,10 @@ static void offline_describe(json_object *args, char **ret_does, char **ret_undo
 
         *ret_does = strf("write offline to /sys/devices/system/memory/memory{%ju..%ju}/state (%zu blocks of %s, node %ju)",
                          (uintmax_t) high, (uintmax_t) low, n, json_str(args, "dax"), (uintmax_t) json_u64(args, "node"));
+        if (json_flag(args, "poison")) {
+                _cleanup_free_ char *plain = *ret_does;
+                *ret_does = strf("%s; pages that are pinned are given up, and who has them mapped gets a SIGBUS (--force=poison)", plain);
+        }
         *ret_undo = strf("write the word of its zone (%s) to each block's state, lowest first",
                          memory_block_online_word((Zone) zone_from_string(zone)));
 }
@@ -94,8 +102,8 @@ static int block_write(uint64_t id, const char *word, uint64_t timeout_usec, Ste
         return path ? kernel_write(path, word, &options) : -ENOMEM;
 }
 
-static int block_offline(json_object *args, json_object *block, StepRun *run) {
-        uint64_t id = json_u64(block, "id"), deadline = now_monotonic() + run->limits->offline_timeout_usec;
+static int block_offline(json_object *args, json_object *block, uint64_t timeout_usec, StepRun *run) {
+        uint64_t id = json_u64(block, "id"), deadline = now_monotonic() + timeout_usec;
         const char *zone = json_str(block, "zone");
         int r = 0;
 
@@ -111,7 +119,7 @@ static int block_offline(json_object *args, json_object *block, StepRun *run) {
                 if (tries > 1 && now >= deadline)
                         return step_fail(run, -EBUSY, "memory%ju in zone %s was still busy after %u tries in %ju s (last answer: %s)",
                                          (uintmax_t) id, zone, tries - 1,
-                                         (uintmax_t) (run->limits->offline_timeout_usec / USEC_PER_SEC), strerror(-r));
+                                         (uintmax_t) (timeout_usec / USEC_PER_SEC), strerror(-r));
 
                 r = block_write(id, "offline", deadline > now ? deadline - now : 1, run);
                 if (r == -ECANCELED)
@@ -126,14 +134,49 @@ static int block_offline(json_object *args, json_object *block, StepRun *run) {
         }
 }
 
+/* The last rung, for who said so: what is pinned is given up, unless it is pages of the kernel's that hold the block. */
+static int block_force(json_object *args, json_object *block, StepRun *run) {
+        uint64_t id = json_u64(block, "id"), size = json_u64(args, "block_size");
+        uint64_t timeout = run->limits->offline_timeout_usec, second = SECOND_LOOK_SEC * USEC_PER_SEC;
+        _cleanup_(pinned_pages_done) PinnedPages before = { 0 }, pinned = { 0 };
+
+        int r = block_never(id, args, json_str(block, "zone"), run);
+        if (r >= 0)
+                r = pinned_pages_find(id * size, size, run, &before);
+        if (r < 0)
+                return r;
+        r = block_offline(args, block, second < timeout ? second : timeout, run);
+        if (r != -EBUSY)
+                return r;
+        r = pinned_pages_find(id * size, size, run, &pinned);
+        if (r < 0)
+                return r;
+        pinned_pages_keep(&pinned, &before);
+        if (pinned.n == 0)
+                return step_fail(run, -EBUSY, "memory%ju is still busy, and no page of it is seen to be pinned: nothing can be given up",
+                                 (uintmax_t) id);
+        r = poison(&pinned, id * size, size, args, run);
+        return r < 0 ? r : block_offline(args, block, timeout, run);
+}
+
+static int block_take(json_object *args, json_object *block, StepRun *run) {
+        uint64_t size = json_u64(args, "block_size");
+
+        int r = poison_check(json_u64(block, "id") * size, size, run);
+        if (r >= 0)
+                r = block_offline(args, block, run->limits->offline_timeout_usec, run);
+        return r == -EBUSY && json_flag(args, "poison") ? block_force(args, block, run) : r;
+}
+
 static int offline_apply(json_object *args, StepRun *run) {
         json_object *blocks = json_array(args, "blocks");
         size_t n = json_len(blocks);
 
+        poison_settle(run);
         for (size_t i = 0; i < n; i++) {
                 json_object *b = json_at(blocks, i);
 
-                int r = block_offline(args, b, run);
+                int r = block_take(args, b, run);
                 if (r < 0)
                         return r;
                 step_progress(run, i + 1, n, "memory%ju offline", (uintmax_t) json_u64(b, "id"));
@@ -141,7 +184,7 @@ static int offline_apply(json_object *args, StepRun *run) {
         return 0;
 }
 
-static int block_online(json_object *block, StepRun *run) {
+static int block_online(json_object *args, json_object *block, StepRun *run) {
         uint64_t id = json_u64(block, "id");
         const char *zone = json_str(block, "zone");
         const char *word = memory_block_online_word((Zone) zone_from_string(zone));
@@ -161,7 +204,11 @@ static int block_online(json_object *block, StepRun *run) {
 
         if (block_is(id, &online, &now_in) >= 0 && online && streq_ptr(zone_to_string(now_in), zone))
                 return 0;
-        step_remedy(run, "echo %s > /sys/devices/system/memory/memory%ju/state", word, (uintmax_t) id);
+        if (r == -EHWPOISON)
+                step_remedy(run, "safe-remove remove %s  # it has pages that were given up: it cannot come back before its region is made anew",
+                            json_str(args, "dax"));
+        else
+                step_remedy(run, "echo %s > /sys/devices/system/memory/memory%ju/state", word, (uintmax_t) id);
         return step_fail(run, r < 0 ? r : -EIO, "memory%ju did not come back into zone %s: %s",
                          (uintmax_t) id, zone, r < 0 ? strerror(-r) : "the kernel put it elsewhere");
 }
@@ -169,12 +216,13 @@ static int block_online(json_object *block, StepRun *run) {
 static int offline_revert(json_object *args, StepRun *run) {
         json_object *blocks = json_array(args, "blocks");
 
+        poison_settle(run);
         int q = step_region_check(args, run);
         if (q < 0)
                 return q;
 
         for (size_t i = json_len(blocks); i > 0; i--) {
-                int r = block_online(json_at(blocks, i - 1), run);
+                int r = block_online(args, json_at(blocks, i - 1), run);
                 if (r < 0)
                         return r;
         }

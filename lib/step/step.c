@@ -146,6 +146,10 @@ int step_note(StepRun *run, json_object *note) {
         return r < 0 ? step_fail(run, r, "the journal cannot be written: %s", strerror(-r)) : 0;
 }
 
+int step_card_check(StepRun *run) {
+        return run->same_card ? run->same_card(run) : 0;
+}
+
 json_object *step_notes_of(StepRun *run, uint64_t n) {
         return run->notes_of ? run->notes_of(run, n) : NULL;
 }

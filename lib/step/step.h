@@ -70,6 +70,7 @@ typedef struct StepRun {
         void (*announce)(void *userdata, uint64_t deadline_usec);
         void *userdata;
         int (*note)(struct StepRun *run, json_object *note); /* the engine's own */
+        int (*same_card)(struct StepRun *run); /* the engine's own: see step_card_check() */
         json_object *since;     /* borrowed: the kernel log's place when the removal began (kernel/kmsg-since.h), or NULL */
         bool light_closed;      /* the slot's registers cannot be written (lockdown): its light stays as it is */
         bool ignore_cancel;     /* on the way back nothing is cancelled */
@@ -98,6 +99,10 @@ int step_note(StepRun *run, json_object *note);
 
 /* What step n of the plan noted; NULL when nothing. Borrowed. */
 json_object *step_notes_of(StepRun *run, uint64_t n);
+
+/* Is it still the card that the plan was made for? For steps that write more than once what nobody can take back. 0, or a negative
+ * errno with the reason noted. */
+int step_card_check(StepRun *run);
 
 /* One line about something that no way back can restore ("process 12 (dd) was ended and is not started again"). */
 void step_lost(StepRun *run, const char *format, ...) _printf_(2, 3);

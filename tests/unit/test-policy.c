@@ -71,9 +71,11 @@ static void test_options(void) {
         CHECK_INT(apply(&p, "{\"force\": \"kill\"}", &why3), 0);
         CHECK(p.force_kill && !p.force_unmap && !p.force_unproven);
         CHECK_INT(apply(&p, "{\"force\": \"unproven\"}", &why3), 0);
-        CHECK(!p.force_kill && !p.force_unmap && p.force_unproven);
+        CHECK(!p.force_kill && !p.force_unmap && p.force_unproven && !p.force_poison);
+        CHECK_INT(apply(&p, "{\"force\": \"poison\"}", &why3), 0);
+        CHECK(!p.force_kill && !p.force_unproven && p.force_poison);
         CHECK_INT(apply(&p, "{\"force\": \"leak\"}", &why3), -EINVAL);
-        CHECK_STR(why3, "option force: 'leak' is not a list of \"kill\", \"unmap\" and \"unproven\"");
+        CHECK_STR(why3, "option force: 'leak' is not a list of \"kill\", \"unmap\", \"unproven\" and \"poison\"");
 
         /* Settings without an option name are the administrator's alone. */
         CHECK_INT(apply(&p, "{\"WriteTimeoutSec\": 1}", &why4), -EINVAL);

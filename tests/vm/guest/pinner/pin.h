@@ -6,7 +6,8 @@
 
 /* What the command line asks for. */
 typedef struct Request {
-        const char *path;       /* the card's device */
+        const char *path;       /* the card's device, or the number of a node */
+        bool node;              /* its memory instead of a device's */
         size_t size;            /* of the mapping */
         size_t at, length;      /* what of it is pinned; length 0: all of it */
         bool ring, pipe, xdp, peek;

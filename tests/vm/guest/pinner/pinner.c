@@ -1,28 +1,30 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * pinner [OPTION...] DEVICE: a process that has pages of a card pinned, in every way that a program can without hardware of its
+ * pinner [OPTION...] DEVICE|NODE: a process that has pages of a card pinned, in every way that a program can without hardware of its
  * own. Prints "holding pid=N" for each process that has to do with it and "ready". Ends by SIGTERM, unless it is stubborn.
  */
 #include <errno.h>
 #include <fcntl.h>
 #include <getopt.h>
+#include <linux/mempolicy.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include "pin.h"
 
 enum {
         OPT_SIZE = 1, OPT_AT, OPT_LENGTH, OPT_DIRECT, OPT_RING, OPT_PIPE, OPT_XDP, OPT_PEEK, OPT_UNMAP, OPT_CLOSE, OPT_FORK, OPT_PASS,
-        OPT_QUEUE, OPT_STUBBORN,
+        OPT_QUEUE, OPT_NODE, OPT_STUBBORN,
 };
 
 static const char help[] =
-        "usage: pinner [OPTION...] DEVICE\n"
+        "usage: pinner [OPTION...] DEVICE, or pinner --node [OPTION...] NUMBER: anonymous memory on a node\n"
         "  --size=BYTES               of the mapping (2 MiB); --at=BYTES, --length=BYTES: pin this of it instead of all\n"
         "  --ring, --pipe, --xdp      a buffer of an io_uring, vmsplice(2), packet memory of an AF_XDP socket\n"
         "  --peek                     a child reads it with process_vm_readv(2), again and again\n"
@@ -42,7 +44,7 @@ static int parse_option(int c, Request *request) {
                 [OPT_RING] = &request->ring,     [OPT_PIPE] = &request->pipe, [OPT_XDP] = &request->xdp,
                 [OPT_PEEK] = &request->peek,     [OPT_UNMAP] = &request->unmap, [OPT_CLOSE] = &request->close,
                 [OPT_FORK] = &request->fork,     [OPT_PASS] = &request->pass, [OPT_QUEUE] = &request->queue,
-                [OPT_STUBBORN] = &request->stubborn,
+                [OPT_NODE] = &request->node,     [OPT_STUBBORN] = &request->stubborn,
         };
         size_t *const sizes[] = { [OPT_SIZE] = &request->size, [OPT_AT] = &request->at, [OPT_LENGTH] = &request->length };
 
@@ -65,7 +67,8 @@ static int parse_request(int argc, char **argv, Request *request) {
                 { "xdp", no_argument, NULL, OPT_XDP },             { "peek", no_argument, NULL, OPT_PEEK },
                 { "unmap", no_argument, NULL, OPT_UNMAP },         { "close", no_argument, NULL, OPT_CLOSE },
                 { "fork", no_argument, NULL, OPT_FORK },           { "pass", no_argument, NULL, OPT_PASS },
-                { "queue", no_argument, NULL, OPT_QUEUE },         { "stubborn", no_argument, NULL, OPT_STUBBORN },
+                { "queue", no_argument, NULL, OPT_QUEUE },         { "node", no_argument, NULL, OPT_NODE },
+                { "stubborn", no_argument, NULL, OPT_STUBBORN },
                 {},
         };
         int c;
@@ -113,22 +116,38 @@ static int let_go(const Request *request, char *mapping, int device, Pins *pins)
         if (request->unmap)
                 (void) munmap(mapping, request->size);
         if (request->close)
-                (void) close(device);
+                (void) close(device); /* of a node's memory there is none, which harms nobody */
         if (request->pass)
                 return tell(pass_on(pins));
         return request->queue ? leave_in_queue(pins) : 0;
 }
 
+/* Preferred only: a strict binding would keep the pages that are not pinned from moving away as well. */
+static char *map_node(const Request *request) {
+        unsigned long mask = 1UL << strtoul(request->path, NULL, 10);
+
+        char *mapping = mmap(NULL, request->size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+        if (mapping == MAP_FAILED || syscall(SYS_mbind, mapping, request->size, MPOL_PREFERRED, &mask, 64, 0) < 0)
+                return complain("memory of the node"), NULL;
+        memset(mapping, 1, request->size);
+        return mapping;
+}
+
+static char *map_device(const Request *request, int *ret_device) {
+        *ret_device = open(request->path, O_RDWR | O_CLOEXEC);
+        if (*ret_device < 0)
+                return complain(request->path), NULL;
+        char *mapping = mmap(NULL, request->size, PROT_READ | PROT_WRITE, MAP_SHARED, *ret_device, 0);
+        return mapping == MAP_FAILED ? complain("mmap"), NULL : mapping;
+}
+
 static int run(const Request *request) {
         Pins pins = { -1, -1, -1 };
-        int child = 0;
+        int child = 0, device = -1;
 
-        int device = open(request->path, O_RDWR | O_CLOEXEC);
-        if (device < 0)
-                return complain(request->path);
-        char *mapping = mmap(NULL, request->size, PROT_READ | PROT_WRITE, MAP_SHARED, device, 0);
-        if (mapping == MAP_FAILED)
-                return complain("mmap");
+        char *mapping = request->node ? map_node(request) : map_device(request, &device);
+        if (!mapping)
+                return -1;
 
         char *start = mapping + request->at;
         *start = 1;
