@@ -180,15 +180,31 @@ int memory_groups_scan(const int *nodes, size_t n, uint64_t budget_usec, MemoryG
         return 0;
 }
 
-uint64_t memory_groups_swappable(const MemoryGroups *g, uint64_t free) {
+/* Whoever could not be looked at is taken to be free to swap: the limit is then the swap itself. */
+static uint64_t sum_up(const MemoryGroups *g, uint64_t free, bool limits) {
         uint64_t sum = 0;
 
-        /* Whoever could not be looked at is taken to be free to swap: the limit is then the swap itself. */
         if (!g->complete)
                 return free;
         for (size_t i = 0; i < g->n_items && sum < free; i++) {
                 const MemoryGroup *m = &g->items[i];
-                sum += m->anonymous < m->swap_left ? m->anonymous : m->swap_left;
+                sum += limits && m->swap_left < m->anonymous ? m->swap_left : m->anonymous;
         }
         return sum < free ? sum : free;
+}
+
+uint64_t memory_groups_swappable(const MemoryGroups *g, uint64_t free) {
+        return sum_up(g, free, true);
+}
+
+uint64_t memory_groups_anonymous(const MemoryGroups *g, uint64_t free) {
+        return sum_up(g, free, false);
+}
+
+const char *memory_group_unit(const MemoryGroup *g) {
+        const char *name = strrchr(g->cgroup, '/') + 1, *dot = strrchr(name, '.');
+
+        if (!dot || (!streq(dot, ".service") && !streq(dot, ".scope")) || streq(name, "init.scope") || startswith(name, "safe-removed"))
+                return NULL;
+        return name;
 }

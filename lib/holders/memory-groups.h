@@ -31,5 +31,9 @@ int memory_stat_anonymous(const char *text, uint64_t *ret);
 /* memory.swap.max less memory.swap.current; NULL for a file that is not there. UINT64_MAX: no limit. -EBADMSG on rubbish. */
 int swap_left_parse(const char *max, const char *current, uint64_t *ret);
 
-/* What all of them together could swap out of `free` bytes of swap. */
+/* What all of them together could swap out of `free` bytes of swap, and what they could without limits. */
 uint64_t memory_groups_swappable(const MemoryGroups *g, uint64_t free);
+uint64_t memory_groups_anonymous(const MemoryGroups *g, uint64_t free);
+
+/* The name of the unit that it is the group of, NULL when it is none that anybody should stop. Borrowed. */
+const char *memory_group_unit(const MemoryGroup *g);

@@ -32,6 +32,31 @@ static const HugePool *pool_of(const HugePool *pools, size_t n, uint64_t page_by
         return NULL;
 }
 
+static const Node *roomiest(const Findings *f) {
+        const Node *found = NULL;
+
+        for (size_t i = 0; i < f->t->n_nodes; i++) {
+                const Node *n = &f->t->nodes[i];
+                if (findings_node_stays(f, n) && (!found || n->free > found->free))
+                        found = n;
+        }
+        return found;
+}
+
+/* So many pages more on the node with the most room. */
+static void remedy_pool(const Findings *f, json_object *o, uint64_t page_bytes, uint64_t missing) {
+        const Node *to = roomiest(f);
+        _cleanup_free_ HugePool *pools = NULL;
+        size_t n = 0;
+
+        if (!to || huge_pools_read(to->id, &pools, &n) < 0)
+                return;
+        const HugePool *p = pool_of(pools, n, page_bytes);
+        if (p)
+                finding_remedy(o, "echo %ju > /sys/devices/system/node/node%d/hugepages/hugepages-%jukB/nr_hugepages",
+                               (uintmax_t) (p->total + missing), to->id, (uintmax_t) (page_bytes >> 10));
+}
+
 /* The kernel can make a page of ordinary size anywhere, one of a gibibyte only where such pages are free already
  * (mm/hugetlb.c:alloc_hugetlb_folio_nodemask); and it does not take a free one off the pool that was promised to somebody
  * (dissolve_free_hugetlb_folio). */
@@ -45,11 +70,11 @@ static void huge_finding(Findings *f, const Node *node, const HugePool *here, co
                 return;
         json_object *o = finding(f, BLOCKER_HUGETLB_NO_ROOM, true, "huge pages of %ju MiB on node %d are needed and fit nowhere else",
                                  (uintmax_t) (here->page_bytes >> 20), node->id);
-        json_set_strf(o, "evidence", "%ju in use and %ju free on the node, %ju free elsewhere, %ju promised to mappings",
-                      (uintmax_t) used(here), (uintmax_t) here->free, (uintmax_t) elsewhere, (uintmax_t) all->reserved);
+        json_set_strf(o, "evidence", "%ju in use and %ju free on the node (%ju MiB), %ju free elsewhere, %ju promised to mappings",
+                      (uintmax_t) used(here), (uintmax_t) here->free, (uintmax_t) (here->total * here->page_bytes >> 20), (uintmax_t) elsewhere,
+                      (uintmax_t) all->reserved);
+        remedy_pool(f, o, here->page_bytes, needed > elsewhere ? needed - elsewhere : promised);
         finding_remedy(o, "grep -l hugepages /proc/[0-9]*/maps  # stop one of these");
-        finding_remedy(o, "echo N > /sys/devices/system/node/nodeM/hugepages/hugepages-%jukB/nr_hugepages  # more of them on a node that stays",
-                       (uintmax_t) (here->page_bytes >> 10));
 }
 
 static json_object *huge_json(const Node *node, const HugePool *p) {

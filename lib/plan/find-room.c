@@ -48,9 +48,39 @@ static Room room_look(const Findings *f) {
         return r;
 }
 
-static void tell(Findings *f, const Room *r) {
+/* A unit that can be stopped or given more, the largest first: by its memory, or by how much of it may not be swapped. */
+static const MemoryGroup *largest(const MemoryGroups *groups, bool by_limit) {
+        const MemoryGroup *found = NULL;
+        uint64_t most = 0;
+
+        for (size_t i = 0; i < groups->n_items; i++) {
+                const MemoryGroup *g = &groups->items[i];
+                uint64_t free = by_limit ? g->swap_left : 0, bytes = g->anonymous > free ? g->anonymous - free : 0;
+
+                if (bytes > most && memory_group_unit(g)) {
+                        most = bytes;
+                        found = g;
+                }
+        }
+        return found;
+}
+
+static char *evidence(const Room *r, const MemoryGroup *g) {
         uint64_t without_swap = r->free + r->droppable / 2;
-        bool limited = r->going <= without_swap + r->swap;
+        _cleanup_free_ char *group = !g ? strdup("") : g->swap_left == UINT64_MAX ?
+                strf("; %s has %ju MiB", g->cgroup, (uintmax_t) (g->anonymous >> 20)) :
+                strf("; %s has %ju MiB and may swap %ju MiB more (memory.swap.max)", g->cgroup, (uintmax_t) (g->anonymous >> 20),
+                     (uintmax_t) (g->swap_left >> 20));
+
+        return strf("%ju MiB go; on the whole machine %ju MiB are free, %ju MiB are file pages, half of which can be dropped, and %ju MiB of "
+                    "%ju MiB free swap may be used: %ju MiB are missing%s", (uintmax_t) (r->going >> 20), (uintmax_t) (r->free >> 20),
+                    (uintmax_t) (r->droppable >> 20), (uintmax_t) (r->swappable >> 20), (uintmax_t) (r->swap >> 20),
+                    (uintmax_t) ((r->going - without_swap - r->swappable) >> 20), group ?: "");
+}
+
+static void tell(Findings *f, const Room *r, const MemoryGroups *groups) {
+        bool limited = r->going <= r->free + r->droppable / 2 + memory_groups_anonymous(groups, r->swap);
+        const MemoryGroup *g = largest(groups, limited);
         json_object *o;
 
         if (limited)
@@ -58,13 +88,14 @@ static void tell(Findings *f, const Room *r) {
                             "not allow that");
         else
                 o = finding(f, BLOCKER_NO_ROOM, true, "what is in use does not fit into the memory that stays");
-        json_set_strf(o, "evidence", "%ju MiB go; on the whole machine %ju MiB are free, %ju MiB are file pages, half of which can be dropped, and "
-                      "%ju MiB of %ju MiB free swap may be used: %ju MiB are missing", (uintmax_t) (r->going >> 20),
-                      (uintmax_t) (r->free >> 20), (uintmax_t) (r->droppable >> 20), (uintmax_t) (r->swappable >> 20),
-                      (uintmax_t) (r->swap >> 20), (uintmax_t) ((r->going - without_swap - r->swappable) >> 20));
-        if (limited)
-                finding_remedy(o, "systemctl set-property --runtime UNIT MemorySwapMax=infinity  # of a unit with much memory");
-        finding_remedy(o, "systemctl stop UNIT  # of a process listed as holder, or add memory or swap");
+        _cleanup_free_ char *why = evidence(r, g), *unit = g ? shell_quoted(memory_group_unit(g)) : NULL;
+        json_set_str(o, "evidence", why);
+        if (limited && unit)
+                finding_remedy(o, "systemctl set-property --runtime %s MemorySwapMax=infinity", unit);
+        if (unit)
+                finding_remedy(o, "systemctl stop %s  # or add memory or swap", unit);
+        else
+                finding_remedy(o, "systemctl list-units  # stop one with much memory, or add memory or swap");
 }
 
 int find_room(Findings *f) {
@@ -80,14 +111,12 @@ int find_room(Findings *f) {
         }
         if (r.going <= r.free + r.droppable / 2)
                 return 0;
-        if (r.swap > 0) {
-                int q = memory_groups_scan(NULL, 0, f->request->policy->holder_scan_usec, &groups);
-                if (q < 0)
-                        return q;
-                r.swappable = memory_groups_swappable(&groups, r.swap);
-                memory_groups_done(&groups);
-        }
+        int q = memory_groups_scan(NULL, 0, f->request->policy->holder_scan_usec, &groups);
+        if (q < 0)
+                return q;
+        r.swappable = memory_groups_swappable(&groups, r.swap);
         if (r.going > r.free + r.droppable / 2 + r.swappable)
-                tell(f, &r);
+                tell(f, &r, &groups);
+        memory_groups_done(&groups);
         return 0;
 }

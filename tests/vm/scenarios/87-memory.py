@@ -1,0 +1,99 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""Memory of a card that cannot simply move: named with its size before anything is touched, and with a remedy that works when pasted."""
+
+from harness import removal, storage
+from harness.scenario import scenario
+
+POOL = "/sys/devices/system/node/node{}/hugepages/hugepages-2048kB/nr_hugepages"
+
+
+def named(lab, code, *words):
+    """The blocker with this code, which says all these words."""
+    blockers = storage.plan(lab, "2")["blockers"]
+    found = [blocker for blocker in blockers if blocker["code"] == code]
+    lab.check(found, f"{code} should be in the way: {blockers}")
+    said = found[0]["what"] + " " + found[0]["evidence"]
+    for word in words:
+        lab.check(str(word) in said, f"'{word}' should be said: {said}")
+    return found[0]
+
+
+def refused_until(lab, blocker, remedy):
+    """Refused with nothing touched; once the remedy is pasted the card can be removed."""
+    before = removal.Picture.take(lab)
+    status, out, err = lab.cli("remove", "2", check=False)
+    lab.equal(status, removal.BLOCKED, f"the exit status ({out}{err})")
+    lab.check(blocker["code"] in out + err, f"{blocker['code']} should be given as the reason: {out}{err}")
+    removal.check_untouched(lab, 2, before)
+    lab.sh(blocker["remedy"][remedy])
+    lab.equal(storage.codes(storage.plan(lab, "2")), set(), "what is in the way after the remedy")
+
+
+@scenario("memory-tmpfs", timeout=240, long=True)
+def tmpfs(lab):
+    """A tmpfs whose files may be on the card only."""
+    ram = lab.ram(2)
+    lab.sh(f"mkdir -p /mnt/bound && mount -t tmpfs -o mpol=bind:{ram.node},size=64M tmpfs /mnt/bound")
+    lab.cleanup(lambda: lab.run("umount /mnt/bound", check=False))
+    lab.sh("dd if=/dev/zero of=/mnt/bound/file bs=1M count=4 status=none")
+    refused_until(lab, named(lab, "BOUND_TMPFS", "/mnt/bound", "4096 KiB"), 0)
+    lab.cli("remove", "2")
+    removal.check_safe(lab, 2, ram)
+
+
+@scenario("memory-hugetlb", timeout=240, long=True)
+def hugetlb(lab):
+    """Huge pages that were promised to somebody, and are nowhere but on the card."""
+    ram = lab.ram(2)
+    here, there = POOL.format(ram.node), POOL.format(0)
+    lab.cleanup(lambda: lab.sh(f"echo 0 > {there}; [ ! -e {here} ] || echo 0 > {here}"))
+    lab.sh(f"echo 8 > {here} && mkdir -p /mnt/huge && mount -t hugetlbfs -o pagesize=2M,min_size=16M none /mnt/huge")
+    lab.cleanup(lambda: lab.run("umount /mnt/huge", check=False))
+    pools = [pool for pool in storage.plan(lab, "2")["memory"]["huge_pages"] if pool["node"] == ram.node]
+    lab.equal([(pool["page_bytes"], pool["total"]) for pool in pools], [(2 << 20, 8)], "the pools of the card")
+    refused_until(lab, named(lab, "HUGETLB_NO_ROOM", "2 MiB", "16 MiB", "8 promised"), 1)
+    lab.cli("remove", "2")
+    removal.check_safe(lab, 2, ram)
+
+
+@scenario("memory-mempolicy", timeout=240, long=True)
+def mempolicy(lab):
+    """A process that may have its memory nowhere else."""
+    ram = lab.ram(2)
+    keeper = lab.keeper(ram.node, mib=4, bind=True)
+    blocker = named(lab, "BOUND_PROCESS", "keeper", "KiB")
+    kib = int(blocker["evidence"].split("; ")[1].split()[0])
+    lab.check(kib >= 4096, f"its 4 MiB should be counted: {blocker['evidence']}")
+    refused_until(lab, blocker, 0)
+    lab.check(not keeper.running(), "the remedy should have stopped it")
+    lab.cli("remove", "2")
+    removal.check_safe(lab, 2, ram)
+
+
+@scenario("memory-cpuset", timeout=240, long=True)
+def cpuset(lab):
+    """A control group whose processes may have their memory nowhere else."""
+    ram = lab.ram(2)
+    bound = lab.spawn("bound", "sleep infinity", properties=[f"AllowedMemoryNodes={ram.node}"])
+    refused_until(lab, named(lab, "CPUSET_EMPTY", "bound.service", f"node {ram.node}"), 0)
+    lab.check(bound.running(), "the remedy should not have stopped it")
+    lab.cli("remove", "2")
+    removal.check_safe(lab, 2, ram)
+
+
+@scenario("memory-cgroup", timeout=240, long=True)
+def cgroup(lab):
+    """What would fit into swap, if the limit of the control group that has the memory did not forbid it."""
+    ram = lab.ram(2)
+    lab.sh("fallocate -l 512M /swapfile && mkswap -q /swapfile && swapon /swapfile", timeout=120)
+    lab.cleanup(lambda: lab.run("swapoff /swapfile; rm -f /swapfile", check=False))
+    large = lab.spawn("large", [lab.program("keeper"), "--node=0", "--mib=400"], properties=["MemorySwapMax=0"])
+    large.wait_for_output("ready")
+    # Huge pages are the quickest way to use up what is left: nobody fills them.
+    lab.cleanup(lambda: lab.sh(f"echo 0 > {POOL.format(0)}; [ ! -e {POOL.format(ram.node)} ] || echo 0 > {POOL.format(ram.node)}"))
+    lab.sh("echo 3 > /proc/sys/vm/drop_caches")
+    free = int(lab.sh("awk '/Node 0 MemFree/ {print $4}' /sys/devices/system/node/node0/meminfo"))
+    lab.sh(f"echo {(free - (200 << 10)) // 2048} > {POOL.format(0)}; echo 240 > {POOL.format(ram.node)}")
+    blocker = named(lab, "CGROUP_LIMIT", "512 MiB go", "large.service has 4", "may swap 0 MiB more")
+    refused_until(lab, blocker, 0)
+    lab.check(large.running(), "the remedy should not have stopped it")
