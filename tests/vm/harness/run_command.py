@@ -26,16 +26,15 @@ def _parser():
     return parser
 
 
-def _chosen(only):
-    everything = scenario.load()
+def _chosen(only, seed):
     if not only:
-        return everything
-    return [item for item in everything if any(fnmatch.fnmatch(item.name, glob) for glob in only)]
+        return scenario.for_run(seed)
+    return [item for item in scenario.load() if any(fnmatch.fnmatch(item.name, glob) for glob in only)]
 
 
 def main(argv):
     args = _parser().parse_args(argv)
-    chosen = _chosen(args.only)
+    chosen = _chosen(args.only, args.seed)
     if args.list:
         for item in chosen:
             _say(item.name)

@@ -3,12 +3,15 @@
 
 import importlib.util
 import os
+import random
 from dataclasses import dataclass
 
 from .errors import Skip
 from .paths import VM_DIR
 
 _registered = []
+
+TURNS = 6  # so many of those that take turns are in a short run
 
 
 @dataclass(frozen=True)
@@ -22,9 +25,11 @@ class Scenario:
     profile: str
     daemon: bool
     timeout: float
+    long: bool
+    turn: bool
 
 
-def scenario(name, allow=(), own_guest=False, profile="ram2", daemon=True, timeout=180, long=False):
+def scenario(name, allow=(), own_guest=False, profile="ram2", daemon=True, timeout=180, long=False, turn=False):
     """Register a function as a scenario.
 
     allow      patterns of kernel log lines that would otherwise fail it
@@ -33,11 +38,10 @@ def scenario(name, allow=(), own_guest=False, profile="ram2", daemon=True, timeo
     daemon     it needs safe-removed; without it the daemon is kept away while the scenario runs
     timeout    seconds
     long       it runs in a long run only (LAB_LONG, set by ./check --long)
+    turn       it takes turns: a short run has a few of these, which the seed chooses
     """
     def register(function):
-        if long and not os.environ.get("LAB_LONG"):
-            return function
-        _registered.append(Scenario(name, function, tuple(allow), own_guest, profile, daemon, timeout))
+        _registered.append(Scenario(name, function, tuple(allow), own_guest, profile, daemon, timeout, long, turn))
         return function
     return register
 
@@ -58,3 +62,13 @@ def load():
     if doubled:
         raise ValueError(f"scenarios with the same name: {', '.join(sorted(doubled))}")
     return sorted(_registered, key=lambda item: (item.own_guest, item.profile != "ram2", item.profile))
+
+
+def for_run(seed):
+    """Those of a run in which nobody names any."""
+    everything = load()
+    if os.environ.get("LAB_LONG"):
+        return everything
+    taking_turns = [item.name for item in everything if item.turn]
+    drawn = random.Random(seed).sample(taking_turns, min(TURNS, len(taking_turns)))
+    return [item for item in everything if item.name in drawn or not (item.long or item.turn)]

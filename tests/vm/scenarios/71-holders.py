@@ -74,7 +74,7 @@ def every_way(lab):
         lab.check(running.status() in ("0", "TERM"), f"{running.name} should have been asked to end: {running.status()}")
 
 
-@scenario("holders-own-namespace", profile="mixed", long=True)
+@scenario("holders-own-namespace", profile="mixed", turn=True)
 def own_namespace(lab):
     """The host has unmounted it long ago; a service with a mount namespace of its own still has it."""
     disk = lab.filesystem(lab.pmem(3).namespace().device)
@@ -85,7 +85,7 @@ def own_namespace(lab):
     lab.check(not inside.running(), "the holder should have ended")
 
 
-@scenario("holders-namespace-without-process", profile="mixed", long=True)
+@scenario("holders-namespace-without-process", profile="mixed", turn=True)
 def namespace_without_process(lab):
     """A mount namespace that only a bind mount keeps has the file system mounted: nobody to end, but a place to unmount."""
     disk = lab.filesystem(lab.pmem(3).namespace().device)
@@ -111,7 +111,7 @@ def devdax(lab):
     lab.equal(lab.sh("ls -a /dev | grep dax || true"), "", "what is left of the device's node")
 
 
-@scenario("holders-devdax-ram", profile="mixed", long=True)
+@scenario("holders-devdax-ram", profile="mixed", turn=True)
 def devdax_ram(lab):
     """Volatile memory as a device: the same, and the card gives memory afterwards."""
     running = lab.holder("--map=shared", "--close", lab.devdax(lab.ram(2, online="offline")), name="mapper")
@@ -122,7 +122,7 @@ def devdax_ram(lab):
     removal.check_card_works(lab, 2)
 
 
-@scenario("holders-unseen", profile="mixed", timeout=300, long=True)
+@scenario("holders-unseen", profile="mixed", timeout=300, turn=True)
 def unseen(lab):
     """What no look finds, the file system's refusal to go does: nothing is torn away, all is put back, and it is said."""
     disk = lab.filesystem(lab.pmem(3).namespace().device)
@@ -139,7 +139,7 @@ def unseen(lab):
     storage.take_out(lab, 3)
 
 
-@scenario("holders-mapper-bomb", profile="mixed", timeout=300, long=True)
+@scenario("holders-mapper-bomb", profile="mixed", timeout=300, turn=True)
 def mapper_bomb(lab):
     """A new mapper every 10 ms, by a process that itself holds nothing: none slips through."""
     region = lab.pmem(3)

@@ -13,7 +13,7 @@ def round_trip(lab, number, **options):
     storage.check_as_before(lab, before)
 
 
-@scenario("stack-bind-and-overlay", profile="mixed", timeout=300, long=True)
+@scenario("stack-bind-and-overlay", profile="mixed", timeout=300, turn=True)
 def bind_and_overlay(lab):
     """A bind mount, one of a folder in another namespace, and an overlay whose layers are on the card, with users of each."""
     disk = lab.filesystem(lab.pmem(3).namespace().device)
@@ -42,7 +42,7 @@ def swap(lab):
     keeper.finish()
 
 
-@scenario("stack-loop", profile="mixed", timeout=300, long=True)
+@scenario("stack-loop", profile="mixed", timeout=300, turn=True)
 def loop(lab):
     """A file system in an image file on the card."""
     disk = lab.filesystem(lab.pmem(3).namespace().device)
@@ -65,7 +65,7 @@ def lvm(lab):
     lab.equal(disk.sum(), wanted, "what is on the volume")
 
 
-@scenario("stack-lvm-across-cards", profile="mixed", timeout=300, long=True)
+@scenario("stack-lvm-across-cards", profile="mixed", timeout=300, turn=True)
 def lvm_across(lab):
     """A volume over two cards goes as a whole: said beforehand, with the other device's name."""
     devices = [lab.pmem(3).namespace("raw").device, lab.disk(4)]
@@ -99,7 +99,7 @@ def mirror(lab):
     lab.equal((user.running(), user.look()), (True, "ok"), "the array's user")
 
 
-@scenario("stack-mirror-degraded", profile="mixed", long=True)
+@scenario("stack-mirror-degraded", profile="mixed", turn=True)
 def mirror_degraded(lab):
     """The last leg of an array is no leg that it can go on without."""
     leg = lab.pmem(3).namespace("raw").device
@@ -112,7 +112,7 @@ def mirror_degraded(lab):
     round_trip(lab, 3)
 
 
-@scenario("stack-sector", profile="mixed", timeout=300, long=True)
+@scenario("stack-sector", profile="mixed", timeout=300, turn=True)
 def sector(lab):
     disk = lab.filesystem(lab.pmem(3).namespace("sector").device, "ext4")
     wanted = disk.fill(mib=1)
@@ -121,7 +121,7 @@ def sector(lab):
     lab.equal(disk.sum(), wanted, "what is on the card")
 
 
-@scenario("stack-four-namespaces", profile="mixed", timeout=300, long=True)
+@scenario("stack-four-namespaces", profile="mixed", timeout=300, turn=True)
 def four_namespaces(lab):
     """One of each mode on one card, two of them with file systems, one swap, one a device."""
     region = lab.pmem(3)

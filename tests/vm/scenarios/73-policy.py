@@ -67,7 +67,7 @@ def stop_and_cancel(lab):
     lab.check(writer.verify() > 0, "there should be records")
 
 
-@scenario("policy-freeze-and-cancel", profile="mixed", timeout=240, long=True)
+@scenario("policy-freeze-and-cancel", profile="mixed", timeout=240, turn=True)
 def freeze_and_cancel(lab):
     """Frozen and thawed again: it was stopped for a while, did not notice, and has missed nothing."""
     disk = card_with_file_system(lab)
@@ -105,7 +105,7 @@ def never_kill(lab):
     lab.equal(stubborn.wait(10), "KILL", "how it ended")
 
 
-@scenario("policy-stubborn-unit", profile="mixed", timeout=300, long=True)
+@scenario("policy-stubborn-unit", profile="mixed", timeout=300, turn=True)
 def stubborn_unit(lab):
     """systemctl stop, as it is meant by default, ends in SIGKILL after the unit's own time: not in our name."""
     disk = card_with_file_system(lab)
@@ -115,7 +115,7 @@ def stubborn_unit(lab):
     lab.check(stubborn.status() != "KILL", "nobody should have been killed")
 
 
-@scenario("policy-process-without-unit", profile="mixed", timeout=240, long=True)
+@scenario("policy-process-without-unit", profile="mixed", timeout=240, turn=True)
 def process_without_unit(lab):
     """In a scope of a login session nothing is stopped; the process is asked, and told as lost when the removal is called off."""
     disk = card_with_file_system(lab)
@@ -132,7 +132,7 @@ def process_without_unit(lab):
     lab.check(any(str(pid) in line for line in end["lost"]), f"it should be told that the process is gone for good: {end['lost']}")
 
 
-@scenario("policy-own-session", profile="mixed", long=True)
+@scenario("policy-own-session", profile="mixed", turn=True)
 def own_session(lab):
     """Whoever asks for the removal stands on the card himself: he is not ended, but told."""
     disk = card_with_file_system(lab)
@@ -144,7 +144,7 @@ def own_session(lab):
     storage.check_as_before(lab, before)
 
 
-@scenario("policy-system-fs", profile="mixed", long=True)
+@scenario("policy-system-fs", profile="mixed", turn=True)
 def system_fs(lab):
     """The journal's folder lies on the card: refused, saying so."""
     disk = card_with_file_system(lab)
@@ -157,7 +157,7 @@ def system_fs(lab):
     lab.equal(lab.cli("remove", "3", check=False)[0], removal.BLOCKED, "the exit status")
 
 
-@scenario("policy-swap-does-not-fit", profile="mixed", timeout=300, long=True)
+@scenario("policy-swap-does-not-fit", profile="mixed", timeout=300, turn=True)
 def swap_does_not_fit(lab):
     """What is in the swap has no room elsewhere: refused before the OOM killer would decide."""
     device = lab.nvdimm().namespace("sector", mib=None).device

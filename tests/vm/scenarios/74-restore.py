@@ -36,7 +36,7 @@ def wrong_card(lab):
     lab.check(writer.running(), "the writer's unit should run again")
 
 
-@scenario("restore-twice", profile="mixed", timeout=300, long=True)
+@scenario("restore-twice", profile="mixed", timeout=300, turn=True)
 def twice(lab):
     """Restored already: nothing to do, said so, nothing changed."""
     used_card(lab)
@@ -58,7 +58,7 @@ def empty_slot(lab):
     storage.check_as_before(lab, before)
 
 
-@scenario("restore-automatically", profile="mixed", timeout=300, long=True)
+@scenario("restore-automatically", profile="mixed", timeout=300, turn=True)
 def automatically(lab):
     """By policy the daemon does it when it sees the card."""
     disk, wanted, writer = used_card(lab)
@@ -72,7 +72,7 @@ def automatically(lab):
     lab.equal(disk.sum(), wanted, "what is on the card")
 
 
-@scenario("restore-after-daemon-restart", profile="mixed", timeout=300, long=True)
+@scenario("restore-after-daemon-restart", profile="mixed", timeout=300, turn=True)
 def after_daemon_restart(lab):
     disk, wanted, _ = used_card(lab)
     before = storage.StoragePicture.take(lab)

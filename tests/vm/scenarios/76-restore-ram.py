@@ -33,7 +33,7 @@ def check_nothing_on(lab, number):
     lab.equal({int(text, 0) for text in reserved.split()}, {0}, "what the decoders of the card reserve")
 
 
-@scenario("restore-ram", long=True)
+@scenario("restore-ram", turn=True)
 def restore_ram(lab):
     """Each block is online in the zone it was in, whatever the kernel's policy for new memory is by now; asked for again, there
     is nothing left to do."""
@@ -50,7 +50,7 @@ def restore_ram(lab):
     check_rebuilt(lab, before, code="as-it-was")
 
 
-@scenario("restore-nothing", long=True)
+@scenario("restore-nothing", turn=True)
 def nothing(lab):
     """No card, or a card that was never removed."""
     lab.equal(lab.cli("restore", "5", check=False)[0], removal.NOTHING, "the exit status for an empty slot")
@@ -59,7 +59,7 @@ def nothing(lab):
     lab.check("no removal of the card" in out, out)
 
 
-@scenario("restore-refuses-other-card", long=True)
+@scenario("restore-refuses-other-card", turn=True)
 def other_card(lab):
     """A card of another size never, one of the same size not where the request says so: nothing is written to it."""
     take_out(lab, 2)
@@ -75,7 +75,7 @@ def other_card(lab):
     check_nothing_on(lab, 2)
 
 
-@scenario("restore-equal-card", long=True)
+@scenario("restore-equal-card", turn=True)
 def equal_card(lab):
     """A broken card is replaced by one like it."""
     before = take_out(lab, 2)
@@ -84,7 +84,7 @@ def equal_card(lab):
     check_rebuilt(lab, before)
 
 
-@scenario("restore-other-slot", long=True)
+@scenario("restore-other-slot", turn=True)
 def other_slot(lab):
     """The card is known by its serial number, wherever it is put in."""
     before = take_out(lab, 2)
@@ -93,7 +93,7 @@ def other_slot(lab):
     check_rebuilt(lab, before)
 
 
-@scenario("restore-interleaved", long=True)
+@scenario("restore-interleaved", turn=True)
 def interleaved(lab):
     """Memory over two cards of which one was out; without it there is nothing to be done about the other."""
     before = take_out(lab, 2, 3)
@@ -102,7 +102,7 @@ def interleaved(lab):
     check_rebuilt(lab, before)
 
 
-@scenario("restore-killed", timeout=240, long=True)
+@scenario("restore-killed", timeout=240, turn=True)
 def killed(lab):
     """The worker is killed in the middle, three times: another one goes on."""
     before = take_out(lab, 2)
@@ -117,7 +117,7 @@ def killed(lab):
     check_rebuilt(lab, before)
 
 
-@scenario("restore-stopped", timeout=240, long=True)
+@scenario("restore-stopped", timeout=240, turn=True)
 def stopped(lab):
     """The service is stopped in the middle: the slot is given back and the policy as it was; the next restoration goes on."""
     before = take_out(lab, 2)
@@ -135,7 +135,7 @@ def stopped(lab):
     check_rebuilt(lab, before)
 
 
-@scenario("restore-press", timeout=240, long=True)
+@scenario("restore-press", timeout=240, turn=True)
 def press(lab):
     """A press in the middle calls it off: the card keeps its power, and the next one goes on from there."""
     before = take_out(lab, 2)
@@ -156,7 +156,7 @@ def press(lab):
     check_rebuilt(lab, before)
 
 
-@scenario("restore-auto", long=True)
+@scenario("restore-auto", turn=True)
 def auto(lab):
     """By policy: nobody has to ask, and it is done once."""
     removal.policy(lab, Restore="auto")
