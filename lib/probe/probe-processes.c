@@ -9,9 +9,6 @@
 
 enum {
         SCAN_SEC = 30,
-
-        /* A process that changes its program or ends in the wrong moment cannot be looked at; the next look passes it by. */
-        SCANS_MAX = 5,
 };
 
 /* Numbers are given out again: one that a living device of another name has is no longer the card's. And a disk that is there until
@@ -63,6 +60,8 @@ static int look(const HoldTargets *targets, char **ret_answer) {
                                    targets->items[h->holds[0].target].name, h->holds[0].found);
                 return 0;
         }
+        if (!found->complete)
+                *ret_answer = strdup("not every process could be looked at");
         return found->complete ? 1 : -EAGAIN;
 }
 
@@ -75,12 +74,7 @@ static int ask(json_object *scope, char **ret_answer) {
         if (r < 0 || targets.n_items == 0)
                 return r < 0 ? r : 1;
 
-        r = look(&targets, ret_answer);
-        for (unsigned n = 1; r == -EAGAIN && n < SCANS_MAX; n++)
-                r = look(&targets, ret_answer);
-        if (r == -EAGAIN)
-                *ret_answer = strf("not every process could be looked at, in %u looks", SCANS_MAX);
-        return r;
+        return look(&targets, ret_answer);
 }
 
 const Probe probe_processes = {
