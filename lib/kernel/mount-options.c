@@ -72,7 +72,7 @@ uint64_t mount_group(const char *fields, const char *word) {
 }
 
 void super_option_split(char *word, const char **ret_key, const char **ret_value, bool *ret_skip) {
-        static const char *const skipped[] = { "", "rw", "seclabel", "subvol", "subvolid" };
+        static const char *const skipped[] = { "", "rw", "seclabel", "subvol", "subvolid", "attr2" };
         char *equals = strchr(word, '=');
 
         if (equals)

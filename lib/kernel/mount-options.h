@@ -16,5 +16,6 @@ unsigned long mount_propagation(const char *fields);
 uint64_t mount_group(const char *fields, const char *word);
 
 /* One word of the super options: key and value (NULL for a flag), in place. *ret_skip: nothing that can be given to the kernel
- * ("rw"; "seclabel", which SELinux shows and does not accept; a subvolume, which is the mount's root). */
+ * ("rw"; "seclabel", which SELinux shows and does not accept; "attr2", which XFS shows and complains about; a subvolume, which is the
+ * mount's root). */
 void super_option_split(char *word, const char **ret_key, const char **ret_value, bool *ret_skip);

@@ -55,6 +55,7 @@ static void test_super(void) {
         super_option("lowerdir=/a=b:/c", "lowerdir", "/a=b:/c", false);
         super_option("rw", "rw", NULL, true);
         super_option("seclabel", "seclabel", NULL, true);
+        super_option("attr2", "attr2", NULL, true);
         super_option("subvol=/x", "subvol", "/x", true);
         super_option("", "", NULL, true);
 }
