@@ -25,7 +25,8 @@ static int add_namespace(Plan *p, const Topology *t, const Scope *s, const Names
         const NdRegion *region = nd_region_of(s, n);
         const BlockDevice *block = n->block ? topology_block_device(t, n->block) : NULL;
 
-        if (!n->driver || !region)
+        /* Of a region that is disabled the kernel enables nothing when it comes back. */
+        if (!region || !region->driver)
                 return 0;
         json_object *args = json_object_new_object();
         json_set_str(args, "namespace", n->name);

@@ -4,7 +4,9 @@
  * answers ENXIO (drivers/nvdimm/pmem.c:nd_pmem_probe). libndctl is not asked: it keeps a picture of its own that goes stale
  * while regions come and go.
  *
- * The kernel takes the device away from under every user. For fsdax that ends in a crash, so this step looks itself. */
+ * The kernel takes the device away from under every user. For fsdax that ends in a crash, so this step looks itself.
+ *
+ * A namespace that was disabled already has the step for its undo alone: with its region the kernel enables whatever it finds. */
 #include <errno.h>
 
 #include "kernel/driver.h"
@@ -42,7 +44,12 @@ static void namespace_describe(json_object *args, char **ret_does, char **ret_un
         const char *name = json_str(args, "namespace"), *device = json_str(args, "device") ?: name, *driver = json_str(args, "driver");
         bool claimed = !streq(device, name);
 
-        *ret_does = strf("write %s to /sys/bus/nd/drivers/%s/unbind%s%s", device, driver ?: "nd_pmem",
+        if (!driver) {
+                *ret_does = strf("leave %s disabled", name);
+                *ret_undo = strf("disable %s again, which the kernel enables with its region", name);
+                return;
+        }
+        *ret_does = strf("write %s to /sys/bus/nd/drivers/%s/unbind%s%s", device, driver,
                          claimed ? "; let go of " : "", claimed ? name : "");
         *ret_undo = strf("write %s to /sys/bus/nd/drivers/nd_pmem/bind", name);
 }

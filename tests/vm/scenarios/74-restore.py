@@ -83,6 +83,33 @@ def after_daemon_restart(lab):
     lab.equal(disk.sum(), wanted, "what is on the card")
 
 
+@scenario("restore-disabled-namespace", profile="mixed", timeout=300)
+def disabled_namespace(lab):
+    """Disabled by the administrator: so it stays when the region comes back, on the way back as by a restoration."""
+    region = lab.pmem(3)
+    disabled, enabled = region.namespace("raw", mib=32), region.namespace("raw", mib=32)
+    lab.sh(f"ndctl disable-namespace {disabled.name}")
+
+    def check(when):
+        listed = lab.sh("ndctl list -N")
+        lab.check(enabled.uuid in listed and disabled.uuid not in listed, f"one of two should be enabled {when}: {listed}")
+
+    check("beforehand")
+    number = removal.last_id(lab) + 1
+    step = storage.step_names(storage.plan(lab, "3")).index("disable-nd-region")
+    removal.policy(lab, StepDelayMSec=500)
+    lab.slot(3).press()
+    removal.wait_for_record(lab, number, f'"ev":"done","n":{step}', 90)
+    lab.cli("cancel", "3")
+    end = removal.wait_for_end(lab, number, 120)
+    lab.equal((end["outcome"], end["code"]), ("restored", "cancelled"), f"the ending ({end['message']})")
+    check("when the removal was called off")
+    removal.policy(lab)
+    storage.take_out(lab, 3)
+    storage.put_back(lab, 3)
+    check("when the card was restored")
+
+
 @scenario("restore-devdax", profile="mixed", timeout=300)
 def devdax(lab):
     """Volatile memory that was a device is a device again, and not System RAM; so is a devdax namespace. A host bridge's decoders
