@@ -11,12 +11,16 @@
 
 typedef struct Look {
         int pid, pagemap;
+        TargetKind kind;
         dev_t dev;
         uint64_t page_size, present;
 } Look;
 
-/* The dev of the mapping is the file system's that the node lies on; which device it is says the link. */
-static bool is_of_device(const Look *l, const Mapping *m) {
+/* The dev of the mapping is the file system's that file or node lies on; which device a node is says the link. */
+static bool is_of_target(const Look *l, const Mapping *m) {
+        if (l->kind == TARGET_FS)
+                return m->dev == l->dev;
+
         _cleanup_free_ char *path = strf("/proc/%d/map_files/%jx-%jx", l->pid, (uintmax_t) m->start, (uintmax_t) m->end);
         struct stat st;
 
@@ -27,7 +31,7 @@ static int count(const Mapping *m, void *userdata) {
         Look *l = userdata;
         uint64_t entries[512];
 
-        if (!is_of_device(l, m))
+        if (!is_of_target(l, m))
                 return 0;
         for (uint64_t page = m->start / l->page_size, end = m->end / l->page_size; page < end;) {
                 size_t n = end - page < ELEMENTSOF(entries) ? (size_t) (end - page) : ELEMENTSOF(entries);
@@ -43,9 +47,9 @@ static int count(const Mapping *m, void *userdata) {
         return 0;
 }
 
-int holder_pages_present(const Holder *h, dev_t dev, uint64_t *ret) {
+int holder_pages_present(const Holder *h, TargetKind kind, dev_t dev, uint64_t *ret) {
         _cleanup_free_ char *maps_path_ = strf("/proc/%d/maps", h->pid), *pagemap_path = strf("/proc/%d/pagemap", h->pid);
-        Look l = { .pid = h->pid, .dev = dev, .page_size = (uint64_t) sysconf(_SC_PAGESIZE) };
+        Look l = { .pid = h->pid, .kind = kind, .dev = dev, .page_size = (uint64_t) sysconf(_SC_PAGESIZE) };
         MapsWay way = MAPS_BEST;
 
         if (!maps_path_ || !pagemap_path)

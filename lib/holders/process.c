@@ -107,28 +107,6 @@ int process_uid(int dirfd, uint32_t *ret) {
         return r < 0 ? r : status_uid(status, ret);
 }
 
-int status_ignores(const char *status, int signal) {
-        const char *p = strstr(status, "\nSigIgn:\t");
-        uint64_t mask;
-
-        if (!p)
-                return -EBADMSG;
-        p += strlen("\nSigIgn:\t");
-        _cleanup_free_ char *field = strndup(p, strcspn(p, "\n"));
-        if (!field)
-                return -ENOMEM;
-        if (parse_hex(field, &mask) < 0)
-                return -EBADMSG;
-        return signal > 0 && signal <= 64 && (mask >> (signal - 1) & 1);
-}
-
-int process_ignores(int dirfd, int signal) {
-        _cleanup_free_ char *status = NULL;
-
-        int r = read_file_at(dirfd, "status", &status, NULL);
-        return r < 0 ? r : status_ignores(status, signal);
-}
-
 /* The descriptor first, the time afterwards: should the number have changed hands before, the time tells; it cannot after. */
 int process_open(int pid, uint64_t start_time, int *ret_dirfd, int *ret_pidfd) {
         _cleanup_close_ int pidfd = -EBADF, dirfd = -EBADF;

@@ -29,6 +29,23 @@ static void refusal_finding(Findings *f, const Holder *h, json_object *rule) {
         finding_remedy(o, "%s", end);
 }
 
+/* A kernel that is known to crash or hang there is not driven there, and the operator should know before anybody is ended. */
+static void unmap_finding(Findings *f, const Holder *h, const HoldTargets *targets) {
+        for (size_t i = 0; i < h->n_holds; i++) {
+                _cleanup_free_ char *why = NULL;
+                if (h->holds[i].way != HOLD_MAPPING || unmap_check(f->t, f->s, &targets->items[h->holds[i].target], &why) >= 0)
+                        continue;
+                json_object *o = finding(f, BLOCKER_CANNOT_UNMAP, true, "the mappings of process %d (%s) cannot be taken by force: %s", h->pid,
+                                         h->comm, why);
+                json_set_str(o, "evidence", h->holds[i].found);
+                if (h->unit)
+                        finding_remedy(o, "systemctl stop %s", h->unit);
+                else
+                        finding_remedy(o, "kill %d", h->pid);
+                return;
+        }
+}
+
 /* The rungs that would be tried, in words; empty for a holder that nothing is done about. */
 static json_object *on_remove_json(const Findings *f, const Holder *h, json_object *rule) {
         HolderAction ladder[_HOLDER_ACTION_MAX];
@@ -51,6 +68,8 @@ static void add_holder(Findings *f, const Holder *h, const HoldTargets *targets,
                 protected_finding(f, h);
         else if (refuses)
                 refusal_finding(f, h, rule);
+        else if (f->request->policy->force_unmap)
+                unmap_finding(f, h, targets);
 }
 
 /* Kernel servers hold what they export without any process to be seen. */

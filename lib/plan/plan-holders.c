@@ -100,18 +100,20 @@ static int add_freeze(Plan *p, const Scope *s, json_object *targets, const PlanR
         return plan_add_step(p, STEP_FREEZE_HOLDERS, args);
 }
 
-static int add_end(Plan *p, const Scope *s, json_object *targets, const PlanRequest *request) {
+static int add_end(Plan *p, const Scope *s, json_object *targets, const HoldTargets *unmap, const PlanRequest *request) {
         json_object *args = json_object_new_object();
 
         json_set(args, "targets", json_ref(targets));
         json_set(args, "rules", json_ref(request->policy->rules));
         json_set(args, "ranges", storage_pages_json(s));
         json_set_bool(args, "force_kill", request->policy->force_kill);
+        if (unmap->n_items > 0)
+                json_set(args, "unmap", hold_targets_to_json(unmap));
         return plan_add_step(p, STEP_END_HOLDERS, args);
 }
 
-int plan_add_end_of_holders(Plan *p, const Scope *s, const PlanRequest *request) {
-        _cleanup_(hold_targets_done) HoldTargets targets = { 0 };
+int plan_add_end_of_holders(Plan *p, const Topology *t, const Scope *s, const PlanRequest *request) {
+        _cleanup_(hold_targets_done) HoldTargets targets = { 0 }, unmap = { 0 };
         bool memory = s->n_nodes > 0 && rules_about_memory(request->policy->rules);
 
         int r = storage_targets(s, request, &targets);
@@ -119,7 +121,9 @@ int plan_add_end_of_holders(Plan *p, const Scope *s, const PlanRequest *request)
                 return r;
         _cleanup_json_ json_object *array = hold_targets_to_json(&targets);
         r = add_freeze(p, s, array, request);
-        return r < 0 || targets.n_items == 0 ? r : add_end(p, s, array, request);
+        if (r >= 0)
+                r = unmap_targets(t, s, request, &targets, &unmap);
+        return r < 0 || targets.n_items == 0 ? r : add_end(p, s, array, &unmap, request);
 }
 
 int plan_add_thaw(Plan *p) {

@@ -21,7 +21,26 @@ static const NdRegion *nd_region_of(const Scope *s, const Namespace *n) {
         return NULL;
 }
 
-static int add_namespace(Plan *p, const Topology *t, const Scope *s, const Namespace *n) {
+/* The file system right on it that may still be mounted when its memory goes. */
+static void set_unmap(json_object *args, const Topology *t, const Scope *s, const PlanRequest *request, const Namespace *n,
+                      const BlockDevice *block) {
+        json_set_bool(args, "force", true);
+        for (size_t i = 0; i < s->n_mounts && block; i++) {
+                const Mount *m = s->mounts[i];
+                if (m->dev != block->dev || !unmap_wanted(t, s, request, m))
+                        continue;
+                json_object *fs = json_object_new_object();
+                json_set_strf(fs, "dev", "%u:%u", major(m->dev), minor(m->dev));
+                json_set_str(fs, "type", m->type);
+                json_set_str(fs, "target", m->target);
+                json_set(args, "fs", fs);
+                json_set_u64(args, "data_start", n->data_start);
+                json_set_u64(args, "data_size", n->data_size);
+                return;
+        }
+}
+
+static int add_namespace(Plan *p, const Topology *t, const Scope *s, const PlanRequest *request, const Namespace *n) {
         const NdRegion *region = nd_region_of(s, n);
         const BlockDevice *block = n->block ? topology_block_device(t, n->block) : NULL;
 
@@ -39,6 +58,8 @@ static int add_namespace(Plan *p, const Topology *t, const Scope *s, const Names
         if (block)
                 json_set_strf(args, "block_dev", "%u:%u", major(block->dev), minor(block->dev));
         json_set_str(args, "dax", n->dax);
+        if (request->policy->force_unmap)
+                set_unmap(args, t, s, request, n, block);
         return plan_add_step(p, STEP_DISABLE_NAMESPACE, args);
 }
 
@@ -53,11 +74,11 @@ static int add_nd_region(Plan *p, const Topology *t, const NdRegion *r) {
         return plan_add_step(p, STEP_DISABLE_ND_REGION, args);
 }
 
-int plan_add_namespaces(Plan *p, const Topology *t, const Scope *s) {
+int plan_add_namespaces(Plan *p, const Topology *t, const Scope *s, const PlanRequest *request) {
         int r = 0;
 
         for (size_t i = 0; i < s->n_namespaces && r >= 0; i++)
-                r = add_namespace(p, t, s, s->namespaces[i]);
+                r = add_namespace(p, t, s, request, s->namespaces[i]);
         for (size_t i = 0; i < s->n_nd_regions && r >= 0; i++)
                 r = add_nd_region(p, t, s->nd_regions[i]);
         return r;

@@ -11,6 +11,7 @@ typedef struct Taken {
         Plan *plan;
         const Topology *t;
         const Scope *s;
+        const PlanRequest *request;
         bool *blocks;           /* one for each of s->blocks */
         bool *mounts;           /* one for each of s->mounts */
 } Taken;
@@ -47,6 +48,8 @@ static int add_unmount(Taken *k, const Mount *first) {
         json_set(args, "fs", fs);
         json_set(args, "mounts", mounts);
         json_set_str(args, "shutdown", "no");
+        if (unmap_wanted(k->t, k->s, k->request, first))
+                json_set_bool(args, "leave_mapped", true);
         return plan_add_step(k->plan, STEP_UNMOUNT, args);
 }
 
@@ -228,9 +231,9 @@ int plan_add_storage(Plan *p, const Topology *t, const Scope *s, const PlanReque
         if (!blocks || !mounts)
                 return -ENOMEM;
 
-        Taken k = { .plan = p, .t = t, .s = s, .blocks = blocks, .mounts = mounts };
+        Taken k = { .plan = p, .t = t, .s = s, .request = request, .blocks = blocks, .mounts = mounts };
         int r = add_fences(p, s);
         if (r >= 0)
-                r = plan_add_end_of_holders(p, s, request);
+                r = plan_add_end_of_holders(p, t, s, request);
         return r < 0 ? r : take_all(&k);
 }

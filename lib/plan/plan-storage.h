@@ -13,8 +13,15 @@ int storage_targets(const Scope *s, const PlanRequest *request, HoldTargets *ret
 /* Appends the step that lets those run again who were frozen and hold nothing of the card any more. */
 int plan_add_thaw(Plan *p);
 
+/* Can the kernel take what of this target is mapped from its users, and survive it? 0, or -EOPNOTSUPP with *ret_why for a person. */
+int unmap_check(const Topology *t, const Scope *s, const HoldTarget *target, char **ret_why);
+
+/* Those of the targets for which the request wants that, where the kernel can. */
+int unmap_targets(const Topology *t, const Scope *s, const PlanRequest *request, const HoldTargets *targets, HoldTargets *ret);
+bool unmap_wanted(const Topology *t, const Scope *s, const PlanRequest *request, const Mount *m);
+
 /* Appends the steps that hold up and end the card's users. */
-int plan_add_end_of_holders(Plan *p, const Scope *s, const PlanRequest *request);
+int plan_add_end_of_holders(Plan *p, const Topology *t, const Scope *s, const PlanRequest *request);
 
 /* Appends the steps that end the card's users and take down what stands on it, above all namespaces and regions. */
 int plan_add_storage(Plan *p, const Topology *t, const Scope *s, const PlanRequest *request);
@@ -26,7 +33,7 @@ json_object *storage_pages_json(const Scope *s);
 int plan_add_proof(Plan *p, const Scope *s, const PlanRequest *request);
 
 /* Appends the steps for the namespaces and the regions of the nvdimm bus, which stand on nothing but the card. */
-int plan_add_namespaces(Plan *p, const Topology *t, const Scope *s);
+int plan_add_namespaces(Plan *p, const Topology *t, const Scope *s, const PlanRequest *request);
 
 /* Is this memory device driven as one that processes map? */
 bool dax_is_mapped(const DaxDevice *d);

@@ -85,7 +85,7 @@ static int add_unplug(Plan *p, const Topology *t, const DaxDevice *d) {
         return plan_add_step(p, STEP_UNPLUG_MEMORY, args);
 }
 
-static int add_disable_dax(Plan *p, const Topology *t, const DaxDevice *d) {
+static int add_disable_dax(Plan *p, const Topology *t, const DaxDevice *d, const Policy *policy) {
         if (!d->driver)
                 return 0;
 
@@ -95,6 +95,8 @@ static int add_disable_dax(Plan *p, const Topology *t, const DaxDevice *d) {
         json_set_u64(args, "start", d->start);
         json_set_u64(args, "size", d->size);
         json_set(args, "region", region_step_json(topology_region(t, d->region)));
+        if (policy->force_unmap && dax_is_mapped(d))
+                json_set_bool(args, "force", true);
         return plan_add_step(p, STEP_DISABLE_DAX, args);
 }
 
@@ -106,7 +108,7 @@ static int add_daxes(Plan *p, const Topology *t, const Scope *s, const Policy *p
                 r = s->daxes[i]->state ? add_unplug(p, t, s->daxes[i]) : add_offline_blocks(p, t, s->daxes[i], policy);
         /* Those of namespaces went with their namespace. */
         for (size_t i = 0; i < s->n_daxes && r >= 0; i++)
-                r = s->daxes[i]->nd_region ? 0 : add_disable_dax(p, t, s->daxes[i]);
+                r = s->daxes[i]->nd_region ? 0 : add_disable_dax(p, t, s->daxes[i], policy);
         return r;
 }
 
@@ -178,7 +180,7 @@ static int add_steps(Plan *p, const Topology *t, const Scope *s, const PlanReque
         if (r >= 0)
                 r = plan_add_proof(p, s, request);
         if (r >= 0)
-                r = plan_add_namespaces(p, t, s);
+                r = plan_add_namespaces(p, t, s, request);
         if (r >= 0)
                 r = plan_add_auto_online(p, "offline", policy);
         if (r >= 0)

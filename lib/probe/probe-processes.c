@@ -3,7 +3,7 @@
 #include <sys/sysmacros.h>
 
 #include "base/clock.h"
-#include "holders/holder.h"
+#include "holders/present.h"
 #include "kernel/attr.h"
 #include "probe/probe.h"
 
@@ -48,16 +48,39 @@ static int add_all(json_object *array, TargetKind kind, const char *type, HoldTa
         return 0;
 }
 
+/* A mapping that the kernel has emptied and a descriptor of a device that is gone lead nowhere (a driver that went by force leaves
+ * them). */
+static bool leads_nowhere(const Holder *h, const Hold *hold, const HoldTarget *target) {
+        uint64_t pages = 0;
+
+        if (target->kind != TARGET_CHAR || path_existsf("/sys/dev/char/%u:%u", major(target->dev), minor(target->dev)))
+                return false;
+        if (hold->way != HOLD_MAPPING)
+                return true;
+        int r = holder_pages_present(h, target->kind, target->dev, &pages);
+        return r == -ESRCH || (r >= 0 && pages == 0);
+}
+
+static const Hold *hold_that_counts(const Holder *h, const HoldTargets *targets) {
+        for (size_t i = 0; i < h->n_holds; i++)
+                if (!leads_nowhere(h, &h->holds[i], &targets->items[h->holds[i].target]))
+                        return &h->holds[i];
+        return NULL;
+}
+
 static int look(const HoldTargets *targets, char **ret_answer) {
         _cleanup_(holders_freep) Holders *found = NULL;
 
         int r = holders_scan(targets, SCAN_SEC * USEC_PER_SEC, &found);
         if (r < 0)
                 return r;
-        if (found->n_items > 0) {
-                const Holder *h = &found->items[0];
-                *ret_answer = strf("process %d (%s) has %s %s: %s", h->pid, h->comm, hold_way_to_string(h->holds[0].way),
-                                   targets->items[h->holds[0].target].name, h->holds[0].found);
+        for (size_t i = 0; i < found->n_items; i++) {
+                const Holder *h = &found->items[i];
+                const Hold *hold = hold_that_counts(h, targets);
+                if (!hold)
+                        continue;
+                *ret_answer = strf("process %d (%s) has %s %s: %s", h->pid, h->comm, hold_way_to_string(hold->way),
+                                   targets->items[hold->target].name, hold->found);
                 return 0;
         }
         if (!found->complete)

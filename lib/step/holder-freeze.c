@@ -177,7 +177,7 @@ static int undo(json_object *note, StepRun *run) {
         const char *cgroup = json_str(note, "cgroup");
         uint64_t pid = json_u64(note, "pid");
 
-        int r = cgroup ? group_thaw(cgroup) : process_continue((int) pid, json_u64(note, "start_time"));
+        int r = cgroup ? group_thaw(cgroup) : pid > 0 ? process_continue((int) pid, json_u64(note, "start_time")) : 0;
         if (r >= 0)
                 return 0;
         if (cgroup) {

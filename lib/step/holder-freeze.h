@@ -23,5 +23,6 @@ int holder_thaw(const Holder *h);
 /* Is what any of the notes says still so? */
 bool freeze_notes_in_force(json_object *notes);
 
-/* Undoes what the notes say, last first, and goes on past one that fails. 0 also when there is nothing to undo any more. */
+/* Undoes what the notes say, last first, and goes on past one that fails. Notes about something else are passed over. 0 also when there
+ * is nothing to undo any more. */
 int freeze_notes_undo(json_object *notes, StepRun *run);

@@ -29,8 +29,7 @@ int holder_look_begin(json_object *args, StepRun *run, HolderLook *ret) {
         return 0;
 }
 
-char *holder_targets_text(json_object *args) {
-        json_object *targets = json_array(args, "targets");
+char *holder_targets_text(json_object *targets) {
         char *text = NULL;
 
         for (size_t i = 0; i < json_len(targets); i++) {

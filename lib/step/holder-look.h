@@ -26,8 +26,8 @@ int holder_look(const HolderLook *l, StepRun *run, uint64_t budget_usec, Holders
 /* The same look at one of them: 1 when it still does, 0 when it does not (any more); -ENOMEM and others. */
 int holder_look_again(const HolderLook *l, const Holder *h);
 
-/* "/mnt/pg, /dev/dax0.0": what the step's arguments are about. Newly allocated. */
-char *holder_targets_text(json_object *args);
+/* "/mnt/pg, /dev/dax0.0": the names of a step's targets. Newly allocated. */
+char *holder_targets_text(json_object *targets);
 
 /* "process 12 (postgres, postgresql@15-main.service)". Newly allocated. */
 char *holder_name(const Holder *h);

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* Takes the driver off a dax device. device_dax takes the pages from whoever has mapped them, so nobody may (see dax-users.h). kmem removes its memory blocks, but only when every one of them is offline: with
- * one online it says "cannot be hotremoved until the next reboot", leaks the addresses and still succeeds
- * (drivers/dax/kmem.c:dev_dax_kmem_remove). So this step looks again right before it writes. */
+/* Takes the driver off a dax device. device_dax takes the pages from whoever has mapped them, so nobody may, unless that is what the
+ * request wants (take-mappings.h). kmem removes its memory blocks, but only when every one of them is offline: with one online it says
+ * "cannot be hotremoved until the next reboot", leaks the addresses and still succeeds (drivers/dax/kmem.c:dev_dax_kmem_remove). So
+ * this step looks again right before it writes. */
 #include <errno.h>
 
 #include "kernel/attr.h"
@@ -13,32 +14,35 @@ static void dax_describe(json_object *args, char **ret_does, char **ret_undo) {
         const char *dax = json_str(args, "dax"), *driver = json_str(args, "driver");
         _cleanup_free_ char *unbind = driver_unbind_path("dax", driver), *bind = driver_bind_path("dax", driver);
 
-        *ret_does = strf("write %s to %s", dax, unbind);
+        *ret_does = strf("write %s to %s%s", dax, unbind, json_flag(args, "force") ? " (forced: the kernel takes what is still mapped)" : "");
         *ret_undo = strf("write %s to %s", dax, bind);
 }
 
-static int dax_look(json_object *args, const char *name, StepRun *run, dev_t *ret_dev) {
-        *ret_dev = 0;
+/* The node's name is only for people: it belongs to *ret as long as that is used. */
+static int dax_look(json_object *args, const char *name, const char *node, StepRun *run, TakenMemory *ret) {
+        *ret = (TakenMemory) { 0 };
         int r = step_region_check(args, run);
         if (r >= 0)
                 r = step_offline_check(run, json_u64(args, "start"), json_u64(args, "size"), json_str(args, "dax"));
         if (r < 0 || streq(json_str(args, "driver"), "kmem"))
                 return r;
-        return dax_may_go(run, name, json_flag(args, "force"), ret_dev);
+        return dax_may_go(run, name, node, json_flag(args, "force"), ret);
 }
 
 static int dax_check(json_object *args, StepRun *run) {
-        _cleanup_free_ char *name = NULL;
-        dev_t dev;
+        _cleanup_free_ char *name = NULL, *node = strf("/dev/%s", json_str(args, "dax"));
+        TakenMemory taken;
 
         int r = dax_find(json_u64(args, "start"), &name);
         return r == -ENODEV ? 0 : r < 0 ? step_fail(run, r, "dax device %s cannot be found: %s", json_str(args, "dax"), strerror(-r))
-                                        : dax_look(args, name, run, &dev);
+                                        : dax_look(args, name, node, run, &taken);
 }
 
 static int dax_verify(json_object *args, StepRun *run) {
         _cleanup_free_ char *name = NULL, *driver = NULL;
 
+        if (take_unfinished(run))
+                return STEP_PARTLY_APPLIED;
         int r = dax_find(json_u64(args, "start"), &name);
         if (r == -ENODEV)
                 return STEP_APPLIED;
@@ -58,21 +62,28 @@ static int tell_name(json_object *args, const char *name, const char *attribute,
         return path ? step_write(run, path, name) : -ENOMEM;
 }
 
-static int dax_apply(json_object *args, StepRun *run) {
-        _cleanup_free_ char *name = NULL;
-        dev_t dev;
+static int dax_disable(json_object *args, const char *name, StepRun *run) {
+        _cleanup_free_ char *driver = NULL, *node = strf("/dev/%s", json_str(args, "dax"));
+        TakenMemory taken;
 
-        int r = dax_find(json_u64(args, "start"), &name);
-        if (r == -ENODEV)
-                return 0;
-        if (r < 0)
-                return step_fail(run, r, "dax device %s cannot be found: %s", json_str(args, "dax"), strerror(-r));
-        r = dax_look(args, name, run, &dev);
+        int r = driver_of("dax", name, &driver);
+        if (r < 0 || !driver)
+                return r;
+        r = dax_look(args, name, node, run, &taken);
+        if (r >= 0 && taken.size > 0)
+                r = take_begin(run, &taken);
         if (r >= 0)
                 r = step_unbind(run, "dax", name, json_str(args, "driver"));
-        if (r >= 0)
-                r = tell_name(args, name, "remove_id", run);
-        return r < 0 || dev == 0 || !json_flag(args, "force") ? r : dax_zapped(run, name, dev);
+        return r < 0 ? r : tell_name(args, name, "remove_id", run);
+}
+
+static int dax_apply(json_object *args, StepRun *run) {
+        _cleanup_free_ char *name = NULL;
+
+        int r = dax_find(json_u64(args, "start"), &name);
+        if (r < 0 && r != -ENODEV)
+                return step_fail(run, r, "dax device %s cannot be found: %s", json_str(args, "dax"), strerror(-r));
+        return take_finish(run, r == -ENODEV ? 0 : dax_disable(args, name, run));
 }
 
 /* A region that comes up gives its device to kmem (drivers/dax/cxl.c: IORESOURCE_DAX_KMEM), whoever had it before. Its memory is
@@ -90,6 +101,7 @@ static int take_from_kmem(json_object *args, const char *name, StepRun *run) {
 static int dax_revert(json_object *args, StepRun *run) {
         _cleanup_free_ char *name = NULL;
 
+        int q = take_undo(run);
         int r = step_region_check(args, run);
         if (r < 0)
                 return r;
@@ -99,7 +111,9 @@ static int dax_revert(json_object *args, StepRun *run) {
         r = take_from_kmem(args, name, run);
         if (r >= 0)
                 r = tell_name(args, name, "new_id", run);
-        return r < 0 ? r : step_bind(run, "dax", name, json_str(args, "driver"));
+        if (r >= 0)
+                r = step_bind(run, "dax", name, json_str(args, "driver"));
+        return r < 0 ? r : q;
 }
 
 const StepOps step_disable_dax_ops = {

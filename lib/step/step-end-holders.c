@@ -21,21 +21,38 @@ enum {
 #define SLACK_USEC (30 * USEC_PER_SEC)
 
 static void end_describe(json_object *args, char **ret_does, char **ret_undo) {
-        _cleanup_free_ char *names = holder_targets_text(args);
+        _cleanup_free_ char *names = holder_targets_text(json_array(args, "targets")), *unmap = NULL, *left = NULL;
 
-        *ret_does = strf("end the processes that use %s as the policy says%s", names,
-                         json_flag(args, "force_kill") ? ", with SIGKILL in the end" : "");
+        if (json_len(json_array(args, "unmap")) > 0) {
+                unmap = holder_targets_text(json_array(args, "unmap"));
+                left = strf("; leave it to the kernel to take what is still mapped of %s (forced)", unmap);
+        }
+        *ret_does = strf("end the processes that use %s as the policy says%s%s", names,
+                         json_flag(args, "force_kill") ? ", with SIGKILL in the end" : "", left ?: "");
         *ret_undo = strf("start the units again that were stopped, last first");
 }
 
-/* The kernel takes the mappings of a character device away with its driver; its descriptors lead nowhere then. But pins it forgets. */
-static bool may_be_unmapped(json_object *args, const HolderLook *l, const Holder *h) {
-        if (!json_flag(args, "force_unmap") || h->n_more_holds > 0)
+static bool is_among(const HoldTargets *targets, const HoldTarget *t) {
+        for (size_t i = 0; i < targets->n_items; i++)
+                if (targets->items[i].kind == t->kind && targets->items[i].dev == t->dev)
+                        return true;
+        return false;
+}
+
+/* May the kernel be left to take what this one has (take-mappings.h)? Pins it forgets. And a file that is only open keeps its file
+ * system; the descriptors of a device that is gone lead nowhere. */
+static bool may_be_unmapped(const HolderLook *l, const HoldTargets *unmap, const Holder *h) {
+        bool mapped = false, files = false;
+
+        if (unmap->n_items == 0 || h->n_more_holds > 0)
                 return false;
-        for (size_t i = 0; i < h->n_holds; i++)
-                if (h->holds[i].way == HOLD_PIN || l->targets.items[h->holds[i].target].kind != TARGET_CHAR)
+        for (size_t i = 0; i < h->n_holds; i++) {
+                if (h->holds[i].way == HOLD_PIN || !is_among(unmap, &l->targets.items[h->holds[i].target]))
                         return false;
-        return true;
+                files = files || l->targets.items[h->holds[i].target].kind == TARGET_FS;
+                mapped = mapped || h->holds[i].way == HOLD_MAPPING;
+        }
+        return mapped || !files;
 }
 
 static int fail_left(const EndRun *e, const Holder *h, const Ending *n, size_t more) {
@@ -53,7 +70,7 @@ static int fail_left(const EndRun *e, const Holder *h, const Ending *n, size_t m
 }
 
 /* One step further with everybody. *ret_left: how many are still to go. */
-static int end_round(EndRun *e, json_object *args, const Holders *found, size_t *ret_left) {
+static int end_round(EndRun *e, const HoldTargets *unmap, const Holders *found, size_t *ret_left) {
         size_t left = 0;
         _cleanup_free_ char *waiting = NULL;
 
@@ -63,7 +80,7 @@ static int end_round(EndRun *e, json_object *args, const Holders *found, size_t 
                 int r = end_holder(e, &found->items[i], &n);
                 if (r < 0)
                         return r;
-                if (r == 0 && may_be_unmapped(args, e->look, &found->items[i]))
+                if (r == 0 && may_be_unmapped(e->look, unmap, &found->items[i]))
                         continue;
                 if (r == 0)
                         return fail_left(e, &found->items[i], n, found->n_items - 1);
@@ -109,7 +126,7 @@ static uint64_t longest_ladder(const EndRun *e, const Holders *found, uint64_t s
         return so_far;
 }
 
-static int end_all(EndRun *e, json_object *args) {
+static int end_all(EndRun *e, const HoldTargets *unmap) {
         uint64_t start = now_monotonic(), longest = 0;
 
         for (unsigned quiet = 0; quiet < QUIET_LOOKS;) {
@@ -125,7 +142,7 @@ static int end_all(EndRun *e, json_object *args) {
                         continue;
                 }
                 if (r >= 0)
-                        r = end_round(e, args, found, &left);
+                        r = end_round(e, unmap, found, &left);
                 if (r < 0)
                         return r;
                 longest = longest_ladder(e, found, longest);
@@ -137,12 +154,21 @@ static int end_all(EndRun *e, json_object *args) {
         return end_unspare(e->run);
 }
 
+static int unmap_of(json_object *args, StepRun *run, HoldTargets *ret) {
+        int r = json_has(args, "unmap") ? hold_targets_from_json(json_array(args, "unmap"), ret) : 0;
+
+        return r < 0 ? step_fail(run, r, "what may be taken by force cannot be understood: %s", strerror(-r)) : 0;
+}
+
 static int end_apply(json_object *args, StepRun *run) {
         _cleanup_(holder_look_done) HolderLook l = { 0 };
+        _cleanup_(hold_targets_done) HoldTargets unmap = { 0 };
         _cleanup_(end_run_done) EndRun e = { .look = &l, .run = run, .force_kill = json_flag(args, "force_kill") };
 
         int r = holder_look_begin(args, run, &l);
-        return r < 0 ? r : end_all(&e, args);
+        if (r >= 0)
+                r = unmap_of(args, run, &unmap);
+        return r < 0 ? r : end_all(&e, &unmap);
 }
 
 static int end_check(json_object *args, StepRun *run) {
@@ -159,6 +185,7 @@ static int end_revert(json_object *args, StepRun *run) {
 
 static int end_verify(json_object *args, StepRun *run) {
         _cleanup_(holder_look_done) HolderLook l = { 0 };
+        _cleanup_(hold_targets_done) HoldTargets unmap = { 0 };
         _cleanup_(holders_freep) Holders *found = NULL;
 
         if (run->backwards)
@@ -166,13 +193,15 @@ static int end_verify(json_object *args, StepRun *run) {
 
         int r = holder_look_begin(args, run, &l);
         if (r >= 0)
+                r = unmap_of(args, run, &unmap);
+        if (r >= 0)
                 r = holder_look(&l, run, SCAN_BUDGET_SEC * USEC_PER_SEC, &found);
         if (r == -EBUSY)
                 return STEP_NOT_APPLIED;
         if (r < 0)
                 return r;
         for (size_t i = 0; i < found->n_items; i++)
-                if (!may_be_unmapped(args, &l, &found->items[i]))
+                if (!may_be_unmapped(&l, &unmap, &found->items[i]))
                         return STEP_NOT_APPLIED;
         return STEP_APPLIED;
 }

@@ -24,7 +24,7 @@ enum {
 };
 
 static void freeze_describe(json_object *args, char **ret_does, char **ret_undo) {
-        _cleanup_free_ char *names = holder_targets_text(args);
+        _cleanup_free_ char *names = holder_targets_text(json_array(args, "targets"));
 
         *ret_does = strf("freeze the processes that use %s, until a look finds nobody new", names);
         *ret_undo = strf("thaw them, last first");

@@ -36,8 +36,9 @@ static void unmount_describe(json_object *args, char **ret_does, char **ret_undo
         const char *target = json_str(first, "target") ?: "?", *type = json_str(fs, "type"), *source = json_str(fs, "source");
         _cleanup_free_ char *more = n > 1 ? strf(" and %zu more place%s", n - 1, n > 2 ? "s" : "") : NULL;
 
-        *ret_does = strf("sync and umount %s (%s on %s)%s, in every mount namespace%s", target, type, source, more ?: "",
-                         shutdown_wanted(args) == FS_SHUTDOWN_NO ? "" : "; shut the file system down where it stays busy");
+        *ret_does = strf("sync and umount %s (%s on %s)%s, in every mount namespace%s%s", target, type, source, more ?: "",
+                         shutdown_wanted(args) == FS_SHUTDOWN_NO ? "" : "; shut the file system down where it stays busy",
+                         json_flag(args, "leave_mapped") ? " (forced: only sync it where somebody still has it mapped)" : "");
         *ret_undo = strf("mount -t %s -o %s %s %s%s", type, json_str(fs, "super_options"), source, target, more ?: "");
 }
 
@@ -131,6 +132,8 @@ static int unmount_verify(json_object *args, StepRun *run) {
 
         if (run->backwards)
                 return mounts_back_verify(args, run);
+        if (step_noted_flag(run, "left_mapped"))
+                return STEP_APPLIED;
         int r = fs_of(args, &fs, run);
         if (r >= 0)
                 r = find(&fs, run, &found);
@@ -220,6 +223,38 @@ static int keep_loop(const MountedFs *fs, StepRun *run) {
         return r < 0 ? step_fail(run, r, "%s cannot be kept: %s", name, strerror(-r)) : 0;
 }
 
+static bool has_it_mapped(const Holders *found) {
+        for (size_t i = 0; i < found->n_items; i++)
+                for (size_t k = 0; k < found->items[i].n_holds; k++)
+                        if (found->items[i].holds[k].way == HOLD_MAPPING)
+                                return true;
+        return false;
+}
+
+/* Where the request wants mappings taken, the mount stays until the memory below it goes (step-disable-namespace.c). 1: left. */
+static int leave_mapped(json_object *args, const MountedFs *fs, StepRun *run) {
+        _cleanup_(holders_freep) Holders *holders = NULL;
+        _cleanup_json_ json_object *found = NULL;
+
+        if (!json_flag(args, "leave_mapped"))
+                return 0;
+        int r = find(fs, run, &found);
+        if (r < 0 || json_len(found) == 0)
+                return r;
+        r = step_scan(TARGET_FS, fs->dev, json_str(json_at(found, 0), "target"), &holders);
+        if (r < 0)
+                return step_fail(run, r, "who uses %s cannot be found out: %s", json_str(json_at(found, 0), "target"), strerror(-r));
+        if (!has_it_mapped(holders))
+                return 0;
+        r = quiesce(json_at(found, 0), FS_SHUTDOWN_NO, run);
+        if (r < 0)
+                return r;
+        json_object *note = json_object_new_object();
+        json_set_bool(note, "left_mapped", true);
+        r = step_note(run, note);
+        return r < 0 ? r : 1;
+}
+
 static int unmount_apply(json_object *args, StepRun *run) {
         MountedFs fs;
 
@@ -231,7 +266,10 @@ static int unmount_apply(json_object *args, StepRun *run) {
         if (r >= 0)
                 r = unmount_check(args, run);
         if (r >= 0)
-                r = unmount_all(args, &fs, run);
+                r = leave_mapped(args, &fs, run);
+        if (r != 0)
+                return r < 0 ? r : 0;
+        r = unmount_all(args, &fs, run);
         return r < 0 ? r : superblock_wait(args, &fs, run);
 }
 

@@ -195,6 +195,31 @@ static void test_ignores(void) {
         CHECK(WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL);
 }
 
+/* What the kernel is to take from its users is no reason to fail any more; a file that is only open is. */
+static void test_left_to_the_kernel(void) {
+        _cleanup_json_ json_object *args = args_new("[]");
+        _cleanup_(world_run_done) StepRun run = world_run();
+        Child holder = child_start(session, "a", ignore_term);
+        _cleanup_free_ char *path = strf("%s/a", world_folder), *does = NULL, *undo = NULL;
+
+        json_set(args, "unmap", json_ref(json_get(args, "targets")));
+        ops->describe(args, &does, &undo);
+        CHECK(strstr(does, "; leave it to the kernel to take what is still mapped of /tmp/safe-remove-world-"));
+        CHECK(child_runs(&holder));
+        apply(&run, args);
+        CHECK(child_runs(&holder) && !run.notes);
+        child_end(&holder);
+
+        _cleanup_close_ int fd = open(path, O_RDONLY); /* for the child */
+        Child open_only = child_start(session, NULL, ignore_term);
+        closep(&fd);
+        fd = -EBADF;
+        CHECK(child_runs(&open_only));
+        CHECK_INT(ops->apply(args, &run), -EBUSY);
+        CHECK(strstr(run.why, "by descriptor; all that may be done about it has been tried"));
+        child_end(&open_only);
+}
+
 /* One that catches it and goes on has its time, and lives. */
 static void test_does_not_obey(void) {
         _cleanup_json_ json_object *args = args_new("[{\"action\": [\"term\", \"kill\"], \"term_sec\": 1}]");
@@ -476,6 +501,7 @@ int main(int argc, char **argv) {
         test_session();
         test_leaves();
         test_ignores();
+        test_left_to_the_kernel();
         test_does_not_obey();
         test_wait();
         test_unit();

@@ -31,12 +31,17 @@ int main(void) {
         if (stat(link, &st) < 0)
                 return 77;
 
-        CHECK_INT(holder_pages_present(&self, st.st_rdev, &present), 0);
+        CHECK_INT(holder_pages_present(&self, TARGET_CHAR, st.st_rdev, &present), 0);
         CHECK_INT(present, TOUCHED);
         CHECK_INT(madvise(p, PAGES * page, MADV_DONTNEED), 0);
-        CHECK_INT(holder_pages_present(&self, st.st_rdev, &present), 0);
+        CHECK_INT(holder_pages_present(&self, TARGET_CHAR, st.st_rdev, &present), 0);
         CHECK_INT(present, 0);
-        CHECK_INT(holder_pages_present(&self, st.st_rdev + 1, &present), 0);
+        CHECK_INT(holder_pages_present(&self, TARGET_CHAR, st.st_rdev + 1, &present), 0);
         CHECK_INT(present, 0);
+
+        /* The node lies on a file system, and counts as a file of it. */
+        p[0] = 1;
+        CHECK_INT(holder_pages_present(&self, TARGET_FS, st.st_dev, &present), 0);
+        CHECK_INT(present, 1);
         return EXIT_SUCCESS;
 }

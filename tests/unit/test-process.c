@@ -51,6 +51,10 @@ static void test_ignores(void) {
         CHECK_INT(status_ignores(status, SIGTERM), 1);
         CHECK_INT(status_ignores(status, SIGHUP), 1);
         CHECK_INT(status_ignores(status, SIGINT), 0);
+        CHECK_INT(status_takes(status, SIGTERM), 0);
+        CHECK_INT(status_takes(status, SIGBUS), 1);
+        CHECK_INT(status_takes(status, SIGCHLD), 0);
+        CHECK_INT(status_takes("Name:\ta\nSigIgn:\t0000000000000000\n", SIGBUS), -EBADMSG);
         CHECK_INT(status_ignores("Name:\tSigIgn:\n", SIGTERM), -EBADMSG);
         CHECK_INT(status_ignores("Name:\ta\nSigIgn:\tno\n", SIGTERM), -EBADMSG);
 }
