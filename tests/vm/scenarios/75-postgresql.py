@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """A real database under load."""
 
-from harness import storage
+from harness import removal, storage
 from harness.postgres import UNIT
 from harness.scenario import scenario
 
@@ -12,6 +12,8 @@ def postgresql(lab):
     disk = lab.filesystem(lab.pmem(3).namespace(mib=256).device)
     database = lab.postgres(disk)
     storage.rules(lab, ({"Unit": "postgresql@*.service"}, {"Action": "stop", "StopSec": 120}))
+    # The database and its load leave a slow machine little time to look at everybody.
+    removal.policy(lab, HolderScanMSec=30000)
     for button in (False, True):
         bench = database.load()
         plan = storage.plan(lab, "3")
