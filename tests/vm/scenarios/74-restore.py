@@ -83,7 +83,7 @@ def after_daemon_restart(lab):
     lab.equal(disk.sum(), wanted, "what is on the card")
 
 
-@scenario("restore-disabled-namespace", profile="mixed", timeout=300)
+@scenario("restore-disabled-namespace", profile="mixed", timeout=300, turn=True)
 def disabled_namespace(lab):
     """Disabled by the administrator: so it stays when the region comes back, on the way back as by a restoration."""
     region = lab.pmem(3)

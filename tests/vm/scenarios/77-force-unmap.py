@@ -51,7 +51,7 @@ def devdax(lab):
     lab.equal(lab.cli_json("verify", "2")["holds"], True, "what the probes say as long as they run")
 
 
-@scenario("force-unmap-namespace", profile="mixed", long=True)
+@scenario("force-unmap-namespace", profile="mixed", turn=True)
 def namespace(lab):
     """The same for persistent memory as a device; afterwards it comes back with the card."""
     device = lab.pmem(3).namespace("devdax").device
