@@ -54,8 +54,12 @@ int journal_append(Journal *j, json_object *record);
 /* The removal's number. */
 uint64_t journal_removal(const Journal *j);
 
+/* "do", "done", "undo", "undone" or "failed" of step n; text (may be NULL) says why one failed. 0 or a negative errno: not written. */
 int journal_step(Journal *j, const char *ev, size_t n, const char *text);
+
+/* From here on the direction is backwards, whoever goes on. */
 int journal_back(Journal *j, const char *code, const char *why);
+
 /* journal-notes.c. One note of step n, written down before what it speaks of is touched. Keeps a reference of its own. */
 int journal_note(Journal *j, size_t n, json_object *note);
 
@@ -73,4 +77,5 @@ int journal_lost(Journal *j, size_t n, const char *text);
 int journal_note_replay(Journal *j, json_object *record);
 int journal_lost_replay(Journal *j, json_object *record);
 
+/* The last record; what was lost is added. remedy (a list of lines, NULL: none) stays the caller's. */
 int journal_end(Journal *j, const char *outcome, const char *code, const char *message, json_object *remedy);

@@ -4,7 +4,7 @@
 #include "base/json.h"
 #include "base/util.h"
 
-/* Who has memory on a NUMA node, and what of it cannot move. */
+/* Who has memory on a NUMA node. */
 
 /* A process with pages on the node, or bound to it, from /proc/PID/numa_maps. */
 typedef struct MemoryHolder {
@@ -34,14 +34,5 @@ int numa_maps_sum(const char *text, int node, uint64_t *ret);
 /* Largest first. Stops after budget_usec (0: no limit) with complete=false. */
 int memory_holders_scan(int node, uint64_t budget_usec, MemoryHolders **ret);
 
-/* Pages of one memory block that no migration can move, by /proc/kpageflags: slab, page tables, reserved, other kernel
- * pages (neither free, LRU, movable nor anonymous; at least so many, for free pages on a CPU's list look the same). An
- * estimate: what the kernel will answer is only known by trying.
- * -ENODATA where the file is missing or unreadable. */
-typedef struct UnmovablePages {
-        uint64_t slab, page_tables, reserved, other;
-} UnmovablePages;
-
-int unmovable_pages_in_block(uint64_t start, uint64_t size, UnmovablePages *ret);
-
+/* {"kind": "memory", ...} as it stands in a plan; the caller owns it. */
 json_object *memory_holder_to_json(const MemoryHolder *h);

@@ -21,6 +21,7 @@ typedef struct ProcessStat {
         uint64_t start_time;
 } ProcessStat;
 
+/* dirfd: /proc/PID. -ENOENT or -ESRCH when it has ended, -EBADMSG on rubbish. */
 int process_stat(int dirfd, ProcessStat *ret);
 
 /* 1 when it takes no notice of the signal: neither a handler nor the kernel's own way. */

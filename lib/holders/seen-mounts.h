@@ -31,6 +31,7 @@ int seen_mounts_learn(SeenMounts *s, int dirfd);
 /* The file systems behind the kernel's own files (pipes, sockets, memfds, ...), which are mounted nowhere. */
 int seen_mounts_learn_kernel(SeenMounts *s);
 
+/* The mount of that id, of whichever namespace; NULL when none was learnt. */
 const SeenMount *seen_mount(const SeenMounts *s, uint64_t id);
 bool seen_mounts_overlay(const SeenMounts *s, dev_t dev);
 

@@ -4,7 +4,7 @@
 #include <linux/kernel-page-flags.h>
 
 #include "base/fileio.h"
-#include "holders/memory-holder.h"
+#include "holders/unmovable.h"
 #include "holders/zoneinfo.h"
 
 /* Not in the exported header (include/linux/kernel-page-flags.h), though shown to everybody who may read the file. */

@@ -6,6 +6,7 @@
 /* Software RAID. Arrays are found by their uuid, however it is written (mdadm's four groups, the kernel's five): an array that
  * was assembled by udev may have got another name. */
 
+/* True for the same 32 hexadecimal digits, in either case and with whatever between them. */
 bool md_same_uuid(const char *a, const char *b);
 
 /* "md127" now; by name where the uuid is NULL or empty. -ENODEV: not running. */

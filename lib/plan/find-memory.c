@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-#include "holders/memory-holder.h"
+#include "holders/unmovable.h"
 #include "kernel/iomem.h"
 #include "plan/findings.h"
 

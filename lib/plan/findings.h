@@ -37,8 +37,9 @@ void find_stray_memory(Findings *f);
 /* find-storage.c: the system's own file systems, mounts inside those that go, sets that span cards, swap, exports. */
 void find_storage(Findings *f);
 
-/* find-holders.c: who uses what is on the card, and what would be done about it; who has memory on the nodes, into "holders" and "holders_complete" of the document. They are not in the way,
- * their memory moves; but the operator wants to see whose it is, and who cannot live without it. 0 or -ENOMEM. */
+/* find-holders.c: who uses what is on the card, and what would be done about it, and who has memory on the nodes, into "holders" and
+ * "holders_complete" of the document. The last are not in the way, their memory moves; but the operator wants to see whose it is, and who
+ * cannot live without it. 0 or -ENOMEM. */
 int find_holders(Findings *f, json_object *doc);
 
 /* find-users.c: the processes' part of it. Clears *complete when not all could be looked at. */

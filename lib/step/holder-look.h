@@ -19,8 +19,9 @@ void holder_look_done(HolderLook *l);
 /* From the arguments "targets", "rules", "ranges" and "nodes". 0, or a negative errno with the reason noted. */
 int holder_look_begin(json_object *args, StepRun *run, HolderLook *ret);
 
-/* Everybody who holds a target or certainly has pages of the card pinned, and of those with memory on a node the ones that a rule wants frozen. 0; -EBUSY with the reason and a
- * remedy noted when one of them must not be disturbed; -EAGAIN when not every process could be looked at within the budget. */
+/* Everybody who holds a target or certainly has pages of the card pinned, and of those with memory on a node the ones that a rule wants
+ * frozen. 0; -EBUSY with the reason and a remedy noted when one of them must not be disturbed; -EAGAIN when not every process could be
+ * looked at within the budget. */
 int holder_look(const HolderLook *l, StepRun *run, uint64_t budget_usec, Holders **ret);
 
 /* The same look at one of them: 1 when it still does, 0 when it does not (any more); -ENOMEM and others. */

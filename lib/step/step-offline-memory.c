@@ -5,7 +5,7 @@
 #include <errno.h>
 
 #include "base/clock.h"
-#include "holders/memory-holder.h"
+#include "holders/unmovable.h"
 #include "kernel/memory-block.h"
 #include "kernel/write.h"
 #include "step/poison.h"

@@ -7,6 +7,7 @@
 /* The system manager's units, by systemctl. Names are JSON arrays of strings. Everything here is 0 or a negative errno with the reason
  * noted, -ENOENT where there is no systemctl. */
 
+/* What systemctl shows of these units; to be freed with unit_infos_done(). */
 int units_show(StepRun *run, json_object *names, UnitInfos *ret);
 
 /* One unit; the caller's to be freed with unit_infos_done(). *ret_info points into it. */
