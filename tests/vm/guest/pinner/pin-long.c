@@ -26,7 +26,7 @@ int pin_by_ring(void *start, size_t length) {
         return syscall(SYS_io_uring_register, ring, IORING_REGISTER_BUFFERS, &buffer, 1) < 0 ? complain("io_uring_register") : ring;
 }
 
-/* A pipe has 16 slots, for a page each. */
+/* A pipe has 16 slots, for a page each. The end that reads keeps them. */
 int pin_by_pipe(void *start, size_t length) {
         struct iovec given = { .iov_base = start, .iov_len = length };
         int ends[2];
@@ -34,7 +34,10 @@ int pin_by_pipe(void *start, size_t length) {
         if (pipe2(ends, O_CLOEXEC | O_NONBLOCK) < 0)
                 return complain("pipe2");
 
-        return vmsplice(ends[1], &given, 1, 0) < 0 ? complain("vmsplice") : ends[0];
+        if (vmsplice(ends[1], &given, 1, 0) < 0)
+                return complain("vmsplice");
+        (void) close(ends[1]);
+        return ends[0];
 }
 
 int pin_by_xdp(void *start, size_t length) {

@@ -9,10 +9,13 @@ typedef struct Request {
         const char *path;       /* the card's device, or the number of a node */
         bool node;              /* its memory instead of a device's */
         size_t size;            /* of the mapping */
+        size_t offset;          /* where in the device it begins */
         size_t at, length;      /* what of it is pinned; length 0: all of it */
         bool ring, pipe, xdp, peek;
         const char *direct;     /* a block device that is read into it, without end */
         bool unmap, close, fork;
+        bool dup;               /* a second descriptor of each stays, whatever becomes of the first */
+        bool hide;              /* descriptors of pipes and sockets are kept by an io_uring alone */
         bool pass, queue;       /* hand descriptors to a child; leave them in a socket's queue */
         bool stubborn;
 } Request;
@@ -33,6 +36,10 @@ int pin_by_xdp(void *start, size_t length);
 int peek_forever(const void *start, size_t length);
 int read_forever(const char *device, void *start, size_t length);
 
-/* Through a socket: to a child that keeps them, whose pid is returned; or to nobody (0). Ours are closed. */
+/* To a child that keeps them, whose pid is returned: through a socket, but for the ring, which the kernel lets nobody send and the
+ * child takes by pidfd_getfd(2). Ours are closed. */
 int pass_on(Pins *pins);
+
+/* Through a socket to nobody, or into the table of files of an io_uring. Ours are closed, but for the ring. 0 or -1. */
 int leave_in_queue(Pins *pins);
+int hide_in_ring(Pins *pins);

@@ -19,19 +19,21 @@
 #include "pin.h"
 
 enum {
-        OPT_SIZE = 1, OPT_AT, OPT_LENGTH, OPT_DIRECT, OPT_RING, OPT_PIPE, OPT_XDP, OPT_PEEK, OPT_UNMAP, OPT_CLOSE, OPT_FORK, OPT_PASS,
-        OPT_QUEUE, OPT_NODE, OPT_STUBBORN,
+        OPT_SIZE = 1, OPT_OFFSET, OPT_AT, OPT_LENGTH, OPT_DIRECT, OPT_RING, OPT_PIPE, OPT_XDP, OPT_PEEK, OPT_UNMAP, OPT_CLOSE, OPT_FORK,
+        OPT_DUP, OPT_HIDE, OPT_PASS, OPT_QUEUE, OPT_NODE, OPT_STUBBORN,
 };
 
 static const char help[] =
         "usage: pinner [OPTION...] DEVICE, or pinner --node [OPTION...] NUMBER: anonymous memory on a node\n"
-        "  --size=BYTES               of the mapping (2 MiB); --at=BYTES, --length=BYTES: pin this of it instead of all\n"
+        "  --size=BYTES               of the mapping (2 MiB); --offset=BYTES: where in the device it begins\n"
+        "  --at=BYTES, --length=BYTES pin this of it instead of all\n"
         "  --ring, --pipe, --xdp      a buffer of an io_uring, vmsplice(2), packet memory of an AF_XDP socket\n"
         "  --peek                     a child reads it with process_vm_readv(2), again and again\n"
         "  --direct=BLOCKDEV          a child reads BLOCKDEV into it with O_DIRECT, again and again\n"
         "  --unmap, --close           then let go of the mapping, of the device's descriptor\n"
         "  --fork                     a child inherits everything, and the parent keeps nothing\n"
-        "  --pass, --queue            hand what pins to a child through a socket; leave it in a socket's queue\n"
+        "  --dup                      have a second descriptor of what pins, which stays\n"
+        "  --pass, --queue, --hide    hand what pins to a child; leave it in a socket's queue; give it to another io_uring\n"
         "  --stubborn                 do not care for SIGTERM\n";
 
 int complain(const char *what) {
@@ -43,10 +45,13 @@ static int parse_option(int c, Request *request) {
         bool *const switches[] = {
                 [OPT_RING] = &request->ring,     [OPT_PIPE] = &request->pipe, [OPT_XDP] = &request->xdp,
                 [OPT_PEEK] = &request->peek,     [OPT_UNMAP] = &request->unmap, [OPT_CLOSE] = &request->close,
-                [OPT_FORK] = &request->fork,     [OPT_PASS] = &request->pass, [OPT_QUEUE] = &request->queue,
-                [OPT_NODE] = &request->node,     [OPT_STUBBORN] = &request->stubborn,
+                [OPT_FORK] = &request->fork,     [OPT_DUP] = &request->dup,   [OPT_HIDE] = &request->hide,
+                [OPT_PASS] = &request->pass,     [OPT_QUEUE] = &request->queue, [OPT_NODE] = &request->node,
+                [OPT_STUBBORN] = &request->stubborn,
         };
-        size_t *const sizes[] = { [OPT_SIZE] = &request->size, [OPT_AT] = &request->at, [OPT_LENGTH] = &request->length };
+        size_t *const sizes[] = {
+                [OPT_SIZE] = &request->size, [OPT_OFFSET] = &request->offset, [OPT_AT] = &request->at, [OPT_LENGTH] = &request->length,
+        };
 
         if (c >= OPT_SIZE && c <= OPT_LENGTH)
                 *sizes[c] = (size_t) strtoull(optarg, NULL, 0);
@@ -61,12 +66,14 @@ static int parse_option(int c, Request *request) {
 
 static int parse_request(int argc, char **argv, Request *request) {
         static const struct option options[] = {
-                { "size", required_argument, NULL, OPT_SIZE },     { "at", required_argument, NULL, OPT_AT },
-                { "length", required_argument, NULL, OPT_LENGTH }, { "direct", required_argument, NULL, OPT_DIRECT },
+                { "size", required_argument, NULL, OPT_SIZE },     { "offset", required_argument, NULL, OPT_OFFSET },
+                { "at", required_argument, NULL, OPT_AT },         { "length", required_argument, NULL, OPT_LENGTH },
+                { "direct", required_argument, NULL, OPT_DIRECT },
                 { "ring", no_argument, NULL, OPT_RING },           { "pipe", no_argument, NULL, OPT_PIPE },
                 { "xdp", no_argument, NULL, OPT_XDP },             { "peek", no_argument, NULL, OPT_PEEK },
                 { "unmap", no_argument, NULL, OPT_UNMAP },         { "close", no_argument, NULL, OPT_CLOSE },
                 { "fork", no_argument, NULL, OPT_FORK },           { "pass", no_argument, NULL, OPT_PASS },
+                { "dup", no_argument, NULL, OPT_DUP },             { "hide", no_argument, NULL, OPT_HIDE },
                 { "queue", no_argument, NULL, OPT_QUEUE },         { "node", no_argument, NULL, OPT_NODE },
                 { "stubborn", no_argument, NULL, OPT_STUBBORN },
                 {},
@@ -112,14 +119,35 @@ static int hand_down(void) {
         return child < 0 ? complain("fork") : child;
 }
 
+static bool have_any(const Pins *pins) {
+        return pins->ring >= 0 || pins->pipe >= 0 || pins->xdp >= 0;
+}
+
+/* The copies stay until the process ends. */
+static int duplicate(const Pins *pins) {
+        const int fds[] = { pins->ring, pins->pipe, pins->xdp };
+
+        for (size_t i = 0; i < 3; i++)
+                if (fds[i] >= 0 && dup(fds[i]) < 0)
+                        return complain("dup");
+        return 0;
+}
+
 static int let_go(const Request *request, char *mapping, int device, Pins *pins) {
         if (request->unmap)
                 (void) munmap(mapping, request->size);
         if (request->close)
                 (void) close(device); /* of a node's memory there is none, which harms nobody */
+        if (request->dup && duplicate(pins) < 0)
+                return -1;
         if (request->pass)
                 return tell(pass_on(pins));
-        return request->queue ? leave_in_queue(pins) : 0;
+        return request->queue ? leave_in_queue(pins) : request->hide ? hide_in_ring(pins) : 0;
+}
+
+/* Whether this process still has to do with the card: what lies in a socket of ours is ours. */
+static bool keeps_anything(const Request *request, const Pins *pins) {
+        return !request->unmap || !request->close || !request->pass || request->dup || have_any(pins);
 }
 
 /* Preferred only: a strict binding would keep the pages that are not pinned from moving away as well. */
@@ -137,11 +165,11 @@ static char *map_device(const Request *request, int *ret_device) {
         *ret_device = open(request->path, O_RDWR | O_CLOEXEC);
         if (*ret_device < 0)
                 return complain(request->path), NULL;
-        char *mapping = mmap(NULL, request->size, PROT_READ | PROT_WRITE, MAP_SHARED, *ret_device, 0);
+        char *mapping = mmap(NULL, request->size, PROT_READ | PROT_WRITE, MAP_SHARED, *ret_device, (off_t) request->offset);
         return mapping == MAP_FAILED ? complain("mmap"), NULL : mapping;
 }
 
-static int run(const Request *request) {
+static int hold(const Request *request) {
         Pins pins = { -1, -1, -1 };
         int child = 0, device = -1;
 
@@ -155,15 +183,16 @@ static int run(const Request *request) {
                 return -1;
         if (request->fork && (child = hand_down()) < 0)
                 return -1;
+        if (request->fork && child == 0)
+                return 0;
         if (child > 0) {
                 for (int fd = 3; fd < 64; fd++)
                         (void) close(fd);
                 (void) munmap(mapping, request->size);
         }
-        if (child > 0 || !request->fork) {
+        if (child > 0 || keeps_anything(request, &pins))
                 (void) tell(child > 0 ? child : getpid());
-                puts("ready");
-        }
+        puts("ready");
         return 0;
 }
 
@@ -177,7 +206,7 @@ int main(int argc, char **argv) {
         (void) setvbuf(stdout, NULL, _IOLBF, 0);
         if (request.stubborn)
                 (void) signal(SIGTERM, SIG_IGN);
-        if (run(&request) < 0)
+        if (hold(&request) < 0)
                 return 1;
         for (;;)
                 (void) pause();
