@@ -38,8 +38,11 @@ def swap(lab):
     keeper = lab.keeper(0, mib=24, pause_msec=60000)
     lab.sh(f"echo 16M > /sys/fs/cgroup/lab.slice/{keeper.unit}/memory.reclaim || true", timeout=120)
     lab.check(int(lab.sh("awk 'NR > 1 {print $4}' /proc/swaps")) > 8 << 10, "there should be something in the swap")
+    uuid = lab.sh(f"blkid -p -s UUID -o value {device}")
     round_trip(lab, 3)
     keeper.finish()
+    noted = lab.sh(f"grep -l '\"note\":{{\"uuid\":\"{uuid}\"}}' {removal.STATE_DIR}/removals/*/journal || true")
+    lab.check(noted, "its uuid should have been noted: the device may have another name when the card is back")
 
 
 @scenario("stack-loop", profile="mixed", timeout=300, turn=True)
