@@ -15,6 +15,7 @@ static const struct {
         /* drivers/dax/bus.c:kill_dev_dax. Pinned pages are another matter: nothing waits for those. */
         { FORCED_DEVICE_DAX, RELEASE(6, 1), RELEASE(6, 13), NULL },
         { FORCED_XFS, RELEASE(6, 1), RELEASE(6, 7), "it takes the removal for broken memory and poisons every page (drivers/dax/super.c:kill_dax)" },
+        /* Once the files in use are written back: it does not let go of their dirty pages, and crashes at the umount. */
         { FORCED_XFS, RELEASE(6, 7), RELEASE(6, 13), NULL },
         /* rm_startblock + 1 wraps to 0: four billion turns with the file system frozen and the device locked. */
         { FORCED_XFS, RELEASE(6, 13), RELEASE(7, 3), "it never comes back (fs/xfs/xfs_notify_failure.c counts its blocks wrongly)" },
