@@ -53,7 +53,7 @@ def ext4(lab):
     many_times(lab, "ext4")
 
 
-@scenario("fsdax-msync", profile="mixed", timeout=300, long=True)
+@scenario("fsdax-msync", profile="mixed", timeout=300, turn=True)
 def msync(lab):
     """The same for a writer that leaves it to the kernel, on a file system without dax."""
     disk = lab.filesystem(lab.pmem(3).namespace().device, "ext4", options="rw")
