@@ -81,6 +81,33 @@ static void print_memory(json_object *memory) {
         table_print(t, "  ");
 }
 
+/* Those that are mounted nowhere have a number only. */
+static void print_files(json_object *memory) {
+        static const char *const headers[] = { "MEMORY", "FILE" };
+        json_object *nodes = json_array(memory, "nodes");
+        _cleanup_table_ Table *t = table_new(headers, ELEMENTSOF(headers));
+        size_t n = 0;
+
+        if (!t)
+                return;
+        table_align_right(t, 0);
+        for (size_t i = 0; i < json_len(nodes); i++) {
+                json_object *files = json_array(json_at(nodes, i), "files");
+                for (size_t k = 0; k < json_len(files); k++, n++) {
+                        json_object *f = json_at(files, k);
+                        table_cell(t, COLOR_NONE, FORMAT_SIZE(json_u64(f, "bytes")));
+                        if (json_str(f, "path"))
+                                table_cell(t, COLOR_NONE, json_str(f, "path"));
+                        else
+                                table_cellf(t, COLOR_NONE, "inode %" PRIu64 " of %s", json_u64(f, "inode"), json_str(f, "dev") ?: "?");
+                }
+        }
+        if (n == 0)
+                return;
+        plan_print_heading("The largest files in it");
+        table_print(t, "  ");
+}
+
 static void print_findings(json_object *findings, const char *heading, Color color) {
         if (json_len(findings) == 0)
                 return;
@@ -143,6 +170,7 @@ static void print_reasons(json_object *plan) {
         print_findings(json_array(plan, "blockers"), "In the way", COLOR_BAD);
         print_findings(json_array(plan, "warnings"), "Good to know", COLOR_WARN);
         print_memory(json_get(plan, "memory"));
+        print_files(json_get(plan, "memory"));
 }
 
 void plan_print_explanation(json_object *plan) {

@@ -140,7 +140,7 @@ static int add_node(Findings *f, const Node *node, json_object *nodes, json_obje
         add_part(parts, "files", m.files, "moves or is dropped");
         add_part(parts, "huge pages", huge_bytes, "moves where there is room");
         add_part(parts, "kernel", m.kernel, "cannot move");
-        return 0;
+        return find_files(f, node, m.files + m.shared, o);
 }
 
 /* "mpol=bind:1", "mpol=bind=static:1-2" among the options (mm/mempolicy.c:mpol_to_str); the node list may have commas, but then

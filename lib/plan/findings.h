@@ -28,6 +28,10 @@ int find_room(Findings *f);
 /* find-memory-use.c: what the nodes' memory is used for ("memory" of the document), and what of it is bound to them. 0 or -ENOMEM. */
 int find_memory_use(Findings *f, json_object *doc);
 
+/* find-files.c: the largest files with pages on the node, of `bytes` of page cache and shared memory ("files" of its object). 0 or
+ * -ENOMEM. */
+int find_files(const Findings *f, const Node *node, uint64_t bytes, json_object *to);
+
 /* Does the node keep memory of another card, or of the machine's own? */
 bool findings_node_stays(const Findings *f, const Node *node);
 

@@ -51,7 +51,7 @@ def hugetlb(lab):
     lab.cleanup(lambda: lab.run("umount /mnt/huge", check=False))
     pools = [pool for pool in storage.plan(lab, "2")["memory"]["huge_pages"] if pool["node"] == ram.node]
     lab.equal([(pool["page_bytes"], pool["total"]) for pool in pools], [(2 << 20, 8)], "the pools of the card")
-    refused_until(lab, named(lab, "HUGETLB_NO_ROOM", "2 MiB", "16 MiB", "8 promised"), 1)
+    refused_until(lab, named(lab, "HUGETLB_NO_ROOM", "2 MiB", "16 MiB", "8 promised"), 0)
     lab.cli("remove", "2")
     removal.check_safe(lab, 2, ram)
 
@@ -97,3 +97,22 @@ def cgroup(lab):
     blocker = named(lab, "CGROUP_LIMIT", "512 MiB go", "large.service has 4", "may swap 0 MiB more")
     refused_until(lab, blocker, 0)
     lab.check(large.running(), "the remedy should not have stopped it")
+
+
+@scenario("memory-files", timeout=240, long=True)
+def files(lab):
+    """The files whose page cache is on the card are named with what they have there; so are those of a tmpfs."""
+    ram = lab.ram(2)
+    lab.sh("dd if=/dev/urandom of=/root/cached bs=1M count=6 conv=fsync status=none && echo 1 > /proc/sys/vm/drop_caches")
+    lab.cleanup(lambda: lab.run("rm -f /root/cached /run/in-memory", check=False))
+    there = ["NUMAPolicy=preferred", f"NUMAMask={ram.node}"]
+    reader = lab.spawn("reader", "cat /root/cached > /dev/null; dd if=/dev/zero of=/run/in-memory bs=1M count=2 status=none; echo ready; sleep infinity",
+                       properties=there)
+    reader.wait_for_output("ready")
+    node = storage.plan(lab, "2")["memory"]["nodes"][0]
+    found = {file["path"]: file["bytes"] >> 10 for file in node["files"]}
+    lab.check(found.get("/root/cached", 0) > 5000, f"the cached file should be named with its size: {found}")
+    lab.equal(found.get("/run/in-memory"), 2048, f"KiB of the file in memory, of {found}")
+    lab.check("/root/cached" in lab.cli("plan", "2")[1], "the plan for people should name it")
+    lab.cli("remove", "2")
+    removal.check_safe(lab, 2, ram)
