@@ -138,11 +138,30 @@ int page_frames_find(uint64_t start, uint64_t size, PageFrameKind kind, size_t m
         return 0;
 }
 
-bool page_frames_any_poisoned(void) {
+/* Few machines have any, and this spares them a look at every page. */
+static bool machine_has_poisoned(void) {
         _cleanup_free_ char *text = NULL;
 
         if (read_file("/proc/meminfo", &text, NULL) < 0)
                 return false;
         const char *line = strstr(text, "\nHardwareCorrupted:");
         return line && strtoull(line + strlen("\nHardwareCorrupted:"), NULL, 10) > 0;
+}
+
+bool page_frames_any_poisoned(uint64_t start, uint64_t size) {
+        uint64_t page = (uint64_t) sysconf(_SC_PAGESIZE), n = size / page;
+        _cleanup_free_ uint64_t *flags = calloc(AT_ONCE, sizeof(*flags));
+
+        if (!flags || !machine_has_poisoned())
+                return false;
+        for (uint64_t done = 0; done < n; done += AT_ONCE) {
+                size_t part = n - done < AT_ONCE ? (size_t) (n - done) : AT_ONCE;
+
+                if (read_words("/proc/kpageflags", start / page + done, part, flags) < 0)
+                        return false;
+                for (size_t i = 0; i < part; i++)
+                        if (flags[i] & FLAG(HWPOISON))
+                                return true;
+        }
+        return false;
 }
