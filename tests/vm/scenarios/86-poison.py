@@ -12,7 +12,7 @@ def pinned(lab, ram, *options):
     return lab.pinner("--node", "--size=65536", "--pipe", *options, ram.node)
 
 
-@scenario("poison", timeout=240, long=True, allow=[r"Memory failure: "])
+@scenario("poison", timeout=240, allow=[r"Memory failure: "])
 def poison(lab):
     """Not without the word; with it the block goes, its range is gone from /proc/iomem, and all of it is on record."""
     ram = lab.ram(2)
