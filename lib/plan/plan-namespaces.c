@@ -21,10 +21,11 @@ static const NdRegion *nd_region_of(const Scope *s, const Namespace *n) {
         return NULL;
 }
 
-/* The file system right on it that may still be mounted when its memory goes. */
+/* A device that may still be mapped when its memory goes, or the file system right on it that may still be mounted. */
 static void set_unmap(json_object *args, const Topology *t, const Scope *s, const PlanRequest *request, const Namespace *n,
                       const BlockDevice *block) {
-        json_set_bool(args, "force", true);
+        if (n->dax)
+                json_set_bool(args, "force", true);
         for (size_t i = 0; i < s->n_mounts && block; i++) {
                 const Mount *m = s->mounts[i];
                 if (m->dev != block->dev || !unmap_wanted(t, s, request, m))
@@ -34,6 +35,7 @@ static void set_unmap(json_object *args, const Topology *t, const Scope *s, cons
                 json_set_str(fs, "type", m->type);
                 json_set_str(fs, "target", m->target);
                 json_set(args, "fs", fs);
+                json_set_bool(args, "force", true);
                 json_set_u64(args, "data_start", n->data_start);
                 json_set_u64(args, "data_size", n->data_size);
                 return;
