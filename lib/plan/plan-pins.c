@@ -17,22 +17,25 @@ static void add_range(json_object *array, uint64_t start, uint64_t size, CensusK
         json_object_array_add(array, o);
 }
 
+/* Those of devdax namespaces have a dax device, sectors have no pages. */
+static void add_fsdax(json_object *array, const Scope *s) {
+        for (size_t i = 0; i < s->n_namespaces; i++)
+                if (s->namespaces[i]->driver && streq(s->namespaces[i]->mode, "fsdax") && s->namespaces[i]->data_size > 0)
+                        add_range(array, s->namespaces[i]->data_start, s->namespaces[i]->data_size, CENSUS_FSDAX);
+}
+
 json_object *storage_pages_json(const Scope *s) {
         json_object *array = json_object_new_array();
 
         for (size_t i = 0; i < s->n_daxes; i++)
                 if (dax_is_mapped(s->daxes[i]))
                         add_range(array, s->daxes[i]->start, s->daxes[i]->size, CENSUS_DEVICE_DAX);
-        /* Those of devdax namespaces have a dax device, sectors have no pages. */
-        for (size_t i = 0; i < s->n_namespaces; i++)
-                if (s->namespaces[i]->driver && streq(s->namespaces[i]->mode, "fsdax") && s->namespaces[i]->data_size > 0)
-                        add_range(array, s->namespaces[i]->data_start, s->namespaces[i]->data_size, CENSUS_FSDAX);
+        add_fsdax(array, s);
         return array;
 }
 
-int plan_add_proof(Plan *p, const Scope *s, const PlanRequest *request) {
+static int add_proof(Plan *p, const Scope *s, const PlanRequest *request, json_object *ranges) {
         _cleanup_(hold_targets_done) HoldTargets targets = { 0 };
-        _cleanup_json_ json_object *ranges = storage_pages_json(s);
 
         if (json_len(ranges) == 0)
                 return 0;
@@ -45,4 +48,18 @@ int plan_add_proof(Plan *p, const Scope *s, const PlanRequest *request) {
         json_set_bool(args, "force", request->policy->force_unproven);
         json_set_u64(args, "timeout_sec", TIMEOUT_SEC);
         return plan_add_step(p, STEP_PROVE_UNPINNED, args);
+}
+
+int plan_add_proof(Plan *p, const Scope *s, const PlanRequest *request) {
+        _cleanup_json_ json_object *ranges = storage_pages_json(s);
+
+        return add_proof(p, s, request, ranges);
+}
+
+int plan_add_proof_of_files(Plan *p, const Scope *s, const PlanRequest *request) {
+        _cleanup_json_ json_object *ranges = json_object_new_array();
+
+        if (s->n_mounts > 0)
+                add_fsdax(ranges, s);
+        return add_proof(p, s, request, ranges);
 }

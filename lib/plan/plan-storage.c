@@ -235,5 +235,7 @@ int plan_add_storage(Plan *p, const Topology *t, const Scope *s, const PlanReque
         int r = add_fences(p, s);
         if (r >= 0)
                 r = plan_add_end_of_holders(p, t, s, request);
+        if (r >= 0)
+                r = plan_add_proof_of_files(p, s, request);
         return r < 0 ? r : take_all(&k);
 }

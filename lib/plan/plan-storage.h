@@ -32,6 +32,10 @@ json_object *storage_pages_json(const Scope *s);
 /* Appends the step that proves that nobody does. Behind it drivers go. */
 int plan_add_proof(Plan *p, const Scope *s, const PlanRequest *request);
 
+/* The same for pages of files alone, where anything is mounted. The kernel takes a file's pages back with its file system, whoever has
+ * them (fs/dax.c:dax_disassociate_entry warns, no more), and gives them to the next file. */
+int plan_add_proof_of_files(Plan *p, const Scope *s, const PlanRequest *request);
+
 /* Appends the steps for the namespaces and the regions of the nvdimm bus, which stand on nothing but the card. */
 int plan_add_namespaces(Plan *p, const Topology *t, const Scope *s, const PlanRequest *request);
 

@@ -7,8 +7,9 @@
  *      announce        listeners get their time while everything still works
  *      fence-dax       nobody opens the memory device anew
  *      holders         frozen, so that nothing new appears between look and act, then ended by policy
+ *      proof           nobody has a page of a file, which would be given to another one
  *      storage         from the top: file systems, swap, loop devices, volumes, arrays (plan-storage.c)
- *      proof           no page of memory that processes could map or pin is referenced (plan-pins.c)
+ *      proof           no page of memory that processes could map or pin is referenced any more (plan-pins.c)
  *      namespaces      and the nvdimm bus's regions: the driver goes when nothing is mounted, mapped or open
  *      auto-online off so that a way back puts each block into its own zone
  *      memory offline  per dax device, while the addresses decode

@@ -37,16 +37,16 @@ def census_msec(lab, number):
     return records(lab, number, "note")[0]["note"]["census_usec"] / 1000
 
 
-def remove(lab, *options, status=removal.SAFE):
-    """Remove the card in slot 2; (number of the removal, all that was said)."""
-    found, out, err = lab.cli("remove", "2", *options, check=False)
+def remove(lab, *options, card="2", status=removal.SAFE):
+    """Remove a card; (number of the removal, all that was said)."""
+    found, out, err = lab.cli("remove", card, *options, check=False)
     lab.equal(found, status, f"the exit status ({out}{err})")
     return removal.last_id(lab), out + err
 
 
-def pins_of(lab, process):
+def pins_of(lab, process, card="2"):
     """How the plan lists this process: its holds by pin."""
-    plan = lab.cli_json("plan", "2", check=False)
+    plan = lab.cli_json("plan", card, check=False)
     lab.check(plan, "there should be a plan")
     return [hold for holder in plan["holders"] if holder["pid"] == process for hold in holder.get("holds", ()) if hold["way"] == "pin"]
 
@@ -182,6 +182,56 @@ def without_types(lab):
     word, text = said(lab, number)
     lab.check(word == "unproven" and "does not describe its types" in text, f"the reason should be said: {word}: {text}")
     removal.check_safe(lab, 2)
+
+
+def file_on_card(lab):
+    disk = lab.filesystem(lab.pmem(3).namespace().device)
+    lab.sh(f"dd if=/dev/zero of={disk.target}/file bs=1M count=2 2> /dev/null")
+    return disk, f"{disk.target}/file"
+
+
+@scenario("pins-fsdax", profile="mixed", timeout=240)
+def fsdax(lab):
+    """Pages of a file in a pipe, the file closed: nothing keeps the file system busy, and the next file would be given them. Named,
+    ended, and counted twice: before the file system goes, and before its driver does. An io_uring cannot have such pages."""
+    _, path = file_on_card(lab)
+    status, _, err = lab.run([lab.program("pinner"), "--ring", path], check=False)
+    lab.check(status != 0 and "not supported" in err, f"the kernel should not let an io_uring have them: {status} {err}")
+    pinner = lab.pinner("--pipe", "--unmap", "--close", "--length=12288", path)
+    pins = pins_of(lab, pinner.pids[0], "3")
+    lab.check(pins and pins[0]["bytes"] == 12288 and "pipe" in pins[0]["found"], f"the pin should be in the plan: {pins}")
+    number, _ = remove(lab, card="3")
+    notes = [record["note"].get("proven") for record in records(lab, number, "note")]
+    lab.check(len(notes) == 2 and all(notes), f"it should be proven twice: {notes}")
+    lab.check(not pinner.running(), "the policy ends the pinner's unit")
+    removal.check_safe(lab, 3)
+
+
+@scenario("pins-fsdax-nobody-named", profile="mixed", timeout=240)
+def fsdax_nobody_named(lab):
+    """The same in nobody's hands: refused with the file system where it was, and the kernel has nothing to complain about."""
+    disk, path = file_on_card(lab)
+    pinner = lab.pinner("--pipe", "--queue", "--unmap", "--close", "--length=4096", path)
+    number, text = remove(lab, card="3", status=removal.RESTORED)
+    lab.check("pages of 4 KiB is referenced" in text and "nobody can be named" in text, f"what was found should be said: {text}")
+    journal = lab.sh(f"cat {removal.STATE_DIR}/removals/{number}/journal")
+    steps = [step["name"] for step in lab.cli_json("plan", "3")["steps"]]
+    lab.check(f'"ev":"do","n":{steps.index("unmount")}' not in journal and disk.mounted(), "nothing should have been unmounted")
+    lab.check(pinner.running(), "the pinner was not known, and so not ended")
+    pinner.stop()
+    remove(lab, card="3")
+    removal.check_safe(lab, 3)
+
+
+@scenario("pins-lockdown", own_guest=True, long=True)
+def lockdown(lab):
+    """A kernel that shows nobody its memory: said so, and the rest works as far as it lets us write."""
+    devdax(lab, 2)
+    lab.sh("echo confidentiality > /sys/kernel/security/lockdown")
+    number, _ = remove(lab)
+    word, text = said(lab, number)
+    lab.check(word == "unproven" and "lockdown" in text, f"the reason should be said: {word}: {text}")
+    lab.check(lab.slot(2).leds().safe and lab.slot(2).bdf() is None, "the card should be out")
 
 
 @scenario("pins-by-hand", daemon=False, own_guest=True, allow=[r"."])
