@@ -288,17 +288,17 @@ until read -r light < $slot/attention && [ "$light" = 1 ]; do read -rt 0.005 -u 
 echo $(((${EPOCHREALTIME/./} - begin) / 1000)) > /run/withdrawn-msec"""
 
 
-@scenario("proof-light-withdrawn", profile="nopower", own_guest=True, long=True)
+@scenario("proof-light-withdrawn", profile="nopower", own_guest=True, turn=True)
 def light_withdrawn(lab):
     """The card sits there, safe to pull, and somebody powers the slot up again."""
+    lab.spawn("monitor", "safe-remove monitor --json > /run/monitor")
     lab.ram(2)
     lab.cli("remove", "2")
+    lab.wait_for(lambda: '"type":"end"' in lab.sh("cat /run/monitor"), 10, "the monitor to tell of it")
     slot = lab.slot(2)
     leds = slot.leds()
     lab.equal((leds.power, leds.attention, leds.present), ("off", "off", True), f"the light over the card ({leds})")
     lab.equal([s["state"] for s in lab.cli_json("list")["slots"] if s["name"] == "2"], ["safe"], "the slot's state")
-    lab.spawn("monitor", "safe-remove monitor --json > /run/monitor")
-    lab.wait_for(lambda: "running" in lab.sh("cat /run/monitor"), 10, "the monitor to listen")
     # The time is taken in the guest, whose clock is the one that counts; that the light is on is seen from outside.
     lab.spawn("power-on", ["/bin/bash", "-c", POWER_ON_AND_WAIT])
     lab.wait_leds(2, attention="on", timeout=5)

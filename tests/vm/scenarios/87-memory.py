@@ -78,7 +78,7 @@ def cgroup(lab):
     lab.cleanup(lambda: lab.sh(f"echo 0 > {POOL.format(0)}; [ ! -e {POOL.format(ram.node)} ] || echo 0 > {POOL.format(ram.node)}"))
     lab.sh("echo 3 > /proc/sys/vm/drop_caches")
     free = int(lab.sh("awk '/Node 0 MemFree/ {print $4}' /sys/devices/system/node/node0/meminfo"))
-    lab.sh(f"echo 240 > {POOL.format(ram.node)}; echo {(free >> 11) - 330} > {POOL.format(0)}", timeout=120)
+    lab.sh(f"echo 240 > {POOL.format(ram.node)}; echo {(free >> 11) - 280} > {POOL.format(0)}", timeout=120)
     large = lab.spawn("large", [lab.program("keeper"), "--node=0", "--mib=400"], properties=["MemorySwapMax=0"])
     large.wait_for_output("ready")
     lab.sh("fallocate -l 512M /swapfile && mkswap -q /swapfile && swapon /swapfile", timeout=120)
