@@ -5,6 +5,10 @@
 #include "kernel/attr.h"
 #include "plan/findings.h"
 
+#define MIB (UINT64_C(1) << 20)
+#define SWAP_FILE "/var/swap-without-card" /* of the remedy: other swap, so that the card's can go */
+enum { SWAP_HEADER_MIB = 1 };
+
 /* Where the system itself lives, as PID 1 sees it: nothing of this can be taken away under a running machine. */
 static const char *const system_paths[] = { "/", "/usr", "/etc", "/var", "/var/log/journal", "/run", "/tmp" };
 
@@ -87,7 +91,7 @@ static void array_finding(Findings *f, const BlockDevice *md, const char *member
         json_object *o = finding(f, BLOCKER_DEGRADES, false, "%s goes on without %s: degraded, until the card is back", md->name, member);
         json_set_strf(o, "evidence", "/sys/block/%s/md: %s of %ju disks, %ju missing already", md->name, md->label ?: "an array",
                       (uintmax_t) disks, (uintmax_t) degraded);
-        finding_remedy(o, "mdadm /dev/%s --add /dev/DEVICE  # beforehand, so that the array has its copies without this card", md->name);
+        finding_remedy(o, "mdadm --detail /dev/%s  # with another member added beforehand the array has its copies without this card", md->name);
 }
 
 /* What stands on this card and on others: a set that goes as a whole, or an array that goes on without its member. */
@@ -136,10 +140,12 @@ static void find_swap_room(Findings *f) {
         }
         if (going == 0 || going <= available + free_elsewhere)
                 return;
+        uint64_t missing = (going - available - free_elsewhere + MIB - 1) / MIB;
         json_object *o = finding(f, BLOCKER_NO_ROOM, true, "what is swapped out to the card fits nowhere else");
         json_set_strf(o, "evidence", "%ju MiB are swapped out to it; %ju MiB of memory and %ju MiB of other swap are free",
                       (uintmax_t) (going >> 20), (uintmax_t) (available >> 20), (uintmax_t) (free_elsewhere >> 20));
-        finding_remedy(o, "swapon /dev/DEVICE  # other swap, or stop what uses the memory");
+        finding_remedy(o, "dd if=/dev/zero of=" SWAP_FILE " bs=1M count=%ju && chmod 600 " SWAP_FILE " && mkswap " SWAP_FILE " && swapon " SWAP_FILE
+                       "  # or stop what uses the memory", (uintmax_t) missing + SWAP_HEADER_MIB);
 }
 
 /* A file system of several devices goes as a whole, too. */
