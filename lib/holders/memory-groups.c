@@ -103,8 +103,8 @@ static int read_pid(int dir, int *ret) {
         return 0;
 }
 
-static int read_group(Look *l, int dir, const char *path) {
-        MemoryGroup g = { .swap_left = UINT64_MAX };
+static int read_group(Look *l, int dir, const char *path, uint64_t swap_left) {
+        MemoryGroup g = { .swap_left = swap_left };
 
         int r = read_pid(dir, &g.pid);
         if (r < 0 || g.pid == 0)
@@ -116,10 +116,8 @@ static int read_group(Look *l, int dir, const char *path) {
         if (r >= 0)
                 r = read_anonymous(dir, &g.anonymous);
         if (r >= 0)
-                r = read_swap_left(dir, &g.swap_left);
-        if (r >= 0)
                 r = vec_grow((void **) &l->groups->items, l->groups->n_items, &l->groups->n_allocated, sizeof(g));
-        g.cgroup = r >= 0 ? strdup(*path ? path : "/") : NULL;
+        g.cgroup = r >= 0 ? strdup(path) : NULL;
         if (r >= 0 && !g.cgroup)
                 r = -ENOMEM;
         if (r < 0) {
@@ -137,14 +135,23 @@ static int taken(Look *l, int r) {
         return r == -ENOMEM ? r : 0;
 }
 
-static int walk(Look *l, int parent, const char *name, const char *path, unsigned depth) {
+/* `swap_left` is what the groups above leave to it. The root is passed over: only kernel threads are in it, and what it says of
+ * memory is said of the whole machine. */
+static int walk(Look *l, int parent, const char *name, const char *path, uint64_t swap_left, unsigned depth) {
+        uint64_t own = UINT64_MAX;
+
         _cleanup_close_ int dir = openat(parent, name, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
         if (dir < 0)
                 return taken(l, -errno);
         if (depth >= DEPTH_MAX || now_monotonic() >= l->deadline)
                 return taken(l, -ETIME);
 
-        int r = taken(l, read_group(l, dir, path));
+        int r = read_swap_left(dir, &own);
+        if (own < swap_left)
+                swap_left = own;
+        if (r >= 0 && *path)
+                r = read_group(l, dir, path, swap_left);
+        r = taken(l, r);
         if (r < 0)
                 return r;
         _cleanup_close_ int copy = openat(dir, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
@@ -156,7 +163,7 @@ static int walk(Look *l, int parent, const char *name, const char *path, unsigne
                 if (e->d_type != DT_DIR || e->d_name[0] == '.')
                         continue;
                 _cleanup_free_ char *below = strf("%s/%s", path, e->d_name);
-                r = below ? walk(l, dir, e->d_name, below, depth + 1) : -ENOMEM;
+                r = below ? walk(l, dir, e->d_name, below, swap_left, depth + 1) : -ENOMEM;
                 if (r < 0)
                         return r;
         }
@@ -170,7 +177,7 @@ int memory_groups_scan(const int *nodes, size_t n, uint64_t budget_usec, MemoryG
         if (access(CGROUPS "/cgroup.controllers", F_OK) < 0)
                 groups.complete = false;
         else {
-                int r = walk(&l, AT_FDCWD, CGROUPS, "", 0);
+                int r = walk(&l, AT_FDCWD, CGROUPS, "", UINT64_MAX, 0);
                 if (r < 0) {
                         memory_groups_done(&groups);
                         return r;

@@ -4,14 +4,14 @@
 #include "base/util.h"
 
 /* Control groups that cannot live without certain nodes, or whose memory may not be swapped, from the unified hierarchy
- * (Documentation/admin-guide/cgroup-v2.rst). Of each only what it says itself: a group above or below speaks for itself too. */
+ * (Documentation/admin-guide/cgroup-v2.rst). */
 typedef struct MemoryGroup {
         char *cgroup;           /* "/system.slice/x.service" */
         int pid;                /* a process in it, 0: none */
         bool bound;             /* cpuset.mems.effective has none but the nodes that were asked about */
         char *mems;             /* that list */
         uint64_t anonymous;     /* memory.stat, on all nodes */
-        uint64_t swap_left;     /* memory.swap.max less memory.swap.current; UINT64_MAX: no limit */
+        uint64_t swap_left;     /* memory.swap.max less memory.swap.current, the least of its own and of all above; UINT64_MAX: no limit */
 } MemoryGroup;
 
 typedef struct MemoryGroups {

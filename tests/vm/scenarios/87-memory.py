@@ -70,6 +70,24 @@ def mempolicy(lab):
     removal.check_safe(lab, 2, ram)
 
 
+@scenario("memory-cgroup", timeout=240)
+def cgroup(lab):
+    """What would fit into swap, if the limit of a control group above the one that has the memory did not forbid it."""
+    ram = lab.ram(2)
+    # Huge pages are the quickest way to use up what is left: nobody fills them. They come first, while there is room to find them.
+    lab.cleanup(lambda: lab.sh(f"echo 0 > {POOL.format(0)}; [ ! -e {POOL.format(ram.node)} ] || echo 0 > {POOL.format(ram.node)}"))
+    lab.sh("echo 3 > /proc/sys/vm/drop_caches")
+    free = int(lab.sh("awk '/Node 0 MemFree/ {print $4}' /sys/devices/system/node/node0/meminfo"))
+    lab.sh(f"echo 240 > {POOL.format(ram.node)}; echo {(free >> 11) - 280} > {POOL.format(0)}", timeout=120)
+    large = lab.spawn("large", [lab.program("keeper"), "--node=0", "--mib=400"], properties=["MemorySwapMax=0"])
+    large.wait_for_output("ready")
+    lab.sh("truncate -s 1G /run/swapfile && losetup /dev/loop0 /run/swapfile && mkswap -q /dev/loop0 && swapon /dev/loop0", timeout=120)
+    lab.cleanup(lambda: lab.run("swapoff /dev/loop0; losetup -d /dev/loop0; rm -f /run/swapfile", check=False))
+    blocker = named(lab, "CGROUP_LIMIT", "512 MiB go", "large.service has 4", "may swap 0 MiB more")
+    refused_until(lab, blocker, 0)
+    lab.check(large.running(), "the remedy should not have stopped it")
+
+
 @scenario("memory-files", timeout=240, long=True)
 def files(lab):
     """The files whose page cache is on the card are named with what they have there; so are those of a tmpfs."""
