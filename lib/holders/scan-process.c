@@ -6,6 +6,7 @@
 #include "base/parse.h"
 #include "holders/process.h"
 #include "holders/scan.h"
+#include "kernel/fence.h"
 
 enum {
         /* Of one process. A person reads no more, and a step's note must not grow with what a process has open. */
@@ -63,10 +64,13 @@ int look_note(Look *l, int error) {
 }
 
 int look_add(Look *l, HoldWay way, size_t target, const char *path, const char *found, uint64_t bytes) {
+        _cleanup_free_ char *name = path ? fence_known_name(path) : NULL, *found_copy = strdup(found);
         Holder *h = &l->holder;
 
+        if ((path && !name) || !found_copy)
+                return -ENOMEM;
         for (size_t i = 0; i < h->n_holds; i++)
-                if (h->holds[i].way == way && h->holds[i].target == target && streq_ptr(h->holds[i].path, path)) {
+                if (h->holds[i].way == way && h->holds[i].target == target && streq_ptr(h->holds[i].path, name)) {
                         h->holds[i].bytes += bytes;
                         return 0;
                 }
@@ -78,13 +82,10 @@ int look_add(Look *l, HoldWay way, size_t target, const char *path, const char *
         int r = vec_grow((void **) &h->holds, h->n_holds, &h->n_holds_allocated, sizeof(Hold));
         if (r < 0)
                 return r;
-        _cleanup_free_ char *path_copy = path ? strdup(path) : NULL, *found_copy = strdup(found);
-        if ((path && !path_copy) || !found_copy)
-                return -ENOMEM;
         h->holds[h->n_holds++] = (Hold) {
                 .way = way,
                 .target = target,
-                .path = TAKE_PTR(path_copy),
+                .path = TAKE_PTR(name),
                 .found = TAKE_PTR(found_copy),
                 .bytes = bytes,
         };

@@ -64,6 +64,12 @@ bool fence_exists(const char *node) {
         return hidden && access(hidden, F_OK) == 0;
 }
 
+char *fence_known_name(const char *path) {
+        const char *name = startswith(path, "/dev/" PREFIX);
+
+        return name ? strf("/dev/%s", name) : strdup(path);
+}
+
 void fence_sweep(void) {
         _cleanup_(closedirp) DIR *d = opendir("/dev");
 

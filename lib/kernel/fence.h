@@ -14,5 +14,8 @@ int fence_hide(const char *node, dev_t dev);
 int fence_show(const char *node);
 bool fence_exists(const char *node);
 
+/* What people call a node, hidden or not: "/dev/dax0.0" of "/dev/.safe-remove.dax0.0"; other paths as they are. Newly allocated. */
+char *fence_known_name(const char *path);
+
 /* Removes hidden nodes whose device is gone. */
 void fence_sweep(void);

@@ -5,6 +5,7 @@
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
 
+#include "kernel/fence.h"
 #include "own-processes.h"
 #include "step/step.h"
 
@@ -58,6 +59,19 @@ static void test_there_and_back(void) {
         check_state(args, &run, STEP_NOT_APPLIED, STEP_NOT_APPLIED);
 }
 
+static void test_known_name(void) {
+        static const char *const cases[][2] = {
+                { HIDDEN, NODE },
+                { NODE, NODE },
+                { "/mnt/.safe-remove.dax9.9", "/mnt/.safe-remove.dax9.9" },
+        };
+
+        for (size_t i = 0; i < ELEMENTSOF(cases); i++) {
+                _cleanup_free_ char *name = fence_known_name(cases[i][0]);
+                CHECK_STR(name, cases[i][1]);
+        }
+}
+
 /* The name is another device's by now: it keeps it. */
 static void test_other_device(void) {
         _cleanup_json_ json_object *args = args_new("1:3");
@@ -102,6 +116,7 @@ int main(void) {
         }
         ops = step_ops(STEP_FENCE_DAX);
         test_there_and_back();
+        test_known_name();
         test_other_device();
         test_name_taken();
         test_gone();
