@@ -58,8 +58,7 @@ def late(lab):
     removal.policy(lab, StepDelayMSec=600)
     number = removal.last_id(lab) + 1
     lab.slot(2).press()
-    removal.wait_for_record(lab, number, '"ev":"done","n":7', 90)
-    lab.cli("cancel", "2")
+    removal.wait_for_record(lab, number, '"ev":"done","n":7', 90, then="safe-remove cancel 2")
     end = removal.wait_for_end(lab, number, 120)
     lab.equal((end["outcome"], end["code"]), ("restored", "cancelled"), "the ending")
     removal.check_untouched(lab, 2, before)
@@ -73,8 +72,7 @@ def late_device(lab):
     removal.policy(lab, StepDelayMSec=600)
     number = removal.last_id(lab) + 1
     lab.slot(2).press()
-    lab.sh("timeout 90 sh -c 'while [ -e /sys/bus/cxl/devices/region0 ]; do sleep 0.05; done'", timeout=100)
-    lab.cli("cancel", "2")
+    lab.sh("timeout 90 sh -c 'while [ -e /sys/bus/cxl/devices/region0 ]; do sleep 0.05; done' && safe-remove cancel 2", timeout=100)
     end = removal.wait_for_end(lab, number, 120)
     lab.equal((end["outcome"], end["code"], end["message"].count("lost")), ("restored", "cancelled", 0), "the ending")
     lab.equal(lab.sh("basename $(readlink /sys/bus/dax/devices/dax0.0/driver)").strip(), "device_dax", "the driver")
@@ -92,9 +90,8 @@ def too_late(lab):
     removal.policy(lab, StepDelayMSec=700)
     number = removal.last_id(lab) + 1
     lab.slot(2).press()
-    removal.wait_for_record(lab, number, '"ev":"do","n":10', 90)
-    status, out, err = lab.cli("cancel", "2", check=False)
-    lab.check(status != 0 and "point" in out + err, f"the cancel should be refused in words: {status} {out}{err}")
+    said = removal.wait_for_record(lab, number, '"ev":"do","n":10', 90, then="safe-remove cancel 2 2>&1; echo status=$?")
+    lab.check("point" in said and "status=0" not in said, f"the cancel should be refused in words: {said}")
     lab.equal(removal.wait_for_end(lab, number)["outcome"], "safe", "the ending")
     removal.check_safe(lab, 2, ram)
 

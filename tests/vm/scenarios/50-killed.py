@@ -58,13 +58,11 @@ def on_the_way_back(lab):
     """Killed while it puts things back: it goes on putting back, never forward again."""
     lab.ram(2)
     before = removal.Picture.take(lab)
-    removal.policy(lab, StepDelayMSec=200)
+    removal.policy(lab, StepDelayMSec=400)
     number = removal.last_id(lab) + 1
     lab.slot(2).press()
-    removal.wait_for_record(lab, number, '"ev":"done","n":8', 90)
-    lab.cli("cancel", "2")
-    removal.wait_for_record(lab, number, '"ev":"undo","n":5')
-    lab.sh(VICTIMS[lab.random.choice(sorted(VICTIMS))])
+    removal.wait_for_record(lab, number, '"ev":"done","n":8', 90, then="safe-remove cancel 2 --no-wait")
+    removal.wait_for_record(lab, number, '"ev":"undo","n":5', then=VICTIMS[lab.random.choice(sorted(VICTIMS))])
     end = removal.wait_for_end(lab, number, 150)
     lab.equal((end["outcome"], end["code"]), ("restored", "cancelled"), "the ending")
     removal.check_untouched(lab, 2, before)
@@ -78,8 +76,7 @@ def stop(lab):
     removal.policy(lab, StepDelayMSec=300)
     number = removal.last_id(lab) + 1
     lab.slot(2).press()
-    removal.wait_for_record(lab, number, '"ev":"do","n":4', 90)
-    lab.sh("systemctl stop safe-removed.service", timeout=120)
+    removal.wait_for_record(lab, number, '"ev":"do","n":4', 90, then="systemctl stop safe-removed.service")
     removal.check_untouched(lab, 2, before)
     lab.equal(removal.wait_for_end(lab, number, 1)["outcome"], "restored", "the ending")
 

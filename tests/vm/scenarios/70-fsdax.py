@@ -73,9 +73,8 @@ def cancel(lab):
     number = removal.last_id(lab) + 1
     removal.policy(lab, StepDelayMSec=700)
     lab.slot(3).press()
-    removal.wait_for_record(lab, number, '"ev":"done"', then="true")
-    lab.sh("timeout 60 sh -c 'while [ -e /sys/bus/nd/devices/region[0-9]*/namespace* ] && ls -d /sys/block/pmem0; do sleep 0.05; done'", timeout=90)
-    lab.cli("cancel", "3")
+    removal.wait_for_record(lab, number, '"ev":"done"',
+                            then="timeout 60 sh -c 'while [ -e /sys/block/pmem0 ]; do sleep 0.05; done' && safe-remove cancel 3")
     end = removal.wait_for_end(lab, number, 120)
     lab.equal((end["outcome"], end["code"]), ("restored", "cancelled"), f"the ending ({end['message']})")
     storage.check_as_before(lab, before)

@@ -125,8 +125,7 @@ def stopped(lab):
     removal.policy(lab, StepDelayMSec=300)
     number = removal.last_id(lab) + 1
     lab.cli("restore", "2", "--no-wait")
-    removal.wait_for_record(lab, number, '"ev":"do","n":4', 60)
-    lab.sh("systemctl stop safe-removed.service", timeout=120)
+    removal.wait_for_record(lab, number, '"ev":"do","n":4', 60, then="systemctl stop safe-removed.service")
     lab.equal(removal.wait_for_end(lab, number, 1)["outcome"], "incomplete", "the ending")
     lab.check(lab.slot(2).driver_bound(), "slot 2 should not be held")
     lab.equal(lab.sh("cat /sys/devices/system/memory/auto_online_blocks"), before.policy, "the auto-online policy")
