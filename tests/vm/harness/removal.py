@@ -57,7 +57,7 @@ def wait_for_end(lab, number, timeout=120):
 def wait_for_record(lab, number, text, timeout=60, then="true"):
     """Wait until the journal of removal `number` has a record with this text, and run a command right then; the guest does
     both, so that no way to and fro lies between, and without a process for each look. Returns what the command printed."""
-    look = ('exec 9<> <(:); until mapfile -t lines < "$0" && [[ "${lines[*]}" == *"$1"* ]]; do read -rt 0.01 -u 9; done 2> /dev/null; true')
+    look = 'grep -qm 1 -F -- "$1" < <(exec tail -n +1 -s 0.05 -F --pid=$$ "$0" 2> /dev/null)'
     journal = f"{STATE_DIR}/removals/{number}/journal"
     return lab.sh(f"timeout {timeout} bash -c '{look}' {journal} '{text}' && {{ {then}; }}", timeout + 10)
 

@@ -175,8 +175,8 @@ def without_types(lab):
     """A kernel that does not describe its types: said so, and the rest works."""
     devdax(lab, 2)
     lab.sh("mkdir -p /run/nothing /run/systemd/system/safe-removed.service.d")
-    lab.write("/run/systemd/system/safe-removed.service.d/scenario.conf", "[Service]\nBindReadOnlyPaths=/run/nothing:/sys/kernel/btf\n")
     lab.cleanup(lambda: lab.sh("systemctl daemon-reload && systemctl restart safe-removed"))
+    lab.write("/run/systemd/system/safe-removed.service.d/scenario.conf", "[Service]\nBindReadOnlyPaths=/run/nothing:/sys/kernel/btf\n")
     lab.sh("systemctl daemon-reload && systemctl restart safe-removed")
     number, _ = remove(lab)
     word, text = said(lab, number)
