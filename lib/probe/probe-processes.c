@@ -51,9 +51,10 @@ static int add_all(json_object *array, TargetKind kind, const char *type, HoldTa
 /* A mapping that the kernel has emptied and a descriptor of a device that is gone lead nowhere (a driver that went by force leaves
  * them). */
 static bool leads_nowhere(const Holder *h, const Hold *hold, const HoldTarget *target) {
+        _cleanup_free_ char *now = NULL;
         uint64_t pages = 0;
 
-        if (target->kind != TARGET_CHAR || path_existsf("/sys/dev/char/%u:%u", major(target->dev), minor(target->dev)))
+        if (target->kind != TARGET_CHAR || link_namef(&now, "/sys/dev/char/%u:%u", major(target->dev), minor(target->dev)) != -ENOENT)
                 return false;
         if (hold->way != HOLD_MAPPING)
                 return true;
