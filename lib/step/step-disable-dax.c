@@ -54,7 +54,7 @@ static int dax_verify(json_object *args, StepRun *run) {
 }
 
 /* What a volatile region has is kmem's, unless device_dax was told the device's name (drivers/dax/bus.c: dax_match_type, dax_match_id).
- * The name is forgotten again with the device: the next one of that name may be another card's. */
+ * It is to know it no longer than it takes, whoever told it: the next device of that name may be another card's. */
 static int tell_name(json_object *args, const char *name, const char *attribute, StepRun *run) {
         if (!streq(json_str(args, "driver"), "device_dax") || !streq_ptr(json_str(json_get(args, "region"), "mode"), "ram"))
                 return 0;
@@ -113,6 +113,8 @@ static int dax_revert(json_object *args, StepRun *run) {
                 r = tell_name(args, name, "new_id", run);
         if (r >= 0)
                 r = step_bind(run, "dax", name, json_str(args, "driver"));
+        if (r >= 0)
+                r = tell_name(args, name, "remove_id", run);
         return r < 0 ? r : q;
 }
 
