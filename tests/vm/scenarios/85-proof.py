@@ -282,9 +282,9 @@ def certificate_of_the_killed(lab):
     lab.cli("certificate", "--verify")
 
 
-POWER_ON_AND_WAIT = """slot=/sys/bus/pci/slots/2; begin=${EPOCHREALTIME/./}; exec 9<> <(:)
+POWER_ON_AND_WAIT = """slot=/sys/bus/pci/slots/2; begin=${EPOCHREALTIME/./}
 (echo 1 > $slot/power) 2> /dev/null &
-until read -r light < $slot/attention && [ "$light" = 1 ]; do read -rt 0.005 -u 9; done
+until read -r light < $slot/attention && [ "$light" = 1 ]; do sleep 0.005; done
 echo $(((${EPOCHREALTIME/./} - begin) / 1000)) > /run/withdrawn-msec"""
 
 
@@ -299,9 +299,8 @@ def light_withdrawn(lab):
     leds = slot.leds()
     lab.equal((leds.power, leds.attention, leds.present), ("off", "off", True), f"the light over the card ({leds})")
     lab.equal([s["state"] for s in lab.cli_json("list")["slots"] if s["name"] == "2"], ["safe"], "the slot's state")
-    # The time is taken in the guest, whose clock is the one that counts; that the light is on is seen from outside.
+    # Seen in the guest, by the slot's registers: the light is on for no longer than the card takes to come up.
     lab.spawn("power-on", ["/bin/bash", "-c", POWER_ON_AND_WAIT])
-    lab.wait_leds(2, attention="on", timeout=5)
     msec = int(lab.wait_for(lambda: lab.sh("cat /run/withdrawn-msec 2> /dev/null || true"), 5, "the time it took"))
     print(f"     (the light was withdrawn {msec} ms after the power was asked for)", flush=True)
     lab.check(msec <= 1000, f"the light should be withdrawn within a second, not {msec} ms")
