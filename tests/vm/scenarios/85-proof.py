@@ -288,7 +288,7 @@ until read -r light < $slot/attention && [ "$light" = 1 ]; do sleep 0.005; done
 echo $(((${EPOCHREALTIME/./} - begin) / 1000)) > /run/withdrawn-msec"""
 
 
-@scenario("proof-light-withdrawn", profile="nopower", own_guest=True, turn=True)
+@scenario("proof-light-withdrawn", profile="nopower", own_guest=True, long=True)
 def light_withdrawn(lab):
     """The card sits there, safe to pull, and somebody powers the slot up again."""
     lab.spawn("monitor", "safe-remove monitor --json > /run/monitor")
