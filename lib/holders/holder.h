@@ -91,7 +91,7 @@ void holders_free(Holders *h);
 DEFINE_CLEANUP_FUNC(Holders, holders_free)
 
 /* Looks at every process (threads with files or folders of their own included). Asks the kernel for mappings one by one where it
- * answers (PROCMAP_QUERY, 6.11), reads /proc/PID/maps elsewhere: the result is the same. Looks again, a few times, where a process
+ * answers (PROCMAP_QUERY, 6.11), reads /proc/PID/maps elsewhere: the result is the same. Looks again, a few times, at a process that
  * could not be read. Stops after budget_usec (0: no limit) with
  * complete=false, at the latest a little later when a process hangs in such a way that a look at it does too. 0 or a negative errno
  * (no /proc, no memory). */

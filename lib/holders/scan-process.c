@@ -3,10 +3,15 @@
 #include <fcntl.h>
 #include <sys/sysmacros.h>
 
+#include "base/clock.h"
 #include "base/parse.h"
 #include "holders/process.h"
 #include "holders/scan.h"
 #include "kernel/fence.h"
+
+enum {
+        LOOKS_MAX = 5,
+};
 
 enum {
         /* Of one process. A person reads no more, and a step's note must not grow with what a process has open. */
@@ -124,17 +129,36 @@ static void look_done(Look *l) {
         holder_done(&l->holder);
 }
 
-int scan_process(Scan *s, int proc, const char *name) {
-        _cleanup_(look_done) Look l = { .scan = s, .dirfd = -EBADF };
-        uint64_t pid;
+static int look_once(Scan *s, int proc, const char *name, int pid) {
+        _cleanup_(look_done) Look l = { .scan = s, .pid = pid, .dirfd = -EBADF };
 
-        if (parse_u64(name, &pid) < 0 || pid > INT32_MAX)
-                return 0;
-        l.pid = (int) pid;
         l.dirfd = openat(proc, name, O_PATH | O_DIRECTORY | O_CLOEXEC);
         if (l.dirfd < 0)
                 return look_note(&l, -errno);
 
         int r = look_at_process(&l);
         return r < 0 || l.holder.n_holds == 0 ? r : look_note(&l, add_holder(&l));
+}
+
+/* A process that changes its program or ends in the wrong moment cannot be read; it can a moment later, or is gone. */
+int scan_process(Scan *s, int proc, const char *name) {
+        bool complete = s->holders.complete;
+        size_t n_items = s->holders.n_items;
+        uint64_t pid;
+        int r = 0;
+
+        if (parse_u64(name, &pid) < 0 || pid > INT32_MAX)
+                return 0;
+        for (unsigned n = 0; n < LOOKS_MAX && r >= 0; n++) {
+                if (n > 0)
+                        (void) usleep(USEC_PER_MSEC << (n - 1));
+                while (s->holders.n_items > n_items)
+                        holder_done(&s->holders.items[--s->holders.n_items]);
+                s->holders.complete = true;
+                r = look_once(s, proc, name, (int) pid);
+                if (s->holders.complete || now_monotonic() >= s->deadline)
+                        break;
+        }
+        s->holders.complete = s->holders.complete && complete;
+        return r;
 }
