@@ -10,10 +10,10 @@
 #include "kernel/fence.h"
 
 enum {
+        /* At one process that cannot be read. */
         LOOKS_MAX = 5,
-};
+        PAUSE_NSEC = 1000000, /* behind the first look, then twice as long each time: there is no event for "may be read again" */
 
-enum {
         /* Of one process. A person reads no more, and a step's note must not grow with what a process has open. */
         HOLDS_MAX = 64,
 };
@@ -150,14 +150,14 @@ int scan_process(Scan *s, int proc, const char *name) {
         if (parse_u64(name, &pid) < 0 || pid > INT32_MAX)
                 return 0;
         for (unsigned n = 0; n < LOOKS_MAX && r >= 0; n++) {
-                if (n > 0)
-                        (void) usleep(USEC_PER_MSEC << (n - 1));
+                const struct timespec pause = { .tv_nsec = PAUSE_NSEC << n };
                 while (s->holders.n_items > n_items)
                         holder_done(&s->holders.items[--s->holders.n_items]);
                 s->holders.complete = true;
                 r = look_once(s, proc, name, (int) pid);
                 if (s->holders.complete || now_monotonic() >= s->deadline)
                         break;
+                (void) nanosleep(&pause, NULL);
         }
         s->holders.complete = s->holders.complete && complete;
         return r;
