@@ -27,6 +27,13 @@ void holder_done(Holder *h) {
         *h = (Holder) { 0 };
 }
 
+bool holder_maps(const Holder *h) {
+        for (size_t i = 0; i < h->n_holds; i++)
+                if (h->holds[i].way == HOLD_MAPPING)
+                        return true;
+        return false;
+}
+
 void holders_clear(Holders *h) {
         for (size_t i = 0; i < h->n_items; i++)
                 holder_done(&h->items[i]);

@@ -79,6 +79,9 @@ typedef struct Holder {
 
 void holder_done(Holder *h);
 
+/* Has it anything mapped? */
+bool holder_maps(const Holder *h);
+
 typedef struct Holders {
         Holder *items;
         size_t n_items, n_allocated;

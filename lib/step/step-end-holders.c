@@ -42,7 +42,7 @@ static bool is_among(const HoldTargets *targets, const HoldTarget *t) {
 /* May the kernel be left to take what this one has (take-mappings.h)? Pins it forgets. And a file that is only open keeps its file
  * system; the descriptors of a device that is gone lead nowhere. */
 static bool may_be_unmapped(const HolderLook *l, const HoldTargets *unmap, const Holder *h) {
-        bool mapped = false, files = false;
+        bool files = false;
 
         if (unmap->n_items == 0 || h->n_more_holds > 0)
                 return false;
@@ -50,9 +50,8 @@ static bool may_be_unmapped(const HolderLook *l, const HoldTargets *unmap, const
                 if (h->holds[i].way == HOLD_PIN || !is_among(unmap, &l->targets.items[h->holds[i].target]))
                         return false;
                 files = files || l->targets.items[h->holds[i].target].kind == TARGET_FS;
-                mapped = mapped || h->holds[i].way == HOLD_MAPPING;
         }
-        return mapped || !files;
+        return holder_maps(h) || !files;
 }
 
 static int fail_left(const EndRun *e, const Holder *h, const Ending *n, size_t more) {

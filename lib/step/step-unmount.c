@@ -225,9 +225,8 @@ static int keep_loop(const MountedFs *fs, StepRun *run) {
 
 static bool has_it_mapped(const Holders *found) {
         for (size_t i = 0; i < found->n_items; i++)
-                for (size_t k = 0; k < found->items[i].n_holds; k++)
-                        if (found->items[i].holds[k].way == HOLD_MAPPING)
-                                return true;
+                if (holder_maps(&found->items[i]))
+                        return true;
         return false;
 }
 

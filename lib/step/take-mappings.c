@@ -51,12 +51,10 @@ int take_check(StepRun *run, const TakenMemory *m) {
  * device; and so would one that has no mapping. */
 static int ends_with_it(StepRun *run, const TakenMemory *m, const Holder *h) {
         _cleanup_close_ int dirfd = -EBADF;
-        bool mapped = false;
+        bool mapped = holder_maps(h);
 
         if (m->kind != TARGET_FS)
                 return 0;
-        for (size_t i = 0; i < h->n_holds; i++)
-                mapped = mapped || h->holds[i].way == HOLD_MAPPING;
         int r = process_open(h->pid, h->start_time, &dirfd, NULL);
         if (r >= 0)
                 r = process_takes(dirfd, SIGBUS);
