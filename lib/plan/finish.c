@@ -2,6 +2,7 @@
 /* A removal that got stuck at the proof has done everything but the light. Once its reason is gone nobody has to do more than ask
  * again: what the steps are asked about is what that removal wrote down while the card was there. */
 #include "plan/finish.h"
+#include "plan/frame.h"
 
 static json_object *scope_of(const Plan *removal) {
         for (size_t i = removal->n_steps; i-- > 0;)
@@ -22,20 +23,8 @@ bool finish_is_due(const Plan *removal, const Slot *slot) {
         return !has_power_or_light(slot) && scope_of(removal);
 }
 
-static int add_steps(Plan *p, json_object *scope) {
-        static const StepType types[] = { STEP_PROVE_SAFE, STEP_SHOW_SAFE };
-
-        for (size_t i = 0; i < ELEMENTSOF(types); i++) {
-                json_object *args = json_object_new_object();
-                json_set(args, "scope", json_ref(scope));
-                int r = plan_add_step(p, types[i], args);
-                if (r < 0)
-                        return r;
-        }
-        return 0;
-}
-
 int plan_finish(const Slot *slot, const PlanRequest *request, const FinishSource *source, Plan **ret) {
+        json_object *scope = scope_of(source->plan);
         _cleanup_(plan_freep) Plan *p = NULL;
 
         int r = plan_new(&p);
@@ -54,7 +43,9 @@ int plan_finish(const Slot *slot, const PlanRequest *request, const FinishSource
         json_set(p->doc, "warnings", json_object_new_array());
         json_set(p->doc, "holders", json_object_new_array());
         json_set_bool(p->doc, "holders_complete", true);
-        r = add_steps(p, scope_of(source->plan));
+        r = plan_add_about_scope(p, STEP_PROVE_SAFE, scope);
+        if (r >= 0)
+                r = plan_add_about_scope(p, STEP_SHOW_SAFE, scope);
         if (r >= 0)
                 r = plan_seal(p);
         if (r < 0)

@@ -16,6 +16,13 @@ int plan_add_slot_service(Plan *p, const Slot *slot, StepType type) {
         return plan_add_step(p, type, args);
 }
 
+int plan_add_about_scope(Plan *p, StepType type, json_object *scope) {
+        json_object *args = json_object_new_object();
+
+        json_set(args, "scope", json_ref(scope));
+        return plan_add_step(p, type, args);
+}
+
 int plan_add_auto_online(Plan *p, const char *value, const char *was) {
         if (streq_ptr(value, was) || !value || !was)
                 return 0;

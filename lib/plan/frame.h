@@ -10,5 +10,8 @@
 /* STEP_HOLD or STEP_RELEASE; nothing where the slot has no hot-plug service. */
 int plan_add_slot_service(Plan *p, const Slot *slot, StepType type);
 
+/* A step that is about the slot with its card as a whole; scope is scope_probe_json()'s, kept by reference. */
+int plan_add_about_scope(Plan *p, StepType type, json_object *scope);
+
 /* From `was` to `value`; nothing where they are the same or unknown (NULL). */
 int plan_add_auto_online(Plan *p, const char *value, const char *was);

@@ -152,9 +152,7 @@ static int add_tail(Plan *p, const Scope *s) {
                 /* An NVDIMM's socket has neither switch nor light: the proof is all there is to end with. */
                 if (s->slot->nmem && types[i] != STEP_PROVE_SAFE)
                         continue;
-                json_object *args = json_object_new_object();
-                json_set(args, "scope", json_ref(scope));
-                int r = plan_add_step(p, types[i], args);
+                int r = plan_add_about_scope(p, types[i], scope);
                 if (r < 0)
                         return r;
         }
