@@ -102,14 +102,20 @@ def interleaved(lab):
     check_rebuilt(lab, before)
 
 
+def begin_slowly(lab, delay_msec):
+    """A restoration under way, with time for somebody to come in between: what was there before, and its number."""
+    before = take_out(lab, 2)
+    lab.slot(2).insert()
+    removal.policy(lab, StepDelayMSec=delay_msec)
+    number = removal.last_id(lab) + 1
+    lab.cli("restore", "2", "--no-wait")
+    return before, number
+
+
 @scenario("restore-killed", timeout=240, turn=True)
 def killed(lab):
     """The worker is killed in the middle, three times: another one goes on."""
-    before = take_out(lab, 2)
-    lab.slot(2).insert()
-    removal.policy(lab, StepDelayMSec=200)
-    number = removal.last_id(lab) + 1
-    lab.cli("restore", "2", "--no-wait")
+    before, number = begin_slowly(lab, delay_msec=200)
     for step in (0, 3, 5):
         removal.wait_for_record(lab, number, f'"ev":"do","n":{step}', 60, then=f"sleep 0.1; {KILL_WORKER}")
     end = removal.wait_for_end(lab, number)
@@ -120,11 +126,7 @@ def killed(lab):
 @scenario("restore-stopped", timeout=240, turn=True)
 def stopped(lab):
     """The service is stopped in the middle: the slot is given back and the policy as it was; the next restoration goes on."""
-    before = take_out(lab, 2)
-    lab.slot(2).insert()
-    removal.policy(lab, StepDelayMSec=300)
-    number = removal.last_id(lab) + 1
-    lab.cli("restore", "2", "--no-wait")
+    before, number = begin_slowly(lab, delay_msec=300)
     removal.wait_for_record(lab, number, '"ev":"do","n":4', 60, then="systemctl stop safe-removed.service")
     lab.equal(removal.wait_for_end(lab, number, 1)["outcome"], "incomplete", "the ending")
     lab.check(lab.slot(2).driver_bound(), "slot 2 should not be held")
@@ -137,11 +139,7 @@ def stopped(lab):
 @scenario("restore-press", timeout=240, turn=True)
 def press(lab):
     """A press in the middle calls it off: the card keeps its power, and the next one goes on from there."""
-    before = take_out(lab, 2)
-    lab.slot(2).insert()
-    removal.policy(lab, StepDelayMSec=500)
-    number = removal.last_id(lab) + 1
-    lab.cli("restore", "2", "--no-wait")
+    before, number = begin_slowly(lab, delay_msec=500)
     removal.wait_for_record(lab, number, '"ev":"do","n":3', 60)
     lab.equal(lab.slot(2).leds().power, "blink", "the power LED meanwhile")
     lab.slot(2).press(force=True)

@@ -71,6 +71,13 @@ def clean_1g(lab):
     lab.check(msec < 200, f"counting should take less than 0.2 s, took {msec} ms")
 
 
+def check_ended_by_policy(lab, pinner):
+    number, _ = remove(lab)
+    lab.equal(said(lab, number)[0], "proven", "the step's note")
+    lab.check(not pinner.running(), "the policy ends the pinner's unit")
+    removal.check_safe(lab, 2)
+
+
 @scenario("pins-mapping-gone")
 def mapping_gone(lab):
     """An io_uring has 4 KiB of 512 MiB, the mapping is gone: named, ended by the policy, and the card goes without an oops."""
@@ -79,10 +86,7 @@ def mapping_gone(lab):
     lab.equal(lab.sh(f"grep -c dax /proc/{pinner.pids[0]}/maps || true"), "0", "mappings that are left")
     pins = pins_of(lab, pinner.pids[0])
     lab.check(pins and pins[0]["bytes"] == 4096 and "io_uring" in pins[0]["found"], f"the pin should be in the plan: {pins}")
-    number, _ = remove(lab)
-    lab.equal(said(lab, number)[0], "proven", "the step's note")
-    lab.check(not pinner.running(), "the policy ends the pinner's unit")
-    removal.check_safe(lab, 2)
+    check_ended_by_policy(lab, pinner)
 
 
 @scenario("pins-descriptor-gone")
@@ -99,10 +103,7 @@ def descriptor_gone(lab):
     lab.check(pinner.running(), "the pinner should be left alone")
 
     lab.run(["rm", RULES])
-    number, _ = remove(lab)
-    lab.equal(said(lab, number)[0], "proven", "the step's note")
-    lab.check(not pinner.running(), "the policy ends the pinner's unit")
-    removal.check_safe(lab, 2)
+    check_ended_by_policy(lab, pinner)
 
 
 @scenario("pins-innocent")
