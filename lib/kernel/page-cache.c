@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include <errno.h>
-#include <fcntl.h>
 #include <linux/kernel-page-flags.h>
 
 #include "kernel/inode-name.h"
 #include "kernel/memmap.h"
 #include "kernel/page-cache.h"
+#include "kernel/page-frame.h"
 
 #define FLAG(name) (UINT64_C(1) << KPF_##name)
 
@@ -121,15 +121,6 @@ static int take_page(PageCache *c, uint64_t flags, uint64_t mapping) {
         return mapping == 0 ? 0 : add(c, mapping);
 }
 
-/* An array of 64-bit words by page frame number (fs/proc/page.c). */
-static int read_flags(uint64_t frame, size_t n, uint64_t *ret) {
-        _cleanup_close_ int fd = open("/proc/kpageflags", O_RDONLY | O_CLOEXEC);
-        if (fd < 0)
-                return -errno;
-        ssize_t got = pread(fd, ret, n * sizeof(*ret), (off_t) (frame * sizeof(*ret)));
-        return got < 0 ? -errno : (size_t) got == n * sizeof(*ret) ? 0 : -ENODATA;
-}
-
 int page_cache_count(PageCache *c, uint64_t start, uint64_t size) {
         const Memmap *m = &c->memmap;
         uint64_t n_frames = size / m->frame_size;
@@ -140,7 +131,7 @@ int page_cache_count(PageCache *c, uint64_t start, uint64_t size) {
                 uint64_t from = start + done * m->frame_size;
                 const uint64_t *mappings;
 
-                int r = read_flags(from / m->frame_size, n, c->flags);
+                int r = page_flags_read(from / m->frame_size, n, c->flags);
                 if (r >= 0)
                         r = kernel_memory_gather(m->memory, memmap_entry(m, from) + c->mapping, m->entry_size, n, &mappings);
                 for (size_t i = 0; i < n && r >= 0; i++)

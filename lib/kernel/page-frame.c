@@ -51,6 +51,10 @@ static int read_words(const char *path, uint64_t frame, size_t n, uint64_t *ret)
         return (size_t) got == n * sizeof(*ret) ? 0 : -ENODATA;
 }
 
+int page_flags_read(uint64_t frame, size_t n, uint64_t *ret) {
+        return read_words("/proc/kpageflags", frame, n, ret);
+}
+
 /* Frames of one stretch, as three arrays. */
 typedef struct Look {
         Memmap memmap;
@@ -81,7 +85,7 @@ static int look_at(Look *l, uint64_t address, size_t n, char **ret_why) {
         const Memmap *m = &l->memmap;
         uint64_t frame = address / m->frame_size;
 
-        int r = read_words("/proc/kpageflags", frame, n, l->flags);
+        int r = page_flags_read(frame, n, l->flags);
         if (r >= 0)
                 r = read_words("/proc/kpagecount", frame, n, l->mappings);
         if (r >= 0)
@@ -157,7 +161,7 @@ bool page_frames_any_poisoned(uint64_t start, uint64_t size) {
         for (uint64_t done = 0; done < n; done += AT_ONCE) {
                 size_t part = n - done < AT_ONCE ? (size_t) (n - done) : AT_ONCE;
 
-                if (read_words("/proc/kpageflags", start / page + done, part, flags) < 0)
+                if (page_flags_read(start / page + done, part, flags) < 0)
                         return false;
                 for (size_t i = 0; i < part; i++)
                         if (flags[i] & FLAG(HWPOISON))

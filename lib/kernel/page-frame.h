@@ -16,6 +16,9 @@ typedef struct PageFrame {
         uint64_t extra;         /* references that neither mappings nor caches account for: somebody has it pinned */
 } PageFrame;
 
+/* The flags of n frames from the one numbered `frame` on, a word each (KPF_*, fs/proc/page.c). */
+int page_flags_read(uint64_t frame, size_t n, uint64_t *ret);
+
 /* From flags, mappings and references to kind and extra references. */
 PageFrameKind page_frame_judge(uint64_t flags, uint64_t mappings, uint64_t references, uint64_t *ret_extra);
 
