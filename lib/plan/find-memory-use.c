@@ -213,16 +213,17 @@ static int look_at_groups(Findings *f, const int *going, size_t n) {
         int r = memory_groups_scan(going, n, f->request->policy->holder_scan_usec, &groups);
         for (size_t i = 0; r >= 0 && i < groups.n_items; i++) {
                 const MemoryGroup *g = &groups.items[i];
-                const char *unit = strrchr(g->cgroup, '/') + 1;
+                _cleanup_free_ char *path = strf("/sys/fs/cgroup%s/cpuset.mems", g->cgroup), *file = shell_quoted(path);
+                _cleanup_free_ char *unit = shell_quoted(strrchr(g->cgroup, '/') + 1);
                 if (!g->bound)
                         continue;
                 json_object *o = finding(f, BLOCKER_CPUSET_EMPTY, true, "the control group %s may use no memory but that of node %s, which goes",
                                          g->cgroup, g->mems);
                 json_set_strf(o, "evidence", "cpuset.mems.effective is %s; process %d is in it with %ju KiB of anonymous memory in the group", g->mems,
                               g->pid, (uintmax_t) (g->anonymous >> 10));
-                if (strchr(unit, '.'))
+                if (unit && strchr(unit, '.'))
                         finding_remedy(o, "systemctl set-property --runtime %s AllowedMemoryNodes=", unit);
-                finding_remedy(o, "echo > /sys/fs/cgroup%s/cpuset.mems", g->cgroup);
+                finding_remedy(o, "echo > %s", file);
         }
         memory_groups_done(&groups);
         return r;

@@ -31,6 +31,8 @@ static void refusal_finding(Findings *f, const Holder *h, json_object *rule) {
 
 /* A kernel that is known to crash or hang there is not driven there, and the operator should know before anybody is ended. */
 static void unmap_finding(Findings *f, const Holder *h, const HoldTargets *targets) {
+        _cleanup_free_ char *end = process_end_command(h->unit, h->pid);
+
         for (size_t i = 0; i < h->n_holds; i++) {
                 _cleanup_free_ char *why = NULL;
                 if (h->holds[i].way != HOLD_MAPPING || unmap_check(f->t, f->s, &targets->items[h->holds[i].target], &why) >= 0)
@@ -38,10 +40,7 @@ static void unmap_finding(Findings *f, const Holder *h, const HoldTargets *targe
                 json_object *o = finding(f, BLOCKER_CANNOT_UNMAP, true, "the mappings of process %d (%s) cannot be taken by force: %s", h->pid,
                                          h->comm, why);
                 json_set_str(o, "evidence", h->holds[i].found);
-                if (h->unit)
-                        finding_remedy(o, "systemctl stop %s", h->unit);
-                else
-                        finding_remedy(o, "kill %d", h->pid);
+                finding_remedy(o, "%s", end);
                 return;
         }
 }

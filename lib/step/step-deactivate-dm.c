@@ -77,7 +77,8 @@ static int dm_check(json_object *args, StepRun *run) {
                 return r;
         r = table_read(args, run, &table);
         if (r >= 0 && dm_table_hides_key(table)) {
-                step_remedy(run, "cryptsetup close %s", json_str(args, "dm"));
+                _cleanup_free_ char *name = shell_quoted(json_str(args, "dm"));
+                step_remedy(run, "cryptsetup close %s", name);
                 return step_fail(run, -EBUSY, "%s is encrypted with a key that only you have: it could not be opened again", json_str(args, "dm"));
         }
         return r;
@@ -147,7 +148,7 @@ static char *number_now(const char *number, void *userdata) {
 
 static int create(json_object *args, StepRun *run) {
         const char *table = step_noted(run, "table") ?: json_str(args, "table");
-        _cleanup_free_ char *now = NULL, *concise = NULL;
+        _cleanup_free_ char *now = NULL, *concise = NULL, *quoted = NULL;
 
         if (!table)
                 return step_fail(run, -ENOENT, "the table of %s is not known", json_str(args, "dm"));
@@ -156,7 +157,8 @@ static int create(json_object *args, StepRun *run) {
         if (!concise)
                 return -ENOMEM;
         const char *const argv[] = { "dmsetup", "create", "--concise", concise, NULL };
-        step_remedy(run, "dmsetup create --concise '%s'", concise);
+        quoted = shell_quoted(concise);
+        step_remedy(run, "dmsetup create --concise %s", quoted);
         return step_command(run, argv, NULL);
 }
 
