@@ -1,8 +1,11 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
+#include <fcntl.h>
 #include <sched.h>
+#include <signal.h>
 #include <sys/mount.h>
+#include <sys/prctl.h>
 #include <sys/wait.h>
 
 #include "test.h"
@@ -29,4 +32,30 @@ static inline bool see_own_processes(void) {
         go_on_in_child();
         go_on_in_child();
         return mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) == 0 && mount("proc", "/proc", "proc", 0, NULL) == 0;
+}
+
+/* A child that has prepared itself when this returns, and then waits until waiting_child_end(). */
+static inline pid_t waiting_child_start(void (*prepare)(void)) {
+        int fds[2];
+        char c;
+
+        CHECK_INT(pipe2(fds, O_CLOEXEC), 0);
+        pid_t pid = fork();
+        CHECK(pid >= 0);
+        if (pid == 0) {
+                (void) prctl(PR_SET_PDEATHSIG, SIGKILL);
+                prepare();
+                CHECK_INT(write(fds[1], "", 1), 1);
+                for (;;)
+                        pause();
+        }
+        CHECK_INT(close(fds[1]), 0);
+        CHECK_INT(read(fds[0], &c, 1), 1);
+        CHECK_INT(close(fds[0]), 0);
+        return pid;
+}
+
+static inline void waiting_child_end(pid_t pid) {
+        CHECK_INT(kill(pid, SIGKILL), 0);
+        CHECK_INT(waitpid(pid, NULL, 0), pid);
 }

@@ -3,7 +3,6 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
-#include <sys/prctl.h>
 #include <sys/ptrace.h>
 #include <sys/stat.h>
 
@@ -13,30 +12,12 @@
 
 static char folder[] = "/dev/shm/test-holders-XXXXXX";
 
-/* A child that holds the folder, and has said so. */
-static pid_t start(void) {
-        int fds[2];
-        char c;
-
-        CHECK_INT(pipe2(fds, O_CLOEXEC), 0);
-        pid_t pid = fork();
-        CHECK(pid >= 0);
-        if (pid == 0) {
-                (void) prctl(PR_SET_PDEATHSIG, SIGKILL);
-                CHECK_INT(chdir(folder), 0);
-                CHECK_INT(write(fds[1], "", 1), 1);
-                for (;;)
-                        pause();
-        }
-        CHECK_INT(close(fds[1]), 0);
-        CHECK_INT(read(fds[0], &c, 1), 1);
-        CHECK_INT(close(fds[0]), 0);
-        return pid;
+static void hold_folder(void) {
+        CHECK_INT(chdir(folder), 0);
 }
 
-static void end(pid_t pid) {
-        CHECK_INT(kill(pid, SIGKILL), 0);
-        CHECK_INT(waitpid(pid, NULL, 0), pid);
+static pid_t start(void) {
+        return waiting_child_start(hold_folder);
 }
 
 static const Holder *find(const Holders *h, pid_t pid) {
@@ -66,8 +47,8 @@ static void check_holder(const HoldTargets *targets) {
                 CHECK(h->items[i - 1].pid < h->items[i].pid);
 
         for (size_t i = 0; i < ELEMENTSOF(others); i++)
-                end(others[i]);
-        end(pid);
+                waiting_child_end(others[i]);
+        waiting_child_end(pid);
         holders_free(TAKE_PTR(h));
         CHECK_INT(holders_scan(targets, 0, &h), 0);
         CHECK(!find(h, pid));
@@ -111,7 +92,7 @@ static void check_protected(const HoldTargets *targets) {
         CHECK_INT(holders_scan(targets, 0, &h), 0);
         CHECK(find(h, pid) && !find(h, pid)->protected);
         CHECK(find(h, getpid()) && find(h, getpid())->protected);
-        end(pid);
+        waiting_child_end(pid);
 }
 
 /* What a look that hangs in the kernel is like: the first thread that it starts never gets to run. */
@@ -141,7 +122,7 @@ static void check_hang(const HoldTargets *targets) {
         }
         CHECK_INT(waitpid(pid, NULL, WUNTRACED), pid);
         trace_without_first_thread(pid);
-        end(holder);
+        waiting_child_end(holder);
 }
 
 static void check_budget(const HoldTargets *targets) {

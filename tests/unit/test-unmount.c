@@ -73,29 +73,12 @@ static void run_done(StepRun *run) {
         step_run_done(run);
 }
 
-/* In a mount namespace of its own, or with its folder in there; has said so. */
-static pid_t child_start(bool own_mounts) {
-        int fds[2];
-        char c;
-
-        CHECK_INT(pipe2(fds, O_CLOEXEC), 0);
-        pid_t pid = fork();
-        CHECK(pid >= 0);
-        if (pid == 0) {
-                CHECK_INT(own_mounts ? unshare(CLONE_NEWNS) : chdir(place), 0);
-                CHECK_INT(write(fds[1], "", 1), 1);
-                for (;;)
-                        pause();
-        }
-        close(fds[1]);
-        CHECK_INT(read(fds[0], &c, 1), 1);
-        close(fds[0]);
-        return pid;
+static void in_own_mounts(void) {
+        CHECK_INT(unshare(CLONE_NEWNS), 0);
 }
 
-static void child_end(pid_t pid) {
-        CHECK_INT(kill(pid, SIGKILL), 0);
-        CHECK_INT(waitpid(pid, NULL, 0), pid);
+static void with_folder_there(void) {
+        CHECK_INT(chdir(place), 0);
 }
 
 /* Everywhere, also where nobody but another process sees it; and back in all the places. */
@@ -103,7 +86,7 @@ static void test_everywhere(void) {
         _cleanup_(run_done) StepRun run = run_new();
 
         mount_it();
-        pid_t pid = child_start(true);
+        pid_t pid = waiting_child_start(in_own_mounts);
         _cleanup_json_ json_object *args = args_new();
         CHECK_INT(json_len(json_array(args, "mounts")), 4);
         CHECK_INT(ops->check(args, &run), 0);
@@ -120,7 +103,7 @@ static void test_everywhere(void) {
         CHECK_INT(ops->revert(args, &run), 0);
         CHECK_INT(ops->verify(args, &run), STEP_NOT_APPLIED);
         CHECK_INT(places_taken(), 4);
-        child_end(pid);
+        waiting_child_end(pid);
         CHECK(umount2(other, 0) == 0 && umount2(place, 0) == 0);
 }
 
@@ -144,7 +127,7 @@ static void test_busy(void) {
         _cleanup_(run_done) StepRun run = run_new();
 
         mount_it();
-        pid_t pid = child_start(false);
+        pid_t pid = waiting_child_start(with_folder_there);
         _cleanup_free_ char *who = strf("process %d (test-unmount", pid);
         _cleanup_json_ json_object *args = args_new();
         CHECK_INT(ops->apply(args, &run), -EBUSY);
@@ -152,7 +135,7 @@ static void test_busy(void) {
                 CHECK_STR(run.why, who);
         CHECK(strstr(run.remedy, "fuser -vm"));
         CHECK_INT(ops->verify(args, &run), STEP_PARTLY_APPLIED); /* the other place is gone */
-        child_end(pid);
+        waiting_child_end(pid);
         CHECK_INT(ops->apply(args, &run), 0);
         CHECK_INT(ops->verify(args, &run), STEP_APPLIED);
 }
