@@ -101,8 +101,11 @@ int engine_identity_check(Engine *e, const StepOps *ops, int state) {
 }
 
 /* A pause inside a step's bracket in the journal, for rehearsals: a second press, a kill, a look at the LED. */
-static void drill_pause(Engine *e) {
-        step_pause(&e->run, (unsigned) (e->run.limits->step_delay_usec / USEC_PER_MSEC));
+static void drill_pause(Engine *e, StepType type) {
+        const StepLimits *l = e->run.limits;
+
+        if (l->step_delay_at == 0 || l->step_delay_at >> type & 1)
+                step_pause(&e->run, (unsigned) (l->step_delay_usec / USEC_PER_MSEC));
 }
 
 static int step_do(Engine *e, size_t n, int before) {
@@ -120,7 +123,7 @@ static int step_do(Engine *e, size_t n, int before) {
                 return r;
         uint64_t start = now_monotonic();
         if (!ops->urgent)
-                drill_pause(e);
+                drill_pause(e, step->type);
         /* Up to the write of the first step that cannot be undone. */
         if (!ops->urgent && n <= plan_first_irreversible(e->plan) && step_cancelled(&e->run))
                 return step_fail(&e->run, -ECANCELED, "cancelled");
@@ -132,7 +135,7 @@ static int step_do(Engine *e, size_t n, int before) {
         e->touched_tail = e->touched_tail || ops->irreversible;
         r = ops->apply(step->args, &e->run);
         record_lost(e);
-        drill_pause(e);
+        drill_pause(e, step->type);
 
         /* Whatever the write returned: what the kernel shows counts. But what is still under way shows nothing yet. */
         int state = ops->verify(step->args, &e->run);
@@ -217,11 +220,11 @@ int engine_revert(Engine *e, size_t n) {
         int r = 0, state = STEP_PARTLY_APPLIED;
 
         /* Twice: somebody may touch the same thing in the same moment, a press of the button that is given back for one. */
-        drill_pause(e);
+        drill_pause(e, step->type);
         for (unsigned tries = 0; tries < 2 && state != STEP_NOT_APPLIED; tries++) {
                 r = ops->revert(step->args, &e->run);
                 record_lost(e);
-                drill_pause(e);
+                drill_pause(e, step->type);
                 state = ops->verify(step->args, &e->run);
         }
         if (state == STEP_NOT_APPLIED)

@@ -73,6 +73,23 @@ static char *word_apply(bool *field, const char *value, const char *no, const ch
         return NULL;
 }
 
+static char *delay_at_apply(Policy *policy, const char *value) {
+        _cleanup_free_ char *copy = strdup(value);
+        uint64_t at = 0;
+        char *rest = copy;
+
+        _Static_assert(_STEP_TYPE_MAX <= 64, "a bit for each");
+        for (char *word; (word = strsep(&rest, " \t"));) {
+                int type = step_type_from_string(word);
+                if (type < 0 && *word)
+                        return strf("'%s' is no step, 'safe-remove plan' shows what they are called", word);
+                if (type >= 0)
+                        at |= UINT64_C(1) << type;
+        }
+        policy->limits.step_delay_at = at;
+        return NULL;
+}
+
 static char *equal_card_apply(Policy *policy, const char *value) {
         return word_apply(&policy->equal_card, value, "no", "yes");
 }
@@ -95,6 +112,7 @@ static const struct {
         { "WriteTimeoutSec", NULL, USEC_PER_SEC, 1, 3600, offsetof(Policy, limits.write_timeout_usec) },
         { "HolderScanMSec", NULL, USEC_PER_MSEC, 0, 60 * 1000, offsetof(Policy, holder_scan_usec) },
         { "StepDelayMSec", "step_delay_msec", USEC_PER_MSEC, 0, 600 * 1000, offsetof(Policy, limits.step_delay_usec) },
+        { "StepDelayAt", NULL, .apply = delay_at_apply },
         { "ZoneNormal", "zone_normal", .apply = zone_apply },
         { "Restore", NULL, .apply = restore_apply },
         { "EqualCard", "equal_card", .apply = equal_card_apply },

@@ -60,6 +60,7 @@ typedef struct StepLimits {
         uint64_t offline_timeout_usec;  /* for one memory block, all tries together */
         uint64_t write_timeout_usec;    /* for one write that nothing can interrupt: unbind, commit, slot power */
         uint64_t step_delay_usec;       /* drill: pause before and after each step, inside its journal bracket */
+        uint64_t step_delay_at;         /* a bit for each StepType that has these pauses; none: all have */
 } StepLimits;
 
 /* What a step may use of the world beside the kernel. Set up by the engine, one for a whole removal. */

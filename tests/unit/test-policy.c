@@ -12,12 +12,13 @@ static void test_good_file(void) {
                                "[Removal]\n"
                                "GraceSec=5\n"
                                "  OfflineTimeoutSec = 7 \n"
-                               "ZoneNormal=try\nRestore=auto\nEqualCard=no\n", warnings), 0);
+                               "ZoneNormal=try\nRestore=auto\nEqualCard=no\nStepDelayAt=hold  power-off\n", warnings), 0);
         CHECK_INT(json_len(warnings), 0);
         CHECK_INT(p.grace_usec, 5 * USEC_PER_SEC);
         CHECK_INT(p.limits.offline_timeout_usec, 7 * USEC_PER_SEC);
         CHECK_INT(p.zone_normal, ZONE_POLICY_TRY);
         CHECK(p.restore_auto && !p.equal_card);
+        CHECK_INT(p.limits.step_delay_at, UINT64_C(1) << STEP_HOLD | UINT64_C(1) << STEP_POWER_OFF);
 }
 
 /* Each bad line is named with file and number, changes nothing, and does not keep the next one from counting. */
@@ -31,17 +32,19 @@ static void test_bad_lines(void) {
                 "b.conf:7: 'perhaps' is not a policy, use \"refuse\" or \"try\"",
                 "b.conf:8: 'always' is not \"auto\" or \"manual\"",
                 "b.conf:9: key 'Colour' is not known",
+                "b.conf:11: 'power' is no step, 'safe-remove plan' shows what they are called",
         };
         _cleanup_json_ json_object *warnings = json_object_new_array();
         Policy p = policy_default();
 
         CHECK_INT(policy_parse(&p, "b.conf",
                                "GraceSec=1\n[Other]\n[Removal]\nGraceSec\nGraceSec=-1\nGraceSec=86401\nZoneNormal=perhaps\nRestore=always\n"
-                               "Colour=red\nWriteTimeoutSec=9", warnings), 0);
+                               "Colour=red\nWriteTimeoutSec=9\nStepDelayAt=hold power", warnings), 0);
         CHECK_INT(json_len(warnings), ELEMENTSOF(expected));
         for (size_t i = 0; i < ELEMENTSOF(expected); i++)
                 CHECK_STR(json_object_get_string(json_at(warnings, i)), expected[i]);
         CHECK_INT(p.grace_usec, 0);
+        CHECK_INT(p.limits.step_delay_at, 0);
         CHECK(!p.restore_auto && p.equal_card);
         CHECK_INT(p.limits.write_timeout_usec, 9 * USEC_PER_SEC);
 }
