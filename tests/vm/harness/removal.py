@@ -37,6 +37,11 @@ def policy(lab, **settings):
     lab.write(POLICY_FILE, f"[Removal]\n{lines}")
 
 
+def drill(lab, msec, *steps):
+    """Pauses before and after these steps, in which somebody comes in between."""
+    policy(lab, StepDelayMSec=msec, StepDelayAt=" ".join(steps))
+
+
 def history(lab):
     """The removals on record, newest first."""
     return lab.cli_json("history")["removals"]

@@ -97,7 +97,7 @@ def ordinary_card(lab):
 def two_slots(lab):
     """Two buttons at once: both slots are held at once, one removal has the machine, then the other."""
     first, second = lab.ram(2), lab.ram(3, window=1)
-    removal.policy(lab, StepDelayMSec=300)
+    removal.drill(lab, 1000, "offline-memory")
     number = removal.last_id(lab) + 1
     lab.slot(2).press()
     lab.slot(3).press()

@@ -12,7 +12,7 @@ def begin_offlining(lab, mib=48):
     ram = lab.ram(2)
     before = removal.Picture.take(lab)
     keeper = lab.keeper(ram.node, mib=mib)
-    removal.policy(lab, StepDelayMSec=500)
+    removal.drill(lab, 500, "offline-memory")
     number = removal.last_id(lab) + 1
     return ram, before, keeper, number
 
@@ -55,7 +55,7 @@ def late(lab):
     """Everything is down but the power: the region is created again, over both cards, block for block."""
     lab.ram(2, 3)
     before = removal.Picture.take(lab)
-    removal.policy(lab, StepDelayMSec=600)
+    removal.drill(lab, 1000, "disable-memdev")
     number = removal.last_id(lab) + 1
     lab.slot(2).press()
     removal.wait_for_record(lab, number, '"ev":"done","n":7', 90, then="safe-remove cancel 2")
@@ -69,7 +69,7 @@ def late_device(lab):
     """Memory that is a device and no System RAM: it is again, for a while it was kmem's, and no block of it came online. On the next
     card of that name nothing of this is left."""
     lab.devdax(lab.ram(2, online="offline"))
-    removal.policy(lab, StepDelayMSec=600)
+    removal.drill(lab, 1000, "delete-region", "disable-memdev")
     number = removal.last_id(lab) + 1
     lab.slot(2).press()
     lab.sh("timeout 90 sh -c 'while [ -e /sys/bus/cxl/devices/region0 ]; do sleep 0.05; done' && safe-remove cancel 2", timeout=100)
@@ -87,7 +87,7 @@ def late_device(lab):
 def too_late(lab):
     """Past the point of no return a cancel is refused, in words, and the removal ends safe."""
     ram = lab.ram(2)
-    removal.policy(lab, StepDelayMSec=700)
+    removal.drill(lab, 700, "power-off", "show-safe")
     number = removal.last_id(lab) + 1
     lab.slot(2).press()
     said = removal.wait_for_record(lab, number, '"ev":"do","n":10', 90, then="safe-remove cancel 2 2>&1; echo status=$?")
@@ -100,7 +100,7 @@ def too_late(lab):
 def twice(lab):
     """The same removal asked for twice is one removal, and both callers see its end."""
     ram = lab.ram(2)
-    removal.policy(lab, StepDelayMSec=200)
+    removal.drill(lab, 1500, "offline-memory")
     number = removal.last_id(lab)
     callers = [lab.spawn(f"remove{n}", "safe-remove remove 2") for n in (1, 2)]
     lab.equal([caller.wait(90) for caller in callers], ["0", "0"], "the exit statuses")
@@ -112,7 +112,7 @@ def twice(lab):
 def light_waits_for_proof(lab):
     """The kernel turns the power LED off with the power. That must not read "safe to pull" before the proof is there."""
     ram = lab.ram(2)
-    removal.policy(lab, StepDelayMSec=1500)
+    removal.drill(lab, 1500, "power-off", "show-safe")
     number = removal.last_id(lab) + 1
     lab.slot(2).press()
     removal.wait_for_record(lab, number, '"ev":"do","n":10', 90)
@@ -130,7 +130,7 @@ def stuck(lab):
     """Neither finished nor put back: somebody took the card's addresses in between. The light says fault, the message names
     step and remedy, and the slot is not held."""
     lab.ram(2)
-    removal.policy(lab, StepDelayMSec=1500)
+    removal.drill(lab, 3000, "disable-memdev")
     number = removal.last_id(lab) + 1
     lab.slot(2).press()
     removal.wait_for_record(lab, number, '"ev":"done","n":7', 90)
@@ -150,7 +150,7 @@ def stuck(lab):
 def pulled(lab):
     """Pulled by surprise in the middle: never a light that says safe, and the message says what happened."""
     lab.ram(2)
-    removal.policy(lab, StepDelayMSec=3000)
+    removal.drill(lab, 3000, "auto-online")
     number = removal.last_id(lab) + 1
     lab.slot(2).press()
     removal.wait_for_record(lab, number, '"ev":"do","n":1')

@@ -17,11 +17,11 @@ VICTIMS = {
 }
 
 
-def kill_at(lab, record, victim, pause=150):
+def kill_at(lab, step, record, victim, pause=150):
     """A record is written before a step and after it, with a pause inside: the kill falls before or after the write."""
     ram = lab.ram(2)
     before = removal.Picture.take(lab)
-    removal.policy(lab, StepDelayMSec=pause)
+    removal.drill(lab, pause, step)
     number = removal.last_id(lab) + 1
     lab.slot(2).press()
     removal.wait_for_record(lab, number, record, 90, then=f"sleep {lab.random.choice((0, 0.1, 0.2, 0.3))}; {VICTIMS[victim]}")
@@ -34,23 +34,23 @@ def kill_at(lab, record, victim, pause=150):
     lab.equal(lab.sh("cat /sys/devices/system/memory/auto_online_blocks"), "online_movable", "the auto-online policy")
 
 
-def register(name, record, **options):
+def register(name, step, record, **options):
     """A sample kills one of the two at each step, the full matrix both."""
     if os.environ.get("LAB_LONG"):
         for victim in VICTIMS:
-            scenario(f"kill-{victim}-at-{name}", timeout=240)(functools.partial(kill_at, record=record, victim=victim, **options))
+            scenario(f"kill-{victim}-at-{name}", timeout=240)(functools.partial(kill_at, step=step, record=record, victim=victim, **options))
     else:
         scenario(f"kill-at-{name}", timeout=240)(
-            lambda lab: kill_at(lab, record, lab.random.choice(sorted(VICTIMS)), **options))
+            lambda lab: kill_at(lab, step, record, lab.random.choice(sorted(VICTIMS)), **options))
 
 
-for index, step in enumerate(STEPS):
-    register(step, f'"ev":"do","n":{index}')
+for index, name in enumerate(STEPS):
+    register(name, name.removesuffix("-back"), f'"ev":"do","n":{index}')
 
 # The proof writes nothing that could be half done, so it has no "do". Behind it only one step is left, whose pauses must
 # be long enough for the victim to be there still.
-register("prove-safe", '"ev":"done","n":10', pause=400)
-register("show-safe", '"ev":"do","n":12', pause=400)
+register("prove-safe", "show-safe", '"ev":"done","n":10', pause=400)
+register("show-safe", "show-safe", '"ev":"do","n":12', pause=400)
 
 
 @scenario("kill-on-the-way-back", timeout=240)
@@ -58,7 +58,7 @@ def on_the_way_back(lab):
     """Killed while it puts things back: it goes on putting back, never forward again."""
     lab.ram(2)
     before = removal.Picture.take(lab)
-    removal.policy(lab, StepDelayMSec=400)
+    removal.drill(lab, 800, "decommit-region", "release")
     number = removal.last_id(lab) + 1
     lab.slot(2).press()
     removal.wait_for_record(lab, number, '"ev":"done","n":8', 90, then="safe-remove cancel 2 --no-wait")
@@ -73,7 +73,7 @@ def stop(lab):
     """The service is stopped on purpose: nobody would ever go on, so everything is put back before systemctl returns."""
     lab.ram(2)
     before = removal.Picture.take(lab)
-    removal.policy(lab, StepDelayMSec=300)
+    removal.drill(lab, 1000, "disable-region")
     number = removal.last_id(lab) + 1
     lab.slot(2).press()
     removal.wait_for_record(lab, number, '"ev":"do","n":4', 90, then="systemctl stop safe-removed.service")

@@ -71,7 +71,7 @@ def cancel(lab):
     writer = lab.writer(disk)
     before = storage.StoragePicture.take(lab)
     number = removal.last_id(lab) + 1
-    removal.policy(lab, StepDelayMSec=700)
+    removal.drill(lab, 1000, "disable-memdev")
     lab.slot(3).press()
     removal.wait_for_record(lab, number, '"ev":"done"',
                             then="timeout 60 sh -c 'while [ -e /sys/block/pmem0 ]; do sleep 0.05; done' && safe-remove cancel 3")

@@ -11,11 +11,9 @@ def card_with_file_system(lab, kind="ext4"):
     return lab.filesystem(lab.pmem(3).namespace().device, kind)
 
 
-def begin(lab, *options, delay_msec=0):
+def begin(lab, *options):
     """A removal in the background; returns its number."""
     number = removal.last_id(lab) + 1
-    if delay_msec:
-        removal.policy(lab, StepDelayMSec=delay_msec)
     lab.spawn("remove", ["safe-remove", "remove", "3", *options])
     return number
 
@@ -59,7 +57,8 @@ def stop_and_cancel(lab):
     writer = lab.writer(disk)
     first = writer.main_pid()
     before = storage.StoragePicture.take(lab)
-    number = begin(lab, delay_msec=500)
+    removal.drill(lab, 1000, "end-holders")
+    number = begin(lab)
     lab.wait_for(lambda: not writer.running(), 60, "the writer to be stopped")
     lab.cli("cancel", "3")
     check_called_off(lab, number, before)
@@ -125,7 +124,8 @@ def process_without_unit(lab):
     pid = int(lab.wait_for(lambda: lab.sh("sed -n 's/holding pid=//p' /lab/out/loose.out 2> /dev/null || true"), 20, "the holder"))
     lab.check(pid in storage.holders(storage.plan(lab, "3")), "it should be named")
     before = storage.StoragePicture.take(lab)
-    number = begin(lab, delay_msec=500)
+    removal.drill(lab, 1000, "end-holders")
+    number = begin(lab)
     lab.wait_for(lambda: not lab.guest.succeeds(f"kill -0 {pid}"), 60, "the process to end")
     lab.cli("cancel", "3")
     end = check_called_off(lab, number, before)

@@ -97,7 +97,7 @@ def disabled_namespace(lab):
     check("beforehand")
     number = removal.last_id(lab) + 1
     step = storage.step_names(storage.plan(lab, "3")).index("disable-nd-region")
-    removal.policy(lab, StepDelayMSec=500)
+    removal.drill(lab, 1000, "disable-memdev")
     lab.slot(3).press()
     removal.wait_for_record(lab, number, f'"ev":"done","n":{step}', 90, then="safe-remove cancel 3")
     end = removal.wait_for_end(lab, number, 120)
