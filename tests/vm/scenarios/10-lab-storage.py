@@ -13,7 +13,7 @@ def switch_off(lab, number):
     lab.wait_for(lambda: not slot.occupied, 10, "QEMU to eject the card")
 
 
-@scenario("lab-pmem-out-and-in", profile="mixed", daemon=False)
+@scenario("lab-pmem-out-and-in", profile="mixed", daemon=False, turn=True)
 def pmem_out_and_in(lab):
     """A persistent card keeps what is on it, and a region with the old uuid brings it back."""
     region = lab.pmem(3)
@@ -100,7 +100,7 @@ def writer(lab):
     lab.check(False, "a changed record should have been noticed")
 
 
-@scenario("lab-postgres", profile="mixed", daemon=False)
+@scenario("lab-postgres", profile="mixed", daemon=False, turn=True)
 def postgres(lab):
     region = lab.pmem(3)
     disk = lab.filesystem(region.namespace(mib=256).device)
@@ -115,7 +115,7 @@ def postgres(lab):
     lab.check(database.check() > 50, "there should have been some load")
 
 
-@scenario("lab-bomb-and-counter", profile="mixed", daemon=False)
+@scenario("lab-bomb-and-counter", profile="mixed", daemon=False, turn=True)
 def bomb_and_counter(lab):
     disk = lab.filesystem(lab.pmem(3).namespace().device)
     lab.sh(f"truncate -s 4096 {disk.target}/file")

@@ -70,7 +70,7 @@ def mempolicy(lab):
     removal.check_safe(lab, 2, ram)
 
 
-@scenario("memory-cgroup", timeout=240)
+@scenario("memory-cgroup", timeout=240, turn=True)
 def cgroup(lab):
     """What would fit into swap, if the limit of a control group above the one that has the memory did not forbid it."""
     ram = lab.ram(2)
