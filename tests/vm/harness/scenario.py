@@ -25,11 +25,10 @@ class Scenario:
     profile: str
     daemon: bool
     timeout: float
-    long: bool
     turn: bool
 
 
-def scenario(name, allow=(), own_guest=False, profile="ram2", daemon=True, timeout=180, long=False, turn=False):
+def scenario(name, allow=(), own_guest=False, profile="ram2", daemon=True, timeout=180, turn=False):
     """Register a function as a scenario.
 
     allow      patterns of kernel log lines that would otherwise fail it
@@ -37,11 +36,11 @@ def scenario(name, allow=(), own_guest=False, profile="ram2", daemon=True, timeo
     profile    which cards the machine has at its start (machine.PROFILES)
     daemon     it needs safe-removed; without it the daemon is kept away while the scenario runs
     timeout    seconds
-    long       it runs in a long run only (LAB_LONG, set by ./check --long)
-    turn       it takes turns: a short run has a few of these, which the seed chooses
+    turn       it takes turns: a short run has a few of these, which the seed chooses; a long one (LAB_LONG, set by
+               ./check --long) has all
     """
     def register(function):
-        _registered.append(Scenario(name, function, tuple(allow), own_guest, profile, daemon, timeout, long, turn))
+        _registered.append(Scenario(name, function, tuple(allow), own_guest, profile, daemon, timeout, turn))
         return function
     return register
 
@@ -71,4 +70,4 @@ def for_run(seed):
         return everything
     taking_turns = [item.name for item in everything if item.turn]
     drawn = random.Random(seed).sample(taking_turns, min(TURNS, len(taking_turns)))
-    return [item for item in everything if item.name in drawn or not (item.long or item.turn)]
+    return [item for item in everything if item.name in drawn or not item.turn]

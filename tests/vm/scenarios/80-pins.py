@@ -224,7 +224,7 @@ def fsdax_nobody_named(lab):
     removal.check_safe(lab, 3)
 
 
-@scenario("pins-lockdown", own_guest=True, long=True)
+@scenario("pins-lockdown", own_guest=True, turn=True)
 def lockdown(lab):
     """A kernel that shows nobody its memory: said so, and the rest works as far as it lets us write."""
     devdax(lab, 2)

@@ -181,7 +181,7 @@ def of_processes(lab):
     finish(lab)
 
 
-@scenario("proof-of-storage", profile="mixed", timeout=240, long=True)
+@scenario("proof-of-storage", profile="mixed", timeout=240)
 def of_storage(lab):
     """block-devices, mounts: one of the card's name and number is there; another one's file system has the number."""
     disk = lab.filesystem(lab.pmem(3).namespace().device, "ext4")
@@ -205,7 +205,7 @@ def of_storage(lab):
     finish(lab, "3")
 
 
-@scenario("proof-of-kernel-log", timeout=240, own_guest=True, allow=[r"removing memory fails", r"cannot be hotremoved"], long=True)
+@scenario("proof-of-kernel-log", timeout=240, own_guest=True, allow=[r"removing memory fails", r"cannot be hotremoved"])
 def of_kernel_log(lab):
     """The kernel loses another card's memory meanwhile: nobody knows what else it has lost, and asking again does not help."""
     lab.ram(2)

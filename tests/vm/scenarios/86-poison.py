@@ -43,7 +43,7 @@ def poison(lab):
     removal.check_card_works(lab, 2)
 
 
-@scenario("poison-not-let-go", timeout=240, long=True, allow=[r"Memory failure: "])
+@scenario("poison-not-let-go", timeout=240, turn=True, allow=[r"Memory failure: "])
 def not_let_go(lab):
     """Whoever only has it in a pipe is not ended by giving it up: then the block stays, for the kernel would take it from under him."""
     ram = lab.ram(2)
@@ -60,7 +60,7 @@ def not_let_go(lab):
     removal.check_safe(lab, 2, ram)
 
 
-@scenario("poison-by-hand", daemon=False, own_guest=True, long=True, allow=[r"."])
+@scenario("poison-by-hand", daemon=False, own_guest=True, turn=True, allow=[r"."])
 def by_hand(lab):
     """What the manuals have leaves the block where it is, and its addresses burnt until the next boot."""
     ram = lab.ram(2)

@@ -88,7 +88,7 @@ def cgroup(lab):
     lab.check(large.running(), "the remedy should not have stopped it")
 
 
-@scenario("memory-files", timeout=240, long=True)
+@scenario("memory-files", timeout=240, turn=True)
 def files(lab):
     """The files whose page cache is on the card are named with what they have there; so are those of a tmpfs."""
     ram = lab.ram(2)
