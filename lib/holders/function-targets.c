@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include <errno.h>
+#include <sys/stat.h>
 
 #include "base/parse.h"
 #include "holders/function-targets.h"
@@ -53,6 +54,42 @@ static int add_group(HoldTargets *t, const char *bdf) {
         return r;
 }
 
+/* A file in sysfs that can be mapped; nothing when it is not there. */
+static int add_memory(HoldTargets *t, const char *bdf, const char *file) {
+        _cleanup_free_ char *path = strf("/sys/bus/pci/devices/%s/%s", bdf, file);
+        struct stat st;
+
+        if (!path)
+                return -ENOMEM;
+        if (stat(path, &st) < 0)
+                return errno == ENOENT ? 0 : -errno;
+        return hold_targets_add_file(t, st.st_dev, st.st_ino, path);
+}
+
+/* Drivers that hand a function out leave its memory to processes; all others have it for themselves
+ * (kernel/resource.c:resource_is_exclusive). */
+static bool is_the_kernels(const char *bdf) {
+        _cleanup_free_ char *driver = NULL;
+
+        return link_namef(&driver, "/sys/bus/pci/devices/%s/driver", bdf) != -ENOENT && !path_existsf("/sys/bus/pci/devices/%s/vfio-dev", bdf) &&
+                !path_existsf("/sys/bus/pci/devices/%s/uio", bdf);
+}
+
+/* "resource0", "resource0_wc"; "resource" is a text about them, "resource0_resize" a number. */
+static int add_bars(HoldTargets *t, const char *bdf) {
+        _cleanup_listing_ Listing files = { 0 };
+
+        int r = listing_readf(&files, "/sys/bus/pci/devices/%s", bdf);
+        if (r == -ENOENT)
+                return 0;
+        for (size_t i = 0; i < files.n && r >= 0; i++) {
+                const char *number = startswith(files.names[i], "resource"), *rest = number ? number + strspn(number, "0123456789") : NULL;
+                if (rest != number && (streq(rest, "") || streq(rest, "_wc")))
+                        r = add_memory(t, bdf, files.names[i]);
+        }
+        return r;
+}
+
 int hold_targets_add_function(HoldTargets *t, const char *bdf) {
         _cleanup_free_ char *address = NULL;
         bool has_domain;
@@ -67,5 +104,7 @@ int hold_targets_add_function(HoldTargets *t, const char *bdf) {
                 r = add_children(t, address, "vfio-dev", "/dev/vfio/devices/");
         if (r >= 0)
                 r = add_children(t, address, "uio", "/dev/");
-        return r;
+        if (r >= 0)
+                r = add_memory(t, address, "p2pmem/allocate");
+        return r < 0 || is_the_kernels(address) ? r : add_bars(t, address);
 }

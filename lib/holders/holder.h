@@ -13,20 +13,23 @@ typedef enum TargetKind {
         TARGET_FS,      /* files of a file system: its device number as mountinfo has it (st_dev may be another one: btrfs, overlay) */
         TARGET_BLOCK,   /* the block device itself: st_rdev of a block special file */
         TARGET_CHAR,    /* the character device itself: st_rdev of a character special file (dax, vfio, uio) */
+        TARGET_FILE,    /* one file, by file system and inode: memory of a PCI function that sysfs lends out */
         _TARGET_KIND_MAX,
         _TARGET_KIND_INVALID = -EINVAL,
 } TargetKind;
 
-DECLARE_STRING_TABLE(target_kind, TargetKind); /* "fs", "block", "char" */
+DECLARE_STRING_TABLE(target_kind, TargetKind); /* "fs", "block", "char", "file" */
 
 typedef struct HoldTarget {
         TargetKind kind;
         dev_t dev;
+        uint64_t inode;         /* TARGET_FILE only, else 0 */
         char *name;             /* for people: "/dev/dax0.0", "/mnt/data" */
 } HoldTarget;
 
 /* What is looked for, and who must not be touched for it. The JSON form, as it stands in a step's arguments:
- * [{"kind": "fs", "dev": "259:0", "name": "/mnt/data"}, {"protect_session": 4711}]. */
+ * [{"kind": "fs", "dev": "259:0", "name": "/mnt/data"}, {"kind": "file", "dev": "0:22", "inode": 9, "name": "/sys/.."},
+ *  {"protect_session": 4711}]. */
 typedef struct HoldTargets {
         HoldTarget *items;
         size_t n_items, n_allocated;
@@ -36,6 +39,7 @@ typedef struct HoldTargets {
 
 void hold_targets_done(HoldTargets *t);
 int hold_targets_add(HoldTargets *t, TargetKind kind, dev_t dev, const char *name); /* one that is there already is left as it is */
+int hold_targets_add_file(HoldTargets *t, dev_t dev, uint64_t inode, const char *name);
 int hold_targets_protect_session(HoldTargets *t, int sid);
 int hold_targets_copy(const HoldTargets *t, HoldTargets *ret);
 int hold_targets_from_json(json_object *array, HoldTargets *ret);

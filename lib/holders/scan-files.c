@@ -12,7 +12,7 @@ enum {
         ENTRIES_SIZE = 32 * 1024,
 };
 
-bool target_is(const HoldTarget *t, dev_t fs, mode_t mode, dev_t rdev) {
+bool target_is(const HoldTarget *t, dev_t fs, uint64_t inode, mode_t mode, dev_t rdev) {
         switch (t->kind) {
         case TARGET_FS:
                 return t->dev == fs;
@@ -20,6 +20,8 @@ bool target_is(const HoldTarget *t, dev_t fs, mode_t mode, dev_t rdev) {
                 return S_ISBLK(mode) && t->dev == rdev;
         case TARGET_CHAR:
                 return S_ISCHR(mode) && t->dev == rdev;
+        case TARGET_FILE:
+                return t->dev == fs && t->inode == inode;
         default:
                 return false;
         }
@@ -90,7 +92,7 @@ static int look_at_link(const ThreadLook *t, int at, const char *folder, const c
                         return r;
         }
         for (size_t i = 0; i < s->targets->n_items; i++) {
-                int r = target_is(&s->targets->items[i], fs, st.stx_mode, rdev) ? add_file(t, at, folder, name, way, i) : 0;
+                int r = target_is(&s->targets->items[i], fs, st.stx_ino, st.stx_mode, rdev) ? add_file(t, at, folder, name, way, i) : 0;
                 if (r < 0)
                         return r;
         }

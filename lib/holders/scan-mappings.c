@@ -72,6 +72,11 @@ static int find_node(const MapsLook *ml, const Mapping *m, Node *ret) {
         return r < 0 || !cached ? r : node_cache_put(&s->nodes, ret);
 }
 
+/* Of these the inode alone does not tell. */
+static bool is_node(const HoldTarget *t) {
+        return t->kind == TARGET_BLOCK || t->kind == TARGET_CHAR;
+}
+
 static int look_at_node(const MapsLook *ml, const Mapping *m) {
         const HoldTargets *targets = ml->thread->look->scan->targets;
         Node node;
@@ -80,9 +85,7 @@ static int look_at_node(const MapsLook *ml, const Mapping *m) {
         if (r < 0)
                 return look_note(ml->thread->look, r);
         for (size_t i = 0; i < targets->n_items && (S_ISCHR(node.type) || S_ISBLK(node.type)); i++) {
-                const HoldTarget *target = &targets->items[i];
-
-                r = target->kind != TARGET_FS && target_is(target, 0, node.type, node.rdev) ? add_mapping(ml, m, i) : 0;
+                r = is_node(&targets->items[i]) && target_is(&targets->items[i], 0, 0, node.type, node.rdev) ? add_mapping(ml, m, i) : 0;
                 if (r < 0)
                         return r;
         }
@@ -93,10 +96,10 @@ static int look_at_mapping(const Mapping *m, void *userdata) {
         const MapsLook *ml = userdata;
         const Scan *s = ml->thread->look->scan;
 
-        for (size_t i = 0; i < s->targets->n_items && s->wants[TARGET_FS]; i++) {
+        for (size_t i = 0; i < s->targets->n_items && (s->wants[TARGET_FS] || s->wants[TARGET_FILE]); i++) {
                 const HoldTarget *target = &s->targets->items[i];
 
-                int r = target->kind == TARGET_FS && target->dev == m->dev ? add_mapping(ml, m, i) : 0;
+                int r = !is_node(target) && target_is(target, m->dev, m->inode, 0, 0) ? add_mapping(ml, m, i) : 0;
                 if (r < 0)
                         return r;
         }

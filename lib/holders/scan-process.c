@@ -30,7 +30,7 @@ static int learn_node(Scan *s, const HoldTarget *t) {
                 .type = st.stx_mode & S_IFMT,
                 .rdev = makedev(st.stx_rdev_major, st.stx_rdev_minor),
         };
-        return target_is(t, 0, node.type, node.rdev) ? node_cache_put(&s->nodes, &node) : 0;
+        return target_is(t, 0, 0, node.type, node.rdev) ? node_cache_put(&s->nodes, &node) : 0;
 }
 
 int scan_init(Scan *s, const HoldTargets *targets, const Protection *protection, MapsWay way, uint64_t deadline) {

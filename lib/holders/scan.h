@@ -67,7 +67,7 @@ int look_at_mappings(const ThreadLook *t);      /* 1; 0 when it has no address s
 int look_at_process(Look *l);
 
 /* Is it the target? By the number of the file system, and what stat says of the file itself. */
-bool target_is(const HoldTarget *t, dev_t fs, mode_t mode, dev_t rdev);
+bool target_is(const HoldTarget *t, dev_t fs, uint64_t inode, mode_t mode, dev_t rdev);
 
 /* holders_scan() in one of the ways. */
 int holders_scan_by(MapsWay way, const HoldTargets *targets, uint64_t budget_usec, Holders **ret);

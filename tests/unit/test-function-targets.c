@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* Runs on the recorded machine "handed-out". */
 #include <errno.h>
+#include <sys/stat.h>
+#include <sys/sysmacros.h>
 
 #include "holders/function-targets.h"
 #include "test.h"
@@ -13,16 +15,46 @@ static void check(const char *bdf, const char *want) {
         CHECK_STR(json_text(o), want);
 }
 
+/* The last target is this file of the function, told by the numbers it has, which the JSON form keeps; before it comes `others`. */
+static void check_file(const char *bdf, const char *others, const char *file) {
+        _cleanup_(hold_targets_done) HoldTargets t = { 0 }, again = { 0 };
+        _cleanup_free_ char *path = strf("/sys/bus/pci/devices/%s/%s", bdf, file);
+        struct stat st;
+
+        CHECK_INT(hold_targets_add_function(&t, bdf), 0);
+        _cleanup_json_ json_object *o = hold_targets_to_json(&t);
+        CHECK_INT(hold_targets_from_json(o, &again), 0);
+        CHECK(again.n_items > 0);
+        HoldTarget *last = &again.items[--again.n_items];
+        CHECK_INT(stat(path, &st), 0);
+        CHECK_STR(last->name, path);
+        CHECK(last->kind == TARGET_FILE && last->dev == st.st_dev && last->inode == st.st_ino);
+        free(last->name);
+        _cleanup_json_ json_object *rest = hold_targets_to_json(&again);
+        CHECK_STR(json_text(rest), others);
+}
+
+static void check_rubbish(const char *text) {
+        _cleanup_json_ json_object *o = NULL;
+        HoldTargets t;
+
+        CHECK_INT(json_parse(text, strlen(text), &o), 0);
+        CHECK_INT(hold_targets_from_json(o, &t), -EINVAL);
+}
+
 int main(void) {
         _cleanup_(hold_targets_done) HoldTargets t = { 0 };
 
         check("0000:0d:00.0", "[{\"kind\":\"char\",\"dev\":\"511:0\",\"name\":\"/dev/vfio/17\"},"
                               "{\"kind\":\"char\",\"dev\":\"510:3\",\"name\":\"/dev/vfio/devices/vfio3\"}]");
         check("0000:0E:00.0", "[{\"kind\":\"char\",\"dev\":\"511:1\",\"name\":\"/dev/vfio/noiommu-2\"}]");
-        check("0000:0f:00.0", "[{\"kind\":\"char\",\"dev\":\"244:0\",\"name\":\"/dev/uio0\"},"
-                              "{\"kind\":\"char\",\"dev\":\"244:1\",\"name\":\"/dev/uio1\"}]");
-        check("0000:10:00.0", "[{\"kind\":\"char\",\"dev\":\"511:0\",\"name\":\"/dev/vfio/17\"}]");
+        check_file("0000:0f:00.0", "[{\"kind\":\"char\",\"dev\":\"244:0\",\"name\":\"/dev/uio0\"},"
+                                   "{\"kind\":\"char\",\"dev\":\"244:1\",\"name\":\"/dev/uio1\"}]", "resource0");
+        check_file("0000:10:00.0", "[{\"kind\":\"char\",\"dev\":\"511:0\",\"name\":\"/dev/vfio/17\"}]", "p2pmem/allocate");
+        check_file("0000:12:00.0", "[]", "resource4_wc");
         check("0000:11:00.0", "[]");
+        check_rubbish("[{\"kind\":\"file\",\"dev\":\"0:22\",\"name\":\"x\"}]");
+        check_rubbish("[{\"kind\":\"char\",\"dev\":\"1:3\",\"inode\":5,\"name\":\"x\"}]");
         CHECK_INT(hold_targets_add_function(&t, "0d:00.0"), -EINVAL);
         CHECK_INT(hold_targets_add_function(&t, "../0000:0d:00.0"), -EINVAL);
         return EXIT_SUCCESS;

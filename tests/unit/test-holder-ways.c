@@ -40,6 +40,7 @@ typedef struct Answer {
         pid_t pid;              /* of who holds, when it is another process */
         TargetKind kind;        /* what to look for, when it is not the folder's file system */
         dev_t dev;
+        ino_t inode;            /* of one file of it alone */
 } Answer;
 
 static void *map(int flags) {
@@ -309,6 +310,31 @@ static void hold_own_node(Answer *a) {
         CHECK_INT(unlink(path), 0);
 }
 
+static void want_file(Answer *a, const char *path) {
+        struct stat st;
+
+        CHECK_INT(stat(path, &st), 0);
+        a->kind = TARGET_FILE;
+        a->dev = st.st_dev;
+        a->inode = st.st_ino;
+}
+
+static void hold_one_file(Answer *a) {
+        want_file(a, file);
+        map(MAP_SHARED);
+}
+
+static void hold_one_descriptor(Answer *a) {
+        want_file(a, file);
+        CHECK(open(file, O_RDONLY | O_CLOEXEC) >= 0);
+}
+
+static void hold_another_file(Answer *a) {
+        want_file(a, program);
+        map(MAP_SHARED);
+        CHECK(open(file, O_RDONLY | O_CLOEXEC) >= 0);
+}
+
 static void hold_nothing(Answer *a) {
 }
 
@@ -342,6 +368,9 @@ static const struct Case {
         { "device",             hold_device,             1 << HOLD_MAPPING,    SIZE, "/dev/zero" },
         { "device-descriptor",  hold_device_descriptor,  1 << HOLD_DESCRIPTOR, 0,    "/dev/zero" },
         { "own-node",           hold_own_node,           1 << HOLD_MAPPING,    SIZE, "/node (deleted)" },
+        { "one-file",           hold_one_file,           1 << HOLD_MAPPING,    SIZE, "/file" },
+        { "one-descriptor",     hold_one_descriptor,     1 << HOLD_DESCRIPTOR, 0,    "/file" },
+        { "another-file",       hold_another_file,       0,                    0,    NULL },
         { "nothing",            hold_nothing,            0,                    0,    NULL },
 };
 
@@ -435,8 +464,11 @@ static json_object *look(const struct Case *c, const Answer *a, pid_t pid, MapsW
         _cleanup_(hold_targets_done) HoldTargets targets = { 0 };
         _cleanup_(holders_freep) Holders *h = NULL, *one = NULL;
 
-        CHECK_INT(hold_targets_add(&targets, a->kind, a->dev > 0 ? a->dev : dev_of(folder),
-                                   a->kind == TARGET_CHAR ? "/dev/zero" : folder), 0);
+        if (a->kind == TARGET_FILE)
+                CHECK_INT(hold_targets_add_file(&targets, a->dev, a->inode, folder), 0);
+        else
+                CHECK_INT(hold_targets_add(&targets, a->kind, a->dev > 0 ? a->dev : dev_of(folder),
+                                           a->kind == TARGET_CHAR ? "/dev/zero" : folder), 0);
         CHECK_INT(holders_scan_by(way, &targets, 0, &h), 0);
         const Holder *found = find(h, pid);
         CHECK_INT(holders_scan_process(&targets, pid, &one), 0);

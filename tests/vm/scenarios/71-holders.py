@@ -122,6 +122,22 @@ def devdax_ram(lab):
     removal.check_card_works(lab, 2)
 
 
+@scenario("holders-bar")
+def bar(lab):
+    """The memory of an ordinary card's function, mapped straight from sysfs as long as no driver of the kernel has it."""
+    function = f"/sys/bus/pci/devices/{lab.slot(4).bdf()}"
+    lab.check("end-holders" not in storage.step_names(storage.plan(lab, "4")), "with a driver nobody else can have it")
+    lab.sh(f"echo {function.rsplit('/', 1)[1]} > {function}/driver/unbind")
+    mapper = lab.holder("--map=shared", "--close", "--size=4096", f"{function}/resource4", name="mapper")
+    other = lab.holder(f"{function}/config", name="other")
+    named = storage.holders(storage.plan(lab, "4"))
+    check_named(lab, named, mapper, "mapping", "/resource4")
+    lab.equal(list(named), mapper.pids, "the processes named")
+    storage.take_out(lab, 4)
+    lab.check(mapper.status() in ("0", "TERM"), f"the mapper should have been asked to end: {mapper.status()}")
+    lab.check(other.running(), "who has nothing of its memory should have been left alone")
+
+
 @scenario("holders-unseen", profile="mixed", timeout=300, turn=True)
 def unseen(lab):
     """What no look finds, the file system's refusal to go does: nothing is torn away, all is put back, and it is said."""
