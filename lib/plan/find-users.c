@@ -29,15 +29,16 @@ static void refusal_finding(Findings *f, const Holder *h, json_object *rule) {
         finding_remedy(o, "%s", end);
 }
 
-/* A kernel that is known to crash or hang there is not driven there, and the operator should know before anybody is ended. */
-static void unmap_finding(Findings *f, const Holder *h, const HoldTargets *targets) {
+/* A kernel that is known to crash or hang there is not driven there. Then the policy is all there is, and where that has nothing to
+ * try either the operator should know before anybody is ended. */
+static void unmap_finding(Findings *f, const Holder *h, const HoldTargets *targets, bool hard) {
         _cleanup_free_ char *end = process_end_command(h->unit, h->pid);
 
         for (size_t i = 0; i < h->n_holds; i++) {
                 _cleanup_free_ char *why = NULL;
                 if (h->holds[i].way != HOLD_MAPPING || unmap_check(f->t, f->s, &targets->items[h->holds[i].target], &why) >= 0)
                         continue;
-                json_object *o = finding(f, BLOCKER_CANNOT_UNMAP, true, "the mappings of process %d (%s) cannot be taken by force: %s", h->pid,
+                json_object *o = finding(f, BLOCKER_CANNOT_UNMAP, hard, "the mappings of process %d (%s) cannot be taken by force: %s", h->pid,
                                          h->comm, why);
                 json_set_str(o, "evidence", h->holds[i].found);
                 finding_remedy(o, "%s", end);
@@ -60,7 +61,8 @@ static void add_holder(Findings *f, const Holder *h, const HoldTargets *targets,
         json_object *o = holder_to_json(h, targets), *rule = holder_rule_for(f->request->policy->rules, h);
         bool refuses = holder_rule_has(rule, HOLDER_REFUSE);
 
-        json_set(o, "on_remove", on_remove_json(f, h, rule));
+        json_object *rungs = on_remove_json(f, h, rule);
+        json_set(o, "on_remove", rungs);
         json_set_str(o, "rule", json_str(rule, "from"));
         json_object_array_add(holders, o);
         if (h->protected)
@@ -68,7 +70,7 @@ static void add_holder(Findings *f, const Holder *h, const HoldTargets *targets,
         else if (refuses)
                 refusal_finding(f, h, rule);
         else if (f->request->policy->force_unmap)
-                unmap_finding(f, h, targets);
+                unmap_finding(f, h, targets, json_len(rungs) == 0);
 }
 
 /* Kernel servers hold what they export without any process to be seen. */

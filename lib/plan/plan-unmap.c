@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* What of the card a process can have mapped, and the kernel take from it (--force=unmap). */
+/* What of the card a process can have mapped, and the kernel take from it (--force=unmap, ForceUnmap=). */
 #include <errno.h>
 
 #include "kernel/quirks.h"
@@ -51,6 +51,9 @@ int unmap_check(const Topology *t, const Scope *s, const HoldTarget *target, cha
                 return dax_can(s, target, ret_why);
         case TARGET_FS:
                 return fs_can(t, s, target, ret_why);
+        case TARGET_FILE:
+                *ret_why = strf("%s goes with its function only", target->name);
+                return -EOPNOTSUPP;
         default:
                 *ret_why = strf("%s is no memory that processes map", target->name);
                 return -EOPNOTSUPP;

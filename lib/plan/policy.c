@@ -59,7 +59,7 @@ static char *force_apply(Policy *policy, const char *value) {
                 *words[i].field = true;
         }
         policy->force_kill = kill;
-        policy->force_unmap = unmap;
+        policy->force_unmap = policy->force_unmap || unmap;
         policy->force_unproven = unproven;
         policy->force_poison = poison;
         return NULL;
@@ -94,6 +94,10 @@ static char *equal_card_apply(Policy *policy, const char *value) {
         return word_apply(&policy->equal_card, value, "no", "yes");
 }
 
+static char *force_unmap_apply(Policy *policy, const char *value) {
+        return word_apply(&policy->force_unmap, value, "no", "yes");
+}
+
 static char *restore_apply(Policy *policy, const char *value) {
         return word_apply(&policy->restore_auto, value, "manual", "auto");
 }
@@ -116,7 +120,8 @@ static const struct {
         { "ZoneNormal", "zone_normal", .apply = zone_apply },
         { "Restore", NULL, .apply = restore_apply },
         { "EqualCard", "equal_card", .apply = equal_card_apply },
-        /* Of a single request only: nobody should have decided beforehand that processes lose their data. */
+        { "ForceUnmap", NULL, .apply = force_unmap_apply },
+        /* Of a single request only: nobody should have decided beforehand that processes are killed, or pages given up unseen. */
         { NULL, "force", .apply = force_apply },
 };
 

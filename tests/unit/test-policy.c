@@ -12,12 +12,13 @@ static void test_good_file(void) {
                                "[Removal]\n"
                                "GraceSec=5\n"
                                "  OfflineTimeoutSec = 7 \n"
-                               "ZoneNormal=try\nRestore=auto\nEqualCard=no\nStepDelayAt=hold  power-off\n", warnings), 0);
+                               "ZoneNormal=try\nRestore=auto\nEqualCard=no\nStepDelayAt=hold  power-off\nForceUnmap=yes\n", warnings), 0);
         CHECK_INT(json_len(warnings), 0);
         CHECK_INT(p.grace_usec, 5 * USEC_PER_SEC);
         CHECK_INT(p.limits.offline_timeout_usec, 7 * USEC_PER_SEC);
         CHECK_INT(p.zone_normal, ZONE_POLICY_TRY);
         CHECK(p.restore_auto && !p.equal_card);
+        CHECK(p.force_unmap);
         CHECK_INT(p.limits.step_delay_at, UINT64_C(1) << STEP_HOLD | UINT64_C(1) << STEP_POWER_OFF);
 }
 
@@ -71,8 +72,10 @@ static void test_options(void) {
         CHECK(!p.equal_card && !p.force_kill && !p.force_unmap);
         CHECK_INT(apply(&p, "{\"force\": \"unmap,kill\"}", &why3), 0);
         CHECK(p.force_kill && p.force_unmap);
+        /* What the administrator allows is not taken back by a request that says nothing of it. */
         CHECK_INT(apply(&p, "{\"force\": \"kill\"}", &why3), 0);
-        CHECK(p.force_kill && !p.force_unmap && !p.force_unproven);
+        CHECK(p.force_kill && p.force_unmap && !p.force_unproven);
+        p.force_unmap = false;
         CHECK_INT(apply(&p, "{\"force\": \"unproven\"}", &why3), 0);
         CHECK(!p.force_kill && !p.force_unmap && p.force_unproven && !p.force_poison);
         CHECK_INT(apply(&p, "{\"force\": \"poison\"}", &why3), 0);

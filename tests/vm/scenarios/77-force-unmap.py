@@ -53,12 +53,12 @@ def devdax(lab):
 
 @scenario("force-unmap-namespace", profile="mixed", turn=True)
 def namespace(lab):
-    """The same for persistent memory as a device; afterwards it comes back with the card."""
+    """The same for persistent memory as a device, by the button, for which the policy speaks; afterwards it comes back with the card."""
     device = lab.pmem(3).namespace("devdax").device
     held = stubborn(lab, "--map=shared", device)
     lab.equal(held.look(), "ok", "its bytes")
-    remove(lab, 3, FORCE, status=removal.SAFE)
-    removal.check_safe(lab, 3)
+    removal.policy(lab, ForceUnmap="yes")
+    storage.take_out(lab, 3, button=True)
     check_forced(lab, 3, device, *held.pids)
     lab.equal((held.running(), held.look()), (True, "SIGBUS"), "running, and its bytes")
     held.signal("KILL")
@@ -98,14 +98,23 @@ def xfs(lab):
 
 @scenario("force-unmap-refused", profile="mixed")
 def refused(lab):
-    """ext4 is not told, its users would go on reading what is gone: said so, and nothing touched."""
+    """ext4 is not told, its users would go on reading what is gone: said so, and they are asked as without force. Where the policy has
+    nothing to try, nothing is touched at all."""
     disk = lab.filesystem(lab.pmem(3).namespace().device, "ext4")
     held = stubborn(lab, "--map=shared", f"{disk.target}/file")
     before = storage.StoragePicture.take(lab)
     plan = storage.plan(lab, "3", FORCE)
-    lab.check("CANNOT_UNMAP" in storage.codes(plan), f"the plan should refuse: {plan['blockers']}")
+    why = str([found for kind in ("blockers", "warnings") for found in plan[kind] if "CANNOT_UNMAP" in str(found)])
+    lab.check(plan["verdict"] == "ready" and str(held.pids[0]) in why and "does not stand it" in why, f"who and why should be told: {plan}")
+    remove(lab, 3, FORCE, status=removal.RESTORED)
+    storage.check_as_before(lab, before)
+    lab.equal((held.running(), held.look()), (True, "ok"), "running, and its bytes")
+    storage.rules(lab, ({"Unit": held.unit}, {"Action": "kill"}))
+    number = removal.last_id(lab) + 1
     text = remove(lab, 3, FORCE, status=removal.BLOCKED)
-    lab.check(str(held.pids[0]) in text and "does not stand it" in text, f"who and why should be told: {text}")
+    lab.check("CANNOT_UNMAP" in text and str(held.pids[0]) in text, f"who and why should be told: {text}")
+    journal = lab.sh(f"cat {removal.STATE_DIR}/removals/{number}/journal")
+    lab.check('"ev":"do"' not in journal, f"no step should have been taken: {journal}")
     storage.check_as_before(lab, before)
     lab.equal((held.running(), held.look()), (True, "ok"), "running, and its bytes")
     leds = lab.slot(3).leds()
