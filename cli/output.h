@@ -52,6 +52,7 @@ void print_json(json_object *o);
 /* A table: the first row is the header, printed unless --no-legend. Cells are copied. */
 typedef struct Table Table;
 
+/* The caller's; NULL when out of memory. */
 Table *table_new(const char *const *headers, size_t n_columns);
 void table_free(Table *t);
 DEFINE_CLEANUP_FUNC(Table, table_free)

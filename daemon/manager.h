@@ -34,6 +34,7 @@ struct Manager {
         Light *lights;                 /* attention LEDs that are being set */
 };
 
+/* References to both are kept until manager_free(). */
 int manager_new(sd_event *event, sd_bus *bus, Manager **ret);
 void manager_free(Manager *m);
 DEFINE_CLEANUP_FUNC(Manager, manager_free)

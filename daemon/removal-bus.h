@@ -12,6 +12,7 @@ int removal_bus_register(Manager *m);
 void removal_bus_added(Removal *r);
 void removal_bus_removed(Removal *r);
 
+/* The signal Completed, and PropertiesChanged for the properties with these names (NULL-terminated). */
 void removal_bus_completed(Removal *r);
 void removal_bus_changed(Removal *r, const char *const *properties);
 #define removal_emit(r, ...) removal_bus_changed((r), (const char *const[]) { __VA_ARGS__, NULL })

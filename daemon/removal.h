@@ -89,6 +89,8 @@ typedef struct RemovalRequest {
         json_object *by;
 } RemovalRequest;
 
+/* What the request points to is copied or referenced; nothing is started or shown yet. The removal is the caller's, later the
+ * manager's. */
 int removal_new(Manager *m, const RemovalRequest *request, Removal **ret);
 void removal_free(Removal *r);
 DEFINE_CLEANUP_FUNC(Removal, removal_free)

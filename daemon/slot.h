@@ -46,6 +46,7 @@ typedef struct SlotView {
 } SlotView;
 
 void slot_view_done(SlotView *view);
+/* A copy; NULL is an empty text. -ENOMEM. */
 int slot_view_set(SlotView *view, SlotText what, const char *value);
 
 typedef struct ManagedSlot {
@@ -62,6 +63,7 @@ typedef struct ManagedSlot {
 void slot_free(ManagedSlot *s);
 DEFINE_CLEANUP_FUNC(ManagedSlot, slot_free)
 
+/* Not on the bus yet (slot_bus_added()). */
 int slot_new(Manager *m, const char *name, ManagedSlot **ret);
 
 static inline const char *slot_get(const ManagedSlot *s, SlotText what) {

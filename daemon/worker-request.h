@@ -22,10 +22,12 @@ int request_understand(WorkerIo *io, json_object *doc, Request *ret);
 /* Looks at the machine again and finds the same slot in it, held or not. */
 int request_look_again(Request *r);
 
+/* Borrows from the request. */
 PlanRequest request_for_planner(const Request *r);
 
 /* worker-plan.c. That of the removal of the card in the slot; where one got stuck behind its point of no return and its card is
  * still in the slot, that of finishing it. */
 int request_plan_removal(Request *request, Plan **ret);
 
+/* The line {"type": "error"}: the worker's last word. */
 void worker_send_error(WorkerIo *io, const char *code, const char *message);

@@ -14,6 +14,7 @@ void engine_record_failed(Engine *e, size_t n);
 /* From here on it is about step n. */
 void engine_turn_to(Engine *e, size_t n);
 
+/* "working", "finishing", "restoring": for whoever listens. */
 void engine_tell_state(Engine *e, const char *state);
 
 /* Is it still the plan's card, where the step cares? `state`: the StepState before it. */

@@ -11,6 +11,7 @@ enum {
         SHA256_HEX = 64 + 1,
 };
 
+/* In hexadecimal, with a NUL. */
 void sha256_of(const char *data, size_t length, char ret[static SHA256_HEX]);
 
 /* The line with its end, newly allocated; NULL when out of memory. */

@@ -18,6 +18,7 @@ typedef struct BoundSockets {
 } BoundSockets;
 
 void bound_sockets_done(BoundSockets *b);
+/* Among those that were learnt; or NULL. */
 const BoundSocket *bound_socket(const BoundSockets *b, uint64_t inode);
 
 /* Adds those of the network namespace of the process whose /proc folder is open, unless they are there already. None where the

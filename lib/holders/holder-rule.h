@@ -30,6 +30,7 @@ DECLARE_STRING_TABLE(holder_action, HolderAction); /* "refuse", "wait", "stop", 
 json_object *holder_rule_for(json_object *rules, const Holder *h);
 json_object *memory_holder_rule_for(json_object *rules, const MemoryHolder *h);
 
+/* Is the action among its rungs? */
 bool holder_rule_has(json_object *rule, HolderAction action);
 
 /* How long this rung may take; microseconds. */

@@ -19,6 +19,7 @@ typedef struct NodeCache {
 } NodeCache;
 
 void node_cache_done(NodeCache *c);
+/* Valid until the next one is put in; or NULL. */
 const Node *node_cache_find(const NodeCache *c, dev_t dev, uint64_t inode);
 
 /* One that is there already is replaced. */

@@ -12,5 +12,8 @@ typedef struct Protection {
 } Protection;
 
 void protection_done(Protection *p);
+/* This process and its ancestors, and those of the sessions that the targets protect, as they are now; `targets` must outlive it.
+ * A negative errno without /proc or memory. */
 int protection_find(const HoldTargets *targets, Protection *ret);
+/* These, whoever is in such a session, PID 1 and the kernel's own threads. */
 bool protection_covers(const Protection *p, int pid, const ProcessStat *st);

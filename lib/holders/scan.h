@@ -26,6 +26,7 @@ typedef struct Scan {
         Holders holders;        /* found so far */
 } Scan;
 
+/* Targets and protection must outlive it. -ENOMEM. */
 int scan_init(Scan *s, const HoldTargets *targets, const Protection *protection, MapsWay way, uint64_t deadline);
 void scan_done(Scan *s);
 

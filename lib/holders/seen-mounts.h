@@ -35,5 +35,6 @@ int seen_mounts_learn_kernel(SeenMounts *s);
 const SeenMount *seen_mount(const SeenMounts *s, uint64_t id);
 bool seen_mounts_overlay(const SeenMounts *s, dev_t dev);
 
+/* The file system that files with this st_dev were found to be on. Adding: -ENOMEM. */
 bool seen_dev(const SeenMounts *s, dev_t st_dev, dev_t *ret);
 int seen_dev_add(SeenMounts *s, dev_t st_dev, dev_t dev);

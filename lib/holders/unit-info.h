@@ -35,6 +35,7 @@ int unit_infos_parse(const char *text, UnitInfos *ret);
 /* "1min 30s", "infinity", as systemd writes time spans. -EINVAL. */
 int timespan_parse(const char *text, uint64_t *ret_usec);
 
+/* Borrowed, or NULL. */
 const UnitInfo *unit_info_find(const UnitInfos *u, const char *id);
 
 /* Up or on its way up. */

@@ -9,6 +9,7 @@ int attr_read(const char *path, char **ret);
 int attr_readf(char **ret, const char *format, ...) _printf_(2, 3);
 int attr_read_u64f(uint64_t *ret, const char *format, ...) _printf_(2, 3); /* decimal or 0x */
 
+/* Links are followed: one that leads nowhere is not there. */
 bool path_existsf(const char *format, ...) _printf_(1, 2);
 
 /* What a symbolic link says, as it stands: for the link of a device in /sys/bus its whole line of ancestors. */

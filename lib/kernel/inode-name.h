@@ -11,6 +11,7 @@ typedef struct InodeLayout {
         uint64_t host, i_ino, i_sb, i_dentry, i_mapping, s_dev, d_u, d_name, d_parent, name, len;
 } InodeLayout;
 
+/* -ENOENT where this kernel's types have other names. */
 int inode_layout_load(const Btf *btf, InodeLayout *ret);
 
 /* Its inode's file system, number and path in it (NULL: nobody has looked it up by name lately). -ESTALE: it is none any more; files end

@@ -14,6 +14,7 @@ typedef struct MountedFs {
         const char *type;
 } MountedFs;
 
+/* Is that a mount of it? */
 bool mounted_fs_is(const MountedFs *fs, const MountEntry *m);
 
 /* Every mount of it, as [{"ns", "pid", "ns_path", "id", "parent_id", "root", "target", "options", "propagation", "source",

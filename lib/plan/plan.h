@@ -27,6 +27,7 @@ typedef struct Plan {
 void plan_free(Plan *p);
 DEFINE_CLEANUP_FUNC(Plan, plan_free)
 
+/* One without steps, the caller's. -ENOMEM. */
 int plan_new(Plan **ret);
 
 /* Takes over args. */
@@ -45,6 +46,7 @@ bool plan_is_restoration(const Plan *p);
 /* That of finishing a removal (finish.h) takes nothing down and has no way back. */
 bool plan_is_finish(const Plan *p);
 
+/* What its document says, borrowed. One without a verdict that is understood is blocked; before plan_seal() there is no digest. */
 PlanVerdict plan_verdict(const Plan *p);
 const char *plan_digest(const Plan *p);
 const char *plan_slot_name(const Plan *p);

@@ -28,6 +28,7 @@ typedef struct Scope {
 } Scope;
 
 void scope_done(Scope *s);
+/* Of the card in a slot of this topology, which must outlive it. -ENOMEM. */
 int scope_find(const Topology *t, const Slot *slot, Scope *ret);
 
 /* Nothing sits in the slot. */

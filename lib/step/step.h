@@ -90,7 +90,9 @@ void step_run_done(StepRun *run);
 int step_fail(StepRun *run, int error, const char *format, ...) _printf_(3, 4);
 void step_remedy(StepRun *run, const char *format, ...) _printf_(2, 3);
 
+/* Does somebody want the card back, on a way that may still be left? */
 bool step_cancelled(StepRun *run);
+/* For whoever watches: `done` of `of` things (0 of 0 where nothing is counted), and a line about what is going on. */
 void step_progress(StepRun *run, uint64_t done, uint64_t of, const char *format, ...) _printf_(4, 5);
 
 /* Some steps find only when they act what their undo will need: who was frozen, which unit was stopped. They write it into the
@@ -158,6 +160,7 @@ typedef struct StepOps {
         int (*verify)(json_object *args, StepRun *run);
 } StepOps;
 
+/* Never NULL for a type there is. */
 const StepOps *step_ops(StepType type);
 
 /* -EBADMSG with *ret_why when an argument is missing or of another type. */

@@ -78,4 +78,5 @@ typedef struct DeviceKind {
 
 enum { DEVICE_IS_NOTHING = 1 };
 
+/* All of that kind. One that went away meanwhile, or is nothing, is left out; no folder is none. */
 int load_devices(Topology *t, const DeviceKind *kind);

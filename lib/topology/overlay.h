@@ -13,4 +13,5 @@ typedef struct OverlayFolders {
 
 void overlay_folders_done(OverlayFolders *f);
 
+/* Adds them. -ENOMEM. */
 int overlay_folders_parse(const char *super_options, OverlayFolders *f);

@@ -212,6 +212,7 @@ DEFINE_CLEANUP_FUNC(Topology, topology_free)
 /* One look at the whole machine. A missing subsystem (no CXL, no dax) is an empty array, not an error. */
 int topology_load(Topology **ret);
 
+/* By the name or number that the kernel has for it: borrowed, NULL when there is none. */
 const Slot *topology_slot(const Topology *t, const char *name);
 const Slot *topology_slot_of_function(const Topology *t, const char *bdf);
 const Slot *topology_slot_of_port(const Topology *t, const char *port);
