@@ -7,8 +7,8 @@ from dataclasses import dataclass
 STATE_DIR = "/var/lib/safe-remove"
 POLICY_FILE = "/etc/safe-remove/conf.d/scenario.conf"
 
-SAFE, NOTHING, NOT_FOUND, BLOCKED, RESTORED, STUCK, AMBIGUOUS, STALE, USAGE, BUSY, NOT_AUTHORISED = (
-    0, 2, 3, 5, 6, 7, 9, 10, 64, 75, 77)
+SAFE, NOTHING, NOT_FOUND, BLOCKED, RESTORED, STUCK, AMBIGUOUS, STALE, NOT_PROVEN, USAGE, BUSY, NOT_AUTHORISED = (
+    0, 2, 3, 5, 6, 7, 9, 10, 11, 64, 75, 77)
 
 
 @dataclass(frozen=True)

@@ -29,6 +29,11 @@ def step_names(made):
     return [step["name"] for step in made["steps"]]
 
 
+def step_number(lab, name, target):
+    """Of the first step with that name in the plan for the card, from 0 as in its journal."""
+    return step_names(plan(lab, target)).index(name)
+
+
 def codes(made, kind="blockers"):
     return {finding["code"] for finding in made[kind]}
 

@@ -1,17 +1,15 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
-"""What the light relies on: each probe can keep it from saying safe all alone, a light that has become untrue is withdrawn, and
-the certificate tells what was proven."""
+"""What the light relies on: each probe can keep it from saying safe all alone."""
 
 import json
 
-from harness import config_space, removal
+from harness import config_space, removal, storage
 from harness.scenario import scenario
 
 # What the daemon and its workers see of the kernel, and nobody else does. Where a probe's answer can be made wrong in the real
 # kernel that is done; elsewhere one thing is added to what it reads.
 FAKE = "/run/lab-proof"
 INSIDE = "nsenter -t $(systemctl show -p MainPID --value safe-removed.service) -m"
-NOT_PROVEN = 11
 COPY_OF_CXL = "for d in /sys/bus/cxl/devices/*; do ln -s $(readlink -f $d) {fake}/; done"
 
 FAKES = {
@@ -45,10 +43,6 @@ FILES = ("iomem", "power", "link")
 BLINDING = ("memdevs", "functions")
 
 
-def step_number(lab, name, target="2"):
-    return [step["name"] for step in lab.cli_json("plan", target)["steps"]].index(name)
-
-
 def unproven(lab, number):
     """The probes that do not hold, asked afresh."""
     answer = json.loads(lab.cli("verify", number, "--json", check=False)[1])
@@ -74,7 +68,7 @@ def stuck(lab, probe, cause, target="2"):
     """A removal whose last proof fails at one probe: `cause` is a shell line that is run in front of the last step, with the
     worker stopped, so that it may take its time."""
     removal.drill(lab, 300, "power-off", "show-safe")
-    last = step_number(lab, "show-safe", target)
+    last = storage.step_number(lab, "show-safe", target)
     number = removal.last_id(lab) + 1
     lab.cli("remove", target, "--no-wait")
     removal.wait_for_record(lab, number, f'"ev":"do","n":{last - 2},', 120, then=f"pgrep -o -f '^safe-remove-worker run' > {FAKE}.worker")
@@ -222,7 +216,7 @@ def verify(lab):
     before = removal.Picture.take(lab)
     number = removal.last_id(lab)
     status, out, _ = lab.run("setpriv --reuid=65534 --regid=65534 --clear-groups safe-remove verify 2", check=False)
-    lab.equal(status, NOT_PROVEN, "the exit status")
+    lab.equal(status, removal.NOT_PROVEN, "the exit status")
     for said in (f"memory{ram.block_numbers[0]} is online", "is driven by kmem", "the link of port", "slot 2 reads power 1"):
         lab.check(said in out, f"'{said}' should be said: {out}")
     lab.equal((removal.Picture.take(lab), removal.last_id(lab)), (before, number), "the machine and the newest record")
@@ -231,98 +225,3 @@ def verify(lab):
     lab.equal(status, 0, f"the exit status ({out})")
     lab.slot(2).insert()
     lab.check("functions" in unproven(lab, "2"), "the new card should be seen")
-
-
-@scenario("proof-certificate")
-def certificate(lab):
-    """The certificate of a removal verifies; one altered byte does not, nor does a missing one."""
-    lab.ram(2)
-    lab.cli("remove", "2")
-    lab.cli("remove", "3")
-    number = removal.last_id(lab) - 1
-    told = lab.cli_json("certificate", number)
-    lab.equal((told["removal"], told["card"]["serial"], told["slot"]["name"], told["outcome"]), (str(number), "0x1", "2", "safe"),
-              "removal, serial number, slot and outcome")
-    lab.equal([p["name"] for p in told["probes"] if p["holds"] is not True], [], "the probes that did not hold")
-    lab.check(len(told["probes"]) >= 12, f"all probes should be there: {told['probes']}")
-    lab.equal(told["by"]["comm"], "safe-remove", "who asked")
-    file = f"{removal.STATE_DIR}/removals/{number}/certificate.json"
-    mine = lab.sh(r"""sed 's/,"sha256":"[0-9a-f]*"}$/}/' """ + file + " | tr -d '\\n' | sha256sum").split()[0]
-    lab.equal(mine, told["sha256"], "the digest, made again with sed and sha256sum")
-    lab.check(lab.run(f"journalctl -q SAFE_REMOVE_CERTIFICATE={mine} | grep -q safe", check=False)[0] == 0,
-              "the digest should be in the system journal")
-    lab.cli("certificate", "--verify")
-    size = int(lab.sh(f"stat -c %s {file}"))
-    for path in (file, file.replace("certificate.json", "journal"), f"{removal.STATE_DIR}/chain.json"):
-        at = lab.random.randrange(min(size, int(lab.sh(f"stat -c %s {path}"))))
-        lab.sh(f"cp {path} /run/kept; printf '\\001' | dd of={path} bs=1 seek={at} conv=notrunc status=none")
-        lab.equal(lab.cli("certificate", "--verify", check=False)[0], NOT_PROVEN, f"the exit status with byte {at} of {path} altered")
-        lab.sh(f"cat /run/kept > {path}")
-        lab.cli("certificate", "--verify")
-    lab.sh(f"mv {removal.STATE_DIR}/removals/{number} /run/kept.d")
-    status, out, _ = lab.cli("certificate", "--verify", check=False)
-    lab.equal(status, NOT_PROVEN, "the exit status without the record")
-    lab.check("missing" in out, out)
-    lab.sh(f"mv /run/kept.d {removal.STATE_DIR}/removals/{number}")
-    lab.cli("certificate", "--verify")
-
-
-@scenario("proof-certificate-of-the-killed", timeout=240)
-def certificate_of_the_killed(lab):
-    """A worker that dies on the way leaves no gap: whoever goes on writes it."""
-    removal.drill(lab, 400, "show-safe")
-    number = removal.last_id(lab) + 1
-    record = f'"ev":"do","n":{step_number(lab, "show-safe")},'
-    lab.cli("remove", "2", "--no-wait")
-    removal.wait_for_record(lab, number, record, 90, then="pkill -KILL -x safe-remove-wor")
-    lab.equal(removal.wait_for_end(lab, number)["outcome"], "safe", "the outcome")
-    told = lab.cli_json("certificate", number)
-    lab.equal([p["name"] for p in told["probes"] if p["holds"] is not True], [], "the probes that did not hold")
-    lab.check(told["probes"], "the answers should be there")
-    lab.cli("certificate", "--verify")
-
-
-WITHDRAWN_AT = "journalctl -q -o short-unix MESSAGE_ID=4bc9d6f2b91e4122959a6d3a2d5d5196 | tail -n 1 | cut -d ' ' -f 1"
-
-
-def bash(lab, script):
-    return lab.run(["/bin/bash", "-c", script], timeout=20)[1].strip()
-
-
-def safe_over_a_card(lab):
-    lab.ram(2)
-    number = removal.last_id(lab) + 1
-    lab.cli("remove", "2")
-    lab.equal(removal.wait_for_end(lab, number)["outcome"], "safe", "the outcome")
-    leds = lab.slot(2).leds()
-    lab.equal((leds.power, leds.attention, leds.present), ("off", "off", True), f"the light over the card ({leds})")
-    lab.equal([s["state"] for s in lab.cli_json("list")["slots"] if s["name"] == "2"], ["safe"], "the slot's state")
-
-
-def check_within_a_second(lab, what, msec):
-    print(f"     ({what} {msec} ms after the power came)", flush=True)
-    lab.check(0 <= msec <= 1000, f"the light should be withdrawn within a second, not {msec} ms")
-
-
-@scenario("proof-light-withdrawn", profile="nopower", own_guest=True)
-def light_withdrawn(lab):
-    """The card sits there, safe to pull, and somebody powers the slot up again."""
-    lab.spawn("monitor", "safe-remove monitor --json > /run/monitor")
-    safe_over_a_card(lab)
-    began = float(bash(lab, "echo $EPOCHREALTIME; echo 1 > /sys/bus/pci/slots/2/power"))
-    said = lab.wait_for(lambda: lab.sh(WITHDRAWN_AT), 10, "the daemon to say so")
-    check_within_a_second(lab, "said", int((float(said) - began) * 1000))
-    lab.wait_for(lambda: "withdrawn" in lab.sh("cat /run/monitor"), 5, "the event")
-    # The kernel has the light once the card is up: power LED on, and the attention LED is off again.
-    lab.wait_leds(2, power="on", attention="off", timeout=30)
-    lab.equal([s["state"] for s in lab.cli_json("list")["slots"] if s["name"] == "2"], ["ready"], "the slot's state")
-
-    # Somebody whom the kernel knows nothing of: all there is to see is the power LED, and only the daemon answers.
-    safe_over_a_card(lab)
-    msec = int(bash(lab, f"""begin=${{EPOCHREALTIME/./}}
-        setpci -s {lab.slot(2).place.bdf} CAP_EXP+18.w=0200:0300
-        until read -r light < /sys/bus/pci/slots/2/attention && [ "$light" = 1 ]; do sleep 0.01; done
-        echo $(((${{EPOCHREALTIME/./}} - begin) / 1000))"""))
-    check_within_a_second(lab, "shown", msec)
-    leds = lab.slot(2).leds()
-    lab.check(leds.attention == "on" and not leds.safe, f"the light should not say safe: {leds}")
