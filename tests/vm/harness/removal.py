@@ -59,6 +59,14 @@ def wait_for_end(lab, number, timeout=120):
     return lab.wait_for(ended, timeout, f"removal {number} to end")
 
 
+def certificate(lab, number):
+    """The certificate of removal `number`, which is written behind its end record."""
+    def written():
+        status, out, _ = lab.cli("certificate", number, "--json", check=False)
+        return json.loads(out) if status == 0 else None
+    return lab.wait_for(written, 20, f"the certificate of removal {number}")
+
+
 def wait_for_record(lab, number, text, timeout=60, then="true"):
     """Wait until the journal of removal `number` has a record with this text, and run a command right then; the guest does
     both, so that no way to and fro lies between, and without a process for each look. Returns what the command printed."""

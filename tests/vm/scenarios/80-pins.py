@@ -165,7 +165,7 @@ def not_provable(lab):
     lab.check(suspect.running(), "nobody is ended on suspicion")
     number, _ = remove(lab, "--force=unproven")
     lab.equal(said(lab, number)[0], "forced", "the step's note")
-    forced = lab.cli_json("certificate", number)["forced"]
+    forced = removal.certificate(lab, number)["forced"]
     lab.check(forced and "not provable here" in forced[0], f"it should be in the certificate: {forced}")
     lab.check(suspect.running(), "force ends nobody either")
     removal.check_safe(lab, 2)

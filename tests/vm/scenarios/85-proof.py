@@ -59,7 +59,7 @@ def check_stuck(lab, probe, number, target):
     lab.check(not leds.safe and leds.attention == "on", f"the light should not say safe: {leds}")
     if probe not in BLINDING:
         lab.equal(unproven(lab, target), [probe], "the probes that do not hold")
-    asked = {p["name"]: p["holds"] for p in lab.cli_json("certificate", number)["probes"]}
+    asked = {p["name"]: p["holds"] for p in removal.certificate(lab, number)["probes"]}
     lab.equal([name for name, holds in asked.items() if not holds], [probe], "what the certificate says does not hold")
     return end
 
@@ -92,7 +92,7 @@ def finish(lab, target="2"):
     lab.equal(unproven(lab, target), [], "the probes that do not hold")
     lab.cli("remove", target)
     lab.check(lab.slot(int(target)).leds().safe, "the light should say safe")
-    told = lab.cli_json("certificate", number)
+    told = removal.certificate(lab, number)
     lab.equal((told["kind"], told["outcome"], [p["name"] for p in told["probes"] if p["holds"] is not True]), ("finish", "safe", []),
               "kind, outcome and the probes that did not hold")
     lab.cli("certificate", "--verify")

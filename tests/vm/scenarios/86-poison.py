@@ -33,7 +33,7 @@ def poison(lab):
     removal.check_safe(lab, 2, ram)
     lab.check(not holder.running(), "who had it pinned should have been ended")
     lab.equal(lab.sh(f"cat {EARLY_KILL}"), early_kill, "the machine's own setting")
-    told = lab.cli_json("certificate", number)
+    told = removal.certificate(lab, number)
     # The first one ends its owner, who lets go of the others.
     forced = [line for line in told["forced"] if line.startswith("poison: page 0x")]
     lab.check(1 <= len(forced) <= 16, f"each page should be in the certificate: {told['forced']}")

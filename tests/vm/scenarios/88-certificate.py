@@ -12,7 +12,7 @@ def certificate(lab):
     lab.cli("remove", "2")
     lab.cli("remove", "3")
     number = removal.last_id(lab) - 1
-    told = lab.cli_json("certificate", number)
+    told = removal.certificate(lab, number)
     lab.equal((told["removal"], told["card"]["serial"], told["slot"]["name"], told["outcome"]), (str(number), "0x1", "2", "safe"),
               "removal, serial number, slot and outcome")
     lab.equal([p["name"] for p in told["probes"] if p["holds"] is not True], [], "the probes that did not hold")
@@ -48,7 +48,7 @@ def certificate_of_the_killed(lab):
     lab.cli("remove", "2", "--no-wait")
     removal.wait_for_record(lab, number, record, 90, then="pkill -KILL -x safe-remove-wor")
     lab.equal(removal.wait_for_end(lab, number)["outcome"], "safe", "the outcome")
-    told = lab.cli_json("certificate", number)
+    told = removal.certificate(lab, number)
     lab.equal([p["name"] for p in told["probes"] if p["holds"] is not True], [], "the probes that did not hold")
     lab.check(told["probes"], "the answers should be there")
     lab.cli("certificate", "--verify")
