@@ -220,10 +220,11 @@ class Slot:
             return
         control = self.leds().control
         off, back = control | 0x700, control & ~0x700 | 0x100
+        served = self.driver_bound()
         self.guest.run(BEFORE_THE_KERNEL_LOOKS.format(port=self.place.bdf, command=(
             f"setpci -s {self.place.bdf} CAP_EXP+18.w={off:04x} CAP_EXP+18.w={back:04x}")))
         self.guest.wait_for(lambda: not self.occupied, 10, f"the card to leave slot {self.number}")
-        if self.driver_bound():
+        if served:
             self.guest.wait_for(lambda: self.leds().safe, 30, f"the kernel to switch slot {self.number} off")
 
     def make_ghost(self):
