@@ -48,6 +48,7 @@ class Runner:
         self.results = lab_dir() / f"results-{name}"
         self.base = None
         self.booted_profile = None
+        self.installed = False
         self.counts = {"passed": 0, "failed": 0, "skipped": 0}
 
     # -- the guest ----------------------------------------------------------------------------------------------------
@@ -57,8 +58,7 @@ class Runner:
         self.guest.up(profile, say=self.say)
         self.base = BaseState(self.guest)
         self.booted_profile = profile
-        if self.stage_dir:
-            stage.install(self.guest, self.stage_dir)
+        self.installed = False
 
     def end(self):
         self.guest.down()
@@ -69,11 +69,17 @@ class Runner:
         if self.booted_profile != item.profile or item.own_guest:
             self.boot(item.profile)
         try:
-            self.base.restore(item.daemon)
+            self._lead_back(item)
         except LabError as error:
             self.say(f"     (booting anew before {item.name}: {str(error).splitlines()[0]})")
             self.boot(item.profile)
-            self.base.restore(item.daemon)
+            self._lead_back(item)
+
+    def _lead_back(self, item):
+        if item.daemon and not self.installed:
+            stage.install(self.guest, self.stage_dir)
+            self.installed = True
+        self.base.restore(item.daemon)
 
     # -- scenarios ----------------------------------------------------------------------------------------------------
 

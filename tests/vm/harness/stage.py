@@ -9,8 +9,8 @@ SERVICE = "safe-removed.service"
 # about new names and rules only when told.
 UNPACK = f"""set -e
 tar -C / -xf /lab/stage.tar --keep-directory-symlink --no-overwrite-dir --no-same-owner
-ldconfig
 systemd-sysusers
+systemctl enable --no-reload --quiet {SERVICE} 2> /dev/null || true
 systemctl daemon-reload
 systemd-tmpfiles --create
 udevadm control --reload
@@ -18,7 +18,6 @@ udevadm trigger --settle --subsystem-match=cxl --subsystem-match=pci --subsystem
 busctl call org.freedesktop.DBus /org/freedesktop/DBus org.freedesktop.DBus ReloadConfig
 if systemctl cat {SERVICE} > /dev/null 2>&1; then
         systemctl reset-failed {SERVICE} 2> /dev/null || true
-        systemctl enable --quiet {SERVICE} 2> /dev/null || true
         systemctl restart {SERVICE}
 fi
 """

@@ -27,7 +27,7 @@ def check_within_a_second(lab, what, msec):
     lab.check(0 <= msec <= 1000, f"the light should be withdrawn within a second, not {msec} ms")
 
 
-@scenario("proof-light-withdrawn", profile="nopower", own_guest=True)
+@scenario("proof-light-withdrawn", profile="nopower")
 def light_withdrawn(lab):
     """The card sits there, safe to pull, and somebody powers the slot up again."""
     lab.spawn("monitor", "safe-remove monitor --json > /run/monitor")
