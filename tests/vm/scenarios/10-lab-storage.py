@@ -81,7 +81,7 @@ def devdax(lab):
     holder.stop()
 
 
-@scenario("lab-writer", profile="mixed", daemon=False)
+@scenario("lab-writer", profile="mixed", daemon=False, turn=True)
 def writer(lab):
     """What the writer says is persistent is there, also after it was started again, and the verifier would see it if not."""
     disk = lab.filesystem(lab.pmem(3).namespace().device)

@@ -47,7 +47,7 @@ def twice(lab):
     storage.check_as_before(lab, before)
 
 
-@scenario("restore-empty-slot", profile="mixed", timeout=300)
+@scenario("restore-empty-slot", profile="mixed", timeout=300, turn=True)
 def empty_slot(lab):
     """Asked for too early, and again when the card is there."""
     used_card(lab)

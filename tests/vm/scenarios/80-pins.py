@@ -208,7 +208,7 @@ def fsdax(lab):
     removal.check_safe(lab, 3)
 
 
-@scenario("pins-fsdax-nobody-named", profile="mixed", timeout=240)
+@scenario("pins-fsdax-nobody-named", profile="mixed", timeout=240, turn=True)
 def fsdax_nobody_named(lab):
     """The same in nobody's hands: refused with the file system where it was, and the kernel has nothing to complain about."""
     disk, path = file_on_card(lab)
