@@ -40,6 +40,7 @@ typedef struct HoldTargets {
 void hold_targets_done(HoldTargets *t);
 int hold_targets_add(HoldTargets *t, TargetKind kind, dev_t dev, const char *name); /* one that is there already is left as it is */
 int hold_targets_add_file(HoldTargets *t, dev_t dev, uint64_t inode, const char *name);
+bool hold_targets_have(const HoldTargets *t, const HoldTarget *target); /* whatever its name */
 int hold_targets_protect_session(HoldTargets *t, int sid);
 int hold_targets_copy(const HoldTargets *t, HoldTargets *ret);
 int hold_targets_from_json(json_object *array, HoldTargets *ret);

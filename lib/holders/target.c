@@ -22,10 +22,16 @@ void hold_targets_done(HoldTargets *t) {
         *t = (HoldTargets) { 0 };
 }
 
-static int add(HoldTargets *t, TargetKind kind, dev_t dev, uint64_t inode, const char *name) {
+bool hold_targets_have(const HoldTargets *t, const HoldTarget *target) {
         for (size_t i = 0; i < t->n_items; i++)
-                if (t->items[i].kind == kind && t->items[i].dev == dev && t->items[i].inode == inode)
-                        return 0;
+                if (t->items[i].kind == target->kind && t->items[i].dev == target->dev && t->items[i].inode == target->inode)
+                        return true;
+        return false;
+}
+
+static int add(HoldTargets *t, TargetKind kind, dev_t dev, uint64_t inode, const char *name) {
+        if (hold_targets_have(t, &(HoldTarget) { .kind = kind, .dev = dev, .inode = inode }))
+                return 0;
 
         int r = vec_grow((void **) &t->items, t->n_items, &t->n_allocated, sizeof(HoldTarget));
         if (r < 0)

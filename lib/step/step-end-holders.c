@@ -32,13 +32,6 @@ static void end_describe(json_object *args, char **ret_does, char **ret_undo) {
         *ret_undo = strf("start the units again that were stopped, last first");
 }
 
-static bool is_among(const HoldTargets *targets, const HoldTarget *t) {
-        for (size_t i = 0; i < targets->n_items; i++)
-                if (targets->items[i].kind == t->kind && targets->items[i].dev == t->dev)
-                        return true;
-        return false;
-}
-
 /* May the kernel be left to take what this one has (take-mappings.h)? Pins it forgets. And a file that is only open keeps its file
  * system; the descriptors of a device that is gone lead nowhere. */
 static bool may_be_unmapped(const HolderLook *l, const HoldTargets *unmap, const Holder *h) {
@@ -47,7 +40,7 @@ static bool may_be_unmapped(const HolderLook *l, const HoldTargets *unmap, const
         if (unmap->n_items == 0 || h->n_more_holds > 0)
                 return false;
         for (size_t i = 0; i < h->n_holds; i++) {
-                if (h->holds[i].way == HOLD_PIN || !is_among(unmap, &l->targets.items[h->holds[i].target]))
+                if (h->holds[i].way == HOLD_PIN || !hold_targets_have(unmap, &l->targets.items[h->holds[i].target]))
                         return false;
                 files = files || l->targets.items[h->holds[i].target].kind == TARGET_FS;
         }
