@@ -32,6 +32,7 @@ def light_withdrawn(lab):
     """The card sits there, safe to pull, and somebody powers the slot up again."""
     lab.spawn("monitor", "safe-remove monitor --json > /run/monitor")
     safe_over_a_card(lab)
+    lab.wait_for(lambda: '"type":"end"' in lab.sh("cat /run/monitor"), 10, "the monitor to tell of it")
     began = float(bash(lab, "echo $EPOCHREALTIME; echo 1 > /sys/bus/pci/slots/2/power"))
     said = lab.wait_for(lambda: lab.sh(WITHDRAWN_AT), 10, "the daemon to say so")
     check_within_a_second(lab, "said", int((float(said) - began) * 1000))
