@@ -8,6 +8,7 @@
 #include "holders/memory-holder.h"
 #include "holders/numa-maps.h"
 #include "holders/process.h"
+#include "holders/process-roll.h"
 
 static void holder_done(MemoryHolder *h) {
         free(h->comm);
@@ -81,31 +82,37 @@ static int compare(const void *a, const void *b) {
         return x->pid < y->pid ? -1 : x->pid > y->pid;
 }
 
+static int scan_all(int node, uint64_t deadline, MemoryHolders *to) {
+        _cleanup_(process_roll_done) ProcessRoll roll = { 0 };
+        char name[NAME_MAX + 1];
+
+        int r = process_roll_begin(&roll);
+        do
+                while (r >= 0 && (r = process_roll_next(&roll, name)) > 0) {
+                        if (now_monotonic() >= deadline) {
+                                to->complete = false;
+                                return 0;
+                        }
+                        r = scan_process(dirfd(roll.proc), name, node, deadline, to);
+                        if (r < 0 && r != -ENOMEM) {
+                                to->complete = to->complete && has_ended(r);
+                                r = 0;
+                        }
+                }
+        while (r >= 0 && process_roll_again(&roll));
+        return r;
+}
+
 int memory_holders_scan(int node, uint64_t budget_usec, MemoryHolders **ret) {
         uint64_t deadline = budget_usec > 0 ? now_monotonic() + budget_usec : UINT64_MAX;
 
         _cleanup_(memory_holders_freep) MemoryHolders *holders = calloc(1, sizeof(*holders));
         if (!holders)
                 return -ENOMEM;
-        _cleanup_(closedirp) DIR *proc = opendir("/proc");
-        if (!proc)
-                return -errno;
-
         holders->complete = true;
-        for (struct dirent *e; (e = readdir(proc));) {
-                if (now_monotonic() >= deadline) {
-                        holders->complete = false;
-                        break;
-                }
-                if (e->d_name[0] < '0' || e->d_name[0] > '9')
-                        continue;
-
-                int r = scan_process(dirfd(proc), e->d_name, node, deadline, holders);
-                if (r == -ENOMEM)
-                        return r;
-                if (r < 0 && !has_ended(r))
-                        holders->complete = false;
-        }
+        int r = scan_all(node, deadline, holders);
+        if (r < 0)
+                return r;
 
         if (holders->n_items > 1)
                 qsort(holders->items, holders->n_items, sizeof(MemoryHolder), compare);

@@ -7,6 +7,7 @@
 #include "base/parse.h"
 #include "holders/pin-scan.h"
 #include "holders/process.h"
+#include "holders/process-roll.h"
 
 enum {
         RDMA_TIMEOUT_USEC = 2 * 1000 * 1000,
@@ -75,7 +76,7 @@ static int scan_process(PinScan *s, int proc, const char *name) {
         _cleanup_(look_done) PinLook l = { .scan = s, .dirfd = -EBADF };
         uint64_t pid;
 
-        if (parse_u64(name, &pid) < 0 || pid > INT32_MAX || (int) pid == getpid())
+        if (parse_u64(name, &pid) < 0 || (int) pid == getpid())
                 return 0;
         l.pid = (int) pid;
         l.dirfd = openat(proc, name, O_PATH | O_DIRECTORY | O_CLOEXEC);
@@ -86,22 +87,20 @@ static int scan_process(PinScan *s, int proc, const char *name) {
 }
 
 static int scan_all(PinScan *s) {
-        _cleanup_(closedirp) DIR *proc = opendir("/proc");
-        if (!proc)
-                return -errno;
+        _cleanup_(process_roll_done) ProcessRoll roll = { 0 };
+        char name[NAME_MAX + 1];
 
-        for (struct dirent *e; (e = readdir(proc));) {
-                if (now_monotonic() >= s->deadline) {
-                        s->pins->complete = false;
-                        break;
+        int r = process_roll_begin(&roll);
+        do
+                while (r >= 0 && (r = process_roll_next(&roll, name)) > 0) {
+                        if (now_monotonic() >= s->deadline) {
+                                s->pins->complete = false;
+                                return 0;
+                        }
+                        r = pin_scan_note(s, scan_process(s, dirfd(roll.proc), name));
                 }
-                if (e->d_name[0] < '0' || e->d_name[0] > '9')
-                        continue;
-                int r = pin_scan_note(s, scan_process(s, dirfd(proc), e->d_name));
-                if (r < 0)
-                        return r;
-        }
-        return 0;
+        while (r >= 0 && process_roll_again(&roll));
+        return r;
 }
 
 static void scan_done(PinScan *s) {

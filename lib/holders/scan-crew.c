@@ -6,6 +6,7 @@
 
 #include "base/clock.h"
 #include "base/fileio.h"
+#include "holders/process-roll.h"
 #include "holders/scan-crew.h"
 
 enum {
@@ -32,7 +33,10 @@ struct Crew {
         uint64_t deadline;
         atomic_bool over;       /* nobody waits any more */
         pthread_mutex_t lock;   /* of the following */
-        DIR *proc;
+        pthread_cond_t idle;    /* nobody is at a process any more, or the roll is called again, or ended */
+        ProcessRoll roll;
+        size_t n_busy;
+        bool ended;
         Holders found;
         Member members[THREADS];
 };
@@ -43,24 +47,54 @@ void crew_free(Crew *c) {
         hold_targets_done(&c->targets);
         protection_done(&c->protection);
         holders_clear(&c->found);
-        if (c->proc)
-                (void) closedir(c->proc);
+        process_roll_done(&c->roll);
+        (void) pthread_cond_destroy(&c->idle);
         (void) pthread_mutex_destroy(&c->lock);
         free(c);
 }
 
-/* 0 at the end of the folder, else 1 with a name. */
+static struct timespec timespec_of(uint64_t usec) {
+        return (struct timespec) { .tv_sec = (time_t) (usec / USEC_PER_SEC), .tv_nsec = (long) (usec % USEC_PER_SEC * 1000) };
+}
+
+/* The last one who comes back calls the roll again: before, whoever is still being looked at may leave something to a child. */
+static void wait_for_others(Crew *c) {
+        const struct timespec until = timespec_of(c->deadline);
+
+        if (c->n_busy > 0) {
+                if (c->deadline == UINT64_MAX)
+                        (void) pthread_cond_wait(&c->idle, &c->lock);
+                else if (pthread_cond_clockwait(&c->idle, &c->lock, CLOCK_MONOTONIC, &until) == ETIMEDOUT) {
+                        c->ended = true;
+                        c->found.complete = false;
+                }
+                return;
+        }
+        c->ended = !process_roll_again(&c->roll);
+        (void) pthread_cond_broadcast(&c->idle);
+}
+
+/* 1 with a name, who is then to come back with come_back(); 0 at the end. */
 static int next_process(Crew *c, char ret[static NAME_MAX + 1]) {
-        const struct dirent *e;
+        int r = 0;
 
         (void) pthread_mutex_lock(&c->lock);
-        do
-                e = readdir(c->proc);
-        while (e && (e->d_name[0] < '0' || e->d_name[0] > '9'));
-        if (e)
-                strcpy(ret, e->d_name);
+        while (!c->ended) {
+                r = process_roll_next(&c->roll, ret);
+                if (r != 0)
+                        break;
+                wait_for_others(c);
+        }
+        c->n_busy += r > 0;
         (void) pthread_mutex_unlock(&c->lock);
-        return e ? 1 : 0;
+        return r;
+}
+
+static void come_back(Crew *c) {
+        (void) pthread_mutex_lock(&c->lock);
+        if (--c->n_busy == 0)
+                (void) pthread_cond_broadcast(&c->idle);
+        (void) pthread_mutex_unlock(&c->lock);
 }
 
 /* At once: the next look may be the one that does not come to its end. */
@@ -75,14 +109,17 @@ static int work(Crew *c, Scan *s) {
         char name[NAME_MAX + 1];
 
         int r = scan_init(s, &c->targets, &c->protection, c->way, c->deadline);
-        while (r >= 0 && !c->over && next_process(c, name) > 0) {
-                if (now_monotonic() >= c->deadline) {
+        while (r >= 0 && !c->over && (r = next_process(c, name)) > 0) {
+                bool late = now_monotonic() >= c->deadline;
+                if (late)
                         s->holders.complete = false;
-                        break;
-                }
-                r = scan_process(s, dirfd(c->proc), name);
+                else
+                        r = scan_process(s, dirfd(c->roll.proc), name);
                 if (r >= 0 && s->holders.n_items > 0)
                         r = hand_over(c, &s->holders);
+                come_back(c);
+                if (late)
+                        break;
         }
         return r < 0 ? r : hand_over(c, &s->holders);
 }
@@ -120,6 +157,7 @@ int crew_start(const HoldTargets *targets, MapsWay way, uint64_t deadline, Crew 
         if (!c)
                 return -ENOMEM;
         (void) pthread_mutex_init(&c->lock, NULL);
+        (void) pthread_cond_init(&c->idle, NULL);
         c->way = way;
         c->deadline = deadline;
         c->found.complete = true;
@@ -129,10 +167,9 @@ int crew_start(const HoldTargets *targets, MapsWay way, uint64_t deadline, Crew 
                 r = protection_find(&c->targets, &c->protection);
         if (r < 0)
                 return r;
-        c->proc = opendir("/proc");
-        if (!c->proc)
-                return -errno;
-        r = start_members(c);
+        r = process_roll_begin(&c->roll);
+        if (r >= 0)
+                r = start_members(c);
         if (r < 0)
                 return r;
         *ret = TAKE_PTR(c);
@@ -140,8 +177,7 @@ int crew_start(const HoldTargets *targets, MapsWay way, uint64_t deadline, Crew 
 }
 
 static bool wait_for(const Crew *c, Member *m) {
-        uint64_t until = c->deadline + GRACE_SEC * USEC_PER_SEC;
-        struct timespec t = { .tv_sec = (time_t) (until / USEC_PER_SEC), .tv_nsec = (long) (until % USEC_PER_SEC * 1000) };
+        const struct timespec t = timespec_of(c->deadline + GRACE_SEC * USEC_PER_SEC);
 
         if (c->deadline == UINT64_MAX)
                 return pthread_join(m->thread, NULL) == 0;

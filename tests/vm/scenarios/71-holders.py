@@ -155,7 +155,7 @@ def unseen(lab):
     storage.take_out(lab, 3)
 
 
-@scenario("holders-mapper-bomb", profile="mixed", timeout=300, turn=True)
+@scenario("holders-mapper-bomb", profile="mixed", timeout=300)
 def mapper_bomb(lab):
     """A new mapper every 10 ms, by a process that itself holds nothing: none slips through."""
     region = lab.pmem(3)

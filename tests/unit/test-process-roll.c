@@ -1,0 +1,77 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "holders/process-roll.h"
+#include "own-processes.h"
+
+enum {
+        SEEN_MAX = 4096,
+};
+
+typedef struct Seen {
+        char names[SEEN_MAX][16];
+        size_t n;
+} Seen;
+
+static bool seen(const Seen *s, const char *name) {
+        for (size_t i = 0; i < s->n; i++)
+                if (streq(s->names[i], name))
+                        return true;
+        return false;
+}
+
+static void nothing(void) {
+}
+
+/* One pass. Nobody is called twice in all of them. */
+static size_t pass(ProcessRoll *roll, Seen *s) {
+        char name[NAME_MAX + 1];
+        size_t n = 0;
+        int r;
+
+        while ((r = process_roll_next(roll, name)) > 0) {
+                CHECK(!seen(s, name));
+                CHECK(s->n < SEEN_MAX && strlen(name) < sizeof(s->names[0]));
+                strcpy(s->names[s->n++], name);
+                n++;
+        }
+        CHECK_INT(r, 0);
+        return n;
+}
+
+int main(void) {
+        static Seen s;
+        _cleanup_(process_roll_done) ProcessRoll roll = { 0 };
+        _cleanup_free_ char *own = NULL, *of_child = NULL;
+        pid_t children[8];
+        size_t n = 0;
+
+        bool alone = see_own_processes();
+        own = strf("%d", getpid());
+        CHECK_INT(process_roll_begin(&roll), 0);
+        CHECK(pass(&roll, &s) > 0);
+        CHECK(seen(&s, own) && !seen(&s, "self"));
+
+        /* Who comes while the roll is called is called too, and the roll is called again for each that came, but not for ever. */
+        while (n < ELEMENTSOF(children)) {
+                pid_t child = children[n++] = waiting_child_start(nothing);
+                if (!process_roll_again(&roll))
+                        break;
+                free(of_child);
+                of_child = strf("%d", child);
+                size_t called = pass(&roll, &s);
+                CHECK(seen(&s, of_child));
+                CHECK(!alone || called == 1);
+        }
+        CHECK(n > 1 && n < ELEMENTSOF(children));
+        while (n > 0)
+                waiting_child_end(children[--n]);
+
+        /* Where nobody came it is over. */
+        process_roll_done(&roll);
+        s.n = 0;
+        CHECK_INT(process_roll_begin(&roll), 0);
+        (void) pass(&roll, &s);
+        CHECK(process_roll_again(&roll));
+        CHECK(pass(&roll, &s) == 0 || !alone);
+        CHECK(!process_roll_again(&roll) || !alone);
+        return EXIT_SUCCESS;
+}
