@@ -3,12 +3,15 @@
 
 import argparse
 import fnmatch
+import multiprocessing
+import signal
 import time
 from pathlib import Path
 
-from . import scenario
+from . import image, scenario
 from .errors import LabError
-from .runner import Runner
+from .runner import COUNTS, Runner
+from .work import Work
 
 
 def _say(text):
@@ -23,6 +26,7 @@ def _parser():
     parser.add_argument("--keep", action="store_true", help="stop at the first failure and leave the guest running")
     parser.add_argument("--seed", type=int, default=int(time.time()), help="for what scenarios leave to chance")
     parser.add_argument("--name", default="run", help="name of the guest (default: run); see tests/vm/lab --name")
+    parser.add_argument("--guests", type=int, default=1, help="so many at once (default: 1), called NAME-1, NAME-2, ...")
     return parser
 
 
@@ -32,30 +36,85 @@ def _chosen(only, seed):
     return [item for item in scenario.load() if any(fnmatch.fnmatch(item.name, glob) for glob in only)]
 
 
+def _run_all(runner, work, keep=False):
+    """Run what is left of the work in one guest after the other; the counts of how it went."""
+    try:
+        while item := work.take(runner.booted_profile):
+            if not runner.run(item) and keep:
+                break
+    except LabError as error:
+        _say(f"the lab itself failed: {error}")
+        runner.counts["failed"] += 1
+    finally:
+        if keep:
+            runner.guest.agent.rest()
+            _say(f"the guest goes on: tests/vm/lab --name {runner.guest.name} exec ...")
+        else:
+            runner.end()
+    return runner.counts
+
+
+def _run_beside(args, work, number, results):
+    try:
+        results.put(_run_all(Runner(f"{args.name}-{number}", args.stage, args.seed, _say), work.of_worker(number)))
+    except KeyboardInterrupt:
+        pass
+
+
+def _run_many(args, work):
+    """The same in several guests beside each other, each in a process of its own."""
+    image.get(_say)
+    fork = multiprocessing.get_context("fork")
+    results = fork.SimpleQueue()
+    workers = [fork.Process(target=_run_beside, args=(args, work, number, results)) for number in range(1, args.guests + 1)]
+    counts = dict.fromkeys(COUNTS, 0)
+    try:
+        for worker in workers:
+            worker.start()
+        for worker in workers:
+            worker.join()
+    except KeyboardInterrupt:
+        for worker in workers:
+            worker.terminate()
+        raise
+    for worker in workers:
+        if worker.exitcode != 0:
+            _say(f"what ran scenarios beside the others ended with {worker.exitcode}")
+            counts["failed"] += 1
+    while not results.empty():
+        for what, count in results.get().items():
+            counts[what] += count
+    left = work.left()
+    for item in left:
+        _say(f"FAIL {item.name}: nobody came to run it")
+    counts["failed"] += len(left)
+    return counts
+
+
+def _interrupted(_signal, _frame):
+    raise KeyboardInterrupt
+
+
 def main(argv):
-    args = _parser().parse_args(argv)
+    parser = _parser()
+    args = parser.parse_args(argv)
+    if args.guests < 1 or (args.keep and args.guests > 1):
+        parser.error("--guests wants a number from 1 on, and is 1 with --keep")
     chosen = _chosen(args.only, args.seed)
     if args.list:
         for item in chosen:
             _say(item.name)
         return 0
-    runner = Runner(args.name, args.stage, args.seed, _say)
     _say(f"{len(chosen)} scenarios, seed {args.seed}")
+    work = Work(chosen)
+    signal.signal(signal.SIGTERM, _interrupted)  # no guest stays behind
     try:
-        for item in chosen:
-            if not runner.run(item) and args.keep:
-                break
-    except LabError as error:
-        _say(f"the lab itself failed: {error}")
-        runner.counts["failed"] += 1
+        if args.guests == 1:
+            counts = _run_all(Runner(args.name, args.stage, args.seed, _say), work, args.keep)
+        else:
+            counts = _run_many(args, work)
     except KeyboardInterrupt:
         _say("interrupted")
         return 130
-    finally:
-        if args.keep:
-            runner.guest.agent.rest()
-            _say(f"the guest goes on: tests/vm/lab --name {args.name} exec ...")
-        else:
-            runner.end()
-    _say(runner.summary())
-    return 1 if runner.counts["failed"] else 0
+    _say(", ".join(f"{count} {what}" for what, count in counts.items()))
+    return 1 if counts["failed"] else 0

@@ -13,6 +13,8 @@ from .guest import Guest
 from .lab import Lab
 from .paths import lab_dir
 
+COUNTS = ("passed", "failed", "skipped")
+
 
 @contextlib.contextmanager
 def _time_limit(seconds):
@@ -49,7 +51,7 @@ class Runner:
         self.base = None
         self.booted_profile = None
         self.installed = False
-        self.counts = {"passed": 0, "failed": 0, "skipped": 0}
+        self.counts = dict.fromkeys(COUNTS, 0)
 
     # -- the guest ----------------------------------------------------------------------------------------------------
 
@@ -139,13 +141,9 @@ class Runner:
     def _failed(self, item, lab, story, seconds):
         self.counts["failed"] += 1
         folder = self.results / item.name
-        self.say(f"FAIL {item.name} {seconds:.1f}s: see {folder}")
         try:
             lines = evidence.collect(self.guest, folder, lab.log.lines() if lab else [], story)
         except (GuestGone, OSError) as error:
             lines = [story, f"(nothing more can be had from the guest: {error})"]
-        for line in lines:
-            self.say(f"     {line}")
-
-    def summary(self):
-        return ", ".join(f"{count} {what}" for what, count in self.counts.items())
+        # In one piece: other guests may have something to say as well.
+        self.say("\n     ".join([f"FAIL {item.name} {seconds:.1f}s: see {folder}", *lines]))
