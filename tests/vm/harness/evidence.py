@@ -26,6 +26,12 @@ def _leds(guest):
     return "".join(f"slot {number}: {Slot(guest, number).leds()}\n" for number in machine.SLOTS)
 
 
+def _processors(guest):
+    """What they are at: of a guest that does not answer any more nothing else can be had."""
+    looks = [guest.qmp("human-monitor-command", **{"command-line": "info registers -a"}) for _ in range(3)]
+    return "\n".join(looks)
+
+
 def collect(guest, folder, kernel_lines, story):
     """Put everything that can still be had into the folder; returns the lines that are most likely to tell."""
     shutil.rmtree(folder, ignore_errors=True)
@@ -35,6 +41,7 @@ def collect(guest, folder, kernel_lines, story):
     shutil.copyfile(guest.dir / "serial.log", folder / "serial.log")
     try:
         (folder / "leds.txt").write_text(_leds(guest))
+        (folder / "processors.txt").write_text(_processors(guest))
         for name, command in COMMANDS.items():
             _, out, err = guest.run(command, timeout=30, check=False)
             (folder / name).write_text(out + err)
