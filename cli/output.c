@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include <stdarg.h>
 
+#include "base/utf8.h"
 #include "output.h"
 
 Output output = { .legend = true };
@@ -76,17 +77,21 @@ static size_t control_length(const char *s) {
 }
 
 void make_printable(char *s) {
+        static const char replacement[] = "\xef\xbf\xbd";
+
         while (*s) {
                 size_t n = control_length(s);
                 if (n > 0)
                         memset(s, strchr("\n\r\t", *s) ? ' ' : '?', n);
+                else if (utf8_stands_for_byte(s))
+                        s = memcpy(s, replacement, strlen(replacement));
                 s += n > 0 ? n : 1;
         }
 }
 
 static bool is_printable(const char *s) {
         for (; *s; s++)
-                if (control_length(s) > 0)
+                if (control_length(s) > 0 || utf8_stands_for_byte(s))
                         return false;
         return true;
 }
@@ -117,9 +122,5 @@ void json_make_printable(json_object *o) {
 }
 
 void print_json(json_object *o) {
-        int flags = JSON_C_TO_STRING_PLAIN | JSON_C_TO_STRING_NOSLASHESCAPE;
-
-        if (output.json == JSON_PRETTY)
-                flags = JSON_C_TO_STRING_PRETTY | JSON_C_TO_STRING_SPACED | JSON_C_TO_STRING_NOSLASHESCAPE;
-        puts(json_object_to_json_string_ext(o, flags));
+        puts((output.json == JSON_PRETTY ? json_text_pretty(o) : json_text(o)) ?: "null");
 }

@@ -64,7 +64,7 @@ static int fill(WorkerIo *io, int timeout_msec) {
 static int next_line(WorkerIo *io, json_object **ret) {
         for (char *end; io->length > 0 && (end = memchr(io->buffer, '\n', io->length));) {
                 size_t n = (size_t) (end - io->buffer);
-                int r = json_parse(io->buffer, n, ret);
+                int r = json_parse_names(io->buffer, n, ret);
 
                 io->length -= n + 1;
                 memmove(io->buffer, end + 1, io->length);

@@ -47,7 +47,7 @@ static int record_load(uint64_t removal, json_object **ret_plan, Journal *j) {
                 return -ENOMEM;
         int r = read_file(plan, &text, &length);
         if (r >= 0)
-                r = json_parse(text, length, ret_plan);
+                r = json_parse_names(text, length, ret_plan);
         if (r >= 0)
                 r = boot_id_read(boot);
         if (r >= 0)

@@ -2,6 +2,7 @@
 #include <errno.h>
 
 #include "base/json.h"
+#include "base/utf8.h"
 
 enum {
         /* Deep enough for everything we write (a plan nests 6 levels), shallow enough for any stack. */
@@ -98,14 +99,34 @@ static void tokener_freep(json_tokener **t) {
                 json_tokener_free(*t);
 }
 
-int json_parse(const char *text, size_t length, json_object **ret) {
+/* The grammar's outlines. (json-c has a strict mode for that, which in 0.18 takes every character beyond ASCII for a control
+ * character, json-c issue 892; and without it, it takes comments, single quotes and commas that nothing follows.) */
+static bool is_strict(const char *text, size_t length) {
+        bool quoted = false;
+        unsigned char last = 0;
+
+        for (size_t i = 0; i < length; i++) {
+                unsigned char c = (unsigned char) text[i];
+                if (quoted) {
+                        if (c < 0x20)
+                                return false;
+                        i += c == '\\' && i + 1 < length && (unsigned char) text[i + 1] >= 0x20;
+                        quoted = c != '"';
+                } else if (!c || !strchr(" \t\r\n", c)) {
+                        bool closes = c == ']' || c == '}';
+                        if (c < 0x20 || c >= 0x7f || c == '\'' || c == '/' || (closes && last == ','))
+                                return false;
+                        quoted = c == '"';
+                        last = c;
+                }
+        }
+        return true;
+}
+
+static int parse(const char *text, size_t length, json_object **ret) {
         _cleanup_(tokener_freep) json_tokener *tok = json_tokener_new_ex(DEPTH_MAX);
         if (!tok)
                 return -ENOMEM;
-        if (length > INT32_MAX)
-                return -EBADMSG;
-
-        json_tokener_set_flags(tok, JSON_TOKENER_STRICT | JSON_TOKENER_VALIDATE_UTF8);
 
         _cleanup_json_ json_object *o = json_tokener_parse_ex(tok, text, (int) length);
         if (json_tokener_get_error(tok) != json_tokener_success || !o)
@@ -118,6 +139,38 @@ int json_parse(const char *text, size_t length, json_object **ret) {
         return 0;
 }
 
+int json_parse(const char *text, size_t length, json_object **ret) {
+        if (length > INT32_MAX || !utf8_is_valid(text, length) || !is_strict(text, length))
+                return -EBADMSG;
+        return parse(text, length, ret);
+}
+
+int json_parse_names(const char *text, size_t length, json_object **ret) {
+        if (length > INT32_MAX || !utf8_is_valid(text, length) || !is_strict(text, length))
+                return -EBADMSG;
+        _cleanup_free_ char *copy = strndup(text, length);
+        return copy ? parse(copy, utf8_to_bytes(copy, length), ret) : -ENOMEM;
+}
+
+static void text_free(json_object *o, void *text) {
+        free(text);
+}
+
+static const char *text_by(json_object *o, int flags) {
+        const char *text = json_object_to_json_string_ext(o, flags | JSON_C_TO_STRING_NOSLASHESCAPE);
+        if (!text || utf8_is_valid(text, strlen(text)))
+                return text;
+
+        char *encoded = utf8_from_bytes(text);
+        if (encoded)
+                json_object_set_userdata(o, encoded, text_free);
+        return encoded;
+}
+
 const char *json_text(json_object *o) {
-        return json_object_to_json_string_ext(o, JSON_C_TO_STRING_PLAIN | JSON_C_TO_STRING_NOSLASHESCAPE);
+        return text_by(o, JSON_C_TO_STRING_PLAIN);
+}
+
+const char *json_text_pretty(json_object *o) {
+        return text_by(o, JSON_C_TO_STRING_PRETTY | JSON_C_TO_STRING_SPACED);
 }

@@ -36,8 +36,13 @@ static inline json_object *json_ref(json_object *o) {
         return json_object_get(o);
 }
 
-/* Strict parse of a whole text (no trailing rubbish, depth-limited). 0, -EBADMSG or -ENOMEM. */
+/* Strict parse of a whole text (no trailing rubbish, depth-limited, UTF-8). 0, -EBADMSG or -ENOMEM. The first leaves strings as
+ * they are in the text; so does whoever passes them on or shows them. The second is for who hands them to the kernel: names have the
+ * bytes that they have there (base/utf8.h). */
 int json_parse(const char *text, size_t length, json_object **ret);
+int json_parse_names(const char *text, size_t length, json_object **ret);
 
-/* Compact text without escaped slashes; owned by the object. */
+/* Compact text without escaped slashes, or as indented lines; UTF-8 whatever bytes are in its strings. Owned by the object, until it
+ * is asked for again. NULL where memory is short. */
 const char *json_text(json_object *o);
+const char *json_text_pretty(json_object *o);

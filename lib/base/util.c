@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include <errno.h>
 
+#include "base/utf8.h"
 #include "base/util.h"
 
 char *strfv(const char *format, va_list ap) {
@@ -18,6 +19,43 @@ char *strf(const char *format, ...) {
         return s;
 }
 
+/* What a terminal or a line of text does not carry: control characters (C1 in UTF-8 among them) and what is no UTF-8. */
+static bool needs_number(const char *s, size_t length) {
+        const unsigned char *u = (const unsigned char *) s;
+
+        return length == 0 || u[0] < 0x20 || u[0] == 0x7f || (u[0] == 0xc2 && u[1] < 0xa0);
+}
+
+/* $'...', with three octal digits for each byte that cannot be written as it is. */
+static char *quoted_with_numbers(const char *word) {
+        char *quoted = malloc(4 * strlen(word) + 4), *p = quoted;
+        if (!quoted)
+                return NULL;
+        p = stpcpy(p, "$'");
+        for (size_t n = strlen(word), length; n > 0; word += length, n -= length) {
+                length = utf8_length(word, n);
+                if (needs_number(word, length)) {
+                        p += sprintf(p, "\\%03o", (unsigned char) *word);
+                        length = 1;
+                        continue;
+                }
+                if (*word == '\'' || *word == '\\')
+                        *p++ = '\\';
+                p = (char *) memcpy(p, word, length) + length;
+        }
+        strcpy(p, "'");
+        return quoted;
+}
+
+static bool has_numbers(const char *word) {
+        for (size_t n = strlen(word), length; n > 0; word += length, n -= length) {
+                length = utf8_length(word, n);
+                if (needs_number(word, length))
+                        return true;
+        }
+        return false;
+}
+
 char *shell_quoted(const char *word) {
         static const char plain[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789@%+=:,./_-";
 
@@ -25,6 +63,8 @@ char *shell_quoted(const char *word) {
                 return NULL;
         if (*word && !word[strspn(word, plain)])
                 return strdup(word);
+        if (has_numbers(word))
+                return quoted_with_numbers(word);
 
         char *quoted = malloc(4 * strlen(word) + 3), *p = quoted;
         if (!quoted)

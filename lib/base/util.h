@@ -76,8 +76,9 @@ static inline const char *startswith(const char *s, const char *prefix) {
 char *strf(const char *format, ...) _printf_(1, 2);
 char *strfv(const char *format, va_list ap) _printf_(1, 0);
 
-/* What a shell takes for exactly this word: the word itself where nothing in it means anything to a shell, else quoted. For
- * commands that people paste. Newly allocated; NULL when out of memory or for NULL. */
+/* What a shell takes for exactly this word: the word itself where nothing in it means anything to a shell, else quoted; one line of
+ * UTF-8 without control characters whatever is in it. For commands that people paste. Newly allocated; NULL when out of memory or
+ * for NULL. */
 char *shell_quoted(const char *word);
 
 /* Grows a vector to hold at least one more element; the pointer is updated in place. 0 or -ENOMEM. */

@@ -152,7 +152,7 @@ int journal_replay(Journal *j, const char *text, const char *boot) {
         for (const char *line = text, *end; (end = strchr(line, '\n')); line = end + 1) {
                 _cleanup_json_ json_object *record = NULL;
 
-                int r = json_parse(line, (size_t) (end - line), &record);
+                int r = json_parse_names(line, (size_t) (end - line), &record);
                 if (r >= 0)
                         r = record_replay(j, record, boot);
                 if (r < 0)
@@ -170,7 +170,7 @@ static int plan_load(const Journal *j, Plan **ret, char **ret_why) {
                 return -ENOMEM;
         int r = read_file(path, &text, &length);
         if (r >= 0)
-                r = json_parse(text, length, &doc);
+                r = json_parse_names(text, length, &doc);
         if (r < 0) {
                 *ret_why = strf("%s: %s", path, strerror(-r));
                 return r;

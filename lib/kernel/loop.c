@@ -76,7 +76,7 @@ int loop_read(const char *name, uint64_t timeout_usec, json_object **ret) {
         int r = run_apart(read_apart, &w, &options, &text);
         if (r < 0)
                 return r;
-        return text ? json_parse(text, strlen(text), ret) : -EBADMSG;
+        return text ? json_parse_names(text, strlen(text), ret) : -EBADMSG;
 }
 
 static int detach_apart(void *data, char **ret_text) {

@@ -99,5 +99,5 @@ int mounts_find(const MountedFs *fs, uint64_t timeout_usec, json_object **ret) {
         int r = run_apart(find_apart, (void *) fs, &options, &text);
         if (r < 0)
                 return r;
-        return text ? json_parse(text, strlen(text), ret) : -EBADMSG;
+        return text ? json_parse_names(text, strlen(text), ret) : -EBADMSG;
 }

@@ -209,5 +209,5 @@ int fs_unmount(const MountedFs *fs, uint64_t timeout_usec, json_object **ret_lef
         int r = run_apart(unmount_apart, (void *) fs, &options, &text);
         if (r < 0)
                 return r;
-        return text ? json_parse(text, strlen(text), ret_left) : -EBADMSG;
+        return text ? json_parse_names(text, strlen(text), ret_left) : -EBADMSG;
 }

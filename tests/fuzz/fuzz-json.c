@@ -5,7 +5,7 @@
 #include "fuzz.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
-        _cleanup_json_ json_object *o = NULL, *again = NULL;
+        _cleanup_json_ json_object *o = NULL, *again = NULL, *names = NULL;
 
         int r = json_parse((const char *) data, size, &o);
         FUZZ_CHECK(r == 0 || (r == -EBADMSG && !o));
@@ -22,7 +22,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
         /* What we write we can read. (A bare number is no message: its end is only known from what follows.) */
         const char *text = json_text(o);
         FUZZ_CHECK(text);
-        if (json_object_is_type(o, json_type_object) || json_object_is_type(o, json_type_array))
-                FUZZ_CHECK(json_parse(text, strlen(text), &again) == 0);
+        if (!json_object_is_type(o, json_type_object) && !json_object_is_type(o, json_type_array))
+                return 0;
+        FUZZ_CHECK(json_parse(text, strlen(text), &again) == 0);
+        FUZZ_CHECK(json_parse_names(text, strlen(text), &names) == 0);
+        FUZZ_CHECK(json_text(names));
         return 0;
 }

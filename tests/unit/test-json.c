@@ -19,9 +19,19 @@ static void test_parse(void) {
         CHECK_INT(parse("{}x"), -EBADMSG);
         CHECK_INT(parse("{\"a\": 1,}"), -EBADMSG);
         CHECK_INT(parse("{\"a\": \"\xff\"}"), -EBADMSG);
+        CHECK_INT(parse("{\"a\": [1, ]}"), -EBADMSG);
+        CHECK_INT(parse("{'a': 1}"), -EBADMSG);
+        CHECK_INT(parse("{} // x"), -EBADMSG);
+        CHECK_INT(parse("{\"a\": /* x */ 1}"), -EBADMSG);
+        CHECK_INT(parse("{\"a\": \"x\ny\"}"), -EBADMSG);
+        CHECK_INT(parse("{\"a\": \xc3\xa9}"), -EBADMSG);
+        CHECK_INT(parse("{\"a\": \"x"), -EBADMSG);
+        CHECK_INT(parse("{\"a\": \"x\\"), -EBADMSG);
+        CHECK_INT(parse("{\"\xc3\xa9\": \"'// \xe2\x82\xac,]\\\" \xf0\x9f\x98\x80\"}"), 0);
 
         _cleanup_json_ json_object *o = NULL;
         CHECK_INT(json_parse("{}\0", 3, &o), -EBADMSG);
+        CHECK_INT(json_parse_names("{\"\\\0\"}", 7, &o), -EBADMSG);
         CHECK(!o);
 }
 
@@ -73,7 +83,24 @@ static void test_writers(void) {
                                 "\"no\":false,\"array\":[\"a\",\"3\"],\"shared\":{}}");
 }
 
+/* A name that is no UTF-8 goes over every way, and arrives as it was where it is used. */
+static void test_names(void) {
+        static const char name[] = "/mnt/caf\xe9 \x80\xff \xc3\xa9", text[] = "{\"name\":\"/mnt/caf\uf7e9 \uf780\uf7ff \xc3\xa9\"}";
+        _cleanup_json_ json_object *o = json_object_new_object(), *shown = NULL, *used = NULL;
+
+        json_set_str(o, "name", name);
+        CHECK_STR(json_text(o), text);
+        CHECK_STR(json_text(o), text);
+        CHECK_INT(json_parse(text, strlen(text), &shown), 0);
+        CHECK_STR(json_text(shown), text);
+        CHECK_INT(json_parse_names(text, strlen(text), &used), 0);
+        CHECK_STR(json_str(used, "name"), name);
+        CHECK_STR(json_text(used), text);
+        CHECK(strstr(json_text_pretty(used), "\uf7e9"));
+}
+
 int main(void) {
+        test_names();
         test_parse();
         test_depth();
         test_readers();

@@ -42,7 +42,10 @@ static void test_quoted(void) {
                 { "dev-disk-by\\x2did.mount", "'dev-disk-by\\x2did.mount'" },
                 { "it's", "'it'\\''s'" },
                 { "'", "''\\'''" },
-                { "$(reboot)\n", "'$(reboot)\n'" },
+                { "$(reboot)\n", "$'$(reboot)\\012'" },
+                { "/mnt/caf\xe9 'x'\\1", "$'/mnt/caf\\351 \\'x\\'\\\\1'" },
+                { "\xc2\x9b\x7f" "A\xc3\xa9", "$'\\302\\233\\177A\xc3\xa9'" },
+                { "/mnt/caf\xc3\xa9", "'/mnt/caf\xc3\xa9'" },
                 { "~", "'~'" },
                 { "", "''" },
         };
