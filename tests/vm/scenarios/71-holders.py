@@ -155,6 +155,35 @@ def unseen(lab):
     storage.take_out(lab, 3)
 
 
+@scenario("holders-names", profile="mixed", timeout=300)
+def names(lab):
+    """Names are any bytes: a mount, a file and a process that are no UTF-8 are told, found again, ended, and put back."""
+    disk = lab.filesystem(lab.pmem(3).namespace().device)
+    wanted = disk.fill(mib=1)
+    place, file = r"$(printf '/mnt/caf\351 1')", rf"$(printf '{disk.target}/f\377le')"
+    lab.sh(f'mkdir "{place}" && mount --bind {disk.target} "{place}" && touch "{file}"')
+    lab.cleanup(lambda: lab.sh(f'umount -l "{place}"; rmdir "{place}"; true'))
+    odd = lab.spawn("odd", rf"""exec 3< "{file}"; printf '\200x' > /proc/self/comm; echo ready; while :; do sleep 1 3<&-; done""")
+    odd.wait_for_output("ready")
+    before = storage.StoragePicture.take(lab)
+
+    named = list(storage.holders(storage.plan(lab, "3")).values())
+    lab.equal([(each["comm"], each["holds"][0]["path"]) for each in named], [("\uf780x", f"{disk.target}/f\uf7ffle")], "who holds what")
+    lab.check("f\ufffdle" in lab.cli("plan", "3")[1], "the plan for people should name it as far as it can be shown")
+    number = removal.last_id(lab) + 1
+    removal.drill(lab, 1000, "disable-memdev")
+    lab.cli("remove", "3", "--no-wait")
+    removal.wait_for_record(lab, number, '"ev":"done"',
+                            then="timeout 60 sh -c 'while [ -e /sys/block/pmem0 ]; do sleep 0.05; done' && safe-remove cancel 3")
+    end = removal.wait_for_end(lab, number, 120)
+    lab.equal((end["outcome"], end["code"]), ("restored", "cancelled"), f"the ending ({end['message']})")
+    storage.check_as_before(lab, before)
+    storage.take_out(lab, 3)
+    storage.put_back(lab, 3)
+    storage.check_as_before(lab, before)
+    lab.equal(lab.sh(f'sha256sum < "{place}/content"').split()[0], wanted, "what is on the card")
+
+
 @scenario("holders-mapper-bomb", profile="mixed", timeout=300)
 def mapper_bomb(lab):
     """A new mapper every 10 ms, by a process that itself holds nothing: none slips through."""
