@@ -35,7 +35,10 @@ static char *quoted_with_numbers(const char *word) {
         for (size_t n = strlen(word), length; n > 0; word += length, n -= length) {
                 length = utf8_length(word, n);
                 if (needs_number(word, length)) {
-                        p += sprintf(p, "\\%03o", (unsigned char) *word);
+                        unsigned char byte = (unsigned char) *word;
+                        *p++ = '\\';
+                        for (int shift = 6; shift >= 0; shift -= 3)
+                                *p++ = (char) ('0' + (byte >> shift & 7));
                         length = 1;
                         continue;
                 }

@@ -76,13 +76,14 @@ CASES = [
 ]
 
 # What differs from run to run and from user to user.
+EMPTY = re.compile(r"([\[{])\s+([\]}])")  # json-c writes that over two lines before 0.17
 VARIES = re.compile(r'"(started_usec|by_uid|uid|pid)": ?\d+')
 
 
 def render(result):
     assert "Sanitizer" not in result.stderr, result.stderr
     text = f"{result.stdout}--- stderr\n{result.stderr}--- exit {result.returncode}\n"
-    return VARIES.sub(r'"\1": 0', text)
+    return EMPTY.sub(r"\1\2", VARIES.sub(r'"\1": 0', text))
 
 
 def main():
