@@ -303,8 +303,12 @@ class Monitor:
         os.close(handle)
         with open(self.output, "wb") as output:
             self.process = test.background(["busctl", f"--address=unix:path={test.path('bus')}", "--json=short", "monitor", NAME],
-                                           stdout=output, stderr=subprocess.PIPE)
-        self.process.stderr.readline()  # "Monitoring bus message stream."
+                                           stdout=output, stderr=subprocess.DEVNULL)
+        wait_for(lambda: self.hears(test), "the monitor to hear something")
+
+    def hears(self, test):
+        test.busctl("call", NAME, ROOT, "org.freedesktop.DBus.Peer", "Ping")
+        return self.messages()
 
     def messages(self):
         with open(self.output) as f:
