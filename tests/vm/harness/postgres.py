@@ -3,9 +3,6 @@
 
 from .errors import LabError
 
-UNIT = "postgresql@15-main.service"
-FRESH = "/var/lib/postgresql/15/main"
-CONFIG = "/etc/postgresql/15/main/conf.d/lab.conf"
 SCRIPT = "/lab/ledger.sql"
 
 # Small, since emulated cards are slow; but nothing that would soften a commit.
@@ -39,9 +36,11 @@ class Postgres:
         self.lab = lab
         self.data = f"{folder}/postgres"
         self.runs = []
-        lab.cleanup(lambda: lab.sh(f"systemctl stop {UNIT}"))
-        lab.write(CONFIG, SETTINGS.format(data=self.data))
-        lab.sh(f"cp -a {FRESH} {self.data} && systemctl start {UNIT}", timeout=180)
+        version = lab.sh("ls /var/lib/postgresql")  # each release of Debian has its own
+        self.unit = f"postgresql@{version}-main.service"
+        lab.cleanup(lambda: lab.sh(f"systemctl stop {self.unit}"))
+        lab.write(f"/etc/postgresql/{version}/main/conf.d/lab.conf", SETTINGS.format(data=self.data))
+        lab.sh(f"cp -a /var/lib/postgresql/{version}/main {self.data} && systemctl start {self.unit}", timeout=180)
         self.sql(TABLES)
 
     def sql(self, text, timeout=60):
@@ -50,7 +49,7 @@ class Postgres:
                             timeout=timeout)[1]
 
     def active(self):
-        return self.lab.sh(f"systemctl is-active {UNIT} || true") == "active"
+        return self.lab.sh(f"systemctl is-active {self.unit} || true") == "active"
 
     def load(self, clients=4):
         """Start pgbench, which logs outside the card what it saw committed. It ends when it loses the server."""

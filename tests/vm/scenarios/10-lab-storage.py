@@ -3,7 +3,6 @@
 
 from harness import cxl_region
 from harness.errors import LabError
-from harness.postgres import UNIT
 from harness.scenario import scenario
 
 
@@ -106,12 +105,12 @@ def postgres(lab):
     disk = lab.filesystem(region.namespace(mib=256).device)
     database = lab.postgres(disk)
     bench = database.load()
-    lab.sh(f"systemctl stop {UNIT}")
+    lab.sh(f"systemctl stop {database.unit}")
     bench.wait(20)
     disk.umount()
     disk.check()
     disk.mount()
-    lab.sh(f"systemctl start {UNIT}")
+    lab.sh(f"systemctl start {database.unit}")
     lab.check(database.check() > 50, "there should have been some load")
 
 

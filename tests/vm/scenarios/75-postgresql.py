@@ -4,7 +4,6 @@
 import os
 
 from harness import removal, storage
-from harness.postgres import UNIT
 from harness.scenario import scenario
 
 
@@ -20,12 +19,12 @@ def postgresql(lab):
         bench = database.load()
         plan = storage.plan(lab, "3")
         units = {holder["unit"] for holder in storage.holders(plan).values()}
-        lab.equal(units, {UNIT}, "the units named")
+        lab.equal(units, {database.unit}, "the units named")
         storage.take_out(lab, 3, button=button)
         bench.wait(30)
         storage.put_back(lab, 3)
         lab.check(database.active(), "the database should run again")
         lab.check(database.check() > 50, "there should have been some load")
     device = lab.sh(f"findmnt -n -o SOURCE {disk.target}")
-    lab.sh(f"systemctl stop {UNIT} && umount {disk.target}")
+    lab.sh(f"systemctl stop {database.unit} && umount {disk.target}")
     disk.check(device)
