@@ -12,8 +12,8 @@ import threading
 from .errors import GuestGone, LabError
 
 
-# While the kernel moves pages off an emulated card, QEMU may come to nothing else for ten seconds and more.
-TIMEOUT = 60
+# While the kernel moves pages off an emulated card, QEMU may come to nothing else for ten seconds, on a busy machine for a minute.
+TIMEOUT = 150
 IMPATIENT = 5
 
 

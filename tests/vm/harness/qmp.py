@@ -7,8 +7,8 @@ import socket
 from .errors import GuestGone, LabError
 from .paths import locked
 
-# While the kernel moves pages off an emulated card, QEMU may come to nothing else for ten seconds and more.
-TIMEOUT = 60
+# While the kernel moves pages off an emulated card, QEMU may come to nothing else for ten seconds, on a busy machine for a minute.
+TIMEOUT = 150
 
 
 class QmpError(LabError):

@@ -28,7 +28,7 @@ class Scenario:
     turn: bool
 
 
-def scenario(name, allow=(), own_guest=False, profile="ram2", daemon=True, timeout=180, turn=False):
+def scenario(name, allow=(), own_guest=False, profile="ram2", daemon=True, timeout=300, turn=False):
     """Register a function as a scenario.
 
     allow      patterns of kernel log lines that would otherwise fail it
