@@ -115,11 +115,11 @@ def hold_60s(lab):
     removal.policy(lab, GraceSec=60)
     number = removal.last_id(lab) + 1
     lab.slot(2).press()
-    removal.wait_for_record(lab, number, '"ev":"do","n":2')
+    removal.wait_for_record(lab, number, '"ev":"do","n":1')
     blocks = " ".join(f"/sys/devices/system/memory/memory{block}/state" for block in ram.block_numbers)
     # Inside the guest, so that nothing between two looks is missed by a slow host.
     lasted = lab.sh(f"""
-        waited() {{ ! grep -q '"ev":"done","n":2' {removal.STATE_DIR}/removals/{number}/journal; }}
+        waited() {{ ! grep -q '"ev":"done","n":1' {removal.STATE_DIR}/removals/{number}/journal; }}
         began=$(cut -d. -f1 /proc/uptime)
         while waited; do
                 word=$(setpci -s {lab.slot(2).place.bdf} CAP_EXP+18.w)
