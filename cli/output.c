@@ -67,20 +67,11 @@ ExitCode fail_memory(void) {
         return fail(CODE_FAILED, NULL, "out of memory");
 }
 
-/* Length of the control character at s (C0, DEL, or a C1 in UTF-8, which some terminals obey), 0 for anything else. */
-static size_t control_length(const char *s) {
-        const unsigned char *u = (const unsigned char *) s;
-
-        if ((u[0] > 0 && u[0] < 0x20) || u[0] == 0x7f)
-                return 1;
-        return u[0] == 0xc2 && u[1] >= 0x80 && u[1] < 0xa0 ? 2 : 0;
-}
-
 void make_printable(char *s) {
         static const char replacement[] = "\xef\xbf\xbd";
 
         while (*s) {
-                size_t n = control_length(s);
+                size_t n = utf8_control_length(s);
                 if (n > 0)
                         memset(s, strchr("\n\r\t", *s) ? ' ' : '?', n);
                 else if (utf8_stands_for_byte(s))
@@ -91,7 +82,7 @@ void make_printable(char *s) {
 
 static bool is_printable(const char *s) {
         for (; *s; s++)
-                if (control_length(s) > 0 || utf8_stands_for_byte(s))
+                if (utf8_control_length(s) > 0 || utf8_stands_for_byte(s))
                         return false;
         return true;
 }

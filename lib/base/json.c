@@ -123,6 +123,10 @@ static bool is_strict(const char *text, size_t length) {
         return true;
 }
 
+static bool is_message(const char *text, size_t length) {
+        return length <= INT32_MAX && utf8_is_valid(text, length) && is_strict(text, length);
+}
+
 static int parse(const char *text, size_t length, json_object **ret) {
         _cleanup_(tokener_freep) json_tokener *tok = json_tokener_new_ex(DEPTH_MAX);
         if (!tok)
@@ -140,13 +144,11 @@ static int parse(const char *text, size_t length, json_object **ret) {
 }
 
 int json_parse(const char *text, size_t length, json_object **ret) {
-        if (length > INT32_MAX || !utf8_is_valid(text, length) || !is_strict(text, length))
-                return -EBADMSG;
-        return parse(text, length, ret);
+        return is_message(text, length) ? parse(text, length, ret) : -EBADMSG;
 }
 
 int json_parse_names(const char *text, size_t length, json_object **ret) {
-        if (length > INT32_MAX || !utf8_is_valid(text, length) || !is_strict(text, length))
+        if (!is_message(text, length))
                 return -EBADMSG;
         _cleanup_free_ char *copy = strndup(text, length);
         return copy ? parse(copy, utf8_to_bytes(copy, length), ret) : -ENOMEM;

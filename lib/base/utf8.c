@@ -55,6 +55,14 @@ bool utf8_is_valid(const char *s, size_t n) {
         return true;
 }
 
+size_t utf8_control_length(const char *s) {
+        const unsigned char *u = (const unsigned char *) s;
+
+        if ((u[0] > 0 && u[0] < 0x20) || u[0] == 0x7f)
+                return 1;
+        return u[0] == 0xc2 && u[1] >= 0x80 && u[1] < 0xa0 ? 2 : 0;
+}
+
 bool utf8_stands_for_byte(const char *s) {
         const unsigned char *u = (const unsigned char *) s;
 

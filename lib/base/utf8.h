@@ -13,6 +13,9 @@ size_t utf8_length(const char *s, size_t n);
 /* Is all of it UTF-8? */
 bool utf8_is_valid(const char *s, size_t n);
 
+/* Length of the control character at s (C0, DEL, or a C1 in UTF-8, which some terminals obey), 0 for anything else. */
+size_t utf8_control_length(const char *s);
+
 /* Is the character at s one that stands for a byte? It is 3 bytes long. */
 bool utf8_stands_for_byte(const char *s);
 

@@ -19,11 +19,9 @@ char *strf(const char *format, ...) {
         return s;
 }
 
-/* What a terminal or a line of text does not carry: control characters (C1 in UTF-8 among them) and what is no UTF-8. */
+/* What a terminal or a line of text does not carry: control characters, and what is no UTF-8 (length 0). */
 static bool needs_number(const char *s, size_t length) {
-        const unsigned char *u = (const unsigned char *) s;
-
-        return length == 0 || u[0] < 0x20 || u[0] == 0x7f || (u[0] == 0xc2 && u[1] < 0xa0);
+        return length == 0 || utf8_control_length(s) > 0;
 }
 
 /* $'...', with three octal digits for each byte that cannot be written as it is. */

@@ -60,7 +60,7 @@ static int scan_process(int proc, const char *name, int node, uint64_t deadline,
         NumaUse use = { 0 };
         uint64_t pid;
 
-        if (parse_u64(name, &pid) < 0 || pid > INT32_MAX)
+        if (parse_u64(name, &pid) < 0)
                 return 0;
         _cleanup_close_ int dirfd = openat(proc, name, O_PATH | O_DIRECTORY | O_CLOEXEC);
         if (dirfd < 0)
@@ -87,19 +87,17 @@ static int scan_all(int node, uint64_t deadline, MemoryHolders *to) {
         char name[NAME_MAX + 1];
 
         int r = process_roll_begin(&roll);
-        do
-                while (r >= 0 && (r = process_roll_next(&roll, name)) > 0) {
-                        if (now_monotonic() >= deadline) {
-                                to->complete = false;
-                                return 0;
-                        }
-                        r = scan_process(dirfd(roll.proc), name, node, deadline, to);
-                        if (r < 0 && r != -ENOMEM) {
-                                to->complete = to->complete && has_ended(r);
-                                r = 0;
-                        }
+        while (r >= 0 && (r = process_roll_next(&roll, name)) > 0) {
+                if (now_monotonic() >= deadline) {
+                        to->complete = false;
+                        return 0;
                 }
-        while (r >= 0 && process_roll_again(&roll));
+                r = scan_process(dirfd(roll.proc), name, node, deadline, to);
+                if (r < 0 && r != -ENOMEM) {
+                        to->complete = to->complete && has_ended(r);
+                        r = 0;
+                }
+        }
         return r;
 }
 

@@ -91,15 +91,13 @@ static int scan_all(PinScan *s) {
         char name[NAME_MAX + 1];
 
         int r = process_roll_begin(&roll);
-        do
-                while (r >= 0 && (r = process_roll_next(&roll, name)) > 0) {
-                        if (now_monotonic() >= s->deadline) {
-                                s->pins->complete = false;
-                                return 0;
-                        }
-                        r = pin_scan_note(s, scan_process(s, dirfd(roll.proc), name));
+        while (r >= 0 && (r = process_roll_next(&roll, name)) > 0) {
+                if (now_monotonic() >= s->deadline) {
+                        s->pins->complete = false;
+                        return 0;
                 }
-        while (r >= 0 && process_roll_again(&roll));
+                r = pin_scan_note(s, scan_process(s, dirfd(roll.proc), name));
+        }
         return r;
 }
 

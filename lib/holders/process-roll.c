@@ -43,7 +43,7 @@ static int call(ProcessRoll *r, size_t pid) {
         return 1;
 }
 
-int process_roll_next(ProcessRoll *r, char ret[static NAME_MAX + 1]) {
+int process_roll_next_in_pass(ProcessRoll *r, char ret[static NAME_MAX + 1]) {
         for (const struct dirent *e; (e = readdir(r->proc));) {
                 uint64_t pid;
 
@@ -68,4 +68,13 @@ bool process_roll_again(ProcessRoll *r) {
         if (again)
                 rewinddir(r->proc);
         return again;
+}
+
+int process_roll_next(ProcessRoll *r, char ret[static NAME_MAX + 1]) {
+        int q;
+
+        do
+                q = process_roll_next_in_pass(r, ret);
+        while (q == 0 && process_roll_again(r));
+        return q;
 }

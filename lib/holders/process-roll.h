@@ -20,8 +20,11 @@ typedef struct ProcessRoll {
 int process_roll_begin(ProcessRoll *r);
 void process_roll_done(ProcessRoll *r);
 
-/* 1 with the name of a folder of /proc that was not called yet; 0: this pass is over; or a negative errno. */
+/* 1 with the name of a folder of /proc (a process number) that was not called yet; 0: nobody is left; or a negative errno. */
 int process_roll_next(ProcessRoll *r, char ret[static NAME_MAX + 1]);
+
+/* The same for who has to wait for others between two passes. 0: this pass is over. */
+int process_roll_next_in_pass(ProcessRoll *r, char ret[static NAME_MAX + 1]);
 
 /* Begins the next pass, where it is worth it: somebody new was found by the last one, and there were not too many yet, as there is
  * always somebody new on a busy machine. */

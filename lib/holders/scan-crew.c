@@ -80,7 +80,7 @@ static int next_process(Crew *c, char ret[static NAME_MAX + 1]) {
 
         (void) pthread_mutex_lock(&c->lock);
         while (!c->ended) {
-                r = process_roll_next(&c->roll, ret);
+                r = process_roll_next_in_pass(&c->roll, ret);
                 if (r != 0)
                         break;
                 wait_for_others(c);

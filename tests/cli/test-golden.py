@@ -76,8 +76,9 @@ CASES = [
 ]
 
 # What differs from run to run and from user to user.
-EMPTY = re.compile(r"([\[{])\s+([\]}])")  # json-c writes that over two lines before 0.17
 VARIES = re.compile(r'"(started_usec|by_uid|uid|pid)": ?\d+')
+# json-c before 0.17 writes these over two lines.
+EMPTY = re.compile(r"([\[{])\s+([\]}])")
 
 
 def render(result):

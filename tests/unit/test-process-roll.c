@@ -27,7 +27,7 @@ static size_t pass(ProcessRoll *roll, Seen *s) {
         size_t n = 0;
         int r;
 
-        while ((r = process_roll_next(roll, name)) > 0) {
+        while ((r = process_roll_next_in_pass(roll, name)) > 0) {
                 CHECK(!seen(s, name));
                 CHECK(s->n < SEEN_MAX && strlen(name) < sizeof(s->names[0]));
                 strcpy(s->names[s->n++], name);
@@ -73,5 +73,18 @@ int main(void) {
         CHECK(process_roll_again(&roll));
         CHECK(pass(&roll, &s) == 0 || !alone);
         CHECK(!process_roll_again(&roll) || !alone);
+
+        /* All passes as one. */
+        process_roll_done(&roll);
+        s.n = 0;
+        CHECK_INT(process_roll_begin(&roll), 0);
+        char name[NAME_MAX + 1];
+        CHECK_INT(process_roll_next(&roll, name), 1);
+        pid_t child = waiting_child_start(nothing);
+        free(of_child);
+        of_child = strf("%d", child);
+        while (!streq(name, of_child))
+                CHECK_INT(process_roll_next(&roll, name), 1);
+        waiting_child_end(child);
         return EXIT_SUCCESS;
 }
