@@ -51,6 +51,20 @@ def take_out(lab, number, *options, button=False):
     return end
 
 
+def call_off_late(lab, number, button=False):
+    """Have the card in slot `number` removed, and call it off when all is down but the card; see that it is put back."""
+    removal_id = removal.last_id(lab) + 1
+    removal.drill(lab, 1000, "disable-memdev")
+    if button:
+        lab.slot(number).press()
+    else:
+        lab.cli("remove", number, "--no-wait")
+    removal.wait_for_record(lab, removal_id, '"ev":"done"',
+                            then=f"timeout 60 sh -c 'while [ -e /sys/block/pmem0 ]; do sleep 0.05; done' && safe-remove cancel {number}")
+    end = removal.wait_for_end(lab, removal_id, 120)
+    lab.equal((end["outcome"], end["code"]), ("restored", "cancelled"), f"the ending ({end['message']})")
+
+
 def put_back(lab, number, card=None):
     """The card comes back, and what was on it is built again."""
     lab.slot(number).insert(card)

@@ -4,7 +4,7 @@
 import os
 import time
 
-from harness import removal, storage
+from harness import storage
 from harness.scenario import scenario
 
 # A sample at random moments, the long run has them all.
@@ -70,13 +70,7 @@ def cancel(lab):
     disk = lab.filesystem(lab.pmem(3).namespace().device)
     writer = lab.writer(disk)
     before = storage.StoragePicture.take(lab)
-    number = removal.last_id(lab) + 1
-    removal.drill(lab, 1000, "disable-memdev")
-    lab.slot(3).press()
-    removal.wait_for_record(lab, number, '"ev":"done"',
-                            then="timeout 60 sh -c 'while [ -e /sys/block/pmem0 ]; do sleep 0.05; done' && safe-remove cancel 3")
-    end = removal.wait_for_end(lab, number, 120)
-    lab.equal((end["outcome"], end["code"]), ("restored", "cancelled"), f"the ending ({end['message']})")
+    storage.call_off_late(lab, 3, button=True)
     storage.check_as_before(lab, before)
     lab.check(writer.running(), "the writer's unit should run again")
     lab.check(writer.verify() > 0, "there should be records")

@@ -170,13 +170,7 @@ def names(lab):
     named = list(storage.holders(storage.plan(lab, "3")).values())
     lab.equal([(each["comm"], each["holds"][0]["path"]) for each in named], [("\uf780x", f"{disk.target}/f\uf7ffle")], "who holds what")
     lab.check("f\ufffdle" in lab.cli("plan", "3")[1], "the plan for people should name it as far as it can be shown")
-    number = removal.last_id(lab) + 1
-    removal.drill(lab, 1000, "disable-memdev")
-    lab.cli("remove", "3", "--no-wait")
-    removal.wait_for_record(lab, number, '"ev":"done"',
-                            then="timeout 60 sh -c 'while [ -e /sys/block/pmem0 ]; do sleep 0.05; done' && safe-remove cancel 3")
-    end = removal.wait_for_end(lab, number, 120)
-    lab.equal((end["outcome"], end["code"]), ("restored", "cancelled"), f"the ending ({end['message']})")
+    storage.call_off_late(lab, 3)
     storage.check_as_before(lab, before)
     storage.take_out(lab, 3)
     storage.put_back(lab, 3)
