@@ -2,9 +2,12 @@
 #include <ctype.h>
 #include <errno.h>
 
+#include "base/fileio.h"
 #include "kernel/attr.h"
 #include "kernel/listing.h"
 #include "kernel/md.h"
+
+#define BLOCK "/sys/class/block"
 
 static const char *next_digit(const char *s) {
         while (*s && !isxdigit((unsigned char) *s))
@@ -22,18 +25,23 @@ bool md_same_uuid(const char *a, const char *b) {
         return !*a && !*b && digits == 32;
 }
 
+/* The kernel has zeros for what it does not know: the metadata is a program's. */
+static bool is_uuid(const char *uuid) {
+        return uuid && strpbrk(uuid, "123456789abcdefABCDEF");
+}
+
 int md_find(const char *uuid, const char *name, char **ret) {
         _cleanup_listing_ Listing l = { 0 };
 
-        int r = listing_readf(&l, "/sys/block");
+        int r = listing_readf(&l, BLOCK);
         for (size_t i = 0; i < l.n && r >= 0; i++) {
                 _cleanup_free_ char *found = NULL, *state = NULL;
 
-                if (!startswith(l.names[i], "md") || attr_readf(&state, "/sys/block/%s/md/array_state", l.names[i]) < 0 ||
+                if (!startswith(l.names[i], "md") || attr_readf(&state, BLOCK "/%s/md/array_state", l.names[i]) < 0 ||
                     streq(state, "clear"))
                         continue;
                 /* A kernel without the attribute leaves the name. */
-                bool known = uuid && *uuid && attr_readf(&found, "/sys/block/%s/md/uuid", l.names[i]) >= 0 && *found;
+                bool known = is_uuid(uuid) && attr_readf(&found, BLOCK "/%s/md/uuid", l.names[i]) >= 0 && is_uuid(found);
                 if (known ? !md_same_uuid(found, uuid) : !streq_ptr(l.names[i], name))
                         continue;
                 *ret = strdup(l.names[i]);
@@ -43,44 +51,185 @@ int md_find(const char *uuid, const char *name, char **ret) {
 }
 
 bool md_has_member(const char *md, const char *member) {
-        return path_existsf("/sys/block/%s/md/dev-%s", md, member);
+        return path_existsf(BLOCK "/%s/md/dev-%s", md, member);
 }
 
 bool md_member_works(const char *md, const char *member) {
         _cleanup_free_ char *state = NULL;
 
-        return attr_readf(&state, "/sys/block/%s/md/dev-%s/state", md, member) >= 0 && strstr(state, "in_sync");
+        return attr_readf(&state, BLOCK "/%s/md/dev-%s/state", md, member) >= 0 && strstr(state, "in_sync");
 }
 
-int md_can_lose_one(const char *md, char **ret_why) {
-        static const struct {
-                const char *level;
-                uint64_t spare;         /* how many members may be missing */
-        } levels[] = { { "raid1", 1 }, { "raid4", 1 }, { "raid5", 1 }, { "raid6", 2 }, { "raid10", 1 } };
-        _cleanup_free_ char *level = NULL, *action = NULL;
-        uint64_t degraded = 0, disks = 0;
-
-        int r = attr_readf(&level, "/sys/block/%s/md/level", md);
-        if (r >= 0)
-                r = attr_read_u64f(&disks, "/sys/block/%s/md/raid_disks", md);
-        if (r < 0)
-                return r;
-        for (size_t i = 0; i < ELEMENTSOF(levels); i++) {
-                if (!streq(level, levels[i].level))
-                        continue;
-                r = attr_read_u64f(&degraded, "/sys/block/%s/md/degraded", md);
-                if (r < 0)
-                        return r;
-                if (degraded >= levels[i].spare || disks < 2) {
-                        *ret_why = strf("%s (%s) is degraded already", md, level);
-                        return -EBUSY;
-                }
-                if (attr_readf(&action, "/sys/block/%s/md/sync_action", md) >= 0 && (streq(action, "resync") || streq(action, "recover"))) {
-                        *ret_why = strf("%s (%s) is still being synchronised (%s)", md, level, action);
-                        return -EBUSY;
-                }
-                return 0;
+void md_array_free(MdArray *a) {
+        if (!a)
+                return;
+        for (size_t i = 0; i < a->n_members; i++) {
+                free(a->members[i].name);
+                free(a->members[i].meta);
         }
-        *ret_why = strf("%s (%s) has no redundancy", md, level);
-        return -EBUSY;
+        free(a->members);
+        free(a->level);
+        free(a->container);
+        free(a->uuid);
+        free(a->bitmap_file);
+        free(a->syncing);
+        free(a);
+}
+
+int md_add_member(MdArray *a, const char *name, MdRole role) {
+        int r = vec_grow((void **) &a->members, a->n_members, &a->a_members, sizeof(MdMember));
+        char *copy = r < 0 ? NULL : strdup(name);
+
+        if (!copy)
+                return -ENOMEM;
+        a->members[a->n_members++] = (MdMember) { .name = copy, .role = role };
+        return 0;
+}
+
+/* A spare with a place in the array is on its way to have its part. */
+static MdRole role_of(const char *state, const char *slot) {
+        if (!state)
+                return MD_UNKNOWN;
+        if (strstr(state, "faulty"))
+                return MD_FAULTY;
+        if (strstr(state, "journal"))
+                return MD_JOURNAL;
+        if (strstr(state, "replacement") && !strstr(state, "want_replacement"))
+                return MD_REBUILT;
+        if (strstr(state, "in_sync"))
+                return MD_IN_SYNC;
+        if (strstr(state, "spare"))
+                return slot && isdigit((unsigned char) *slot) ? MD_REBUILT : MD_SPARE;
+        return MD_UNKNOWN;
+}
+
+/* One that has left meanwhile is none. */
+static int read_member(MdArray *a, const char *md, const char *entry) {
+        _cleanup_free_ char *state = NULL, *slot = NULL, *bad = NULL;
+        const char *member = startswith(entry, "dev-");
+
+        if (!member)
+                return 0;
+        int r = attr_readf(&state, BLOCK "/%s/md/%s/state", md, entry);
+        if (r < 0 && !path_existsf(BLOCK "/%s/md/%s", md, entry))
+                return 0;
+        (void) attr_readf(&slot, BLOCK "/%s/md/%s/slot", md, entry);
+        (void) attr_readf(&bad, BLOCK "/%s/md/%s/bad_blocks", md, entry);
+        r = md_add_member(a, member, role_of(state, slot));
+        if (r >= 0)
+                a->members[a->n_members - 1].bad_blocks = bad && *bad;
+        return r;
+}
+
+static int read_members(MdArray *a, const char *md) {
+        _cleanup_listing_ Listing l = { 0 };
+
+        int r = listing_readf(&l, BLOCK "/%s/md", md);
+        for (size_t i = 0; i < l.n && r >= 0; i++)
+                r = read_member(a, md, l.names[i]);
+        return r;
+}
+
+/* "external:imsm" is a container; "external:/md127/0" is volume 0 in one, with "-" for "/" while a program keeps it still
+ * (drivers/md/md.c:metadata_show). */
+static int read_metadata(MdArray *a, const char *md) {
+        _cleanup_free_ char *text = NULL;
+        const char *external;
+
+        if (attr_readf(&text, BLOCK "/%s/md/metadata_version", md) < 0 || !(external = startswith(text, "external:")))
+                return 0;
+        a->external = true;
+        if (*external != '/' && *external != '-')
+                return 0;
+        a->container = strndup(external + 1, strcspn(external + 1, "/"));
+        return a->container ? 0 : -ENOMEM;
+}
+
+/* The file of a bitmap is told by /proc/mdstat alone: "bitmap: 0/1 pages [0KB], 65536KB chunk, file: /var/bitmap" below the line that
+ * begins with the array's name. */
+static int read_bitmap(MdArray *a, const char *md) {
+        _cleanup_free_ char *location = NULL, *text = NULL;
+        bool ours = false;
+
+        if (attr_readf(&location, BLOCK "/%s/md/bitmap/location", md) < 0 || !streq(location, "file"))
+                return 0;
+        if (read_file("/proc/mdstat", &text, NULL) < 0)
+                text = strdup("");
+        char *rest = text;
+        for (char *line; (line = strsep(&rest, "\n"));) {
+                const char *name = startswith(line, md), *file = strstr(line, ", file: ");
+                if (*line && !isspace((unsigned char) *line))
+                        ours = name && *name == ' ';
+                if (ours && file && !a->bitmap_file)
+                        a->bitmap_file = strdup(file + strlen(", file: "));
+        }
+        if (!a->bitmap_file)
+                a->bitmap_file = strdup("a file that /proc/mdstat does not name");
+        return a->bitmap_file ? 0 : -ENOMEM;
+}
+
+/* What it does, and what is still to be done: one that waits for the first write before it begins says nothing else. */
+static int read_sync(MdArray *a, const char *md) {
+        _cleanup_free_ char *action = NULL, *position = NULL, *start = NULL;
+
+        (void) attr_readf(&position, BLOCK "/%s/md/reshape_position", md);
+        (void) attr_readf(&action, BLOCK "/%s/md/sync_action", md);
+        (void) attr_readf(&start, BLOCK "/%s/md/resync_start", md);
+        a->reshaping = a->reshaping || (position && *position && !streq(position, "none")) || streq_ptr(action, "reshape");
+        if (streq_ptr(action, "resync") || streq_ptr(action, "recover"))
+                a->syncing = TAKE_PTR(action);
+        else if (start && isdigit((unsigned char) *start) && md_members_needed(a) != UINT64_MAX)
+                a->syncing = strdup("resync");
+        else
+                return 0;
+        return a->syncing ? 0 : -ENOMEM;
+}
+
+/* "5 (4)" while it grows from four members to five (drivers/md/md.c:raid_disks_show). */
+static void read_disks(MdArray *a, const char *md) {
+        _cleanup_free_ char *text = NULL;
+        char *end = NULL;
+
+        if (attr_readf(&text, BLOCK "/%s/md/raid_disks", md) < 0 || !isdigit((unsigned char) *text))
+                return;
+        a->disks = strtoull(text, &end, 10);
+        a->reshaping = *end == ' ';
+}
+
+static int read_array(MdArray *a, const char *md) {
+        _cleanup_free_ char *state = NULL;
+
+        /* Not to be read, or not there: it was not started. */
+        int r = attr_readf(&a->level, BLOCK "/%s/md/level", md);
+        if (r == -EBUSY || !path_existsf(BLOCK "/%s/md", md))
+                return r == -EBUSY ? r : -ENODEV;
+        if (!a->level || !*a->level) {
+                free(a->level);
+                a->level = strdup("none");
+        }
+        (void) attr_readf(&a->uuid, BLOCK "/%s/md/uuid", md);
+        if (!is_uuid(a->uuid)) {
+                free(a->uuid);
+                a->uuid = NULL;
+        }
+        (void) attr_readf(&state, BLOCK "/%s/md/array_state", md);
+        a->inactive = streq_ptr(state, "inactive") || streq_ptr(state, "clear");
+        read_disks(a, md);
+        r = a->level ? read_metadata(a, md) : -ENOMEM;
+        if (r >= 0)
+                r = read_bitmap(a, md);
+        if (r >= 0)
+                r = read_sync(a, md);
+        return r < 0 ? r : read_members(a, md);
+}
+
+int md_read(const char *md, MdArray **ret) {
+        _cleanup_(md_array_freep) MdArray *a = calloc(1, sizeof(*a));
+
+        int r = a ? read_array(a, md) : -ENOMEM;
+        if (r == -ENOENT)
+                r = -ENODEV;
+        if (r >= 0)
+                *ret = TAKE_PTR(a);
+        return r;
 }

@@ -27,6 +27,8 @@ typedef enum BlockerCode {
         BLOCKER_MOUNT_BELOW,    /* another device's file system is mounted inside one that goes */
         BLOCKER_SPANS_DEVICES,  /* warning: a volume or array stands on other devices too and goes as a whole */
         BLOCKER_DEGRADES,       /* warning: a redundant array goes on without its member */
+        BLOCKER_GOES_ON,        /* warning: a set loses what was in reserve, a path or a hot spare */
+        BLOCKER_ARRAY_BUSY,     /* an array must neither lose a member nor be stopped now, or could not be put together again */
         BLOCKER_NFS_EXPORT,     /* the kernel's NFS server holds a file system */
         BLOCKER_HOLDER_REFUSES, /* a rule of the administrator's says that this holder is not to be disturbed */
         BLOCKER_HOLDER_PROTECTED, /* PID 1, the caller's own session, this service: nothing that may be ended */

@@ -75,45 +75,6 @@ static void find_mounts_below(Findings *f) {
         }
 }
 
-static const BlockDevice *block_in_scope(const Findings *f, const char *name) {
-        for (size_t i = 0; i < f->s->n_blocks; i++)
-                if (streq(f->s->blocks[i]->name, name))
-                        return f->s->blocks[i];
-        return NULL;
-}
-
-static void array_finding(Findings *f, const BlockDevice *md, const char *member) {
-        _cleanup_free_ char *left = NULL;
-        uint64_t disks = 0, degraded = 0;
-
-        (void) attr_read_u64f(&disks, "/sys/block/%s/md/raid_disks", md->name);
-        (void) attr_read_u64f(&degraded, "/sys/block/%s/md/degraded", md->name);
-        json_object *o = finding(f, BLOCKER_DEGRADES, false, "%s goes on without %s: degraded, until the card is back", md->name, member);
-        json_set_strf(o, "evidence", "/sys/block/%s/md: %s of %ju disks, %ju missing already", md->name, md->label ?: "an array",
-                      (uintmax_t) disks, (uintmax_t) degraded);
-        finding_remedy(o, "mdadm --detail /dev/%s  # with another member added beforehand the array has its copies without this card", md->name);
-}
-
-/* What stands on this card and on others: a set that goes as a whole, or an array that goes on without its member. */
-static void find_sets(Findings *f) {
-        for (size_t i = 0; i < f->t->n_block_devices; i++) {
-                const BlockDevice *b = &f->t->block_devices[i];
-                bool ours = block_in_scope(f, b->name);
-
-                for (size_t j = 0; j < b->n_lower; j++) {
-                        bool lower = block_in_scope(f, b->lower[j]);
-                        if (lower && !ours && b->kind == BLOCK_MD)
-                                array_finding(f, b, b->lower[j]);
-                        if (lower || !ours)
-                                continue;
-                        json_object *o = finding(f, BLOCKER_SPANS_DEVICES, false, "%s stands on %s too, which is not on this card, and "
-                                                 "goes as a whole", b->label ?: b->name, b->lower[j]);
-                        json_set_strf(o, "evidence", "/sys/block/%s/slaves/%s", b->name, b->lower[j]);
-                        finding_remedy(o, "lsblk -s /dev/%s  # what it stands on", b->name);
-                }
-        }
-}
-
 static uint64_t memory_available(void) {
         _cleanup_free_ char *text = NULL;
         uint64_t kib = 0;
@@ -155,7 +116,7 @@ static void find_spanning_file_systems(Findings *f) {
                 const char *ours = NULL, *other = NULL;
 
                 for (size_t j = 0; j < fs->n_devices; j++)
-                        if (block_in_scope(f, fs->devices[j]))
+                        if (findings_block(f, fs->devices[j]))
                                 ours = fs->devices[j];
                         else
                                 other = fs->devices[j];
@@ -171,7 +132,7 @@ static void find_spanning_file_systems(Findings *f) {
 void find_storage(Findings *f) {
         find_system_fs(f);
         find_mounts_below(f);
-        find_sets(f);
+        find_stacks(f);
         find_swap_room(f);
         find_spanning_file_systems(f);
 }

@@ -41,6 +41,12 @@ void find_stray_memory(Findings *f);
 /* find-storage.c: the system's own file systems, mounts inside those that go, sets that span cards, swap, exports. */
 void find_storage(Findings *f);
 
+/* find-stacks.c: arrays and mappings, those that go and those that only lose a part. */
+void find_stacks(Findings *f);
+
+/* The block device of that name that goes with the card, or NULL. */
+const BlockDevice *findings_block(const Findings *f, const char *name);
+
 /* find-holders.c: who uses what is on the card, and what would be done about it, and who has memory on the nodes, into "holders" and
  * "holders_complete" of the document. The last are not in the way, their memory moves; but the operator wants to see whose it is, and who
  * cannot live without it. 0 or -ENOMEM. */

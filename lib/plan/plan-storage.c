@@ -104,6 +104,8 @@ static int take_fs(Taken *k, dev_t dev) {
 }
 
 static bool stands_on(const BlockDevice *upper, const BlockDevice *lower) {
+        if (upper->array && streq_ptr(upper->array->container, lower->name))
+                return true;
         for (size_t i = 0; i < upper->n_lower; i++)
                 if (streq(upper->lower[i], lower->name))
                         return true;
@@ -117,18 +119,41 @@ static bool in_scope(const Scope *s, const BlockDevice *b) {
         return false;
 }
 
-/* An array that goes on without the card gives up its member. */
-static int leave_arrays(Taken *k, const BlockDevice *member) {
+/* What it is to the array, where nothing of the data is lost with it; else NULL. */
+static const char *idle_role(const MdArray *a, const char *member) {
+        const MdMember *m = a ? md_member(a, member) : NULL;
+
+        if (a && streq(a->level, "container"))
+                return "disk";
+        return !m ? NULL : m->role == MD_SPARE ? "spare" : m->role == MD_FAULTY ? "failed member" : NULL;
+}
+
+static int leave_array(Taken *k, const BlockDevice *md, const BlockDevice *member) {
+        const char *role = idle_role(md->array, member->name);
+        json_object *args = json_object_new_object();
+
+        json_set_str(args, "md", md->name);
+        json_set_str(args, "uuid", md->uuid ?: "");
+        json_set_str(args, "member", member->name);
+        set_dev(args, "member_dev", member->dev);
+        if (role)
+                json_set_str(args, "role", role);
+        if (md->array && md->array->container)
+                json_set_str(args, "container", md->array->container);
+        return plan_add_step(k->plan, STEP_REMOVE_MD_MEMBER, args);
+}
+
+static bool is_container(const BlockDevice *b) {
+        return b->array && streq(b->array->level, "container");
+}
+
+/* An array that goes on without the card gives up its member: a volume before the container that it is in. */
+static int leave_arrays(Taken *k, const BlockDevice *member, bool containers) {
         for (size_t i = 0; i < k->t->n_block_devices; i++) {
                 const BlockDevice *md = &k->t->block_devices[i];
-                if (md->kind != BLOCK_MD || !stands_on(md, member) || in_scope(k->s, md))
+                if (md->kind != BLOCK_MD || is_container(md) != containers || !stands_on(md, member) || in_scope(k->s, md))
                         continue;
-                json_object *args = json_object_new_object();
-                json_set_str(args, "md", md->name);
-                json_set_str(args, "uuid", md->uuid ?: "");
-                json_set_str(args, "member", member->name);
-                set_dev(args, "member_dev", member->dev);
-                int r = plan_add_step(k->plan, STEP_REMOVE_MD_MEMBER, args);
+                int r = leave_array(k, md, member);
                 if (r < 0)
                         return r;
         }
@@ -193,8 +218,8 @@ static int take_block(Taken *k, size_t i) {
                 r = take_fs(k, b->dev);
         if (r >= 0)
                 r = take_swap(k, b->dev, false);
-        if (r >= 0)
-                r = leave_arrays(k, b);
+        for (int containers = 0; containers < 2 && r >= 0; containers++)
+                r = leave_arrays(k, b, containers);
         return r < 0 ? r : take_block_itself(k, b);
 }
 

@@ -43,13 +43,26 @@ static size_t count_going(const Stack *k, char *const *names, size_t n) {
         return going;
 }
 
-static bool block_goes(const Stack *k, const BlockDevice *b) {
+/* md_goes_t */
+static bool member_goes(const char *member, void *userdata) {
+        return rank_of_block(userdata, member) > 0;
+}
+
+/* What stands on the card and is not known to the array as a member may be anything. */
+static bool array_goes(Stack *k, const BlockDevice *b) {
+        for (size_t i = 0; i < b->n_lower; i++)
+                if (rank_of_block(k, b->lower[i]) > 0 && !md_member(b->array, b->lower[i]))
+                        return true;
+        return md_without(b->array, member_goes, k) == MD_ENDS;
+}
+
+static bool block_goes(Stack *k, const BlockDevice *b) {
         size_t going = count_going(k, b->lower, b->n_lower);
 
         if (is_on_card(k, b) || rank_of_file_system(k, b->backing) > 0)
                 return true;
-        if (b->kind == BLOCK_MD && b->n_in_sync - count_going(k, b->in_sync, b->n_in_sync) >= b->members_needed)
-                return false;
+        if (b->array)
+                return array_goes(k, b);
         return b->multipath ? going == b->n_lower : going > 0;
 }
 
@@ -88,6 +101,10 @@ static bool lift(unsigned *rank, unsigned below) {
 static bool lift_block(Stack *k, size_t i) {
         const BlockDevice *b = &k->t->block_devices[i];
         bool lifted = lift(&k->blocks[i], rank_of_file_system(k, b->backing));
+
+        /* Its container has the same members and no link to it. */
+        if (b->array && b->array->container)
+                lifted |= lift(&k->blocks[i], rank_of_block(k, b->array->container));
 
         for (size_t j = 0; j < b->n_lower; j++)
                 lifted |= lift(&k->blocks[i], rank_of_block(k, b->lower[j]));

@@ -17,12 +17,34 @@ static int find(json_object *args, StepRun *run, char **ret_md) {
         return r < 0 && r != -ENODEV ? step_fail(run, r, "%s cannot be found: %s", json_str(args, "md"), strerror(-r)) : r;
 }
 
+/* md_goes_t: all of them. */
+static bool every_member(const char *member, void *userdata) {
+        return true;
+}
+
+/* What is being reshaped, or could not be put together again, is not stopped. */
+static int check_state(const char *md, StepRun *run) {
+        _cleanup_(md_array_freep) MdArray *a = NULL;
+        _cleanup_free_ char *why = NULL;
+
+        int r = md_read(md, &a);
+        if (r < 0)
+                return r == -ENODEV ? 0 : step_fail(run, r, "%s cannot be read: %s", md, strerror(-r));
+        why = md_not_now(a, md, MD_ENDS, every_member, NULL);
+        if (!why)
+                return 0;
+        step_remedy(run, "mdadm --detail /dev/%s", md);
+        return step_fail(run, -EBUSY, "%s", why);
+}
+
 static int md_check(json_object *args, StepRun *run) {
         _cleanup_free_ char *md = NULL;
 
         int r = find(args, run, &md);
         if (r == -ENODEV)
                 return 0;
+        if (r >= 0)
+                r = check_state(md, run);
         return r < 0 ? r : step_block_unclaimed(run, md);
 }
 

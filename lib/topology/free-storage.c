@@ -49,7 +49,7 @@ void topology_drop_block_device(Topology *t) {
         free(b->label);
         free(b->uuid);
         free_strings(b->lower, b->n_lower);
-        free_strings(b->in_sync, b->n_in_sync);
+        md_array_free(b->array);
 }
 
 void topology_drop_file_system(Topology *t) {

@@ -59,73 +59,15 @@ static int read_lower(BlockDevice *b) {
         return r;
 }
 
-/* A member in sync has a part of the data, a spare or one that has failed has none (drivers/md/md.c:state_show). */
-static int read_member(BlockDevice *b, const char *entry) {
-        const char *member = startswith(entry, "dev-");
-        _cleanup_free_ char *state = NULL;
-
-        if (!member)
-                return 0;
-        int r = optional_textf(&state, DEVICES "/%s/md/%s/state", b->name, entry);
-        if (r < 0 || !state || !strstr(state, "in_sync") || strstr(state, "faulty"))
-                return r;
-        return strings_add(&b->in_sync, &b->n_in_sync, &b->a_in_sync, member);
-}
-
-/* How many members in sync the array needs. RAID 10 has pairs, and whether two are of the same depends on its layout: it can
- * count on losing one only. */
-static unsigned members_needed(const char *level, unsigned disks) {
-        static const struct {
-                const char *level;
-                unsigned losable;
-        } levels[] = {
-                { "raid4", 1 },
-                { "raid5", 1 },
-                { "raid6", 2 },
-                { "raid10", 1 },
-        };
-
-        if (streq_ptr(level, "raid1"))
-                return 1;
-        for (size_t i = 0; i < ELEMENTSOF(levels); i++)
-                if (streq_ptr(level, levels[i].level) && disks > levels[i].losable)
-                        return disks - levels[i].losable;
-        return UINT_MAX;
-}
-
-static int read_array(BlockDevice *b) {
-        _cleanup_listing_ Listing l = { 0 };
-        uint64_t disks;
-
-        int r = optional_textf(&b->uuid, DEVICES "/%s/md/uuid", b->name);
-        if (r >= 0)
-                r = optional_u64f(&disks, DEVICES "/%s/md/raid_disks", b->name);
-        if (r >= 0)
-                r = listing_readf(&l, DEVICES "/%s/md", b->name);
-        if (r < 0)
-                return r;
-        b->members_needed = members_needed(b->label, disks < UINT_MAX ? (unsigned) disks : 0);
-        for (size_t i = 0; i < l.n && r >= 0; i++)
-                r = read_member(b, l.names[i]);
-        return r;
-}
-
 /* An array that is being deleted says EBUSY to everything (drivers/md/md.c:md_attr_show), and then its folder is gone before the
  * device is; it has no label here. */
 static int read_md(BlockDevice *b) {
-        _cleanup_free_ char *level = NULL;
-
-        int r = optional_textf(&level, DEVICES "/%s/md/level", b->name);
-        if (r >= 0) {
-                /* Not started yet. */
-                b->label = level ? TAKE_PTR(level) : strdup("none");
-                r = b->label ? read_array(b) : -ENOMEM;
-        }
-        if (r != -EBUSY && !is_gone(r))
-                return r;
-        free(b->label);
-        b->label = NULL;
-        return 0;
+        int r = md_read(b->name, &b->array);
+        if (r < 0)
+                return r == -EBUSY || is_gone(r) ? 0 : r;
+        b->label = strdup(b->array->level);
+        b->uuid = b->array->uuid ? strdup(b->array->uuid) : NULL;
+        return b->label && (b->uuid || !b->array->uuid) ? 0 : -ENOMEM;
 }
 
 /* The same with EINVAL (drivers/md/dm-sysfs.c:dm_attr_show). */

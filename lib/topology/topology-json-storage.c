@@ -62,8 +62,17 @@ static json_object *namespace_to_json(const Topology *t, const Namespace *n) {
         return o;
 }
 
+static json_object *members_in_sync(const MdArray *a) {
+        json_object *array = json_object_new_array();
+
+        for (size_t i = 0; a && i < a->n_members; i++)
+                if (a->members[i].role == MD_IN_SYNC)
+                        json_append_str(array, a->members[i].name);
+        return array;
+}
+
 static json_object *block_device_to_json(const Topology *t, const BlockDevice *b) {
-        bool redundant = b->kind == BLOCK_MD && b->members_needed <= b->n_in_sync;
+        bool redundant = b->array && md_members_needed(b->array) <= md_members_in_sync(b->array);
         json_object *o = json_object_new_object();
 
         json_set_str(o, "name", b->name);
@@ -76,8 +85,8 @@ static json_object *block_device_to_json(const Topology *t, const BlockDevice *b
         json_set_str(o, "label", b->label);
         json_set_str(o, "uuid", b->uuid);
         set_dev(o, "backing", b->backing);
-        json_set(o, "members_needed", redundant ? json_object_new_uint64(b->members_needed) : NULL);
-        json_set(o, "in_sync", strings_to_json(b->in_sync, b->n_in_sync));
+        json_set(o, "members_needed", redundant ? json_object_new_uint64(md_members_needed(b->array)) : NULL);
+        json_set(o, "in_sync", members_in_sync(b->array));
         return o;
 }
 

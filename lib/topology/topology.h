@@ -7,6 +7,7 @@
 #include "base/json.h"
 #include "base/strtab.h"
 #include "base/util.h"
+#include "kernel/md.h"
 #include "kernel/memory-block.h"
 #include "kernel/pcie-slot.h"
 
@@ -142,8 +143,7 @@ typedef struct BlockDevice {
         dev_t backing;         /* loop: the file system (st_dev) that its file is on, 0 when it is bound to a block device or nothing */
         bool read_only;
         bool multipath;        /* an NVMe namespace behind controllers of several functions: there as long as one of `lower` is */
-        unsigned members_needed; /* md: it goes on while that many are in sync; UINT_MAX for one that needs all */
-        char **in_sync;        size_t n_in_sync, a_in_sync; /* md: which of `lower` have its data */
+        MdArray *array;        /* md: what it can do without, and whether now; or NULL */
 } BlockDevice;
 
 /* One mount in one mount namespace. */

@@ -6,7 +6,6 @@
 #include "test.h"
 
 #define NAMES(...) .lower = (char *[]) { __VA_ARGS__ }, .n_lower = sizeof((char *[]) { __VA_ARGS__ }) / sizeof(char *)
-#define IN_SYNC(...) .in_sync = (char *[]) { __VA_ARGS__ }, .n_in_sync = sizeof((char *[]) { __VA_ARGS__ }) / sizeof(char *)
 #define DEVICES(...) .devices = (char *[]) { __VA_ARGS__ }, .n_devices = sizeof((char *[]) { __VA_ARGS__ }) / sizeof(char *)
 #define LAYERS(...) .layers = (dev_t[]) { __VA_ARGS__ }, .n_layers = sizeof((dev_t[]) { __VA_ARGS__ }) / sizeof(dev_t)
 
@@ -34,17 +33,21 @@ static void look(const Topology *t, Scope *s) {
         CHECK_INT(scope_find(t, &slots[0], s), 0);
 }
 
-/* An array of a to e, of which a and b are on the card. */
-static bool array_goes(unsigned needed, char **in_sync, size_t n_in_sync) {
+/* An array of a to e, of which a and b are on the card: a letter for what each is to it. */
+static bool array_goes(char *level, uint64_t disks, const char *roles) {
+        static const char letters[] = "yr-jf?"; /* in the order of MdRole */
+        MdMember members[] = { { .name = a }, { .name = b }, { .name = c }, { .name = d }, { .name = e } };
+        MdArray array = { .level = level, .disks = disks, .members = members, .n_members = ELEMENTSOF(members) };
         BlockDevice devices[] = {
                 { .name = a, .bdf = card }, { .name = b, .bdf = card }, { .name = c, .bdf = other }, { .name = d }, { .name = e },
-                { .name = md, .kind = BLOCK_MD, NAMES(a, b, c, d, e), .members_needed = needed, .in_sync = in_sync,
-                  .n_in_sync = n_in_sync },
+                { .name = md, .kind = BLOCK_MD, NAMES(a, b, c, d, e), .array = &array },
                 { .name = dm, .kind = BLOCK_DM, NAMES(md) },
         };
         Topology t = machine(devices, ELEMENTSOF(devices));
         _cleanup_(scope_done) Scope s = { 0 };
 
+        for (size_t i = 0; i < ELEMENTSOF(members); i++)
+                members[i].role = (MdRole) (strchr(letters, roles[i]) - letters);
         look(&t, &s);
         CHECK(has_block(&s, a) && has_block(&s, b) && !has_block(&s, c));
         CHECK_INT(has_block(&s, dm), has_block(&s, md));
@@ -52,16 +55,25 @@ static bool array_goes(unsigned needed, char **in_sync, size_t n_in_sync) {
 }
 
 static void test_arrays(void) {
-        char *all[] = { a, b, c, d, e }, *without_card[] = { c, d, e }, *one_on_card[] = { a, c, d, e }, *only_card[] = { a, b };
+        char raid1[] = "raid1", raid5[] = "raid5", raid6[] = "raid6", raid10[] = "raid10", raid0[] = "raid0", container[] = "container";
 
-        CHECK(!array_goes(1, all, 5));              /* RAID 1 */
-        CHECK(array_goes(1, only_card, 2));         /* whose other members have failed */
-        CHECK(!array_goes(3, all, 5));              /* RAID 6 */
-        CHECK(array_goes(4, all, 5));               /* RAID 5 */
-        CHECK(!array_goes(3, one_on_card, 4));      /* b is a spare */
-        CHECK(!array_goes(3, without_card, 3));     /* a and b have failed already: nothing more is lost */
-        CHECK(array_goes(UINT_MAX, all, 5));        /* RAID 0 */
-        CHECK(array_goes(UINT_MAX, NULL, 0));       /* not started */
+        CHECK(!array_goes(raid1, 5, "yyyyy"));
+        CHECK(array_goes(raid1, 5, "yyfff"));   /* the others have failed */
+        CHECK(array_goes(raid1, 5, "yrr--"));   /* the last copy, nobody else has all of it yet */
+        CHECK(!array_goes(raid1, 5, "yyyff"));  /* c is enough */
+        CHECK(!array_goes(raid6, 5, "yyyyy"));
+        CHECK(array_goes(raid5, 5, "yyyyy"));
+        CHECK(!array_goes(raid5, 4, "y-yyy"));  /* b is a spare */
+        CHECK(array_goes(raid5, 4, "y-yyr"));   /* of four, and one of them is not whole */
+        CHECK(!array_goes(raid5, 4, "f-yyy"));
+        CHECK(!array_goes(raid6, 5, "ffyyy"));  /* a and b have failed already: nothing more is lost */
+        CHECK(array_goes(raid10, 5, "yyyyy"));
+        CHECK(!array_goes(raid10, 4, "-yyyy"));
+        CHECK(array_goes(raid0, 5, "yyyyy"));
+        CHECK(array_goes(raid5, 4, "j-yyy"));   /* its journal: it would take no write any more */
+        CHECK(!array_goes(raid5, 4, "-fjyy"));
+        CHECK(array_goes(raid5, 4, "?-yyy"));   /* who knows what a is */
+        CHECK(!array_goes(container, 0, "-----"));
 }
 
 /* As long as one path stays the disk does. */

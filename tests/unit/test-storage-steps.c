@@ -158,13 +158,42 @@ static void test_member_stays(void) {
         _cleanup_(case_done) Case c = case_new(STEP_REMOVE_MD_MEMBER, "{\"md\": \"md127\", \"member\": \"pmem0.4\", " MIRROR "}");
 
         check_refused(&striped, "md126 (raid0) has no redundancy");
-        put("1\n", BLOCK "/md127/md/degraded");
+        put("faulty\n", BLOCK "/md127/md/dev-nvme0n1p2/state");
         check_refused(&c, "md127 (raid1) is degraded already");
-        put("0\n", BLOCK "/md127/md/degraded");
+        put("in_sync\n", BLOCK "/md127/md/dev-nvme0n1p2/state");
+        put("2 (1)\n", BLOCK "/md127/md/raid_disks");
+        check_refused(&c, "md127 (raid1) is being reshaped");
+        put("2\n", BLOCK "/md127/md/raid_disks");
         put("recover\n", BLOCK "/md127/md/sync_action");
         check_refused(&c, "md127 (raid1) is still being synchronised (recover)");
         put("idle\n", BLOCK "/md127/md/sync_action");
         CHECK_INT(check(&c), 0);
+}
+
+/* A hot spare is no member in use: nothing fails. In a volume of a container it is the monitor who takes the member out, and who is
+ * waited for. */
+static void test_idle_member(void) {
+        _cleanup_(case_done) Case c = case_new(STEP_REMOVE_MD_MEMBER, "{\"md\": \"md127\", \"member\": \"pmem0.4\", \"role\": \"spare\", " MIRROR "}");
+        _cleanup_(case_done) Case volume = case_new(STEP_REMOVE_MD_MEMBER,
+                                                    "{\"md\": \"md127\", \"member\": \"pmem0.4\", \"container\": \"md1\", " MIRROR "}");
+
+        put("spare\n", BLOCK "/md127/md/dev-pmem0.4/state");
+        put("none\n", BLOCK "/md127/md/dev-pmem0.4/slot");
+        put("recover\n", BLOCK "/md127/md/sync_action");
+        CHECK_INT(check(&c), 0); /* what is done to the others does not need it */
+        CHECK_INT(verify(&c), STEP_NOT_APPLIED);
+        CHECK_INT(apply(&c), 0);
+        check_tools("mdadm /dev/md127 --remove /dev/pmem0.4\n");
+        put("idle\n", BLOCK "/md127/md/sync_action");
+        put("in_sync\n", BLOCK "/md127/md/dev-pmem0.4/state");
+
+        tools_do("mv " BLOCK "/md127/md/dev-pmem0.4 " BLOCK "/md127/out");
+        CHECK_INT(apply(&volume), 0);
+        check_tools("mdadm /dev/md127 --fail /dev/pmem0.4\n");
+        CHECK_INT(verify(&volume), STEP_APPLIED);
+        CHECK_INT(rename(BLOCK "/md127/out", BLOCK "/md127/md/dev-pmem0.4"), 0);
+        CHECK_INT(revert(&volume), 0);
+        check_tools("");
 }
 
 static void test_member_goes(void) {
@@ -367,6 +396,7 @@ int main(void) {
         drivers_make();
         test_stop_md();
         test_member_stays();
+        test_idle_member();
         test_member_goes();
         test_volume();
         test_other_dm();

@@ -210,7 +210,7 @@ static void test_block_kinds(void) {
         CHECK(b);
         CHECK_INT(b->kind, BLOCK_MD);
         CHECK_STR(b->label, "none");
-        CHECK_INT(b->members_needed, UINT_MAX);
+        CHECK(b->array && b->array->inactive == false && md_members_needed(b->array) == UINT64_MAX);
         CHECK_INT(b->n_lower, 1);
         CHECK_STR(b->lower[0], "nvme0n1");
         CHECK(!topology_block_device(t, "dm-0"));
