@@ -26,23 +26,6 @@ char *dm_table_translate(const char *table, char *(*translate)(const char *numbe
         return TAKE_PTR(done);
 }
 
-static bool line_is_crypt(const char *line) {
-        uint64_t start, length;
-        char type[sizeof("crypt") + 1];
-
-        return sscanf(line, "%" SCNu64 " %" SCNu64 " %6s", &start, &length, type) == 3 && streq(type, "crypt");
-}
-
-bool dm_table_hides_key(const char *table) {
-        _cleanup_free_ char *copy = strdup(table);
-        char *rest = copy;
-        bool hides = false;
-
-        for (char *line; (line = strsep(&rest, "\n"));)
-                hides = hides || line_is_crypt(line);
-        return hides;
-}
-
 static char *escaped(const char *s, char for_newline) {
         char *copy = malloc(2 * strlen(s) + 1), *to = copy;
 
@@ -60,4 +43,41 @@ char *dm_table_concise(const char *name, const char *uuid, bool read_only, const
         _cleanup_free_ char *n = escaped(name, '\n'), *u = escaped(uuid, '\n'), *t = escaped(table, ',');
 
         return n && u && t ? strf("%s,%s,,%s,%s", n, u, read_only ? "ro" : "rw", t) : NULL;
+}
+
+DmFate dm_target_fate(const char *type, bool volume) {
+        /* Those that a table says all of, or that have the rest on their own devices. */
+        static const char *const plain[] = {
+                "linear", "striped", "unstriped", "error", "zero", "delay", "flakey", "mirror", "raid", "multipath", "snapshot",
+                "snapshot-origin", "snapshot-merge", "thin", "thin-pool", "cache", "writecache", "integrity", "verity",
+        };
+
+        for (size_t i = 0; i < ELEMENTSOF(plain); i++)
+                if (streq(type, plain[i]))
+                        return DM_COMES_BACK;
+        if (streq(type, "crypt"))
+                return DM_NEEDS_KEY;
+        return volume && streq(type, "vdo") ? DM_COMES_BACK : DM_NOT_KNOWN;
+}
+
+DmFate dm_table_fate(const char *table, bool volume, char **ret_type) {
+        _cleanup_free_ char *copy = strdup(table);
+        char *rest = copy;
+        DmFate worst = DM_COMES_BACK;
+
+        /* Out of memory: nothing is known of it. */
+        if (!copy)
+                return DM_NOT_KNOWN;
+        for (char *line; (line = strsep(&rest, "\n"));) {
+                char type[16] = ""; /* DM_MAX_TYPE_NAME */
+
+                if (!*line)
+                        continue;
+                (void) sscanf(line, "%*u %*u %15s", type);
+                DmFate fate = dm_target_fate(type, volume);
+                if (fate == DM_NOT_KNOWN && !*ret_type)
+                        *ret_type = strdup(type);
+                worst = fate > worst ? fate : worst;
+        }
+        return worst;
 }

@@ -10,9 +10,18 @@
  * it is. NULL: out of memory. */
 char *dm_table_translate(const char *table, char *(*translate)(const char *number, void *userdata), void *userdata);
 
-/* Does it have a target whose key is shown to nobody: crypt, with zeros in its place or the name of one that cryptsetup took out of
- * the keyring again? */
-bool dm_table_hides_key(const char *table);
-
 /* "NAME,UUID,,FLAGS,TABLE" for `dmsetup create --concise`, with what would end a field escaped. */
 char *dm_table_concise(const char *name, const char *uuid, bool read_only, const char *table);
+
+/* Can a mapping with a target of this type be taken down and made again, of LVM by its own tool, of others by the table? */
+typedef enum DmFate {
+        DM_COMES_BACK,
+        DM_NEEDS_KEY,           /* crypt: its key is shown to nobody, zeros are in its place or the name of one that cryptsetup took
+                                 * out of the keyring again */
+        DM_NOT_KNOWN,           /* whether is not known: a kind that this version has no idea of */
+} DmFate;
+
+DmFate dm_target_fate(const char *type, bool volume);
+
+/* The worst of a table's targets; *ret_type, newly allocated or NULL, is the first that is not known. */
+DmFate dm_table_fate(const char *table, bool volume, char **ret_type);

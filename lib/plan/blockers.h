@@ -29,6 +29,10 @@ typedef enum BlockerCode {
         BLOCKER_DEGRADES,       /* warning: a redundant array goes on without its member */
         BLOCKER_GOES_ON,        /* warning: a set loses what was in reserve, a path or a hot spare */
         BLOCKER_ARRAY_BUSY,     /* an array must neither lose a member nor be stopped now, or could not be put together again */
+        BLOCKER_SUSPENDED,      /* a mapping is suspended: a sync or umount would wait in the kernel */
+        BLOCKER_ENCRYPTED,      /* a mapping has a key that could not be given again */
+        BLOCKER_UNKNOWN_MAPPING, /* a mapping that may not be made again: of a kind that is not known, or not to be read */
+        BLOCKER_PARTIAL,        /* warning: a volume has a part missing, and comes back so */
         BLOCKER_NFS_EXPORT,     /* the kernel's NFS server holds a file system */
         BLOCKER_HOLDER_REFUSES, /* a rule of the administrator's says that this holder is not to be disturbed */
         BLOCKER_HOLDER_PROTECTED, /* PID 1, the caller's own session, this service: nothing that may be ended */

@@ -2,13 +2,36 @@
 /* Arrays and mappings that stand on this card, alone or on others too. What a step would refuse is told here, before anybody is ended:
  * both ask the same functions (kernel/md.h, kernel/dm-table.h). */
 #include "kernel/attr.h"
+#include "kernel/dm-table.h"
 #include "plan/findings.h"
+#include "plan/plan-storage.h"
+
+enum {
+        STACK_DEPTH = 16, /* more than anybody builds; what the kernel says of itself has no end by itself */
+};
 
 const BlockDevice *findings_block(const Findings *f, const char *name) {
         for (size_t i = 0; i < f->s->n_blocks; i++)
                 if (streq(f->s->blocks[i]->name, name))
                         return f->s->blocks[i];
         return NULL;
+}
+
+bool mapping_is_placeholder(const BlockDevice *b) {
+        return b->kind == BLOCK_DM && b->uuid && startswith(b->uuid, "LVM-") && strstr(b->uuid, "-missing_");
+}
+
+static bool is_partial(const Topology *t, const BlockDevice *b, size_t depth) {
+        for (size_t i = 0; i < b->n_lower && depth > 0; i++) {
+                const BlockDevice *lower = topology_block_device(t, b->lower[i]);
+                if (lower && (mapping_is_placeholder(lower) || is_partial(t, lower, depth - 1)))
+                        return true;
+        }
+        return false;
+}
+
+bool mapping_is_partial(const Topology *t, const BlockDevice *b) {
+        return b->kind == BLOCK_DM && is_partial(t, b, STACK_DEPTH);
 }
 
 /* md_goes_t */
@@ -46,6 +69,41 @@ static void member_finding(Findings *f, const BlockDevice *md, const char *name)
                 spare_finding(f, md, member);
         else
                 degrades_finding(f, md, name);
+}
+
+static void leg_finding(Findings *f, const BlockDevice *volume, const char *leg) {
+        json_object *o = finding(f, BLOCKER_DEGRADES, false, "%s goes on without %s: degraded, until the card is back", volume->label, leg);
+
+        json_set_strf(o, "evidence", "%s of %ju legs; /sys/block/%s/slaves/%s", volume->array->level, (uintmax_t) volume->array->disks,
+                      volume->name, leg);
+        finding_remedy(o, "dmsetup status %s  # A: a leg that has all of the data", volume->label);
+}
+
+static void path_finding(Findings *f, const BlockDevice *map, const char *path) {
+        const char *other = NULL;
+
+        for (size_t i = 0; i < map->n_lower; i++) {
+                const BlockDevice *b = topology_block_device(f->t, map->lower[i]);
+                if (b && !b->trouble && !findings_block(f, b->name))
+                        other = b->name;
+        }
+        json_object *o = finding(f, BLOCKER_GOES_ON, false, "%s goes on over %s, without its path %s", map->label ?: map->name, other ?: "another path",
+                                 path);
+        if (map->kind == BLOCK_DM)
+                json_set_strf(o, "evidence", "/sys/block/%s/slaves/%s", map->name, path);
+        else
+                json_set_strf(o, "evidence", "/sys/block/%s: %s is live", path, other ?: "another path");
+        finding_remedy(o, map->kind == BLOCK_DM ? "dmsetup status %s" : "nvme list-subsys /dev/%s", map->kind == BLOCK_DM ? map->label : map->name);
+}
+
+/* What goes on without a part that is on this card. */
+static void part_finding(Findings *f, const BlockDevice *b, const char *part) {
+        if (b->kind == BLOCK_MD)
+                member_finding(f, b, part);
+        else if (b->multipath)
+                path_finding(f, b, part);
+        else if (b->array && md_member(b->array, part) && streq(md_member(b->array, part)->name, part))
+                leg_finding(f, b, part);
 }
 
 static bool has_part_in_scope(const Findings *f, const BlockDevice *b) {
@@ -96,11 +154,26 @@ static void find_bitmap_file(Findings *f, const BlockDevice *b) {
 }
 
 static void spans_finding(Findings *f, const BlockDevice *b, const char *other) {
+        const BlockDevice *path = b->multipath ? topology_block_device(f->t, other) : NULL;
+
+        if (path && path->trouble) {
+                json_object *o = finding(f, BLOCKER_SPANS_DEVICES, false, "%s has another path, %s, that serves nobody, and goes as a whole",
+                                         b->label ?: b->name, other);
+                json_set_strf(o, "evidence", "%s: %s", other, path->trouble);
+                finding_remedy(o, b->kind == BLOCK_DM ? "dmsetup status %s" : "nvme list-subsys /dev/%s", b->kind == BLOCK_DM ? b->label : b->name);
+                return;
+        }
         json_object *o = finding(f, BLOCKER_SPANS_DEVICES, false, "%s stands on %s too, which is not on this card, and "
                                  "goes as a whole", b->label ?: b->name, other);
 
         json_set_strf(o, "evidence", "/sys/block/%s/slaves/%s", b->name, other);
         finding_remedy(o, "lsblk -s /dev/%s  # what it stands on", b->name);
+}
+
+static bool is_missing(const Findings *f, const char *name) {
+        const BlockDevice *b = topology_block_device(f->t, name);
+
+        return b && mapping_is_placeholder(b);
 }
 
 /* What stands on this card and on others: a set that goes as a whole, or an array that goes on without its member. */
@@ -111,12 +184,127 @@ static void find_sets(Findings *f) {
 
                 for (size_t j = 0; j < b->n_lower; j++) {
                         bool lower = findings_block(f, b->lower[j]);
-                        if (lower && !ours && b->kind == BLOCK_MD)
-                                member_finding(f, b, b->lower[j]);
-                        if (!lower && ours)
+                        if (lower && !ours)
+                                part_finding(f, b, b->lower[j]);
+                        if (!lower && ours && !is_missing(f, b->lower[j]))
                                 spans_finding(f, b, b->lower[j]);
                 }
         }
+}
+
+/* Of what goes and of what only loses a part: a step would wait in the kernel for both, and so would a sync. */
+static void find_suspended(Findings *f, const BlockDevice *b) {
+        _cleanup_free_ char *name = shell_quoted(b->label ?: b->name);
+
+        if (!b->suspended || (!findings_block(f, b->name) && !has_part_in_scope(f, b)))
+                return;
+        json_object *o = finding(f, BLOCKER_SUSPENDED, true, "%s is suspended: whatever is asked of it waits in the kernel", b->label ?: b->name);
+        json_set_strf(o, "evidence", "/sys/block/%s/dm/suspended reads 1", b->name);
+        finding_remedy(o, "dmsetup resume %s", name);
+}
+
+static bool is_swap(const Findings *f, const BlockDevice *b) {
+        for (size_t i = 0; i < f->s->n_swaps; i++)
+                if (!f->s->swaps[i]->file && f->s->swaps[i]->dev == b->dev)
+                        return true;
+        return false;
+}
+
+static const Mount *mount_of(const Findings *f, const BlockDevice *b) {
+        for (size_t i = 0; i < f->s->n_mounts; i++)
+                if (f->s->mounts[i]->dev == b->dev && f->s->mounts[i]->ns == topology_host_ns(f->t))
+                        return f->s->mounts[i];
+        return NULL;
+}
+
+/* A key that was made up at boot is not even its owner's: what was on it is gone with it, and a new one is made. */
+static void encrypted_finding(Findings *f, const BlockDevice *b) {
+        bool plain = b->uuid && startswith(b->uuid, "CRYPT-PLAIN-");
+        _cleanup_free_ char *name = shell_quoted(b->label ?: b->name), *place = NULL;
+        const Mount *m = mount_of(f, b);
+
+        json_object *o = finding(f, BLOCKER_ENCRYPTED, true, "%s is encrypted with a key that only you have: it could not be opened again%s",
+                                 b->label ?: b->name, plain ? ", and a key that was made up for it is lost with it" : "");
+        json_set_strf(o, "evidence", "/sys/block/%s/dm/uuid: %s", b->name, b->uuid ?: "none; its table has a target \"crypt\"");
+        if (m)
+                place = shell_quoted(m->target);
+        if (is_swap(f, b))
+                finding_remedy(o, "swapoff /dev/mapper/%s && cryptsetup close %s", name, name);
+        else if (m)
+                finding_remedy(o, "umount %s && cryptsetup close %s  # and cryptsetup open once the card is back", place, name);
+        else
+                finding_remedy(o, "cryptsetup close %s  # once nobody uses it; and cryptsetup open once the card is back", name);
+}
+
+static void unknown_finding(Findings *f, const BlockDevice *b, const char *type) {
+        _cleanup_free_ char *name = shell_quoted(b->label ?: b->name);
+        json_object *o = type ? finding(f, BLOCKER_UNKNOWN_MAPPING, true, "%s is a mapping of a kind that is not known here (%s): whether it could "
+                                        "be made again is not known", b->label ?: b->name, type)
+                              : finding(f, BLOCKER_UNKNOWN_MAPPING, true, "what %s is made of cannot be read", b->label ?: b->name);
+
+        json_set_strf(o, "evidence", type ? "the table of /sys/block/%s" : "/dev/mapper/control told nothing of /sys/block/%s", b->name);
+        finding_remedy(o, "dmsetup remove %s  # once nobody uses it; dmsetup table %s tells what it is", name, name);
+}
+
+/* A snapshot is taken down together with what it is a snapshot of, by LVM's own rule, and that is in use elsewhere. */
+static const BlockDevice *origin_that_stays(const Findings *f, const BlockDevice *snapshot) {
+        for (size_t i = 0; i < f->t->n_block_devices; i++) {
+                const BlockDevice *b = &f->t->block_devices[i];
+                if (b->n_targets == 0 || !streq(b->targets[0], "snapshot-origin") || findings_block(f, b->name))
+                        continue;
+                for (size_t j = 0; j < snapshot->n_lower; j++)
+                        if (b->n_lower > 0 && streq(b->lower[0], snapshot->lower[j]))
+                                return b;
+        }
+        return NULL;
+}
+
+static void find_snapshot(Findings *f, const BlockDevice *b) {
+        const BlockDevice *origin = streq(b->targets[0], "snapshot") ? origin_that_stays(f, b) : NULL;
+
+        if (!origin)
+                return;
+        json_object *o = finding(f, BLOCKER_UNKNOWN_MAPPING, true, "%s is a snapshot of %s, which is not on this card, and what %s keeps of it would "
+                                 "be lost", b->label, origin->label, b->label);
+        json_set_strf(o, "evidence", "/sys/block/%s/slaves/%s", b->name, origin->lower[0]);
+        finding_remedy(o, "lvremove /dev/mapper/%s  # or lvconvert --merge, once nobody uses either", b->label);
+}
+
+/* What the step that takes it down would refuse. */
+static void find_fate(Findings *f, const BlockDevice *b) {
+        bool volume = b->uuid && startswith(b->uuid, "LVM-");
+
+        if (!findings_block(f, b->name))
+                return;
+        if (b->n_targets == 0)
+                unknown_finding(f, b, NULL);
+        for (size_t i = 0; i < b->n_targets; i++) {
+                DmFate fate = dm_target_fate(b->targets[i], volume);
+                if (fate == DM_NEEDS_KEY)
+                        encrypted_finding(f, b);
+                else if (fate == DM_NOT_KNOWN)
+                        unknown_finding(f, b, b->targets[i]);
+                if (fate != DM_COMES_BACK)
+                        return;
+        }
+        if (b->n_targets > 0)
+                find_snapshot(f, b);
+}
+
+static void find_partial(Findings *f, const BlockDevice *b) {
+        if (!findings_block(f, b->name) || !mapping_is_partial(f->t, b))
+                return;
+        json_object *o = finding(f, BLOCKER_PARTIAL, false, "%s is active with a part missing, and comes back the same way", b->label ?: b->name);
+        json_set_strf(o, "evidence", "/sys/block/%s/slaves: an error target has the place of the part", b->name);
+        finding_remedy(o, "vgs -o +devices  # what is missing");
+}
+
+static void find_mapping(Findings *f, const BlockDevice *b) {
+        if (b->kind != BLOCK_DM)
+                return;
+        find_suspended(f, b);
+        find_fate(f, b);
+        find_partial(f, b);
 }
 
 void find_stacks(Findings *f) {
@@ -124,5 +312,6 @@ void find_stacks(Findings *f) {
         for (size_t i = 0; i < f->t->n_block_devices; i++) {
                 find_busy_array(f, &f->t->block_devices[i]);
                 find_bitmap_file(f, &f->t->block_devices[i]);
+                find_mapping(f, &f->t->block_devices[i]);
         }
 }

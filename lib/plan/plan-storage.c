@@ -13,6 +13,7 @@ typedef struct Taken {
         const Scope *s;
         const PlanRequest *request;
         bool *blocks;           /* one for each of s->blocks */
+        bool *left;             /* one for each of t->block_devices: a mapping that goes on */
         bool *mounts;           /* one for each of s->mounts */
 } Taken;
 
@@ -143,6 +144,62 @@ static int leave_array(Taken *k, const BlockDevice *md, const BlockDevice *membe
         return plan_add_step(k->plan, STEP_REMOVE_MD_MEMBER, args);
 }
 
+/* Its parts that go, all in one: a path that leaves, of a leg the data and what is known about it. */
+static int leave_mapping(Taken *k, const BlockDevice *map) {
+        json_object *args = json_object_new_object(), *parts = json_object_new_array();
+
+        json_set_str(args, "dm", map->label ?: map->name);
+        json_set_str(args, "uuid", map->uuid ?: "");
+        set_dev(args, "dev", map->dev);
+        json_set_str(args, "kind", map->multipath ? "path" : "leg");
+        for (size_t i = 0; i < map->n_lower; i++) {
+                const BlockDevice *part = topology_block_device(k->t, map->lower[i]);
+                if (!part || !in_scope(k->s, part))
+                        continue;
+                json_object *o = json_object_new_object();
+                json_set_str(o, "name", part->name);
+                json_set_str(o, "mapping", part->kind == BLOCK_DM ? part->label : NULL);
+                set_dev(o, "dev", part->dev);
+                json_object_array_add(parts, o);
+        }
+        json_set(args, "parts", parts);
+        return plan_add_step(k->plan, STEP_REMOVE_DM_PART, args);
+}
+
+/* The mappings that go on without the card give up their parts of it; each once. */
+static int leave_mappings(Taken *k, const BlockDevice *part, bool paths) {
+        for (size_t i = 0; i < k->t->n_block_devices; i++) {
+                const BlockDevice *map = &k->t->block_devices[i];
+                if (map->kind != BLOCK_DM || map->multipath != paths || k->left[i] || !stands_on(map, part) || in_scope(k->s, map))
+                        continue;
+                k->left[i] = true;
+                int r = leave_mapping(k, map);
+                if (r < 0)
+                        return r;
+        }
+        return 0;
+}
+
+/* Before anybody is looked for who uses the card: multipathd has each path open for as long as it is one. */
+static int leave_paths(Taken *k) {
+        for (size_t i = 0; i < k->s->n_blocks; i++) {
+                int r = leave_mappings(k, k->s->blocks[i], true);
+                if (r < 0)
+                        return r;
+        }
+        return 0;
+}
+
+/* What stands under something that goes on is no volume of its own: it is taken out of that, and nobody but the kernel knows it. */
+static bool is_leg(const Taken *k, const BlockDevice *b) {
+        for (size_t i = 0; i < k->t->n_block_devices; i++) {
+                const BlockDevice *upper = &k->t->block_devices[i];
+                if (upper->kind == BLOCK_DM && stands_on(upper, b) && (!in_scope(k->s, upper) || is_leg(k, upper)))
+                        return true;
+        }
+        return false;
+}
+
 static bool is_container(const BlockDevice *b) {
         return b->array && streq(b->array->level, "container");
 }
@@ -176,6 +233,10 @@ static int take_dm(Taken *k, const BlockDevice *b) {
         json_set_str(args, "dm", b->label ?: b->name);
         json_set_str(args, "uuid", b->uuid ?: "");
         set_dev(args, "dev", b->dev);
+        if (is_leg(k, b))
+                json_set_bool(args, "leg", true);
+        else if (mapping_is_partial(k->t, b))
+                json_set_bool(args, "partial", true);
         return plan_add_step(k->plan, STEP_DEACTIVATE_DM, args);
 }
 
@@ -218,6 +279,8 @@ static int take_block(Taken *k, size_t i) {
                 r = take_fs(k, b->dev);
         if (r >= 0)
                 r = take_swap(k, b->dev, false);
+        if (r >= 0)
+                r = leave_mappings(k, b, false);
         for (int containers = 0; containers < 2 && r >= 0; containers++)
                 r = leave_arrays(k, b, containers);
         return r < 0 ? r : take_block_itself(k, b);
@@ -253,11 +316,14 @@ static int add_fences(Plan *p, const Scope *s) {
 
 int plan_add_storage(Plan *p, const Topology *t, const Scope *s, const PlanRequest *request) {
         _cleanup_free_ bool *blocks = calloc(s->n_blocks + 1, sizeof(bool)), *mounts = calloc(s->n_mounts + 1, sizeof(bool));
-        if (!blocks || !mounts)
+        _cleanup_free_ bool *left = calloc(t->n_block_devices + 1, sizeof(bool));
+        if (!blocks || !mounts || !left)
                 return -ENOMEM;
 
-        Taken k = { .plan = p, .t = t, .s = s, .request = request, .blocks = blocks, .mounts = mounts };
+        Taken k = { .plan = p, .t = t, .s = s, .request = request, .blocks = blocks, .mounts = mounts, .left = left };
         int r = add_fences(p, s);
+        if (r >= 0)
+                r = leave_paths(&k);
         if (r >= 0)
                 r = plan_add_end_of_holders(p, t, s, request);
         if (r >= 0)

@@ -39,5 +39,9 @@ int plan_add_proof_of_files(Plan *p, const Scope *s, const PlanRequest *request)
 /* Appends the steps for the namespaces and the regions of the nvdimm bus, which stand on nothing but the card. */
 int plan_add_namespaces(Plan *p, const Topology *t, const Scope *s, const PlanRequest *request);
 
+/* Is a part of the mapping missing, at any depth? LVM has an error target in its place, by the name of "...-missing_0_0". */
+bool mapping_is_placeholder(const BlockDevice *b);
+bool mapping_is_partial(const Topology *t, const BlockDevice *b);
+
 /* Is this memory device driven as one that processes map? */
 bool dax_is_mapped(const DaxDevice *d);

@@ -48,11 +48,35 @@ json_object *scope_card_json(const Scope *s) {
         return o;
 }
 
+static bool scope_has_block_device(const Scope *s, const char *name) {
+        for (size_t i = 0; i < s->n_blocks; i++)
+                if (streq(s->blocks[i]->name, name))
+                        return true;
+        return false;
+}
+
 /* A disk on a PCI function of the card is there until the function goes. */
 static bool block_goes_with_power(const Scope *s, const BlockDevice *b) {
         for (size_t i = 0; i < s->n_functions; i++)
                 if (streq_ptr(b->bdf, s->functions[i]->bdf))
                         return b->kind == BLOCK_DISK || b->kind == BLOCK_PARTITION;
+        return false;
+}
+
+/* The kernel keeps the disk of a namespace for as long as it has any path to it, one that serves nobody as well; and its partitions. */
+static bool head_stays(const Scope *s, const BlockDevice *b) {
+        const char *name = b->kind == BLOCK_PARTITION ? b->disk : b->name;
+
+        for (size_t i = 0; i < s->n_blocks; i++) {
+                const BlockDevice *head = s->blocks[i];
+                size_t going = 0;
+
+                if (!head->multipath || head->kind != BLOCK_DISK || !streq(head->name, name))
+                        continue;
+                for (size_t j = 0; j < head->n_lower; j++)
+                        going += scope_has_block_device(s, head->lower[j]);
+                return going < head->n_lower;
+        }
         return false;
 }
 
@@ -65,6 +89,8 @@ static void set_storage(json_object *o, const Scope *s) {
                 json_set_str(b, "name", s->blocks[i]->name);
                 json_set_strf(b, "dev", "%u:%u", major(s->blocks[i]->dev), minor(s->blocks[i]->dev));
                 json_set_bool(b, "goes_with_power", block_goes_with_power(s, s->blocks[i]));
+                if (head_stays(s, s->blocks[i]))
+                        json_set_bool(b, "stays", true);
                 json_object_array_add(blocks, b);
         }
         for (size_t i = 0; i < s->n_mounts; i++) {

@@ -56,6 +56,16 @@ static bool array_goes(Stack *k, const BlockDevice *b) {
         return md_without(b->array, member_goes, k) == MD_ENDS;
 }
 
+/* A path that serves nobody is none that it could go on over. */
+static bool has_path_left(const Stack *k, const BlockDevice *b) {
+        for (size_t i = 0; i < b->n_lower; i++) {
+                const BlockDevice *path = topology_block_device(k->t, b->lower[i]);
+                if (path && !path->trouble && rank_of_block(k, path->name) == 0)
+                        return true;
+        }
+        return false;
+}
+
 static bool block_goes(Stack *k, const BlockDevice *b) {
         size_t going = count_going(k, b->lower, b->n_lower);
 
@@ -63,7 +73,7 @@ static bool block_goes(Stack *k, const BlockDevice *b) {
                 return true;
         if (b->array)
                 return array_goes(k, b);
-        return b->multipath ? going == b->n_lower : going > 0;
+        return going > 0 && !(b->multipath && has_path_left(k, b));
 }
 
 static bool file_system_goes(const Stack *k, const FileSystem *fs) {

@@ -2,7 +2,17 @@
 #include <errno.h>
 
 #include "kernel/attr.h"
+#include "kernel/blockdev.h"
 #include "probe/probe.h"
+
+static int unclaimed(const char *name, char **ret_answer) {
+        _cleanup_free_ char *holders = blockdev_holders(name);
+
+        if (!holders)
+                return 1;
+        *ret_answer = strf("%s stands on %s, which has no path that serves any more", holders, name);
+        return 0;
+}
 
 /* Name and number together: either may be another device's by now. A disk that goes with the power may still be there before
  * it, but nothing may stand on it then. */
@@ -17,6 +27,9 @@ static int block_gone(json_object *block, char **ret_answer) {
                 return r;
         if (!streq_ptr(dev, json_str(block, "dev")))
                 return 1;
+        /* The disk of a namespace that has a path elsewhere, one that serves nobody: it is there and nobody may have it. */
+        if (json_flag(block, "stays"))
+                return unclaimed(name, ret_answer);
         /* Loop devices stay when they are detached, with nothing behind them. */
         if (startswith(name, "loop") && !path_existsf("/sys/class/block/%s/loop/backing_file", name))
                 return 1;

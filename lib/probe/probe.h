@@ -7,7 +7,7 @@
  * a plan wrote down while the card was still there:
  *      {"slot", "port", "service", "address", "power_controller", "power_indicator", "attention_indicator",
  *       "functions": ["0000:0d:00.0"], "memdevs": [{"name", "serial"}], "ranges": [{"start", "size"}],
- *       "dax_devices": [{"name", "dev"}], "block_devices": [{"name", "dev", "goes_with_power"}],
+ *       "dax_devices": [{"name", "dev"}], "block_devices": [{"name", "dev", "goes_with_power", "stays"}],
  *       "file_systems": [{"dev": "259:0", "type"}]}
  * and, added when they are asked because it differs from one removal to the next, "since": {"sequence", "taint"}: the kernel log's
  * place when the removal began (kernel/kmsg-since.h).

@@ -2,20 +2,22 @@
 /* Takes a device-mapper device down: a logical volume by lvm's own tool, any other by its name. How it was made up is noted before,
  * with the names of the devices under it: the numbers in its table may be others' when those come back. */
 #include <errno.h>
-#include <sys/sysmacros.h>
 
 #include "kernel/attr.h"
-#include "kernel/blockdev.h"
 #include "kernel/dm-table.h"
-#include "kernel/listing.h"
-#include "kernel/mountinfo.h"
 #include "step/device-back.h"
+#include "step/dm-setup.h"
 #include "step/users.h"
+
+/* A leg of a volume that goes on without it is known to lvm as a part of that volume only. */
+static bool is_leg(json_object *args) {
+        return json_flag(args, "leg");
+}
 
 static bool is_volume(json_object *args) {
         const char *uuid = json_str(args, "uuid");
 
-        return json_str(args, "lv") || (uuid && startswith(uuid, "LVM-"));
+        return !is_leg(args) && (json_str(args, "lv") || (uuid && startswith(uuid, "LVM-")));
 }
 
 /* What lvm takes for the volume: "vg/lv", or the path of its node. */
@@ -26,62 +28,57 @@ static char *volume_name(json_object *args) {
 }
 
 static void dm_describe(json_object *args, char **ret_does, char **ret_undo) {
-        const char *name = json_str(args, "dm");
+        const char *name = json_str(args, "dm"), *partial = json_flag(args, "partial") ? " --activationmode partial" : "";
         _cleanup_free_ char *volume = volume_name(args);
 
         if (is_volume(args)) {
                 *ret_does = strf("lvchange -an %s", volume);
-                *ret_undo = strf("lvchange -ay %s", volume);
+                *ret_undo = strf("lvchange -ay%s %s", partial, volume);
         } else {
                 *ret_does = strf("dmsetup remove %s", name);
-                *ret_undo = strf("dmsetup create %s with the table that it had", name);
+                *ret_undo = is_leg(args) ? strf("left to what takes %s up again", name)
+                                         : strf("dmsetup create %s with the table that it had", name);
         }
 }
 
-/* By uuid where it has one: "dm-3" now. -ENODEV. */
 static int find(json_object *args, char **ret_block) {
-        const char *name = json_str(args, "dm"), *uuid = json_str(args, "uuid");
-        _cleanup_listing_ Listing l = { 0 };
-        bool by_uuid = uuid && *uuid;
-
-        int r = listing_readf(&l, "/sys/block");
-        for (size_t i = 0; i < l.n && r >= 0; i++) {
-                _cleanup_free_ char *text = NULL;
-
-                if (!startswith(l.names[i], "dm-") || attr_readf(&text, "/sys/block/%s/dm/%s", l.names[i], by_uuid ? "uuid" : "name") < 0)
-                        continue;
-                if (!streq(text, by_uuid ? uuid : name))
-                        continue;
-                *ret_block = strdup(l.names[i]);
-                return *ret_block ? 0 : -ENOMEM;
-        }
-        return r < 0 ? r : -ENODEV;
+        return dm_find(json_str(args, "dm"), json_str(args, "uuid"), ret_block);
 }
 
-static int table_read(json_object *args, StepRun *run, char **ret) {
-        const char *const argv[] = { "dmsetup", "table", json_str(args, "dm"), NULL };
+/* What its targets are, as the plan asks too. */
+static int check_targets(json_object *args, StepRun *run) {
+        _cleanup_free_ char *table = NULL, *name = shell_quoted(json_str(args, "dm")), *unknown = NULL;
 
-        return step_command(run, argv, ret);
+        int r = dm_setup_table(run, json_str(args, "dm"), &table);
+        if (r < 0)
+                return r;
+        switch (dm_table_fate(table, false, &unknown)) {
+        case DM_NEEDS_KEY:
+                step_remedy(run, "cryptsetup close %s", name);
+                return step_fail(run, -EBUSY, "%s is encrypted with a key that only you have: it could not be opened again", json_str(args, "dm"));
+        case DM_NOT_KNOWN:
+                step_remedy(run, "dmsetup remove %s", name);
+                return step_fail(run, -EBUSY, "%s is of a kind that is not known here (%s)", json_str(args, "dm"), unknown);
+        default:
+                return 0;
+        }
 }
 
 static int dm_check(json_object *args, StepRun *run) {
-        _cleanup_free_ char *block = NULL, *table = NULL;
+        _cleanup_free_ char *block = NULL, *name = shell_quoted(json_str(args, "dm"));
+        uint64_t suspended = 0;
 
         int r = find(args, &block);
         if (r == -ENODEV)
                 return 0;
         if (r < 0)
                 return step_fail(run, r, "%s cannot be found: %s", json_str(args, "dm"), strerror(-r));
-        r = step_block_unclaimed(run, block);
-        if (r < 0 || is_volume(args))
-                return r;
-        r = table_read(args, run, &table);
-        if (r >= 0 && dm_table_hides_key(table)) {
-                _cleanup_free_ char *name = shell_quoted(json_str(args, "dm"));
-                step_remedy(run, "cryptsetup close %s", name);
-                return step_fail(run, -EBUSY, "%s is encrypted with a key that only you have: it could not be opened again", json_str(args, "dm"));
+        if (attr_read_u64f(&suspended, "/sys/block/%s/dm/suspended", block) >= 0 && suspended) {
+                step_remedy(run, "dmsetup resume %s", name);
+                return step_fail(run, -EBUSY, "%s is suspended", json_str(args, "dm"));
         }
-        return r;
+        r = step_block_unclaimed(run, block);
+        return r < 0 || is_volume(args) ? r : check_targets(args, run);
 }
 
 /* A part of another volume goes and comes with it: nothing was noted of it then, and nothing of it is to be put back. */
@@ -96,33 +93,6 @@ static int dm_verify(json_object *args, StepRun *run) {
         return r == -ENODEV ? STEP_APPLIED : STEP_NOT_APPLIED;
 }
 
-/* translate(): collects the names instead. */
-static char *collect(const char *number, void *userdata) {
-        _cleanup_free_ char *name = NULL;
-        dev_t dev;
-
-        if (dev_parse(number, &dev) >= 0 && blockdev_name(dev, &name) >= 0)
-                json_set_str(userdata, number, name);
-        return NULL;
-}
-
-static int note_setup(json_object *args, const char *block, StepRun *run) {
-        _cleanup_json_ json_object *note = json_object_new_object();
-        json_object *made_of = json_object_new_object();
-        _cleanup_free_ char *table = NULL, *same = NULL;
-        uint64_t read_only = 0;
-
-        int r = table_read(args, run, &table);
-        if (r < 0)
-                return r;
-        (void) attr_read_u64f(&read_only, "/sys/block/%s/ro", block);
-        same = dm_table_translate(table, collect, made_of);
-        json_set_str(note, "table", table);
-        json_set_bool(note, "read_only", read_only);
-        json_set(note, "made_of", made_of);
-        return same ? step_note(run, TAKE_PTR(note)) : -ENOMEM;
-}
-
 static int dm_apply(json_object *args, StepRun *run) {
         _cleanup_free_ char *block = NULL, *volume = volume_name(args);
         const char *const remove[] = { "dmsetup", "remove", "--retry", json_str(args, "dm"), NULL };
@@ -133,27 +103,19 @@ static int dm_apply(json_object *args, StepRun *run) {
                 return 0;
         if (r >= 0)
                 r = dm_check(args, run);
-        if (r >= 0)
-                r = note_setup(args, block, run);
+        if (r >= 0 && !is_leg(args))
+                r = dm_setup_note(run, json_str(args, "dm"), block);
         return r < 0 ? r : step_command(run, is_volume(args) ? deactivate : remove, NULL);
 }
 
-/* translate(): the number that the noted name has now. */
-static char *number_now(const char *number, void *userdata) {
-        const char *name = json_str(userdata, number);
-        dev_t dev;
-
-        return name && blockdev_number(name, &dev) >= 0 ? strf("%u:%u", major(dev), minor(dev)) : NULL;
-}
-
 static int create(json_object *args, StepRun *run) {
-        const char *table = step_noted(run, "table") ?: json_str(args, "table");
-        _cleanup_free_ char *now = NULL, *concise = NULL, *quoted = NULL;
+        _cleanup_free_ char *now = dm_setup_noted(run), *concise = NULL, *quoted = NULL;
 
-        if (!table)
+        if (!now && json_str(args, "table"))
+                now = strdup(json_str(args, "table"));
+        if (!now)
                 return step_fail(run, -ENOENT, "the table of %s is not known", json_str(args, "dm"));
-        now = dm_table_translate(table, number_now, step_noted_object(run, "made_of"));
-        concise = now ? dm_table_concise(json_str(args, "dm"), json_str(args, "uuid") ?: "", step_noted_flag(run, "read_only"), now) : NULL;
+        concise = dm_table_concise(json_str(args, "dm"), json_str(args, "uuid") ?: "", step_noted_flag(run, "read_only"), now);
         if (!concise)
                 return -ENOMEM;
         const char *const argv[] = { "dmsetup", "create", "--concise", concise, NULL };
@@ -165,13 +127,15 @@ static int create(json_object *args, StepRun *run) {
 static int dm_revert(json_object *args, StepRun *run) {
         _cleanup_free_ char *volume = volume_name(args), *block = NULL;
         const char *const activate[] = { "lvchange", "--quiet", "-ay", volume, NULL };
+        const char *const partly[] = { "lvchange", "--quiet", "-ay", "--activationmode", "partial", volume, NULL };
+        bool partial = json_flag(args, "partial");
 
-        if (find(args, &block) >= 0)
+        if (is_leg(args) || find(args, &block) >= 0)
                 return 0;
         if (!is_volume(args))
                 return create(args, run);
-        step_remedy(run, "lvchange -ay %s", volume);
-        return step_command(run, activate, NULL);
+        step_remedy(run, "lvchange -ay%s %s", partial ? " --activationmode partial" : "", volume);
+        return step_command(run, partial ? partly : activate, NULL);
 }
 
 const StepOps step_deactivate_dm_ops = {

@@ -17,6 +17,7 @@ typedef enum StepType {
         STEP_SWAPOFF,
         STEP_DETACH_LOOP,
         STEP_DEACTIVATE_DM,
+        STEP_REMOVE_DM_PART,
         STEP_REMOVE_MD_MEMBER,
         STEP_STOP_MD,
         STEP_PROVE_UNPINNED,
@@ -171,5 +172,5 @@ extern const StepOps step_hold_ops, step_announce_ops, step_auto_online_ops, ste
         step_delete_region_ops, step_disable_memdev_ops, step_release_ops, step_power_off_ops, step_prove_safe_ops,
         step_show_safe_ops, step_unmount_ops,
         step_disable_namespace_ops, step_disable_nd_region_ops, step_fence_dax_ops, step_detach_loop_ops, step_deactivate_dm_ops,
-        step_remove_md_member_ops, step_stop_md_ops, step_prove_unpinned_ops,
+        step_remove_md_member_ops, step_remove_dm_part_ops, step_stop_md_ops, step_prove_unpinned_ops,
         step_freeze_holders_ops, step_end_holders_ops, step_thaw_holders_ops, step_swapoff_ops;

@@ -50,6 +50,8 @@ void topology_drop_block_device(Topology *t) {
         free(b->uuid);
         free_strings(b->lower, b->n_lower);
         md_array_free(b->array);
+        free_strings(b->targets, b->n_targets);
+        free(b->trouble);
 }
 
 void topology_drop_file_system(Topology *t) {

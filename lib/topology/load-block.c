@@ -72,10 +72,15 @@ static int read_md(BlockDevice *b) {
 
 /* The same with EINVAL (drivers/md/dm-sysfs.c:dm_attr_show). */
 static int read_dm(BlockDevice *b) {
+        uint64_t suspended = 0;
+
         int r = optional_textf(&b->label, DEVICES "/%s/dm/name", b->name);
 
         if (r >= 0)
                 r = optional_textf(&b->uuid, DEVICES "/%s/dm/uuid", b->name);
+        if (r >= 0)
+                r = optional_u64f(&suspended, DEVICES "/%s/dm/suspended", b->name);
+        b->suspended = r >= 0 && suspended != 0;
         return r == -EINVAL ? 0 : r;
 }
 

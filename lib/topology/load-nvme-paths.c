@@ -71,12 +71,41 @@ static int settle_partition(Topology *t, BlockDevice *b) {
         return b->bdf ? 0 : -ENOMEM;
 }
 
+/* The kernel sends nothing over a path whose controller is not live, or that its group says is not to be used
+ * (drivers/nvme/host/multipath.c:nvme_path_is_disabled). A controller without such groups has no attribute for them. */
+static int read_trouble(BlockDevice *path) {
+        _cleanup_free_ char *state = NULL, *ana = NULL;
+        bool serves;
+
+        int r = optional_textf(&state, "/sys/class/block/%s/device/state", path->name);
+        if (r >= 0)
+                r = optional_textf(&ana, "/sys/class/block/%s/ana_state", path->name);
+        if (r < 0)
+                return r;
+        serves = streq_ptr(state, "live") && (!ana || streq(ana, "optimized") || streq(ana, "non-optimized"));
+        if (serves)
+                return 0;
+        path->trouble = !streq_ptr(state, "live") ? strdup(state ?: "the state of its controller cannot be read") : strdup(ana);
+        return path->trouble ? 0 : -ENOMEM;
+}
+
+static int read_troubles(Topology *t, const BlockDevice *head) {
+        int r = 0;
+
+        for (size_t i = 0; i < head->n_lower && r >= 0; i++)
+                r = read_trouble(device(t, head->lower[i]));
+        return r;
+}
+
 int load_nvme_paths(Topology *t) {
         int r = find_paths(t);
 
         for (size_t i = 0; i < t->n_block_devices && r >= 0; i++)
-                if (t->block_devices[i].multipath)
-                        r = settle(t, &t->block_devices[i]);
+                if (t->block_devices[i].multipath) {
+                        r = read_troubles(t, &t->block_devices[i]);
+                        if (r >= 0)
+                                r = settle(t, &t->block_devices[i]);
+                }
         for (size_t i = 0; i < t->n_block_devices && r >= 0; i++)
                 r = settle_partition(t, &t->block_devices[i]);
         return r;

@@ -20,12 +20,16 @@ int load_nd(Topology *t);
 int load_namespaces(Topology *t);
 int load_block_devices(Topology *t);
 int load_nvme_paths(Topology *t);
+int load_mappings(Topology *t);
 int load_mounts(Topology *t);
 int load_file_systems(Topology *t);
 int load_loops(Topology *t);
 int load_swaps(Topology *t);
 int load_foreign(Topology *t);
 int load_memory(Topology *t);
+
+/* guess-mapping.c: what of it can be known without its table. 0 or -ENOMEM. */
+int guess_mapping(Topology *t, BlockDevice *b);
 
 /* Appends one zeroed object to a vector of the topology and gives it, or NULL when out of memory. Half-filled objects are
  * fine: topology_free() takes them. */

@@ -142,8 +142,12 @@ typedef struct BlockDevice {
         char *uuid;            /* dm and md, or NULL */
         dev_t backing;         /* loop: the file system (st_dev) that its file is on, 0 when it is bound to a block device or nothing */
         bool read_only;
-        bool multipath;        /* an NVMe namespace behind controllers of several functions: there as long as one of `lower` is */
-        MdArray *array;        /* md: what it can do without, and whether now; or NULL */
+        bool multipath;        /* an NVMe namespace behind controllers of several functions, dm of the type multipath: it serves as long as
+                                * one of `lower` is there that serves */
+        MdArray *array;        /* md, and dm of the type raid: what it can do without, and whether now; or NULL */
+        char **targets;        size_t n_targets, a_targets; /* dm: the types its table is made of; none where that could not be read */
+        bool suspended;        /* dm: whatever is asked of it waits */
+        char *trouble;         /* of a path: why it serves nobody ("connecting"); NULL for one that does */
 } BlockDevice;
 
 /* One mount in one mount namespace. */

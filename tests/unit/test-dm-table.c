@@ -24,12 +24,23 @@ static void test_translate(void) {
         translated("", "", 0);
 }
 
-static void test_crypt(void) {
-        CHECK(dm_table_hides_key("0 8 crypt aes-xts-plain64 000 0 259:1 0"));
-        CHECK(dm_table_hides_key("0 8 linear 259:1 0\n8 8 crypt aes :64:logon:x 0 259:1 0"));
-        CHECK(!dm_table_hides_key("0 8 linear 259:1 0"));
-        CHECK(!dm_table_hides_key("0 8 cryptic 259:1 0"));
-        CHECK(!dm_table_hides_key(""));
+static void check_fate(const char *table, bool volume, DmFate want, const char *want_type) {
+        _cleanup_free_ char *type = NULL;
+
+        CHECK_INT(dm_table_fate(table, volume, &type), want);
+        CHECK_STR(type, want_type);
+}
+
+static void test_fate(void) {
+        check_fate("0 8 crypt aes-xts-plain64 000 0 259:1 0", false, DM_NEEDS_KEY, NULL);
+        check_fate("0 8 linear 259:1 0\n8 8 crypt aes :64:logon:x 0 259:1 0", false, DM_NEEDS_KEY, NULL);
+        check_fate("0 8 linear 259:1 0\n", false, DM_COMES_BACK, NULL);
+        check_fate("0 8 cryptic 259:1 0", false, DM_NOT_KNOWN, "cryptic");
+        check_fate("0 8 crypt aes 0 0 259:1 0\n8 8 era 259:1 259:2 8", false, DM_NOT_KNOWN, "era");
+        check_fate("0 8 vdo V4 259:1 1", true, DM_COMES_BACK, NULL);
+        check_fate("0 8 vdo V4 259:1 1", false, DM_NOT_KNOWN, "vdo");
+        check_fate("what is this", false, DM_NOT_KNOWN, "");
+        check_fate("", false, DM_COMES_BACK, NULL);
 }
 
 static void test_concise(void) {
@@ -40,7 +51,7 @@ static void test_concise(void) {
 
 int main(void) {
         test_translate();
-        test_crypt();
+        test_fate();
         test_concise();
         return EXIT_SUCCESS;
 }

@@ -6,6 +6,7 @@
 
 #include "base/clock.h"
 #include "base/fileio.h"
+#include "kernel/attr.h"
 #include "step/step.h"
 #include "test.h"
 
@@ -46,7 +47,7 @@ static void check_tools(const char *expected) {
 }
 
 static void tools_make(void) {
-        static const char *const names[] = { "mdadm", "dmsetup", "lvchange" };
+        static const char *const names[] = { "mdadm", "dmsetup", "lvchange", "multipathd" };
         _cleanup_free_ char *folders = NULL;
 
         CHECK(mkdtemp(bin));
@@ -274,6 +275,85 @@ static void test_other_dm(void) {
         CHECK_INT(unlink("/sys/dev/block/259:4"), 0);
 }
 
+#define PARTS "\"parts\": [{\"name\": \"pmem0.3\", \"dev\": \"259:5\"}]"
+#define SLAVES BLOCK "/dm-1/slaves"
+
+/* The numbers of the recorded machine: pmem0.3 is 259:5, nvme0n1p1 is 259:8. */
+static void set_up_mapping(const char *told) {
+        CHECK(mkdir("/dev/mapper", 0755) == 0 || errno == EEXIST);
+        put(told, "/dev/mapper/control");
+        CHECK(mkdir(SLAVES "/pmem0.3", 0755) == 0 || errno == EEXIST);
+        CHECK(mkdir(SLAVES "/nvme0n1p1", 0755) == 0 || errno == EEXIST);
+}
+
+/* The daemon is asked first; where the path is still there behind it, the table is changed. */
+static void test_path(void) {
+        _cleanup_free_ char *number = NULL, *told = NULL, *failed = NULL;
+        _cleanup_(case_done) Case c = case_new(STEP_REMOVE_DM_PART, "{\"dm\": \"lab-spare\", \"uuid\": \"\", \"kind\": \"path\", " PARTS "}");
+
+        CHECK_INT(attr_readf(&number, BLOCK "/dm-1/dev"), 0);
+        told = strf("%s table multipath 0 0 1 1 round-robin 0 2 0 259:5 259:8\n%s status 2 0 0 0 1 1 A 0 2 0 259:5 A 0 259:8 A 0\n", number, number);
+        failed = strf("%s table multipath 0 0 1 1 round-robin 0 2 0 259:5 259:8\n%s status 2 0 0 0 1 1 A 0 2 0 259:5 A 0 259:8 F 1\n", number, number);
+        set_up_mapping(failed);
+        check_refused(&c, "no other path of lab-spare works");
+        set_up_mapping(told);
+        put("1\n", BLOCK "/dm-1/dm/suspended");
+        check_refused(&c, "lab-spare is suspended");
+        put("0\n", BLOCK "/dm-1/dm/suspended");
+
+        put("0 8192 multipath 0 0 1 1 round-robin 0 2 0 259:5 259:8\n", "%s/say", bin);
+        CHECK_INT(apply(&c), 0);
+        check_tools("dmsetup table lab-spare\nmultipathd del path pmem0.3\ndmsetup table lab-spare\n"
+                    "dmsetup load lab-spare --table 0 8192 multipath 0 0 1 1 round-robin 0 1 0 259:8\n"
+                    "dmsetup resume --noflush --nolockfs lab-spare\n");
+        CHECK_INT(verify(&c), STEP_NOT_APPLIED); /* they said yes, and the path is there */
+        tools_do("case ${0##*/} in multipathd) rmdir " SLAVES "/pmem0.3;; esac");
+        CHECK_INT(apply(&c), 0);
+        check_tools("dmsetup table lab-spare\nmultipathd del path pmem0.3\n");
+        CHECK_INT(verify(&c), STEP_APPLIED);
+        CHECK_INT(apply(&c), 0);
+        check_tools("");
+
+        tools_do("case ${0##*/} in multipathd) mkdir " SLAVES "/pmem1;; esac"); /* as it is called now */
+        CHECK_INT(revert(&c), 0);
+        check_tools("multipathd add path pmem0.3\n");
+        CHECK_INT(verify(&c), STEP_NOT_APPLIED);
+        CHECK_INT(rmdir(SLAVES "/pmem1"), 0);
+}
+
+static void test_leg(void) {
+        _cleanup_free_ char *number = NULL, *told = NULL, *behind = NULL, *busy = NULL;
+        _cleanup_(case_done) Case c = case_new(STEP_REMOVE_DM_PART, "{\"dm\": \"lab-spare\", " VOLUME ", \"kind\": \"leg\", " PARTS "}");
+        static const char table[] = "raid raid1 1 0 2 - 259:5 - 259:8";
+
+        put("LVM-dgL3maVdJtKuuz3NdoBLTP53EjARRVVRFmFfmJftdSP7O35sox6ChfkgKhoXmI7u\n", BLOCK "/dm-1/dm/uuid");
+        CHECK(mkdir("/sys/dev/block", 0755) == 0 || errno == EEXIST);
+        CHECK_INT(symlink("../../class/block/pmem0.3", "/sys/dev/block/259:5"), 0);
+        CHECK_INT(symlink("../../class/block/nvme0n1p1", "/sys/dev/block/259:8"), 0);
+        CHECK_INT(attr_readf(&number, BLOCK "/dm-1/dev"), 0);
+        told = strf("%s table %s\n%s status raid1 2 AA 8/8 idle 0 0 -\n", number, table, number);
+        behind = strf("%s table %s\n%s status raid1 2 Aa 8/8 idle 0 0 -\n", number, table, number);
+        busy = strf("%s table %s\n%s status raid1 2 AA 8/8 resync 0 0 -\n", number, table, number);
+        set_up_mapping(behind);
+        check_refused(&c, "lab-spare (raid1) is degraded already");
+        set_up_mapping(busy);
+        check_refused(&c, "lab-spare (raid1) is still being synchronised (resync)");
+        set_up_mapping(told);
+
+        put("0 8192 raid raid1 1 0 2 - 259:5 - 259:8\n", "%s/say", bin);
+        tools_do("case $* in resume*) rmdir " SLAVES "/pmem0.3;; esac");
+        CHECK_INT(apply(&c), 0);
+        check_tools("dmsetup table lab-spare\ndmsetup table lab-spare\n"
+                    "dmsetup load lab-spare --table 0 8192 raid raid1 1 0 2 - - - 259:8\ndmsetup resume lab-spare\n");
+        CHECK_INT(verify(&c), STEP_APPLIED);
+        CHECK_INT(revert(&c), 0);
+        check_tools("lvchange --quiet --refresh /dev/mapper/lab-spare\n");
+        CHECK_INT(verify(&c), STEP_APPLIED); /* lvm said yes, and the leg is not there */
+        CHECK_INT(unlink("/sys/dev/block/259:5"), 0);
+        CHECK_INT(unlink("/sys/dev/block/259:8"), 0);
+        CHECK_INT(unlink("/dev/mapper/control"), 0);
+}
+
 static void test_loop(void) {
         _cleanup_(case_done) Case c = case_new(STEP_DETACH_LOOP, "{\"loop\": \"loop1\", \"dev\": \"7:1\", \"backing_file\": \"/dev/dm-1\"}");
         _cleanup_(case_done) Case deleted = case_new(STEP_DETACH_LOOP,
@@ -400,6 +480,8 @@ int main(void) {
         test_member_goes();
         test_volume();
         test_other_dm();
+        test_path();
+        test_leg();
         test_loop();
         test_swapoff();
         test_namespace();

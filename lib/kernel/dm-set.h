@@ -1,0 +1,22 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+#include <sys/types.h>
+
+#include "kernel/md.h"
+
+/* Mappings that have the same data more than once, or lead to it in more than one way: what their tables and status say. */
+
+/* The array inside a target "raid": its members are named by what name() makes of their numbers (newly allocated; NULL: out of memory
+ * or not known). -EBADMSG for what cannot be understood. */
+int dm_raid_parse(const char *params, const char *status, char *(*name)(dev_t dev, void *userdata), void *userdata, MdArray **ret);
+
+/* Is that path of a target "multipath" one that the kernel would use? By its status; false for one that it does not name. */
+bool dm_path_works(const char *status, dev_t dev);
+
+/* How many paths has a mapping, and how many work that are not among these? */
+size_t dm_paths_without(const char *status, const dev_t *devs, size_t n);
+
+/* A table of one target "multipath" or "raid" without these devices: a path is left out, a leg becomes "- -". Newly allocated; NULL when
+ * it is of another kind, has none of them, or would have no path left (or out of memory). */
+char *dm_table_without(const char *table, const dev_t *devs, size_t n);

@@ -1,0 +1,19 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+#include "step/step.h"
+
+/* How a mapping is made up, in front of a step that takes it down or a part out of it. */
+
+/* By uuid where it has one: "dm-3" now. -ENODEV. */
+int dm_find(const char *name, const char *uuid, char **ret_block);
+
+/* What `dmsetup table` says; the reason of a failure is noted. */
+int dm_setup_table(StepRun *run, const char *name, char **ret);
+
+/* Notes its table, with the names of the devices under it: the numbers may be others' when those come back, and a mapping has another
+ * one when it was made anew, so that it is known by its own name. */
+int dm_setup_note(StepRun *run, const char *name, const char *block);
+
+/* The table that was noted, with the numbers that its devices have now. NULL: none was noted (or out of memory). */
+char *dm_setup_noted(StepRun *run);
