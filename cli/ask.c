@@ -6,8 +6,10 @@
 
 /* Interrupting the wait is not a wish to interrupt the removal: half-way is the worst place to be surprised. */
 static ExitCode detached(const Follow *f, const char *noun) {
+        _cleanup_free_ char *name = shell_quoted(f->name);
+
         return fail(CODE_DETACHED, NULL, "%s %s goes on; see: safe-remove status %s; to stop it: safe-remove cancel %s",
-                    noun, f->id, f->name, f->name);
+                    noun, f->id, name, name);
 }
 
 static ExitCode accepted(sd_bus *bus, const char *path, const char *noun) {
@@ -21,7 +23,8 @@ static ExitCode accepted(sd_bus *bus, const char *path, const char *noun) {
         }
         /* By its slot, as everywhere: a bare number that is an id may name another slot. */
         (void) client_properties(bus, path, BUS_REMOVAL, &properties, &e);
-        printf("%s %s started; see: safe-remove status %s\n", noun, id ?: "?", json_str(properties, "slot") ?: id ?: "");
+        _cleanup_free_ char *name = shell_quoted(json_str(properties, "slot") ?: id ?: "");
+        printf("%s %s started; see: safe-remove status %s\n", noun, id ?: "?", name);
         return CODE_DONE;
 }
 

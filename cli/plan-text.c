@@ -145,7 +145,7 @@ static void print_steps(json_object *plan) {
 
 /* The line to paste. Options that shaped this plan have to shape the next one too, or the digest does not match. */
 static void print_run_line(json_object *plan, const Args *a) {
-        const char *target = json_str(plan, "target") ?: a->target;
+        _cleanup_free_ char *target = shell_quoted(json_str(plan, "target") ?: a->target);
 
         if (!output.legend || !streq_ptr(json_str(plan, "verdict"), "ready"))
                 return;

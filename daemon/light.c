@@ -64,7 +64,6 @@ int light_attention(Manager *m, const ManagedSlot *s, const char *attention) {
         l->port = strdup(slot_get(s, SLOT_TEXT_PORT));
         if (!l->port)
                 return -ENOMEM;
-        json_set_str(request, "slot", slot_get(s, SLOT_TEXT_NAME));
         json_set_str(request, "port", l->port);
         json_set_str(request, "attention", attention);
 

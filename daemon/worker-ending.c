@@ -3,6 +3,7 @@
 #include "daemon/worker-removal.h"
 #include "engine/certificate.h"
 #include "engine/state-dir.h"
+#include "kernel/slot-folder.h"
 
 static void certificate_take(Removal *m) {
         ChainLink link;
@@ -47,9 +48,7 @@ int removal_end_unwritable(Removal *m, int error) {
 }
 
 static int end_stuck(Removal *m, const char *message, const char *remedy) {
-        json_object *slot = json_get(m->plan->doc, "slot");
-
-        (void) led_attention(json_str(slot, "name"), json_str(slot, "port"), INDICATOR_ON);
+        (void) led_fault(json_str(json_get(m->plan->doc, "slot"), "port"), plan_slot_address(m->plan));
         tell_led(m, LED_STUCK);
         return removal_end(m, OUTCOME_STUCK, "stuck", message, remedy);
 }
@@ -88,7 +87,7 @@ int removal_go_back(Removal *m, const char *code, const char *reason) {
 
 int removal_go_forward(Removal *m) {
         _cleanup_free_ char *message = NULL;
-        const char *slot = plan_slot_name(m->plan);
+        _cleanup_free_ char *slot = slot_word(plan_slot_name(m->plan));
 
         int r = engine_forward(&m->engine);
         if (r >= 0 && m->plan->steps[m->plan->n_steps - 1].type == STEP_PROVE_SAFE)

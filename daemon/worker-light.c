@@ -7,11 +7,12 @@
 #include "led/led.h"
 
 int worker_light(WorkerIo *io, json_object *request) {
-        const char *slot = json_str(request, "slot"), *port = json_str(request, "port");
+        const char *port = json_str(request, "port");
         int attention = indicator_from_string(json_str(request, "attention"));
         SlotRegisters s;
 
-        int r = !port || attention < 0 ? -EINVAL : led_attention(slot, port, (Indicator) attention);
+        int r = !port || attention < 0 ? -EINVAL :
+                attention == INDICATOR_ON ? led_fault(port, NULL) : led_attention(port, NULL, (Indicator) attention);
         if (r == -EOPNOTSUPP)
                 r = 0; /* a slot without one has nothing to say in this way */
         if (r >= 0)

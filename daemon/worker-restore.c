@@ -8,6 +8,7 @@
 #include "daemon/worker-removal.h"
 #include "daemon/worker-verbs.h"
 #include "engine/records.h"
+#include "kernel/slot-folder.h"
 #include "plan/restore.h"
 #include "plan/scope.h"
 
@@ -64,7 +65,8 @@ static int end_refused(Removal *m) {
 }
 
 static int end_incomplete(Removal *m, int error) {
-        const char *code = error == -ECANCELED ? "cancelled" : "failed", *slot = plan_slot_name(m->plan);
+        const char *code = error == -ECANCELED ? "cancelled" : "failed";
+        _cleanup_free_ char *slot = slot_word(plan_slot_name(m->plan));
         _cleanup_free_ char *message = strf("%s; what stands in the list is not put back", m->engine.stuck_why ?: strerror(-error));
         _cleanup_free_ char *again = strf("safe-remove restore %s  # goes on from there", slot);
 

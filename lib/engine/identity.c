@@ -61,8 +61,10 @@ int card_identity_check(json_object *card, char **ret_why) {
                 *ret_why = strf("memdev %s is not below %s any more", memdev, bdf);
                 return -ENODEV;
         }
-        if (!streq_ptr(serial, json_str(card, "serial"))) {
-                *ret_why = strf("the serial number of %s is %s, the plan was made for %s", memdev, serial, json_str(card, "serial"));
+        /* A memory device whose number is 0 has none, and is known by where it is and by its ids. */
+        const char *wanted = json_str(card, "serial") ?: "0x0";
+        if (!streq_ptr(serial, wanted)) {
+                *ret_why = strf("the serial number of %s is %s, the plan was made for %s", memdev, serial, wanted);
                 return -ESTALE;
         }
         return 0;

@@ -22,7 +22,8 @@ int nvme_serial(const char *bdf, char **ret) {
         size_t n = strlen(text);
         while (n > 0 && text[n - 1] == ' ')
                 text[--n] = '\0';
-        if (n == 0)
+        /* Nothing but zeros is what makers leave where they give no number. */
+        if (strspn(text, "0") == n)
                 return -ENOENT;
         *ret = TAKE_PTR(text);
         return 0;

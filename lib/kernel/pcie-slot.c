@@ -84,6 +84,25 @@ int slot_registers_decode(const uint8_t *config, size_t length, SlotRegisters *r
         return 0;
 }
 
+bool slot_lights_are_foreign(const char *port) {
+        return strcspn(port, ":") > strlen("ffff");
+}
+
+/* The same for a port whose indicators may be somebody else's. */
+static int port_registers_decode(const char *port, const uint8_t *config, size_t length, SlotRegisters *ret) {
+        SlotRegisters s;
+
+        int r = slot_registers_decode(config, length, &s);
+        if (r < 0)
+                return r;
+        if (slot_lights_are_foreign(port)) {
+                s.has_attention_indicator = s.has_power_indicator = false;
+                s.attention = s.power = INDICATOR_RESERVED;
+        }
+        *ret = s;
+        return 0;
+}
+
 static int config_open(const char *port, int flags) {
         _cleanup_free_ char *bdf = NULL;
         bool has_domain = false;
@@ -117,7 +136,7 @@ int slot_registers_read(const char *port, SlotRegisters *ret) {
         if (fd < 0)
                 return fd;
         int r = config_read(fd, config, &length);
-        return r < 0 ? r : slot_registers_decode(config, length, ret);
+        return r < 0 ? r : port_registers_decode(port, config, length, ret);
 }
 
 /* One port's slot registers, open for writing. */
@@ -167,7 +186,7 @@ static int control_write(SlotDoor *d, bool high, uint16_t mask, uint16_t value) 
         return wait_completed(d);
 }
 
-static int indicators_set(int fd, Indicator power, Indicator attention) {
+static int indicators_set(const char *port, int fd, Indicator power, Indicator attention) {
         uint8_t config[CONFIG_LENGTH];
         SlotRegisters s;
         size_t length = 0;
@@ -175,7 +194,7 @@ static int indicators_set(int fd, Indicator power, Indicator attention) {
         int r = config_read(fd, config, &length);
         if (r < 0)
                 return r;
-        r = slot_registers_decode(config, length, &s);
+        r = port_registers_decode(port, config, length, &s);
         if (r < 0)
                 return r;
         if ((power != INDICATOR_RESERVED && !s.has_power_indicator) ||
@@ -205,7 +224,7 @@ int slot_indicators_write(const char *port, Indicator power, Indicator attention
         _cleanup_close_ int fd = config_open(port, O_RDWR);
         if (fd < 0)
                 return fd;
-        int r = indicators_set(fd, power, attention);
+        int r = indicators_set(port, fd, power, attention);
         if (r < 0)
                 return r;
 

@@ -32,11 +32,16 @@ typedef struct SlotRegisters {
         bool link_active;              /* Link Status: Data Link Layer Link Active */
 } SlotRegisters;
 
+/* Whether pciehp leaves the port's indicators to tools in user space, who give their bits another meaning: so it is in the domains
+ * that a RAID controller (VMD) has for its own disks, which are counted from 0x10000 on (drivers/pci/controller/vmd.c,
+ * arch/x86/pci/common.c:set_dev_domain_options). For us such a slot has no indicators. */
+bool slot_lights_are_foreign(const char *port);
+
 /* Decodes slot registers out of `length` bytes of configuration space. -ENODATA when the port has no PCI Express
  * capability with a slot, or too few bytes were given (an unprivileged reader gets 64). */
 int slot_registers_decode(const uint8_t *config, size_t length, SlotRegisters *ret);
 
-/* Reads them from /sys/bus/pci/devices/PORT/config; `port` is DDDD:BB:DD.F. */
+/* Reads them from /sys/bus/pci/devices/PORT/config; `port` is DDDD:BB:DD.F. Indicators that are not ours count as none. */
 int slot_registers_read(const char *port, SlotRegisters *ret);
 
 /* Sets indicators by writing the high byte (power) or low byte (attention) of Slot Control; INDICATOR_RESERVED leaves

@@ -2,8 +2,11 @@
 /* The indicators of a PCIe hot-plug slot. The power indicator has no attribute: it belongs to pciehp, and to us while
  * pciehp is away. The attention indicator has one, slots/N/attention: 0 off, 1 on, 2 blink
  * (drivers/pci/hotplug/pciehp_hpc.c:pciehp_set_raw_indicator_status, pciehp_core.c:set_attention_status). */
+#include <errno.h>
+
 #include "base/clock.h"
 #include "kernel/attr.h"
+#include "kernel/slot-folder.h"
 #include "kernel/write.h"
 #include "led/led.h"
 
@@ -39,15 +42,42 @@ static int attention_attribute(const char *path, const char *word) {
         return streq(now, word) ? 0 : -EIO;
 }
 
-int led_attention(const char *slot, const char *port, Indicator attention) {
+/* The attribute by which the slot's driver sets it, or NULL: pciehp is away, or the slot has none. */
+static int attention_path(const char *port, const char *address, char **ret) {
+        _cleanup_free_ char *below = NULL, *name = NULL, *path = NULL;
+
+        int r = port ? slot_address_below(port, &below) : 0;
+        if (r >= 0)
+                r = below || address ? slot_folder_at(below ?: address, &name) : -ENODEV;
+        if (r < 0)
+                return r == -ENODEV && port ? 0 : r;
+        path = strf("/sys/bus/pci/slots/%s/attention", name);
+        if (!path)
+                return -ENOMEM;
+        if (path_existsf("%s", path))
+                *ret = TAKE_PTR(path);
+        return 0;
+}
+
+int led_attention(const char *port, const char *address, Indicator attention) {
+        _cleanup_free_ char *path = NULL;
+
         if (attention < 0 || attention >= _INDICATOR_MAX || !attention_words[attention])
                 return -EINVAL;
+        if (port && slot_lights_are_foreign(port))
+                return -EOPNOTSUPP;
 
-        if (slot && path_existsf("/sys/bus/pci/slots/%s", slot)) {
-                _cleanup_free_ char *path = strf("/sys/bus/pci/slots/%s/attention", slot);
-                if (!path)
-                        return -ENOMEM;
-                return access(path, F_OK) < 0 ? -EOPNOTSUPP : attention_attribute(path, attention_words[attention]);
-        }
+        int r = attention_path(port, address, &path);
+        if (r < 0)
+                return r;
+        if (path)
+                return attention_attribute(path, attention_words[attention]);
         return port ? slot_indicators_write(port, INDICATOR_RESERVED, attention) : -EOPNOTSUPP;
+}
+
+int led_fault(const char *port, const char *address) {
+        int r = led_attention(port, address, INDICATOR_ON);
+
+        /* pciehp writes the power indicator when it switches power, and then only. */
+        return r == -EOPNOTSUPP && port ? slot_indicators_write(port, INDICATOR_ON, INDICATOR_RESERVED) : r;
 }

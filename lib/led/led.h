@@ -21,6 +21,11 @@ DECLARE_STRING_TABLE(led_state, LedState);
  * leaves one alone. Read back by slot_indicators_write(). */
 int led_show_held(const char *port, Indicator power, Indicator attention);
 
-/* Sets the attention indicator: through pciehp's attribute when it drives the slot, else as above. 0, or a negative errno
- * (-EOPNOTSUPP: the slot has none). The value is read back. `slot` may be NULL when its name is not known. */
-int led_attention(const char *slot, const char *port, Indicator attention);
+/* Sets the attention indicator of the slot below a port: through the attribute of its hot-plug driver when that has the slot, else as
+ * above. The slot's folder is looked up by its address each time, for its name may be another slot's by now. `address`
+ * ("DDDD:BB:DD") says which one is meant where the slot has no port (NULL). 0, or a negative errno (-EOPNOTSUPP: the slot has no such
+ * indicator that is ours). The value is read back. */
+int led_attention(const char *port, const char *address, Indicator attention);
+
+/* Says "do not pull": the attention indicator is turned on, or, in a slot that has none, the power indicator. As led_attention(). */
+int led_fault(const char *port, const char *address);

@@ -16,6 +16,10 @@ static const char *const blocker_code_table[_BLOCKER_CODE_MAX] = {
         [BLOCKER_FOREIGN_DEVICE] = "FOREIGN_DEVICE",
         [BLOCKER_USER_DRIVER] = "USER_DRIVER",
         [BLOCKER_NO_POWER_SWITCH] = "NO_POWER_SWITCH",
+        [BLOCKER_SLOT_REGISTERS] = "SLOT_REGISTERS",
+        [BLOCKER_DARK_LIGHT] = "DARK_LIGHT",
+        [BLOCKER_NO_LIGHT] = "NO_LIGHT",
+        [BLOCKER_LOCKDOWN] = "LOCKDOWN",
         [BLOCKER_BOUND_PROCESS] = "BOUND_PROCESS",
         [BLOCKER_LOCKED] = "LOCKED",
         [BLOCKER_UNKNOWN_TARGET] = "UNKNOWN_TARGET",
@@ -170,17 +174,6 @@ static void find_foreign(Findings *f) {
         }
 }
 
-static void find_power_switch(Findings *f) {
-        const Slot *slot = f->s->slot;
-
-        /* A held slot has no folder; it is back when the slot is released. An NVDIMM's socket never had power to switch. */
-        if (slot->held || slot->power >= 0 || slot->nmem)
-                return;
-        json_object *o = finding(f, BLOCKER_NO_POWER_SWITCH, true, "slot %s cannot be powered off from software", slot->name);
-        json_set_strf(o, "evidence", "/sys/bus/pci/slots/%s/power is missing or unreadable", slot->name);
-        finding_remedy(o, "systemctl poweroff  # or boot with pciehp serving the slot (no pcie_ports=compat)");
-}
-
 void find_policy_warnings(Findings *f) {
         json_object *lines = f->request->policy_warnings;
 
@@ -211,7 +204,7 @@ int plan_add_blockers(Plan *p, const Topology *t, const Scope *s, const PlanRequ
                 find_unknown_targets(&f);
                 find_dax_pieces(&f);
                 find_foreign(&f);
-                find_power_switch(&f);
+                find_slot(&f);
                 find_storage(&f);
         }
         find_policy_warnings(&f);

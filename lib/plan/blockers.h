@@ -20,6 +20,10 @@ typedef enum BlockerCode {
         BLOCKER_FOREIGN_DEVICE, /* network interface, ... on the card */
         BLOCKER_USER_DRIVER,    /* vfio-pci or uio drives a function: removal would wait for its user for ever */
         BLOCKER_NO_POWER_SWITCH, /* the slot has no power attribute to write to */
+        BLOCKER_SLOT_REGISTERS, /* the port's registers cannot be read: nothing is known of its lights and its button */
+        BLOCKER_DARK_LIGHT,     /* the only light goes dark before the proof; a warning where the policy accepts that */
+        BLOCKER_NO_LIGHT,       /* warning: the slot has no light that could say anything */
+        BLOCKER_LOCKDOWN,       /* warning: the slot's registers cannot be written */
         BLOCKER_BOUND_PROCESS,  /* a process may use no other memory than what goes: the kernel would kill it */
         BLOCKER_LOCKED,         /* the firmware has locked the decoders (regionN/locked): commit 0 is refused */
         BLOCKER_UNKNOWN_TARGET, /* a committed region has a target whose card is not known: it may be this one */

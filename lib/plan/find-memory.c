@@ -43,7 +43,7 @@ void find_kernel_zone(Findings *f) {
         KernelZone k = kernel_zone_look(f);
         uint64_t n = k.pages.slab + k.pages.page_tables + k.pages.reserved + k.pages.other;
         bool hard = f->request->policy->zone_normal == ZONE_POLICY_REFUSE && (n > 0 || !k.known);
-        const char *slot = f->s->slot->name;
+        const char *slot = f->s->slot->word;
 
         if (k.n == 0)
                 return;

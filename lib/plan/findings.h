@@ -38,6 +38,9 @@ bool findings_node_stays(const Findings *f, const Node *node);
 /* Memory in a CXL window that no region accounts for: left over from a card, or the firmware's. */
 void find_stray_memory(Findings *f);
 
+/* find-slot.c: its power and its lights. */
+void find_slot(Findings *f);
+
 /* find-storage.c: the system's own file systems, mounts inside those that go, sets that span cards, swap, exports. */
 void find_storage(Findings *f);
 

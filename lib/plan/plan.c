@@ -221,3 +221,12 @@ const char *plan_digest(const Plan *p) {
 const char *plan_slot_name(const Plan *p) {
         return json_str(json_get(p->doc, "slot"), "name");
 }
+
+const char *plan_slot_address(const Plan *p) {
+        for (size_t i = p->n_steps; i-- > 0;) {
+                const char *address = json_str(json_get(p->steps[i].args, "scope"), "address");
+                if (address)
+                        return address;
+        }
+        return NULL;
+}

@@ -50,4 +50,5 @@ bool plan_is_finish(const Plan *p);
 PlanVerdict plan_verdict(const Plan *p);
 const char *plan_digest(const Plan *p);
 const char *plan_slot_name(const Plan *p);
+const char *plan_slot_address(const Plan *p); /* "DDDD:BB:DD", as the steps that switch its power know it; or NULL */
 size_t plan_first_irreversible(const Plan *p); /* n_steps when there is none */

@@ -102,6 +102,10 @@ static char *restore_apply(Policy *policy, const char *value) {
         return word_apply(&policy->restore_auto, value, "manual", "auto");
 }
 
+static char *dark_light_apply(Policy *policy, const char *value) {
+        return word_apply(&policy->dark_light_accepted, value, "refuse", "accept");
+}
+
 /* One row a setting: its key in files, its name as an option (NULL: not there), and its unit and place, or what reads its words. */
 static const struct {
         const char *key;
@@ -118,6 +122,7 @@ static const struct {
         { "StepDelayMSec", "step_delay_msec", USEC_PER_MSEC, 0, 600 * 1000, offsetof(Policy, limits.step_delay_usec) },
         { "StepDelayAt", NULL, .apply = delay_at_apply },
         { "ZoneNormal", "zone_normal", .apply = zone_apply },
+        { "DarkLight", NULL, .apply = dark_light_apply },
         { "Restore", NULL, .apply = restore_apply },
         { "EqualCard", "equal_card", .apply = equal_card_apply },
         { "ForceUnmap", NULL, .apply = force_unmap_apply },

@@ -3,7 +3,11 @@
 
 #include "base/json.h"
 #include "base/strtab.h"
+#include "config.h"
 #include "step/step.h"
+
+/* The folder of the administrator's own files; what it says wins. */
+#define POLICY_DROPIN_DIR CONFIG_DIR "/conf.d"
 
 /* What the administrator decided beforehand. Read from (later wins, key by key)
  *      /usr/lib/safe-remove/safe-remove.conf, /etc/safe-remove/safe-remove.conf, /etc/safe-remove/conf.d/NAME.conf
@@ -24,6 +28,7 @@ typedef struct Policy {
         StepLimits limits;
         uint64_t holder_scan_usec;      /* budget of the look for processes with memory on the node */
         ZonePolicy zone_normal;
+        bool dark_light_accepted;       /* a slot whose only light goes dark before the proof may be powered off */
         bool restore_auto;              /* what a removal took down is put back once its card is there again, unasked */
         bool equal_card;                /* volatile memory is put back with another card of the same make and size too */
         bool force_kill;                /* processes that nothing else ends get a SIGKILL */

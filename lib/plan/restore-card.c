@@ -6,7 +6,14 @@
 static bool has_serial(const Memdev *m, const char *serial) {
         _cleanup_free_ char *text = strf("0x%jx", (uintmax_t) m->serial);
 
-        return streq_ptr(text, serial);
+        return m->serial != 0 && streq_ptr(text, serial);
+}
+
+/* The serial number that a plan wrote down, NULL for none: steps have the kernel's own 0x0 there. */
+static const char *serial_of(json_object *memdev) {
+        const char *serial = json_str(memdev, "serial");
+
+        return streq_ptr(serial, "0x0") ? NULL : serial;
 }
 
 static bool is_in(const Topology *t, const Memdev *m, const char *slot) {
@@ -15,7 +22,7 @@ static bool is_in(const Topology *t, const Memdev *m, const char *slot) {
         return s && streq_ptr(s->name, slot);
 }
 
-/* Some cards have no serial number, or that of their siblings: among equals the one in this slot is meant. */
+/* Some cards have the serial number of their siblings: among equals the one in this slot is meant. */
 static const Memdev *memdev_of_serial(const Topology *t, const char *serial, const char *slot) {
         const Memdev *found = NULL;
 
@@ -100,12 +107,13 @@ typedef struct Search {
 
 static void search_one(json_object *memdev, void *userdata) {
         Search *s = userdata;
-        const char *was = json_str(memdev, "memdev"), *serial = json_str(memdev, "serial");
-        bool own = streq_ptr(serial, json_str(s->card, "serial"));
+        const char *was = json_str(memdev, "memdev"), *serial = serial_of(memdev);
+        bool own = serial ? streq_ptr(serial, json_str(s->card, "serial")) : !json_str(memdev, "slot");
 
-        if (!was || !serial || json_has(s->memdevs, was))
+        if (!was || json_has(s->memdevs, was))
                 return;
-        const Memdev *m = memdev_of_serial(s->t, serial, own ? s->slot->name : json_str(memdev, "slot"));
+        const Slot *place = own ? s->slot : json_str(memdev, "slot") ? topology_slot(s->t, json_str(memdev, "slot")) : NULL;
+        const Memdev *m = serial ? memdev_of_serial(s->t, serial, place ? place->name : NULL) : place && !own ? memdev_in(s->t, place) : NULL;
         if (!m && own)
                 m = memdev_in(s->t, s->slot); /* another card stands in for it; whether it may, the blockers say */
         if (!m)
@@ -143,7 +151,7 @@ static uint64_t bytes_of(json_object *card) {
 
 static void find_other_serial(Findings *f, const Plan *removal, json_object *card) {
         json_object *was = json_get(removal->doc, "card");
-        const char *slot = f->s->slot->name;
+        const char *slot = f->s->slot->word;
         const char *why = is_persistent(removal) ? "what was taken down is on the card itself and on no other" :
                           bytes_of(was) != bytes_of(card) ? "it is of another size" :
                           !f->request->policy->equal_card ? "equal cards are not accepted (equal_card is no)" : NULL;
@@ -159,7 +167,7 @@ static void find_other_serial(Findings *f, const Plan *removal, json_object *car
 
 static void find_other_make(Findings *f, const Plan *removal, json_object *card) {
         json_object *was = json_get(removal->doc, "card"), *o;
-        const char *slot = f->s->slot->name;
+        const char *slot = f->s->slot->word;
 
         o = finding(f, BLOCKER_OTHER_CARD, true, "the card in slot %s is of another make than the one that was removed", slot);
         json_set_strf(o, "evidence", "%s is vendor %s device %s, the removed card was vendor %s device %s", json_str(card, "bdf"),
@@ -188,7 +196,7 @@ static void find_missing(json_object *memdev, void *userdata) {
                 return;
         json_object *o = finding(m->f, BLOCKER_PEER_MISSING, true, "the memory went over another card too, which is not there");
         json_set_strf(o, "evidence", "no memory device has serial number %s (it was in slot %s)", json_str(memdev, "serial"), slot ?: "-");
-        finding_remedy(o, "safe-remove restore %s  # once that card is in as well", m->f->s->slot->name);
+        finding_remedy(o, "safe-remove restore %s  # once that card is in as well", m->f->s->slot->word);
 }
 
 void restore_find_blockers(Findings *f, const Plan *removal, json_object *card, json_object *memdevs) {

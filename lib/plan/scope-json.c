@@ -9,7 +9,9 @@ json_object *scope_slot_json(const Slot *slot) {
         json_set_str(o, "name", slot->name);
         json_set_str(o, "port", slot->port);
         json_set_str(o, "service", slot->service);
-        json_set_bool(o, "power_controller", slot->has_registers && slot->registers.has_power_controller);
+        /* Can its driver switch the power? pciehp drives slots without a switch too, and their `power` reads 1 for ever; others have
+         * the attribute because they can. */
+        json_set_bool(o, "power_controller", slot->service ? slot->has_registers && slot->registers.has_power_controller : slot->power >= 0);
         return o;
 }
 
@@ -40,7 +42,9 @@ json_object *scope_card_json(const Scope *s) {
         json_set_strf(o, "device", "0x%04x", f->device);
         json_set_str(o, "memdev", s->n_memdevs > 0 ? s->memdevs[0]->name : NULL);
         if (s->n_memdevs > 0) {
-                json_set_strf(o, "serial", "0x%jx", (uintmax_t) s->memdevs[0]->serial);
+                json_set(o, "serial", NULL);
+                if (s->memdevs[0]->serial != 0)
+                        json_set_strf(o, "serial", "0x%jx", (uintmax_t) s->memdevs[0]->serial);
                 json_set_u64(o, "ram_bytes", s->memdevs[0]->ram_size);
                 json_set_u64(o, "pmem_bytes", s->memdevs[0]->pmem_size);
         } else

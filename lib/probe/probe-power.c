@@ -1,15 +1,23 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include <errno.h>
+
 #include "kernel/attr.h"
+#include "kernel/slot-folder.h"
 #include "probe/probe.h"
 
-/* A slot without a power controller never reads 0 (drivers/pci/hotplug/pciehp_hpc.c:pciehp_get_power_status reads a bit
- * that nothing drives): there the vanished devices decide, which is another probe's question. */
+/* pciehp without a power controller never reads 0 (drivers/pci/hotplug/pciehp_hpc.c:pciehp_get_power_status reads a bit
+ * that nothing drives): there the vanished devices decide, which is another probe's question. Other slots' drivers are asked. */
 static int ask(json_object *scope, char **ret_answer) {
+        const char *address = json_str(scope, "address");
+        _cleanup_free_ char *name = NULL;
         uint64_t power;
 
         if (!json_flag(scope, "power_controller"))
                 return 1;
-        int r = attr_read_u64f(&power, "/sys/bus/pci/slots/%s/power", json_str(scope, "slot"));
+        /* By its address: the name may be another slot's by now. */
+        int r = address ? slot_folder_at(address, &name) : -ENODEV;
+        if (r >= 0)
+                r = attr_read_u64f(&power, "/sys/bus/pci/slots/%s/power", name);
         if (r < 0)
                 return r;
         if (power == 0)

@@ -5,7 +5,7 @@
 #include <errno.h>
 
 #include "base/clock.h"
-#include "kernel/attr.h"
+#include "kernel/slot-folder.h"
 #include "led/led.h"
 #include "probe/probe.h"
 #include "step/prove.h"
@@ -20,22 +20,25 @@ static void power_describe(json_object *args, char **ret_does, char **ret_undo) 
                 strf("write 0 to /sys/bus/pci/slots/%s/power", slot);
 }
 
-/* Slots of the same number get their names in the order in which pciehp comes to them (drivers/pci/slot.c:make_slot_name): the
- * name may be another slot's by now. */
-static int slot_check(json_object *scope, StepRun *run) {
-        _cleanup_free_ char *address = NULL;
-        const char *slot = json_str(scope, "slot");
+/* The slot is known by where it is: its name may be another slot's by now (kernel/slot-folder.h). */
+static int power_path(json_object *scope, StepRun *run, char **ret) {
+        _cleanup_free_ char *name = NULL;
+        const char *address = json_str(scope, "address");
 
-        if (attr_readf(&address, "/sys/bus/pci/slots/%s/address", slot) >= 0 && streq_ptr(address, json_str(scope, "address")))
-                return 0;
-        return step_fail(run, -ESTALE, "slot %s is at %s, the plan was made for %s", slot, address ?: "no address",
-                         json_str(scope, "address"));
+        int r = address ? slot_folder_at(address, &name) : -ENODEV;
+        if (r < 0)
+                return step_fail(run, r, "no slot is at %s any more, where slot %s was: %s", address ?: "?", json_str(scope, "slot"), strerror(-r));
+        char *path = strf("/sys/bus/pci/slots/%s/power", name);
+        if (!path)
+                return -ENOMEM;
+        *ret = path;
+        return 0;
 }
 
 static int power_check(json_object *args, StepRun *run) {
-        _cleanup_free_ char *why = NULL;
+        _cleanup_free_ char *why = NULL, *path = NULL;
 
-        int r = slot_check(json_get(args, "scope"), run);
+        int r = power_path(json_get(args, "scope"), run, &path);
         if (r < 0)
                 return r;
 
@@ -71,6 +74,16 @@ static int power_verify(json_object *args, StepRun *run) {
         return functions && power && !is_under_way(scope) ? STEP_APPLIED : STEP_PARTLY_APPLIED;
 }
 
+/* The policy accepts what no light can prevent; the record and the certificate say that it happened. */
+static int note_dark_light(const char *slot, StepRun *run) {
+        for (size_t i = 0; i < json_len(run->notes); i++)
+                if (json_str(json_at(run->notes, i), "forced"))
+                        return 0;
+        json_object *note = json_object_new_object();
+        json_set_strf(note, "forced", "dark-light: the power LED of slot %s went dark before the proof", slot);
+        return step_note(run, note);
+}
+
 /* pciehp turns the power indicator off by itself, which reads "safe to pull" with the attention indicator off, before anybody
  * has looked whether it is. So the attention indicator is on from here until the proof is there; a worker that dies in between
  * leaves a light that says "not yet". */
@@ -78,8 +91,8 @@ static int light_veil(json_object *scope, StepRun *run) {
         const char *slot = json_str(scope, "slot");
 
         if (!json_flag(scope, "attention_indicator"))
-                return 0;
-        int r = led_attention(slot, json_str(scope, "port"), INDICATOR_ON);
+                return json_flag(scope, "power_indicator") ? note_dark_light(slot, run) : 0;
+        int r = led_attention(json_str(scope, "port"), json_str(scope, "address"), INDICATOR_ON);
         if (r < 0 && r != -EOPNOTSUPP)
                 return step_fail(run, r, "the attention LED of slot %s cannot be turned on: %s", slot, strerror(-r));
         return 0;
@@ -87,17 +100,17 @@ static int light_veil(json_object *scope, StepRun *run) {
 
 static int power_apply(json_object *args, StepRun *run) {
         json_object *scope = json_get(args, "scope");
-        const char *slot = json_str(scope, "slot");
-        _cleanup_free_ char *path = strf("/sys/bus/pci/slots/%s/power", slot);
-        if (!path)
-                return -ENOMEM;
+        _cleanup_free_ char *path = NULL, *slot = slot_word(json_str(scope, "slot")), *switch_path = NULL;
 
         int r = power_check(args, run);
         if (r >= 0)
                 r = light_veil(scope, run);
+        if (r >= 0)
+                r = power_path(scope, run, &path);
         if (r < 0)
                 return r;
-        step_remedy(run, "echo 0 > %s && safe-remove remove %s", path, slot);
+        switch_path = shell_quoted(path);
+        step_remedy(run, "echo 0 > %s && safe-remove remove %s", switch_path, slot);
         r = step_write(run, path, "0");
 
         /* -ENODEV says that a power-off is under way already: the write of a worker that died. It ends by itself; the

@@ -38,7 +38,7 @@ static int show_apply(json_object *args, StepRun *run) {
         int r = prove_note(args, run);
         if (r < 0 || indicator_is_off(scope))
                 return r;
-        r = led_attention(json_str(scope, "slot"), json_str(scope, "port"), INDICATOR_OFF);
+        r = led_attention(json_str(scope, "port"), json_str(scope, "address"), INDICATOR_OFF);
         if (r < 0)
                 return step_fail(run, r, "the attention LED of slot %s cannot be turned off: %s", json_str(scope, "slot"), strerror(-r));
         return 0;

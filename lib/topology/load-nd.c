@@ -142,8 +142,9 @@ static int add_sockets(Topology *t) {
                         return -ENOMEM;
                 s->power = -1;
                 s->name = strdup(t->nmems[i].name);
+                s->word = strdup(t->nmems[i].name);
                 s->nmem = strdup(t->nmems[i].name);
-                if (!s->name || !s->nmem)
+                if (!s->name || !s->word || !s->nmem)
                         return -ENOMEM;
         }
         return 0;

@@ -8,6 +8,7 @@
 #include "kernel/attr.h"
 #include "kernel/driver.h"
 #include "kernel/listing.h"
+#include "kernel/slot-folder.h"
 #include "topology/load.h"
 
 #define SLOTS "/sys/bus/pci/slots"
@@ -39,13 +40,6 @@ static void folders_done(Folders *f) {
         free(f->items);
 }
 
-/* "DDDD:BB:DD", or "DDDD:BB" for one that has the whole bus (drivers/pci/slot.c:address_read_file). */
-static char *complete_address(const char *address) {
-        const char *bus = strchr(address, ':');
-
-        return strf("%s%s", address, bus && strchr(bus + 1, ':') ? "" : ":00");
-}
-
 static int read_folder(Folders *f, const char *name) {
         _cleanup_free_ char *address = NULL;
 
@@ -58,7 +52,7 @@ static int read_folder(Folders *f, const char *name) {
 
         f->items[f->n++] = (Folder) {
                 .name = strdup(name),
-                .address = complete_address(address),
+                .address = slot_address_complete(address),
                 .has_power = path_existsf(SLOTS "/%s/power", name),
         };
         return f->items[f->n - 1].name && f->items[f->n - 1].address ? 0 : -ENOMEM;
@@ -118,20 +112,6 @@ static char *port_of_service(const char *service) {
         return parse_bdf(port, &bdf, &has_domain) >= 0 && has_domain ? TAKE_PTR(bdf) : NULL;
 }
 
-/* pciehp's slots are device 0 of the bus below the port. */
-static int address_below(const char *port, char **ret) {
-        uint64_t bus;
-
-        int r = attr_read_u64f(&bus, "/sys/bus/pci/devices/%s/secondary_bus_number", port);
-        if (r < 0)
-                return r;
-        char *address = strf("%.*s:%02x:00", (int) strcspn(port, ":"), port, (unsigned) bus);
-        if (!address)
-                return -ENOMEM;
-        *ret = address;
-        return 0;
-}
-
 static int read_power(Slot *s) {
         uint64_t power;
 
@@ -149,7 +129,7 @@ static int add_service(Topology *t, Folders *f, const char *service) {
                 return 0;
         int r = driver_of("pci_express", service, &driver);
         if (r >= 0)
-                r = address_below(port, &address);
+                r = slot_address_below(port, &address);
         if (r < 0)
                 return is_gone(r) ? 0 : r;
 
@@ -221,6 +201,11 @@ int load_slots(Topology *t) {
                         if (!t->slots[i].name)
                                 return -ENOMEM;
                 }
+        for (size_t i = 0; i < t->n_slots; i++) {
+                t->slots[i].word = slot_word(t->slots[i].name);
+                if (!t->slots[i].word)
+                        return -ENOMEM;
+        }
 
         if (t->n_slots > 1)
                 qsort(t->slots, t->n_slots, sizeof(Slot), compare);

@@ -45,7 +45,7 @@ static int find_slots(const Topology *t, const Name *name, Candidates *c) {
 static int find_memdevs(const Topology *t, const Name *name, Candidates *c) {
         for (size_t i = 0; i < t->n_memdevs; i++) {
                 const Memdev *m = &t->memdevs[i];
-                bool meant = name->kind == NAME_SERIAL ? m->serial == name->number : streq(m->name, name->text);
+                bool meant = name->kind == NAME_SERIAL ? name->number != 0 && m->serial == name->number : streq(m->name, name->text);
                 int r = meant ? candidates_add_memdev(t, m, c) : 0;
                 if (r < 0)
                         return r;

@@ -20,6 +20,12 @@ static void set_hex(json_object *o, const char *key, uint64_t v) {
         json_set_strf(o, key, "0x%" PRIx64, v);
 }
 
+static void set_serial(json_object *o, const Memdev *m) {
+        json_set(o, "serial", NULL);
+        if (m->serial != 0)
+                set_hex(o, "serial", m->serial);
+}
+
 static const char *indicator_word(const Slot *s, bool present, Indicator i) {
         return !s->has_registers ? NULL : present ? indicator_to_string(i) : "none";
 }
@@ -65,7 +71,7 @@ static json_object *card_to_json(const Topology *t, const Slot *s) {
         json_set_str(o, "memdev", m ? m->name : NULL);
         json_set_str(o, "serial", first->serial);
         if (m)
-                set_hex(o, "serial", m->serial);
+                set_serial(o, m);
         return o;
 }
 
@@ -118,7 +124,7 @@ static json_object *memdev_to_json(const Topology *t, const Memdev *m) {
         json_set_str(o, "bdf", m->bdf);
         json_set_str(o, "slot", slot_name_of(t, m->bdf));
         json_set_str(o, "driver", m->driver);
-        set_hex(o, "serial", m->serial);
+        set_serial(o, m);
         json_set_u64(o, "ram_bytes", m->ram_size);
         json_set_u64(o, "pmem_bytes", m->pmem_size);
         set_node(o, "node", m->node);

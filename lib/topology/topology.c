@@ -56,6 +56,7 @@ void topology_drop_dax(Topology *t) {
 static void free_pci(Topology *t) {
         for (size_t i = 0; i < t->n_slots; i++) {
                 free(t->slots[i].name);
+                free(t->slots[i].word);
                 free(t->slots[i].address);
                 free(t->slots[i].port);
                 free(t->slots[i].service);

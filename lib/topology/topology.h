@@ -17,6 +17,7 @@
 
 typedef struct Slot {
         char *name;            /* /sys/bus/pci/slots/NAME */
+        char *word;            /* the name as a shell wants it, for commands that people paste: firmware gives names with blanks */
         char *address;         /* DDDD:BB:DD of the card */
         char *port;            /* BDF of the port above it (pciehp), NULL for other hot-plug drivers */
         char *service;         /* hot-plug service of that port ("0000:0c:00.0:pcie004"), NULL without one */
@@ -47,7 +48,7 @@ typedef struct Memdev {
         char *name;            /* mem0 */
         char *bdf;             /* its PCI function, or NULL (a memdev need not be one) */
         char *driver;          /* "cxl_mem" or NULL */
-        uint64_t serial;
+        uint64_t serial;       /* 0: it has none */
         uint64_t ram_size, pmem_size;
         int node;
 } Memdev;

@@ -143,7 +143,7 @@ static bool reported(json_object **ret) {
 
 /* One that cannot be found out is a no of all, also when every other says yes. */
 static void test_unknown(void) {
-        static const char text[] = "{\"slot\": \"2\", \"power_controller\": true}";
+        static const char text[] = "{\"slot\": \"2\", \"address\": \"0000:0d:00\", \"power_controller\": true}";
         _cleanup_json_ json_object *report = NULL, *again = NULL;
         _cleanup_free_ char *answer = NULL, *why = NULL, *first = NULL;
 
