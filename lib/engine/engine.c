@@ -176,11 +176,40 @@ static int step_forward(Engine *e, size_t n) {
         return engine_record(e, n, PHASE_DONE, text, now_monotonic() - start);
 }
 
+/* What the steps before `first` had in the process of the worker that died. Nothing is written down about it: the record has them as
+ * done, and whoever goes on next does the same. */
+static int retake(Engine *e, size_t first) {
+        size_t tail = plan_first_irreversible(e->plan);
+
+        /* Once the power goes there is nothing left to have. */
+        if (first >= tail && step_ops(e->plan->steps[tail].type)->verify(e->plan->steps[tail].args, &e->run) != STEP_NOT_APPLIED)
+                return 0;
+        for (size_t n = 0; n < first; n++) {
+                const Step *step = &e->plan->steps[n];
+                const StepOps *ops = step_ops(step->type);
+                if (!ops->in_process)
+                        continue;
+                engine_turn_to(e, n);
+                e->failed_step = n;
+                int r = engine_identity_check(e, ops, STEP_NOT_APPLIED);
+                if (r >= 0)
+                        r = ops->apply(step->args, &e->run);
+                if (r < 0)
+                        return r;
+        }
+        return 0;
+}
+
 int engine_forward(Engine *e) {
         /* Whoever goes on where another stopped begins with the last step that was begun: all before it were done. */
         size_t first = e->resumed && e->journal->last_do != SIZE_MAX ? e->journal->last_do : 0;
 
         engine_tell_state(e, "working");
+        int q = retake(e, first);
+        if (q < 0) {
+                engine_record_failed(e, e->failed_step);
+                return q;
+        }
         for (size_t n = first; n < e->plan->n_steps; n++) {
                 engine_turn_to(e, n);
                 int r = step_forward(e, n);

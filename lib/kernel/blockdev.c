@@ -7,6 +7,7 @@
 #include "kernel/apart.h"
 #include "kernel/attr.h"
 #include "kernel/blockdev.h"
+#include "kernel/claims.h"
 #include "kernel/listing.h"
 #include "kernel/mountinfo.h"
 
@@ -36,7 +37,7 @@ int blockdev_number_of_path(const char *path, dev_t *ret) {
         return 0;
 }
 
-static int node_path(dev_t dev, char **ret) {
+int blockdev_node(dev_t dev, char **ret) {
         _cleanup_free_ char *text = NULL;
 
         int r = attr_readf(&text, "/sys/dev/block/%u:%u/uevent", major(dev), minor(dev));
@@ -65,7 +66,9 @@ int blockdev_claimed(dev_t dev, uint64_t timeout_usec) {
         const ApartOptions options = { .timeout_usec = timeout_usec };
         _cleanup_free_ char *path = NULL;
 
-        int r = node_path(dev, &path);
+        if (claim_is_held(dev))
+                return 0;
+        int r = blockdev_node(dev, &path);
         if (r >= 0)
                 r = run_apart(claim_apart, path, &options, NULL);
         return r == -EBUSY ? 1 : r == -ENODEV || r == -ENXIO ? 0 : r;

@@ -36,6 +36,10 @@ int plan_add_proof(Plan *p, const Scope *s, const PlanRequest *request);
  * them (fs/dax.c:dax_disassociate_entry warns, no more), and gives them to the next file. */
 int plan_add_proof_of_files(Plan *p, const Scope *s, const PlanRequest *request);
 
+/* Appends the step that has the card's disks and partitions for the removal alone, from when nothing stands on them until they are
+ * gone. */
+int plan_add_claims(Plan *p, const Topology *t, const Scope *s, const PlanRequest *request);
+
 /* Appends the steps for the namespaces and the regions of the nvdimm bus, which stand on nothing but the card. */
 int plan_add_namespaces(Plan *p, const Topology *t, const Scope *s, const PlanRequest *request);
 

@@ -11,6 +11,7 @@
  *      proof           nobody has a page of a file, which would be given to another one
  *      storage         from the top: file systems, swap, loop devices, volumes, arrays (plan-storage.c)
  *      proof           no page of memory that processes could map or pin is referenced any more (plan-pins.c)
+ *      claims          whoever else in the kernel has a disk of it is in the way; from here nobody gets one (plan-claims.c)
  *      namespaces      and the nvdimm bus's regions: the driver goes when nothing is mounted, mapped or open
  *      auto-online off so that a way back puts each block into its own zone
  *      memory offline  per dax device, while the addresses decode
@@ -179,6 +180,8 @@ static int add_steps(Plan *p, const Topology *t, const Scope *s, const PlanReque
                 r = plan_add_storage(p, t, s, request);
         if (r >= 0)
                 r = plan_add_proof(p, s, request);
+        if (r >= 0)
+                r = plan_add_claims(p, t, s, request);
         if (r >= 0)
                 r = plan_add_namespaces(p, t, s, request);
         if (r >= 0)

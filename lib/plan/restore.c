@@ -30,7 +30,7 @@ static void rename_memdevs(json_object *o, json_object *memdevs) {
 }
 
 /* The slot's and the machine's are the frame's. A fence is gone with the device it stood around; who was frozen was thawed by the
- * removal itself, and is somebody else's if it is frozen now. */
+ * removal itself, and is somebody else's if it is frozen now. A claim ended with its worker. */
 static bool is_put_back(StepType type) {
         const StepOps *ops = step_ops(type);
 
@@ -41,6 +41,7 @@ static bool is_put_back(StepType type) {
         case STEP_AUTO_ONLINE:
         case STEP_FENCE_DAX:
         case STEP_FREEZE_HOLDERS:
+        case STEP_CLAIM_DEVICES:
                 return false;
         default:
                 return ops && !ops->irreversible && ops->revert;

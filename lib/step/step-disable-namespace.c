@@ -11,6 +11,7 @@
 #include <errno.h>
 
 #include "kernel/blockdev.h"
+#include "kernel/claims.h"
 #include "kernel/driver.h"
 #include "kernel/fence.h"
 #include "kernel/nd.h"
@@ -190,6 +191,7 @@ static int take_down(json_object *args, StepRun *run) {
 static int namespace_apply(json_object *args, StepRun *run) {
         int r = take_finish(run, take_down(args, run));
 
+        claims_sweep();
         return r < 0 ? r : drop_shell(args, run);
 }
 

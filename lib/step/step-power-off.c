@@ -5,6 +5,7 @@
 #include <errno.h>
 
 #include "base/clock.h"
+#include "kernel/claims.h"
 #include "kernel/slot-folder.h"
 #include "led/led.h"
 #include "probe/probe.h"
@@ -98,7 +99,7 @@ static int light_veil(json_object *scope, StepRun *run) {
         return 0;
 }
 
-static int power_apply(json_object *args, StepRun *run) {
+static int power_write(json_object *args, StepRun *run) {
         json_object *scope = json_get(args, "scope");
         _cleanup_free_ char *path = NULL, *slot = slot_word(json_str(scope, "slot")), *switch_path = NULL;
 
@@ -121,6 +122,14 @@ static int power_apply(json_object *args, StepRun *run) {
                         return 0;
                 step_pause(run, 100);
         }
+        return r;
+}
+
+static int power_apply(json_object *args, StepRun *run) {
+        int r = power_write(args, run);
+
+        /* The proof asks who has them open, and that would be us. */
+        claims_sweep();
         return r;
 }
 

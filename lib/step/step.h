@@ -21,6 +21,7 @@ typedef enum StepType {
         STEP_REMOVE_MD_MEMBER,
         STEP_STOP_MD,
         STEP_PROVE_UNPINNED,
+        STEP_CLAIM_DEVICES,
         STEP_DISABLE_NAMESPACE,
         STEP_DISABLE_ND_REGION,
         STEP_THAW_HOLDERS,
@@ -141,6 +142,10 @@ typedef struct StepOps {
         /* The identity of the card is checked again before apply and revert. */
         bool needs_card;
 
+        /* What it has, it has as descriptors of the worker: whoever goes on for another worker has it done anew, in the place of that
+         * one's. */
+        bool in_process;
+
         /* What one usually takes; the planner sums them up. 0: estimated from the arguments. */
         uint64_t typical_usec;
 
@@ -173,4 +178,5 @@ extern const StepOps step_hold_ops, step_announce_ops, step_auto_online_ops, ste
         step_show_safe_ops, step_unmount_ops,
         step_disable_namespace_ops, step_disable_nd_region_ops, step_fence_dax_ops, step_detach_loop_ops, step_deactivate_dm_ops,
         step_remove_md_member_ops, step_remove_dm_part_ops, step_stop_md_ops, step_prove_unpinned_ops,
+        step_remove_md_member_ops, step_stop_md_ops, step_prove_unpinned_ops, step_claim_devices_ops,
         step_freeze_holders_ops, step_end_holders_ops, step_thaw_holders_ops, step_swapoff_ops;

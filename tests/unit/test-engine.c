@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include <fcntl.h>
+#include <sys/stat.h>
 
 #include "engine-world.h"
 
@@ -10,6 +11,8 @@
 #define STUBBORN_STEP                                                                                           \
         ",{\"name\": \"hold\", \"args\": {\"port\": \"0000:0c:00.0\", \"service\": \"0000:0c:00.0:pcie004\","          \
         "\"power_led\": \"on\", \"attention_led\": \"off\"}}"
+
+#define CLAIM_STEP "{\"name\": \"claim-devices\", \"args\": {\"devices\": [{\"name\": \"leaf0\", \"dev\": \"259:77\"}]}},"
 
 /* The memory of the recorded machine, which is online. */
 #define CARD_STEP                                                                                               \
@@ -114,6 +117,24 @@ static void test_crash_at_every_record(void) {
                         }
 }
 
+/* What a step has in its worker's process it has no more when another goes on: it is done anew, though it stands in the record as done. Here
+ * that fails, for the device has come back since and has no node. */
+static void test_in_process(void) {
+        _cleanup_(case_done) Case c;
+
+        case_new(&c, "null", CLAIM_STEP POLICY_STEPS);
+        CHECK_INT(engine_forward(&c.engine), 0);
+        CHECK(mkdir("/sys/dev", 0755) == 0 || errno == EEXIST);
+        CHECK(mkdir("/sys/dev/block", 0755) == 0 || errno == EEXIST);
+        CHECK_INT(mkdir("/sys/devices/leaf0", 0755), 0);
+        CHECK_INT(symlink("../../devices/leaf0", "/sys/dev/block/259:77"), 0);
+        _cleanup_fclose_ FILE *f = fopen("/sys/devices/leaf0/uevent", "we");
+        CHECK(f && fputs("DEVNAME=leaf0\n", f) >= 0 && fflush(f) == 0);
+        case_reopen(&c);
+        CHECK_INT(engine_forward(&c.engine), -ENOENT);
+        CHECK_INT(c.engine.failed_step, 0);
+}
+
 /* What a step notes is written down under its number and found again, by it and by nobody else, also when another worker goes on;
  * what is lost stands in the record and once only. */
 static void test_notes(void) {
@@ -165,6 +186,7 @@ int main(void) {
         test_other_card();
         test_cancel();
         test_crash_at_every_record();
+        test_in_process();
         test_notes();
         test_note_unwritable();
         test_remove_tree(dir);

@@ -470,6 +470,37 @@ static void test_nd_region(void) {
         CHECK_INT(verify(&c), STEP_APPLIED);
 }
 
+/* A claim is of a device that is there, whose node is the one that the kernel names. (That the kernel refuses one, and to whom it does, takes
+ * a real one: tests/vm.) */
+static void test_claim(void) {
+        _cleanup_(case_done) Case c = case_new(STEP_CLAIM_DEVICES, "{\"devices\": [{\"name\": \"leaf0\", \"dev\": \"259:77\"}]}");
+
+        CHECK_INT(verify(&c), STEP_APPLIED);
+        CHECK(mkdir("/sys/dev", 0755) == 0 || errno == EEXIST);
+        CHECK(mkdir("/sys/dev/block", 0755) == 0 || errno == EEXIST);
+        CHECK_INT(mkdir("/sys/devices/leaf0", 0755), 0);
+        CHECK_INT(symlink("../../devices/leaf0", "/sys/dev/block/259:77"), 0);
+        put("DEVNAME=leaf0\n", "/sys/devices/leaf0/uevent");
+        CHECK_INT(verify(&c), STEP_NOT_APPLIED);
+        CHECK_INT(apply(&c), -ENOENT);
+        check_why(&c, "whether anybody has leaf0 cannot be asked");
+        put("", "/dev/leaf0");
+        CHECK_INT(apply(&c), -ESTALE);
+        check_why(&c, "its node is another device's");
+        CHECK_STR(c.run.remedy, "rm -f /dev/leaf0 && mknod -m 660 /dev/leaf0 b 259 77");
+        CHECK_INT(verify(&c), STEP_NOT_APPLIED);
+        CHECK_INT(revert(&c), 0);
+        CHECK_INT(verify(&c), STEP_NOT_APPLIED);
+
+        /* Another device under that number is none of ours. */
+        c.run.backwards = false;
+        CHECK_INT(rename("/sys/devices/leaf0", "/sys/devices/leaf1"), 0);
+        CHECK_INT(unlink("/sys/dev/block/259:77"), 0);
+        CHECK_INT(symlink("../../devices/leaf1", "/sys/dev/block/259:77"), 0);
+        CHECK_INT(apply(&c), 0);
+        CHECK_INT(verify(&c), STEP_APPLIED);
+}
+
 int main(void) {
         CHECK_INT(symlink("class/block", "/sys/block"), 0);
         tools_make();
@@ -486,6 +517,7 @@ int main(void) {
         test_swapoff();
         test_namespace();
         test_nd_region();
+        test_claim();
         test_remove_tree(bin);
         return EXIT_SUCCESS;
 }
