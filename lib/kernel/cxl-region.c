@@ -4,6 +4,7 @@
 #include "base/fileio.h"
 #include "kernel/attr.h"
 #include "kernel/cxl-region.h"
+#include "kernel/dax.h"
 
 #define CXL "/sys/bus/cxl/devices"
 
@@ -111,7 +112,23 @@ int region_find_begun(json_object *region, char **ret_name) {
         return -ENODEV;
 }
 
+static int dax_check(json_object *region, char **ret_why) {
+        _cleanup_free_ char *name = NULL;
+        uint64_t size = 0;
+
+        int r = dax_find(json_u64(region, "start"), &name);
+        if (r >= 0)
+                r = attr_read_u64f(&size, "/sys/bus/dax/devices/%s/size", name);
+        if (r >= 0 && size == json_u64(region, "size"))
+                return 0;
+        *ret_why = strf("%s of the plan is not at 0x%jx any more", json_str(region, "name"), (uintmax_t) json_u64(region, "start"));
+        return r < 0 ? r : -ESTALE;
+}
+
 int region_check(json_object *region, char **ret_why) {
+        if (json_flag(region, "dax_alone"))
+                return dax_check(region, ret_why);
+
         _cleanup_free_ char *name = NULL;
         bool complete = false;
         uint64_t start = 0;

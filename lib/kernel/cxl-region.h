@@ -21,5 +21,6 @@ int region_find(json_object *region, char **ret_name, bool *ret_complete);
 int region_find_begun(json_object *region, char **ret_name);
 
 /* Is the planned region there, complete, and at the addresses of the plan? Before anything is written to memory or dax devices
- * by address: those addresses may have become another card's. 0; -ENODEV or -ESTALE with *ret_why naming what is there. */
+ * by address: those addresses may have become another card's. Of a dax device that stands on no region ({"name", "start", "size",
+ * "dax_alone": true}) it is the device itself that has to be there. 0; -ENODEV or -ESTALE with *ret_why naming what is there. */
 int region_check(json_object *region, char **ret_why);

@@ -3,6 +3,7 @@
 #include <errno.h>
 
 #include "base/fileio.h"
+#include "base/span.h"
 #include "kernel/iomem.h"
 
 enum {
@@ -112,27 +113,33 @@ int iomem_load(Iomem **ret) {
         return strlen(text) == n ? iomem_parse(text, ret) : -EBADMSG;
 }
 
-/* What describes the address map and not a use of it. A host bridge decodes "PCI Bus dddd:bb"
- * (drivers/acpi/pci_root.c); "CXL Window" comes from the firmware's CFMWS (drivers/cxl/acpi.c); "Soft Reserved" is
- * the firmware's mark on memory meant for a driver, which many kernels keep when the region goes. Whatever uses such a
- * range is a line of its own below it. */
-static bool is_window(const char *name) {
+/* A host bridge decodes "PCI Bus dddd:bb" (drivers/acpi/pci_root.c); "CXL Window" comes from the firmware's CFMWS (drivers/cxl/acpi.c);
+ * "Soft Reserved" and "Reserved" are the firmware's marks, which many kernels keep when the region goes; so is "Persistent Memory" at the
+ * top, where no card's region made it (arch/x86/kernel/e820.c). Whatever uses such a range is a line of its own below it. */
+bool iomem_is_window(const IomemRange *range) {
         static const char *const prefixes[] = { "CXL Window ", "PCI Bus ", "Soft Reserved" };
 
         for (size_t i = 0; i < ELEMENTSOF(prefixes); i++)
-                if (startswith(name, prefixes[i]))
+                if (startswith(range->name, prefixes[i]))
                         return true;
-        return false;
+        return streq(range->name, "Reserved") || (range->depth == 0 && startswith(range->name, "Persistent Memory"));
 }
 
 const IomemRange *iomem_find_leftover(const Iomem *m, uint64_t start, uint64_t size) {
-        if (size == 0)
-                return NULL;
-
-        uint64_t last = size - 1 > UINT64_MAX - start ? UINT64_MAX : start + (size - 1);
         for (size_t i = 0; i < m->n_ranges; i++) {
                 const IomemRange *range = &m->ranges[i];
-                if (range->start <= last && range->end >= start && !is_window(range->name))
+                if (span_overlaps(start, size, range->start, span_size(range->start, range->end)) && !iomem_is_window(range))
+                        return range;
+        }
+        return NULL;
+}
+
+/* "System RAM", "System RAM (kmem)", "System RAM (virtio_mem)" (mm/memory_hotplug.c:register_memory_resource). */
+const IomemRange *iomem_find_system_ram(const Iomem *m, uint64_t start, uint64_t size, const IomemRange *after) {
+        for (size_t i = after ? (size_t) (after - m->ranges) + 1 : 0; i < m->n_ranges; i++) {
+                const IomemRange *range = &m->ranges[i];
+                if (startswith(range->name, "System RAM") &&
+                    span_overlaps(start, size, range->start, span_size(range->start, range->end)))
                         return range;
         }
         return NULL;

@@ -25,6 +25,13 @@ DEFINE_CLEANUP_FUNC(Iomem, iomem_free)
 int iomem_parse(const char *text, Iomem **ret);
 int iomem_load(Iomem **ret);
 
-/* The first range that overlaps [start, start+size) and is not one of the two things that remain when a card is gone: a
- * "CXL Window" or the host bridge's own windows. NULL when there is none. */
+/* The first range that overlaps [start, start+size) and is not one of the things that remain when a card is gone: a "CXL Window", the
+ * host bridge's own windows, and what the firmware says of the addresses. NULL when there is none. */
 const IomemRange *iomem_find_leftover(const Iomem *m, uint64_t start, uint64_t size);
+
+/* Memory that the kernel uses as its own (System RAM, whoever added it) with an address in [start, start+size), the first behind `after`
+ * (NULL: at all). NULL when there is none. */
+const IomemRange *iomem_find_system_ram(const Iomem *m, uint64_t start, uint64_t size, const IomemRange *after);
+
+/* A line that describes the address map and not a use of it. */
+bool iomem_is_window(const IomemRange *range);

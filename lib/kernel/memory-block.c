@@ -2,6 +2,7 @@
 #include <errno.h>
 
 #include "base/parse.h"
+#include "base/span.h"
 #include "kernel/attr.h"
 #include "kernel/listing.h"
 #include "kernel/memory-block.h"
@@ -100,16 +101,16 @@ int memory_block_read(uint64_t id, MemoryBlock *ret) {
         return r < 0 ? r : read_with_size(id, size, ret);
 }
 
-static bool id_in(const char *name, uint64_t first, uint64_t last, uint64_t *ret) {
+static bool is_block(const char *name, uint64_t *ret_id) {
         const char *number = startswith(name, "memory");
 
-        return number && parse_u64(number, ret) >= 0 && *ret >= first && *ret <= last;
+        return number && parse_u64(number, ret_id) >= 0;
 }
 
 /* Goes by the blocks that exist, not by the addresses: a caller may well ask for everything. */
 int memory_blocks_in_range(uint64_t start, uint64_t size, MemoryBlock **ret, size_t *ret_n) {
         _cleanup_listing_ Listing l = { 0 };
-        uint64_t block_size, end, id;
+        uint64_t block_size, end, at, id;
 
         if (size == 0 || __builtin_add_overflow(start, size - 1, &end))
                 return -EINVAL;
@@ -125,7 +126,7 @@ int memory_blocks_in_range(uint64_t start, uint64_t size, MemoryBlock **ret, siz
         if (!blocks)
                 return -ENOMEM;
         for (size_t i = 0; i < l.n; i++) {
-                if (!id_in(l.names[i], start / block_size, end / block_size, &id))
+                if (!is_block(l.names[i], &id) || __builtin_mul_overflow(id, block_size, &at) || !span_within(at, block_size, start, size))
                         continue;
                 r = read_with_size(id, block_size, &blocks[n]);
                 if (r == -ENOENT) /* went away since */

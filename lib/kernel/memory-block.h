@@ -30,7 +30,9 @@ typedef struct MemoryBlock {
 int memory_block_size(uint64_t *ret);                       /* bytes */
 int memory_block_read(uint64_t id, MemoryBlock *ret);       /* -ENOENT when the block does not exist */
 
-/* Every block that overlaps [start, start+size), lowest first. The array belongs to the caller. */
+/* Every block that lies wholly in [start, start+size), lowest first. One that only begins or ends there is not that memory's: kmem adds
+ * whole blocks alone (drivers/dax/kmem.c:dax_kmem_range), and a block is offline as a whole or not at all. The array belongs to the
+ * caller. */
 int memory_blocks_in_range(uint64_t start, uint64_t size, MemoryBlock **ret, size_t *ret_n);
 
 /* What to write to `state` so that the block comes back into the zone it was in. */

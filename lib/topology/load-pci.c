@@ -9,6 +9,10 @@
 
 #define DEVICES "/sys/bus/pci/devices"
 
+enum {
+        PCI_CLASS_BRIDGE = 0x0604,
+};
+
 /* Is this ancestor ("0000:0c:00.0") of a function the port above the slot, or, for a slot without a known port, a
  * function of the device in it? */
 static bool leads_to_slot(const Slot *s, const char *component, size_t length) {
@@ -56,6 +60,16 @@ static int read_ids(const char *bdf, PciFunction *f) {
         return r < 0 ? r : read_id(bdf, "class", &f->class);
 }
 
+/* Lines behind the ROM's are a bridge's windows, which are what lies below it. What cannot be read is as good as nothing: whoever has a
+ * claim there is below the function in /proc/iomem. */
+static int read_resources(PciFunction *f) {
+        int r = pci_resource_read(f->bdf, &f->resources, &f->n_resources);
+
+        while (f->class >> 8 == PCI_CLASS_BRIDGE && f->n_resources > 0 && f->resources[f->n_resources - 1].index > PCI_RESOURCE_ROM)
+                f->n_resources--;
+        return r == -ENOMEM ? r : 0;
+}
+
 static int add_function(Topology *t, const char *bdf) {
         _cleanup_free_ char *path = NULL, *driver = NULL, *serial = NULL;
         PciFunction ids = { 0 };
@@ -80,7 +94,10 @@ static int add_function(Topology *t, const char *bdf) {
 
         const Slot *s = slot_of_path(t, path);
         f->slot = s ? strdup(s->name) : NULL;
-        return f->bdf && (!s || f->slot) ? 0 : -ENOMEM;
+        f->path = TAKE_PTR(path);
+        if (!f->bdf || (s && !f->slot))
+                return -ENOMEM;
+        return s ? read_resources(f) : 0;
 }
 
 int load_functions(Topology *t) {

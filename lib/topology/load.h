@@ -15,6 +15,7 @@ int load_slots(Topology *t);
 int load_functions(Topology *t);
 int load_memdevs(Topology *t);
 int load_regions(Topology *t);
+int load_decoders(Topology *t);
 int load_daxes(Topology *t);
 int load_nd(Topology *t);
 int load_namespaces(Topology *t);
@@ -27,6 +28,7 @@ int load_loops(Topology *t);
 int load_swaps(Topology *t);
 int load_foreign(Topology *t);
 int load_memory(Topology *t);
+int load_iomem(Topology *t);
 
 /* guess-mapping.c: what of it can be known without its table. 0 or -ENOMEM. */
 int guess_mapping(Topology *t, BlockDevice *b);
@@ -46,6 +48,9 @@ void topology_drop_nd_region(Topology *t);
 void topology_drop_namespace(Topology *t);
 void topology_drop_block_device(Topology *t);
 void topology_drop_file_system(Topology *t);
+
+/* Decoders and /proc/iomem. */
+void topology_drop_addresses(Topology *t);
 
 /* All of the storage side, with its arrays. */
 void topology_drop_storage(Topology *t);

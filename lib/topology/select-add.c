@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* From a thing down to the cards it is on. */
+#include "base/span.h"
 #include "topology/select-add.h"
 
 void candidates_done(Candidates *c) {
@@ -46,20 +47,25 @@ int candidates_add_region(const Topology *t, const Region *g, Candidates *c) {
         return 0;
 }
 
-static bool overlap(uint64_t a, uint64_t a_size, uint64_t b, uint64_t b_size) {
-        return a_size > 0 && b_size > 0 && b <= a + (a_size - 1) && a <= b + (b_size - 1);
-}
-
-/* By addresses, because memory says where it is and not whose. */
+/* By addresses, because memory says where it is and not whose. What only begins or ends in a region is not that region's. Memory that no
+ * region has is on the cards that it may be on. */
 int candidates_add_range(const Topology *t, uint64_t start, uint64_t size, Candidates *c) {
+        bool in_region = false;
         int r = 0;
 
         for (size_t i = 0; i < t->n_regions && r >= 0; i++)
-                if (overlap(t->regions[i].start, t->regions[i].size, start, size))
+                if (span_within(start, size, t->regions[i].start, t->regions[i].size)) {
+                        in_region = true;
                         r = candidates_add_region(t, &t->regions[i], c);
+                }
         for (size_t i = 0; i < t->n_nd_regions && r >= 0; i++)
-                if (overlap(t->nd_regions[i].start, t->nd_regions[i].size, start, size))
+                if (span_within(start, size, t->nd_regions[i].start, t->nd_regions[i].size)) {
+                        in_region = true;
                         r = candidates_add_nd_region(t, &t->nd_regions[i], c);
+                }
+        for (size_t i = 0; !in_region && i < t->n_functions && r >= 0; i++)
+                if (topology_in_window(t, start, size) && topology_may_be_on(t, &t->functions[i], start, size))
+                        r = candidates_add_function(t, &t->functions[i], c);
         return r;
 }
 

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include <inttypes.h>
 
+#include "base/span.h"
 #include "topology/select-why.h"
 
 /* A line that grows. line_close() gives it away, or NULL when any of it did not fit into memory. */
@@ -146,9 +147,10 @@ static void list_mounts(List *l, const Topology *t) {
 static void list_blocks(List *l, const Topology *t) {
         for (size_t i = 0; t->block_size > 0 && i < t->n_regions; i++) {
                 const Region *g = &t->regions[i];
-                if (g->size > 0)
-                        list(l, "memory%" PRIu64 " to memory%" PRIu64 " (%s)", g->start / t->block_size,
-                             (g->start + g->size - 1) / t->block_size, g->name);
+                uint64_t first = g->start / t->block_size + (g->start % t->block_size != 0);
+                uint64_t last = g->size > 0 ? span_last(g->start, g->size) : 0, end = last / t->block_size + (last % t->block_size + 1 == t->block_size);
+                if (end > first)
+                        list(l, "memory%" PRIu64 " to memory%" PRIu64 " (%s)", first, end - 1, g->name);
         }
 }
 

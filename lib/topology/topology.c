@@ -67,6 +67,8 @@ static void free_pci(Topology *t) {
                 free(t->functions[i].slot);
                 free(t->functions[i].driver);
                 free(t->functions[i].serial);
+                free(t->functions[i].path);
+                free(t->functions[i].resources);
         }
         for (size_t i = 0; i < t->n_foreign; i++) {
                 free(t->foreign[i].bdf);
@@ -88,6 +90,7 @@ void topology_free(Topology *t) {
                 topology_drop_region(t);
         while (t->n_daxes > 0)
                 topology_drop_dax(t);
+        topology_drop_addresses(t);
         topology_drop_storage(t);
         free(t->memdevs);
         free(t->regions);
@@ -100,8 +103,9 @@ void topology_free(Topology *t) {
 
 int topology_load(Topology **ret) {
         static int (*const loaders[])(Topology *t) = {
-                load_slots, load_functions, load_memdevs, load_regions, load_daxes, load_nd, load_namespaces,
-                load_block_devices, load_nvme_paths, load_mappings, load_mounts, load_file_systems, load_loops, load_swaps, load_foreign, load_memory,
+                load_slots, load_functions, load_memdevs, load_regions, load_decoders, load_daxes, load_nd, load_namespaces,
+                load_block_devices, load_nvme_paths, load_mappings, load_mounts, load_file_systems, load_loops, load_swaps, load_foreign,
+                load_memory, load_iomem,
         };
 
         _cleanup_(topology_freep) Topology *t = calloc(1, sizeof(*t));

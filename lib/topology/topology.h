@@ -7,8 +7,10 @@
 #include "base/json.h"
 #include "base/strtab.h"
 #include "base/util.h"
+#include "kernel/iomem.h"
 #include "kernel/md.h"
 #include "kernel/memory-block.h"
+#include "kernel/pci-resource.h"
 #include "kernel/pcie-slot.h"
 
 /* What exists, as one look at the kernel found it. All arrays belong to the Topology; objects name each other by the
@@ -34,7 +36,9 @@ typedef struct PciFunction {
         char *slot;            /* name of the slot it sits in (any depth below), or NULL */
         char *driver;          /* or NULL */
         char *serial;          /* of an NVMe controller, or NULL */
+        char *path;            /* its whole line of ancestors: ".../pci0000:0c/0000:0c:00.0/0000:0d:00.0" */
         uint32_t vendor, device, class;
+        PciResource *resources; size_t n_resources; /* of one in a slot: what it decodes itself, a bridge's windows left out */
 } PciFunction;
 
 /* Something below a PCI function that is neither CXL memory nor a block device (network interface, ...). */
@@ -75,6 +79,28 @@ typedef struct Region {
         RegionTarget *targets;
         size_t n_targets;
 } Region;
+
+/* "cxl_decoder_root", "cxl_decoder_switch", "cxl_decoder_endpoint" */
+typedef enum DecoderKind {
+        DECODER_ROOT,          /* a window of the platform's */
+        DECODER_SWITCH,        /* of a host bridge or a switch */
+        DECODER_ENDPOINT,      /* of a card */
+        _DECODER_KIND_MAX,
+        _DECODER_KIND_INVALID = -EINVAL,
+} DecoderKind;
+
+DECLARE_STRING_TABLE(decoder_kind, DecoderKind);
+
+typedef struct Decoder {
+        char *name;            /* decoder3.0 */
+        DecoderKind kind;
+        uint64_t start, size;  /* host physical address; size 0: none */
+        bool committed;        /* the hardware decodes these addresses */
+        bool unreadable;       /* its attributes make no sense: it may decode anything */
+        char *memdev;          /* of an endpoint */
+        uint64_t dpa_size;     /* of an endpoint: how much of its capacity */
+        char **targets;        size_t n_targets, a_targets; /* of the others: host bridges ("pci0000:0c") or ports ("0000:0c:00.0") */
+} Decoder;
 
 typedef struct DaxDevice {
         char *name;            /* dax0.0 */
@@ -197,6 +223,7 @@ typedef struct Topology {
         ForeignChild *foreign;          size_t n_foreign, a_foreign;
         Memdev *memdevs;                size_t n_memdevs, a_memdevs;
         Region *regions;                size_t n_regions, a_regions;
+        Decoder *decoders;              size_t n_decoders, a_decoders;
         DaxDevice *daxes;               size_t n_daxes, a_daxes;
         Nmem *nmems;                    size_t n_nmems, a_nmems;
         NdRegion *nd_regions;           size_t n_nd_regions, a_nd_regions;
@@ -209,6 +236,8 @@ typedef struct Topology {
         Node *nodes;                    size_t n_nodes, a_nodes;
         uint64_t block_size;
         char *auto_online;              /* NULL when the kernel has no memory hot-plug */
+        Iomem *iomem;                   /* NULL where it could not be read: then iomem_error says why, a negative errno */
+        int iomem_error;
 } Topology;
 
 void topology_free(Topology *t);
@@ -234,6 +263,19 @@ const FileSystem *topology_file_system(const Topology *t, dev_t dev); /* NULL fo
 const Node *topology_node(const Topology *t, int id);
 bool region_uses_memdev(const Region *r, const char *memdev);
 bool nd_region_uses_nmem(const NdRegion *r, const char *nmem);
+
+/* Does the function hang below this host bridge or port? */
+bool function_is_below(const PciFunction *f, const char *ancestor);
+
+/* Is it a memory card's (class 0x0502), or has it a memdev? */
+bool topology_is_memory(const Topology *t, const PciFunction *f);
+
+/* Is this memory of the kind that CXL cards have: wholly in a window of the platform's, or decoded by somebody? */
+bool topology_in_window(const Topology *t, uint64_t start, uint64_t size);
+
+/* May memory at these addresses be on this card? Committed decoders tell for certain; where none does, any memory card may be meant that
+ * the window leads to and that has capacity which no decoder accounts for. */
+bool topology_may_be_on(const Topology *t, const PciFunction *f, uint64_t start, uint64_t size);
 
 /* The block device that a path below /dev leads to, links followed; or NULL. */
 const BlockDevice *topology_block_device_of_path(const Topology *t, const char *path);

@@ -83,8 +83,12 @@ static void test_range(void) {
         size_t n = 4711;
 
         check_range(146 * BLOCK_SIZE, 4 * BLOCK_SIZE, 4, 146);
-        check_range(147 * BLOCK_SIZE, 1, 1, 147);
-        check_range(147 * BLOCK_SIZE - 1, 2, 2, 146);
+        /* One that is there in part only is not in it. */
+        check_range(147 * BLOCK_SIZE, 1, 0, 0);
+        check_range(147 * BLOCK_SIZE - 1, 2, 0, 0);
+        check_range(147 * BLOCK_SIZE, BLOCK_SIZE, 1, 147);
+        check_range(147 * BLOCK_SIZE, BLOCK_SIZE - 1, 0, 0);
+        check_range(146 * BLOCK_SIZE + 1, 3 * BLOCK_SIZE, 2, 147);
         check_range(146 * BLOCK_SIZE, 100 * BLOCK_SIZE, 4, 146);
         check_range(1000 * BLOCK_SIZE, BLOCK_SIZE, 0, 0);
         CHECK_INT(memory_blocks_in_range(0, 0, &blocks, &n), -EINVAL);
