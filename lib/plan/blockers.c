@@ -23,6 +23,10 @@ static const char *const blocker_code_table[_BLOCKER_CODE_MAX] = {
         [BLOCKER_BOUND_PROCESS] = "BOUND_PROCESS",
         [BLOCKER_LOCKED] = "LOCKED",
         [BLOCKER_UNKNOWN_TARGET] = "UNKNOWN_TARGET",
+        [BLOCKER_MEMORY_UNKNOWN] = "MEMORY_UNKNOWN",
+        [BLOCKER_ADDRESSES_UNKNOWN] = "ADDRESSES_UNKNOWN",
+        [BLOCKER_ADDRESSES_CLAIMED] = "ADDRESSES_CLAIMED",
+        [BLOCKER_VIRTIO_MEM] = "VIRTIO_MEM",
         [BLOCKER_SYSTEM_FS] = "SYSTEM_FS",
         [BLOCKER_MOUNT_BELOW] = "MOUNT_BELOW",
         [BLOCKER_SPANS_DEVICES] = "SPANS_DEVICES",
@@ -74,30 +78,12 @@ void finding_remedy(json_object *o, const char *format, ...) {
         json_append_str(json_array(o, "remedy"), line);
 }
 
-/* Enabled, but with nothing of ours on it: the kernel found its addresses to be System RAM already
- * (drivers/cxl/core/region.c:is_system_ram). */
-static void find_firmware_ram(Findings *f, const Region *r) {
-        if (!r->driver || streq_ptr(r->mode, "pmem"))
-                return;
-        for (size_t i = 0; i < f->s->n_daxes; i++)
-                if (streq_ptr(f->s->daxes[i]->region, r->name))
-                        return;
-        json_object *o = finding(f, BLOCKER_SYSTEM_RAM, true, "%s is memory that the firmware gave to the kernel", r->name);
-        json_set_strf(o, "evidence", "the region is enabled but has no dax device to take down");
-        finding_remedy(o, "systemctl reboot --firmware-setup  # and give the memory there the attribute \"specific purpose\"");
-}
-
 static void find_locked(Findings *f, const Region *r) {
         if (!r->locked)
                 return;
         json_object *o = finding(f, BLOCKER_LOCKED, true, "%s has decoders that the firmware has locked", r->name);
         json_set_strf(o, "evidence", "/sys/bus/cxl/devices/%s/locked reads 1", r->name);
         finding_remedy(o, "systemctl poweroff  # only a machine without power lets go of this card");
-}
-
-static void find_region_kind(Findings *f, const Region *r) {
-        find_firmware_ram(f, r);
-        find_locked(f, r);
 }
 
 static bool in_scope_region(const Findings *f, const Region *r) {
@@ -198,9 +184,10 @@ int plan_add_blockers(Plan *p, const Topology *t, const Scope *s, const PlanRequ
                         r = find_memory_use(&f, p->doc);
                 if (r < 0)
                         return r;
+                find_addresses(&f);
                 find_stray_memory(&f);
                 for (size_t i = 0; i < s->n_regions; i++)
-                        find_region_kind(&f, s->regions[i]);
+                        find_locked(&f, s->regions[i]);
                 find_unknown_targets(&f);
                 find_dax_pieces(&f);
                 find_foreign(&f);

@@ -15,7 +15,7 @@ typedef enum BlockerCode {
         BLOCKER_BOUND_TMPFS,    /* a tmpfs may have its files on nodes that go only */
         BLOCKER_CPUSET_EMPTY,   /* so may the processes of a control group their memory */
         BLOCKER_LAST_MEMORY,    /* nothing would be left */
-        BLOCKER_SYSTEM_RAM,     /* a region whose memory the firmware gave to the kernel: no dax device to take down */
+        BLOCKER_SYSTEM_RAM,     /* memory of the card is the kernel's, by the firmware or left over: no dax device to take down */
         BLOCKER_DAX_PIECES,     /* a dax device of several address ranges */
         BLOCKER_FOREIGN_DEVICE, /* network interface, ... on the card */
         BLOCKER_USER_DRIVER,    /* vfio-pci or uio drives a function: removal would wait for its user for ever */
@@ -27,6 +27,10 @@ typedef enum BlockerCode {
         BLOCKER_BOUND_PROCESS,  /* a process may use no other memory than what goes: the kernel would kill it */
         BLOCKER_LOCKED,         /* the firmware has locked the decoders (regionN/locked): commit 0 is refused */
         BLOCKER_UNKNOWN_TARGET, /* a committed region has a target whose card is not known: it may be this one */
+        BLOCKER_MEMORY_UNKNOWN, /* a memory card of which nobody knows what it decodes */
+        BLOCKER_ADDRESSES_UNKNOWN, /* /proc/iomem cannot be read: nobody knows who uses the card's addresses */
+        BLOCKER_ADDRESSES_CLAIMED, /* something in /proc/iomem is at the card's addresses that no step takes down */
+        BLOCKER_VIRTIO_MEM,     /* memory that the hypervisor gave, and only it takes back */
         BLOCKER_SYSTEM_FS,      /* the running system, the journal or our own state lies on the card */
         BLOCKER_MOUNT_BELOW,    /* another device's file system is mounted inside one that goes */
         BLOCKER_SPANS_DEVICES,  /* warning: a volume or array stands on other devices too and goes as a whole */

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "holders/unmovable.h"
-#include "kernel/iomem.h"
+#include "kernel/memory-block.h"
 #include "plan/findings.h"
 
 /* Blocks in kernel zones: how many, which, and what is known to sit on them. */
@@ -60,37 +60,4 @@ void find_kernel_zone(Findings *f) {
         if (hard)
                 finding_remedy(o, "safe-remove remove %s --zone-normal=try", slot);
         finding_remedy(o, "echo online_movable > " AUTO_ONLINE_PATH "  # before the next card is added, so that its memory can leave again");
-}
-
-static bool in_region(const Findings *f, const MemoryBlock *b) {
-        for (size_t i = 0; i < f->t->n_regions; i++) {
-                const Region *r = &f->t->regions[i];
-                if (b->start < r->start + r->size && r->start < b->start + f->t->block_size)
-                        return true;
-        }
-        return false;
-}
-
-/* It may be this card's, and nothing says so: neither the plan nor the probes would ask about it. */
-void find_stray_memory(Findings *f) {
-        _cleanup_(iomem_freep) Iomem *map = NULL;
-
-        if (f->s->n_memdevs == 0 || iomem_load(&map) < 0)
-                return;
-        for (size_t i = 0; i < map->n_ranges; i++) {
-                const IomemRange *w = &map->ranges[i];
-                if (!startswith(w->name, "CXL Window"))
-                        continue;
-                for (size_t j = 0; j < f->t->n_blocks; j++) {
-                        const MemoryBlock *b = &f->t->blocks[j];
-                        if (b->start > w->end || b->start + f->t->block_size <= w->start || in_region(f, b))
-                                continue;
-                        json_object *o = finding(f, BLOCKER_UNKNOWN_TARGET, true,
-                                                 "memory%ju lies in a CXL window, but no region says on which card", (uintmax_t) b->id);
-                        json_set_strf(o, "evidence", "%s in /proc/iomem, memory%ju %s", w->name, (uintmax_t) b->id,
-                                      b->online ? "online" : "offline");
-                        finding_remedy(o, "systemctl reboot  # memory that was left over from a removed card goes with it");
-                        return;
-                }
-        }
 }

@@ -35,6 +35,9 @@ int find_files(const Findings *f, const Node *node, uint64_t bytes, json_object 
 /* Does the node keep memory of another card, or of the machine's own? */
 bool findings_node_stays(const Findings *f, const Node *node);
 
+/* find-addresses.c: what is at the card's addresses and not taken down. */
+void find_addresses(Findings *f);
+
 /* Memory in a CXL window that no region accounts for: left over from a card, or the firmware's. */
 void find_stray_memory(Findings *f);
 

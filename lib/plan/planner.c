@@ -28,6 +28,7 @@
 #include <errno.h>
 
 #include "base/clock.h"
+#include "base/span.h"
 #include "plan/blockers.h"
 #include "plan/frame.h"
 #include "plan/plan-storage.h"
@@ -51,7 +52,7 @@ static int add_offline_blocks(Plan *p, const Topology *t, const DaxDevice *d, co
 
         for (size_t i = t->n_blocks; i > 0; i--) {
                 const MemoryBlock *b = &t->blocks[i - 1];
-                if (!b->online || b->start >= d->start + d->size || d->start >= b->start + t->block_size)
+                if (!b->online || !span_within(b->start, t->block_size, d->start, d->size))
                         continue;
                 json_object *o = json_object_new_object();
                 json_set_u64(o, "id", b->id);
@@ -62,7 +63,7 @@ static int add_offline_blocks(Plan *p, const Topology *t, const DaxDevice *d, co
         }
 
         json_set_str(args, "dax", d->name);
-        json_set(args, "region", region_step_json(topology_region(t, d->region)));
+        json_set(args, "region", dax_region_json(t, d));
         json_set_u64(args, "node", node ? (uint64_t) node->id : 0);
         json_set_u64(args, "block_size", t->block_size);
         json_set(args, "blocks", blocks);
@@ -83,7 +84,7 @@ static int add_unplug(Plan *p, const Topology *t, const DaxDevice *d) {
         json_set_str(args, "dax", d->name);
         json_set_u64(args, "start", d->start);
         json_set_str(args, "was", d->state);
-        json_set(args, "region", region_step_json(topology_region(t, d->region)));
+        json_set(args, "region", dax_region_json(t, d));
         json_set_u64(args, "n_blocks", t->block_size ? d->size / t->block_size : 1);
         return plan_add_step(p, STEP_UNPLUG_MEMORY, args);
 }
@@ -97,7 +98,7 @@ static int add_disable_dax(Plan *p, const Topology *t, const DaxDevice *d, const
         json_set_str(args, "driver", d->driver);
         json_set_u64(args, "start", d->start);
         json_set_u64(args, "size", d->size);
-        json_set(args, "region", region_step_json(topology_region(t, d->region)));
+        json_set(args, "region", dax_region_json(t, d));
         if (policy->force_unmap && dax_is_mapped(d))
                 json_set_bool(args, "force", true);
         return plan_add_step(p, STEP_DISABLE_DAX, args);

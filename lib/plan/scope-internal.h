@@ -17,3 +17,6 @@ int scope_find_nd_regions(const Topology *t, Scope *s);
 int scope_find_nmem_peers(const Topology *t, Scope *s);
 int scope_find_namespaces(const Topology *t, Scope *s);
 int scope_find_storage(const Topology *t, Scope *s);
+
+/* The ranges, and dax devices that only they tell of. */
+int scope_find_ranges(const Topology *t, Scope *s);

@@ -128,7 +128,7 @@ json_object *scope_probe_json(const Scope *s) {
         const Slot *slot = s->slot;
         const SlotRegisters *regs = slot->has_registers ? &slot->registers : NULL;
         json_object *o = scope_slot_json(slot);
-        json_object *functions = json_object_new_array(), *memdevs = json_object_new_array(), *ranges = json_object_new_array();
+        json_object *functions = json_object_new_array(), *memdevs = json_object_new_array();
 
         /* The probes know the slot by this key; everything else is as in the plan's "slot". */
         json_set_str(o, "slot", slot->name);
@@ -143,17 +143,11 @@ json_object *scope_probe_json(const Scope *s) {
                 json_set_strf(m, "serial", "0x%jx", (uintmax_t) s->memdevs[i]->serial);
                 json_object_array_add(memdevs, m);
         }
-        for (size_t i = 0; i < s->n_regions; i++) {
-                json_object *range = json_object_new_object();
-                json_set_u64(range, "start", s->regions[i]->start);
-                json_set_u64(range, "size", s->regions[i]->size);
-                json_object_array_add(ranges, range);
-        }
         set_storage(o, s);
         set_dax_devices(o, s);
         json_set(o, "functions", functions);
         json_set(o, "memdevs", memdevs);
-        json_set(o, "ranges", ranges);
+        json_set(o, "ranges", scope_ranges_json(s));
         return o;
 }
 
@@ -186,5 +180,18 @@ json_object *region_step_json(const Region *r) {
         for (size_t i = 0; i < r->n_targets; i++)
                 json_object_array_add(targets, target_json(&r->targets[i]));
         json_set(o, "targets", targets);
+        return o;
+}
+
+json_object *dax_region_json(const Topology *t, const DaxDevice *d) {
+        const Region *r = topology_region(t, d->region);
+
+        if (r)
+                return region_step_json(r);
+        json_object *o = json_object_new_object();
+        json_set_str(o, "name", d->name);
+        json_set_u64(o, "start", d->start);
+        json_set_u64(o, "size", d->size);
+        json_set_bool(o, "dax_alone", true);
         return o;
 }

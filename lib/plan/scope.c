@@ -17,13 +17,9 @@ void scope_done(Scope *s) {
         free(s->blocks);
         free(s->mounts);
         free(s->swaps);
-}
-
-static bool has_memdev(const Scope *s, const char *name) {
-        for (size_t i = 0; i < s->n_memdevs; i++)
-                if (streq(s->memdevs[i]->name, name))
-                        return true;
-        return false;
+        for (size_t i = 0; i < s->n_ranges; i++)
+                free(s->ranges[i].why);
+        free(s->ranges);
 }
 
 static int find_functions(const Topology *t, Scope *s) {
@@ -90,7 +86,7 @@ static int find_daxes(const Topology *t, Scope *s) {
 
 static int find_peers(const Topology *t, Scope *s) {
         for (size_t i = 0; i < t->n_memdevs; i++) {
-                if (has_memdev(s, t->memdevs[i].name))
+                if (scope_has_memdev(s, t->memdevs[i].name))
                         continue;
                 for (size_t j = 0; j < s->n_regions; j++)
                         if (region_uses_memdev(s->regions[j], t->memdevs[i].name)) {
@@ -101,13 +97,6 @@ static int find_peers(const Topology *t, Scope *s) {
                         }
         }
         return 0;
-}
-
-bool scope_has_block(const Scope *s, const Topology *t, const MemoryBlock *b) {
-        for (size_t i = 0; i < s->n_daxes; i++)
-                if (b->start < s->daxes[i]->start + s->daxes[i]->size && s->daxes[i]->start < b->start + t->block_size)
-                        return true;
-        return false;
 }
 
 static int find_nodes(const Topology *t, Scope *s) {
@@ -131,7 +120,7 @@ bool scope_is_empty(const Scope *s) {
 int scope_find(const Topology *t, const Slot *slot, Scope *ret) {
         static int (*const finders[])(const Topology *, Scope *) = {
                 find_functions, find_memdevs, find_regions, scope_find_nmems, scope_find_nd_regions, scope_find_namespaces,
-                find_daxes, find_peers, scope_find_nmem_peers, find_nodes, scope_find_storage,
+                find_daxes, scope_find_ranges, find_peers, scope_find_nmem_peers, find_nodes, scope_find_storage,
         };
 
         *ret = (Scope) { .slot = slot };

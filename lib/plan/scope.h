@@ -4,6 +4,13 @@
 #include "plan/plan.h"
 #include "topology/topology.h"
 
+/* Physical addresses that lead to the card. */
+typedef struct ScopeRange {
+        uint64_t start, size;
+        char *why;              /* who says so: "region0", "decoder3.0", "dax0.0", "0000:0d:00.0 BAR 0", "virtio3" */
+        bool goes_with_power;   /* its function has a claim on it for as long as it is there */
+} ScopeRange;
+
 /* What goes when the card in a slot goes, found by following the names in the topology: its functions and memdevs, every
  * region that has one of them as a target, the other cards of those regions, and what stands on the regions. Arrays of
  * pointers into the topology. */
@@ -25,6 +32,9 @@ typedef struct Scope {
         const Mount **mounts;           size_t n_mounts, a_mounts;      /* of file systems on those, overlays on them included; in the order
                                                                          * in which they can be unmounted, all of one file system together */
         const Swap **swaps;             size_t n_swaps, a_swaps;
+        ScopeRange *ranges;             size_t n_ranges, a_ranges;      /* none twice; regions first */
+        bool is_memory;                 /* it carries memory, whether or not anything is known of where that is */
+        bool has_virtio_mem;
 } Scope;
 
 void scope_done(Scope *s);
@@ -34,12 +44,23 @@ int scope_find(const Topology *t, const Slot *slot, Scope *ret);
 /* Nothing sits in the slot. */
 bool scope_is_empty(const Scope *s);
 
-/* Is this block inside one of the scope's dax devices? */
+/* Does the whole block lie in the scope's ranges? The same answer as kernel/memory-block.h gives to steps and probes. */
 bool scope_has_block(const Scope *s, const Topology *t, const MemoryBlock *b);
+bool scope_has_span(const Scope *s, uint64_t start, uint64_t size);
+
+/* The first range that has an address in common with [start, start+size); NULL: none. */
+const ScopeRange *scope_range_at(const Scope *s, uint64_t start, uint64_t size);
+
+/* May memory that no range of the scope tells of be on one of its cards? */
+bool scope_may_have(const Scope *s, const Topology *t, uint64_t start, uint64_t size);
+
+bool scope_has_memdev(const Scope *s, const char *name);
 
 /* For the document: "card", "takes_down"; and the scope that probes are asked about. New references. */
 json_object *scope_card_json(const Scope *s);
 json_object *scope_takes_down_json(const Scope *s, const Topology *t);
 json_object *scope_probe_json(const Scope *s);
+json_object *scope_ranges_json(const Scope *s); /* [{"start", "size", "why", "goes_with_power"}] */
 json_object *scope_slot_json(const Slot *slot);
 json_object *region_step_json(const Region *r); /* as kernel/cxl-region.h wants it; NULL for none */
+json_object *dax_region_json(const Topology *t, const DaxDevice *d); /* of a device without a region the addresses alone */

@@ -61,6 +61,9 @@ static int ask_service(json_object *scope, char **ret_answer) {
 }
 
 static int ask(json_object *scope, char **ret_answer) {
+        if (scope_is_blind(scope, ret_answer))
+                return 0;
+
         for (size_t i = 0; i < ELEMENTSOF(buses); i++) {
                 int r = ask_bus(scope, buses[i], ret_answer);
                 if (r <= 0)

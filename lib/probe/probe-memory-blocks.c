@@ -3,6 +3,9 @@
 #include "probe/probe.h"
 
 static int ask(json_object *scope, char **ret_answer) {
+        if (scope_is_blind(scope, ret_answer))
+                return 0;
+
         json_object *ranges = json_array(scope, "ranges");
 
         for (size_t i = 0; i < json_len(ranges); i++) {

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "base/span.h"
 #include "probe/probe.h"
 
 const Probe *const probes[] = {
@@ -23,11 +24,18 @@ bool scope_overlaps(json_object *scope, uint64_t start, uint64_t size) {
         json_object *ranges = json_array(scope, "ranges");
 
         for (size_t i = 0; i < json_len(ranges); i++) {
-                uint64_t s = json_u64(json_at(ranges, i), "start"), n = json_u64(json_at(ranges, i), "size");
-                if (start < s + n && s < start + size)
+                json_object *range = json_at(ranges, i);
+                if (!json_flag(range, "goes_with_power") && span_overlaps(start, size, json_u64(range, "start"), json_u64(range, "size")))
                         return true;
         }
         return false;
+}
+
+bool scope_is_blind(json_object *scope, char **ret_answer) {
+        if (json_len(json_array(scope, "ranges")) > 0 || json_len(json_array(scope, "memdevs")) == 0)
+                return false;
+        *ret_answer = strdup("nothing is known of where the card's memory was");
+        return true;
 }
 
 json_object *probe_scope(json_object *scope, json_object *since) {

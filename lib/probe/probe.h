@@ -6,7 +6,7 @@
 /* Independent questions to the kernel, asked afresh before a light says safe. What they are asked about is the *scope* that
  * a plan wrote down while the card was still there:
  *      {"slot", "port", "service", "address", "power_controller", "power_indicator", "attention_indicator",
- *       "functions": ["0000:0d:00.0"], "memdevs": [{"name", "serial"}], "ranges": [{"start", "size"}],
+ *       "functions": ["0000:0d:00.0"], "memdevs": [{"name", "serial"}], "ranges": [{"start", "size", "why", "goes_with_power"}],
  *       "dax_devices": [{"name", "dev"}], "block_devices": [{"name", "dev", "goes_with_power", "stays"}],
  *       "file_systems": [{"dev": "259:0", "type"}]}
  * and, added when they are asked because it differs from one removal to the next, "since": {"sequence", "taint"}: the kernel log's
@@ -44,5 +44,9 @@ char *probes_why(json_object *report);
 /* The scope with the moment from which on it is asked about (NULL: none). New reference. */
 json_object *probe_scope(json_object *scope, json_object *since);
 
-/* Whether [start, start+size) has an address in common with the scope's ranges. */
+/* Whether [start, start+size) has an address in common with the scope's ranges of memory (those that its functions have themselves,
+ * "goes_with_power", left out). */
 bool scope_overlaps(json_object *scope, uint64_t start, uint64_t size);
+
+/* A memory card of whose addresses nothing was written down: no question about them has an answer. *ret_answer is set then. */
+bool scope_is_blind(json_object *scope, char **ret_answer);
