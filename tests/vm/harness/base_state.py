@@ -3,7 +3,7 @@
 lights on, no regions, nothing on persistent cards, no processes of a scenario, the daemon idle. Where that fails the
 guest has to be booted anew."""
 
-from . import background, cxl_region, machine, memory, storage_state
+from . import background, cxl_region, memory, storage_state
 from .errors import LabError
 from .slot import Slot
 from .stage import SERVICE
@@ -36,7 +36,7 @@ class BaseState:
         """Raises LabError when it cannot be done."""
         background.stop_all(self.guest)
         self.guest.run(QUIET_DAEMON, timeout=60)
-        self.guest.run(GIVE_BACK.format(ports=" ".join(place.bdf for place in machine.SLOTS.values())))
+        self.guest.run(GIVE_BACK.format(ports=" ".join(place.bdf for place in self.guest.profile.slots.values())))
         storage = storage_state.has_storage(self.guest)
         if storage:
             storage_state.take_down(self.guest)
@@ -44,7 +44,7 @@ class BaseState:
             memory.destroy(self.guest, region)
         if storage:
             storage_state.empty(self.guest)
-        for number in machine.SLOTS:
+        for number in self.guest.profile.slots:
             self._restore_slot(Slot(self.guest, number))
         memory.set_policy(self.guest, self.policy)
         if daemon:

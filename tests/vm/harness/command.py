@@ -2,12 +2,13 @@
 """The front door for people: tests/vm/lab."""
 
 import argparse
+import concurrent.futures
 import shlex
 import sys
 import time
 from pathlib import Path
 
-from . import filesystem, image, machine, pmem, stage
+from . import filesystem, image, pmem, profiles, qemu, stage
 from .errors import LabError
 from .guest import Guest
 from .holder import Holder
@@ -19,7 +20,10 @@ def _say(text):
 
 
 def _image(_guest, _args):
-    print(image.get(_say).folder)
+    """Both at once: one waits for the mirror while the other unpacks."""
+    with concurrent.futures.ThreadPoolExecutor() as both:
+        for made in [both.submit(get, _say) for get in (image.get, qemu.get)]:
+            print(made.result().folder)
 
 
 def _up(guest, args):
@@ -59,7 +63,7 @@ def _press(guest, args):
 def _insert(guest, args):
     card = None
     if args.serial is not None or args.kind or args.size:
-        card = machine.Card(args.serial or 90 + args.slot, args.kind or "ram", (args.size or 512) << 20)
+        card = profiles.Card(args.serial or 90 + args.slot, args.kind or "ram", (args.size or 512) << 20)
     Slot(guest, args.slot).insert(card, wait=not args.no_wait)
 
 
@@ -97,7 +101,7 @@ def _verb(verbs, name, function, text, slot=False):
     verb = verbs.add_parser(name, help=text)
     verb.set_defaults(function=function)
     if slot:
-        verb.add_argument("slot", type=int, help="2, 3, 5, or 4 (an ordinary card)")
+        verb.add_argument("slot", type=int, help="2, 3, 5, 4 (an ordinary card), or what else the profile has")
     return verb
 
 
@@ -105,9 +109,9 @@ def _parser():
     parser = argparse.ArgumentParser(prog="lab", description="The emulated machine with CXL cards in hot-plug slots.")
     parser.add_argument("--name", default="dev", help="which guest (default: dev); any number can run side by side")
     verbs = parser.add_subparsers(required=True, metavar="VERB")
-    _verb(verbs, "image", _image, "build the guest's image unless it is there")
+    _verb(verbs, "image", _image, "make the guest's image, and QEMU's folder, unless they are there")
     up = _verb(verbs, "up", _up, "boot a guest in the background; returns when it answers")
-    up.add_argument("--profile", default="ram2", choices=machine.PROFILES, help="which cards (default: ram2)")
+    up.add_argument("--profile", default="ram2", choices=profiles.PROFILES, help="which cards (default: ram2)")
     up.add_argument("--kernel", type=Path, help="boot this kernel instead of the image's (needs --initrd)")
     up.add_argument("--initrd", type=Path)
     up.add_argument("--cmdline", default="", help="more for the kernel command line")

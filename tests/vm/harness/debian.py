@@ -3,7 +3,9 @@
 
 import re
 import subprocess
+import tempfile
 
+from .cache import as_root
 from .errors import LabError
 from .paths import TOP_DIR
 
@@ -21,16 +23,18 @@ def codename():
 
 def kernel_package(release):
     """The kernel for the guest, as apt-get install wants it."""
-    if release in RELEASES_WITH_BACKPORTS_KERNEL:
+    if kernel_from_backports(release):
         return f"linux-image-amd64/{release}-backports"
     return "linux-image-amd64"
 
 
-def sources(release):
-    """apt source lines for a guest of the host's own release."""
-    command = [TOP_DIR / "tools" / "debian-sources"]
-    if release in RELEASES_WITH_BACKPORTS_KERNEL:
-        command.append("--backports")
+def kernel_from_backports(release):
+    return release in RELEASES_WITH_BACKPORTS_KERNEL
+
+
+def sources(release, backports=False):
+    """apt source lines for a release, from the mirrors that this machine's apt uses."""
+    command = [TOP_DIR / "tools" / "debian-sources", *(["--backports"] if backports else []), release]
     found = subprocess.run(command, capture_output=True, text=True, check=False)
     if found.returncode != 0:
         raise LabError(found.stderr.strip())
@@ -42,3 +46,16 @@ def acquire_options():
     dump = subprocess.run(["apt-config", "dump", "Acquire"], capture_output=True, text=True, check=True).stdout
     wanted = re.compile(r"^Acquire::(http|https|ftp|Retries|Check-|ForceIPv)[^ ]* \"[^\"]+\";$")
     return [line for line in dump.splitlines() if wanted.match(line)]
+
+
+def bootstrap(release, folder, packages, source_lines, log, variant="minbase", options=()):
+    """Unpack packages with all that they depend on into a folder; the variant says what else comes along, and whether they are set
+    up there (minbase) or only unpacked (extract)."""
+    command = ["mmdebstrap", f"--variant={variant}", "--format=directory", f"--include={','.join(packages)}"]
+    command += [f"--aptopt={option}" for option in acquire_options()]
+    command += ["--aptopt=APT::Install-Recommends false", *options]
+    with tempfile.NamedTemporaryFile("w", suffix=".list") as file:
+        file.write(source_lines)
+        file.flush()
+        # A kernel package would build a general initrd, for a minute, that nobody boots from.
+        as_root(["env", "INITRD=No", *command, release, str(folder), file.name], stdout=log, stderr=log)

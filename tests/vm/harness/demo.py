@@ -60,7 +60,7 @@ def _use_card(screen, guest, mib):
     ram = memory.create(guest, SLOT)
     screen.say(f"the card in slot {SLOT} is System RAM: {ram.size >> 20} MiB in node {ram.node}, "
                f"{ram.online()} blocks online")
-    screen.say(f"an application fills {mib} MiB of it (emulated CXL memory takes some 8 MiB a second)")
+    screen.say(f"an application fills {mib} MiB of it")
     keeper = Keeper(guest, ram.node, mib)
     pages = keeper.verify()
     screen.say(f"{pages * 4 >> 10} MiB of its memory are on the card, a word of each cache line checked")

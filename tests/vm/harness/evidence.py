@@ -3,7 +3,6 @@
 
 import shutil
 
-from . import machine
 from .errors import LabError
 from .slot import Slot
 from .stage import SERVICE
@@ -23,7 +22,7 @@ COMMANDS = {
 
 
 def _leds(guest):
-    return "".join(f"slot {number}: {Slot(guest, number).leds()}\n" for number in machine.SLOTS)
+    return "".join(f"slot {number}: {Slot(guest, number).leds()}\n" for number in guest.profile.slots)
 
 
 def _processors(guest):

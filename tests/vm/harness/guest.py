@@ -10,7 +10,8 @@ import subprocess
 import textwrap
 import time
 
-from . import image, machine, wait
+from . import image, machine, qemu, wait
+from .profiles import DRIVERS, PROFILES, SWITCHES
 from .agent import Agent
 from .background import Background
 from .errors import CommandFailed, GuestGone, LabError, Timeout
@@ -36,20 +37,20 @@ class Guest:
         """Boot, and return when the guest answers. Seldom an emulated processor never comes up: then once more."""
         if self.alive():
             raise LabError(f"guest {self.name} is up already")
-        base = image.get(say)
+        base, emulator = image.get(say), qemu.get(say)
         try:
-            self._boot(profile, base, kernel, initrd, cmdline)
+            self._boot(emulator, profile, base, kernel, initrd, cmdline)
         except Timeout as error:
             say(f"     ({error}; once more)")
             self.down()
-            self._boot(profile, base, kernel, initrd, cmdline)
+            self._boot(emulator, profile, base, kernel, initrd, cmdline)
         self._light_up()
 
-    def _boot(self, profile, base, kernel, initrd, cmdline):
+    def _boot(self, emulator, profile, base, kernel, initrd, cmdline):
         shutil.rmtree(self.dir, ignore_errors=True)
         (self.dir / "share").mkdir(parents=True)
         (self.dir / "machine.json").write_text(json.dumps({"profile": profile}))
-        command = machine.command_line(machine.PROFILES[profile], base, self.dir, kernel, initrd, cmdline)
+        command = machine.command_line(emulator, PROFILES[profile], base, self.dir, kernel, initrd, cmdline)
         (self.dir / "command").write_text(shlex.join(command) + "\n")
         started = subprocess.run(command, capture_output=True, text=True, stdin=subprocess.DEVNULL, check=False)
         if started.returncode != 0:
@@ -65,8 +66,9 @@ class Guest:
     def _light_up(self):
         """Set the power lights of the slots with a card to on, as a real machine's firmware does: QEMU starts with all
         lights off, which would read as "safe to pull", and the kernel leaves them as it finds them."""
-        for number in self.profile.cards:
-            self.run(f"setpci -s {machine.SLOTS[number].bdf} CAP_EXP+18.w=0100:0300")
+        profile = self.profile
+        ports = [place.bdf for number, place in profile.slots.items() if number in profile.cards]
+        self.run("; ".join(f"setpci -s {port} CAP_EXP+18.w=0100:0300" for port in ports))
 
     def _answers(self):
         if not self.alive():
@@ -109,11 +111,11 @@ class Guest:
 
     @property
     def profile(self):
-        return machine.PROFILES[json.loads((self.dir / "machine.json").read_text())["profile"]]
+        return PROFILES[json.loads((self.dir / "machine.json").read_text())["profile"]]
 
     def cards(self, kind=None):
         """QEMU's paths of the cards that are plugged in: all of one kind, or all."""
-        kinds = [kind] if kind else sorted(set(machine.DRIVERS.values()))
+        kinds = [kind] if kind else sorted({*DRIVERS.values(), *SWITCHES})
         return [path for kind in kinds for path in self.qmp.children("/machine/peripheral", kind)]
 
     # -- commands -----------------------------------------------------------------------------------------------------

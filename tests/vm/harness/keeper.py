@@ -12,8 +12,8 @@ _number = itertools.count(1)
 
 
 class Keeper(Background):
-    """A running keeper (tests/vm/guest/keeper); ready when constructed. Emulated CXL memory takes some 8 MiB a second,
-    so a large one takes its time to fill, and to be moved."""
+    """A running keeper (tests/vm/guest/keeper); ready when constructed. Interleaved memory takes some 8 MiB a second, so a large
+    one takes its time to fill there, and to be moved."""
 
     def __init__(self, guest, node, mib=32, bind=False, unmovable=False, seed=1, name=None, pause_msec=200):
         command = [programs.provide(guest, "keeper"), f"--node={node}", f"--mib={mib}", f"--seed={seed}",

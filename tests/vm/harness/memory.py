@@ -67,8 +67,8 @@ def policy(guest):
 def create(guest, *slots, online="online_movable", window=0):
     """Make a RAM region over the cards in these slots (several: interleaved in this order) and wait until it is there.
 
-    With online="offline" the blocks are left offline. The machine has two windows of addresses for CXL memory (0 and
-    1): each is a NUMA node, which all regions in the window share."""
+    With online="offline" the blocks are left offline. Each window of addresses for CXL memory is a NUMA node, which all regions in
+    the window share; most profiles have one (0)."""
     set_policy(guest, online)
     region = cxl_region.create(guest, slots, "ram", window)
     memory = look(guest, region)

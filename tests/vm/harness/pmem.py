@@ -47,7 +47,7 @@ class Pmem:
     uuid: str
 
     def namespace(self, mode="fsdax", mib=64, name="", **options):
-        """Make a namespace. Small is quick: emulated CXL memory takes 8 MiB a second. mib=None: all there is."""
+        """Make a namespace. Small is quick. mib=None: all there is."""
         words = ["ndctl", "create-namespace", "-r", self.region, "-m", mode]
         # In the card itself, the page structures would first have to be written there.
         words += ["-M", "mem"] if mode in ("fsdax", "devdax") else []

@@ -33,7 +33,7 @@ def scenario(name, allow=(), own_guest=False, profile="ram2", daemon=True, timeo
 
     allow      patterns of kernel log lines that would otherwise fail it
     own_guest  it leaves the guest in no state for others, or needs one that nobody has touched
-    profile    which cards the machine has at its start (machine.PROFILES)
+    profile    which cards the machine has at its start (harness/profiles.py)
     daemon     it needs safe-removed; without it the daemon is kept away while the scenario runs
     timeout    seconds
     turn       it takes turns: a short run has a few of these, which the seed chooses; a long one (LAB_LONG, set by

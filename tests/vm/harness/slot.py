@@ -8,12 +8,12 @@ from pathlib import Path
 
 from . import config_space, machine
 from .errors import LabError
+from .profiles import Card, Switch
 from .qmp import QmpError
 
 # QEMU's own words for "too early for another press".
 PRESSED_JUST_NOW = "already in the process of unplug"
 PRESS_TIMEOUT = 15
-ORDINARY_SLOT = 4
 
 # Slot Control and, in the upper half, Slot Status, in the PCI Express capability.
 SLOT_CONTROL = 0x18
@@ -68,11 +68,12 @@ class Slot:
     """Slot N of a guest."""
 
     def __init__(self, guest, number):
-        if number not in machine.SLOTS:
-            raise LabError(f"no slot {number}: the machine has {', '.join(map(str, machine.SLOTS))}")
+        slots = guest.profile.slots
+        if number not in slots:
+            raise LabError(f"no slot {number}: the machine has {', '.join(map(str, slots))}")
         self.guest = guest
         self.number = number
-        self.place = machine.SLOTS[number]
+        self.place = slots[number]
         self.sysfs = f"/sys/bus/pci/slots/{number}"
         self._capability = None
 
@@ -121,26 +122,23 @@ class Slot:
     def press(self, force=False):
         """Press the attention button.
 
-        QEMU has no button as such: asking it to delete the card presses it. It refuses while the power light blinks
-        ("guest is busy") and within 5 s of the last press, and a technician with second thoughts presses just then.
-        With force the light is set to steady for the moment of the press and then back to blinking, by writing the
-        register in the guest, and the 5 s are waited for.
+        QEMU has no button as such: asking it to delete the card presses it. It refuses within 5 s of the last press, which are
+        waited for, and while the power light blinks ("guest is busy"); a technician with second thoughts presses just then.
+        With force the light is set to steady for the moment of the press and then back to blinking, by writing the register in
+        the guest.
         """
         device = self.device_id()
         if device is None:
             raise LabError(f"slot {self.number} is empty: QEMU has no button to press there")
-        if not force:
-            self.guest.qmp("device_del", id=device)
-            return
         deadline = time.monotonic() + PRESS_TIMEOUT
-        while not self._press_steady(device):
+        while not self._pressed(device, force):
             if time.monotonic() > deadline:
                 raise LabError(f"QEMU still refuses to press the button of slot {self.number}")
             self.guest.agent.rest()
             time.sleep(0.2)
 
-    def _press_steady(self, device):
-        blinking = self.leds().power == "blink"
+    def _pressed(self, device, force):
+        blinking = force and self.leds().power == "blink"
         if blinking:
             self._set_power_led(1)
         try:
@@ -160,7 +158,9 @@ class Slot:
 
     def insert(self, card=None, wait=True, timeout=30):
         """Put a card in (the one that belongs there unless told otherwise) and wait until the kernel knows it."""
-        card = card or self.guest.profile.cards.get(self.number) or machine.Card(90 + self.number)
+        card = card or self.guest.profile.cards.get(self.number) or Card(90 + self.number)
+        if isinstance(card, Switch):
+            raise LabError("QEMU takes no switch into a running machine: give the scenario a guest of its own (own_guest=True)")
         unique = f"card{card.serial}-{time.time_ns():x}"
         backends = machine.memory_backends(card, self.guest.dir, unique)
         self.free_stale_backends()
@@ -188,10 +188,14 @@ class Slot:
         """Whether the kernel has a driver for the card in the slot and shows it by the light."""
         if self.leds().power != "on":
             return False
-        if self.number == ORDINARY_SLOT:
-            return self.guest.succeeds(f"test -e /sys/bus/pci/devices/{self.bdf()}/driver")
-        memdev = self.memdev()
-        return memdev is not None and self.guest.succeeds(f"test -e /sys/bus/cxl/devices/{memdev}/driver")
+        function = f"/sys/bus/pci/devices/{self.place.bdf}/????:??:??.?"
+        if self._is_memory():
+            return self.guest.succeeds(f"test -e {function}/mem[0-9]*/driver")
+        return self.guest.succeeds(f"test -e {function}/driver")
+
+    def _is_memory(self):
+        device = self.device_id()
+        return device is not None and any(path.endswith(f"/{device}") for path in self.guest.cards("cxl-type3"))
 
     def free_stale_backends(self):
         """QEMU takes no backend twice and keeps one "in use" when its card has gone, so each insertion has a new one.

@@ -5,7 +5,6 @@ they were at boot. Only what lies on the cards and below /mnt is looked at; the 
 import ctypes
 import os
 
-from . import machine
 from .errors import LabError
 
 # From the top down. What cannot be taken down is found by the last line: the guest is then booted anew.

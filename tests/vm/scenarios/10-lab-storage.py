@@ -125,3 +125,38 @@ def bomb_and_counter(lab):
     lab.sh(f"systemctl freeze {counter.unit} && sleep 2 && systemctl thaw {counter.unit}")
     lines, missed, longest = counter.ask()
     lab.check(lines > 10 and missed == 0 and longest >= 2000, f"the counter should have been frozen and miss nothing: {lines} {missed} {longest}")
+
+
+@scenario("lab-fabric", profile="fabric", daemon=False)
+def fabric(lab):
+    """Two host bridges make one region over four cards; the cards behind the switch are in slots of their own; the hypervisor's memory
+    is the guest's."""
+    four = lab.ram(2, 6, 3, 7, window=0)
+    lab.equal(four.size, 2 << 30, "the size of the region over two host bridges")
+    inner = lab.ram(10, 11, window=1)
+    keeper = lab.keeper(inner.node, mib=8)
+    lab.check(keeper.verify() > 0, "the keeper should have its memory behind the switch")
+    keeper.finish()
+    lab.destroy(inner)
+    lab.destroy(four)
+    lab.equal([lab.slot(number).serial for number in (8, 10, 11)], [20, 6, 7], "the switch and what is in its slots")
+    lab.equal(lab.sh(f"basename $(readlink /sys/bus/pci/devices/{lab.slot(4).bdf()}/virtio*/driver)"), "virtio_mem", "the driver in slot 4")
+
+
+@scenario("lab-disks", profile="disks", daemon=False)
+def disks(lab):
+    """A disk in an inner slot goes out and comes back with what is on it. Two controllers are two ways to one disk."""
+    disk = lab.disk(6)
+    lab.sh(f"echo here | dd of={disk} bs=512 conv=sync,fsync status=none")
+    slot = lab.slot(6)
+    lab.sh(f"echo 0 > {slot.sysfs}/power", timeout=20)
+    lab.wait_for(lambda: not slot.occupied, 10, "QEMU to eject the disk")
+    slot.insert()
+    lab.equal(lab.sh(f"head -c 4 {lab.disk(6)}"), "here", "what is on the disk")
+    lab.equal(lab.disk(8), lab.disk(9), "the disk behind slots 8 and 9")
+    lab.check(len({lab.disk(number) for number in (6, 7, 8, 12)}) == 4, "the others should be disks of their own")
+    lab.sh(f"echo 0 > {lab.slot(8).sysfs}/power", timeout=20)
+    lab.wait_for(lambda: not lab.slot(8).occupied, 10, "QEMU to eject the controller")
+    lab.equal(lab.sh(f"head -c 4 {lab.disk(9)} | wc -c"), "4", "the bytes read by the way that is left")
+    lab.slot(8).insert()
+    lab.equal(lab.disk(8), lab.disk(9), "the disk behind slots 8 and 9, both back")

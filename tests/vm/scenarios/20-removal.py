@@ -93,7 +93,7 @@ def ordinary_card(lab):
     removal.check_safe(lab, 4)
 
 
-@scenario("ram-two-slots", timeout=240)
+@scenario("ram-two-slots", profile="nodes", timeout=240)
 def two_slots(lab):
     """Two buttons at once: both slots are held at once, one removal has the machine, then the other."""
     first, second = lab.ram(2), lab.ram(3, window=1)

@@ -3,7 +3,7 @@
 
 import time
 
-from harness import machine, removal, storage
+from harness import profiles, removal, storage
 from harness.scenario import scenario
 
 
@@ -20,7 +20,7 @@ def wrong_card(lab):
     disk, wanted, writer = used_card(lab)
     before = storage.StoragePicture.take(lab)
     storage.take_out(lab, 3)
-    stranger = machine.Card(77, kind="pmem")
+    stranger = profiles.Card(77, kind="pmem")
     lab.slot(3).insert(stranger)
     files = [lab.guest.dir / f"card77.{part}" for part in ("pmem", "lsa")]
     content = [file.read_bytes() for file in files]
@@ -109,7 +109,7 @@ def disabled_namespace(lab):
     check("when the card was restored")
 
 
-@scenario("restore-devdax", profile="mixed", timeout=300)
+@scenario("restore-devdax", profile="mixed-nodes", timeout=300)
 def devdax(lab):
     """Volatile memory that was a device is a device again, and not System RAM; so is a devdax namespace. A host bridge's decoders
     take regions in the order of their addresses only (drivers/cxl/core/region.c:alloc_region_ref): the lower card goes back first."""

@@ -3,7 +3,7 @@
 
 from dataclasses import replace
 
-from harness import machine, removal
+from harness import removal
 from harness.removal import Picture
 from harness.scenario import scenario
 

@@ -154,7 +154,7 @@ def of_functions(lab):
     finish(lab)
 
 
-@scenario("proof-of-processes", timeout=240)
+@scenario("proof-of-processes", profile="nodes", timeout=240)
 def of_processes(lab):
     """Somebody has mapped, or open, what has the device's name and number. The kernel gives the number out again; only the name is
     made up."""
@@ -199,7 +199,7 @@ def of_storage(lab):
     finish(lab, "3")
 
 
-@scenario("proof-of-kernel-log", timeout=240, own_guest=True, allow=[r"removing memory fails", r"cannot be hotremoved"])
+@scenario("proof-of-kernel-log", profile="nodes", timeout=240, own_guest=True, allow=[r"removing memory fails", r"cannot be hotremoved"])
 def of_kernel_log(lab):
     """The kernel loses another card's memory meanwhile: nobody knows what else it has lost, and asking again does not help."""
     lab.ram(2)
