@@ -27,6 +27,7 @@ static const char *const blocker_code_table[_BLOCKER_CODE_MAX] = {
         [BLOCKER_ADDRESSES_UNKNOWN] = "ADDRESSES_UNKNOWN",
         [BLOCKER_ADDRESSES_CLAIMED] = "ADDRESSES_CLAIMED",
         [BLOCKER_VIRTIO_MEM] = "VIRTIO_MEM",
+        [BLOCKER_FOREIGN_MEMMAP] = "FOREIGN_MEMMAP",
         [BLOCKER_SYSTEM_FS] = "SYSTEM_FS",
         [BLOCKER_MOUNT_BELOW] = "MOUNT_BELOW",
         [BLOCKER_SPANS_DEVICES] = "SPANS_DEVICES",
@@ -182,6 +183,8 @@ int plan_add_blockers(Plan *p, const Topology *t, const Scope *s, const PlanRequ
                 r = find_room(&f);
                 if (r >= 0)
                         r = find_memory_use(&f, p->doc);
+                if (r >= 0)
+                        r = find_foreign_memmap(&f);
                 if (r < 0)
                         return r;
                 find_addresses(&f);

@@ -31,6 +31,7 @@ typedef enum BlockerCode {
         BLOCKER_ADDRESSES_UNKNOWN, /* /proc/iomem cannot be read: nobody knows who uses the card's addresses */
         BLOCKER_ADDRESSES_CLAIMED, /* something in /proc/iomem is at the card's addresses that no step takes down */
         BLOCKER_VIRTIO_MEM,     /* memory that the hypervisor gave, and only it takes back */
+        BLOCKER_FOREIGN_MEMMAP, /* page structs of other memory lie on the card, or may: nothing forces that */
         BLOCKER_SYSTEM_FS,      /* the running system, the journal or our own state lies on the card */
         BLOCKER_MOUNT_BELOW,    /* another device's file system is mounted inside one that goes */
         BLOCKER_SPANS_DEVICES,  /* warning: a volume or array stands on other devices too and goes as a whole */

@@ -38,6 +38,9 @@ bool findings_node_stays(const Findings *f, const Node *node);
 /* find-addresses.c: what is at the card's addresses and not taken down. */
 void find_addresses(Findings *f);
 
+/* find-memmap.c: page structs of other memory on the card's. 0 or -ENOMEM. */
+int find_foreign_memmap(Findings *f);
+
 /* Memory in a CXL window that no region accounts for: left over from a card, or the firmware's. */
 void find_stray_memory(Findings *f);
 
