@@ -38,6 +38,7 @@ static const char *const blocker_code_table[_BLOCKER_CODE_MAX] = {
         [BLOCKER_ENCRYPTED] = "ENCRYPTED",
         [BLOCKER_UNKNOWN_MAPPING] = "UNKNOWN_MAPPING",
         [BLOCKER_PARTIAL] = "PARTIAL",
+        [BLOCKER_KERNEL_USER] = "KERNEL_USER",
         [BLOCKER_NFS_EXPORT] = "NFS_EXPORT",
         [BLOCKER_HOLDER_REFUSES] = "HOLDER_REFUSES",
         [BLOCKER_HOLDER_PROTECTED] = "HOLDER_PROTECTED",
@@ -196,6 +197,7 @@ int plan_add_blockers(Plan *p, const Topology *t, const Scope *s, const PlanRequ
                 find_foreign(&f);
                 find_slot(&f);
                 find_storage(&f);
+                find_kernel_users(&f);
         }
         find_policy_warnings(&f);
         r = find_holders(&f, p->doc);

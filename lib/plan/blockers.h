@@ -42,6 +42,7 @@ typedef enum BlockerCode {
         BLOCKER_ENCRYPTED,      /* a mapping has a key that could not be given again */
         BLOCKER_UNKNOWN_MAPPING, /* a mapping that may not be made again: of a kind that is not known, or not to be read */
         BLOCKER_PARTIAL,        /* warning: a volume has a part missing, and comes back so */
+        BLOCKER_KERNEL_USER,    /* the kernel itself uses it: a target, a heartbeat, a pool, a device that no step takes down */
         BLOCKER_NFS_EXPORT,     /* the kernel's NFS server holds a file system */
         BLOCKER_HOLDER_REFUSES, /* a rule of the administrator's says that this holder is not to be disturbed */
         BLOCKER_HOLDER_PROTECTED, /* PID 1, the caller's own session, this service: nothing that may be ended */

@@ -56,6 +56,9 @@ void find_stacks(Findings *f);
 /* The block device of that name that goes with the card, or NULL. */
 const BlockDevice *findings_block(const Findings *f, const char *name);
 
+/* find-kernel-users.c: targets, heartbeats, caches, pools, and devices that no step takes down. */
+void find_kernel_users(Findings *f);
+
 /* find-holders.c: who uses what is on the card, and what would be done about it, and who has memory on the nodes, into "holders" and
  * "holders_complete" of the document. The last are not in the way, their memory moves; but the operator wants to see whose it is, and who
  * cannot live without it. 0 or -ENOMEM. */

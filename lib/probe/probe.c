@@ -6,6 +6,7 @@ const Probe *const probes[] = {
         &probe_processes,
         &probe_mounts,
         &probe_block_devices,
+        &probe_kernel_users,
         &probe_memory_blocks,
         &probe_iomem,
         &probe_regions,

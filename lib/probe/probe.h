@@ -24,8 +24,8 @@ typedef struct Probe {
         int (*ask)(json_object *scope, char **ret_answer);
 } Probe;
 
-extern const Probe probe_processes, probe_mounts, probe_block_devices, probe_memory_blocks, probe_iomem, probe_regions, probe_decoders,
-        probe_drivers, probe_functions, probe_memdevs, probe_power, probe_link, probe_indicators, probe_kernel_log;
+extern const Probe probe_processes, probe_mounts, probe_block_devices, probe_kernel_users, probe_memory_blocks, probe_iomem, probe_regions,
+        probe_decoders, probe_drivers, probe_functions, probe_memdevs, probe_power, probe_link, probe_indicators, probe_kernel_log;
 
 /* All of them in the order in which they are asked, NULL at the end. */
 extern const Probe *const probes[];

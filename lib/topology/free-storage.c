@@ -96,5 +96,11 @@ void topology_drop_storage(Topology *t) {
         free(t->block_devices);
         free(t->file_systems);
         free(t->mounts);
+        for (size_t i = 0; i < t->n_uses; i++) {
+                kernel_user_done(&t->uses[i].user);
+                free(t->uses[i].block);
+                free(t->uses[i].bdf);
+        }
+        free(t->uses);
         free(t->swaps);
 }

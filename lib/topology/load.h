@@ -26,6 +26,7 @@ int load_mounts(Topology *t);
 int load_file_systems(Topology *t);
 int load_loops(Topology *t);
 int load_swaps(Topology *t);
+int load_kernel_users(Topology *t);
 int load_foreign(Topology *t);
 int load_memory(Topology *t);
 int load_iomem(Topology *t);

@@ -104,8 +104,8 @@ void topology_free(Topology *t) {
 int topology_load(Topology **ret) {
         static int (*const loaders[])(Topology *t) = {
                 load_slots, load_functions, load_memdevs, load_regions, load_decoders, load_daxes, load_nd, load_namespaces,
-                load_block_devices, load_nvme_paths, load_mappings, load_mounts, load_file_systems, load_loops, load_swaps, load_foreign,
-                load_memory, load_iomem,
+                load_block_devices, load_nvme_paths, load_mappings, load_mounts, load_file_systems, load_loops, load_swaps, load_kernel_users,
+                load_foreign, load_memory, load_iomem,
         };
 
         _cleanup_(topology_freep) Topology *t = calloc(1, sizeof(*t));

@@ -8,6 +8,7 @@
 #include "base/strtab.h"
 #include "base/util.h"
 #include "kernel/iomem.h"
+#include "kernel/kernel-users.h"
 #include "kernel/md.h"
 #include "kernel/memory-block.h"
 #include "kernel/pci-resource.h"
@@ -210,6 +211,15 @@ typedef struct Swap {
         int priority;
 } Swap;
 
+/* What the kernel uses by itself, and where that is: one of the three, or none where that cannot be told. */
+typedef struct KernelUse {
+        KernelUser user;
+        char *block;           /* the block device, by its name */
+        dev_t file_system;     /* of a file: what that lies on */
+        char *bdf;             /* a controller's function */
+        bool elsewhere;        /* on nothing that a card can carry */
+} KernelUse;
+
 typedef struct Node {
         int id;
         uint64_t total, free;  /* bytes, from nodeN/meminfo */
@@ -232,6 +242,7 @@ typedef struct Topology {
         Mount *mounts;                  size_t n_mounts, a_mounts;      /* of all mount namespaces */
         FileSystem *file_systems;       size_t n_file_systems, a_file_systems;
         Swap *swaps;                    size_t n_swaps, a_swaps;
+        KernelUse *uses;                size_t n_uses, a_uses;
         MemoryBlock *blocks;            size_t n_blocks;
         Node *nodes;                    size_t n_nodes, a_nodes;
         uint64_t block_size;

@@ -133,6 +133,46 @@ static void test_blocks(void) {
         check_no("block-devices", "loop9 (7:9) is there");
 }
 
+#define NAMESPACE "/sys/kernel/config/nvmet/subsystems/a b/namespaces/1"
+
+static void make_folders(const char *path) {
+        _cleanup_free_ char *copy = strdup(path);
+
+        for (char *p = copy + 1; (p = strchr(p, '/')); *p++ = '/') {
+                *p = '\0';
+                CHECK(mkdir(copy, 0755) == 0 || errno == EEXIST);
+        }
+        CHECK(mkdir(path, 0755) == 0 || errno == EEXIST);
+}
+
+/* A use outlives the device, by its name; another device's that has the name by now is none of the card's. */
+static void test_kernel_users(void) {
+        check_yes("kernel-users");
+        make_folders(NAMESPACE);
+        put(NAMESPACE "/device_path", "/dev/pmem0\n");
+        put(NAMESPACE "/enable", "0\n");
+        check_yes("kernel-users");
+        put(NAMESPACE "/enable", "1\n");
+        check_yes("kernel-users");
+        put("/sys/class/block/pmem0/dev", "259:3\n");
+        check_no("kernel-users", "nvmet a b, namespace 1 has it: " NAMESPACE "/device_path: /dev/pmem0");
+        test_remove_tree("/sys/class/block/pmem0");
+        check_no("kernel-users", "nvmet a b, namespace 1 has it: " NAMESPACE "/device_path: /dev/pmem0");
+        put(NAMESPACE "/device_path", "/dev/pmem1\n");
+        check_yes("kernel-users");
+
+        /* What a loaded module has cannot be seen. */
+        make_folders("/sys/module/ocfs2_nodemanager");
+        check_no("kernel-users", "ocfs2_nodemanager has it: /sys/kernel/config/cluster");
+        make_folders("/sys/kernel/config/cluster/ocfs2/heartbeat/A");
+        put("/sys/kernel/config/cluster/ocfs2/heartbeat/A/dev", "\n");
+        check_yes("kernel-users");
+        put("/sys/kernel/config/cluster/ocfs2/heartbeat/A/dev", "pmem0\n");
+        check_no("kernel-users", "heartbeat A of cluster ocfs2 has it: /sys/kernel/config/cluster/ocfs2/heartbeat/A/dev: pmem0");
+        test_remove_tree("/sys/kernel/config");
+        test_remove_tree("/sys/module/ocfs2_nodemanager");
+}
+
 static bool reported(json_object **ret) {
         json_object *report = NULL;
 
@@ -178,6 +218,7 @@ int main(void) {
         test_cxl();
         test_slot();
         test_blocks();
+        test_kernel_users();
         test_unknown();
         json_object_put(scope);
         return EXIT_SUCCESS;

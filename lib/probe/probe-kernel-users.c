@@ -1,0 +1,94 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include <sys/sysmacros.h>
+
+#include "base/clock.h"
+#include "kernel/attr.h"
+#include "kernel/kernel-users.h"
+#include "probe/probe.h"
+
+enum {
+        POOL_TIMEOUT_SEC = 5,
+};
+
+/* What a name means now: the card's device, which is there or was, or another one that has the name by now. */
+static bool is_card_device(json_object *block, const KernelUser *u) {
+        const char *name = json_str(block, "name"), *dev = json_str(block, "dev");
+        _cleanup_free_ char *number = strf("%u:%u", major(u->dev), minor(u->dev)), *now = NULL;
+        const char *on = u->on ? startswith(u->on, "/dev/") ?: u->on : NULL;
+
+        if (u->dev != 0 && !streq_ptr(number, dev))
+                return false;
+        if (u->dev == 0 && !streq_ptr(on, name))
+                return false;
+        return attr_readf(&now, "/sys/class/block/%s/dev", name) < 0 || streq_ptr(now, dev);
+}
+
+/* "/dev/nvme0" leads to a controller, which is one of the card's functions or is gone. */
+static bool is_card_controller(json_object *scope, const KernelUser *u) {
+        json_object *functions = json_array(scope, "functions"), *blocks = json_array(scope, "block_devices");
+        const char *node = u->on ? startswith(u->on, "/dev/nvme") : NULL;
+        _cleanup_free_ char *bdf = NULL;
+        bool gone;
+
+        if (!node || node[strspn(node, "0123456789")])
+                return false;
+        gone = link_namef(&bdf, "/sys/class/nvme/nvme%s/device", node) < 0;
+        for (size_t i = 0; i < json_len(functions); i++)
+                if (streq_ptr(bdf, json_object_get_string(json_at(functions, i))))
+                        return true;
+        return gone && json_len(blocks) > 0;
+}
+
+/* A pool that is whole has lost nothing. Of one that is not, zpool(8) tells the devices; who cannot be asked has not said no. */
+static bool may_be_pool_of(json_object *blocks, const KernelUser *u) {
+        _cleanup_free_ char *state = NULL, *devices = NULL;
+
+        if (attr_readf(&state, "/proc/spl/kstat/zfs/%s/state", u->who) >= 0 && streq(state, "ONLINE"))
+                return false;
+        if (zfs_pool_devices(u->who, POOL_TIMEOUT_SEC * USEC_PER_SEC, &devices) < 0)
+                return json_len(blocks) > 0;
+        for (size_t i = 0; i < json_len(blocks); i++) {
+                _cleanup_free_ char *path = strf("/dev/%s", json_str(json_at(blocks, i), "name"));
+                if (path && strstr(devices, path))
+                        return true;
+        }
+        return false;
+}
+
+static bool is_of_card(json_object *scope, const KernelUser *u) {
+        json_object *blocks = json_array(scope, "block_devices");
+
+        if (u->kind == KERNEL_USER_POOL)
+                return may_be_pool_of(blocks, u);
+        /* What cannot be followed to a device has not said no. */
+        if (!u->on && u->dev == 0)
+                return json_len(blocks) > 0;
+        for (size_t i = 0; i < json_len(blocks); i++)
+                if (is_card_device(json_at(blocks, i), u))
+                        return true;
+        return is_card_controller(scope, u);
+}
+
+static int ask(json_object *scope, char **ret_answer) {
+        _cleanup_kernel_users_ KernelUsers users = { 0 };
+
+        if (json_len(json_array(scope, "block_devices")) == 0 && json_len(json_array(scope, "functions")) == 0)
+                return 1;
+        int r = kernel_users_read(&users);
+        if (r < 0)
+                return r;
+        for (size_t i = 0; i < users.n_items; i++)
+                if (is_of_card(scope, &users.items[i])) {
+                        *ret_answer = strf("%s has it: %s%s%s", users.items[i].who, users.items[i].evidence, users.items[i].on ? ": " : "",
+                                           users.items[i].on ?: "");
+                        return 0;
+                }
+        return 1;
+}
+
+const Probe probe_kernel_users = {
+        .name = "kernel-users",
+        .question = "does the kernel itself use nothing of the card (targets, heartbeats, caches, pools)",
+        .before_power_off = true,
+        .ask = ask,
+};
