@@ -139,10 +139,14 @@ static int read_metadata(MdArray *a, const char *md) {
         if (attr_readf(&text, BLOCK "/%s/md/metadata_version", md) < 0 || !(external = startswith(text, "external:")))
                 return 0;
         a->external = true;
-        if (*external != '/' && *external != '-')
-                return 0;
-        a->container = strndup(external + 1, strcspn(external + 1, "/"));
-        return a->container ? 0 : -ENOMEM;
+        if (*external == '/' || *external == '-') {
+                a->container = strndup(external + 1, strcspn(external + 1, "/"));
+                return a->container ? 0 : -ENOMEM;
+        }
+        /* The kernel says what mdadm told it, if it did, or none. */
+        free(a->level);
+        a->level = strdup("container");
+        return a->level ? 0 : -ENOMEM;
 }
 
 /* The file of a bitmap is told by /proc/mdstat alone: "bitmap: 0/1 pages [0KB], 65536KB chunk, file: /var/bitmap" below the line that

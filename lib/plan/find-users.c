@@ -73,6 +73,18 @@ static void add_holder(Findings *f, const Holder *h, const HoldTargets *targets,
                 unmap_finding(f, h, targets, json_len(rungs) == 0);
 }
 
+/* The daemon of a set that goes on lets go of the part that is taken out of it, in front of all others: it is not ended. */
+static bool lets_go_by_itself(const Findings *f, const Holder *h) {
+        const char *program = h->exe ? strrchr(h->exe, '/') : NULL;
+
+        if (!program || (!streq(program, "/mdmon") && !streq(program, "/multipathd")) || !storage_leaves_daemons(f->t, f->s))
+                return false;
+        for (size_t i = 0; i < h->n_holds; i++)
+                if (h->holds[i].way != HOLD_DESCRIPTOR)
+                        return false;
+        return true;
+}
+
 /* Kernel servers hold what they export without any process to be seen. */
 static int find_exports(Findings *f, const HoldTargets *targets, json_object *holders) {
         _cleanup_nfs_exports_ NfsExports exports = { 0 };
@@ -110,6 +122,7 @@ int find_users(Findings *f, json_object *holders, bool *complete) {
                 json_set_strf(o, "evidence", "%s", r < 0 ? strerror(-r) : "the time for it was over (HolderScanMSec=)");
         }
         for (size_t i = 0; r >= 0 && i < found->n_items; i++)
-                add_holder(f, &found->items[i], &targets, holders);
+                if (!lets_go_by_itself(f, &found->items[i]))
+                        add_holder(f, &found->items[i], &targets, holders);
         return find_exports(f, &targets, holders);
 }

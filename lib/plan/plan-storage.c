@@ -166,24 +166,19 @@ static int leave_mapping(Taken *k, const BlockDevice *map) {
         return plan_add_step(k->plan, STEP_REMOVE_DM_PART, args);
 }
 
+/* mdmon has every member of such an array open, multipathd every path: for as long as it is one. */
+static bool has_daemon(const BlockDevice *set) {
+        return set->kind == BLOCK_DM ? set->multipath : set->array && set->array->external;
+}
+
 /* The mappings that go on without the card give up their parts of it; each once. */
 static int leave_mappings(Taken *k, const BlockDevice *part, bool paths) {
         for (size_t i = 0; i < k->t->n_block_devices; i++) {
                 const BlockDevice *map = &k->t->block_devices[i];
-                if (map->kind != BLOCK_DM || map->multipath != paths || k->left[i] || !stands_on(map, part) || in_scope(k->s, map))
+                if (map->kind != BLOCK_DM || has_daemon(map) != paths || k->left[i] || !stands_on(map, part) || in_scope(k->s, map))
                         continue;
                 k->left[i] = true;
                 int r = leave_mapping(k, map);
-                if (r < 0)
-                        return r;
-        }
-        return 0;
-}
-
-/* Before anybody is looked for who uses the card: multipathd has each path open for as long as it is one. */
-static int leave_paths(Taken *k) {
-        for (size_t i = 0; i < k->s->n_blocks; i++) {
-                int r = leave_mappings(k, k->s->blocks[i], true);
                 if (r < 0)
                         return r;
         }
@@ -205,16 +200,38 @@ static bool is_container(const BlockDevice *b) {
 }
 
 /* An array that goes on without the card gives up its member: a volume before the container that it is in. */
-static int leave_arrays(Taken *k, const BlockDevice *member, bool containers) {
+static int leave_arrays(Taken *k, const BlockDevice *member, bool containers, bool daemons) {
         for (size_t i = 0; i < k->t->n_block_devices; i++) {
                 const BlockDevice *md = &k->t->block_devices[i];
-                if (md->kind != BLOCK_MD || is_container(md) != containers || !stands_on(md, member) || in_scope(k->s, md))
+                if (md->kind != BLOCK_MD || has_daemon(md) != daemons || is_container(member) || is_container(md) != containers || !stands_on(md, member) || in_scope(k->s, md))
                         continue;
                 int r = leave_array(k, md, member);
                 if (r < 0)
                         return r;
         }
         return 0;
+}
+
+/* Before anybody is looked for who uses the card: they would be taken for users. */
+static int leave_sets_with_daemons(Taken *k) {
+        int r = 0;
+
+        for (size_t i = 0; i < k->s->n_blocks && r >= 0; i++) {
+                r = leave_mappings(k, k->s->blocks[i], true);
+                for (int containers = 0; containers < 2 && r >= 0; containers++)
+                        r = leave_arrays(k, k->s->blocks[i], containers, true);
+        }
+        return r;
+}
+
+bool storage_leaves_daemons(const Topology *t, const Scope *s) {
+        for (size_t i = 0; i < t->n_block_devices; i++) {
+                const BlockDevice *set = &t->block_devices[i];
+                for (size_t j = 0; j < s->n_blocks; j++)
+                        if (has_daemon(set) && !in_scope(s, set) && stands_on(set, s->blocks[j]))
+                                return true;
+        }
+        return false;
 }
 
 static int take_loop(Taken *k, const BlockDevice *b) {
@@ -282,7 +299,7 @@ static int take_block(Taken *k, size_t i) {
         if (r >= 0)
                 r = leave_mappings(k, b, false);
         for (int containers = 0; containers < 2 && r >= 0; containers++)
-                r = leave_arrays(k, b, containers);
+                r = leave_arrays(k, b, containers, false);
         return r < 0 ? r : take_block_itself(k, b);
 }
 
@@ -323,7 +340,7 @@ int plan_add_storage(Plan *p, const Topology *t, const Scope *s, const PlanReque
         Taken k = { .plan = p, .t = t, .s = s, .request = request, .blocks = blocks, .mounts = mounts, .left = left };
         int r = add_fences(p, s);
         if (r >= 0)
-                r = leave_paths(&k);
+                r = leave_sets_with_daemons(&k);
         if (r >= 0)
                 r = plan_add_end_of_holders(p, t, s, request);
         if (r >= 0)

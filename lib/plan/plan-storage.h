@@ -43,6 +43,9 @@ int plan_add_claims(Plan *p, const Topology *t, const Scope *s, const PlanReques
 /* Appends the steps for the namespaces and the regions of the nvdimm bus, which stand on nothing but the card. */
 int plan_add_namespaces(Plan *p, const Topology *t, const Scope *s, const PlanRequest *request);
 
+/* Does a set go on without the card whose daemon has its members open until they are out of it? */
+bool storage_leaves_daemons(const Topology *t, const Scope *s);
+
 /* Is a part of the mapping missing, at any depth? LVM has an error target in its place, by the name of "...-missing_0_0". */
 bool mapping_is_placeholder(const BlockDevice *b);
 bool mapping_is_partial(const Topology *t, const BlockDevice *b);

@@ -6,7 +6,7 @@
  *      hold            the kernel's own clock stops, the card stays up whatever the button does
  *      announce        listeners get their time while everything still works
  *      fence-dax       nobody opens the memory device anew
- *      paths           out of the mappings that go on without them: their daemon has them open
+ *      sets            a path or member out of what goes on without it, where a daemon has it open for as long as it is one
  *      holders         frozen, so that nothing new appears between look and act, then ended by policy
  *      proof           nobody has a page of a file, which would be given to another one
  *      storage         from the top: file systems, swap, loop devices, volumes, arrays (plan-storage.c)

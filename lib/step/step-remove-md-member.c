@@ -19,6 +19,10 @@ static bool is_idle(json_object *args) {
         return json_str(args, "role");
 }
 
+static bool is_disk(json_object *args) {
+        return streq_ptr(json_str(args, "role"), "disk");
+}
+
 static bool is_in_volume(json_object *args) {
         return json_str(args, "container");
 }
@@ -32,8 +36,12 @@ static void member_describe(json_object *args, char **ret_does, char **ret_undo)
                 *ret_does = strf("mdadm /dev/%s --fail /dev/%s: the array goes on degraded", md, member);
         else
                 *ret_does = strf("mdadm /dev/%s --fail /dev/%s --remove /dev/%s: the array goes on degraded", md, member, member);
-        *ret_undo = is_in_volume(args) ? strf("wait until %s has %s again, which its container gives it", md, member)
-                                       : strf("mdadm /dev/%s --re-add /dev/%s", md, member);
+        if (is_in_volume(args))
+                *ret_undo = strf("wait until %s has %s again, which its container gives it", md, member);
+        else if (is_disk(args))
+                *ret_undo = strf("mdadm --incremental /dev/%s, or mdadm /dev/%s --add /dev/%s", member, md, member);
+        else
+                *ret_undo = strf("mdadm /dev/%s --re-add /dev/%s", md, member);
 }
 
 static int find(json_object *args, StepRun *run, char **ret_md) {
@@ -137,9 +145,15 @@ static int member_revert(json_object *args, StepRun *run) {
                 return wait_for_monitor(md, json_str(args, "member"), true, run);
         array = strf("/dev/%s", md);
         const char *const again[] = { "mdadm", array, "--re-add", node, NULL }, *const anew[] = { "mdadm", array, "--add", node, NULL };
+        const char *const known[] = { "mdadm", "--incremental", node, NULL };
         if (!array || !node)
                 return -ENOMEM;
-        r = step_command(run, again, NULL);
+        /* udev may have been quicker: it has the disks of a container put together by what is written on them, and so have we. */
+        if (md_has_member(md, json_str(args, "member")))
+                return 0;
+        r = step_command(run, is_disk(args) ? known : again, NULL);
+        if (r >= 0 && is_disk(args) && !md_has_member(md, json_str(args, "member")))
+                r = -EIO;
         if (r >= 0 || r == -EINPROGRESS || r == -ETIME)
                 return r;
         step_remedy(run, "mdadm %s --add %s", array, node);

@@ -1,0 +1,203 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""What has its data more than once, leads to it in more than one way, or has it under a key: who goes on, who goes as a whole, and what
+is refused before anybody is disturbed."""
+
+from harness import removal, storage
+from harness.scenario import scenario
+
+KEY = "/run/scenario-key"
+
+
+def refused(lab, target, code):
+    """The plan has the blocker, and so does the removal; gives its finding."""
+    found = {finding["code"]: finding for finding in storage.plan(lab, target)["blockers"]}
+    lab.check(code in found, f"the plan should have {code}: {list(found)}")
+    removal_id = removal.last_id(lab) + 1
+    lab.cli("remove", target, check=False)
+    end = removal.wait_for_end(lab, removal_id, 60)
+    lab.equal((end["outcome"], end["code"]), ("refused", "blocked"), f"the ending ({end['message']})")
+    return found[code]
+
+
+@scenario("set-md-journal", profile="mixed", timeout=420)
+def md_journal(lab):
+    """RAID 5 of memory in the board, its journal on the card: without that it would take no write, so it goes as a whole."""
+    board = lab.nvdimm()
+    legs = [board.namespace("raw", mib=48).device for _ in range(3)]
+    journal = lab.pmem(3).namespace("raw", mib=64).device
+    lab.sh(f"mdadm --create /dev/md0 --quiet --run --level=5 --raid-devices=3 --write-journal={journal} {' '.join(legs)}", timeout=120)
+    lab.wait_for(lambda: lab.sh("cat /sys/block/md0/md/sync_action") == "idle", 120, "the array to be whole")
+    disk = lab.filesystem("/dev/md0", "ext4")
+    wanted = disk.fill(mib=4)
+    user = lab.holder("--map=shared", f"{disk.target}/file", name="user")
+    plan = storage.plan(lab, "3")
+    lab.check({"unmount", "stop-md"} <= set(storage.step_names(plan)) and "remove-md-member" not in storage.step_names(plan),
+              f"the array should go as a whole: {storage.step_names(plan)}")
+    lab.check("SPANS_DEVICES" in storage.codes(plan, "warnings"), f"and the plan should say so: {plan['warnings']}")
+    lab.check(user.pids[0] in storage.holders(plan), "the user should be named")
+    before = storage.StoragePicture.take(lab)
+    storage.take_out(lab, 3)
+    lab.check(not user.running() and not disk.mounted(), "nobody should use it any more")
+    storage.put_back(lab, 3)
+    storage.check_as_before(lab, before)
+    lab.equal(lab.sh("cat /sys/block/md0/md/consistency_policy"), "journal", "what the array relies on")
+    lab.equal(disk.sum(), wanted, "what is on the array")
+    disk.umount()
+    disk.check()
+
+
+@scenario("set-crypt", profile="mixed", timeout=420)
+def crypt(lab):
+    """A key that only its owner has: refused, and nobody is disturbed. The printed remedy makes way."""
+    device = lab.disk(4)
+    lab.write(KEY, "a key of the scenario's")
+    lab.sh(f"cryptsetup luksFormat -q --type luks2 --pbkdf pbkdf2 --pbkdf-force-iterations 1000 {device} {KEY} && "
+           f"cryptsetup open --key-file {KEY} {device} secret", timeout=180)
+    disk = lab.filesystem("/dev/mapper/secret", "ext4", "/mnt/secret")
+    wanted = disk.fill(mib=2)
+    user = lab.holder("--map=shared", f"{disk.target}/file", name="user")
+    remedy = refused(lab, "4", "ENCRYPTED")["remedy"]
+    lab.equal((user.running(), user.look(), disk.sum()), (True, "ok", wanted), "user and content")
+    user.stop()
+    lab.sh(remedy[0])
+    storage.take_out(lab, 4)
+    lab.slot(4).insert()
+    lab.wait_for(lambda: lab.disk(4), 10, "the disk")
+    lab.sh(f"cryptsetup open --key-file {KEY} {lab.disk(4)} secret", timeout=120)
+    disk.mount()
+    lab.equal(disk.sum(), wanted, "what is on the disk")
+
+
+@scenario("set-crypt-swap", profile="mixed", timeout=300)
+def crypt_swap(lab):
+    """Swap under a key that was made up for it: refused, with what makes way."""
+    lab.sh(f"cryptsetup open --type plain --key-file /dev/urandom --cipher aes-xts-plain64 --key-size 256 {lab.disk(4)} swap && "
+           "mkswap -q /dev/mapper/swap && swapon /dev/mapper/swap", timeout=120)
+    finding = refused(lab, "4", "ENCRYPTED")
+    lab.check("made up" in finding["what"], f"what cannot come back should be told: {finding['what']}")
+    lab.check("/dev/dm-" in lab.sh("cat /proc/swaps"), "the swap should be untouched")
+    lab.sh(finding["remedy"][0])
+    storage.take_out(lab, 4)
+
+
+@scenario("set-suspended", profile="mixed", timeout=300)
+def suspended(lab):
+    """A mapping that answers nobody: refused at once, and the printed remedy makes way."""
+    sectors = lab.sh(f"blockdev --getsz {lab.disk(4)}")
+    lab.sh(f"dmsetup create thin --table '0 {sectors} linear {lab.disk(4)} 0'")
+    disk = lab.filesystem("/dev/mapper/thin", "ext4", "/mnt/thin")
+    wanted = disk.fill(mib=1)
+    lab.sh("dmsetup suspend thin")
+    finding = refused(lab, "4", "SUSPENDED")
+    lab.sh(finding["remedy"][0])
+    storage.take_out(lab, 4)
+    storage.put_back(lab, 4)
+    lab.equal(disk.sum(), wanted, "what is on the mapping")
+
+
+def no_native_multipath(lab):
+    """The kernel's own driver does not hide that a disk has several paths: device-mapper may have them. For as long as the guest lives."""
+    lab.sh("grep -q N /sys/module/nvme_core/parameters/multipath || "
+           "{ modprobe -r nvme nvme_core && modprobe nvme_core multipath=N && modprobe nvme; }")
+    lab.wait_for(lambda: lab.disk(8) and lab.disk(9), 20, "the disks")
+
+
+@scenario("set-native-multipath", profile="disks", timeout=300)
+def native_multipath(lab):
+    """The same where the NVMe driver itself knows that the disk has two ways: nothing is taken down, and the plan says what is left."""
+    if "N" in lab.sh("cat /sys/module/nvme_core/parameters/multipath"):
+        lab.sh("modprobe -r nvme nvme_core && modprobe nvme")
+    lab.wait_for(lambda: lab.disk(8) and lab.disk(8) == lab.disk(9), 20, "the disk")
+    disk = lab.filesystem(lab.disk(8), "ext4", "/mnt/both")
+    wanted = disk.fill(mib=2)
+    user = lab.holder("--map=shared", f"{disk.target}/file", name="user")
+    plan = storage.plan(lab, "8")
+    lab.check("GOES_ON" in storage.codes(plan, "warnings"), f"the plan should say that it goes on: {plan['warnings']}")
+    storage.take_out(lab, 8)
+    lab.equal((user.running(), user.look(), disk.sum()), (True, "ok", wanted), "user and content")
+    plan = storage.plan(lab, "9")
+    lab.check(user.pids[0] in storage.holders(plan) and "unmount" in storage.step_names(plan), "the last way takes all with it")
+    lab.slot(8).insert()
+    lab.equal(disk.sum(), wanted, "what is on the disk")
+
+
+@scenario("set-multipath", profile="disks", timeout=420)
+def multipath(lab):
+    """One disk in two slots. A path leaves and comes back while somebody writes; the last one that works takes all with it."""
+    no_native_multipath(lab)
+    paths = [lab.disk(8), lab.disk(9)]
+    sectors = lab.sh(f"blockdev --getsz {paths[0]}")
+    lab.sh(f"modprobe dm_multipath && modprobe dm_service_time && dmsetup create both --uuid scenario-both --table '0 {sectors} multipath "
+           f"1 queue_if_no_path 0 2 1 service-time 0 1 2 {paths[0]} 1 1 service-time 0 1 2 {paths[1]} 1 1'")
+    disk = lab.filesystem("/dev/mapper/both", "ext4", "/mnt/both")
+    wanted = disk.fill(mib=2)
+    user = lab.holder("--map=shared", f"{disk.target}/file", name="user")
+    plan = storage.plan(lab, "8")
+    lab.check("GOES_ON" in storage.codes(plan, "warnings"), f"the plan should say that it goes on: {plan['warnings']}")
+    lab.equal((plan["takes_down"]["file_systems"], storage.holders(plan)), ([], {}), "the file systems and processes that go")
+    for number in (8, 9):
+        storage.take_out(lab, number)
+        lab.equal(lab.sh("ls /sys/block/dm-0/slaves").split(), [path.removeprefix("/dev/") for path in paths if path != paths[number - 8]],
+                  "the paths")
+        lab.equal((user.running(), user.look(), disk.sum()), (True, "ok", wanted), "user and content")
+        lab.sh(f"echo while {number} was out > {disk.target}/{number} && sync", timeout=60)
+        storage.put_back(lab, number)
+        lab.equal(len(lab.sh("ls /sys/block/dm-0/slaves").split()), 2, "the paths when both are back")
+    # A path that has failed is none: what is left goes as a whole.
+    lab.sh(f"dmsetup message both 0 fail_path {lab.sh(f'lsblk -dno MAJ:MIN {paths[1]}')}")
+    plan = storage.plan(lab, "8")
+    lab.check(user.pids[0] in storage.holders(plan) and "unmount" in storage.step_names(plan), "the last path takes all with it")
+    storage.take_out(lab, 8)
+    lab.check(not user.running() and not disk.mounted(), "nobody should use it any more")
+    storage.put_back(lab, 8)
+    lab.equal((disk.sum(), lab.sh(f"cat {disk.target}/8 {disk.target}/9")), (wanted, "while 8 was out\nwhile 9 was out"), "what is on the disk")
+
+
+@scenario("set-lvm-mirror", profile="mixed", timeout=420)
+def lvm_mirror(lab):
+    """A RAID volume goes on without the leg on the card, and the leg that comes back is given what was written meanwhile."""
+    legs = [lab.pmem(3).namespace("raw", mib=64).device, lab.nvdimm().namespace("raw", mib=64).device]
+    lab.sh(f"pvcreate -q {' '.join(legs)} && vgcreate -q lab {' '.join(legs)} && lvcreate -q -y --type raid1 -m 1 -n data -L 32M lab {' '.join(legs)}",
+           timeout=120)
+
+    def whole():
+        return " AA " in lab.sh("dmsetup status lab-data") and " idle " in lab.sh("dmsetup status lab-data")
+
+    lab.wait_for(whole, 120, "the volume to be whole")
+    disk = lab.filesystem("/dev/lab/data", "ext4")
+    wanted = disk.fill(mib=2)
+    user = lab.holder("--map=shared", f"{disk.target}/file", name="user")
+    plan = storage.plan(lab, "3")
+    lab.check("DEGRADES" in storage.codes(plan, "warnings"), f"the plan should say that the volume will be degraded: {plan['warnings']}")
+    lab.equal(storage.holders(plan), {}, "the processes named")
+    storage.take_out(lab, 3)
+    lab.equal((user.running(), user.look(), disk.sum()), (True, "ok", wanted), "user and content of the volume")
+    meanwhile = disk.fill("meanwhile", mib=4)
+    storage.put_back(lab, 3)
+    lab.wait_for(whole, 120, "the volume to be whole again")
+    lab.equal((user.running(), user.look()), (True, "ok"), "the volume's user")
+    lab.sh("lvchange -q --syncaction check lab/data")
+    lab.wait_for(whole, 120, "the copies to be compared")
+    lab.equal(lab.sh("dmsetup status lab-data").split()[8], "0", "the sectors in which the copies differ")
+    lab.equal((disk.sum(), disk.sum("meanwhile")), (wanted, meanwhile), "what is on the volume")
+
+
+@scenario("set-container", profile="mixed", timeout=300)
+def container(lab):
+    """Metadata that a program keeps: out of the volume first, then out of its container; whole again later."""
+    legs = [lab.pmem(3).namespace("raw", mib=64).device, lab.nvdimm().namespace("raw", mib=64).device]
+    lab.sh(f"mdadm --create /dev/md127 --quiet --run --metadata=ddf --raid-devices=2 {' '.join(legs)} && "
+           "mdadm --create /dev/md126 --quiet --run --assume-clean --level=1 --raid-devices=2 --size=24M /dev/md127", timeout=120)
+    disk = lab.filesystem("/dev/md126", "ext4")
+    wanted = disk.fill(mib=1)
+    user = lab.holder("--map=shared", f"{disk.target}/file", name="user")
+    lab.wait_for(lambda: lab.sh("cat /sys/block/md126/md/sync_action") == "idle", 120, "the volume to be whole")
+    plan = storage.plan(lab, "3")
+    lab.equal([step["args"]["md"] for step in plan["steps"] if step["name"] == "remove-md-member"], ["md126", "md127"], "the order")
+    lab.equal(storage.holders(plan), {}, "the processes named")
+    storage.take_out(lab, 3)
+    lab.equal((user.running(), user.look(), disk.sum()), (True, "ok", wanted), "user and content of the volume")
+    lab.sh(f"echo while out > {disk.target}/new && sync")
+    storage.put_back(lab, 3)
+    lab.wait_for(lambda: lab.sh("cat /sys/block/md126/md/degraded") == "0", 120, "the volume to be whole again")
+    lab.equal((user.running(), user.look()), (True, "ok"), "the volume's user")
