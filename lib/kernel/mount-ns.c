@@ -184,6 +184,29 @@ int mount_ns_open(uint64_t id, const char *path) {
         return r < 0 ? r : -ENOENT;
 }
 
+int mount_ns_text(const MountNs *ns, char **ret) {
+        const char *end = ns->path ? strstr(ns->path, "/ns/mnt") : NULL;
+        _cleanup_free_ char *folder = end ? strndup(ns->path, (size_t) (end - ns->path)) : NULL;
+        _cleanup_free_ char *root = NULL, *path = NULL, *text = NULL;
+        uint64_t id;
+
+        if (!end)
+                return -EAGAIN;
+        path = folder ? strf("%s/mountinfo", folder) : NULL;
+        if (!path)
+                return -ENOMEM;
+        int r = link_readf(&root, "%s/root", folder);
+        if (r < 0 || !streq(root, "/"))
+                return r == -ENOMEM ? r : -EAGAIN;
+        r = read_file(path, &text, NULL);
+        if (r < 0)
+                return r == -ENOMEM ? r : -EAGAIN;
+        if (mount_ns_id(ns->path, &id) < 0 || id != ns->id)
+                return -EAGAIN;
+        *ret = TAKE_PTR(text);
+        return 0;
+}
+
 int mount_ns_enter(int fd) {
         return setns(fd, CLONE_NEWNS) < 0 ? -errno : 0;
 }

@@ -42,6 +42,11 @@ int mount_ns_id(const char *path, uint64_t *ret);
 /* The id behind /proc/1/ns/mnt. */
 int mount_ns_host(uint64_t *ret);
 
+/* The text of its table of mounts, newly allocated, without entering it. A process sees the mounts below its own root only: any of them
+ * will do whose root is the namespace's (the kernel says "/" for that, and for other folders where they are). -EAGAIN when no process can
+ * speak for the namespace, or not any more: it has to be entered then. */
+int mount_ns_text(const MountNs *ns, char **ret);
+
 /* For a process of its own (kernel/apart.h): from here on every path is looked up in that namespace, from its root. */
 int mount_ns_enter(int fd);
 

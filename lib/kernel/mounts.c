@@ -35,6 +35,40 @@ int mount_ns_for_each(int (*visit)(const MountNs *ns, int proc_fd, void *data), 
         return r;
 }
 
+/* Only a namespace that no process speaks for is entered. */
+static int table_of(const MountNs *ns, int proc_fd, int home, MountEntries *l) {
+        _cleanup_free_ char *text = NULL;
+
+        int r = mount_ns_text(ns, &text);
+        if (r != -EAGAIN)
+                return r < 0 ? r : mountinfo_parse(text, l);
+        _cleanup_close_ int fd = mount_ns_open(ns->id, ns->path);
+        if (fd == -ENOENT || fd == -ESRCH)
+                return 0;
+        r = fd < 0 ? fd : mount_ns_enter(fd);
+        if (r >= 0)
+                r = mount_ns_read(proc_fd, l);
+        return r < 0 ? r : mount_ns_enter(home);
+}
+
+int mount_tables_for_each(int (*visit)(const MountNs *ns, const MountEntries *l, void *data), void *data) {
+        _cleanup_mount_ns_list_ MountNsList l = { 0 };
+
+        _cleanup_close_ int proc_fd = open("/proc", O_PATH | O_DIRECTORY | O_CLOEXEC);
+        _cleanup_close_ int home = open("/proc/self/ns/mnt", O_RDONLY | O_CLOEXEC);
+        if (proc_fd < 0)
+                return -errno;
+        int r = mount_ns_list(&l);
+        for (size_t i = 0; i < l.n_items && r >= 0; i++) {
+                _cleanup_mount_entries_ MountEntries entries = { 0 };
+
+                r = table_of(&l.items[i], proc_fd, home, &entries);
+                if (r >= 0)
+                        r = visit(&l.items[i], &entries, data);
+        }
+        return r;
+}
+
 static json_object *on_top(const MountEntries *l, const MountEntry *below, const MountedFs *fs) {
         json_object *array = json_object_new_array();
 
@@ -68,26 +102,24 @@ typedef struct Find {
         json_object *found;
 } Find;
 
-static int find_in_ns(const MountNs *ns, int proc_fd, void *data) {
-        _cleanup_mount_entries_ MountEntries l = { 0 };
+static int find_in_ns(const MountNs *ns, const MountEntries *l, void *data) {
         Find *f = data;
 
-        int r = mount_ns_read(proc_fd, &l);
-        for (size_t i = 0; i < l.n_items && r >= 0; i++) {
-                const MountEntry *m = &l.items[i];
+        for (size_t i = 0; i < l->n_items; i++) {
+                const MountEntry *m = &l->items[i];
                 if (!mounted_fs_is(f->fs, m))
                         continue;
                 json_object *o = mount_json(ns, m);
-                json_set(o, "on_top", on_top(&l, m, f->fs));
+                json_set(o, "on_top", on_top(l, m, f->fs));
                 json_object_array_add(f->found, o);
         }
-        return r;
+        return 0;
 }
 
 static int find_apart(void *data, char **ret_text) {
         Find f = { .fs = data, .found = json_object_new_array() };
 
-        int r = mount_ns_for_each(find_in_ns, &f);
+        int r = mount_tables_for_each(find_in_ns, &f);
         *ret_text = strdup(json_text(f.found));
         return r < 0 ? r : *ret_text ? 0 : -ENOMEM;
 }

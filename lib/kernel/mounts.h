@@ -22,6 +22,10 @@ bool mounted_fs_is(const MountedFs *fs, const MountEntry *m);
  * answer in time. */
 int mounts_find(const MountedFs *fs, uint64_t timeout_usec, json_object **ret);
 
+/* Calls visit() with the mounts of every mount namespace, one after the other: for functions that run apart. Stops at the first negative
+ * errno. */
+int mount_tables_for_each(int (*visit)(const MountNs *ns, const MountEntries *l, void *data), void *data);
+
 /* Calls visit() within every mount namespace, in one process: for functions that run apart. A namespace that is gone when its
  * turn comes is passed over. Stops at the first negative errno. */
 int mount_ns_for_each(int (*visit)(const MountNs *ns, int proc_fd, void *data), void *data);

@@ -1,7 +1,13 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include <sys/sysmacros.h>
 
+#include "base/clock.h"
+#include "kernel/block-refs.h"
 #include "plan/scope.h"
+
+enum {
+        GONE_TIMEOUT_SEC = 2,
+};
 
 json_object *scope_slot_json(const Slot *slot) {
         json_object *o = json_object_new_object();
@@ -124,6 +130,24 @@ static void set_dax_devices(json_object *o, const Scope *s) {
         json_set(o, "dax_devices", daxes);
 }
 
+/* What was gone before the card is none of the card's: told, so that it is not taken for it when its references are found. Whoever cannot
+ * look now will not take anything for it then. */
+static void set_gone_before(json_object *o, const Scope *s) {
+        json_object *gone = json_object_new_array();
+        _cleanup_block_refs_ BlockRefs refs = { 0 };
+
+        (void) block_refs_load(&refs);
+        if (s->n_blocks > 0 || s->n_functions > s->n_memdevs)
+                (void) block_refs_load_mounts(&refs, GONE_TIMEOUT_SEC * USEC_PER_SEC);
+        for (size_t i = 0; i < refs.n_items; i++)
+                if (!refs.items[i].place)
+                        json_append_str(gone, refs.items[i].device);
+        if (json_len(gone) > 0)
+                json_set(o, "gone_before", gone);
+        else
+                json_object_put(gone);
+}
+
 json_object *scope_probe_json(const Scope *s) {
         const Slot *slot = s->slot;
         const SlotRegisters *regs = slot->has_registers ? &slot->registers : NULL;
@@ -145,6 +169,7 @@ json_object *scope_probe_json(const Scope *s) {
         }
         set_storage(o, s);
         set_dax_devices(o, s);
+        set_gone_before(o, s);
         json_set(o, "functions", functions);
         json_set(o, "memdevs", memdevs);
         json_set(o, "ranges", scope_ranges_json(s));

@@ -2,6 +2,7 @@
 #include <errno.h>
 
 #include "base/fileio.h"
+#include "kernel/attr.h"
 #include "kernel/driver.h"
 #include "probe/probe.h"
 
@@ -18,26 +19,40 @@ static int function_gone(const char *bdf, char **ret_answer) {
         return 0;
 }
 
+/* Whatever else may sit at the slot's address by now, or anywhere below its port. */
+static int nobody_else(json_object *scope, char **ret_answer) {
+        const char *address = json_str(scope, "address");
+
+        _cleanup_(closedirp) DIR *d = opendir("/sys/bus/pci/devices");
+        if (!d)
+                return -errno;
+        for (struct dirent *e; (e = readdir(d));) {
+                _cleanup_free_ char *place = NULL;
+                bool here = address && *address && startswith(e->d_name, address);
+
+                if (here || (link_readf(&place, "/sys/bus/pci/devices/%s", e->d_name) >= 0 && scope_is_below_port(scope, place))) {
+                        *ret_answer = strf("%s is there", e->d_name);
+                        return 0;
+                }
+        }
+        return 1;
+}
+
 static int ask(json_object *scope, char **ret_answer) {
         json_object *functions = json_array(scope, "functions");
-        const char *address = json_str(scope, "address");
+        bool in_slot = json_str(scope, "port") || json_str(scope, "address");
 
         for (size_t i = 0; i < json_len(functions); i++) {
                 int r = function_gone(json_object_get_string(json_at(functions, i)), ret_answer);
                 if (r <= 0)
                         return r;
         }
-
-        /* Whatever else may sit at the slot's address by now. */
-        _cleanup_(closedirp) DIR *d = opendir("/sys/bus/pci/devices");
-        if (!d)
-                return -errno;
-        for (struct dirent *e; (e = readdir(d));)
-                if (address && *address && startswith(e->d_name, address)) {
-                        *ret_answer = strf("%s is there", e->d_name);
-                        return 0;
-                }
-        return 1;
+        int r = in_slot ? nobody_else(scope, ret_answer) : 1;
+        /* That nothing is there says nothing about a card of which nobody knows what was there. A module in a socket has none. */
+        if (r <= 0 || json_len(functions) > 0 || (!in_slot && json_len(json_array(scope, "ranges")) > 0))
+                return r;
+        *ret_answer = strdup("nothing that the card had is known");
+        return -ENODATA;
 }
 
 const Probe probe_functions = {

@@ -8,7 +8,7 @@ static int ask(json_object *scope, char **ret_answer) {
         SlotRegisters s;
         const char *port = json_str(scope, "port");
 
-        if (!port || !json_flag(scope, "power_indicator"))
+        if (!port)
                 return 1;
         int r = slot_registers_read(port, &s);
         if (r < 0)

@@ -7,11 +7,13 @@ static int ask(json_object *scope, char **ret_answer) {
         const char *port = json_str(scope, "port");
         SlotRegisters s;
 
-        if (!port || !json_flag(scope, "power_controller"))
+        if (!port)
                 return 1;
         int r = slot_registers_read(port, &s);
         if (r < 0)
                 return r;
+        if (!json_flag(scope, "power_controller") && !s.has_power_controller)
+                return 1;
         if (!s.has_link_active) {
                 *ret_answer = strf("port %s does not report it", port);
                 return 1;

@@ -5,6 +5,8 @@
 const Probe *const probes[] = {
         &probe_processes,
         &probe_mounts,
+        &probe_references,
+        &probe_below_port,
         &probe_block_devices,
         &probe_kernel_users,
         &probe_memory_blocks,
@@ -37,6 +39,22 @@ bool scope_is_blind(json_object *scope, char **ret_answer) {
                 return false;
         *ret_answer = strdup("nothing is known of where the card's memory was");
         return true;
+}
+
+bool scope_is_below_port(json_object *scope, const char *place) {
+        const char *port = json_str(scope, "port"), *address = json_str(scope, "address");
+        _cleanup_free_ char *ancestor = port ? strf("/%s/", port) : address && *address ? strf("/%s.", address) : NULL;
+
+        return ancestor && strstr(place, ancestor);
+}
+
+bool scope_names(json_object *scope, const char *key, const char *name) {
+        json_object *names = json_array(scope, key);
+
+        for (size_t i = 0; i < json_len(names); i++)
+                if (streq_ptr(json_object_get_string(json_at(names, i)), name))
+                        return true;
+        return false;
 }
 
 json_object *probe_scope(json_object *scope, json_object *since) {

@@ -9,6 +9,8 @@
  *       "functions": ["0000:0d:00.0"], "memdevs": [{"name", "serial"}], "ranges": [{"start", "size", "why", "goes_with_power"}],
  *       "dax_devices": [{"name", "dev"}], "block_devices": [{"name", "dev", "goes_with_power", "stays"}],
  *       "file_systems": [{"dev": "259:0", "type"}]}
+ * where there was something to be said also "gone_before": ["nvme9n1"] (devices of which nothing but references was there already: none
+ * of them can be the card's),
  * and, added when they are asked because it differs from one removal to the next, "since": {"sequence", "taint"}: the kernel log's
  * place when the removal began (kernel/kmsg-since.h).
  */
@@ -24,8 +26,9 @@ typedef struct Probe {
         int (*ask)(json_object *scope, char **ret_answer);
 } Probe;
 
-extern const Probe probe_processes, probe_mounts, probe_block_devices, probe_kernel_users, probe_memory_blocks, probe_iomem, probe_regions,
-        probe_decoders, probe_drivers, probe_functions, probe_memdevs, probe_power, probe_link, probe_indicators, probe_kernel_log;
+extern const Probe probe_processes, probe_mounts, probe_references, probe_below_port, probe_block_devices, probe_kernel_users, probe_memory_blocks,
+        probe_iomem, probe_regions, probe_decoders, probe_drivers, probe_functions, probe_memdevs, probe_power, probe_link, probe_indicators,
+        probe_kernel_log;
 
 /* All of them in the order in which they are asked, NULL at the end. */
 extern const Probe *const probes[];
@@ -50,3 +53,10 @@ bool scope_overlaps(json_object *scope, uint64_t start, uint64_t size);
 
 /* A memory card of whose addresses nothing was written down: no question about them has an answer. *ret_answer is set then. */
 bool scope_is_blind(json_object *scope, char **ret_answer);
+
+/* Whether a device with this line of ancestors (the link in sysfs, or a path) is below the slot's port, however deep; of a slot without
+ * a known port: is or is below a function at its address. */
+bool scope_is_below_port(json_object *scope, const char *place);
+
+/* Whether an array of strings has this one. */
+bool scope_names(json_object *scope, const char *key, const char *name);

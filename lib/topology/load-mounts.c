@@ -43,31 +43,6 @@ static int add_text(Topology *t, const MountNs *ns, const char *text) {
         return r;
 }
 
-/* A process sees the mounts below its own root only. Any of them will do whose root is the namespace's: the kernel says "/" for
- * that, and for other folders where they are. -EAGAIN when it cannot speak for the namespace, or not any more. */
-static int read_of_process(const MountNs *ns, char **ret) {
-        const char *end = ns->path ? strstr(ns->path, "/ns/mnt") : NULL;
-        _cleanup_free_ char *folder = end ? strndup(ns->path, (size_t) (end - ns->path)) : NULL;
-        _cleanup_free_ char *root = NULL, *path = NULL, *text = NULL;
-        uint64_t id;
-
-        if (!end)
-                return -EAGAIN;
-        path = folder ? strf("%s/mountinfo", folder) : NULL;
-        if (!path)
-                return -ENOMEM;
-        int r = link_readf(&root, "%s/root", folder);
-        if (r < 0 || !streq(root, "/"))
-                return r == -ENOMEM ? r : -EAGAIN;
-        r = read_file(path, &text, NULL);
-        if (r < 0)
-                return r == -ENOMEM ? r : -EAGAIN;
-        if (mount_ns_id(ns->path, &id) < 0 || id != ns->id)
-                return -EAGAIN;
-        *ret = TAKE_PTR(text);
-        return 0;
-}
-
 /* Runs in a process of its own. */
 static int enter_and_read(const MountNs *ns, int proc_fd, int home, FILE *out) {
         _cleanup_free_ char *text = NULL;
@@ -158,7 +133,7 @@ int load_mounts(Topology *t) {
         for (size_t i = 0; i < all.n_items; i++) {
                 _cleanup_free_ char *text = NULL;
 
-                r = read_of_process(&all.items[i], &text);
+                r = mount_ns_text(&all.items[i], &text);
                 if (r >= 0)
                         r = add_text(t, &all.items[i], text);
                 else if (r == -EAGAIN)

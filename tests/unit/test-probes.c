@@ -1,10 +1,13 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* On the recorded machine "ram2", whose card in slot 2 is in use: each probe finds what its name says, by itself, and nothing once that
- * is gone. What processes and mounts they see: tests/vm/scenarios/85-proof.py. */
+ * is gone. Against the real kernel: tests/vm/scenarios/85-proof.py. */
 #include <errno.h>
+#include <fcntl.h>
+#include <sys/mount.h>
 #include <sys/stat.h>
 
 #include "base/fileio.h"
+#include "kernel/attr.h"
 #include "probe/probe.h"
 #include "test.h"
 
@@ -173,6 +176,152 @@ static void test_kernel_users(void) {
         test_remove_tree("/sys/module/ocfs2_nodemanager");
 }
 
+static void set_blocks(const char *text) {
+        json_object *blocks = NULL;
+
+        CHECK_INT(json_parse(text, strlen(text), &blocks), 0);
+        json_set(scope, "block_devices", blocks);
+}
+
+#define PORT "/sys/devices/pci0000:0c/0000:0c:00.0/"
+
+/* What is below the port and not in the scope, on whatever bus and however deep. */
+static void test_below_port(void) {
+        json_object *functions = json_object_new_array();
+
+        json_append_str(functions, "0000:0d:00.0");
+        json_set(scope, "functions", functions);
+        check_yes("below-port");
+
+        make_folders(PORT "0000:0d:00.0/0000:0e:01.0");
+        CHECK_INT(symlink("../../../devices/pci0000:0c/0000:0c:00.0/0000:0d:00.0/0000:0e:01.0", "/sys/bus/pci/devices/0000:0e:01.0"), 0);
+        check_no("below-port", "0000:0e:01.0 is there, and was not when the plan was made");
+        check_no("functions", "0000:0e:01.0 is there");
+        drop("/sys/bus/pci/devices/0000:0e:01.0");
+
+        make_folders("/sys/bus/odd/devices");
+        CHECK_INT(symlink("../../../devices/pci0000:0c/0000:0c:00.0/thing0", "/sys/bus/odd/devices/thing0"), 0);
+        check_no("below-port", "thing0 is there, and was not when the plan was made");
+        drop("/sys/bus/odd/devices/thing0");
+        CHECK_INT(symlink("../../../devices/pci0000:0c/0000:0c:00.0/0000:0d:00.0/thing1", "/sys/bus/odd/devices/thing1"), 0);
+        check_yes("below-port"); /* on a function that is known, and goes with it */
+
+        make_folders(PORT "0000:0d:00.0/nvme/nvme0/nvme0n1");
+        put(PORT "0000:0d:00.0/nvme/nvme0/nvme0n1/dev", "259:9\n");
+        CHECK_INT(symlink("../../devices/pci0000:0c/0000:0c:00.0/0000:0d:00.0/nvme/nvme0/nvme0n1", "/sys/class/block/nvme0n1"), 0);
+        check_no("below-port", "nvme0n1 is there, and was not when the plan was made");
+        set_blocks("[{\"name\": \"nvme0n1\", \"dev\": \"259:8\"}]");
+        check_no("below-port", "nvme0n1 is there, and was not when the plan was made");
+        set_blocks("[{\"name\": \"nvme0n1\", \"dev\": \"259:9\"}]");
+        check_yes("below-port");
+}
+
+/* The disk is still there, then it is gone: whoever refers to it is named either way. */
+static void test_references(void) {
+        check_yes("references");
+        make_folders("/sys/class/block/dm-7/slaves");
+        put("/sys/class/block/dm-7/slaves/nvme0n1", "");
+        check_no("references", "nvme0n1 is the card's, and in use: dm-7 stands on it");
+        drop("/sys/class/block/nvme0n1");
+        check_no("references", "nvme0n1 is gone, and in use: dm-7 stands on it");
+        set_blocks("[]");
+        check_no("references", "nvme0n1 is gone, and in use: dm-7 stands on it"); /* it was not gone when the plan was made */
+        json_object *gone = json_object_new_array();
+        json_append_str(gone, "nvme0n1");
+        json_set(scope, "gone_before", gone);
+        check_yes("references");
+
+        set_blocks("[{\"name\": \"nvme0n1\", \"dev\": \"259:9\"}]");
+        json_set(scope, "gone_before", NULL);
+        test_remove_tree("/sys/class/block/dm-7");
+        make_folders("/sys/fs/xfs/nvme0n1");
+        make_folders("/sys/fs/xfs/stats");
+        check_no("references", "nvme0n1 is gone, and in use: a super block of xfs is on it");
+        test_remove_tree("/sys/fs/xfs");
+        make_folders("/sys/class/block/md0/md/dev-nvme0n1");
+        check_no("references", "nvme0n1 is gone, and in use: md0 has it as a member");
+        test_remove_tree("/sys/class/block/md0");
+        make_folders("/sys/fs/btrfs/uuid/devices/nvme0n1");
+        check_no("references", "nvme0n1 is gone, and in use: btrfs uuid has it");
+        test_remove_tree("/sys/fs/btrfs");
+        put("/proc/swaps", "Filename\t\t\t\tType\t\tSize\t\tUsed\t\tPriority\n/dev/nvme0n1\\040(deleted) partition\t4\t\t0\t\t-2\n");
+        check_no("references", "nvme0n1 is gone, and in use: it is swap");
+        put("/proc/swaps", "Filename\t\t\t\tType\t\tSize\t\tUsed\t\tPriority\n");
+        check_yes("references");
+}
+
+/* In any namespace; the number has no name any more. */
+static void test_mounts(void) {
+        static const char text[] = "[{\"dev\": \"259:9\", \"type\": \"ext4\"}]", none[] = "20 1 0:2 / / rw - rootfs rootfs rw\n";
+        static const char mounted[] = "20 1 0:2 / / rw - rootfs rootfs rw\n21 20 259:9 / /srv rw - ext4 /dev/nvme0n1 rw\n";
+        json_object *file_systems = NULL;
+
+        make_folders("/proc/1/ns");
+        (void) unlink("/proc/1/root");
+        (void) unlink("/proc/1/ns/mnt");
+        CHECK(symlink("/", "/proc/1/root") == 0 && symlink("mnt:[4026531841]", "/proc/1/ns/mnt") == 0);
+        put("/proc/1/mountinfo", none);
+        CHECK_INT(json_parse(text, strlen(text), &file_systems), 0);
+        json_set(scope, "file_systems", file_systems);
+        check_yes("mounts");
+        check_yes("references");
+        put("/proc/1/mountinfo", mounted);
+        check_no("mounts", "/dev/nvme0n1 is mounted on /srv (namespace 4026531841)");
+        check_no("references", "259:9 is gone, and in use: it is mounted on /srv (namespace 4026531841)");
+        put("/proc/1/mountinfo", none);
+        check_yes("mounts");
+}
+
+/* This process, as the only one of the recorded machine: it has a character device open. */
+static void test_processes(void) {
+        static const char text[] = "[{\"name\": \"null\", \"dev\": \"1:3\"}]", odd[] = "[{\"name\": \"null\", \"dev\": \"odd\"}]";
+        _cleanup_free_ char *self = NULL, *real = NULL, *answer = NULL, *unknown = NULL;
+        json_object *devices = NULL, *no_devices = NULL;
+
+        CHECK_INT(json_parse(text, strlen(text), &devices), 0);
+        json_set(scope, "dax_devices", devices);
+        make_folders("/sys/dev/char");
+        CHECK_INT(symlink("../../devices/virtual/mem/null", "/sys/dev/char/1:3"), 0);
+        check_yes("processes");
+
+        _cleanup_close_ int fd = open("/dev/null", O_RDWR | O_CLOEXEC);
+        CHECK(fd >= 0 && link_readf(&self, "/proc/.real/self") >= 0);
+        real = strf("/proc/.real/%s", self);
+        make_folders("/proc/77");
+        CHECK_INT(mount(real, "/proc/77", NULL, MS_BIND, NULL), 0);
+        CHECK_INT(ask("processes", &answer), 0);
+        CHECK(answer && startswith(answer, "process 77 (test-probes) has descriptor null: /proc/77/fd/"));
+        CHECK_INT(umount2("/proc/77", MNT_DETACH), 0);
+        CHECK_INT(rmdir("/proc/77"), 0);
+
+        CHECK_INT(json_parse(odd, strlen(odd), &no_devices), 0);
+        json_set(scope, "dax_devices", no_devices);
+        CHECK(ask("processes", &unknown) < 0);
+        json_set(scope, "dax_devices", NULL);
+}
+
+static void set_since(uint64_t sequence) {
+        json_object *since = json_object_new_object();
+
+        json_set_u64(since, "sequence", sequence);
+        json_set_u64(since, "taint", 0);
+        json_set(scope, "since", since);
+}
+
+/* A file has one record, as a read of the real one gives. */
+static void test_kernel_log(void) {
+        CHECK_INT(setenv("SAFE_REMOVE_KMSG", "/proc/kernel-log", 1), 0);
+        put("/proc/kernel-log", "4,12,99,-;WARNING: CPU: 0 PID: 1 at fs/odd.c:1 odd+0x1/0x2\n");
+        set_since(12);
+        check_no("kernel-log", "it says: WARNING: CPU: 0 PID: 1 at fs/odd.c:1 odd+0x1/0x2");
+        set_since(13);
+        check_yes("kernel-log");
+        put("/proc/kernel-log", "12,12,99,-;WARNING: said by somebody\n");
+        set_since(12);
+        check_yes("kernel-log"); /* not in the kernel's name */
+        json_set(scope, "since", NULL);
+}
+
 static bool reported(json_object **ret) {
         json_object *report = NULL;
 
@@ -183,7 +332,7 @@ static bool reported(json_object **ret) {
 
 /* One that cannot be found out is a no of all, also when every other says yes. */
 static void test_unknown(void) {
-        static const char text[] = "{\"slot\": \"2\", \"address\": \"0000:0d:00\", \"power_controller\": true}";
+        static const char text[] = "{\"slot\": \"2\", \"address\": \"0000:0d:00\", \"power_controller\": true, \"functions\": [\"0000:99:00.0\"]}";
         _cleanup_json_ json_object *report = NULL, *again = NULL;
         _cleanup_free_ char *answer = NULL, *why = NULL, *first = NULL;
 
@@ -219,6 +368,11 @@ int main(void) {
         test_slot();
         test_blocks();
         test_kernel_users();
+        test_below_port();
+        test_references();
+        test_processes();
+        test_mounts();
+        test_kernel_log();
         test_unknown();
         json_object_put(scope);
         return EXIT_SUCCESS;

@@ -31,13 +31,15 @@ FAKES = {
     "functions": ("/sys/bus/pci/devices", """
         for d in /sys/bus/pci/devices/*; do ln -s $(readlink -f $d) {fake}/; done
         rm -f {fake}/{card}; mkdir {fake}/{card}"""),
+    "below-port": ("/sys/bus/clockevents/devices", "ln -s ../../../devices/pci0000:00/{port}/thing0 {fake}/thing0"),
+    "references": ("/proc/swaps", "cat /proc/swaps > {fake}; echo '/dev/nvme9n9 partition 1024 0 -2' >> {fake}"),
     "power": ("/sys/bus/pci/slots/2/power", "echo 1 > {fake}"),
     "link": ("$(readlink -f /sys/bus/pci/devices/{port}/config)", """
         cat /sys/bus/pci/devices/{port}/config > {fake}
         byte=$(od -An -tu1 -j{link_status} -N1 {fake})
         printf "\\\\$(printf %o $((byte | 0x20)))" | dd of={fake} bs=1 seek={link_status} conv=notrunc status=none"""),
 }
-FILES = ("iomem", "power", "link")
+FILES = ("iomem", "references", "power", "link")
 
 # With these the removal itself is stuck: for whoever asks again the card is still there, or nobody can look at the machine.
 BLINDING = ("memdevs", "functions")
@@ -130,10 +132,10 @@ def of_memory(lab):
     finish(lab)
 
 
-@scenario("proof-of-slot", timeout=240)
+@scenario("proof-of-slot", timeout=300)
 def of_slot(lab):
-    """memdevs, power, link, indicators: the slot or what is in it is not as it should be."""
-    first, *others = [(probe, Fake(lab, probe)) for probe in ("memdevs", "power", "link")]
+    """memdevs, below-port, references, power, link, indicators: the slot, or what is or was in it, is not as it should be."""
+    first, *others = [(probe, Fake(lab, probe)) for probe in ("memdevs", "below-port", "references", "power", "link")]
     port = lab.slot(2).place.bdf
     stuck(lab, first[0], first[1].put)
     lab.sh(first[1].take)

@@ -1,0 +1,89 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* Everything below the slot's port goes with the card, and the plan explains only what it has seen there. What is there and not in the
+ * scope came meanwhile (somebody pressed the button of an inner slot, or made a partition), or was not understood. What is in the scope is
+ * another probe's to ask about. */
+#include <errno.h>
+
+#include "base/fileio.h"
+#include "kernel/attr.h"
+#include "probe/probe.h"
+
+typedef int (*explained_t)(json_object *scope, const char *name, const char *place);
+
+static int function_is_explained(json_object *scope, const char *name, const char *place) {
+        return scope_names(scope, "functions", name);
+}
+
+/* A path of an NVMe disk has no number: the disk that it leads to stands for it. */
+static int block_is_explained(json_object *scope, const char *name, const char *place) {
+        json_object *blocks = json_array(scope, "block_devices");
+        _cleanup_free_ char *dev = NULL;
+
+        int r = attr_readf(&dev, "/sys/class/block/%s/dev", name);
+        if (r < 0)
+                return r == -ENOENT || r == -ENODEV ? 1 : r;
+        for (size_t i = 0; i < json_len(blocks); i++)
+                if (streq_ptr(json_str(json_at(blocks, i), "name"), name) && streq_ptr(json_str(json_at(blocks, i), "dev"), dev))
+                        return 1;
+        return 0;
+}
+
+/* The port's own services are called after it ("0000:0c:00.0:pcie004"); anything else is on a function, which goes with it. */
+static int other_is_explained(json_object *scope, const char *name, const char *place) {
+        const char *port = json_str(scope, "port");
+        _cleanup_free_ char *ancestor = port ? strf("/%s/", port) : NULL;
+        const char *below = ancestor ? strstr(place, ancestor) : NULL;
+
+        if (!below)
+                return 1;
+        below += strlen(ancestor);
+        _cleanup_free_ char *first = strndup(below, strcspn(below, "/"));
+        return !first ? -ENOMEM : startswith(first, port) || scope_names(scope, "functions", first);
+}
+
+static int look_into(json_object *scope, const char *folder, explained_t explained, char **ret_answer) {
+        _cleanup_(closedirp) DIR *d = opendir(folder);
+
+        if (!d)
+                return errno == ENOENT ? 1 : -errno;
+        for (struct dirent *e; (e = readdir(d));) {
+                _cleanup_free_ char *place = NULL;
+
+                if (e->d_name[0] == '.' || link_readf(&place, "%s/%s", folder, e->d_name) < 0 || !scope_is_below_port(scope, place))
+                        continue;
+                int r = explained(scope, e->d_name, place);
+                if (r == 0)
+                        *ret_answer = strf("%s is there, and was not when the plan was made", e->d_name);
+                if (r <= 0)
+                        return r;
+        }
+        return 1;
+}
+
+static int look_into_buses(json_object *scope, char **ret_answer) {
+        _cleanup_(closedirp) DIR *d = opendir("/sys/bus");
+        int r = 1;
+
+        if (!d)
+                return -errno;
+        for (struct dirent *e; r > 0 && (e = readdir(d));) {
+                _cleanup_free_ char *folder = e->d_name[0] == '.' ? NULL : strf("/sys/bus/%s/devices", e->d_name);
+
+                if (folder)
+                        r = look_into(scope, folder, streq(e->d_name, "pci") ? function_is_explained : other_is_explained, ret_answer);
+        }
+        return r;
+}
+
+static int ask(json_object *scope, char **ret_answer) {
+        int r = look_into_buses(scope, ret_answer);
+
+        return r <= 0 ? r : look_into(scope, "/sys/class/block", block_is_explained, ret_answer);
+}
+
+const Probe probe_below_port = {
+        .name = "below-port",
+        .question = "is nothing below the slot's port that the plan did not know",
+        .before_power_off = true,
+        .ask = ask,
+};

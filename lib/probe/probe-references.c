@@ -1,0 +1,59 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* What uses the card without being on any list of the plan's: the whole kernel is asked afresh who refers to a device that is the card's,
+ * or to one that is gone. A reference to a device that was there when the plan was made and is not any more is one to the card. */
+#include <errno.h>
+
+#include "base/clock.h"
+#include "kernel/block-refs.h"
+#include "probe/probe.h"
+
+enum {
+        TIMEOUT_SEC = 10,
+};
+
+static bool is_scopes_block(json_object *scope, const char *device) {
+        json_object *blocks = json_array(scope, "block_devices");
+
+        for (size_t i = 0; i < json_len(blocks); i++)
+                if (streq_ptr(json_str(json_at(blocks, i), "name"), device) || streq_ptr(json_str(json_at(blocks, i), "dev"), device))
+                        return true;
+        return false;
+}
+
+/* Names are given out again: of one that lives, the block-devices probe knows whether it is the card's. */
+static bool is_to_card(json_object *scope, const BlockRef *ref) {
+        if (ref->place)
+                return scope_is_below_port(scope, ref->place);
+        return is_scopes_block(scope, ref->device) || !scope_names(scope, "gone_before", ref->device);
+}
+
+static int look_at(json_object *scope, const BlockRefs *refs, char **ret_answer) {
+        for (size_t i = 0; i < refs->n_items; i++) {
+                const BlockRef *ref = &refs->items[i];
+
+                if (!is_to_card(scope, ref))
+                        continue;
+                *ret_answer = strf("%s is %s, and in use: %s", ref->device, ref->place ? "the card's" : "gone", ref->who);
+                return 0;
+        }
+        return 1;
+}
+
+static int ask(json_object *scope, char **ret_answer) {
+        /* No number of mount namespaces keeps the light from the card that never had a disk. */
+        bool stores = json_len(json_array(scope, "block_devices")) > 0 ||
+                      json_len(json_array(scope, "functions")) > json_len(json_array(scope, "memdevs"));
+        _cleanup_block_refs_ BlockRefs refs = { 0 };
+
+        int r = block_refs_load(&refs);
+        if (r >= 0 && stores)
+                r = block_refs_load_mounts(&refs, TIMEOUT_SEC * USEC_PER_SEC);
+        return r < 0 ? r : look_at(scope, &refs, ret_answer);
+}
+
+const Probe probe_references = {
+        .name = "references",
+        .question = "does nothing in the kernel refer to a block device of the card's, or to one that is gone",
+        .before_power_off = true,
+        .ask = ask,
+};
