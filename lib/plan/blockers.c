@@ -180,12 +180,13 @@ int plan_add_blockers(Plan *p, const Topology *t, const Scope *s, const PlanRequ
 
         int r = 0;
         if (!scope_is_empty(s)) {
+                /* First, since what is said about kernel zones could be forced. */
+                r = find_foreign_memmap(&f);
                 find_kernel_zone(&f);
-                r = find_room(&f);
+                if (r >= 0)
+                        r = find_room(&f);
                 if (r >= 0)
                         r = find_memory_use(&f, p->doc);
-                if (r >= 0)
-                        r = find_foreign_memmap(&f);
                 if (r < 0)
                         return r;
                 find_addresses(&f);
