@@ -14,6 +14,7 @@ enum {
         OPT_FORCE,
         OPT_DRY_RUN,
         OPT_EQUAL_CARD,
+        OPT_ACKNOWLEDGE,
         OPT_NO_COLOR,
         OPT_NO_WAIT,
         OPT_VERIFY,
@@ -67,6 +68,13 @@ static ExitCode set_equal_card(Args *a, const char *value) {
         if (!streq(value, "yes") && !streq(value, "no"))
                 return fail(CODE_USAGE, NULL, "--equal-card wants 'yes' or 'no', not '%s'", value);
         a->equal_card = value;
+        return CODE_DONE;
+}
+
+static ExitCode set_acknowledge(Args *a, const char *value) {
+        if (!streq(value, "kernel-log"))
+                return fail(CODE_USAGE, NULL, "--acknowledge wants 'kernel-log', not '%s'", value);
+        a->acknowledge = value;
         return CODE_DONE;
 }
 
@@ -136,6 +144,8 @@ const OptionRow option_rows[OPTION_ROWS] = {
         { "zone-normal", 'z', "try|refuse", "plan explain remove ", set_zone_normal,
           "what to do about memory in ZONE_NORMAL" },
         { "force", OPT_FORCE, "WORDS", "plan explain remove ", set_force, "kill,unmap,unproven,poison: what only force allows" },
+        { "acknowledge", OPT_ACKNOWLEDGE, "kernel-log", "remove ", set_acknowledge,
+          "what the kernel has complained of is not about this card" },
         { "equal-card", OPT_EQUAL_CARD, "yes|no", "restore ", set_equal_card,
           "whether another card of the same make and size will do" },
         { "dry-run", OPT_DRY_RUN, NULL, "restore ", set_dry_run, "print the plan, do nothing" },

@@ -4,7 +4,7 @@
 #include "args.h"
 
 enum {
-        OPTION_ROWS = 15,
+        OPTION_ROWS = 16,
 };
 
 /* One row per option: what getopt_long() gets, what --help says, and which verbs take it all come from here. */

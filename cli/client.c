@@ -84,6 +84,7 @@ static int append_request(sd_bus_message *m, const Args *a) {
                 { a->zone_normal, "zone_normal", "s", a->zone_normal, 0 },
                 { a->force, "force", "s", a->force, 0 },
                 { a->equal_card, "equal_card", "s", a->equal_card, 0 },
+                { a->acknowledge, "acknowledge", "s", a->acknowledge, 0 },
         };
 
         int r = sd_bus_message_append(m, "s", a->target);

@@ -13,6 +13,7 @@ static const struct {
         { "offline_timeout_sec", "u" },
         { "zone_normal", "s" },
         { "force", "s" },
+        { "acknowledge", "s" },
         { "equal_card", "s" },
         { "step_delay_msec", "u" },
 };

@@ -7,6 +7,7 @@
 #include "engine/certificate.h"
 #include "engine/state-dir.h"
 #include "kernel/kmsg-since.h"
+#include "probe/probe.h"
 
 enum {
         GO_TIMEOUT_MSEC = 60 * 1000,
@@ -76,6 +77,17 @@ static void set_since(const Removal *m, json_object *o) {
         json_set(o, "since", since);
 }
 
+/* A finishing asks about the time since its removal began; or, if the operator says so, since now. */
+static json_object *since_of_finish(const Removal *m) {
+        json_object *since = json_get(m->plan->doc, "since"), *args = m->plan->steps[0].args;
+        _cleanup_json_ json_object *scope = probe_scope(json_get(args, "scope"), since), *behind = NULL;
+        _cleanup_free_ char *line = NULL;
+
+        if (m->request.policy.acknowledge_kernel_log && kernel_log_acknowledge(scope, &behind, &line) > 0)
+                return TAKE_PTR(behind);
+        return json_ref(since);
+}
+
 /* Where this happened, for whoever reads the certificate elsewhere. */
 static void set_machine(json_object *o) {
         struct utsname u;
@@ -99,7 +111,7 @@ static json_object *start_record(const Removal *m) {
                         json_set(o, planned[i], json_ref(json_get(m->plan->doc, planned[i])));
         set_machine(o);
         if (plan_is_finish(m->plan))
-                json_set(o, "since", json_ref(json_get(m->plan->doc, "since")));
+                json_set(o, "since", since_of_finish(m));
         else
                 set_since(m, o);
         return o;

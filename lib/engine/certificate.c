@@ -74,9 +74,12 @@ static json_object *probes_of(const Records *r) {
         return json_object_new_array();
 }
 
-/* Every use of force, in the order of the steps: a note that says what was forced. */
+/* Every use of force, in the order of the steps: a note that says what was forced. And what the operator has answered for. */
 static json_object *forced_of(const Records *r) {
-        json_object *forced = json_object_new_array();
+        json_object *forced = json_object_new_array(), *acknowledged = json_array(json_get(r->journal->start, "since"), "acknowledged");
+
+        for (size_t i = 0; i < json_len(acknowledged); i++)
+                json_append_strf(forced, "acknowledged a complaint of the kernel: %s", json_object_get_string(json_at(acknowledged, i)));
 
         for (size_t i = 0; i < json_len(json_array(r->plan, "steps")); i++) {
                 json_object *notes = journal_notes(r->journal, i);

@@ -172,3 +172,118 @@ int kmsg_clean_since(const KmsgMark *mark, char **ret_line) {
         }
         return lost ? clean_by_taint(mark, ret_line) : 1;
 }
+
+/* A kernel that only wonders, or waits, has its memory still; any other complaint says that it may have lost some. */
+static const char *const mild[] = { "WARNING:", "blocked for more than", "soft lockup" };
+
+/* Words of sources and functions that have to do with what a card is. */
+static const char *const related[] = {
+        "cxl", "pci", "dax", "nvdimm", "pmem", "nvme", "memory", "mm/", "slab", "kmem", "hotplug", "hotremove", "offline_pages",
+        "online_pages", "iomem", "edac", "mce",
+};
+
+/* What stands in every trace and says nothing about its cause. */
+static const char *const furniture[] = { "Modules linked in:", "Hardware name:", "Code:", "Tainted:" };
+
+static bool has_word(const char *text, const char *const *words, size_t n) {
+        for (size_t i = 0; i < n; i++)
+                if (strcasestr(text, words[i]))
+                        return true;
+        return false;
+}
+
+static bool is_related(const char *text, json_object *names) {
+        if (has_word(text, furniture, ELEMENTSOF(furniture)))
+                return false;
+        for (size_t i = 0; i < json_len(names); i++) {
+                const char *name = json_object_get_string(json_at(names, i));
+                if (name && *name && strstr(text, name))
+                        return true;
+        }
+        return has_word(text, related, ELEMENTSOF(related));
+}
+
+bool kmsg_is_unrelated(const char *text, json_object *names) {
+        return has_word(text, mild, ELEMENTSOF(mild)) && !is_related(text, names);
+}
+
+/* A complaint goes on until its trace ends. */
+typedef struct Complaint {
+        json_object *names;
+        json_object *lines;     /* of those that may be acknowledged */
+        char *refused;
+        unsigned left;          /* records of the trace that are still looked at */
+        bool cut;               /* the line behind this one says what it is */
+} Complaint;
+
+enum {
+        TRACE_RECORDS = 200,
+};
+
+static bool ends_trace(const char *text) {
+        return strstr(text, "end trace") || strstr(text, "</TASK>");
+}
+
+static void hear(Complaint *c, const KmsgRecord *record) {
+        const char *text = record->text;
+        bool begins = c->cut || kmsg_is_trouble(text);
+
+        if (record->priority >> FACILITIES != 0 || c->refused)
+                return;
+        if (begins && strstr(text, CUT_HERE)) {
+                c->cut = true;
+                return;
+        }
+        if (begins ? !kmsg_is_unrelated(text, c->names) : c->left > 0 && is_related(text, c->names)) {
+                c->refused = strdup(text);
+                return;
+        }
+        if (begins)
+                json_append_str(c->lines, text);
+        c->cut = false;
+        c->left = ends_trace(text) ? 0 : begins ? TRACE_RECORDS : c->left > 0 ? c->left - 1 : 0;
+}
+
+static int hear_all(int fd, const KmsgMark *mark, Complaint *c, uint64_t *ret_next) {
+        uint64_t expected = mark->sequence;
+
+        for (;;) {
+                _cleanup_(kmsg_record_done) KmsgRecord record = { 0 };
+
+                int r = next(fd, &record);
+                if (r < 0)
+                        return r;
+                if (r == 0)
+                        break;
+                if (record.sequence < mark->sequence)
+                        continue;
+                if (record.sequence > expected)
+                        return -ENODATA;
+                expected = record.sequence + 1;
+                hear(c, &record);
+        }
+        *ret_next = expected;
+        return 0;
+}
+
+int kmsg_acknowledge(const KmsgMark *mark, json_object *names, KmsgMark *ret_mark, json_object **ret_lines, char **ret_line) {
+        _cleanup_json_ json_object *lines = json_object_new_array();
+        Complaint c = { .names = names, .lines = lines };
+        KmsgMark behind;
+
+        _cleanup_close_ int fd = log_open_all();
+        if (fd < 0)
+                return fd;
+        int r = read_taint(&behind.taint);
+        if (r >= 0)
+                r = hear_all(fd, mark, &c, &behind.sequence);
+        if (r < 0)
+                return r;
+        if (c.refused) {
+                *ret_line = c.refused;
+                return 0;
+        }
+        *ret_mark = behind;
+        *ret_lines = TAKE_PTR(lines);
+        return 1;
+}

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
-#include "base/util.h"
+#include "base/json.h"
 
 /* What the kernel has complained about since some moment. */
 
@@ -21,3 +21,12 @@ int kmsg_clean_since(const KmsgMark *mark, char **ret_line);
 
 /* Whether a line says so. */
 bool kmsg_is_trouble(const char *text);
+
+/* What an operator may say of the complaints since then: that he has read them, and that they are not about this. 1: none of them is about
+ * the kernel's own memory, about memory, CXL or PCI, or about anything that is called as one of `names` (an array of strings, or NULL), in
+ * the line itself or in the trace behind it: *ret_lines (new reference) has them, and *ret_mark is the place behind everything that has
+ * been said so far. 0: one of them is, *ret_line is its text. -ENODATA: nobody can say what was complained of. */
+int kmsg_acknowledge(const KmsgMark *mark, json_object *names, KmsgMark *ret_mark, json_object **ret_lines, char **ret_line);
+
+/* Whether such a line may be acknowledged: one that only says that something unexpected or slow happened, and names nothing of these. */
+bool kmsg_is_unrelated(const char *text, json_object *names);

@@ -106,6 +106,13 @@ static char *dark_light_apply(Policy *policy, const char *value) {
         return word_apply(&policy->dark_light_accepted, value, "refuse", "accept");
 }
 
+static char *acknowledge_apply(Policy *policy, const char *value) {
+        if (!streq(value, "kernel-log"))
+                return strf("'%s' is not \"kernel-log\"", value);
+        policy->acknowledge_kernel_log = true;
+        return NULL;
+}
+
 /* One row a setting: its key in files, its name as an option (NULL: not there), and its unit and place, or what reads its words. */
 static const struct {
         const char *key;
@@ -128,6 +135,7 @@ static const struct {
         { "ForceUnmap", NULL, .apply = force_unmap_apply },
         /* Of a single request only: nobody should have decided beforehand that processes are killed, or pages given up unseen. */
         { NULL, "force", .apply = force_apply },
+        { NULL, "acknowledge", .apply = acknowledge_apply },
 };
 
 static char *setting_apply(Policy *policy, size_t row, const char *value) {

@@ -11,8 +11,9 @@
  *       "file_systems": [{"dev": "259:0", "type"}]}
  * where there was something to be said also "gone_before": ["nvme9n1"] (devices of which nothing but references was there already: none
  * of them can be the card's),
- * and, added when they are asked because it differs from one removal to the next, "since": {"sequence", "taint"}: the kernel log's
- * place when the removal began (kernel/kmsg-since.h).
+ * and, added when they are asked because it differs from one removal to the next, "since": {"sequence", "taint",
+ * "acknowledged": ["line"]}: the kernel log's place when the removal began, or behind the complaints that the operator has acknowledged
+ * (kernel/kmsg-since.h).
  */
 typedef struct Probe {
         const char *name;
@@ -60,3 +61,8 @@ bool scope_is_below_port(json_object *scope, const char *place);
 
 /* Whether an array of strings has this one. */
 bool scope_names(json_object *scope, const char *key, const char *name);
+
+/* What the kernel has complained of since the removal began, looked at by itself: 1: an operator may acknowledge it, *ret_since is what the
+ * scope's "since" is then (new reference). 0: not that; *ret_line is the complaint that is about memory or the card. A negative errno:
+ * nobody knows. */
+int kernel_log_acknowledge(json_object *scope, json_object **ret_since, char **ret_line);

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "base/clock.h"
+#include "kernel/slot-folder.h"
 #include "probe/probe.h"
 #include "step/prove.h"
 
@@ -24,6 +25,21 @@ int prove_note(json_object *args, StepRun *run) {
                 return 0;
         why = probes_why(report);
         return step_fail(run, -EBUSY, "not proven safe: %s", why ?: "out of memory");
+}
+
+/* Asking again finds the same complaint, unless somebody has acknowledged it; and of some nobody can. */
+void prove_remedy(json_object *args, StepRun *run) {
+        _cleanup_json_ json_object *scope = probe_scope(json_get(args, "scope"), run->since), *since = NULL;
+        _cleanup_free_ char *answer = NULL, *line = NULL, *target = slot_word(json_str(json_get(args, "scope"), "slot"));
+
+        if (probe_kernel_log.ask(scope, &answer) > 0)
+                step_remedy(run, "safe-remove remove %s  # asks again and sets the light; leave the card in until it says safe", target);
+        else if (kernel_log_acknowledge(scope, &since, &line) > 0)
+                step_remedy(run, "safe-remove remove %s --acknowledge=kernel-log  # if the kernel's complaint is not about this card: asks again "
+                            "without it, and the record says so", target);
+        else
+                step_remedy(run, "shutdown -r now  # nothing that this kernel says of the card's memory can be relied on; leave the card in until "
+                            "then");
 }
 
 bool prove_noted(StepRun *run) {

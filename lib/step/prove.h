@@ -9,5 +9,8 @@ int prove_ask(json_object *args, StepRun *run, bool before_power_off, char **ret
 /* The same in front of the light, and the answers are noted, for the certificate. 0, or -EBUSY with the reason given. */
 int prove_note(json_object *args, StepRun *run);
 
+/* What to do about a proof that did not hold. */
+void prove_remedy(json_object *args, StepRun *run);
+
 /* Whether that has been done in this step. */
 bool prove_noted(StepRun *run);

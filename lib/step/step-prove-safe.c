@@ -2,7 +2,6 @@
 /* Asks every probe afresh. Nothing is written to the kernel: this step can only say no. */
 #include <errno.h>
 
-#include "kernel/slot-folder.h"
 #include "step/prove.h"
 
 static void prove_describe(json_object *args, char **ret_does, char **ret_undo) {
@@ -11,11 +10,9 @@ static void prove_describe(json_object *args, char **ret_does, char **ret_undo) 
 }
 
 static int prove_apply(json_object *args, StepRun *run) {
-        _cleanup_free_ char *slot = slot_word(json_str(json_get(args, "scope"), "slot"));
-
         int r = prove_note(args, run);
         if (r == -EBUSY)
-                step_remedy(run, "safe-remove remove %s  # asks again and sets the light; leave the card in until it says safe", slot);
+                prove_remedy(args, run);
         return r;
 }
 

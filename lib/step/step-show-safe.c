@@ -36,6 +36,8 @@ static int show_apply(json_object *args, StepRun *run) {
         json_object *scope = json_get(args, "scope");
 
         int r = prove_note(args, run);
+        if (r == -EBUSY)
+                prove_remedy(args, run);
         if (r < 0 || indicator_is_off(scope))
                 return r;
         r = led_attention(json_str(scope, "port"), json_str(scope, "address"), INDICATOR_OFF);

@@ -33,6 +33,8 @@ WRONG = [
     (["restore"], "'restore' needs a TARGET"),
     (["restore", "2", "--equal-card=perhaps"], "'yes' or 'no', not 'perhaps'"),
     (["remove", "2", "--dry-run"], "'remove' has no option '--dry-run'"),
+    (["remove", "2", "--acknowledge=all"], "--acknowledge wants 'kernel-log', not 'all'"),
+    (["plan", "2", "--acknowledge=kernel-log"], "'plan' has no option '--acknowledge'"),
     (["list", "--force=kill"], "'list' has no option '--force'"),
     (["list", "--json=xml"], "'pretty', 'short' or 'off', not 'xml'"),
     (["verify"], "'verify' needs a TARGET"),

@@ -36,7 +36,36 @@ static void test_no_trouble(void) {
                 CHECK(!kmsg_is_trouble(lines[i]));
 }
 
+/* Only what says nothing of memory, of CXL or PCI, or of the card, may be put aside by anybody. */
+static void test_unrelated(void) {
+        static const char *const unrelated[] = {
+                "INFO: task writer:812 blocked for more than 120 seconds.",
+                "WARNING: CPU: 1 PID: 9 at net/ipv4/tcp.c:12 tcp_recvmsg+0x1/0x2",
+                "watchdog: BUG: soft lockup - CPU#0 stuck for 22s! [cc1:99]",
+        };
+        static const char *const never[] = {
+                "BUG: unable to handle page fault for address: ffffa3c5c0a00000", "Oops: 0000 [#1] PREEMPT SMP NOPTI",
+                "WARNING: CPU: 0 PID: 1 at drivers/cxl/core/region.c:229 cxl_region_decode_reset+0x1/0x2",
+                "WARNING: CPU: 0 PID: 1 at mm/page_alloc.c:12 get_page+0x1/0x2", "BUG: Bad page state in process cc1",
+                "list_del corruption, ffff8880 is NULL", "refcount_t: underflow; use-after-free.",
+                "INFO: task kworker/u4:pciehp blocked for more than 120 seconds.",
+                "removing memory fails, because memory [0x490000000-0x497ffffff] is onlined",
+                "WARNING: CPU: 1 PID: 9 at fs/odd.c:12 of widget7+0x1/0x2",
+        };
+        _cleanup_json_ json_object *names = json_object_new_array();
+
+        json_append_str(names, "widget7");
+        for (size_t i = 0; i < ELEMENTSOF(unrelated); i++)
+                CHECK(kmsg_is_trouble(unrelated[i]) && kmsg_is_unrelated(unrelated[i], names));
+        for (size_t i = 0; i < ELEMENTSOF(never); i++) {
+                if (kmsg_is_unrelated(never[i], names))
+                        fprintf(stderr, "'%s':\n", never[i]);
+                CHECK(!kmsg_is_unrelated(never[i], names));
+        }
+}
+
 int main(void) {
+        test_unrelated();
         test_trouble();
         test_no_trouble();
         return EXIT_SUCCESS;

@@ -322,6 +322,28 @@ static void test_kernel_log(void) {
         json_set(scope, "since", NULL);
 }
 
+/* What has been said so far may be put aside, and what comes then counts; but not what is about the card. */
+static void test_acknowledge(void) {
+        _cleanup_json_ json_object *since = NULL, *again = NULL;
+        _cleanup_free_ char *line = NULL, *answer = NULL;
+
+        put("/proc/kernel-log", "4,12,99,-;WARNING: CPU: 0 PID: 1 at fs/odd.c:1 odd+0x1/0x2\n");
+        set_since(12);
+        CHECK_INT(kernel_log_acknowledge(scope, &since, &line), 1);
+        CHECK_STR(json_object_get_string(json_at(json_array(since, "acknowledged"), 0)), "WARNING: CPU: 0 PID: 1 at fs/odd.c:1 odd+0x1/0x2");
+        json_set(scope, "since", json_ref(since));
+        CHECK_INT(ask("kernel-log", &answer), 1);
+        CHECK_STR(answer, "but for what was acknowledged: WARNING: CPU: 0 PID: 1 at fs/odd.c:1 odd+0x1/0x2");
+        put("/proc/kernel-log", "4,13,99,-;WARNING: CPU: 0 PID: 1 at fs/odd.c:2 odd+0x1/0x2\n");
+        check_no("kernel-log", "it says: WARNING: CPU: 0 PID: 1 at fs/odd.c:2 odd+0x1/0x2");
+
+        put("/proc/kernel-log", "4,13,99,-;WARNING: CPU: 0 PID: 1 at fs/odd.c:2 odd+0x1/0x2 [0000:0d:00.0]\n");
+        CHECK_INT(kernel_log_acknowledge(scope, &again, &line), 0);
+        CHECK_STR(line, "WARNING: CPU: 0 PID: 1 at fs/odd.c:2 odd+0x1/0x2 [0000:0d:00.0]");
+        json_set(scope, "since", NULL);
+        CHECK(kernel_log_acknowledge(scope, &again, &line) < 0);
+}
+
 static bool reported(json_object **ret) {
         json_object *report = NULL;
 
@@ -373,6 +395,7 @@ int main(void) {
         test_processes();
         test_mounts();
         test_kernel_log();
+        test_acknowledge();
         test_unknown();
         json_object_put(scope);
         return EXIT_SUCCESS;

@@ -209,6 +209,38 @@ def of_kernel_log(lab):
     end = stuck(lab, "kernel-log", f"echo {other.dax} > /sys/bus/dax/drivers/kmem/unbind")
     lab.check("removing memory fails" in end["message"], end["message"])
     stuck_again(lab, "kernel-log", "true")
+    number = removal.last_id(lab) + 1
+    status = lab.cli("remove", "2", "--acknowledge=kernel-log", check=False)[0]
+    lab.equal(status, removal.STUCK, "the exit status of putting aside what is about memory")
+    end = check_stuck(lab, "kernel-log", number, "2")
+    lab.check("shutdown -r" in end["remedy"][0], f"the remedy: {end['remedy']}")
+
+
+HUNG = r"blocked for more than \d+ seconds"
+
+
+@scenario("proof-acknowledged", timeout=300, own_guest=True, allow=[HUNG])
+def acknowledged(lab):
+    """Somebody's process hangs in the kernel meanwhile, on something else: the operator says so, and the record too."""
+    lab.sh("truncate -s 64M /run/frozen && mkfs.ext4 -q /run/frozen && mkdir -p /mnt/frozen && mount -o loop /run/frozen /mnt/frozen")
+    lab.sh("fsfreeze --freeze /mnt/frozen")
+    lab.cleanup(lambda: lab.run("fsfreeze --unfreeze /mnt/frozen; umount /mnt/frozen; rm -f /run/frozen", check=False))
+    lab.ram(2)
+    complaint = ("sysctl -q kernel.hung_task_timeout_secs=1; touch /mnt/frozen/file >/dev/null 2>&1 & "
+                 "until dmesg | grep -q 'blocked for more than'; do sleep 0.2; done; sysctl -q kernel.hung_task_timeout_secs=0")
+    end = stuck(lab, "kernel-log", complaint)
+    lab.check("blocked for more than" in end["message"], end["message"])
+    end = stuck_again(lab, "kernel-log", "true")
+    remedy = end["remedy"][0]
+    lab.check("--acknowledge=kernel-log" in remedy, f"the remedy: {remedy}")
+    number = removal.last_id(lab) + 1
+    lab.sh(remedy)
+    lab.check(lab.slot(2).leds().safe, "the light should say safe")
+    told = removal.certificate(lab, number)
+    lab.equal((told["outcome"], told["options"].get("acknowledge")), ("safe", "kernel-log"), "outcome and what was asked for")
+    lab.check("blocked for more than" in told["forced"][0], f"the certificate should name it: {told['forced']}")
+    lab.equal(unproven(lab, "2"), [], "the probes that do not hold")
+    lab.cli("certificate", "--verify")
 
 
 @scenario("proof-verify")
