@@ -15,5 +15,9 @@ int dm_setup_table(StepRun *run, const char *name, char **ret);
  * one when it was made anew, so that it is known by its own name. */
 int dm_setup_note(StepRun *run, const char *name, const char *block);
 
-/* The table that was noted, with the numbers that its devices have now. NULL: none was noted (or out of memory). */
+/* The table that was noted, with the numbers that its devices have now, each known by what the disk says of itself where it does. NULL:
+ * none was noted, or one of the devices is not there (or out of memory). */
 char *dm_setup_noted(StepRun *run);
+
+/* What a device that was noted by this name is called now. Newly allocated; NULL: it is not there, or was not noted. */
+char *dm_setup_name_now(StepRun *run, const char *name);

@@ -114,7 +114,7 @@ static int create(json_object *args, StepRun *run) {
         if (!now && json_str(args, "table"))
                 now = strdup(json_str(args, "table"));
         if (!now)
-                return step_fail(run, -ENOENT, "the table of %s is not known", json_str(args, "dm"));
+                return step_fail(run, -ENOENT, "the table of %s is not known, or what it stood on is not there", json_str(args, "dm"));
         concise = dm_table_concise(json_str(args, "dm"), json_str(args, "uuid") ?: "", step_noted_flag(run, "read_only"), now);
         if (!concise)
                 return -ENOMEM;

@@ -208,7 +208,9 @@ static void tell_daemon(json_object *args, StepRun *run, const char *verb) {
         json_object *parts = json_array(args, "parts");
 
         for (size_t i = 0; i < json_len(parts) && is_path(args); i++) {
-                const char *const argv[] = { "multipathd", verb, "path", json_str(json_at(parts, i), "name"), NULL };
+                const char *name = json_str(json_at(parts, i), "name");
+                _cleanup_free_ char *now = run->backwards ? dm_setup_name_now(run, name) : NULL;
+                const char *const argv[] = { "multipathd", verb, "path", now ?: name, NULL };
                 (void) step_command(run, argv, NULL);
         }
 }
@@ -258,7 +260,7 @@ static int part_revert(json_object *args, StepRun *run) {
         if (part_verify(args, run) == STEP_NOT_APPLIED)
                 return 0;
         table = dm_setup_noted(run);
-        return table ? load(args, run, table) : step_fail(run, -ENOENT, "the table of %s is not known", json_str(args, "dm"));
+        return table ? load(args, run, table) : step_fail(run, -ENOENT, "what %s stood on is not there", json_str(args, "dm"));
 }
 
 const StepOps step_remove_dm_part_ops = {

@@ -272,6 +272,23 @@ static void test_other_dm(void) {
         put("gone\n", BLOCK "/dm-1/dm/uuid");
         CHECK_INT(revert(&c), 0);
         check_tools("dmsetup create --concise secret,CRYPT-LUKS2-1,,rw,0 8192 linear 259:5 2048\n");
+
+        /* Known by what the disk says of itself: not by its name, which is another's; and by that wherever it is. */
+        c.run.backwards = false;
+        put("CRYPT-LUKS2-1\n", BLOCK "/dm-1/dm/uuid");
+        put("disk-a\n", BLOCK "/pmem0.3/wwid");
+        CHECK_INT(apply(&c), 0);
+        CHECK_STR(json_str(json_get(json_at(c.run.notes, 1), "ids"), "259:4"), "disk-a");
+        put("gone\n", BLOCK "/dm-1/dm/uuid");
+        put("disk-b\n", BLOCK "/pmem0.3/wwid");
+        check_tools("dmsetup table secret\ndmsetup table secret\ndmsetup remove --retry secret\n");
+        CHECK_INT(revert(&c), -ENOENT);
+        check_tools("");
+        put("disk-a\n", BLOCK "/nvme0n1/wwid");
+        CHECK_INT(revert(&c), 0);
+        check_tools("dmsetup create --concise secret,CRYPT-LUKS2-1,,rw,0 8192 linear 259:1 2048\n");
+        CHECK_INT(unlink(BLOCK "/nvme0n1/wwid"), 0);
+        CHECK_INT(unlink(BLOCK "/pmem0.3/wwid"), 0);
         CHECK_INT(unlink("/sys/dev/block/259:4"), 0);
 }
 
