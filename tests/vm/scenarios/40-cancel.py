@@ -7,27 +7,22 @@ from harness import removal
 from harness.scenario import scenario
 
 
-def begin_offlining(lab, mib=48):
-    """A removal in the middle of taking memory offline: some blocks gone, the block with the keeper's pages not yet."""
-    ram = lab.ram(2)
-    before = removal.Picture.take(lab)
-    keeper = lab.keeper(ram.node, mib=mib)
-    removal.drill(lab, 500, "offline-memory")
-    number = removal.last_id(lab) + 1
-    return ram, before, keeper, number
-
-
-def wait_for_first_block(lab, ram):
-    """The highest block goes first; the guest does the waiting, so that the next is still there afterwards."""
-    state = f"/sys/devices/system/memory/memory{ram.block_numbers[-1]}/state"
+def wait_offline(lab, block):
+    """The guest does the waiting, so that what comes next is still to come afterwards."""
+    state = f"/sys/devices/system/memory/memory{block}/state"
     lab.sh(f"timeout 90 sh -c 'until grep -q offline {state}; do sleep 0.01; done'", timeout=100)
 
 
 @scenario("cancel-second-press", timeout=240)
 def second_press(lab):
-    ram, before, keeper, number = begin_offlining(lab)
+    """QEMU takes it 5 s after the first: all blocks are offline by then, and the removal pauses before what comes next."""
+    ram = lab.ram(2)
+    before = removal.Picture.take(lab)
+    keeper = lab.keeper(ram.node, mib=48)
+    removal.drill(lab, 10000, "disable-dax")
+    number = removal.last_id(lab) + 1
     lab.slot(2).press()
-    wait_for_first_block(lab, ram)
+    wait_offline(lab, ram.block_numbers[0])
     lab.slot(2).press(force=True)
     end = removal.wait_for_end(lab, number, 150)
     lab.equal((end["outcome"], end["code"]), ("restored", "cancelled"), "the ending")
@@ -38,9 +33,14 @@ def second_press(lab):
 
 @scenario("cancel-command", timeout=240)
 def command(lab):
-    ram, before, keeper, number = begin_offlining(lab)
+    """In the middle of taking memory offline: the highest block, which goes first, is offline, and that with the keeper's pages not yet,
+    since interleaved memory moves slowly."""
+    ram = lab.ram(2, 3)
+    before = removal.Picture.take(lab)
+    keeper = lab.keeper(ram.node, mib=96)
+    number = removal.last_id(lab) + 1
     waiting = lab.spawn("remove", "safe-remove remove 2")
-    wait_for_first_block(lab, ram)
+    wait_offline(lab, ram.block_numbers[-1])
     lab.cli("cancel", "2")
     end = removal.wait_for_end(lab, number, 150)
     lab.equal((end["outcome"], end["code"]), ("restored", "cancelled"), "the ending")
