@@ -39,7 +39,7 @@ static int other_serial_check(json_object *card, char **ret_why) {
         return -ESTALE;
 }
 
-int card_identity_check(json_object *card, char **ret_why) {
+static int function_check(json_object *card, char **ret_why) {
         _cleanup_free_ char *serial = NULL;
         const char *memdev = json_str(card, "memdev"), *bdf = json_str(card, "bdf");
 
@@ -68,4 +68,13 @@ int card_identity_check(json_object *card, char **ret_why) {
                 return -ESTALE;
         }
         return 0;
+}
+
+int card_identity_check(json_object *card, char **ret_why) {
+        json_object *endpoints = json_array(card, "endpoints");
+
+        int r = function_check(card, ret_why);
+        for (size_t i = 0; i < json_len(endpoints) && r >= 0; i++)
+                r = function_check(json_at(endpoints, i), ret_why);
+        return r;
 }

@@ -3,7 +3,10 @@
  * resets the decoders first and tells the driver of the memory afterwards, and kmem leaks what is still online. So, by the
  * time anything calls a driver's ->remove(), nothing of it may be in use:
  *
- *      hold            the kernel's own clock stops, the card stays up whatever the button does
+ *      hold            the kernel's own clock stops, the card stays up whatever the button does; then the slots inside of this
+ *                      one: a press there would power a card off in the middle of it, a card put in would be nobody's. They
+ *                      are not released: the power-off takes their ports away, and a port that waits for the kernel's lock on
+ *                      the bus while another one takes it away would have both wait for ever
  *      announce        listeners get their time while everything still works
  *      fence-dax       nobody opens the memory device anew
  *      sets            a path or member out of what goes on without it, where a daemon has it open for as long as it is one
@@ -175,6 +178,8 @@ static int add_steps(Plan *p, const Topology *t, const Scope *s, const PlanReque
         const char *policy = has_memory(s) ? t->auto_online : NULL;
 
         int r = plan_add_slot_service(p, s->slot, STEP_HOLD);
+        for (size_t i = 0; i < s->n_inner && r >= 0; i++)
+                r = plan_add_slot_service(p, s->inner[i], STEP_HOLD);
         if (r >= 0)
                 r = add_announce(p, request->policy);
         if (r >= 0)

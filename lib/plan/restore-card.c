@@ -56,10 +56,29 @@ static bool same_place(const Plan *removal, const Slot *slot) {
                                                    : streq_ptr(slot->name, json_str(was, "name"));
 }
 
+static bool has_endpoint(json_object *endpoints, const char *serial) {
+        for (size_t i = 0; i < json_len(endpoints); i++)
+                if (streq_ptr(json_str(json_at(endpoints, i), "serial"), serial))
+                        return true;
+        return false;
+}
+
+/* A box is the same when everything in it that has a serial number is. */
+static bool same_endpoints(json_object *was, json_object *is) {
+        json_object *before = json_array(was, "endpoints"), *now = json_array(is, "endpoints");
+
+        for (size_t i = 0; i < json_len(before); i++) {
+                const char *serial = json_str(json_at(before, i), "serial");
+                if (serial && !has_endpoint(now, serial))
+                        return false;
+        }
+        return true;
+}
+
 bool restore_is_same_card(const Plan *removal, json_object *card, const Slot *slot) {
         json_object *was = json_get(removal->doc, "card");
 
-        if (!was || !card || !same_make(was, card))
+        if (!was || !card || !same_make(was, card) || !same_endpoints(was, card))
                 return false;
         if (!json_str(was, "serial"))
                 return !json_str(card, "serial") && same_place(removal, slot);

@@ -33,28 +33,58 @@ static json_object *nvdimm_json(const Nmem *n) {
         return o;
 }
 
+static const Memdev *memdev_on(const Scope *s, const PciFunction *f) {
+        for (size_t i = 0; i < s->n_memdevs; i++)
+                if (streq_ptr(s->memdevs[i]->bdf, f->bdf))
+                        return s->memdevs[i];
+        return NULL;
+}
+
+static json_object *function_json(const Scope *s, const PciFunction *f) {
+        const Memdev *m = memdev_on(s, f);
+        json_object *o = json_object_new_object();
+
+        json_set_str(o, "bdf", f->bdf);
+        json_set_strf(o, "vendor", "0x%04x", f->vendor);
+        json_set_strf(o, "device", "0x%04x", f->device);
+        json_set_str(o, "memdev", m ? m->name : NULL);
+        json_set_str(o, "serial", m ? NULL : f->serial);
+        if (m && m->serial != 0)
+                json_set_strf(o, "serial", "0x%jx", (uintmax_t) m->serial);
+        return o;
+}
+
+/* The slot's own card is called after its memory device where it has one, else after its first function; never after what sits
+ * in a slot inside of it. */
+static const PciFunction *first_of_card(const Scope *s) {
+        for (size_t i = 0; i < s->n_functions; i++)
+                if (scope_is_outermost(s, s->functions[i]) && memdev_on(s, s->functions[i]))
+                        return s->functions[i];
+        return s->functions[0];
+}
+
+/* Every function below the port with what tells it from others: each of them has to be the one that was looked at. */
+static json_object *endpoints_json(const Scope *s) {
+        json_object *array = json_object_new_array();
+
+        for (size_t i = 0; i < s->n_functions; i++)
+                json_object_array_add(array, function_json(s, s->functions[i]));
+        return array;
+}
+
 json_object *scope_card_json(const Scope *s) {
         if (s->n_functions == 0)
                 return s->n_nmems > 0 ? nvdimm_json(s->nmems[0]) : NULL;
 
-        const PciFunction *f = s->functions[0];
-        for (size_t i = 0; i < s->n_functions && s->n_memdevs > 0; i++)
-                if (streq(s->functions[i]->bdf, s->memdevs[0]->bdf))
-                        f = s->functions[i];
-
-        json_object *o = json_object_new_object();
-        json_set_str(o, "bdf", f->bdf);
-        json_set_strf(o, "vendor", "0x%04x", f->vendor);
-        json_set_strf(o, "device", "0x%04x", f->device);
-        json_set_str(o, "memdev", s->n_memdevs > 0 ? s->memdevs[0]->name : NULL);
-        if (s->n_memdevs > 0) {
-                json_set(o, "serial", NULL);
-                if (s->memdevs[0]->serial != 0)
-                        json_set_strf(o, "serial", "0x%jx", (uintmax_t) s->memdevs[0]->serial);
-                json_set_u64(o, "ram_bytes", s->memdevs[0]->ram_size);
-                json_set_u64(o, "pmem_bytes", s->memdevs[0]->pmem_size);
-        } else
-                json_set_str(o, "serial", f->serial);
+        const PciFunction *f = first_of_card(s);
+        json_object *o = function_json(s, f);
+        const Memdev *m = memdev_on(s, f);
+        if (m) {
+                json_set_u64(o, "ram_bytes", m->ram_size);
+                json_set_u64(o, "pmem_bytes", m->pmem_size);
+        }
+        if (s->n_functions > 1)
+                json_set(o, "endpoints", endpoints_json(s));
         return o;
 }
 
@@ -148,6 +178,19 @@ static void set_gone_before(json_object *o, const Scope *s) {
                 json_object_put(gone);
 }
 
+json_object *scope_inner_json(const Scope *s) {
+        json_object *array = json_object_new_array();
+
+        for (size_t i = 0; i < s->n_inner; i++) {
+                json_object *o = json_object_new_object();
+                json_set_str(o, "name", s->inner[i]->name);
+                json_set_str(o, "port", s->inner[i]->port);
+                json_set_str(o, "address", s->inner[i]->address);
+                json_object_array_add(array, o);
+        }
+        return array;
+}
+
 json_object *scope_probe_json(const Scope *s) {
         const Slot *slot = s->slot;
         const SlotRegisters *regs = slot->has_registers ? &slot->registers : NULL;
@@ -161,6 +204,8 @@ json_object *scope_probe_json(const Scope *s) {
         json_set_bool(o, "attention_indicator", regs && regs->has_attention_indicator);
         for (size_t i = 0; i < s->n_functions; i++)
                 json_append_str(functions, s->functions[i]->bdf);
+        if (s->n_inner > 0)
+                json_set(o, "inner", scope_inner_json(s));
         for (size_t i = 0; i < s->n_memdevs; i++) {
                 json_object *m = json_object_new_object();
                 json_set_str(m, "name", s->memdevs[i]->name);

@@ -4,6 +4,7 @@
 #include "plan/scope-internal.h"
 
 void scope_done(Scope *s) {
+        free(s->inner);
         free(s->functions);
         free(s->memdevs);
         free(s->regions);
@@ -22,10 +23,34 @@ void scope_done(Scope *s) {
         free(s->ranges);
 }
 
+static int find_inner(const Topology *t, Scope *s) {
+        for (size_t i = 0; i < t->n_slots; i++) {
+                const Slot *inner = &t->slots[i];
+                int r = inner != s->slot && topology_slot_is_within(t, inner->name, s->slot) ? SCOPE_ADD(s, inner, inner) : 0;
+                if (r < 0)
+                        return r;
+        }
+        return 0;
+}
+
+static bool is_inside(const Scope *s, const char *slot) {
+        for (size_t i = 0; i < s->n_inner; i++)
+                if (streq_ptr(s->inner[i]->name, slot))
+                        return true;
+        return streq_ptr(s->slot->name, slot);
+}
+
+bool scope_is_outermost(const Scope *s, const PciFunction *f) {
+        return streq_ptr(f->slot, s->slot->name);
+}
+
+/* Those of the slot's own card first: the card is called after them. */
 static int find_functions(const Topology *t, Scope *s) {
-        for (size_t i = 0; i < t->n_functions; i++)
-                if (streq_ptr(t->functions[i].slot, s->slot->name)) {
-                        int r = SCOPE_ADD(s, functions, &t->functions[i]);
+        for (size_t pass = 0; pass < 2; pass++)
+                for (size_t i = 0; i < t->n_functions; i++) {
+                        const PciFunction *f = &t->functions[i];
+                        bool wanted = is_inside(s, f->slot) && scope_is_outermost(s, f) == (pass == 0);
+                        int r = wanted ? SCOPE_ADD(s, functions, f) : 0;
                         if (r < 0)
                                 return r;
                 }
@@ -119,7 +144,7 @@ bool scope_is_empty(const Scope *s) {
 
 int scope_find(const Topology *t, const Slot *slot, Scope *ret) {
         static int (*const finders[])(const Topology *, Scope *) = {
-                find_functions, find_memdevs, find_regions, scope_find_nmems, scope_find_nd_regions, scope_find_namespaces,
+                find_inner, find_functions, find_memdevs, find_regions, scope_find_nmems, scope_find_nd_regions, scope_find_namespaces,
                 find_daxes, scope_find_ranges, find_peers, scope_find_nmem_peers, find_nodes, scope_find_storage,
         };
 

@@ -16,6 +16,7 @@ typedef struct ScopeRange {
  * pointers into the topology. */
 typedef struct Scope {
         const Slot *slot;
+        const Slot **inner;             size_t n_inner, a_inner;        /* slots inside of it: their cards go with this one */
         const PciFunction **functions;  size_t n_functions, a_functions;
         const Memdev **memdevs;         size_t n_memdevs, a_memdevs;
         const Region **regions;         size_t n_regions, a_regions;    /* highest address first: decoders are reset last in, first out */
@@ -41,6 +42,9 @@ void scope_done(Scope *s);
 /* Of the card in a slot of this topology, which must outlive it. -ENOMEM. */
 int scope_find(const Topology *t, const Slot *slot, Scope *ret);
 
+/* The function's card is in this very slot and not in one inside of it. */
+bool scope_is_outermost(const Scope *s, const PciFunction *f);
+
 /* Nothing sits in the slot. */
 bool scope_is_empty(const Scope *s);
 
@@ -62,5 +66,6 @@ json_object *scope_takes_down_json(const Scope *s, const Topology *t);
 json_object *scope_probe_json(const Scope *s);
 json_object *scope_ranges_json(const Scope *s); /* [{"start", "size", "why", "goes_with_power"}] */
 json_object *scope_slot_json(const Slot *slot);
+json_object *scope_inner_json(const Scope *s); /* the slots inside, as probes and people know them */
 json_object *region_step_json(const Region *r); /* as kernel/cxl-region.h wants it; NULL for none */
 json_object *dax_region_json(const Topology *t, const DaxDevice *d); /* of a device without a region the addresses alone */

@@ -115,6 +115,24 @@ static json_object *swaps_json(const Scope *s) {
         return array;
 }
 
+/* Which card is in a slot inside is told by its first function. */
+static const PciFunction *function_in(const Scope *s, const Slot *slot) {
+        for (size_t i = 0; i < s->n_functions; i++)
+                if (streq_ptr(s->functions[i]->slot, slot->name))
+                        return s->functions[i];
+        return NULL;
+}
+
+static json_object *slots_json(const Scope *s) {
+        json_object *array = scope_inner_json(s);
+
+        for (size_t i = 0; i < s->n_inner; i++) {
+                const PciFunction *f = function_in(s, s->inner[i]);
+                json_set_str(json_at(array, i), "card", f ? f->bdf : NULL);
+        }
+        return array;
+}
+
 json_object *scope_takes_down_json(const Scope *s, const Topology *t) {
         json_object *o = json_object_new_object();
         json_object *regions = json_object_new_array(), *daxes = json_object_new_array();
@@ -135,6 +153,8 @@ json_object *scope_takes_down_json(const Scope *s, const Topology *t) {
                         bytes += t->blocks[i].online ? t->block_size : 0;
                 }
 
+        if (s->n_inner > 0)
+                json_set(o, "slots", slots_json(s));
         json_set(o, "regions", regions);
         json_set(o, "dax", daxes);
         json_set(o, "nodes", nodes);

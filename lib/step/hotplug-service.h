@@ -6,7 +6,7 @@
 /* The hot-plug service of a port and pciehp, its driver: hold and release are the two ways between them. The functions
  * take a step's arguments `port` and `service`. */
 
-/* 1: pciehp drives the port, 0: the slot is held, or a negative errno with the reason noted. */
+/* 1: pciehp drives the port, 0: the slot is held, or a negative errno with the reason noted; -ENODEV when the port is gone. */
 int hotplug_service_driven(json_object *args, StepRun *run);
 
 /* Takes pciehp off the port and lets the power LED blink. */

@@ -25,6 +25,9 @@ static bool power_led_blinks(json_object *args) {
 static int hold_verify(json_object *args, StepRun *run) {
         int r = hotplug_service_driven(args, run);
 
+        /* The port went away with the slot around it: nothing is held there. */
+        if (r == -ENODEV)
+                return STEP_NOT_APPLIED;
         return r < 0 ? r : r == 0 ? STEP_APPLIED :
                power_led_blinks(args) && !run->light_closed ? STEP_PARTLY_APPLIED : STEP_NOT_APPLIED;
 }
@@ -37,6 +40,8 @@ static Indicator indicator_arg(json_object *args, const char *key) {
 
 static int hold_revert(json_object *args, StepRun *run) {
         int r = hotplug_service_driven(args, run);
+        if (r == -ENODEV)
+                return 0;
         if (r < 0)
                 return r;
 

@@ -22,6 +22,17 @@ const Slot *topology_slot_of_port(const Topology *t, const char *port) {
         return FIND(t->slots, t->n_slots, Slot, port, port);
 }
 
+bool topology_slot_is_within(const Topology *t, const char *slot, const Slot *outer) {
+        const Slot *s = topology_slot(t, slot);
+
+        for (size_t depth = 0; s && depth <= t->n_slots; depth++) {
+                if (s == outer)
+                        return true;
+                s = topology_slot(t, s->outer);
+        }
+        return false;
+}
+
 const PciFunction *topology_function(const Topology *t, const char *bdf) {
         return FIND(t->functions, t->n_functions, PciFunction, bdf, bdf);
 }

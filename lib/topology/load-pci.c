@@ -19,8 +19,9 @@ static bool leads_to_slot(const Slot *s, const char *component, size_t length) {
         if (s->port)
                 return strlen(s->port) == length && strncmp(s->port, component, length) == 0;
 
-        size_t n = strlen(s->address);
-        return length > n && strncmp(s->address, component, n) == 0 && component[n] == '.';
+        /* "0000:0d:00" and its functions, or with the whole bus "0000:0d" and its devices. */
+        size_t n = s->whole_bus ? (size_t) (strrchr(s->address, ':') - s->address) : strlen(s->address);
+        return length > n && strncmp(s->address, component, n) == 0 && component[n] == (s->whole_bus ? ':' : '.');
 }
 
 /* Goes up a device's line of ancestors ("../../../devices/pci0000:0c/0000:0c:00.0/0000:0d:00.0"): the nearest slot is the
@@ -38,6 +39,20 @@ static const Slot *slot_of_path(const Topology *t, const char *path) {
                 end = start > 0 ? start - 1 : 0;
         }
         return NULL;
+}
+
+/* A virtual function beyond the last number of its card's own device has another device's address, and the bridge for parent: the
+ * slot is that of the function which made it (drivers/pci/iov.c:virtfn_add). */
+static int find_slot(const Topology *t, const char *bdf, const char *path, const Slot **ret) {
+        _cleanup_free_ char *physical = NULL;
+
+        *ret = slot_of_path(t, path);
+        if (*ret)
+                return 0;
+        int r = link_readf(&physical, DEVICES "/%s/physfn", bdf);
+        if (r >= 0)
+                *ret = slot_of_path(t, physical);
+        return is_gone(r) ? 0 : r;
 }
 
 static int read_id(const char *bdf, const char *attribute, uint32_t *ret) {
@@ -72,9 +87,12 @@ static int read_resources(PciFunction *f) {
 
 static int add_function(Topology *t, const char *bdf) {
         _cleanup_free_ char *path = NULL, *driver = NULL, *serial = NULL;
+        const Slot *s = NULL;
         PciFunction ids = { 0 };
 
         int r = link_readf(&path, DEVICES "/%s", bdf);
+        if (r >= 0)
+                r = find_slot(t, bdf, path, &s);
         if (r >= 0)
                 r = read_ids(bdf, &ids);
         if (r >= 0)
@@ -91,13 +109,49 @@ static int add_function(Topology *t, const char *bdf) {
         f->bdf = strdup(bdf);
         f->driver = TAKE_PTR(driver);
         f->serial = TAKE_PTR(serial);
-
-        const Slot *s = slot_of_path(t, path);
         f->slot = s ? strdup(s->name) : NULL;
         f->path = TAKE_PTR(path);
         if (!f->bdf || (s && !f->slot))
                 return -ENOMEM;
         return s ? read_resources(f) : 0;
+}
+
+/* The line of ancestors that a slot without a known port hangs on: that of its bus, or of a function in it. */
+static int path_above(const Topology *t, const Slot *s, char **ret) {
+        int r = link_readf(ret, "/sys/class/pci_bus/%.*s", (int) (strrchr(s->address, ':') - s->address), s->address);
+
+        for (size_t i = 0; r < 0 && is_gone(r) && i < t->n_functions; i++) {
+                const char *bdf = t->functions[i].bdf;
+                if (leads_to_slot(s, bdf, strlen(bdf)))
+                        r = link_readf(ret, DEVICES "/%s", bdf);
+        }
+        if (r < 0)
+                return r;
+        /* Its own last component is not above it. */
+        char *own = strrchr(*ret, '/');
+        if (own)
+                own[1] = '\0';
+        return 0;
+}
+
+/* Boxes and switches have slots of their own. */
+static int find_outer(const Topology *t, Slot *s) {
+        const PciFunction *port = topology_function(t, s->port);
+        _cleanup_free_ char *path = NULL;
+        const Slot *outer = NULL;
+
+        if (s->port)
+                outer = port ? topology_slot(t, port->slot) : NULL;
+        else {
+                int r = path_above(t, s, &path);
+                if (r < 0)
+                        return is_gone(r) ? 0 : r;
+                outer = slot_of_path(t, path);
+        }
+        if (!outer || outer == s)
+                return 0;
+        s->outer = strdup(outer->name);
+        return s->outer ? 0 : -ENOMEM;
 }
 
 int load_functions(Topology *t) {
@@ -111,5 +165,7 @@ int load_functions(Topology *t) {
                 if (r < 0)
                         return r;
         }
-        return 0;
+        for (size_t i = 0; i < t->n_slots && r >= 0; i++)
+                r = find_outer(t, &t->slots[i]);
+        return r < 0 ? r : 0;
 }

@@ -23,6 +23,7 @@ enum {
 typedef struct Folder {
         char *name;
         char *address;
+        bool whole_bus;
         bool has_power;        /* without it the folder says no more than where a slot is (drivers/acpi/pci_slot.c) */
         bool used;
 } Folder;
@@ -40,6 +41,13 @@ static void folders_done(Folders *f) {
         free(f->items);
 }
 
+/* "DDDD:BB" without a device is a slot that has the whole bus (drivers/pci/slot.c:address_read_file). */
+static bool is_whole_bus(const char *address) {
+        const char *bus = strchr(address, ':');
+
+        return bus && !strchr(bus + 1, ':');
+}
+
 static int read_folder(Folders *f, const char *name) {
         _cleanup_free_ char *address = NULL;
 
@@ -53,6 +61,7 @@ static int read_folder(Folders *f, const char *name) {
         f->items[f->n++] = (Folder) {
                 .name = strdup(name),
                 .address = slot_address_complete(address),
+                .whole_bus = is_whole_bus(address),
                 .has_power = path_existsf(SLOTS "/%s/power", name),
         };
         return f->items[f->n - 1].name && f->items[f->n - 1].address ? 0 : -ENOMEM;
@@ -164,6 +173,7 @@ static int add_folder(Topology *t, const Folder *f) {
 
         s->name = strdup(f->name);
         s->address = strdup(f->address);
+        s->whole_bus = f->whole_bus;
         return s->name && s->address ? read_power(s) : -ENOMEM;
 }
 

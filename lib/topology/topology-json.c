@@ -83,6 +83,8 @@ static json_object *slot_to_json(const Topology *t, const Slot *s) {
         json_set_str(o, "address", s->address);
         json_set_str(o, "port", s->port);
         json_set_str(o, "service", s->service);
+        if (s->outer)
+                json_set_str(o, "outer", s->outer);
         json_set_bool(o, "held", s->held);
         json_set_bool(o, "occupied", card || (s->has_registers && r->card_present));
         json_set_str(o, "power", s->power < 0 ? "unknown" : s->power ? "on" : "off");

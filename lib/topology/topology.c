@@ -60,6 +60,7 @@ static void free_pci(Topology *t) {
                 free(t->slots[i].address);
                 free(t->slots[i].port);
                 free(t->slots[i].service);
+                free(t->slots[i].outer);
                 free(t->slots[i].nmem);
         }
         for (size_t i = 0; i < t->n_functions; i++) {

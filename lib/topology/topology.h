@@ -22,6 +22,7 @@ typedef struct Slot {
         char *name;            /* /sys/bus/pci/slots/NAME */
         char *word;            /* the name as a shell wants it, for commands that people paste: firmware gives names with blanks */
         char *address;         /* DDDD:BB:DD of the card */
+        bool whole_bus;        /* the kernel says DDDD:BB: every device of the bus is the card's */
         char *port;            /* BDF of the port above it (pciehp), NULL for other hot-plug drivers */
         char *service;         /* hot-plug service of that port ("0000:0c:00.0:pcie004"), NULL without one */
         bool held;             /* the service exists but pciehp does not drive it: the slot's folder is gone, name and
@@ -29,12 +30,13 @@ typedef struct Slot {
         int power;             /* slots/NAME/power: 0, 1; -1 unknown */
         SlotRegisters registers;
         bool has_registers;
+        char *outer;           /* name of the slot that this one is inside of (a switch or box with slots of its own), or NULL */
         char *nmem;            /* an NVDIMM's socket, which has neither port nor lights nor a switch: the name of both; else NULL */
 } Slot;
 
 typedef struct PciFunction {
         char *bdf;
-        char *slot;            /* name of the slot it sits in (any depth below), or NULL */
+        char *slot;            /* name of the slot it sits in (any depth below), the innermost one; or NULL */
         char *driver;          /* or NULL */
         char *serial;          /* of an NVMe controller, or NULL */
         char *path;            /* its whole line of ancestors: ".../pci0000:0c/0000:0c:00.0/0000:0d:00.0" */
@@ -261,6 +263,9 @@ int topology_load(Topology **ret);
 const Slot *topology_slot(const Topology *t, const char *name);
 const Slot *topology_slot_of_function(const Topology *t, const char *bdf);
 const Slot *topology_slot_of_port(const Topology *t, const char *port);
+
+/* Is the slot of this name (NULL: none) `outer` itself, or inside of it, however many others lie in between? */
+bool topology_slot_is_within(const Topology *t, const char *slot, const Slot *outer);
 const PciFunction *topology_function(const Topology *t, const char *bdf);
 const Memdev *topology_memdev(const Topology *t, const char *name);
 const Region *topology_region(const Topology *t, const char *name);

@@ -5,6 +5,7 @@
 
 typedef struct Case {
         const char *machine, *slot;
+        const char *inner, *functions;
         const char *nd_regions, *namespaces, *daxes, *peers;
         const char *blocks;     /* each before what it stands on */
         const char *mounts;     /* of the host; file systems above before those below */
@@ -13,16 +14,24 @@ typedef struct Case {
 
 static const Case cases[] = {
         /* Half of md127 (RAID 1) is on each card, so it stays, and md126 (RAID 0) goes with either. The overlay has a folder on both. */
-        { "storage", "3", "region0",
+        { "storage", "3", "", "0000:0e:00.0", "region0",
           "namespace0.0 namespace0.1 namespace0.2 namespace0.3 namespace0.4 namespace0.5", "dax0.1", "",
           "loop0 loop1 dm-0 dm-1 md126 pmem0 pmem0.2s pmem0.3 pmem0.4 pmem0.5",
           "/mnt/img /mnt/ov /mnt/striped /mnt/lv /mnt/data", "/dev/pmem0.3" },
-        { "storage", "4", "", "", "", "",
+        { "storage", "4", "", "0000:01:00.0", "", "", "", "",
           "md126 nvme0n1p1 nvme0n1p2 nvme0n1p3 nvme0n1 nvme0c0n1",
           "/mnt/ov /mnt/striped /mnt/data/nested /mnt/nvme", "/mnt/nvme/swap" },
-        { "storage", "nmem1", "region2", "namespace2.0", "", "", "pmem2", "/mnt/board", "" },
-        { "storage", "2", "", "", "", "", "", "", "" },
-        { "storage", "5", "", "", "", "", "", "", "" },
+        { "storage", "nmem1", "", "", "region2", "namespace2.0", "", "", "pmem2", "/mnt/board", "" },
+        { "storage", "2", "", "0000:0d:00.0", "", "", "", "", "", "", "" },
+        { "storage", "5", "", "", "", "", "", "", "", "", "" },
+        /* A box with slots of its own, and one of those; the slot's own card comes first. */
+        { "cases/nested-slots", "4", "10 11", "0000:01:00.0 0000:02:04.0 0000:02:08.0 0000:03:00.0 0000:04:00.0", "", "", "", "",
+          "nvme0n1p1 nvme1n1p1 nvme0n1 nvme1n1", "/srv/a /srv/b", "" },
+        { "cases/nested-slots", "11", "", "0000:04:00.0", "", "", "", "", "nvme1n1p1 nvme1n1", "/srv/b", "" },
+        /* A domain of its own below the card, one disk of it in a slot. */
+        { "cases/vmd", "4", "12", "0000:01:00.0 10000:e0:00.0 10000:e0:01.0 10000:e2:00.0 10000:e1:00.0", "", "", "", "",
+          "nvme0n1p1 nvme1n1p1 nvme0n1 nvme1n1", "/srv/a /srv/b", "" },
+        { "cases/vmd", "12", "", "10000:e1:00.0", "", "", "", "", "nvme0n1p1 nvme0n1", "/srv/a", "" },
 };
 
 /* Appends one name to a list of them; both are given back. */
@@ -71,6 +80,8 @@ static void check(const Topology *t, const Case *c) {
         fprintf(stderr, "%s, slot %s:\n", c->machine, c->slot);
         CHECK(slot);
         CHECK_INT(scope_find(t, slot, &s), 0);
+        CHECK_NAMES(&s, inner, name, c->inner);
+        CHECK_NAMES(&s, functions, bdf, c->functions);
         CHECK_NAMES(&s, nd_regions, name, c->nd_regions);
         CHECK_NAMES(&s, namespaces, name, c->namespaces);
         CHECK_NAMES(&s, daxes, name, c->daxes);
