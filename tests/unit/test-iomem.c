@@ -107,7 +107,35 @@ static void test_strange_names(void) {
         CHECK_STR(iomem_find_leftover(m, HPA, SIZE)->name, "<BAD>");
 }
 
+/* What the firmware says of addresses is no use of them; what a region says, it says for as long as it is there. */
+static void test_descriptions(void) {
+        _cleanup_(iomem_freep) Iomem *m = NULL;
+
+        CHECK_INT(parse("140000000-14fffffff : Persistent Memory\n  140000000-147ffffff : namespace2.0\n150000000-15fffffff : Reserved\n"
+                        "490000000-58fffffff : CXL Window 0\n  490000000-4afffffff : Persistent Memory\n", &m), 0);
+        CHECK_STR(iomem_find_leftover(m, 0x140000000, 0x10000000)->name, "namespace2.0");
+        CHECK(!iomem_find_leftover(m, 0x148000000, 0x8000000));
+        CHECK(!iomem_find_leftover(m, 0x150000000, 0x10000000));
+        CHECK_STR(iomem_find_leftover(m, HPA, SIZE)->name, "Persistent Memory");
+}
+
+static void test_system_ram(void) {
+        _cleanup_(iomem_freep) Iomem *m = NULL;
+
+        CHECK_INT(parse("100000000-13fffffff : System RAM\n140000000-17fffffff : virtio3\n  140000000-147ffffff : System RAM (virtio_mem)\n"
+                        "  150000000-157ffffff : System RAM (virtio_mem)\n", &m), 0);
+        const IomemRange *first = iomem_find_system_ram(m, 0x140000000, 0x40000000, NULL);
+        CHECK(first && first->start == 0x140000000);
+        const IomemRange *second = iomem_find_system_ram(m, 0x140000000, 0x40000000, first);
+        CHECK(second && second->start == 0x150000000);
+        CHECK(!iomem_find_system_ram(m, 0x140000000, 0x40000000, second));
+        CHECK(!iomem_find_system_ram(m, 0x158000000, 0x8000000, NULL));
+        CHECK(iomem_find_system_ram(m, 0x13fffffff, UINT64_MAX, NULL));
+}
+
 int main(void) {
+        test_descriptions();
+        test_system_ram();
         test_parse();
         test_malformed();
         test_unprivileged();

@@ -51,6 +51,26 @@ static void drop(const char *link) {
         CHECK_INT(unlink(link), 0);
 }
 
+/* Without addresses there is no answer about addresses; and what a function has itself it may have until it goes, but not the kernel as
+ * memory. */
+static void test_ranges(void) {
+        static const char *const about_addresses[] = { "memory-blocks", "iomem", "regions", "decoders", "drivers" };
+        _cleanup_json_ json_object *ranges = json_ref(json_get(scope, "ranges")), *bar = NULL;
+
+        json_set(scope, "ranges", json_object_new_array());
+        for (size_t i = 0; i < ELEMENTSOF(about_addresses); i++)
+                check_no(about_addresses[i], "nothing is known of where the card's memory was");
+
+        bar = json_tokener_parse("[{\"start\": 4267704320, \"size\": 65536, \"why\": \"BAR 0\", \"goes_with_power\": true}]");
+        json_set(scope, "ranges", json_ref(bar));
+        put("/proc/iomem", "fe600000-fe60ffff : PCI Bus 0000:0d\n  fe600000-fe60ffff : 0000:0d:00.0\n");
+        check_yes("iomem");
+        put("/proc/iomem", "fe600000-fe60ffff : 0000:0d:00.0\n  fe608000-fe60ffff : System RAM (virtio_mem)\n");
+        check_no("iomem", "0xfe608000-0xfe60ffff is still \"System RAM (virtio_mem)\"");
+        put("/proc/iomem", "490000000-58fffffff : CXL Window 0\n  490000000-4afffffff : region0\n");
+        json_set(scope, "ranges", json_ref(ranges));
+}
+
 static void test_memory(void) {
         check_no("memory-blocks", "memory146 is online");
         put(MEMORY "memory146/state", "offline\n");
@@ -385,6 +405,7 @@ int main(void) {
                 "\"memdevs\": [{\"name\": \"mem1\", \"serial\": \"0x1\"}], \"ranges\": [{\"start\": 19595788288, \"size\": 536870912}]}";
 
         CHECK_INT(json_parse(text, strlen(text), &scope), 0);
+        test_ranges();
         test_memory();
         test_cxl();
         test_slot();
