@@ -51,14 +51,14 @@ static ExitCode set_zone_normal(Args *a, const char *value) {
 }
 
 static ExitCode set_force(Args *a, const char *value) {
-        static const char *const words[] = { "kill", "unmap", "unproven", "poison" };
+        static const char *const words[] = { "kill", "shutdown", "unmap", "unproven", "poison" };
 
         for (const char *p = value; p; p = strchr(p, ','), p = p ? p + 1 : NULL) {
                 size_t n = strcspn(p, ","), i = 0;
                 while (i < ELEMENTSOF(words) && (strlen(words[i]) != n || strncmp(words[i], p, n) != 0))
                         i++;
                 if (i == ELEMENTSOF(words))
-                        return fail(CODE_USAGE, NULL, "--force wants 'kill', 'unmap', 'unproven', 'poison' or several with commas, not '%s'", value);
+                        return fail(CODE_USAGE, NULL, "--force wants 'kill', 'shutdown', 'unmap', 'unproven', 'poison' or several with commas, not '%s'", value);
         }
         a->force = value;
         return CODE_DONE;
@@ -143,7 +143,7 @@ const OptionRow option_rows[OPTION_ROWS] = {
           "give up on a memory block after this long" },
         { "zone-normal", 'z', "try|refuse", "plan explain remove ", set_zone_normal,
           "what to do about memory in ZONE_NORMAL" },
-        { "force", OPT_FORCE, "WORDS", "plan explain remove ", set_force, "kill,unmap,unproven,poison: what only force allows" },
+        { "force", OPT_FORCE, "WORDS", "plan explain remove ", set_force, "kill,shutdown,unmap,unproven,poison: what only force allows" },
         { "acknowledge", OPT_ACKNOWLEDGE, "kernel-log", "remove ", set_acknowledge,
           "what the kernel has complained of is not about this card" },
         { "equal-card", OPT_EQUAL_CARD, "yes|no", "restore ", set_equal_card,

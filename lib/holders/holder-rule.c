@@ -10,6 +10,7 @@ static const char *const holder_action_table[_HOLDER_ACTION_MAX] = {
         [HOLDER_STOP] = "stop",
         [HOLDER_FREEZE] = "freeze",
         [HOLDER_TERM] = "term",
+        [HOLDER_SHUTDOWN] = "shutdown",
         [HOLDER_KILL] = "kill",
 };
 
@@ -147,7 +148,7 @@ bool holder_unit_can_stop(const char *unit) {
         return false;
 }
 
-static bool rung_is_for(HolderAction action, const Holder *h, bool force_kill) {
+static bool rung_is_for(HolderAction action, const Holder *h, HolderForce force) {
         switch (action) {
         case HOLDER_WAIT:
         case HOLDER_FREEZE:
@@ -156,26 +157,34 @@ static bool rung_is_for(HolderAction action, const Holder *h, bool force_kill) {
         case HOLDER_STOP:
                 return holder_unit_can_stop(h->unit);
         case HOLDER_KILL:
-                return force_kill;
+                return force.kill;
         default:
                 return false;
         }
 }
 
-size_t holder_rule_ladder(json_object *rule, const Holder *h, bool force_kill, HolderAction ret[static _HOLDER_ACTION_MAX]) {
+static size_t add_kill(HolderForce force, HolderAction *ret, size_t n) {
+        if (force.shutdown)
+                ret[n++] = HOLDER_SHUTDOWN;
+        ret[n++] = HOLDER_KILL;
+        return n;
+}
+
+size_t holder_rule_ladder(json_object *rule, const Holder *h, HolderForce force, HolderAction ret[static _HOLDER_ACTION_MAX]) {
         bool kill = false;
         size_t n = 0;
 
         if (h->protected || holder_rule_has(rule, HOLDER_REFUSE))
                 return 0;
-        for (size_t i = 0; i < rule_n_actions(rule) && n < _HOLDER_ACTION_MAX - 1; i++) {
+        for (size_t i = 0; i < rule_n_actions(rule) && n < _HOLDER_ACTION_MAX - 2; i++) {
                 HolderAction action = rule_action(rule, i);
-                if (!rung_is_for(action, h, force_kill))
+                if (!rung_is_for(action, h, force))
                         continue;
+                if (action != HOLDER_KILL)
+                        ret[n++] = action;
+                else if (!kill)
+                        n = add_kill(force, ret, n);
                 kill = kill || action == HOLDER_KILL;
-                ret[n++] = action;
         }
-        if (force_kill && !kill)
-                ret[n++] = HOLDER_KILL;
-        return n;
+        return force.kill && !kill ? add_kill(force, ret, n) : n;
 }

@@ -18,12 +18,13 @@ typedef enum HolderAction {
         HOLDER_STOP,            /* the unit */
         HOLDER_FREEZE,          /* leave it frozen */
         HOLDER_TERM,            /* SIGTERM to the process */
+        HOLDER_SHUTDOWN,        /* the file systems it uses; in no rule, those say it by mount point */
         HOLDER_KILL,            /* SIGKILL; only ever when the request says so */
         _HOLDER_ACTION_MAX,
         _HOLDER_ACTION_INVALID = -EINVAL,
 } HolderAction;
 
-DECLARE_STRING_TABLE(holder_action, HolderAction); /* "refuse", "wait", "stop", "freeze", "term", "kill" */
+DECLARE_STRING_TABLE(holder_action, HolderAction); /* "refuse", "wait", "stop", "freeze", "term", "shutdown", "kill" */
 
 /* The rule about a holder: borrowed from the array; NULL where none matches, which is the built-in default (wait stop term) for all
  * the functions below. */
@@ -39,9 +40,16 @@ uint64_t holder_rule_usec(json_object *rule, HolderAction action);
 /* Why it refuses, for a person; never NULL. */
 const char *holder_rule_reason(json_object *rule);
 
+/* What the request allows beyond the rules. */
+typedef struct HolderForce {
+        bool kill;              /* SIGKILL is the last thing tried */
+        bool shutdown;          /* before that, a file system that the process uses is shut down */
+} HolderForce;
+
 /* The rungs for a process, in their order; none when the rule refuses. Without "stop" where its unit cannot be stopped for it
- * (holder_unit_can_stop()), without "kill" unless the request forces it, and then always with it. Returns how many. */
-size_t holder_rule_ladder(json_object *rule, const Holder *h, bool force_kill, HolderAction ret[static _HOLDER_ACTION_MAX]);
+ * (holder_unit_can_stop()), without "kill" unless the request forces it, and then always with it; "shutdown" right before that. Returns
+ * how many. */
+size_t holder_rule_ladder(json_object *rule, const Holder *h, HolderForce force, HolderAction ret[static _HOLDER_ACTION_MAX]);
 
 /* May this unit be stopped for the sake of one of its processes? Services, and scopes that are no login session. Not a user's
  * manager, which is all that user's session, and not what this machine's manager itself lives in. */

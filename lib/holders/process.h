@@ -30,6 +30,9 @@ int process_ignores(int dirfd, int signal);
 /* 1 when the signal is left to the kernel's own way, neither caught, ignored nor blocked by the main thread. */
 int process_takes(int dirfd, int signal);
 
+/* 1 when the signal waits for the process, or for its main thread: it takes effect when that comes out of the kernel. */
+int process_has_pending(int dirfd, int signal);
+
 /* /proc/PID and a descriptor of the process, of the one that began at start_time (jiffies) and of no later one with its number.
  * -ESRCH: it has ended, a zombie has too. Either pointer may be NULL. */
 int process_open(int pid, uint64_t start_time, int *ret_dirfd, int *ret_pidfd);
@@ -43,5 +46,6 @@ int stat_parse(const char *stat, ProcessStat *ret);
 int status_uid(const char *status, uint32_t *ret);
 int status_ignores(const char *status, int signal);
 int status_takes(const char *status, int signal);
+int status_has_pending(const char *status, int signal);
 int cgroup_unit(const char *cgroup, char **ret);
 int cgroup_unified(const char *cgroup, char **ret);

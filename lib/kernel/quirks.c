@@ -38,6 +38,12 @@ static int parse_release(const char *release, unsigned *ret) {
         return 0;
 }
 
+bool kernel_is_at_least(const char *release, unsigned major, unsigned minor) {
+        unsigned version = 0;
+
+        return release && parse_release(release, &version) >= 0 && version >= RELEASE(major, minor);
+}
+
 int forced_unmap_check(ForcedUnmap way, const char *release, char **ret_why) {
         struct utsname name = { 0 };
         unsigned version = 0;

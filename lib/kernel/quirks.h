@@ -12,5 +12,8 @@ typedef enum ForcedUnmap {
         _FORCED_UNMAP_MAX,
 } ForcedUnmap;
 
+/* release: as uname says it. False where it cannot be understood (NULL too). */
+bool kernel_is_at_least(const char *release, unsigned major, unsigned minor);
+
 /* release: as uname says it ("6.12.95+deb12-amd64"); NULL: of the running kernel. 0, or -EOPNOTSUPP with *ret_why for a person. */
 int forced_unmap_check(ForcedUnmap way, const char *release, char **ret_why);

@@ -44,6 +44,8 @@ static const char *const blocker_code_table[_BLOCKER_CODE_MAX] = {
         [BLOCKER_HOLDER_REFUSES] = "HOLDER_REFUSES",
         [BLOCKER_HOLDER_PROTECTED] = "HOLDER_PROTECTED",
         [BLOCKER_CANNOT_UNMAP] = "CANNOT_UNMAP",
+        [BLOCKER_FS_SHUTDOWN] = "FS_SHUTDOWN",
+        [BLOCKER_CANNOT_SHUT_DOWN] = "CANNOT_SHUT_DOWN",
         [BLOCKER_HOLDERS_UNKNOWN] = "HOLDERS_UNKNOWN",
         [BLOCKER_OTHER_CARD] = "OTHER_CARD",
         [BLOCKER_PEER_MISSING] = "PEER_MISSING",
@@ -235,6 +237,7 @@ int plan_add_blockers(Plan *p, const Topology *t, const Scope *s, const PlanRequ
                 find_nested_slots(&f);
                 find_storage(&f);
                 find_kernel_users(&f);
+                find_shutdown(&f);
         }
         find_policy_warnings(&f);
         r = find_holders(&f, p->doc);

@@ -48,6 +48,8 @@ typedef enum BlockerCode {
         BLOCKER_HOLDER_REFUSES, /* a rule of the administrator's says that this holder is not to be disturbed */
         BLOCKER_HOLDER_PROTECTED, /* PID 1, the caller's own session, this service: nothing that may be ended */
         BLOCKER_CANNOT_UNMAP,   /* force is to take a mapping that the kernel cannot take, or does not survive taking */
+        BLOCKER_FS_SHUTDOWN,    /* warning: by force a file system is shut down if its users do not go */
+        BLOCKER_CANNOT_SHUT_DOWN, /* warning: it is to be, and the kernel has not got that, a rule says no, or something stands on it */
         BLOCKER_HOLDERS_UNKNOWN, /* not every process could be looked at: who holds what is not known */
         BLOCKER_OTHER_CARD,     /* of a restoration: the card is not the one that was removed */
         BLOCKER_PEER_MISSING,   /* of a restoration: a region goes over another card too, which is not there */

@@ -46,11 +46,19 @@ static void unmap_finding(Findings *f, const Holder *h, const HoldTargets *targe
         }
 }
 
+static bool shuts_down(const Findings *f, const Holder *h, const HoldTargets *targets) {
+        for (size_t i = 0; i < h->n_holds; i++)
+                if (h->holds[i].target < targets->n_items && shutdown_of_target(f->t, f->s, f->request, &targets->items[h->holds[i].target]))
+                        return true;
+        return false;
+}
+
 /* The rungs that would be tried, in words; empty for a holder that nothing is done about. */
-static json_object *on_remove_json(const Findings *f, const Holder *h, json_object *rule) {
+static json_object *on_remove_json(const Findings *f, const Holder *h, json_object *rule, const HoldTargets *targets) {
+        const HolderForce force = { .kill = f->request->policy->force_kill, .shutdown = shuts_down(f, h, targets) };
         HolderAction ladder[_HOLDER_ACTION_MAX];
         json_object *words = json_object_new_array();
-        size_t n = h->protected ? 0 : holder_rule_ladder(rule, h, f->request->policy->force_kill, ladder);
+        size_t n = h->protected ? 0 : holder_rule_ladder(rule, h, force, ladder);
 
         for (size_t i = 0; i < n; i++)
                 json_append_str(words, holder_action_to_string(ladder[i]));
@@ -61,7 +69,7 @@ static void add_holder(Findings *f, const Holder *h, const HoldTargets *targets,
         json_object *o = holder_to_json(h, targets), *rule = holder_rule_for(f->request->policy->rules, h);
         bool refuses = holder_rule_has(rule, HOLDER_REFUSE);
 
-        json_object *rungs = on_remove_json(f, h, rule);
+        json_object *rungs = on_remove_json(f, h, rule, targets);
         json_set(o, "on_remove", rungs);
         json_set_str(o, "rule", json_str(rule, "from"));
         json_object_array_add(holders, o);

@@ -55,6 +55,8 @@ void find_stacks(Findings *f);
 
 /* The block device of that name that goes with the card, or NULL. */
 const BlockDevice *findings_block(const Findings *f, const char *name);
+/* plan-shutdown.c: what it costs where file systems are shut down, and which cannot be. */
+void find_shutdown(Findings *f);
 
 /* find-kernel-users.c: targets, heartbeats, caches, pools, and devices that no step takes down. */
 void find_kernel_users(Findings *f);

@@ -36,22 +36,26 @@ static json_object *mount_json(const Mount *m) {
         return o;
 }
 
-static int add_unmount(Taken *k, const Mount *first) {
+json_object *storage_unmount_args(const Topology *t, const Scope *s, const PlanRequest *request, const Mount *first) {
         json_object *args = json_object_new_object(), *fs = json_object_new_object(), *mounts = json_object_new_array();
 
         set_dev(fs, "dev", first->dev);
         json_set_str(fs, "type", first->type);
         json_set_str(fs, "source", first->source);
         json_set_str(fs, "super_options", first->super_options);
-        for (size_t i = 0; i < k->s->n_mounts; i++)
-                if (k->s->mounts[i]->dev == first->dev)
-                        json_object_array_add(mounts, mount_json(k->s->mounts[i]));
+        for (size_t i = 0; i < s->n_mounts; i++)
+                if (s->mounts[i]->dev == first->dev)
+                        json_object_array_add(mounts, mount_json(s->mounts[i]));
         json_set(args, "fs", fs);
         json_set(args, "mounts", mounts);
-        json_set_str(args, "shutdown", "no");
-        if (unmap_wanted(k->t, k->s, k->request, first))
+        json_set_str(args, "shutdown", shutdown_word(t, s, request, first));
+        if (unmap_wanted(t, s, request, first))
                 json_set_bool(args, "leave_mapped", true);
-        return plan_add_step(k->plan, STEP_UNMOUNT, args);
+        return args;
+}
+
+static int add_unmount(Taken *k, const Mount *first) {
+        return plan_add_step(k->plan, STEP_UNMOUNT, storage_unmount_args(k->t, k->s, k->request, first));
 }
 
 static int take_swap(Taken *k, dev_t dev, bool file) {

@@ -2,6 +2,7 @@
 #pragma once
 
 #include "holders/holder.h"
+#include "kernel/fs-shutdown.h"
 #include "plan/planner.h"
 #include "plan/scope.h"
 
@@ -19,6 +20,22 @@ int unmap_check(const Topology *t, const Scope *s, const HoldTarget *target, cha
 /* Those of the targets for which the request wants that, where the kernel can. */
 int unmap_targets(const Topology *t, const Scope *s, const PlanRequest *request, const HoldTargets *targets, HoldTargets *ret);
 bool unmap_wanted(const Topology *t, const Scope *s, const PlanRequest *request, const Mount *m);
+
+/* The arguments of the step that unmounts what `first` is a mount of. New reference. */
+json_object *storage_unmount_args(const Topology *t, const Scope *s, const PlanRequest *request, const Mount *first);
+
+/* plan-shutdown.c: may the file system be shut down where its users do not go, and how? 0; -ENOENT: nobody wants that; -EOPNOTSUPP with
+ * *ret_why for a person: somebody does, and it cannot be. */
+int shutdown_check(const Topology *t, const Scope *s, const PlanRequest *request, const Mount *m, FsShutdown *ret, char **ret_why);
+
+/* "no", "flush" or "noflush". */
+const char *shutdown_word(const Topology *t, const Scope *s, const PlanRequest *request, const Mount *m);
+
+/* Is the target one of those that may? */
+bool shutdown_of_target(const Topology *t, const Scope *s, const PlanRequest *request, const HoldTarget *target);
+
+/* All that may, as the steps about holders want them: the arguments of their unmounting. New reference. */
+json_object *shutdown_entries(const Topology *t, const Scope *s, const PlanRequest *request);
 
 /* Appends the steps that hold up and end the card's users. */
 int plan_add_end_of_holders(Plan *p, const Topology *t, const Scope *s, const PlanRequest *request);

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include <errno.h>
+#include <fnmatch.h>
 #include <glob.h>
 #include <sys/stat.h>
 
@@ -76,7 +77,22 @@ static char *kinds_take(Parser *p, const char *value) {
         return json_len(json_array(p->rule, "kind")) > before ? NULL : strf("there is no kind");
 }
 
+static bool is_about_holders(json_object *rule) {
+        return json_len(json_array(rule, "unit")) > 0 || json_len(json_array(rule, "exe")) > 0 || json_len(json_array(rule, "kind")) > 0;
+}
+
+static char *mount_take(Parser *p, const char *value) {
+        if (*value != '/')
+                return strf("'%s' is no absolute path", value);
+        if (!json_has(p->rule, "mount"))
+                json_set(p->rule, "mount", json_object_new_array());
+        json_append_str(json_array(p->rule, "mount"), value);
+        return NULL;
+}
+
 static char *match_take(Parser *p, const IniLine *line) {
+        if (streq(line->key, "Mount"))
+                return mount_take(p, line->value);
         if (streq(line->key, "Unit"))
                 return pattern_take(p, "unit", line->value);
         if (streq(line->key, "Exe"))
@@ -96,7 +112,7 @@ static char *action_take(Parser *p, const char *value) {
                 if (!*word)
                         continue;
                 int action = holder_action_from_string(word);
-                if (action < 0)
+                if (action < 0 || action == HOLDER_SHUTDOWN)
                         return strf("'%s' is no action, there are refuse, or some of wait, stop, freeze, term and kill", word);
                 for (size_t i = 0; i < n; i++)
                         if (actions[i] == (HolderAction) action || actions[i] == HOLDER_REFUSE || action == HOLDER_REFUSE)
@@ -116,6 +132,16 @@ static char *number_take(Parser *p, const char *key, const char *value, uint64_t
         if (parse_u64(value, &v) < 0 || v > max)
                 return strf("'%s' is not a number from 0 to %ju", value, (uintmax_t) max);
         json_set_u64(p->rule, key, v);
+        return NULL;
+}
+
+/* As with numbers: a typing error leaves it as it is, and shuts nothing down. */
+static char *shutdown_take(Parser *p, const char *value) {
+        if (!json_has(p->rule, "mount"))
+                return strf("ShutdownFileSystems= needs Mount= in [Match]");
+        if (!streq(value, "yes") && !streq(value, "no"))
+                return strf("'%s' is not \"yes\" or \"no\"", value);
+        json_set_bool(p->rule, "shutdown", streq(value, "yes"));
         return NULL;
 }
 
@@ -139,11 +165,15 @@ static char *action_line_take(Parser *p, const IniLine *line) {
         for (size_t i = 0; i < ELEMENTSOF(numbers); i++)
                 if (streq(numbers[i].key, line->key))
                         return number_take(p, numbers[i].name, line->value, numbers[i].max);
+        if (streq(line->key, "ShutdownFileSystems"))
+                return shutdown_take(p, line->value);
         if (streq(line->key, "Reason")) {
                 if (!lost)
                         json_set_str(p->rule, "reason", *line->value ? line->value : NULL);
                 return NULL;
         }
+        if (json_has(p->rule, "mount") && streq(line->key, "Action"))
+                return unusable(p, line, strf("Action= is about who uses something, and does not go with Mount="));
         if (!streq(line->key, "Action"))
                 return unusable(p, line, strf("key '%s' is not known in [OnRemove]", line->key));
         if (lost)
@@ -164,6 +194,8 @@ static char *line_take(const IniLine *line, void *userdata) {
         if (p->acting)
                 return action_line_take(p, line);
         char *wrong = match_take(p, line);
+        if (!wrong && json_has(p->rule, "mount") && is_about_holders(p->rule))
+                wrong = strf("a rule is about mount points (Mount=), or about who uses what is there (Unit=, Exe=, Kind=)");
         return wrong ? unusable(p, line, wrong) : NULL;
 }
 
@@ -181,6 +213,34 @@ json_object *policy_rules_sort(json_object *rules) {
                         if (json_u64(json_at(rules, i), "priority") == priority)
                                 json_object_array_add(sorted, json_ref(json_at(rules, i)));
         return sorted;
+}
+
+json_object *policy_rules_take_mounts(json_object *rules) {
+        json_object *mounts = json_object_new_array();
+
+        for (size_t i = 0; i < json_len(rules);) {
+                json_object *rule = json_at(rules, i);
+                if (json_has(rule, "mount"))
+                        json_object_array_add(mounts, json_ref(rule));
+                if (json_has(rule, "mount") && !json_flag(rule, "unusable"))
+                        json_object_array_del_idx(rules, i, 1);
+                else
+                        i++;
+        }
+        return mounts;
+}
+
+int policy_mount_shutdown(json_object *mount_rules, const char *target, const char **ret_from) {
+        for (size_t i = 0; i < json_len(mount_rules); i++) {
+                json_object *rule = json_at(mount_rules, i), *patterns = json_array(rule, "mount");
+                for (size_t j = 0; j < json_len(patterns); j++) {
+                        if (fnmatch(json_object_get_string(json_at(patterns, j)), target, FNM_NOESCAPE) != 0)
+                                continue;
+                        *ret_from = json_str(rule, "from");
+                        return json_flag(rule, "shutdown") && !json_flag(rule, "unusable");
+                }
+        }
+        return -ENOENT;
 }
 
 static int file_load(json_object *rules, const char *path, json_object *warnings) {
@@ -201,7 +261,7 @@ static bool is_replaced(const char *path) {
         return other && access(other, F_OK) == 0;
 }
 
-int policy_rules_load(json_object *warnings, json_object **ret) {
+int policy_rules_load(json_object *warnings, json_object **ret, json_object **ret_mounts) {
         static const char *const folders[] = { CONFIG_VENDOR_DIR "/policy.d/*.conf", CONFIG_DIR "/policy.d/*.conf" };
         _cleanup_json_ json_object *rules = json_object_new_array();
 
@@ -218,5 +278,6 @@ int policy_rules_load(json_object *warnings, json_object **ret) {
                 }
         }
         *ret = policy_rules_sort(rules);
+        *ret_mounts = policy_rules_take_mounts(*ret);
         return 0;
 }

@@ -16,5 +16,12 @@ int policy_rules_parse(json_object *rules, const char *file, const char *text, j
  * one first. A new array. */
 json_object *policy_rules_sort(json_object *rules);
 
-/* All files there are, sorted. */
-int policy_rules_load(json_object *warnings, json_object **ret);
+/* Takes those that are about mount points (Mount=) out of `rules`, as a new array. One that cannot be understood stays in both. */
+json_object *policy_rules_take_mounts(json_object *rules);
+
+/* What the rules say about shutting down what is mounted there (ShutdownFileSystems=): 1: yes, 0: no, -ENOENT: nothing. *ret_from is
+ * the file of the rule, borrowed. */
+int policy_mount_shutdown(json_object *mount_rules, const char *target, const char **ret_from);
+
+/* All files there are, sorted: about holders, and about mount points. */
+int policy_rules_load(json_object *warnings, json_object **ret, json_object **ret_mounts);

@@ -18,6 +18,7 @@ DEFINE_STRING_TABLE(zone_policy, ZonePolicy)
 
 void policy_done(Policy *policy) {
         json_object_put(TAKE_PTR(policy->rules));
+        json_object_put(TAKE_PTR(policy->mount_rules));
 }
 
 Policy policy_default(void) {
@@ -43,11 +44,11 @@ static char *zone_apply(Policy *policy, const char *value) {
 
 static char *force_apply(Policy *policy, const char *value) {
         _cleanup_free_ char *copy = strdup(value);
-        bool kill = false, unmap = false, unproven = false, poison = false;
+        bool kill = false, shutdown = false, unmap = false, unproven = false, poison = false;
         const struct {
                 const char *word;
                 bool *field;
-        } words[] = { { "kill", &kill }, { "unmap", &unmap }, { "unproven", &unproven }, { "poison", &poison } };
+        } words[] = { { "kill", &kill }, { "shutdown", &shutdown }, { "unmap", &unmap }, { "unproven", &unproven }, { "poison", &poison } };
         char *rest = copy;
 
         for (char *word; (word = strsep(&rest, ","));) {
@@ -55,10 +56,12 @@ static char *force_apply(Policy *policy, const char *value) {
                 while (i < ELEMENTSOF(words) && !streq(words[i].word, word))
                         i++;
                 if (i == ELEMENTSOF(words))
-                        return strf("'%s' is not a list of \"kill\", \"unmap\", \"unproven\" and \"poison\"", value);
+                        return strf("'%s' is not a list of \"kill\", \"shutdown\", \"unmap\", \"unproven\" and \"poison\"", value);
                 *words[i].field = true;
         }
-        policy->force_kill = kill;
+        /* A shutdown takes nothing from anybody's hands: it comes with the end of who has them there. */
+        policy->force_kill = kill || shutdown;
+        policy->force_shutdown = shutdown;
         policy->force_unmap = policy->force_unmap || unmap;
         policy->force_unproven = unproven;
         policy->force_poison = poison;
@@ -98,6 +101,10 @@ static char *force_unmap_apply(Policy *policy, const char *value) {
         return word_apply(&policy->force_unmap, value, "no", "yes");
 }
 
+static char *shutdown_apply(Policy *policy, const char *value) {
+        return word_apply(&policy->shutdown_file_systems, value, "no", "yes");
+}
+
 static char *restore_apply(Policy *policy, const char *value) {
         return word_apply(&policy->restore_auto, value, "manual", "auto");
 }
@@ -133,6 +140,7 @@ static const struct {
         { "Restore", NULL, .apply = restore_apply },
         { "EqualCard", "equal_card", .apply = equal_card_apply },
         { "ForceUnmap", NULL, .apply = force_unmap_apply },
+        { "ShutdownFileSystems", NULL, .apply = shutdown_apply },
         /* Of a single request only: nobody should have decided beforehand that processes are killed, or pages given up unseen. */
         { NULL, "force", .apply = force_apply },
         { NULL, "acknowledge", .apply = acknowledge_apply },
@@ -209,11 +217,11 @@ int policy_load(Policy *ret, json_object *warnings) {
                                 return r;
                 }
 
-        int r = policy_rules_load(warnings, &policy.rules);
+        int r = policy_rules_load(warnings, &policy.rules, &policy.mount_rules);
         if (r < 0)
                 return r;
         *ret = policy;
-        policy.rules = NULL;
+        policy.rules = policy.mount_rules = NULL;
         return 0;
 }
 

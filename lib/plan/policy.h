@@ -32,11 +32,14 @@ typedef struct Policy {
         bool restore_auto;              /* what a removal took down is put back once its card is there again, unasked */
         bool equal_card;                /* volatile memory is put back with another card of the same make and size too */
         bool force_kill;                /* processes that nothing else ends get a SIGKILL */
+        bool force_shutdown;            /* file systems whose users do not go are shut down; never without force_kill */
+        bool shutdown_file_systems;     /* the same wherever a request has force_kill */
         bool force_unmap;               /* the kernel takes away mappings that nobody gives up */
         bool force_unproven;            /* drivers let go of memory of which pages may be pinned */
         bool force_poison;              /* the kernel gives up pages of System RAM that are pinned */
         bool acknowledge_kernel_log;    /* of what the kernel has complained of until now the operator says that it is not about this */
         json_object *rules;             /* about holders (holders/holder-rule.h); owned */
+        json_object *mount_rules;       /* about file systems (policy-rules.h); owned */
 } Policy;
 
 void policy_done(Policy *policy);

@@ -16,6 +16,7 @@ void end_run_done(EndRun *e) {
                 free(e->stops[i].unit);
         free(e->endings);
         free(e->stops);
+        json_object_put(e->tried);
 }
 
 static int ending_of(EndRun *e, const Holder *h, Ending **ret) {
@@ -30,7 +31,8 @@ static int ending_of(EndRun *e, const Holder *h, Ending **ret) {
                 return r;
         Ending *n = &e->endings[e->n_endings++];
         *n = (Ending) { .pid = h->pid, .start_time = h->start_time, .seen_at = now_monotonic() };
-        n->n_rungs = holder_rule_ladder(holder_rule_for(e->look->rules, h), h, e->force_kill, n->rungs);
+        const HolderForce force = { .kill = e->force_kill, .shutdown = end_shutdown_concerns(e, h) };
+        n->n_rungs = holder_rule_ladder(holder_rule_for(e->look->rules, h), h, force, n->rungs);
         *ret = n;
         return 0;
 }
@@ -136,6 +138,12 @@ int end_holder(EndRun *e, const Holder *h, const Ending **ret_ending) {
                 }
                 if (n->begun)
                         return 1;
+                if (action == HOLDER_SHUTDOWN) {
+                        r = end_shutdown(e, n, h);
+                        if (r != 0)
+                                return r;
+                        continue;
+                }
                 r = rung_begin(e, n, h, action, holder_rule_usec(rule, action));
                 n->begun = r > 0;
                 if (r != 0)

@@ -10,6 +10,7 @@
  *              left (monotonic clock; 0: never), and how long it may take
  *      {"signal": 15, "pid", "start_time", "comm", "unit", "units": [...]}
  *      {"spare": "x.service"}
+ *      those of a file system that is shut down (shutdown.h), and {"remounting": "259:0"} before it is mounted afresh
  */
 
 typedef struct UnitStop {
@@ -39,6 +40,9 @@ typedef struct EndRun {
         const HolderLook *look;
         StepRun *run;
         bool force_kill;
+        json_object *shutdown;  /* array, or NULL: the file systems that may be shut down (shutdown.h); borrowed */
+        json_object *tried;     /* those of them for which it was tried; owned */
+        const Holders *round;   /* all who were seen last; borrowed */
         Ending *endings;        size_t n_endings, a_endings;
         UnitStop *stops;        size_t n_stops, a_stops;
 } EndRun;
@@ -64,6 +68,17 @@ int end_unit_begin(EndRun *e, Ending *n, const Holder *h, uint64_t wait_usec);
 /* Has the unit stopped, or is its time over? In the second case its manager must not go on to kill. NULL: nothing to watch. */
 int end_unit_watch(EndRun *e, const char *unit);
 UnitStop *end_unit_find(const EndRun *e, const char *unit);
+
+/* end-shutdown.c: is there a file system among those that it uses? */
+bool end_shutdown_concerns(const EndRun *e, const Holder *h);
+
+/* The rung "shutdown" of a holder. 1: others of its file system have their time still; 0: over; or a negative errno with the reason
+ * noted. */
+int end_shutdown(EndRun *e, Ending *n, const Holder *h);
+
+/* What was shut down and not taken away since is unmounted and mounted again: 0 or a negative errno with the reason noted. Is there any? */
+int end_shutdown_undo(json_object *entries, StepRun *run);
+int end_shutdown_left(json_object *entries, StepRun *run);
 
 /* end-undo.c: the other way, from the notes alone. */
 int end_undo(StepRun *run);

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include <errno.h>
+#include <fcntl.h>
 #include <fnmatch.h>
 #include <poll.h>
 #include <signal.h>
@@ -7,6 +8,7 @@
 #include "base/clock.h"
 #include "holders/process.h"
 #include "kernel/cgroup.h"
+#include "kernel/listing.h"
 #include "kernel/pidfd.h"
 #include "step/holder-freeze.h"
 
@@ -14,6 +16,10 @@ enum {
         /* A process stops when it next comes out of the kernel. Only its parent hears of it. */
         STOP_POLL_MSEC = 5,
         THAW_TIMEOUT_SEC = 5,
+
+        /* How long whoever may hang has for coming out of the kernel all the same. */
+        HANG_SEC = 5,
+        THREADS_MAX = 4096,
 };
 
 static int process_state(int dirfd, char *ret) {
@@ -36,6 +42,54 @@ int holder_is_frozen(const Holder *h) {
         if (r < 0)
                 return r;
         return state == 'T' || (h->cgroup && cgroup_is_frozen(h->cgroup) > 0);
+}
+
+/* Is any of its threads where no signal gets through? Of who has made more of them than anybody needs some are asked. */
+static bool in_kernel(int pid) {
+        _cleanup_listing_ Listing tasks = { 0 };
+
+        if (listing_readf(&tasks, "/proc/%d/task", pid) < 0)
+                return false;
+        for (size_t i = 0; i < tasks.n && i < THREADS_MAX; i++) {
+                _cleanup_free_ char *path = strf("/proc/%d/task/%s", pid, tasks.names[i]);
+                _cleanup_close_ int task = path ? open(path, O_PATH | O_DIRECTORY | O_CLOEXEC) : -EBADF;
+                ProcessStat st;
+                if (task >= 0 && process_stat(task, &st) >= 0 && st.state == 'D')
+                        return true;
+        }
+        return false;
+}
+
+int holder_hangs(const Holder *h) {
+        _cleanup_close_ int fd = -EBADF;
+        char state;
+
+        int r = process_open(h->pid, h->start_time, &fd, NULL);
+        if (r >= 0)
+                r = process_state(fd, &state);
+        if (r < 0)
+                return r;
+        bool told = process_has_pending(fd, SIGSTOP) > 0 || (h->cgroup && cgroup_asked_to_freeze(h->cgroup) > 0);
+        return told && in_kernel(h->pid);
+}
+
+/* The freezer stops all the others of a group, whoever hangs. */
+static bool group_hangs(const char *cgroup) {
+        _cleanup_free_ int *pids = NULL;
+        size_t n = 0;
+
+        if (cgroup_asked_to_freeze(cgroup) <= 0 || cgroup_pids(cgroup, &pids, &n) < 0)
+                return false;
+        for (size_t i = 0; i < n; i++)
+                if (in_kernel(pids[i]))
+                        return true;
+        return false;
+}
+
+static uint64_t patience(uint64_t deadline, bool may_hang) {
+        uint64_t soon = now_monotonic() + HANG_SEC * USEC_PER_SEC;
+
+        return may_hang && soon < deadline ? soon : deadline;
 }
 
 static bool is_noted(StepRun *run, const char *cgroup, int pid, uint64_t start_time) {
@@ -61,9 +115,10 @@ static bool group_may_freeze(const HolderLook *l, const Holder *h) {
         return cgroup_asked_to_freeze(h->cgroup) >= 0 && group_is_free(&l->protection, h->cgroup);
 }
 
-static int group_freeze(StepRun *run, const Holder *h, uint64_t deadline) {
+static int group_freeze(StepRun *run, const Holder *h, bool may_hang, uint64_t deadline) {
         uint64_t now = now_monotonic();
 
+        deadline = patience(deadline, may_hang);
         if (!is_noted(run, h->cgroup, 0, 0)) {
                 json_object *note = json_object_new_object();
                 json_set_str(note, "cgroup", h->cgroup);
@@ -78,25 +133,29 @@ static int group_freeze(StepRun *run, const Holder *h, uint64_t deadline) {
                 r = cgroup_wait_frozen(h->cgroup, true, now < deadline ? deadline - now : 0);
         if (r == -ENOENT)
                 return -ESRCH;
+        if (r == -ETIME && may_hang && group_hangs(h->cgroup))
+                return 0;
         if (r == -ETIME)
                 return step_fail(run, -EBUSY, "%s cannot be frozen: one of its processes does not come out of the kernel", h->unit);
         return r < 0 ? step_fail(run, r, "freezing %s: %s", h->cgroup, strerror(-r)) : 0;
 }
 
-static int stop_wait(StepRun *run, const Holder *h, int dirfd, uint64_t deadline) {
-        for (;;) {
+static int stop_wait(StepRun *run, const Holder *h, int dirfd, bool may_hang, uint64_t deadline) {
+        deadline = patience(deadline, may_hang);        for (;;) {
                 char state;
 
                 int r = process_state(dirfd, &state);
                 if (r < 0 || state == 'T' || state == 't')
                         return r;
+                if (now_monotonic() >= deadline && may_hang && holder_hangs(h) > 0)
+                        return 0;
                 if (now_monotonic() >= deadline)
                         return step_fail(run, -EBUSY, "process %d (%s) cannot be stopped: it does not come out of the kernel", h->pid, h->comm);
                 (void) poll(NULL, 0, STOP_POLL_MSEC);
         }
 }
 
-int holder_stop(StepRun *run, const Holder *h, uint64_t deadline) {
+static int stop(StepRun *run, const Holder *h, bool may_hang, uint64_t deadline) {
         _cleanup_close_ int dirfd = -EBADF, pidfd = -EBADF;
         char state;
 
@@ -118,11 +177,17 @@ int holder_stop(StepRun *run, const Holder *h, uint64_t deadline) {
         r = pidfd_signal(pidfd, SIGSTOP);
         if (r < 0)
                 return r == -ESRCH ? r : step_fail(run, r, "stopping process %d (%s): %s", h->pid, h->comm, strerror(-r));
-        return stop_wait(run, h, dirfd, deadline);
+        return stop_wait(run, h, dirfd, may_hang, deadline);
+}
+
+int holder_stop(StepRun *run, const Holder *h, uint64_t deadline) {
+        return stop(run, h, false, deadline);
 }
 
 int holder_freeze(const HolderLook *l, StepRun *run, const Holder *h, uint64_t deadline) {
-        return group_may_freeze(l, h) ? group_freeze(run, h, deadline) : holder_stop(run, h, deadline);
+        bool may_hang = holder_may_hang(l, h);
+
+        return group_may_freeze(l, h) ? group_freeze(run, h, may_hang, deadline) : stop(run, h, may_hang, deadline);
 }
 
 static int group_thaw(const char *cgroup) {
@@ -135,6 +200,11 @@ static int group_thaw(const char *cgroup) {
         return r == -ENOENT ? 0 : r;
 }
 
+/* Stopped, or about to be as soon as it comes out of the kernel. */
+static bool is_stopped(int dirfd, char state) {
+        return state == 'T' || state == 'D' || process_has_pending(dirfd, SIGSTOP) > 0;
+}
+
 /* Not to one that runs: it may have a handler. */
 static int process_continue(int pid, uint64_t start_time) {
         _cleanup_close_ int dirfd = -EBADF, pidfd = -EBADF;
@@ -143,7 +213,7 @@ static int process_continue(int pid, uint64_t start_time) {
         int r = process_open(pid, start_time, &dirfd, &pidfd);
         if (r >= 0)
                 r = process_state(dirfd, &state);
-        if (r >= 0 && state == 'T')
+        if (r >= 0 && is_stopped(dirfd, state))
                 r = pidfd_signal(pidfd, SIGCONT);
         return r == -ESRCH ? 0 : r;
 }
@@ -163,7 +233,7 @@ static bool in_force(json_object *note) {
         if (cgroup)
                 return cgroup_asked_to_freeze(cgroup) > 0;
         return process_open((int) json_u64(note, "pid"), json_u64(note, "start_time"), &dirfd, NULL) >= 0 &&
-               process_state(dirfd, &state) >= 0 && state == 'T';
+               process_state(dirfd, &state) >= 0 && (state == 'T' || process_has_pending(dirfd, SIGSTOP) > 0);
 }
 
 bool freeze_notes_in_force(json_object *notes) {

@@ -11,7 +11,10 @@
 /* 1: it cannot run. 0: it can. -ESRCH: it has ended. */
 int holder_is_frozen(const Holder *h);
 
-/* -ESRCH: it has ended; another errno with the reason noted. */
+/* 1: it does not come out of the kernel, and goes no further when it does: it was told to stop. 0, -ESRCH. */
+int holder_hangs(const Holder *h);
+
+/* -ESRCH: it has ended; another errno with the reason noted. Who may hang (holder_may_hang()) and does is given up on soon: 0. */
 int holder_freeze(const HolderLook *l, StepRun *run, const Holder *h, uint64_t deadline);
 
 /* Stops a process by SIGSTOP alone, whatever its group. */

@@ -11,6 +11,7 @@
 
 void holder_look_done(HolderLook *l) {
         hold_targets_done(&l->targets);
+        hold_targets_done(&l->may_hang);
         protection_done(&l->protection);
 }
 
@@ -18,6 +19,10 @@ int holder_look_begin(json_object *args, StepRun *run, HolderLook *ret) {
         HolderLook l = { .rules = json_array(args, "rules"), .ranges = json_array(args, "ranges"), .nodes = json_array(args, "nodes") };
 
         int r = hold_targets_from_json(json_array(args, "targets"), &l.targets);
+        if (r >= 0 && json_has(args, "may_hang"))
+                r = hold_targets_from_json(json_array(args, "may_hang"), &l.may_hang);
+        if (r < 0)
+                hold_targets_done(&l.targets);
         if (r < 0)
                 return step_fail(run, r, "the step's targets cannot be understood: %s", strerror(-r));
         *ret = l;
@@ -27,6 +32,13 @@ int holder_look_begin(json_object *args, StepRun *run, HolderLook *ret) {
                 return step_fail(run, r, "who must not be touched cannot be found out: %s", strerror(-r));
         }
         return 0;
+}
+
+bool holder_may_hang(const HolderLook *l, const Holder *h) {
+        for (size_t i = 0; i < h->n_holds; i++)
+                if (h->holds[i].target < l->targets.n_items && hold_targets_have(&l->may_hang, &l->targets.items[h->holds[i].target]))
+                        return true;
+        return false;
 }
 
 char *holder_targets_text(json_object *targets) {

@@ -7,6 +7,7 @@
 #include "kernel/unmount.h"
 #include "step/device-back.h"
 #include "step/mount-back.h"
+#include "step/shutdown.h"
 
 typedef struct Back {
         json_object *fs, *mounts;
@@ -175,7 +176,13 @@ static void adjust_all(const Back *b, StepRun *run) {
 static int end_dead(Back *b, StepRun *run) {
         _cleanup_json_ json_object *left = NULL;
 
-        int r = fs_unmount(&b->now, run->limits->write_timeout_usec, &left);
+        int r = fs_is_shut_down(&b->now, fs_mount_to_ask(b->found), run->limits->write_timeout_usec);
+        /* One that does not answer is frozen. */
+        if (r == 0 || r == -EINPROGRESS || r == -ESTALE || r == -ENOENT)
+                return 0;
+        if (r < 0)
+                return step_fail(run, r, "whether %s is shut down cannot be found out: %s", b->source, strerror(-r));
+        r = fs_unmount(&b->now, run->limits->write_timeout_usec, &left);
         if (r < 0 || json_len(left) > 0) {
                 _cleanup_free_ char *source = shell_quoted(b->source), *target = shell_quoted(json_str(json_at(left, 0), "target") ?: "?");
                 step_remedy(run, "umount %s && mount %s %s", target, source, target);
@@ -193,7 +200,7 @@ int mounts_back(json_object *args, StepRun *run) {
         int r = back_init(&b, args, run);
         if (r >= 0)
                 r = look(&b, run);
-        if (r >= 0 && json_len(b.found) > 0 && step_noted_flag(run, "shutdown"))
+        if (r >= 0 && json_len(b.found) > 0 && fs_shutdown_from_string(json_str(args, "shutdown")) != FS_SHUTDOWN_NO)
                 r = end_dead(&b, run);
         if (r < 0)
                 return r;

@@ -27,8 +27,9 @@ static void end_describe(json_object *args, char **ret_does, char **ret_undo) {
                 unmap = holder_targets_text(json_array(args, "unmap"));
                 left = strf("; leave it to the kernel to take what is still mapped of %s (forced)", unmap);
         }
-        *ret_does = strf("end the processes that use %s as the policy says%s%s", names,
-                         json_flag(args, "force_kill") ? ", with SIGKILL in the end" : "", left ?: "");
+        *ret_does = strf("end the processes that use %s as the policy says%s%s%s", names,
+                         json_flag(args, "force_kill") ? ", with SIGKILL in the end" : "",
+                         json_len(json_array(args, "shutdown")) > 0 ? ", once the file systems they use are shut down (forced)" : "", left ?: "");
         *ret_undo = strf("start the units again that were stopped, last first");
 }
 
@@ -65,6 +66,8 @@ static int fail_left(const EndRun *e, const Holder *h, const Ending *n, size_t m
 static int end_round(EndRun *e, const HoldTargets *unmap, const Holders *found, size_t *ret_left) {
         size_t left = 0;
         _cleanup_free_ char *waiting = NULL;
+
+        e->round = found;
 
         for (size_t i = 0; i < found->n_items; i++) {
                 const Ending *n = NULL;
@@ -103,9 +106,10 @@ static void wait_for_any(const Holders *found) {
 static uint64_t ladder_usec(const EndRun *e, const Holder *h) {
         HolderAction rungs[_HOLDER_ACTION_MAX];
         json_object *rule = holder_rule_for(e->look->rules, h);
-        uint64_t usec = 0;
+        const HolderForce force = { .kill = e->force_kill, .shutdown = end_shutdown_concerns(e, h) };
+        uint64_t usec = force.shutdown ? e->run->limits->write_timeout_usec : 0;
 
-        for (size_t i = holder_rule_ladder(rule, h, e->force_kill, rungs); i-- > 0;)
+        for (size_t i = holder_rule_ladder(rule, h, force, rungs); i-- > 0;)
                 usec += holder_rule_usec(rule, rungs[i]);
         return usec;
 }
@@ -125,7 +129,8 @@ static int end_all(EndRun *e, const HoldTargets *unmap) {
                 _cleanup_(holders_freep) Holders *found = NULL;
                 size_t left = 0;
 
-                if (step_cancelled(e->run))
+                /* Nobody is left with a file system that is shut down. */
+                if (!e->tried && step_cancelled(e->run))
                         return step_fail(e->run, -ECANCELED, "cancelled");
                 int r = holder_look(e->look, e->run, SCAN_BUDGET_SEC * USEC_PER_SEC, &found);
                 bool late = now_monotonic() > start + 2 * longest + SLACK_USEC;
@@ -135,6 +140,7 @@ static int end_all(EndRun *e, const HoldTargets *unmap) {
                 }
                 if (r >= 0)
                         r = end_round(e, unmap, found, &left);
+                e->round = NULL;
                 if (r < 0)
                         return r;
                 longest = longest_ladder(e, found, longest);
@@ -155,7 +161,9 @@ static int unmap_of(json_object *args, StepRun *run, HoldTargets *ret) {
 static int end_apply(json_object *args, StepRun *run) {
         _cleanup_(holder_look_done) HolderLook l = { 0 };
         _cleanup_(hold_targets_done) HoldTargets unmap = { 0 };
-        _cleanup_(end_run_done) EndRun e = { .look = &l, .run = run, .force_kill = json_flag(args, "force_kill") };
+        _cleanup_(end_run_done) EndRun e = {
+                .look = &l, .run = run, .force_kill = json_flag(args, "force_kill"), .shutdown = json_array(args, "shutdown"),
+        };
 
         int r = holder_look_begin(args, run, &l);
         if (r >= 0)
@@ -172,7 +180,9 @@ static int end_check(json_object *args, StepRun *run) {
 }
 
 static int end_revert(json_object *args, StepRun *run) {
-        return end_undo(run);
+        /* What used it comes behind it. */
+        int r = end_shutdown_undo(json_array(args, "shutdown"), run);
+        return r < 0 ? r : end_undo(run);
 }
 
 static int end_verify(json_object *args, StepRun *run) {
@@ -180,8 +190,10 @@ static int end_verify(json_object *args, StepRun *run) {
         _cleanup_(hold_targets_done) HoldTargets unmap = { 0 };
         _cleanup_(holders_freep) Holders *found = NULL;
 
-        if (run->backwards)
-                return end_is_undone(run) ? STEP_NOT_APPLIED : STEP_PARTLY_APPLIED;
+        if (run->backwards) {
+                int left = end_shutdown_left(json_array(args, "shutdown"), run);
+                return left < 0 ? left : left == 0 && end_is_undone(run) ? STEP_NOT_APPLIED : STEP_PARTLY_APPLIED;
+        }
 
         int r = holder_look_begin(args, run, &l);
         if (r >= 0)

@@ -90,6 +90,13 @@ static int hold_up(const HolderLook *l, StepRun *run, const Holder *h, unsigned 
         return r == -ESRCH ? 0 : r;
 }
 
+/* Who was told to stop and hangs where that does not matter yet goes no further either. */
+static int stands_still(const HolderLook *l, const Holder *h) {
+        int r = holder_is_frozen(h);
+
+        return r == 0 && holder_may_hang(l, h) ? holder_hangs(h) : r;
+}
+
 /* Those who can still run. A holder that ended since it was seen counts: somebody sends such children. */
 static int freeze_round(const HolderLook *l, StepRun *run, unsigned looks, uint64_t deadline, size_t *ret_new) {
         _cleanup_(holders_freep) Holders *found = NULL;
@@ -98,7 +105,7 @@ static int freeze_round(const HolderLook *l, StepRun *run, unsigned looks, uint6
         int r = holder_look(l, run, budget(deadline), &found);
         for (size_t i = 0; r >= 0 && i < found->n_items; i++) {
                 const Holder *h = &found->items[i];
-                if (holder_is_frozen(h) > 0)
+                if (stands_still(l, h) > 0)
                         continue;
                 step_progress(run, i, found->n_items, "freezing %s", h->unit ?: h->comm);
                 n++;
@@ -172,7 +179,7 @@ static int freeze_verify(json_object *args, StepRun *run) {
         if (r < 0)
                 return r;
         for (size_t i = 0; i < found->n_items; i++) {
-                r = holder_is_frozen(&found->items[i]);
+                r = stands_still(&l, &found->items[i]);
                 frozen += r > 0;
                 free_ones += r == 0;
         }

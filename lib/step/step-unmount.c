@@ -13,6 +13,7 @@
 #include "kernel/unmount.h"
 #include "step/device-back.h"
 #include "step/mount-back.h"
+#include "step/shutdown.h"
 #include "step/users.h"
 
 enum {
@@ -25,9 +26,7 @@ enum {
 };
 
 static FsShutdown shutdown_wanted(json_object *args) {
-        const char *word = json_str(args, "shutdown");
-
-        return streq_ptr(word, "flush") ? FS_SHUTDOWN_FLUSH : streq_ptr(word, "noflush") ? FS_SHUTDOWN_NO_FLUSH : FS_SHUTDOWN_NO;
+        return fs_shutdown_from_string(json_str(args, "shutdown"));
 }
 
 static void unmount_describe(json_object *args, char **ret_does, char **ret_undo) {
@@ -37,35 +36,18 @@ static void unmount_describe(json_object *args, char **ret_does, char **ret_undo
         _cleanup_free_ char *more = n > 1 ? strf(" and %zu more place%s", n - 1, n > 2 ? "s" : "") : NULL;
 
         *ret_does = strf("sync and umount %s (%s on %s)%s, in every mount namespace%s%s", target, type, source, more ?: "",
-                         shutdown_wanted(args) == FS_SHUTDOWN_NO ? "" : "; shut the file system down where it stays busy",
+                         shutdown_wanted(args) == FS_SHUTDOWN_NO ? "" : "; shut the file system down where it stays busy (forced)",
                          json_flag(args, "leave_mapped") ? " (forced: only sync it where somebody still has it mapped)" : "");
         *ret_undo = strf("mount -t %s -o %s %s %s%s", type, json_str(fs, "super_options"), source, target, more ?: "");
-}
-
-static int fs_of(json_object *args, MountedFs *ret, StepRun *run) {
-        json_object *fs = json_get(args, "fs");
-        dev_t dev;
-
-        int r = dev_parse(json_str(fs, "dev"), &dev);
-        if (r < 0 || !json_str(fs, "type") || !json_str(fs, "source"))
-                return step_fail(run, -EBADMSG, "the plan does not say which file system");
-        *ret = (MountedFs) { .dev = dev, .type = json_str(fs, "type") };
-        return 0;
-}
-
-static int find(const MountedFs *fs, StepRun *run, json_object **ret) {
-        int r = mounts_find(fs, run->limits->write_timeout_usec, ret);
-
-        return r < 0 ? step_fail(run, r, "the mount namespaces cannot be looked through: %s", strerror(-r)) : 0;
 }
 
 static int unmount_check(json_object *args, StepRun *run) {
         _cleanup_json_ json_object *found = NULL;
         MountedFs fs;
 
-        int r = fs_of(args, &fs, run);
+        int r = fs_args_read(args, &fs, run);
         if (r >= 0)
-                r = find(&fs, run, &found);
+                r = fs_args_find(&fs, run, &found);
         for (size_t i = 0; i < json_len(found) && r >= 0; i++) {
                 json_object *m = json_at(found, i), *above = json_at(json_array(m, "on_top"), 0);
                 if (!above)
@@ -77,19 +59,9 @@ static int unmount_check(json_object *args, StepRun *run) {
         return r;
 }
 
-/* The device that the file system is on; 0 where it is on none (overlay). btrfs has a number that is no device's. */
-static dev_t device_of(json_object *args, const MountedFs *fs) {
-        const char *source = json_str(json_get(args, "fs"), "source");
-        dev_t dev = 0;
-
-        if (major(fs->dev) != 0)
-                return fs->dev;
-        return *source == '/' && blockdev_number_of_path(source, &dev) >= 0 ? dev : 0;
-}
-
 /* 1: it is still there, *ret_why says what was seen; 0: gone. */
 static int superblock_alive(json_object *args, const MountedFs *fs, StepRun *run, char **ret_why) {
-        dev_t dev = device_of(args, fs);
+        dev_t dev = fs_args_device(args, fs);
         _cleanup_free_ char *name = NULL;
 
         if (dev == 0 || blockdev_name(dev, &name) < 0)
@@ -134,9 +106,9 @@ static int unmount_verify(json_object *args, StepRun *run) {
                 return mounts_back_verify(args, run);
         if (step_noted_flag(run, "left_mapped"))
                 return STEP_APPLIED;
-        int r = fs_of(args, &fs, run);
+        int r = fs_args_read(args, &fs, run);
         if (r >= 0)
-                r = find(&fs, run, &found);
+                r = fs_args_find(&fs, run, &found);
         if (r < 0)
                 return r;
         if (json_len(found) > 0)
@@ -158,31 +130,48 @@ static int busy_fail(json_object *left, const char *users, StepRun *run) {
                          json_str(first, "why"), busy && users ? ": " : "", busy && users ? users : "");
 }
 
-static int quiesce(json_object *mount, FsShutdown shutdown, StepRun *run) {
+static int sync_it(const MountedFs *fs, json_object *mount, StepRun *run) {
         _cleanup_free_ char *why = NULL;
 
-        if (shutdown != FS_SHUTDOWN_NO) {
-                json_object *note = json_object_new_object();
-                json_set_bool(note, "shutdown", true);
-                int q = step_note(run, note);
-                if (q < 0)
-                        return q;
-        }
-        int r = fs_quiesce(mount, shutdown, run->limits->write_timeout_usec, &why);
+        int r = fs_quiesce(fs, mount, FS_SHUTDOWN_NO, run->limits->write_timeout_usec, &why);
         /* Gone meanwhile: whoever unmounted it wrote everything back. */
         return r == -ESTALE || r == -ENOENT || r >= 0 ? 0 : step_fail(run, r, "%s", why ?: strerror(-r));
 }
 
+/* Before the first try. What may be shut down may be so by now (step-end-holders.c), and then has nothing to write; on media that is
+ * gone there is nothing to write to. */
+static int quiesce(json_object *args, const MountedFs *fs, json_object *mount, StepRun *run) {
+        FsShutdown shutdown = shutdown_wanted(args);
+        int r;
+
+        if (shutdown == FS_SHUTDOWN_NO_FLUSH && fs_args_dead(args, run) <= 0)
+                r = fs_args_shut_down(args, "nobody", run);
+        else if (shutdown == FS_SHUTDOWN_NO_FLUSH)
+                r = 0;
+        else
+                r = sync_it(fs, mount, run);
+        bool dead = shutdown == FS_SHUTDOWN_FLUSH && r < 0 && r != -EINPROGRESS && fs_args_dead(args, run) > 0;
+        return dead || r >= 0 ? 0 : r;
+}
+
+/* Before the last one. Nobody is seen to use it, so it is somebody who hangs on his way into it, as where it is frozen; he comes back when
+ * it is shut down. Whoever is seen would be left with a dead file system. */
+static int shut_down_unseen(json_object *args, const char *users, StepRun *run) {
+        if (users || shutdown_wanted(args) == FS_SHUTDOWN_NO)
+                return 0;
+        int r = fs_args_shut_down(args, "somebody who cannot be seen", run);
+        return r < 0 ? r : 0;
+}
+
 /* Until no mount is left, or what is left stays. */
 static int unmount_all(json_object *args, const MountedFs *fs, StepRun *run) {
-        FsShutdown shutdown = shutdown_wanted(args);
         _cleanup_json_ json_object *left = NULL;
         _cleanup_free_ char *users = NULL;
 
         for (unsigned tries = 0;; tries++) {
                 _cleanup_json_ json_object *found = NULL;
 
-                int r = find(fs, run, &found);
+                int r = fs_args_find(fs, run, &found);
                 if (r < 0 || json_len(found) == 0)
                         return r;
                 if (step_cancelled(run))
@@ -192,8 +181,10 @@ static int unmount_all(json_object *args, const MountedFs *fs, StepRun *run) {
                 /* Before it may be shut down: after that nobody's files can be asked where they are. */
                 if (tries + 1 == BUSY_TRIES)
                         users = step_fs_users(fs->dev, json_str(json_at(found, 0), "target"));
-                if (tries == 0 || tries + 1 == BUSY_TRIES)
-                        r = quiesce(json_at(found, 0), tries > 0 || shutdown == FS_SHUTDOWN_NO_FLUSH ? shutdown : FS_SHUTDOWN_NO, run);
+                if (tries + 1 == BUSY_TRIES)
+                        r = shut_down_unseen(args, users, run);
+                else if (tries == 0)
+                        r = quiesce(args, fs, json_at(found, 0), run);
                 if (r < 0)
                         return r;
 
@@ -237,7 +228,7 @@ static int leave_mapped(json_object *args, const MountedFs *fs, StepRun *run) {
 
         if (!json_flag(args, "leave_mapped"))
                 return 0;
-        int r = find(fs, run, &found);
+        int r = fs_args_find(fs, run, &found);
         if (r < 0 || json_len(found) == 0)
                 return r;
         r = step_scan(TARGET_FS, fs->dev, json_str(json_at(found, 0), "target"), &holders);
@@ -245,7 +236,7 @@ static int leave_mapped(json_object *args, const MountedFs *fs, StepRun *run) {
                 return step_fail(run, r, "who uses %s cannot be found out: %s", json_str(json_at(found, 0), "target"), strerror(-r));
         if (!has_it_mapped(holders))
                 return 0;
-        r = quiesce(json_at(found, 0), FS_SHUTDOWN_NO, run);
+        r = sync_it(fs, json_at(found, 0), run);
         if (r < 0)
                 return r;
         json_object *note = json_object_new_object();
@@ -257,9 +248,9 @@ static int leave_mapped(json_object *args, const MountedFs *fs, StepRun *run) {
 static int unmount_apply(json_object *args, StepRun *run) {
         MountedFs fs;
 
-        int r = fs_of(args, &fs, run);
+        int r = fs_args_read(args, &fs, run);
         if (r >= 0)
-                r = device_note(run, device_of(args, &fs));
+                r = device_note(run, fs_args_device(args, &fs));
         if (r >= 0)
                 r = keep_loop(&fs, run);
         if (r >= 0)

@@ -28,7 +28,7 @@ WRONG = [
     (["remove", "2", "--grace=10s"], "not '10s'"),
     (["remove", "2", "--grace=86401"], "from 0 to 86400"),
     (["remove", "2", "--zone-normal=maybe"], "'try' or 'refuse', not 'maybe'"),
-    (["remove", "2", "--force=leak"], "'kill', 'unmap', 'unproven', 'poison' or several with commas, not 'leak'"),
+    (["remove", "2", "--force=leak"], "'kill', 'shutdown', 'unmap', 'unproven', 'poison' or several with commas, not 'leak'"),
     (["remove", "2", "--force=kill,"], "not 'kill,'"),
     (["restore"], "'restore' needs a TARGET"),
     (["restore", "2", "--equal-card=perhaps"], "'yes' or 'no', not 'perhaps'"),

@@ -23,15 +23,17 @@ static void check_rules(json_object *rules) {
 
         json_object *rule = holder_rule_for(rules, &holder);
         FUZZ_CHECK(holder_rule_reason(rule));
-        for (int force = 0; force < 2; force++) {
+        for (int i = 0; i < 4; i++) {
+                const HolderForce force = { .kill = i & 1, .shutdown = i & 2 };
                 HolderAction rungs[_HOLDER_ACTION_MAX];
                 size_t n = holder_rule_ladder(rule, &holder, force, rungs);
 
                 FUZZ_CHECK(n <= _HOLDER_ACTION_MAX && (n == 0 || !holder_rule_has(rule, HOLDER_REFUSE)));
-                for (size_t i = 0; i < n; i++) {
-                        FUZZ_CHECK(rungs[i] > HOLDER_REFUSE && rungs[i] < _HOLDER_ACTION_MAX);
-                        FUZZ_CHECK(rungs[i] != HOLDER_KILL || force);
-                        (void) holder_rule_usec(rule, rungs[i]);
+                for (size_t k = 0; k < n; k++) {
+                        FUZZ_CHECK(rungs[k] > HOLDER_REFUSE && rungs[k] < _HOLDER_ACTION_MAX);
+                        FUZZ_CHECK(rungs[k] != HOLDER_KILL || force.kill);
+                        FUZZ_CHECK(rungs[k] != HOLDER_SHUTDOWN || (force.shutdown && k + 1 < n && rungs[k + 1] == HOLDER_KILL));
+                        (void) holder_rule_usec(rule, rungs[k]);
                 }
         }
 }

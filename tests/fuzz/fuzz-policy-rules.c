@@ -20,7 +20,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
         for (size_t i = 0; i < json_len(sorted); i++) {
                 HolderAction rungs[_HOLDER_ACTION_MAX];
                 json_object *rule = json_at(sorted, i);
-                size_t n = holder_rule_ladder(rule, &h, false, rungs);
+                size_t n = holder_rule_ladder(rule, &h, (HolderForce) { 0 }, rungs);
 
                 FUZZ_CHECK((n == 0) == (holder_rule_has(rule, HOLDER_REFUSE) || json_len(json_array(rule, "action")) == holder_rule_has(rule, HOLDER_KILL)));
                 for (size_t k = 0; k < n; k++)

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include <limits.h>
+#include <sys/sysmacros.h>
 
 #include "base/fileio.h"
 #include "holder-world.h"
@@ -218,6 +219,59 @@ static void test_left_to_the_kernel(void) {
         CHECK_INT(ops->apply(args, &run), -EBUSY);
         CHECK(strstr(run.why, "by descriptor; all that may be done about it has been tried"));
         child_end(&open_only);
+}
+
+static json_object *shutdown_entries(void) {
+        json_object *entries = json_object_new_array(), *entry = json_object_new_object(), *fs = json_object_new_object();
+        struct stat st;
+
+        CHECK(stat(world_folder, &st) == 0);
+        json_set_strf(fs, "dev", "%u:%u", major(st.st_dev), minor(st.st_dev));
+        json_set_str(fs, "type", "tmpfs");
+        json_set_str(fs, "source", "tmpfs");
+        json_set(entry, "fs", fs);
+        json_set_str(entry, "shutdown", "flush");
+        json_object_array_add(entries, entry);
+        return entries;
+}
+
+static void obey_late(int sig) {
+        (void) poll(NULL, 0, 700);
+        _exit(0);
+}
+
+static void obey_late_body(volatile uint64_t *count) {
+        (void) signal(SIGTERM, obey_late);
+}
+
+static size_t noted_at(json_object *notes, const char *key, uint64_t value) {
+        for (size_t i = 0; i < json_len(notes); i++)
+                if (json_has(json_at(notes, i), key) && (value == 0 || json_u64(json_at(notes, i), key) == value))
+                        return i;
+        return SIZE_MAX;
+}
+
+/* A file system is shut down when all its users are out of time and no sooner, and before the first of them is killed. Where the kernel
+ * cannot do that they are killed all the same. Cancelled in between, it goes on to their end. */
+static void test_shutdown_before_kill(void) {
+        _cleanup_json_ json_object *args = args_new("[{\"action\": [\"term\"], \"term_sec\": 5}]");
+        _cleanup_(world_run_done) StepRun run = world_run();
+        Child stubborn = child_start(session, "a", ignore_term), late = child_start(session, "b", obey_late_body);
+
+        /* The kernel lists the mount namespaces only for who is in the first PID namespace: as in test-unmount.c. */
+        CHECK(mount("x", "/proc/1", "tmpfs", 0, NULL) == 0 && mkdir("/proc/1/ns", 0700) == 0 && symlink("mnt:[1]", "/proc/1/ns/mnt") == 0);
+        CHECK(child_runs(&stubborn) && child_runs(&late));
+        json_set_bool(args, "force_kill", true);
+        json_set(args, "shutdown", shutdown_entries());
+        apply(&run, args);
+        int killed = child_status(&stubborn), ended = child_status(&late);
+        CHECK(WIFSIGNALED(killed) && WTERMSIG(killed) == SIGKILL);
+        CHECK(WIFEXITED(ended));
+        size_t shutdown = noted_at(run.notes, "shutdown", 0);
+        CHECK(shutdown != SIZE_MAX && noted_at(run.notes, "signal", SIGTERM) < shutdown && shutdown < noted_at(run.notes, "signal", SIGKILL));
+        CHECK_INT(noted_at(run.notes, "forced", 0), SIZE_MAX); /* tmpfs has no such thing, so nothing was forced */
+        revert(&run, args);
+        CHECK_INT(umount2("/proc/1", 0), 0);
 }
 
 /* One that catches it and goes on has its time, and lives. */
@@ -501,6 +555,7 @@ int main(int argc, char **argv) {
         test_session();
         test_leaves();
         test_ignores();
+        test_shutdown_before_kill();
         test_left_to_the_kernel();
         test_does_not_obey();
         test_wait();

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "holder-world.h"
+#include "holders/process.h"
 
 static const StepOps *ops, *thaw;
 static char *unit, *session;
@@ -209,6 +210,62 @@ static void test_cancelled(void) {
         child_end(&holder);
 }
 
+static int child_gate[2];
+
+/* Hangs as in a system call: no signal but the last gets through until its child goes on. (The freezer of a group knows this one.) */
+static void hang(volatile uint64_t *count) {
+        pid_t pid = vfork();
+        if (pid == 0) {
+                char c;
+                (void) read(child_gate[0], &c, 1);
+                _exit(0);
+        }
+}
+
+static void wait_hanging(const Child *c) {
+        _cleanup_free_ char *path = strf("/proc/%d", c->pid);
+        _cleanup_close_ int dirfd = open(path, O_PATH | O_DIRECTORY | O_CLOEXEC);
+        ProcessStat st = { 0 };
+
+        for (unsigned i = 0; i < 2000 && st.state != 'D'; i++) {
+                (void) poll(NULL, 0, 5);
+                CHECK_INT(process_stat(dirfd, &st), 0);
+        }
+        CHECK_INT(st.state, 'D');
+}
+
+/* Who does not come out of the kernel is in the way, unless what it hangs in is dealt with later; it does not go on either way before it
+ * is told to, and then it does, also when it comes out behind that. */
+static void check_hanging(bool way_back) {
+        _cleanup_json_ json_object *args = world_args("[]");
+        _cleanup_(world_run_done) StepRun run = world_run();
+
+        CHECK_INT(pipe2(child_gate, O_CLOEXEC), 0);
+        Child holder = child_start(session, "a", hang);
+        wait_hanging(&holder);
+        json_set_u64(args, "timeout_sec", 1);
+        CHECK_INT(ops->apply(args, &run), -EBUSY);
+        CHECK(strstr(run.why, "come out of the kernel"));
+        json_set_u64(args, "timeout_sec", 20);
+        json_set(args, "may_hang", json_ref(json_get(args, "targets")));
+        apply(&run, args);
+        if (way_back)
+                CHECK_INT(ops->revert(args, &run), 0);
+        CHECK_INT(write(child_gate[1], "x", 1), 1);
+        CHECK(way_back ? child_runs(&holder) : child_stands(&holder));
+        if (!way_back)
+                revert(&run, args);
+        CHECK(child_runs(&holder));
+        child_end(&holder);
+        close(child_gate[0]);
+        close(child_gate[1]);
+}
+
+static void test_hanging(void) {
+        check_hanging(true);
+        check_hanging(false);
+}
+
 int main(void) {
         if (!world_begin()) {
                 puts("needs root and the unified cgroup hierarchy");
@@ -229,6 +286,7 @@ int main(void) {
         test_thaw();
         test_gone();
         test_cancelled();
+        test_hanging();
         world_group_remove(unit);
         world_group_remove(session);
         free(unit);

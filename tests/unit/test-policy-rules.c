@@ -1,4 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include <errno.h>
+
 #include "base/clock.h"
 #include "holders/holder-rule.h"
 #include "plan/policy-rules.h"
@@ -90,11 +92,11 @@ static void test_order(void) {
         CHECK_STR(json_str(json_at(rules, 2), "reason"), "first");
 }
 
-static void check_ladder(json_object *rule, const Holder *h, bool force_kill, const char *expected) {
+static void check_ladder(json_object *rule, const Holder *h, HolderForce force, const char *expected) {
         HolderAction rungs[_HOLDER_ACTION_MAX];
         _cleanup_free_ char *text = strdup("");
 
-        for (size_t i = 0, n = holder_rule_ladder(rule, h, force_kill, rungs); i < n; i++) {
+        for (size_t i = 0, n = holder_rule_ladder(rule, h, force, rungs); i < n; i++) {
                 char *longer = strf("%s%s%s", text, *text ? " " : "", holder_action_to_string(rungs[i]));
                 free(text);
                 text = longer;
@@ -106,16 +108,20 @@ static void check_ladder(json_object *rule, const Holder *h, bool force_kill, co
 static void test_ladder(void) {
         _cleanup_json_ json_object *rules = parse_clean("[Match]\nUnit=a.service\n[OnRemove]\nAction=kill term stop\n"
                                                         "[Match]\nUnit=b.service\n[OnRemove]\nAction=refuse\n");
-        Holder a = process("a.service", NULL, NULL), b = process("b.service", NULL, NULL), none = process(NULL, NULL, NULL);
+        const HolderForce none = { 0 }, kill = { .kill = true }, both = { .kill = true, .shutdown = true };
+        Holder a = process("a.service", NULL, NULL), b = process("b.service", NULL, NULL), nobody = process(NULL, NULL, NULL);
 
-        check_ladder(holder_rule_for(rules, &a), &a, false, "term stop");
-        check_ladder(holder_rule_for(rules, &a), &a, true, "kill term stop");
-        check_ladder(holder_rule_for(rules, &b), &b, true, "");
-        check_ladder(holder_rule_for(rules, &none), &none, false, "wait term");
-        check_ladder(NULL, &a, false, "wait stop term");
-        check_ladder(NULL, &a, true, "wait stop term kill");
+        check_ladder(holder_rule_for(rules, &a), &a, none, "term stop");
+        check_ladder(holder_rule_for(rules, &a), &a, kill, "kill term stop");
+        check_ladder(holder_rule_for(rules, &b), &b, kill, "");
+        check_ladder(holder_rule_for(rules, &nobody), &nobody, none, "wait term");
+        check_ladder(NULL, &a, none, "wait stop term");
+        check_ladder(NULL, &a, kill, "wait stop term kill");
+        check_ladder(holder_rule_for(rules, &a), &a, both, "shutdown kill term stop");
+        check_ladder(holder_rule_for(rules, &b), &b, both, "");
+        check_ladder(NULL, &a, both, "wait stop term shutdown kill");
         a.protected = true;
-        check_ladder(NULL, &a, true, "");
+        check_ladder(NULL, &a, kill, "");
         CHECK_INT(holder_rule_usec(NULL, HOLDER_STOP), 30 * USEC_PER_SEC);
 }
 
@@ -165,6 +171,54 @@ static void test_bad_lines(void) {
                   "wait, stop, freeze, term and kill), so what it may be about is left alone");
 }
 
+/* Rules about mount points are kept apart from those about holders, and say nothing about these. */
+static void test_mounts(void) {
+        _cleanup_json_ json_object *rules = parse_clean("[Match]\nMount=/srv/*\n[OnRemove]\nShutdownFileSystems=yes\n"
+                                                        "[Match]\nMount=/srv/b\nMount=/srv/c\n[OnRemove]\nShutdownFileSystems=no\n"
+                                                        "[Match]\nMount=/opt\n[OnRemove]\n[Match]\nUnit=a.service\n[OnRemove]\n");
+        _cleanup_json_ json_object *mounts = policy_rules_take_mounts(rules);
+        const char *from = NULL;
+
+        CHECK_INT(json_len(rules), 1);
+        CHECK_INT(json_len(mounts), 3);
+        CHECK_INT(policy_mount_shutdown(mounts, "/srv/a", &from), 1);
+        CHECK_STR(from, "a.conf");
+        CHECK_INT(policy_mount_shutdown(mounts, "/srv/b", &from), 0);
+        CHECK_INT(policy_mount_shutdown(mounts, "/srv/c", &from), 0);
+        CHECK_INT(policy_mount_shutdown(mounts, "/opt", &from), 0);
+        CHECK_INT(policy_mount_shutdown(mounts, "/srv", &from), -ENOENT);
+}
+
+/* A typing error shuts nothing down, and spares whom the rule may have been about. */
+static void test_bad_mounts(void) {
+        static const char *const expected[] = {
+                "a.conf:2: 'srv' is no absolute path",
+                "a.conf:5: a rule is about mount points (Mount=), or about who uses what is there (Unit=, Exe=, Kind=)",
+                "a.conf:11: Action= is about who uses something, and does not go with Mount=",
+                "a.conf:16: 'perhaps' is not \"yes\" or \"no\"",
+                "a.conf:20: ShutdownFileSystems= needs Mount= in [Match]",
+                "a.conf:21: 'shutdown' is no action, there are refuse, or some of wait, stop, freeze, term and kill",
+        };
+        _cleanup_json_ json_object *warnings = json_object_new_array(), *rules = parse(
+                "[Match]\nMount=srv\n"                                                               /* 2 */
+                "[Match]\nUnit=a.service\nMount=/a\n[OnRemove]\nShutdownFileSystems=yes\n"         /* 7 */
+                "[Match]\nMount=/b\n[OnRemove]\nAction=term\nShutdownFileSystems=yes\n"             /* 12 */
+                "[Match]\nMount=/c\n[OnRemove]\nShutdownFileSystems=perhaps\n"                      /* 16 */
+                "[OnRemove]\n[Match]\n[OnRemove]\nShutdownFileSystems=yes\nAction=shutdown\n", warnings);
+        const char *from;
+
+        CHECK_INT(json_len(warnings), ELEMENTSOF(expected));
+        for (size_t i = 0; i < ELEMENTSOF(expected); i++)
+                CHECK_STR(json_object_get_string(json_at(warnings, i)), expected[i]);
+        _cleanup_json_ json_object *mounts = policy_rules_take_mounts(rules);
+        CHECK_INT(policy_mount_shutdown(mounts, "/a", &from), 0);
+        CHECK_INT(policy_mount_shutdown(mounts, "/b", &from), 0);
+        CHECK_INT(policy_mount_shutdown(mounts, "/c", &from), 0);
+        CHECK(holder_rule_has(rule_for(rules, "a.service", NULL, HOLD_CWD), HOLDER_REFUSE));
+        for (size_t i = 0; i < json_len(rules); i++)
+                CHECK(holder_rule_has(json_at(rules, i), HOLDER_REFUSE));
+}
+
 /* What is shipped must be beyond doubt: no warning, and never against memory, which every one of these has on every card. */
 static void test_shipped(const char *path) {
         _cleanup_json_ json_object *warnings = json_object_new_array(), *rules = json_object_new_array();
@@ -188,6 +242,8 @@ int main(int argc, char **argv) {
         test_ladder();
         test_units();
         test_bad_lines();
+        test_mounts();
+        test_bad_mounts();
         CHECK(argc == 2);
         test_shipped(argv[1]);
         return EXIT_SUCCESS;

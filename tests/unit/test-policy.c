@@ -80,8 +80,13 @@ static void test_options(void) {
         CHECK(!p.force_kill && !p.force_unmap && p.force_unproven && !p.force_poison);
         CHECK_INT(apply(&p, "{\"force\": \"poison\"}", &why3), 0);
         CHECK(!p.force_kill && !p.force_unproven && p.force_poison);
+        /* It comes with the end of the users, and as every word it is of its own request alone. */
+        CHECK_INT(apply(&p, "{\"force\": \"shutdown\"}", &why3), 0);
+        CHECK(p.force_kill && p.force_shutdown && !p.force_unmap && !p.force_poison && !p.shutdown_file_systems);
+        CHECK_INT(apply(&p, "{\"force\": \"kill\"}", &why3), 0);
+        CHECK(p.force_kill && !p.force_shutdown);
         CHECK_INT(apply(&p, "{\"force\": \"leak\"}", &why3), -EINVAL);
-        CHECK_STR(why3, "option force: 'leak' is not a list of \"kill\", \"unmap\", \"unproven\" and \"poison\"");
+        CHECK_STR(why3, "option force: 'leak' is not a list of \"kill\", \"shutdown\", \"unmap\", \"unproven\" and \"poison\"");
 
         /* Settings without an option name are the administrator's alone. */
         CHECK_INT(apply(&p, "{\"WriteTimeoutSec\": 1}", &why4), -EINVAL);
