@@ -12,8 +12,9 @@ MAKE = {
     "xfs": SMALL_XFS + " mkfs.xfs -q -f -K -m reflink=1,rmapbt=1 -d agcount=2 {device}",
     # Blocks as large as pages are what DAX takes.
     "ext4": "mkfs.ext4 -q -F -b 4096 -E lazy_itable_init=1,lazy_journal_init=1 {device}",
+    "f2fs": "mkfs.f2fs -q -f {device}",
 }
-CHECK = {"xfs": SMALL_XFS + " xfs_repair -n {device}", "ext4": "e2fsck -fn {device}"}
+CHECK = {"xfs": SMALL_XFS + " xfs_repair -n {device}", "ext4": "e2fsck -fn {device}", "f2fs": "fsck.f2fs --dry-run {device}"}
 
 
 @dataclass(frozen=True)
