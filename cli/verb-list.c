@@ -33,6 +33,7 @@ static Color state_color(const char *state) {
         } colors[] = {
                 { "safe", COLOR_GOOD },    { "removing", COLOR_WARN }, { "refused", COLOR_WARN },
                 { "stuck", COLOR_BAD },    { "empty", COLOR_DIM },     { "withdrawn", COLOR_BAD },
+                { "lost", COLOR_BAD },
         };
 
         for (size_t i = 0; i < ELEMENTSOF(colors); i++)
@@ -84,6 +85,16 @@ static void print_slots_json(json_object *slots) {
         print_json(o);
 }
 
+/* A card that is gone and has left something behind: its slot looks empty. */
+static void print_left(json_object *topology) {
+        json_object *slots = json_array(topology, "slots");
+
+        for (size_t i = 0; i < json_len(slots); i++)
+                if (json_str(json_at(slots, i), "left"))
+                        printf("slot %s: the card is gone, and not all of it is: %s\n", json_str(json_at(slots, i), "name"),
+                               json_str(json_at(slots, i), "left"));
+}
+
 ExitCode verb_list(const Args *a) {
         _cleanup_json_ json_object *slots = NULL, *removals = NULL, *topology = NULL;
         _cleanup_bus_ sd_bus *bus = NULL;
@@ -104,5 +115,7 @@ ExitCode verb_list(const Args *a) {
                 print_slots(slots);
         else if (output.legend)
                 puts("no hot-plug slots");
+        if (output.json == JSON_OFF)
+                print_left(topology);
         return CODE_DONE;
 }

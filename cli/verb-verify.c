@@ -12,17 +12,31 @@ static size_t count_no(json_object *probes) {
         return n;
 }
 
+static bool is_about_nothing(json_object *o) {
+        return streq_ptr(json_str(o, "subject"), "none");
+}
+
+static const char *after_what(json_object *o) {
+        return json_str(o, "removal") ? "after removal " : streq_ptr(json_str(o, "subject"), "last-seen") ?
+                "the card was pulled without being removed" : "the card is up";
+}
+
 static void print_verdict(json_object *o) {
         const char *power = json_str(o, "power_led"), *attention = json_str(o, "attention_led");
         json_object *probes = json_array(o, "probes");
         bool holds = json_flag(o, "holds");
 
         printf("slot %s: ", json_str(o, "slot") ?: "?");
+        if (is_about_nothing(o)) {
+                print_colored(COLOR_WARN, "nothing to prove");
+                puts(": no card has been seen in it since the machine was started");
+                return;
+        }
         if (holds)
                 print_colored(COLOR_GOOD, "every probe holds");
         else
                 print_colored(COLOR_BAD, "not proven safe: %zu of %zu probes do not hold", count_no(probes), json_len(probes));
-        printf("  (%s%s", json_str(o, "removal") ? "after removal " : "the card is up", json_str(o, "removal") ?: "");
+        printf("  (%s%s", after_what(o), json_str(o, "removal") ?: "");
         printf("; power LED %s, attention LED %s)\n", power ?: "none", attention ?: "none");
 }
 
@@ -40,7 +54,10 @@ ExitCode verb_verify(const Args *a) {
                 print_json(o);
         else {
                 print_verdict(o);
-                probes_print(json_array(o, "probes"), "  ");
+                if (!is_about_nothing(o))
+                        probes_print(json_array(o, "probes"), "  ");
         }
+        if (is_about_nothing(o))
+                return CODE_NOTHING;
         return json_flag(o, "holds") ? CODE_DONE : CODE_NOT_PROVEN;
 }

@@ -100,6 +100,27 @@ static ManagedSlot *slot_of_entry(Manager *m, json_object *entry) {
         return s ?: manager_slot(m, json_str(entry, "name"));
 }
 
+/* A card that was pulled, and not all of it went. Its slot shows a fault until that is gone too, or a card is in it. */
+static int take_left(ManagedSlot *s, json_object *entry) {
+        const char *left = json_str(entry, "left"), *name = slot_get(s, SLOT_TEXT_NAME), *port = slot_get(s, SLOT_TEXT_PORT);
+        bool was = s->left != NULL;
+
+        if (left && manager_running_at_slot(s->manager, name, port))
+                return 0;
+        char *copy = left ? strdup(left) : NULL;
+        if (left && !copy)
+                return -ENOMEM;
+        free(s->left);
+        s->left = copy;
+        if (was == (left != NULL))
+                return 0;
+        if (*port && light_attention(s->manager, s, left ? "on" : "off") < 0)
+                log_plain(LOG_WARNING, "The attention LED of slot %s cannot be set.", name);
+        if (left)
+                manager_card_lost(s->manager, s);
+        return 0;
+}
+
 static int add_slot(Manager *m, json_object *entry) {
         _cleanup_(slot_freep) ManagedSlot *s = NULL;
 
@@ -115,9 +136,12 @@ static int add_slot(Manager *m, json_object *entry) {
         s->seen = true;
         if (!*slot_get(s, SLOT_TEXT_CARD_ADDRESS))
                 manager_guard_slot(m, s); /* the daemon was away since it was safe */
-        m->slots[m->n_slots++] = s;
-        slot_bus_added(TAKE_PTR(s));
-        return 0;
+        ManagedSlot *added = m->slots[m->n_slots++] = TAKE_PTR(s);
+        slot_bus_added(added);
+        r = take_left(added, entry);
+        if (added->left)
+                show(added, NULL);
+        return r;
 }
 
 /* A memory module that was released stays in its socket: it is in use again once a region on it has its driver. */
@@ -166,6 +190,9 @@ static int update_slot(ManagedSlot *s, json_object *entry) {
                 return -ENOMEM;
 
         s->seen = true;
+        int r = take_left(s, entry);
+        if (r < 0)
+                return r;
         show(s, entry);
         if (!manager_running_at_slot(s->manager, slot_get(s, SLOT_TEXT_NAME), slot_get(s, SLOT_TEXT_PORT)))
                 forget_outcome(s, card, serial);

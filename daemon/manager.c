@@ -239,6 +239,15 @@ static void on_card_gone(Manager *m, const SourceEvent *e) {
         manager_rescan(m);
 }
 
+void manager_card_lost(Manager *m, const ManagedSlot *s) {
+        const char *port = slot_get(s, SLOT_TEXT_PORT);
+        _cleanup_free_ char *what = strf("the card is gone, and not all of it is (%s): what was on it is lost, and whoever uses it may take the "
+                                         "machine down; restart the machine", s->left);
+
+        log_about(m, LOG_CRIT, LOG_MESSAGE_CARD_LOST, port, what ?: "the card is gone, and not all of it is");
+        tell(m, "card-lost", port, s->left);
+}
+
 /* The attention LED is the part of the light that is ours to write. It goes off again when the power LED says by itself that the
  * card must not be pulled (manager-slots.c). */
 static void on_untrue(Manager *m, const SourceEvent *e) {

@@ -52,6 +52,7 @@ void manager_on_source_event(const SourceEvent *event, void *userdata);
 
 /* manager-slots.c */
 void manager_take_scan(json_object *topology, const char *why_not, void *userdata);
+void manager_card_lost(Manager *m, const ManagedSlot *s); /* tells of what its `left` says */
 void manager_refresh_slot(ManagedSlot *s); /* its removal started or ended; NULL is fine */
 void manager_slot_leds(Manager *m, const Removal *r, const char *power, const char *attention);
 void manager_show_leds(ManagedSlot *s, const char *power, const char *attention); /* NULL: as it was */

@@ -83,6 +83,8 @@ static SlotState state_of(const SlotView *view, const ManagedSlot *s, const Remo
                 return SLOT_STUCK;
         if (outcome == OUTCOME_RELEASED)
                 return SLOT_RELEASED;
+        if (s->left)
+                return SLOT_LOST;
         if (!view->occupied)
                 return SLOT_EMPTY;
         if (s->withdrawn)

@@ -27,6 +27,7 @@ static const char *const slot_state_table[_SLOT_STATE_MAX] = {
         [SLOT_RELEASED] = "released",
         [SLOT_REFUSED] = "refused",
         [SLOT_STUCK] = "stuck",
+        [SLOT_LOST] = "lost",
 };
 
 DEFINE_STRING_TABLE(slot_state, SlotState)
@@ -36,6 +37,7 @@ void slot_free(ManagedSlot *s) {
                 return;
         slot_view_done(&s->view);
         free(s->considered);
+        free(s->left);
         free(s->path);
         free(s);
 }

@@ -32,6 +32,7 @@ typedef enum SlotState {
         SLOT_RELEASED,
         SLOT_REFUSED,
         SLOT_STUCK,
+        SLOT_LOST,
         _SLOT_STATE_MAX,
         _SLOT_STATE_INVALID = -EINVAL,
 } SlotState;
@@ -57,6 +58,7 @@ typedef struct ManagedSlot {
         Outcome outcome;       /* of the last removal, as long as its card is the one in the slot */
         char *considered;      /* the card that was looked at whether to restore it unasked (manager-restore.c) */
         bool withdrawn;        /* its "safe to pull" became untrue, and our attention LED says so until the card is up or gone */
+        char *left;            /* of a card that is gone without having been removed: what is still there, in words; NULL: nothing */
         bool seen;             /* by the scan that is being taken over */
 } ManagedSlot;
 

@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* The two ways to an ending. Forward: safe, or back, or stuck where there is no way back. Back: as it was before, or stuck. */
+#include "daemon/worker-last-seen.h"
 #include "daemon/worker-removal.h"
 #include "engine/certificate.h"
+#include "engine/last-seen.h"
 #include "engine/state-dir.h"
 #include "kernel/slot-folder.h"
 
@@ -90,6 +92,8 @@ int removal_go_forward(Removal *m) {
         _cleanup_free_ char *slot = slot_word(plan_slot_name(m->plan));
 
         int r = engine_forward(&m->engine);
+        if (r >= 0)
+                last_seen_forget(last_seen_key(json_str(json_get(m->plan->doc, "slot"), "port"), plan_slot_name(m->plan)));
         if (r >= 0 && m->plan->steps[m->plan->n_steps - 1].type == STEP_PROVE_SAFE)
                 return removal_end(m, OUTCOME_RELEASED, "done", "nothing uses it any more; power the machine off to take it out", NULL);
         if (r >= 0) {

@@ -4,10 +4,12 @@
 
 #include "base/clock.h"
 #include "base/fileio.h"
+#include "daemon/worker-last-seen.h"
 #include "daemon/worker-request.h"
 #include "daemon/worker-verbs.h"
 #include "engine/chain.h"
 #include "engine/journal.h"
+#include "engine/last-seen.h"
 #include "engine/state-dir.h"
 #include "plan/scope.h"
 #include "probe/probe.h"
@@ -16,10 +18,12 @@ enum {
         RECORDS_LOOKED_AT = 64, /* the newest ones: an older removal of the slot would be of an earlier card */
 };
 
-/* What the probes are asked about, and which removal wrote that down. */
+/* What the probes are asked about, and who wrote that down. */
 typedef struct Subject {
         json_object *scope;
-        uint64_t removal;       /* 0: the card is up, it was made from a look at it */
+        uint64_t removal;       /* 0: no removal did */
+        const char *by;         /* "removal"; "card": it is up, it was made from a look at it; "last-seen": it was, and was pulled; "none":
+                                 * nobody has seen one, and there is nothing to prove */
 } Subject;
 
 static void subject_done(Subject *s) {
@@ -71,28 +75,45 @@ static int subject_from_record(uint64_t removal, const Request *request, Subject
         bool same = request->port ? streq_ptr(json_str(slot, "port"), request->port) : streq_ptr(json_str(slot, "name"), request->slot_name);
         if (!same || !scope || j->other_boot)
                 return 0;
-        *ret = (Subject) { .scope = probe_scope(scope, json_get(j->start, "since")), .removal = removal };
+        *ret = (Subject) { .scope = probe_scope(scope, json_get(j->start, "since")), .removal = removal, .by = "removal" };
         return 1;
 }
 
-/* A card that is up is asked about as it is. One that is not left nothing but what its removal wrote down. */
-static int subject_find(const Request *request, Subject *ret) {
-        _cleanup_(scope_done) Scope now = { 0 };
+/* Of the newest removals of the slot behind the one with this id. 1: found. */
+static int subject_from_records(const Request *request, uint64_t after, Subject *ret) {
         _cleanup_free_ uint64_t *ids = NULL;
         size_t n = 0;
+
+        int r = removal_ids(&ids, &n);
+        for (size_t i = n; r >= 0 && i-- > 0 && i + RECORDS_LOOKED_AT >= n && ids[i] > after;) {
+                r = subject_from_record(ids[i], request, ret);
+                if (r != 0)
+                        return r;
+        }
+        return r < 0 ? r : 0;
+}
+
+/* A card that is up is asked about as it is. Of one that is not there is what its removal wrote down, or whoever saw it last: a removal
+ * that proved it gone has had that forgotten. */
+static int subject_find(const Request *request, Subject *ret) {
+        _cleanup_(scope_done) Scope now = { 0 };
+        _cleanup_json_ json_object *seen = NULL;
 
         int r = scope_find(request->topology, request->slot, &now);
         if (r < 0)
                 return r;
         if (now.n_functions == 0) {
-                r = removal_ids(&ids, &n);
-                for (size_t i = n; r >= 0 && i-- > 0 && i + RECORDS_LOOKED_AT >= n;) {
-                        r = subject_from_record(ids[i], request, ret);
-                        if (r != 0)
-                                return r;
+                bool remembered = last_seen_load(last_seen_key(request->port, request->slot_name), &seen) >= 0;
+
+                r = subject_from_records(request, remembered ? json_u64(seen, "after") : 0, ret);
+                if (r != 0)
+                        return r;
+                if (remembered) {
+                        *ret = (Subject) { .scope = json_ref(json_get(seen, "scope")), .by = "last-seen" };
+                        return 0;
                 }
         }
-        *ret = (Subject) { .scope = scope_probe_json(&now) };
+        *ret = (Subject) { .scope = scope_probe_json(&now), .by = scope_is_empty(&now) ? "none" : "card" };
         return 0;
 }
 
@@ -108,7 +129,9 @@ static json_object *answer_make(const Request *request, const Subject *subject) 
         json_set(o, "removal", NULL);
         if (subject->removal > 0)
                 json_set_strf(o, "removal", "%ju", (uintmax_t) subject->removal);
-        json_set_bool(o, "holds", holds);
+        json_set_str(o, "subject", subject->by);
+        /* A proof about nothing is none. */
+        json_set_bool(o, "holds", holds && !streq(subject->by, "none"));
         json_set_str(o, "power_led", known && s.has_power_indicator ? indicator_to_string(s.power) : NULL);
         json_set_str(o, "attention_led", known && s.has_attention_indicator ? indicator_to_string(s.attention) : NULL);
         json_set(o, "probes", report);

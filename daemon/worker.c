@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <signal.h>
 
+#include "daemon/worker-last-seen.h"
 #include "daemon/worker-request.h"
 #include "daemon/worker-verbs.h"
 
@@ -19,7 +20,9 @@ static int verb_scan(WorkerIo *io) {
                 worker_send_error(io, "internal", strerror(-r));
                 return r;
         }
-        worker_send(io, topology_to_json(t));
+        json_object *o = topology_to_json(t);
+        last_seen_update(t, o);
+        worker_send(io, o);
         return 0;
 }
 

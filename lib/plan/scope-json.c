@@ -162,7 +162,7 @@ static void set_dax_devices(json_object *o, const Scope *s) {
 
 /* What was gone before the card is none of the card's: told, so that it is not taken for it when its references are found. Whoever cannot
  * look now will not take anything for it then. */
-static void set_gone_before(json_object *o, const Scope *s) {
+void scope_add_gone_before(json_object *o, const Scope *s) {
         json_object *gone = json_object_new_array();
         _cleanup_block_refs_ BlockRefs refs = { 0 };
 
@@ -191,7 +191,7 @@ json_object *scope_inner_json(const Scope *s) {
         return array;
 }
 
-json_object *scope_probe_json(const Scope *s) {
+json_object *scope_seen_json(const Scope *s) {
         const Slot *slot = s->slot;
         const SlotRegisters *regs = slot->has_registers ? &slot->registers : NULL;
         json_object *o = scope_slot_json(slot);
@@ -214,10 +214,16 @@ json_object *scope_probe_json(const Scope *s) {
         }
         set_storage(o, s);
         set_dax_devices(o, s);
-        set_gone_before(o, s);
         json_set(o, "functions", functions);
         json_set(o, "memdevs", memdevs);
         json_set(o, "ranges", scope_ranges_json(s));
+        return o;
+}
+
+json_object *scope_probe_json(const Scope *s) {
+        json_object *o = scope_seen_json(s);
+
+        scope_add_gone_before(o, s);
         return o;
 }
 

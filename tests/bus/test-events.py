@@ -160,6 +160,24 @@ class Events(BusTest):
         self.assertEqual(self.slot("2", "State"), "ready")
         self.assertEqual(len([e for e in monitor.events() if e["type"] == "withdrawn"]), 1)
 
+    def test_card_lost(self):
+        """Pulled by surprise, and something of the card is not gone: the slot says so until it is."""
+        monitor = self.monitor()
+        gone = {**slot("2", 0), "occupied": False, "card": None}
+        self.write_machine([{**gone, "left": "memory-blocks: memory146 is online"}, slot("3", 1)])
+        self.settle()
+        wait_for(lambda: self.slot("2", "State") == "lost", "the slot's state\n" + self.log())
+        wait_for(self.lights, "the light\n" + self.log())
+        self.assertEqual(self.lights(), [{"port": PORT, "attention": "on"}])
+        self.settle()
+        event = [e for e in monitor.events() if e["type"] == "card-lost"]
+        self.assertEqual([(e["slot"], e["port"], e["message"]) for e in event], [("2", PORT, "memory-blocks: memory146 is online")])
+        self.assertIn("the card is gone, and not all of it is", self.log())
+        self.write_machine([gone, slot("3", 1)])
+        self.settle()
+        wait_for(lambda: len(self.lights()) == 2, "the light to be given back")
+        self.assertEqual((self.lights()[1]["attention"], self.slot("2", "State")), ("off", "empty"))
+
     def test_light_of_an_empty_slot(self):
         """The card was pulled; the next one that comes is none of the light's business."""
         self.remove_safely(PRESENT)

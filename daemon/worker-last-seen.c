@@ -1,0 +1,118 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* A card that is pulled by surprise leaves nothing in the topology but what it should have taken along: memory that is online with nothing
+ * behind it. Only who has seen the card knows that this is its. */
+#include "daemon/worker-last-seen.h"
+#include "engine/last-seen.h"
+#include "plan/scope.h"
+#include "probe/probe.h"
+
+const char *last_seen_key(const char *port, const char *name) {
+        return port ?: name;
+}
+
+static bool is_among(json_object *ranges, json_object *range) {
+        for (size_t i = 0; i < json_len(ranges); i++)
+                if (json_u64(json_at(ranges, i), "start") == json_u64(range, "start") &&
+                    json_u64(json_at(ranges, i), "size") == json_u64(range, "size"))
+                        return true;
+        return false;
+}
+
+/* Whether anybody still has something there. */
+static bool is_left(json_object *range) {
+        static const Probe *const asked[] = { &probe_memory_blocks, &probe_iomem, &probe_regions };
+        _cleanup_json_ json_object *scope = json_object_new_object();
+        json_object *ranges = json_object_new_array();
+        bool left = false;
+
+        json_object_array_add(ranges, json_ref(range));
+        json_set(scope, "ranges", ranges);
+        for (size_t i = 0; i < ELEMENTSOF(asked) && !left; i++) {
+                _cleanup_free_ char *answer = NULL;
+                left = asked[i]->ask(scope, &answer) <= 0;
+        }
+        return left;
+}
+
+/* Of a card that is on its way the regions go before the functions do, and the memory that was theirs after them. */
+static void keep_what_is_left(json_object *scope, json_object *before) {
+        json_object *ranges = json_array(scope, "ranges"), *old = json_array(before, "ranges");
+
+        for (size_t i = 0; i < json_len(old); i++)
+                if (!json_flag(json_at(old, i), "goes_with_power") && !is_among(ranges, json_at(old, i)) && is_left(json_at(old, i)))
+                        json_object_array_add(ranges, json_ref(json_at(old, i)));
+}
+
+static bool is_same(json_object *scope, json_object *before) {
+        _cleanup_json_ json_object *bare = probe_scope(before, NULL);
+
+        json_object_object_del(bare, "gone_before");
+        return json_object_equal(scope, bare);
+}
+
+/* Nothing is written where all is as it was. What cannot be written is not remembered, which no look fails for. */
+static void remember(const char *key, const Scope *s) {
+        _cleanup_json_ json_object *scope = scope_seen_json(s), *before = NULL, *card = NULL;
+
+        (void) last_seen_load(key, &before);
+        keep_what_is_left(scope, json_get(before, "scope"));
+        if (before && is_same(scope, json_get(before, "scope")))
+                return;
+        scope_add_gone_before(scope, s);
+        card = scope_card_json(s);
+        (void) last_seen_store(key, card, scope);
+}
+
+/* What the slot itself shows is not asked about: a slot that somebody has emptied may show anything. */
+static char *what_is_left(json_object *scope) {
+        static const Probe *const asked[] = {
+                &probe_functions, &probe_memdevs, &probe_memory_blocks, &probe_iomem, &probe_regions, &probe_decoders, &probe_block_devices,
+                &probe_kernel_users, &probe_references, &probe_mounts, &probe_processes,
+        };
+
+        for (size_t i = 0; i < ELEMENTSOF(asked); i++) {
+                _cleanup_free_ char *answer = NULL;
+                int r = asked[i]->ask(scope, &answer);
+                if (r <= 0)
+                        return strf("%s: %s", asked[i]->name, answer ?: r < 0 ? strerror(-r) : "no");
+        }
+        return NULL;
+}
+
+static void ask_about_gone(const char *key, json_object *slot) {
+        _cleanup_json_ json_object *before = NULL;
+        _cleanup_free_ char *left = NULL;
+
+        if (last_seen_load(key, &before) < 0)
+                return;
+        left = what_is_left(json_get(before, "scope"));
+        if (left)
+                json_set_str(slot, "left", left);
+        else
+                last_seen_forget(key);
+}
+
+static json_object *slot_entry(json_object *topology, const char *name) {
+        json_object *slots = json_array(topology, "slots");
+
+        for (size_t i = 0; i < json_len(slots); i++)
+                if (streq_ptr(json_str(json_at(slots, i), "name"), name))
+                        return json_at(slots, i);
+        return NULL;
+}
+
+void last_seen_update(const Topology *t, json_object *topology) {
+        for (size_t i = 0; i < t->n_slots; i++) {
+                _cleanup_(scope_done) Scope s = { 0 };
+                const Slot *slot = &t->slots[i];
+                const char *key = last_seen_key(slot->port, slot->name);
+
+                /* A module in a socket stays there. And of a held slot the plan has written everything down. */
+                if (!slot->address || slot->held || scope_find(t, slot, &s) < 0)
+                        continue;
+                if (s.n_functions > 0)
+                        remember(key, &s);
+                else if (slot_entry(topology, slot->name))
+                        ask_about_gone(key, slot_entry(topology, slot->name));
+        }
+}

@@ -1,0 +1,12 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+#include "base/json.h"
+#include "topology/topology.h"
+
+/* Writes down what each slot's card has where that has changed, and asks about cards that are gone: where something of one is left, its
+ * slot in the document gets "left", the first answer that says so in words; where nothing is, it is forgotten. */
+void last_seen_update(const Topology *t, json_object *topology);
+
+/* What the slot is called in the state directory (engine/last-seen.h). Borrowed. */
+const char *last_seen_key(const char *port, const char *name);

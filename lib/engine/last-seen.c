@@ -1,0 +1,89 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include <errno.h>
+
+#include "base/clock.h"
+#include "base/fileio.h"
+#include "engine/last-seen.h"
+#include "engine/state-dir.h"
+
+enum {
+        SIZE_MAX_BYTES = 256 * 1024, /* a card with a thousand partitions has less */
+};
+
+static int path_of(const char *key, char **ret) {
+        if (!key || !*key || *key == '.' || strchr(key, '/'))
+                return -EINVAL;
+        char *path = strf("%s/cards/%s.json", state_dir(), key);
+        if (!path)
+                return -ENOMEM;
+        *ret = path;
+        return 0;
+}
+
+int last_seen_load(const char *key, json_object **ret) {
+        _cleanup_free_ char *path = NULL, *text = NULL;
+        _cleanup_json_ json_object *o = NULL;
+        char boot[33];
+        size_t n = 0;
+
+        int r = path_of(key, &path);
+        if (r >= 0)
+                r = read_file(path, &text, &n);
+        if (r >= 0)
+                r = json_parse_names(text, n, &o);
+        if (r >= 0)
+                r = boot_id_read(boot);
+        if (r < 0)
+                return r;
+        if (!streq_ptr(json_str(o, "boot"), boot))
+                return -ENOENT;
+        *ret = TAKE_PTR(o);
+        return 0;
+}
+
+static int newest_removal(uint64_t *ret) {
+        _cleanup_free_ uint64_t *ids = NULL;
+        size_t n = 0;
+
+        int r = removal_ids(&ids, &n);
+        if (r < 0)
+                return r;
+        *ret = n > 0 ? ids[n - 1] : 0;
+        return 0;
+}
+
+int last_seen_store(const char *key, json_object *card, json_object *scope) {
+        _cleanup_free_ char *path = NULL, *folder = strf("%s/cards", state_dir());
+        _cleanup_json_ json_object *o = json_object_new_object();
+        char boot[33];
+        uint64_t after;
+
+        if (!folder)
+                return -ENOMEM;
+        int r = path_of(key, &path);
+        if (r >= 0)
+                r = boot_id_read(boot);
+        if (r >= 0)
+                r = newest_removal(&after);
+        if (r >= 0)
+                r = mkdir_private(state_dir());
+        if (r >= 0)
+                r = mkdir_private(folder);
+        if (r < 0)
+                return r;
+        json_set_str(o, "boot", boot);
+        json_set_u64(o, "after", after);
+        json_set(o, "card", json_ref(card));
+        json_set(o, "scope", json_ref(scope));
+        const char *text = json_text(o);
+        if (!text)
+                return -ENOMEM;
+        return strlen(text) > SIZE_MAX_BYTES ? -EFBIG : write_file_durably(path, text);
+}
+
+void last_seen_forget(const char *key) {
+        _cleanup_free_ char *path = NULL;
+
+        if (path_of(key, &path) >= 0)
+                (void) unlink(path);
+}

@@ -1,0 +1,18 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+#include "base/json.h"
+
+/* What a slot's card had when it was last seen there: what the probes are asked about once it is gone without having been removed. Kept in
+ * the state directory until all of it is proved gone, STATE_DIR/cards/KEY.json, one file for each slot:
+ *      {"boot", "after": the newest removal's id then, "card", "scope"}
+ * The key is the port's address, or the slot's name where it has no port. A boot makes everything new: what another one left is nothing. */
+
+/* -ENOENT: nothing is remembered. */
+int last_seen_load(const char *key, json_object **ret);
+
+/* Replaces it. Takes no reference over. -EFBIG: more than anybody would want to have written down. */
+int last_seen_store(const char *key, json_object *card, json_object *scope);
+
+/* It is gone, and that is proved. */
+void last_seen_forget(const char *key);
