@@ -47,6 +47,7 @@ static bool is_same(json_object *scope, json_object *before) {
         _cleanup_json_ json_object *bare = probe_scope(before, NULL);
 
         json_object_object_del(bare, "gone_before");
+        json_object_object_del(bare, "volumes");
         return json_object_equal(scope, bare);
 }
 

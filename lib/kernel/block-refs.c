@@ -12,10 +12,13 @@
 #include "kernel/mounts.h"
 #include "kernel/swaps.h"
 
+#define BTRFS "/sys/fs/btrfs/"
+
 void block_refs_done(BlockRefs *l) {
         for (size_t i = 0; i < l->n_items; i++) {
                 free(l->items[i].who);
                 free(l->items[i].device);
+                free(l->items[i].volume);
                 free(l->items[i].place);
         }
         free(l->items);
@@ -121,7 +124,7 @@ static const Source sources[] = {
         { "/sys/class/block/*/slaves/*", of_name, 4, "%s stands on it" },
         { "/sys/class/block/md*/md/dev-*", of_member, 4, "%s has it as a member" },
         { "/sys/class/block/loop*/loop/backing_file", of_text, 4, "%s lies on it" },
-        { "/sys/fs/btrfs/*/devices/*", of_name, 4, "btrfs %s has it" },
+        { BTRFS "*/devices/*", of_name, 4, "btrfs %s has it" },
         { "/sys/fs/bcachefs/*/dev-*/block", of_link_above, 4, "bcachefs %s has it" },
         { "/sys/fs/ext4/*", of_superblock, 3, "a super block of %s is on it" },
         { "/sys/fs/xfs/*", of_superblock, 3, "a super block of %s is on it" },
@@ -142,7 +145,11 @@ static char *part_of(const char *path, unsigned n) {
 static int add_file(BlockRefs *l, const Source *s, const char *path) {
         _cleanup_free_ char *device = s->device(path), *subject = part_of(path, s->subject);
 
-        return device && *device ? add(l, s->who, subject ?: "?", device) : 0;
+        int r = device && *device ? add(l, s->who, subject ?: "?", device) : 0;
+        if (r < 0 || !device || !*device || !startswith(path, BTRFS))
+                return r;
+        l->items[l->n_items - 1].volume = strf(BTRFS "%s", subject);
+        return l->items[l->n_items - 1].volume ? 0 : -ENOMEM;
 }
 
 static int add_source(BlockRefs *l, const Source *s) {

@@ -160,22 +160,39 @@ static void set_dax_devices(json_object *o, const Scope *s) {
         json_set(o, "dax_devices", daxes);
 }
 
+static void set_unless_empty(json_object *o, const char *key, json_object *array) {
+        if (json_len(array) > 0)
+                json_set(o, key, array);
+        else
+                json_object_put(array);
+}
+
+static bool has_text(json_object *array, const char *text) {
+        for (size_t i = 0; i < json_len(array); i++)
+                if (streq_ptr(json_object_get_string(json_at(array, i)), text))
+                        return true;
+        return false;
+}
+
 /* What was gone before the card is none of the card's: told, so that it is not taken for it when its references are found. Whoever cannot
- * look now will not take anything for it then. */
+ * look now will not take anything for it then. And a volume forgets a member that is gone: which ones had the card's is told as well. */
 void scope_add_gone_before(json_object *o, const Scope *s) {
-        json_object *gone = json_object_new_array();
+        json_object *gone = json_object_new_array(), *volumes = json_object_new_array();
         _cleanup_block_refs_ BlockRefs refs = { 0 };
 
         (void) block_refs_load(&refs);
         if (s->n_blocks > 0 || s->n_functions > s->n_memdevs)
                 (void) block_refs_load_mounts(&refs, GONE_TIMEOUT_SEC * USEC_PER_SEC);
-        for (size_t i = 0; i < refs.n_items; i++)
-                if (!refs.items[i].place)
-                        json_append_str(gone, refs.items[i].device);
-        if (json_len(gone) > 0)
-                json_set(o, "gone_before", gone);
-        else
-                json_object_put(gone);
+        for (size_t i = 0; i < refs.n_items; i++) {
+                const BlockRef *ref = &refs.items[i];
+
+                if (!ref->place)
+                        json_append_str(gone, ref->device);
+                if (ref->volume && scope_has_block_device(s, ref->device) && !has_text(volumes, ref->volume))
+                        json_append_str(volumes, ref->volume);
+        }
+        set_unless_empty(o, "gone_before", gone);
+        set_unless_empty(o, "volumes", volumes);
 }
 
 json_object *scope_inner_json(const Scope *s) {

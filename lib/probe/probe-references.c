@@ -4,6 +4,7 @@
 #include <errno.h>
 
 #include "base/clock.h"
+#include "kernel/attr.h"
 #include "kernel/block-refs.h"
 #include "probe/probe.h"
 
@@ -39,6 +40,20 @@ static int look_at(json_object *scope, const BlockRefs *refs, char **ret_answer)
         return 1;
 }
 
+/* A volume lists the members that it has: one that it has lost is not among them, and it goes on without. */
+static int look_at_volumes(json_object *scope, char **ret_answer) {
+        json_object *volumes = json_array(scope, "volumes");
+
+        for (size_t i = 0; i < json_len(volumes); i++) {
+                const char *volume = json_object_get_string(json_at(volumes, i));
+                if (!volume || !path_existsf("%s", volume))
+                        continue;
+                *ret_answer = strf("%s is in use, and had a device of the card's", volume);
+                return 0;
+        }
+        return 1;
+}
+
 static int ask(json_object *scope, char **ret_answer) {
         /* No number of mount namespaces keeps the light from the card that never had a disk. */
         bool stores = json_len(json_array(scope, "block_devices")) > 0 ||
@@ -48,7 +63,9 @@ static int ask(json_object *scope, char **ret_answer) {
         int r = block_refs_load(&refs);
         if (r >= 0 && stores)
                 r = block_refs_load_mounts(&refs, TIMEOUT_SEC * USEC_PER_SEC);
-        return r < 0 ? r : look_at(scope, &refs, ret_answer);
+        if (r >= 0)
+                r = look_at(scope, &refs, ret_answer);
+        return r <= 0 ? r : look_at_volumes(scope, ret_answer);
 }
 
 const Probe probe_references = {

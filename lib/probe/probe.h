@@ -10,7 +10,7 @@
  *       "dax_devices": [{"name", "dev"}], "block_devices": [{"name", "dev", "goes_with_power", "stays"}],
  *       "file_systems": [{"dev": "259:0", "type"}]}
  * where there was something to be said also "gone_before": ["nvme9n1"] (devices of which nothing but references was there already: none
- * of them can be the card's),
+ * of them can be the card's), and "volumes": ["/sys/fs/btrfs/UUID"] (that had one of the card's as a member),
  * and, added when they are asked because it differs from one removal to the next, "since": {"sequence", "taint",
  * "acknowledged": ["line"]}: the kernel log's place when the removal began, or behind the complaints that the operator has acknowledged
  * (kernel/kmsg-since.h).

@@ -263,6 +263,11 @@ static void test_references(void) {
         test_remove_tree("/sys/class/block/md0");
         make_folders("/sys/fs/btrfs/uuid/devices/nvme0n1");
         check_no("references", "nvme0n1 is gone, and in use: btrfs uuid has it");
+        json_object *volumes = json_object_new_array();
+        json_append_str(volumes, "/sys/fs/btrfs/uuid");
+        json_set(scope, "volumes", volumes);
+        test_remove_tree("/sys/fs/btrfs/uuid/devices/nvme0n1");
+        check_no("references", "/sys/fs/btrfs/uuid is in use, and had a device of the card's");
         test_remove_tree("/sys/fs/btrfs");
         put("/proc/swaps", "Filename\t\t\t\tType\t\tSize\t\tUsed\t\tPriority\n/dev/nvme0n1\\040(deleted) partition\t4\t\t0\t\t-2\n");
         check_no("references", "nvme0n1 is gone, and in use: it is swap");
