@@ -9,6 +9,7 @@
 #include "kernel/attr.h"
 #include "kernel/blockdev.h"
 #include "kernel/claims.h"
+#include "kernel/kernel-users.h"
 #include "kernel/mountinfo.h"
 #include "step/users.h"
 
@@ -64,7 +65,16 @@ static int claim_verify(json_object *args, StepRun *run) {
 /* Whoever has it need not be in the list of anything: then that is said. */
 static int say_who(StepRun *run, const char *name, dev_t dev) {
         _cleanup_free_ char *holders = blockdev_holders(name), *user = holders ? NULL : step_users(TARGET_BLOCK, dev, name);
+        _cleanup_kernel_users_ KernelUsers users = { 0 };
 
+        (void) kernel_users_read(&users);
+        for (size_t i = 0; i < users.n_items; i++) {
+                const KernelUser *u = &users.items[i];
+                if (u->dev != dev && !streq_ptr(u->on ? startswith(u->on, "/dev/") ?: u->on : NULL, name))
+                        continue;
+                step_remedy(run, "%s", u->remedy);
+                return step_fail(run, -EBUSY, "%s is in use: %s has it", name, u->who);
+        }
         step_remedy(run, "lsblk /dev/%s && fuser -v -m /dev/%s; zpool status -P; targetcli ls; nvmetcli ls  # who has it must let go of it",
                     name, name);
         if (holders)

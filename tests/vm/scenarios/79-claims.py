@@ -1,0 +1,121 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""Users of a disk that are no processes and no mounts: named with a line that ends them, or refused by the kernel's own word."""
+
+from harness import removal, storage
+from harness.scenario import scenario
+
+CONFIG = "/sys/kernel/config"
+NVMET = f"{CONFIG}/nvmet/subsystems/lab"
+LIO = f"{CONFIG}/target/core/iblock_0/lab"
+
+
+def refused(lab, who):
+    """The plan for the disk says who is in the way, and a removal touches nothing. Returns the lines that end it."""
+    made = storage.plan(lab, "4")
+    found = [finding for finding in made["blockers"] if finding["code"] == "KERNEL_USER"]
+    lab.check(any(who in finding["what"] for finding in found), f"{who} should be in the way: {made['blockers']}")
+    status, _, _ = lab.cli("remove", "4", check=False)
+    lab.equal(status, removal.BLOCKED, "the exit status of the removal")
+    lab.check(lab.slot(4).leds().power == "on", "the card should be up")
+    return [line for finding in found for line in finding["remedy"]]
+
+
+def configfs(lab, *modules):
+    lab.sh(f"modprobe -a configfs {' '.join(modules)} && {{ mountpoint -q {CONFIG} || mount -t configfs configfs {CONFIG}; }}")
+
+
+def nvmet_begin(lab, device):
+    lab.sh(f"mkdir -p {NVMET}/namespaces/1 && echo -n {device} > {NVMET}/namespaces/1/device_path && echo 1 > {NVMET}/namespaces/1/enable")
+
+
+def nvmet_end(lab):
+    lab.run(f"[ ! -e {NVMET} ] || {{ echo 0 > {NVMET}/namespaces/1/enable; rmdir {NVMET}/namespaces/1 {NVMET}; }}; modprobe -r nvmet", check=False)
+
+
+def lio_begin(device):
+    return f"mkdir -p {LIO} && echo udev_path={device} > {LIO}/control && echo -n {device} > {LIO}/udev_path && echo 1 > {LIO}/enable"
+
+
+def lio_end(lab):
+    lab.run(f"rmdir {LIO} {CONFIG}/target/core/iblock_0; modprobe -r target_core_iblock target_core_mod", check=False)
+
+
+@scenario("claim-target", profile="mixed", timeout=240)
+def target(lab):
+    """nvmet has the disk open for nobody in particular: only its own folder tells. Not mounted, that folder is no proof of anything."""
+    device = lab.disk(4)
+    configfs(lab, "nvmet")
+    lab.cleanup(lambda: nvmet_end(lab))
+    nvmet_begin(lab, device)
+    lab.sh(f"umount {CONFIG}")
+    for line in refused(lab, "cannot be followed"):
+        lab.sh(line)
+    for line in refused(lab, "nvmet lab, namespace 1"):
+        lab.sh(line)
+    storage.take_out(lab, 4)
+
+
+@scenario("claim-lio", profile="mixed", timeout=240)
+def lio(lab):
+    """LIO exports the disk; what it says of the number counts, not what somebody wrote as its path."""
+    configfs(lab, "target_core_mod", "target_core_iblock")
+    lab.cleanup(lambda: lio_end(lab))
+    lab.sh(lio_begin(lab.disk(4)) + f" && echo -n /dev/null > {LIO}/udev_path")
+    refused(lab, "LIO iblock_0/lab")
+    lab.sh(f"rmdir {LIO}")
+    storage.take_out(lab, 4)
+
+
+@scenario("claim-kept", profile="mixed", timeout=240)
+def claim_kept(lab):
+    """From the question to the power nobody gets the disk, also when another worker goes on."""
+    device = lab.disk(4)
+    lab.sh(f"mkfs.ext4 -q {device} && mkdir -p /mnt/other")
+    removal.drill(lab, 2000, "thaw-holders", "release")
+    number, step = removal.last_id(lab) + 1, storage.step_number(lab, "release", "4")
+    attempt = f"mount {device} /mnt/other 2>&1 || true"
+    lab.cli("remove", "4", "--no-wait")
+    said = removal.wait_for_record(lab, number, f'"ev":"do","n":{step}', then=f"{attempt}; pkill -KILL -x safe-remove-wor")
+    lab.check("already mounted or mount point busy" in said or "busy" in said, f"a mount meanwhile: {said}")
+    said = lab.sh(f"timeout 30 sh -c 'until grep -q resume {removal.STATE_DIR}/removals/{number}/journal || pgrep -x safe-remove-wor; do sleep 0.05; "
+                  f"done' > /dev/null; sleep 0.5; {attempt}")
+    lab.check("busy" in said, f"a mount when another worker has taken over: {said}")
+    end = removal.wait_for_end(lab, number)
+    lab.equal(end["outcome"], "safe", f"the ending ({end['message']})")
+    removal.check_safe(lab, 4)
+
+
+@scenario("claim-zram", profile="mixed", timeout=300)
+def zram(lab):
+    """Compressed swap that writes back to the disk: refused with its name; what was swapped out comes back to memory."""
+    device = lab.disk(4)
+    lab.sh(f"modprobe zram num_devices=1 && echo {device} > /sys/block/zram0/backing_dev && echo 64M > /sys/block/zram0/disksize && "
+           "mkswap -q /dev/zram0 && swapon /dev/zram0")
+    lab.cleanup(lambda: lab.run("swapoff /dev/zram0; echo 1 > /sys/block/zram0/reset; modprobe -r zram", check=False))
+    keeper = lab.keeper(0, mib=24, pause_msec=60000)
+    lab.sh(f"echo 16M > /sys/fs/cgroup/lab.slice/{keeper.unit}/memory.reclaim || true", timeout=120)
+    lab.sh("echo all > /sys/block/zram0/idle && echo idle > /sys/block/zram0/writeback; "
+           "echo huge > /sys/block/zram0/writeback", timeout=120)
+    lab.check(int(lab.sh("awk '{print $1}' /sys/block/zram0/bd_stat")) > 0, "something should be written back to the disk")
+    for line in refused(lab, "zram0"):
+        lab.sh(line, timeout=120)
+    storage.take_out(lab, 4)
+    keeper.finish()
+
+
+@scenario("claim-journal", profile="mixed", timeout=300)
+def journal(lab):
+    """The disk has the journal of a file system that is elsewhere: this goes with it, and nothing of it is lost."""
+    journal_device, device = lab.disk(4), lab.nvdimm().namespace("raw", mib=96).device
+    lab.sh(f"mke2fs -q -b 4096 -O journal_dev {journal_device} && mkfs.ext4 -q -b 4096 -J device={journal_device} {device} && "
+           f"mkdir -p /mnt/card && mount {device} /mnt/card && dd if=/dev/urandom of=/mnt/card/file bs=1M count=4 status=none")
+    wanted = lab.sh("sha256sum < /mnt/card/file")
+    lab.holder("/mnt/card/file", name="user")
+    made = storage.plan(lab, "4")
+    lab.equal(made["verdict"], "ready", f"the verdict ({made['blockers']})")
+    lab.check("unmount" in storage.step_names(made) and "SPANS_DEVICES" in storage.codes(made, "warnings"), f"the plan: {made['warnings']}")
+    storage.take_out(lab, 4)
+    lab.sh("! mountpoint -q /mnt/card")
+    storage.put_back(lab, 4)
+    lab.equal(lab.sh("sha256sum < /mnt/card/file"), wanted, "what is on the file system")
+    lab.sh(f"umount /mnt/card && e2fsck -fn {device}", timeout=120)
