@@ -90,6 +90,15 @@ static int add_bars(HoldTargets *t, const char *bdf) {
         return r;
 }
 
+int hold_targets_add_generic(HoldTargets *t, const char *block) {
+        const char *number = startswith(block, "nvme");
+
+        if (!number)
+                return 0;
+        _cleanup_free_ char *path = strf("/sys/class/nvme-generic/ng%s/dev", number), *node = strf("/dev/ng%s", number);
+        return path && node ? add_node(t, path, node) : -ENOMEM;
+}
+
 int hold_targets_add_function(HoldTargets *t, const char *bdf) {
         _cleanup_free_ char *address = NULL;
         bool has_domain;
@@ -104,6 +113,8 @@ int hold_targets_add_function(HoldTargets *t, const char *bdf) {
                 r = add_children(t, address, "vfio-dev", "/dev/vfio/devices/");
         if (r >= 0)
                 r = add_children(t, address, "uio", "/dev/");
+        if (r >= 0)
+                r = add_children(t, address, "nvme", "/dev/");
         if (r >= 0)
                 r = add_memory(t, address, "p2pmem/allocate");
         return r < 0 || is_the_kernels(address) ? r : add_bars(t, address);

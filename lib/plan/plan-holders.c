@@ -35,6 +35,8 @@ static int add_devices(const Scope *s, HoldTargets *targets) {
                 if (s->blocks[i]->dev == 0)
                         continue;
                 int r = name ? hold_targets_add(targets, TARGET_BLOCK, s->blocks[i]->dev, name) : -ENOMEM;
+                if (r >= 0)
+                        r = hold_targets_add_generic(targets, s->blocks[i]->name);
                 if (r < 0)
                         return r;
         }

@@ -42,6 +42,27 @@ static void check_rubbish(const char *text) {
         CHECK_INT(hold_targets_from_json(o, &t), -EINVAL);
 }
 
+static void put(const char *folder, const char *dev) {
+        _cleanup_free_ char *make = strf("mkdir -p '%s' && echo %s > '%s/dev'", folder, dev, folder);
+
+        CHECK_INT(system(make), 0);
+}
+
+/* A controller's own device, and the disk's that takes commands. */
+static void test_nvme(void) {
+        _cleanup_(hold_targets_done) HoldTargets t = { 0 };
+
+        put("/sys/bus/pci/devices/0000:11:00.0/nvme/nvme3", "241:3");
+        check("0000:11:00.0", "[{\"kind\":\"char\",\"dev\":\"241:3\",\"name\":\"/dev/nvme3\"}]");
+        put("/sys/class/nvme-generic/ng3n1", "240:0");
+        CHECK_INT(hold_targets_add_generic(&t, "pmem0"), 0);
+        CHECK_INT(hold_targets_add_generic(&t, "nvme3n1p1"), 0);
+        CHECK_INT(t.n_items, 0);
+        CHECK_INT(hold_targets_add_generic(&t, "nvme3n1"), 0);
+        CHECK_INT(t.n_items, 1);
+        CHECK_STR(t.items[0].name, "/dev/ng3n1");
+}
+
 int main(void) {
         _cleanup_(hold_targets_done) HoldTargets t = { 0 };
 
@@ -53,6 +74,7 @@ int main(void) {
         check_file("0000:10:00.0", "[{\"kind\":\"char\",\"dev\":\"511:0\",\"name\":\"/dev/vfio/17\"}]", "p2pmem/allocate");
         check_file("0000:12:00.0", "[]", "resource4_wc");
         check("0000:11:00.0", "[]");
+        test_nvme();
         check_rubbish("[{\"kind\":\"file\",\"dev\":\"0:22\",\"name\":\"x\"}]");
         check_rubbish("[{\"kind\":\"char\",\"dev\":\"1:3\",\"inode\":5,\"name\":\"x\"}]");
         CHECK_INT(hold_targets_add_function(&t, "0d:00.0"), -EINVAL);

@@ -1,0 +1,137 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* Each place that tells of a user of the kernel's, as the kernel writes it: who, on what, and the line that ends it. */
+#include <errno.h>
+#include <sys/stat.h>
+#include <sys/sysmacros.h>
+
+#include "kernel/kernel-users.h"
+#include "test.h"
+
+#define CONFIG "/sys/kernel/config"
+#define LIO CONFIG "/target/core"
+
+static void make_folders(const char *path) {
+        _cleanup_free_ char *copy = strdup(path);
+
+        for (char *p = copy + 1; (p = strchr(p, '/')); *p++ = '/') {
+                *p = '\0';
+                CHECK(mkdir(copy, 0755) == 0 || errno == EEXIST);
+        }
+}
+
+static void put(const char *path, const char *text) {
+        make_folders(path);
+        _cleanup_fclose_ FILE *f = fopen(path, "we");
+        CHECK(f && fputs(text, f) >= 0);
+}
+
+static void put_link(const char *path, const char *target) {
+        make_folders(path);
+        CHECK_INT(symlink(target, path), 0);
+}
+
+/* The one user that there is. */
+static void check_user(KernelUserKind kind, const char *who, const char *on, const char *remedy) {
+        _cleanup_kernel_users_ KernelUsers l = { 0 };
+
+        CHECK_INT(kernel_users_read(&l), 0);
+        CHECK_INT(l.n_items, 1);
+        CHECK_STR(kernel_user_kind_to_string(l.items[0].kind), kernel_user_kind_to_string(kind));
+        CHECK_STR(l.items[0].who, who);
+        CHECK_STR(l.items[0].on ?: "(not told)", on);
+        CHECK_STR(l.items[0].remedy, remedy);
+}
+
+static void check_nobody(void) {
+        _cleanup_kernel_users_ KernelUsers l = { 0 };
+
+        CHECK_INT(kernel_users_read(&l), 0);
+        CHECK_INT(l.n_items, 0);
+}
+
+static void check_number(dev_t dev) {
+        _cleanup_kernel_users_ KernelUsers l = { 0 };
+
+        CHECK_INT(kernel_users_read(&l), 0);
+        CHECK(l.n_items == 1 && l.items[0].dev == dev);
+}
+
+static void test_lio(void) {
+        put(LIO "/iblock_0/a/enable", "1\n");
+        put(LIO "/iblock_0/a/udev_path", "/dev/other\n");
+        put(LIO "/iblock_0/a/info", "Status: ACTIVATED  Max Queue Depth: 128\n        iBlock device: sdb1  UDEV PATH: /dev/other\n"
+            "        Major: 8 Minor: 17  CLAIMED: IBLOCK\n");
+        check_number(makedev(8, 17));
+        check_user(KERNEL_USER_TARGET, "LIO iblock_0/a", "/dev/other", "targetcli /backstores/block delete a");
+        put(LIO "/iblock_0/a/enable", "0\n");
+        check_nobody();
+
+        put(LIO "/pscsi_1/tape/enable", "1\n");
+        put(LIO "/pscsi_1/tape/info", "Status: ACTIVATED\n        SCSI Device Bus Location: Channel ID: 0 Target ID: 2 LUN: 1 Host ID: 5\n");
+        put("/sys/class/scsi_device/5:0:2:1/device/block/sdc/dev", "8:32\n");
+        check_user(KERNEL_USER_TARGET, "LIO pscsi_1/tape", "sdc", "targetcli /backstores/pscsi delete tape");
+        test_remove_tree(CONFIG);
+
+        put(LIO "/user_2/a/enable", "1\n");
+        put(LIO "/user_2/a/info", "Status: ACTIVATED\n");
+        check_nobody();
+        test_remove_tree(CONFIG);
+}
+
+static void test_other_targets(void) {
+        put("/sys/kernel/scst_tgt/devices/disk 1/filename", "/dev/sdd\n[key]\n");
+        put_link("/sys/kernel/scst_tgt/devices/disk 1/handler", "../../handlers/vdisk_fileio");
+        check_user(KERNEL_USER_TARGET, "SCST disk 1", "/dev/sdd", "echo 'del_device disk 1' > /sys/kernel/scst_tgt/handlers/vdisk_fileio/mgmt");
+        test_remove_tree("/sys/kernel/scst_tgt");
+
+        put_link("/sys/class/rnbd-server/ctl/devices/x/block_dev", "../../../../../block/sde");
+        check_user(KERNEL_USER_TARGET, "RNBD", "sde", "for s in /sys/class/rnbd-server/ctl/devices/x/sessions/*/force_close; do echo 1 > $s; done");
+        test_remove_tree("/sys/class/rnbd-server");
+
+        put(CONFIG "/usb_gadget/g/functions/mass_storage.0/lun.0/file", "\n");
+        check_nobody();
+        put(CONFIG "/usb_gadget/g/functions/mass_storage.0/lun.0/file", "/srv/stick\n");
+        check_user(KERNEL_USER_TARGET, "USB gadget g", "/srv/stick",
+                   "echo 1 > " CONFIG "/usb_gadget/g/functions/mass_storage.0/lun.0/forced_eject");
+        test_remove_tree(CONFIG);
+}
+
+static void test_others(void) {
+        put("/sys/class/mtd/mtd0/name", "block2mtd: /dev/sdf\n");
+        check_user(KERNEL_USER_FLASH, "block2mtd", "/dev/sdf", "modprobe -r block2mtd");
+        put("/sys/class/mtd/mtd0/name", "spi-nor\n");
+        check_nobody();
+
+        put_link("/sys/fs/bcachefs/u-u/dev-0/block", "../../../../block/sdg");
+        check_user(KERNEL_USER_MEMBER, "bcachefs u-u", "sdg", "findmnt -t bcachefs  # unmount the one of UUID u-u");
+        test_remove_tree("/sys/fs/bcachefs");
+
+        put("/proc/fs/f2fs/sdh/disk_map", "Disk layout of 2 devices\n 0: /dev/sdi (0 - 100)\n");
+        check_user(KERNEL_USER_MEMBER, "the f2fs on sdh", "/dev/sdi", "umount -A /dev/sdh");
+        test_remove_tree("/proc/fs/f2fs");
+
+        /* Inside its file system it is no journal elsewhere. */
+        put("/sys/class/block/sdj/dev", "8:144\n");
+        put("/proc/fs/jbd2/sdj-8/info", "");
+        check_nobody();
+        make_folders("/proc/fs/jbd2/sdj/");
+        check_user(KERNEL_USER_JOURNAL, "the journal of a file system elsewhere", "sdj",
+                   "grep . /sys/fs/ext4/*/journal_task; grep -l jbd2/sdj /proc/[0-9]*/comm  # whose thread it is; unmount that file system");
+        test_remove_tree("/proc/fs/jbd2");
+}
+
+/* What is there and cannot be read is a user, of anything. */
+static void test_unreadable(void) {
+        make_folders("/proc/spl/kstat/zfs/tank/state/");
+        check_user(KERNEL_USER_POOL, "zfs", "(not told)", "cat /proc/spl/kstat/zfs/tank/state  # it has to be readable");
+        test_remove_tree("/proc/spl");
+}
+
+int main(void) {
+        check_nobody();
+        test_lio();
+        test_other_targets();
+        test_others();
+        test_unreadable();
+        return EXIT_SUCCESS;
+}
