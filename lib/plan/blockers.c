@@ -14,6 +14,7 @@ static const char *const blocker_code_table[_BLOCKER_CODE_MAX] = {
         [BLOCKER_SYSTEM_RAM] = "SYSTEM_RAM",
         [BLOCKER_DAX_PIECES] = "DAX_PIECES",
         [BLOCKER_FOREIGN_DEVICE] = "FOREIGN_DEVICE",
+        [BLOCKER_UNKNOWN_DRIVER] = "UNKNOWN_DRIVER",
         [BLOCKER_USER_DRIVER] = "USER_DRIVER",
         [BLOCKER_NO_POWER_SWITCH] = "NO_POWER_SWITCH",
         [BLOCKER_SLOT_REGISTERS] = "SLOT_REGISTERS",
@@ -127,44 +128,6 @@ static void find_dax_pieces(Findings *f) {
         }
 }
 
-/* What a memory card may have below it without anybody being in the way. */
-static bool is_harmless(const char *subsystem) {
-        static const char *const harmless[] = { "pci", "pci_express", "cxl", "virtio", "msi_irqs", "hwmon", "ptp", "wakeup" };
-
-        for (size_t i = 0; i < ELEMENTSOF(harmless); i++)
-                if (streq(harmless[i], subsystem))
-                        return true;
-        return false;
-}
-
-static bool in_scope(const Findings *f, const char *bdf) {
-        for (size_t i = 0; i < f->s->n_functions; i++)
-                if (streq_ptr(f->s->functions[i]->bdf, bdf))
-                        return true;
-        return false;
-}
-
-static void find_foreign(Findings *f) {
-        for (size_t i = 0; i < f->t->n_foreign; i++) {
-                const ForeignChild *c = &f->t->foreign[i];
-                if (!in_scope(f, c->bdf) || is_harmless(c->subsystem))
-                        continue;
-                json_object *o = finding(f, BLOCKER_FOREIGN_DEVICE, true, "%s %s is on the card", c->subsystem, c->name);
-                json_set_strf(o, "evidence", "a child device of %s; its users are not looked for by this version", c->bdf);
-                finding_remedy(o, "echo 1 > /sys/bus/pci/devices/%s/remove  # once nobody uses %s any more", c->bdf, c->name);
-        }
-
-        for (size_t i = 0; i < f->s->n_functions; i++) {
-                const PciFunction *p = f->s->functions[i];
-                if (!p->driver || (!startswith(p->driver, "vfio") && !startswith(p->driver, "uio")))
-                        continue;
-                json_object *o = finding(f, BLOCKER_USER_DRIVER, true, "%s is driven from user space (%s)", p->bdf, p->driver);
-                json_set_str(o, "evidence", "its removal would wait for the process that has it open, for ever");
-                finding_remedy(o, "echo %s > /sys/bus/pci/drivers/%s/unbind  # once the virtual machine or program that uses it has ended",
-                       p->bdf, p->driver);
-        }
-}
-
 static void find_power_switch(Findings *f) {
         const Slot *slot = f->s->slot;
 
@@ -231,7 +194,7 @@ int plan_add_blockers(Plan *p, const Topology *t, const Scope *s, const PlanRequ
                         find_locked(&f, s->regions[i]);
                 find_unknown_targets(&f);
                 find_dax_pieces(&f);
-                find_foreign(&f);
+                find_drivers(&f);
                 find_slot(&f);
                 find_power_switch(&f);
                 find_nested_slots(&f);

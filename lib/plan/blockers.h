@@ -18,6 +18,7 @@ typedef enum BlockerCode {
         BLOCKER_SYSTEM_RAM,     /* memory of the card is the kernel's, by the firmware or left over: no dax device to take down */
         BLOCKER_DAX_PIECES,     /* a dax device of several address ranges */
         BLOCKER_FOREIGN_DEVICE, /* network interface, ... on the card */
+        BLOCKER_UNKNOWN_DRIVER, /* a driver of which is not known what it makes and who uses that */
         BLOCKER_USER_DRIVER,    /* vfio-pci or uio drives a function: removal would wait for its user for ever */
         BLOCKER_NO_POWER_SWITCH, /* the slot has no power attribute to write to */
         BLOCKER_SLOT_REGISTERS, /* the port's registers cannot be read: nothing is known of its lights and its button */

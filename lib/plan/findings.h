@@ -47,6 +47,9 @@ void find_stray_memory(Findings *f);
 /* find-slot.c: its power and its lights. */
 void find_slot(Findings *f);
 
+/* find-drivers.c: functions, devices and memory with drivers that are not known, and what hangs on the card that nobody accounts for. */
+void find_drivers(Findings *f);
+
 /* find-storage.c: the system's own file systems, mounts inside those that go, sets that span cards, swap, exports. */
 void find_storage(Findings *f);
 

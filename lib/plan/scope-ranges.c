@@ -4,7 +4,6 @@
 #include <errno.h>
 
 #include "base/span.h"
-#include "kernel/attr.h"
 #include "plan/scope-internal.h"
 
 static int add(Scope *s, uint64_t start, uint64_t size, bool goes_with_power, char *why) {
@@ -129,10 +128,7 @@ static bool is_on_function(const Scope *s, const char *bdf) {
 static int add_virtio_mem(const Topology *t, Scope *s) {
         for (size_t i = 0; i < t->n_foreign; i++) {
                 const ForeignChild *c = &t->foreign[i];
-                if (!streq(c->subsystem, "virtio") || !is_on_function(s, c->bdf))
-                        continue;
-                _cleanup_free_ char *driver = NULL;
-                if (link_namef(&driver, "/sys/bus/pci/devices/%s/%s/driver", c->bdf, c->name) < 0 || !streq(driver, "virtio_mem"))
+                if (!streq(c->subsystem, "virtio") || !streq_ptr(c->driver, "virtio_mem") || !c->bdf || !is_on_function(s, c->bdf))
                         continue;
                 s->has_virtio_mem = true;
                 for (size_t j = 0; t->iomem && j < t->iomem->n_ranges; j++) {

@@ -4,6 +4,7 @@
  * the chain again. */
 #include <inttypes.h>
 
+#include "topology/known-drivers.h"
 #include "topology/topology-json.h"
 
 static const char *slot_name_of(const Topology *t, const char *bdf) {
@@ -115,6 +116,10 @@ static json_object *foreign_to_json(const Topology *t, const ForeignChild *c) {
         json_set_str(o, "name", c->name);
         json_set_str(o, "subsystem", c->subsystem);
         json_set_str(o, "bdf", c->bdf);
+        if (c->region)
+                json_set_str(o, "region", c->region);
+        if (c->driver && !known_driver(c->subsystem, c->driver))
+                json_set_str(o, "driver", c->driver);
         json_set_str(o, "slot", slot_name_of(t, c->bdf));
         return o;
 }

@@ -73,6 +73,8 @@ static void free_pci(Topology *t) {
         }
         for (size_t i = 0; i < t->n_foreign; i++) {
                 free(t->foreign[i].bdf);
+                free(t->foreign[i].region);
+                free(t->foreign[i].driver);
                 free(t->foreign[i].subsystem);
                 free(t->foreign[i].name);
         }

@@ -44,9 +44,11 @@ typedef struct PciFunction {
         PciResource *resources; size_t n_resources; /* of one in a slot: what it decodes itself, a bridge's windows left out */
 } PciFunction;
 
-/* Something below a PCI function that is neither CXL memory nor a block device (network interface, ...). */
+/* Something below a PCI function, or a region, that the drivers known to us do not account for (network interface, ...). */
 typedef struct ForeignChild {
-        char *bdf;
+        char *bdf;             /* the function it is on, or NULL: */
+        char *region;          /* the region */
+        char *driver;          /* of a virtio device, and of a device whose driver is not known; else NULL */
         char *subsystem;
         char *name;
 } ForeignChild;
