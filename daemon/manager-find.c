@@ -18,6 +18,22 @@ Removal *manager_running_at_slot(Manager *m, const char *slot, const char *port)
         return NULL;
 }
 
+static bool is_inside(const Removal *inner, const Removal *outer) {
+        for (size_t i = 0; i < json_len(inner->outer); i++) {
+                json_object *slot = json_at(inner->outer, i);
+                if (is_at(outer, json_str(slot, "name"), json_str(slot, "port")))
+                        return true;
+        }
+        return false;
+}
+
+Removal *manager_running_around(Manager *m, const Removal *r) {
+        for (size_t i = 0; i < m->n_removals; i++)
+                if (m->removals[i] != r && removal_runs(m->removals[i]) && (is_inside(r, m->removals[i]) || is_inside(m->removals[i], r)))
+                        return m->removals[i];
+        return NULL;
+}
+
 bool manager_any_running(Manager *m) {
         for (size_t i = 0; i < m->n_removals; i++)
                 if (removal_runs(m->removals[i]))

@@ -121,6 +121,16 @@ void manager_drop_enquiry(Removal *r) {
         forget(r);
 }
 
+/* Of two removals one of which takes the other's slot away only the first runs. A press is answered all the same, or the kernel would
+ * power the slot off in the middle of it. */
+static char *refuse_nested(const Removal *r) {
+        const Removal *other = manager_running_around(r->manager, r);
+
+        return other ? strf("slot %s and slot %s are one inside of the other, and %s is being %s (%s %s)", r->slot, other->slot, other->slot,
+                            other->kind == KIND_RESTORE ? "restored" : "removed",
+                            other->kind == KIND_RESTORE ? "restoration" : "removal", other->id) : NULL;
+}
+
 void manager_removal_found(Removal *r) {
         Removal *running = manager_running_at_slot(r->manager, r->slot, r->port);
         char uid[24];
@@ -129,8 +139,13 @@ void manager_removal_found(Removal *r) {
                 join_running(r, running);
                 return;
         }
+        _cleanup_free_ char *refuse = refuse_nested(r);
+        if (refuse && r->trigger != TRIGGER_BUTTON) {
+                manager_removal_unstartable(r, "busy", refuse);
+                return;
+        }
 
-        int k = removal_go(r);
+        int k = removal_go(r, refuse);
         if (k < 0) {
                 manager_removal_unstartable(r, "internal", "The worker process does not listen.");
                 return;

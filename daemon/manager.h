@@ -81,6 +81,9 @@ void manager_consider_restoring(Manager *m);
 /* manager-find.c */
 bool manager_any_running(Manager *m);
 Removal *manager_running_at_slot(Manager *m, const char *slot, const char *port);
+
+/* One whose slot is inside of that of `r`, or around it. */
+Removal *manager_running_around(Manager *m, const Removal *r);
 Removal *manager_running_at_port(Manager *m, const char *port);
 Removal *manager_enquiry_at_port(Manager *m, const char *port);
 Removal *manager_removal_of_slot(Manager *m, const char *slot, const char *port); /* running, or the last one */

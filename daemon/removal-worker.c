@@ -45,6 +45,7 @@ static void take_enquiry_answer(Removal *r, json_object *line) {
         r->slot = strdup(slot);
         r->port = port ? strdup(port) : NULL;
         r->card = json_ref(json_get(line, "card"));
+        r->outer = json_ref(json_array(line, "outer"));
         if (!r->slot || (port && !r->port))
                 manager_removal_unstartable(r, "internal", "Out of memory.");
         else
@@ -157,10 +158,12 @@ int removal_enquire(Removal *r) {
         return k < 0 ? k : worker_set_deadline(r->worker, ENQUIRY_USEC);
 }
 
-int removal_go(Removal *r) {
+int removal_go(Removal *r, const char *refuse) {
         _cleanup_json_ json_object *go = json_object_new_object();
 
         json_set_str(go, "type", "go");
+        if (refuse)
+                json_set_str(go, "refuse", refuse);
         int k = worker_send(r->worker, go);
         if (k < 0)
                 return k;

@@ -40,6 +40,7 @@ void removal_free(Removal *r) {
         json_object_put(r->options);
         json_object_put(r->by);
         json_object_put(r->card);
+        json_object_put(r->outer);
         json_object_put(r->plan);
         free(r->id);
         free(r->path);

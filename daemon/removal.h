@@ -56,6 +56,7 @@ typedef struct Removal {
         char *target;
         char *slot, *port;     /* NULL until known */
         json_object *options, *by, *card;
+        json_object *outer;    /* the slots that its slot is inside of: {"name", "port"} each, or NULL */
         uint64_t started_usec;
 
         RemovalState state;
@@ -108,8 +109,8 @@ uint64_t removal_age(const Removal *r);
 /* removal-worker.c. The enquiry: starts a worker, gives it the request and waits for its word. */
 int removal_enquire(Removal *r);
 
-/* Starts for good. */
-int removal_go(Removal *r);
+/* Starts for good. With `refuse` it only answers a press, by taking the slot and giving it back, and ends refused for that reason. */
+int removal_go(Removal *r, const char *refuse);
 
 /* A worker for a removal whose former one is gone without having ended it. */
 void removal_resume(Removal *r);

@@ -11,6 +11,7 @@ enum {
 
 void worker_io_done(WorkerIo *io) {
         free(io->buffer);
+        free(io->refuse);
         free(io->cancel_why);
 }
 
@@ -77,9 +78,11 @@ static int next_line(WorkerIo *io, json_object **ret) {
 static void obey(WorkerIo *io, json_object *line) {
         const char *type = json_str(line, "type");
 
-        if (streq_ptr(type, "go"))
+        if (streq_ptr(type, "go")) {
                 io->go = true;
-        else if (streq_ptr(type, "cancel") && !io->cancel_why)
+                if (!io->refuse && json_str(line, "refuse"))
+                        io->refuse = strdup(json_str(line, "refuse"));
+        } else if (streq_ptr(type, "cancel") && !io->cancel_why)
                 io->cancel_why = strdup(json_str(line, "why") ?: "command");
 }
 

@@ -11,6 +11,7 @@ typedef struct WorkerIo {
         size_t length, allocated;
         bool ended;             /* the daemon's end is closed */
         bool go;
+        char *refuse;           /* came with the go: a press that is answered with this reason, and nothing else */
         char *cancel_why;       /* set once a cancel came in */
 } WorkerIo;
 

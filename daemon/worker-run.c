@@ -92,6 +92,8 @@ static int run_button(Removal *m) {
         r = engine_forward(&m->engine);
         if (r < 0)
                 return removal_go_back(m, r == -ECANCELED ? "cancelled" : "failed", m->engine.run.why);
+        if (m->io->refuse)
+                return removal_go_back(m, "blocked", m->io->refuse);
         tell_led(m, LED_WORKING);
         return removal_run_held(m);
 }

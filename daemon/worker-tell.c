@@ -67,6 +67,21 @@ void tell_led(Removal *m, LedState state) {
         worker_send(m->io, o);
 }
 
+/* The slots around this one, from the nearest on; NULL without any. */
+static json_object *outer_json(const Topology *t, const Slot *slot) {
+        const Slot *outer = topology_slot(t, slot->outer);
+        json_object *array = outer ? json_object_new_array() : NULL;
+
+        for (size_t i = 0; outer && i < t->n_slots; i++) {
+                json_object *o = json_object_new_object();
+                json_set_str(o, "name", outer->name);
+                json_set_str(o, "port", outer->port);
+                json_object_array_add(array, o);
+                outer = topology_slot(t, outer->outer);
+        }
+        return array;
+}
+
 void tell_target(Removal *m) {
         _cleanup_(scope_done) Scope scope = { 0 };
         json_object *o = worker_line("target");
@@ -74,6 +89,9 @@ void tell_target(Removal *m) {
         json_set_str(o, "slot", m->request.slot->name);
         json_set_str(o, "port", m->request.slot->port);
         json_set(o, "card", scope_find(m->request.topology, m->request.slot, &scope) < 0 ? NULL : scope_card_json(&scope));
+        json_object *outer = outer_json(m->request.topology, m->request.slot);
+        if (outer)
+                json_set(o, "outer", outer);
         worker_send(m->io, o);
 }
 

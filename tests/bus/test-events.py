@@ -41,6 +41,27 @@ class Events(BusTest):
             self.assertEqual((event["type"], event["port"], event["slot"]), ("button", PORT, "2"))
         self.assertEqual(json.loads(self.worker_log()[0].removeprefix("run "))["by"]["comm"], "button")
 
+    def nest(self, inner, outer):
+        """Slot `inner` is inside of slot `outer`, by the port as the worker tells it."""
+        slots = [slot("2", 0), slot("3", 1)]
+        around = slots[outer - 2]
+        slots[inner - 2]["outer"] = [{"name": around["name"], "port": around["port"]}]
+        self.write_machine(slots)
+
+    def test_pressed_around_a_running_one(self):
+        for n, (inner, outer) in enumerate(((2, 3), (3, 2))):
+            self.nest(inner, outer)
+            other = self.manager("Remove", "'3'", "{}").split("'")[1]
+            wait_for(lambda: self.get(other, "Removal", "Plan"), "the plan")
+            self.kernel_says("Slot(2): Button press: will power off in 5 sec", PORT, 10 + n)
+            wait_for(lambda: sum(line.startswith("go ") for line in self.worker_log()) == 2 * n + 2, "the press to be answered")
+            pressed = wait_for(lambda: [path for path in self.objects("removal") if self.get(path, "Removal", "Slot") == "2"], "its removal")[0]
+            self.assertEqual(self.wait_end(pressed), "refused")
+            self.assertIn("slot 3", self.get(pressed, "Removal", "Message"))
+            self.write("play/go", "")
+            self.assertEqual(self.wait_end(other), "safe")
+            os.unlink(self.path("play/go"))
+
     def test_pressed_again(self):
         for n, text in enumerate(("Slot(2): Button press: canceling request to power off", "Slot(2): Button cancel",
                                   "Slot(2): Button press: will power off in 5 sec")):

@@ -8,7 +8,7 @@ import subprocess
 import threading
 
 import harness
-from harness import BusError, BusTest, NAME, ROOT, wait_for
+from harness import BusError, BusTest, NAME, ROOT, slot, wait_for
 
 
 class Remove(BusTest):
@@ -83,6 +83,21 @@ class Remove(BusTest):
         self.assertEqual(set(self.get(ROOT, "Manager", "Removals")), paths)
         self.write("play/go", "")
         self.assertEqual({self.wait_end(path) for path in paths}, {"safe"})
+
+    def test_slots_inside_of_each_other(self):
+        self.write("play/script", "step hold\nwait go\n")
+        for inner, outer in (("2", "3"), ("3", "2")):
+            slots = {"2": slot("2", 0), "3": slot("3", 1)}
+            slots[inner]["outer"] = [{"name": outer, "port": slots[outer]["port"]}]
+            self.write_machine(list(slots.values()))
+            running = self.remove("2")
+            with self.assertRaises(BusError) as refused:
+                self.remove("3")
+            self.assertEqual(refused.exception.name, "Busy")
+            self.assertIn("slot 2", refused.exception.message)
+            self.write("play/go", "")
+            self.assertEqual(self.wait_end(running), "safe")
+            subprocess.run(["rm", self.path("play/go")], check=True)
 
     def test_other_options_are_busy(self):
         self.write("play/script", "step hold\nwait go\n")
