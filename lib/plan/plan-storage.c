@@ -15,9 +15,11 @@ typedef struct Taken {
         bool *blocks;           /* one for each of s->blocks */
         bool *left;             /* one for each of t->block_devices: a mapping that goes on */
         bool *mounts;           /* one for each of s->mounts */
+        dev_t *under;           /* one for each of s->mounts: the file system whose folder it is mounted on; 0: none that goes */
 } Taken;
 
 static int take_block(Taken *k, size_t i);
+static int take_fs(Taken *k, dev_t dev);
 
 static void set_dev(json_object *o, const char *key, dev_t dev) {
         json_set_strf(o, key, "%u:%u", major(dev), minor(dev));
@@ -84,6 +86,43 @@ static bool lies_on(const FileSystem *overlay, dev_t dev) {
         return false;
 }
 
+static int compare_ids(const void *a, const void *b) {
+        const Mount *m = *(const Mount *const *) a, *n = *(const Mount *const *) b;
+
+        if (m->ns != n->ns)
+                return m->ns < n->ns ? -1 : 1;
+        return m->id < n->id ? -1 : m->id > n->id;
+}
+
+/* Anybody can make many mounts: each looks its parent up, none goes through all of them. */
+static int find_under(Taken *k) {
+        size_t n = k->s->n_mounts;
+        _cleanup_free_ const Mount **by_id = calloc(n + 1, sizeof(*by_id));
+        if (!by_id)
+                return -ENOMEM;
+
+        for (size_t i = 0; i < n; i++)
+                by_id[i] = k->s->mounts[i];
+        if (n > 1)
+                qsort(by_id, n, sizeof(*by_id), compare_ids);
+        for (size_t i = 0; i < n; i++) {
+                const Mount wanted = { .ns = k->s->mounts[i]->ns, .id = k->s->mounts[i]->parent_id }, *key = &wanted;
+                const Mount **parent = bsearch(&key, by_id, n, sizeof(*by_id), compare_ids);
+                k->under[i] = parent ? (*parent)->dev : 0;
+        }
+        return 0;
+}
+
+/* What is mounted on a folder of it goes first, whatever it stands on. */
+static int take_mounted_in(Taken *k, dev_t dev) {
+        int r = 0;
+
+        for (size_t i = 0; i < k->s->n_mounts && r >= 0; i++)
+                if (k->under[i] == dev && k->s->mounts[i]->dev != dev)
+                        r = take_fs(k, k->s->mounts[i]->dev);
+        return r;
+}
+
 /* All mounts of one file system, once, behind everything whose file or layer lies on it. */
 static int take_fs(Taken *k, dev_t dev) {
         const Mount *first = NULL;
@@ -97,6 +136,7 @@ static int take_fs(Taken *k, dev_t dev) {
         }
         if (!first)
                 return 0;
+        r = take_mounted_in(k, dev);
         for (size_t i = 0; i < k->t->n_file_systems && r >= 0; i++)
                 if (lies_on(&k->t->file_systems[i], dev))
                         r = take_fs(k, k->t->file_systems[i].dev);
@@ -338,11 +378,14 @@ static int add_fences(Plan *p, const Scope *s) {
 int plan_add_storage(Plan *p, const Topology *t, const Scope *s, const PlanRequest *request) {
         _cleanup_free_ bool *blocks = calloc(s->n_blocks + 1, sizeof(bool)), *mounts = calloc(s->n_mounts + 1, sizeof(bool));
         _cleanup_free_ bool *left = calloc(t->n_block_devices + 1, sizeof(bool));
-        if (!blocks || !mounts || !left)
+        _cleanup_free_ dev_t *under = calloc(s->n_mounts + 1, sizeof(dev_t));
+        if (!blocks || !mounts || !left || !under)
                 return -ENOMEM;
 
-        Taken k = { .plan = p, .t = t, .s = s, .request = request, .blocks = blocks, .mounts = mounts, .left = left };
-        int r = add_fences(p, s);
+        Taken k = { .plan = p, .t = t, .s = s, .request = request, .blocks = blocks, .mounts = mounts, .left = left, .under = under };
+        int r = find_under(&k);
+        if (r >= 0)
+                r = add_fences(p, s);
         if (r >= 0)
                 r = leave_sets_with_daemons(&k);
         if (r >= 0)

@@ -1,0 +1,164 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""What a plan must be for a machine, from how the machine was made and from nothing else."""
+
+TAKEN_BY = {"fs": "unmount", "swap": "swapoff", "dm": "deactivate-dm", "md": "stop-md", "loop": "detach-loop"}
+
+# Who uses a device without anything to take him down, and what stands in the plan then.
+REFUSED = {"iblock", "nvmet", "o2cb", "zram"}
+REFUSED_CARDS = {"nic", "odd", "vfio"}
+
+# Codes that say in several ways that a memory card is not ready; which one is a matter of words.
+MEMORY_CODES = {"ZONE_NORMAL", "SYSTEM_RAM", "UNKNOWN_TARGET", "UNKNOWN_DRIVER", "UNEXPLAINED", "UNEXPLAINED_MEMORY", "IOMEM_UNREADABLE",
+                "REGION_DRIVER", "NO_MEMDEV", "LOCKED", "FOREIGN_DEVICE"}
+MEMORY_ORDER = ["hold", "offline-memory", "disable-dax", "disable-region", "decommit-region", "delete-region", "disable-memdev", "release",
+                "power-off", "prove-safe", "show-safe"]
+
+
+class Oracle:
+    """What goes, and who is on it."""
+
+    def __init__(self, spec, machine):
+        self.spec = spec
+        self.machine = machine
+        self.things = {thing["name"]: thing for thing in spec["things"]}
+        self.cards = [card for card in self._below(spec["target"])]
+        self.gone = set()
+        for card in self.cards:
+            if card["kind"] == "nvme":
+                self.gone |= {card["disk"], *(f"{card['disk']}p{n}" for n in range(1, card["partitions"] + 1))}
+        self.degraded = []
+        for thing in spec["things"]:
+            if self._goes(thing):
+                self.gone.add(thing["name"])
+
+    def _below(self, target):
+        def every(cards, inside):
+            for card in cards:
+                here = inside or str(card["slot"]) == target
+                if here:
+                    yield card
+                yield from every(card.get("cards", ()), here)
+        return every(self.spec["cards"], False)
+
+    def _goes(self, thing):
+        lost = [name for name in thing["lower"] if name in self.gone]
+        if thing["kind"] == "loop":
+            return thing["on"] in self.gone
+        if thing["kind"] != "md" or not lost:
+            return bool(lost)
+        states = dict(zip(thing["lower"], thing["states"]))
+        left = sum(states[name] == "in_sync" for name in thing["lower"] if name not in self.gone)
+        needed = {"raid1": 1, "raid5": len(thing["lower"]) - 1}.get(thing["level"], len(thing["lower"]))
+        if left < needed:
+            return True
+        self.degraded += [(thing, name) for name in lost]
+        return False
+
+    def users(self):
+        return [thing for thing in self.spec["things"] if thing["name"] in self.gone]
+
+    def reasons(self):
+        """Everything that a plan may be blocked for."""
+        found = [f"card {card['slot']} is {card['kind']}" for card in self.cards if card["kind"] in REFUSED_CARDS]
+        found += [f"{thing['kind']} {thing['name']}" for thing in self.users() if thing["kind"] in REFUSED]
+        found += [f"{thing['name']} is suspended" for thing in self.users() if thing["kind"] == "dm" and thing["suspended"]]
+        found += [f"{thing['name']} is dm-crypt" for thing in self.users() if thing["kind"] == "dm" and thing["uuid"].startswith("CRYPT")]
+        # Who mounts something else in what goes has it in the way or taken along; both are right.
+        found += [f"{thing['name']} is mounted in {thing['inside']}" for thing in self.spec["things"]
+                  if thing["kind"] == "fs" and thing["inside"] in self.gone and thing["name"] not in self.gone]
+        found += [change["reason"] for change in self.spec["changes"] if change["reason"] and self.spec["target"] in change["slots"]]
+        return found
+
+    def must_block(self):
+        """Those of the reasons that no step can be an answer to."""
+        return [reason for reason in self.reasons() if " is mounted in " not in reason and " is dm-crypt" not in reason]
+
+    def dev(self, thing):
+        name = thing["lower"][0] if thing["kind"] in ("fs", "swap") else thing["name"]
+        return self.machine.dev[name]
+
+
+def _dev_of(step):
+    args = step["args"]
+    return args.get("fs", {}).get("dev") or args.get("dev")
+
+
+def _place(steps, kind, dev):
+    """The number of the step that takes a thing down, or None."""
+    return next((n for n, step in enumerate(steps) if step["name"] == TAKEN_BY[kind] and _dev_of(step) == dev), None)
+
+
+def _check_uses(oracle, steps):
+    """Never ready with a use that no step takes down, and the order is that of who stands on whom."""
+    place = {thing["name"]: _place(steps, thing["kind"], oracle.dev(thing)) for thing in oracle.users() if thing["kind"] in TAKEN_BY}
+    for name, at in place.items():
+        if at is None:
+            yield f"{oracle.things[name]['kind']} {name} goes and no step takes it down"
+    for thing in oracle.users():
+        above = place.get(thing["name"])
+        below = [*thing["lower"], *filter(None, (thing.get("on"), thing.get("inside")))]
+        for name in below:
+            if above is not None and place.get(name) is not None and place[name] <= above:
+                yield f"{name} is taken down before {thing['name']}, which stands on it"
+    for array, member in oracle.degraded:
+        kernel = oracle.machine.kernel(member)
+        if not any(step["name"] == "remove-md-member" and step["args"]["member"] == kernel for step in steps):
+            yield f"{member} leaves {array['name']} and no step takes it out"
+    for thing in oracle.users():
+        if thing["kind"] == "fs" and place.get(thing["name"]) is not None:
+            mounted = {mount["ns"] for mount in steps[place[thing["name"]]]["args"]["mounts"]}
+            for namespace in thing["namespaces"]:
+                if namespace not in mounted:
+                    yield f"{thing['name']} stays mounted in namespace {namespace}"
+
+
+def _check_shape(steps, restored):
+    """Steps without a way back are the tail; a restoration reverts what can be, the last one first."""
+    reversible = [step["reversible"] for step in steps]
+    if sorted(reversible, reverse=True) != reversible:
+        yield "a step that can be undone stands behind one that cannot"
+    names = [step["name"] for step in steps]
+    mirror = [name for name in reversed(names) if name in restored]
+    if mirror != restored:
+        yield f"a restoration reverts {restored}, the removal's order is {names}"
+    if names[:1] != ["hold"] or names[-3:] != ["power-off", "prove-safe", "show-safe"]:
+        yield f"the plan begins with {names[:1]} and ends with {names[-3:]}"
+    places = [MEMORY_ORDER.index(name) for name in names if name in MEMORY_ORDER]
+    firsts = [place for n, place in enumerate(places) if place not in places[:n]]
+    if sorted(firsts) != firsts:
+        yield f"memory is taken down in the order {names}"
+
+
+def _check_elsewhere(oracle, steps):
+    """Nothing of anybody else's is touched."""
+    ours = {oracle.machine.dev[name] for name in oracle.gone if name in oracle.machine.dev}
+    ours |= {oracle.dev(thing) for thing in oracle.users() if thing["kind"] in TAKEN_BY}
+    for step in steps:
+        if step["name"] in TAKEN_BY.values() and _dev_of(step) not in ours:
+            yield f"{step['name']} of {_dev_of(step)}, which does not go"
+
+
+def faults(spec, machine, answer):
+    """What is wrong with an answer; empty when nothing is."""
+    oracle = Oracle(spec, machine)
+    if "plan" not in answer:
+        return [f"no plan: {answer.get('error')}"]
+    plan = answer["plan"]
+    if answer["again"] != plan["digest"]:
+        return ["a second look gives another plan"]
+    empty = [card["kind"] for card in oracle.cards] == ["empty"]
+    if empty or plan["verdict"] == "nothing":
+        return [] if plan["verdict"] == "nothing" and empty else [f"the verdict is {plan['verdict']}"]
+
+    steps = plan["steps"]
+    found = list(_check_shape(steps, answer["restore"])) + list(_check_elsewhere(oracle, steps))
+    codes = [blocker["code"] for blocker in plan["blockers"]]
+    if plan["verdict"] == "ready":
+        found += _check_uses(oracle, steps)
+        found += [f"ready in spite of this: {reason}" for reason in oracle.must_block()]
+    elif not oracle.reasons():
+        found.append(f"blocked without a reason: {codes}")
+    for blocker in plan["blockers"]:
+        if not blocker["evidence"] or not blocker["remedy"]:
+            found.append(f"{blocker['code']} has no evidence or no remedy")
+    return found

@@ -1,0 +1,233 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* plan-many: plans removals on one machine after the other, in one process, so that thousands of them take no longer than a few
+ * removals. Runs where ../roots/enter has laid a folder over /sys and /proc, and there replaces the whole machine for each request.
+ *
+ * In:  "machine TARGET", the lines of a recorded machine (../roots/enter has their form), "."
+ * Out: one line of JSON: {"plan", "again" (the digest of a second look), "restore": [names of the steps that a restoration reverts]} or
+ *      {"error"} */
+#include <errno.h>
+#include <fcntl.h>
+#include <sys/mount.h>
+#include <sys/stat.h>
+
+#include "base/parse.h"
+#include "plan/planner.h"
+#include "plan/policy.h"
+#include "plan/restore.h"
+#include "test.h"
+#include "topology/select.h"
+#include "topology/topology.h"
+
+enum {
+        LINE_FIELDS = 3,
+};
+
+/* What a machine brought into /proc, which has more in it than that. */
+static char **proc_entries;
+static size_t n_proc_entries, a_proc_entries;
+
+static void proc_note(const char *path) {
+        const char *rest = startswith(path, "/proc/");
+
+        if (!rest)
+                return;
+        char *top = strf("/proc/%.*s", (int) strcspn(rest, "/"), rest);
+        CHECK(top);
+        for (size_t i = 0; i < n_proc_entries; i++)
+                if (streq(proc_entries[i], top)) {
+                        free(top);
+                        return;
+                }
+        CHECK_INT(vec_grow((void **) &proc_entries, n_proc_entries, &a_proc_entries, sizeof(char *)), 0);
+        proc_entries[n_proc_entries++] = top;
+}
+
+/* In memory, and gone in one go. */
+static void machine_begin(void) {
+        CHECK_INT(mount("machine", "/sys", "tmpfs", 0, NULL), 0);
+}
+
+static void machine_drop(void) {
+        CHECK_INT(umount2("/sys", MNT_DETACH), 0);
+        while (n_proc_entries > 0) {
+                char *top = proc_entries[--n_proc_entries];
+                test_remove_tree(top);
+                free(top);
+        }
+}
+
+/* Most lines are about the folder of the line before. */
+static void make_parents(char *path, bool itself) {
+        static char *last;
+        char *name = strrchr(path, '/');
+        size_t n = (size_t) (name - path);
+
+        if (!itself && last && strlen(last) == n && strncmp(last, path, n) == 0 && access(last, F_OK) == 0)
+                return;
+        free(last);
+        last = strndup(path, n);
+        for (char *p = path + 1; *p; p++)
+                if (*p == '/') {
+                        *p = '\0';
+                        (void) mkdir(path, 0755);
+                        *p = '/';
+                }
+        if (itself)
+                (void) mkdir(path, 0755);
+}
+
+static int hex_value(char c) {
+        return c >= '0' && c <= '9' ? c - '0' : c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
+}
+
+/* In place; gives the length. */
+static size_t unescape(char *s) {
+        char *to = s;
+
+        for (char *from = s; *from; from++) {
+                if (*from != '\\') {
+                        *to++ = *from;
+                        continue;
+                }
+                from++;
+                if (*from == 'x' && hex_value(from[1]) >= 0 && hex_value(from[2]) >= 0) {
+                        *to++ = (char) (hex_value(from[1]) << 4 | hex_value(from[2]));
+                        from += 2;
+                } else
+                        *to++ = *from == 'n' ? '\n' : *from == 't' ? '\t' : *from;
+        }
+        *to = '\0';
+        return (size_t) (to - s);
+}
+
+static size_t unhex(char *s) {
+        size_t n = 0;
+
+        for (; hex_value(s[2 * n]) >= 0 && hex_value(s[2 * n + 1]) >= 0; n++)
+                s[n] = (char) (hex_value(s[2 * n]) << 4 | hex_value(s[2 * n + 1]));
+        return n;
+}
+
+/* What is there may be a link or a folder. */
+static void put_file(const char *path, const char *bytes, size_t n) {
+        _cleanup_close_ int fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0644);
+
+        if (fd < 0) {
+                test_remove_tree(path);
+                fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0644);
+        }
+        CHECK(fd >= 0);
+        CHECK_INT(write(fd, bytes, n), n);
+}
+
+static void line_take(char *line) {
+        char *rest = line, *fields[LINE_FIELDS] = { 0 };
+        size_t n = 0;
+
+        while (n < LINE_FIELDS && (fields[n] = strsep(&rest, "\t")))
+                n++;
+        if (n < 2)
+                return;
+        char *path = fields[1], *value = n > 2 ? fields[2] : path + strlen(path);
+        (void) unescape(path);
+        proc_note(path);
+        make_parents(path, *fields[0] == 'd');
+        switch (*fields[0]) {
+        case 'f':
+                put_file(path, value, unescape(value));
+                break;
+        case 'b':
+                put_file(path, value, unhex(value));
+                break;
+        case 'l':
+                (void) unescape(value);
+                if (symlink(value, path) < 0) {
+                        test_remove_tree(path);
+                        CHECK_INT(symlink(value, path), 0);
+                }
+                break;
+        case '-':
+                test_remove_tree(path);
+                break;
+        default:
+                CHECK(*fields[0] == 'd');
+        }
+}
+
+static char *read_machine(FILE *in) {
+        _cleanup_free_ char *line = NULL;
+        char *target = NULL;
+        size_t allocated = 0;
+        ssize_t n;
+
+        machine_begin();
+        while ((n = getline(&line, &allocated, in)) > 0) {
+                line[strcspn(line, "\n")] = '\0';
+                if (streq(line, "."))
+                        return target;
+                if (startswith(line, "machine ")) {
+                        free(target);
+                        target = strdup(line + strlen("machine "));
+                } else if (*line && *line != '#')
+                        line_take(line);
+        }
+        free(target);
+        return NULL;
+}
+
+static json_object *restored_steps(const Topology *t, const Slot *slot, const PlanRequest *request, const Plan *removal) {
+        const RestoreSource source = { .id = "1", .plan = removal };
+        json_object *names = json_object_new_array();
+        _cleanup_(plan_freep) Plan *p = NULL;
+
+        CHECK_INT(plan_restoration(t, slot, request, &source, &p), 0);
+        for (size_t i = 0; i < p->n_steps; i++)
+                if (!p->steps[i].frame)
+                        json_append_str(names, step_type_to_string(p->steps[i].type));
+        return names;
+}
+
+static int plan_once(const char *target, json_object *o, bool again) {
+        _cleanup_(topology_freep) Topology *t = NULL;
+        _cleanup_(plan_freep) Plan *p = NULL;
+        _cleanup_free_ char *why = NULL;
+        const Slot *slot = NULL;
+        Policy policy = policy_default();
+        const PlanRequest request = { .target = target, .trigger = "command", .policy = &policy, .state_dir = "/var/lib/safe-remove" };
+
+        int r = topology_load(&t);
+        if (r >= 0)
+                r = topology_select(t, target, &slot, &why);
+        if (r > 0) {
+                json_set_strf(o, "error", "%s", why ?: "?");
+                return 0;
+        }
+        if (r >= 0)
+                r = plan_removal(t, slot, &request, &p);
+        if (r >= 0 && again)
+                json_set_str(o, "again", plan_digest(p));
+        else if (r >= 0) {
+                json_set(o, "plan", json_ref(p->doc));
+                json_set(o, "restore", restored_steps(t, slot, &request, p));
+        }
+        policy_done(&policy);
+        return r;
+}
+
+int main(void) {
+        for (char *target; (target = read_machine(stdin));) {
+                _cleanup_json_ json_object *o = json_object_new_object();
+
+                int r = plan_once(target, o, false);
+                if (r >= 0)
+                        r = plan_once(target, o, true);
+                if (r < 0)
+                        json_set_str(o, "error", strerror(-r));
+                puts(json_text(o));
+                fflush(stdout);
+                machine_drop();
+                free(target);
+        }
+        free(proc_entries);
+        return EXIT_SUCCESS;
+}
