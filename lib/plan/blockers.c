@@ -128,39 +128,6 @@ static void find_dax_pieces(Findings *f) {
         }
 }
 
-static void find_power_switch(Findings *f) {
-        const Slot *slot = f->s->slot;
-
-        /* A held slot has no folder; it is back when the slot is released. An NVDIMM's socket never had power to switch. */
-        if (slot->held || slot->power >= 0 || slot->nmem)
-                return;
-        json_object *o = finding(f, BLOCKER_NO_POWER_SWITCH, true, "slot %s cannot be powered off from software", slot->name);
-        json_set_strf(o, "evidence", "/sys/bus/pci/slots/%s/power is missing or unreadable", slot->name);
-        finding_remedy(o, "systemctl poweroff  # or boot with pciehp serving the slot (no pcie_ports=compat)");
-}
-
-static void find_held(Findings *f, const Slot *slot, const char *where) {
-        if (!slot->held)
-                return;
-        json_object *o = finding(f, BLOCKER_SLOT_HELD, true, "slot %s, which is %s slot %s, is held", slot->name, where, f->s->slot->name);
-        json_set_strf(o, "evidence", "/sys/bus/pci_express/devices/%s has no driver: a removal of that slot runs, or was broken off",
-                      slot->service);
-        finding_remedy(o, "echo %s > /sys/bus/pci_express/drivers/pciehp/bind  # once no removal of slot %s runs any more", slot->service,
-                       slot->name);
-}
-
-/* Two removals of which one takes the other's card away. */
-static void find_nested_slots(Findings *f) {
-        const Slot *around = topology_slot(f->t, f->s->slot->outer);
-
-        for (size_t i = 0; i < f->s->n_inner; i++)
-                find_held(f, f->s->inner[i], "inside of");
-        for (size_t i = 0; around && i < f->t->n_slots; i++) {
-                find_held(f, around, "around");
-                around = topology_slot(f->t, around->outer);
-        }
-}
-
 void find_policy_warnings(Findings *f) {
         json_object *lines = f->request->policy_warnings;
 
@@ -196,8 +163,6 @@ int plan_add_blockers(Plan *p, const Topology *t, const Scope *s, const PlanRequ
                 find_dax_pieces(&f);
                 find_drivers(&f);
                 find_slot(&f);
-                find_power_switch(&f);
-                find_nested_slots(&f);
                 find_storage(&f);
                 find_kernel_users(&f);
                 find_shutdown(&f);

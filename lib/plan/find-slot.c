@@ -66,6 +66,28 @@ static void find_lockdown(Findings *f, const Slot *slot) {
         finding_remedy(o, "safe-remove status %s  # says what the light cannot", slot->word);
 }
 
+static void find_held(Findings *f, const Slot *slot, const char *where) {
+        if (!slot->held)
+                return;
+        json_object *o = finding(f, BLOCKER_SLOT_HELD, true, "slot %s, which is %s slot %s, is held", slot->name, where, f->s->slot->name);
+        json_set_strf(o, "evidence", "/sys/bus/pci_express/devices/%s has no driver: a removal of that slot runs, or was broken off",
+                      slot->service);
+        finding_remedy(o, "echo %s > /sys/bus/pci_express/drivers/pciehp/bind  # once no removal of slot %s runs any more", slot->service,
+                       slot->name);
+}
+
+/* Two removals of which one takes the other's card away. */
+static void find_nested_slots(Findings *f) {
+        const Slot *around = topology_slot(f->t, f->s->slot->outer);
+
+        for (size_t i = 0; i < f->s->n_inner; i++)
+                find_held(f, f->s->inner[i], "inside of");
+        for (size_t i = 0; around && i < f->t->n_slots; i++) {
+                find_held(f, around, "around");
+                around = topology_slot(f->t, around->outer);
+        }
+}
+
 void find_slot(Findings *f) {
         const Slot *slot = f->s->slot;
 
@@ -77,4 +99,5 @@ void find_slot(Findings *f) {
         find_dark_light(f, slot);
         find_no_light(f, slot);
         find_lockdown(f, slot);
+        find_nested_slots(f);
 }
