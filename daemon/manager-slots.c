@@ -114,7 +114,9 @@ static int take_left(ManagedSlot *s, json_object *entry) {
         s->left = copy;
         if (was == (left != NULL))
                 return 0;
-        if (*port && light_attention(s->manager, s, left ? "on" : "off") < 0)
+        /* What is gone at last darkens the light only where nothing else keeps it on: a removal that is stuck, or one on its way. */
+        bool kept = !left && (s->outcome == OUTCOME_STUCK || manager_running_at_slot(s->manager, name, port));
+        if (*port && !kept && light_attention(s->manager, s, left ? "on" : "off") < 0)
                 log_plain(LOG_WARNING, "The attention LED of slot %s cannot be set.", name);
         if (left)
                 manager_card_lost(s->manager, s);

@@ -216,7 +216,7 @@ def of_kernel_log(lab):
     lab.check("shutdown -r" in end["remedy"][0], f"the remedy: {end['remedy']}")
 
 
-HUNG = r"blocked for more than \d+ seconds"
+HUNG = r"blocked for more than \d+ seconds|hung_task_timeout_secs|Call Trace|RIP: 0033"
 
 
 @scenario("proof-acknowledged", timeout=300, own_guest=True, allow=[HUNG])
