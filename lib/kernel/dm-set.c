@@ -239,22 +239,30 @@ static bool multipath_without(FILE *out, Words *w, const dev_t *devs, size_t n) 
         return true;
 }
 
+static bool names_any(const Words *w, const dev_t *devs, size_t n) {
+        for (size_t i = 0; i < w->n; i++)
+                if (is_one_of(w->words[i], devs, n))
+                        return true;
+        return false;
+}
+
 char *dm_table_without(const char *table, const dev_t *devs, size_t n) {
-        _cleanup_words_ Words w = { 0 };
+        _cleanup_words_ Words w = { 0 }, left = { 0 };
         _cleanup_free_ char *text = NULL;
-        bool any = false, ok;
         size_t size;
+        bool ok;
 
         if (strchr(table, '\n') || words_of(table, &w) < 0 || w.n < 4)
                 return NULL;
-        for (size_t i = 0; i < w.n; i++)
-                any = any || is_one_of(w.words[i], devs, n);
-        FILE *out = any ? open_memstream(&text, &size) : NULL;
+        FILE *out = names_any(&w, devs, n) ? open_memstream(&text, &size) : NULL;
         if (!out)
                 return NULL;
         fprintf(out, "%s %s %s", w.words[0], w.words[1], w.words[2]);
         w.at = 3;
         ok = streq(w.words[2], "raid") ? raid_without(out, &w, devs, n) :
                 streq(w.words[2], "multipath") && multipath_without(out, &w, devs, n);
-        return fclose(out) == 0 && ok ? TAKE_PTR(text) : NULL;
+        if (fclose(out) != 0 || !ok || words_of(text, &left) < 0)
+                return NULL;
+        /* What is no leg and no path, a journal, cannot be left out. */
+        return names_any(&left, devs, n) ? NULL : TAKE_PTR(text);
 }

@@ -18,5 +18,6 @@ bool dm_path_works(const char *status, dev_t dev);
 size_t dm_paths_without(const char *status, const dev_t *devs, size_t n);
 
 /* A table of one target "multipath" or "raid" without these devices: a path is left out, a leg becomes "- -". Newly allocated; NULL when
- * it is of another kind, has none of them, or would have no path left (or out of memory). */
+ * it is of another kind, has none of them, names one as what cannot be left out (a journal), or would have no path left (or out of
+ * memory). */
 char *dm_table_without(const char *table, const dev_t *devs, size_t n);

@@ -87,6 +87,11 @@ static void test_without(void) {
         check_without("0 8 raid raid1 3 0 region_size 4096 2 8:0 8:1 8:32 8:33", "0 8 raid raid1 3 0 region_size 4096 2 - - 8:32 8:33");
         check_without("0 8 raid raid5_ls 1 64 3 - 8:16 - 8:32 - 8:48", "0 8 raid raid5_ls 1 64 3 - - - 8:32 - 8:48");
 
+        /* A journal is no leg: a table that names it still is none without it. */
+        check_without("0 8 raid raid5_ls 3 64 journal_dev 8:16 3 - 8:0 - 8:32 - 8:48", NULL);
+        check_without("0 8 raid raid1 2 0 8:0 2 8:0 8:1 8:32 8:33", NULL);
+        check_without("0 8 multipath 2 x 8:0 0 1 1 round-robin 0 2 0 8:0 8:32", NULL);
+
         /* Without any of them, of another kind, of several targets, cut short. */
         check_without("0 8 raid raid1 1 0 2 8:32 8:33 8:48 8:49", NULL);
         check_without("0 8 linear 8:0 0", NULL);
