@@ -3,12 +3,15 @@
 #include <fcntl.h>
 #include <linux/loop.h>
 #include <sys/ioctl.h>
+#include <sys/stat.h>
 
 #include "base/parse.h"
 #include "kernel/apart.h"
 #include "kernel/attr.h"
 #include "kernel/loop.h"
 #include "kernel/mount-ns.h"
+
+#define DELETED " (deleted)" /* behind the path of a file without a name (fs/d_path.c), and perhaps in the name of one that has it */
 
 typedef struct Work {
         const char *name;
@@ -35,6 +38,17 @@ static int device_open(const char *name, int mode) {
                 return -ENOMEM;
         int fd = open(path, mode | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
         return fd < 0 ? -errno : fd;
+}
+
+/* From here on paths are the host's. */
+static int enter_host(void) {
+        uint64_t host;
+
+        int r = mount_ns_host(&host);
+        if (r < 0)
+                return r;
+        _cleanup_close_ int ns = mount_ns_open(host, "/proc/1/ns/mnt");
+        return ns < 0 ? ns : mount_ns_enter(ns);
 }
 
 bool loop_is_bound(const char *name) {
@@ -79,6 +93,41 @@ int loop_read(const char *name, uint64_t timeout_usec, json_object **ret) {
         return text ? json_parse_names(text, strlen(text), ret) : -EBADMSG;
 }
 
+/* 1: the name leads elsewhere, or nowhere. */
+static int name_apart(void *data, char **ret_text) {
+        const Work *w = data;
+        _cleanup_free_ char *file = NULL;
+        struct loop_info64 info = { 0 };
+        struct stat st;
+
+        _cleanup_close_ int fd = device_open(w->name, O_RDONLY);
+        if (fd < 0)
+                return fd;
+        if (ioctl(fd, LOOP_GET_STATUS64, &info) < 0)
+                return -errno;
+        int r = attr_readf(&file, "/sys/class/block/%s/loop/backing_file", w->name);
+        if (r >= 0)
+                r = enter_host();
+        if (r < 0)
+                return r;
+        bool there = stat(file, &st) >= 0 && st.st_ino == info.lo_inode && st.st_dev == info.lo_device;
+        *ret_text = strdup(there ? "" : "lost");
+        return *ret_text ? 0 : -ENOMEM;
+}
+
+bool loop_has_last_hold(const char *name, uint64_t timeout_usec) {
+        const ApartOptions options = { .timeout_usec = timeout_usec };
+        _cleanup_free_ char *file = NULL, *text = NULL;
+        Work w = { .name = name };
+
+        if (attr_readf(&file, "/sys/class/block/%s/loop/backing_file", name) < 0)
+                return false;
+        size_t length = strlen(file);
+        if (length < strlen(DELETED) || !streq(file + length - strlen(DELETED), DELETED))
+                return false;
+        return run_apart(name_apart, &w, &options, &text) < 0 || !text || streq(text, "lost");
+}
+
 static int detach_apart(void *data, char **ret_text) {
         const Work *w = data;
 
@@ -119,13 +168,7 @@ int loop_set_autoclear(const char *name, bool autoclear, uint64_t timeout_usec) 
 
 /* The path is one of the host's. */
 static int file_open(const char *path, bool read_only, bool direct) {
-        uint64_t host;
-
-        int r = mount_ns_host(&host);
-        if (r < 0)
-                return r;
-        _cleanup_close_ int ns = mount_ns_open(host, "/proc/1/ns/mnt");
-        r = ns < 0 ? ns : mount_ns_enter(ns);
+        int r = enter_host();
         if (r < 0)
                 return r;
         int fd = open(path, (read_only ? O_RDONLY : O_RDWR) | (direct ? O_DIRECT : 0) | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);

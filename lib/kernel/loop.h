@@ -10,6 +10,10 @@
 /* What the kernel says; the path of the file as seen from the host's root. -ENXIO: nothing is bound to it. */
 int loop_read(const char *name, uint64_t timeout_usec, json_object **ret);
 
+/* Is its file a deleted one, of which it has the last hold? By the file's numbers, since a name may really end in "(deleted)"; where
+ * the kernel or the file does not answer, by the name alone. */
+bool loop_has_last_hold(const char *name, uint64_t timeout_usec);
+
 /* Lets go of the file. With the device open elsewhere the kernel says yes and does it when the last one closes it: look at
  * loop_is_bound(). */
 int loop_detach(const char *name, uint64_t timeout_usec);

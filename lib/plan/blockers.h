@@ -36,6 +36,9 @@ typedef enum BlockerCode {
         BLOCKER_FOREIGN_MEMMAP, /* page structs of other memory lie on the card, or may: nothing forces that */
         BLOCKER_SYSTEM_FS,      /* the running system, the journal or our own state lies on the card */
         BLOCKER_MOUNT_BELOW,    /* another device's file system is mounted inside one that goes */
+        BLOCKER_AUTOMOUNT,      /* warning: it is mounted again as soon as somebody looks */
+        BLOCKER_LAST_HOLD,      /* a mount or loop device is what keeps a file without a name: it never comes back */
+        BLOCKER_DAX_MOUNTED,    /* a file system without a block device is mounted from a dax device (famfs) */
         BLOCKER_SPANS_DEVICES,  /* warning: a volume or array stands on other devices too and goes as a whole */
         BLOCKER_DEGRADES,       /* warning: a redundant array goes on without its member */
         BLOCKER_GOES_ON,        /* warning: a set loses what was in reserve, a path or a hot spare */

@@ -1,13 +1,18 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include <errno.h>
 
+#include "base/clock.h"
 #include "base/parse.h"
 #include "kernel/attr.h"
+#include "kernel/loop.h"
 #include "plan/findings.h"
 
 #define MIB (UINT64_C(1) << 20)
 #define SWAP_FILE "/var/swap-without-card" /* of the remedy: other swap, so that the card's can go */
-enum { SWAP_HEADER_MIB = 1 };
+enum {
+        SWAP_HEADER_MIB = 1,
+        LOOP_TIMEOUT_MSEC = 2000,
+};
 
 /* Where the system itself lives, as PID 1 sees it: nothing of this can be taken away under a running machine. */
 static const char *const system_paths[] = { "/", "/usr", "/etc", "/var", "/var/log/journal", "/run", "/tmp" };
@@ -34,45 +39,6 @@ static void find_system_fs(Findings *f) {
                 system_path_finding(f, system_paths[i], "the system runs from it");
         if (f->request->state_dir)
                 system_path_finding(f, f->request->state_dir, "what this removal does would be written down on it");
-}
-
-static const Mount *parent_in_scope(const Findings *f, const Mount *m) {
-        for (size_t i = 0; i < f->s->n_mounts; i++)
-                if (f->s->mounts[i]->ns == m->ns && f->s->mounts[i]->id == m->parent_id)
-                        return f->s->mounts[i];
-        return NULL;
-}
-
-/* The same mount has a copy in every sandbox: one is told. */
-static bool is_copy(const Findings *f, size_t n) {
-        const Mount *m = &f->t->mounts[n];
-
-        for (size_t i = 0; i < n; i++) {
-                const Mount *o = &f->t->mounts[i];
-                if (o->dev == m->dev && streq(o->target, m->target) && !in_scope_mount(f, o) && parent_in_scope(f, o))
-                        return true;
-        }
-        return false;
-}
-
-/* Something of another device is mounted inside a file system that goes. */
-static void find_mounts_below(Findings *f) {
-        for (size_t i = 0; i < f->t->n_mounts; i++) {
-                const Mount *m = &f->t->mounts[i], *parent = in_scope_mount(f, m) ? NULL : parent_in_scope(f, m);
-
-                if (!parent || is_copy(f, i))
-                        continue;
-                _cleanup_free_ char *target = shell_quoted(m->target);
-                bool host = m->ns == topology_host_ns(f->t);
-                json_object *o = finding(f, BLOCKER_MOUNT_BELOW, true, "%s (%s) is mounted on %s, inside a file system of the card",
-                                         m->source, m->type, m->target);
-                json_set_strf(o, "evidence", "/proc/%d/mountinfo: mount %ju below mount %ju (%s)", m->pid, (uintmax_t) m->id,
-                              (uintmax_t) parent->id, parent->target);
-                if (host)
-                        finding_remedy(o, "umount -R %s", target);
-                else
-                        finding_remedy(o, "nsenter -t %d -m umount -R %s", m->pid, target);
-        }
 }
 
 static uint64_t memory_available(void) {
@@ -109,6 +75,28 @@ static void find_swap_room(Findings *f) {
                        "  # or stop what uses the memory", (uintmax_t) missing + SWAP_HEADER_MIB);
 }
 
+static bool is_mounted(const Findings *f, const BlockDevice *b) {
+        for (size_t i = 0; i < f->s->n_mounts; i++)
+                if (f->s->mounts[i]->dev == b->dev)
+                        return true;
+        return false;
+}
+
+/* A loop device whose file has no name any more: it can be detached, and never attached again. */
+static void find_last_holds(Findings *f) {
+        for (size_t i = 0; i < f->s->n_blocks; i++) {
+                const BlockDevice *b = f->s->blocks[i];
+                if (b->kind != BLOCK_LOOP || !b->label || !loop_has_last_hold(b->name, LOOP_TIMEOUT_MSEC * USEC_PER_MSEC))
+                        continue;
+                json_object *o = finding(f, BLOCKER_LAST_HOLD, true, "%s has the last hold of a file without a name (%s): it can be detached, and "
+                                         "never attached again", b->name, b->label);
+                json_set_strf(o, "evidence", "/sys/block/%s/loop/backing_file: %s", b->name, b->label);
+                finding_remedy(o, "%s%s%sdd if=/dev/%s of=/var/tmp/%s.img bs=1M conv=fsync && chmod 600 /var/tmp/%s.img && losetup -d /dev/%s  # "
+                               "saves its content", is_mounted(f, b) ? "umount -A /dev/" : "", is_mounted(f, b) ? b->name : "",
+                               is_mounted(f, b) ? " && " : "", b->name, b->name, b->name, b->name);
+        }
+}
+
 /* A file system of several devices goes as a whole, too. */
 static void find_spanning_file_systems(Findings *f) {
         for (size_t i = 0; i < f->t->n_file_systems; i++) {
@@ -131,7 +119,8 @@ static void find_spanning_file_systems(Findings *f) {
 
 void find_storage(Findings *f) {
         find_system_fs(f);
-        find_mounts_below(f);
+        find_mounts(f);
+        find_last_holds(f);
         find_stacks(f);
         find_swap_room(f);
         find_spanning_file_systems(f);

@@ -24,9 +24,9 @@ static void loop_describe(json_object *args, char **ret_does, char **ret_undo) {
 }
 
 static int loop_check(json_object *args, StepRun *run) {
-        const char *name = json_str(args, "loop"), *file = json_str(args, "backing_file"), *deleted = strstr(file, " (deleted)");
+        const char *name = json_str(args, "loop"), *file = json_str(args, "backing_file");
 
-        if (deleted && streq(deleted, " (deleted)") && loop_is_bound(name))
+        if (loop_has_last_hold(name, run->limits->write_timeout_usec))
                 return step_fail(run, -EBUSY, "%s has the last hold of a file without a name (%s): its content would be lost", name, file);
         return step_block_unclaimed(run, name);
 }

@@ -378,7 +378,10 @@ static void test_loop(void) {
 
         CHECK_INT(check(&c), 0);
         check_holder_refused(&c, "loop1");
+        put("/a file (deleted)\n", BLOCK "/loop1/loop/backing_file");
         check_refused(&deleted, "loop1 has the last hold of a file without a name");
+        put("/a file (deleted) twice\n", BLOCK "/loop1/loop/backing_file");
+        CHECK_INT(check(&c), 0);
 
         /* It cannot be asked how it is set up: it is not let go, or nobody could put it back. */
         CHECK_INT(apply(&c), -ENOENT);
