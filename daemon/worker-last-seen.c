@@ -52,8 +52,8 @@ static bool is_same(json_object *scope, json_object *before) {
 }
 
 /* Nothing is written where all is as it was. What cannot be written is not remembered, which no look fails for. */
-static void remember(const char *key, const Scope *s) {
-        _cleanup_json_ json_object *scope = scope_seen_json(s), *before = NULL, *card = NULL;
+static void remember(const char *key, const Topology *t, const Scope *s) {
+        _cleanup_json_ json_object *scope = scope_seen_json(s, t), *before = NULL, *card = NULL;
 
         (void) last_seen_load(key, &before);
         keep_what_is_left(scope, json_get(before, "scope"));
@@ -112,7 +112,7 @@ void last_seen_update(const Topology *t, json_object *topology) {
                 if (!slot->address || slot->held || scope_find(t, slot, &s) < 0)
                         continue;
                 if (s.n_functions > 0)
-                        remember(key, &s);
+                        remember(key, t, &s);
                 else if (slot_entry(topology, slot->name))
                         ask_about_gone(key, slot_entry(topology, slot->name));
         }

@@ -113,7 +113,7 @@ static int subject_find(const Request *request, Subject *ret) {
                         return 0;
                 }
         }
-        *ret = (Subject) { .scope = scope_probe_json(&now), .by = scope_is_empty(&now) ? "none" : "card" };
+        *ret = (Subject) { .scope = scope_probe_json(&now, request->topology), .by = scope_is_empty(&now) ? "none" : "card" };
         return 0;
 }
 

@@ -53,6 +53,14 @@ MdLoss md_without(const MdArray *a, md_goes_t goes, void *userdata) {
         return going[MD_REBUILT] > 0 ? MD_DEGRADES : MD_UNHURT;
 }
 
+bool md_serves_without(const MdArray *a, md_goes_t goes, void *userdata) {
+        uint64_t n = 0, needed = md_members_needed(a);
+
+        for (size_t i = 0; i < a->n_members; i++)
+                n += a->members[i].role == MD_IN_SYNC && !member_goes(&a->members[i], goes, userdata);
+        return !a->inactive && n >= (needed == UINT64_MAX ? a->disks : needed);
+}
+
 const MdMember *md_member(const MdArray *a, const char *name) {
         for (size_t i = 0; i < a->n_members; i++)
                 if (streq_ptr(a->members[i].name, name) || streq_ptr(a->members[i].meta, name))

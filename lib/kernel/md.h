@@ -68,6 +68,9 @@ typedef bool (*md_goes_t)(const char *member, void *userdata);
  * and whether two are of the same depends on its layout: it can count on losing one only. */
 MdLoss md_without(const MdArray *a, md_goes_t goes, void *userdata);
 
+/* Does it serve now, and would it without those members? For one that was started and is no container. */
+bool md_serves_without(const MdArray *a, md_goes_t goes, void *userdata);
+
 /* Why that must not be done to it now, for a person, though it could be otherwise: it is being reshaped, or is not whole yet, or
  * could not be put together again. Newly allocated; NULL: it may be done (or out of memory). `name` is what it is called. */
 char *md_not_now(const MdArray *a, const char *name, MdLoss loss, md_goes_t goes, void *userdata);

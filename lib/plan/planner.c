@@ -150,9 +150,9 @@ static int add_memdevs(Plan *p, const Scope *s) {
         return 0;
 }
 
-static int add_tail(Plan *p, const Scope *s) {
+static int add_tail(Plan *p, const Topology *t, const Scope *s) {
         static const StepType types[] = { STEP_POWER_OFF, STEP_PROVE_SAFE, STEP_SHOW_SAFE };
-        _cleanup_json_ json_object *scope = scope_probe_json(s);
+        _cleanup_json_ json_object *scope = scope_probe_json(s, t);
 
         for (size_t i = 0; i < ELEMENTSOF(types); i++) {
                 /* An NVDIMM's socket has neither switch nor light: the proof is all there is to end with. */
@@ -204,7 +204,7 @@ static int add_steps(Plan *p, const Topology *t, const Scope *s, const PlanReque
                 r = add_memdevs(p, s);
         if (r >= 0)
                 r = plan_add_slot_service(p, s->slot, STEP_RELEASE);
-        return r < 0 ? r : add_tail(p, s);
+        return r < 0 ? r : add_tail(p, t, s);
 }
 
 static void add_head(Plan *p, const Slot *slot, const PlanRequest *request) {

@@ -145,6 +145,45 @@ static void set_storage(json_object *o, const Scope *s) {
         json_set(o, "file_systems", file_systems);
 }
 
+static void set_unless_empty(json_object *o, const char *key, json_object *array) {
+        if (json_len(array) > 0)
+                json_set(o, key, array);
+        else
+                json_object_put(array);
+}
+
+/* md_goes_t */
+static bool member_goes(const char *member, void *userdata) {
+        return scope_has_block_device(userdata, member);
+}
+
+/* What never served, or is a container whose volumes tell of it, loses nothing. */
+static bool goes_on(const Scope *s, const BlockDevice *b) {
+        bool any = false;
+
+        for (size_t i = 0; i < b->n_lower; i++)
+                any = any || scope_has_block_device(s, b->lower[i]);
+        if (!any || scope_has_block_device(s, b->name))
+                return false;
+        return b->array ? !streq_ptr(b->array->level, "container") && md_serves_without(b->array, member_goes, (void *) s) : b->multipath;
+}
+
+/* What stands on the card and elsewhere, and stays. */
+static void set_goes_on(json_object *o, const Scope *s, const Topology *t) {
+        json_object *parts = json_object_new_array();
+
+        for (size_t i = 0; i < t->n_block_devices; i++) {
+                const BlockDevice *b = &t->block_devices[i];
+                if (!goes_on(s, b))
+                        continue;
+                json_object *part = json_object_new_object();
+                json_set_str(part, "name", b->name);
+                json_set_strf(part, "dev", "%u:%u", major(b->dev), minor(b->dev));
+                json_object_array_add(parts, part);
+        }
+        set_unless_empty(o, "goes_on", parts);
+}
+
 /* Those that a process can open. */
 static void set_dax_devices(json_object *o, const Scope *s) {
         json_object *daxes = json_object_new_array();
@@ -158,13 +197,6 @@ static void set_dax_devices(json_object *o, const Scope *s) {
                 json_object_array_add(daxes, d);
         }
         json_set(o, "dax_devices", daxes);
-}
-
-static void set_unless_empty(json_object *o, const char *key, json_object *array) {
-        if (json_len(array) > 0)
-                json_set(o, key, array);
-        else
-                json_object_put(array);
 }
 
 static bool has_text(json_object *array, const char *text) {
@@ -208,7 +240,7 @@ json_object *scope_inner_json(const Scope *s) {
         return array;
 }
 
-json_object *scope_seen_json(const Scope *s) {
+json_object *scope_seen_json(const Scope *s, const Topology *t) {
         const Slot *slot = s->slot;
         const SlotRegisters *regs = slot->has_registers ? &slot->registers : NULL;
         json_object *o = scope_slot_json(slot);
@@ -230,6 +262,7 @@ json_object *scope_seen_json(const Scope *s) {
                 json_object_array_add(memdevs, m);
         }
         set_storage(o, s);
+        set_goes_on(o, s, t);
         set_dax_devices(o, s);
         json_set(o, "functions", functions);
         json_set(o, "memdevs", memdevs);
@@ -237,8 +270,8 @@ json_object *scope_seen_json(const Scope *s) {
         return o;
 }
 
-json_object *scope_probe_json(const Scope *s) {
-        json_object *o = scope_seen_json(s);
+json_object *scope_probe_json(const Scope *s, const Topology *t) {
+        json_object *o = scope_seen_json(s, t);
 
         scope_add_gone_before(o, s);
         return o;

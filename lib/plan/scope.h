@@ -63,8 +63,8 @@ bool scope_has_memdev(const Scope *s, const char *name);
 /* For the document: "card", "takes_down"; and the scope that probes are asked about. New references. */
 json_object *scope_card_json(const Scope *s);
 json_object *scope_takes_down_json(const Scope *s, const Topology *t);
-json_object *scope_probe_json(const Scope *s);
-json_object *scope_seen_json(const Scope *s);       /* the same without a look at who refers to what is gone already, which takes time; */
+json_object *scope_probe_json(const Scope *s, const Topology *t);
+json_object *scope_seen_json(const Scope *s, const Topology *t); /* the same without a look at who refers to what is gone already, which takes time; */
 void scope_add_gone_before(json_object *o, const Scope *s); /* and that look */
 json_object *scope_ranges_json(const Scope *s); /* [{"start", "size", "why", "goes_with_power"}] */
 json_object *scope_slot_json(const Slot *slot);

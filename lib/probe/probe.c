@@ -8,6 +8,7 @@ const Probe *const probes[] = {
         &probe_references,
         &probe_below_port,
         &probe_block_devices,
+        &probe_goes_on,
         &probe_kernel_users,
         &probe_memory_blocks,
         &probe_iomem,

@@ -11,6 +11,7 @@
  *       "file_systems": [{"dev": "259:0", "type"}]}
  * where there was something to be said also "gone_before": ["nvme9n1"] (devices of which nothing but references was there already: none
  * of them can be the card's), and "volumes": ["/sys/fs/btrfs/UUID"] (that had one of the card's as a member),
+ * "goes_on": [{"name": "md0", "dev"}] (stands on the card and elsewhere, and stays),
  * and, added when they are asked because it differs from one removal to the next, "since": {"sequence", "taint",
  * "acknowledged": ["line"]}: the kernel log's place when the removal began, or behind the complaints that the operator has acknowledged
  * (kernel/kmsg-since.h).
@@ -27,7 +28,7 @@ typedef struct Probe {
         int (*ask)(json_object *scope, char **ret_answer);
 } Probe;
 
-extern const Probe probe_processes, probe_mounts, probe_references, probe_below_port, probe_block_devices, probe_kernel_users, probe_memory_blocks,
+extern const Probe probe_processes, probe_mounts, probe_references, probe_below_port, probe_block_devices, probe_goes_on, probe_kernel_users, probe_memory_blocks,
         probe_iomem, probe_regions, probe_decoders, probe_drivers, probe_functions, probe_memdevs, probe_power, probe_link, probe_indicators,
         probe_kernel_log;
 

@@ -1,22 +1,10 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* An NVMe namespace that more than one controller could lead to is shown as a disk of no device in particular, with a hidden one
  * for each controller (drivers/nvme/host/multipath.c). As long as all of them are of the same function, that is the one it is on. */
-#include <ctype.h>
 #include <errno.h>
 
+#include "kernel/nvme-path.h"
 #include "topology/load.h"
-
-/* "nvme0c1n2" is the path over controller 1 to what "nvme0n2" shows (nvme_mpath_set_disk_name). Gives the latter, or NULL. */
-static char *head_of_path(const char *name) {
-        const char *subsystem = startswith(name, "nvme");
-        size_t n = subsystem ? strspn(subsystem, "0123456789") : 0;
-        const char *controller = n > 0 && subsystem[n] == 'c' ? subsystem + n + 1 : NULL;
-        size_t m = controller ? strspn(controller, "0123456789") : 0;
-
-        if (m == 0 || controller[m] != 'n' || !isdigit((unsigned char) controller[m + 1]))
-                return NULL;
-        return strf("nvme%.*s%s", (int) n, subsystem, controller + m);
-}
 
 static BlockDevice *device(Topology *t, const char *name) {
         for (size_t i = 0; i < t->n_block_devices; i++)
@@ -27,7 +15,7 @@ static BlockDevice *device(Topology *t, const char *name) {
 
 static int find_paths(Topology *t) {
         for (size_t i = 0; i < t->n_block_devices; i++) {
-                _cleanup_free_ char *name = head_of_path(t->block_devices[i].name);
+                _cleanup_free_ char *name = nvme_path_head(t->block_devices[i].name);
                 BlockDevice *head = name ? device(t, name) : NULL;
                 if (!head)
                         continue;
@@ -71,29 +59,11 @@ static int settle_partition(Topology *t, BlockDevice *b) {
         return b->bdf ? 0 : -ENOMEM;
 }
 
-/* The kernel sends nothing over a path whose controller is not live, or that its group says is not to be used
- * (drivers/nvme/host/multipath.c:nvme_path_is_disabled). A controller without such groups has no attribute for them. */
-static int read_trouble(BlockDevice *path) {
-        _cleanup_free_ char *state = NULL, *ana = NULL;
-        bool serves;
-
-        int r = optional_textf(&state, "/sys/class/block/%s/device/state", path->name);
-        if (r >= 0)
-                r = optional_textf(&ana, "/sys/class/block/%s/ana_state", path->name);
-        if (r < 0)
-                return r;
-        serves = streq_ptr(state, "live") && (!ana || streq(ana, "optimized") || streq(ana, "non-optimized"));
-        if (serves)
-                return 0;
-        path->trouble = !streq_ptr(state, "live") ? strdup(state ?: "the state of its controller cannot be read") : strdup(ana);
-        return path->trouble ? 0 : -ENOMEM;
-}
-
 static int read_troubles(Topology *t, const BlockDevice *head) {
         int r = 0;
 
         for (size_t i = 0; i < head->n_lower && r >= 0; i++)
-                r = read_trouble(device(t, head->lower[i]));
+                r = nvme_path_trouble(head->lower[i], &device(t, head->lower[i])->trouble);
         return r;
 }
 

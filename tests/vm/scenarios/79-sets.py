@@ -75,6 +75,23 @@ def no_native_multipath(lab):
     lab.wait_for(lambda: lab.disk(8) and lab.disk(9), 20, "the disks")
 
 
+def path_in(lab, number):
+    """The folder of the NVMe controller in that slot."""
+    return lab.sh(f"echo /sys/bus/pci/devices/{lab.slot(number).bdf()}/nvme/nvme*")
+
+
+def way_lost_on_the_way(lab, target, loses):
+    """What the plan counted on as the other way is lost while the removal is under way: the power stays on."""
+    number, release = removal.last_id(lab) + 1, storage.step_names(storage.plan(lab, target)).index("release") + 1
+    removal.drill(lab, 3000, "release")
+    caller = lab.spawn("remover", f"safe-remove remove {target}")
+    removal.wait_for_record(lab, number, f'"ev":"do","n":{release},', then=loses)
+    end = removal.wait_for_end(lab, number, 60)
+    caller.wait(30)
+    lab.equal(end["outcome"], "restored", f"the ending ({end['message']})")
+    lab.check("the last one" in end["message"], f"the reason should be named: {end['message']}")
+
+
 @scenario("set-native-multipath", profile="disks", timeout=300)
 def native_multipath(lab):
     """The same where the NVMe driver itself knows that the disk has two ways: nothing is taken down, and the plan says what is left."""
@@ -91,7 +108,10 @@ def native_multipath(lab):
     plan = storage.plan(lab, "9")
     lab.check(user.pids[0] in storage.holders(plan) and "unmount" in storage.step_names(plan), "the last way takes all with it")
     lab.slot(8).insert()
-    lab.equal(disk.sum(), wanted, "what is on the disk")
+    lab.wait_for(lambda: "live" in lab.sh(f"cat {path_in(lab, 8)}/state 2> /dev/null || true"), 20, "the path over slot 8")
+    way_lost_on_the_way(lab, "9", f"echo 1 > /sys/bus/pci/devices/{lab.slot(8).bdf()}/remove")
+    lab.sh("echo 1 > /sys/bus/pci/rescan")
+    lab.equal((user.running(), user.look(), disk.sum()), (True, "ok", wanted), "user and content")
 
 
 @scenario("set-multipath", profile="disks", timeout=420)
@@ -118,8 +138,11 @@ def multipath(lab):
         paths = [lab.disk(8), lab.disk(9)]
         lab.equal(sorted(lab.sh("ls /sys/block/dm-0/slaves").split()), sorted(path.removeprefix("/dev/") for path in paths),
                   "the paths when both are back, whatever they are called now")
-    # A path that has failed is none: what is left goes as a whole.
-    lab.sh(f"dmsetup message both 0 fail_path {lab.sh(f'lsblk -dno MAJ:MIN {paths[1]}')}")
+    # A path that has failed is none: what is left goes as a whole, and what fails meanwhile keeps the power on.
+    fails = f"dmsetup message both 0 fail_path {lab.sh(f'lsblk -dno MAJ:MIN {paths[1]}')}"
+    way_lost_on_the_way(lab, "8", fails)
+    lab.equal((user.running(), user.look(), disk.sum()), (True, "ok", wanted), "user and content")
+    lab.sh(fails)
     plan = storage.plan(lab, "8")
     lab.check(user.pids[0] in storage.holders(plan) and "unmount" in storage.step_names(plan), "the last path takes all with it")
     storage.take_out(lab, 8)

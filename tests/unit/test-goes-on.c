@@ -1,0 +1,71 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* What goes on without the card of slot 4, on recorded machines: a path over a network, an array of three. Each part has to work at the
+ * moment of the question. */
+#include "kernel/attr.h"
+#include "plan/scope.h"
+#include "probe/probe.h"
+#include "test.h"
+#include "topology/topology.h"
+
+static json_object *scope;
+
+static void put(const char *path, const char *text) {
+        _cleanup_fclose_ FILE *f = fopen(path, "we");
+
+        CHECK(f && fputs(text, f) >= 0);
+}
+
+static void check_asked(int expected) {
+        _cleanup_free_ char *answer = NULL;
+
+        CHECK_INT(probe_goes_on.ask(scope, &answer), expected);
+        CHECK(expected > 0 ? !answer : answer != NULL);
+}
+
+/* A path that is down, one whose group does not serve, a head of that name that is another's by now. */
+static void test_paths(void) {
+        check_asked(1);
+        put("/sys/class/block/nvme0c1n1/device/state", "connecting\n");
+        check_asked(0);
+        put("/sys/class/block/nvme0c1n1/device/state", "live\n");
+        put("/sys/class/block/nvme0c1n1/ana_state", "inaccessible\n");
+        check_asked(0);
+        put("/sys/class/block/nvme0c1n1/ana_state", "non-optimized\n");
+        check_asked(1);
+        CHECK_INT(unlink("/sys/class/block/nvme0c1n1"), 0);
+        check_asked(0);
+        put("/sys/class/block/nvme0n1/dev", "259:77\n");
+        check_asked(1);
+}
+
+/* The member that stays fails; the array ends. */
+static void test_members(void) {
+        check_asked(1);
+        put("/sys/block/md0/md/dev-sda/state", "faulty\n");
+        check_asked(0);
+        put("/sys/block/md0/md/dev-sda/state", "in_sync\n");
+        put("/sys/block/md0/md/array_state", "inactive\n");
+        check_asked(0);
+        put("/sys/block/md0/md/array_state", "clean\n");
+        check_asked(1);
+        CHECK_INT(unlink("/sys/class/block/md0"), 0);
+        check_asked(1);
+}
+
+int main(void) {
+        _cleanup_(topology_freep) Topology *t = NULL;
+        _cleanup_(scope_done) Scope s = { 0 };
+        _cleanup_json_ json_object *o = NULL;
+
+        CHECK_INT(topology_load(&t), 0);
+        const Slot *slot = topology_slot(t, "4");
+        CHECK(slot);
+        CHECK_INT(scope_find(t, slot, &s), 0);
+        scope = o = scope_seen_json(&s, t);
+        CHECK_INT(json_len(json_array(scope, "goes_on")), 1);
+        if (path_existsf("/sys/block/md0"))
+                test_members();
+        else
+                test_paths();
+        return EXIT_SUCCESS;
+}
