@@ -50,7 +50,8 @@ int removal_end_unwritable(Removal *m, int error) {
 }
 
 static int end_stuck(Removal *m, const char *message, const char *remedy) {
-        (void) led_fault(json_str(json_get(m->plan->doc, "slot"), "port"), plan_slot_address(m->plan));
+        for (size_t i = 0; i < plan_n_slots(m->plan); i++)
+                (void) led_fault(json_str(plan_slot(m->plan, i), "port"), plan_slot_address(m->plan, i));
         tell_led(m, LED_STUCK);
         return removal_end(m, OUTCOME_STUCK, "stuck", message, remedy);
 }
@@ -87,13 +88,18 @@ int removal_go_back(Removal *m, const char *code, const char *reason) {
         return removal_end(m, OUTCOME_RESTORED, code, why, NULL);
 }
 
+/* Some of several slots may have lost their power: what is left to do is asked for each. */
+static char *again(const Removal *m, const char *slots) {
+        return plan_n_slots(m->plan) > 1 ? strf("for slot in %s; do safe-remove remove $slot; done", slots) : strf("safe-remove remove %s", slots);
+}
+
 int removal_go_forward(Removal *m) {
         _cleanup_free_ char *message = NULL;
-        _cleanup_free_ char *slot = slot_word(plan_slot_name(m->plan));
+        _cleanup_free_ char *slots = plan_slot_words(m->plan);
 
         int r = engine_forward(&m->engine);
-        if (r >= 0)
-                last_seen_forget(last_seen_key(json_str(json_get(m->plan->doc, "slot"), "port"), plan_slot_name(m->plan)));
+        for (size_t i = 0; i < plan_n_slots(m->plan) && r >= 0; i++)
+                last_seen_forget(last_seen_key(json_str(plan_slot(m->plan, i), "port"), json_str(plan_slot(m->plan, i), "name")));
         if (r >= 0 && m->plan->steps[m->plan->n_steps - 1].type == STEP_PROVE_SAFE)
                 return removal_end(m, OUTCOME_RELEASED, "done", "nothing uses it any more; power the machine off to take it out", NULL);
         if (r >= 0) {
@@ -113,6 +119,6 @@ int removal_go_forward(Removal *m) {
         }
 
         message = strf("step %s failed where there is no way back: %s", name, m->engine.run.why ?: strerror(-r));
-        _cleanup_free_ char *remedy = m->engine.run.remedy ? strdup(m->engine.run.remedy) : strf("safe-remove remove %s", slot);
+        _cleanup_free_ char *remedy = m->engine.run.remedy ? strdup(m->engine.run.remedy) : again(m, slots);
         return end_stuck(m, message, remedy);
 }

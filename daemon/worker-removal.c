@@ -64,7 +64,8 @@ bool removal_may_go(Removal *m) {
 /* From here on the kernel may not complain (probe-kernel-log.c). Where its log cannot be read there is no telling, and the probe
  * is not asked. */
 static void set_since(const Removal *m, json_object *o) {
-        _cleanup_free_ char *text = strf("safe-remove: removal %s of slot %s begins", json_str(m->request.doc, "id"), plan_slot_name(m->plan));
+        _cleanup_free_ char *slots = plan_slot_words(m->plan);
+        _cleanup_free_ char *text = strf("safe-remove: removal %s of slot %s begins", json_str(m->request.doc, "id"), slots);
         json_object *since = json_object_new_object();
         KmsgMark mark;
 
@@ -106,6 +107,8 @@ static json_object *start_record(const Removal *m) {
 
         for (size_t i = 0; i < ELEMENTSOF(asked); i++)
                 json_set(o, asked[i], json_ref(json_get(m->request.doc, asked[i])));
+        if (json_array(m->request.doc, "targets"))
+                json_set(o, "targets", json_ref(json_get(m->request.doc, "targets")));
         for (size_t i = 0; i < ELEMENTSOF(planned); i++)
                 if (json_has(m->plan->doc, planned[i]))
                         json_set(o, planned[i], json_ref(json_get(m->plan->doc, planned[i])));

@@ -12,6 +12,11 @@ typedef struct Request {
         Topology *topology;
         const Slot *slot;       /* points into topology */
         char *slot_name, *port; /* survive a second look */
+        const Slot **others;    /* more slots whose cards go in the same removal, or come back with it */
+        char **other_names, **other_ports;
+        size_t n_others;
+        const Slot **under_way; /* of removals that have begun; request_find_under_way() */
+        size_t n_under_way;
 } Request;
 
 void request_done(Request *r);
@@ -19,7 +24,17 @@ void request_done(Request *r);
 /* 0, or a negative errno after an `error` line was sent. */
 int request_understand(WorkerIo *io, json_object *doc, Request *ret);
 
-/* Looks at the machine again and finds the same slot in it, held or not. */
+/* All but the first. */
+void request_drop_others(Request *r);
+
+/* One more slot for the same removal, or restoration. -ENOMEM. */
+int request_add_slot(Request *r, const Slot *slot);
+
+/* worker-under-way.c. The slots of other removals that have begun and not ended, by the records: of those that came before this one, and of
+ * those that have a plan which they carry out. A negative errno where the records cannot be listed. */
+int request_find_under_way(Request *r);
+
+/* Looks at the machine again and finds the same slots in it, held or not. */
 int request_look_again(Request *r);
 
 /* Borrows from the request. */

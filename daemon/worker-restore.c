@@ -29,10 +29,9 @@ static bool is_of_slot(const Record *r, void *userdata) {
         return restore_is_same_slot(r->plan, w->request->topology, w->request->slot);
 }
 
-static int plan_from_records(Request *request, Plan **ret) {
+/* *ret is NULL where there is none. */
+static int find_record(const Request *request, Record **ret) {
         _cleanup_(scope_done) Scope scope = { 0 };
-        _cleanup_(record_freep) Record *record = NULL;
-        PlanRequest planner = request_for_planner(request);
 
         int r = scope_find(request->topology, request->slot, &scope);
         if (r < 0)
@@ -40,12 +39,48 @@ static int plan_from_records(Request *request, Plan **ret) {
         _cleanup_json_ json_object *card = scope_card_json(&scope);
         Wanted wanted = { .request = request, .card = card };
 
-        r = record_find(is_of_card, &wanted, &record);
+        r = record_find(is_of_card, &wanted, ret);
         if (r == -ENOENT)
-                r = record_find(is_of_slot, &wanted, &record);
-        if (r < 0 && r != -ENOENT)
-                return r;
+                r = record_find(is_of_slot, &wanted, ret);
+        return r == -ENOENT ? 0 : r;
+}
 
+/* Cards that were removed together come back together: their slots are this restoration's too. */
+static int add_others(Request *request, const Plan *removal) {
+        int r = 0;
+
+        request_drop_others(request);
+        for (size_t i = 0; i < plan_n_slots(removal) && plan_n_slots(removal) > 1 && r >= 0; i++) {
+                const Slot *slot = restore_slot_now(removal, request->topology, i);
+                if (slot && slot != request->slot)
+                        r = request_add_slot(request, slot);
+        }
+        return r;
+}
+
+static int restoration_understand(WorkerIo *io, json_object *doc, Request *request) {
+        _cleanup_(record_freep) Record *record = NULL;
+
+        int r = request_understand(io, doc, request);
+        if (r < 0)
+                return r;
+        r = find_record(request, &record);
+        if (r >= 0 && record)
+                r = add_others(request, record->plan);
+        if (r < 0)
+                worker_send_error(io, "internal", strerror(-r));
+        return r;
+}
+
+static int plan_from_records(Request *request, Plan **ret) {
+        _cleanup_(record_freep) Record *record = NULL;
+
+        int r = find_record(request, &record);
+        if (r >= 0 && record)
+                r = add_others(request, record->plan);
+        if (r < 0)
+                return r;
+        PlanRequest planner = request_for_planner(request);
         const RestoreSource source = {
                 .id = record ? record->id : NULL,
                 .plan = record ? record->plan : NULL,
@@ -66,7 +101,7 @@ static int end_refused(Removal *m) {
 
 static int end_incomplete(Removal *m, int error) {
         const char *code = error == -ECANCELED ? "cancelled" : "failed";
-        _cleanup_free_ char *slot = slot_word(plan_slot_name(m->plan));
+        _cleanup_free_ char *slot = slot_word(plan_slot_name(m->plan)); /* of several, any names the restoration */
         _cleanup_free_ char *message = strf("%s; what stands in the list is not put back", m->engine.stuck_why ?: strerror(-error));
         _cleanup_free_ char *again = strf("safe-remove restore %s  # goes on from there", slot);
 
@@ -100,7 +135,7 @@ int restoration_resume(Removal *m, bool back) {
 int worker_restore(WorkerIo *io, json_object *request) {
         _cleanup_(removal_done) Removal m = { .io = io, .lock = -EBADF, .started = now_monotonic() };
 
-        int r = request_understand(io, request, &m.request);
+        int r = restoration_understand(io, request, &m.request);
         if (r < 0)
                 return r;
         tell_target(&m);

@@ -22,11 +22,12 @@ static void press_call_off(Removal *m) {
 char *removal_objection(const Removal *m, const char **ret_code) {
         const char *digest = json_str(json_get(m->request.doc, "options"), "digest");
         json_object *blockers = json_array(m->plan->doc, "blockers");
+        _cleanup_free_ char *slots = plan_slot_words(m->plan);
 
         switch (plan_verdict(m->plan)) {
         case PLAN_NOTHING:
                 *ret_code = "empty-slot";
-                return strf("there is no card with power in slot %s", plan_slot_name(m->plan));
+                return strf("there is no card with power in slot %s", slots);
         case PLAN_BLOCKED: {
                 json_object *first = json_at(blockers, 0);
                 *ret_code = "blocked";

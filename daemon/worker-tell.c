@@ -55,8 +55,8 @@ void tell_plan(Removal *m) {
         worker_send(m->io, o);
 }
 
-void tell_led(Removal *m, LedState state) {
-        const char *port = json_str(json_get(m->plan->doc, "slot"), "port");
+static void tell_led_of(Removal *m, LedState state, json_object *slot) {
+        const char *port = json_str(slot, "port");
         json_object *o = worker_line("led");
         SlotRegisters s;
         bool known = port && slot_registers_read(port, &s) >= 0;
@@ -64,13 +64,20 @@ void tell_led(Removal *m, LedState state) {
         json_set_str(o, "state", led_state_to_string(state));
         json_set_str(o, "power", known && s.has_power_indicator ? indicator_to_string(s.power) : NULL);
         json_set_str(o, "attention", known && s.has_attention_indicator ? indicator_to_string(s.attention) : NULL);
+        if (plan_n_slots(m->plan) > 1) {
+                json_set_str(o, "slot", json_str(slot, "name"));
+                json_set_str(o, "port", port);
+        }
         worker_send(m->io, o);
 }
 
-/* The slots around this one, from the nearest on; NULL without any. */
-static json_object *outer_json(const Topology *t, const Slot *slot) {
+void tell_led(Removal *m, LedState state) {
+        for (size_t i = 0; i < plan_n_slots(m->plan); i++)
+                tell_led_of(m, state, plan_slot(m->plan, i));
+}
+
+static void add_outer(const Topology *t, const Slot *slot, json_object *array) {
         const Slot *outer = topology_slot(t, slot->outer);
-        json_object *array = outer ? json_object_new_array() : NULL;
 
         for (size_t i = 0; outer && i < t->n_slots; i++) {
                 json_object *o = json_object_new_object();
@@ -79,19 +86,26 @@ static json_object *outer_json(const Topology *t, const Slot *slot) {
                 json_object_array_add(array, o);
                 outer = topology_slot(t, outer->outer);
         }
-        return array;
 }
 
 void tell_target(Removal *m) {
+        _cleanup_json_ json_object *outer = json_object_new_array();
         _cleanup_(scope_done) Scope scope = { 0 };
         json_object *o = worker_line("target");
+        const Request *r = &m->request;
 
         json_set_str(o, "slot", m->request.slot->name);
         json_set_str(o, "port", m->request.slot->port);
-        json_set(o, "card", scope_find(m->request.topology, m->request.slot, &scope) < 0 ? NULL : scope_card_json(&scope));
-        json_object *outer = outer_json(m->request.topology, m->request.slot);
-        if (outer)
-                json_set(o, "outer", outer);
+        bool known = scope_find_all(r->topology, r->slot, r->others, r->n_others, &scope) >= 0;
+        json_set(o, "card", known ? scope_card_json(&scope) : NULL);
+        if (known && r->n_others > 0)
+                json_set(o, "slots", scope_slots_json(&scope));
+        /* The slots around each, from the nearest on. */
+        add_outer(r->topology, r->slot, outer);
+        for (size_t i = 0; i < r->n_others; i++)
+                add_outer(r->topology, r->others[i], outer);
+        if (json_len(outer) > 0)
+                json_set(o, "outer", json_ref(outer));
         worker_send(m->io, o);
 }
 

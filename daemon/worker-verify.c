@@ -30,12 +30,14 @@ static void subject_done(Subject *s) {
         json_object_put(s->scope);
 }
 
-static json_object *scope_of_plan(json_object *plan) {
+/* What was written down of this slot: a removal may have been of several. */
+static json_object *scope_of_plan(json_object *plan, const Request *request) {
         json_object *steps = json_array(plan, "steps");
 
         for (size_t i = json_len(steps); i-- > 0;) {
                 json_object *scope = json_get(json_get(json_at(steps, i), "args"), "scope");
-                if (scope)
+                if (scope && (request->port ? streq_ptr(json_str(scope, "port"), request->port)
+                                            : streq_ptr(json_str(scope, "slot"), request->slot_name)))
                         return scope;
         }
         return NULL;
@@ -71,9 +73,8 @@ static int subject_from_record(uint64_t removal, const Request *request, Subject
         int r = record_load(removal, &plan, j);
         if (r < 0)
                 return r == -ENOMEM ? r : 0;
-        json_object *slot = json_get(plan, "slot"), *scope = scope_of_plan(plan);
-        bool same = request->port ? streq_ptr(json_str(slot, "port"), request->port) : streq_ptr(json_str(slot, "name"), request->slot_name);
-        if (!same || !scope || j->other_boot)
+        json_object *scope = scope_of_plan(plan, request);
+        if (!scope || j->other_boot)
                 return 0;
         *ret = (Subject) { .scope = probe_scope(scope, json_get(j->start, "since")), .removal = removal, .by = "removal" };
         return 1;

@@ -112,6 +112,8 @@ static json_object *certificate_make(uint64_t removal, const Records *r, const C
         json_set_strf(o, "removal", "%ju", (uintmax_t) removal);
         set_chain(o, before);
         json_set(o, "slot", json_ref(json_get(r->plan, "slot")));
+        if (json_has(r->plan, "slots"))
+                json_set(o, "slots", json_ref(json_get(r->plan, "slots")));
         json_set(o, "card", json_ref(json_get(r->plan, "card")));
         json_set_str(o, "plan_digest", json_str(r->plan, "digest"));
         copy(o, start, asked, ELEMENTSOF(asked));

@@ -67,7 +67,9 @@ static int same_card(StepRun *run) {
         const Engine *e = (Engine *) ((char *) run - offsetof(Engine, run));
         _cleanup_free_ char *why = NULL;
 
-        int r = card_identity_check(json_get(e->plan->doc, "card"), &why);
+        /* A step that is about one slot of several asks for the card in that one: another may have no power any more. */
+        const char *slot = json_str(json_get(e->plan->steps[e->step].args, "scope"), "slot");
+        int r = card_identity_check(json_get(e->plan->doc, "card"), slot, &why);
         return r < 0 ? step_fail(run, r, "%s", why ?: strerror(-r)) : 0;
 }
 

@@ -70,11 +70,18 @@ static int function_check(json_object *card, char **ret_why) {
         return 0;
 }
 
-int card_identity_check(json_object *card, char **ret_why) {
+static bool is_asked_about(json_object *function, const char *slot) {
+        const char *sits_in = json_str(function, "slot");
+
+        return !slot || !sits_in || streq(sits_in, slot);
+}
+
+int card_identity_check(json_object *card, const char *slot, char **ret_why) {
         json_object *endpoints = json_array(card, "endpoints");
 
-        int r = function_check(card, ret_why);
+        int r = is_asked_about(card, slot) ? function_check(card, ret_why) : 0;
         for (size_t i = 0; i < json_len(endpoints) && r >= 0; i++)
-                r = function_check(json_at(endpoints, i), ret_why);
+                if (is_asked_about(json_at(endpoints, i), slot))
+                        r = function_check(json_at(endpoints, i), ret_why);
         return r;
 }

@@ -94,6 +94,8 @@ int journal_create(const char *id, const Plan *plan, json_object *start, Journal
 
         json_set_str(record, "boot", boot);
         json_set_str(record, "slot", plan_slot_name(plan));
+        if (plan_n_slots(plan) > 1)
+                json_set(record, "slots", json_ref(json_get(plan->doc, "slots")));
         json_set(record, "card", json_ref(json_get(plan->doc, "card")));
         json_object_object_foreach(owned, key, value)
                 json_set(record, key, json_ref(value));

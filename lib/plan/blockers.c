@@ -22,6 +22,7 @@ static const char *const blocker_code_table[_BLOCKER_CODE_MAX] = {
         [BLOCKER_NO_LIGHT] = "NO_LIGHT",
         [BLOCKER_LOCKDOWN] = "LOCKDOWN",
         [BLOCKER_SLOT_HELD] = "SLOT_HELD",
+        [BLOCKER_UNDER_WAY] = "UNDER_WAY",
         [BLOCKER_BOUND_PROCESS] = "BOUND_PROCESS",
         [BLOCKER_LOCKED] = "LOCKED",
         [BLOCKER_UNKNOWN_TARGET] = "UNKNOWN_TARGET",
@@ -139,6 +140,7 @@ void find_policy_warnings(Findings *f) {
 }
 
 int plan_add_blockers(Plan *p, const Topology *t, const Scope *s, const PlanRequest *request, bool *ret_blocked) {
+        _cleanup_(scope_done) Scope all = { 0 };
         Findings f = {
                 .t = t, .s = s, .request = request,
                 .blockers = json_object_new_array(), .warnings = json_object_new_array(),
@@ -147,7 +149,10 @@ int plan_add_blockers(Plan *p, const Topology *t, const Scope *s, const PlanRequ
         json_set(p->doc, "blockers", f.blockers);
         json_set(p->doc, "warnings", f.warnings);
 
-        int r = 0;
+        int r = request->n_under_way > 0 ? scope_find_with_under_way(t, s, request, &all) : 0;
+        if (r < 0)
+                return r;
+        f.all = request->n_under_way > 0 ? &all : NULL;
         if (!scope_is_empty(s)) {
                 /* First, since what is said about kernel zones could be forced. */
                 r = find_foreign_memmap(&f);
@@ -156,6 +161,8 @@ int plan_add_blockers(Plan *p, const Topology *t, const Scope *s, const PlanRequ
                         r = find_room(&f);
                 if (r >= 0)
                         r = find_memory_use(&f, p->doc);
+                if (r >= 0)
+                        r = find_under_way(&f);
                 if (r < 0)
                         return r;
                 find_addresses(&f);

@@ -12,7 +12,7 @@
 bool findings_node_stays(const Findings *f, const Node *node) {
         for (size_t i = 0; i < f->t->n_blocks; i++) {
                 const MemoryBlock *b = &f->t->blocks[i];
-                if (b->online && b->node == node->id && !scope_has_block(f->s, f->t, b))
+                if (b->online && b->node == node->id && !scope_has_block(findings_all(f), f->t, b))
                         return true;
         }
         return false;
@@ -230,14 +230,15 @@ static int look_at_groups(Findings *f, const int *going, size_t n) {
 }
 
 static int look_at_bound(Findings *f, json_object *tmpfs) {
-        _cleanup_free_ int *going = calloc(f->s->n_nodes + 1, sizeof(int));
+        const Scope *all = findings_all(f);
+        _cleanup_free_ int *going = calloc(all->n_nodes + 1, sizeof(int));
         size_t n = 0;
 
         if (!going)
                 return -ENOMEM;
-        for (size_t i = 0; i < f->s->n_nodes; i++)
-                if (!findings_node_stays(f, f->s->nodes[i]))
-                        going[n++] = f->s->nodes[i]->id;
+        for (size_t i = 0; i < all->n_nodes; i++)
+                if (!findings_node_stays(f, all->nodes[i]))
+                        going[n++] = all->nodes[i]->id;
         if (n == 0)
                 return 0;
         for (size_t i = 0; i < f->t->n_mounts; i++) {

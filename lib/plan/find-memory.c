@@ -43,7 +43,6 @@ void find_kernel_zone(Findings *f) {
         KernelZone k = kernel_zone_look(f);
         uint64_t n = k.pages.slab + k.pages.page_tables + k.pages.reserved + k.pages.other;
         bool hard = f->request->policy->zone_normal == ZONE_POLICY_REFUSE && (n > 0 || !k.known);
-        const char *slot = f->s->slot->word;
 
         if (k.n == 0)
                 return;
@@ -58,6 +57,6 @@ void find_kernel_zone(Findings *f) {
         else
                 json_set_str(o, "evidence", "what sits on these pages cannot be seen (/proc/kpageflags)");
         if (hard)
-                finding_remedy(o, "safe-remove remove %s --zone-normal=try", slot);
+                finding_remedy(o, "safe-remove remove %s --zone-normal=try", f->s->words);
         finding_remedy(o, "echo online_movable > " AUTO_ONLINE_PATH "  # before the next card is added, so that its memory can leave again");
 }

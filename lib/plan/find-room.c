@@ -8,7 +8,7 @@
 #include "plan/findings.h"
 
 typedef struct Room {
-        uint64_t going;         /* online bytes that go */
+        uint64_t going;         /* online bytes that go, with this card and with those of other removals under way */
         uint64_t total;         /* of the whole machine */
         uint64_t free, droppable; /* of the whole machine; half of what can be dropped counts, the rest keeps it usable */
         uint64_t swap;          /* free swap that stays */
@@ -16,24 +16,26 @@ typedef struct Room {
 } Room;
 
 /* Other cards may share the node, so a node is not simply there or gone. */
-static uint64_t bytes_going(const Findings *f) {
+uint64_t findings_bytes_going(const Findings *f) {
         uint64_t n = 0;
 
         for (size_t i = 0; i < f->t->n_blocks; i++)
-                if (f->t->blocks[i].online && scope_has_block(f->s, f->t, &f->t->blocks[i]))
+                if (f->t->blocks[i].online && scope_has_block(findings_all(f), f->t, &f->t->blocks[i]))
                         n += f->t->block_size;
         return n;
 }
 
 static bool swap_goes(const Findings *f, const Swap *swap) {
-        for (size_t i = 0; i < f->s->n_swaps; i++)
-                if (f->s->swaps[i] == swap)
+        const Scope *s = findings_all(f);
+
+        for (size_t i = 0; i < s->n_swaps; i++)
+                if (s->swaps[i] == swap)
                         return true;
         return false;
 }
 
 static Room room_look(const Findings *f) {
-        Room r = { .going = bytes_going(f) };
+        Room r = { .going = findings_bytes_going(f) };
 
         for (size_t i = 0; i < f->t->n_nodes; i++) {
                 r.total += f->t->nodes[i].total;

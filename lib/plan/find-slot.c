@@ -66,10 +66,10 @@ static void find_lockdown(Findings *f, const Slot *slot) {
         finding_remedy(o, "safe-remove status %s  # says what the light cannot", slot->word);
 }
 
-static void find_held(Findings *f, const Slot *slot, const char *where) {
+static void find_held(Findings *f, const Slot *slot, const char *where, const Slot *of) {
         if (!slot->held)
                 return;
-        json_object *o = finding(f, BLOCKER_SLOT_HELD, true, "slot %s, which is %s slot %s, is held", slot->name, where, f->s->slot->name);
+        json_object *o = finding(f, BLOCKER_SLOT_HELD, true, "slot %s, which is %s slot %s, is held", slot->name, where, of->name);
         json_set_strf(o, "evidence", "/sys/bus/pci_express/devices/%s has no driver: a removal of that slot runs, or was broken off",
                       slot->service);
         finding_remedy(o, "echo %s > /sys/bus/pci_express/drivers/pciehp/bind  # once no removal of slot %s runs any more", slot->service,
@@ -77,20 +77,19 @@ static void find_held(Findings *f, const Slot *slot, const char *where) {
 }
 
 /* Two removals of which one takes the other's card away. */
-static void find_nested_slots(Findings *f) {
-        const Slot *around = topology_slot(f->t, f->s->slot->outer);
+static void find_nested_slots(Findings *f, const Slot *slot) {
+        const Slot *around = topology_slot(f->t, slot->outer);
 
         for (size_t i = 0; i < f->s->n_inner; i++)
-                find_held(f, f->s->inner[i], "inside of");
+                if (topology_slot_is_within(f->t, f->s->inner[i]->name, slot))
+                        find_held(f, f->s->inner[i], "inside of", slot);
         for (size_t i = 0; around && i < f->t->n_slots; i++) {
-                find_held(f, around, "around");
+                find_held(f, around, "around", slot);
                 around = topology_slot(f->t, around->outer);
         }
 }
 
-void find_slot(Findings *f) {
-        const Slot *slot = f->s->slot;
-
+static void look_at_slot(Findings *f, const Slot *slot) {
         /* An NVDIMM's socket has neither power to switch nor lights. */
         if (slot->nmem)
                 return;
@@ -99,5 +98,10 @@ void find_slot(Findings *f) {
         find_dark_light(f, slot);
         find_no_light(f, slot);
         find_lockdown(f, slot);
-        find_nested_slots(f);
+        find_nested_slots(f, slot);
+}
+
+void find_slot(Findings *f) {
+        for (size_t i = 0; i < scope_n_slots(f->s); i++)
+                look_at_slot(f, scope_slot(f->s, i));
 }

@@ -57,15 +57,17 @@ static uint64_t memory_available(void) {
 }
 
 static void find_swap_room(Findings *f) {
-        uint64_t going = 0, free_elsewhere = 0, available = memory_available();
+        const Scope *all = findings_all(f);
+        uint64_t going = 0, free_elsewhere = 0, available = memory_available(), memory = findings_bytes_going(f);
 
         for (size_t i = 0; i < f->t->n_swaps; i++)
                 free_elsewhere += f->t->swaps[i].size - f->t->swaps[i].used;
-        for (size_t i = 0; i < f->s->n_swaps; i++) {
-                going += f->s->swaps[i]->used;
-                free_elsewhere -= f->s->swaps[i]->size - f->s->swaps[i]->used;
+        for (size_t i = 0; i < all->n_swaps; i++) {
+                going += all->swaps[i]->used;
+                free_elsewhere -= all->swaps[i]->size - all->swaps[i]->used;
         }
-        if (going == 0 || going <= available + free_elsewhere)
+        available = available > memory ? available - memory : 0;
+        if (f->s->n_swaps == 0 || going <= available + free_elsewhere)
                 return;
         uint64_t missing = (going - available - free_elsewhere + MIB - 1) / MIB;
         json_object *o = finding(f, BLOCKER_NO_ROOM, true, "what is swapped out to the card fits nowhere else");

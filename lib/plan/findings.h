@@ -8,6 +8,7 @@ typedef struct Findings Findings;
 struct Findings {
         const Topology *t;
         const Scope *s;
+        const Scope *all;       /* with the cards of other removals that are under way; NULL: there are none */
         const PlanRequest *request;
         json_object *blockers, *warnings;
 };
@@ -15,6 +16,20 @@ struct Findings {
 /* A new finding; the caller adds evidence and remedies. Owned by the list it went to. */
 json_object *finding(Findings *f, BlockerCode code, bool hard, const char *format, ...) _printf_(4, 5);
 void finding_remedy(json_object *finding, const char *format, ...) _printf_(2, 3);
+
+/* Everything that goes, whoever takes it: what is in it is no room for anybody. */
+static inline const Scope *findings_all(const Findings *f) {
+        return f->all ?: f->s;
+}
+
+/* find-under-way.c: what other removals take down too, or what only they and this one together leave nothing of. 0 or -ENOMEM. */
+int find_under_way(Findings *f);
+
+/* The scope with those of the removals that are under way. -ENOMEM. */
+int scope_find_with_under_way(const Topology *t, const Scope *s, const PlanRequest *request, Scope *ret);
+
+/* find-room.c: bytes of memory that are online and go with any of the cards. */
+uint64_t findings_bytes_going(const Findings *f);
 
 /* Lines of the policy files that cannot be used. */
 void find_policy_warnings(Findings *f);

@@ -4,10 +4,13 @@
 #include "plan/finish.h"
 #include "plan/frame.h"
 
-static json_object *scope_of(const Plan *removal) {
-        for (size_t i = removal->n_steps; i-- > 0;)
-                if (removal->steps[i].type == STEP_SHOW_SAFE)
-                        return json_get(removal->steps[i].args, "scope");
+/* What the removal wrote down of this slot; a removal of one slot has nothing about another. */
+static json_object *scope_of(const Plan *removal, const Slot *slot) {
+        for (size_t i = removal->n_steps; i-- > 0;) {
+                json_object *scope = json_get(removal->steps[i].args, "scope");
+                if (removal->steps[i].type == STEP_SHOW_SAFE && (plan_n_slots(removal) == 1 || streq_ptr(json_str(scope, "port"), slot->port)))
+                        return scope;
+        }
         return NULL;
 }
 
@@ -20,11 +23,32 @@ static bool has_power_or_light(const Slot *slot) {
 }
 
 bool finish_is_due(const Plan *removal, const Slot *slot) {
-        return !has_power_or_light(slot) && scope_of(removal);
+        return !has_power_or_light(slot) && scope_of(removal, slot);
+}
+
+static int add_steps(Plan *p, const Plan *removal, const Slot *slot, const PlanRequest *request) {
+        static const StepType types[] = { STEP_PROVE_SAFE, STEP_SHOW_SAFE };
+
+        for (size_t i = 0; i < ELEMENTSOF(types); i++) {
+                int r = plan_add_about_scope(p, types[i], scope_of(removal, slot));
+                for (size_t k = 0; k < request->n_others && r >= 0; k++)
+                        r = plan_add_about_scope(p, types[i], scope_of(removal, request->others[k]));
+                if (r < 0)
+                        return r;
+        }
+        return 0;
+}
+
+static json_object *slots_json(const Slot *slot, const PlanRequest *request) {
+        json_object *array = json_object_new_array();
+
+        json_object_array_add(array, scope_slot_json(slot));
+        for (size_t i = 0; i < request->n_others; i++)
+                json_object_array_add(array, scope_slot_json(request->others[i]));
+        return array;
 }
 
 int plan_finish(const Slot *slot, const PlanRequest *request, const FinishSource *source, Plan **ret) {
-        json_object *scope = scope_of(source->plan);
         _cleanup_(plan_freep) Plan *p = NULL;
 
         int r = plan_new(&p);
@@ -37,15 +61,17 @@ int plan_finish(const Slot *slot, const PlanRequest *request, const FinishSource
         json_set_str(p->doc, "of", source->id);
         json_set(p->doc, "since", json_ref(source->since));
         json_set(p->doc, "slot", scope_slot_json(slot));
+        if (request->n_others > 0) {
+                json_set(p->doc, "targets", json_ref(request->targets));
+                json_set(p->doc, "slots", slots_json(slot, request));
+        }
         json_set(p->doc, "card", json_ref(json_get(source->plan->doc, "card")));
         json_set(p->doc, "takes_down", json_object_new_object());
         json_set(p->doc, "blockers", json_object_new_array());
         json_set(p->doc, "warnings", json_object_new_array());
         json_set(p->doc, "holders", json_object_new_array());
         json_set_bool(p->doc, "holders_complete", true);
-        r = plan_add_about_scope(p, STEP_PROVE_SAFE, scope);
-        if (r >= 0)
-                r = plan_add_about_scope(p, STEP_SHOW_SAFE, scope);
+        r = add_steps(p, source->plan, slot, request);
         if (r >= 0)
                 r = plan_seal(p);
         if (r < 0)

@@ -2,6 +2,7 @@
 #include <errno.h>
 #include <sha256.h>
 
+#include "kernel/slot-folder.h"
 #include "plan/plan.h"
 
 #define SCHEMA "safe-remove/plan/1"
@@ -123,14 +124,15 @@ static json_object *step_for_digest(json_object *step) {
 
 /* What would be done, to what, and what stands against it: not how many bytes somebody has on the node this second. */
 static void digest_set(Plan *p) {
-        static const char *const keys[] = { "verdict", "slot", "card" };
+        static const char *const keys[] = { "verdict", "slot", "slots", "card" };
         _cleanup_json_ json_object *o = json_object_new_object();
         json_object *codes = json_object_new_array(), *steps = json_object_new_array();
         json_object *blockers = json_array(p->doc, "blockers"), *all = json_array(p->doc, "steps");
         char hex[SHA256_DIGEST_STRING_LENGTH];
 
         for (size_t i = 0; i < ELEMENTSOF(keys); i++)
-                json_set(o, keys[i], json_ref(json_get(p->doc, keys[i])));
+                if (!streq(keys[i], "slots") || json_has(p->doc, "slots"))
+                        json_set(o, keys[i], json_ref(json_get(p->doc, keys[i])));
         for (size_t i = 0; i < json_len(all); i++)
                 json_object_array_add(steps, step_for_digest(json_at(all, i)));
         for (size_t i = 0; i < json_len(blockers); i++)
@@ -222,11 +224,38 @@ const char *plan_slot_name(const Plan *p) {
         return json_str(json_get(p->doc, "slot"), "name");
 }
 
-const char *plan_slot_address(const Plan *p) {
-        for (size_t i = p->n_steps; i-- > 0;) {
-                const char *address = json_str(json_get(p->steps[i].args, "scope"), "address");
-                if (address)
+size_t plan_n_slots(const Plan *p) {
+        json_object *slots = json_array(p->doc, "slots");
+
+        return slots ? json_len(slots) : 1;
+}
+
+json_object *plan_slot(const Plan *p, size_t i) {
+        json_object *slots = json_array(p->doc, "slots");
+
+        return slots ? json_at(slots, i) : json_get(p->doc, "slot");
+}
+
+const char *plan_slot_address(const Plan *p, size_t i) {
+        const char *name = json_str(plan_slot(p, i), "name");
+
+        for (size_t n = p->n_steps; n-- > 0;) {
+                json_object *scope = json_get(p->steps[n].args, "scope");
+                const char *address = json_str(scope, "address");
+                if (address && (plan_n_slots(p) == 1 || streq_ptr(json_str(scope, "slot"), name)))
                         return address;
         }
         return NULL;
+}
+
+char *plan_slot_words(const Plan *p) {
+        char *words = strdup("");
+
+        for (size_t i = 0; i < plan_n_slots(p) && words; i++) {
+                _cleanup_free_ char *word = slot_word(json_str(plan_slot(p, i), "name"));
+                char *more = strf("%s%s%s", words, i > 0 ? " " : "", word ?: "?");
+                free(words);
+                words = more;
+        }
+        return words;
 }

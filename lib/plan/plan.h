@@ -50,5 +50,8 @@ bool plan_is_finish(const Plan *p);
 PlanVerdict plan_verdict(const Plan *p);
 const char *plan_digest(const Plan *p);
 const char *plan_slot_name(const Plan *p);
-const char *plan_slot_address(const Plan *p); /* "DDDD:BB:DD", as the steps that switch its power know it; or NULL */
+size_t plan_n_slots(const Plan *p);
+json_object *plan_slot(const Plan *p, size_t i); /* "name", "port" of each slot; the first is the one above */
+const char *plan_slot_address(const Plan *p, size_t i); /* "DDDD:BB:DD", as the steps that switch its power know it; or NULL */
+char *plan_slot_words(const Plan *p); /* as a command names them: "2", "2 3"; the caller's */
 size_t plan_first_irreversible(const Plan *p); /* n_steps when there is none */

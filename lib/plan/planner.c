@@ -27,6 +27,9 @@
  *      release         pciehp is needed for the power
  *      ----            no way back from here; everything is asked once more
  *      power-off, prove-safe, show-safe
+ *
+ * Several cards in one request go the same way together: all slots are held first, then whatever stands on any of them is taken down from
+ * the top, and at the end all powers go, all are proved, all lights are shown.
  */
 #include <errno.h>
 
@@ -150,19 +153,37 @@ static int add_memdevs(Plan *p, const Scope *s) {
         return 0;
 }
 
+static const StepType tail[] = { STEP_POWER_OFF, STEP_PROVE_SAFE, STEP_SHOW_SAFE };
+
 static int add_tail(Plan *p, const Topology *t, const Scope *s) {
-        static const StepType types[] = { STEP_POWER_OFF, STEP_PROVE_SAFE, STEP_SHOW_SAFE };
         _cleanup_json_ json_object *scope = scope_probe_json(s, t);
 
-        for (size_t i = 0; i < ELEMENTSOF(types); i++) {
+        for (size_t i = 0; i < ELEMENTSOF(tail); i++) {
                 /* An NVDIMM's socket has neither switch nor light: the proof is all there is to end with. */
-                if (s->slot->nmem && types[i] != STEP_PROVE_SAFE)
+                if (s->slot->nmem && tail[i] != STEP_PROVE_SAFE)
                         continue;
-                int r = plan_add_about_scope(p, types[i], scope);
+                int r = plan_add_about_scope(p, tail[i], scope);
                 if (r < 0)
                         return r;
         }
         return 0;
+}
+
+/* No light before all are proved: it was one request, and has one answer. */
+static int add_tails(Plan *p, const Topology *t, const Scope *s) {
+        _cleanup_json_ json_object *scopes = json_object_new_array();
+        int r = 0;
+
+        for (size_t i = 0; i < scope_n_slots(s) && r >= 0; i++) {
+                _cleanup_(scope_done) Scope part = { 0 };
+                r = scope_part(s, i, &part);
+                if (r >= 0)
+                        json_object_array_add(scopes, scope_probe_json(&part, t));
+        }
+        for (size_t i = 0; i < ELEMENTSOF(tail); i++)
+                for (size_t k = 0; k < scope_n_slots(s) && r >= 0; k++)
+                        r = plan_add_about_scope(p, tail[i], json_at(scopes, k));
+        return r;
 }
 
 /* Is anything of the card the kernel's own memory, or could become it? On a way back every device of a volatile region does for a
@@ -174,12 +195,22 @@ static bool has_memory(const Scope *s) {
         return false;
 }
 
+static int add_holds(Plan *p, const Topology *t, const Scope *s) {
+        int r = 0;
+
+        for (size_t i = 0; i < scope_n_slots(s) && r >= 0; i++) {
+                r = plan_add_slot_service(p, scope_slot(s, i), STEP_HOLD);
+                for (size_t k = 0; k < s->n_inner && r >= 0; k++)
+                        if (topology_slot_is_within(t, s->inner[k]->name, scope_slot(s, i)))
+                                r = plan_add_slot_service(p, s->inner[k], STEP_HOLD);
+        }
+        return r;
+}
+
 static int add_steps(Plan *p, const Topology *t, const Scope *s, const PlanRequest *request) {
         const char *policy = has_memory(s) ? t->auto_online : NULL;
 
-        int r = plan_add_slot_service(p, s->slot, STEP_HOLD);
-        for (size_t i = 0; i < s->n_inner && r >= 0; i++)
-                r = plan_add_slot_service(p, s->inner[i], STEP_HOLD);
+        int r = add_holds(p, t, s);
         if (r >= 0)
                 r = add_announce(p, request->policy);
         if (r >= 0)
@@ -202,14 +233,18 @@ static int add_steps(Plan *p, const Topology *t, const Scope *s, const PlanReque
                 r = plan_add_thaw(p);
         if (r >= 0)
                 r = add_memdevs(p, s);
-        if (r >= 0)
-                r = plan_add_slot_service(p, s->slot, STEP_RELEASE);
-        return r < 0 ? r : add_tail(p, t, s);
+        for (size_t i = 0; i < scope_n_slots(s) && r >= 0; i++)
+                r = plan_add_slot_service(p, scope_slot(s, i), STEP_RELEASE);
+        if (r < 0)
+                return r;
+        return s->n_others > 0 ? add_tails(p, t, s) : add_tail(p, t, s);
 }
 
 static void add_head(Plan *p, const Slot *slot, const PlanRequest *request) {
         json_set_str(p->doc, "verdict", plan_verdict_to_string(PLAN_READY));
         json_set_str(p->doc, "target", request->target);
+        if (request->targets)
+                json_set(p->doc, "targets", json_ref(request->targets));
         json_set_str(p->doc, "trigger", request->trigger);
         json_set(p->doc, "slot", scope_slot_json(slot));
 }
@@ -219,13 +254,15 @@ int plan_removal(const Topology *t, const Slot *slot, const PlanRequest *request
         _cleanup_(plan_freep) Plan *p = NULL;
         bool blocked = false;
 
-        int r = scope_find(t, slot, &s);
+        int r = scope_find_all(t, slot, request->others, request->n_others, &s);
         if (r >= 0)
                 r = plan_new(&p);
         if (r < 0)
                 return r;
 
         add_head(p, slot, request);
+        if (s.n_others > 0)
+                json_set(p->doc, "slots", scope_slots_json(&s));
         json_set(p->doc, "card", scope_card_json(&s));
         json_set(p->doc, "takes_down", scope_takes_down_json(&s, t));
 

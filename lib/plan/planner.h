@@ -7,6 +7,9 @@
 
 typedef struct PlanRequest {
         const char *target;     /* as the user wrote it */
+        json_object *targets;   /* of several cards: each of them, an array of strings; else NULL */
+        const Slot *const *others; size_t n_others;     /* more slots whose cards go in the same removal */
+        const Slot *const *under_way; size_t n_under_way; /* slots of other removals that have begun: their cards go as well */
         const char *trigger;    /* "command", "button", "uevent" */
         const Policy *policy;
         json_object *policy_warnings; /* array of strings, may be NULL */
@@ -14,7 +17,8 @@ typedef struct PlanRequest {
         const char *state_dir;  /* where removals are written down: must not lie on the card */
 } PlanRequest;
 
-/* The plan for removing the card in a slot. Decides everything and writes nothing; looks at the kernel only through the
+/* The plan for removing the card in a slot, and those in the request's others: one list of steps, in one order. All must have a card, and
+ * none be inside of another (scope.h). Decides everything and writes nothing; looks at the kernel only through the
  * topology and the holders' readers. A blocked plan is a plan all the same, complete with its steps. */
 int plan_removal(const Topology *t, const Slot *slot, const PlanRequest *request, Plan **ret);
 

@@ -49,9 +49,7 @@ static bool same_make(json_object *was, json_object *is) {
         return true;
 }
 
-static bool same_place(const Plan *removal, const Slot *slot) {
-        json_object *was = json_get(removal->doc, "slot");
-
+static bool same_place(json_object *was, const Slot *slot) {
         return slot->port && json_str(was, "port") ? streq(slot->port, json_str(was, "port"))
                                                    : streq_ptr(slot->name, json_str(was, "name"));
 }
@@ -63,26 +61,41 @@ static bool has_endpoint(json_object *endpoints, const char *serial) {
         return false;
 }
 
-/* A box is the same when everything in it that has a serial number is. */
-static bool same_endpoints(json_object *was, json_object *is) {
-        json_object *before = json_array(was, "endpoints"), *now = json_array(is, "endpoints");
+/* A box is the same when everything in it that has a serial number is. The endpoints of a removal of several cards are told apart by
+ * their slots. */
+static bool same_endpoints(json_object *before, const char *in_slot, json_object *is) {
+        json_object *now = json_array(is, "endpoints");
 
         for (size_t i = 0; i < json_len(before); i++) {
-                const char *serial = json_str(json_at(before, i), "serial");
-                if (serial && !has_endpoint(now, serial))
+                const char *serial = json_str(json_at(before, i), "serial"), *slot = json_str(json_at(before, i), "slot");
+                bool counts = serial && (!in_slot || streq_ptr(slot, in_slot)) && !streq_ptr(serial, json_str(is, "serial"));
+                if (counts && !has_endpoint(now, serial))
                         return false;
         }
         return true;
 }
 
-bool restore_is_same_card(const Plan *removal, json_object *card, const Slot *slot) {
-        json_object *was = json_get(removal->doc, "card");
+/* The card that the removal took out of its i-th slot. */
+static json_object *card_was(const Plan *removal, size_t i) {
+        return plan_n_slots(removal) > 1 ? json_get(plan_slot(removal, i), "card") : json_get(removal->doc, "card");
+}
 
-        if (!was || !card || !same_make(was, card) || !same_endpoints(was, card))
+static bool is_card_of(const Plan *removal, size_t i, json_object *card, const Slot *slot) {
+        json_object *was = card_was(removal, i), *endpoints = json_array(json_get(removal->doc, "card"), "endpoints");
+        const char *in_slot = plan_n_slots(removal) > 1 ? json_str(plan_slot(removal, i), "name") : NULL;
+
+        if (!was || !card || !same_make(was, card) || !same_endpoints(endpoints, in_slot, card))
                 return false;
         if (!json_str(was, "serial"))
-                return !json_str(card, "serial") && same_place(removal, slot);
+                return !json_str(card, "serial") && same_place(plan_slot(removal, i), slot);
         return streq_ptr(json_str(was, "serial"), json_str(card, "serial"));
+}
+
+bool restore_is_same_card(const Plan *removal, json_object *card, const Slot *slot) {
+        for (size_t i = 0; i < plan_n_slots(removal); i++)
+                if (is_card_of(removal, i, card, slot))
+                        return true;
+        return false;
 }
 
 static bool is_elsewhere(const Topology *t, json_object *card) {
@@ -97,9 +110,40 @@ static bool is_elsewhere(const Topology *t, json_object *card) {
 }
 
 bool restore_is_same_slot(const Plan *removal, const Topology *t, const Slot *slot) {
-        json_object *was = json_get(removal->doc, "card");
+        for (size_t i = 0; i < plan_n_slots(removal); i++) {
+                json_object *was = card_was(removal, i);
+                if (was && same_place(plan_slot(removal, i), slot))
+                        return !is_elsewhere(t, was);
+        }
+        return false;
+}
 
-        return was && same_place(removal, slot) && !is_elsewhere(t, was);
+/* Does anything below the slot have this serial number? */
+static bool has_serial_below(const Topology *t, const Slot *slot, const char *serial) {
+        for (size_t i = 0; i < t->n_functions; i++)
+                if (streq_ptr(t->functions[i].serial, serial) && streq_ptr(t->functions[i].slot, slot->name))
+                        return true;
+        for (size_t i = 0; i < t->n_memdevs; i++)
+                if (has_serial(&t->memdevs[i], serial) && is_in(t, &t->memdevs[i], slot->name))
+                        return true;
+        return false;
+}
+
+const Slot *restore_slot_now(const Plan *removal, const Topology *t, size_t i) {
+        const char *serial = json_str(card_was(removal, i), "serial");
+
+        for (size_t k = 0; k < t->n_slots; k++) {
+                _cleanup_(scope_done) Scope s = { 0 };
+                const Slot *slot = &t->slots[k];
+                bool may_be = serial ? has_serial_below(t, slot, serial) : same_place(plan_slot(removal, i), slot);
+
+                if (!may_be || scope_find(t, slot, &s) < 0)
+                        continue;
+                _cleanup_json_ json_object *card = scope_card_json(&s);
+                if (is_card_of(removal, i, card, slot))
+                        return slot;
+        }
+        return NULL;
 }
 
 /* Every memory device that the removal's plan knows: {"name" or "memdev", "serial", "slot" of those that are another card's}. */
@@ -107,6 +151,8 @@ static void for_memdevs(const Plan *removal, void (*call)(json_object *memdev, v
         json_object *regions = json_array(json_get(removal->doc, "takes_down"), "regions");
 
         call(json_get(removal->doc, "card"), userdata);
+        for (size_t i = 1; i < plan_n_slots(removal); i++)
+                call(json_get(plan_slot(removal, i), "card"), userdata);
         for (size_t i = 0; i < removal->n_steps; i++)
                 if (removal->steps[i].type == STEP_DISABLE_MEMDEV)
                         call(removal->steps[i].args, userdata);
@@ -120,14 +166,14 @@ static void for_memdevs(const Plan *removal, void (*call)(json_object *memdev, v
 typedef struct Search {
         const Topology *t;
         const Slot *slot;
-        json_object *card;      /* the removal's */
+        json_object *card;      /* the removal's; NULL where it took several, of which none stands in for another */
         json_object *memdevs;
 } Search;
 
 static void search_one(json_object *memdev, void *userdata) {
         Search *s = userdata;
         const char *was = json_str(memdev, "memdev"), *serial = serial_of(memdev);
-        bool own = serial ? streq_ptr(serial, json_str(s->card, "serial")) : !json_str(memdev, "slot");
+        bool own = s->card && (serial ? streq_ptr(serial, json_str(s->card, "serial")) : !json_str(memdev, "slot"));
 
         if (!was || json_has(s->memdevs, was))
                 return;
@@ -145,7 +191,8 @@ static void search_one(json_object *memdev, void *userdata) {
 }
 
 json_object *restore_memdevs(const Plan *removal, const Topology *t, const Slot *slot) {
-        Search s = { .t = t, .slot = slot, .card = json_get(removal->doc, "card"), .memdevs = json_object_new_object() };
+        bool several = plan_n_slots(removal) > 1;
+        Search s = { .t = t, .slot = slot, .card = several ? NULL : json_get(removal->doc, "card"), .memdevs = json_object_new_object() };
 
         for_memdevs(removal, search_one, &s);
         return s.memdevs;
@@ -218,10 +265,26 @@ static void find_missing(json_object *memdev, void *userdata) {
         finding_remedy(o, "safe-remove restore %s  # once that card is in as well", m->f->s->slot->word);
 }
 
+/* What was taken down together is put back together: a file system over two cards is on neither. */
+static void find_missing_cards(Findings *f, const Plan *removal) {
+        for (size_t i = 0; i < plan_n_slots(removal); i++) {
+                if (restore_slot_now(removal, f->t, i))
+                        continue;
+                json_object *o = finding(f, BLOCKER_PEER_MISSING, true, "the card of slot %s was removed in the same request, and is not there",
+                                         json_str(plan_slot(removal, i), "name"));
+                json_set_strf(o, "evidence", "no card has serial number %s", json_str(card_was(removal, i), "serial") ?: "-");
+                finding_remedy(o, "safe-remove restore %s  # once that card is in as well", f->s->slot->word);
+        }
+}
+
 void restore_find_blockers(Findings *f, const Plan *removal, json_object *card, json_object *memdevs) {
         json_object *was = json_get(removal->doc, "card");
         Missing missing = { .f = f, .memdevs = memdevs };
 
+        if (plan_n_slots(removal) > 1) {
+                find_missing_cards(f, removal);
+                return;
+        }
         if (!same_make(was, card)) {
                 find_other_make(f, removal, card);
                 return;

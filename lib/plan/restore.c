@@ -72,30 +72,30 @@ static bool brings_memory(const Plan *removal) {
         return false;
 }
 
-static int add_opening(Plan *p, const Slot *slot, const char *policy) {
-        int r = plan_add_slot_service(p, slot, STEP_RELEASE);
+static int add_slots(Plan *p, const Scope *s, StepType type) {
+        int r = 0;
 
-        return r < 0 ? r : plan_add_auto_online(p, policy, "offline");
+        for (size_t i = 0; i < scope_n_slots(s) && r >= 0; i++)
+                r = plan_add_slot_service(p, scope_slot(s, i), type);
+        return r;
 }
 
-static int add_closing(Plan *p, const Slot *slot, const char *policy) {
-        int r = plan_add_auto_online(p, "offline", policy);
-
-        return r < 0 ? r : plan_add_slot_service(p, slot, STEP_HOLD);
-}
-
-static int add_steps(Plan *p, const Topology *t, const Slot *slot, const RestoreSource *source, json_object *memdevs) {
+static int add_steps(Plan *p, const Topology *t, const Scope *s, const RestoreSource *source, json_object *memdevs) {
         const char *policy = brings_memory(source->plan) ? t->auto_online : NULL;
         size_t opened, closing;
 
-        int r = add_opening(p, slot, policy);
+        int r = add_slots(p, s, STEP_RELEASE);
+        if (r >= 0)
+                r = plan_add_auto_online(p, policy, "offline");
         opened = p->n_steps;
         for (size_t n = source->plan->n_steps; n > 0 && r >= 0; n--)
                 if (is_put_back(source->plan->steps[n - 1].type))
                         r = add_step(p, source, n - 1, memdevs);
         closing = p->n_steps;
         if (r >= 0)
-                r = add_closing(p, slot, policy);
+                r = plan_add_auto_online(p, "offline", policy);
+        if (r >= 0)
+                r = add_slots(p, s, STEP_HOLD);
         for (size_t i = 0; i < p->n_steps; i++)
                 p->steps[i].frame = i < opened || i >= closing;
         return r;
@@ -108,6 +108,8 @@ static void add_head(Plan *p, const Slot *slot, const Scope *s, const PlanReques
         json_set_str(p->doc, "target", request->target);
         json_set_str(p->doc, "trigger", request->trigger);
         json_set(p->doc, "slot", scope_slot_json(slot));
+        if (s->n_others > 0)
+                json_set(p->doc, "slots", scope_slots_json(s));
         json_set(p->doc, "card", scope_card_json(s));
         json_set(p->doc, "brings_back", source ? json_ref(json_get(source->plan->doc, "takes_down")) : NULL);
 }
@@ -141,7 +143,7 @@ static int fill(Plan *p, const Topology *t, const Scope *s, const PlanRequest *r
 
         _cleanup_json_ json_object *memdevs = restore_memdevs(source->plan, t, s->slot);
         restore_find_blockers(&f, source->plan, json_get(p->doc, "card"), memdevs);
-        r = add_steps(p, t, s->slot, source, memdevs);
+        r = add_steps(p, t, s, source, memdevs);
         if (json_len(f.blockers) > 0)
                 json_set_str(p->doc, "verdict", plan_verdict_to_string(PLAN_BLOCKED));
         return r;
@@ -151,7 +153,7 @@ int plan_restoration(const Topology *t, const Slot *slot, const PlanRequest *req
         _cleanup_(scope_done) Scope s = { 0 };
         _cleanup_(plan_freep) Plan *p = NULL;
 
-        int r = scope_find(t, slot, &s);
+        int r = scope_find_all(t, slot, request->others, request->n_others, &s);
         if (r >= 0)
                 r = plan_new(&p);
         if (r < 0)

@@ -17,6 +17,9 @@ bool restore_is_same_card(const Plan *removal, json_object *card, const Slot *sl
 /* Was the removal one of this slot, and is its card nowhere else in the machine? Then the card in it may stand in for the other. */
 bool restore_is_same_slot(const Plan *removal, const Topology *t, const Slot *slot);
 
+/* The slot in which the card is now that the removal took out of its i-th slot; NULL: it is not there. */
+const Slot *restore_slot_now(const Plan *removal, const Topology *t, size_t i);
+
 /* The plan that puts back what a removal took down: "kind" is "restore", its steps are the removal's, last one first, each of
  * which is to be reverted, with the names that memory devices have now. `source` NULL: there is none on record. Writes nothing;
  * a plan that cannot be carried out is one all the same and says why. */

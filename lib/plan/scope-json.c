@@ -51,16 +51,25 @@ static json_object *function_json(const Scope *s, const PciFunction *f) {
         json_set_str(o, "serial", m ? NULL : f->serial);
         if (m && m->serial != 0)
                 json_set_strf(o, "serial", "0x%jx", (uintmax_t) m->serial);
+        /* Of several cards each goes when its own slot does: who is asked for later has to know. */
+        if (s->n_others > 0 && scope_slot_of(s, f))
+                json_set_str(o, "slot", scope_slot_of(s, f)->name);
         return o;
 }
 
 /* The slot's own card is called after its memory device where it has one, else after its first function; never after what sits
  * in a slot inside of it. */
-static const PciFunction *first_of_card(const Scope *s) {
-        for (size_t i = 0; i < s->n_functions; i++)
-                if (scope_is_outermost(s, s->functions[i]) && memdev_on(s, s->functions[i]))
+static const PciFunction *first_of_card(const Scope *s, const Slot *slot) {
+        const PciFunction *first = NULL;
+
+        for (size_t i = 0; i < s->n_functions; i++) {
+                if (!streq_ptr(s->functions[i]->slot, slot->name))
+                        continue;
+                if (memdev_on(s, s->functions[i]))
                         return s->functions[i];
-        return s->functions[0];
+                first = first ?: s->functions[i];
+        }
+        return first ?: s->functions[0];
 }
 
 /* Every function below the port with what tells it from others: each of them has to be the one that was looked at. */
@@ -72,20 +81,38 @@ static json_object *endpoints_json(const Scope *s) {
         return array;
 }
 
-json_object *scope_card_json(const Scope *s) {
-        if (s->n_functions == 0)
-                return s->n_nmems > 0 ? nvdimm_json(s->nmems[0]) : NULL;
-
-        const PciFunction *f = first_of_card(s);
+/* The document of the slot's card without what else is below the port. */
+static json_object *first_json(const Scope *s, const Slot *slot) {
+        const PciFunction *f = first_of_card(s, slot);
         json_object *o = function_json(s, f);
         const Memdev *m = memdev_on(s, f);
         if (m) {
                 json_set_u64(o, "ram_bytes", m->ram_size);
                 json_set_u64(o, "pmem_bytes", m->pmem_size);
         }
+        return o;
+}
+
+json_object *scope_card_json(const Scope *s) {
+        if (s->n_functions == 0)
+                return s->n_nmems > 0 ? nvdimm_json(s->nmems[0]) : NULL;
+
+        json_object *o = first_json(s, s->slot);
         if (s->n_functions > 1)
                 json_set(o, "endpoints", endpoints_json(s));
         return o;
+}
+
+json_object *scope_slots_json(const Scope *s) {
+        json_object *array = s->n_others > 0 ? json_object_new_array() : NULL;
+
+        for (size_t i = 0; array && i < scope_n_slots(s); i++) {
+                json_object *o = scope_slot_json(scope_slot(s, i));
+                json_set_str(o, "address", scope_slot(s, i)->address);
+                json_set(o, "card", s->n_functions > 0 ? first_json(s, scope_slot(s, i)) : NULL);
+                json_object_array_add(array, o);
+        }
+        return array;
 }
 
 static bool scope_has_block_device(const Scope *s, const char *name) {

@@ -4,6 +4,8 @@
 #include "plan/scope-internal.h"
 
 void scope_done(Scope *s) {
+        free(s->others);
+        free(s->words);
         free(s->inner);
         free(s->functions);
         free(s->memdevs);
@@ -23,10 +25,18 @@ void scope_done(Scope *s) {
         free(s->ranges);
 }
 
+/* The slot of the removal that one with this name is, or is inside of; NULL: none. */
+static const Slot *outermost(const Scope *s, const char *name) {
+        for (size_t i = 0; i < scope_n_slots(s); i++)
+                if (topology_slot_is_within(s->t, name, scope_slot(s, i)))
+                        return scope_slot(s, i);
+        return NULL;
+}
+
 static int find_inner(const Topology *t, Scope *s) {
         for (size_t i = 0; i < t->n_slots; i++) {
-                const Slot *inner = &t->slots[i];
-                int r = inner != s->slot && topology_slot_is_within(t, inner->name, s->slot) ? SCOPE_ADD(s, inner, inner) : 0;
+                const Slot *inner = &t->slots[i], *outer = outermost(s, inner->name);
+                int r = outer && inner != outer ? SCOPE_ADD(s, inner, inner) : 0;
                 if (r < 0)
                         return r;
         }
@@ -37,14 +47,24 @@ static bool is_inside(const Scope *s, const char *slot) {
         for (size_t i = 0; i < s->n_inner; i++)
                 if (streq_ptr(s->inner[i]->name, slot))
                         return true;
-        return streq_ptr(s->slot->name, slot);
+        for (size_t i = 0; i < scope_n_slots(s); i++)
+                if (streq_ptr(scope_slot(s, i)->name, slot))
+                        return true;
+        return false;
 }
 
 bool scope_is_outermost(const Scope *s, const PciFunction *f) {
-        return streq_ptr(f->slot, s->slot->name);
+        for (size_t i = 0; i < scope_n_slots(s); i++)
+                if (streq_ptr(f->slot, scope_slot(s, i)->name))
+                        return true;
+        return false;
 }
 
-/* Those of the slot's own card first: the card is called after them. */
+const Slot *scope_slot_of(const Scope *s, const PciFunction *f) {
+        return f->slot ? outermost(s, f->slot) : NULL;
+}
+
+/* Those of the slots' own cards first: the card is called after them. */
 static int find_functions(const Topology *t, Scope *s) {
         for (size_t pass = 0; pass < 2; pass++)
                 for (size_t i = 0; i < t->n_functions; i++) {
@@ -142,17 +162,33 @@ bool scope_is_empty(const Scope *s) {
         return s->n_functions == 0 && s->n_nmems == 0;
 }
 
+static int set_slots(Scope *s, const Slot *const *others, size_t n) {
+        s->words = strdup(s->slot->word ?: s->slot->name);
+        for (size_t i = 0; i < n && s->words; i++) {
+                char *more = strf("%s %s", s->words, others[i]->word ?: others[i]->name);
+                int r = SCOPE_ADD(s, others, others[i]);
+
+                free(s->words);
+                s->words = more;
+                if (r < 0)
+                        return r;
+        }
+        return s->words ? 0 : -ENOMEM;
+}
+
 int scope_find(const Topology *t, const Slot *slot, Scope *ret) {
+        return scope_find_all(t, slot, NULL, 0, ret);
+}
+
+int scope_find_all(const Topology *t, const Slot *slot, const Slot *const *others, size_t n, Scope *ret) {
         static int (*const finders[])(const Topology *, Scope *) = {
                 find_inner, find_functions, find_memdevs, find_regions, scope_find_nmems, scope_find_nd_regions, scope_find_namespaces,
                 find_daxes, scope_find_ranges, find_peers, scope_find_nmem_peers, find_nodes, scope_find_storage,
         };
 
-        *ret = (Scope) { .slot = slot };
-        for (size_t i = 0; i < ELEMENTSOF(finders); i++) {
-                int r = finders[i](t, ret);
-                if (r < 0)
-                        return r;
-        }
-        return 0;
+        *ret = (Scope) { .t = t, .slot = slot };
+        int r = set_slots(ret, others, n);
+        for (size_t i = 0; i < ELEMENTSOF(finders) && r >= 0; i++)
+                r = finders[i](t, ret);
+        return r < 0 ? r : 0;
 }

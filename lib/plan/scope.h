@@ -15,7 +15,10 @@ typedef struct ScopeRange {
  * region that has one of them as a target, the other cards of those regions, and what stands on the regions. Arrays of
  * pointers into the topology. */
 typedef struct Scope {
+        const Topology *t;
         const Slot *slot;
+        const Slot **others;            size_t n_others, a_others;      /* more slots whose cards go in the same removal */
+        char *words;                    /* the slots as a command names them: "2", "2 3" */
         const Slot **inner;             size_t n_inner, a_inner;        /* slots inside of it: their cards go with this one */
         const PciFunction **functions;  size_t n_functions, a_functions;
         const Memdev **memdevs;         size_t n_memdevs, a_memdevs;
@@ -42,7 +45,26 @@ void scope_done(Scope *s);
 /* Of the card in a slot of this topology, which must outlive it. -ENOMEM. */
 int scope_find(const Topology *t, const Slot *slot, Scope *ret);
 
-/* The function's card is in this very slot and not in one inside of it. */
+/* Of the cards in `slot` and in n other slots, none twice and none inside of another: what only all of them together take away goes too
+ * (a mirror with a leg on each). -ENOMEM. */
+int scope_find_all(const Topology *t, const Slot *slot, const Slot *const *others, size_t n, Scope *ret);
+
+/* The slots of the removal, the first one is `slot`. */
+static inline size_t scope_n_slots(const Scope *s) {
+        return 1 + s->n_others;
+}
+
+static inline const Slot *scope_slot(const Scope *s, size_t i) {
+        return i == 0 ? s->slot : s->others[i - 1];
+}
+
+/* The one of them that a function is below, whatever slots lie between; NULL: none. */
+const Slot *scope_slot_of(const Scope *s, const PciFunction *f);
+
+/* scope-part.c. What of a scope of several cards is gone once slot i has no power: all but what stands on the others alone. -ENOMEM. */
+int scope_part(const Scope *s, size_t i, Scope *ret);
+
+/* The function's card is in one of the removal's very slots and not in one inside of it. */
 bool scope_is_outermost(const Scope *s, const PciFunction *f);
 
 /* Nothing sits in the slot. */
@@ -62,6 +84,7 @@ bool scope_has_memdev(const Scope *s, const char *name);
 
 /* For the document: "card", "takes_down"; and the scope that probes are asked about. New references. */
 json_object *scope_card_json(const Scope *s);
+json_object *scope_slots_json(const Scope *s); /* of several slots: scope_slot_json() of each, with its "card"; NULL for one */
 json_object *scope_takes_down_json(const Scope *s, const Topology *t);
 json_object *scope_probe_json(const Scope *s, const Topology *t);
 json_object *scope_seen_json(const Scope *s, const Topology *t); /* the same without a look at who refers to what is gone already, which takes time; */

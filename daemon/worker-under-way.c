@@ -1,0 +1,93 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* Which other cards are on their way out: what is on them has to fit somewhere too, and nothing may be moved there. The records tell, and
+ * not only whoever runs at the moment: a removal whose worker has died goes on with the next one. */
+#include <errno.h>
+#include <inttypes.h>
+
+#include "base/parse.h"
+#include "daemon/worker-request.h"
+#include "engine/journal.h"
+#include "engine/state-dir.h"
+
+enum {
+        RECORDS_LOOKED_AT = 64, /* the newest ones: nothing older is still on its way */
+};
+
+static bool is_ours(const Request *r, const Slot *slot) {
+        for (size_t i = 0; i < r->n_others; i++)
+                if (r->others[i] == slot)
+                        return true;
+        return r->slot == slot;
+}
+
+static bool is_known(const Request *r, const Slot *slot) {
+        for (size_t i = 0; i < r->n_under_way; i++)
+                if (r->under_way[i] == slot)
+                        return true;
+        return false;
+}
+
+static bool is_nested(const Topology *t, const Slot *a, const Slot *b) {
+        return topology_slot_is_within(t, a->name, b) || topology_slot_is_within(t, b->name, a);
+}
+
+/* One that is inside of ours, or around it, is told of by find-slot.c. */
+static int add_slot(Request *r, json_object *o) {
+        const char *port = json_str(o, "port"), *name = json_str(o, "name");
+        const Slot *slot = port ? topology_slot_of_port(r->topology, port) : name ? topology_slot(r->topology, name) : NULL;
+
+        if (!slot || is_ours(r, slot) || is_known(r, slot))
+                return 0;
+        if (is_nested(r->topology, slot, r->slot))
+                return 0;
+        for (size_t i = 0; i < r->n_others; i++)
+                if (is_nested(r->topology, slot, r->others[i]))
+                        return 0;
+        const Slot **more = reallocarray(r->under_way, r->n_under_way + 1, sizeof(Slot *));
+        if (!more)
+                return -ENOMEM;
+        r->under_way = more;
+        r->under_way[r->n_under_way++] = slot;
+        return 0;
+}
+
+/* Of two pressed buttons the first has its turn first, and must not be refused for the second. Later ones that carry a plan out have been
+ * there before. */
+static bool counts(const Plan *plan, uint64_t id, uint64_t own) {
+        if (plan_is_restoration(plan) || plan_is_finish(plan) || plan_verdict(plan) != PLAN_READY)
+                return false;
+        return own == 0 || id < own || json_has(plan->doc, "takes_down");
+}
+
+static int look_at(Request *r, uint64_t id, uint64_t own) {
+        _cleanup_free_ char *name = strf("%" PRIu64, id), *dir = strf("%s/removals/%" PRIu64, state_dir(), id), *why = NULL;
+        _cleanup_(journal_freep) Journal *j = NULL;
+        _cleanup_(plan_freep) Plan *plan = NULL;
+
+        if (!name || !dir)
+                return -ENOMEM;
+        if (id == own || removal_has_ended(dir))
+                return 0;
+        int q = journal_read(name, &j, &plan, &why);
+        if (q < 0 || j->ended || j->other_boot || !counts(plan, id, own))
+                return q == -ENOMEM ? q : 0;
+        for (size_t i = 0; i < plan_n_slots(plan); i++) {
+                q = add_slot(r, plan_slot(plan, i));
+                if (q < 0)
+                        return q;
+        }
+        return 0;
+}
+
+int request_find_under_way(Request *r) {
+        _cleanup_free_ uint64_t *ids = NULL;
+        uint64_t own = 0;
+        size_t n = 0;
+
+        r->n_under_way = 0;
+        (void) parse_u64(json_str(r->doc, "id") ?: "0", &own); /* a plan's is 0 */
+        int q = removal_ids(&ids, &n);
+        for (size_t i = n > RECORDS_LOOKED_AT ? n - RECORDS_LOOKED_AT : 0; q >= 0 && i < n; i++)
+                q = look_at(r, ids[i], own);
+        return q < 0 ? q : 0;
+}
