@@ -17,6 +17,10 @@ struct mnt_ns_info {
         uint64_t mnt_ns_id;
 };
 
+#ifndef NS_GET_USERNS
+#define NS_GET_USERNS _IO(0xb7, 1)
+#endif
+
 #ifndef NS_MNT_GET_NEXT
 #define NS_MNT_GET_NEXT _IOR(0xb7, 11, struct mnt_ns_info)
 #define NS_MNT_GET_PREV _IOR(0xb7, 12, struct mnt_ns_info)
@@ -120,24 +124,66 @@ static int walk(unsigned long direction, int (*visit)(int fd, void *data), void 
         return errno == ENOENT ? 0 : -errno;
 }
 
+/* The user namespace of PID 1 and who it is asked of. */
+typedef struct Walk {
+        MountNsList *list;
+        uint64_t host_users;
+} Walk;
+
+static bool belongs_elsewhere(int fd, uint64_t host_users) {
+        _cleanup_close_ int users = ioctl(fd, NS_GET_USERNS);
+        uint64_t id;
+
+        return users < 0 || fd_id(users, &id) < 0 || id != host_users;
+}
+
 static int visit_add(int fd, void *data) {
+        Walk *w = data;
+        size_t before = w->list->n_items;
         uint64_t id;
 
         int r = fd_id(fd, &id);
-        return r < 0 ? r : mount_ns_add(data, id, 0, NULL);
+        if (r >= 0)
+                r = mount_ns_add(w->list, id, 0, NULL);
+        if (r >= 0 && w->list->n_items > before)
+                w->list->items[before].foreign = belongs_elsewhere(fd, w->host_users);
+        return r;
+}
+
+/* Where it cannot be opened its process tells: nobody is in one of lesser users than his own. */
+static bool is_foreign(const MountNs *ns, uint64_t host_users) {
+        const char *end = strstr(ns->path, "/ns/mnt");
+        _cleanup_free_ char *folder = end ? strndup(ns->path, (size_t) (end - ns->path)) : NULL, *theirs = NULL, *ours = NULL;
+
+        _cleanup_close_ int fd = open(ns->path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
+        if (fd >= 0)
+                return belongs_elsewhere(fd, host_users);
+        return folder && link_readf(&theirs, "%s/ns/user", folder) >= 0 && link_readf(&ours, "/proc/1/ns/user") >= 0 && !streq(theirs, ours);
+}
+
+static uint64_t users_of_host(void) {
+        struct stat st;
+
+        return stat("/proc/1/ns/user", &st) < 0 ? 0 : st.st_ino;
 }
 
 int mount_ns_list(MountNsList *l) {
         _cleanup_listing_ Listing processes = { 0 };
+        Walk w = { .list = l, .host_users = users_of_host() };
 
         int r = listing_readf(&processes, "/proc");
         for (size_t i = 0; i < processes.n && r >= 0; i++)
                 r = add_process(l, processes.names[i]);
         if (r >= 0)
-                r = walk(NS_MNT_GET_NEXT, visit_add, l);
+                r = walk(NS_MNT_GET_NEXT, visit_add, &w);
         if (r >= 0)
-                r = walk(NS_MNT_GET_PREV, visit_add, l);
-        return r == -ENOTTY ? mount_ns_list_kept(l) : r;
+                r = walk(NS_MNT_GET_PREV, visit_add, &w);
+        if (r == -ENOTTY)
+                r = mount_ns_list_kept(l);
+        for (size_t i = 0; i < l->n_items && r >= 0; i++)
+                if (l->items[i].path)
+                        l->items[i].foreign = is_foreign(&l->items[i], w.host_users);
+        return r;
 }
 
 typedef struct Wanted {

@@ -9,6 +9,8 @@ typedef struct MountNs {
         int pid;                /* a process in it, the lowest; 0: nobody is, a bind mount or a descriptor keeps it */
         char *path;             /* what to open to get at it: /proc/PID/ns/mnt, of a thread /proc/PID/task/TID/ns/mnt, or what keeps
                                  * it; NULL where the kernel says that it exists, and will give it to who asks by its id */
+        bool foreign;           /* it belongs to another user namespace than that of PID 1: what it was given at its making is locked
+                                 * there, and cannot be unmounted (fs/namespace.c:lock_mnt_tree) */
 } MountNs;
 
 typedef struct MountNsList {

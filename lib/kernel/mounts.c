@@ -4,6 +4,7 @@
 
 #include "kernel/apart.h"
 #include "kernel/mounts.h"
+#include "kernel/unmount.h"
 
 bool mounted_fs_is(const MountedFs *fs, const MountEntry *m) {
         return (fs->dev == 0 || m->dev == fs->dev) && streq(m->type, fs->type);
@@ -69,13 +70,15 @@ int mount_tables_for_each(int (*visit)(const MountNs *ns, const MountEntries *l,
         return r;
 }
 
-static json_object *on_top(const MountEntries *l, const MountEntry *below, const MountedFs *fs) {
+static json_object *on_top(const MountEntries *l, const MountEntry *below, const MountedFs *fs, bool names) {
         json_object *array = json_object_new_array();
 
         for (size_t i = 0; i < l->n_items; i++) {
                 const MountEntry *m = &l->items[i];
-                if (m->parent_id == below->id && m->id != below->id && !mounted_fs_is(fs, m))
-                        json_append_str(array, m->target);
+                if (m->parent_id != below->id || m->id == below->id || mounted_fs_is(fs, m) || mount_is_name(m->type, m->root) != names)
+                        continue;
+                _cleanup_free_ char *name = names ? strf("%s at %s", m->root, m->target) : NULL;
+                json_append_str(array, names ? name : m->target);
         }
         return array;
 }
@@ -110,7 +113,8 @@ static int find_in_ns(const MountNs *ns, const MountEntries *l, void *data) {
                 if (!mounted_fs_is(f->fs, m))
                         continue;
                 json_object *o = mount_json(ns, m);
-                json_set(o, "on_top", on_top(l, m, f->fs));
+                json_set(o, "on_top", on_top(l, m, f->fs, false));
+                json_set(o, "names", on_top(l, m, f->fs, true));
                 json_object_array_add(f->found, o);
         }
         return 0;

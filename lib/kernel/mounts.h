@@ -18,7 +18,8 @@ typedef struct MountedFs {
 bool mounted_fs_is(const MountedFs *fs, const MountEntry *m);
 
 /* Every mount of it, as [{"ns", "pid", "ns_path", "id", "parent_id", "root", "target", "options", "propagation", "source",
- * "super_options", "on_top": [where other file systems are mounted on it]}]. -EINPROGRESS when the kernel did not
+ * "super_options", "on_top": [where other file systems are mounted on it], "names": ["net:[4026532600] at PATH", names of namespaces that are, which
+ * go with it (kernel/unmount.h)]}]. -EINPROGRESS when the kernel did not
  * answer in time. */
 int mounts_find(const MountedFs *fs, uint64_t timeout_usec, json_object **ret);
 

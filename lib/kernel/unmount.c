@@ -44,6 +44,17 @@ static int umount_one(const MountEntry *m, int proc_fd, const char **ret_why) {
         return r;
 }
 
+bool mount_is_name(const char *type, const char *root) {
+        return streq_ptr(type, "nsfs") && root && !startswith(root, "mnt:") && !startswith(root, "ipc:");
+}
+
+static bool is_name_on(const MountEntries *l, const MountEntry *m, const MountedFs *fs) {
+        for (size_t i = 0; mount_is_name(m->type, m->root) && i < l->n_items; i++)
+                if (l->items[i].id == m->parent_id && mounted_fs_is(fs, &l->items[i]))
+                        return true;
+        return false;
+}
+
 static void add_left(json_object *left, const MountNs *ns, const char *target, int error, const char *why) {
         json_object *o = json_object_new_object();
 
@@ -68,7 +79,7 @@ static int unmount_pass(const MountedFs *fs, const MountNs *ns, int proc_fd, jso
                 const MountEntry *m = &l.items[i - 1];
                 const char *why = NULL;
 
-                if (!mounted_fs_is(fs, m))
+                if (!mounted_fs_is(fs, m) && !is_name_on(&l, m, fs))
                         continue;
                 r = umount_one(m, proc_fd, &why);
                 if (r < 0)

@@ -33,6 +33,8 @@ static const char *const blocker_code_table[_BLOCKER_CODE_MAX] = {
         [BLOCKER_FOREIGN_MEMMAP] = "FOREIGN_MEMMAP",
         [BLOCKER_SYSTEM_FS] = "SYSTEM_FS",
         [BLOCKER_MOUNT_BELOW] = "MOUNT_BELOW",
+        [BLOCKER_LOCKED_MOUNT] = "LOCKED_MOUNT",
+        [BLOCKER_MOUNT_LOOP] = "MOUNT_LOOP",
         [BLOCKER_AUTOMOUNT] = "AUTOMOUNT",
         [BLOCKER_LAST_HOLD] = "LAST_HOLD",
         [BLOCKER_DAX_MOUNTED] = "DAX_MOUNTED",
@@ -173,7 +175,9 @@ int plan_add_blockers(Plan *p, const Topology *t, const Scope *s, const PlanRequ
                 find_dax_pieces(&f);
                 find_drivers(&f);
                 find_slot(&f);
-                find_storage(&f);
+                r = find_storage(&f);
+                if (r < 0)
+                        return r;
                 find_kernel_users(&f);
                 find_shutdown(&f);
         }

@@ -37,6 +37,8 @@ typedef enum BlockerCode {
         BLOCKER_FOREIGN_MEMMAP, /* page structs of other memory lie on the card, or may: nothing forces that */
         BLOCKER_SYSTEM_FS,      /* the running system, the journal or our own state lies on the card */
         BLOCKER_MOUNT_BELOW,    /* another device's file system is mounted inside one that goes */
+        BLOCKER_LOCKED_MOUNT,   /* less privileged users have a copy of its mount in a namespace of theirs, which nobody else can take */
+        BLOCKER_MOUNT_LOOP,     /* two file systems are mounted in each other: there is no order */
         BLOCKER_AUTOMOUNT,      /* warning: it is mounted again as soon as somebody looks */
         BLOCKER_LAST_HOLD,      /* a mount or loop device is what keeps a file without a name: it never comes back */
         BLOCKER_DAX_MOUNTED,    /* a file system without a block device is mounted from a dax device (famfs) */

@@ -1,26 +1,36 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* Mounts that cannot be taken away, or not put back, and those that come back by themselves. */
+/* Mounts that cannot be taken away, or not put back, and those that come back by themselves. Anybody can make many mounts and namespaces:
+ * each mount is looked at once, and only the first ones of a kind are told. */
+#include <errno.h>
 #include <fcntl.h>
 
 #include "base/parse.h"
 #include "holders/process.h"
+#include "kernel/mount-options.h"
+#include "kernel/unmount.h"
 #include "plan/findings.h"
+#include "plan/nested-mounts.h"
 
 #define DELETED "//deleted"
 #define SAVED_IN "/var/tmp/" /* of the remedy: it lies on no card, or nothing of this is asked (SYSTEM_FS) */
 
-static bool in_scope_mount(const Findings *f, const Mount *m) {
-        for (size_t i = 0; i < f->s->n_mounts; i++)
-                if (f->s->mounts[i] == m)
-                        return true;
-        return false;
+enum {
+        TOLD_MAX = 16,
+};
+
+/* Mounts in the order of the topology. */
+typedef struct Some {
+        const Mount **items;
+        size_t n;
+} Some;
+
+static bool in_scope(const Findings *f, const Mount *m) {
+        return scope_has_mount(f->s, f->t, m);
 }
 
-static const Mount *parent_in_scope(const Findings *f, const Mount *m) {
-        for (size_t i = 0; i < f->s->n_mounts; i++)
-                if (f->s->mounts[i]->ns == m->ns && f->s->mounts[i]->id == m->parent_id)
-                        return f->s->mounts[i];
-        return NULL;
+/* With all of its namespace, when the processes of that are ended. */
+static bool ends(const Findings *f, const Mount *m) {
+        return scope_mount_ends(f->s, f->t, m) && !topology_ns_kept_by(f->t, m->ns);
 }
 
 /* What goes before a command that is meant for the mount's namespace, newly allocated. Of a namespace that nobody is in the kernel may
@@ -45,16 +55,111 @@ static void mount_evidence(json_object *o, const Mount *m) {
                               (uintmax_t) m->id, m->root, m->source, m->type, m->target);
 }
 
-/* The same mount has a copy in every sandbox: one is told. */
-static bool is_copy(const Findings *f, size_t n) {
-        const Mount *m = &f->t->mounts[n];
+/* What lets go of a namespace that would not end with its processes, newly allocated; NULL where nothing is known to keep it. */
+static char *unkeep_command(const Findings *f, uint64_t ns) {
+        const Mount *kept = topology_ns_kept_by(f->t, ns);
+        _cleanup_free_ char *target = kept ? shell_quoted(kept->target) : NULL, *enter = kept ? enter_words(f, kept) : NULL;
 
-        for (size_t i = 0; i < n; i++) {
-                const Mount *o = &f->t->mounts[i];
-                if (o->dev == m->dev && streq(o->target, m->target) && !in_scope_mount(f, o) && parent_in_scope(f, o))
+        return kept ? strf("%sumount %s", enter, target) : NULL;
+}
+
+static void more_finding(Findings *f, BlockerCode code, size_t told, const char *of_what) {
+        if (told <= TOLD_MAX)
+                return;
+        json_object *o = finding(f, code, true, "%zu more %s", told - TOLD_MAX, of_what);
+        json_set_strf(o, "evidence", "the first %d are told one by one", TOLD_MAX);
+        finding_remedy(o, "lsns -t mnt  # the namespaces, and who is in them");
+}
+
+static int compare_places(const void *a, const void *b) {
+        const Mount *m = *(const Mount *const *) a, *n = *(const Mount *const *) b;
+
+        return m < n ? -1 : m > n;
+}
+
+/* Of those that are alike the first. */
+static void keep_first(Some *some, int (*compare)(const Mount *m, const Mount *n), int (*sort)(const void *a, const void *b)) {
+        size_t kept = 0;
+
+        if (some->n > 1)
+                qsort(some->items, some->n, sizeof(*some->items), sort);
+        for (size_t i = 0; i < some->n; i++)
+                if (kept == 0 || compare(some->items[kept - 1], some->items[i]) != 0)
+                        some->items[kept++] = some->items[i];
+        some->n = kept;
+        if (kept > 1)
+                qsort(some->items, kept, sizeof(*some->items), compare_places);
+}
+
+static int compare_by_ns(const Mount *m, const Mount *n) {
+        return m->ns < n->ns ? -1 : m->ns > n->ns;
+}
+
+static int sort_by_ns(const void *a, const void *b) {
+        return compare_by_ns(*(const Mount *const *) a, *(const Mount *const *) b) ?: compare_places(a, b);
+}
+
+static int compare_by_target(const Mount *m, const Mount *n) {
+        return m->dev < n->dev ? -1 : m->dev > n->dev ? 1 : strcmp(m->target, n->target);
+}
+
+static int sort_by_target(const void *a, const void *b) {
+        return compare_by_target(*(const Mount *const *) a, *(const Mount *const *) b) ?: compare_places(a, b);
+}
+
+/* What is taken from a place of the machine's is taken from the namespaces too that follow that place, locked or not
+ * (fs/pnode.c:propagate_mount_unlock). */
+static bool follows_host(const Mount *m, const Some *host) {
+        uint64_t group = m->parent && m->parent->propagation ? mount_group(m->parent->propagation, "master:") : 0;
+
+        for (size_t i = 0; group != 0 && i < host->n; i++) {
+                const Mount *parent = host->items[i]->parent;
+                if (host->items[i]->dev == m->dev && parent && parent->propagation && mount_group(parent->propagation, "shared:") == group)
                         return true;
         }
         return false;
+}
+
+static void locked_finding(Findings *f, const Mount *m) {
+        _cleanup_free_ char *folder = strf("/proc/%d", m->pid), *unit = NULL, *end = NULL, *path = shell_quoted(m->ns_path),
+                            *unkeep = unkeep_command(f, m->ns);
+        _cleanup_close_ int fd = m->pid > 0 && folder ? open(folder, O_PATH | O_DIRECTORY | O_CLOEXEC) : -EBADF;
+        json_object *o = finding(f, BLOCKER_LOCKED_MOUNT, true, "%s of the card is mounted in a namespace of less privileged users, where the kernel lets "
+                                 "nobody unmount it: it goes when their processes end", m->target);
+
+        mount_evidence(o, m);
+        if (m->pid == 0 && path)
+                finding_remedy(o, "umount %s  # it keeps the namespace; where it is a descriptor, end its process", path);
+        else if (m->pid == 0)
+                finding_remedy(o, "find /proc/[0-9]*/fd -lname 'mnt:\\[%ju\\]'  # whose process keeps the namespace: end it", (uintmax_t) m->ns);
+        else if (fd >= 0 && process_unit(fd, &unit) >= 0 && unit && (end = process_end_command(unit, m->pid)))
+                finding_remedy(o, "%s%s%s", end, unkeep ? " && " : "", unkeep ?: "");
+        else
+                finding_remedy(o, "pkill --ns %d --nslist mnt%s%s  # all in that namespace", m->pid, unkeep ? "; " : "", unkeep ?: "");
+}
+
+/* No step takes those away: the unmount would be refused (kernel/unmount.c). *locked: of each of the topology's mounts, whether. */
+static int find_locked_mounts(Findings *f, bool *locked) {
+        _cleanup_free_ const Mount **items = calloc(f->s->n_mounts + 1, sizeof(*items)), **of_host = calloc(f->s->n_mounts + 1, sizeof(*of_host));
+        Some some = { .items = items }, host = { .items = of_host };
+
+        if (!items || !of_host)
+                return -ENOMEM;
+        for (size_t i = 0; i < f->s->n_mounts; i++)
+                if (f->s->mounts[i]->ns == topology_host_ns(f->t))
+                        host.items[host.n++] = f->s->mounts[i];
+        for (size_t i = 0; i < f->s->n_mounts; i++) {
+                const Mount *m = f->s->mounts[i];
+                if (!m->foreign || ends(f, m) || follows_host(m, &host))
+                        continue;
+                locked[m - f->t->mounts] = true;
+                some.items[some.n++] = m;
+        }
+        keep_first(&some, compare_by_ns, sort_by_ns);
+        for (size_t i = 0; i < some.n && i < TOLD_MAX; i++)
+                locked_finding(f, some.items[i]);
+        more_finding(f, BLOCKER_LOCKED_MOUNT, some.n, "namespaces of less privileged users have a file system of the card");
+        return 0;
 }
 
 /* systemd's own unit, or the daemon that serves the place: "fd=6,pgrp=812,timeout=300,..." (fs/autofs/inode.c:autofs_show_options). */
@@ -80,13 +185,17 @@ static char *automounter_end_command(const Mount *m) {
 /* Something of another device is mounted inside a file system that goes. */
 static void below_finding(Findings *f, const Mount *m, const Mount *parent) {
         _cleanup_free_ char *target = shell_quoted(m->target), *enter = enter_words(f, m), *end = NULL;
+
+        /* A container's own go with it once nothing else keeps its namespace. */
+        if (scope_mount_ends(f->s, f->t, m))
+                end = unkeep_command(f, m->ns);
         json_object *o = finding(f, BLOCKER_MOUNT_BELOW, true, "%s (%s) is mounted on %s, inside a file system of the card", m->source, m->type,
                                  m->target);
 
         json_set_strf(o, "evidence", "/proc/%d/mountinfo: mount %ju below mount %ju (%s)", m->pid, (uintmax_t) m->id, (uintmax_t) parent->id,
                       parent->target);
         /* Whoever serves it would make it again. */
-        if (streq(m->type, "autofs"))
+        if (!end && streq(m->type, "autofs"))
                 end = automounter_end_command(m);
         if (end)
                 finding_remedy(o, "%s", end);
@@ -94,20 +203,36 @@ static void below_finding(Findings *f, const Mount *m, const Mount *parent) {
                 finding_remedy(o, "%sumount -R %s", enter, target);
 }
 
-static void find_mounts_below(Findings *f) {
-        for (size_t i = 0; i < f->t->n_mounts; i++) {
-                const Mount *m = &f->t->mounts[i], *parent = in_scope_mount(f, m) ? NULL : parent_in_scope(f, m);
+/* A container's network and the like, by name: whoever is in it keeps it, and the name goes (kernel/unmount.c). */
+static void name_finding(Findings *f, const Mount *m) {
+        _cleanup_free_ char *target = shell_quoted(m->target), *enter = enter_words(f, m);
+        json_object *o = finding(f, BLOCKER_MOUNT_BELOW, false, "%s is a name of the namespace %s, inside a file system of the card: it goes, and is "
+                                 "not made again", m->target, m->root);
 
-                if (parent && !is_copy(f, i))
-                        below_finding(f, m, parent);
-        }
+        mount_evidence(o, m);
+        finding_remedy(o, "%sumount %s  # who is in that namespace stays in it", enter, target);
 }
 
-static const Mount *parent_of(const Findings *f, const Mount *m) {
-        for (size_t i = 0; i < f->t->n_mounts; i++)
-                if (f->t->mounts[i].ns == m->ns && f->t->mounts[i].id == m->parent_id)
-                        return &f->t->mounts[i];
-        return NULL;
+/* Not what ends with its namespace, or is told by it already. */
+static int find_mounts_below(Findings *f, const bool *locked) {
+        _cleanup_free_ const Mount **items = calloc(f->t->n_mounts + 1, sizeof(*items));
+        Some some = { .items = items };
+
+        if (!items)
+                return -ENOMEM;
+        for (size_t i = 0; i < f->t->n_mounts; i++) {
+                const Mount *m = &f->t->mounts[i];
+                if (m->parent && in_scope(f, m->parent) && !in_scope(f, m) && !ends(f, m) && !locked[m->parent - f->t->mounts])
+                        some.items[some.n++] = m;
+        }
+        keep_first(&some, compare_by_target, sort_by_target);
+        for (size_t i = 0; i < some.n && i < TOLD_MAX; i++)
+                if (mount_is_name(some.items[i]->type, some.items[i]->root))
+                        name_finding(f, some.items[i]);
+                else
+                        below_finding(f, some.items[i], some.items[i]->parent);
+        more_finding(f, BLOCKER_MOUNT_BELOW, some.n, "mounts are inside of file systems of the card");
+        return 0;
 }
 
 /* Whoever looks at the place once it is unmounted has it mounted again, which ends when the removal has the device for itself
@@ -127,11 +252,8 @@ static void automount_finding(Findings *f, const Mount *m, const Mount *autofs) 
 static void find_automounts(Findings *f) {
         for (size_t i = 0; i < f->s->n_mounts; i++) {
                 const Mount *m = f->s->mounts[i];
-                if (m->ns != topology_host_ns(f->t))
-                        continue;
-                const Mount *parent = parent_of(f, m);
-                if (parent && streq(parent->type, "autofs"))
-                        automount_finding(f, m, parent);
+                if (m->ns == topology_host_ns(f->t) && m->parent && streq(m->parent->type, "autofs"))
+                        automount_finding(f, m, m->parent);
         }
 }
 
@@ -155,18 +277,25 @@ static void save_remedy(const Findings *f, json_object *o, const Mount *m) {
                                enter, target);
 }
 
+static void deleted_finding(Findings *f, const Mount *m) {
+        /* A container that is ended does not come back, and nobody wants to mount it there. */
+        bool soft = ends(f, m);
+        _cleanup_free_ char *name = strndup(m->root, strlen(m->root) - strlen(DELETED));
+        json_object *o = finding(f, BLOCKER_LAST_HOLD, !soft, "%s of the card is deleted, and its mount on %s is the last hold of it: without that its "
+                                 "content is lost%s", name, m->target, soft ? ", with the container that is ended" : "");
+
+        mount_evidence(o, m);
+        save_remedy(f, o, m);
+}
+
 /* A bind mount of a file or folder that was deleted: the mount is what keeps its content, and nothing can mount it again. */
 static void find_deleted_roots(Findings *f) {
-        for (size_t i = 0; i < f->s->n_mounts; i++) {
-                const Mount *m = f->s->mounts[i];
-                if (!root_is_deleted(m))
-                        continue;
-                _cleanup_free_ char *name = strndup(m->root, strlen(m->root) - strlen(DELETED));
-                json_object *o = finding(f, BLOCKER_LAST_HOLD, true, "%s of the card is deleted, and its mount on %s is the last hold of it: "
-                                         "without that its content is lost", name, m->target);
-                mount_evidence(o, m);
-                save_remedy(f, o, m);
-        }
+        size_t n = 0;
+
+        for (size_t i = 0; i < f->s->n_mounts; i++)
+                if (root_is_deleted(f->s->mounts[i]) && n++ < TOLD_MAX)
+                        deleted_finding(f, f->s->mounts[i]);
+        more_finding(f, BLOCKER_LAST_HOLD, n, "mounts are the last hold of something deleted");
 }
 
 /* famfs has a dax device for its disk, which no block device tells of. */
@@ -187,9 +316,112 @@ static void find_mounted_dax(Findings *f) {
         }
 }
 
-void find_mounts(Findings *f) {
-        find_mounts_below(f);
+static bool scope_says(const Mount *m, void *userdata) {
+        return in_scope(userdata, m);
+}
+
+static int compare_lower(const void *a, const void *b) {
+        const Nesting *x = a, *y = b;
+
+        return x->lower < y->lower ? -1 : x->lower > y->lower;
+}
+
+/* Whatever is in nothing is taken out, with all that is in it: below[i] is what is left then of the nestings of file system i in others. */
+static void take_out(const Nesting *nested, size_t n, size_t n_fs, size_t *below, size_t *first, size_t *out) {
+        size_t n_out = 0;
+
+        for (size_t i = 0; i < n; i++) {
+                first[nested[i].lower + 1]++;
+                below[nested[i].upper]++;
+        }
+        for (size_t i = 0; i < n_fs; i++) {
+                first[i + 1] += first[i];
+                if (below[i] == 0)
+                        out[n_out++] = i;
+        }
+        for (size_t done = 0; done < n_out; done++)
+                for (size_t i = first[out[done]]; i < first[out[done] + 1]; i++)
+                        if (--below[nested[i].upper] == 0)
+                                out[n_out++] = nested[i].upper;
+}
+
+/* Each of what is left is in another one of it: so whoever walks down comes round. ret[i] is how file system i goes on from there: the
+ * nesting behind it, or NULL. *ret_start is a file system in a circle, SIZE_MAX where there is none. */
+static int find_circle(const Nesting *nested, size_t n, size_t n_fs, const Nesting **ret, size_t *ret_start) {
+        _cleanup_free_ size_t *below = calloc(n_fs + 1, sizeof(size_t)), *first = calloc(n_fs + 2, sizeof(size_t)), *out = calloc(n_fs + 1, sizeof(size_t));
+        _cleanup_free_ bool *seen = calloc(n_fs + 1, sizeof(bool));
+        size_t at = SIZE_MAX;
+
+        if (!below || !first || !out || !seen)
+                return -ENOMEM;
+        take_out(nested, n, n_fs, below, first, out);
+        for (size_t i = 0; i < n; i++)
+                if (below[nested[i].upper] > 0 && below[nested[i].lower] > 0) {
+                        ret[nested[i].upper] = &nested[i];
+                        at = at == SIZE_MAX ? nested[i].upper : at;
+                }
+        for (; at != SIZE_MAX && !seen[at]; at = ret[at]->lower)
+                seen[at] = true;
+        *ret_start = at;
+        return 0;
+}
+
+/* The first of the circle is unmounted from inside the next one, wherever that is: what is deeper first. */
+static void loop_finding(Findings *f, const Nesting *nested, size_t n, const Nesting *first, const Nesting *next) {
+        const Mount *m = first->mount, *o = next->mount;
+        _cleanup_free_ char *commands = strdup("");
+        size_t told = 0;
+
+        json_object *x = finding(f, BLOCKER_MOUNT_LOOP, true, "file systems of the card are mounted in each other: %s (%s) on %s, and %s (%s) on %s; none "
+                                 "can be unmounted first", m->source, m->type, m->target, o->source, o->type, o->target);
+        mount_evidence(x, m);
+        for (size_t i = n; i > 0 && commands; i--) {
+                const Nesting *each = &nested[i - 1];
+                if (each->upper != first->upper || each->lower != first->lower || told++ >= TOLD_MAX)
+                        continue;
+                _cleanup_free_ char *target = shell_quoted(each->mount->target), *enter = enter_words(f, each->mount), *so_far = commands;
+                commands = strf("%s%s%sumount %s", so_far, *so_far ? " && " : "", enter, target);
+        }
+        finding_remedy(x, "%s", commands);
+}
+
+static int compare_depth(const void *a, const void *b) {
+        const Nesting *x = a, *y = b;
+
+        return x->mount->depth < y->mount->depth ? -1 : x->mount->depth > y->mount->depth;
+}
+
+static int find_loops(Findings *f) {
+        _cleanup_free_ const Nesting **down = calloc(f->t->n_file_systems + 1, sizeof(*down));
+        _cleanup_free_ Nesting *nested = NULL;
+        size_t n = 0, start = SIZE_MAX;
+
+        int r = down ? nested_mounts(f->t, scope_says, f, &nested, &n) : -ENOMEM;
+        if (r < 0)
+                return r;
+        if (n > 1)
+                qsort(nested, n, sizeof(*nested), compare_lower);
+        r = find_circle(nested, n, f->t->n_file_systems, down, &start);
+        if (r < 0 || start == SIZE_MAX)
+                return r;
+        const Nesting first = *down[start], next = *down[first.lower];
+        qsort(nested, n, sizeof(*nested), compare_depth);
+        loop_finding(f, nested, n, &first, &next);
+        return 0;
+}
+
+int find_mounts(Findings *f) {
+        _cleanup_free_ bool *locked = calloc(f->t->n_mounts + 1, sizeof(bool));
+
+        int r = locked ? find_locked_mounts(f, locked) : -ENOMEM;
+        if (r >= 0)
+                r = find_mounts_below(f, locked);
+        if (r >= 0)
+                r = find_loops(f);
+        if (r < 0)
+                return r;
         find_automounts(f);
         find_deleted_roots(f);
         find_mounted_dax(f);
+        return 0;
 }

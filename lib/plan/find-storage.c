@@ -17,17 +17,10 @@ enum {
 /* Where the system itself lives, as PID 1 sees it: nothing of this can be taken away under a running machine. */
 static const char *const system_paths[] = { "/", "/usr", "/etc", "/var", "/var/log/journal", "/run", "/tmp" };
 
-static bool in_scope_mount(const Findings *f, const Mount *m) {
-        for (size_t i = 0; i < f->s->n_mounts; i++)
-                if (f->s->mounts[i] == m)
-                        return true;
-        return false;
-}
-
 static void system_path_finding(Findings *f, const char *path, const char *what) {
         const Mount *m = topology_mount_of_path(f->t, topology_host_ns(f->t), path);
 
-        if (!m || !in_scope_mount(f, m))
+        if (!m || !scope_has_mount(f->s, f->t, m))
                 return;
         json_object *o = finding(f, BLOCKER_SYSTEM_FS, true, "%s lies on this card: %s", path, what);
         json_set_strf(o, "evidence", "%s (%s) is mounted on %s", m->source, m->type, m->target);
@@ -119,11 +112,14 @@ static void find_spanning_file_systems(Findings *f) {
         }
 }
 
-void find_storage(Findings *f) {
+int find_storage(Findings *f) {
         find_system_fs(f);
-        find_mounts(f);
+        int r = find_mounts(f);
+        if (r < 0)
+                return r;
         find_last_holds(f);
         find_stacks(f);
         find_swap_room(f);
         find_spanning_file_systems(f);
+        return 0;
 }

@@ -65,11 +65,12 @@ void find_slot(Findings *f);
 /* find-drivers.c: functions, devices and memory with drivers that are not known, and what hangs on the card that nobody accounts for. */
 void find_drivers(Findings *f);
 
-/* find-storage.c: the system's own file systems, sets that span cards, swap, and what find_stacks() and find_mounts() find. */
-void find_storage(Findings *f);
+/* find-storage.c: the system's own file systems, sets that span cards, swap, and what find_stacks() and find_mounts() find. 0 or
+ * -ENOMEM. */
+int find_storage(Findings *f);
 
-/* find-mounts.c: mounts that cannot be taken away, or not put back. */
-void find_mounts(Findings *f);
+/* find-mounts.c: mounts that cannot be taken away, or not put back. 0 or -ENOMEM. */
+int find_mounts(Findings *f);
 
 /* find-stacks.c: arrays and mappings, those that go and those that only lose a part. */
 void find_stacks(Findings *f);

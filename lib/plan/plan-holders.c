@@ -18,9 +18,8 @@ bool dax_is_mapped(const DaxDevice *d) {
 
 static int add_file_systems(const Scope *s, HoldTargets *targets) {
         for (size_t i = 0; i < s->n_mounts; i++) {
-                bool known = false;
-                for (size_t j = 0; j < i && !known; j++)
-                        known = s->mounts[j]->dev == s->mounts[i]->dev;
+                /* All of one file system are together. */
+                bool known = i > 0 && s->mounts[i - 1]->dev == s->mounts[i]->dev;
                 int r = known ? 0 : hold_targets_add(targets, TARGET_FS, s->mounts[i]->dev, s->mounts[i]->target);
                 if (r < 0)
                         return r;

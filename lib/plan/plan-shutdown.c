@@ -107,11 +107,9 @@ const char *shutdown_word(const Topology *t, const Scope *s, const PlanRequest *
         return how == FS_SHUTDOWN_NO_FLUSH ? "noflush" : "flush";
 }
 
+/* All of one file system are together. */
 static bool is_first(const Scope *s, size_t n) {
-        for (size_t i = 0; i < n; i++)
-                if (s->mounts[i]->dev == s->mounts[n]->dev)
-                        return false;
-        return true;
+        return n == 0 || s->mounts[n - 1]->dev != s->mounts[n]->dev;
 }
 
 bool shutdown_of_target(const Topology *t, const Scope *s, const PlanRequest *request, const HoldTarget *target) {
@@ -128,7 +126,7 @@ json_object *shutdown_entries(const Topology *t, const Scope *s, const PlanReque
 
         for (size_t i = 0; i < s->n_mounts && request->policy->force_kill; i++)
                 if (is_first(s, i) && !streq(shutdown_word(t, s, request, s->mounts[i]), "no"))
-                        json_object_array_add(entries, storage_unmount_args(t, s, request, s->mounts[i]));
+                        json_object_array_add(entries, storage_unmount_args(t, s, request, i));
         return entries;
 }
 

@@ -6,6 +6,12 @@
 
 #include "plan/plan-storage.h"
 
+/* Something that is looked up by a file system. */
+typedef struct Found {
+        dev_t dev;
+        size_t place;
+} Found;
+
 /* What has a step already. */
 typedef struct Taken {
         Plan *plan;
@@ -14,8 +20,11 @@ typedef struct Taken {
         const PlanRequest *request;
         bool *blocks;           /* one for each of s->blocks */
         bool *left;             /* one for each of t->block_devices: a mapping that goes on */
-        bool *mounts;           /* one for each of s->mounts */
-        dev_t *under;           /* one for each of s->mounts: the file system whose folder it is mounted on; 0: none that goes */
+        bool *mounts;           /* one for each of s->mounts: its file system has a step, of the first of them */
+        Found *firsts;          /* by each file system the place of its first mount in s->mounts */
+        Found *nested;          /* by the file system that it is mounted in the place of a mount */
+        Found *layers;          /* by the file system that it lies on the place of an overlay in t->file_systems */
+        size_t n_firsts, n_nested, n_layers;
 } Taken;
 
 static int take_block(Taken *k, size_t i);
@@ -38,16 +47,16 @@ static json_object *mount_json(const Mount *m) {
         return o;
 }
 
-json_object *storage_unmount_args(const Topology *t, const Scope *s, const PlanRequest *request, const Mount *first) {
+json_object *storage_unmount_args(const Topology *t, const Scope *s, const PlanRequest *request, size_t place) {
+        const Mount *first = s->mounts[place];
         json_object *args = json_object_new_object(), *fs = json_object_new_object(), *mounts = json_object_new_array();
 
         set_dev(fs, "dev", first->dev);
         json_set_str(fs, "type", first->type);
         json_set_str(fs, "source", first->source);
         json_set_str(fs, "super_options", first->super_options);
-        for (size_t i = 0; i < s->n_mounts; i++)
-                if (s->mounts[i]->dev == first->dev)
-                        json_object_array_add(mounts, mount_json(s->mounts[i]));
+        for (size_t i = place; i < s->n_mounts && s->mounts[i]->dev == first->dev; i++)
+                json_object_array_add(mounts, mount_json(s->mounts[i]));
         json_set(args, "fs", fs);
         json_set(args, "mounts", mounts);
         json_set_str(args, "shutdown", shutdown_word(t, s, request, first));
@@ -56,8 +65,8 @@ json_object *storage_unmount_args(const Topology *t, const Scope *s, const PlanR
         return args;
 }
 
-static int add_unmount(Taken *k, const Mount *first) {
-        return plan_add_step(k->plan, STEP_UNMOUNT, storage_unmount_args(k->t, k->s, k->request, first));
+static int add_unmount(Taken *k, size_t place) {
+        return plan_add_step(k->plan, STEP_UNMOUNT, storage_unmount_args(k->t, k->s, k->request, place));
 }
 
 static int take_swap(Taken *k, dev_t dev, bool file) {
@@ -79,73 +88,75 @@ static int take_swap(Taken *k, dev_t dev, bool file) {
         return 0;
 }
 
-static bool lies_on(const FileSystem *overlay, dev_t dev) {
-        for (size_t i = 0; i < overlay->n_layers; i++)
-                if (overlay->layers[i] == dev)
-                        return true;
-        return false;
+static int compare_found(const void *a, const void *b) {
+        const Found *x = a, *y = b;
+
+        if (x->dev != y->dev)
+                return x->dev < y->dev ? -1 : 1;
+        return x->place < y->place ? -1 : x->place > y->place;
 }
 
-static int compare_ids(const void *a, const void *b) {
-        const Mount *m = *(const Mount *const *) a, *n = *(const Mount *const *) b;
+/* Whatever follows has that number behind it, in the order of its places. */
+static size_t first_of(const Found *sorted, size_t n, dev_t dev) {
+        size_t first = 0;
 
-        if (m->ns != n->ns)
-                return m->ns < n->ns ? -1 : 1;
-        return m->id < n->id ? -1 : m->id > n->id;
-}
-
-/* Anybody can make many mounts: each looks its parent up, none goes through all of them. */
-static int find_under(Taken *k) {
-        size_t n = k->s->n_mounts;
-        _cleanup_free_ const Mount **by_id = calloc(n + 1, sizeof(*by_id));
-        if (!by_id)
-                return -ENOMEM;
-
-        for (size_t i = 0; i < n; i++)
-                by_id[i] = k->s->mounts[i];
-        if (n > 1)
-                qsort(by_id, n, sizeof(*by_id), compare_ids);
-        for (size_t i = 0; i < n; i++) {
-                const Mount wanted = { .ns = k->s->mounts[i]->ns, .id = k->s->mounts[i]->parent_id }, *key = &wanted;
-                const Mount **parent = bsearch(&key, by_id, n, sizeof(*by_id), compare_ids);
-                k->under[i] = parent ? (*parent)->dev : 0;
+        while (n > 0) {
+                size_t half = n / 2;
+                bool below = sorted[first + half].dev < dev;
+                first += below ? half + 1 : 0;
+                n = below ? n - half - 1 : half;
         }
-        return 0;
+        return first;
 }
 
-/* What is mounted on a folder of it goes first, whatever it stands on. */
-static int take_mounted_in(Taken *k, dev_t dev) {
+static void sort_found(Found *items, size_t n) {
+        if (n > 1)
+                qsort(items, n, sizeof(*items), compare_found);
+}
+
+/* Anybody can make many mounts and overlays: each is looked up, none goes through all of them. What less privileged users have mounted in
+ * each other is unmounted by nobody (LOCKED_MOUNT), and gives no order. */
+static void find_places(Taken *k) {
+        for (size_t i = 0; i < k->s->n_mounts; i++) {
+                const Mount *m = k->s->mounts[i], *parent = m->parent;
+                if (i == 0 || k->s->mounts[i - 1]->dev != m->dev)
+                        k->firsts[k->n_firsts++] = (Found) { m->dev, i };
+                if (parent && parent->dev != m->dev && scope_has_mount(k->s, k->t, parent) && !m->foreign && !scope_mount_ends(k->s, k->t, m))
+                        k->nested[k->n_nested++] = (Found) { parent->dev, i };
+        }
+        for (size_t i = 0; i < k->t->n_file_systems; i++)
+                for (size_t j = 0; j < k->t->file_systems[i].n_layers; j++)
+                        k->layers[k->n_layers++] = (Found) { k->t->file_systems[i].layers[j], i };
+        sort_found(k->firsts, k->n_firsts);
+        sort_found(k->nested, k->n_nested);
+        sort_found(k->layers, k->n_layers);
+}
+
+/* What is mounted on a folder of it goes first, whatever it stands on; and what has its layers there. */
+static int take_those_on(Taken *k, dev_t dev) {
         int r = 0;
 
-        for (size_t i = 0; i < k->s->n_mounts && r >= 0; i++)
-                if (k->under[i] == dev && k->s->mounts[i]->dev != dev)
-                        r = take_fs(k, k->s->mounts[i]->dev);
+        for (size_t i = first_of(k->nested, k->n_nested, dev); i < k->n_nested && k->nested[i].dev == dev && r >= 0; i++)
+                r = take_fs(k, k->s->mounts[k->nested[i].place]->dev);
+        for (size_t i = first_of(k->layers, k->n_layers, dev); i < k->n_layers && k->layers[i].dev == dev && r >= 0; i++)
+                r = take_fs(k, k->t->file_systems[k->layers[i].place].dev);
         return r;
 }
 
 /* All mounts of one file system, once, behind everything whose file or layer lies on it. */
 static int take_fs(Taken *k, dev_t dev) {
-        const Mount *first = NULL;
-        int r = 0;
-
-        for (size_t i = 0; i < k->s->n_mounts; i++) {
-                if (k->s->mounts[i]->dev != dev || k->mounts[i])
-                        continue;
-                k->mounts[i] = true;
-                first = first ?: k->s->mounts[i];
-        }
-        if (!first)
+        size_t found = first_of(k->firsts, k->n_firsts, dev);
+        if (found == k->n_firsts || k->firsts[found].dev != dev || k->mounts[k->firsts[found].place])
                 return 0;
-        r = take_mounted_in(k, dev);
-        for (size_t i = 0; i < k->t->n_file_systems && r >= 0; i++)
-                if (lies_on(&k->t->file_systems[i], dev))
-                        r = take_fs(k, k->t->file_systems[i].dev);
+
+        k->mounts[k->firsts[found].place] = true;
+        int r = take_those_on(k, dev);
         for (size_t i = 0; i < k->s->n_blocks && r >= 0; i++)
                 if (k->s->blocks[i]->kind == BLOCK_LOOP && k->s->blocks[i]->backing == dev)
                         r = take_block(k, i);
         if (r >= 0)
                 r = take_swap(k, dev, true);
-        return r < 0 ? r : add_unmount(k, first);
+        return r < 0 ? r : add_unmount(k, k->firsts[found].place);
 }
 
 static bool stands_on(const BlockDevice *upper, const BlockDevice *lower) {
@@ -375,17 +386,28 @@ static int add_fences(Plan *p, const Scope *s) {
         return 0;
 }
 
+static size_t count_layers(const Topology *t) {
+        size_t n = 0;
+
+        for (size_t i = 0; i < t->n_file_systems; i++)
+                n += t->file_systems[i].n_layers;
+        return n;
+}
+
 int plan_add_storage(Plan *p, const Topology *t, const Scope *s, const PlanRequest *request) {
         _cleanup_free_ bool *blocks = calloc(s->n_blocks + 1, sizeof(bool)), *mounts = calloc(s->n_mounts + 1, sizeof(bool));
         _cleanup_free_ bool *left = calloc(t->n_block_devices + 1, sizeof(bool));
-        _cleanup_free_ dev_t *under = calloc(s->n_mounts + 1, sizeof(dev_t));
-        if (!blocks || !mounts || !left || !under)
+        _cleanup_free_ Found *firsts = calloc(s->n_mounts + 1, sizeof(Found)), *nested = calloc(s->n_mounts + 1, sizeof(Found)),
+                             *layers = calloc(count_layers(t) + 1, sizeof(Found));
+        if (!blocks || !mounts || !left || !firsts || !nested || !layers)
                 return -ENOMEM;
 
-        Taken k = { .plan = p, .t = t, .s = s, .request = request, .blocks = blocks, .mounts = mounts, .left = left, .under = under };
-        int r = find_under(&k);
-        if (r >= 0)
-                r = add_fences(p, s);
+        Taken k = {
+                .plan = p, .t = t, .s = s, .request = request, .blocks = blocks, .mounts = mounts, .left = left, .firsts = firsts,
+                .nested = nested, .layers = layers,
+        };
+        find_places(&k);
+        int r = add_fences(p, s);
         if (r >= 0)
                 r = leave_sets_with_daemons(&k);
         if (r >= 0)

@@ -21,8 +21,8 @@ int unmap_check(const Topology *t, const Scope *s, const HoldTarget *target, cha
 int unmap_targets(const Topology *t, const Scope *s, const PlanRequest *request, const HoldTargets *targets, HoldTargets *ret);
 bool unmap_wanted(const Topology *t, const Scope *s, const PlanRequest *request, const Mount *m);
 
-/* The arguments of the step that unmounts what `first` is a mount of. New reference. */
-json_object *storage_unmount_args(const Topology *t, const Scope *s, const PlanRequest *request, const Mount *first);
+/* The arguments of the step that unmounts the file system whose first mount is at that place of s->mounts. New reference. */
+json_object *storage_unmount_args(const Topology *t, const Scope *s, const PlanRequest *request, size_t place);
 
 /* plan-shutdown.c: may the file system be shut down where its users do not go, and how? 0; -ENOENT: nobody wants that; -EOPNOTSUPP with
  * *ret_why for a person: somebody does, and it cannot be. */

@@ -4,6 +4,7 @@
  * is the order in which things can be taken down. */
 #include <errno.h>
 
+#include "plan/nested-mounts.h"
 #include "plan/scope-internal.h"
 
 typedef struct Stack {
@@ -100,77 +101,167 @@ static void find_what_goes(Stack *k) {
         }
 }
 
-/* Something that goes is above what it stands on. */
-static bool lift(unsigned *rank, unsigned below) {
-        if (*rank == 0 || *rank > below)
-                return false;
-        *rank = below + 1;
-        return true;
+/* Something that goes stands on something that goes: blocks by their places, file systems by theirs behind all of the blocks. */
+typedef struct Edge {
+        size_t lower, upper;
+} Edge;
+
+typedef struct Edges {
+        Edge *items;            /* sorted by `lower` once they are all there */
+        size_t n, n_allocated;
+} Edges;
+
+static unsigned *rank_at(const Stack *k, size_t node) {
+        return node < k->t->n_block_devices ? &k->blocks[node] : &k->file_systems[node - k->t->n_block_devices];
 }
 
-static bool lift_block(Stack *k, size_t i) {
+static size_t node_of_file_system(const Stack *k, dev_t dev) {
+        const FileSystem *fs = topology_file_system(k->t, dev);
+
+        return fs ? k->t->n_block_devices + (size_t) (fs - k->t->file_systems) : SIZE_MAX;
+}
+
+static size_t node_of_block(const Stack *k, const char *name) {
+        const BlockDevice *b = topology_block_device(k->t, name);
+
+        return b ? (size_t) (b - k->t->block_devices) : SIZE_MAX;
+}
+
+static int add_edge(const Stack *k, Edges *e, size_t lower, size_t upper) {
+        if (lower == SIZE_MAX || lower == upper || *rank_at(k, lower) == 0 || *rank_at(k, upper) == 0)
+                return 0;
+        int r = vec_grow((void **) &e->items, e->n, &e->n_allocated, sizeof(e->items[0]));
+        if (r < 0)
+                return r;
+        e->items[e->n++] = (Edge) { lower, upper };
+        return 0;
+}
+
+static int add_block_edges(const Stack *k, Edges *e, size_t i) {
         const BlockDevice *b = &k->t->block_devices[i];
-        bool lifted = lift(&k->blocks[i], rank_of_file_system(k, b->backing));
+        int r = add_edge(k, e, node_of_file_system(k, b->backing), i);
 
         /* Its container has the same members and no link to it. */
-        if (b->array && b->array->container)
-                lifted |= lift(&k->blocks[i], rank_of_block(k, b->array->container));
-
-        for (size_t j = 0; j < b->n_lower; j++)
-                lifted |= lift(&k->blocks[i], rank_of_block(k, b->lower[j]));
-        return lifted;
+        if (r >= 0 && b->array && b->array->container)
+                r = add_edge(k, e, node_of_block(k, b->array->container), i);
+        for (size_t j = 0; j < b->n_lower && r >= 0; j++)
+                r = add_edge(k, e, node_of_block(k, b->lower[j]), i);
+        return r;
 }
 
-static bool lift_file_system(Stack *k, size_t i) {
+static int add_file_system_edges(const Stack *k, Edges *e, size_t i) {
         const FileSystem *fs = &k->t->file_systems[i];
-        bool lifted = false;
+        size_t upper = k->t->n_block_devices + i;
+        int r = 0;
 
-        for (size_t j = 0; j < fs->n_devices; j++)
-                lifted |= lift(&k->file_systems[i], rank_of_block(k, fs->devices[j]));
-        for (size_t j = 0; j < fs->n_layers; j++)
-                lifted |= lift(&k->file_systems[i], rank_of_file_system(k, fs->layers[j]));
-        return lifted;
+        for (size_t j = 0; j < fs->n_devices && r >= 0; j++)
+                r = add_edge(k, e, node_of_block(k, fs->devices[j]), upper);
+        for (size_t j = 0; j < fs->n_layers && r >= 0; j++)
+                r = add_edge(k, e, node_of_file_system(k, fs->layers[j]), upper);
+        return r;
 }
 
-static const Mount *parent_of(const Topology *t, const Mount *m) {
-        for (size_t i = 0; i < t->n_mounts; i++)
-                if (t->mounts[i].ns == m->ns && t->mounts[i].id == m->parent_id && &t->mounts[i] != m)
-                        return &t->mounts[i];
-        return NULL;
+static bool mount_goes(const Mount *m, void *userdata) {
+        return rank_of_file_system(userdata, m->dev) > 0;
 }
 
 /* A file system that is mounted on a folder of another one comes before that, whatever either stands on. */
-static bool lift_mount(Stack *k, const Mount *m) {
-        const FileSystem *fs = topology_file_system(k->t, m->dev);
-        unsigned *rank = fs ? &k->file_systems[fs - k->t->file_systems] : NULL;
-        bool lifted = false;
+static int add_nested_edges(Stack *k, Edges *e) {
+        _cleanup_free_ Nesting *nested = NULL;
+        size_t n = 0, first = k->t->n_block_devices;
 
-        if (!rank || *rank == 0)
-                return false;
-        const Mount *p = parent_of(k->t, m);
-        for (size_t i = 0; p && i < k->t->n_mounts; i++, p = parent_of(k->t, p))
-                lifted |= p->dev != m->dev && lift(rank, rank_of_file_system(k, p->dev));
-        return lifted;
+        int r = nested_mounts(k->t, mount_goes, k, &nested, &n);
+        for (size_t i = 0; i < n && r >= 0; i++)
+                r = add_edge(k, e, first + nested[i].lower, first + nested[i].upper);
+        return r;
 }
 
-static bool lift_all(Stack *k) {
-        bool lifted = false;
+static int compare_edges(const void *a, const void *b) {
+        const Edge *x = a, *y = b;
 
-        for (size_t i = 0; i < k->t->n_block_devices; i++)
-                lifted |= lift_block(k, i);
-        for (size_t i = 0; i < k->t->n_file_systems; i++)
-                lifted |= lift_file_system(k, i);
-        for (size_t i = 0; i < k->t->n_mounts; i++)
-                lifted |= lift_mount(k, &k->t->mounts[i]);
-        return lifted;
+        return x->lower < y->lower ? -1 : x->lower > y->lower;
 }
 
-/* Two file systems can be mounted in each other, and then there is no order: a round for each thing is enough for all else. */
-static void rank_all(Stack *k) {
-        size_t rounds = k->t->n_block_devices + k->t->n_file_systems;
+static int find_edges(Stack *k, Edges *e) {
+        int r = 0;
 
-        for (size_t i = 0; i < rounds && lift_all(k); i++)
-                ;
+        for (size_t i = 0; i < k->t->n_block_devices && r >= 0; i++)
+                r = add_block_edges(k, e, i);
+        for (size_t i = 0; i < k->t->n_file_systems && r >= 0; i++)
+                r = add_file_system_edges(k, e, i);
+        if (r >= 0)
+                r = add_nested_edges(k, e);
+        if (e->n > 1)
+                qsort(e->items, e->n, sizeof(e->items[0]), compare_edges);
+        return r;
+}
+
+typedef struct Ranking {
+        const Edges *edges;
+        size_t *first;          /* of each node its first edge upwards; one more for the end */
+        size_t *below;          /* how many edges lead down to something without a final rank */
+        size_t *ready;          /* nodes whose rank is final, in that order */
+        size_t n_ready;
+        bool *final;
+} Ranking;
+
+static void make_final(Ranking *r, size_t node) {
+        r->final[node] = true;
+        r->ready[r->n_ready++] = node;
+}
+
+static void lift_above(const Stack *k, Ranking *r, size_t node) {
+        for (size_t i = r->first[node]; i < r->first[node + 1]; i++) {
+                size_t upper = r->edges->items[i].upper;
+                unsigned *rank = rank_at(k, upper), above = *rank_at(k, node) + 1;
+
+                if (r->final[upper])
+                        continue;
+                if (*rank < above)
+                        *rank = above;
+                if (--r->below[upper] == 0)
+                        make_final(r, upper);
+        }
+}
+
+/* Each is above all that it stands on. Two file systems can be mounted in each other, and then there is no order (find-mounts.c says so):
+ * the first of them is taken as if it stood on nothing. Every edge is followed once: anybody can make many file systems. */
+static void rank_nodes(const Stack *k, Ranking *r, size_t n) {
+        for (size_t i = 0; i < r->edges->n; i++) {
+                r->first[r->edges->items[i].lower + 1]++;
+                r->below[r->edges->items[i].upper]++;
+        }
+        for (size_t i = 0; i < n; i++)
+                r->first[i + 1] += r->first[i];
+        for (size_t i = 0; i < n; i++)
+                if (*rank_at(k, i) > 0 && r->below[i] == 0)
+                        make_final(r, i);
+
+        size_t done = 0;
+        for (size_t stuck = 0; stuck < n;) {
+                while (done < r->n_ready)
+                        lift_above(k, r, r->ready[done++]);
+                for (; stuck < n && (*rank_at(k, stuck) == 0 || r->final[stuck]); stuck++)
+                        ;
+                if (stuck < n)
+                        make_final(r, stuck);
+        }
+}
+
+static int rank_all(Stack *k) {
+        size_t n = k->t->n_block_devices + k->t->n_file_systems;
+        _cleanup_free_ size_t *first = calloc(n + 2, sizeof(size_t)), *below = calloc(n + 1, sizeof(size_t)), *ready = calloc(n + 1, sizeof(size_t));
+        _cleanup_free_ bool *final = calloc(n + 1, sizeof(bool));
+        _cleanup_free_ Edge *items = NULL;
+        Edges edges = { 0 };
+
+        int r = first && below && ready && final ? find_edges(k, &edges) : -ENOMEM;
+        items = edges.items;
+        if (r < 0)
+                return r;
+        Ranking ranking = { .edges = &edges, .first = first, .below = below, .ready = ready, .final = final };
+        rank_nodes(k, &ranking, n);
+        return 0;
 }
 
 /* What is sorted, and by what. */
@@ -219,14 +310,6 @@ static int add_blocks(const Stack *k, Scope *s) {
         return r;
 }
 
-static unsigned depth_of(const Topology *t, const Mount *m) {
-        unsigned depth = 0;
-
-        for (const Mount *p = parent_of(t, m); p && depth < t->n_mounts; p = parent_of(t, p))
-                depth++;
-        return depth;
-}
-
 static int add_mounts(const Stack *k, Scope *s) {
         const Topology *t = k->t;
         _cleanup_free_ Place *places = calloc(t->n_mounts + 1, sizeof(Place));
@@ -236,13 +319,39 @@ static int add_mounts(const Stack *k, Scope *s) {
         for (size_t i = 0; i < t->n_mounts && r >= 0; i++) {
                 unsigned rank = rank_of_file_system(k, t->mounts[i].dev);
                 if (rank > 0)
-                        places[n++] = (Place) { &t->mounts[i], .rank = rank, .depth = depth_of(t, &t->mounts[i]) };
+                        places[n++] = (Place) { &t->mounts[i], .rank = rank, .depth = t->mounts[i].depth };
         }
         if (n > 1)
                 qsort(places, n, sizeof(Place), compare_mounts);
-        for (size_t i = 0; i < n && r >= 0; i++)
+        s->mount_goes = calloc(t->n_mounts + 1, sizeof(bool));
+        if (!s->mount_goes)
+                return -ENOMEM;
+        for (size_t i = 0; i < n && r >= 0; i++) {
+                s->mount_goes[(const Mount *) places[i].item - t->mounts] = true;
                 r = SCOPE_ADD(s, mounts, places[i].item);
+        }
         return r;
+}
+
+bool scope_has_mount(const Scope *s, const Topology *t, const Mount *m) {
+        return s->mount_goes && s->mount_goes[m - t->mounts];
+}
+
+typedef struct InScope {
+        const Scope *s;
+        const Topology *t;
+} InScope;
+
+static bool is_in_scope(const Mount *m, void *userdata) {
+        const InScope *in = userdata;
+
+        return scope_has_mount(in->s, in->t, m);
+}
+
+bool scope_mount_ends(const Scope *s, const Topology *t, const Mount *m) {
+        InScope in = { s, t };
+
+        return mount_ends(t, m, is_in_scope, &in);
 }
 
 static bool swap_goes(const Stack *k, const Swap *w) {
@@ -268,8 +377,9 @@ int scope_find_storage(const Topology *t, Scope *s) {
 
         Stack k = { .t = t, .s = s, .blocks = blocks, .file_systems = file_systems };
         find_what_goes(&k);
-        rank_all(&k);
-        int r = add_blocks(&k, s);
+        int r = rank_all(&k);
+        if (r >= 0)
+                r = add_blocks(&k, s);
         if (r >= 0)
                 r = add_mounts(&k, s);
         return r < 0 ? r : add_swaps(&k, s);

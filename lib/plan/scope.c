@@ -19,6 +19,7 @@ void scope_done(Scope *s) {
         free(s->namespaces);
         free(s->blocks);
         free(s->mounts);
+        free(s->mount_goes);
         free(s->swaps);
         for (size_t i = 0; i < s->n_ranges; i++)
                 free(s->ranges[i].why);

@@ -35,6 +35,7 @@ typedef struct Scope {
                                                                          * a member on the card stays, and so does all on top of it */
         const Mount **mounts;           size_t n_mounts, a_mounts;      /* of file systems on those, overlays on them included; in the order
                                                                          * in which they can be unmounted, all of one file system together */
+        bool *mount_goes;               /* of each of the topology's, whether it is one of those; NULL: none is */
         const Swap **swaps;             size_t n_swaps, a_swaps;
         ScopeRange *ranges;             size_t n_ranges, a_ranges;      /* none twice; regions first */
         bool is_memory;                 /* it carries memory, whether or not anything is known of where that is */
@@ -79,6 +80,10 @@ const ScopeRange *scope_range_at(const Scope *s, uint64_t start, uint64_t size);
 
 /* May memory that no range of the scope tells of be on one of its cards? */
 bool scope_may_have(const Scope *s, const Topology *t, uint64_t start, uint64_t size);
+
+/* Is it one of a file system that goes? And does it go with its namespace, whose root is on one (plan/nested-mounts.h)? */
+bool scope_has_mount(const Scope *s, const Topology *t, const Mount *m);
+bool scope_mount_ends(const Scope *s, const Topology *t, const Mount *m);
 
 bool scope_has_memdev(const Scope *s, const char *name);
 

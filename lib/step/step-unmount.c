@@ -130,6 +130,15 @@ static int busy_fail(json_object *left, const char *users, StepRun *run) {
                          json_str(first, "why"), busy && users ? ": " : "", busy && users ? users : "");
 }
 
+/* A container's network has its name back when the container is started again. */
+static void tell_names(json_object *found, StepRun *run) {
+        for (size_t i = 0; i < json_len(found); i++) {
+                json_object *names = json_array(json_at(found, i), "names");
+                for (size_t j = 0; j < json_len(names); j++)
+                        step_lost(run, "the name of the namespace %s", json_object_get_string(json_at(names, j)));
+        }
+}
+
 static int sync_it(const MountedFs *fs, json_object *mount, StepRun *run) {
         _cleanup_free_ char *why = NULL;
 
@@ -183,8 +192,10 @@ static int unmount_all(json_object *args, const MountedFs *fs, StepRun *run) {
                         users = step_fs_users(fs->dev, json_str(json_at(found, 0), "target"));
                 if (tries + 1 == BUSY_TRIES)
                         r = shut_down_unseen(args, users, run);
-                else if (tries == 0)
+                else if (tries == 0) {
+                        tell_names(found, run);
                         r = quiesce(args, fs, json_at(found, 0), run);
+                }
                 if (r < 0)
                         return r;
 

@@ -92,13 +92,6 @@ const BlockDevice *topology_block_device_at(const Topology *t, dev_t dev) {
         return NULL;
 }
 
-const FileSystem *topology_file_system(const Topology *t, dev_t dev) {
-        for (size_t i = 0; dev != 0 && i < t->n_file_systems; i++)
-                if (t->file_systems[i].dev == dev)
-                        return &t->file_systems[i];
-        return NULL;
-}
-
 bool nd_region_uses_nmem(const NdRegion *r, const char *nmem) {
         for (size_t i = 0; nmem && i < r->n_nmems; i++)
                 if (streq(r->nmems[i], nmem))

@@ -96,6 +96,7 @@ void topology_drop_storage(Topology *t) {
         free(t->block_devices);
         free(t->file_systems);
         free(t->mounts);
+        topology_drop_index(t);
         for (size_t i = 0; i < t->n_uses; i++) {
                 kernel_user_done(&t->uses[i].user);
                 free(t->uses[i].block);

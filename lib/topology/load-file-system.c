@@ -90,13 +90,19 @@ static const Mount *mount_of_folder(const Topology *t, const Mount *overlay, con
 
 static int add_overlay(const Topology *t, FileSystem *fs, const Mount *m) {
         _cleanup_(overlay_folders_done) OverlayFolders folders = { 0 };
+        bool relative = false;
 
         int r = overlay_folders_parse(m->super_options, &folders);
         for (size_t i = 0; i < folders.n_paths && r >= 0; i++) {
                 const Mount *below = mount_of_folder(t, m, folders.paths[i]);
+                relative |= folders.paths[i][0] != '/';
                 if (below && below->dev != fs->dev)
                         r = add_layer(fs, below->dev);
         }
+        /* Container engines shorten the paths by going into their folder first: that of the upper one, which is on the same file system, or
+         * where they mount it. */
+        if (r >= 0 && relative && fs->n_layers == 0 && m->parent && m->parent->dev != fs->dev)
+                r = add_layer(fs, m->parent->dev);
         return r;
 }
 
@@ -116,10 +122,7 @@ static int read_file_system(const Topology *t, FileSystem *fs, const Mount *m) {
         return r;
 }
 
-/* One mount of a file system tells all about it: the first, which is that of the host's namespace where that has one. */
 static int add_mount(Topology *t, const Mount *m) {
-        if (topology_file_system(t, m->dev))
-                return 0;
         FileSystem *fs = TOPOLOGY_ADD(t, file_systems);
         if (!fs)
                 return -ENOMEM;
@@ -133,11 +136,43 @@ static int add_mount(Topology *t, const Mount *m) {
         return r;
 }
 
-int load_file_systems(Topology *t) {
+static int by_dev(const void *a, const void *b) {
+        const Mount *x = *(const Mount *const *) a, *y = *(const Mount *const *) b;
+
+        return x->dev < y->dev ? -1 : x->dev > y->dev;
+}
+
+/* Numbers the file systems: ret[i] is that of t->mounts[i]. */
+static int number_file_systems(const Topology *t, size_t *ret) {
+        _cleanup_free_ const Mount **sorted = calloc(t->n_mounts + 1, sizeof(*sorted));
+        size_t number = 0;
+
+        if (!sorted)
+                return -ENOMEM;
+        for (size_t i = 0; i < t->n_mounts; i++)
+                sorted[i] = &t->mounts[i];
+        if (t->n_mounts > 1)
+                qsort(sorted, t->n_mounts, sizeof(*sorted), by_dev);
         for (size_t i = 0; i < t->n_mounts; i++) {
-                int r = add_mount(t, &t->mounts[i]);
-                if (r < 0)
-                        return r;
+                number += i > 0 && sorted[i]->dev != sorted[i - 1]->dev;
+                ret[sorted[i] - t->mounts] = number;
         }
         return 0;
+}
+
+/* One mount of a file system tells all about it: the first that tells of a device, which is that of the host's namespace where that
+ * has one. */
+int load_file_systems(Topology *t) {
+        _cleanup_free_ size_t *numbers = calloc(t->n_mounts + 1, sizeof(*numbers));
+        _cleanup_free_ bool *known = calloc(t->n_mounts + 1, sizeof(*known));
+        int r = numbers && known ? number_file_systems(t, numbers) : -ENOMEM;
+
+        for (size_t i = 0; i < t->n_mounts && r >= 0; i++) {
+                size_t before = t->n_file_systems;
+                if (known[numbers[i]])
+                        continue;
+                r = add_mount(t, &t->mounts[i]);
+                known[numbers[i]] = t->n_file_systems > before;
+        }
+        return r < 0 ? r : topology_index(t);
 }

@@ -25,7 +25,7 @@ static int add_entry(Topology *t, const MountNs *ns, MountEntry *e, int order) {
                 return -ENOMEM;
 
         *m = (Mount) {
-                .ns = ns->id, .pid = ns->pid, .id = e->id, .parent_id = e->parent_id, .dev = e->dev, .order = order,
+                .ns = ns->id, .pid = ns->pid, .id = e->id, .parent_id = e->parent_id, .dev = e->dev, .order = order, .foreign = ns->foreign,
                 .root = TAKE_PTR(e->root), .target = TAKE_PTR(e->target), .options = TAKE_PTR(e->options),
                 .propagation = TAKE_PTR(e->propagation), .type = TAKE_PTR(e->type), .source = TAKE_PTR(e->source),
                 .super_options = TAKE_PTR(e->super_options),
@@ -141,5 +141,6 @@ int load_mounts(Topology *t) {
                 if (r < 0 && r != -EAGAIN)
                         return r;
         }
-        return load_by_entering(t, &silent);
+        r = load_by_entering(t, &silent);
+        return r < 0 ? r : topology_index(t);
 }

@@ -183,7 +183,8 @@ typedef struct BlockDevice {
 } BlockDevice;
 
 /* One mount in one mount namespace. */
-typedef struct Mount {
+typedef struct Mount Mount;
+struct Mount {
         uint64_t ns;           /* inode of the namespace (/proc/PID/ns/mnt) */
         int pid;               /* a process in it; 0: nobody is, `ns_path` keeps it */
         char *ns_path;         /* how to get at the namespace: /proc/PID/ns/mnt, or a bind mount or descriptor of it */
@@ -196,7 +197,11 @@ typedef struct Mount {
         char *type, *source;
         char *super_options;
         int order;             /* mounts of a namespace in the order in which they were made */
-} Mount;
+        bool foreign;          /* its namespace is one of less privileged users (kernel/mount-ns.h) */
+        const Mount *parent;   /* what it stands on, where that can be seen; topology_index() finds it */
+        const Mount *bottom;   /* the last of those below it, it itself where it stands on nothing */
+        unsigned depth;        /* how many mounts there are from it down: 1 for one that stands on nothing */
+};
 
 /* What is mounted, once for all its mounts. Those that stand on no device of this machine (proc, tmpfs, NFS) are not here. */
 typedef struct FileSystem {
@@ -231,6 +236,9 @@ typedef struct Node {
         bool has_cpus;
 } Node;
 
+/* What finds mounts and file systems without going through all of them. */
+typedef struct MountTree MountTree;
+
 typedef struct Topology {
         Slot *slots;                    size_t n_slots, a_slots;
         PciFunction *functions;         size_t n_functions, a_functions;
@@ -244,6 +252,7 @@ typedef struct Topology {
         Namespace *namespaces;          size_t n_namespaces, a_namespaces;
         BlockDevice *block_devices;     size_t n_block_devices, a_block_devices;
         Mount *mounts;                  size_t n_mounts, a_mounts;      /* of all mount namespaces */
+        MountTree *mount_tree;
         FileSystem *file_systems;       size_t n_file_systems, a_file_systems;
         Swap *swaps;                    size_t n_swaps, a_swaps;
         KernelUse *uses;                size_t n_uses, a_uses;
@@ -260,6 +269,11 @@ DEFINE_CLEANUP_FUNC(Topology, topology_free)
 
 /* One look at the whole machine. A missing subsystem (no CXL, no dax) is an empty array, not an error. */
 int topology_load(Topology **ret);
+
+/* Finds out which mount stands on which, for everything below that follows paths and device numbers; again whenever mounts or file
+ * systems have been added, and dropped with them. 0 or -ENOMEM. */
+int topology_index(Topology *t);
+void topology_drop_index(Topology *t);
 
 /* By the name or number that the kernel has for it: borrowed, NULL when there is none. */
 const Slot *topology_slot(const Topology *t, const char *name);
@@ -300,6 +314,9 @@ const BlockDevice *topology_block_device_of_path(const Topology *t, const char *
 
 /* The mount that a path lies on in a namespace, by its text: no file system is asked. Or NULL. */
 const Mount *topology_mount_of_path(const Topology *t, uint64_t ns, const char *path);
+
+/* Where a mount namespace is mounted itself, so that it does not end with its processes; or NULL. */
+const Mount *topology_ns_kept_by(const Topology *t, uint64_t ns);
 
 /* The namespace of PID 1, which paths that people say are of; 0 where it cannot be seen. */
 uint64_t topology_host_ns(const Topology *t);

@@ -31,16 +31,18 @@ static void check_codes(json_object *findings, const char *expected) {
         CHECK_STR(codes, expected);
 }
 
-static void check(const Topology *t, const char *blockers, const char *warnings) {
+static void check(Topology *t, const char *blockers, const char *warnings) {
         const PlanRequest request = { .state_dir = state };
         _cleanup_json_ json_object *hard = json_object_new_array(), *soft = json_object_new_array();
         _cleanup_(scope_done) Scope s = { 0 };
 
+        CHECK_INT(topology_index(t), 0);
         CHECK_INT(scope_find(t, &slots[0], &s), 0);
         Findings f = { .t = t, .s = &s, .request = &request, .blockers = hard, .warnings = soft };
-        find_storage(&f);
+        CHECK_INT(find_storage(&f), 0);
         check_codes(hard, blockers);
         check_codes(soft, warnings);
+        topology_drop_index(t);
 }
 
 /* What is mounted on `target`, besides a root that stays. */

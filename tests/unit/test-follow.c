@@ -23,7 +23,7 @@ static Mount mounts[] = {
         { .ns = CHROOT, .pid = 8, .id = 1, .parent_id = 2, .target = (char *) "/", .dev = 302 },
 };
 
-static const Topology machine = { .mounts = mounts, .n_mounts = ELEMENTSOF(mounts) };
+static Topology machine = { .mounts = mounts, .n_mounts = ELEMENTSOF(mounts) };
 
 static dev_t dev_of(uint64_t ns, const char *path) {
         const Mount *m = topology_mount_of_path(&machine, ns, path);
@@ -32,6 +32,7 @@ static dev_t dev_of(uint64_t ns, const char *path) {
 }
 
 static void test_mounts(void) {
+        CHECK_INT(topology_index(&machine), 0);
         CHECK_INT(topology_host_ns(&machine), HOST);
         CHECK_INT(dev_of(HOST, "/"), 100);
         CHECK_INT(dev_of(HOST, "/etc/fstab"), 100);
@@ -46,6 +47,7 @@ static void test_mounts(void) {
         CHECK_INT(dev_of(HOST, "relative"), 0);
         CHECK_INT(dev_of(4711, "/"), 0);
         CHECK(dev_of(CHROOT, "/x") >= 300); /* and ends */
+        topology_drop_index(&machine);
 }
 
 static void test_devices(void) {

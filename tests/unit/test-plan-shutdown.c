@@ -51,8 +51,13 @@ static void world_make(World *w) {
                 .block_devices = w->devices, .n_block_devices = 5, .file_systems = w->file_systems, .n_file_systems = 2, .mounts = w->mounts,
                 .n_mounts = 2,
         };
+        CHECK_INT(topology_index(&w->t), 0);
         w->s = (Scope) { .mounts = w->in_scope, .n_mounts = 2, .swaps = w->swaps, .n_swaps = 1 };
         w->request = (PlanRequest) { .policy = &w->policy };
+}
+
+static void world_done(World *w) {
+        topology_drop_index(&w->t);
 }
 
 static void rules(World *w, const char *lines) {
@@ -84,7 +89,7 @@ static void check(World *w, int want, const char *word, const char *why_part) {
 
 /* The word is enough, the policy needs that users may be killed. */
 static void test_who_wants(void) {
-        World w;
+        _cleanup_(world_done) World w = { 0 };
 
         world_make(&w);
         check(&w, -ENOENT, "no", NULL);
@@ -101,7 +106,7 @@ static void test_who_wants(void) {
 
 /* A rule about the mount point goes before the rest of the policy, a "no" before the word too. */
 static void test_rules(void) {
-        World w;
+        _cleanup_(world_done) World w = { 0 };
 
         world_make(&w);
         w.policy.force_kill = true;
@@ -122,7 +127,7 @@ static void test_rules(void) {
 }
 
 static void test_what_cannot(void) {
-        World w;
+        _cleanup_(world_done) World w = { 0 };
 
         world_make(&w);
         w.policy.force_kill = w.policy.force_shutdown = true;
@@ -148,7 +153,7 @@ static void test_what_cannot(void) {
 
 /* Nothing is left unwritten as long as there is anything to write to. */
 static void test_gone(void) {
-        World w;
+        _cleanup_(world_done) World w = { 0 };
 
         world_make(&w);
         w.policy.force_kill = w.policy.force_shutdown = true;
@@ -172,7 +177,7 @@ static json_object *told(World *w) {
 
 /* Told once, and only to who asks for it. */
 static void test_told(void) {
-        World w;
+        _cleanup_(world_done) World w = { 0 };
 
         world_make(&w);
         w.policy.force_kill = true;

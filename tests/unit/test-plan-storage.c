@@ -46,11 +46,13 @@ static void test_several_devices(void) {
         _cleanup_(scope_done) Scope s = { 0 };
         _cleanup_(plan_freep) Plan *p = NULL;
 
+        CHECK_INT(topology_index(&t), 0);
         CHECK_INT(scope_find(&t, &slot, &s), 0);
         CHECK_INT(plan_new(&p), 0);
         CHECK_INT(plan_add_storage(p, &t, &s, &request), 0);
         _cleanup_free_ char *steps = steps_text(p);
         CHECK_STR(steps, "freeze-holders , end-holders , unmount 0:7, detach-loop loop0, swapoff /data/swap, unmount 0:40");
+        topology_drop_index(&t);
 }
 
 int main(void) {

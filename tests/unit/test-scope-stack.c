@@ -29,8 +29,10 @@ static bool has_block(const Scope *s, const char *name) {
         return false;
 }
 
-static void look(const Topology *t, Scope *s) {
+static void look(Topology *t, Scope *s) {
+        CHECK_INT(topology_index(t), 0);
         CHECK_INT(scope_find(t, &slots[0], s), 0);
+        topology_drop_index(t);
 }
 
 /* An array of a to e, of which a and b are on the card: a letter for what each is to it. */
