@@ -88,11 +88,12 @@ static ExitCode check_operands(const Verb *verb, int n, char **operands) {
                             verb->name);
         if (!verb->operand && n > 0)
                 return fail(CODE_USAGE, NULL, "'%s' takes no operand; '%s' is one too many", verb->name, operands[0]);
-        if (n > 1)
+        if (n > 1 && !verb->several)
                 return fail(CODE_USAGE, NULL, "'%s' takes one %s; '%s' is one too many", verb->name, verb->operand,
                             operands[1]);
-        if (n == 1 && operands[0][0] == '\0')
-                return fail(CODE_USAGE, NULL, "the %s of '%s' is empty", verb->operand, verb->name);
+        for (int i = 0; i < n; i++)
+                if (operands[i][0] == '\0')
+                        return fail(CODE_USAGE, NULL, "the %s of '%s' is empty", verb->operand, verb->name);
         return CODE_DONE;
 }
 
@@ -117,6 +118,8 @@ ExitCode args_parse(int argc, char **argv, Args *ret) {
                 if (code != CODE_DONE)
                         return code;
                 a.target = argv[optind + 1];
+                a.targets = argv + optind + 1;
+                a.n_targets = (size_t) (argc - optind - 1);
         }
 
         *ret = a;
@@ -138,8 +141,8 @@ static void print_option_help(const OptionRow *row) {
 }
 
 void args_print_help(const Verb *verb) {
-        printf("safe-remove %s%s%s [OPTION...]\n\n", verb ? verb->name : "VERB", verb && verb->operand ? " " : "",
-               verb ? verb->operand ?: "" : " [TARGET]");
+        printf("safe-remove %s%s%s%s [OPTION...]\n\n", verb ? verb->name : "VERB", verb && verb->operand ? " " : "",
+               verb ? verb->operand ?: "" : " [TARGET...]", verb && verb->several ? "..." : "");
         puts(verb ? verb->help : "Makes pulling a CXL memory card out of a running server safe.");
 
         if (!verb) {

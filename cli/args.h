@@ -8,7 +8,9 @@ typedef struct Verb Verb;
 /* The command line, parsed and checked. Strings belong to argv. */
 typedef struct Args {
         const Verb *verb;
-        const char *target;             /* the verb's one operand, or NULL */
+        const char *target;             /* the verb's first operand, or NULL */
+        char **targets;                 /* all of them */
+        size_t n_targets;
         const char *digest;
         const char *zone_normal;
         const char *force;              /* words with commas between them */
@@ -26,6 +28,7 @@ struct Verb {
         bool operand_required;
         const char *help;
         ExitCode (*run)(const Args *a);
+        bool several;                   /* takes more than one operand: cards that go together */
 };
 
 extern const Verb verb_table[];

@@ -68,6 +68,15 @@ static int manager_call_new(sd_bus *bus, const char *member, sd_bus_message **re
         return sd_bus_message_new_method_call(bus, ret, BUS_NAME, BUS_PATH, BUS_MANAGER, member);
 }
 
+static int append_targets(sd_bus_message *m, const Args *a) {
+        if (a->n_targets < 2)
+                return sd_bus_message_append(m, "s", a->target);
+        int r = sd_bus_message_open_container(m, 'a', "s");
+        for (size_t i = 0; i < a->n_targets && r >= 0; i++)
+                r = sd_bus_message_append(m, "s", a->targets[i]);
+        return r < 0 ? r : sd_bus_message_close_container(m);
+}
+
 /* TARGET and the options that plans, removals and restorations take; only what was given on the command line, so that the
  * policy files decide about the rest. */
 static int append_request(sd_bus_message *m, const Args *a) {
@@ -87,7 +96,7 @@ static int append_request(sd_bus_message *m, const Args *a) {
                 { a->acknowledge, "acknowledge", "s", a->acknowledge, 0 },
         };
 
-        int r = sd_bus_message_append(m, "s", a->target);
+        int r = append_targets(m, a);
         if (r < 0)
                 return r;
         r = sd_bus_message_open_container(m, 'a', "{sv}");
@@ -173,7 +182,7 @@ ExitCode client_certificate(sd_bus *bus, const char *id, char **ret) {
 }
 
 ExitCode client_plan(sd_bus *bus, const Args *a, json_object **ret) {
-        return call_for_plan(bus, "PlanRemoval", a, ret);
+        return call_for_plan(bus, a->n_targets > 1 ? "PlanSeveral" : "PlanRemoval", a, ret);
 }
 
 ExitCode client_plan_restore(sd_bus *bus, const Args *a, json_object **ret) {
@@ -219,7 +228,7 @@ static ExitCode call_for_removal(sd_bus *bus, const char *member, const Args *a,
 }
 
 ExitCode client_remove(sd_bus *bus, const Args *a, char **ret_path) {
-        return call_for_removal(bus, "Remove", a, ret_path);
+        return call_for_removal(bus, a->n_targets > 1 ? "RemoveSeveral" : "Remove", a, ret_path);
 }
 
 ExitCode client_restore(sd_bus *bus, const Args *a, char **ret_path) {

@@ -6,9 +6,9 @@
 const Verb verb_table[] = {
         { "list",    NULL,          false, "the slots: card, memory, state, LEDs", verb_list },
         { "show",    "TARGET",      true,  "everything that lives on a card", verb_show },
-        { "plan",    "TARGET",      true,  "what removing it would do, without doing it", verb_plan },
-        { "explain", "TARGET",      true,  "why it cannot be removed, and what to do about that", verb_explain },
-        { "remove",  "TARGET",      true,  "take a card out of use and power its slot off", verb_remove },
+        { "plan",    "TARGET",      true,  "what removing it would do, without doing it", verb_plan, true },
+        { "explain", "TARGET",      true,  "why it cannot be removed, and what to do about that", verb_explain, true },
+        { "remove",  "TARGET",      true,  "take a card out of use and power its slot off", verb_remove, true },
         { "restore", "TARGET",      true,  "put back what a removal took down, when the card is in again", verb_restore },
         { "cancel",  "ID|TARGET",   true,  "stop a removal and put everything back", verb_cancel },
         { "status",  "[ID|TARGET]", false, "running removals, else the last one", verb_status },

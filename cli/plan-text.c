@@ -4,6 +4,7 @@
 #include "format.h"
 #include "output.h"
 #include "plan-text.h"
+#include "removal.h"
 #include "plan-text-parts.h"
 
 enum {
@@ -21,6 +22,15 @@ static bool restores(json_object *plan) {
         return streq_ptr(json_str(plan, "kind"), "restore");
 }
 
+static void print_cards(json_object *slots) {
+        puts("");
+        for (size_t i = 0; i < json_len(slots); i++) {
+                json_object *slot = json_at(slots, i), *card = json_get(slot, "card");
+                printf("  slot %s: card %s, %s, serial %s\n", json_str(slot, "name") ?: "?", json_str(card, "bdf") ?: "?",
+                       json_str(card, "memdev") ?: "no memdev", json_str(card, "serial") ?: "unknown");
+        }
+}
+
 static void print_verdict(json_object *plan) {
         const bool back = restores(plan);
         const struct {
@@ -35,11 +45,15 @@ static void print_verdict(json_object *plan) {
         json_object *card = json_get(plan, "card");
         const char *verdict = json_str(plan, "verdict");
 
-        printf("slot %s: ", json_str(json_get(plan, "slot"), "name") ?: "?");
+        _cleanup_free_ char *slots = slots_label(plan);
+
+        printf("%s: ", slots);
         for (size_t i = 0; i < ELEMENTSOF(verdicts); i++)
                 if (streq_ptr(verdicts[i].verdict, verdict))
                         print_colored(verdicts[i].color, "%s", verdicts[i].text);
-        if (card)
+        if (json_array(plan, "slots"))
+                print_cards(json_array(plan, "slots"));
+        else if (card)
                 printf("  (card %s, %s, serial %s)\n", json_str(card, "bdf") ?: json_str(card, "nmem") ?: "?",
                        json_str(card, "memdev") ?: "no memdev", json_str(card, "serial") ?: "unknown");
         else
@@ -143,9 +157,23 @@ static void print_steps(json_object *plan) {
         }
 }
 
+/* As the plan has them, each as a shell wants it. */
+static char *targets_text(json_object *plan, const Args *a) {
+        json_object *targets = json_array(plan, "targets");
+        char *text = targets ? strdup("") : shell_quoted(json_str(plan, "target") ?: a->target);
+
+        for (size_t i = 0; i < json_len(targets) && text; i++) {
+                _cleanup_free_ char *target = shell_quoted(json_object_get_string(json_at(targets, i)));
+                char *more = strf("%s%s%s", text, i > 0 ? " " : "", target);
+                free(text);
+                text = more;
+        }
+        return text;
+}
+
 /* The line to paste. Options that shaped this plan have to shape the next one too, or the digest does not match. */
 static void print_run_line(json_object *plan, const Args *a) {
-        _cleanup_free_ char *target = shell_quoted(json_str(plan, "target") ?: a->target);
+        _cleanup_free_ char *target = targets_text(plan, a);
 
         if (!output.legend || !streq_ptr(json_str(plan, "verdict"), "ready"))
                 return;

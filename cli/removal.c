@@ -31,6 +31,8 @@ static json_object *removal_new(json_object *from) {
         for (size_t i = 0; i < ELEMENTSOF(keys); i++)
                 json_set(o, keys[i], json_ref(json_get(from, keys[i])));
         json_set(o, "plan", plan_of(from));
+        if (json_len(json_array(from, "slots")) > 1)
+                json_set(o, "slots", json_ref(json_get(from, "slots")));
         return o;
 }
 
@@ -57,6 +59,48 @@ json_object *removal_of_end(json_object *event) {
         return o;
 }
 
+/* Slots are named by strings, or are objects that have a name. */
+static const char *name_of(json_object *slot) {
+        return json_object_is_type(slot, json_type_string) ? json_object_get_string(slot) : json_str(slot, "name");
+}
+
+char *slots_text(json_object *o) {
+        json_object *slots = json_array(o, "slots");
+        char *text = json_len(slots) > 1 ? strdup("") : strdup(name_of(json_get(o, "slot")) ?: "?");
+
+        for (size_t i = 0; i < json_len(slots) && json_len(slots) > 1 && text; i++) {
+                char *more = strf("%s%s%s", text, i > 0 ? " " : "", name_of(json_at(slots, i)) ?: "?");
+                free(text);
+                text = more;
+        }
+        return text;
+}
+
+static json_object *find_by(json_object *removals, const char *key, const char *value) {
+        for (size_t i = 0; value && i < json_len(removals); i++)
+                if (streq_ptr(json_str(json_at(removals, i), key), value))
+                        return json_at(removals, i);
+        return NULL;
+}
+
+char *slots_label(json_object *o) {
+        _cleanup_free_ char *slots = slots_text(o);
+
+        return strf("slot%s %s", json_len(json_array(o, "slots")) > 1 ? "s" : "", slots);
+}
+
+/* Of several slots each finds it. */
+static json_object *find_by_slot(json_object *removals, const char *slot) {
+        json_object *found = find_by(removals, "slot", slot);
+
+        for (size_t i = 0; slot && !found && i < json_len(removals); i++) {
+                json_object *slots = json_array(json_at(removals, i), "slots");
+                for (size_t k = 0; k < json_len(slots) && !found; k++)
+                        found = streq_ptr(name_of(json_at(slots, k)), slot) ? json_at(removals, i) : NULL;
+        }
+        return found;
+}
+
 uint64_t removal_took(json_object *entry) {
         uint64_t start = json_u64(entry, "started_usec"), end = json_u64(entry, "ended_usec");
 
@@ -81,21 +125,14 @@ static bool slot_has_name(json_object *slot, const char *name) {
         return false;
 }
 
-static json_object *find_by(json_object *removals, const char *key, const char *value) {
-        for (size_t i = 0; value && i < json_len(removals); i++)
-                if (streq_ptr(json_str(json_at(removals, i), key), value))
-                        return json_at(removals, i);
-        return NULL;
-}
-
 /* The daemon's order (a bare number is a slot wherever there is one of that name, only then an id): `status 7` must not
  * show another removal than `cancel 7` stops. */
 json_object *removal_find(json_object *removals, json_object *slots, const char *name) {
-        json_object *found = find_by(removals, "slot", slot_number(name)) ?: find_by(removals, "target", name);
+        json_object *found = find_by_slot(removals, slot_number(name)) ?: find_by(removals, "target", name);
 
         for (size_t i = 0; !found && i < json_len(slots); i++)
                 if (slot_has_name(json_at(slots, i), name))
-                        found = find_by(removals, "slot", json_str(json_at(slots, i), "name"));
+                        found = find_by_slot(removals, json_str(json_at(slots, i), "name"));
         if (found || find_by(slots, "name", name))
                 return found;
         return find_by(removals, "id", name);
@@ -144,7 +181,9 @@ const char *removal_noun(json_object *removal) {
 }
 
 static void print_running(json_object *removal) {
-        printf("slot %s: %s %s is %s", json_str(removal, "slot") ?: "?", removal_noun(removal), json_str(removal, "id") ?: "?",
+        _cleanup_free_ char *slots = slots_label(removal);
+
+        printf("%s: %s %s is %s", slots, removal_noun(removal), json_str(removal, "id") ?: "?",
                json_str(removal, "state") ?: "?");
         if (json_u64(removal, "step_count") > 0)
                 printf(", step %" PRIu64 "/%" PRIu64 " %s", json_u64(removal, "step_index") + 1,
@@ -181,13 +220,14 @@ static void print_ended(json_object *removal, const char *leds) {
         };
         const char *outcome = json_str(removal, "outcome"), *message = reason_text(removal);
         json_object *remedy = json_array(removal, "remedy"), *lost = json_array(removal, "lost");
+        _cleanup_free_ char *slots = slots_label(removal);
         bool safe = streq_ptr(outcome, "safe");
 
-        printf("slot %s: ", json_str(removal, "slot") ?: "?");
+        printf("%s: ", slots);
         for (size_t i = 0; i < ELEMENTSOF(outcomes); i++)
                 if (streq_ptr(outcomes[i].outcome, outcome))
                         print_colored(outcomes[i].color, "%s", outcomes[i].text);
-        if (safe && leds)
+        if (safe && leds && json_len(json_array(removal, "slots")) < 2)
                 printf("  (%s)", leds);
         printf("%s%s\n", message && *message && !safe ? ": " : "", message && !safe ? message : "");
         for (size_t i = 0; i < json_len(remedy); i++)

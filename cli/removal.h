@@ -17,6 +17,12 @@ json_object *removal_of_end(json_object *event);
 /* "removal" or "restoration". */
 const char *removal_noun(json_object *removal);
 
+/* The slots that it is of, newly allocated: "2", or "2 3" of several. Also of an event, a plan and a certificate. */
+char *slots_text(json_object *o);
+
+/* The same at the beginning of a line: "slot 2", "slots 2 3". */
+char *slots_label(json_object *o);
+
 /* How long an entry of the history took, microseconds. */
 uint64_t removal_took(json_object *entry);
 

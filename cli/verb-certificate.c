@@ -15,7 +15,13 @@ static void print_lines(const char *label, json_object *lines) {
 static void print_subject(json_object *c) {
         json_object *card = json_get(c, "card"), *slot = json_get(c, "slot"), *by = json_get(c, "by");
 
-        printf("  %-9s slot %s (port %s)\n", "slot", json_str(slot, "name") ?: "?", json_str(slot, "port") ?: "unknown");
+        json_object *slots = json_array(c, "slots");
+
+        if (!slots)
+                printf("  %-9s slot %s (port %s)\n", "slot", json_str(slot, "name") ?: "?", json_str(slot, "port") ?: "unknown");
+        for (size_t i = 0; i < json_len(slots); i++)
+                printf("  %-9s slot %s (port %s)\n", i == 0 ? "slots" : "", json_str(json_at(slots, i), "name") ?: "?",
+                       json_str(json_at(slots, i), "port") ?: "unknown");
         if (card)
                 printf("  %-9s %s, serial %s\n", "card", json_str(card, "bdf") ?: "?", json_str(card, "serial") ?: "unknown");
         printf("  %-9s %s of '%s' by uid %" PRIu64 " (%s)\n", "asked", json_str(c, "trigger") ?: "?", json_str(c, "target") ?: "?",

@@ -46,10 +46,11 @@ static void print_history(json_object *removals) {
         for (size_t i = 0; i < json_len(removals); i++) {
                 json_object *r = json_at(removals, i);
                 const char *outcome = json_str(r, "outcome");
+                _cleanup_free_ char *slots = slots_text(r);
 
                 table_cell(t, COLOR_NONE, json_str(r, "id"));
                 table_cell(t, COLOR_NONE, FORMAT_TIME(json_u64(r, "started_usec")));
-                table_cell(t, COLOR_NONE, json_str(r, "slot"));
+                table_cell(t, COLOR_NONE, slots);
                 table_cell(t, COLOR_NONE, json_str(r, "kind"));
                 table_cell(t, COLOR_NONE, json_str(r, "trigger"));
                 table_cell(t, outcome_color(outcome), outcome ?: "unfinished");

@@ -8,6 +8,7 @@
 #include "event-text.h"
 #include "format.h"
 #include "output.h"
+#include "removal.h"
 #include "verbs.h"
 
 static void print_event(json_object *event) {
@@ -17,10 +18,12 @@ static void print_event(json_object *event) {
         } else {
                 _cleanup_free_ char *text = event_text(event);
                 const char *slot = json_str(event, "slot"), *removal = event_removal(event);
+                bool one = streq_ptr(json_str(event, "type"), "led");
+                _cleanup_free_ char *slots = one || !json_array(event, "slots") ? NULL : slots_text(event);
 
                 printf("%s  ", FORMAT_TIME(json_has(event, "time_usec") ? json_u64(event, "time_usec") : now_wall()));
                 if (slot && *slot)
-                        printf("slot %s  ", slot);
+                        printf("slot %s  ", slots ?: slot);
                 if (removal && *removal)
                         printf("removal %s  ", removal);
                 puts(text ?: "");

@@ -18,6 +18,8 @@ static void print_explanation_json(json_object *plan) {
         json_set_str(o, "schema", "safe-remove/explain/1");
         for (size_t i = 0; i < ELEMENTSOF(keys); i++)
                 json_set(o, keys[i], json_ref(json_get(plan, keys[i])));
+        if (json_array(plan, "slots"))
+                json_set(o, "slots", json_ref(json_get(plan, "slots")));
         print_json(o);
 }
 

@@ -17,9 +17,10 @@ static void print_running(json_object *removals) {
         for (size_t i = 0; i < json_len(removals); i++) {
                 json_object *r = json_at(removals, i);
                 uint64_t started = json_u64(r, "started_usec"), now = now_wall();
+                _cleanup_free_ char *slots = slots_text(r);
 
                 table_cell(t, COLOR_NONE, json_str(r, "id"));
-                table_cell(t, COLOR_NONE, json_str(r, "slot"));
+                table_cell(t, COLOR_NONE, slots);
                 table_cell(t, COLOR_NONE, json_str(r, "trigger"));
                 table_cell(t, COLOR_WARN, json_str(r, "state"));
                 if (json_u64(r, "step_count") > 0)

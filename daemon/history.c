@@ -18,7 +18,7 @@ static void copy_keys(json_object *to, json_object *from, const char *const *key
 
 static void take_record(json_object *entry, json_object *record) {
         static const char *const start_keys[] = { "slot", "trigger", "by", "target", "options", "card", "boot", NULL };
-        static const char *const restore_keys[] = { "kind", "of", NULL };
+        static const char *const restore_keys[] = { "kind", "of", NULL }, *const several_keys[] = { "slots", "targets", NULL };
         static const char *const end_keys[] = { "outcome", "code", "message", "remedy", "lost", NULL };
         const char *ev = json_str(record, "ev");
 
@@ -26,6 +26,8 @@ static void take_record(json_object *entry, json_object *record) {
                 copy_keys(entry, record, start_keys);
                 if (json_str(record, "kind"))
                         copy_keys(entry, record, restore_keys);
+                if (json_array(record, "slots"))
+                        copy_keys(entry, record, several_keys);
                 json_set(entry, "started_usec", json_ref(json_get(record, "usec")));
         } else if (streq_ptr(ev, "done"))
                 json_set_u64(entry, "steps_done", json_u64(entry, "steps_done") + 1);
@@ -100,14 +102,17 @@ int history_load(uint32_t limit, json_object **ret) {
         return 0;
 }
 
-/* Which port it holds is only in its plan. */
+/* Which ports it holds is only in its plan. */
 static void add_port(json_object *entry, uint64_t number) {
         _cleanup_free_ char *path = strf("%s/removals/%" PRIu64 "/plan.json", state_dir(), number), *text = NULL;
         _cleanup_json_ json_object *plan = NULL;
         size_t length;
 
-        if (path && read_file(path, &text, &length) >= 0 && json_parse(text, length, &plan) >= 0)
-                json_set_str(entry, "port", json_str(json_get(plan, "slot"), "port"));
+        if (!path || read_file(path, &text, &length) < 0 || json_parse(text, length, &plan) < 0)
+                return;
+        json_set_str(entry, "port", json_str(json_get(plan, "slot"), "port"));
+        if (json_array(plan, "slots"))
+                json_set(entry, "plan_slots", json_ref(json_get(plan, "slots")));
 }
 
 int history_unfinished(uint64_t *ret_highest, json_object **ret) {

@@ -43,12 +43,42 @@ static int read_wish(sd_bus_message *call, const char **ret_target, json_object 
         return r < 0 ? r : options_read(call, ret_options, error);
 }
 
+/* The same with "as". One name is as good as a string; `target` has all of them, for people. */
+static int read_wish_of_several(sd_bus_message *call, char **ret_target, json_object **ret_targets, json_object **ret_options, sd_bus_error *error) {
+        _cleanup_json_ json_object *targets = json_object_new_array();
+        _cleanup_free_ char *all = strdup("");
+        const char *name;
+
+        int r = sd_bus_message_enter_container(call, 'a', "s");
+        while (r >= 0 && (r = sd_bus_message_read_basic(call, 's', &name)) > 0) {
+                char *more = all ? strf("%s%s%s", all, *all ? " " : "", name) : NULL;
+                free(all);
+                all = more;
+                json_append_str(targets, name);
+        }
+        if (r >= 0)
+                r = sd_bus_message_exit_container(call);
+        if (r >= 0)
+                r = options_read(call, ret_options, error);
+        if (r < 0)
+                return r;
+        if (!all)
+                return -ENOMEM;
+        if (json_len(targets) == 0)
+                return sd_bus_error_setf(error, BUS_ERROR_MALFORMED_NAME, "No card is named.");
+        *ret_target = TAKE_PTR(all);
+        *ret_targets = json_len(targets) > 1 ? TAKE_PTR(targets) : NULL;
+        return 0;
+}
+
 /* A request that the worker only answers, about what nobody records. */
-static json_object *question_new(const char *target, json_object *options, json_object *by) {
+static json_object *question_new(const char *target, json_object *targets, json_object *options, json_object *by) {
         json_object *request = json_object_new_object();
 
         json_set_str(request, "id", "0");
         json_set_str(request, "target", target);
+        if (targets)
+                json_set(request, "targets", json_ref(targets));
         json_set_str(request, "trigger", trigger_to_string(TRIGGER_COMMAND));
         json_set(request, "by", json_ref(by));
         json_set(request, "options", json_ref(options));
@@ -65,13 +95,28 @@ static int call_for_plan(sd_bus_message *call, Manager *m, const char *verb, sd_
         r = authorize_sender(call, &by);
         if (r < 0)
                 return r;
-        request = question_new(target, options, by);
+        request = question_new(target, NULL, options, by);
         r = worker_call_start(m, call, verb, "The plan", request, error);
         return r < 0 ? r : 1;
 }
 
 static int method_plan_removal(sd_bus_message *call, void *userdata, sd_bus_error *error) {
         return call_for_plan(call, userdata, "plan", error);
+}
+
+static int method_plan_several(sd_bus_message *call, void *userdata, sd_bus_error *error) {
+        _cleanup_json_ json_object *targets = NULL, *options = NULL, *by = NULL, *request = NULL;
+        _cleanup_free_ char *target = NULL;
+
+        int r = read_wish_of_several(call, &target, &targets, &options, error);
+        if (r < 0)
+                return r;
+        r = authorize_sender(call, &by);
+        if (r < 0)
+                return r;
+        request = question_new(target, targets, options, by);
+        r = worker_call_start(userdata, call, "plan", "The plan", request, error);
+        return r < 0 ? r : 1;
 }
 
 static int method_plan_restore(sd_bus_message *call, void *userdata, sd_bus_error *error) {
@@ -88,7 +133,7 @@ static int method_verify(sd_bus_message *call, void *userdata, sd_bus_error *err
         r = authorize_sender(call, &by);
         if (r < 0)
                 return r;
-        request = question_new(target, NULL, by);
+        request = question_new(target, NULL, NULL, by);
         r = worker_call_start(userdata, call, "verify", "The proof", request, error);
         return r < 0 ? r : 1;
 }
@@ -115,6 +160,24 @@ static int call_for_removal(sd_bus_message *call, Manager *m, RemovalKind kind, 
 
 static int method_remove(sd_bus_message *call, void *userdata, sd_bus_error *error) {
         return call_for_removal(call, userdata, KIND_REMOVE, error);
+}
+
+static int method_remove_several(sd_bus_message *call, void *userdata, sd_bus_error *error) {
+        _cleanup_json_ json_object *targets = NULL, *options = NULL, *by = NULL;
+        _cleanup_free_ char *target = NULL;
+
+        int r = authorize_change(call, &by, error);
+        if (r < 0)
+                return r;
+        r = read_wish_of_several(call, &target, &targets, &options, error);
+        if (r < 0)
+                return r;
+
+        const RemovalRequest request = {
+                .kind = KIND_REMOVE, .trigger = TRIGGER_COMMAND, .target = target, .targets = targets, .options = options, .by = by,
+        };
+        r = manager_remove(userdata, request, call);
+        return r < 0 ? sd_bus_error_setf(error, BUS_ERROR_FAILED, "The removal cannot be started: %s.", strerror(-r)) : 1;
 }
 
 static int method_restore(sd_bus_message *call, void *userdata, sd_bus_error *error) {
@@ -205,6 +268,10 @@ static const sd_bus_vtable manager_vtable[] = {
                         method_plan_removal, SD_BUS_VTABLE_UNPRIVILEGED),
         SD_BUS_METHOD_WITH_ARGS("Remove", SD_BUS_ARGS("s", target, "a{sv}", options), SD_BUS_ARGS("o", removal),
                         method_remove, SD_BUS_VTABLE_UNPRIVILEGED),
+        SD_BUS_METHOD_WITH_ARGS("PlanSeveral", SD_BUS_ARGS("as", targets, "a{sv}", options), SD_BUS_ARGS("s", plan),
+                        method_plan_several, SD_BUS_VTABLE_UNPRIVILEGED),
+        SD_BUS_METHOD_WITH_ARGS("RemoveSeveral", SD_BUS_ARGS("as", targets, "a{sv}", options), SD_BUS_ARGS("o", removal),
+                        method_remove_several, SD_BUS_VTABLE_UNPRIVILEGED),
         SD_BUS_METHOD_WITH_ARGS("PlanRestore", SD_BUS_ARGS("s", target, "a{sv}", options), SD_BUS_ARGS("s", plan),
                         method_plan_restore, SD_BUS_VTABLE_UNPRIVILEGED),
         SD_BUS_METHOD_WITH_ARGS("Restore", SD_BUS_ARGS("s", target, "a{sv}", options), SD_BUS_ARGS("o", removal),
@@ -247,7 +314,10 @@ void manager_bus_event(Manager *m, const Removal *r, json_object *event) {
         json_set_u64(event, "time_usec", now_wall());
         if (r) {
                 json_set_str(event, "removal", r->id);
-                json_set_str(event, "slot", r->slot);
+                if (!json_has(event, "slot")) /* an `led` of one slot of several has its own */
+                        json_set_str(event, "slot", r->slot);
+                if (r->others)
+                        json_set(event, "slots", removal_slot_names(r));
         }
         warn(sd_bus_emit_signal(m->bus, MANAGER_PATH, MANAGER_INTERFACE, "Event", "s", json_text(event)));
 }

@@ -6,9 +6,12 @@
 
 /* The port decides where both are known: a held slot's name can differ from the one the kernel gave it. */
 static bool is_at(const Removal *r, const char *slot, const char *port) {
-        if (port && *port && r->port)
-                return streq(r->port, port);
-        return slot && streq_ptr(r->slot, slot);
+        for (size_t i = 0; i < removal_n_slots(r); i++) {
+                const char *own = removal_port(r, i);
+                if (port && *port && own ? streq(own, port) : slot && streq_ptr(removal_slot(r, i), slot))
+                        return true;
+        }
+        return false;
 }
 
 Removal *manager_running_at_slot(Manager *m, const char *slot, const char *port) {
@@ -16,6 +19,21 @@ Removal *manager_running_at_slot(Manager *m, const char *slot, const char *port)
                 if (removal_runs(m->removals[i]) && is_at(m->removals[i], slot, port))
                         return m->removals[i];
         return NULL;
+}
+
+Removal *manager_running_at_slots(Manager *m, const Removal *r) {
+        Removal *found = NULL;
+
+        for (size_t i = 0; i < removal_n_slots(r) && !found; i++)
+                found = manager_running_at_slot(m, removal_slot(r, i), removal_port(r, i));
+        return found;
+}
+
+bool manager_all_in(const Removal *a, const Removal *b) {
+        for (size_t i = 0; i < removal_n_slots(a); i++)
+                if (!is_at(b, removal_slot(a, i), removal_port(a, i)))
+                        return false;
+        return true;
 }
 
 static bool is_inside(const Removal *inner, const Removal *outer) {
@@ -93,15 +111,21 @@ static bool names_serial(const char *text, const char *serial) {
         return number && serial && parse_u64(number, &asked) == 0 && parse_u64(serial, &have) == 0 && asked == have;
 }
 
+static bool names_card(const char *text, json_object *card) {
+        return streq(text, json_str(card, "memdev") ?: "") || names_function(text, json_str(card, "bdf")) ||
+                names_serial(text, json_str(card, "serial"));
+}
+
 static bool means(const char *text, const Removal *r) {
         const char *port = startswith(text, "port:");
 
-        return (r->slot && names_slot(text, r->slot)) ||
-                (port && streq_ptr(port, r->port)) ||
-                streq(text, r->target) ||
-                streq(text, json_str(r->card, "memdev") ?: "") ||
-                names_function(text, json_str(r->card, "bdf")) ||
-                names_serial(text, json_str(r->card, "serial"));
+        for (size_t i = 0; i < removal_n_slots(r); i++) {
+                json_object *card = i == 0 ? r->card : json_get(json_at(r->others, i - 1), "card");
+                if ((removal_slot(r, i) && names_slot(text, removal_slot(r, i))) || (port && streq_ptr(port, removal_port(r, i))) ||
+                    names_card(text, card))
+                        return true;
+        }
+        return streq(text, r->target);
 }
 
 Removal *manager_running_meant(Manager *m, const char *text) {

@@ -57,7 +57,7 @@ static void forget_ended(Manager *m, const Removal *started) {
 
                 if (r == started || !r->started || removal_runs(r))
                         continue;
-                if (streq_ptr(r->slot, started->slot) || ++n_ended > ENDED_MAX)
+                if (manager_all_in(r, started) || ++n_ended > ENDED_MAX)
                         forget(r);
         }
 }
@@ -65,17 +65,19 @@ static void forget_ended(Manager *m, const Removal *started) {
 /* From here on everybody sees it. */
 static void show_started(Removal *r) {
         Manager *m = r->manager;
-        ManagedSlot *slot = manager_slot_of_removal(m, r);
 
         forget_ended(m, r);
         removal_bus_added(r);
         manager_bus_removals_changed(m);
         manager_watch_slot(m, r);
-        if (slot) {
+        for (size_t i = 0; i < removal_n_slots(r); i++) {
+                ManagedSlot *slot = manager_slot_of_removal(m, r, i);
+                if (!slot)
+                        continue;
                 slot->outcome = _OUTCOME_INVALID;
                 slot->withdrawn = false; /* its lights are this one's now */
+                manager_refresh_slot(slot);
         }
-        manager_refresh_slot(slot);
 }
 
 static void reply_path(Removal *r, const char *path) {
@@ -104,9 +106,15 @@ static void join_running(Removal *r, Removal *running) {
         }
         bool other = r->kind != running->kind;
 
-        if (other || options_contradict(r->options, running->options, running->plan)) {
+        if (!manager_all_in(r, running) || !manager_all_in(running, r)) {
+                _cleanup_free_ char *message = strf("Slot %s is asked for, and slot %s is being %s (%s %s). Wait for its end or cancel it first.",
+                                removal_label(r), removal_label(running), running->kind == KIND_RESTORE ? "restored" : "removed",
+                                running->kind == KIND_RESTORE ? "restoration" : "removal", running->id);
+                if (r->call)
+                        (void) sd_bus_reply_method_errorf(r->call, BUS_ERROR_BUSY, "%s", message ?: "Busy");
+        } else if (other || options_contradict(r->options, running->options, running->plan)) {
                 _cleanup_free_ char *message = strf("Slot %s is being %s%s (%s %s). Wait for its end or cancel it first.",
-                                r->slot, running->kind == KIND_RESTORE ? "restored" : "removed", other ? "" : " with other options",
+                                removal_label(r), running->kind == KIND_RESTORE ? "restored" : "removed", other ? "" : " with other options",
                                 running->kind == KIND_RESTORE ? "restoration" : "removal", running->id);
                 if (r->call)
                         (void) sd_bus_reply_method_errorf(r->call, BUS_ERROR_BUSY, "%s", message ?: "Busy");
@@ -126,13 +134,14 @@ void manager_drop_enquiry(Removal *r) {
 static char *refuse_nested(const Removal *r) {
         const Removal *other = manager_running_around(r->manager, r);
 
-        return other ? strf("slot %s and slot %s are one inside of the other, and %s is being %s (%s %s)", r->slot, other->slot, other->slot,
+        return other ? strf("slot %s and slot %s are one inside of the other, and %s is being %s (%s %s)", removal_label(r),
+                            removal_label(other), removal_label(other),
                             other->kind == KIND_RESTORE ? "restored" : "removed",
                             other->kind == KIND_RESTORE ? "restoration" : "removal", other->id) : NULL;
 }
 
 void manager_removal_found(Removal *r) {
-        Removal *running = manager_running_at_slot(r->manager, r->slot, r->port);
+        Removal *running = manager_running_at_slots(r->manager, r);
         char uid[24];
 
         if (running) {
@@ -153,7 +162,7 @@ void manager_removal_found(Removal *r) {
 
         LogSubject subject = removal_subject(r, uid);
         log_write(LOG_NOTICE, r->kind == KIND_RESTORE ? LOG_MESSAGE_RESTORE_STARTED : LOG_MESSAGE_STARTED, &subject,
-                        "%s %s of slot %s (%s) starts: %s, uid %s.", removal_noun(r), r->id, r->slot, r->target,
+                        "%s %s of slot %s (%s) starts: %s, uid %s.", removal_noun(r), r->id, removal_label(r), r->target,
                         trigger_to_string(r->trigger), uid);
         show_started(r);
         tell_target(r);
@@ -209,39 +218,44 @@ int manager_cancel(Removal *r, json_object *by, sd_bus_error *reterr) {
                                 "Removal %s is past the point from which it can be put back. It will be over in a moment.", r->id);
 
         log_write(LOG_NOTICE, LOG_MESSAGE_NONE, &subject, "%s %s of slot %s is cancelled by uid %" PRIu64 ".", removal_noun(r), r->id,
-                        r->slot ?: "?", json_u64(by, "uid"));
+                        removal_label(r), json_u64(by, "uid"));
         return 0;
+}
+
+static void end_at_slot(Removal *r, size_t i) {
+        ManagedSlot *slot = manager_slot_of_removal(r->manager, r, i);
+        const char *name = removal_slot(r, i), *port = removal_port(r, i);
+
+        if (r->pressed && port && manager_look_at_slot(r->manager, port) < 0)
+                log_plain(LOG_WARNING, "Slot %s cannot be looked at after its button was pressed.", name ?: "?");
+        if (r->announced)
+                manager_bus_prepare(r->manager, name ?: "", false, 0);
+        if (slot) {
+                slot->outcome = r->kind == KIND_REMOVE ? r->outcome : _OUTCOME_INVALID;
+                manager_guard_slot(r->manager, slot);
+        }
+        manager_refresh_slot(slot);
 }
 
 void manager_removal_ended(Removal *r) {
         Manager *m = r->manager;
-        ManagedSlot *slot = manager_slot_of_removal(m, r);
 
         manager_unwatch_slot(m, r);
-        if (r->pressed && r->port && manager_look_at_slot(m, r->port) < 0)
-                log_plain(LOG_WARNING, "Slot %s cannot be looked at after its button was pressed.", r->slot ?: "?");
-        if (r->announced)
-                manager_bus_prepare(m, r->slot ?: "", false, 0);
-        if (slot) {
-                slot->outcome = r->kind == KIND_REMOVE ? r->outcome : _OUTCOME_INVALID;
-                manager_guard_slot(m, slot);
-        }
         scanner_distrust(m->scanner);
-        manager_refresh_slot(slot);
+        for (size_t i = 0; i < removal_n_slots(r); i++)
+                end_at_slot(r, i);
         removal_bus_completed(r);
         manager_bus_removals_changed(m);
         manager_rescan(m);
 }
 
 static int take_history(Removal *r, json_object *entry) {
-        const char *slot = json_str(entry, "slot"), *port = json_str(entry, "port") ?: startswith(r->target, "port:");
+        const char *port = json_str(entry, "port") ?: startswith(r->target, "port:");
 
-        r->slot = slot ? strdup(slot) : NULL;
-        r->port = port ? strdup(port) : NULL;
         r->card = json_ref(json_get(entry, "card"));
         if (json_has(entry, "started_usec"))
                 r->started_usec = json_u64(entry, "started_usec");
-        return (slot && !r->slot) || (port && !r->port) ? -ENOMEM : 0;
+        return removal_take_slots(r, json_str(entry, "slot"), port, json_array(entry, "plan_slots"));
 }
 
 static int resume(Manager *m, json_object *entry) {
@@ -258,6 +272,7 @@ static int resume(Manager *m, json_object *entry) {
                 .kind = kind < 0 ? KIND_REMOVE : (RemovalKind) kind,
                 .trigger = trigger < 0 ? TRIGGER_COMMAND : (Trigger) trigger,
                 .target = json_str(entry, "target") ?: json_str(entry, "slot") ?: "",
+                .targets = json_get(entry, "targets"),
                 .options = json_get(entry, "options"),
                 .by = json_get(entry, "by"),
         };

@@ -18,6 +18,16 @@ static bool wanted_by_policy(void) {
         return policy_load(&policy, warnings) >= 0 && policy.restore_auto;
 }
 
+/* It was removed alone, or with others in one request. */
+static bool is_of_card(json_object *card, const char *serial) {
+        json_object *endpoints = json_array(card, "endpoints");
+        bool found = streq_ptr(json_str(card, "serial"), serial);
+
+        for (size_t i = 0; i < json_len(endpoints) && !found; i++)
+                found = json_str(json_at(endpoints, i), "slot") && streq_ptr(json_str(json_at(endpoints, i), "serial"), serial);
+        return found;
+}
+
 /* The newest record of this card; of the slot, where the card has none. */
 static json_object *newest_record(json_object *entries, const char *serial, const char *slot) {
         json_object *of_slot = NULL;
@@ -25,7 +35,7 @@ static json_object *newest_record(json_object *entries, const char *serial, cons
         for (size_t i = 0; i < json_len(entries); i++) {
                 json_object *entry = json_at(entries, i);
 
-                if (*serial && streq_ptr(json_str(json_get(entry, "card"), "serial"), serial))
+                if (*serial && is_of_card(json_get(entry, "card"), serial))
                         return entry;
                 if (!of_slot && streq_ptr(json_str(entry, "slot"), slot))
                         of_slot = entry;

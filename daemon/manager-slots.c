@@ -51,10 +51,22 @@ void manager_refresh_slot(ManagedSlot *s) {
                 show(s, NULL);
 }
 
-ManagedSlot *manager_slot_of_removal(Manager *m, const Removal *r) {
-        ManagedSlot *s = r->port ? manager_slot_at_port(m, r->port) : NULL;
+static ManagedSlot *slot_named(Manager *m, const char *name, const char *port) {
+        ManagedSlot *s = port ? manager_slot_at_port(m, port) : NULL;
 
-        return s ?: r->slot ? manager_slot(m, r->slot) : NULL;
+        return s ?: name ? manager_slot(m, name) : NULL;
+}
+
+ManagedSlot *manager_slot_of_removal(Manager *m, const Removal *r, size_t i) {
+        return slot_named(m, removal_slot(r, i), removal_port(r, i));
+}
+
+/* Newest first. */
+static void recall(Manager *m, json_object *entry, const char *slot) {
+        bool removed = streq_ptr(json_str(entry, "kind"), removal_kind_to_string(KIND_REMOVE));
+
+        if (slot && !json_has(m->recalled, slot))
+                json_set_str(m->recalled, slot, (removed ? json_str(entry, "outcome") : NULL) ?: "");
 }
 
 int manager_recall_outcomes(Manager *m) {
@@ -71,14 +83,14 @@ int manager_recall_outcomes(Manager *m) {
         json_object *entries = json_array(history, "removals");
         m->recalled = json_object_new_object();
         for (size_t i = 0; i < json_len(entries); i++) {
-                json_object *entry = json_at(entries, i);
-                const char *slot = json_str(entry, "slot");
+                json_object *entry = json_at(entries, i), *slots = json_array(entry, "slots");
 
-                /* Newest first; and a boot makes everything new. */
-                if (!slot || json_has(m->recalled, slot) || !streq_ptr(json_str(entry, "boot"), boot))
+                /* A boot makes everything new. */
+                if (!streq_ptr(json_str(entry, "boot"), boot))
                         continue;
-                bool removed = streq_ptr(json_str(entry, "kind"), removal_kind_to_string(KIND_REMOVE));
-                json_set_str(m->recalled, slot, (removed ? json_str(entry, "outcome") : NULL) ?: "");
+                recall(m, entry, json_str(entry, "slot"));
+                for (size_t k = 0; k < json_len(slots); k++)
+                        recall(m, entry, json_object_get_string(json_at(slots, k)));
         }
         return 0;
 }
@@ -281,9 +293,10 @@ void manager_show_leds(ManagedSlot *s, const char *power, const char *attention)
         slot_show(s, &view);
 }
 
-void manager_slot_leds(Manager *m, const Removal *r, const char *power, const char *attention) {
-        ManagedSlot *s = manager_slot_of_removal(m, r);
+void manager_slot_leds(Manager *m, const Removal *r, json_object *event) {
+        const char *name = json_str(event, "slot");
+        ManagedSlot *s = name ? slot_named(m, name, json_str(event, "port")) : manager_slot_of_removal(m, r, 0);
 
         if (s)
-                manager_show_leds(s, power, attention);
+                manager_show_leds(s, json_str(event, "power"), json_str(event, "attention"));
 }

@@ -95,17 +95,21 @@ int manager_look_at_slot(Manager *m, const char *port) {
 void manager_watch_slot(Manager *m, const Removal *r) {
         void *state = m->source_states[SOURCE_SLOT];
 
-        if (state && r->port)
-                source_slot_unguard(state, r->port);
-        if (r->port && (!state || source_slot_watch(state, r->port) < 0))
-                log_plain(LOG_WARNING, "Slot %s cannot be watched: a second press of its button will not be noticed.", r->slot);
+        for (size_t i = 0; i < removal_n_slots(r); i++) {
+                const char *port = removal_port(r, i);
+                if (state && port)
+                        source_slot_unguard(state, port);
+                if (port && (!state || source_slot_watch(state, port) < 0))
+                        log_plain(LOG_WARNING, "Slot %s cannot be watched: a second press of its button will not be noticed.", removal_slot(r, i));
+        }
 }
 
 void manager_unwatch_slot(Manager *m, const Removal *r) {
         void *state = m->source_states[SOURCE_SLOT];
 
-        if (state && r->port)
-                source_slot_unwatch(state, r->port);
+        for (size_t i = 0; i < removal_n_slots(r); i++)
+                if (state && removal_port(r, i))
+                        source_slot_unwatch(state, removal_port(r, i));
 }
 
 /* The source looks for itself whether there is a card. */

@@ -54,11 +54,11 @@ void manager_on_source_event(const SourceEvent *event, void *userdata);
 void manager_take_scan(json_object *topology, const char *why_not, void *userdata);
 void manager_card_lost(Manager *m, const ManagedSlot *s); /* tells of what its `left` says */
 void manager_refresh_slot(ManagedSlot *s); /* its removal started or ended; NULL is fine */
-void manager_slot_leds(Manager *m, const Removal *r, const char *power, const char *attention);
+void manager_slot_leds(Manager *m, const Removal *r, json_object *event); /* a worker's `led` */
 void manager_show_leds(ManagedSlot *s, const char *power, const char *attention); /* NULL: as it was */
 ManagedSlot *manager_slot(Manager *m, const char *name);
 ManagedSlot *manager_slot_at_port(Manager *m, const char *port);
-ManagedSlot *manager_slot_of_removal(Manager *m, const Removal *r);
+ManagedSlot *manager_slot_of_removal(Manager *m, const Removal *r, size_t i); /* its i-th; NULL: not there */
 void manager_free_slots(Manager *m);
 
 /* What became of each slot's last removal, from the records: for the slots that the first scan will find. */
@@ -81,6 +81,12 @@ void manager_consider_restoring(Manager *m);
 /* manager-find.c */
 bool manager_any_running(Manager *m);
 Removal *manager_running_at_slot(Manager *m, const char *slot, const char *port);
+
+/* One that has any slot of `r`. */
+Removal *manager_running_at_slots(Manager *m, const Removal *r);
+
+/* Has `b` all the slots of `a`? */
+bool manager_all_in(const Removal *a, const Removal *b);
 
 /* One whose slot is inside of that of `r`, or around it. */
 Removal *manager_running_around(Manager *m, const Removal *r);

@@ -67,10 +67,21 @@ static int method_cancel(sd_bus_message *m, void *userdata, sd_bus_error *error)
         return k < 0 ? k : sd_bus_reply_method_return(m, "");
 }
 
+static int get_slots(sd_bus *bus, const char *path, const char *interface, const char *property, sd_bus_message *reply,
+                void *userdata, sd_bus_error *error) {
+        const Removal *r = userdata;
+
+        int k = sd_bus_message_open_container(reply, 'a', "s");
+        for (size_t i = 0; k >= 0 && i < removal_n_slots(r); i++)
+                k = sd_bus_message_append_basic(reply, 's', removal_slot(r, i) ?: "");
+        return k < 0 ? k : sd_bus_message_close_container(reply);
+}
+
 static const sd_bus_vtable removal_vtable[] = {
         SD_BUS_VTABLE_START(0),
         SD_BUS_PROPERTY("Id", "s", get_text, 0, SD_BUS_VTABLE_PROPERTY_CONST),
         SD_BUS_PROPERTY("Slot", "s", get_text, 0, SD_BUS_VTABLE_PROPERTY_CONST),
+        SD_BUS_PROPERTY("Slots", "as", get_slots, 0, SD_BUS_VTABLE_PROPERTY_CONST),
         SD_BUS_PROPERTY("Target", "s", get_text, 0, SD_BUS_VTABLE_PROPERTY_CONST),
         SD_BUS_PROPERTY("Kind", "s", get_text, 0, SD_BUS_VTABLE_PROPERTY_CONST),
         SD_BUS_PROPERTY("Trigger", "s", get_text, 0, SD_BUS_VTABLE_PROPERTY_CONST),

@@ -67,7 +67,8 @@ static int take_waiting(Removal *r, json_object *event) {
 static int take_announce(Removal *r, json_object *event) {
         r->announced = true;
         r->promised_usec = json_u64(event, "deadline_usec");
-        manager_bus_prepare(r->manager, r->slot ?: "", true, r->promised_usec);
+        for (size_t i = 0; i < removal_n_slots(r); i++)
+                manager_bus_prepare(r->manager, removal_slot(r, i) ?: "", true, r->promised_usec);
         return 0;
 }
 
@@ -77,7 +78,7 @@ static void log_step(Removal *r, StepPhase phase, json_object *event) {
         char uid[24];
         LogSubject subject = removal_subject(r, uid);
 
-        log_write(priority, LOG_MESSAGE_STEP, &subject, "Slot %s: step %u of %u, %s, %s (%" PRIu64 " ms)%s%s", r->slot ?: "?",
+        log_write(priority, LOG_MESSAGE_STEP, &subject, "Slot %s: step %u of %u, %s, %s (%" PRIu64 " ms)%s%s", removal_label(r),
                         r->step_index + 1, r->step_count, r->step ?: "?", step_phase_to_string(phase),
                         json_u64(event, "usec") / 1000, text ? ": " : "", text ?: "");
 }
@@ -118,7 +119,7 @@ static int take_state(Removal *r, json_object *event) {
 }
 
 static int take_led(Removal *r, json_object *event) {
-        manager_slot_leds(r->manager, r, json_str(event, "power"), json_str(event, "attention"));
+        manager_slot_leds(r->manager, r, event);
         return 0;
 }
 
@@ -148,11 +149,11 @@ static void log_end(Removal *r) {
         char uid[24];
         LogSubject subject = removal_subject(r, uid);
 
-        log_write(priority, message_of_outcome[r->outcome], &subject, "%s %s of slot %s: %s. %s%s%s", removal_noun(r), r->id, r->slot ?: "?",
+        log_write(priority, message_of_outcome[r->outcome], &subject, "%s %s of slot %s: %s. %s%s%s", removal_noun(r), r->id, removal_label(r),
                         outcome_to_string(r->outcome), r->message ?: "",
                         r->remedy && r->remedy[0] ? " Remedy: " : "", r->remedy && r->remedy[0] ? r->remedy[0] : "");
         for (char **line = r->lost; line && *line; line++)
-                log_write(LOG_WARNING, LOG_MESSAGE_NONE, &subject, "%s %s of slot %s, not put back: %s.", removal_noun(r), r->id, r->slot ?: "?", *line);
+                log_write(LOG_WARNING, LOG_MESSAGE_NONE, &subject, "%s %s of slot %s, not put back: %s.", removal_noun(r), r->id, removal_label(r), *line);
 }
 
 static int take_end(Removal *r, json_object *event) {

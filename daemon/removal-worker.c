@@ -42,11 +42,10 @@ static void take_enquiry_answer(Removal *r, json_object *line) {
                 return;
         }
 
-        r->slot = strdup(slot);
-        r->port = port ? strdup(port) : NULL;
+        int k = removal_take_slots(r, slot, port, json_array(line, "slots"));
         r->card = json_ref(json_get(line, "card"));
         r->outer = json_ref(json_array(line, "outer"));
-        if (!r->slot || (port && !r->port))
+        if (k < 0)
                 manager_removal_unstartable(r, "internal", "Out of memory.");
         else
                 manager_removal_found(r);
@@ -123,7 +122,7 @@ static void on_ended(WorkerEnd end, int code, void *userdata) {
                 return;
         }
 
-        log_plain(LOG_ERR, "Removal %s of slot %s: %s.", r->id, r->slot ?: "?", why);
+        log_plain(LOG_ERR, "Removal %s of slot %s: %s.", r->id, removal_label(r), why);
         if (end_by_record(r))
                 return;
         if (end == WORKER_UNKILLABLE)
@@ -150,6 +149,8 @@ int removal_enquire(Removal *r) {
 
         json_set_str(request, "id", r->id);
         json_set_str(request, "target", r->target);
+        if (r->targets)
+                json_set(request, "targets", json_ref(r->targets));
         json_set_str(request, "trigger", trigger_to_string(r->trigger));
         json_set(request, "by", json_ref(r->by));
         json_set(request, "options", r->options ? json_ref(r->options) : json_object_new_object());
@@ -185,7 +186,7 @@ void removal_resume(Removal *r) {
 
         LogSubject subject = removal_subject(r, uid);
         log_write(LOG_NOTICE, LOG_MESSAGE_RESUMED, &subject, "%s %s of slot %s is resumed (attempt %u of %u, direction %s).",
-                        removal_noun(r), r->id, r->slot ?: "?", r->attempts, ATTEMPTS_MAX, direction);
+                        removal_noun(r), r->id, removal_label(r), r->attempts, ATTEMPTS_MAX, direction);
 
         int k = start_worker(r, "resume", message);
         if (k >= 0)

@@ -41,12 +41,15 @@ void removal_free(Removal *r) {
         json_object_put(r->by);
         json_object_put(r->card);
         json_object_put(r->outer);
+        json_object_put(r->targets);
+        json_object_put(r->others);
         json_object_put(r->plan);
         free(r->id);
         free(r->path);
         free(r->target);
         free(r->slot);
         free(r->port);
+        free(r->label);
         free(r->step);
         free(r->code);
         free(r->message);
@@ -68,6 +71,7 @@ int removal_new(Manager *m, const RemovalRequest *request, Removal **ret) {
                 .trigger = request->trigger,
                 .outcome = _OUTCOME_INVALID,
                 .started_usec = now_wall(),
+                .targets = json_ref(request->targets),
                 .options = json_ref(request->options),
                 .by = json_ref(request->by),
         };
@@ -84,11 +88,48 @@ int removal_new(Manager *m, const RemovalRequest *request, Removal **ret) {
         return 0;
 }
 
+static int add_other(Removal *r, json_object *slot) {
+        const char *name = json_str(slot, "name");
+
+        if (!name || streq(name, r->slot))
+                return 0;
+        char *label = strf("%s %s", r->label, name);
+        if (!label)
+                return -ENOMEM;
+        free(r->label);
+        r->label = label;
+        r->others = r->others ?: json_object_new_array();
+        json_object_array_add(r->others, json_ref(slot));
+        return 0;
+}
+
+int removal_take_slots(Removal *r, const char *slot, const char *port, json_object *slots) {
+        r->slot = slot ? strdup(slot) : NULL;
+        r->port = port ? strdup(port) : NULL;
+        r->label = slot ? strdup(slot) : NULL;
+        if ((slot && (!r->slot || !r->label)) || (port && !r->port))
+                return -ENOMEM;
+        for (size_t i = 0; slot && i < json_len(slots); i++) {
+                int k = add_other(r, json_at(slots, i));
+                if (k < 0)
+                        return k;
+        }
+        return 0;
+}
+
+json_object *removal_slot_names(const Removal *r) {
+        json_object *names = json_object_new_array();
+
+        for (size_t i = 0; i < removal_n_slots(r); i++)
+                json_append_str(names, removal_slot(r, i));
+        return names;
+}
+
 LogSubject removal_subject(const Removal *r, char uid[static 24]) {
         (void) snprintf(uid, 24, "%" PRIu64, json_u64(r->by, "uid"));
         return (LogSubject) {
                 .removal = r->id,
-                .slot = r->slot,
+                .slot = r->label ?: r->slot,
                 .step = r->step,
                 .outcome = outcome_to_string(r->outcome),
                 .serial = json_str(r->card, "serial"),

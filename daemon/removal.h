@@ -54,7 +54,10 @@ typedef struct Removal {
         RemovalKind kind;
         Trigger trigger;
         char *target;
+        json_object *targets;  /* of several cards: their names; else NULL */
         char *slot, *port;     /* NULL until known */
+        json_object *others;   /* more slots of the same removal: {"name", "port", "card"} each; or NULL */
+        char *label;           /* all of its slots, for people: "2", "2 3" */
         json_object *options, *by, *card;
         json_object *outer;    /* the slots that its slot is inside of: {"name", "port"} each, or NULL */
         uint64_t started_usec;
@@ -86,6 +89,7 @@ typedef struct RemovalRequest {
         RemovalKind kind;
         Trigger trigger;
         const char *target;
+        json_object *targets;  /* of several cards; else NULL */
         json_object *options;  /* may be NULL */
         json_object *by;
 } RemovalRequest;
@@ -98,6 +102,28 @@ DEFINE_CLEANUP_FUNC(Removal, removal_free)
 
 static inline bool removal_runs(const Removal *r) {
         return r->started && r->state != REMOVAL_ENDED;
+}
+
+/* The slots it is of become known: the first, and those of an array of {"name", "port"} that are others (may be NULL). -ENOMEM. */
+int removal_take_slots(Removal *r, const char *slot, const char *port, json_object *slots);
+
+static inline size_t removal_n_slots(const Removal *r) {
+        return 1 + json_len(r->others);
+}
+
+static inline const char *removal_slot(const Removal *r, size_t i) {
+        return i == 0 ? r->slot : json_str(json_at(r->others, i - 1), "name");
+}
+
+static inline const char *removal_port(const Removal *r, size_t i) {
+        return i == 0 ? r->port : json_str(json_at(r->others, i - 1), "port");
+}
+
+json_object *removal_slot_names(const Removal *r); /* an array of strings, the caller's */
+
+/* The slots as a sentence about it names them. */
+static inline const char *removal_label(const Removal *r) {
+        return r->label ?: r->slot ?: "?";
 }
 
 /* "Removal" or "Restoration": how a sentence about it begins. */

@@ -75,6 +75,14 @@ static int dirs_make(const Journal *j) {
         return mkdir(j->dir, 0700) < 0 ? -errno : 0;
 }
 
+static json_object *slot_names(const Plan *plan) {
+        json_object *names = json_object_new_array();
+
+        for (size_t i = 0; i < plan_n_slots(plan); i++)
+                json_append_str(names, json_str(plan_slot(plan, i), "name"));
+        return names;
+}
+
 int journal_create(const char *id, const Plan *plan, json_object *start, Journal **ret) {
         _cleanup_(journal_freep) Journal *j = NULL;
         _cleanup_json_ json_object *owned = start, *record = record_new("start");
@@ -95,7 +103,7 @@ int journal_create(const char *id, const Plan *plan, json_object *start, Journal
         json_set_str(record, "boot", boot);
         json_set_str(record, "slot", plan_slot_name(plan));
         if (plan_n_slots(plan) > 1)
-                json_set(record, "slots", json_ref(json_get(plan->doc, "slots")));
+                json_set(record, "slots", slot_names(plan));
         json_set(record, "card", json_ref(json_get(plan->doc, "card")));
         json_object_object_foreach(owned, key, value)
                 json_set(record, key, json_ref(value));

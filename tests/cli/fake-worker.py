@@ -60,6 +60,10 @@ def plan_of(slot, request):
     plan["slot"].update({key: entry[key] for key in ("name", "port", "service")})
     plan["card"] = entry["card"]
     plan["target"] = request["target"]
+    if "targets" in request:
+        plan["targets"] = request["targets"]
+        plan["slots"] = [{**{key: s[key] for key in ("name", "port", "service", "card")}} for s in topology["slots"]
+                         if s["name"] in request["targets"]]
     # Another wish is another plan: an option that got lost on the way shows.
     options = {key: value for key, value in request.get("options", {}).items() if key != "digest"}
     if options:
@@ -85,7 +89,8 @@ def restore_plan_of(slot, request):
 
 
 def find(request):
-    target = request["target"]
+    """Of several cards the first decides how it goes."""
+    target = request.get("targets", [request["target"]])[0]
     if target in ERRORS:
         code, message = ERRORS[target]
         say(type="error", code=code, message=message)
@@ -105,6 +110,7 @@ class Run:
 
     def __init__(self, ident, slot, plan):
         self.slot, self.plan, self.steps = slot, plan, plan["steps"]
+        self.slots = [s["name"] for s in plan.get("slots", [])] or [slot]
         self.folder = STATE / "removals" / ident
         self.usec = 0
 
@@ -136,8 +142,8 @@ class Run:
             self.note(ev="undone", n=n)
 
     def end(self, outcome, code, message, remedy=(), lost=()):
-        if outcome == "safe":
-            (STATE / f"off-{self.slot}").touch()
+        for slot in self.slots if outcome == "safe" else ():
+            (STATE / f"off-{slot}").touch()
         power = {"safe": "off", "stuck": "blink"}.get(outcome, "on")
         attention = "on" if outcome == "stuck" else "off"
         say(type="led", state={"safe": "safe", "stuck": "stuck"}.get(outcome, "refused"), power=power, attention=attention)
@@ -166,7 +172,7 @@ class Run:
 
     def start(self, request):
         self.note(ev="start", usec=1767225600000000, slot=self.slot, target=request["target"], trigger=request["trigger"],
-                  by=request["by"], card=self.plan["card"], **{k: self.plan[k] for k in ("kind", "of") if k in self.plan})
+                  by=request["by"], card=self.plan["card"], **({"slots": self.slots} if len(self.slots) > 1 else {}), **{k: self.plan[k] for k in ("kind", "of") if k in self.plan})
         say(type="plan", plan=self.plan)
         say(type="state", state="working")
 
@@ -215,7 +221,7 @@ def run():
     slot = find(request)
     plan = plan_of(slot, request)
     removal = Run(request["id"], slot, plan)
-    say(type="target", slot=slot, port=plan["slot"]["port"], card=plan["card"])
+    say(type="target", slot=slot, port=plan["slot"]["port"], card=plan["card"], **({"slots": plan["slots"]} if "slots" in plan else {}))
     if hear() is None:
         return
     digest = request.get("options", {}).get("digest")

@@ -73,6 +73,13 @@ CASES = [
     ("restore-incomplete", ["restore", "5"]),
     ("restore-json", ["restore", "7", "--json"]),
     ("history-restored", ["history", "-n", "4"]),
+    ("plan-several", ["plan", "2", "8"]),
+    ("explain-several", ["explain", "2", "8", "--json"]),
+    ("remove-several", ["remove", "2", "8"]),
+    ("status-several", ["status", "8"]),
+    ("status-several-json", ["status", "--json"]),
+    ("history-several", ["history", "-n1"]),
+    ("several-unknown", ["remove", "99", "2"]),
 ]
 
 # What differs from run to run and from user to user.
