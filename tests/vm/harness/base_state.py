@@ -16,10 +16,11 @@ exit 0"""
 
 # Give back what somebody may have left held. A press that is still latched would start the kernel's 5 s at once.
 GIVE_BACK = """cd /sys/bus/pci_express/drivers/pciehp
-for port in {ports}; do
-        [ -e $port:pcie004 ] && continue
+for service in {services}; do
+        port=${{service%:*}}
+        [ -e $service ] && continue
         setpci -s $port CAP_EXP+1a.w=0001:0001
-        echo $port:pcie004 > bind
+        echo $service > bind
         setpci -s $port CAP_EXP+18.w=0100:0300
 done
 true"""
@@ -36,7 +37,7 @@ class BaseState:
         """Raises LabError when it cannot be done."""
         background.stop_all(self.guest)
         self.guest.run(QUIET_DAEMON, timeout=60)
-        self.guest.run(GIVE_BACK.format(ports=" ".join(place.bdf for place in self.guest.profile.slots.values())))
+        self.guest.run(GIVE_BACK.format(services=" ".join(Slot(self.guest, number).service for number in self.guest.profile.slots)))
         storage = storage_state.has_storage(self.guest)
         if storage:
             storage_state.take_down(self.guest)
@@ -63,7 +64,10 @@ class BaseState:
             slot.insert(wanted)
         if slot.leds().attention != "off":
             self.guest.run(f"echo 0 > {slot.sysfs}/attention")
-        if right and leds.power != "on":
+        if right and slot.bdf() is None:
+            # Nobody ejects a card from a slot that has no power controller.
+            self.guest.run(f"echo 1 > {slot.sysfs}/power", timeout=30)
+        elif right and leds.power != "on":
             self.guest.run(f"setpci -s {slot.place.bdf} CAP_EXP+18.w=0100:0300")
         if wanted and not slot.ready():
             raise LabError(f"the card in slot {slot.number} did not come up")

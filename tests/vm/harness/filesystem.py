@@ -13,8 +13,10 @@ MAKE = {
     # Blocks as large as pages are what DAX takes.
     "ext4": "mkfs.ext4 -q -F -b 4096 -E lazy_itable_init=1,lazy_journal_init=1 {device}",
     "f2fs": "mkfs.f2fs -q -f {device}",
+    "btrfs": "mkfs.btrfs -q -f {device}",
 }
-CHECK = {"xfs": SMALL_XFS + " xfs_repair -n {device}", "ext4": "e2fsck -fn {device}", "f2fs": "fsck.f2fs --dry-run {device}"}
+CHECK = {"xfs": SMALL_XFS + " xfs_repair -n {device}", "ext4": "e2fsck -fn {device}", "f2fs": "fsck.f2fs --dry-run {device}",
+         "btrfs": "btrfs check --readonly {device}"}
 
 
 @dataclass(frozen=True)

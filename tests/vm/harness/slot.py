@@ -114,8 +114,8 @@ class Slot:
 
     @property
     def service(self):
-        """The port's hot-plug service device, which the hold unbinds."""
-        return f"{self.place.bdf}:pcie004"
+        """The port's hot-plug service device, which the hold unbinds. Its name tells the kind of port (portdrv.c:get_descriptor_id)."""
+        return f"{self.place.bdf}:pcie{'204' if self.place.driver.endswith('downstream') else '004'}"
 
     # -- touching -----------------------------------------------------------------------------------------------------
 
@@ -229,7 +229,12 @@ class Slot:
             f"setpci -s {self.place.bdf} CAP_EXP+18.w={off:04x} CAP_EXP+18.w={back:04x}")))
         self.guest.wait_for(lambda: not self.occupied, 10, f"the card to leave slot {self.number}")
         if served:
-            self.guest.wait_for(lambda: self.leds().safe, 30, f"the kernel to switch slot {self.number} off")
+            self.guest.wait_for(self._switched_off, 30, f"the kernel to switch slot {self.number} off")
+
+    def _switched_off(self):
+        """The attention light is not the kernel's: it may tell that the card should not have gone."""
+        leds = self.leds()
+        return leds.power == "off" and not leds.power_on
 
     def make_ghost(self):
         """Take the card out such that the kernel believes the slot was switched off before and keeps all it knows of
