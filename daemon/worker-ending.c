@@ -69,8 +69,16 @@ static const struct {
         { "failed", OUTCOME_RESTORED, "; everything is as it was before" },
 };
 
+/* What the first blocker or the step that failed says against it; the way back forgets the latter. */
+static char *remedy_of_reason(const Removal *m, const char *code) {
+        const char *remedy = streq(code, "blocked") ? removal_first_remedy(m) : streq(code, "failed") ? m->engine.run.remedy : NULL;
+
+        return remedy ? strdup(remedy) : NULL;
+}
+
 int removal_go_back(Removal *m, const char *code, const char *reason) {
         _cleanup_free_ char *why = strdup(reason ?: "no reason given"), *message = NULL;
+        _cleanup_free_ char *remedy = remedy_of_reason(m, code);
 
         (void) engine_back(&m->engine, code, why);
         if (m->engine.n_not_undone > 0) {
@@ -83,7 +91,7 @@ int removal_go_back(Removal *m, const char *code, const char *reason) {
                 if (streq(turned_back[i].code, code)) {
                         bool but = *turned_back[i].after && json_len(m->journal->lost) > 0;
                         message = strf("%s%s%s", why, turned_back[i].after, but ? ", except for what is listed" : "");
-                        return removal_end(m, turned_back[i].outcome, code, message, NULL);
+                        return removal_end(m, turned_back[i].outcome, code, message, remedy);
                 }
         return removal_end(m, OUTCOME_RESTORED, code, why, NULL);
 }
