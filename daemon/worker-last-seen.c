@@ -80,6 +80,12 @@ static char *what_is_left(json_object *scope) {
         return NULL;
 }
 
+char *last_seen_left(const char *key) {
+        _cleanup_json_ json_object *before = NULL;
+
+        return last_seen_load(key, &before) < 0 ? NULL : what_is_left(json_get(before, "scope"));
+}
+
 static void ask_about_gone(const char *key, json_object *slot) {
         _cleanup_json_ json_object *before = NULL;
         _cleanup_free_ char *left = NULL;

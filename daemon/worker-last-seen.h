@@ -8,5 +8,9 @@
  * slot in the document gets "left", the first answer that says so in words; where nothing is, it is forgotten. */
 void last_seen_update(const Topology *t, json_object *topology);
 
+/* What is left of a card that is gone from that slot, in words: the first probe that does not hold, and its answer. NULL where nothing is, or
+ * nobody saw one since the last that was proved gone. Newly allocated. */
+char *last_seen_left(const char *key);
+
 /* What the slot is called in the state directory (engine/last-seen.h). Borrowed. */
 const char *last_seen_key(const char *port, const char *name);

@@ -5,6 +5,7 @@
 #include <errno.h>
 
 #include "base/clock.h"
+#include "daemon/worker-last-seen.h"
 #include "daemon/worker-removal.h"
 #include "daemon/worker-verbs.h"
 
@@ -19,15 +20,28 @@ static void press_call_off(Removal *m) {
         step_run_done(&run);
 }
 
+/* Of a card that is gone from one of the slots; NULL where nothing is. */
+static char *what_is_left(const Plan *p) {
+        for (size_t i = 0; i < plan_n_slots(p); i++) {
+                const char *name = json_str(plan_slot(p, i), "name");
+                _cleanup_free_ char *left = last_seen_left(last_seen_key(json_str(plan_slot(p, i), "port"), name));
+                if (left)
+                        return strf("the card is gone from slot %s, and not all of it is (%s)", name ?: "?", left);
+        }
+        return NULL;
+}
+
 char *removal_objection(const Removal *m, const char **ret_code) {
         const char *digest = json_str(json_get(m->request.doc, "options"), "digest");
         json_object *blockers = json_array(m->plan->doc, "blockers");
         _cleanup_free_ char *slots = plan_slot_words(m->plan);
 
         switch (plan_verdict(m->plan)) {
-        case PLAN_NOTHING:
-                *ret_code = "empty-slot";
-                return strf("there is no card with power in slot %s", slots);
+        case PLAN_NOTHING: {
+                _cleanup_free_ char *left = what_is_left(m->plan);
+                *ret_code = left ? "blocked" : "empty-slot";
+                return left ? TAKE_PTR(left) : strf("there is no card with power in slot %s", slots);
+        }
         case PLAN_BLOCKED: {
                 json_object *first = json_at(blockers, 0);
                 *ret_code = "blocked";
