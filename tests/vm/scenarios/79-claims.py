@@ -6,6 +6,7 @@ from harness.scenario import scenario
 
 CONFIG = "/sys/kernel/config"
 NVMET = f"{CONFIG}/nvmet/subsystems/lab"
+PORT = f"{CONFIG}/nvmet/ports/1"
 LIO = f"{CONFIG}/target/core/iblock_0/lab"
 
 
@@ -25,11 +26,37 @@ def configfs(lab, *modules):
 
 
 def nvmet_begin(lab, device):
-    lab.sh(f"mkdir -p {NVMET}/namespaces/1 && echo -n {device} > {NVMET}/namespaces/1/device_path && echo 1 > {NVMET}/namespaces/1/enable")
+    """The disk exported, and connected by the same machine; returns the disk that this gives."""
+    lab.sh(f"mkdir -p {NVMET}/namespaces/1 {PORT} && echo -n {device} > {NVMET}/namespaces/1/device_path && "
+           f"echo 1 > {NVMET}/namespaces/1/enable && echo 1 > {NVMET}/attr_allow_any_host && echo loop > {PORT}/addr_trtype && "
+           f"ln -s {NVMET} {PORT}/subsystems/lab && echo transport=loop,nqn=lab > /dev/nvme-fabrics")
+    far = lab.sh("grep -l lab /sys/class/nvme/*/subsysnqn").rsplit("/", 2)[-2]
+    return "/dev/" + lab.wait_for(lambda: lab.sh(f"cd /sys/class/nvme-subsystem/*/{far}/.. && ls -d nvme*n1 2> /dev/null || true"), 20, "the exported disk")
+
+
+def nvmet_disconnect(lab):
+    lab.run("for c in $(grep -l '^lab$' /sys/class/nvme/*/subsysnqn); do echo 1 > ${c%/*}/delete_controller; done", check=False)
 
 
 def nvmet_end(lab):
-    lab.run(f"[ ! -e {NVMET} ] || {{ echo 0 > {NVMET}/namespaces/1/enable; rmdir {NVMET}/namespaces/1 {NVMET}; }}; modprobe -r nvmet", check=False)
+    nvmet_disconnect(lab)
+    lab.run(f"mountpoint -q {CONFIG} || mount -t configfs configfs {CONFIG}; [ ! -e {NVMET} ] || {{ rm -f {PORT}/subsystems/lab; rmdir {PORT}; "
+            f"echo 0 > {NVMET}/namespaces/1/enable; rmdir {NVMET}/namespaces/1 {NVMET}; }}; modprobe -r nvme-loop nvmet", check=False)
+
+
+def content(lab, device):
+    """The sum of what is at the disk's beginning, past everybody's caches."""
+    return lab.sh(f"dd if={device} bs=1M count=4 iflag=direct status=none | sha256sum")
+
+
+def fill(lab, device):
+    lab.sh(f"dd if=/dev/urandom of={device} bs=1M count=4 oflag=direct status=none")
+    return content(lab, device)
+
+
+def same_after_return(lab, wanted):
+    storage.put_back(lab, 4)
+    lab.equal(content(lab, lab.wait_for(lambda: lab.disk(4), 20, "the disk")), wanted, "what is on the disk")
 
 
 def lio_begin(device):
@@ -44,25 +71,60 @@ def lio_end(lab):
 def target(lab):
     """nvmet has the disk open for nobody in particular: only its own folder tells. Not mounted, that folder is no proof of anything."""
     device = lab.disk(4)
-    configfs(lab, "nvmet")
+    wanted = fill(lab, device)
+    configfs(lab, "nvmet", "nvme-loop")
     lab.cleanup(lambda: nvmet_end(lab))
-    nvmet_begin(lab, device)
+    far = nvmet_begin(lab, device)
+    user = lab.spawn("user", f"exec sleep 1000 < {far}")
     lab.sh(f"umount {CONFIG}")
     for line in refused(lab, "cannot be followed"):
         lab.sh(line)
-    for line in refused(lab, "nvmet lab, namespace 1"):
+    lines = refused(lab, "nvmet lab, namespace 1")
+    lab.equal((user.running(), content(lab, far)), (True, wanted), "who has the exported disk, and what he reads")
+    user.stop()
+    nvmet_disconnect(lab)
+    for line in lines:
         lab.sh(line)
     storage.take_out(lab, 4)
+    same_after_return(lab, wanted)
 
 
 @scenario("claim-lio", profile="mixed", timeout=240)
 def lio(lab):
     """LIO exports the disk; what it says of the number counts, not what somebody wrote as its path."""
+    wanted = fill(lab, lab.disk(4))
     configfs(lab, "target_core_mod", "target_core_iblock")
     lab.cleanup(lambda: lio_end(lab))
     lab.sh(lio_begin(lab.disk(4)) + f" && echo -n /dev/null > {LIO}/udev_path")
     refused(lab, "LIO iblock_0/lab")
+    lab.equal(content(lab, lab.disk(4)), wanted, "what is on the disk")
     lab.sh(f"rmdir {LIO}")
+    storage.take_out(lab, 4)
+    same_after_return(lab, wanted)
+
+
+@scenario("claim-refused", profile="mixed", timeout=240)
+def claim_refused(lab):
+    """Somebody in the kernel takes the disk when the plan is made already: its own word stops the removal, and all is put back. Whether
+    it is known who that is makes no difference."""
+    device = lab.disk(4)
+    wanted = fill(lab, device)
+    configfs(lab, "target_core_mod", "target_core_iblock")
+    lab.cleanup(lambda: lio_end(lab))
+    removal.drill(lab, 1500, "claim-devices")
+    step = storage.step_number(lab, "claim-devices", "4")
+    before = removal.Picture.take(lab)
+    for then, said in (("true", "LIO iblock_0/lab has it"), (f"umount {CONFIG}", "does not say for whom")):
+        number = removal.last_id(lab) + 1
+        lab.cli("remove", "4", "--no-wait")
+        removal.wait_for_record(lab, number, f'"ev":"do","n":{step}', then=f"{lio_begin(device)} && {then}")
+        end = removal.wait_for_end(lab, number)
+        lab.equal(end["outcome"], "restored", f"the ending ({end['message']})")
+        lab.check(said in end["message"] and end["remedy"], f"who has it, or that nobody says so, and a remedy: {end}")
+        removal.check_untouched(lab, 4, before)
+        lab.equal(content(lab, device), wanted, "what is on the disk")
+        lab.sh(f"mountpoint -q {CONFIG} || mount -t configfs configfs {CONFIG}; rmdir {LIO}")
+    removal.policy(lab)
     storage.take_out(lab, 4)
 
 
@@ -101,6 +163,27 @@ def zram(lab):
         lab.sh(line, timeout=120)
     storage.take_out(lab, 4)
     keeper.finish()
+
+
+@scenario("claim-bcache", profile="mixed", timeout=300)
+def bcache(lab):
+    """The disk is a cache that has what was written last: refused; written back, it goes, and every byte is on what it cached."""
+    cache, backing = lab.disk(4), lab.nvdimm().namespace("raw", mib=96).device
+    lab.cleanup(lambda: lab.run("umount /mnt/card; echo 1 > /sys/block/bcache0/bcache/stop; sleep 1; modprobe -r bcache", check=False))
+    lab.sh(f"modprobe bcache && make-bcache --writeback --bucket 64k -B {backing} -C {cache} && "
+           f"for d in {cache} {backing}; do echo $d > /sys/fs/bcache/register_quiet; done; udevadm settle; "
+           "timeout 20 sh -c 'until [ -e /dev/bcache0 ] && [ -e /sys/block/bcache0/bcache/cache ]; do sleep 0.1; done'")
+    disk = lab.filesystem("/dev/bcache0", "ext4")
+    wanted = disk.fill(mib=4)
+    lab.sh("sync")
+    lines = refused(lab, "bcache0")
+    unregister = [line for line in lines if "/bcache/cache/unregister" in line]
+    lab.check(unregister, f"a remedy for a cache: {lines}")
+    lab.sh(unregister[0])
+    lab.sh("timeout 60 sh -c 'while [ -e /sys/block/bcache0/bcache/cache ]; do sleep 0.1; done'", timeout=70)
+    storage.take_out(lab, 4)
+    lab.equal(disk.sum(), wanted, "what is on the cached device")
+    lab.sh("umount /mnt/card && e2fsck -fn /dev/bcache0", timeout=120)
 
 
 @scenario("claim-journal", profile="mixed", timeout=300)
