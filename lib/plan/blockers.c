@@ -36,6 +36,7 @@ static const char *const blocker_code_table[_BLOCKER_CODE_MAX] = {
         [BLOCKER_LOCKED_MOUNT] = "LOCKED_MOUNT",
         [BLOCKER_MOUNT_LOOP] = "MOUNT_LOOP",
         [BLOCKER_AUTOMOUNT] = "AUTOMOUNT",
+        [BLOCKER_NO_WAY_BACK] = "NO_WAY_BACK",
         [BLOCKER_LAST_HOLD] = "LAST_HOLD",
         [BLOCKER_DAX_MOUNTED] = "DAX_MOUNTED",
         [BLOCKER_SPANS_DEVICES] = "SPANS_DEVICES",

@@ -40,6 +40,7 @@ typedef enum BlockerCode {
         BLOCKER_LOCKED_MOUNT,   /* less privileged users have a copy of its mount in a namespace of theirs, which nobody else can take */
         BLOCKER_MOUNT_LOOP,     /* two file systems are mounted in each other: there is no order */
         BLOCKER_AUTOMOUNT,      /* warning: it is mounted again as soon as somebody looks */
+        BLOCKER_NO_WAY_BACK,    /* warning: something small goes that is not put back: a name of a namespace, a container's overlay */
         BLOCKER_LAST_HOLD,      /* a mount or loop device is what keeps a file without a name: it never comes back */
         BLOCKER_DAX_MOUNTED,    /* a file system without a block device is mounted from a dax device (famfs) */
         BLOCKER_SPANS_DEVICES,  /* warning: a volume or array stands on other devices too and goes as a whole */

@@ -7,6 +7,7 @@
 #include "base/parse.h"
 #include "holders/process.h"
 #include "kernel/mount-options.h"
+#include "kernel/overlay.h"
 #include "kernel/unmount.h"
 #include "plan/findings.h"
 #include "plan/nested-mounts.h"
@@ -206,7 +207,7 @@ static void below_finding(Findings *f, const Mount *m, const Mount *parent) {
 /* A container's network and the like, by name: whoever is in it keeps it, and the name goes (kernel/unmount.c). */
 static void name_finding(Findings *f, const Mount *m) {
         _cleanup_free_ char *target = shell_quoted(m->target), *enter = enter_words(f, m);
-        json_object *o = finding(f, BLOCKER_MOUNT_BELOW, false, "%s is a name of the namespace %s, inside a file system of the card: it goes, and is "
+        json_object *o = finding(f, BLOCKER_NO_WAY_BACK, false, "%s is a name of the namespace %s, inside a file system of the card: it goes, and is "
                                  "not made again", m->target, m->root);
 
         mount_evidence(o, m);
@@ -247,6 +248,23 @@ static void automount_finding(Findings *f, const Mount *m, const Mount *autofs) 
                 finding_remedy(o, "umount %s && %s  # and start that again once the card is back", target, end);
         else
                 finding_remedy(o, "umount %s && umount %s  # the second is of the automount point, whose daemon is gone", target, target);
+}
+
+/* Whoever mounted it had gone to another folder before. */
+static void find_relative_overlays(Findings *f) {
+        size_t n = 0;
+
+        for (size_t i = 0; i < f->s->n_mounts; i++) {
+                const Mount *m = f->s->mounts[i];
+                bool first = i == 0 || f->s->mounts[i - 1]->dev != m->dev;
+                if (!first || !streq(m->type, "overlay") || !overlay_is_relative(m->super_options) || n++ >= TOLD_MAX)
+                        continue;
+                _cleanup_free_ char *target = shell_quoted(m->target), *enter = enter_words(f, m);
+                json_object *o = finding(f, BLOCKER_NO_WAY_BACK, false, "the overlay on %s is not mounted again, should this removal turn back or the card "
+                                         "come back: its folders are told relative to one that is not known", m->target);
+                json_set_strf(o, "evidence", "its options: %s", m->super_options);
+                finding_remedy(o, "%sumount %s  # and have it mounted by whoever did that, a container engine", enter, target);
+        }
 }
 
 static void find_automounts(Findings *f) {
@@ -420,6 +438,7 @@ int find_mounts(Findings *f) {
                 r = find_loops(f);
         if (r < 0)
                 return r;
+        find_relative_overlays(f);
         find_automounts(f);
         find_deleted_roots(f);
         find_mounted_dax(f);

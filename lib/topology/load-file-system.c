@@ -4,8 +4,8 @@
 #include <errno.h>
 
 #include "kernel/listing.h"
+#include "kernel/overlay.h"
 #include "topology/load.h"
-#include "topology/overlay.h"
 
 #define BTRFS "/sys/fs/btrfs"
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-#include "topology/overlay.h"
+#include "kernel/overlay.h"
 #include "test.h"
 
 int main(void) {
@@ -30,6 +30,8 @@ int main(void) {
                         got = longer;
                 }
                 CHECK_STR(got, cases[i].folders);
+                CHECK_INT(overlay_is_relative(cases[i].options), *got && *got != '/');
         }
+        CHECK_INT(overlay_is_relative("rw,lowerdir=/a:b"), true);
         return EXIT_SUCCESS;
 }

@@ -521,6 +521,18 @@ static void test_claim(void) {
         CHECK_INT(verify(&c), STEP_APPLIED);
 }
 
+/* Nobody knows where its folders were told from: that is said, and is no fault of the way back. */
+static void test_relative_overlay(void) {
+        _cleanup_(case_done) Case c = case_new(STEP_UNMOUNT, "{\"fs\": {\"dev\": \"0:70\", \"type\": \"overlay\", \"source\": \"overlay\", "
+                                               "\"super_options\": \"rw,lowerdir=l/A,upperdir=c/diff,workdir=c/work\"}, "
+                                               "\"mounts\": [{\"ns\": 4026531841, \"target\": \"/mnt/merged\", \"root\": \"/\"}]}");
+
+        CHECK_INT(revert(&c), 0);
+        CHECK_INT(json_len(c.run.lost), 1);
+        CHECK(strstr(json_object_get_string(json_at(c.run.lost, 0)), "/mnt/merged is not mounted again"));
+        CHECK_INT(verify(&c), STEP_NOT_APPLIED);
+}
+
 int main(void) {
         CHECK_INT(symlink("class/block", "/sys/block"), 0);
         tools_make();
@@ -538,6 +550,7 @@ int main(void) {
         test_namespace();
         test_nd_region();
         test_claim();
+        test_relative_overlay();
         test_remove_tree(bin);
         return EXIT_SUCCESS;
 }

@@ -13,5 +13,8 @@ typedef struct OverlayFolders {
 
 void overlay_folders_done(OverlayFolders *f);
 
+/* Was one of them said relative to a folder that nobody knows any more? Then it cannot be mounted again; true where there is no memory. */
+bool overlay_is_relative(const char *super_options);
+
 /* Adds them. -ENOMEM. */
 int overlay_folders_parse(const char *super_options, OverlayFolders *f);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include <errno.h>
 
-#include "topology/overlay.h"
+#include "kernel/overlay.h"
 
 void overlay_folders_done(OverlayFolders *f) {
         for (size_t i = 0; i < f->n_paths; i++)
@@ -94,4 +94,13 @@ int overlay_folders_parse(const char *super_options, OverlayFolders *f) {
                         return r;
         }
         return 0;
+}
+
+bool overlay_is_relative(const char *super_options) {
+        _cleanup_(overlay_folders_done) OverlayFolders folders = { 0 };
+        bool relative = overlay_folders_parse(super_options, &folders) < 0;
+
+        for (size_t i = 0; i < folders.n_paths; i++)
+                relative |= folders.paths[i][0] != '/';
+        return relative;
 }
