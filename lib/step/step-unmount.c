@@ -4,9 +4,11 @@
  * gone, which a mount that nobody sees (lazily unmounted, detached) would keep alive. Whoever comes into the way meanwhile is
  * waited for a little (udev looks at things for moments) and then named. */
 #include <errno.h>
+#include <fcntl.h>
 #include <sys/sysmacros.h>
 
 #include "base/clock.h"
+#include "holders/process.h"
 #include "kernel/attr.h"
 #include "kernel/blockdev.h"
 #include "kernel/loop.h"
@@ -117,6 +119,14 @@ static int unmount_verify(json_object *args, StepRun *run) {
         return r < 0 ? r : r > 0 ? STEP_PARTLY_APPLIED : STEP_APPLIED;
 }
 
+/* Who came with a locked copy after the plan was made, which tells of those before (LOCKED_MOUNT). */
+static char *end_command(uintmax_t pid) {
+        _cleanup_free_ char *folder = strf("/proc/%ju", pid), *unit = NULL;
+        _cleanup_close_ int fd = pid > 0 && folder ? open(folder, O_PATH | O_DIRECTORY | O_CLOEXEC) : -EBADF;
+
+        return fd >= 0 && process_unit(fd, &unit) >= 0 ? process_end_command(unit, (int) pid) : NULL;
+}
+
 static int busy_fail(json_object *left, const char *users, StepRun *run) {
         json_object *first = json_at(left, 0);
         const char *target = json_str(first, "target");
@@ -125,7 +135,12 @@ static int busy_fail(json_object *left, const char *users, StepRun *run) {
         bool busy = json_u64(first, "error") == EBUSY;
         _cleanup_free_ char *others = more > 0 ? strf(" (and %zu more)", more) : NULL, *quoted = shell_quoted(target);
 
-        step_remedy(run, busy ? "nsenter -t %ju -m fuser -vm %s" : "ps -fp %ju  # its namespace has %s", pid, quoted);
+        _cleanup_free_ char *end = json_u64(first, "error") == EINVAL ? end_command(pid) : NULL;
+
+        if (end)
+                step_remedy(run, "%s", end);
+        else
+                step_remedy(run, busy ? "nsenter -t %ju -m fuser -vm %s" : "ps -fp %ju  # its namespace has %s", pid, quoted);
         return step_fail(run, -EBUSY, "%s cannot be unmounted in the namespace of process %ju%s: %s%s%s", target, pid, others ?: "",
                          json_str(first, "why"), busy && users ? ": " : "", busy && users ? users : "");
 }

@@ -8,6 +8,7 @@
 
 #include "base/clock.h"
 #include "kernel/mounts.h"
+#include "kernel/unmount.h"
 #include "own-processes.h"
 #include "step/step.h"
 
@@ -122,6 +123,24 @@ static void test_on_top(void) {
         CHECK(umount2(folder, 0) == 0 && umount2(other, 0) == 0 && umount2(place, 0) == 0);
 }
 
+/* A name of a namespace goes with it, and is told; that of a mount namespace, which may have a tmpfs in it, does not. */
+static void test_name_on_top(void) {
+        _cleanup_free_ char *name = strf("%s/name", place);
+        _cleanup_(run_done) StepRun run = run_new();
+
+        mount_it();
+        _cleanup_close_ int file = open(name, O_CREAT | O_RDONLY | O_CLOEXEC, 0600);
+        CHECK(file >= 0 && mount("/proc/self/ns/uts", name, NULL, MS_BIND, NULL) == 0);
+        close(TAKE_FD(file));
+        _cleanup_json_ json_object *args = args_new();
+        CHECK_INT(ops->check(args, &run), 0);
+        CHECK_INT(ops->apply(args, &run), 0);
+        CHECK_INT(ops->verify(args, &run), STEP_APPLIED);
+        CHECK(json_len(run.lost) == 1 && strstr(json_object_get_string(json_at(run.lost, 0)), name));
+        CHECK(mount_is_name("nsfs", "net:[1]"));
+        CHECK(!mount_is_name("nsfs", "mnt:[1]") && !mount_is_name("nsfs", "ipc:[1]") && !mount_is_name("ext4", "net:[1]"));
+}
+
 /* Whoever is in there is named, and keeps it. */
 static void test_busy(void) {
         _cleanup_(run_done) StepRun run = run_new();
@@ -159,6 +178,7 @@ int main(void) {
         ops = step_ops(STEP_UNMOUNT);
         test_everywhere();
         test_on_top();
+        test_name_on_top();
         test_busy();
         test_remove_tree(top);
         free(place);
