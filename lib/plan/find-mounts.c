@@ -364,8 +364,10 @@ static void take_out(const Nesting *nested, size_t n, size_t n_fs, size_t *below
 }
 
 /* Each of what is left is in another one of it: so whoever walks down comes round. ret[i] is how file system i goes on from there: the
- * nesting behind it, or NULL. *ret_start is a file system in a circle, SIZE_MAX where there is none. */
-static int find_circle(const Nesting *nested, size_t n, size_t n_fs, const Nesting **ret, size_t *ret_start) {
+ * nesting behind it, or NULL. *ret_start is a file system in a circle, SIZE_MAX where there is none. The machine's own
+ * mounts tell more than the copies of them in its services. */
+static int find_circle(const Nesting *nested, size_t n, const Topology *t, const Nesting **ret, size_t *ret_start) {
+        size_t n_fs = t->n_file_systems;
         _cleanup_free_ size_t *below = calloc(n_fs + 1, sizeof(size_t)), *first = calloc(n_fs + 2, sizeof(size_t)), *out = calloc(n_fs + 1, sizeof(size_t));
         _cleanup_free_ bool *seen = calloc(n_fs + 1, sizeof(bool));
         size_t at = SIZE_MAX;
@@ -375,13 +377,19 @@ static int find_circle(const Nesting *nested, size_t n, size_t n_fs, const Nesti
         take_out(nested, n, n_fs, below, first, out);
         for (size_t i = 0; i < n; i++)
                 if (below[nested[i].upper] > 0 && below[nested[i].lower] > 0) {
-                        ret[nested[i].upper] = &nested[i];
+                        if (!ret[nested[i].upper] || nested[i].mount->ns == topology_host_ns(t))
+                                ret[nested[i].upper] = &nested[i];
                         at = at == SIZE_MAX ? nested[i].upper : at;
                 }
         for (; at != SIZE_MAX && !seen[at]; at = ret[at]->lower)
                 seen[at] = true;
         *ret_start = at;
         return 0;
+}
+
+/* What follows a place of the machine's goes with that. */
+static bool is_follower(const Findings *f, const Mount *m) {
+        return m->ns != topology_host_ns(f->t) && m->parent && m->parent->propagation && mount_group(m->parent->propagation, "master:");
 }
 
 /* The first of the circle is unmounted from inside the next one, wherever that is: what is deeper first. */
@@ -395,12 +403,14 @@ static void loop_finding(Findings *f, const Nesting *nested, size_t n, const Nes
         mount_evidence(x, m);
         for (size_t i = n; i > 0 && commands; i--) {
                 const Nesting *each = &nested[i - 1];
-                if (each->upper != first->upper || each->lower != first->lower || told++ >= TOLD_MAX)
+                if (each->upper != first->upper || each->lower != first->lower)
+                        continue;
+                if ((is_follower(f, each->mount) && !is_follower(f, first->mount)) || told++ >= TOLD_MAX)
                         continue;
                 _cleanup_free_ char *target = shell_quoted(each->mount->target), *enter = enter_words(f, each->mount), *so_far = commands;
                 commands = strf("%s%s%sumount %s", so_far, *so_far ? " && " : "", enter, target);
         }
-        finding_remedy(x, "%s", commands);
+        finding_remedy(x, "%s  # once nobody uses it there", commands);
 }
 
 static int compare_depth(const void *a, const void *b) {
@@ -419,7 +429,7 @@ static int find_loops(Findings *f) {
                 return r;
         if (n > 1)
                 qsort(nested, n, sizeof(*nested), compare_lower);
-        r = find_circle(nested, n, f->t->n_file_systems, down, &start);
+        r = find_circle(nested, n, f->t, down, &start);
         if (r < 0 || start == SIZE_MAX)
                 return r;
         const Nesting first = *down[start], next = *down[first.lower];
