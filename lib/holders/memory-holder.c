@@ -56,7 +56,7 @@ static int read_holder(int dirfd, int pid, const NumaUse *use, MemoryHolders *ho
         return 0;
 }
 
-static int scan_process(int proc, const char *name, int node, uint64_t deadline, MemoryHolders *holders) {
+static int scan_process(int proc, const char *name, const int *nodes, size_t n, uint64_t deadline, MemoryHolders *holders) {
         NumaUse use = { 0 };
         uint64_t pid;
 
@@ -66,7 +66,7 @@ static int scan_process(int proc, const char *name, int node, uint64_t deadline,
         if (dirfd < 0)
                 return -errno;
 
-        int r = numa_maps_use_of(dirfd, node, deadline, &use);
+        int r = numa_maps_use_of(dirfd, nodes, n, deadline, &use);
         if (r > 0)
                 holders->complete = false;
         if (r < 0 || (use.bytes == 0 && !use.bound))
@@ -82,7 +82,7 @@ static int compare(const void *a, const void *b) {
         return x->pid < y->pid ? -1 : x->pid > y->pid;
 }
 
-static int scan_all(int node, uint64_t deadline, MemoryHolders *to) {
+static int scan_all(const int *nodes, size_t n, uint64_t deadline, MemoryHolders *to) {
         _cleanup_(process_roll_done) ProcessRoll roll = { 0 };
         char name[NAME_MAX + 1];
 
@@ -92,7 +92,7 @@ static int scan_all(int node, uint64_t deadline, MemoryHolders *to) {
                         to->complete = false;
                         return 0;
                 }
-                r = scan_process(dirfd(roll.proc), name, node, deadline, to);
+                r = scan_process(dirfd(roll.proc), name, nodes, n, deadline, to);
                 if (r < 0 && r != -ENOMEM) {
                         to->complete = to->complete && has_ended(r);
                         r = 0;
@@ -101,14 +101,14 @@ static int scan_all(int node, uint64_t deadline, MemoryHolders *to) {
         return r;
 }
 
-int memory_holders_scan(int node, uint64_t budget_usec, MemoryHolders **ret) {
+int memory_holders_scan(const int *nodes, size_t n, uint64_t budget_usec, MemoryHolders **ret) {
         uint64_t deadline = budget_usec > 0 ? now_monotonic() + budget_usec : UINT64_MAX;
 
         _cleanup_(memory_holders_freep) MemoryHolders *holders = calloc(1, sizeof(*holders));
         if (!holders)
                 return -ENOMEM;
         holders->complete = true;
-        int r = scan_all(node, deadline, holders);
+        int r = scan_all(nodes, n, deadline, holders);
         if (r < 0)
                 return r;
 

@@ -15,7 +15,7 @@ typedef struct MemoryHolder {
         char *unit;            /* systemd unit out of /proc/PID/cgroup, or NULL */
         uint32_t uid;
         uint64_t bytes;        /* on this node */
-        bool bound;            /* its policy (mbind, numactl --membind) allows no other node: once the node's memory is gone, the
+        bool bound;            /* its policy (mbind, numactl --membind) allows no node that stays: once the node's memory is gone, the
                                 * next page it touches for the first time gets it killed (mm/oom_kill.c) */
 } MemoryHolder;
 
@@ -31,8 +31,8 @@ DEFINE_CLEANUP_FUNC(MemoryHolders, memory_holders_free)
 /* Bytes on `node` in the text of one numa_maps file ("N2=512 kernelpagesize_kB=4", ...). -EBADMSG on rubbish. */
 int numa_maps_sum(const char *text, int node, uint64_t *ret);
 
-/* Largest first. Stops after budget_usec (0: no limit) with complete=false. */
-int memory_holders_scan(int node, uint64_t budget_usec, MemoryHolders **ret);
+/* Of nodes[0], largest first; the others of the n nodes go with it. Stops after budget_usec (0: no limit) with complete=false. */
+int memory_holders_scan(const int *nodes, size_t n, uint64_t budget_usec, MemoryHolders **ret);
 
 /* {"kind": "memory", ...} as it stands in a plan; the caller owns it. */
 json_object *memory_holder_to_json(const MemoryHolder *h);

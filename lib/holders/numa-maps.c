@@ -6,6 +6,7 @@
 #include "base/parse.h"
 #include "holders/memory-holder.h"
 #include "holders/numa-maps.h"
+#include "kernel/node-memory.h"
 
 enum {
         /* How many lines between two looks at the clock. */
@@ -54,20 +55,21 @@ static int take_page_size(const char *p, const char *end, uint64_t *kib) {
         return take_number(&p, end, kib) < 0 || p != end || *kib == 0 ? -EBADMSG : 0;
 }
 
-/* "bind:1", "bind=static:1" (mm/mempolicy.c:mpol_to_str) with our node and no other. */
-static bool binds_to(const char *p, const char *end, int node) {
-        uint64_t n;
-
+/* "bind:1", "bind=static:1-2" (mm/mempolicy.c:mpol_to_str) with our node and none that stays. */
+static bool binds_to(const char *p, const char *end, const int *nodes, size_t n) {
         if (!take_word(&p, end, "bind"))
                 return false;
         p = memchr(p, ':', (size_t) (end - p)) ?: end;
-        return take_word(&p, end, ":") && take_number(&p, end, &n) >= 0 && p == end && n == (uint64_t) node;
+        if (!take_word(&p, end, ":"))
+                return false;
+        _cleanup_free_ char *list = strndup(p, (size_t) (end - p));
+        return list && node_list_within(list, nodes, n) > 0 && node_list_within(list, nodes + 1, n - 1) == 0;
 }
 
 /* "ADDRESS POLICY [file=NAME] [anon=N] ... N0=PAGES ... kernelpagesize_kB=SIZE" (fs/proc/task_mmu.c:show_numa_map).
  * A blank within a file name is escaped; the policy may contain some ("prefer (many):0"), but never a word of ours. The page
  * size comes last, and only where there are pages. */
-static int add_line(const char *line, size_t length, int node, NumaUse *use) {
+static int add_line(const char *line, size_t length, const int *nodes, size_t n, NumaUse *use) {
         const char *end = line + length;
         uint64_t pages = 0, kib = 0, bytes;
 
@@ -77,9 +79,9 @@ static int add_line(const char *line, size_t length, int node, NumaUse *use) {
 
         for (const char *p = line + digits + 1, *policy = p; p < end;) {
                 const char *blank = memchr(p, ' ', (size_t) (end - p)) ?: end;
-                if (p == policy && binds_to(p, blank, node))
+                if (p == policy && binds_to(p, blank, nodes, n))
                         use->bound = true;
-                int r = take_pages(p, blank, node, &pages);
+                int r = take_pages(p, blank, nodes[0], &pages);
                 if (r >= 0)
                         r = take_page_size(p, blank, &kib);
                 if (r < 0)
@@ -95,10 +97,10 @@ static int add_line(const char *line, size_t length, int node, NumaUse *use) {
         return 0;
 }
 
-int numa_maps_add(const char *text, int node, NumaUse *use) {
+int numa_maps_add(const char *text, const int *nodes, size_t n, NumaUse *use) {
         while (*text) {
                 size_t length = strcspn(text, "\n");
-                int r = add_line(text, length, node, use);
+                int r = add_line(text, length, nodes, n, use);
                 if (r < 0)
                         return r;
                 text += length + (text[length] == '\n');
@@ -109,14 +111,14 @@ int numa_maps_add(const char *text, int node, NumaUse *use) {
 int numa_maps_sum(const char *text, int node, uint64_t *ret) {
         NumaUse use = { 0 };
 
-        int r = numa_maps_add(text, node, &use);
+        int r = numa_maps_add(text, &node, 1, &use);
         if (r < 0)
                 return r;
         *ret = use.bytes;
         return 0;
 }
 
-int numa_maps_use_of(int dirfd, int node, uint64_t deadline, NumaUse *ret) {
+int numa_maps_use_of(int dirfd, const int *nodes, size_t n, uint64_t deadline, NumaUse *ret) {
         _cleanup_close_ int fd = openat(dirfd, "numa_maps", O_RDONLY | O_CLOEXEC);
         if (fd < 0)
                 return -errno;
@@ -130,7 +132,7 @@ int numa_maps_use_of(int dirfd, int node, uint64_t deadline, NumaUse *ret) {
         NumaUse use = { 0 };
         bool late = false;
 
-        for (unsigned n = 1; !late; n++) {
+        for (unsigned lines = 1; !late; lines++) {
                 errno = 0;
                 ssize_t length = getline(&line, &allocated, f);
                 if (length < 0) {
@@ -140,10 +142,10 @@ int numa_maps_use_of(int dirfd, int node, uint64_t deadline, NumaUse *ret) {
                 }
                 if (length > 0 && line[length - 1] == '\n')
                         line[--length] = '\0';
-                int r = add_line(line, (size_t) length, node, &use);
+                int r = add_line(line, (size_t) length, nodes, n, &use);
                 if (r < 0)
                         return r;
-                late = n % LINES_PER_LOOK == 0 && now_monotonic() >= deadline;
+                late = lines % LINES_PER_LOOK == 0 && now_monotonic() >= deadline;
         }
 
         *ret = use;

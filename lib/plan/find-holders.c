@@ -34,10 +34,27 @@ static void refusal_finding(Findings *f, const MemoryHolder *h, const Node *node
         finding_remedy(o, "%s", end);
 }
 
+/* The node, and all others that are gone then as well: who may use no more than those has nothing left. */
+static size_t going_with(const Findings *f, const Node *node, int *nodes) {
+        const Scope *all = findings_all(f);
+        size_t n = 0;
+
+        if (!nodes)
+                return 0;
+        nodes[n++] = node->id;
+        for (size_t i = 0; i < all->n_nodes; i++)
+                if (all->nodes[i] != node && !findings_node_stays(f, all->nodes[i]))
+                        nodes[n++] = all->nodes[i]->id;
+        return n;
+}
+
 static int find_on_node(Findings *f, const Node *node, json_object *holders, bool *complete) {
         _cleanup_(memory_holders_freep) MemoryHolders *found = NULL;
 
-        int r = memory_holders_scan(node->id, f->request->policy->holder_scan_usec, &found);
+        _cleanup_free_ int *nodes = calloc(findings_all(f)->n_nodes + 1, sizeof(int));
+        size_t n = going_with(f, node, nodes);
+
+        int r = nodes ? memory_holders_scan(nodes, n, f->request->policy->holder_scan_usec, &found) : -ENOMEM;
         if (r < 0) {
                 *complete = false;
                 return r == -ENOMEM ? r : 0;

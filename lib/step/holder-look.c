@@ -157,7 +157,7 @@ static int look_at_node(const HolderLook *l, StepRun *run, int node, uint64_t bu
         _cleanup_(memory_holders_freep) MemoryHolders *found = NULL;
 
         /* Not every process may be looked at; but memory moves whoever it belongs to. */
-        int r = memory_holders_scan(node, budget_usec, &found);
+        int r = memory_holders_scan(&node, 1, budget_usec, &found);
         if (r < 0)
                 return step_fail(run, r, "who has memory on node %d cannot be found out: %s", node, strerror(-r));
         for (size_t i = 0; i < found->n_items && r >= 0; i++)

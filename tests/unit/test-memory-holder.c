@@ -50,7 +50,7 @@ static void test_scan(pid_t pid) {
 
         /* Which node it got is the machine's business. */
         for (int node = 0; path_existsf("/sys/devices/system/node/node%d", node); node++) {
-                CHECK_INT(memory_holders_scan(node, 0, &h), 0);
+                CHECK_INT(memory_holders_scan(&node, 1, 0, &h), 0);
                 const MemoryHolder *found = find(h, pid);
                 if (found) {
                         on_all_nodes += found->bytes;
@@ -69,14 +69,14 @@ static void test_scan(pid_t pid) {
 static void test_nowhere(void) {
         _cleanup_(memory_holders_freep) MemoryHolders *h = NULL;
 
-        CHECK_INT(memory_holders_scan(4711, 0, &h), 0);
+        CHECK_INT(memory_holders_scan(&(int) { 4711 }, 1, 0, &h), 0);
         CHECK_INT(h->n_items, 0);
 }
 
 static void test_budget(void) {
         _cleanup_(memory_holders_freep) MemoryHolders *h = NULL;
 
-        CHECK_INT(memory_holders_scan(0, 1, &h), 0);
+        CHECK_INT(memory_holders_scan(&(int) { 0 }, 1, 1, &h), 0);
         CHECK(!h->complete);
 }
 

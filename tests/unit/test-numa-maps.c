@@ -51,13 +51,31 @@ static void test_rubbish(void) {
         check("7f00 default Name=3 N=3 kernelpagesize_kB=4\n", 0, 0, 0);
 }
 
-static void check_bound(const char *text, bool want) {
+static void check_bound_with(const char *text, const int *nodes, size_t n, bool want) {
         NumaUse use = { 0 };
 
-        CHECK_INT(numa_maps_add(text, 1, &use), 0);
+        CHECK_INT(numa_maps_add(text, nodes, n, &use), 0);
         if (use.bound != want)
                 fprintf(stderr, "'%s':\n", text);
         CHECK_INT(use.bound, want);
+}
+
+static void check_bound(const char *text, bool want) {
+        check_bound_with(text, (const int[]) { 1 }, 1, want);
+}
+
+/* Node 1 is asked about, and 2 and 3 go with it. */
+static void test_bound_to_several(void) {
+        static const int nodes[] = { 1, 2, 3 };
+
+        check_bound_with("7f00 bind:1\n", nodes, ELEMENTSOF(nodes), true);
+        check_bound_with("7f00 bind:1-3\n", nodes, ELEMENTSOF(nodes), true);
+        check_bound_with("7f00 bind=static:1,3\n", nodes, ELEMENTSOF(nodes), true);
+        check_bound_with("7f00 bind:0-1\n", nodes, ELEMENTSOF(nodes), false);
+        check_bound_with("7f00 bind:1-4\n", nodes, ELEMENTSOF(nodes), false);
+        /* That is said of node 2. */
+        check_bound_with("7f00 bind:2-3\n", nodes, ELEMENTSOF(nodes), false);
+        check_bound_with("7f00 bind:2\n", nodes, ELEMENTSOF(nodes), false);
 }
 
 static void test_bound(void) {
@@ -94,6 +112,7 @@ int main(void) {
         test_sums();
         test_rubbish();
         test_bound();
+        test_bound_to_several();
         test_large();
         return EXIT_SUCCESS;
 }
