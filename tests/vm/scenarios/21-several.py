@@ -96,7 +96,7 @@ def under_way(lab):
     lab.equal(verdict(lab, "3"), ("ready", {}), "the plan of slot 3 once that is called off")
 
 
-@scenario("several-killed", profile="nodes", timeout=300)
+@scenario("several-killed", profile="nodes", timeout=300, turn=True)
 def killed(lab):
     """The worker is killed between the two cards: both go on, or both are as they were."""
     first, second = lab.ram(2), lab.ram(3, window=1)
@@ -126,3 +126,33 @@ def refused(lab):
         lab.check(word in out + err, f"the answer should name '{word}': {out}{err}")
     lab.equal(removal.last_id(lab), number, "the newest record")
     lab.check(all(lab.slot(name).driver_bound() for name in (2, 3)), "no slot should be held")
+
+
+@scenario("several-stuck", profile="nodes", timeout=300)
+def stuck(lab):
+    """One of them cannot be proved at the last moment: no light says safe, of either; asked again, both do."""
+    cards = {2: lab.ram(2), 3: lab.ram(3, window=1)}
+    port = lab.slot(3).place.bdf
+    steps = lab.cli_json("plan", "2", "3")["steps"]
+    first = next(step["n"] for step in steps if step["name"] == "show-safe")
+    removal.drill(lab, 1500, "show-safe")
+    number = removal.last_id(lab) + 1
+    lab.cli("remove", "2", "3", "--no-wait")
+    removal.wait_for_record(lab, number, f'"ev":"do","n":{first},', 120, then=f"setpci -s {port} CAP_EXP+18.w=0100:0300")
+    end = removal.wait_for_end(lab, number)
+    lab.equal(end["outcome"], "stuck", f"the ending ({end['message']})")
+    lab.check("indicators (" in end["message"], f"what does not hold should be said: {end['message']}")
+    for name in cards:
+        lab.check(not lab.slot(name).leds().safe, f"the light of slot {name} should not say safe: {lab.slot(name).leds()}")
+    states = {slot["name"]: slot["state"] for slot in lab.cli_json("list")["slots"]}
+    lab.equal((states["2"], states["3"]), ("stuck", "stuck"), "the states of the slots")
+
+    removal.policy(lab)
+    lab.sh(f"setpci -s {port} CAP_EXP+18.w=0300:0300")
+    lab.cli("remove", "2", "3")
+    for name, card in cards.items():
+        removal.check_safe(lab, name, card)
+    told = removal.certificate(lab, number + 1)
+    lab.equal((told["kind"], told["outcome"], {probe["slot"] for probe in told["probes"]}), ("finish", "safe", {"2", "3"}), "the certificate")
+    lab.cli("certificate", "--verify")
+    lab.equal(lab.cli("remove", "2", "3", check=False)[0], removal.NOTHING, "the exit status of asking once more")
