@@ -8,9 +8,9 @@ from . import removal
 RULES = "/etc/safe-remove/policy.d/scenario.conf"
 
 
-def plan(lab, name, *options):
-    """The plan for a card, whatever its verdict."""
-    return lab.cli_json("plan", name, *options, check=False)
+def plan(lab, *words):
+    """The plan for a card or several, with options if need be, whatever its verdict."""
+    return lab.cli_json("plan", *words, check=False)
 
 
 def holders(made):

@@ -182,27 +182,27 @@ def lvm_mirror(lab):
 
 def btrfs(lab, profile):
     """A volume over the disks in slot 12 and, inside of the box in slot 4, slot 6. The kernel has no word by which such a volume lets go of
-    a member, whatever it has twice: it goes as a whole, with its user, and comes back as a whole. Returns it and its content's sum."""
+    a member, whatever it has twice: it goes as a whole, with its user, and comes back as a whole. Returns it, its content's sum and user."""
     devices = [lab.disk(12), lab.disk(6)]
     lab.sh(f"mkfs.btrfs -q -f -d {profile} -m raid1 {' '.join(devices)}", timeout=120)
     disk = filesystem.FileSystem(lab.guest, devices[1], "btrfs", "/mnt/both", "rw")
     disk.mount()
     wanted = disk.fill(mib=4)
     user = lab.holder("--map=shared", f"{disk.target}/file", name="user")
-    for number in (12, 6):
-        plan = storage.plan(lab, number)
-        lab.equal((plan["verdict"], [one["mounts"][0]["target"] for one in plan["takes_down"]["file_systems"]]), ("ready", [disk.target]),
-                  f"verdict and what is unmounted ({plan['blockers']})")
-        lab.check("SPANS_DEVICES" in storage.codes(plan, "warnings"), f"the plan should say what else it is on: {plan['warnings']}")
-        lab.check(user.pids[0] in storage.holders(plan), f"its user should be named: {plan['holders']}")
-    storage.take_out(lab, 12)
-    lab.check(not user.running() and not disk.mounted(), "nobody should use it any more")
-    return disk, wanted
+    return disk, wanted, user
+
+
+def goes_as_a_whole(lab, disk, user, *numbers):
+    """Whichever of its disks goes; and what is told about the others."""
+    plan = storage.plan(lab, *numbers)
+    lab.equal((plan["verdict"], [one["mounts"][0]["target"] for one in plan["takes_down"]["file_systems"]]), ("ready", [disk.target]),
+              f"verdict and what is unmounted ({plan['blockers']})")
+    lab.equal("SPANS_DEVICES" in storage.codes(plan, "warnings"), len(numbers) == 1, f"whether it is on something else ({plan['warnings']})")
+    lab.check(user.pids[0] in storage.holders(plan), f"its user should be named: {plan['holders']}")
 
 
 def whole_again(lab, disk, wanted):
     """Both disks are there: what was written is, on each of them."""
-    storage.put_back(lab, 12)
     lab.equal((disk.mounted(), disk.sum()), (True, wanted), "whether it is mounted, and what is on it")
     lab.equal(lab.sh(f"btrfs device stats {disk.target} | grep -v ' 0$' || true"), "", "the errors that the volume has met")
     lab.sh(f"btrfs scrub start -B {disk.target}", timeout=120)
@@ -213,19 +213,43 @@ def whole_again(lab, disk, wanted):
 @scenario("set-btrfs-mirror", profile="disks", timeout=400)
 def btrfs_mirror(lab):
     """Everything is there twice: with one card out, what is left has it all."""
-    disk, wanted = btrfs(lab, "raid1")
+    disk, wanted, user = btrfs(lab, "raid1")
+    for number in (12, 6):
+        goes_as_a_whole(lab, disk, user, number)
+    storage.take_out(lab, 12)
+    lab.check(not user.running() and not disk.mounted(), "nobody should use it any more")
     disk.mount(options="ro,degraded")
     lab.equal(disk.sum(), wanted, "what is on the disk that is left")
     lab.sh(f"umount {disk.target}")
+    storage.put_back(lab, 12)
     whole_again(lab, disk, wanted)
 
 
 @scenario("set-btrfs-single", profile="disks", timeout=400, turn=True)
 def btrfs_single(lab):
     """Some of it is on one disk, some on the other."""
-    disk, wanted = btrfs(lab, "single")
-    status, _, _ = lab.run(f"mount -o ro {disk.device} {disk.target}", check=False)
+    disk, wanted, user = btrfs(lab, "single")
+    goes_as_a_whole(lab, disk, user, 6)
+    storage.take_out(lab, 6)
+    lab.check(not user.running() and not disk.mounted(), "nobody should use it any more")
+    status, _, _ = lab.run(f"mount -o ro {lab.disk(12)} {disk.target}", check=False)
     lab.check(status != 0, "half of it should not be mounted")
+    storage.put_back(lab, 6)
+    whole_again(lab, disk, wanted)
+
+
+@scenario("set-btrfs-both", profile="disks", timeout=400)
+def btrfs_both(lab):
+    """Both cards in one request: nothing of it is left behind, and it comes back when both are there."""
+    disk, wanted, user = btrfs(lab, "single")
+    goes_as_a_whole(lab, disk, user, 12, 6)
+    lab.cli("remove", "12", "6", timeout=180)
+    for number in (12, 6):
+        removal.check_safe(lab, number)
+    lab.check(not user.running() and not disk.mounted(), "nobody should use it any more")
+    lab.slot(6).insert()
+    lab.slot(12).insert()
+    lab.cli("restore", "12", timeout=180)
     whole_again(lab, disk, wanted)
 
 
