@@ -30,8 +30,9 @@ def nvmet_begin(lab, device):
     lab.sh(f"mkdir -p {NVMET}/namespaces/1 {PORT} && echo -n {device} > {NVMET}/namespaces/1/device_path && "
            f"echo 1 > {NVMET}/namespaces/1/enable && echo 1 > {NVMET}/attr_allow_any_host && echo loop > {PORT}/addr_trtype && "
            f"ln -s {NVMET} {PORT}/subsystems/lab && echo transport=loop,nqn=lab > /dev/nvme-fabrics")
-    far = lab.sh("grep -l lab /sys/class/nvme/*/subsysnqn").rsplit("/", 2)[-2]
-    return "/dev/" + lab.wait_for(lambda: lab.sh(f"cd /sys/class/nvme-subsystem/*/{far}/.. && ls -d nvme*n1 2> /dev/null || true"), 20, "the exported disk")
+    far = lab.sh("grep -l '^lab$' /sys/class/nvme/*/subsysnqn").rsplit("/", 2)[-2]
+    look = f"cd /sys/class/nvme-subsystem/*/{far}/.. && ls -d nvme*n1 2> /dev/null || true"
+    return "/dev/" + lab.wait_for(lambda: lab.sh(look), 20, "the exported disk")
 
 
 def nvmet_disconnect(lab):
@@ -103,29 +104,36 @@ def lio(lab):
     same_after_return(lab, wanted)
 
 
-@scenario("claim-refused", profile="mixed", timeout=240)
-def claim_refused(lab):
-    """Somebody in the kernel takes the disk when the plan is made already: its own word stops the removal, and all is put back. Whether
-    it is known who that is makes no difference."""
-    device = lab.disk(4)
-    wanted = fill(lab, device)
+def claimed_meanwhile(lab, then, said):
+    """Somebody in the kernel takes the disk when the plan is made already: its own word stops the removal, and all is put back."""
+    wanted = fill(lab, lab.disk(4))
     configfs(lab, "target_core_mod", "target_core_iblock")
     lab.cleanup(lambda: lio_end(lab))
     removal.drill(lab, 1500, "claim-devices")
-    step = storage.step_number(lab, "claim-devices", "4")
+    number, step = removal.last_id(lab) + 1, storage.step_number(lab, "claim-devices", "4")
     before = removal.Picture.take(lab)
-    for then, said in (("true", "LIO iblock_0/lab has it"), (f"umount {CONFIG}", "does not say for whom")):
-        number = removal.last_id(lab) + 1
-        lab.cli("remove", "4", "--no-wait")
-        removal.wait_for_record(lab, number, f'"ev":"do","n":{step}', then=f"{lio_begin(device)} && {then}")
-        end = removal.wait_for_end(lab, number)
-        lab.equal(end["outcome"], "restored", f"the ending ({end['message']})")
-        lab.check(said in end["message"] and end["remedy"], f"who has it, or that nobody says so, and a remedy: {end}")
-        removal.check_untouched(lab, 4, before)
-        lab.equal(content(lab, device), wanted, "what is on the disk")
-        lab.sh(f"mountpoint -q {CONFIG} || mount -t configfs configfs {CONFIG}; rmdir {LIO}")
+    lab.cli("remove", "4", "--no-wait")
+    removal.wait_for_record(lab, number, f'"ev":"do","n":{step}', then=f"{lio_begin(lab.disk(4))} && {then}")
+    end = removal.wait_for_end(lab, number)
+    lab.equal(end["outcome"], "restored", f"the ending ({end['message']})")
+    lab.check(said in end["message"] and end["remedy"], f"who has it, or that nobody says so, and a remedy: {end}")
+    removal.check_untouched(lab, 4, before)
+    lab.equal(content(lab, lab.disk(4)), wanted, "what is on the disk")
+    lab.sh(f"mountpoint -q {CONFIG} || mount -t configfs configfs {CONFIG}; rmdir {LIO}")
     removal.policy(lab)
     storage.take_out(lab, 4)
+
+
+@scenario("claim-refused", profile="mixed", timeout=240)
+def claim_refused(lab):
+    """It is named, with the line that ends it."""
+    claimed_meanwhile(lab, "true", "LIO iblock_0/lab has it")
+
+
+@scenario("claim-refused-unnamed", profile="mixed", timeout=240, turn=True)
+def claim_refused_unnamed(lab):
+    """Nothing says who it is, which makes no difference."""
+    claimed_meanwhile(lab, f"umount {CONFIG}", "does not say for whom")
 
 
 @scenario("claim-kept", profile="mixed", timeout=240)
