@@ -19,7 +19,8 @@ PRESS_TIMEOUT = 15
 SLOT_CONTROL = 0x18
 
 # The hot-plug driver looks from its interrupt thread, which gets no turn while something more urgent has its processor.
-BEFORE_THE_KERNEL_LOOKS = """irq=$(cat /sys/bus/pci/devices/{port}/irq)
+# An ordinary port has several interrupts.
+BEFORE_THE_KERNEL_LOOKS = """for irq in $(ls /sys/bus/pci/devices/{port}/msi_irqs); do [ ! -e /proc/irq/$irq/pciehp ] || break; done
 exec taskset -c "$(cat /proc/irq/$irq/effective_affinity_list)" chrt -f 99 {command}"""
 
 _LED = {1: "on", 2: "blink", 3: "off"}

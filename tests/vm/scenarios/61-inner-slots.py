@@ -130,6 +130,7 @@ def outer_disks(lab):
     lab.equal(sorted(fs["mounts"][0]["target"] for fs in plan["takes_down"]["file_systems"]), ["/mnt/inner6", "/mnt/inner7"], "what is unmounted")
     lab.equal(len(storage.holders(plan)), len(holders), "the processes that are named")
     storage.take_out(lab, 4)
+    lab.equal([user.running() for user in holders], [False, False], "whether the users are there")
     for number, one in made.items():
         lab.check(not one.mounted(), f"{one.target} should be unmounted")
         image = machine.content(lab.guest.dir, f"card{number}.disk")
