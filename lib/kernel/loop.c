@@ -111,7 +111,7 @@ static int name_apart(void *data, char **ret_text) {
         if (r < 0)
                 return r;
         bool there = stat(file, &st) >= 0 && st.st_ino == info.lo_inode && st.st_dev == info.lo_device;
-        *ret_text = strdup(there ? "" : "lost");
+        *ret_text = strdup(there ? "there" : "lost");
         return *ret_text ? 0 : -ENOMEM;
 }
 
