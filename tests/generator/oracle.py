@@ -138,6 +138,28 @@ def _check_elsewhere(oracle, steps):
             yield f"{step['name']} of {_dev_of(step)}, which does not go"
 
 
+TAKES_DOWN = ("unmount", "swapoff", "detach-loop", "deactivate-dm", "stop-md")
+
+
+def _taken(plan):
+    return {(step["name"], step["does"]) for step in plan["steps"] if step["name"] in TAKES_DOWN}
+
+
+def _check_beside(plan, both, later):
+    """With another card in the same request nothing is left out; with one that is on its way nothing becomes easier."""
+    for name, does in sorted(_taken(plan) - _taken(both)):
+        yield f"beside: {name} is missing with another card ({does})"
+    if both["verdict"] == "ready":
+        order = [step["name"] for step in both["steps"]][-6:]
+        if order != ["power-off"] * 2 + ["prove-safe"] * 2 + ["show-safe"] * 2:
+            yield f"beside: two cards end with {order}"
+    missing = {blocker["code"] for blocker in plan["blockers"]} - {blocker["code"] for blocker in later["blockers"]}
+    if missing:
+        yield f"beside: {sorted(missing)} is gone while another card is on its way"
+    if later["steps"] != plan["steps"]:
+        yield "beside: the steps are others while another card is on its way"
+
+
 def faults(spec, machine, answer):
     """What is wrong with an answer; empty when nothing is."""
     oracle = Oracle(spec, machine)
@@ -158,6 +180,8 @@ def faults(spec, machine, answer):
         found += [f"ready in spite of this: {reason}" for reason in oracle.must_block()]
     elif not oracle.reasons():
         found.append(f"blocked without a reason: {codes}")
+    if "beside" in answer:
+        found += _check_beside(plan, answer["beside"]["both"], answer["beside"]["later"])
     for blocker in plan["blockers"]:
         if not blocker["evidence"] or not blocker["remedy"]:
             found.append(f"{blocker['code']} has no evidence or no remedy")

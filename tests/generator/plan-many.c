@@ -154,13 +154,15 @@ static void line_take(char *line) {
         }
 }
 
-static char *read_machine(FILE *in) {
+/* Sets *ret_beside where it is to be planned with another card as well. */
+static char *read_machine(FILE *in, bool *ret_beside) {
         _cleanup_free_ char *line = NULL;
         char *target = NULL;
         size_t allocated = 0;
         ssize_t n;
 
         machine_begin();
+        *ret_beside = false;
         while ((n = getline(&line, &allocated, in)) > 0) {
                 line[strcspn(line, "\n")] = '\0';
                 if (streq(line, "."))
@@ -168,7 +170,9 @@ static char *read_machine(FILE *in) {
                 if (startswith(line, "machine ")) {
                         free(target);
                         target = strdup(line + strlen("machine "));
-                } else if (*line && *line != '#')
+                } else if (streq(line, "beside"))
+                        *ret_beside = true;
+                else if (*line && *line != '#')
                         line_take(line);
         }
         free(target);
@@ -187,7 +191,36 @@ static json_object *restored_steps(const Topology *t, const Slot *slot, const Pl
         return names;
 }
 
-static int plan_once(const char *target, json_object *o, bool again) {
+static const Slot *neighbour(const Topology *t, const Slot *slot) {
+        for (size_t i = 0; i < t->n_functions; i++) {
+                const Slot *other = topology_slot(t, t->functions[i].slot);
+                if (other && !other->nmem && !topology_slot_is_within(t, other->name, slot) && !topology_slot_is_within(t, slot->name, other))
+                        return other;
+        }
+        return NULL;
+}
+
+/* The same with another card that goes in the same request, and with one that is on its way already. */
+static json_object *beside(const Topology *t, const Slot *slot, PlanRequest request) {
+        const Slot *other = neighbour(t, slot);
+        _cleanup_(plan_freep) Plan *both = NULL, *later = NULL;
+        json_object *o = other && !slot->nmem ? json_object_new_object() : NULL;
+
+        if (!o)
+                return NULL;
+        request.others = &other;
+        request.n_others = 1;
+        CHECK_INT(plan_removal(t, slot, &request, &both), 0);
+        request.n_others = 0;
+        request.under_way = &other;
+        request.n_under_way = 1;
+        CHECK_INT(plan_removal(t, slot, &request, &later), 0);
+        json_set(o, "both", json_ref(both->doc));
+        json_set(o, "later", json_ref(later->doc));
+        return o;
+}
+
+static int plan_once(const char *target, json_object *o, bool again, bool with_other) {
         _cleanup_(topology_freep) Topology *t = NULL;
         _cleanup_(plan_freep) Plan *p = NULL;
         _cleanup_free_ char *why = NULL;
@@ -209,18 +242,23 @@ static int plan_once(const char *target, json_object *o, bool again) {
         else if (r >= 0) {
                 json_set(o, "plan", json_ref(p->doc));
                 json_set(o, "restore", restored_steps(t, slot, &request, p));
+                json_object *with = with_other ? beside(t, slot, request) : NULL;
+                if (with)
+                        json_set(o, "beside", with);
         }
         policy_done(&policy);
         return r;
 }
 
 int main(void) {
-        for (char *target; (target = read_machine(stdin));) {
+        bool with_other;
+
+        for (char *target; (target = read_machine(stdin, &with_other));) {
                 _cleanup_json_ json_object *o = json_object_new_object();
 
-                int r = plan_once(target, o, false);
+                int r = plan_once(target, o, false, with_other);
                 if (r >= 0)
-                        r = plan_once(target, o, true);
+                        r = plan_once(target, o, true, false);
                 if (r < 0)
                         json_set_str(o, "error", strerror(-r));
                 puts(json_text(o));
