@@ -1,0 +1,124 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""Mounts in mounts, in containers and sandboxes, on demand, and those that nothing could put back."""
+
+from harness import removal, storage
+from harness.scenario import scenario
+
+
+def finding(lab, code, kind="blockers"):
+    """What the plan says under this code about slot 3."""
+    found = [each for each in storage.plan(lab, "3")[kind] if each["code"] == code]
+    lab.check(found, f"there should be {code}")
+    return found[0]
+
+
+def clear(lab, code):
+    """A removal is refused before anything is touched, and the remedy, pasted, takes that away."""
+    remedy = finding(lab, code)["remedy"][0]
+    lab.equal(lab.cli("remove", 3, check=False)[0], removal.BLOCKED, "the exit status of an attempt")
+    lab.sh(remedy)
+    lab.check(code not in storage.codes(storage.plan(lab, "3")), f"'{remedy}' should have taken {code} away")
+
+
+@scenario("mounts-in-each-other", profile="mixed", timeout=300)
+def in_each_other(lab):
+    """Two file systems of the card, each mounted in a folder of the other: refused, parted by the remedy; then the inner one goes first, and
+    both are back as they were."""
+    region = lab.pmem(3)
+    one = lab.filesystem(region.namespace().device, "ext4", target="/mnt/one")
+    two = lab.filesystem(region.namespace().device, "ext4", target="/mnt/two")
+    lab.sh(f"mkdir /mnt/one/two /mnt/two/one && mount {two.device} /mnt/one/two && mount {one.device} '/mnt/two/one'")
+    wanted = [one.fill(mib=1), two.fill(mib=1)]
+    users = [lab.holder("/mnt/two/content", name="two"), lab.holder("/mnt/one/content", name="one")]
+    clear(lab, "MOUNT_LOOP")
+    named = storage.holders(storage.plan(lab, "3"))
+    for user in users:
+        lab.check(user.pids[0] in named, f"{user.name} should be named")
+    before = storage.StoragePicture.take(lab)
+    storage.take_out(lab, 3)
+    storage.put_back(lab, 3)
+    storage.check_as_before(lab, before)
+    lab.equal([one.sum(), two.sum()], wanted, "what is on them")
+
+
+# What a container engine does: an overlay, its folders told from where it stands, a namespace with that as its root, and in it its own
+# /proc and what it has of the host's.
+CONTAINER = """
+cd {engine} && mkdir -p l/A c/diff c/work c/merged && cd l/A && mkdir -p usr proc old dev data && ln -s usr/bin usr/lib usr/lib64 usr/sbin . && cd {engine}
+mount -t overlay overlay -o lowerdir=l/A,upperdir=c/diff,workdir=c/work {engine}/c/merged
+exec unshare --mount --pid --fork --kill-child --propagation private sh -c '
+        cd {engine}/c/merged && mount --rbind /usr usr && mount -t proc proc proc && mount -t tmpfs tmpfs dev && mount --bind {engine}/volume data &&
+        echo written > data/file && pivot_root . old && cd / && umount -l /old && echo inside= &&
+        trap exit TERM; sleep 1000 & wait'
+"""
+
+
+@scenario("mounts-container", profile="mixed", timeout=300)
+def container(lab):
+    """A container whose root is an overlay on the card goes as a whole, with all that is mounted in it."""
+    disk = lab.filesystem(lab.pmem(3).namespace().device, "ext4")
+    engine = f"{disk.target}/engine"
+    lab.sh(f"mkdir -p {engine}/volume {engine}/netns && touch {engine}/netns/one")
+    running = lab.spawn("container", CONTAINER.format(engine=engine))
+    running.wait_for_output("inside=")
+    lab.sh(f"unshare --net={engine}/netns/one true")
+    made = storage.plan(lab, "3")
+    lab.equal(made["verdict"], "ready", f"the verdict ({made['blockers']})")
+    lab.equal(len([each for each in made["warnings"] if each["code"] == "NO_WAY_BACK"]), 2, "an overlay and a name of a namespace that do not come back")
+    storage.take_out(lab, 3)
+    lab.check(not running.running(), "the container should have ended")
+    storage.put_back(lab, 3)
+    lab.equal(lab.sh(f"cat {engine}/volume/file"), "written", "what the container wrote")
+
+
+@scenario("mounts-locked", profile="mixed", timeout=300)
+def locked(lab):
+    """A sandbox of an ordinary user has a copy of the mount, which nobody can take from it: told before anything is taken."""
+    disk = lab.filesystem(lab.pmem(3).namespace().device, "ext4")
+    wanted = disk.fill(mib=1)
+    sandbox = lab.spawn("sandbox", "setpriv --reuid=1000 --regid=1000 --clear-groups unshare --user --map-root-user --mount "
+                                   "sh -c 'echo inside=; exec sleep 1000'")
+    sandbox.wait_for_output("inside=")
+    lab.check("sandbox" in finding(lab, "LOCKED_MOUNT")["remedy"][0], "the remedy should name its unit")
+    clear(lab, "LOCKED_MOUNT")
+    storage.take_out(lab, 3)
+    storage.put_back(lab, 3)
+    lab.equal(disk.sum(), wanted, "what is on it")
+
+
+@scenario("mounts-on-demand", profile="mixed", timeout=300, turn=True)
+def on_demand(lab):
+    """systemd mounts it for whoever looks: said so, and when the card is back it is there as before."""
+    disk = lab.filesystem(lab.pmem(3).namespace().device, "ext4", target="/mnt/demand")
+    wanted = disk.fill(mib=1)
+    disk.umount()
+    lab.write("/run/systemd/system/mnt-demand.mount", f"[Mount]\nWhat={disk.device}\nWhere=/mnt/demand\nType=ext4\n")
+    lab.write("/run/systemd/system/mnt-demand.automount", "[Automount]\nWhere=/mnt/demand\n")
+    lab.cleanup(lambda: lab.sh("systemctl stop mnt-demand.automount mnt-demand.mount; rm -f /run/systemd/system/mnt-demand.*; systemctl daemon-reload"))
+    lab.sh("systemctl daemon-reload && systemctl start mnt-demand.automount")
+    lab.equal(disk.sum(), wanted, "what is on it")
+    warning = finding(lab, "AUTOMOUNT", "warnings")
+    storage.take_out(lab, 3)
+    storage.put_back(lab, 3)
+    lab.equal(disk.sum(), wanted, "what is on it")
+    lab.sh(warning["remedy"][0])
+    lab.check("AUTOMOUNT" not in storage.codes(storage.plan(lab, "3"), "warnings"), "the remedy should end it")
+
+
+@scenario("mounts-last-hold", profile="mixed", timeout=300, turn=True)
+def last_hold(lab):
+    """A deleted file that a bind mount keeps, and one that a loop device keeps beside one that is only called so: the remedies save both."""
+    disk = lab.filesystem(lab.pmem(3).namespace().device, "ext4")
+    top = disk.target
+    lab.cleanup(lambda: lab.sh("rm -rf /var/tmp/deleted-* /var/tmp/loop6.img /mnt/kept /mnt/loop"))
+    lab.sh(f"echo kept > {top}/file && touch /mnt/kept && mount --bind {top}/file /mnt/kept && rm {top}/file")
+    clear(lab, "LAST_HOLD")
+    lab.equal(lab.sh("cat /var/tmp/deleted-*"), "kept", "what was saved")
+    lab.sh(f"cd {top} && truncate -s 8M gone 'there (deleted)' && mkfs.ext4 -q gone && losetup /dev/loop6 gone && losetup /dev/loop7 'there (deleted)' && "
+           f"mkdir -p /mnt/loop && mount /dev/loop6 /mnt/loop && echo inside > /mnt/loop/file && rm gone")
+    lab.check("loop6" in finding(lab, "LAST_HOLD")["what"], "the deleted one should be named")
+    clear(lab, "LAST_HOLD")
+    lab.equal(lab.sh("mount -o ro,loop /var/tmp/loop6.img /mnt/loop && cat /mnt/loop/file && umount /mnt/loop"), "inside", "what was saved")
+    storage.take_out(lab, 3)
+    storage.put_back(lab, 3)
+    lab.equal(lab.sh("losetup -n -O BACK-FILE /dev/loop7").strip(), f"{top}/there (deleted)", "what loop7 stands on again")
