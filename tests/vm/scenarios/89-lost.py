@@ -8,18 +8,19 @@ from harness.scenario import scenario
 
 # The kernel's own words for what it cannot do any more.
 LOST = (r"removing memory fails", r"cannot be hotremoved")
+DEAD_DISK = (r"I/O error", r"EXT4-fs error", r"Shutting down filesystem")
 
 
 def state(lab, number):
     return [slot["state"] for slot in lab.cli_json("list")["slots"] if slot["name"] == str(number)]
 
 
-def check_lost(lab, number, blocks):
+def check_lost(lab, number, probe, words):
     """Whoever asks is told what is left, and the light says that something is wrong."""
     status, out, _ = lab.cli("verify", number, "--json", check=False)
-    said = {probe["name"]: probe for probe in json.loads(out)["probes"]}
-    lab.equal((status, said["memory-blocks"]["holds"]), (removal.NOT_PROVEN, False), "whether it is proved that the card is gone")
-    lab.check(f"memory{blocks[0]} is online" in said["memory-blocks"]["answer"], f"a block should be named: {said['memory-blocks']}")
+    said = {one["name"]: one for one in json.loads(out)["probes"]}
+    lab.equal((status, said[probe]["holds"]), (removal.NOT_PROVEN, False), "whether it is proved that the card is gone")
+    lab.check(words in said[probe]["answer"], f"{words} should be named: {said[probe]}")
     lab.equal(state(lab, number), ["lost"], "the slot's state")
     leds = lab.wait_leds(number, attention="on")
     lab.check(not leds.safe, f"the light should not say safe: {leds}")
@@ -38,9 +39,29 @@ def pulled_in_use(lab):
     told = [json.loads(line) for line in lab.sh("grep card-lost /run/monitor").splitlines()]
     lab.check(len(told) == 1 and "memory" in told[0]["message"], f"the event should come once, and say what is left: {told}")
     lab.check(ram.online() > 0, "the kernel should have kept blocks: the scenario shows nothing otherwise")
-    check_lost(lab, 2, ram.block_numbers)
+    check_lost(lab, 2, "memory-blocks", f"memory{ram.block_numbers[0]} is online")
     lab.restart_daemon()
-    check_lost(lab, 2, ram.block_numbers)
+    check_lost(lab, 2, "memory-blocks", f"memory{ram.block_numbers[0]} is online")
     # A card in the slot beside it has nothing to do with it.
     lab.cli("remove", "3")
     removal.check_safe(lab, 3)
+
+
+@scenario("pulled-in-use-disk", profile="mixed", timeout=240, allow=DEAD_DISK)
+def pulled_disk(lab):
+    """A disk with a file system that is in use: the mount stays when the disk is gone, and that is said for as long as it does."""
+    disk = lab.filesystem(lab.disk(4), "ext4")
+    user = lab.spawn("user", f"cd {disk.target} && exec sleep 1000")
+    seen = f"grep -q {disk.device.rsplit('/', 1)[-1]} {removal.STATE_DIR}/cards/*.json"
+    lab.wait_for(lambda: lab.guest.succeeds(seen), 20, "the daemon to have seen the disk")
+    lab.slot(4).pull()
+    lab.wait_for(lambda: state(lab, 4) == ["lost"], 20, "the slot to be lost")
+    check_lost(lab, 4, "mounts", disk.target)
+    user.stop()
+    disk.umount()
+    # Nothing tells the daemon: the next look finds it.
+    lab.wait_for(lambda: state(lab, 4) == ["empty"], 20, "the slot to be empty")
+    leds = lab.wait_leds(4, attention="off")
+    lab.check(leds.safe, f"all of it is gone: {leds}")
+    lab.slot(4).insert()
+    lab.check(state(lab, 4) != ["lost"], "another card should not be lost")
