@@ -156,3 +156,23 @@ def stuck(lab):
     lab.equal((told["kind"], told["outcome"], {probe["slot"] for probe in told["probes"]}), ("finish", "safe", {"2", "3"}), "the certificate")
     lab.cli("certificate", "--verify")
     lab.equal(lab.cli("remove", "2", "3", check=False)[0], removal.NOTHING, "the exit status of asking once more")
+
+
+@scenario("several-mirror", profile="mixed", timeout=300)
+def mirror(lab):
+    """A mirror between the cards has no copy elsewhere when both go: it is stopped, and comes back with them."""
+    lab.sh(f"mdadm --create /dev/md7 --run --level=1 --raid-devices=2 --assume-clean {lab.pmem(3).namespace().device} {lab.disk(4)}", timeout=120)
+    disk = lab.filesystem("/dev/md7", "ext4", "/mnt/mirror")
+    wanted = disk.fill(mib=2)
+    steps = [step["name"] for step in lab.cli_json("plan", "3", "4")["steps"]]
+    lab.check("stop-md" in steps and "remove-md-member" not in steps, f"the array should be stopped: {steps}")
+    lab.cli("remove", "3", "4")
+    removal.check_safe(lab, 3)
+    removal.check_safe(lab, 4)
+    lab.slot(3).insert()
+    lab.slot(4).insert()
+    lab.wait_for(lambda: lab.slot(3).memdev() and lab.disk(4), 30, "the cards")
+    lab.cli("restore", "4")
+    lab.equal(disk.sum(), wanted, "what is on the mirror")
+    newest = removal.history(lab)[0]
+    lab.equal((newest["kind"], newest["outcome"], newest["slots"]), ("restore", "rebuilt", ["4", "3"]), "the restoration")
