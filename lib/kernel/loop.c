@@ -40,17 +40,6 @@ static int device_open(const char *name, int mode) {
         return fd < 0 ? -errno : fd;
 }
 
-/* From here on paths are the host's. */
-static int enter_host(void) {
-        uint64_t host;
-
-        int r = mount_ns_host(&host);
-        if (r < 0)
-                return r;
-        _cleanup_close_ int ns = mount_ns_open(host, "/proc/1/ns/mnt");
-        return ns < 0 ? ns : mount_ns_enter(ns);
-}
-
 bool loop_is_bound(const char *name) {
         return path_existsf("/sys/block/%s/loop/backing_file", name);
 }
@@ -107,7 +96,7 @@ static int name_apart(void *data, char **ret_text) {
                 return -errno;
         int r = attr_readf(&file, "/sys/class/block/%s/loop/backing_file", w->name);
         if (r >= 0)
-                r = enter_host();
+                r = mount_ns_enter_host();
         if (r < 0)
                 return r;
         bool there = stat(file, &st) >= 0 && st.st_ino == info.lo_inode && st.st_dev == info.lo_device;
@@ -168,7 +157,7 @@ int loop_set_autoclear(const char *name, bool autoclear, uint64_t timeout_usec) 
 
 /* The path is one of the host's. */
 static int file_open(const char *path, bool read_only, bool direct) {
-        int r = enter_host();
+        int r = mount_ns_enter_host();
         if (r < 0)
                 return r;
         int fd = open(path, (read_only ? O_RDONLY : O_RDWR) | (direct ? O_DIRECT : 0) | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);

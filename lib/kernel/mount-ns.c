@@ -257,6 +257,16 @@ int mount_ns_enter(int fd) {
         return setns(fd, CLONE_NEWNS) < 0 ? -errno : 0;
 }
 
+int mount_ns_enter_host(void) {
+        uint64_t host;
+
+        int r = mount_ns_host(&host);
+        if (r < 0)
+                return r;
+        _cleanup_close_ int ns = mount_ns_open(host, "/proc/1/ns/mnt");
+        return ns < 0 ? ns : mount_ns_enter(ns);
+}
+
 int mount_ns_read(int proc_fd, MountEntries *l) {
         _cleanup_free_ char *text = NULL;
 

@@ -51,6 +51,7 @@ int mount_ns_text(const MountNs *ns, char **ret);
 
 /* For a process of its own (kernel/apart.h): from here on every path is looked up in that namespace, from its root. */
 int mount_ns_enter(int fd);
+int mount_ns_enter_host(void); /* the same with that of /proc/1 */
 
 /* The mounts of the namespace that this process has entered. proc_fd: a descriptor of /proc, opened before. */
 int mount_ns_read(int proc_fd, MountEntries *l);

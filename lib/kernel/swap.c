@@ -12,20 +12,10 @@ typedef struct Work {
         int flags;
 } Work;
 
-static int enter_host(void) {
-        uint64_t host;
-
-        int r = mount_ns_host(&host);
-        if (r < 0)
-                return r;
-        _cleanup_close_ int ns = mount_ns_open(host, "/proc/1/ns/mnt");
-        return ns < 0 ? ns : mount_ns_enter(ns);
-}
-
 static int off_apart(void *data, char **ret_text) {
         const Work *w = data;
 
-        int r = enter_host();
+        int r = mount_ns_enter_host();
         return r < 0 ? r : swapoff(w->path) < 0 ? -errno : 0;
 }
 
@@ -38,7 +28,7 @@ int swap_off(const char *path, const ApartOptions *options) {
 static int on_apart(void *data, char **ret_text) {
         const Work *w = data;
 
-        int r = enter_host();
+        int r = mount_ns_enter_host();
         return r < 0 ? r : swapon(w->path, w->flags) < 0 ? -errno : 0;
 }
 
