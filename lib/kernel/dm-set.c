@@ -2,6 +2,7 @@
 #include <errno.h>
 
 #include "base/parse.h"
+#include "kernel/blockdev.h"
 #include "kernel/dm-set.h"
 #include "kernel/mountinfo.h"
 
@@ -165,6 +166,12 @@ int dm_raid_parse(const char *params, const char *status, name_t name, void *use
         if (r >= 0)
                 *ret = TAKE_PTR(a);
         return r;
+}
+
+char *dm_member_name(dev_t dev, void *userdata) {
+        char *name = NULL;
+
+        return blockdev_name(dev, &name) >= 0 ? name : strdup("a device that is not known");
 }
 
 /* The words from one to another, with a blank before each. */

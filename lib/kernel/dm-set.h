@@ -11,6 +11,9 @@
  * or not known). -EBADMSG for what cannot be understood. */
 int dm_raid_parse(const char *params, const char *status, char *(*name)(dev_t dev, void *userdata), void *userdata, MdArray **ret);
 
+/* The name for it that the kernel has now. */
+char *dm_member_name(dev_t dev, void *userdata);
+
 /* Is that path of a target "multipath" one that the kernel would use? By its status; false for one that it does not name. */
 bool dm_path_works(const char *status, dev_t dev);
 

@@ -46,13 +46,6 @@ static int nvme_serves(json_object *scope, const char *head) {
         return r < 0 ? r : 0;
 }
 
-/* How dm_raid_parse() names members. */
-static char *name_of(dev_t dev, void *userdata) {
-        char *name = NULL;
-
-        return blockdev_name(dev, &name) >= 0 ? name : strdup("a device that is not known");
-}
-
 /* What stands for the card's paths, and for those whose device says that it is down. */
 static size_t numbers_of_down(json_object *scope, const char *map, dev_t *devs, size_t room) {
         _cleanup_listing_ Listing l = { 0 };
@@ -77,7 +70,7 @@ static int target_serves(json_object *scope, const char *map, const DmTarget *ta
                 return dm_paths_without(target->status, down, numbers_of_down(scope, map, down, ELEMENTSOF(down))) > 0;
         if (!streq(target->type, "raid"))
                 return 1;
-        int r = dm_raid_parse(target->params, target->status, name_of, NULL, &a);
+        int r = dm_raid_parse(target->params, target->status, dm_member_name, NULL, &a);
         return r < 0 ? r : md_serves_without(a, member_goes, scope);
 }
 

@@ -68,13 +68,6 @@ static bool part_goes(const char *member, void *userdata) {
         return is_part(userdata, member);
 }
 
-/* How dm_raid_parse() names members. */
-static char *name_of(dev_t dev, void *userdata) {
-        char *name = NULL;
-
-        return blockdev_name(dev, &name) >= 0 ? name : strdup("a device that is not known");
-}
-
 static int check_path(json_object *args, StepRun *run, const DmTarget *target) {
         size_t room = json_len(json_array(args, "parts"));
         _cleanup_free_ dev_t *devs = calloc(room + 1, sizeof(dev_t));
@@ -93,7 +86,7 @@ static int check_leg(json_object *args, StepRun *run, const DmTarget *target) {
         _cleanup_(md_array_freep) MdArray *a = NULL;
         _cleanup_free_ char *why = NULL;
 
-        int r = dm_raid_parse(target->params, target->status, name_of, NULL, &a);
+        int r = dm_raid_parse(target->params, target->status, dm_member_name, NULL, &a);
         if (r < 0)
                 return step_fail(run, r, "the table of %s cannot be understood", dm);
         MdLoss loss = md_without(a, part_goes, args);
