@@ -85,19 +85,25 @@ static json_object *question_new(const char *target, json_object *targets, json_
         return request;
 }
 
+/* The call is answered when the worker has. `what` is what it is asked for, for a person. */
+static int ask_worker(sd_bus_message *call, Manager *m, const char *verb, const char *what, const char *target, json_object *targets,
+                      json_object *options, sd_bus_error *error) {
+        _cleanup_json_ json_object *by = NULL, *request = NULL;
+
+        int r = authorize_sender(call, &by);
+        if (r < 0)
+                return r;
+        request = question_new(target, targets, options, by);
+        r = worker_call_start(m, call, verb, what, request, error);
+        return r < 0 ? r : 1;
+}
+
 static int call_for_plan(sd_bus_message *call, Manager *m, const char *verb, sd_bus_error *error) {
-        _cleanup_json_ json_object *options = NULL, *by = NULL, *request = NULL;
+        _cleanup_json_ json_object *options = NULL;
         const char *target;
 
         int r = read_wish(call, &target, &options, error);
-        if (r < 0)
-                return r;
-        r = authorize_sender(call, &by);
-        if (r < 0)
-                return r;
-        request = question_new(target, NULL, options, by);
-        r = worker_call_start(m, call, verb, "The plan", request, error);
-        return r < 0 ? r : 1;
+        return r < 0 ? r : ask_worker(call, m, verb, "The plan", target, NULL, options, error);
 }
 
 static int method_plan_removal(sd_bus_message *call, void *userdata, sd_bus_error *error) {
@@ -105,18 +111,11 @@ static int method_plan_removal(sd_bus_message *call, void *userdata, sd_bus_erro
 }
 
 static int method_plan_several(sd_bus_message *call, void *userdata, sd_bus_error *error) {
-        _cleanup_json_ json_object *targets = NULL, *options = NULL, *by = NULL, *request = NULL;
+        _cleanup_json_ json_object *targets = NULL, *options = NULL;
         _cleanup_free_ char *target = NULL;
 
         int r = read_wish_of_several(call, &target, &targets, &options, error);
-        if (r < 0)
-                return r;
-        r = authorize_sender(call, &by);
-        if (r < 0)
-                return r;
-        request = question_new(target, targets, options, by);
-        r = worker_call_start(userdata, call, "plan", "The plan", request, error);
-        return r < 0 ? r : 1;
+        return r < 0 ? r : ask_worker(call, userdata, "plan", "The plan", target, targets, options, error);
 }
 
 static int method_plan_restore(sd_bus_message *call, void *userdata, sd_bus_error *error) {
@@ -124,18 +123,10 @@ static int method_plan_restore(sd_bus_message *call, void *userdata, sd_bus_erro
 }
 
 static int method_verify(sd_bus_message *call, void *userdata, sd_bus_error *error) {
-        _cleanup_json_ json_object *by = NULL, *request = NULL;
         const char *target;
 
         int r = sd_bus_message_read_basic(call, 's', &target);
-        if (r < 0)
-                return r;
-        r = authorize_sender(call, &by);
-        if (r < 0)
-                return r;
-        request = question_new(target, NULL, NULL, by);
-        r = worker_call_start(userdata, call, "verify", "The proof", request, error);
-        return r < 0 ? r : 1;
+        return r < 0 ? r : ask_worker(call, userdata, "verify", "The proof", target, NULL, NULL, error);
 }
 
 static int call_for_removal(sd_bus_message *call, Manager *m, RemovalKind kind, sd_bus_error *error) {
