@@ -6,6 +6,7 @@
 
 #include "base/clock.h"
 #include "base/fileio.h"
+#include "holders/dead-file.h"
 #include "holders/scan.h"
 
 enum {
@@ -27,13 +28,10 @@ bool target_is(const HoldTarget *t, dev_t fs, uint64_t inode, mode_t mode, dev_t
         }
 }
 
-/* The number of the file system that a file with this st_dev and on this mount is on. A mount that the process cannot see, for
- * the file was handed to it, and nobody else's mountinfo had: then st_dev has to do. */
-static int file_system_of(Look *l, dev_t st_dev, uint64_t mount_id, dev_t *ret) {
+/* By the mount alone. -ENODATA: nobody's mountinfo that was read has it. */
+static int file_system_of_mount(Look *l, uint64_t mount_id, dev_t *ret) {
         SeenMounts *mounts = &l->scan->mounts;
 
-        if (seen_dev(mounts, st_dev, ret))
-                return 0;
         if (!seen_mount(mounts, mount_id) && !l->mounts_learned) {
                 l->mounts_learned = true;
                 int r = look_note(l, seen_mounts_learn(mounts, l->dirfd));
@@ -41,8 +39,25 @@ static int file_system_of(Look *l, dev_t st_dev, uint64_t mount_id, dev_t *ret) 
                         return r;
         }
         const SeenMount *m = seen_mount(mounts, mount_id);
-        *ret = m ? m->dev : st_dev;
-        return m ? seen_dev_add(mounts, st_dev, m->dev) : 0;
+        if (!m)
+                return -ENODATA;
+        *ret = m->dev;
+        return 0;
+}
+
+/* The number of the file system that a file with this st_dev and on this mount is on. A mount that the process cannot see, for
+ * the file was handed to it, and nobody else's mountinfo had: then st_dev has to do. */
+static int file_system_of(Look *l, dev_t st_dev, uint64_t mount_id, dev_t *ret) {
+        SeenMounts *mounts = &l->scan->mounts;
+
+        if (seen_dev(mounts, st_dev, ret))
+                return 0;
+        int r = file_system_of_mount(l, mount_id, ret);
+        if (r == -ENODATA)
+                *ret = st_dev;
+        else if (r >= 0)
+                r = seen_dev_add(mounts, st_dev, *ret);
+        return r == -ENODATA ? 0 : r;
 }
 
 static int add_file(const ThreadLook *t, int at, const char *folder, const char *name, HoldWay way, size_t target) {
@@ -71,6 +86,29 @@ static int add_socket(const ThreadLook *t, const char *folder, const char *name,
         return found ? look_add(l, HOLD_DESCRIPTOR, s->target, s->path, found, 0) : -ENOMEM;
 }
 
+/* A file of a file system that is shut down. Who has it open holds that, whatever the file is. */
+static int look_at_dead(const ThreadLook *t, int at, const char *folder, const char *name, HoldWay way) {
+        const Scan *s = t->look->scan;
+        bool is_held = false;
+        DeadFile file;
+        dev_t fs = 0;
+
+        int r = dead_file_look(at, name, &file);
+        if (r >= 0)
+                r = file_system_of_mount(t->look, file.mount_id, &fs);
+        if (r < 0)
+                return look_note(t->look, r);
+        for (size_t i = 0; i < s->targets->n_items; i++) {
+                if (s->targets->items[i].kind != TARGET_FS || s->targets->items[i].dev != fs)
+                        continue;
+                r = add_file(t, at, folder, name, way, i);
+                if (r < 0)
+                        return r;
+                is_held = true;
+        }
+        return is_held || !file.special || !(s->wants[TARGET_BLOCK] || s->wants[TARGET_CHAR]) ? 0 : look_note(t->look, -EIO);
+}
+
 /* A file system whose server is gone must not hang us: what the kernel knows by itself is enough, the device numbers are
  * there whatever is asked for. */
 static int look_at_link(const ThreadLook *t, int at, const char *folder, const char *name, HoldWay way) {
@@ -78,7 +116,7 @@ static int look_at_link(const ThreadLook *t, int at, const char *folder, const c
         struct statx st;
 
         if (statx(at, name, AT_STATX_DONT_SYNC | AT_NO_AUTOMOUNT, STATX_TYPE | STATX_INO | STATX_MNT_ID, &st) < 0)
-                return look_note(t->look, -errno);
+                return file_is_dead(-errno) ? look_at_dead(t, at, folder, name, way) : look_note(t->look, -errno);
         if (S_ISSOCK(st.stx_mode) && s->wants[TARGET_FS]) {
                 int r = add_socket(t, folder, name, st.stx_ino);
                 if (r < 0)

@@ -4,6 +4,7 @@
 #include <inttypes.h>
 #include <sys/sysmacros.h>
 
+#include "holders/dead-file.h"
 #include "holders/scan.h"
 
 typedef struct MapsLook {
@@ -46,8 +47,15 @@ static int read_node(const MapsLook *ml, const Mapping *m, Node *ret) {
         _cleanup_free_ char *link = strf("map_files/%" PRIx64 "-%" PRIx64, m->start, m->end);
         if (!link)
                 return -ENOMEM;
-        if (statx(l->dirfd, link, AT_STATX_DONT_SYNC | AT_NO_AUTOMOUNT, STATX_TYPE, &st) < 0)
-                return -errno;
+        if (statx(l->dirfd, link, AT_STATX_DONT_SYNC | AT_NO_AUTOMOUNT, STATX_TYPE, &st) < 0) {
+                int error = -errno;
+                DeadFile file;
+                bool plain = file_is_dead(error) && dead_file_look(l->dirfd, link, &file) >= 0 && !file.special;
+                if (!plain)
+                        return error;
+                st.stx_mode = S_IFREG;
+                st.stx_rdev_major = st.stx_rdev_minor = 0;
+        }
         *ret = (Node) {
                 .dev = m->dev,
                 .inode = m->inode,

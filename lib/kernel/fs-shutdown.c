@@ -61,23 +61,6 @@ static bool has_option(const char *options, const char *option) {
         return false;
 }
 
-/* The mount that a descriptor was opened through, as the id in mountinfo. */
-static int mount_id_of(int proc_fd, int fd, uint64_t *ret) {
-        _cleanup_free_ char *path = strf("self/fdinfo/%d", fd);
-        char text[4096];
-
-        _cleanup_close_ int info = path ? openat(proc_fd, path, O_RDONLY | O_CLOEXEC) : -EBADF;
-        ssize_t n = info < 0 ? -1 : read(info, text, sizeof(text) - 1);
-        if (n < 0)
-                return -errno;
-        text[n] = '\0';
-        const char *line = strstr(text, "mnt_id:");
-        if (!line)
-                return -EBADMSG;
-        *ret = strtoull(line + strlen("mnt_id:"), NULL, 10);
-        return 0;
-}
-
 /* On a path that is not mounted any more these calls would be for the file system below: it must be the mount that was looked at, whose
  * id may be another one's by now, and the device. (btrfs gives files other numbers than its mounts.) */
 static int mount_is(const MountedFs *fs, json_object *mount, int proc_fd, int fd) {

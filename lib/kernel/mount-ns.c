@@ -274,14 +274,9 @@ int mount_ns_read(int proc_fd, MountEntries *l) {
         return r < 0 ? r : mountinfo_parse(text, l);
 }
 
-int mount_id_at(int proc_fd, const char *path, uint64_t *ret) {
-        _cleanup_free_ char *text = NULL, *info = NULL;
+int mount_id_of(int proc_fd, int fd, uint64_t *ret) {
+        _cleanup_free_ char *text = NULL, *info = strf("self/fdinfo/%d", fd);
 
-        /* O_PATH: the file system is not called, and nothing is held once it is closed again. */
-        _cleanup_close_ int fd = open(path, O_PATH | O_NOFOLLOW | O_CLOEXEC);
-        if (fd < 0)
-                return -errno;
-        info = strf("self/fdinfo/%d", fd);
         if (!info)
                 return -ENOMEM;
         int r = read_file_at(proc_fd, info, &text, NULL);
@@ -293,4 +288,11 @@ int mount_id_at(int proc_fd, const char *path, uint64_t *ret) {
                 return -EBADMSG;
         *ret = strtoull(id + strlen("mnt_id:"), NULL, 10);
         return 0;
+}
+
+int mount_id_at(int proc_fd, const char *path, uint64_t *ret) {
+        /* O_PATH: the file system is not called, and nothing is held once it is closed again. */
+        _cleanup_close_ int fd = open(path, O_PATH | O_NOFOLLOW | O_CLOEXEC);
+
+        return fd < 0 ? -errno : mount_id_of(proc_fd, fd, ret);
 }

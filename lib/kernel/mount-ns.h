@@ -59,3 +59,6 @@ int mount_ns_read(int proc_fd, MountEntries *l);
 /* What stands topmost at a path in the namespace that this process has entered, as the id in mountinfo: the file system is not
  * asked anything, it may be dead. */
 int mount_id_at(int proc_fd, const char *path, uint64_t *ret);
+
+/* The mount that a descriptor was opened through, as the id in mountinfo. */
+int mount_id_of(int proc_fd, int fd, uint64_t *ret);

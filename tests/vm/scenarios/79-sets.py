@@ -19,6 +19,33 @@ def refused(lab, target, code):
     return found[code]
 
 
+@scenario("set-md-journal", profile="mixed", timeout=420)
+def md_journal(lab):
+    """RAID 5 of memory in the board, its journal on the card: without that it would take no write, so it goes as a whole."""
+    board = lab.nvdimm()
+    legs = [board.namespace("raw", mib=48).device for _ in range(3)]
+    journal = lab.pmem(3).namespace("raw", mib=64).device
+    lab.sh(f"mdadm --create /dev/md0 --quiet --run --level=5 --raid-devices=3 --write-journal={journal} {' '.join(legs)}", timeout=120)
+    lab.wait_for(lambda: lab.sh("cat /sys/block/md0/md/sync_action") == "idle", 120, "the array to be whole")
+    disk = lab.filesystem("/dev/md0", "ext4")
+    wanted = disk.fill(mib=4)
+    user = lab.holder("--map=shared", f"{disk.target}/file", name="user")
+    plan = storage.plan(lab, "3")
+    lab.check({"unmount", "stop-md"} <= set(storage.step_names(plan)) and "remove-md-member" not in storage.step_names(plan),
+              f"the array should go as a whole: {storage.step_names(plan)}")
+    lab.check("SPANS_DEVICES" in storage.codes(plan, "warnings"), f"and the plan should say so: {plan['warnings']}")
+    lab.check(user.pids[0] in storage.holders(plan), "the user should be named")
+    before = storage.StoragePicture.take(lab)
+    storage.take_out(lab, 3)
+    lab.check(not user.running() and not disk.mounted(), "nobody should use it any more")
+    storage.put_back(lab, 3)
+    storage.check_as_before(lab, before)
+    lab.equal(lab.sh("cat /sys/block/md0/md/consistency_policy"), "journal", "what the array relies on")
+    lab.equal(disk.sum(), wanted, "what is on the array")
+    disk.umount()
+    disk.check()
+
+
 @scenario("set-crypt", profile="mixed", timeout=420)
 def crypt(lab):
     """A key that only its owner has: refused, and nobody is disturbed. The printed remedy makes way."""

@@ -1,0 +1,32 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include <errno.h>
+#include <fcntl.h>
+#include <sys/xattr.h>
+
+#include "holders/dead-file.h"
+#include "kernel/mount-ns.h"
+
+bool file_is_dead(int error) {
+        return error == -EIO || error == -ESHUTDOWN;
+}
+
+/* Only plain files and folders have attributes of users: the kernel asks the file system for no others (fs/xattr.c:xattr_permission), and
+ * it is the file system that says EIO. */
+static bool is_special(int fd) {
+        _cleanup_free_ char *path = strf("/proc/self/fd/%d", fd);
+
+        return !path || getxattr(path, "user.safe-remove", NULL, 0) >= 0 || !file_is_dead(-errno);
+}
+
+int dead_file_look(int at, const char *name, DeadFile *ret) {
+        _cleanup_close_ int proc = open("/proc", O_PATH | O_DIRECTORY | O_CLOEXEC);
+        _cleanup_close_ int fd = openat(at, name, O_PATH | O_CLOEXEC);
+        DeadFile f = { 0 };
+
+        int r = proc < 0 || fd < 0 ? -errno : mount_id_of(proc, fd, &f.mount_id);
+        if (r < 0)
+                return r;
+        f.special = is_special(fd);
+        *ret = f;
+        return 0;
+}
