@@ -128,11 +128,12 @@ static int read_block(BlockDevice *b) {
 }
 
 /* A loop device without a file, a mapping that is being deleted (nobody has it open then), an optical drive without a disc: nothing
- * of it can be anywhere. An array that was not started has no size either, but has its members. */
+ * of it can be anywhere. An array that was not started has no size either, but has its members. A disk whose controller the kernel has given
+ * up has none any more (drivers/nvme/host/core.c:nvme_mark_namespaces_dead), and whoever used it does so still. */
 static bool is_empty(const BlockDevice *b) {
         if (b->kind == BLOCK_LOOP || b->kind == BLOCK_DM || b->kind == BLOCK_MD)
                 return !b->label;
-        return b->size == 0 && b->n_lower == 0;
+        return b->size == 0 && b->n_lower == 0 && !startswith(b->name, "nvme");
 }
 
 static int add_block(Topology *t, const char *name) {
