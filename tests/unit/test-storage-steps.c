@@ -154,6 +154,29 @@ static void test_stop_md(void) {
         check_tools("");
 }
 
+/* udev has seen one member when we come, and has made an array of it that does not run: no member of it is free for another one. */
+static void test_stop_md_begun(void) {
+        _cleanup_(case_done) Case c = case_new(STEP_STOP_MD, "{\"md\": \"md126\", " MIRROR "}");
+
+        put("inactive\n", BLOCK "/md127/md/array_state");
+        c.run.backwards = true;
+        CHECK_INT(verify(&c), STEP_PARTLY_APPLIED);
+        tools_do("case $1 in --stop) echo clear;; *) echo clean;; esac > " BLOCK "/md127/md/array_state");
+        CHECK_INT(revert(&c), 0);
+        CHECK_INT(verify(&c), STEP_NOT_APPLIED);
+        check_tools("mdadm --stop /dev/md127\nmdadm --assemble /dev/md126 --uuid=8149D2A9:4e259501:c2ec83bb:9e0ab6fa\n");
+
+        /* It has seen the next one before ours came to it. */
+        put("inactive\n", BLOCK "/md127/md/array_state");
+        tools_do("case $1 in --stop) echo clear;; *) [ -e " BLOCK "/again ] && echo clean || echo inactive; touch " BLOCK "/again;; esac > "
+                 BLOCK "/md127/md/array_state");
+        CHECK_INT(revert(&c), 0);
+        CHECK_INT(verify(&c), STEP_NOT_APPLIED);
+        CHECK_INT(unlink(BLOCK "/again"), 0);
+        check_tools("mdadm --stop /dev/md127\nmdadm --assemble /dev/md126 --uuid=8149D2A9:4e259501:c2ec83bb:9e0ab6fa\n"
+                    "mdadm --stop /dev/md127\nmdadm --assemble /dev/md126 --uuid=8149D2A9:4e259501:c2ec83bb:9e0ab6fa\n");
+}
+
 static void test_member_stays(void) {
         _cleanup_(case_done) Case striped = case_new(STEP_REMOVE_MD_MEMBER, "{\"md\": \"md126\", \"member\": \"pmem0.5\", \"uuid\": \"\"}");
         _cleanup_(case_done) Case c = case_new(STEP_REMOVE_MD_MEMBER, "{\"md\": \"md127\", \"member\": \"pmem0.4\", " MIRROR "}");
@@ -538,6 +561,7 @@ int main(void) {
         tools_make();
         drivers_make();
         test_stop_md();
+        test_stop_md_begun();
         test_member_stays();
         test_idle_member();
         test_member_goes();
