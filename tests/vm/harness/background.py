@@ -38,7 +38,8 @@ class Background:
     def _properties(self):
         said = f"append:/lab/{FOLDER}/{self.name}.out"
         return [f"StandardOutput={said}", f"StandardError={said}",
-                f"ExecStopPost=/bin/sh -c 'echo $$EXIT_STATUS > /lab/{FOLDER}/{self.name}.status'"]
+                # No variable: systemd 252 writes "$$" as "\$\$" into the file of a transient unit, and reads that again at a daemon-reload.
+                f"ExecStopPost=/bin/sh -c 'printenv EXIT_STATUS > /lab/{FOLDER}/{self.name}.status'"]
 
     def _start_unit(self, argv, properties):
         """A transient service is forgotten when it ends."""

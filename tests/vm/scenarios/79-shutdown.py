@@ -50,6 +50,15 @@ def check_told(lab, disk, end):
               f"what was lost should be told: {end['lost']}")
 
 
+def finish(lab, disk, stubborn):
+    """Whoever was started again with it goes; unmounted, the file system needs no repair. (The disk may have got another name.)"""
+    device = lab.sh(f"findmnt -n -o SOURCE {disk.target}")
+    lab.sh(f"systemctl kill -s KILL {stubborn.unit} 2> /dev/null || true")
+    lab.wait_for(lambda: not stubborn.running(), 30, "the user to be gone")
+    disk.umount()
+    disk.check(device)
+
+
 def shut_down(lab, number, disk):
     """Somebody who ignores signals, then a writer that hangs as well: refused, taken by force, and back with all that was synced."""
     wanted = disk.fill(mib=1)
@@ -76,9 +85,44 @@ def shut_down(lab, number, disk):
     lab.sh(f"systemctl stop {writer.unit}")
     lab.check(writer.verify() > 20, "the records")
     lab.equal(disk.sum(), wanted, "what was synced")
-    device = lab.sh(f"findmnt -n -o SOURCE {disk.target}")
-    disk.umount()
-    disk.check(device)
+    finish(lab, disk, stubborn)
+
+
+@scenario("shutdown-xfs", profile="mixed", timeout=400, allow=TOLD)
+def xfs(lab):
+    shut_down(lab, 3, lab.filesystem(lab.pmem(3).namespace().device))
+
+
+@scenario("shutdown-ext4", profile="mixed", timeout=400, allow=TOLD, turn=True)
+def ext4(lab):
+    shut_down(lab, 4, lab.filesystem(lab.disk(4), "ext4"))
+
+
+@scenario("shutdown-f2fs", profile="mixed", timeout=400, allow=TOLD, turn=True)
+def f2fs(lab):
+    shut_down(lab, 4, lab.filesystem(lab.disk(4), "f2fs"))
+
+
+@scenario("shutdown-called-off", profile="mixed", timeout=300, allow=TOLD)
+def called_off(lab):
+    """The way back of what was shut down is a fresh mount: new files can be made, what was synced is there, and the price is told."""
+    disk = lab.filesystem(lab.disk(4), "ext4")
+    wanted = disk.fill(mib=1)
+    stubborn = lab.holder("--stubborn", f"{disk.target}/content", name="stubborn", properties=["SendSIGKILL=no", "TimeoutStopSec=2"])
+    storage.rules(lab, ({"Unit": stubborn.unit}, {"Action": "term", "TermSec": 2}))
+    before = storage.StoragePicture.take(lab)
+    removal.drill(lab, 3000, "unmount")
+    number = removal.last_id(lab) + 1
+    lab.cli("remove", 4, FORCE, "--no-wait")
+    removal.wait_for_record(lab, number, '"forced":"shutdown: ', then=f"touch {disk.target}/new 2>&1 || true; safe-remove cancel 4")
+    end = removal.wait_for_end(lab, number, 120)
+    lab.equal((end["outcome"], end["code"]), ("restored", "cancelled"), f"the ending ({end['message']})")
+    check_told(lab, disk, end)
+    lab.equal(stubborn.wait(), "KILL", "how its user ended")
+    storage.check_as_before(lab, before)
+    lab.sh(f"echo more > {disk.target}/more && sync -f {disk.target}/more")
+    lab.equal(disk.sum(), wanted, "what was synced")
+    finish(lab, disk, stubborn)
 
 
 @scenario("shutdown-by-mount", profile="mixed")
@@ -98,3 +142,28 @@ def by_mount(lab):
 
 # A controller that does not answer any more.
 DEAD = [*TOLD, r"nvme", r"EXT4-fs", r"critical .* error", r"lost async page write", r"device offline"]
+
+
+@scenario("shutdown-media-gone", profile="mixed", timeout=300, allow=DEAD)
+def media_gone(lab):
+    """The disk's controller is dead and the kernel has given it up: nothing can be written any more, and nothing waits for that."""
+    disk = lab.filesystem(lab.disk(4), "ext4")
+    wanted = disk.fill(mib=1)
+    stubborn = lab.holder("--stubborn", f"{disk.target}/content", name="stubborn", properties=["SendSIGKILL=no", "TimeoutStopSec=2"])
+    storage.rules(lab, ({"Unit": stubborn.unit}, {"Action": "term", "TermSec": 2}))
+    block = disk.device.split("/")[-1]
+    controller = lab.sh(f"basename $(readlink -f /sys/block/{block}/device)")
+    lab.sh(f"echo unwritten > {disk.target}/unwritten; setpci -s {lab.slot(4).bdf()} BASE_ADDRESS_0=0 BASE_ADDRESS_1=0; "
+           f"echo 1 > /sys/class/nvme/{controller}/reset_controller || true")
+    lab.wait_for(lambda: lab.sh(f"cat /sys/block/{block}/size") == "0", 60, "the kernel to give the disk up")
+    _, out, err = lab.cli("remove", 4, check=False, timeout=180)
+    lab.check(lab.slot(4).leds().power_on and disk.mounted(), f"nothing should be taken without the word: {out}{err}")
+    plan = storage.plan(lab, "4", FORCE)
+    unmount = next(step for step in plan["steps"] if step["name"] == "unmount")
+    lab.equal(unmount["args"]["shutdown"], "noflush", "how it is to be shut down")
+    end = storage.take_out(lab, 4, FORCE)
+    check_told(lab, disk, end)
+    lab.check("its device was gone" in str(end["lost"]), f"that something was lost should be told: {end['lost']}")
+    storage.put_back(lab, 4)
+    lab.equal(disk.sum(), wanted, "what was synced")
+    finish(lab, disk, stubborn)
