@@ -83,6 +83,16 @@ static int superblock_alive(json_object *args, const MountedFs *fs, StepRun *run
         return r;
 }
 
+/* A freeze keeps the super block as well, and nothing tells of one but a write that hangs. */
+static int lives_on(json_object *args, const char *why, StepRun *run) {
+        json_object *mounts = json_array(args, "mounts");
+        _cleanup_free_ char *target = shell_quoted(json_str(json_at(mounts, json_len(mounts) - 1), "target") ?: "/");
+
+        step_remedy(run, "fsfreeze -u %s  # once it is mounted again; \"Invalid argument\": it was not frozen", target);
+        return step_fail(run, -EBUSY, "nothing shows a mount of %s any more, but its file system lives on (%s): a freeze (fsfreeze, a "
+                         "backup), a lazily unmounted or detached mount or an overlay keeps it", json_str(json_get(args, "fs"), "source"), why);
+}
+
 static int superblock_wait(json_object *args, const MountedFs *fs, StepRun *run) {
         uint64_t deadline = now_monotonic() + GONE_TIMEOUT_SEC * USEC_PER_SEC;
 
@@ -93,8 +103,7 @@ static int superblock_wait(json_object *args, const MountedFs *fs, StepRun *run)
                 if (r <= 0)
                         return r;
                 if (now_monotonic() >= deadline)
-                        return step_fail(run, -EBUSY, "nothing shows a mount of %s any more, but its file system lives on (%s): a "
-                                         "lazily unmounted or detached mount or an overlay keeps it", json_str(json_get(args, "fs"), "source"), why);
+                        return lives_on(args, why, run);
                 step_pause(run, GONE_RETRY_MSEC);
         }
 }

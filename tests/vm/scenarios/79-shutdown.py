@@ -125,6 +125,23 @@ def called_off(lab):
     finish(lab, disk, stubborn)
 
 
+@scenario("frozen-idle", profile="mixed", timeout=200, turn=True)
+def frozen_idle(lab):
+    """Somebody froze it and nobody uses it: the kernel unmounts that and keeps it all the same. Mounted again, and the remedy helps."""
+    disk = lab.filesystem(lab.disk(4), "ext4")
+    wanted = disk.fill(mib=1)
+    before = storage.StoragePicture.take(lab)
+    lab.sh(f"fsfreeze -f {disk.target}")
+    lab.cleanup(lambda: lab.sh(f"fsfreeze -u {disk.target} 2> /dev/null || true"))
+    text = remove(lab, 4, status=removal.RESTORED)
+    lab.check("lives on" in text and f"fsfreeze -u {disk.target}" in text, f"what keeps it should be told: {text}")
+    storage.check_as_before(lab, before)
+    lab.sh(removal.history(lab)[0]["remedy"][0].split("#")[0])
+    storage.take_out(lab, 4)
+    storage.put_back(lab, 4)
+    lab.equal(disk.sum(), wanted, "its content")
+
+
 @scenario("shutdown-by-mount", profile="mixed")
 def by_mount(lab):
     """The administrator's word for a mount point: only with kill, and a no goes before the request's word."""
