@@ -212,17 +212,20 @@ static void make_block(const char *name, const char *folder, const char *attribu
 }
 
 /* An array that was not started has nothing to say about itself, but its members are taken; a mapping or loop device without a
- * name or file is not there. */
+ * name or file is not there, nor is a reader without a card. A disk whose controller was given up still has its users. */
 static void test_block_kinds(void) {
         static const char *md[][2] = { { "dev", "9:1\n" }, { "size", "0\n" }, { "md/level", "" }, { "md/raid_disks", "" } };
         static const char *dm[][2] = { { "dev", "252:0\n" }, { "size", "8\n" } };
         static const char *loop[][2] = { { "dev", "7:0\n" }, { "size", "0\n" } };
+        static const char *dead[][2] = { { "dev", "259:70\n" }, { "size", "0\n" } }, *reader[][2] = { { "dev", "8:112\n" }, { "size", "0\n" } };
 
         make_block("md1", "md", md, ELEMENTSOF(md));
         CHECK_INT(mkdir("/sys/class/block/md1/slaves", 0755), 0);
         CHECK_INT(mkdir("/sys/class/block/md1/slaves/nvme0n1", 0755), 0);
         make_block("dm-0", "dm", dm, ELEMENTSOF(dm));
         make_block("loop0", "queue", loop, ELEMENTSOF(loop));
+        make_block("nvme7n1", "queue", dead, ELEMENTSOF(dead));
+        make_block("sdh", "queue", reader, ELEMENTSOF(reader));
 
         _cleanup_(topology_freep) Topology *t = load();
         const BlockDevice *b = topology_block_device(t, "md1");
@@ -234,6 +237,8 @@ static void test_block_kinds(void) {
         CHECK_STR(b->lower[0], "nvme0n1");
         CHECK(!topology_block_device(t, "dm-0"));
         CHECK(!topology_block_device(t, "loop0"));
+        CHECK(topology_block_device(t, "nvme7n1"));
+        CHECK(!topology_block_device(t, "sdh"));
 }
 
 int main(void) {
