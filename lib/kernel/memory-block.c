@@ -108,12 +108,10 @@ static bool is_block(const char *name, uint64_t *ret_id) {
 }
 
 /* Goes by the blocks that exist, not by the addresses: a caller may well ask for everything. */
-int memory_blocks_in_range(uint64_t start, uint64_t size, MemoryBlock **ret, size_t *ret_n) {
+static int blocks_find(uint64_t start, uint64_t size, memory_block_odd_t odd, void *userdata, MemoryBlock **ret, size_t *ret_n) {
         _cleanup_listing_ Listing l = { 0 };
-        uint64_t block_size, end, at, id;
+        uint64_t block_size, at, id;
 
-        if (size == 0 || __builtin_add_overflow(start, size - 1, &end))
-                return -EINVAL;
         int r = memory_block_size(&block_size);
         if (r < 0)
                 return r;
@@ -129,8 +127,12 @@ int memory_blocks_in_range(uint64_t start, uint64_t size, MemoryBlock **ret, siz
                 if (!is_block(l.names[i], &id) || __builtin_mul_overflow(id, block_size, &at) || !span_within(at, block_size, start, size))
                         continue;
                 r = read_with_size(id, block_size, &blocks[n]);
-                if (r == -ENOENT) /* went away since */
+                if (r == -ENOENT && !path_existsf(MEMORY "/%s", l.names[i])) /* went away since */
                         continue;
+                if (r < 0 && r != -ENOMEM && odd) {
+                        blocks[n] = (MemoryBlock) { .id = id, .start = id * block_size, .online = true, .node = -1 };
+                        r = odd(userdata, id, r);
+                }
                 if (r < 0)
                         return r;
                 n++;
@@ -139,6 +141,18 @@ int memory_blocks_in_range(uint64_t start, uint64_t size, MemoryBlock **ret, siz
         *ret = TAKE_PTR(blocks);
         *ret_n = n;
         return 0;
+}
+
+int memory_blocks_in_range(uint64_t start, uint64_t size, MemoryBlock **ret, size_t *ret_n) {
+        uint64_t end;
+
+        if (size == 0 || __builtin_add_overflow(start, size - 1, &end))
+                return -EINVAL;
+        return blocks_find(start, size, NULL, NULL, ret, ret_n);
+}
+
+int memory_blocks_all(MemoryBlock **ret, size_t *ret_n, memory_block_odd_t odd, void *userdata) {
+        return blocks_find(0, UINT64_MAX, odd, userdata, ret, ret_n);
 }
 
 const char *memory_block_online_word(Zone zone) {

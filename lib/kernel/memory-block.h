@@ -35,6 +35,10 @@ int memory_block_read(uint64_t id, MemoryBlock *ret);       /* -ENOENT when the 
  * caller. */
 int memory_blocks_in_range(uint64_t start, uint64_t size, MemoryBlock **ret, size_t *ret_n);
 
+/* Every block there is. One that cannot be read is told to odd(), whose error ends this, and counts as online, without zone or node. */
+typedef int (*memory_block_odd_t)(void *userdata, uint64_t id, int error);
+int memory_blocks_all(MemoryBlock **ret, size_t *ret_n, memory_block_odd_t odd, void *userdata);
+
 /* What to write to `state` so that the block comes back into the zone it was in. */
 const char *memory_block_online_word(Zone zone);
 

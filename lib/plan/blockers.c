@@ -31,6 +31,7 @@ static const char *const blocker_code_table[_BLOCKER_CODE_MAX] = {
         [BLOCKER_ADDRESSES_CLAIMED] = "ADDRESSES_CLAIMED",
         [BLOCKER_VIRTIO_MEM] = "VIRTIO_MEM",
         [BLOCKER_FOREIGN_MEMMAP] = "FOREIGN_MEMMAP",
+        [BLOCKER_NOT_UNDERSTOOD] = "NOT_UNDERSTOOD",
         [BLOCKER_SYSTEM_FS] = "SYSTEM_FS",
         [BLOCKER_MOUNT_BELOW] = "MOUNT_BELOW",
         [BLOCKER_LOCKED_MOUNT] = "LOCKED_MOUNT",
@@ -182,6 +183,7 @@ int plan_add_blockers(Plan *p, const Topology *t, const Scope *s, const PlanRequ
                 find_kernel_users(&f);
                 find_shutdown(&f);
         }
+        find_odd(&f);
         find_policy_warnings(&f);
         r = find_holders(&f, p->doc);
         *ret_blocked = json_len(f.blockers) > 0;

@@ -35,6 +35,7 @@ typedef enum BlockerCode {
         BLOCKER_ADDRESSES_CLAIMED, /* something in /proc/iomem is at the card's addresses that no step takes down */
         BLOCKER_VIRTIO_MEM,     /* memory that the hypervisor gave, and only it takes back */
         BLOCKER_FOREIGN_MEMMAP, /* page structs of other memory lie on the card, or may: nothing forces that */
+        BLOCKER_NOT_UNDERSTOOD, /* something cannot be read or understood; hard where it could be the card's */
         BLOCKER_SYSTEM_FS,      /* the running system, the journal or our own state lies on the card */
         BLOCKER_MOUNT_BELOW,    /* another device's file system is mounted inside one that goes */
         BLOCKER_LOCKED_MOUNT,   /* less privileged users have a copy of its mount in a namespace of theirs, which nobody else can take */

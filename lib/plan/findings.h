@@ -79,6 +79,8 @@ void find_stacks(Findings *f);
 const BlockDevice *findings_block(const Findings *f, const char *name);
 /* plan-shutdown.c: what it costs where file systems are shut down, and which cannot be. */
 void find_shutdown(Findings *f);
+/* find-odd.c: what the look could not read or understand. */
+void find_odd(Findings *f);
 
 /* find-kernel-users.c: targets, heartbeats, caches, pools, and devices that no step takes down. */
 void find_kernel_users(Findings *f);

@@ -274,7 +274,7 @@ int plan_removal(const Topology *t, const Slot *slot, const PlanRequest *request
         if (r < 0)
                 return r;
 
-        json_set_str(p->doc, "verdict", plan_verdict_to_string(empty ? PLAN_NOTHING : blocked ? PLAN_BLOCKED : PLAN_READY));
+        json_set_str(p->doc, "verdict", plan_verdict_to_string(blocked ? PLAN_BLOCKED : empty ? PLAN_NOTHING : PLAN_READY));
         r = plan_seal(p);
         if (r < 0)
                 return r;

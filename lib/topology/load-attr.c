@@ -4,7 +4,7 @@
 
 #include "base/parse.h"
 #include "kernel/attr.h"
-#include "kernel/listing.h"
+#include "kernel/driver.h"
 #include "topology/load.h"
 
 enum {
@@ -45,68 +45,119 @@ int strings_add(char ***strings, size_t *n, size_t *n_allocated, const char *s) 
         return 0;
 }
 
-_printf_(2, 0) static int optional_textv(char **ret, const char *format, va_list ap) {
-        _cleanup_free_ char *path = strfv(format, ap), *text = NULL;
-        if (!path)
-                return -ENOMEM;
+/* *ret_path is given in any case, for what may be noted about it. */
+_printf_(3, 0) static int read_textv(char **ret, char **ret_path, const char *format, va_list ap) {
+        *ret = NULL;
+        *ret_path = strfv(format, ap);
+        return *ret_path ? attr_read(*ret_path, ret) : -ENOMEM;
+}
 
-        int r = attr_read(path, &text);
-        if (r < 0 && !is_gone(r))
-                return r;
+int optional_textf(Topology *t, char **ret, const char *format, ...) {
+        _cleanup_free_ char *path = NULL, *text = NULL;
+        va_list ap;
+
+        va_start(ap, format);
+        int r = read_textv(&text, &path, format, ap);
+        va_end(ap);
         *ret = text && *text ? TAKE_PTR(text) : NULL;
-        return 0;
+        return r >= 0 || is_gone(r) ? 0 : odd_add(t, r, path);
 }
 
-int optional_textf(char **ret, const char *format, ...) {
+/* 0 or -ENOMEM; what a missing one is depends on who asks. */
+static int take_number(Topology *t, int r, const char *text, const char *path, bool optional, uint64_t *ret) {
+        *ret = 0;
+        if (r >= 0)
+                r = parse_u64(text, ret);
+        return r >= 0 || (optional && is_gone(r)) ? 0 : odd_add(t, r, path);
+}
+
+int optional_u64f(Topology *t, uint64_t *ret, const char *format, ...) {
+        _cleanup_free_ char *path = NULL, *text = NULL;
         va_list ap;
 
         va_start(ap, format);
-        int r = optional_textv(ret, format, ap);
+        int r = read_textv(&text, &path, format, ap);
         va_end(ap);
-        return r;
+        return take_number(t, r, text, path, true, ret);
 }
 
-int optional_u64f(uint64_t *ret, const char *format, ...) {
-        _cleanup_free_ char *text = NULL;
+int required_u64f(Topology *t, uint64_t *ret, const char *format, ...) {
+        _cleanup_free_ char *path = NULL, *text = NULL;
         va_list ap;
 
         va_start(ap, format);
-        int r = optional_textv(&text, format, ap);
+        int r = read_textv(&text, &path, format, ap);
         va_end(ap);
-        if (r < 0)
-                return r;
-        if (!text) {
-                *ret = 0;
-                return 0;
-        }
-        return parse_u64(text, ret);
+        return take_number(t, r, text, path, false, ret);
 }
 
-/* Parts of a device go before it goes itself: then it is looked at again, for as long as that lasts. */
+int device_linkf(Topology *t, char **ret, const char *format, ...) {
+        va_list ap;
+
+        va_start(ap, format);
+        _cleanup_free_ char *path = strfv(format, ap);
+        va_end(ap);
+
+        *ret = NULL;
+        int r = path ? link_readf(ret, "%s", path) : -ENOMEM;
+        return r >= 0 || is_gone(r) ? r : odd_add(t, r, path);
+}
+
+int device_driver(Topology *t, const char *bus, const char *device, char **ret) {
+        *ret = NULL;
+        int r = driver_of(bus, device, ret);
+        return r >= 0 || is_gone(r) ? r : odd_addf(t, r, "/sys/bus/%s/devices/%s/driver", bus, device);
+}
+
+int device_listing(Topology *t, Listing *l, const char *format, ...) {
+        va_list ap;
+
+        va_start(ap, format);
+        _cleanup_free_ char *path = strfv(format, ap);
+        va_end(ap);
+
+        int r = path ? listing_readf(l, "%s", path) : -ENOMEM;
+        return r >= 0 || is_gone(r) ? 0 : odd_add(t, r, path);
+}
+
+char *parent_of_device(const char *path) {
+        char *parent = path ? ancestor(path, 1) : NULL;
+
+        return parent ?: strdup("");
+}
+
+/* Was something missing that every device of the kind has? */
+static bool lacks_something(const Topology *t, size_t first) {
+        for (size_t i = first; i < t->n_odd; i++)
+                if (is_gone(t->odd[i].error))
+                        return true;
+        return false;
+}
+
+/* Parts of a device go before it goes itself: then it is looked at again, for as long as that lasts. One that stays as it is, is odd. */
 static int add_device(Topology *t, const DeviceKind *kind, const char *name) {
-        int r = 0;
+        size_t n_odd = t->n_odd;
 
-        for (unsigned tries = 0; tries < TRIES; tries++) {
-                r = kind->add(t, name);
-                if (r != DEVICE_IS_NOTHING && !is_gone(r))
+        for (unsigned tries = 1;; tries++) {
+                int r = kind->add(t, name);
+                if (r == -ENOMEM)
                         return r;
+                bool going = is_gone(r) || lacks_something(t, n_odd);
+                bool nothing = r == DEVICE_IS_NOTHING || (going && !path_existsf("%s/%s", kind->folder, name));
+                if (!nothing && (!going || tries == TRIES))
+                        return r < 0 ? odd_addf(t, r, "%s/%s", kind->folder, name) : 0;
                 kind->drop_last(t);
-                if (r == DEVICE_IS_NOTHING || !path_existsf("%s/%s", kind->folder, name))
+                odd_drop(t, n_odd);
+                if (nothing)
                         return 0;
         }
-        return r;
 }
 
 int load_devices(Topology *t, const DeviceKind *kind) {
         _cleanup_listing_ Listing l = { 0 };
 
-        int r = listing_readf(&l, "%s", kind->folder);
-        if (r < 0)
-                return r == -ENOENT ? 0 : r;
-        for (size_t i = 0; i < l.n; i++) {
+        int r = device_listing(t, &l, "%s", kind->folder);
+        for (size_t i = 0; i < l.n && r >= 0; i++)
                 r = kind->is_one(l.names[i]) ? add_device(t, kind, l.names[i]) : 0;
-                if (r < 0)
-                        return r;
-        }
-        return 0;
+        return r;
 }

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* Block devices and what each stands on: partitions on disks, device-mapper and md on their parts. What loop devices stand on is
  * known once the mounts are (load-file-system.c). */
+#include <ctype.h>
 #include <errno.h>
 #include <limits.h>
 
@@ -14,6 +15,7 @@
 
 enum {
         SECTOR_BYTES = 512, /* of `size`, whatever the device's own are */
+        UUID_DIGITS = 32,
 };
 
 /* The PCI function that is nearest in a line of ancestors (".../0000:0d:00.0/nvme/nvme0/nvme0n1"). */
@@ -46,94 +48,168 @@ static BlockKind kind_of(const char *name) {
         return is_numbered(name, "loop") ? BLOCK_LOOP : BLOCK_DISK;
 }
 
-static int read_lower(BlockDevice *b) {
+static int read_lower(Topology *t, BlockDevice *b) {
         _cleanup_listing_ Listing l = { 0 };
 
         if (b->disk)
                 return strings_add(&b->lower, &b->n_lower, &b->a_lower, b->disk);
-        int r = listing_readf(&l, DEVICES "/%s/slaves", b->name);
-        if (r < 0)
-                return is_gone(r) ? 0 : r;
+        int r = device_listing(t, &l, DEVICES "/%s/slaves", b->name);
         for (size_t i = 0; i < l.n && r >= 0; i++)
                 r = strings_add(&b->lower, &b->n_lower, &b->a_lower, l.names[i]);
         return r;
 }
 
+/* One that was not started need not have one. */
+static bool is_level(const MdArray *a) {
+        static const char *const levels[] = {
+                "linear", "raid0", "raid1", "raid4", "raid5", "raid6", "raid10", "multipath", "faulty", "container",
+        };
+
+        for (size_t i = 0; i < ELEMENTSOF(levels); i++)
+                if (streq(a->level, levels[i]))
+                        return true;
+        return streq(a->level, "none") && a->inactive;
+}
+
+/* Every array has a level, every member a role (drivers/md/md.c:state_show), and what is no uuid would not be found again. */
+static int check_md(Topology *t, BlockDevice *b) {
+        const MdArray *a = b->array;
+        size_t digits = 0;
+        int r = 0;
+
+        if (!is_level(a))
+                r = odd_addf(t, -EINVAL, DEVICES "/%s/md/level", b->name);
+        for (const char *p = a->uuid ?: ""; *p; p++)
+                digits += isxdigit((unsigned char) *p) != 0;
+        if (r >= 0 && a->uuid && digits != UUID_DIGITS)
+                r = odd_addf(t, -EINVAL, DEVICES "/%s/md/uuid", b->name);
+        for (size_t i = 0; i < a->n_members && r >= 0; i++)
+                if (a->members[i].role == MD_UNKNOWN)
+                        r = odd_addf(t, -EINVAL, DEVICES "/%s/md/dev-%s/state", b->name, a->members[i].name);
+        return r;
+}
+
 /* An array that is being deleted says EBUSY to everything (drivers/md/md.c:md_attr_show), and then its folder is gone before the
  * device is; it has no label here. */
-static int read_md(BlockDevice *b) {
+static int read_md(Topology *t, BlockDevice *b) {
         int r = md_read(b->name, &b->array);
-        if (r < 0)
-                return r == -EBUSY || is_gone(r) ? 0 : r;
-        b->label = strdup(b->array->level);
+        if (r == -EBUSY || is_gone(r))
+                return 0;
+        if (r < 0) {
+                r = odd_addf(t, r, DEVICES "/%s/md", b->name);
+                b->array = calloc(1, sizeof(*b->array));
+                if (r < 0 || !b->array || !(b->array->level = strdup("none")))
+                        return -ENOMEM;
+        }
+        else
+                r = check_md(t, b);
+        b->label = r < 0 ? NULL : strdup(b->array->level);
         b->uuid = b->array->uuid ? strdup(b->array->uuid) : NULL;
         return b->label && (b->uuid || !b->array->uuid) ? 0 : -ENOMEM;
 }
 
 /* The same with EINVAL (drivers/md/dm-sysfs.c:dm_attr_show). */
-static int read_dm(BlockDevice *b) {
+static int read_dm(Topology *t, BlockDevice *b) {
+        _cleanup_free_ char *name = NULL;
         uint64_t suspended = 0;
 
-        int r = optional_textf(&b->label, DEVICES "/%s/dm/name", b->name);
-
+        int r = attr_readf(&name, DEVICES "/%s/dm/name", b->name);
+        if (r == -EINVAL || is_gone(r))
+                return 0;
+        if (r < 0)
+                r = odd_addf(t, r, DEVICES "/%s/dm/name", b->name);
+        if (r >= 0) {
+                b->label = name && *name ? TAKE_PTR(name) : strdup(b->name);
+                r = b->label ? 0 : -ENOMEM;
+        }
         if (r >= 0)
-                r = optional_textf(&b->uuid, DEVICES "/%s/dm/uuid", b->name);
+                r = optional_textf(t, &b->uuid, DEVICES "/%s/dm/uuid", b->name);
         if (r >= 0)
-                r = optional_u64f(&suspended, DEVICES "/%s/dm/suspended", b->name);
-        b->suspended = r >= 0 && suspended != 0;
-        return r == -EINVAL ? 0 : r;
+                r = optional_u64f(t, &suspended, DEVICES "/%s/dm/suspended", b->name);
+        b->suspended = suspended != 0;
+        return r;
 }
 
-static int read_kind(BlockDevice *b, const char *path) {
+/* Without one it is not set up; one that cannot be read is "". */
+static int read_file_of_loop(Topology *t, BlockDevice *b) {
+        size_t n_odd = t->n_odd;
+
+        int r = optional_textf(t, &b->label, DEVICES "/%s/loop/backing_file", b->name);
+        if (r < 0 || t->n_odd == n_odd)
+                return r;
+        b->label = strdup("");
+        return b->label ? 0 : -ENOMEM;
+}
+
+static int read_kind(Topology *t, BlockDevice *b, const char *path) {
         b->kind = kind_of(b->name);
         switch (b->kind) {
         case BLOCK_PARTITION:
-                b->disk = ancestor(path, 1);
-                return b->disk ? 0 : -ENOMEM;
+                b->disk = path ? ancestor(path, 1) : NULL;
+                return b->disk || !path ? 0 : -ENOMEM;
         case BLOCK_DM:
-                return read_dm(b);
+                return read_dm(t, b);
         case BLOCK_MD:
-                return read_md(b);
+                return read_md(t, b);
         case BLOCK_LOOP:
-                return optional_textf(&b->label, DEVICES "/%s/loop/backing_file", b->name);
+                return read_file_of_loop(t, b);
         default:
                 return 0;
         }
 }
 
-static int read_block(BlockDevice *b) {
-        _cleanup_free_ char *path = NULL, *dev = NULL;
-        uint64_t sectors, read_only;
+static bool is_hidden(const char *name) {
+        uint64_t hidden = 0;
 
-        int r = link_readf(&path, DEVICES "/%s", b->name);
+        return attr_read_u64f(&hidden, DEVICES "/%s/hidden", name) >= 0 && hidden != 0;
+}
+
+/* A hidden one has none. */
+static int read_dev(Topology *t, BlockDevice *b) {
+        _cleanup_free_ char *dev = NULL;
+
+        int r = attr_readf(&dev, DEVICES "/%s/dev", b->name);
+        if (is_gone(r) && is_hidden(b->name))
+                return 0;
         if (r >= 0)
-                r = optional_textf(&dev, DEVICES "/%s/dev", b->name);
-        if (r >= 0 && dev)
                 r = dev_parse(dev, &b->dev);
+        return r < 0 ? odd_addf(t, r, DEVICES "/%s/dev", b->name) : 0;
+}
+
+static int read_block(Topology *t, BlockDevice *b) {
+        _cleanup_free_ char *path = NULL;
+        uint64_t sectors = 0, read_only = 0;
+
+        int r = device_linkf(t, &path, DEVICES "/%s", b->name);
         if (r >= 0)
-                r = optional_u64f(&sectors, DEVICES "/%s/size", b->name);
+                r = read_dev(t, b);
         if (r >= 0)
-                r = optional_u64f(&read_only, DEVICES "/%s/ro", b->name);
+                r = required_u64f(t, &sectors, DEVICES "/%s/size", b->name);
         if (r >= 0)
+                r = optional_u64f(t, &read_only, DEVICES "/%s/ro", b->name);
+        if (r >= 0 && path)
                 r = function_of_path(path, &b->bdf);
         if (r >= 0)
-                r = read_kind(b, path);
+                r = read_kind(t, b, path);
         if (r >= 0)
-                r = read_lower(b);
+                r = read_lower(t, b);
         if (r < 0)
                 return r;
-        b->size = sectors * SECTOR_BYTES;
+        if (__builtin_mul_overflow(sectors, SECTOR_BYTES, &b->size)) {
+                b->size = 0;
+                r = odd_addf(t, -ERANGE, DEVICES "/%s/size", b->name);
+        }
         b->read_only = read_only != 0;
-        return 0;
+        return r;
 }
 
 /* A loop device without a file, a mapping that is being deleted (nobody has it open then), an optical drive without a disc: nothing
  * of it can be anywhere. An array that was not started has no size either, but has its members. A disk whose controller the kernel has given
  * up has none any more (drivers/nvme/host/core.c:nvme_mark_namespaces_dead), and whoever used it does so still. */
-static bool is_empty(const BlockDevice *b) {
+static bool is_empty(const BlockDevice *b, bool odd) {
         if (b->kind == BLOCK_LOOP || b->kind == BLOCK_DM || b->kind == BLOCK_MD)
                 return !b->label;
-        return b->size == 0 && b->n_lower == 0 && !startswith(b->name, "nvme");
+        return !odd && b->size == 0 && b->n_lower == 0 && !startswith(b->name, "nvme");
 }
 
 static int add_block(Topology *t, const char *name) {
@@ -141,9 +217,10 @@ static int add_block(Topology *t, const char *name) {
         if (!b)
                 return -ENOMEM;
 
+        size_t n_odd = t->n_odd;
         b->name = strdup(name);
-        int r = b->name ? read_block(b) : -ENOMEM;
-        return r >= 0 && is_empty(b) ? DEVICE_IS_NOTHING : r;
+        int r = b->name ? read_block(t, b) : -ENOMEM;
+        return r >= 0 && is_empty(b, t->n_odd > n_odd) ? DEVICE_IS_NOTHING : r;
 }
 
 static bool is_any(const char *name) {

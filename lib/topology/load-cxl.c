@@ -13,37 +13,49 @@ static bool is_memdev(const char *name) {
         return is_numbered(name, "mem");
 }
 
-static int read_optional(uint64_t *ret, const char *device, const char *attribute) {
-        return optional_u64f(ret, DEVICES "/%s/%s", device, attribute);
+static int read_optional(Topology *t, uint64_t *ret, const char *device, const char *attribute) {
+        return optional_u64f(t, ret, DEVICES "/%s/%s", device, attribute);
 }
 
-static int read_optional_text(char **ret, const char *device, const char *attribute) {
-        return optional_textf(ret, DEVICES "/%s/%s", device, attribute);
+static int read_required(Topology *t, uint64_t *ret, const char *device, const char *attribute) {
+        return required_u64f(t, ret, DEVICES "/%s/%s", device, attribute);
 }
 
-static int read_memdev(Memdev *m) {
-        _cleanup_free_ char *path = NULL, *node = NULL, *parent = NULL;
+static int read_optional_text(Topology *t, char **ret, const char *device, const char *attribute) {
+        return optional_textf(t, ret, DEVICES "/%s/%s", device, attribute);
+}
+
+static int read_node(Topology *t, Memdev *m) {
+        _cleanup_free_ char *node = NULL;
+
+        int r = read_optional_text(t, &node, m->name, "numa_node");
+        if (r < 0 || !node)
+                return r;
+        r = parse_node(node, &m->node);
+        return r < 0 ? odd_addf(t, r, DEVICES "/%s/numa_node", m->name) : 0;
+}
+
+static int read_memdev(Topology *t, Memdev *m) {
+        _cleanup_free_ char *path = NULL, *parent = NULL;
         bool has_domain = false;
 
-        int r = link_readf(&path, DEVICES "/%s", m->name);
+        int r = device_linkf(t, &path, DEVICES "/%s", m->name);
         if (r < 0)
                 return r;
-        parent = ancestor(path, 1);
-        if (parent && parse_bdf(parent, &m->bdf, &has_domain) == -ENOMEM)
+        parent = parent_of_device(path);
+        if (!parent || parse_bdf(parent, &m->bdf, &has_domain) == -ENOMEM)
                 return -ENOMEM;
 
-        r = driver_of("cxl", m->name, &m->driver);
+        r = device_driver(t, "cxl", m->name, &m->driver);
         if (r >= 0)
-                r = read_optional(&m->serial, m->name, "serial");
+                r = read_optional(t, &m->serial, m->name, "serial");
         if (r >= 0)
-                r = read_optional(&m->ram_size, m->name, "ram/size");
+                r = read_optional(t, &m->ram_size, m->name, "ram/size");
         if (r >= 0)
-                r = read_optional(&m->pmem_size, m->name, "pmem/size");
+                r = read_optional(t, &m->pmem_size, m->name, "pmem/size");
         if (r >= 0)
-                r = read_optional_text(&node, m->name, "numa_node");
-        if (r < 0)
-                return r;
-        return node ? parse_node(node, &m->node) : 0;
+                r = read_node(t, m);
+        return r;
 }
 
 static int add_memdev(Topology *t, const char *name) {
@@ -53,36 +65,63 @@ static int add_memdev(Topology *t, const char *name) {
 
         m->node = -1;
         m->name = strdup(name);
-        return m->name ? read_memdev(m) : -ENOMEM;
+        return m->name ? read_memdev(t, m) : -ENOMEM;
+}
+
+/* What the card is asked for: nothing else is treated like memory (drivers/cxl/cxl.h:cxl_decoder_mode_name, and the partitions of
+ * cards with dynamic capacity). */
+static int read_mode(Topology *t, char **ret, const char *device, bool optional) {
+        static const char *const words[] = { "ram", "pmem", "mixed", "none" };
+
+        int r = read_optional_text(t, ret, device, "mode");
+        if (r < 0 || (!*ret && optional))
+                return r;
+        if (*ret && startswith(*ret, "dynamic_ram"))
+                return 0;
+        for (size_t i = 0; i < ELEMENTSOF(words); i++)
+                if (streq_ptr(*ret, words[i]))
+                        return 0;
+        return odd_addf(t, -EINVAL, DEVICES "/%s/mode", device);
+}
+
+/* Kernels before 6.3 tell it of the decoders only. */
+static int settle_mode(Region *g) {
+        if (g->mode || g->n_targets == 0 || !g->targets[0].mode)
+                return 0;
+        g->mode = strdup(g->targets[0].mode);
+        return g->mode ? 0 : -ENOMEM;
 }
 
 /* The endpoint decoder of a target, decoderENDPOINT.INDEX. Its parent is the endpoint port, whose `uport` is the memdev
  * (drivers/cxl/core/port.c:cxl_port_alloc). */
-static int read_decoder(RegionTarget *target) {
+static int read_decoder(Topology *t, const Region *g, RegionTarget *target) {
         _cleanup_free_ char *memdev = NULL;
         const char *dot = strchr(target->decoder, '.');
         uint64_t index;
 
         if (!dot || parse_u64(dot + 1, &index) < 0 || index > UINT32_MAX)
-                return -EBADMSG;
+                return odd_addf(t, -EBADMSG, DEVICES "/%s/target%u", g->name, target->position);
         target->decoder_index = (unsigned) index;
 
         int r = link_namef(&memdev, DEVICES "/%s/../uport", target->decoder);
         if (r < 0) /* going away: the target says it is still one, so it is kept */
-                return is_gone(r) ? 0 : r;
+                return is_gone(r) ? 0 : odd_addf(t, r, DEVICES "/%s/../uport", target->decoder);
         if (is_memdev(memdev))
                 target->memdev = TAKE_PTR(memdev);
 
-        r = read_optional(&target->dpa_start, target->decoder, "dpa_resource");
+        r = read_required(t, &target->dpa_start, target->decoder, "dpa_resource");
         if (r >= 0)
-                r = read_optional(&target->dpa_size, target->decoder, "dpa_size");
+                r = read_required(t, &target->dpa_size, target->decoder, "dpa_size");
+        uint64_t end;
+        if (r >= 0 && (__builtin_add_overflow(target->dpa_start, target->dpa_size, &end) || (g->size > 0 && target->dpa_size > g->size)))
+                r = odd_addf(t, -ERANGE, DEVICES "/%s/dpa_size", target->decoder);
         if (r >= 0)
-                r = read_optional_text(&target->mode, target->decoder, "mode");
+                r = read_mode(t, &target->mode, target->decoder, false);
         return r;
 }
 
 /* One targetN for each way; an empty one is a target that has been taken away (or not set yet). */
-static int read_targets(Region *g) {
+static int read_targets(Topology *t, Region *g) {
         if (g->ways == 0)
                 return 0;
         g->targets = calloc(g->ways, sizeof(RegionTarget));
@@ -94,42 +133,53 @@ static int read_targets(Region *g) {
 
                 int r = attr_readf(&decoder, DEVICES "/%s/target%u", g->name, i);
                 if (r < 0)
+                        r = odd_addf(t, r, DEVICES "/%s/target%u", g->name, i);
+                if (r < 0)
                         return r;
-                if (!*decoder)
+                if (!decoder || !*decoder)
                         continue;
 
                 RegionTarget *target = &g->targets[g->n_targets++];
                 target->position = i;
                 target->decoder = TAKE_PTR(decoder);
-                r = read_decoder(target);
+                r = read_decoder(t, g, target);
                 if (r < 0)
                         return r;
         }
         return 0;
 }
 
-static int read_interleave(Region *g) {
+static int read_interleave(Topology *t, Region *g) {
         uint64_t ways, granularity;
 
-        int r = read_optional(&ways, g->name, "interleave_ways");
+        int r = read_required(t, &ways, g->name, "interleave_ways");
         if (r >= 0)
-                r = read_optional(&granularity, g->name, "interleave_granularity");
+                r = read_required(t, &granularity, g->name, "interleave_granularity");
         if (r < 0)
                 return r;
         /* The specification ends at 16 ways and 16 KiB; more is not a machine. */
         if (ways > 64 || granularity > UINT32_MAX)
-                return -EBADMSG;
+                return odd_addf(t, -ERANGE, DEVICES "/%s/interleave_%s", g->name, ways > 64 ? "ways" : "granularity");
         g->ways = (unsigned) ways;
         g->granularity = (unsigned) granularity;
         return 0;
 }
 
-static int read_flags(Region *g) {
+/* The way back makes the region with it again. */
+static int read_uuid(Topology *t, Region *g) {
+        int r = read_optional_text(t, &g->uuid, g->name, "uuid");
+
+        if (r < 0 || !g->uuid || (strlen(g->uuid) == 36 && strspn(g->uuid, "0123456789abcdefABCDEF-") == 36))
+                return r;
+        return odd_addf(t, -EINVAL, DEVICES "/%s/uuid", g->name);
+}
+
+static int read_flags(Topology *t, Region *g) {
         uint64_t committed, locked;
 
-        int r = read_optional(&committed, g->name, "commit");
+        int r = read_required(t, &committed, g->name, "commit");
         if (r >= 0)
-                r = read_optional(&locked, g->name, "locked");
+                r = read_optional(t, &locked, g->name, "locked");
         if (r < 0)
                 return r;
         g->committed = committed != 0;
@@ -137,38 +187,44 @@ static int read_flags(Region *g) {
         return 0;
 }
 
-static int read_region(Region *g) {
+static int read_region(Topology *t, Region *g) {
         _cleanup_free_ char *path = NULL;
 
-        int r = link_readf(&path, DEVICES "/%s", g->name);
+        int r = device_linkf(t, &path, DEVICES "/%s", g->name);
         if (r < 0)
                 return r;
-        g->root_decoder = ancestor(path, 1);
+        g->root_decoder = parent_of_device(path);
         if (!g->root_decoder)
-                return -EBADMSG;
+                return -ENOMEM;
 
-        r = driver_of("cxl", g->name, &g->driver);
+        r = device_driver(t, "cxl", g->name, &g->driver);
         if (r >= 0)
-                r = read_optional(&g->start, g->name, "resource");
+                r = read_required(t, &g->start, g->name, "resource");
         if (r >= 0)
-                r = read_optional(&g->size, g->name, "size");
+                r = read_required(t, &g->size, g->name, "size");
         if (r >= 0)
-                r = read_interleave(g);
+                r = read_interleave(t, g);
         if (r >= 0)
-                r = read_flags(g);
+                r = read_flags(t, g);
         if (r >= 0)
-                r = read_optional_text(&g->mode, g->name, "mode");
+                r = read_mode(t, &g->mode, g->name, true);
         if (r >= 0)
-                r = read_optional_text(&g->uuid, g->name, "uuid");
+                r = read_uuid(t, g);
         if (r >= 0)
-                r = read_targets(g);
+                r = read_targets(t, g);
+        if (r >= 0)
+                r = settle_mode(g);
         if (r < 0)
                 return r;
 
         /* Without addresses yet, `resource` reads -1 (drivers/cxl/core/region.c:resource_show). */
+        uint64_t end;
         if (g->size == 0)
                 g->start = 0;
-        return 0;
+        if (!__builtin_add_overflow(g->start, g->size, &end))
+                return 0;
+        g->size = 0;
+        return odd_addf(t, -ERANGE, DEVICES "/%s/size", g->name);
 }
 
 static int add_region(Topology *t, const char *name) {
@@ -177,7 +233,7 @@ static int add_region(Topology *t, const char *name) {
                 return -ENOMEM;
 
         g->name = strdup(name);
-        return g->name ? read_region(g) : -ENOMEM;
+        return g->name ? read_region(t, g) : -ENOMEM;
 }
 
 static bool is_region(const char *name) {

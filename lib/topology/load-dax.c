@@ -21,11 +21,11 @@ static char *region_below(const char *path, const char *parent) {
 
 /* A region in a dax device's line of ancestors: ".../decoder0.0/region0/dax_region0/dax0.0" is a CXL region,
  * ".../ndbus0/region0/dax0.0/dax0.1" one of an nvdimm bus. */
-static int read_ancestors(DaxDevice *d) {
+static int read_ancestors(Topology *t, DaxDevice *d) {
         _cleanup_free_ char *path = NULL;
 
-        int r = link_readf(&path, DEVICES "/%s", d->name);
-        if (r < 0)
+        int r = device_linkf(t, &path, DEVICES "/%s", d->name);
+        if (r < 0 || !path)
                 return r;
         d->region = region_below(path, "/decoder");
         if (!d->region)
@@ -34,20 +34,24 @@ static int read_ancestors(DaxDevice *d) {
 }
 
 /* Only what is bound to device_dax has a node; the number is there before and after (drivers/dax/super.c:dax_alloc_dev). */
-static int read_dev(DaxDevice *d) {
+static int read_dev(Topology *t, DaxDevice *d) {
         _cleanup_free_ char *dev = NULL;
 
-        int r = optional_textf(&dev, DEVICES "/%s/dev", d->name);
-        return r < 0 || !dev ? r : dev_parse(dev, &d->dev);
+        int r = attr_readf(&dev, DEVICES "/%s/dev", d->name);
+        if (is_gone(r) && !streq_ptr(d->driver, "device_dax"))
+                return 0;
+        if (r >= 0)
+                r = dev_parse(dev, &d->dev);
+        return r < 0 ? odd_addf(t, r, DEVICES "/%s/dev", d->name) : 0;
 }
 
 /* mapping0, mapping1, ... one for each range (drivers/dax/bus.c:devm_register_dax_mapping). Kernels without them have
  * one range. */
-static int count_ranges(const char *name, unsigned *ret) {
+static int count_ranges(Topology *t, const char *name, unsigned *ret) {
         _cleanup_listing_ Listing l = { 0 };
         unsigned n = 0;
 
-        int r = listing_readf(&l, DEVICES "/%s", name);
+        int r = device_listing(t, &l, DEVICES "/%s", name);
         if (r < 0)
                 return r;
         for (size_t i = 0; i < l.n; i++) {
@@ -58,34 +62,40 @@ static int count_ranges(const char *name, unsigned *ret) {
         return 0;
 }
 
-static int read_dax(DaxDevice *d) {
+static int read_node(Topology *t, DaxDevice *d) {
         _cleanup_free_ char *node = NULL;
 
-        int r = read_ancestors(d);
-        if (r >= 0)
-                r = driver_of("dax", d->name, &d->driver);
-        if (r >= 0)
-                r = attr_read_u64f(&d->size, DEVICES "/%s/size", d->name);
-        if (r >= 0)
-                r = attr_read_u64f(&d->start, DEVICES "/%s/resource", d->name);
-        if (r >= 0)
-                r = attr_readf(&node, DEVICES "/%s/target_node", d->name);
+        int r = attr_readf(&node, DEVICES "/%s/target_node", d->name);
         if (r >= 0)
                 r = parse_node(node, &d->target_node);
-        if (r >= 0)
-                r = count_ranges(d->name, &d->n_ranges);
-        if (r >= 0)
-                r = read_dev(d);
-        if (r < 0)
-                return r;
+        return r < 0 ? odd_addf(t, r, DEVICES "/%s/target_node", d->name) : 0;
+}
 
-        r = attr_readf(&d->state, DEVICES "/%s/state", d->name);
-        return r == -ENOENT ? 0 : r;
+static int read_dax(Topology *t, DaxDevice *d) {
+        int r = read_ancestors(t, d);
+        if (r >= 0)
+                r = device_driver(t, "dax", d->name, &d->driver);
+        if (r >= 0)
+                r = required_u64f(t, &d->size, DEVICES "/%s/size", d->name);
+        if (r >= 0)
+                r = required_u64f(t, &d->start, DEVICES "/%s/resource", d->name);
+        uint64_t end;
+        if (r >= 0 && __builtin_add_overflow(d->start, d->size, &end)) {
+                d->size = 0;
+                r = odd_addf(t, -ERANGE, DEVICES "/%s/size", d->name);
+        }
+        if (r >= 0)
+                r = read_node(t, d);
+        if (r >= 0)
+                r = count_ranges(t, d->name, &d->n_ranges);
+        if (r >= 0)
+                r = read_dev(t, d);
+        return r < 0 ? r : optional_textf(t, &d->state, DEVICES "/%s/state", d->name);
 }
 
 /* A seed (what `create` hands out next) has no memory and no driver: there is nothing to see. */
-static bool is_seed(const DaxDevice *d) {
-        return d->size == 0 && !d->driver;
+static bool is_seed(const Topology *t, const DaxDevice *d, size_t n_odd) {
+        return d->size == 0 && !d->driver && t->n_odd == n_odd;
 }
 
 static int add_dax(Topology *t, const char *name) {
@@ -93,10 +103,11 @@ static int add_dax(Topology *t, const char *name) {
         if (!d)
                 return -ENOMEM;
 
+        size_t n_odd = t->n_odd;
         d->target_node = -1;
         d->name = strdup(name);
-        int r = d->name ? read_dax(d) : -ENOMEM;
-        return r >= 0 && is_seed(d) ? DEVICE_IS_NOTHING : r;
+        int r = d->name ? read_dax(t, d) : -ENOMEM;
+        return r >= 0 && is_seed(t, d, n_odd) ? DEVICE_IS_NOTHING : r;
 }
 
 static bool is_dax(const char *name) {

@@ -19,7 +19,7 @@ DEFINE_STRING_TABLE(decoder_kind, DecoderKind)
 /* A port commits its decoders in their order and says how many (drivers/cxl/core/hdm.c:cxl_num_decoders_committed, since 6.9): one that
  * was reset keeps the addresses that it last had. Before that an endpoint's decoder has none without a region, and one in between has a
  * region's name. */
-static int read_committed(Decoder *d) {
+static int read_committed(Topology *t, Decoder *d) {
         _cleanup_free_ char *committed = NULL, *region = NULL;
         const char *dot = strchr(d->name, '.');
         uint64_t index, n;
@@ -30,7 +30,7 @@ static int read_committed(Decoder *d) {
         }
         if (!dot || parse_u64(dot + 1, &index) < 0)
                 return -EBADMSG;
-        int r = optional_textf(&committed, DEVICES "/%s/../decoders_committed", d->name);
+        int r = optional_textf(t, &committed, DEVICES "/%s/../decoders_committed", d->name);
         if (r < 0)
                 return r;
         if (committed) {
@@ -38,16 +38,16 @@ static int read_committed(Decoder *d) {
                 d->committed = r >= 0 && index < n;
                 return r;
         }
-        r = optional_textf(&region, DEVICES "/%s/region", d->name);
+        r = optional_textf(t, &region, DEVICES "/%s/region", d->name);
         d->committed = d->kind == DECODER_ENDPOINT || region;
         return r;
 }
 
 /* "12" or "0,1": numbers of the port's downstream ports, whose links lead to the devices that the cards hang below. */
-static int read_targets(Decoder *d) {
+static int read_targets(Topology *t, Decoder *d) {
         _cleanup_free_ char *list = NULL;
 
-        int r = optional_textf(&list, DEVICES "/%s/target_list", d->name);
+        int r = optional_textf(t, &list, DEVICES "/%s/target_list", d->name);
         if (r < 0 || !list)
                 return r;
         char *rest = list;
@@ -64,15 +64,15 @@ static int read_targets(Decoder *d) {
 }
 
 /* An endpoint that goes away loses its memdev first. */
-static int read_endpoint(Decoder *d) {
+static int read_endpoint(Topology *t, Decoder *d) {
         int r = link_namef(&d->memdev, DEVICES "/%s/../uport", d->name);
         if (r < 0 && !is_gone(r))
                 return r;
         d->unreadable = r < 0 && d->committed && d->size > 0;
-        return optional_u64f(&d->dpa_size, DEVICES "/%s/dpa_size", d->name);
+        return optional_u64f(t, &d->dpa_size, DEVICES "/%s/dpa_size", d->name);
 }
 
-static int read_decoder(Decoder *d) {
+static int read_decoder(Topology *t, Decoder *d) {
         _cleanup_free_ char *kind = NULL;
 
         int r = attr_readf(&kind, DEVICES "/%s/devtype", d->name);
@@ -82,14 +82,14 @@ static int read_decoder(Decoder *d) {
         if (k < 0)
                 return k;
         d->kind = (DecoderKind) k;
-        r = optional_u64f(&d->start, DEVICES "/%s/start", d->name);
+        r = optional_u64f(t, &d->start, DEVICES "/%s/start", d->name);
         if (r >= 0)
-                r = optional_u64f(&d->size, DEVICES "/%s/size", d->name);
+                r = optional_u64f(t, &d->size, DEVICES "/%s/size", d->name);
         if (r >= 0)
-                r = read_committed(d);
+                r = read_committed(t, d);
         if (r < 0)
                 return r;
-        return d->kind == DECODER_ENDPOINT ? read_endpoint(d) : read_targets(d);
+        return d->kind == DECODER_ENDPOINT ? read_endpoint(t, d) : read_targets(t, d);
 }
 
 /* One that cannot be understood costs nobody the look at the machine; whoever asks about addresses is told. */
@@ -98,11 +98,13 @@ static int add_decoder(Topology *t, const char *name) {
         if (!d)
                 return -ENOMEM;
 
+        size_t n_odd = t->n_odd;
         d->name = strdup(name);
-        int r = d->name ? read_decoder(d) : -ENOMEM;
+        int r = d->name ? read_decoder(t, d) : -ENOMEM;
         if (r == -ENOMEM || (is_gone(r) && !path_existsf(DEVICES "/%s", name)))
                 return r;
-        d->unreadable = d->unreadable || r < 0;
+        d->unreadable = d->unreadable || r < 0 || t->n_odd > n_odd;
+        odd_drop(t, n_odd);
         return 0;
 }
 

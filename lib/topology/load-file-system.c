@@ -30,13 +30,13 @@ static int add_sources(const Topology *t, FileSystem *fs, const char *source) {
 }
 
 /* The devices of a volume are links in its folder; a mount names one of them only (fs/btrfs/sysfs.c). */
-static int add_btrfs_volume(const Topology *t, FileSystem *fs, const char *volume) {
+static int add_btrfs_volume(Topology *t, FileSystem *fs, const char *volume) {
         _cleanup_listing_ Listing l = { 0 };
         bool ours = false;
 
         int r = listing_readf(&l, BTRFS "/%s/devices", volume);
         if (r < 0)
-                return is_gone(r) || r == -ENOTDIR ? 0 : r;
+                return is_gone(r) || r == -ENOTDIR ? 0 : odd_addf(t, r, BTRFS "/%s/devices", volume);
         for (size_t i = 0; i < l.n && !ours; i++)
                 ours = fs->n_devices > 0 && streq(l.names[i], fs->devices[0]);
         for (size_t i = 0; ours && i < l.n && r >= 0; i++)
@@ -44,12 +44,10 @@ static int add_btrfs_volume(const Topology *t, FileSystem *fs, const char *volum
         return r;
 }
 
-static int add_btrfs(const Topology *t, FileSystem *fs) {
+static int add_btrfs(Topology *t, FileSystem *fs) {
         _cleanup_listing_ Listing l = { 0 };
 
-        int r = listing_readf(&l, BTRFS);
-        if (r < 0)
-                return is_gone(r) ? 0 : r;
+        int r = device_listing(t, &l, BTRFS);
         for (size_t i = 0; i < l.n && r >= 0; i++)
                 r = add_btrfs_volume(t, fs, l.names[i]);
         return r;
@@ -106,7 +104,7 @@ static int add_overlay(const Topology *t, FileSystem *fs, const Mount *m) {
         return r;
 }
 
-static int read_file_system(const Topology *t, FileSystem *fs, const Mount *m) {
+static int read_file_system(Topology *t, FileSystem *fs, const Mount *m) {
         fs->dev = m->dev;
         fs->type = strdup(m->type);
         if (!fs->type)

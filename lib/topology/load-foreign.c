@@ -44,6 +44,8 @@ static int look_at_driven(Topology *t, const Parent *p, const char *path, const 
 
         int r = link_namef(&driver, "%s/driver", path);
         if (r < 0 && !is_gone(r))
+                r = odd_addf(t, r, "%s/driver", path);
+        if (r == -ENOMEM)
                 return r;
         const KnownDriver *k = known_driver(subsystem, driver);
         /* What it makes of a region's memory is as unknown as itself. */
@@ -68,6 +70,8 @@ static int look_at(Topology *t, const Parent *p, const char *folder, const char 
 
         int r = link_namef(&subsystem, "%s/subsystem", path);
         if (r < 0 && !is_gone(r))
+                r = odd_addf(t, r, "%s/subsystem", path);
+        if (r == -ENOMEM)
                 return r;
         bool known = !subsystem || (known_driver_makes(p->driver, subsystem) && (!streq(subsystem, "block") || topology_block_device(t, name)));
         if (known && subsystem && known_drivers_have_bus(subsystem))
@@ -82,7 +86,7 @@ static int scan(Topology *t, const Parent *p, const char *path) {
 
         _cleanup_(closedirp) DIR *dir = opendir(path);
         if (!dir)
-                return is_gone(-errno) ? 0 : -errno;
+                return is_gone(-errno) ? 0 : odd_add(t, -errno, path);
 
         for (struct dirent *e; (e = readdir(dir));) {
                 /* sysfs always tells the type; devices are folders, and those of other devices are links. */

@@ -100,6 +100,8 @@ int load_kernel_users(Topology *t) {
         _cleanup_kernel_users_ KernelUsers users = { 0 };
 
         int r = kernel_users_read(&users);
+        if (r < 0)
+                r = odd_add(t, r, "/sys/kernel/config");
         for (size_t i = 0; i < users.n_items && r >= 0; i++) {
                 KernelUse *u = TOPOLOGY_ADD(t, uses);
                 if (!u)

@@ -25,13 +25,13 @@ static int stand_on_device(BlockDevice *loop, const BlockDevice *b) {
 }
 
 static int read_loop(const Topology *t, BlockDevice *loop) {
-        const BlockDevice *device = topology_block_device_of_path(t, loop->label);
+        const BlockDevice *device = loop->label ? topology_block_device_of_path(t, loop->label) : NULL;
         struct loop_info64 info = { 0 };
 
         if (device)
                 return stand_on_device(loop, device);
 
-        const Mount *m = topology_mount_of_path(t, topology_host_ns(t), loop->label);
+        const Mount *m = loop->label ? topology_mount_of_path(t, topology_host_ns(t), loop->label) : NULL;
         if (m)
                 loop->backing = m->dev;
         if (m && !topology_file_system(t, m->dev))

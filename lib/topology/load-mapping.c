@@ -3,6 +3,7 @@
 #include <errno.h>
 
 #include "base/clock.h"
+#include "kernel/attr.h"
 #include "kernel/dm-set.h"
 #include "kernel/dm-state.h"
 #include "topology/load.h"
@@ -81,8 +82,8 @@ static int read_states(Topology *t, const BlockDevice *map) {
                 BlockDevice *path = lower ? device_at(t, lower->dev) : NULL;
                 _cleanup_free_ char *state = NULL;
 
-                int r = path && !path->trouble ? optional_textf(&state, "/sys/class/block/%s/device/state", path->name) : 0;
-                if (r < 0 && r != -ENOMEM)
+                int r = path && !path->trouble ? attr_readf(&state, "/sys/class/block/%s/device/state", path->name) : 0;
+                if (r < 0 && r != -ENOMEM && !is_gone(r))
                         state = strdup("its state cannot be read");
                 if (r == -ENOMEM)
                         return r;

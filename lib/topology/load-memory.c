@@ -8,6 +8,7 @@
 #include "topology/load.h"
 
 #define NODES "/sys/devices/system/node"
+#define BLOCKS "/sys/devices/system/memory"
 
 int parse_node(const char *text, int *ret) {
         uint64_t v;
@@ -44,10 +45,13 @@ static int add_node(Topology *t, int id) {
         _cleanup_free_ char *path = strf(NODES "/node%d/meminfo", id), *text = NULL, *cpus = NULL;
 
         int r = path ? read_file(path, &text, NULL) : -ENOMEM;
-        if (r >= 0)
-                r = attr_readf(&cpus, NODES "/node%d/cpulist", id);
         if (r < 0)
-                return is_gone(r) ? 0 : r;
+                return is_gone(r) && !path_existsf(NODES "/node%d", id) ? 0 : odd_add(t, r, path ?: "");
+        r = attr_readf(&cpus, NODES "/node%d/cpulist", id);
+        if (r < 0)
+                r = odd_addf(t, r, NODES "/node%d/cpulist", id);
+        if (r < 0)
+                return r;
 
         Node *n = TOPOLOGY_ADD(t, nodes);
         if (!n)
@@ -58,7 +62,7 @@ static int add_node(Topology *t, int id) {
                 .free = meminfo_bytes(text, "MemFree:"),
                 .reclaimable = meminfo_bytes(text, "Active(file):") + meminfo_bytes(text, "Inactive(file):") +
                                meminfo_bytes(text, "SReclaimable:"),
-                .has_cpus = *cpus != '\0',
+                .has_cpus = cpus && *cpus != '\0',
         };
         return 0;
 }
@@ -66,9 +70,9 @@ static int add_node(Topology *t, int id) {
 static int load_nodes(Topology *t) {
         _cleanup_listing_ Listing l = { 0 };
 
-        int r = listing_readf(&l, NODES);
+        int r = device_listing(t, &l, NODES);
         if (r < 0)
-                return r == -ENOENT ? 0 : r;
+                return r;
         for (size_t i = 0; i < l.n; i++) {
                 const char *number = startswith(l.names[i], "node");
                 int id;
@@ -81,16 +85,19 @@ static int load_nodes(Topology *t) {
         return 0;
 }
 
+static int odd_block(void *t, uint64_t id, int error) {
+        return odd_addf(t, error, BLOCKS "/memory%ju", (uintmax_t) id);
+}
+
 static int load_blocks(Topology *t) {
         int r = memory_block_size(&t->block_size);
-        if (r < 0)
-                return r == -ENOENT ? 0 : r;
+        if (r < 0) /* without memory hot-plug there is no such folder */
+                return r == -ENOENT && !path_existsf(BLOCKS) ? 0 : odd_add(t, r, BLOCKS "/block_size_bytes");
 
-        r = memory_blocks_in_range(0, UINT64_MAX, &t->blocks, &t->n_blocks);
-        if (r < 0)
-                return r;
-        r = auto_online_policy_read(&t->auto_online);
-        return r == -ENOENT ? 0 : r;
+        r = memory_blocks_all(&t->blocks, &t->n_blocks, odd_block, t);
+        if (r < 0 && r != -ENOMEM)
+                r = odd_add(t, r, BLOCKS);
+        return r < 0 ? r : optional_textf(t, &t->auto_online, AUTO_ONLINE_PATH);
 }
 
 int load_memory(Topology *t) {

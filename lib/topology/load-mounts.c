@@ -18,6 +18,14 @@ enum {
 };
 
 #define HEAD "namespace "
+#define UNREADABLE "error " /* in place of its table */
+
+/* Its table, where somebody shows it. */
+static int odd_ns(Topology *t, const MountNs *ns, int error) {
+        if (ns->pid > 0)
+                return odd_addf(t, error, "/proc/%d/mountinfo", ns->pid);
+        return ns->path ? odd_add(t, error, ns->path) : odd_addf(t, error, "/proc/self/ns/mnt:[%ju]", (uintmax_t) ns->id);
+}
 
 static int add_entry(Topology *t, const MountNs *ns, MountEntry *e, int order) {
         Mount *m = TOPOLOGY_ADD(t, mounts);
@@ -34,10 +42,23 @@ static int add_entry(Topology *t, const MountNs *ns, MountEntry *e, int order) {
         return m->ns_path || !ns->path ? 0 : -ENOMEM;
 }
 
-static int add_text(Topology *t, const MountNs *ns, const char *text) {
+/* A line that is none costs itself; what else it may be of is not known. */
+static int add_text(Topology *t, const MountNs *ns, char *text) {
         _cleanup_mount_entries_ MountEntries l = { 0 };
+        int error = 0, r = 0;
 
-        int r = mountinfo_parse(text, &l);
+        for (char *line; (line = strsep(&text, "\n"));) {
+                const char *code = startswith(line, UNREADABLE);
+                uint64_t number = EIO;
+                if (code)
+                        (void) parse_u64(code, &number);
+                r = code ? -(int) number : mountinfo_parse(line, &l);
+                if (r == -ENOMEM)
+                        return r;
+                if (r < 0)
+                        error = r;
+        }
+        r = error < 0 ? odd_ns(t, ns, error) : 0;
         for (size_t i = 0; i < l.n_items && r >= 0; i++)
                 r = add_entry(t, ns, &l.items[i], (int) i);
         return r;
@@ -53,9 +74,12 @@ static int enter_and_read(const MountNs *ns, int proc_fd, int home, FILE *out) {
         int r = fd < 0 ? fd : mount_ns_enter(fd);
         if (r >= 0)
                 r = read_file_at(proc_fd, "self/mountinfo", &text, NULL);
-        if (r < 0)
+        if (r == -ENOMEM)
                 return r;
-        fprintf(out, HEAD "%ju\n%s", (uintmax_t) ns->id, text);
+        if (r < 0)
+                fprintf(out, HEAD "%ju\n" UNREADABLE "%d\n", (uintmax_t) ns->id, -r);
+        else
+                fprintf(out, HEAD "%ju\n%s", (uintmax_t) ns->id, text);
         return mount_ns_enter(home);
 }
 
@@ -115,7 +139,9 @@ static int load_by_entering(Topology *t, MountNsList *l) {
         if (l->n_items == 0)
                 return 0;
         int r = run_apart(read_apart, l, &options, &text);
-        return r < 0 || !text ? r : add_sections(t, l, text);
+        if (r >= 0 && text)
+                r = add_sections(t, l, text);
+        return r < 0 ? odd_ns(t, &l->items[0], r) : 0;
 }
 
 int load_mounts(Topology *t) {
@@ -124,6 +150,8 @@ int load_mounts(Topology *t) {
         MountNsList silent = { 0 };
 
         int r = mount_ns_list(&all);
+        if (r < 0)
+                r = odd_add(t, r, "/proc");
         if (r < 0)
                 return r;
         rest = calloc(all.n_items + 1, sizeof(*rest));

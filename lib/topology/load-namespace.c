@@ -19,14 +19,14 @@ static const char *word_for(const char *const table[][2], size_t n, const char *
 
 /* What the namespace is (`mode`), or, without a claim, what its label says it is to become (`holder_class`):
  * drivers/nvdimm/namespace_devs.c:mode_show, holder_class_show. */
-static int read_mode(Namespace *n) {
+static int read_mode(Topology *t, Namespace *n) {
         static const char *const modes[][2] = { { "memory", "fsdax" }, { "dax", "devdax" }, { "safe", "sector" } };
         static const char *const classes[][2] = { { "pfn", "fsdax" }, { "dax", "devdax" }, { "btt", "sector" }, { "btt2", "sector" } };
         _cleanup_free_ char *mode = NULL, *class = NULL;
 
-        int r = optional_textf(&mode, DEVICES "/%s/mode", n->name);
+        int r = optional_textf(t, &mode, DEVICES "/%s/mode", n->name);
         if (r >= 0)
-                r = optional_textf(&class, DEVICES "/%s/holder_class", n->name);
+                r = optional_textf(t, &class, DEVICES "/%s/holder_class", n->name);
         if (r < 0)
                 return r;
 
@@ -37,43 +37,45 @@ static int read_mode(Namespace *n) {
         return n->mode ? 0 : -ENOMEM;
 }
 
-static int read_device(Namespace *n) {
-        int r = optional_textf(&n->device, DEVICES "/%s/holder", n->name);
+static int read_device(Topology *t, Namespace *n) {
+        int r = optional_textf(t, &n->device, DEVICES "/%s/holder", n->name);
         if (r >= 0 && !n->device) {
                 n->device = strdup(n->name);
                 r = n->device ? 0 : -ENOMEM;
         }
+        if (r >= 0 && !path_existsf(DEVICES "/%s", n->device))
+                r = odd_addf(t, -ENOENT, DEVICES "/%s/holder", n->name);
         if (r < 0)
                 return r;
         if (!streq(n->device, n->name)) {
-                r = optional_u64f(&n->data_start, DEVICES "/%s/resource", n->device);
+                r = optional_u64f(t, &n->data_start, DEVICES "/%s/resource", n->device);
                 if (r >= 0)
-                        r = optional_u64f(&n->data_size, DEVICES "/%s/size", n->device);
+                        r = optional_u64f(t, &n->data_size, DEVICES "/%s/size", n->device);
                 if (r < 0)
                         return r;
         }
-        r = driver_of("nd", n->device, &n->driver);
+        r = device_driver(t, "nd", n->device, &n->driver);
         /* The claim went away just now. */
         return is_gone(r) && !streq(n->device, n->name) ? 0 : r;
 }
 
-static int read_block(Namespace *n) {
+static int read_block(Topology *t, Namespace *n) {
         _cleanup_listing_ Listing l = { 0 };
 
-        int r = listing_readf(&l, DEVICES "/%s/block", n->device);
+        int r = device_listing(t, &l, DEVICES "/%s/block", n->device);
         if (r < 0 || l.n == 0)
-                return is_gone(r) ? 0 : r;
+                return r;
         n->block = strdup(l.names[0]);
         return n->block ? 0 : -ENOMEM;
 }
 
 /* The dax device is a child of the claim; both have names of the same form, each on its bus. */
-static int read_dax(Namespace *n) {
+static int read_dax(Topology *t, Namespace *n) {
         _cleanup_listing_ Listing l = { 0 };
 
-        int r = listing_readf(&l, DEVICES "/%s", n->device);
+        int r = device_listing(t, &l, DEVICES "/%s", n->device);
         if (r < 0)
-                return is_gone(r) ? 0 : r;
+                return r;
         for (size_t i = 0; i < l.n; i++) {
                 if (!startswith(l.names[i], "dax") || !path_existsf("/sys/bus/dax/devices/%s", l.names[i]))
                         continue;
@@ -83,31 +85,31 @@ static int read_dax(Namespace *n) {
         return 0;
 }
 
-static int read_namespace(Namespace *n) {
+static int read_namespace(Topology *t, Namespace *n) {
         _cleanup_free_ char *path = NULL;
 
-        int r = link_readf(&path, DEVICES "/%s", n->name);
+        int r = device_linkf(t, &path, DEVICES "/%s", n->name);
         if (r < 0)
                 return r;
-        n->nd_region = ancestor(path, 1);
+        n->nd_region = parent_of_device(path);
         if (!n->nd_region)
-                return -EBADMSG;
+                return -ENOMEM;
 
-        r = optional_u64f(&n->size, DEVICES "/%s/size", n->name);
+        r = required_u64f(t, &n->size, DEVICES "/%s/size", n->name);
         if (r >= 0)
-                r = optional_textf(&n->uuid, DEVICES "/%s/uuid", n->name);
+                r = optional_textf(t, &n->uuid, DEVICES "/%s/uuid", n->name);
         if (r >= 0)
-                r = read_device(n);
+                r = read_device(t, n);
         if (r >= 0)
-                r = read_mode(n);
+                r = read_mode(t, n);
         if (r >= 0)
-                r = read_block(n);
-        return r < 0 ? r : read_dax(n);
+                r = read_block(t, n);
+        return r < 0 ? r : read_dax(t, n);
 }
 
 /* Each region keeps one that is nothing yet, for the next to be made of. */
-static bool is_seed(const Namespace *n) {
-        return n->size == 0 && !n->driver;
+static bool is_seed(const Topology *t, const Namespace *n, size_t n_odd) {
+        return n->size == 0 && !n->driver && t->n_odd == n_odd;
 }
 
 static int add_namespace(Topology *t, const char *name) {
@@ -115,9 +117,10 @@ static int add_namespace(Topology *t, const char *name) {
         if (!n)
                 return -ENOMEM;
 
+        size_t n_odd = t->n_odd;
         n->name = strdup(name);
-        int r = n->name ? read_namespace(n) : -ENOMEM;
-        return r >= 0 && is_seed(n) ? DEVICE_IS_NOTHING : r;
+        int r = n->name ? read_namespace(t, n) : -ENOMEM;
+        return r >= 0 && is_seed(t, n, n_odd) ? DEVICE_IS_NOTHING : r;
 }
 
 static bool is_namespace(const char *name) {

@@ -10,51 +10,55 @@
 #define DEVICES "/sys/bus/nd/devices"
 #define CXL "/sys/bus/cxl/devices"
 
+enum {
+        MAPPINGS_MAX = 32, /* include/linux/ndctl.h:ND_MAX_MAPPINGS */
+};
+
 /* The memdev's bridge to the nvdimm bus is its child "pmemN", which the NVDIMM names as its provider
  * (drivers/cxl/pmem.c:provider_show). */
-static int read_memdev(Nmem *n) {
+static int read_memdev(Topology *t, Nmem *n) {
         _cleanup_free_ char *provider = NULL, *path = NULL;
 
-        int r = optional_textf(&provider, DEVICES "/%s/cxl/provider", n->name);
+        int r = optional_textf(t, &provider, DEVICES "/%s/cxl/provider", n->name);
         if (r < 0 || !provider)
                 return r;
-        r = link_readf(&path, CXL "/%s", provider);
-        if (r < 0)
+        r = device_linkf(t, &path, CXL "/%s", provider);
+        if (r < 0 || !path)
                 return is_gone(r) ? 0 : r;
-        n->memdev = ancestor(path, 1);
+        n->memdev = parent_of_device(path);
         return n->memdev ? 0 : -ENOMEM;
 }
 
 /* CXL's `id` is the card's serial number in decimal; everywhere else we write it in hexadecimal. */
-static int read_id(Nmem *n) {
+static int read_id(Topology *t, Nmem *n) {
         _cleanup_free_ char *id = NULL;
         uint64_t serial;
 
-        int r = optional_textf(&id, DEVICES "/%s/cxl/id", n->name);
+        int r = optional_textf(t, &id, DEVICES "/%s/cxl/id", n->name);
         if (r >= 0 && id && parse_u64(id, &serial) >= 0) {
                 n->id = strf("0x%jx", (uintmax_t) serial);
                 return n->id ? 0 : -ENOMEM;
         }
         if (r >= 0 && !id)
-                r = optional_textf(&id, DEVICES "/%s/nfit/id", n->name);
+                r = optional_textf(t, &id, DEVICES "/%s/nfit/id", n->name);
         if (r >= 0 && !id)
-                r = optional_textf(&id, DEVICES "/%s/nfit/serial", n->name);
+                r = optional_textf(t, &id, DEVICES "/%s/nfit/serial", n->name);
         if (r >= 0)
                 n->id = TAKE_PTR(id);
         return r;
 }
 
-static int read_nmem(Nmem *n) {
+static int read_nmem(Topology *t, Nmem *n) {
         _cleanup_free_ char *path = NULL;
 
-        int r = link_readf(&path, DEVICES "/%s", n->name);
+        int r = device_linkf(t, &path, DEVICES "/%s", n->name);
         if (r < 0)
                 return r;
-        n->bus = ancestor(path, 1);
+        n->bus = parent_of_device(path);
         if (!n->bus)
-                return -EBADMSG;
-        r = read_memdev(n);
-        return r < 0 ? r : read_id(n);
+                return -ENOMEM;
+        r = read_memdev(t, n);
+        return r < 0 ? r : read_id(t, n);
 }
 
 static int add_nmem(Topology *t, const char *name) {
@@ -63,22 +67,33 @@ static int add_nmem(Topology *t, const char *name) {
                 return -ENOMEM;
 
         n->name = strdup(name);
-        return n->name ? read_nmem(n) : -ENOMEM;
+        return n->name ? read_nmem(t, n) : -ENOMEM;
+}
+
+static bool is_nmem(const char *name) {
+        return is_numbered(name, "nmem");
 }
 
 /* mapping0, mapping1, ...: "nmem0,OFFSET,LENGTH,POSITION" (drivers/nvdimm/region_devs.c:mappingN). */
-static int read_mappings(NdRegion *g) {
+static int read_mappings(Topology *t, NdRegion *g) {
         uint64_t count;
 
-        int r = optional_u64f(&count, DEVICES "/%s/mappings", g->name);
+        int r = required_u64f(t, &count, DEVICES "/%s/mappings", g->name);
+        if (count > MAPPINGS_MAX)
+                return odd_addf(t, -ERANGE, DEVICES "/%s/mappings", g->name);
         for (uint64_t i = 0; i < count && r >= 0; i++) {
                 _cleanup_free_ char *mapping = NULL;
 
                 r = attr_readf(&mapping, DEVICES "/%s/mapping%ju", g->name, (uintmax_t) i);
-                if (r < 0)
-                        return r;
+                if (r < 0) {
+                        r = odd_addf(t, r, DEVICES "/%s/mapping%ju", g->name, (uintmax_t) i);
+                        continue;
+                }
                 mapping[strcspn(mapping, ",")] = '\0';
-                r = strings_add(&g->nmems, &g->n_nmems, &g->a_nmems, mapping);
+                if (!is_nmem(mapping))
+                        r = odd_addf(t, -EINVAL, DEVICES "/%s/mapping%ju", g->name, (uintmax_t) i);
+                else
+                        r = strings_add(&g->nmems, &g->n_nmems, &g->a_nmems, mapping);
         }
         return r;
 }
@@ -95,23 +110,28 @@ static int find_cxl_region(const Topology *t, NdRegion *g) {
         return 0;
 }
 
-static int read_region(const Topology *t, NdRegion *g) {
+static int read_region(Topology *t, NdRegion *g) {
         _cleanup_free_ char *path = NULL;
 
-        int r = link_readf(&path, DEVICES "/%s", g->name);
+        int r = device_linkf(t, &path, DEVICES "/%s", g->name);
         if (r < 0)
                 return r;
-        g->bus = ancestor(path, 1);
+        g->bus = parent_of_device(path);
         if (!g->bus)
-                return -EBADMSG;
+                return -ENOMEM;
 
-        r = driver_of("nd", g->name, &g->driver);
+        r = device_driver(t, "nd", g->name, &g->driver);
         if (r >= 0)
-                r = optional_u64f(&g->start, DEVICES "/%s/resource", g->name);
+                r = required_u64f(t, &g->start, DEVICES "/%s/resource", g->name);
         if (r >= 0)
-                r = optional_u64f(&g->size, DEVICES "/%s/size", g->name);
+                r = required_u64f(t, &g->size, DEVICES "/%s/size", g->name);
+        uint64_t end;
+        if (r >= 0 && __builtin_add_overflow(g->start, g->size, &end)) {
+                g->size = 0;
+                r = odd_addf(t, -ERANGE, DEVICES "/%s/size", g->name);
+        }
         if (r >= 0)
-                r = read_mappings(g);
+                r = read_mappings(t, g);
         return r < 0 ? r : find_cxl_region(t, g);
 }
 
@@ -122,10 +142,6 @@ static int add_region(Topology *t, const char *name) {
 
         g->name = strdup(name);
         return g->name ? read_region(t, g) : -ENOMEM;
-}
-
-static bool is_nmem(const char *name) {
-        return is_numbered(name, "nmem");
 }
 
 static bool is_region(const char *name) {

@@ -43,77 +43,75 @@ static const Slot *slot_of_path(const Topology *t, const char *path) {
 
 /* A virtual function beyond the last number of its card's own device has another device's address, and the bridge for parent: the
  * slot is that of the function which made it (drivers/pci/iov.c:virtfn_add). */
-static int find_slot(const Topology *t, const char *bdf, const char *path, const Slot **ret) {
+static int find_slot(Topology *t, const char *bdf, const char *path, const Slot **ret) {
         _cleanup_free_ char *physical = NULL;
 
         *ret = slot_of_path(t, path);
         if (*ret)
                 return 0;
-        int r = link_readf(&physical, DEVICES "/%s/physfn", bdf);
-        if (r >= 0)
+        int r = device_linkf(t, &physical, DEVICES "/%s/physfn", bdf);
+        if (physical)
                 *ret = slot_of_path(t, physical);
-        return is_gone(r) ? 0 : r;
+        return r == -ENOMEM ? r : 0;
 }
 
-static int read_id(const char *bdf, const char *attribute, uint32_t *ret) {
+static int read_id(Topology *t, const char *bdf, const char *attribute, uint32_t *ret) {
         uint64_t v;
 
-        int r = attr_read_u64f(&v, DEVICES "/%s/%s", bdf, attribute);
-        if (r < 0)
-                return r;
-        if (v > UINT32_MAX)
-                return -EBADMSG;
+        int r = required_u64f(t, &v, DEVICES "/%s/%s", bdf, attribute);
+        if (r >= 0 && v > UINT32_MAX)
+                return odd_addf(t, -ERANGE, DEVICES "/%s/%s", bdf, attribute);
         *ret = (uint32_t) v;
-        return 0;
+        return r;
 }
 
-static int read_ids(const char *bdf, PciFunction *f) {
-        int r = read_id(bdf, "vendor", &f->vendor);
-        if (r < 0)
-                return r;
-        r = read_id(bdf, "device", &f->device);
-        return r < 0 ? r : read_id(bdf, "class", &f->class);
-}
-
-/* Lines behind the ROM's are a bridge's windows, which are what lies below it. What cannot be read is as good as nothing: whoever has a
- * claim there is below the function in /proc/iomem. */
-static int read_resources(PciFunction *f) {
+/* Lines behind the ROM's are a bridge's windows, which are what lies below it. Where there is no such file, whoever has a claim there is
+ * below the function in /proc/iomem. */
+static int read_resources(Topology *t, PciFunction *f) {
         int r = pci_resource_read(f->bdf, &f->resources, &f->n_resources);
 
         while (f->class >> 8 == PCI_CLASS_BRIDGE && f->n_resources > 0 && f->resources[f->n_resources - 1].index > PCI_RESOURCE_ROM)
                 f->n_resources--;
-        return r == -ENOMEM ? r : 0;
+        return r >= 0 || is_gone(r) ? 0 : odd_addf(t, r, DEVICES "/%s/resource", f->bdf);
+}
+
+static int read_function(Topology *t, PciFunction *f) {
+        _cleanup_free_ char *path = NULL;
+
+        int r = device_linkf(t, &path, DEVICES "/%s", f->bdf);
+        if (r < 0)
+                return r;
+        const Slot *s = NULL;
+        r = path ? find_slot(t, f->bdf, path, &s) : 0;
+        if (r < 0)
+                return r;
+        f->slot = s ? strdup(s->name) : NULL;
+        if (s && !f->slot)
+                return -ENOMEM;
+        r = device_driver(t, "pci", f->bdf, &f->driver);
+        if (r >= 0)
+                r = read_id(t, f->bdf, "vendor", &f->vendor);
+        if (r >= 0)
+                r = read_id(t, f->bdf, "device", &f->device);
+        if (r >= 0)
+                r = read_id(t, f->bdf, "class", &f->class);
+        if (r >= 0 && streq_ptr(f->driver, "nvme") && nvme_serial(f->bdf, &f->serial) == -ENOMEM)
+                return -ENOMEM;
+        f->path = TAKE_PTR(path);
+        return r >= 0 && f->slot ? read_resources(t, f) : r;
 }
 
 static int add_function(Topology *t, const char *bdf) {
-        _cleanup_free_ char *path = NULL, *driver = NULL, *serial = NULL;
-        const Slot *s = NULL;
-        PciFunction ids = { 0 };
-
-        int r = link_readf(&path, DEVICES "/%s", bdf);
-        if (r >= 0)
-                r = find_slot(t, bdf, path, &s);
-        if (r >= 0)
-                r = read_ids(bdf, &ids);
-        if (r >= 0)
-                r = driver_of("pci", bdf, &driver);
-        if (r >= 0 && streq_ptr(driver, "nvme"))
-                (void) nvme_serial(bdf, &serial);
-        if (r < 0)
-                return is_gone(r) ? 0 : r;
-
         PciFunction *f = TOPOLOGY_ADD(t, functions);
         if (!f)
                 return -ENOMEM;
-        *f = ids;
+
         f->bdf = strdup(bdf);
-        f->driver = TAKE_PTR(driver);
-        f->serial = TAKE_PTR(serial);
-        f->slot = s ? strdup(s->name) : NULL;
-        f->path = TAKE_PTR(path);
-        if (!f->bdf || (s && !f->slot))
-                return -ENOMEM;
-        return s ? read_resources(f) : 0;
+        return f->bdf ? read_function(t, f) : -ENOMEM;
+}
+
+static bool is_any(const char *name) {
+        return true;
 }
 
 /* The line of ancestors that a slot without a known port hangs on: that of its bus, or of a function in it. */
@@ -135,7 +133,7 @@ static int path_above(const Topology *t, const Slot *s, char **ret) {
 }
 
 /* Boxes and switches have slots of their own. */
-static int find_outer(const Topology *t, Slot *s) {
+static int find_outer(Topology *t, Slot *s) {
         const PciFunction *port = topology_function(t, s->port);
         _cleanup_free_ char *path = NULL;
         const Slot *outer = NULL;
@@ -145,7 +143,7 @@ static int find_outer(const Topology *t, Slot *s) {
         else {
                 int r = path_above(t, s, &path);
                 if (r < 0)
-                        return is_gone(r) ? 0 : r;
+                        return is_gone(r) ? 0 : odd_addf(t, r, "/sys/bus/pci/slots/%s/address", s->name);
                 outer = slot_of_path(t, path);
         }
         if (!outer || outer == s)
@@ -155,17 +153,10 @@ static int find_outer(const Topology *t, Slot *s) {
 }
 
 int load_functions(Topology *t) {
-        _cleanup_listing_ Listing l = { 0 };
+        static const DeviceKind kind = { DEVICES, is_any, add_function, topology_drop_function };
 
-        int r = listing_readf(&l, DEVICES);
-        if (r < 0)
-                return r == -ENOENT ? 0 : r;
-        for (size_t i = 0; i < l.n; i++) {
-                r = add_function(t, l.names[i]);
-                if (r < 0)
-                        return r;
-        }
+        int r = load_devices(t, &kind);
         for (size_t i = 0; i < t->n_slots && r >= 0; i++)
                 r = find_outer(t, &t->slots[i]);
-        return r < 0 ? r : 0;
+        return r;
 }

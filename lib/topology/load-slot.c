@@ -48,12 +48,12 @@ static bool is_whole_bus(const char *address) {
         return bus && !strchr(bus + 1, ':');
 }
 
-static int read_folder(Folders *f, const char *name) {
+static int read_folder(Topology *t, Folders *f, const char *name) {
         _cleanup_free_ char *address = NULL;
 
         int r = attr_readf(&address, SLOTS "/%s/address", name);
         if (r < 0)
-                return is_gone(r) ? 0 : r;
+                return is_gone(r) && !path_existsf(SLOTS "/%s", name) ? 0 : odd_addf(t, r, SLOTS "/%s/address", name);
         r = vec_grow((void **) &f->items, f->n, &f->n_allocated, sizeof(Folder));
         if (r < 0)
                 return r;
@@ -67,18 +67,13 @@ static int read_folder(Folders *f, const char *name) {
         return f->items[f->n - 1].name && f->items[f->n - 1].address ? 0 : -ENOMEM;
 }
 
-static int read_folders(Folders *f) {
+static int read_folders(Topology *t, Folders *f) {
         _cleanup_listing_ Listing l = { 0 };
 
-        int r = listing_readf(&l, SLOTS);
-        if (r < 0)
-                return r == -ENOENT ? 0 : r;
-        for (size_t i = 0; i < l.n; i++) {
-                r = read_folder(f, l.names[i]);
-                if (r < 0)
-                        return r;
-        }
-        return 0;
+        int r = device_listing(t, &l, SLOTS);
+        for (size_t i = 0; i < l.n && r >= 0; i++)
+                r = read_folder(t, f, l.names[i]);
+        return r;
 }
 
 static Folder *folder_at(Folders *f, const char *address) {
@@ -121,14 +116,34 @@ static char *port_of_service(const char *service) {
         return parse_bdf(port, &bdf, &has_domain) >= 0 && has_domain ? TAKE_PTR(bdf) : NULL;
 }
 
-static int read_power(Slot *s) {
-        uint64_t power;
+static int read_power(Topology *t, Slot *s) {
+        uint64_t power = 0;
 
         int r = attr_read_u64f(&power, SLOTS "/%s/power", s->name);
-        if (r < 0 && !is_gone(r))
-                return r;
         s->power = r < 0 || power > 1 ? -1 : (int) power;
-        return 0;
+        if (r >= 0 && power > 1)
+                r = -ERANGE;
+        return r >= 0 || is_gone(r) ? 0 : odd_addf(t, r, SLOTS "/%s/power", s->name);
+}
+
+/* Where the bus number is not understood, the folder tells that has the slot's own number for a name. */
+static int find_address(Topology *t, const Folders *f, const char *port, char **ret) {
+        SlotRegisters registers;
+
+        int r = slot_address_below(port, ret);
+        if (r >= 0 || (is_gone(r) && !path_existsf("/sys/bus/pci/devices/%s", port)))
+                return r;
+        r = odd_addf(t, r, "/sys/bus/pci/devices/%s/secondary_bus_number", port);
+        bool numbered = r >= 0 && slot_registers_read(port, &registers) >= 0;
+        _cleanup_free_ char *name = numbered ? strf("%u", registers.number) : NULL;
+        for (size_t i = 0; name && i < f->n; i++)
+                if (streq(f->items[i].name, name)) {
+                        *ret = strdup(f->items[i].address);
+                        return *ret ? 0 : -ENOMEM;
+                }
+        if (r >= 0)
+                *ret = strf("%s below", port);
+        return r < 0 || *ret ? r : -ENOMEM;
 }
 
 static int add_service(Topology *t, Folders *f, const char *service) {
@@ -136,9 +151,9 @@ static int add_service(Topology *t, Folders *f, const char *service) {
 
         if (!port)
                 return 0;
-        int r = driver_of("pci_express", service, &driver);
+        int r = device_driver(t, "pci_express", service, &driver);
         if (r >= 0)
-                r = slot_address_below(port, &address);
+                r = find_address(t, f, port, &address);
         if (r < 0)
                 return is_gone(r) ? 0 : r;
 
@@ -159,7 +174,7 @@ static int add_service(Topology *t, Folders *f, const char *service) {
         }
         s->power = s->has_registers ? s->registers.power_on : -1;
         if (folder && folder->has_power) {
-                r = read_power(s);
+                r = read_power(t, s);
                 if (r < 0)
                         return r;
         }
@@ -174,7 +189,7 @@ static int add_folder(Topology *t, const Folder *f) {
         s->name = strdup(f->name);
         s->address = strdup(f->address);
         s->whole_bus = f->whole_bus;
-        return s->name && s->address ? read_power(s) : -ENOMEM;
+        return s->name && s->address ? read_power(t, s) : -ENOMEM;
 }
 
 static int compare(const void *a, const void *b) {
@@ -185,11 +200,10 @@ int load_slots(Topology *t) {
         _cleanup_(folders_done) Folders folders = { 0 };
         _cleanup_listing_ Listing services = { 0 };
 
-        int r = read_folders(&folders);
+        int r = read_folders(t, &folders);
+        if (r >= 0)
+                r = device_listing(t, &services, "/sys/bus/pci_express/devices");
         if (r < 0)
-                return r;
-        r = listing_readf(&services, "/sys/bus/pci_express/devices");
-        if (r < 0 && r != -ENOENT)
                 return r;
 
         for (size_t i = 0; i < services.n; i++) {

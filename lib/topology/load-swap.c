@@ -26,10 +26,11 @@ int load_swaps(Topology *t) {
         _cleanup_free_ char *text = NULL;
 
         int r = read_file("/proc/swaps", &text, NULL);
-        if (r < 0)
-                return r == -ENOENT ? 0 : r;
-        r = swaps_parse(text, &l);
-        for (size_t i = 0; i < l.n_items && r >= 0; i++)
+        if (r >= 0)
+                r = swaps_parse(text, &l);
+        if (r < 0 && r != -ENOENT)
+                r = odd_add(t, r, "/proc/swaps");
+        for (size_t i = 0; i < l.n_items && r != -ENOMEM; i++)
                 r = add_swap(t, &l.items[i]);
-        return r;
+        return r == -ENOMEM ? r : 0;
 }

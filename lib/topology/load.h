@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
+#include "kernel/listing.h"
 #include "topology/topology.h"
 
 /* The parts of topology_load(), in the order in which they need each other. Each appends to its arrays; an object that
- * goes away while it is read is left out, everything else that cannot be read is an error: a card that nobody sees
- * would be pulled.
+ * goes away while it is read is left out. One of which something cannot be read or understood stays, with what is known of it,
+ * and that is noted as odd: a card that nobody sees would be pulled. -ENOMEM is the one error.
  *
  * They read sysfs themselves. libcxl and libdaxctl, up to version 81 at least, write /sys/bus/cxl/flush and then wait up to
  * 5 s for udev's queue to run empty, again for every kind of object they list (libcxl.c:device_parse); they leave out a
@@ -41,6 +42,7 @@ int guess_mapping(Topology *t, BlockDevice *b);
          : (memset(&(t)->what[(t)->n_##what], 0, sizeof((t)->what[0])), &(t)->what[(t)->n_##what++]))
 
 /* Takes the last one back. */
+void topology_drop_function(Topology *t);
 void topology_drop_memdev(Topology *t);
 void topology_drop_region(Topology *t);
 void topology_drop_dax(Topology *t);
@@ -70,9 +72,31 @@ bool is_numbered(const char *name, const char *prefix);
 /* A component of a device's line of ancestors, counted from its end: 0 is the device, 1 its parent. Newly allocated, or NULL. */
 char *ancestor(const char *path, unsigned level);
 
-/* An attribute that may be missing, on this kernel or for this kind of device: 0, or NULL for it and for an empty text. */
-int optional_u64f(uint64_t *ret, const char *format, ...) _printf_(2, 3);
-int optional_textf(char **ret, const char *format, ...) _printf_(2, 3);
+/* Notes that something was not read or understood: 0 or -ENOMEM, which an error of that number stays. */
+int odd_add(Topology *t, int error, const char *path);
+int odd_addf(Topology *t, int error, const char *format, ...) _printf_(3, 4);
+
+/* Takes back all notes but the first n. */
+void odd_drop(Topology *t, size_t n);
+
+/* Readers of attributes: what they cannot read or understand they note. 0 or -ENOMEM; *ret is written in any case, 0 or NULL where
+ * there is nothing to give. An optional one may be missing, on this kernel or for this kind of device, and its text be empty
+ * (NULL); the other one is what every device of its kind has. A number that is an empty text is none. */
+int optional_u64f(Topology *t, uint64_t *ret, const char *format, ...) _printf_(3, 4);
+int optional_textf(Topology *t, char **ret, const char *format, ...) _printf_(3, 4);
+int required_u64f(Topology *t, uint64_t *ret, const char *format, ...) _printf_(3, 4);
+
+/* What the link of a device says. The errors of is_gone() for a device that went away, else as above. */
+int device_linkf(Topology *t, char **ret, const char *format, ...) _printf_(3, 4);
+
+/* driver_of() in the same way. */
+int device_driver(Topology *t, const char *bus, const char *device, char **ret);
+
+/* listing_readf() in the same way; a folder that is not there is an empty one. Closed by the caller in any case. */
+int device_listing(Topology *t, Listing *l, const char *format, ...) _printf_(3, 4);
+
+/* The parent in a line of ancestors, "" for the line of an odd device, which is NULL; NULL when out of memory. */
+char *parent_of_device(const char *path);
 
 /* Appends a copy to a vector of strings. */
 int strings_add(char ***strings, size_t *n, size_t *n_allocated, const char *s);

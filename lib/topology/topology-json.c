@@ -212,6 +212,15 @@ static json_object *node_to_json(const Topology *t, const Node *n) {
         return o;
 }
 
+static json_object *odd_to_json(const Topology *t, const Odd *odd) {
+        json_object *o = json_object_new_object();
+
+        json_set_str(o, "path", odd->path);
+        json_set_str(o, "device", odd->where);
+        json_set_str(o, "why", strerror(-odd->error));
+        return o;
+}
+
 json_object *topology_to_json(const Topology *t) {
         json_object *o = json_object_new_object();
 
@@ -227,5 +236,7 @@ json_object *topology_to_json(const Topology *t) {
         SET_ARRAY(o, "blocks", t, blocks, block_to_json);
         json_set_u64(o, "block_size", t->block_size);
         json_set_str(o, "auto_online", t->auto_online);
+        if (t->n_odd > 0)
+                SET_ARRAY(o, "not_understood", t, odd, odd_to_json);
         return o;
 }

@@ -41,6 +41,17 @@ static const char *const block_kind_table[_BLOCK_KIND_MAX] = {
 
 DEFINE_STRING_TABLE(block_kind, BlockKind)
 
+void topology_drop_function(Topology *t) {
+        PciFunction *f = &t->functions[--t->n_functions];
+
+        free(f->bdf);
+        free(f->slot);
+        free(f->driver);
+        free(f->serial);
+        free(f->path);
+        free(f->resources);
+}
+
 void topology_drop_memdev(Topology *t) {
         memdev_done(&t->memdevs[--t->n_memdevs]);
 }
@@ -63,14 +74,8 @@ static void free_pci(Topology *t) {
                 free(t->slots[i].outer);
                 free(t->slots[i].nmem);
         }
-        for (size_t i = 0; i < t->n_functions; i++) {
-                free(t->functions[i].bdf);
-                free(t->functions[i].slot);
-                free(t->functions[i].driver);
-                free(t->functions[i].serial);
-                free(t->functions[i].path);
-                free(t->functions[i].resources);
-        }
+        while (t->n_functions > 0)
+                topology_drop_function(t);
         for (size_t i = 0; i < t->n_foreign; i++) {
                 free(t->foreign[i].bdf);
                 free(t->foreign[i].region);
@@ -100,6 +105,8 @@ void topology_free(Topology *t) {
         free(t->daxes);
         free(t->blocks);
         free(t->nodes);
+        odd_drop(t, 0);
+        free(t->odd);
         free(t->auto_online);
         free(t);
 }

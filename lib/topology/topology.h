@@ -239,6 +239,14 @@ typedef struct Node {
 /* What finds mounts and file systems without going through all of them. */
 typedef struct MountTree MountTree;
 
+/* Something that could not be read, or reads as nothing that is understood. What it is about is in its array all the same, as far as
+ * it is known. */
+typedef struct Odd {
+        char *path;            /* the attribute, link, folder or table */
+        char *where;           /* the line of ancestors of the device that it is of, as its link says it; NULL: no link to go by */
+        int error;             /* negative errno; -EINVAL, -ERANGE and -EBADMSG are of texts that are not understood */
+} Odd;
+
 typedef struct Topology {
         Slot *slots;                    size_t n_slots, a_slots;
         PciFunction *functions;         size_t n_functions, a_functions;
@@ -258,6 +266,7 @@ typedef struct Topology {
         KernelUse *uses;                size_t n_uses, a_uses;
         MemoryBlock *blocks;            size_t n_blocks;
         Node *nodes;                    size_t n_nodes, a_nodes;
+        Odd *odd;                       size_t n_odd, a_odd;
         uint64_t block_size;
         char *auto_online;              /* NULL when the kernel has no memory hot-plug */
         Iomem *iomem;                   /* NULL where it could not be read: then iomem_error says why, a negative errno */
@@ -267,7 +276,8 @@ typedef struct Topology {
 void topology_free(Topology *t);
 DEFINE_CLEANUP_FUNC(Topology, topology_free)
 
-/* One look at the whole machine. A missing subsystem (no CXL, no dax) is an empty array, not an error. */
+/* One look at the whole machine. A missing subsystem (no CXL, no dax) is an empty array, not an error; what cannot be read or
+ * understood is in `odd`. -ENOMEM alone ends the look. */
 int topology_load(Topology **ret);
 
 /* Finds out which mount stands on which, for everything below that follows paths and device numbers; again whenever mounts or file
