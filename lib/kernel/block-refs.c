@@ -100,18 +100,11 @@ static char *of_journal(const char *path) {
         return TAKE_PTR(name);
 }
 
-/* A link to a folder in the device's own: ".../nvme0n1/nvme0n1p1/bcache". */
-static char *of_link_above(const char *path) {
-        _cleanup_free_ char *target = NULL;
+/* A link to the device's folder. */
+static char *of_link(const char *path) {
+        char *name = NULL;
 
-        if (link_readf(&target, "%s", path) < 0)
-                return NULL;
-        char *slash = strrchr(target, '/');
-        if (!slash)
-                return NULL;
-        *slash = '\0';
-        slash = strrchr(target, '/');
-        return strdup(slash ? slash + 1 : target);
+        return link_namef(&name, "%s", path) < 0 ? NULL : name;
 }
 
 static char *of_text(const char *path) {
@@ -125,7 +118,7 @@ static const Source sources[] = {
         { "/sys/class/block/md*/md/dev-*", of_member, 4, "%s has it as a member" },
         { "/sys/class/block/loop*/loop/backing_file", of_text, 4, "%s lies on it" },
         { BTRFS "*/devices/*", of_name, 4, "btrfs %s has it" },
-        { "/sys/fs/bcachefs/*/dev-*/block", of_link_above, 4, "bcachefs %s has it" },
+        { "/sys/fs/bcachefs/*/dev-*/block", of_link, 4, "bcachefs %s has it" },
         { "/sys/fs/ext4/*", of_superblock, 3, "a super block of %s is on it" },
         { "/sys/fs/xfs/*", of_superblock, 3, "a super block of %s is on it" },
         { "/sys/fs/f2fs/*", of_superblock, 3, "a super block of %s is on it" },
