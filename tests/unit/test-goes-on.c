@@ -15,11 +15,28 @@ static void put(const char *path, const char *text) {
         CHECK(f && fputs(text, f) >= 0);
 }
 
+/* It is asked before the power, and for the light. */
+static void check_reported(int expected) {
+        for (int before = 0; before < 2; before++) {
+                _cleanup_json_ json_object *report = NULL;
+                size_t n = 0;
+
+                (void) probes_report(scope, before, &report);
+                for (size_t i = 0; i < json_len(report); i++)
+                        if (streq(json_str(json_at(report, i), "name"), "goes-on")) {
+                                CHECK_INT(json_flag(json_at(report, i), "holds"), expected);
+                                n++;
+                        }
+                CHECK_INT(n, 1);
+        }
+}
+
 static void check_asked(int expected) {
         _cleanup_free_ char *answer = NULL;
 
         CHECK_INT(probe_goes_on.ask(scope, &answer), expected);
         CHECK(expected > 0 ? !answer : answer != NULL);
+        check_reported(expected);
 }
 
 /* A path that is down, one whose group does not serve, a head of that name that is another's by now. */
@@ -52,6 +69,22 @@ static void test_members(void) {
         check_asked(1);
 }
 
+#define MAP "252:0 table multipath 0 0 2 1 service-time 0 1 2 259:0 1 1 service-time 0 1 2 259:4 1 1\n252:0 status 2 0 0 0 2 1 A 0 1 2 "
+#define OWN "259:0 A 0 0 1 E 0 1 2 "
+
+/* What the map says of the other path, and what that path says of itself. */
+static void test_map(void) {
+        check_asked(1);
+        put("/dev/mapper/control", MAP OWN "259:4 F 3 0 1\n");
+        check_asked(0);
+        put("/dev/mapper/control", MAP OWN "259:4 A 3 0 1\n");
+        check_asked(1);
+        put("/sys/class/block/nvme1n1/device/state", "dead\n");
+        check_asked(0);
+        put("/sys/class/block/nvme1n1/device/state", "live\n");
+        check_asked(1);
+}
+
 int main(void) {
         _cleanup_(topology_freep) Topology *t = NULL;
         _cleanup_(scope_done) Scope s = { 0 };
@@ -65,6 +98,8 @@ int main(void) {
         CHECK_INT(json_len(json_array(scope, "goes_on")), 1);
         if (path_existsf("/sys/block/md0"))
                 test_members();
+        else if (path_existsf("/sys/block/dm-0") || path_existsf("/sys/class/block/dm-0"))
+                test_map();
         else
                 test_paths();
         return EXIT_SUCCESS;

@@ -127,11 +127,47 @@ static void test_unreadable(void) {
         test_remove_tree("/proc/spl");
 }
 
+/* A module is there, and the folder in which it tells what it has is not: it may have anything. */
+static void test_unseen(void) {
+        static const struct {
+                const char *module, *folder, *remedy;
+                KernelUserKind kind;
+        } modules[] = {
+                { "target_core_mod", CONFIG "/target", "mount -t configfs configfs " CONFIG, KERNEL_USER_TARGET },
+                { "nvmet", CONFIG "/nvmet", "mount -t configfs configfs " CONFIG, KERNEL_USER_TARGET },
+                { "usb_f_mass_storage", CONFIG "/usb_gadget", "mount -t configfs configfs " CONFIG, KERNEL_USER_TARGET },
+                { "ocfs2_nodemanager", CONFIG "/cluster", "mount -t configfs configfs " CONFIG, KERNEL_USER_HEARTBEAT },
+                { "scst", "/sys/kernel/scst_tgt", "lsmod", KERNEL_USER_TARGET },
+                { "zfs", "/proc/spl/kstat/zfs", "lsmod", KERNEL_USER_POOL },
+        };
+
+        for (size_t i = 0; i < ELEMENTSOF(modules); i++) {
+                _cleanup_free_ char *module = strf("/sys/module/%s/", modules[i].module), *folder = strf("%s/", modules[i].folder);
+
+                make_folders(module);
+                check_user(modules[i].kind, modules[i].module, "(not told)", modules[i].remedy);
+                make_folders(folder);
+                check_nobody();
+                test_remove_tree(modules[i].folder);
+                test_remove_tree("/sys/module");
+        }
+}
+
+/* A folder that is there and cannot be looked into (here: it leads to itself). */
+static void test_unreadable_folder(void) {
+        make_folders("/sys/fs/btrfs/uuid/");
+        CHECK_INT(symlink("devices", "/sys/fs/btrfs/uuid/devices"), 0);
+        check_user(KERNEL_USER_MEMBER, "/sys/fs/btrfs/*/devices/*", "(not told)", "dmesg  # why it cannot be read");
+        test_remove_tree("/sys/fs/btrfs");
+}
+
 int main(void) {
         check_nobody();
         test_lio();
         test_other_targets();
         test_others();
         test_unreadable();
+        test_unseen();
+        test_unreadable_folder();
         return EXIT_SUCCESS;
 }

@@ -14,12 +14,22 @@
 #define CXL "/sys/bus/cxl/devices/"
 #define MEMORY "/sys/devices/system/memory/"
 
-static json_object *scope;
+static json_object *scope, *counted;
 
 static void put(const char *path, const char *text) {
         _cleanup_fclose_ FILE *f = fopen(path, "we");
 
         CHECK(f && fputs(text, f) >= 0);
+}
+
+static void make_folders(const char *path) {
+        _cleanup_free_ char *copy = strdup(path);
+
+        for (char *p = copy + 1; (p = strchr(p, '/')); *p++ = '/') {
+                *p = '\0';
+                CHECK(mkdir(copy, 0755) == 0 || errno == EEXIST);
+        }
+        CHECK(mkdir(path, 0755) == 0 || errno == EEXIST);
 }
 
 static int ask(const char *name, char **ret_answer) {
@@ -30,11 +40,38 @@ static int ask(const char *name, char **ret_answer) {
         exit(EXIT_FAILURE);
 }
 
+/* Those that ask what only the power takes away. */
+static bool is_about_power(const char *name) {
+        static const char *const names[] = { "functions", "memdevs", "power", "link", "indicators" };
+
+        for (size_t i = 0; i < ELEMENTSOF(names); i++)
+                if (streq(name, names[i]))
+                        return true;
+        return false;
+}
+
+/* A no counts for the light, and for the power too unless it is about that. Tried with the first no of each. */
+static void check_counts(const char *name) {
+        if (json_get(counted, name))
+                return;
+        json_set(counted, name, json_object_new_boolean(true));
+        for (int before = 0; before < 2; before++) {
+                _cleanup_json_ json_object *report = NULL;
+                size_t n = 0;
+
+                CHECK(!probes_report(scope, before, &report) || (before && is_about_power(name)));
+                for (size_t i = 0; i < json_len(report); i++)
+                        n += streq(json_str(json_at(report, i), "name"), name) && !json_flag(json_at(report, i), "holds");
+                CHECK_INT(n, !before || !is_about_power(name));
+        }
+}
+
 static void check_no(const char *name, const char *expected) {
         _cleanup_free_ char *answer = NULL;
 
         CHECK_INT(ask(name, &answer), 0);
         CHECK_STR(answer, expected);
+        check_counts(name);
 }
 
 static void check_yes(const char *name) {
@@ -94,6 +131,13 @@ static void test_cxl(void) {
         check_no("drivers", "dax0.0 is driven by kmem");
         drop("/sys/bus/dax/devices/dax0.0/driver");
         check_yes("drivers");
+        make_folders("/sys/bus/nd/devices/namespace7.0");
+        put("/sys/bus/nd/devices/namespace7.0/resource", "0x4a0000000\n");
+        put("/sys/bus/nd/devices/namespace7.0/size", "4096\n");
+        check_yes("drivers");
+        CHECK_INT(symlink("../../drivers/nd_pmem", "/sys/bus/nd/devices/namespace7.0/driver"), 0);
+        check_no("drivers", "namespace7.0 is driven by nd_pmem");
+        test_remove_tree("/sys/bus/nd/devices/namespace7.0");
 
         check_no("decoders", "decoder1.0 decodes 0x490000000-0x4afffffff for region0");
         put(CXL "decoder1.0/region", "region9\n");
@@ -111,6 +155,16 @@ static void test_cxl(void) {
         check_yes("memdevs"); /* another card has its name */
 }
 
+/* An empty slot says nothing about a card of which nobody knows what it had. */
+static void test_nothing_known(void) {
+        _cleanup_json_ json_object *functions = json_ref(json_get(scope, "functions"));
+        _cleanup_free_ char *answer = NULL;
+
+        json_set(scope, "functions", json_object_new_array());
+        CHECK_INT(ask("functions", &answer), -ENODATA);
+        json_set(scope, "functions", json_ref(functions));
+}
+
 static void test_slot(void) {
         check_no("functions", "0000:0d:00.0 is there, driven by cxl_pci");
         drop("/sys/bus/pci/devices/0000:0d:00.0/driver");
@@ -122,6 +176,7 @@ static void test_slot(void) {
         check_no("functions", "0000:0d:00.1 is there");
         CHECK_INT(rmdir("/sys/bus/pci/devices/0000:0d:00.1"), 0);
         check_yes("functions");
+        test_nothing_known();
 
         check_no("power", "slot 2 reads power 1");
         put("/sys/bus/pci/slots/2/power", "0\n");
@@ -131,6 +186,36 @@ static void test_slot(void) {
 
         drop("/sys/bus/pci_express/devices/0000:0c:00.0:pcie004/driver");
         check_no("drivers", "0000:0c:00.0:pcie004 has no driver: the slot is held");
+}
+
+static void set_blocks(const char *text) {
+        json_object *blocks = NULL;
+
+        CHECK_INT(json_parse(text, strlen(text), &blocks), 0);
+        json_set(scope, "block_devices", blocks);
+}
+
+/* One that goes with the power is there as long as the card's functions are; and one that stays, with a path that serves nobody, nobody may
+ * have. */
+static void test_staying_blocks(void) {
+        json_object *functions = json_object_new_array();
+
+        make_folders("/sys/class/block/nvme7n1/holders");
+        put("/sys/class/block/nvme7n1/dev", "259:7\n");
+        set_blocks("[{\"name\": \"nvme7n1\", \"dev\": \"259:7\", \"goes_with_power\": true}]");
+        check_no("block-devices", "nvme7n1 (259:7) is there");
+        json_append_str(functions, "0000:99:00.0");
+        json_set(scope, "functions", functions);
+        check_no("block-devices", "nvme7n1 (259:7) is there"); /* that one is gone */
+        json_append_str(functions, "0000:0c:00.0");
+        check_yes("block-devices");
+        json_set(scope, "functions", json_object_new_array());
+
+        set_blocks("[{\"name\": \"nvme7n1\", \"dev\": \"259:7\", \"stays\": true}]");
+        check_yes("block-devices");
+        make_folders("/sys/class/block/nvme7n1/holders/dm-7");
+        check_no("block-devices", "dm-7 stands on nvme7n1, which has no path that serves any more");
+        test_remove_tree("/sys/class/block/nvme7n1");
 }
 
 /* The number tells, where another device has the name by now; a loop device stays when it is detached. */
@@ -154,18 +239,59 @@ static void test_blocks(void) {
         check_yes("block-devices");
         put("/sys/class/block/loop9/loop/backing_file", "/x\n");
         check_no("block-devices", "loop9 (7:9) is there");
+        drop("/sys/class/block/loop9/loop/backing_file");
+        test_staying_blocks();
+        set_blocks(text);
 }
 
 #define NAMESPACE "/sys/kernel/config/nvmet/subsystems/a b/namespaces/1"
 
-static void make_folders(const char *path) {
-        _cleanup_free_ char *copy = strdup(path);
+#define LIO "/sys/kernel/config/target/core/iblock_0/a"
 
-        for (char *p = copy + 1; (p = strchr(p, '/')); *p++ = '/') {
-                *p = '\0';
-                CHECK(mkdir(copy, 0755) == 0 || errno == EEXIST);
-        }
-        CHECK(mkdir(path, 0755) == 0 || errno == EEXIST);
+/* Where a target tells the number, its path says nothing. */
+static void test_target_number(void) {
+        make_folders(LIO);
+        put(LIO "/enable", "1\n");
+        put(LIO "/udev_path", "/dev/pmem0\n");
+        put(LIO "/info", "Status: ACTIVATED\n        Major: 259 Minor: 4  CLAIMED: IBLOCK\n");
+        check_yes("kernel-users");
+        put(LIO "/udev_path", "/dev/other\n");
+        put(LIO "/info", "Status: ACTIVATED\n        Major: 259 Minor: 3  CLAIMED: IBLOCK\n");
+        check_no("kernel-users", "LIO iblock_0/a has it: " LIO "/info: /dev/other");
+        test_remove_tree("/sys/kernel/config/target");
+}
+
+#define PASSTHRU "/sys/kernel/config/nvmet/subsystems/p/passthru"
+
+/* Commands are passed through to a controller: of the card's functions, of another card's, or of one that is gone. */
+static void test_controller(void) {
+        json_object *functions = json_object_new_array();
+
+        json_append_str(functions, "0000:0d:00.0");
+        json_set(scope, "functions", functions);
+        make_folders(PASSTHRU);
+        put(PASSTHRU "/enable", "1\n");
+        put(PASSTHRU "/device_path", "/dev/nvme5\n");
+        check_no("kernel-users", "nvmet p, passthru has it: " PASSTHRU "/device_path: /dev/nvme5");
+        make_folders("/sys/class/nvme/nvme5");
+        CHECK_INT(symlink("../../../bus/pci/devices/0000:77:00.0", "/sys/class/nvme/nvme5/device"), 0);
+        check_yes("kernel-users");
+        drop("/sys/class/nvme/nvme5/device");
+        CHECK_INT(symlink("../../../bus/pci/devices/0000:0d:00.0", "/sys/class/nvme/nvme5/device"), 0);
+        check_no("kernel-users", "nvmet p, passthru has it: " PASSTHRU "/device_path: /dev/nvme5");
+        test_remove_tree(PASSTHRU);
+        test_remove_tree("/sys/class/nvme/nvme5");
+        json_set(scope, "functions", json_object_new_array());
+}
+
+/* One that is whole has lost nothing. Of one that is not nobody here can tell which devices it has. */
+static void test_pool(void) {
+        make_folders("/proc/spl/kstat/zfs/tank");
+        put("/proc/spl/kstat/zfs/tank/state", "ONLINE\n");
+        check_yes("kernel-users");
+        put("/proc/spl/kstat/zfs/tank/state", "SUSPENDED\n");
+        check_no("kernel-users", "tank has it: /proc/spl/kstat/zfs/tank/state");
+        test_remove_tree("/proc/spl");
 }
 
 /* A use outlives the device, by its name; another device's that has the name by now is none of the card's. */
@@ -184,6 +310,10 @@ static void test_kernel_users(void) {
         put(NAMESPACE "/device_path", "/dev/pmem1\n");
         check_yes("kernel-users");
 
+        test_target_number();
+        test_controller();
+        test_pool();
+
         /* What a loaded module has cannot be seen. */
         make_folders("/sys/module/ocfs2_nodemanager");
         check_no("kernel-users", "ocfs2_nodemanager has it: /sys/kernel/config/cluster");
@@ -194,13 +324,6 @@ static void test_kernel_users(void) {
         check_no("kernel-users", "heartbeat A of cluster ocfs2 has it: /sys/kernel/config/cluster/ocfs2/heartbeat/A/dev: pmem0");
         test_remove_tree("/sys/kernel/config");
         test_remove_tree("/sys/module/ocfs2_nodemanager");
-}
-
-static void set_blocks(const char *text) {
-        json_object *blocks = NULL;
-
-        CHECK_INT(json_parse(text, strlen(text), &blocks), 0);
-        json_set(scope, "block_devices", blocks);
 }
 
 #define PORT "/sys/devices/pci0000:0c/0000:0c:00.0/"
@@ -236,6 +359,40 @@ static void test_below_port(void) {
         check_yes("below-port");
 }
 
+/* Each place that names a device which is gone, as the kernel writes it. */
+static void test_places(void) {
+        static const struct {
+                const char *folder, *who;
+        } places[] = {
+                { "/sys/fs/ext4/nvme0n1", "a super block of ext4 is on it" },
+                { "/sys/fs/xfs/nvme0n1", "a super block of xfs is on it" },
+                { "/sys/fs/f2fs/nvme0n1", "a super block of f2fs is on it" },
+                { "/sys/fs/nilfs2/nvme0n1", "a super block of nilfs2 is on it" },
+                { "/proc/fs/jbd2/nvme0n1", "a journal, nvme0n1, is on it" },
+                { "/proc/fs/jbd2/nvme0n1-8", "a journal, nvme0n1-8, is on it" },
+                { "/sys/class/block/md0/md/dev-nvme0n1", "md0 has it as a member" },
+                { "/sys/fs/btrfs/uuid/devices/nvme0n1", "btrfs uuid has it" },
+        };
+
+        for (size_t i = 0; i < ELEMENTSOF(places); i++) {
+                _cleanup_free_ char *expected = strf("nvme0n1 is gone, and in use: %s", places[i].who);
+
+                make_folders(places[i].folder);
+                check_no("references", expected);
+                test_remove_tree(places[i].folder);
+                check_yes("references");
+        }
+
+        make_folders("/sys/fs/bcachefs/uuid/dev-0");
+        CHECK_INT(symlink("../../../../devices/pci0000:0c/0000:0c:00.0/0000:0d:00.0/nvme/nvme0/nvme0n1", "/sys/fs/bcachefs/uuid/dev-0/block"), 0);
+        check_no("references", "nvme0n1 is gone, and in use: bcachefs uuid has it");
+        drop("/sys/fs/bcachefs/uuid/dev-0/block");
+        make_folders("/sys/class/block/loop3/loop");
+        put("/sys/class/block/loop3/loop/backing_file", "/dev/nvme0n1 (deleted)\n");
+        check_no("references", "nvme0n1 is gone, and in use: loop3 lies on it");
+        test_remove_tree("/sys/class/block/loop3");
+}
+
 /* The disk is still there, then it is gone: whoever refers to it is named either way. */
 static void test_references(void) {
         check_yes("references");
@@ -254,13 +411,8 @@ static void test_references(void) {
         set_blocks("[{\"name\": \"nvme0n1\", \"dev\": \"259:9\"}]");
         json_set(scope, "gone_before", NULL);
         test_remove_tree("/sys/class/block/dm-7");
-        make_folders("/sys/fs/xfs/nvme0n1");
         make_folders("/sys/fs/xfs/stats");
-        check_no("references", "nvme0n1 is gone, and in use: a super block of xfs is on it");
-        test_remove_tree("/sys/fs/xfs");
-        make_folders("/sys/class/block/md0/md/dev-nvme0n1");
-        check_no("references", "nvme0n1 is gone, and in use: md0 has it as a member");
-        test_remove_tree("/sys/class/block/md0");
+        test_places();
         make_folders("/sys/fs/btrfs/uuid/devices/nvme0n1");
         check_no("references", "nvme0n1 is gone, and in use: btrfs uuid has it");
         json_object *volumes = json_object_new_array();
@@ -297,6 +449,35 @@ static void test_mounts(void) {
         check_yes("mounts");
 }
 
+/* This process once more, with a file in its memory that is on the card's disk: the disk is gone, the file system is not. */
+static void test_mapped_file(const char *real) {
+        _cleanup_free_ char *answer = NULL;
+
+        make_folders("/proc/77");
+        CHECK_INT(mount(real, "/proc/77", NULL, MS_BIND, NULL), 0);
+        put("/proc/maps-of-77", "7f0000000000-7f0000001000 r--p 00000000 103:09 12                        /srv/file\n");
+        CHECK_INT(mount("/proc/maps-of-77", "/proc/77/maps", NULL, MS_BIND, NULL), 0);
+        CHECK_INT(ask("processes", &answer), 0);
+        CHECK_STR(answer, "process 77 (test-probes) has mapping nvme0n1: /proc/77/maps 7f0000000000-7f0000001000 r--p");
+        check_counts("processes");
+        CHECK_INT(umount2("/proc/77/maps", MNT_DETACH), 0);
+        CHECK_INT(umount2("/proc/77", MNT_DETACH), 0);
+        CHECK_INT(rmdir("/proc/77"), 0);
+        check_yes("processes");
+}
+
+/* One that cannot be looked at may have anything. */
+static void test_unread_process(void) {
+        _cleanup_free_ char *answer = NULL;
+
+        make_folders("/proc/78");
+        CHECK_INT(symlink("fd", "/proc/78/fd"), 0);
+        CHECK_INT(ask("processes", &answer), -EAGAIN);
+        CHECK_STR(answer, "not every process could be looked at");
+        test_remove_tree("/proc/78");
+        check_yes("processes");
+}
+
 /* This process, as the only one of the recorded machine: it has a character device open. */
 static void test_processes(void) {
         static const char text[] = "[{\"name\": \"null\", \"dev\": \"1:3\"}]", odd[] = "[{\"name\": \"null\", \"dev\": \"odd\"}]";
@@ -323,6 +504,8 @@ static void test_processes(void) {
         json_set(scope, "dax_devices", no_devices);
         CHECK(ask("processes", &unknown) < 0);
         json_set(scope, "dax_devices", NULL);
+        test_mapped_file(real);
+        test_unread_process();
 }
 
 static void set_since(uint64_t sequence) {
@@ -410,6 +593,7 @@ int main(void) {
                 "\"memdevs\": [{\"name\": \"mem1\", \"serial\": \"0x1\"}], \"ranges\": [{\"start\": 19595788288, \"size\": 536870912}]}";
 
         CHECK_INT(json_parse(text, strlen(text), &scope), 0);
+        counted = json_object_new_object();
         test_ranges();
         test_memory();
         test_cxl();
@@ -423,6 +607,8 @@ int main(void) {
         test_kernel_log();
         test_acknowledge();
         test_unknown();
+        CHECK_INT(json_object_object_length(counted), 17); /* all but goes-on, which has a test of its own */
+        json_object_put(counted);
         json_object_put(scope);
         return EXIT_SUCCESS;
 }
