@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """Removals that must not happen, and requests that mean nothing."""
 
-from harness import removal
+from harness import removal, storage
 from harness.scenario import scenario
 
 
@@ -127,3 +127,49 @@ def unwritable_state(lab):
     lab.sh("sleep 6")  # the kernel's own 5 s, which must pass without anything happening
     removal.check_untouched(lab, 2, before)
     lab.equal(ram.online(), 4, "the blocks online")
+
+
+def garbled(lab, attribute, text="garbage"):
+    """An attribute that says something else from now on, as a driver of a later kernel might; the path that is told."""
+    lab.sh(f"printf '%s\\n' '{text}' > /run/garbled && mount --bind /run/garbled $(realpath {attribute})")
+    lab.cleanup(lambda: lab.sh(f"umount $(realpath {attribute}) 2> /dev/null || true"))
+    return attribute
+
+
+@scenario("refuse-not-understood")
+def not_understood(lab):
+    """What cannot be understood is told: of another card it is no reason to keep this one; of this one it is, and it alone."""
+    ram = lab.ram(2)
+    serials = {number: f"/sys/bus/cxl/devices/{lab.sh(f'ls -d /sys/bus/pci/devices/{lab.slot(number).bdf()}/mem* | xargs basename')}/serial"
+               for number in (2, 3)}
+
+    def told(kind, number="2"):
+        return [one["what"] for one in storage.plan(lab, number)[kind] if one["code"] == "NOT_UNDERSTOOD"]
+
+    other = garbled(lab, serials[3])
+    lab.equal((len(told("warnings")), told("blockers")), (1, []), "how another card's number is told")
+    lab.check(serials[3] in told("warnings")[0], f"it should be named: {told('warnings')}")
+    lab.check(any(serials[3] in line for line in told("blockers", "3")), "the card that it is of should be refused")
+    lab.sh(f"umount $(realpath {other})")
+    lab.equal(told("warnings"), [], "what is told when it reads right again")
+
+    mine = garbled(lab, serials[2])
+    before = removal.Picture.take(lab)
+    status, out, err = lab.cli("remove", "2", check=False)
+    lab.equal(status, removal.BLOCKED, f"the exit status ({out}{err})")
+    lab.check(mine in out + err, f"what is not understood should be named: {out}{err}")
+    removal.check_untouched(lab, 2, before)
+    lab.sh(f"umount $(realpath {mine})")
+
+    size = garbled(lab, "/sys/bus/cxl/devices/" + ram.region + "/size", "many")
+    before = removal.Picture.take(lab)
+    number = removal.last_id(lab) + 1
+    lab.slot(2).press()
+    end = removal.wait_for_end(lab, number)
+    lab.equal((end["outcome"], end["code"]), ("refused", "blocked"), f"the ending of the pressed one ({end['message']})")
+    removal.check_untouched(lab, 2, before)
+    lab.sh(f"umount $(realpath {size})")
+
+    garbled(lab, serials[3])
+    lab.cli("remove", "2")
+    removal.check_safe(lab, 2, ram)
