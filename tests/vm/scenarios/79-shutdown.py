@@ -125,6 +125,34 @@ def called_off(lab):
     finish(lab, disk, stubborn)
 
 
+@scenario("shutdown-stuck", profile="mixed", timeout=300, allow=TOLD, turn=True)
+def stuck(lab):
+    """Shut down and never unmounted, for its user hangs in another file system: the card stays, and so does the word until he is gone."""
+    disk = lab.filesystem(lab.disk(4), "ext4")
+    wanted = disk.fill(mib=1)
+    lab.sh("truncate -s 64M /run/other.img && mkfs.ext4 -q /run/other.img && mkdir -p /mnt/other && mount -o loop /run/other.img /mnt/other")
+    lab.cleanup(lambda: lab.sh("fsfreeze -u /mnt/other 2> /dev/null; umount /mnt/other; rm -f /run/other.img"))
+    lab.sh("fsfreeze -f /mnt/other")
+    user = lab.spawn("elsewhere", ["/bin/sh", "-c", f"exec 3< {disk.target}/content; echo > /mnt/other/file"],
+                     properties=["SendSIGKILL=no", "TimeoutStopSec=2"])
+    pid = main_pid(lab, user)
+    lab.wait_for(lambda: lab.sh(f"cut -d ' ' -f 3 /proc/{pid}/stat") == "D", 30, "the user to hang in the kernel")
+    storage.rules(lab, ({"Unit": user.unit}, {"Action": "term", "TermSec": 2, "KillSec": 2}))
+    status, out, err = lab.cli("remove", 4, FORCE, check=False, timeout=240)
+    lab.equal(status, removal.STUCK, f"the exit status ({out}{err})")
+    end = removal.wait_for_end(lab, removal.last_id(lab))
+    lab.equal(end["outcome"], "stuck", "the ending")
+    lab.check("was shut down and is still in use" in end["message"] and disk.target in end["remedy"][0], f"what stays, and the remedy: {end}")
+    leds = lab.slot(4).leds()
+    lab.check(leds.power_on and leds.power != "off", f"slot 4 should not say 'safe': {leds}")
+    lab.sh("fsfreeze -u /mnt/other")
+    lab.wait_for(lambda: not user.running(), 30, "the user to be gone")
+    lab.sh(end["remedy"][0].split("#")[0])
+    storage.take_out(lab, 4)
+    storage.put_back(lab, 4)
+    lab.equal(disk.sum(), wanted, "what was synced")
+
+
 @scenario("frozen-idle", profile="mixed", timeout=200, turn=True)
 def frozen_idle(lab):
     """Somebody froze it and nobody uses it: the kernel unmounts that and keeps it all the same. Mounted again, and the remedy helps."""
