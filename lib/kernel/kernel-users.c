@@ -19,6 +19,9 @@ static const char *const kernel_user_kind_table[_KERNEL_USER_KIND_MAX] = {
         [KERNEL_USER_MEMBER] = "member",
         [KERNEL_USER_POOL] = "pool",
         [KERNEL_USER_FLASH] = "flash",
+        [KERNEL_USER_LOG] = "log",
+        [KERNEL_USER_FILE] = "file",
+        [KERNEL_USER_DEVICE] = "device",
 };
 
 DEFINE_STRING_TABLE(kernel_user_kind, KernelUserKind)
@@ -37,8 +40,7 @@ void kernel_users_done(KernelUsers *l) {
         *l = (KernelUsers) { 0 };
 }
 
-/* Takes over all strings; `on` may be NULL. */
-static int add(KernelUsers *l, KernelUser u) {
+int kernel_users_add(KernelUsers *l, KernelUser u) {
         int r = u.who && u.evidence && u.remedy ? vec_grow((void **) &l->items, l->n_items, &l->n_allocated, sizeof(u)) : -ENOMEM;
 
         if (r < 0)
@@ -131,7 +133,7 @@ static int read_lio(KernelUsers *l, const char *path, const char *text) {
                 u.on = disk_of_pscsi(text);
         if (!u.on)
                 (void) attr_readf(&u.on, "%s/udev_path", folder);
-        return add(l, u);
+        return kernel_users_add(l, u);
 }
 
 /* nvmet opens a device for nobody in particular (drivers/nvme/target/io-cmd-bdev.c:nvmet_bdev_ns_enable). The same of the controller
@@ -146,7 +148,7 @@ static int read_nvmet(KernelUsers *l, const char *path, const char *text) {
         _cleanup_free_ char *enable = strf("%s/enable", folder), *quoted = shell_quoted(enable);
         if (!is_enabled(folder) || streq(text, "(null)"))
                 return 0;
-        return add(l, (KernelUser) { .kind = KERNEL_USER_TARGET, .who = strf("nvmet %s, %s%s", subsystem ?: "?", passthru ? "" : "namespace ", what),
+        return kernel_users_add(l, (KernelUser) { .kind = KERNEL_USER_TARGET, .who = strf("nvmet %s, %s%s", subsystem ?: "?", passthru ? "" : "namespace ", what),
                                      .on = strdup(text), .evidence = strdup(path), .remedy = strf("echo 0 > %s", quoted ?: "") });
 }
 
@@ -156,7 +158,7 @@ static int read_gadget(KernelUsers *l, const char *path, const char *text) {
 
         if (!*text)
                 return 0;
-        return add(l, (KernelUser) { .kind = KERNEL_USER_TARGET, .who = strf("USB gadget %s", gadget ?: "?"), .on = strdup(text),
+        return kernel_users_add(l, (KernelUser) { .kind = KERNEL_USER_TARGET, .who = strf("USB gadget %s", gadget ?: "?"), .on = strdup(text),
                                      .evidence = strdup(path), .remedy = strf("echo 1 > %s", quoted ?: "") });
 }
 
@@ -165,7 +167,7 @@ static int read_scst(KernelUsers *l, const char *path, const char *text) {
         _cleanup_free_ char *folder = folder_of(path), *name = part(path, 1), *handler = NULL;
 
         (void) link_namef(&handler, "%s/handler", folder ?: "");
-        return add(l, (KernelUser) { .kind = KERNEL_USER_TARGET, .who = strf("SCST %s", name ?: "?"),
+        return kernel_users_add(l, (KernelUser) { .kind = KERNEL_USER_TARGET, .who = strf("SCST %s", name ?: "?"),
                                      .on = strndup(text, strcspn(text, "\n")), .evidence = strdup(path),
                                      .remedy = strf("echo 'del_device %s' > /sys/kernel/scst_tgt/handlers/%s/mgmt", name ?: "?",
                                                     handler ?: "vdisk_blockio") });
@@ -177,7 +179,7 @@ static int read_heartbeat(KernelUsers *l, const char *path, const char *text) {
 
         if (!*text)
                 return 0;
-        return add(l, (KernelUser) { .kind = KERNEL_USER_HEARTBEAT, .who = strf("heartbeat %s of cluster %s", region ?: "?", cluster ?: "?"),
+        return kernel_users_add(l, (KernelUser) { .kind = KERNEL_USER_HEARTBEAT, .who = strf("heartbeat %s of cluster %s", region ?: "?", cluster ?: "?"),
                                      .on = strdup(text), .evidence = strdup(path),
                                      .remedy = strf("o2cb stop-heartbeat %s  # once none of its volumes is mounted here", quoted ?: "") });
 }
@@ -187,7 +189,7 @@ static int read_zram(KernelUsers *l, const char *path, const char *text) {
 
         if (streq(text, "none"))
                 return 0;
-        return add(l, (KernelUser) { .kind = KERNEL_USER_ZRAM, .who = strdup(name ?: "zram"), .on = strdup(text), .evidence = strdup(path),
+        return kernel_users_add(l, (KernelUser) { .kind = KERNEL_USER_ZRAM, .who = strdup(name ?: "zram"), .on = strdup(text), .evidence = strdup(path),
                                      .remedy = strf("swapoff /dev/%s; umount -A /dev/%s; echo 1 > /sys/block/%s/reset  # what is stored in it "
                                                     "is lost then; what was swapped to it is not", name ?: "", name ?: "", name ?: "") });
 }
@@ -200,7 +202,7 @@ static int read_bcache(KernelUsers *l, const char *path, const char *text) {
         if (link)
                 return 0;
         (void) link_namef(&set, "%s/set", path);
-        return add(l, (KernelUser) { .kind = KERNEL_USER_CACHE, .who = set ? strf("bcache's set %s", set) : strdup("bcache"),
+        return kernel_users_add(l, (KernelUser) { .kind = KERNEL_USER_CACHE, .who = set ? strf("bcache's set %s", set) : strdup("bcache"),
                                      .on = strdup(device ?: ""), .evidence = strdup(path),
                                      .remedy = set ? strf("echo 1 > /sys/fs/bcache/%s/unregister  # writes back what is cached", set) :
                                      strf("echo 1 > /sys/class/block/%s/bcache/stop", device ?: "") });
@@ -213,7 +215,7 @@ static int read_journal(KernelUsers *l, const char *path, const char *text) {
 
         if (!name || !path_existsf("/sys/class/block/%s", name))
                 return name ? 0 : -ENOMEM;
-        return add(l, (KernelUser) { .kind = KERNEL_USER_JOURNAL, .who = strdup("the journal of a file system elsewhere"), .on = strdup(name),
+        return kernel_users_add(l, (KernelUser) { .kind = KERNEL_USER_JOURNAL, .who = strdup("the journal of a file system elsewhere"), .on = strdup(name),
                                      .evidence = strdup(path), .remedy = strf("grep . /sys/fs/ext4/*/journal_task; grep -l jbd2/%s "
                                      "/proc/[0-9]*/comm  # whose thread it is; unmount that file system", name) });
 }
@@ -227,7 +229,7 @@ static int read_member(KernelUsers *l, const char *path, const char *text) {
                 name = part(path, 0);
         else if (link_namef(&name, "%s", path) < 0)
                 name = NULL;
-        return add(l, (KernelUser) { .kind = KERNEL_USER_MEMBER, .who = strf("%s %s", type ?: "?", uuid ?: "?"), .on = TAKE_PTR(name),
+        return kernel_users_add(l, (KernelUser) { .kind = KERNEL_USER_MEMBER, .who = strf("%s %s", type ?: "?", uuid ?: "?"), .on = TAKE_PTR(name),
                                      .evidence = strdup(path), .remedy = strf("findmnt -t %s  # unmount the one of UUID %s", type ?: "?", uuid ?: "?") });
 }
 
@@ -239,7 +241,7 @@ static int read_f2fs(KernelUsers *l, const char *path, const char *text) {
 
         for (char *word; r >= 0 && (word = strsep(&rest, " \t\n,:()"));)
                 if (startswith(word, "/dev/"))
-                        r = add(l, (KernelUser) { .kind = KERNEL_USER_MEMBER, .who = strf("the f2fs on %s", name ?: "?"), .on = strdup(word),
+                        r = kernel_users_add(l, (KernelUser) { .kind = KERNEL_USER_MEMBER, .who = strf("the f2fs on %s", name ?: "?"), .on = strdup(word),
                                                   .evidence = strdup(path), .remedy = strf("umount -A /dev/%s", name ?: "?") });
         return r;
 }
@@ -248,21 +250,85 @@ static int read_rnbd(KernelUsers *l, const char *path, const char *text) {
         _cleanup_free_ char *name = NULL, *folder = folder_of(path), *quoted = shell_quoted(folder);
 
         (void) link_namef(&name, "%s", path);
-        return add(l, (KernelUser) { .kind = KERNEL_USER_TARGET, .who = strdup("RNBD"), .on = TAKE_PTR(name), .evidence = strdup(path),
+        return kernel_users_add(l, (KernelUser) { .kind = KERNEL_USER_TARGET, .who = strdup("RNBD"), .on = TAKE_PTR(name), .evidence = strdup(path),
                                      .remedy = strf("for s in %s/sessions/*/force_close; do echo 1 > $s; done", quoted ?: "") });
 }
 
 static int read_mtd(KernelUsers *l, const char *path, const char *text) {
         const char *on = startswith(text, "block2mtd: ");
 
-        return on ? add(l, (KernelUser) { .kind = KERNEL_USER_FLASH, .who = strdup("block2mtd"), .on = strdup(on), .evidence = strdup(path),
+        return on ? kernel_users_add(l, (KernelUser) { .kind = KERNEL_USER_FLASH, .who = strdup("block2mtd"), .on = strdup(on), .evidence = strdup(path),
                                           .remedy = strdup("modprobe -r block2mtd") }) : 0;
+}
+
+/* The kernel's last words: opened for nobody in particular, and written when it dies (fs/pstore/blk.c). A path, a number, or whatever else the
+ * kernel can look a device up by. */
+static int read_log(KernelUsers *l, const char *path, const char *text) {
+        _cleanup_free_ char *folder = folder_of(path), *wanted = NULL;
+        KernelUser u = { .kind = KERNEL_USER_LOG };
+
+        if (!*text || (attr_readf(&wanted, "%s/best_effort", folder ?: "") >= 0 && streq(wanted, "N")))
+                return 0;
+        if (dev_parse(text, &u.dev) < 0)
+                u.dev = 0;
+        u.who = strdup("pstore_blk");
+        u.on = strdup(text);
+        u.evidence = strdup(path);
+        u.remedy = strdup("modprobe -r pstore_blk");
+        return kernel_users_add(l, u);
+}
+
+/* What the card does by itself has no user, and is broken off by the loss of power (drivers/base/firmware_loader/sysfs_upload.c,
+ * drivers/cxl/core/memdev.c:security_state_show). */
+static int add_work(KernelUsers *l, const char *path, const char *folder, const char *what, const char *until) {
+        return kernel_users_add(l, (KernelUser) { .kind = KERNEL_USER_DEVICE, .who = strdup(what), .on = strdup(folder), .evidence = strdup(path),
+                                                  .remedy = strf("%s %s; do sleep 5; done  # it returns when that is done", until, path) });
+}
+
+static int read_upload(KernelUsers *l, const char *path, const char *text) {
+        _cleanup_free_ char *upload = folder_of(path), *firmware = folder_of(upload ?: ""), *memdev = folder_of(firmware ?: ""),
+                            *what = strf("new firmware is being written to it (%s)", text);
+
+        return streq(text, "idle") ? 0 : add_work(l, path, memdev, what, "until grep -qx idle");
+}
+
+static int read_erasure(KernelUsers *l, const char *path, const char *text) {
+        _cleanup_free_ char *security = folder_of(path), *memdev = folder_of(security ?: "");
+
+        return streq(text, "sanitize") ? add_work(l, path, memdev, "it is being erased", "while grep -qx sanitize") : 0;
+}
+
+static int add_lent(KernelUsers *l, const char *path, const char *function) {
+        _cleanup_free_ char *folder = folder_of(path), *enable = strf("%s/enable", folder ?: ""), *quoted = shell_quoted(enable), *name = part(path, 1);
+
+        return kernel_users_add(l, (KernelUser) { .kind = KERNEL_USER_DEVICE, .who = strf("nvmet, namespace %s: its memory is lent to transfers", name ?: "?"),
+                                                  .on = strdup(function), .evidence = strdup(path), .remedy = strf("echo 0 > %s", quoted ?: "") });
+}
+
+/* Whose memory a namespace of nvmet moves data through: nobody's, that of a function, or of any that has some for it
+ * (drivers/pci/p2pdma.c:pci_p2pdma_enable_show). */
+static int read_lent(KernelUsers *l, const char *path, const char *text) {
+        _cleanup_free_ char *folder = folder_of(path), *function = strf("/sys/bus/pci/devices/%s", text);
+        glob_t g = { 0 };
+        int r = 0;
+
+        if (streq(text, "0") || !is_enabled(folder ?: ""))
+                return 0;
+        if (!streq(text, "1"))
+                return add_lent(l, path, function);
+        int q = glob("/sys/bus/pci/devices/*/p2pmem/published", 0, NULL, &g);
+        for (size_t i = 0; q == 0 && r >= 0 && i < g.gl_pathc; i++) {
+                _cleanup_free_ char *p2pmem = folder_of(g.gl_pathv[i]), *lender = folder_of(p2pmem ?: "");
+                r = add_lent(l, path, lender);
+        }
+        globfree(&g);
+        return q == GLOB_NOSPACE ? -ENOMEM : r;
 }
 
 static int read_pool(KernelUsers *l, const char *path, const char *text) {
         _cleanup_free_ char *pool = part(path, 1), *quoted = shell_quoted(pool);
 
-        return add(l, (KernelUser) { .kind = KERNEL_USER_POOL, .who = strf("%s", pool ?: "?"), .evidence = strdup(path),
+        return kernel_users_add(l, (KernelUser) { .kind = KERNEL_USER_POOL, .who = strf("%s", pool ?: "?"), .evidence = strdup(path),
                                      .remedy = strf("zpool export %s", quoted ?: "") });
 }
 
@@ -288,11 +354,15 @@ static const struct Place {
         { "/sys/fs/btrfs/*/devices/*", read_member, true, KERNEL_USER_MEMBER, NULL, NULL },
         { "/sys/fs/bcachefs/*/dev-*/block", read_member, true, KERNEL_USER_MEMBER, NULL, NULL },
         { "/proc/fs/f2fs/*/disk_map", read_f2fs, false, KERNEL_USER_MEMBER, NULL, NULL },
+        { "/sys/module/pstore_blk/parameters/blkdev", read_log, false, KERNEL_USER_LOG, NULL, NULL },
+        { CONFIG "/nvmet/subsystems/*/namespaces/*/p2pmem", read_lent, false, KERNEL_USER_DEVICE, NULL, NULL },
+        { "/sys/bus/cxl/devices/mem*/firmware/*/status", read_upload, false, KERNEL_USER_DEVICE, NULL, NULL },
+        { "/sys/bus/cxl/devices/mem*/security/state", read_erasure, false, KERNEL_USER_DEVICE, NULL, NULL },
         { "/proc/spl/kstat/zfs/*/state", read_pool, false, KERNEL_USER_POOL, "zfs", "/proc/spl/kstat/zfs" },
 };
 
 static int add_unknown(KernelUsers *l, const struct Place *p, const char *path, const char *remedy) {
-        return add(l, (KernelUser) { .kind = p->kind, .who = strdup(p->module ?: path), .evidence = strdup(path), .remedy = strdup(remedy) });
+        return kernel_users_add(l, (KernelUser) { .kind = p->kind, .who = strdup(p->module ?: path), .evidence = strdup(path), .remedy = strdup(remedy) });
 }
 
 static bool is_gone(int error) {
@@ -354,7 +424,7 @@ static int read_mounted_pools(KernelUsers *l) {
                 _cleanup_free_ char *pool = strndup(m->source, strcspn(m->source, "/@")), *quoted = shell_quoted(pool);
                 if (!streq(m->type, "zfs") || !pool || has_pool(l, pool))
                         continue;
-                r = add(l, (KernelUser) { .kind = KERNEL_USER_POOL, .who = TAKE_PTR(pool), .evidence = strf("/proc/1/mountinfo: %s", m->target),
+                r = kernel_users_add(l, (KernelUser) { .kind = KERNEL_USER_POOL, .who = TAKE_PTR(pool), .evidence = strf("/proc/1/mountinfo: %s", m->target),
                                           .remedy = strf("zpool export %s", quoted ?: "") });
         }
         return r;
@@ -365,7 +435,9 @@ int kernel_users_read(KernelUsers *l) {
 
         for (size_t i = 0; i < ELEMENTSOF(places) && r >= 0; i++)
                 r = read_place(l, &places[i]);
-        return r < 0 ? r : read_mounted_pools(l);
+        if (r >= 0)
+                r = read_mounted_pools(l);
+        return r < 0 ? r : kernel_files_read(l);
 }
 
 int zfs_pool_devices(const char *pool, uint64_t timeout_usec, char **ret) {

@@ -17,6 +17,9 @@ typedef enum KernelUserKind {
         KERNEL_USER_MEMBER,     /* of a file system of several devices */
         KERNEL_USER_POOL,       /* a ZFS pool; which devices it has the kernel does not tell */
         KERNEL_USER_FLASH,      /* shown as flash memory (block2mtd) */
+        KERNEL_USER_LOG,        /* where the kernel's last words go (pstore) */
+        KERNEL_USER_FILE,       /* a file or folder that the kernel has open by itself */
+        KERNEL_USER_DEVICE,     /* a device itself, whatever is on it: it is at work, or its memory is lent */
         _KERNEL_USER_KIND_MAX,
         _KERNEL_USER_KIND_INVALID = -EINVAL,
 } KernelUserKind;
@@ -26,8 +29,8 @@ DECLARE_STRING_TABLE(kernel_user_kind, KernelUserKind);
 typedef struct KernelUser {
         KernelUserKind kind;
         char *who;              /* "LIO iblock_0/vol1", "zram0" */
-        char *on;               /* a path ("/dev/nvme0n1p1", "/srv/image") or the kernel's name ("nvme0n1p1"); NULL: not told, so that it
-                                 * can be anything */
+        char *on;               /* a path ("/dev/nvme0n1p1", "/srv/image", "/sys/bus/cxl/devices/mem0") or the kernel's name ("nvme0n1p1");
+                                 * NULL: not told, so that it can be anything */
         dev_t dev;              /* the number where that is told; else 0 */
         char *evidence;         /* the file that says so */
         char *remedy;           /* a line for a shell that ends this use */
@@ -41,6 +44,9 @@ typedef struct KernelUsers {
 void kernel_user_done(KernelUser *u);
 void kernel_users_done(KernelUsers *l);
 
+/* One more; takes over all strings. `on` may be NULL, no other may (they were not allocated: -ENOMEM). */
+int kernel_users_add(KernelUsers *l, KernelUser u);
+
 #define _cleanup_kernel_users_ _cleanup_(kernel_users_done)
 
 /* All of the machine, read from configfs, sysfs and /proc: nothing is opened but attributes. A place that is there and cannot be read,
@@ -50,3 +56,6 @@ int kernel_users_read(KernelUsers *l);
 
 /* The devices of a ZFS pool by their paths, as zpool(8) tells them: newly allocated text. A negative errno when it cannot be asked. */
 int zfs_pool_devices(const char *pool, uint64_t timeout_usec, char **ret);
+
+/* kernel-files.c. Files and folders that the kernel has open by itself, as PID 1 names them; part of the above. 0 or -ENOMEM. */
+int kernel_files_read(KernelUsers *l);

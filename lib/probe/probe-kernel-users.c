@@ -39,6 +39,21 @@ static bool is_card_controller(json_object *scope, const KernelUser *u) {
         return gone && json_len(blocks) > 0;
 }
 
+/* What the card does by itself. */
+static bool is_card_itself(json_object *scope, const KernelUser *u) {
+        json_object *functions = json_array(scope, "functions");
+        _cleanup_free_ char *line = NULL;
+
+        if (u->kind != KERNEL_USER_DEVICE || !u->on || link_readf(&line, "%s", u->on) < 0)
+                return false;
+        for (size_t i = 0; i < json_len(functions); i++) {
+                const char *bdf = json_object_get_string(json_at(functions, i)), *found = bdf ? strstr(line, bdf) : NULL;
+                if (found && strchr("/", found[strlen(bdf)])) /* or the end */
+                        return true;
+        }
+        return false;
+}
+
 /* A pool that is whole has lost nothing. Of one that is not, zpool(8) tells the devices; who cannot be asked has not said no. */
 static bool may_be_pool_of(json_object *blocks, const KernelUser *u) {
         _cleanup_free_ char *state = NULL, *devices = NULL;
@@ -66,7 +81,7 @@ static bool is_of_card(json_object *scope, const KernelUser *u) {
         for (size_t i = 0; i < json_len(blocks); i++)
                 if (is_card_device(json_at(blocks, i), u))
                         return true;
-        return is_card_controller(scope, u);
+        return is_card_controller(scope, u) || is_card_itself(scope, u);
 }
 
 static int ask(json_object *scope, char **ret_answer) {

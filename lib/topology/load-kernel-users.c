@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <sys/stat.h>
 
+#include "base/parse.h"
 #include "kernel/attr.h"
 #include "kernel/listing.h"
 #include "topology/load.h"
@@ -19,6 +20,22 @@ static int follow_controller(KernelUse *u, const char *node) {
         int r = link_namef(&u->bdf, "/sys/class/nvme/%s/device", node);
 
         return r == -ENOMEM ? r : 0;
+}
+
+/* The function that a device in sysfs is on, or is. */
+static int follow_device(KernelUse *u, const char *path) {
+        _cleanup_free_ char *line = NULL;
+        bool has_domain;
+
+        int r = link_readf(&line, "%s", path);
+        if (r < 0)
+                return r == -ENOMEM ? r : 0;
+        r = -EINVAL;
+        for (unsigned level = 0; r == -EINVAL; level++) {
+                _cleanup_free_ char *name = ancestor(line, level);
+                r = name ? parse_bdf(name, &u->bdf, &has_domain) : 0;
+        }
+        return r;
 }
 
 /* Only a file system of this machine's own devices is asked, where a link leads on: others might not answer. */
@@ -39,6 +56,8 @@ static int follow_path(const Topology *t, KernelUse *u, const char *path) {
                 return set_block(u, b);
         if (node)
                 return follow_controller(u, node);
+        if (u->user.kind == KERNEL_USER_DEVICE)
+                return follow_device(u, path);
         const Mount *m = topology_mount_of_path(t, topology_host_ns(t), path);
         if (!m)
                 return 0;

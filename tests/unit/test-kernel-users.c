@@ -120,6 +120,77 @@ static void test_others(void) {
         test_remove_tree("/proc/fs/jbd2");
 }
 
+/* Files that are open in the kernel alone. What has no file for its source, and what anybody may call what he likes, is none. */
+static void test_files(void) {
+        put("/proc/1/mountinfo", "25 1 254:0 / / rw - ext4 /dev/vda rw\n26 25 0:5 / /proc rw - proc /proc rw\n27 25 0:6 / /t rw - tmpfs /srv/x rw\n"
+            "28 25 0:7 / /f rw - fuse.x /srv/x rw\n29 25 0:8 / /c rw - cifs //host/x rw\n30 25 0:9 / /home/a\\040b rw - ecryptfs /srv/.a rw\n");
+        check_user(KERNEL_USER_FILE, "the ecryptfs on /home/a b", "/srv/.a", "umount '/home/a b'");
+
+        put("/proc/1/mountinfo", "25 1 254:0 / / rw - ext4 /dev/vda rw\n26 25 0:5 / /sys/binfmt rw - binfmt_misc binfmt_misc rw\n");
+        put("/sys/binfmt/status", "enabled\n");
+        make_folders("/sys/binfmt/register/");
+        put("/sys/binfmt/wine", "enabled\ninterpreter /srv/Flag\nflags: \noffset 0\nmagic 4d5a\n");
+        check_nobody();
+        put("/sys/binfmt/arm", "enabled\ninterpreter /srv/bin/qemu\nflags: OCF\noffset 0\nmagic 7f45\n");
+        check_user(KERNEL_USER_FILE, "binfmt_misc arm", "/srv/bin/qemu", "echo -1 > /sys/binfmt/arm");
+        test_remove_tree("/sys/binfmt");
+
+        put("/sys/kernel/tracing/uprobe_events", "");
+        check_nobody();
+        put("/sys/kernel/tracing/uprobe_events", "r:u/x /srv/a b:0x00000000000001b0(0x10) arg1=%ax\n");
+        check_user(KERNEL_USER_FILE, "the probe u/x", "/srv/a b",
+                   "echo 0 > /sys/kernel/tracing/events/u/x/enable; echo '-:u/x' >> /sys/kernel/tracing/uprobe_events");
+        test_remove_tree("/sys/kernel/tracing");
+}
+
+static void test_log(void) {
+        put("/sys/module/pstore_blk/parameters/blkdev", "\n");
+        check_nobody();
+        put("/sys/module/pstore_blk/parameters/blkdev", "8:161\n");
+        check_number(makedev(8, 161));
+        put("/sys/module/pstore_blk/parameters/best_effort", "N\n");
+        check_nobody();
+        put("/sys/module/pstore_blk/parameters/best_effort", "Y\n");
+        put("/sys/module/pstore_blk/parameters/blkdev", "/dev/sdk\n");
+        check_user(KERNEL_USER_LOG, "pstore_blk", "/dev/sdk", "modprobe -r pstore_blk");
+        test_remove_tree("/sys/module");
+}
+
+#define MEMDEV "/sys/bus/cxl/devices/mem1"
+
+static void test_work(void) {
+        put(MEMDEV "/firmware/mem1/status", "idle\n");
+        check_nobody();
+        put(MEMDEV "/firmware/mem1/status", "programming\n");
+        check_user(KERNEL_USER_DEVICE, "new firmware is being written to it (programming)", MEMDEV,
+                   "until grep -qx idle " MEMDEV "/firmware/mem1/status; do sleep 5; done  # it returns when that is done");
+        put(MEMDEV "/firmware/mem1/status", "idle\n");
+        put(MEMDEV "/security/state", "sanitize\n");
+        check_user(KERNEL_USER_DEVICE, "it is being erased", MEMDEV,
+                   "while grep -qx sanitize " MEMDEV "/security/state; do sleep 5; done  # it returns when that is done");
+        put(MEMDEV "/security/state", "disabled\n");
+        check_nobody();
+}
+
+#define LENT CONFIG "/nvmet/subsystems/s/namespaces/1"
+
+static void test_lent(void) {
+        static const char remedy[] = "echo 0 > " LENT "/enable";
+
+        put(LENT "/enable", "1\n");
+        put(LENT "/p2pmem", "0\n");
+        check_nobody();
+        put(LENT "/p2pmem", "0000:0d:00.0\n");
+        check_user(KERNEL_USER_DEVICE, "nvmet, namespace 1: its memory is lent to transfers", "/sys/bus/pci/devices/0000:0d:00.0", remedy);
+        put(LENT "/p2pmem", "1\n");
+        check_nobody();
+        put("/sys/bus/pci/devices/0000:0d:00.0/p2pmem/published", "1\n");
+        check_user(KERNEL_USER_DEVICE, "nvmet, namespace 1: its memory is lent to transfers", "/sys/bus/pci/devices/0000:0d:00.0", remedy);
+        put(LENT "/enable", "0\n");
+        check_nobody();
+        test_remove_tree(CONFIG);
+}
+
 /* What is there and cannot be read is a user, of anything. */
 static void test_unreadable(void) {
         make_folders("/proc/spl/kstat/zfs/tank/state/");
@@ -166,6 +237,10 @@ int main(void) {
         test_lio();
         test_other_targets();
         test_others();
+        test_files();
+        test_log();
+        test_work();
+        test_lent();
         test_unreadable();
         test_unseen();
         test_unreadable_folder();

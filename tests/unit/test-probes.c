@@ -295,6 +295,24 @@ static void test_pool(void) {
 }
 
 /* A use outlives the device, by its name; another device's that has the name by now is none of the card's. */
+/* New firmware for a card that stays is none of this one's; its own keeps the power on. */
+static void test_work(void) {
+        json_object *functions = json_object_new_array();
+
+        json_append_str(functions, "0000:0d:00.0");
+        json_set(scope, "functions", functions);
+        make_folders("/sys/bus/cxl/devices/mem0/firmware/mem0");
+        put("/sys/bus/cxl/devices/mem0/firmware/mem0/status", "programming\n");
+        check_yes("kernel-users");
+        put("/sys/bus/cxl/devices/mem0/firmware/mem0/status", "idle\n");
+        make_folders("/sys/bus/cxl/devices/mem1/security");
+        put("/sys/bus/cxl/devices/mem1/security/state", "sanitize\n");
+        check_no("kernel-users", "it is being erased has it: /sys/bus/cxl/devices/mem1/security/state: /sys/bus/cxl/devices/mem1");
+        put("/sys/bus/cxl/devices/mem1/security/state", "disabled\n");
+        check_yes("kernel-users");
+        json_set(scope, "functions", json_object_new_array());
+}
+
 static void test_kernel_users(void) {
         check_yes("kernel-users");
         make_folders(NAMESPACE);
@@ -312,6 +330,7 @@ static void test_kernel_users(void) {
 
         test_target_number();
         test_controller();
+        test_work();
         test_pool();
 
         /* What a loaded module has cannot be seen. */

@@ -1,0 +1,109 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* Files and folders that the kernel has open by itself. No process has them, so that nobody is ended for them, and their file system cannot be
+ * unmounted: interpreters of other machines' programs, programs with a probe in them, and what is mounted right from a file or folder. */
+#include <errno.h>
+#include <glob.h>
+#include <sys/sysmacros.h>
+
+#include "base/fileio.h"
+#include "kernel/attr.h"
+#include "kernel/kernel-users.h"
+#include "kernel/mountinfo.h"
+
+/* "interpreter /srv/bin/qemu\nflags: OCF\n": F means that the interpreter is opened once and for all (fs/binfmt_misc.c). What has no such
+ * line are the files that rules are made with. */
+static int add_interpreter(KernelUsers *l, const char *rule) {
+        _cleanup_free_ char *text = NULL, *quoted = shell_quoted(rule);
+
+        int r = attr_read(rule, &text);
+        const char *path = r < 0 ? NULL : strstr(text, "interpreter "), *flags = r < 0 ? NULL : strstr(text, "\nflags: ");
+        if (!path || !flags)
+                return r == -ENOMEM ? r : 0;
+        path += strlen("interpreter ");
+        flags += strlen("\nflags: ");
+        if (!memchr(flags, 'F', strcspn(flags, "\n")))
+                return 0;
+        return kernel_users_add(l, (KernelUser) { .kind = KERNEL_USER_FILE, .who = strf("binfmt_misc %s", strrchr(rule, '/') + 1),
+                                                  .on = strndup(path, strcspn(path, "\n")), .evidence = strdup(rule),
+                                                  .remedy = strf("echo -1 > %s", quoted ?: "") });
+}
+
+static int read_interpreters(KernelUsers *l, const char *folder) {
+        _cleanup_free_ char *pattern = strf("%s/*", folder);
+        glob_t g = { 0 };
+
+        int q = pattern ? glob(pattern, 0, NULL, &g) : GLOB_NOSPACE, r = q == GLOB_NOSPACE ? -ENOMEM : 0;
+        for (size_t i = 0; q == 0 && r >= 0 && i < g.gl_pathc; i++)
+                r = add_interpreter(l, g.gl_pathv[i]);
+        globfree(&g);
+        return r;
+}
+
+/* An ecryptfs on its lower folder, an erofs on its image (fs/erofs/super.c, since 6.12). Anybody can say what he likes for the source of what
+ * has its files in memory, or in a program of his own. */
+static bool stands_on_file(const MountEntry *m) {
+        static const char *const others[] = { "tmpfs", "ramfs", "overlay", "autofs" };
+
+        if (major(m->dev) != 0 || m->source[0] != '/' || startswith(m->source, "//") || startswith(m->source, "/dev/") ||
+            startswith(m->type, "fuse"))
+                return false;
+        for (size_t i = 0; i < ELEMENTSOF(others); i++)
+                if (streq(m->type, others[i]))
+                        return false;
+        return !streq(m->source, m->target);
+}
+
+static int add_image(KernelUsers *l, const MountEntry *m) {
+        _cleanup_free_ char *quoted = shell_quoted(m->target);
+
+        return kernel_users_add(l, (KernelUser) { .kind = KERNEL_USER_FILE, .who = strf("the %s on %s", m->type, m->target), .on = strdup(m->source),
+                                                  .evidence = strf("/proc/1/mountinfo: %s", m->target), .remedy = strf("umount %s", quoted ?: "") });
+}
+
+static int read_mounts(KernelUsers *l) {
+        _cleanup_mount_entries_ MountEntries mounts = { 0 };
+        _cleanup_free_ char *text = NULL;
+        int r = 0;
+
+        if (read_file("/proc/1/mountinfo", &text, NULL) < 0 || mountinfo_parse(text, &mounts) == -ENOMEM)
+                return 0;
+        for (size_t i = 0; i < mounts.n_items && r >= 0; i++) {
+                const MountEntry *m = &mounts.items[i];
+                r = streq(m->type, "binfmt_misc") ? read_interpreters(l, m->target) : stands_on_file(m) ? add_image(l, m) : 0;
+        }
+        return r;
+}
+
+/* "p:uprobes/name /srv/bin/program:0x00000000000001b0(0x0) arguments" (kernel/trace/trace_uprobe.c:trace_uprobe_show) */
+static int add_probe(KernelUsers *l, const char *events, const char *line) {
+        const char *name = strchr(line, ':'), *path = strchr(line, ' '), *end = path ? strstr(path, ":0x") : NULL;
+
+        if (!name || !end || name > path)
+                return 0;
+        _cleanup_free_ char *event = strndup(name + 1, (size_t) (path - name - 1));
+        return kernel_users_add(l, (KernelUser) { .kind = KERNEL_USER_FILE, .who = strf("the probe %s", event ?: "?"),
+                                                  .on = strndup(path + 1, (size_t) (end - path - 1)), .evidence = strdup(events),
+                                                  .remedy = strf("echo 0 > %.*s/events/%s/enable; echo '-:%s' >> %s",
+                                                                 (int) (strrchr(events, '/') - events), events, event ?: "", event ?: "", events) });
+}
+
+static int read_probes(KernelUsers *l) {
+        static const char *const places[] = { "/sys/kernel/tracing/uprobe_events", "/sys/kernel/debug/tracing/uprobe_events" };
+        _cleanup_free_ char *text = NULL;
+        int r = 0;
+
+        for (size_t i = 0; i < ELEMENTSOF(places) && !text; i++) {
+                if (read_file(places[i], &text, NULL) < 0)
+                        continue;
+                char *rest = text;
+                for (char *line; r >= 0 && (line = strsep(&rest, "\n"));)
+                        r = add_probe(l, places[i], line);
+        }
+        return r;
+}
+
+int kernel_files_read(KernelUsers *l) {
+        int r = read_mounts(l);
+
+        return r < 0 ? r : read_probes(l);
+}
