@@ -120,10 +120,16 @@ int device_listing(Topology *t, Listing *l, const char *format, ...) {
         return r >= 0 || is_gone(r) ? 0 : odd_add(t, r, path);
 }
 
-char *parent_of_device(const char *path) {
-        char *parent = path ? ancestor(path, 1) : NULL;
+int device_parent(Topology *t, const char *bus, const char *device, char **ret) {
+        _cleanup_free_ char *path = NULL;
 
-        return parent ?: strdup("");
+        *ret = NULL;
+        int r = device_linkf(t, &path, "/sys/bus/%s/devices/%s", bus, device);
+        if (r < 0)
+                return r;
+        char *parent = path ? ancestor(path, 1) : NULL;
+        *ret = parent ?: strdup("");
+        return *ret ? 0 : -ENOMEM;
 }
 
 /* Was something missing that every device of the kind has? */

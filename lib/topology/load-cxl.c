@@ -36,14 +36,13 @@ static int read_node(Topology *t, Memdev *m) {
 }
 
 static int read_memdev(Topology *t, Memdev *m) {
-        _cleanup_free_ char *path = NULL, *parent = NULL;
+        _cleanup_free_ char *parent = NULL;
         bool has_domain = false;
 
-        int r = device_linkf(t, &path, DEVICES "/%s", m->name);
+        int r = device_parent(t, "cxl", m->name, &parent);
         if (r < 0)
                 return r;
-        parent = parent_of_device(path);
-        if (!parent || parse_bdf(parent, &m->bdf, &has_domain) == -ENOMEM)
+        if (parse_bdf(parent, &m->bdf, &has_domain) == -ENOMEM)
                 return -ENOMEM;
 
         r = device_driver(t, "cxl", m->name, &m->driver);
@@ -188,16 +187,10 @@ static int read_flags(Topology *t, Region *g) {
 }
 
 static int read_region(Topology *t, Region *g) {
-        _cleanup_free_ char *path = NULL;
+        int r = device_parent(t, "cxl", g->name, &g->root_decoder);
 
-        int r = device_linkf(t, &path, DEVICES "/%s", g->name);
-        if (r < 0)
-                return r;
-        g->root_decoder = parent_of_device(path);
-        if (!g->root_decoder)
-                return -ENOMEM;
-
-        r = device_driver(t, "cxl", g->name, &g->driver);
+        if (r >= 0)
+                r = device_driver(t, "cxl", g->name, &g->driver);
         if (r >= 0)
                 r = read_required(t, &g->start, g->name, "resource");
         if (r >= 0)

@@ -86,16 +86,10 @@ static int read_dax(Topology *t, Namespace *n) {
 }
 
 static int read_namespace(Topology *t, Namespace *n) {
-        _cleanup_free_ char *path = NULL;
+        int r = device_parent(t, "nd", n->name, &n->nd_region);
 
-        int r = device_linkf(t, &path, DEVICES "/%s", n->name);
-        if (r < 0)
-                return r;
-        n->nd_region = parent_of_device(path);
-        if (!n->nd_region)
-                return -ENOMEM;
-
-        r = required_u64f(t, &n->size, DEVICES "/%s/size", n->name);
+        if (r >= 0)
+                r = required_u64f(t, &n->size, DEVICES "/%s/size", n->name);
         if (r >= 0)
                 r = optional_textf(t, &n->uuid, DEVICES "/%s/uuid", n->name);
         if (r >= 0)

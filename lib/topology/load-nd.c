@@ -25,7 +25,7 @@ static int read_memdev(Topology *t, Nmem *n) {
         r = device_linkf(t, &path, CXL "/%s", provider);
         if (r < 0 || !path)
                 return is_gone(r) ? 0 : r;
-        n->memdev = parent_of_device(path);
+        n->memdev = ancestor(path, 1);
         return n->memdev ? 0 : -ENOMEM;
 }
 
@@ -49,15 +49,10 @@ static int read_id(Topology *t, Nmem *n) {
 }
 
 static int read_nmem(Topology *t, Nmem *n) {
-        _cleanup_free_ char *path = NULL;
+        int r = device_parent(t, "nd", n->name, &n->bus);
 
-        int r = device_linkf(t, &path, DEVICES "/%s", n->name);
-        if (r < 0)
-                return r;
-        n->bus = parent_of_device(path);
-        if (!n->bus)
-                return -ENOMEM;
-        r = read_memdev(t, n);
+        if (r >= 0)
+                r = read_memdev(t, n);
         return r < 0 ? r : read_id(t, n);
 }
 
@@ -111,16 +106,10 @@ static int find_cxl_region(const Topology *t, NdRegion *g) {
 }
 
 static int read_region(Topology *t, NdRegion *g) {
-        _cleanup_free_ char *path = NULL;
+        int r = device_parent(t, "nd", g->name, &g->bus);
 
-        int r = device_linkf(t, &path, DEVICES "/%s", g->name);
-        if (r < 0)
-                return r;
-        g->bus = parent_of_device(path);
-        if (!g->bus)
-                return -ENOMEM;
-
-        r = device_driver(t, "nd", g->name, &g->driver);
+        if (r >= 0)
+                r = device_driver(t, "nd", g->name, &g->driver);
         if (r >= 0)
                 r = required_u64f(t, &g->start, DEVICES "/%s/resource", g->name);
         if (r >= 0)

@@ -95,8 +95,8 @@ int device_driver(Topology *t, const char *bus, const char *device, char **ret);
 /* listing_readf() in the same way; a folder that is not there is an empty one. Closed by the caller in any case. */
 int device_listing(Topology *t, Listing *l, const char *format, ...) _printf_(3, 4);
 
-/* The parent in a line of ancestors, "" for the line of an odd device, which is NULL; NULL when out of memory. */
-char *parent_of_device(const char *path);
+/* The name of what is above a device, in the same way; "" where that could not be read. */
+int device_parent(Topology *t, const char *bus, const char *device, char **ret);
 
 /* Appends a copy to a vector of strings. */
 int strings_add(char ***strings, size_t *n, size_t *n_allocated, const char *s);
