@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include <errno.h>
 
+#include "base/span.h"
 #include "plan/findings.h"
 
 static const char *const blocker_code_table[_BLOCKER_CODE_MAX] = {
@@ -92,11 +93,34 @@ void finding_remedy(json_object *o, const char *format, ...) {
         json_append_str(json_array(o, "remedy"), line);
 }
 
+static bool decodes_for(const Region *r, const Decoder *d) {
+        if (d->kind == DECODER_ROOT)
+                return streq(d->name, r->root_decoder);
+        if (d->kind == DECODER_SWITCH)
+                return d->committed && span_overlaps(r->start, r->size, d->start, d->size);
+        for (size_t i = 0; i < r->n_targets; i++)
+                if (streq(d->name, r->targets[i].decoder))
+                        return true;
+        return false;
+}
+
+/* One that is locked locks all of the region: newer kernels refuse to take it back, older ones believe that they did. */
+static const char *locked_by(const Findings *f, const Region *r) {
+        if (r->locked)
+                return r->name;
+        for (size_t i = 0; i < f->t->n_decoders; i++)
+                if (f->t->decoders[i].locked && decodes_for(r, &f->t->decoders[i]))
+                        return f->t->decoders[i].name;
+        return NULL;
+}
+
 static void find_locked(Findings *f, const Region *r) {
-        if (!r->locked)
+        const char *by = locked_by(f, r);
+
+        if (!by)
                 return;
         json_object *o = finding(f, BLOCKER_LOCKED, true, "%s has decoders that the firmware has locked", r->name);
-        json_set_strf(o, "evidence", "/sys/bus/cxl/devices/%s/locked reads 1", r->name);
+        json_set_strf(o, "evidence", "/sys/bus/cxl/devices/%s/locked reads 1", by);
         finding_remedy(o, "systemctl poweroff  # only a machine without power lets go of this card");
 }
 

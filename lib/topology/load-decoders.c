@@ -74,6 +74,7 @@ static int read_endpoint(Topology *t, Decoder *d) {
 
 static int read_decoder(Topology *t, Decoder *d) {
         _cleanup_free_ char *kind = NULL;
+        uint64_t locked;
 
         int r = attr_readf(&kind, DEVICES "/%s/devtype", d->name);
         if (r < 0)
@@ -85,6 +86,9 @@ static int read_decoder(Topology *t, Decoder *d) {
         r = optional_u64f(t, &d->start, DEVICES "/%s/start", d->name);
         if (r >= 0)
                 r = optional_u64f(t, &d->size, DEVICES "/%s/size", d->name);
+        if (r >= 0)
+                r = optional_u64f(t, &locked, DEVICES "/%s/locked", d->name);
+        d->locked = r >= 0 && locked != 0;
         if (r >= 0)
                 r = read_committed(t, d);
         if (r < 0)

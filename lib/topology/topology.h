@@ -101,6 +101,7 @@ typedef struct Decoder {
         DecoderKind kind;
         uint64_t start, size;  /* host physical address; size 0: none */
         bool committed;        /* the hardware decodes these addresses */
+        bool locked;           /* by the firmware: what it decodes cannot be changed */
         bool unreadable;       /* its attributes make no sense: it may decode anything */
         char *memdev;          /* of an endpoint */
         uint64_t dpa_size;     /* of an endpoint: how much of its capacity */
