@@ -80,16 +80,35 @@ static int guess_raid(const Topology *t, BlockDevice *b) {
         return 0;
 }
 
-static const char *guess_target(const BlockDevice *b) {
+static bool has_layer(const Topology *t, const BlockDevice *b, const char *layer) {
+        for (size_t i = 0; i < b->n_lower; i++) {
+                const BlockDevice *part = topology_block_device(t, b->lower[i]);
+                const char *suffix = part && part->kind == BLOCK_DM && part->uuid ? strrchr(part->uuid, '-') : NULL;
+                if (streq_ptr(suffix, layer))
+                        return true;
+        }
+        return false;
+}
+
+/* LVM calls what a snapshot was made of "-real", and what it keeps of that "-cow". A cache has its volume below the first name as well. */
+static const char *guess_volume(const Topology *t, const BlockDevice *b) {
+        if (b->array)
+                return "raid";
+        if (!has_layer(t, b, "-real"))
+                return "linear";
+        return has_layer(t, b, "-cow") ? "snapshot" : b->n_lower == 1 ? "snapshot-origin" : "cache";
+}
+
+static const char *guess_target(const Topology *t, const BlockDevice *b) {
         for (size_t i = 0; b->uuid && i < ELEMENTSOF(makers); i++)
                 if (startswith(b->uuid, makers[i].prefix))
-                        return b->array ? "raid" : makers[i].target;
+                        return streq(makers[i].target, "linear") ? guess_volume(t, b) : makers[i].target;
         return b->uuid && is_partition(b->uuid) ? "linear" : NULL;
 }
 
 int guess_mapping(Topology *t, BlockDevice *b) {
         int r = b->uuid && startswith(b->uuid, "LVM-") ? guess_raid(t, b) : 0;
-        const char *target = r < 0 ? NULL : guess_target(b);
+        const char *target = r < 0 ? NULL : guess_target(t, b);
 
         if (!target)
                 return r;
