@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* Files and folders that the kernel has open by itself. No process has them, so that nobody is ended for them, and their file system cannot be
- * unmounted: interpreters of other machines' programs, programs with a probe in them, and what is mounted right from a file or folder. */
+ * unmounted: interpreters of other machines' programs, programs with a probe in them, and what is mounted right from a file or folder. Devices too that a mount has beside its own. */
 #include <errno.h>
 #include <glob.h>
 #include <sys/sysmacros.h>
@@ -60,6 +60,30 @@ static int add_image(KernelUsers *l, const MountEntry *m) {
                                                   .evidence = strf("/proc/1/mountinfo: %s", m->target), .remedy = strf("umount %s", quoted ?: "") });
 }
 
+/* The kernel has such a device for the file system alone, and says by which name it was given; that may lead elsewhere or nowhere now. */
+static int add_sections(KernelUsers *l, const MountEntry *m) {
+        _cleanup_free_ char *copy = strdup(m->super_options), *place = shell_quoted(m->target);
+        char *rest = copy;
+        int r = copy ? 0 : -ENOMEM;
+
+        for (char *option; r >= 0 && (option = strsep(&rest, ","));) {
+                const char *path = startswith(option, "logdev=") ?: startswith(option, "rtdev=") ?: startswith(option, "jdev=");
+                if (path)
+                        r = kernel_users_add(l, (KernelUser) { .kind = KERNEL_USER_JOURNAL, .who = strf("the %s on %s", m->type, m->target),
+                                                               .on = strdup(path), .evidence = strf("/proc/1/mountinfo: %s", option),
+                                                               .remedy = strf("umount %s", place ?: "") });
+        }
+        return r;
+}
+
+static int read_mount(KernelUsers *l, const MountEntry *m) {
+        if (streq(m->type, "binfmt_misc"))
+                return read_interpreters(l, m->target);
+        if (streq(m->type, "xfs") || streq(m->type, "reiserfs"))
+                return add_sections(l, m);
+        return stands_on_file(m) ? add_image(l, m) : 0;
+}
+
 static int read_mounts(KernelUsers *l) {
         _cleanup_mount_entries_ MountEntries mounts = { 0 };
         _cleanup_free_ char *text = NULL;
@@ -67,10 +91,8 @@ static int read_mounts(KernelUsers *l) {
 
         if (read_file("/proc/1/mountinfo", &text, NULL) < 0 || mountinfo_parse(text, &mounts) == -ENOMEM)
                 return 0;
-        for (size_t i = 0; i < mounts.n_items && r >= 0; i++) {
-                const MountEntry *m = &mounts.items[i];
-                r = streq(m->type, "binfmt_misc") ? read_interpreters(l, m->target) : stands_on_file(m) ? add_image(l, m) : 0;
-        }
+        for (size_t i = 0; i < mounts.n_items && r >= 0; i++)
+                r = read_mount(l, &mounts.items[i]);
         return r;
 }
 

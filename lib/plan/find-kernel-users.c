@@ -147,6 +147,43 @@ static void stack_finding(Findings *f, const BlockDevice *b) {
                 finding_remedy(o, "lsblk -s /dev/%s  # what it is; it must be taken down with its own tools", b->name);
 }
 
+static bool is_known_file_system(const Findings *f, const char *block) {
+        for (size_t i = 0; i < f->t->n_file_systems; i++)
+                for (size_t j = 0; j < f->t->file_systems[i].n_devices; j++)
+                        if (streq(f->t->file_systems[i].devices[j], block))
+                                return true;
+        return false;
+}
+
+/* A super block that lives on though nothing shows its mount: it was unmounted lazily, or detached, and somebody is still in it. It writes
+ * until he has gone. */
+static void find_left_file_system(Findings *f, const BlockDevice *b) {
+        static const char *const types[] = { "ext4", "xfs", "f2fs", "nilfs2" };
+
+        for (size_t i = 0; i < ELEMENTSOF(types); i++) {
+                if (!path_existsf("/sys/fs/%s/%s", types[i], b->name) || is_known_file_system(f, b->name))
+                        continue;
+                json_object *o = finding(f, BLOCKER_KERNEL_USER, true, "the %s on %s is mounted nowhere that can be seen, and lives on", types[i], b->name);
+                json_set_strf(o, "evidence", "/sys/fs/%s/%s; it was unmounted lazily, or is in a mount that somebody has detached", types[i], b->name);
+                finding_remedy(o, "for f in /proc/[0-9]*/cwd /proc/[0-9]*/root /proc/[0-9]*/exe /proc/[0-9]*/fd/*; do [ \"$(stat -Lc %%d \"$f\" "
+                               "2>/dev/null)\" = %ju ] && echo \"$f\"; done  # who is in it: end these", (uintmax_t) b->dev);
+        }
+}
+
+/* The kernel names the node that somebody gave it, wherever that was and whatever became of it. */
+static void find_unknown_swap(Findings *f, const Swap *w) {
+        static const char deleted[] = " (deleted)";
+        size_t n = strlen(w->path), m = strlen(deleted);
+        bool lost = n > m && streq(w->path + n - m, deleted);
+        _cleanup_free_ char *path = strndup(w->path, lost ? n - m : n), *quoted = shell_quoted(path);
+
+        if (w->file || w->dev != 0 || f->s->n_blocks == 0)
+                return;
+        json_object *o = finding(f, BLOCKER_KERNEL_USER, true, "the swap on %s cannot be followed to a device, and may be on this card", w->path);
+        json_set_strf(o, "evidence", "/proc/swaps: %s", w->path);
+        finding_remedy(o, "swapoff %s", quoted ?: "");
+}
+
 void find_kernel_users(Findings *f) {
         for (size_t i = 0; i < f->t->n_uses; i++)
                 use_finding(f, &f->t->uses[i]);
@@ -154,5 +191,8 @@ void find_kernel_users(Findings *f) {
                 const BlockDevice *b = f->s->blocks[i];
                 if (b->kind == BLOCK_DISK && b->n_lower > 0 && !is_path_head(f, b) && !is_told(f, b->name))
                         stack_finding(f, b);
+                find_left_file_system(f, b);
         }
+        for (size_t i = 0; i < f->t->n_swaps; i++)
+                find_unknown_swap(f, &f->t->swaps[i]);
 }

@@ -92,6 +92,22 @@ static void find_last_holds(Findings *f) {
         }
 }
 
+/* swapoff(2) wants a name. Where a file really has this one, it is there. */
+static void find_nameless_swap(Findings *f) {
+        static const char deleted[] = " (deleted)";
+
+        for (size_t i = 0; i < f->s->n_swaps; i++) {
+                const Swap *w = f->s->swaps[i];
+                size_t n = strlen(w->path), m = strlen(deleted);
+
+                if (!w->file || n <= m || !streq(w->path + n - m, deleted))
+                        continue;
+                json_object *o = finding(f, BLOCKER_LAST_HOLD, true, "the swap file %s has no name any more: nobody can switch it off", w->path);
+                json_set_strf(o, "evidence", "/proc/swaps: %s", w->path);
+                finding_remedy(o, "systemctl reboot  # nothing else lets go of it");
+        }
+}
+
 /* A file system of several devices goes as a whole, too. */
 static void find_spanning_file_systems(Findings *f) {
         for (size_t i = 0; i < f->t->n_file_systems; i++) {
@@ -118,6 +134,7 @@ int find_storage(Findings *f) {
         if (r < 0)
                 return r;
         find_last_holds(f);
+        find_nameless_swap(f);
         find_stacks(f);
         find_swap_room(f);
         find_spanning_file_systems(f);

@@ -53,14 +53,14 @@ static int add_btrfs(Topology *t, FileSystem *fs) {
         return r;
 }
 
-/* A log or real-time section on devices of their own (fs/xfs/xfs_super.c:xfs_fs_show_options). */
-static int add_xfs(const Topology *t, FileSystem *fs, const char *options) {
+/* A log, journal or real-time section on devices of their own (fs/xfs/xfs_super.c:xfs_fs_show_options, fs/reiserfs/super.c:show_options). */
+static int add_sections(const Topology *t, FileSystem *fs, const char *options) {
         _cleanup_free_ char *copy = strdup(options);
         char *rest = copy;
         int r = copy ? 0 : -ENOMEM;
 
         for (char *option; r >= 0 && (option = strsep(&rest, ","));) {
-                const char *path = startswith(option, "logdev=") ?: startswith(option, "rtdev=");
+                const char *path = startswith(option, "logdev=") ?: startswith(option, "rtdev=") ?: startswith(option, "jdev=");
                 if (path)
                         r = add_device(fs, topology_block_device_of_path(t, path));
         }
@@ -115,8 +115,8 @@ static int read_file_system(Topology *t, FileSystem *fs, const Mount *m) {
                 r = add_sources(t, fs, m->source);
         if (r >= 0 && streq(m->type, "btrfs"))
                 r = add_btrfs(t, fs);
-        if (r >= 0 && streq(m->type, "xfs"))
-                r = add_xfs(t, fs, m->super_options);
+        if (r >= 0 && (streq(m->type, "xfs") || streq(m->type, "reiserfs")))
+                r = add_sections(t, fs, m->super_options);
         return r;
 }
 

@@ -126,6 +126,9 @@ static void test_files(void) {
             "28 25 0:7 / /f rw - fuse.x /srv/x rw\n29 25 0:8 / /c rw - cifs //host/x rw\n30 25 0:9 / /home/a\\040b rw - ecryptfs /srv/.a rw\n");
         check_user(KERNEL_USER_FILE, "the ecryptfs on /home/a b", "/srv/.a", "umount '/home/a b'");
 
+        put("/proc/1/mountinfo", "25 1 254:0 / / rw - ext4 /dev/vda rw,logdev=/dev/x\n26 25 8:1 / /m rw - xfs /dev/sda1 rw,logbufs=8,rtdev=/dev/disk/by-id/y\n");
+        check_user(KERNEL_USER_JOURNAL, "the xfs on /m", "/dev/disk/by-id/y", "umount /m");
+
         put("/proc/1/mountinfo", "25 1 254:0 / / rw - ext4 /dev/vda rw\n26 25 0:5 / /sys/binfmt rw - binfmt_misc binfmt_misc rw\n");
         put("/sys/binfmt/status", "enabled\n");
         make_folders("/sys/binfmt/register/");
