@@ -100,12 +100,11 @@ DEFINE_CLEANUP_FUNC(Holders, holders_free)
 
 /* Looks at every process (threads with files or folders of their own included). Asks the kernel for mappings one by one where it
  * answers (PROCMAP_QUERY, 6.11), reads /proc/PID/maps elsewhere: the result is the same. Looks again, a few times, at a process that
- * could not be read. Stops after budget_usec (0: no limit) with
- * complete=false, at the latest a little later when a process hangs in such a way that a look at it does too. 0 or a negative errno
- * (no /proc, no memory). */
+ * could not be read, and goes on past one that hangs in such a way that a look at it does too. Stops after budget_usec (0: no limit) with
+ * complete=false, at the latest a little later. 0 or a negative errno (no /proc, no memory). */
 int holders_scan(const HoldTargets *targets, uint64_t budget_usec, Holders **ret);
 
-/* The same look at one process: none or one item. */
+/* The same look at one process, for some seconds: none or one item. */
 int holders_scan_process(const HoldTargets *targets, int pid, Holders **ret);
 
 /* {"kind": "process", "pid", "start_time", "comm", "exe", "unit", "cgroup", "uid", "protected",

@@ -8,7 +8,7 @@
 #include "holders/memory-holder.h"
 #include "holders/numa-maps.h"
 #include "holders/process.h"
-#include "holders/process-roll.h"
+#include "holders/scan-crew.h"
 
 static void holder_done(MemoryHolder *h) {
         free(h->comm);
@@ -16,12 +16,16 @@ static void holder_done(MemoryHolder *h) {
         free(h->unit);
 }
 
-void memory_holders_free(MemoryHolders *h) {
-        if (!h)
-                return;
+static void holders_done(MemoryHolders *h) {
         for (size_t i = 0; i < h->n_items; i++)
                 holder_done(&h->items[i]);
         free(h->items);
+}
+
+void memory_holders_free(MemoryHolders *h) {
+        if (!h)
+                return;
+        holders_done(h);
         free(h);
 }
 
@@ -56,22 +60,75 @@ static int read_holder(int dirfd, int pid, const NumaUse *use, MemoryHolders *ho
         return 0;
 }
 
-static int scan_process(int proc, const char *name, const int *nodes, size_t n, uint64_t deadline, MemoryHolders *holders) {
+typedef struct Whole {
+        int *nodes;
+        size_t n;
+        MemoryHolders found;
+} Whole;
+
+typedef struct Part {
+        const Whole *whole;
+        uint64_t deadline;
+        MemoryHolders found;
+} Part;
+
+static void whole_free(void *whole) {
+        Whole *w = whole;
+
+        holders_done(&w->found);
+        free(w->nodes);
+        free(w);
+}
+
+static int begin(void *part, void *whole, uint64_t deadline) {
+        *(Part *) part = (Part) { .whole = whole, .deadline = deadline, .found.complete = true };
+        return 0;
+}
+
+static void end(void *part) {
+        holders_done(&((Part *) part)->found);
+}
+
+static int scan_process(Part *p, int proc, const char *name) {
         NumaUse use = { 0 };
         uint64_t pid;
 
-        if (parse_u64(name, &pid) < 0)
-                return 0;
+        int r = parse_u64(name, &pid);
+        if (r < 0)
+                return r;
         _cleanup_close_ int dirfd = openat(proc, name, O_PATH | O_DIRECTORY | O_CLOEXEC);
         if (dirfd < 0)
                 return -errno;
-
-        int r = numa_maps_use_of(dirfd, nodes, n, deadline, &use);
+        r = numa_maps_use_of(dirfd, p->whole->nodes, p->whole->n, p->deadline, &use);
         if (r > 0)
-                holders->complete = false;
+                p->found.complete = false;
         if (r < 0 || (use.bytes == 0 && !use.bound))
                 return r;
-        return read_holder(dirfd, (int) pid, &use, holders);
+        return read_holder(dirfd, (int) pid, &use, &p->found);
+}
+
+static int look(void *part, int proc, const char *name) {
+        Part *p = part;
+
+        int r = scan_process(p, proc, name);
+        if (r == -ENOMEM)
+                return r;
+        if (r < 0 && !has_ended(r))
+                p->found.complete = false;
+        return 0;
+}
+
+static int hand_over(void *part, void *whole) {
+        MemoryHolders *from = &((Part *) part)->found, *to = &((Whole *) whole)->found;
+
+        for (; from->n_items > 0; from->n_items--) {
+                int r = vec_grow((void **) &to->items, to->n_items, &to->n_allocated, sizeof(MemoryHolder));
+                if (r < 0)
+                        return r;
+                to->items[to->n_items++] = from->items[from->n_items - 1];
+        }
+        to->complete = to->complete && from->complete;
+        return 0;
 }
 
 static int compare(const void *a, const void *b) {
@@ -82,33 +139,31 @@ static int compare(const void *a, const void *b) {
         return x->pid < y->pid ? -1 : x->pid > y->pid;
 }
 
-static int scan_all(const int *nodes, size_t n, uint64_t deadline, MemoryHolders *to) {
-        _cleanup_(process_roll_done) ProcessRoll roll = { 0 };
-        char name[NAME_MAX + 1];
+static void take(void *whole, bool complete, void *ret) {
+        MemoryHolders *from = &((Whole *) whole)->found, *to = ret;
 
-        int r = process_roll_begin(&roll);
-        while (r >= 0 && (r = process_roll_next(&roll, name)) > 0) {
-                if (now_monotonic() >= deadline) {
-                        to->complete = false;
-                        return 0;
-                }
-                r = scan_process(dirfd(roll.proc), name, nodes, n, deadline, to);
-                if (r < 0 && r != -ENOMEM) {
-                        to->complete = to->complete && has_ended(r);
-                        r = 0;
-                }
-        }
-        return r;
+        *to = *from;
+        to->complete = to->complete && complete;
+        *from = (MemoryHolders) { 0 };
 }
 
 int memory_holders_scan(const int *nodes, size_t n, uint64_t budget_usec, MemoryHolders **ret) {
+        static const CrewWork work = {
+                .part_size = sizeof(Part), .begin = begin, .look = look, .hand_over = hand_over, .end = end, .take = take, .free = whole_free,
+        };
         uint64_t deadline = budget_usec > 0 ? now_monotonic() + budget_usec : UINT64_MAX;
 
         _cleanup_(memory_holders_freep) MemoryHolders *holders = calloc(1, sizeof(*holders));
-        if (!holders)
+        Whole *w = holders ? calloc(1, sizeof(*w)) : NULL;
+        if (!w)
                 return -ENOMEM;
-        holders->complete = true;
-        int r = scan_all(nodes, n, deadline, holders);
+        *w = (Whole) { .nodes = calloc(n, sizeof(int)), .n = n, .found.complete = true };
+        if (!w->nodes) {
+                whole_free(w);
+                return -ENOMEM;
+        }
+        memcpy(w->nodes, nodes, n * sizeof(int));
+        int r = crew_run(&work, w, deadline, 0, holders);
         if (r < 0)
                 return r;
 

@@ -31,7 +31,8 @@ DEFINE_CLEANUP_FUNC(MemoryHolders, memory_holders_free)
 /* Bytes on `node` in the text of one numa_maps file ("N2=512 kernelpagesize_kB=4", ...). -EBADMSG on rubbish. */
 int numa_maps_sum(const char *text, int node, uint64_t *ret);
 
-/* Of nodes[0], largest first; the others of the n nodes go with it. Stops after budget_usec (0: no limit) with complete=false. */
+/* Of nodes[0], largest first; the others of the n nodes go with it. Stops after budget_usec (0: no limit) with complete=false, at the
+ * latest a little later. 0 or a negative errno (no /proc, no memory). */
 int memory_holders_scan(const int *nodes, size_t n, uint64_t budget_usec, MemoryHolders **ret);
 
 /* {"kind": "memory", ...} as it stands in a plan; the caller owns it. */

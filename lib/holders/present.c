@@ -2,29 +2,39 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <sys/stat.h>
+#include <sys/sysmacros.h>
 
+#include "base/clock.h"
 #include "holders/maps.h"
 #include "holders/present.h"
+#include "holders/scan-crew.h"
 
 /* Documentation/admin-guide/mm/pagemap.rst: 64 bits a page, the highest for "present". */
 #define PAGE_PRESENT (UINT64_C(1) << 63)
 
+enum {
+        BUDGET_SEC = 20, /* a terabyte of 4 KiB pages is looked through in less */
+};
+
 typedef struct Look {
-        int pid, pagemap;
+        int pagemap, map_files;
         TargetKind kind;
         dev_t dev;
         uint64_t page_size, present;
+        int result;
 } Look;
 
-/* The dev of the mapping is the file system's that file or node lies on; which device a node is says the link. */
+/* The dev of the mapping is the file system's that file or node lies on; which device a node is says the link. What server is behind
+ * another file is not asked. */
 static bool is_of_target(const Look *l, const Mapping *m) {
         if (l->kind == TARGET_FS)
                 return m->dev == l->dev;
 
-        _cleanup_free_ char *path = strf("/proc/%d/map_files/%jx-%jx", l->pid, (uintmax_t) m->start, (uintmax_t) m->end);
-        struct stat st;
+        _cleanup_free_ char *name = strf("%jx-%jx", (uintmax_t) m->start, (uintmax_t) m->end);
+        struct statx st;
 
-        return path && stat(path, &st) >= 0 && S_ISCHR(st.st_mode) && st.st_rdev == l->dev;
+        return name && statx(l->map_files, name, AT_STATX_DONT_SYNC | AT_NO_AUTOMOUNT, STATX_TYPE, &st) >= 0 && S_ISCHR(st.stx_mode) &&
+               makedev(st.stx_rdev_major, st.stx_rdev_minor) == l->dev;
 }
 
 static int count(const Mapping *m, void *userdata) {
@@ -47,21 +57,60 @@ static int count(const Mapping *m, void *userdata) {
         return 0;
 }
 
-int holder_pages_present(const Holder *h, TargetKind kind, dev_t dev, uint64_t *ret) {
-        _cleanup_free_ char *maps_path_ = strf("/proc/%d/maps", h->pid), *pagemap_path = strf("/proc/%d/pagemap", h->pid);
-        Look l = { .pid = h->pid, .kind = kind, .dev = dev, .page_size = (uint64_t) sysconf(_SC_PAGESIZE) };
+/* The whole is the answer, and the part what one look at the process counts. */
+static int begin(void *part, void *whole, uint64_t deadline) {
+        const Look *w = whole;
+
+        *(Look *) part = (Look) { .kind = w->kind, .dev = w->dev, .page_size = w->page_size };
+        return 0;
+}
+
+static int look(void *part, int proc, const char *name) {
+        Look *l = part;
         MapsWay way = MAPS_BEST;
 
-        if (!maps_path_ || !pagemap_path)
+        _cleanup_close_ int process = openat(proc, name, O_PATH | O_DIRECTORY | O_CLOEXEC);
+        _cleanup_close_ int maps = process < 0 ? -EBADF : openat(process, "maps", O_RDONLY | O_CLOEXEC);
+        _cleanup_close_ int pagemap = maps < 0 ? -EBADF : openat(process, "pagemap", O_RDONLY | O_CLOEXEC);
+        _cleanup_close_ int map_files = pagemap < 0 ? -EBADF : openat(process, "map_files", O_PATH | O_DIRECTORY | O_CLOEXEC);
+        if (map_files < 0)
+                l->result = errno == ENOENT ? -ESRCH : -errno;
+        else {
+                l->pagemap = pagemap;
+                l->map_files = map_files;
+                l->result = maps_each(maps, &way, count, l);
+        }
+        return 0;
+}
+
+static int hand_over(void *part, void *whole) {
+        *(Look *) whole = *(const Look *) part;
+        return 0;
+}
+
+static void end(void *part) {
+}
+
+static void take(void *whole, bool complete, void *ret) {
+        *(Look *) ret = *(const Look *) whole;
+        if (!complete)
+                ((Look *) ret)->result = -ETIME;
+}
+
+int holder_pages_present(const Holder *h, TargetKind kind, dev_t dev, uint64_t *ret) {
+        static const CrewWork work = {
+                .part_size = sizeof(Look), .begin = begin, .look = look, .hand_over = hand_over, .end = end, .take = take, .free = free,
+        };
+        Look *whole = malloc(sizeof(*whole)), found;
+        if (!whole)
                 return -ENOMEM;
-        _cleanup_close_ int maps = open(maps_path_, O_RDONLY | O_CLOEXEC);
-        _cleanup_close_ int pagemap = maps < 0 ? -EBADF : open(pagemap_path, O_RDONLY | O_CLOEXEC);
-        if (maps < 0 || pagemap < 0)
-                return errno == ENOENT ? -ESRCH : -errno;
-        l.pagemap = pagemap;
-        int r = maps_each(maps, &way, count, &l);
+        *whole = (Look) { .kind = kind, .dev = dev, .page_size = (uint64_t) sysconf(_SC_PAGESIZE) };
+
+        int r = crew_run(&work, whole, now_monotonic() + BUDGET_SEC * USEC_PER_SEC, h->pid, &found);
+        if (r >= 0)
+                r = found.result;
         if (r < 0)
                 return r;
-        *ret = l.present;
+        *ret = found.present;
         return 0;
 }

@@ -5,6 +5,7 @@
 #include "base/fileio.h"
 #include "base/parse.h"
 #include "holders/process.h"
+#include "kernel/listing.h"
 #include "kernel/pidfd.h"
 
 #define DELETED " (deleted)"
@@ -18,6 +19,8 @@ enum {
         FIELD_START_TIME = 22,
 
         KERNEL_THREAD = 0x00200000, /* PF_KTHREAD, include/linux/sched.h */
+
+        THREADS_MAX = 4096,
 };
 
 /* The command may contain blanks and parentheses, so fields count from the last parenthesis. */
@@ -132,6 +135,27 @@ int process_open(int pid, uint64_t start_time, int *ret_dirfd, int *ret_pidfd) {
         if (ret_pidfd)
                 *ret_pidfd = TAKE_FD(pidfd);
         return 0;
+}
+
+bool thread_hangs(int pid, int tid) {
+        _cleanup_free_ char *path = strf("/proc/%d/task/%d", pid, tid);
+        _cleanup_close_ int task = path ? open(path, O_PATH | O_DIRECTORY | O_CLOEXEC) : -EBADF;
+        ProcessStat st;
+
+        return task >= 0 && process_stat(task, &st) >= 0 && st.state == 'D';
+}
+
+bool process_hangs(int pid) {
+        _cleanup_listing_ Listing tasks = { 0 };
+
+        if (listing_readf(&tasks, "/proc/%d/task", pid) < 0)
+                return false;
+        for (size_t i = 0; i < tasks.n && i < THREADS_MAX; i++) {
+                uint64_t tid;
+                if (parse_u64(tasks.names[i], &tid) >= 0 && tid <= INT32_MAX && thread_hangs(pid, (int) tid))
+                        return true;
+        }
+        return false;
 }
 
 int process_comm(int dirfd, char **ret) {

@@ -33,6 +33,10 @@ int process_takes(int dirfd, int signal);
 /* 1 when the signal waits for the process, or for its main thread: it takes effect when that comes out of the kernel. */
 int process_has_pending(int dirfd, int signal);
 
+/* Is any of its threads where no signal gets through ('D')? Of who has made more of them than anybody needs some are asked. */
+bool process_hangs(int pid);
+bool thread_hangs(int pid, int tid);
+
 /* /proc/PID and a descriptor of the process, of the one that began at start_time (jiffies) and of no later one with its number.
  * -ESRCH: it has ended, a zombie has too. Either pointer may be NULL. */
 int process_open(int pid, uint64_t start_time, int *ret_dirfd, int *ret_pidfd);

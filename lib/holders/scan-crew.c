@@ -6,6 +6,8 @@
 
 #include "base/clock.h"
 #include "base/fileio.h"
+#include "base/parse.h"
+#include "holders/process.h"
 #include "holders/process-roll.h"
 #include "holders/scan-crew.h"
 
@@ -14,41 +16,52 @@ enum {
          * kernel, where the looks do not get into each other's way. Also on fewer CPUs: where there is much to do, who has more
          * threads has more turns. */
         THREADS = 4,
+        THREADS_MAX = 16,       /* with those who come for others that are left behind */
+
+        /* How long one look may take before it is asked whether the process hangs, and how often that is asked: the kernel tells
+         * nobody. */
+        HANG_MSEC = 1000,
+        WATCH_MSEC = 100,
 
         /* What a look at one more process may take on a slow machine. */
         GRACE_SEC = 2,
 };
 
+typedef struct Crew Crew;
+
 typedef struct Member {
         Crew *crew;
         pthread_t thread;
-        bool started;
+        int tid;
+        /* Under the crew's lock: */
         int result;
+        bool is_back;           /* for good */
+        bool is_left;           /* hangs where the process does, and is not waited for any more */
+        int at;                 /* the process that it looks at; 0: none */
+        uint64_t since;         /* when it went there */
 } Member;
 
+/* The last one who is back frees it. */
 struct Crew {
-        HoldTargets targets;
-        Protection protection;
-        MapsWay way;
+        const CrewWork *work;
+        void *whole;
         uint64_t deadline;
+        int only;               /* the one process to look at; 0: all */
         atomic_bool over;       /* nobody waits any more */
         pthread_mutex_t lock;   /* of the following */
-        pthread_cond_t idle;    /* nobody is at a process any more, or the roll is called again, or ended */
+        pthread_cond_t news;    /* nobody is at a process any more, one hangs, the roll is called again or ended, or somebody is back for good */
         ProcessRoll roll;
+        bool called;            /* the only one */
         size_t n_busy;
-        bool ended;
-        Holders found;
-        Member members[THREADS];
+        bool ended, complete;
+        Member members[THREADS_MAX];
+        size_t n_members;
 };
 
-void crew_free(Crew *c) {
-        if (!c)
-                return;
-        hold_targets_done(&c->targets);
-        protection_done(&c->protection);
-        holders_clear(&c->found);
+static void crew_free(Crew *c) {
+        c->work->free(c->whole);
         process_roll_done(&c->roll);
-        (void) pthread_cond_destroy(&c->idle);
+        (void) pthread_cond_destroy(&c->news);
         (void) pthread_mutex_destroy(&c->lock);
         free(c);
 }
@@ -63,155 +76,215 @@ static void wait_for_others(Crew *c) {
 
         if (c->n_busy > 0) {
                 if (c->deadline == UINT64_MAX)
-                        (void) pthread_cond_wait(&c->idle, &c->lock);
-                else if (pthread_cond_clockwait(&c->idle, &c->lock, CLOCK_MONOTONIC, &until) == ETIMEDOUT) {
+                        (void) pthread_cond_wait(&c->news, &c->lock);
+                else if (pthread_cond_clockwait(&c->news, &c->lock, CLOCK_MONOTONIC, &until) == ETIMEDOUT) {
                         c->ended = true;
-                        c->found.complete = false;
+                        c->complete = false;
                 }
                 return;
         }
-        c->ended = !process_roll_again(&c->roll);
-        (void) pthread_cond_broadcast(&c->idle);
+        c->ended = c->only > 0 || !process_roll_again(&c->roll);
+        (void) pthread_cond_broadcast(&c->news);
 }
 
-/* 1 with a name, who is then to come back with come_back(); 0 at the end. */
-static int next_process(Crew *c, char ret[static NAME_MAX + 1]) {
+/* 1 with a name, 0: nobody now; or a negative errno. */
+static int call_next(Crew *c, char ret[static NAME_MAX + 1]) {
+        if (c->only == 0)
+                return process_roll_next_in_pass(&c->roll, ret);
+        if (c->called)
+                return 0;
+        c->called = true;
+        (void) snprintf(ret, NAME_MAX + 1, "%d", c->only);
+        return 1;
+}
+
+/* 1 with a name, from whom it is then to come back with come_back(); 0 at the end. */
+static int next_process(Member *m, char ret[static NAME_MAX + 1]) {
+        Crew *c = m->crew;
+        uint64_t pid = 0;
         int r = 0;
 
         (void) pthread_mutex_lock(&c->lock);
-        while (!c->ended) {
-                r = process_roll_next_in_pass(&c->roll, ret);
-                if (r != 0)
-                        break;
-                wait_for_others(c);
+        while (r == 0 && !c->ended) {
+                r = call_next(c, ret);
+                if (r == 0)
+                        wait_for_others(c);
         }
         c->n_busy += r > 0;
+        if (r > 0)
+                (void) parse_u64(ret, &pid);
+        m->at = (int) pid;
+        m->since = now_monotonic();
         (void) pthread_mutex_unlock(&c->lock);
         return r;
 }
 
-static void come_back(Crew *c) {
-        (void) pthread_mutex_lock(&c->lock);
-        if (--c->n_busy == 0)
-                (void) pthread_cond_broadcast(&c->idle);
-        (void) pthread_mutex_unlock(&c->lock);
-}
+/* What was found is handed over at once: the next look may be the one that does not come to its end. 1; 0: it was left behind
+ * meanwhile, and is not waited for; or -ENOMEM. */
+static int come_back(Member *m, void *part, bool late) {
+        Crew *c = m->crew;
+        int r = 1;
 
-/* At once: the next look may be the one that does not come to its end. */
-static int hand_over(Crew *c, Holders *found) {
         (void) pthread_mutex_lock(&c->lock);
-        int r = holders_move(&c->found, found);
+        m->at = 0;
+        if (m->is_left)
+                r = 0;
+        else {
+                c->complete = c->complete && !late;
+                if (c->work->hand_over(part, c->whole) < 0)
+                        r = -ENOMEM;
+                if (--c->n_busy == 0)
+                        (void) pthread_cond_broadcast(&c->news);
+        }
         (void) pthread_mutex_unlock(&c->lock);
         return r;
 }
 
-static int work(Crew *c, Scan *s) {
+static int work(Member *m, void *part) {
+        Crew *c = m->crew;
         char name[NAME_MAX + 1];
 
-        int r = scan_init(s, &c->targets, &c->protection, c->way, c->deadline);
-        while (r >= 0 && !c->over && (r = next_process(c, name)) > 0) {
+        int r = part ? c->work->begin(part, c->whole, c->deadline) : -ENOMEM;
+        while (r >= 0 && !c->over && (r = next_process(m, name)) > 0) {
                 bool late = now_monotonic() >= c->deadline;
-                if (late)
-                        s->holders.complete = false;
-                else
-                        r = scan_process(s, dirfd(c->roll.proc), name);
-                if (r >= 0 && s->holders.n_items > 0)
-                        r = hand_over(c, &s->holders);
-                come_back(c);
-                if (late)
+                int looked = late ? 0 : c->work->look(part, dirfd(c->roll.proc), name);
+                r = come_back(m, part, late);
+                if (looked < 0)
+                        r = looked;
+                if (late || r <= 0)
                         break;
         }
-        return r < 0 ? r : hand_over(c, &s->holders);
+        return r;
+}
+
+static bool all_are_back(const Crew *c, bool or_left) {
+        for (size_t i = 0; i < c->n_members; i++)
+                if (!c->members[i].is_back && !(or_left && c->members[i].is_left))
+                        return false;
+        return true;
 }
 
 static void *member_main(void *userdata) {
         Member *m = userdata;
-        Scan s;
+        Crew *c = m->crew;
+        void *part = calloc(1, c->work->part_size);
 
-        m->result = work(m->crew, &s);
-        scan_done(&s);
+        m->tid = gettid();
+        int r = work(m, part);
+        if (part)
+                c->work->end(part);
+        free(part);
+        (void) pthread_mutex_lock(&c->lock);
+        m->result = r;
+        m->is_back = true;
+        bool last = c->over && all_are_back(c, false);
+        (void) pthread_cond_broadcast(&c->news);
+        (void) pthread_mutex_unlock(&c->lock);
+        if (last)
+                crew_free(c);
         return NULL;
 }
 
 /* Whoever called has handlers for signals; they are not for these threads. */
-static int start_members(Crew *c) {
+static int start_member(Crew *c) {
+        Member *m = &c->members[c->n_members];
         sigset_t all, before;
-        int r = 0;
 
+        if (c->n_members >= THREADS_MAX)
+                return -EAGAIN;
+        m->crew = c;
         (void) sigfillset(&all);
         (void) pthread_sigmask(SIG_SETMASK, &all, &before);
-        for (size_t i = 0; i < THREADS && r >= 0; i++) {
-                Member *m = &c->members[i];
-
-                m->crew = c;
-                r = -pthread_create(&m->thread, NULL, member_main, m);
-                m->started = r == 0;
-        }
+        int r = -pthread_create(&m->thread, NULL, member_main, m);
         (void) pthread_sigmask(SIG_SETMASK, &before, NULL);
-        /* Fewer will do. */
-        return c->members[0].started ? 0 : r;
+        c->n_members += r == 0;
+        return r;
 }
 
-int crew_start(const HoldTargets *targets, MapsWay way, uint64_t deadline, Crew **ret) {
-        _cleanup_(crew_freep) Crew *c = calloc(1, sizeof(*c));
-        if (!c)
-                return -ENOMEM;
-        (void) pthread_mutex_init(&c->lock, NULL);
-        (void) pthread_cond_init(&c->idle, NULL);
-        c->way = way;
-        c->deadline = deadline;
-        c->found.complete = true;
-
-        int r = hold_targets_copy(targets, &c->targets);
-        if (r >= 0)
-                r = protection_find(&c->targets, &c->protection);
-        if (r < 0)
-                return r;
-        r = process_roll_begin(&c->roll);
-        if (r >= 0)
-                r = start_members(c);
-        if (r < 0)
-                return r;
-        *ret = TAKE_PTR(c);
-        return 0;
-}
-
-static bool wait_for(const Crew *c, Member *m) {
-        const struct timespec t = timespec_of(c->deadline + GRACE_SEC * USEC_PER_SEC);
-
-        if (c->deadline == UINT64_MAX)
-                return pthread_join(m->thread, NULL) == 0;
-        return pthread_clockjoin_np(m->thread, NULL, CLOCK_MONOTONIC, &t) == 0;
-}
-
-int crew_end(Crew *c, Holders *ret) {
-        Holders found = { 0 };
-        bool all = true;
+static int start_members(Crew *c) {
         int r = 0;
 
-        for (size_t i = 0; i < THREADS; i++) {
-                Member *m = &c->members[i];
+        (void) pthread_mutex_lock(&c->lock);
+        for (size_t i = 0; i < (c->only > 0 ? 1 : THREADS) && r >= 0; i++)
+                r = start_member(c);
+        (void) pthread_mutex_unlock(&c->lock);
+        /* Fewer will do. */
+        return c->n_members > 0 ? 0 : r;
+}
 
-                if (!m->started)
+/* Whoever takes long at a process that hangs does not come back before that does; somebody else goes on. */
+static void leave_behind(Crew *c) {
+        uint64_t now = now_monotonic();
+
+        for (size_t i = 0, n = c->n_members; i < n; i++) {
+                Member *m = &c->members[i];
+                if (m->is_left || m->at == 0 || now < m->since + HANG_MSEC * USEC_PER_MSEC || !thread_hangs(getpid(), m->tid) ||
+                    !process_hangs(m->at))
                         continue;
-                if (!wait_for(c, m))
-                        all = false;
-                else if (m->result < 0)
-                        r = m->result;
+                m->is_left = true;
+                c->n_busy--;
+                c->complete = false;
+                (void) start_member(c);
+                (void) pthread_cond_broadcast(&c->news);
         }
-        c->over = true;
+}
+
+static void wait_for_all(Crew *c) {
+        uint64_t end = c->deadline == UINT64_MAX ? UINT64_MAX : c->deadline + GRACE_SEC * USEC_PER_SEC;
+
+        for (uint64_t now; !all_are_back(c, true) && (now = now_monotonic()) < end;) {
+                uint64_t next = now + WATCH_MSEC * USEC_PER_MSEC;
+                const struct timespec until = timespec_of(next < end ? next : end);
+                (void) pthread_cond_clockwait(&c->news, &c->lock, CLOCK_MONOTONIC, &until);
+                leave_behind(c);
+        }
+}
+
+static int crew_end(Crew *c, void *ret) {
+        int r = 0;
 
         (void) pthread_mutex_lock(&c->lock);
-        found = c->found;
-        found.complete = found.complete && all;
-        c->found = (Holders) { .complete = true };
+        wait_for_all(c);
+        c->over = true;
+        size_t n = c->n_members;
+        bool all = all_are_back(c, false);
+        for (size_t i = 0; i < n; i++)
+                if (c->members[i].is_back && c->members[i].result < 0)
+                        r = c->members[i].result;
+        /* Where the last of them was left behind, not all of the roll was called. */
+        if (r >= 0)
+                c->work->take(c->whole, c->complete && c->ended && all_are_back(c, true), ret);
+        for (size_t i = 0; i < n && !all; i++)
+                (void) pthread_detach(c->members[i].thread);
         (void) pthread_mutex_unlock(&c->lock);
-        if (all)
-                crew_free(c);
+        if (!all)
+                return r;
+        for (size_t i = 0; i < n; i++)
+                (void) pthread_join(c->members[i].thread, NULL);
+        crew_free(c);
+        return r;
+}
+
+int crew_run(const CrewWork *work, void *whole, uint64_t deadline, int pid, void *ret) {
+        Crew *c = calloc(1, sizeof(*c));
+        if (!c) {
+                work->free(whole);
+                return -ENOMEM;
+        }
+        (void) pthread_mutex_init(&c->lock, NULL);
+        (void) pthread_cond_init(&c->news, NULL);
+        c->work = work;
+        c->whole = whole;
+        c->deadline = deadline;
+        c->only = pid;
+        c->complete = true;
+
+        int r = process_roll_begin(&c->roll);
+        if (r >= 0)
+                r = start_members(c);
         if (r < 0) {
-                holders_clear(&found);
+                crew_free(c);
                 return r;
         }
-        *ret = found;
-        return 0;
+        return crew_end(c, ret);
 }

@@ -1,17 +1,24 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
-#include "holders/scan.h"
+#include "base/util.h"
 
-/* Threads that look at one process after the other. */
-typedef struct Crew Crew;
+/* Threads that look at one process after the other. Whatever asks the kernel about a process's memory does it through them: the answer
+ * waits for the lock of that address space, and anybody can have a process that hangs with it taken. */
 
-void crew_free(Crew *c);
-DEFINE_CLEANUP_FUNC(Crew, crew_free)
+/* What they do. The whole is what all of them work on; each has a part of its own beside it. */
+typedef struct CrewWork {
+        size_t part_size;
+        int (*begin)(void *part, void *whole, uint64_t deadline); /* the part is zeroed; deadline: monotonic */
+        int (*look)(void *part, int proc, const char *name);      /* at one process of /proc; a negative errno ends the work */
+        int (*hand_over)(void *part, void *whole);                /* what was found so far; nobody else is at the whole. -ENOMEM */
+        void (*end)(void *part);
+        void (*take)(void *whole, bool complete, void *ret);      /* moves what was handed over to ret */
+        void (*free)(void *whole);
+} CrewWork;
 
-/* They keep nothing of the caller's. */
-int crew_start(const HoldTargets *targets, MapsWay way, uint64_t deadline, Crew **ret);
-
-/* Waits for them, and a little longer than the deadline if it must: a look at a process may hang where that process hangs in the
- * kernel. Whoever is not back then is left behind, with the crew, and what they found until then is all. The crew is used up. */
-int crew_end(Crew *c, Holders *ret);
+/* Does it at all processes, or at the one whose pid is not 0, until the deadline (monotonic; UINT64_MAX: there is none), and a little longer
+ * if it must. Whoever is not back in a second from a process that hangs in the kernel is left behind there, and somebody else goes on with
+ * the others. Whoever is not back in the end is left behind as well, with the whole: what was found until then is all, and not complete.
+ * Takes over the whole, also where it fails; nothing that is the caller's may be in it. 0 or a negative errno. */
+int crew_run(const CrewWork *work, void *whole, uint64_t deadline, int pid, void *ret);

@@ -8,7 +8,6 @@
 #include "base/clock.h"
 #include "holders/process.h"
 #include "kernel/cgroup.h"
-#include "kernel/listing.h"
 #include "kernel/pidfd.h"
 #include "step/holder-freeze.h"
 
@@ -19,7 +18,6 @@ enum {
 
         /* How long whoever may hang has for coming out of the kernel all the same. */
         HANG_SEC = 5,
-        THREADS_MAX = 4096,
 };
 
 static int process_state(int dirfd, char *ret) {
@@ -44,22 +42,6 @@ int holder_is_frozen(const Holder *h) {
         return state == 'T' || (h->cgroup && cgroup_is_frozen(h->cgroup) > 0);
 }
 
-/* Is any of its threads where no signal gets through? Of who has made more of them than anybody needs some are asked. */
-static bool in_kernel(int pid) {
-        _cleanup_listing_ Listing tasks = { 0 };
-
-        if (listing_readf(&tasks, "/proc/%d/task", pid) < 0)
-                return false;
-        for (size_t i = 0; i < tasks.n && i < THREADS_MAX; i++) {
-                _cleanup_free_ char *path = strf("/proc/%d/task/%s", pid, tasks.names[i]);
-                _cleanup_close_ int task = path ? open(path, O_PATH | O_DIRECTORY | O_CLOEXEC) : -EBADF;
-                ProcessStat st;
-                if (task >= 0 && process_stat(task, &st) >= 0 && st.state == 'D')
-                        return true;
-        }
-        return false;
-}
-
 int holder_hangs(const Holder *h) {
         _cleanup_close_ int fd = -EBADF;
         char state;
@@ -70,7 +52,7 @@ int holder_hangs(const Holder *h) {
         if (r < 0)
                 return r;
         bool told = process_has_pending(fd, SIGSTOP) > 0 || (h->cgroup && cgroup_asked_to_freeze(h->cgroup) > 0);
-        return told && in_kernel(h->pid);
+        return told && process_hangs(h->pid);
 }
 
 /* The freezer stops all the others of a group, whoever hangs. */
@@ -81,7 +63,7 @@ static bool group_hangs(const char *cgroup) {
         if (cgroup_asked_to_freeze(cgroup) <= 0 || cgroup_pids(cgroup, &pids, &n) < 0)
                 return false;
         for (size_t i = 0; i < n; i++)
-                if (in_kernel(pids[i]))
+                if (process_hangs(pids[i]))
                         return true;
         return false;
 }
@@ -141,7 +123,8 @@ static int group_freeze(StepRun *run, const Holder *h, bool may_hang, uint64_t d
 }
 
 static int stop_wait(StepRun *run, const Holder *h, int dirfd, bool may_hang, uint64_t deadline) {
-        deadline = patience(deadline, may_hang);        for (;;) {
+        deadline = patience(deadline, may_hang);
+        for (;;) {
                 char state;
 
                 int r = process_state(dirfd, &state);

@@ -208,6 +208,9 @@ int holder_look_again(const HolderLook *l, const Holder *h) {
         int r = holders_scan_process(&l->targets, h->pid, &found);
         if (r < 0)
                 return r;
+        /* Who hangs has let go of nothing. */
+        if (!found->complete && process_hangs(h->pid))
+                return 1;
         if (is_among(found, h) || !pins(h))
                 return is_among(found, h);
         r = holders_add_pins(l->ranges, &l->targets, 0, found);

@@ -3,9 +3,10 @@
 #include <signal.h>
 #include <sys/mman.h>
 
+#include "base/clock.h"
 #include "holders/memory-holder.h"
 #include "kernel/attr.h"
-#include "own-processes.h"
+#include "hanging-process.h"
 
 enum {
         KEPT = 64 << 20,
@@ -80,6 +81,27 @@ static void test_budget(void) {
         CHECK(!h->complete);
 }
 
+/* Somebody whose memory cannot be asked for costs nobody else: without a limit the look ends, and with one as early. */
+static void test_hang(pid_t keeper) {
+        HangingProcess hanging;
+
+        if (!hanging_process_start(&hanging))
+                return;
+        for (uint64_t budget = 0; budget <= 60 * USEC_PER_SEC; budget += 60 * USEC_PER_SEC) {
+                uint64_t bytes = 0, began = now_monotonic();
+                for (int node = 0; path_existsf("/sys/devices/system/node/node%d", node); node++) {
+                        _cleanup_(memory_holders_freep) MemoryHolders *h = NULL;
+                        CHECK_INT(memory_holders_scan(&node, 1, budget, &h), 0);
+                        CHECK(!h->complete);
+                        CHECK(!find(h, hanging.pid));
+                        bytes += find(h, keeper) ? find(h, keeper)->bytes : 0;
+                }
+                CHECK(bytes >= KEPT);
+                CHECK(now_monotonic() < began + 30 * USEC_PER_SEC);
+        }
+        hanging_process_end(&hanging);
+}
+
 static void test_json(void) {
         char comm[] = "redis", unit[] = "redis.service";
         MemoryHolder h = { .pid = 7, .start_time = 8, .comm = comm, .unit = unit, .uid = 9, .bytes = 10, .bound = true };
@@ -97,6 +119,7 @@ int main(void) {
 
         pid_t pid = keep();
         test_scan(pid);
+        test_hang(pid);
         CHECK_INT(kill(pid, SIGKILL), 0);
         CHECK_INT(waitpid(pid, NULL, 0), pid);
         test_nowhere();
