@@ -2,9 +2,13 @@
 /* What the memory of the card's nodes is used for, and what of it cannot simply move. */
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/magic.h>
 #include <sys/vfs.h>
 
+#include "base/clock.h"
+#include "base/parse.h"
 #include "holders/memory-groups.h"
+#include "kernel/apart.h"
 #include "kernel/node-memory.h"
 #include "plan/findings.h"
 
@@ -159,30 +163,41 @@ static char *bound_nodes(const char *options) {
         return strndup(p, n);
 }
 
-/* Through a process of its namespace. Nothing of a tmpfs waits for a device, so this does not hang. */
-static int mount_used_bytes(const Mount *m, uint64_t *ret) {
-        _cleanup_free_ char *path = strf("/proc/%d/root%s", m->pid, m->target);
+static int ask_used_bytes(void *data, char **ret_text) {
         struct statfs s;
+
+        _cleanup_close_ int fd = open(data, O_PATH | O_CLOEXEC);
+        if (fd < 0 || fstatfs(fd, &s) < 0)
+                return -errno;
+        if (s.f_type != TMPFS_MAGIC)
+                return -ESTALE;
+        *ret_text = strf("%ju", (uintmax_t) ((uint64_t) (s.f_blocks - s.f_bfree) * (uint64_t) s.f_bsize));
+        return *ret_text ? 0 : -ENOMEM;
+}
+
+/* Through a process of its namespace. The tmpfs waits for nobody, but what it is mounted in, or what is mounted on it, may be anybody's: after one
+ * that does not answer no other is asked. */
+static int mount_used_bytes(const Mount *m, bool *hangs, uint64_t *ret) {
+        const ApartOptions options = { .interruptible = true, .timeout_usec = USEC_PER_SEC };
+        _cleanup_free_ char *path = strf("/proc/%d/root%s", m->pid, m->target), *text = NULL;
 
         if (!path)
                 return -ENOMEM;
-        if (m->pid == 0)
+        if (m->pid == 0 || *hangs)
                 return -ENOENT;
-        _cleanup_close_ int fd = open(path, O_PATH | O_CLOEXEC);
-        if (fd < 0 || fstatfs(fd, &s) < 0)
-                return -errno;
-        *ret = (uint64_t) (s.f_blocks - s.f_bfree) * (uint64_t) s.f_bsize;
-        return 0;
+        int r = run_apart(ask_used_bytes, path, &options, &text);
+        *hangs = r == -ETIME;
+        return r < 0 ? r : text ? parse_u64(text, ret) : -ENODATA;
 }
 
 /* A tmpfs that may have its files on these nodes only: whoever writes there next would be ended. Its pages move all the same. */
-static int look_at_tmpfs(Findings *f, const Mount *m, const int *going, size_t n, json_object *list) {
+static int look_at_tmpfs(Findings *f, const Mount *m, const int *going, size_t n, bool *hangs, json_object *list) {
         _cleanup_free_ char *nodes = streq_ptr(m->type, "tmpfs") && m->super_options ? bound_nodes(m->super_options) : NULL;
 
         if (!nodes || node_list_within(nodes, going, n) <= 0)
                 return 0;
         uint64_t bytes = 0;
-        bool known = mount_used_bytes(m, &bytes) >= 0;
+        bool known = mount_used_bytes(m, hangs, &bytes) >= 0;
         json_object *o = json_object_new_object();
         json_set_str(o, "path", m->target);
         json_set(o, "bytes", known ? json_object_new_uint64(bytes) : NULL);
@@ -232,6 +247,7 @@ static int look_at_groups(Findings *f, const int *going, size_t n) {
 static int look_at_bound(Findings *f, json_object *tmpfs) {
         const Scope *all = findings_all(f);
         _cleanup_free_ int *going = calloc(all->n_nodes + 1, sizeof(int));
+        bool hangs = false;
         size_t n = 0;
 
         if (!going)
@@ -242,7 +258,7 @@ static int look_at_bound(Findings *f, json_object *tmpfs) {
         if (n == 0)
                 return 0;
         for (size_t i = 0; i < f->t->n_mounts; i++) {
-                int r = seen_before(f->t, i) ? 0 : look_at_tmpfs(f, &f->t->mounts[i], going, n, tmpfs);
+                int r = seen_before(f->t, i) ? 0 : look_at_tmpfs(f, &f->t->mounts[i], going, n, &hangs, tmpfs);
                 if (r < 0)
                         return r;
         }

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include <errno.h>
+#include <fcntl.h>
 #include <sys/stat.h>
+#include <sys/sysmacros.h>
 
 #include "base/clock.h"
 #include "base/fileio.h"
@@ -39,10 +41,12 @@ char *step_users(TargetKind kind, dev_t dev, const char *name) {
         return holder_text(&h->items[0], h->n_items - 1);
 }
 
+/* No server of the file is asked. */
 static bool is_on(const char *path, dev_t dev) {
-        struct stat st;
+        struct statx st;
 
-        return stat(path, &st) >= 0 && S_ISREG(st.st_mode) && st.st_dev == dev;
+        return statx(AT_FDCWD, path, AT_STATX_DONT_SYNC | AT_NO_AUTOMOUNT, STATX_TYPE, &st) >= 0 && S_ISREG(st.stx_mode) &&
+               makedev(st.stx_dev_major, st.stx_dev_minor) == dev;
 }
 
 static char *loop_on(dev_t dev) {
