@@ -114,6 +114,16 @@ static const char *locked_by(const Findings *f, const Region *r) {
         return NULL;
 }
 
+/* drivers/cxl/core/region.c:cxl_extended_linear_cache_resize: such a region is the firmware's, whose halves change places with each other in
+ * the hardware. It goes with memory that is not the card's, and nobody can make it again. */
+static void find_cached(Findings *f, const Region *r) {
+        if (r->cache_size == 0)
+                return;
+        json_object *o = finding(f, BLOCKER_LOCKED, true, "%s is cached by the machine's own memory, which the firmware has set up for good", r->name);
+        json_set_strf(o, "evidence", "/sys/bus/cxl/devices/%s/extended_linear_cache_size: %ju MiB", r->name, (uintmax_t) (r->cache_size >> 20));
+        finding_remedy(o, "systemctl poweroff  # only a machine without power lets go of this card");
+}
+
 static void find_locked(Findings *f, const Region *r) {
         const char *by = locked_by(f, r);
 
@@ -195,8 +205,10 @@ int plan_add_blockers(Plan *p, const Topology *t, const Scope *s, const PlanRequ
                         return r;
                 find_addresses(&f);
                 find_stray_memory(&f);
-                for (size_t i = 0; i < s->n_regions; i++)
+                for (size_t i = 0; i < s->n_regions; i++) {
                         find_locked(&f, s->regions[i]);
+                        find_cached(&f, s->regions[i]);
+                }
                 find_unknown_targets(&f);
                 find_dax_pieces(&f);
                 find_drivers(&f);

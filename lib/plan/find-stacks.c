@@ -299,10 +299,27 @@ static void find_partial(Findings *f, const BlockDevice *b) {
         finding_remedy(o, "vgs -o +devices  # what is missing");
 }
 
+/* LVM has this name for itself: what stands on it is copied from one device to another, and somebody waits for the end of it. */
+static bool is_being_moved(const BlockDevice *b) {
+        const char *name = b->uuid && startswith(b->uuid, "LVM-") && b->label ? strrchr(b->label, '-') : NULL;
+        const char *number = name ? startswith(name, "-pvmove") : NULL;
+
+        return number && *number && !number[strspn(number, "0123456789")];
+}
+
+static void find_move(Findings *f, const BlockDevice *b) {
+        if (!is_being_moved(b) || (!findings_block(f, b->name) && !has_part_in_scope(f, b)))
+                return;
+        json_object *o = finding(f, BLOCKER_ARRAY_BUSY, true, "volumes are being moved to or from this card (%s)", b->label);
+        json_set_strf(o, "evidence", "/sys/block/%s/dm/name", b->name);
+        finding_remedy(o, "pvmove  # goes on with it, and returns when it is done; pvmove --abort takes it back");
+}
+
 static void find_mapping(Findings *f, const BlockDevice *b) {
         if (b->kind != BLOCK_DM)
                 return;
         find_suspended(f, b);
+        find_move(f, b);
         find_fate(f, b);
         find_partial(f, b);
 }

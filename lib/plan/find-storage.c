@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include <errno.h>
+#include <glob.h>
 
 #include "base/clock.h"
 #include "base/parse.h"
@@ -108,6 +109,54 @@ static void find_nameless_swap(Findings *f) {
         }
 }
 
+/* Which devices it has lost the kernel says of each by its number (fs/btrfs/sysfs.c:btrfs_devinfo_missing_show). Mounted it goes on without,
+ * and without the word "degraded" nobody mounts it again. */
+static bool has_lost_device(const char *device, char **ret_evidence) {
+        _cleanup_free_ char *pattern = strf("/sys/fs/btrfs/*/devices/%s", device);
+        _cleanup_(globfree) glob_t volumes = { 0 }, lost = { 0 };
+
+        if (!pattern || glob(pattern, 0, NULL, &volumes) != 0)
+                return false;
+        const char *volume = volumes.gl_pathv[0];
+        _cleanup_free_ char *missing = strf("%.*sdevinfo/*/missing", (int) (strstr(volume, "/devices/") + 1 - volume), volume);
+        if (!missing || glob(missing, 0, NULL, &lost) != 0)
+                return false;
+        for (size_t i = 0; i < lost.gl_pathc; i++) {
+                uint64_t is_missing = 0;
+                if (attr_read_u64f(&is_missing, "%s", lost.gl_pathv[i]) < 0 || is_missing == 0)
+                        continue;
+                *ret_evidence = strf("%s reads 1", lost.gl_pathv[i]);
+                return true;
+        }
+        return false;
+}
+
+static bool has_option(const char *options, const char *option) {
+        size_t n = strlen(option);
+
+        for (const char *p = options; p && (p = strstr(p, option)); p += n)
+                if ((p == options || p[-1] == ',') && (p[n] == ',' || !p[n]))
+                        return true;
+        return false;
+}
+
+static void find_degraded_volume(Findings *f, const Mount *m) {
+        const FileSystem *fs = streq_ptr(m->type, "btrfs") && !has_option(m->super_options, "degraded") ? topology_file_system(f->t, m->dev) : NULL;
+        _cleanup_free_ char *evidence = NULL, *place = shell_quoted(m->target);
+
+        if (!fs || fs->n_devices == 0 || !has_lost_device(fs->devices[0], &evidence))
+                return;
+        json_object *o = finding(f, BLOCKER_PARTIAL, false, "the btrfs on %s has lost a device, and would not be mounted again without it", m->target);
+        json_set_str(o, "evidence", evidence);
+        finding_remedy(o, "mount -o remount,degraded %s  # then it comes back the same way", place ?: "");
+}
+
+static void find_degraded_volumes(Findings *f) {
+        for (size_t i = 0; i < f->s->n_mounts; i++)
+                if (i == 0 || f->s->mounts[i]->dev != f->s->mounts[i - 1]->dev)
+                        find_degraded_volume(f, f->s->mounts[i]);
+}
+
 /* A file system of several devices goes as a whole, too. */
 static void find_spanning_file_systems(Findings *f) {
         for (size_t i = 0; i < f->t->n_file_systems; i++) {
@@ -138,5 +187,6 @@ int find_storage(Findings *f) {
         find_stacks(f);
         find_swap_room(f);
         find_spanning_file_systems(f);
+        find_degraded_volumes(f);
         return 0;
 }

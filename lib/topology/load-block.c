@@ -227,8 +227,36 @@ static bool is_any(const char *name) {
         return true;
 }
 
+static int add_lower(Topology *t, const char *upper, const char *lower) {
+        for (size_t i = 0; i < t->n_block_devices; i++) {
+                BlockDevice *b = &t->block_devices[i];
+                if (!streq(b->name, upper))
+                        continue;
+                for (size_t j = 0; j < b->n_lower; j++)
+                        if (streq(b->lower[j], lower))
+                                return 0;
+                return strings_add(&b->lower, &b->n_lower, &b->a_lower, lower);
+        }
+        return 0;
+}
+
+/* Who holds a device is told from below as well; that the two agree is the business of whoever made the upper one. */
+static int read_holders(Topology *t, const char *name) {
+        _cleanup_listing_ Listing l = { 0 };
+
+        int r = listing_readf(&l, DEVICES "/%s/holders", name);
+        if (r < 0)
+                return is_gone(r) ? 0 : odd_addf(t, r, DEVICES "/%s/holders", name);
+        for (size_t i = 0; i < l.n && r >= 0; i++)
+                r = add_lower(t, l.names[i], name);
+        return r;
+}
+
 int load_block_devices(Topology *t) {
         static const DeviceKind kind = { DEVICES, is_any, add_block, topology_drop_block_device };
 
-        return load_devices(t, &kind);
+        int r = load_devices(t, &kind);
+        for (size_t i = 0; i < t->n_block_devices && r >= 0; i++)
+                r = read_holders(t, t->block_devices[i].name);
+        return r;
 }

@@ -179,6 +179,8 @@ static int read_flags(Topology *t, Region *g) {
         int r = read_required(t, &committed, g->name, "commit");
         if (r >= 0)
                 r = read_optional(t, &locked, g->name, "locked");
+        if (r >= 0)
+                r = read_optional(t, &g->cache_size, g->name, "extended_linear_cache_size");
         if (r < 0)
                 return r;
         g->committed = committed != 0;

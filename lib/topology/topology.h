@@ -77,6 +77,7 @@ typedef struct Region {
         uint64_t start, size;  /* host physical address */
         unsigned ways, granularity;
         bool committed;
+        uint64_t cache_size;   /* of its addresses, those that the machine's own memory has for a cache of the card's; 0: none */
         bool locked;           /* firmware's for good: commit cannot be taken back (kernel 7.2's `locked` attribute) */
         char *driver;          /* "cxl_region" or NULL */
         char *mode;            /* "ram", "pmem" */
