@@ -254,6 +254,15 @@ void scope_add_gone_before(json_object *o, const Scope *s) {
         set_unless_empty(o, "volumes", volumes);
 }
 
+/* Of attributes that the look did not understand find-odd.c has said whose they are: they are not asked once more. */
+static void set_not_understood(json_object *o, const Topology *t) {
+        json_object *paths = json_object_new_array();
+
+        for (size_t i = 0; i < t->n_odd; i++)
+                json_append_str(paths, t->odd[i].path);
+        set_unless_empty(o, "not_understood", paths);
+}
+
 json_object *scope_inner_json(const Scope *s) {
         json_object *array = json_object_new_array();
 
@@ -294,6 +303,7 @@ json_object *scope_seen_json(const Scope *s, const Topology *t) {
         json_set(o, "functions", functions);
         json_set(o, "memdevs", memdevs);
         json_set(o, "ranges", scope_ranges_json(s));
+        set_not_understood(o, t);
         return o;
 }
 

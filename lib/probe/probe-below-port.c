@@ -49,9 +49,12 @@ static int look_into(json_object *scope, const char *folder, explained_t explain
         for (struct dirent *e; (e = readdir(d));) {
                 _cleanup_free_ char *place = NULL;
 
-                if (e->d_name[0] == '.' || link_readf(&place, "%s/%s", folder, e->d_name) < 0 || !scope_is_below_port(scope, place))
+                int r = device_place(folder, e->d_name, &place);
+                if (r < 0)
+                        return r;
+                if (r == 0 || !scope_is_below_port(scope, place))
                         continue;
-                int r = explained(scope, e->d_name, place);
+                r = explained(scope, e->d_name, place);
                 if (r == 0)
                         *ret_answer = strf("%s is there, and was not when the plan was made", e->d_name);
                 if (r <= 0)

@@ -9,23 +9,29 @@
 /* Buses whose devices have an address range: what is left there of the card's could still be driven. */
 static const char *const buses[] = { "dax", "nd" };
 
-static int look_at(json_object *scope, const char *bus, const char *name, char **ret_answer) {
-        _cleanup_free_ char *driver = NULL;
+/* 1: it has addresses of the card, or may have. Most devices have no such attribute, and one without addresses none that can be read
+ * (drivers/nvdimm/pfn_devs.c:resource_show). */
+static int may_be_on_card(json_object *scope, const char *bus, const char *name) {
         uint64_t start, size;
 
-        int r = attr_read_u64f(&start, "/sys/bus/%s/devices/%s/resource", bus, name);
-        if (r >= 0)
-                r = attr_read_u64f(&size, "/sys/bus/%s/devices/%s/size", bus, name);
-        /* Most devices have no such attribute, and one without addresses reads an empty or odd one. */
-        if (r < 0 || size == 0 || !scope_overlaps(scope, start, size))
+        int r = scope_read_u64f(scope, &start, "/sys/bus/%s/devices/%s/resource", bus, name);
+        if (r > 0)
+                r = scope_read_u64f(scope, &size, "/sys/bus/%s/devices/%s/size", bus, name);
+        return r <= 0 ? r : size > 0 && scope_overlaps(scope, start, size);
+}
+
+static int look_at(json_object *scope, const char *bus, const char *name, char **ret_answer) {
+        _cleanup_free_ char *driver = NULL;
+
+        int odd = may_be_on_card(scope, bus, name);
+        if (odd == 0)
                 return 1;
-        r = driver_of(bus, name, &driver);
+        int r = driver_of(bus, name, &driver);
         if (r == -ENODEV || (r >= 0 && !driver))
                 return 1;
-        if (r < 0)
-                return r;
-        *ret_answer = strf("%s is driven by %s", name, driver);
-        return 0;
+        if (r >= 0 && odd > 0)
+                *ret_answer = strf("%s is driven by %s", name, driver);
+        return r < 0 ? r : odd < 0 ? odd : 0;
 }
 
 static int ask_bus(json_object *scope, const char *bus, char **ret_answer) {

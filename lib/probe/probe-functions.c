@@ -30,7 +30,10 @@ static int nobody_else(json_object *scope, char **ret_answer) {
                 _cleanup_free_ char *place = NULL;
                 bool here = address && *address && startswith(e->d_name, address);
 
-                if (here || (link_readf(&place, "/sys/bus/pci/devices/%s", e->d_name) >= 0 && scope_is_below_port(scope, place))) {
+                int r = here ? 0 : device_place("/sys/bus/pci/devices", e->d_name, &place);
+                if (r < 0)
+                        return r;
+                if (here || (r > 0 && scope_is_below_port(scope, place))) {
                         *ret_answer = strf("%s is there", e->d_name);
                         return 0;
                 }

@@ -18,12 +18,10 @@ static int ask(json_object *scope, char **ret_answer) {
 
                 if (!startswith(e->d_name, "region"))
                         continue;
-                /* A region without addresses yet reads an empty or zero resource: it decodes nothing. */
-                int r = attr_read_u64f(&start, "/sys/bus/cxl/devices/%s/resource", e->d_name);
-                if (r >= 0)
-                        r = attr_read_u64f(&size, "/sys/bus/cxl/devices/%s/size", e->d_name);
-                if (r == -ENOENT || r == -ENODEV || r == -ENXIO || r == -EINVAL)
-                        continue;
+                /* A region without addresses yet reads an empty or zero size: it decodes nothing. */
+                int r = scope_read_u64f(scope, &size, "/sys/bus/cxl/devices/%s/size", e->d_name);
+                if (r > 0 && size > 0)
+                        r = scope_read_u64f(scope, &start, "/sys/bus/cxl/devices/%s/resource", e->d_name);
                 if (r < 0)
                         return r;
                 if (scope_overlaps(scope, start, size)) {

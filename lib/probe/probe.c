@@ -1,5 +1,9 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include <errno.h>
+
+#include "base/parse.h"
 #include "base/span.h"
+#include "kernel/attr.h"
 #include "probe/probe.h"
 
 const Probe *const probes[] = {
@@ -35,11 +39,32 @@ bool scope_overlaps(json_object *scope, uint64_t start, uint64_t size) {
         return false;
 }
 
+int scope_read_u64f(json_object *scope, uint64_t *ret, const char *format, ...) {
+        _cleanup_free_ char *text = NULL;
+        va_list ap;
+
+        va_start(ap, format);
+        _cleanup_free_ char *path = strfv(format, ap);
+        va_end(ap);
+        int r = path ? attr_read(path, &text) : -ENOMEM;
+        if (r == -ENOENT || r == -ENODEV || r == -ENXIO || (r >= 0 && !*text))
+                return 0;
+        if (r >= 0)
+                r = parse_u64(text, ret);
+        return r >= 0 ? 1 : r != -ENOMEM && scope_names(scope, "not_understood", path) ? 0 : r;
+}
+
 bool scope_is_blind(json_object *scope, char **ret_answer) {
         if (json_len(json_array(scope, "ranges")) > 0 || json_len(json_array(scope, "memdevs")) == 0)
                 return false;
         *ret_answer = strdup("nothing is known of where the card's memory was");
         return true;
+}
+
+int device_place(const char *folder, const char *name, char **ret) {
+        int r = *name == '.' ? -ENOENT : link_readf(ret, "%s/%s", folder, name);
+
+        return r >= 0 ? 1 : r == -ENOENT || r == -EINVAL ? 0 : r;
 }
 
 bool scope_is_below_port(json_object *scope, const char *place) {

@@ -12,6 +12,7 @@
  * where there was something to be said also "gone_before": ["nvme9n1"] (devices of which nothing but references was there already: none
  * of them can be the card's), and "volumes": ["/sys/fs/btrfs/UUID"] (that had one of the card's as a member),
  * "goes_on": [{"name": "md0", "dev"}] (stands on the card and elsewhere, and stays),
+ * "not_understood": ["/sys/..."] (attributes that told nothing when the plan was made, which has said whose they are),
  * and, added when they are asked because it differs from one removal to the next, "since": {"sequence", "taint",
  * "acknowledged": ["line"]}: the kernel log's place when the removal began, or behind the complaints that the operator has acknowledged
  * (kernel/kmsg-since.h).
@@ -56,9 +57,17 @@ bool scope_overlaps(json_object *scope, uint64_t start, uint64_t size);
 /* A memory card of whose addresses nothing was written down: no question about them has an answer. *ret_answer is set then. */
 bool scope_is_blind(json_object *scope, char **ret_answer);
 
+/* The line of ancestors of one of a bus's or class's devices, newly allocated. 1; 0: it is gone, or a name that is no link, and so no
+ * device's. Negative errno: nobody knows where it is. */
+int device_place(const char *folder, const char *name, char **ret);
+
 /* Whether a device with this line of ancestors (the link in sysfs, or a path) is below the slot's port, however deep; of a slot without
  * a known port: is or is below a function at its address. */
 bool scope_is_below_port(json_object *scope, const char *place);
+
+/* A number of something that may be the card's. 1: it has one; 0: it has none, is not there, or the plan did not understand it either and has
+ * said that it is of something else. Negative errno: nobody knows. */
+int scope_read_u64f(json_object *scope, uint64_t *ret, const char *format, ...) _printf_(3, 4);
 
 /* Whether an array of strings has this one. */
 bool scope_names(json_object *scope, const char *key, const char *name);

@@ -72,6 +72,20 @@ static void test_members(void) {
 #define MAP "252:0 table multipath 0 0 2 1 service-time 0 1 2 259:0 1 1 service-time 0 1 2 259:4 1 1\n252:0 status 2 0 0 0 2 1 A 0 1 2 "
 #define OWN "259:0 A 0 0 1 E 0 1 2 "
 
+/* Of a path whose number cannot be read nobody knows that it is the card's; and of a map that does not tell its paths neither. */
+static void test_unread_path(void) {
+        _cleanup_free_ char *answer = NULL, *number = NULL;
+
+        CHECK_INT(attr_readf(&number, "/sys/class/block/nvme0n1/dev"), 0);
+        put("/sys/class/block/nvme0n1/dev", "odd\n");
+        CHECK(probe_goes_on.ask(scope, &answer) < 0);
+        put("/sys/class/block/nvme0n1/dev", number);
+        check_asked(1);
+        CHECK_INT(rename("/sys/class/block/dm-0/slaves", "/sys/class/block/dm-0/moved"), 0);
+        CHECK(probe_goes_on.ask(scope, &answer) < 0);
+        CHECK_INT(rename("/sys/class/block/dm-0/moved", "/sys/class/block/dm-0/slaves"), 0);
+}
+
 /* What the map says of the other path, and what that path says of itself. */
 static void test_map(void) {
         check_asked(1);
@@ -83,6 +97,7 @@ static void test_map(void) {
         check_asked(0);
         put("/sys/class/block/nvme1n1/device/state", "live\n");
         check_asked(1);
+        test_unread_path();
 }
 
 int main(void) {

@@ -127,6 +127,35 @@ static void test_memory(void) {
         check_yes("iomem"); /* another card's, right behind */
 }
 
+static void check_unknown(const char *name) {
+        _cleanup_free_ char *answer = NULL;
+
+        CHECK(ask(name, &answer) < 0);
+}
+
+/* Of what is driven and does not tell its addresses nobody knows whether they are the card's; unless the plan has said so. */
+static void test_unread_addresses(void) {
+        static const char path[] = "/sys/bus/nd/devices/namespace7.0/resource";
+        json_object *known = json_object_new_array();
+
+        put(path, "odd\n");
+        check_unknown("drivers");
+        put(path, "");
+        check_yes("drivers");
+        CHECK_INT(unlink(path), 0);
+        check_yes("drivers");
+        CHECK_INT(mkdir(path, 0755), 0); /* any other error */
+        check_unknown("drivers");
+        json_append_str(known, path);
+        json_set(scope, "not_understood", known);
+        check_yes("drivers");
+        json_object_object_del(scope, "not_understood");
+        CHECK_INT(rmdir(path), 0);
+        put(path, "odd\n");
+        drop("/sys/bus/nd/devices/namespace7.0/driver");
+        check_yes("drivers"); /* nobody uses it */
+}
+
 static void test_cxl(void) {
         check_no("drivers", "dax0.0 is driven by kmem");
         drop("/sys/bus/dax/devices/dax0.0/driver");
@@ -137,6 +166,7 @@ static void test_cxl(void) {
         check_yes("drivers");
         CHECK_INT(symlink("../../drivers/nd_pmem", "/sys/bus/nd/devices/namespace7.0/driver"), 0);
         check_no("drivers", "namespace7.0 is driven by nd_pmem");
+        test_unread_addresses();
         test_remove_tree("/sys/bus/nd/devices/namespace7.0");
 
         check_no("decoders", "decoder1.0 decodes 0x490000000-0x4afffffff for region0");
@@ -147,6 +177,11 @@ static void test_cxl(void) {
         check_no("regions", "region0 is there at 0x490000000");
         put(CXL "region0/size", "0x10000000\n");
         check_no("regions", "region0 is there at 0x490000000");
+        put(CXL "region0/resource", "odd\n");
+        check_unknown("regions");
+        put(CXL "region0/size", "0x0\n");
+        check_yes("regions"); /* it has no addresses yet */
+        put(CXL "region0/size", "0x10000000\n");
         put(CXL "region0/resource", "0x4b0000000\n");
         check_yes("regions");
 
