@@ -61,20 +61,20 @@ bool removal_may_go(Removal *m) {
         return m->io->go;
 }
 
-/* From here on the kernel may not complain (probe-kernel-log.c). Where its log cannot be read there is no telling, and the probe
- * is not asked. */
+/* From here on the kernel may not complain (probe-kernel-log.c). Where its log cannot be read there is no telling, which is no proof. */
 static void set_since(const Removal *m, json_object *o) {
         _cleanup_free_ char *slots = plan_slot_words(m->plan);
         _cleanup_free_ char *text = strf("safe-remove: removal %s of slot %s begins", json_str(m->request.doc, "id"), slots);
         json_object *since = json_object_new_object();
         KmsgMark mark;
 
-        if (!text || kmsg_mark(text, &mark) < 0) {
-                json_object_put(since);
-                return;
+        int r = text ? kmsg_mark(text, &mark) : -ENOMEM;
+        if (r < 0)
+                json_set_str(since, "unread", strerror(-r));
+        else {
+                json_set_u64(since, "sequence", mark.sequence);
+                json_set_u64(since, "taint", mark.taint);
         }
-        json_set_u64(since, "sequence", mark.sequence);
-        json_set_u64(since, "taint", mark.taint);
         json_set(o, "since", since);
 }
 

@@ -47,7 +47,7 @@ static Whose unless(bool has_any) {
         return has_any ? NOBODY_KNOWS : OTHERS;
 }
 
-/* By the PCI functions in the line of ancestors: the slot's port, or one of the card's. -ENOENT when there is none in it. */
+/* By the PCI functions in the line of ancestors: a slot's port, or one of the cards'. -ENOENT when there is none in it. */
 static int whose_by_ancestors(const Findings *f, const char *where, Whose *ret) {
         bool physical = false;
 
@@ -60,7 +60,9 @@ static int whose_by_ancestors(const Findings *f, const char *where, Whose *ret) 
                 if (!name || parse_bdf(name, &bdf, &has_domain) < 0)
                         continue;
                 physical = true;
-                bool ours = streq_ptr(f->s->slot->port, bdf);
+                bool ours = false;
+                for (size_t i = 0; i < scope_n_slots(f->s) && !ours; i++)
+                        ours = streq_ptr(scope_slot(f->s, i)->port, bdf);
                 for (size_t i = 0; i < f->s->n_functions && !ours; i++)
                         ours = streq(f->s->functions[i]->bdf, bdf);
                 if (ours) {
@@ -195,8 +197,12 @@ static Whose whose_node(const Findings *f, const char *name, const Odd *o) {
 static Whose whose_slot(const Findings *f, const char *name, const Odd *o) {
         const Slot *other = topology_slot(f->t, name);
 
-        if (streq(name, f->s->slot->name))
-                return CARDS;
+        for (size_t i = 0; i < scope_n_slots(f->s); i++)
+                if (streq(name, scope_slot(f->s, i)->name))
+                        return CARDS;
+        for (size_t i = 0; i < f->s->n_inner; i++)
+                if (streq(name, f->s->inner[i]->name))
+                        return CARDS;
         return other && other->address ? OTHERS : NOBODY_KNOWS;
 }
 

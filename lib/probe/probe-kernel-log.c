@@ -14,6 +14,10 @@ static int ask(json_object *scope, char **ret_answer) {
                 *ret_answer = strdup("no removal is known from whose start on to look");
                 return 1;
         }
+        if (json_str(since, "unread")) {
+                *ret_answer = strf("it could not be read when the removal began: %s", json_str(since, "unread"));
+                return -ENODATA;
+        }
         int r = kmsg_clean_since(&mark, &line);
         size_t acknowledged = json_len(json_array(since, "acknowledged"));
         if (r == 0)
@@ -45,7 +49,7 @@ int kernel_log_acknowledge(json_object *scope, json_object **ret_since, char **r
         _cleanup_json_ json_object *names = names_of(scope), *lines = NULL;
         KmsgMark mark = { .sequence = json_u64(since, "sequence"), .taint = json_u64(since, "taint") };
 
-        if (!since)
+        if (!since || json_str(since, "unread"))
                 return -ENODATA;
         int r = kmsg_acknowledge(&mark, names, &mark, &lines, ret_line);
         if (r <= 0)

@@ -15,7 +15,7 @@
  * "not_understood": ["/sys/..."] (attributes that told nothing when the plan was made, which has said whose they are),
  * and, added when they are asked because it differs from one removal to the next, "since": {"sequence", "taint",
  * "acknowledged": ["line"]}: the kernel log's place when the removal began, or behind the complaints that the operator has acknowledged
- * (kernel/kmsg-since.h).
+ * (kernel/kmsg-since.h). {"unread": "why"} where the log could not be read then.
  */
 typedef struct Probe {
         const char *name;

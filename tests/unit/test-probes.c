@@ -188,6 +188,12 @@ static void test_cxl(void) {
         check_no("memdevs", "mem1 with serial 0x1 is there");
         put(CXL "mem1/serial", "0x7\n");
         check_yes("memdevs"); /* another card has its name */
+        json_set_str(json_at(json_array(scope, "memdevs"), 0), "serial", "0x0");
+        put(CXL "mem1/serial", "0x0\n");
+        check_no("memdevs", "mem1 with serial 0x0 is there");
+        json_set_str(json_at(json_array(scope, "memdevs"), 0), "name", "mem0");
+        put(CXL "mem0/serial", "0x0\n");
+        check_yes("memdevs"); /* so has one in another slot, which has no number either */
 }
 
 /* An empty slot says nothing about a card of which nobody knows what it had. */
@@ -572,6 +578,9 @@ static void set_since(uint64_t sequence) {
 
 /* A file has one record, as a read of the real one gives. */
 static void test_kernel_log(void) {
+        _cleanup_json_ json_object *behind = NULL;
+        _cleanup_free_ char *line = NULL;
+
         CHECK_INT(setenv("SAFE_REMOVE_KMSG", "/proc/kernel-log", 1), 0);
         put("/proc/kernel-log", "4,12,99,-;WARNING: CPU: 0 PID: 1 at fs/odd.c:1 odd+0x1/0x2\n");
         set_since(12);
@@ -581,6 +590,9 @@ static void test_kernel_log(void) {
         put("/proc/kernel-log", "12,12,99,-;WARNING: said by somebody\n");
         set_since(12);
         check_yes("kernel-log"); /* not in the kernel's name */
+        json_set_str(json_get(scope, "since"), "unread", "Operation not permitted");
+        check_unknown("kernel-log");
+        CHECK_INT(kernel_log_acknowledge(scope, &behind, &line), -ENODATA);
         json_set(scope, "since", NULL);
 }
 
