@@ -35,25 +35,49 @@ static bool leads_to(const Decoder *d, const PciFunction *f) {
         return false;
 }
 
-/* What the hardware's decoders of one kind say: how many decode something of these addresses, and whether one of those is the card's or
- * leads to it. */
-typedef struct Said {
-        size_t n;
-        bool ours;
-} Said;
+static bool is_asked(const Decoder *d, DecoderKind kind) {
+        return d->kind == kind && !d->unreadable && d->committed;
+}
 
-static Said ask(const Topology *t, DecoderKind kind, const PciFunction *f, uint64_t start, uint64_t size) {
+/* Do decoders of one kind decode all of it, each a part? */
+static bool is_decoded(const Topology *t, DecoderKind kind, uint64_t start, uint64_t size) {
+        uint64_t last = span_last(start, size);
+        bool further = true;
+
+        while (further) {
+                further = false;
+                for (size_t i = 0; i < t->n_decoders; i++) {
+                        const Decoder *d = &t->decoders[i];
+                        if (!is_asked(d, kind) || !span_overlaps(start, 1, d->start, d->size))
+                                continue;
+                        if (span_last(d->start, d->size) >= last)
+                                return true;
+                        start = span_last(d->start, d->size) + 1;
+                        further = true;
+                }
+        }
+        return false;
+}
+
+/* Does a decoder of that kind which is the card's, or leads to it, decode something of these addresses? */
+static bool is_ours(const Topology *t, DecoderKind kind, const PciFunction *f, uint64_t start, uint64_t size) {
         const Memdev *m = memdev_of(t, f);
-        Said said = { 0 };
 
         for (size_t i = 0; i < t->n_decoders; i++) {
                 const Decoder *d = &t->decoders[i];
-                if (d->kind != kind || d->unreadable || !d->committed || !span_overlaps(start, size, d->start, d->size))
+                if (!is_asked(d, kind) || !span_overlaps(start, size, d->start, d->size))
                         continue;
-                said.n++;
-                said.ours = said.ours || (kind == DECODER_ENDPOINT ? m && streq_ptr(d->memdev, m->name) : leads_to(d, f));
+                if (kind == DECODER_ENDPOINT ? m && streq_ptr(d->memdev, m->name) : leads_to(d, f))
+                        return true;
         }
-        return said;
+        return false;
+}
+
+static bool is_in_some_window(const Topology *t, uint64_t start, uint64_t size) {
+        for (size_t i = 0; i < t->n_decoders; i++)
+                if (is_asked(&t->decoders[i], DECODER_ROOT) && span_overlaps(start, size, t->decoders[i].start, t->decoders[i].size))
+                        return true;
+        return false;
 }
 
 bool topology_in_window(const Topology *t, uint64_t start, uint64_t size) {
@@ -85,17 +109,18 @@ static bool is_accounted_for(const Topology *t, const PciFunction *f) {
         return left == 0;
 }
 
+/* What another card's decoders have of it says nothing about the rest. */
 bool topology_may_be_on(const Topology *t, const PciFunction *f, uint64_t start, uint64_t size) {
         static const DecoderKind surest_first[] = { DECODER_ENDPOINT, DECODER_SWITCH };
 
-        for (size_t i = 0; i < ELEMENTSOF(surest_first); i++) {
-                Said said = ask(t, surest_first[i], f, start, size);
-                if (said.n > 0)
-                        return said.ours;
+        for (size_t i = 0; i < ELEMENTSOF(surest_first) && size > 0; i++) {
+                if (is_ours(t, surest_first[i], f, start, size))
+                        return true;
+                if (is_decoded(t, surest_first[i], start, size))
+                        return false;
         }
         if (!topology_is_memory(t, f) || is_accounted_for(t, f))
                 return false;
         /* A machine whose windows nobody knows leads from anywhere to anywhere. */
-        Said window = ask(t, DECODER_ROOT, f, start, size);
-        return window.n == 0 || window.ours;
+        return !is_in_some_window(t, start, size) || is_ours(t, DECODER_ROOT, f, start, size);
 }
