@@ -6,21 +6,98 @@ import copy
 NAMESPACES = (4026532700, 4026532701)
 LOWER_MAX = 3
 
-# Recorded machines with memory cards, the slots that have one, and what may be done to them: (slots that it concerns, why a plan for
-# those may not be ready, the lines).
+# Recorded machines with memory cards, and the slots that have one.
 BASES = {"ram2": ("2", "3"), "idle": ("2", "3"), "interleaved": ("2", "3")}
-_REGION = "/sys/devices/platform/ACPI0017:00/root0/decoder0.0/region0"
-CHANGES = {
-    "ram2": [
-        (("2",), "a block of it is in a kernel zone", ["f\t/sys/devices/system/memory/memory147/valid_zones\tNormal\\n"]),
-        (("2",), None, [f"-\t{_REGION}/driver"]),
-        (("2",), "an unknown driver has its dax device", [f"l\t{_REGION}/dax_region0/dax0.0/driver\t../../../../../../../../bus/dax/drivers/oddball"]),
-        (("2", "3"), "nobody knows what lies where", ["f\t/proc/iomem\t"]),
-        (("2",), "the firmware has locked its region", [f"f\t{_REGION}/locked\t1\\n"]),
-        (("2",), None, ["f\t/sys/devices/system/memory/memory149/state\toffline\\n"]),
-        ((), None, ["f\t/sys/devices/virtual/block/vda/queue/odd\t\\x01\\x02"]),
-    ],
-}
+# The blocks of memory, all of them online, that each of the cards in these slots has a part in.
+MEMORY = {"ram2": {"2": range(146, 150)}, "interleaved": {"2": range(146, 154), "3": range(146, 154)}}
+_PORTS = "/sys/devices/platform/ACPI0017:00/root0"
+_REGION = f"{_PORTS}/decoder0.0/region0"
+_MEMORY = "/sys/devices/system/memory"
+_BLOCK = 1 << 27
+_WINDOW = 0x490000000 // _BLOCK, 0x590000000 // _BLOCK      # its blocks
+
+
+def _change(slots, reason, *lines, claim=None, block=None, offline=()):
+    return {"slots": list(slots), "reason": reason, "lines": list(lines), "claim": claim, "block": block, "offline": list(offline)}
+
+
+def _kernel_zone(chance, slots, first, last):
+    block = chance.randrange(first, last)
+    return _change(slots, "a block of it is in a kernel zone", f"f\t{_MEMORY}/memory{block}/valid_zones\tNormal\\n", block=block)
+
+
+def _offline(chance, first, last):
+    blocks = chance.sample(range(first, last), chance.randint(1, last - first))
+    return _change((), None, *(f"f\t{_MEMORY}/memory{block}/state\toffline\\n" for block in blocks), offline=blocks)
+
+
+def _claim(chance, slots, first, last):
+    """Somebody that nobody knows has addresses of it."""
+    start = chance.randrange(first * _BLOCK, last * _BLOCK, 0x1000)
+    end = chance.randrange(start, last * _BLOCK, 0x1000) + 0xfff
+    return _change(slots, "somebody else has a claim on its addresses", claim=[start, end, "an odd driver"])
+
+
+def _unread(slots):
+    return _change(slots, "nobody knows what lies where", "f\t/proc/iomem\t")
+
+
+def _locked(slots):
+    return _change(slots, "the firmware has locked its region", f"f\t{_REGION}/locked\t1\\n")
+
+
+def _driver_of_dax(slots):
+    return _change(slots, "an unknown driver has its dax device", f"l\t{_REGION}/dax_region0/dax0.0/driver\t../../../../../../../../bus/dax/drivers/oddball")
+
+
+def _child(slots):
+    folder = f"{_REGION}/sysram_region0"
+    return _change(slots, "an unknown driver has a child of its region", f"l\t{folder}/driver\t../../../../../../../bus/cxl/drivers/cxl_sysram_region",
+                   f"l\t{folder}/subsystem\t../../../../../../../bus/cxl",
+                   f"l\t/sys/bus/cxl/devices/sysram_region0\t../../..{folder.removeprefix('/sys')}")
+
+
+def _stray_block(chance, slots):
+    block = chance.randrange(*_WINDOW)
+    return _change(slots, "memory lies in the window, and nobody knows on which card", f"f\t{_MEMORY}/memory{block}/state\tonline\\n",
+                   f"f\t{_MEMORY}/memory{block}/valid_zones\tMovable\\n", f"f\t{_MEMORY}/memory{block}/phys_index\t{block:08x}\\n")
+
+
+def _stray_dax(chance, slots):
+    start = chance.randrange(_WINDOW[0] * _BLOCK, _WINDOW[1] * _BLOCK - _BLOCK, 1 << 21)
+    folder = "/sys/devices/platform/hmem.0/dax7.0"
+    attributes = (("size", _BLOCK), ("resource", f"{start:#x}"), ("target_node", 1), ("dev", "251:7"), ("align", 2097152))
+    return _change(slots, "a dax device lies in the window, and nobody knows on which card",
+                   "l\t/sys/bus/dax/devices/dax7.0\t../../../devices/platform/hmem.0/dax7.0",
+                   *(f"f\t{folder}/{name}\t{value}\\n" for name, value in attributes), "d\t/sys/bus/dax/drivers/device_dax",
+                   f"l\t{folder}/driver\t../../../../bus/dax/drivers/device_dax", f"l\t{folder}/subsystem\t../../../../bus/dax")
+
+
+def _decoder(chance, slots):
+    start = chance.randrange(_WINDOW[0], _WINDOW[1] - 4) * _BLOCK
+    folder = f"{_PORTS}/port1/endpoint3"
+    return _change(slots, "it decodes addresses without a region", f"f\t{folder}/decoders_committed\t1\\n",
+                   f"f\t{folder}/decoder3.0/start\t{start:#x}\\n", f"f\t{folder}/decoder3.0/size\t{4 * _BLOCK:#x}\\n")
+
+
+def _nothing():
+    return _change((), None, "f\t/sys/devices/virtual/block/vda/queue/odd\t\\x01\\x02")
+
+
+def _changes(base, chance):
+    """What may be done to the memory cards of a recorded machine: the slots that it concerns, why a plan for those may not be ready."""
+    if base == "ram2":
+        ours = 146, 150
+        return [_kernel_zone(chance, ("2",), *ours), _offline(chance, *ours), _change((), None, f"-\t{_REGION}/driver"), _driver_of_dax(("2",)),
+                _child(("2",)), _claim(chance, ("2",), *ours), _unread(("2", "3")), _locked(("2",)), _nothing()]
+    if base == "interleaved":
+        ours, both = (146, 154), ("2", "3")
+        return [_kernel_zone(chance, both, *ours), _offline(chance, *ours), _driver_of_dax(both), _child(both), _claim(chance, both, *ours),
+                _unread(both), _locked(both), _nothing()]
+    if base == "idle":
+        both = "2", "3"
+        return [_stray_block(chance, both), _stray_dax(chance, both), _claim(chance, both, *_WINDOW), _decoder(chance, ("2",)), _unread(both), _nothing()]
+    return []
 
 
 class Draw:
@@ -92,16 +169,15 @@ def draw(chance):
     """A machine, the same for the same state of chance."""
     d = Draw(chance)
     spec = d.spec
-    spec["base"] = chance.choice([None, None, None, *BASES])
+    spec["base"] = chance.choice([None, None, *BASES])
     spec["cards"] = [d.card() for _ in range(chance.randint(1, 3))]
     spec["disks"] = [f"sd{letter}" for letter in "abc"[:chance.randint(0, 3)]]
     d.free += spec["disks"]
     for _ in range(chance.randint(0, 9)):
         if d.free:
             spec["things"].append(d.thing())
-    changes = CHANGES.get(spec["base"], [])
-    for slots, reason, lines in chance.sample(changes, chance.choice([0, 0, 1, 2]) if changes else 0):
-        spec["changes"].append({"slots": list(slots), "reason": reason, "lines": lines})
+    changes = _changes(spec["base"], chance)
+    spec["changes"] = chance.sample(changes, chance.choice([0, 1, 1, 2]) if changes else 0)
     spec["target"] = chance.choice([*(str(card["slot"]) for card in _every(spec["cards"])), *BASES.get(spec["base"], ())])
     return spec
 

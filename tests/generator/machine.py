@@ -82,6 +82,8 @@ class Machine:
             getattr(self, "_" + thing["kind"].replace("-", "_"))(thing)
         for change in self.spec["changes"]:
             self.root.lines += change["lines"]
+            if change.get("claim"):
+                self._claim(*change["claim"])
         self._processes()
         return self.root.lines
 
@@ -118,6 +120,18 @@ class Machine:
             self.root.link(f"/proc/{pid}/root", "/")
             self.root.link(f"/proc/{pid}/ns/mnt", f"mnt:[{namespace}]")
         self.root.file("/proc/swaps", "Filename\t\t\t\tType\t\tSize\t\tUsed\t\tPriority\n" + self._swaps)
+
+    def _claim(self, start, end, name):
+        """A line more in /proc/iomem, below the last one that has all of it."""
+        at = max(n for n, line in enumerate(self.root.lines) if line.startswith("f\t/proc/iomem\t"))
+        lines = self.root.lines[at].split("\t")[2].removesuffix("\\n").split("\\n")
+        for n in range(len(lines) - 1, -1, -1):
+            first, last = (int(part, 16) for part in lines[n].split(" : ")[0].split("-")) if lines[n] else (0, -1)
+            if first <= start and end <= last:
+                depth = len(lines[n]) - len(lines[n].lstrip()) + 2
+                lines.insert(n + 1, f"{'':{depth}}{start:08x}-{end:08x} : {name}")
+                self.root.lines[at] = "f\t/proc/iomem\t" + "\\n".join(lines) + "\\n"
+                return
 
     # -- cards ------------------------------------------------------------------------------------------------------------
 

@@ -1,15 +1,16 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """What a plan must be for a machine, from how the machine was made and from nothing else."""
 
+from draw import MEMORY
+
 TAKEN_BY = {"fs": "unmount", "swap": "swapoff", "dm": "deactivate-dm", "md": "stop-md", "loop": "detach-loop"}
 
 # Who uses a device without anything to take him down, and what stands in the plan then.
 REFUSED = {"iblock", "nvmet", "o2cb", "zram"}
 REFUSED_CARDS = {"nic", "odd", "vfio"}
 
-# Codes that say in several ways that a memory card is not ready; which one is a matter of words.
-MEMORY_CODES = {"ZONE_NORMAL", "SYSTEM_RAM", "UNKNOWN_TARGET", "UNKNOWN_DRIVER", "UNEXPLAINED", "UNEXPLAINED_MEMORY", "IOMEM_UNREADABLE",
-                "REGION_DRIVER", "NO_MEMDEV", "LOCKED", "FOREIGN_DEVICE"}
+# Steps that a restoration does not revert: they make the removal safe, and end with it.
+FRAME = {"hold", "announce", "fence-dax", "freeze-holders", "prove-unpinned", "claim-devices", "auto-online", "thaw-holders", "release"}
 MEMORY_ORDER = ["hold", "offline-memory", "disable-dax", "disable-region", "decommit-region", "delete-region", "disable-memdev", "release",
                 "power-off", "prove-safe", "show-safe"]
 
@@ -58,20 +59,18 @@ class Oracle:
         return [thing for thing in self.spec["things"] if thing["name"] in self.gone]
 
     def reasons(self):
-        """Everything that a plan may be blocked for."""
+        """Everything that a plan has to be blocked for, and nothing else may block it."""
         found = [f"card {card['slot']} is {card['kind']}" for card in self.cards if card["kind"] in REFUSED_CARDS]
         found += [f"{thing['kind']} {thing['name']}" for thing in self.users() if thing["kind"] in REFUSED]
         found += [f"{thing['name']} is suspended" for thing in self.users() if thing["kind"] == "dm" and thing["suspended"]]
         found += [f"{thing['name']} is dm-crypt" for thing in self.users() if thing["kind"] == "dm" and thing["uuid"].startswith("CRYPT")]
-        # Who mounts something else in what goes has it in the way or taken along; both are right.
         found += [f"{thing['name']} is mounted in {thing['inside']}" for thing in self.spec["things"]
                   if thing["kind"] == "fs" and thing["inside"] in self.gone and thing["name"] not in self.gone]
-        found += [change["reason"] for change in self.spec["changes"] if change["reason"] and self.spec["target"] in change["slots"]]
+        # Memory that is offline is in no zone.
+        offline = {block for change in self.spec["changes"] for block in change["offline"]}
+        found += [change["reason"] for change in self.spec["changes"]
+                  if change["reason"] and self.spec["target"] in change["slots"] and change["block"] not in offline]
         return found
-
-    def must_block(self):
-        """Those of the reasons that no step can be an answer to."""
-        return [reason for reason in self.reasons() if " is mounted in " not in reason and " is dm-crypt" not in reason]
 
     def dev(self, thing):
         name = thing["lower"][0] if thing["kind"] in ("fs", "swap") else thing["name"]
@@ -118,7 +117,7 @@ def _check_shape(steps, restored):
     if sorted(reversible, reverse=True) != reversible:
         yield "a step that can be undone stands behind one that cannot"
     names = [step["name"] for step in steps]
-    mirror = [name for name in reversed(names) if name in restored]
+    mirror = [step["name"] for step in reversed(steps) if step["reversible"] and step["name"] not in FRAME]
     if mirror != restored:
         yield f"a restoration reverts {restored}, the removal's order is {names}"
     if names[:1] != ["hold"] or names[-3:] != ["power-off", "prove-safe", "show-safe"]:
@@ -127,6 +126,16 @@ def _check_shape(steps, restored):
     firsts = [place for n, place in enumerate(places) if place not in places[:n]]
     if sorted(firsts) != firsts:
         yield f"memory is taken down in the order {names}"
+
+
+def _check_memory(spec, steps):
+    """Every block that is online is taken offline, and no other one."""
+    blocks = set(MEMORY.get(spec["base"], {}).get(spec["target"], ()))
+    for change in spec["changes"]:
+        blocks -= set(change["offline"])
+    taken = {block["id"] for step in steps if step["name"] == "offline-memory" for block in step["args"]["blocks"]}
+    if taken != blocks:
+        yield f"blocks {sorted(taken ^ blocks)} are taken offline and should stay, or the other way round"
 
 
 def _check_elsewhere(oracle, steps):
@@ -177,7 +186,8 @@ def faults(spec, machine, answer):
     codes = [blocker["code"] for blocker in plan["blockers"]]
     if plan["verdict"] == "ready":
         found += _check_uses(oracle, steps)
-        found += [f"ready in spite of this: {reason}" for reason in oracle.must_block()]
+        found += _check_memory(spec, steps)
+        found += [f"ready in spite of this: {reason}" for reason in oracle.reasons()]
     elif not oracle.reasons():
         found.append(f"blocked without a reason: {codes}")
     if "beside" in answer:
