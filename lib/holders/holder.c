@@ -61,7 +61,8 @@ int holders_move(Holders *to, Holders *from) {
         if (from->n_items > 0)
                 memcpy(to->items + to->n_items, from->items, from->n_items * sizeof(Holder));
         to->n_items = n;
-        to->complete = to->complete && from->complete;
+        gaps_add(&to->gaps, &from->gaps);
+        from->gaps = (Gaps) { 0 };
         from->n_items = 0;
         return 0;
 }

@@ -5,6 +5,7 @@
 
 #include "base/json.h"
 #include "base/strtab.h"
+#include "holders/gaps.h"
 
 /* Which processes use what is on a card, and how: mappings, descriptors, folders, programs. What the kernel itself holds
  * (mounts, swap, loop, dm, md) is in the topology. */
@@ -90,18 +91,18 @@ bool holder_maps(const Holder *h);
 typedef struct Holders {
         Holder *items;
         size_t n_items, n_allocated;
-        bool complete;          /* false when the budget ran out or a process could not be read */
+        Gaps gaps;              /* why there may be others; none: there are not */
 } Holders;
 
 void holders_clear(Holders *h);
-int holders_move(Holders *to, Holders *from); /* those of `from` behind those of `to`; complete is what both are. -ENOMEM: nothing moved */
+int holders_move(Holders *to, Holders *from); /* those of `from` behind those of `to`; so are its gaps. -ENOMEM: nothing moved */
 void holders_free(Holders *h);
 DEFINE_CLEANUP_FUNC(Holders, holders_free)
 
 /* Looks at every process (threads with files or folders of their own included). Asks the kernel for mappings one by one where it
  * answers (PROCMAP_QUERY, 6.11), reads /proc/PID/maps elsewhere: the result is the same. Looks again, a few times, at a process that
  * could not be read, and goes on past one that hangs in such a way that a look at it does too. Stops after budget_usec (0: no limit) with
- * complete=false, at the latest a little later. 0 or a negative errno (no /proc, no memory). */
+ * a gap, at the latest a little later. 0 or a negative errno (no /proc, no memory). */
 int holders_scan(const HoldTargets *targets, uint64_t budget_usec, Holders **ret);
 
 /* The same look at one process, for some seconds: none or one item. */

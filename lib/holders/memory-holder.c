@@ -81,7 +81,7 @@ static void whole_free(void *whole) {
 }
 
 static int begin(void *part, void *whole, uint64_t deadline) {
-        *(Part *) part = (Part) { .whole = whole, .deadline = deadline, .found.complete = true };
+        *(Part *) part = (Part) { .whole = whole, .deadline = deadline };
         return 0;
 }
 
@@ -89,32 +89,31 @@ static void end(void *part) {
         holders_done(&((Part *) part)->found);
 }
 
-static int scan_process(Part *p, int proc, const char *name) {
+static int scan_process(Part *p, int proc, const char *name, int pid) {
         NumaUse use = { 0 };
-        uint64_t pid;
 
-        int r = parse_u64(name, &pid);
-        if (r < 0)
-                return r;
         _cleanup_close_ int dirfd = openat(proc, name, O_PATH | O_DIRECTORY | O_CLOEXEC);
         if (dirfd < 0)
                 return -errno;
-        r = numa_maps_use_of(dirfd, p->whole->nodes, p->whole->n, p->deadline, &use);
+        int r = numa_maps_use_of(dirfd, p->whole->nodes, p->whole->n, p->deadline, &use);
         if (r > 0)
-                p->found.complete = false;
+                gap_note(&p->found.gaps, GAP_TIME, 0, 0);
         if (r < 0 || (use.bytes == 0 && !use.bound))
                 return r;
-        return read_holder(dirfd, (int) pid, &use, &p->found);
+        return read_holder(dirfd, pid, &use, &p->found);
 }
 
 static int look(void *part, int proc, const char *name) {
         Part *p = part;
+        uint64_t pid;
 
-        int r = scan_process(p, proc, name);
+        int r = parse_u64(name, &pid);
+        if (r >= 0)
+                r = scan_process(p, proc, name, (int) pid);
         if (r == -ENOMEM)
                 return r;
         if (r < 0 && !has_ended(r))
-                p->found.complete = false;
+                gap_note(&p->found.gaps, GAP_PROCESS, (int) pid, r);
         return 0;
 }
 
@@ -127,7 +126,8 @@ static int hand_over(void *part, void *whole) {
                         return r;
                 to->items[to->n_items++] = from->items[from->n_items - 1];
         }
-        to->complete = to->complete && from->complete;
+        gaps_add(&to->gaps, &from->gaps);
+        from->gaps = (Gaps) { 0 };
         return 0;
 }
 
@@ -139,11 +139,11 @@ static int compare(const void *a, const void *b) {
         return x->pid < y->pid ? -1 : x->pid > y->pid;
 }
 
-static void take(void *whole, bool complete, void *ret) {
+static void take(void *whole, const Gaps *gaps, void *ret) {
         MemoryHolders *from = &((Whole *) whole)->found, *to = ret;
 
         *to = *from;
-        to->complete = to->complete && complete;
+        gaps_add(&to->gaps, gaps);
         *from = (MemoryHolders) { 0 };
 }
 
@@ -157,7 +157,7 @@ int memory_holders_scan(const int *nodes, size_t n, uint64_t budget_usec, Memory
         Whole *w = holders ? calloc(1, sizeof(*w)) : NULL;
         if (!w)
                 return -ENOMEM;
-        *w = (Whole) { .nodes = calloc(n, sizeof(int)), .n = n, .found.complete = true };
+        *w = (Whole) { .nodes = calloc(n, sizeof(int)), .n = n };
         if (!w->nodes) {
                 whole_free(w);
                 return -ENOMEM;

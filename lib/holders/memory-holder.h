@@ -3,6 +3,7 @@
 
 #include "base/json.h"
 #include "base/util.h"
+#include "holders/gaps.h"
 
 /* Who has memory on a NUMA node. */
 
@@ -22,7 +23,7 @@ typedef struct MemoryHolder {
 typedef struct MemoryHolders {
         MemoryHolder *items;
         size_t n_items, n_allocated;
-        bool complete;         /* false when the time budget ran out or a process could not be read */
+        Gaps gaps;             /* why there may be others */
 } MemoryHolders;
 
 void memory_holders_free(MemoryHolders *h);
@@ -31,7 +32,7 @@ DEFINE_CLEANUP_FUNC(MemoryHolders, memory_holders_free)
 /* Bytes on `node` in the text of one numa_maps file ("N2=512 kernelpagesize_kB=4", ...). -EBADMSG on rubbish. */
 int numa_maps_sum(const char *text, int node, uint64_t *ret);
 
-/* Of nodes[0], largest first; the others of the n nodes go with it. Stops after budget_usec (0: no limit) with complete=false, at the
+/* Of nodes[0], largest first; the others of the n nodes go with it. Stops after budget_usec (0: no limit) with a gap, at the
  * latest a little later. 0 or a negative errno (no /proc, no memory). */
 int memory_holders_scan(const int *nodes, size_t n, uint64_t budget_usec, MemoryHolders **ret);
 

@@ -131,6 +131,6 @@ int holders_add_pins(json_object *memory, const HoldTargets *targets, uint64_t b
         r = pins_scan(stretches, n, targets, holders, budget_usec, &pins);
         if (r < 0)
                 return r;
-        holders->complete = holders->complete && pins->complete;
+        gaps_add(&holders->gaps, &pins->gaps);
         return pins_add_to_holders(pins, holders);
 }

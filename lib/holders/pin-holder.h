@@ -43,7 +43,7 @@ typedef struct Pin {
 typedef struct Pins {
         Pin *items;
         size_t n_items, n_allocated;
-        bool complete;          /* false when the budget ran out or a process could not be looked at */
+        Gaps gaps;              /* why there may be others */
         bool exact;             /* the kernel's own lists were followed: rings, pipes and AF_XDP are certain, or not listed */
         char *why_inexact;      /* else: why not, for a person */
 } Pins;
@@ -52,7 +52,7 @@ void pins_free(Pins *p);
 DEFINE_CLEANUP_FUNC(Pins, pins_free)
 
 /* Looks at every process but this one. `targets` says who is protected (may be NULL); `holders` (may be NULL) is what holders_scan()
- * found. Stops after budget_usec (0: no limit) with complete=false. 0 or a negative errno (no /proc, no memory). */
+ * found. Stops after budget_usec (0: no limit) with a gap. 0 or a negative errno (no /proc, no memory). */
 int pins_scan(const CardMemory *memory, size_t n_memory, const HoldTargets *targets, const Holders *holders, uint64_t budget_usec,
               Pins **ret);
 

@@ -146,7 +146,7 @@ static int look_at_descriptors(PinLook *l) {
         (void) TAKE_FD(fd);
 
         for (struct dirent *e; (e = readdir(dir));) {
-                int r = e->d_name[0] == '.' ? 0 : pin_scan_note(l->scan, look_at_descriptor(l, e->d_name));
+                int r = e->d_name[0] == '.' ? 0 : pin_scan_note(l->scan, l->pid, look_at_descriptor(l, e->d_name));
                 if (r < 0)
                         return r;
         }

@@ -21,11 +21,11 @@ static void look_done(PinLook *l) {
 }
 
 /* Whoever ended, and what was closed meanwhile, pins nothing; what else goes wrong makes the scan incomplete. -ENOMEM or 0. */
-int pin_scan_note(PinScan *s, int error) {
+int pin_scan_note(PinScan *s, int pid, int error) {
         if (error == -ENOMEM)
                 return error;
         if (error < 0 && error != -ENOENT && error != -ESRCH)
-                s->pins->complete = false;
+                gap_note(&s->pins->gaps, GAP_PROCESS, pid, error);
         return 0;
 }
 
@@ -72,13 +72,11 @@ static int add_pins(PinLook *l) {
 }
 
 /* Kernel threads have no memory of their own, and processes that have ended none any more. */
-static int scan_process(PinScan *s, int proc, const char *name) {
-        _cleanup_(look_done) PinLook l = { .scan = s, .dirfd = -EBADF };
-        uint64_t pid;
+static int scan_process(PinScan *s, int proc, const char *name, int pid) {
+        _cleanup_(look_done) PinLook l = { .scan = s, .pid = pid, .dirfd = -EBADF };
 
-        if (parse_u64(name, &pid) < 0 || (int) pid == getpid())
+        if (pid == getpid())
                 return 0;
-        l.pid = (int) pid;
         l.dirfd = openat(proc, name, O_PATH | O_DIRECTORY | O_CLOEXEC);
         if (l.dirfd < 0)
                 return -errno;
@@ -89,14 +87,17 @@ static int scan_process(PinScan *s, int proc, const char *name) {
 static int scan_all(PinScan *s) {
         _cleanup_(process_roll_done) ProcessRoll roll = { 0 };
         char name[NAME_MAX + 1];
+        uint64_t pid;
 
         int r = process_roll_begin(&roll);
         while (r >= 0 && (r = process_roll_next(&roll, name)) > 0) {
                 if (now_monotonic() >= s->deadline) {
-                        s->pins->complete = false;
+                        gap_note(&s->pins->gaps, GAP_TIME, 0, 0);
                         return 0;
                 }
-                r = pin_scan_note(s, scan_process(s, dirfd(roll.proc), name));
+                r = parse_u64(name, &pid);
+                if (r >= 0)
+                        r = pin_scan_note(s, (int) pid, scan_process(s, dirfd(roll.proc), name, (int) pid));
         }
         return r;
 }
@@ -125,13 +126,17 @@ int pins_scan(const CardMemory *memory, size_t n_memory, const HoldTargets *targ
                 .deadline = budget_usec > 0 ? now_monotonic() + budget_usec : UINT64_MAX,
         };
 
-        pins->complete = true;
         int r = file_pages_open(&s.files, &pins->why_inexact);
         pins->exact = r >= 0;
         if (r != -ENOMEM)
                 r = protection_find(targets ?: &nothing, &s.protection);
         if (r >= 0)
-                r = pin_scan_note(&s, rdma_regions_load(RDMA_TIMEOUT_USEC, &s.rdma));
+                r = rdma_regions_load(RDMA_TIMEOUT_USEC, &s.rdma);
+        if (r < 0 && r != -ENOMEM) {
+                if (r != -ENOENT && r != -ESRCH)
+                        gap_note(&pins->gaps, GAP_RDMA, 0, r);
+                r = 0;
+        }
         if (r >= 0)
                 r = scan_all(&s);
         if (r < 0)

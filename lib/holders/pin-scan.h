@@ -36,7 +36,7 @@ typedef struct PinLook {
 } PinLook;
 
 /* Whoever ended, and what was closed meanwhile, pins nothing; what else goes wrong makes the scan incomplete. -ENOMEM or 0. */
-int pin_scan_note(PinScan *s, int error);
+int pin_scan_note(PinScan *s, int pid, int error);
 
 /* Gathers all evidence about the process. 0 or a negative errno. */
 int pin_look_at_process(PinLook *l);

@@ -91,9 +91,9 @@ static int hand_over(void *part, void *whole) {
 static void end(void *part) {
 }
 
-static void take(void *whole, bool complete, void *ret) {
+static void take(void *whole, const Gaps *gaps, void *ret) {
         *(Look *) ret = *(const Look *) whole;
-        if (!complete)
+        if (!gaps_none(gaps))
                 ((Look *) ret)->result = -ETIME;
 }
 

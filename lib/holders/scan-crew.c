@@ -53,7 +53,8 @@ struct Crew {
         ProcessRoll roll;
         bool called;            /* the only one */
         size_t n_busy;
-        bool ended, complete;
+        bool ended;
+        Gaps gaps;
         Member members[THREADS_MAX];
         size_t n_members;
 };
@@ -79,7 +80,7 @@ static void wait_for_others(Crew *c) {
                         (void) pthread_cond_wait(&c->news, &c->lock);
                 else if (pthread_cond_clockwait(&c->news, &c->lock, CLOCK_MONOTONIC, &until) == ETIMEDOUT) {
                         c->ended = true;
-                        c->complete = false;
+                        gap_note(&c->gaps, GAP_TIME, 0, 0);
                 }
                 return;
         }
@@ -130,7 +131,8 @@ static int come_back(Member *m, void *part, bool late) {
         if (m->is_left)
                 r = 0;
         else {
-                c->complete = c->complete && !late;
+                if (late)
+                        gap_note(&c->gaps, GAP_TIME, 0, 0);
                 if (c->work->hand_over(part, c->whole) < 0)
                         r = -ENOMEM;
                 if (--c->n_busy == 0)
@@ -223,7 +225,7 @@ static void leave_behind(Crew *c) {
                         continue;
                 m->is_left = true;
                 c->n_busy--;
-                c->complete = false;
+                gap_note(&c->gaps, GAP_HANG, m->at, 0);
                 (void) start_member(c);
                 (void) pthread_cond_broadcast(&c->news);
         }
@@ -252,8 +254,10 @@ static int crew_end(Crew *c, void *ret) {
                 if (c->members[i].is_back && c->members[i].result < 0)
                         r = c->members[i].result;
         /* Where the last of them was left behind, not all of the roll was called. */
+        if (gaps_none(&c->gaps) && (!c->ended || !all_are_back(c, true)))
+                gap_note(&c->gaps, GAP_TIME, 0, 0);
         if (r >= 0)
-                c->work->take(c->whole, c->complete && c->ended && all_are_back(c, true), ret);
+                c->work->take(c->whole, &c->gaps, ret);
         for (size_t i = 0; i < n && !all; i++)
                 (void) pthread_detach(c->members[i].thread);
         (void) pthread_mutex_unlock(&c->lock);
@@ -277,7 +281,6 @@ int crew_run(const CrewWork *work, void *whole, uint64_t deadline, int pid, void
         c->whole = whole;
         c->deadline = deadline;
         c->only = pid;
-        c->complete = true;
 
         int r = process_roll_begin(&c->roll);
         if (r >= 0)

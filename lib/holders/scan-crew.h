@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
-#include "base/util.h"
+#include "holders/gaps.h"
 
 /* Threads that look at one process after the other. Whatever asks the kernel about a process's memory does it through them: the answer
  * waits for the lock of that address space, and anybody can have a process that hangs with it taken. */
@@ -13,12 +13,12 @@ typedef struct CrewWork {
         int (*look)(void *part, int proc, const char *name);      /* at one process of /proc; a negative errno ends the work */
         int (*hand_over)(void *part, void *whole);                /* what was found so far; nobody else is at the whole. -ENOMEM */
         void (*end)(void *part);
-        void (*take)(void *whole, bool complete, void *ret);      /* moves what was handed over to ret */
+        void (*take)(void *whole, const Gaps *gaps, void *ret);   /* moves what was handed over to ret, and adds the gaps */
         void (*free)(void *whole);
 } CrewWork;
 
 /* Does it at all processes, or at the one whose pid is not 0, until the deadline (monotonic; UINT64_MAX: there is none), and a little longer
  * if it must. Whoever is not back in a second from a process that hangs in the kernel is left behind there, and somebody else goes on with
- * the others. Whoever is not back in the end is left behind as well, with the whole: what was found until then is all, and not complete.
+ * the others. Whoever is not back in the end is left behind as well, with the whole: what was found until then is all, and has a gap.
  * Takes over the whole, also where it fails; nothing that is the caller's may be in it. 0 or a negative errno. */
 int crew_run(const CrewWork *work, void *whole, uint64_t deadline, int pid, void *ret);

@@ -75,7 +75,7 @@ static int add_socket(const ThreadLook *t, const char *folder, const char *name,
 
         if (!l->sockets_learned) {
                 l->sockets_learned = true;
-                int r = look_note(l, bound_sockets_learn(&l->scan->sockets, l->scan->targets, l->dirfd));
+                int r = look_note_as(l, GAP_NETWORK, bound_sockets_learn(&l->scan->sockets, l->scan->targets, l->dirfd));
                 if (r < 0)
                         return r;
         }
@@ -116,7 +116,7 @@ static int look_at_link(const ThreadLook *t, int at, const char *folder, const c
         struct statx st;
 
         if (statx(at, name, AT_STATX_DONT_SYNC | AT_NO_AUTOMOUNT, STATX_TYPE | STATX_INO | STATX_MNT_ID, &st) < 0)
-                return file_is_dead(-errno) ? look_at_dead(t, at, folder, name, way) : look_note(t->look, -errno);
+                return file_is_dead(-errno) ? look_at_dead(t, at, folder, name, way) : look_note_as(t->look, GAP_FILE, -errno);
         if (S_ISSOCK(st.stx_mode) && s->wants[TARGET_FS]) {
                 int r = add_socket(t, folder, name, st.stx_ino);
                 if (r < 0)

@@ -39,7 +39,6 @@ int scan_init(Scan *s, const HoldTargets *targets, const Protection *protection,
                 .protection = protection,
                 .deadline = deadline,
                 .maps_way = way,
-                .holders.complete = true,
         };
         for (size_t i = 0; i < targets->n_items; i++) {
                 const HoldTarget *t = &targets->items[i];
@@ -60,12 +59,16 @@ void scan_done(Scan *s) {
         holders_clear(&s->holders);
 }
 
-int look_note(Look *l, int error) {
+int look_note_as(Look *l, GapKind kind, int error) {
         if (error == -ENOMEM)
                 return error;
         if (error < 0 && error != -ENOENT && error != -ESRCH)
-                l->scan->holders.complete = false;
+                gap_note(&l->scan->holders.gaps, kind, l->pid, error);
         return 0;
+}
+
+int look_note(Look *l, int error) {
+        return look_note_as(l, error == -ETIME ? GAP_TIME : GAP_PROCESS, error);
 }
 
 int look_add(Look *l, HoldWay way, size_t target, const char *path, const char *found, uint64_t bytes) {
@@ -142,7 +145,7 @@ static int look_once(Scan *s, int proc, const char *name, int pid) {
 
 /* A process that changes its program or ends in the wrong moment cannot be read; it can a moment later, or is gone. */
 int scan_process(Scan *s, int proc, const char *name) {
-        bool complete = s->holders.complete;
+        const Gaps before = s->holders.gaps;
         size_t n_items = s->holders.n_items;
         uint64_t pid;
         int r = 0;
@@ -153,12 +156,12 @@ int scan_process(Scan *s, int proc, const char *name) {
                 const struct timespec pause = { .tv_nsec = PAUSE_NSEC << n };
                 while (s->holders.n_items > n_items)
                         holder_done(&s->holders.items[--s->holders.n_items]);
-                s->holders.complete = true;
+                s->holders.gaps = (Gaps) { 0 };
                 r = look_once(s, proc, name, (int) pid);
-                if (s->holders.complete || now_monotonic() >= s->deadline)
+                if (gaps_none(&s->holders.gaps) || now_monotonic() >= s->deadline)
                         break;
                 (void) nanosleep(&pause, NULL);
         }
-        s->holders.complete = s->holders.complete && complete;
+        gaps_add(&s->holders.gaps, &before);
         return r;
 }

@@ -47,13 +47,13 @@ static void end(void *part) {
         scan_done(part);
 }
 
-static void take(void *whole, bool complete, void *ret) {
+static void take(void *whole, const Gaps *gaps, void *ret) {
         Whole *w = whole;
         Holders *to = ret;
 
         *to = w->found;
-        to->complete = to->complete && complete;
-        w->found = (Holders) { .complete = true };
+        gaps_add(&to->gaps, gaps);
+        w->found = (Holders) { 0 };
 }
 
 static int scan(MapsWay way, const HoldTargets *targets, uint64_t deadline, int pid, Holders *ret) {
@@ -64,7 +64,6 @@ static int scan(MapsWay way, const HoldTargets *targets, uint64_t deadline, int 
         if (!w)
                 return -ENOMEM;
         w->way = way;
-        w->found.complete = true;
 
         int r = hold_targets_copy(targets, &w->targets);
         if (r >= 0)

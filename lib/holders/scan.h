@@ -55,8 +55,9 @@ typedef struct ThreadLook {
 int look_add(Look *l, HoldWay way, size_t target, const char *path, const char *found, uint64_t bytes);
 
 /* What went wrong with one thing does not end the look. -ENOMEM, or 0: whoever ended meanwhile is no holder, and not one that
- * could not be looked at; everything else makes the scan incomplete. */
+ * could not be looked at; everything else is a gap. */
 int look_note(Look *l, int error);
+int look_note_as(Look *l, GapKind kind, int error);
 
 /* Add what of the thread is one of the targets. 0 or -ENOMEM. */
 int look_at_descriptors(const ThreadLook *t);

@@ -1,10 +1,15 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include <errno.h>
 
+#include "base/clock.h"
 #include "holders/holder-rule.h"
 #include "holders/memory-holder.h"
 #include "holders/process.h"
 #include "plan/findings.h"
+
+enum {
+        SCAN_MSEC_MAX = 60 * 1000, /* of HolderScanMSec=; 0: no limit */
+};
 
 /* Its next page would have to come from a node without memory: the kernel ends it for that (mm/oom_kill.c, constrained by
  * its memory policy), while everybody else's pages just move. */
@@ -48,7 +53,7 @@ static size_t going_with(const Findings *f, const Node *node, int *nodes) {
         return n;
 }
 
-static int find_on_node(Findings *f, const Node *node, json_object *holders, bool *complete) {
+static int find_on_node(Findings *f, const Node *node, json_object *holders, Gaps *gaps) {
         _cleanup_(memory_holders_freep) MemoryHolders *found = NULL;
 
         _cleanup_free_ int *nodes = calloc(findings_all(f)->n_nodes + 1, sizeof(int));
@@ -56,10 +61,10 @@ static int find_on_node(Findings *f, const Node *node, json_object *holders, boo
 
         int r = nodes ? memory_holders_scan(nodes, n, f->request->policy->holder_scan_usec, &found) : -ENOMEM;
         if (r < 0) {
-                *complete = false;
+                gap_note(gaps, GAP_PROCESS, 0, r);
                 return r == -ENOMEM ? r : 0;
         }
-        *complete = *complete && found->complete;
+        gaps_add(gaps, &found->gaps);
         for (size_t i = 0; i < found->n_items; i++) {
                 json_object *o = memory_holder_to_json(&found->items[i]);
 
@@ -72,16 +77,43 @@ static int find_on_node(Findings *f, const Node *node, json_object *holders, boo
         return 0;
 }
 
+static void more_time(const Findings *f, json_object *o) {
+        uint64_t msec = f->request->policy->holder_scan_usec / USEC_PER_MSEC, more = msec * 4;
+
+        json_set_strf(o, "evidence", "HolderScanMSec=%ju", (uintmax_t) msec);
+        finding_remedy(o, "mkdir -p " POLICY_DROPIN_DIR " && printf '[Removal]\\nHolderScanMSec=%ju\\n' > " POLICY_DROPIN_DIR
+                       "/holder-scan.conf", (uintmax_t) (more <= SCAN_MSEC_MAX ? more : 0));
+}
+
+/* Each reason has a remedy of its own. */
+static void find_gaps(Findings *f, const Gaps *gaps) {
+        for (int kind = 0; kind < _GAP_KIND_MAX; kind++) {
+                const Gap *gap = &gaps->of[kind];
+                if (gap->n == 0)
+                        continue;
+                _cleanup_free_ char *text = gap_text((GapKind) kind, gap), *evidence = gap_evidence((GapKind) kind, gap);
+                _cleanup_free_ char *remedy = gap_remedy((GapKind) kind, gap);
+                json_object *o = finding(f, BLOCKER_HOLDERS_UNKNOWN, false, "not every process could be looked at: %s", text ?: "?");
+                if (kind == GAP_TIME)
+                        more_time(f, o);
+                else {
+                        json_set_str(o, "evidence", evidence);
+                        finding_remedy(o, "%s", remedy ?: "ls /proc");
+                }
+        }
+}
+
 int find_holders(Findings *f, json_object *doc) {
         json_object *holders = json_object_new_array();
-        bool complete = true;
+        Gaps gaps = { 0 };
         int r = 0;
 
         json_set(doc, "holders", holders);
         if (!scope_is_empty(f->s))
-                r = find_users(f, holders, &complete);
+                r = find_users(f, holders, &gaps);
         for (size_t i = 0; i < f->s->n_nodes && r >= 0; i++)
-                r = find_on_node(f, f->s->nodes[i], holders, &complete);
-        json_set_bool(doc, "holders_complete", complete);
+                r = find_on_node(f, f->s->nodes[i], holders, &gaps);
+        find_gaps(f, &gaps);
+        json_set_bool(doc, "holders_complete", gaps_none(&gaps));
         return r;
 }

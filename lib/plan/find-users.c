@@ -111,7 +111,7 @@ static int find_exports(Findings *f, const HoldTargets *targets, json_object *ho
         return 0;
 }
 
-int find_users(Findings *f, json_object *holders, bool *complete) {
+int find_users(Findings *f, json_object *holders, Gaps *gaps) {
         _cleanup_(hold_targets_done) HoldTargets targets = { 0 };
         _cleanup_(holders_freep) Holders *found = NULL;
 
@@ -124,11 +124,10 @@ int find_users(Findings *f, json_object *holders, bool *complete) {
                 r = holders_add_pins(pages, &targets, f->request->policy->holder_scan_usec, found);
         if (r == -ENOMEM)
                 return r;
-        if (r < 0 || !found->complete) {
-                *complete = false;
-                json_object *o = finding(f, BLOCKER_HOLDERS_UNKNOWN, false, "not every process could be looked at");
-                json_set_strf(o, "evidence", "%s", r < 0 ? strerror(-r) : "the time for it was over (HolderScanMSec=)");
-        }
+        if (r < 0)
+                gap_note(gaps, GAP_PROCESS, 0, r);
+        else
+                gaps_add(gaps, &found->gaps);
         for (size_t i = 0; r >= 0 && i < found->n_items; i++)
                 if (!lets_go_by_itself(f, &found->items[i]))
                         add_holder(f, &found->items[i], &targets, holders);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
+#include "holders/gaps.h"
 #include "plan/blockers.h"
 
 /* Where findings go while they are collected. */
@@ -90,5 +91,5 @@ void find_kernel_users(Findings *f);
  * cannot live without it. 0 or -ENOMEM. */
 int find_holders(Findings *f, json_object *doc);
 
-/* find-users.c: the processes' part of it. Clears *complete when not all could be looked at. */
-int find_users(Findings *f, json_object *holders, bool *complete);
+/* find-users.c: the processes' part of it. Adds why not all could be looked at. */
+int find_users(Findings *f, json_object *holders, Gaps *gaps);

@@ -84,9 +84,10 @@ static int look(const HoldTargets *targets, char **ret_answer) {
                                    targets->items[hold->target].name, hold->found);
                 return 0;
         }
-        if (!found->complete)
-                *ret_answer = strdup("not every process could be looked at");
-        return found->complete ? 1 : -EAGAIN;
+        _cleanup_free_ char *gaps = gaps_text(&found->gaps);
+        if (gaps)
+                *ret_answer = strf("not every process could be looked at: %s", gaps);
+        return gaps_none(&found->gaps) ? 1 : -EAGAIN;
 }
 
 static int ask(json_object *scope, char **ret_answer) {

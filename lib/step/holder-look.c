@@ -8,6 +8,7 @@
 #include "holders/process.h"
 #include "kernel/cgroup.h"
 #include "step/holder-look.h"
+#include "step/users.h"
 
 void holder_look_done(HolderLook *l) {
         hold_targets_done(&l->targets);
@@ -178,8 +179,9 @@ int holder_look(const HolderLook *l, StepRun *run, uint64_t budget_usec, Holders
                 if (r < 0)
                         return r;
         }
-        if (!found->complete)
-                return step_fail(run, -EAGAIN, "who uses the card cannot be found out: not every process could be looked at");
+        r = step_gaps(run, &found->gaps, "the card");
+        if (r < 0)
+                return r;
         for (size_t i = 0; i < json_len(l->nodes) && r >= 0; i++)
                 r = look_at_node(l, run, json_object_get_int(json_at(l->nodes, i)), budget_usec, found);
         if (r < 0)
@@ -209,7 +211,7 @@ int holder_look_again(const HolderLook *l, const Holder *h) {
         if (r < 0)
                 return r;
         /* Who hangs has let go of nothing. */
-        if (!found->complete && process_hangs(h->pid))
+        if (!gaps_none(&found->gaps) && process_hangs(h->pid))
                 return 1;
         if (is_among(found, h) || !pins(h))
                 return is_among(found, h);

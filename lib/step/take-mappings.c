@@ -98,7 +98,7 @@ static int all_stand_still(StepRun *run, const TakenMemory *m, Holders **ret) {
                                 return r;
                         ran += (size_t) r;
                 }
-                if (ran == 0 && found->complete) {
+                if (ran == 0 && gaps_none(&found->gaps)) {
                         *ret = TAKE_PTR(found);
                         return 0;
                 }
@@ -219,7 +219,7 @@ static int nobody_has_a_page(StepRun *run, TargetKind kind, dev_t dev, const cha
         }
         if (r < 0)
                 return step_fail(run, r, "whether the mappings of %s are gone cannot be seen: %s", name, strerror(-r));
-        return found->complete && (kind != TARGET_FS || found->n_items == 0);
+        return gaps_none(&found->gaps) && (kind != TARGET_FS || found->n_items == 0);
 }
 
 static int prove(StepRun *run, json_object *note) {

@@ -78,6 +78,20 @@ char *step_fs_users(dev_t dev, const char *name) {
         return loop_on(dev) ?: swap_on_file(dev) ?: step_users(TARGET_FS, dev, name);
 }
 
+int step_gaps(StepRun *run, const Gaps *gaps, const char *name) {
+        _cleanup_free_ char *text = gaps_text(gaps);
+
+        for (int kind = 0; kind < _GAP_KIND_MAX; kind++) {
+                _cleanup_free_ char *remedy = gaps->of[kind].n > 0 ? gap_remedy((GapKind) kind, &gaps->of[kind]) : NULL;
+                if (!remedy)
+                        continue;
+                step_remedy(run, "%s", remedy);
+                break;
+        }
+        return gaps_none(gaps) ? 0 : step_fail(run, -EAGAIN, "who uses %s cannot be found out, since not every process could be looked at: %s",
+                                               name, text ?: "?");
+}
+
 int step_unused(StepRun *run, TargetKind kind, dev_t dev, const char *name) {
         _cleanup_(holders_freep) Holders *h = NULL;
         _cleanup_free_ char *text = NULL;
@@ -89,7 +103,7 @@ int step_unused(StepRun *run, TargetKind kind, dev_t dev, const char *name) {
                 text = holder_text(&h->items[0], h->n_items - 1);
                 return step_fail(run, -EBUSY, "%s: %s", name, text ?: "in use");
         }
-        return h->complete ? 0 : step_fail(run, -EAGAIN, "who uses %s cannot be found out: not every process could be looked at", name);
+        return step_gaps(run, &h->gaps, name);
 }
 
 int step_dax_number(StepRun *run, const char *dax, dev_t *ret) {

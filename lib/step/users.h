@@ -11,6 +11,9 @@
 /* All of them. */
 int step_scan(TargetKind kind, dev_t dev, const char *name, Holders **ret);
 
+/* 0; -EAGAIN with the reason and a remedy noted where not every process could be looked at. */
+int step_gaps(StepRun *run, const Gaps *gaps, const char *name);
+
 /* 0 when no process uses it; -EBUSY naming the first one and what it does; another errno: could not be found out. */
 int step_unused(StepRun *run, TargetKind kind, dev_t dev, const char *name);
 

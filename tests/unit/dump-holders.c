@@ -15,7 +15,7 @@ static void print_holders(const Holders *h, const HoldTargets *targets) {
         for (size_t i = 0; i < h->n_items; i++)
                 json_object_array_add(array, holder_to_json(&h->items[i], targets));
         json_set(o, "holders", array);
-        json_set_bool(o, "complete", h->complete);
+        json_set_bool(o, "complete", gaps_none(&h->gaps));
         puts(json_object_to_json_string_ext(o, JSON_C_TO_STRING_PRETTY | JSON_C_TO_STRING_SPACED |
                                                JSON_C_TO_STRING_NOSLASHESCAPE));
 }

@@ -39,7 +39,7 @@ static int look(const char *text, json_object *to) {
         json_set_u64(to, "census_usec", between - before);
         json_set(to, "pins", list);
         json_set_u64(to, "pins_usec", now_monotonic() - between);
-        json_set_bool(to, "complete", pins->complete);
+        json_set_bool(to, "complete", gaps_none(&pins->gaps));
         json_set_bool(to, "exact", pins->exact);
         json_set_str(to, "why_inexact", pins->why_inexact);
         return (int) census.verdict;

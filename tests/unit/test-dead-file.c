@@ -74,7 +74,7 @@ static void check_look(void (*hold)(void), TargetKind kind, dev_t dev, size_t n_
         CHECK_INT(holders_scan_process(&targets, pid, &found), 0);
         waiting_child_end(pid);
         CHECK_INT(found->n_items, n_found);
-        CHECK_INT(found->complete, complete);
+        CHECK_INT(gaps_none(&found->gaps), complete);
         if (n_found > 0 && hold == hold_file)
                 CHECK(holds(&found->items[0], HOLD_DESCRIPTOR) && holds(&found->items[0], HOLD_CWD) && holds(&found->items[0], HOLD_MAPPING));
 }

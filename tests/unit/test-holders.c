@@ -119,7 +119,7 @@ static void check_hang(const HoldTargets *targets) {
         if (pid == 0) {
                 (void) raise(SIGSTOP);
                 CHECK_INT(holders_scan(targets, USEC_PER_SEC, &h), 0);
-                _exit(!h->complete && find(h, holder) ? EXIT_SUCCESS : EXIT_FAILURE);
+                _exit(!gaps_none(&h->gaps) && find(h, holder) ? EXIT_SUCCESS : EXIT_FAILURE);
         }
         CHECK_INT(waitpid(pid, NULL, WUNTRACED), pid);
         trace_without_first_thread(pid);
@@ -141,7 +141,7 @@ static void check_hanging_process(const HoldTargets *targets) {
         CHECK_INT(holders_scan_process(targets, hanging.pid, &one), 0);
         CHECK_INT(one->n_items, 0);
         /* The kernel may list mappings without that lock (6.11), but not what they lead to. */
-        CHECK_INT(h->complete, one->complete);
+        CHECK_INT(gaps_none(&h->gaps), gaps_none(&one->gaps));
         CHECK_INT(holder_pages_present(&who, TARGET_CHAR, 1, &pages), -ETIME);
         waiting_child_end(holder);
         hanging_process_end(&hanging);
@@ -151,7 +151,7 @@ static void check_budget(const HoldTargets *targets) {
         _cleanup_(holders_freep) Holders *h = NULL;
 
         CHECK_INT(holders_scan(targets, 1, &h), 0);
-        CHECK(!h->complete);
+        CHECK(!gaps_none(&h->gaps));
 }
 
 static void test_targets_json(void) {

@@ -533,7 +533,7 @@ static void test_unread_process(void) {
         make_folders("/proc/78");
         CHECK_INT(symlink("fd", "/proc/78/fd"), 0);
         CHECK_INT(ask("processes", &answer), -EAGAIN);
-        CHECK_STR(answer, "not every process could be looked at");
+        CHECK(startswith(answer, "not every process could be looked at: process "));
         test_remove_tree("/proc/78");
         check_yes("processes");
 }

@@ -1,0 +1,107 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include <errno.h>
+#include <fcntl.h>
+
+#include "base/fileio.h"
+#include "holders/gaps.h"
+#include "holders/process.h"
+
+void gap_note(Gaps *g, GapKind kind, int pid, int error) {
+        Gap *gap = &g->of[kind];
+
+        if (gap->n == 0)
+                *gap = (Gap) { .n = 1, .pid = pid, .last_pid = pid, .error = error };
+        else if (gap->last_pid != pid) {
+                gap->n++;
+                gap->last_pid = pid;
+        }
+}
+
+void gaps_add(Gaps *to, const Gaps *from) {
+        for (size_t i = 0; i < _GAP_KIND_MAX; i++) {
+                Gap *t = &to->of[i];
+                const Gap *f = &from->of[i];
+                if (t->n == 0)
+                        *t = *f;
+                else if (f->n > 0) {
+                        t->n += f->n - (f->pid == t->last_pid);
+                        t->last_pid = f->last_pid;
+                }
+        }
+}
+
+bool gaps_none(const Gaps *g) {
+        for (size_t i = 0; i < _GAP_KIND_MAX; i++)
+                if (g->of[i].n > 0)
+                        return false;
+        return true;
+}
+
+static int open_process(int pid) {
+        _cleanup_free_ char *path = pid > 0 ? strf("/proc/%d", pid) : NULL;
+
+        return path ? open(path, O_PATH | O_DIRECTORY | O_CLOEXEC) : -EBADF;
+}
+
+char *gap_text(GapKind kind, const Gap *gap) {
+        static const char *const words[_GAP_KIND_MAX] = {
+                [GAP_HANG] = "hangs in the kernel, and whoever looks at its memory would too",
+                [GAP_PROCESS] = "could not be read",
+                [GAP_FILE] = "has a file that its file system tells nothing of",
+                [GAP_NETWORK] = "is in a network namespace that could not be asked for sockets",
+        };
+        _cleanup_close_ int dirfd = open_process(gap->pid);
+        _cleanup_free_ char *comm = NULL, *more = gap->n > 1 ? strf(", and %zu other%s", gap->n - 1, gap->n > 2 ? "s" : "") : strdup("");
+
+        if (kind == GAP_TIME)
+                return strdup("the time for it was over");
+        if (kind == GAP_RDMA)
+                return strdup("what is pinned for RDMA could not be listed");
+        if (gap->pid == 0)
+                return strf("/proc could not be read: %s", strerror(-gap->error));
+        bool named = dirfd >= 0 && process_comm(dirfd, &comm) >= 0;
+        return strf("process %d%s%s%s %s%s", gap->pid, named ? " (" : "", named ? comm : "", named ? ")" : "", words[kind], more ?: "");
+}
+
+char *gaps_text(const Gaps *g) {
+        char *text = NULL;
+
+        for (int kind = 0; kind < _GAP_KIND_MAX; kind++) {
+                _cleanup_free_ char *one = g->of[kind].n > 0 ? gap_text((GapKind) kind, &g->of[kind]) : NULL, *before = text;
+                if (one)
+                        text = strf("%s%s%s", before ?: "", before ? "; " : "", one);
+                else
+                        text = TAKE_PTR(before);
+        }
+        return text;
+}
+
+char *gap_evidence(GapKind kind, const Gap *gap) {
+        static const char *const files[_GAP_KIND_MAX] = { [GAP_PROCESS] = "", [GAP_FILE] = "/fd", [GAP_NETWORK] = "/ns/net" };
+        _cleanup_close_ int dirfd = open_process(gap->pid);
+        _cleanup_free_ char *wait = NULL;
+
+        if (kind == GAP_RDMA)
+                return strf("rdma resource show mr: %s", strerror(-gap->error));
+        if (gap->pid == 0)
+                return strdup(strerror(-gap->error));
+        if (kind != GAP_HANG)
+                return strf("/proc/%d%s: %s", gap->pid, files[kind] ?: "", strerror(-gap->error));
+        bool told = dirfd >= 0 && read_file_at(dirfd, "wchan", &wait, NULL) >= 0 && *wait && !streq(wait, "0");
+        return strf("/proc/%d/status: State: D%s%s", gap->pid, told ? "; wchan: " : "", told ? wait : "");
+}
+
+/* Nobody is told to end what a machine, or this removal, cannot do without. */
+char *gap_remedy(GapKind kind, const Gap *gap) {
+        _cleanup_close_ int dirfd = open_process(gap->pid);
+        _cleanup_free_ char *unit = NULL;
+
+        if (kind == GAP_RDMA)
+                return strdup("rdma resource show mr");
+        if (gap->pid <= 1 || gap->pid == getpid() || gap->pid == getppid())
+                return kind == GAP_TIME || gap->pid == 0 ? NULL : strf("ls -l /proc/%d/fd  # and look again", gap->pid);
+        if (kind == GAP_HANG)
+                return strf("kill -KILL %d; cat /proc/%d/task/*/stack  # what it waits for must answer", gap->pid, gap->pid);
+        (void) (dirfd >= 0 && process_unit(dirfd, &unit) >= 0);
+        return process_end_command(unit, gap->pid);
+}
