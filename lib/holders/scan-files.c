@@ -86,18 +86,20 @@ static int add_socket(const ThreadLook *t, const char *folder, const char *name,
         return found ? look_add(l, HOLD_DESCRIPTOR, s->target, s->path, found, 0) : -ENOMEM;
 }
 
-/* A file of a file system that is shut down. Who has it open holds that, whatever the file is. */
+/* A file of a file system that is shut down, or answers somebody else alone. Who has it open holds that, whatever the file is. */
 static int look_at_dead(const ThreadLook *t, int at, const char *folder, const char *name, HoldWay way) {
         const Scan *s = t->look->scan;
         bool is_held = false;
         DeadFile file;
-        dev_t fs = 0;
+        dev_t fs;
 
         int r = dead_file_look(at, name, &file);
-        if (r >= 0)
+        if (r >= 0 && file.dev == 0)
                 r = file_system_of_mount(t->look, file.mount_id, &fs);
+        else
+                fs = file.dev;
         if (r < 0)
-                return look_note(t->look, r);
+                return look_note_as(t->look, GAP_FILE, r);
         for (size_t i = 0; i < s->targets->n_items; i++) {
                 if (s->targets->items[i].kind != TARGET_FS || s->targets->items[i].dev != fs)
                         continue;
@@ -106,7 +108,7 @@ static int look_at_dead(const ThreadLook *t, int at, const char *folder, const c
                         return r;
                 is_held = true;
         }
-        return is_held || !file.special || !(s->wants[TARGET_BLOCK] || s->wants[TARGET_CHAR]) ? 0 : look_note(t->look, -EIO);
+        return is_held || !file.special || !(s->wants[TARGET_BLOCK] || s->wants[TARGET_CHAR]) ? 0 : look_note_as(t->look, GAP_FILE, -EIO);
 }
 
 /* A file system whose server is gone must not hang us: what the kernel knows by itself is enough, the device numbers are

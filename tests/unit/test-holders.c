@@ -4,7 +4,9 @@
 #include <fcntl.h>
 #include <signal.h>
 #include <sys/ptrace.h>
+#include <sys/mount.h>
 #include <sys/stat.h>
+#include <sys/sysmacros.h>
 
 #include "base/clock.h"
 #include "holders/holder.h"
@@ -147,6 +149,49 @@ static void check_hanging_process(const HoldTargets *targets) {
         hanging_process_end(&hanging);
 }
 
+static int foreign_file;
+
+/* It has it from us. */
+static void hold_foreign_file(void) {
+        CHECK(foreign_file >= 0);
+}
+
+static void check_foreign(const HoldTargets *targets, pid_t holder, size_t n_found) {
+        _cleanup_(holders_freep) Holders *h = NULL;
+
+        CHECK_INT(holders_scan_process(targets, holder, &h), 0);
+        CHECK(gaps_none(&h->gaps));
+        CHECK_INT(h->n_items, n_found);
+}
+
+/* Anybody can have a file system that tells nobody else of its files, and take it away from under who has them open: that hides nobody,
+ * and is no gap. */
+static void check_foreign_file(const HoldTargets *targets) {
+        _cleanup_(hold_targets_done) HoldTargets of_it = { 0 }, disk = { 0 };
+        _cleanup_free_ char *options = NULL;
+        struct statx st;
+
+        _cleanup_close_ int server = open("/dev/fuse", O_RDWR | O_CLOEXEC);
+        options = strf("fd=%d,rootmode=40000,user_id=4711,group_id=4711", server);
+        if (server < 0 || mount("test", folder, "fuse", MS_NOSUID | MS_NODEV, options) < 0)
+                return;
+        foreign_file = open(folder, O_PATH | O_CLOEXEC);
+        CHECK_INT(statx(foreign_file, "", AT_EMPTY_PATH, STATX_TYPE, &st), -1);
+        CHECK_INT(errno, EACCES);
+        CHECK_INT(statx(foreign_file, "", AT_EMPTY_PATH, 0, &st), 0);
+        CHECK_INT(hold_targets_add(&of_it, TARGET_FS, makedev(st.stx_dev_major, st.stx_dev_minor), folder), 0);
+        CHECK_INT(hold_targets_add(&disk, TARGET_BLOCK, makedev(259, 1), "/dev/pmem0"), 0);
+        pid_t holder = waiting_child_start(hold_foreign_file);
+        for (int gone = 0; gone < 2; gone++) {
+                check_foreign(targets, holder, 0);
+                check_foreign(&of_it, holder, 1);
+                check_foreign(&disk, holder, 0);
+                CHECK_INT(gone ? 0 : umount2(folder, MNT_DETACH), 0);
+        }
+        waiting_child_end(holder);
+        CHECK_INT(close(foreign_file), 0);
+}
+
 static void check_budget(const HoldTargets *targets) {
         _cleanup_(holders_freep) Holders *h = NULL;
 
@@ -211,6 +256,7 @@ int main(void) {
         check_budget(&targets);
         check_hang(&targets);
         check_hanging_process(&targets);
+        check_foreign_file(&targets);
         test_remove_tree(folder);
         return EXIT_SUCCESS;
 }
