@@ -71,8 +71,8 @@ static void tell_found(Memmaps *m, const Other *other, uint64_t bytes) {
         _cleanup_free_ char *name = name_of(other);
         json_object *o = finding(m->f, BLOCKER_FOREIGN_MEMMAP, true, "page structs of %s lie in the memory of this card", name ?: "a device");
 
-        json_set_strf(o, "evidence", "%ju KiB of %ju KiB (%u bytes for each page of it), by the kernel's page tables; without them the kernel "
-                      "crashes", (uintmax_t) (bytes >> 10), (uintmax_t) (other->size / PAGE * PAGE_STRUCT >> 10), (unsigned) PAGE_STRUCT);
+        json_set_strf(o, "evidence", "%ju KiB of %ju KiB (%u bytes for each page of it), by the kernel's page tables (read by BPF); without "
+                      "them the kernel crashes", (uintmax_t) (bytes >> 10), (uintmax_t) (other->size / PAGE * PAGE_STRUCT >> 10), (unsigned) PAGE_STRUCT);
         remedy(o, other);
 }
 
@@ -81,7 +81,7 @@ static void tell_possible(Memmaps *m, const Other *other) {
         json_object *o = finding(m->f, BLOCKER_FOREIGN_MEMMAP, true, "page structs of %s may lie in the memory of this card", name ?: "a device");
 
         json_set_strf(o, "evidence", "possible: %ju KiB (%u bytes for each page of it) are somewhere, the card has memory in a kernel zone, and "
-                      "the kernel's page tables, which tell, cannot be read: %s", (uintmax_t) (other->size / PAGE * PAGE_STRUCT >> 10),
+                      "the kernel's page tables, which tell, cannot be read by BPF: %s", (uintmax_t) (other->size / PAGE * PAGE_STRUCT >> 10),
                       (unsigned) PAGE_STRUCT, m->why ?: "no memory");
         remedy(o, other);
 }
