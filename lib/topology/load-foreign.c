@@ -81,8 +81,9 @@ static int look_at(Topology *t, const Parent *p, const char *folder, const char 
 }
 
 static int scan(Topology *t, const Parent *p, const char *path) {
+        /* What is deeper was not looked at. */
         if (p->depth > DEPTH_MAX)
-                return 0;
+                return odd_add(t, -ELOOP, path);
 
         _cleanup_(closedirp) DIR *dir = opendir(path);
         if (!dir)
