@@ -53,6 +53,9 @@ static ExitCode set_zone_normal(Args *a, const char *value) {
 static ExitCode set_force(Args *a, const char *value) {
         static const char *const words[] = { "kill", "shutdown", "unmap", "unproven", "poison" };
 
+        /* The second would take the first one's place, which nobody who says both means. */
+        if (a->force)
+                return fail(CODE_USAGE, NULL, "--force is given twice; name all words at once, such as --force=%s,%s", a->force, value);
         for (const char *p = value; p; p = strchr(p, ','), p = p ? p + 1 : NULL) {
                 size_t n = strcspn(p, ","), i = 0;
                 while (i < ELEMENTSOF(words) && (strlen(words[i]) != n || strncmp(words[i], p, n) != 0))

@@ -84,8 +84,8 @@ static ExitCode find_verb(const char *name, const Verb **ret) {
 
 static ExitCode check_operands(const Verb *verb, int n, char **operands) {
         if (verb->operand_required && n < 1)
-                return fail(CODE_USAGE, NULL, "'%s' needs a %s, such as: safe-remove %s 2", verb->name, verb->operand,
-                            verb->name);
+                return fail(CODE_USAGE, NULL, "'%s' needs %s %s, such as: safe-remove %s 2", verb->name,
+                            strchr("AEIOU", verb->operand[0]) ? "an" : "a", verb->operand, verb->name);
         if (!verb->operand && n > 0)
                 return fail(CODE_USAGE, NULL, "'%s' takes no operand; '%s' is one too many", verb->name, operands[0]);
         if (n > 1 && !verb->several)
@@ -113,7 +113,8 @@ ExitCode args_parse(int argc, char **argv, Args *ret) {
                         return fail(CODE_USAGE, NULL, "needs a verb, such as: safe-remove list; --help lists them");
                 for (size_t i = 0; i < OPTION_ROWS; i++)
                         if (seen[i] && !row_is_for(&option_rows[i], a.verb))
-                                return fail(CODE_USAGE, NULL, "'%s' has no option '--%s'", a.verb->name, option_rows[i].name);
+                                return fail(CODE_USAGE, NULL, "'%s' has no option '--%s'; 'safe-remove %s --help' lists those it has", a.verb->name,
+                                            option_rows[i].name, a.verb->name);
                 code = check_operands(a.verb, argc - optind - 1, argv + optind + 1);
                 if (code != CODE_DONE)
                         return code;

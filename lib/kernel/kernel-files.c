@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* Files and folders that the kernel has open by itself. No process has them, so that nobody is ended for them, and their file system cannot be
- * unmounted: interpreters of other machines' programs, programs with a probe in them, and what is mounted right from a file or folder. Devices too that a mount has beside its own. */
+/* Files and folders that the kernel has open by itself: interpreters of other machines' programs, programs with a probe in them, and what is
+ * mounted right from a file or folder. No process has them, so nobody is ended for them, and their file system cannot be unmounted. The
+ * devices that a mount has beside its own are found here too. */
 #include <errno.h>
 #include <glob.h>
 #include <sys/sysmacros.h>

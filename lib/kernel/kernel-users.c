@@ -164,12 +164,13 @@ static int read_gadget(KernelUsers *l, const char *path, const char *text) {
 
 /* SCST's virtual disks have a file; what is passed through has the address of a SCSI device for a name. */
 static int read_scst(KernelUsers *l, const char *path, const char *text) {
-        _cleanup_free_ char *folder = folder_of(path), *name = part(path, 1), *handler = NULL;
+        _cleanup_free_ char *folder = folder_of(path), *name = part(path, 1), *handler = NULL, *command = strf("del_device %s", name ?: "?"),
+                            *quoted = shell_quoted(command);
 
         (void) link_namef(&handler, "%s/handler", folder ?: "");
         return kernel_users_add(l, (KernelUser) { .kind = KERNEL_USER_TARGET, .who = strf("SCST %s", name ?: "?"),
                                      .on = strndup(text, strcspn(text, "\n")), .evidence = strdup(path),
-                                     .remedy = strf("echo 'del_device %s' > /sys/kernel/scst_tgt/handlers/%s/mgmt", name ?: "?",
+                                     .remedy = strf("echo %s > /sys/kernel/scst_tgt/handlers/%s/mgmt", quoted ?: "",
                                                     handler ?: "vdisk_blockio") });
 }
 
@@ -251,7 +252,7 @@ static int read_rnbd(KernelUsers *l, const char *path, const char *text) {
 
         (void) link_namef(&name, "%s", path);
         return kernel_users_add(l, (KernelUser) { .kind = KERNEL_USER_TARGET, .who = strdup("RNBD"), .on = TAKE_PTR(name), .evidence = strdup(path),
-                                     .remedy = strf("for s in %s/sessions/*/force_close; do echo 1 > $s; done", quoted ?: "") });
+                                     .remedy = strf("for s in %s/sessions/*/force_close; do echo 1 > \"$s\"; done", quoted ?: "") });
 }
 
 static int read_mtd(KernelUsers *l, const char *path, const char *text) {
@@ -390,8 +391,10 @@ static int read_place(KernelUsers *l, const struct Place *p) {
         glob_t g = { 0 };
         int r = 0;
 
-        if (p->module && path_existsf("/sys/module/%s", p->module) && !path_existsf("%s", p->root))
-                r = add_unknown(l, p, p->root, startswith(p->root, CONFIG) ? "mount -t configfs configfs " CONFIG : "lsmod");
+        if (p->module && path_existsf("/sys/module/%s", p->module) && !path_existsf("%s", p->root)) {
+                _cleanup_free_ char *unload = strf("modprobe -r %s  # it goes where nothing uses it", p->module);
+                r = unload ? add_unknown(l, p, p->root, startswith(p->root, CONFIG) ? "mount -t configfs configfs " CONFIG : unload) : -ENOMEM;
+        }
 
         int q = r < 0 ? GLOB_NOMATCH : glob(p->pattern, 0, glob_error, &g);
         if (q == GLOB_NOSPACE)

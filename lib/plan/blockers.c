@@ -154,7 +154,7 @@ static void find_unknown_targets(Findings *f) {
                         continue;
                 json_object *o = finding(f, BLOCKER_UNKNOWN_TARGET, true, "%s has targets that cannot be followed to a card", r->name);
                 json_set_strf(o, "evidence", "%zu of %u targets in /sys/bus/cxl/devices/%s belong to a known memdev", known, r->ways, r->name);
-                finding_remedy(o, "cxl list -R -r %s -T", r->name);
+                finding_remedy(o, "cxl list -R -r %s -T  # its cards; one without a memory device needs its driver (cxl_pci)", r->name);
         }
 }
 

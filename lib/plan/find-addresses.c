@@ -152,8 +152,15 @@ static char *ram_evidence(const KernelRam *k, const ScopeRange *r) {
         _cleanup_free_ char *line = k->line ? strf("0x%jx-0x%jx is \"%s\" in /proc/iomem", (uintmax_t) k->line->start,
                                                    (uintmax_t) k->line->end, k->line->name) : strdup("/proc/iomem does not show it");
 
-        return strf("%s; memory%ju to memory%ju (%zu online of %zu) lie at %s, and no dax device takes them down", line ?: "",
-                    (uintmax_t) k->first, (uintmax_t) k->last, k->n_online, k->n_blocks, r->why);
+        _cleanup_free_ char *blocks = memory_block_words(k->first, k->last);
+
+        if (k->n_blocks == 0)
+                return strf("%s; no memory block is shown there, and no dax device takes it down", line ?: "");
+        if (k->n_blocks == 1)
+                return strf("%s; %s (%s) lies at %s, and no dax device takes it down", line ?: "", blocks, k->n_online > 0 ? "online" : "offline",
+                            r->why);
+        return strf("%s; %s (%zu online of %zu) lie at %s, and no dax device takes them down", line ?: "", blocks, k->n_online, k->n_blocks,
+                    r->why);
 }
 
 /* Given to the kernel by the firmware, or left to it when somebody took its driver away (drivers/dax/kmem.c:dev_dax_kmem_remove). */

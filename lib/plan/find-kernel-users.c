@@ -142,7 +142,8 @@ static void stack_finding(Findings *f, const BlockDevice *b) {
                 finding_remedy(o, "echo 1 > /sys/block/%s/bcache/cache/unregister  # the card is the cache: writes back what is in it", b->name);
                 finding_remedy(o, "umount -A /dev/%s; echo 1 > /sys/block/%s/bcache/stop  # the card has the data", b->name, b->name);
         } else if (startswith(b->name, "drbd"))
-                finding_remedy(o, "drbdadm down all  # or the resource of %s alone: drbdadm sh-resources", b->name);
+                finding_remedy(o, "drbdsetup detach %s  # lets go of the disk; while %s is in use a peer must have all of the data",
+                               b->name + strlen("drbd"), b->name);
         else
                 finding_remedy(o, "lsblk -s /dev/%s  # what it is; it must be taken down with its own tools", b->name);
 }

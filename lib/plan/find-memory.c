@@ -39,6 +39,10 @@ static KernelZone kernel_zone_look(const Findings *f) {
         return k;
 }
 
+char *memory_block_words(uint64_t first, uint64_t last) {
+        return first == last ? strf("memory%ju", (uintmax_t) first) : strf("memory%ju to memory%ju", (uintmax_t) first, (uintmax_t) last);
+}
+
 void find_kernel_zone(Findings *f) {
         KernelZone k = kernel_zone_look(f);
         uint64_t n = k.pages.slab + k.pages.page_tables + k.pages.reserved + k.pages.other;
@@ -46,8 +50,9 @@ void find_kernel_zone(Findings *f) {
 
         if (k.n == 0)
                 return;
-        json_object *o = finding(f, BLOCKER_ZONE_NORMAL, hard, "memory blocks memory%ju to memory%ju (%zu) are in zone %s",
-                                 (uintmax_t) k.first, (uintmax_t) k.last, k.n, zone_to_string(k.zone));
+        _cleanup_free_ char *blocks = memory_block_words(k.first, k.last);
+        json_object *o = k.n == 1 ? finding(f, BLOCKER_ZONE_NORMAL, hard, "memory block %s is in zone %s", blocks, zone_to_string(k.zone)) :
+                         finding(f, BLOCKER_ZONE_NORMAL, hard, "memory blocks %s (%zu) are in zone %s", blocks, k.n, zone_to_string(k.zone));
         if (k.known && n == 0)
                 json_set_str(o, "evidence", "no page that cannot move was seen on them (/proc/kpageflags)");
         else if (k.known)

@@ -13,7 +13,6 @@
 #include "plan/nested-mounts.h"
 
 #define DELETED "//deleted"
-#define SAVED_IN "/var/tmp/" /* of the remedy: it lies on no card, or nothing of this is asked (SYSTEM_FS) */
 
 enum {
         TOLD_MAX = 16,
@@ -45,6 +44,14 @@ static char *enter_words(const Findings *f, const Mount *m) {
                 return strf("nsenter -t %d -m ", m->pid);
         return path ? strf("nsenter --mount=%s ", path)
                     : strf("nsenter --mount=\"$(find /proc/[0-9]*/fd -lname 'mnt:\\[%ju\\]' -print -quit)\" ", (uintmax_t) m->ns);
+}
+
+/* For the sentence about a mount: whose place is meant, newly allocated; empty for the machine's own. */
+static char *inside_words(const Findings *f, const Mount *m) {
+        if (m->ns == topology_host_ns(f->t))
+                return strdup("");
+        return m->pid > 0 ? strf(" in the mount namespace of process %d", m->pid)
+                          : strf(" in mount namespace %ju, which no process is in", (uintmax_t) m->ns);
 }
 
 static void mount_evidence(json_object *o, const Mount *m) {
@@ -185,16 +192,19 @@ static char *automounter_end_command(const Mount *m) {
 
 /* Something of another device is mounted inside a file system that goes. */
 static void below_finding(Findings *f, const Mount *m, const Mount *parent) {
-        _cleanup_free_ char *target = shell_quoted(m->target), *enter = enter_words(f, m), *end = NULL;
+        _cleanup_free_ char *target = shell_quoted(m->target), *enter = enter_words(f, m), *inside = inside_words(f, m), *end = NULL;
 
         /* A container's own go with it once nothing else keeps its namespace. */
         if (scope_mount_ends(f->s, f->t, m))
                 end = unkeep_command(f, m->ns);
-        json_object *o = finding(f, BLOCKER_MOUNT_BELOW, true, "%s (%s) is mounted on %s, inside a file system of the card", m->source, m->type,
-                                 m->target);
+        json_object *o = finding(f, BLOCKER_MOUNT_BELOW, true, "%s (%s) is mounted on %s%s, inside a file system of the card", m->source, m->type,
+                                 m->target, inside);
 
-        json_set_strf(o, "evidence", "/proc/%d/mountinfo: mount %ju below mount %ju (%s)", m->pid, (uintmax_t) m->id, (uintmax_t) parent->id,
-                      parent->target);
+        if (m->pid > 0)
+                json_set_strf(o, "evidence", "/proc/%d/mountinfo: mount %ju below mount %ju (%s)", m->pid, (uintmax_t) m->id,
+                              (uintmax_t) parent->id, parent->target);
+        else
+                mount_evidence(o, m);
         /* Whoever serves it would make it again. */
         if (!end && streq(m->type, "autofs"))
                 end = automounter_end_command(m);
@@ -282,17 +292,19 @@ static bool root_is_deleted(const Mount *m) {
         return end && streq(end, DELETED);
 }
 
-/* Its content is copied from outside where that can be: a container may have no tools. */
+/* Its content is copied from outside where that can be: a container may have no tools. Into a folder of its own, since anybody may have
+ * made one of a known name in /var/tmp; which lies on no card, or nothing of this is asked (SYSTEM_FS). */
 static void save_remedy(const Findings *f, json_object *o, const Mount *m) {
         _cleanup_free_ char *target = shell_quoted(m->target), *enter = enter_words(f, m), *outside = NULL, *quoted = NULL;
 
         outside = m->ns == topology_host_ns(f->t) ? strdup(m->target) : strf("/proc/%d/root%s", m->pid, m->target);
         quoted = shell_quoted(outside);
         if (!*enter || m->pid > 0)
-                finding_remedy(o, "cp -aT -- %s " SAVED_IN "deleted-%ju && %sumount %s", quoted, (uintmax_t) m->id, enter, target);
-        else
-                finding_remedy(o, "(umask 077; %star -cf - %s > " SAVED_IN "deleted-%ju.tar) && %sumount %s", enter, target, (uintmax_t) m->id,
+                finding_remedy(o, SAVED_DIR " && cp -aT -- %s \"$saved/deleted-%ju\" && %sumount %s", quoted, (uintmax_t) m->id,
                                enter, target);
+        else
+                finding_remedy(o, SAVED_DIR " && %star -cf - %s > \"$saved/deleted-%ju.tar\" && %sumount %s", enter, target,
+                               (uintmax_t) m->id, enter, target);
 }
 
 static void deleted_finding(Findings *f, const Mount *m) {

@@ -280,7 +280,10 @@ void find_odd(Findings *f) {
                         odd_finding(f, &f->t->odd[i], w);
         }
         for (size_t hard = 0; hard < ELEMENTSOF(told); hard++)
-                if (told[hard] > TOLD_MAX)
-                        (void) finding(f, BLOCKER_NOT_UNDERSTOOD, hard, "%zu more things cannot be read or are not understood",
-                                       told[hard] - TOLD_MAX);
+                if (told[hard] > TOLD_MAX) {
+                        json_object *o = finding(f, BLOCKER_NOT_UNDERSTOOD, hard, "%zu more things cannot be read or are not understood",
+                                                 told[hard] - TOLD_MAX);
+                        json_set_strf(o, "evidence", "the first %d are told one by one", TOLD_MAX);
+                        finding_remedy(o, "dmesg -l err,warn | tail -n 50  # what fails here");
+                }
 }

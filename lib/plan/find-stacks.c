@@ -40,13 +40,12 @@ static bool member_goes(const char *member, void *userdata) {
 }
 
 static void degrades_finding(Findings *f, const BlockDevice *md, const char *member) {
-        uint64_t disks = 0, degraded = 0;
-
-        (void) attr_read_u64f(&disks, "/sys/block/%s/md/raid_disks", md->name);
-        (void) attr_read_u64f(&degraded, "/sys/block/%s/md/degraded", md->name);
+        uint64_t degraded = 0;
+        bool known = attr_read_u64f(&degraded, "/sys/class/block/%s/md/degraded", md->name) >= 0;
+        _cleanup_free_ char *missing = known ? strf(", %ju missing already", (uintmax_t) degraded) : strdup("");
         json_object *o = finding(f, BLOCKER_DEGRADES, false, "%s goes on without %s: degraded, until the card is back", md->name, member);
-        json_set_strf(o, "evidence", "/sys/block/%s/md: %s of %ju disks, %ju missing already", md->name, md->label ?: "an array",
-                      (uintmax_t) disks, (uintmax_t) degraded);
+        json_set_strf(o, "evidence", "/sys/block/%s/md: %s of %ju disks%s", md->name, md->label ?: "an array", (uintmax_t) md->array->disks,
+                      missing);
         finding_remedy(o, "mdadm --detail /dev/%s  # with another member added beforehand the array has its copies without this card", md->name);
 }
 
@@ -71,12 +70,22 @@ static void member_finding(Findings *f, const BlockDevice *md, const char *name)
                 degrades_finding(f, md, name);
 }
 
+/* What tells more of a mapping or a namespace with several paths. */
+static void status_remedy(json_object *o, const BlockDevice *b, const char *comment) {
+        _cleanup_free_ char *name = shell_quoted(b->label ?: b->name);
+
+        if (b->kind == BLOCK_DM)
+                finding_remedy(o, "dmsetup status %s%s", name, comment);
+        else
+                finding_remedy(o, "nvme list-subsys /dev/%s%s", b->name, comment);
+}
+
 static void leg_finding(Findings *f, const BlockDevice *volume, const char *leg) {
         json_object *o = finding(f, BLOCKER_DEGRADES, false, "%s goes on without %s: degraded, until the card is back", volume->label, leg);
 
         json_set_strf(o, "evidence", "%s of %ju legs; /sys/block/%s/slaves/%s", volume->array->level, (uintmax_t) volume->array->disks,
                       volume->name, leg);
-        finding_remedy(o, "dmsetup status %s  # A: a leg that has all of the data", volume->label);
+        status_remedy(o, volume, "  # A: a leg that has all of the data");
 }
 
 static void path_finding(Findings *f, const BlockDevice *map, const char *path) {
@@ -93,7 +102,7 @@ static void path_finding(Findings *f, const BlockDevice *map, const char *path) 
                 json_set_strf(o, "evidence", "/sys/block/%s/slaves/%s", map->name, path);
         else
                 json_set_strf(o, "evidence", "/sys/block/%s: %s is live", path, other ?: "another path");
-        finding_remedy(o, map->kind == BLOCK_DM ? "dmsetup status %s" : "nvme list-subsys /dev/%s", map->kind == BLOCK_DM ? map->label : map->name);
+        status_remedy(o, map, "");
 }
 
 /* What goes on without a part that is on this card. */
@@ -134,7 +143,7 @@ static void find_busy_array(Findings *f, const BlockDevice *b) {
         else if (loss == MD_ENDS)
                 finding_remedy(o, "mdadm --stop /dev/%s  # once nothing of it is mounted; mdadm --assemble --scan puts it together again", b->name);
         else
-                finding_remedy(o, "mdadm --detail /dev/%s", b->name);
+                finding_remedy(o, "mdadm --detail /dev/%s  # give it a spare, and let that take the place of the bad disk: mdadm --replace", b->name);
 }
 
 /* The kernel has the file open, and no process does. */
@@ -160,11 +169,13 @@ static void spans_finding(Findings *f, const BlockDevice *b, const char *other) 
                 json_object *o = finding(f, BLOCKER_SPANS_DEVICES, false, "%s has another path, %s, that serves nobody, and goes as a whole",
                                          b->label ?: b->name, other);
                 json_set_strf(o, "evidence", "%s: %s", other, path->trouble);
-                finding_remedy(o, b->kind == BLOCK_DM ? "dmsetup status %s" : "nvme list-subsys /dev/%s", b->kind == BLOCK_DM ? b->label : b->name);
+                status_remedy(o, b, "");
                 return;
         }
+        /* The label of an array is its level only. */
+        _cleanup_free_ char *array = b->kind == BLOCK_MD && b->label ? strf("%s (%s)", b->name, b->label) : NULL;
         json_object *o = finding(f, BLOCKER_SPANS_DEVICES, false, "%s stands on %s too, which is not on this card, and "
-                                 "goes as a whole", b->label ?: b->name, other);
+                                 "goes as a whole", array ?: b->label ?: b->name, other);
 
         json_set_strf(o, "evidence", "/sys/block/%s/slaves/%s", b->name, other);
         finding_remedy(o, "lsblk -s /dev/%s  # what it stands on", b->name);
@@ -267,7 +278,8 @@ static void find_snapshot(Findings *f, const BlockDevice *b) {
         json_object *o = finding(f, BLOCKER_UNKNOWN_MAPPING, true, "%s is a snapshot of %s, which is not on this card, and what %s keeps of it would "
                                  "be lost", b->label, origin->label, b->label);
         json_set_strf(o, "evidence", "/sys/block/%s/slaves/%s", b->name, origin->lower[0]);
-        finding_remedy(o, "lvremove /dev/mapper/%s  # or lvconvert --merge, once nobody uses either", b->label);
+        _cleanup_free_ char *name = shell_quoted(b->label);
+        finding_remedy(o, "lvremove /dev/mapper/%s  # or lvconvert --merge, once nobody uses either", name);
 }
 
 /* What the step that takes it down would refuse. */

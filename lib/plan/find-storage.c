@@ -67,7 +67,7 @@ static void find_swap_room(Findings *f) {
         json_object *o = finding(f, BLOCKER_NO_ROOM, true, "what is swapped out to the card fits nowhere else");
         json_set_strf(o, "evidence", "%ju MiB are swapped out to it; %ju MiB of memory and %ju MiB of other swap are free",
                       (uintmax_t) (going >> 20), (uintmax_t) (available >> 20), (uintmax_t) (free_elsewhere >> 20));
-        finding_remedy(o, "dd if=/dev/zero of=" SWAP_FILE " bs=1M count=%ju && chmod 600 " SWAP_FILE " && mkswap " SWAP_FILE " && swapon " SWAP_FILE
+        finding_remedy(o, "(umask 077; dd if=/dev/zero of=" SWAP_FILE " bs=1M count=%ju) && mkswap " SWAP_FILE " && swapon " SWAP_FILE
                        "  # or stop what uses the memory", (uintmax_t) missing + SWAP_HEADER_MIB);
 }
 
@@ -87,9 +87,9 @@ static void find_last_holds(Findings *f) {
                 json_object *o = finding(f, BLOCKER_LAST_HOLD, true, "%s has the last hold of a file without a name (%s): it can be detached, and "
                                          "never attached again", b->name, b->label);
                 json_set_strf(o, "evidence", "/sys/block/%s/loop/backing_file: %s", b->name, b->label);
-                finding_remedy(o, "%s%s%sdd if=/dev/%s of=/var/tmp/%s.img bs=1M conv=fsync && chmod 600 /var/tmp/%s.img && losetup -d /dev/%s  # "
-                               "saves its content", is_mounted(f, b) ? "umount -A /dev/" : "", is_mounted(f, b) ? b->name : "",
-                               is_mounted(f, b) ? " && " : "", b->name, b->name, b->name, b->name);
+                _cleanup_free_ char *unmount = is_mounted(f, b) ? strf("umount -A /dev/%s && ", b->name) : strdup("");
+                finding_remedy(o, "%s" SAVED_DIR " && dd if=/dev/%s of=\"$saved/%s.img\" bs=1M conv=fsync && losetup -d /dev/%s",
+                               unmount ?: "", b->name, b->name, b->name);
         }
 }
 

@@ -14,6 +14,9 @@ struct Findings {
         json_object *blockers, *warnings;
 };
 
+/* Of a remedy that saves something: a folder that nobody else has made, or can look into; its name is printed. */
+#define SAVED_DIR "saved=$(mktemp -d /var/tmp/saved.XXXXXX) && echo \"$saved\""
+
 /* A new finding; the caller adds evidence and remedies. Owned by the list it went to. */
 json_object *finding(Findings *f, BlockerCode code, bool hard, const char *format, ...) _printf_(4, 5);
 void finding_remedy(json_object *finding, const char *format, ...) _printf_(2, 3);
@@ -37,6 +40,9 @@ void find_policy_warnings(Findings *f);
 
 /* find-memory.c: kernel zones. */
 void find_kernel_zone(Findings *f);
+
+/* "memory146 to memory149", or "memory9" of one memory block; newly allocated. */
+char *memory_block_words(uint64_t first, uint64_t last);
 
 /* find-room.c: whether the rest of the machine can absorb what is in use. 0 or -ENOMEM. */
 int find_room(Findings *f);
@@ -78,8 +84,10 @@ void find_stacks(Findings *f);
 
 /* The block device of that name that goes with the card, or NULL. */
 const BlockDevice *findings_block(const Findings *f, const char *name);
+
 /* plan-shutdown.c: what it costs where file systems are shut down, and which cannot be. */
 void find_shutdown(Findings *f);
+
 /* find-odd.c: what the look could not read or understand. */
 void find_odd(Findings *f);
 

@@ -85,7 +85,7 @@ static void test_other_targets(void) {
         test_remove_tree("/sys/kernel/scst_tgt");
 
         put_link("/sys/class/rnbd-server/ctl/devices/x/block_dev", "../../../../../block/sde");
-        check_user(KERNEL_USER_TARGET, "RNBD", "sde", "for s in /sys/class/rnbd-server/ctl/devices/x/sessions/*/force_close; do echo 1 > $s; done");
+        check_user(KERNEL_USER_TARGET, "RNBD", "sde", "for s in /sys/class/rnbd-server/ctl/devices/x/sessions/*/force_close; do echo 1 > \"$s\"; done");
         test_remove_tree("/sys/class/rnbd-server");
 
         put(CONFIG "/usb_gadget/g/functions/mass_storage.0/lun.0/file", "\n");
@@ -211,8 +211,8 @@ static void test_unseen(void) {
                 { "nvmet", CONFIG "/nvmet", "mount -t configfs configfs " CONFIG, KERNEL_USER_TARGET },
                 { "usb_f_mass_storage", CONFIG "/usb_gadget", "mount -t configfs configfs " CONFIG, KERNEL_USER_TARGET },
                 { "ocfs2_nodemanager", CONFIG "/cluster", "mount -t configfs configfs " CONFIG, KERNEL_USER_HEARTBEAT },
-                { "scst", "/sys/kernel/scst_tgt", "lsmod", KERNEL_USER_TARGET },
-                { "zfs", "/proc/spl/kstat/zfs", "lsmod", KERNEL_USER_POOL },
+                { "scst", "/sys/kernel/scst_tgt", "modprobe -r scst  # it goes where nothing uses it", KERNEL_USER_TARGET },
+                { "zfs", "/proc/spl/kstat/zfs", "modprobe -r zfs  # it goes where nothing uses it", KERNEL_USER_POOL },
         };
 
         for (size_t i = 0; i < ELEMENTSOF(modules); i++) {

@@ -110,15 +110,15 @@ def last_hold(lab):
     """A deleted file that a bind mount keeps, and one that a loop device keeps beside one that is only called so: the remedies save both."""
     disk = lab.filesystem(lab.pmem(3).namespace().device, "ext4")
     top = disk.target
-    lab.cleanup(lambda: lab.sh("rm -rf /var/tmp/deleted-* /var/tmp/loop6.img /mnt/kept /mnt/loop"))
+    lab.cleanup(lambda: lab.sh("rm -rf /var/tmp/saved.* /mnt/kept /mnt/loop"))
     lab.sh(f"echo kept > {top}/file && touch /mnt/kept && mount --bind {top}/file /mnt/kept && rm {top}/file")
     clear(lab, "LAST_HOLD")
-    lab.equal(lab.sh("cat /var/tmp/deleted-*"), "kept", "what was saved")
+    lab.equal(lab.sh("cat /var/tmp/saved.*/deleted-*"), "kept", "what was saved")
     lab.sh(f"cd {top} && truncate -s 8M gone 'there (deleted)' && mkfs.ext4 -q gone && losetup /dev/loop6 gone && losetup /dev/loop7 'there (deleted)' && "
            f"mkdir -p /mnt/loop && mount /dev/loop6 /mnt/loop && echo inside > /mnt/loop/file && rm gone")
     lab.check("loop6" in finding(lab, "LAST_HOLD")["what"], "the deleted one should be named")
     clear(lab, "LAST_HOLD")
-    lab.equal(lab.sh("mount -o ro,loop /var/tmp/loop6.img /mnt/loop && cat /mnt/loop/file && umount /mnt/loop"), "inside", "what was saved")
+    lab.equal(lab.sh("mount -o ro,loop /var/tmp/saved.*/loop6.img /mnt/loop && cat /mnt/loop/file && umount /mnt/loop"), "inside", "what was saved")
     storage.take_out(lab, 3)
     storage.put_back(lab, 3)
     lab.equal(lab.sh("losetup -n -O BACK-FILE /dev/loop7").strip(), f"{top}/there (deleted)", "what loop7 stands on again")
