@@ -24,15 +24,15 @@ void bound_sockets_done(BoundSockets *b) {
         for (size_t i = 0; i < b->n_items; i++)
                 free(b->items[i].path);
         free(b->items);
-        free(b->namespaces);
+        id_map_done(&b->by_inode);
+        id_map_done(&b->namespaces);
         *b = (BoundSockets) { 0 };
 }
 
 const BoundSocket *bound_socket(const BoundSockets *b, uint64_t inode) {
-        for (size_t i = 0; i < b->n_items; i++)
-                if (b->items[i].inode == inode)
-                        return &b->items[i];
-        return NULL;
+        size_t i;
+
+        return id_map_find(&b->by_inode, inode, &i) ? &b->items[i] : NULL;
 }
 
 static bool find_target(const HoldTargets *targets, uint32_t kernel_dev, size_t *ret) {
@@ -102,8 +102,12 @@ static int take_messages(BoundSockets *b, const HoldTargets *targets, const char
                         r = bound_socket_parse(messages + at + NLMSG_HDRLEN, header.nlmsg_len - NLMSG_HDRLEN, targets, &s);
                 if (r < 0)
                         return r;
-                if (r > 0)
+                if (r > 0) {
                         b->items[b->n_items++] = s;
+                        r = id_map_add(&b->by_inode, s.inode, b->n_items - 1);
+                }
+                if (r < 0)
+                        return r;
                 at += NLMSG_ALIGN(header.nlmsg_len);
         }
         return 0;
@@ -176,14 +180,9 @@ int bound_sockets_learn(BoundSockets *b, const HoldTargets *targets, int dirfd) 
         _cleanup_close_ int fd = openat(dirfd, "ns/net", O_RDONLY | O_CLOEXEC);
         if (fd < 0 || fstat(fd, &st) < 0)
                 return -errno;
-        for (size_t i = 0; i < b->n_namespaces; i++)
-                if (b->namespaces[i] == st.st_ino)
-                        return 0;
-
-        int r = vec_grow((void **) &b->namespaces, b->n_namespaces, &b->n_namespaces_allocated, sizeof(uint64_t));
-        if (r < 0)
+        int r = id_map_add(&b->namespaces, st.st_ino, 0);
+        if (r <= 0)
                 return r;
-        b->namespaces[b->n_namespaces++] = st.st_ino;
         bool here = stat("/proc/thread-self/ns/net", &own) >= 0 && own.st_ino == st.st_ino;
         return here ? ask(b, targets) : ask_in(b, targets, fd);
 }

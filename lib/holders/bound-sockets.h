@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
+#include "base/id-map.h"
 #include "holders/holder.h"
 
 /* Local sockets that are bound to a path on a target, or were accepted by such a one: each keeps its file system from being
@@ -14,7 +15,8 @@ typedef struct BoundSocket {
 
 typedef struct BoundSockets {
         BoundSocket *items;     size_t n_items, n_allocated;
-        uint64_t *namespaces;   size_t n_namespaces, n_namespaces_allocated; /* that were asked */
+        IdMap by_inode;
+        IdMap namespaces;       /* that were asked */
 } BoundSockets;
 
 void bound_sockets_done(BoundSockets *b);

@@ -13,14 +13,16 @@
 void seen_mounts_done(SeenMounts *s) {
         free(s->items);
         free(s->devs);
+        id_map_done(&s->by_id);
+        id_map_done(&s->by_dev);
+        id_map_done(&s->by_st_dev);
         *s = (SeenMounts) { 0 };
 }
 
 static SeenMount *find(const SeenMounts *s, uint64_t id) {
-        for (size_t i = 0; i < s->n_items; i++)
-                if (s->items[i].id == id)
-                        return &s->items[i];
-        return NULL;
+        size_t i;
+
+        return id_map_find(&s->by_id, id, &i) ? &s->items[i] : NULL;
 }
 
 const SeenMount *seen_mount(const SeenMounts *s, uint64_t id) {
@@ -28,10 +30,9 @@ const SeenMount *seen_mount(const SeenMounts *s, uint64_t id) {
 }
 
 bool seen_mounts_overlay(const SeenMounts *s, dev_t dev) {
-        for (size_t i = 0; i < s->n_items; i++)
-                if (s->items[i].dev == dev)
-                        return s->items[i].overlay;
-        return false;
+        size_t i;
+
+        return id_map_find(&s->by_dev, dev, &i) && s->items[i].dev == dev && s->items[i].overlay;
 }
 
 int seen_mounts_learn(SeenMounts *s, int dirfd) {
@@ -49,31 +50,34 @@ int seen_mounts_learn(SeenMounts *s, int dirfd) {
 
                 if (!m) {
                         r = vec_grow((void **) &s->items, s->n_items, &s->n_allocated, sizeof(SeenMount));
+                        if (r >= 0)
+                                r = id_map_add(&s->by_id, e->id, s->n_items);
                         if (r < 0)
                                 return r;
                         m = &s->items[s->n_items++];
                 }
+                r = id_map_add(&s->by_dev, e->dev, (size_t) (m - s->items));
+                if (r < 0)
+                        return r;
                 *m = (SeenMount) { .id = e->id, .dev = e->dev, .overlay = streq(e->type, "overlay") };
         }
         return 0;
 }
 
 bool seen_dev(const SeenMounts *s, dev_t st_dev, dev_t *ret) {
-        for (size_t i = 0; i < s->n_devs; i++)
-                if (s->devs[i].st_dev == st_dev) {
-                        *ret = s->devs[i].dev;
-                        return true;
-                }
-        return false;
+        size_t i;
+
+        if (!id_map_find(&s->by_st_dev, st_dev, &i))
+                return false;
+        *ret = s->devs[i].dev;
+        return true;
 }
 
 int seen_dev_add(SeenMounts *s, dev_t st_dev, dev_t dev) {
-        dev_t known;
-
-        if (seen_dev(s, st_dev, &known))
-                return 0;
         int r = vec_grow((void **) &s->devs, s->n_devs, &s->n_devs_allocated, sizeof(SeenDev));
-        if (r < 0)
+        if (r >= 0)
+                r = id_map_add(&s->by_st_dev, st_dev, s->n_devs);
+        if (r <= 0)
                 return r;
         s->devs[s->n_devs++] = (SeenDev) { .st_dev = st_dev, .dev = dev };
         return 0;

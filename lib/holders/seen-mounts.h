@@ -3,7 +3,7 @@
 
 #include <sys/types.h>
 
-#include "base/util.h"
+#include "base/id-map.h"
 
 /* Mounts by their id, as far as the processes' own mountinfo was read: which file system lies behind a file whose st_dev is
  * a number of its own (btrfs has one for each subvolume, overlayfs for each layer). */
@@ -21,6 +21,8 @@ typedef struct SeenDev {
 typedef struct SeenMounts {
         SeenMount *items;       size_t n_items, n_allocated;
         SeenDev *devs;          size_t n_devs, n_devs_allocated;
+        IdMap by_id, by_dev;    /* of the items; of several with one number the first */
+        IdMap by_st_dev;        /* of the devs */
 } SeenMounts;
 
 void seen_mounts_done(SeenMounts *s);

@@ -30,20 +30,26 @@ void mount_ns_list_done(MountNsList *l) {
         for (size_t i = 0; i < l->n_items; i++)
                 free(l->items[i].path);
         free(l->items);
+        id_map_done(&l->by_id);
         *l = (MountNsList) { 0 };
 }
 
 int mount_ns_add(MountNsList *l, uint64_t id, int pid, char *path) {
         _cleanup_free_ char *owned = path;
 
-        for (size_t i = 0; i < l->n_items; i++)
-                if (l->items[i].id == id)
-                        return 0;
         int r = vec_grow((void **) &l->items, l->n_items, &l->n_allocated, sizeof(l->items[0]));
-        if (r < 0)
+        if (r >= 0)
+                r = id_map_add(&l->by_id, id, l->n_items);
+        if (r <= 0)
                 return r;
         l->items[l->n_items++] = (MountNs) { .id = id, .pid = pid, .path = TAKE_PTR(owned) };
         return 0;
+}
+
+const MountNs *mount_ns_find(const MountNsList *l, uint64_t id) {
+        size_t i;
+
+        return id_map_find(&l->by_id, id, &i) ? &l->items[i] : NULL;
 }
 
 int mount_ns_parse(const char *name, uint64_t *ret) {
@@ -150,10 +156,17 @@ static int visit_add(int fd, void *data) {
         return r;
 }
 
+/* The /proc folder of the process or thread through whose own link the path goes, or NULL: it may as well be the name of a mount, and then
+ * anybody may have chosen what lies beside it. */
+static char *process_folder(const MountNs *ns) {
+        const char *end = ns->pid > 0 ? strstr(ns->path, "/ns/mnt") : NULL;
+
+        return end ? strndup(ns->path, (size_t) (end - ns->path)) : NULL;
+}
+
 /* Where it cannot be opened its process tells: nobody is in one of lesser users than his own. */
 static bool is_foreign(const MountNs *ns, uint64_t host_users) {
-        const char *end = strstr(ns->path, "/ns/mnt");
-        _cleanup_free_ char *folder = end ? strndup(ns->path, (size_t) (end - ns->path)) : NULL, *theirs = NULL, *ours = NULL;
+        _cleanup_free_ char *folder = process_folder(ns), *theirs = NULL, *ours = NULL;
 
         _cleanup_close_ int fd = open(ns->path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
         if (fd >= 0)
@@ -202,6 +215,68 @@ static int visit_find(int fd, void *data) {
         return w->fd < 0 ? -errno : 1;
 }
 
+/* The namespaces that are still to be visited, and who visits them. */
+typedef struct Visit {
+        const MountNs *items;
+        IdMap left;             /* by id; places of those that were visited are in `seen` */
+        bool *seen;
+        size_t n_seen;
+        bool ended;             /* by who visits them */
+        int (*visit)(const MountNs *ns, int fd, void *data);
+        void *data;
+} Visit;
+
+static void visit_done(Visit *v) {
+        id_map_done(&v->left);
+        free(v->seen);
+}
+
+static int visit_one(int fd, void *data) {
+        Visit *v = data;
+        uint64_t id;
+        size_t i;
+
+        int r = fd_id(fd, &id);
+        if (r < 0 || !id_map_find(&v->left, id, &i) || v->seen[i])
+                return r;
+        v->seen[i] = true;
+        v->n_seen++;
+        r = v->visit(&v->items[i], fd, v->data);
+        v->ended = r != 0;
+        return r;
+}
+
+static int visit_rest(Visit *v, size_t n) {
+        int walked = walk(NS_MNT_GET_NEXT, visit_one, v), r = 0;
+
+        if (walked == 0)
+                walked = walk(NS_MNT_GET_PREV, visit_one, v);
+        if (walked == 0 || v->ended)
+                return walked;
+        for (size_t i = 0; i < n && r == 0; i++) {
+                /* Where the kernel cannot be walked: somebody else may be in it by now. */
+                _cleanup_close_ int fd = v->seen[i] ? -EBADF : walked == -ENOTTY ? mount_ns_open(v->items[i].id, v->items[i].path) : walked;
+                if (!v->seen[i] && fd != -ENOENT && fd != -ESRCH)
+                        r = v->visit(&v->items[i], fd, v->data);
+        }
+        return r;
+}
+
+int mount_ns_open_each(const MountNs *items, size_t n, int (*visit)(const MountNs *ns, int fd, void *data), void *data) {
+        _cleanup_(visit_done) Visit v = { .items = items, .seen = calloc(n + 1, sizeof(bool)), .visit = visit, .data = data };
+        int r = v.seen ? 0 : -ENOMEM;
+
+        for (size_t i = 0; i < n && r >= 0; i++)
+                r = id_map_add(&v.left, items[i].id, i);
+        for (size_t i = 0; i < n && r >= 0; i++) {
+                _cleanup_close_ int fd = items[i].path ? open(items[i].path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY) : -EBADF;
+                r = fd >= 0 ? visit_one(fd, &v) : 0;
+                if (r != 0)
+                        return r;
+        }
+        return r < 0 || v.n_seen == n ? r : visit_rest(&v, n);
+}
+
 int mount_ns_open(uint64_t id, const char *path) {
         static const unsigned long directions[] = { NS_MNT_GET_NEXT, NS_MNT_GET_PREV };
         _cleanup_mount_ns_list_ MountNsList l = { 0 };
@@ -231,14 +306,12 @@ int mount_ns_open(uint64_t id, const char *path) {
 }
 
 int mount_ns_text(const MountNs *ns, char **ret) {
-        const char *end = ns->path ? strstr(ns->path, "/ns/mnt") : NULL;
-        _cleanup_free_ char *folder = end ? strndup(ns->path, (size_t) (end - ns->path)) : NULL;
-        _cleanup_free_ char *root = NULL, *path = NULL, *text = NULL;
+        _cleanup_free_ char *folder = process_folder(ns), *root = NULL, *path = NULL, *text = NULL;
         uint64_t id;
 
-        if (!end)
+        if (!folder)
                 return -EAGAIN;
-        path = folder ? strf("%s/mountinfo", folder) : NULL;
+        path = strf("%s/mountinfo", folder);
         if (!path)
                 return -ENOMEM;
         int r = link_readf(&root, "%s/root", folder);

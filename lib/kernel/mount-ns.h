@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
+#include "base/id-map.h"
 #include "kernel/mountinfo.h"
 
 /* Mount namespaces: every service with a sandbox and every container has one, each with mounts of its own. */
@@ -16,6 +17,7 @@ typedef struct MountNs {
 typedef struct MountNsList {
         MountNs *items;         /* that of PID 1 first */
         size_t n_items, n_allocated;
+        IdMap by_id;
 } MountNsList;
 
 void mount_ns_list_done(MountNsList *l);
@@ -32,11 +34,18 @@ int mount_ns_list_kept(MountNsList *l);
 /* Adds one unless it is there, and takes over the path. */
 int mount_ns_add(MountNsList *l, uint64_t id, int pid, char *path);
 
+/* The one with that id, or NULL. */
+const MountNs *mount_ns_find(const MountNsList *l, uint64_t id);
+
 /* "mnt:[4026531841]" */
 int mount_ns_parse(const char *name, uint64_t *ret);
 
 /* A descriptor of one by its id, through the path first that is known of it (may be NULL). -ENOENT: it is no more. */
 int mount_ns_open(uint64_t id, const char *path);
+
+/* The same for many (by_id need not be filled in), those that a path leads to first: visit() gets the descriptors, which are closed behind it,
+ * or a negative errno for one that cannot be opened, and ends all by returning anything but 0. Those that are no more are left out. */
+int mount_ns_open_each(const MountNs *items, size_t n, int (*visit)(const MountNs *ns, int fd, void *data), void *data);
 
 /* The id that such a path leads to. */
 int mount_ns_id(const char *path, uint64_t *ret);

@@ -10,72 +10,118 @@ bool mounted_fs_is(const MountedFs *fs, const MountEntry *m) {
         return (fs->dev == 0 || m->dev == fs->dev) && streq(m->type, fs->type);
 }
 
-int mount_ns_for_each(int (*visit)(const MountNs *ns, int proc_fd, void *data), void *data) {
-        _cleanup_mount_ns_list_ MountNsList l = { 0 };
+typedef struct Enter {
+        int proc_fd, home;
+        int (*visit)(const MountNs *ns, int proc_fd, void *data);
+        void *data;
+} Enter;
 
-        /* /proc need not be mounted there. */
-        _cleanup_close_ int proc_fd = open("/proc", O_PATH | O_DIRECTORY | O_CLOEXEC);
-        if (proc_fd < 0)
-                return -errno;
-        _cleanup_close_ int home = open("/proc/self/ns/mnt", O_RDONLY | O_CLOEXEC);
-        if (home < 0)
-                return -errno;
+static int enter(const MountNs *ns, int fd, void *data) {
+        const Enter *e = data;
 
-        int r = mount_ns_list(&l);
-        for (size_t i = 0; i < l.n_items && r >= 0; i++) {
-                _cleanup_close_ int fd = mount_ns_open(l.items[i].id, l.items[i].path);
-                if (fd == -ENOENT || fd == -ESRCH)
-                        continue;
-                r = fd < 0 ? fd : mount_ns_enter(fd);
-                if (r >= 0)
-                        r = visit(&l.items[i], proc_fd, data);
-                /* The next one's path is one of ours. */
-                if (r >= 0)
-                        r = mount_ns_enter(home);
-        }
-        return r;
+        int r = fd < 0 ? fd : mount_ns_enter(fd);
+        if (r >= 0)
+                r = e->visit(ns, e->proc_fd, e->data);
+        /* The next one's path is one of ours. */
+        return r < 0 ? r : mount_ns_enter(e->home);
 }
 
-/* Only a namespace that no process speaks for is entered. */
-static int table_of(const MountNs *ns, int proc_fd, int home, MountEntries *l) {
-        _cleanup_free_ char *text = NULL;
+static int enter_each(const MountNs *items, size_t n, Enter *e) {
+        /* /proc need not be mounted there. */
+        _cleanup_close_ int proc_fd = open("/proc", O_PATH | O_DIRECTORY | O_CLOEXEC);
+        _cleanup_close_ int home = open("/proc/self/ns/mnt", O_RDONLY | O_CLOEXEC);
+        if (proc_fd < 0 || home < 0)
+                return -errno;
+        e->proc_fd = proc_fd;
+        e->home = home;
+        return mount_ns_open_each(items, n, enter, e);
+}
 
-        int r = mount_ns_text(ns, &text);
-        if (r != -EAGAIN)
-                return r < 0 ? r : mountinfo_parse(text, l);
-        _cleanup_close_ int fd = mount_ns_open(ns->id, ns->path);
-        if (fd == -ENOENT || fd == -ESRCH)
-                return 0;
-        r = fd < 0 ? fd : mount_ns_enter(fd);
-        if (r >= 0)
-                r = mount_ns_read(proc_fd, l);
-        return r < 0 ? r : mount_ns_enter(home);
+int mount_ns_for_each(int (*visit)(const MountNs *ns, int proc_fd, void *data), void *data) {
+        _cleanup_mount_ns_list_ MountNsList l = { 0 };
+        Enter e = { .visit = visit, .data = data };
+
+        int r = mount_ns_list(&l);
+        return r < 0 ? r : enter_each(l.items, l.n_items, &e);
+}
+
+typedef struct Tables {
+        int (*visit)(const MountNs *ns, const MountEntries *l, void *data);
+        void *data;
+} Tables;
+
+static int read_table(const MountNs *ns, int proc_fd, void *data) {
+        _cleanup_mount_entries_ MountEntries entries = { 0 };
+        const Tables *t = data;
+
+        int r = mount_ns_read(proc_fd, &entries);
+        return r < 0 ? r : t->visit(ns, &entries, t->data);
 }
 
 int mount_tables_for_each(int (*visit)(const MountNs *ns, const MountEntries *l, void *data), void *data) {
         _cleanup_mount_ns_list_ MountNsList l = { 0 };
+        Tables t = { .visit = visit, .data = data };
+        Enter e = { .visit = read_table, .data = &t };
+        size_t n = 0;
 
-        _cleanup_close_ int proc_fd = open("/proc", O_PATH | O_DIRECTORY | O_CLOEXEC);
-        _cleanup_close_ int home = open("/proc/self/ns/mnt", O_RDONLY | O_CLOEXEC);
-        if (proc_fd < 0)
-                return -errno;
         int r = mount_ns_list(&l);
+        _cleanup_free_ MountNs *silent = r < 0 ? NULL : calloc(l.n_items + 1, sizeof(MountNs));
+        if (!silent)
+                return r < 0 ? r : -ENOMEM;
         for (size_t i = 0; i < l.n_items && r >= 0; i++) {
                 _cleanup_mount_entries_ MountEntries entries = { 0 };
+                _cleanup_free_ char *text = NULL;
 
-                r = table_of(&l.items[i], proc_fd, home, &entries);
+                r = mount_ns_text(&l.items[i], &text);
+                if (r == -EAGAIN) {
+                        silent[n++] = l.items[i];
+                        r = 0;
+                        continue;
+                }
+                if (r >= 0)
+                        r = mountinfo_parse(text, &entries);
                 if (r >= 0)
                         r = visit(&l.items[i], &entries, data);
         }
-        return r;
+        return r < 0 || n == 0 ? r : enter_each(silent, n, &e);
 }
 
-static json_object *on_top(const MountEntries *l, const MountEntry *below, const MountedFs *fs, bool names) {
+static int by_parent(const void *a, const void *b) {
+        const MountEntry *x = *(const MountEntry *const *) a, *y = *(const MountEntry *const *) b;
+
+        return x->parent_id != y->parent_id ? (x->parent_id < y->parent_id ? -1 : 1) : (x > y) - (x < y);
+}
+
+/* All of a namespace, those on one mount together and in their order. */
+static const MountEntry **sort_by_parent(const MountEntries *l) {
+        const MountEntry **sorted = calloc(l->n_items + 1, sizeof(*sorted));
+
+        for (size_t i = 0; sorted && i < l->n_items; i++)
+                sorted[i] = &l->items[i];
+        if (sorted && l->n_items > 1)
+                qsort(sorted, l->n_items, sizeof(*sorted), by_parent);
+        return sorted;
+}
+
+static size_t first_on(const MountEntry *const *sorted, size_t n, uint64_t id) {
+        size_t first = 0;
+
+        while (first < n) {
+                size_t middle = first + (n - first) / 2;
+                if (sorted[middle]->parent_id < id)
+                        first = middle + 1;
+                else
+                        n = middle;
+        }
+        return first;
+}
+
+static json_object *on_top(const MountEntry *const *sorted, size_t n, const MountEntry *below, const MountedFs *fs, bool names) {
         json_object *array = json_object_new_array();
 
-        for (size_t i = 0; i < l->n_items; i++) {
-                const MountEntry *m = &l->items[i];
-                if (m->parent_id != below->id || m->id == below->id || mounted_fs_is(fs, m) || mount_is_name(m->type, m->root) != names)
+        for (size_t i = first_on(sorted, n, below->id); i < n && sorted[i]->parent_id == below->id; i++) {
+                const MountEntry *m = sorted[i];
+                if (m->id == below->id || mounted_fs_is(fs, m) || mount_is_name(m->type, m->root) != names)
                         continue;
                 _cleanup_free_ char *name = names ? strf("%s at %s", m->root, m->target) : NULL;
                 json_append_str(array, names ? name : m->target);
@@ -100,24 +146,33 @@ static json_object *mount_json(const MountNs *ns, const MountEntry *m) {
         return o;
 }
 
+int mounts_of_table(const MountedFs *fs, const MountNs *ns, const MountEntries *l, json_object *to) {
+        _cleanup_free_ const MountEntry **sorted = NULL;
+
+        for (size_t i = 0; i < l->n_items; i++) {
+                const MountEntry *m = &l->items[i];
+                if (!mounted_fs_is(fs, m))
+                        continue;
+                sorted = sorted ?: sort_by_parent(l);
+                if (!sorted)
+                        return -ENOMEM;
+                json_object *o = mount_json(ns, m);
+                json_set(o, "on_top", on_top(sorted, l->n_items, m, fs, false));
+                json_set(o, "names", on_top(sorted, l->n_items, m, fs, true));
+                json_object_array_add(to, o);
+        }
+        return 0;
+}
+
 typedef struct Find {
         const MountedFs *fs;
         json_object *found;
 } Find;
 
 static int find_in_ns(const MountNs *ns, const MountEntries *l, void *data) {
-        Find *f = data;
+        const Find *f = data;
 
-        for (size_t i = 0; i < l->n_items; i++) {
-                const MountEntry *m = &l->items[i];
-                if (!mounted_fs_is(f->fs, m))
-                        continue;
-                json_object *o = mount_json(ns, m);
-                json_set(o, "on_top", on_top(l, m, f->fs, false));
-                json_set(o, "names", on_top(l, m, f->fs, true));
-                json_object_array_add(f->found, o);
-        }
-        return 0;
+        return mounts_of_table(f->fs, ns, l, f->found);
 }
 
 static int find_apart(void *data, char **ret_text) {

@@ -23,6 +23,9 @@ bool mounted_fs_is(const MountedFs *fs, const MountEntry *m);
  * answer in time. */
 int mounts_find(const MountedFs *fs, uint64_t timeout_usec, json_object **ret);
 
+/* Adds those of one namespace's table to such an array. Anybody can make as many as the kernel allows. -ENOMEM. */
+int mounts_of_table(const MountedFs *fs, const MountNs *ns, const MountEntries *l, json_object *to);
+
 /* Calls visit() with the mounts of every mount namespace, one after the other: for functions that run apart. Stops at the first negative
  * errno. */
 int mount_tables_for_each(int (*visit)(const MountNs *ns, const MountEntries *l, void *data), void *data);

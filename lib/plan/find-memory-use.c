@@ -6,6 +6,7 @@
 #include <sys/vfs.h>
 
 #include "base/clock.h"
+#include "base/id-map.h"
 #include "base/parse.h"
 #include "holders/memory-groups.h"
 #include "kernel/apart.h"
@@ -213,13 +214,6 @@ static int look_at_tmpfs(Findings *f, const Mount *m, const int *going, size_t n
         return 0;
 }
 
-static bool seen_before(const Topology *t, size_t i) {
-        for (size_t k = 0; k < i; k++)
-                if (t->mounts[k].dev == t->mounts[i].dev)
-                        return true;
-        return false;
-}
-
 /* Only its group's last node going makes a process homeless; until the kernel has given it the parent's, it is ended for the next page
  * that it wants (mm/oom_kill.c, CONSTRAINT_CPUSET). */
 static int look_at_groups(Findings *f, const int *going, size_t n) {
@@ -247,6 +241,7 @@ static int look_at_groups(Findings *f, const int *going, size_t n) {
 static int look_at_bound(Findings *f, json_object *tmpfs) {
         const Scope *all = findings_all(f);
         _cleanup_free_ int *going = calloc(all->n_nodes + 1, sizeof(int));
+        _cleanup_(id_map_done) IdMap seen = { 0 };
         bool hangs = false;
         size_t n = 0;
 
@@ -258,7 +253,9 @@ static int look_at_bound(Findings *f, json_object *tmpfs) {
         if (n == 0)
                 return 0;
         for (size_t i = 0; i < f->t->n_mounts; i++) {
-                int r = seen_before(f->t, i) ? 0 : look_at_tmpfs(f, &f->t->mounts[i], going, n, &hangs, tmpfs);
+                int r = id_map_add(&seen, f->t->mounts[i].dev, i);
+                if (r > 0)
+                        r = look_at_tmpfs(f, &f->t->mounts[i], going, n, &hangs, tmpfs);
                 if (r < 0)
                         return r;
         }

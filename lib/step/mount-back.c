@@ -54,10 +54,7 @@ static int look(Back *b, StepRun *run) {
 }
 
 static bool namespace_exists(const Back *b, json_object *mount) {
-        for (size_t i = 0; i < b->namespaces.n_items; i++)
-                if (b->namespaces.items[i].id == json_u64(mount, "ns"))
-                        return true;
-        return false;
+        return mount_ns_find(&b->namespaces, json_u64(mount, "ns")) != NULL;
 }
 
 static bool same_place(json_object *a, json_object *b) {

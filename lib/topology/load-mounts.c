@@ -64,27 +64,33 @@ static int add_text(Topology *t, const MountNs *ns, char *text) {
         return r;
 }
 
-/* Runs in a process of its own. */
-static int enter_and_read(const MountNs *ns, int proc_fd, int home, FILE *out) {
-        _cleanup_free_ char *text = NULL;
+/* Namespaces that are entered by a process of its own. */
+typedef struct Silent {
+        const MountNsList *all;
+        MountNs *items;         /* borrowed from it */
+        size_t n;
+        int proc_fd, home;
+        FILE *out;
+} Silent;
 
-        _cleanup_close_ int fd = mount_ns_open(ns->id, ns->path);
-        if (fd == -ENOENT || fd == -ESRCH)
-                return 0;
+static int enter_and_read(const MountNs *ns, int fd, void *data) {
+        _cleanup_free_ char *text = NULL;
+        const Silent *s = data;
+
         int r = fd < 0 ? fd : mount_ns_enter(fd);
         if (r >= 0)
-                r = read_file_at(proc_fd, "self/mountinfo", &text, NULL);
+                r = read_file_at(s->proc_fd, "self/mountinfo", &text, NULL);
         if (r == -ENOMEM)
                 return r;
         if (r < 0)
-                fprintf(out, HEAD "%ju\n" UNREADABLE "%d\n", (uintmax_t) ns->id, -r);
+                fprintf(s->out, HEAD "%ju\n" UNREADABLE "%d\n", (uintmax_t) ns->id, -r);
         else
-                fprintf(out, HEAD "%ju\n%s", (uintmax_t) ns->id, text);
-        return mount_ns_enter(home);
+                fprintf(s->out, HEAD "%ju\n%s", (uintmax_t) ns->id, text);
+        return mount_ns_enter(s->home);
 }
 
 static int read_apart(void *data, char **ret_text) {
-        const MountNsList *l = data;
+        Silent *s = data;
         size_t length;
 
         /* /proc need not be mounted where we go. */
@@ -96,19 +102,11 @@ static int read_apart(void *data, char **ret_text) {
         if (!out)
                 return -ENOMEM;
 
-        int r = 0;
-        for (size_t i = 0; i < l->n_items && r >= 0; i++)
-                r = enter_and_read(&l->items[i], proc_fd, home, out);
+        s->proc_fd = proc_fd;
+        s->home = home;
+        s->out = out;
+        int r = mount_ns_open_each(s->items, s->n, enter_and_read, s);
         return r < 0 ? r : fflush(out) == 0 ? 0 : -ENOMEM;
-}
-
-static const MountNs *ns_with_id(const MountNsList *l, const char *id_text) {
-        uint64_t id;
-
-        for (size_t i = 0; parse_u64(id_text, &id) >= 0 && i < l->n_items; i++)
-                if (l->items[i].id == id)
-                        return &l->items[i];
-        return NULL;
 }
 
 static int add_sections(Topology *t, const MountNsList *l, char *text) {
@@ -123,7 +121,8 @@ static int add_sections(Topology *t, const MountNsList *l, char *text) {
                 char *next = startswith(body, HEAD) ? body : strstr(body, "\n" HEAD);
                 if (next && next != body)
                         *next++ = '\0';
-                const MountNs *ns = ns_with_id(l, id);
+                uint64_t number;
+                const MountNs *ns = parse_u64(id, &number) < 0 ? NULL : mount_ns_find(l, number);
                 int r = !ns ? -EBADMSG : next == body ? 0 : add_text(t, ns, body);
                 if (r < 0)
                         return r;
@@ -132,22 +131,21 @@ static int add_sections(Topology *t, const MountNsList *l, char *text) {
         return 0;
 }
 
-static int load_by_entering(Topology *t, MountNsList *l) {
+static int load_by_entering(Topology *t, Silent *s) {
         static const ApartOptions options = { .interruptible = true, .timeout_usec = ENTER_TIMEOUT_MSEC * USEC_PER_MSEC };
         _cleanup_free_ char *text = NULL;
 
-        if (l->n_items == 0)
+        if (s->n == 0)
                 return 0;
-        int r = run_apart(read_apart, l, &options, &text);
+        int r = run_apart(read_apart, s, &options, &text);
         if (r >= 0 && text)
-                r = add_sections(t, l, text);
-        return r < 0 ? odd_ns(t, &l->items[0], r) : 0;
+                r = add_sections(t, s->all, text);
+        return r < 0 ? odd_ns(t, &s->items[0], r) : 0;
 }
 
 int load_mounts(Topology *t) {
         _cleanup_mount_ns_list_ MountNsList all = { 0 };
         _cleanup_free_ MountNs *rest = NULL;
-        MountNsList silent = { 0 };
 
         int r = mount_ns_list(&all);
         if (r < 0)
@@ -157,7 +155,7 @@ int load_mounts(Topology *t) {
         rest = calloc(all.n_items + 1, sizeof(*rest));
         if (!rest)
                 return -ENOMEM;
-        silent.items = rest;
+        Silent silent = { .all = &all, .items = rest };
         for (size_t i = 0; i < all.n_items; i++) {
                 _cleanup_free_ char *text = NULL;
 
@@ -165,7 +163,7 @@ int load_mounts(Topology *t) {
                 if (r >= 0)
                         r = add_text(t, &all.items[i], text);
                 else if (r == -EAGAIN)
-                        silent.items[silent.n_items++] = all.items[i];
+                        silent.items[silent.n++] = all.items[i];
                 if (r < 0 && r != -EAGAIN)
                         return r;
         }
