@@ -24,7 +24,8 @@ typedef struct Taken {
         Found *firsts;          /* by each file system the place of its first mount in s->mounts */
         Found *nested;          /* by the file system that it is mounted in the place of a mount */
         Found *layers;          /* by the file system that it lies on the place of an overlay in t->file_systems */
-        size_t n_firsts, n_nested, n_layers;
+        Found *devices;         /* by the number of a device the place in t->file_systems of what has it, alone or among others */
+        size_t n_firsts, n_nested, n_layers, n_devices;
 } Taken;
 
 static int take_block(Taken *k, size_t i);
@@ -124,9 +125,16 @@ static void find_places(Taken *k) {
                 if (parent && parent->dev != m->dev && scope_has_mount(k->s, k->t, parent) && !m->foreign && !scope_mount_ends(k->s, k->t, m))
                         k->nested[k->n_nested++] = (Found) { parent->dev, i };
         }
-        for (size_t i = 0; i < k->t->n_file_systems; i++)
+        for (size_t i = 0; i < k->t->n_file_systems; i++) {
                 for (size_t j = 0; j < k->t->file_systems[i].n_layers; j++)
                         k->layers[k->n_layers++] = (Found) { k->t->file_systems[i].layers[j], i };
+                for (size_t j = 0; j < k->t->file_systems[i].n_devices; j++) {
+                        const BlockDevice *b = topology_block_device(k->t, k->t->file_systems[i].devices[j]);
+                        if (b)
+                                k->devices[k->n_devices++] = (Found) { b->dev, i };
+                }
+        }
+        sort_found(k->devices, k->n_devices);
         sort_found(k->firsts, k->n_firsts);
         sort_found(k->nested, k->n_nested);
         sort_found(k->layers, k->n_layers);
@@ -157,6 +165,15 @@ static int take_fs(Taken *k, dev_t dev) {
         if (r >= 0)
                 r = take_swap(k, dev, true);
         return r < 0 ? r : add_unmount(k, k->firsts[found].place);
+}
+
+/* One of several devices may be of a member's, a log's or a journal's number and not of the file system's own. */
+static int take_all_fs(Taken *k, dev_t dev) {
+        int r = take_fs(k, dev);
+
+        for (size_t i = first_of(k->devices, k->n_devices, dev); i < k->n_devices && k->devices[i].dev == dev && r >= 0; i++)
+                r = take_fs(k, k->t->file_systems[k->devices[i].place].dev);
+        return r;
 }
 
 static bool stands_on(const BlockDevice *upper, const BlockDevice *lower) {
@@ -348,7 +365,7 @@ static int take_block(Taken *k, size_t i) {
                 if (stands_on(k->s->blocks[j], b))
                         r = take_block(k, j);
         if (r >= 0)
-                r = take_fs(k, b->dev);
+                r = take_all_fs(k, b->dev);
         if (r >= 0)
                 r = take_swap(k, b->dev, false);
         if (r >= 0)
@@ -386,25 +403,31 @@ static int add_fences(Plan *p, const Scope *s) {
         return 0;
 }
 
-static size_t count_layers(const Topology *t) {
-        size_t n = 0;
+static void count_places(const Topology *t, size_t *ret_layers, size_t *ret_devices) {
+        size_t layers = 0, devices = 0;
 
-        for (size_t i = 0; i < t->n_file_systems; i++)
-                n += t->file_systems[i].n_layers;
-        return n;
+        for (size_t i = 0; i < t->n_file_systems; i++) {
+                layers += t->file_systems[i].n_layers;
+                devices += t->file_systems[i].n_devices;
+        }
+        *ret_layers = layers;
+        *ret_devices = devices;
 }
 
 int plan_add_storage(Plan *p, const Topology *t, const Scope *s, const PlanRequest *request) {
         _cleanup_free_ bool *blocks = calloc(s->n_blocks + 1, sizeof(bool)), *mounts = calloc(s->n_mounts + 1, sizeof(bool));
         _cleanup_free_ bool *left = calloc(t->n_block_devices + 1, sizeof(bool));
+        size_t n_layers, n_devices;
+
+        count_places(t, &n_layers, &n_devices);
         _cleanup_free_ Found *firsts = calloc(s->n_mounts + 1, sizeof(Found)), *nested = calloc(s->n_mounts + 1, sizeof(Found)),
-                             *layers = calloc(count_layers(t) + 1, sizeof(Found));
-        if (!blocks || !mounts || !left || !firsts || !nested || !layers)
+                             *layers = calloc(n_layers + 1, sizeof(Found)), *devices = calloc(n_devices + 1, sizeof(Found));
+        if (!blocks || !mounts || !left || !firsts || !nested || !layers || !devices)
                 return -ENOMEM;
 
         Taken k = {
                 .plan = p, .t = t, .s = s, .request = request, .blocks = blocks, .mounts = mounts, .left = left, .firsts = firsts,
-                .nested = nested, .layers = layers,
+                .nested = nested, .layers = layers, .devices = devices,
         };
         find_places(&k);
         int r = add_fences(p, s);
