@@ -17,8 +17,9 @@ _BLOCK = 1 << 27
 _WINDOW = 0x490000000 // _BLOCK, 0x590000000 // _BLOCK      # its blocks
 
 
-def _change(slots, reason, *lines, claim=None, block=None, offline=()):
-    return {"slots": list(slots), "reason": reason, "lines": list(lines), "claim": claim, "block": block, "offline": list(offline)}
+def _change(slots, reason, *lines, **rest):
+    """`rest`: "claim", a line more in /proc/iomem; "block", one in a zone; "offline", blocks; "at", where it lies; "decodes", what the card does."""
+    return {"slots": list(slots), "reason": reason, "lines": list(lines), **rest}
 
 
 def _kernel_zone(chance, slots, first, last):
@@ -35,7 +36,7 @@ def _claim(chance, slots, first, last):
     """Somebody that nobody knows has addresses of it."""
     start = chance.randrange(first * _BLOCK, last * _BLOCK, 0x1000)
     end = chance.randrange(start, last * _BLOCK, 0x1000) + 0xfff
-    return _change(slots, "somebody else has a claim on its addresses", claim=[start, end, "an odd driver"])
+    return _change(slots, "somebody else has a claim on its addresses", claim=[start, end, "an odd driver"], at=[start, end])
 
 
 def _unread(slots):
@@ -60,7 +61,7 @@ def _child(slots):
 def _stray_block(chance, slots):
     block = chance.randrange(*_WINDOW)
     return _change(slots, "memory lies in the window, and nobody knows on which card", f"f\t{_MEMORY}/memory{block}/state\tonline\\n",
-                   f"f\t{_MEMORY}/memory{block}/valid_zones\tMovable\\n", f"f\t{_MEMORY}/memory{block}/phys_index\t{block:08x}\\n")
+                   f"f\t{_MEMORY}/memory{block}/valid_zones\tMovable\\n", f"f\t{_MEMORY}/memory{block}/phys_index\t{block:08x}\\n", at=[block * _BLOCK, (block + 1) * _BLOCK - 1])
 
 
 def _stray_dax(chance, slots):
@@ -70,14 +71,15 @@ def _stray_dax(chance, slots):
     return _change(slots, "a dax device lies in the window, and nobody knows on which card",
                    "l\t/sys/bus/dax/devices/dax7.0\t../../../devices/platform/hmem.0/dax7.0",
                    *(f"f\t{folder}/{name}\t{value}\\n" for name, value in attributes), "d\t/sys/bus/dax/drivers/device_dax",
-                   f"l\t{folder}/driver\t../../../../bus/dax/drivers/device_dax", f"l\t{folder}/subsystem\t../../../../bus/dax")
+                   f"l\t{folder}/driver\t../../../../bus/dax/drivers/device_dax", f"l\t{folder}/subsystem\t../../../../bus/dax",
+                   at=[start, start + _BLOCK - 1])
 
 
 def _decoder(chance, slots):
     start = chance.randrange(_WINDOW[0], _WINDOW[1] - 4) * _BLOCK
     folder = f"{_PORTS}/port1/endpoint3"
     return _change(slots, "it decodes addresses without a region", f"f\t{folder}/decoders_committed\t1\\n",
-                   f"f\t{folder}/decoder3.0/start\t{start:#x}\\n", f"f\t{folder}/decoder3.0/size\t{4 * _BLOCK:#x}\\n")
+                   f"f\t{folder}/decoder3.0/start\t{start:#x}\\n", f"f\t{folder}/decoder3.0/size\t{4 * _BLOCK:#x}\\n", decodes=[start, start + 4 * _BLOCK - 1])
 
 
 def _nothing():
@@ -134,13 +136,13 @@ class Draw:
         return taken
 
     def thing(self):
-        kinds = ["fs"] * 6 + ["dm", "md"] * 3 + ["swap", "iblock", "nvmet", "o2cb", "zram"] + ["loop"] * (3 if self.mounted else 0)
+        kinds = ["fs"] * 6 + ["dm", "md"] * 3 + ["btrfs"] * 2 + ["swap", "journal", "iblock", "nvmet", "passthru", "gadget", "scst", "o2cb", "zram"] + ["loop"] * (3 if self.mounted else 0)
         kind = self.chance.choice(kinds)
         thing = {"kind": kind, "name": f"{kind}{self.number('thing')}", "number": self.number(kind)}
         if kind == "loop":
             thing.update(lower=[], on=self.chance.choice(self.mounted))
         else:
-            thing["lower"] = self.lower(LOWER_MAX if kind in ("dm", "md") else 1)
+            thing["lower"] = self.lower(LOWER_MAX if kind in ("dm", "md", "btrfs") else 2 if kind == "journal" else 1)
         getattr(self, "_" + kind, lambda thing: None)(thing)
         if kind in ("dm", "md", "loop"):
             self.free.append(thing["name"])
@@ -151,6 +153,16 @@ class Draw:
         above = next((other["at"] for other in self.spec["things"] if other["name"] == inside), "/srv")
         thing.update(type=self.chance.choice(["ext4", "xfs"]), inside=inside, at=f"{above}/{thing['name']}",
                      namespaces=self.chance.sample(NAMESPACES, self.chance.choice([0, 0, 1, 2])))
+        self.mounted.append(thing["name"])
+
+    def _btrfs(self, thing):
+        """On all of its devices at once, whichever the mount names."""
+        thing.update(at=f"/pool/{thing['name']}", inside=None, namespaces=[])
+        self.mounted.append(thing["name"])
+
+    def _journal(self, thing):
+        """An ext4 on the first device; its journal is on the second one, where there is one."""
+        thing.update(at=f"/srv/{thing['name']}", inside=None, namespaces=[])
         self.mounted.append(thing["name"])
 
     def _dm(self, thing):

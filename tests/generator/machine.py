@@ -278,6 +278,23 @@ class Machine:
         self.mounts[namespace].append(f"{self._mount_id} {parent} {dev} / {at} rw,relatime - {thing['type']} "
                                       f"/dev/{self.kernel(thing['lower'][0])} rw")
 
+    def _btrfs(self, thing):
+        """Its number is no device's, and its mount names one of its devices."""
+        self.dev[thing["name"]] = f"0:{200 + thing['number']}"
+        for other in thing["lower"]:
+            self.root.device_link(f"/sys/fs/btrfs/bbbbbbbb-0000-4000-8000-{thing['number']:012x}/devices/{self.kernel(other)}", self.path[other])
+        self._mount(NS_HOST, 25, self.dev[thing["name"]], thing["at"], {"type": "btrfs", "lower": thing["lower"][-1:]})
+
+    def _journal(self, thing):
+        """The thread that writes it is named after where it is."""
+        device, place, pid = self.kernel(thing["lower"][0]), self.kernel(thing["lower"][-1]), 3000 + thing["number"]
+        name = place if len(thing["lower"]) > 1 else f"{place}-8"
+        self.dev[thing["name"]] = self.dev[thing["lower"][0]]
+        self.root.folder(f"/proc/fs/jbd2/{name}")
+        self.root.file(f"/sys/fs/ext4/{device}/journal_task", f"{pid}\n")
+        self.root.file(f"/proc/{pid}/comm", f"jbd2/{name}\n")
+        self._mount(NS_HOST, 25, self.dev[thing["name"]], thing["at"], {"type": "ext4", "lower": thing["lower"]})
+
     def _swap(self, thing):
         self._swaps += f"/dev/{self.kernel(thing['lower'][0])}\tpartition\t1024\t0\t-2\n"
 
@@ -295,6 +312,17 @@ class Machine:
         folder = f"/sys/kernel/config/nvmet/subsystems/nqn.2026-01.org.example:{thing['name']}/namespaces/1"
         self.root.file(f"{folder}/device_path", f"/dev/{self.kernel(thing['lower'][0])}\n")
         self.root.file(f"{folder}/enable", "1\n")
+
+    def _passthru(self, thing):
+        """Commands are passed through to a controller; another kind of device has none, and then it is as if to the device."""
+        self.root.file(f"/sys/kernel/config/nvmet/subsystems/{thing['name']}/passthru/device_path", f"/dev/{self.kernel(thing['lower'][0])}\n")
+        self.root.file(f"/sys/kernel/config/nvmet/subsystems/{thing['name']}/passthru/enable", "1\n")
+
+    def _gadget(self, thing):
+        self.root.file(f"/sys/kernel/config/usb_gadget/{thing['name']}/functions/mass_storage.0/lun.0/file", f"/dev/{self.kernel(thing['lower'][0])}\n")
+
+    def _scst(self, thing):
+        self.root.file(f"/sys/kernel/scst_tgt/devices/{thing['name']}/filename", f"/dev/{self.kernel(thing['lower'][0])}\n[key]\n")
 
     def _o2cb(self, thing):
         folder = f"/sys/kernel/config/cluster/ocfs2/heartbeat/{thing['name']}"

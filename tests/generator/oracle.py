@@ -3,10 +3,10 @@
 
 from draw import MEMORY
 
-TAKEN_BY = {"fs": "unmount", "swap": "swapoff", "dm": "deactivate-dm", "md": "stop-md", "loop": "detach-loop"}
+TAKEN_BY = {"fs": "unmount", "btrfs": "unmount", "journal": "unmount", "swap": "swapoff", "dm": "deactivate-dm", "md": "stop-md", "loop": "detach-loop"}
 
 # Who uses a device without anything to take him down, and what stands in the plan then.
-REFUSED = {"iblock", "nvmet", "o2cb", "zram"}
+REFUSED = {"iblock", "nvmet", "passthru", "gadget", "scst", "o2cb", "zram"}
 REFUSED_CARDS = {"nic", "odd", "vfio"}
 
 # Steps that a restoration does not revert: they make the removal safe, and end with it.
@@ -67,10 +67,15 @@ class Oracle:
         found += [f"{thing['name']} is mounted in {thing['inside']}" for thing in self.spec["things"]
                   if thing["kind"] == "fs" and thing["inside"] in self.gone and thing["name"] not in self.gone]
         # Memory that is offline is in no zone.
-        offline = {block for change in self.spec["changes"] for block in change["offline"]}
+        offline = {block for change in self.spec["changes"] for block in change.get("offline", ())}
         found += [change["reason"] for change in self.spec["changes"]
-                  if change["reason"] and self.spec["target"] in change["slots"] and change["block"] not in offline]
+                  if change["reason"] and self.spec["target"] in change["slots"] and change.get("block") not in offline and not self._elsewhere(change)]
         return found
+
+    def _elsewhere(self, change):
+        """Whether all of it lies where another card decodes."""
+        return "at" in change and any(other["decodes"][0] <= change["at"][0] and change["at"][1] <= other["decodes"][1]
+                                      for other in self.spec["changes"] if "decodes" in other and self.spec["target"] not in other["slots"])
 
     def dev(self, thing):
         name = thing["lower"][0] if thing["kind"] in ("fs", "swap") else thing["name"]
@@ -132,7 +137,7 @@ def _check_memory(spec, steps):
     """Every block that is online is taken offline, and no other one."""
     blocks = set(MEMORY.get(spec["base"], {}).get(spec["target"], ()))
     for change in spec["changes"]:
-        blocks -= set(change["offline"])
+        blocks -= set(change.get("offline", ()))
     taken = {block["id"] for step in steps if step["name"] == "offline-memory" for block in step["args"]["blocks"]}
     if taken != blocks:
         yield f"blocks {sorted(taken ^ blocks)} are taken offline and should stay, or the other way round"
