@@ -263,6 +263,14 @@ static void set_not_understood(json_object *o, const Topology *t) {
         set_unless_empty(o, "not_understood", paths);
 }
 
+/* A memory card that nobody tells of (MEMORY_UNKNOWN): where its memory was is not known either once it is gone. */
+static bool has_silent_memory(const Scope *s, const Topology *t) {
+        for (size_t i = 0; i < s->n_functions; i++)
+                if (topology_is_memory(t, s->functions[i]) && !memdev_on(s, s->functions[i]))
+                        return true;
+        return false;
+}
+
 json_object *scope_inner_json(const Scope *s) {
         json_object *array = json_object_new_array();
 
@@ -303,6 +311,8 @@ json_object *scope_seen_json(const Scope *s, const Topology *t) {
         json_set(o, "functions", functions);
         json_set(o, "memdevs", memdevs);
         json_set(o, "ranges", scope_ranges_json(s));
+        if (has_silent_memory(s, t))
+                json_set_bool(o, "memory_unknown", true);
         set_not_understood(o, t);
         return o;
 }

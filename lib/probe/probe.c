@@ -55,7 +55,12 @@ int scope_read_u64f(json_object *scope, uint64_t *ret, const char *format, ...) 
 }
 
 bool scope_is_blind(json_object *scope, char **ret_answer) {
-        if (json_len(json_array(scope, "ranges")) > 0 || json_len(json_array(scope, "memdevs")) == 0)
+        json_object *ranges = json_array(scope, "ranges");
+        bool memory = false;
+
+        for (size_t i = 0; i < json_len(ranges); i++)
+                memory = memory || !json_flag(json_at(ranges, i), "goes_with_power");
+        if (memory || (!json_flag(scope, "memory_unknown") && (json_len(ranges) > 0 || json_len(json_array(scope, "memdevs")) == 0)))
                 return false;
         *ret_answer = strdup("nothing is known of where the card's memory was");
         return true;

@@ -104,6 +104,10 @@ static void test_ranges(void) {
         check_yes("iomem");
         put("/proc/iomem", "fe600000-fe60ffff : 0000:0d:00.0\n  fe608000-fe60ffff : System RAM (virtio_mem)\n");
         check_no("iomem", "0xfe608000-0xfe60ffff is still \"System RAM (virtio_mem)\"");
+        json_set_bool(scope, "memory_unknown", true);
+        for (size_t i = 0; i < ELEMENTSOF(about_addresses); i++)
+                check_no(about_addresses[i], "nothing is known of where the card's memory was");
+        json_object_object_del(scope, "memory_unknown");
         put("/proc/iomem", "490000000-58fffffff : CXL Window 0\n  490000000-4afffffff : region0\n");
         json_set(scope, "ranges", json_ref(ranges));
 }
