@@ -136,11 +136,13 @@ class Draw:
         return taken
 
     def thing(self):
-        kinds = ["fs"] * 6 + ["dm", "md"] * 3 + ["btrfs"] * 2 + ["swap", "journal", "iblock", "nvmet", "passthru", "gadget", "scst", "o2cb", "zram"] + ["loop"] * (3 if self.mounted else 0)
+        kinds = ["fs"] * 6 + ["dm", "md"] * 3 + ["btrfs"] * 2 + ["swap", "journal", "iblock", "nvmet", "passthru", "gadget", "scst", "o2cb", "zram"] + ["loop", "loop", "overlay", "swapfile"] * (1 if self.mounted else 0)
         kind = self.chance.choice(kinds)
         thing = {"kind": kind, "name": f"{kind}{self.number('thing')}", "number": self.number(kind)}
-        if kind == "loop":
+        if kind in ("loop", "swapfile"):
             thing.update(lower=[], on=self.chance.choice(self.mounted))
+        elif kind == "overlay":
+            thing.update(lower=[], layers=self.chance.sample(self.mounted, self.chance.randint(1, min(3, len(self.mounted)))))
         else:
             thing["lower"] = self.lower(LOWER_MAX if kind in ("dm", "md", "btrfs") else 2 if kind == "journal" else 1)
         getattr(self, "_" + kind, lambda thing: None)(thing)
@@ -158,6 +160,11 @@ class Draw:
     def _btrfs(self, thing):
         """On all of its devices at once, whichever the mount names."""
         thing.update(at=f"/pool/{thing['name']}", inside=None, namespaces=[])
+        self.mounted.append(thing["name"])
+
+    def _overlay(self, thing):
+        """Of folders of other file systems; the last of them has what is written."""
+        thing.update(at=f"/merged/{thing['name']}", inside=None, namespaces=[])
         self.mounted.append(thing["name"])
 
     def _journal(self, thing):
@@ -209,7 +216,7 @@ def sound(spec):
             there |= {card["disk"], *(f"{card['disk']}p{n}" for n in range(1, card["partitions"] + 1))}
     kept = []
     for thing in spec["things"]:
-        needs = [*thing["lower"], *filter(None, (thing.get("on"), thing.get("inside")))]
+        needs = [*thing["lower"], *thing.get("layers", ()), *filter(None, (thing.get("on"), thing.get("inside")))]
         if all(name in there for name in needs):
             kept.append(thing)
             there.add(thing["name"])

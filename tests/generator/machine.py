@@ -263,7 +263,7 @@ class Machine:
         return next(thing["at"] for thing in self.spec["things"] if thing.get("name") == name)
 
     def _fs(self, thing):
-        dev = self.dev[thing["lower"][0]]
+        dev = self.dev[thing["name"]] = self.dev[thing["lower"][0]]
         parent = 25
         if thing["inside"]:
             parent = next(m.split()[0] for m in self.mounts[NS_HOST] if m.split()[4] == self._mount_point(thing["inside"]))
@@ -275,8 +275,8 @@ class Machine:
 
     def _mount(self, namespace, parent, dev, at, thing):
         self._mount_id += 1
-        self.mounts[namespace].append(f"{self._mount_id} {parent} {dev} / {at} rw,relatime - {thing['type']} "
-                                      f"/dev/{self.kernel(thing['lower'][0])} rw")
+        source = f"/dev/{self.kernel(thing['lower'][0])}" if thing["lower"] else thing["type"]
+        self.mounts[namespace].append(f"{self._mount_id} {parent} {dev} / {at} rw,relatime - {thing['type']} {source} rw{thing.get('options', '')}")
 
     def _btrfs(self, thing):
         """Its number is no device's, and its mount names one of its devices."""
@@ -294,6 +294,17 @@ class Machine:
         self.root.file(f"/sys/fs/ext4/{device}/journal_task", f"{pid}\n")
         self.root.file(f"/proc/{pid}/comm", f"jbd2/{name}\n")
         self._mount(NS_HOST, 25, self.dev[thing["name"]], thing["at"], {"type": "ext4", "lower": thing["lower"]})
+
+    def _overlay(self, thing):
+        """Its number is no device's either; its options name the folders."""
+        self.dev[thing["name"]] = f"0:{400 + thing['number']}"
+        folders = [self._mount_point(layer) for layer in thing["layers"]]
+        options = f",lowerdir={':'.join(f'{folder}/low' for folder in folders)},upperdir={folders[-1]}/up,workdir={folders[-1]}/work"
+        self._mount(NS_HOST, 25, self.dev[thing["name"]], thing["at"], {"type": "overlay", "lower": [], "options": options})
+
+    def _swapfile(self, thing):
+        self.dev[thing["name"]] = self.dev[thing["on"]]
+        self._swaps += f"{self._mount_point(thing['on'])}/{thing['name']}\tfile\t1024\t0\t-2\n"
 
     def _swap(self, thing):
         self._swaps += f"/dev/{self.kernel(thing['lower'][0])}\tpartition\t1024\t0\t-2\n"

@@ -3,7 +3,7 @@
 
 from draw import MEMORY
 
-TAKEN_BY = {"fs": "unmount", "btrfs": "unmount", "journal": "unmount", "swap": "swapoff", "dm": "deactivate-dm", "md": "stop-md", "loop": "detach-loop"}
+TAKEN_BY = {"fs": "unmount", "btrfs": "unmount", "journal": "unmount", "overlay": "unmount", "swapfile": "swapoff", "swap": "swapoff", "dm": "deactivate-dm", "md": "stop-md", "loop": "detach-loop"}
 
 # Who uses a device without anything to take him down, and what stands in the plan then.
 REFUSED = {"iblock", "nvmet", "passthru", "gadget", "scst", "o2cb", "zram"}
@@ -42,8 +42,8 @@ class Oracle:
         return every(self.spec["cards"], False)
 
     def _goes(self, thing):
-        lost = [name for name in thing["lower"] if name in self.gone]
-        if thing["kind"] == "loop":
+        lost = [name for name in [*thing["lower"], *thing.get("layers", ())] if name in self.gone]
+        if "on" in thing:
             return thing["on"] in self.gone
         if thing["kind"] != "md" or not lost:
             return bool(lost)
@@ -100,7 +100,7 @@ def _check_uses(oracle, steps):
             yield f"{oracle.things[name]['kind']} {name} goes and no step takes it down"
     for thing in oracle.users():
         above = place.get(thing["name"])
-        below = [*thing["lower"], *filter(None, (thing.get("on"), thing.get("inside")))]
+        below = [*thing["lower"], *thing.get("layers", ()), *filter(None, (thing.get("on"), thing.get("inside")))]
         for name in below:
             if above is not None and place.get(name) is not None and place[name] <= above:
                 yield f"{name} is taken down before {thing['name']}, which stands on it"
