@@ -4,7 +4,11 @@
 import copy
 
 NAMESPACES = (4026532700, 4026532701)
+CONTAINERS = 4026532800     # namespaces from here on
+OWN = ("proc", "tmpfs", "cgroup2", "mqueue")
 LOWER_MAX = 3
+# Who uses a device in the kernel, and is refused.
+TARGETS = ("iblock", "nvmet", "passthru", "gadget", "scst", "o2cb", "zram")
 
 # Recorded machines with memory cards, and the slots that have one.
 BASES = {"ram2": ("2", "3"), "idle": ("2", "3"), "interleaved": ("2", "3")}
@@ -136,12 +140,14 @@ class Draw:
         return taken
 
     def thing(self):
-        kinds = ["fs"] * 6 + ["dm", "md"] * 3 + ["btrfs"] * 2 + ["swap", "journal", "iblock", "nvmet", "passthru", "gadget", "scst", "o2cb", "zram"] + ["loop", "loop", "overlay", "swapfile"] * (1 if self.mounted else 0)
+        kinds = ["fs"] * 6 + ["dm", "md"] * 3 + ["btrfs"] * 2 + ["swap", "journal", self.chance.choice(TARGETS)]
+        if self.mounted:
+            kinds += ["loop"] * 3 + ["overlay"] * 2 + ["container"] * 3 + ["swapfile"]
         kind = self.chance.choice(kinds)
         thing = {"kind": kind, "name": f"{kind}{self.number('thing')}", "number": self.number(kind)}
         if kind in ("loop", "swapfile"):
             thing.update(lower=[], on=self.chance.choice(self.mounted))
-        elif kind == "overlay":
+        elif kind in ("overlay", "container"):
             thing.update(lower=[], layers=self.chance.sample(self.mounted, self.chance.randint(1, min(3, len(self.mounted)))))
         else:
             thing["lower"] = self.lower(LOWER_MAX if kind in ("dm", "md", "btrfs") else 2 if kind == "journal" else 1)
@@ -166,6 +172,10 @@ class Draw:
         """Of folders of other file systems; the last of them has what is written."""
         thing.update(at=f"/merged/{thing['name']}", inside=None, namespaces=[])
         self.mounted.append(thing["name"])
+
+    def _container(self, thing):
+        """An overlay that is the root of a namespace, with mounts of its own on it, which go with it."""
+        thing.update(at="/", inside=None, namespaces=[CONTAINERS + thing["number"]], own=self.chance.sample(OWN, self.chance.randint(0, len(OWN))))
 
     def _journal(self, thing):
         """An ext4 on the first device; its journal is on the second one, where there is one."""
@@ -235,5 +245,5 @@ def without_one_part(spec):
     if spec["base"] and spec["target"] not in BASES[spec["base"]]:
         yield {**spec, "base": None, "changes": []}
     for n, thing in enumerate(spec["things"]):
-        if thing.get("namespaces"):
+        if thing["kind"] == "fs" and thing["namespaces"]:
             yield {**spec, "things": [*spec["things"][:n], {**thing, "namespaces": []}, *spec["things"][n + 1:]]}

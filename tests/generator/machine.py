@@ -65,6 +65,7 @@ class Machine:
         self.dev = {}
         self.mounts = {NS_HOST: []}
         self.pids = {NS_HOST: 1}
+        self.rooted = set()     # namespaces whose root is something else than the host's
         self.functions = {}
         self._disk = 0
         self._bus = 0x40
@@ -115,7 +116,7 @@ class Machine:
     def _processes(self):
         for namespace, mounts in self.mounts.items():
             pid = self.pids[namespace]
-            root = ["25 1 254:0 / / rw,noatime shared:1 - ext4 /dev/vda rw"]
+            root = [] if namespace in self.rooted else ["25 1 254:0 / / rw,noatime shared:1 - ext4 /dev/vda rw"]
             self.root.file(f"/proc/{pid}/mountinfo", "\n".join(root + mounts) + "\n")
             self.root.link(f"/proc/{pid}/root", "/")
             self.root.link(f"/proc/{pid}/ns/mnt", f"mnt:[{namespace}]")
@@ -298,9 +299,22 @@ class Machine:
     def _overlay(self, thing):
         """Its number is no device's either; its options name the folders."""
         self.dev[thing["name"]] = f"0:{400 + thing['number']}"
+        self._mount(NS_HOST, 25, self.dev[thing["name"]], thing["at"], {"type": "overlay", "lower": [], "options": self._folders(thing)})
+
+    def _folders(self, thing):
         folders = [self._mount_point(layer) for layer in thing["layers"]]
-        options = f",lowerdir={':'.join(f'{folder}/low' for folder in folders)},upperdir={folders[-1]}/up,workdir={folders[-1]}/work"
-        self._mount(NS_HOST, 25, self.dev[thing["name"]], thing["at"], {"type": "overlay", "lower": [], "options": options})
+        return f",lowerdir={':'.join(f'{folder}/low' for folder in folders)},upperdir={folders[-1]}/up,workdir={folders[-1]}/work"
+
+    def _container(self, thing):
+        namespace = thing["namespaces"][0]
+        self.dev[thing["name"]] = f"0:{600 + thing['number']}"
+        self.pids[namespace] = 1700 + thing["number"]
+        self.mounts[namespace] = []
+        self.rooted.add(namespace)
+        self._mount(namespace, 1, self.dev[thing["name"]], "/", {"type": "overlay", "lower": [], "options": self._folders(thing)})
+        root = self._mount_id
+        for n, kind in enumerate(thing["own"]):
+            self._mount(namespace, root, f"0:{700 + 10 * thing['number'] + n}", f"/{kind}", {"type": kind, "lower": []})
 
     def _swapfile(self, thing):
         self.dev[thing["name"]] = self.dev[thing["on"]]

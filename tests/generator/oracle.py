@@ -1,12 +1,10 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """What a plan must be for a machine, from how the machine was made and from nothing else."""
 
-from draw import MEMORY
+from draw import MEMORY, TARGETS
 
-TAKEN_BY = {"fs": "unmount", "btrfs": "unmount", "journal": "unmount", "overlay": "unmount", "swapfile": "swapoff", "swap": "swapoff", "dm": "deactivate-dm", "md": "stop-md", "loop": "detach-loop"}
-
-# Who uses a device without anything to take him down, and what stands in the plan then.
-REFUSED = {"iblock", "nvmet", "passthru", "gadget", "scst", "o2cb", "zram"}
+TAKEN_BY = {**dict.fromkeys(("fs", "btrfs", "journal", "overlay", "container"), "unmount"), **dict.fromkeys(("swap", "swapfile"), "swapoff"),
+            "dm": "deactivate-dm", "md": "stop-md", "loop": "detach-loop"}
 REFUSED_CARDS = {"nic", "odd", "vfio"}
 
 # Steps that a restoration does not revert: they make the removal safe, and end with it.
@@ -61,7 +59,7 @@ class Oracle:
     def reasons(self):
         """Everything that a plan has to be blocked for, and nothing else may block it."""
         found = [f"card {card['slot']} is {card['kind']}" for card in self.cards if card["kind"] in REFUSED_CARDS]
-        found += [f"{thing['kind']} {thing['name']}" for thing in self.users() if thing["kind"] in REFUSED]
+        found += [f"{thing['kind']} {thing['name']}" for thing in self.users() if thing["kind"] in TARGETS]
         found += [f"{thing['name']} is suspended" for thing in self.users() if thing["kind"] == "dm" and thing["suspended"]]
         found += [f"{thing['name']} is dm-crypt" for thing in self.users() if thing["kind"] == "dm" and thing["uuid"].startswith("CRYPT")]
         found += [f"{thing['name']} is mounted in {thing['inside']}" for thing in self.spec["things"]
@@ -109,7 +107,7 @@ def _check_uses(oracle, steps):
         if not any(step["name"] == "remove-md-member" and step["args"]["member"] == kernel for step in steps):
             yield f"{member} leaves {array['name']} and no step takes it out"
     for thing in oracle.users():
-        if thing["kind"] == "fs" and place.get(thing["name"]) is not None:
+        if thing["kind"] in ("fs", "container") and place.get(thing["name"]) is not None:
             mounted = {mount["ns"] for mount in steps[place[thing["name"]]]["args"]["mounts"]}
             for namespace in thing["namespaces"]:
                 if namespace not in mounted:
