@@ -5,7 +5,7 @@
 
 const Verb verb_table[] = {
         { "list",    NULL,          false, "the slots: card, memory, state, LEDs", verb_list },
-        { "show",    "TARGET",      true,  "everything that lives on a card", verb_show },
+        { "show",    "TARGET",      true,  "a card's memory: regions, dax devices, nodes, blocks", verb_show },
         { "plan",    "TARGET",      true,  "what removing it would do, without doing it", verb_plan, true },
         { "explain", "TARGET",      true,  "why it cannot be removed, and what to do about that", verb_explain, true },
         { "remove",  "TARGET",      true,  "take a card out of use and power its slot off", verb_remove, true },
