@@ -59,11 +59,11 @@ static void find_silent_card(Findings *f, const PciFunction *p) {
                 finding_remedy(o, "echo %s > /sys/bus/cxl/drivers/cxl_mem/bind", m->name);
         } else if (p->driver) {
                 json_set_strf(o, "evidence", "it is driven by %s, which has made no memory device of it", p->driver);
-                finding_remedy(o, "echo %s > /sys/bus/pci/drivers/%s/unbind && echo %s > /sys/bus/pci/drivers/cxl_pci/bind  # once nobody "
-                               "uses it any more", p->bdf, p->driver, p->bdf);
+                finding_remedy(o, "modprobe cxl_pci && echo %s > /sys/bus/pci/drivers/%s/unbind && echo %s > "
+                               "/sys/bus/pci/drivers/cxl_pci/bind  # once nobody uses it any more", p->bdf, p->driver, p->bdf);
         } else {
                 json_set_str(o, "evidence", "its PCI class is that of CXL memory (0x0502), and no driver tells what it decodes");
-                finding_remedy(o, "modprobe cxl_pci && echo %s > /sys/bus/pci/drivers/cxl_pci/bind", p->bdf);
+                finding_remedy(o, "modprobe cxl_pci && echo %s > /sys/bus/pci/drivers_probe", p->bdf);
         }
 }
 

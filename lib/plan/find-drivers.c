@@ -19,8 +19,8 @@ static void unknown_driver(Findings *f, const char *bus, const char *device, con
 
         json_set_strf(o, "evidence", "/sys/bus/%s/devices/%s/driver leads to %s; who uses what it makes cannot be looked for", bus, device,
                       driver);
-        /* The kernel takes a dax device's driver away under a mounted file system (famfs) without a word. */
-        _cleanup_free_ char *unless = streq(bus, "dax") ? strf("! findmnt -S /dev/%s && ", device) : NULL;
+        /* The kernel takes a dax device's driver away under a mounted file system (famfs) without a word, in whatever namespace that is. */
+        _cleanup_free_ char *unless = streq(bus, "dax") ? strf("! grep -Fs ' /dev/%s ' /proc/[0-9]*/mountinfo && ", device) : NULL;
         finding_remedy(o, "%secho %s > /sys/bus/%s/drivers/%s/unbind  # once nobody uses it any more", unless ?: "", device, bus, driver);
 }
 
