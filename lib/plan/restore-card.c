@@ -217,36 +217,37 @@ static uint64_t bytes_of(json_object *card) {
 
 static void find_other_serial(Findings *f, const Plan *removal, json_object *card) {
         json_object *was = json_get(removal->doc, "card");
-        const char *slot = f->s->slot->word;
+        const Slot *slot = f->s->slot;
         const char *why = is_persistent(removal) ? "what was taken down is on the card itself and on no other" :
                           bytes_of(was) != bytes_of(card) ? "it is of another size" :
                           !f->request->policy->equal_card ? "equal cards are not accepted (equal_card is no)" : NULL;
 
         if (!why)
                 return;
-        json_object *o = finding(f, BLOCKER_OTHER_CARD, true, "the card in slot %s is not the one that was removed: %s", slot, why);
+        json_object *o = finding(f, BLOCKER_OTHER_CARD, true, "the card in slot %s is not the one that was removed: %s", slot->name, why);
         json_set_strf(o, "evidence", "its serial number is %s, the removed card's %s; it has %ju bytes of memory, that one had %ju",
                       json_str(card, "serial") ?: "unknown", json_str(was, "serial") ?: "unknown", (uintmax_t) bytes_of(card),
                       (uintmax_t) bytes_of(was));
-        finding_remedy(o, "safe-remove remove %s  # and put the card with serial number %s in", slot, json_str(was, "serial") ?: "unknown");
+        finding_remedy(o, "safe-remove remove %s  # and put the card with serial number %s in", slot->word, json_str(was, "serial") ?: "unknown");
 }
 
 static void find_other_make(Findings *f, const Plan *removal, json_object *card) {
         json_object *was = json_get(removal->doc, "card"), *o;
-        const char *slot = f->s->slot->word;
+        const Slot *slot = f->s->slot;
 
-        o = finding(f, BLOCKER_OTHER_CARD, true, "the card in slot %s is of another make than the one that was removed", slot);
+        o = finding(f, BLOCKER_OTHER_CARD, true, "the card in slot %s is of another make than the one that was removed", slot->name);
         json_set_strf(o, "evidence", "%s is vendor %s device %s, the removed card was vendor %s device %s", json_str(card, "bdf"),
                       json_str(card, "vendor"), json_str(card, "device"), json_str(was, "vendor"), json_str(was, "device"));
-        finding_remedy(o, "safe-remove remove %s  # and put the removed card in", slot);
+        finding_remedy(o, "safe-remove remove %s  # and put the removed card in", slot->word);
 }
 
 static void find_no_memdev(Findings *f, json_object *card) {
-        const char *bdf = json_str(card, "bdf"), *slot = f->s->slot->name;
-        json_object *o = finding(f, BLOCKER_NOT_READY, true, "the kernel has no memory device for the card in slot %s", slot);
+        const char *bdf = json_str(card, "bdf");
+        const Slot *slot = f->s->slot;
+        json_object *o = finding(f, BLOCKER_NOT_READY, true, "the kernel has no memory device for the card in slot %s", slot->name);
 
         json_set_strf(o, "evidence", "no memN stands on %s in /sys/bus/cxl/devices", bdf);
-        finding_remedy(o, "modprobe cxl_acpi && modprobe cxl_pci && udevadm settle && safe-remove restore %s", slot);
+        finding_remedy(o, "modprobe cxl_acpi && modprobe cxl_pci && udevadm settle && safe-remove restore %s", slot->word);
 }
 
 typedef struct Missing {

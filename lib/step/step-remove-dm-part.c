@@ -68,6 +68,13 @@ static bool part_goes(const char *member, void *userdata) {
         return is_part(userdata, member);
 }
 
+/* `command` of dmsetup, for the mapping. */
+static void dmsetup_remedy(json_object *args, StepRun *run, const char *command) {
+        _cleanup_free_ char *dm = shell_quoted(json_str(args, "dm"));
+
+        step_remedy(run, "dmsetup %s %s", command, dm);
+}
+
 static int check_path(json_object *args, StepRun *run, const DmTarget *target) {
         size_t room = json_len(json_array(args, "parts"));
         _cleanup_free_ dev_t *devs = calloc(room + 1, sizeof(dev_t));
@@ -77,7 +84,7 @@ static int check_path(json_object *args, StepRun *run, const DmTarget *target) {
         size_t n = numbers_of(args, devs, room);
         if (dm_paths_without(target->status, devs, n) > 0)
                 return 0;
-        step_remedy(run, "dmsetup status %s", json_str(args, "dm"));
+        dmsetup_remedy(args, run, "status");
         return step_fail(run, -EBUSY, "no other path of %s works", json_str(args, "dm"));
 }
 
@@ -93,7 +100,7 @@ static int check_leg(json_object *args, StepRun *run, const DmTarget *target) {
         why = loss == MD_ENDS ? md_ends_why(a, dm, part_goes, args) : md_not_now(a, dm, loss, part_goes, args);
         if (!why && loss != MD_ENDS)
                 return 0;
-        step_remedy(run, "dmsetup status %s", dm);
+        dmsetup_remedy(args, run, "status");
         return step_fail(run, -EBUSY, "%s", why ?: "it cannot go on without it");
 }
 
@@ -164,7 +171,7 @@ static int part_check(json_object *args, StepRun *run) {
         if (r < 0 || parts == 0)
                 return r;
         if (attr_read_u64f(&suspended, "/sys/class/block/%s/dm/suspended", block) >= 0 && suspended) {
-                step_remedy(run, "dmsetup resume %s", dm);
+                dmsetup_remedy(args, run, "resume");
                 return step_fail(run, -EBUSY, "%s is suspended", dm);
         }
         return check_state(args, run, block);
@@ -193,7 +200,8 @@ static int load(json_object *args, StepRun *run, const char *table) {
         /* What went wrong is told, not what becomes of the table that nobody wants any more. */
         _cleanup_free_ char *why = TAKE_PTR(run->why);
         (void) step_command(run, clear, NULL);
-        step_remedy(run, "dmsetup clear %s; dmsetup resume %s", dm, dm);
+        _cleanup_free_ char *quoted = shell_quoted(dm);
+        step_remedy(run, "dmsetup clear %s; dmsetup resume %s", quoted, quoted);
         return step_fail(run, r, "%s", why ?: strerror(-r));
 }
 
@@ -246,7 +254,8 @@ static int part_revert(json_object *args, StepRun *run) {
         if (!step_noted_object(run, "stood_on") || part_verify(args, run) == STEP_NOT_APPLIED)
                 return 0;
         if (!is_path(args) && uuid && startswith(uuid, "LVM-")) {
-                step_remedy(run, "lvchange --refresh %s", volume);
+                _cleanup_free_ char *quoted = shell_quoted(volume);
+                step_remedy(run, "lvchange --refresh %s", quoted);
                 return step_command(run, refresh, NULL);
         }
         tell_daemon(args, run, "add");
