@@ -288,7 +288,7 @@ static int add_work(KernelUsers *l, const char *path, const char *folder, const 
 
 static int read_upload(KernelUsers *l, const char *path, const char *text) {
         _cleanup_free_ char *upload = folder_of(path), *firmware = folder_of(upload ?: ""), *memdev = folder_of(firmware ?: ""),
-                            *what = strf("new firmware is being written to it (%s)", text);
+                            *what = strf("a firmware update (%s)", text);
 
         return streq(text, "idle") ? 0 : add_work(l, path, memdev, what, "until grep -qx idle");
 }
@@ -296,13 +296,13 @@ static int read_upload(KernelUsers *l, const char *path, const char *text) {
 static int read_erasure(KernelUsers *l, const char *path, const char *text) {
         _cleanup_free_ char *security = folder_of(path), *memdev = folder_of(security ?: "");
 
-        return streq(text, "sanitize") ? add_work(l, path, memdev, "it is being erased", "while grep -qx sanitize") : 0;
+        return streq(text, "sanitize") ? add_work(l, path, memdev, "an erasure", "while grep -qx sanitize") : 0;
 }
 
 static int add_lent(KernelUsers *l, const char *path, const char *function) {
         _cleanup_free_ char *folder = folder_of(path), *enable = strf("%s/enable", folder ?: ""), *quoted = shell_quoted(enable), *name = part(path, 1);
 
-        return kernel_users_add(l, (KernelUser) { .kind = KERNEL_USER_DEVICE, .who = strf("nvmet, namespace %s: its memory is lent to transfers", name ?: "?"),
+        return kernel_users_add(l, (KernelUser) { .kind = KERNEL_USER_DEVICE, .who = strf("nvmet, namespace %s (transfers through its memory)", name ?: "?"),
                                                   .on = strdup(function), .evidence = strdup(path), .remedy = strf("echo 0 > %s", quoted ?: "") });
 }
 

@@ -44,9 +44,11 @@ static bool goes_with_file_system(const Findings *f, const char *block) {
 }
 
 static void user_finding(Findings *f, const KernelUse *u, const char *what) {
-        json_object *o = finding(f, BLOCKER_KERNEL_USER, true, "the kernel uses %s: %s", what, u->user.who);
+        bool itself = u->user.kind == KERNEL_USER_DEVICE;
+        const char *on = itself ? NULL : u->user.on;
+        json_object *o = finding(f, BLOCKER_KERNEL_USER, true, itself ? "%s is in use by %s" : "the kernel uses %s: %s", what, u->user.who);
 
-        json_set_strf(o, "evidence", "%s%s%s", u->user.evidence, u->user.on ? ": " : "", u->user.on ?: "");
+        json_set_strf(o, "evidence", "%s%s%s", u->user.evidence, on ? ": " : "", on ?: "");
         finding_remedy(o, "%s", u->user.remedy);
 }
 

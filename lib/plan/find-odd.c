@@ -266,7 +266,7 @@ static void odd_finding(Findings *f, const Odd *o, Whose w) {
         _cleanup_free_ char *path = shell_quoted(o->path);
 
         json_object *b = finding(f, BLOCKER_NOT_UNDERSTOOD, w != OTHERS, "%s %s", o->path,
-                                 text ? "says nothing that is understood" : "cannot be read");
+                                 text ? "cannot be understood" : "cannot be read");
         json_set_strf(b, "evidence", "%s; %s", strerror(-o->error), words[w]);
         finding_remedy(b, "ls -ld %s; head -c 256 %s  # what is wrong there; when it reads right, ask again", path, path);
 }

@@ -165,11 +165,11 @@ static void test_work(void) {
         put(MEMDEV "/firmware/mem1/status", "idle\n");
         check_nobody();
         put(MEMDEV "/firmware/mem1/status", "programming\n");
-        check_user(KERNEL_USER_DEVICE, "new firmware is being written to it (programming)", MEMDEV,
+        check_user(KERNEL_USER_DEVICE, "a firmware update (programming)", MEMDEV,
                    "until grep -qx idle " MEMDEV "/firmware/mem1/status; do sleep 5; done  # it returns when that is done");
         put(MEMDEV "/firmware/mem1/status", "idle\n");
         put(MEMDEV "/security/state", "sanitize\n");
-        check_user(KERNEL_USER_DEVICE, "it is being erased", MEMDEV,
+        check_user(KERNEL_USER_DEVICE, "an erasure", MEMDEV,
                    "while grep -qx sanitize " MEMDEV "/security/state; do sleep 5; done  # it returns when that is done");
         put(MEMDEV "/security/state", "disabled\n");
         check_nobody();
@@ -184,11 +184,11 @@ static void test_lent(void) {
         put(LENT "/p2pmem", "0\n");
         check_nobody();
         put(LENT "/p2pmem", "0000:0d:00.0\n");
-        check_user(KERNEL_USER_DEVICE, "nvmet, namespace 1: its memory is lent to transfers", "/sys/bus/pci/devices/0000:0d:00.0", remedy);
+        check_user(KERNEL_USER_DEVICE, "nvmet, namespace 1 (transfers through its memory)", "/sys/bus/pci/devices/0000:0d:00.0", remedy);
         put(LENT "/p2pmem", "1\n");
         check_nobody();
         put("/sys/bus/pci/devices/0000:0d:00.0/p2pmem/published", "1\n");
-        check_user(KERNEL_USER_DEVICE, "nvmet, namespace 1: its memory is lent to transfers", "/sys/bus/pci/devices/0000:0d:00.0", remedy);
+        check_user(KERNEL_USER_DEVICE, "nvmet, namespace 1 (transfers through its memory)", "/sys/bus/pci/devices/0000:0d:00.0", remedy);
         put(LENT "/enable", "0\n");
         check_nobody();
         test_remove_tree(CONFIG);

@@ -352,7 +352,7 @@ static void test_work(void) {
         put("/sys/bus/cxl/devices/mem0/firmware/mem0/status", "idle\n");
         make_folders("/sys/bus/cxl/devices/mem1/security");
         put("/sys/bus/cxl/devices/mem1/security/state", "sanitize\n");
-        check_no("kernel-users", "it is being erased has it: /sys/bus/cxl/devices/mem1/security/state: /sys/bus/cxl/devices/mem1");
+        check_no("kernel-users", "an erasure has it: /sys/bus/cxl/devices/mem1/security/state: /sys/bus/cxl/devices/mem1");
         put("/sys/bus/cxl/devices/mem1/security/state", "disabled\n");
         check_yes("kernel-users");
         json_set(scope, "functions", json_object_new_array());
