@@ -9,7 +9,7 @@
 #include "log.h"
 
 enum {
-        FIELDS_MAX = 10,
+        FIELDS_MAX = 11, /* and two for each slot more */
 };
 
 static const char *const message_ids[_LOG_MESSAGE_MAX] = {
@@ -45,18 +45,26 @@ static void add_text(struct iovec *fields, size_t *n, const char *key, const cha
 }
 
 static void send_fields(int priority, LogMessage message, const LogSubject *subject, const char *text) {
-        struct iovec fields[FIELDS_MAX];
-        size_t n = 0;
+        size_t n_others = subject ? json_len(subject->others) : 0, n = 0;
+        _cleanup_free_ struct iovec *fields = calloc(FIELDS_MAX + 2 * n_others, sizeof(*fields));
 
+        if (!fields)
+                return;
         add_text(fields, &n, "MESSAGE", text);
         add_field(fields, &n, strf("PRIORITY=%d", priority));
         add_text(fields, &n, "MESSAGE_ID", message_ids[message]);
         if (subject) {
                 add_text(fields, &n, "SAFE_REMOVE_REMOVAL", subject->removal);
                 add_text(fields, &n, "SAFE_REMOVE_SLOT", subject->slot);
+                add_text(fields, &n, "SAFE_REMOVE_SLOTS", subject->slots ?: subject->slot);
                 add_text(fields, &n, "SAFE_REMOVE_STEP", subject->step);
                 add_text(fields, &n, "SAFE_REMOVE_OUTCOME", subject->outcome);
                 add_text(fields, &n, "SAFE_REMOVE_SERIAL", subject->serial);
+                for (size_t i = 0; i < n_others; i++) {
+                        json_object *other = json_at(subject->others, i);
+                        add_text(fields, &n, "SAFE_REMOVE_SLOT", json_str(other, "name"));
+                        add_text(fields, &n, "SAFE_REMOVE_SERIAL", json_str(json_get(other, "card"), "serial"));
+                }
                 add_text(fields, &n, "SAFE_REMOVE_BY_UID", subject->by_uid);
                 add_text(fields, &n, "SAFE_REMOVE_CERTIFICATE", subject->certificate);
         }

@@ -5,6 +5,7 @@
 
 #include <inttypes.h>
 
+#include "base/json.h"
 #include "base/util.h"
 
 /* What the journal can be searched for: each has its MESSAGE_ID and its entry in units/safe-remove.catalog. */
@@ -32,10 +33,13 @@ typedef enum LogMessage {
         _LOG_MESSAGE_MAX,
 } LogMessage;
 
-/* What a line is about: fields SAFE_REMOVE_REMOVAL=, _SLOT=, _STEP=, _OUTCOME=, _SERIAL=, _BY_UID= and _CERTIFICATE=. NULL is left out. */
+/* What a line is about: fields SAFE_REMOVE_REMOVAL=, _SLOT=, _SLOTS=, _STEP=, _OUTCOME=, _SERIAL=, _BY_UID= and _CERTIFICATE=. NULL is left
+ * out. Of several slots each has a _SLOT= and a _SERIAL= of its own, so that whoever filters by one finds it. */
 typedef struct LogSubject {
         const char *removal;
         const char *slot;
+        json_object *others;    /* more slots: {"name", "card"} each; or NULL */
+        const char *slots;      /* all of them in one, for the catalog: "2 3"; NULL: the one */
         const char *step;
         const char *outcome;
         const char *serial;

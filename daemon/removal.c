@@ -129,7 +129,9 @@ LogSubject removal_subject(const Removal *r, char uid[static 24]) {
         (void) snprintf(uid, 24, "%" PRIu64, json_u64(r->by, "uid"));
         return (LogSubject) {
                 .removal = r->id,
-                .slot = r->label ?: r->slot,
+                .slot = r->slot,
+                .others = r->others,
+                .slots = r->label,
                 .step = r->step,
                 .outcome = outcome_to_string(r->outcome),
                 .serial = json_str(r->card, "serial"),
