@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* Which other cards are on their way out: what is on them has to fit somewhere too, and nothing may be moved there. The records tell, and
- * not only whoever runs at the moment: a removal whose worker has died goes on with the next one. */
+ * not only whoever runs at the moment: a removal whose worker has died goes on with the next one. Of whatever age: one may wait for its
+ * users while many others come and go. */
 #include <errno.h>
 #include <inttypes.h>
 
@@ -8,10 +9,6 @@
 #include "daemon/worker-request.h"
 #include "engine/journal.h"
 #include "engine/state-dir.h"
-
-enum {
-        RECORDS_LOOKED_AT = 64, /* the newest ones: nothing older is still on its way */
-};
 
 static bool is_ours(const Request *r, const Slot *slot) {
         for (size_t i = 0; i < r->n_others; i++)
@@ -66,7 +63,7 @@ static int look_at(Request *r, uint64_t id, uint64_t own) {
 
         if (!name || !dir)
                 return -ENOMEM;
-        if (id == own || removal_has_ended(dir))
+        if (id == own || !removal_may_be_under_way(dir))
                 return 0;
         int q = journal_read(name, &j, &plan, &why);
         if (q < 0 || j->ended || j->other_boot || !counts(plan, id, own))
@@ -87,7 +84,7 @@ int request_find_under_way(Request *r) {
         r->n_under_way = 0;
         (void) parse_u64(json_str(r->doc, "id") ?: "0", &own); /* a plan's is 0 */
         int q = removal_ids(&ids, &n);
-        for (size_t i = n > RECORDS_LOOKED_AT ? n - RECORDS_LOOKED_AT : 0; q >= 0 && i < n; i++)
+        for (size_t i = 0; q >= 0 && i < n; i++)
                 q = look_at(r, ids[i], own);
         return q < 0 ? q : 0;
 }

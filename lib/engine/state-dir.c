@@ -2,12 +2,18 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <sys/file.h>
+#include <sys/stat.h>
 
+#include "base/clock.h"
 #include "base/fileio.h"
 #include "base/parse.h"
 #include "config.h"
 #include "engine/chain.h"
 #include "engine/state-dir.h"
+
+enum {
+        PIECE_SIZE = 4096,
+};
 
 const char *state_dir(void) {
         return getenv("SAFE_REMOVE_STATE_DIR") ?: STATE_DIR;
@@ -61,6 +67,34 @@ bool removal_has_ended(const char *dir) {
         _cleanup_free_ char *path = strf("%s/journal", dir), *text = NULL;
 
         return path && read_file(path, &text, NULL) >= 0 && strstr(text, "\"ev\":\"end\"");
+}
+
+/* Is it in the first page of the file, or in the last? */
+static bool piece_has(int fd, bool from_end, const char *what) {
+        char piece[PIECE_SIZE + 1];
+        struct stat st;
+
+        if (fstat(fd, &st) < 0)
+                return false;
+        off_t at = from_end && st.st_size > PIECE_SIZE ? st.st_size - PIECE_SIZE : 0;
+        ssize_t n = pread(fd, piece, PIECE_SIZE, at);
+        if (n < 0)
+                return false;
+        piece[n] = '\0';
+        return strstr(piece, what) != NULL;
+}
+
+/* A certificate is made of what has ended. The boot stands in the first record, the end is the last. */
+bool removal_may_be_under_way(const char *dir) {
+        _cleanup_free_ char *certificate = strf("%s/certificate.json", dir), *journal = strf("%s/journal", dir);
+        char boot[33];
+
+        if (!certificate || !journal || boot_id_read(boot) < 0)
+                return true;
+        if (access(certificate, F_OK) == 0)
+                return false;
+        _cleanup_close_ int fd = open(journal, O_RDONLY | O_CLOEXEC);
+        return fd < 0 || (piece_has(fd, false, boot) && !piece_has(fd, true, "\"ev\":\"end\""));
 }
 
 static void record_delete(const char *dir) {

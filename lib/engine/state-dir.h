@@ -15,6 +15,10 @@ int removal_ids(uint64_t **ret, size_t *ret_n);
 /* Whether the record in a removal's folder is that of a finished one. */
 bool removal_has_ended(const char *dir);
 
+/* Whether it began in this boot and has not ended, for who looks at all of them in front of somebody's deadline: of one that is over no
+ * more than a page is read, however long it is. May say yes of a record that cannot be read, or of one that ended with a long story. */
+bool removal_may_be_under_way(const char *dir);
+
 /* Deletes the records of the oldest removals so that at most `keep` stay. One that has not ended is never deleted, nor one whose
  * certificate is not the oldest of all: the chain of certificates stays whole (chain.h). */
 void removals_prune(size_t keep);
