@@ -127,10 +127,15 @@ class Draw:
         if card["kind"] == "switch":
             card["cards"] = [self.card(depth + 1) for _ in range(self.chance.randint(1, 2))]
         elif card["kind"] == "nvme":
-            card.update(disk=f"card{slot}", partitions=self.chance.randint(0, 3))
+            card.update(disk=f"card{slot}", partitions=self.chance.randint(0, 3), other=self.other_path())
             parts = [f"card{slot}p{n}" for n in range(1, card["partitions"] + 1)]
             self.free += parts or [card["disk"]]
         return card
+
+    def other_path(self):
+        """Another controller that leads to the same disk, over the network; None: there is none."""
+        return self.chance.choice([None, None, None, {"state": "live", "ana": "optimized"}, {"state": "live", "ana": "non-optimized"},
+                                   {"state": "live", "ana": "inaccessible"}, {"state": "connecting", "ana": "optimized"}])
 
     def lower(self, most):
         """Some devices that nobody has; they are taken."""
@@ -244,6 +249,9 @@ def without_one_part(spec):
             yield {**spec, "cards": spec["cards"][:n] + spec["cards"][n + 1:]}
     if spec["base"] and spec["target"] not in BASES[spec["base"]]:
         yield {**spec, "base": None, "changes": []}
+    for n, card in enumerate(spec["cards"]):
+        if card.get("other"):
+            yield {**spec, "cards": [*spec["cards"][:n], {**card, "other": None}, *spec["cards"][n + 1:]]}
     for n, thing in enumerate(spec["things"]):
         if thing["kind"] == "fs" and thing["namespaces"]:
             yield {**spec, "things": [*spec["things"][:n], {**thing, "namespaces": []}, *spec["things"][n + 1:]]}

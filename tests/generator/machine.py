@@ -196,12 +196,31 @@ class Machine:
         self.root.link(f"{path}/nvme/{controller}/subsystem", f"{up}class/nvme")
         self.root.file(f"{path}/nvme/{controller}/uevent", f"DEVNAME={controller}\n")
         self.root.file(f"{path}/nvme/{controller}/serial", f"SN-{self._disk:04}            \n")
-        disk = card["disk"]
-        self.block(disk, f"{path}/nvme/{controller}/{controller}n1", kernel=f"{controller}n1", sectors=2097152)
+        disk, folder = card["disk"], f"{path}/nvme/{controller}"
+        if card.get("other"):
+            folder = self._shared(card["other"], controller, folder)
+        self.block(disk, f"{folder}/{controller}n1", kernel=f"{controller}n1", sectors=2097152)
         for number in range(1, card["partitions"] + 1):
             part = f"{self.path[disk]}/{controller}n1p{number}"
             self.block(f"{disk}p{number}", part, kernel=f"{controller}n1p{number}")
             self.root.file(f"{part}/partition", f"{number}\n")
+
+    def _shared(self, other, controller, folder):
+        """A namespace that two controllers lead to: its disk is of neither, each has a hidden one. Gives the disk's folder."""
+        number = controller.removeprefix("nvme")
+        far = f"/sys/devices/virtual/nvme-fabrics/ctl/nvme{100 + int(number)}"
+        for path, state, ana in ((folder, "live", "optimized"), (far, other["state"], other["ana"])):
+            name = path.rsplit("/", 1)[-1]
+            hidden = f"{path}/nvme{number}c{name.removeprefix('nvme')}n1"
+            self.root.device_link(f"/sys/class/nvme/{name}", path)
+            self.root.file(f"{path}/state", f"{state}\n")
+            self.root.device_link(f"/sys/class/block/{hidden.rsplit('/', 1)[-1]}", hidden)
+            for attribute, text in (("size", 2097152), ("ro", 0), ("hidden", 1), ("ana_state", ana)):
+                self.root.file(f"{hidden}/{attribute}", f"{text}\n")
+            self.root.link(f"{hidden}/device", "..")
+            self.root.link(f"{hidden}/subsystem", "../" * (hidden.count("/") - 1) + "class/block")
+            self.root.folder(f"{hidden}/slaves")
+        return f"/sys/devices/virtual/nvme-subsystem/nvme-subsys{number}"
 
     # -- block devices ----------------------------------------------------------------------------------------------------
 

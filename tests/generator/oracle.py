@@ -13,6 +13,12 @@ MEMORY_ORDER = ["hold", "offline-memory", "disable-dax", "disable-region", "deco
                 "power-off", "prove-safe", "show-safe"]
 
 
+def _has_other_path(card):
+    """One that serves: then the disk goes on without the card."""
+    other = card.get("other")
+    return other is not None and other["state"] == "live" and other["ana"] in ("optimized", "non-optimized")
+
+
 class Oracle:
     """What goes, and who is on it."""
 
@@ -23,7 +29,7 @@ class Oracle:
         self.cards = [card for card in self._below(spec["target"])]
         self.gone = set()
         for card in self.cards:
-            if card["kind"] == "nvme":
+            if card["kind"] == "nvme" and not _has_other_path(card):
                 self.gone |= {card["disk"], *(f"{card['disk']}p{n}" for n in range(1, card["partitions"] + 1))}
         self.degraded = []
         for thing in spec["things"]:
