@@ -195,6 +195,20 @@ static void test_other_make(void) {
         check_blocked(&c, "OTHER_CARD");
 }
 
+/* The card is there, and the kernel has made no memory device of it. */
+static void test_not_ready(void) {
+        _cleanup_(case_done) Case c;
+
+        case_new(&c);
+        for (size_t i = 0; i < c.t->n_memdevs; i++)
+                if (streq(c.t->memdevs[i].name, "mem1")) {
+                        free(c.t->memdevs[i].bdf);
+                        c.t->memdevs[i].bdf = strdup("0000:77:00.0");
+                }
+        make(&c);
+        check_blocked(&c, "NOT_READY");
+}
+
 /* The region went over a card that is not there. */
 static void test_peer_missing(void) {
         _cleanup_(case_done) Case c;
@@ -236,6 +250,7 @@ int main(void) {
         test_other_size();
         test_persistent();
         test_other_make();
+        test_not_ready();
         test_peer_missing();
         test_nothing();
         return EXIT_SUCCESS;
