@@ -145,7 +145,7 @@ class Draw:
         return taken
 
     def thing(self):
-        kinds = ["fs"] * 6 + ["dm", "md"] * 3 + ["btrfs"] * 2 + ["swap", "journal", self.chance.choice(TARGETS)]
+        kinds = ["fs"] * 6 + ["dm", "md"] * 3 + ["btrfs"] * 2 + ["swap", "journal", "multipath", self.chance.choice(TARGETS)]
         if self.mounted:
             kinds += ["loop"] * 3 + ["overlay"] * 2 + ["container"] * 3 + ["swapfile"]
         kind = self.chance.choice(kinds)
@@ -155,9 +155,9 @@ class Draw:
         elif kind in ("overlay", "container"):
             thing.update(lower=[], layers=self.chance.sample(self.mounted, self.chance.randint(1, min(3, len(self.mounted)))))
         else:
-            thing["lower"] = self.lower(LOWER_MAX if kind in ("dm", "md", "btrfs") else 2 if kind == "journal" else 1)
+            thing["lower"] = self.lower(LOWER_MAX if kind in ("dm", "md", "btrfs") else 2 if kind in ("journal", "multipath") else 1)
         getattr(self, "_" + kind, lambda thing: None)(thing)
-        if kind in ("dm", "md", "loop"):
+        if kind in ("dm", "md", "multipath", "loop"):
             self.free.append(thing["name"])
         return thing
 

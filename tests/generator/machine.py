@@ -258,6 +258,13 @@ class Machine:
         self.root.file(f"{path}/dm/uuid", f"{thing['uuid']}{number:032x}\n")
         self.root.file(f"{path}/dm/suspended", f"{int(thing['suspended'])}\n")
 
+    def _multipath(self, thing):
+        number = 64 + thing["number"]
+        path = self._virtual(thing, f"dm-{number}", f"252:{number}")
+        self.root.file(f"{path}/dm/name", f"{thing['name']}\n")
+        self.root.file(f"{path}/dm/uuid", f"mpath-3600{number:028x}\n")
+        self.root.file(f"{path}/dm/suspended", "0\n")
+
     def _md(self, thing):
         number = thing["number"]
         path = self._virtual(thing, f"md{number}", f"9:{number}")

@@ -4,7 +4,7 @@
 from draw import MEMORY, TARGETS
 
 TAKEN_BY = {**dict.fromkeys(("fs", "btrfs", "journal", "overlay", "container"), "unmount"), **dict.fromkeys(("swap", "swapfile"), "swapoff"),
-            "dm": "deactivate-dm", "md": "stop-md", "loop": "detach-loop"}
+            "dm": "deactivate-dm", "multipath": "deactivate-dm", "md": "stop-md", "loop": "detach-loop"}
 REFUSED_CARDS = {"nic", "odd", "vfio"}
 
 # Steps that a restoration does not revert: they make the removal safe, and end with it.
@@ -32,6 +32,7 @@ class Oracle:
             if card["kind"] == "nvme" and not _has_other_path(card):
                 self.gone |= {card["disk"], *(f"{card['disk']}p{n}" for n in range(1, card["partitions"] + 1))}
         self.degraded = []
+        self.fewer_paths = []
         for thing in spec["things"]:
             if self._goes(thing):
                 self.gone.add(thing["name"])
@@ -49,6 +50,9 @@ class Oracle:
         lost = [name for name in [*thing["lower"], *thing.get("layers", ())] if name in self.gone]
         if "on" in thing:
             return thing["on"] in self.gone
+        if thing["kind"] == "multipath" and lost and len(lost) < len(thing["lower"]):
+            self.fewer_paths += [(thing, name) for name in lost]
+            return False
         if thing["kind"] != "md" or not lost:
             return bool(lost)
         states = dict(zip(thing["lower"], thing["states"]))
@@ -112,6 +116,10 @@ def _check_uses(oracle, steps):
         kernel = oracle.machine.kernel(member)
         if not any(step["name"] == "remove-md-member" and step["args"]["member"] == kernel for step in steps):
             yield f"{member} leaves {array['name']} and no step takes it out"
+    for thing, path in oracle.fewer_paths:
+        kernel = oracle.machine.kernel(path)
+        if not any(step["name"] == "remove-dm-part" and any(part["name"] == kernel for part in step["args"]["parts"]) for step in steps):
+            yield f"{path} leaves {thing['name']} and no step takes it out"
     for thing in oracle.users():
         if thing["kind"] in ("fs", "container") and place.get(thing["name"]) is not None:
             mounted = {mount["ns"] for mount in steps[place[thing["name"]]]["args"]["mounts"]}
