@@ -24,7 +24,22 @@ static int stand_on_device(BlockDevice *loop, const BlockDevice *b) {
         return b ? strings_add(&loop->lower, &loop->n_lower, &loop->a_lower, b->name) : 0;
 }
 
-static int read_loop(const Topology *t, BlockDevice *loop) {
+/* Nobody has to be waited for. Nodes of devices that somebody made in a place of his own are there as well. */
+static bool is_in_memory(const Mount *m) {
+        return streq(m->type, "tmpfs") || streq(m->type, "ramfs") || streq(m->type, "devtmpfs");
+}
+
+/* Its name is all that is known. */
+static int take_by_name(Topology *t, const BlockDevice *loop) {
+        _cleanup_free_ char *evidence = strf("/sys/block/%s/loop/backing_file", loop->name), *remedy = strf("losetup -d /dev/%s  # once it is mounted nowhere", loop->name);
+        const KernelUser user = { .kind = KERNEL_USER_FILE, .who = loop->name, .on = loop->label, .evidence = evidence, .remedy = remedy };
+
+        if (!evidence || !remedy)
+                return -ENOMEM;
+        return loop->label ? load_other_places(t, &user, loop->backing) : 0;
+}
+
+static int read_loop(Topology *t, BlockDevice *loop) {
         const BlockDevice *device = loop->label ? topology_block_device_of_path(t, loop->label) : NULL;
         struct loop_info64 info = { 0 };
 
@@ -34,11 +49,10 @@ static int read_loop(const Topology *t, BlockDevice *loop) {
         const Mount *m = loop->label ? topology_mount_of_path(t, topology_host_ns(t), loop->label) : NULL;
         if (m)
                 loop->backing = m->dev;
-        if (m && !topology_file_system(t, m->dev))
-                return 0;
-        int r = ask(loop->name, &info);
+        bool waits = m && !topology_file_system(t, m->dev) && !is_in_memory(m);
+        int r = waits ? -EAGAIN : ask(loop->name, &info);
         if (r < 0)
-                return r == -ENOMEM ? r : 0;
+                return r == -ENOMEM ? r : take_by_name(t, loop);
         if (info.lo_rdevice != 0)
                 return stand_on_device(loop, topology_block_device_at(t, info.lo_rdevice));
         /* A subvolume of btrfs has a number of its own that no mount has; there the name is all we have. */

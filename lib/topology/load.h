@@ -32,6 +32,10 @@ int load_foreign(Topology *t);
 int load_memory(Topology *t);
 int load_iomem(Topology *t);
 
+/* other-places.c: adds this use to all file systems on devices, but for the known one, that the file `on` may lie on in some namespace. 0 or
+ * -ENOMEM. */
+int load_other_places(Topology *t, const KernelUser *user, dev_t known);
+
 /* guess-mapping.c: what of it can be known without its table. 0 or -ENOMEM. */
 int guess_mapping(Topology *t, BlockDevice *b);
 
