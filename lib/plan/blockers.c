@@ -166,7 +166,10 @@ static void find_dax_pieces(Findings *f) {
                         continue;
                 json_object *o = finding(f, BLOCKER_DAX_PIECES, true, "%s is in several pieces", d->name);
                 json_set_strf(o, "evidence", "driven by %s; devices of several ranges are not taken down by this version", d->driver);
-                finding_remedy(o, "daxctl disable-device %s  # once nobody uses it any more", d->name);
+                if (streq(d->driver, "kmem"))
+                        finding_remedy(o, "daxctl offline-memory %s && daxctl disable-device %s", d->name, d->name);
+                else
+                        finding_remedy(o, "daxctl disable-device %s  # once nobody uses it any more", d->name);
         }
 }
 

@@ -108,6 +108,8 @@ int find_room(Findings *f) {
                 return 0;
         if (r.going >= r.total) {
                 json_object *o = finding(f, BLOCKER_LAST_MEMORY, true, "this machine has no other memory");
+                json_set_strf(o, "evidence", "/sys/devices/system/node: %ju MiB go, of %ju MiB in all", (uintmax_t) (r.going >> 20),
+                              (uintmax_t) (r.total >> 20));
                 finding_remedy(o, "safe-remove list  # pull another card, or add memory first");
                 return 0;
         }
