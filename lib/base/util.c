@@ -93,3 +93,13 @@ int vec_grow(void **items, size_t n_items, size_t *n_allocated, size_t item_size
         *n_allocated = want;
         return 0;
 }
+
+int strings_add(char ***strings, size_t *n, size_t *n_allocated, const char *s) {
+        _cleanup_free_ char *copy = strdup(s);
+
+        int r = copy ? vec_grow((void **) strings, *n, n_allocated, sizeof(char *)) : -ENOMEM;
+        if (r < 0)
+                return r;
+        (*strings)[(*n)++] = TAKE_PTR(copy);
+        return 0;
+}

@@ -83,3 +83,6 @@ char *shell_quoted(const char *word);
 
 /* Grows a vector to hold at least one more element; the pointer is updated in place. 0 or -ENOMEM. */
 int vec_grow(void **items, size_t n_items, size_t *n_allocated, size_t item_size);
+
+/* Appends a copy to such a vector of strings. 0 or -ENOMEM. */
+int strings_add(char ***strings, size_t *n, size_t *n_allocated, const char *s);

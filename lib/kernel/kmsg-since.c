@@ -133,7 +133,8 @@ static int clean_by_taint(const KmsgMark *mark, char **ret_line) {
 }
 
 /* The kernel's complaint in a record, in *line. Anybody who may write to the log can say anything, but not in the kernel's name. */
-static bool take_trouble(KmsgRecord *record, char **line) {
+static bool take_trouble(KmsgRecord *record, void *data) {
+        char **line = data;
         bool above = *line != NULL;
 
         if (record->priority >> FACILITIES != 0 || (!above && !kmsg_is_trouble(record->text)))
@@ -143,8 +144,9 @@ static bool take_trouble(KmsgRecord *record, char **line) {
         return above || !strstr(*line, CUT_HERE);
 }
 
-int kmsg_clean_since(const KmsgMark *mark, char **ret_line) {
-        _cleanup_free_ char *line = NULL;
+/* Every record since the mark, until hear() has enough. 1; 0: some of them are lost; or a negative errno. *ret_next is the number behind
+ * the last. */
+static int each_since(const KmsgMark *mark, bool (*hear)(KmsgRecord *record, void *data), void *data, uint64_t *ret_next) {
         uint64_t expected = mark->sequence;
         bool lost = false;
 
@@ -163,14 +165,23 @@ int kmsg_clean_since(const KmsgMark *mark, char **ret_line) {
                         continue;
                 lost = lost || record.sequence > expected;
                 expected = record.sequence + 1;
-                if (take_trouble(&record, &line))
+                if (hear(&record, data))
                         break;
         }
-        if (line) {
+        *ret_next = expected;
+        return !lost;
+}
+
+int kmsg_clean_since(const KmsgMark *mark, char **ret_line) {
+        _cleanup_free_ char *line = NULL;
+        uint64_t next_one;
+
+        int r = each_since(mark, take_trouble, &line, &next_one);
+        if (r >= 0 && line) {
                 *ret_line = TAKE_PTR(line);
                 return 0;
         }
-        return lost ? clean_by_taint(mark, ret_line) : 1;
+        return r == 0 ? clean_by_taint(mark, ret_line) : r;
 }
 
 /* A kernel that only wonders, or waits, has its memory still; any other complaint says that it may have lost some. */
@@ -224,46 +235,26 @@ static bool ends_trace(const char *text) {
         return strstr(text, "end trace") || strstr(text, "</TASK>");
 }
 
-static void hear(Complaint *c, const KmsgRecord *record) {
+static bool hear_complaint(KmsgRecord *record, void *data) {
+        Complaint *c = data;
         const char *text = record->text;
         bool begins = c->cut || kmsg_is_trouble(text);
 
-        if (record->priority >> FACILITIES != 0 || c->refused)
-                return;
+        if (record->priority >> FACILITIES != 0)
+                return false;
         if (begins && strstr(text, CUT_HERE)) {
                 c->cut = true;
-                return;
+                return false;
         }
         if (begins ? !kmsg_is_unrelated(text, c->names) : c->left > 0 && is_related(text, c->names)) {
-                c->refused = strdup(text);
-                return;
+                c->refused = TAKE_PTR(record->text);
+                return true;
         }
         if (begins)
                 json_append_str(c->lines, text);
         c->cut = false;
         c->left = ends_trace(text) ? 0 : begins ? TRACE_RECORDS : c->left > 0 ? c->left - 1 : 0;
-}
-
-static int hear_all(int fd, const KmsgMark *mark, Complaint *c, uint64_t *ret_next) {
-        uint64_t expected = mark->sequence;
-
-        for (;;) {
-                _cleanup_(kmsg_record_done) KmsgRecord record = { 0 };
-
-                int r = next(fd, &record);
-                if (r < 0)
-                        return r;
-                if (r == 0)
-                        break;
-                if (record.sequence < mark->sequence)
-                        continue;
-                if (record.sequence > expected)
-                        return -ENODATA;
-                expected = record.sequence + 1;
-                hear(c, &record);
-        }
-        *ret_next = expected;
-        return 0;
+        return false;
 }
 
 int kmsg_acknowledge(const KmsgMark *mark, json_object *names, KmsgMark *ret_mark, json_object **ret_lines, char **ret_line) {
@@ -271,18 +262,16 @@ int kmsg_acknowledge(const KmsgMark *mark, json_object *names, KmsgMark *ret_mar
         Complaint c = { .names = names, .lines = lines };
         KmsgMark behind;
 
-        _cleanup_close_ int fd = log_open_all();
-        if (fd < 0)
-                return fd;
         int r = read_taint(&behind.taint);
         if (r >= 0)
-                r = hear_all(fd, mark, &c, &behind.sequence);
-        if (r < 0)
-                return r;
-        if (c.refused) {
-                *ret_line = c.refused;
+                r = each_since(mark, hear_complaint, &c, &behind.sequence);
+        if (r > 0 && c.refused) {
+                *ret_line = TAKE_PTR(c.refused);
                 return 0;
         }
+        free(c.refused);
+        if (r <= 0)
+                return r < 0 ? r : -ENODATA;
         *ret_mark = behind;
         *ret_lines = TAKE_PTR(lines);
         return 1;

@@ -15,18 +15,6 @@ static int compare(const void *a, const void *b) {
         return strverscmp(*(char *const *) a, *(char *const *) b);
 }
 
-static int add(Listing *l, const char *name) {
-        int r = vec_grow((void **) &l->names, l->n, &l->n_allocated, sizeof(l->names[0]));
-        if (r < 0)
-                return r;
-
-        char *copy = strdup(name);
-        if (!copy)
-                return -ENOMEM;
-        l->names[l->n++] = copy;
-        return 0;
-}
-
 int listing_readf(Listing *l, const char *format, ...) {
         va_list ap;
 
@@ -49,7 +37,7 @@ int listing_readf(Listing *l, const char *format, ...) {
                         break;
                 if (e->d_name[0] == '.')
                         continue;
-                int r = add(l, e->d_name);
+                int r = strings_add(&l->names, &l->n, &l->n_allocated, e->d_name);
                 if (r < 0)
                         return r;
         }

@@ -11,15 +11,7 @@ void overlay_folders_done(OverlayFolders *f) {
 }
 
 static int add(OverlayFolders *f, const char *path) {
-        int r = vec_grow((void **) &f->paths, f->n_paths, &f->n_allocated, sizeof(f->paths[0]));
-        if (r < 0)
-                return r;
-
-        char *copy = strdup(path);
-        if (!copy)
-                return -ENOMEM;
-        f->paths[f->n_paths++] = copy;
-        return 0;
+        return strings_add(&f->paths, &f->n_paths, &f->n_allocated, path);
 }
 
 /* One path after the other, ":" between lower and "::" before data-only folders; a colon of a name has a backslash before it

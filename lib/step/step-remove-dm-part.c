@@ -139,18 +139,27 @@ static int count(json_object *args, const char *block, size_t *ret_all, size_t *
         return r;
 }
 
+/* 1 with the same; 0: the mapping is gone; or a negative errno with the reason noted. */
+static int look(json_object *args, StepRun *run, char **ret_block, size_t *ret_all, size_t *ret_parts) {
+        _cleanup_free_ char *block = NULL;
+
+        int r = find(args, run, &block);
+        if (r >= 0)
+                r = count(args, block, ret_all, ret_parts);
+        if (r < 0)
+                return r == -ENODEV ? 0 : r;
+        *ret_block = TAKE_PTR(block);
+        return 1;
+}
+
 static int part_verify(json_object *args, StepRun *run) {
         json_object *before = step_noted_object(run, "stood_on");
         _cleanup_free_ char *block = NULL;
         size_t all = 0, parts = 0;
 
-        int r = find(args, run, &block);
-        if (r == -ENODEV)
-                return STEP_APPLIED;
-        if (r >= 0)
-                r = count(args, block, &all, &parts);
-        if (r < 0)
-                return r;
+        int r = look(args, run, &block, &all, &parts);
+        if (r <= 0)
+                return r < 0 ? r : STEP_APPLIED;
         /* What came back may have another name. */
         if (run->backwards)
                 return !before || all >= (size_t) json_object_get_int64(before) ? STEP_NOT_APPLIED : STEP_APPLIED;
@@ -160,16 +169,12 @@ static int part_verify(json_object *args, StepRun *run) {
 static int part_check(json_object *args, StepRun *run) {
         const char *dm = json_str(args, "dm");
         _cleanup_free_ char *block = NULL;
-        size_t all, parts;
+        size_t all = 0, parts = 0;
         uint64_t suspended = 0;
 
-        int r = find(args, run, &block);
-        if (r == -ENODEV)
-                return 0;
-        if (r >= 0)
-                r = count(args, block, &all, &parts);
-        if (r < 0 || parts == 0)
-                return r;
+        int r = look(args, run, &block, &all, &parts);
+        if (r <= 0 || parts == 0)
+                return r < 0 ? r : 0;
         if (attr_read_u64f(&suspended, "/sys/class/block/%s/dm/suspended", block) >= 0 && suspended) {
                 dmsetup_remedy(args, run, "resume");
                 return step_fail(run, -EBUSY, "%s is suspended", dm);
@@ -223,13 +228,9 @@ static int part_apply(json_object *args, StepRun *run) {
 
         if (!devs)
                 return -ENOMEM;
-        int r = find(args, run, &block);
-        if (r == -ENODEV)
-                return 0;
-        if (r >= 0)
-                r = count(args, block, &all, &parts);
-        if (r < 0 || parts == 0)
-                return r;
+        int r = look(args, run, &block, &all, &parts);
+        if (r <= 0 || parts == 0)
+                return r < 0 ? r : 0;
         r = part_check(args, run);
         if (r >= 0)
                 r = note(args, run, block, all);

@@ -33,18 +33,6 @@ char *ancestor(const char *path, unsigned level) {
         }
 }
 
-int strings_add(char ***strings, size_t *n, size_t *n_allocated, const char *s) {
-        int r = vec_grow((void **) strings, *n, n_allocated, sizeof(char *));
-        if (r < 0)
-                return r;
-
-        char *copy = strdup(s);
-        if (!copy)
-                return -ENOMEM;
-        (*strings)[(*n)++] = copy;
-        return 0;
-}
-
 /* *ret_path is given in any case, for what may be noted about it. */
 _printf_(3, 0) static int read_textv(char **ret, char **ret_path, const char *format, va_list ap) {
         *ret = NULL;

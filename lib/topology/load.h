@@ -102,9 +102,6 @@ int device_listing(Topology *t, Listing *l, const char *format, ...) _printf_(3,
 /* The name of what is above a device, in the same way; "" where that could not be read. */
 int device_parent(Topology *t, const char *bus, const char *device, char **ret);
 
-/* Appends a copy to a vector of strings. */
-int strings_add(char ***strings, size_t *n, size_t *n_allocated, const char *s);
-
 /* One kind of device in a folder of links. add() appends one to its array and reads it; it may say that there is nothing to see
  * of it (a seed, a device without a medium). */
 typedef struct DeviceKind {
