@@ -1,7 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include <errno.h>
-#include <glob.h>
-#include <limits.h>
 #include <sys/sysmacros.h>
 
 #include "base/clock.h"
@@ -9,6 +7,7 @@
 #include "kernel/apart.h"
 #include "kernel/attr.h"
 #include "kernel/block-refs.h"
+#include "kernel/device-places.h"
 #include "kernel/mounts.h"
 #include "kernel/swaps.h"
 
@@ -41,41 +40,20 @@ static int add(BlockRefs *l, const char *who, const char *subject, const char *d
         return r == -ENOENT ? 0 : r;
 }
 
-/* "/dev/sda1" is known by its name, "/dev/disk/by-id/X" and "/dev/mapper/X" are links to such; a name with a slash has '!' in sysfs. NULL:
- * not a device's path. A node whose device has gone is deleted, and the kernel says so. */
-static char *device_of_path(const char *path) {
-        static const char deleted[] = " (deleted)";
-        const char *name = startswith(path, "/dev/");
-        char target[PATH_MAX];
-
-        if (!name || !*name)
-                return NULL;
-        if (strchr(name, '/') && realpath(path, target))
-                name = startswith(target, "/dev/") ?: name;
-        size_t n = strcspn(name, "\n");
-        if (n > strlen(deleted) && strncmp(name + n - strlen(deleted), deleted, strlen(deleted)) == 0)
-                n -= strlen(deleted);
-        char *device = strndup(name, n);
-        for (char *p = device; p && *p; p++)
-                if (*p == '/')
-                        *p = '!';
-        return device;
-}
-
-/* One kind of place that tells of references: a pattern, and how the device's name is got from a file that matches. */
+/* One kind of place that tells of references: a pattern, and how the device's name is got from a path that matches. */
 typedef struct Source {
         const char *pattern;
         char *(*device)(const char *path);      /* newly allocated; NULL: it refers to no device */
-        unsigned subject;                       /* which part of the path, counted from 1, has the name of who refers */
+        unsigned subject;                       /* which part of the path, counted from its end, has the name of who refers */
         const char *who;                        /* with a %s for it */
 } Source;
 
 static char *of_name(const char *path) {
-        return strdup(strrchr(path, '/') + 1);
+        return path_part(path, 0);
 }
 
 /* "dev-sdb1" */
-static char *of_member(const char *path) {
+static char *of_part(const char *path) {
         return strdup(startswith(strrchr(path, '/') + 1, "dev-") ?: "");
 }
 
@@ -90,73 +68,48 @@ static char *of_superblock(const char *path) {
         return strdup(name);
 }
 
-/* "sda1-8", the journal in a file of the file system, or "sda1": a device of its own (fs/jbd2/journal.c). */
 static char *of_journal(const char *path) {
-        _cleanup_free_ char *name = of_name(path);
-        char *dash = name ? strrchr(name, '-') : NULL;
+        bool inside;
 
-        if (dash && !path_existsf("/sys/class/block/%s", name))
-                *dash = '\0';
-        return TAKE_PTR(name);
-}
-
-/* A link to the device's folder. */
-static char *of_link(const char *path) {
-        char *name = NULL;
-
-        return link_namef(&name, "%s", path) < 0 ? NULL : name;
+        return place_journal(path, &inside);
 }
 
 static char *of_text(const char *path) {
         _cleanup_free_ char *text = NULL;
 
-        return attr_read(path, &text) >= 0 ? device_of_path(text) : NULL;
+        return attr_read(path, &text) >= 0 ? place_of_node(text) : NULL;
 }
 
 static const Source sources[] = {
-        { "/sys/class/block/*/slaves/*", of_name, 4, "%s stands on it" },
-        { "/sys/class/block/md*/md/dev-*", of_member, 4, "%s has it as a member" },
-        { "/sys/class/block/loop*/loop/backing_file", of_text, 4, "%s lies on it" },
-        { BTRFS "*/devices/*", of_name, 4, "btrfs %s has it" },
-        { "/sys/fs/bcachefs/*/dev-*/block", of_link, 4, "bcachefs %s has it" },
-        { "/sys/fs/ext4/*", of_superblock, 3, "a super block of %s is on it" },
-        { "/sys/fs/xfs/*", of_superblock, 3, "a super block of %s is on it" },
-        { "/sys/fs/f2fs/*", of_superblock, 3, "a super block of %s is on it" },
-        { "/sys/fs/nilfs2/*", of_superblock, 3, "a super block of %s is on it" },
-        { "/proc/fs/jbd2/*", of_journal, 4, "a journal, %s, is on it" },
+        { "/sys/class/block/*/slaves/*", of_name, 2, "%s stands on it" },
+        { "/sys/class/block/md*/md/dev-*", of_part, 2, "%s has it as a member" },
+        { "/sys/class/block/loop*/loop/backing_file", of_text, 2, "%s lies on it" },
+        { PLACE_BTRFS, place_member, 2, "btrfs %s has it" },
+        { PLACE_BCACHEFS, place_member, 2, "bcachefs %s has it" },
+        { "/sys/fs/ext4/*", of_superblock, 1, "a super block of %s is on it" },
+        { "/sys/fs/xfs/*", of_superblock, 1, "a super block of %s is on it" },
+        { "/sys/fs/f2fs/*", of_superblock, 1, "a super block of %s is on it" },
+        { "/sys/fs/nilfs2/*", of_superblock, 1, "a super block of %s is on it" },
+        { PLACE_JOURNALS, of_journal, 0, "a journal, %s, is on it" },
 };
 
-/* The n-th part of an absolute path. */
-static char *part_of(const char *path, unsigned n) {
-        const char *p = path;
+typedef struct Reading {
+        BlockRefs *refs;
+        const Source *source;
+} Reading;
 
-        for (; n > 0 && (p = strchr(p, '/')); n--)
-                p++;
-        return p ? strndup(p, strcspn(p, "/")) : NULL;
-}
-
-static int add_file(BlockRefs *l, const Source *s, const char *path) {
-        _cleanup_free_ char *device = s->device(path), *subject = part_of(path, s->subject);
+/* place_visit_t */
+static int add_file(const char *path, void *userdata) {
+        const Reading *reading = userdata;
+        const Source *s = reading->source;
+        BlockRefs *l = reading->refs;
+        _cleanup_free_ char *device = s->device(path), *subject = path_part(path, s->subject);
 
         int r = device && *device ? add(l, s->who, subject ?: "?", device) : 0;
         if (r < 0 || !device || !*device || !startswith(path, BTRFS))
                 return r;
         l->items[l->n_items - 1].volume = strf(BTRFS "%s", subject);
         return l->items[l->n_items - 1].volume ? 0 : -ENOMEM;
-}
-
-static int add_source(BlockRefs *l, const Source *s) {
-        _cleanup_(globfree) glob_t found = { 0 };
-
-        int r = glob(s->pattern, GLOB_NOSORT, NULL, &found);
-        if (r == GLOB_NOMATCH)
-                return 0;
-        if (r != 0)
-                return r == GLOB_NOSPACE ? -ENOMEM : -EIO;
-        r = 0;
-        for (size_t i = 0; i < found.gl_pathc && r >= 0; i++)
-                r = add_file(l, s, found.gl_pathv[i]);
-        return r;
 }
 
 static int add_swaps(BlockRefs *l) {
@@ -168,7 +121,7 @@ static int add_swaps(BlockRefs *l) {
                 return r == -ENOENT ? 0 : r;
         r = swaps_parse(text, &swaps);
         for (size_t i = 0; i < swaps.n_items && r >= 0; i++) {
-                _cleanup_free_ char *device = swaps.items[i].file ? NULL : device_of_path(swaps.items[i].path);
+                _cleanup_free_ char *device = swaps.items[i].file ? NULL : place_of_node(swaps.items[i].path);
                 if (device)
                         r = add(l, "it is swap", swaps.items[i].path, device);
         }
@@ -179,7 +132,7 @@ int block_refs_load(BlockRefs *l) {
         int r = 0;
 
         for (size_t i = 0; i < ELEMENTSOF(sources) && r >= 0; i++)
-                r = add_source(l, &sources[i]);
+                r = places_visit(sources[i].pattern, add_file, &(Reading) { l, &sources[i] });
         return r < 0 ? r : add_swaps(l);
 }
 
@@ -224,25 +177,34 @@ static int see_apart(void *data, char **ret_text) {
         return r < 0 ? r : *ret_text ? 0 : -ENOMEM;
 }
 
+typedef struct Wanted {
+        const char *dev;
+        char *name;
+} Wanted;
+
+/* place_visit_t */
+static int has_number(const char *path, void *userdata) {
+        _cleanup_free_ char *text = NULL;
+        Wanted *w = userdata;
+
+        if (w->name || attr_read(path, &text) < 0 || !streq(text, w->dev))
+                return 0;
+        w->name = path_part(path, 1);
+        return w->name ? 0 : -ENOMEM;
+}
+
 /* By its number. The kernel has an index of them; where that has nothing, nobody may have missed a device that is there. */
 static int device_at(const char *dev, char **ret) {
-        _cleanup_(globfree) glob_t found = { 0 };
+        Wanted wanted = { .dev = dev };
 
         int r = link_namef(ret, "/sys/dev/block/%s", dev);
         if (r != -ENOENT)
                 return r;
-        r = glob("/sys/class/block/*/dev", GLOB_NOSORT, NULL, &found);
-        if (r != 0)
-                return r == GLOB_NOMATCH ? -ENOENT : -EIO;
-        for (size_t i = 0; i < found.gl_pathc; i++) {
-                _cleanup_free_ char *text = NULL;
-
-                if (attr_read(found.gl_pathv[i], &text) < 0 || !streq(text, dev))
-                        continue;
-                *ret = part_of(found.gl_pathv[i], 4);
-                return *ret ? 0 : -ENOMEM;
-        }
-        return -ENOENT;
+        r = places_visit("/sys/class/block/*/dev", has_number, &wanted);
+        if (r < 0)
+                return r;
+        *ret = wanted.name;
+        return wanted.name ? 0 : -ENOENT;
 }
 
 static int add_mount(BlockRefs *l, json_object *mount) {

@@ -3,17 +3,18 @@
  * mounted right from a file or folder. No process has them, so nobody is ended for them, and their file system cannot be unmounted. The
  * devices that a mount has beside its own are found here too. */
 #include <errno.h>
-#include <glob.h>
 #include <sys/sysmacros.h>
 
 #include "base/fileio.h"
 #include "kernel/attr.h"
+#include "kernel/device-places.h"
 #include "kernel/kernel-users.h"
 #include "kernel/mountinfo.h"
 
 /* "interpreter /srv/bin/qemu\nflags: OCF\n": F means that the interpreter is opened once and for all (fs/binfmt_misc.c). What has no such
- * line are the files that rules are made with. */
-static int add_interpreter(KernelUsers *l, const char *rule) {
+ * line are the files that rules are made with. (place_visit_t) */
+static int add_interpreter(const char *rule, void *userdata) {
+        KernelUsers *l = userdata;
         _cleanup_free_ char *text = NULL, *quoted = shell_quoted(rule);
 
         int r = attr_read(rule, &text);
@@ -31,13 +32,9 @@ static int add_interpreter(KernelUsers *l, const char *rule) {
 
 static int read_interpreters(KernelUsers *l, const char *folder) {
         _cleanup_free_ char *pattern = strf("%s/*", folder);
-        glob_t g = { 0 };
 
-        int q = pattern ? glob(pattern, 0, NULL, &g) : GLOB_NOSPACE, r = q == GLOB_NOSPACE ? -ENOMEM : 0;
-        for (size_t i = 0; q == 0 && r >= 0 && i < g.gl_pathc; i++)
-                r = add_interpreter(l, g.gl_pathv[i]);
-        globfree(&g);
-        return r;
+        int r = pattern ? places_visit(pattern, add_interpreter, l) : -ENOMEM;
+        return r == -ENOMEM ? r : 0;
 }
 
 /* An ecryptfs on its lower folder, an erofs on its image (fs/erofs/super.c, since 6.12). Anybody can say what he likes for the source of what

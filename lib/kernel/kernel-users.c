@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-#include <glob.h>
 #include <sys/sysmacros.h>
 
 #include "base/fileio.h"
 #include "kernel/attr.h"
 #include "kernel/command.h"
+#include "kernel/device-places.h"
 #include "kernel/kernel-users.h"
 #include "kernel/mountinfo.h"
 
@@ -50,19 +50,6 @@ int kernel_users_add(KernelUsers *l, KernelUser u) {
         return r;
 }
 
-/* The component of a path, counted from its end. */
-static char *part(const char *path, unsigned level) {
-        const char *end = path + strlen(path), *start = end;
-
-        for (;; level--) {
-                for (start = end; start > path && start[-1] != '/';)
-                        start--;
-                if (level == 0 || start == path)
-                        return strndup(start, (size_t) (end - start));
-                end = start - 1;
-        }
-}
-
 static char *folder_of(const char *path) {
         const char *slash = strrchr(path, '/');
 
@@ -89,15 +76,21 @@ static bool is_enabled(const char *folder) {
         return on != 0;
 }
 
+/* place_visit_t */
+static int take_name(const char *path, void *userdata) {
+        char **name = userdata;
+
+        if (!*name)
+                *name = path_part(path, 0);
+        return *name ? 0 : -ENOMEM;
+}
+
 /* A SCSI device by its address: "sda", or NULL for one that is no disk. */
 static char *disk_of_scsi(const char *address) {
         _cleanup_free_ char *pattern = strf("/sys/class/scsi_device/%s/device/block/*", address);
-        glob_t g = { 0 };
         char *name = NULL;
 
-        if (pattern && glob(pattern, 0, NULL, &g) == 0)
-                name = part(g.gl_pathv[0], 0);
-        globfree(&g);
+        (void) (pattern ? places_visit(pattern, take_name, &name) : 0);
         return name;
 }
 
@@ -114,7 +107,7 @@ static char *disk_of_pscsi(const char *info) {
 /* LIO's backstores (drivers/target/target_core_{iblock,file,pscsi}.c: show_configfs_dev_params). udev_path is whatever somebody wrote
  * there, the driver's own line is what it has open. A RAM disk has nothing, and what a process in user space serves is that one's. */
 static int read_lio(KernelUsers *l, const char *path, const char *text) {
-        _cleanup_free_ char *name = part(path, 1), *hba = part(path, 2), *folder = folder_of(path), *quoted = shell_quoted(name);
+        _cleanup_free_ char *name = path_part(path, 1), *hba = path_part(path, 2), *folder = folder_of(path), *quoted = shell_quoted(name);
         const char *kind = hba && startswith(hba, "fileio_") ? "fileio" : hba && startswith(hba, "pscsi_") ? "pscsi" : "block";
         const char *number = strstr(text, "Major:");
         unsigned ma, mi;
@@ -139,12 +132,12 @@ static int read_lio(KernelUsers *l, const char *path, const char *text) {
 /* nvmet opens a device for nobody in particular (drivers/nvme/target/io-cmd-bdev.c:nvmet_bdev_ns_enable). The same of the controller
  * that it passes commands through to. */
 static int read_nvmet(KernelUsers *l, const char *path, const char *text) {
-        _cleanup_free_ char *folder = folder_of(path), *what = part(path, 1), *subsystem = NULL;
+        _cleanup_free_ char *folder = folder_of(path), *what = path_part(path, 1), *subsystem = NULL;
         bool passthru = what && streq(what, "passthru");
 
         if (!folder || !what)
                 return -ENOMEM;
-        subsystem = part(path, passthru ? 2 : 3);
+        subsystem = path_part(path, passthru ? 2 : 3);
         _cleanup_free_ char *enable = strf("%s/enable", folder), *quoted = shell_quoted(enable);
         if (!is_enabled(folder) || streq(text, "(null)"))
                 return 0;
@@ -153,7 +146,7 @@ static int read_nvmet(KernelUsers *l, const char *path, const char *text) {
 }
 
 static int read_gadget(KernelUsers *l, const char *path, const char *text) {
-        _cleanup_free_ char *folder = folder_of(path), *gadget = part(path, 4), *eject = strf("%s/forced_eject", folder ?: ""),
+        _cleanup_free_ char *folder = folder_of(path), *gadget = path_part(path, 4), *eject = strf("%s/forced_eject", folder ?: ""),
                             *quoted = shell_quoted(eject);
 
         if (!*text)
@@ -164,7 +157,7 @@ static int read_gadget(KernelUsers *l, const char *path, const char *text) {
 
 /* SCST's virtual disks have a file; what is passed through has the address of a SCSI device for a name. */
 static int read_scst(KernelUsers *l, const char *path, const char *text) {
-        _cleanup_free_ char *folder = folder_of(path), *name = part(path, 1), *handler = NULL, *command = strf("del_device %s", name ?: "?"),
+        _cleanup_free_ char *folder = folder_of(path), *name = path_part(path, 1), *handler = NULL, *command = strf("del_device %s", name ?: "?"),
                             *quoted = shell_quoted(command);
 
         (void) link_namef(&handler, "%s/handler", folder ?: "");
@@ -176,7 +169,7 @@ static int read_scst(KernelUsers *l, const char *path, const char *text) {
 
 /* fs/ocfs2/cluster/heartbeat.c: opened without a holder, so that no exclusive open tells of it. Empty until it is started. */
 static int read_heartbeat(KernelUsers *l, const char *path, const char *text) {
-        _cleanup_free_ char *region = part(path, 1), *cluster = part(path, 3), *quoted = shell_quoted(cluster);
+        _cleanup_free_ char *region = path_part(path, 1), *cluster = path_part(path, 3), *quoted = shell_quoted(cluster);
 
         if (!*text)
                 return 0;
@@ -186,7 +179,7 @@ static int read_heartbeat(KernelUsers *l, const char *path, const char *text) {
 }
 
 static int read_zram(KernelUsers *l, const char *path, const char *text) {
-        _cleanup_free_ char *name = part(path, 1);
+        _cleanup_free_ char *name = path_part(path, 1);
 
         if (streq(text, "none"))
                 return 0;
@@ -197,7 +190,7 @@ static int read_zram(KernelUsers *l, const char *path, const char *text) {
 
 /* A device's own folder is bcache's registration; that of bcache0 itself is a link (drivers/md/bcache/super.c). */
 static int read_bcache(KernelUsers *l, const char *path, const char *text) {
-        _cleanup_free_ char *device = part(path, 1), *target = NULL, *set = NULL;
+        _cleanup_free_ char *device = path_part(path, 1), *target = NULL, *set = NULL;
         bool link = link_readf(&target, "%s", path) >= 0;
 
         if (link)
@@ -209,34 +202,28 @@ static int read_bcache(KernelUsers *l, const char *path, const char *text) {
                                      strf("echo 1 > /sys/class/block/%s/bcache/stop", device ?: "") });
 }
 
-/* "nvme0n1p1-8" is a journal inside its file system, of this inode; one of its own has no number (fs/jbd2/journal.c). Which of the two
- * "dm-0" is, the name of a device decides. */
+/* Inside its file system it is none of another's, and whose the journal of a device that is gone was nobody can tell. */
 static int read_journal(KernelUsers *l, const char *path, const char *text) {
-        _cleanup_free_ char *name = part(path, 0);
+        bool inside = false;
+        _cleanup_free_ char *name = place_journal(path, &inside);
 
-        if (!name || !path_existsf("/sys/class/block/%s", name))
+        if (!name || inside || !path_existsf("/sys/class/block/%s", name))
                 return name ? 0 : -ENOMEM;
         return kernel_users_add(l, (KernelUser) { .kind = KERNEL_USER_JOURNAL, .who = strdup("the journal of a file system elsewhere"), .on = strdup(name),
                                      .evidence = strdup(path), .remedy = strf("grep . /sys/fs/ext4/*/journal_task; grep -l jbd2/%s "
                                      "/proc/[0-9]*/comm  # whose thread it is; unmount that file system", name) });
 }
 
-/* /sys/fs/btrfs/UUID/devices/NAME, /sys/fs/bcachefs/UUID/dev-0/block -> NAME */
 static int read_member(KernelUsers *l, const char *path, const char *text) {
-        bool link = streq(strrchr(path, '/'), "/block");
-        _cleanup_free_ char *name = NULL, *uuid = part(path, 2), *type = part(path, 3);
+        _cleanup_free_ char *uuid = path_part(path, 2), *type = path_part(path, 3);
 
-        if (!link)
-                name = part(path, 0);
-        else if (link_namef(&name, "%s", path) < 0)
-                name = NULL;
-        return kernel_users_add(l, (KernelUser) { .kind = KERNEL_USER_MEMBER, .who = strf("%s %s", type ?: "?", uuid ?: "?"), .on = TAKE_PTR(name),
+        return kernel_users_add(l, (KernelUser) { .kind = KERNEL_USER_MEMBER, .who = strf("%s %s", type ?: "?", uuid ?: "?"), .on = place_member(path),
                                      .evidence = strdup(path), .remedy = strf("findmnt -t %s  # unmount the one of UUID %s", type ?: "?", uuid ?: "?") });
 }
 
 /* The one file system of several devices that names them in a table only (fs/f2fs/sysfs.c:disk_map_seq_show). */
 static int read_f2fs(KernelUsers *l, const char *path, const char *text) {
-        _cleanup_free_ char *copy = strdup(text), *name = part(path, 1);
+        _cleanup_free_ char *copy = strdup(text), *name = path_part(path, 1);
         char *rest = copy;
         int r = copy ? 0 : -ENOMEM;
 
@@ -300,34 +287,39 @@ static int read_erasure(KernelUsers *l, const char *path, const char *text) {
 }
 
 static int add_lent(KernelUsers *l, const char *path, const char *function) {
-        _cleanup_free_ char *folder = folder_of(path), *enable = strf("%s/enable", folder ?: ""), *quoted = shell_quoted(enable), *name = part(path, 1);
+        _cleanup_free_ char *folder = folder_of(path), *enable = strf("%s/enable", folder ?: ""), *quoted = shell_quoted(enable), *name = path_part(path, 1);
 
         return kernel_users_add(l, (KernelUser) { .kind = KERNEL_USER_DEVICE, .who = strf("nvmet, namespace %s (transfers through its memory)", name ?: "?"),
                                                   .on = strdup(function), .evidence = strdup(path), .remedy = strf("echo 0 > %s", quoted ?: "") });
+}
+
+typedef struct Lent {
+        KernelUsers *users;
+        const char *path;
+} Lent;
+
+/* place_visit_t */
+static int add_lender(const char *path, void *userdata) {
+        _cleanup_free_ char *p2pmem = folder_of(path), *lender = folder_of(p2pmem ?: "");
+        const Lent *lent = userdata;
+
+        return add_lent(lent->users, lent->path, lender);
 }
 
 /* Whose memory a namespace of nvmet moves data through: nobody's, that of a function, or of any that has some for it
  * (drivers/pci/p2pdma.c:pci_p2pdma_enable_show). */
 static int read_lent(KernelUsers *l, const char *path, const char *text) {
         _cleanup_free_ char *folder = folder_of(path), *function = strf("/sys/bus/pci/devices/%s", text);
-        glob_t g = { 0 };
-        int r = 0;
 
         if (streq(text, "0") || !is_enabled(folder ?: ""))
                 return 0;
         if (!streq(text, "1"))
                 return add_lent(l, path, function);
-        int q = glob("/sys/bus/pci/devices/*/p2pmem/published", 0, NULL, &g);
-        for (size_t i = 0; q == 0 && r >= 0 && i < g.gl_pathc; i++) {
-                _cleanup_free_ char *p2pmem = folder_of(g.gl_pathv[i]), *lender = folder_of(p2pmem ?: "");
-                r = add_lent(l, path, lender);
-        }
-        globfree(&g);
-        return q == GLOB_NOSPACE ? -ENOMEM : r;
+        return places_visit("/sys/bus/pci/devices/*/p2pmem/published", add_lender, &(Lent) { l, path });
 }
 
 static int read_pool(KernelUsers *l, const char *path, const char *text) {
-        _cleanup_free_ char *pool = part(path, 1), *quoted = shell_quoted(pool);
+        _cleanup_free_ char *pool = path_part(path, 1), *quoted = shell_quoted(pool);
 
         return kernel_users_add(l, (KernelUser) { .kind = KERNEL_USER_POOL, .who = strf("%s", pool ?: "?"), .evidence = strdup(path),
                                      .remedy = strf("zpool export %s", quoted ?: "") });
@@ -351,9 +343,9 @@ static const struct Place {
         { "/sys/class/block/zram*/backing_dev", read_zram, false, KERNEL_USER_ZRAM, NULL, NULL },
         { "/sys/class/block/*/bcache", read_bcache, true, KERNEL_USER_CACHE, NULL, NULL },
         { "/sys/class/mtd/*/name", read_mtd, false, KERNEL_USER_FLASH, NULL, NULL },
-        { "/proc/fs/jbd2/*", read_journal, true, KERNEL_USER_JOURNAL, NULL, NULL },
-        { "/sys/fs/btrfs/*/devices/*", read_member, true, KERNEL_USER_MEMBER, NULL, NULL },
-        { "/sys/fs/bcachefs/*/dev-*/block", read_member, true, KERNEL_USER_MEMBER, NULL, NULL },
+        { PLACE_JOURNALS, read_journal, true, KERNEL_USER_JOURNAL, NULL, NULL },
+        { PLACE_BTRFS, read_member, true, KERNEL_USER_MEMBER, NULL, NULL },
+        { PLACE_BCACHEFS, read_member, true, KERNEL_USER_MEMBER, NULL, NULL },
         { "/proc/fs/f2fs/*/disk_map", read_f2fs, false, KERNEL_USER_MEMBER, NULL, NULL },
         { "/sys/module/pstore_blk/parameters/blkdev", read_log, false, KERNEL_USER_LOG, NULL, NULL },
         { CONFIG "/nvmet/subsystems/*/namespaces/*/p2pmem", read_lent, false, KERNEL_USER_DEVICE, NULL, NULL },
@@ -366,45 +358,36 @@ static int add_unknown(KernelUsers *l, const struct Place *p, const char *path, 
         return kernel_users_add(l, (KernelUser) { .kind = p->kind, .who = strdup(p->module ?: path), .evidence = strdup(path), .remedy = strdup(remedy) });
 }
 
-static bool is_gone(int error) {
-        return error == -ENOENT || error == -ENODEV || error == -ENXIO || error == -ENOTDIR;
-}
+typedef struct Reading {
+        KernelUsers *users;
+        const struct Place *place;
+} Reading;
 
-/* A folder that is there and cannot be looked into. */
-static int glob_error(const char *path, int error) {
-        return !is_gone(-error);
-}
-
-static int read_one(KernelUsers *l, const struct Place *p, const char *path) {
+/* place_visit_t */
+static int read_one(const char *path, void *userdata) {
+        const Reading *reading = userdata;
+        const struct Place *p = reading->place;
         _cleanup_free_ char *text = NULL;
 
         int r = p->folder ? 0 : attr_read(path, &text);
-        if (is_gone(r))
+        if (place_is_gone(r))
                 return 0;
         if (r >= 0)
-                return p->read(l, path, text ?: "");
+                return p->read(reading->users, path, text ?: "");
         _cleanup_free_ char *quoted = shell_quoted(path), *remedy = strf("cat %s  # it has to be readable", quoted ?: "");
-        return r == -ENOMEM || !remedy ? -ENOMEM : add_unknown(l, p, path, remedy);
+        return r == -ENOMEM || !remedy ? -ENOMEM : add_unknown(reading->users, p, path, remedy);
 }
 
 static int read_place(KernelUsers *l, const struct Place *p) {
-        glob_t g = { 0 };
         int r = 0;
 
         if (p->module && path_existsf("/sys/module/%s", p->module) && !path_existsf("%s", p->root)) {
                 _cleanup_free_ char *unload = strf("modprobe -r %s  # it goes where nothing uses it", p->module);
                 r = unload ? add_unknown(l, p, p->root, startswith(p->root, CONFIG) ? "mount -t configfs configfs " CONFIG : unload) : -ENOMEM;
         }
-
-        int q = r < 0 ? GLOB_NOMATCH : glob(p->pattern, 0, glob_error, &g);
-        if (q == GLOB_NOSPACE)
-                r = -ENOMEM;
-        else if (q == GLOB_ABORTED)
-                r = add_unknown(l, p, p->pattern, "dmesg  # why it cannot be read");
-        for (size_t i = 0; q == 0 && r >= 0 && i < g.gl_pathc; i++)
-                r = read_one(l, p, g.gl_pathv[i]);
-        globfree(&g);
-        return r;
+        if (r >= 0)
+                r = places_visit(p->pattern, read_one, &(Reading) { l, p });
+        return r == -EIO ? add_unknown(l, p, p->pattern, "dmesg  # why it cannot be read") : r;
 }
 
 static bool has_pool(const KernelUsers *l, const char *pool) {
@@ -431,6 +414,10 @@ static int read_mounted_pools(KernelUsers *l) {
                                           .remedy = strf("zpool export %s", quoted ?: "") });
         }
         return r;
+}
+
+char *kernel_user_device(const KernelUser *u) {
+        return u->on && u->on[0] == '/' ? place_of_node(u->on) : u->on ? strdup(u->on) : NULL;
 }
 
 int kernel_users_read(KernelUsers *l) {

@@ -54,6 +54,10 @@ int kernel_users_add(KernelUsers *l, KernelUser u);
  * -ENOMEM. */
 int kernel_users_read(KernelUsers *l);
 
+/* The name in sysfs of the device that it is on, whatever link it was given by (newly allocated; nobody's when the link leads nowhere). NULL:
+ * on a file or folder, or not told. */
+char *kernel_user_device(const KernelUser *u);
+
 /* The devices of a ZFS pool by their paths, as zpool(8) tells them: newly allocated text. A negative errno when it cannot be asked. */
 int zfs_pool_devices(const char *pool, uint64_t timeout_usec, char **ret);
 

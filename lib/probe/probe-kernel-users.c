@@ -14,7 +14,7 @@ enum {
 static bool is_card_device(json_object *block, const KernelUser *u) {
         const char *name = json_str(block, "name"), *dev = json_str(block, "dev");
         _cleanup_free_ char *number = strf("%u:%u", major(u->dev), minor(u->dev)), *now = NULL;
-        const char *on = u->on ? startswith(u->on, "/dev/") ?: u->on : NULL;
+        _cleanup_free_ char *on = kernel_user_device(u);
 
         if (u->dev != 0 && !streq_ptr(number, dev))
                 return false;
@@ -70,13 +70,20 @@ static bool may_be_pool_of(json_object *blocks, const KernelUser *u) {
         return false;
 }
 
+/* A link ("/dev/disk/by-id/X") that leads nowhere any more: it may have led to the card's. */
+static bool is_lost_link(const KernelUser *u) {
+        _cleanup_free_ char *name = u->on && u->dev == 0 ? kernel_user_device(u) : NULL;
+
+        return name && strchr(name, '!') && !path_existsf("/sys/class/block/%s", name);
+}
+
 static bool is_of_card(json_object *scope, const KernelUser *u) {
         json_object *blocks = json_array(scope, "block_devices");
 
         if (u->kind == KERNEL_USER_POOL)
                 return may_be_pool_of(blocks, u);
         /* What cannot be followed to a device has not said no. */
-        if (!u->on && u->dev == 0)
+        if ((!u->on && u->dev == 0) || is_lost_link(u))
                 return json_len(blocks) > 0;
         for (size_t i = 0; i < json_len(blocks); i++)
                 if (is_card_device(json_at(blocks, i), u))

@@ -70,7 +70,8 @@ static int say_who(StepRun *run, const char *name, dev_t dev) {
         (void) kernel_users_read(&users);
         for (size_t i = 0; i < users.n_items; i++) {
                 const KernelUser *u = &users.items[i];
-                if (u->dev != dev && !streq_ptr(u->on ? startswith(u->on, "/dev/") ?: u->on : NULL, name))
+                _cleanup_free_ char *on = kernel_user_device(u);
+                if (u->dev != dev && !streq_ptr(on, name))
                         continue;
                 step_remedy(run, "%s", u->remedy);
                 return step_fail(run, -EBUSY, "%s is in use: %s has it", name, u->who);

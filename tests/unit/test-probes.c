@@ -339,6 +339,21 @@ static void test_pool(void) {
         test_remove_tree("/proc/spl");
 }
 
+/* Given by a link, which is followed; one that leads nowhere any more may have led to the card's. */
+static void test_link(void) {
+        make_folders("/dev/disk/by-id");
+        put("/dev/pmem0", "");
+        put("/dev/pmem1", "");
+        put(NAMESPACE "/device_path", "/dev/disk/by-id/x\n");
+        CHECK_INT(symlink("../../pmem1", "/dev/disk/by-id/x"), 0);
+        check_yes("kernel-users");
+        drop("/dev/disk/by-id/x");
+        check_no("kernel-users", "nvmet a b, namespace 1 has it: " NAMESPACE "/device_path: /dev/disk/by-id/x");
+        CHECK_INT(symlink("../../pmem0", "/dev/disk/by-id/x"), 0);
+        check_no("kernel-users", "nvmet a b, namespace 1 has it: " NAMESPACE "/device_path: /dev/disk/by-id/x");
+        put(NAMESPACE "/device_path", "/dev/pmem1\n");
+}
+
 /* A use outlives the device, by its name; another device's that has the name by now is none of the card's. */
 /* New firmware for a card that stays is none of this one's; its own keeps the power on. */
 static void test_work(void) {
@@ -372,6 +387,7 @@ static void test_kernel_users(void) {
         check_no("kernel-users", "nvmet a b, namespace 1 has it: " NAMESPACE "/device_path: /dev/pmem0");
         put(NAMESPACE "/device_path", "/dev/pmem1\n");
         check_yes("kernel-users");
+        test_link();
 
         test_target_number();
         test_controller();
@@ -455,6 +471,14 @@ static void test_places(void) {
         put("/sys/class/block/loop3/loop/backing_file", "/dev/nvme0n1 (deleted)\n");
         check_no("references", "nvme0n1 is gone, and in use: loop3 lies on it");
         test_remove_tree("/sys/class/block/loop3");
+
+        /* What is there and cannot be looked into has not said no. */
+        test_remove_tree("/sys/fs/btrfs");
+        make_folders("/sys/fs/btrfs/uuid");
+        CHECK_INT(symlink("devices", "/sys/fs/btrfs/uuid/devices"), 0);
+        _cleanup_free_ char *answer = NULL;
+        CHECK_INT(ask("references", &answer), -EIO);
+        test_remove_tree("/sys/fs/btrfs");
 }
 
 /* The disk is still there, then it is gone: whoever refers to it is named either way. */
