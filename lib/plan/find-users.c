@@ -128,8 +128,13 @@ int find_users(Findings *f, json_object *holders, Gaps *gaps) {
                 gap_note(gaps, GAP_PROCESS, 0, r);
         else
                 gaps_add(gaps, &found->gaps);
-        for (size_t i = 0; r >= 0 && i < found->n_items; i++)
-                if (!lets_go_by_itself(f, &found->items[i]))
-                        add_holder(f, &found->items[i], &targets, holders);
+        for (size_t i = 0; r >= 0 && i < found->n_items; i++) {
+                const Holder *h = &found->items[i];
+                if (lets_go_by_itself(f, h))
+                        continue;
+                add_holder(f, h, &targets, holders);
+                if (find_served(f, h->pid, h->comm) < 0)
+                        return -ENOMEM;
+        }
         return find_exports(f, &targets, holders);
 }

@@ -99,5 +99,8 @@ void find_kernel_users(Findings *f);
  * cannot live without it. 0 or -ENOMEM. */
 int find_holders(Findings *f, json_object *doc);
 
+/* find-served.c: a process that uses the card and serves a disk to others out of it, which somebody uses. 0 or -ENOMEM. */
+int find_served(Findings *f, int pid, const char *program);
+
 /* find-users.c: the processes' part of it. Adds why not all could be looked at. */
 int find_users(Findings *f, json_object *holders, Gaps *gaps);
