@@ -68,6 +68,12 @@ static char *program_find(const char *name) {
         return NULL;
 }
 
+bool command_exists(const char *name) {
+        _cleanup_free_ char *path = program_find(name);
+
+        return path;
+}
+
 static int child_spawn(const char *const *argv, int out, int err, pid_t *ret) {
         _cleanup_free_ char *program = program_find(argv[0]), *path = strf("PATH=%s", program_folders());
         char locale[] = "LC_ALL=C", *const environment[] = { path, locale, NULL };

@@ -18,6 +18,9 @@ typedef struct CommandResult {
 
 void command_result_done(CommandResult *r);
 
+/* Is there a program of that name where command_run() would look for it? */
+bool command_exists(const char *name);
+
 /* Runs argv[0] (NULL-terminated; without a slash it is looked for in the system's folders for programs) to its end. 0 when it
  * came to an end by itself, whatever its exit status; -ENOENT when there is no such program; -ECHILD when a signal ended it;
  * -ETIME or -ECANCELED when we ended it; -EINPROGRESS when it should have ended and does not: it is left behind. */

@@ -60,6 +60,7 @@ static const char *const blocker_code_table[_BLOCKER_CODE_MAX] = {
         [BLOCKER_OTHER_CARD] = "OTHER_CARD",
         [BLOCKER_PEER_MISSING] = "PEER_MISSING",
         [BLOCKER_NOT_READY] = "NOT_READY",
+        [BLOCKER_NO_PROGRAM] = "NO_PROGRAM",
         [BLOCKER_POLICY] = "POLICY",
 };
 
@@ -221,6 +222,7 @@ int plan_add_blockers(Plan *p, const Topology *t, const Scope *s, const PlanRequ
                         return r;
                 find_kernel_users(&f);
                 find_shutdown(&f);
+                find_programs(&f, p);
         }
         find_odd(&f);
         find_policy_warnings(&f);

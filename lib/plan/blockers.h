@@ -63,6 +63,7 @@ typedef enum BlockerCode {
         BLOCKER_OTHER_CARD,     /* of a restoration: the card is not the one that was removed */
         BLOCKER_PEER_MISSING,   /* of a restoration: a region goes over another card too, which is not there */
         BLOCKER_NOT_READY,      /* of a restoration: the kernel has not made a memory device of the card (yet) */
+        BLOCKER_NO_PROGRAM,     /* a program of the system's that a step is done with is not installed */
         BLOCKER_POLICY,         /* warning: a line of the policy files could not be used */
         _BLOCKER_CODE_MAX,
         _BLOCKER_CODE_INVALID = -EINVAL,

@@ -138,9 +138,14 @@ static int dm_revert(json_object *args, StepRun *run) {
         return step_command(run, partial ? partly : activate, NULL);
 }
 
+static const char *dm_program(json_object *args) {
+        return is_volume(args) ? "lvchange" : "dmsetup";
+}
+
 const StepOps step_deactivate_dm_ops = {
         .typical_usec = 300000,
         .args = "dm:s uuid:s",
+        .program = dm_program,
         .describe = dm_describe,
         .check = dm_check,
         .apply = dm_apply,

@@ -266,10 +266,15 @@ static int part_revert(json_object *args, StepRun *run) {
         return table ? load(args, run, table) : step_fail(run, -ENOENT, "what %s stood on is not there", json_str(args, "dm"));
 }
 
+static const char *part_program(json_object *args) {
+        return "dmsetup";
+}
+
 const StepOps step_remove_dm_part_ops = {
         .needs_card = true,
         .typical_usec = 300000,
         .args = "dm:s uuid:s kind:s parts:a",
+        .program = part_program,
         .describe = part_describe,
         .check = part_check,
         .apply = part_apply,

@@ -160,10 +160,15 @@ static int member_revert(json_object *args, StepRun *run) {
         return step_command(run, anew, NULL);
 }
 
+static const char *member_program(json_object *args) {
+        return "mdadm";
+}
+
 const StepOps step_remove_md_member_ops = {
         .needs_card = true,
         .typical_usec = 300000,
         .args = "md:s member:s uuid:s",
+        .program = member_program,
         .describe = member_describe,
         .check = member_check,
         .apply = member_apply,

@@ -137,9 +137,14 @@ static int md_revert(json_object *args, StepRun *run) {
         }
 }
 
+static const char *md_program(json_object *args) {
+        return "mdadm";
+}
+
 const StepOps step_stop_md_ops = {
         .typical_usec = 300000,
         .args = "md:s uuid:s",
+        .program = md_program,
         .describe = md_describe,
         .check = md_check,
         .apply = md_apply,

@@ -152,6 +152,9 @@ typedef struct StepOps {
         /* Arguments that must be there for a plan to be accepted: "key:type ..." with the types s, u, b, a, o. */
         const char *args;
 
+        /* The system's program that it is done with; NULL, the member or the answer: none. Static. */
+        const char *(*program)(json_object *args);
+
         /* One line each, newly allocated; *ret_undo stays NULL when there is none. */
         void (*describe)(json_object *args, char **ret_does, char **ret_undo);
 
@@ -178,5 +181,5 @@ extern const StepOps step_hold_ops, step_announce_ops, step_auto_online_ops, ste
         step_show_safe_ops, step_unmount_ops,
         step_disable_namespace_ops, step_disable_nd_region_ops, step_fence_dax_ops, step_detach_loop_ops, step_deactivate_dm_ops,
         step_remove_md_member_ops, step_remove_dm_part_ops, step_stop_md_ops, step_prove_unpinned_ops,
-        step_remove_md_member_ops, step_stop_md_ops, step_prove_unpinned_ops, step_claim_devices_ops,
+        step_claim_devices_ops,
         step_freeze_holders_ops, step_end_holders_ops, step_thaw_holders_ops, step_swapoff_ops;
