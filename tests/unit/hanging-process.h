@@ -75,12 +75,13 @@ static inline void *hanging_process_read(void *fd) {
         return NULL;
 }
 
-static inline void hanging_process_main(const char *path, int told) {
+static inline void hanging_process_main(const char *path, int told, int opened) {
         int plain = open(path, O_RDONLY | O_CLOEXEC), direct = open(path, O_RDONLY | O_CLOEXEC);
         pthread_t thread;
         char c;
 
-        if (plain < 0 || direct < 0 || pthread_create(&thread, NULL, hanging_process_read, &plain) != 0 || read(told, &c, 1) != 1)
+        if (plain < 0 || direct < 0 || pthread_create(&thread, NULL, hanging_process_read, &plain) != 0 || read(told, &c, 1) != 1 ||
+            write(opened, "", 1) != 1)
                 _exit(EXIT_FAILURE);
         (void) mmap(NULL, 4096, PROT_READ, MAP_PRIVATE, direct, 0);
         _exit(EXIT_SUCCESS);
@@ -106,7 +107,8 @@ static inline pid_t hanging_process_fork(void) {
 /* True when it hangs; false where it cannot be had (no FUSE, no right to mount). Behind see_own_processes(). */
 static inline bool hanging_process_start(HangingProcess *h) {
         _cleanup_free_ char *options = NULL;
-        int told[2];
+        int told[2], opened[2];
+        char c;
 
         *h = (HangingProcess) { .path = "/tmp/test-hanging-XXXXXX" };
         int server = open("/dev/fuse", O_RDWR | O_CLOEXEC);
@@ -120,15 +122,18 @@ static inline bool hanging_process_start(HangingProcess *h) {
                 return false;
         }
 
-        CHECK_INT(pipe2(told, O_CLOEXEC), 0);
+        CHECK_INT(pipe2(told, O_CLOEXEC) + pipe2(opened, O_CLOEXEC), 0);
         h->server = hanging_process_fork();
         if (h->server == 0)
                 hanging_process_server(server, told[1]);
         CHECK_INT(close(server), 0);
         h->pid = hanging_process_fork();
         if (h->pid == 0)
-                hanging_process_main(h->path, told[0]);
-        CHECK_INT(close(told[0]) + close(told[1]), 0);
+                hanging_process_main(h->path, told[0], opened[1]);
+        CHECK_INT(close(told[0]) + close(told[1]) + close(opened[1]), 0);
+        /* Before that it waits too, for the server to let it open the file. */
+        CHECK_INT(read(opened[0], &c, 1), 1);
+        CHECK_INT(close(opened[0]), 0);
         for (char state; (state = hanging_process_state(h->pid)) != 'D'; (void) usleep(1000))
                 CHECK(state != 'Z' && state != '?');
         return true;

@@ -140,18 +140,26 @@ static void breed(volatile uint64_t *count) {
         }
 }
 
+/* Who was born before the mother stood still may map the file behind the last look: he is found by the next one. */
+static void apply_until_it_lasts(StepRun *run, json_object *args) {
+        unsigned lasted = 0;
+
+        for (unsigned i = 0; i < 200 && lasted < 20; i++) {
+                CHECK_INT(ops->apply(args, run), 0);
+                lasted = ops->verify(args, run) == STEP_APPLIED ? lasted + 1 : 0;
+                (void) poll(NULL, 0, 10);
+        }
+        CHECK_INT(lasted, 20);
+}
+
 static void breed_check(const char *group) {
         _cleanup_json_ json_object *args = world_args("[]");
         _cleanup_(world_run_done) StepRun run = world_run();
         Child mother = child_start(group, NULL, breed);
 
         CHECK(child_runs(&mother));
-        apply(&run, args);
+        apply_until_it_lasts(&run, args);
         CHECK(child_stands(&mother));
-        for (unsigned i = 0; i < 20; i++) {
-                (void) poll(NULL, 0, 10);
-                CHECK_INT(ops->verify(args, &run), STEP_APPLIED);
-        }
         revert(&run, args);
         CHECK(child_runs(&mother));
         child_end(&mother);
