@@ -60,6 +60,11 @@ static int file_system_of(Look *l, dev_t st_dev, uint64_t mount_id, dev_t *ret) 
         return r == -ENODATA ? 0 : r;
 }
 
+int look_file_system(Look *l, const struct statx *st, dev_t *ret) {
+        *ret = makedev(st->stx_dev_major, st->stx_dev_minor);
+        return l->scan->wants_anonymous && major(*ret) == 0 ? file_system_of(l, *ret, st->stx_mnt_id, ret) : 0;
+}
+
 static int add_file(const ThreadLook *t, int at, const char *folder, const char *name, HoldWay way, size_t target) {
         _cleanup_free_ char *path = NULL, *found = strf("/proc/%d/%s%s%s", t->look->pid, t->name, folder, name);
 
@@ -125,18 +130,17 @@ static int look_at_link(const ThreadLook *t, int at, const char *folder, const c
                         return r;
         }
 
-        dev_t fs = makedev(st.stx_dev_major, st.stx_dev_minor), rdev = makedev(st.stx_rdev_major, st.stx_rdev_minor);
-        if (s->wants_anonymous && major(fs) == 0) {
-                int r = file_system_of(t->look, fs, st.stx_mnt_id, &fs);
+        if ((st.stx_mode & S_IFMT) == 0 && way == HOLD_DESCRIPTOR) {
+                int r = look_at_ring(t, at, name);
                 if (r < 0)
                         return r;
         }
-        for (size_t i = 0; i < s->targets->n_items; i++) {
-                int r = target_is(&s->targets->items[i], fs, st.stx_ino, st.stx_mode, rdev) ? add_file(t, at, folder, name, way, i) : 0;
-                if (r < 0)
-                        return r;
-        }
-        return 0;
+
+        dev_t fs, rdev = makedev(st.stx_rdev_major, st.stx_rdev_minor);
+        int r = look_file_system(t->look, &st, &fs);
+        for (size_t i = 0; i < s->targets->n_items && r >= 0; i++)
+                r = target_is(&s->targets->items[i], fs, st.stx_ino, st.stx_mode, rdev) ? add_file(t, at, folder, name, way, i) : 0;
+        return r;
 }
 
 static int look_at_entries(const ThreadLook *t, int fd, const char *entries, size_t size) {

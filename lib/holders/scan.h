@@ -65,6 +65,12 @@ int look_at_folders(const ThreadLook *t);       /* cwd, root */
 int look_at_program(const ThreadLook *t);
 int look_at_mappings(const ThreadLook *t);      /* 1; 0 when it has no address space */
 
+/* A descriptor that may be an io_uring: the files that were given to it. at, name: the link. 0 or -ENOMEM. */
+int look_at_ring(const ThreadLook *t, int at, const char *name);
+
+/* The file system of a file, as its mounts have it in mountinfo; asked with STATX_MNT_ID. 0 or -ENOMEM. */
+int look_file_system(Look *l, const struct statx *st, dev_t *ret);
+
 /* All of the process, threads that share less with it than usual included. */
 int look_at_process(Look *l);
 

@@ -2,6 +2,7 @@
 /* Real processes hold files in all the ways there are, and are looked for in both ways of looking at mappings. */
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/io_uring.h>
 #include <pthread.h>
 #include <signal.h>
 #include <sys/mman.h>
@@ -310,6 +311,47 @@ static void hold_own_node(Answer *a) {
         CHECK_INT(unlink(path), 0);
 }
 
+/* Gives a file to an io_uring, and closes it. */
+static void give_to_ring(Answer *a, int fd) {
+        struct io_uring_params params = { 0 };
+
+        CHECK(fd >= 0);
+        int ring = (int) syscall(SYS_io_uring_setup, 4, &params);
+        if (ring < 0 || syscall(SYS_io_uring_register, ring, IORING_REGISTER_FILES, (int[]) { -1, fd }, 2) < 0)
+                a->then = CANNOT; /* not allowed here */
+        CHECK_INT(close(fd), 0);
+}
+
+static void hold_by_ring(Answer *a) {
+        give_to_ring(a, open(file, O_RDONLY | O_CLOEXEC));
+}
+
+static void hold_device_by_ring(Answer *a) {
+        a->kind = TARGET_CHAR;
+        a->dev = makedev(1, 5);
+        give_to_ring(a, open("/dev/zero", O_RDONLY | O_CLOEXEC));
+}
+
+/* By a node of the same name elsewhere, which is gone. */
+static void hold_deleted_node_by_ring(Answer *a) {
+        _cleanup_free_ char *path = strf("%s/zero", folder);
+
+        a->kind = TARGET_CHAR;
+        a->dev = makedev(1, 5);
+        int fd = mknod(path, S_IFCHR | 0600, a->dev) < 0 ? -1 : open(path, O_RDONLY | O_CLOEXEC);
+        (void) unlink(path);
+        if (fd < 0)
+                a->then = CANNOT;
+        else
+                give_to_ring(a, fd);
+}
+
+static void hold_another_by_ring(Answer *a) {
+        a->kind = TARGET_CHAR;
+        a->dev = makedev(1, 5);
+        give_to_ring(a, open("/dev/null", O_RDONLY | O_CLOEXEC));
+}
+
 static void want_file(Answer *a, const char *path) {
         struct stat st;
 
@@ -368,6 +410,10 @@ static const struct Case {
         { "device",             hold_device,             1 << HOLD_MAPPING,    SIZE, "/dev/zero" },
         { "device-descriptor",  hold_device_descriptor,  1 << HOLD_DESCRIPTOR, 0,    "/dev/zero" },
         { "own-node",           hold_own_node,           1 << HOLD_MAPPING,    SIZE, "/node (deleted)" },
+        { "ring",               hold_by_ring,            1 << HOLD_DESCRIPTOR, 0,    "/file" },
+        { "ring-device",        hold_device_by_ring,     1 << HOLD_DESCRIPTOR, 0,    "/dev/zero" },
+        { "ring-deleted-node",  hold_deleted_node_by_ring, 1 << HOLD_DESCRIPTOR, 0,  "/zero (deleted)" },
+        { "ring-another",       hold_another_by_ring,    0,                    0,    NULL },
         { "one-file",           hold_one_file,           1 << HOLD_MAPPING,    SIZE, "/file" },
         { "one-descriptor",     hold_one_descriptor,     1 << HOLD_DESCRIPTOR, 0,    "/file" },
         { "another-file",       hold_another_file,       0,                    0,    NULL },
