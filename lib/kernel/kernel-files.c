@@ -84,11 +84,8 @@ static int read_mount(KernelUsers *l, const MountEntry *m) {
 
 static int read_mounts(KernelUsers *l) {
         _cleanup_mount_entries_ MountEntries mounts = { 0 };
-        _cleanup_free_ char *text = NULL;
-        int r = 0;
 
-        if (read_file("/proc/1/mountinfo", &text, NULL) < 0 || mountinfo_parse(text, &mounts) == -ENOMEM)
-                return 0;
+        int r = mountinfo_read_first(&mounts);
         for (size_t i = 0; i < mounts.n_items && r >= 0; i++)
                 r = read_mount(l, &mounts.items[i]);
         return r;

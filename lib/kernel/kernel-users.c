@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include <sys/sysmacros.h>
 
-#include "base/fileio.h"
 #include "kernel/attr.h"
 #include "kernel/command.h"
 #include "kernel/device-places.h"
@@ -400,11 +399,8 @@ static bool has_pool(const KernelUsers *l, const char *pool) {
 /* A mounted pool, where the kernel's statistics are not there. */
 static int read_mounted_pools(KernelUsers *l) {
         _cleanup_mount_entries_ MountEntries mounts = { 0 };
-        _cleanup_free_ char *text = NULL;
-        int r = 0;
 
-        if (read_file("/proc/1/mountinfo", &text, NULL) < 0 || mountinfo_parse(text, &mounts) == -ENOMEM)
-                return 0;
+        int r = mountinfo_read_first(&mounts);
         for (size_t i = 0; i < mounts.n_items && r >= 0; i++) {
                 const MountEntry *m = &mounts.items[i];
                 _cleanup_free_ char *pool = strndup(m->source, strcspn(m->source, "/@")), *quoted = shell_quoted(pool);

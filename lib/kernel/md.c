@@ -103,6 +103,20 @@ static MdRole role_of(const char *state, const char *slot) {
         return MD_UNKNOWN;
 }
 
+/* NULL where there is none, on this kernel or for this kind of array; an error where it is there and cannot be read: that is not the same
+ * as an array at rest. */
+static int read_text(char **ret, const char *md, const char *name) {
+        int r = attr_readf(ret, BLOCK "/%s/md/%s", md, name);
+
+        return r == -ENOENT ? 0 : r;
+}
+
+static int read_member_text(char **ret, const char *md, const char *entry, const char *name) {
+        _cleanup_free_ char *path = strf("%s/%s", entry, name);
+
+        return path ? read_text(ret, md, path) : -ENOMEM;
+}
+
 /* One that has left meanwhile is none. */
 static int read_member(MdArray *a, const char *md, const char *entry) {
         _cleanup_free_ char *state = NULL, *slot = NULL, *bad = NULL;
@@ -110,12 +124,15 @@ static int read_member(MdArray *a, const char *md, const char *entry) {
 
         if (!member)
                 return 0;
-        int r = attr_readf(&state, BLOCK "/%s/md/%s/state", md, entry);
-        if (r < 0 && !path_existsf(BLOCK "/%s/md/%s", md, entry))
+        int r = read_member_text(&state, md, entry, "state");
+        if (r >= 0)
+                r = read_member_text(&slot, md, entry, "slot");
+        if (r >= 0)
+                r = read_member_text(&bad, md, entry, "bad_blocks");
+        if (!path_existsf(BLOCK "/%s/md/%s", md, entry))
                 return 0;
-        (void) attr_readf(&slot, BLOCK "/%s/md/%s/slot", md, entry);
-        (void) attr_readf(&bad, BLOCK "/%s/md/%s/bad_blocks", md, entry);
-        r = md_add_member(a, member, role_of(state, slot));
+        if (r >= 0)
+                r = md_add_member(a, member, role_of(state, slot));
         if (r >= 0)
                 a->members[a->n_members - 1].bad_blocks = bad && *bad;
         return r;
@@ -136,8 +153,9 @@ static int read_metadata(MdArray *a, const char *md) {
         _cleanup_free_ char *text = NULL;
         const char *external;
 
-        if (attr_readf(&text, BLOCK "/%s/md/metadata_version", md) < 0 || !(external = startswith(text, "external:")))
-                return 0;
+        int r = read_text(&text, md, "metadata_version");
+        if (r < 0 || !text || !(external = startswith(text, "external:")))
+                return r;
         a->external = true;
         if (*external == '/' || *external == '-') {
                 a->container = strndup(external + 1, strcspn(external + 1, "/"));
@@ -155,8 +173,9 @@ static int read_bitmap(MdArray *a, const char *md) {
         _cleanup_free_ char *location = NULL, *text = NULL;
         bool ours = false;
 
-        if (attr_readf(&location, BLOCK "/%s/md/bitmap/location", md) < 0 || !streq(location, "file"))
-                return 0;
+        int r = read_text(&location, md, "bitmap/location");
+        if (r < 0 || !streq_ptr(location, "file"))
+                return r;
         if (read_file("/proc/mdstat", &text, NULL) < 0)
                 text = strdup("");
         char *rest = text;
@@ -176,9 +195,13 @@ static int read_bitmap(MdArray *a, const char *md) {
 static int read_sync(MdArray *a, const char *md) {
         _cleanup_free_ char *action = NULL, *position = NULL, *start = NULL;
 
-        (void) attr_readf(&position, BLOCK "/%s/md/reshape_position", md);
-        (void) attr_readf(&action, BLOCK "/%s/md/sync_action", md);
-        (void) attr_readf(&start, BLOCK "/%s/md/resync_start", md);
+        int r = read_text(&position, md, "reshape_position");
+        if (r >= 0)
+                r = read_text(&action, md, "sync_action");
+        if (r >= 0)
+                r = read_text(&start, md, "resync_start");
+        if (r < 0)
+                return r;
         a->reshaping = a->reshaping || (position && *position && !streq(position, "none")) || streq_ptr(action, "reshape");
         if (streq_ptr(action, "resync") || streq_ptr(action, "recover"))
                 a->syncing = TAKE_PTR(action);
@@ -190,14 +213,16 @@ static int read_sync(MdArray *a, const char *md) {
 }
 
 /* "5 (4)" while it grows from four members to five (drivers/md/md.c:raid_disks_show). */
-static void read_disks(MdArray *a, const char *md) {
+static int read_disks(MdArray *a, const char *md) {
         _cleanup_free_ char *text = NULL;
         char *end = NULL;
 
-        if (attr_readf(&text, BLOCK "/%s/md/raid_disks", md) < 0 || !isdigit((unsigned char) *text))
-                return;
+        int r = read_text(&text, md, "raid_disks");
+        if (r < 0 || !text || !isdigit((unsigned char) *text))
+                return r;
         a->disks = strtoull(text, &end, 10);
         a->reshaping = *end == ' ';
+        return 0;
 }
 
 static int read_array(MdArray *a, const char *md) {
@@ -216,10 +241,12 @@ static int read_array(MdArray *a, const char *md) {
                 free(a->uuid);
                 a->uuid = NULL;
         }
-        (void) attr_readf(&state, BLOCK "/%s/md/array_state", md);
+        r = a->level ? read_text(&state, md, "array_state") : -ENOMEM;
         a->inactive = streq_ptr(state, "inactive") || streq_ptr(state, "clear");
-        read_disks(a, md);
-        r = a->level ? read_metadata(a, md) : -ENOMEM;
+        if (r >= 0)
+                r = read_disks(a, md);
+        if (r >= 0)
+                r = read_metadata(a, md);
         if (r >= 0)
                 r = read_bitmap(a, md);
         if (r >= 0)

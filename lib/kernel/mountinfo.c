@@ -2,6 +2,7 @@
 #include <errno.h>
 #include <sys/sysmacros.h>
 
+#include "base/fileio.h"
 #include "base/parse.h"
 #include "kernel/escape.h"
 #include "kernel/mountinfo.h"
@@ -119,4 +120,11 @@ int mountinfo_parse(const char *text, MountEntries *l) {
                 l->items[l->n_items++] = m;
         }
         return 0;
+}
+
+int mountinfo_read_first(MountEntries *l) {
+        _cleanup_free_ char *text = NULL;
+
+        int r = read_file("/proc/1/mountinfo", &text, NULL);
+        return r == -ENOENT ? 0 : r < 0 ? r : mountinfo_parse(text, l);
 }

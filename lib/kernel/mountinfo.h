@@ -28,5 +28,8 @@ void mount_entries_done(MountEntries *l);
 /* Adds every line of the text; -EBADMSG at one that is none, with the list as far as it was read. */
 int mountinfo_parse(const char *text, MountEntries *l);
 
+/* The mounts of process 1; of a machine without one, none. 0 or a negative errno. */
+int mountinfo_read_first(MountEntries *l);
+
 /* "259:0" */
 int dev_parse(const char *s, dev_t *ret);

@@ -120,7 +120,7 @@ int load_kernel_users(Topology *t) {
 
         int r = kernel_users_read(&users);
         if (r < 0)
-                r = odd_add(t, r, "/sys/kernel/config");
+                r = odd_add(t, r, "/proc/1/mountinfo");
         for (size_t i = 0; i < users.n_items && r >= 0; i++) {
                 KernelUse *u = TOPOLOGY_ADD(t, uses);
                 if (!u)

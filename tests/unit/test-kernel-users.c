@@ -235,6 +235,21 @@ static void test_unreadable_folder(void) {
         test_remove_tree("/sys/fs/btrfs");
 }
 
+/* The mounts that cannot be read may be anybody's; a line that is none is no less. */
+static void test_unreadable_mounts(void) {
+        KernelUsers users = { 0 };
+
+        test_remove_tree("/proc/1");
+        make_folders("/proc/1/mountinfo/");
+        CHECK_INT(kernel_users_read(&users), -EISDIR);
+        kernel_users_done(&users);
+        test_remove_tree("/proc/1/mountinfo");
+        put("/proc/1/mountinfo", "25 1 254:0 /\n");
+        CHECK_INT(kernel_users_read(&users), -EBADMSG);
+        kernel_users_done(&users);
+        test_remove_tree("/proc/1");
+}
+
 int main(void) {
         check_nobody();
         test_lio();
@@ -247,5 +262,6 @@ int main(void) {
         test_unreadable();
         test_unseen();
         test_unreadable_folder();
+        test_unreadable_mounts();
         return EXIT_SUCCESS;
 }

@@ -251,7 +251,32 @@ static void test_block_kinds(void) {
         CHECK(!topology_block_device(t, "dm-0"));
         CHECK(!topology_block_device(t, "loop0"));
         CHECK(topology_block_device(t, "nvme7n1"));
+        CHECK_INT(t->n_odd, 0);
         CHECK(!topology_block_device(t, "sdh"));
+}
+
+/* What cannot be read of an array is not the answer of one at rest. */
+static void test_unreadable_array(void) {
+        static const char *const attributes[] = { "sync_action", "resync_start", "reshape_position", "raid_disks", "array_state",
+                                                  "metadata_version", "bitmap/location", "dev-sdz/slot", "dev-sdz/bad_blocks" };
+
+        CHECK_INT(mkdir("/sys/class/block/md1/md/bitmap", 0755), 0);
+        CHECK_INT(mkdir("/sys/class/block/md1/md/dev-sdz", 0755), 0);
+        put("/sys/class/block/md1/md/dev-sdz/state", "in_sync\n");
+        for (size_t i = 0; i < ELEMENTSOF(attributes); i++) {
+                _cleanup_free_ char *path = strf("/sys/class/block/md1/md/%s", attributes[i]);
+                (void) remove(path);
+                CHECK_INT(mkdir(path, 0755), 0);
+                _cleanup_(topology_freep) Topology *t = load();
+                fprintf(stderr, "%s:\n", path);
+                CHECK_INT(t->n_odd, 1);
+                CHECK_STR(t->odd[0].path, "/sys/class/block/md1/md");
+                CHECK_INT(t->odd[0].error, -EISDIR);
+                CHECK(topology_block_device(t, "md1"));
+                CHECK_INT(rmdir(path), 0);
+        }
+        put("/sys/class/block/md1/md/array_state", "clear\n");
+        check_nothing_odd();
 }
 
 int main(void) {
@@ -261,6 +286,7 @@ int main(void) {
         test_nonsense();
         test_foreign();
         test_block_kinds();
+        test_unreadable_array();
         test_dax_kinds();
         test_unconfigured_region();
         return EXIT_SUCCESS;
