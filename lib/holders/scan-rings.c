@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* Files that a process has given to an io_uring and closed itself: the ring has them open, and no descriptor shows it. The kernel names
- * them in the ring's fdinfo (io_uring/fdinfo.c), by path, on old kernels by the last component alone:
+ * them in the ring's fdinfo (io_uring/fdinfo.c), by path, or, as 6.12 does, by the last component alone. A device is found by that too; a
+ * file of a mounted file system is not, and keeps it from being unmounted:
  *
  *      UserFiles:      2
  *          0: /dev/nvme0n1

@@ -138,6 +138,17 @@ def bar(lab):
     lab.check(other.running(), "who has nothing of its memory should have been left alone")
 
 
+@scenario("holders-ring", profile="mixed")
+def ring(lab):
+    """A raw disk that only an io_uring has open: no exclusive open would tell of that, and its user is ended like any other. (6.12 tells the
+    last component of the name.)"""
+    disk = lab.disk(4)
+    user = lab.holder("--ring", disk, name="ring")
+    check_named(lab, storage.holders(storage.plan(lab, "4")), user, "descriptor", disk.rsplit("/", 1)[-1])
+    storage.take_out(lab, 4)
+    lab.check(user.status() in ("0", "TERM"), f"the user should have been asked to end: {user.status()}")
+
+
 @scenario("holders-unseen", profile="mixed", timeout=300, turn=True)
 def unseen(lab):
     """What no look finds, the file system's refusal to go does: nothing is torn away, all is put back, and it is said."""

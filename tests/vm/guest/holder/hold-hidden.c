@@ -14,20 +14,32 @@
 
 #include "hold.h"
 
-/* The pages stay pinned when the mapping has gone; only VmPin and the ring's fdinfo tell. */
-int hold_enroll(Hold *hold) {
+static int give_to_ring(unsigned what, const void *one) {
         struct io_uring_params params = {};
-        struct iovec buffer = { .iov_base = hold->mapping, .iov_len = hold->size };
 
         int ring = (int) syscall(SYS_io_uring_setup, 4, &params);
         if (ring < 0)
                 return complain("io_uring_setup");
+        return syscall(SYS_io_uring_register, ring, what, one, 1) < 0 ? complain("io_uring_register") : 0;
+}
 
-        if (syscall(SYS_io_uring_register, ring, IORING_REGISTER_BUFFERS, &buffer, 1) < 0)
-                return complain("io_uring_register");
+/* The pages stay pinned when the mapping has gone; only VmPin and the ring's fdinfo tell. */
+int hold_enroll(Hold *hold) {
+        struct iovec buffer = { .iov_base = hold->mapping, .iov_len = hold->size };
 
+        if (give_to_ring(IORING_REGISTER_BUFFERS, &buffer) < 0)
+                return -1;
         (void) munmap(hold->mapping, hold->size);
         hold->mapping = NULL;
+        return 0;
+}
+
+/* The ring has the file open; only its fdinfo tells. */
+int hold_by_ring(int *fd) {
+        if (give_to_ring(IORING_REGISTER_FILES, fd) < 0)
+                return -1;
+        (void) close(*fd);
+        *fd = -1;
         return 0;
 }
 

@@ -17,7 +17,7 @@ typedef struct Request {
         MapKind map;
         size_t size;            /* 0: 64 KiB of a file, 2 MiB of a device */
         bool close, delete, split, move, enroll;
-        bool fork, thread, in_flight, clone_mount, socket;
+        bool fork, thread, in_flight, ring, clone_mount, socket;
         bool cwd, root;
         bool own_namespace, stubborn;
 } Request;
@@ -36,6 +36,7 @@ int hold_take(const Request *request, Hold *ret);
 int hold_map(const Request *request, Hold *hold);
 int hold_enroll(Hold *hold);
 int hold_in_flight(int *fd);
+int hold_by_ring(int *fd);
 int hold_clone_mount(const char *path);
 int hold_socket(const char *path);
 

@@ -21,7 +21,7 @@
 #include "hold.h"
 
 enum {
-        OPT_MAP = 1, OPT_SIZE, OPT_CLOSE, OPT_DELETE, OPT_SPLIT, OPT_MOVE, OPT_ENROLL, OPT_FORK, OPT_THREAD, OPT_IN_FLIGHT,
+        OPT_MAP = 1, OPT_SIZE, OPT_CLOSE, OPT_DELETE, OPT_SPLIT, OPT_MOVE, OPT_ENROLL, OPT_FORK, OPT_THREAD, OPT_IN_FLIGHT, OPT_RING,
         OPT_CLONE_MOUNT, OPT_SOCKET, OPT_CWD, OPT_ROOT, OPT_OWN_NAMESPACE, OPT_STUBBORN,
 };
 
@@ -35,6 +35,7 @@ static const char help[] =
         "  --fork                     have a child inherit it, and let go of it\n"
         "  --thread                   have a thread do it, with descriptors and folders of its own\n"
         "  --in-flight                leave the descriptor in the queue of a socket\n"
+        "  --ring                     give the descriptor to an io_uring, and close it\n"
         "  --clone-mount              hold a clone of PATH's mount that is attached nowhere\n"
         "  --socket                   bind a local socket to PATH\n"
         "  --cwd, --root              make the folder PATH the current one, or the root folder\n"
@@ -64,6 +65,7 @@ static int parse_option(int c, Request *request) {
                 [OPT_SPLIT] = &request->split,           [OPT_MOVE] = &request->move,
                 [OPT_ENROLL] = &request->enroll,         [OPT_FORK] = &request->fork,
                 [OPT_THREAD] = &request->thread,         [OPT_IN_FLIGHT] = &request->in_flight,
+                [OPT_RING] = &request->ring,
                 [OPT_CLONE_MOUNT] = &request->clone_mount, [OPT_SOCKET] = &request->socket,
                 [OPT_CWD] = &request->cwd,               [OPT_ROOT] = &request->root,
                 [OPT_OWN_NAMESPACE] = &request->own_namespace, [OPT_STUBBORN] = &request->stubborn,
@@ -89,6 +91,7 @@ static int parse_request(int argc, char **argv, Request *request) {
                 { "split", no_argument, NULL, OPT_SPLIT },         { "move", no_argument, NULL, OPT_MOVE },
                 { "enroll", no_argument, NULL, OPT_ENROLL },       { "fork", no_argument, NULL, OPT_FORK },
                 { "thread", no_argument, NULL, OPT_THREAD },       { "in-flight", no_argument, NULL, OPT_IN_FLIGHT },
+                { "ring", no_argument, NULL, OPT_RING },
                 { "clone-mount", no_argument, NULL, OPT_CLONE_MOUNT }, { "socket", no_argument, NULL, OPT_SOCKET },
                 { "cwd", no_argument, NULL, OPT_CWD },             { "root", no_argument, NULL, OPT_ROOT },
                 { "own-namespace", no_argument, NULL, OPT_OWN_NAMESPACE }, { "stubborn", no_argument, NULL, OPT_STUBBORN },
@@ -121,6 +124,9 @@ static int open_and_map(const Request *request, Hold *hold) {
         }
 
         if (request->enroll && hold_enroll(hold) < 0)
+                return -1;
+
+        if (request->ring && hold_by_ring(&hold->fd) < 0)
                 return -1;
 
         return request->in_flight ? hold_in_flight(&hold->fd) : 0;
