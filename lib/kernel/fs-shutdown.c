@@ -12,6 +12,7 @@
 #include "kernel/attr.h"
 #include "kernel/fs-shutdown.h"
 #include "kernel/listing.h"
+#include "kernel/mount-options.h"
 #include "kernel/quirks.h"
 
 /* XFS_IOC_GOINGDOWN, EXT4_IOC_SHUTDOWN, F2FS_IOC_SHUTDOWN, BTRFS_IOC_SHUTDOWN: one number for all, and 0 and 2 mean the same to all.
@@ -50,15 +51,6 @@ int fs_shutdown_check(const char *type, const char *release, char **ret_why) {
         }
         *ret_why = strf("%s cannot be shut down", type);
         return -EOPNOTSUPP;
-}
-
-static bool has_option(const char *options, const char *option) {
-        size_t n = strlen(option);
-
-        for (const char *p = options; p; p = strchr(p, ',') ? strchr(p, ',') + 1 : NULL)
-                if (strncmp(p, option, n) == 0 && (p[n] == ',' || p[n] == '\0'))
-                        return true;
-        return false;
 }
 
 /* On a path that is not mounted any more these calls would be for the file system below: it must be the mount that was looked at, whose
@@ -102,7 +94,7 @@ static int mount_open(const MountedFs *fs, json_object *mount, char **ret_why) {
 }
 
 static bool is_read_only(json_object *mount) {
-        return has_option(json_str(mount, "options"), "ro") || has_option(json_str(mount, "super_options"), "ro");
+        return mount_has_option(json_str(mount, "options"), "ro") || mount_has_option(json_str(mount, "super_options"), "ro");
 }
 
 /* A file system that is shut down refuses a new file, whatever else it still answers from memory. On a frozen one this would wait until
@@ -110,7 +102,7 @@ static bool is_read_only(json_object *mount) {
 static int is_dead(int fd, json_object *mount) {
         struct stat st;
 
-        if (has_option(json_str(mount, "super_options"), "shutdown"))
+        if (mount_has_option(json_str(mount, "super_options"), "shutdown"))
                 return 1;
         if (fstat(fd, &st) < 0)
                 return errno == EIO ? 1 : -errno;

@@ -57,6 +57,15 @@ int mount_attributes(const char *options, uint64_t *ret, char **ret_unknown) {
         return 0;
 }
 
+bool mount_has_option(const char *options, const char *option) {
+        size_t n = strlen(option);
+
+        for (const char *p = options; p; p = strchr(p, ',') ? strchr(p, ',') + 1 : NULL)
+                if (strncmp(p, option, n) == 0 && (p[n] == ',' || p[n] == '\0'))
+                        return true;
+        return false;
+}
+
 unsigned long mount_propagation(const char *fields) {
         if (strstr(fields, "shared:"))
                 return MS_SHARED;

@@ -9,6 +9,9 @@
  * nowhere (newly allocated), or NULL. */
 int mount_attributes(const char *options, uint64_t *ret, char **ret_unknown);
 
+/* Is a word, as it stands there, among those of a mount or of its super block? NULL has none. */
+bool mount_has_option(const char *options, const char *option);
+
 /* "shared:1 master:2": MS_SHARED, MS_SLAVE, MS_PRIVATE or MS_UNBINDABLE. A mount that is both is taken for shared. */
 unsigned long mount_propagation(const char *fields);
 

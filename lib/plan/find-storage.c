@@ -6,6 +6,7 @@
 #include "base/parse.h"
 #include "kernel/attr.h"
 #include "kernel/loop.h"
+#include "kernel/mount-options.h"
 #include "plan/findings.h"
 
 #define MIB (UINT64_C(1) << 20)
@@ -131,17 +132,8 @@ static bool has_lost_device(const char *device, char **ret_evidence) {
         return false;
 }
 
-static bool has_option(const char *options, const char *option) {
-        size_t n = strlen(option);
-
-        for (const char *p = options; p && (p = strstr(p, option)); p += n)
-                if ((p == options || p[-1] == ',') && (p[n] == ',' || !p[n]))
-                        return true;
-        return false;
-}
-
 static void find_degraded_volume(Findings *f, const Mount *m) {
-        const FileSystem *fs = streq_ptr(m->type, "btrfs") && !has_option(m->super_options, "degraded") ? topology_file_system(f->t, m->dev) : NULL;
+        const FileSystem *fs = streq_ptr(m->type, "btrfs") && !mount_has_option(m->super_options, "degraded") ? topology_file_system(f->t, m->dev) : NULL;
         _cleanup_free_ char *evidence = NULL, *place = shell_quoted(m->target);
 
         if (!fs || fs->n_devices == 0 || !has_lost_device(fs->devices[0], &evidence))

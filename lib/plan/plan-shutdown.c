@@ -2,6 +2,7 @@
 /* Which file systems a removal shuts down where their users do not go (--force=shutdown, ShutdownFileSystems=), and what that costs. */
 #include <errno.h>
 
+#include "kernel/mount-options.h"
 #include "plan/findings.h"
 #include "plan/plan-storage.h"
 #include "plan/policy-rules.h"
@@ -57,12 +58,6 @@ static char *stands_on_it(const Topology *t, const Scope *s, dev_t dev) {
         return NULL;
 }
 
-static bool has_option(const char *options, const char *option) {
-        const char *p = strstr(options, option);
-
-        return p && (p == options || p[-1] == ',') && (p[strlen(option)] == ',' || p[strlen(option)] == '\0');
-}
-
 /* As kernel/fs-shutdown.h:fs_media_gone() asks the kernel right before it is done. */
 static bool is_gone(const Topology *t, const char *name, unsigned depth) {
         const BlockDevice *b = topology_block_device(t, name);
@@ -90,7 +85,7 @@ int shutdown_check(const Topology *t, const Scope *s, const PlanRequest *request
                 r = fs_shutdown_check(m->type, NULL, ret_why);
         if (r < 0)
                 return r;
-        *ret_why = has_option(m->super_options, "ro") ? strf("it is mounted read-only, nobody waits to write to it") :
+        *ret_why = mount_has_option(m->super_options, "ro") ? strf("it is mounted read-only, nobody waits to write to it") :
                    stands_on_it(t, s, m->dev);
         if (*ret_why)
                 return -EOPNOTSUPP;

@@ -2,6 +2,7 @@
 /* What of the card a process can have mapped, and the kernel take from it (--force=unmap, ForceUnmap=). */
 #include <errno.h>
 
+#include "kernel/mount-options.h"
 #include "kernel/quirks.h"
 #include "kernel/xfs.h"
 #include "plan/plan-storage.h"
@@ -12,12 +13,6 @@ static int dax_can(const Scope *s, const HoldTarget *target, char **ret_why) {
                         return forced_unmap_check(FORCED_DEVICE_DAX, NULL, ret_why);
         *ret_why = strf("%s is no memory that processes map", target->name);
         return -EOPNOTSUPP;
-}
-
-static bool has_option(const char *options, const char *option) {
-        const char *p = strstr(options, option);
-
-        return p && (p == options || p[-1] == ',') && (p[strlen(option)] == ',' || p[strlen(option)] == '\0');
 }
 
 /* The kernel asks whoever has the whole device for itself, which no partition, volume or second device may stand between. */
@@ -37,7 +32,7 @@ static int fs_can(const Topology *t, const Scope *s, const HoldTarget *target, c
                 const Mount *m = s->mounts[i];
                 if (m->dev != target->dev)
                         continue;
-                if (!has_option(m->super_options, "dax=always"))
+                if (!mount_has_option(m->super_options, "dax=always"))
                         break;
                 return forced_unmap_check(is_told(t, s, m) ? FORCED_XFS : FORCED_FSDAX, NULL, ret_why);
         }

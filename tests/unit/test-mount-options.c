@@ -37,6 +37,13 @@ static void test_groups(void) {
         CHECK_INT(mount_group("", "shared:"), 0);
 }
 
+static void test_has_option(void) {
+        CHECK(mount_has_option("rw,errors=remount-ro,ro", "ro"));
+        CHECK(mount_has_option("ro", "ro") && mount_has_option("rw,dax=always,x", "dax=always"));
+        CHECK(!mount_has_option("rw,errors=remount-ro", "ro") && !mount_has_option("rom", "ro"));
+        CHECK(!mount_has_option("", "ro") && !mount_has_option(NULL, "ro"));
+}
+
 static void super_option(const char *text, const char *want_key, const char *want_value, bool want_skip) {
         _cleanup_free_ char *word = strdup(text);
         const char *key, *value;
@@ -64,6 +71,7 @@ int main(void) {
         test_attributes();
         test_propagation();
         test_groups();
+        test_has_option();
         test_super();
         return EXIT_SUCCESS;
 }
