@@ -72,6 +72,13 @@ static inline const char *startswith(const char *s, const char *prefix) {
         return strncmp(s, prefix, n) == 0 ? s + n : NULL;
 }
 
+/* Where in s the suffix begins, or NULL where s does not end with it. */
+static inline const char *endswith(const char *s, const char *suffix) {
+        size_t n = strlen(s), m = strlen(suffix);
+
+        return n >= m && strcmp(s + n - m, suffix) == 0 ? s + n - m : NULL;
+}
+
 /* A newly allocated formatted string, or NULL when out of memory. */
 char *strf(const char *format, ...) _printf_(1, 2);
 char *strfv(const char *format, va_list ap) _printf_(1, 0);

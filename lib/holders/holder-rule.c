@@ -59,9 +59,8 @@ void holder_rule_add_pattern(json_object *rule, const char *list, const char *pa
 
 /* A program that was replaced while it runs is still known by its name. */
 static bool pattern_fits(const char *pattern, const char *text) {
-        static const char deleted[] = " (deleted)";
-        size_t n = strlen(text), d = strlen(deleted);
-        _cleanup_free_ char *name = strndup(text, n > d && streq(text + n - d, deleted) ? n - d : n);
+        const char *deleted = endswith(text, " (deleted)");
+        _cleanup_free_ char *name = strndup(text, deleted && deleted > text ? (size_t) (deleted - text) : strlen(text));
 
         return name && fnmatch(pattern, name, FNM_NOESCAPE) == 0;
 }

@@ -251,9 +251,7 @@ int cgroup_unified(const char *cgroup, char **ret) {
                 _cleanup_free_ char *copy = strndup(path, strcspn(path, "\n"));
                 if (!copy)
                         return -ENOMEM;
-                size_t length = strlen(copy), n = strlen(DELETED);
-                bool deleted = length >= n && streq(copy + length - n, DELETED);
-                *ret = deleted ? NULL : TAKE_PTR(copy);
+                *ret = endswith(copy, DELETED) ? NULL : TAKE_PTR(copy);
                 return 0;
         }
         *ret = NULL;

@@ -58,7 +58,6 @@ char *place_journal(const char *path, bool *ret_inside) {
 }
 
 char *place_of_node(const char *path) {
-        static const char deleted[] = " (deleted)";
         const char *name = startswith(path, "/dev/");
         char target[PATH_MAX];
 
@@ -66,10 +65,10 @@ char *place_of_node(const char *path) {
                 return NULL;
         if (strchr(name, '/') && realpath(path, target))
                 name = startswith(target, "/dev/") ?: name;
-        size_t n = strcspn(name, "\n");
-        if (n > strlen(deleted) && strncmp(name + n - strlen(deleted), deleted, strlen(deleted)) == 0)
-                n -= strlen(deleted);
-        char *device = strndup(name, n);
+        char *device = strndup(name, strcspn(name, "\n"));
+        const char *deleted = device ? endswith(device, " (deleted)") : NULL;
+        if (deleted && deleted > device)
+                device[deleted - device] = '\0';
         for (char *p = device; p && *p; p++)
                 if (*p == '/')
                         *p = '!';

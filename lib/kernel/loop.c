@@ -111,8 +111,7 @@ bool loop_has_last_hold(const char *name, uint64_t timeout_usec) {
 
         if (attr_readf(&file, "/sys/class/block/%s/loop/backing_file", name) < 0)
                 return false;
-        size_t length = strlen(file);
-        if (length < strlen(DELETED) || !streq(file + length - strlen(DELETED), DELETED))
+        if (!endswith(file, DELETED))
                 return false;
         return run_apart(name_apart, &w, &options, &text) < 0 || !text || streq(text, "lost");
 }

@@ -175,10 +175,8 @@ static void find_left_file_system(Findings *f, const BlockDevice *b) {
 
 /* The kernel names the node that somebody gave it, wherever that was and whatever became of it. */
 static void find_unknown_swap(Findings *f, const Swap *w) {
-        static const char deleted[] = " (deleted)";
-        size_t n = strlen(w->path), m = strlen(deleted);
-        bool lost = n > m && streq(w->path + n - m, deleted);
-        _cleanup_free_ char *path = strndup(w->path, lost ? n - m : n), *quoted = shell_quoted(path);
+        const char *deleted = endswith(w->path, " (deleted)");
+        _cleanup_free_ char *path = strndup(w->path, deleted ? (size_t) (deleted - w->path) : strlen(w->path)), *quoted = shell_quoted(path);
 
         if (w->file || w->dev != 0 || f->s->n_blocks == 0)
                 return;

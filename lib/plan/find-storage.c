@@ -96,13 +96,10 @@ static void find_last_holds(Findings *f) {
 
 /* swapoff(2) wants a name. Where a file really has this one, it is there. */
 static void find_nameless_swap(Findings *f) {
-        static const char deleted[] = " (deleted)";
-
         for (size_t i = 0; i < f->s->n_swaps; i++) {
                 const Swap *w = f->s->swaps[i];
-                size_t n = strlen(w->path), m = strlen(deleted);
 
-                if (!w->file || n <= m || !streq(w->path + n - m, deleted))
+                if (!w->file || !endswith(w->path, " (deleted)"))
                         continue;
                 json_object *o = finding(f, BLOCKER_LAST_HOLD, true, "the swap file %s has no name any more: nobody can switch it off", w->path);
                 json_set_strf(o, "evidence", "/proc/swaps: %s", w->path);
