@@ -1,28 +1,26 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include <ctype.h>
 #include <errno.h>
-#include <glob.h>
 
 #include "kernel/attr.h"
+#include "kernel/device-places.h"
 #include "kernel/listing.h"
 #include "kernel/served-block.h"
 
-/* The kernel names the thread that waits for the end of it (drivers/block/nbd.c:pid_show). */
-static int find_nbd(int pid, char **ret) {
-        glob_t g = { 0 };
+typedef struct Server {
+        int pid;
+        char *name;
+} Server;
 
-        int q = glob("/sys/class/block/nbd*/pid", 0, NULL, &g), r = q == GLOB_NOSPACE ? -ENOMEM : 0;
-        for (size_t i = 0; q == 0 && r >= 0 && !*ret && i < g.gl_pathc; i++) {
-                const char *name = g.gl_pathv[i] + strlen("/sys/class/block/");
-                uint64_t thread;
+/* The kernel names the thread that waits for the end of it (drivers/block/nbd.c:pid_show). (place_visit_t) */
+static int is_nbd_of(const char *path, void *userdata) {
+        Server *s = userdata;
+        uint64_t thread;
 
-                if (attr_read_u64f(&thread, "%s", g.gl_pathv[i]) < 0 || !path_existsf("/proc/%d/task/%ju", pid, (uintmax_t) thread))
-                        continue;
-                *ret = strndup(name, strcspn(name, "/"));
-                r = *ret ? 0 : -ENOMEM;
-        }
-        globfree(&g);
-        return r;
+        if (s->name || attr_read_u64f(&thread, "%s", path) < 0 || !path_existsf("/proc/%d/task/%ju", s->pid, (uintmax_t) thread))
+                return 0;
+        s->name = path_part(path, 1);
+        return s->name ? 0 : -ENOMEM;
 }
 
 /* Who serves ublkb0 has /dev/ublkc0 open (drivers/block/ublk_drv.c). */
@@ -46,13 +44,13 @@ static int find_ublk(int pid, char **ret) {
 }
 
 int served_block_of(int pid, char **ret) {
-        char *name = NULL;
+        Server s = { .pid = pid };
 
-        int r = find_nbd(pid, &name);
-        if (r >= 0 && !name)
-                r = find_ublk(pid, &name);
-        if (r < 0)
+        int r = places_visit("/sys/class/block/nbd*/pid", is_nbd_of, &s);
+        if (r != -ENOMEM && !s.name)
+                r = find_ublk(pid, &s.name);
+        if (r == -ENOMEM)
                 return r;
-        *ret = name;
+        *ret = s.name;
         return 0;
 }
