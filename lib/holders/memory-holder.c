@@ -105,7 +105,7 @@ static int scan_process(Part *p, int proc, const char *name, int pid) {
 
 static int look(void *part, int proc, const char *name) {
         Part *p = part;
-        uint64_t pid;
+        uint64_t pid = 0;
 
         int r = parse_u64(name, &pid);
         if (r >= 0)

@@ -9,7 +9,7 @@
 #include "kernel/attr.h"
 #include "kernel/device-places.h"
 #include "kernel/kernel-users.h"
-#include "kernel/mountinfo.h"
+#include "kernel/mount-options.h"
 
 /* "interpreter /srv/bin/qemu\nflags: OCF\n": F means that the interpreter is opened once and for all (fs/binfmt_misc.c). What has no such
  * line are the files that rules are made with. (place_visit_t) */
@@ -65,7 +65,7 @@ static int add_sections(KernelUsers *l, const MountEntry *m) {
         int r = copy ? 0 : -ENOMEM;
 
         for (char *option; r >= 0 && (option = strsep(&rest, ","));) {
-                const char *path = startswith(option, "logdev=") ?: startswith(option, "rtdev=") ?: startswith(option, "jdev=");
+                const char *path = mount_section(option);
                 if (path)
                         r = kernel_users_add(l, (KernelUser) { .kind = KERNEL_USER_JOURNAL, .who = strf("the %s on %s", m->type, m->target),
                                                                .on = strdup(path), .evidence = strf("/proc/1/mountinfo: %s", option),
@@ -80,15 +80,6 @@ static int read_mount(KernelUsers *l, const MountEntry *m) {
         if (streq(m->type, "xfs") || streq(m->type, "reiserfs"))
                 return add_sections(l, m);
         return stands_on_file(m) ? add_image(l, m) : 0;
-}
-
-static int read_mounts(KernelUsers *l) {
-        _cleanup_mount_entries_ MountEntries mounts = { 0 };
-
-        int r = mountinfo_read_first(&mounts);
-        for (size_t i = 0; i < mounts.n_items && r >= 0; i++)
-                r = read_mount(l, &mounts.items[i]);
-        return r;
 }
 
 /* "p:uprobes/name /srv/bin/program:0x00000000000001b0(0x0) arguments" (kernel/trace/trace_uprobe.c:trace_uprobe_show) */
@@ -119,8 +110,10 @@ static int read_probes(KernelUsers *l) {
         return r;
 }
 
-int kernel_files_read(KernelUsers *l) {
-        int r = read_mounts(l);
+int kernel_files_read(KernelUsers *l, const MountEntries *mounts) {
+        int r = 0;
 
+        for (size_t i = 0; i < mounts->n_items && r >= 0; i++)
+                r = read_mount(l, &mounts->items[i]);
         return r < 0 ? r : read_probes(l);
 }

@@ -5,7 +5,6 @@
 #include "kernel/command.h"
 #include "kernel/device-places.h"
 #include "kernel/kernel-users.h"
-#include "kernel/mountinfo.h"
 
 #define CONFIG "/sys/kernel/config"
 
@@ -397,12 +396,11 @@ static bool has_pool(const KernelUsers *l, const char *pool) {
 }
 
 /* A mounted pool, where the kernel's statistics are not there. */
-static int read_mounted_pools(KernelUsers *l) {
-        _cleanup_mount_entries_ MountEntries mounts = { 0 };
+static int read_mounted_pools(KernelUsers *l, const MountEntries *mounts) {
+        int r = 0;
 
-        int r = mountinfo_read_first(&mounts);
-        for (size_t i = 0; i < mounts.n_items && r >= 0; i++) {
-                const MountEntry *m = &mounts.items[i];
+        for (size_t i = 0; i < mounts->n_items && r >= 0; i++) {
+                const MountEntry *m = &mounts->items[i];
                 _cleanup_free_ char *pool = strndup(m->source, strcspn(m->source, "/@")), *quoted = shell_quoted(pool);
                 if (!streq(m->type, "zfs") || !pool || has_pool(l, pool))
                         continue;
@@ -417,13 +415,16 @@ char *kernel_user_device(const KernelUser *u) {
 }
 
 int kernel_users_read(KernelUsers *l) {
+        _cleanup_mount_entries_ MountEntries mounts = { 0 };
         int r = 0;
 
         for (size_t i = 0; i < ELEMENTSOF(places) && r >= 0; i++)
                 r = read_place(l, &places[i]);
         if (r >= 0)
-                r = read_mounted_pools(l);
-        return r < 0 ? r : kernel_files_read(l);
+                r = mountinfo_read_first(&mounts);
+        if (r >= 0)
+                r = read_mounted_pools(l, &mounts);
+        return r < 0 ? r : kernel_files_read(l, &mounts);
 }
 
 int zfs_pool_devices(const char *pool, uint64_t timeout_usec, char **ret) {

@@ -6,6 +6,7 @@
 
 #include "base/strtab.h"
 #include "base/util.h"
+#include "kernel/mountinfo.h"
 
 /* What the kernel itself uses block devices and files for, with no process, mount or holder link to show it. */
 typedef enum KernelUserKind {
@@ -61,5 +62,5 @@ char *kernel_user_device(const KernelUser *u);
 /* The devices of a ZFS pool by their paths, as zpool(8) tells them: newly allocated text. A negative errno when it cannot be asked. */
 int zfs_pool_devices(const char *pool, uint64_t timeout_usec, char **ret);
 
-/* kernel-files.c. Files and folders that the kernel has open by itself, as PID 1 names them; part of the above. 0 or -ENOMEM. */
-int kernel_files_read(KernelUsers *l);
+/* kernel-files.c. Files and folders that the kernel has open by itself, of the mounts of PID 1; part of the above. 0 or -ENOMEM. */
+int kernel_files_read(KernelUsers *l, const MountEntries *mounts);

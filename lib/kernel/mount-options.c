@@ -66,6 +66,10 @@ bool mount_has_option(const char *options, const char *option) {
         return false;
 }
 
+const char *mount_section(const char *option) {
+        return startswith(option, "logdev=") ?: startswith(option, "rtdev=") ?: startswith(option, "jdev=");
+}
+
 unsigned long mount_propagation(const char *fields) {
         if (strstr(fields, "shared:"))
                 return MS_SHARED;

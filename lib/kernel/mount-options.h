@@ -12,6 +12,10 @@ int mount_attributes(const char *options, uint64_t *ret, char **ret_unknown);
 /* Is a word, as it stands there, among those of a mount or of its super block? NULL has none. */
 bool mount_has_option(const char *options, const char *option);
 
+/* The path in an option that names a device beside the file system's own: its log, journal or real-time section
+ * (fs/xfs/xfs_super.c:xfs_fs_show_options, fs/reiserfs/super.c:show_options); or NULL. */
+const char *mount_section(const char *option);
+
 /* "shared:1 master:2": MS_SHARED, MS_SLAVE, MS_PRIVATE or MS_UNBINDABLE. A mount that is both is taken for shared. */
 unsigned long mount_propagation(const char *fields);
 

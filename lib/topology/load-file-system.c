@@ -4,6 +4,7 @@
 #include <errno.h>
 
 #include "kernel/listing.h"
+#include "kernel/mount-options.h"
 #include "kernel/overlay.h"
 #include "topology/load.h"
 
@@ -53,14 +54,13 @@ static int add_btrfs(Topology *t, FileSystem *fs) {
         return r;
 }
 
-/* A log, journal or real-time section on devices of their own (fs/xfs/xfs_super.c:xfs_fs_show_options, fs/reiserfs/super.c:show_options). */
 static int add_sections(const Topology *t, FileSystem *fs, const char *options) {
         _cleanup_free_ char *copy = strdup(options);
         char *rest = copy;
         int r = copy ? 0 : -ENOMEM;
 
         for (char *option; r >= 0 && (option = strsep(&rest, ","));) {
-                const char *path = startswith(option, "logdev=") ?: startswith(option, "rtdev=") ?: startswith(option, "jdev=");
+                const char *path = mount_section(option);
                 if (path)
                         r = add_device(fs, topology_block_device_of_path(t, path));
         }
