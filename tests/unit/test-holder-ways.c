@@ -346,6 +346,15 @@ static void hold_deleted_node_by_ring(Answer *a) {
                 give_to_ring(a, fd);
 }
 
+/* As many programs do: places for files, and none in them yet. */
+static void hold_empty_ring(Answer *a) {
+        struct io_uring_params params = { 0 };
+
+        int ring = (int) syscall(SYS_io_uring_setup, 4, &params);
+        if (ring < 0 || syscall(SYS_io_uring_register, ring, IORING_REGISTER_FILES, (int[]) { -1, -1 }, 2) < 0)
+                a->then = CANNOT;
+}
+
 static void hold_another_by_ring(Answer *a) {
         a->kind = TARGET_CHAR;
         a->dev = makedev(1, 5);
@@ -414,6 +423,7 @@ static const struct Case {
         { "ring-device",        hold_device_by_ring,     1 << HOLD_DESCRIPTOR, 0,    "/dev/zero" },
         { "ring-deleted-node",  hold_deleted_node_by_ring, 1 << HOLD_DESCRIPTOR, 0,  "/zero (deleted)" },
         { "ring-another",       hold_another_by_ring,    0,                    0,    NULL },
+        { "ring-empty",         hold_empty_ring,         0,                    0,    NULL },
         { "one-file",           hold_one_file,           1 << HOLD_MAPPING,    SIZE, "/file" },
         { "one-descriptor",     hold_one_descriptor,     1 << HOLD_DESCRIPTOR, 0,    "/file" },
         { "another-file",       hold_another_file,       0,                    0,    NULL },
@@ -519,6 +529,10 @@ static json_object *look(const struct Case *c, const Answer *a, pid_t pid, MapsW
         const Holder *found = find(h, pid);
         CHECK_INT(holders_scan_process(&targets, pid, &one), 0);
         CHECK_INT(one->n_items, found ? 1 : 0);
+        /* Of one without its first thread the look is not complete. */
+        _cleanup_free_ char *gaps = gaps_text(&one->gaps);
+        if (a->then != END_LEADER)
+                CHECK_STR(gaps, NULL);
         if (c->ways == 0)
                 CHECK(!found);
         else {
