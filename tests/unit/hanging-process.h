@@ -6,6 +6,7 @@
 #include <sys/mman.h>
 #include <sys/stat.h>
 
+#include "holders/process.h"
 #include "own-processes.h"
 
 /* A process that hangs in the kernel with its address space locked, as anybody can have one: one thread waits for a page of a file whose
@@ -87,16 +88,6 @@ static inline void hanging_process_main(const char *path, int told, int opened) 
         _exit(EXIT_SUCCESS);
 }
 
-static inline char hanging_process_state(pid_t pid) {
-        _cleanup_free_ char *path = strf("/proc/%d/stat", pid);
-        char text[512] = "";
-
-        _cleanup_close_ int fd = open(path, O_RDONLY | O_CLOEXEC);
-        (void) !read(fd, text, sizeof(text) - 1);
-        const char *p = strrchr(text, ')');
-        return p && p[1] ? p[2] : '?';
-}
-
 static inline pid_t hanging_process_fork(void) {
         pid_t pid = fork();
 
@@ -134,8 +125,8 @@ static inline bool hanging_process_start(HangingProcess *h) {
         /* Before that it waits too, for the server to let it open the file. */
         CHECK_INT(read(opened[0], &c, 1), 1);
         CHECK_INT(close(opened[0]), 0);
-        for (char state; (state = hanging_process_state(h->pid)) != 'D'; (void) usleep(1000))
-                CHECK(state != 'Z' && state != '?');
+        for (; !thread_hangs(h->pid, h->pid); (void) usleep(1000))
+                CHECK_INT(kill(h->pid, 0) + waitpid(h->pid, NULL, WNOHANG), 0);
         return true;
 }
 

@@ -17,6 +17,16 @@ def remove(lab, number, *options, status):
     return out + err
 
 
+def stubborn_user(lab, disk):
+    """Somebody who has the file open that disk.fill() made, and ignores signals; nor does systemd kill him."""
+    return lab.holder("--stubborn", f"{disk.target}/content", name="stubborn", properties=["SendSIGKILL=no", "TimeoutStopSec=2"])
+
+
+def asked(service):
+    """The rule for a service that is asked to end, and has two seconds for that."""
+    return {"Unit": service.unit}, {"Action": "term", "TermSec": 2}
+
+
 def main_pid(lab, service):
     """Now: a removal that was refused has started it again."""
     return int(lab.sh(f"systemctl show -P MainPID {service.unit}"))
@@ -62,11 +72,11 @@ def finish(lab, disk, stubborn):
 def shut_down(lab, number, disk):
     """Somebody who ignores signals, then a writer that hangs as well: refused, taken by force, and back with all that was synced."""
     wanted = disk.fill(mib=1)
-    stubborn = lab.holder("--stubborn", f"{disk.target}/content", name="stubborn", properties=["SendSIGKILL=no", "TimeoutStopSec=2"])
+    stubborn = stubborn_user(lab, disk)
     writer = lab.writer(disk, msync=True)
     lab.wait_for(lambda: writer.logged() > 20, 30, "some records")
     before = storage.StoragePicture.take(lab)
-    storage.rules(lab, ({"Unit": stubborn.unit}, {"Action": "term", "TermSec": 2}), ({"Unit": writer.unit}, {"Action": "term", "TermSec": 2}))
+    storage.rules(lab, asked(stubborn), asked(writer))
     refused(lab, number, stubborn.pids, before)
     lab.equal((stubborn.running(), writer.running()), (True, True), "who runs after that")
     pid = hang(lab, disk, writer)
@@ -108,8 +118,8 @@ def called_off(lab):
     """The way back of what was shut down is a fresh mount: new files can be made, what was synced is there, and the price is told."""
     disk = lab.filesystem(lab.disk(4), "ext4")
     wanted = disk.fill(mib=1)
-    stubborn = lab.holder("--stubborn", f"{disk.target}/content", name="stubborn", properties=["SendSIGKILL=no", "TimeoutStopSec=2"])
-    storage.rules(lab, ({"Unit": stubborn.unit}, {"Action": "term", "TermSec": 2}))
+    stubborn = stubborn_user(lab, disk)
+    storage.rules(lab, asked(stubborn))
     before = storage.StoragePicture.take(lab)
     removal.drill(lab, 3000, "unmount")
     number = removal.last_id(lab) + 1
@@ -194,8 +204,8 @@ def media_gone(lab):
     """The disk's controller is dead and the kernel has given it up: nothing can be written any more, and nothing waits for that."""
     disk = lab.filesystem(lab.disk(4), "ext4")
     wanted = disk.fill(mib=1)
-    stubborn = lab.holder("--stubborn", f"{disk.target}/content", name="stubborn", properties=["SendSIGKILL=no", "TimeoutStopSec=2"])
-    storage.rules(lab, ({"Unit": stubborn.unit}, {"Action": "term", "TermSec": 2}))
+    stubborn = stubborn_user(lab, disk)
+    storage.rules(lab, asked(stubborn))
     block = disk.device.split("/")[-1]
     controller = lab.sh(f"basename $(readlink -f /sys/block/{block}/device)")
     lab.sh(f"echo unwritten > {disk.target}/unwritten; setpci -s {lab.slot(4).bdf()} BASE_ADDRESS_0=0 BASE_ADDRESS_1=0; "
