@@ -203,8 +203,13 @@ static bool has_word(const char *text, const char *const *words, size_t n) {
         return false;
 }
 
-static bool is_related(const char *text, json_object *names) {
-        if (has_word(text, furniture, ELEMENTSOF(furniture)))
+/* A word that an earlier call has left on the stack, which the kernel's unwinder did not take for a caller. */
+static bool is_left_over(const char *text) {
+        return startswith(text + strspn(text, " "), "? ");
+}
+
+bool kmsg_is_related(const char *text, json_object *names) {
+        if (has_word(text, furniture, ELEMENTSOF(furniture)) || is_left_over(text))
                 return false;
         for (size_t i = 0; i < json_len(names); i++) {
                 const char *name = json_object_get_string(json_at(names, i));
@@ -215,7 +220,7 @@ static bool is_related(const char *text, json_object *names) {
 }
 
 bool kmsg_is_unrelated(const char *text, json_object *names) {
-        return has_word(text, mild, ELEMENTSOF(mild)) && !is_related(text, names);
+        return has_word(text, mild, ELEMENTSOF(mild)) && !kmsg_is_related(text, names);
 }
 
 /* A complaint goes on until its trace ends. */
@@ -246,7 +251,7 @@ static bool hear_complaint(KmsgRecord *record, void *data) {
                 c->cut = true;
                 return false;
         }
-        if (begins ? !kmsg_is_unrelated(text, c->names) : c->left > 0 && is_related(text, c->names)) {
+        if (begins ? !kmsg_is_unrelated(text, c->names) : c->left > 0 && kmsg_is_related(text, c->names)) {
                 c->refused = TAKE_PTR(record->text);
                 return true;
         }

@@ -30,3 +30,7 @@ int kmsg_acknowledge(const KmsgMark *mark, json_object *names, KmsgMark *ret_mar
 
 /* Whether such a line may be acknowledged: one that only says that something unexpected or slow happened, and names nothing of these. */
 bool kmsg_is_unrelated(const char *text, json_object *names);
+
+/* Whether a line, of a trace say, is about memory, CXL or PCI, or names any of these. A frame that the kernel only guesses ("? name", what
+ * an earlier call has left on the stack) is not: nobody hangs there. */
+bool kmsg_is_related(const char *text, json_object *names);

@@ -64,7 +64,20 @@ static void test_unrelated(void) {
         }
 }
 
+/* What has happened before on the same stack is none of the callers. */
+static void test_frames(void) {
+        static const char *const callers[] = { " offline_pages+0x1/0x2", " kmem_cache_free+0x1/0x2", " cxl_mem_probe+0x1/0x2 [cxl_mem]" };
+        static const char *const others[] = { " ? kmem_cache_free+0x1/0x2", " ? __pfx_offline_pages+0x1/0x2", "? pci_read+0x1/0x2",
+                " percpu_rwsem_wait+0x1/0x2", "Modules linked in: cxl_mem nvme" };
+
+        for (size_t i = 0; i < ELEMENTSOF(callers); i++)
+                CHECK(kmsg_is_related(callers[i], NULL));
+        for (size_t i = 0; i < ELEMENTSOF(others); i++)
+                CHECK(!kmsg_is_related(others[i], NULL));
+}
+
 int main(void) {
+        test_frames();
         test_unrelated();
         test_trouble();
         test_no_trouble();
