@@ -36,7 +36,7 @@ static bool has_ended(int error) {
 
 /* Everything is read through one descriptor of /proc/PID: should the number be given to another process meanwhile, the
  * reads fail instead of telling about that one. */
-static int read_holder(int dirfd, int pid, const NumaUse *use, MemoryHolders *holders) {
+static int read_holder(int dirfd, int shared, int pid, const NumaUse *use, MemoryHolders *holders) {
         int r = vec_grow((void **) &holders->items, holders->n_items, &holders->n_allocated, sizeof(MemoryHolder));
         if (r < 0)
                 return r;
@@ -48,9 +48,9 @@ static int read_holder(int dirfd, int pid, const NumaUse *use, MemoryHolders *ho
         if (r >= 0)
                 r = process_comm(dirfd, &h.comm);
         if (r >= 0)
-                r = process_exe(dirfd, &h.exe);
+                r = process_exe(shared, &h.exe);
         if (r >= 0)
-                r = process_unit(dirfd, &h.unit);
+                r = process_unit(shared, &h.unit);
         if (r < 0) {
                 holder_done(&h);
                 return r;
@@ -95,12 +95,15 @@ static int scan_process(Part *p, int proc, const char *name, int pid) {
         _cleanup_close_ int dirfd = openat(proc, name, O_PATH | O_DIRECTORY | O_CLOEXEC);
         if (dirfd < 0)
                 return -errno;
-        int r = numa_maps_use_of(dirfd, p->whole->nodes, p->whole->n, p->deadline, &use);
+        _cleanup_close_ int living = -EBADF;
+        int r = process_open_living(dirfd, &living), shared = living >= 0 ? living : dirfd;
+        if (r >= 0)
+                r = numa_maps_use_of(shared, p->whole->nodes, p->whole->n, p->deadline, &use);
         if (r > 0)
                 gap_note(&p->found.gaps, GAP_TIME, 0, 0);
         if (r < 0 || (use.bytes == 0 && !use.bound))
                 return r;
-        return read_holder(dirfd, pid, &use, &p->found);
+        return read_holder(dirfd, shared, pid, &use, &p->found);
 }
 
 static int look(void *part, int proc, const char *name) {

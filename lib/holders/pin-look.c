@@ -24,18 +24,6 @@ static int add_evidence(PinLook *l, PinKind kind, PinGrade grade, uint64_t bytes
         return 0;
 }
 
-/* 1 when it is new. */
-static int note_file(PinLook *l, uint64_t file) {
-        for (size_t i = 0; i < l->n_files; i++)
-                if (l->files[i] == file)
-                        return 0;
-        int r = vec_grow((void **) &l->files, l->n_files, &l->n_files_allocated, sizeof(l->files[0]));
-        if (r < 0)
-                return r;
-        l->files[l->n_files++] = file;
-        return 1;
-}
-
 /* What the kernel's own lists say: 1 when they do, and what is to be said is said. Whether the file is still there is the process's
  * business. */
 static int look_exactly(PinLook *l, PinKind kind, FilePagesKind pages, const char *fd, const char *link) {
@@ -52,7 +40,7 @@ static int look_exactly(PinLook *l, PinKind kind, FilePagesKind pages, const cha
         l->explained = l->explained || kind == PIN_RING;
         if (answer.bytes == 0)
                 return 1;
-        r = note_file(l, answer.file);
+        r = id_map_add(&l->files, answer.file, 0);
         if (r > 0)
                 r = add_evidence(l, kind, PIN_CERTAIN, answer.bytes, strf("/proc/%d/fd/%s -> %s: %ju bytes at 0x%jx", l->pid, fd, link,
                                                                          (uintmax_t) answer.bytes, (uintmax_t) answer.first));
@@ -68,7 +56,7 @@ static int look_at_ring(PinLook *l, const char *fd, const char *link) {
                 return r;
         if (!path)
                 return -ENOMEM;
-        r = read_file_at(l->dirfd, path, &text, NULL);
+        r = read_file_at(pin_look_shared(l), path, &text, NULL);
         if (r >= 0)
                 r = ring_buffers_parse(text, &buffers);
         if (r < 0 || buffers.n == 0)
@@ -128,7 +116,7 @@ static int look_at_descriptor(PinLook *l, const char *fd) {
 
         if (!path)
                 return -ENOMEM;
-        ssize_t n = readlinkat(l->dirfd, path, link, sizeof(link) - 1);
+        ssize_t n = readlinkat(pin_look_shared(l), path, link, sizeof(link) - 1);
         if (n < 0)
                 return -errno;
         link[n] = '\0';
@@ -139,7 +127,7 @@ static int look_at_descriptor(PinLook *l, const char *fd) {
 }
 
 static int look_at_descriptors(PinLook *l) {
-        _cleanup_close_ int fd = openat(l->dirfd, "fd", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+        _cleanup_close_ int fd = openat(pin_look_shared(l), "fd", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
         _cleanup_(closedirp) DIR *dir = fd < 0 ? NULL : fdopendir(fd);
         if (!dir)
                 return -errno;
@@ -176,7 +164,7 @@ static int look_at_memory(PinLook *l) {
 static int read_status(PinLook *l) {
         _cleanup_free_ char *status = NULL;
 
-        int r = read_file_at(l->dirfd, "status", &status, NULL);
+        int r = read_file_at(pin_look_shared(l), "status", &status, NULL);
         if (r >= 0)
                 r = status_bytes(status, "VmPin", &l->vm_pin);
         return r < 0 ? r : status_bytes(status, "VmLck", &l->vm_lck);

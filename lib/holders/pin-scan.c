@@ -16,8 +16,9 @@ enum {
 static void look_done(PinLook *l) {
         for (size_t i = 0; i < _PIN_KIND_MAX; i++)
                 free(l->evidence[i].found);
-        free(l->files);
+        id_map_done(&l->files);
         closep(&l->dirfd);
+        closep(&l->living);
 }
 
 /* Whoever ended, and what was closed meanwhile, pins nothing; what else goes wrong makes the scan incomplete. -ENOMEM or 0. */
@@ -39,9 +40,9 @@ static int identify(PinLook *l, Holder *ret) {
         if (r >= 0)
                 r = process_comm(l->dirfd, &h.comm);
         if (r >= 0)
-                r = process_exe(l->dirfd, &h.exe);
+                r = process_exe(pin_look_shared(l), &h.exe);
         if (r >= 0)
-                r = process_unit_and_cgroup(l->dirfd, &h.unit, &h.cgroup);
+                r = process_unit_and_cgroup(pin_look_shared(l), &h.unit, &h.cgroup);
         if (r < 0)
                 return r;
         h.start_time = st.start_time;
@@ -73,14 +74,16 @@ static int add_pins(PinLook *l) {
 
 /* Kernel threads have no memory of their own, and processes that have ended none any more. */
 static int scan_process(PinScan *s, int proc, const char *name, int pid) {
-        _cleanup_(look_done) PinLook l = { .scan = s, .pid = pid, .dirfd = -EBADF };
+        _cleanup_(look_done) PinLook l = { .scan = s, .pid = pid, .dirfd = -EBADF, .living = -EBADF };
 
         if (pid == getpid())
                 return 0;
         l.dirfd = openat(proc, name, O_PATH | O_DIRECTORY | O_CLOEXEC);
         if (l.dirfd < 0)
                 return -errno;
-        int r = pin_look_at_process(&l);
+        int r = process_open_living(l.dirfd, &l.living);
+        if (r >= 0)
+                r = pin_look_at_process(&l);
         return r < 0 ? r : add_pins(&l);
 }
 

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
+#include "base/id-map.h"
 #include "holders/pin-holder.h"
 #include "holders/protect.h"
 #include "kernel/rdma-regions.h"
@@ -28,12 +29,17 @@ typedef struct Evidence {
 typedef struct PinLook {
         PinScan *scan;
         int pid, dirfd;                 /* /proc/PID */
+        int living;                     /* another thread's where the first one has ended, else -EBADF */
         uint64_t vm_pin, vm_lck;
-        uint64_t *files;                /* that were looked at already: several descriptors may be of one */
-        size_t n_files, n_files_allocated;
+        IdMap files;                    /* that were looked at already: several descriptors may be of one */
         bool explained;                 /* what it has pinned was seen, and is not of the card */
         Evidence evidence[_PIN_KIND_MAX];
 } PinLook;
+
+/* Where to read what all threads share. */
+static inline int pin_look_shared(const PinLook *l) {
+        return l->living >= 0 ? l->living : l->dirfd;
+}
 
 /* Whoever ended, and what was closed meanwhile, pins nothing; what else goes wrong makes the scan incomplete. -ENOMEM or 0. */
 int pin_scan_note(PinScan *s, int pid, int error);

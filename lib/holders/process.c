@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <sys/stat.h>
 
 #include "base/fileio.h"
 #include "base/parse.h"
@@ -16,6 +18,7 @@ enum {
         FIELD_PPID = 4,
         FIELD_SESSION = 6,
         FIELD_FLAGS = 9,
+        FIELD_THREADS = 20,
         FIELD_START_TIME = 22,
 
         KERNEL_THREAD = 0x00200000, /* PF_KTHREAD, include/linux/sched.h */
@@ -48,13 +51,15 @@ int stat_start_time(const char *stat, uint64_t *ret) {
 }
 
 int stat_parse(const char *stat, ProcessStat *ret) {
-        uint64_t ppid, session, flags, start;
+        uint64_t ppid, session, flags, threads, start;
 
         int r = stat_field(stat, FIELD_PPID, &ppid);
         if (r >= 0)
                 r = stat_field(stat, FIELD_SESSION, &session);
         if (r >= 0)
                 r = stat_field(stat, FIELD_FLAGS, &flags);
+        if (r >= 0)
+                r = stat_field(stat, FIELD_THREADS, &threads);
         if (r >= 0)
                 r = stat_field(stat, FIELD_START_TIME, &start);
         if (r < 0)
@@ -67,6 +72,7 @@ int stat_parse(const char *stat, ProcessStat *ret) {
                 .ppid = (int) ppid,
                 .session = (int) session,
                 .kernel_thread = flags & KERNEL_THREAD,
+                .threads = threads,
                 .start_time = start,
         };
         return 0;
@@ -110,6 +116,54 @@ int process_uid(int dirfd, uint32_t *ret) {
         return r < 0 ? r : status_uid(status, ret);
 }
 
+bool process_stat_ended(const ProcessStat *st) {
+        return (st->state == 'Z' || st->state == 'X') && st->threads <= 1;
+}
+
+/* The folder of threads has a link for each (fs/proc/base.c:proc_task_getattr), beside its own two. */
+bool process_has_threads(int dirfd) {
+        struct statx st;
+
+        return statx(dirfd, "task", AT_STATX_DONT_SYNC, STATX_NLINK, &st) < 0 || st.stx_nlink != 3;
+}
+
+/* The number is looked up behind the folder of threads once more: it may have been given to somebody else meanwhile. */
+static int open_thread(int dirfd, const char *tid) {
+        _cleanup_free_ char *folder = strf("../%s", tid), *task = strf("task/%s", tid);
+        ProcessStat st;
+
+        if (!folder || !task)
+                return -ENOMEM;
+        _cleanup_close_ int fd = openat(dirfd, folder, O_PATH | O_DIRECTORY | O_CLOEXEC);
+        int r = fd < 0 ? -errno : process_stat(fd, &st);
+        if (r < 0)
+                return r;
+        return st.state == 'Z' || st.state == 'X' || faccessat(dirfd, task, F_OK, 0) < 0 ? -ESRCH : TAKE_FD(fd);
+}
+
+int process_open_living(int dirfd, int *ret) {
+        ProcessStat st;
+
+        if (!process_has_threads(dirfd) || process_stat(dirfd, &st) < 0 || st.state != 'Z')
+                return 0;
+        int fd = openat(dirfd, "task", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+        _cleanup_(closedirp) DIR *tasks = fd < 0 ? NULL : fdopendir(fd);
+        if (!tasks) {
+                closep(&fd);
+                return 0;
+        }
+        for (const struct dirent *e; (e = readdir(tasks));) {
+                int living = e->d_name[0] == '.' ? -ESRCH : open_thread(dirfd, e->d_name);
+                if (living == -ENOMEM)
+                        return living;
+                if (living < 0)
+                        continue;
+                *ret = living;
+                return 1;
+        }
+        return 0;
+}
+
 /* The descriptor first, the time afterwards: should the number have changed hands before, the time tells; it cannot after. */
 int process_open(int pid, uint64_t start_time, int *ret_dirfd, int *ret_pidfd) {
         _cleanup_close_ int pidfd = -EBADF, dirfd = -EBADF;
@@ -127,7 +181,7 @@ int process_open(int pid, uint64_t start_time, int *ret_dirfd, int *ret_pidfd) {
         r = process_stat(dirfd, &st);
         if (r < 0)
                 return r == -ENOENT ? -ESRCH : r;
-        if (st.start_time != start_time || st.state == 'Z' || st.state == 'X')
+        if (st.start_time != start_time || process_stat_ended(&st))
                 return -ESRCH;
 
         if (ret_dirfd)

@@ -18,8 +18,20 @@ typedef struct ProcessStat {
         char state;             /* 'R', 'S', 'T' (stopped by a signal), 'Z', ... */
         int ppid, session;
         bool kernel_thread;
+        uint64_t threads;       /* that were not reaped yet; the first one counts until the last has ended */
         uint64_t start_time;
 } ProcessStat;
+
+/* Has all of it ended? The first thread is a zombie as long as others live. */
+bool process_stat_ended(const ProcessStat *st);
+
+/* Has it any beside the first? */
+bool process_has_threads(int dirfd);
+
+/* A first thread that has ended shows nothing of what the others share: no mappings, files, folders, namespaces, program. 1: *ret is the
+ * folder of one that lives, /proc/TID, which has all that a process's has; the start time in it is the thread's own. 0: the first one lives,
+ * or nobody does. -ENOMEM. */
+int process_open_living(int dirfd, int *ret);
 
 /* dirfd: /proc/PID. -ENOENT or -ESRCH when it has ended, -EBADMSG on rubbish. */
 int process_stat(int dirfd, ProcessStat *ret);
@@ -38,7 +50,7 @@ bool process_hangs(int pid);
 bool thread_hangs(int pid, int tid);
 
 /* /proc/PID and a descriptor of the process, of the one that began at start_time (jiffies) and of no later one with its number.
- * -ESRCH: it has ended, a zombie has too. Either pointer may be NULL. */
+ * -ESRCH: all of it has ended (a zombie). Either pointer may be NULL. */
 int process_open(int pid, uint64_t start_time, int *ret_dirfd, int *ret_pidfd);
 
 /* The command, to be pasted, with which a person ends a process: by its unit where it has one (unit may be NULL). Newly allocated. */

@@ -34,7 +34,7 @@ static int file_system_of_mount(Look *l, uint64_t mount_id, dev_t *ret) {
 
         if (!seen_mount(mounts, mount_id) && !l->mounts_learned) {
                 l->mounts_learned = true;
-                int r = look_note(l, seen_mounts_learn(mounts, l->dirfd));
+                int r = look_note(l, seen_mounts_learn(mounts, look_shared(l)));
                 if (r < 0)
                         return r;
         }
@@ -80,7 +80,7 @@ static int add_socket(const ThreadLook *t, const char *folder, const char *name,
 
         if (!l->sockets_learned) {
                 l->sockets_learned = true;
-                int r = look_note_as(l, GAP_NETWORK, bound_sockets_learn(&l->scan->sockets, l->scan->targets, l->dirfd));
+                int r = look_note_as(l, GAP_NETWORK, bound_sockets_learn(&l->scan->sockets, l->scan->targets, look_shared(l)));
                 if (r < 0)
                         return r;
         }

@@ -30,7 +30,7 @@ static int add_mapping(const MapsLook *ml, const Mapping *m, size_t target) {
 static int may_be_cached(Look *l, dev_t dev, bool *ret) {
         if (major(dev) == 0 && !l->mounts_learned) {
                 l->mounts_learned = true;
-                int r = look_note(l, seen_mounts_learn(&l->scan->mounts, l->dirfd));
+                int r = look_note(l, seen_mounts_learn(&l->scan->mounts, look_shared(l)));
                 if (r < 0)
                         return r;
         }
@@ -39,7 +39,7 @@ static int may_be_cached(Look *l, dev_t dev, bool *ret) {
 }
 
 /* The numbers in maps are those of the device's node, wherever that lies (/dev, a container's own): which device it is only the
- * node says. Only the first thread of a process has a folder of mapped files. */
+ * node says. */
 static int read_node(const MapsLook *ml, const Mapping *m, Node *ret) {
         Look *l = ml->thread->look;
         struct statx st;
@@ -47,10 +47,10 @@ static int read_node(const MapsLook *ml, const Mapping *m, Node *ret) {
         _cleanup_free_ char *link = strf("map_files/%" PRIx64 "-%" PRIx64, m->start, m->end);
         if (!link)
                 return -ENOMEM;
-        if (statx(l->dirfd, link, AT_STATX_DONT_SYNC | AT_NO_AUTOMOUNT, STATX_TYPE, &st) < 0) {
+        if (statx(look_shared(l), link, AT_STATX_DONT_SYNC | AT_NO_AUTOMOUNT, STATX_TYPE, &st) < 0) {
                 int error = -errno;
                 DeadFile file;
-                bool plain = file_is_dead(error) && dead_file_look(l->dirfd, link, &file) >= 0 && !file.special;
+                bool plain = file_is_dead(error) && dead_file_look(look_shared(l), link, &file) >= 0 && !file.special;
                 if (!plain)
                         return error;
                 st.stx_mode = S_IFREG;

@@ -111,9 +111,9 @@ static int add_holder(Look *l) {
         if (r >= 0)
                 r = process_comm(l->dirfd, &h->comm);
         if (r >= 0)
-                r = process_exe(l->dirfd, &h->exe);
+                r = process_exe(look_shared(l), &h->exe);
         if (r >= 0)
-                r = process_unit_and_cgroup(l->dirfd, &h->unit, &h->cgroup);
+                r = process_unit_and_cgroup(look_shared(l), &h->unit, &h->cgroup);
         if (r >= 0)
                 r = vec_grow((void **) &holders->items, holders->n_items, &holders->n_allocated, sizeof(Holder));
         if (r < 0)
@@ -129,17 +129,20 @@ static int add_holder(Look *l) {
 
 static void look_done(Look *l) {
         closep(&l->dirfd);
+        closep(&l->living);
         holder_done(&l->holder);
 }
 
 static int look_once(Scan *s, int proc, const char *name, int pid) {
-        _cleanup_(look_done) Look l = { .scan = s, .pid = pid, .dirfd = -EBADF };
+        _cleanup_(look_done) Look l = { .scan = s, .pid = pid, .dirfd = -EBADF, .living = -EBADF };
 
         l.dirfd = openat(proc, name, O_PATH | O_DIRECTORY | O_CLOEXEC);
         if (l.dirfd < 0)
                 return look_note(&l, -errno);
 
-        int r = look_at_process(&l);
+        int r = process_open_living(l.dirfd, &l.living);
+        if (r >= 0)
+                r = look_at_process(&l);
         return r < 0 || l.holder.n_holds == 0 ? r : look_note(&l, add_holder(&l));
 }
 

@@ -6,6 +6,7 @@
 
 #include "base/fileio.h"
 #include "base/parse.h"
+#include "holders/process.h"
 #include "holders/scan.h"
 
 /* Threads with descriptors or folders that nobody looked at yet. */
@@ -99,13 +100,6 @@ static int look_at_threads(ThreadsLook *tl) {
         return 0;
 }
 
-/* The folder of threads has a link for each (fs/proc/base.c:proc_task_getattr), beside its own two. */
-static bool has_threads(const Look *l) {
-        struct statx st;
-
-        return statx(l->dirfd, "task", AT_STATX_DONT_SYNC, STATX_NLINK, &st) < 0 || st.stx_nlink != 3;
-}
-
 int look_at_process(Look *l) {
         _cleanup_(threads_look_done) ThreadsLook tl = { .look = l };
         ThreadLook first = { .look = l, .dirfd = l->dirfd, .name = "" };
@@ -115,5 +109,5 @@ int look_at_process(Look *l) {
                 r = look_at_memory(&tl, &first);
         if (r >= 0)
                 r = look_at_descriptors(&first);
-        return r < 0 || !has_threads(l) ? r : look_at_threads(&tl);
+        return r < 0 || !process_has_threads(l->dirfd) ? r : look_at_threads(&tl);
 }

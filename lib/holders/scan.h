@@ -39,10 +39,16 @@ typedef struct Look {
         Scan *scan;
         int pid;
         int dirfd;              /* /proc/PID */
+        int living;             /* /proc/TID of another thread where the first one has ended, else -EBADF */
         bool mounts_learned;    /* its mountinfo was read */
         bool sockets_learned;   /* its network namespace was asked */
         Holder holder;          /* what is known of it so far; only its holds are filled in */
 } Look;
+
+/* Where to read what all threads share. */
+static inline int look_shared(const Look *l) {
+        return l->living >= 0 ? l->living : l->dirfd;
+}
 
 /* A thread of it: the first one has the process's own folder and an empty name. */
 typedef struct ThreadLook {

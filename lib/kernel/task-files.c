@@ -14,8 +14,9 @@ enum {
 #define INIT_PID_NAMESPACE 0xeffffffcU
 
 void task_files_done(TaskFiles *t) {
-        free(TAKE_PTR(t->items));
-        t->n_items = t->n_allocated = 0;
+        free(TAKE_PTR(t->tasks));
+        t->n_tasks = t->n_allocated = 0;
+        id_map_done(&t->by_pid);
 }
 
 static int load_layout(const Btf *btf, TaskFiles *t) {
@@ -59,19 +60,21 @@ static int read_task(const TaskFiles *t, uint64_t task, uint64_t *ret_next, int 
 static int load_tasks(TaskFiles *t, uint64_t init_task) {
         uint64_t task = init_task;
 
-        t->n_items = 0;
+        t->n_tasks = 0;
+        id_map_done(&t->by_pid);
         do {
                 uint64_t next;
                 int pid;
 
                 int r = read_task(t, task, &next, &pid);
-                if (r < 0 || pid < 0 || t->n_items >= TASKS_MAX)
+                if (r < 0 || pid < 0 || t->n_tasks >= TASKS_MAX)
                         return r == -ENOMEM ? r : -ESTALE;
-                r = vec_grow((void **) &t->items, t->n_items, &t->n_allocated, sizeof(t->items[0]));
+                r = vec_grow((void **) &t->tasks, t->n_tasks, &t->n_allocated, sizeof(t->tasks[0]));
+                if (r >= 0)
+                        r = id_map_add(&t->by_pid, (uint64_t) pid, t->n_tasks);
                 if (r < 0)
                         return r;
-                t->items[t->n_items].pid = pid;
-                t->items[t->n_items++].task = task;
+                t->tasks[t->n_tasks++] = task;
                 task = next;
         } while (task != init_task);
         return 0;
@@ -96,17 +99,17 @@ int task_files_load(KernelMemory *memory, const Btf *btf, TaskFiles *ret) {
         if (r < 0)
                 return r == -ESTALE ? -EOPNOTSUPP : r;
         *ret = t;
-        t.items = NULL;
+        t = (TaskFiles) { 0 };
         return 0;
 }
 
 static int find_task(const TaskFiles *t, int pid, uint64_t *ret) {
-        for (size_t i = 0; i < t->n_items; i++)
-                if (t->items[i].pid == pid) {
-                        *ret = t->items[i].task;
-                        return 0;
-                }
-        return -ENOENT;
+        size_t i;
+
+        if (!id_map_find(&t->by_pid, (uint64_t) pid, &i))
+                return -ENOENT;
+        *ret = t->tasks[i];
+        return 0;
 }
 
 int task_file_private(const TaskFiles *t, int pid, int fd, uint64_t f_op, uint64_t *ret) {

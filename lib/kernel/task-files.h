@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
+#include "base/id-map.h"
 #include "kernel/btf.h"
 #include "kernel/kernel-memory.h"
 
@@ -11,11 +12,9 @@ typedef struct TaskFiles {
         struct {
                 uint64_t tasks, tgid, files, fdt, max_fds, fd, f_op, private_data;
         } at;
-        struct {
-                int pid;
-                uint64_t task;
-        } *items;
-        size_t n_items, n_allocated;
+        uint64_t *tasks;
+        size_t n_tasks, n_allocated;
+        IdMap by_pid;                   /* places in it: anybody may have many processes, and many descriptors in each */
 } TaskFiles;
 
 void task_files_done(TaskFiles *t);

@@ -1,10 +1,14 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include <errno.h>
 #include <fcntl.h>
+#include <pthread.h>
 #include <signal.h>
+#include <sys/prctl.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 
 #include "holders/process.h"
+#include "kernel/attr.h"
 #include "kernel/pidfd.h"
 #include "test.h"
 
@@ -88,6 +92,54 @@ static void test_open(void) {
         CHECK_INT(pidfd_signal(pidfd, SIGKILL), -ESRCH);
 }
 
+_Noreturn static void *wait_for_signals(void *fd) {
+        CHECK_INT(write(*(int *) fd, "", 1), 1);
+        for (;;)
+                (void) pause();
+}
+
+/* A process without its first thread is one all the same: its name is good, it can be signalled, and another thread tells what is shared. */
+static void test_open_without_leader(void) {
+        _cleanup_close_ int dirfd = -EBADF, pidfd = -EBADF, living = -EBADF;
+        _cleanup_free_ char *exe = NULL, *own = NULL;
+        ProcessStat st;
+        int fds[2];
+        char ready;
+
+        CHECK_INT(pipe2(fds, O_CLOEXEC), 0);
+        pid_t pid = fork();
+        if (pid == 0) {
+                pthread_t thread;
+
+                (void) prctl(PR_SET_PDEATHSIG, SIGKILL);
+                CHECK_INT(pthread_create(&thread, NULL, wait_for_signals, &fds[1]), 0);
+                (void) syscall(SYS_exit, 0);
+        }
+        CHECK_INT(read(fds[0], &ready, 1), 1);
+        _cleanup_free_ char *path = strf("/proc/%d", pid);
+        _cleanup_close_ int look = open(path, O_PATH | O_DIRECTORY | O_CLOEXEC);
+        do
+                CHECK_INT(process_stat(look, &st), 0);
+        while (st.state != 'Z' && usleep(1000) == 0); /* nobody tells of the end of a first thread */
+        CHECK_INT(st.threads, 2);
+        CHECK(!process_stat_ended(&st));
+
+        CHECK_INT(process_open(pid, st.start_time, &dirfd, &pidfd), 0);
+        CHECK_INT(process_exe(dirfd, &exe), 0);
+        CHECK_STR(exe, NULL);
+        CHECK_INT(process_open_living(dirfd, &living), 1);
+        CHECK_INT(process_exe(living, &exe), 0);
+        CHECK_INT(link_readf(&own, "/proc/self/exe"), 0);
+        CHECK_STR(exe, own);
+
+        CHECK_INT(pidfd_signal(pidfd, SIGKILL), 0);
+        CHECK_INT(pidfd_wait(pidfd, 10 * 1000 * 1000), 0);
+        CHECK_INT(process_open(pid, st.start_time, NULL, NULL), -ESRCH);
+        CHECK(waitpid(pid, NULL, 0) == pid);
+        CHECK_INT(close(fds[0]), 0);
+        CHECK_INT(close(fds[1]), 0);
+}
+
 static void check_unit(const char *cgroup, const char *want) {
         _cleanup_free_ char *unit = NULL;
 
@@ -147,6 +199,7 @@ int main(void) {
         test_status();
         test_ignores();
         test_open();
+        test_open_without_leader();
         test_cgroup();
         test_unified();
         test_self();
