@@ -23,6 +23,20 @@ int attr_read(const char *path, char **ret) {
         return 0;
 }
 
+int attr_read_word_at(int dirfd, const char *name, char *ret, size_t size) {
+        _cleanup_close_ int fd = openat(dirfd, name, O_RDONLY | O_CLOEXEC | O_NOCTTY);
+        if (fd < 0)
+                return -errno;
+
+        ssize_t n = read(fd, ret, size);
+        if (n < 0)
+                return -errno;
+        if ((size_t) n == size || memchr(ret, '\0', (size_t) n))
+                return -EBADMSG;
+        ret[n > 0 && ret[n - 1] == '\n' ? n - 1 : n] = '\0';
+        return 0;
+}
+
 int attr_readf(char **ret, const char *format, ...) {
         va_list ap;
 

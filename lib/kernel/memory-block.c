@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include <errno.h>
+#include <fcntl.h>
 
 #include "base/parse.h"
 #include "base/span.h"
@@ -8,6 +9,13 @@
 #include "kernel/memory-block.h"
 
 #define MEMORY "/sys/devices/system/memory"
+#define NODES "/sys/devices/system/node"
+
+enum {
+        NODES_MAX = 8,
+        WORD_SIZE = 64,         /* the longest of valid_zones names all zones */
+        NUMBER_SIZE = 20,
+};
 
 static const char *const zone_table[_ZONE_MAX] = {
         [ZONE_NONE] = "none",
@@ -46,59 +54,126 @@ static Zone zone_of(const char *valid_zones) {
         return z < 0 ? ZONE_NONE : (Zone) z;
 }
 
-/* The link "nodeN" in the block's folder; the lowest one where a block belongs to several. */
-static int node_of(uint64_t id, int *ret) {
+/* What reads many of them: a machine with tens of terabytes has a hundred thousand, and each file that is opened counts. */
+typedef struct Reader {
+        int dirfd;                      /* of all blocks */
+        uint64_t block_size;
+        int nodes[NODES_MAX];           /* of the machine, the lowest first */
+        size_t n_nodes;                 /* SIZE_MAX: more than that, or they cannot be listed */
+} Reader;
+
+static void reader_done(Reader *r) {
+        closep(&r->dirfd);
+}
+
+static bool is_node(const char *name, int *ret) {
+        const char *number = startswith(name, "node");
+        uint64_t node;
+
+        if (!number || parse_u64(number, &node) < 0 || node > INT32_MAX)
+                return false;
+        *ret = (int) node;
+        return true;
+}
+
+static int list_nodes(Reader *r) {
         _cleanup_listing_ Listing l = { 0 };
+        int node;
 
-        int r = listing_readf(&l, MEMORY "/memory%ju", (uintmax_t) id);
-        if (r < 0)
-                return r;
-
-        *ret = -1;
-        for (size_t i = 0; i < l.n; i++) {
-                const char *number = startswith(l.names[i], "node");
-                uint64_t node;
-                if (number && parse_u64(number, &node) >= 0 && node <= INT32_MAX) {
-                        *ret = (int) node;
-                        break;
-                }
+        int q = listing_readf(&l, NODES);
+        if (q < 0) {
+                r->n_nodes = SIZE_MAX;
+                return q == -ENOMEM ? q : 0;
+        }
+        for (size_t i = 0; i < l.n && r->n_nodes != SIZE_MAX; i++) {
+                if (!is_node(l.names[i], &node))
+                        continue;
+                if (r->n_nodes < NODES_MAX)
+                        r->nodes[r->n_nodes++] = node;
+                else
+                        r->n_nodes = SIZE_MAX;
         }
         return 0;
 }
 
-static int read_with_size(uint64_t id, uint64_t block_size, MemoryBlock *ret) {
-        _cleanup_free_ char *state = NULL, *zones = NULL;
-        MemoryBlock b = { .id = id, .node = -1 };
+static int reader_open(Reader *r) {
+        *r = (Reader) { .dirfd = -EBADF };
+        int q = memory_block_size(&r->block_size);
+        if (q < 0)
+                return q;
+        r->dirfd = open(MEMORY, O_PATH | O_DIRECTORY | O_CLOEXEC);
+        return r->dirfd < 0 ? -errno : list_nodes(r);
+}
 
-        int r = attr_readf(&state, MEMORY "/memory%ju/state", (uintmax_t) id);
+static int listed_node(uint64_t id, int *ret) {
+        _cleanup_listing_ Listing l = { 0 };
+
+        int r = listing_readf(&l, MEMORY "/memory%ju", (uintmax_t) id);
+        for (size_t i = 0; i < l.n; i++)
+                if (is_node(l.names[i], ret))
+                        break;
+        return r;
+}
+
+/* The link "nodeN" in the block's folder; the lowest one where a block belongs to several. It is asked for by its name, where there are not many
+ * that it can have. */
+static int node_of(const Reader *r, uint64_t id, int *ret) {
+        char name[sizeof("memory/node") + 2 * NUMBER_SIZE];
+
+        if (r->n_nodes == SIZE_MAX)
+                return listed_node(id, ret);
+        for (size_t i = 0; i < r->n_nodes; i++) {
+                (void) snprintf(name, sizeof(name), "memory%ju/node%d", (uintmax_t) id, r->nodes[i]);
+                if (faccessat(r->dirfd, name, F_OK, AT_SYMLINK_NOFOLLOW) >= 0) {
+                        *ret = r->nodes[i];
+                        return 0;
+                }
+                if (errno != ENOENT)
+                        return -errno;
+        }
+        return 0;
+}
+
+static int read_word(const Reader *r, uint64_t id, const char *attribute, char ret[static WORD_SIZE]) {
+        char name[sizeof("memory/valid_zones") + NUMBER_SIZE];
+
+        (void) snprintf(name, sizeof(name), "memory%ju/%s", (uintmax_t) id, attribute);
+        return attr_read_word_at(r->dirfd, name, ret, WORD_SIZE);
+}
+
+static int read_block(const Reader *reader, uint64_t id, MemoryBlock *ret) {
+        MemoryBlock b = { .id = id, .node = -1 };
+        char word[WORD_SIZE];
+
+        int r = read_word(reader, id, "state", word);
         if (r < 0)
                 return r;
         /* "going-offline" is still memory in use. */
-        b.online = !streq(state, "offline");
+        b.online = !streq(word, "offline");
 
         if (b.online) {
-                r = attr_readf(&zones, MEMORY "/memory%ju/valid_zones", (uintmax_t) id);
+                r = read_word(reader, id, "valid_zones", word);
                 if (r < 0 && r != -ENOENT)
                         return r;
-                b.zone = zones ? zone_of(zones) : ZONE_NONE;
+                b.zone = r >= 0 ? zone_of(word) : ZONE_NONE;
         }
 
-        r = node_of(id, &b.node);
+        r = node_of(reader, id, &b.node);
         if (r < 0)
                 return r;
 
         /* A block's number is its place in the physical address space (memory.c:phys_index_show gives the same). */
-        if (__builtin_mul_overflow(id, block_size, &b.start))
+        if (__builtin_mul_overflow(id, reader->block_size, &b.start))
                 return -EBADMSG;
         *ret = b;
         return 0;
 }
 
 int memory_block_read(uint64_t id, MemoryBlock *ret) {
-        uint64_t size;
+        _cleanup_(reader_done) Reader reader;
 
-        int r = memory_block_size(&size);
-        return r < 0 ? r : read_with_size(id, size, ret);
+        int r = reader_open(&reader);
+        return r < 0 ? r : read_block(&reader, id, ret);
 }
 
 static bool is_block(const char *name, uint64_t *ret_id) {
@@ -109,12 +184,14 @@ static bool is_block(const char *name, uint64_t *ret_id) {
 
 /* Goes by the blocks that exist, not by the addresses: a caller may well ask for everything. */
 static int blocks_find(uint64_t start, uint64_t size, memory_block_odd_t odd, void *userdata, MemoryBlock **ret, size_t *ret_n) {
+        _cleanup_(reader_done) Reader reader;
         _cleanup_listing_ Listing l = { 0 };
-        uint64_t block_size, at, id;
+        uint64_t at, id;
 
-        int r = memory_block_size(&block_size);
+        int r = reader_open(&reader);
         if (r < 0)
                 return r;
+        const uint64_t block_size = reader.block_size;
         r = listing_readf(&l, MEMORY);
         if (r < 0)
                 return r;
@@ -126,7 +203,7 @@ static int blocks_find(uint64_t start, uint64_t size, memory_block_odd_t odd, vo
         for (size_t i = 0; i < l.n; i++) {
                 if (!is_block(l.names[i], &id) || __builtin_mul_overflow(id, block_size, &at) || !span_within(at, block_size, start, size))
                         continue;
-                r = read_with_size(id, block_size, &blocks[n]);
+                r = read_block(&reader, id, &blocks[n]);
                 if (r == -ENOENT && !path_existsf(MEMORY "/%s", l.names[i])) /* went away since */
                         continue;
                 if (r < 0 && r != -ENOMEM && odd) {

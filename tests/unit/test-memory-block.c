@@ -2,6 +2,7 @@
 /* Runs on the recorded machine "ram2": blocks 146 to 149 are the card's, all online in ZONE_MOVABLE of node 1. */
 #include <errno.h>
 #include <fcntl.h>
+#include <sys/stat.h>
 
 #include "kernel/attr.h"
 #include "kernel/memory-block.h"
@@ -68,6 +69,29 @@ static void test_states(void) {
         CHECK_INT(b.node, -1);
 }
 
+/* However many nodes the machine has, and whichever of them a block has links to. */
+static void test_nodes(void) {
+        MemoryBlock b = { 0 };
+
+        CHECK_INT(memory_block_read(148, &b), 0);
+        CHECK_INT(b.node, 1);
+        CHECK_INT(symlink("../../node/node0", BLOCKS "/memory148/node0"), 0);
+        CHECK_INT(memory_block_read(148, &b), 0);
+        CHECK_INT(b.node, 0);
+        CHECK_INT(unlink(BLOCKS "/memory148/node0"), 0);
+
+        for (int node = 2; node < 20; node++) {
+                _cleanup_free_ char *folder = strf("/sys/devices/system/node/node%d", node);
+                CHECK_INT(mkdir(folder, 0755), 0);
+        }
+        CHECK_INT(symlink("../../node/node12", BLOCKS "/memory148/node12"), 0);
+        CHECK_INT(memory_block_read(148, &b), 0);
+        CHECK_INT(b.node, 1);
+        CHECK_INT(unlink(BLOCKS "/memory148/node1"), 0);
+        CHECK_INT(memory_block_read(148, &b), 0);
+        CHECK_INT(b.node, 12);
+}
+
 static void check_range(uint64_t start, uint64_t size, size_t n, uint64_t first) {
         _cleanup_free_ MemoryBlock *blocks = NULL;
         size_t got = 4711;
@@ -124,6 +148,7 @@ int main(void) {
         test_words();
         test_read();
         test_range();
+        test_nodes();
         test_policy();
         test_states();
         test_broken();
