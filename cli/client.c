@@ -1,9 +1,14 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include <errno.h>
+#include <poll.h>
 
 #include "base/clock.h"
 #include "client.h"
 #include "output.h"
+
+enum {
+        STREAM_CHUNK = 64 * 1024,
+};
 
 /* A plan and a topology are a look at the whole machine by a process of its own: seconds on a large one. */
 #define CALL_USEC (30 * USEC_PER_SEC)
@@ -51,17 +56,57 @@ int client_parse(const char *text, json_object **ret) {
         return 0;
 }
 
-/* Calls a method whose answer is one string with a JSON object in it. */
-static int call_for_json(sd_bus *bus, sd_bus_message *m, uint64_t usec, json_object **ret, sd_bus_error *reterr) {
+/* What the daemon has for us comes through a descriptor, as fast as we read it. An end that came too early is no JSON. */
+static int read_stream(int fd, uint64_t deadline, char **ret) {
+        _cleanup_free_ char *text = NULL;
+        size_t size = 0, allocated = 0;
+
+        for (;;) {
+                struct pollfd p = { .fd = fd, .events = POLLIN };
+                uint64_t now = now_monotonic();
+
+                if (allocated - size < STREAM_CHUNK) {
+                        char *grown = realloc(text, allocated * 2 + 2 * STREAM_CHUNK);
+                        if (!grown)
+                                return -ENOMEM;
+                        text = grown;
+                        allocated = allocated * 2 + 2 * STREAM_CHUNK;
+                }
+                if (now >= deadline)
+                        return -ETIMEDOUT;
+                if (poll(&p, 1, (int) ((deadline - now) / USEC_PER_MSEC) + 1) < 0 && errno != EINTR)
+                        return -errno;
+                ssize_t n = p.revents ? read(fd, text + size, STREAM_CHUNK) : -1;
+                if (n < 0 && p.revents && errno != EINTR)
+                        return -errno;
+                if (n == 0)
+                        break;
+                size += n > 0 ? (size_t) n : 0;
+        }
+        text[size] = '\0';
+        *ret = TAKE_PTR(text);
+        return 0;
+}
+
+static int call_for_text(sd_bus *bus, sd_bus_message *m, uint64_t usec, char **ret, sd_bus_error *reterr) {
         _cleanup_message_ sd_bus_message *reply = NULL;
-        const char *text;
+        uint64_t deadline = now_monotonic() + usec;
+        int fd;
 
         int r = sd_bus_call(bus, m, usec, reterr, &reply);
         if (r < 0)
                 return r;
-        if (sd_bus_message_read(reply, "s", &text) < 0)
+        if (sd_bus_message_read(reply, "h", &fd) < 0) /* stays the reply's */
                 return -EBADMSG;
-        return client_parse(text, ret);
+        return read_stream(fd, deadline, ret);
+}
+
+/* Calls a method whose answer is a descriptor with a JSON object behind it. */
+static int call_for_json(sd_bus *bus, sd_bus_message *m, uint64_t usec, json_object **ret, sd_bus_error *reterr) {
+        _cleanup_free_ char *text = NULL;
+
+        int r = call_for_text(bus, m, usec, &text, reterr);
+        return r < 0 ? r : client_parse(text, ret);
 }
 
 static int manager_call_new(sd_bus *bus, const char *member, sd_bus_message **ret) {
@@ -119,7 +164,7 @@ ExitCode client_topology(sd_bus *bus, json_object **ret) {
         _cleanup_error_ sd_bus_error e = SD_BUS_ERROR_NULL;
         _cleanup_message_ sd_bus_message *m = NULL;
 
-        int r = manager_call_new(bus, "GetTopology", &m);
+        int r = manager_call_new(bus, "OpenTopology", &m);
         if (r >= 0)
                 r = call_for_json(bus, m, LOOK_USEC, ret, &e);
         return r < 0 ? client_fail(r, &e) : CODE_DONE;
@@ -141,7 +186,7 @@ ExitCode client_verify(sd_bus *bus, const char *target, json_object **ret) {
         _cleanup_error_ sd_bus_error e = SD_BUS_ERROR_NULL;
         _cleanup_message_ sd_bus_message *m = NULL;
 
-        int r = manager_call_new(bus, "Verify", &m);
+        int r = manager_call_new(bus, "OpenVerify", &m);
         if (r >= 0)
                 r = sd_bus_message_append(m, "s", target);
         if (r >= 0)
@@ -153,7 +198,7 @@ ExitCode client_verify_certificates(sd_bus *bus, json_object **ret) {
         _cleanup_error_ sd_bus_error e = SD_BUS_ERROR_NULL;
         _cleanup_message_ sd_bus_message *m = NULL;
 
-        int r = manager_call_new(bus, "VerifyCertificates", &m);
+        int r = manager_call_new(bus, "OpenVerifyCertificates", &m);
         if (r >= 0)
                 r = call_for_json(bus, m, LOOK_USEC, ret, &e);
         return r < 0 ? client_fail(r, &e) : CODE_DONE;
@@ -161,38 +206,28 @@ ExitCode client_verify_certificates(sd_bus *bus, json_object **ret) {
 
 ExitCode client_certificate(sd_bus *bus, const char *id, char **ret) {
         _cleanup_error_ sd_bus_error e = SD_BUS_ERROR_NULL;
-        _cleanup_message_ sd_bus_message *m = NULL, *reply = NULL;
-        const char *text;
+        _cleanup_message_ sd_bus_message *m = NULL;
 
-        int r = manager_call_new(bus, "GetCertificate", &m);
+        int r = manager_call_new(bus, "OpenCertificate", &m);
         if (r >= 0)
                 r = sd_bus_message_append(m, "s", id);
         if (r >= 0)
-                r = sd_bus_call(bus, m, CALL_USEC, &e, &reply);
-        if (r < 0)
-                return client_fail(r, &e);
-        if (sd_bus_message_read(reply, "s", &text) < 0)
-                return client_fail(-EBADMSG, NULL);
-
-        char *copy = strdup(text);
-        if (!copy)
-                return fail_memory();
-        *ret = copy;
-        return CODE_DONE;
+                r = call_for_text(bus, m, CALL_USEC, ret, &e);
+        return r < 0 ? client_fail(r, &e) : CODE_DONE;
 }
 
 ExitCode client_plan(sd_bus *bus, const Args *a, json_object **ret) {
-        return call_for_plan(bus, a->n_targets > 1 ? "PlanSeveral" : "PlanRemoval", a, ret);
+        return call_for_plan(bus, a->n_targets > 1 ? "OpenPlanSeveral" : "OpenPlanRemoval", a, ret);
 }
 
 ExitCode client_plan_restore(sd_bus *bus, const Args *a, json_object **ret) {
-        return call_for_plan(bus, "PlanRestore", a, ret);
+        return call_for_plan(bus, "OpenPlanRestore", a, ret);
 }
 
 int client_try_history(sd_bus *bus, uint32_t limit, json_object **ret, sd_bus_error *reterr) {
         _cleanup_message_ sd_bus_message *m = NULL;
 
-        int r = manager_call_new(bus, "GetHistory", &m);
+        int r = manager_call_new(bus, "OpenHistory", &m);
         if (r >= 0)
                 r = sd_bus_message_append(m, "u", limit);
         return r < 0 ? r : call_for_json(bus, m, CALL_USEC, ret, reterr);

@@ -11,6 +11,7 @@ static const struct {
         { "no-slot", BUS_ERROR_NO_SLOT },
         { "bad-option", BUS_ERROR_BAD_OPTION },
         { "busy", BUS_ERROR_BUSY },
+        { "not-proven", BUS_ERROR_NOT_PROVEN },
 };
 
 const char *bus_error_of_code(const char *code) {

@@ -5,7 +5,6 @@
 #include "base/fileio.h"
 #include "engine/state-dir.h"
 #include "history.h"
-#include "removal.h"
 
 enum {
         ENTRIES_MAX = 1000,
@@ -60,7 +59,7 @@ int history_entry(uint64_t number, json_object **ret) {
                 return -ENOMEM;
 
         json_set_strf(entry, "id", "%" PRIu64, number);
-        json_set_str(entry, "kind", removal_kind_to_string(KIND_REMOVE));
+        json_set_str(entry, "kind", "remove");
         json_set_bool(entry, "ended", false);
         json_set_u64(entry, "steps_done", 0);
         json_set_u64(entry, "steps_undone", 0);

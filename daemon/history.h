@@ -3,7 +3,8 @@
 
 #include "base/json.h"
 
-/* The records of removals, STATE_DIR/removals/ID/journal, which the workers write and the daemon only reads. */
+/* The records of removals, STATE_DIR/removals/ID/journal, which the workers write. The daemon reads them when it starts; what
+ * others want to know of them a worker tells. */
 
 /* One removal: {id, slot, target, trigger, by, options, card, boot, started_usec, steps_done, steps_undone, ended}, and of
  * an ended one {ended_usec, outcome, code, message, remedy, lost}. -ENOENT when there is no such record, -ENODATA when it was

@@ -1,41 +1,19 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include <errno.h>
+
+#include "ask.h"
 #include "authorize.h"
 #include "base/clock.h"
-#include "base/parse.h"
 #include "bus-error.h"
-#include "engine/chain.h"
-#include "engine/state-dir.h"
-#include "history.h"
 #include "manager.h"
 #include "options.h"
 #include "removal-bus.h"
 #include "slot-bus.h"
 #include "strv.h"
-#include "worker-call.h"
+#include "who.h"
 
 #define MANAGER_PATH "/org/saferemove1"
 #define MANAGER_INTERFACE "org.saferemove1.Manager"
-
-static void answer_topology(json_object *topology, const char *why_not, void *userdata) {
-        sd_bus_message *call = userdata;
-
-        if (topology)
-                (void) sd_bus_reply_method_return(call, "s", json_text(topology));
-        else
-                (void) sd_bus_reply_method_errorf(call, BUS_ERROR_FAILED, "The machine could not be scanned: %s.", why_not);
-        sd_bus_message_unref(call);
-}
-
-static int method_get_topology(sd_bus_message *call, void *userdata, sd_bus_error *error) {
-        Manager *m = userdata;
-
-        int r = scanner_want(m->scanner, answer_topology, sd_bus_message_ref(call));
-        if (r >= 0)
-                return 1;
-
-        sd_bus_message_unref(call);
-        return sd_bus_error_setf(error, BUS_ERROR_FAILED, "The machine cannot be scanned: %s.", strerror(-r));
-}
 
 /* Decodes "sa{sv}". */
 static int read_wish(sd_bus_message *call, const char **ret_target, json_object **ret_options, sd_bus_error *error) {
@@ -82,58 +60,85 @@ static json_object *question_new(const char *target, json_object *targets, json_
         json_set_str(request, "trigger", trigger_to_string(TRIGGER_COMMAND));
         json_set(request, "by", json_ref(by));
         json_set(request, "options", json_ref(options));
+        json_set_bool(request, "parts", true);
         return request;
 }
 
-/* The call is answered when the worker has. `what` is what it is asked for, for a person. */
-static int ask_worker(sd_bus_message *call, Manager *m, const char *verb, const char *what, const char *target, json_object *targets,
-                      json_object *options, sd_bus_error *error) {
-        _cleanup_json_ json_object *by = NULL, *request = NULL;
+/* Of what differs by nothing but who may see it. */
+static json_object *reading_new(json_object *by) {
+        json_object *request = json_object_new_object(), *reader = json_object_new_object();
 
-        int r = authorize_sender(call, &by);
-        if (r < 0)
-                return r;
-        request = question_new(target, targets, options, by);
-        r = worker_call_start(m, call, verb, what, request, error);
-        return r < 0 ? r : 1;
+        json_set_u64(reader, "uid", json_u64(by, "uid"));
+        json_set(request, "by", reader);
+        json_set_bool(request, "parts", true);
+        return request;
 }
 
-static int call_for_plan(sd_bus_message *call, Manager *m, const char *verb, sd_bus_error *error) {
-        _cleanup_json_ json_object *options = NULL;
+/* Each of these has a twin whose name begins with Open and which answers with a descriptor. */
+static bool wants_stream(sd_bus_message *call) {
+        return startswith(sd_bus_message_get_member(call), "Open");
+}
+
+static int ask_for(Manager *m, sd_bus_message *call, json_object *by, const char *verb, const char *what, json_object *request, sd_bus_error *error) {
+        const AskWish wish = { .verb = verb, .what = what, .request = request, .stream = wants_stream(call) };
+
+        return asks_add(m, call, by, &wish, error);
+}
+
+/* The slots as well: who asks for the topology sees them as they are. */
+static int get_topology(Manager *m, sd_bus_message *call, json_object *by, sd_bus_error *error) {
+        _cleanup_json_ json_object *request = reading_new(by);
+        const AskWish wish = { .verb = "topology", .what = "The topology", .request = request, .look = true, .stream = wants_stream(call) };
+
+        return asks_add(m, call, by, &wish, error);
+}
+
+static int plan_one(Manager *m, sd_bus_message *call, json_object *by, const char *verb, sd_bus_error *error) {
+        _cleanup_json_ json_object *options = NULL, *request = NULL;
         const char *target;
 
         int r = read_wish(call, &target, &options, error);
-        return r < 0 ? r : ask_worker(call, m, verb, "The plan", target, NULL, options, error);
+        if (r < 0)
+                return r;
+        request = question_new(target, NULL, options, by);
+        return ask_for(m, call, by, verb, "The plan", request, error);
 }
 
-static int method_plan_removal(sd_bus_message *call, void *userdata, sd_bus_error *error) {
-        return call_for_plan(call, userdata, "plan", error);
+static int plan_removal_of(Manager *m, sd_bus_message *call, json_object *by, sd_bus_error *error) {
+        return plan_one(m, call, by, "plan", error);
 }
 
-static int method_plan_several(sd_bus_message *call, void *userdata, sd_bus_error *error) {
-        _cleanup_json_ json_object *targets = NULL, *options = NULL;
+static int plan_restore_of(Manager *m, sd_bus_message *call, json_object *by, sd_bus_error *error) {
+        return plan_one(m, call, by, "plan-restore", error);
+}
+
+static int plan_several(Manager *m, sd_bus_message *call, json_object *by, sd_bus_error *error) {
+        _cleanup_json_ json_object *targets = NULL, *options = NULL, *request = NULL;
         _cleanup_free_ char *target = NULL;
 
         int r = read_wish_of_several(call, &target, &targets, &options, error);
-        return r < 0 ? r : ask_worker(call, userdata, "plan", "The plan", target, targets, options, error);
+        if (r < 0)
+                return r;
+        request = question_new(target, targets, options, by);
+        return ask_for(m, call, by, "plan", "The plan", request, error);
 }
 
-static int method_plan_restore(sd_bus_message *call, void *userdata, sd_bus_error *error) {
-        return call_for_plan(call, userdata, "plan-restore", error);
-}
-
-static int method_verify(sd_bus_message *call, void *userdata, sd_bus_error *error) {
+static int verify(Manager *m, sd_bus_message *call, json_object *by, sd_bus_error *error) {
+        _cleanup_json_ json_object *request = NULL;
         const char *target;
 
         int r = sd_bus_message_read_basic(call, 's', &target);
-        return r < 0 ? r : ask_worker(call, userdata, "verify", "The proof", target, NULL, NULL, error);
+        if (r < 0)
+                return r;
+        request = question_new(target, NULL, NULL, by);
+        return ask_for(m, call, by, "verify", "The proof", request, error);
 }
 
-static int call_for_removal(sd_bus_message *call, Manager *m, RemovalKind kind, sd_bus_error *error) {
-        _cleanup_json_ json_object *options = NULL, *by = NULL;
-        RemovalRequest request = { .kind = kind, .trigger = TRIGGER_COMMAND };
+static int remove_or_restore(Manager *m, sd_bus_message *call, json_object *by, RemovalKind kind, sd_bus_error *error) {
+        RemovalRequest request = { .kind = kind, .trigger = TRIGGER_COMMAND, .by = by };
+        _cleanup_json_ json_object *options = NULL;
 
-        int r = authorize_change(call, &by, error);
+        int r = authorize_change(by, error);
         if (r < 0)
                 return r;
         r = read_wish(call, &request.target, &options, error);
@@ -141,7 +146,6 @@ static int call_for_removal(sd_bus_message *call, Manager *m, RemovalKind kind, 
                 return r;
 
         request.options = options;
-        request.by = by;
         r = manager_remove(m, request, call);
         if (r < 0)
                 return sd_bus_error_setf(error, BUS_ERROR_FAILED, "The %s cannot be started: %s.",
@@ -149,15 +153,19 @@ static int call_for_removal(sd_bus_message *call, Manager *m, RemovalKind kind, 
         return 1;
 }
 
-static int method_remove(sd_bus_message *call, void *userdata, sd_bus_error *error) {
-        return call_for_removal(call, userdata, KIND_REMOVE, error);
+static int remove_one(Manager *m, sd_bus_message *call, json_object *by, sd_bus_error *error) {
+        return remove_or_restore(m, call, by, KIND_REMOVE, error);
 }
 
-static int method_remove_several(sd_bus_message *call, void *userdata, sd_bus_error *error) {
-        _cleanup_json_ json_object *targets = NULL, *options = NULL, *by = NULL;
+static int restore_one(Manager *m, sd_bus_message *call, json_object *by, sd_bus_error *error) {
+        return remove_or_restore(m, call, by, KIND_RESTORE, error);
+}
+
+static int remove_several(Manager *m, sd_bus_message *call, json_object *by, sd_bus_error *error) {
+        _cleanup_json_ json_object *targets = NULL, *options = NULL;
         _cleanup_free_ char *target = NULL;
 
-        int r = authorize_change(call, &by, error);
+        int r = authorize_change(by, error);
         if (r < 0)
                 return r;
         r = read_wish_of_several(call, &target, &targets, &options, error);
@@ -167,71 +175,87 @@ static int method_remove_several(sd_bus_message *call, void *userdata, sd_bus_er
         const RemovalRequest request = {
                 .kind = KIND_REMOVE, .trigger = TRIGGER_COMMAND, .target = target, .targets = targets, .options = options, .by = by,
         };
-        r = manager_remove(userdata, request, call);
+        r = manager_remove(m, request, call);
         return r < 0 ? sd_bus_error_setf(error, BUS_ERROR_FAILED, "The removal cannot be started: %s.", strerror(-r)) : 1;
 }
 
-static int method_restore(sd_bus_message *call, void *userdata, sd_bus_error *error) {
-        return call_for_removal(call, userdata, KIND_RESTORE, error);
-}
-
-static int method_cancel(sd_bus_message *call, void *userdata, sd_bus_error *error) {
-        _cleanup_json_ json_object *by = NULL;
+static int cancel(Manager *m, sd_bus_message *call, json_object *by, sd_bus_error *error) {
         const char *text;
 
-        int r = authorize_change(call, &by, error);
+        int r = authorize_change(by, error);
         if (r < 0)
                 return r;
         r = sd_bus_message_read_basic(call, 's', &text);
         if (r < 0)
                 return r;
 
-        Removal *removal = manager_running_meant(userdata, text);
+        Removal *removal = manager_running_meant(m, text);
         if (!removal)
                 return sd_bus_error_setf(error, BUS_ERROR_NOT_RUNNING, "No removal of '%s' is running.", text);
         r = manager_cancel(removal, by, error);
         return r < 0 ? r : sd_bus_reply_method_return(call, "");
 }
 
-static int method_get_history(sd_bus_message *call, void *userdata, sd_bus_error *error) {
-        _cleanup_json_ json_object *history = NULL;
+static int get_history(Manager *m, sd_bus_message *call, json_object *by, sd_bus_error *error) {
+        _cleanup_json_ json_object *request = reading_new(by);
         uint32_t limit;
 
         int r = sd_bus_message_read_basic(call, 'u', &limit);
         if (r < 0)
                 return r;
-        r = history_load(limit, &history);
-        if (r < 0)
-                return sd_bus_error_setf(error, BUS_ERROR_FAILED, "The records in %s cannot be read: %s.", state_dir(), strerror(-r));
-        return sd_bus_reply_method_return(call, "s", json_text(history));
+        json_set_u64(request, "limit", limit);
+        return ask_for(m, call, by, "history", "The history", request, error);
 }
 
-static int method_get_certificate(sd_bus_message *call, void *userdata, sd_bus_error *error) {
-        _cleanup_free_ char *text = NULL;
-        uint64_t removal = 0;
+static int get_certificate(Manager *m, sd_bus_message *call, json_object *by, sd_bus_error *error) {
+        _cleanup_json_ json_object *request = reading_new(by);
         const char *id;
 
         int r = sd_bus_message_read_basic(call, 's', &id);
         if (r < 0)
                 return r;
-        r = *id ? parse_u64(id, &removal) : chain_newest(&removal);
-        if (r >= 0)
-                r = chain_read(removal, NULL, &text, NULL);
-        if (r == -ENOENT || r == -EINVAL || r == -ERANGE)
-                return sd_bus_error_setf(error, BUS_ERROR_UNKNOWN_NAME, *id ? "Removal '%s' has no certificate." :
-                                "There is no certificate yet.%s", id);
-        if (r == -EBADMSG)
-                return sd_bus_error_setf(error, BUS_ERROR_NOT_PROVEN, "The certificate is not as it was written; "
-                                "'safe-remove certificate --verify' says more.");
-        if (r < 0)
-                return sd_bus_error_setf(error, BUS_ERROR_FAILED, "The certificate cannot be read: %s.", strerror(-r));
-        text[strcspn(text, "\n")] = '\0';
-        return sd_bus_reply_method_return(call, "s", text);
+        json_set_str(request, "id", id);
+        return ask_for(m, call, by, "certificate", "The certificate", request, error);
 }
 
-static int method_verify_certificates(sd_bus_message *call, void *userdata, sd_bus_error *error) {
-        int r = worker_call_start(userdata, call, "certificates", "The verification", NULL, error);
-        return r < 0 ? r : 1;
+static int verify_certificates(Manager *m, sd_bus_message *call, json_object *by, sd_bus_error *error) {
+        return ask_for(m, call, by, "certificates", "The verification", NULL, error);
+}
+
+/* What a method does once it is known who calls it. */
+static const struct {
+        const char *member;
+        who_then_t then;
+} methods[] = {
+        { "GetTopology", get_topology },
+        { "OpenTopology", get_topology },
+        { "PlanRemoval", plan_removal_of },
+        { "OpenPlanRemoval", plan_removal_of },
+        { "PlanSeveral", plan_several },
+        { "OpenPlanSeveral", plan_several },
+        { "PlanRestore", plan_restore_of },
+        { "OpenPlanRestore", plan_restore_of },
+        { "Remove", remove_one },
+        { "RemoveSeveral", remove_several },
+        { "Restore", restore_one },
+        { "Cancel", cancel },
+        { "GetHistory", get_history },
+        { "OpenHistory", get_history },
+        { "Verify", verify },
+        { "OpenVerify", verify },
+        { "GetCertificate", get_certificate },
+        { "OpenCertificate", get_certificate },
+        { "VerifyCertificates", verify_certificates },
+        { "OpenVerifyCertificates", verify_certificates },
+};
+
+static int on_method(sd_bus_message *call, void *userdata, sd_bus_error *error) {
+        const char *member = sd_bus_message_get_member(call);
+
+        for (size_t i = 0; i < ELEMENTSOF(methods); i++)
+                if (streq(methods[i].member, member))
+                        return who_asks(userdata, call, methods[i].then, error);
+        return -ENOSYS; /* the vtable has no other */
 }
 
 static int get_removals(sd_bus *bus, const char *path, const char *interface, const char *property, sd_bus_message *reply,
@@ -253,30 +277,35 @@ static int get_version(sd_bus *bus, const char *path, const char *interface, con
 /* Who may do what is decided in authorize.c, hence UNPRIVILEGED everywhere. */
 static const sd_bus_vtable manager_vtable[] = {
         SD_BUS_VTABLE_START(0),
-        SD_BUS_METHOD_WITH_ARGS("GetTopology", SD_BUS_NO_ARGS, SD_BUS_ARGS("s", json), method_get_topology,
+        SD_BUS_METHOD_WITH_ARGS("GetTopology", SD_BUS_NO_ARGS, SD_BUS_ARGS("s", json), on_method, SD_BUS_VTABLE_UNPRIVILEGED),
+        SD_BUS_METHOD_WITH_ARGS("OpenTopology", SD_BUS_NO_ARGS, SD_BUS_ARGS("h", json), on_method, SD_BUS_VTABLE_UNPRIVILEGED),
+        SD_BUS_METHOD_WITH_ARGS("PlanRemoval", SD_BUS_ARGS("s", target, "a{sv}", options), SD_BUS_ARGS("s", plan), on_method,
                         SD_BUS_VTABLE_UNPRIVILEGED),
-        SD_BUS_METHOD_WITH_ARGS("PlanRemoval", SD_BUS_ARGS("s", target, "a{sv}", options), SD_BUS_ARGS("s", plan),
-                        method_plan_removal, SD_BUS_VTABLE_UNPRIVILEGED),
-        SD_BUS_METHOD_WITH_ARGS("Remove", SD_BUS_ARGS("s", target, "a{sv}", options), SD_BUS_ARGS("o", removal),
-                        method_remove, SD_BUS_VTABLE_UNPRIVILEGED),
-        SD_BUS_METHOD_WITH_ARGS("PlanSeveral", SD_BUS_ARGS("as", targets, "a{sv}", options), SD_BUS_ARGS("s", plan),
-                        method_plan_several, SD_BUS_VTABLE_UNPRIVILEGED),
-        SD_BUS_METHOD_WITH_ARGS("RemoveSeveral", SD_BUS_ARGS("as", targets, "a{sv}", options), SD_BUS_ARGS("o", removal),
-                        method_remove_several, SD_BUS_VTABLE_UNPRIVILEGED),
-        SD_BUS_METHOD_WITH_ARGS("PlanRestore", SD_BUS_ARGS("s", target, "a{sv}", options), SD_BUS_ARGS("s", plan),
-                        method_plan_restore, SD_BUS_VTABLE_UNPRIVILEGED),
-        SD_BUS_METHOD_WITH_ARGS("Restore", SD_BUS_ARGS("s", target, "a{sv}", options), SD_BUS_ARGS("o", removal),
-                        method_restore, SD_BUS_VTABLE_UNPRIVILEGED),
-        SD_BUS_METHOD_WITH_ARGS("Cancel", SD_BUS_ARGS("s", target_or_id), SD_BUS_NO_RESULT, method_cancel,
+        SD_BUS_METHOD_WITH_ARGS("OpenPlanRemoval", SD_BUS_ARGS("s", target, "a{sv}", options), SD_BUS_ARGS("h", plan), on_method,
                         SD_BUS_VTABLE_UNPRIVILEGED),
-        SD_BUS_METHOD_WITH_ARGS("GetHistory", SD_BUS_ARGS("u", limit), SD_BUS_ARGS("s", json), method_get_history,
+        SD_BUS_METHOD_WITH_ARGS("Remove", SD_BUS_ARGS("s", target, "a{sv}", options), SD_BUS_ARGS("o", removal), on_method,
                         SD_BUS_VTABLE_UNPRIVILEGED),
-        SD_BUS_METHOD_WITH_ARGS("Verify", SD_BUS_ARGS("s", target), SD_BUS_ARGS("s", json), method_verify,
+        SD_BUS_METHOD_WITH_ARGS("PlanSeveral", SD_BUS_ARGS("as", targets, "a{sv}", options), SD_BUS_ARGS("s", plan), on_method,
                         SD_BUS_VTABLE_UNPRIVILEGED),
-        SD_BUS_METHOD_WITH_ARGS("GetCertificate", SD_BUS_ARGS("s", id), SD_BUS_ARGS("s", certificate), method_get_certificate,
+        SD_BUS_METHOD_WITH_ARGS("OpenPlanSeveral", SD_BUS_ARGS("as", targets, "a{sv}", options), SD_BUS_ARGS("h", plan), on_method,
                         SD_BUS_VTABLE_UNPRIVILEGED),
-        SD_BUS_METHOD_WITH_ARGS("VerifyCertificates", SD_BUS_NO_ARGS, SD_BUS_ARGS("s", json), method_verify_certificates,
+        SD_BUS_METHOD_WITH_ARGS("RemoveSeveral", SD_BUS_ARGS("as", targets, "a{sv}", options), SD_BUS_ARGS("o", removal), on_method,
                         SD_BUS_VTABLE_UNPRIVILEGED),
+        SD_BUS_METHOD_WITH_ARGS("PlanRestore", SD_BUS_ARGS("s", target, "a{sv}", options), SD_BUS_ARGS("s", plan), on_method,
+                        SD_BUS_VTABLE_UNPRIVILEGED),
+        SD_BUS_METHOD_WITH_ARGS("OpenPlanRestore", SD_BUS_ARGS("s", target, "a{sv}", options), SD_BUS_ARGS("h", plan), on_method,
+                        SD_BUS_VTABLE_UNPRIVILEGED),
+        SD_BUS_METHOD_WITH_ARGS("Restore", SD_BUS_ARGS("s", target, "a{sv}", options), SD_BUS_ARGS("o", removal), on_method,
+                        SD_BUS_VTABLE_UNPRIVILEGED),
+        SD_BUS_METHOD_WITH_ARGS("Cancel", SD_BUS_ARGS("s", target_or_id), SD_BUS_NO_RESULT, on_method, SD_BUS_VTABLE_UNPRIVILEGED),
+        SD_BUS_METHOD_WITH_ARGS("GetHistory", SD_BUS_ARGS("u", limit), SD_BUS_ARGS("s", json), on_method, SD_BUS_VTABLE_UNPRIVILEGED),
+        SD_BUS_METHOD_WITH_ARGS("OpenHistory", SD_BUS_ARGS("u", limit), SD_BUS_ARGS("h", json), on_method, SD_BUS_VTABLE_UNPRIVILEGED),
+        SD_BUS_METHOD_WITH_ARGS("Verify", SD_BUS_ARGS("s", target), SD_BUS_ARGS("s", json), on_method, SD_BUS_VTABLE_UNPRIVILEGED),
+        SD_BUS_METHOD_WITH_ARGS("OpenVerify", SD_BUS_ARGS("s", target), SD_BUS_ARGS("h", json), on_method, SD_BUS_VTABLE_UNPRIVILEGED),
+        SD_BUS_METHOD_WITH_ARGS("GetCertificate", SD_BUS_ARGS("s", id), SD_BUS_ARGS("s", certificate), on_method, SD_BUS_VTABLE_UNPRIVILEGED),
+        SD_BUS_METHOD_WITH_ARGS("OpenCertificate", SD_BUS_ARGS("s", id), SD_BUS_ARGS("h", certificate), on_method, SD_BUS_VTABLE_UNPRIVILEGED),
+        SD_BUS_METHOD_WITH_ARGS("VerifyCertificates", SD_BUS_NO_ARGS, SD_BUS_ARGS("s", json), on_method, SD_BUS_VTABLE_UNPRIVILEGED),
+        SD_BUS_METHOD_WITH_ARGS("OpenVerifyCertificates", SD_BUS_NO_ARGS, SD_BUS_ARGS("h", json), on_method, SD_BUS_VTABLE_UNPRIVILEGED),
         SD_BUS_PROPERTY("Version", "s", get_version, 0, SD_BUS_VTABLE_PROPERTY_CONST),
         SD_BUS_PROPERTY("Removals", "ao", get_removals, 0, SD_BUS_VTABLE_PROPERTY_EMITS_CHANGE),
         SD_BUS_SIGNAL_WITH_ARGS("Event", SD_BUS_ARGS("s", json), 0),

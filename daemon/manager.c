@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "ask.h"
 #include "base/clock.h"
 #include "engine/state-dir.h"
 #include "light.h"
 #include "manager.h"
-#include "worker-call.h"
+#include "who.h"
 
 /* What happened, and what is to be done about it. */
 
@@ -20,9 +21,10 @@ void manager_free(Manager *m) {
                 return;
         for (size_t i = 0; i < MANAGER_SOURCES; i++)
                 sources[i]->stop(m->source_states[i]);
-        worker_calls_free(m);
         lights_free(m);
         scanner_free(m->scanner);
+        asks_free(m->asks);
+        who_free(m->who);
         manager_free_removals(m);
         manager_free_slots(m);
         json_object_put(m->topology);
@@ -42,6 +44,12 @@ int manager_new(sd_event *event, sd_bus *bus, Manager **ret) {
         m->source_context = (SourceContext) { .event = event, .emit = manager_on_source_event, .userdata = m };
 
         int r = scanner_new(event, manager_take_scan, m, &m->scanner);
+        if (r < 0)
+                return r;
+        r = asks_new(event, &m->asks);
+        if (r < 0)
+                return r;
+        r = who_new(&m->who);
         if (r < 0)
                 return r;
         r = manager_bus_register(m);

@@ -12,7 +12,8 @@ enum {
 };
 
 typedef struct Light Light;
-typedef struct WorkerCall WorkerCall;
+typedef struct Asks Asks;
+typedef struct Who Who;
 
 struct Manager {
         sd_event *event;
@@ -30,7 +31,8 @@ struct Manager {
         ManagedSlot **slots;           size_t n_slots, a_slots;
         Removal **removals;            size_t n_removals, a_removals; /* in the order of their start; enquiries too */
         uint64_t last_number;
-        WorkerCall *worker_calls;          /* method calls that a worker is answering */
+        Who *who;                      /* who the callers are */
+        Asks *asks;                    /* method calls that a worker is to answer */
         Light *lights;                 /* attention LEDs that are being set */
 };
 

@@ -1,9 +1,13 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include <errno.h>
+
 #include "question.h"
 
 struct Question {
         Worker *worker;
+        Answer *document;      /* the parts of it that have come */
         json_object *answer;
+        int error;             /* of keeping the parts */
         question_answered_t answered;
         void *userdata;
 };
@@ -13,13 +17,25 @@ void question_free(Question *q) {
                 return;
         worker_free(q->worker);
         json_object_put(q->answer);
+        answer_unref(q->document);
         free(q);
 }
 
+static int take_part(Question *q, const char *text) {
+        int r = q->document ? 0 : answer_new(&q->document);
+
+        return r < 0 ? r : answer_append(q->document, text, strlen(text));
+}
+
+/* What comes in parts is never parsed here, and never held in this process's memory. */
 static void on_line(json_object *line, void *userdata) {
+        const char *type = json_str(line, "type"), *text = json_str(line, "text");
         Question *q = userdata;
 
-        if (!q->answer)
+        if (streq_ptr(type, "part") && text) {
+                if (q->error >= 0)
+                        q->error = take_part(q, text);
+        } else if (!q->answer)
                 q->answer = json_ref(line);
 }
 
@@ -29,13 +45,14 @@ static void on_ended(WorkerEnd end, int code, void *userdata) {
         Question *q = userdata;
         _cleanup_free_ char *why = NULL;
 
-        if (end == WORKER_EXITED && q->answer) {
+        if (end == WORKER_EXITED && q->answer && q->error >= 0) {
                 q->answered(q->answer, NULL, q->userdata);
                 return;
         }
-
-        why = strf("the worker process %s (%d)%s", worker_end_to_string(end), code,
-                        q->answer ? "" : " without an answer");
+        if (q->error < 0)
+                why = q->error == -EFBIG ? strf("it is longer than %d MiB", ANSWER_BYTES_MAX / 1024 / 1024) : strdup(strerror(-q->error));
+        else
+                why = strf("the worker process %s (%d)%s", worker_end_to_string(end), code, q->answer ? "" : " without an answer");
         q->answered(NULL, why ?: "out of memory", q->userdata);
 }
 
@@ -43,6 +60,18 @@ static const WorkerHandler question_handler = {
         .line = on_line,
         .ended = on_ended,
 };
+
+int question_document(Question *q, Answer **ret) {
+        if (!q->document) {
+                const char *text = json_text(q->answer);
+
+                int r = text ? take_part(q, text) : -ENOMEM;
+                if (r < 0)
+                        return r;
+        }
+        *ret = answer_ref(q->document);
+        return 0;
+}
 
 int question_ask(sd_event *event, const char *verb, json_object *input, uint64_t deadline_usec,
                 question_answered_t answered, void *userdata, Question **ret) {

@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "authorize.h"
+#include "bus-error.h"
 #include "manager.h"
 #include "removal-bus.h"
 #include "strv.h"
+#include "who.h"
 
 static const char *text_of(const Removal *r, const char *property) {
         const struct {
@@ -56,15 +58,27 @@ static int get_lines(sd_bus *bus, const char *path, const char *interface, const
         return sd_bus_message_append_strv(reply, streq(property, "Lost") ? r->lost : r->remedy);
 }
 
-static int method_cancel(sd_bus_message *m, void *userdata, sd_bus_error *error) {
-        _cleanup_json_ json_object *by = NULL;
-        Removal *r = userdata;
+static Removal *find_at(const Manager *m, const char *path) {
+        for (size_t i = 0; i < m->n_removals; i++)
+                if (m->removals[i]->started && streq(m->removals[i]->path, path))
+                        return m->removals[i];
+        return NULL;
+}
 
-        int k = authorize_change(m, &by, error);
+static int cancel(Manager *m, sd_bus_message *call, json_object *by, sd_bus_error *error) {
+        Removal *r = find_at(m, sd_bus_message_get_path(call));
+
+        int k = authorize_change(by, error);
         if (k < 0)
                 return k;
+        if (!r)
+                return sd_bus_error_setf(error, BUS_ERROR_NOT_RUNNING, "The removal has ended already.");
         k = manager_cancel(r, by, error);
-        return k < 0 ? k : sd_bus_reply_method_return(m, "");
+        return k < 0 ? k : sd_bus_reply_method_return(call, "");
+}
+
+static int method_cancel(sd_bus_message *call, void *userdata, sd_bus_error *error) {
+        return who_asks(((Removal *) userdata)->manager, call, cancel, error);
 }
 
 static int get_slots(sd_bus *bus, const char *path, const char *interface, const char *property, sd_bus_message *reply,
@@ -106,14 +120,8 @@ static const sd_bus_vtable removal_vtable[] = {
 };
 
 static int find(sd_bus *bus, const char *path, const char *interface, void *userdata, void **ret_found, sd_bus_error *error) {
-        Manager *m = userdata;
-
-        for (size_t i = 0; i < m->n_removals; i++)
-                if (m->removals[i]->started && streq(m->removals[i]->path, path)) {
-                        *ret_found = m->removals[i];
-                        return 1;
-                }
-        return 0;
+        *ret_found = find_at(userdata, path);
+        return *ret_found != NULL;
 }
 
 static int enumerate(sd_bus *bus, const char *prefix, void *userdata, char ***ret_nodes, sd_bus_error *error) {

@@ -36,7 +36,9 @@ static void tell(Waiters *waiters, json_object *topology, const char *why_not) {
 
 static void on_answer(json_object *answer, const char *why_not, void *userdata) {
         Scanner *s = userdata;
-        _cleanup_json_ json_object *topology = json_ref(answer); /* the question goes before the answer is used */
+        bool failed = streq_ptr(json_str(answer, "type"), "error");
+        _cleanup_json_ json_object *topology = failed ? NULL : json_ref(answer); /* the question goes before the answer is used */
+        _cleanup_free_ char *why = failed ? strdup(json_str(answer, "message") ?: "the worker gave no reason") : NULL;
         Waiters told = s->now;
         bool again = s->again || s->distrusted, distrusted = s->distrusted;
 
@@ -50,8 +52,8 @@ static void on_answer(json_object *answer, const char *why_not, void *userdata) 
         }
 
         if (!distrusted)
-                s->done(topology, why_not, s->userdata);
-        tell(&told, topology, why_not);
+                s->done(topology, why ?: why_not, s->userdata);
+        tell(&told, topology, why ?: why_not);
 }
 
 static int start(Scanner *s) {
@@ -111,7 +113,7 @@ void scanner_free(Scanner *s) {
                 return;
         question_free(s->question);
         sd_event_source_disable_unref(s->later);
-        tell(&s->now, NULL, "the daemon is being stopped");
-        tell(&s->next, NULL, "the daemon is being stopped");
+        free(s->now.items);
+        free(s->next.items);
         free(s);
 }

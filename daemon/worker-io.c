@@ -7,12 +7,21 @@
 
 enum {
         LINE_MAX_BYTES = 1024 * 1024,
+        PART_MAX_BYTES = 32 * 1024,
 };
 
 void worker_io_done(WorkerIo *io) {
         free(io->buffer);
         free(io->refuse);
         free(io->cancel_why);
+}
+
+void worker_send_error(WorkerIo *io, const char *code, const char *message) {
+        json_object *o = worker_line("error");
+
+        json_set_str(o, "code", code);
+        json_set_str(o, "message", message);
+        worker_send(io, o);
 }
 
 json_object *worker_line(const char *type) {
@@ -22,18 +31,53 @@ json_object *worker_line(const char *type) {
         return o;
 }
 
-void worker_send(WorkerIo *io, json_object *line) {
-        _cleanup_json_ json_object *owned = line;
-        _cleanup_free_ char *text = strf("%s\n", json_text(owned));
+static void send_line(WorkerIo *io, const char *line) {
+        _cleanup_free_ char *text = strf("%s\n", line);
 
-        for (const char *p = text; p && *p;) {
-                ssize_t n = write(io->out, p, strlen(p));
+        for (size_t left = text ? strlen(text) : 0, sent = 0; left > 0;) {
+                ssize_t n = write(io->out, text + sent, left);
                 if (n < 0 && errno == EINTR)
                         continue;
                 if (n < 0)
                         return;
-                p += n;
+                sent += (size_t) n;
+                left -= (size_t) n;
         }
+}
+
+void worker_send(WorkerIo *io, json_object *line) {
+        _cleanup_json_ json_object *owned = line;
+
+        send_line(io, json_text(owned));
+}
+
+/* Up to there and not into a character. */
+static size_t part_length(const char *text, size_t left) {
+        size_t n = left < PART_MAX_BYTES ? left : PART_MAX_BYTES;
+
+        while (n < left && n > 0 && ((unsigned char) text[n] & 0xc0) == 0x80)
+                n--;
+        return n > 0 ? n : left;
+}
+
+static void send_parts(WorkerIo *io, const char *text) {
+        for (size_t left = strlen(text), n; left > 0; text += n, left -= n) {
+                json_object *part = worker_line("part");
+
+                n = part_length(text, left);
+                json_set(part, "text", json_object_new_string_len(text, (int) n));
+                worker_send(io, part);
+        }
+        worker_send(io, worker_line("answer"));
+}
+
+void worker_send_document(WorkerIo *io, json_object *request, const char *text) {
+        if (!text)
+                worker_send_error(io, "internal", "Out of memory.");
+        else if (json_flag(request, "parts"))
+                send_parts(io, text);
+        else
+                send_line(io, text);
 }
 
 static int fill(WorkerIo *io, int timeout_msec) {

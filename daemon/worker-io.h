@@ -20,6 +20,13 @@ void worker_io_done(WorkerIo *io);
 /* Sends one object; takes it over. */
 void worker_send(WorkerIo *io, json_object *line);
 
+/* Sends a document, JSON in one line, that may be long. Where the request has "parts": true it goes in `part`s that need no more memory than
+ * themselves at the other end, and an `answer` line. NULL: memory is short, which is an `error`. */
+void worker_send_document(WorkerIo *io, json_object *request, const char *text);
+
+/* The line that says what went wrong, with one of the error codes of docs/PROTOCOL.md. */
+void worker_send_error(WorkerIo *io, const char *code, const char *message);
+
 /* A new object with its type set. */
 json_object *worker_line(const char *type);
 

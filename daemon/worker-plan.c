@@ -71,6 +71,6 @@ int worker_plan(WorkerIo *io, json_object *doc) {
                 worker_send_error(io, "internal", strerror(-r));
                 return r;
         }
-        worker_send(io, json_ref(plan->doc));
+        worker_send_document(io, doc, json_text(plan->doc));
         return 0;
 }

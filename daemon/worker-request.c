@@ -32,14 +32,6 @@ void request_drop_others(Request *r) {
         r->n_others = 0;
 }
 
-void worker_send_error(WorkerIo *io, const char *code, const char *message) {
-        json_object *o = worker_line("error");
-
-        json_set_str(o, "code", code);
-        json_set_str(o, "message", message);
-        worker_send(io, o);
-}
-
 static int fail(WorkerIo *io, int error, const char *code, const char *message) {
         worker_send_error(io, code, message ?: strerror(-error));
         return error;

@@ -44,5 +44,3 @@ PlanRequest request_for_planner(const Request *r);
  * still in the slot, that of finishing it. */
 int request_plan_removal(Request *request, Plan **ret);
 
-/* The line {"type": "error"}: the worker's last word. */
-void worker_send_error(WorkerIo *io, const char *code, const char *message);

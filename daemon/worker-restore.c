@@ -173,6 +173,6 @@ int worker_plan_restore(WorkerIo *io, json_object *request) {
                 worker_send_error(io, "internal", strerror(-r));
                 return r;
         }
-        worker_send(io, json_ref(plan->doc));
+        worker_send_document(io, request, json_text(plan->doc));
         return 0;
 }

@@ -22,6 +22,10 @@ int worker_give_back(WorkerIo *io);
 /* `verify`: asks every probe about a slot and tells the answers. */
 int worker_verify(WorkerIo *io, json_object *request);
 
+/* `history`: what became of the removals; `certificate`: what is proven of one. */
+int worker_history(WorkerIo *io, json_object *request);
+int worker_certificate(WorkerIo *io, json_object *request);
+
 /* `certificates`: is the chain of certificates whole? */
 int worker_certificates(WorkerIo *io);
 

@@ -152,7 +152,8 @@ int worker_verify(WorkerIo *io, json_object *doc) {
                 worker_send_error(io, "internal", strerror(-r));
                 return r;
         }
-        worker_send(io, answer_make(&request, &subject));
+        _cleanup_json_ json_object *answer = answer_make(&request, &subject);
+        worker_send_document(io, doc, json_text(answer));
         return 0;
 }
 

@@ -12,7 +12,7 @@ enum {
         REQUEST_TIMEOUT_MSEC = 60 * 1000,
 };
 
-static int verb_scan(WorkerIo *io) {
+static int look(WorkerIo *io, json_object **ret) {
         _cleanup_(topology_freep) Topology *t = NULL;
 
         int r = topology_load(&t);
@@ -20,9 +20,33 @@ static int verb_scan(WorkerIo *io) {
                 worker_send_error(io, "internal", strerror(-r));
                 return r;
         }
-        json_object *o = topology_to_json(t);
-        last_seen_update(t, o);
+        *ret = topology_to_json(t);
+        last_seen_update(t, *ret);
+        return 0;
+}
+
+/* What the daemon shows of it: a machine has few slots, and much else. */
+static int verb_scan(WorkerIo *io) {
+        static const char *const keys[] = { "schema", "slots", "nd_regions" };
+        _cleanup_json_ json_object *topology = NULL;
+
+        int r = look(io, &topology);
+        if (r < 0)
+                return r;
+        json_object *o = json_object_new_object();
+        for (size_t i = 0; i < ELEMENTSOF(keys); i++)
+                json_set(o, keys[i], json_ref(json_get(topology, keys[i])));
         worker_send(io, o);
+        return 0;
+}
+
+static int verb_topology(WorkerIo *io, json_object *request) {
+        _cleanup_json_ json_object *topology = NULL;
+
+        int r = look(io, &topology);
+        if (r < 0)
+                return r;
+        worker_send_document(io, request, json_text(topology));
         return 0;
 }
 
@@ -45,6 +69,7 @@ static const struct Verb {
         int (*answer)(WorkerIo *io, json_object *doc);
 } verbs[] = {
         { "scan", .run = verb_scan },
+        { "topology", .answer = verb_topology },
         { "plan", .answer = worker_plan },
         { "run", .answer = worker_run },
         { "plan-restore", .answer = worker_plan_restore },
@@ -52,6 +77,8 @@ static const struct Verb {
         { "resume", .answer = verb_resume },
         { "give-back", .run = verb_give_back },
         { "verify", .answer = worker_verify },
+        { "history", .answer = worker_history },
+        { "certificate", .answer = worker_certificate },
         { "certificates", .run = worker_certificates },
         { "light", .answer = worker_light },
 };
@@ -75,6 +102,6 @@ int main(int argc, char *argv[]) {
                 if (streq(argv[1], verbs[i].name))
                         return verb_run(&verbs[i], &io) < 0 ? EXIT_FAILURE : EXIT_SUCCESS;
 
-        fprintf(stderr, "usage: safe-remove-worker scan|plan|run|plan-restore|restore|resume|give-back|verify|certificates|light (started by safe-removed)\n");
+        fprintf(stderr, "usage: safe-remove-worker scan|topology|plan|run|plan-restore|restore|resume|give-back|verify|history|certificate|certificates|light (started by safe-removed)\n");
         return 64;
 }

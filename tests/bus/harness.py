@@ -34,6 +34,8 @@ BUS_CONFIG = """<!DOCTYPE busconfig PUBLIC "-//freedesktop//DTD D-Bus Bus Config
   <type>system</type>
   <listen>unix:path={folder}/bus</listen>
   <auth>EXTERNAL</auth>
+  <limit name="max_connections_per_user">2000</limit>
+  <limit name="max_completed_connections">4000</limit>
   <policy context="default">
     <allow user="*"/>
     <deny own="*"/>

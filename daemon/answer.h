@@ -1,0 +1,44 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+#include <systemd/sd-bus.h>
+
+#include "base/json.h"
+
+/* A worker's document on its way to those who asked for it: kept once, outside of this process's heap, and handed to each as the text of
+ * a reply where it is small, or through a stream that is filled as fast as its reader reads. So nothing that is not read swells the
+ * daemon, and no reply comes near what the bus allows. */
+
+enum {
+        ANSWER_INLINE_MAX = 64 * 1024,         /* of a reply's text; more goes by a stream */
+        ANSWER_BYTES_MAX = 64 * 1024 * 1024,
+};
+
+typedef struct Answer Answer;
+
+int answer_new(Answer **ret);
+Answer *answer_ref(Answer *a);
+Answer *answer_unref(Answer *a); /* NULL is fine */
+
+static inline void answer_unrefp(Answer **a) {
+        answer_unref(*a);
+}
+
+/* -EFBIG where it is too long. */
+int answer_append(Answer *a, const char *text, size_t length);
+size_t answer_size(const Answer *a);
+
+/* As the text of a reply. */
+int answer_reply(Answer *a, sd_bus_message *call);
+
+/* Streams that are being read, and their reading ends' quotas. */
+typedef struct Streams Streams;
+
+int streams_new(sd_event *event, Streams **ret);
+void streams_free(Streams *s);
+
+/* May `uid` have another one? Root has places of its own. */
+bool streams_have_room(const Streams *s, uint64_t uid, bool privileged);
+
+/* Replies with the reading end. Who does not read it within its time gets an early end, which is no JSON. */
+int streams_reply(Streams *s, Answer *a, sd_bus_message *call, uint64_t uid, bool privileged);

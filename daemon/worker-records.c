@@ -1,0 +1,55 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* What is on record, for those who ask the daemon: reading it takes as long as there is a lot of it. */
+#include <errno.h>
+
+#include "base/parse.h"
+#include "daemon/history.h"
+#include "daemon/worker-request.h"
+#include "daemon/worker-verbs.h"
+#include "engine/chain.h"
+#include "engine/state-dir.h"
+
+static int unreadable(WorkerIo *io, int error) {
+        _cleanup_free_ char *text = strf("The records in %s cannot be read: %s.", state_dir(), strerror(-error));
+
+        worker_send_error(io, "internal", text ?: strerror(-error));
+        return error;
+}
+
+int worker_history(WorkerIo *io, json_object *request) {
+        _cleanup_json_ json_object *history = NULL;
+        uint64_t limit = json_u64(request, "limit");
+
+        int r = history_load(limit < UINT32_MAX ? (uint32_t) limit : 0, &history);
+        if (r < 0)
+                return unreadable(io, r);
+        worker_send_document(io, request, json_text(history));
+        return 0;
+}
+
+static int no_certificate(WorkerIo *io, int error, const char *id) {
+        _cleanup_free_ char *none = *id ? strf("Removal '%s' has no certificate.", id) : strdup("There is no certificate yet.");
+
+        if (error == -EBADMSG)
+                worker_send_error(io, "not-proven", "The certificate is not as it was written; 'safe-remove certificate --verify' says more.");
+        else if (error == -ENOENT || error == -EINVAL || error == -ERANGE)
+                worker_send_error(io, "unknown", none ?: "There is no certificate.");
+        else
+                return unreadable(io, error);
+        return error;
+}
+
+int worker_certificate(WorkerIo *io, json_object *request) {
+        const char *id = json_str(request, "id") ?: "";
+        _cleanup_free_ char *text = NULL;
+        uint64_t removal = 0;
+
+        int r = *id ? parse_u64(id, &removal) : chain_newest(&removal);
+        if (r >= 0)
+                r = chain_read(removal, NULL, &text, NULL);
+        if (r < 0)
+                return no_certificate(io, r, id);
+        text[strcspn(text, "\n")] = '\0';
+        worker_send_document(io, request, text);
+        return 0;
+}

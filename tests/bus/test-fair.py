@@ -1,0 +1,260 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""Who asks a lot, and who never reads the answers, takes nothing from the others."""
+import json
+import multiprocessing
+import os
+import subprocess
+import time
+import unittest
+
+import harness
+from harness import BusTest, NOBODY, ROOT, wait_for
+from plain_bus import Connection
+
+OTHER, THIRD = 1, 2  # users that every machine has
+EVERY_METHOD = (
+    ("GetTopology",), ("OpenTopology",), ("PlanRemoval", "sa{sv}", ("2", {})), ("OpenPlanRemoval", "sa{sv}", ("3", {})),
+    ("PlanSeveral", "asa{sv}", (("2", "3"), {})), ("PlanRestore", "sa{sv}", ("2", {})), ("Verify", "s", ("2",)), ("GetHistory", "u", (0,)),
+    ("OpenHistory", "u", (0,)), ("GetCertificate", "s", ("",)), ("VerifyCertificates",), ("Remove", "sa{sv}", ("2", {})), ("Cancel", "s", ("2",)),
+)
+
+
+def collect(calls, n):
+    """The first n answers to calls that are (connection, number); takes them out of the list."""
+    answers, deadline = [], time.monotonic() + harness.PATIENCE
+    while len(answers) < n and time.monotonic() < deadline:
+        for c, serial in list(calls):
+            answer = c.answer(serial, 0.01)
+            if answer:
+                answers.append(answer)
+                calls.remove((c, serial))
+    return answers
+
+
+class Fair(BusTest):
+    script = "step hold\nwait go\nstep power-off\n"
+
+    def setUp(self):
+        # Freed memory that the sanitizer keeps is none that the daemon has.
+        os.environ["ASAN_OPTIONS"] = "quarantine_size_mb=1:thread_local_quarantine_size_kb=64:malloc_context_size=2"
+        super().setUp()
+
+    def bus(self):
+        return self.path("bus")
+
+    def connect(self):
+        connection = Connection(self.bus())
+        self.addCleanup(connection.close)
+        return connection
+
+    def as_user(self, uid, work):
+        """Runs work(connect, say) as another user; what it says comes out of the returned queue's get()."""
+        said = multiprocessing.Queue()
+        connections = []
+
+        def connect():
+            connections.append(Connection(self.bus()))
+            return connections[-1]
+
+        def child():
+            os.setgroups([])
+            os.setresgid(uid, uid, uid)
+            os.setresuid(uid, uid, uid)
+            harness.die_with_parent()
+            work(connect, said.put)
+            time.sleep(harness.PATIENCE * 5)  # the connections stay until the test has seen enough
+
+        process = multiprocessing.Process(target=child, daemon=True)
+        process.start()
+        self.addCleanup(process.join)
+        self.addCleanup(process.kill)
+        return lambda: said.get(timeout=harness.PATIENCE * 4)
+
+    def resident(self):
+        """KiB of the daemon."""
+        with open(f"/proc/{self.daemon.pid}/status") as f:
+            return next(int(line.split()[1]) for line in f if line.startswith("VmRSS"))
+
+    def looks(self):
+        return [json.loads(line.removeprefix("topology "))["by"]["uid"] for line in self.worker_log() if line.startswith("topology ")]
+
+    def write_history(self, n):
+        """As many removals on record, each with a long message."""
+        for number in range(1, n + 1):
+            folder = self.path(f"state/removals/{number}")
+            os.makedirs(folder)
+            with open(folder + "/journal", "w") as f:
+                for record in ({"ev": "start", "slot": "2", "target": "2", "trigger": "command", "by": {"uid": 0}, "options": {}, "card": None, "boot": "b"},
+                               *({"ev": "done", "n": i} for i in range(20)),
+                               {"ev": "end", "outcome": "safe", "code": "done", "message": "m" * 500, "remedy": [], "lost": []}):
+                    f.write(json.dumps({**record, "usec": number}) + "\n")
+
+    @unittest.skipUnless(os.environ.get("SAFE_REMOVE_TEST_INSIDE") == "root", "needs other users")
+    def test_one_question_a_user(self):
+        """However many connections he has; another user, and root, are asked for at once."""
+        self.write("play/log-looks", "")
+        for uid in (NOBODY, OTHER, THIRD, 0):
+            self.write(f"play/slow-looks-of-{uid}", "")
+
+        def greedy(connect, say):
+            calls = [(c, c.send("GetTopology" if i % 2 else "OpenTopology")) for i, c in enumerate([connect() for _ in range(40)])]
+            refused = collect(calls, 40 - 16)
+            say([(m.error, m.text) for m in refused])
+            say([m.kind for m in collect(calls, 16)])
+
+        heard = self.as_user(NOBODY, greedy)
+        refused = heard()
+        self.assertEqual(len(refused), 40 - 16)
+        for error, text in refused:
+            self.assertEqual(error, "org.saferemove1.Error.Busy")
+            self.assertIn("Wait for them, then ask again", text)
+        wait_for(lambda: self.looks() == [NOBODY], "his look")
+        other = self.as_user(OTHER, lambda connect, say: say(connect().send("GetTopology")))
+        other()
+        wait_for(lambda: self.looks() == [NOBODY, OTHER], "another user's look")
+        third = self.as_user(THIRD, lambda connect, say: say(connect().send("GetTopology")))
+        third()
+        root = self.connect()
+        serial = root.send("GetTopology")
+        wait_for(lambda: self.looks() == [NOBODY, OTHER, 0], "root's look")
+        # His other fifteen are one question, and the third user's comes before it.
+        os.unlink(self.path(f"play/slow-looks-of-{NOBODY}"))
+        wait_for(lambda: self.looks()[3:] == [THIRD], "the third user's look")
+        for uid in (OTHER, THIRD, 0):
+            os.unlink(self.path(f"play/slow-looks-of-{uid}"))
+        self.assertEqual(root.answer(serial).kind, 2)
+        self.assertEqual(heard(), [2] * 16)
+        self.assertEqual(self.looks()[4:], [NOBODY])
+
+    def test_asked_by_many_made_once(self):
+        """All who ask while a look is under way get the same next one."""
+        self.write("play/log-looks", "")
+        self.write("play/slow-looks", "")
+        first = self.connect()
+        serial = first.send("GetTopology")
+        wait_for(self.looks, "the first look")
+        calls = [(c, c.send("GetTopology")) for c in [self.connect() for _ in range(100)]]
+        last = self.connect()
+        last.answer(last.send("Cancel", "s", ("9",)))  # a new connection behind the others: they are known, and their calls are in the queue
+        os.unlink(self.path("play/slow-looks"))
+        self.assertEqual(first.answer(serial).kind, 2)
+        self.assertEqual({c.answer(s).text for c, s in calls}, {json.dumps({**json.loads(self.read("play/machine.json")), "filling": ""})})
+        self.assertEqual(self.looks(), [0, 0])
+
+    def read(self, name):
+        with open(self.path(name)) as f:
+            return f.read()
+
+    def test_nothing_is_made_in_the_loop(self):
+        """What is asked for behind a long history is answered before it."""
+        self.stop_daemon()
+        self.write_history(1000)
+        self.start_daemon()
+        c = self.connect()
+        c.answer(c.send("Cancel", "s", ("9",)))  # the daemon knows the connection now
+        history = c.send("OpenHistory", "u", (0,))
+        ping = c.send("Ping", interface="org.freedesktop.DBus.Peer")
+        answers = [c.next(), c.next()]
+        self.assertEqual([m.reply_to for m in answers], [ping, history])
+        with self.assertRaises(harness.BusError) as refused:
+            self.manager("GetHistory", "0")
+        self.assertEqual(refused.exception.name, "TooLarge")
+        self.assertIn("Open", refused.exception.message)
+        self.assertEqual(len(self.json_of("GetHistory", "u", "5")["removals"]), 5)
+
+    @unittest.skipUnless(os.environ.get("SAFE_REMOVE_TEST_INSIDE") == "root", "needs another user")
+    def test_unread_streams(self):
+        """Two long answers of a user may lie unread, over all his connections."""
+        self.write("play/filling", "x" * 1000000)
+
+        def work(connect, say):
+            for _ in range(3):
+                c = connect()
+                answer = c.answer(c.send("OpenTopology"))
+                say((answer.kind, answer.error, answer.text))
+
+        heard = self.as_user(NOBODY, work)
+        self.assertEqual([heard()[0] for _ in range(2)], [2, 2])
+        kind, error, text = heard()
+        self.assertEqual((kind, error), (3, "org.saferemove1.Error.Busy"))
+        self.assertIn("Read them, then ask again", text)
+        result = subprocess.run([os.environ["SAFE_REMOVE"], "list", "--json"], env=self.env, capture_output=True, text=True, timeout=60)
+        self.assertEqual(result.returncode, 0, result.stderr)
+
+    def test_long_calls(self):
+        for member, signature, arguments in (("PlanRemoval", "sa{sv}", ("x" * 1000000, {})), ("Cancel", "s", ("x" * 1000000,)),
+                                             ("PlanSeveral", "asa{sv}", (["y" * 100] * 10000, {}))):
+            c = self.connect()
+            answer = c.answer(c.send(member, signature, arguments))
+            self.assertEqual(answer.error, "org.saferemove1.Error.BadOption", member)
+
+    @unittest.skipUnless(os.environ.get("SAFE_REMOVE_TEST_INSIDE") == "root", "needs other users")
+    def test_nobody_reads(self):
+        """Answers of a mebibyte that are not read are kept once, and not for long; others get theirs."""
+        self.write("play/filling", "x" * 1000000)
+        self.json_of("GetHistory", "u", "0")
+        idle = self.resident()
+
+        def deaf(connect, say):
+            connections = [connect() for _ in range(200)]
+            for c in connections:
+                c.subscribe()
+            for _ in range(12):
+                for c in connections:
+                    c.send("OpenTopology")
+                    c.send("GetTopology")
+            say("sent")
+
+        heard = self.as_user(NOBODY, deaf)
+        self.assertEqual(heard(), "sent")
+        for _ in range(3):
+            with self.assertRaises(harness.BusError) as refused:
+                self.manager("GetTopology")
+            self.assertEqual(refused.exception.name, "TooLarge")
+        removal = self.remove("2")
+        self.manager("Cancel", "'2'")
+        self.assertEqual(self.wait_end(removal), "restored")
+        self.assertLess(self.resident() - idle, 20 * 1024)
+
+    @unittest.skipUnless(os.environ.get("SAFE_REMOVE_TEST_INSIDE") == "root", "needs other users")
+    def test_flood(self):
+        """10,000 calls of every method over 1,000 connections: root's are answered in their middle, a press too."""
+        self.stop_daemon()
+        self.write_history(1000)
+        self.start_daemon()
+        removal = self.remove("2")
+        self.json_of("GetHistory", "u", "1")
+        idle = self.resident()
+        self.write("play/slow-looks", "")  # so that the flood is not over before anything else is asked
+
+        def flood(connect, say):
+            connections = [connect() for _ in range(1000)]
+            say("connected")
+            for i in range(10):
+                for k, c in enumerate(connections):
+                    c.send(*EVERY_METHOD[(i + k) % len(EVERY_METHOD)])
+                if i == 0:
+                    say("begun")
+            say("sent")
+            say(sum(c.next(60) is not None for _ in range(10) for c in connections))
+
+        heard = self.as_user(NOBODY, flood)
+        self.assertEqual(heard(), "connected")
+        self.assertEqual(heard(), "begun")
+        self.kernel_says("Slot(3): Button press: will power off in 5 sec", "0000:0c:01.0", 10)
+        root = self.connect()
+        answer = root.answer(root.send("Cancel", "s", ("2",)))
+        self.assertEqual(answer.kind, 2, answer.text)
+        self.assertEqual(self.wait_end(removal), "restored")
+        wait_for(lambda: [r for r in self.get(ROOT, "Manager", "Removals") if self.get(r, "Removal", "Slot") == "3"], "the press to be served")
+        self.assertEqual(heard(), "sent")
+        self.assertEqual(self.json_of("GetHistory", "u", "1")["removals"][0]["id"], "1002")
+        os.unlink(self.path("play/slow-looks"))
+        self.assertEqual(heard(), 10000)
+        self.assertLess(self.resident() - idle, 20 * 1024)
+        self.write("play/go", "")
+
+
+if __name__ == "__main__":
+    harness.main()
