@@ -20,15 +20,15 @@ def _say(text):
 
 
 def _image(_guest, _args):
-    """Both at once: one waits for the mirror while the other unpacks."""
-    with concurrent.futures.ThreadPoolExecutor() as both:
-        for made in [both.submit(get, _say) for get in (image.get, qemu.get)]:
+    """All at once: one waits for the mirror while another unpacks."""
+    with concurrent.futures.ThreadPoolExecutor() as pool:
+        for made in [pool.submit(image.get, _say), pool.submit(qemu.get, _say), pool.submit(image.get, _say, True)]:
             print(made.result().folder)
 
 
 def _up(guest, args):
     start = time.monotonic()
-    guest.up(args.profile, args.kernel, args.initrd, args.cmdline, say=_say)
+    guest.up(args.profile, args.kernel, args.initrd, args.cmdline, newer=args.newer, say=_say)
     _say(f"guest {guest.name} is up after {time.monotonic() - start:.1f} s, its folder is {guest.dir}")
 
 
@@ -109,9 +109,10 @@ def _parser():
     parser = argparse.ArgumentParser(prog="lab", description="The emulated machine with CXL cards in hot-plug slots.")
     parser.add_argument("--name", default="dev", help="which guest (default: dev); any number can run side by side")
     verbs = parser.add_subparsers(required=True, metavar="VERB")
-    _verb(verbs, "image", _image, "make the guest's image, and QEMU's folder, unless they are there")
+    _verb(verbs, "image", _image, "make the guests' images, and QEMU's folder, unless they are there")
     up = _verb(verbs, "up", _up, "boot a guest in the background; returns when it answers")
     up.add_argument("--profile", default="ram2", choices=profiles.PROFILES, help="which cards (default: ram2)")
+    up.add_argument("--newer", action="store_true", help="with the newer kernel, on Debian 13")
     up.add_argument("--kernel", type=Path, help="boot this kernel instead of the image's (needs --initrd)")
     up.add_argument("--initrd", type=Path)
     up.add_argument("--cmdline", default="", help="more for the kernel command line")

@@ -12,6 +12,10 @@ from .paths import TOP_DIR
 # Debian 12's own kernel, 6.1, has no volatile CXL regions.
 RELEASES_WITH_BACKPORTS_KERNEL = ("bookworm",)
 
+# The newer of the two guests is this release with the kernel of its backports. What is built on one of these runs there.
+NEWER_RELEASE = "trixie"
+RUNS_ON_NEWER = ("bookworm", "trixie")
+
 
 def codename():
     with open("/etc/os-release", encoding="utf-8") as file:
@@ -21,15 +25,21 @@ def codename():
     raise LabError("the lab needs a Debian release as its host (no VERSION_CODENAME in /etc/os-release)")
 
 
-def kernel_package(release):
+def guest_release(newer=False):
+    """The release of a guest: the host's own, or the one that has the newer kernel."""
+    own = codename()
+    return NEWER_RELEASE if newer and own in RUNS_ON_NEWER else own
+
+
+def kernel_package(release, newer=False):
     """The kernel for the guest, as apt-get install wants it."""
-    if kernel_from_backports(release):
+    if kernel_from_backports(release, newer):
         return f"linux-image-amd64/{release}-backports"
     return "linux-image-amd64"
 
 
-def kernel_from_backports(release):
-    return release in RELEASES_WITH_BACKPORTS_KERNEL
+def kernel_from_backports(release, newer=False):
+    return release in RELEASES_WITH_BACKPORTS_KERNEL or (newer and release == NEWER_RELEASE)
 
 
 def sources(release, backports=False):

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
-"""The guest's disk image: a minimal Debian of the host's release, with its kernel beside it."""
+"""The guests' disk images: a minimal Debian of the host's release with its kernel beside it, and one with a newer kernel."""
 
 import shutil
 import subprocess
@@ -10,7 +10,7 @@ from .paths import VM_DIR
 
 RECIPE = VM_DIR / "image"
 IMAGE_SIZE = "2G"
-KEEP = 4
+KEEP = 6
 
 # Translations and manuals only cost time here; PostgreSQL's just-in-time compiler costs 130 MB.
 DPKG_OPTIONS = ["path-exclude=/usr/share/man/*", "path-exclude=/usr/share/locale/*", "path-exclude=/usr/share/doc/*",
@@ -43,11 +43,11 @@ def _finish_root(root):
     cache.as_root(["chroot", str(root), "passwd", "-d", "root"], stdout=subprocess.DEVNULL)
 
 
-def _build(release, folder, log):
+def _build(release, newer, folder, log):
     cache.need("mmdebstrap", "mkfs.ext4")
     root = folder / "root"
-    debian.bootstrap(release, root, [*_listed("packages"), debian.kernel_package(release)],
-                     debian.sources(release, debian.kernel_from_backports(release)), log,
+    debian.bootstrap(release, root, [*_listed("packages"), debian.kernel_package(release, newer)],
+                     debian.sources(release, debian.kernel_from_backports(release, newer)), log,
                      options=[f"--dpkgopt={option}" for option in DPKG_OPTIONS])
     _finish_root(root)
     kernel = sorted((root / "usr/lib/modules").iterdir())[-1].name
@@ -60,10 +60,12 @@ def _build(release, folder, log):
     cache.as_root(["rm", "-rf", "--one-file-system", str(root)])
 
 
-def get(say=lambda text: None):
-    """The image for this recipe; built first when there is none yet."""
-    release = debian.codename()
+def get(say=lambda text: None, newer=False):
+    """The image for this recipe, with the newer kernel if that is asked for; built first when there is none yet."""
+    release = debian.guest_release(newer)
+    kind = "newer-" if newer else ""
     files = [path for path in RECIPE.rglob("*") if path.is_file()]
     digest = cache.digest(release, [*files, *(Path(module.__file__) for module in (initrd, debian)), Path(__file__)])
-    return Image(cache.get("images", f"{release}-{digest}", f"the guest image (Debian {release}), about a minute",
-                           lambda folder, log: _build(release, folder, log), KEEP, say))
+    return Image(cache.get("images", f"{release}-{kind}{digest}",
+                           f"the guest image (Debian {release}{', its backports kernel' if newer else ''}), about a minute",
+                           lambda folder, log: _build(release, newer, folder, log), KEEP, say))

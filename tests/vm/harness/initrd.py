@@ -56,12 +56,13 @@ def _dependencies(modules_dir):
 
 
 def load_order(modules_dir, wanted):
-    """The paths of the wanted modules, each after those it needs; built-in ones are left out."""
+    """The paths of the wanted modules, each after those it needs; built-in ones are left out, and one with a question mark may be missing."""
     table = _dependencies(modules_dir)
     builtin = {_module_name(line) for line in (modules_dir / "modules.builtin").read_text().splitlines()}
     order = []
-    for name in wanted:
-        if name in builtin:
+    for word in wanted:
+        name = word.rstrip("?")
+        if name in builtin or (word != name and name not in table):
             continue
         if name not in table:
             raise LabError(f"{modules_dir.name}: no module {name}")

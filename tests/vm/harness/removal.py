@@ -38,7 +38,10 @@ def policy(lab, **settings):
 
 
 def drill(lab, msec, *steps):
-    """Pauses before and after these steps, in which somebody comes in between."""
+    """Pauses before and after these steps, in which somebody comes in between. A newer kernel takes the memory of a whole device away
+    in the place of block after block."""
+    if "offline-memory" in steps:
+        steps = (*steps, "unplug-memory")
     policy(lab, StepDelayMSec=msec, StepDelayAt=" ".join(steps))
 
 

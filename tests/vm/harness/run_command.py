@@ -22,6 +22,7 @@ def _parser():
     parser = argparse.ArgumentParser(prog="run", description="Run scenarios on the emulated machine.")
     parser.add_argument("--list", action="store_true", help="name the scenarios and end")
     parser.add_argument("--only", metavar="GLOB", action="append", help="run those whose name matches; may be repeated")
+    parser.add_argument("--newer", action="store_true", help="on the newer kernel; without --only all that belong there")
     parser.add_argument("--stage", metavar="DIR", type=Path, help="the staging tree that the daemon was installed to")
     parser.add_argument("--keep", action="store_true", help="stop at the first failure and leave the guest running")
     parser.add_argument("--seed", type=int, default=int(time.time()), help="for what scenarios leave to chance")
@@ -30,16 +31,17 @@ def _parser():
     return parser
 
 
-def _chosen(only, seed):
-    if not only:
+def _chosen(only, seed, newer):
+    if not only and not newer:
         return scenario.for_run(seed)
-    return [item for item in scenario.load() if any(fnmatch.fnmatch(item.name, glob) for glob in only)]
+    chosen = [item for item in scenario.load() if any(fnmatch.fnmatch(item.name, glob) for glob in only or scenario.ON_NEWER)]
+    return [item.on_newer() for item in chosen] if newer else chosen
 
 
 def _run_all(runner, work, keep=False):
     """Run what is left of the work in one guest after the other; the counts of how it went."""
     try:
-        while item := work.take(runner.booted_profile):
+        while item := work.take(runner.booted):
             if not runner.run(item) and keep:
                 break
     except LabError as error:
@@ -63,7 +65,8 @@ def _run_beside(args, work, number, results):
 
 def _run_many(args, work):
     """The same in several guests beside each other, each in a process of its own."""
-    image.get(_say)
+    for newer in sorted({item.newer for item in work.items}):
+        image.get(_say, newer)
     fork = multiprocessing.get_context("fork")
     results = fork.SimpleQueue()
     workers = [fork.Process(target=_run_beside, args=(args, work, number, results)) for number in range(1, args.guests + 1)]
@@ -100,7 +103,7 @@ def main(argv):
     args = parser.parse_args(argv)
     if args.guests < 1 or (args.keep and args.guests > 1):
         parser.error("--guests wants a number from 1 on, and is 1 with --keep")
-    chosen = _chosen(args.only, args.seed)
+    chosen = _chosen(args.only, args.seed, args.newer)
     if args.list:
         for item in chosen:
             _say(item.name)

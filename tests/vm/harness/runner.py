@@ -49,32 +49,33 @@ class Runner:
         self.say = say
         self.results = lab_dir() / f"results-{name}"
         self.base = None
-        self.booted_profile = None
+        self.booted = None
         self.installed = False
         self.counts = dict.fromkeys(COUNTS, 0)
 
     # -- the guest ----------------------------------------------------------------------------------------------------
 
-    def boot(self, profile):
+    def boot(self, machine):
         self.end()
-        self.guest.up(profile, say=self.say)
+        profile, newer = machine
+        self.guest.up(profile, newer=newer, say=self.say)
         self.base = BaseState(self.guest)
-        self.booted_profile = profile
+        self.booted = machine
         self.installed = False
 
     def end(self):
         self.guest.down()
-        self.booted_profile = None
+        self.booted = None
 
     def prepare(self, item):
         """Lead the guest to the base state, by a boot where nothing else helps."""
-        if self.booted_profile != item.profile or item.own_guest:
-            self.boot(item.profile)
+        if self.booted != item.machine or item.own_guest:
+            self.boot(item.machine)
         try:
             self._lead_back(item)
         except LabError as error:
             self.say(f"     (booting anew before {item.name}: {str(error).splitlines()[0]})")
-            self.boot(item.profile)
+            self.boot(item.machine)
             self._lead_back(item)
 
     def _lead_back(self, item):
@@ -121,7 +122,7 @@ class Runner:
                 self._clean_up(lab)
         if trouble or item.own_guest or self.guest.spoiled or not self.guest.alive():
             # A kernel that has been in trouble is no ground for the next scenario.
-            self.booted_profile = None
+            self.booted = None
         return story is None
 
     @staticmethod

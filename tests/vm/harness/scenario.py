@@ -2,9 +2,10 @@
 """What a scenario is: a function that is handed the lab and raises when something is not as it should be."""
 
 import importlib.util
+import fnmatch
 import os
 import random
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from .errors import Skip
 from .paths import VM_DIR
@@ -12,6 +13,10 @@ from .paths import VM_DIR
 _registered = []
 
 TURNS = 6  # so many of those that take turns are in a short run
+
+# What is to be shown on the newer kernel as well; and so many of those that need no other cards are in a short run.
+ON_NEWER = ("cancel-*", "kill-*", "restore-*", "refuse-*", "pins-*", "proof-*")
+NEWER_TURNS = 4
 
 
 @dataclass(frozen=True)
@@ -26,6 +31,16 @@ class Scenario:
     daemon: bool
     timeout: float
     turn: bool
+    newer: bool = False
+
+    @property
+    def machine(self):
+        """Those with the same one can share a guest: profile, and whether it has the newer kernel."""
+        return self.profile, self.newer
+
+    def on_newer(self):
+        """The same on the newer kernel."""
+        return replace(self, name=f"{self.name}+newer", newer=True)
 
 
 def scenario(name, allow=(), own_guest=False, profile="ram2", daemon=True, timeout=300, turn=False):
@@ -66,8 +81,11 @@ def load():
 def for_run(seed):
     """Those of a run in which nobody names any."""
     everything = load()
+    newer = [item for item in everything if any(fnmatch.fnmatch(item.name, glob) for glob in ON_NEWER)]
     if os.environ.get("LAB_LONG"):
-        return everything
+        return [*everything, *(item.on_newer() for item in newer)]
     taking_turns = [item.name for item in everything if item.turn]
     drawn = random.Random(seed).sample(taking_turns, min(TURNS, len(taking_turns)))
-    return [item for item in everything if item.name in drawn or not item.turn]
+    simple = [item for item in newer if item.profile == "ram2" and not item.own_guest]
+    return [*(item for item in everything if item.name in drawn or not item.turn),
+            *(item.on_newer() for item in random.Random(seed).sample(simple, min(NEWER_TURNS, len(simple))))]

@@ -20,16 +20,16 @@ class Work:
         other.end = -((number + 1) % 2)
         return other
 
-    def take(self, profile):
+    def take(self, machine):
         """The next one, preferably one for the guest that runs already; None when there is nothing left."""
         with self._taken.get_lock():
             left = self._left()
             if not left:
                 return None
             wanted = self.items[left[self.end]]
-            same = [number for number in left if self._shares(number, profile)]
+            same = [number for number in left if self._shares(number, machine)]
             if not same and not wanted.own_guest:
-                same = [number for number in left if self._shares(number, wanted.profile)]
+                same = [number for number in left if self._shares(number, wanted.machine)]
             number = same[0] if same else left[self.end]
             self._taken[number] = True
             return self.items[number]
@@ -41,5 +41,5 @@ class Work:
     def _left(self):
         return [number for number, taken in enumerate(self._taken) if not taken]
 
-    def _shares(self, number, profile):
-        return self.items[number].profile == profile and not self.items[number].own_guest
+    def _shares(self, number, machine):
+        return self.items[number].machine == machine and not self.items[number].own_guest

@@ -8,9 +8,10 @@ from harness.scenario import scenario
 
 
 def wait_offline(lab, block):
-    """The guest does the waiting, so that what comes next is still to come afterwards."""
+    """Or gone, where the kernel takes a whole device away. The guest does the waiting, so that what comes next is still to come
+    afterwards."""
     state = f"/sys/devices/system/memory/memory{block}/state"
-    lab.sh(f"timeout 90 sh -c 'until grep -q offline {state}; do sleep 0.01; done'", timeout=100)
+    lab.sh(f"timeout 90 sh -c 'while grep -q online {state} 2> /dev/null; do sleep 0.01; done'", timeout=100)
 
 
 @scenario("cancel-second-press", timeout=240)
