@@ -82,7 +82,7 @@ static int add_offline_blocks(Plan *p, const Topology *t, const DaxDevice *d, co
         return plan_add_step(p, STEP_OFFLINE_MEMORY, args);
 }
 
-static int add_unplug(Plan *p, const Topology *t, const DaxDevice *d) {
+static int add_unplug(Plan *p, const Topology *t, const DaxDevice *d, const Policy *policy) {
         if (streq(d->state, "unplugged"))
                 return 0;
 
@@ -92,6 +92,8 @@ static int add_unplug(Plan *p, const Topology *t, const DaxDevice *d) {
         json_set_str(args, "was", d->state);
         json_set(args, "region", dax_region_json(t, d));
         json_set_u64(args, "n_blocks", t->block_size ? d->size / t->block_size : 1);
+        if (policy->force_poison)
+                json_set_bool(args, "poison", true);
         return plan_add_step(p, STEP_UNPLUG_MEMORY, args);
 }
 
@@ -115,7 +117,7 @@ static int add_daxes(Plan *p, const Topology *t, const Scope *s, const Policy *p
 
         /* All memory first, then the drivers: a block may hold data about its siblings (memory cgroups, page extensions). */
         for (size_t i = 0; i < s->n_daxes && r >= 0; i++)
-                r = s->daxes[i]->state ? add_unplug(p, t, s->daxes[i]) : add_offline_blocks(p, t, s->daxes[i], policy);
+                r = s->daxes[i]->state ? add_unplug(p, t, s->daxes[i], policy) : add_offline_blocks(p, t, s->daxes[i], policy);
         /* Those of namespaces went with their namespace. */
         for (size_t i = 0; i < s->n_daxes && r >= 0; i++)
                 r = s->daxes[i]->nd_region ? 0 : add_disable_dax(p, t, s->daxes[i], policy);

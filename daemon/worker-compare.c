@@ -1,0 +1,86 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* Is everything as it was before? Nobody says so who has not compared: what there was is written down before the first step takes
+ * anything away, and compared with what there is when the way back has come to its end. What is another thing then is listed as lost. */
+#include <errno.h>
+
+#include "base/clock.h"
+#include "daemon/worker-removal.h"
+#include "plan/picture.h"
+
+enum {
+        /* What comes up by itself (a driver, udev's link) may be a moment behind the last step. */
+        SETTLE_MSEC = 2000,
+        AGAIN_MSEC = 200,
+};
+
+/* The plan's slots in a topology; -ENODEV when one of them is not there. */
+static int scope_of_plan(const Topology *t, const Plan *p, Scope *ret) {
+        size_t n = plan_n_slots(p);
+        _cleanup_free_ const Slot **slots = calloc(n + 1, sizeof(*slots));
+
+        if (!slots)
+                return -ENOMEM;
+        for (size_t i = 0; i < n; i++) {
+                const char *port = json_str(plan_slot(p, i), "port");
+                slots[i] = port ? topology_slot_of_port(t, port) : topology_slot(t, json_str(plan_slot(p, i), "name") ?: "");
+                if (!slots[i])
+                        return -ENODEV;
+        }
+        return scope_find_all(t, slots[0], slots + 1, n - 1, ret);
+}
+
+static int picture_take(const Topology *t, const Plan *p, json_object **ret) {
+        _cleanup_(scope_done) Scope s = { 0 };
+
+        int r = scope_of_plan(t, p, &s);
+        if (r >= 0)
+                *ret = picture_of(&s, t);
+        return r;
+}
+
+int removal_picture(Removal *m) {
+        _cleanup_json_ json_object *picture = NULL;
+
+        /* Whoever goes on for another one has that one's; or none, and then nobody says that all is as it was. */
+        if (m->journal->before || !m->request.topology || m->engine.resumed)
+                return 0;
+        int r = picture_take(m->request.topology, m->plan, &picture);
+        return r < 0 ? r : journal_before(m->journal, picture);
+}
+
+/* picture_told_t */
+static void tell_lost(void *userdata, const char *text) {
+        Removal *m = userdata;
+
+        (void) journal_lost(m->journal, m->engine.step, text);
+}
+
+static void tell_nobody(void *userdata, const char *text) {
+        (void) userdata;
+        (void) text;
+}
+
+static int look(const Removal *m, json_object **ret) {
+        _cleanup_(topology_freep) Topology *t = NULL;
+
+        int r = topology_load(&t);
+        return r < 0 ? r : picture_take(t, m->plan, ret);
+}
+
+char *removal_compare(Removal *m) {
+        uint64_t deadline = now_monotonic() + SETTLE_MSEC * USEC_PER_MSEC;
+        _cleanup_json_ json_object *now = NULL;
+        int r;
+
+        if (!m->journal->before)
+                return strdup(m->plan->n_steps > 1 ? "; what was taken down is put back" : "; nothing was taken down");
+        while ((r = look(m, &now)) >= 0 && now_monotonic() < deadline &&
+               picture_compare(m->journal->before, now, tell_nobody, NULL) > 0) {
+                json_object_put(TAKE_PTR(now));
+                step_pause(&m->engine.run, AGAIN_MSEC);
+        }
+        if (r < 0)
+                return strf("; what was taken down is put back, but that all is as it was before cannot be seen (%s)", strerror(-r));
+        (void) picture_compare(m->journal->before, now, tell_lost, m);
+        return strf("; everything is as it was before%s", json_len(m->journal->lost) > 0 ? ", except for what is listed" : "");
+}

@@ -1,0 +1,188 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* The memory of a whole dax device, on the recorded machine "hotplug": nothing there does anything with what is written, so what the
+ * step has asked the kernel for can be read afterwards. The device has memory146 to memory149. */
+#include <sys/wait.h>
+
+#include "base/clock.h"
+#include "base/fileio.h"
+#include "step/step.h"
+#include "test.h"
+
+#define STATE "/sys/bus/dax/devices/dax0.0/state"
+#define MEMORY "/sys/devices/system/memory/memory"
+
+static const StepLimits limits = { .write_timeout_usec = 20 * USEC_PER_SEC, .offline_timeout_usec = 20 * USEC_PER_SEC };
+
+typedef struct Case {
+        StepRun run;
+        json_object *args;
+} Case;
+
+static int keep_note(StepRun *run, json_object *note) {
+        if (!run->notes)
+                run->notes = json_object_new_array();
+        return json_object_array_add(run->notes, json_ref(note));
+}
+
+static Case case_new(const char *was) {
+        Case c = { .run = { .limits = &limits, .note = keep_note, .ignore_cancel = true } };
+        _cleanup_free_ char *text = strf("{\"dax\": \"dax0.0\", \"start\": 19595788288, \"was\": \"%s\", \"n_blocks\": 4, \"region\": "
+                                         "{\"name\": \"region0\", \"start\": 19595788288, \"targets\": "
+                                         "[{\"position\": 0, \"memdev\": \"mem1\", \"index\": 0}]}}", was);
+
+        CHECK_INT(json_parse(text, strlen(text), &c.args), 0);
+        return c;
+}
+
+static void case_done(Case *c) {
+        json_object_put(c->args);
+        json_object_put(c->run.notes);
+        step_run_done(&c->run);
+}
+
+static void put(const char *text, const char *path) {
+        _cleanup_fclose_ FILE *f = fopen(path, "we");
+        CHECK(f && fprintf(f, "%s\n", text) >= 0);
+}
+
+static void put_block(unsigned id, const char *state, const char *zone) {
+        _cleanup_free_ char *path = strf(MEMORY "%u/state", id), *zones = strf(MEMORY "%u/valid_zones", id);
+
+        put(state, path);
+        put(zone, zones);
+}
+
+static void check_file(const char *path, const char *want) {
+        _cleanup_free_ char *text = NULL;
+
+        CHECK_INT(read_file(path, &text, NULL), 0);
+        text[strcspn(text, "\n")] = '\0';
+        CHECK_STR(text, want);
+}
+
+static void check_block(unsigned id, const char *want) {
+        _cleanup_free_ char *path = strf(MEMORY "%u/state", id);
+
+        check_file(path, want);
+}
+
+/* The blocks as they are now are noted, and the device's word is written. */
+static void take(Case *c, const char *was) {
+        put(was, STATE);
+        CHECK_INT(step_unplug_memory_ops.verify(c->args, &c->run), STEP_NOT_APPLIED);
+        CHECK_INT(step_unplug_memory_ops.apply(c->args, &c->run), 0);
+        check_file(STATE, "unplugged");
+        CHECK_INT(step_unplug_memory_ops.verify(c->args, &c->run), STEP_APPLIED);
+        CHECK_INT(json_len(c->run.notes), 1);
+        c->run.backwards = true;
+}
+
+/* A driver that was bound anew, with the policy for new blocks off. */
+static void bound_anew(void) {
+        put("offline", STATE);
+        for (unsigned id = 146; id < 150; id++) {
+                _cleanup_free_ char *path = strf(MEMORY "%u/state", id);
+                put("offline", path);
+        }
+}
+
+static void back(Case *c) {
+        CHECK_INT(step_unplug_memory_ops.verify(c->args, &c->run), STEP_PARTLY_APPLIED);
+        CHECK_INT(step_unplug_memory_ops.revert(c->args, &c->run), 0);
+        CHECK_INT(step_unplug_memory_ops.verify(c->args, &c->run), STEP_NOT_APPLIED);
+}
+
+static void test_all_alike(void) {
+        _cleanup_(case_done) Case c = case_new("online_movable");
+
+        take(&c, "online_movable");
+        bound_anew();
+        back(&c);
+        check_file(STATE, "online_movable");
+        for (unsigned id = 146; id < 150; id++)
+                check_block(id, "online_movable");
+}
+
+/* One in another zone, one that somebody keeps offline: each comes back as it was. */
+static void test_mixed(void) {
+        _cleanup_(case_done) Case c = case_new("online_movable");
+
+        put_block(147, "online", "Normal Movable");
+        put_block(148, "offline", "Normal Movable");
+        take(&c, "online_movable");
+        bound_anew();
+        put_block(148, "online", "Movable"); /* as the word brings it */
+        back(&c);
+        check_file(STATE, "online_movable");
+        check_block(146, "online_movable");
+        check_block(147, "online_kernel");
+        check_block(148, "offline");
+        check_block(149, "online_movable");
+        put_block(147, "online", "Movable");
+        put_block(148, "online", "Movable");
+}
+
+/* Brought online by hand, of which the device's word knows nothing. */
+static void test_by_hand(void) {
+        _cleanup_(case_done) Case c = case_new("offline");
+
+        put_block(149, "offline", "Normal Movable");
+        take(&c, "offline");
+        bound_anew();
+        back(&c);
+        check_file(STATE, "offline");
+        check_block(146, "online_movable");
+        check_block(149, "offline");
+        put_block(149, "online", "Movable");
+}
+
+/* A word that would have the kernel put pages of its own where none may be stays away; the blocks are as they were. */
+static void test_word_does_not_fit(void) {
+        _cleanup_(case_done) Case c = case_new("online");
+
+        put_block(148, "offline", "Normal Movable");
+        take(&c, "online");
+        bound_anew();
+        back(&c);
+        check_file(STATE, "offline");
+        check_block(147, "online_movable");
+        check_block(148, "offline");
+        put_block(148, "online", "Movable");
+}
+
+/* The driver is not done yet: its attribute comes in a moment. */
+static void test_probing(void) {
+        _cleanup_(case_done) Case c = case_new("online_movable");
+
+        take(&c, "online_movable");
+        bound_anew();
+        CHECK_INT(rename(STATE, STATE ".later"), 0);
+        pid_t pid = fork();
+        CHECK(pid >= 0);
+        if (pid == 0) {
+                usleep(300 * 1000);
+                _exit(rename(STATE ".later", STATE) < 0);
+        }
+        back(&c);
+        check_file(STATE, "online_movable");
+        CHECK_INT(waitpid(pid, NULL, 0), pid);
+}
+
+/* Nothing was noted, so nothing was written. */
+static void test_not_begun(void) {
+        _cleanup_(case_done) Case c = case_new("online_movable");
+
+        put("online_movable", STATE);
+        c.run.backwards = true;
+        CHECK_INT(step_unplug_memory_ops.verify(c.args, &c.run), STEP_NOT_APPLIED);
+}
+
+int main(void) {
+        test_all_alike();
+        test_mixed();
+        test_by_hand();
+        test_word_does_not_fit();
+        test_probing();
+        test_not_begun();
+        return 0;
+}
