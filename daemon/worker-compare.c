@@ -38,13 +38,27 @@ static int picture_take(const Topology *t, const Plan *p, json_object **ret) {
         return r;
 }
 
+static int look(const Removal *m, json_object **ret) {
+        _cleanup_(topology_freep) Topology *t = NULL;
+
+        int r = topology_load(&t);
+        return r < 0 ? r : picture_take(t, m->plan, ret);
+}
+
+/* Whoever goes on for another one has that one's, or comes too late to take one. */
+static bool is_untouched(const Removal *m) {
+        for (size_t n = 0; m->journal->last_do != SIZE_MAX && n <= m->journal->last_do; n++)
+                if (m->plan->steps[n].type != STEP_HOLD)
+                        return false;
+        return !m->journal->before && !plan_is_finish(m->plan);
+}
+
 int removal_picture(Removal *m) {
         _cleanup_json_ json_object *picture = NULL;
 
-        /* Whoever goes on for another one has that one's; or none, and then nobody says that all is as it was. */
-        if (m->journal->before || !m->request.topology || m->engine.resumed)
+        if (!is_untouched(m))
                 return 0;
-        int r = picture_take(m->request.topology, m->plan, &picture);
+        int r = m->request.topology ? picture_take(m->request.topology, m->plan, &picture) : look(m, &picture);
         return r < 0 ? r : journal_before(m->journal, picture);
 }
 
@@ -58,13 +72,6 @@ static void tell_lost(void *userdata, const char *text) {
 static void tell_nobody(void *userdata, const char *text) {
         (void) userdata;
         (void) text;
-}
-
-static int look(const Removal *m, json_object **ret) {
-        _cleanup_(topology_freep) Topology *t = NULL;
-
-        int r = topology_load(&t);
-        return r < 0 ? r : picture_take(t, m->plan, ret);
 }
 
 char *removal_compare(Removal *m) {

@@ -56,17 +56,16 @@ static int end_stuck(Removal *m, const char *message, const char *remedy) {
         return removal_end(m, OUTCOME_STUCK, "stuck", message, remedy);
 }
 
-/* What a removal that turned back has become, by the reason it turned back for, and what is told behind the reason. */
+/* What a removal that turned back has become, by the reason it turned back for. */
 static const struct {
         const char *code;
         Outcome outcome;
-        const char *after;
 } turned_back[] = {
-        { "blocked", OUTCOME_REFUSED, "" },
-        { "stale", OUTCOME_REFUSED, "" },
-        { "empty-slot", OUTCOME_NOTHING, "" },
-        { "cancelled", OUTCOME_RESTORED, "; everything is as it was before" },
-        { "failed", OUTCOME_RESTORED, "; everything is as it was before" },
+        { "blocked", OUTCOME_REFUSED },
+        { "stale", OUTCOME_REFUSED },
+        { "empty-slot", OUTCOME_NOTHING },
+        { "cancelled", OUTCOME_RESTORED },
+        { "failed", OUTCOME_RESTORED },
 };
 
 /* What the first blocker or the step that failed says against it; the way back forgets the latter. */
@@ -89,8 +88,8 @@ int removal_go_back(Removal *m, const char *code, const char *reason) {
         tell_led(m, LED_REFUSED);
         for (size_t i = 0; i < ELEMENTSOF(turned_back); i++)
                 if (streq(turned_back[i].code, code)) {
-                        bool but = *turned_back[i].after && json_len(m->journal->lost) > 0;
-                        message = strf("%s%s%s", why, turned_back[i].after, but ? ", except for what is listed" : "");
+                        _cleanup_free_ char *after = turned_back[i].outcome == OUTCOME_RESTORED ? removal_compare(m) : NULL;
+                        message = strf("%s%s", why, after ?: "");
                         return removal_end(m, turned_back[i].outcome, code, message, remedy);
                 }
         return removal_end(m, OUTCOME_RESTORED, code, why, NULL);
@@ -105,7 +104,12 @@ int removal_go_forward(Removal *m) {
         _cleanup_free_ char *message = NULL;
         _cleanup_free_ char *slots = plan_slot_words(m->plan);
 
-        int r = engine_forward(&m->engine);
+        int r = removal_picture(m);
+        if (r < 0) {
+                message = strf("how everything is cannot be written down: %s", strerror(-r));
+                return removal_go_back(m, "failed", message);
+        }
+        r = engine_forward(&m->engine);
         for (size_t i = 0; i < plan_n_slots(m->plan) && r >= 0; i++)
                 last_seen_forget(last_seen_key(json_str(plan_slot(m->plan, i), "port"), json_str(plan_slot(m->plan, i), "name")));
         if (r >= 0 && m->plan->steps[m->plan->n_steps - 1].type == STEP_PROVE_SAFE)

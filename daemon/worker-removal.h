@@ -54,6 +54,13 @@ int removal_go_forward(Removal *m);
 /* worker-restore.c: goes on with a restoration whose plan and journal are there. `back`: no further than it is. */
 int restoration_resume(Removal *m, bool back);
 
+/* worker-compare.c. Writes down how everything is, before the first step takes anything away. 0 or a negative errno. */
+int removal_picture(Removal *m);
+
+/* Behind a way back: compares, lists what is not as it was, and returns what may be said of it ("; everything is as it was before").
+ * Newly allocated, or NULL. */
+char *removal_compare(Removal *m);
+
 /* worker-tell.c */
 void tell_state(Removal *m, const char *state);
 void tell_plan(Removal *m);

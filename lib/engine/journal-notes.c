@@ -48,6 +48,17 @@ json_object *journal_notes(const Journal *j, size_t n) {
         return json_get(j->notes, key);
 }
 
+int journal_before(Journal *j, json_object *picture) {
+        _cleanup_json_ json_object *record = json_object_new_object();
+
+        json_set_str(record, "ev", "before");
+        json_set(record, "picture", json_ref(picture));
+        int r = journal_append(j, record);
+        if (r >= 0)
+                j->before = json_ref(picture);
+        return r;
+}
+
 int journal_note(Journal *j, size_t n, json_object *note) {
         _cleanup_json_ json_object *record = json_object_new_object();
 

@@ -17,6 +17,7 @@ void journal_free(Journal *j) {
         json_object_put(j->start);
         json_object_put(j->end);
         json_object_put(j->notes);
+        json_object_put(j->before);
         json_object_put(j->lost);
         free(j);
 }
@@ -142,7 +143,10 @@ static int record_replay(Journal *j, json_object *record, const char *boot) {
                         j->last_do = n;
         } else if (streq(ev, "note"))
                 return journal_note_replay(j, record);
-        else if (streq(ev, "lost"))
+        else if (streq(ev, "before")) {
+                json_object_put(j->before);
+                j->before = json_ref(json_get(record, "picture"));
+        } else if (streq(ev, "lost"))
                 return journal_lost_replay(j, record);
         else if (streq(ev, "back")) {
                 j->backwards = true;

@@ -8,6 +8,7 @@
  * fdatasync'ed:
  *      start   boot, slot, target, trigger, by, card
  *      note n, note            what step n found out when it acted and its undo will need; between its "do" and whatever comes last
+ *      before  picture         how everything is, before anything is taken away; none: it was not begun, or is a restoration
  *      do n, done n            forward; "do" stands before the first write of a step, "done" after verify said applied
  *      back    why             from here the direction is backwards, for ever
  *      undo n, undone n, failed n
@@ -25,6 +26,7 @@ typedef struct Journal {
         char *back_why;
         json_object *start;     /* the start record */
         json_object *end;       /* the end record, of one that has ended */
+        json_object *before;    /* how everything was before the first step (plan/picture.h); NULL: not written down */
         json_object *notes;     /* { "N": [note, ...] }; NULL while there are none */
         json_object *lost;      /* array of strings without repetition; NULL while there are none */
 } Journal;
@@ -60,7 +62,10 @@ int journal_step(Journal *j, const char *ev, size_t n, const char *text);
 /* From here on the direction is backwards, whoever goes on. */
 int journal_back(Journal *j, const char *code, const char *why);
 
-/* journal-notes.c. One note of step n, written down before what it speaks of is touched. Keeps a reference of its own. */
+/* journal-notes.c. How everything is, before the first step takes anything away. Keeps a reference of its own. */
+int journal_before(Journal *j, json_object *picture);
+
+/* One note of step n, written down before what it speaks of is touched. Keeps a reference of its own. */
 int journal_note(Journal *j, size_t n, json_object *note);
 
 /* What step n noted so far, oldest first; NULL when nothing. Borrowed. */

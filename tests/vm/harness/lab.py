@@ -6,12 +6,14 @@ import random
 import re
 import shlex
 
-from . import filesystem, holder, memory, pmem, programs, wait
+from . import filesystem, holder, memory, pmem, programs, storage_state, wait
 from .background import Service
 from .counter import Counter
 from .keeper import Keeper
 from .kernel_log import KernelLog
+from .picture import Picture
 from .postgres import Postgres
+from .removal import RESTORED, STATE_DIR
 from .slot import Slot
 from .writer import Writer
 
@@ -19,17 +21,23 @@ from .writer import Writer
 class Lab:
     """One scenario's view of the machine."""
 
-    def __init__(self, guest, name, seed):
+    def __init__(self, guest, name, seed, uses_daemon=True):
         self.guest = guest
         self.name = name
+        self.uses_daemon = uses_daemon
         self.random = random.Random(f"{seed}-{name}")
         self.log = KernelLog(guest, name)
         self._undo = []
+        self._before = None
 
     # -- the machine --------------------------------------------------------------------------------------------------
 
     def slot(self, number):
-        return Slot(self.guest, number)
+        return Slot(self.guest, number, before_press=self.remember)
+
+    @property
+    def has_storage(self):
+        return storage_state.has_storage(self.guest)
 
     def ram(self, *slots, online="online_movable", window=0):
         """A RAM region over the cards in these slots; see memory.create."""
@@ -91,6 +99,8 @@ class Lab:
 
     def spawn(self, name, command, properties=()):
         """A command in the guest that goes on by itself; ended after the scenario at the latest."""
+        if "safe-remove remove" in (command if isinstance(command, str) else " ".join(map(str, command))):
+            self.remember()
         return self.guest.spawn(name, command, properties)
 
     def service(self, name, command, properties=()):
@@ -122,12 +132,39 @@ class Lab:
     # -- the product --------------------------------------------------------------------------------------------------
 
     def cli(self, *words, check=True, timeout=120):
-        """Run safe-remove: (exit status, output, error output)."""
-        return self.guest.run(shlex.join(["safe-remove", *map(str, words)]), timeout=timeout, check=check)
+        """Run safe-remove: (exit status, output, error output). A removal that was called off has left everything as it was."""
+        if words[0] == "remove":
+            self.remember()
+        result = self.guest.run(shlex.join(["safe-remove", *map(str, words)]), timeout=timeout, check=check)
+        if words[0] == "remove" and "--no-wait" not in words:
+            self.compare(result[0] == RESTORED)
+        return result
 
     def cli_json(self, *words, check=True, timeout=120):
         """Run safe-remove with --json; returns what it printed, as Python has it."""
         return json.loads(self.cli(*words, "--json", check=check, timeout=timeout)[1])
+
+    def remember(self):
+        """How everything is, before a removal; unless one is under way that began with it."""
+        if self._before is None and self.uses_daemon:
+            self._before = Picture.take(self)
+
+    def compare(self, called_off):
+        """Behind a removal: if it was called off, everything must be as it was before, for which what the scenario itself has changed
+        meanwhile must be told (changed)."""
+        before, self._before = self._before, None
+        if called_off and before:
+            before.check(self)
+
+    def changed(self):
+        """The scenario has changed something itself in the middle of a removal, and compares by its own means."""
+        self._before = None
+
+    def compare_left(self):
+        """For a scenario that has waited for no end: the newest removal's."""
+        if self._before:
+            newest = f"{STATE_DIR}/removals/$(ls {STATE_DIR}/removals | sort -n | tail -n 1)/journal"
+            self.compare('"outcome":"restored"' in self.sh(f"tail -n 1 {newest} 2> /dev/null || true"))
 
     def restart_daemon(self):
         self.guest.run("systemctl restart safe-removed.service")

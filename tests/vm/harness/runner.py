@@ -95,9 +95,10 @@ class Runner:
         try:
             self.prepare(item)
             start = time.monotonic()
-            lab = Lab(self.guest, item.name, self.seed)
+            lab = Lab(self.guest, item.name, self.seed, item.daemon)
             with _time_limit(item.timeout):
                 item.function(lab)
+                lab.compare_left()
             story = None
         except Skip as reason:
             return self._skipped(item, reason)

@@ -68,7 +68,7 @@ class Leds:
 class Slot:
     """Slot N of a guest."""
 
-    def __init__(self, guest, number):
+    def __init__(self, guest, number, before_press=lambda: None):
         slots = guest.profile.slots
         if number not in slots:
             raise LabError(f"no slot {number}: the machine has {', '.join(map(str, slots))}")
@@ -77,6 +77,7 @@ class Slot:
         self.place = slots[number]
         self.sysfs = f"/sys/bus/pci/slots/{number}"
         self._capability = None
+        self._before_press = before_press
 
     # -- looking ------------------------------------------------------------------------------------------------------
 
@@ -131,6 +132,7 @@ class Slot:
         device = self.device_id()
         if device is None:
             raise LabError(f"slot {self.number} is empty: QEMU has no button to press there")
+        self._before_press()
         deadline = time.monotonic() + PRESS_TIMEOUT
         while not self._pressed(device, force):
             if time.monotonic() > deadline:

@@ -156,5 +156,6 @@ def pulled(lab):
     lab.slot(2).press()
     removal.wait_for_record(lab, number, '"ev":"do","n":1')
     lab.slot(2).pull()
+    lab.changed()
     end = removal.wait_for_end(lab, number, 120)
     lab.check(end["outcome"] in ("stuck", "restored"), f"the ending should not be {end['outcome']}: {json.dumps(end)}")

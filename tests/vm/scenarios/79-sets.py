@@ -113,6 +113,7 @@ def way_lost_on_the_way(lab, target, loses):
     removal.drill(lab, 3000, "release")
     caller = lab.spawn("remover", f"safe-remove remove {target}")
     removal.wait_for_record(lab, number, f'"ev":"do","n":{release},', then=loses)
+    lab.changed()
     end = removal.wait_for_end(lab, number, 60)
     caller.wait(30)
     lab.equal(end["outcome"], "restored", f"the ending ({end['message']})")
