@@ -236,19 +236,72 @@ static void on_lost(Manager *m, const SourceEvent *e) {
         manager_rescan(m);
 }
 
-static void on_card_gone(Manager *m, const SourceEvent *e) {
-        const ManagedSlot *s = manager_slot_at_port(m, e->port);
-        Removal *running = manager_running_at_port(m, e->port);
+/* A card that is seen to be gone, until it is known what that means. */
+typedef struct Gone {
+        Manager *manager;
+        char *port;
+        unsigned turns;
+} Gone;
 
-        /* Behind the power-off a card may be pulled; and other cards than memory (an NVMe drive, say) may be at any time. */
-        if (running ? running->state == REMOVAL_FINISHING : s && !*slot_get(s, SLOT_TEXT_MEMDEV))
+enum {
+        GONE_TURNS = 8, /* of the event loop; a worker's socket is empty after fewer */
+};
+
+static void gone_free(void *userdata) {
+        Gone *g = userdata;
+
+        free(g->port);
+        free(g);
+}
+
+static void judge_gone(Manager *m, const char *port) {
+        const ManagedSlot *s = manager_slot_at_port(m, port);
+        Removal *running = manager_running_at_port(m, port);
+
+        /* Behind the power-off a card may be pulled; and other cards than memory (an NVMe drive, say) may be at any time. Whether a slot that
+         * is safe has a card is what the next scan will tell. */
+        if (running ? running->state == REMOVAL_FINISHING : s && (s->outcome == OUTCOME_SAFE || !*slot_get(s, SLOT_TEXT_MEMDEV)))
                 return;
 
-        log_about(m, LOG_CRIT, LOG_MESSAGE_CARD_GONE, e->port, "the card was pulled without being safe to pull");
-        tell(m, "card-gone", e->port, NULL);
+        log_about(m, LOG_CRIT, LOG_MESSAGE_CARD_GONE, port, "the card was pulled without being safe to pull");
+        tell(m, "card-gone", port, NULL);
         if (running)
                 (void) removal_cancel(running, "card-gone");
         manager_rescan(m);
+}
+
+static int on_gone_turn(sd_event_source *source, void *userdata) {
+        Gone *g = userdata;
+
+        if (++g->turns < GONE_TURNS)
+                return sd_event_source_set_enabled(source, SD_EVENT_ONESHOT);
+        judge_gone(g->manager, g->port);
+        return sd_event_source_set_floating(source, false);
+}
+
+/* The card may have gone after its worker has said that it may, in lines that are waiting still: a daemon that got no turn for a while finds
+ * all of it at once, in any order. Sources with news are served by turns, so that a few turns later the lines have been heard. */
+static int gone_later(Manager *m, const char *port) {
+        sd_event_source *source;
+        Gone *g = calloc(1, sizeof(*g));
+
+        if (!g)
+                return -ENOMEM;
+        *g = (Gone) { .manager = m, .port = strdup(port) };
+        int r = g->port ? sd_event_add_defer(m->event, &source, on_gone_turn, g) : -ENOMEM;
+        if (r < 0) {
+                gone_free(g);
+                return r;
+        }
+        (void) sd_event_source_set_destroy_callback(source, gone_free);
+        (void) sd_event_source_set_floating(source, true);
+        sd_event_source_unref(source);
+        return 0;
+}
+
+static void on_card_gone(Manager *m, const SourceEvent *e) {
+        if (gone_later(m, e->port) < 0)
+                judge_gone(m, e->port);
 }
 
 void manager_card_lost(Manager *m, const ManagedSlot *s) {

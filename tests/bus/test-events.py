@@ -3,6 +3,7 @@
 """What the machine tells the daemon: the button in all its wordings, device events, firmware requests, lost records."""
 import json
 import os
+import signal
 import time
 
 import harness
@@ -242,6 +243,38 @@ class Events(BusTest):
         self.write("play/go", "")
         self.assertEqual(self.wait_end(removal), "safe")
         self.assertNotIn("without being safe", self.log())
+
+    def sleep_through(self):
+        """The daemon gets no turn from before the point of no return until the card is pulled: it finds all of it at once."""
+        self.daemon.send_signal(signal.SIGSTOP)
+        self.addCleanup(self.daemon.send_signal, signal.SIGCONT)
+        self.write("play/go", "")
+        with open(self.path("state/removals/1/journal")) as journal:
+            wait_for(lambda: '"ev": "end"' in journal.read(), "the end of the worker")
+        self.write_registers(PORT, OFF, 0)
+        self.kernel_says("Slot(2): Card not present", PORT, 10)
+        self.daemon.send_signal(signal.SIGCONT)
+
+    def test_pulled_while_the_daemon_slept(self):
+        self.write("play/script", "step hold\nwait go\ndeaf\nstep power-off\n")
+        self.write_registers(PORT, HELD_BLINKING, PRESENT)
+        removal = self.remove("2")
+        wait_for(lambda: self.get(removal, "Removal", "Step") == "hold", "its first step")
+        time.sleep(0.5)  # seen by the poll
+        self.sleep_through()
+        self.assertEqual(self.wait_end(removal), "safe")
+        self.settle()
+        self.assertNotIn("without being safe", self.log())
+
+    def test_pulled_before_the_next_scan(self):
+        """What the last scan knew of the card is older than its removal."""
+        self.write("play/go", "")
+        self.write("play/scan-fails", "")
+        self.assertEqual(self.wait_end(self.remove("port:" + PORT)), "safe")
+        self.kernel_says("Slot(2): Card not present", PORT, 10)
+        self.kernel_says("Slot(3): Card not present", "0000:0c:01.0", 11)
+        wait_for(lambda: "without being safe" in self.log(), "the complaint of the other slot")
+        self.assertNotIn("Slot 2 (port 0000:0c:00.0): the card was pulled", self.log())
 
     def test_a_press_was_missed(self):
         self.write_registers(PORT, HELD_BLINKING, PRESENT)
