@@ -130,7 +130,7 @@ static char *text_card_gone(json_object *e) {
 }
 
 static char *text_card_lost(json_object *e) {
-        return text_seen(e, "the card is gone, and not all of it is");
+        return text_seen(e, "the card was pulled or lost its power, and not all of it is gone");
 }
 
 static char *text_withdrawn(json_object *e) {

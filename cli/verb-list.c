@@ -91,7 +91,7 @@ static void print_left(json_object *topology) {
 
         for (size_t i = 0; i < json_len(slots); i++)
                 if (json_str(json_at(slots, i), "left"))
-                        printf("slot %s: the card is gone, and not all of it is: %s\n", json_str(json_at(slots, i), "name"),
+                        printf("slot %s: the card was pulled or lost its power, and not all of it is gone: %s\n", json_str(json_at(slots, i), "name"),
                                json_str(json_at(slots, i), "left"));
 }
 

@@ -18,7 +18,7 @@ static bool is_about_nothing(json_object *o) {
 
 static const char *after_what(json_object *o) {
         return json_str(o, "removal") ? "after removal " : streq_ptr(json_str(o, "subject"), "last-seen") ?
-                "the card was pulled without being removed" : "the card is up";
+                "the card was pulled or lost its power without being removed" : "the card is up";
 }
 
 static void print_verdict(json_object *o) {

@@ -131,7 +131,7 @@ static int take_left(ManagedSlot *s, json_object *entry) {
         if (*port && !kept && light_attention(s->manager, s, left ? "on" : "off") < 0)
                 log_plain(LOG_WARNING, "The attention LED of slot %s cannot be set.", name);
         if (left)
-                manager_card_lost(s->manager, s);
+                manager_card_lost(s->manager, s, json_array(entry, "lost"));
         return 0;
 }
 

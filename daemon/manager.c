@@ -133,8 +133,8 @@ void manager_guard_slot(Manager *m, const ManagedSlot *s) {
 }
 
 /* An event of the daemon's own for whoever watches the bus. */
-static void tell(Manager *m, const char *type, const char *port, const char *text) {
-        _cleanup_json_ json_object *event = json_object_new_object();
+static json_object *event_about(Manager *m, const char *type, const char *port, const char *text) {
+        json_object *event = json_object_new_object();
         const ManagedSlot *s = port ? manager_slot_at_port(m, port) : NULL;
 
         json_set_str(event, "type", type);
@@ -144,6 +144,12 @@ static void tell(Manager *m, const char *type, const char *port, const char *tex
                 json_set_str(event, "slot", slot_get(s, SLOT_TEXT_NAME));
         if (text)
                 json_set_str(event, "message", text);
+        return event;
+}
+
+static void tell(Manager *m, const char *type, const char *port, const char *text) {
+        _cleanup_json_ json_object *event = event_about(m, type, port, text);
+
         manager_bus_event(m, NULL, event);
 }
 
@@ -304,13 +310,30 @@ static void on_card_gone(Manager *m, const SourceEvent *e) {
                 judge_gone(m, e->port);
 }
 
-void manager_card_lost(Manager *m, const ManagedSlot *s) {
-        const char *port = slot_get(s, SLOT_TEXT_PORT);
-        _cleanup_free_ char *what = strf("the card is gone, and not all of it is (%s): what was on it is lost, and whoever uses it may take the "
-                                         "machine down; restart the machine", s->left);
+/* A line of the journal may be long, but not without end. */
+static char *in_one_line(json_object *lines) {
+        char *text = strdup("");
 
-        log_about(m, LOG_CRIT, LOG_MESSAGE_CARD_LOST, port, what ?: "the card is gone, and not all of it is");
-        tell(m, "card-lost", port, s->left);
+        for (size_t i = 0; text && i < json_len(lines); i++) {
+                char *longer = strf("%s%s%s", text, i > 0 ? "; " : "", json_object_get_string(json_at(lines, i)));
+                free(text);
+                text = longer;
+        }
+        return text;
+}
+
+void manager_card_lost(Manager *m, const ManagedSlot *s, json_object *lost) {
+        const char *port = slot_get(s, SLOT_TEXT_PORT);
+        _cleanup_json_ json_object *event = event_about(m, "card-lost", port, s->left);
+        _cleanup_free_ char *all = in_one_line(lost);
+        _cleanup_free_ char *what = strf("the card was pulled or lost its power while it was in use, and not all of it is gone (%s): what was on it "
+                                         "is lost, and whoever uses it may take the machine down; restart the machine. Lost: %s",
+                                         s->left, all && *all ? all : "see safe-remove verify");
+
+        log_about(m, LOG_CRIT, LOG_MESSAGE_CARD_LOST, port, what ?: "the card was pulled or lost its power, and not all of it is gone");
+        if (lost)
+                json_set(event, "lost", json_ref(lost));
+        manager_bus_event(m, NULL, event);
 }
 
 /* The attention LED is the part of the light that is ours to write. It goes off again when the power LED says by itself that the

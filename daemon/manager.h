@@ -54,7 +54,7 @@ void manager_on_source_event(const SourceEvent *event, void *userdata);
 
 /* manager-slots.c */
 void manager_take_scan(json_object *topology, const char *why_not, void *userdata);
-void manager_card_lost(Manager *m, const ManagedSlot *s); /* tells of what its `left` says */
+void manager_card_lost(Manager *m, const ManagedSlot *s, json_object *lost); /* tells of what its `left` says, and of all that was lost */
 void manager_refresh_slot(ManagedSlot *s); /* its removal started or ended; NULL is fine */
 void manager_slot_leds(Manager *m, const Removal *r, json_object *event); /* a worker's `led` */
 void manager_show_leds(ManagedSlot *s, const char *power, const char *attention); /* NULL: as it was */

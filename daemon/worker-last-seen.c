@@ -2,6 +2,7 @@
 /* A card that is pulled by surprise leaves nothing in the topology but what it should have taken along: memory that is online with nothing
  * behind it. Only who has seen the card knows that this is its. */
 #include "daemon/worker-last-seen.h"
+#include "daemon/worker-lost.h"
 #include "engine/last-seen.h"
 #include "plan/scope.h"
 #include "probe/probe.h"
@@ -57,7 +58,7 @@ static void remember(const char *key, const Topology *t, const Scope *s) {
 
         (void) last_seen_load(key, &before);
         keep_what_is_left(scope, json_get(before, "scope"));
-        if (before && is_same(scope, json_get(before, "scope")))
+        if (before && !json_has(before, "lost") && is_same(scope, json_get(before, "scope")))
                 return;
         scope_add_gone_before(scope, s);
         card = scope_card_json(s);
@@ -86,17 +87,26 @@ char *last_seen_left(const char *key) {
         return last_seen_load(key, &before) < 0 ? NULL : what_is_left(json_get(before, "scope"));
 }
 
-static void ask_about_gone(const char *key, json_object *slot) {
-        _cleanup_json_ json_object *before = NULL;
-        _cleanup_free_ char *left = NULL;
+/* The first look that finds it writes down what was lost: the next one may find less. */
+static json_object *what_was_lost(const char *key, const Topology *t, json_object *before) {
+        json_object *lost = json_ref(json_array(before, "lost"));
 
-        if (last_seen_load(key, &before) < 0)
-                return;
-        left = what_is_left(json_get(before, "scope"));
-        if (left)
-                json_set_str(slot, "left", left);
-        else
+        if (lost)
+                return lost;
+        lost = lost_lines(t, json_get(before, "scope"));
+        (void) last_seen_add_lost(key, lost);
+        return lost;
+}
+
+static void ask_about_gone(const char *key, const Topology *t, json_object *before, json_object *slot) {
+        _cleanup_free_ char *left = what_is_left(json_get(before, "scope"));
+
+        if (!left) {
                 last_seen_forget(key);
+                return;
+        }
+        json_set_str(slot, "left", left);
+        json_set(slot, "lost", what_was_lost(key, t, before));
 }
 
 static json_object *slot_entry(json_object *topology, const char *name) {
@@ -108,18 +118,62 @@ static json_object *slot_entry(json_object *topology, const char *name) {
         return NULL;
 }
 
+static void add_ranges(json_object *scope, json_object *unseen) {
+        json_object *to = json_array(scope, "ranges"), *ranges = json_array(unseen, "ranges");
+
+        for (size_t i = 0; i < json_len(ranges); i++)
+                json_object_array_add(to, json_ref(json_at(ranges, i)));
+}
+
+/* What each slot's card had when it was seen. */
+static json_object *all_known(const Topology *t) {
+        json_object *known = json_object_new_array();
+
+        for (size_t i = 0; i < t->n_slots; i++) {
+                _cleanup_json_ json_object *before = NULL;
+                if (last_seen_load(last_seen_key(t->slots[i].port, t->slots[i].name), &before) >= 0)
+                        json_object_array_add(known, json_ref(json_get(before, "scope")));
+        }
+        return known;
+}
+
+/* What somebody saw, and what nobody did: the daemon may have been away for all of the card's life, or since its memory came online. */
+static json_object *card_before(const char *key, const Topology *t, const Slot *slot, json_object *known) {
+        json_object *before = NULL, *unseen = lost_without_record(t, slot, known);
+        bool seen = last_seen_load(key, &before) >= 0;
+
+        if (!unseen)
+                return before;
+        if (seen)
+                add_ranges(json_get(before, "scope"), unseen);
+        else {
+                before = json_object_new_object();
+                json_set(before, "scope", json_ref(unseen));
+        }
+        json_object_object_del(before, "lost");
+        (void) last_seen_store(key, json_get(before, "card"), json_get(before, "scope"));
+        json_object_put(unseen);
+        return before;
+}
+
 void last_seen_update(const Topology *t, json_object *topology) {
+        _cleanup_json_ json_object *known = all_known(t);
+
         for (size_t i = 0; i < t->n_slots; i++) {
                 _cleanup_(scope_done) Scope s = { 0 };
+                _cleanup_json_ json_object *before = NULL;
                 const Slot *slot = &t->slots[i];
                 const char *key = last_seen_key(slot->port, slot->name);
 
                 /* A module in a socket stays there. And of a held slot the plan has written everything down. */
                 if (!slot->address || slot->held || scope_find(t, slot, &s) < 0)
                         continue;
-                if (s.n_functions > 0)
+                if (s.n_functions > 0) {
                         remember(key, t, &s);
-                else if (slot_entry(topology, slot->name))
-                        ask_about_gone(key, slot_entry(topology, slot->name));
+                        continue;
+                }
+                before = card_before(key, t, slot, known);
+                if (before && slot_entry(topology, slot->name))
+                        ask_about_gone(key, t, before, slot_entry(topology, slot->name));
         }
 }

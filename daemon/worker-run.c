@@ -26,7 +26,7 @@ static char *what_is_left(const Plan *p) {
                 const char *name = json_str(plan_slot(p, i), "name");
                 _cleanup_free_ char *left = last_seen_left(last_seen_key(json_str(plan_slot(p, i), "port"), name));
                 if (left)
-                        return strf("the card is gone from slot %s, and not all of it is (%s)", name ?: "?", left);
+                        return strf("the card of slot %s was pulled or lost its power, and not all of it is gone (%s)", name ?: "?", left);
         }
         return NULL;
 }

@@ -52,17 +52,27 @@ static int newest_removal(uint64_t *ret) {
         return 0;
 }
 
+static int store(const char *key, json_object *o) {
+        _cleanup_free_ char *path = NULL;
+        const char *text = json_text(o);
+
+        int r = path_of(key, &path);
+        if (r < 0)
+                return r;
+        if (!text)
+                return -ENOMEM;
+        return strlen(text) > SIZE_MAX_BYTES ? -EFBIG : write_file_durably(path, text);
+}
+
 int last_seen_store(const char *key, json_object *card, json_object *scope) {
-        _cleanup_free_ char *path = NULL, *folder = strf("%s/cards", state_dir());
+        _cleanup_free_ char *folder = strf("%s/cards", state_dir());
         _cleanup_json_ json_object *o = json_object_new_object();
         char boot[33];
         uint64_t after;
 
         if (!folder)
                 return -ENOMEM;
-        int r = path_of(key, &path);
-        if (r >= 0)
-                r = boot_id_read(boot);
+        int r = boot_id_read(boot);
         if (r >= 0)
                 r = newest_removal(&after);
         if (r >= 0)
@@ -75,10 +85,17 @@ int last_seen_store(const char *key, json_object *card, json_object *scope) {
         json_set_u64(o, "after", after);
         json_set(o, "card", json_ref(card));
         json_set(o, "scope", json_ref(scope));
-        const char *text = json_text(o);
-        if (!text)
-                return -ENOMEM;
-        return strlen(text) > SIZE_MAX_BYTES ? -EFBIG : write_file_durably(path, text);
+        return store(key, o);
+}
+
+int last_seen_add_lost(const char *key, json_object *lost) {
+        _cleanup_json_ json_object *o = NULL;
+
+        int r = last_seen_load(key, &o);
+        if (r < 0)
+                return r;
+        json_set(o, "lost", json_ref(lost));
+        return store(key, o);
 }
 
 void last_seen_forget(const char *key) {

@@ -5,7 +5,7 @@
 
 /* What a slot's card had when it was last seen there: what the probes are asked about once it is gone without having been removed. Kept in
  * the state directory until all of it is proved gone, STATE_DIR/cards/KEY.json, one file for each slot:
- *      {"boot", "after": the newest removal's id then, "card", "scope"}
+ *      {"boot", "after": the newest removal's id then, "card", "scope", "lost": where it has gone without having been removed: what it took along}
  * The key is the port's address, or the slot's name where it has no port. A boot makes everything new: what another one left is nothing. */
 
 /* -ENOENT: nothing is remembered. */
@@ -13,6 +13,9 @@ int last_seen_load(const char *key, json_object **ret);
 
 /* Replaces it. Takes no reference over. -EFBIG: more than anybody would want to have written down. */
 int last_seen_store(const char *key, json_object *card, json_object *scope);
+
+/* Adds what was lost with it (lines of text; no reference is taken over). */
+int last_seen_add_lost(const char *key, json_object *lost);
 
 /* It is gone, and that is proved. */
 void last_seen_forget(const char *key);

@@ -69,19 +69,30 @@ static const Hold *hold_that_counts(const Holder *h, const HoldTargets *targets)
         return NULL;
 }
 
-static int look(const HoldTargets *targets, char **ret_answer) {
+/* *ret stays NULL where the card had nothing that a process could have. */
+static int find(json_object *scope, HoldTargets *targets, Holders **ret) {
+        int r = add_all(json_array(scope, "dax_devices"), TARGET_CHAR, "char", targets);
+        if (r >= 0)
+                r = add_all(json_array(scope, "block_devices"), TARGET_BLOCK, "block", targets);
+        if (r < 0 || targets->n_items == 0)
+                return r;
+        return holders_scan(targets, SCAN_SEC * USEC_PER_SEC, ret);
+}
+
+static int ask(json_object *scope, char **ret_answer) {
+        _cleanup_(hold_targets_done) HoldTargets targets = { 0 };
         _cleanup_(holders_freep) Holders *found = NULL;
 
-        int r = holders_scan(targets, SCAN_SEC * USEC_PER_SEC, &found);
-        if (r < 0)
-                return r;
+        int r = find(scope, &targets, &found);
+        if (r < 0 || !found)
+                return r < 0 ? r : 1;
         for (size_t i = 0; i < found->n_items; i++) {
                 const Holder *h = &found->items[i];
-                const Hold *hold = hold_that_counts(h, targets);
+                const Hold *hold = hold_that_counts(h, &targets);
                 if (!hold)
                         continue;
                 *ret_answer = strf("process %d (%s) has %s %s: %s", h->pid, h->comm, hold_way_to_string(hold->way),
-                                   targets->items[hold->target].name, hold->found);
+                                   targets.items[hold->target].name, hold->found);
                 return 0;
         }
         _cleanup_free_ char *gaps = gaps_text(&found->gaps);
@@ -90,16 +101,22 @@ static int look(const HoldTargets *targets, char **ret_answer) {
         return gaps_none(&found->gaps) ? 1 : -EAGAIN;
 }
 
-static int ask(json_object *scope, char **ret_answer) {
+int processes_of_scope(json_object *scope, size_t max, json_object *lines) {
         _cleanup_(hold_targets_done) HoldTargets targets = { 0 };
+        _cleanup_(holders_freep) Holders *found = NULL;
+        size_t n = 0;
 
-        int r = add_all(json_array(scope, "dax_devices"), TARGET_CHAR, "char", &targets);
-        if (r >= 0)
-                r = add_all(json_array(scope, "block_devices"), TARGET_BLOCK, "block", &targets);
-        if (r < 0 || targets.n_items == 0)
-                return r < 0 ? r : 1;
-
-        return look(&targets, ret_answer);
+        int r = find(scope, &targets, &found);
+        for (size_t i = 0; r >= 0 && found && i < found->n_items; i++) {
+                const Holder *h = &found->items[i];
+                const Hold *hold = hold_that_counts(h, &targets);
+                if (hold && n++ < max)
+                        json_append_strf(lines, "process %d (%s) has %s %s", h->pid, h->comm, hold_way_to_string(hold->way),
+                                         targets.items[hold->target].name);
+        }
+        if (n > max)
+                json_append_strf(lines, "%zu more processes", n - max);
+        return r < 0 ? r : !found || gaps_none(&found->gaps) ? 0 : -EAGAIN;
 }
 
 const Probe probe_processes = {

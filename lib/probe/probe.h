@@ -48,6 +48,10 @@ bool probes_report(json_object *scope, bool before_power_off, json_object **ret)
 /* The first of a report that does not hold, in words; NULL when all do. */
 char *probes_why(json_object *report);
 
+/* Every process that the probe "processes" finds, as a line each ("process 7 (sleep) has folder nvme0n1"), behind `max` of them their number.
+ * 0; -EAGAIN: there may be more; or another negative errno. */
+int processes_of_scope(json_object *scope, size_t max, json_object *lines);
+
 /* The scope with the moment from which on it is asked about (NULL: none). New reference. */
 json_object *probe_scope(json_object *scope, json_object *since);
 

@@ -186,7 +186,8 @@ class Events(BusTest):
         """Pulled by surprise, and something of the card is not gone: the slot says so until it is."""
         monitor = self.monitor()
         gone = {**slot("2", 0), "occupied": False, "card": None}
-        self.write_machine([{**gone, "left": "memory-blocks: memory146 is online"}, slot("3", 1)])
+        self.write_machine([{**gone, "left": "memory-blocks: memory146 is online",
+                             "lost": ["memory146 to memory149: 512 MiB online in zone Movable", "process 7 (sleep) has folder nvme0n1"]}, slot("3", 1)])
         self.settle()
         wait_for(lambda: self.slot("2", "State") == "lost", "the slot's state\n" + self.log())
         wait_for(self.lights, "the light\n" + self.log())
@@ -194,7 +195,8 @@ class Events(BusTest):
         self.settle()
         event = [e for e in monitor.events() if e["type"] == "card-lost"]
         self.assertEqual([(e["slot"], e["port"], e["message"]) for e in event], [("2", PORT, "memory-blocks: memory146 is online")])
-        self.assertIn("the card is gone, and not all of it is", self.log())
+        self.assertEqual(event[0]["lost"], ["memory146 to memory149: 512 MiB online in zone Movable", "process 7 (sleep) has folder nvme0n1"])
+        self.assertIn("Lost: memory146 to memory149: 512 MiB online in zone Movable; process 7 (sleep) has folder nvme0n1", self.log())
         self.write_machine([gone, slot("3", 1)])
         self.settle()
         wait_for(lambda: len(self.lights()) == 2, "the light to be given back")

@@ -65,3 +65,57 @@ def pulled_disk(lab):
     lab.check(leds.safe, f"all of it is gone: {leds}")
     lab.slot(4).insert()
     lab.check(state(lab, 4) != ["lost"], "another card should not be lost")
+
+
+def told(lab, number):
+    """The event of the loss, and that it came once; the journal has the same."""
+    events = [json.loads(line) for line in lab.sh("grep card-lost /run/monitor").splitlines()]
+    lab.equal([event["slot"] for event in events], [str(number)], "the slots of the events")
+    entry = lab.sh("journalctl -o cat -u safe-removed MESSAGE_ID=c9b1f6e3a7104a0f8d1d6fbf0a7d2b54")
+    for line in events[0]["lost"]:
+        lab.check(line in entry, f"the journal should have {line}: {entry}")
+    return events[0]["lost"]
+
+
+def press_until_dark(lab, number):
+    """Nobody holds the slot, so that the kernel takes its power: the lights say "safe to pull" for as long as nobody looks."""
+    lab.slot(number).press()
+    lab.wait_leds(number, safe=True, timeout=20)
+
+
+@scenario("power-cut-unseen", own_guest=True, timeout=240, allow=LOST)
+def power_cut_unseen(lab):
+    """The daemon is away from before the card's memory is online until the kernel has taken the power: only the machine itself tells."""
+    lab.sh("systemctl mask --runtime --now safe-removed.service")
+    ram = lab.ram(2)
+    press_until_dark(lab, 2)
+    lab.check(ram.online() > 0, "the kernel should have kept blocks: the scenario shows nothing otherwise")
+    lab.sh("systemctl unmask --runtime safe-removed.service")
+    lab.spawn("monitor", "safe-remove monitor --json > /run/monitor")
+    lab.wait_leds(2, attention="on")
+    check_lost(lab, 2, "memory-blocks", f"memory{ram.block_numbers[0]} is online")
+    lab.equal(state(lab, 5), ["empty"], "the state of a slot that never had a card")
+    lab.restart_daemon()
+    check_lost(lab, 2, "memory-blocks", f"memory{ram.block_numbers[0]} is online")
+
+
+@scenario("power-cut-disk", profile="mixed", timeout=240, allow=DEAD_DISK)
+def power_cut_disk(lab):
+    """The daemon hangs while the kernel takes the power of a disk that is mounted."""
+    disk = lab.filesystem(lab.disk(4), "ext4")
+    user = lab.spawn("user", f"cd {disk.target} && exec sleep 1000")
+    lab.spawn("monitor", "safe-remove monitor --json > /run/monitor")
+    seen = f"grep -q {disk.device.rsplit('/', 1)[-1]} {removal.STATE_DIR}/cards/*.json"
+    lab.wait_for(lambda: lab.guest.succeeds(seen), 20, "the daemon to have seen the disk")
+    lab.sh("systemctl kill --signal=STOP safe-removed.service")
+    press_until_dark(lab, 4)
+    lab.sh("systemctl kill --signal=CONT safe-removed.service")
+    lab.wait_leds(4, attention="on")
+    lost = lab.wait_for(lambda: told(lab, 4), 20, "the event")
+    lab.check(f"ext4 of {disk.device} is mounted on {disk.target}" in lost, f"the mount should be named: {lost}")
+    lab.check(any(line.startswith("process") and "(sleep)" in line for line in lost), f"the process should be named: {lost}")
+    check_lost(lab, 4, "mounts", disk.target)
+    user.stop()
+    disk.umount()
+    lab.wait_for(lambda: state(lab, 4) == ["empty"], 20, "the slot to be empty")
+    lab.wait_leds(4, attention="off")

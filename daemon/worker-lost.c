@@ -1,0 +1,199 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* A card that goes while it is in use leaves the kernel with things that have nothing behind them. Nobody can give them back, so all that is
+ * left to do is to say which they are. */
+#include "base/span.h"
+#include "daemon/worker-lost.h"
+#include "kernel/mountinfo.h"
+#include "plan/scope.h"
+#include "probe/probe.h"
+
+enum {
+        LINES_MAX = 24, /* of one kind: anybody can make any number of mounts and processes */
+};
+
+static void add_line(json_object *lines, size_t *n, char *line) {
+        if (line && (*n)++ < LINES_MAX)
+                json_append_str(lines, line);
+        free(line);
+}
+
+static void add_rest(json_object *lines, size_t n, const char *what) {
+        if (n > LINES_MAX)
+                json_append_strf(lines, "%zu more %s", n - LINES_MAX, what);
+}
+
+static char *blocks_line(const Topology *t, const MemoryBlock *first, const MemoryBlock *last) {
+        _cleanup_free_ char *to = last->id > first->id ? strf(" to memory%ju", (uintmax_t) last->id) : strdup("");
+        uint64_t mib = (last->id - first->id + 1) * t->block_size >> 20;
+
+        return first->online ? strf("memory%ju%s: %ju MiB online in zone %s", (uintmax_t) first->id, to ?: "", (uintmax_t) mib, zone_to_string(first->zone))
+                             : strf("memory%ju%s: %ju MiB offline", (uintmax_t) first->id, to ?: "", (uintmax_t) mib);
+}
+
+/* Blocks side by side in the same state are one line. */
+static void add_memory(const Topology *t, json_object *scope, json_object *lines) {
+        const MemoryBlock *first = NULL, *last = NULL;
+        size_t n = 0;
+
+        for (size_t i = 0; i < t->n_blocks; i++) {
+                const MemoryBlock *b = &t->blocks[i];
+                if (!scope_overlaps(scope, b->start, t->block_size))
+                        continue;
+                if (first && b->id == last->id + 1 && b->online == first->online && b->zone == first->zone) {
+                        last = b;
+                        continue;
+                }
+                if (first)
+                        add_line(lines, &n, blocks_line(t, first, last));
+                first = last = b;
+        }
+        if (first)
+                add_line(lines, &n, blocks_line(t, first, last));
+        add_rest(lines, n, "pieces of memory");
+}
+
+static bool has_dev(json_object *array, dev_t wanted, const char *type) {
+        for (size_t i = 0; i < json_len(array); i++) {
+                dev_t dev;
+                if (dev_parse(json_str(json_at(array, i), "dev") ?: "", &dev) >= 0 && dev == wanted &&
+                    (!type || streq_ptr(json_str(json_at(array, i), "type"), type)))
+                        return true;
+        }
+        return false;
+}
+
+/* It may have been mounted since the card was last seen. What a path of another namespace says is for those who are in it. */
+static void add_mounts(const Topology *t, json_object *scope, json_object *lines) {
+        json_object *file_systems = json_array(scope, "file_systems"), *blocks = json_array(scope, "block_devices");
+        uint64_t host = topology_host_ns(t);
+        size_t n = 0;
+
+        for (size_t i = 0; i < t->n_mounts; i++) {
+                const Mount *m = &t->mounts[i];
+                if (!has_dev(file_systems, m->dev, m->type) && (m->dev == 0 || !has_dev(blocks, m->dev, NULL)))
+                        continue;
+                add_line(lines, &n, m->ns == host ? strf("%s of %s is mounted on %s", m->type, m->source, m->target)
+                                                  : strf("%s of %s is mounted in the mount namespace %ju", m->type, m->source, (uintmax_t) m->ns));
+        }
+        add_rest(lines, n, "mounts");
+}
+
+static void add_block_devices(const Topology *t, json_object *scope, json_object *lines) {
+        json_object *blocks = json_array(scope, "block_devices");
+        size_t n = 0;
+
+        for (size_t i = 0; i < json_len(blocks); i++) {
+                const char *name = json_str(json_at(blocks, i), "name");
+                const BlockDevice *b = name ? topology_block_device(t, name) : NULL;
+                if (b && has_dev(blocks, b->dev, NULL))
+                        add_line(lines, &n, strf("block device %s (%s) is there", b->name, block_kind_to_string(b->kind)));
+        }
+        add_rest(lines, n, "block devices");
+}
+
+json_object *lost_lines(const Topology *t, json_object *scope) {
+        json_object *lines = json_object_new_array();
+
+        add_memory(t, scope, lines);
+        add_mounts(t, scope, lines);
+        add_block_devices(t, scope, lines);
+        if (processes_of_scope(scope, LINES_MAX, lines) < 0)
+                json_append_str(lines, "not every process could be looked at");
+        return lines;
+}
+
+/* Memory that a dax device gave to the kernel bears its name in /proc/iomem, and is left there when it could not be taken back
+ * (drivers/dax/kmem.c:dev_dax_kmem_remove). The name may be another device's by now. */
+static bool has_device(const Topology *t, const IomemRange *ram) {
+        for (size_t i = 0; i < t->n_daxes; i++) {
+                const DaxDevice *d = &t->daxes[i];
+                if (streq_ptr(d->driver, "kmem") && (d->n_ranges > 1 || span_overlaps(ram->start, span_size(ram->start, ram->end), d->start, d->size)))
+                        return true;
+        }
+        return false;
+}
+
+/* All cards of a region are there: whatever became of its device, its memory is. */
+static bool has_cards(const Topology *t, const IomemRange *ram) {
+        for (size_t i = 0; i < t->n_regions; i++) {
+                const Region *r = &t->regions[i];
+                unsigned there = 0;
+
+                for (size_t k = 0; k < r->n_targets; k++)
+                        there += r->targets[k].memdev && topology_memdev(t, r->targets[k].memdev);
+                if (r->ways > 0 && there >= r->ways && span_overlaps(ram->start, span_size(ram->start, ram->end), r->start, r->size))
+                        return true;
+        }
+        return false;
+}
+
+static bool is_known(json_object *known, const IomemRange *ram) {
+        for (size_t i = 0; i < json_len(known); i++)
+                if (scope_overlaps(json_at(known, i), ram->start, span_size(ram->start, ram->end)))
+                        return true;
+        return false;
+}
+
+static bool leads_to(const Decoder *d, const char *port, const PciFunction *f) {
+        for (size_t i = 0; i < d->n_targets; i++)
+                if (streq(d->targets[i], port) || (f && function_is_below(f, d->targets[i])))
+                        return true;
+        return false;
+}
+
+/* A bridge's decoder tells more exactly than the platform's window, and outlives the card. */
+static bool may_be_of(const Topology *t, const Slot *slot, const IomemRange *ram) {
+        static const DecoderKind surest_first[] = { DECODER_SWITCH, DECODER_ROOT };
+        const PciFunction *f = topology_function(t, slot->port);
+
+        for (size_t i = 0; i < ELEMENTSOF(surest_first); i++) {
+                bool decoded = false;
+
+                for (size_t k = 0; k < t->n_decoders; k++) {
+                        const Decoder *d = &t->decoders[k];
+                        if (d->kind != surest_first[i] || !span_overlaps(ram->start, span_size(ram->start, ram->end), d->start, d->size))
+                                continue;
+                        if (leads_to(d, slot->port, f))
+                                return true;
+                        decoded = true;
+                }
+                if (decoded)
+                        return false;
+        }
+        return false;
+}
+
+static void add_range(json_object *ranges, const IomemRange *ram) {
+        json_object *range = json_object_new_object();
+
+        json_set_u64(range, "start", ram->start);
+        json_set_u64(range, "size", span_size(ram->start, ram->end));
+        json_set_str(range, "why", ram->name);
+        json_object_array_add(ranges, range);
+}
+
+/* A card has one at least, and that is at the slot's address. */
+static json_object *first_function(const Slot *slot) {
+        json_object *functions = json_object_new_array();
+
+        json_append_strf(functions, "%s%s.0", slot->address, slot->whole_bus ? ":00" : "");
+        return functions;
+}
+
+json_object *lost_without_record(const Topology *t, const Slot *slot, json_object *known) {
+        _cleanup_(scope_done) Scope s = { 0 };
+        json_object *ranges = json_object_new_array(), *scope = NULL;
+
+        for (size_t i = 0; slot->port && slot->address && t->iomem && i < t->iomem->n_ranges; i++) {
+                const IomemRange *ram = &t->iomem->ranges[i];
+                if (streq(ram->name, "System RAM (kmem)") && !has_device(t, ram) && !has_cards(t, ram) && !is_known(known, ram) && may_be_of(t, slot, ram))
+                        add_range(ranges, ram);
+        }
+        if (json_len(ranges) > 0 && scope_find(t, slot, &s) >= 0) {
+                scope = scope_seen_json(&s, t);
+                json_set(scope, "ranges", json_ref(ranges));
+                json_set(scope, "functions", first_function(slot));
+        }
+        json_object_put(ranges);
+        return scope;
+}
