@@ -115,7 +115,7 @@ static ManagedSlot *slot_of_entry(Manager *m, json_object *entry) {
 /* A card that was pulled, and not all of it went. Its slot shows a fault until that is gone too, or a card is in it. */
 static int take_left(ManagedSlot *s, json_object *entry) {
         const char *left = json_str(entry, "left"), *name = slot_get(s, SLOT_TEXT_NAME), *port = slot_get(s, SLOT_TEXT_PORT);
-        bool was = s->left != NULL;
+        bool was = s->left != NULL || json_flag(entry, "was_lost"); /* another daemon may have found it */
 
         if (left && manager_running_at_slot(s->manager, name, port))
                 return 0;

@@ -52,11 +52,18 @@ static bool is_same(json_object *scope, json_object *before) {
         return json_object_equal(scope, bare);
 }
 
+/* Whoever has turned the light on for it may not be there any more to turn it off. */
+static void end_loss(json_object *before, json_object *slot) {
+        if (json_has(before, "lost") && slot)
+                json_set_bool(slot, "was_lost", true);
+}
+
 /* Nothing is written where all is as it was. What cannot be written is not remembered, which no look fails for. */
-static void remember(const char *key, const Topology *t, const Scope *s) {
+static void remember(const char *key, const Topology *t, const Scope *s, json_object *slot) {
         _cleanup_json_ json_object *scope = scope_seen_json(s, t), *before = NULL, *card = NULL;
 
         (void) last_seen_load(key, &before);
+        end_loss(before, slot);
         keep_what_is_left(scope, json_get(before, "scope"));
         if (before && !json_has(before, "lost") && is_same(scope, json_get(before, "scope")))
                 return;
@@ -102,6 +109,7 @@ static void ask_about_gone(const char *key, const Topology *t, json_object *befo
         _cleanup_free_ char *left = what_is_left(json_get(before, "scope"));
 
         if (!left) {
+                end_loss(before, slot);
                 last_seen_forget(key);
                 return;
         }
@@ -164,16 +172,17 @@ void last_seen_update(const Topology *t, json_object *topology) {
                 _cleanup_json_ json_object *before = NULL;
                 const Slot *slot = &t->slots[i];
                 const char *key = last_seen_key(slot->port, slot->name);
+                json_object *entry = slot_entry(topology, slot->name);
 
                 /* A module in a socket stays there. And of a held slot the plan has written everything down. */
                 if (!slot->address || slot->held || scope_find(t, slot, &s) < 0)
                         continue;
                 if (s.n_functions > 0) {
-                        remember(key, t, &s);
+                        remember(key, t, &s, entry);
                         continue;
                 }
                 before = card_before(key, t, slot, known);
-                if (before && slot_entry(topology, slot->name))
-                        ask_about_gone(key, t, before, slot_entry(topology, slot->name));
+                if (before && entry)
+                        ask_about_gone(key, t, before, entry);
         }
 }

@@ -202,6 +202,14 @@ class Events(BusTest):
         wait_for(lambda: len(self.lights()) == 2, "the light to be given back")
         self.assertEqual((self.lights()[1]["attention"], self.slot("2", "State")), ("off", "empty"))
 
+    def test_card_lost_until_a_restart(self):
+        """Whoever turned the light on is not there any more when all of it is gone."""
+        self.stop_daemon()
+        self.write_machine([{**slot("2", 0), "occupied": False, "card": None, "attention_led": "on", "was_lost": True}, slot("3", 1)])
+        self.start_daemon()
+        wait_for(self.lights, "the light to be given back\n" + self.log())
+        self.assertEqual((self.lights(), self.slot("2", "State")), ([{"port": PORT, "attention": "off"}], "empty"))
+
     def test_light_of_an_empty_slot(self):
         """The card was pulled; the next one that comes is none of the light's business."""
         self.remove_safely(PRESENT)
