@@ -49,6 +49,24 @@ int process_has_pending(int dirfd, int signal);
 bool process_hangs(int pid);
 bool thread_hangs(int pid, int tid);
 
+/* In what states its threads are; those that have ended count nowhere. */
+typedef struct ThreadStates {
+        size_t stopped;         /* by a signal ('T') */
+        size_t traced;          /* by their tracer, or by a signal while they have one ('t') */
+        size_t hanging;         /* where no signal gets through ('D') */
+        size_t running;         /* all others, also who waits */
+} ThreadStates;
+
+/* dirfd: /proc/PID. -ESRCH when none of them lives. */
+int process_threads(int dirfd, ThreadStates *ret);
+
+/* Signals one of its threads that runs. The kernel gives a process's signal to the first thread, also where that one hangs, and then to
+ * nobody else (kernel/signal.c:complete_signal). 0 also when none runs. */
+int process_signal_running(int dirfd, int pid, int signal);
+
+/* The process that traces it, 0 when nobody does; a negative errno. dirfd: /proc/PID. */
+int process_tracer(int dirfd);
+
 /* /proc/PID and a descriptor of the process, of the one that began at start_time (jiffies) and of no later one with its number.
  * -ESRCH: all of it has ended (a zombie). Either pointer may be NULL. */
 int process_open(int pid, uint64_t start_time, int *ret_dirfd, int *ret_pidfd);
@@ -63,5 +81,6 @@ int status_uid(const char *status, uint32_t *ret);
 int status_ignores(const char *status, int signal);
 int status_takes(const char *status, int signal);
 int status_has_pending(const char *status, int signal);
+int status_tracer(const char *status);
 int cgroup_unit(const char *cgroup, char **ret);
 int cgroup_unified(const char *cgroup, char **ret);

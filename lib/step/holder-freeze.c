@@ -18,41 +18,56 @@ enum {
 
         /* How long whoever may hang has for coming out of the kernel all the same. */
         HANG_SEC = 5,
+
+        /* So many looks in a row that show nothing of a stop: it was taken back by somebody. */
+        UNDONE_LOOKS = 3,
 };
 
-static int process_state(int dirfd, char *ret) {
-        ProcessStat st;
+/* In this worker's memory only: whoever goes on for another tells them once more. */
+#define CONTINUED "continued"
 
-        int r = process_stat(dirfd, &st);
+static int threads_of(const Holder *h, int *ret_dirfd, int *ret_pidfd, ThreadStates *ret) {
+        _cleanup_close_ int dirfd = -EBADF, pidfd = -EBADF;
+
+        int r = process_open(h->pid, h->start_time, &dirfd, &pidfd);
+        if (r >= 0)
+                r = process_threads(dirfd, ret);
         if (r < 0)
-                return r == -ENOENT ? -ESRCH : r;
-        *ret = st.state;
-        return st.state == 'Z' || st.state == 'X' ? -ESRCH : 0;
+                return r;
+        *ret_dirfd = TAKE_FD(dirfd);
+        if (ret_pidfd)
+                *ret_pidfd = TAKE_FD(pidfd);
+        return 0;
+}
+
+static bool all_stand(const ThreadStates *t) {
+        return t->running == 0 && t->hanging == 0;
+}
+
+/* Is a stop in force, or about to be? One that a thread has taken up binds the others (kernel/signal.c:do_signal_stop), and waits for
+ * nobody any more. */
+static bool stop_is_on(int dirfd, const ThreadStates *t) {
+        return t->stopped > 0 || process_has_pending(dirfd, SIGSTOP) > 0;
 }
 
 int holder_is_frozen(const Holder *h) {
         _cleanup_close_ int dirfd = -EBADF;
-        char state;
+        ThreadStates t;
 
-        int r = process_open(h->pid, h->start_time, &dirfd, NULL);
-        if (r >= 0)
-                r = process_state(dirfd, &state);
+        int r = threads_of(h, &dirfd, NULL, &t);
         if (r < 0)
                 return r;
-        return state == 'T' || (h->cgroup && cgroup_is_frozen(h->cgroup) > 0);
+        return all_stand(&t) || (h->cgroup && cgroup_is_frozen(h->cgroup) > 0);
 }
 
 int holder_hangs(const Holder *h) {
-        _cleanup_close_ int fd = -EBADF;
-        char state;
+        _cleanup_close_ int dirfd = -EBADF;
+        ThreadStates t;
 
-        int r = process_open(h->pid, h->start_time, &fd, NULL);
-        if (r >= 0)
-                r = process_state(fd, &state);
+        int r = threads_of(h, &dirfd, NULL, &t);
         if (r < 0)
                 return r;
-        bool told = process_has_pending(fd, SIGSTOP) > 0 || (h->cgroup && cgroup_asked_to_freeze(h->cgroup) > 0);
-        return told && process_hangs(h->pid);
+        return t.hanging > 0 && (stop_is_on(dirfd, &t) || (h->cgroup && cgroup_asked_to_freeze(h->cgroup) > 0));
 }
 
 /* The freezer stops all the others of a group, whoever hangs. */
@@ -101,7 +116,8 @@ static int group_freeze(StepRun *run, const Holder *h, bool may_hang, uint64_t d
         uint64_t now = now_monotonic();
 
         deadline = patience(deadline, may_hang);
-        if (!is_noted(run, h->cgroup, 0, 0)) {
+        /* A group that somebody else has asked to freeze may still be about to. */
+        if (!is_noted(run, h->cgroup, 0, 0) && cgroup_asked_to_freeze(h->cgroup) <= 0) {
                 json_object *note = json_object_new_object();
                 json_set_str(note, "cgroup", h->cgroup);
                 json_set_str(note, "unit", h->unit);
@@ -122,45 +138,64 @@ static int group_freeze(StepRun *run, const Holder *h, bool may_hang, uint64_t d
         return r < 0 ? step_fail(run, r, "freezing %s: %s", h->cgroup, strerror(-r)) : 0;
 }
 
-static int stop_wait(StepRun *run, const Holder *h, int dirfd, bool may_hang, uint64_t deadline) {
-        deadline = patience(deadline, may_hang);
-        for (;;) {
-                char state;
+/* A tracer gets the stop first, and may keep it from its process. */
+static int stop_failed(StepRun *run, const Holder *h, int dirfd) {
+        int tracer = process_tracer(dirfd);
 
-                int r = process_state(dirfd, &state);
-                if (r < 0 || state == 'T' || state == 't')
+        if (tracer > 0)
+                return step_fail(run, -EBUSY, "process %d (%s) cannot be stopped: process %d traces it, and lets it go on", h->pid, h->comm, tracer);
+        return step_fail(run, -EBUSY, "process %d (%s) cannot be stopped: it does not come out of the kernel", h->pid, h->comm);
+}
+
+/* 0 also for one that somebody has set going again: the next look finds it. */
+static int stop_wait(StepRun *run, const Holder *h, int dirfd, bool may_hang, bool ours, uint64_t deadline) {
+        deadline = patience(deadline, may_hang);
+        for (unsigned undone = 0; undone < UNDONE_LOOKS;) {
+                ThreadStates t;
+
+                int r = process_threads(dirfd, &t);
+                if (r < 0 || all_stand(&t))
                         return r;
+                /* The first thread to take it up stops all. */
+                if (ours && t.hanging > 0 && t.running > 0)
+                        (void) process_signal_running(dirfd, h->pid, SIGSTOP);
+                undone = stop_is_on(dirfd, &t) || t.hanging > 0 || t.traced > 0 ? 0 : undone + 1;
                 if (now_monotonic() >= deadline && may_hang && holder_hangs(h) > 0)
                         return 0;
                 if (now_monotonic() >= deadline)
-                        return step_fail(run, -EBUSY, "process %d (%s) cannot be stopped: it does not come out of the kernel", h->pid, h->comm);
+                        return stop_failed(run, h, dirfd);
                 (void) poll(NULL, 0, STOP_POLL_MSEC);
         }
+        return 0;
+}
+
+static int stop_note(StepRun *run, const Holder *h) {
+        json_object *note = json_object_new_object();
+
+        json_set_u64(note, "pid", (uint64_t) h->pid);
+        json_set_u64(note, "start_time", h->start_time);
+        json_set_str(note, "comm", h->comm);
+        return step_note(run, note);
 }
 
 static int stop(StepRun *run, const Holder *h, bool may_hang, uint64_t deadline) {
         _cleanup_close_ int dirfd = -EBADF, pidfd = -EBADF;
-        char state;
+        ThreadStates t;
 
-        int r = process_open(h->pid, h->start_time, &dirfd, &pidfd);
-        if (r >= 0)
-                r = process_state(dirfd, &state);
-        if (r < 0 || state == 'T')
+        int r = threads_of(h, &dirfd, &pidfd, &t);
+        if (r < 0 || all_stand(&t))
                 return r;
 
-        if (!is_noted(run, NULL, h->pid, h->start_time)) {
-                json_object *note = json_object_new_object();
-                json_set_u64(note, "pid", (uint64_t) h->pid);
-                json_set_u64(note, "start_time", h->start_time);
-                json_set_str(note, "comm", h->comm);
-                r = step_note(run, note);
-                if (r < 0)
-                        return r;
-        }
-        r = pidfd_signal(pidfd, SIGSTOP);
+        bool noted = is_noted(run, NULL, h->pid, h->start_time);
+        if (!noted && stop_is_on(dirfd, &t))
+                return stop_wait(run, h, dirfd, may_hang, false, deadline); /* somebody else's */
+        if (!noted)
+                r = stop_note(run, h);
+        if (r >= 0)
+                r = pidfd_signal(pidfd, SIGSTOP);
         if (r < 0)
                 return r == -ESRCH ? r : step_fail(run, r, "stopping process %d (%s): %s", h->pid, h->comm, strerror(-r));
-        return stop_wait(run, h, dirfd, may_hang, deadline);
+        return stop_wait(run, h, dirfd, may_hang, true, deadline);
 }
 
 int holder_stop(StepRun *run, const Holder *h, uint64_t deadline) {
@@ -173,6 +208,24 @@ int holder_freeze(const HolderLook *l, StepRun *run, const Holder *h, uint64_t d
         return group_may_freeze(l, h) ? group_freeze(run, h, may_hang, deadline) : stop(run, h, may_hang, deadline);
 }
 
+int holder_let_be(StepRun *run, const Holder *h) {
+        json_object *note = json_object_new_object();
+
+        json_set_u64(note, "let_be", (uint64_t) h->pid);
+        json_set_u64(note, "start_time", h->start_time);
+        json_set_str(note, "comm", h->comm);
+        return step_note(run, note);
+}
+
+bool holder_is_let_be(const StepRun *run, const Holder *h) {
+        for (size_t i = 0; i < json_len(run->notes); i++) {
+                json_object *note = json_at(run->notes, i);
+                if (json_u64(note, "let_be") == (uint64_t) h->pid && json_u64(note, "start_time") == h->start_time)
+                        return true;
+        }
+        return false;
+}
+
 static int group_thaw(const char *cgroup) {
         int r = cgroup_asked_to_freeze(cgroup);
         if (r <= 0)
@@ -183,40 +236,39 @@ static int group_thaw(const char *cgroup) {
         return r == -ENOENT ? 0 : r;
 }
 
-/* Stopped, or about to be as soon as it comes out of the kernel. */
-static bool is_stopped(int dirfd, char state) {
-        return state == 'T' || state == 'D' || process_has_pending(dirfd, SIGSTOP) > 0;
-}
-
-/* Not to one that runs: it may have a handler. */
+/* Whatever it seems to do: a stop can be on its way where nobody sees it, taken up by a thread that is in the kernel, or by a tracer that
+ * has not passed it on yet. This takes it back in each of these places (kernel/signal.c:prepare_signal). */
 static int process_continue(int pid, uint64_t start_time) {
-        _cleanup_close_ int dirfd = -EBADF, pidfd = -EBADF;
-        char state;
+        _cleanup_close_ int pidfd = -EBADF;
 
-        int r = process_open(pid, start_time, &dirfd, &pidfd);
+        int r = process_open(pid, start_time, NULL, &pidfd);
         if (r >= 0)
-                r = process_state(dirfd, &state);
-        if (r >= 0 && is_stopped(dirfd, state))
                 r = pidfd_signal(pidfd, SIGCONT);
         return r == -ESRCH ? 0 : r;
 }
 
+/* Not to one that runs: nobody has stopped it, and it may have a handler. */
 int holder_thaw(const Holder *h) {
-        int r = h->cgroup ? group_thaw(h->cgroup) : 0;
-        int q = process_continue(h->pid, h->start_time);
+        _cleanup_close_ int dirfd = -EBADF;
+        ThreadStates t;
 
-        return r < 0 ? r : q;
+        int r = h->cgroup ? group_thaw(h->cgroup) : 0;
+        int q = threads_of(h, &dirfd, NULL, &t);
+        if (q >= 0 && (t.hanging > 0 || t.traced > 0 || stop_is_on(dirfd, &t)))
+                q = process_continue(h->pid, h->start_time);
+        return r < 0 ? r : q == -ESRCH ? 0 : q;
 }
 
+/* Until it was told to go on, nobody can say that a stop of ours is not in force any more. */
 static bool in_force(json_object *note) {
         const char *cgroup = json_str(note, "cgroup");
+        const Holder h = { .pid = (int) json_u64(note, "pid"), .start_time = json_u64(note, "start_time") };
         _cleanup_close_ int dirfd = -EBADF;
-        char state;
+        ThreadStates t;
 
         if (cgroup)
                 return cgroup_asked_to_freeze(cgroup) > 0;
-        return process_open((int) json_u64(note, "pid"), json_u64(note, "start_time"), &dirfd, NULL) >= 0 &&
-               process_state(dirfd, &state) >= 0 && (state == 'T' || process_has_pending(dirfd, SIGSTOP) > 0);
+        return h.pid > 0 && threads_of(&h, &dirfd, NULL, &t) >= 0 && (!json_flag(note, CONTINUED) || stop_is_on(dirfd, &t));
 }
 
 bool freeze_notes_in_force(json_object *notes) {
@@ -231,8 +283,11 @@ static int undo(json_object *note, StepRun *run) {
         uint64_t pid = json_u64(note, "pid");
 
         int r = cgroup ? group_thaw(cgroup) : pid > 0 ? process_continue((int) pid, json_u64(note, "start_time")) : 0;
-        if (r >= 0)
+        if (r >= 0) {
+                if (pid > 0)
+                        json_set_bool(note, CONTINUED, true);
                 return 0;
+        }
         if (cgroup) {
                 _cleanup_free_ char *path = strf("/sys/fs/cgroup%s/cgroup.freeze", cgroup), *quoted = shell_quoted(path);
                 step_remedy(run, "echo 0 > %s", quoted);

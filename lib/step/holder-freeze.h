@@ -8,11 +8,15 @@
  * written before it is done, are {"cgroup", "unit"} and {"pid", "start_time", "comm"}. Who was frozen or stopped by somebody else
  * already is not noted, and stays so. */
 
-/* 1: it cannot run. 0: it can. -ESRCH: it has ended. */
+/* 1: none of its threads can run, or only when its tracer lets it. 0: one can. -ESRCH: it has ended. */
 int holder_is_frozen(const Holder *h);
 
 /* 1: it does not come out of the kernel, and goes no further when it does: it was told to stop. 0, -ESRCH. */
 int holder_hangs(const Holder *h);
+
+/* Somebody sets it going again whenever it is held up. It is left to run until it is ended: noted as {"let_be": pid, "start_time", "comm"}. */
+int holder_let_be(StepRun *run, const Holder *h);
+bool holder_is_let_be(const StepRun *run, const Holder *h);
 
 /* -ESRCH: it has ended; another errno with the reason noted. Who may hang (holder_may_hang()) and does is given up on soon: 0. */
 int holder_freeze(const HolderLook *l, StepRun *run, const Holder *h, uint64_t deadline);

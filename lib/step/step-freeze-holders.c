@@ -21,6 +21,9 @@ enum {
         QUIET_LOOKS = 2,
         QUIET_LOOKS_BRED = 5,
         PAUSE_MSEC = 20,
+
+        /* Found running so often although it was held up each time: somebody sets it going again, and can do so for ever. */
+        LET_BE_LOOKS = 8,
 };
 
 static void freeze_describe(json_object *args, char **ret_does, char **ret_undo) {
@@ -90,26 +93,41 @@ static int hold_up(const HolderLook *l, StepRun *run, const Holder *h, unsigned 
         return r == -ESRCH ? 0 : r;
 }
 
-/* Who was told to stop and hangs where that does not matter yet goes no further either. */
-static int stands_still(const HolderLook *l, const Holder *h) {
+/* Who was told to stop and hangs where that does not matter yet goes no further either. Who is let be counts as dealt with. */
+static int stands_still(const HolderLook *l, const StepRun *run, const Holder *h) {
         int r = holder_is_frozen(h);
 
-        return r == 0 && holder_may_hang(l, h) ? holder_hangs(h) : r;
+        if (r == 0 && holder_may_hang(l, h))
+                r = holder_hangs(h);
+        return r == 0 ? holder_is_let_be(run, h) : r;
+}
+
+/* seen: how often each was found running. */
+static int count_and_hold_up(const HolderLook *l, StepRun *run, json_object *seen, const Holder *h, unsigned looks, uint64_t deadline) {
+        char key[48];
+
+        snprintf(key, sizeof(key), "%d:%ju", h->pid, (uintmax_t) h->start_time);
+        uint64_t times = json_u64(seen, key) + 1;
+        json_set_u64(seen, key, times);
+        if (times <= LET_BE_LOOKS)
+                return hold_up(l, run, h, looks, deadline);
+        step_progress(run, 0, 0, "process %d (%s) is set going again each time it is held up; it runs until it is ended", h->pid, h->comm);
+        return holder_let_be(run, h);
 }
 
 /* Those who can still run. A holder that ended since it was seen counts: somebody sends such children. */
-static int freeze_round(const HolderLook *l, StepRun *run, unsigned looks, uint64_t deadline, size_t *ret_new) {
+static int freeze_round(const HolderLook *l, StepRun *run, json_object *seen, unsigned looks, uint64_t deadline, size_t *ret_new) {
         _cleanup_(holders_freep) Holders *found = NULL;
         size_t n = 0;
 
         int r = holder_look(l, run, budget(deadline), &found);
         for (size_t i = 0; r >= 0 && i < found->n_items; i++) {
                 const Holder *h = &found->items[i];
-                if (stands_still(l, h) > 0)
+                if (stands_still(l, run, h) > 0)
                         continue;
                 step_progress(run, i, found->n_items, "freezing %s", h->unit ?: h->comm);
                 n++;
-                r = hold_up(l, run, h, looks, deadline);
+                r = count_and_hold_up(l, run, seen, h, looks, deadline);
         }
         if (r >= 0)
                 *ret_new = n;
@@ -119,6 +137,7 @@ static int freeze_round(const HolderLook *l, StepRun *run, unsigned looks, uint6
 static int freeze_apply(json_object *args, StepRun *run) {
         uint64_t deadline = now_monotonic() + json_u64(args, "timeout_sec") * USEC_PER_SEC;
         _cleanup_(holder_look_done) HolderLook l = { 0 };
+        _cleanup_json_ json_object *seen = json_object_new_object();
 
         int r = holder_look_begin(args, run, &l);
         if (r < 0)
@@ -126,7 +145,7 @@ static int freeze_apply(json_object *args, StepRun *run) {
         for (unsigned looks = 0, quiet = 0;;) {
                 size_t n;
 
-                r = freeze_round(&l, run, looks, deadline, &n);
+                r = freeze_round(&l, run, seen, looks, deadline, &n);
                 if (r >= 0) {
                         quiet = n > 0 ? 0 : quiet + 1;
                         looks += n > 0;
@@ -179,7 +198,7 @@ static int freeze_verify(json_object *args, StepRun *run) {
         if (r < 0)
                 return r;
         for (size_t i = 0; i < found->n_items; i++) {
-                r = stands_still(&l, &found->items[i]);
+                r = stands_still(&l, run, &found->items[i]);
                 frozen += r > 0;
                 free_ones += r == 0;
         }

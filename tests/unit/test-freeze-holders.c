@@ -1,4 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include <pthread.h>
+#include <sys/ptrace.h>
+
 #include "holder-world.h"
 #include "holders/process.h"
 
@@ -274,6 +277,139 @@ static void test_hanging(void) {
         check_hanging(false);
 }
 
+/* Holds the file with a thread that counts, while the first one hangs. */
+static void *count_on(void *count) {
+        world_count(count);
+}
+
+static void hang_first(volatile uint64_t *count) {
+        pthread_t thread;
+
+        CHECK_INT(pthread_create(&thread, NULL, count_on, (void *) count), 0);
+        hang(count);
+        for (;;)
+                pause();
+}
+
+/* The others stop at once, the first one when it comes out: until then it is not held up, and back all of it runs. */
+static void test_first_thread_hangs(void) {
+        _cleanup_json_ json_object *args = world_args("[]");
+        _cleanup_(world_run_done) StepRun run = world_run();
+
+        CHECK_INT(pipe2(child_gate, O_CLOEXEC), 0);
+        Child holder = child_start(session, "a", hang_first);
+        wait_hanging(&holder);
+        CHECK(child_runs(&holder));
+        json_set_u64(args, "timeout_sec", 1);
+        CHECK_INT(ops->apply(args, &run), -EBUSY);
+        CHECK(strstr(run.why, "come out of the kernel"));
+        CHECK(child_stands(&holder));
+        CHECK(ops->verify(args, &run) != STEP_APPLIED);
+        revert(&run, args);
+        CHECK_INT(write(child_gate[1], "x", 1), 1);
+        CHECK(child_runs(&holder));
+        child_end(&holder);
+        close(child_gate[0]);
+        close(child_gate[1]);
+}
+
+/* With a tracer that passes every signal on, and stops it where the kernel has it stopped. */
+static bool runs_as_its_tracer_does(const Child *c) {
+        uint64_t before = *c->count;
+        int status;
+
+        for (unsigned i = 0; i < 2000 && *c->count <= before + 1; i++) {
+                (void) poll(NULL, 0, 5);
+                if (waitpid(c->pid, &status, __WALL | WNOHANG) != c->pid)
+                        continue;
+                bool event = status >> 16 == PTRACE_EVENT_STOP, stopped = event && WSTOPSIG(status) != SIGTRAP;
+                CHECK(ptrace(stopped ? PTRACE_LISTEN : PTRACE_CONT, c->pid, NULL, event ? 0 : WSTOPSIG(status)) >= 0);
+        }
+        return *c->count > before + 1;
+}
+
+/* A tracer has the stop and has not passed it on yet: it runs on behind the way back, though the tracer passes it on then. */
+static void test_tracer_has_it(void) {
+        _cleanup_json_ json_object *args = world_args("[]");
+        _cleanup_(world_run_done) StepRun run = world_run();
+        Child holder = child_start(session, "a", NULL);
+
+        CHECK_INT(ptrace(PTRACE_SEIZE, holder.pid, NULL, NULL), 0);
+        apply(&run, args);
+        CHECK_INT(json_u64(json_at(run.notes, 0), "pid"), holder.pid);
+        CHECK_INT(waitpid(holder.pid, NULL, __WALL), holder.pid); /* in its tracer's stop, with the signal */
+        revert(&run, args);
+        CHECK_INT(ptrace(PTRACE_CONT, holder.pid, NULL, SIGSTOP), 0);
+        CHECK(runs_as_its_tracer_does(&holder));
+        child_end(&holder);
+}
+
+/* What stands in its tracer's stop is left to that one: neither told to stop nor set going. */
+static void test_traced_before(void) {
+        _cleanup_json_ json_object *args = world_args("[]");
+        _cleanup_(world_run_done) StepRun run = world_run();
+        Child holder = child_start(session, "a", NULL);
+
+        CHECK_INT(ptrace(PTRACE_SEIZE, holder.pid, NULL, NULL), 0);
+        CHECK_INT(ptrace(PTRACE_INTERRUPT, holder.pid, NULL, NULL), 0);
+        CHECK_INT(waitpid(holder.pid, NULL, __WALL), holder.pid);
+        apply(&run, args);
+        CHECK(!run.notes);
+        CHECK_INT(ops->revert(args, &run), 0);
+        CHECK(child_stands(&holder));
+        CHECK_INT(ptrace(PTRACE_CONT, holder.pid, NULL, NULL), 0);
+        CHECK(child_runs(&holder));
+        child_end(&holder);
+}
+
+static void continue_for_ever(volatile uint64_t *count) {
+        for (;;)
+                (void) kill((pid_t) *count, SIGCONT);
+}
+
+/* Whoever sets it going again keeps nothing from going on: it is let be, and ended later. */
+static void test_set_going_again(void) {
+        _cleanup_json_ json_object *args = world_args("[]");
+        _cleanup_(world_run_done) StepRun run = world_run();
+        Child holder = child_start(session, "a", NULL), other = child_start(NULL, NULL, NULL);
+
+        child_end(&other);
+        other.pid = fork();
+        CHECK(other.pid >= 0);
+        if (other.pid == 0) {
+                volatile uint64_t pid = (uint64_t) holder.pid;
+                (void) prctl(PR_SET_PDEATHSIG, SIGKILL);
+                continue_for_ever(&pid);
+        }
+        uint64_t start = now_monotonic();
+        apply(&run, args);
+        CHECK(now_monotonic() - start < 8 * USEC_PER_SEC);
+        CHECK_INT(json_u64(json_at(run.notes, json_len(run.notes) - 1), "let_be"), holder.pid);
+        child_end(&other);
+        revert(&run, args);
+        CHECK(child_runs(&holder));
+        child_end(&holder);
+}
+
+/* A group that somebody else has told to freeze, and that does not get there, stays told. */
+static void test_freezing_already(void) {
+        _cleanup_json_ json_object *args = world_args("[]");
+        _cleanup_(world_run_done) StepRun run = world_run();
+
+        Child holder = child_start(unit, "a", NULL), stopped = child_start(unit, NULL, NULL);
+        CHECK_INT(ptrace(PTRACE_SEIZE, stopped.pid, NULL, NULL), 0);
+        CHECK_INT(ptrace(PTRACE_INTERRUPT, stopped.pid, NULL, NULL), 0);
+        CHECK_INT(waitpid(stopped.pid, NULL, __WALL), stopped.pid);
+        CHECK_INT(cgroup_freeze(unit, true), 0);
+        (void) ops->apply(args, &run);
+        CHECK_INT(ops->revert(args, &run), 0);
+        CHECK(child_stands(&holder));
+        CHECK_INT(cgroup_asked_to_freeze(unit), 1);
+        CHECK_INT(cgroup_freeze(unit, false), 0);
+        child_end(&holder);
+        child_end(&stopped);
+}
+
 int main(void) {
         if (!world_begin()) {
                 puts("needs root and the unified cgroup hierarchy");
@@ -295,6 +431,11 @@ int main(void) {
         test_gone();
         test_cancelled();
         test_hanging();
+        test_first_thread_hangs();
+        test_tracer_has_it();
+        test_traced_before();
+        test_set_going_again();
+        test_freezing_already();
         world_group_remove(unit);
         world_group_remove(session);
         free(unit);

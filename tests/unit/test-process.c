@@ -47,6 +47,9 @@ static void test_status(void) {
         CHECK_INT(uid, 1000);
         CHECK_INT(status_uid("Name:\ta\n", &uid), -EBADMSG);
         CHECK_INT(status_uid("Name:\ta\nUid:\tx\n", &uid), -EBADMSG);
+        CHECK_INT(status_tracer("Name:\tTracerPid:\t7\nPPid:\t1\nTracerPid:\t12\nUid:\t0\n"), 12);
+        CHECK_INT(status_tracer("Name:\ta\nTracerPid:\tx\n"), -EBADMSG);
+        CHECK_INT(status_tracer("Name:\tTracerPid:\n"), -EBADMSG);
 }
 
 static void test_ignores(void) {

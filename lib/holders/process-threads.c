@@ -1,0 +1,103 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* What the threads of a process do. A stop reaches each of them on its own: the first one may hang in the kernel, or have ended, while
+ * others stand still or run. */
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+
+#include "base/fileio.h"
+#include "base/parse.h"
+#include "holders/process.h"
+
+static void thread_count(ThreadStates *t, char state) {
+        switch (state) {
+        case 'Z':
+        case 'X':
+                break;
+        case 'T':
+                t->stopped++;
+                break;
+        case 't':
+                t->traced++;
+                break;
+        case 'D':
+                t->hanging++;
+                break;
+        default:
+                t->running++;
+        }
+}
+
+/* Asks about each thread until somebody is content. */
+static int threads_each(int dirfd, bool (*look)(void *userdata, const char *tid, char state), void *userdata) {
+        int fd = openat(dirfd, "task", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+        if (fd < 0)
+                return errno == ENOENT ? -ESRCH : -errno;
+        _cleanup_(closedirp) DIR *tasks = fdopendir(fd);
+        if (!tasks) {
+                closep(&fd);
+                return -ENOMEM;
+        }
+        for (const struct dirent *e; (e = readdir(tasks));) {
+                _cleanup_free_ char *path = e->d_name[0] == '.' ? NULL : strf("%s/stat", e->d_name), *text = NULL;
+                ProcessStat st;
+                if (path && read_file_at(fd, path, &text, NULL) >= 0 && stat_parse(text, &st) >= 0 && look(userdata, e->d_name, st.state))
+                        return 0;
+        }
+        return 0;
+}
+
+static bool count(void *userdata, const char *tid, char state) {
+        thread_count(userdata, state);
+        return false;
+}
+
+int process_threads(int dirfd, ThreadStates *ret) {
+        ThreadStates t = { 0 };
+
+        int r = threads_each(dirfd, count, &t);
+        if (r < 0)
+                return r;
+        *ret = t;
+        return t.stopped + t.traced + t.hanging + t.running > 0 ? 0 : -ESRCH;
+}
+
+typedef struct Signal {
+        int dirfd, pid, signal;
+} Signal;
+
+/* The number is still the process's as long as its folder can be read. */
+static bool signal_running(void *userdata, const char *tid, char state) {
+        const Signal *s = userdata;
+        ThreadStates t = { 0 };
+        uint64_t number;
+        ProcessStat st;
+
+        thread_count(&t, state);
+        return t.running > 0 && parse_u64(tid, &number) >= 0 && process_stat(s->dirfd, &st) >= 0 && tgkill(s->pid, (pid_t) number, s->signal) >= 0;
+}
+
+int process_signal_running(int dirfd, int pid, int signal) {
+        return threads_each(dirfd, signal_running, &(Signal) { .dirfd = dirfd, .pid = pid, .signal = signal });
+}
+
+int status_tracer(const char *status) {
+        const char *p = strstr(status, "\nTracerPid:\t");
+        uint64_t pid;
+
+        if (!p)
+                return -EBADMSG;
+        p += strlen("\nTracerPid:\t");
+        _cleanup_free_ char *field = strndup(p, strcspn(p, "\n"));
+        if (!field)
+                return -ENOMEM;
+        return parse_u64(field, &pid) < 0 || pid > INT32_MAX ? -EBADMSG : (int) pid;
+}
+
+int process_tracer(int dirfd) {
+        _cleanup_free_ char *status = NULL;
+
+        int r = read_file_at(dirfd, "status", &status, NULL);
+        return r < 0 ? r : status_tracer(status);
+}
