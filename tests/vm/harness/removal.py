@@ -26,6 +26,15 @@ def drill(lab, msec, *steps):
     policy(lab, StepDelayMSec=msec, StepDelayAt=" ".join(steps))
 
 
+def state_apart(lab):
+    """Gives the state directory a file system of its own, which can be frozen (fsfreeze) without the rest of the machine."""
+    image = "/run/state.img"
+    lab.sh(f"""systemctl stop safe-removed.service && truncate -s 64M {image} && mkfs.ext4 -q {image} &&
+        mount -o loop {image} {STATE_DIR} && systemctl start safe-removed.service""")
+    lab.cleanup(lambda: lab.sh(f"""fsfreeze -u {STATE_DIR} 2> /dev/null; systemctl stop safe-removed.service;
+        umount {STATE_DIR} && rm -f {image}; systemctl start safe-removed.service"""))
+
+
 def history(lab):
     """The removals on record, newest first."""
     return lab.cli_json("history")["removals"]
