@@ -5,6 +5,7 @@
 
 #include "base/clock.h"
 #include "daemon/worker-removal.h"
+#include "kernel/cgroup.h"
 #include "plan/picture.h"
 
 enum {
@@ -29,20 +30,39 @@ static int scope_of_plan(const Topology *t, const Plan *p, Scope *ret) {
         return scope_find_all(t, slots[0], slots + 1, n - 1, ret);
 }
 
-static int picture_take(const Topology *t, const Plan *p, json_object **ret) {
+/* Of the holders' control groups, which are frozen, by whomever. What ended with its processes is told where they were ended. */
+static void add_groups(json_object *picture, const Plan *p, json_object *before) {
+        json_object *holders = json_array(p->doc, "holders"), *things = json_get(before, "things");
+
+        for (size_t i = 0; i < json_len(holders); i++) {
+                const char *group = json_str(json_at(holders, i), "cgroup");
+                _cleanup_free_ char *name = group ? strf("control group %s", group) : NULL;
+                if (!name || json_has(json_get(picture, "things"), name))
+                        continue;
+                int frozen = cgroup_asked_to_freeze(group);
+                const char *was = json_object_get_string(json_at(json_array(things, name), 0));
+                const char *text = frozen > 0 ? "frozen" : frozen == 0 ? "not frozen" : was;
+                if (text)
+                        picture_add(picture, name, text);
+        }
+}
+
+static int picture_take(const Topology *t, const Plan *p, json_object *before, json_object **ret) {
         _cleanup_(scope_done) Scope s = { 0 };
 
         int r = scope_of_plan(t, p, &s);
-        if (r >= 0)
-                *ret = picture_of(&s, t);
-        return r;
+        if (r < 0)
+                return r;
+        *ret = picture_of(&s, t);
+        add_groups(*ret, p, before);
+        return 0;
 }
 
 static int look(const Removal *m, json_object **ret) {
         _cleanup_(topology_freep) Topology *t = NULL;
 
         int r = topology_load(&t);
-        return r < 0 ? r : picture_take(t, m->plan, ret);
+        return r < 0 ? r : picture_take(t, m->plan, m->journal->before, ret);
 }
 
 /* Whoever goes on for another one has that one's, or comes too late to take one. */
@@ -58,7 +78,7 @@ int removal_picture(Removal *m) {
 
         if (!is_untouched(m))
                 return 0;
-        int r = m->request.topology ? picture_take(m->request.topology, m->plan, &picture) : look(m, &picture);
+        int r = m->request.topology ? picture_take(m->request.topology, m->plan, NULL, &picture) : look(m, &picture);
         return r < 0 ? r : journal_before(m->journal, picture);
 }
 

@@ -144,6 +144,15 @@ json_object *picture_of(const Scope *s, const Topology *t) {
         return o;
 }
 
+void picture_add(json_object *picture, const char *name, const char *text) {
+        json_object *things = json_get(picture, "things"), *values = json_has(things, name) ? NULL : json_object_new_array();
+
+        if (!values)
+                return;
+        json_append_str(values, text);
+        json_set(things, name, values);
+}
+
 typedef struct Compare {
         size_t n;
         picture_told_t told;

@@ -11,6 +11,9 @@
  * blocks in the order of their numbers. A new reference. */
 json_object *picture_of(const Scope *s, const Topology *t);
 
+/* One more thing that a topology knows nothing of, once by its name. */
+void picture_add(json_object *picture, const char *name, const char *text);
+
 /* Tells each thing that is another one in `after`, with both, for a person ("memory144 to memory147: offline, and was online in zone
  * Movable"); of very many only the first ones and how many more there are. Returns how many there are. */
 typedef void (*picture_told_t)(void *userdata, const char *text);

@@ -129,6 +129,11 @@ static void test_many(void) {
                 json_set(things, name, values);
         }
         json_set(before, "things", things);
+        picture_add(before, "mount /mnt/7", "twice");
+        picture_add(before, "mount /mnt/1000", "rw");
+        json_object_object_del(things, "mount /mnt/0");
+        CHECK_STR(json_object_get_string(json_at(json_array(things, "mount /mnt/7"), 0)), "rw");
+        CHECK_INT(json_len(json_array(things, "mount /mnt/7")), 1);
         CHECK_INT(picture_compare(before, after, keep, &told), 1000);
         CHECK_INT(told.n, 51);
         CHECK(strstr(told.text, "\n950 more things are not as they were\n"));

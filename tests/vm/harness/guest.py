@@ -34,7 +34,8 @@ class Guest:
     # -- life ---------------------------------------------------------------------------------------------------------
 
     def up(self, profile="ram2", kernel=None, initrd=None, cmdline="", newer=False, say=lambda text: None):
-        """Boot, with the newer kernel if that is asked for, and return when the guest answers. Seldom an emulated processor never comes up: then once more."""
+        """Boot, with the newer kernel if that is asked for, and return when the guest answers. Seldom an emulated processor never
+        comes up: then once more."""
         if self.alive():
             raise LabError(f"guest {self.name} is up already")
         base, emulator = image.get(say, newer), qemu.get(say)
