@@ -1,6 +1,9 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "plan/picture.h"
 
+/* Between a mount's place and its namespace's number, which ends the name of the thing. */
+#define IN_NAMESPACE " in namespace "
+
 enum {
         TOLD_MAX = 50,
 };
@@ -124,11 +127,28 @@ static void add_storage(json_object *things, const Scope *s) {
 static void add_mounts(json_object *things, const Scope *s) {
         for (size_t i = 0; i < s->n_mounts; i++) {
                 const Mount *m = s->mounts[i];
-                add(things, strf("mount %s in namespace %ju", m->target, (uintmax_t) m->ns),
+                add(things, strf("mount %s" IN_NAMESPACE "%ju", m->target, (uintmax_t) m->ns),
                     strf("%s of %s, %s, %s%s%s", m->root, m->type, m->options, m->super_options ?: "",
                          yes(m->propagation && strstr(m->propagation, "shared:"), ", shared", ""),
                          yes(m->propagation && strstr(m->propagation, "master:"), ", slave", "")));
         }
+}
+
+/* All that there are: one that ended with its processes, or began with new ones, has lost or won no mount. */
+static void add_namespaces(json_object *o, const Topology *t) {
+        json_object *namespaces = json_object_new_object();
+        uint64_t last = 0;
+
+        for (size_t i = 0; i < t->n_mounts; i++) {
+                char number[24];
+                if (t->mounts[i].ns == last)
+                        continue;
+                last = t->mounts[i].ns;
+                snprintf(number, sizeof(number), "%ju", (uintmax_t) last);
+                if (!json_has(namespaces, number))
+                        json_set_bool(namespaces, number, true);
+        }
+        json_set(o, "namespaces", namespaces);
 }
 
 json_object *picture_of(const Scope *s, const Topology *t) {
@@ -140,6 +160,7 @@ json_object *picture_of(const Scope *s, const Topology *t) {
         add_regions(things, s, t);
         add_storage(things, s);
         add_mounts(things, s);
+        add_namespaces(o, t);
         json_set(o, "things", things);
         return o;
 }
@@ -206,11 +227,22 @@ static char *words_of(json_object *values) {
         return text;
 }
 
-static void compare_things(Compare *c, json_object *before, json_object *after) {
+/* What of a namespace is compared is one that is in both pictures. */
+static bool counts(const char *key, json_object *before, json_object *after) {
+        const char *number = NULL;
+
+        for (const char *at = key; (at = strstr(at, IN_NAMESPACE)); number = at)
+                at += strlen(IN_NAMESPACE);
+        return !number || (json_has(json_get(before, "namespaces"), number) && json_has(json_get(after, "namespaces"), number));
+}
+
+static void compare_things(Compare *c, json_object *before_picture, json_object *after_picture) {
+        json_object *before = json_get(before_picture, "things"), *after = json_get(after_picture, "things");
+
         if (json_object_is_type(before, json_type_object)) {
                 json_object_object_foreach(before, key, was) {
                         json_object *now = json_get(after, key);
-                        if (now && json_object_equal(was, now))
+                        if ((now && json_object_equal(was, now)) || !counts(key, before_picture, after_picture))
                                 continue;
                         _cleanup_free_ char *was_text = words_of(was), *now_text = words_of(now);
                         differs(c, key, now_text, was_text ?: "?");
@@ -219,7 +251,7 @@ static void compare_things(Compare *c, json_object *before, json_object *after) 
         if (json_object_is_type(after, json_type_object)) {
                 json_object_object_foreach(after, key, now) {
                         _cleanup_free_ char *text = json_has(before, key) ? NULL : words_of(now);
-                        if (text)
+                        if (text && counts(key, before_picture, after_picture))
                                 differs(c, key, text, NULL);
                 }
         }
@@ -229,7 +261,7 @@ size_t picture_compare(json_object *before, json_object *after, picture_told_t t
         Compare c = { .told = told, .userdata = userdata };
 
         compare_blocks(&c, json_array(before, "blocks"), json_array(after, "blocks"));
-        compare_things(&c, json_get(before, "things"), json_get(after, "things"));
+        compare_things(&c, before, after);
         if (c.n > TOLD_MAX) {
                 _cleanup_free_ char *more = strf("%zu more things are not as they were", c.n - TOLD_MAX);
                 if (more)

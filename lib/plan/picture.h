@@ -8,7 +8,7 @@
  * that outlive being taken down: addresses, serial numbers, paths; not the kernel's own (region0, pmem0), which count on. */
 
 /* {"blocks": [[first, last, "online in zone Movable"], ...], "things": {"dax device at 0x...": ["kmem, state offline, ..."], ...}}, the
- * blocks in the order of their numbers. A new reference. */
+ * blocks in the order of their numbers; and "namespaces", of which a mount may be in one. A new reference. */
 json_object *picture_of(const Scope *s, const Topology *t);
 
 /* One more thing that a topology knows nothing of, once by its name. */

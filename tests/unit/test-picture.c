@@ -140,6 +140,23 @@ static void test_many(void) {
         free(told.text);
 }
 
+/* A mount of a namespace that has ended with its processes, or has come with new ones, is none that was lost or won. */
+static void test_namespaces(void) {
+        static const char before_text[] = "{\"namespaces\": {\"1\": true, \"2\": true}, \"things\": "
+                                          "{\"mount /a in namespace 1\": [\"rw\"], \"mount /a in namespace 2\": [\"rw\"]}}";
+        static const char after_text[] = "{\"namespaces\": {\"1\": true, \"3\": true}, \"things\": "
+                                         "{\"mount /b in namespace 1\": [\"rw\"], \"mount /b in namespace 3\": [\"rw\"]}}";
+        _cleanup_json_ json_object *before = NULL, *after = NULL;
+        Told told = { 0 };
+
+        CHECK_INT(json_parse(before_text, strlen(before_text), &before), 0);
+        CHECK_INT(json_parse(after_text, strlen(after_text), &after), 0);
+        CHECK_INT(picture_compare(before, after, keep, &told), 2);
+        CHECK_STR(told.text, "mount /a in namespace 1 is not there any more, and was: rw\n"
+                             "mount /b in namespace 1 is there now (rw), and was not\n");
+        free(told.text);
+}
+
 int main(void) {
         _cleanup_(topology_freep) Topology *t = NULL;
 
@@ -155,5 +172,6 @@ int main(void) {
         test_devices(again);
         test_every_thing(again);
         test_many();
+        test_namespaces();
         return 0;
 }
