@@ -4,6 +4,7 @@
 #include "base/clock.h"
 #include "engine/engine-parts.h"
 #include "engine/identity.h"
+#include "kernel/attr.h"
 
 static const char *const outcome_table[_OUTCOME_MAX] = {
         [OUTCOME_SAFE] = "safe",
@@ -63,6 +64,15 @@ static json_object *notes_of(StepRun *run, uint64_t n) {
         return journal_notes(e->journal, n);
 }
 
+/* A memory card whose driver somebody has taken off has no memory device to be known by, and nothing of it can be put back. */
+static void remedy_for_driver(StepRun *run, json_object *card) {
+        const char *bdf = json_str(card, "bdf");
+
+        if (bdf && json_str(card, "memdev") && path_existsf("/sys/bus/pci/devices/%s/vendor", bdf) &&
+            !path_existsf("/sys/bus/pci/devices/%s/driver", bdf))
+                step_remedy(run, "echo %s > /sys/bus/pci/drivers/cxl_pci/bind", bdf);
+}
+
 static int same_card(StepRun *run) {
         const Engine *e = (Engine *) ((char *) run - offsetof(Engine, run));
         _cleanup_free_ char *why = NULL;
@@ -70,6 +80,8 @@ static int same_card(StepRun *run) {
         /* A step that is about one slot of several asks for the card in that one: another may have no power any more. */
         const char *slot = json_str(json_get(e->plan->steps[e->step].args, "scope"), "slot");
         int r = card_identity_check(json_get(e->plan->doc, "card"), slot, &why);
+        if (r < 0)
+                remedy_for_driver(run, json_get(e->plan->doc, "card"));
         return r < 0 ? step_fail(run, r, "%s", why ?: strerror(-r)) : 0;
 }
 

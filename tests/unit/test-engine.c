@@ -59,6 +59,20 @@ static void test_check_refuses(void) {
         check_kinds(&c, "start do done do done failed");
 }
 
+/* Somebody has taken the card's driver off: how it is bound again is said. */
+static void test_driver_gone(void) {
+        static const char driver[] = "/sys/bus/pci/devices/0000:0d:00.0/driver";
+        _cleanup_(case_done) Case c;
+        char link[256] = "";
+
+        CHECK(readlink(driver, link, sizeof(link) - 1) > 0);
+        CHECK_INT(unlink(driver), 0);
+        case_new(&c, CARD("0x77"), POLICY_STEPS CARD_STEP);
+        CHECK_INT(engine_forward(&c.engine), -ESTALE);
+        CHECK_STR(c.engine.run.remedy, "echo 0000:0d:00.0 > /sys/bus/pci/drivers/cxl_pci/bind");
+        CHECK_INT(symlink(link, driver), 0);
+}
+
 /* Another card at the same address: nothing is written to it. */
 static void test_other_card(void) {
         _cleanup_(case_done) Case c;
@@ -66,6 +80,7 @@ static void test_other_card(void) {
         case_new(&c, CARD("0x77"), POLICY_STEPS CARD_STEP);
         CHECK_INT(engine_forward(&c.engine), -ESTALE);
         CHECK_STR(c.engine.run.why, "the serial number of mem1 is 0x1, the plan was made for 0x77");
+        CHECK(!c.engine.run.remedy);
         check_kinds(&c, "start do done do done failed");
 }
 
@@ -184,6 +199,7 @@ int main(void) {
         test_failure_goes_back();
         test_check_refuses();
         test_other_card();
+        test_driver_gone();
         test_cancel();
         test_crash_at_every_record();
         test_in_process();
