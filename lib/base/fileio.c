@@ -13,7 +13,7 @@ enum {
         LINK_MAX_SIZE = 64 * 1024,
 };
 
-int read_file_at(int dirfd, const char *path, char **ret, size_t *ret_length) {
+int read_file_at_most(int dirfd, const char *path, size_t max, char **ret, size_t *ret_length) {
         _cleanup_close_ int fd = openat(dirfd, path, O_RDONLY | O_CLOEXEC | O_NOCTTY);
         if (fd < 0)
                 return -errno;
@@ -39,7 +39,7 @@ int read_file_at(int dirfd, const char *path, char **ret, size_t *ret_length) {
                 if (n == 0)
                         break;
                 length += (size_t) n;
-                if (length > FILE_MAX)
+                if (length > max)
                         return -EFBIG;
         }
 
@@ -48,6 +48,10 @@ int read_file_at(int dirfd, const char *path, char **ret, size_t *ret_length) {
         if (ret_length)
                 *ret_length = length;
         return 0;
+}
+
+int read_file_at(int dirfd, const char *path, char **ret, size_t *ret_length) {
+        return read_file_at_most(dirfd, path, FILE_MAX, ret, ret_length);
 }
 
 int read_file(const char *path, char **ret, size_t *ret_length) {

@@ -12,6 +12,9 @@ DEFINE_CLEANUP_FUNC(DIR, closedir)
 int read_file(const char *path, char **ret, size_t *ret_length);
 int read_file_at(int dirfd, const char *path, char **ret, size_t *ret_length);
 
+/* The same of what anybody may have made as long as he likes: -EFBIG past max bytes, little more of which is read. */
+int read_file_at_most(int dirfd, const char *path, size_t max, char **ret, size_t *ret_length);
+
 /* What a symbolic link says, as it stands. */
 int read_link_at(int dirfd, const char *path, char **ret);
 

@@ -138,29 +138,20 @@ int block_refs_load(BlockRefs *l) {
 
 /* One mount of each file system on a device: there are as many as devices, however many mounts somebody has made. */
 typedef struct Seen {
-        dev_t *devs;
-        size_t n, n_allocated;
+        IdMap devs;
         json_object *mounts;
 } Seen;
-
-static bool seen_before(const Seen *s, dev_t dev) {
-        for (size_t i = 0; i < s->n; i++)
-                if (s->devs[i] == dev)
-                        return true;
-        return false;
-}
 
 static int see(const MountNs *ns, const MountEntries *l, void *data) {
         Seen *s = data;
 
         for (size_t i = 0; i < l->n_items; i++) {
                 const MountEntry *m = &l->items[i];
-                if (major(m->dev) == 0 || seen_before(s, m->dev))
-                        continue;
-                int r = vec_grow((void **) &s->devs, s->n, &s->n_allocated, sizeof(dev_t));
+                int r = major(m->dev) == 0 ? 0 : id_map_add(&s->devs, m->dev, 0);
                 if (r < 0)
                         return r;
-                s->devs[s->n++] = m->dev;
+                if (r == 0)
+                        continue;
                 json_object *o = json_object_new_object();
                 json_set_strf(o, "dev", "%u:%u", major(m->dev), minor(m->dev));
                 json_set_strf(o, "where", "%s (namespace %ju)", m->target, (uintmax_t) ns->id);
@@ -172,7 +163,7 @@ static int see(const MountNs *ns, const MountEntries *l, void *data) {
 static int see_apart(void *data, char **ret_text) {
         Seen s = { .mounts = json_object_new_array() };
 
-        int r = mount_tables_for_each(see, &s);
+        int r = mount_tables_for_each(true, see, &s);
         *ret_text = strdup(json_text(s.mounts));
         return r < 0 ? r : *ret_text ? 0 : -ENOMEM;
 }

@@ -3,10 +3,17 @@
  * file or a descriptor of it. One that is kept from within another such namespace, or by a descriptor that is on its way through
  * a socket, is not found. */
 #include <errno.h>
+#include <fcntl.h>
 
+#include "base/clock.h"
 #include "base/fileio.h"
 #include "kernel/listing.h"
-#include "kernel/mount-ns.h"
+#include "kernel/mount-ns-budget.h"
+
+enum {
+        KEPT_MSEC = 2000, /* anybody may have a million descriptors */
+        HOST_TABLE_BYTES = 64 * 1024 * 1024,
+};
 
 /* The folder of the process or thread that a path of a namespace goes through, or NULL. */
 static char *process_folder(const char *path) {
@@ -16,11 +23,11 @@ static char *process_folder(const char *path) {
 }
 
 /* A bind mount of a namespace's file: its type is nsfs, and what is mounted is called "mnt:[4026532365]". */
-static int add_bind_mounts(MountNsList *l, const char *folder) {
+static int add_bind_mounts(MountNsList *l, const char *folder, size_t max) {
         _cleanup_free_ char *path = strf("%s/mountinfo", folder), *text = NULL;
         _cleanup_mount_entries_ MountEntries mounts = { 0 };
 
-        int r = path ? read_file(path, &text, NULL) : -ENOMEM;
+        int r = path ? read_file_at_most(AT_FDCWD, path, max, &text, NULL) : -ENOMEM;
         if (r < 0)
                 return r == -ENOMEM ? r : 0;
         r = mountinfo_parse(text, &mounts);
@@ -33,8 +40,12 @@ static int add_bind_mounts(MountNsList *l, const char *folder) {
         return r;
 }
 
-static int add_descriptors(MountNsList *l, const char *pid) {
+static int add_descriptors(MountNsList *l, const char *pid, uint64_t deadline) {
         _cleanup_listing_ Listing fds = { 0 };
+
+        l->cut = l->cut || now_monotonic() >= deadline;
+        if (l->cut)
+                return 0;
 
         /* A process that ended, or one whose descriptors nobody may see. */
         int r = listing_readf(&fds, "/proc/%s/fd", pid);
@@ -55,17 +66,19 @@ static int add_descriptors(MountNsList *l, const char *pid) {
 
 int mount_ns_list_kept(MountNsList *l) {
         _cleanup_listing_ Listing processes = { 0 };
+        const uint64_t deadline = now_monotonic() + KEPT_MSEC * USEC_PER_MSEC;
         size_t known = l->n_items;
         int r = 0;
 
-        for (size_t i = 0; i < known && r >= 0; i++) {
+        for (size_t i = 0; i < known && r >= 0 && !l->cut; i++) {
                 _cleanup_free_ char *folder = process_folder(l->items[i].path);
-                r = folder ? add_bind_mounts(l, folder) : 0;
+                r = folder ? add_bind_mounts(l, folder, i == 0 ? HOST_TABLE_BYTES : MOUNT_NS_TABLE_BYTES) : 0;
+                l->cut = now_monotonic() >= deadline;
         }
         if (r >= 0)
                 r = listing_readf(&processes, "/proc");
         for (size_t i = 0; i < processes.n && r >= 0; i++)
                 if (processes.names[i][0] >= '0' && processes.names[i][0] <= '9')
-                        r = add_descriptors(l, processes.names[i]);
+                        r = add_descriptors(l, processes.names[i], deadline);
         return r;
 }

@@ -5,11 +5,12 @@
 #include <sys/ioctl.h>
 #include <sys/stat.h>
 
+#include "base/clock.h"
 #include "base/fileio.h"
 #include "base/parse.h"
 #include "kernel/attr.h"
 #include "kernel/listing.h"
-#include "kernel/mount-ns.h"
+#include "kernel/mount-ns-budget.h"
 
 /* From linux/nsfs.h of 6.12; Debian 12's headers are older. */
 struct mnt_ns_info {
@@ -21,10 +22,25 @@ struct mnt_ns_info {
 #define NS_GET_USERNS _IO(0xb7, 1)
 #endif
 
+#ifndef NS_GET_PARENT
+#define NS_GET_PARENT _IO(0xb7, 2)
+#endif
+
+#ifndef NS_GET_OWNER_UID
+#define NS_GET_OWNER_UID _IO(0xb7, 4)
+#endif
+
 #ifndef NS_MNT_GET_NEXT
 #define NS_MNT_GET_NEXT _IOR(0xb7, 11, struct mnt_ns_info)
 #define NS_MNT_GET_PREV _IOR(0xb7, 12, struct mnt_ns_info)
 #endif
+
+enum {
+        LIST_MSEC = 2000,
+        USERS_DEPTH = 33,               /* kernel/user_namespace.c:create_user_ns allows no more */
+};
+
+#define OWNER_UNKNOWN UINT32_MAX
 
 void mount_ns_list_done(MountNsList *l) {
         for (size_t i = 0; i < l->n_items; i++)
@@ -130,18 +146,76 @@ static int walk(unsigned long direction, int (*visit)(int fd, void *data), void 
         return errno == ENOENT ? 0 : -errno;
 }
 
-/* The user namespace of PID 1 and who it is asked of. */
-typedef struct Walk {
-        MountNsList *list;
-        uint64_t host_users;
-} Walk;
+/* The user namespace of PID 1, and the owners of those that were met already. */
+typedef struct Users {
+        uint64_t host;
+        IdMap known;            /* places in owners */
+        uint32_t *owners;
+        size_t n_owners, n_allocated;
+} Users;
 
-static bool belongs_elsewhere(int fd, uint64_t host_users) {
+static void users_done(Users *u) {
+        id_map_done(&u->known);
+        free(u->owners);
+}
+
+static Users users_of_host(void) {
+        struct stat st;
+
+        return (Users) { .host = stat("/proc/1/ns/user", &st) < 0 ? 0 : st.st_ino };
+}
+
+/* Nobody makes one but in his own: whoever made the outermost made all that lie in it, whatever users it has inside. */
+static uint32_t owner_of(int users, uint64_t host) {
+        _cleanup_close_ int fd = fcntl(users, F_DUPFD_CLOEXEC, 0);
+        uint32_t owner = OWNER_UNKNOWN;
+
+        for (int i = 0; fd >= 0 && i < USERS_DEPTH; i++) {
+                uint64_t id;
+
+                if (ioctl(fd, NS_GET_OWNER_UID, &owner) < 0)
+                        return OWNER_UNKNOWN;
+                int parent = ioctl(fd, NS_GET_PARENT);
+                close(fd);
+                fd = parent;
+                if (fd < 0 || fd_id(fd, &id) < 0 || id == host)
+                        break;
+        }
+        return owner;
+}
+
+/* To whom a mount namespace belongs. */
+static int ask_users(int fd, Users *u, MountNs *ns) {
         _cleanup_close_ int users = ioctl(fd, NS_GET_USERNS);
         uint64_t id;
+        size_t i;
 
-        return users < 0 || fd_id(users, &id) < 0 || id != host_users;
+        if (users < 0 || fd_id(users, &id) < 0) {
+                ns->foreign = true;
+                ns->owner = OWNER_UNKNOWN;
+                return 0;
+        }
+        ns->foreign = id != u->host;
+        if (!ns->foreign)
+                return 0;
+        if (!id_map_find(&u->known, id, &i)) {
+                i = u->n_owners;
+                int r = vec_grow((void **) &u->owners, u->n_owners, &u->n_allocated, sizeof(u->owners[0]));
+                if (r >= 0)
+                        r = id_map_add(&u->known, id, i);
+                if (r < 0)
+                        return r;
+                u->owners[u->n_owners++] = owner_of(users, u->host);
+        }
+        ns->owner = u->owners[i];
+        return 0;
 }
+
+typedef struct Walk {
+        MountNsList *list;
+        Users *users;
+        uint64_t deadline;
+} Walk;
 
 static int visit_add(int fd, void *data) {
         Walk *w = data;
@@ -152,7 +226,11 @@ static int visit_add(int fd, void *data) {
         if (r >= 0)
                 r = mount_ns_add(w->list, id, 0, NULL);
         if (r >= 0 && w->list->n_items > before)
-                w->list->items[before].foreign = belongs_elsewhere(fd, w->host_users);
+                r = ask_users(fd, w->users, &w->list->items[before]);
+        if (r >= 0 && now_monotonic() >= w->deadline) {
+                w->list->cut = true;
+                return 1;
+        }
         return r;
 }
 
@@ -165,38 +243,45 @@ static char *process_folder(const MountNs *ns) {
 }
 
 /* Where it cannot be opened its process tells: nobody is in one of lesser users than his own. */
-static bool is_foreign(const MountNs *ns, uint64_t host_users) {
+static int ask_by_path(MountNs *ns, Users *u) {
         _cleanup_free_ char *folder = process_folder(ns), *theirs = NULL, *ours = NULL;
 
         _cleanup_close_ int fd = open(ns->path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
         if (fd >= 0)
-                return belongs_elsewhere(fd, host_users);
-        return folder && link_readf(&theirs, "%s/ns/user", folder) >= 0 && link_readf(&ours, "/proc/1/ns/user") >= 0 && !streq(theirs, ours);
+                return ask_users(fd, u, ns);
+        ns->foreign = folder && link_readf(&theirs, "%s/ns/user", folder) >= 0 && link_readf(&ours, "/proc/1/ns/user") >= 0 && !streq(theirs, ours);
+        ns->owner = OWNER_UNKNOWN;
+        return 0;
 }
 
-static uint64_t users_of_host(void) {
-        struct stat st;
-
-        return stat("/proc/1/ns/user", &st) < 0 ? 0 : st.st_ino;
-}
-
-int mount_ns_list(MountNsList *l) {
+static int list_processes(MountNsList *l) {
         _cleanup_listing_ Listing processes = { 0 };
-        Walk w = { .list = l, .host_users = users_of_host() };
 
         int r = listing_readf(&processes, "/proc");
         for (size_t i = 0; i < processes.n && r >= 0; i++)
                 r = add_process(l, processes.names[i]);
-        if (r >= 0)
-                r = walk(NS_MNT_GET_NEXT, visit_add, &w);
+        return r;
+}
+
+static int list_all(MountNsList *l, Users *users) {
+        Walk w = { .list = l, .users = users, .deadline = now_monotonic() + LIST_MSEC * USEC_PER_MSEC };
+
+        int r = walk(NS_MNT_GET_NEXT, visit_add, &w);
         if (r >= 0)
                 r = walk(NS_MNT_GET_PREV, visit_add, &w);
-        if (r == -ENOTTY)
-                r = mount_ns_list_kept(l);
+        return r == -ENOTTY || r == -EPERM ? mount_ns_list_kept(l) : r;
+}
+
+int mount_ns_list(MountNsList *l) {
+        _cleanup_(users_done) Users users = users_of_host();
+
+        int r = list_processes(l);
+        if (r >= 0)
+                r = list_all(l, &users);
         for (size_t i = 0; i < l->n_items && r >= 0; i++)
                 if (l->items[i].path)
-                        l->items[i].foreign = is_foreign(&l->items[i], w.host_users);
-        return r;
+                        r = ask_by_path(&l->items[i], &users);
+        return r < 0 ? r : mount_ns_sort(l);
 }
 
 typedef struct Wanted {
@@ -305,8 +390,9 @@ int mount_ns_open(uint64_t id, const char *path) {
         return r < 0 ? r : -ENOENT;
 }
 
-int mount_ns_text(const MountNs *ns, char **ret) {
+int mount_ns_text(const MountNs *ns, size_t max, char **ret) {
         _cleanup_free_ char *folder = process_folder(ns), *root = NULL, *path = NULL, *text = NULL;
+        size_t length;
         uint64_t id;
 
         if (!folder)
@@ -317,13 +403,13 @@ int mount_ns_text(const MountNs *ns, char **ret) {
         int r = link_readf(&root, "%s/root", folder);
         if (r < 0 || !streq(root, "/"))
                 return r == -ENOMEM ? r : -EAGAIN;
-        r = read_file(path, &text, NULL);
+        r = read_file_at_most(AT_FDCWD, path, max, &text, &length);
         if (r < 0)
-                return r == -ENOMEM ? r : -EAGAIN;
+                return r == -ENOMEM || r == -EFBIG ? r : -EAGAIN;
         if (mount_ns_id(ns->path, &id) < 0 || id != ns->id)
                 return -EAGAIN;
         *ret = TAKE_PTR(text);
-        return 0;
+        return (int) length;
 }
 
 int mount_ns_enter(int fd) {
@@ -340,11 +426,14 @@ int mount_ns_enter_host(void) {
         return ns < 0 ? ns : mount_ns_enter(ns);
 }
 
-int mount_ns_read(int proc_fd, MountEntries *l) {
+int mount_ns_read(int proc_fd, size_t max, MountEntries *l) {
         _cleanup_free_ char *text = NULL;
+        size_t length;
 
-        int r = read_file_at(proc_fd, "self/mountinfo", &text, NULL);
-        return r < 0 ? r : mountinfo_parse(text, l);
+        int r = read_file_at_most(proc_fd, "self/mountinfo", max, &text, &length);
+        if (r >= 0)
+                r = mountinfo_parse(text, l);
+        return r < 0 ? r : (int) length;
 }
 
 int mount_id_of(int proc_fd, int fd, uint64_t *ret) {

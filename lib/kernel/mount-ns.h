@@ -12,12 +12,14 @@ typedef struct MountNs {
                                  * it; NULL where the kernel says that it exists, and will give it to who asks by its id */
         bool foreign;           /* it belongs to another user namespace than that of PID 1: what it was given at its making is locked
                                  * there, and cannot be unmounted (fs/namespace.c:lock_mnt_tree) */
+        uint32_t owner;         /* of a foreign one: the user who made its user namespace, or the outermost that this one lies in */
 } MountNs;
 
 typedef struct MountNsList {
-        MountNs *items;         /* that of PID 1 first */
+        MountNs *items;         /* that of PID 1 first; foreign ones last (kernel/mount-ns-budget.h) */
         size_t n_items, n_allocated;
         IdMap by_id;
+        bool cut;               /* there may be more that nobody is in: it took too long to list them */
 } MountNsList;
 
 void mount_ns_list_done(MountNsList *l);
@@ -25,7 +27,7 @@ void mount_ns_list_done(MountNsList *l);
 #define _cleanup_mount_ns_list_ _cleanup_(mount_ns_list_done)
 
 /* Every namespace that a process or thread is in, and every other that exists: the kernel lists them from 6.12 on
- * (NS_MNT_GET_NEXT); before, those are found that a bind mount or a descriptor keeps. */
+ * (NS_MNT_GET_NEXT); before, and to whoever may not see all, those are found that a bind mount or a descriptor keeps. */
 int mount_ns_list(MountNsList *l);
 
 /* The last, by itself: adds to those that processes are in. */
@@ -55,15 +57,16 @@ int mount_ns_host(uint64_t *ret);
 
 /* The text of its table of mounts, newly allocated, without entering it. A process sees the mounts below its own root only: any of them
  * will do whose root is the namespace's (the kernel says "/" for that, and for other folders where they are). -EAGAIN when no process can
- * speak for the namespace, or not any more: it has to be entered then. */
-int mount_ns_text(const MountNs *ns, char **ret);
+ * speak for the namespace, or not any more: it has to be entered then. -EFBIG when it is longer than max bytes, -ENOMEM; else its length. */
+int mount_ns_text(const MountNs *ns, size_t max, char **ret);
 
 /* For a process of its own (kernel/apart.h): from here on every path is looked up in that namespace, from its root. */
 int mount_ns_enter(int fd);
 int mount_ns_enter_host(void); /* the same with that of /proc/1 */
 
-/* The mounts of the namespace that this process has entered. proc_fd: a descriptor of /proc, opened before. */
-int mount_ns_read(int proc_fd, MountEntries *l);
+/* The mounts of the namespace that this process has entered. proc_fd: a descriptor of /proc, opened before. -EFBIG when their table is longer
+ * than max bytes; else its length. */
+int mount_ns_read(int proc_fd, size_t max, MountEntries *l);
 
 /* What stands topmost at a path in the namespace that this process has entered, as the id in mountinfo: the file system is not
  * asked anything, it may be dead. */

@@ -3,6 +3,7 @@
 #include <fcntl.h>
 
 #include "kernel/apart.h"
+#include "kernel/mount-ns-budget.h"
 #include "kernel/mounts.h"
 #include "kernel/unmount.h"
 
@@ -11,17 +12,22 @@ bool mounted_fs_is(const MountedFs *fs, const MountEntry *m) {
 }
 
 typedef struct Enter {
+        MountNsBudget budget;
         int proc_fd, home;
-        int (*visit)(const MountNs *ns, int proc_fd, void *data);
+        mount_ns_visit_t visit;
         void *data;
 } Enter;
 
 static int enter(const MountNs *ns, int fd, void *data) {
-        const Enter *e = data;
+        Enter *e = data;
+        size_t max = mount_ns_budget_for(&e->budget, ns);
 
+        if (max == 0)
+                return 0;
         int r = fd < 0 ? fd : mount_ns_enter(fd);
         if (r >= 0)
-                r = e->visit(ns, e->proc_fd, e->data);
+                r = e->visit(ns, e->proc_fd, max, e->data);
+        r = mount_ns_budget_took(&e->budget, ns, r);
         /* The next one's path is one of ours. */
         return r < 0 ? r : mount_ns_enter(e->home);
 }
@@ -37,10 +43,11 @@ static int enter_each(const MountNs *items, size_t n, Enter *e) {
         return mount_ns_open_each(items, n, enter, e);
 }
 
-int mount_ns_for_each(int (*visit)(const MountNs *ns, int proc_fd, void *data), void *data) {
+int mount_ns_for_each(mount_ns_visit_t visit, void *data) {
         _cleanup_mount_ns_list_ MountNsList l = { 0 };
         Enter e = { .visit = visit, .data = data };
 
+        mount_ns_budget_begin(&e.budget, MOUNT_NS_BUDGET_MSEC, SIZE_MAX);
         int r = mount_ns_list(&l);
         return r < 0 ? r : enter_each(l.items, l.n_items, &e);
 }
@@ -50,40 +57,51 @@ typedef struct Tables {
         void *data;
 } Tables;
 
-static int read_table(const MountNs *ns, int proc_fd, void *data) {
+static int read_table(const MountNs *ns, int proc_fd, size_t max, void *data) {
         _cleanup_mount_entries_ MountEntries entries = { 0 };
         const Tables *t = data;
 
-        int r = mount_ns_read(proc_fd, &entries);
-        return r < 0 ? r : t->visit(ns, &entries, t->data);
+        int length = mount_ns_read(proc_fd, max, &entries), r = length < 0 ? length : t->visit(ns, &entries, t->data);
+        return r < 0 ? r : length;
 }
 
-int mount_tables_for_each(int (*visit)(const MountNs *ns, const MountEntries *l, void *data), void *data) {
+/* 1: nobody shows it. */
+static int read_text(const MountNs *ns, Enter *e) {
+        _cleanup_mount_entries_ MountEntries entries = { 0 };
+        _cleanup_free_ char *text = NULL;
+        const Tables *t = e->data;
+        size_t max = mount_ns_budget_for(&e->budget, ns);
+
+        if (max == 0)
+                return 0;
+        int length = mount_ns_text(ns, max, &text);
+        if (length == -EAGAIN)
+                return 1;
+        int r = length < 0 ? length : mountinfo_parse(text, &entries);
+        if (r >= 0)
+                r = t->visit(ns, &entries, t->data);
+        return mount_ns_budget_took(&e->budget, ns, r < 0 ? r : length);
+}
+
+int mount_tables_for_each(bool all, int (*visit)(const MountNs *ns, const MountEntries *l, void *data), void *data) {
         _cleanup_mount_ns_list_ MountNsList l = { 0 };
         Tables t = { .visit = visit, .data = data };
         Enter e = { .visit = read_table, .data = &t };
         size_t n = 0;
 
+        mount_ns_budget_begin(&e.budget, all ? MOUNT_NS_PATIENT_MSEC : MOUNT_NS_BUDGET_MSEC, SIZE_MAX);
         int r = mount_ns_list(&l);
         _cleanup_free_ MountNs *silent = r < 0 ? NULL : calloc(l.n_items + 1, sizeof(MountNs));
         if (!silent)
                 return r < 0 ? r : -ENOMEM;
         for (size_t i = 0; i < l.n_items && r >= 0; i++) {
-                _cleanup_mount_entries_ MountEntries entries = { 0 };
-                _cleanup_free_ char *text = NULL;
-
-                r = mount_ns_text(&l.items[i], &text);
-                if (r == -EAGAIN) {
+                r = read_text(&l.items[i], &e);
+                if (r > 0)
                         silent[n++] = l.items[i];
-                        r = 0;
-                        continue;
-                }
-                if (r >= 0)
-                        r = mountinfo_parse(text, &entries);
-                if (r >= 0)
-                        r = visit(&l.items[i], &entries, data);
         }
-        return r < 0 || n == 0 ? r : enter_each(silent, n, &e);
+        if (r >= 0 && n > 0)
+                r = enter_each(silent, n, &e);
+        return r < 0 ? r : all && (l.cut || e.budget.n_left_out > 0) ? -E2BIG : 0;
 }
 
 static int by_parent(const void *a, const void *b) {
@@ -166,6 +184,7 @@ int mounts_of_table(const MountedFs *fs, const MountNs *ns, const MountEntries *
 
 typedef struct Find {
         const MountedFs *fs;
+        bool all;
         json_object *found;
 } Find;
 
@@ -176,19 +195,28 @@ static int find_in_ns(const MountNs *ns, const MountEntries *l, void *data) {
 }
 
 static int find_apart(void *data, char **ret_text) {
-        Find f = { .fs = data, .found = json_object_new_array() };
+        Find *f = data;
 
-        int r = mount_tables_for_each(find_in_ns, &f);
-        *ret_text = strdup(json_text(f.found));
+        f->found = json_object_new_array();
+        int r = mount_tables_for_each(f->all, find_in_ns, f);
+        *ret_text = strdup(json_text(f->found));
         return r < 0 ? r : *ret_text ? 0 : -ENOMEM;
 }
 
-int mounts_find(const MountedFs *fs, uint64_t timeout_usec, json_object **ret) {
+static int find_mounts(Find *f, uint64_t timeout_usec, json_object **ret) {
         const ApartOptions options = { .timeout_usec = timeout_usec };
         _cleanup_free_ char *text = NULL;
 
-        int r = run_apart(find_apart, (void *) fs, &options, &text);
+        int r = run_apart(find_apart, f, &options, &text);
         if (r < 0)
                 return r;
         return text ? json_parse_names(text, strlen(text), ret) : -EBADMSG;
+}
+
+int mounts_find(const MountedFs *fs, uint64_t timeout_usec, json_object **ret) {
+        return find_mounts(&(Find) { .fs = fs }, timeout_usec, ret);
+}
+
+int mounts_find_all(const MountedFs *fs, uint64_t timeout_usec, json_object **ret) {
+        return find_mounts(&(Find) { .fs = fs, .all = true }, timeout_usec, ret);
 }

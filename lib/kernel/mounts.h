@@ -7,7 +7,8 @@
 #include "kernel/mount-ns.h"
 
 /* The mounts of one file system in every mount namespace, and taking them away. All of it happens in a process of its own,
- * which enters one namespace after the other. A file system is known by its device and type: the number alone may be another's
+ * which enters one namespace after the other, of those that anybody may have made no more than a budget allows
+ * (kernel/mount-ns-budget.h). A file system is known by its device and type: the number alone may be another's
  * by now where it is not a block device's (overlay, btrfs). */
 typedef struct MountedFs {
         dev_t dev;              /* 0: any of the type */
@@ -23,13 +24,18 @@ bool mounted_fs_is(const MountedFs *fs, const MountEntry *m);
  * answer in time. */
 int mounts_find(const MountedFs *fs, uint64_t timeout_usec, json_object **ret);
 
+/* The same for whoever takes an empty array for an answer, which takes longer: -E2BIG when there were too many namespaces all the same. */
+int mounts_find_all(const MountedFs *fs, uint64_t timeout_usec, json_object **ret);
+
 /* Adds those of one namespace's table to such an array. Anybody can make as many as the kernel allows. -ENOMEM. */
 int mounts_of_table(const MountedFs *fs, const MountNs *ns, const MountEntries *l, json_object *to);
 
-/* Calls visit() with the mounts of every mount namespace, one after the other: for functions that run apart. Stops at the first negative
- * errno. */
-int mount_tables_for_each(int (*visit)(const MountNs *ns, const MountEntries *l, void *data), void *data);
+/* Calls visit() with the mounts of the mount namespaces, one after the other: for functions that run apart. Stops at the first negative
+ * errno, but for one of a namespace that anybody may have made. all: as with mounts_find_all(). */
+int mount_tables_for_each(bool all, int (*visit)(const MountNs *ns, const MountEntries *l, void *data), void *data);
 
-/* Calls visit() within every mount namespace, in one process: for functions that run apart. A namespace that is gone when its
- * turn comes is passed over. Stops at the first negative errno. */
-int mount_ns_for_each(int (*visit)(const MountNs *ns, int proc_fd, void *data), void *data);
+/* Calls visit() within the mount namespaces, in one process: for functions that run apart. A namespace that is gone when its
+ * turn comes is passed over. Stops likewise. max: how long a table of mounts it may read there (mount_ns_read()); it returns how long
+ * that was, or a negative errno. */
+typedef int (*mount_ns_visit_t)(const MountNs *ns, int proc_fd, size_t max, void *data);
+int mount_ns_for_each(mount_ns_visit_t visit, void *data);

@@ -48,11 +48,20 @@ bool mount_is_name(const char *type, const char *root) {
         return streq_ptr(type, "nsfs") && root && !startswith(root, "mnt:") && !startswith(root, "ipc:");
 }
 
-static bool is_name_on(const MountEntries *l, const MountEntry *m, const MountedFs *fs) {
-        for (size_t i = 0; mount_is_name(m->type, m->root) && i < l->n_items; i++)
-                if (l->items[i].id == m->parent_id && mounted_fs_is(fs, &l->items[i]))
-                        return true;
-        return false;
+static bool is_name_on(const IdMap *places, const MountEntry *m) {
+        size_t i;
+
+        return mount_is_name(m->type, m->root) && id_map_find(places, m->parent_id, &i);
+}
+
+/* By their ids, the mounts of it in a table. */
+static int find_places(const MountedFs *fs, const MountEntries *l, IdMap *places) {
+        int r = 0;
+
+        for (size_t i = 0; i < l->n_items && r >= 0; i++)
+                if (mounted_fs_is(fs, &l->items[i]))
+                        r = id_map_add(places, l->items[i].id, i);
+        return r;
 }
 
 static void add_left(json_object *left, const MountNs *ns, const char *target, int error, const char *why) {
@@ -67,19 +76,20 @@ static void add_left(json_object *left, const MountNs *ns, const char *target, i
 }
 
 /* Once over the mounts of the namespace, the last one first. *ret_left is what did not go. */
-static int unmount_pass(const MountedFs *fs, const MountNs *ns, int proc_fd, json_object **ret_left, size_t *ret_done) {
+static int unmount_pass(const MountedFs *fs, const MountNs *ns, int proc_fd, size_t max, json_object **ret_left, size_t *ret_done) {
         _cleanup_json_ json_object *left = json_object_new_array();
         _cleanup_mount_entries_ MountEntries l = { 0 };
+        _cleanup_(id_map_done) IdMap places = { 0 };
         size_t done = 0;
 
-        int r = mount_ns_read(proc_fd, &l);
+        int length = mount_ns_read(proc_fd, max, &l), r = length < 0 ? length : find_places(fs, &l, &places);
         if (r < 0)
                 return r;
         for (size_t i = l.n_items; i > 0; i--) {
                 const MountEntry *m = &l.items[i - 1];
                 const char *why = NULL;
 
-                if (!mounted_fs_is(fs, m) && !is_name_on(&l, m, fs))
+                if (!mounted_fs_is(fs, m) && !is_name_on(&places, m))
                         continue;
                 r = umount_one(m, proc_fd, &why);
                 if (r < 0)
@@ -89,7 +99,7 @@ static int unmount_pass(const MountedFs *fs, const MountNs *ns, int proc_fd, jso
         }
         *ret_left = TAKE_PTR(left);
         *ret_done = done;
-        return 0;
+        return length;
 }
 
 typedef struct Unmount {
@@ -99,21 +109,22 @@ typedef struct Unmount {
 
 /* As long as anything goes: what was moved stands on what was made after it, and one that is taken away by propagation makes
  * its parent free. */
-static int unmount_in_ns(const MountNs *ns, int proc_fd, void *data) {
+static int unmount_in_ns(const MountNs *ns, int proc_fd, size_t max, void *data) {
         _cleanup_json_ json_object *left = NULL;
         Unmount *u = data;
         size_t done = 0;
+        int r;
 
         do {
                 json_object_put(TAKE_PTR(left));
-                int r = unmount_pass(u->fs, ns, proc_fd, &left, &done);
+                r = unmount_pass(u->fs, ns, proc_fd, max, &left, &done);
                 if (r < 0)
                         return r;
         } while (done > 0 && json_len(left) > 0);
 
         for (size_t i = 0; i < json_len(left); i++)
                 json_object_array_add(u->left, json_ref(json_at(left, i)));
-        return 0;
+        return r;
 }
 
 static int unmount_apart(void *data, char **ret_text) {

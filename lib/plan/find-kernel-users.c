@@ -158,6 +158,25 @@ static bool is_known_file_system(const Findings *f, const char *block) {
         return false;
 }
 
+static char *left_out_text(const Findings *f) {
+        size_t n = f->t->n_namespaces_left_out;
+
+        return n > 0 ? strf("%zu mount namespace%s that were not looked through", n, n > 1 ? "s" : "") : NULL;
+}
+
+/* Who makes too many must not keep a card where it is. A mount of it in there goes with the host's, or keeps its super block, and the step that
+ * unmounts it waits for that. */
+static void find_left_out(Findings *f) {
+        _cleanup_free_ char *text = left_out_text(f);
+
+        if (!text || f->s->n_blocks == 0)
+                return;
+        json_object *o = finding(f, BLOCKER_NOT_UNDERSTOOD, false, "there are %s", text);
+        json_set_strf(o, "evidence", "users have made more of them, or larger ones, than a look has time for; a file system of this card that is mounted "
+                      "there goes with its mounts elsewhere, or its super block tells");
+        finding_remedy(o, "lsns -t mnt -o NS,PID,USER,COMMAND  # whose they are");
+}
+
 /* A super block that lives on though nothing shows its mount: it was unmounted lazily, or detached, and somebody is still in it. It writes
  * until he has gone. */
 static void find_left_file_system(Findings *f, const BlockDevice *b) {
@@ -167,7 +186,13 @@ static void find_left_file_system(Findings *f, const BlockDevice *b) {
                 if (!path_existsf("/sys/fs/%s/%s", types[i], b->name) || is_known_file_system(f, b->name))
                         continue;
                 json_object *o = finding(f, BLOCKER_KERNEL_USER, true, "the %s on %s is mounted nowhere that can be seen, and lives on", types[i], b->name);
-                json_set_strf(o, "evidence", "/sys/fs/%s/%s; it was unmounted lazily, or is in a mount that somebody has detached", types[i], b->name);
+                _cleanup_free_ char *elsewhere = left_out_text(f);
+                json_set_strf(o, "evidence", "/sys/fs/%s/%s; it was unmounted lazily, or is in a mount that somebody has detached%s%s", types[i],
+                              b->name, elsewhere ? ", or in one of " : "", elsewhere ?: "");
+                if (f->t->n_namespaces_left_out > 0) {
+                        finding_remedy(o, "lsns -t mnt -o NS,PID,USER,COMMAND  # it may be mounted in one of theirs: end what is not needed");
+                        continue;
+                }
                 finding_remedy(o, "for f in /proc/[0-9]*/cwd /proc/[0-9]*/root /proc/[0-9]*/exe /proc/[0-9]*/fd/*; do [ \"$(stat -Lc %%d \"$f\" "
                                "2>/dev/null)\" = %ju ] && echo \"$f\"; done  # who is in it: end these", (uintmax_t) b->dev);
         }
@@ -194,6 +219,7 @@ void find_kernel_users(Findings *f) {
                         stack_finding(f, b);
                 find_left_file_system(f, b);
         }
+        find_left_out(f);
         for (size_t i = 0; i < f->t->n_swaps; i++)
                 find_unknown_swap(f, &f->t->swaps[i]);
 }

@@ -15,7 +15,11 @@ static int fs_gone(json_object *file_system, char **ret_answer) {
 
         int r = dev_parse(json_str(file_system, "dev") ?: "", &fs.dev);
         if (r >= 0)
-                r = mounts_find(&fs, TIMEOUT_SEC * USEC_PER_SEC, &mounts);
+                r = mounts_find_all(&fs, TIMEOUT_SEC * USEC_PER_SEC, &mounts);
+        if (r == -E2BIG) {
+                *ret_answer = strdup("there are more mount namespaces than could be looked through");
+                return 0;
+        }
         if (r < 0)
                 return r;
         if (json_len(mounts) == 0)

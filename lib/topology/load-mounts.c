@@ -10,18 +10,24 @@
 #include "base/parse.h"
 #include "kernel/apart.h"
 #include "kernel/attr.h"
-#include "kernel/mount-ns.h"
+#include "kernel/mount-ns-budget.h"
 #include "topology/load.h"
 
 enum {
-        ENTER_TIMEOUT_MSEC = 2000,
+        ENTER_TIMEOUT_MSEC = 2000 + MOUNT_NS_BUDGET_MSEC,
 };
 
 #define HEAD "namespace "
 #define UNREADABLE "error " /* in place of its table */
 
-/* Its table, where somebody shows it. */
+/* Its table, where somebody shows it. What anybody may have made so that it cannot be read is only left out. */
 static int odd_ns(Topology *t, const MountNs *ns, int error) {
+        if (error == -ENOMEM)
+                return error;
+        if (ns->foreign) {
+                t->n_namespaces_left_out++;
+                return 0;
+        }
         if (ns->pid > 0)
                 return odd_addf(t, error, "/proc/%d/mountinfo", ns->pid);
         return ns->path ? odd_add(t, error, ns->path) : odd_addf(t, error, "/proc/self/ns/mnt:[%ju]", (uintmax_t) ns->id);
@@ -67,21 +73,24 @@ static int add_text(Topology *t, const MountNs *ns, char *text) {
 /* Namespaces that are entered by a process of its own. */
 typedef struct Silent {
         const MountNsList *all;
-        MountNs *items;         /* borrowed from it */
+        const MountNs *items;   /* borrowed from it */
         size_t n;
+        MountNsBudget budget;
         int proc_fd, home;
         FILE *out;
 } Silent;
 
 static int enter_and_read(const MountNs *ns, int fd, void *data) {
         _cleanup_free_ char *text = NULL;
-        const Silent *s = data;
+        Silent *s = data;
+        size_t length = 0, max = mount_ns_budget_for(&s->budget, ns);
 
-        int r = fd < 0 ? fd : mount_ns_enter(fd);
+        int r = max == 0 ? -ETIME : fd < 0 ? fd : mount_ns_enter(fd);
         if (r >= 0)
-                r = read_file_at(s->proc_fd, "self/mountinfo", &text, NULL);
+                r = read_file_at_most(s->proc_fd, "self/mountinfo", max, &text, &length);
         if (r == -ENOMEM)
                 return r;
+        (void) mount_ns_budget_took(&s->budget, ns, r < 0 ? r : (int) length);
         if (r < 0)
                 fprintf(s->out, HEAD "%ju\n" UNREADABLE "%d\n", (uintmax_t) ns->id, -r);
         else
@@ -140,7 +149,44 @@ static int load_by_entering(Topology *t, Silent *s) {
         int r = run_apart(read_apart, s, &options, &text);
         if (r >= 0 && text)
                 r = add_sections(t, s->all, text);
-        return r < 0 ? odd_ns(t, &s->items[0], r) : 0;
+        for (size_t i = 0; i < s->n && r < 0 && r != -ENOMEM; i++) {
+                int q = odd_ns(t, &s->items[i], r);
+                if (q < 0)
+                        return q;
+                if (!s->items[i].foreign)
+                        break;
+        }
+        return r == -ENOMEM ? r : 0;
+}
+
+/* Those that anybody may have made go apart from the others, which all have to be read. */
+static int load_silent(Topology *t, Silent *s) {
+        const MountNs *items = s->items;
+        size_t n = s->n, own = 0;
+
+        while (own < n && !items[own].foreign)
+                own++;
+        s->n = own;
+        int r = load_by_entering(t, s);
+        s->items = items + own;
+        s->n = n - own;
+        return r < 0 ? r : load_by_entering(t, s);
+}
+
+/* 1: it has to be entered. */
+static int load_by_process(Topology *t, MountNsBudget *budget, const MountNs *ns) {
+        _cleanup_free_ char *text = NULL;
+        size_t max = mount_ns_budget_for(budget, ns);
+
+        if (max == 0) {
+                t->n_namespaces_left_out++;
+                return 0;
+        }
+        int r = mount_ns_text(ns, max, &text);
+        if (r == -EAGAIN)
+                return 1;
+        (void) mount_ns_budget_took(budget, ns, r);
+        return r < 0 ? odd_ns(t, ns, r) : add_text(t, ns, text);
 }
 
 int load_mounts(Topology *t) {
@@ -156,17 +202,14 @@ int load_mounts(Topology *t) {
         if (!rest)
                 return -ENOMEM;
         Silent silent = { .all = &all, .items = rest };
-        for (size_t i = 0; i < all.n_items; i++) {
-                _cleanup_free_ char *text = NULL;
-
-                r = mount_ns_text(&all.items[i], &text);
-                if (r >= 0)
-                        r = add_text(t, &all.items[i], text);
-                else if (r == -EAGAIN)
-                        silent.items[silent.n++] = all.items[i];
-                if (r < 0 && r != -EAGAIN)
-                        return r;
+        mount_ns_budget_begin(&silent.budget, MOUNT_NS_BUDGET_MSEC, MOUNT_NS_BUDGET_BYTES);
+        t->n_namespaces_left_out = all.cut;
+        for (size_t i = 0; i < all.n_items && r >= 0; i++) {
+                r = load_by_process(t, &silent.budget, &all.items[i]);
+                if (r > 0)
+                        rest[silent.n++] = all.items[i];
         }
-        r = load_by_entering(t, &silent);
+        if (r >= 0)
+                r = load_silent(t, &silent);
         return r < 0 ? r : topology_index(t);
 }

@@ -238,5 +238,7 @@ json_object *topology_to_json(const Topology *t) {
         json_set_str(o, "auto_online", t->auto_online);
         if (t->n_odd > 0)
                 SET_ARRAY(o, "not_understood", t, odd, odd_to_json);
+        if (t->n_namespaces_left_out > 0)
+                json_set_u64(o, "namespaces_left_out", t->n_namespaces_left_out);
         return o;
 }

@@ -262,6 +262,7 @@ typedef struct Topology {
         Namespace *namespaces;          size_t n_namespaces, a_namespaces;
         BlockDevice *block_devices;     size_t n_block_devices, a_block_devices;
         Mount *mounts;                  size_t n_mounts, a_mounts;      /* of all mount namespaces */
+        size_t n_namespaces_left_out;   /* mount namespaces that anybody may have made, and that were not looked through (kernel/mount-ns-budget.h) */
         MountTree *mount_tree;
         FileSystem *file_systems;       size_t n_file_systems, a_file_systems;
         Swap *swaps;                    size_t n_swaps, a_swaps;

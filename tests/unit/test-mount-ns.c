@@ -98,7 +98,7 @@ static void test_name_of_a_process(const char *folder) {
 
         CHECK_INT(mkfifo(table, 0600), 0);
         CHECK_INT(symlink("/", root), 0);
-        CHECK_INT(mount_ns_text(&ns, &text), -EAGAIN);
+        CHECK_INT(mount_ns_text(&ns, SIZE_MAX, &text), -EAGAIN);
         CHECK_INT(unlink(table) + unlink(root), 0);
 }
 

@@ -1,0 +1,101 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include <errno.h>
+
+#include "base/clock.h"
+#include "kernel/mount-ns-budget.h"
+
+enum {
+        WHOLE_TABLE_BYTES = 64 * 1024 * 1024,
+};
+
+void mount_ns_budget_begin(MountNsBudget *b, unsigned msec, size_t bytes) {
+        *b = (MountNsBudget) { .deadline = now_monotonic() + msec * USEC_PER_MSEC, .bytes = bytes };
+}
+
+size_t mount_ns_budget_for(MountNsBudget *b, const MountNs *ns) {
+        if (!ns->foreign)
+                return WHOLE_TABLE_BYTES;
+        if (b->bytes == 0 || now_monotonic() >= b->deadline) {
+                b->n_left_out++;
+                return 0;
+        }
+        return b->bytes < MOUNT_NS_TABLE_BYTES ? b->bytes : MOUNT_NS_TABLE_BYTES;
+}
+
+int mount_ns_budget_took(MountNsBudget *b, const MountNs *ns, int length_or_error) {
+        if (!ns->foreign || length_or_error == -ENOMEM)
+                return length_or_error < 0 ? length_or_error : 0;
+        if (length_or_error < 0)
+                b->n_left_out++;
+        else if (b->bytes != SIZE_MAX)
+                b->bytes -= (size_t) length_or_error < b->bytes ? (size_t) length_or_error : b->bytes;
+        return 0;
+}
+
+/* One of the list, and where it belongs. */
+typedef struct Place {
+        MountNs ns;
+        size_t turn;            /* of foreign ones: how many of the same owner's come before */
+        size_t index;
+} Place;
+
+static int compare(const void *a, const void *b) {
+        const Place *x = a, *y = b;
+
+        if (x->ns.foreign != y->ns.foreign)
+                return x->ns.foreign ? 1 : -1;
+        if (x->turn != y->turn)
+                return x->turn < y->turn ? -1 : 1;
+        return x->index < y->index ? -1 : x->index > y->index;
+}
+
+typedef struct Turns {
+        IdMap owners;           /* places in `n` */
+        size_t *n;
+} Turns;
+
+static void turns_done(Turns *t) {
+        id_map_done(&t->owners);
+        free(t->n);
+}
+
+static int take_turn(Turns *t, Place *p) {
+        size_t i;
+
+        int r = id_map_add(&t->owners, p->ns.owner, t->owners.n);
+        if (r >= 0 && id_map_find(&t->owners, p->ns.owner, &i))
+                p->turn = ++t->n[i];
+        return r < 0 ? r : 0;
+}
+
+/* Those with processes have the first turns. */
+static int take_turns(Place *places, size_t n) {
+        _cleanup_(turns_done) Turns turns = { .n = calloc(n + 1, sizeof(size_t)) };
+        int r = turns.n ? 0 : -ENOMEM;
+
+        for (int empty = 0; empty < 2; empty++)
+                for (size_t i = 0; i < n && r >= 0; i++)
+                        if (places[i].ns.foreign && (places[i].ns.pid == 0) == empty)
+                                r = take_turn(&turns, &places[i]);
+        return r;
+}
+
+int mount_ns_sort(MountNsList *l) {
+        _cleanup_free_ Place *places = calloc(l->n_items + 1, sizeof(Place));
+        if (!places)
+                return -ENOMEM;
+
+        for (size_t i = 0; i < l->n_items; i++)
+                places[i] = (Place) { .ns = l->items[i], .index = i };
+        int r = take_turns(places, l->n_items);
+        if (r < 0)
+                return r;
+        if (l->n_items > 1)
+                qsort(places, l->n_items, sizeof(Place), compare);
+        id_map_done(&l->by_id);
+        for (size_t i = 0; i < l->n_items; i++)
+                l->items[i] = places[i].ns;
+        for (size_t i = 0; i < l->n_items && r >= 0; i++)
+                r = id_map_add(&l->by_id, l->items[i].id, i);
+        return r < 0 ? r : 0;
+}

@@ -1,0 +1,160 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* What anybody may make of mount namespaces and mounts, for real: a look goes past it, keeps all that is the host's own, and says what it
+ * left out. */
+#include <errno.h>
+#include <fcntl.h>
+#include <grp.h>
+#include <sys/stat.h>
+
+#include "base/fileio.h"
+#include "kernel/mount-ns-budget.h"
+#include "own-processes.h"
+#include "topology/load.h"
+
+enum {
+        CANNOT_RUN = 77,
+        NOBODY = 65534,
+        NAMESPACES = 300,
+        MOUNTS = 1500,
+        SOURCE_BYTES = 4000,
+};
+
+static char folder[] = "/tmp/test-mount-bomb.XXXXXX";
+
+static void add(MountNsList *l, uint64_t id, int pid, bool foreign, uint32_t owner) {
+        CHECK_INT(mount_ns_add(l, id, pid, NULL), 0);
+        l->items[l->n_items - 1].foreign = foreign;
+        l->items[l->n_items - 1].owner = owner;
+}
+
+static size_t place_of(const MountNsList *l, uint64_t id) {
+        const MountNs *ns = mount_ns_find(l, id);
+
+        CHECK(ns);
+        CHECK_INT(ns->id, id);
+        return (size_t) (ns - l->items);
+}
+
+static void test_order(void) {
+        _cleanup_mount_ns_list_ MountNsList l = { 0 };
+        enum { MANY = 5000 };
+
+        add(&l, 1, 1, false, 0);
+        for (uint64_t i = 0; i < MANY; i++)
+                add(&l, 100 + i, 0, true, 1000);
+        add(&l, 50, 50, true, 1000);
+        add(&l, 60, 60, true, 1001);
+        add(&l, 61, 0, true, 1001);
+        add(&l, 2, 0, false, 0);
+        CHECK_INT(mount_ns_sort(&l), 0);
+        /* The host's own, then each user's in turn, and of each those first that somebody is in. */
+        CHECK_INT(place_of(&l, 1), 0);
+        CHECK_INT(place_of(&l, 2), 1);
+        CHECK_INT(place_of(&l, 50), 2);
+        CHECK_INT(place_of(&l, 60), 3);
+        CHECK_INT(place_of(&l, 100), 4);
+        CHECK_INT(place_of(&l, 61), 5);
+        CHECK_INT(place_of(&l, 101), 6);
+        CHECK_INT(place_of(&l, 100 + MANY - 1), l.n_items - 1);
+}
+
+static void test_budget(void) {
+        const MountNs own = { .id = 1, .pid = 1 }, theirs = { .id = 2, .foreign = true };
+        MountNsBudget b;
+
+        mount_ns_budget_begin(&b, 60 * 1000, 1000);
+        CHECK_INT(mount_ns_budget_for(&b, &theirs), 1000);
+        CHECK(mount_ns_budget_for(&b, &own) > MOUNT_NS_TABLE_BYTES);
+        CHECK_INT(mount_ns_budget_took(&b, &theirs, 600), 0);
+        CHECK_INT(mount_ns_budget_for(&b, &theirs), 400);
+        CHECK_INT(mount_ns_budget_took(&b, &theirs, -EFBIG), 0);
+        CHECK_INT(b.n_left_out, 1);
+        CHECK_INT(mount_ns_budget_took(&b, &own, -EIO), -EIO);
+        CHECK_INT(mount_ns_budget_took(&b, &theirs, -ENOMEM), -ENOMEM);
+        CHECK_INT(mount_ns_budget_took(&b, &theirs, 500), 0);
+        CHECK_INT(mount_ns_budget_for(&b, &theirs), 0);
+        CHECK_INT(b.n_left_out, 2);
+
+        mount_ns_budget_begin(&b, 0, SIZE_MAX);
+        CHECK_INT(mount_ns_budget_for(&b, &theirs), 0);
+        CHECK(mount_ns_budget_for(&b, &own) > 0);
+}
+
+static void put(const char *path, const char *text) {
+        _cleanup_fclose_ FILE *f = fopen(path, "we");
+
+        CHECK(f);
+        CHECK(fputs(text, f) >= 0);
+}
+
+static bool become_root_of_nothing(void) {
+        if (setgroups(0, NULL) < 0 || setresgid(NOBODY, NOBODY, NOBODY) < 0 || setresuid(NOBODY, NOBODY, NOBODY) < 0 ||
+            prctl(PR_SET_DUMPABLE, 1) < 0 || unshare(CLONE_NEWUSER | CLONE_NEWNS) < 0)
+                return false;
+        put("/proc/self/setgroups", "deny");
+        put("/proc/self/uid_map", "0 65534 1");
+        put("/proc/self/gid_map", "0 65534 1");
+        return true;
+}
+
+/* Namespaces that descriptors keep, and in the last one mounts of which each has a page in the table. */
+static void be_bomb(void) {
+        char source[SOURCE_BYTES + 1] = { 0 };
+
+        memset(source, 'x', SOURCE_BYTES);
+        CHECK(become_root_of_nothing());
+        for (int i = 0; i < NAMESPACES; i++) {
+                CHECK(open("/proc/self/ns/mnt", O_RDONLY | O_CLOEXEC) >= 0);
+                CHECK_INT(unshare(CLONE_NEWNS), 0);
+        }
+        CHECK_INT(mount(source, folder, "tmpfs", 0, NULL), 0);
+        for (int i = 1; i < MOUNTS; i++)
+                CHECK_INT(mount(folder, folder, NULL, MS_BIND, NULL), 0);
+}
+
+static bool has_odd_table(const Topology *t) {
+        for (size_t i = 0; i < t->n_odd; i++)
+                if (strstr(t->odd[i].path, "/proc"))
+                        return true;
+        return false;
+}
+
+static void test_bomb(void) {
+        _cleanup_(topology_freep) Topology *before = calloc(1, sizeof(Topology)), *t = calloc(1, sizeof(Topology));
+        uint64_t own;
+
+        CHECK(before && t);
+        CHECK_INT(load_mounts(before), 0);
+        CHECK_INT(before->n_namespaces_left_out, 0);
+
+        pid_t bomb = waiting_child_start(be_bomb);
+        CHECK_INT(load_mounts(t), 0);
+        waiting_child_end(bomb);
+
+        CHECK(t->n_namespaces_left_out >= 1);
+        CHECK(!has_odd_table(t));
+        CHECK_INT(mount_ns_host(&own), 0);
+        size_t n_own = 0, n_own_before = 0, n_long = 0;
+        for (size_t i = 0; i < t->n_mounts; i++) {
+                n_own += t->mounts[i].ns == own;
+                n_long += strlen(t->mounts[i].source) >= SOURCE_BYTES;
+        }
+        for (size_t i = 0; i < before->n_mounts; i++)
+                n_own_before += before->mounts[i].ns == own;
+        CHECK_INT(n_own, n_own_before);
+        CHECK_INT(n_long, 0);
+        /* Time or not, it is not all of them that went. */
+        CHECK(t->n_namespaces_left_out <= NAMESPACES + 1);
+}
+
+int main(void) {
+        test_order();
+        test_budget();
+        if (!see_own_processes())
+                return CANNOT_RUN;
+        CHECK(mkdtemp(folder));
+        CHECK_INT(chmod(folder, 0777), 0);
+        test_bomb();
+        test_remove_tree(folder);
+        return EXIT_SUCCESS;
+}
