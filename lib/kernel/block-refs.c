@@ -163,59 +163,79 @@ static int see(const MountNs *ns, const MountEntries *l, void *data) {
 static int see_apart(void *data, char **ret_text) {
         Seen s = { .mounts = json_object_new_array() };
 
-        int r = mount_tables_for_each(true, see, &s);
+        int r = mount_tables_for_each(*(const bool *) data, see, &s);
         *ret_text = strdup(json_text(s.mounts));
         return r < 0 ? r : *ret_text ? 0 : -ENOMEM;
 }
 
-typedef struct Wanted {
-        const char *dev;
-        char *name;
-} Wanted;
+/* The devices that are there, by their numbers. */
+typedef struct Numbers {
+        bool loaded;
+        IdMap places;           /* in names */
+        char **names;
+        size_t n, n_allocated;
+} Numbers;
+
+static void numbers_done(Numbers *l) {
+        for (size_t i = 0; i < l->n; i++)
+                free(l->names[i]);
+        free(l->names);
+        id_map_done(&l->places);
+}
 
 /* place_visit_t */
-static int has_number(const char *path, void *userdata) {
-        _cleanup_free_ char *text = NULL;
-        Wanted *w = userdata;
+static int add_number(const char *path, void *userdata) {
+        _cleanup_free_ char *text = NULL, *name = path_part(path, 1);
+        Numbers *l = userdata;
+        dev_t dev;
 
-        if (w->name || attr_read(path, &text) < 0 || !streq(text, w->dev))
+        if (!name)
+                return -ENOMEM;
+        if (attr_read(path, &text) < 0 || dev_parse(text, &dev) < 0)
                 return 0;
-        w->name = path_part(path, 1);
-        return w->name ? 0 : -ENOMEM;
+        int r = strings_add(&l->names, &l->n, &l->n_allocated, name);
+        return r < 0 ? r : id_map_add(&l->places, dev, l->n - 1);
 }
 
 /* By its number. The kernel has an index of them; where that has nothing, nobody may have missed a device that is there. */
-static int device_at(const char *dev, char **ret) {
-        Wanted wanted = { .dev = dev };
+static int device_at(const char *number, Numbers *l, char **ret) {
+        dev_t dev;
+        size_t i;
 
-        int r = link_namef(ret, "/sys/dev/block/%s", dev);
+        int r = link_namef(ret, "/sys/dev/block/%s", number);
         if (r != -ENOENT)
                 return r;
-        r = places_visit("/sys/class/block/*/dev", has_number, &wanted);
-        if (r < 0)
+        if (!l->loaded)
+                r = places_visit("/sys/class/block/*/dev", add_number, l);
+        if (r < 0 && r != -ENOENT)
                 return r;
-        *ret = wanted.name;
-        return wanted.name ? 0 : -ENOENT;
+        l->loaded = true;
+        r = dev_parse(number, &dev);
+        if (r < 0 || !id_map_find(&l->places, dev, &i))
+                return r < 0 ? r : -ENOENT;
+        *ret = strdup(l->names[i]);
+        return *ret ? 0 : -ENOMEM;
 }
 
-static int add_mount(BlockRefs *l, json_object *mount) {
+static int add_mount(BlockRefs *l, Numbers *numbers, json_object *mount) {
         _cleanup_free_ char *device = NULL;
         const char *dev = json_str(mount, "dev");
 
-        int r = dev ? device_at(dev, &device) : -EBADMSG;
+        int r = dev ? device_at(dev, numbers, &device) : -EBADMSG;
         /* A number without a device has no name any more either. */
         return r < 0 && r != -ENOENT ? r : add(l, "it is mounted on %s", json_str(mount, "where") ?: "?", device ?: dev);
 }
 
-int block_refs_load_mounts(BlockRefs *l, uint64_t timeout_usec) {
+int block_refs_load_mounts(BlockRefs *l, bool all, uint64_t timeout_usec) {
         const ApartOptions options = { .timeout_usec = timeout_usec };
+        _cleanup_(numbers_done) Numbers numbers = { 0 };
         _cleanup_json_ json_object *mounts = NULL;
         _cleanup_free_ char *text = NULL;
 
-        int r = run_apart(see_apart, NULL, &options, &text);
+        int r = run_apart(see_apart, &all, &options, &text);
         if (r >= 0)
                 r = text ? json_parse_names(text, strlen(text), &mounts) : -EBADMSG;
         for (size_t i = 0; i < json_len(mounts) && r >= 0; i++)
-                r = add_mount(l, json_at(mounts, i));
+                r = add_mount(l, &numbers, json_at(mounts, i));
         return r;
 }

@@ -27,5 +27,6 @@ void block_refs_done(BlockRefs *l);
 int block_refs_load(BlockRefs *l);
 
 /* Adds the mounts of file systems on devices, of every namespace, one mount for each device that a file system is on. For whoever has the
- * time: the namespaces are entered one by one, in a process of its own. -ETIME or -EINPROGRESS when that took longer than allowed. */
-int block_refs_load_mounts(BlockRefs *l, uint64_t timeout_usec);
+ * time: the namespaces are entered one by one, in a process of its own. -ETIME or -EINPROGRESS when that took longer than allowed.
+ * all: as with mounts_find_all() (kernel/mounts.h). */
+int block_refs_load_mounts(BlockRefs *l, bool all, uint64_t timeout_usec);

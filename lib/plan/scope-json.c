@@ -241,7 +241,7 @@ void scope_add_gone_before(json_object *o, const Scope *s) {
 
         (void) block_refs_load(&refs);
         if (s->n_blocks > 0 || s->n_functions > s->n_memdevs)
-                (void) block_refs_load_mounts(&refs, GONE_TIMEOUT_SEC * USEC_PER_SEC);
+                (void) block_refs_load_mounts(&refs, false, GONE_TIMEOUT_SEC * USEC_PER_SEC);
         for (size_t i = 0; i < refs.n_items; i++) {
                 const BlockRef *ref = &refs.items[i];
 

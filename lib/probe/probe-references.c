@@ -62,7 +62,11 @@ static int ask(json_object *scope, char **ret_answer) {
 
         int r = block_refs_load(&refs);
         if (r >= 0 && stores)
-                r = block_refs_load_mounts(&refs, TIMEOUT_SEC * USEC_PER_SEC);
+                r = block_refs_load_mounts(&refs, true, TIMEOUT_SEC * USEC_PER_SEC);
+        if (r == -E2BIG) {
+                *ret_answer = strdup("there are more mount namespaces than could be looked through");
+                return 0;
+        }
         if (r >= 0)
                 r = look_at(scope, &refs, ret_answer);
         return r <= 0 ? r : look_at_volumes(scope, ret_answer);
