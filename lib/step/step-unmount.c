@@ -88,9 +88,12 @@ static int lives_on(json_object *args, const char *why, StepRun *run) {
         json_object *mounts = json_array(args, "mounts");
         _cleanup_free_ char *target = shell_quoted(json_str(json_at(mounts, json_len(mounts) - 1), "target") ?: "/");
 
+        _cleanup_free_ char *in_flight = step_in_flight();
+
         step_remedy(run, "fsfreeze -u %s  # once it is mounted again; \"Invalid argument\": it was not frozen", target);
         return step_fail(run, -EBUSY, "nothing shows a mount of %s any more, but its file system lives on (%s): a freeze (fsfreeze, a "
-                         "backup), a lazily unmounted or detached mount or an overlay keeps it", json_str(json_get(args, "fs"), "source"), why);
+                         "backup), a lazily unmounted or detached mount or an overlay keeps it%s%s", json_str(json_get(args, "fs"), "source"), why,
+                         in_flight ? "; " : "", in_flight ?: "");
 }
 
 static int superblock_wait(json_object *args, const MountedFs *fs, StepRun *run) {
@@ -145,13 +148,15 @@ static int busy_fail(json_object *left, const char *users, StepRun *run) {
         _cleanup_free_ char *others = more > 0 ? strf(" (and %zu more)", more) : NULL, *quoted = shell_quoted(target);
 
         _cleanup_free_ char *end = json_u64(first, "error") == EINVAL ? end_command(pid) : NULL;
+        _cleanup_free_ char *in_flight = busy && !users ? step_in_flight() : NULL;
+        const char *who = busy ? users ?: in_flight : NULL;
 
         if (end)
                 step_remedy(run, "%s", end);
         else
                 step_remedy(run, busy ? "nsenter -t %ju -m fuser -vm %s" : "ps -fp %ju  # its namespace has %s", pid, quoted);
         return step_fail(run, -EBUSY, "%s cannot be unmounted in the namespace of process %ju%s: %s%s%s", target, pid, others ?: "",
-                         json_str(first, "why"), busy && users ? ": " : "", busy && users ? users : "");
+                         json_str(first, "why"), who ? ": " : "", who ?: "");
 }
 
 /* A container's network has its name back when the container is started again. */

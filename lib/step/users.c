@@ -6,6 +6,7 @@
 
 #include "base/clock.h"
 #include "base/fileio.h"
+#include "holders/in-flight.h"
 #include "kernel/attr.h"
 #include "kernel/blockdev.h"
 #include "kernel/listing.h"
@@ -15,6 +16,7 @@
 
 enum {
         SCAN_BUDGET_SEC = 30,
+        IN_FLIGHT_SEC = 5,
 };
 
 int step_scan(TargetKind kind, dev_t dev, const char *name, Holders **ret) {
@@ -76,6 +78,18 @@ static char *swap_on_file(dev_t dev) {
 
 char *step_fs_users(dev_t dev, const char *name) {
         return loop_on(dev) ?: swap_on_file(dev) ?: step_users(TARGET_FS, dev, name);
+}
+
+char *step_in_flight(void) {
+        char *text = NULL;
+
+        int r = in_flight_text(IN_FLIGHT_SEC * USEC_PER_SEC, &text);
+        if (r < 0)
+                return strdup("a descriptor on its way through a socket may hold it");
+        if (!text)
+                return NULL;
+        _cleanup_free_ char *found = text;
+        return strf("a descriptor on its way through a socket may hold it: %s", found);
 }
 
 int step_gaps(StepRun *run, const Gaps *gaps, const char *name) {

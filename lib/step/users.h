@@ -29,5 +29,9 @@ int step_block_unclaimed(StepRun *run, const char *block);
 /* What is known of who keeps a file system mounted: processes, a loop device or swap on a file of it. Newly allocated, or NULL. */
 char *step_fs_users(dev_t dev, const char *name);
 
+/* For when something is held and nobody is found: who has sockets in which descriptors wait, or that this is possible. Newly allocated; NULL when
+ * no descriptor waits anywhere. */
+char *step_in_flight(void);
+
 /* A line about who uses it, for adding to another reason; NULL when nobody is found. */
 char *step_users(TargetKind kind, dev_t dev, const char *name);
