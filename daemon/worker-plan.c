@@ -4,6 +4,7 @@
 
 #include "daemon/worker-request.h"
 #include "daemon/worker-verbs.h"
+#include "daemon/worker-view.h"
 #include "engine/engine.h"
 #include "engine/records.h"
 #include "plan/finish.h"
@@ -71,6 +72,7 @@ int worker_plan(WorkerIo *io, json_object *doc) {
                 worker_send_error(io, "internal", strerror(-r));
                 return r;
         }
+        view_restrict(plan->doc, json_get(doc, "by"));
         worker_send_document(io, doc, json_text(plan->doc));
         return 0;
 }

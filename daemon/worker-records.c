@@ -6,6 +6,7 @@
 #include "daemon/history.h"
 #include "daemon/worker-request.h"
 #include "daemon/worker-verbs.h"
+#include "daemon/worker-view.h"
 #include "engine/chain.h"
 #include "engine/state-dir.h"
 
@@ -23,6 +24,7 @@ int worker_history(WorkerIo *io, json_object *request) {
         int r = history_load(limit < UINT32_MAX ? (uint32_t) limit : 0, &history);
         if (r < 0)
                 return unreadable(io, r);
+        view_restrict(history, json_get(request, "by"));
         worker_send_document(io, request, json_text(history));
         return 0;
 }
@@ -41,15 +43,18 @@ static int no_certificate(WorkerIo *io, int error, const char *id) {
 
 int worker_certificate(WorkerIo *io, json_object *request) {
         const char *id = json_str(request, "id") ?: "";
+        _cleanup_json_ json_object *certificate = NULL;
         _cleanup_free_ char *text = NULL;
         uint64_t removal = 0;
 
         int r = *id ? parse_u64(id, &removal) : chain_newest(&removal);
         if (r >= 0)
-                r = chain_read(removal, NULL, &text, NULL);
+                r = chain_read(removal, &certificate, &text, NULL);
         if (r < 0)
                 return no_certificate(io, r, id);
         text[strcspn(text, "\n")] = '\0';
-        worker_send_document(io, request, text);
+        /* As it is kept, byte for byte, for whoever may see all of it: its digest is over that. */
+        bool withheld = view_restrict(certificate, json_get(request, "by"));
+        worker_send_document(io, request, withheld ? json_text(certificate) : text);
         return 0;
 }

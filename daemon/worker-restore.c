@@ -7,6 +7,7 @@
 #include "base/clock.h"
 #include "daemon/worker-removal.h"
 #include "daemon/worker-verbs.h"
+#include "daemon/worker-view.h"
 #include "engine/records.h"
 #include "kernel/slot-folder.h"
 #include "plan/restore.h"
@@ -173,6 +174,7 @@ int worker_plan_restore(WorkerIo *io, json_object *request) {
                 worker_send_error(io, "internal", strerror(-r));
                 return r;
         }
+        view_restrict(plan->doc, json_get(request, "by"));
         worker_send_document(io, request, json_text(plan->doc));
         return 0;
 }

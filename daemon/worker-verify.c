@@ -7,6 +7,7 @@
 #include "daemon/worker-last-seen.h"
 #include "daemon/worker-request.h"
 #include "daemon/worker-verbs.h"
+#include "daemon/worker-view.h"
 #include "engine/chain.h"
 #include "engine/journal.h"
 #include "engine/last-seen.h"
@@ -153,6 +154,7 @@ int worker_verify(WorkerIo *io, json_object *doc) {
                 return r;
         }
         _cleanup_json_ json_object *answer = answer_make(&request, &subject);
+        view_restrict(answer, json_get(doc, "by"));
         worker_send_document(io, doc, json_text(answer));
         return 0;
 }

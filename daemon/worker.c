@@ -7,6 +7,7 @@
 #include "daemon/worker-last-seen.h"
 #include "daemon/worker-request.h"
 #include "daemon/worker-verbs.h"
+#include "daemon/worker-view.h"
 
 enum {
         REQUEST_TIMEOUT_MSEC = 60 * 1000,
@@ -46,6 +47,7 @@ static int verb_topology(WorkerIo *io, json_object *request) {
         int r = look(io, &topology);
         if (r < 0)
                 return r;
+        view_restrict(topology, json_get(request, "by"));
         worker_send_document(io, request, json_text(topology));
         return 0;
 }

@@ -65,7 +65,7 @@ typedef struct Hold {
         HoldWay way;
         size_t target;          /* index into the targets; SIZE_MAX for a pin, which is of no target */
         char *path;             /* as the kernel says it, " (deleted)" included; NULL when it says nothing */
-        char *found;            /* the evidence: "/proc/12/maps 7f1200000000-7f1200400000 rw-s", "/proc/12/fd/3" */
+        char *found;            /* the evidence: "/proc/12/maps rw-s", "/proc/12/fd/3" */
         uint64_t bytes;         /* of all such mappings, else 0 */
 } Hold;
 

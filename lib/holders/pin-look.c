@@ -42,8 +42,7 @@ static int look_exactly(PinLook *l, PinKind kind, FilePagesKind pages, const cha
                 return 1;
         r = id_map_add(&l->files, answer.file, 0);
         if (r > 0)
-                r = add_evidence(l, kind, PIN_CERTAIN, answer.bytes, strf("/proc/%d/fd/%s -> %s: %ju bytes at 0x%jx", l->pid, fd, link,
-                                                                         (uintmax_t) answer.bytes, (uintmax_t) answer.first));
+                r = add_evidence(l, kind, PIN_CERTAIN, answer.bytes, strf("/proc/%d/fd/%s -> %s: %ju bytes", l->pid, fd, link, (uintmax_t) answer.bytes));
         return r < 0 ? r : 1;
 }
 

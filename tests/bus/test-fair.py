@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """Who asks a lot, and who never reads the answers, takes nothing from the others."""
+import hashlib
 import json
 import multiprocessing
 import os
@@ -188,6 +189,33 @@ class Fair(BusTest):
             c = self.connect()
             answer = c.answer(c.send(member, signature, arguments))
             self.assertEqual(answer.error, "org.saferemove1.Error.BadOption", member)
+
+    @unittest.skipUnless(os.environ.get("SAFE_REMOVE_TEST_INSIDE") == "root", "needs other users")
+    def test_what_others_see(self):
+        """Of a closed folder its owner and root see the name of a file, others do not: the history and the certificate say so."""
+        closed = self.path("closed")
+        os.mkdir(closed, 0o700)
+        os.chown(closed, OTHER, OTHER)
+        secret = closed + "/secret/file"
+        os.mkdir(closed + "/secret")
+        self.write_history(1)
+        with open(self.path("state/removals/1/journal"), "a") as f:
+            f.write(json.dumps({"ev": "end", "outcome": "restored", "code": "failed", "usec": 5, "message": f"process 7 (x) maps {secret}",
+                                "remedy": [f"lsof '{secret}'"], "lost": [f"{secret}: gone"]}) + "\n")
+        certificate = {"removal": "1", "chain": {"number": 1, "previous_removal": None, "previous": None}, "lost": [f"{secret}: gone"],
+                       "records": {}, "by": {"uid": OTHER, "comm": "x"}}
+        text = json.dumps(certificate, separators=(",", ":"))
+        self.write("state/removals/1/certificate.json", f'{text[:-1]},"sha256":"{hashlib.sha256(text.encode()).hexdigest()}"}}\n')
+
+        def read(connect, say):
+            c = connect()
+            say([c.answer(c.send(*method)).text for method in (("GetHistory", "u", (0,)), ("GetCertificate", "s", ("1",)))])
+
+        for uid, sees in ((NOBODY, False), (OTHER, True)):
+            for text in self.as_user(uid, read)():
+                self.assertEqual("secret" in text, sees, text)
+                self.assertEqual("withheld" in text, not sees, text)
+        self.assertIn(f"maps {secret}", self.json_of("GetHistory", "u", "0")["removals"][0]["message"])
 
     @unittest.skipUnless(os.environ.get("SAFE_REMOVE_TEST_INSIDE") == "root", "needs other users")
     def test_nobody_reads(self):

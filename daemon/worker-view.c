@@ -1,0 +1,185 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include <ctype.h>
+
+#include "base/utf8.h"
+#include "daemon/worker-view.h"
+#include "kernel/public-path.h"
+
+#define WITHHELD "(not shown)"
+
+typedef struct View {
+        PathView paths;
+        bool withheld;
+} View;
+
+/* A path begins at a slash that is in no word: "MiB/s" has none. */
+static bool begins_path(const char *text, size_t at) {
+        return at == 0 || !(isalnum((unsigned char) text[at - 1]) || (unsigned char) text[at - 1] >= 0x80 || strchr("._-~+*?/", text[at - 1]));
+}
+
+/* What everybody reads there: sysfs, and the names of files in /proc. */
+static bool is_kernels(const char *path) {
+        return startswith(path, "/sys/") || startswith(path, "/proc/");
+}
+
+static bool is_shown(View *v, const char *path, size_t length) {
+        _cleanup_free_ char *name = strndup(path, length);
+
+        if (!name)
+                return false;
+        size_t n = utf8_to_bytes(name, length);
+        return path_view_shows(&v->paths, name, n);
+}
+
+/* Up to where a text may be shown; all of it where nothing in it is closed. A name may have any characters in it, so behind a path
+ * nothing is sure to be none of it: what goes on with a slash is taken for that. */
+static size_t shown_length(View *v, const char *text) {
+        bool behind_path = false;
+
+        if (*text == '/' && !is_kernels(text) && is_shown(v, text, strlen(text)))
+                return strlen(text);
+        for (size_t i = 0; text[i]; i++) {
+                if (text[i] != '/')
+                        continue;
+                bool begins = begins_path(text, i);
+                size_t length = strcspn(text + i, " \t\n");
+                if (!begins && behind_path) {
+                        while (i > 0 && text[i - 1] != ' ')
+                                i--;
+                        return i;
+                }
+                if (!begins || length == 1)
+                        continue;
+                if (!is_kernels(text + i)) {
+                        if (!is_shown(v, text + i, length))
+                                return i;
+                        behind_path = true;
+                }
+                i += length - 1;
+        }
+        return strlen(text);
+}
+
+/* "0x490000000-0x4afffffff": /proc/iomem shows others zeros. */
+static char *without_addresses(const char *text) {
+        char *copy = strdup(text), *to = copy;
+
+        for (const char *from = copy; from && *from;) {
+                size_t digits = startswith(from, "0x") ? strspn(from + 2, "0123456789abcdef") : 0;
+                const char *second = digits > 0 ? startswith(from + 2 + digits, "-0x") : NULL;
+                size_t more = second ? strspn(second, "0123456789abcdef") : 0;
+
+                if (more > 0) {
+                        memcpy(to, "?-?", 3);
+                        to += 3;
+                        from = second + more;
+                } else
+                        *to++ = *from++;
+        }
+        if (to)
+                *to = '\0';
+        return copy;
+}
+
+/* NULL: it may be shown as it is. */
+static json_object *restricted_text(View *v, const char *text) {
+        size_t length = shown_length(v, text);
+        _cleanup_free_ char *start = strndup(text, length), *shown = start ? without_addresses(start) : NULL;
+
+        if (shown && streq(shown, text))
+                return NULL;
+        v->withheld = true;
+        if (!shown)
+                return json_object_new_string(WITHHELD);
+        _cleanup_free_ char *cut = strf("%s%s", shown, length < strlen(text) ? WITHHELD : "");
+        return json_object_new_string(cut ?: WITHHELD);
+}
+
+static void restrict_value(View *v, json_object *o);
+
+/* Somebody else's process: what /proc shows of it to everybody. */
+static void restrict_holder(View *v, json_object *holder) {
+        static const char *const public[] = {
+                "kind", "what", "grade", "pid", "start_time", "comm", "unit", "cgroup", "uid", "protected", "node", "bound", "more_holds",
+        };
+
+        json_object_object_foreach(holder, key, value) {
+                bool shown = !value;
+
+                for (size_t i = 0; i < ELEMENTSOF(public) && !shown; i++)
+                        shown = streq(key, public[i]);
+                if (!shown)
+                        json_set(holder, key, json_object_is_type(value, json_type_array) ? json_object_new_array() : NULL);
+        }
+        v->withheld = true;
+}
+
+/* What a step is carried out with is for who carries it out; physical addresses are root's to read. */
+static bool is_private_key(const char *key) {
+        static const char *const keys[] = { "args", "notes", "start", "data_start", "dpa_start", "ranges", "page" };
+
+        for (size_t i = 0; i < ELEMENTSOF(keys); i++)
+                if (streq(key, keys[i]))
+                        return true;
+        return false;
+}
+
+/* /proc/PID/comm and cgroup are everybody's to read, whatever they look like. */
+static bool is_public_key(const char *key) {
+        return streq(key, "comm") || streq(key, "cgroup") || streq(key, "unit");
+}
+
+static void restrict_object(View *v, json_object *o) {
+        bool process = json_has(o, "pid") && json_has(o, "uid") && json_has(o, "kind");
+
+        if (process && json_u64(o, "uid") == v->paths.uid)
+                return; /* his own */
+        if (process)
+                restrict_holder(v, o);
+        json_object_object_foreach(o, key, value) {
+                json_object *text = NULL;
+
+                if (is_public_key(key))
+                        continue;
+                if (json_object_is_type(value, json_type_string))
+                        text = restricted_text(v, json_object_get_string(value));
+                if (value && is_private_key(key)) {
+                        json_object_put(text);
+                        json_set(o, key, NULL);
+                        v->withheld = true;
+                } else if (text)
+                        json_set(o, key, text);
+                else
+                        restrict_value(v, value);
+        }
+}
+
+static void restrict_value(View *v, json_object *o) {
+        if (json_object_is_type(o, json_type_object))
+                restrict_object(v, o);
+        for (size_t i = 0; i < (json_object_is_type(o, json_type_array) ? json_len(o) : 0); i++) {
+                json_object *value = json_at(o, i);
+                json_object *text = json_object_is_type(value, json_type_string) ? restricted_text(v, json_object_get_string(value)) : NULL;
+
+                if (text)
+                        json_object_array_put_idx(o, i, text);
+                else
+                        restrict_value(v, value);
+        }
+}
+
+bool view_restrict(json_object *document, json_object *by) {
+        uint64_t uid = json_u64(by, "uid");
+
+        return json_has(by, "uid") && uid != 0 && uid != geteuid() && view_restrict_for(document, (uint32_t) uid);
+}
+
+bool view_restrict_for(json_object *document, uint32_t uid) {
+        View v = { .paths = { .uid = uid } };
+
+        restrict_value(&v, document);
+        path_view_done(&v.paths);
+        if (v.withheld)
+                json_set_bool(document, "withheld", true);
+        return v.withheld;
+}

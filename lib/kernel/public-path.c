@@ -1,0 +1,79 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include <errno.h>
+#include <fcntl.h>
+#include <sys/stat.h>
+
+#include "base/fileio.h"
+#include "kernel/mountinfo.h"
+#include "kernel/public-path.h"
+
+enum {
+        LOOKS_MAX = 20000,
+        FOLDERS_MAX = 40,      /* of one path */
+};
+
+void path_view_done(PathView *v) {
+        id_map_done(&v->types);
+}
+
+/* Their folders are in this kernel's memory or on its disks: nobody can keep us there. */
+static bool answers_by_itself(const char *type) {
+        static const char *const types[] = {
+                "ext2", "ext3", "ext4", "xfs", "btrfs", "f2fs", "bcachefs", "zfs", "vfat", "exfat", "erofs", "squashfs", "iso9660", "tmpfs",
+                "ramfs", "rootfs", "devtmpfs", "hugetlbfs", "overlay", "proc", "sysfs", "cgroup2", "devpts",
+        };
+
+        for (size_t i = 0; i < ELEMENTSOF(types); i++)
+                if (streq(type, types[i]))
+                        return true;
+        return false;
+}
+
+static void learn(PathView *v) {
+        _cleanup_mount_entries_ MountEntries mounts = { 0 };
+        _cleanup_free_ char *text = NULL;
+
+        v->learned = true;
+        if (read_file("/proc/self/mountinfo", &text, NULL) < 0)
+                return;
+        (void) mountinfo_parse(text, &mounts);
+        for (size_t i = 0; i < mounts.n_items; i++)
+                if (answers_by_itself(mounts.items[i].type) && id_map_add(&v->types, mounts.items[i].id, i) < 0)
+                        return; /* what is not known is not gone into */
+}
+
+/* An O_PATH descriptor; nothing is asked of whoever serves the file system. */
+static bool is_open_to(PathView *v, int folder) {
+        struct statx st;
+        size_t place;
+
+        if (++v->n_looks > LOOKS_MAX)
+                return false;
+        if (statx(folder, "", AT_EMPTY_PATH | AT_STATX_DONT_SYNC | AT_NO_AUTOMOUNT, STATX_MODE | STATX_UID | STATX_MNT_ID, &st) < 0 ||
+            !(st.stx_mask & STATX_MNT_ID) || !id_map_find(&v->types, st.stx_mnt_id, &place))
+                return false;
+        return (st.stx_mode & S_IXOTH) || (st.stx_uid == v->uid && (st.stx_mode & S_IXUSR));
+}
+
+bool path_view_shows(PathView *v, const char *path, size_t length) {
+        _cleanup_free_ char *copy = strndup(path, length);
+        unsigned depth = 0;
+
+        if (!copy || *copy != '/')
+                return false;
+        if (!v->learned)
+                learn(v);
+        _cleanup_close_ int folder = open("/", O_PATH | O_DIRECTORY | O_CLOEXEC);
+        for (char *rest = copy + 1, *name; (name = strsep(&rest, "/"));) {
+                if (folder < 0 || ++depth > FOLDERS_MAX || !is_open_to(v, folder))
+                        return false;
+                if (!rest)
+                        return true;
+                if (!*name)
+                        continue;
+                int inner = openat(folder, name, O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+                close(folder);
+                folder = inner;
+        }
+        return false;
+}

@@ -1,0 +1,131 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* What one user sees of another one's processes and files. */
+#include <sys/stat.h>
+
+#include "daemon/worker-view.h"
+#include "kernel/public-path.h"
+#include "test.h"
+
+enum {
+        FIRST = 4711,
+        SECOND = 4712,
+};
+
+static char *folder;
+
+static json_object *as(uint64_t uid) {
+        json_object *by = json_object_new_object();
+
+        json_set_u64(by, "uid", uid);
+        return by;
+}
+
+/* The text of the document as that user gets it; "%s" in it is the test's folder. */
+static char *seen(uint64_t uid, const char *format) {
+        _cleanup_json_ json_object *document = NULL, *by = as(uid);
+        _cleanup_free_ char *text = strdup("");
+
+        for (const char *p = format, *next; *p; p = next) {
+                next = strstr(p, "%s") ?: p + strlen(p);
+                char *longer = strf("%s%.*s%s", text, (int) (next - p), p, *next ? folder : "");
+                free(text);
+                text = longer;
+                next += *next ? 2 : 0;
+        }
+        CHECK_INT(json_parse(text, strlen(text), &document), 0);
+        view_restrict(document, by);
+        return strdup(json_text(document));
+}
+
+static void make(const char *name, mode_t mode) {
+        _cleanup_free_ char *path = strf("%s/%s", folder, name);
+
+        CHECK_INT(mkdir(path, 0700), 0);
+        CHECK_INT(chmod(path, mode), 0);
+}
+
+static void check_seen(const char *document, const char *want) {
+        _cleanup_free_ char *got = seen(SECOND, document), *expected = strdup("");
+
+        for (const char *p = want, *next; *p; p = next) {
+                next = strstr(p, "%s") ?: p + strlen(p);
+                char *longer = strf("%s%.*s%s", expected, (int) (next - p), p, *next ? folder : "");
+                free(expected);
+                expected = longer;
+                next += *next ? 2 : 0;
+        }
+        CHECK_STR(got, expected);
+}
+
+static void test_texts(void) {
+        check_seen("{\"a\":\"%s/open/file\"}", "{\"a\":\"%s/open/file\"}");
+        check_seen("{\"a\":\"%s/open/two words/file\"}", "{\"a\":\"%s/open/two words/file\"}");
+        check_seen("{\"a\":\"umount %s/open/x\"}", "{\"a\":\"umount %s/open/x\"}");
+        check_seen("{\"a\":\"%s/closed/file\"}", "{\"a\":\"(not shown)\",\"withheld\":true}");
+        check_seen("{\"a\":\"umount %s/closed/my secret/file\"}", "{\"a\":\"umount (not shown)\",\"withheld\":true}");
+        /* A word of the open folder does not show what is behind a blank in the name. */
+        check_seen("{\"a\":\"in %s/open/my secret/inner/file\"}", "{\"a\":\"in %s/open/my (not shown)\",\"withheld\":true}");
+        check_seen("{\"a\":[\"lsof %s/closed/file\"]}", "{\"a\":[\"lsof (not shown)\"],\"withheld\":true}");
+        check_seen("{\"a\":\"%s/open/closed/file\",\"b\":{\"c\":\"%s/gone/file\"}}",
+                   "{\"a\":\"(not shown)\",\"b\":{\"c\":\"(not shown)\"},\"withheld\":true}");
+        check_seen("{\"a\":\"write 1 to /sys/a/b c/d; 3 MiB/s\"}", "{\"a\":\"write 1 to /sys/a/b c/d; 3 MiB/s\"}");
+        check_seen("{\"a\":\"0x490000000-0x4afffffff is x, serial 0x12345678\"}", "{\"a\":\"?-? is x, serial 0x12345678\",\"withheld\":true}");
+        check_seen("{\"start\":4096,\"args\":{\"a\":1}}", "{\"start\":null,\"args\":null,\"withheld\":true}");
+}
+
+static void test_processes(void) {
+        static const char document[] = "{\"holders\":[{\"kind\":\"process\",\"pid\":7,\"comm\":\"a/b\",\"exe\":\"/usr/bin/secret\",\"unit\":null,"
+                "\"cgroup\":\"/user.slice/x\",\"uid\":4711,\"holds\":[{\"way\":\"cwd\",\"path\":\"%s/closed\",\"found\":\"/proc/7/cwd\"}]}]}";
+
+        check_seen(document, "{\"holders\":[{\"kind\":\"process\",\"pid\":7,\"comm\":\"a/b\",\"exe\":null,\"unit\":null,"
+                "\"cgroup\":\"/user.slice/x\",\"uid\":4711,\"holds\":[]}],\"withheld\":true}");
+        _cleanup_free_ char *own = seen(FIRST, document), *roots = seen(0, document);
+        CHECK(strstr(own, "/closed") && strstr(own, "/usr/bin/secret") && !strstr(own, "withheld"));
+        CHECK_STR(own, roots);
+        check_seen("{\"kind\":\"pin\",\"pid\":7,\"uid\":4711,\"bytes\":4096,\"found\":\"/proc/7/fd/3 -> /x\"}",
+                   "{\"kind\":\"pin\",\"pid\":7,\"uid\":4711,\"bytes\":null,\"found\":null,\"withheld\":true}");
+}
+
+static void test_owner(void) {
+        _cleanup_free_ char *path = strf("%s/closed/file", folder);
+        PathView own = { .uid = getuid() }, other = { .uid = getuid() + 1 };
+
+        CHECK(path_view_shows(&own, path, strlen(path)));
+        CHECK(!path_view_shows(&other, path, strlen(path)));
+        path_view_done(&own);
+        path_view_done(&other);
+}
+
+/* Whoever makes long paths by the thousand is not shown them; nobody waits for it. */
+static void test_bounded(void) {
+        PathView v = { .uid = SECOND };
+        size_t n = 0;
+        char deep[256];
+
+        memset(deep, '/', sizeof(deep));
+        for (size_t i = 1; i + 1 < sizeof(deep); i += 2)
+                deep[i] = '.';
+        CHECK(!path_view_shows(&v, deep, sizeof(deep)));
+        while (path_view_shows(&v, "/usr/x", 6) && n < 1000000)
+                n++;
+        CHECK(n > 1000 && n < 100000);
+        path_view_done(&v);
+}
+
+int main(void) {
+        char template[] = "/tmp/test-view.XXXXXX";
+
+        folder = mkdtemp(template);
+        CHECK(folder);
+        CHECK_INT(chmod(folder, 0755), 0);
+        make("open", 0755);
+        make("open/two words", 0755);
+        make("open/closed", 0700);
+        make("closed", 0700);
+        test_texts();
+        test_processes();
+        test_owner();
+        test_bounded();
+        test_remove_tree(folder);
+        return EXIT_SUCCESS;
+}
