@@ -301,3 +301,25 @@ int client_properties(sd_bus *bus, const char *path, const char *interface, json
         *ret = TAKE_PTR(o);
         return 0;
 }
+
+void client_add_report(sd_bus *bus, const char *id, json_object *removal) {
+        static const char *const keys[] = { "message", "remedy", "lost", "plan" };
+        _cleanup_error_ sd_bus_error e = SD_BUS_ERROR_NULL;
+        _cleanup_message_ sd_bus_message *m = NULL;
+        _cleanup_json_ json_object *report = NULL;
+        _cleanup_free_ char *path = NULL;
+
+        int r = sd_bus_path_encode(BUS_REMOVAL_PREFIX, id, &path);
+        if (r >= 0)
+                r = sd_bus_message_new_method_call(bus, &m, BUS_NAME, path, BUS_REMOVAL, "OpenReport");
+        if (r >= 0)
+                r = call_for_json(bus, m, CALL_USEC, &report, &e);
+        for (size_t i = 0; r >= 0 && i < ELEMENTSOF(keys); i++)
+                json_set(removal, keys[i], json_ref(json_get(report, keys[i])));
+}
+
+bool client_subscribe(sd_bus *bus) {
+        _cleanup_error_ sd_bus_error e = SD_BUS_ERROR_NULL;
+
+        return sd_bus_call_method(bus, BUS_NAME, BUS_PATH, BUS_MANAGER, "Subscribe", &e, NULL, "") >= 0;
+}

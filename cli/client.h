@@ -36,5 +36,11 @@ ExitCode client_cancel(sd_bus *bus, const char *target_or_id);
 /* Properties of one object, quietly: the caller knows whether its absence is an error. Negative errno. */
 int client_properties(sd_bus *bus, const char *path, const char *interface, json_object **ret, sd_bus_error *reterr);
 
+/* Adds what the daemon says of one removal to us: message, remedy, lost, plan. Quietly: one that is gone has none. */
+void client_add_report(sd_bus *bus, const char *id, json_object *removal);
+
+/* Asks for events with everything in them, which only root gets. Quietly: false where they are for others. */
+bool client_subscribe(sd_bus *bus);
+
 /* The text of a JSON document from the bus. -EBADMSG when it is none. */
 int client_parse(const char *text, json_object **ret);

@@ -37,16 +37,15 @@ static char *text_target(json_object *e) {
 }
 
 static char *text_plan(json_object *e) {
-        json_object *plan = json_get(e, "plan");
-        size_t n = json_len(json_array(plan, "steps"));
-        const char *verdict = json_str(plan, "verdict");
+        const char *verdict = json_str(e, "verdict");
+        size_t n = json_u64(e, "steps");
 
         /* These have steps too, but nobody will see them. */
         if (verdict && !streq(verdict, "ready"))
                 return strf("plan: %s", !streq(verdict, "nothing") ? verdict :
-                            streq_ptr(json_str(plan, "kind"), "restore") ? "nothing to restore" : "nothing to remove");
+                            streq_ptr(json_str(e, "kind"), "restore") ? "nothing to restore" : "nothing to remove");
         return strf("plan: %s, %zu step%s, about %s", verdict ?: "hold", n, n == 1 ? "" : "s",
-                    FORMAT_DURATION(json_u64(plan, "eta_usec")));
+                    FORMAT_DURATION(json_u64(e, "eta_usec")));
 }
 
 static char *text_announce(json_object *e) {

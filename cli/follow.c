@@ -40,16 +40,29 @@ static void take_end(Follow *f, json_object *event) {
         f->look = true;
 }
 
+/* The event says that there is one; it may be long. */
+static void take_plan(Follow *f, json_object *event) {
+        _cleanup_json_ json_object *report = json_object_new_object();
+
+        client_add_report(f->bus, f->id, report);
+        json_set(event, "plan", json_ref(json_get(report, "plan")));
+}
+
 static int on_event(sd_bus_message *m, void *userdata, sd_bus_error *e) {
         _cleanup_json_ json_object *event = NULL;
         Follow *f = userdata;
         const char *text;
 
+        /* Whoever gets more hears everything twice. */
+        if (f->subscribed && !sd_bus_message_get_destination(m))
+                return 0;
         if (sd_bus_message_read(m, "s", &text) < 0 || client_parse(text, &event) < 0)
                 return 0;
         if (!streq_ptr(event_removal(event), f->id))
                 return 0;
 
+        if (streq_ptr(json_str(event, "type"), "plan") && !f->progress.silent)
+                take_plan(f, event);
         progress_event(&f->progress, event);
         if (streq_ptr(json_str(event, "type"), "led"))
                 take_led(f, event);
@@ -87,11 +100,13 @@ static int on_owner(sd_bus_message *m, void *userdata, sd_bus_error *e) {
                 return 0;
         if (!*to) {
                 f->gone = true;
+                f->subscribed = false;
                 f->deadline = now_monotonic() + RETURN_SEC * USEC_PER_SEC;
                 progress_note(&f->progress, "the daemon is gone; the removal is in its journal, waiting for it to come back");
         } else if (f->gone) {
                 f->gone = false;
                 f->look = true;
+                f->subscribed = client_subscribe(f->bus);
                 progress_note(&f->progress, "the daemon is back");
         }
         return 0;
@@ -154,6 +169,7 @@ ExitCode follow_prepare(Follow *f, sd_bus *bus) {
                 r = add_matches(f);
         if (r >= 0)
                 r = add_signals(f);
+        f->subscribed = r >= 0 && client_subscribe(bus);
         return r < 0 ? client_fail(r, NULL) : CODE_DONE;
 }
 
@@ -192,6 +208,7 @@ static void look(Follow *f) {
         f->look = f->completed;
         if (!streq_ptr(json_str(properties, "state"), "ended"))
                 return;
+        client_add_report(f->bus, f->id, properties);
         f->result = removal_of_properties(properties);
 }
 

@@ -12,6 +12,7 @@ typedef struct Follow {
         Progress progress;
         char *path, *id;
         char *name;             /* what a person calls it: its slot once that is known, else its id */
+        bool subscribed;        /* to events with everything in them */
         bool look;              /* ask for the properties at the next turn */
         bool gone;              /* nobody owns the daemon's name */
         bool completed;         /* a signal said so */

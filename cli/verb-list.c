@@ -67,7 +67,10 @@ static void print_slots(json_object *slots) {
                 json_object *s = json_at(slots, i);
 
                 table_cell(t, COLOR_NONE, json_str(s, "name"));
-                table_cell(t, state_color(json_str(s, "state")), json_str(s, "state"));
+                if (json_flag(s, "stale"))
+                        table_cellf(t, COLOR_WARN, "%s (stale)", json_str(s, "state") ?: "?");
+                else
+                        table_cell(t, state_color(json_str(s, "state")), json_str(s, "state"));
                 for (size_t k = 0; k < ELEMENTSOF(middle); k++)
                         table_cell(t, COLOR_NONE, json_str(s, middle[k]));
                 memory_cell(t, s);
@@ -101,10 +104,13 @@ ExitCode verb_list(const Args *a) {
 
         /* The look first: a daemon that was started by this very call knows its slots only after it. */
         ExitCode code = client_connect(&bus);
-        if (code == CODE_DONE)
-                code = client_topology(bus, &topology);
-        if (code == CODE_DONE)
-                code = client_objects(bus, &slots, &removals);
+        if (code != CODE_DONE)
+                return code;
+        ExitCode looked = client_topology(bus, &topology);
+        /* A failed look is a failure. What was seen before is shown all the same, and says that it is old. */
+        if (looked != CODE_DONE && (looked != CODE_FAILED || output.json != JSON_OFF))
+                return looked;
+        code = client_objects(bus, &slots, &removals);
         if (code != CODE_DONE)
                 return code;
 
@@ -117,5 +123,5 @@ ExitCode verb_list(const Args *a) {
                 puts("no hot-plug slots");
         if (output.json == JSON_OFF)
                 print_left(topology);
-        return CODE_DONE;
+        return looked;
 }

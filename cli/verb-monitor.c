@@ -34,8 +34,12 @@ static void print_event(json_object *event) {
 
 static int on_event(sd_bus_message *m, void *userdata, sd_bus_error *e) {
         _cleanup_json_ json_object *event = NULL;
+        const bool *subscribed = userdata;
         const char *text;
 
+        /* Whoever gets more hears everything twice. */
+        if (*subscribed && !sd_bus_message_get_destination(m))
+                return 0;
         if (sd_bus_message_read(m, "s", &text) >= 0 && client_parse(text, &event) >= 0)
                 print_event(event);
         return 0;
@@ -44,6 +48,7 @@ static int on_event(sd_bus_message *m, void *userdata, sd_bus_error *e) {
 static int on_owner(sd_bus_message *m, void *userdata, sd_bus_error *e) {
         _cleanup_json_ json_object *event = json_object_new_object();
         const char *name, *from, *to;
+        bool *subscribed = userdata;
 
         if (sd_bus_message_read(m, "sss", &name, &from, &to) < 0)
                 return 0;
@@ -51,6 +56,7 @@ static int on_owner(sd_bus_message *m, void *userdata, sd_bus_error *e) {
         json_set_str(event, "state", *to ? "running" : "gone");
         json_set_u64(event, "time_usec", now_wall());
         print_event(event);
+        *subscribed = *to && client_subscribe(sd_bus_message_get_bus(m));
         return 0;
 }
 
@@ -63,14 +69,14 @@ static ExitCode check_daemon(sd_bus *bus) {
         return r < 0 ? client_fail(r, &e) : CODE_DONE;
 }
 
-static int subscribe(sd_bus *bus) {
-        int r = sd_bus_match_signal(bus, NULL, BUS_NAME, BUS_PATH, BUS_MANAGER, "Event", on_event, NULL);
+static int add_matches(sd_bus *bus, bool *subscribed) {
+        int r = sd_bus_match_signal(bus, NULL, BUS_NAME, BUS_PATH, BUS_MANAGER, "Event", on_event, subscribed);
         if (r < 0)
                 return r;
         return sd_bus_add_match(bus, NULL,
                                 "type='signal',sender='org.freedesktop.DBus',interface='org.freedesktop.DBus',"
                                 "member='NameOwnerChanged',arg0='" BUS_NAME "'",
-                                on_owner, NULL);
+                                on_owner, subscribed);
 }
 
 static int loop(sd_bus *bus) {
@@ -107,12 +113,14 @@ ExitCode verb_monitor(const Args *a) {
         if (code != CODE_DONE)
                 return code;
 
-        int r = subscribe(bus);
+        bool subscribed = false;
+        int r = add_matches(bus, &subscribed);
         if (r < 0)
                 return client_fail(r, NULL);
         code = check_daemon(bus);
         if (code != CODE_DONE)
                 return code;
+        subscribed = client_subscribe(bus);
 
         r = loop(bus);
         return r == 0 ? CODE_DONE : fail(CODE_UNREACHABLE, NULL, "the bus connection was lost");

@@ -44,6 +44,8 @@ static ExitCode collect(sd_bus *bus, json_object *removals, json_object **ret) {
         if (code != CODE_DONE)
                 return code;
 
+        for (size_t k = 0; k < json_len(removals); k++)
+                client_add_report(bus, json_str(json_at(removals, k), "id") ?: "", json_at(removals, k));
         json_object *entries = json_array(history, "removals");
         for (size_t k = 0; i < json_len(removals) || k < json_len(entries);) {
                 const char *live = json_str(json_at(removals, i), "id"), *past = json_str(json_at(entries, k), "id");

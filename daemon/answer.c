@@ -70,6 +70,21 @@ int answer_append(Answer *a, const char *text, size_t length) {
         return 0;
 }
 
+int answer_append_answer(Answer *a, const Answer *from) {
+        char chunk[CHUNK];
+
+        for (size_t at = 0; at < from->size;) {
+                ssize_t n = pread(from->fd, chunk, sizeof(chunk), (off_t) at);
+                if (n <= 0)
+                        return n < 0 ? -errno : -EIO;
+                int r = answer_append(a, chunk, (size_t) n);
+                if (r < 0)
+                        return r;
+                at += (size_t) n;
+        }
+        return 0;
+}
+
 int answer_reply(Answer *a, sd_bus_message *call) {
         _cleanup_free_ char *text = malloc(a->size + 1);
         if (!text)

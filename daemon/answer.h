@@ -26,6 +26,7 @@ static inline void answer_unrefp(Answer **a) {
 
 /* -EFBIG where it is too long. */
 int answer_append(Answer *a, const char *text, size_t length);
+int answer_append_answer(Answer *a, const Answer *from);
 size_t answer_size(const Answer *a);
 
 /* As the text of a reply. */

@@ -91,19 +91,27 @@ static void forget(Ask *forgotten) {
         ask_free(forgotten);
 }
 
-static int reply(const Ask *q, const Waiter *w) {
-        Streams *streams = q->manager->asks->streams;
+static int hand_over(Streams *streams, sd_bus_message *call, uint64_t uid, bool privileged, Answer *document, const char *what, bool stream) {
+        bool is_long = answer_size(document) > ANSWER_INLINE_MAX;
 
+        if (!stream && is_long)
+                return sd_bus_reply_method_errorf(call, BUS_ERROR_TOO_LARGE, "%s is %zu bytes long, too long for a reply. The method of the same name "
+                                "that begins with Open gives it through a descriptor.", what, answer_size(document));
+        if (!stream)
+                return answer_reply(document, call);
+        if (is_long && !streams_have_room(streams, uid, privileged))
+                return sd_bus_reply_method_errorf(call, BUS_ERROR_BUSY, "Answers that you asked for are not read yet. Read them, then ask again.");
+        return streams_reply(streams, document, call, uid, privileged);
+}
+
+int asks_hand_over(Manager *m, sd_bus_message *call, json_object *by, Answer *document, const char *what, bool stream) {
+        return hand_over(m->asks->streams, call, json_u64(by, "uid"), who_is_privileged(by), document, what, stream);
+}
+
+static int reply(const Ask *q, const Waiter *w) {
         if (!q->document)
                 return sd_bus_reply_method_errorf(w->call, q->error ?: BUS_ERROR_FAILED, "%s", q->why_not ?: "Out of memory.");
-        if (!w->stream && answer_size(q->document) > ANSWER_INLINE_MAX)
-                return sd_bus_reply_method_errorf(w->call, BUS_ERROR_TOO_LARGE, "%s is %zu bytes long, too long for a reply. The method of the same name "
-                                "that begins with Open gives it through a descriptor.", q->what, answer_size(q->document));
-        if (!w->stream)
-                return answer_reply(q->document, w->call);
-        if (answer_size(q->document) > ANSWER_INLINE_MAX && !streams_have_room(streams, q->uid, q->privileged))
-                return sd_bus_reply_method_errorf(w->call, BUS_ERROR_BUSY, "Answers that you asked for are not read yet. Read them, then ask again.");
-        return streams_reply(streams, q->document, w->call, q->uid, q->privileged);
+        return hand_over(q->manager->asks->streams, w->call, q->uid, q->privileged, q->document, q->what, w->stream);
 }
 
 static void start_next(Manager *m);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
+#include "answer.h"
 #include "manager.h"
 
 /* Questions of the bus that a worker answers. Everybody may ask, so everybody gets one answer at a time, however many connections he
@@ -19,6 +20,9 @@ typedef struct AskWish {
 
 /* On failure the call is not answered and `reterr` may be set: Busy says what to do. Returns 1. */
 int asks_add(Manager *m, sd_bus_message *call, json_object *by, const AskWish *wish, sd_bus_error *reterr);
+
+/* Answers with a document that is there already, by its own rules for long ones. */
+int asks_hand_over(Manager *m, sd_bus_message *call, json_object *by, Answer *document, const char *what, bool stream);
 
 int asks_new(sd_event *event, Asks **ret);
 void asks_free(Asks *a); /* callers that wait are not answered any more */

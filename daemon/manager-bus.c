@@ -5,15 +5,13 @@
 #include "authorize.h"
 #include "base/clock.h"
 #include "bus-error.h"
+#include "event-bus.h"
 #include "manager.h"
 #include "options.h"
 #include "removal-bus.h"
 #include "slot-bus.h"
 #include "strv.h"
 #include "who.h"
-
-#define MANAGER_PATH "/org/saferemove1"
-#define MANAGER_INTERFACE "org.saferemove1.Manager"
 
 /* Decodes "sa{sv}". */
 static int read_wish(sd_bus_message *call, const char **ret_target, json_object **ret_options, sd_bus_error *error) {
@@ -245,6 +243,7 @@ static const struct {
         { "OpenVerify", verify },
         { "GetCertificate", get_certificate },
         { "OpenCertificate", get_certificate },
+        { "Subscribe", event_bus_subscribe },
         { "VerifyCertificates", verify_certificates },
         { "OpenVerifyCertificates", verify_certificates },
 };
@@ -306,6 +305,7 @@ static const sd_bus_vtable manager_vtable[] = {
         SD_BUS_METHOD_WITH_ARGS("OpenCertificate", SD_BUS_ARGS("s", id), SD_BUS_ARGS("h", certificate), on_method, SD_BUS_VTABLE_UNPRIVILEGED),
         SD_BUS_METHOD_WITH_ARGS("VerifyCertificates", SD_BUS_NO_ARGS, SD_BUS_ARGS("s", json), on_method, SD_BUS_VTABLE_UNPRIVILEGED),
         SD_BUS_METHOD_WITH_ARGS("OpenVerifyCertificates", SD_BUS_NO_ARGS, SD_BUS_ARGS("h", json), on_method, SD_BUS_VTABLE_UNPRIVILEGED),
+        SD_BUS_METHOD_WITH_ARGS("Subscribe", SD_BUS_NO_ARGS, SD_BUS_NO_RESULT, on_method, SD_BUS_VTABLE_UNPRIVILEGED),
         SD_BUS_PROPERTY("Version", "s", get_version, 0, SD_BUS_VTABLE_PROPERTY_CONST),
         SD_BUS_PROPERTY("Removals", "ao", get_removals, 0, SD_BUS_VTABLE_PROPERTY_EMITS_CHANGE),
         SD_BUS_SIGNAL_WITH_ARGS("Event", SD_BUS_ARGS("s", json), 0),
@@ -339,7 +339,7 @@ void manager_bus_event(Manager *m, const Removal *r, json_object *event) {
                 if (r->others)
                         json_set(event, "slots", removal_slot_names(r));
         }
-        warn(sd_bus_emit_signal(m->bus, MANAGER_PATH, MANAGER_INTERFACE, "Event", "s", json_text(event)));
+        event_bus_send(m, event);
 }
 
 void manager_bus_prepare(Manager *m, const char *slot, bool start, uint64_t deadline_usec) {

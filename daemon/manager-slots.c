@@ -46,6 +46,17 @@ static void show(ManagedSlot *s, json_object *entry) {
         slot_show(s, &view);
 }
 
+/* As it was seen last, and marked as such. */
+static void show_stale(ManagedSlot *s) {
+        const Removal *removal = manager_removal_of_slot(s->manager, slot_get(s, SLOT_TEXT_NAME), slot_get(s, SLOT_TEXT_PORT));
+        SlotView view;
+
+        if (slot_view_make(s, NULL, removal, &view) < 0)
+                return;
+        view.stale = true;
+        slot_show(s, &view);
+}
+
 void manager_refresh_slot(ManagedSlot *s) {
         if (s)
                 show(s, NULL);
@@ -263,6 +274,8 @@ void manager_take_scan(json_object *topology, const char *why_not, void *userdat
         if (!slots) {
                 log_plain(LOG_ERR, "The machine could not be scanned: %s. What is shown of the slots may be out of date.",
                                 why_not ?: "the scan has no slots in it");
+                for (size_t i = 0; i < m->n_slots; i++)
+                        show_stale(m->slots[i]);
                 return;
         }
 

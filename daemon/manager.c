@@ -25,6 +25,7 @@ void manager_free(Manager *m) {
         scanner_free(m->scanner);
         asks_free(m->asks);
         who_free(m->who);
+        sd_bus_track_unref(m->subscribers);
         manager_free_removals(m);
         manager_free_slots(m);
         json_object_put(m->topology);

@@ -7,6 +7,9 @@
 
 /* The daemon's decisions: which removals start, which are one and the same, who hears about what. */
 
+#define MANAGER_PATH "/org/saferemove1"
+#define MANAGER_INTERFACE "org.saferemove1.Manager"
+
 enum {
         MANAGER_SOURCES = 3,
 };
@@ -32,6 +35,7 @@ struct Manager {
         Removal **removals;            size_t n_removals, a_removals; /* in the order of their start; enquiries too */
         uint64_t last_number;
         Who *who;                      /* who the callers are */
+        sd_bus_track *subscribers;     /* who hears everything (event-bus.h) */
         Asks *asks;                    /* method calls that a worker is to answer */
         Light *lights;                 /* attention LEDs that are being set */
 };

@@ -1,8 +1,12 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include <errno.h>
+
+#include "ask.h"
 #include "authorize.h"
 #include "bus-error.h"
 #include "manager.h"
 #include "removal-bus.h"
+#include "removal-report.h"
 #include "strv.h"
 #include "who.h"
 
@@ -18,10 +22,8 @@ static const char *text_of(const Removal *r, const char *property) {
                 { "Trigger", trigger_to_string(r->trigger) },
                 { "State", removal_state_to_string(r->state) },
                 { "Step", r->step },
-                { "Plan", r->plan ? json_text(r->plan) : NULL },
                 { "Outcome", outcome_to_string(r->outcome) },
                 { "Code", r->code },
-                { "Message", r->message },
         };
 
         for (size_t i = 0; i < ELEMENTSOF(texts); i++)
@@ -38,10 +40,21 @@ static int get_text(sd_bus *bus, const char *path, const char *interface, const 
 static int get_number(sd_bus *bus, const char *path, const char *interface, const char *property, sd_bus_message *reply,
                 void *userdata, sd_bus_error *error) {
         const Removal *r = userdata;
-        uint32_t uid = (uint32_t) json_u64(r->by, "uid");
-        uint32_t value = streq(property, "StepIndex") ? r->step_index : streq(property, "StepCount") ? r->step_count : uid;
+        const struct {
+                const char *property;
+                uint64_t value;
+        } numbers[] = {
+                { "StepIndex", r->step_index },
+                { "StepCount", r->step_count },
+                { "Holders", json_u64(r->plan, "holders") },
+                { "Blockers", json_u64(r->plan, "blockers") },
+                { "ByUid", json_u64(r->by, "uid") },
+        };
 
-        return sd_bus_message_append(reply, "u", value);
+        for (size_t i = 0; i < ELEMENTSOF(numbers); i++)
+                if (streq(numbers[i].property, property))
+                        return sd_bus_message_append(reply, "u", (uint32_t) numbers[i].value);
+        return -ENOENT; /* the vtable has no other */
 }
 
 static int get_cancelable(sd_bus *bus, const char *path, const char *interface, const char *property, sd_bus_message *reply,
@@ -49,13 +62,6 @@ static int get_cancelable(sd_bus *bus, const char *path, const char *interface, 
         const Removal *r = userdata;
 
         return sd_bus_message_append(reply, "b", r->state < REMOVAL_FINISHING && !r->cancelled);
-}
-
-static int get_lines(sd_bus *bus, const char *path, const char *interface, const char *property, sd_bus_message *reply,
-                void *userdata, sd_bus_error *error) {
-        const Removal *r = userdata;
-
-        return sd_bus_message_append_strv(reply, streq(property, "Lost") ? r->lost : r->remedy);
 }
 
 static Removal *find_at(const Manager *m, const char *path) {
@@ -79,6 +85,20 @@ static int cancel(Manager *m, sd_bus_message *call, json_object *by, sd_bus_erro
 
 static int method_cancel(sd_bus_message *call, void *userdata, sd_bus_error *error) {
         return who_asks(((Removal *) userdata)->manager, call, cancel, error);
+}
+
+static int get_report(Manager *m, sd_bus_message *call, json_object *by, sd_bus_error *error) {
+        Removal *r = find_at(m, sd_bus_message_get_path(call));
+        _cleanup_(answer_unrefp) Answer *report = NULL;
+
+        if (!r)
+                return sd_bus_error_setf(error, BUS_ERROR_UNKNOWN_NAME, "The removal has ended, and is in the history only.");
+        int k = removal_report(r, who_is_privileged(by), &report);
+        return k < 0 ? k : asks_hand_over(m, call, by, report, "The report", startswith(sd_bus_message_get_member(call), "Open"));
+}
+
+static int method_get_report(sd_bus_message *call, void *userdata, sd_bus_error *error) {
+        return who_asks(((Removal *) userdata)->manager, call, get_report, error);
 }
 
 static int get_slots(sd_bus *bus, const char *path, const char *interface, const char *property, sd_bus_message *reply,
@@ -106,16 +126,16 @@ static const sd_bus_vtable removal_vtable[] = {
         SD_BUS_PROPERTY("Progress", "d", NULL, offsetof(Removal, progress), SD_BUS_VTABLE_PROPERTY_EMITS_CHANGE),
         SD_BUS_PROPERTY("StartedUsec", "t", NULL, offsetof(Removal, started_usec), SD_BUS_VTABLE_PROPERTY_CONST),
         SD_BUS_PROPERTY("Cancelable", "b", get_cancelable, 0, SD_BUS_VTABLE_PROPERTY_EMITS_CHANGE),
-        /* Large, and everybody who watches gets it in the Event signal already. */
-        SD_BUS_PROPERTY("Plan", "s", get_text, 0, SD_BUS_VTABLE_PROPERTY_EMITS_INVALIDATION),
+        SD_BUS_PROPERTY("Holders", "u", get_number, 0, SD_BUS_VTABLE_PROPERTY_EMITS_CHANGE),
+        SD_BUS_PROPERTY("Blockers", "u", get_number, 0, SD_BUS_VTABLE_PROPERTY_EMITS_CHANGE),
+        SD_BUS_PROPERTY("DeadlineUsec", "t", NULL, offsetof(Removal, promised_usec), SD_BUS_VTABLE_PROPERTY_EMITS_CHANGE),
         SD_BUS_PROPERTY("Outcome", "s", get_text, 0, SD_BUS_VTABLE_PROPERTY_EMITS_CHANGE),
         SD_BUS_PROPERTY("Code", "s", get_text, 0, SD_BUS_VTABLE_PROPERTY_EMITS_CHANGE),
-        SD_BUS_PROPERTY("Message", "s", get_text, 0, SD_BUS_VTABLE_PROPERTY_EMITS_CHANGE),
-        SD_BUS_PROPERTY("Remedy", "as", get_lines, 0, SD_BUS_VTABLE_PROPERTY_EMITS_CHANGE),
-        SD_BUS_PROPERTY("Lost", "as", get_lines, 0, SD_BUS_VTABLE_PROPERTY_EMITS_CHANGE),
         SD_BUS_PROPERTY("ByUid", "u", get_number, 0, SD_BUS_VTABLE_PROPERTY_CONST),
         SD_BUS_METHOD("Cancel", "", "", method_cancel, SD_BUS_VTABLE_UNPRIVILEGED),
-        SD_BUS_SIGNAL_WITH_NAMES("Completed", "sss", SD_BUS_PARAM(outcome) SD_BUS_PARAM(code) SD_BUS_PARAM(message), 0),
+        SD_BUS_METHOD_WITH_ARGS("GetReport", SD_BUS_NO_ARGS, SD_BUS_ARGS("s", json), method_get_report, SD_BUS_VTABLE_UNPRIVILEGED),
+        SD_BUS_METHOD_WITH_ARGS("OpenReport", SD_BUS_NO_ARGS, SD_BUS_ARGS("h", json), method_get_report, SD_BUS_VTABLE_UNPRIVILEGED),
+        SD_BUS_SIGNAL_WITH_NAMES("Completed", "ss", SD_BUS_PARAM(outcome) SD_BUS_PARAM(code), 0),
         SD_BUS_VTABLE_END
 };
 
@@ -164,6 +184,6 @@ void removal_bus_changed(Removal *r, const char *const *properties) {
 }
 
 void removal_bus_completed(Removal *r) {
-        warn(r, sd_bus_emit_signal(r->manager->bus, r->path, REMOVAL_INTERFACE, "Completed", "sss",
-                        outcome_to_string(r->outcome), r->code ?: "", r->message ?: ""));
+        warn(r, sd_bus_emit_signal(r->manager->bus, r->path, REMOVAL_INTERFACE, "Completed", "ss",
+                        outcome_to_string(r->outcome), r->code ?: ""));
 }

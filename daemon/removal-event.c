@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "manager.h"
 #include "removal-bus.h"
+#include "removal-report.h"
 #include "removal.h"
 #include "strv.h"
 
@@ -43,30 +44,53 @@ static void set_progress(Removal *r, double steps_done) {
         r->progress = steps_done < of ? steps_done / of : 1;
 }
 
+/* What everybody may know of a plan. */
+static json_object *plan_summary(json_object *plan) {
+        static const char *const keys[] = { "digest", "verdict", "kind", "of", "eta_usec" }, *const counts[] = { "steps", "holders", "blockers" };
+        json_object *o = json_object_new_object();
+
+        for (size_t i = 0; i < ELEMENTSOF(keys); i++)
+                if (json_has(plan, keys[i]))
+                        json_set(o, keys[i], json_ref(json_get(plan, keys[i])));
+        for (size_t i = 0; i < ELEMENTSOF(counts); i++)
+                json_set_u64(o, counts[i], json_len(json_array(plan, counts[i])));
+        return o;
+}
+
 static int take_plan(Removal *r, json_object *event) {
         json_object *plan = json_get(event, "plan");
 
+        int k = removal_report_take_plan(r, event);
+        if (k < 0)
+                return k;
         json_object_put(r->plan);
-        r->plan = json_ref(plan);
-        r->step_count = (unsigned) json_len(json_array(plan, "steps"));
+        r->plan = plan_summary(plan);
+        r->step_count = (unsigned) json_u64(r->plan, "steps");
         if (json_get(plan, "card") && !r->card)
                 r->card = json_ref(json_get(plan, "card"));
-        removal_emit(r, "Plan", "StepCount");
+        removal_emit(r, "StepCount", "Holders", "Blockers");
+        /* The event goes on without it. */
+        json_object_object_del(event, "plan");
+        json_object_object_del(event, "public");
+        json_object_object_foreach(r->plan, key, value)
+                json_set(event, key, json_ref(value));
         return 0;
 }
 
 static int take_waiting(Removal *r, json_object *event) {
         int k = set_text(&r->message, json_str(event, "message"));
+        if (k >= 0)
+                k = removal_report_take_ending(r, NULL); /* none yet, but root's report has the message */
         if (k < 0)
                 return k;
         set_state(r, REMOVAL_WAITING);
-        removal_emit(r, "Message");
         return 0;
 }
 
 static int take_announce(Removal *r, json_object *event) {
         r->announced = true;
         r->promised_usec = json_u64(event, "deadline_usec");
+        removal_emit(r, "DeadlineUsec");
         for (size_t i = 0; i < removal_n_slots(r); i++)
                 manager_bus_prepare(r->manager, removal_slot(r, i) ?: "", true, r->promised_usec);
         return 0;
@@ -174,15 +198,18 @@ static int take_end(Removal *r, json_object *event) {
         if (k < 0)
                 return k;
         k = take_lines(&r->lost, json_array(event, "lost"));
+        if (k >= 0)
+                k = removal_report_take_ending(r, json_get(event, "public"));
         if (k < 0)
                 return k;
+        json_object_object_del(event, "public");
 
         /* A word we do not know must not look like success. */
         r->outcome = outcome < 0 ? OUTCOME_STUCK : outcome;
         r->state = REMOVAL_ENDED;
         if (is_success(r->outcome))
                 r->progress = 1;
-        removal_emit(r, "State", "Cancelable", "Progress", "Outcome", "Code", "Message", "Remedy", "Lost");
+        removal_emit(r, "State", "Cancelable", "Progress", "Outcome", "Code");
         log_end(r);
         return 0;
 }

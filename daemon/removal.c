@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "base/clock.h"
 #include "removal-bus.h"
+#include "removal-report.h"
 #include "removal.h"
 #include "strv.h"
 
@@ -44,6 +45,7 @@ void removal_free(Removal *r) {
         json_object_put(r->targets);
         json_object_put(r->others);
         json_object_put(r->plan);
+        removal_report_free(r->report);
         free(r->id);
         free(r->path);
         free(r->target);

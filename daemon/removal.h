@@ -8,6 +8,7 @@
 #include "worker-client.h"
 
 typedef struct Manager Manager;
+typedef struct RemovalReport RemovalReport;
 
 typedef enum Trigger {
         TRIGGER_COMMAND,
@@ -66,7 +67,8 @@ typedef struct Removal {
         char *step;
         unsigned step_index, step_count;
         double progress;
-        json_object *plan;
+        json_object *plan;     /* what everybody may know of it: {"digest", "verdict", "steps", "holders", "blockers", ...} */
+        RemovalReport *report; /* the whole plan, and what was said at the end: for those who may see it (removal-report.h) */
         bool announced;
         uint64_t promised_usec; /* until then (wall clock) listeners were promised that nothing is taken away */
 

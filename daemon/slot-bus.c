@@ -20,7 +20,9 @@ static int get_flag(sd_bus *bus, const char *path, const char *interface, const 
                 void *userdata, sd_bus_error *error) {
         const ManagedSlot *s = userdata;
 
-        return sd_bus_message_append(reply, "b", streq(property, "Held") ? s->view.held : s->view.occupied);
+        bool value = streq(property, "Held") ? s->view.held : streq(property, "Stale") ? s->view.stale : s->view.occupied;
+
+        return sd_bus_message_append(reply, "b", (int) value);
 }
 
 static const sd_bus_vtable slot_vtable[] = {
@@ -32,6 +34,7 @@ static const sd_bus_vtable slot_vtable[] = {
         SD_BUS_PROPERTY("Serial", "s", get_text, 0, SD_BUS_VTABLE_PROPERTY_EMITS_CHANGE),
         SD_BUS_PROPERTY("Occupied", "b", get_flag, 0, SD_BUS_VTABLE_PROPERTY_EMITS_CHANGE),
         SD_BUS_PROPERTY("Held", "b", get_flag, 0, SD_BUS_VTABLE_PROPERTY_EMITS_CHANGE),
+        SD_BUS_PROPERTY("Stale", "b", get_flag, 0, SD_BUS_VTABLE_PROPERTY_EMITS_CHANGE),
         SD_BUS_PROPERTY("Power", "s", get_text, 0, SD_BUS_VTABLE_PROPERTY_EMITS_CHANGE),
         SD_BUS_PROPERTY("PowerLed", "s", get_text, 0, SD_BUS_VTABLE_PROPERTY_EMITS_CHANGE),
         SD_BUS_PROPERTY("AttentionLed", "s", get_text, 0, SD_BUS_VTABLE_PROPERTY_EMITS_CHANGE),

@@ -48,6 +48,7 @@ static int take_entry(SlotView *view, json_object *entry) {
 
         view->held = json_flag(entry, "held");
         view->occupied = json_flag(entry, "occupied");
+        view->stale = false;
         return 0;
 }
 
@@ -59,6 +60,7 @@ static int copy_facts(SlotView *view, const SlotView *from) {
         }
         view->held = from->held;
         view->occupied = from->occupied;
+        view->stale = from->stale;
         return 0;
 }
 

@@ -61,7 +61,7 @@ int slot_new(Manager *m, const char *name, ManagedSlot **ret) {
 }
 
 void slot_show(ManagedSlot *s, SlotView *view) {
-        const char *changed[_SLOT_TEXT_MAX + 3] = { NULL };
+        const char *changed[_SLOT_TEXT_MAX + 4] = { NULL };
         SlotView former = s->view;
         size_t n = 0;
 
@@ -72,6 +72,8 @@ void slot_show(ManagedSlot *s, SlotView *view) {
                 changed[n++] = "Occupied";
         if (former.held != view->held)
                 changed[n++] = "Held";
+        if (former.stale != view->stale)
+                changed[n++] = "Stale";
 
         s->view = *view;
         *view = former;

@@ -44,6 +44,7 @@ typedef struct SlotView {
         char *text[_SLOT_TEXT_MAX];
         bool occupied;
         bool held;
+        bool stale;            /* the last look failed: this is what the one before it saw */
 } SlotView;
 
 void slot_view_done(SlotView *view);

@@ -2,6 +2,7 @@
 /* What a removal tells the daemon, line by line (docs/PROTOCOL.md). */
 #include "base/clock.h"
 #include "daemon/worker-removal.h"
+#include "daemon/worker-view.h"
 #include "plan/scope.h"
 
 static void tell_step(void *userdata, size_t n, StepPhase phase, const char *text, uint64_t usec) {
@@ -48,10 +49,21 @@ static bool is_cancelled(void *userdata) {
         return worker_cancelled(((Removal *) userdata)->io);
 }
 
+/* For everybody: the daemon, which asks nobody's folders, tells some people this. */
+static json_object *public_copy(json_object *document) {
+        json_object *copy = NULL;
+
+        if (json_object_deep_copy(document, &copy, NULL) < 0)
+                return NULL;
+        view_restrict_for(copy, VIEW_OF_EVERYBODY);
+        return copy;
+}
+
 void tell_plan(Removal *m) {
         json_object *o = worker_line("plan");
 
         json_set(o, "plan", json_ref(m->plan->doc));
+        json_set(o, "public", public_copy(m->plan->doc));
         worker_send(m->io, o);
 }
 
@@ -116,6 +128,15 @@ void tell_waiting(Removal *m) {
         worker_send(m->io, o);
 }
 
+static json_object *public_ending(json_object *end) {
+        static const char *const keys[] = { "message", "remedy", "lost" };
+        _cleanup_json_ json_object *o = json_object_new_object();
+
+        for (size_t i = 0; i < ELEMENTSOF(keys); i++)
+                json_set(o, keys[i], json_ref(json_get(end, keys[i])));
+        return public_copy(o);
+}
+
 void tell_end(Removal *m, Outcome outcome, const char *code, const char *message, json_object *remedy) {
         json_object *o = worker_line("end");
 
@@ -126,6 +147,7 @@ void tell_end(Removal *m, Outcome outcome, const char *code, const char *message
         json_set(o, "lost", m->journal && m->journal->lost ? json_ref(m->journal->lost) : json_object_new_array());
         json_set_str(o, "certificate", *m->certificate ? m->certificate : NULL);
         json_set_u64(o, "usec", now_monotonic() - m->started);
+        json_set(o, "public", public_ending(o));
         worker_send(m->io, o);
 }
 

@@ -233,6 +233,10 @@ class BusTest(unittest.TestCase):
     def get(self, path, interface, name):
         return self.busctl("get-property", NAME, path, f"org.saferemove1.{interface}", name)["data"]
 
+    def report(self, removal):
+        """What root may know of a removal."""
+        return json.loads(self.busctl("call", NAME, removal, "org.saferemove1.Removal", "GetReport")["data"][0])
+
     def slot(self, name, what):
         return self.get(f"{ROOT}/slot/_{ord(name[0]):02x}{name[1:]}" if name[0].isdigit() else f"{ROOT}/slot/{name}", "Slot", what)
 

@@ -4,10 +4,12 @@
 import json
 import os
 import signal
+import subprocess
 import time
 
 import harness
 from harness import BusTest, ROOT, send_device_event, slot, wait_for
+from plain_bus import Connection
 
 PORT = "0000:0c:00.0"
 HELD_BLINKING, UP, PRESENT, PRESSED = 0x02c0, 0x01c0, 0x0040, 0x0001
@@ -53,12 +55,12 @@ class Events(BusTest):
         for n, (inner, outer) in enumerate(((2, 3), (3, 2))):
             self.nest(inner, outer)
             other = self.manager("Remove", "'3'", "{}").split("'")[1]
-            wait_for(lambda: self.get(other, "Removal", "Plan"), "the plan")
+            wait_for(lambda: self.report(other)["plan"], "the plan")
             self.kernel_says("Slot(2): Button press: will power off in 5 sec", PORT, 10 + n)
             wait_for(lambda: sum(line.startswith("go ") for line in self.worker_log()) == 2 * n + 2, "the press to be answered")
             pressed = wait_for(lambda: [path for path in self.objects("removal") if self.get(path, "Removal", "Slot") == "2"], "its removal")[0]
             self.assertEqual(self.wait_end(pressed), "refused")
-            self.assertIn("slot 3", self.get(pressed, "Removal", "Message"))
+            self.assertIn("slot 3", self.report(pressed)["message"])
             self.write("play/go", "")
             self.assertEqual(self.wait_end(other), "safe")
             os.unlink(self.path("play/go"))
@@ -70,7 +72,7 @@ class Events(BusTest):
             removal = self.wait_running()
             self.kernel_says(text, PORT, 11 + 2 * n)
             self.assertEqual(self.wait_end(removal), "restored", text)
-            self.assertEqual(self.get(removal, "Removal", "Message"), "cancelled by button")
+            self.assertEqual(self.report(removal)["message"], "cancelled by button")
 
     def test_pressed_again_before_the_start(self):
         self.write("play/slow-target", "")
@@ -114,7 +116,7 @@ class Events(BusTest):
         self.assertEqual(self.running(), [removal])
         self.write_registers(PORT, HELD_BLINKING, PRESENT | PRESSED)
         self.assertEqual(self.wait_end(removal), "restored")
-        self.assertEqual(self.get(removal, "Removal", "Message"), "cancelled by button")
+        self.assertEqual(self.report(removal)["message"], "cancelled by button")
 
     def test_pulled_while_held(self):
         self.write_registers(PORT, HELD_BLINKING, PRESENT)
@@ -123,7 +125,7 @@ class Events(BusTest):
         time.sleep(0.5)  # seen by the poll
         self.write_registers(PORT, HELD_BLINKING, 0)
         self.assertEqual(self.wait_end(removal), "restored")
-        self.assertEqual(self.get(removal, "Removal", "Message"), "cancelled by card-gone")
+        self.assertEqual(self.report(removal)["message"], "cancelled by card-gone")
         self.assertEqual([e["slot"] for e in monitor.events() if e["type"] == "card-gone"], ["2"])
         self.assertIn("without being safe", self.log())
 
@@ -184,6 +186,9 @@ class Events(BusTest):
 
     def test_card_lost(self):
         """Pulled by surprise, and something of the card is not gone: the slot says so until it is."""
+        root = Connection(self.path("bus"))
+        self.addCleanup(root.close)
+        root.answer(root.send("Subscribe"))
         monitor = self.monitor()
         gone = {**slot("2", 0), "occupied": False, "card": None}
         self.write_machine([{**gone, "left": "memory-blocks: memory146 is online",
@@ -194,8 +199,11 @@ class Events(BusTest):
         self.assertEqual(self.lights(), [{"port": PORT, "attention": "on"}])
         self.settle()
         event = [e for e in monitor.events() if e["type"] == "card-lost"]
-        self.assertEqual([(e["slot"], e["port"], e["message"]) for e in event], [("2", PORT, "memory-blocks: memory146 is online")])
-        self.assertEqual(event[0]["lost"], ["memory146 to memory149: 512 MiB online in zone Movable", "process 7 (sleep) has folder nvme0n1"])
+        # Which processes use what is left only root hears.
+        self.assertEqual([(e["slot"], e["port"], e.get("message"), e.get("lost")) for e in event[:1]], [("2", PORT, None, None)])
+        told = json.loads(wait_for(lambda: next((m.text for m in iter(lambda: root.next(0.1), None) if "card-lost" in m.text), None), "the event"))
+        self.assertEqual((told["slot"], told["port"], told["message"]), ("2", PORT, "memory-blocks: memory146 is online"))
+        self.assertEqual(told["lost"], ["memory146 to memory149: 512 MiB online in zone Movable", "process 7 (sleep) has folder nvme0n1"])
         self.assertIn("Lost: memory146 to memory149: 512 MiB online in zone Movable; process 7 (sleep) has folder nvme0n1", self.log())
         self.write_machine([gone, slot("3", 1)])
         self.settle()
@@ -349,10 +357,28 @@ class Events(BusTest):
         self.write("play/scan-fails", "")
         send_device_event("remove", "/devices/system/memory/memory1", "memory")
         wait_for(lambda: "could not be scanned" in self.log(), "the error")
-        self.assertEqual(self.slot("2", "State"), "ready")
+        self.assertEqual((self.slot("2", "State"), self.slot("2", "Stale")), ("ready", True))
         with self.assertRaises(harness.BusError) as failed:
             self.manager("GetTopology")
         self.assertEqual(failed.exception.name, "Failed")
+        listed = subprocess.run([os.environ["SAFE_REMOVE"], "list"], env=self.env, capture_output=True, text=True, timeout=60)
+        self.assertEqual(listed.returncode, 1)
+        self.assertIn("ready (stale)", listed.stdout)
+        self.assertIn("could not be looked at", listed.stderr)
+        os.unlink(self.path("play/scan-fails"))
+        self.settle()
+        self.assertFalse(self.slot("2", "Stale"))
+        listed = subprocess.run([os.environ["SAFE_REMOVE"], "list"], env=self.env, capture_output=True, text=True, timeout=60)
+        self.assertEqual((listed.returncode, "stale" in listed.stdout), (0, False))
+
+    def test_look_is_an_error(self):
+        """Of a worker that says so itself, as of one that dies."""
+        self.write("play/scan-fails", "error")
+        send_device_event("remove", "/devices/system/memory/memory1", "memory")
+        wait_for(lambda: self.slot("3", "Stale"), "the slots to be marked")
+        with self.assertRaises(harness.BusError) as failed:
+            self.manager("GetTopology")
+        self.assertEqual((failed.exception.name, failed.exception.message), ("Failed", "The machine could not be looked at: Timer expired."))
 
     def test_what_a_slot_says(self):
         self.write("play/go", "")

@@ -190,6 +190,45 @@ class Fair(BusTest):
             answer = c.answer(c.send(member, signature, arguments))
             self.assertEqual(answer.error, "org.saferemove1.Error.BadOption", member)
 
+    @unittest.skipUnless(os.environ.get("SAFE_REMOVE_TEST_INSIDE") == "root", "needs another user")
+    def test_who_hears_what(self):
+        """Reasons and plans go to root, who has asked for them; everybody hears counts and states."""
+        root = self.connect()
+        self.assertEqual(root.answer(root.send("Subscribe")).kind, 2)
+
+        def listen(connect, say):
+            c = connect()
+            c.subscribe()
+            say(c.answer(c.send("Subscribe")).error)
+            events = []
+            while not events or events[-1]["type"] != "end":
+                message = c.next(60)
+                if message.text.startswith('{"'):
+                    events.append(json.loads(message.text))
+            report = json.loads(c.answer(c.send("GetReport", path=f"{ROOT}/removal/_31", interface=f"{harness.NAME}.Removal")).text)
+            say((events, report))
+
+        heard = self.as_user(NOBODY, listen)
+        self.assertEqual(heard(), "org.saferemove1.Error.NotAuthorized")
+        self.write("play/script", "step hold\nstuck\n")
+        removal = self.remove("2")
+        self.assertEqual(self.wait_end(removal), "stuck")
+        events, report = heard()
+        public = {key for event in events for key in event}
+        self.assertFalse(public & {"plan", "public", "message", "remedy", "lost", "text"}, public)
+        self.assertEqual([e["steps"] for e in events if e["type"] == "plan"], [1])
+        self.assertEqual((report["message"], report["lost"], report["plan"]), ("public", [], {"digest": "d1", "withheld": True}))
+        self.assertEqual(self.report(removal)["lost"], ["process 812 (dd) was ended"])
+        mine = []
+        while not mine or mine[-1]["type"] != "end":
+            message = root.next(60)
+            if message.text.startswith('{"'):
+                mine.append(json.loads(message.text))
+        self.assertEqual([e["type"] for e in mine], [e["type"] for e in events])
+        self.assertEqual(mine[-1]["lost"], ["process 812 (dd) was ended"])
+        self.assertIn("write it", [e.get("text") for e in mine])
+        self.assertFalse([e for e in mine if "plan" in e or "public" in e])
+
     @unittest.skipUnless(os.environ.get("SAFE_REMOVE_TEST_INSIDE") == "root", "needs other users")
     def test_what_others_see(self):
         """Of a closed folder its owner and root see the name of a file, others do not: the history and the certificate say so."""

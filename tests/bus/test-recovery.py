@@ -63,8 +63,8 @@ class Recovery(BusTest):
         self.assertEqual(self.wait_end(removal), "stuck")
         self.assertEqual(self.resumes(), [["1", d] for d in ("auto", "auto", "auto", "back", "back", "back")])
         self.assertEqual(self.slot("2", "State"), "stuck")
-        self.assertIn("step hold", self.get(removal, "Removal", "Message"))
-        self.assertIn("SAFE_REMOVE_REMOVAL=1", self.get(removal, "Removal", "Remedy")[0])
+        self.assertIn("step hold", self.report(removal)["message"])
+        self.assertIn("SAFE_REMOVE_REMOVAL=1", self.report(removal)["remedy"][0])
         self.assertEqual(monitor.events()[-1]["outcome"], "stuck")
         self.write("play/resume-script", "step power-off\n")
         self.restart()  # as the remedy says
@@ -75,7 +75,7 @@ class Recovery(BusTest):
         removal = self.remove("2")
         self.assertEqual(self.wait_end(removal), "restored")
         self.assertEqual(self.resumes(), [])
-        self.assertEqual(self.get(removal, "Removal", "Remedy"), [])
+        self.assertEqual(self.report(removal)["remedy"], [])
 
     def test_worker_dies_before_it_knows_the_target(self):
         self.write("play/slow-target", "die")
@@ -96,7 +96,7 @@ class Recovery(BusTest):
             journal.write(json.dumps({"ev": "end", "outcome": "stuck", "code": "stuck", "message": "m", "remedy": ["r"], "usec": 1}) + "\n")
         self.write("play/go", "")
         self.assertEqual(self.wait_end(removal), "stuck")
-        self.assertEqual((self.get(removal, "Removal", "Message"), self.get(removal, "Removal", "Remedy")), ("m", ["r"]))
+        self.assertEqual((self.report(removal)["message"], self.report(removal)["remedy"]), ("m", ["r"]))
         self.assertEqual(self.resumes(), [])
 
     def test_cancelled_and_died(self):
@@ -116,8 +116,8 @@ class Recovery(BusTest):
         self.write("play/script", "step hold\nstuck\n")
         removal = self.remove("2")
         self.assertEqual(self.wait_end(removal), "stuck")
-        self.assertEqual(self.get(removal, "Removal", "Remedy"), ["Stop the process that pins it."])
-        self.assertEqual(self.get(removal, "Removal", "Lost"), ["process 812 (dd) was ended"])
+        self.assertEqual(self.report(removal)["remedy"], ["Stop the process that pins it."])
+        self.assertEqual(self.report(removal)["lost"], ["process 812 (dd) was ended"])
         self.assertEqual(self.json_of("GetHistory", "u", "1")["removals"][0]["lost"], ["process 812 (dd) was ended"])
         self.assertEqual(self.slot("2", "State"), "stuck")
         self.restart()

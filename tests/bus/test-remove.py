@@ -18,9 +18,11 @@ class Remove(BusTest):
         self.assertEqual(removal, f"{ROOT}/removal/_31")
         for name, value in (("Id", "1"), ("Slot", "2"), ("Target", "2"), ("Trigger", "command"), ("Code", "done"), ("StepCount", 3),
                             ("StepIndex", 2), ("Step", "power-off"), ("Progress", 1), ("Cancelable", False), ("ByUid", 0),
-                            ("Message", "The card may be pulled."), ("Remedy", []), ("Lost", [])):
+                            ("Holders", 0), ("Blockers", 0)):
             self.assertEqual(self.get(removal, "Removal", name), value, name)
-        self.assertEqual(json.loads(self.get(removal, "Removal", "Plan"))["digest"], "d1")
+        report = self.report(removal)
+        self.assertEqual((report["message"], report["remedy"], report["lost"]), ("The card may be pulled.", [], []))
+        self.assertEqual(report["plan"]["digest"], "d1")
         self.assertEqual(self.get(ROOT, "Manager", "Removals"), [])
         request = json.loads(self.worker_log()[0].removeprefix("run "))
         self.assertEqual(request["trigger"], "command")
@@ -44,12 +46,12 @@ class Remove(BusTest):
                          ["target", "state", "plan", "state", "announce", "led", "end"])
         self.assertEqual((events[0]["port"], events[0]["card"]["serial"]), ("0000:0c:00.0", "0x1"))
         self.assertEqual({(e["removal"], e["slot"], e["schema"]) for e in events}, {("1", "2", "safe-remove/event/1")})
-        self.assertEqual(monitor.signals("Completed"), [["safe", "done", "The card may be pulled."]])
+        self.assertEqual(monitor.signals("Completed"), [["safe", "done"]])
         self.assertEqual([d[:2] for d in monitor.signals("PrepareForRemoval")], [["2", True], ["2", False]])
         self.assertEqual(monitor.signals("InterfacesAdded")[0][0], removal)
         changes = monitor.changes("Removal")
         self.assertEqual([c["State"] for c in changes if "State" in c], ["working", "ended"])
-        self.assertIn({"StepCount": 2, "Plan": None}, changes)
+        self.assertIn({"StepCount": 2, "Holders": 0, "Blockers": 0}, changes)
         self.assertEqual([c["Progress"] for c in changes if "Progress" in c], [0, 0.25, 0.5, 0.5, 0.75, 1, 1])
         slot = monitor.changes("Slot")
         self.assertEqual(slot[0], {"State": "removing", "Removal": removal})
@@ -102,7 +104,7 @@ class Remove(BusTest):
     def test_other_options_are_busy(self):
         self.write("play/script", "step hold\nwait go\n")
         removal = self.remove("2", "{'grace_sec': <uint32 7>}")
-        wait_for(lambda: self.get(removal, "Removal", "Plan"), "the plan")
+        wait_for(lambda: self.report(removal)["plan"], "the plan")
         self.assertEqual(self.remove("2", "{'grace_sec': <uint32 7>}"), removal)
         self.assertEqual(self.remove("2", "{'digest': <'d1'>}"), removal)
         for options in ("{'grace_sec': <uint32 8>}", "{'digest': <'d2'>}", "{'zone_normal': <'try'>}"):
@@ -172,7 +174,7 @@ class Remove(BusTest):
             removal = self.remove("2")
             self.manager("Cancel", f"'{name}'")
             self.assertEqual(self.wait_end(removal), "restored", name)
-            self.assertEqual(self.get(removal, "Removal", "Message"), "cancelled by command")
+            self.assertEqual(self.report(removal)["message"], "cancelled by command")
         removal = self.remove("2")  # the ninth: "9" is its id and no slot has that name
         self.manager("Cancel", "'9'")
         self.assertEqual(self.wait_end(removal), "restored")

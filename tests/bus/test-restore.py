@@ -81,7 +81,7 @@ class Restore(RestoreTest):
         restoration = self.restore("2")
         self.manager("Cancel", "'2'")
         self.assertEqual(self.wait_end(restoration), "incomplete")
-        self.assertEqual(self.get(restoration, "Removal", "Lost"), ["offline-memory (write online)"])
+        self.assertEqual(self.report(restoration)["lost"], ["offline-memory (write online)"])
         self.assertEqual(self.slot("2", "State"), "ready")
 
     def test_a_press_calls_it_off(self):
@@ -89,7 +89,7 @@ class Restore(RestoreTest):
         restoration = self.restore("2")
         self.kernel_says("Slot(2): Button press: will power off in 5 sec", "0000:0c:00.0", 1)
         self.assertEqual(self.wait_end(restoration), "incomplete")
-        self.assertIn("button", self.get(restoration, "Removal", "Message"))
+        self.assertIn("button", self.report(restoration)["message"])
 
     def test_worker_dies(self):
         self.write("play/restore-script", "step release\nstep delete-region\ndie\n")

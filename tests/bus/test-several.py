@@ -88,7 +88,7 @@ class Several(BusTest):
             removal = self.running()
             self.kernel_says(f"Slot({n + 2}): Button press: will power off in 5 sec", port, 10 + n)
             self.assertEqual(self.wait_end(removal), "restored")
-            self.assertEqual(self.get(removal, "Removal", "Message"), "cancelled by button")
+            self.assertEqual(self.report(removal)["message"], "cancelled by button")
 
     def test_stuck_is_told_of_both(self):
         self.write("play/script", "step hold\nstuck\n")
