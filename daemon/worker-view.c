@@ -114,9 +114,9 @@ static void restrict_holder(View *v, json_object *holder) {
         v->withheld = true;
 }
 
-/* What a step is carried out with is for who carries it out; physical addresses are root's to read. */
+/* What a step is carried out with is for who carries it out. (Where memory blocks and regions lie, sysfs tells everybody.) */
 static bool is_private_key(const char *key) {
-        static const char *const keys[] = { "args", "notes", "start", "data_start", "dpa_start", "ranges", "page" };
+        static const char *const keys[] = { "args", "notes", "data_start", "page" };
 
         for (size_t i = 0; i < ELEMENTSOF(keys); i++)
                 if (streq(key, keys[i]))

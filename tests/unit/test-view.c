@@ -70,7 +70,7 @@ static void test_texts(void) {
                    "{\"a\":\"(not shown)\",\"b\":{\"c\":\"(not shown)\"},\"withheld\":true}");
         check_seen("{\"a\":\"write 1 to /sys/a/b c/d; 3 MiB/s\"}", "{\"a\":\"write 1 to /sys/a/b c/d; 3 MiB/s\"}");
         check_seen("{\"a\":\"0x490000000-0x4afffffff is x, serial 0x12345678\"}", "{\"a\":\"?-? is x, serial 0x12345678\",\"withheld\":true}");
-        check_seen("{\"start\":4096,\"args\":{\"a\":1}}", "{\"start\":null,\"args\":null,\"withheld\":true}");
+        check_seen("{\"start\":4096,\"args\":{\"a\":1}}", "{\"start\":4096,\"args\":null,\"withheld\":true}");
 }
 
 static void test_processes(void) {
