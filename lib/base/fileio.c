@@ -90,7 +90,7 @@ static int write_all(int fd, const char *data, size_t length) {
         return 0;
 }
 
-static int fsync_parent(const char *path) {
+int fsync_parent(const char *path) {
         _cleanup_free_ char *copy = strdup(path);
         if (!copy)
                 return -ENOMEM;
@@ -137,8 +137,26 @@ int append_line_durably(int fd, const char *line) {
         return fdatasync(fd) < 0 ? -errno : 0;
 }
 
+int mkdir_durably(const char *path) {
+        return mkdir(path, 0700) < 0 ? -errno : fsync_parent(path);
+}
+
 int mkdir_private(const char *path) {
-        if (mkdir(path, 0700) < 0 && errno != EEXIST)
+        int r = mkdir_durably(path);
+
+        return r == -EEXIST ? 0 : r;
+}
+
+int create_durably(const char *path, int flags) {
+        int fd = open(path, flags | O_CLOEXEC | O_NOFOLLOW);
+
+        if (fd >= 0 || errno != ENOENT)
+                return fd < 0 ? -errno : fd;
+        fd = open(path, flags | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+        if (fd < 0)
                 return -errno;
-        return 0;
+        int r = fsync_parent(path);
+        if (r < 0)
+                close(fd);
+        return r < 0 ? r : fd;
 }

@@ -25,5 +25,14 @@ int write_file_durably(const char *path, const char *text);
 /* Appends one whole line (a newline is added) and fdatasyncs; `fd` opened O_APPEND. */
 int append_line_durably(int fd, const char *line);
 
-/* mkdir -p for the last component only, 0700; existing is fine. */
+/* The folder that `path` is in, so that the name is there after power loss too. */
+int fsync_parent(const char *path);
+
+/* A new folder, 0700, whose name is there after power loss: -EEXIST when there is one. */
+int mkdir_durably(const char *path);
+
+/* The descriptor of a file that is made (0600) where there is none, with its name; no link is followed. */
+int create_durably(const char *path, int flags);
+
+/* mkdir_durably() where existing is fine. */
 int mkdir_private(const char *path);

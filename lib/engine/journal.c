@@ -54,7 +54,9 @@ static int file_open(Journal *j, int flags) {
                 return -ENOMEM;
 
         j->fd = open(path, O_WRONLY | O_APPEND | O_CLOEXEC | O_NOFOLLOW | flags, 0600);
-        return j->fd < 0 ? -errno : 0;
+        if (j->fd < 0)
+                return -errno;
+        return flags & O_CREAT ? fsync_parent(path) : 0;
 }
 
 int journal_replace_plan(Journal *j, const Plan *plan) {
@@ -73,7 +75,7 @@ static int dirs_make(const Journal *j) {
                 r = mkdir_private(removals);
         if (r < 0)
                 return r;
-        return mkdir(j->dir, 0700) < 0 ? -errno : 0;
+        return mkdir_durably(j->dir);
 }
 
 static json_object *slot_names(const Plan *plan) {

@@ -130,9 +130,9 @@ int state_lock_open(const char *name, int *ret_fd) {
         if (r < 0)
                 return r;
 
-        int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+        int fd = create_durably(path, O_RDWR);
         if (fd < 0)
-                return -errno;
+                return fd;
         *ret_fd = fd;
         return 0;
 }

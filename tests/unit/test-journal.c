@@ -2,11 +2,37 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 
 #include "base/fileio.h"
 #include "engine/journal.h"
 #include "engine/state-dir.h"
 #include "test.h"
+
+/* The folders whose entries were made durable, in the place of the C library's. */
+static char synced[4096];
+
+int fsync(int fd) {
+        _cleanup_free_ char *link = strf("/proc/self/fd/%d", fd), *path = NULL;
+        struct stat st;
+
+        CHECK(link && fstat(fd, &st) >= 0);
+        if (S_ISDIR(st.st_mode)) {
+                CHECK_INT(read_link_at(AT_FDCWD, link, &path), 0);
+                size_t n = strlen(synced);
+                (void) snprintf(synced + n, sizeof(synced) - n, "%s\n", path);
+        }
+        return (int) syscall(SYS_fsync, fd);
+}
+
+static unsigned times_synced(const char *folder, const char *dir) {
+        _cleanup_free_ char *path = strf("%s%s\n", dir, folder);
+        unsigned n = 0;
+
+        for (const char *p = synced; (p = strstr(p, path)); p++)
+                n += p == synced || p[-1] == '\n';
+        return n;
+}
 
 static Plan *make_plan(void) {
         static const char text[] =
@@ -101,6 +127,29 @@ static void test_id_taken(void) {
         CHECK_INT(journal_create("0", p, json_object_new_object(), &second), -EINVAL);
 }
 
+/* Every name that is made is there after power loss too: the folder that it is in is synced, for each. */
+static void test_names_last(const char *dir) {
+        _cleanup_free_ char *state = strf("%s/state", dir);
+        _cleanup_(plan_freep) Plan *p = make_plan();
+        _cleanup_(journal_freep) Journal *j = NULL;
+        _cleanup_close_ int lock = -EBADF;
+
+        CHECK_INT(setenv("SAFE_REMOVE_STATE_DIR", state, 1), 0);
+        synced[0] = '\0';
+        CHECK_INT(journal_create("1", p, json_object_new_object(), &j), 0);
+        CHECK_INT(times_synced("", dir), 1);                    /* state */
+        CHECK_INT(times_synced("/state", dir), 1);              /* removals */
+        CHECK_INT(times_synced("/state/removals", dir), 1);     /* 1 */
+        CHECK_INT(times_synced("/state/removals/1", dir), 2);   /* plan.json, journal */
+        CHECK_INT(machine_lock(&lock), 0);
+        CHECK_INT(times_synced("/state", dir), 2);
+        closep(&lock);
+        lock = -EBADF;
+        CHECK_INT(machine_lock(&lock), 0);
+        CHECK_INT(times_synced("/state", dir), 2);              /* nothing was made */
+        CHECK_INT(setenv("SAFE_REMOVE_STATE_DIR", dir, 1), 0);
+}
+
 /* A last line without its end was never promised: it is dropped, and what comes next stands on a line of its own. */
 static void test_torn_line(void) {
         _cleanup_(journal_freep) Journal *j = create("4"), *back = NULL, *again = NULL;
@@ -181,6 +230,7 @@ int main(void) {
         test_direction_stays();
         test_notes();
         test_id_taken();
+        test_names_last(dir);
         test_torn_line();
         test_step_that_is_not_there();
         test_replay();
