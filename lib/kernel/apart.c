@@ -3,6 +3,7 @@
 #include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
+#include <sys/prctl.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 
@@ -20,6 +21,9 @@ enum {
 
         TEXT_MAX = 16 * 1024 * 1024,
 };
+
+/* Nothing but a stop keeps us from asking for so long. */
+#define STOPPED_USEC (2 * USEC_PER_SEC)
 
 /* The answer: this, then the text. The process's end of the pipe is closed behind it. */
 typedef struct Head {
@@ -51,7 +55,7 @@ static bool write_all(int fd, const void *data, size_t length) {
 
 /* It keeps no descriptor of ours, so that one which is left behind for ever holds nothing that anybody waits for (journal
  * lock, sockets). */
-static _Noreturn void child(int pipe_fd, apart_work_t work, void *data) {
+static _Noreturn void child(int pipe_fd, pid_t parent, bool interruptible, apart_work_t work, void *data) {
         static const int defaulted[] = { SIGTERM, SIGINT, SIGHUP, SIGALRM };
         char *text = NULL;
         sigset_t none;
@@ -62,6 +66,9 @@ static _Noreturn void child(int pipe_fd, apart_work_t work, void *data) {
         sigemptyset(&none);
         sigprocmask(SIG_SETMASK, &none, NULL);
 
+        /* Nobody would know of it. (Other work is not ended by that either.) */
+        if (interruptible && (prctl(PR_SET_PDEATHSIG, SIGKILL) < 0 || getppid() != parent))
+                _exit(EXIT_FAILURE);
         if (dup2(pipe_fd, STDIN_FILENO) < 0 || syscall(SYS_close_range, 1u, ~0u, 0u) < 0)
                 _exit(EXIT_FAILURE);
 
@@ -135,8 +142,11 @@ static int child_watch(pid_t pid, int pipe_fd, const ApartOptions *options, char
         uint64_t deadline = now_monotonic() + options->timeout_usec;
         _cleanup_(answer_done) Answer a = { 0 };
 
-        for (;;) {
+        for (uint64_t asked = now_monotonic();; asked = now_monotonic()) {
                 int r = answer_wait(pipe_fd, CANCEL_POLL_MSEC, &a);
+                /* Who was stopped meanwhile, and most likely the work with it, has not had the time. */
+                if (now_monotonic() - asked > STOPPED_USEC)
+                        deadline += now_monotonic() - asked;
                 if (r < 0)
                         return r;
                 if (r > 0)
@@ -163,11 +173,11 @@ int run_apart(apart_work_t work, void *data, const ApartOptions *options, char *
         _cleanup_close_ int reader = fds[0];
         _cleanup_close_ int writer = fds[1];
 
-        pid_t pid = fork();
+        pid_t parent = getpid(), pid = fork();
         if (pid < 0)
                 return -errno;
         if (pid == 0)
-                child(writer, work, data);
+                child(writer, parent, options->interruptible, work, data);
 
         /* Our copy must go, or a dead child would not end the pipe. */
         close(TAKE_FD(writer));

@@ -1,9 +1,14 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 
 #include "kernel/apart.h"
 #include "kernel/write.h"
+
+enum {
+        AGAIN_MSEC = 10,
+};
 
 typedef struct Write {
         const char *path, *value;
@@ -13,7 +18,15 @@ static int write_value(void *data, char **ret_text) {
         const Write *w = data;
 
         _cleanup_close_ int fd = open(w->path, O_WRONLY | O_TRUNC | O_CLOEXEC | O_NOCTTY);
-        return fd < 0 || write(fd, w->value, strlen(w->value)) < 0 ? -errno : 0;
+        if (fd < 0)
+                return -errno;
+        /* Whoever ends this process for good lets it return no more: it was stopped in the middle, and goes on. */
+        while (write(fd, w->value, strlen(w->value)) < 0) {
+                if (errno != EINTR)
+                        return -errno;
+                (void) poll(NULL, 0, AGAIN_MSEC);
+        }
+        return 0;
 }
 
 int kernel_write(const char *path, const char *value, const WriteOptions *options) {

@@ -3,6 +3,8 @@
 #include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
+#include <sys/mman.h>
+#include <sys/wait.h>
 
 #include "base/clock.h"
 #include "kernel/apart.h"
@@ -76,8 +78,70 @@ static void test_deadlines(void) {
         CHECK_INT(run_apart(hang, &msec, &options, NULL), -ETIME);
 }
 
+static int count_up(void *data, char **ret_text) {
+        volatile uint64_t *count = data;
+
+        for (;;) {
+                ++*count;
+                (void) poll(NULL, 0, 1);
+        }
+        return 0;
+}
+
+/* Work that can be ended does not go on behind whoever wanted it. */
+static void test_orphan(void) {
+        volatile uint64_t *count = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+        const ApartOptions options = { .interruptible = true, .timeout_usec = 600 * USEC_PER_SEC };
+
+        CHECK((void *) count != MAP_FAILED);
+        pid_t pid = fork();
+        CHECK(pid >= 0);
+        if (pid == 0)
+                _exit(run_apart(count_up, (void *) count, &options, NULL) < 0);
+        while (*count < 10)
+                (void) poll(NULL, 0, 1);
+        CHECK_INT(kill(pid, SIGKILL), 0);
+        CHECK_INT(waitpid(pid, NULL, 0), pid);
+        bool ended = false;
+        for (unsigned i = 0; i < 200 && !ended; i++) {
+                uint64_t before = *count;
+                (void) poll(NULL, 0, 50);
+                ended = *count == before;
+        }
+        CHECK(ended);
+}
+
+/* Takes its time of running, not of the clock. */
+static int run_for_a_while(void *data, char **ret_text) {
+        for (unsigned i = 0; i < 30; i++)
+                (void) poll(NULL, 0, 20);
+        return 0;
+}
+
+/* Who is stopped together with the work and goes on gives it its time all the same. */
+static void test_stopped(void) {
+        const ApartOptions options = { .timeout_usec = USEC_PER_SEC };
+
+        pid_t pid = fork();
+        CHECK(pid >= 0);
+        if (pid == 0) {
+                CHECK_INT(setpgid(0, 0), 0);
+                _exit(run_apart(run_for_a_while, NULL, &options, NULL) < 0);
+        }
+        (void) setpgid(pid, pid);
+        (void) poll(NULL, 0, 100);
+        CHECK_INT(kill(-pid, SIGSTOP), 0);
+        (void) poll(NULL, 0, 2500);
+        CHECK_INT(kill(-pid, SIGCONT), 0);
+        int status;
+        CHECK_INT(waitpid(pid, &status, 0), pid);
+        CHECK_INT(status, 0);
+}
+
 int main(void) {
         test_answers();
         test_deadlines();
+        test_orphan();
+        test_stopped();
         return EXIT_SUCCESS;
 }

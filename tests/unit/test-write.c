@@ -3,6 +3,7 @@
  * ends that. */
 #include <errno.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 
 #include "base/clock.h"
 #include "base/fileio.h"
@@ -14,6 +15,18 @@ static char *dir_file(const char *dir, const char *name) {
 
         CHECK(path);
         return path;
+}
+
+static unsigned interruptions;
+
+/* In the place of the C library's: as the kernel answers where it looks for signals and the process was stopped and continued. */
+ssize_t write(int fd, const void *data, size_t size) {
+        if (interruptions > 0 && size == strlen("offline") && memcmp(data, "offline", size) == 0) {
+                interruptions--;
+                errno = EINTR;
+                return -1;
+        }
+        return syscall(SYS_write, fd, data, size);
 }
 
 static bool yes(void *userdata) {
@@ -43,6 +56,20 @@ static void test_errno(const char *dir) {
         CHECK_INT(try_write("/dev/full", WRITE_ABANDONABLE, 10000, NULL), -ENOSPC);
 }
 
+/* A stop that interrupts it is no failure. */
+static void test_interrupted(const char *dir) {
+        _cleanup_free_ char *path = dir_file(dir, "state"), *text = NULL;
+
+        CHECK_INT(write_file_durably(path, "online"), 0);
+        interruptions = 3;
+        CHECK_INT(try_write(path, WRITE_INTERRUPTIBLE, 10000, NULL), 0);
+        CHECK_INT(try_write(path, WRITE_ABANDONABLE, 10000, NULL), 0);
+        CHECK_INT(try_write("/dev/full", WRITE_ABANDONABLE, 10000, NULL), -ENOSPC);
+        interruptions = 0;
+        CHECK_INT(read_file(path, &text, NULL), 0);
+        CHECK_STR(text, "offline");
+}
+
 static void test_hanging(const char *dir) {
         _cleanup_free_ char *path = dir_file(dir, "fifo");
 
@@ -66,6 +93,7 @@ int main(void) {
         CHECK(mkdtemp(dir));
         test_plain(dir);
         test_errno(dir);
+        test_interrupted(dir);
         test_hanging(dir);
         test_remove_tree(dir);
         return EXIT_SUCCESS;
