@@ -1,8 +1,11 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include <fcntl.h>
 #include <fnmatch.h>
+#include <sys/stat.h>
 
 #include "base/clock.h"
 #include "holders/holder-rule.h"
+#include "holders/process.h"
 
 static const char *const holder_action_table[_HOLDER_ACTION_MAX] = {
         [HOLDER_REFUSE] = "refuse",
@@ -76,8 +79,49 @@ static bool list_fits(json_object *rule, const char *list, const char *text) {
         return json_len(patterns) == 0;
 }
 
-static bool rule_names(json_object *rule, const char *unit, const char *exe) {
-        return list_fits(rule, "unit", unit) && list_fits(rule, "exe", exe);
+/* No server of a file system that anybody can make is asked. */
+static bool file_id(int dirfd, const char *path, struct statx *ret) {
+        return statx(dirfd, path, AT_STATX_DONT_SYNC, STATX_INO, ret) >= 0;
+}
+
+static bool is_same_file(const struct statx *a, const struct statx *b) {
+        return a->stx_ino == b->stx_ino && a->stx_dev_major == b->stx_dev_major && a->stx_dev_minor == b->stx_dev_minor;
+}
+
+static bool is_same(int dirfd, const char *link, const char *path) {
+        struct statx theirs, ours;
+
+        return file_id(dirfd, link, &theirs) && file_id(AT_FDCWD, path, &ours) && is_same_file(&theirs, &ours);
+}
+
+/* Of a pattern without wildcards any name of its file will do; with them, the name that the kernel has for the program, which must lead
+ * us to it too: in a mount namespace of his own anybody gives his program any name. A program that was replaced leads nowhere any more;
+ * its name is believed of those who see the same files as we do. */
+static bool program_fits(const char *pattern, int dirfd, const char *exe) {
+        if (!strpbrk(pattern, "*?[") && is_same(dirfd, "exe", pattern))
+                return true;
+        if (!pattern_fits(pattern, exe))
+                return false;
+        return is_same(dirfd, "exe", exe) ||
+               (endswith(exe, " (deleted)") && is_same(dirfd, "ns/mnt", "/proc/self/ns/mnt") && is_same(dirfd, "root", "/"));
+}
+
+/* One that has ended is known by what it was called. */
+static bool exe_fits(json_object *rule, int pid, uint64_t start_time, const char *exe) {
+        json_object *patterns = json_array(rule, "exe");
+        _cleanup_close_ int dirfd = -EBADF, living = -EBADF;
+
+        if (json_len(patterns) == 0 || !exe)
+                return json_len(patterns) == 0;
+        if (process_open(pid, start_time, &dirfd, NULL) < 0)
+                return list_fits(rule, "exe", exe);
+        (void) process_open_living(dirfd, &living);
+        for (size_t i = 0; i < json_len(patterns); i++) {
+                const char *pattern = json_object_get_string(json_at(patterns, i));
+                if (pattern && program_fits(pattern, living >= 0 ? living : dirfd, exe))
+                        return true;
+        }
+        return false;
 }
 
 static bool has_kind(json_object *rule, const Holder *h) {
@@ -89,14 +133,16 @@ static bool has_kind(json_object *rule, const Holder *h) {
 
 json_object *holder_rule_for(json_object *rules, const Holder *h) {
         for (size_t i = 0; i < json_len(rules); i++)
-                if (rule_names(json_at(rules, i), h->unit, h->exe) && has_kind(json_at(rules, i), h))
+                if (list_fits(json_at(rules, i), "unit", h->unit) && has_kind(json_at(rules, i), h) &&
+                    exe_fits(json_at(rules, i), h->pid, h->start_time, h->exe))
                         return json_at(rules, i);
         return NULL;
 }
 
 json_object *memory_holder_rule_for(json_object *rules, const MemoryHolder *h) {
         for (size_t i = 0; i < json_len(rules); i++)
-                if (rule_names(json_at(rules, i), h->unit, h->exe) && list_fits(json_at(rules, i), "kind", "memory"))
+                if (list_fits(json_at(rules, i), "unit", h->unit) && list_fits(json_at(rules, i), "kind", "memory") &&
+                    exe_fits(json_at(rules, i), h->pid, h->start_time, h->exe))
                         return json_at(rules, i);
         return NULL;
 }

@@ -10,7 +10,7 @@
  *      {"unit": [..], "exe": [..], "kind": [..], "action": ["wait", "stop", "term"], "reason": null, "wait_sec": 0, "stop_sec": 30,
  *       "freeze_sec": 0, "term_sec": 10, "kill_sec": 5, "from": "FILE"}
  * in an array where the first that matches counts. A holder matches when it fits a pattern (fnmatch(3)) of each list that is not
- * empty. The files they come from: lib/plan/policy-rules.h. */
+ * empty. What "exe" says is about files, looked at when a rule is asked for: a process does not choose what it is taken for. The files they come from: lib/plan/policy-rules.h. */
 
 typedef enum HolderAction {
         HOLDER_REFUSE,          /* stands alone */
