@@ -6,6 +6,7 @@
 #include "daemon/worker-removal.h"
 #include "engine/certificate.h"
 #include "engine/state-dir.h"
+#include "kernel/apart.h"
 #include "kernel/kmsg-since.h"
 #include "probe/probe.h"
 
@@ -17,6 +18,7 @@ enum {
 };
 
 void removal_done(Removal *m) {
+        apart_set_witness(NULL, NULL);
         engine_done(&m->engine);
         if (m->journal)
                 journal_free(m->journal);
@@ -32,6 +34,7 @@ void removal_set_up_engine(Removal *m) {
         m->engine.run = tell_step_run(m);
         m->engine.run.since = json_get(m->journal->start, "since");
         m->engine.listener = tell_listener(m);
+        apart_set_witness(journal_write_begins, m->journal);
 }
 
 int removal_take_machine(Removal *m) {

@@ -51,6 +51,9 @@ int removal_end_unwritable(Removal *m, int error);
 int removal_go_back(Removal *m, const char *code, const char *reason);
 int removal_go_forward(Removal *m);
 
+/* A write that an earlier worker left behind is under way still (why): back, as far as that goes, or stuck where there is no way back. */
+int removal_stop_behind(Removal *m, const char *why);
+
 /* worker-restore.c: goes on with a restoration whose plan and journal are there. `back`: no further than it is. */
 int restoration_resume(Removal *m, bool back);
 

@@ -7,9 +7,29 @@
 #include "daemon/worker-verbs.h"
 #include "engine/state-dir.h"
 
+enum {
+        WRITER_POLL_MSEC = 100,
+};
+
+/* A service that is stopped has other slots to give back too, within its stop time. */
+#define GIVE_BACK_WRITE_USEC (20 * USEC_PER_SEC)
+
 /* A plan that only holds was a button's, and nobody has looked at the card yet. */
 static bool is_hold_only(const Plan *p) {
         return !json_has(p->doc, "takes_down") && !plan_is_restoration(p);
+}
+
+/* What the worker that is gone was writing. Newly allocated, NULL once it has returned; it has the time that a write has. */
+static char *still_writing(Removal *m, bool back) {
+        uint64_t limit = m->request.policy.limits.write_timeout_usec, deadline;
+
+        if (back && limit > GIVE_BACK_WRITE_USEC)
+                limit = GIVE_BACK_WRITE_USEC;
+        deadline = now_monotonic() + limit;
+        for (json_object *writer; (writer = journal_writer(m->journal)); step_pause(&m->engine.run, WRITER_POLL_MSEC))
+                if (now_monotonic() >= deadline)
+                        return writer_text(writer);
+        return NULL;
 }
 
 static int resume_opened(Removal *m, bool back) {
@@ -23,10 +43,14 @@ static int resume_opened(Removal *m, bool back) {
         tell_plan(m);
         removal_set_up_engine(m);
         m->engine.resumed = true;
+        _cleanup_free_ char *writing = still_writing(m, back);
+        m->engine.left_behind = writing;
         if (plan_is_restoration(m->plan))
-                return restoration_resume(m, back);
+                return restoration_resume(m, back || writing);
         m->engine.failed_step = j->last_do == SIZE_MAX ? 0 : j->last_do;
         m->engine.touched_tail = m->engine.failed_step >= plan_first_irreversible(m->plan);
+        if (writing && !j->backwards)
+                return removal_stop_behind(m, writing);
         if (j->backwards)
                 return removal_go_back(m, j->back_code ?: "failed", j->back_why);
         if (back && engine_can_go_back(&m->engine))

@@ -120,7 +120,7 @@ int write_file_durably(const char *path, const char *text) {
         return fsync_parent(path);
 }
 
-int append_line_durably(int fd, const char *line) {
+int append_line(int fd, const char *line) {
         _cleanup_free_ char *record = strf("%s\n", line);
         if (!record)
                 return -ENOMEM;
@@ -134,7 +134,13 @@ int append_line_durably(int fd, const char *line) {
                 (void) !ftruncate(fd, before.st_size);
                 return r;
         }
-        return fdatasync(fd) < 0 ? -errno : 0;
+        return 0;
+}
+
+int append_line_durably(int fd, const char *line) {
+        int r = append_line(fd, line);
+
+        return r < 0 ? r : fdatasync(fd) < 0 ? -errno : 0;
 }
 
 int mkdir_durably(const char *path) {

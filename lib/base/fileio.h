@@ -22,7 +22,8 @@ int read_link_at(int dirfd, const char *path, char **ret);
  * or the new text, also after power loss. */
 int write_file_durably(const char *path, const char *text);
 
-/* Appends one whole line (a newline is added) and fdatasyncs; `fd` opened O_APPEND. */
+/* Appends one whole line (a newline is added), or nothing; `fd` opened O_APPEND. Durably: and fdatasyncs. */
+int append_line(int fd, const char *line);
 int append_line_durably(int fd, const char *line);
 
 /* The folder that `path` is in, so that the name is there after power loss too. */

@@ -289,19 +289,31 @@ int engine_revert(Engine *e, size_t n) {
         return state < 0 ? state : step_fail(&e->run, -EIO, "%s", e->run.why ?: "it is not as it was before");
 }
 
+static int fail_under_way(Engine *e) {
+        json_object *writer = journal_writer(e->journal);
+
+        if (!writer)
+                return step_fail(&e->run, -EINPROGRESS, "a write to the kernel is still under way, nothing is put back in use");
+        _cleanup_free_ char *text = writer_text(writer), *slots = plan_slot_words(e->plan), *then = strf("safe-remove plan %s", slots ?: ""),
+                            *remedy = writer_remedy(writer, then);
+        step_remedy(&e->run, "%s", remedy);
+        return step_fail(&e->run, -EINPROGRESS, "%s: nothing is put back in use", text);
+}
+
 static int step_undo(Engine *e, size_t n) {
         const Step *step = &e->plan->steps[n];
         const StepOps *ops = step_ops(step->type);
 
         if (ops->irreversible || !ops->revert)
                 return 0;
+        /* With a write still under way nothing of the card may come back into use: only the slot and the machine's policy do. Nor does it
+         * say anything that the kernel shows nothing of it: it may yet. */
+        if (e->left_behind && ops->needs_card)
+                return fail_under_way(e);
         /* What a step noted may be something that nobody can see (a process that is gone): it is asked in any case. */
         if (!e->run.notes && ops->verify(step->args, &e->run) == STEP_NOT_APPLIED)
                 return (void) engine_record(e, n, PHASE_UNDONE, "as it was", 0), 0;
 
-        /* With a write still under way nothing of the card may come back into use: only the slot and the machine's policy do. */
-        if (e->left_behind && ops->needs_card)
-                return step_fail(&e->run, -EINPROGRESS, "a write to the kernel is still under way, nothing is put back in use");
         int r = engine_identity_check(e, ops, STEP_APPLIED);
         if (r < 0)
                 return r;

@@ -18,6 +18,7 @@ void journal_free(Journal *j) {
         json_object_put(j->end);
         json_object_put(j->notes);
         json_object_put(j->before);
+        json_object_put(j->writers);
         json_object_put(j->lost);
         free(j);
 }
@@ -143,7 +144,9 @@ static int record_replay(Journal *j, json_object *record, const char *boot) {
                 uint64_t n = json_u64(record, "n");
                 if (j->last_do == SIZE_MAX || n > j->last_do)
                         j->last_do = n;
-        } else if (streq(ev, "note"))
+        } else if (streq(ev, "write"))
+                return journal_writer_replay(j, record);
+        else if (streq(ev, "note"))
                 return journal_note_replay(j, record);
         else if (streq(ev, "before")) {
                 json_object_put(j->before);

@@ -12,6 +12,8 @@
  *      do n, done n            forward; "do" stands before the first write of a step, "done" after verify said applied
  *      back    why             from here the direction is backwards, for ever
  *      undo n, undone n, failed n
+ *      write   what, pid, start_time   a write that may be left behind is about to be made by this process; not synced: no writer outlives
+ *                              the boot
  *      lost n, text            something that no way back restores
  *      end     outcome, code, message, remedy, lost
  * A torn last line (power loss while it was written) counts as not written. */
@@ -28,6 +30,7 @@ typedef struct Journal {
         json_object *end;       /* the end record, of one that has ended */
         json_object *before;    /* how everything was before the first step (plan/picture.h); NULL: not written down */
         json_object *notes;     /* { "N": [note, ...] }; NULL while there are none */
+        json_object *writers;   /* array of "write" records of this boot; NULL while there are none */
         json_object *lost;      /* array of strings without repetition; NULL while there are none */
 } Journal;
 
@@ -81,6 +84,17 @@ int journal_lost(Journal *j, size_t n, const char *text);
 /* A record of either kind, read back. -EBADMSG: a note of a step that was not begun, or one that holds nothing. */
 int journal_note_replay(Journal *j, json_object *record);
 int journal_lost_replay(Journal *j, json_object *record);
+int journal_writer_replay(Journal *j, json_object *record);
+
+/* journal-writers.c. An apart_witness_t whose userdata is the journal. */
+int journal_write_begins(void *journal, const char *what, int pid, uint64_t start_time);
+
+/* The "write" record of a process that is still at it; NULL: none is. Borrowed. */
+json_object *journal_writer(const Journal *j);
+
+/* Two lines about such a record, newly allocated: what is under way, and what to do about it in the end. */
+char *writer_text(json_object *writer);
+char *writer_remedy(json_object *writer, const char *then);
 
 /* The last record; what was lost is added. remedy (a list of lines, NULL: none) stays the caller's. */
 int journal_end(Journal *j, const char *outcome, const char *code, const char *message, json_object *remedy);

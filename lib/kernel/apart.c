@@ -8,6 +8,8 @@
 #include <sys/wait.h>
 
 #include "base/clock.h"
+#include "base/fileio.h"
+#include "base/parse.h"
 #include "kernel/apart.h"
 
 enum {
@@ -51,6 +53,55 @@ static bool write_all(int fd, const void *data, size_t length) {
                 length -= (size_t) n;
         }
         return true;
+}
+
+static struct {
+        apart_witness_t told;
+        void *userdata;
+} witness;
+
+void apart_set_witness(apart_witness_t told, void *userdata) {
+        witness.told = told;
+        witness.userdata = userdata;
+}
+
+/* proc_pid_stat(5): the state is the first field behind the command's parenthesis, the start time the twentieth. */
+static int process_began(int pid, uint64_t *ret, char *ret_state) {
+        _cleanup_free_ char *path = strf("/proc/%d/stat", pid), *stat = NULL;
+
+        int r = path ? read_file(path, &stat, NULL) : -ENOMEM;
+        if (r < 0)
+                return r;
+        const char *p = strrchr(stat, ')');
+        if (!p || p[1] != ' ')
+                return -EBADMSG;
+        *ret_state = p[2];
+        for (unsigned i = 0; p && i < 20; i++)
+                p = strchr(p + 1, ' ');
+        if (!p)
+                return -EBADMSG;
+        _cleanup_free_ char *field = strndup(p + 1, strcspn(p + 1, " \n"));
+        return field ? parse_u64(field, ret) : -ENOMEM;
+}
+
+bool apart_is_alive(int pid, uint64_t start_time) {
+        uint64_t began;
+        char state;
+
+        return process_began(pid, &began, &state) >= 0 && began == start_time && state != 'Z' && state != 'X';
+}
+
+/* Whoever is told holds the work up until it knows. */
+static int tell_witness(pid_t pid, int go, const char *what) {
+        uint64_t began = 0;
+        char state;
+
+        int r = process_began(pid, &began, &state);
+        if (r >= 0)
+                r = witness.told(witness.userdata, what, pid, began);
+        if (r >= 0 && write(go, "", 1) != 1)
+                r = -errno;
+        return r;
 }
 
 /* It keeps no descriptor of ours, so that one which is left behind for ever holds nothing that anybody waits for (journal
@@ -172,17 +223,31 @@ int run_apart(apart_work_t work, void *data, const ApartOptions *options, char *
                 return -errno;
         _cleanup_close_ int reader = fds[0];
         _cleanup_close_ int writer = fds[1];
+        if (pipe2(fds, O_CLOEXEC) < 0)
+                return -errno;
+        _cleanup_close_ int gate = fds[0];
+        _cleanup_close_ int go = fds[1];
+        bool is_told = options->what && !options->interruptible && witness.told;
 
         pid_t parent = getpid(), pid = fork();
         if (pid < 0)
                 return -errno;
+        if (pid == 0 && is_told) {
+                char c;
+                close(go);
+                if (read(gate, &c, 1) != 1)
+                        _exit(EXIT_FAILURE);
+        }
         if (pid == 0)
                 child(writer, parent, options->interruptible, work, data);
 
         /* Our copy must go, or a dead child would not end the pipe. */
         close(TAKE_FD(writer));
 
-        int r = child_watch(pid, reader, options, &text);
+        int r = is_told ? tell_witness(pid, go, options->what) : 0;
+        close(TAKE_FD(go));
+        if (r >= 0)
+                r = child_watch(pid, reader, options, &text);
         if (r != -EINPROGRESS)
                 child_reap(pid);
         if (ret_text)

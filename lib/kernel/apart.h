@@ -11,6 +11,7 @@
 typedef int (*apart_work_t)(void *data, char **ret_text);
 
 typedef struct ApartOptions {
+        const char *what;       /* what it changes, for a person; NULL: it only looks */
         bool interruptible;     /* a signal ends the work; otherwise it is left behind when its time is over */
         uint64_t timeout_usec;
 
@@ -19,6 +20,14 @@ typedef struct ApartOptions {
         bool (*cancelled)(void *userdata);
         void *userdata;
 } ApartOptions;
+
+/* Is told of all work that changes something and may be left behind, before that begins: a negative errno keeps it from beginning, and
+ * so does the end of the teller. start_time: of the working process, in jiffies. One for all; NULL: nobody is told. */
+typedef int (*apart_witness_t)(void *userdata, const char *what, int pid, uint64_t start_time);
+void apart_set_witness(apart_witness_t witness, void *userdata);
+
+/* Is such a process still at it? */
+bool apart_is_alive(int pid, uint64_t start_time);
 
 /* What the work returned; -ETIME when the time was over and it was ended, -EINPROGRESS when it was left behind, -ECANCELED;
  * -ECHILD when it died without an answer. *ret_text is what it had to say, or NULL; NULL for ret_text: nobody listens. */

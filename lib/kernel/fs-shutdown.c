@@ -166,7 +166,7 @@ static int quiesce_apart(void *data, char **ret_text) {
 }
 
 int fs_quiesce(const MountedFs *fs, json_object *mount, FsShutdown shutdown, uint64_t timeout_usec, char **ret_why) {
-        const ApartOptions options = { .timeout_usec = timeout_usec };
+        const ApartOptions options = { .what = "shutdown of the card's file system", .timeout_usec = timeout_usec };
         Quiesce q = { .fs = fs, .mount = mount, .shutdown = shutdown };
 
         return run_apart(quiesce_apart, &q, &options, ret_why);

@@ -126,7 +126,7 @@ static int detach_apart(void *data, char **ret_text) {
 }
 
 int loop_detach(const char *name, uint64_t timeout_usec) {
-        const ApartOptions options = { .timeout_usec = timeout_usec };
+        const ApartOptions options = { .what = "detaching a loop device", .timeout_usec = timeout_usec };
         Work w = { .name = name };
 
         return run_apart(detach_apart, &w, &options, NULL);
@@ -148,7 +148,7 @@ static int autoclear_apart(void *data, char **ret_text) {
 }
 
 int loop_set_autoclear(const char *name, bool autoclear, uint64_t timeout_usec) {
-        const ApartOptions options = { .timeout_usec = timeout_usec };
+        const ApartOptions options = { .what = "setting up a loop device", .timeout_usec = timeout_usec };
         Work w = { .name = name, .autoclear = autoclear };
 
         return run_apart(autoclear_apart, &w, &options, NULL);
@@ -204,7 +204,7 @@ static int attach_apart(void *data, char **ret_text) {
 }
 
 int loop_attach(const char *name, json_object *setup, uint64_t timeout_usec) {
-        const ApartOptions options = { .timeout_usec = timeout_usec };
+        const ApartOptions options = { .what = "attaching a loop device", .timeout_usec = timeout_usec };
         Work w = { .name = name, .setup = setup };
 
         return run_apart(attach_apart, &w, &options, NULL);

@@ -235,7 +235,7 @@ static int again_apart(void *data, char **ret_text) {
 }
 
 int mount_again(const MountAgain *wanted, uint64_t timeout_usec, char **ret_lost, char **ret_why) {
-        const ApartOptions options = { .timeout_usec = timeout_usec };
+        const ApartOptions options = { .what = "mount of the card's file system", .timeout_usec = timeout_usec };
         Again a = { .wanted = wanted, .fs = wanted->fs, .mount = wanted->mount, .source = wanted->source };
         _cleanup_free_ char *text = NULL;
 
@@ -272,7 +272,7 @@ static int adjust_apart(void *data, char **ret_text) {
 }
 
 int mount_adjust(json_object *found, const char *options, uint64_t timeout_usec) {
-        const ApartOptions apart = { .timeout_usec = timeout_usec };
+        const ApartOptions apart = { .what = "remount of the card's file system", .timeout_usec = timeout_usec };
         Adjust a = { .found = found, .options = options };
 
         return run_apart(adjust_apart, &a, &apart, NULL);

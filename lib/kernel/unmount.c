@@ -136,7 +136,7 @@ static int unmount_apart(void *data, char **ret_text) {
 }
 
 int fs_unmount(const MountedFs *fs, uint64_t timeout_usec, json_object **ret_left) {
-        const ApartOptions options = { .timeout_usec = timeout_usec };
+        const ApartOptions options = { .what = "umount of the card's file system", .timeout_usec = timeout_usec };
         _cleanup_free_ char *text = NULL;
 
         int r = run_apart(unmount_apart, (void *) fs, &options, &text);

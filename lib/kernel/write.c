@@ -30,13 +30,15 @@ static int write_value(void *data, char **ret_text) {
 }
 
 int kernel_write(const char *path, const char *value, const WriteOptions *options) {
+        _cleanup_free_ char *what = strf("%s > %s", value, path);
         Write w = { .path = path, .value = value };
         const ApartOptions apart = {
+                .what = what,
                 .interruptible = options->kind == WRITE_INTERRUPTIBLE,
                 .timeout_usec = options->timeout_usec,
                 .cancelled = options->cancelled,
                 .userdata = options->userdata,
         };
 
-        return run_apart(write_value, &w, &apart, NULL);
+        return what ? run_apart(write_value, &w, &apart, NULL) : -ENOMEM;
 }

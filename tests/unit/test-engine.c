@@ -84,6 +84,21 @@ static void test_other_card(void) {
         check_kinds(&c, "start do done do done failed");
 }
 
+/* A write that is under way still may take effect whatever the kernel shows: the card stays, the machine's policy comes back. */
+static void test_left_behind(void) {
+        _cleanup_(case_done) Case c;
+
+        case_new(&c, CARD("0x1"), POLICY_STEPS CARD_STEP);
+        for (size_t n = 0; n < 3; n++)
+                CHECK_INT(journal_step(c.journal, "do", n, NULL), 0);
+        policy_write("online_kernel");
+        c.engine.left_behind = true;
+        CHECK_INT(engine_back(&c.engine, "failed", "test"), -EIO);
+        CHECK_INT(c.engine.n_not_undone, 1);
+        CHECK(strstr(c.engine.stuck_why, "nothing is put back in use"));
+        check_policy("online_movable");
+}
+
 /* Cancelled at every moment at which it is asked: it ends as it was, or was over before. */
 static void test_cancel(void) {
         for (int n = 0; n < 6; n++) {
@@ -200,6 +215,7 @@ int main(void) {
         test_check_refuses();
         test_other_card();
         test_driver_gone();
+        test_left_behind();
         test_cancel();
         test_crash_at_every_record();
         test_in_process();

@@ -1,12 +1,18 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
+#include <sys/wait.h>
 
+#include "base/clock.h"
 #include "base/fileio.h"
 #include "engine/journal.h"
 #include "engine/state-dir.h"
+#include "kernel/apart.h"
+#include "kernel/write.h"
 #include "test.h"
 
 /* The folders whose entries were made durable, in the place of the C library's. */
@@ -150,6 +156,59 @@ static void test_names_last(const char *dir) {
         CHECK_INT(setenv("SAFE_REMOVE_STATE_DIR", dir, 1), 0);
 }
 
+/* The worker is killed while its write hangs: whoever reads the record knows the writer, until that has returned. */
+static void test_left_behind(const char *dir) {
+        _cleanup_free_ char *path = strf("%s/unbind", dir), *what = strf("0000:01:00.0 > %s", path);
+        const WriteOptions options = { .kind = WRITE_ABANDONABLE, .timeout_usec = 600 * USEC_PER_SEC };
+        _cleanup_(journal_freep) Journal *j = NULL, *later = NULL;
+
+        CHECK_INT(mkfifo(path, 0600), 0);
+        pid_t worker = fork();
+        CHECK(worker >= 0);
+        if (worker == 0) {
+                Journal *own = create("40");
+                CHECK_INT(journal_step(own, "do", 0, NULL), 0);
+                apart_set_witness(journal_write_begins, own);
+                _exit(kernel_write(path, "0000:01:00.0", &options) < 0);
+        }
+        for (unsigned i = 0; i < 1000 && !(j && journal_writer(j)); i++) {
+                (void) poll(NULL, 0, 10);
+                if (j)
+                        journal_free(TAKE_PTR(j));
+                (void) reopen("40", &j);
+        }
+        CHECK_INT(kill(worker, SIGKILL), 0);
+        CHECK_INT(waitpid(worker, NULL, 0), worker);
+        CHECK_INT(reopen("40", &later), 0);
+        json_object *writer = journal_writer(later);
+        CHECK(writer);
+        CHECK_STR(json_str(writer, "what"), what);
+        CHECK(json_u64(writer, "pid") != (uint64_t) worker);
+
+        _cleanup_close_ int reader = open(path, O_RDONLY | O_NONBLOCK | O_CLOEXEC);
+        CHECK(reader >= 0);
+        for (unsigned i = 0; i < 1000 && journal_writer(later); i++)
+                (void) poll(NULL, 0, 10);
+        CHECK(!journal_writer(later));
+}
+
+/* What nobody could be told of is not begun. */
+static int tell_nobody(void *userdata, const char *what, int pid, uint64_t start_time) {
+        return -EIO;
+}
+
+static void test_untold(const char *dir) {
+        _cleanup_free_ char *path = strf("%s/untold", dir), *text = NULL;
+        const WriteOptions options = { .kind = WRITE_ABANDONABLE, .timeout_usec = 10 * USEC_PER_SEC };
+
+        CHECK_INT(write_file_durably(path, "before"), 0);
+        apart_set_witness(tell_nobody, NULL);
+        CHECK_INT(kernel_write(path, "after", &options), -EIO);
+        apart_set_witness(NULL, NULL);
+        CHECK_INT(read_file(path, &text, NULL), 0);
+        CHECK_STR(text, "before");
+}
+
 /* A last line without its end was never promised: it is dropped, and what comes next stands on a line of its own. */
 static void test_torn_line(void) {
         _cleanup_(journal_freep) Journal *j = create("4"), *back = NULL, *again = NULL;
@@ -231,6 +290,8 @@ int main(void) {
         test_notes();
         test_id_taken();
         test_names_last(dir);
+        test_left_behind(dir);
+        test_untold(dir);
         test_torn_line();
         test_step_that_is_not_there();
         test_replay();
