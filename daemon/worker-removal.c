@@ -38,7 +38,7 @@ void removal_set_up_engine(Removal *m) {
 }
 
 int removal_take_machine(Removal *m) {
-        uint64_t deadline = now_monotonic() + LOCK_TIMEOUT_SEC * USEC_PER_SEC;
+        uint64_t deadline = m->until > 0 ? m->until : now_monotonic() + LOCK_TIMEOUT_SEC * USEC_PER_SEC;
 
         for (bool waited = false;; waited = true) {
                 int r = machine_lock(&m->lock);

@@ -18,6 +18,7 @@ typedef struct Removal {
         Engine engine;
         int lock;
         uint64_t started;
+        uint64_t until;         /* of a give-back: when it has to be through (monotonic); else 0 */
         size_t step;            /* the one under way, for its progress */
         char certificate[SHA256_HEX]; /* the digest of the one that was written at its end; "" without */
 } Removal;
@@ -27,7 +28,7 @@ void removal_done(Removal *m);
 /* Makes plan and journal the engine's, and its events the daemon's. */
 void removal_set_up_engine(Removal *m);
 
-/* Waits until no other removal has the machine. 1: had to wait, so what was seen before may be old. */
+/* Waits until no other removal has the machine. 1: had to wait, so what was seen before may be old. -EWOULDBLOCK: the time was over. */
 int removal_take_machine(Removal *m);
 
 /* Waits for the daemon's word; false when it does not come. */

@@ -5,11 +5,16 @@
 #include "base/clock.h"
 #include "daemon/worker-removal.h"
 #include "daemon/worker-verbs.h"
+#include "engine/engine-parts.h"
 #include "engine/state-dir.h"
 
 enum {
         WRITER_POLL_MSEC = 100,
 };
+
+/* The unit's TimeoutStopSec= is 5 min: behind that the manager kills whoever is not through. The workers of the service are gone by then, but
+ * for those that nobody can end: so long for somebody else's. */
+#define GIVE_BACK_USEC (30 * USEC_PER_SEC)
 
 /* A service that is stopped has other slots to give back too, within its stop time. */
 #define GIVE_BACK_WRITE_USEC (20 * USEC_PER_SEC)
@@ -66,8 +71,36 @@ static int resume_opened(Removal *m, bool back) {
         return r < 0 ? removal_go_back(m, "failed", m->engine.run.why) : removal_run_held(m);
 }
 
-int worker_resume(WorkerIo *io, const char *id, bool back) {
-        _cleanup_(removal_done) Removal m = { .io = io, .lock = -EBADF, .started = now_monotonic() };
+/* Another has the machine, and does not come to an end. The slot belongs to this removal alone, and whoever held it gets it back; the rest is
+ * left to the next start of the service, which finds the record without its end and turned back. */
+static int give_slots_back(Removal *m) {
+        Engine *e = &m->engine;
+        size_t last = m->journal->last_do;
+        int result = 0;
+
+        /* Behind the point of no return there is no slot to give back, and forward needs the machine. */
+        if (!plan_is_restoration(m->plan) && last != SIZE_MAX && last >= plan_first_irreversible(m->plan))
+                return -EWOULDBLOCK;
+
+        e->run.ignore_cancel = e->run.backwards = true;
+        if (!m->journal->backwards)
+                (void) journal_back(m->journal, "cancelled", "the service was stopped in the middle of it");
+        for (size_t n = m->plan->n_steps; n-- > 0;) {
+                if (m->plan->steps[n].type != STEP_HOLD)
+                        continue;
+                engine_turn_to(e, n);
+                int r = engine_revert(e, n);
+                result = result < 0 ? result : r;
+        }
+        _cleanup_free_ char *slots = plan_slot_words(m->plan);
+        _cleanup_free_ char *why = strf("another removal keeps the machine: of slot %s %s; the next start of the service puts back the rest", slots ?: "?",
+                                        result < 0 ? "nothing could be given back" : "the slot itself was given back");
+        worker_send_error(m->io, "interrupted", why ?: strerror(ENOMEM));
+        return result;
+}
+
+static int resume(WorkerIo *io, const char *id, bool back, uint64_t until) {
+        _cleanup_(removal_done) Removal m = { .io = io, .lock = -EBADF, .started = now_monotonic(), .until = until };
         _cleanup_free_ char *why = NULL;
 
         int r = journal_open(id, &m.journal, &m.plan, &why);
@@ -96,13 +129,20 @@ int worker_resume(WorkerIo *io, const char *id, bool back) {
                 back = m.engine.run.ignore_cancel = true;
                 r = removal_take_machine(&m);
         }
+        if (r == -EWOULDBLOCK && until > 0)
+                return m.journal->other_boot ? r : give_slots_back(&m);
         if (r < 0)
                 return r;
         return resume_opened(&m, back);
 }
 
+int worker_resume(WorkerIo *io, const char *id, bool back) {
+        return resume(io, id, back, 0);
+}
+
 int worker_give_back(WorkerIo *io) {
         _cleanup_free_ uint64_t *ids = NULL;
+        uint64_t until = now_monotonic() + GIVE_BACK_USEC;
         size_t n = 0;
 
         int r = removal_ids(&ids, &n);
@@ -110,7 +150,7 @@ int worker_give_back(WorkerIo *io) {
                 return r;
         for (size_t i = 0; i < n; i++) {
                 _cleanup_free_ char *id = strf("%ju", (uintmax_t) ids[i]);
-                int q = id ? worker_resume(io, id, true) : -ENOMEM;
+                int q = id ? resume(io, id, true, until) : -ENOMEM;
                 r = r < 0 ? r : q;
         }
         return r;
