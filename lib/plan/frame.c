@@ -1,17 +1,15 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "plan/frame.h"
+#include "step/hotplug-service.h"
 
 int plan_add_slot_service(Plan *p, const Slot *slot, StepType type) {
         if (!slot->service)
                 return 0;
 
-        json_object *args = json_object_new_object();
-        json_set_str(args, "port", slot->port);
-        json_set_str(args, "service", slot->service);
-        if (type == STEP_HOLD) {
-                /* Not as it was but as it should be: a blinking LED is the pending removal itself, which ends when this is undone. */
-                json_set_str(args, "power_led", !slot->registers.has_power_indicator ? "reserved" : slot->registers.power_on ? "on" : "off");
-                json_set_str(args, "attention_led", indicator_to_string(slot->registers.attention));
+        json_object *args = hotplug_hold_args(slot->port, slot->service, &slot->registers);
+        if (type != STEP_HOLD) {
+                json_object_object_del(args, "power_led");
+                json_object_object_del(args, "attention_led");
         }
         return plan_add_step(p, type, args);
 }

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "kernel/driver.h"
+#include "kernel/held-slot.h"
 #include "led/led.h"
 #include "step/hotplug-service.h"
 
@@ -7,19 +8,36 @@ static const char bus[] = "pci_express";
 static const char driver[] = "pciehp";
 
 int hotplug_service_driven(json_object *args, StepRun *run) {
-        _cleanup_free_ char *bound = NULL;
         const char *service = json_str(args, "service");
 
-        int r = driver_of(bus, service, &bound);
-        if (r < 0)
-                return step_fail(run, r, "hot-plug service %s cannot be read: %s", service, strerror(-r));
-        return bound != NULL;
+        int r = hotplug_is_driven(service);
+        return r < 0 ? step_fail(run, r, "hot-plug service %s cannot be read: %s", service, strerror(-r)) : r;
+}
+
+/* The power LED not as it was but as it should be: blinking is the pending removal itself, which ends when the hold is undone. */
+json_object *hotplug_hold_args(const char *port, const char *service, const SlotRegisters *s) {
+        json_object *args = json_object_new_object();
+
+        json_set_str(args, "port", port);
+        json_set_str(args, "service", service);
+        json_set_str(args, "power_led", !s->has_power_indicator ? "reserved" : s->power_on ? "on" : "off");
+        json_set_str(args, "attention_led", indicator_to_string(s->attention));
+        return args;
 }
 
 int hotplug_service_take(json_object *args, StepRun *run) {
-        int r = step_unbind(run, bus, json_str(args, "service"), driver);
-        if (r < 0)
+        /* What somebody else has unbound is not ours. Where there is no room for the mark the record of the removal tells of the hold; a
+         * press has none yet, but not to hold would be worse. */
+        int driven = hotplug_service_driven(args, run);
+        if (driven > 0)
+                (void) held_mark(args);
+        int r = driven < 0 ? driven : step_unbind(run, bus, json_str(args, "service"), driver);
+        if (r < 0) {
+                /* One that hangs may come to it yet. */
+                if (driven > 0 && r != -ETIMEDOUT && r != -ETIME)
+                        held_forget(json_str(args, "port"));
                 return r;
+        }
 
         /* An indicator that cannot be set (lockdown closes the configuration space) must not keep a card from being
          * removed: it then says less than the truth, never more. */
@@ -28,7 +46,10 @@ int hotplug_service_take(json_object *args, StepRun *run) {
 }
 
 int hotplug_service_give(json_object *args, StepRun *run) {
-        return step_bind(run, bus, json_str(args, "service"), driver);
+        int r = step_bind(run, bus, json_str(args, "service"), driver);
+        if (r >= 0)
+                held_forget(json_str(args, "port"));
+        return r;
 }
 
 static char *describe(json_object *args, char *path) {

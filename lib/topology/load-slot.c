@@ -4,21 +4,14 @@
  * and folders of other hot-plug drivers (ACPI, s390, ...) are slots without a port. */
 #include <errno.h>
 
-#include "base/parse.h"
 #include "kernel/attr.h"
 #include "kernel/driver.h"
+#include "kernel/held-slot.h"
 #include "kernel/listing.h"
 #include "kernel/slot-folder.h"
 #include "topology/load.h"
 
 #define SLOTS "/sys/bus/pci/slots"
-
-enum {
-        /* drivers/pci/pcie/portdrv.h:PCIE_PORT_SERVICE_HP. The service device is called "PORT:pcie%03x" with
-         * (port type - 4) << 8 | service (portdrv.c:get_descriptor_id): pcie004 below a root port, pcie204 below a
-         * switch. */
-        SERVICE_HP = 0x04,
-};
 
 typedef struct Folder {
         char *name;
@@ -104,18 +97,6 @@ static char *derive_name(const Topology *t, const Folders *f, const Slot *s) {
         }
 }
 
-/* The port in "0000:0c:00.0:pcie004", or NULL when that is not a hot-plug service. */
-static char *port_of_service(const char *service) {
-        const char *suffix = strstr(service, ":pcie");
-        _cleanup_free_ char *port = suffix ? strndup(service, (size_t) (suffix - service)) : NULL, *bdf = NULL;
-        bool has_domain = false;
-        uint64_t id;
-
-        if (!port || parse_hex(suffix + strlen(":pcie"), &id) < 0 || (id & 0xff) != SERVICE_HP)
-                return NULL;
-        return parse_bdf(port, &bdf, &has_domain) >= 0 && has_domain ? TAKE_PTR(bdf) : NULL;
-}
-
 static int read_power(Topology *t, Slot *s) {
         uint64_t power = 0;
 
@@ -147,7 +128,7 @@ static int find_address(Topology *t, const Folders *f, const char *port, char **
 }
 
 static int add_service(Topology *t, Folders *f, const char *service) {
-        _cleanup_free_ char *port = port_of_service(service), *address = NULL, *driver = NULL;
+        _cleanup_free_ char *port = hotplug_port_of_service(service), *address = NULL, *driver = NULL;
 
         if (!port)
                 return 0;
@@ -234,4 +215,35 @@ int load_slots(Topology *t) {
         if (t->n_slots > 1)
                 qsort(t->slots, t->n_slots, sizeof(Slot), compare);
         return 0;
+}
+
+/* The slot whose port is the nearest among the ancestors. */
+static int find_outer_port(Topology *t, Slot *s) {
+        _cleanup_free_ char *path = NULL;
+        const Slot *outer = NULL;
+        char *rest;
+
+        int r = s->port ? link_readf(&path, "/sys/bus/pci/devices/%s", s->port) : -ENOENT;
+        if (r < 0)
+                return is_gone(r) || r == -EINVAL ? 0 : odd_addf(t, r, "/sys/bus/pci/devices/%s", s->port);
+        for (char *part = strtok_r(path, "/", &rest); part; part = strtok_r(NULL, "/", &rest)) {
+                const Slot *of = topology_slot_of_port(t, part);
+                if (of && of != s)
+                        outer = of;
+        }
+        s->outer = outer ? strdup(outer->name) : NULL;
+        return outer && !s->outer ? -ENOMEM : 0;
+}
+
+int topology_load_slots(Topology **ret) {
+        _cleanup_(topology_freep) Topology *t = calloc(1, sizeof(*t));
+        if (!t)
+                return -ENOMEM;
+
+        int r = load_slots(t);
+        for (size_t i = 0; i < t->n_slots && r >= 0; i++)
+                r = find_outer_port(t, &t->slots[i]);
+        if (r >= 0)
+                *ret = TAKE_PTR(t);
+        return r;
 }

@@ -283,6 +283,9 @@ DEFINE_CLEANUP_FUNC(Topology, topology_free)
  * understood is in `odd`. -ENOMEM alone ends the look. */
 int topology_load(Topology **ret);
 
+/* The slots alone, and which is inside of which: what a press of a button needs to be written down, whatever else the machine has. */
+int topology_load_slots(Topology **ret);
+
 /* Finds out which mount stands on which, for everything below that follows paths and device numbers; again whenever mounts or file
  * systems have been added, and dropped with them. 0 or -ENOMEM. */
 int topology_index(Topology *t);

@@ -1,0 +1,159 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include <errno.h>
+#include <sys/stat.h>
+
+#include "base/clock.h"
+#include "base/fileio.h"
+#include "base/parse.h"
+#include "kernel/driver.h"
+#include "kernel/held-slot.h"
+#include "kernel/listing.h"
+
+enum {
+        /* drivers/pci/pcie/portdrv.h:PCIE_PORT_SERVICE_HP. The service device is called "PORT:pcie%03x" with
+         * (port type - 4) << 8 | service (portdrv.c:get_descriptor_id): pcie004 below a root port, pcie204 below a
+         * switch. */
+        SERVICE_HP = 0x04,
+};
+
+const char *run_dir(void) {
+        return getenv("SAFE_REMOVE_RUN_DIR") ?: "/run/safe-remove";
+}
+
+char *hotplug_port_of_service(const char *service) {
+        const char *suffix = strstr(service, ":pcie");
+        _cleanup_free_ char *port = suffix ? strndup(service, (size_t) (suffix - service)) : NULL, *bdf = NULL;
+        bool has_domain = false;
+        uint64_t id;
+
+        if (!port || parse_hex(suffix + strlen(":pcie"), &id) < 0 || (id & 0xff) != SERVICE_HP)
+                return NULL;
+        return parse_bdf(port, &bdf, &has_domain) >= 0 && has_domain ? TAKE_PTR(bdf) : NULL;
+}
+
+int hotplug_service_of_port(const char *port, char **ret) {
+        _cleanup_listing_ Listing children = { 0 };
+
+        int r = listing_readf(&children, "/sys/bus/pci/devices/%s", port);
+        for (size_t i = 0; i < children.n && r >= 0; i++) {
+                _cleanup_free_ char *of = hotplug_port_of_service(children.names[i]);
+                if (streq_ptr(of, port)) {
+                        *ret = TAKE_PTR(children.names[i]);
+                        return 0;
+                }
+        }
+        return r < 0 ? r : -ENOENT;
+}
+
+int hotplug_is_driven(const char *service) {
+        _cleanup_free_ char *driver = NULL;
+
+        int r = driver_of("pci_express", service, &driver);
+        return r < 0 ? r : driver != NULL;
+}
+
+bool held_is_undriven(const char *port) {
+        _cleanup_free_ char *service = NULL;
+
+        return hotplug_service_of_port(port, &service) >= 0 && hotplug_is_driven(service) == 0;
+}
+
+/* A port's address is what a record of the kernel, or a caller, said: it must not lead anywhere else. */
+static char *mark_path(const char *port) {
+        return port && *port && *port != '.' && !strchr(port, '/') ? strf("%s/held/%s", run_dir(), port) : NULL;
+}
+
+/* Made anew with its port, so that the mark of one that is gone says nothing about the next. */
+static int service_inode(json_object *args, uint64_t *ret) {
+        _cleanup_free_ char *path = strf("/sys/bus/pci_express/devices/%s", json_str(args, "service") ?: "?");
+        struct stat st;
+
+        if (!path || stat(path, &st) < 0)
+                return path ? -errno : -ENOMEM;
+        *ret = st.st_ino;
+        return 0;
+}
+
+int held_mark(json_object *args) {
+        _cleanup_free_ char *path = mark_path(json_str(args, "port")), *folder = strf("%s/held", run_dir());
+        _cleanup_json_ json_object *mark = json_object_new_object();
+        uint64_t inode = 0;
+        char boot[33];
+
+        if (!path || !folder)
+                return path ? -ENOMEM : -EINVAL;
+        int r = boot_id_read(boot);
+        if (r >= 0)
+                r = service_inode(args, &inode);
+        if (r >= 0)
+                r = mkdir_private(run_dir());
+        if (r >= 0)
+                r = mkdir_private(folder);
+        if (r < 0)
+                return r;
+        json_set_str(mark, "boot", boot);
+        json_set_u64(mark, "inode", inode);
+        json_set(mark, "args", json_ref(args));
+        const char *text = json_text(mark);
+        return text ? write_file_durably(path, text) : -ENOMEM;
+}
+
+void held_forget(const char *port) {
+        _cleanup_free_ char *path = mark_path(port);
+
+        if (path)
+                (void) unlink(path);
+}
+
+/* -ESTALE: of another boot or another port, or rubbish. What cannot be read may be good. */
+static int read_mark(const char *port, json_object **ret) {
+        _cleanup_free_ char *path = mark_path(port), *text = NULL;
+        _cleanup_json_ json_object *mark = NULL;
+        uint64_t inode = 0;
+        size_t length = 0;
+        char boot[33];
+
+        if (!path)
+                return -ENOMEM;
+        int r = boot_id_read(boot);
+        if (r >= 0)
+                r = read_file(path, &text, &length);
+        if (r < 0)
+                return r;
+        r = json_parse(text, length, &mark);
+        json_object *args = json_get(mark, "args");
+        if (r == -EBADMSG || !streq_ptr(json_str(mark, "boot"), boot) || !streq_ptr(json_str(args, "port"), port))
+                return r == -ENOMEM ? r : -ESTALE;
+        r = service_inode(args, &inode);
+        if (r < 0)
+                return r == -ENOENT ? -ESTALE : r;
+        if (inode != json_u64(mark, "inode"))
+                return -ESTALE;
+        *ret = json_ref(args);
+        return 0;
+}
+
+bool held_is_marked(const char *port) {
+        _cleanup_json_ json_object *mark = NULL;
+
+        return read_mark(port, &mark) >= 0;
+}
+
+int held_list(json_object **ret) {
+        _cleanup_json_ json_object *list = json_object_new_array();
+        _cleanup_listing_ Listing l = { 0 };
+
+        int r = listing_readf(&l, "%s/held", run_dir());
+        if (r < 0 && r != -ENOENT)
+                return r;
+        for (size_t i = 0; i < l.n; i++) {
+                json_object *mark = NULL;
+                r = read_mark(l.names[i], &mark);
+                if (r >= 0)
+                        json_object_array_add(list, mark);
+                else if (r == -ESTALE)
+                        held_forget(l.names[i]);
+        }
+        *ret = TAKE_PTR(list);
+        return 0;
+}

@@ -1,0 +1,131 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* Runs on the recorded machine "ram2": pciehp drives the services of the ports 0000:0c:00.0 and 0000:0c:01.0. */
+#include <errno.h>
+#include <sys/stat.h>
+
+#include "base/clock.h"
+#include "kernel/held-slot.h"
+#include "step/hotplug-service.h"
+#include "test.h"
+
+#define PORT "0000:0c:00.0"
+#define SERVICE PORT ":pcie004"
+#define DEVICE "/sys/devices/pci0000:0c/" PORT "/" SERVICE
+
+static json_object *args_of(const char *port) {
+        _cleanup_free_ char *service = strf("%s:pcie004", port);
+
+        return hotplug_hold_args(port, service, &(SlotRegisters) { .has_power_indicator = true, .power_on = true });
+}
+
+static size_t n_marks(void) {
+        _cleanup_json_ json_object *list = NULL;
+
+        CHECK_INT(held_list(&list), 0);
+        return json_len(list);
+}
+
+static char *mark_path(const char *port) {
+        return strf("%s/held/%s", run_dir(), port);
+}
+
+static void put(const char *path, const char *text) {
+        _cleanup_fclose_ FILE *f = fopen(path, "we");
+
+        CHECK(f && fputs(text, f) >= 0);
+}
+
+static void test_services(void) {
+        _cleanup_free_ char *service = NULL, *port = hotplug_port_of_service(SERVICE), *switch_port = hotplug_port_of_service(PORT ":pcie204");
+
+        CHECK_STR(port, PORT);
+        CHECK_STR(switch_port, PORT);
+        CHECK(!hotplug_port_of_service(PORT ":pcie001"));
+        CHECK(!hotplug_port_of_service(PORT));
+        CHECK_INT(hotplug_service_of_port(PORT, &service), 0);
+        CHECK_STR(service, SERVICE);
+        CHECK_INT(hotplug_is_driven(SERVICE), 1);
+        CHECK(!held_is_undriven(PORT));
+        CHECK(!held_is_undriven("0000:77:00.0"));
+}
+
+static void test_mark(void) {
+        _cleanup_json_ json_object *args = args_of(PORT), *list = NULL;
+
+        CHECK_INT(n_marks(), 0);
+        CHECK_INT(held_mark(args), 0);
+        CHECK(held_is_marked(PORT));
+        CHECK(!held_is_marked("0000:0c:01.0"));
+        CHECK_INT(held_list(&list), 0);
+        CHECK_INT(json_len(list), 1);
+        CHECK_STR(json_str(json_at(list, 0), "service"), SERVICE);
+        CHECK_STR(json_str(json_at(list, 0), "power_led"), "on");
+        held_forget(PORT);
+        CHECK(!held_is_marked(PORT));
+}
+
+/* None of them may be taken for a slot of ours, and none of them is kept. */
+static void test_no_marks(void) {
+        _cleanup_json_ json_object *args = args_of(PORT);
+        _cleanup_free_ char *path = mark_path(PORT), *other = mark_path("0000:0c:01.0");
+        char boot[33];
+
+        CHECK_INT(boot_id_read(boot), 0);
+        static const char *const rubbish[] = { "", "{", "[]", "{\"boot\":\"another\",\"args\":{\"port\":\"" PORT "\",\"service\":\"" SERVICE "\"}}" };
+        for (size_t i = 0; i < ELEMENTSOF(rubbish); i++) {
+                put(path, rubbish[i]);
+                CHECK(!held_is_marked(PORT));
+                CHECK_INT(n_marks(), 0);
+                CHECK(access(path, F_OK) < 0);
+        }
+        /* Of one port under the name of another. */
+        CHECK_INT(held_mark(args), 0);
+        CHECK_INT(rename(path, other), 0);
+        CHECK_INT(n_marks(), 0);
+        /* Of a port that is gone, and of the one that came in its place. */
+        CHECK_INT(held_mark(args), 0);
+        CHECK_INT(rename(DEVICE, DEVICE ".old"), 0);
+        CHECK(!held_is_marked(PORT));
+        CHECK_INT(mkdir(DEVICE, 0755), 0);
+        CHECK(!held_is_marked(PORT));
+        CHECK_INT(rmdir(DEVICE), 0);
+        CHECK_INT(rename(DEVICE ".old", DEVICE), 0);
+        CHECK(held_is_marked(PORT));
+        held_forget(PORT);
+}
+
+/* A port's name leads nowhere else. */
+static void test_names(void) {
+        _cleanup_json_ json_object *args = args_of("../held/x");
+
+        CHECK_INT(held_mark(args), -EINVAL);
+        CHECK(!held_is_marked(".."));
+        CHECK(!held_is_marked(""));
+}
+
+/* What somebody else unbound is not marked as ours; a hold that the kernel refuses leaves no mark. */
+static void test_take(void) {
+        _cleanup_json_ json_object *args = args_of(PORT), *others = args_of("0000:0c:01.0");
+        const StepLimits limits = { .write_timeout_usec = USEC_PER_SEC };
+        StepRun run = { .limits = &limits };
+
+        CHECK_INT(unlink("/sys/devices/pci0000:0c/0000:0c:01.0/0000:0c:01.0:pcie004/driver"), 0);
+        (void) hotplug_service_take(others, &run);
+        CHECK(!held_is_marked("0000:0c:01.0"));
+        CHECK(hotplug_service_take(args, &run) < 0); /* a recorded kernel does not obey */
+        CHECK(!held_is_marked(PORT));
+        step_run_done(&run);
+}
+
+int main(void) {
+        char folder[] = "/tmp/held-slot.XXXXXX";
+
+        CHECK(mkdtemp(folder));
+        CHECK_INT(setenv("SAFE_REMOVE_RUN_DIR", folder, 1), 0);
+        test_services();
+        test_mark();
+        test_no_marks();
+        test_names();
+        test_take();
+        return EXIT_SUCCESS;
+}
