@@ -171,6 +171,26 @@ int request_understand(WorkerIo *io, json_object *doc, Request *ret) {
         return 0;
 }
 
+int request_understand_press(WorkerIo *io, json_object *doc, const char *port, Request *ret) {
+        Request r = { .doc = json_ref(doc) };
+
+        int q = policy_understand(io, &r);
+        if (q >= 0) {
+                q = topology_load_slots(&r.topology);
+                const Slot *slot = q >= 0 ? topology_slot_of_port(r.topology, port) : NULL;
+                if (q >= 0)
+                        q = slot ? take_slot(&r, slot) : -ENODEV;
+                if (q < 0)
+                        (void) fail(io, q, "no-slot", "the port whose button was pressed has no slot any more");
+        }
+        if (q < 0) {
+                request_done(&r);
+                return q;
+        }
+        *ret = r;
+        return 0;
+}
+
 static const Slot *find_again(const Topology *t, const char *port, const char *name) {
         return port ? topology_slot_of_port(t, port) : topology_slot(t, name);
 }

@@ -24,6 +24,9 @@ void request_done(Request *r);
 /* 0, or a negative errno after an `error` line was sent. */
 int request_understand(WorkerIo *io, json_object *doc, Request *ret);
 
+/* Of a press at the slot of this port: policy and the slots alone, without a look at the rest of the machine. */
+int request_understand_press(WorkerIo *io, json_object *doc, const char *port, Request *ret);
+
 /* All but the first. */
 void request_drop_others(Request *r);
 

@@ -9,6 +9,12 @@
 #include "daemon/worker-removal.h"
 #include "daemon/worker-verbs.h"
 
+enum {
+        LOOK_AGAIN_MSEC = 1000,
+};
+
+#define LOOK_USEC (30 * USEC_PER_SEC) /* in which a held slot's machine is looked at again where that fails */
+
 /* A press that cannot be answered: the kernel's power-off is called off all the same, by taking the slot and giving it back
  * at once. Without a record of it, but the other choice is a card that loses power with its memory in use. */
 static void press_call_off(Removal *m) {
@@ -59,6 +65,26 @@ char *removal_objection(const Removal *m, const char **ret_code) {
         return strf("the plan is now %s, not %s: the machine has changed since it was shown", plan_digest(m->plan), digest);
 }
 
+/* The slot is held, so there is time to look once more at what could not be looked at: what was odd may have been on its way. */
+static int look_held(Removal *m, Plan **ret) {
+        uint64_t deadline = now_monotonic() + LOOK_USEC;
+
+        for (;;) {
+                int r = request_look_again(&m->request);
+                const char *what = r < 0 ? "the machine cannot be looked at" : "no plan can be made";
+
+                if (r >= 0)
+                        r = request_plan_removal(&m->request, ret);
+                if (r >= 0)
+                        return 0;
+                if (r == -ENODEV || now_monotonic() >= deadline)
+                        return step_fail(&m->engine.run, r, "%s: %s", what, strerror(-r));
+                step_pause(&m->engine.run, LOOK_AGAIN_MSEC);
+                if (step_cancelled(&m->engine.run))
+                        return step_fail(&m->engine.run, -ECANCELED, "cancelled while the machine could not be looked at");
+        }
+}
+
 /* Plans anew with the slot held (a button's removal). The hold stays the first step, so the journal stays true. */
 static int plan_held(Removal *m) {
         Plan *plan = NULL;
@@ -67,14 +93,13 @@ static int plan_held(Removal *m) {
         int r = removal_take_machine(m);
         if (r == -ECANCELED)
                 return step_fail(&m->engine.run, r, "cancelled while another removal was running");
-        if (r >= 0)
-                r = request_look_again(&m->request);
         if (r < 0)
-                return step_fail(&m->engine.run, r, "the machine cannot be looked at: %s", strerror(-r));
-
-        r = request_plan_removal(&m->request, &plan);
+                return step_fail(&m->engine.run, r, "the machine cannot be taken: %s", strerror(-r));
+        if (r > 0)
+                tell_state(m, "planning"); /* it was waiting */
+        r = look_held(m, &plan);
         if (r < 0)
-                return step_fail(&m->engine.run, r, "no plan can be made: %s", strerror(-r));
+                return r;
 
         plan_free(m->plan);
         m->plan = m->engine.plan = plan;
@@ -136,10 +161,18 @@ static int run_command(Removal *m) {
         return why ? removal_end(m, OUTCOME_REFUSED, code, why, removal_first_remedy(m)) : removal_go_forward(m);
 }
 
+/* A press needs no look to be held and written down: that could fail, or take longer than the kernel waits. */
+static int understand(WorkerIo *io, json_object *request, bool press, Request *ret) {
+        const char *target = json_str(request, "target"), *port = press && target ? startswith(target, "port:") : NULL;
+
+        return port ? request_understand_press(io, request, port, ret) : request_understand(io, request, ret);
+}
+
 int worker_run(WorkerIo *io, json_object *request) {
         _cleanup_(removal_done) Removal m = { .io = io, .lock = -EBADF, .started = now_monotonic() };
+        bool press = streq_ptr(json_str(request, "trigger"), "button");
 
-        int r = request_understand(io, request, &m.request);
+        int r = understand(io, request, press, &m.request);
         if (r < 0)
                 return r;
         tell_target(&m);
@@ -147,6 +180,5 @@ int worker_run(WorkerIo *io, json_object *request) {
         if (!removal_may_go(&m))
                 return 0;
 
-        bool press = streq_ptr(json_str(request, "trigger"), "button") && m.request.slot->service;
-        return press ? run_button(&m) : run_command(&m);
+        return press && m.request.slot->service ? run_button(&m) : run_command(&m);
 }
