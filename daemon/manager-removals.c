@@ -176,9 +176,11 @@ void manager_removal_unstartable(Removal *r, const char *code, const char *messa
         const char *port = r->trigger == TRIGGER_BUTTON ? startswith(r->target, "port:") : NULL;
 
         /* The kernel goes on counting: asked again until the light stops blinking, one way or the other. */
+        message = message ?: "The worker gave no reason.";
+        if (port)
+                manager_give_back_press(r->manager, port, message);
         if (port && manager_look_at_slot(r->manager, port) < 0)
                 log_plain(LOG_ERR, "The slot at port %s cannot be looked at after its button was pressed.", port);
-        message = message ?: "The worker gave no reason.";
         if (r->call)
                 (void) sd_bus_reply_method_errorf(r->call, bus_error_of_code(code), "%s", message);
         else

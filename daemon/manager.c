@@ -8,10 +8,10 @@
 
 /* What happened, and what is to be done about it. */
 
-static const Source *const sources[MANAGER_SOURCES] = { &source_slot, &source_kmsg, &source_udev };
+static const Source *const sources[MANAGER_SOURCES] = { &source_guard, &source_udev };
 
 enum {
-        SOURCE_SLOT = 0,
+        SOURCE_GUARD = 0,
 };
 
 #define BESIDE_REMOVAL_USEC (5 * USEC_PER_SEC)
@@ -80,6 +80,8 @@ int manager_start(Manager *m) {
                 return r;
         }
 
+        if (m->source_states[SOURCE_GUARD])
+                guard_begin(m->source_states[SOURCE_GUARD]);
         r = manager_recall_outcomes(m);
         if (r < 0)
                 log_plain(LOG_WARNING, "How earlier removals ended cannot be read: %s", strerror(-r));
@@ -96,39 +98,62 @@ void manager_rescan(Manager *m) {
 }
 
 int manager_look_at_slot(Manager *m, const char *port) {
-        void *state = m->source_states[SOURCE_SLOT];
+        void *state = m->source_states[SOURCE_GUARD];
 
-        return state ? source_slot_look(state, port) : -ENXIO;
+        return state ? guard_look(state, port) : -ENXIO;
 }
 
 void manager_watch_slot(Manager *m, const Removal *r) {
-        void *state = m->source_states[SOURCE_SLOT];
+        void *state = m->source_states[SOURCE_GUARD];
 
         for (size_t i = 0; i < removal_n_slots(r); i++) {
                 const char *port = removal_port(r, i);
                 if (state && port)
-                        source_slot_unguard(state, port);
-                if (port && (!state || source_slot_watch(state, port) < 0))
+                        guard_unlight(state, port);
+                if (port && (!state || guard_watch(state, port) < 0))
                         log_plain(LOG_WARNING, "Slot %s cannot be watched: a second press of its button will not be noticed.", removal_slot(r, i));
         }
 }
 
 void manager_unwatch_slot(Manager *m, const Removal *r) {
-        void *state = m->source_states[SOURCE_SLOT];
+        void *state = m->source_states[SOURCE_GUARD];
 
         for (size_t i = 0; i < removal_n_slots(r); i++)
                 if (state && removal_port(r, i))
-                        source_slot_unwatch(state, removal_port(r, i));
+                        guard_unwatch(state, removal_port(r, i));
+}
+
+void manager_claim_slots(Manager *m, const Removal *r) {
+        void *state = m->source_states[SOURCE_GUARD];
+
+        for (size_t i = 0; i < removal_n_slots(r); i++)
+                if (state && removal_port(r, i))
+                        guard_claim(state, removal_port(r, i));
+}
+
+void manager_yield_slots(Manager *m, const Removal *r) {
+        void *state = m->source_states[SOURCE_GUARD];
+
+        for (size_t i = 0; i < removal_n_slots(r); i++)
+                if (state && removal_port(r, i))
+                        guard_yield(state, removal_port(r, i));
+}
+
+void manager_give_back_press(Manager *m, const char *port, const char *why) {
+        void *state = m->source_states[SOURCE_GUARD];
+
+        if (state)
+                guard_give_back(state, port, why);
 }
 
 /* The source looks for itself whether there is a card. */
 void manager_guard_slot(Manager *m, const ManagedSlot *s) {
-        void *state = m->source_states[SOURCE_SLOT];
+        void *state = m->source_states[SOURCE_GUARD];
         const char *port = slot_get(s, SLOT_TEXT_PORT);
 
         if (!state || !*port || s->outcome != OUTCOME_SAFE)
                 return;
-        if (source_slot_guard(state, port) < 0)
+        if (guard_light(state, port) < 0)
                 log_plain(LOG_WARNING, "Slot %s cannot be guarded: its light stays as it is when somebody powers it up again.",
                                 slot_get(s, SLOT_TEXT_NAME));
 }
@@ -201,8 +226,9 @@ static void on_pressed(Manager *m, const SourceEvent *e) {
         if (!target || manager_enquiry_at_port(m, e->port))
                 return;
 
-        log_about(m, LOG_NOTICE, LOG_MESSAGE_BUTTON, e->port, "button pressed");
-        (void) ask(m, TRIGGER_BUTTON, target);
+        log_about(m, LOG_NOTICE, LOG_MESSAGE_BUTTON, e->port, e->held ? "button pressed; the slot is held" : "button pressed");
+        if (ask(m, TRIGGER_BUTTON, target) < 0)
+                manager_give_back_press(m, e->port, "no removal could be started");
 }
 
 static void on_missed(Manager *m, const SourceEvent *e) {

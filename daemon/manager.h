@@ -11,7 +11,7 @@
 #define MANAGER_INTERFACE "org.saferemove1.Manager"
 
 enum {
-        MANAGER_SOURCES = 3,
+        MANAGER_SOURCES = 2,
 };
 
 typedef struct Light Light;
@@ -53,6 +53,9 @@ void manager_rescan(Manager *m);
 int manager_look_at_slot(Manager *m, const char *port); /* for a press that was missed */
 void manager_watch_slot(Manager *m, const Removal *r);
 void manager_unwatch_slot(Manager *m, const Removal *r);
+void manager_claim_slots(Manager *m, const Removal *r); /* it has them on record and gives them back itself */
+void manager_yield_slots(Manager *m, const Removal *r); /* the kernel has them, to power them off */
+void manager_give_back_press(Manager *m, const char *port, const char *why); /* a press that nothing comes of */
 void manager_guard_slot(Manager *m, const ManagedSlot *s); /* if its light says "safe to pull" over a card */
 void manager_on_source_event(const SourceEvent *event, void *userdata);
 

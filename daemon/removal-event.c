@@ -107,6 +107,19 @@ static void log_step(Removal *r, StepPhase phase, json_object *event) {
                         json_u64(event, "usec") / 1000, text ? ": " : "", text ?: "");
 }
 
+/* A step is told when it stands in the record: from then on whoever has the record gives the slot back. Released, it is the kernel's, which
+ * is about to power it off; held once more on the way back, it is ours. */
+static void tell_guard(Removal *r, StepPhase phase) {
+        bool release = streq_ptr(r->step, step_type_to_string(STEP_RELEASE));
+
+        if (!release || phase == PHASE_UNDO)
+                manager_claim_slots(r->manager, r);
+        if (release && phase == PHASE_DO)
+                manager_yield_slots(r->manager, r);
+        else if (release && phase == PHASE_UNDO)
+                manager_watch_slot(r->manager, r);
+}
+
 static int take_step(Removal *r, json_object *event) {
         StepPhase phase = (StepPhase) step_phase_from_string(json_str(event, "phase"));
         if (phase < 0)
@@ -118,6 +131,7 @@ static int take_step(Removal *r, json_object *event) {
         r->step_index = (unsigned) json_u64(event, "n");
         if (json_has(event, "of"))
                 r->step_count = (unsigned) json_u64(event, "of");
+        tell_guard(r, phase);
         set_progress(r, r->step_index + (phase == PHASE_DONE || phase == PHASE_UNDO ? 1.0 : 0.0));
         removal_emit(r, "Step", "StepIndex", "StepCount", "Progress");
         log_step(r, phase, event);

@@ -19,12 +19,21 @@ enum {
  * silence it keeps on purpose is an hour (another removal has the machine), but for what listeners were promised. This is
  * the net below. */
 #define SILENCE_USEC (2 * 3600 * USEC_PER_SEC)
+#define LOOK_USEC (50 * USEC_PER_SEC)  /* longer than its worker tries again, shorter than the guard waits for a claim */
 #define LEAVE_USEC (30 * USEC_PER_SEC) /* from the end of the removal to the end of its worker */
 
 /* A resumed worker that fails at once must not use up its attempts while a disk or a lock recovers. */
 #define RETRY_USEC (100 * USEC_PER_MSEC)
 
+/* Of a press nothing but the hold is done until there is a plan: a look that hangs ends it, and the slot is given back. */
+static bool only_looks(const Removal *r) {
+        return r->trigger == TRIGGER_BUTTON && r->state == REMOVAL_PLANNING;
+}
+
 static int set_silence_deadline(Removal *r) {
+        if (only_looks(r))
+                return worker_set_deadline(r->worker, LOOK_USEC);
+
         uint64_t now = now_wall(), promised = r->promised_usec > now ? r->promised_usec - now : 0;
 
         return worker_set_deadline(r->worker, SILENCE_USEC + promised);
@@ -96,6 +105,8 @@ static bool end_by_record(Removal *r) {
         int k = history_entry(r->number, &entry);
         if (k == -ENOENT || k == -ENODATA) {
                 r->pressed = r->pressed || r->trigger == TRIGGER_BUTTON; /* and the kernel goes on counting */
+                if (r->trigger == TRIGGER_BUTTON && r->port)
+                        manager_give_back_press(r->manager, r->port, "the worker died before anything was on record");
                 removal_give_up(r, r->kind == KIND_RESTORE ? OUTCOME_REFUSED : OUTCOME_RESTORED, "The worker process died before it had touched anything.");
                 return true;
         }
@@ -125,6 +136,10 @@ static void on_ended(WorkerEnd end, int code, void *userdata) {
         log_plain(LOG_ERR, "Removal %s of slot %s: %s.", r->id, removal_label(r), why);
         if (end_by_record(r))
                 return;
+        if (end == WORKER_TIMED_OUT && only_looks(r) && r->attempts < ATTEMPTS_AUTO)
+                r->attempts = ATTEMPTS_AUTO; /* the next one goes back */
+        if (end == WORKER_UNKILLABLE && only_looks(r) && r->port)
+                manager_give_back_press(r->manager, r->port, "its worker hangs in the kernel before anything is on record");
         if (end == WORKER_UNKILLABLE)
                 /* It may come out of the kernel at any time and go on: nobody else may touch this removal. */
                 give_up_stuck(r, "The worker process sits in the kernel and cannot be killed");

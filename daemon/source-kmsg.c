@@ -49,7 +49,7 @@ static void take_record(KmsgSource *s, const char *data, size_t length) {
 
         SlotMessage message = kmsg_slot_message(&record, &port);
         if (message >= 0)
-                emit(s, &(SourceEvent) { .kind = kind_of_message[message], .port = port, .text = record.text });
+                emit(s, &(SourceEvent) { .kind = kind_of_message[message], .port = port, .text = record.text, .usec = record.usec });
 }
 
 static int on_readable(sd_event_source *io, int fd, uint32_t revents, void *userdata) {

@@ -6,8 +6,8 @@
 #include "base/strtab.h"
 #include "base/util.h"
 
-/* The machine tells the daemon what happened through sources. Each is one file behind this interface, and each turns
- * what it sees into the few kinds of events the manager decides about. */
+/* The machine tells the daemon, and its guard, what happened through sources. Each is one file behind this interface, and each turns
+ * what it sees into the few kinds of events that the manager (or the guard) decides about. */
 
 typedef enum SourceEventKind {
         SOURCE_BUTTON_PRESSED,         /* port */
@@ -30,6 +30,8 @@ typedef struct SourceEvent {
         const char *port;
         const char *bdf;
         const char *text;
+        uint64_t usec;         /* when the kernel said it (its log's clock, which is near the monotonic one); 0: it did not */
+        bool held;             /* a press: the guard has the slot, and it is given back when nobody claims it */
 } SourceEvent;
 
 typedef struct SourceContext {
@@ -47,11 +49,11 @@ typedef struct Source {
         void (*stop)(void *state);
 } Source;
 
+/* The guard's: */
 extern const Source source_kmsg;
-extern const Source source_udev;
 extern const Source source_slot;
 
-/* Only the slot source has more: what it looks at depends on what runs. Watching a port twice is fine. */
+/* What the slot source looks at depends on what runs. Watching a port twice is fine. */
 int source_slot_watch(void *state, const char *port);
 void source_slot_unwatch(void *state, const char *port);
 
@@ -61,3 +63,28 @@ void source_slot_unguard(void *state, const char *port);
 
 /* Looks (twice, a moment apart) whether this port's slot waits for its power-off: SOURCE_BUTTON_MISSED if so. */
 int source_slot_look(void *state, const char *port);
+
+/* The daemon's: */
+extern const Source source_udev;
+extern const Source source_guard;
+
+/* Connects, once what has to be watched and claimed is known. A guard that cannot be reached is tried again, and told all of it then. */
+void guard_begin(void *state);
+
+/* A removal runs at the slot of this port: presses are for it. */
+int guard_watch(void *state, const char *port);
+void guard_unwatch(void *state, const char *port); /* and whatever was claimed has been given back */
+
+/* Whoever has this slot's hold on record gives it back; from here on the guard does not. */
+void guard_claim(void *state, const char *port);
+
+/* The kernel has the slot for its power-off: a press is no longer answered by taking it. Until guard_watch() or guard_unwatch(). */
+void guard_yield(void *state, const char *port);
+
+/* Nothing comes of the press: the guard gives the slot back, unless it was claimed. */
+void guard_give_back(void *state, const char *port, const char *why);
+
+/* source_slot_guard(), _unguard() and _look() over there. -ENOTCONN: the guard is away. */
+int guard_light(void *state, const char *port);
+void guard_unlight(void *state, const char *port);
+int guard_look(void *state, const char *port);

@@ -5,6 +5,7 @@ Everything runs in namespaces of its own (mount: /run and the PCI devices are ou
 so that the tests neither need nor disturb the machine they run on, and need no privilege either.
 """
 import atexit
+import contextlib
 import ctypes
 import fcntl
 import json
@@ -22,6 +23,7 @@ import unittest
 HERE = os.path.dirname(os.path.abspath(__file__))
 SOURCE = os.path.dirname(os.path.dirname(HERE))
 DAEMON = os.environ.get("SAFE_REMOVED", "safe-removed")
+GUARD = os.environ.get("SAFE_REMOVE_GUARD", "safe-remove-guard")
 NAME = "org.saferemove1"
 ROOT = "/org/saferemove1"
 PCI_DEVICES = "/sys/bus/pci/devices"
@@ -116,13 +118,15 @@ class BusTest(unittest.TestCase):
         self.env = {**os.environ, "SAFE_REMOVE_BUS": "session", "DBUS_SESSION_BUS_ADDRESS": f"unix:path={self.path('bus')}",
                     "SAFE_REMOVE_STATE_DIR": self.path("state"), "SAFE_REMOVE_CONFIG_DIR": self.path("etc"), "SAFE_REMOVE_WORKER": os.path.join(HERE, "fake-worker"),
                     "FAKE_WORKER_PLAY": self.path("play"), "SAFE_REMOVE_KMSG": self.path("kmsg"),
+                    "SAFE_REMOVE_RUN_DIR": self.path("run"),
                     "UBSAN_OPTIONS": "halt_on_error=1:print_stacktrace=1"}
         self.env.pop("JOURNAL_STREAM", None)
         os.mkfifo(self.path("kmsg"))
         for port in os.listdir(PCI_DEVICES):
             shutil.rmtree(f"{PCI_DEVICES}/{port}")
         self.start_bus()
-        self.daemon = None
+        self.daemon = self.guard = None
+        self.start_guard()
         self.start_daemon()
 
     # The surroundings.
@@ -163,6 +167,24 @@ class BusTest(unittest.TestCase):
         with open(self.path("bus.log"), "wb") as log:
             self.background(["dbus-daemon", "--nofork", "--nopidfile", "--config-file", self.path("bus.conf")], stderr=log)
         wait_for(lambda: os.path.exists(self.path("bus")), "the bus")
+
+    def start_guard(self):
+        with open(self.path("daemon.log"), "ab") as log:
+            self.guard = self.background([GUARD], stdout=log, stderr=log)
+        self.addCleanup(self.stop_guard)
+        wait_for(lambda: os.path.exists(self.path("run/guard")), "the guard")
+
+    def stop_guard(self, how=signal.SIGTERM):
+        if not self.guard:
+            return
+        guard, self.guard = self.guard, None
+        if guard.poll() is None:
+            guard.send_signal(how)
+        status = guard.wait(PATIENCE)
+        if how == signal.SIGTERM:
+            self.assertEqual(status, 0, self.log())
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(self.path("run/guard"))
 
     def start_daemon(self):
         with open(self.path("daemon.log"), "ab") as log:

@@ -85,6 +85,38 @@ class Events(BusTest):
         self.assertEqual(self.objects("removal"), {})
         self.assertFalse([line for line in self.worker_log() if line.startswith("go ")])
 
+    def test_pressed_twice_at_once(self):
+        """Both records are there before the guard reads the first: the kernel has called it off by itself."""
+        self.guard.send_signal(signal.SIGSTOP)
+        self.kernel_says("Slot(2): Button press: will power off in 5 sec", PORT, 10)
+        self.kernel_says("Slot(2): Button press: canceling request to power off", PORT, 11)
+        monitor = self.monitor()
+        self.guard.send_signal(signal.SIGCONT)
+        wait_for(lambda: [e for e in monitor.events() if e["type"] == "button"], "the second press")
+        self.settle()
+        self.assertEqual([e["message"] for e in monitor.events() if e["type"] == "button"], ["cancelled"])
+        self.assertEqual(self.objects("removal"), {})
+        self.assertFalse([line for line in self.worker_log() if line.startswith("run ")])
+
+    def test_pressed_after_another_guard(self):
+        """The guard dies and comes again: the daemon finds it."""
+        self.stop_guard(signal.SIGKILL)
+        wait_for(lambda: "cannot be reached" in self.log(), "the daemon to notice")
+        self.start_guard()
+        wait_for(lambda: "Lost what the guard had to tell" in self.log(), "the daemon to be back")
+        self.kernel_says("Slot(2): Button press: will power off in 5 sec", PORT, 20)
+        removal = self.wait_running()
+        self.write("play/go", "")
+        self.assertEqual(self.wait_end(removal), "safe")
+
+    def test_pressed_while_the_daemon_is_away(self):
+        """Only a slot that could be held is told of later; here none can be, and the light tells."""
+        self.stop_daemon()
+        self.write_registers(PORT, control=0x02c0, status=0x40)
+        self.start_daemon()
+        self.assertEqual(self.get(self.wait_running(), "Removal", "Trigger"), "button")
+        self.write("play/go", "")
+
     def test_not_a_press(self):
         press = "Slot(2): Button press: will power off in 5 sec"
         for n, (text, port, level) in enumerate((

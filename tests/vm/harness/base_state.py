@@ -6,12 +6,12 @@ guest has to be booted anew."""
 from . import background, cxl_region, memory, storage_state
 from .errors import LabError
 from .slot import Slot
-from .stage import SERVICE
+from .stage import GUARD, SERVICE
 
 # A removal that hangs on must not be cut short by a restart in the middle of a reset; it is cancelled first.
 QUIET_DAEMON = f"""systemctl cat {SERVICE} > /dev/null 2>&1 || exit 0
-systemctl stop {SERVICE}
-systemctl reset-failed {SERVICE} 2> /dev/null
+systemctl stop {SERVICE} {GUARD}
+systemctl reset-failed {SERVICE} {GUARD} 2> /dev/null
 exit 0"""
 
 # Give back what somebody may have left held. A press that is still latched would start the kernel's 5 s at once.

@@ -152,8 +152,16 @@ class Slot:
             raise
         finally:
             if blinking:
-                self._set_power_led(2)
+                self._blink_while_held()
         return True
+
+    def _blink_while_held(self):
+        """The light as it was before the press, unless the slot is given back meanwhile: then it is steady, and nobody else would make
+        it so after us."""
+        bound = f"[ -e /sys/bus/pci_express/drivers/pciehp/{self.service} ]"
+        light = f"setpci -s {self.place.bdf} CAP_EXP+18.w"
+        self.guest.run(f"{bound} && exit; {light}=0200:0300; for i in 1 2 3 4 5 6 7 8 9 10; do "
+                       f"{bound} && {{ {light}=0100:0300; exit; }}; sleep 0.1; done; true")
 
     def _set_power_led(self, code):
         """Only the two bits of the light: the kernel may be using the rest of the register."""

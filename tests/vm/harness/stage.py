@@ -4,21 +4,22 @@
 import tarfile
 
 SERVICE = "safe-removed.service"
+GUARD = "safe-remove-guard.service"
 
 # The tree's folders must neither replace the guest's /lib link nor bring their owners and modes along. D-Bus learns
 # about new names and rules only when told.
 UNPACK = f"""set -e
 tar -C / -xf /lab/stage.tar --keep-directory-symlink --no-overwrite-dir --no-same-owner
 systemd-sysusers
-systemctl enable --no-reload --quiet {SERVICE} 2> /dev/null || true
+systemctl enable --no-reload --quiet {SERVICE} {GUARD} 2> /dev/null || true
 systemctl daemon-reload
 systemd-tmpfiles --create
 udevadm control --reload
 udevadm trigger --settle --subsystem-match=cxl --subsystem-match=pci --subsystem-match=dax
 busctl call org.freedesktop.DBus /org/freedesktop/DBus org.freedesktop.DBus ReloadConfig
 if systemctl cat {SERVICE} > /dev/null 2>&1; then
-        systemctl reset-failed {SERVICE} 2> /dev/null || true
-        systemctl restart {SERVICE}
+        systemctl reset-failed {SERVICE} {GUARD} 2> /dev/null || true
+        systemctl restart {GUARD} {SERVICE}
 fi
 """
 

@@ -1,0 +1,145 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include <errno.h>
+#include <fcntl.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+
+#include "base/fileio.h"
+#include "daemon/guard-peers.h"
+#include "kernel/held-slot.h"
+
+enum {
+        PEERS_MAX = 4,         /* the daemon, its successor, and whoever debugs it */
+        MESSAGE_MAX = 8192,
+};
+
+typedef struct Peer {
+        Peers *peers;
+        int fd;                /* -EBADF: free */
+        sd_event_source *io;
+} Peer;
+
+struct Peers {
+        sd_event *event;
+        const PeersHandler *handler;
+        void *userdata;
+        int listener;
+        sd_event_source *io;
+        Peer items[PEERS_MAX];
+};
+
+static unsigned count(const Peers *p) {
+        unsigned n = 0;
+
+        for (size_t i = 0; i < PEERS_MAX; i++)
+                n += p->items[i].fd >= 0;
+        return n;
+}
+
+static void drop(Peer *peer) {
+        Peers *p = peer->peers;
+
+        if (peer->fd < 0)
+                return;
+        peer->io = sd_event_source_disable_unref(peer->io);
+        close(TAKE_FD(peer->fd));
+        p->handler->gone(count(p), p->userdata);
+}
+
+static int on_readable(sd_event_source *io, int fd, uint32_t revents, void *userdata) {
+        Peer *peer = userdata;
+        _cleanup_json_ json_object *message = NULL;
+        char buffer[MESSAGE_MAX];
+
+        ssize_t n = recv(fd, buffer, sizeof(buffer), MSG_DONTWAIT);
+        if (n < 0 && (errno == EAGAIN || errno == EINTR))
+                return 0;
+        if (n <= 0 || json_parse(buffer, (size_t) n, &message) < 0) {
+                drop(peer);
+                return 0;
+        }
+        peer->peers->handler->message(message, peer->peers->userdata);
+        return 0;
+}
+
+static bool may_come_in(int fd) {
+        struct ucred who;
+        socklen_t length = sizeof(who);
+
+        return getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &who, &length) >= 0 && (who.uid == 0 || who.uid == geteuid());
+}
+
+static int on_connection(sd_event_source *io, int fd, uint32_t revents, void *userdata) {
+        Peers *p = userdata;
+        Peer *peer = NULL;
+
+        _cleanup_close_ int connection = accept4(fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
+        for (size_t i = 0; i < PEERS_MAX && !peer; i++)
+                if (p->items[i].fd < 0)
+                        peer = &p->items[i];
+        if (connection < 0 || !peer || !may_come_in(connection))
+                return 0;
+        int r = sd_event_add_io(p->event, &peer->io, connection, EPOLLIN, on_readable, peer);
+        if (r >= 0)
+                peer->fd = TAKE_FD(connection);
+        return 0;
+}
+
+void peers_tell(Peers *p, json_object *message) {
+        _cleanup_json_ json_object *owned = message;
+        const char *text = json_text(message);
+
+        for (size_t i = 0; i < PEERS_MAX && text; i++)
+                if (p->items[i].fd >= 0 && send(p->items[i].fd, text, strlen(text), MSG_NOSIGNAL | MSG_DONTWAIT) < 0)
+                        drop(&p->items[i]);
+}
+
+static int listen_at(const char *path) {
+        struct sockaddr_un address = { .sun_family = AF_UNIX };
+
+        if (strlen(path) >= sizeof(address.sun_path))
+                return -ENAMETOOLONG;
+        strcpy(address.sun_path, path);
+        int r = mkdir_private(run_dir());
+        if (r < 0)
+                return r;
+        _cleanup_close_ int fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+        (void) unlink(path);
+        if (fd < 0 || bind(fd, (struct sockaddr *) &address, sizeof(address)) < 0 || listen(fd, PEERS_MAX) < 0)
+                return -errno;
+        return TAKE_FD(fd);
+}
+
+int peers_new(sd_event *event, const PeersHandler *handler, void *userdata, Peers **ret) {
+        _cleanup_free_ char *path = strf("%s/" GUARD_SOCKET, run_dir());
+        Peers *p = path ? calloc(1, sizeof(*p)) : NULL;
+
+        if (!p)
+                return -ENOMEM;
+        *p = (Peers) { .event = event, .handler = handler, .userdata = userdata };
+        for (size_t i = 0; i < PEERS_MAX; i++)
+                p->items[i] = (Peer) { .peers = p, .fd = -EBADF };
+        p->listener = listen_at(path);
+        int r = p->listener < 0 ? p->listener : sd_event_add_io(event, &p->io, p->listener, EPOLLIN, on_connection, p);
+        if (r < 0) {
+                peers_free(p);
+                return r;
+        }
+        *ret = p;
+        return 0;
+}
+
+void peers_free(Peers *p) {
+        if (!p)
+                return;
+        for (size_t i = 0; i < PEERS_MAX; i++) {
+                sd_event_source_disable_unref(p->items[i].io);
+                if (p->items[i].fd >= 0)
+                        close(p->items[i].fd);
+        }
+        sd_event_source_disable_unref(p->io);
+        if (p->listener >= 0)
+                close(p->listener);
+        free(p);
+}

@@ -1,0 +1,117 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""A press is answered by the guard, from the port alone: before the daemon, a record or a look at the machine."""
+
+from harness import removal
+from harness.scenario import scenario
+
+GUARD = "safe-remove-guard.service"
+DROP_IN = f"/run/systemd/system/{GUARD}.d/scenario.conf"
+HELD = "/run/safe-remove/held"
+
+
+def claim_within(lab, seconds):
+    """How long the guard waits for somebody to take a press over."""
+    lab.sh(f"mkdir -p /run/systemd/system/{GUARD}.d")
+    lab.cleanup(lambda: lab.sh(f"rm -f {DROP_IN} && systemctl daemon-reload && systemctl restart {GUARD}"))
+    lab.write(DROP_IN, f"[Service]\nEnvironment=SAFE_REMOVE_CLAIM_SEC={seconds}\n")
+    lab.sh(f"systemctl daemon-reload && systemctl restart {GUARD}")
+
+
+def wait_held(lab, number):
+    """The kernel has not powered the slot off, and is not going to; how long it took by the guard's own word."""
+    slot = lab.slot(number)
+    lab.wait_for(lambda: not slot.driver_bound(), 5, f"slot {number} to be held")
+    lab.check(slot.leds().power_on, f"slot {number} should have its power")
+    said = lab.wait_for(lambda: lab.sh(f"journalctl -b -u {GUARD} -o cat | grep '{slot.place.bdf} is held' | tail -n 1"), 10, "the guard's word")
+    print(f"     ({said})")
+
+
+def is_marked(lab, number):
+    return lab.guest.succeeds(f"test -e {HELD}/{lab.slot(number).place.bdf}")
+
+
+def wait_given_back(lab, number, why, timeout=40):
+    slot = lab.slot(number)
+    lab.wait_for(slot.driver_bound, timeout, f"slot {number} to be given back")
+    lab.wait_leds(number, power="on", attention="off", timeout=10)
+    lab.check(slot.leds().power_on, f"slot {number} should have its power")
+    lab.wait_for(lambda: not is_marked(lab, number), 10, "the mark to be gone")
+    lab.check(lab.guest.succeeds(f"journalctl -b -u {GUARD} -o cat | grep -q 'given back.*{why}'"), f"the guard should say why ({why})")
+
+
+@scenario("press-daemon-stands-still", timeout=200)
+def daemon_stands_still(lab):
+    """The daemon does nothing for longer than the kernel waits: the slot is held all the same, and the removal follows."""
+    ram = lab.ram(2)
+    number = removal.last_id(lab) + 1
+    lab.sh("systemctl kill --signal=STOP safe-removed.service")
+    lab.cleanup(lambda: lab.run("systemctl kill --signal=CONT safe-removed.service", check=False))
+    lab.slot(2).press()
+    wait_held(lab, 2)
+    lab.check(is_marked(lab, 2), "the slot should be marked as held")
+    lab.sh("sleep 6")  # the kernel's own time
+    lab.check(lab.slot(2).leds().power_on and ram.online() == 4, "nothing should have been taken away")
+    lab.sh("systemctl kill --signal=CONT safe-removed.service")
+    lab.equal(removal.wait_for_end(lab, number)["outcome"], "safe", "the ending")
+    removal.check_safe(lab, 2, ram)
+    lab.check(not is_marked(lab, 2), "the mark should be gone")
+
+
+@scenario("press-nobody-decides", timeout=200)
+def nobody_decides(lab):
+    """No daemon comes: the slot is given back, and a second press before that has the same effect at once."""
+    lab.ram(2)
+    before = removal.Picture.take(lab)
+    claim_within(lab, 8)
+    lab.sh("systemctl stop safe-removed.service")
+    lab.slot(2).press()
+    wait_held(lab, 2)
+    wait_given_back(lab, 2, "in time")
+    lab.slot(2).press()
+    wait_held(lab, 2)
+    lab.slot(2).press(force=True)
+    wait_given_back(lab, 2, "pressed again")
+    lab.sh("systemctl start safe-removed.service")
+    removal.check_untouched(lab, 2, before)
+
+
+@scenario("press-record-hangs", timeout=240)
+def record_hangs(lab):
+    """The state directory takes no writes: nothing is begun, and the slot is given back."""
+    lab.ram(2)
+    before = removal.Picture.take(lab)
+    claim_within(lab, 10)
+    lab.sh("truncate -s 64M /run/frozen && mkfs.ext4 -q /run/frozen && mount -o loop /run/frozen /var/lib/safe-remove && systemctl restart safe-removed")
+    lab.cleanup(lambda: lab.run("fsfreeze --unfreeze /var/lib/safe-remove; systemctl stop safe-removed; umount /var/lib/safe-remove; rm -f /run/frozen",
+                                check=False))
+    lab.sh("fsfreeze --freeze /var/lib/safe-remove")
+    lab.slot(2).press()
+    wait_held(lab, 2)
+    wait_given_back(lab, 2, "in time")
+    lab.check(lab.slot(2).leds().power_on, "the card should be up")
+    lab.sh("fsfreeze --unfreeze /var/lib/safe-remove")
+    lab.sh("systemctl stop safe-removed", timeout=120)
+    before.check(lab)
+
+
+@scenario("press-whose-hold", timeout=200)
+def whose_hold(lab):
+    """A slot that we held and have no record of is given back by whoever starts next; one that an administrator unbound is not."""
+    lab.ram(2)
+    before = removal.Picture.take(lab)
+    others = lab.slot(3).service
+    lab.sh(f"echo {others} > /sys/bus/pci_express/drivers/pciehp/unbind")
+    lab.cleanup(lambda: lab.run(f"echo {others} > /sys/bus/pci_express/drivers/pciehp/bind", check=False))
+    lab.sh("systemctl stop safe-removed.service")
+    lab.slot(2).press()
+    wait_held(lab, 2)
+    lab.sh(f"systemctl kill --signal=KILL {GUARD}")
+    lab.wait_for(lambda: lab.guest.succeeds(f"systemctl -q is-active {GUARD}"), 20, "the next guard")
+    lab.check(not lab.slot(2).driver_bound() and is_marked(lab, 2), "the slot should be held still")
+    lab.sh("systemctl start safe-removed.service")
+    wait_given_back(lab, 2, "no removal")
+    lab.check(not lab.slot(3).driver_bound(), "the other slot is the administrator's")
+    lab.sh(f"systemctl restart {GUARD} safe-removed.service")
+    lab.check(not lab.slot(3).driver_bound(), "the other slot is the administrator's")
+    lab.sh(f"echo {others} > /sys/bus/pci_express/drivers/pciehp/bind")
+    removal.check_untouched(lab, 2, before)
