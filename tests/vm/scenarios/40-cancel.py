@@ -3,7 +3,7 @@
 
 import json
 
-from harness import removal
+from harness import removal, storage
 from harness.scenario import scenario
 
 
@@ -84,6 +84,100 @@ def late_device(lab):
     lab.equal(lab.sh("basename $(readlink /sys/bus/dax/devices/dax0.0/driver)").strip(), "kmem", "the driver of a region made anew")
 
 
+def call_off_at(lab, step, *options, target="2"):
+    """Begin a removal by command and cancel it in the middle of a step; the harness compares when it has ended. Returns the end record."""
+    names = storage.step_names(storage.plan(lab, target, *options))
+    removal.drill(lab, 700, step)
+    number = removal.last_id(lab) + 1
+    lab.cli("remove", target, "--no-wait", *options)
+    removal.wait_for_record(lab, number, f'"ev":"do","n":{names.index(step)}', then=f"safe-remove cancel {target} --no-wait")
+    end = removal.wait_for_end(lab, number, 60)
+    lab.equal((end["outcome"], end["code"]), ("restored", "cancelled"), f"the ending at {step} ({end['message']})")
+    return end
+
+
+def offline_step(lab):
+    """What takes the memory of the card in slot 2 offline: block by block, or the whole device."""
+    return next(name for name in storage.step_names(storage.plan(lab, "2")) if name in ("offline-memory", "unplug-memory"))
+
+
+@scenario("cancel-at-every-step", timeout=300, turn=True)
+def every_step(lab):
+    """One region, and a change of mind at each step that still has a way back: everything is as it was, which the product says too."""
+    lab.ram(2)
+    for step in ("auto-online", offline_step(lab), "disable-dax", "disable-region", "decommit-region", "delete-region", "disable-memdev"):
+        end = call_off_at(lab, step)
+        lab.check(end["message"].endswith("everything is as it was before"), f"what is said at {step}: {end['message']}")
+        lab.equal(end["lost"], [], f"what is listed at {step}")
+
+
+def by_hand(lab, ram, *words):
+    """Each block of the card by its own word, as udev's rules, daxctl and administrators do."""
+    for number, word in zip(ram.block_numbers, words):
+        state = f"/sys/devices/system/memory/memory{number}/state"
+        lab.sh(f"grep -q offline {state} || echo offline > {state}; [ {word} = offline ] || echo {word} > {state}")
+
+
+@scenario("cancel-by-hand", timeout=240, turn=True)
+def blocks_by_hand(lab):
+    """Nobody but the blocks themselves says how they are: brought online one by one, under a device's word that reads offline."""
+    ram = lab.ram(2, online="offline")
+    by_hand(lab, ram, "online_movable", "online_movable", "offline", "online_movable")
+    for step in (offline_step(lab), "disable-memdev"):
+        lab.equal(call_off_at(lab, step)["lost"], [], f"what is listed at {step}")
+    lab.equal([block.state for block in ram.blocks()], ["online", "online", "offline", "online"], "the blocks")
+
+
+@scenario("cancel-mixed", timeout=240, turn=True)
+def mixed(lab):
+    """Blocks of two zones and one that is kept offline, under a word that says movable of all of them."""
+    ram = lab.ram(2)
+    by_hand(lab, ram, "online_kernel", "online_movable", "offline", "online_movable")
+    zones = [(block.state, block.zone) for block in ram.blocks()]
+    lab.equal(zones[0], ("online", "Normal"), "the first block")
+    for step in (offline_step(lab), "disable-memdev"):
+        lab.equal(call_off_at(lab, step, "--zone-normal=try")["lost"], [], f"what is listed at {step}")
+    lab.equal([block.state for block in ram.blocks()], ["online", "online", "offline", "online"], "the blocks")
+    lab.equal([block.zone for block in ram.blocks()][:2], ["Normal", "Movable"], "their zones")
+
+
+@scenario("cancel-what-changed", timeout=240, turn=True)
+def what_changed(lab):
+    """Somebody else changes the machine's policy and takes a block in the middle: both stay as they want it, and the ending lists them
+    instead of saying that all is as it was."""
+    ram = lab.ram(2)
+    other = lab.ram(3)
+    step = offline_step(lab)
+    names = storage.step_names(storage.plan(lab, "2"))
+    removal.drill(lab, 2000, "disable-dax")
+    number = removal.last_id(lab) + 1
+    lab.cli("remove", "2", "--no-wait")
+    removal.wait_for_record(lab, number, f'"ev":"done","n":{names.index(step)}',
+                            then="echo online > /sys/devices/system/memory/auto_online_blocks && safe-remove cancel 2 --no-wait")
+    lab.changed()
+    end = removal.wait_for_end(lab, number, 60)
+    lab.equal(end["outcome"], "restored", f"the ending ({end['message']})")
+    lab.check(end["message"].endswith("except for what is listed"), f"what is said: {end['message']}")
+    lab.equal([line.split(":")[0] for line in end["lost"]], ["the policy for new memory blocks"], "what is listed")
+    lab.equal(ram.zones() | other.zones(), {"Movable"}, "the zones of the memory")
+    lab.equal((ram.online(), other.online()), (4, 4), "the blocks online")
+
+
+@scenario("cancel-writer-stopped", timeout=240, turn=True)
+def writer_stopped(lab):
+    """Who writes to the kernel is stopped and continued, which ends the kernel's work: it is asked again, and that is no failure."""
+    ram = lab.ram(2, 3)
+    keeper = lab.keeper(ram.node, mib=64)
+    number = removal.last_id(lab) + 1
+    remover = lab.spawn("remove", "safe-remove remove 2")
+    names = storage.step_names(storage.plan(lab, "2"))
+    removal.wait_for_record(lab, number, f'"ev":"do","n":{names.index(offline_step(lab))}', 
+                            then="pkill -STOP -x safe-remove-wor; sleep 0.5; pkill -CONT -x safe-remove-wor")
+    lab.equal(remover.wait(120), str(removal.SAFE), "the exit status")
+    removal.check_safe(lab, 2, ram)
+    keeper.finish()
+
+
 @scenario("cancel-too-late")
 def too_late(lab):
     """Past the point of no return a cancel is refused, in words, and the removal ends safe."""
@@ -123,6 +217,20 @@ def light_waits_for_proof(lab):
     removal.wait_for_record(lab, number, '"ev":"do","n":12', 20)
     lab.check(not lab.slot(2).leds().safe, "the light should still not say safe")
     lab.equal(removal.wait_for_end(lab, number)["outcome"], "safe", "the ending")
+    removal.check_safe(lab, 2, ram)
+
+
+@scenario("power-off-by-others", timeout=240, turn=True)
+def power_off_by_others(lab):
+    """Somebody switches the slot off between the release and our own power-off: what was wanted is reached, it is proved and shown."""
+    ram = lab.ram(2)
+    names = storage.step_names(storage.plan(lab, "2"))
+    removal.drill(lab, 2000, "power-off")
+    number = removal.last_id(lab) + 1
+    lab.slot(2).press()
+    removal.wait_for_record(lab, number, f'"ev":"do","n":{names.index("power-off")}', 90, then="echo 0 > /sys/bus/pci/slots/2/power")
+    end = removal.wait_for_end(lab, number, 60)
+    lab.equal((end["outcome"], end["code"]), ("safe", "done"), f"the ending ({end['message']})")
     removal.check_safe(lab, 2, ram)
 
 
