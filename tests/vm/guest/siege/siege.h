@@ -1,0 +1,14 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+/* What an unprivileged user can do to those who look at the whole machine. Each makes its trouble, says "ready" and goes on for ever; NULL
+ * or false: it could not. */
+
+int siege_namespaces(unsigned n);            /* so many mount namespaces that only descriptors keep */
+int siege_sources(unsigned n);               /* one namespace with so many mounts, each with a source of 4,000 bytes */
+int siege_binds(unsigned n);                 /* one namespace with so many bind mounts of the root file system */
+int siege_crowd(unsigned n, unsigned life_msec); /* so many processes that come and go; life 0: that stay */
+int siege_bus(unsigned connections);         /* calls of every method, and nothing is ever read */
+
+/* The other side: tells when the button's press was recorded and when the hot-plug service lost its driver. */
+int siege_watch(const char *service);

@@ -1,0 +1,45 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""What an unprivileged user does against those who look at the whole machine (guest/siege), and how long a slot takes to be held meanwhile."""
+
+import re
+
+from . import programs
+
+USER = ("User=nobody", "LimitNOFILE=524288", "LimitNPROC=infinity", "TasksMax=infinity")
+
+# Each is a program's arguments, and how many of them it must have managed to be an attack.
+ATTACKS = {
+    "namespaces": ("namespaces 3000", 3000),
+    "sources": ("sources 5000", 5000),
+    "binds": ("binds 4000", 4000),
+    "crowd": ("crowd 5000 20000", 4000),
+    "bus": ("bus 8", 8),
+}
+IDLE = ("crowd 2000 0", 2000)
+
+
+def begin(guest, name):
+    """Begins one, and waits until it is as large as it is meant to be."""
+    arguments, least = IDLE if name == "idle" else ATTACKS[name]
+    attacker = guest.spawn(f"attack-{name}", f"exec {programs.provide(guest, 'siege')} {arguments}", USER)
+    attacker.wait_for_output("ready", 120)
+    made = int(re.search(r"ready (\d+)", attacker.output()).group(1))
+    if made < least:
+        raise AssertionError(f"{name} should have made {least}, not {made}")
+    return attacker
+
+
+class Watch:
+    """From the kernel's record of the next press to the moment at which its hot-plug driver has let go of the slot. Whoever measures gets
+    his turn, whatever goes on."""
+
+    def __init__(self, slot):
+        program = programs.provide(slot.guest, "siege")
+        self._watcher = slot.guest.spawn("watch", f"exec chrt -f 90 {program} watch {slot.service}")
+        self._watcher.wait_for_output("ready", 30)
+
+    def msec(self):
+        """Milliseconds; None where it was not held within twice the kernel's time."""
+        self._watcher.wait(60)
+        found = re.search(r"held after (\d+) ms", self._watcher.output())
+        return int(found.group(1)) if found else None

@@ -1,0 +1,66 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""The button is pressed while somebody does all that an unprivileged user can do against those who look at the whole machine. The slot is held
+within the kernel's 5 s all the same, and the removal ends: safe, restored or refused, with a light that is true."""
+
+from harness import removal, siege
+from harness.scenario import scenario
+
+KERNEL_MSEC = 5000
+
+
+def held_in_time(lab, watch, under):
+    """Prints how long it took; the kernel's own time is the most that it may be."""
+    took = watch.msec()
+    print(f"     press to hold under {under}: {took} ms", flush=True)
+    lab.check(took is not None and took < KERNEL_MSEC, f"the slot should be held within {KERNEL_MSEC} ms of the press, not after {took}")
+
+
+def check_end(lab, number, before, ram):
+    """Any of the three, and never in between."""
+    end = removal.wait_for_end(lab, number, 200)
+    lab.check(end["outcome"] in ("safe", "restored", "refused"), f"the ending should not be {end}")
+    if end["outcome"] == "safe":
+        removal.check_safe(lab, 2, ram)
+    else:
+        removal.check_untouched(lab, 2, before)
+        lab.check(lab.slot(2).driver_bound(), "the slot should be given back")
+    return end
+
+
+def press_under(lab, *names):
+    ram = lab.ram(2)
+    before = removal.Picture.take(lab)
+    number = removal.last_id(lab) + 1
+    attackers = [siege.begin(lab.guest, name) for name in names]
+    watch = siege.Watch(lab.slot(2))
+    lab.slot(2).press()
+    held_in_time(lab, watch, " ".join(names))
+    end = check_end(lab, number, before, ram)
+    print(f"     and the end: {end['outcome']} {end['code']}", flush=True)
+    for attacker in attackers:
+        attacker.stop()
+
+
+for each in ("binds", "bus"):
+    scenario(f"siege-{each}", timeout=400, turn=True)(lambda lab, name=each: press_under(lab, name))
+
+
+@scenario("siege-idle", timeout=300, turn=True)
+def idle(lab):
+    """2,000 processes that do nothing at all: a server on a quiet day."""
+    press_under(lab, "idle")
+
+
+@scenario("siege-odd", timeout=300, turn=True)
+def odd(lab):
+    """An attribute of the card's that makes no sense: the look fails or the removal is refused, and the slot was held before anybody looked."""
+    ram = lab.ram(2)
+    attribute = f"$(realpath /sys/bus/cxl/devices/{ram.region}/size)"
+    lab.sh(f"echo many > /run/garbled && mount --bind /run/garbled {attribute}")
+    lab.cleanup(lambda: lab.sh(f"umount {attribute} 2> /dev/null || true"))
+    before, number = removal.Picture.take(lab), removal.last_id(lab) + 1
+    watch = siege.Watch(lab.slot(2))
+    lab.slot(2).press()
+    held_in_time(lab, watch, "an odd attribute")
+    lab.equal(removal.wait_for_end(lab, number)["outcome"], "refused", "the ending")
+    removal.check_untouched(lab, 2, before)
