@@ -222,7 +222,7 @@ static void on_hand_done(HandWork work, const char *port, const char *why, void 
                 on_taken(p, why);
         else if (p && work == HAND_GIVE && p->state == PORT_GIVING)
                 on_given(p, why);
-        if (g->leaving && hands_busy(g->hands) <= 1)
+        if (g->leaving && hands_busy(g->hands) == 0)
                 (void) sd_event_exit(g->event, EXIT_SUCCESS);
 }
 

@@ -5,12 +5,12 @@ import shutil
 
 from .errors import LabError
 from .slot import Slot
-from .stage import SERVICE
+from .stage import GUARD, SERVICE
 
 SHOWN_LINES = 40
 
 COMMANDS = {
-    "daemon.log": f"journalctl --no-pager -o short-monotonic -u {SERVICE}",
+    "daemon.log": f"journalctl --no-pager -o short-monotonic -u {SERVICE} -u {GUARD}",
     "journal.log": "journalctl --no-pager -o short-monotonic -n 2000",
     "status.json": "safe-remove status --json",
     "topology.json": "safe-remove list --json",
