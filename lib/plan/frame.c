@@ -28,5 +28,9 @@ int plan_add_auto_online(Plan *p, const char *value, const char *was) {
         json_object *args = json_object_new_object();
         json_set_str(args, "value", value);
         json_set_str(args, "was", was);
+        /* Whoever turns it on again has to know what there was when it was turned off. */
+        for (size_t i = 0; i < p->n_steps && !streq(value, "offline"); i++)
+                if (p->steps[i].type == STEP_AUTO_ONLINE && streq_ptr(json_str(p->steps[i].args, "value"), was))
+                        json_set_u64(args, "of", i);
         return plan_add_step(p, STEP_AUTO_ONLINE, args);
 }

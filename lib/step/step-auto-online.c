@@ -2,9 +2,91 @@
 /* The kernel's policy for memory blocks that appear. It is off while the card's memory is being taken down: a way back adds
  * the blocks again, and each must then go into the zone it was in, not where the policy says (mm/memory_hotplug.c:
  * add_memory_resource onlines by mhp_default_online_type). The same step type, the other way round, puts the
- * administrator's choice back before the end of the way forward. */
+ * administrator's choice back before the end of the way forward.
+ *
+ * Memory that somebody adds elsewhere meanwhile stays offline, and nobody tells. So the step notes which blocks there are before it turns
+ * the policy off, and whoever puts it back brings those online that have come since, by the administrator's own word. */
+#include <errno.h>
+
+#include "base/parse.h"
+#include "kernel/listing.h"
 #include "kernel/memory-block.h"
 #include "step/step.h"
+
+#define BLOCKS "/sys/devices/system/memory"
+
+static bool block_number(const char *name, uint64_t *ret) {
+        const char *digits = startswith(name, "memory");
+
+        return digits && parse_u64(digits, ret) >= 0;
+}
+
+/* [[first, last], ...]: a machine has a hundred thousand of them, and few gaps. */
+static int present_blocks(json_object **ret) {
+        json_object *runs = json_object_new_array(), *run = NULL;
+        _cleanup_json_ json_object *owned = runs;
+        _cleanup_listing_ Listing names = { 0 };
+        uint64_t id, last = 0;
+
+        int r = listing_readf(&names, BLOCKS);
+        if (r < 0)
+                return r;
+        for (size_t i = 0; i < names.n; i++) {
+                if (!block_number(names.names[i], &id))
+                        continue;
+                if (!run || id != last + 1) {
+                        run = json_object_new_array();
+                        json_object_array_add(run, json_object_new_uint64(id));
+                        json_object_array_add(runs, run);
+                }
+                json_object_array_put_idx(run, 1, json_object_new_uint64(id));
+                last = id;
+        }
+        *ret = TAKE_PTR(owned);
+        return 0;
+}
+
+static bool was_present(json_object *runs, uint64_t id) {
+        for (size_t i = 0; i < json_len(runs); i++) {
+                json_object *run = json_at(runs, i);
+                if (id >= json_object_get_uint64(json_at(run, 0)) && id <= json_object_get_uint64(json_at(run, 1)))
+                        return true;
+        }
+        return false;
+}
+
+/* What others have added is theirs: it does not fail the removal, but what could not be done is told. */
+static void bring_online(uint64_t id, const char *word, StepRun *run) {
+        _cleanup_free_ char *path = strf(BLOCKS "/memory%ju/state", (uintmax_t) id);
+        MemoryBlock b;
+
+        int r = memory_block_read(id, &b);
+        if (r == -ENOENT || (r >= 0 && b.online))
+                return;
+        if (r >= 0)
+                r = path ? step_write(run, path, word) : -ENOMEM;
+        if (r >= 0)
+                r = memory_block_read(id, &b);
+        if (r < 0 || !b.online)
+                step_lost(run, "memory%ju, which was added while new memory was kept offline, is offline still (echo %s > %s)", (uintmax_t) id, word,
+                          path ?: "its state");
+}
+
+/* `notes` are those of the step that turned the policy off; a removal that is resumed may have noted twice, and the first time counts. */
+static void bring_newcomers_online(json_object *notes, const char *word, StepRun *run) {
+        json_object *before = json_array(json_at(notes, 0), "blocks");
+        _cleanup_listing_ Listing names = { 0 };
+        uint64_t id;
+
+        if (!before || streq(word, "offline"))
+                return;
+        int r = listing_readf(&names, BLOCKS);
+        if (r < 0)
+                step_lost(run, "whether memory was added elsewhere meanwhile, and is offline, cannot be seen: %s", strerror(-r));
+        for (size_t i = 0; i < names.n && r >= 0; i++)
+                if (block_number(names.names[i], &id) && !was_present(before, id))
+                        bring_online(id, word, run);
+}
 
 static void auto_online_describe(json_object *args, char **ret_does, char **ret_undo) {
         *ret_does = strf("write %s to " AUTO_ONLINE_PATH, json_str(args, "value"));
@@ -20,12 +102,35 @@ static int auto_online_verify(json_object *args, StepRun *run) {
         return streq(now, json_str(args, "value")) ? STEP_APPLIED : STEP_NOT_APPLIED;
 }
 
+static int note_blocks(StepRun *run) {
+        _cleanup_json_ json_object *blocks = NULL;
+
+        int r = present_blocks(&blocks);
+        if (r < 0)
+                return step_fail(run, r, BLOCKS " cannot be read: %s", strerror(-r));
+        json_object *note = json_object_new_object();
+        json_set(note, "blocks", TAKE_PTR(blocks));
+        return step_note(run, note);
+}
+
 static int auto_online_apply(json_object *args, StepRun *run) {
-        return step_write(run, AUTO_ONLINE_PATH, json_str(args, "value"));
+        const char *value = json_str(args, "value");
+
+        int r = streq(value, "offline") ? note_blocks(run) : 0;
+        if (r >= 0)
+                r = step_write(run, AUTO_ONLINE_PATH, value);
+        if (r >= 0 && json_has(args, "of"))
+                bring_newcomers_online(step_notes_of(run, json_u64(args, "of")), value, run);
+        return r;
 }
 
 static int auto_online_revert(json_object *args, StepRun *run) {
-        return step_write(run, AUTO_ONLINE_PATH, json_str(args, "was"));
+        const char *was = json_str(args, "was");
+
+        int r = step_write(run, AUTO_ONLINE_PATH, was);
+        if (r >= 0)
+                bring_newcomers_online(run->notes, was, run);
+        return r;
 }
 
 const StepOps step_auto_online_ops = {

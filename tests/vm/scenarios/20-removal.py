@@ -159,3 +159,24 @@ def press_while_daemon_away(lab):
     end = removal.wait_for_end(lab, number)
     lab.equal(end["outcome"], "safe", "the ending")
     removal.check_safe(lab, 2, ram)
+
+
+@scenario("ram-memory-added-meanwhile", own_guest=True, turn=True, timeout=240)
+def memory_added_meanwhile(lab):
+    """A memory module is plugged in while new memory is kept offline for the card: it is online afterwards, and nothing else is."""
+    def offline():
+        return lab.sh("cd /sys/devices/system/memory && grep -lx offline memory*/state || true")
+    ram = lab.ram(2)
+    before = offline()
+    blocks = int(lab.sh("ls -d /sys/devices/system/memory/memory[0-9]* | wc -l"))
+    removal.drill(lab, 6000, "disable-region")
+    waiting = lab.spawn("remove", "safe-remove remove 2")
+    lab.wait_for(lambda: lab.sh("cat /sys/devices/system/memory/auto_online_blocks") == "offline", 90, "new memory to be kept offline")
+    lab.guest.qmp("object-add", **{"qom-type": "memory-backend-ram", "id": "module", "size": 256 << 20})
+    lab.guest.qmp("device_add", driver="pc-dimm", id="dimm", memdev="module")
+    lab.wait_for(lambda: ram.blocks() == [] and offline() != before, 60, "the module's blocks, which are offline")
+    lab.equal(waiting.wait(120), str(removal.SAFE), "the exit status of the removal")
+    removal.check_safe(lab, 2, ram)
+    lab.equal(offline(), before, "the blocks that are offline")
+    lab.equal(int(lab.sh("ls -d /sys/devices/system/memory/memory[0-9]* | wc -l")), blocks - len(ram.block_numbers) + 2, "the blocks there are")
+    lab.equal(lab.sh("cat /sys/devices/system/memory/auto_online_blocks"), "online_movable", "the auto-online policy")
