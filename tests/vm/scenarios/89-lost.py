@@ -74,19 +74,19 @@ def journal_entry(lab):
 
 
 def press_until_dark(lab, number):
-    """Nobody holds the slot, so that the kernel takes its power: the lights say "safe to pull" for as long as nobody looks."""
+    """Neither daemon nor guard is there to hold the slot, so that the kernel takes its power: the lights say "safe to pull" for as long as nobody looks."""
     lab.slot(number).press()
     lab.wait_leds(number, safe=True, timeout=20)
 
 
 @scenario("power-cut-unseen", own_guest=True, timeout=240, allow=LOST)
 def power_cut_unseen(lab):
-    """The daemon is away from before the card's memory is online until the kernel has taken the power: only the machine itself tells."""
-    lab.sh("systemctl mask --runtime --now safe-removed.service")
+    """Daemon and guard are away from before the card's memory is online until the kernel has taken the power: only the machine itself tells."""
+    lab.sh("systemctl mask --runtime --now safe-removed.service safe-remove-guard.service")
     ram = lab.ram(2)
     press_until_dark(lab, 2)
     lab.check(ram.online() > 0, "the kernel should have kept blocks: the scenario shows nothing otherwise")
-    lab.sh("systemctl unmask --runtime safe-removed.service")
+    lab.sh("systemctl unmask --runtime safe-removed.service safe-remove-guard.service")
     lab.spawn("monitor", "safe-remove monitor --json > /run/monitor")
     lab.wait_leds(2, attention="on")
     check_lost(lab, 2, "memory-blocks", f"memory{ram.block_numbers[0]} is online")
@@ -97,16 +97,16 @@ def power_cut_unseen(lab):
 
 @scenario("power-cut-disk", profile="mixed", timeout=240, allow=DEAD_DISK)
 def power_cut_disk(lab):
-    """The daemon is away while the kernel takes the power of a disk that is mounted, and the state directory hangs when it is back: that does
+    """Daemon and guard are away while the kernel takes the power of a disk that is mounted, and the state directory hangs when it is back: that does
     not keep the light from saying so."""
     removal.state_apart(lab)
     disk = lab.filesystem(lab.disk(4), "ext4")
     user = lab.spawn("user", f"cd {disk.target} && exec sleep 1000")
     seen = f"grep -q {disk.device.rsplit('/', 1)[-1]} {removal.STATE_DIR}/cards/*.json"
     lab.wait_for(lambda: lab.guest.succeeds(seen), 20, "the daemon to have seen the disk")
-    lab.sh("systemctl mask --runtime --now safe-removed.service")
+    lab.sh("systemctl mask --runtime --now safe-removed.service safe-remove-guard.service")
     press_until_dark(lab, 4)
-    lab.sh(f"fsfreeze -f {removal.STATE_DIR} && systemctl unmask --runtime safe-removed.service && systemctl start safe-removed.service")
+    lab.sh(f"fsfreeze -f {removal.STATE_DIR} && systemctl unmask --runtime safe-removed.service safe-remove-guard.service && systemctl start safe-removed.service")
     lab.wait_leds(4, attention="on")
     lab.wait_for(lambda: state(lab, 4) == ["lost"], 20, "the slot to be lost")
     entry = lab.wait_for(lambda: journal_entry(lab), 20, "the entry of the journal")
