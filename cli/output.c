@@ -52,7 +52,7 @@ ExitCode fail(ExitCode code, const char *error, const char *format, ...) {
         _cleanup_free_ char *message = strfv(format, ap);
         va_end(ap);
         if (message)
-                make_printable(message);
+                utf8_make_printable(message);
 
         /* What was printed so far belongs before the error, also when both end up in one file. */
         fflush(stdout);
@@ -67,33 +67,13 @@ ExitCode fail_memory(void) {
         return fail(CODE_FAILED, NULL, "out of memory");
 }
 
-void make_printable(char *s) {
-        static const char replacement[] = "\xef\xbf\xbd";
-
-        while (*s) {
-                size_t n = utf8_control_length(s);
-                if (n > 0)
-                        memset(s, strchr("\n\r\t", *s) ? ' ' : '?', n);
-                else if (utf8_stands_for_byte(s))
-                        s = memcpy(s, replacement, strlen(replacement));
-                s += n > 0 ? n : 1;
-        }
-}
-
-static bool is_printable(const char *s) {
-        for (; *s; s++)
-                if (utf8_control_length(s) > 0 || utf8_stands_for_byte(s))
-                        return false;
-        return true;
-}
-
 static void clean_string(json_object *o) {
-        if (is_printable(json_object_get_string(o)))
+        if (utf8_is_printable(json_object_get_string(o)))
                 return;
 
         _cleanup_free_ char *copy = strdup(json_object_get_string(o));
         if (copy)
-                make_printable(copy);
+                utf8_make_printable(copy);
         json_object_set_string(o, copy ?: "?");
 }
 

@@ -44,7 +44,6 @@ ExitCode fail_memory(void);
 /* Names and command lines of processes are somebody else's text: control characters in it (an escape sequence that
  * repaints the terminal) become '?', line ends a blank. Works through the whole tree. */
 void json_make_printable(json_object *o);
-void make_printable(char *s);
 
 /* One object in the mode's form, with a line end. */
 void print_json(json_object *o);

@@ -6,6 +6,7 @@
 #include <sys/uio.h>
 #include <systemd/sd-journal.h>
 
+#include "base/utf8.h"
 #include "log.h"
 
 enum {
@@ -40,8 +41,12 @@ static void add_field(struct iovec *fields, size_t *n, char *field) {
 }
 
 static void add_text(struct iovec *fields, size_t *n, const char *key, const char *value) {
-        if (value)
-                add_field(fields, n, strf("%s=%s", key, value));
+        char *field = value ? strf("%s=%s", key, value) : NULL;
+
+        /* A field with others in it is shown as "[280B blob data]". */
+        if (field)
+                utf8_make_printable(field);
+        add_field(fields, n, field);
 }
 
 static void send_fields(int priority, LogMessage message, const LogSubject *subject, const char *text) {
@@ -86,6 +91,7 @@ void log_write(int priority, LogMessage message, const LogSubject *subject, cons
                 return;
         }
 
+        utf8_make_printable(text);
         /* systemd sets JOURNAL_STREAM for services whose standard error is the journal. */
         if (getenv("JOURNAL_STREAM"))
                 send_fields(priority, message, subject, text);

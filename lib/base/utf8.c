@@ -55,12 +55,45 @@ bool utf8_is_valid(const char *s, size_t n) {
         return true;
 }
 
+/* U+2028 to U+202E (line and paragraph, the old embeddings), U+2066 to U+2069 (the new ones), U+200E and U+200F (marks). */
+static bool turns_text(const unsigned char *u) {
+        if (u[0] != 0xe2)
+                return false;
+        return (u[1] == 0x80 && ((u[2] >= 0xa8 && u[2] <= 0xae) || u[2] == 0x8e || u[2] == 0x8f)) ||
+                (u[1] == 0x81 && u[2] >= 0xa6 && u[2] <= 0xa9);
+}
+
 size_t utf8_control_length(const char *s) {
         const unsigned char *u = (const unsigned char *) s;
 
         if ((u[0] > 0 && u[0] < 0x20) || u[0] == 0x7f)
                 return 1;
-        return u[0] == 0xc2 && u[1] >= 0x80 && u[1] < 0xa0 ? 2 : 0;
+        if (turns_text(u))
+                return 3;
+        /* U+0080 to U+009F, and U+061C, the Arabic mark. */
+        return (u[0] == 0xc2 && u[1] >= 0x80 && u[1] < 0xa0) || (u[0] == 0xd8 && u[1] == 0x9c) ? 2 : 0;
+}
+
+void utf8_make_printable(char *s) {
+        static const char replacement[] = "\xef\xbf\xbd";
+
+        for (size_t left = strlen(s), n; left > 0; s += n, left -= n) {
+                size_t control = utf8_control_length(s);
+                n = utf8_length(s, left) ?: 1;
+                if (control > 0)
+                        memset(s, strchr("\n\r\t", *s) ? ' ' : '?', control);
+                else if (utf8_stands_for_byte(s))
+                        memcpy(s, replacement, strlen(replacement));
+                else if (n == 1 && (unsigned char) *s >= 0x80)
+                        *s = '?';
+        }
+}
+
+bool utf8_is_printable(const char *s) {
+        for (; *s; s++)
+                if (utf8_control_length(s) > 0 || utf8_stands_for_byte(s))
+                        return false;
+        return true;
 }
 
 bool utf8_stands_for_byte(const char *s) {

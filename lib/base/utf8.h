@@ -13,8 +13,14 @@ size_t utf8_length(const char *s, size_t n);
 /* Is all of it UTF-8? */
 bool utf8_is_valid(const char *s, size_t n);
 
-/* Length of the control character at s (C0, DEL, or a C1 in UTF-8, which some terminals obey), 0 for anything else. */
+/* Length of the control character at s, 0 for anything else: C0, DEL, a C1 in UTF-8, which some terminals obey, or one of those that end a line
+ * or turn the direction of the text, so that a line reads otherwise than it is. */
 size_t utf8_control_length(const char *s);
+
+/* For a terminal or a journal: control characters become blanks or "?", a character that stands for a byte U+FFFD. Anybody can give a process or
+ * a file a name with them. In place, of the same length. */
+void utf8_make_printable(char *s);
+bool utf8_is_printable(const char *s);
 
 /* Is the character at s one that stands for a byte? It is 3 bytes long. */
 bool utf8_stands_for_byte(const char *s);

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "base/utf8.h"
 #include "check.h"
 #include "output.h"
 
@@ -7,15 +8,15 @@ static void test_printable(void) {
         char escape[] = "a\033[2Jb", lines[] = "a\nb\tc", c1[] = "a\xc2\x9b" "2Jb", del[] = "a\x7f";
         char fine[] = "h\xc3\xa4rte \xe2\x82\xac";
 
-        make_printable(escape);
+        utf8_make_printable(escape);
         CHECK_STR(escape, "a?[2Jb");
-        make_printable(lines);
+        utf8_make_printable(lines);
         CHECK_STR(lines, "a b c");
-        make_printable(c1);
+        utf8_make_printable(c1);
         CHECK_STR(c1, "a??2Jb");
-        make_printable(del);
+        utf8_make_printable(del);
         CHECK_STR(del, "a?");
-        make_printable(fine);
+        utf8_make_printable(fine);
         CHECK_STR(fine, "h\xc3\xa4rte \xe2\x82\xac");
 }
 

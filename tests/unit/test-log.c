@@ -45,6 +45,15 @@ static void tell(const Removal *r) {
         CHECK_INT(count("SAFE_REMOVE_REMOVAL=7"), 1);
 }
 
+/* A line with control characters in it is shown as a blob, or does something to the terminal that shows it. */
+static void test_names(void) {
+        json_object_put(TAKE_PTR(told));
+        log_write(LOG_INFO, LOG_MESSAGE_NONE, &(LogSubject) { .slot = "2\x1b[2J" }, "process 12 (%s) %s, %s", "ev\x1b[31mil\n", "\xe2\x80\xaegnp",
+                  "\xff\xc2\x9b");
+        CHECK_INT(count("MESSAGE=process 12 (ev?[31mil ) ???gnp, ???"), 1);
+        CHECK_INT(count("SAFE_REMOVE_SLOT=2?[2J"), 1);
+}
+
 /* Whoever filters by any of its slots or cards finds it. */
 static void test_several(void) {
         static const char others[] = "[{\"name\":\"3\",\"card\":{\"serial\":\"0x3\"}},{\"name\":\"a b\"}]";
@@ -79,6 +88,7 @@ static void test_one(void) {
 int main(void) {
         CHECK_INT(setenv("JOURNAL_STREAM", "1:2", true), 0);
         test_several();
+        test_names();
         test_one();
         json_object_put(told);
         return EXIT_SUCCESS;

@@ -41,7 +41,27 @@ static void test_text(void) {
         CHECK(!utf8_is_valid("a\xff", 2) && utf8_is_valid("", 0));
 }
 
+static void test_printable(void) {
+        static const char *const dirty[] = { "a\x1b", "\x7f", "\xc2\x80", "\xd8\x9c", "x\xe2\x80\x8f", "\xe2\x80\xa8", "\xe2\x80\xae", "\xe2\x81\xa6",
+                "\xe2\x81\xa9" };
+        static const char *const fine[] = { "", "plain", "gr\xc3\xbc\xc3\x9f", "\xd8\xb9\xd8\xb1", "\xe2\x80\x93", "\xe2\x81\xaa", "\xf0\x9f\x99\x82" };
+
+        for (size_t i = 0; i < ELEMENTSOF(dirty); i++) {
+                _cleanup_free_ char *copy = strdup(dirty[i]);
+                CHECK(!utf8_is_printable(copy));
+                utf8_make_printable(copy);
+                CHECK(utf8_is_printable(copy) && utf8_is_valid(copy, strlen(copy)));
+        }
+        for (size_t i = 0; i < ELEMENTSOF(fine); i++) {
+                _cleanup_free_ char *copy = strdup(fine[i]);
+                CHECK(utf8_is_printable(copy));
+                utf8_make_printable(copy);
+                CHECK_STR(copy, fine[i]);
+        }
+}
+
 int main(void) {
+        test_printable();
         test_length();
         test_bytes();
         test_text();
