@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
-"""SIGKILL to the worker or the daemon at every step of a pressed removal. systemd and the journal do the rest: it ends safe
-or restored, and the slot is never left held. Which of the two is killed at which step changes with the seed."""
+"""SIGKILL to the worker, the daemon or the guard at every step of a pressed removal. systemd and the journal do the rest: it ends safe
+or restored, and the slot is never left held. Which of the three is killed at which step changes with the seed."""
 
 import functools
 import os
@@ -12,6 +12,7 @@ STEPS = ("hold", "auto-online", "offline-memory", "disable-dax", "disable-region
          "auto-online-back", "disable-memdev", "release", "power-off")
 
 VICTIMS = {
+    "guard": "systemctl kill --kill-whom=main --signal=KILL safe-remove-guard.service",
     "worker": "pkill -KILL -x safe-remove-wor",
     "daemon": "systemctl kill --kill-whom=main --signal=KILL safe-removed.service",
 }
@@ -35,7 +36,7 @@ def kill_at(lab, step, record, victim, pause=150):
 
 
 def register(name, step, record, **options):
-    """A sample kills one of the two at each step, the full matrix both."""
+    """A sample kills one of the three at each step, the full matrix each."""
     if os.environ.get("LAB_LONG"):
         for victim in VICTIMS:
             scenario(f"kill-{victim}-at-{name}", timeout=240)(functools.partial(kill_at, step=step, record=record, victim=victim, **options))
@@ -44,7 +45,9 @@ def register(name, step, record, **options):
             lambda lab: kill_at(lab, step, record, lab.random.choice(sorted(VICTIMS)), **options))
 
 
-for index, name in enumerate(STEPS):
+# The guard holds a pressed slot before there is a record: nothing is left to "do" of the first step.
+register("hold", "hold", '"ev":"done","n":0')
+for index, name in enumerate(STEPS[1:], 1):
     register(name, name.removesuffix("-back"), f'"ev":"do","n":{index}')
 
 # The proof writes nothing that could be half done, so it has no "do". Behind it only one step is left, whose pauses must

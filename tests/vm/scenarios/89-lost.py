@@ -74,7 +74,8 @@ def journal_entry(lab):
 
 
 def press_until_dark(lab, number):
-    """Neither daemon nor guard is there to hold the slot, so that the kernel takes its power: the lights say "safe to pull" for as long as nobody looks."""
+    """Neither daemon nor guard is there to hold the slot, so that the kernel takes its power: the lights say "safe to pull" for as long as
+    nobody looks."""
     lab.slot(number).press()
     lab.wait_leds(number, safe=True, timeout=20)
 
@@ -106,7 +107,8 @@ def power_cut_disk(lab):
     lab.wait_for(lambda: lab.guest.succeeds(seen), 20, "the daemon to have seen the disk")
     lab.sh("systemctl mask --runtime --now safe-removed.service safe-remove-guard.service")
     press_until_dark(lab, 4)
-    lab.sh(f"fsfreeze -f {removal.STATE_DIR} && systemctl unmask --runtime safe-removed.service safe-remove-guard.service && systemctl start safe-removed.service")
+    lab.sh(f"fsfreeze -f {removal.STATE_DIR} && systemctl unmask --runtime safe-removed.service safe-remove-guard.service && "
+           "systemctl start safe-removed.service")
     lab.wait_leds(4, attention="on")
     lab.wait_for(lambda: state(lab, 4) == ["lost"], 20, "the slot to be lost")
     entry = lab.wait_for(lambda: journal_entry(lab), 20, "the entry of the journal")

@@ -36,13 +36,19 @@ def press_under(lab, *names):
     lab.slot(2).press()
     held_in_time(lab, watch, " ".join(names))
     end = check_end(lab, number, before, ram)
-    print(f"     and the end: {end['outcome']} {end['code']}", flush=True)
+    print(f"     and the end: {end['outcome']} {end['code']}: {end['message'][:300]}", flush=True)
     for attacker in attackers:
         attacker.stop()
 
 
-for each in ("binds", "bus"):
+for each in siege.ATTACKS:
     scenario(f"siege-{each}", timeout=400, turn=True)(lambda lab, name=each: press_under(lab, name))
+
+
+@scenario("siege-all", timeout=600, turn=True)
+def everything(lab):
+    """All of them together."""
+    press_under(lab, *siege.ATTACKS)
 
 
 @scenario("siege-idle", timeout=300, turn=True)
@@ -64,3 +70,23 @@ def odd(lab):
     held_in_time(lab, watch, "an odd attribute")
     lab.equal(removal.wait_for_end(lab, number)["outcome"], "refused", "the ending")
     removal.check_untouched(lab, 2, before)
+
+
+@scenario("siege-state-hangs", timeout=400, turn=True)
+def state_hangs(lab):
+    """The file system of the state directory is frozen: the slot is held, and given back when nobody can write down why."""
+    removal.state_apart(lab)
+    ram = lab.ram(2)
+    before = removal.Picture.take(lab)
+    watch = siege.Watch(lab.slot(2))
+    lab.sh(f"fsfreeze -f {removal.STATE_DIR}")
+    lab.slot(2).press()
+    held_in_time(lab, watch, "a state directory that hangs")
+    lab.wait_for(lambda: lab.slot(2).driver_bound(), 150, "the slot to be given back")
+    lab.wait_leds(2, power="on", attention="off")
+    lab.equal(ram.online(), 4, "the blocks online")
+    lab.sh(f"fsfreeze -u {removal.STATE_DIR}")
+    lab.wait_for(lambda: lab.cli_json("list")["slots"][0]["state"] != "removing", 60, "the removal to end")
+    removal.check_untouched(lab, 2, before)
+    lab.cli("remove", "2")
+    removal.check_safe(lab, 2, ram)
