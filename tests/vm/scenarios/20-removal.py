@@ -108,7 +108,7 @@ def two_slots(lab):
     lab.equal(lab.sh("cat /sys/devices/system/memory/auto_online_blocks"), "online_movable", "the auto-online policy")
 
 
-@scenario("ram-hold-60s", timeout=240)
+@scenario("ram-hold-60s", turn=True, timeout=240)
 def hold_60s(lab):
     """The kernel would power the slot off after 5 s. Listeners are given 60 here, and not once does the power waver."""
     ram = lab.ram(2)

@@ -37,7 +37,7 @@ def verdict(lab, *names):
     return plan["verdict"], {blocker["code"]: blocker["evidence"] for blocker in plan["blockers"]}
 
 
-@scenario("several-room", profile="nodes", timeout=300)
+@scenario("several-room", turn=True, profile="nodes", timeout=300)
 def room(lab):
     """Each fits alone and both do not: refused with the arithmetic. With room both go, in one removal, to both lights; and come back
     together, once both are there."""
