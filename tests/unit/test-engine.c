@@ -5,8 +5,8 @@
 #include "engine-world.h"
 
 #define POLICY_STEPS                                                                                            \
-        "{\"name\": \"auto-online\", \"args\": {\"value\": \"offline\", \"was\": \"online_movable\"}},"         \
-        "{\"name\": \"auto-online\", \"args\": {\"value\": \"online_kernel\", \"was\": \"offline\"}}"
+        "{\"name\": \"auto-online\", \"args\": {\"value\": \"online\", \"was\": \"online_movable\"}},"         \
+        "{\"name\": \"auto-online\", \"args\": {\"value\": \"online_kernel\", \"was\": \"online\"}}"
 
 #define STUBBORN_STEP                                                                                           \
         ",{\"name\": \"hold\", \"args\": {\"port\": \"0000:0c:00.0\", \"service\": \"0000:0c:00.0:pcie004\","          \
@@ -128,9 +128,9 @@ static void resume(Case *c, bool back) {
 static void test_crash_at_every_record(void) {
         static const char *const worlds[][2] = {
                 { "online_movable", "online_movable" }, /* start */
-                { "online_movable", "offline" },        /* do 0 */
-                { "offline", "offline" },               /* done 0 */
-                { "offline", "online_kernel" },         /* do 1 */
+                { "online_movable", "online" },        /* do 0 */
+                { "online", "online" },               /* done 0 */
+                { "online", "online_kernel" },         /* do 1 */
                 { "online_kernel", "online_kernel" },   /* done 1 */
         };
 
