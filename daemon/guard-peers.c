@@ -90,7 +90,7 @@ void peers_tell(Peers *p, json_object *message) {
         _cleanup_json_ json_object *owned = message;
         const char *text = json_text(message);
 
-        for (size_t i = 0; i < PEERS_MAX && text; i++)
+        for (size_t i = 0; i < PEERS_MAX && p && text; i++)
                 if (p->items[i].fd >= 0 && send(p->items[i].fd, text, strlen(text), MSG_NOSIGNAL | MSG_DONTWAIT) < 0)
                         drop(&p->items[i]);
 }

@@ -20,5 +20,5 @@ typedef struct PeersHandler {
 int peers_new(sd_event *event, const PeersHandler *handler, void *userdata, Peers **ret);
 void peers_free(Peers *p);
 
-/* To all of them. Takes over `message`. */
+/* To all of them (`p` may be NULL: to nobody). Takes over `message`. */
 void peers_tell(Peers *p, json_object *message);

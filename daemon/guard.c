@@ -3,7 +3,6 @@
  * whatever anybody thinks of it; the guard takes the slot from it first, by the port alone, and tells the daemon then. It reads no record,
  * no bus and nothing of the machine but the registers of slots, so that nothing which an unprivileged user does makes it late. A slot that
  * nobody claims in time is given back. docs/ARCHITECTURE.md, "The button". */
-#include <errno.h>
 #include <signal.h>
 #include <sys/mman.h>
 #include <systemd/sd-daemon.h>
@@ -74,10 +73,8 @@ static void tell(Guard *g, SourceEventKind kind, const char *port, const char *t
         json_object *o = json_object_new_object();
 
         json_set_str(o, "type", source_event_kind_to_string(kind));
-        if (port)
-                json_set_str(o, "port", port);
-        if (text)
-                json_set_str(o, "text", text);
+        json_set_str(o, "port", port);
+        json_set_str(o, "text", text);
         if (held)
                 json_set_bool(o, "held", true);
         peers_tell(g->peers, o);
@@ -165,6 +162,7 @@ static int on_timer(sd_event_source *timer, uint64_t usec, void *userdata) {
                 settle(p, PORT_FREE);
         if (p->state != PORT_HELD)
                 return 0;
+        tell(p->guard, SOURCE_BUTTON_CANCELLED, p->port, "nobody has taken the removal over in time", false);
         give_back(p, p->back ?: "nobody has taken the removal over in time");
         return 0;
 }
@@ -243,6 +241,12 @@ static void on_pressed(Port *p, const SourceEvent *e) {
                 tell(g, SOURCE_BUTTON_CANCELLED, p->port, e->text, false);
                 give_back(p, "the button was pressed again");
                 return;
+        }
+        /* The kernel says so of a slot that it drives: what was claimed was given back since, and this is another press. */
+        if (e->text && !held_is_undriven(p->port)) {
+                p->claimed = p->orphan = false;
+                if (p->state == PORT_CLAIMED)
+                        settle(p, PORT_FREE);
         }
         /* Without a record of the kernel it was read in the registers, of a slot that a removal holds. */
         if (p->state != PORT_FREE || p->yielded || (p->watched && !e->text) || g->leaving) {
@@ -355,7 +359,7 @@ static void take_hello(Guard *g) {
                         settle(p, held ? PORT_HELD : PORT_FREE);
                         p->found = held;
                 }
-                if (p->state == PORT_HELD && p->found)
+                if (p->state == PORT_HELD && p->found && !p->watched)
                         give_back(p, "the slot was held, and no removal that has not ended is of it");
                 else if (p->state == PORT_HELD && !p->back)
                         tell(g, p->kind, p->port, p->text, true);
@@ -433,19 +437,13 @@ static int on_stop_signal(sd_event_source *source, const struct signalfd_siginfo
 
 static int set_up(Guard *g) {
         static const PeersHandler handler = { .message = on_message, .gone = on_peer_gone };
-        sigset_t mask;
 
-        (void) sigemptyset(&mask);
-        (void) sigaddset(&mask, SIGTERM);
-        (void) sigaddset(&mask, SIGINT);
-        if (sigprocmask(SIG_BLOCK, &mask, NULL) < 0)
-                return -errno;
         int r = sd_event_default(&g->event);
         g->context = (SourceContext) { .event = g->event, .emit = on_source_event, .userdata = g };
         if (r >= 0)
-                r = sd_event_add_signal(g->event, NULL, SIGTERM, on_stop_signal, g);
+                r = sd_event_add_signal(g->event, NULL, SIGTERM | SD_EVENT_SIGNAL_PROCMASK, on_stop_signal, g);
         if (r >= 0)
-                r = sd_event_add_signal(g->event, NULL, SIGINT, on_stop_signal, g);
+                r = sd_event_add_signal(g->event, NULL, SIGINT | SD_EVENT_SIGNAL_PROCMASK, on_stop_signal, g);
         if (r >= 0)
                 r = sd_event_add_defer(g->event, &g->pending, on_pending, g);
         if (r >= 0)
@@ -457,12 +455,17 @@ static int set_up(Guard *g) {
         if (r >= 0)
                 r = source_slot.start(&g->context, &g->slots);
         if (r >= 0)
-                r = take_marks(g);
-        if (r >= 0)
-                r = peers_new(g->event, &handler, g, &g->peers);
-        if (r >= 0)
                 r = source_kmsg.start(&g->context, &g->kmsg);
-        return r < 0 ? r : sd_event_set_watchdog(g->event, true);
+        if (r < 0)
+                return r;
+        /* Without these a press is held all the same, and given back. */
+        r = take_marks(g);
+        if (r < 0)
+                log_plain(LOG_ERR, "The marks of slots that are held cannot be read: %s", strerror(-r));
+        r = peers_new(g->event, &handler, g, &g->peers);
+        if (r < 0)
+                log_plain(LOG_ERR, "The socket %s/" GUARD_SOCKET " cannot be made: %s. The daemon cannot be told of presses.", run_dir(), strerror(-r));
+        return sd_event_set_watchdog(g->event, true);
 }
 
 static void guard_done(Guard *g) {

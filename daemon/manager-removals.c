@@ -291,6 +291,7 @@ static int resume(Manager *m, json_object *entry) {
         Removal *resumed = TAKE_PTR(r);
         removal_resume(resumed);
         show_started(resumed);
+        manager_claim_slots(m, resumed); /* the hold is on record, whoever holds it: it is this one's to give back */
         return 0;
 }
 

@@ -34,7 +34,7 @@ int hotplug_service_take(json_object *args, StepRun *run) {
         int r = driven < 0 ? driven : step_unbind(run, bus, json_str(args, "service"), driver);
         if (r < 0) {
                 /* One that hangs may come to it yet. */
-                if (driven > 0 && r != -ETIMEDOUT && r != -ETIME)
+                if (driven > 0 && r != -EINPROGRESS && r != -ETIME)
                         held_forget(json_str(args, "port"));
                 return r;
         }

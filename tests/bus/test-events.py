@@ -339,10 +339,14 @@ class Events(BusTest):
         self.assertEqual([e["type"] for e in monitor.events()][0], "kmsg-lost")
 
     def test_no_press_was_missed(self):
+        self.stop_daemon()
+        self.stop_guard()  # what it was asked to look at before may be still to come
         self.write_registers(PORT, UP, PRESENT)
         self.write_registers("0000:0c:01.0", HELD_BLINKING, PRESENT)
         self.write_machine([slot("2", 0), {**slot("3", 1), "held": True}, {**slot("4", 2), "card": None}])
         self.write_registers("0000:0c:02.0", HELD_BLINKING, PRESENT)  # being powered on: no function yet
+        self.start_guard()
+        self.start_daemon()
         self.kernel_says("Slot(9): Link Up", PORT, 10)
         self.kernel_says("Slot(9): Link Up", PORT, 20)
         wait_for(lambda: "looking at every slot" in self.log(), "the loss")

@@ -86,6 +86,12 @@ class Picture:
         rest += _lights(lab)
         return Picture(tuple(sorted([*_blocks(things), *_named(things), *rest])), policy)
 
+    def moved(self, one, other):
+        """As it is with the cards of these two slots exchanged."""
+        names = {f"slot {one}:": f"slot {other}:", f"slot {other}:": f"slot {one}:"}
+        lines = (next((new + line.removeprefix(old) for old, new in names.items() if line.startswith(old)), line) for line in self.lines)
+        return Picture(tuple(sorted(lines)), self.policy)
+
     def check(self, lab):
         """Fail the scenario unless everything is as it was."""
         now = Picture.take(lab)

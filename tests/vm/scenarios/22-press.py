@@ -115,3 +115,21 @@ def whose_hold(lab):
     lab.check(not lab.slot(3).driver_bound(), "the other slot is the administrator's")
     lab.sh(f"echo {others} > /sys/bus/pci_express/drivers/pciehp/bind")
     removal.check_untouched(lab, 2, before)
+
+
+@scenario("press-after-stop", timeout=240)
+def after_stop(lab):
+    """A removal had claimed the slot and is put back, because the service is stopped: the next press is held as the first one was."""
+    lab.ram(2)
+    before = removal.Picture.take(lab)
+    claim_within(lab, 8)
+    removal.drill(lab, 1000, "disable-region")
+    number = removal.last_id(lab) + 1
+    lab.slot(2).press()
+    removal.wait_for_record(lab, number, '"ev":"do","n":4', 90, then="systemctl stop safe-removed.service")
+    removal.check_untouched(lab, 2, before)
+    lab.slot(2).press()
+    wait_held(lab, 2)
+    wait_given_back(lab, 2, "in time")
+    lab.sh("systemctl start safe-removed.service")
+    removal.check_untouched(lab, 2, before)
