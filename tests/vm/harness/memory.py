@@ -38,7 +38,8 @@ class Memory:
         """What the kernel says of the blocks now; those that are gone are left out."""
         listed = self.guest.out(LIST_BLOCKS.format(blocks=" ".join(map(str, self.block_numbers))))
         fields = [line.split() for line in listed.splitlines()]
-        return [Block(int(line[0]), line[1], line[2] if len(line) > 2 else "none") for line in fields]
+        # One may go between its listing and its reading.
+        return [Block(int(line[0]), line[1], line[2] if len(line) > 2 else "none") for line in fields if len(line) > 1]
 
     def online(self):
         """How many blocks are online."""
