@@ -51,7 +51,7 @@ static json_object *args_of(const char *port, StepRun *run) {
                 return NULL;
         }
         (void) slot_registers_read(port, &registers);
-        return hotplug_hold_args(port, service, &registers);
+        return hotplug_service_args(port, service, &registers);
 }
 
 static int do_work(HandWork work, const char *port, StepRun *run) {

@@ -33,7 +33,8 @@ void manager_free_slots(Manager *m) {
         m->n_slots = m->a_slots = 0;
 }
 
-static void show(ManagedSlot *s, json_object *entry) {
+/* `stale`: as it was seen last, and marked as such. */
+static void show_as(ManagedSlot *s, json_object *entry, bool stale) {
         const Removal *removal = manager_removal_of_slot(s->manager, slot_get(s, SLOT_TEXT_NAME),
                         slot_get(s, SLOT_TEXT_PORT));
         SlotView view;
@@ -43,18 +44,12 @@ static void show(ManagedSlot *s, json_object *entry) {
                 log_plain(LOG_ERR, "Slot %s cannot be updated: %s", slot_get(s, SLOT_TEXT_NAME), strerror(-r));
                 return;
         }
+        view.stale = view.stale || stale;
         slot_show(s, &view);
 }
 
-/* As it was seen last, and marked as such. */
-static void show_stale(ManagedSlot *s) {
-        const Removal *removal = manager_removal_of_slot(s->manager, slot_get(s, SLOT_TEXT_NAME), slot_get(s, SLOT_TEXT_PORT));
-        SlotView view;
-
-        if (slot_view_make(s, NULL, removal, &view) < 0)
-                return;
-        view.stale = true;
-        slot_show(s, &view);
+static void show(ManagedSlot *s, json_object *entry) {
+        show_as(s, entry, false);
 }
 
 void manager_refresh_slot(ManagedSlot *s) {
@@ -275,7 +270,7 @@ void manager_take_scan(json_object *topology, const char *why_not, void *userdat
                 log_plain(LOG_ERR, "The machine could not be scanned: %s. What is shown of the slots may be out of date.",
                                 why_not ?: "the scan has no slots in it");
                 for (size_t i = 0; i < m->n_slots; i++)
-                        show_stale(m->slots[i]);
+                        show_as(m->slots[i], NULL, true);
                 return;
         }
 

@@ -115,28 +115,24 @@ void manager_watch_slot(Manager *m, const Removal *r) {
         }
 }
 
-void manager_unwatch_slot(Manager *m, const Removal *r) {
+static void tell_guard_of(Manager *m, const Removal *r, void (*tell_of)(void *state, const char *port)) {
         void *state = m->source_states[SOURCE_GUARD];
 
         for (size_t i = 0; i < removal_n_slots(r); i++)
                 if (state && removal_port(r, i))
-                        guard_unwatch(state, removal_port(r, i));
+                        tell_of(state, removal_port(r, i));
+}
+
+void manager_unwatch_slot(Manager *m, const Removal *r) {
+        tell_guard_of(m, r, guard_unwatch);
 }
 
 void manager_claim_slots(Manager *m, const Removal *r) {
-        void *state = m->source_states[SOURCE_GUARD];
-
-        for (size_t i = 0; i < removal_n_slots(r); i++)
-                if (state && removal_port(r, i))
-                        guard_claim(state, removal_port(r, i));
+        tell_guard_of(m, r, guard_claim);
 }
 
 void manager_yield_slots(Manager *m, const Removal *r) {
-        void *state = m->source_states[SOURCE_GUARD];
-
-        for (size_t i = 0; i < removal_n_slots(r); i++)
-                if (state && removal_port(r, i))
-                        guard_yield(state, removal_port(r, i));
+        tell_guard_of(m, r, guard_yield);
 }
 
 void manager_give_back_press(Manager *m, const char *port, const char *why) {

@@ -138,12 +138,12 @@ static void on_ended(WorkerEnd end, int code, void *userdata) {
                 return;
         if (end == WORKER_TIMED_OUT && only_looks(r) && r->attempts < ATTEMPTS_AUTO)
                 r->attempts = ATTEMPTS_AUTO; /* the next one goes back */
-        if (end == WORKER_UNKILLABLE && only_looks(r) && r->port)
-                manager_give_back_press(r->manager, r->port, "its worker hangs in the kernel before anything is on record");
-        if (end == WORKER_UNKILLABLE)
+        if (end == WORKER_UNKILLABLE) {
+                if (only_looks(r) && r->port)
+                        manager_give_back_press(r->manager, r->port, "its worker hangs in the kernel before anything is on record");
                 /* It may come out of the kernel at any time and go on: nobody else may touch this removal. */
                 give_up_stuck(r, "The worker process sits in the kernel and cannot be killed");
-        else if (r->attempts >= ATTEMPTS_MAX || retry_later(r) < 0)
+        } else if (r->attempts >= ATTEMPTS_MAX || retry_later(r) < 0)
                 give_up_stuck(r, "The worker process failed again and again");
 }
 

@@ -8,7 +8,6 @@
 #include "kernel/listing.h"
 #include "kernel/memory-block.h"
 
-#define MEMORY "/sys/devices/system/memory"
 #define NODES "/sys/devices/system/node"
 
 enum {
@@ -32,7 +31,7 @@ int memory_block_size(uint64_t *ret) {
         _cleanup_free_ char *text = NULL;
         uint64_t size;
 
-        int r = attr_read(MEMORY "/block_size_bytes", &text);
+        int r = attr_read(MEMORY_BLOCKS "/block_size_bytes", &text);
         if (r < 0)
                 return r;
         /* "%lx" without 0x (drivers/base/memory.c:block_size_bytes_show). */
@@ -101,14 +100,14 @@ static int reader_open(Reader *r) {
         int q = memory_block_size(&r->block_size);
         if (q < 0)
                 return q;
-        r->dirfd = open(MEMORY, O_PATH | O_DIRECTORY | O_CLOEXEC);
+        r->dirfd = open(MEMORY_BLOCKS, O_PATH | O_DIRECTORY | O_CLOEXEC);
         return r->dirfd < 0 ? -errno : list_nodes(r);
 }
 
 static int listed_node(uint64_t id, int *ret) {
         _cleanup_listing_ Listing l = { 0 };
 
-        int r = listing_readf(&l, MEMORY "/memory%ju", (uintmax_t) id);
+        int r = listing_readf(&l, MEMORY_BLOCKS "/memory%ju", (uintmax_t) id);
         for (size_t i = 0; i < l.n; i++)
                 if (is_node(l.names[i], ret))
                         break;
@@ -176,7 +175,7 @@ int memory_block_read(uint64_t id, MemoryBlock *ret) {
         return r < 0 ? r : read_block(&reader, id, ret);
 }
 
-static bool is_block(const char *name, uint64_t *ret_id) {
+bool memory_block_is_name(const char *name, uint64_t *ret_id) {
         const char *number = startswith(name, "memory");
 
         return number && parse_u64(number, ret_id) >= 0;
@@ -192,7 +191,7 @@ static int blocks_find(uint64_t start, uint64_t size, memory_block_odd_t odd, vo
         if (r < 0)
                 return r;
         const uint64_t block_size = reader.block_size;
-        r = listing_readf(&l, MEMORY);
+        r = listing_readf(&l, MEMORY_BLOCKS);
         if (r < 0)
                 return r;
 
@@ -201,10 +200,10 @@ static int blocks_find(uint64_t start, uint64_t size, memory_block_odd_t odd, vo
         if (!blocks)
                 return -ENOMEM;
         for (size_t i = 0; i < l.n; i++) {
-                if (!is_block(l.names[i], &id) || __builtin_mul_overflow(id, block_size, &at) || !span_within(at, block_size, start, size))
+                if (!memory_block_is_name(l.names[i], &id) || __builtin_mul_overflow(id, block_size, &at) || !span_within(at, block_size, start, size))
                         continue;
                 r = read_block(&reader, id, &blocks[n]);
-                if (r == -ENOENT && !path_existsf(MEMORY "/%s", l.names[i])) /* went away since */
+                if (r == -ENOENT && !path_existsf(MEMORY_BLOCKS "/%s", l.names[i])) /* went away since */
                         continue;
                 if (r < 0 && r != -ENOMEM && odd) {
                         blocks[n] = (MemoryBlock) { .id = id, .start = id * block_size, .online = true, .node = -1 };

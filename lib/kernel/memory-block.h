@@ -17,7 +17,9 @@ typedef enum Zone {
 
 DECLARE_STRING_TABLE(zone, Zone); /* the kernel's words: "none", "DMA", "DMA32", "Normal", "Movable", "Device" */
 
-/* One /sys/devices/system/memory/memoryN. The zone of an online block is the first word of valid_zones
+#define MEMORY_BLOCKS "/sys/devices/system/memory"
+
+/* One memoryN of them. The zone of an online block is the first word of valid_zones
  * (drivers/base/memory.c:valid_zones_show); for an offline one it is where it could go, so it is not kept. */
 typedef struct MemoryBlock {
         uint64_t id;
@@ -39,8 +41,11 @@ int memory_blocks_in_range(uint64_t start, uint64_t size, MemoryBlock **ret, siz
 typedef int (*memory_block_odd_t)(void *userdata, uint64_t id, int error);
 int memory_blocks_all(MemoryBlock **ret, size_t *ret_n, memory_block_odd_t odd, void *userdata);
 
+/* Is this the name of one, in MEMORY_BLOCKS? */
+bool memory_block_is_name(const char *name, uint64_t *ret_id);
+
 /* What to write to `state` so that the block comes back into the zone it was in. */
 const char *memory_block_online_word(Zone zone);
 
 int auto_online_policy_read(char **ret); /* "offline", "online", "online_kernel", "online_movable" */
-#define AUTO_ONLINE_PATH "/sys/devices/system/memory/auto_online_blocks"
+#define AUTO_ONLINE_PATH MEMORY_BLOCKS "/auto_online_blocks"

@@ -6,12 +6,7 @@ int plan_add_slot_service(Plan *p, const Slot *slot, StepType type) {
         if (!slot->service)
                 return 0;
 
-        json_object *args = hotplug_hold_args(slot->port, slot->service, &slot->registers);
-        if (type != STEP_HOLD) {
-                json_object_object_del(args, "power_led");
-                json_object_object_del(args, "attention_led");
-        }
-        return plan_add_step(p, type, args);
+        return plan_add_step(p, type, hotplug_service_args(slot->port, slot->service, type == STEP_HOLD ? &slot->registers : NULL));
 }
 
 int plan_add_about_scope(Plan *p, StepType type, json_object *scope) {

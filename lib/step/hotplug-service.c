@@ -15,13 +15,15 @@ int hotplug_service_driven(json_object *args, StepRun *run) {
 }
 
 /* The power LED not as it was but as it should be: blinking is the pending removal itself, which ends when the hold is undone. */
-json_object *hotplug_hold_args(const char *port, const char *service, const SlotRegisters *s) {
+json_object *hotplug_service_args(const char *port, const char *service, const SlotRegisters *hold) {
         json_object *args = json_object_new_object();
 
         json_set_str(args, "port", port);
         json_set_str(args, "service", service);
-        json_set_str(args, "power_led", !s->has_power_indicator ? "reserved" : s->power_on ? "on" : "off");
-        json_set_str(args, "attention_led", indicator_to_string(s->attention));
+        if (hold) {
+                json_set_str(args, "power_led", !hold->has_power_indicator ? "reserved" : hold->power_on ? "on" : "off");
+                json_set_str(args, "attention_led", indicator_to_string(hold->attention));
+        }
         return args;
 }
 

@@ -10,8 +10,8 @@
 /* 1: pciehp drives the port, 0: the slot is held, or a negative errno with the reason noted; -ENODEV when the port is gone. */
 int hotplug_service_driven(json_object *args, StepRun *run);
 
-/* The arguments of a hold of the slot with these registers; the caller's. */
-json_object *hotplug_hold_args(const char *port, const char *service, const SlotRegisters *s);
+/* The arguments of a release (`hold` is NULL), or of a hold of the slot with these registers; the caller's. */
+json_object *hotplug_service_args(const char *port, const char *service, const SlotRegisters *hold);
 
 /* Takes pciehp off the port and lets the power LED blink. The slot is marked as held by us before (kernel/held-slot.h), until it is given
  * back. */

@@ -8,18 +8,9 @@
  * the policy off, and whoever puts it back brings those online that have come since, by the administrator's own word. */
 #include <errno.h>
 
-#include "base/parse.h"
 #include "kernel/listing.h"
 #include "kernel/memory-block.h"
 #include "step/step.h"
-
-#define BLOCKS "/sys/devices/system/memory"
-
-static bool block_number(const char *name, uint64_t *ret) {
-        const char *digits = startswith(name, "memory");
-
-        return digits && parse_u64(digits, ret) >= 0;
-}
 
 /* [[first, last], ...]: a machine has a hundred thousand of them, and few gaps. */
 static int present_blocks(json_object **ret) {
@@ -28,11 +19,11 @@ static int present_blocks(json_object **ret) {
         _cleanup_listing_ Listing names = { 0 };
         uint64_t id, last = 0;
 
-        int r = listing_readf(&names, BLOCKS);
+        int r = listing_readf(&names, MEMORY_BLOCKS);
         if (r < 0)
                 return r;
         for (size_t i = 0; i < names.n; i++) {
-                if (!block_number(names.names[i], &id))
+                if (!memory_block_is_name(names.names[i], &id))
                         continue;
                 if (!run || id != last + 1) {
                         run = json_object_new_array();
@@ -57,7 +48,7 @@ static bool was_present(json_object *runs, uint64_t id) {
 
 /* What others have added is theirs: it does not fail the removal, but what could not be done is told. */
 static void bring_online(uint64_t id, const char *word, StepRun *run) {
-        _cleanup_free_ char *path = strf(BLOCKS "/memory%ju/state", (uintmax_t) id);
+        _cleanup_free_ char *path = strf(MEMORY_BLOCKS "/memory%ju/state", (uintmax_t) id);
         MemoryBlock b;
 
         int r = memory_block_read(id, &b);
@@ -80,11 +71,11 @@ static void bring_newcomers_online(json_object *notes, const char *word, StepRun
 
         if (!before || streq(word, "offline"))
                 return;
-        int r = listing_readf(&names, BLOCKS);
+        int r = listing_readf(&names, MEMORY_BLOCKS);
         if (r < 0)
                 step_lost(run, "whether memory was added elsewhere meanwhile, and is offline, cannot be seen: %s", strerror(-r));
         for (size_t i = 0; i < names.n && r >= 0; i++)
-                if (block_number(names.names[i], &id) && !was_present(before, id))
+                if (memory_block_is_name(names.names[i], &id) && !was_present(before, id))
                         bring_online(id, word, run);
 }
 
@@ -107,7 +98,7 @@ static int note_blocks(StepRun *run) {
 
         int r = present_blocks(&blocks);
         if (r < 0)
-                return step_fail(run, r, BLOCKS " cannot be read: %s", strerror(-r));
+                return step_fail(run, r, MEMORY_BLOCKS " cannot be read: %s", strerror(-r));
         json_object *note = json_object_new_object();
         json_set(note, "blocks", TAKE_PTR(blocks));
         return step_note(run, note);

@@ -8,7 +8,6 @@
 #include "topology/load.h"
 
 #define NODES "/sys/devices/system/node"
-#define BLOCKS "/sys/devices/system/memory"
 
 int parse_node(const char *text, int *ret) {
         uint64_t v;
@@ -86,17 +85,17 @@ static int load_nodes(Topology *t) {
 }
 
 static int odd_block(void *t, uint64_t id, int error) {
-        return odd_addf(t, error, BLOCKS "/memory%ju", (uintmax_t) id);
+        return odd_addf(t, error, MEMORY_BLOCKS "/memory%ju", (uintmax_t) id);
 }
 
 static int load_blocks(Topology *t) {
         int r = memory_block_size(&t->block_size);
         if (r < 0) /* without memory hot-plug there is no such folder */
-                return r == -ENOENT && !path_existsf(BLOCKS) ? 0 : odd_add(t, r, BLOCKS "/block_size_bytes");
+                return r == -ENOENT && !path_existsf(MEMORY_BLOCKS) ? 0 : odd_add(t, r, MEMORY_BLOCKS "/block_size_bytes");
 
         r = memory_blocks_all(&t->blocks, &t->n_blocks, odd_block, t);
         if (r < 0 && r != -ENOMEM)
-                r = odd_add(t, r, BLOCKS);
+                r = odd_add(t, r, MEMORY_BLOCKS);
         return r < 0 ? r : optional_textf(t, &t->auto_online, AUTO_ONLINE_PATH);
 }
 

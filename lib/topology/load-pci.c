@@ -132,6 +132,13 @@ static int path_above(const Topology *t, const Slot *s, char **ret) {
         return 0;
 }
 
+static int set_outer(Slot *s, const Slot *outer) {
+        if (!outer || outer == s)
+                return 0;
+        s->outer = strdup(outer->name);
+        return s->outer ? 0 : -ENOMEM;
+}
+
 /* Boxes and switches have slots of their own. */
 static int find_outer(Topology *t, Slot *s) {
         const PciFunction *port = topology_function(t, s->port);
@@ -146,10 +153,7 @@ static int find_outer(Topology *t, Slot *s) {
                         return is_gone(r) ? 0 : odd_addf(t, r, "/sys/bus/pci/slots/%s/address", s->name);
                 outer = slot_of_path(t, path);
         }
-        if (!outer || outer == s)
-                return 0;
-        s->outer = strdup(outer->name);
-        return s->outer ? 0 : -ENOMEM;
+        return set_outer(s, outer);
 }
 
 int load_functions(Topology *t) {
@@ -158,5 +162,28 @@ int load_functions(Topology *t) {
         int r = load_devices(t, &kind);
         for (size_t i = 0; i < t->n_slots && r >= 0; i++)
                 r = find_outer(t, &t->slots[i]);
+        return r;
+}
+
+/* Where no functions are known, the port's own line of ancestors tells. */
+static int find_outer_alone(Topology *t, Slot *s) {
+        _cleanup_free_ char *path = NULL;
+
+        int r = s->port ? link_readf(&path, DEVICES "/%s", s->port) : -ENOENT;
+        if (r < 0)
+                return is_gone(r) || r == -EINVAL ? 0 : odd_addf(t, r, DEVICES "/%s", s->port);
+        return set_outer(s, slot_of_path(t, path));
+}
+
+int topology_load_slots(Topology **ret) {
+        _cleanup_(topology_freep) Topology *t = calloc(1, sizeof(*t));
+        if (!t)
+                return -ENOMEM;
+
+        int r = load_slots(t);
+        for (size_t i = 0; i < t->n_slots && r >= 0; i++)
+                r = find_outer_alone(t, &t->slots[i]);
+        if (r >= 0)
+                *ret = TAKE_PTR(t);
         return r;
 }

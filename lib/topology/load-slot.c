@@ -216,34 +216,3 @@ int load_slots(Topology *t) {
                 qsort(t->slots, t->n_slots, sizeof(Slot), compare);
         return 0;
 }
-
-/* The slot whose port is the nearest among the ancestors. */
-static int find_outer_port(Topology *t, Slot *s) {
-        _cleanup_free_ char *path = NULL;
-        const Slot *outer = NULL;
-        char *rest;
-
-        int r = s->port ? link_readf(&path, "/sys/bus/pci/devices/%s", s->port) : -ENOENT;
-        if (r < 0)
-                return is_gone(r) || r == -EINVAL ? 0 : odd_addf(t, r, "/sys/bus/pci/devices/%s", s->port);
-        for (char *part = strtok_r(path, "/", &rest); part; part = strtok_r(NULL, "/", &rest)) {
-                const Slot *of = topology_slot_of_port(t, part);
-                if (of && of != s)
-                        outer = of;
-        }
-        s->outer = outer ? strdup(outer->name) : NULL;
-        return outer && !s->outer ? -ENOMEM : 0;
-}
-
-int topology_load_slots(Topology **ret) {
-        _cleanup_(topology_freep) Topology *t = calloc(1, sizeof(*t));
-        if (!t)
-                return -ENOMEM;
-
-        int r = load_slots(t);
-        for (size_t i = 0; i < t->n_slots && r >= 0; i++)
-                r = find_outer_port(t, &t->slots[i]);
-        if (r >= 0)
-                *ret = TAKE_PTR(t);
-        return r;
-}

@@ -15,7 +15,7 @@
 static json_object *args_of(const char *port) {
         _cleanup_free_ char *service = strf("%s:pcie004", port);
 
-        return hotplug_hold_args(port, service, &(SlotRegisters) { .has_power_indicator = true, .power_on = true });
+        return hotplug_service_args(port, service, &(SlotRegisters) { .has_power_indicator = true, .power_on = true });
 }
 
 static size_t n_marks(void) {

@@ -39,6 +39,13 @@ def wait_given_back(lab, number, why, timeout=40):
     lab.check(lab.guest.succeeds(f"journalctl -b -u {GUARD} -o cat | grep -q 'given back.*{why}'"), f"the guard should say why ({why})")
 
 
+def press_in_vain(lab):
+    """A press that nobody takes over in time."""
+    lab.slot(2).press()
+    wait_held(lab, 2)
+    wait_given_back(lab, 2, "in time")
+
+
 @scenario("press-daemon-stands-still", timeout=200)
 def daemon_stands_still(lab):
     """The daemon does nothing for longer than the kernel waits: the slot is held all the same, and the removal follows."""
@@ -64,9 +71,7 @@ def nobody_decides(lab):
     before = removal.Picture.take(lab)
     claim_within(lab, 8)
     lab.sh("systemctl stop safe-removed.service")
-    lab.slot(2).press()
-    wait_held(lab, 2)
-    wait_given_back(lab, 2, "in time")
+    press_in_vain(lab)
     lab.slot(2).press()
     wait_held(lab, 2)
     lab.slot(2).press(force=True)
@@ -81,15 +86,11 @@ def record_hangs(lab):
     lab.ram(2)
     before = removal.Picture.take(lab)
     claim_within(lab, 10)
-    lab.sh("truncate -s 64M /run/frozen && mkfs.ext4 -q /run/frozen && mount -o loop /run/frozen /var/lib/safe-remove && systemctl restart safe-removed")
-    lab.cleanup(lambda: lab.run("fsfreeze --unfreeze /var/lib/safe-remove; systemctl stop safe-removed; umount /var/lib/safe-remove; rm -f /run/frozen",
-                                check=False))
-    lab.sh("fsfreeze --freeze /var/lib/safe-remove")
-    lab.slot(2).press()
-    wait_held(lab, 2)
-    wait_given_back(lab, 2, "in time")
+    removal.state_apart(lab)
+    lab.sh(f"fsfreeze --freeze {removal.STATE_DIR}")
+    press_in_vain(lab)
     lab.check(lab.slot(2).leds().power_on, "the card should be up")
-    lab.sh("fsfreeze --unfreeze /var/lib/safe-remove")
+    lab.sh(f"fsfreeze --unfreeze {removal.STATE_DIR}")
     lab.sh("systemctl stop safe-removed", timeout=120)
     before.check(lab)
 
@@ -128,8 +129,6 @@ def after_stop(lab):
     lab.slot(2).press()
     removal.wait_for_record(lab, number, '"ev":"do","n":4', 90, then="systemctl stop safe-removed.service")
     removal.check_untouched(lab, 2, before)
-    lab.slot(2).press()
-    wait_held(lab, 2)
-    wait_given_back(lab, 2, "in time")
+    press_in_vain(lab)
     lab.sh("systemctl start safe-removed.service")
     removal.check_untouched(lab, 2, before)
