@@ -1,13 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-#include <errno.h>
-#include <fcntl.h>
-#include <sys/socket.h>
-#include <sys/stat.h>
-#include <sys/un.h>
-
 #include "base/fileio.h"
 #include "daemon/guard-peers.h"
-#include "kernel/held-slot.h"
 
 enum {
         PEERS_MAX = 4,         /* the daemon, its successor, and whoever debugs it */
@@ -95,32 +88,30 @@ void peers_tell(Peers *p, json_object *message) {
                         drop(&p->items[i]);
 }
 
-static int listen_at(const char *path) {
-        struct sockaddr_un address = { .sun_family = AF_UNIX };
+static int listen_for_peers(void) {
+        struct sockaddr_un address;
 
-        if (strlen(path) >= sizeof(address.sun_path))
-                return -ENAMETOOLONG;
-        strcpy(address.sun_path, path);
-        int r = mkdir_private(run_dir());
+        int r = guard_address(&address);
+        if (r >= 0)
+                r = mkdir_private(run_dir());
         if (r < 0)
                 return r;
         _cleanup_close_ int fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-        (void) unlink(path);
+        (void) unlink(address.sun_path);
         if (fd < 0 || bind(fd, (struct sockaddr *) &address, sizeof(address)) < 0 || listen(fd, PEERS_MAX) < 0)
                 return -errno;
         return TAKE_FD(fd);
 }
 
 int peers_new(sd_event *event, const PeersHandler *handler, void *userdata, Peers **ret) {
-        _cleanup_free_ char *path = strf("%s/" GUARD_SOCKET, run_dir());
-        Peers *p = path ? calloc(1, sizeof(*p)) : NULL;
+        Peers *p = calloc(1, sizeof(*p));
 
         if (!p)
                 return -ENOMEM;
         *p = (Peers) { .event = event, .handler = handler, .userdata = userdata };
         for (size_t i = 0; i < PEERS_MAX; i++)
                 p->items[i] = (Peer) { .peers = p, .fd = -EBADF };
-        p->listener = listen_at(path);
+        p->listener = listen_for_peers();
         int r = p->listener < 0 ? p->listener : sd_event_add_io(event, &p->io, p->listener, EPOLLIN, on_connection, p);
         if (r < 0) {
                 peers_free(p);

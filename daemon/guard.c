@@ -464,7 +464,7 @@ static int set_up(Guard *g) {
                 log_plain(LOG_ERR, "The marks of slots that are held cannot be read: %s", strerror(-r));
         r = peers_new(g->event, &handler, g, &g->peers);
         if (r < 0)
-                log_plain(LOG_ERR, "The socket %s/" GUARD_SOCKET " cannot be made: %s. The daemon cannot be told of presses.", run_dir(), strerror(-r));
+                log_plain(LOG_ERR, "The socket in %s cannot be made: %s. The daemon cannot be told of presses.", run_dir(), strerror(-r));
         return sd_event_set_watchdog(g->event, true);
 }
 

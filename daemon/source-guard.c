@@ -1,13 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* The guard's ear and hands, as a source of the daemon's: it hears the buttons, holds slots and looks at their registers. What the daemon
  * wants of it is kept here and said again to a guard that was started anew. */
-#include <errno.h>
-#include <sys/socket.h>
-#include <sys/un.h>
-
 #include "base/clock.h"
 #include "daemon/guard-peers.h"
-#include "kernel/held-slot.h"
 #include "log.h"
 #include "source.h"
 
@@ -123,15 +118,14 @@ static void say_all(GuardSource *s) {
 }
 
 static int connect_guard(GuardSource *s) {
-        struct sockaddr_un address = { .sun_family = AF_UNIX };
-        _cleanup_free_ char *path = strf("%s/" GUARD_SOCKET, run_dir());
+        struct sockaddr_un address;
 
         s->again = sd_event_source_disable_unref(s->again);
-        if (!path || strlen(path) >= sizeof(address.sun_path))
-                return path ? -ENAMETOOLONG : -ENOMEM;
-        strcpy(address.sun_path, path);
+        int r = guard_address(&address);
+        if (r < 0)
+                return r;
         s->fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-        int r = s->fd < 0 || connect(s->fd, (struct sockaddr *) &address, sizeof(address)) < 0 ? -errno : 0;
+        r = s->fd < 0 || connect(s->fd, (struct sockaddr *) &address, sizeof(address)) < 0 ? -errno : 0;
         if (r >= 0)
                 r = sd_event_add_io(s->context->event, &s->io, s->fd, EPOLLIN, on_readable, s);
         if (r >= 0)
