@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
-#include "base/util.h"
+#include "kernel/process-stat.h"
 
 /* What /proc/PID says about a process, through a descriptor of that folder. */
 int process_start_time(int dirfd, uint64_t *ret);
@@ -12,18 +12,6 @@ int process_unit(int dirfd, char **ret);  /* *ret is NULL outside of every unit 
 
 /* Both out of one look at /proc/PID/cgroup: the path in the unified hierarchy, NULL where there is none. */
 int process_unit_and_cgroup(int dirfd, char **ret_unit, char **ret_cgroup);
-
-/* What /proc/PID/stat says that is of use here. */
-typedef struct ProcessStat {
-        char state;             /* 'R', 'S', 'T' (stopped by a signal), 'Z', ... */
-        int ppid, session;
-        bool kernel_thread;
-        uint64_t threads;       /* that were not reaped yet; the first one counts until the last has ended */
-        uint64_t start_time;
-} ProcessStat;
-
-/* Has all of it ended? The first thread is a zombie as long as others live. */
-bool process_stat_ended(const ProcessStat *st);
 
 /* Has it any beside the first? */
 bool process_has_threads(int dirfd);
@@ -75,8 +63,6 @@ int process_open(int pid, uint64_t start_time, int *ret_dirfd, int *ret_pidfd);
 char *process_end_command(const char *unit, int pid);
 
 /* The parsers behind them. */
-int stat_start_time(const char *stat, uint64_t *ret);
-int stat_parse(const char *stat, ProcessStat *ret);
 int status_uid(const char *status, uint32_t *ret);
 int status_ignores(const char *status, int signal);
 int status_takes(const char *status, int signal);

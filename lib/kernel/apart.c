@@ -9,8 +9,8 @@
 
 #include "base/clock.h"
 #include "base/fileio.h"
-#include "base/parse.h"
 #include "kernel/apart.h"
+#include "kernel/process-stat.h"
 
 enum {
         /* How often running work asks whether it was cancelled. There is no event to wait for that would not need the
@@ -65,40 +65,26 @@ void apart_set_witness(apart_witness_t told, void *userdata) {
         witness.userdata = userdata;
 }
 
-/* proc_pid_stat(5): the state is the first field behind the command's parenthesis, the start time the twentieth. */
-static int process_began(int pid, uint64_t *ret, char *ret_state) {
+static int stat_of(int pid, ProcessStat *ret) {
         _cleanup_free_ char *path = strf("/proc/%d/stat", pid), *stat = NULL;
 
         int r = path ? read_file(path, &stat, NULL) : -ENOMEM;
-        if (r < 0)
-                return r;
-        const char *p = strrchr(stat, ')');
-        if (!p || p[1] != ' ')
-                return -EBADMSG;
-        *ret_state = p[2];
-        for (unsigned i = 0; p && i < 20; i++)
-                p = strchr(p + 1, ' ');
-        if (!p)
-                return -EBADMSG;
-        _cleanup_free_ char *field = strndup(p + 1, strcspn(p + 1, " \n"));
-        return field ? parse_u64(field, ret) : -ENOMEM;
+        return r < 0 ? r : stat_parse(stat, ret);
 }
 
 bool apart_is_alive(int pid, uint64_t start_time) {
-        uint64_t began;
-        char state;
+        ProcessStat st;
 
-        return process_began(pid, &began, &state) >= 0 && began == start_time && state != 'Z' && state != 'X';
+        return stat_of(pid, &st) >= 0 && st.start_time == start_time && !process_stat_ended(&st);
 }
 
 /* Whoever is told holds the work up until it knows. */
 static int tell_witness(pid_t pid, int go, const char *what) {
-        uint64_t began = 0;
-        char state;
+        ProcessStat st;
 
-        int r = process_began(pid, &began, &state);
+        int r = stat_of(pid, &st);
         if (r >= 0)
-                r = witness.told(witness.userdata, what, pid, began);
+                r = witness.told(witness.userdata, what, pid, st.start_time);
         if (r >= 0 && write(go, "", 1) != 1)
                 r = -errno;
         return r;

@@ -8,8 +8,6 @@
 #include "kernel/listing.h"
 #include "kernel/memory-block.h"
 
-#define NODES "/sys/devices/system/node"
-
 enum {
         NODES_MAX = 8,
         WORD_SIZE = 64,         /* the longest of valid_zones names all zones */
@@ -65,7 +63,7 @@ static void reader_done(Reader *r) {
         closep(&r->dirfd);
 }
 
-static bool is_node(const char *name, int *ret) {
+bool memory_node_is_name(const char *name, int *ret) {
         const char *number = startswith(name, "node");
         uint64_t node;
 
@@ -79,13 +77,13 @@ static int list_nodes(Reader *r) {
         _cleanup_listing_ Listing l = { 0 };
         int node;
 
-        int q = listing_readf(&l, NODES);
+        int q = listing_readf(&l, MEMORY_NODES);
         if (q < 0) {
                 r->n_nodes = SIZE_MAX;
                 return q == -ENOMEM ? q : 0;
         }
         for (size_t i = 0; i < l.n && r->n_nodes != SIZE_MAX; i++) {
-                if (!is_node(l.names[i], &node))
+                if (!memory_node_is_name(l.names[i], &node))
                         continue;
                 if (r->n_nodes < NODES_MAX)
                         r->nodes[r->n_nodes++] = node;
@@ -109,7 +107,7 @@ static int listed_node(uint64_t id, int *ret) {
 
         int r = listing_readf(&l, MEMORY_BLOCKS "/memory%ju", (uintmax_t) id);
         for (size_t i = 0; i < l.n; i++)
-                if (is_node(l.names[i], ret))
+                if (memory_node_is_name(l.names[i], ret))
                         break;
         return r;
 }

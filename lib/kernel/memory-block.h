@@ -44,6 +44,11 @@ int memory_blocks_all(MemoryBlock **ret, size_t *ret_n, memory_block_odd_t odd, 
 /* Is this the name of one, in MEMORY_BLOCKS? */
 bool memory_block_is_name(const char *name, uint64_t *ret_id);
 
+#define MEMORY_NODES "/sys/devices/system/node"
+
+/* Is this the name of a node, in MEMORY_NODES? */
+bool memory_node_is_name(const char *name, int *ret);
+
 /* What to write to `state` so that the block comes back into the zone it was in. */
 const char *memory_block_online_word(Zone zone);
 

@@ -4,17 +4,13 @@
 #include "base/clock.h"
 #include "kernel/mount-ns-budget.h"
 
-enum {
-        WHOLE_TABLE_BYTES = 64 * 1024 * 1024,
-};
-
 void mount_ns_budget_begin(MountNsBudget *b, unsigned msec, size_t bytes) {
         *b = (MountNsBudget) { .deadline = now_monotonic() + msec * USEC_PER_MSEC, .bytes = bytes };
 }
 
 size_t mount_ns_budget_for(MountNsBudget *b, const MountNs *ns) {
         if (!ns->foreign)
-                return WHOLE_TABLE_BYTES;
+                return MOUNT_NS_WHOLE_TABLE_BYTES;
         if (b->bytes == 0 || now_monotonic() >= b->deadline) {
                 b->n_left_out++;
                 return 0;

@@ -15,6 +15,7 @@ enum {
         MOUNT_NS_PATIENT_MSEC = 6000,                   /* for whoever has to know */
         MOUNT_NS_BUDGET_BYTES = 16 * 1024 * 1024,       /* of all their tables, for whoever keeps them */
         MOUNT_NS_TABLE_BYTES = 4 * 1024 * 1024,         /* of a single one: 100 bytes a line make 40,000 mounts */
+        MOUNT_NS_WHOLE_TABLE_BYTES = 64 * 1024 * 1024,  /* of one of the host's own */
 };
 
 typedef struct MountNsBudget {

@@ -12,7 +12,6 @@
 
 enum {
         KEPT_MSEC = 2000, /* anybody may have a million descriptors */
-        HOST_TABLE_BYTES = 64 * 1024 * 1024,
 };
 
 /* The folder of the process or thread that a path of a namespace goes through, or NULL. */
@@ -72,7 +71,7 @@ int mount_ns_list_kept(MountNsList *l) {
 
         for (size_t i = 0; i < known && r >= 0 && !l->cut; i++) {
                 _cleanup_free_ char *folder = process_folder(l->items[i].path);
-                r = folder ? add_bind_mounts(l, folder, i == 0 ? HOST_TABLE_BYTES : MOUNT_NS_TABLE_BYTES) : 0;
+                r = folder ? add_bind_mounts(l, folder, i == 0 ? MOUNT_NS_WHOLE_TABLE_BYTES : MOUNT_NS_TABLE_BYTES) : 0;
                 l->cut = now_monotonic() >= deadline;
         }
         if (r >= 0)

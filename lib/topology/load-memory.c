@@ -7,7 +7,6 @@
 #include "kernel/listing.h"
 #include "topology/load.h"
 
-#define NODES "/sys/devices/system/node"
 
 int parse_node(const char *text, int *ret) {
         uint64_t v;
@@ -41,14 +40,14 @@ static uint64_t meminfo_bytes(const char *text, const char *key) {
 }
 
 static int add_node(Topology *t, int id) {
-        _cleanup_free_ char *path = strf(NODES "/node%d/meminfo", id), *text = NULL, *cpus = NULL;
+        _cleanup_free_ char *path = strf(MEMORY_NODES "/node%d/meminfo", id), *text = NULL, *cpus = NULL;
 
         int r = path ? read_file(path, &text, NULL) : -ENOMEM;
         if (r < 0)
-                return is_gone(r) && !path_existsf(NODES "/node%d", id) ? 0 : odd_add(t, r, path ?: "");
-        r = attr_readf(&cpus, NODES "/node%d/cpulist", id);
+                return is_gone(r) && !path_existsf(MEMORY_NODES "/node%d", id) ? 0 : odd_add(t, r, path ?: "");
+        r = attr_readf(&cpus, MEMORY_NODES "/node%d/cpulist", id);
         if (r < 0)
-                r = odd_addf(t, r, NODES "/node%d/cpulist", id);
+                r = odd_addf(t, r, MEMORY_NODES "/node%d/cpulist", id);
         if (r < 0)
                 return r;
 
@@ -69,13 +68,12 @@ static int add_node(Topology *t, int id) {
 static int load_nodes(Topology *t) {
         _cleanup_listing_ Listing l = { 0 };
 
-        int r = device_listing(t, &l, NODES);
+        int r = device_listing(t, &l, MEMORY_NODES);
         if (r < 0)
                 return r;
         for (size_t i = 0; i < l.n; i++) {
-                const char *number = startswith(l.names[i], "node");
                 int id;
-                if (!number || parse_node(number, &id) < 0 || id < 0)
+                if (!memory_node_is_name(l.names[i], &id))
                         continue;
                 r = add_node(t, id);
                 if (r < 0)

@@ -149,14 +149,13 @@ static int load_by_entering(Topology *t, Silent *s) {
         int r = run_apart(read_apart, s, &options, &text);
         if (r >= 0 && text)
                 r = add_sections(t, s->all, text);
-        for (size_t i = 0; i < s->n && r < 0 && r != -ENOMEM; i++) {
-                int q = odd_ns(t, &s->items[i], r);
-                if (q < 0)
-                        return q;
-                if (!s->items[i].foreign)
-                        break;
+        if (r >= 0)
+                return 0;
+        if (r != -ENOMEM && s->items[0].foreign) {
+                t->n_namespaces_left_out += s->n;
+                return 0;
         }
-        return r == -ENOMEM ? r : 0;
+        return odd_ns(t, &s->items[0], r);
 }
 
 /* Those that anybody may have made go apart from the others, which all have to be read. */
