@@ -37,12 +37,6 @@ static json_object *args_of(const char *value, const char *was) {
         return args;
 }
 
-static void put(const char *path, const char *text) {
-        _cleanup_fclose_ FILE *f = fopen(path, "we");
-
-        CHECK(f && fputs(text, f) >= 0);
-}
-
 static void check_state(unsigned id, const char *wanted) {
         _cleanup_free_ char *path = strf(BLOCKS "/memory%u/state", id), *text = NULL;
 
@@ -55,8 +49,8 @@ static void add_block(unsigned id, const char *state) {
         _cleanup_free_ char *folder = strf(BLOCKS "/memory%u", id), *path = strf("%s/state", folder), *zones = strf("%s/valid_zones", folder);
 
         CHECK_INT(mkdir(folder, 0755), 0);
-        put(path, state);
-        put(zones, "Normal Movable\n");
+        test_put(path, state);
+        test_put(zones, "Normal Movable\n");
 }
 
 static void drop_block(unsigned id) {
@@ -91,7 +85,7 @@ static void turn_on(bool backward, const char *word, size_t n_lost) {
 
 static void test_newcomers(bool backward) {
         noted = json_object_new_array();
-        put(BLOCKS "/memory147/state", "offline\n"); /* was there, and somebody keeps it offline */
+        test_put(BLOCKS "/memory147/state", "offline\n"); /* was there, and somebody keeps it offline */
         turn_off();
         add_block(200, "offline\n");
         add_block(201, "online\n");
@@ -101,7 +95,7 @@ static void test_newcomers(bool backward) {
         check_state(200, "online_movable");
         check_state(201, "online");
         check_state(147, "offline");
-        put(BLOCKS "/memory200/state", "offline\n");
+        test_put(BLOCKS "/memory200/state", "offline\n");
         turn_on(backward, "offline", 0); /* the administrator wants new memory offline */
         check_state(200, "offline");
         drop_block(200);

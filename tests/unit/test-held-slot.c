@@ -29,12 +29,6 @@ static char *mark_path(const char *port) {
         return strf("%s/held/%s", run_dir(), port);
 }
 
-static void put(const char *path, const char *text) {
-        _cleanup_fclose_ FILE *f = fopen(path, "we");
-
-        CHECK(f && fputs(text, f) >= 0);
-}
-
 static void test_services(void) {
         _cleanup_free_ char *service = NULL, *port = hotplug_port_of_service(SERVICE), *switch_port = hotplug_port_of_service(PORT ":pcie204");
 
@@ -73,7 +67,7 @@ static void test_no_marks(void) {
         CHECK_INT(boot_id_read(boot), 0);
         static const char *const rubbish[] = { "", "{", "[]", "{\"boot\":\"another\",\"args\":{\"port\":\"" PORT "\",\"service\":\"" SERVICE "\"}}" };
         for (size_t i = 0; i < ELEMENTSOF(rubbish); i++) {
-                put(path, rubbish[i]);
+                test_put(path, rubbish[i]);
                 CHECK(!held_is_marked(PORT));
                 CHECK_INT(n_marks(), 0);
                 CHECK(access(path, F_OK) < 0);

@@ -80,20 +80,13 @@ static void test_budget(void) {
         CHECK(mount_ns_budget_for(&b, &own) > 0);
 }
 
-static void put(const char *path, const char *text) {
-        _cleanup_fclose_ FILE *f = fopen(path, "we");
-
-        CHECK(f);
-        CHECK(fputs(text, f) >= 0);
-}
-
 static bool become_root_of_nothing(void) {
         if (setgroups(0, NULL) < 0 || setresgid(NOBODY, NOBODY, NOBODY) < 0 || setresuid(NOBODY, NOBODY, NOBODY) < 0 ||
             prctl(PR_SET_DUMPABLE, 1) < 0 || unshare(CLONE_NEWUSER | CLONE_NEWNS) < 0)
                 return false;
-        put("/proc/self/setgroups", "deny");
-        put("/proc/self/uid_map", "0 65534 1");
-        put("/proc/self/gid_map", "0 65534 1");
+        test_put("/proc/self/setgroups", "deny");
+        test_put("/proc/self/uid_map", "0 65534 1");
+        test_put("/proc/self/gid_map", "0 65534 1");
         return true;
 }
 

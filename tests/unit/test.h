@@ -31,6 +31,12 @@ static inline void test_check_str(const char *got, const char *want, const char 
         exit(EXIT_FAILURE);
 }
 
+static inline void test_put(const char *path, const char *text) {
+        _cleanup_fclose_ FILE *f = fopen(path, "we");
+
+        CHECK(f && fputs(text, f) >= 0);
+}
+
 static inline int test_remove_entry(const char *path, const struct stat *st, int type, struct FTW *ftw) {
         return remove(path);
 }

@@ -29,7 +29,7 @@ _ATTRIBUTE = re.compile(r"^([a-z]+[0-9.]*)/([a-z_0-9]+):(.*)$")
 _DRIVER = re.compile(r"/devices/([^/]+)/driver -> .*/([^/]+)$")
 _HELD = re.compile(r"/drivers/pciehp/(\S+) -> ")
 
-# By what a thing is known, and whether that is told of it.
+# By what a thing is known.
 _KEYS = {"region": "resource", "dax": "resource", "mem": "serial", "namespace": "uuid"}
 
 

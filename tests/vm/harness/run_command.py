@@ -2,7 +2,6 @@
 """The command tests/vm/run."""
 
 import argparse
-import fnmatch
 import multiprocessing
 import signal
 import time
@@ -34,7 +33,7 @@ def _parser():
 def _chosen(only, seed, newer):
     if not only and not newer:
         return scenario.for_run(seed)
-    chosen = [item for item in scenario.load() if any(fnmatch.fnmatch(item.name, glob) for glob in only or scenario.ON_NEWER)]
+    chosen = scenario.matching(only or scenario.ON_NEWER, scenario.load())
     return [item.on_newer() for item in chosen] if newer else chosen
 
 

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """What a scenario is: a function that is handed the lab and raises when something is not as it should be."""
 
-import importlib.util
 import fnmatch
+import importlib.util
 import os
 import random
 from dataclasses import dataclass, replace
@@ -78,10 +78,15 @@ def load():
     return sorted(_registered, key=lambda item: (item.own_guest, item.profile != "ram2", item.profile))
 
 
+def matching(globs, items):
+    """Those whose name fits one of them."""
+    return [item for item in items if any(fnmatch.fnmatch(item.name, glob) for glob in globs)]
+
+
 def for_run(seed):
     """Those of a run in which nobody names any."""
     everything = load()
-    newer = [item for item in everything if any(fnmatch.fnmatch(item.name, glob) for glob in ON_NEWER)]
+    newer = matching(ON_NEWER, everything)
     if os.environ.get("LAB_LONG"):
         return [*everything, *(item.on_newer() for item in newer)]
     taking_turns = [item.name for item in everything if item.turn]

@@ -29,9 +29,9 @@ def step_names(made):
     return [step["name"] for step in made["steps"]]
 
 
-def step_number(lab, name, target):
-    """Of the first step with that name in the plan for the card, from 0 as in its journal."""
-    return step_names(plan(lab, target)).index(name)
+def step_number(lab, name, *words):
+    """Of the first step with that name in the plan that these words ask for, from 0 as in its journal."""
+    return step_names(plan(lab, *words)).index(name)
 
 
 def codes(made, kind="blockers"):

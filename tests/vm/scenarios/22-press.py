@@ -3,8 +3,8 @@
 
 from harness import removal
 from harness.scenario import scenario
+from harness.stage import GUARD
 
-GUARD = "safe-remove-guard.service"
 DROP_IN = f"/run/systemd/system/{GUARD}.d/scenario.conf"
 HELD = "/run/safe-remove/held"
 

@@ -86,11 +86,11 @@ def late_device(lab):
 
 def call_off_at(lab, step, *options, target="2"):
     """Begin a removal by command and cancel it in the middle of a step; the harness compares when it has ended. Returns the end record."""
-    names = storage.step_names(storage.plan(lab, target, *options))
+    at = storage.step_number(lab, step, target, *options)
     removal.drill(lab, 700, step)
     number = removal.last_id(lab) + 1
     lab.cli("remove", target, "--no-wait", *options)
-    removal.wait_for_record(lab, number, f'"ev":"do","n":{names.index(step)}', then=f"safe-remove cancel {target} --no-wait")
+    removal.wait_for_record(lab, number, f'"ev":"do","n":{at}', then=f"safe-remove cancel {target} --no-wait")
     end = removal.wait_for_end(lab, number, 60)
     lab.equal((end["outcome"], end["code"]), ("restored", "cancelled"), f"the ending at {step} ({end['message']})")
     return end
@@ -143,16 +143,15 @@ def mixed(lab):
 
 @scenario("cancel-what-changed", timeout=240, turn=True)
 def what_changed(lab):
-    """Somebody else changes the machine's policy and takes a block in the middle: both stay as they want it, and the ending lists them
-    instead of saying that all is as it was."""
+    """Somebody else changes the machine's policy in the middle: it stays as they want it, and the ending lists it instead of saying that
+    all is as it was."""
     ram = lab.ram(2)
     other = lab.ram(3)
-    step = offline_step(lab)
-    names = storage.step_names(storage.plan(lab, "2"))
+    step = storage.step_number(lab, offline_step(lab), "2")
     removal.drill(lab, 2000, "disable-dax")
     number = removal.last_id(lab) + 1
     lab.cli("remove", "2", "--no-wait")
-    removal.wait_for_record(lab, number, f'"ev":"done","n":{names.index(step)}',
+    removal.wait_for_record(lab, number, f'"ev":"done","n":{step}',
                             then="echo online > /sys/devices/system/memory/auto_online_blocks && safe-remove cancel 2 --no-wait")
     lab.changed()
     end = removal.wait_for_end(lab, number, 60)
@@ -168,10 +167,9 @@ def writer_stopped(lab):
     """Who writes to the kernel is stopped and continued, which ends the kernel's work: it is asked again, and that is no failure."""
     ram = lab.ram(2, 3)
     keeper = lab.keeper(ram.node, mib=64)
-    number = removal.last_id(lab) + 1
+    number, step = removal.last_id(lab) + 1, storage.step_number(lab, offline_step(lab), "2")
     remover = lab.spawn("remove", "safe-remove remove 2")
-    names = storage.step_names(storage.plan(lab, "2"))
-    removal.wait_for_record(lab, number, f'"ev":"do","n":{names.index(offline_step(lab))}', 
+    removal.wait_for_record(lab, number, f'"ev":"do","n":{step}',
                             then="pkill -STOP -x safe-remove-wor; sleep 0.5; pkill -CONT -x safe-remove-wor")
     lab.equal(remover.wait(120), str(removal.SAFE), "the exit status")
     removal.check_safe(lab, 2, ram)
@@ -224,11 +222,11 @@ def light_waits_for_proof(lab):
 def power_off_by_others(lab):
     """Somebody switches the slot off between the release and our own power-off: what was wanted is reached, it is proved and shown."""
     ram = lab.ram(2)
-    names = storage.step_names(storage.plan(lab, "2"))
+    step = storage.step_number(lab, "power-off", "2")
     removal.drill(lab, 2000, "power-off")
     number = removal.last_id(lab) + 1
     lab.slot(2).press()
-    removal.wait_for_record(lab, number, f'"ev":"do","n":{names.index("power-off")}', 90, then="echo 0 > /sys/bus/pci/slots/2/power")
+    removal.wait_for_record(lab, number, f'"ev":"do","n":{step}', 90, then="echo 0 > /sys/bus/pci/slots/2/power")
     end = removal.wait_for_end(lab, number, 60)
     lab.equal((end["outcome"], end["code"]), ("safe", "done"), f"the ending ({end['message']})")
     removal.check_safe(lab, 2, ram)

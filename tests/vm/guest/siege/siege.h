@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
-/* What an unprivileged user can do to those who look at the whole machine. Each makes its trouble, says "ready" and goes on for ever; NULL
- * or false: it could not. */
+/* What an unprivileged user can do to those who look at the whole machine. Each makes its trouble, says "ready" and goes on for ever; a
+ * negative errno: it could not. */
 
 int siege_namespaces(unsigned n);            /* so many mount namespaces that only descriptors keep */
 int siege_sources(unsigned n);               /* one namespace with so many mounts, each with a source of 4,000 bytes */
