@@ -118,7 +118,10 @@ static int auto_online_apply(json_object *args, StepRun *run) {
 static int auto_online_revert(json_object *args, StepRun *run) {
         const char *was = json_str(args, "was");
 
-        int r = step_write(run, AUTO_ONLINE_PATH, was);
+        /* What somebody else has written over ours is theirs. (With a note this is asked whatever verify() says.) */
+        int r = auto_online_verify(args, run);
+        if (r == STEP_APPLIED)
+                r = step_write(run, AUTO_ONLINE_PATH, was);
         if (r >= 0)
                 bring_newcomers_online(run->notes, was, run);
         return r;

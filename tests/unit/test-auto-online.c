@@ -106,6 +106,23 @@ static void test_newcomers(bool backward) {
         noted = NULL;
 }
 
+/* Somebody else has written another word over ours: it stays, and what has come is online all the same. */
+static void test_policy_of_others(void) {
+        _cleanup_free_ char *now = NULL;
+
+        noted = json_object_new_array();
+        turn_off();
+        add_block(200, "offline\n");
+        test_put(AUTO_ONLINE_PATH, "online_kernel\n");
+        turn_on(true, "online_movable", 0);
+        CHECK_INT(auto_online_policy_read(&now), 0);
+        CHECK_STR(now, "online_kernel");
+        check_state(200, "online_movable");
+        drop_block(200);
+        json_object_put(noted);
+        noted = NULL;
+}
+
 /* A record from before there was such a note. */
 static void test_without_note(void) {
         noted = json_object_new_array();
@@ -119,6 +136,7 @@ static void test_without_note(void) {
 int main(void) {
         test_newcomers(true);
         test_newcomers(false);
+        test_policy_of_others();
         test_without_note();
         return EXIT_SUCCESS;
 }
