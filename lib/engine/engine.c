@@ -123,13 +123,10 @@ static void drill_pause(Engine *e, StepType type) {
 }
 
 /* A card that is gone in front of the step that takes its power: somebody else has switched the slot off. What was wanted is reached. */
-static bool is_done_by_others(Engine *e, const Step *step, int error) {
+static bool is_done_by_others(Engine *e, const Step *step) {
         const StepOps *ops = step_ops(step->type);
 
-        if (error >= 0 || !ops->irreversible || ops->verify(step->args, &e->run) != STEP_APPLIED)
-                return false;
-        e->touched_tail = true;
-        return true;
+        return ops->irreversible && ops->verify(step->args, &e->run) == STEP_APPLIED;
 }
 
 static int step_do(Engine *e, size_t n, int before) {
@@ -154,11 +151,12 @@ static int step_do(Engine *e, size_t n, int before) {
 
         /* The card may have been changed while we paused or the daemon was away. */
         r = engine_identity_check(e, ops, before);
-        if (is_done_by_others(e, step, r))
-                return engine_record(e, n, PHASE_DONE, "done by somebody else", now_monotonic() - start);
-        if (r < 0)
+        bool by_others = r < 0 && is_done_by_others(e, step);
+        if (r < 0 && !by_others)
                 return r;
         e->touched_tail = e->touched_tail || ops->irreversible;
+        if (by_others)
+                return engine_record(e, n, PHASE_DONE, "done by somebody else", now_monotonic() - start);
         r = ops->apply(step->args, &e->run);
         record_lost(e);
         drill_pause(e, step->type);

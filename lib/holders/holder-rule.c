@@ -118,7 +118,7 @@ static bool exe_fits(json_object *rule, int pid, uint64_t start_time, const char
         (void) process_open_living(dirfd, &living);
         for (size_t i = 0; i < json_len(patterns); i++) {
                 const char *pattern = json_object_get_string(json_at(patterns, i));
-                if (pattern && program_fits(pattern, living >= 0 ? living : dirfd, exe))
+                if (pattern && program_fits(pattern, process_shared(dirfd, living), exe))
                         return true;
         }
         return false;

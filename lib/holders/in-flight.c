@@ -58,7 +58,7 @@ static int ask_socket(Flight *f, int process, const char *pid, const char *fd) {
 
 static int ask_process(Flight *f, int proc, const char *pid) {
         _cleanup_close_ int process = openat(proc, pid, O_PATH | O_DIRECTORY | O_CLOEXEC), living = -EBADF;
-        int r = process < 0 ? 0 : process_open_living(process, &living), shared = living >= 0 ? living : process;
+        int r = process < 0 ? 0 : process_open_living(process, &living), shared = process_shared(process, living);
         int fd = r < 0 ? r : openat(shared, "fd", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
         _cleanup_(closedirp) DIR *dir = fd < 0 ? NULL : fdopendir(fd);
 

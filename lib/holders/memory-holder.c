@@ -96,7 +96,7 @@ static int scan_process(Part *p, int proc, const char *name, int pid) {
         if (dirfd < 0)
                 return -errno;
         _cleanup_close_ int living = -EBADF;
-        int r = process_open_living(dirfd, &living), shared = living >= 0 ? living : dirfd;
+        int r = process_open_living(dirfd, &living), shared = process_shared(dirfd, living);
         if (r >= 0)
                 r = numa_maps_use_of(shared, p->whole->nodes, p->whole->n, p->deadline, &use);
         if (r > 0)

@@ -4,6 +4,7 @@
 #include "base/id-map.h"
 #include "holders/pin-holder.h"
 #include "holders/protect.h"
+#include "holders/process.h"
 #include "kernel/rdma-regions.h"
 
 /* The inside of pins_scan(). */
@@ -38,7 +39,7 @@ typedef struct PinLook {
 
 /* Where to read what all threads share. */
 static inline int pin_look_shared(const PinLook *l) {
-        return l->living >= 0 ? l->living : l->dirfd;
+        return process_shared(l->dirfd, l->living);
 }
 
 /* Whoever ended, and what was closed meanwhile, pins nothing; what else goes wrong makes the scan incomplete. -ENOMEM or 0. */

@@ -83,16 +83,10 @@ int process_signal_running(int dirfd, int pid, int signal) {
 }
 
 int status_tracer(const char *status) {
-        const char *p = strstr(status, "\nTracerPid:\t");
         uint64_t pid;
 
-        if (!p)
-                return -EBADMSG;
-        p += strlen("\nTracerPid:\t");
-        _cleanup_free_ char *field = strndup(p, strcspn(p, "\n"));
-        if (!field)
-                return -ENOMEM;
-        return parse_u64(field, &pid) < 0 || pid > INT32_MAX ? -EBADMSG : (int) pid;
+        int r = status_number(status, "\nTracerPid:\t", INT32_MAX, &pid);
+        return r < 0 ? r : (int) pid;
 }
 
 int process_tracer(int dirfd) {

@@ -30,21 +30,30 @@ int process_start_time(int dirfd, uint64_t *ret) {
         return r < 0 ? r : stat_start_time(stat, ret);
 }
 
-/* The real one. The owner of the folder would be root for every process that must not dump core. */
-int status_uid(const char *status, uint32_t *ret) {
-        const char *p = strstr(status, "\nUid:\t");
-        uint64_t uid;
+int status_number(const char *status, const char *key, uint64_t max, uint64_t *ret) {
+        const char *p = strstr(status, key);
+        uint64_t value;
 
         if (!p)
                 return -EBADMSG;
-        p += strlen("\nUid:\t");
+        p += strlen(key);
         _cleanup_free_ char *field = strndup(p, strcspn(p, "\t\n"));
         if (!field)
                 return -ENOMEM;
-        if (parse_u64(field, &uid) < 0 || uid > UINT32_MAX)
+        if (parse_u64(field, &value) < 0 || value > max)
                 return -EBADMSG;
-        *ret = (uint32_t) uid;
+        *ret = value;
         return 0;
+}
+
+/* The real one. The owner of the folder would be root for every process that must not dump core. */
+int status_uid(const char *status, uint32_t *ret) {
+        uint64_t uid;
+
+        int r = status_number(status, "\nUid:\t", UINT32_MAX, &uid);
+        if (r >= 0)
+                *ret = (uint32_t) uid;
+        return r;
 }
 
 int process_uid(int dirfd, uint32_t *ret) {

@@ -21,6 +21,11 @@ bool process_has_threads(int dirfd);
  * or nobody does. -ENOMEM. */
 int process_open_living(int dirfd, int *ret);
 
+/* Where to read what all threads share: that folder, or the process's own where there is none. */
+static inline int process_shared(int dirfd, int living) {
+        return living >= 0 ? living : dirfd;
+}
+
 /* dirfd: /proc/PID. -ENOENT or -ESRCH when it has ended, -EBADMSG on rubbish. */
 int process_stat(int dirfd, ProcessStat *ret);
 
@@ -63,6 +68,8 @@ int process_open(int pid, uint64_t start_time, int *ret_dirfd, int *ret_pidfd);
 char *process_end_command(const char *unit, int pid);
 
 /* The parsers behind them. */
+/* The number behind this line's key ("\nUid:\t"), the first of several. -EBADMSG without one, or when it is larger than max. */
+int status_number(const char *status, const char *key, uint64_t max, uint64_t *ret);
 int status_uid(const char *status, uint32_t *ret);
 int status_ignores(const char *status, int signal);
 int status_takes(const char *status, int signal);

@@ -8,6 +8,7 @@
 #include "holders/maps.h"
 #include "holders/node-cache.h"
 #include "holders/protect.h"
+#include "holders/process.h"
 #include "holders/seen-mounts.h"
 
 /* The inside of holders_scan(). */
@@ -47,7 +48,7 @@ typedef struct Look {
 
 /* Where to read what all threads share. */
 static inline int look_shared(const Look *l) {
-        return l->living >= 0 ? l->living : l->dirfd;
+        return process_shared(l->dirfd, l->living);
 }
 
 /* A thread of it: the first one has the process's own folder and an empty name. */

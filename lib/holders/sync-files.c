@@ -64,7 +64,7 @@ int holder_sync_files(const Holder *h, dev_t dev) {
                 r = process_open_living(dirfd, &living);
         if (r < 0)
                 return r;
-        const Look l = { .pid = h->pid, .dirfd = dirfd, .shared = living >= 0 ? living : dirfd, .dev = dev };
+        const Look l = { .pid = h->pid, .dirfd = dirfd, .shared = process_shared(dirfd, living), .dev = dev };
         r = sync_mapped(&l);
         if (r >= 0)
                 r = listing_readf(&threads, "/proc/%d/task", h->pid);

@@ -48,12 +48,6 @@ static bool is_within(const Tally *t, uint64_t physical) {
         return false;
 }
 
-static void tally_add(Tally *t, uint64_t physical, uint64_t bytes) {
-        if (t->bytes == 0)
-                t->first = physical;
-        t->bytes += bytes;
-}
-
 static int tally_some(FilePages *f, const PageList *l, uint64_t from, size_t n, Tally *t) {
         const uint64_t *values;
         size_t n_within = 0;
@@ -75,7 +69,7 @@ static int tally_some(FilePages *f, const PageList *l, uint64_t from, size_t n, 
                 if (l->length > 0)
                         memcpy(&length, &values[i], sizeof(length));
                 if (is_within(t, f->pages[i]))
-                        tally_add(t, f->pages[i], length);
+                        t->bytes += length;
         }
         return r;
 }

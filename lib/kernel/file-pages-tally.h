@@ -28,7 +28,7 @@ struct FilePages {
 typedef struct Tally {
         const CardMemory *memory;
         size_t n_memory;
-        uint64_t bytes, first;
+        uint64_t bytes;
 } Tally;
 
 /* Adds the pages that the file with this private data keeps. */

@@ -105,6 +105,6 @@ int file_pages_in(FilePages *f, int pid, int fd, FilePagesKind kind, const CardM
                 r = tallies[kind](f, private, &t);
         if (r < 0)
                 return r == -EFAULT ? -ENOENT : r;
-        *ret = (FilePagesAnswer) { .file = private, .bytes = t.bytes, .first = t.first };
+        *ret = (FilePagesAnswer) { .file = private, .bytes = t.bytes };
         return 0;
 }

@@ -27,7 +27,6 @@ int file_pages_open(FilePages **ret, char **ret_why);
 typedef struct FilePagesAnswer {
         uint64_t file;                  /* the same number for the same file, however many descriptors it has */
         uint64_t bytes;                 /* that lie within the memory, of compound pages what is kept of them */
-        uint64_t first;                 /* where the first of them is, physical */
 } FilePagesAnswer;
 
 /* What of the memory the file behind a descriptor of a process keeps. -EOPNOTSUPP when this kernel's lists do not look like any we

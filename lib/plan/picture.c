@@ -22,10 +22,6 @@ static void add(json_object *things, char *name, char *text) {
         json_append_str(values, value);
 }
 
-static const char *yes(bool is, const char *word, const char *else_word) {
-        return is ? word : else_word;
-}
-
 static void add_blocks(json_object *o, const Scope *s, const Topology *t) {
         json_object *runs = json_object_new_array(), *run = NULL;
 
@@ -54,11 +50,11 @@ static void add_slots(json_object *things, const Scope *s) {
                 const Slot *slot = scope_slot(s, i);
                 if (slot->has_registers)
                         add(things, strf("slot %s", slot->name),
-                            strf("power %s, attention light %s", yes(slot->registers.power_on, "on", "off"),
+                            strf("power %s, attention light %s", slot->registers.power_on ? "on" : "off",
                                  indicator_to_string(slot->registers.attention)));
         }
         for (size_t i = 0; i < s->n_inner; i++)
-                add(things, strf("slot %s", s->inner[i]->name), strf("%s", yes(s->inner[i]->held, "without its driver", "with its driver")));
+                add(things, strf("slot %s", s->inner[i]->name), strdup(s->inner[i]->held ? "without its driver" : "with its driver"));
 }
 
 static void add_devices(json_object *things, const Scope *s, const Topology *t) {
@@ -96,7 +92,7 @@ static void add_regions(json_object *things, const Scope *s, const Topology *t) 
                 _cleanup_free_ char *targets = targets_of(r, t);
                 add(things, strf("region at 0x%jx", (uintmax_t) r->start),
                     strf("%ju bytes of mode %s, uuid %s, %u ways of %u bytes, %s, driver %s%s", (uintmax_t) r->size, r->mode ?: "?",
-                         r->uuid ?: "none", r->ways, r->granularity, yes(r->committed, "committed", "not committed"), r->driver ?: "none",
+                         r->uuid ?: "none", r->ways, r->granularity, r->committed ? "committed" : "not committed", r->driver ?: "none",
                          targets ?: ""));
         }
         for (size_t i = 0; i < s->n_nd_regions; i++)
@@ -115,8 +111,8 @@ static void add_storage(json_object *things, const Scope *s) {
                 if (b->kind == BLOCK_DISK || b->kind == BLOCK_PARTITION)
                         continue;
                 add(things, strf("%s device %s", block_kind_to_string(b->kind), b->kind == BLOCK_MD ? b->uuid ?: b->name : b->label ?: b->name),
-                    strf("%ju bytes on %zu devices%s%s", (uintmax_t) b->size, b->n_lower, yes(b->read_only, ", read-only", ""),
-                         yes(b->suspended, ", suspended", "")));
+                    strf("%ju bytes on %zu devices%s%s", (uintmax_t) b->size, b->n_lower, b->read_only ? ", read-only" : "",
+                         b->suspended ? ", suspended" : ""));
         }
         for (size_t i = 0; i < s->n_swaps; i++)
                 add(things, strf("swap %s", s->swaps[i]->path), strf("%ju bytes, priority %d", (uintmax_t) s->swaps[i]->size,
@@ -129,8 +125,8 @@ static void add_mounts(json_object *things, const Scope *s) {
                 const Mount *m = s->mounts[i];
                 add(things, strf("mount %s" IN_NAMESPACE "%ju", m->target, (uintmax_t) m->ns),
                     strf("%s of %s, %s, %s%s%s", m->root, m->type, m->options, m->super_options ?: "",
-                         yes(m->propagation && strstr(m->propagation, "shared:"), ", shared", ""),
-                         yes(m->propagation && strstr(m->propagation, "master:"), ", slave", "")));
+                         m->propagation && strstr(m->propagation, "shared:") ? ", shared" : "",
+                         m->propagation && strstr(m->propagation, "master:") ? ", slave" : ""));
         }
 }
 

@@ -89,14 +89,24 @@ static uint64_t patience(uint64_t deadline, bool may_hang) {
         return may_hang && soon < deadline ? soon : deadline;
 }
 
-static bool is_noted(StepRun *run, const char *cgroup, int pid, uint64_t start_time) {
+/* key: "cgroup", or of a process "pid" (told to stop) or "let_be". */
+static bool is_noted(const StepRun *run, const char *key, const Holder *h) {
         for (size_t i = 0; i < json_len(run->notes); i++) {
                 json_object *note = json_at(run->notes, i);
-                if (cgroup ? streq_ptr(json_str(note, "cgroup"), cgroup)
-                           : json_u64(note, "pid") == (uint64_t) pid && json_u64(note, "start_time") == start_time)
+                if (streq(key, "cgroup") ? streq_ptr(json_str(note, key), h->cgroup)
+                                         : json_u64(note, key) == (uint64_t) h->pid && json_u64(note, "start_time") == h->start_time)
                         return true;
         }
         return false;
+}
+
+static int process_note(StepRun *run, const char *key, const Holder *h) {
+        json_object *note = json_object_new_object();
+
+        json_set_u64(note, key, (uint64_t) h->pid);
+        json_set_u64(note, "start_time", h->start_time);
+        json_set_str(note, "comm", h->comm);
+        return step_note(run, note);
 }
 
 /* The group of one service or scope, with nobody in it who must go on. A login session is never frozen as a whole: it is where
@@ -117,7 +127,7 @@ static int group_freeze(StepRun *run, const Holder *h, bool may_hang, uint64_t d
 
         deadline = patience(deadline, may_hang);
         /* A group that somebody else has asked to freeze may still be about to. */
-        if (!is_noted(run, h->cgroup, 0, 0) && cgroup_asked_to_freeze(h->cgroup) <= 0) {
+        if (!is_noted(run, "cgroup", h) && cgroup_asked_to_freeze(h->cgroup) <= 0) {
                 json_object *note = json_object_new_object();
                 json_set_str(note, "cgroup", h->cgroup);
                 json_set_str(note, "unit", h->unit);
@@ -169,15 +179,6 @@ static int stop_wait(StepRun *run, const Holder *h, int dirfd, bool may_hang, bo
         return 0;
 }
 
-static int stop_note(StepRun *run, const Holder *h) {
-        json_object *note = json_object_new_object();
-
-        json_set_u64(note, "pid", (uint64_t) h->pid);
-        json_set_u64(note, "start_time", h->start_time);
-        json_set_str(note, "comm", h->comm);
-        return step_note(run, note);
-}
-
 static int stop(StepRun *run, const Holder *h, bool may_hang, uint64_t deadline) {
         _cleanup_close_ int dirfd = -EBADF, pidfd = -EBADF;
         ThreadStates t;
@@ -186,11 +187,11 @@ static int stop(StepRun *run, const Holder *h, bool may_hang, uint64_t deadline)
         if (r < 0 || all_stand(&t))
                 return r;
 
-        bool noted = is_noted(run, NULL, h->pid, h->start_time);
+        bool noted = is_noted(run, "pid", h);
         if (!noted && stop_is_on(dirfd, &t))
                 return stop_wait(run, h, dirfd, may_hang, false, deadline); /* somebody else's */
         if (!noted)
-                r = stop_note(run, h);
+                r = process_note(run, "pid", h);
         if (r >= 0)
                 r = pidfd_signal(pidfd, SIGSTOP);
         if (r < 0)
@@ -209,21 +210,11 @@ int holder_freeze(const HolderLook *l, StepRun *run, const Holder *h, uint64_t d
 }
 
 int holder_let_be(StepRun *run, const Holder *h) {
-        json_object *note = json_object_new_object();
-
-        json_set_u64(note, "let_be", (uint64_t) h->pid);
-        json_set_u64(note, "start_time", h->start_time);
-        json_set_str(note, "comm", h->comm);
-        return step_note(run, note);
+        return process_note(run, "let_be", h);
 }
 
 bool holder_is_let_be(const StepRun *run, const Holder *h) {
-        for (size_t i = 0; i < json_len(run->notes); i++) {
-                json_object *note = json_at(run->notes, i);
-                if (json_u64(note, "let_be") == (uint64_t) h->pid && json_u64(note, "start_time") == h->start_time)
-                        return true;
-        }
-        return false;
+        return is_noted(run, "let_be", h);
 }
 
 static int group_thaw(const char *cgroup) {

@@ -12,7 +12,6 @@
 #include "base/clock.h"
 #include "kernel/attr.h"
 #include "kernel/dax.h"
-#include "kernel/driver.h"
 #include "kernel/memory-block.h"
 #include "kernel/write.h"
 #include "step/device-back.h"
