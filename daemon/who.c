@@ -1,17 +1,19 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include <errno.h>
 #include <inttypes.h>
+#include <sys/queue.h>
 
 #include "base/fileio.h"
 #include "bus-error.h"
 #include "who.h"
 
 enum {
-        KNOWN_MAX = 256,       /* who is forgotten is asked about again */
-        ASKED_MAX = 1024,      /* connections that the bus is being asked about */
-        KEPT_MAX = 8,          /* calls of one of them */
-        KEPT_OF_ALL_MAX = 512,
-        CALL_BYTES_MAX = 16 * 1024, /* of its arguments: names and options are far shorter */
+        KNOWN_MAX = 4096,      /* more connections than a bus has by default; who is forgotten is asked about again */
+        KEPT_MAX = 8,          /* calls of a connection that the bus is being asked about */
+        KEPT_BYTES_MAX = 4 * 1024 * 1024, /* of all of these */
+        CALL_BYTES_MAX = 16 * 1024, /* of a call's arguments: names and options are far shorter */
+        COST = 512,            /* of a connection, and of a call beside its arguments */
+        BUCKETS = 1024,
 };
 
 typedef struct Kept {
@@ -25,20 +27,26 @@ typedef struct Sender {
         bool known;
         uint32_t uid, pid;
         sd_bus_slot *slot;     /* the bus is being asked */
-        Kept kept[KEPT_MAX];
-        size_t n_kept;
-        struct Sender *next;
+        Kept *kept;
+        size_t n_kept, a_kept;
+        size_t bytes;          /* what it takes until the bus has answered */
+        TAILQ_ENTRY(Sender) order;
+        LIST_ENTRY(Sender) bucket;
 } Sender;
 
+typedef TAILQ_HEAD(SenderList, Sender) SenderList;
+
 struct Who {
-        Sender *senders;       /* who called last comes first */
-        size_t n_known, n_asked, n_kept;
+        LIST_HEAD(, Sender) buckets[BUCKETS]; /* by name */
+        SenderList known, asked; /* who called last, or came last, is the last one */
+        size_t n_known, bytes;
 };
 
 static void sender_free(Sender *s) {
         for (size_t i = 0; i < s->n_kept; i++)
                 sd_bus_message_unref(s->kept[i].call);
         sd_bus_slot_unref(s->slot);
+        free(s->kept);
         free(s->name);
         free(s);
 }
@@ -46,15 +54,27 @@ static void sender_free(Sender *s) {
 DEFINE_CLEANUP_FUNC(Sender, sender_free)
 
 int who_new(Who **ret) {
-        *ret = calloc(1, sizeof(**ret));
-        return *ret ? 0 : -ENOMEM;
+        Who *w = calloc(1, sizeof(*w));
+        if (!w)
+                return -ENOMEM;
+        TAILQ_INIT(&w->known);
+        TAILQ_INIT(&w->asked);
+        *ret = w;
+        return 0;
+}
+
+static void free_list(SenderList *list) {
+        for (Sender *s; (s = TAILQ_FIRST(list));) {
+                TAILQ_REMOVE(list, s, order);
+                sender_free(s);
+        }
 }
 
 void who_free(Who *w) {
-        for (Sender *s = w ? w->senders : NULL, *next; s; s = next) {
-                next = s->next;
-                sender_free(s);
-        }
+        if (!w)
+                return;
+        free_list(&w->known);
+        free_list(&w->asked);
         free(w);
 }
 
@@ -64,44 +84,29 @@ bool who_is_privileged(json_object *by) {
         return json_has(by, "uid") && (uid == 0 || uid == geteuid());
 }
 
-static void unlink_sender(Who *w, Sender *s) {
-        Sender **p = &w->senders;
-
-        while (*p != s)
-                p = &(*p)->next;
-        *p = s->next;
-}
-
 static void drop(Who *w, Sender *s) {
-        unlink_sender(w, s);
+        TAILQ_REMOVE(s->known ? &w->known : &w->asked, s, order);
+        LIST_REMOVE(s, bucket);
         w->n_known -= s->known;
-        w->n_asked -= !s->known;
-        w->n_kept -= s->n_kept;
+        w->bytes -= s->bytes;
         sender_free(s);
 }
 
-/* To the front of the list. */
-static Sender *find(Who *w, const char *name) {
-        for (Sender **p = &w->senders; *p; p = &(*p)->next)
-                if (streq((*p)->name, name)) {
-                        Sender *s = *p;
+static size_t bucket_of(const char *name) {
+        size_t hash = 5381;
 
-                        *p = s->next;
-                        s->next = w->senders;
-                        w->senders = s;
-                        return s;
-                }
-        return NULL;
+        for (; *name; name++)
+                hash = hash * 33 + (unsigned char) *name;
+        return hash % BUCKETS;
 }
 
-static void forget_oldest(Who *w) {
-        Sender *oldest = NULL;
+static Sender *find(const Who *w, const char *name) {
+        Sender *s;
 
-        for (Sender *s = w->senders; s; s = s->next)
-                if (s->known)
-                        oldest = s;
-        if (oldest)
-                drop(w, oldest);
+        LIST_FOREACH(s, &w->buckets[bucket_of(name)], bucket)
+                if (streq(s->name, name))
+                        return s;
+        return NULL;
 }
 
 static json_object *by_of(const Sender *s) {
@@ -152,10 +157,22 @@ static int read_credentials(sd_bus_message *reply, Sender *s) {
 }
 
 /* The connection is gone, or the bus does not say whose it is. */
-static void refuse_all(Sender *s, int why) {
+static void refuse_unknown(Sender *s, int why) {
         for (size_t i = 0; i < s->n_kept; i++)
                 (void) sd_bus_reply_method_errorf(s->kept[i].call, BUS_ERROR_NOT_AUTHORIZED, "It is not known who asks for this: %s.",
                                 strerror(-why));
+}
+
+static void become_known(Who *w, Sender *s) {
+        TAILQ_REMOVE(&w->asked, s, order);
+        TAILQ_INSERT_TAIL(&w->known, s, order);
+        s->slot = sd_bus_slot_unref(s->slot);
+        s->known = true;
+        w->n_known++;
+        w->bytes -= s->bytes;
+        s->bytes = 0;
+        if (w->n_known > KNOWN_MAX)
+                drop(w, TAILQ_FIRST(&w->known));
 }
 
 static int on_credentials(sd_bus_message *reply, void *userdata, sd_bus_error *error) {
@@ -164,22 +181,19 @@ static int on_credentials(sd_bus_message *reply, void *userdata, sd_bus_error *e
 
         int r = sd_bus_message_is_method_error(reply, NULL) ? -EPERM : read_credentials(reply, s);
         if (r < 0) {
-                refuse_all(s, r);
+                refuse_unknown(s, r);
                 drop(w, s);
                 return 0;
         }
-        s->slot = sd_bus_slot_unref(s->slot);
-        s->known = true;
-        w->n_asked--;
-        w->n_known++;
-        for (size_t i = 0; i < s->n_kept; i++) {
-                _cleanup_(sd_bus_message_unrefp) sd_bus_message *call = s->kept[i].call;
-                serve_later(s, call, s->kept[i].then);
+        become_known(w, s);
+
+        _cleanup_free_ Kept *kept = TAKE_PTR(s->kept);
+        size_t n = s->n_kept;
+        s->n_kept = s->a_kept = 0;
+        for (size_t i = 0; i < n; i++) {
+                _cleanup_(sd_bus_message_unrefp) sd_bus_message *call = kept[i].call;
+                serve_later(s, call, kept[i].then);
         }
-        w->n_kept -= s->n_kept;
-        s->n_kept = 0;
-        if (w->n_known > KNOWN_MAX)
-                forget_oldest(w);
         return 0;
 }
 
@@ -195,9 +209,8 @@ static int ask_bus(Manager *m, const char *name, Sender **ret) {
                         "GetConnectionCredentials", on_credentials, s, "s", name);
         if (r < 0)
                 return r;
-        s->next = m->who->senders;
-        m->who->senders = s;
-        m->who->n_asked++;
+        TAILQ_INSERT_TAIL(&m->who->asked, s, order);
+        LIST_INSERT_HEAD(&m->who->buckets[bucket_of(name)], s, bucket);
         *ret = TAKE_PTR(s);
         return 0;
 }
@@ -232,7 +245,7 @@ static int measure(sd_bus_message *m, size_t *bytes) {
         return *bytes <= CALL_BYTES_MAX ? r : 0;
 }
 
-static int check_length(sd_bus_message *call, sd_bus_error *reterr) {
+static int check_length(sd_bus_message *call, size_t *ret_bytes, sd_bus_error *reterr) {
         size_t bytes = 0;
 
         int r = measure(call, &bytes);
@@ -241,39 +254,83 @@ static int check_length(sd_bus_message *call, sd_bus_error *reterr) {
         if (r >= 0 && bytes > CALL_BYTES_MAX)
                 return sd_bus_error_setf(reterr, BUS_ERROR_BAD_OPTION, "The names and options of a call may be %d bytes long together, and these are longer.",
                                 CALL_BYTES_MAX);
+        if (r >= 0)
+                *ret_bytes = bytes;
         return r < 0 ? r : 0;
 }
 
-static int keep(Sender *s, sd_bus_message *call, who_then_t then, sd_bus_error *reterr) {
+/* Which connection takes most, but for one. Of equals the one that came first. */
+static Sender *greediest(const Who *w, const Sender *but) {
+        Sender *s, *most = NULL;
+
+        TAILQ_FOREACH(s, &w->asked, order)
+                if (s != but && (!most || s->bytes > most->bytes))
+                        most = s;
+        return most;
+}
+
+/* For another call of the connection. Who takes most gives way to whoever takes less: so many connections, or long calls, of one user
+ * keep nobody out. */
+static int make_room(Who *w, const Sender *s, size_t bytes, sd_bus_error *reterr) {
+        while (w->bytes + bytes > KEPT_BYTES_MAX) {
+                Sender *most = greediest(w, s);
+
+                if (!most || s->bytes + bytes > most->bytes)
+                        return sd_bus_error_setf(reterr, BUS_ERROR_BUSY, "Too many new connections call at once. Try again in a moment.");
+                for (size_t i = 0; i < most->n_kept; i++)
+                        (void) sd_bus_reply_method_errorf(most->kept[i].call, BUS_ERROR_BUSY, "Too many new connections call at once, and "
+                                        "this one more than others. Try again in a moment.");
+                drop(w, most);
+        }
+        return 0;
+}
+
+static int keep(Sender *s, sd_bus_message *call, size_t bytes, who_then_t then, sd_bus_error *reterr) {
         Who *w = s->manager->who;
 
-        if (w->n_kept >= KEPT_OF_ALL_MAX)
-                return sd_bus_error_setf(reterr, BUS_ERROR_BUSY, "Too many new connections call at once. Try again in a moment.");
+        bytes += COST * (s->n_kept == 0 ? 2 : 1);
         if (s->n_kept == KEPT_MAX)
                 return sd_bus_error_setf(reterr, BUS_ERROR_BUSY, "%zu calls of this connection wait already. Wait for their answers, then try again.",
                                 s->n_kept);
-        w->n_kept++;
+        int r = vec_grow((void **) &s->kept, s->n_kept, &s->a_kept, sizeof(Kept));
+        if (r >= 0)
+                r = make_room(w, s, bytes, reterr);
+        if (r < 0)
+                return r;
         s->kept[s->n_kept++] = (Kept) { .call = sd_bus_message_ref(call), .then = then };
+        s->bytes += bytes;
+        w->bytes += bytes;
         return 1;
+}
+
+static int keep_first(Manager *m, const char *name, sd_bus_message *call, size_t bytes, who_then_t then, sd_bus_error *reterr) {
+        Sender *s;
+
+        int r = ask_bus(m, name, &s);
+        if (r < 0)
+                return r;
+        r = keep(s, call, bytes, then, reterr);
+        if (r < 0)
+                drop(m->who, s); /* or nobody would count it */
+        return r;
 }
 
 int who_asks(Manager *m, sd_bus_message *call, who_then_t then, sd_bus_error *reterr) {
         const char *name = sd_bus_message_get_sender(call);
+        size_t bytes;
+
         if (!name)
                 return -EPERM;
-        int r = check_length(call, reterr);
+        int r = check_length(call, &bytes, reterr);
         if (r < 0)
                 return r;
 
         Sender *s = find(m->who, name);
-        if (s && s->known)
-                return serve(s, call, then, reterr);
-        if (!s) {
-                if (m->who->n_asked >= ASKED_MAX)
-                        return sd_bus_error_setf(reterr, BUS_ERROR_BUSY, "Too many new connections call at once. Try again in a moment.");
-                r = ask_bus(m, name, &s);
-                if (r < 0)
-                        return r;
-        }
-        return keep(s, call, then, reterr);
+        if (!s)
+                return keep_first(m, name, call, bytes, then, reterr);
+        if (!s->known)
+                return keep(s, call, bytes, then, reterr);
+        TAILQ_REMOVE(&m->who->known, s, order);
+        TAILQ_INSERT_TAIL(&m->who->known, s, order);
+        return serve(s, call, then, reterr);
 }
