@@ -8,416 +8,50 @@
 #include <systemd/sd-daemon.h>
 
 #include "base/clock.h"
-#include "base/parse.h"
-#include "daemon/guard-hands.h"
 #include "daemon/guard-peers.h"
-#include "kernel/held-slot.h"
-#include "kernel/listing.h"
+#include "daemon/guard-ports.h"
 #include "log.h"
-#include "source.h"
 
-#define CLAIM_USEC (60 * USEC_PER_SEC)  /* from the hold to somebody who has written down that it is his */
-#define AGAIN_USEC USEC_PER_SEC         /* where a slot could not be given back, or taken */
-#define ORPHAN_USEC (600 * USEC_PER_SEC) /* from the end of the daemon that had claimed it to the next one */
 #define LEAVE_USEC (20 * USEC_PER_SEC)  /* to give back what nobody has claimed, when the guard is stopped */
 
-typedef enum PortState {
-        PORT_FREE,             /* pciehp has it, or nobody knows better */
-        PORT_PRESSED,          /* and will be taken once all records that are there have been read */
-        PORT_TAKING,
-        PORT_HANGING,          /* the hand that was to take it gave up, and the kernel may do it yet */
-        PORT_HELD,             /* by us, and nobody has claimed it */
-        PORT_CLAIMED,          /* a removal has it on record and gives it back */
-        PORT_GIVING,
-} PortState;
-
-typedef struct Guard Guard;
-
-typedef struct Port {
-        Guard *guard;
-        char *port;
-        PortState state;
-        bool watched;          /* a removal runs there */
-        bool yielded;          /* it has given the slot to the kernel for the power-off: taking it now would leave it without */
-        bool claimed;          /* it has the hold on record */
-        bool found;            /* held since before this guard was there */
-        bool orphan;           /* claimed for a daemon that is gone, and not by the next one */
-        SourceEventKind kind;  /* how the press was noticed */
-        char *text;            /* of the kernel's record, or NULL */
-        char *back;            /* why it is to be given back; NULL: it is not */
-        uint64_t pressed_usec; /* when it was heard */
-        uint64_t said_usec;    /* when the kernel said so, or 0 */
-        sd_event_source *timer;
-} Port;
-
-struct Guard {
+typedef struct Guard {
         sd_event *event;
         SourceContext context;
         void *kmsg, *slots;
-        Hands *hands;
+        Ports *ports;
         Peers *peers;
-        Port **ports;          size_t n_ports, a_ports;
-        sd_event_source *pending;
         bool leaving;
-};
-
-/* Drills do not wait for a minute. */
-static uint64_t claim_usec(void) {
-        const char *text = getenv("SAFE_REMOVE_CLAIM_SEC");
-        uint64_t sec = 0;
-
-        return text && parse_u64(text, &sec) >= 0 && sec > 0 && sec <= 600 ? sec * USEC_PER_SEC : CLAIM_USEC;
-}
-
-static void tell(Guard *g, SourceEventKind kind, const char *port, const char *text, bool held) {
-        json_object *o = json_object_new_object();
-
-        json_set_str(o, "type", source_event_kind_to_string(kind));
-        json_set_str(o, "port", port);
-        json_set_str(o, "text", text);
-        if (held)
-                json_set_bool(o, "held", true);
-        peers_tell(g->peers, o);
-}
-
-static Port *port_at(Guard *g, const char *port) {
-        for (size_t i = 0; i < g->n_ports; i++)
-                if (streq(g->ports[i]->port, port))
-                        return g->ports[i];
-
-        Port *p = calloc(1, sizeof(*p));
-        char *copy = strdup(port);
-        if (!p || !copy || vec_grow((void **) &g->ports, g->n_ports, &g->a_ports, sizeof(Port *)) < 0) {
-                free(p);
-                free(copy);
-                return NULL;
-        }
-        *p = (Port) { .guard = g, .port = copy };
-        return g->ports[g->n_ports++] = p;
-}
-
-static void port_free(Port *p) {
-        sd_event_source_disable_unref(p->timer);
-        free(p->port);
-        free(p->text);
-        free(p->back);
-        free(p);
-}
-
-static void settle(Port *p, PortState state) {
-        p->state = state;
-        p->timer = sd_event_source_disable_unref(p->timer);
-        if (state == PORT_HELD || state == PORT_CLAIMED || p->watched)
-                (void) source_slot_watch(p->guard->slots, p->port);
-        else
-                source_slot_unwatch(p->guard->slots, p->port);
-        if (state == PORT_FREE) {
-                free(TAKE_PTR(p->back));
-                p->found = p->orphan = false;
-        }
-}
-
-static int on_timer(sd_event_source *timer, uint64_t usec, void *userdata);
-
-static void set_timer(Port *p, uint64_t usec) {
-        p->timer = sd_event_source_disable_unref(p->timer);
-        int r = sd_event_add_time_relative(p->guard->event, &p->timer, CLOCK_MONOTONIC, usec, 0, on_timer, p);
-        if (r < 0)
-                log_plain(LOG_ERR, "Port %s: no timer can be set: %s", p->port, strerror(-r));
-}
-
-/* Only from a slot that is ours: `why` is for the log, and the last one counts. */
-static void give_back(Port *p, const char *why) {
-        char *copy = strdup(why);
-
-        if (copy) {
-                free(p->back);
-                p->back = copy;
-        }
-        if (p->state != PORT_HELD)
-                return; /* on its way: then when it is there */
-        settle(p, PORT_GIVING);
-        int r = hands_work(p->guard->hands, HAND_GIVE, p->port);
-        if (r < 0) {
-                log_plain(LOG_ERR, "The slot at port %s cannot be given back: %s. It is tried again.", p->port, strerror(-r));
-                p->state = PORT_HELD;
-                set_timer(p, AGAIN_USEC);
-        }
-}
-
-static void on_taken(Port *p, const char *why);
-
-static int on_timer(sd_event_source *timer, uint64_t usec, void *userdata) {
-        Port *p = userdata;
-
-        if (p->state == PORT_CLAIMED) {
-                p->claimed = false;
-                settle(p, held_is_undriven(p->port) ? PORT_HELD : PORT_FREE);
-        }
-        if (p->state == PORT_HANGING && held_is_undriven(p->port))
-                on_taken(p, NULL);
-        else if (p->state == PORT_HANGING && now_monotonic() - p->pressed_usec < 2 * CLAIM_USEC)
-                set_timer(p, AGAIN_USEC);
-        else if (p->state == PORT_HANGING)
-                settle(p, PORT_FREE);
-        if (p->state != PORT_HELD)
-                return 0;
-        tell(p->guard, SOURCE_BUTTON_CANCELLED, p->port, "nobody has taken the removal over in time", false);
-        give_back(p, p->back ?: "nobody has taken the removal over in time");
-        return 0;
-}
-
-static void take(Port *p) {
-        settle(p, PORT_TAKING);
-        int r = hands_work(p->guard->hands, HAND_HOLD, p->port);
-        if (r < 0) {
-                log_plain(LOG_ERR, "The slot at port %s cannot be held: %s.", p->port, strerror(-r));
-                settle(p, PORT_FREE);
-                tell(p->guard, p->kind, p->port, p->text, false);
-        }
-}
-
-static void on_taken(Port *p, const char *why) {
-        Guard *g = p->guard;
-
-        if (why && !held_is_undriven(p->port)) {
-                log_plain(LOG_WARNING, "The slot at port %s, whose button was pressed, cannot be held at once: %s.", p->port, why);
-                if (!p->back)
-                        tell(g, p->kind, p->port, p->text, false);
-                settle(p, held_is_marked(p->port) ? PORT_HANGING : PORT_FREE);
-                if (p->state == PORT_HANGING)
-                        set_timer(p, AGAIN_USEC);
-                return;
-        }
-        uint64_t now = now_monotonic(), since = p->said_usec > 0 && p->said_usec < now ? p->said_usec : p->pressed_usec;
-        log_plain(LOG_NOTICE, "The slot at port %s is held, %" PRIu64 " ms after its button was pressed.", p->port,
-                  (now - since) / USEC_PER_MSEC);
-        settle(p, p->claimed && !p->back ? PORT_CLAIMED : PORT_HELD);
-        if (p->state == PORT_HELD)
-                set_timer(p, claim_usec());
-        if (p->back)
-                give_back(p, p->back);
-        else
-                tell(g, p->kind, p->port, p->text, true);
-}
-
-static void on_given(Port *p, const char *why) {
-        if (!why) {
-                log_plain(LOG_NOTICE, "The slot at port %s is given back to the kernel: %s.", p->port, p->back ?: "?");
-                settle(p, PORT_FREE);
-                return;
-        }
-        log_plain(LOG_ERR, "The slot at port %s cannot be given back: %s. It is tried again.", p->port, why);
-        settle(p, PORT_HELD);
-        set_timer(p, AGAIN_USEC);
-}
-
-static void on_hand_done(HandWork work, const char *port, const char *why, void *userdata) {
-        Guard *g = userdata;
-        Port *p = port_at(g, port);
-
-        if (p && work == HAND_HOLD && p->state == PORT_TAKING)
-                on_taken(p, why);
-        else if (p && work == HAND_GIVE && p->state == PORT_GIVING)
-                on_given(p, why);
-        if (g->leaving && hands_busy(g->hands) == 0)
-                (void) sd_event_exit(g->event, EXIT_SUCCESS);
-}
-
-/* Behind all records that were there: a second press among them has called the first one off, in the kernel's own way. */
-static int on_pending(sd_event_source *source, void *userdata) {
-        Guard *g = userdata;
-
-        for (size_t i = 0; i < g->n_ports; i++)
-                if (g->ports[i]->state == PORT_PRESSED)
-                        take(g->ports[i]);
-        return sd_event_source_set_enabled(source, SD_EVENT_OFF);
-}
-
-static void on_pressed(Port *p, const SourceEvent *e) {
-        Guard *g = p->guard;
-
-        if (p->state == PORT_HELD || p->state == PORT_TAKING) {
-                tell(g, SOURCE_BUTTON_CANCELLED, p->port, e->text, false);
-                give_back(p, "the button was pressed again");
-                return;
-        }
-        /* The kernel says so of a slot that it drives: what was claimed was given back since, and this is another press. */
-        if (e->text && !held_is_undriven(p->port)) {
-                p->claimed = p->orphan = false;
-                if (p->state == PORT_CLAIMED)
-                        settle(p, PORT_FREE);
-        }
-        /* Without a record of the kernel it was read in the registers, of a slot that a removal holds. */
-        if (p->state != PORT_FREE || p->yielded || (p->watched && !e->text) || g->leaving) {
-                tell(g, e->kind, p->port, e->text, false);
-                return;
-        }
-        p->kind = e->kind;
-        free(p->text);
-        p->text = e->text ? strdup(e->text) : NULL;
-        p->pressed_usec = now_monotonic();
-        p->said_usec = e->usec;
-        p->state = PORT_PRESSED;
-        (void) sd_event_source_set_enabled(g->pending, SD_EVENT_ON);
-}
-
-static void on_cancelled(Port *p, const SourceEvent *e) {
-        if (p->state == PORT_PRESSED)
-                p->state = PORT_FREE;
-        else if (p->state == PORT_TAKING || p->state == PORT_HELD)
-                give_back(p, "the button was pressed again");
-        tell(p->guard, e->kind, p->port, e->text, false);
-}
-
-/* A press whose record nobody read shows in the slot itself. */
-static void look_everywhere(Guard *g) {
-        _cleanup_listing_ Listing services = { 0 };
-
-        if (listing_readf(&services, "/sys/bus/pci_express/drivers/pciehp") < 0)
-                return;
-        for (size_t i = 0; i < services.n; i++) {
-                _cleanup_free_ char *port = hotplug_port_of_service(services.names[i]);
-                Port *p = port ? port_at(g, port) : NULL;
-                if (p && !p->watched && p->state == PORT_FREE)
-                        (void) source_slot_look(g->slots, port);
-        }
-}
+} Guard;
 
 static void on_source_event(const SourceEvent *e, void *userdata) {
         Guard *g = userdata;
-        Port *p = e->port ? port_at(g, e->port) : NULL;
 
-        if (p && (e->kind == SOURCE_BUTTON_PRESSED || (e->kind == SOURCE_BUTTON_MISSED && p->state == PORT_FREE)))
-                on_pressed(p, e);
-        else if (p && e->kind == SOURCE_BUTTON_CANCELLED)
-                on_cancelled(p, e);
-        else if (e->kind != SOURCE_BUTTON_MISSED)
-                tell(g, e->kind, e->port, e->text, false);
-        if (p && e->kind == SOURCE_CARD_GONE && (p->state == PORT_HELD || p->state == PORT_TAKING))
-                give_back(p, "the card is gone");
-        if (e->kind == SOURCE_EVENTS_LOST)
-                look_everywhere(g);
+        ports_take_event(g->ports, e);
 }
 
-/* What the daemon asks for. */
+static void on_tell(json_object *message, void *userdata) {
+        Guard *g = userdata;
 
-static void ask_watch(Port *p, json_object *message) {
-        p->watched = true;
-        p->yielded = p->orphan = false;
-        (void) source_slot_watch(p->guard->slots, p->port);
+        peers_tell(g->peers, message);
 }
 
-static void ask_unwatch(Port *p, json_object *message) {
-        p->watched = p->yielded = p->claimed = false;
-        if (p->state == PORT_CLAIMED)
-                settle(p, PORT_FREE);
-        else if (p->state == PORT_HELD || p->state == PORT_TAKING)
-                give_back(p, "the removal that ran when the button was pressed has ended");
-        else if (p->state == PORT_FREE || p->state == PORT_PRESSED)
-                source_slot_unwatch(p->guard->slots, p->port);
-}
+static void on_left(void *userdata) {
+        Guard *g = userdata;
 
-/* Too late where the slot is on its way back: then the removal must not go on. */
-static void ask_claim(Port *p, json_object *message) {
-        p->claimed = true;
-        if (p->state == PORT_GIVING || p->back)
-                tell(p->guard, SOURCE_BUTTON_CANCELLED, p->port, p->back, false);
-        else if (p->state == PORT_HELD)
-                settle(p, PORT_CLAIMED);
-}
-
-static void ask_yield(Port *p, json_object *message) {
-        p->yielded = true;
-}
-
-static void ask_give_back(Port *p, json_object *message) {
-        if (p->state == PORT_HELD || p->state == PORT_TAKING)
-                give_back(p, json_str(message, "why") ?: "nothing comes of the removal");
-}
-
-static void ask_guard(Port *p, json_object *message) {
-        (void) source_slot_guard(p->guard->slots, p->port);
-}
-
-static void ask_unguard(Port *p, json_object *message) {
-        source_slot_unguard(p->guard->slots, p->port);
-}
-
-static void ask_look(Port *p, json_object *message) {
-        if (p->state == PORT_FREE)
-                (void) source_slot_look(p->guard->slots, p->port);
-}
-
-/* The daemon has said all that it has: what was held by an earlier guard and is none of its removals' is nobody's. And it hears of those
- * whose removals it does not know of yet. */
-static void take_hello(Guard *g) {
-        for (size_t i = 0; i < g->n_ports; i++) {
-                Port *p = g->ports[i];
-                if (p->state == PORT_CLAIMED && p->orphan) {
-                        bool held = held_is_undriven(p->port);
-                        settle(p, held ? PORT_HELD : PORT_FREE);
-                        p->found = held;
-                }
-                if (p->state == PORT_HELD && p->found && !p->watched)
-                        give_back(p, "the slot was held, and no removal that has not ended is of it");
-                else if (p->state == PORT_HELD && !p->back)
-                        tell(g, p->kind, p->port, p->text, true);
-        }
+        (void) sd_event_exit(g->event, EXIT_SUCCESS);
 }
 
 static void on_message(json_object *message, void *userdata) {
-        static const struct {
-                const char *type;
-                void (*ask)(Port *p, json_object *message);
-        } asks[] = {
-                { "watch", ask_watch }, { "unwatch", ask_unwatch }, { "claim", ask_claim }, { "yield", ask_yield }, { "give-back", ask_give_back },
-                { "guard", ask_guard }, { "unguard", ask_unguard }, { "look", ask_look },
-        };
         Guard *g = userdata;
-        const char *type = json_str(message, "type"), *port = json_str(message, "port");
 
-        if (streq_ptr(type, "hello"))
-                take_hello(g);
-        Port *p = port ? port_at(g, port) : NULL;
-        for (size_t i = 0; i < ELEMENTSOF(asks) && p; i++)
-                if (streq_ptr(type, asks[i].type))
-                        asks[i].ask(p, message);
+        ports_take_message(g->ports, message);
 }
 
-/* A removal that ran goes on with the next daemon, which says so; the kernel's presses are answered here until then. */
 static void on_peer_gone(unsigned left, void *userdata) {
         Guard *g = userdata;
 
-        for (size_t i = 0; i < g->n_ports && left == 0 && !g->leaving; i++) {
-                Port *p = g->ports[i];
-                p->watched = p->claimed = p->yielded = false;
-                p->orphan = p->state == PORT_CLAIMED;
-                if (p->orphan)
-                        set_timer(p, ORPHAN_USEC);
-        }
-}
-
-/* Marks of this boot. Where pciehp drives the port the slot was given back and only its mark stayed. */
-static int take_marks(Guard *g) {
-        _cleanup_json_ json_object *marks = NULL;
-
-        int r = held_list(&marks);
-        for (size_t i = 0; i < json_len(marks) && r >= 0; i++) {
-                const char *port = json_str(json_at(marks, i), "port");
-                if (!held_is_undriven(port)) {
-                        held_forget(port);
-                        continue;
-                }
-                Port *p = port_at(g, port);
-                if (!p)
-                        return -ENOMEM;
-                p->kind = SOURCE_BUTTON_PRESSED;
-                p->found = true;
-                settle(p, PORT_HELD);
-                set_timer(p, claim_usec());
-        }
-        return r;
+        if (left == 0)
+                ports_take_gone(g->ports);
 }
 
 static int on_stop_signal(sd_event_source *source, const struct signalfd_siginfo *info, void *userdata) {
@@ -427,16 +61,14 @@ static int on_stop_signal(sd_event_source *source, const struct signalfd_siginfo
                 return 0;
         g->leaving = true;
         (void) sd_notify(0, "STOPPING=1");
-        for (size_t i = 0; i < g->n_ports; i++)
-                if (g->ports[i]->state == PORT_HELD || g->ports[i]->state == PORT_TAKING)
-                        give_back(g->ports[i], "the guard is being stopped");
-        if (hands_busy(g->hands) == 0)
+        if (!ports_leave(g->ports))
                 return sd_event_exit(g->event, EXIT_SUCCESS);
         return sd_event_add_time_relative(g->event, NULL, CLOCK_MONOTONIC, LEAVE_USEC, 0, NULL, (void *) EXIT_FAILURE); /* ends the loop */
 }
 
 static int set_up(Guard *g) {
-        static const PeersHandler handler = { .message = on_message, .gone = on_peer_gone };
+        static const PeersHandler peers_handler = { .message = on_message, .gone = on_peer_gone };
+        static const PortsHandler ports_handler = { .tell = on_tell, .left = on_left };
 
         int r = sd_event_default(&g->event);
         g->context = (SourceContext) { .event = g->event, .emit = on_source_event, .userdata = g };
@@ -445,24 +77,18 @@ static int set_up(Guard *g) {
         if (r >= 0)
                 r = sd_event_add_signal(g->event, NULL, SIGINT | SD_EVENT_SIGNAL_PROCMASK, on_stop_signal, g);
         if (r >= 0)
-                r = sd_event_add_defer(g->event, &g->pending, on_pending, g);
-        if (r >= 0)
-                r = sd_event_source_set_priority(g->pending, SD_EVENT_PRIORITY_IMPORTANT);
-        if (r >= 0)
-                r = sd_event_source_set_enabled(g->pending, SD_EVENT_OFF);
-        if (r >= 0)
-                r = hands_new(g->event, on_hand_done, g, &g->hands);
-        if (r >= 0)
                 r = source_slot.start(&g->context, &g->slots);
+        if (r >= 0)
+                r = ports_new(g->event, g->slots, &ports_handler, g, &g->ports);
         if (r >= 0)
                 r = source_kmsg.start(&g->context, &g->kmsg);
         if (r < 0)
                 return r;
         /* Without these a press is held all the same, and given back. */
-        r = take_marks(g);
+        r = ports_take_marks(g->ports);
         if (r < 0)
                 log_plain(LOG_ERR, "The marks of slots that are held cannot be read: %s", strerror(-r));
-        r = peers_new(g->event, &handler, g, &g->peers);
+        r = peers_new(g->event, &peers_handler, g, &g->peers);
         if (r < 0)
                 log_plain(LOG_ERR, "The socket in %s cannot be made: %s. The daemon cannot be told of presses.", run_dir(), strerror(-r));
         return sd_event_set_watchdog(g->event, true);
@@ -470,13 +96,9 @@ static int set_up(Guard *g) {
 
 static void guard_done(Guard *g) {
         source_kmsg.stop(g->kmsg);
-        source_slot.stop(g->slots);
         peers_free(g->peers);
-        hands_free(g->hands);
-        for (size_t i = 0; i < g->n_ports; i++)
-                port_free(g->ports[i]);
-        free(g->ports);
-        sd_event_source_disable_unref(g->pending);
+        ports_free(g->ports);
+        source_slot.stop(g->slots);
         sd_event_unref(g->event);
 }
 
@@ -494,7 +116,7 @@ int main(int argc, char *argv[]) {
                 log_plain(LOG_ERR, "The guard cannot be set up: %s. Attention buttons are not answered.", strerror(-r));
                 return EXIT_FAILURE;
         }
-        look_everywhere(&g);
+        ports_look_everywhere(g.ports);
         (void) sd_notify(0, "READY=1\nSTATUS=Listening for attention buttons.");
         return sd_event_loop(g.event) == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
 }
