@@ -23,6 +23,9 @@ enum {
         UNDONE_LOOKS = 3,
 };
 
+/* How often whoever waits for a group asks whether it was cancelled. */
+#define CANCEL_USEC (100 * USEC_PER_MSEC)
+
 /* In this worker's memory only: whoever goes on for another tells them once more. */
 #define CONTINUED "continued"
 
@@ -122,9 +125,20 @@ static bool group_may_freeze(const HolderLook *l, const Holder *h) {
         return cgroup_asked_to_freeze(h->cgroup) >= 0 && group_is_free(&l->protection, h->cgroup);
 }
 
-static int group_freeze(StepRun *run, const Holder *h, bool may_hang, uint64_t deadline) {
-        uint64_t now = now_monotonic();
+/* -ECANCELED: somebody has changed his mind, and does not wait for who hangs. */
+static int group_wait(StepRun *run, const char *cgroup, uint64_t deadline) {
+        for (;;) {
+                uint64_t now = now_monotonic(), left = now < deadline ? deadline - now : 0;
 
+                int r = cgroup_wait_frozen(cgroup, true, left < CANCEL_USEC ? left : CANCEL_USEC);
+                if (r != -ETIME || left == 0)
+                        return r;
+                if (step_cancelled(run))
+                        return -ECANCELED;
+        }
+}
+
+static int group_freeze(StepRun *run, const Holder *h, bool may_hang, uint64_t deadline) {
         deadline = patience(deadline, may_hang);
         /* A group that somebody else has asked to freeze may still be about to. */
         if (!is_noted(run, "cgroup", h) && cgroup_asked_to_freeze(h->cgroup) <= 0) {
@@ -138,9 +152,11 @@ static int group_freeze(StepRun *run, const Holder *h, bool may_hang, uint64_t d
 
         int r = cgroup_freeze(h->cgroup, true);
         if (r >= 0)
-                r = cgroup_wait_frozen(h->cgroup, true, now < deadline ? deadline - now : 0);
+                r = group_wait(run, h->cgroup, deadline);
         if (r == -ENOENT)
                 return -ESRCH;
+        if (r == -ECANCELED)
+                return step_fail(run, r, "cancelled");
         if (r == -ETIME && may_hang && group_hangs(h->cgroup))
                 return 0;
         if (r == -ETIME)
@@ -174,6 +190,8 @@ static int stop_wait(StepRun *run, const Holder *h, int dirfd, bool may_hang, bo
                         return 0;
                 if (now_monotonic() >= deadline)
                         return stop_failed(run, h, dirfd);
+                if (step_cancelled(run))
+                        return step_fail(run, -ECANCELED, "cancelled");
                 (void) poll(NULL, 0, STOP_POLL_MSEC);
         }
         return 0;
