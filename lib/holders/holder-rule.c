@@ -6,6 +6,7 @@
 #include "base/clock.h"
 #include "holders/holder-rule.h"
 #include "holders/process.h"
+#include "kernel/mount-ns.h"
 
 static const char *const holder_action_table[_HOLDER_ACTION_MAX] = {
         [HOLDER_REFUSE] = "refuse",
@@ -94,16 +95,23 @@ static bool is_same(int dirfd, const char *link, const char *path) {
         return file_id(dirfd, link, &theirs) && file_id(AT_FDCWD, path, &ours) && is_same_file(&theirs, &ours);
 }
 
+/* Are names of files those of the machine's own root there? In the sandbox of a service they are, which has the machine's root folder with mounts
+ * of its own; in a user's namespace, and in a container, anybody made them up. */
+static bool names_are_ours(int dirfd) {
+        _cleanup_close_ int ns = openat(dirfd, "ns/mnt", O_RDONLY | O_CLOEXEC);
+
+        return ns >= 0 && mount_ns_is_hosts(ns) && is_same(dirfd, "root", "/");
+}
+
 /* Of a pattern without wildcards any name of its file will do; with them, the name that the kernel has for the program, which must lead
  * us to it too: in a mount namespace of his own anybody gives his program any name. A program that was replaced leads nowhere any more;
- * its name is believed of those who see the same files as we do. */
+ * its name is believed where nobody but root gives names. */
 static bool program_fits(const char *pattern, int dirfd, const char *exe) {
         if (!strpbrk(pattern, "*?[") && is_same(dirfd, "exe", pattern))
                 return true;
         if (!pattern_fits(pattern, exe))
                 return false;
-        return is_same(dirfd, "exe", exe) ||
-               (endswith(exe, " (deleted)") && is_same(dirfd, "ns/mnt", "/proc/self/ns/mnt") && is_same(dirfd, "root", "/"));
+        return is_same(dirfd, "exe", exe) || (endswith(exe, " (deleted)") && names_are_ours(dirfd));
 }
 
 /* One that has ended is known by what it was called. */

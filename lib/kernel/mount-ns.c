@@ -211,6 +211,13 @@ static int ask_users(int fd, Users *u, MountNs *ns) {
         return 0;
 }
 
+bool mount_ns_is_hosts(int fd) {
+        _cleanup_(users_done) Users u = users_of_host();
+        MountNs ns = { 0 };
+
+        return ask_users(fd, &u, &ns) >= 0 && !ns.foreign;
+}
+
 typedef struct Walk {
         MountNsList *list;
         Users *users;

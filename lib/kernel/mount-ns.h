@@ -52,6 +52,10 @@ int mount_ns_open_each(const MountNs *items, size_t n, int (*visit)(const MountN
 /* The id that such a path leads to. */
 int mount_ns_id(const char *path, uint64_t *ret);
 
+/* Does it belong to the user namespace of PID 1, as a service's sandbox does? Then only the machine's own root mounts there
+ * (fs/namespace.c:may_mount). */
+bool mount_ns_is_hosts(int fd);
+
 /* The id behind /proc/1/ns/mnt. */
 int mount_ns_host(uint64_t *ret);
 

@@ -25,15 +25,16 @@ static void program_make(const char *name) {
         CHECK(fd >= 0 && write(fd, bytes, n) == (ssize_t) n);
 }
 
-/* Runs the program `name`; where `bound` is set, in a mount namespace of its own that has that one there. */
-static pid_t run(const char *name, const char *bound) {
+/* Runs the program `name`; where `bound` is set, in a mount namespace of its own that has that one there, in the sandbox of a service (flags: 0)
+ * or in that of a user. */
+static pid_t run(const char *name, const char *bound, int flags) {
         _cleanup_free_ char *path = path_of(name), *other = bound ? path_of(bound) : NULL;
 
         pid_t pid = fork();
         CHECK(pid >= 0);
         if (pid == 0) {
                 (void) prctl(PR_SET_PDEATHSIG, SIGKILL);
-                if (bound && (unshare(CLONE_NEWNS) < 0 || mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) < 0 ||
+                if (bound && (unshare(CLONE_NEWNS | flags) < 0 || mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) < 0 ||
                               mount(other, path, NULL, MS_BIND, NULL) < 0))
                         _exit(EXIT_FAILURE);
                 (void) execl(path, "sleep", "1000", NULL);
@@ -78,6 +79,14 @@ static void check(pid_t pid, const char *exe, bool precious, bool pattern) {
         free(h.exe);
 }
 
+/* Of one that leads nowhere. */
+static void check_name(pid_t pid, const char *name, bool believed) {
+        Holder h = holder_of(pid);
+
+        CHECK_INT(fits(name, &h), believed);
+        free(h.exe);
+}
+
 int main(void) {
         if (!see_own_processes()) {
                 puts("needs root");
@@ -87,7 +96,7 @@ int main(void) {
         program_make("precious");
         program_make("other");
 
-        pid_t plain = run("precious", NULL), disguised = run("precious", "other"), hidden = run("other", "precious");
+        pid_t plain = run("precious", NULL, 0), disguised = run("precious", "other", 0), hidden = run("other", "precious", 0);
         check(plain, "precious", true, true);
         check(disguised, "precious", false, false);
         check(hidden, "other", true, false);
@@ -96,22 +105,23 @@ int main(void) {
         _cleanup_free_ char *old = path_of("precious"), *new = path_of("other");
         CHECK_INT(rename(new, old), 0);
         check(plain, "precious (deleted)", true, true);
-        pid_t after = run("precious", NULL);
+        pid_t after = run("precious", NULL, 0);
         check(after, "precious", true, true);
         program_make("third");
-        pid_t elsewhere = run("third", "precious");
+        pid_t elsewhere = run("third", "precious", CLONE_NEWUSER), sandbox = run("third", "precious", 0);
         check(elsewhere, "third", true, false);
+        check(sandbox, "third", true, false);
         CHECK_INT(unlink(old), 0);
         check(after, "precious (deleted)", true, true);
         check(elsewhere, "third (deleted)", false, false);
-        Holder h = holder_of(elsewhere);
-        CHECK(!fits("third", &h));
-        free(h.exe);
+        check_name(elsewhere, "third", false);
+        check_name(sandbox, "third", true);
         waiting_child_end(plain);
         waiting_child_end(disguised);
         waiting_child_end(hidden);
         waiting_child_end(after);
         waiting_child_end(elsewhere);
+        waiting_child_end(sandbox);
         test_remove_tree(folder);
         return EXIT_SUCCESS;
 }
