@@ -86,7 +86,7 @@ static int same_card(StepRun *run) {
 }
 
 void engine_turn_to(Engine *e, size_t n) {
-        e->step = n;
+        e->step = e->run.n = n;
         e->run.note = note;
         e->run.notes_of = notes_of;
         e->run.same_card = same_card;

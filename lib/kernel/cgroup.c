@@ -2,6 +2,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
+#include <sys/stat.h>
 
 #include "base/clock.h"
 #include "base/fileio.h"
@@ -73,6 +74,19 @@ int cgroup_asked_to_freeze(const char *cgroup) {
         if (r >= 0)
                 r = gone(read_file_at(dirfd, "cgroup.freeze", &text, NULL));
         return r < 0 ? r : *text == '1';
+}
+
+int cgroup_id(const char *cgroup, uint64_t *ret) {
+        _cleanup_close_ int dirfd = -EBADF;
+        struct stat st;
+
+        int r = group_open(cgroup, &dirfd);
+        if (r < 0)
+                return r;
+        if (fstat(dirfd, &st) < 0)
+                return -errno;
+        *ret = st.st_ino;
+        return 0;
 }
 
 /* "populated 1\nfrozen 0\n" */

@@ -16,6 +16,9 @@ int cgroup_asked_to_freeze(const char *cgroup);
 /* Whether everybody in it is frozen now, by this group or by one above: 1 or 0. */
 int cgroup_is_frozen(const char *cgroup);
 
+/* What the group is known by as long as it is there: another one of the same path has another number. */
+int cgroup_id(const char *cgroup, uint64_t *ret);
+
 /* Waits until cgroup_is_frozen() says so. 0, or -ETIME. */
 int cgroup_wait_frozen(const char *cgroup, bool frozen, uint64_t timeout_usec);
 

@@ -17,6 +17,7 @@ void end_run_done(EndRun *e) {
         free(e->endings);
         free(e->stops);
         json_object_put(e->tried);
+        others_held_done(&e->others);
 }
 
 static int ending_of(EndRun *e, const Holder *h, Ending **ret) {
@@ -76,8 +77,20 @@ static int signal_begin(EndRun *e, Ending *n, const Holder *h, int signal) {
         r = pidfd_signal(pidfd, signal);
         if (r < 0 && r != -ESRCH)
                 return end_pass(n, strf("signalling it: %s", strerror(-r)));
-        (void) holder_thaw(h);
-        return 1;
+        /* What cannot be caught needs nobody to run for it. */
+        if (signal == SIGKILL)
+                others_let_ours_run(&e->others, h);
+        else
+                r = others_let_run(&e->others, h);
+        return r < 0 && r != -ESRCH ? r : 1;
+}
+
+/* Whoever froze a group of several units did not freeze it for us. */
+static bool may_obey(Ending *n, const Holder *h) {
+        _cleanup_free_ char *above = others_frozen_above(h), *path = above ? strf("/sys/fs/cgroup%s/cgroup.freeze", above) : NULL;
+        _cleanup_free_ char *quoted = path ? shell_quoted(path) : NULL;
+
+        return !above || end_pass(n, strf("somebody has frozen %s, which it is in (echo 0 > %s)", above, quoted ?: "its cgroup.freeze"));
 }
 
 /* 1: begun; 0: not for this one; or a negative errno. */
@@ -86,14 +99,14 @@ static int rung_begin(EndRun *e, Ending *n, const Holder *h, HolderAction action
         switch (action) {
         case HOLDER_WAIT:
                 if (wait_usec > 0)
-                        (void) holder_thaw(h);
+                        others_let_ours_run(&e->others, h);
                 return wait_usec > 0;
         case HOLDER_FREEZE:
                 return wait_usec > 0;
         case HOLDER_STOP:
-                return end_unit_begin(e, n, h, wait_usec);
+                return may_obey(n, h) ? end_unit_begin(e, n, h, wait_usec) : 0;
         case HOLDER_TERM:
-                return signal_begin(e, n, h, SIGTERM);
+                return may_obey(n, h) ? signal_begin(e, n, h, SIGTERM) : 0;
         case HOLDER_KILL:
                 return signal_begin(e, n, h, SIGKILL);
         default:

@@ -60,10 +60,12 @@ static char *group_objection(const EndRun *e, const UnitInfos *group) {
 /* Nobody obeys while frozen. The manager must not even be asked before: what it starts in a frozen group to stop a unit (ExecStop=)
  * freezes before it has become another program, and newer managers wait for that. Whoever in there opens something in this moment is
  * stopped with the unit, and looked for again. */
-static void group_thaw(const UnitInfos *group) {
-        for (size_t i = 0; i < group->n_items; i++)
-                if (group->items[i].cgroup)
-                        (void) holder_thaw(&(Holder) { .cgroup = group->items[i].cgroup });
+static int let_run(EndRun *e, const UnitInfos *group, const Holder *h) {
+        int r = others_let_run(&e->others, h);
+
+        for (size_t i = 0; i < group->n_items && r >= 0; i++)
+                r = others_let_unit_run(&e->others, group->items[i].id, group->items[i].cgroup);
+        return r;
 }
 
 static int stop_note(EndRun *e, const UnitStop *s, json_object *units, json_object *passing, uint64_t wait_usec) {
@@ -77,7 +79,7 @@ static int stop_note(EndRun *e, const UnitStop *s, json_object *units, json_obje
         return step_note(e->run, note);
 }
 
-static int stop_do(EndRun *e, UnitStop *s, Ending *n, const UnitInfo *unit, uint64_t wait_usec) {
+static int stop_do(EndRun *e, UnitStop *s, Ending *n, const UnitInfo *unit, const Holder *h, uint64_t wait_usec) {
         _cleanup_json_ json_object *units = NULL, *passing = NULL, *all = json_object_new_array();
         _cleanup_(unit_infos_done) UnitInfos group = { 0 };
 
@@ -104,10 +106,11 @@ static int stop_do(EndRun *e, UnitStop *s, Ending *n, const UnitInfo *unit, uint
         r = stop_note(e, s, units, passing, wait_usec);
         if (r >= 0 && kills && s->kill_at < s->until + SPARE_USEC)
                 r = end_spare(e->run, s->unit);
+        if (r >= 0)
+                r = let_run(e, &group, h);
         if (r < 0)
                 return r;
         step_progress(e->run, 0, 0, "stopping %s", s->unit);
-        group_thaw(&group);
         r = unit_stop(e->run, unit);
         s->over = r < 0;
         return r < 0 ? end_pass(n, strdup(e->run->why)) : 1;
@@ -126,15 +129,17 @@ int end_unit_begin(EndRun *e, Ending *n, const Holder *h, uint64_t wait_usec) {
         UnitStop *s = end_unit_find(e, h->unit);
         const UnitInfo *unit;
 
+        int r;
+
         /* Somebody else in it was first. One that came up again since is stopped again. */
         if (s && !s->over) {
                 n->until = s->until;
-                (void) holder_thaw(h);
-                return 1;
+                r = others_let_run(&e->others, h);
+                return r < 0 ? r : 1;
         }
         if (s && (!s->was_down || s->times >= STOPS_MAX))
                 return end_pass(n, strf("%s was stopped and %s", h->unit, s->was_down ? "came back" : "did not stop in its time"));
-        int r = unit_show(e->run, h->unit, &infos, &unit);
+        r = unit_show(e->run, h->unit, &infos, &unit);
         if (r < 0)
                 return r == -ENOMEM ? r : end_pass(n, strdup(e->run->why));
         if (!unit_info_is_up(unit) && !streq(unit->active, "deactivating"))
@@ -148,8 +153,7 @@ int end_unit_begin(EndRun *e, Ending *n, const Holder *h, uint64_t wait_usec) {
         if (r < 0)
                 return r;
         s->over = false;
-        (void) holder_thaw(h);
-        r = stop_do(e, s, n, unit, wait_usec);
+        r = stop_do(e, s, n, unit, h, wait_usec);
         s->over = s->over || r <= 0;
         n->until = s->until;
         return r;

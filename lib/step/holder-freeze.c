@@ -16,15 +16,15 @@ enum {
         STOP_POLL_MSEC = 5,
         THAW_TIMEOUT_SEC = 5,
 
+        /* Neither that a group is told to thaw again nor a cancel is an event for who waits for it to freeze. */
+        GROUP_POLL_MSEC = 20,
+
         /* How long whoever may hang has for coming out of the kernel all the same. */
         HANG_SEC = 5,
 
         /* So many looks in a row that show nothing of a stop: it was taken back by somebody. */
         UNDONE_LOOKS = 3,
 };
-
-/* How often whoever waits for a group asks whether it was cancelled. */
-#define CANCEL_USEC (100 * USEC_PER_MSEC)
 
 /* In this worker's memory only: whoever goes on for another tells them once more. */
 #define CONTINUED "continued"
@@ -125,17 +125,23 @@ static bool group_may_freeze(const HolderLook *l, const Holder *h) {
         return cgroup_asked_to_freeze(h->cgroup) >= 0 && group_is_free(&l->protection, h->cgroup);
 }
 
-/* -ECANCELED: somebody has changed his mind, and does not wait for who hangs. */
+/* 0 also for one that somebody has thawed again: the next look finds it. -ECANCELED: somebody has changed his mind, and does not wait for who
+ * hangs. */
 static int group_wait(StepRun *run, const char *cgroup, uint64_t deadline) {
-        for (;;) {
-                uint64_t now = now_monotonic(), left = now < deadline ? deadline - now : 0;
-
-                int r = cgroup_wait_frozen(cgroup, true, left < CANCEL_USEC ? left : CANCEL_USEC);
-                if (r != -ETIME || left == 0)
+        for (unsigned undone = 0; undone < UNDONE_LOOKS;) {
+                int r = cgroup_wait_frozen(cgroup, true, GROUP_POLL_MSEC * USEC_PER_MSEC);
+                if (r != -ETIME)
                         return r;
+                r = cgroup_asked_to_freeze(cgroup);
+                if (r < 0)
+                        return r;
+                undone = r > 0 ? 0 : undone + 1;
+                if (now_monotonic() >= deadline)
+                        return r > 0 ? -ETIME : 0;
                 if (step_cancelled(run))
                         return -ECANCELED;
         }
+        return 0;
 }
 
 static int group_freeze(StepRun *run, const Holder *h, bool may_hang, uint64_t deadline) {
@@ -242,6 +248,9 @@ static int group_thaw(const char *cgroup) {
         r = cgroup_freeze(cgroup, false);
         if (r >= 0)
                 r = cgroup_wait_frozen(cgroup, false, THAW_TIMEOUT_SEC * USEC_PER_SEC);
+        /* A group above it may be frozen, by somebody else. */
+        if (r == -ETIME && cgroup_asked_to_freeze(cgroup) == 0)
+                return 0;
         return r == -ENOENT ? 0 : r;
 }
 
@@ -266,6 +275,29 @@ int holder_thaw(const Holder *h) {
         if (q >= 0 && (t.hanging > 0 || t.traced > 0 || stop_is_on(dirfd, &t)))
                 q = process_continue(h->pid, h->start_time);
         return r < 0 ? r : q == -ESRCH ? 0 : q;
+}
+
+int holder_is_stopped(const Holder *h) {
+        _cleanup_close_ int dirfd = -EBADF;
+        ThreadStates t;
+
+        int r = threads_of(h, &dirfd, NULL, &t);
+        return r < 0 ? r : stop_is_on(dirfd, &t);
+}
+
+char *freeze_process_key(uint64_t pid, uint64_t start_time) {
+        return strf("%ju:%ju", (uintmax_t) pid, (uintmax_t) start_time);
+}
+
+void freeze_notes_index(json_object *notes, const char *group_key, const char *process_key, json_object *set) {
+        for (size_t i = 0; i < json_len(notes); i++) {
+                json_object *note = json_at(notes, i);
+                uint64_t pid = json_u64(note, process_key);
+                _cleanup_free_ char *process = pid > 0 && !json_has(note, "signal") ? freeze_process_key(pid, json_u64(note, "start_time")) : NULL;
+                const char *key = json_str(note, group_key) ?: process;
+                if (key)
+                        json_set_bool(set, key, true);
+        }
 }
 
 /* Until it was told to go on, nobody can say that a stop of ours is not in force any more. */

@@ -149,6 +149,7 @@ static int end_all(EndRun *e, const HoldTargets *unmap) {
                         return fail_left(e, &found->items[0], &(Ending) { .n_rungs = 1, .why_not = (char *) "new users keep appearing" }, left - 1);
                 wait_for_any(found);
         }
+        others_hold_again(e->run);
         return end_unspare(e->run);
 }
 
@@ -168,7 +169,10 @@ static int end_apply(json_object *args, StepRun *run) {
         int r = holder_look_begin(args, run, &l);
         if (r >= 0)
                 r = unmap_of(args, run, &unmap);
-        return r < 0 ? r : end_all(&e, &unmap);
+        if (r < 0)
+                return r;
+        others_held_begin(&e.others, run);
+        return end_all(&e, &unmap);
 }
 
 static int end_check(json_object *args, StepRun *run) {
@@ -182,7 +186,11 @@ static int end_check(json_object *args, StepRun *run) {
 static int end_revert(json_object *args, StepRun *run) {
         /* What used it comes behind it. */
         int r = end_shutdown_undo(json_array(args, "shutdown"), run);
-        return r < 0 ? r : end_undo(run);
+        if (r >= 0)
+                r = end_undo(run);
+        /* Behind all that needs them running, and also where that failed. */
+        others_hold_again(run);
+        return r;
 }
 
 static int end_verify(json_object *args, StepRun *run) {

@@ -72,6 +72,7 @@ typedef struct StepRun {
         void (*progress)(void *userdata, uint64_t done, uint64_t of, const char *text);
         void (*announce)(void *userdata, uint64_t deadline_usec);
         void *userdata;
+        uint64_t n;             /* which step of the plan it is */
         int (*note)(struct StepRun *run, json_object *note); /* the engine's own */
         int (*same_card)(struct StepRun *run); /* the engine's own: see step_card_check() */
         json_object *since;     /* borrowed: the kernel log's place when the removal began (kernel/kmsg-since.h), or NULL */

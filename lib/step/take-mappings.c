@@ -10,7 +10,7 @@
 #include "kernel/apart.h"
 #include "kernel/mountinfo.h"
 #include "kernel/page-census.h"
-#include "step/holder-freeze.h"
+#include "step/others-held.h"
 #include "step/take-mappings.h"
 #include "step/users.h"
 
@@ -199,7 +199,7 @@ bool take_unfinished(StepRun *run) {
 }
 
 /* 1: nobody has a page, and of a file system nobody is left; 0: not yet. */
-static int nobody_has_a_page(StepRun *run, TargetKind kind, dev_t dev, const char *name) {
+static int nobody_has_a_page(OthersHeld *others, StepRun *run, TargetKind kind, dev_t dev, const char *name) {
         _cleanup_(holders_freep) Holders *found = NULL;
 
         int r = step_scan(kind, dev, name, &found);
@@ -209,8 +209,9 @@ static int nobody_has_a_page(StepRun *run, TargetKind kind, dev_t dev, const cha
 
                 /* A signal ends nobody who is frozen. */
                 if (kind == TARGET_FS)
-                        (void) holder_thaw(h);
-                r = holder_pages_present(h, kind, dev, &pages);
+                        r = others_let_run(others, h);
+                if (r >= 0)
+                        r = holder_pages_present(h, kind, dev, &pages);
                 if (r == -ESRCH)
                         r = 0;
                 if (r >= 0 && pages > 0)
@@ -226,12 +227,14 @@ static int prove(StepRun *run, json_object *note) {
         uint64_t deadline = now_monotonic() + PROOF_TIMEOUT_SEC * USEC_PER_SEC;
         int kind = target_kind_from_string(json_str(note, "kind"));
         const char *name = json_str(note, "name");
+        _cleanup_(others_held_done) OthersHeld others = { 0 };
         dev_t dev;
 
         int r = kind < 0 ? kind : dev_parse(json_str(note, "dev"), &dev);
         if (r < 0 || !name)
                 return step_fail(run, -EBADMSG, "the note about what was taken cannot be understood");
-        while ((r = nobody_has_a_page(run, (TargetKind) kind, dev, name)) == 0) {
+        others_held_begin(&others, run);
+        while ((r = nobody_has_a_page(&others, run, (TargetKind) kind, dev, name)) == 0) {
                 if (now_monotonic() >= deadline)
                         return step_fail(run, -EBUSY, "%s was taken, but those who had it do not end", name);
                 step_pause(run, PAUSE_MSEC);
@@ -247,7 +250,10 @@ int take_finish(StepRun *run, int r) {
         int q = freeze_notes_undo(run->notes, run);
         if (r >= 0)
                 r = q;
-        return r < 0 ? r : prove(run, note);
+        if (r >= 0)
+                r = prove(run, note);
+        others_hold_again(run);
+        return r;
 }
 
 int take_undo(StepRun *run) {
@@ -255,5 +261,7 @@ int take_undo(StepRun *run) {
 
         if (note)
                 step_lost(run, "%s", json_str(note, "forced"));
-        return freeze_notes_undo(run->notes, run);
+        int r = freeze_notes_undo(run->notes, run);
+        others_hold_again(run);
+        return r;
 }

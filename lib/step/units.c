@@ -78,14 +78,33 @@ int unit_show(StepRun *run, const char *unit, UnitInfos *ret, const UnitInfo **r
         return step_fail(run, -ENOENT, "there is no unit %s", unit);
 }
 
-int unit_has_exec_stop(StepRun *run, const char *unit) {
-        static const char *const words[] = { "show", "--property=ExecStop", "--value", NULL };
+static int unit_property(StepRun *run, const char *unit, const char *property, char **ret) {
+        const char *const words[] = { "show", property, "--value", NULL };
         _cleanup_json_ json_object *names = json_object_new_array();
-        _cleanup_free_ char *out = NULL;
 
         json_append_str(names, unit);
-        int r = systemctl(run, words, names, run->limits->write_timeout_usec, &out);
+        return systemctl(run, words, names, run->limits->write_timeout_usec, ret);
+}
+
+int unit_has_exec_stop(StepRun *run, const char *unit) {
+        _cleanup_free_ char *out = NULL;
+
+        int r = unit_property(run, unit, "--property=ExecStop", &out);
         return r < 0 ? r : *out != '\0';
+}
+
+bool unit_is_frozen(StepRun *run, const char *unit) {
+        _cleanup_free_ char *state = NULL;
+
+        return unit_property(run, unit, "--property=FreezerState", &state) >= 0 && (streq(state, "frozen") || streq(state, "freezing"));
+}
+
+int unit_freeze(StepRun *run, const char *unit, bool freeze) {
+        const char *const words[] = { freeze ? "freeze" : "thaw", "--no-ask-password", NULL };
+        _cleanup_json_ json_object *names = json_object_new_array();
+
+        json_append_str(names, unit);
+        return systemctl(run, words, names, run->limits->write_timeout_usec, NULL);
 }
 
 static bool has_suffix(const char *s, const char *suffix) {

@@ -13,6 +13,12 @@ int units_show(StepRun *run, json_object *names, UnitInfos *ret);
 /* One unit; the caller's to be freed with unit_infos_done(). *ret_info points into it. */
 int unit_show(StepRun *run, const char *unit, UnitInfos *ret, const UnitInfo **ret_info);
 
+/* Was it frozen by its manager (systemctl freeze)? Not knowing is no. */
+bool unit_is_frozen(StepRun *run, const char *unit);
+
+/* Freezes or thaws it, so that its manager knows, and waits for it. */
+int unit_freeze(StepRun *run, const char *unit, bool freeze);
+
 /* Is it told to stop in another way than by its signal (ExecStop=)? 1 or 0. */
 int unit_has_exec_stop(StepRun *run, const char *unit);
 

@@ -4,6 +4,8 @@
 
 #include "base/fileio.h"
 #include "holder-world.h"
+#include "holders/process.h"
+#include "step/holder-freeze.h"
 #include "step/units.h"
 
 #define STOP_ONCE "stop --no-block --no-ask-password -- a.service\n"
@@ -70,6 +72,24 @@ static char *state_of(const char *name) {
         return text;
 }
 
+/* As the step before notes a group that it freezes. */
+static void world_note_group(StepRun *run, const char *group) {
+        _cleanup_json_ json_object *note = json_object_new_object();
+
+        json_set_str(note, "cgroup", group);
+        CHECK_INT(world_note(run, note), 0);
+}
+
+/* A child as a look finds it. The text is borrowed. */
+static Holder child_holder(const Child *c, const char *group) {
+        _cleanup_free_ char *path = strf("/proc/%d", c->pid);
+        _cleanup_close_ int dirfd = open(path, O_PATH | O_DIRECTORY | O_CLOEXEC);
+        ProcessStat st;
+
+        CHECK_INT(process_stat(dirfd, &st), 0);
+        return (Holder) { .pid = c->pid, .start_time = st.start_time, .comm = (char *) "test", .cgroup = (char *) group };
+}
+
 static void check_state(const char *name, const char *expected) {
         _cleanup_free_ char *state = state_of(name);
 
@@ -89,7 +109,8 @@ static void apply(StepRun *run, json_object *args) {
 
 static void revert(StepRun *run, json_object *args) {
         run->backwards = run->ignore_cancel = true;
-        CHECK_INT(ops->revert(args, run), 0);
+        if (ops->revert(args, run) < 0)
+                fprintf(stderr, "%s\n", run->why), abort();
         CHECK_INT(ops->verify(args, run), STEP_NOT_APPLIED);
 }
 
@@ -295,18 +316,144 @@ static void map_for_a_while(volatile uint64_t *count) {
         _exit(0);
 }
 
+/* Who is to end by himself stands still for nobody's sake but ours. */
 static void test_wait(void) {
         _cleanup_json_ json_object *args = args_new("[{\"action\": [\"wait\"], \"wait_sec\": 20}]");
         _cleanup_(world_run_done) StepRun run = world_run();
         Child holder = child_start(session, "a", map_for_a_while);
+        Holder h = child_holder(&holder, session);
 
-        child_stop(&holder);
+        CHECK_INT(holder_stop(&run, &h, now_monotonic() + 10 * USEC_PER_SEC), 0);
         apply(&run, args);
-        CHECK(!run.notes);
+        CHECK_INT(json_len(run.notes), 1);
         CHECK_INT(child_status(&holder), 0);
 }
 
-/* Two processes, one stop, in a frozen group; with what triggers it; and back with all that went down, in one go. */
+static void test_wait_others(void) {
+        _cleanup_json_ json_object *args = args_new("[{\"action\": [\"wait\"], \"wait_sec\": 1}]");
+        _cleanup_(world_run_done) StepRun run = world_run();
+        Child stopped = child_start(session, "a", NULL), frozen = child_start(unit, "b", NULL);
+
+        child_stop(&stopped);
+        CHECK_INT(cgroup_freeze(unit, true), 0);
+        CHECK_INT(ops->apply(args, &run), -EBUSY);
+        CHECK(child_stands(&stopped) && child_stands(&frozen) && !run.notes);
+        CHECK_INT(cgroup_freeze(unit, false), 0);
+        child_end(&stopped);
+        child_end(&frozen);
+}
+
+/* Who was stopped or frozen by somebody else is let go to obey, does not, and stands still again: for whoever goes on as well. */
+static void test_others_stay(void) {
+        _cleanup_json_ json_object *args = args_new("[{\"action\": [\"term\"], \"term_sec\": 1}]");
+        _cleanup_(world_run_done) StepRun run = world_run(), next = world_run();
+        Child stopped = child_start(session, "a", catch_term), frozen = child_start(unit, "b", catch_term), other = child_start(unit, NULL, NULL);
+
+        CHECK(child_runs(&stopped) && child_runs(&frozen));
+        child_stop(&stopped);
+        CHECK_INT(cgroup_freeze(unit, true), 0);
+        CHECK_INT(cgroup_wait_frozen(unit, true, 5 * USEC_PER_SEC), 0);
+        CHECK_INT(ops->apply(args, &run), -EBUSY);
+        CHECK(child_runs(&stopped) && child_runs(&frozen) && child_runs(&other));
+        next.notes = json_ref(run.notes);
+        revert(&next, args);
+        CHECK(child_stands(&stopped) && child_stands(&frozen) && child_stands(&other));
+        CHECK_INT(cgroup_asked_to_freeze(unit), 1);
+        CHECK(!next.lost);
+
+        /* Another process by the number of one, another group by the name of the other: theirs. */
+        for (size_t i = 0; i < json_len(next.notes); i++) {
+                json_object *note = json_at(next.notes, i);
+                if (json_has(note, "frozen"))
+                        json_set_u64(note, "id", 1);
+                if (json_has(note, "stopped"))
+                        json_set_u64(note, "start_time", 1);
+        }
+        CHECK(kill(stopped.pid, SIGCONT) == 0);
+        CHECK_INT(cgroup_freeze(unit, false), 0);
+        revert(&next, args);
+        CHECK(child_runs(&stopped) && child_runs(&frozen));
+        CHECK_INT(json_len(next.lost), 1);
+        CHECK(strstr(json_object_get_string(json_at(next.lost, 0)), " was frozen by somebody else, and is not any more: it is another group now"));
+        child_end(&stopped);
+        child_end(&frozen);
+        child_end(&other);
+}
+
+/* The holder has obeyed: who was frozen with it is frozen again. */
+static void test_others_behind_the_end(void) {
+        _cleanup_json_ json_object *args = args_new("[{\"action\": [\"term\"]}]");
+        _cleanup_(world_run_done) StepRun run = world_run();
+        Child holder = child_start(unit, "a", NULL), other = child_start(unit, NULL, NULL);
+
+        CHECK_INT(cgroup_freeze(unit, true), 0);
+        CHECK_INT(cgroup_wait_frozen(unit, true, 5 * USEC_PER_SEC), 0);
+        apply(&run, args);
+        CHECK_INT(child_status(&holder), SIGTERM);
+        CHECK(child_stands(&other));
+        CHECK_INT(cgroup_freeze(unit, false), 0);
+        child_end(&other);
+}
+
+/* A kill needs nobody to run: whoever is frozen or stopped beside it stays so all the time. */
+static void test_others_killed(void) {
+        _cleanup_json_ json_object *args = args_new("[{\"action\": [\"kill\"]}]");
+        _cleanup_(world_run_done) StepRun run = world_run();
+        Child stopped = child_start(session, "a", NULL), frozen = child_start(unit, "b", NULL), other = child_start(unit, NULL, NULL);
+
+        child_stop(&stopped);
+        CHECK_INT(cgroup_freeze(unit, true), 0);
+        CHECK_INT(cgroup_wait_frozen(unit, true, 5 * USEC_PER_SEC), 0);
+        uint64_t before = *other.count;
+        json_set_bool(args, "force_kill", true);
+        apply(&run, args);
+        CHECK(child_status(&stopped) == SIGKILL && child_status(&frozen) == SIGKILL);
+        CHECK_INT(*other.count, before);
+        CHECK_INT(noted_at(run.notes, "frozen", 0), SIZE_MAX);
+        CHECK_INT(cgroup_freeze(unit, false), 0);
+        child_end(&other);
+}
+
+/* Frozen with strangers: nobody is let go, and the reason says who would have to be. */
+static void test_others_above(void) {
+        _cleanup_json_ json_object *args = args_new("[]");
+        _cleanup_(world_run_done) StepRun run = world_run();
+        Child holder = child_start(unit, "a", NULL);
+        _cleanup_free_ char *why = strf("somebody has frozen %s, which it is in (echo 0 > /sys/fs/cgroup%s/cgroup.freeze)", world_slice, world_slice);
+
+        a_service("");
+        CHECK_INT(cgroup_freeze(world_slice, true), 0);
+        CHECK_INT(ops->apply(args, &run), -EBUSY);
+        CHECK(strstr(run.why, why));
+        CHECK_INT(cgroup_asked_to_freeze(world_slice), 1);
+        CHECK(child_stands(&holder) && !run.notes);
+        check_log("");
+        CHECK_INT(cgroup_freeze(world_slice, false), 0);
+        child_end(&holder);
+}
+
+/* What its manager has frozen, its manager thaws and freezes again, also once it was stopped and started for it. */
+static void test_frozen_unit(void) {
+        _cleanup_json_ json_object *args = args_new("[]");
+        _cleanup_(world_run_done) StepRun run = world_run();
+        Child one = child_start(unit, "a", NULL);
+
+        a_service("");
+        text_write("frozen\n", "%s/units/a.service/freezer", bin);
+        CHECK_INT(cgroup_freeze(unit, true), 0);
+        apply(&run, args);
+        CHECK_INT(child_status(&one), SIGTERM);
+        check_log("thaw --no-ask-password -- a.service\n" STOP_ONCE);
+        one = child_start(unit, NULL, NULL); /* who is started in its place */
+        revert(&run, args);
+        check_log("start --no-ask-password -- a.service\nfreeze --no-ask-password -- a.service\n");
+        CHECK(child_stands(&one));
+        CHECK(!run.lost);
+        CHECK_INT(cgroup_freeze(unit, false), 0);
+        child_end(&one);
+}
+
+/* Two processes, one stop, in a group frozen by this removal; with what triggers it; and back with all that went down, in one go. */
 static void test_unit(void) {
         _cleanup_json_ json_object *args = args_new("[]");
         _cleanup_(world_run_done) StepRun run = world_run();
@@ -322,12 +469,13 @@ static void test_unit(void) {
         text_write("inactive\n", "%s/units/a-idle.timer/state", bin);
         text_write("web.service deep.service", "%s/units/a.service/stops", bin);
 
+        world_note_group(&run, unit);
         CHECK_INT(cgroup_freeze(unit, true), 0);
         apply(&run, args);
         CHECK(child_status(&one) == SIGTERM && child_status(&two) == SIGTERM && child_status(&other) == SIGTERM);
         check_log("stop --no-block --no-ask-password -- a.socket a-idle.timer a.service\n");
-        CHECK_INT(json_len(run.notes), 1);
-        CHECK_STR(json_text(json_get(json_at(run.notes, 0), "units")), "[\"a.socket\",\"a.service\",\"web.service\",\"deep.service\"]");
+        CHECK_INT(json_len(run.notes), 2);
+        CHECK_STR(json_text(json_get(json_at(run.notes, 1), "units")), "[\"a.socket\",\"a.service\",\"web.service\",\"deep.service\"]");
         check_state("deep.service", "inactive");
 
         run.backwards = true;
@@ -559,6 +707,12 @@ int main(int argc, char **argv) {
         test_left_to_the_kernel();
         test_does_not_obey();
         test_wait();
+        test_wait_others();
+        test_others_stay();
+        test_others_behind_the_end();
+        test_others_killed();
+        test_others_above();
+        test_frozen_unit();
         test_unit();
         test_resumed();
         test_transient();

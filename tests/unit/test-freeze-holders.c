@@ -401,6 +401,45 @@ static void test_set_going_again(void) {
         child_end(&holder);
 }
 
+static void thaw_for_ever(bool and_continue, pid_t pid) {
+        _cleanup_free_ char *path = strf("%s%s/cgroup.freeze", world_cgroup_root(), unit);
+        _cleanup_close_ int fd = open(path, O_WRONLY | O_CLOEXEC);
+
+        (void) prctl(PR_SET_PDEATHSIG, SIGKILL);
+        for (;;) {
+                CHECK(pwrite(fd, "0", 1, 0) == 1);
+                if (and_continue)
+                        (void) kill(pid, SIGCONT);
+        }
+}
+
+/* The same against the freezer. Who thaws only has it stopped by its signal, and who does both has it let be: nothing is said of a kernel
+ * that it does not come out of. */
+static void check_thawed_again(bool and_continue) {
+        _cleanup_json_ json_object *args = world_args("[]");
+        _cleanup_(world_run_done) StepRun run = world_run();
+        Child holder = child_start(unit, "a", NULL);
+
+        pid_t other = fork();
+        CHECK(other >= 0);
+        if (other == 0)
+                thaw_for_ever(and_continue, holder.pid);
+        json_set_u64(args, "timeout_sec", 60);
+        apply(&run, args);
+        CHECK_STR(json_str(json_at(run.notes, 0), "cgroup"), unit);
+        CHECK_INT(json_u64(json_at(run.notes, json_len(run.notes) - 1), and_continue ? "let_be" : "pid"), holder.pid);
+        CHECK(and_continue ? child_runs(&holder) : child_stands(&holder));
+        CHECK(kill(other, SIGKILL) == 0 && waitpid(other, NULL, 0) == other);
+        revert(&run, args);
+        CHECK(child_runs(&holder));
+        child_end(&holder);
+}
+
+static void test_thawed_again(void) {
+        check_thawed_again(false);
+        check_thawed_again(true);
+}
+
 /* A group that somebody else has told to freeze, and that does not get there, stays told. */
 static void test_freezing_already(void) {
         _cleanup_json_ json_object *args = world_args("[]");
@@ -445,6 +484,7 @@ int main(void) {
         test_tracer_has_it();
         test_traced_before();
         test_set_going_again();
+        test_thawed_again();
         test_freezing_already();
         world_group_remove(unit);
         world_group_remove(session);
