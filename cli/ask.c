@@ -62,7 +62,7 @@ ExitCode ask_and_follow(const Args *a, const char *noun, ExitCode (*ask)(sd_bus 
                 return code;
 
         /* What the worker read back last of all. The slot object, for want of that, is as old as the daemon's last look. */
-        _cleanup_free_ char *leds = f.leds ? NULL : removal_leds(bus, json_str(f.result, "slot"));
+        _cleanup_free_ char *leds = f.leds || !f.listen.bus ? NULL : removal_leds(f.listen.bus, json_str(f.result, "slot"));
         return removal_print(f.result, f.leds ?: leds);
 }
 

@@ -7,7 +7,14 @@
 /* The daemon's methods as functions. Every one prints its own error and returns what to exit with; CODE_DONE means that
  * the ret_ parameters are set. Strings from the bus are made printable unless JSON was asked for. */
 
+/* Over root's own socket where we are let in, else the bus. */
 ExitCode client_connect(sd_bus **ret);
+
+/* The same, quietly: negative errno. */
+int client_open(sd_bus **ret);
+
+/* Does a daemon serve this connection? One that does not run is not started by the question. */
+bool client_is_there(sd_bus *bus);
 
 /* What a failed call means. `r` is the call's negative errno, `e` may be unset. */
 ExitCode client_fail(int r, const sd_bus_error *e);

@@ -18,8 +18,7 @@ enum {
 
 void follow_done(Follow *f) {
         progress_done(&f->progress);
-        if (f->bus)
-                sd_bus_detach_event(f->bus);
+        listen_done(&f->listen);
         sd_event_unref(f->event);
         free(f->path);
         free(f->id);
@@ -44,22 +43,15 @@ static void take_end(Follow *f, json_object *event) {
 static void take_plan(Follow *f, json_object *event) {
         _cleanup_json_ json_object *report = json_object_new_object();
 
-        client_add_report(f->bus, f->id, report);
+        client_add_report(f->listen.bus, f->id, report);
         json_set(event, "plan", json_ref(json_get(report, "plan")));
 }
 
-static int on_event(sd_bus_message *m, void *userdata, sd_bus_error *e) {
-        _cleanup_json_ json_object *event = NULL;
+static void on_event(json_object *event, void *userdata) {
         Follow *f = userdata;
-        const char *text;
 
-        /* Whoever gets more hears everything twice. */
-        if (f->subscribed && !sd_bus_message_get_destination(m))
-                return 0;
-        if (sd_bus_message_read(m, "s", &text) < 0 || client_parse(text, &event) < 0)
-                return 0;
         if (!streq_ptr(event_removal(event), f->id))
-                return 0;
+                return;
 
         if (streq_ptr(json_str(event, "type"), "plan") && !f->progress.silent)
                 take_plan(f, event);
@@ -68,7 +60,6 @@ static int on_event(sd_bus_message *m, void *userdata, sd_bus_error *e) {
                 take_led(f, event);
         else if (streq_ptr(json_str(event, "type"), "end"))
                 take_end(f, event);
-        return 0;
 }
 
 static int on_completed(sd_bus_message *m, void *userdata, sd_bus_error *e) {
@@ -92,24 +83,14 @@ static int on_changed(sd_bus_message *m, void *userdata, sd_bus_error *e) {
         return 0;
 }
 
-static int on_owner(sd_bus_message *m, void *userdata, sd_bus_error *e) {
-        const char *name, *from, *to;
+static void on_daemon(bool runs, void *userdata) {
         Follow *f = userdata;
 
-        if (sd_bus_message_read(m, "sss", &name, &from, &to) < 0)
-                return 0;
-        if (!*to) {
-                f->gone = true;
-                f->subscribed = false;
-                f->deadline = now_monotonic() + RETURN_SEC * USEC_PER_SEC;
-                progress_note(&f->progress, "the daemon is gone; the removal is in its journal, waiting for it to come back");
-        } else if (f->gone) {
-                f->gone = false;
+        if (runs)
                 f->look = true;
-                f->subscribed = client_subscribe(f->bus);
-                progress_note(&f->progress, "the daemon is back");
-        }
-        return 0;
+        else
+                f->deadline = now_monotonic() + RETURN_SEC * USEC_PER_SEC;
+        progress_note(&f->progress, runs ? "the daemon is back" : "the daemon is gone; the removal is in its journal, waiting for it to come back");
 }
 
 static int on_signal(sd_event_source *s, const struct signalfd_siginfo *si, void *userdata) {
@@ -119,27 +100,18 @@ static int on_signal(sd_event_source *s, const struct signalfd_siginfo *si, void
         return 0;
 }
 
-static int add_matches(Follow *f) {
-        static const struct {
-                const char *sender, *path, *interface, *member;
-                sd_bus_message_handler_t handler;
-        } matches[] = {
-                { BUS_NAME, BUS_PATH, BUS_MANAGER, "Event", on_event },
-                { BUS_NAME, NULL, BUS_REMOVAL, "Completed", on_completed },
-                { BUS_NAME, NULL, "org.freedesktop.DBus.Properties", "PropertiesChanged", on_changed },
-        };
+static int match(sd_bus *bus, void *userdata) {
+        int r = sd_bus_match_signal(bus, NULL, BUS_NAME, NULL, BUS_REMOVAL, "Completed", on_completed, userdata);
 
-        for (size_t i = 0; i < ELEMENTSOF(matches); i++) {
-                int r = sd_bus_match_signal(f->bus, NULL, matches[i].sender, matches[i].path, matches[i].interface,
-                                            matches[i].member, matches[i].handler, f);
-                if (r < 0)
-                        return r;
-        }
-        return sd_bus_add_match(f->bus, NULL,
-                                "type='signal',sender='org.freedesktop.DBus',interface='org.freedesktop.DBus',"
-                                "member='NameOwnerChanged',arg0='" BUS_NAME "'",
-                                on_owner, f);
+        return r < 0 ? r : sd_bus_match_signal(bus, NULL, BUS_NAME, NULL, "org.freedesktop.DBus.Properties", "PropertiesChanged", on_changed,
+                                               userdata);
 }
+
+static const ListenHandler listen_handler = {
+        .event = on_event,
+        .daemon = on_daemon,
+        .match = match,
+};
 
 static int add_signals(Follow *f) {
         static const int signals[] = { SIGINT, SIGTERM, SIGHUP };
@@ -159,17 +131,14 @@ static int add_signals(Follow *f) {
 }
 
 ExitCode follow_prepare(Follow *f, sd_bus *bus) {
-        *f = (Follow) { .bus = bus };
+        *f = (Follow) { 0 };
         progress_start(&f->progress);
 
         int r = sd_event_new(&f->event);
         if (r >= 0)
-                r = sd_bus_attach_event(bus, f->event, SD_EVENT_PRIORITY_NORMAL);
-        if (r >= 0)
-                r = add_matches(f);
+                r = listen_start(&f->listen, bus, f->event, &listen_handler, f);
         if (r >= 0)
                 r = add_signals(f);
-        f->subscribed = r >= 0 && client_subscribe(bus);
         return r < 0 ? client_fail(r, NULL) : CODE_DONE;
 }
 
@@ -185,7 +154,7 @@ static void set_name(Follow *f, const char *slot) {
 /* The object is gone already (ended, and forgotten) or not there yet (the daemon came back a moment ago): the history
  * knows the first, time the second. What left no record was at least heard. */
 static void look_elsewhere(Follow *f) {
-        if (removal_from_history(f->bus, f->id, &f->result) >= 0)
+        if (removal_from_history(f->listen.bus, f->id, &f->result) >= 0)
                 return;
         if (f->end)
                 f->result = removal_of_end(f->end);
@@ -198,7 +167,7 @@ static void look(Follow *f) {
         _cleanup_json_ json_object *properties = NULL;
         _cleanup_error_ sd_bus_error e = SD_BUS_ERROR_NULL;
 
-        if (client_properties(f->bus, f->path, BUS_REMOVAL, &properties, &e) < 0) {
+        if (client_properties(f->listen.bus, f->path, BUS_REMOVAL, &properties, &e) < 0) {
                 look_elsewhere(f);
                 return;
         }
@@ -208,7 +177,7 @@ static void look(Follow *f) {
         f->look = f->completed;
         if (!streq_ptr(json_str(properties, "state"), "ended"))
                 return;
-        client_add_report(f->bus, f->id, properties);
+        client_add_report(f->listen.bus, f->id, properties);
         f->result = removal_of_properties(properties);
 }
 
@@ -241,11 +210,12 @@ ExitCode follow_run(Follow *f, const char *path) {
         /* It may have ended before the reply was read. */
         f->look = true;
         for (;;) {
-                if (f->look && !f->gone)
+                if (f->look && !f->listen.gone)
                         look(f);
                 if (!f->result && f->deadline && now_monotonic() >= f->deadline) {
                         /* Where systemd has given up restarting it, a call starts the daemon once more. */
-                        look(f);
+                        if (f->listen.bus)
+                                look(f);
                         if (!f->result && f->deadline)
                                 return lost(f);
                 }
@@ -257,7 +227,7 @@ ExitCode follow_run(Follow *f, const char *path) {
                 /* A second: the elapsed time is repainted, and a removal that is looked for is asked about again (an
                  * object that appears late has no event of its own for us). */
                 int r = sd_event_run(f->event, USEC_PER_SEC);
-                if (r < 0 || !sd_bus_is_open(f->bus))
+                if (r < 0)
                         return lost(f);
                 progress_tick(&f->progress);
         }

@@ -2,19 +2,18 @@
 #pragma once
 
 #include "client.h"
+#include "listen.h"
 #include "progress.h"
 
 /* Waits for the end of one removal. The daemon may die and come back meanwhile: systemd restarts it, and it takes the
  * removal up again under the same id and path. */
 typedef struct Follow {
-        sd_bus *bus;            /* borrowed */
+        Listen listen;
         sd_event *event;
         Progress progress;
         char *path, *id;
         char *name;             /* what a person calls it: its slot once that is known, else its id */
-        bool subscribed;        /* to events with everything in them */
         bool look;              /* ask for the properties at the next turn */
-        bool gone;              /* nobody owns the daemon's name */
         bool completed;         /* a signal said so */
         uint64_t deadline;      /* for finding the removal again, monotonic; 0: none */
         json_object *end;       /* its "end" event, once heard */

@@ -8,6 +8,9 @@ enum {
         SUBSCRIBERS_MAX = 64,
 };
 
+/* The destination of an event for root on his own socket, where nobody has a name. */
+#define ROOTS_NAME "org.saferemove1.Root"
+
 static void warn(int error) {
         if (error < 0)
                 log_plain(LOG_WARNING, "The bus cannot be told what happens: %s", strerror(-error));
@@ -39,39 +42,49 @@ static json_object *public_event(json_object *event) {
         return o;
 }
 
-static int send_to(Manager *m, const char *destination, json_object *event) {
+static int send_to(sd_bus *bus, const char *destination, const char *text) {
         sd_bus_message *signal = NULL;
 
-        int r = sd_bus_message_new_signal(m->bus, &signal, MANAGER_PATH, MANAGER_INTERFACE, "Event");
+        int r = sd_bus_message_new_signal(bus, &signal, MANAGER_PATH, MANAGER_INTERFACE, "Event");
         if (r < 0)
                 return r;
         _cleanup_(sd_bus_message_unrefp) _unused_ sd_bus_message *owned = signal;
-        r = sd_bus_message_append(signal, "s", json_text(event));
+        r = sd_bus_message_append(signal, "s", text);
         if (r >= 0 && destination)
                 r = sd_bus_message_set_destination(signal, destination);
-        return r < 0 ? r : sd_bus_send(m->bus, signal, NULL);
+        return r < 0 ? r : sd_bus_send(bus, signal, NULL);
+}
+
+/* Whoever is there is root, and has all events addressed to him. */
+static int send_private(sd_bus *bus, void *userdata) {
+        return send_to(bus, ROOTS_NAME, userdata);
 }
 
 void event_bus_send(Manager *m, json_object *event) {
         _cleanup_json_ json_object *public = public_event(event);
+        sd_bus *system = buses_system(m->buses);
 
-        warn(send_to(m, NULL, public));
-        if (!m->subscribers)
-                return;
+        if (system)
+                warn(send_to(system, NULL, json_text(public)));
         /* Thousands of lines are in the removal's report. */
         if (strlen(json_text(event) ?: "") > ANSWER_INLINE_MAX) {
                 json_object_object_del(event, "lost");
                 json_object_object_del(event, "remedy");
         }
-        bool fits = strlen(json_text(event) ?: "") <= ANSWER_INLINE_MAX;
-        for (const char *name = sd_bus_track_first(m->subscribers); name; name = sd_bus_track_next(m->subscribers))
-                warn(send_to(m, name, fits ? event : public));
+        const char *text = json_text(event);
+        if (strlen(text ?: "") > ANSWER_INLINE_MAX)
+                text = json_text(public);
+        for (const char *name = m->subscribers ? sd_bus_track_first(m->subscribers) : NULL; name; name = sd_bus_track_next(m->subscribers))
+                warn(send_to(system, name, text));
+        warn(buses_tell_private(m->buses, send_private, (void *) text));
 }
 
 int event_bus_subscribe(Manager *m, sd_bus_message *call, json_object *by, sd_bus_error *reterr) {
         if (!who_is_privileged(by))
                 return sd_bus_error_setf(reterr, BUS_ERROR_NOT_AUTHORIZED, "Only root may hear about others' processes and files. Everybody hears the rest.");
-        int r = m->subscribers ? 0 : sd_bus_track_new(m->bus, &m->subscribers, NULL, NULL);
+        if (!sd_bus_message_get_sender(call))
+                return sd_bus_reply_method_return(call, ""); /* on root's own socket everybody has */
+        int r = m->subscribers ? 0 : sd_bus_track_new(sd_bus_message_get_bus(call), &m->subscribers, NULL, NULL);
         if (r >= 0 && sd_bus_track_count(m->subscribers) >= SUBSCRIBERS_MAX)
                 return sd_bus_error_setf(reterr, BUS_ERROR_BUSY, "%d connections have subscribed already. Close one of them, then try again.",
                                 SUBSCRIBERS_MAX);

@@ -4,7 +4,7 @@
 #include "manager.h"
 
 /* The Event signal. Everybody hears counts, states and deadlines; what is said of processes, files and reasons goes to those connections of
- * root's alone that have asked for it (Subscribe), with a destination of its own. */
+ * root's alone that have asked for it (Subscribe), with a destination of its own, and to all of his own socket. */
 
 /* Takes what can be seen by everybody out of the event, and sends both. */
 void event_bus_send(Manager *m, json_object *event);

@@ -91,7 +91,7 @@ void peers_tell(Peers *p, json_object *message) {
 static int listen_for_peers(void) {
         struct sockaddr_un address;
 
-        int r = guard_address(&address);
+        int r = run_socket(GUARD_SOCKET, &address);
         if (r >= 0)
                 r = mkdir_private(run_dir());
         if (r < 0)

@@ -5,14 +5,11 @@
 #include "base/clock.h"
 #include "manager.h"
 
-#define BUS_NAME "org.saferemove1"
-
 /* SIGKILL ends a worker at once unless it sits in the kernel; then systemd is left to deal with it. */
 #define STOP_USEC (10 * USEC_PER_SEC)
 
 typedef struct Daemon {
         sd_event *event;
-        sd_bus *bus;
         Manager *manager;
         sd_event_source *post, *deadline;
 } Daemon;
@@ -21,13 +18,7 @@ static void daemon_done(Daemon *d) {
         sd_event_source_disable_unref(d->post);
         sd_event_source_disable_unref(d->deadline);
         manager_free(d->manager);
-        sd_bus_flush_close_unref(d->bus);
         sd_event_unref(d->event);
-}
-
-static int open_bus(sd_bus **ret) {
-        /* Tests bring a bus of their own. */
-        return streq_ptr(getenv("SAFE_REMOVE_BUS"), "session") ? sd_bus_open_user(ret) : sd_bus_open_system(ret);
 }
 
 static int on_workers_gone(sd_event_source *post, void *userdata) {
@@ -53,7 +44,6 @@ static int on_stop_signal(sd_event_source *source, const struct signalfd_siginfo
                 return 0;
         (void) sd_notify(0, "STOPPING=1");
         manager_free(TAKE_PTR(d->manager));
-        d->bus = sd_bus_flush_close_unref(d->bus); /* what it would call is gone */
 
         if (worker_alive() == 0)
                 return sd_event_exit(d->event, EXIT_SUCCESS);
@@ -89,41 +79,17 @@ static int set_up_loop(Daemon *d) {
         return sd_event_set_watchdog(d->event, true);
 }
 
-static int set_up_bus(Daemon *d) {
-        int r = open_bus(&d->bus);
-        if (r < 0)
-                return r;
-        r = sd_bus_attach_event(d->bus, d->event, SD_EVENT_PRIORITY_NORMAL);
-        if (r < 0)
-                return r;
-        return sd_bus_set_exit_on_disconnect(d->bus, true);
-}
-
 static int run(Daemon *d) {
         int r = set_up_loop(d);
         if (r < 0) {
                 log_plain(LOG_ERR, "The event loop cannot be set up: %s", strerror(-r));
                 return r;
         }
-        r = set_up_bus(d);
-        if (r < 0) {
-                log_plain(LOG_ERR, "The bus cannot be reached: %s. Is dbus running?", strerror(-r));
-                return r;
-        }
-        r = manager_new(d->event, d->bus, &d->manager);
+        r = manager_new(d->event, &d->manager);
         if (r < 0) {
                 log_plain(LOG_ERR, "The daemon cannot be set up: %s", strerror(-r));
                 return r;
         }
-        /* Before anything is started: a second daemon must not resume what a first one is about to finish. Calls are
-         * answered by the loop, when everything is there. */
-        r = sd_bus_request_name(d->bus, BUS_NAME, 0);
-        if (r < 0) {
-                log_plain(LOG_ERR, "The name %s cannot be taken on the bus: %s. Is another safe-removed running, or is its "
-                                "bus policy file missing?", BUS_NAME, strerror(-r));
-                return r;
-        }
-
         r = manager_start(d->manager);
         if (r < 0)
                 return r;

@@ -313,16 +313,30 @@ static const sd_bus_vtable manager_vtable[] = {
         SD_BUS_VTABLE_END
 };
 
-int manager_bus_register(Manager *m) {
-        int r = sd_bus_add_object_manager(m->bus, NULL, MANAGER_PATH);
+static int serve(sd_bus *bus, void *userdata) {
+        Manager *m = userdata;
+
+        int r = sd_bus_add_object_manager(bus, NULL, MANAGER_PATH);
         if (r < 0)
                 return r;
-        r = sd_bus_add_object_vtable(m->bus, NULL, MANAGER_PATH, MANAGER_INTERFACE, manager_vtable, m);
+        r = sd_bus_add_object_vtable(bus, NULL, MANAGER_PATH, MANAGER_INTERFACE, manager_vtable, m);
         if (r < 0)
                 return r;
-        r = slot_bus_register(m);
-        return r < 0 ? r : removal_bus_register(m);
+        r = slot_bus_register(m, bus);
+        return r < 0 ? r : removal_bus_register(m, bus);
 }
+
+static void forget_names(void *userdata) {
+        Manager *m = userdata;
+
+        who_forget(m->who);
+        m->subscribers = sd_bus_track_unref(m->subscribers);
+}
+
+const BusesHandler manager_buses_handler = {
+        .serve = serve,
+        .lost = forget_names,
+};
 
 static void warn(int error) {
         if (error < 0)
@@ -343,10 +357,10 @@ void manager_bus_event(Manager *m, const Removal *r, json_object *event) {
 }
 
 void manager_bus_prepare(Manager *m, const char *slot, bool start, uint64_t deadline_usec) {
-        warn(sd_bus_emit_signal(m->bus, MANAGER_PATH, MANAGER_INTERFACE, "PrepareForRemoval", "sbt", slot, (int) start,
+        warn(buses_signal(m->buses, MANAGER_PATH, MANAGER_INTERFACE, "PrepareForRemoval", "sbt", slot, (int) start,
                         deadline_usec));
 }
 
 void manager_bus_removals_changed(Manager *m) {
-        warn(sd_bus_emit_properties_changed(m->bus, MANAGER_PATH, MANAGER_INTERFACE, "Removals", NULL));
+        warn(buses_properties_changed(m->buses, MANAGER_PATH, MANAGER_INTERFACE, (const char *const[]) { "Removals", NULL }));
 }

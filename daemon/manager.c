@@ -30,18 +30,17 @@ void manager_free(Manager *m) {
         manager_free_slots(m);
         json_object_put(m->topology);
         json_object_put(m->recalled);
-        sd_bus_unref(m->bus);
+        buses_free(m->buses);
         sd_event_unref(m->event);
         free(m);
 }
 
-int manager_new(sd_event *event, sd_bus *bus, Manager **ret) {
+int manager_new(sd_event *event, Manager **ret) {
         _cleanup_(manager_freep) Manager *m = calloc(1, sizeof(*m));
         if (!m)
                 return -ENOMEM;
 
         m->event = sd_event_ref(event);
-        m->bus = sd_bus_ref(bus);
         m->source_context = (SourceContext) { .event = event, .emit = manager_on_source_event, .userdata = m };
 
         int r = scanner_new(event, manager_take_scan, m, &m->scanner);
@@ -53,7 +52,7 @@ int manager_new(sd_event *event, sd_bus *bus, Manager **ret) {
         r = who_new(&m->who);
         if (r < 0)
                 return r;
-        r = manager_bus_register(m);
+        r = buses_new(event, &manager_buses_handler, m, &m->buses);
         if (r < 0)
                 return r;
 
@@ -72,9 +71,13 @@ static void start_sources(Manager *m) {
 }
 
 int manager_start(Manager *m) {
+        /* Before anything is started: a second daemon must not resume what a first one is about to finish. */
+        int r = buses_open(m->buses);
+        if (r < 0)
+                return r;
         start_sources(m);
 
-        int r = manager_resume_unfinished(m);
+        r = manager_resume_unfinished(m);
         if (r < 0) {
                 log_plain(LOG_ERR, "The records in %s cannot be read: %s", state_dir(), strerror(-r));
                 return r;

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
+#include "buses.h"
 #include "scanner.h"
 #include "slot.h"
 #include "source.h"
@@ -20,7 +21,7 @@ typedef struct Who Who;
 
 struct Manager {
         sd_event *event;
-        sd_bus *bus;
+        Buses *buses;
 
         SourceContext source_context;
         void *source_states[MANAGER_SOURCES];
@@ -40,12 +41,12 @@ struct Manager {
         Light *lights;                 /* attention LEDs that are being set */
 };
 
-/* References to both are kept until manager_free(). */
-int manager_new(sd_event *event, sd_bus *bus, Manager **ret);
+/* A reference is kept until manager_free(), which tells the bus what is to be told still. */
+int manager_new(sd_event *event, Manager **ret);
 void manager_free(Manager *m);
 DEFINE_CLEANUP_FUNC(Manager, manager_free)
 
-/* Sources on, unfinished removals resumed, first scan under way. */
+/* Bus and root's own socket open, sources on, unfinished removals resumed, first scan under way. */
 int manager_start(Manager *m);
 
 /* manager.c */
@@ -107,7 +108,7 @@ Removal *manager_removal_of_slot(Manager *m, const char *slot, const char *port)
 Removal *manager_running_meant(Manager *m, const char *text);
 
 /* manager-bus.c. The Event signal; `r` (NULL: none) adds removal and slot. */
-int manager_bus_register(Manager *m);
+extern const BusesHandler manager_buses_handler;
 void manager_bus_event(Manager *m, const Removal *r, json_object *event);
 void manager_bus_prepare(Manager *m, const char *slot, bool start, uint64_t deadline_usec);
 void manager_bus_removals_changed(Manager *m);

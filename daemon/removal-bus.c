@@ -161,9 +161,9 @@ static int enumerate(sd_bus *bus, const char *prefix, void *userdata, char ***re
         return 0;
 }
 
-int removal_bus_register(Manager *m) {
-        int r = sd_bus_add_fallback_vtable(m->bus, NULL, REMOVAL_PATH, REMOVAL_INTERFACE, removal_vtable, find, m);
-        return r < 0 ? r : sd_bus_add_node_enumerator(m->bus, NULL, REMOVAL_PATH, enumerate, m);
+int removal_bus_register(Manager *m, sd_bus *bus) {
+        int r = sd_bus_add_fallback_vtable(bus, NULL, REMOVAL_PATH, REMOVAL_INTERFACE, removal_vtable, find, m);
+        return r < 0 ? r : sd_bus_add_node_enumerator(bus, NULL, REMOVAL_PATH, enumerate, m);
 }
 
 static void warn(const Removal *r, int error) {
@@ -172,18 +172,18 @@ static void warn(const Removal *r, int error) {
 }
 
 void removal_bus_added(Removal *r) {
-        warn(r, sd_bus_emit_object_added(r->manager->bus, r->path));
+        warn(r, buses_object_added(r->manager->buses, r->path));
 }
 
 void removal_bus_removed(Removal *r) {
-        warn(r, sd_bus_emit_object_removed(r->manager->bus, r->path));
+        warn(r, buses_object_removed(r->manager->buses, r->path));
 }
 
 void removal_bus_changed(Removal *r, const char *const *properties) {
-        warn(r, sd_bus_emit_properties_changed_strv(r->manager->bus, r->path, REMOVAL_INTERFACE, (char **) properties));
+        warn(r, buses_properties_changed(r->manager->buses, r->path, REMOVAL_INTERFACE, properties));
 }
 
 void removal_bus_completed(Removal *r) {
-        warn(r, sd_bus_emit_signal(r->manager->bus, r->path, REMOVAL_INTERFACE, "Completed", "ss",
+        warn(r, buses_signal(r->manager->buses, r->path, REMOVAL_INTERFACE, "Completed", "ss",
                         outcome_to_string(r->outcome), r->code ?: ""));
 }

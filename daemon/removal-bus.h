@@ -6,7 +6,7 @@
 #define REMOVAL_PATH "/org/saferemove1/removal"
 #define REMOVAL_INTERFACE "org.saferemove1.Removal"
 
-int removal_bus_register(Manager *m);
+int removal_bus_register(Manager *m, sd_bus *bus);
 
 /* Object comes and goes; it must be in the manager's list in both. */
 void removal_bus_added(Removal *r);

@@ -69,29 +69,26 @@ static int enumerate(sd_bus *bus, const char *prefix, void *userdata, char ***re
         return 0;
 }
 
-int slot_bus_register(Manager *m) {
-        int r = sd_bus_add_fallback_vtable(m->bus, NULL, SLOT_PATH, SLOT_INTERFACE, slot_vtable, find, m);
-        return r < 0 ? r : sd_bus_add_node_enumerator(m->bus, NULL, SLOT_PATH, enumerate, m);
+int slot_bus_register(Manager *m, sd_bus *bus) {
+        int r = sd_bus_add_fallback_vtable(bus, NULL, SLOT_PATH, SLOT_INTERFACE, slot_vtable, find, m);
+        return r < 0 ? r : sd_bus_add_node_enumerator(bus, NULL, SLOT_PATH, enumerate, m);
+}
+
+static void warn(const ManagedSlot *s, int error) {
+        if (error < 0)
+                log_plain(LOG_WARNING, "Slot %s: the bus cannot be told about it: %s", slot_get(s, SLOT_TEXT_NAME), strerror(-error));
 }
 
 void slot_bus_added(ManagedSlot *s) {
         s->exported = true;
-        int r = sd_bus_emit_object_added(s->manager->bus, s->path);
-        if (r < 0)
-                log_plain(LOG_WARNING, "Slot %s cannot be announced on the bus: %s", slot_get(s, SLOT_TEXT_NAME), strerror(-r));
+        warn(s, buses_object_added(s->manager->buses, s->path));
 }
 
 void slot_bus_removed(ManagedSlot *s) {
-        int r = sd_bus_emit_object_removed(s->manager->bus, s->path);
-        if (r < 0)
-                log_plain(LOG_WARNING, "The end of slot %s cannot be told on the bus: %s", slot_get(s, SLOT_TEXT_NAME),
-                                strerror(-r));
+        warn(s, buses_object_removed(s->manager->buses, s->path));
         s->exported = false;
 }
 
-void slot_bus_changed(ManagedSlot *s, const char **properties) {
-        int r = sd_bus_emit_properties_changed_strv(s->manager->bus, s->path, SLOT_INTERFACE, (char **) properties);
-        if (r < 0)
-                log_plain(LOG_WARNING, "Changes of slot %s cannot be told on the bus: %s", slot_get(s, SLOT_TEXT_NAME),
-                                strerror(-r));
+void slot_bus_changed(ManagedSlot *s, const char *const *properties) {
+        warn(s, buses_properties_changed(s->manager->buses, s->path, SLOT_INTERFACE, properties));
 }

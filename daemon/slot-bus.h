@@ -6,11 +6,11 @@
 #define SLOT_PATH "/org/saferemove1/slot"
 #define SLOT_INTERFACE "org.saferemove1.Slot"
 
-int slot_bus_register(Manager *m);
+int slot_bus_register(Manager *m, sd_bus *bus);
 
 /* Object comes and goes; it must be in the manager's list in both. */
 void slot_bus_added(ManagedSlot *s);
 void slot_bus_removed(ManagedSlot *s);
 
 /* NULL-terminated names of properties. */
-void slot_bus_changed(ManagedSlot *s, const char **properties);
+void slot_bus_changed(ManagedSlot *s, const char *const *properties);

@@ -121,7 +121,7 @@ static int connect_guard(GuardSource *s) {
         struct sockaddr_un address;
 
         s->again = sd_event_source_disable_unref(s->again);
-        int r = guard_address(&address);
+        int r = run_socket(GUARD_SOCKET, &address);
         if (r < 0)
                 return r;
         s->fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);

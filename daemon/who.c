@@ -63,21 +63,6 @@ int who_new(Who **ret) {
         return 0;
 }
 
-static void free_list(SenderList *list) {
-        for (Sender *s; (s = TAILQ_FIRST(list));) {
-                TAILQ_REMOVE(list, s, order);
-                sender_free(s);
-        }
-}
-
-void who_free(Who *w) {
-        if (!w)
-                return;
-        free_list(&w->known);
-        free_list(&w->asked);
-        free(w);
-}
-
 bool who_is_privileged(json_object *by) {
         uint64_t uid = json_u64(by, "uid");
 
@@ -90,6 +75,17 @@ static void drop(Who *w, Sender *s) {
         w->n_known -= s->known;
         w->bytes -= s->bytes;
         sender_free(s);
+}
+
+void who_forget(Who *w) {
+        for (Sender *s; (s = TAILQ_FIRST(&w->asked) ?: TAILQ_FIRST(&w->known));)
+                drop(w, s);
+}
+
+void who_free(Who *w) {
+        if (w)
+                who_forget(w);
+        free(w);
 }
 
 static size_t bucket_of(const char *name) {
@@ -109,21 +105,21 @@ static Sender *find(const Who *w, const char *name) {
         return NULL;
 }
 
-static json_object *by_of(const Sender *s) {
-        _cleanup_free_ char *path = strf("/proc/%" PRIu32 "/comm", s->pid), *comm = NULL;
+static json_object *by_of(uint32_t uid, uint32_t pid) {
+        _cleanup_free_ char *path = strf("/proc/%" PRIu32 "/comm", pid), *comm = NULL;
         json_object *by = json_object_new_object();
         size_t length;
 
-        json_set_u64(by, "uid", s->uid);
-        json_set_u64(by, "pid", s->pid);
-        if (s->pid > 0 && path && read_file(path, &comm, &length) >= 0)
+        json_set_u64(by, "uid", uid);
+        json_set_u64(by, "pid", pid);
+        if (pid > 0 && path && read_file(path, &comm, &length) >= 0)
                 comm[strcspn(comm, "\n")] = '\0';
         json_set_str(by, "comm", comm);
         return by;
 }
 
 static int serve(const Sender *s, sd_bus_message *call, who_then_t then, sd_bus_error *reterr) {
-        _cleanup_json_ json_object *by = by_of(s);
+        _cleanup_json_ json_object *by = by_of(s->uid, s->pid);
 
         return then(s->manager, call, by, reterr);
 }
@@ -197,7 +193,7 @@ static int on_credentials(sd_bus_message *reply, void *userdata, sd_bus_error *e
         return 0;
 }
 
-static int ask_bus(Manager *m, const char *name, Sender **ret) {
+static int ask_bus(Manager *m, sd_bus *bus, const char *name, Sender **ret) {
         _cleanup_(sender_freep) Sender *s = calloc(1, sizeof(*s));
         if (!s)
                 return -ENOMEM;
@@ -205,7 +201,7 @@ static int ask_bus(Manager *m, const char *name, Sender **ret) {
         s->name = strdup(name);
         if (!s->name)
                 return -ENOMEM;
-        int r = sd_bus_call_method_async(m->bus, &s->slot, "org.freedesktop.DBus", "/org/freedesktop/DBus", "org.freedesktop.DBus",
+        int r = sd_bus_call_method_async(bus, &s->slot, "org.freedesktop.DBus", "/org/freedesktop/DBus", "org.freedesktop.DBus",
                         "GetConnectionCredentials", on_credentials, s, "s", name);
         if (r < 0)
                 return r;
@@ -306,7 +302,7 @@ static int keep(Sender *s, sd_bus_message *call, size_t bytes, who_then_t then, 
 static int keep_first(Manager *m, const char *name, sd_bus_message *call, size_t bytes, who_then_t then, sd_bus_error *reterr) {
         Sender *s;
 
-        int r = ask_bus(m, name, &s);
+        int r = ask_bus(m, sd_bus_message_get_bus(call), name, &s);
         if (r < 0)
                 return r;
         r = keep(s, call, bytes, then, reterr);
@@ -317,13 +313,16 @@ static int keep_first(Manager *m, const char *name, sd_bus_message *call, size_t
 
 int who_asks(Manager *m, sd_bus_message *call, who_then_t then, sd_bus_error *reterr) {
         const char *name = sd_bus_message_get_sender(call);
+        Sender private = { .manager = m };
         size_t bytes;
 
-        if (!name)
-                return -EPERM;
         int r = check_length(call, &bytes, reterr);
         if (r < 0)
                 return r;
+        if (buses_is_private(m->buses, sd_bus_message_get_bus(call), &private.uid, &private.pid))
+                return serve(&private, call, then, reterr);
+        if (!name)
+                return -EPERM;
 
         Sender *s = find(m->who, name);
         if (!s)

@@ -4,7 +4,8 @@
 #include "manager.h"
 
 /* Who sends a message, without waiting for the bus in the loop: it is asked once per connection, and the calls of a connection that
- * is not known yet are kept until it has answered. (A connection's unique name is never given to another one.) */
+ * is not known yet are kept until it has answered. (A connection's unique name is never given to another one.) Of root's own connections the
+ * kernel has told it already. */
 
 typedef struct Who Who;
 
@@ -20,3 +21,6 @@ bool who_is_privileged(json_object *by);
 
 int who_new(Who **ret);
 void who_free(Who *w); /* calls that wait are not answered any more */
+
+/* The bus is another one now, which gives the names of connections anew. */
+void who_forget(Who *w);

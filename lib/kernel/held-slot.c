@@ -5,6 +5,7 @@
 #include "base/clock.h"
 #include "base/fileio.h"
 #include "base/parse.h"
+#include "base/run-dir.h"
 #include "kernel/driver.h"
 #include "kernel/held-slot.h"
 #include "kernel/listing.h"
@@ -15,10 +16,6 @@ enum {
          * switch. */
         SERVICE_HP = 0x04,
 };
-
-const char *run_dir(void) {
-        return getenv("SAFE_REMOVE_RUN_DIR") ?: "/run/safe-remove";
-}
 
 char *hotplug_port_of_service(const char *service) {
         const char *suffix = strstr(service, ":pcie");

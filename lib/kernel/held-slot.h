@@ -7,9 +7,6 @@
  * leaves a mark first: /run/safe-remove/held/PORT, with the boot that it is of. A service without a driver and without a mark is an
  * administrator's own and none of ours. */
 
-/* The folder for what lives as long as the boot: /run/safe-remove. */
-const char *run_dir(void);
-
 /* The port in "0000:0c:00.0:pcie004", newly allocated; NULL where that is no hot-plug service, or memory is short. */
 char *hotplug_port_of_service(const char *service);
 

@@ -165,7 +165,7 @@ class BusTest(unittest.TestCase):
     def start_bus(self):
         self.write("bus.conf", BUS_CONFIG.format(folder=self.folder, source=SOURCE))
         with open(self.path("bus.log"), "wb") as log:
-            self.background(["dbus-daemon", "--nofork", "--nopidfile", "--config-file", self.path("bus.conf")], stderr=log)
+            self.bus_daemon = self.background(["dbus-daemon", "--nofork", "--nopidfile", "--config-file", self.path("bus.conf")], stderr=log)
         wait_for(lambda: os.path.exists(self.path("bus")), "the bus")
 
     def start_guard(self):

@@ -49,8 +49,10 @@ def call(serial, member, signature="", arguments=(), interface=NAME + ".Manager"
 
 
 class Message:
-    def __init__(self, kind, reply_to, error, sender, text):
-        self.kind, self.reply_to, self.error, self.sender, self.text = kind, reply_to, error, sender, text
+    def __init__(self, kind, reply_to, fields, body):
+        self.kind, self.reply_to, self.body = kind, reply_to, body.decode(errors="replace")
+        self.member, self.error, self.destination, self.sender = (fields.get(code) for code in (3, 4, 6, 7))
+        self.text = body[4:4 + struct.unpack("<I", body[:4])[0]].decode(errors="replace") if len(body) > 5 else ""
 
 
 def parse(data):
@@ -61,7 +63,7 @@ def parse(data):
     begin = 16 + n_fields + -n_fields % 8
     if len(data) < begin + n_body:
         return None
-    at, reply_to, error, sender = 16, 0, None, None
+    at, reply_to, fields = 16, 0, {}
     while at < 16 + n_fields:
         at += -at % 8
         code, signature = data[at], chr(data[at + 2])
@@ -73,25 +75,30 @@ def parse(data):
         value = struct.unpack_from("<I", data, at)[0]
         at += 4
         if signature in "so":
-            text = data[at:at + value].decode()
+            fields[code] = data[at:at + value].decode()
             at += value + 1
-            error, sender = text if code == 4 else error, text if code == 7 else sender
         elif code == 5:
             reply_to = value
-    body = data[begin:begin + n_body]
-    text = body[4:4 + struct.unpack("<I", body[:4])[0]].decode(errors="replace") if n_body > 5 else ""
-    return Message(kind, reply_to, error, sender, text), begin + n_body
+    return Message(kind, reply_to, fields, data[begin:begin + n_body]), begin + n_body
 
 
 class Connection:
-    def __init__(self, address):
+    """To a bus, or (`alone`) to whoever listens there himself: then nobody has a name."""
+
+    def __init__(self, address, alone=False):
         self.socket = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         self.socket.connect(address)
         self.serial, self.received, self.descriptors = 0, b"", []
         self.socket.sendall(b"\0AUTH EXTERNAL " + str(os.geteuid()).encode().hex().encode() + b"\r\nNEGOTIATE_UNIX_FD\r\nBEGIN\r\n")
         while self.received.count(b"\r\n") < 2:
-            self.received += self.socket.recv(256)
+            data = self.socket.recv(256)
+            if not data:
+                self.socket.close()
+                raise ConnectionResetError("closed before anything was said")
+            self.received += data
         self.received = b""
+        if alone:
+            return
         self.answer(self.send("Hello", interface="org.freedesktop.DBus", path="/org/freedesktop/DBus", destination="org.freedesktop.DBus"))
 
     def send(self, member, signature="", arguments=(), **more):

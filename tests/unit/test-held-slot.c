@@ -4,6 +4,7 @@
 #include <sys/stat.h>
 
 #include "base/clock.h"
+#include "base/run-dir.h"
 #include "kernel/held-slot.h"
 #include "step/hotplug-service.h"
 #include "test.h"

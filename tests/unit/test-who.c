@@ -62,12 +62,16 @@ static void set_up(const char *awaited) {
         w = (World) { .awaited = awaited };
         CHECK(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, pair) >= 0);
         w.bus = end_of(pair[0], true, on_message);
-        w.daemon = w.manager.bus = end_of(pair[1], false, on_call);
+        w.daemon = end_of(pair[1], false, on_call);
+        CHECK(sd_event_new(&w.manager.event) >= 0);
+        CHECK(buses_new(w.manager.event, NULL, NULL, &w.manager.buses) >= 0);
         CHECK(who_new(&w.manager.who) >= 0);
 }
 
 static void tear_down(void) {
         who_free(w.manager.who);
+        buses_free(w.manager.buses);
+        sd_event_unref(w.manager.event);
         sd_bus_message_unref(w.question_about);
         sd_bus_close_unref(w.daemon);
         sd_bus_close_unref(w.bus);

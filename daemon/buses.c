@@ -1,0 +1,342 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include <errno.h>
+#include <sys/stat.h>
+
+#include "base/clock.h"
+#include "base/fileio.h"
+#include "base/run-dir.h"
+#include "buses.h"
+#include "log.h"
+
+#define BUS_NAME "org.saferemove1"
+
+enum {
+        PRIVATE_MAX = 64,
+        UNREAD_MAX = 1024,     /* messages that wait for one of root's connections, beside what is in its socket ... */
+        SOCKET_BYTES = 256 * 1024, /* ... for which sd-bus takes 8 MiB */
+};
+
+/* A bus that is not there is tried again this often. */
+#define RETRY_USEC USEC_PER_SEC
+
+typedef struct Private {
+        sd_bus *bus;
+        uint32_t uid, pid;
+} Private;
+
+struct Buses {
+        sd_event *event;
+        const BusesHandler *handler;
+        void *userdata;
+        sd_bus *system;
+        sd_event_source *retry;
+        int listener;
+        sd_event_source *io;
+        Private privates[PRIVATE_MAX];
+        size_t n_privates;
+};
+
+int buses_new(sd_event *event, const BusesHandler *handler, void *userdata, Buses **ret) {
+        Buses *b = calloc(1, sizeof(*b));
+        if (!b)
+                return -ENOMEM;
+        *b = (Buses) { .event = sd_event_ref(event), .handler = handler, .userdata = userdata, .listener = -EBADF };
+        *ret = b;
+        return 0;
+}
+
+static void close_private(Buses *b, size_t i) {
+        sd_bus_close_unref(b->privates[i].bus); /* what is not read by now is not waited for */
+        b->privates[i] = b->privates[--b->n_privates];
+}
+
+void buses_free(Buses *b) {
+        if (!b)
+                return;
+        while (b->n_privates > 0)
+                close_private(b, b->n_privates - 1);
+        sd_event_source_disable_unref(b->io);
+        sd_event_source_disable_unref(b->retry);
+        if (b->listener >= 0)
+                close(b->listener);
+        sd_bus_flush_close_unref(b->system);
+        sd_event_unref(b->event);
+        free(b);
+}
+
+/* Calls `lost` when the connection ends, whoever ends it. */
+static int watch_end(sd_bus *bus, sd_bus_message_handler_t lost, Buses *b) {
+        return sd_bus_match_signal_async(bus, NULL, "org.freedesktop.DBus.Local", "/org/freedesktop/DBus/Local", "org.freedesktop.DBus.Local",
+                        "Disconnected", lost, NULL, b);
+}
+
+static int serve(Buses *b, sd_bus *bus, sd_bus_message_handler_t lost) {
+        int r = watch_end(bus, lost, b);
+        if (r >= 0)
+                r = b->handler->serve(bus, b->userdata);
+        return r < 0 ? r : sd_bus_attach_event(bus, b->event, SD_EVENT_PRIORITY_NORMAL);
+}
+
+static void try_later(Buses *b);
+
+static int on_system_lost(sd_bus_message *m, void *userdata, sd_bus_error *error) {
+        Buses *b = userdata;
+
+        log_plain(LOG_WARNING, "The connection to the bus is lost. Removals go on; root reaches them all the same.");
+        b->system = sd_bus_close_unref(b->system);
+        b->handler->lost(b->userdata);
+        try_later(b);
+        return 1;
+}
+
+static int open_system(Buses *b, sd_bus **ret) {
+        sd_bus *bus = NULL;
+
+        /* Tests bring a bus of their own. */
+        int r = streq_ptr(getenv("SAFE_REMOVE_BUS"), "session") ? sd_bus_open_user(&bus) : sd_bus_open_system(&bus);
+        if (r >= 0)
+                r = sd_bus_set_exit_on_disconnect(bus, false);
+        if (r >= 0)
+                r = serve(b, bus, on_system_lost);
+        if (r < 0)
+                sd_bus_close_unref(bus);
+        else
+                *ret = bus;
+        return r;
+}
+
+static void say_name_not_ours(int error) {
+        log_plain(LOG_ERR, "The name %s cannot be taken on the bus: %s. Is another safe-removed running, or is its bus policy file missing?",
+                        BUS_NAME, strerror(error));
+}
+
+static int on_name(sd_bus_message *reply, void *userdata, sd_bus_error *error) {
+        const Buses *b = userdata;
+        uint32_t owner = 0;
+
+        if (sd_bus_message_is_method_error(reply, NULL))
+                say_name_not_ours(sd_bus_message_get_errno(reply));
+        else if (sd_bus_message_read(reply, "u", &owner) < 0 || owner != 1) /* DBUS_REQUEST_NAME_REPLY_PRIMARY_OWNER */
+                say_name_not_ours(EEXIST);
+        else {
+                log_plain(LOG_NOTICE, "The bus is back.");
+                return 1;
+        }
+        return sd_event_exit(b->event, EXIT_FAILURE);
+}
+
+static int on_retry(sd_event_source *timer, uint64_t usec, void *userdata) {
+        Buses *b = userdata;
+
+        if (open_system(b, &b->system) < 0)
+                try_later(b);
+        else if (sd_bus_request_name_async(b->system, NULL, BUS_NAME, 0, on_name, b) < 0) {
+                b->system = sd_bus_close_unref(b->system);
+                try_later(b);
+        }
+        return 0;
+}
+
+static void try_later(Buses *b) {
+        b->retry = sd_event_source_disable_unref(b->retry);
+        if (sd_event_add_time_relative(b->event, &b->retry, CLOCK_MONOTONIC, RETRY_USEC, 0, on_retry, b) < 0)
+                (void) sd_event_exit(b->event, EXIT_FAILURE); /* systemd starts the next one */
+}
+
+static int on_private_lost(sd_bus_message *m, void *userdata, sd_bus_error *error) {
+        Buses *b = userdata;
+
+        for (size_t i = b->n_privates; i-- > 0;)
+                if (b->privates[i].bus == sd_bus_message_get_bus(m))
+                        close_private(b, i);
+        return 1;
+}
+
+/* This end is the server's, with the rights and the name that the bus would see to. */
+static int take_private(Buses *b, int *fd, const struct ucred *who) {
+        sd_bus *bus = NULL;
+        sd_id128_t id;
+
+        int r = sd_id128_randomize(&id);
+        if (r >= 0)
+                r = sd_bus_new(&bus);
+        if (r >= 0)
+                r = sd_bus_set_fd(bus, *fd, *fd);
+        if (r >= 0) {
+                TAKE_FD(*fd);
+                r = sd_bus_set_server(bus, true, id);
+        }
+        if (r >= 0)
+                r = sd_bus_negotiate_fds(bus, true);
+        if (r >= 0)
+                r = sd_bus_set_sender(bus, BUS_NAME);
+        if (r >= 0)
+                r = sd_bus_start(bus);
+        if (r >= 0)
+                (void) setsockopt(sd_bus_get_fd(bus), SOL_SOCKET, SO_SNDBUF, &(int) { SOCKET_BYTES }, sizeof(int));
+        if (r >= 0)
+                r = serve(b, bus, on_private_lost);
+        if (r < 0)
+                sd_bus_close_unref(bus);
+        else
+                b->privates[b->n_privates++] = (Private) { .bus = bus, .uid = who->uid, .pid = (uint32_t) who->pid };
+        return r;
+}
+
+static int on_connection(sd_event_source *io, int fd, uint32_t revents, void *userdata) {
+        Buses *b = userdata;
+        struct ucred who;
+        socklen_t length = sizeof(who);
+
+        _cleanup_close_ int connection = accept4(fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
+        if (connection < 0 || b->n_privates == PRIVATE_MAX || getsockopt(connection, SOL_SOCKET, SO_PEERCRED, &who, &length) < 0 ||
+            (who.uid != 0 && who.uid != geteuid()))
+                return 0;
+        int r = take_private(b, &connection, &who);
+        if (r < 0)
+                log_plain(LOG_WARNING, "A connection to root's own socket cannot be served: %s", strerror(-r));
+        return 0;
+}
+
+/* -EADDRINUSE: another daemon serves it. */
+static int listen_for_root(void) {
+        struct sockaddr_un address;
+
+        int r = run_private_socket(&address);
+        if (r >= 0)
+                r = mkdir_private(run_dir());
+        if (r < 0)
+                return r;
+        _cleanup_close_ int other = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+        _cleanup_close_ int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+        if (other < 0 || fd < 0)
+                return -errno;
+        if (connect(other, (struct sockaddr *) &address, sizeof(address)) >= 0 || errno == EAGAIN)
+                return -EADDRINUSE;
+        (void) unlink(address.sun_path);
+        if (bind(fd, (struct sockaddr *) &address, sizeof(address)) < 0 || chmod(address.sun_path, 0600) < 0 || listen(fd, PRIVATE_MAX) < 0)
+                return -errno;
+        return TAKE_FD(fd);
+}
+
+/* Who is not on the bus cannot be taken for another daemon's, and what a first one is about to finish must not be resumed. */
+static int open_private(Buses *b) {
+        b->listener = listen_for_root();
+        return b->listener < 0 ? b->listener : sd_event_add_io(b->event, &b->io, b->listener, EPOLLIN, on_connection, b);
+}
+
+int buses_open(Buses *b) {
+        int private = open_private(b);
+        if (private == -EADDRINUSE) {
+                log_plain(LOG_ERR, "Another safe-removed is running.");
+                return private;
+        }
+        if (private < 0 && private != -ENOENT)
+                log_plain(LOG_WARNING, "Root's own socket in %s cannot be made: %s. Root is served on the bus only.", run_dir(), strerror(-private));
+
+        int r = open_system(b, &b->system);
+        if (r < 0) {
+                log_plain(LOG_ERR, "The bus cannot be reached: %s. Is dbus running?", strerror(-r));
+                if (private < 0)
+                        return r;
+                try_later(b);
+                return 0;
+        }
+        /* Calls are answered by the loop, when everything is there. */
+        r = sd_bus_request_name(b->system, BUS_NAME, 0);
+        if (r < 0)
+                say_name_not_ours(-r);
+        return r < 0 ? r : 0;
+}
+
+sd_bus *buses_system(const Buses *b) {
+        return b->system;
+}
+
+bool buses_is_private(const Buses *b, const sd_bus *bus, uint32_t *ret_uid, uint32_t *ret_pid) {
+        for (size_t i = 0; i < b->n_privates; i++)
+                if (b->privates[i].bus == bus) {
+                        *ret_uid = b->privates[i].uid;
+                        *ret_pid = b->privates[i].pid;
+                        return true;
+                }
+        return false;
+}
+
+int buses_tell_private(Buses *b, bus_tell_t tell, void *userdata) {
+        int first = 0;
+
+        for (size_t i = b->n_privates; i-- > 0;) {
+                uint64_t unread = 0;
+                int r = tell(b->privates[i].bus, userdata);
+
+                if (r < 0 || (sd_bus_get_n_queued_write(b->privates[i].bus, &unread) >= 0 && unread > UNREAD_MAX))
+                        close_private(b, i);
+                first = first < 0 || r == -ENOTCONN || r == -ECONNRESET ? first : r;
+        }
+        return first;
+}
+
+int buses_tell(Buses *b, bus_tell_t tell, void *userdata) {
+        int r = b->system ? tell(b->system, userdata) : 0;
+        int k = buses_tell_private(b, tell, userdata);
+
+        return r < 0 ? r : k;
+}
+
+static int tell_added(sd_bus *bus, void *userdata) {
+        return sd_bus_emit_object_added(bus, userdata);
+}
+
+int buses_object_added(Buses *b, const char *path) {
+        return buses_tell(b, tell_added, (void *) path);
+}
+
+static int tell_removed(sd_bus *bus, void *userdata) {
+        return sd_bus_emit_object_removed(bus, userdata);
+}
+
+int buses_object_removed(Buses *b, const char *path) {
+        return buses_tell(b, tell_removed, (void *) path);
+}
+
+typedef struct Change {
+        const char *path, *interface;
+        const char *const *names;
+} Change;
+
+static int tell_change(sd_bus *bus, void *userdata) {
+        const Change *c = userdata;
+
+        return sd_bus_emit_properties_changed_strv(bus, c->path, c->interface, (char **) c->names);
+}
+
+int buses_properties_changed(Buses *b, const char *path, const char *interface, const char *const *names) {
+        Change c = { .path = path, .interface = interface, .names = names };
+
+        return buses_tell(b, tell_change, &c);
+}
+
+typedef struct Signal {
+        const char *path, *interface, *member, *types;
+        va_list values;
+} Signal;
+
+static int tell_signal(sd_bus *bus, void *userdata) {
+        Signal *s = userdata;
+        va_list values;
+
+        va_copy(values, s->values);
+        int r = sd_bus_emit_signalv(bus, s->path, s->interface, s->member, s->types, values);
+        va_end(values);
+        return r;
+}
+
+int buses_signal(Buses *b, const char *path, const char *interface, const char *member, const char *types, ...) {
+        Signal s = { .path = path, .interface = interface, .member = member, .types = types };
+
+        va_start(s.values, types);
+        int r = buses_tell(b, tell_signal, &s);
+        va_end(s.values);
+        return r;
+}
