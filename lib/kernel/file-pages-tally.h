@@ -15,12 +15,17 @@ enum {
         _FIELD_MAX,
 };
 
+enum {
+        FILE_OPERATIONS_MAX = 2,        /* files of one kind may have either */
+};
+
 struct FilePages {
         Memmap memmap;
         TaskFiles tasks;
         uint64_t at[_FIELD_MAX];                /* UINT64_MAX: this kernel has no such field */
         uint64_t bvec_size, pipe_buffer_size;
-        uint64_t f_op[_FILE_PAGES_KIND_MAX];
+        uint64_t f_op[_FILE_PAGES_KIND_MAX][FILE_OPERATIONS_MAX];
+        size_t n_f_op[_FILE_PAGES_KIND_MAX];    /* 0: this kernel has no such files */
         uint64_t *pages;                        /* as many as are read at a time */
 };
 

@@ -37,10 +37,11 @@ static const char *const file_pages_kind_table[_FILE_PAGES_KIND_MAX] = {
 
 DEFINE_STRING_TABLE(file_pages_kind, FilePagesKind)
 
-static const char *const operations_of[_FILE_PAGES_KIND_MAX] = {
-        [FILE_PAGES_RING] = "io_uring_fops",
-        [FILE_PAGES_PIPE] = "pipefifo_fops",
-        [FILE_PAGES_XDP] = "socket_file_ops",
+/* Since 6.15 pipes without a name have operations of their own (fs/pipe.c:pipeanon_fops). */
+static const char *const operations_of[_FILE_PAGES_KIND_MAX][FILE_OPERATIONS_MAX] = {
+        [FILE_PAGES_RING] = { "io_uring_fops" },
+        [FILE_PAGES_PIPE] = { "pipefifo_fops", "pipeanon_fops" },
+        [FILE_PAGES_XDP] = { "socket_file_ops" },
 };
 
 void file_pages_free(FilePages *f) {
@@ -61,8 +62,9 @@ static void load_layout(const Btf *btf, FilePages *f) {
         if (btf_struct_size(btf, "pipe_buffer", &f->pipe_buffer_size) < 0)
                 f->at[PIPE_BUFFER_PAGE] = UINT64_MAX;
         for (size_t i = 0; i < _FILE_PAGES_KIND_MAX; i++)
-                if (kernel_symbol_address(operations_of[i], &f->f_op[i]) < 0)
-                        f->f_op[i] = UINT64_MAX;
+                for (size_t k = 0; k < FILE_OPERATIONS_MAX && operations_of[i][k]; k++)
+                        if (kernel_symbol_address(operations_of[i][k], &f->f_op[i][f->n_f_op[i]]) >= 0)
+                                f->n_f_op[i]++;
 }
 
 int file_pages_open(FilePages **ret, char **ret_why) {
@@ -97,10 +99,10 @@ int file_pages_in(FilePages *f, int pid, int fd, FilePagesKind kind, const CardM
         };
         Tally t = { .memory = memory, .n_memory = n_memory };
         uint64_t private;
+        int r = -EOPNOTSUPP;
 
-        if (f->f_op[kind] == UINT64_MAX)
-                return -EOPNOTSUPP;
-        int r = task_file_private(&f->tasks, pid, fd, f->f_op[kind], &private);
+        for (size_t i = 0; i < f->n_f_op[kind] && (i == 0 || r == -ENOENT); i++)
+                r = task_file_private(&f->tasks, pid, fd, f->f_op[kind][i], &private);
         if (r >= 0)
                 r = tallies[kind](f, private, &t);
         if (r < 0)
