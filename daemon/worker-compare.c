@@ -5,6 +5,7 @@
 
 #include "base/clock.h"
 #include "daemon/worker-removal.h"
+#include "holders/process.h"
 #include "kernel/cgroup.h"
 #include "plan/picture.h"
 
@@ -30,20 +31,55 @@ static int scope_of_plan(const Topology *t, const Plan *p, Scope *ret) {
         return scope_find_all(t, slots[0], slots + 1, n - 1, ret);
 }
 
-/* Of the holders' control groups, which are frozen, by whomever. What ended with its processes is told where they were ended. */
-static void add_groups(json_object *picture, const Plan *p, json_object *before) {
-        json_object *holders = json_array(p->doc, "holders"), *things = json_get(before, "things");
+static const char *was_told(json_object *before, const char *name) {
+        return json_object_get_string(json_at(json_array(json_get(before, "frame"), name), 0));
+}
+
+/* Which of the holders' control groups are frozen, by whomever. What ended with its processes is told where they were ended. */
+static void add_group(json_object *picture, const char *group, json_object *before) {
+        _cleanup_free_ char *name = strf("control group %s", group), *path = strf("/sys/fs/cgroup%s/cgroup.freeze", group);
+        _cleanup_free_ char *quoted = shell_quoted(path);
+
+        if (!name || !quoted)
+                return;
+        int frozen = cgroup_asked_to_freeze(group);
+        _cleanup_free_ char *back = frozen >= 0 ? strf("echo %d > %s", frozen > 0, quoted) : NULL;
+        const char *text = frozen > 0 ? "frozen" : frozen == 0 ? "not frozen" : was_told(before, name);
+        if (text)
+                picture_add(picture, name, text, back);
+}
+
+/* Whether it stands still by a signal; NULL: it has ended, or its tracer holds it, which may come and go without us. */
+static const char *process_stands(int pid, uint64_t start_time) {
+        _cleanup_close_ int dirfd = -EBADF;
+        ThreadStates states;
+
+        if (process_open(pid, start_time, &dirfd, NULL) < 0 || process_threads(dirfd, &states) < 0 || states.traced > 0)
+                return NULL;
+        return states.stopped > 0 ? "stopped" : "not stopped";
+}
+
+static void add_process(json_object *picture, json_object *holder, json_object *before) {
+        int pid = (int) json_u64(holder, "pid");
+        const char *stands = process_stands(pid, json_u64(holder, "start_time"));
+        _cleanup_free_ char *name = strf("process %d (%s)", pid, json_str(holder, "comm") ?: "?");
+        _cleanup_free_ char *back = stands ? strf("kill -%s %d", streq(stands, "stopped") ? "STOP" : "CONT", pid) : NULL;
+        const char *text = stands ?: name ? was_told(before, name) : NULL;
+
+        if (name && text)
+                picture_add(picture, name, text, back);
+}
+
+static void add_holders(json_object *picture, const Plan *p, json_object *before) {
+        json_object *holders = json_array(p->doc, "holders");
 
         for (size_t i = 0; i < json_len(holders); i++) {
-                const char *group = json_str(json_at(holders, i), "cgroup");
-                _cleanup_free_ char *name = group ? strf("control group %s", group) : NULL;
-                if (!name || json_has(json_get(picture, "things"), name))
-                        continue;
-                int frozen = cgroup_asked_to_freeze(group);
-                const char *was = json_object_get_string(json_at(json_array(things, name), 0));
-                const char *text = frozen > 0 ? "frozen" : frozen == 0 ? "not frozen" : was;
-                if (text)
-                        picture_add(picture, name, text);
+                json_object *holder = json_at(holders, i);
+                const char *group = json_str(holder, "cgroup");
+                if (group)
+                        add_group(picture, group, before);
+                if (json_u64(holder, "pid") > 0)
+                        add_process(picture, holder, before);
         }
 }
 
@@ -54,7 +90,7 @@ static int picture_take(const Topology *t, const Plan *p, json_object *before, j
         if (r < 0)
                 return r;
         *ret = picture_of(&s, t);
-        add_groups(*ret, p, before);
+        add_holders(*ret, p, before);
         return 0;
 }
 
@@ -94,20 +130,46 @@ static void tell_nobody(void *userdata, const char *text) {
         (void) text;
 }
 
-char *removal_compare(Removal *m) {
+/* Lists what is not as in `before`. 0 or a negative errno: nobody can see. */
+static int compare_with(Removal *m, json_object *before) {
         uint64_t deadline = now_monotonic() + SETTLE_MSEC * USEC_PER_MSEC;
         _cleanup_json_ json_object *now = NULL;
         int r;
 
-        if (!m->journal->before)
-                return strdup(m->plan->n_steps > 1 ? "; what was taken down is put back" : "; nothing was taken down");
-        while ((r = look(m, &now)) >= 0 && now_monotonic() < deadline &&
-               picture_compare(m->journal->before, now, tell_nobody, NULL) > 0) {
+        while ((r = look(m, &now)) >= 0 && now_monotonic() < deadline && picture_compare(before, now, tell_nobody, NULL) > 0) {
                 json_object_put(TAKE_PTR(now));
                 step_pause(&m->engine.run, AGAIN_MSEC);
         }
+        if (r >= 0)
+                (void) picture_compare(before, now, tell_lost, m);
+        return r;
+}
+
+static char *compared_text(const Removal *m, const char *before_what) {
+        return strf("; everything is as it was before%s%s", before_what, json_len(m->journal->lost) > 0 ? ", except for what is listed" : "");
+}
+
+char *removal_compare(Removal *m) {
+        if (!picture_is_known(m->journal->before))
+                return strdup(m->plan->n_steps > 1 ? "; what was taken down is put back" : "; nothing was taken down");
+        int r = compare_with(m, m->journal->before);
+        return r < 0 ? strf("; what was taken down is put back, but that all is as it was before cannot be seen (%s)", strerror(-r))
+                     : compared_text(m, "");
+}
+
+char *restoration_compare(Removal *m) {
+        _cleanup_(journal_freep) Journal *removal = NULL;
+        _cleanup_(plan_freep) Plan *plan = NULL;
+        _cleanup_free_ char *why = NULL;
+
+        int r = journal_read(json_str(m->plan->doc, "of") ?: "", &removal, &plan, &why);
         if (r < 0)
-                return strf("; what was taken down is put back, but that all is as it was before cannot be seen (%s)", strerror(-r));
-        (void) picture_compare(m->journal->before, now, tell_lost, m);
-        return strf("; everything is as it was before%s", json_len(m->journal->lost) > 0 ? ", except for what is listed" : "");
+                return strf("; whether all is as it was before that cannot be seen (its record cannot be read: %s)", why ?: strerror(-r));
+        if (!picture_is_known(removal->before) || !picture_is_known(m->journal->before))
+                return strdup("; how all was before that is not on record");
+        _cleanup_json_ json_object *before = picture_of_restored(removal->before, m->journal->before,
+                                                                 json_str(json_get(plan->doc, "card"), "serial"),
+                                                                 json_str(json_get(m->plan->doc, "card"), "serial"));
+        r = compare_with(m, before);
+        return r < 0 ? strf("; whether all is as it was before that cannot be seen (%s)", strerror(-r)) : compared_text(m, " that");
 }

@@ -65,6 +65,10 @@ int removal_picture(Removal *m);
  * Newly allocated, or NULL. */
 char *removal_compare(Removal *m);
 
+/* Behind a restoration: the same with what its removal wrote down before it took the card down ("; everything is as it was before
+ * that"). */
+char *restoration_compare(Removal *m);
+
 /* worker-tell.c */
 void tell_state(Removal *m, const char *state);
 void tell_plan(Removal *m);

@@ -109,20 +109,19 @@ static int end_incomplete(Removal *m, int error) {
         return removal_end(m, OUTCOME_INCOMPLETE, code, message, m->engine.stuck_remedy ?: again);
 }
 
-static int restoration_go(Removal *m) {
-        _cleanup_free_ char *message = NULL;
-        const char *of = json_str(m->plan->doc, "of");
+static int end_rebuilt(Removal *m, const char *code, const char *how) {
+        _cleanup_free_ char *compared = restoration_compare(m);
+        _cleanup_free_ char *message = strf("what removal %s took down is there %s%s", json_str(m->plan->doc, "of"), how, compared ?: "");
 
-        if (!m->engine.resumed && !engine_restore_needed(&m->engine)) {
-                message = strf("all that removal %s took down is there already", of);
-                return removal_end(m, OUTCOME_REBUILT, "as-it-was", message, NULL);
-        }
+        return removal_end(m, OUTCOME_REBUILT, code, message, NULL);
+}
+
+static int restoration_go(Removal *m) {
+        (void) removal_picture(m); /* without one nothing is compared, and nobody says that all is as it was */
+        if (!m->engine.resumed && !engine_restore_needed(&m->engine))
+                return end_rebuilt(m, "as-it-was", "already");
         int r = engine_restore(&m->engine);
-        if (r < 0)
-                return end_incomplete(m, r);
-        message = strf("what removal %s took down is there again%s", of,
-                       json_len(m->journal->lost) > 0 ? ", except for what is listed" : "");
-        return removal_end(m, OUTCOME_REBUILT, "done", message, NULL);
+        return r < 0 ? end_incomplete(m, r) : end_rebuilt(m, "done", "again");
 }
 
 int restoration_resume(Removal *m, bool back) {

@@ -8,7 +8,7 @@
  * fdatasync'ed:
  *      start   boot, slot, target, trigger, by, card
  *      note n, note            what step n found out when it acted and its undo will need; between its "do" and whatever comes last
- *      before  picture         how everything is, before anything is taken away; none: it was not begun, or is a restoration
+ *      before  picture         how everything is, before anything is taken away or put back; none: it was not begun
  *      do n, done n            forward; "do" stands before the first write of a step, "done" after verify said applied
  *      back    why             from here the direction is backwards, for ever
  *      undo n, undone n, failed n

@@ -18,13 +18,6 @@ static const BlockDevice *block_in_scope(const Scope *s, const char *name) {
         return NULL;
 }
 
-static bool has_function(const Scope *s, const char *bdf) {
-        for (size_t i = 0; i < s->n_functions; i++)
-                if (streq_ptr(s->functions[i]->bdf, bdf))
-                        return true;
-        return false;
-}
-
 static bool is_mounted_in_scope(const Scope *s, dev_t dev) {
         for (size_t i = 0; i < s->n_mounts; i++)
                 if (s->mounts[i]->dev == dev)
@@ -114,7 +107,7 @@ static void use_finding(Findings *f, const KernelUse *u) {
                 if (is_mounted_in_scope(f->s, u->file_system))
                         user_finding(f, u, u->user.on);
         } else if (u->bdf) {
-                if (has_function(f->s, u->bdf))
+                if (scope_has_function(f->s, u->bdf))
                         user_finding(f, u, u->bdf);
         } else if (f->s->n_blocks > 0 || is_zram_in_scope(f, u)) {
                 user_finding(f, u, "something that cannot be followed to a device, and may be on this card");

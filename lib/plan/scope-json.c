@@ -115,7 +115,7 @@ json_object *scope_slots_json(const Scope *s) {
         return array;
 }
 
-static bool scope_has_block_device(const Scope *s, const char *name) {
+bool scope_has_block_device(const Scope *s, const char *name) {
         for (size_t i = 0; i < s->n_blocks; i++)
                 if (streq(s->blocks[i]->name, name))
                         return true;

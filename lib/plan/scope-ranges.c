@@ -36,9 +36,9 @@ bool scope_may_have(const Scope *s, const Topology *t, uint64_t start, uint64_t 
         return topology_in_window(t, start, size) && may_be_on_card(t, s, start, size);
 }
 
-static bool has_function(const Scope *s, const PciFunction *f) {
+bool scope_has_function(const Scope *s, const char *bdf) {
         for (size_t i = 0; i < s->n_functions; i++)
-                if (s->functions[i] == f)
+                if (streq_ptr(s->functions[i]->bdf, bdf))
                         return true;
         return false;
 }
@@ -48,7 +48,7 @@ static bool is_on_card_only(const Topology *t, const Scope *s, uint64_t start, u
         if (!scope_may_have(s, t, start, size))
                 return false;
         for (size_t i = 0; i < t->n_functions; i++)
-                if (!has_function(s, &t->functions[i]) && topology_may_be_on(t, &t->functions[i], start, size))
+                if (!scope_has_function(s, t->functions[i].bdf) && topology_may_be_on(t, &t->functions[i], start, size))
                         return false;
         return true;
 }

@@ -86,6 +86,8 @@ bool scope_has_mount(const Scope *s, const Topology *t, const Mount *m);
 bool scope_mount_ends(const Scope *s, const Topology *t, const Mount *m);
 
 bool scope_has_memdev(const Scope *s, const char *name);
+bool scope_has_block_device(const Scope *s, const char *name);
+bool scope_has_function(const Scope *s, const char *bdf);
 
 /* For the document: "card", "takes_down"; and the scope that probes are asked about. New references. */
 json_object *scope_card_json(const Scope *s);
