@@ -5,8 +5,6 @@
 
 #include "base/clock.h"
 #include "daemon/worker-removal.h"
-#include "holders/process.h"
-#include "kernel/cgroup.h"
 #include "plan/picture.h"
 
 enum {
@@ -31,58 +29,6 @@ static int scope_of_plan(const Topology *t, const Plan *p, Scope *ret) {
         return scope_find_all(t, slots[0], slots + 1, n - 1, ret);
 }
 
-static const char *was_told(json_object *before, const char *name) {
-        return json_object_get_string(json_at(json_array(json_get(before, "frame"), name), 0));
-}
-
-/* Which of the holders' control groups are frozen, by whomever. What ended with its processes is told where they were ended. */
-static void add_group(json_object *picture, const char *group, json_object *before) {
-        _cleanup_free_ char *name = strf("control group %s", group), *path = strf("/sys/fs/cgroup%s/cgroup.freeze", group);
-        _cleanup_free_ char *quoted = shell_quoted(path);
-
-        if (!name || !quoted)
-                return;
-        int frozen = cgroup_asked_to_freeze(group);
-        _cleanup_free_ char *back = frozen >= 0 ? strf("echo %d > %s", frozen > 0, quoted) : NULL;
-        const char *text = frozen > 0 ? "frozen" : frozen == 0 ? "not frozen" : was_told(before, name);
-        if (text)
-                picture_add(picture, name, text, back);
-}
-
-/* Whether it stands still by a signal; NULL: it has ended, or its tracer holds it, which may come and go without us. */
-static const char *process_stands(int pid, uint64_t start_time) {
-        _cleanup_close_ int dirfd = -EBADF;
-        ThreadStates states;
-
-        if (process_open(pid, start_time, &dirfd, NULL) < 0 || process_threads(dirfd, &states) < 0 || states.traced > 0)
-                return NULL;
-        return states.stopped > 0 ? "stopped" : "not stopped";
-}
-
-static void add_process(json_object *picture, json_object *holder, json_object *before) {
-        int pid = (int) json_u64(holder, "pid");
-        const char *stands = process_stands(pid, json_u64(holder, "start_time"));
-        _cleanup_free_ char *name = strf("process %d (%s)", pid, json_str(holder, "comm") ?: "?");
-        _cleanup_free_ char *back = stands ? strf("kill -%s %d", streq(stands, "stopped") ? "STOP" : "CONT", pid) : NULL;
-        const char *text = stands ?: name ? was_told(before, name) : NULL;
-
-        if (name && text)
-                picture_add(picture, name, text, back);
-}
-
-static void add_holders(json_object *picture, const Plan *p, json_object *before) {
-        json_object *holders = json_array(p->doc, "holders");
-
-        for (size_t i = 0; i < json_len(holders); i++) {
-                json_object *holder = json_at(holders, i);
-                const char *group = json_str(holder, "cgroup");
-                if (group)
-                        add_group(picture, group, before);
-                if (json_u64(holder, "pid") > 0)
-                        add_process(picture, holder, before);
-        }
-}
-
 static int picture_take(const Topology *t, const Plan *p, json_object *before, json_object **ret) {
         _cleanup_(scope_done) Scope s = { 0 };
 
@@ -90,7 +36,7 @@ static int picture_take(const Topology *t, const Plan *p, json_object *before, j
         if (r < 0)
                 return r;
         *ret = picture_of(&s, t);
-        add_holders(*ret, p, before);
+        picture_add_holders(*ret, json_array(p->doc, "holders"), before);
         return 0;
 }
 

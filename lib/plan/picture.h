@@ -27,6 +27,10 @@ json_object *picture_of(const Scope *s, const Topology *t);
 /* One more thing of the frame that a topology knows nothing of, once by its name. back may be NULL. */
 void picture_add(json_object *picture, const char *name, const char *text, const char *back);
 
+/* Of a plan's holders, which are stopped and whose control groups are frozen. `before` is the picture that this one will be compared with, or
+ * NULL: who has ended since, or is in his tracer's hands, is there as he was. */
+void picture_add_holders(json_object *picture, json_object *holders, json_object *before);
+
 /* Is it one that picture_of() makes, and not an older version's? */
 bool picture_is_known(json_object *picture);
 
