@@ -1,14 +1,19 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* A card that goes while it is in use leaves the kernel with things that have nothing behind them. Nobody can give them back, so all that is
  * left to do is to say which they are. */
+#include <errno.h>
+
 #include "base/span.h"
 #include "daemon/worker-lost.h"
+#include "holders/memory-holder.h"
+#include "kernel/attr.h"
 #include "kernel/mountinfo.h"
 #include "plan/scope.h"
 #include "probe/probe.h"
 
 enum {
         LINES_MAX = 24, /* of one kind: anybody can make any number of mounts and processes */
+        USERS_USEC = 2 * 1000 * 1000,
 };
 
 static void add_line(json_object *lines, size_t *n, char *line) {
@@ -91,10 +96,64 @@ static void add_block_devices(const Topology *t, json_object *scope, json_object
         add_rest(lines, n, "block devices");
 }
 
+/* The node of lost memory that is online, and whether it has other memory as well. -1: none is left of those from *at on. */
+static int next_node(const Topology *t, json_object *scope, size_t *at, bool *ret_other) {
+        int node = -1;
+
+        for (; *at < t->n_nodes && node < 0; (*at)++) {
+                *ret_other = t->nodes[*at].has_cpus;
+                for (size_t i = 0; i < t->n_blocks; i++) {
+                        const MemoryBlock *b = &t->blocks[i];
+                        bool lost = scope_overlaps(scope, b->start, t->block_size);
+                        if (b->node != t->nodes[*at].id || !b->online)
+                                continue;
+                        node = lost ? b->node : node;
+                        *ret_other = *ret_other || !lost;
+                }
+        }
+        return node;
+}
+
+/* What describes its pages may lie on the card itself (mm/memory_hotplug.c:memmap_on_memory). To look at a process then reads what is not
+ * there any more. */
+static bool pages_are_described_elsewhere(void) {
+        _cleanup_free_ char *value = NULL;
+
+        int r = attr_read("/sys/module/memory_hotplug/parameters/memmap_on_memory", &value);
+        return r == -ENOENT || (r >= 0 && streq(value, "N"));
+}
+
+static int add_users_of_node(int node, bool other, size_t *n, json_object *lines) {
+        _cleanup_(memory_holders_freep) MemoryHolders *users = NULL;
+
+        int r = memory_holders_scan(&node, 1, USERS_USEC, &users);
+        for (size_t i = 0; r >= 0 && i < users->n_items; i++) {
+                const MemoryHolder *h = &users->items[i];
+                if (h->bytes > 0)
+                        add_line(lines, n, strf("process %d (%s) has %ju KiB of its memory on node %d%s", h->pid, h->comm,
+                                                (uintmax_t) (h->bytes >> 10), node, other ? ", of which that is a part" : ""));
+        }
+        return r < 0 ? r : gaps_none(&users->gaps) ? 0 : -EAGAIN;
+}
+
+/* Whose memory it was. The kernel tells that by node. */
+static void add_users(const Topology *t, json_object *scope, json_object *lines) {
+        bool all = true, other;
+        size_t at = 0, n = 0;
+
+        for (int node; (node = next_node(t, scope, &at, &other)) >= 0;)
+                if (!pages_are_described_elsewhere() || add_users_of_node(node, other, &n, lines) < 0)
+                        all = false;
+        add_rest(lines, n, "users of that memory");
+        if (!all)
+                json_append_str(lines, "whose memory it was could not be found out of every process");
+}
+
 json_object *lost_lines(const Topology *t, json_object *scope) {
         json_object *lines = json_object_new_array();
 
         add_memory(t, scope, lines);
+        add_users(t, scope, lines);
         add_mounts(t, scope, lines);
         add_block_devices(t, scope, lines);
         if (processes_of_scope(scope, LINES_MAX, lines) < 0)

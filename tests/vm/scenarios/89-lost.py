@@ -73,6 +73,20 @@ def journal_entry(lab):
     return lab.sh("journalctl -o cat -u safe-removed MESSAGE_ID=c9b1f6e3a7104a0f8d1d6fbf0a7d2b54")
 
 
+def hear_events(lab):
+    """What the bus is told, by somebody who is there before the daemon is."""
+    lab.spawn("bus", """busctl monitor --json=short --match="type='signal',member='Event'" > /run/events 2>&1""")
+    lab.wait_for(lambda: "Monitoring" in lab.sh("cat /run/events || true"), 20, "busctl to listen")
+
+
+def check_told(lab, number, *words):
+    """The event on the bus, and the journal's entry with all that was lost."""
+    lab.wait_for(lambda: lab.guest.succeeds(f"grep card-lost /run/events | grep -q 'slot[^,]*{number}'"), 30, "the event")
+    entry = lab.wait_for(lambda: journal_entry(lab), 20, "the entry of the journal")
+    for each in words:
+        lab.check(each in entry, f"{each} should be in the journal: {entry}")
+
+
 def press_until_dark(lab, number):
     """Neither daemon nor guard is there to hold the slot, so that the kernel takes its power: the lights say "safe to pull" for as long as
     nobody looks."""
@@ -85,11 +99,15 @@ def power_cut_unseen(lab):
     """Daemon and guard are away from before the card's memory is online until the kernel has taken the power: only the machine itself tells."""
     lab.sh("systemctl mask --runtime --now safe-removed.service safe-remove-guard.service")
     ram = lab.ram(2)
+    user = lab.keeper(ram.node, mib=16)
+    user.signal("STOP")
     press_until_dark(lab, 2)
     lab.check(ram.online() > 0, "the kernel should have kept blocks: the scenario shows nothing otherwise")
-    lab.sh("systemctl unmask --runtime safe-removed.service safe-remove-guard.service")
-    lab.spawn("monitor", "safe-remove monitor --json > /run/monitor")
+    hear_events(lab)
+    lab.sh("systemctl unmask --runtime safe-removed.service safe-remove-guard.service && systemctl start safe-removed.service")
     lab.wait_leds(2, attention="on")
+    check_told(lab, 2, f"memory{ram.block_numbers[0]} to memory{ram.block_numbers[-1]}: 512 MiB online",
+               f"process {user.pid} (keeper) has 16")
     check_lost(lab, 2, "memory-blocks", f"memory{ram.block_numbers[0]} is online")
     lab.equal(state(lab, 5), ["empty"], "the state of a slot that never had a card")
     lab.restart_daemon()
@@ -107,13 +125,12 @@ def power_cut_disk(lab):
     lab.wait_for(lambda: lab.guest.succeeds(seen), 20, "the daemon to have seen the disk")
     lab.sh("systemctl mask --runtime --now safe-removed.service safe-remove-guard.service")
     press_until_dark(lab, 4)
+    hear_events(lab)
     lab.sh(f"fsfreeze -f {removal.STATE_DIR} && systemctl unmask --runtime safe-removed.service safe-remove-guard.service && "
            "systemctl start safe-removed.service")
     lab.wait_leds(4, attention="on")
     lab.wait_for(lambda: state(lab, 4) == ["lost"], 20, "the slot to be lost")
-    entry = lab.wait_for(lambda: journal_entry(lab), 20, "the entry of the journal")
-    for words in (f"ext4 of {disk.device} is mounted on {disk.target}", f"process {user.pid} (sleep) has"):
-        lab.check(words in entry, f"{words} should be in the journal: {entry}")
+    check_told(lab, 4, f"ext4 of {disk.device} is mounted on {disk.target}", f"process {user.pid} (sleep) has")
     lab.sh(f"fsfreeze -u {removal.STATE_DIR}")
     check_lost(lab, 4, "mounts", disk.target)
     user.stop()
