@@ -17,6 +17,10 @@ enum {
 
         /* Who is pinned before and after another try as long as this is so for good. */
         SECOND_LOOK_SEC = 3,
+
+        /* A driver that probes adds its blocks one by one; how long one is waited for on the way back, and how often we look. */
+        BLOCK_TIMEOUT_SEC = 10,
+        BLOCK_RETRY_MSEC = 50,
 };
 
 static void offline_describe(json_object *args, char **ret_does, char **ret_undo) {
@@ -184,6 +188,14 @@ static int offline_apply(json_object *args, StepRun *run) {
         return 0;
 }
 
+static void wait_for_block(uint64_t id, StepRun *run) {
+        uint64_t deadline = now_monotonic() + BLOCK_TIMEOUT_SEC * USEC_PER_SEC;
+        MemoryBlock b;
+
+        while (memory_block_read(id, &b) == -ENOENT && now_monotonic() < deadline)
+                step_pause(run, BLOCK_RETRY_MSEC);
+}
+
 static int block_online(json_object *args, json_object *block, StepRun *run) {
         uint64_t id = json_u64(block, "id");
         const char *zone = json_str(block, "zone");
@@ -191,6 +203,7 @@ static int block_online(json_object *args, json_object *block, StepRun *run) {
         bool online;
         Zone now_in;
 
+        wait_for_block(id, run);
         int r = block_is(id, &online, &now_in);
         if (r < 0)
                 return step_fail(run, r, "memory%ju cannot be read: %s", (uintmax_t) id, strerror(-r));
