@@ -20,8 +20,10 @@ enum {
 void removal_done(Removal *m) {
         apart_set_witness(NULL, NULL);
         engine_done(&m->engine);
-        if (m->journal)
+        if (m->journal) {
+                journal_writers_close(m->journal);
                 journal_free(m->journal);
+        }
         if (m->plan)
                 plan_free(m->plan);
         request_done(&m->request);

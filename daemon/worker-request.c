@@ -22,6 +22,7 @@ void request_done(Request *r) {
         free(r->other_names);
         free(r->other_ports);
         free(r->under_way);
+        json_object_put(r->writers);
 }
 
 void request_drop_others(Request *r) {
@@ -227,6 +228,7 @@ PlanRequest request_for_planner(const Request *r) {
                 .targets = r->n_others > 0 ? json_array(r->doc, "targets") : NULL,
                 .others = r->others, .n_others = r->n_others,
                 .under_way = r->under_way, .n_under_way = r->n_under_way,
+                .writers = r->writers,
                 .trigger = json_str(r->doc, "trigger") ?: "command",
                 .policy = &r->policy,
                 .policy_warnings = r->warnings,

@@ -17,6 +17,7 @@ typedef struct Request {
         size_t n_others;
         const Slot **under_way; /* of removals that have begun; request_find_under_way() */
         size_t n_under_way;
+        json_object *writers;   /* that earlier removals of these slots have left behind; request_find_under_way() */
 } Request;
 
 void request_done(Request *r);
@@ -34,7 +35,8 @@ void request_drop_others(Request *r);
 int request_add_slot(Request *r, const Slot *slot);
 
 /* worker-under-way.c. The slots of other removals that have begun and not ended, by the records: of those that came before this one, and of
- * those that have a plan which they carry out. A negative errno where the records cannot be listed. */
+ * those that have a plan which they carry out. And the writers of others that live, whether those have ended or not: of these slots they are
+ * in the way, others count as under way. A negative errno where the records cannot be listed. */
 int request_find_under_way(Request *r);
 
 /* Looks at the machine again and finds the same slots in it, held or not. */

@@ -79,6 +79,8 @@ static int plan_from_records(Request *request, Plan **ret) {
         int r = find_record(request, &record);
         if (r >= 0 && record)
                 r = add_others(request, record->plan);
+        if (r >= 0)
+                r = request_find_under_way(request);
         if (r < 0)
                 return r;
         PlanRequest planner = request_for_planner(request);

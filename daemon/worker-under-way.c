@@ -9,6 +9,7 @@
 #include "daemon/worker-request.h"
 #include "engine/journal.h"
 #include "engine/state-dir.h"
+#include "kernel/slot-folder.h"
 
 static bool is_ours(const Request *r, const Slot *slot) {
         for (size_t i = 0; i < r->n_others; i++)
@@ -28,10 +29,15 @@ static bool is_nested(const Topology *t, const Slot *a, const Slot *b) {
         return topology_slot_is_within(t, a->name, b) || topology_slot_is_within(t, b->name, a);
 }
 
+static const Slot *slot_of(const Request *r, json_object *o) {
+        const char *port = json_str(o, "port"), *name = json_str(o, "name");
+
+        return port ? topology_slot_of_port(r->topology, port) : name ? topology_slot(r->topology, name) : NULL;
+}
+
 /* One that is inside of ours, or around it, is told of by find-slot.c. */
 static int add_slot(Request *r, json_object *o) {
-        const char *port = json_str(o, "port"), *name = json_str(o, "name");
-        const Slot *slot = port ? topology_slot_of_port(r->topology, port) : name ? topology_slot(r->topology, name) : NULL;
+        const Slot *slot = slot_of(r, o);
 
         if (!slot || is_ours(r, slot) || is_known(r, slot))
                 return 0;
@@ -46,6 +52,51 @@ static int add_slot(Request *r, json_object *o) {
         r->under_way = more;
         r->under_way[r->n_under_way++] = slot;
         return 0;
+}
+
+/* Ours, inside of one of ours, or around it: its card is this one, or goes with it. */
+static bool concerns_us(const Request *r, json_object *slots) {
+        for (size_t i = 0; i < json_len(slots); i++) {
+                const Slot *slot = slot_of(r, json_at(slots, i));
+                if (!slot)
+                        continue;
+                if (is_ours(r, slot) || is_nested(r->topology, slot, r->slot))
+                        return true;
+                for (size_t k = 0; k < r->n_others; k++)
+                        if (is_nested(r->topology, slot, r->others[k]))
+                                return true;
+        }
+        return false;
+}
+
+static int add_writer(Request *r, json_object *writer) {
+        json_object *slots = json_get(writer, "slots");
+        int q = 0;
+
+        if (!concerns_us(r, slots)) {
+                for (size_t i = 0; i < json_len(slots) && q >= 0; i++)
+                        q = add_slot(r, json_at(slots, i));
+                return q;
+        }
+        _cleanup_free_ char *word = slot_word(r->slot->name), *then = strf("safe-remove plan %s", word ?: "");
+        _cleanup_free_ char *text = writer_text(writer), *remedy = writer_remedy(writer, then ?: "");
+        json_object *o = json_object_new_object();
+        json_set_u64(o, "removal", json_u64(writer, "removal"));
+        json_set_str(o, "text", text);
+        json_set_str(o, "remedy", remedy);
+        json_object_array_add(r->writers, o);
+        return text && remedy ? 0 : -ENOMEM;
+}
+
+static int find_writers(Request *r, uint64_t own) {
+        _cleanup_json_ json_object *alive = NULL;
+
+        json_object_put(TAKE_PTR(r->writers));
+        r->writers = json_object_new_array();
+        int q = writers_alive(own, &alive);
+        for (size_t i = 0; i < json_len(alive) && q >= 0; i++)
+                q = add_writer(r, json_at(alive, i));
+        return q;
 }
 
 /* Of two pressed buttons the first has its turn first, and must not be refused for the second. Later ones that carry a plan out have been
@@ -86,5 +137,7 @@ int request_find_under_way(Request *r) {
         int q = removal_ids(&ids, &n);
         for (size_t i = 0; q >= 0 && i < n; i++)
                 q = look_at(r, ids[i], own);
+        if (q >= 0)
+                q = find_writers(r, own);
         return q < 0 ? q : 0;
 }

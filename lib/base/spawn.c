@@ -1,6 +1,10 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include <errno.h>
+#include <fcntl.h>
 #include <signal.h>
 #include <spawn.h>
+#include <sys/prctl.h>
+#include <sys/syscall.h>
 
 #include "base/spawn.h"
 
@@ -60,4 +64,46 @@ int spawn_process(const Spawn *s, pid_t *ret) {
         if (r == 0)
                 r = posix_spawn(ret, s->path, &actions_storage, &attributes_storage, (char *const *) s->argv, s->environment);
         return -r;
+}
+
+static void signals_reset(void) {
+        sigset_t none;
+
+        for (int i = 1; i < NSIG; i++)
+                (void) signal(i, SIG_DFL);
+        (void) sigemptyset(&none);
+        (void) sigprocmask(SIG_SETMASK, &none, NULL);
+}
+
+static _Noreturn void wait_and_become(const Spawn *s, int gate, pid_t parent) {
+        char go;
+
+        signals_reset();
+        if (prctl(PR_SET_PDEATHSIG, SIGKILL) < 0 || getppid() != parent || (s->own_group && setpgid(0, 0) < 0) || read(gate, &go, 1) != 1)
+                _exit(EXIT_FAILURE);
+        if (dup2(s->in, STDIN_FILENO) < 0 || dup2(s->out, STDOUT_FILENO) < 0 || dup2(s->err, STDERR_FILENO) < 0 ||
+            syscall(SYS_close_range, STDERR_FILENO + 1u, ~0u, 0u) < 0)
+                _exit(EXIT_FAILURE);
+        (void) execve(s->path, (char *const *) s->argv, s->environment);
+        dprintf(STDERR_FILENO, "%s: %s", s->path, strerror(errno));
+        _exit(127);
+}
+
+int spawn_waiting(const Spawn *s, int *ret_go, pid_t *ret) {
+        int fds[2];
+
+        if (pipe2(fds, O_CLOEXEC) < 0)
+                return -errno;
+        _cleanup_close_ int gate = fds[0];
+        _cleanup_close_ int go = fds[1];
+        pid_t parent = getpid(), pid = fork();
+        if (pid < 0)
+                return -errno;
+        if (pid == 0) {
+                close(go);
+                wait_and_become(s, gate, parent);
+        }
+        *ret_go = TAKE_FD(go);
+        *ret = pid;
+        return 0;
 }

@@ -16,3 +16,7 @@ typedef struct Spawn {
 /* Starts a program that inherits nothing but what is said here: no other descriptor, no blocked signal (sd-event has some, and a
  * blocked mask survives exec), no handler that is SIG_IGN. The process is the caller's to collect. Negative errno, that of exec included. */
 int spawn_process(const Spawn *s, pid_t *ret);
+
+/* The same, but it waits for a byte from *ret_go (the caller's to close) before it becomes the program, and ends without it. It gets SIGKILL
+ * when the caller ends. A program that cannot be run ends with the status 127, and says why on its standard error. */
+int spawn_waiting(const Spawn *s, int *ret_go, pid_t *ret);

@@ -1,20 +1,67 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* The processes that write to the kernel for a removal, and may be left behind by it or by the end of its worker. What they write may take
- * effect at any time: nobody goes on, and nothing of the card comes back into use, before they have ended. */
+/* The processes that write to the kernel for a removal, and may be left behind by it or by the end of its worker: also those that a signal
+ * ends, and that die with their worker, since who hangs in the kernel hears no signal. What they write may take effect at any time: nobody
+ * goes on, nothing of the card comes back into use, and nobody makes another plan for its slot before they have ended.
+ *
+ * They end with the boot, and so does what is known of them, run_dir()/writers/ID: all that may be at it for one removal, whatever became of
+ * its journal. The journal has those that no signal ends as well, for whoever takes it up. */
 #include <errno.h>
 
 #include "base/clock.h"
 #include "base/fileio.h"
+#include "base/run-dir.h"
 #include "engine/journal.h"
 #include "kernel/apart.h"
+#include "kernel/listing.h"
 
-static int writer_keep(Journal *j, json_object *record) {
-        if (!j->writers)
-                j->writers = json_object_new_array();
-        return j->writers && json_object_array_add(j->writers, json_ref(record)) == 0 ? 0 : -ENOMEM;
+static bool is_alive(json_object *writer) {
+        return apart_is_alive((int) json_u64(writer, "pid"), json_u64(writer, "start_time"));
 }
 
-int journal_write_begins(void *journal, const char *what, int pid, uint64_t start_time) {
+static char *writers_path(const Journal *j) {
+        return strf("%s/writers/%ju", run_dir(), (uintmax_t) journal_removal(j));
+}
+
+static int folder_make(void) {
+        _cleanup_free_ char *folder = strf("%s/writers", run_dir());
+
+        if (!folder)
+                return -ENOMEM;
+        int r = mkdir_private(run_dir());
+        return r < 0 ? r : mkdir_private(folder);
+}
+
+/* Those that are at it, and the one that is about to begin. It is memory: nothing is waited for. */
+static int writers_write(const Journal *j) {
+        _cleanup_json_ json_object *doc = json_object_new_object();
+        _cleanup_free_ char *path = writers_path(j);
+
+        json_set_u64(doc, "removal", journal_removal(j));
+        json_set(doc, "slots", json_ref(j->slots));
+        json_set(doc, "writers", json_ref(j->writers));
+        if (!path)
+                return -ENOMEM;
+        int r = write_file_durably(path, json_text(doc));
+        if (r != -ENOENT)
+                return r;
+        r = folder_make();
+        return r < 0 ? r : write_file_durably(path, json_text(doc));
+}
+
+static int writer_keep(Journal *j, json_object *record) {
+        _cleanup_json_ json_object *living = json_object_new_array();
+
+        for (size_t i = 0; i < json_len(j->writers); i++)
+                if (is_alive(json_at(j->writers, i)))
+                        json_object_array_add(living, json_ref(json_at(j->writers, i)));
+        if (json_object_array_add(living, json_ref(record)) < 0)
+                return -ENOMEM;
+        json_object_put(j->writers);
+        j->writers = TAKE_PTR(living);
+        return 0;
+}
+
+int journal_write_begins(void *journal, const char *what, int pid, uint64_t start_time, bool mortal) {
         _cleanup_json_ json_object *record = json_object_new_object();
         Journal *j = journal;
 
@@ -23,9 +70,13 @@ int journal_write_begins(void *journal, const char *what, int pid, uint64_t star
         json_set_u64(record, "pid", (uint64_t) pid);
         json_set_u64(record, "start_time", start_time);
         json_set_u64(record, "usec", now_wall());
-        /* A record that cannot be written keeps nobody from going back; forwards each step has been written down before. */
-        (void) append_line(j->fd, json_text(record));
-        return writer_keep(j, record);
+        int r = writer_keep(j, record);
+        if (r < 0)
+                return r;
+        r = writers_write(j);
+        int q = mortal ? r : append_line(j->fd, json_text(record));
+        /* One of the two will do. On the way back neither has to: a slot that stays held for want of a record is the worse end. */
+        return r >= 0 || q >= 0 || j->backwards ? 0 : r;
 }
 
 int journal_writer_replay(Journal *j, json_object *record) {
@@ -34,13 +85,64 @@ int journal_writer_replay(Journal *j, json_object *record) {
         return j->other_boot ? 0 : writer_keep(j, record);
 }
 
+/* What another worker has written down of this removal. */
+static int writers_read(const char *path, json_object **ret) {
+        _cleanup_free_ char *text = NULL;
+        size_t length;
+
+        int r = read_file(path, &text, &length);
+        return r < 0 ? r : json_parse_names(text, length, ret);
+}
+
+void journal_writers_load(Journal *j) {
+        _cleanup_free_ char *path = writers_path(j);
+        _cleanup_json_ json_object *doc = NULL;
+
+        if (!path || j->other_boot || writers_read(path, &doc) < 0)
+                return;
+        for (size_t i = 0; i < json_len(json_get(doc, "writers")); i++)
+                (void) writer_keep(j, json_at(json_get(doc, "writers"), i));
+}
+
+void journal_writers_close(Journal *j) {
+        _cleanup_free_ char *path = j->slots && !j->other_boot ? writers_path(j) : NULL;
+
+        if (path && !journal_writer(j))
+                (void) unlink(path);
+}
+
 json_object *journal_writer(const Journal *j) {
-        for (size_t i = json_len(j->writers); i-- > 0;) {
-                json_object *writer = json_at(j->writers, i);
-                if (apart_is_alive((int) json_u64(writer, "pid"), json_u64(writer, "start_time")))
-                        return writer;
-        }
+        for (size_t i = json_len(j->writers); i-- > 0;)
+                if (is_alive(json_at(j->writers, i)))
+                        return json_at(j->writers, i);
         return NULL;
+}
+
+int writers_alive(uint64_t but, json_object **ret) {
+        _cleanup_json_ json_object *found = json_object_new_array();
+        _cleanup_listing_ Listing names = { 0 };
+
+        int r = listing_readf(&names, "%s/writers", run_dir());
+        if (r < 0 && r != -ENOENT)
+                return r;
+        for (size_t i = 0; i < names.n; i++) {
+                _cleanup_free_ char *path = strf("%s/writers/%s", run_dir(), names.names[i]);
+                _cleanup_json_ json_object *doc = NULL;
+
+                r = path ? writers_read(path, &doc) : -ENOMEM;
+                if (r == -ENOMEM)
+                        return r;
+                for (size_t k = 0; r >= 0 && k < json_len(json_get(doc, "writers")) && json_u64(doc, "removal") != but; k++) {
+                        json_object *writer = json_at(json_get(doc, "writers"), k);
+                        if (!is_alive(writer))
+                                continue;
+                        json_set_u64(writer, "removal", json_u64(doc, "removal"));
+                        json_set(writer, "slots", json_ref(json_get(doc, "slots")));
+                        json_object_array_add(found, json_ref(writer));
+                }
+        }
+        *ret = TAKE_PTR(found);
+        return 0;
 }
 
 char *writer_text(json_object *writer) {

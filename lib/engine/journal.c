@@ -19,6 +19,7 @@ void journal_free(Journal *j) {
         json_object_put(j->notes);
         json_object_put(j->before);
         json_object_put(j->writers);
+        json_object_put(j->slots);
         json_object_put(j->lost);
         free(j);
 }
@@ -87,6 +88,18 @@ static json_object *slot_names(const Plan *plan) {
         return names;
 }
 
+static json_object *slots_of(const Plan *plan) {
+        json_object *slots = json_object_new_array();
+
+        for (size_t i = 0; i < plan_n_slots(plan); i++) {
+                json_object *slot = json_object_new_object();
+                json_set_str(slot, "name", json_str(plan_slot(plan, i), "name"));
+                json_set_str(slot, "port", json_str(plan_slot(plan, i), "port"));
+                json_object_array_add(slots, slot);
+        }
+        return slots;
+}
+
 int journal_create(const char *id, const Plan *plan, json_object *start, Journal **ret) {
         _cleanup_(journal_freep) Journal *j = NULL;
         _cleanup_json_ json_object *owned = start, *record = record_new("start");
@@ -104,6 +117,7 @@ int journal_create(const char *id, const Plan *plan, json_object *start, Journal
         if (r < 0)
                 return r;
 
+        j->slots = slots_of(plan);
         json_set_str(record, "boot", boot);
         json_set_str(record, "slot", plan_slot_name(plan));
         if (plan_n_slots(plan) > 1)
@@ -228,6 +242,7 @@ static int journal_load(const char *id, Journal **ret, Plan **ret_plan, size_t *
                 return -EBADMSG;
         }
 
+        j->slots = slots_of(plan);
         *ret_length = (size_t) (strrchr(text, '\n') + 1 - text);
         *ret_plan = TAKE_PTR(plan);
         *ret = TAKE_PTR(j);
@@ -254,6 +269,7 @@ int journal_open(const char *id, Journal **ret, Plan **ret_plan, char **ret_why)
         /* A torn last line must not swallow the record that comes next. */
         if (ftruncate(j->fd, (off_t) length) < 0)
                 return -errno;
+        journal_writers_load(j);
         *ret_plan = TAKE_PTR(plan);
         *ret = TAKE_PTR(j);
         return 0;

@@ -30,7 +30,8 @@ typedef struct Journal {
         json_object *end;       /* the end record, of one that has ended */
         json_object *before;    /* how everything was before the first step (plan/picture.h); NULL: not written down */
         json_object *notes;     /* { "N": [note, ...] }; NULL while there are none */
-        json_object *writers;   /* array of "write" records of this boot; NULL while there are none */
+        json_object *writers;   /* array of "write" records of this boot, without those that have ended; NULL while there are none */
+        json_object *slots;     /* of the plan: [{"name", "port"}]; owned */
         json_object *lost;      /* array of strings without repetition; NULL while there are none */
 } Journal;
 
@@ -86,8 +87,17 @@ int journal_note_replay(Journal *j, json_object *record);
 int journal_lost_replay(Journal *j, json_object *record);
 int journal_writer_replay(Journal *j, json_object *record);
 
-/* journal-writers.c. An apart_witness_t whose userdata is the journal. */
-int journal_write_begins(void *journal, const char *what, int pid, uint64_t start_time);
+/* journal-writers.c. An apart_witness_t whose userdata is the journal. A write that could not be recorded is not to be made, except on the
+ * way back. */
+int journal_write_begins(void *journal, const char *what, int pid, uint64_t start_time, bool mortal);
+
+/* For who takes a removal up: what it was writing. And behind its end: what is known of that is forgotten, unless one is at it still. */
+void journal_writers_load(Journal *j);
+void journal_writers_close(Journal *j);
+
+/* Of all removals of this boot but one, whatever became of them: an array of "write" records with `removal` and its `slots` ({"name",
+ * "port"}) whose processes are still at it. */
+int writers_alive(uint64_t but, json_object **ret);
 
 /* The "write" record of a process that is still at it; NULL: none is. Borrowed. */
 json_object *journal_writer(const Journal *j);

@@ -78,13 +78,12 @@ bool apart_is_alive(int pid, uint64_t start_time) {
         return stat_of(pid, &st) >= 0 && st.start_time == start_time && !process_stat_ended(&st);
 }
 
-/* Whoever is told holds the work up until it knows. */
-static int tell_witness(pid_t pid, int go, const char *what) {
+int apart_begins(const char *what, int pid, bool mortal, int go) {
         ProcessStat st;
 
-        int r = stat_of(pid, &st);
-        if (r >= 0)
-                r = witness.told(witness.userdata, what, pid, st.start_time);
+        int r = witness.told ? stat_of(pid, &st) : 0;
+        if (r >= 0 && witness.told)
+                r = witness.told(witness.userdata, what, pid, st.start_time, mortal);
         if (r >= 0 && write(go, "", 1) != 1)
                 r = -errno;
         return r;
@@ -213,7 +212,7 @@ int run_apart(apart_work_t work, void *data, const ApartOptions *options, char *
                 return -errno;
         _cleanup_close_ int gate = fds[0];
         _cleanup_close_ int go = fds[1];
-        bool is_told = options->what && !options->interruptible && witness.told;
+        bool is_told = options->what && witness.told;
 
         pid_t parent = getpid(), pid = fork();
         if (pid < 0)
@@ -230,7 +229,7 @@ int run_apart(apart_work_t work, void *data, const ApartOptions *options, char *
         /* Our copy must go, or a dead child would not end the pipe. */
         close(TAKE_FD(writer));
 
-        int r = is_told ? tell_witness(pid, go, options->what) : 0;
+        int r = is_told ? apart_begins(options->what, pid, options->interruptible, go) : 0;
         close(TAKE_FD(go));
         if (r >= 0)
                 r = child_watch(pid, reader, options, &text);

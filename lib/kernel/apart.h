@@ -21,10 +21,14 @@ typedef struct ApartOptions {
         void *userdata;
 } ApartOptions;
 
-/* Is told of all work that changes something and may be left behind, before that begins: a negative errno keeps it from beginning, and
- * so does the end of the teller. start_time: of the working process, in jiffies. One for all; NULL: nobody is told. */
-typedef int (*apart_witness_t)(void *userdata, const char *what, int pid, uint64_t start_time);
+/* Is told of all work that changes something, before that begins: a negative errno keeps it from beginning, and so does the end of the
+ * teller. start_time: of the working process, in jiffies. mortal: a signal ends it, which it gets with the teller's end as well; but one
+ * that hangs in the kernel hears none. One for all; NULL: nobody is told. */
+typedef int (*apart_witness_t)(void *userdata, const char *what, int pid, uint64_t start_time, bool mortal);
 void apart_set_witness(apart_witness_t witness, void *userdata);
+
+/* Tells the witness of a process that waits for a byte from `go`, and lets it begin. A negative errno: it must not. */
+int apart_begins(const char *what, int pid, bool mortal, int go);
 
 /* Is such a process still at it? */
 bool apart_is_alive(int pid, uint64_t start_time);

@@ -7,6 +7,7 @@
 
 #include "base/clock.h"
 #include "base/spawn.h"
+#include "kernel/apart.h"
 #include "kernel/command.h"
 #include "kernel/pidfd.h"
 
@@ -74,7 +75,25 @@ bool command_exists(const char *name) {
         return path;
 }
 
-static int child_spawn(const char *const *argv, int out, int err, pid_t *ret) {
+/* One of whom nobody knows must not begin. */
+static int spawn_told(const Spawn *child, const char *what, pid_t *ret) {
+        _cleanup_close_ int go = -EBADF;
+        pid_t pid;
+
+        int r = spawn_waiting(child, &go, &pid);
+        if (r < 0)
+                return r;
+        r = apart_begins(what, pid, true, go);
+        if (r >= 0) {
+                *ret = pid;
+                return 0;
+        }
+        (void) kill(pid, SIGKILL);
+        (void) waitpid(pid, NULL, 0);
+        return r;
+}
+
+static int child_spawn(const char *const *argv, const char *what, int out, int err, pid_t *ret) {
         _cleanup_free_ char *program = program_find(argv[0]), *path = strf("PATH=%s", program_folders());
         char locale[] = "LC_ALL=C", *const environment[] = { path, locale, NULL };
 
@@ -85,10 +104,10 @@ static int child_spawn(const char *const *argv, int out, int err, pid_t *ret) {
                 return -errno;
         const Spawn child = { .path = program, .argv = argv, .environment = environment, .in = nothing, .out = out, .err = err };
 
-        return spawn_process(&child, ret);
+        return what ? spawn_told(&child, what, ret) : spawn_process(&child, ret);
 }
 
-static int child_start(Child *c, const char *const *argv) {
+static int child_start(Child *c, const char *const *argv, const char *what) {
         int out[2], err[2];
 
         if (pipe2(out, O_CLOEXEC) < 0)
@@ -102,7 +121,7 @@ static int child_start(Child *c, const char *const *argv) {
 
         if (fcntl(c->out.fd, F_SETFL, O_NONBLOCK) < 0 || fcntl(c->err.fd, F_SETFL, O_NONBLOCK) < 0)
                 return -errno;
-        int r = child_spawn(argv, out_writer, err_writer, &c->pid);
+        int r = child_spawn(argv, what, out_writer, err_writer, &c->pid);
         if (r < 0)
                 return r;
         /* Nobody but us collects it, so until then the number is its own. */
@@ -212,7 +231,7 @@ static int child_result(Child *c, CommandResult *result) {
 int command_run(const char *const *argv, const CommandOptions *options, CommandResult *ret) {
         _cleanup_(child_done) Child c = { .pidfd = -EBADF, .out.fd = -EBADF, .err.fd = -EBADF };
 
-        int r = child_start(&c, argv);
+        int r = child_start(&c, argv, options->what);
         if (r < 0)
                 return r;
         r = child_watch(&c, options);

@@ -6,6 +6,7 @@
 /* The system's own tools (systemctl, lvchange, mdadm, ...), where they know more than we should: run without a shell, with an
  * environment of nothing but PATH and the C locale, standard input empty. */
 typedef struct CommandOptions {
+        const char *what;       /* what it changes, for a person: told before it starts (apart.h), and it dies with us; NULL: it only looks */
         uint64_t timeout_usec;
         bool (*cancelled)(void *userdata);      /* asked several times a second; may be NULL */
         void *userdata;

@@ -20,9 +20,12 @@ static int off_apart(void *data, char **ret_text) {
 }
 
 int swap_off(const char *path, const ApartOptions *options) {
+        _cleanup_free_ char *what = strf("swapoff %s", path);
+        ApartOptions told = *options;
         Work w = { .path = path };
 
-        return run_apart(off_apart, &w, options, NULL);
+        told.what = what;
+        return what ? run_apart(off_apart, &w, &told, NULL) : -ENOMEM;
 }
 
 static int on_apart(void *data, char **ret_text) {
@@ -33,11 +36,14 @@ static int on_apart(void *data, char **ret_text) {
 }
 
 int swap_on(const char *path, int priority, const ApartOptions *options) {
+        _cleanup_free_ char *what = strf("swapon %s", path);
+        ApartOptions told = *options;
         Work w = { .path = path };
 
+        told.what = what;
         if (priority >= 0)
                 w.flags = SWAP_FLAG_PREFER | ((priority << SWAP_FLAG_PRIO_SHIFT) & SWAP_FLAG_PRIO_MASK);
-        return run_apart(on_apart, &w, options, NULL);
+        return what ? run_apart(on_apart, &w, &told, NULL) : -ENOMEM;
 }
 
 int memory_available(uint64_t *ret) {

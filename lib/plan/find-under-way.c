@@ -18,6 +18,16 @@ int scope_find_with_under_way(const Topology *t, const Scope *s, const PlanReque
         return scope_find_all(t, s->slot, others, n, ret);
 }
 
+void find_writers(Findings *f) {
+        for (size_t i = 0; i < json_len(f->request->writers); i++) {
+                json_object *writer = json_at(f->request->writers, i);
+                json_object *o = finding(f, BLOCKER_STILL_WRITING, true, "%s: what it does may take effect at any time", json_str(writer, "text"));
+
+                json_set_strf(o, "evidence", "it was left behind by removal %ju", (uintmax_t) json_u64(writer, "removal"));
+                finding_remedy(o, "%s", json_str(writer, "remedy"));
+        }
+}
+
 /* What one kind of things is called, and how they are told from each other. */
 typedef struct Kind {
         const void *const *all, *const *ours, *const *theirs;

@@ -29,6 +29,9 @@ static inline const Scope *findings_all(const Findings *f) {
 /* find-under-way.c: what other removals take down too, or what only they and this one together leave nothing of. 0 or -ENOMEM. */
 int find_under_way(Findings *f);
 
+/* find-under-way.c: what an earlier removal of the same slot has left behind in the kernel. */
+void find_writers(Findings *f);
+
 /* The scope with those of the removals that are under way. -ENOMEM. */
 int scope_find_with_under_way(const Topology *t, const Scope *s, const PlanRequest *request, Scope *ret);
 

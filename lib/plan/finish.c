@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* A removal that got stuck at the proof has done everything but the light. Once its reason is gone nobody has to do more than ask
  * again: what the steps are asked about is what that removal wrote down while the card was there. */
+#include "plan/findings.h"
 #include "plan/finish.h"
 #include "plan/frame.h"
 
@@ -49,12 +50,17 @@ static json_object *slots_json(const Slot *slot, const PlanRequest *request) {
 }
 
 int plan_finish(const Slot *slot, const PlanRequest *request, const FinishSource *source, Plan **ret) {
+        Findings f = { .request = request, .blockers = json_object_new_array(), .warnings = json_object_new_array() };
         _cleanup_(plan_freep) Plan *p = NULL;
 
         int r = plan_new(&p);
-        if (r < 0)
+        if (r < 0) {
+                json_object_put(f.blockers);
+                json_object_put(f.warnings);
                 return r;
-        json_set_str(p->doc, "verdict", plan_verdict_to_string(PLAN_READY));
+        }
+        find_writers(&f);
+        json_set_str(p->doc, "verdict", plan_verdict_to_string(json_len(f.blockers) > 0 ? PLAN_BLOCKED : PLAN_READY));
         json_set_str(p->doc, "target", request->target);
         json_set_str(p->doc, "trigger", request->trigger);
         json_set_str(p->doc, "kind", "finish");
@@ -67,8 +73,8 @@ int plan_finish(const Slot *slot, const PlanRequest *request, const FinishSource
         }
         json_set(p->doc, "card", json_ref(json_get(source->plan->doc, "card")));
         json_set(p->doc, "takes_down", json_object_new_object());
-        json_set(p->doc, "blockers", json_object_new_array());
-        json_set(p->doc, "warnings", json_object_new_array());
+        json_set(p->doc, "blockers", f.blockers);
+        json_set(p->doc, "warnings", f.warnings);
         json_set(p->doc, "holders", json_object_new_array());
         json_set_bool(p->doc, "holders_complete", true);
         r = add_steps(p, source->plan, slot, request);

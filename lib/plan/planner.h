@@ -10,6 +10,8 @@ typedef struct PlanRequest {
         json_object *targets;   /* of several cards: each of them, an array of strings; else NULL */
         const Slot *const *others; size_t n_others;     /* more slots whose cards go in the same removal */
         const Slot *const *under_way; size_t n_under_way; /* slots of other removals that have begun: their cards go as well */
+        json_object *writers;   /* what earlier removals of these slots have left behind in the kernel, an array of {"removal", "text",
+                                 * "remedy"}; or NULL */
         const char *trigger;    /* "command", "button", "uevent" */
         const Policy *policy;
         json_object *policy_warnings; /* array of strings, may be NULL */

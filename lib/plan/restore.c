@@ -142,6 +142,7 @@ static int fill(Plan *p, const Topology *t, const Scope *s, const PlanRequest *r
         }
 
         _cleanup_json_ json_object *memdevs = restore_memdevs(source->plan, t, s->slot);
+        find_writers(&f);
         restore_find_blockers(&f, source->plan, json_get(p->doc, "card"), memdevs);
         r = add_steps(p, t, s, source, memdevs);
         if (json_len(f.blockers) > 0)

@@ -211,7 +211,7 @@ int step_write(StepRun *run, const char *path, const char *value) {
 }
 
 int step_command(StepRun *run, const char *const *argv, char **ret_out) {
-        const CommandOptions options = { .timeout_usec = run->limits->write_timeout_usec };
+        CommandOptions options = { .timeout_usec = run->limits->write_timeout_usec };
         _cleanup_(command_result_done) CommandResult result = { 0 };
         _cleanup_free_ char *line = NULL;
 
@@ -220,6 +220,7 @@ int step_command(StepRun *run, const char *const *argv, char **ret_out) {
                 free(line);
                 line = longer;
         }
+        options.what = line ?: argv[0];
         int r = command_run(argv, &options, &result);
         if (r == -ETIME || r == -EINPROGRESS)
                 return step_fail(run, r, "%s did not come to an end within %ju s and was %s", line,

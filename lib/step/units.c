@@ -29,7 +29,8 @@ void names_add(json_object *names, const char *name) {
 
 /* systemctl WORD... -- NAME... */
 static int systemctl(StepRun *run, const char *const *words, json_object *names, uint64_t timeout_usec, char **ret_out) {
-        const CommandOptions options = { .timeout_usec = timeout_usec };
+        _cleanup_free_ char *what = streq(words[0], "show") ? NULL : strf("systemctl %s", words[0]);
+        const CommandOptions options = { .what = what, .timeout_usec = timeout_usec };
         _cleanup_(command_result_done) CommandResult result = { 0 };
         size_t n = 0;
 

@@ -19,6 +19,21 @@ static void test_due(const Plan *removal, const Slot *slot) {
         CHECK(!finish_is_due(removal, &s));
 }
 
+/* What the removal left behind in the kernel may still change what would be proved. */
+static void test_still_writing(const Plan *removal, const Slot *slot, const PlanRequest *request) {
+        const FinishSource source = { .id = "7", .plan = removal };
+        _cleanup_json_ json_object *writers = NULL;
+        _cleanup_(plan_freep) Plan *p = NULL;
+        static const char text[] = "[{\"removal\": 7, \"text\": \"process 4 still waits in the kernel (x)\", \"remedy\": \"wait\"}]";
+        PlanRequest with = *request;
+
+        CHECK_INT(json_parse(text, strlen(text), &writers), 0);
+        with.writers = writers;
+        CHECK_INT(plan_finish(slot, &with, &source, &p), 0);
+        CHECK_INT(plan_verdict(p), PLAN_BLOCKED);
+        CHECK_STR(json_str(json_at(json_array(p->doc, "blockers"), 0), "code"), "STILL_WRITING");
+}
+
 static void test_plan(const Plan *removal, const Slot *slot, const PlanRequest *request) {
         _cleanup_json_ json_object *since = json_object_new_object();
         _cleanup_(plan_freep) Plan *p = NULL, *again = NULL;
@@ -50,6 +65,7 @@ int main(void) {
         CHECK_INT(plan_removal(t, topology_slot(t, "2"), &request, &removal), 0);
         test_due(removal, topology_slot(t, "2"));
         test_plan(removal, topology_slot(t, "2"), &request);
+        test_still_writing(removal, topology_slot(t, "2"), &request);
         policy_done(&policy);
         return 0;
 }

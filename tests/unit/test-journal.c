@@ -3,15 +3,18 @@
 #include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
+#include <sys/prctl.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 
 #include "base/clock.h"
 #include "base/fileio.h"
+#include "base/run-dir.h"
 #include "engine/journal.h"
 #include "engine/state-dir.h"
 #include "kernel/apart.h"
+#include "kernel/process-stat.h"
 #include "kernel/write.h"
 #include "test.h"
 
@@ -192,18 +195,119 @@ static void test_left_behind(const char *dir) {
         CHECK(!journal_writer(later));
 }
 
+/* A process of ours that stands for one that hangs in the kernel. */
+static pid_t hanging(void) {
+        pid_t pid = fork();
+
+        CHECK(pid >= 0);
+        if (pid == 0) {
+                (void) prctl(PR_SET_PDEATHSIG, SIGKILL);
+                for (;;)
+                        pause();
+        }
+        return pid;
+}
+
+static uint64_t start_time_of(pid_t pid) {
+        _cleanup_free_ char *path = strf("/proc/%d/stat", pid), *text = NULL;
+        ProcessStat st;
+
+        CHECK_INT(read_file(path, &text, NULL), 0);
+        CHECK_INT(stat_parse(text, &st), 0);
+        return st.start_time;
+}
+
+static size_t n_alive(uint64_t but) {
+        _cleanup_json_ json_object *found = NULL;
+
+        CHECK_INT(writers_alive(but, &found), 0);
+        return json_len(found);
+}
+
+/* Whatever became of the removal and its record, everybody knows who is at it still, and for which slot; also of one that should have died with
+ * its worker. */
+static void test_writers(void) {
+        _cleanup_json_ json_object *found = NULL;
+        pid_t one = hanging(), two = hanging();
+        Journal *j = create("41");
+
+        CHECK_INT(n_alive(0), 0);
+        CHECK_INT(journal_write_begins(j, "an unbind", one, start_time_of(one), false), 0);
+        CHECK_INT(journal_write_begins(j, "mdadm --stop", two, start_time_of(two), true), 0);
+        CHECK_INT(n_alive(41), 0);
+        CHECK_INT(writers_alive(0, &found), 0);
+        CHECK_INT(json_len(found), 2);
+        CHECK_INT(json_u64(json_at(found, 1), "removal"), 41);
+        CHECK_STR(json_text(json_get(json_at(found, 1), "slots")), "[{\"name\":\"2\",\"port\":null}]");
+
+        /* Who takes it up knows both, and closes nothing while one of them lives. */
+        journal_free(TAKE_PTR(j));
+        CHECK_INT(reopen("41", &j), 0);
+        CHECK_INT(json_len(j->writers), 3); /* the journal has the first as well */
+        CHECK_INT(kill(one, SIGKILL), 0);
+        CHECK_INT(waitpid(one, NULL, 0), one);
+        CHECK_STR(json_str(journal_writer(j), "what"), "mdadm --stop");
+        CHECK_INT(journal_end(j, "stuck", "stuck", "", NULL), 0);
+        journal_writers_close(j);
+        _cleanup_free_ char *path = strf("%s/journal", j->dir), *file = strf("%s/writers/41", run_dir());
+        journal_free(TAKE_PTR(j));
+        CHECK(unlink(path) == 0);
+        CHECK_INT(n_alive(0), 1);
+        CHECK_INT(kill(two, SIGKILL), 0);
+        CHECK_INT(waitpid(two, NULL, 0), two);
+        CHECK_INT(n_alive(0), 0);
+        CHECK(access(file, F_OK) == 0);
+}
+
+/* With nothing at it any more the end takes the record away. */
+static void test_writers_end(void) {
+        _cleanup_(journal_freep) Journal *j = create("42");
+        _cleanup_free_ char *file = strf("%s/writers/42", run_dir());
+        pid_t one = hanging();
+
+        CHECK_INT(journal_write_begins(j, "a write", one, start_time_of(one), true), 0);
+        CHECK(access(file, F_OK) == 0);
+        CHECK_INT(kill(one, SIGKILL), 0);
+        CHECK_INT(waitpid(one, NULL, 0), one);
+        journal_writers_close(j);
+        CHECK(access(file, F_OK) < 0);
+}
+
+/* One place will do. With none nothing is begun, but for the way back: the slot has to be given back. */
+static void test_writers_unwritable(void) {
+        _cleanup_(journal_freep) Journal *j = create("43");
+        _cleanup_free_ char *was = strdup(run_dir());
+        uint64_t start = start_time_of(getpid());
+
+        setenv("SAFE_REMOVE_RUN_DIR", "/proc/safe-remove", 1);
+        CHECK_INT(journal_write_begins(j, "an unbind", getpid(), start, false), 0);
+        CHECK(journal_write_begins(j, "offlining", getpid(), start, true) < 0);
+        setenv("SAFE_REMOVE_RUN_DIR", was, 1);
+        closep(&j->fd);
+        j->fd = open("/dev/null", O_RDONLY | O_CLOEXEC);
+        CHECK_INT(journal_write_begins(j, "an unbind", getpid(), start, false), 0);
+        setenv("SAFE_REMOVE_RUN_DIR", "/proc/safe-remove", 1);
+        CHECK(journal_write_begins(j, "an unbind", getpid(), start, false) < 0);
+        CHECK(journal_back(j, "cancelled", "") < 0);
+        CHECK_INT(journal_write_begins(j, "an unbind", getpid(), start, false), 0);
+        CHECK_INT(journal_write_begins(j, "offlining", getpid(), start, true), 0);
+        setenv("SAFE_REMOVE_RUN_DIR", was, 1);
+}
+
 /* What nobody could be told of is not begun. */
-static int tell_nobody(void *userdata, const char *what, int pid, uint64_t start_time) {
-        return -EIO;
+static int tell_nobody(void *userdata, const char *what, int pid, uint64_t start_time, bool mortal) {
+        return mortal ? -EROFS : -EIO;
 }
 
 static void test_untold(const char *dir) {
         _cleanup_free_ char *path = strf("%s/untold", dir), *text = NULL;
-        const WriteOptions options = { .kind = WRITE_ABANDONABLE, .timeout_usec = 10 * USEC_PER_SEC };
+        WriteOptions options = { .kind = WRITE_ABANDONABLE, .timeout_usec = 10 * USEC_PER_SEC };
 
         CHECK_INT(write_file_durably(path, "before"), 0);
         apart_set_witness(tell_nobody, NULL);
         CHECK_INT(kernel_write(path, "after", &options), -EIO);
+        options.kind = WRITE_INTERRUPTIBLE;
+        CHECK_INT(kernel_write(path, "after", &options), -EROFS);
         apart_set_witness(NULL, NULL);
         CHECK_INT(read_file(path, &text, NULL), 0);
         CHECK_STR(text, "before");
@@ -284,13 +388,18 @@ int main(void) {
         char dir[] = "/tmp/safe-remove-journal-XXXXXX";
 
         CHECK(mkdtemp(dir));
+        _cleanup_free_ char *run = strf("%s/run", dir);
         setenv("SAFE_REMOVE_STATE_DIR", dir, 1);
+        setenv("SAFE_REMOVE_RUN_DIR", run, 1);
         test_round_trip();
         test_direction_stays();
         test_notes();
         test_id_taken();
         test_names_last(dir);
         test_left_behind(dir);
+        test_writers();
+        test_writers_end();
+        test_writers_unwritable();
         test_untold(dir);
         test_torn_line();
         test_step_that_is_not_there();
