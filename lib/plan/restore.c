@@ -80,6 +80,23 @@ static int add_slots(Plan *p, const Scope *s, StepType type) {
         return r;
 }
 
+/* [[first, last], ...] of the card's memory blocks: whoever turns the policy on again takes others that have come meanwhile for somebody
+ * else's, and these are as they were. */
+static json_object *own_blocks(const Plan *removal) {
+        json_object *blocks = json_array(json_get(removal->doc, "takes_down"), "blocks"), *runs = json_object_new_array(), *run = NULL;
+
+        for (size_t i = 0; i < json_len(blocks); i++) {
+                uint64_t id = json_u64(json_at(blocks, i), "id");
+                if (!run || json_object_get_uint64(json_at(run, 1)) + 1 != id) {
+                        run = json_object_new_array();
+                        json_object_array_add(run, json_object_new_uint64(id));
+                        json_object_array_add(runs, run);
+                }
+                json_object_array_put_idx(run, 1, json_object_new_uint64(id));
+        }
+        return runs;
+}
+
 static int add_steps(Plan *p, const Topology *t, const Scope *s, const RestoreSource *source, json_object *memdevs) {
         const char *policy = brings_memory(source->plan) ? t->auto_online : NULL;
         size_t opened, closing;
@@ -94,6 +111,8 @@ static int add_steps(Plan *p, const Topology *t, const Scope *s, const RestoreSo
         closing = p->n_steps;
         if (r >= 0)
                 r = plan_add_auto_online(p, "offline", policy);
+        if (r >= 0 && p->n_steps > closing)
+                json_set(p->steps[closing].args, "own", own_blocks(source->plan));
         if (r >= 0)
                 r = add_slots(p, s, STEP_HOLD);
         for (size_t i = 0; i < p->n_steps; i++)

@@ -5,7 +5,8 @@
  * administrator's choice back before the end of the way forward.
  *
  * Memory that somebody adds elsewhere meanwhile stays offline, and nobody tells. So the step notes which blocks there are before it turns
- * the policy off, and whoever puts it back brings those online that have come since, by the administrator's own word. */
+ * the policy off, and whoever puts it back brings those online that have come since, by the administrator's own word. A restoration has the
+ * same frame: the step that opens it (the undo of turning it on) notes, the one that closes it looks there, and leaves the card's `own`. */
 #include <errno.h>
 
 #include "kernel/listing.h"
@@ -37,7 +38,7 @@ static int present_blocks(json_object **ret) {
         return 0;
 }
 
-static bool was_present(json_object *runs, uint64_t id) {
+static bool is_among(json_object *runs, uint64_t id) {
         for (size_t i = 0; i < json_len(runs); i++) {
                 json_object *run = json_at(runs, i);
                 if (id >= json_object_get_uint64(json_at(run, 0)) && id <= json_object_get_uint64(json_at(run, 1)))
@@ -63,9 +64,24 @@ static void bring_online(uint64_t id, const char *word, StepRun *run) {
                           path ?: "its state");
 }
 
-/* `notes` are those of the step that turned the policy off; a removal that is resumed may have noted twice, and the first time counts. */
-static void bring_newcomers_online(json_object *notes, const char *word, StepRun *run) {
-        json_object *before = json_array(json_at(notes, 0), "blocks");
+/* From the notes of the step that turned the policy off; a removal that is resumed may have noted twice, and the first time counts. */
+static json_object *blocks_noted(json_object *notes) {
+        for (size_t i = 0; i < json_len(notes); i++)
+                if (json_has(json_at(notes, i), "blocks"))
+                        return json_array(json_at(notes, i), "blocks");
+        return NULL;
+}
+
+/* By this step, or by the one before it that turned the policy off; NULL: by none. */
+static json_object *blocks_before(StepRun *run) {
+        json_object *before = blocks_noted(run->notes);
+
+        for (uint64_t n = run->n; n > 0 && !before; n--)
+                before = blocks_noted(step_notes_of(run, n - 1));
+        return before;
+}
+
+static void bring_newcomers_online(json_object *before, json_object *own, const char *word, StepRun *run) {
         _cleanup_listing_ Listing names = { 0 };
         uint64_t id;
 
@@ -75,7 +91,7 @@ static void bring_newcomers_online(json_object *notes, const char *word, StepRun
         if (r < 0)
                 step_lost(run, "whether memory was added elsewhere meanwhile, and is offline, cannot be seen: %s", strerror(-r));
         for (size_t i = 0; i < names.n && r >= 0; i++)
-                if (memory_block_is_name(names.names[i], &id) && !was_present(before, id))
+                if (memory_block_is_name(names.names[i], &id) && !is_among(before, id) && !is_among(own, id))
                         bring_online(id, word, run);
 }
 
@@ -111,7 +127,7 @@ static int auto_online_apply(json_object *args, StepRun *run) {
         if (r >= 0)
                 r = step_write(run, AUTO_ONLINE_PATH, value);
         if (r >= 0 && json_has(args, "of"))
-                bring_newcomers_online(step_notes_of(run, json_u64(args, "of")), value, run);
+                bring_newcomers_online(blocks_noted(step_notes_of(run, json_u64(args, "of"))), NULL, value, run);
         return r;
 }
 
@@ -119,11 +135,13 @@ static int auto_online_revert(json_object *args, StepRun *run) {
         const char *was = json_str(args, "was");
 
         /* What somebody else has written over ours is theirs. (With a note this is asked whatever verify() says.) */
-        int r = auto_online_verify(args, run);
-        if (r == STEP_APPLIED)
+        int state = auto_online_verify(args, run), r = state < 0 ? state : 0;
+        if (r >= 0 && streq(was, "offline") && !blocks_before(run))
+                r = note_blocks(run);
+        if (r >= 0 && state == STEP_APPLIED)
                 r = step_write(run, AUTO_ONLINE_PATH, was);
         if (r >= 0)
-                bring_newcomers_online(run->notes, was, run);
+                bring_newcomers_online(blocks_before(run), json_array(args, "own"), was, run);
         return r;
 }
 

@@ -106,6 +106,36 @@ static void test_newcomers(bool backward) {
         noted = NULL;
 }
 
+/* A restoration opens the frame by undoing the step that turned the policy on, and closes it by undoing the one that turned it off: which was
+ * there in between the first one knows. The card's own blocks come back as they were. */
+static void test_restoration(void) {
+        _cleanup_json_ json_object *open = args_of("online_movable", "offline"), *close = args_of("offline", "online_movable"), *own = NULL;
+        StepRun opening = new_run(), closing = new_run();
+
+        noted = json_object_new_array();
+        CHECK_INT(json_parse("[[203, 204]]", strlen("[[203, 204]]"), &own), 0);
+        json_set(close, "own", json_ref(own));
+        test_put(AUTO_ONLINE_PATH, "online_movable\n");
+        test_put(BLOCKS "/memory147/state", "offline\n");
+        opening.notes = NULL;
+        CHECK_INT(step_ops(STEP_AUTO_ONLINE)->revert(open, &opening), 0);
+        CHECK_INT(json_len(noted), 1);
+        add_block(200, "offline\n");
+        add_block(204, "offline\n");
+        closing.n = 5;
+        CHECK_INT(step_ops(STEP_AUTO_ONLINE)->revert(close, &closing), 0);
+        check_state(200, "online_movable");
+        check_state(204, "offline");
+        check_state(147, "offline");
+        CHECK(!opening.lost && !closing.lost);
+        drop_block(200);
+        drop_block(204);
+        step_run_done(&opening);
+        step_run_done(&closing);
+        json_object_put(noted);
+        noted = NULL;
+}
+
 /* Somebody else has written another word over ours: it stays, and what has come is online all the same. */
 static void test_policy_of_others(void) {
         _cleanup_free_ char *now = NULL;
@@ -136,6 +166,7 @@ static void test_without_note(void) {
 int main(void) {
         test_newcomers(true);
         test_newcomers(false);
+        test_restoration();
         test_policy_of_others();
         test_without_note();
         return EXIT_SUCCESS;

@@ -88,6 +88,7 @@ static void test_same_card(void) {
         check_steps(c.plan, "release* auto-online* disable-memdev delete-region decommit-region disable-region disable-dax offline-memory "
                         "auto-online* hold*");
         CHECK_STR(json_str(c.plan->doc, "of"), "7");
+        CHECK_STR(json_text(json_get(c.plan->steps[8].args, "own")), "[[146,149]]");
 
         CHECK_INT(plan_from_json(c.plan->doc, &back, &why), 0);
         CHECK(plan_is_restoration(back) && back->steps[0].frame && !back->steps[7].frame);
