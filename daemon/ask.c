@@ -3,6 +3,7 @@
 #include "ask.h"
 #include "base/clock.h"
 #include "bus-error.h"
+#include "quota.h"
 #include "who.h"
 
 enum {
@@ -41,6 +42,7 @@ typedef struct Ask {
 struct Asks {
         Ask *first;            /* in the order in which they came */
         Streams *streams;
+        Quota *quota;
         uint64_t turn;
 };
 
@@ -61,10 +63,12 @@ static void ask_free(Ask *q) {
 DEFINE_CLEANUP_FUNC(Ask, ask_free)
 
 int asks_new(sd_event *event, Asks **ret) {
-        _cleanup_free_ Asks *a = calloc(1, sizeof(*a));
+        _cleanup_(asks_freep) Asks *a = calloc(1, sizeof(*a));
         if (!a)
                 return -ENOMEM;
         int r = streams_new(event, &a->streams);
+        if (r >= 0)
+                r = quota_new(&a->quota);
         if (r < 0)
                 return r;
         *ret = TAKE_PTR(a);
@@ -79,6 +83,7 @@ void asks_free(Asks *a) {
                 ask_free(q);
         }
         streams_free(a->streams);
+        quota_free(a->quota);
         free(a);
 }
 
@@ -91,27 +96,39 @@ static void forget(Ask *forgotten) {
         ask_free(forgotten);
 }
 
-static int hand_over(Streams *streams, sd_bus_message *call, uint64_t uid, bool privileged, Answer *document, const char *what, bool stream) {
+static int check_quota(Asks *a, uint64_t uid, bool privileged, size_t bytes, sd_bus_error *reterr) {
+        if (privileged || quota_take(a->quota, uid, bytes, now_monotonic()))
+                return 0;
+        return sd_bus_error_setf(reterr, BUS_ERROR_BUSY, "You have been told a lot in a short time. Ask again in a few seconds.");
+}
+
+int asks_check_quota(Manager *m, json_object *by, size_t bytes, sd_bus_error *reterr) {
+        return check_quota(m->asks, json_u64(by, "uid"), who_is_privileged(by), bytes, reterr);
+}
+
+static int hand_over(Asks *asks, sd_bus_message *call, uint64_t uid, bool privileged, Answer *document, const char *what, bool stream) {
+        _cleanup_(sd_bus_error_free) sd_bus_error error = SD_BUS_ERROR_NULL;
         bool is_long = answer_size(document) > ANSWER_INLINE_MAX;
 
         if (!stream && is_long)
                 return sd_bus_reply_method_errorf(call, BUS_ERROR_TOO_LARGE, "%s is %zu bytes long, too long for a reply. The method of the same name "
                                 "that begins with Open gives it through a descriptor.", what, answer_size(document));
         if (!stream)
-                return answer_reply(document, call);
-        if (is_long && !streams_have_room(streams, uid, privileged))
+                return check_quota(asks, uid, privileged, answer_size(document), &error) < 0 ? sd_bus_reply_method_error(call, &error) :
+                       answer_reply(document, call);
+        if (is_long && !streams_have_room(asks->streams, uid, privileged))
                 return sd_bus_reply_method_errorf(call, BUS_ERROR_BUSY, "Answers that you asked for are not read yet. Read them, then ask again.");
-        return streams_reply(streams, document, call, uid, privileged);
+        return streams_reply(asks->streams, document, call, uid, privileged);
 }
 
 int asks_hand_over(Manager *m, sd_bus_message *call, json_object *by, Answer *document, const char *what, bool stream) {
-        return hand_over(m->asks->streams, call, json_u64(by, "uid"), who_is_privileged(by), document, what, stream);
+        return hand_over(m->asks, call, json_u64(by, "uid"), who_is_privileged(by), document, what, stream);
 }
 
 static int reply(const Ask *q, const Waiter *w) {
         if (!q->document)
                 return sd_bus_reply_method_errorf(w->call, q->error ?: BUS_ERROR_FAILED, "%s", q->why_not ?: "Out of memory.");
-        return hand_over(q->manager->asks->streams, w->call, q->uid, q->privileged, q->document, q->what, w->stream);
+        return hand_over(q->manager->asks, w->call, q->uid, q->privileged, q->document, q->what, w->stream);
 }
 
 static void start_next(Manager *m);

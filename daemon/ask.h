@@ -21,8 +21,12 @@ typedef struct AskWish {
 /* On failure the call is not answered and `reterr` may be set: Busy says what to do. Returns 1. */
 int asks_add(Manager *m, sd_bus_message *call, json_object *by, const AskWish *wish, sd_bus_error *reterr);
 
+/* May this caller have a reply of about so many bytes? 0, or Busy in `reterr`. */
+int asks_check_quota(Manager *m, json_object *by, size_t bytes, sd_bus_error *reterr);
+
 /* Answers with a document that is there already, by its own rules for long ones. */
 int asks_hand_over(Manager *m, sd_bus_message *call, json_object *by, Answer *document, const char *what, bool stream);
 
 int asks_new(sd_event *event, Asks **ret);
 void asks_free(Asks *a); /* callers that wait are not answered any more */
+DEFINE_CLEANUP_FUNC(Asks, asks_free)

@@ -12,6 +12,7 @@
 
 enum {
         PRIVATE_MAX = 64,
+        UNSENT_MAX = 16384,    /* messages that the bus has not taken */
         UNREAD_MAX = 1024,     /* messages that wait for one of root's connections, beside what is in its socket ... */
         SOCKET_BYTES = 256 * 1024, /* ... for which sd-bus takes 8 MiB */
 };
@@ -29,7 +30,7 @@ struct Buses {
         const BusesHandler *handler;
         void *userdata;
         sd_bus *system;
-        sd_event_source *retry;
+        sd_event_source *retry, *post;
         int listener;
         sd_event_source *io;
         Private privates[PRIVATE_MAX];
@@ -57,6 +58,7 @@ void buses_free(Buses *b) {
                 close_private(b, b->n_privates - 1);
         sd_event_source_disable_unref(b->io);
         sd_event_source_disable_unref(b->retry);
+        sd_event_source_disable_unref(b->post);
         if (b->listener >= 0)
                 close(b->listener);
         sd_bus_flush_close_unref(b->system);
@@ -79,14 +81,29 @@ static int serve(Buses *b, sd_bus *bus, sd_bus_message_handler_t lost) {
 
 static void try_later(Buses *b);
 
-static int on_system_lost(sd_bus_message *m, void *userdata, sd_bus_error *error) {
-        Buses *b = userdata;
-
-        log_plain(LOG_WARNING, "The connection to the bus is lost. Removals go on; root reaches them all the same.");
+static void leave_system(Buses *b) {
         b->system = sd_bus_close_unref(b->system);
         b->handler->lost(b->userdata);
         try_later(b);
+}
+
+static int on_system_lost(sd_bus_message *m, void *userdata, sd_bus_error *error) {
+        log_plain(LOG_WARNING, "The connection to the bus is lost. Removals go on; root reaches them all the same.");
+        leave_system(userdata);
         return 1;
+}
+
+/* Behind whatever else was done. A bus has its limits for what of a service's is not read yet, and takes nothing more from it then, for
+ * nobody; what waits here goes with the connection. */
+static int on_post(sd_event_source *post, void *userdata) {
+        Buses *b = userdata;
+        uint64_t n = 0;
+
+        if (b->system && sd_bus_get_n_queued_write(b->system, &n) >= 0 && n > UNSENT_MAX) {
+                log_plain(LOG_WARNING, "The bus does not take what it is told, and is left. It is joined again.");
+                leave_system(b);
+        }
+        return 0;
 }
 
 static int open_system(Buses *b, sd_bus **ret) {
@@ -105,24 +122,18 @@ static int open_system(Buses *b, sd_bus **ret) {
         return r;
 }
 
-static void say_name_not_ours(int error) {
-        log_plain(LOG_ERR, "The name %s cannot be taken on the bus: %s. Is another safe-removed running, or is its bus policy file missing?",
-                        BUS_NAME, strerror(error));
-}
-
+/* That no other daemon runs is known from root's own socket: the bus has not noticed yet that we had left. */
 static int on_name(sd_bus_message *reply, void *userdata, sd_bus_error *error) {
-        const Buses *b = userdata;
+        Buses *b = userdata;
         uint32_t owner = 0;
 
-        if (sd_bus_message_is_method_error(reply, NULL))
-                say_name_not_ours(sd_bus_message_get_errno(reply));
-        else if (sd_bus_message_read(reply, "u", &owner) < 0 || owner != 1) /* DBUS_REQUEST_NAME_REPLY_PRIMARY_OWNER */
-                say_name_not_ours(EEXIST);
-        else {
+        if (sd_bus_message_is_method_error(reply, NULL) || sd_bus_message_read(reply, "u", &owner) < 0 ||
+            owner != 1) { /* DBUS_REQUEST_NAME_REPLY_PRIMARY_OWNER */
+                log_plain(LOG_WARNING, "The name %s is not free on the bus yet.", BUS_NAME);
+                leave_system(b);
+        } else
                 log_plain(LOG_NOTICE, "The bus is back.");
-                return 1;
-        }
-        return sd_event_exit(b->event, EXIT_FAILURE);
+        return 1;
 }
 
 static int on_retry(sd_event_source *timer, uint64_t usec, void *userdata) {
@@ -234,7 +245,10 @@ int buses_open(Buses *b) {
         if (private < 0 && private != -ENOENT)
                 log_plain(LOG_WARNING, "Root's own socket in %s cannot be made: %s. Root is served on the bus only.", run_dir(), strerror(-private));
 
-        int r = open_system(b, &b->system);
+        int r = sd_event_add_post(b->event, &b->post, on_post, b);
+        if (r < 0)
+                return r;
+        r = open_system(b, &b->system);
         if (r < 0) {
                 log_plain(LOG_ERR, "The bus cannot be reached: %s. Is dbus running?", strerror(-r));
                 if (private < 0)
@@ -245,7 +259,8 @@ int buses_open(Buses *b) {
         /* Calls are answered by the loop, when everything is there. */
         r = sd_bus_request_name(b->system, BUS_NAME, 0);
         if (r < 0)
-                say_name_not_ours(-r);
+                log_plain(LOG_ERR, "The name %s cannot be taken on the bus: %s. Is another safe-removed running, or is its bus policy file missing?",
+                                BUS_NAME, strerror(-r));
         return r < 0 ? r : 0;
 }
 

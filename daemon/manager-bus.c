@@ -7,6 +7,7 @@
 #include "bus-error.h"
 #include "event-bus.h"
 #include "manager.h"
+#include "objects.h"
 #include "options.h"
 #include "removal-bus.h"
 #include "slot-bus.h"
@@ -316,7 +317,7 @@ static const sd_bus_vtable manager_vtable[] = {
 static int serve(sd_bus *bus, void *userdata) {
         Manager *m = userdata;
 
-        int r = sd_bus_add_object_manager(bus, NULL, MANAGER_PATH);
+        int r = objects_register(m, bus);
         if (r < 0)
                 return r;
         r = sd_bus_add_object_vtable(bus, NULL, MANAGER_PATH, MANAGER_INTERFACE, manager_vtable, m);

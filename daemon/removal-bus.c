@@ -5,6 +5,7 @@
 #include "authorize.h"
 #include "bus-error.h"
 #include "manager.h"
+#include "objects.h"
 #include "removal-bus.h"
 #include "removal-report.h"
 #include "strv.h"
@@ -159,6 +160,15 @@ static int enumerate(sd_bus *bus, const char *prefix, void *userdata, char ***re
         }
         *ret_nodes = TAKE_PTR(nodes);
         return 0;
+}
+
+int removal_bus_append_all(const Manager *m, sd_bus_message *reply) {
+        int r = 0;
+
+        for (size_t i = 0; i < m->n_removals && r >= 0; i++)
+                if (m->removals[i]->started)
+                        r = objects_append(reply, m->removals[i]->path, REMOVAL_INTERFACE, removal_vtable, m->removals[i]);
+        return r;
 }
 
 int removal_bus_register(Manager *m, sd_bus *bus) {

@@ -7,6 +7,7 @@
 #define REMOVAL_INTERFACE "org.saferemove1.Removal"
 
 int removal_bus_register(Manager *m, sd_bus *bus);
+int removal_bus_append_all(const Manager *m, sd_bus_message *reply); /* for GetManagedObjects */
 
 /* Object comes and goes; it must be in the manager's list in both. */
 void removal_bus_added(Removal *r);

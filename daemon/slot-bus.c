@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "manager.h"
+#include "objects.h"
 #include "slot-bus.h"
 #include "strv.h"
 
@@ -67,6 +68,14 @@ static int enumerate(sd_bus *bus, const char *prefix, void *userdata, char ***re
         }
         *ret_nodes = TAKE_PTR(nodes);
         return 0;
+}
+
+int slot_bus_append_all(const Manager *m, sd_bus_message *reply) {
+        int r = 0;
+
+        for (size_t i = 0; i < m->n_slots && r >= 0; i++)
+                r = objects_append(reply, m->slots[i]->path, SLOT_INTERFACE, slot_vtable, m->slots[i]);
+        return r;
 }
 
 int slot_bus_register(Manager *m, sd_bus *bus) {

@@ -7,6 +7,7 @@
 #define SLOT_INTERFACE "org.saferemove1.Slot"
 
 int slot_bus_register(Manager *m, sd_bus *bus);
+int slot_bus_append_all(const Manager *m, sd_bus_message *reply); /* for GetManagedObjects */
 
 /* Object comes and goes; it must be in the manager's list in both. */
 void slot_bus_added(ManagedSlot *s);

@@ -13,6 +13,7 @@ import harness
 from harness import BusTest, NOBODY, ROOT, wait_for
 from plain_bus import Connection
 
+OBJECTS = dict(interface="org.freedesktop.DBus.ObjectManager")
 OTHER, THIRD = 1, 2  # users that every machine has
 EVERY_METHOD = (
     ("GetTopology",), ("OpenTopology",), ("PlanRemoval", "sa{sv}", ("2", {})), ("OpenPlanRemoval", "sa{sv}", ("3", {})),
@@ -260,6 +261,8 @@ class Fair(BusTest):
     def test_nobody_reads(self):
         """Answers of a mebibyte that are not read are kept once, and not for long; others get theirs."""
         self.write("play/filling", "x" * 1000000)
+        self.remove("2")
+        self.manager("Cancel", "'2'")
         self.json_of("GetHistory", "u", "0")
         idle = self.resident()
 
@@ -271,6 +274,8 @@ class Fair(BusTest):
                 for c in connections:
                     c.send("OpenTopology")
                     c.send("GetTopology")
+                    c.send("GetManagedObjects", **OBJECTS)
+                    c.send("GetReport", path=f"{ROOT}/removal/_31", interface=f"{harness.NAME}.Removal")
             say("sent")
 
         heard = self.as_user(NOBODY, deaf)
@@ -283,6 +288,34 @@ class Fair(BusTest):
         self.manager("Cancel", "'2'")
         self.assertEqual(self.wait_end(removal), "restored")
         self.assertLess(self.resident() - idle, 20 * 1024)
+
+    @unittest.skipUnless(os.environ.get("SAFE_REMOVE_TEST_INSIDE") == "root", "needs other users")
+    def test_said_in_replies(self):
+        """What is said at once to one user has an end: whoever does not read it leaves it with the bus. Others, and root, are told theirs."""
+        def ask(connect, say):
+            c = connect()
+            answers = [c.answer(c.send("GetManagedObjects", **OBJECTS))]
+            for _ in range(60): # the bus itself has an end to what waits for its reply
+                for _ in range(100):
+                    c.send("GetManagedObjects", **OBJECTS)
+                answers += [c.next(60) for _ in range(100)]
+            say(sum(a.kind == 2 for a in answers))
+            say({(a.error, a.text) for a in answers if a.kind != 2})
+
+        heard = self.as_user(NOBODY, ask)
+        told, refused = heard(), heard()
+        self.assertGreater(told, 500)
+        self.assertEqual([error for error, _ in refused], ["org.saferemove1.Error.Busy"])
+        self.assertIn("Ask again in a few seconds", refused.pop()[1])
+
+        def ask_once(connect, say):
+            c = connect()
+            say(c.answer(c.send("GetManagedObjects", **OBJECTS)).kind)
+
+        self.assertEqual(self.as_user(OTHER, ask_once)(), 2)
+        root = self.connect()
+        for _ in range(3000):
+            self.assertEqual(root.answer(root.send("GetManagedObjects", **OBJECTS)).kind, 2)
 
     @unittest.skipUnless(os.environ.get("SAFE_REMOVE_TEST_INSIDE") == "root", "needs other users")
     def test_flood(self):

@@ -137,6 +137,20 @@ class Private(BusTest):
         self.start_bus()
         wait_for(lambda: len(self.objects("slot")) == 2, "the bus")
 
+    def test_name_not_free_yet(self):
+        """The next bus gives the name to somebody else for a while."""
+        self.daemon.send_signal(signal.SIGSTOP)
+        self.stop_bus()
+        self.start_bus()
+        other = Connection(self.path("bus"))
+        other.answer(other.send("RequestName", "su", (harness.NAME, 0), interface="org.freedesktop.DBus", path="/org/freedesktop/DBus",
+                                destination="org.freedesktop.DBus"))
+        self.daemon.send_signal(signal.SIGCONT)
+        wait_for(lambda: "is not free on the bus yet" in self.log(), "the daemon to try")
+        other.close()
+        wait_for(lambda: self.objects("slot"), "the daemon on the new bus")
+        self.assertIsNone(self.daemon.poll())
+
     @unittest.skipUnless(os.environ.get("SAFE_REMOVE_TEST_INSIDE") == "root", "needs another user")
     def test_bus_restarted_below_a_user(self):
         """Who waits for a removal by the bus finds it again on the next one."""

@@ -1,0 +1,83 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "ask.h"
+#include "objects.h"
+#include "removal-bus.h"
+#include "slot-bus.h"
+#include "who.h"
+
+enum {
+        OBJECT_BYTES = 1024,   /* about that much of the reply */
+};
+
+static int append_property(sd_bus_message *reply, const char *path, const char *interface, const sd_bus_vtable *v, void *userdata) {
+        const char *name = v->x.property.member, *type = v->x.property.signature;
+
+        int r = sd_bus_message_open_container(reply, 'e', "sv");
+        if (r >= 0)
+                r = sd_bus_message_append_basic(reply, 's', name);
+        if (r >= 0)
+                r = sd_bus_message_open_container(reply, 'v', type);
+        if (r >= 0 && v->x.property.get)
+                r = v->x.property.get(sd_bus_message_get_bus(reply), path, interface, name, reply, userdata, NULL);
+        else if (r >= 0)
+                r = sd_bus_message_append_basic(reply, *type, (const char *) userdata + v->x.property.offset);
+        if (r >= 0)
+                r = sd_bus_message_close_container(reply);
+        return r < 0 ? r : sd_bus_message_close_container(reply);
+}
+
+int objects_append(sd_bus_message *reply, const char *path, const char *interface, const sd_bus_vtable *vtable, void *userdata) {
+        int r = sd_bus_message_open_container(reply, 'e', "oa{sa{sv}}");
+        if (r >= 0)
+                r = sd_bus_message_append_basic(reply, 'o', path);
+        if (r >= 0)
+                r = sd_bus_message_open_container(reply, 'a', "{sa{sv}}");
+        if (r >= 0)
+                r = sd_bus_message_open_container(reply, 'e', "sa{sv}");
+        if (r >= 0)
+                r = sd_bus_message_append_basic(reply, 's', interface);
+        if (r >= 0)
+                r = sd_bus_message_open_container(reply, 'a', "{sv}");
+        for (const sd_bus_vtable *v = vtable; r >= 0 && v->type != _SD_BUS_VTABLE_END; v++)
+                if (v->type == _SD_BUS_VTABLE_PROPERTY)
+                        r = append_property(reply, path, interface, v, userdata);
+        for (size_t depth = 4; r >= 0 && depth > 0; depth--)
+                r = sd_bus_message_close_container(reply);
+        return r;
+}
+
+static int get_objects(Manager *m, sd_bus_message *call, json_object *by, sd_bus_error *reterr) {
+        sd_bus_message *reply = NULL;
+
+        int r = asks_check_quota(m, by, (m->n_slots + m->n_removals) * OBJECT_BYTES, reterr);
+        if (r < 0)
+                return r;
+        r = sd_bus_message_new_method_return(call, &reply);
+        if (r < 0)
+                return r;
+        _cleanup_(sd_bus_message_unrefp) _unused_ sd_bus_message *owned = reply;
+        r = sd_bus_message_open_container(reply, 'a', "{oa{sa{sv}}}");
+        if (r >= 0)
+                r = slot_bus_append_all(m, reply);
+        if (r >= 0)
+                r = removal_bus_append_all(m, reply);
+        if (r >= 0)
+                r = sd_bus_message_close_container(reply);
+        return r < 0 ? r : sd_bus_send(NULL, reply, NULL);
+}
+
+static int on_call(sd_bus_message *call, void *userdata, sd_bus_error *reterr) {
+        const char *interface = sd_bus_message_get_interface(call);
+
+        /* Calls without an interface are fine by the bus. */
+        if (sd_bus_message_is_method_call(call, interface, "GetManagedObjects") <= 0 || !streq(sd_bus_message_get_path(call), MANAGER_PATH) ||
+            (interface && !streq(interface, "org.freedesktop.DBus.ObjectManager")))
+                return 0;
+        return who_asks(userdata, call, get_objects, reterr);
+}
+
+int objects_register(Manager *m, sd_bus *bus) {
+        int r = sd_bus_add_object_manager(bus, NULL, MANAGER_PATH); /* it tells who comes and goes */
+
+        return r < 0 ? r : sd_bus_add_filter(bus, NULL, on_call, m);
+}

@@ -1,0 +1,15 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+#include "base/util.h"
+
+/* How much may be said to a user in the text of replies. Who never reads leaves it with the bus, which takes only so much from a service,
+ * and then nothing more for anybody. So there is a store for each user that fills up as time passes; root has no end to his. */
+
+typedef struct Quota Quota;
+
+int quota_new(Quota **ret);
+void quota_free(Quota *q); /* NULL is fine */
+
+/* Takes the bytes at that time (monotonic). Only an empty store says no, so that an answer of any size can be had. */
+bool quota_take(Quota *q, uint64_t uid, size_t bytes, uint64_t now);

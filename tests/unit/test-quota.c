@@ -1,0 +1,48 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "base/clock.h"
+#include "quota.h"
+#include "test.h"
+
+#define MIB (1024 * 1024)
+
+static size_t taken(Quota *q, uint64_t uid, size_t bytes, uint64_t now) {
+        size_t n = 0;
+
+        while (quota_take(q, uid, bytes, now))
+                n++;
+        return n;
+}
+
+static void test_store(void) {
+        Quota *q;
+
+        CHECK(quota_new(&q) >= 0);
+        CHECK_INT(taken(q, 1, 64 * 1024, 0), 32);
+        CHECK_INT(taken(q, 2, 64 * 1024, 0), 32);
+        CHECK(!quota_take(q, 1, 1, 0));
+        CHECK_INT(taken(q, 1, 64 * 1024, USEC_PER_SEC), 4);     /* it fills up as time passes ... */
+        CHECK_INT(taken(q, 1, 64 * 1024, 3600 * USEC_PER_SEC), 32); /* ... and has an end */
+        CHECK(quota_take(q, 3, 64 * MIB, 0));
+        CHECK(!quota_take(q, 3, 1, 10 * USEC_PER_SEC));         /* what was too much is made up for first */
+        quota_free(q);
+}
+
+/* Who comes often does not get a new store by others' coming. */
+static void test_many_users(void) {
+        Quota *q;
+
+        CHECK(quota_new(&q) >= 0);
+        for (uint64_t uid = 1000; uid < 3000; uid++)
+                CHECK(quota_take(q, uid, 1, uid));
+        CHECK_INT(taken(q, 1, MIB, 3000), 2);
+        for (uint64_t uid = 4000; uid < 4200; uid++)
+                CHECK(quota_take(q, uid, 1, uid));
+        CHECK_INT(taken(q, 1, MIB, 4200), 1); /* of what has come in since; a new store has two */
+        quota_free(q);
+}
+
+int main(void) {
+        test_store();
+        test_many_users();
+        return EXIT_SUCCESS;
+}
