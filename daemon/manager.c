@@ -4,6 +4,7 @@
 #include "engine/state-dir.h"
 #include "light.h"
 #include "manager.h"
+#include "question.h"
 #include "who.h"
 
 /* What happened, and what is to be done about it. */
@@ -22,6 +23,7 @@ void manager_free(Manager *m) {
         for (size_t i = 0; i < MANAGER_SOURCES; i++)
                 sources[i]->stop(m->source_states[i]);
         lights_free(m);
+        question_free(m->came_back);
         scanner_free(m->scanner);
         asks_free(m->asks);
         who_free(m->who);

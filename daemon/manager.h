@@ -38,6 +38,7 @@ struct Manager {
         Who *who;                      /* who the callers are */
         sd_bus_track *subscribers;     /* who hears everything (event-bus.h) */
         Asks *asks;                    /* method calls that a worker is to answer */
+        Question *came_back;           /* a worker is asked about cards that have come (manager-restore.c) */
         Light *lights;                 /* attention LEDs that are being set */
 };
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "base/clock.h"
-#include "history.h"
 #include "manager.h"
+#include "question.h"
 #include "removal-bus.h"
 #include "removal.h"
 
@@ -20,6 +20,7 @@ enum {
  * the net below. */
 #define SILENCE_USEC (2 * 3600 * USEC_PER_SEC)
 #define LOOK_USEC (50 * USEC_PER_SEC)  /* longer than its worker tries again, shorter than the guard waits for a claim */
+#define RECORD_USEC (20 * USEC_PER_SEC)
 #define LEAVE_USEC (30 * USEC_PER_SEC) /* from the end of the removal to the end of its worker */
 
 /* A resumed worker that fails at once must not use up its attempts while a disk or a lock recovers. */
@@ -97,26 +98,50 @@ static void give_up_stuck(Removal *r, const char *why) {
         removal_give_up(r, OUTCOME_STUCK, message ?: why);
 }
 
+static void end_unbegun(Removal *r) {
+        r->pressed = r->pressed || r->trigger == TRIGGER_BUTTON; /* and the kernel goes on counting */
+        if (r->trigger == TRIGGER_BUTTON && r->port)
+                manager_give_back_press(r->manager, r->port, "the worker died before anything was on record");
+        removal_give_up(r, r->kind == KIND_RESTORE ? OUTCOME_REFUSED : OUTCOME_RESTORED, "The worker process died before it had touched anything.");
+}
+
+static void take_up(Removal *r) {
+        if (r->death == WORKER_TIMED_OUT && only_looks(r) && r->attempts < ATTEMPTS_AUTO)
+                r->attempts = ATTEMPTS_AUTO; /* the next one goes back */
+        if (r->death == WORKER_UNKILLABLE) {
+                if (only_looks(r) && r->port)
+                        manager_give_back_press(r->manager, r->port, "its worker hangs in the kernel before anything is on record");
+                /* It may come out of the kernel at any time and go on: nobody else may touch this removal. */
+                give_up_stuck(r, "The worker process sits in the kernel and cannot be killed");
+        } else if (r->attempts >= ATTEMPTS_MAX || retry_later(r) < 0)
+                give_up_stuck(r, "The worker process failed again and again");
+}
+
 /* What the dead worker had written down decides whether there is anything to resume: it may have come to the end and
  * died telling so, or not have begun. */
-static bool end_by_record(Removal *r) {
-        _cleanup_json_ json_object *entry = NULL;
+static void on_record(json_object *answer, const char *why_not, void *userdata) {
+        bool read = streq_ptr(json_str(answer, "type"), "record");
+        json_object *entry = json_get(answer, "entry");
+        Removal *r = userdata;
 
-        int k = history_entry(r->number, &entry);
-        if (k == -ENOENT || k == -ENODATA) {
-                r->pressed = r->pressed || r->trigger == TRIGGER_BUTTON; /* and the kernel goes on counting */
-                if (r->trigger == TRIGGER_BUTTON && r->port)
-                        manager_give_back_press(r->manager, r->port, "the worker died before anything was on record");
-                removal_give_up(r, r->kind == KIND_RESTORE ? OUTCOME_REFUSED : OUTCOME_RESTORED, "The worker process died before it had touched anything.");
-                return true;
-        }
-        if (k < 0 || !json_flag(entry, "ended"))
-                return false;
+        if (!read)
+                log_plain(LOG_WARNING, "Removal %s: its record cannot be read: %s", r->id, json_str(answer, "message") ?: why_not ?: "?");
+        if (read && !entry)
+                end_unbegun(r);
+        else if (json_flag(entry, "ended")) {
+                json_set_str(entry, "type", "end");
+                json_set_u64(entry, "usec", removal_age(r));
+                (void) removal_take_event(r, entry);
+        } else
+                take_up(r);
+        question_free(TAKE_PTR(r->question));
+}
 
-        json_set_str(entry, "type", "end");
-        json_set_u64(entry, "usec", removal_age(r));
-        (void) removal_take_event(r, entry);
-        return true;
+static int ask_record(Removal *r) {
+        _cleanup_json_ json_object *request = json_object_new_object();
+
+        json_set_str(request, "id", r->id);
+        return question_ask(r->manager->event, "record", request, RECORD_USEC, on_record, r, &r->question);
 }
 
 static void on_ended(WorkerEnd end, int code, void *userdata) {
@@ -134,17 +159,9 @@ static void on_ended(WorkerEnd end, int code, void *userdata) {
         }
 
         log_plain(LOG_ERR, "Removal %s of slot %s: %s.", r->id, removal_label(r), why);
-        if (end_by_record(r))
-                return;
-        if (end == WORKER_TIMED_OUT && only_looks(r) && r->attempts < ATTEMPTS_AUTO)
-                r->attempts = ATTEMPTS_AUTO; /* the next one goes back */
-        if (end == WORKER_UNKILLABLE) {
-                if (only_looks(r) && r->port)
-                        manager_give_back_press(r->manager, r->port, "its worker hangs in the kernel before anything is on record");
-                /* It may come out of the kernel at any time and go on: nobody else may touch this removal. */
-                give_up_stuck(r, "The worker process sits in the kernel and cannot be killed");
-        } else if (r->attempts >= ATTEMPTS_MAX || retry_later(r) < 0)
-                give_up_stuck(r, "The worker process failed again and again");
+        r->death = end;
+        if (ask_record(r) < 0)
+                take_up(r);
 }
 
 static const WorkerHandler removal_handler = {

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "base/clock.h"
+#include "question.h"
 #include "removal-bus.h"
 #include "removal-report.h"
 #include "removal.h"
@@ -36,6 +37,7 @@ void removal_free(Removal *r) {
         if (!r)
                 return;
         worker_free(r->worker);
+        question_free(r->question);
         sd_event_source_disable_unref(r->retry);
         sd_bus_message_unref(r->call);
         json_object_put(r->options);

@@ -8,6 +8,7 @@
 #include "worker-client.h"
 
 typedef struct Manager Manager;
+typedef struct Question Question;
 typedef struct RemovalReport RemovalReport;
 
 typedef enum Trigger {
@@ -80,6 +81,8 @@ typedef struct Removal {
         Worker *worker;
         bool cancelled;        /* somebody wants it back; a resumed worker is told so too */
         bool pressed;          /* the kernel's own clock was started by a press while this one ran */
+        WorkerEnd death;       /* of the last one, until its record has been read */
+        Question *question;    /* about that record */
         unsigned attempts;     /* resumed so often */
         sd_event_source *retry;
 

@@ -29,6 +29,24 @@ int worker_history(WorkerIo *io, json_object *request) {
         return 0;
 }
 
+int worker_record(WorkerIo *io, json_object *request) {
+        _cleanup_json_ json_object *entry = NULL;
+        json_object *o;
+        uint64_t number = 0;
+
+        int r = parse_u64(json_str(request, "id"), &number);
+        if (r >= 0)
+                r = history_entry(number, &entry);
+        if (r < 0 && r != -ENOENT && r != -ENODATA)
+                return unreadable(io, r);
+        o = json_object_new_object();
+        json_set_str(o, "type", "record");
+        if (entry)
+                json_set(o, "entry", json_ref(entry));
+        worker_send(io, o);
+        return 0;
+}
+
 static int no_certificate(WorkerIo *io, int error, const char *id) {
         _cleanup_free_ char *none = *id ? strf("Removal '%s' has no certificate.", id) : strdup("There is no certificate yet.");
 

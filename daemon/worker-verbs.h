@@ -26,6 +26,12 @@ int worker_verify(WorkerIo *io, json_object *request);
 int worker_history(WorkerIo *io, json_object *request);
 int worker_certificate(WorkerIo *io, json_object *request);
 
+/* `record`: how far one removal came, for whoever has to go on with it. */
+int worker_record(WorkerIo *io, json_object *request);
+
+/* `came-back`: which of these cards are to be restored unasked. */
+int worker_came_back(WorkerIo *io, json_object *request);
+
 /* `certificates`: is the chain of certificates whole? */
 int worker_certificates(WorkerIo *io);
 

@@ -80,6 +80,8 @@ static const struct Verb {
         { "give-back", .run = verb_give_back },
         { "verify", .answer = worker_verify },
         { "history", .answer = worker_history },
+        { "record", .answer = worker_record },
+        { "came-back", .answer = worker_came_back },
         { "certificate", .answer = worker_certificate },
         { "certificates", .run = worker_certificates },
         { "light", .answer = worker_light },
@@ -104,6 +106,6 @@ int main(int argc, char *argv[]) {
                 if (streq(argv[1], verbs[i].name))
                         return verb_run(&verbs[i], &io) < 0 ? EXIT_FAILURE : EXIT_SUCCESS;
 
-        fprintf(stderr, "usage: safe-remove-worker scan|topology|plan|run|plan-restore|restore|resume|give-back|verify|history|certificate|certificates|light (started by safe-removed)\n");
+        fprintf(stderr, "usage: safe-remove-worker scan|topology|plan|run|plan-restore|restore|resume|give-back|verify|history|record|came-back|certificate|certificates|light (started by safe-removed)\n");
         return 64;
 }

@@ -40,6 +40,26 @@ class Recovery(BusTest):
         return {"ev": "start", "usec": 1700000000000000, "boot": self.boot(), "slot": "2", "trigger": "button",
                 "target": "port:0000:0c:00.0", "by": {"uid": 0}, "options": {}, "card": {"serial": "0x1"}, **more}
 
+    def test_record_hangs(self):
+        """What a dead worker has written down is read by another one: the daemon waits for no file."""
+        removal = self.start_and_wait("step hold\nwait go\ndie\n")
+        self.write("play/resume-script", "step hold\nstep power-off\n")
+        journal = self.path("state/removals/1/journal")
+        with open(journal) as f:
+            text = f.read()
+        os.unlink(journal)
+        os.mkfifo(journal)
+        self.write("play/go", "")
+        wait_for(lambda: "was killed (9)" in self.log(), "its worker's death")
+        self.assertEqual(self.get(removal, "Removal", "State"), "working")
+        self.manager("Cancel", "'2'")
+        with open(journal, "w") as f: # somebody reads it
+            f.write(text)
+            os.unlink(journal)
+            self.write("state/removals/1/journal", text)
+        self.assertEqual(self.wait_end(removal), "safe")
+        self.assertEqual(self.resumes(), [["1", "back"]])
+
     def test_worker_dies(self):
         self.write("play/script", "step hold\ndie\n")
         self.write("play/resume-script", "step hold\nstep power-off\n")

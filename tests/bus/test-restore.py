@@ -32,6 +32,17 @@ class RestoreTest(BusTest):
 
 
 class Restore(RestoreTest):
+    def test_records_hang(self):
+        """Whether a card that has come is one that was removed a worker finds out: the daemon waits for no file."""
+        self.policy("Restore=auto\n")
+        os.makedirs(self.path("state/removals/7"))
+        os.mkfifo(self.path("state/removals/7/journal"))
+        self.write_machine([slot("2", 0), slot("3", 1), slot("4", 2)])
+        send_device_event("add", "/devices/virtual/mem9", "cxl")
+        record = os.open(self.path("state/removals/7/journal"), os.O_WRONLY) # until somebody reads it
+        self.addCleanup(os.close, record)
+        wait_for(lambda: len(self.objects("slot")) == 3, "the new slot")
+
     def test_to_the_end(self):
         monitor = self.monitor()
         restoration = self.restore("2", "{'equal_card': <'no'>}")
