@@ -81,9 +81,25 @@ static char *without_addresses(const char *text) {
         return copy;
 }
 
+/* Where in a text a process is named: "process 812 (dd)", "/proc/812/fd", "kill -KILL 812", "nsenter -t 812". */
+static size_t process_in(const char *text) {
+        static const char *const before[] = { "process ", "/proc/", "kill ", "nsenter -t ", "pid " };
+
+        for (size_t i = 0; text[i]; i++)
+                for (size_t k = 0; k < ELEMENTSOF(before); k++) {
+                        const char *behind = startswith(text + i, before[k]);
+
+                        if (behind && (streq(before[k], "kill ") || isdigit((unsigned char) *behind)))
+                                return i;
+                }
+        return strlen(text);
+}
+
 /* NULL: it may be shown as it is. */
 static json_object *restricted_text(View *v, const char *text) {
-        size_t length = shown_length(v, text);
+        size_t length = shown_length(v, text), named = path_view_proc_hides(&v->paths) ? process_in(text) : length;
+
+        length = named < length ? named : length;
         _cleanup_free_ char *start = strndup(text, length), *shown = start ? without_addresses(start) : NULL;
 
         if (shown && streq(shown, text))
@@ -97,17 +113,23 @@ static json_object *restricted_text(View *v, const char *text) {
 
 static void restrict_value(View *v, json_object *o);
 
+static bool is_in_words(const char *word, const char *const *words) {
+        for (; *words; words++)
+                if (streq(word, *words))
+                        return true;
+        return false;
+}
+
 /* Somebody else's process: what /proc shows of it to everybody. */
 static void restrict_holder(View *v, json_object *holder) {
-        static const char *const public[] = {
-                "kind", "what", "grade", "pid", "start_time", "comm", "unit", "cgroup", "uid", "protected", "node", "bound", "more_holds",
-        };
+        static const char *const always[] = { "kind", "what", "grade", "protected", "node", "bound", "more_holds", NULL };
+        static const char *const by_number[] = { "pid", "uid", NULL }, *const by_name[] = { "start_time", "comm", "unit", "cgroup", NULL };
+        ProcHides hides = path_view_proc_hides(&v->paths);
 
         json_object_object_foreach(holder, key, value) {
-                bool shown = !value;
+                bool shown = !value || is_in_words(key, always) || (hides < PROC_HIDES_THEM && is_in_words(key, by_number)) ||
+                             (hides == PROC_HIDES_NOTHING && is_in_words(key, by_name));
 
-                for (size_t i = 0; i < ELEMENTSOF(public) && !shown; i++)
-                        shown = streq(key, public[i]);
                 if (!shown)
                         json_set(holder, key, json_object_is_type(value, json_type_array) ? json_object_new_array() : NULL);
         }
@@ -116,12 +138,9 @@ static void restrict_holder(View *v, json_object *holder) {
 
 /* What a step is carried out with is for who carries it out. (Where memory blocks and regions lie, sysfs tells everybody.) */
 static bool is_private_key(const char *key) {
-        static const char *const keys[] = { "args", "notes", "data_start", "page" };
+        static const char *const keys[] = { "args", "notes", "data_start", "page", NULL };
 
-        for (size_t i = 0; i < ELEMENTSOF(keys); i++)
-                if (streq(key, keys[i]))
-                        return true;
-        return false;
+        return is_in_words(key, keys);
 }
 
 /* /proc/PID/comm and cgroup are everybody's to read, whatever they look like. */
@@ -130,7 +149,8 @@ static bool is_public_key(const char *key) {
 }
 
 static void restrict_object(View *v, json_object *o) {
-        bool process = json_has(o, "pid") && json_has(o, "uid") && json_has(o, "kind");
+        /* Without a kind it is who asked for something. */
+        bool process = json_has(o, "pid") && json_has(o, "uid") && (json_has(o, "kind") || path_view_proc_hides(&v->paths));
 
         if (process && json_u64(o, "uid") == v->paths.uid)
                 return; /* his own */

@@ -29,17 +29,43 @@ static bool answers_by_itself(const char *type) {
         return false;
 }
 
+ProcHides proc_hides(const char *super_options) {
+        static const char *const words[][3] = { { "off", "0" }, { "noaccess", "1" }, { "invisible", "2", "ptraceable" } };
+        const char *word = strstr(super_options, "hidepid=");
+
+        if (!word)
+                return PROC_HIDES_NOTHING;
+        word += strlen("hidepid=");
+        size_t length = strcspn(word, ",");
+        for (size_t i = 0; i < ELEMENTSOF(words); i++)
+                for (size_t k = 0; k < ELEMENTSOF(words[i]); k++)
+                        if (words[i][k] && strlen(words[i][k]) == length && strncmp(word, words[i][k], length) == 0)
+                                return (ProcHides) i;
+        return PROC_HIDES_THEM;
+}
+
 static void learn(PathView *v) {
         _cleanup_mount_entries_ MountEntries mounts = { 0 };
         _cleanup_free_ char *text = NULL;
 
         v->learned = true;
+        v->hides = PROC_HIDES_THEM; /* until it is known */
         if (read_file("/proc/self/mountinfo", &text, NULL) < 0)
                 return;
+        v->hides = PROC_HIDES_NOTHING;
         (void) mountinfo_parse(text, &mounts);
-        for (size_t i = 0; i < mounts.n_items; i++)
+        for (size_t i = 0; i < mounts.n_items; i++) {
+                if (streq(mounts.items[i].type, "proc") && streq(mounts.items[i].target, "/proc"))
+                        v->hides = proc_hides(mounts.items[i].super_options);
                 if (answers_by_itself(mounts.items[i].type) && id_map_add(&v->types, mounts.items[i].id, i) < 0)
                         return; /* what is not known is not gone into */
+        }
+}
+
+ProcHides path_view_proc_hides(PathView *v) {
+        if (!v->learned)
+                learn(v);
+        return v->hides;
 }
 
 /* An O_PATH descriptor; nothing is asked of whoever serves the file system. */

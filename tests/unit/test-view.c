@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* What one user sees of another one's processes and files. */
+#include <sched.h>
+#include <sys/mount.h>
 #include <sys/stat.h>
 
 #include "daemon/worker-view.h"
@@ -86,6 +88,49 @@ static void test_processes(void) {
                    "{\"kind\":\"pin\",\"pid\":7,\"uid\":4711,\"bytes\":null,\"found\":null,\"withheld\":true}");
 }
 
+static void test_hidepid_words(void) {
+        CHECK_INT(proc_hides("rw"), PROC_HIDES_NOTHING);
+        CHECK_INT(proc_hides("rw,gid=5,hidepid=0"), PROC_HIDES_NOTHING);
+        CHECK_INT(proc_hides("rw,hidepid=1,gid=5"), PROC_HIDES_WHAT_THEY_ARE);
+        CHECK_INT(proc_hides("rw,hidepid=noaccess"), PROC_HIDES_WHAT_THEY_ARE);
+        CHECK_INT(proc_hides("rw,hidepid=2"), PROC_HIDES_THEM);
+        CHECK_INT(proc_hides("rw,hidepid=invisible"), PROC_HIDES_THEM);
+        CHECK_INT(proc_hides("rw,hidepid=ptraceable"), PROC_HIDES_THEM);
+        CHECK_INT(proc_hides("rw,hidepid=new"), PROC_HIDES_THEM);
+}
+
+/* Behind a /proc that is mounted so. */
+static void test_hidepid(const char *option) {
+        bool whole = streq(option, "hidepid=0"), invisible = streq(option, "hidepid=2");
+
+        CHECK(mount("proc", "/proc", "proc", 0, option) >= 0);
+        _cleanup_free_ char *holder = seen(SECOND, "{\"kind\":\"process\",\"pid\":7,\"comm\":\"dd\",\"uid\":4711,\"unit\":\"x.service\"}");
+        CHECK_INT(strstr(holder, "\"dd\"") != NULL, whole);
+        CHECK_INT(strstr(holder, "x.service") != NULL, whole);
+        CHECK_INT(strstr(holder, "\"pid\":7") != NULL, !invisible);
+        CHECK_INT(strstr(holder, "4711") != NULL, !invisible);
+        _cleanup_free_ char *by = seen(SECOND, "{\"by\":{\"uid\":4711,\"pid\":7,\"comm\":\"dd\"}}");
+        CHECK_INT(strstr(by, "dd") != NULL, whole);
+        for (const char *const *text = (const char *const[]) { "x: process 7 (dd) uses it", "kill -KILL 7", "ls -l /proc/7/fd", "nsenter -t 7 -m umount /x",
+             "x.service, process 7 (dd)", NULL }; *text; text++) {
+                _cleanup_free_ char *document = strf("{\"lost\":[\"%s\"]}", *text), *got = seen(SECOND, document), *own = seen(0, document);
+
+                CHECK_INT(strchr(got, '7') != NULL, whole);
+                CHECK_STR(own, document);
+        }
+        CHECK(umount("/proc") >= 0);
+}
+
+static void test_hidepid_mounts(void) {
+        if (unshare(CLONE_NEWNS) < 0 || mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) < 0) {
+                fprintf(stderr, "without privilege: what /proc hides is not tried\n");
+                return;
+        }
+        test_hidepid("hidepid=0");
+        test_hidepid("hidepid=1");
+        test_hidepid("hidepid=2");
+}
+
 static void test_owner(void) {
         _cleanup_free_ char *path = strf("%s/closed/file", folder);
         PathView own = { .uid = getuid() }, other = { .uid = getuid() + 1 };
@@ -126,6 +171,8 @@ int main(void) {
         test_processes();
         test_owner();
         test_bounded();
+        test_hidepid_words();
+        test_hidepid_mounts();
         test_remove_tree(folder);
         return EXIT_SUCCESS;
 }
