@@ -149,7 +149,7 @@ class BusTest(unittest.TestCase):
             return f.read().splitlines()
 
     def background(self, argv, **more):
-        process = subprocess.Popen(argv, env=self.env, preexec_fn=die_with_parent, **more)
+        process = subprocess.Popen(argv, **{"env": self.env, **more}, preexec_fn=die_with_parent)
         self.addCleanup(self.end_process, process)
         return process
 

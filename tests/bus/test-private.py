@@ -151,6 +151,21 @@ class Private(BusTest):
         wait_for(lambda: self.objects("slot"), "the daemon on the new bus")
         self.assertIsNone(self.daemon.poll())
 
+    def test_bus_restarted_below_a_command(self):
+        """One that came by the bus, that is."""
+        removing = self.background([os.environ["SAFE_REMOVE"], "remove", "2"], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+                                   env={**self.env, "SAFE_REMOVE_RUN_DIR": self.path("nowhere")})
+        self.wait_step("2")
+        self.stop_bus()
+        wait_for(lambda: "The connection to the bus is lost" in self.log(), "the daemon to know")
+        self.start_bus()
+        wait_for(lambda: self.objects("slot"), "the daemon on the new bus")
+        self.write("play/go", "")
+        out, _ = removing.communicate(timeout=harness.PATIENCE * 3)
+        self.assertEqual(removing.returncode, 0, out)
+        self.assertIn("the daemon is back", out)
+        self.assertIn("slot 2: safe to pull", out)
+
     @unittest.skipUnless(os.environ.get("SAFE_REMOVE_TEST_INSIDE") == "root", "needs another user")
     def test_bus_restarted_below_a_user(self):
         """Who waits for a removal by the bus finds it again on the next one."""
