@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include <errno.h>
-#include <sys/stat.h>
+#include <linux/sockios.h>
+#include <sys/ioctl.h>
 
 #include "base/clock.h"
-#include "base/fileio.h"
 #include "base/run-dir.h"
 #include "buses.h"
 #include "log.h"
@@ -13,12 +13,14 @@
 enum {
         PRIVATE_MAX = 64,
         UNSENT_MAX = 16384,    /* messages that the bus has not taken */
+        CHECKS_MAX = 10,       /* in which it has taken nothing at all */
         UNREAD_MAX = 1024,     /* messages that wait for one of root's connections, beside what is in its socket ... */
         SOCKET_BYTES = 256 * 1024, /* ... for which sd-bus takes 8 MiB */
 };
 
 /* A bus that is not there is tried again this often. */
 #define RETRY_USEC USEC_PER_SEC
+#define CHECK_USEC USEC_PER_SEC
 
 typedef struct Private {
         sd_bus *bus;
@@ -30,7 +32,9 @@ struct Buses {
         const BusesHandler *handler;
         void *userdata;
         sd_bus *system;
-        sd_event_source *retry, *post;
+        sd_event_source *retry, *post, *check;
+        int unread;            /* at the last check, and how often it has not changed */
+        unsigned n_checks;
         int listener;
         sd_event_source *io;
         Private privates[PRIVATE_MAX];
@@ -59,6 +63,7 @@ void buses_free(Buses *b) {
         sd_event_source_disable_unref(b->io);
         sd_event_source_disable_unref(b->retry);
         sd_event_source_disable_unref(b->post);
+        sd_event_source_disable_unref(b->check);
         if (b->listener >= 0)
                 close(b->listener);
         sd_bus_flush_close_unref(b->system);
@@ -93,16 +98,43 @@ static int on_system_lost(sd_bus_message *m, void *userdata, sd_bus_error *error
         return 1;
 }
 
+static void leave_stuck(Buses *b) {
+        log_plain(LOG_WARNING, "The bus does not take what it is told, and is left. It is joined again.");
+        b->n_checks = 0;
+        leave_system(b);
+}
+
+/* Bytes in the socket that the bus has not read. */
+static int unread_by_bus(const Buses *b) {
+        int bytes = 0;
+
+        return b->system && ioctl(sd_bus_get_fd(b->system), SIOCOUTQ, &bytes) >= 0 ? bytes : 0;
+}
+
+static int on_check(sd_event_source *timer, uint64_t usec, void *userdata) {
+        Buses *b = userdata;
+        int unread = unread_by_bus(b);
+
+        b->n_checks = unread > 0 && unread == b->unread ? b->n_checks + 1 : 0;
+        b->unread = unread;
+        if (b->n_checks >= CHECKS_MAX)
+                leave_stuck(b);
+        else if (unread > 0) /* once more */
+                return sd_event_source_set_time_relative(timer, CHECK_USEC) < 0 ? 0 : sd_event_source_set_enabled(timer, SD_EVENT_ONESHOT);
+        b->check = sd_event_source_disable_unref(b->check);
+        return 0;
+}
+
 /* Behind whatever else was done. A bus has its limits for what of a service's is not read yet, and takes nothing more from it then, for
  * nobody; what waits here goes with the connection. */
 static int on_post(sd_event_source *post, void *userdata) {
         Buses *b = userdata;
-        uint64_t n = 0;
+        uint64_t unsent = 0;
 
-        if (b->system && sd_bus_get_n_queued_write(b->system, &n) >= 0 && n > UNSENT_MAX) {
-                log_plain(LOG_WARNING, "The bus does not take what it is told, and is left. It is joined again.");
-                leave_system(b);
-        }
+        if (b->system && sd_bus_get_n_queued_write(b->system, &unsent) >= 0 && unsent > UNSENT_MAX)
+                leave_stuck(b);
+        else if (!b->check && unread_by_bus(b) > 0)
+                (void) sd_event_add_time_relative(b->event, &b->check, CLOCK_MONOTONIC, CHECK_USEC, 0, on_check, b);
         return 0;
 }
 
@@ -197,11 +229,9 @@ static int take_private(Buses *b, int *fd, const struct ucred *who) {
 static int on_connection(sd_event_source *io, int fd, uint32_t revents, void *userdata) {
         Buses *b = userdata;
         struct ucred who;
-        socklen_t length = sizeof(who);
 
-        _cleanup_close_ int connection = accept4(fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
-        if (connection < 0 || b->n_privates == PRIVATE_MAX || getsockopt(connection, SOL_SOCKET, SO_PEERCRED, &who, &length) < 0 ||
-            (who.uid != 0 && who.uid != geteuid()))
+        _cleanup_close_ int connection = run_accept(fd, &who);
+        if (connection < 0 || b->n_privates == PRIVATE_MAX)
                 return 0;
         int r = take_private(b, &connection, &who);
         if (r < 0)
@@ -214,20 +244,14 @@ static int listen_for_root(void) {
         struct sockaddr_un address;
 
         int r = run_private_socket(&address);
-        if (r >= 0)
-                r = mkdir_private(run_dir());
         if (r < 0)
                 return r;
         _cleanup_close_ int other = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-        _cleanup_close_ int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-        if (other < 0 || fd < 0)
+        if (other < 0)
                 return -errno;
         if (connect(other, (struct sockaddr *) &address, sizeof(address)) >= 0 || errno == EAGAIN)
                 return -EADDRINUSE;
-        (void) unlink(address.sun_path);
-        if (bind(fd, (struct sockaddr *) &address, sizeof(address)) < 0 || chmod(address.sun_path, 0600) < 0 || listen(fd, PRIVATE_MAX) < 0)
-                return -errno;
-        return TAKE_FD(fd);
+        return run_listen(&address, SOCK_STREAM, PRIVATE_MAX);
 }
 
 /* Who is not on the bus cannot be taken for another daemon's, and what a first one is about to finish must not be resumed. */

@@ -1,5 +1,4 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-#include "base/fileio.h"
 #include "daemon/guard-peers.h"
 
 enum {
@@ -56,22 +55,15 @@ static int on_readable(sd_event_source *io, int fd, uint32_t revents, void *user
         return 0;
 }
 
-static bool may_come_in(int fd) {
-        struct ucred who;
-        socklen_t length = sizeof(who);
-
-        return getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &who, &length) >= 0 && (who.uid == 0 || who.uid == geteuid());
-}
-
 static int on_connection(sd_event_source *io, int fd, uint32_t revents, void *userdata) {
         Peers *p = userdata;
         Peer *peer = NULL;
 
-        _cleanup_close_ int connection = accept4(fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
+        _cleanup_close_ int connection = run_accept(fd, NULL);
         for (size_t i = 0; i < PEERS_MAX && !peer; i++)
                 if (p->items[i].fd < 0)
                         peer = &p->items[i];
-        if (connection < 0 || !peer || !may_come_in(connection))
+        if (connection < 0 || !peer)
                 return 0;
         int r = sd_event_add_io(p->event, &peer->io, connection, EPOLLIN, on_readable, peer);
         if (r >= 0)
@@ -92,15 +84,7 @@ static int listen_for_peers(void) {
         struct sockaddr_un address;
 
         int r = run_socket(GUARD_SOCKET, &address);
-        if (r >= 0)
-                r = mkdir_private(run_dir());
-        if (r < 0)
-                return r;
-        _cleanup_close_ int fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-        (void) unlink(address.sun_path);
-        if (fd < 0 || bind(fd, (struct sockaddr *) &address, sizeof(address)) < 0 || listen(fd, PEERS_MAX) < 0)
-                return -errno;
-        return TAKE_FD(fd);
+        return r < 0 ? r : run_listen(&address, SOCK_SEQPACKET, PEERS_MAX);
 }
 
 int peers_new(sd_event *event, const PeersHandler *handler, void *userdata, Peers **ret) {

@@ -137,6 +137,17 @@ class Private(BusTest):
         self.start_bus()
         wait_for(lambda: len(self.objects("slot")) == 2, "the bus")
 
+    def test_bus_takes_nothing(self):
+        """A bus that stands still, or takes no more of what is not read, is left, and joined again when it goes on."""
+        self.bus_daemon.send_signal(signal.SIGSTOP)
+        c = self.connect()
+        removal = c.answer(c.send("Remove", "sa{sv}", ("2", {}))).text
+        wait_for(lambda: "does not take what it is told" in self.log(), "the daemon to leave it")
+        self.assertEqual(c.answer(c.send("Cancel", "s", ("2",))).kind, 2)
+        self.bus_daemon.send_signal(signal.SIGCONT)
+        wait_for(lambda: self.objects("slot"), "the daemon on the bus")
+        self.assertEqual(self.wait_end(removal), "restored")
+
     def test_name_not_free_yet(self):
         """The next bus gives the name to somebody else for a while."""
         self.daemon.send_signal(signal.SIGSTOP)
