@@ -53,6 +53,7 @@ class Recovery(BusTest):
         wait_for(lambda: "was killed (9)" in self.log(), "its worker's death")
         self.assertEqual(self.get(removal, "Removal", "State"), "working")
         self.manager("Cancel", "'2'")
+        self.assertEqual(self.resumes(), [])
         with open(journal, "w") as f: # somebody reads it
             f.write(text)
             os.unlink(journal)
