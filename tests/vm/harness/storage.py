@@ -52,7 +52,7 @@ def take_out(lab, number, *options, button=False):
 
 
 def call_off_late(lab, number, button=False):
-    """Have the card in slot `number` removed, and call it off when all is down but the card; see that it is put back."""
+    """Have the card in slot `number` removed, and call it off when all is down but the card; see that it is put back. Returns the end record."""
     removal_id = removal.last_id(lab) + 1
     removal.drill(lab, 1000, "disable-memdev")
     if button:
@@ -63,6 +63,24 @@ def call_off_late(lab, number, button=False):
                             then=f"timeout 60 sh -c 'while [ -e /sys/block/pmem0 ]; do sleep 0.05; done' && safe-remove cancel {number}")
     end = removal.wait_for_end(lab, removal_id, 120)
     lab.equal((end["outcome"], end["code"]), ("restored", "cancelled"), f"the ending ({end['message']})")
+    return end
+
+
+def call_off_at(lab, step, *options, target="2"):
+    """Begin a removal by command and cancel it in the middle of a step; the harness compares when it has ended. Returns the end record."""
+    at = step_number(lab, step, target, *options)
+    removal.drill(lab, 700, step)
+    number = removal.last_id(lab) + 1
+    lab.cli("remove", target, "--no-wait", *options)
+    removal.wait_for_record(lab, number, f'"ev":"do","n":{at}', then=f"safe-remove cancel {target} --no-wait")
+    end = removal.wait_for_end(lab, number, 60)
+    lab.equal((end["outcome"], end["code"]), ("restored", "cancelled"), f"the ending at {step} ({end['message']})")
+    return end
+
+
+def offline_step(lab):
+    """What takes the memory of the card in slot 2 offline: block by block, or the whole device."""
+    return next(name for name in step_names(plan(lab, "2")) if name in ("offline-memory", "unplug-memory"))
 
 
 def put_back(lab, number, card=None):

@@ -105,29 +105,12 @@ def late_device(lab):
     lab.equal(lab.sh("basename $(readlink /sys/bus/dax/devices/dax0.0/driver)").strip(), "kmem", "the driver of a region made anew")
 
 
-def call_off_at(lab, step, *options, target="2"):
-    """Begin a removal by command and cancel it in the middle of a step; the harness compares when it has ended. Returns the end record."""
-    at = storage.step_number(lab, step, target, *options)
-    removal.drill(lab, 700, step)
-    number = removal.last_id(lab) + 1
-    lab.cli("remove", target, "--no-wait", *options)
-    removal.wait_for_record(lab, number, f'"ev":"do","n":{at}', then=f"safe-remove cancel {target} --no-wait")
-    end = removal.wait_for_end(lab, number, 60)
-    lab.equal((end["outcome"], end["code"]), ("restored", "cancelled"), f"the ending at {step} ({end['message']})")
-    return end
-
-
-def offline_step(lab):
-    """What takes the memory of the card in slot 2 offline: block by block, or the whole device."""
-    return next(name for name in storage.step_names(storage.plan(lab, "2")) if name in ("offline-memory", "unplug-memory"))
-
-
 @scenario("cancel-at-every-step", timeout=300, turn=True)
 def every_step(lab):
     """One region, and a change of mind at each step that still has a way back: everything is as it was, which the product says too."""
     lab.ram(2)
-    for step in ("auto-online", offline_step(lab), "disable-dax", "disable-region", "decommit-region", "delete-region", "disable-memdev"):
-        end = call_off_at(lab, step)
+    for step in ("auto-online", storage.offline_step(lab), "disable-dax", "disable-region", "decommit-region", "delete-region", "disable-memdev"):
+        end = storage.call_off_at(lab, step)
         lab.check(end["message"].endswith("everything is as it was before"), f"what is said at {step}: {end['message']}")
         lab.equal(end["lost"], [], f"what is listed at {step}")
 
@@ -144,8 +127,8 @@ def blocks_by_hand(lab):
     """Nobody but the blocks themselves says how they are: brought online one by one, under a device's word that reads offline."""
     ram = lab.ram(2, online="offline")
     by_hand(lab, ram, "online_movable", "online_movable", "offline", "online_movable")
-    for step in (offline_step(lab), "disable-memdev"):
-        lab.equal(call_off_at(lab, step)["lost"], [], f"what is listed at {step}")
+    for step in (storage.offline_step(lab), "disable-memdev"):
+        lab.equal(storage.call_off_at(lab, step)["lost"], [], f"what is listed at {step}")
     lab.equal([block.state for block in ram.blocks()], ["online", "online", "offline", "online"], "the blocks")
 
 
@@ -156,8 +139,8 @@ def mixed(lab):
     by_hand(lab, ram, "online_kernel", "online_movable", "offline", "online_movable")
     zones = [(block.state, block.zone) for block in ram.blocks()]
     lab.equal(zones[0], ("online", "Normal"), "the first block")
-    for step in (offline_step(lab), "disable-memdev"):
-        lab.equal(call_off_at(lab, step, "--zone-normal=try")["lost"], [], f"what is listed at {step}")
+    for step in (storage.offline_step(lab), "disable-memdev"):
+        lab.equal(storage.call_off_at(lab, step, "--zone-normal=try")["lost"], [], f"what is listed at {step}")
     lab.equal([block.state for block in ram.blocks()], ["online", "online", "offline", "online"], "the blocks")
     lab.equal([block.zone for block in ram.blocks()][:2], ["Normal", "Movable"], "their zones")
 
@@ -168,7 +151,7 @@ def what_changed(lab):
     all is as it was."""
     ram = lab.ram(2)
     other = lab.ram(3)
-    step = storage.step_number(lab, offline_step(lab), "2")
+    step = storage.step_number(lab, storage.offline_step(lab), "2")
     removal.drill(lab, 2000, "disable-dax")
     number = removal.last_id(lab) + 1
     lab.cli("remove", "2", "--no-wait")
@@ -188,7 +171,7 @@ def writer_stopped(lab):
     """Who writes to the kernel is stopped and continued, which ends the kernel's work: it is asked again, and that is no failure."""
     ram = lab.ram(2, 3)
     keeper = lab.keeper(ram.node, mib=64)
-    number, step = removal.last_id(lab) + 1, storage.step_number(lab, offline_step(lab), "2")
+    number, step = removal.last_id(lab) + 1, storage.step_number(lab, storage.offline_step(lab), "2")
     remover = lab.spawn("remove", "safe-remove remove 2")
     removal.wait_for_record(lab, number, f'"ev":"do","n":{step}',
                             then="pkill -STOP -x safe-remove-wor; sleep 0.5; pkill -CONT -x safe-remove-wor")

@@ -1,0 +1,226 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * stand KIND NAME NODE|FILE [MORE]: uses a card, by memory on a node or by an open file, in a state in which it is hard to stop and to set
+ * going again. Whoever of it runs counts in /run/stand/NAME.WHO; /run/stand/NAME.go ends what it waits for.
+ *
+ *   plain         main counts
+ *   vfork         child counts, and main, which waits in the kernel for it, once the child has ended
+ *   vfork-thread  the same with a thread beside main, which counts too
+ *   leader-ended  a thread counts whose process has no first thread any more
+ *   reads         main reads the file MORE, and counts then
+ *   traced        main stands still for its tracer, and counts once that lets go of it
+ *   let-go        main counts; its tracer keeps every stop from it
+ *
+ * stand mute NAME DIRECTORY: a FUSE server that answers no read (serve_mutely()).
+ * stand continue NAME PID: sends PID one SIGCONT after the other.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/mempolicy.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/ptrace.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "stand.h"
+
+#define FOLDER "/run/stand"
+
+enum {
+        SIZE = 64 << 10,
+        COUNT_MSEC = 20,
+};
+
+static const char *name, *used, *more;
+static char go[256];
+
+int complain(const char *what) {
+        fprintf(stderr, "stand: %s: %s\n", what, strerror(errno));
+        return -1;
+}
+
+bool is_there(const char *path) {
+        return access(path, F_OK) == 0;
+}
+
+static void rest(unsigned msec) {
+        (void) nanosleep(&(struct timespec) { .tv_nsec = (long) msec * 1000000 }, NULL);
+}
+
+/* Nothing but system calls: a child of vfork() counts too. */
+static void count_until(const char *who, const char *end) {
+        char path[256], text[32];
+
+        (void) snprintf(path, sizeof(path), FOLDER "/%s.%s", name, who);
+        int fd = open(path, O_WRONLY|O_CREAT|O_TRUNC|O_CLOEXEC, 0644);
+        for (unsigned n = 1; fd >= 0 && !(end && is_there(end)); n++) {
+                int length = snprintf(text, sizeof(text), "%u\n", n);
+                if (pwrite(fd, text, (size_t) length, 0) < 0)
+                        _exit(EXIT_FAILURE);
+                rest(COUNT_MSEC);
+        }
+        if (fd >= 0)
+                (void) close(fd);
+}
+
+static void *count_in_thread(void *userdata) {
+        count_until(userdata, NULL);
+        return NULL;
+}
+
+static int begin_thread(void) {
+        pthread_t thread;
+
+        errno = pthread_create(&thread, NULL, count_in_thread, (void *) "thread");
+        return errno != 0 ? complain("pthread_create") : 0;
+}
+
+/* Memory that is on the card and may go elsewhere, or a file that stays open. */
+static int use(void) {
+        char *end;
+        unsigned long node = strtoul(used, &end, 10), mask = 1UL << node;
+
+        if (*end != '\0')
+                return open(used, O_RDWR|O_CREAT|O_CLOEXEC, 0600) < 0 ? complain(used) : 0;
+        char *memory = mmap(NULL, SIZE, PROT_READ|PROT_WRITE, MAP_PRIVATE|MAP_ANONYMOUS, -1, 0);
+        if (memory == MAP_FAILED || syscall(SYS_mbind, memory, SIZE, MPOL_PREFERRED, &mask, 8 * sizeof(mask), 0) < 0)
+                return complain("memory on the node");
+        memset(memory, 1, SIZE);
+        return 0;
+}
+
+static int ready(void) {
+        return printf("ready\n") > 0 ? 0 : -1;
+}
+
+static int plain(void) {
+        if (use() < 0 || ready() < 0)
+                return -1;
+        count_until("main", NULL);
+        return -1;
+}
+
+static int wait_for_child(void) {
+        if (use() < 0 || ready() < 0)
+                return -1;
+#pragma GCC diagnostic push
+#pragma GCC diagnostic ignored "-Wdeprecated-declarations"
+        pid_t child = vfork();
+#pragma GCC diagnostic pop
+        if (child == 0) {
+                count_until("child", go);
+                _exit(EXIT_SUCCESS);
+        }
+        if (child < 0)
+                return complain("vfork");
+        count_until("main", NULL);
+        return -1;
+}
+
+static int wait_beside_thread(void) {
+        return begin_thread() < 0 ? -1 : wait_for_child();
+}
+
+static int end_leader(void) {
+        if (use() < 0 || begin_thread() < 0 || ready() < 0)
+                return -1;
+        pthread_exit(NULL);
+}
+
+static int wait_for_file(void) {
+        char byte;
+
+        if (use() < 0 || ready() < 0)
+                return -1;
+        int fd = open(more, O_RDONLY|O_CLOEXEC);
+        if (fd < 0 || read(fd, &byte, 1) < 0)
+                return complain(more);
+        count_until("main", NULL);
+        return -1;
+}
+
+/* The child uses the card, and says that it is ready; whoever traces it does not. */
+static pid_t begin_tracee(void) {
+        pid_t child = fork();
+
+        if (child == 0)
+                _exit(plain() < 0 ? EXIT_FAILURE : EXIT_SUCCESS);
+        if (child < 0 || ptrace(PTRACE_SEIZE, child, NULL, NULL) < 0)
+                return complain("tracing the child");
+        return child;
+}
+
+static int trace_and_hold(void) {
+        pid_t child = begin_tracee();
+        char path[256];
+        int status;
+
+        (void) snprintf(path, sizeof(path), FOLDER "/%s.main", name);
+        while (child > 0 && !is_there(path))
+                rest(COUNT_MSEC);
+        if (child < 0 || ptrace(PTRACE_INTERRUPT, child, NULL, NULL) < 0 || waitpid(child, &status, 0) < 0)
+                return complain("holding the child");
+        printf("holds\n");
+        while (!is_there(go))
+                rest(COUNT_MSEC);
+        if (ptrace(PTRACE_DETACH, child, NULL, NULL) < 0)
+                return complain("letting go of the child");
+        return waitpid(child, &status, 0) < 0 ? complain("waitpid") : 0;
+}
+
+static int trace_and_let_go(void) {
+        pid_t child = begin_tracee();
+        int status = 0;
+
+        while (child > 0 && waitpid(child, &status, 0) > 0 && WIFSTOPPED(status))
+                if (ptrace(PTRACE_CONT, child, NULL, WSTOPSIG(status) == SIGSTOP ? 0 : (void *) (long) WSTOPSIG(status)) < 0)
+                        return complain("PTRACE_CONT");
+        return -1;
+}
+
+static int be_mute(void) {
+        return serve_mutely(used, go);
+}
+
+static int send_continue(void) {
+        pid_t pid = (pid_t) atoi(used);
+
+        if (ready() < 0)
+                return -1;
+        while (kill(pid, SIGCONT) >= 0)
+                rest(1);
+        return complain("kill");
+}
+
+int main(int argc, char **argv) {
+        static const struct {
+                const char *name;
+                int (*function)(void);
+        } kinds[] = {
+                { "plain", plain },           { "vfork", wait_for_child }, { "vfork-thread", wait_beside_thread }, { "leader-ended", end_leader },
+                { "reads", wait_for_file },   { "traced", trace_and_hold }, { "let-go", trace_and_let_go },        { "mute", be_mute },
+                { "continue", send_continue },
+        };
+
+        (void) setvbuf(stdout, NULL, _IOLBF, 0);
+        if (argc < 4 || (mkdir(FOLDER, 0755) < 0 && errno != EEXIST))
+                return EXIT_FAILURE;
+        name = argv[2];
+        used = argv[3];
+        more = argv[4] ?: "";
+        (void) snprintf(go, sizeof(go), FOLDER "/%s.go", name);
+        for (size_t i = 0; i < sizeof(kinds) / sizeof(kinds[0]); i++)
+                if (strcmp(kinds[i].name, argv[1]) == 0)
+                        return kinds[i].function() < 0 ? EXIT_FAILURE : EXIT_SUCCESS;
+        fprintf(stderr, "stand: there is no %s\n", argv[1]);
+        return EXIT_FAILURE;
+}
