@@ -11,6 +11,11 @@
 #include "strv.h"
 #include "who.h"
 
+/* Everybody reads it, and a path may lead through a closed folder: the report says that to who may know. */
+static const char *public_target(const Removal *r) {
+        return r->target && strchr(r->target, '/') ? r->slot : r->target;
+}
+
 static const char *text_of(const Removal *r, const char *property) {
         const struct {
                 const char *property;
@@ -18,7 +23,7 @@ static const char *text_of(const Removal *r, const char *property) {
         } texts[] = {
                 { "Id", r->id },
                 { "Slot", r->slot },
-                { "Target", r->target },
+                { "Target", public_target(r) },
                 { "Kind", removal_kind_to_string(r->kind) },
                 { "Trigger", trigger_to_string(r->trigger) },
                 { "State", removal_state_to_string(r->state) },

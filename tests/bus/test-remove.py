@@ -28,6 +28,13 @@ class Remove(BusTest):
         self.assertEqual(request["trigger"], "command")
         self.assertEqual((request["by"]["uid"], request["by"]["comm"]), (0, "gdbus"))
 
+    def test_asked_for_by_a_path(self):
+        """A path may lead through a closed folder: everybody reads which slot it is, the report says the rest to who may know."""
+        removal = self.remove("/closed/2")
+        self.assertEqual(self.wait_end(removal), "safe")
+        self.assertEqual((self.get(removal, "Removal", "Slot"), self.get(removal, "Removal", "Target")), ("2", "2"))
+        self.assertEqual(self.report(removal)["plan"]["target"], "/closed/2")
+
     def test_what_is_told(self):
         self.write("play/script", "step hold\nannounce\nled blink off\nwait go\nstep power-off\n")
         monitor = self.monitor()
