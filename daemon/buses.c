@@ -230,7 +230,7 @@ static int on_connection(sd_event_source *io, int fd, uint32_t revents, void *us
         Buses *b = userdata;
         struct ucred who;
 
-        _cleanup_close_ int connection = run_accept(fd, &who);
+        _cleanup_close_ int connection = run_accept(fd, false, &who);
         if (connection < 0 || b->n_privates == PRIVATE_MAX)
                 return 0;
         int r = take_private(b, &connection, &who);
@@ -251,7 +251,7 @@ static int listen_for_root(void) {
                 return -errno;
         if (connect(other, (struct sockaddr *) &address, sizeof(address)) >= 0 || errno == EAGAIN)
                 return -EADDRINUSE;
-        return run_listen(&address, SOCK_STREAM, PRIVATE_MAX);
+        return run_listen(&address, SOCK_STREAM, false, PRIVATE_MAX);
 }
 
 /* Who is not on the bus cannot be taken for another daemon's, and what a first one is about to finish must not be resumed. */

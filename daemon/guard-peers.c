@@ -1,5 +1,10 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include <errno.h>
+#include <sys/socket.h>
+
 #include "daemon/guard-peers.h"
+#include "daemon/guard-socket.h"
+#include "log.h"
 
 enum {
         PEERS_MAX = 4,         /* the daemon, its successor, and whoever debugs it */
@@ -59,7 +64,7 @@ static int on_connection(sd_event_source *io, int fd, uint32_t revents, void *us
         Peers *p = userdata;
         Peer *peer = NULL;
 
-        _cleanup_close_ int connection = run_accept(fd, NULL);
+        _cleanup_close_ int connection = guard_accept(fd);
         for (size_t i = 0; i < PEERS_MAX && !peer; i++)
                 if (p->items[i].fd < 0)
                         peer = &p->items[i];
@@ -80,29 +85,30 @@ void peers_tell(Peers *p, json_object *message) {
                         drop(&p->items[i]);
 }
 
-static int listen_for_peers(void) {
-        struct sockaddr_un address;
-
-        int r = run_socket(GUARD_SOCKET, &address);
-        return r < 0 ? r : run_listen(&address, SOCK_SEQPACKET, PEERS_MAX);
-}
-
-int peers_new(sd_event *event, const PeersHandler *handler, void *userdata, Peers **ret) {
+static Peers *peers_alloc(sd_event *event, const PeersHandler *handler, void *userdata) {
         Peers *p = calloc(1, sizeof(*p));
 
         if (!p)
-                return -ENOMEM;
+                return NULL;
         *p = (Peers) { .event = event, .handler = handler, .userdata = userdata };
         for (size_t i = 0; i < PEERS_MAX; i++)
                 p->items[i] = (Peer) { .peers = p, .fd = -EBADF };
-        p->listener = listen_for_peers();
-        int r = p->listener < 0 ? p->listener : sd_event_add_io(event, &p->io, p->listener, EPOLLIN, on_connection, p);
-        if (r < 0) {
-                peers_free(p);
-                return r;
-        }
-        *ret = p;
-        return 0;
+        return p;
+}
+
+Peers *peers_new(sd_event *event, const PeersHandler *handler, void *userdata) {
+        Peers *p = peers_alloc(event, handler, userdata);
+        int r = -ENOMEM;
+
+        if (p)
+                p->listener = r = guard_listen(GUARD_SOCKET_PEERS, PEERS_MAX);
+        if (r >= 0)
+                r = sd_event_add_io(event, &p->io, p->listener, EPOLLIN, on_connection, p);
+        if (r >= 0)
+                return p;
+        log_plain(LOG_ERR, "The guard's socket cannot be made: %s. The daemon cannot be told of presses.", strerror(-r));
+        peers_free(p);
+        return NULL;
 }
 
 void peers_free(Peers *p) {

@@ -10,6 +10,7 @@
 #include "base/clock.h"
 #include "daemon/guard-peers.h"
 #include "daemon/guard-ports.h"
+#include "daemon/guard-workers.h"
 #include "log.h"
 
 #define LEAVE_USEC (20 * USEC_PER_SEC)  /* to give back what nobody has claimed, when the guard is stopped */
@@ -20,6 +21,7 @@ typedef struct Guard {
         void *kmsg, *slots;
         Ports *ports;
         Peers *peers;
+        Workers *workers;
         bool leaving;
 } Guard;
 
@@ -88,15 +90,15 @@ static int set_up(Guard *g) {
         r = ports_take_marks(g->ports);
         if (r < 0)
                 log_plain(LOG_ERR, "The marks of slots that are held cannot be read: %s", strerror(-r));
-        r = peers_new(g->event, &peers_handler, g, &g->peers);
-        if (r < 0)
-                log_plain(LOG_ERR, "The socket in %s cannot be made: %s. The daemon cannot be told of presses.", run_dir(), strerror(-r));
+        g->peers = peers_new(g->event, &peers_handler, g);
+        g->workers = workers_new(g->event);
         return sd_event_set_watchdog(g->event, true);
 }
 
 static void guard_done(Guard *g) {
         source_kmsg.stop(g->kmsg);
         peers_free(g->peers);
+        workers_free(g->workers);
         ports_free(g->ports);
         source_slot.stop(g->slots);
         sd_event_unref(g->event);

@@ -5,7 +5,7 @@
 #include "base/clock.h"
 #include "manager.h"
 
-/* SIGKILL ends a worker at once unless it sits in the kernel; then systemd is left to deal with it. */
+/* SIGKILL ends a worker at once unless it sits in the kernel; whoever puts its removal back waits for it then. */
 #define STOP_USEC (10 * USEC_PER_SEC)
 
 typedef struct Daemon {
@@ -35,8 +35,7 @@ static int on_stop_deadline(sd_event_source *timer, uint64_t usec, void *userdat
 }
 
 /* Stops at once, whatever runs: putting back what a removal has done is the job of ExecStopPost= and of the next start.
- * The workers are ended by us and not left to systemd, which would run ExecStopPost= beside them (with KillMode=mixed the
- * main process is the only one whose end it waits for on a regular stop). */
+ * The end of the workers is waited for: ExecStopPost= must not run beside them. */
 static int on_stop_signal(sd_event_source *source, const struct signalfd_siginfo *info, void *userdata) {
         Daemon *d = userdata;
 
@@ -57,11 +56,9 @@ static int on_stop_signal(sd_event_source *source, const struct signalfd_siginfo
 static int set_up_loop(Daemon *d) {
         sigset_t mask;
 
-        /* The child sources of sd-event want SIGCHLD blocked as well. */
         (void) sigemptyset(&mask);
         (void) sigaddset(&mask, SIGTERM);
         (void) sigaddset(&mask, SIGINT);
-        (void) sigaddset(&mask, SIGCHLD);
         if (sigprocmask(SIG_BLOCK, &mask, NULL) < 0)
                 return -errno;
 

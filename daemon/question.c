@@ -51,8 +51,10 @@ static void on_ended(WorkerEnd end, int code, void *userdata) {
         }
         if (q->error < 0)
                 why = q->error == -EFBIG ? strf("it is longer than %d MiB", ANSWER_BYTES_MAX / 1024 / 1024) : strdup(strerror(-q->error));
-        else
-                why = strf("the worker process %s (%d)%s", worker_end_to_string(end), code, q->answer ? "" : " without an answer");
+        else {
+                _cleanup_free_ char *how = worker_end_text(end, code);
+                why = strf("the worker process %s%s", how ?: "?", q->answer || end == WORKER_NOT_STARTED ? "" : " without an answer");
+        }
         q->answered(NULL, why ?: "out of memory", q->userdata);
 }
 

@@ -146,13 +146,13 @@ static int ask_record(Removal *r) {
 
 static void on_ended(WorkerEnd end, int code, void *userdata) {
         Removal *r = userdata;
-        _cleanup_free_ char *why = NULL;
+        _cleanup_free_ char *how = worker_end_text(end, code), *why = NULL;
 
         worker_free(TAKE_PTR(r->worker));
         if (r->state == REMOVAL_ENDED)
                 return;
 
-        why = strf("The worker process %s (%d) before the removal had ended", worker_end_to_string(end), code);
+        why = end == WORKER_NOT_STARTED ? strf("The worker process %s", how) : strf("The worker process %s before the removal had ended", how);
         if (!r->started) {
                 manager_removal_unstartable(r, "internal", why);
                 return;

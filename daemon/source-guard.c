@@ -1,8 +1,11 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* The guard's ear and hands, as a source of the daemon's: it hears the buttons, holds slots and looks at their registers. What the daemon
  * wants of it is kept here and said again to a guard that was started anew. */
+#include <errno.h>
+#include <sys/socket.h>
+
 #include "base/clock.h"
-#include "daemon/guard-peers.h"
+#include "daemon/guard-socket.h"
 #include "log.h"
 #include "source.h"
 
@@ -118,16 +121,9 @@ static void say_all(GuardSource *s) {
 }
 
 static int connect_guard(GuardSource *s) {
-        struct sockaddr_un address;
-
         s->again = sd_event_source_disable_unref(s->again);
-        int r = run_socket(GUARD_SOCKET, &address);
-        if (r < 0)
-                return r;
-        s->fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-        r = s->fd < 0 || connect(s->fd, (struct sockaddr *) &address, sizeof(address)) < 0 ? -errno : 0;
-        if (r >= 0)
-                r = sd_event_add_io(s->context->event, &s->io, s->fd, EPOLLIN, on_readable, s);
+        s->fd = guard_connect(GUARD_SOCKET_PEERS);
+        int r = s->fd < 0 ? s->fd : sd_event_add_io(s->context->event, &s->io, s->fd, EPOLLIN, on_readable, s);
         if (r >= 0)
                 r = sd_event_source_set_priority(s->io, SD_EVENT_PRIORITY_IMPORTANT); /* before anything else that is ready */
         if (r < 0) {

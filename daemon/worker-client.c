@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-#include <signal.h>
+#include <errno.h>
 #include <sys/socket.h>
-#include <sys/wait.h>
 
 #include "base/clock.h"
 #include "worker-client.h"
@@ -11,22 +10,32 @@ enum {
         CHUNK = 64 * 1024,
         LINE_MAX_BYTES = 64 * 1024 * 1024, /* a topology with every block of many terabytes is a tenth of it */
         CHUNKS_PER_TURN = 64,
+        WORD_MAX = 512,                    /* what the guard has to say of a worker */
 };
 
+#define START_USEC (10 * USEC_PER_SEC)  /* a guard that died is there again a tenth of a second later */
+#define AGAIN_USEC (50 * USEC_PER_MSEC)
 #define DIE_USEC (30 * USEC_PER_SEC)    /* from SIGKILL to giving up; longer only in uninterruptible sleep */
 #define LEAVE_USEC (30 * USEC_PER_SEC)  /* from the end of its stream to its exit */
 
 struct Worker {
         const WorkerHandler *handler;  /* NULL: nobody wants to hear any more */
         void *userdata;
-        pid_t pid;
-        bool reaped;
+        char *verb;
+        int link;                      /* to who starts it; -EBADF: not asked yet, or gone */
+        int theirs;                    /* the worker's end of the stream, until it has been asked for */
+        bool started;
+        bool unseen;                   /* the link ended before the worker did: its stream is all that is known of it */
+        bool gone;                     /* nothing more is heard of it */
         bool killed_by_us;
         WorkerEnd reason;              /* why, if killed_by_us */
+        uint64_t until;                /* when it must have been started */
         int fd;
+        bool stream_ended;
         char *buffer;
         size_t n_buffer, a_buffer;
-        sd_event_source *io, *child, *deadline;
+        sd_event *event;
+        sd_event_source *io, *word, *again, *deadline;
         unsigned busy;                 /* inside a handler: the object must survive it */
         bool freed;
 };
@@ -37,9 +46,15 @@ static const char *const worker_end_table[_WORKER_END_MAX] = {
         [WORKER_TIMED_OUT] = "timed out",
         [WORKER_GARBLED] = "talked rubbish",
         [WORKER_UNKILLABLE] = "cannot be killed",
+        [WORKER_NOT_STARTED] = "could not be started",
+        [WORKER_UNSEEN] = "ended, and nobody saw how",
 };
 
-DEFINE_STRING_TABLE(worker_end, WorkerEnd)
+char *worker_end_text(WorkerEnd end, int code) {
+        if (end == WORKER_NOT_STARTED)
+                return strf("%s: %s; see systemctl status safe-remove-guard", worker_end_table[end], strerror(code));
+        return strf("%s (%d)", worker_end_table[end], code);
+}
 
 static unsigned n_alive;
 
@@ -47,10 +62,11 @@ unsigned worker_alive(void) {
         return n_alive;
 }
 
-/* The group still has its number as long as its leader has not been reaped. */
-static void kill_group(Worker *w) {
-        if (!w->reaped)
-                (void) kill(-w->pid, SIGKILL);
+static void ask_to_kill(const Worker *w) {
+        static const char kill[] = "{\"type\":\"kill\"}";
+
+        if (!w->gone && w->link >= 0)
+                (void) send(w->link, kill, strlen(kill), MSG_NOSIGNAL | MSG_DONTWAIT);
 }
 
 static int kill_for(Worker *w, WorkerEnd reason) {
@@ -58,24 +74,38 @@ static int kill_for(Worker *w, WorkerEnd reason) {
                 w->killed_by_us = true;
                 w->reason = reason;
         }
-        kill_group(w);
+        ask_to_kill(w);
         return worker_set_deadline(w, DIE_USEC);
+}
+
+static void close_if_open(int *fd) {
+        if (*fd >= 0)
+                close(TAKE_FD(*fd));
 }
 
 static void worker_done(Worker *w) {
         sd_event_source_disable_unref(w->io);
         sd_event_source_disable_unref(w->deadline);
-        sd_event_source_disable_unref(w->child);
-        if (w->fd >= 0)
-                close(w->fd);
+        sd_event_source_disable_unref(w->word);
+        sd_event_source_disable_unref(w->again);
+        close_if_open(&w->fd);
+        close_if_open(&w->theirs);
+        close_if_open(&w->link);
         free(w->buffer);
+        free(w->verb);
         free(w);
 }
 
-/* Once it is freed, only the child source keeps it, until the process is reaped. */
+/* Once it is freed, only what the guard has to say keeps it, until the process has ended. */
 static void settle(Worker *w) {
-        if (w->busy == 0 && w->freed && w->reaped)
+        if (w->busy == 0 && w->freed && w->gone)
                 worker_done(w);
+}
+
+static void set_gone(Worker *w) {
+        if (!w->gone)
+                n_alive--;
+        w->gone = true;
 }
 
 void worker_free(Worker *w) {
@@ -85,7 +115,10 @@ void worker_free(Worker *w) {
         w->handler = NULL;
         w->io = sd_event_source_disable_unref(w->io);
         w->deadline = sd_event_source_disable_unref(w->deadline);
-        kill_group(w);
+        w->again = sd_event_source_disable_unref(w->again);
+        ask_to_kill(w);
+        if (w->link < 0)
+                set_gone(w);
         settle(w);
 }
 
@@ -166,6 +199,15 @@ static int pump(Worker *w) {
         return w->handler ? 1 : 0;
 }
 
+/* Nobody can tell of its end but its stream. */
+static void end_unseen(Worker *w) {
+        set_gone(w);
+        if (w->killed_by_us)
+                tell_ended(w, w->reason, 0);
+        else
+                tell_ended(w, w->started ? WORKER_UNSEEN : WORKER_NOT_STARTED, w->started ? 0 : ECONNRESET);
+}
+
 static int on_readable(sd_event_source *io, int fd, uint32_t revents, void *userdata) {
         Worker *w = userdata;
 
@@ -173,11 +215,15 @@ static int on_readable(sd_event_source *io, int fd, uint32_t revents, void *user
         int r = pump(w);
         if (r < 0 && !w->freed) {
                 (void) sd_event_source_set_enabled(w->io, SD_EVENT_OFF);
-                r = r == -EPIPE ? worker_set_deadline(w, LEAVE_USEC) : kill_for(w, WORKER_GARBLED);
+                w->stream_ended = r == -EPIPE;
+                if (w->stream_ended && w->unseen)
+                        end_unseen(w);
+                else
+                        r = w->stream_ended ? worker_set_deadline(w, LEAVE_USEC) : kill_for(w, WORKER_GARBLED);
         }
         w->busy--;
         settle(w);
-        return r < 0 ? r : 0;
+        return 0;
 }
 
 /* The last lines may still be in the socket, and its end may never come (a helper of the worker can have it open). */
@@ -193,16 +239,84 @@ static void drain(Worker *w) {
         }
 }
 
-static int on_child(sd_event_source *child, const siginfo_t *info, void *userdata) {
-        Worker *w = userdata;
-        WorkerEnd how = info->si_code == CLD_EXITED ? WORKER_EXITED : WORKER_KILLED;
+static void on_ended(Worker *w, json_object *word) {
+        WorkerEnd how = json_flag(word, "exited") ? WORKER_EXITED : WORKER_KILLED;
 
-        w->busy++;
-        kill_group(w);
-        w->reaped = true;
-        n_alive--;
+        set_gone(w);
         drain(w);
-        tell_ended(w, w->killed_by_us ? w->reason : how, info->si_status);
+        tell_ended(w, w->killed_by_us ? w->reason : how, (int) json_u64(word, "code"));
+}
+
+static void on_failed(Worker *w, int error) {
+        set_gone(w);
+        tell_ended(w, WORKER_NOT_STARTED, error);
+}
+
+static void on_link_lost(Worker *w) {
+        w->word = sd_event_source_disable_unref(w->word);
+        w->again = sd_event_source_disable_unref(w->again);
+        close_if_open(&w->link);
+        if (w->gone)
+                return;
+        w->unseen = true;
+        if (w->freed)
+                set_gone(w);
+        else if (w->stream_ended)
+                end_unseen(w);
+}
+
+static void take_word(Worker *w, json_object *word) {
+        const char *type = json_str(word, "type");
+
+        if (streq_ptr(type, "started")) {
+                w->started = true;
+                w->again = sd_event_source_disable_unref(w->again);
+        } else if (streq_ptr(type, "failed"))
+                on_failed(w, (int) json_u64(word, "errno"));
+        else if (streq_ptr(type, "ended"))
+                on_ended(w, word);
+}
+
+static int on_word(sd_event_source *io, int fd, uint32_t revents, void *userdata) {
+        _cleanup_json_ json_object *word = NULL;
+        char buffer[WORD_MAX];
+        Worker *w = userdata;
+
+        ssize_t n = recv(fd, buffer, sizeof(buffer), MSG_DONTWAIT);
+        if (n < 0 && (errno == EAGAIN || errno == EINTR))
+                return 0;
+        w->busy++;
+        if (n <= 0 || json_parse(buffer, (size_t) n, &word) < 0)
+                on_link_lost(w);
+        else
+                take_word(w, word);
+        w->busy--;
+        settle(w);
+        return 0;
+}
+
+static int ask_for(Worker *w) {
+        int r = worker_process_start(w->verb, w->theirs, &w->link);
+        if (r < 0)
+                return r;
+        close_if_open(&w->theirs); /* so that the stream ends when nobody has it any more */
+        return sd_event_add_io(w->event, &w->word, w->link, EPOLLIN, on_word, w);
+}
+
+/* Until it was asked for, and then until it is said to have been started. */
+static int on_again(sd_event_source *timer, uint64_t usec, void *userdata) {
+        Worker *w = userdata;
+        uint64_t now = now_monotonic();
+
+        int r = w->link < 0 ? ask_for(w) : -ETIMEDOUT;
+        if (now < w->until)
+                return sd_event_source_set_time(timer, w->link < 0 ? now + AGAIN_USEC : w->until) < 0 ||
+                       sd_event_source_set_enabled(timer, SD_EVENT_ONESHOT) < 0 ? -ENOMEM : 0;
+        w->busy++;
+        ask_to_kill(w);
+        if (w->link < 0)
+                set_gone(w);
+        tell_ended(w, WORKER_NOT_STARTED, -r);
         w->busy--;
         settle(w);
         return 0;
@@ -243,46 +357,41 @@ int worker_send(Worker *w, json_object *message) {
         return (size_t) n == strlen(line) ? 0 : -EIO;
 }
 
-static int add_sources(Worker *w, sd_event *event) {
-        int r = sd_event_add_time(event, &w->deadline, CLOCK_MONOTONIC, 0, 10 * USEC_PER_MSEC, on_deadline, w);
-        if (r < 0)
-                return r;
-        r = sd_event_source_set_enabled(w->deadline, SD_EVENT_OFF);
-        if (r < 0)
-                return r;
-        r = sd_event_add_io(event, &w->io, w->fd, EPOLLIN, on_readable, w);
-        if (r < 0)
-                return r;
-        return sd_event_add_child(event, &w->child, w->pid, WEXITED, on_child, w);
-}
+static int set_up(Worker *w, const char *verb) {
+        int pair[2];
 
-/* Could not even be watched: there is no way to be told of its end, so no waiting for it either. */
-static void abandon(Worker *w) {
-        kill_group(w);
-        if (!w->reaped && waitpid(w->pid, NULL, WNOHANG) >= 0)
-                n_alive--;
-        worker_done(w);
+        w->verb = strdup(verb);
+        if (!w->verb)
+                return -ENOMEM;
+        if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) < 0)
+                return -errno;
+        w->fd = pair[0];
+        w->theirs = pair[1];
+        int r = sd_event_add_time(w->event, &w->deadline, CLOCK_MONOTONIC, 0, 10 * USEC_PER_MSEC, on_deadline, w);
+        if (r >= 0)
+                r = sd_event_source_set_enabled(w->deadline, SD_EVENT_OFF);
+        if (r >= 0)
+                r = sd_event_add_io(w->event, &w->io, w->fd, EPOLLIN, on_readable, w);
+        if (r >= 0)
+                r = sd_event_add_time_relative(w->event, &w->again, CLOCK_MONOTONIC, AGAIN_USEC, 0, on_again, w);
+        if (r >= 0)
+                (void) ask_for(w); /* else again in a moment */
+        return r;
 }
 
 int worker_spawn(sd_event *event, const char *verb, const WorkerHandler *handler, void *userdata, Worker **ret) {
         Worker *w = calloc(1, sizeof(*w));
         if (!w)
                 return -ENOMEM;
-        *w = (Worker) { .fd = -EBADF, .reaped = true };
+        *w = (Worker) { .event = event, .handler = handler, .userdata = userdata, .fd = -EBADF, .theirs = -EBADF, .link = -EBADF };
+        w->until = now_monotonic() + START_USEC;
 
-        int r = worker_process_start(verb, &w->pid, &w->fd);
-        if (r >= 0) {
-                w->reaped = false;
-                n_alive++;
-                r = add_sources(w, event);
-        }
+        int r = set_up(w, verb);
         if (r < 0) {
-                abandon(w);
+                worker_done(w);
                 return r;
         }
-
-        w->handler = handler;
-        w->userdata = userdata;
+        n_alive++;
         *ret = w;
         return 0;
 }

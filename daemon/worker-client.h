@@ -4,11 +4,10 @@
 #include <systemd/sd-event.h>
 
 #include "base/json.h"
-#include "base/strtab.h"
 
 /* One safe-remove-worker process seen from the event loop: JSON lines in both directions over one socket, a deadline,
- * and exactly one word about its end. It leads a process group of its own, so that killing it takes along whatever
- * helpers it had started for writes that may block. */
+ * and exactly one word about its end. The guard starts it, tells of its end and kills it, together with whatever helpers
+ * it had started for writes that may block. */
 
 typedef struct Worker Worker;
 
@@ -18,19 +17,21 @@ typedef enum WorkerEnd {
         WORKER_TIMED_OUT,      /* deadline passed, killed for it */
         WORKER_GARBLED,        /* said something that is no JSON object, killed for it */
         WORKER_UNKILLABLE,     /* sits in the kernel and does not even die: abandoned, may still come out and go on */
+        WORKER_NOT_STARTED,    /* code: errno; the guard was not there, or could not do it */
+        WORKER_UNSEEN,         /* it let go of its stream, and who had started it was gone before: nobody knows how it ended */
         _WORKER_END_MAX,
-        _WORKER_END_INVALID = -EINVAL,
 } WorkerEnd;
 
-DECLARE_STRING_TABLE(worker_end, WorkerEnd); /* as a sentence goes on: "exited", "was killed", ... */
+/* As a sentence goes on: "exited (1)", "was killed (9)", ... Newly allocated, NULL without memory. */
+char *worker_end_text(WorkerEnd end, int code);
 
 typedef struct WorkerHandler {
         void (*line)(json_object *line, void *userdata);
         void (*ended)(WorkerEnd end, int code, void *userdata); /* after the last line; nothing is called after it */
 } WorkerHandler;
 
-/* Starts `safe-remove-worker VERB` (SAFE_REMOVE_WORKER names another program). SIGCHLD must be blocked. Both handlers may
- * call worker_free(). */
+/* `safe-remove-worker VERB` (SAFE_REMOVE_WORKER in the guard's environment names another program), as soon as the guard is there; where that
+ * is not soon the handler hears WORKER_NOT_STARTED. What is sent meanwhile waits for it. Both handlers may call worker_free(). */
 int worker_spawn(sd_event *event, const char *verb, const WorkerHandler *handler, void *userdata, Worker **ret);
 
 /* Sends one line. The messages are far smaller than a socket's buffer: a worker that has not read them is stuck, and the
@@ -40,9 +41,9 @@ int worker_send(Worker *w, json_object *message);
 /* The worker is killed unless it ends, or a later call moves this, within `usec` from now. 0: no deadline. */
 int worker_set_deadline(Worker *w, uint64_t usec);
 
-/* Kills it if it still lives; no handler is called any more. It is reaped when it is gone. NULL is fine. */
+/* Has it killed if it still lives; no handler is called any more. NULL is fine. */
 void worker_free(Worker *w);
 DEFINE_CLEANUP_FUNC(Worker, worker_free)
 
-/* How many worker processes of this daemon have not been reaped yet, freed ones included. */
+/* How many workers of this daemon have not ended yet, freed ones included. */
 unsigned worker_alive(void);

@@ -2,33 +2,30 @@
 #include <errno.h>
 #include <sys/socket.h>
 
-#include "base/spawn.h"
+#include "base/json.h"
+#include "guard-socket.h"
 #include "worker-start.h"
 
-#define WORKER_NAME "safe-remove-worker"
+int worker_process_start(const char *verb, int stream, int *ret_link) {
+        _cleanup_json_ json_object *o = json_object_new_object();
+        _Alignas(struct cmsghdr) char control[CMSG_SPACE(sizeof(int))] = { 0 };
 
-int worker_process_start(const char *verb, pid_t *ret_pid, int *ret_fd) {
-        const char *path = getenv("SAFE_REMOVE_WORKER") ?: LIBEXEC_DIR "/" WORKER_NAME, *const argv[] = { WORKER_NAME, verb, NULL };
-        int pair[2];
+        json_set_str(o, "type", "start-worker");
+        json_set_str(o, "verb", verb);
+        const char *text = json_text(o);
+        if (!text)
+                return -ENOMEM;
+        _cleanup_close_ int link = guard_connect(GUARD_SOCKET_WORKERS);
+        if (link < 0)
+                return link;
 
-        if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) < 0)
+        struct iovec iov = { .iov_base = (char *) text, .iov_len = strlen(text) };
+        struct msghdr message = { .msg_iov = &iov, .msg_iovlen = 1, .msg_control = control, .msg_controllen = sizeof(control) };
+        struct cmsghdr *c = CMSG_FIRSTHDR(&message);
+        *c = (struct cmsghdr) { .cmsg_level = SOL_SOCKET, .cmsg_type = SCM_RIGHTS, .cmsg_len = CMSG_LEN(sizeof(int)) };
+        memcpy(CMSG_DATA(c), &stream, sizeof(int));
+        if (sendmsg(link, &message, MSG_NOSIGNAL | MSG_DONTWAIT) < 0)
                 return -errno;
-        _cleanup_close_ int ours = pair[0];
-        _cleanup_close_ int theirs = pair[1];
-        const Spawn worker = {
-                .path = path,
-                .argv = argv,
-                .environment = environ,
-                .in = theirs,
-                .out = theirs,
-                .err = STDERR_FILENO,
-                .own_group = true,
-        };
-
-        int r = spawn_process(&worker, ret_pid);
-        if (r < 0)
-                return r;
-
-        *ret_fd = TAKE_FD(ours);
+        *ret_link = TAKE_FD(link);
         return 0;
 }

@@ -3,7 +3,9 @@
  * or be killed at any time; the daemon that started it does neither. */
 #include <errno.h>
 #include <signal.h>
+#include <sys/prctl.h>
 
+#include "base/parse.h"
 #include "daemon/worker-last-seen.h"
 #include "daemon/worker-request.h"
 #include "daemon/worker-verbs.h"
@@ -96,16 +98,28 @@ static int verb_run(const struct Verb *verb, WorkerIo *io) {
         return r < 0 ? r : verb->answer(io, doc);
 }
 
+/* Who started it watches over it, and nobody else could end it, or know that it has ended. */
+static bool end_with_starter(void) {
+        const char *text = getenv("SAFE_REMOVE_STARTER");
+        uint64_t pid;
+
+        if (!text)
+                return true;
+        return parse_u64(text, &pid) >= 0 && prctl(PR_SET_PDEATHSIG, SIGKILL) >= 0 && kill((pid_t) pid, 0) >= 0;
+}
+
 int main(int argc, char *argv[]) {
         _cleanup_(worker_io_done) WorkerIo io = { .in = STDIN_FILENO, .out = STDOUT_FILENO };
 
         /* A daemon that is gone must not take its worker along in the middle of a write. */
         signal(SIGPIPE, SIG_IGN);
+        if (!end_with_starter())
+                return EXIT_FAILURE;
 
         for (size_t i = 0; argc == 2 && i < ELEMENTSOF(verbs); i++)
                 if (streq(argv[1], verbs[i].name))
                         return verb_run(&verbs[i], &io) < 0 ? EXIT_FAILURE : EXIT_SUCCESS;
 
-        fprintf(stderr, "usage: safe-remove-worker scan|topology|plan|run|plan-restore|restore|resume|give-back|verify|history|record|came-back|certificate|certificates|light (started by safe-removed)\n");
+        fprintf(stderr, "usage: safe-remove-worker scan|topology|plan|run|plan-restore|restore|resume|give-back|verify|history|record|came-back|certificate|certificates|light (started for safe-removed)\n");
         return 64;
 }

@@ -21,26 +21,26 @@ int run_socket(const char *name, struct sockaddr_un *ret) {
         return 0;
 }
 
-int run_listen(const struct sockaddr_un *address, int type, int backlog) {
+int run_listen(const struct sockaddr_un *address, int type, bool group, int backlog) {
         int r = mkdir_private(run_dir());
         if (r < 0)
                 return r;
         _cleanup_close_ int fd = socket(AF_UNIX, type | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
         (void) unlink(address->sun_path);
-        if (fd < 0 || bind(fd, (const struct sockaddr *) address, sizeof(*address)) < 0 || chmod(address->sun_path, 0600) < 0 ||
+        if (fd < 0 || bind(fd, (const struct sockaddr *) address, sizeof(*address)) < 0 || chmod(address->sun_path, group ? 0660 : 0600) < 0 ||
             listen(fd, backlog) < 0)
                 return -errno;
         return TAKE_FD(fd);
 }
 
-int run_accept(int listener, struct ucred *ret_who) {
+int run_accept(int listener, bool group, struct ucred *ret_who) {
         struct ucred who;
         socklen_t length = sizeof(who);
 
         _cleanup_close_ int fd = accept4(listener, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
         if (fd < 0 || getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &who, &length) < 0)
                 return -errno;
-        if (who.uid != 0 && who.uid != geteuid())
+        if (who.uid != 0 && who.uid != geteuid() && !(group && getegid() != 0 && who.gid == getegid()))
                 return -EPERM;
         if (ret_who)
                 *ret_who = who;

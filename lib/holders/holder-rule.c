@@ -186,7 +186,7 @@ const char *holder_rule_reason(json_object *rule) {
 
 bool holder_unit_can_stop(const char *unit) {
         static const char *const suffixes[] = { ".service", ".scope" };
-        static const char *const never[] = { "session-*.scope", "user@*.service", "init.scope", "safe-removed.service" };
+        static const char *const never[] = { "session-*.scope", "user@*.service", "init.scope", "safe-removed.service", "safe-remove-guard.service" };
 
         if (!unit)
                 return false;

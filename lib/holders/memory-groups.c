@@ -211,7 +211,7 @@ uint64_t memory_groups_anonymous(const MemoryGroups *g, uint64_t free) {
 const char *memory_group_unit(const MemoryGroup *g) {
         const char *name = strrchr(g->cgroup, '/') + 1, *dot = strrchr(name, '.');
 
-        if (!dot || (!streq(dot, ".service") && !streq(dot, ".scope")) || streq(name, "init.scope") || startswith(name, "safe-removed"))
+        if (!dot || (!streq(dot, ".service") && !streq(dot, ".scope")) || streq(name, "init.scope") || startswith(name, "safe-remove"))
                 return NULL;
         return name;
 }

@@ -26,6 +26,8 @@ DAEMON = os.environ.get("SAFE_REMOVED", "safe-removed")
 GUARD = os.environ.get("SAFE_REMOVE_GUARD", "safe-remove-guard")
 NAME = "org.saferemove1"
 ROOT = "/org/saferemove1"
+# As its unit has it: whatever needs a right the guard and the workers do.
+UNPRIVILEGED = ["setpriv", "--bounding-set=-all", "--inh-caps=-all", "--no-new-privs"]
 PCI_DEVICES = "/sys/bus/pci/devices"
 PATIENCE = float(os.environ.get("TEST_PATIENCE", "20"))
 NOBODY = 65534
@@ -168,11 +170,11 @@ class BusTest(unittest.TestCase):
             self.bus_daemon = self.background(["dbus-daemon", "--nofork", "--nopidfile", "--config-file", self.path("bus.conf")], stderr=log)
         wait_for(lambda: os.path.exists(self.path("bus")), "the bus")
 
-    def start_guard(self):
+    def start_guard(self, before=()):
         with open(self.path("daemon.log"), "ab") as log:
-            self.guard = self.background([GUARD], stdout=log, stderr=log)
+            self.guard = self.background([*before, GUARD], stdout=log, stderr=log)
         self.addCleanup(self.stop_guard)
-        wait_for(lambda: os.path.exists(self.path("run/guard")), "the guard")
+        wait_for(lambda: all(os.path.exists(self.path(f"run/{name}")) for name in ("guard", "workers")), "the guard")
 
     def stop_guard(self, how=signal.SIGTERM):
         if not self.guard:
@@ -183,12 +185,13 @@ class BusTest(unittest.TestCase):
         status = guard.wait(PATIENCE)
         if how == signal.SIGTERM:
             self.assertEqual(status, 0, self.log())
-        with contextlib.suppress(FileNotFoundError):
-            os.unlink(self.path("run/guard"))
+        for name in ("guard", "workers"):
+            with contextlib.suppress(FileNotFoundError):
+                os.unlink(self.path(f"run/{name}"))
 
     def start_daemon(self):
         with open(self.path("daemon.log"), "ab") as log:
-            self.daemon = self.background([DAEMON], stdout=log, stderr=log)
+            self.daemon = self.background(UNPRIVILEGED + [DAEMON], stdout=log, stderr=log)
         self.addCleanup(self.stop_daemon)
         wait_for(self.is_up, "the daemon and its first scan")
         # Kept open: the end of the last writer would be the end of the log.
@@ -217,6 +220,16 @@ class BusTest(unittest.TestCase):
     def log(self):
         with open(self.path("daemon.log")) as f:
             return f.read()
+
+    def workers(self):
+        return [int(p) for p in os.listdir("/proc") if p.isdigit() and self.is_worker(p)]
+
+    def is_worker(self, pid):
+        try:
+            with open(f"/proc/{pid}/cmdline", "rb") as f, open(f"/proc/{pid}/environ", "rb") as e:
+                return b"fake-worker" in f.read() and self.folder.encode() in e.read()
+        except OSError:
+            return False
 
     # The bus.
 

@@ -159,16 +159,6 @@ class Recovery(BusTest):
         self.stop_daemon()
         self.assertEqual(self.workers(), [])
 
-    def workers(self):
-        return [int(p) for p in os.listdir("/proc") if p.isdigit() and self.is_worker(p)]
-
-    def is_worker(self, pid):
-        try:
-            with open(f"/proc/{pid}/cmdline", "rb") as f, open(f"/proc/{pid}/environ", "rb") as e:
-                return b"fake-worker" in f.read() and self.folder.encode() in e.read()
-        except OSError:
-            return False
-
     def test_resume_at_the_start(self):
         self.stop_daemon()
         self.record(4, self.start_record(target="mem0"), {"ev": "do", "n": 0, "usec": 1})

@@ -131,7 +131,7 @@ static void test_units(void) {
                 bool can;
         } cases[] = {
                 { "a.service", true }, { "run-u3.scope", true }, { "session-3.scope", false }, { "user@1000.service", false },
-                { "init.scope", false }, { "safe-removed.service", false }, { "a.mount", false }, { "a.socket", false },
+                { "init.scope", false }, { "safe-removed.service", false }, { "safe-remove-guard.service", false }, { "a.mount", false }, { "a.socket", false },
                 { ".service", false }, { NULL, false },
         };
 

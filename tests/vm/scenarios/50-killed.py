@@ -84,6 +84,27 @@ def stop(lab):
     lab.equal(removal.wait_for_end(lab, number, 1)["outcome"], "restored", "the ending")
 
 
+@scenario("restart-guard-meanwhile", timeout=240, turn=True)
+def guard_restarted(lab):
+    """A worker is a process of the guard's unit, without what the guard has to be quick, and goes on while the guard is restarted. The daemon
+    has no right of its own."""
+    ram = lab.ram(2)
+    removal.drill(lab, 1000, "disable-region")
+    number = removal.last_id(lab) + 1
+    lab.cli("remove", "2", "--no-wait")
+    said = removal.wait_for_record(lab, number, '"ev":"do","n":4', 90, then="""pid=$(pgrep -o -f '^safe-remove-worker run')
+        echo score $(cat /proc/$pid/oom_score_adj); echo where $(cat /proc/$pid/cgroup); echo class $(ps -o cls= -p $pid)
+        systemctl restart safe-remove-guard.service; kill -0 $pid && echo goes on
+        grep CapEff /proc/$(systemctl show -P MainPID safe-removed.service)/status""").split("\n")
+    lab.equal(said[0::2], ["score -900", "class TS", "CapEff:\t0000000000000000"], "what a worker and the daemon have")
+    lab.check("safe-remove-guard.service" in said[1], f"where a worker is: {said[1]}")
+    lab.equal(said[3], "goes on", "the worker")
+    lab.equal(removal.wait_for_end(lab, number)["outcome"], "safe", "the ending")
+    removal.check_safe(lab, 2, ram)
+    resumed = lab.sh(f"journalctl -q -o cat SAFE_REMOVE_REMOVAL={number} MESSAGE_ID=c95dd9af16904ea9bef9ad424c06aed5")
+    lab.equal(resumed, "", "nobody had to take it up again")
+
+
 @scenario("kill-before-refusal")
 def before_refusal(lab):
     """Killed between writing a blocked plan down and writing the refusal down: whoever goes on refuses too."""

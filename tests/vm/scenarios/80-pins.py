@@ -182,10 +182,10 @@ def not_provable(lab):
 def without_types(lab):
     """A kernel that does not describe its types: said so, and the rest works."""
     devdax(lab, 2)
-    lab.sh("mkdir -p /run/nothing /run/systemd/system/safe-removed.service.d")
-    lab.cleanup(lambda: lab.sh("systemctl daemon-reload && systemctl restart safe-removed"))
-    lab.write("/run/systemd/system/safe-removed.service.d/scenario.conf", "[Service]\nBindReadOnlyPaths=/run/nothing:/sys/kernel/btf\n")
-    lab.sh("systemctl daemon-reload && systemctl restart safe-removed")
+    lab.sh("mkdir -p /run/nothing /run/systemd/system/safe-remove-guard.service.d")
+    lab.cleanup(lambda: lab.sh("systemctl daemon-reload && systemctl restart safe-remove-guard safe-removed"))
+    lab.write("/run/systemd/system/safe-remove-guard.service.d/scenario.conf", "[Service]\nBindReadOnlyPaths=/run/nothing:/sys/kernel/btf\n")
+    lab.sh("systemctl daemon-reload && systemctl restart safe-remove-guard safe-removed")
     number, _ = remove(lab)
     word, text = said(lab, number)
     lab.check(word == "unproven" and "does not describe its types" in text, f"the reason should be said: {word}: {text}")

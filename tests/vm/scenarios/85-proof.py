@@ -9,7 +9,7 @@ from harness.scenario import scenario
 # What the daemon and its workers see of the kernel, and nobody else does. Where a probe's answer can be made wrong in the real
 # kernel that is done; elsewhere one thing is added to what it reads.
 FAKE = "/run/lab-proof"
-INSIDE = "nsenter -t $(systemctl show -p MainPID --value safe-removed.service) -m"
+INSIDE = "nsenter -t $(systemctl show -p MainPID --value safe-remove-guard.service) -m"
 COPY_OF_CXL = "for d in /sys/bus/cxl/devices/*; do ln -s $(readlink -f $d) {fake}/; done"
 
 FAKES = {

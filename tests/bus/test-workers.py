@@ -1,0 +1,203 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""Who starts workers, and what becomes of them when one of the others goes away."""
+import fcntl
+import os
+import signal
+import socket
+import stat
+import subprocess
+import termios
+import unittest
+
+import harness
+from harness import BusError, BusTest, NOBODY, wait_for
+
+
+def status(pid):
+    with open(f"/proc/{pid}/status") as f:
+        return dict(line.rstrip("\n").split(":\t", 1) for line in f if ":\t" in line)
+
+
+class Workers(BusTest):
+    def one_worker(self):
+        return wait_for(self.workers, "a worker")[0]
+
+    def starters(self):
+        found = []
+        for pid in os.listdir("/proc"):
+            try:
+                with open(f"/proc/{pid}/comm") as f, open(f"/proc/{pid}/environ", "rb") as e:
+                    if f.read() == "safe-remove-sta\n" and self.folder.encode() in e.read():
+                        found.append(int(pid))
+            except OSError:
+                continue
+        return found
+
+    def start_and_wait(self, script="step hold\nwait go\nstep power-off\n"):
+        self.write("play/script", script)
+        removal = self.remove("2")
+        wait_for(lambda: self.get(removal, "Removal", "Step"), "its first step")
+        return removal, self.one_worker()
+
+    def resumes(self):
+        return [line for line in self.worker_log() if line.startswith("resume ")]
+
+    def test_what_a_worker_has(self):
+        """The guard's own rights on the machine, and nothing of what it has to be quick."""
+        self.stop_guard()
+        self.env["NOTIFY_SOCKET"] = "/nowhere"
+        ahead = [words for words in (["chrt", "-r", "10"], ["choom", "-n", "-950", "--"])
+                 if subprocess.run(words + ["true"], stderr=subprocess.DEVNULL).returncode == 0]
+        before = [word for words in ahead for word in words]
+        self.start_guard(before)
+        _, worker = self.start_and_wait()
+        starter, = self.starters()
+        self.assertEqual(int(status(worker)["PPid"]), starter)
+        self.assertEqual(int(status(starter)["PPid"]), self.guard.pid)
+        for pid in (worker, starter):
+            self.assertEqual(os.sched_getscheduler(pid), os.SCHED_OTHER)
+        if "chrt" in before:
+            self.assertEqual(os.sched_getscheduler(self.guard.pid), os.SCHED_RR)
+        if "choom" in before:
+            with open(f"/proc/{worker}/oom_score_adj") as f:
+                self.assertEqual(f.read(), "-900\n")
+        self.assertEqual(os.getpgid(worker), worker)
+        for key in ("SigBlk", "SigIgn"):
+            ours = int(status(worker)[key], 16) & 0x7fffffff  # glibc has two above for itself
+            self.assertEqual(ours & ~(1 << signal.SIGPIPE - 1 | 1 << signal.SIGXFSZ - 1), 0, key)  # and Python these
+        with open(f"/proc/{worker}/environ", "rb") as f:
+            self.assertNotIn(b"NOTIFY_SOCKET", f.read())
+        sockets = {os.readlink(f"/proc/{worker}/fd/{fd}") for fd in (0, 1)}
+        self.assertEqual(len(sockets), 1)
+        self.assertTrue(sockets.pop().startswith("socket:"))
+        more = [os.readlink(f"/proc/{worker}/fd/{fd}") for fd in os.listdir(f"/proc/{worker}/fd") if int(fd) > 2]
+        self.assertEqual([path for path in more if not path.startswith(self.path("play"))], [])
+
+    def test_the_guard_dies(self):
+        """Its workers go on, and what they did ends as it would have; the next guard starts the next ones."""
+        removal, worker = self.start_and_wait()
+        first = self.starters()
+        self.stop_guard(signal.SIGKILL)
+        self.start_guard()
+        self.assertEqual(self.manager("GetTopology")[:2], "('")
+        wait_for(lambda: len(self.starters()) == 2, "the starter of the next guard")
+        self.assertIn(worker, self.workers())
+        self.write("play/go", "")
+        self.assertEqual(self.wait_end(removal), "safe")
+        self.assertEqual(self.resumes(), [])
+        wait_for(lambda: not set(first) & set(self.starters()), "the first guard's starter to leave")
+
+    def test_the_guard_is_stopped_and_the_worker_killed(self):
+        """The starter that stays behind tells of that too."""
+        removal, worker = self.start_and_wait()
+        self.write("play/resume-script", "step power-off\n")
+        self.stop_guard()
+        self.start_guard()
+        os.kill(worker, signal.SIGKILL)
+        self.assertEqual(self.wait_end(removal), "safe")
+        self.assertIn("was killed (9)", self.log())
+        self.assertEqual(len(self.resumes()), 1)
+
+    def test_the_guard_is_away(self):
+        """A moment is waited for; longer, and it is said what is missing."""
+        self.stop_guard()
+        with self.assertRaises(BusError) as refused:
+            self.remove("2")
+        self.assertIn("systemctl status safe-remove-guard", refused.exception.message)
+        with self.assertRaises(BusError) as refused:
+            self.manager("GetTopology")
+        self.assertIn("systemctl status safe-remove-guard", refused.exception.message)
+        self.assertEqual(self.objects("removal"), {})
+        question = self.background(["gdbus", "call", "--address", f"unix:path={self.path('bus')}", "--dest", harness.NAME, "--object-path",
+                                    harness.ROOT, "--method", "org.saferemove1.Manager.GetTopology"], stdout=subprocess.DEVNULL)
+        self.get(harness.ROOT, "Manager", "Version")
+        self.start_guard()
+        self.assertEqual(question.wait(harness.PATIENCE), 0, "asked while nobody was there")
+
+    def test_the_starter_dies(self):
+        """Nobody sees the end of its workers any more, but of their streams: nobody else takes their removals up before that."""
+        self.write("play/resume-script", "step power-off\n")
+        removal, worker = self.start_and_wait()
+        starter, = self.starters()
+        os.kill(starter, signal.SIGKILL)
+        wait_for(lambda: "another one takes its place" in self.log(), "the guard to notice")
+        wait_for(lambda: self.starters() not in ([], [starter]), "the next one")
+        self.assertEqual(self.manager("GetTopology")[:2], "('")
+        self.assertEqual((self.get(removal, "Removal", "State"), self.resumes()), ("working", []))
+        os.kill(worker, signal.SIGKILL)
+        self.assertEqual(self.wait_end(removal), "safe")
+        self.assertIn("nobody saw how", self.log())
+        self.assertEqual(len(self.resumes()), 1)
+
+    def test_a_worker_ends_with_who_started_it(self):
+        """Nobody could end it any more, or tell when it has ended."""
+        shell = self.background(["sh", "-c", 'exec 3<&0; SAFE_REMOVE_STARTER=$$ "$0" plan <&3 & echo $!; wait', os.environ["REAL_WORKER"]],
+                                stdin=subprocess.PIPE, stdout=subprocess.PIPE)  # it waits for its request, which never comes
+        worker = int(shell.stdout.readline())
+        self.addCleanup(shell.stdin.close)
+        os.write(shell.stdin.fileno(), b"{")
+        wait_for(lambda: fcntl.ioctl(shell.stdin, termios.FIONREAD, bytes(4)) == bytes(4), "the worker to read")
+        shell.kill()
+
+        def ended():
+            try:
+                return status(worker)["State"].startswith("Z")
+            except (FileNotFoundError, ProcessLookupError):
+                return True
+        wait_for(ended, "its end")
+
+    def test_the_daemon_dies(self):
+        """Its worker is killed before the next daemon's may begin."""
+        removal, worker = self.start_and_wait("step hold\nhang\n")
+        self.stop_daemon(signal.SIGKILL)
+        wait_for(lambda: not os.path.exists(f"/proc/{worker}"), "its worker to die")
+        self.start_daemon()
+        self.assertEqual(self.wait_end(removal), "restored")
+        self.assertEqual(len(self.resumes()), 1)
+
+    def test_one_that_cannot_be_run(self):
+        self.stop_guard()
+        self.env["SAFE_REMOVE_WORKER"] = self.path("nothing")
+        self.start_guard()
+        with self.assertRaises(BusError) as refused:
+            self.remove("2")
+        self.assertIn("No such file or directory", refused.exception.message)
+
+    @unittest.skipUnless(os.environ.get("SAFE_REMOVE_TEST_INSIDE") == "root", "needs a second user")
+    def test_strangers_get_nothing(self):
+        """Neither their connection nor, where somebody has opened the doors, anything for it."""
+        before = self.worker_log()
+        for name in ("workers", "guard"):
+            self.assertEqual(stat.S_IMODE(os.stat(self.path(f"run/{name}")).st_mode) & 0o007, 0)
+        self.assertEqual(stat.S_IMODE(os.stat(self.path("run")).st_mode) & 0o007, 0)
+        os.chmod(self.path("run"), 0o755)
+        os.chmod(self.path("run/workers"), 0o666)
+        child = os.fork()
+        if child == 0:
+            os._exit(self.as_stranger())
+        self.assertEqual(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), 0)
+        self.assertEqual(self.worker_log(), before)
+
+    def as_stranger(self):
+        try:
+            os.setresgid(NOBODY, NOBODY, NOBODY)
+            os.setresuid(NOBODY, NOBODY, NOBODY)
+            link = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+            link.settimeout(harness.PATIENCE)
+            link.connect(self.path("run/workers"))
+            ours, theirs = socket.socketpair()
+            try:
+                socket.send_fds(link, [b'{"type":"start-worker","verb":"scan"}'], [theirs.fileno()])
+            except BrokenPipeError:
+                pass
+            try:
+                return len(link.recv(512))
+            except ConnectionResetError:
+                return 0
+        except BaseException:  # whatever it is, this is not to go on as the test
+            return 99
+
+
+if __name__ == "__main__":
+    harness.main()
