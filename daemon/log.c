@@ -1,16 +1,21 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* Else the header's macros add the place of every call; what a line is about is said by its fields. */
-#define SD_JOURNAL_SUPPRESS_LOCATION
-
+/* Lines go to the journal's socket without sd_journal_sendv(), which waits for a place in its queue as long as it takes: anybody can fill
+ * that, and a journal whose disk hangs never empties it. Whoever answers a press must not stand still for a line. */
+#include <errno.h>
+#include <poll.h>
 #include <stdarg.h>
+#include <sys/socket.h>
 #include <sys/uio.h>
-#include <systemd/sd-journal.h>
+#include <sys/un.h>
 
+#include "base/clock.h"
 #include "base/utf8.h"
 #include "log.h"
 
+#define PATIENCE_USEC (100 * USEC_PER_MSEC) /* once; then nobody waits until a line gets through again */
+
 enum {
-        FIELDS_MAX = 11, /* and two for each slot more */
+        FIELDS_MAX = 12, /* and two for each slot more */
 };
 
 static const char *const message_ids[_LOG_MESSAGE_MAX] = {
@@ -49,6 +54,64 @@ static void add_text(struct iovec *fields, size_t *n, const char *key, const cha
         add_field(fields, n, field);
 }
 
+static int connect_journal(void) {
+        const char *path = getenv("SAFE_REMOVE_JOURNAL") ?: "/run/systemd/journal/socket";
+        struct sockaddr_un address = { .sun_family = AF_UNIX };
+        const int buffer = 8 * 1024 * 1024;
+
+        if (strlen(path) >= sizeof(address.sun_path))
+                return -ENAMETOOLONG;
+        strcpy(address.sun_path, path);
+        _cleanup_close_ int fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+        if (fd < 0)
+                return -errno;
+        (void) setsockopt(fd, SOL_SOCKET, SO_SNDBUF, &buffer, sizeof(buffer)); /* for long lines */
+        return connect(fd, (struct sockaddr *) &address, sizeof(address)) < 0 ? -errno : TAKE_FD(fd);
+}
+
+static int send_once(const struct iovec *parts, size_t n) {
+        static int fd = -EBADF;
+        const struct msghdr message = { .msg_iov = (struct iovec *) parts, .msg_iovlen = n };
+        static bool stalls;
+
+        for (unsigned i = 0; i < 3; i++) {
+                if (fd < 0)
+                        fd = connect_journal();
+                if (fd < 0)
+                        return fd;
+                if (sendmsg(fd, &message, MSG_NOSIGNAL) >= 0) {
+                        stalls = false;
+                        return 0;
+                }
+                if (errno != EAGAIN && errno != EINTR) /* another journal is there, or none */
+                        close(TAKE_FD(fd));
+                else if (stalls || poll(&(struct pollfd) { .fd = fd, .events = POLLOUT }, 1, PATIENCE_USEC / USEC_PER_MSEC) <= 0)
+                        break;
+        }
+        stalls = true;
+        return -EAGAIN;
+}
+
+/* What could not be said is counted, and said with the next line that gets through. */
+static void send_to_journal(const struct iovec *fields, size_t n) {
+        _cleanup_free_ struct iovec *parts = calloc(2 * n + 2, sizeof(*parts));
+        _cleanup_free_ char *note = NULL;
+        static unsigned lost;
+        size_t k = 0;
+
+        if (!parts)
+                return;
+        for (size_t i = 0; i < n; i++) {
+                parts[k++] = fields[i];
+                parts[k++] = (struct iovec) { .iov_base = (char *) "\n", .iov_len = 1 };
+        }
+        if (lost > 0)
+                note = strf("SAFE_REMOVE_LOST_LINES=%u\n", lost);
+        if (note)
+                parts[k++] = (struct iovec) { .iov_base = note, .iov_len = strlen(note) };
+        lost = send_once(parts, k) < 0 ? lost + 1 : 0;
+}
+
 static void send_fields(int priority, LogMessage message, const LogSubject *subject, const char *text) {
         size_t n_others = subject ? json_len(subject->others) : 0, n = 0;
         _cleanup_free_ struct iovec *fields = calloc(FIELDS_MAX + 2 * n_others, sizeof(*fields));
@@ -58,6 +121,7 @@ static void send_fields(int priority, LogMessage message, const LogSubject *subj
         add_text(fields, &n, "MESSAGE", text);
         add_field(fields, &n, strf("PRIORITY=%d", priority));
         add_text(fields, &n, "MESSAGE_ID", message_ids[message]);
+        add_text(fields, &n, "SYSLOG_IDENTIFIER", program_invocation_short_name);
         if (subject) {
                 add_text(fields, &n, "SAFE_REMOVE_REMOVAL", subject->removal);
                 add_text(fields, &n, "SAFE_REMOVE_SLOT", subject->slot);
@@ -74,7 +138,7 @@ static void send_fields(int priority, LogMessage message, const LogSubject *subj
                 add_text(fields, &n, "SAFE_REMOVE_CERTIFICATE", subject->certificate);
         }
 
-        (void) sd_journal_sendv(fields, (int) n);
+        send_to_journal(fields, n);
         for (size_t i = 0; i < n; i++)
                 free(fields[i].iov_base);
 }

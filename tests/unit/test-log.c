@@ -1,22 +1,39 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* What the journal is told. */
-#include <sys/uio.h>
+#include <errno.h>
+#include <sys/socket.h>
+#include <sys/un.h>
 
+#include "base/clock.h"
 #include "base/json.h"
 #include "log.h"
 #include "removal.h"
 #include "test.h"
 
-int sd_journal_sendv(const struct iovec *fields, int n);
-
 static json_object *told;
+static int journal;
 
-/* In place of libsystemd's. */
-int sd_journal_sendv(const struct iovec *fields, int n) {
+/* In the journal's place. */
+static void listen_at(const char *path) {
+        struct sockaddr_un address = { .sun_family = AF_UNIX };
+
+        strcpy(address.sun_path, path);
+        journal = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+        CHECK(journal >= 0 && bind(journal, (struct sockaddr *) &address, sizeof(address)) >= 0);
+}
+
+static bool hear(void) {
+        char buffer[16384];
+
+        json_object_put(TAKE_PTR(told));
+        ssize_t n = recv(journal, buffer, sizeof(buffer) - 1, 0);
+        if (n < 0)
+                return false;
+        buffer[n] = '\0';
         told = json_object_new_array();
-        for (int i = 0; i < n; i++)
-                json_object_array_add(told, json_object_new_string_len(fields[i].iov_base, (int) fields[i].iov_len));
-        return 0;
+        for (char *line = strtok(buffer, "\n"); line; line = strtok(NULL, "\n"))
+                json_object_array_add(told, json_object_new_string(line));
+        return true;
 }
 
 static size_t count(const char *field) {
@@ -39,17 +56,18 @@ static void tell(const Removal *r) {
         char uid[24];
         LogSubject subject = removal_subject(r, uid);
 
-        json_object_put(TAKE_PTR(told));
         log_write(LOG_INFO, LOG_MESSAGE_SAFE, &subject, "%s", "text");
+        CHECK(hear());
+        CHECK_INT(count("SYSLOG_IDENTIFIER=test-log"), 1);
         CHECK_INT(count("MESSAGE=text"), 1);
         CHECK_INT(count("SAFE_REMOVE_REMOVAL=7"), 1);
 }
 
 /* A line with control characters in it is shown as a blob, or does something to the terminal that shows it. */
 static void test_names(void) {
-        json_object_put(TAKE_PTR(told));
         log_write(LOG_INFO, LOG_MESSAGE_NONE, &(LogSubject) { .slot = "2\x1b[2J" }, "process 12 (%s) %s, %s", "ev\x1b[31mil\n", "\xe2\x80\xaegnp",
                   "\xff\xc2\x9b");
+        CHECK(hear());
         CHECK_INT(count("MESSAGE=process 12 (ev?[31mil ) ???gnp, ???"), 1);
         CHECK_INT(count("SAFE_REMOVE_SLOT=2?[2J"), 1);
 }
@@ -85,11 +103,50 @@ static void test_one(void) {
         CHECK_INT(count_of("SAFE_REMOVE_SERIAL="), 0);
 }
 
+/* Nobody reads, as a journal whose disk hangs: whoever logs goes on, and the next line that gets through says how many did not. */
+static void test_journal_stands_still(const char *path) {
+        uint64_t begin = now_monotonic();
+        unsigned n = 0;
+
+        for (unsigned i = 0; i < 3000; i++)
+                log_plain(LOG_INFO, "line %u", i);
+        CHECK(now_monotonic() - begin < 5 * USEC_PER_SEC);
+        while (hear())
+                n++;
+        CHECK(n > 0 && n < 3000);
+        log_plain(LOG_INFO, "again");
+        CHECK(hear());
+        _cleanup_free_ char *lost = strf("SAFE_REMOVE_LOST_LINES=%u", 3000 - n);
+        CHECK_INT(count(lost), 1);
+        log_plain(LOG_INFO, "and again");
+        CHECK(hear());
+        CHECK_INT(count_of("SAFE_REMOVE_LOST_LINES="), 0);
+
+        /* Another one in its place. */
+        close(journal);
+        CHECK_INT(unlink(path), 0);
+        log_plain(LOG_INFO, "to nobody");
+        listen_at(path);
+        log_plain(LOG_INFO, "to the next");
+        CHECK(hear());
+        CHECK_INT(count("MESSAGE=to the next"), 1);
+}
+
 int main(void) {
+        char folder[] = "/tmp/test-log.XXXXXX";
+
+        CHECK(mkdtemp(folder));
+        _cleanup_free_ char *path = strf("%s/journal", folder);
+        CHECK_INT(setenv("SAFE_REMOVE_JOURNAL", path, true), 0);
         CHECK_INT(setenv("JOURNAL_STREAM", "1:2", true), 0);
+        listen_at(path);
         test_several();
         test_names();
         test_one();
+        test_journal_stands_still(path);
         json_object_put(told);
+        close(journal);
+        CHECK_INT(unlink(path), 0);
+        CHECK_INT(rmdir(folder), 0);
         return EXIT_SUCCESS;
 }
