@@ -17,12 +17,24 @@ void gap_note(Gaps *g, GapKind kind, int pid, int error) {
         }
 }
 
+void gap_note_time(Gaps *g, size_t n, bool has_uid, uint32_t uid) {
+        Gap *gap = &g->of[GAP_TIME];
+
+        gap->n += n > 0 ? n : 1;
+        if (!has_uid || gap->has_uid)
+                return;
+        gap->has_uid = true;
+        gap->uid = uid;
+}
+
 void gaps_add(Gaps *to, const Gaps *from) {
         for (size_t i = 0; i < _GAP_KIND_MAX; i++) {
                 Gap *t = &to->of[i];
                 const Gap *f = &from->of[i];
                 if (t->n == 0)
                         *t = *f;
+                else if (i == GAP_TIME && f->n > 0)
+                        gap_note_time(to, f->n, f->has_uid, f->uid);
                 else if (f->n > 0) {
                         t->n += f->n - (f->pid == t->last_pid);
                         t->last_pid = f->last_pid;
@@ -35,6 +47,13 @@ bool gaps_none(const Gaps *g) {
                 if (g->of[i].n > 0)
                         return false;
         return true;
+}
+
+bool gaps_time_alone(const Gaps *g) {
+        Gaps others = *g;
+
+        others.of[GAP_TIME] = (Gap) { 0 };
+        return g->of[GAP_TIME].n > 0 && gaps_none(&others);
 }
 
 static int open_process(int pid) {
@@ -53,6 +72,8 @@ char *gap_text(GapKind kind, const Gap *gap) {
         _cleanup_close_ int dirfd = open_process(gap->pid);
         _cleanup_free_ char *comm = NULL, *more = gap->n > 1 ? strf(", and %zu other%s", gap->n - 1, gap->n > 2 ? "s" : "") : strdup("");
 
+        if (kind == GAP_TIME && gap->has_uid)
+                return strf("the time for it was over, most of which went to processes of user %u", gap->uid);
         if (kind == GAP_TIME)
                 return strdup("the time for it was over");
         if (kind == GAP_RDMA)
@@ -98,6 +119,8 @@ char *gap_remedy(GapKind kind, const Gap *gap) {
 
         if (kind == GAP_RDMA)
                 return strdup("rdma resource show mr");
+        if (kind == GAP_TIME && gap->has_uid)
+                return strf("ps -fU %u  # what this user runs: end what is not needed", gap->uid);
         if (gap->pid <= 1 || gap->pid == getpid() || gap->pid == getppid())
                 return kind == GAP_TIME || gap->pid == 0 ? NULL : strf("ls -l /proc/%d/fd  # and look again", gap->pid);
         if (kind == GAP_HANG)

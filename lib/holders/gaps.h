@@ -18,6 +18,8 @@ typedef struct Gap {
         size_t n;               /* processes; 0: there is no such gap */
         int pid, last_pid;      /* the first of them, or 0; and the newest */
         int error;              /* of the first: a negative errno, or 0 */
+        bool has_uid;           /* GAP_TIME only: ... */
+        uint32_t uid;           /* ... the user whose processes took most of it */
 } Gap;
 
 typedef struct Gaps {
@@ -25,8 +27,15 @@ typedef struct Gaps {
 } Gaps;
 
 void gap_note(Gaps *g, GapKind kind, int pid, int error);
+
+/* The time was over before n processes had their turn, or were looked at to the end. */
+void gap_note_time(Gaps *g, size_t n, bool has_uid, uint32_t uid);
+
 void gaps_add(Gaps *to, const Gaps *from);
 bool gaps_none(const Gaps *g);
+
+/* Was there not enough time, and nothing else? */
+bool gaps_time_alone(const Gaps *g);
 
 /* "process 12 (dd) hangs in the kernel, and 2 others". Newly allocated, as are the following. */
 char *gap_text(GapKind kind, const Gap *gap);

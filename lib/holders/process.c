@@ -134,12 +134,16 @@ int process_open(int pid, uint64_t start_time, int *ret_dirfd, int *ret_pidfd) {
         return 0;
 }
 
-bool thread_hangs(int pid, int tid) {
+char thread_state(int pid, int tid) {
         _cleanup_free_ char *path = strf("/proc/%d/task/%d", pid, tid);
         _cleanup_close_ int task = path ? open(path, O_PATH | O_DIRECTORY | O_CLOEXEC) : -EBADF;
         ProcessStat st;
 
-        return task >= 0 && process_stat(task, &st) >= 0 && st.state == 'D';
+        return task >= 0 && process_stat(task, &st) >= 0 ? st.state : 0;
+}
+
+bool thread_hangs(int pid, int tid) {
+        return thread_state(pid, tid) == 'D';
 }
 
 bool process_hangs(int pid) {

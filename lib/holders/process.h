@@ -41,6 +41,7 @@ int process_has_pending(int dirfd, int signal);
 /* Is any of its threads where no signal gets through ('D')? Of who has made more of them than anybody needs some are asked. */
 bool process_hangs(int pid);
 bool thread_hangs(int pid, int tid);
+char thread_state(int pid, int tid); /* as in /proc/PID/stat; 0: it has ended */
 
 /* In what states its threads are; those that have ended count nowhere. */
 typedef struct ThreadStates {

@@ -23,6 +23,10 @@ enum {
         HANG_MSEC = 1000,
         WATCH_MSEC = 100,
 
+        /* Found asleep so often in a row: it waits for somebody. A look has nobody to wait for but the kernel, and its own short pauses
+         * (scan-process.c). */
+        ASLEEP_WATCHES = 5,
+
         /* What a look at one more process may take on a slow machine. */
         GRACE_SEC = 2,
 };
@@ -39,6 +43,8 @@ typedef struct Member {
         bool is_left;           /* hangs where the process does, and is not waited for any more */
         int at;                 /* the process that it looks at; 0: none */
         uint64_t since;         /* when it went there */
+        size_t owner;           /* whose that process is (process-roll.h) */
+        unsigned n_asleep;      /* how often in a row it was found so at that one */
 } Member;
 
 /* The last one who is back frees it. */
@@ -71,6 +77,17 @@ static struct timespec timespec_of(uint64_t usec) {
         return (struct timespec) { .tv_sec = (time_t) (usec / USEC_PER_SEC), .tv_nsec = (long) (usec % USEC_PER_SEC * 1000) };
 }
 
+/* The user who is to blame is named. */
+static void time_is_over(Crew *c) {
+        bool has_uid;
+        uint32_t uid;
+        size_t n = process_roll_left(&c->roll, &has_uid, &uid);
+
+        gap_note_time(&c->gaps, n, has_uid, uid);
+        c->ended = true;
+        (void) pthread_cond_broadcast(&c->news);
+}
+
 /* The last one who comes back calls the roll again: before, whoever is still being looked at may leave something to a child. */
 static void wait_for_others(Crew *c) {
         const struct timespec until = timespec_of(c->deadline);
@@ -78,10 +95,8 @@ static void wait_for_others(Crew *c) {
         if (c->n_busy > 0) {
                 if (c->deadline == UINT64_MAX)
                         (void) pthread_cond_wait(&c->news, &c->lock);
-                else if (pthread_cond_clockwait(&c->news, &c->lock, CLOCK_MONOTONIC, &until) == ETIMEDOUT) {
-                        c->ended = true;
-                        gap_note(&c->gaps, GAP_TIME, 0, 0);
-                }
+                else if (pthread_cond_clockwait(&c->news, &c->lock, CLOCK_MONOTONIC, &until) == ETIMEDOUT && !c->ended)
+                        time_is_over(c);
                 return;
         }
         c->ended = c->only > 0 || !process_roll_again(&c->roll);
@@ -89,9 +104,9 @@ static void wait_for_others(Crew *c) {
 }
 
 /* 1 with a name, 0: nobody now; or a negative errno. */
-static int call_next(Crew *c, char ret[static NAME_MAX + 1]) {
+static int call_next(Crew *c, char ret[static NAME_MAX + 1], size_t *ret_owner) {
         if (c->only == 0)
-                return process_roll_next_in_pass(&c->roll, ret);
+                return process_roll_next_in_pass(&c->roll, ret, ret_owner);
         if (c->called)
                 return 0;
         c->called = true;
@@ -107,7 +122,11 @@ static int next_process(Member *m, char ret[static NAME_MAX + 1]) {
 
         (void) pthread_mutex_lock(&c->lock);
         while (r == 0 && !c->ended) {
-                r = call_next(c, ret);
+                if (now_monotonic() >= c->deadline) {
+                        time_is_over(c);
+                        break;
+                }
+                r = call_next(c, ret, &m->owner);
                 if (r == 0)
                         wait_for_others(c);
         }
@@ -116,13 +135,14 @@ static int next_process(Member *m, char ret[static NAME_MAX + 1]) {
                 (void) parse_u64(ret, &pid);
         m->at = (int) pid;
         m->since = now_monotonic();
+        m->n_asleep = 0;
         (void) pthread_mutex_unlock(&c->lock);
         return r;
 }
 
 /* What was found is handed over at once: the next look may be the one that does not come to its end. 1; 0: it was left behind
  * meanwhile, and is not waited for; or -ENOMEM. */
-static int come_back(Member *m, void *part, bool late) {
+static int come_back(Member *m, void *part) {
         Crew *c = m->crew;
         int r = 1;
 
@@ -131,8 +151,7 @@ static int come_back(Member *m, void *part, bool late) {
         if (m->is_left)
                 r = 0;
         else {
-                if (late)
-                        gap_note(&c->gaps, GAP_TIME, 0, 0);
+                process_roll_spent(&c->roll, m->owner, now_monotonic() - m->since);
                 if (c->work->hand_over(part, c->whole) < 0)
                         r = -ENOMEM;
                 if (--c->n_busy == 0)
@@ -148,12 +167,11 @@ static int work(Member *m, void *part) {
 
         int r = part ? c->work->begin(part, c->whole, c->deadline) : -ENOMEM;
         while (r >= 0 && !c->over && (r = next_process(m, name)) > 0) {
-                bool late = now_monotonic() >= c->deadline;
-                int looked = late ? 0 : c->work->look(part, dirfd(c->roll.proc), name);
-                r = come_back(m, part, late);
+                int looked = c->work->look(part, dirfd(c->roll.proc), name);
+                r = come_back(m, part);
                 if (looked < 0)
                         r = looked;
-                if (late || r <= 0)
+                if (r <= 0)
                         break;
         }
         return r;
@@ -214,16 +232,24 @@ static int start_members(Crew *c) {
         return c->n_members > 0 ? 0 : r;
 }
 
+/* Or it waits for somebody: a file system whose server is a process. */
+static bool is_asleep(Member *m) {
+        m->n_asleep = thread_state(getpid(), m->tid) == 'S' ? m->n_asleep + 1 : 0;
+        return m->n_asleep >= ASLEEP_WATCHES;
+}
+
 /* Whoever takes long at a process that hangs does not come back before that does; somebody else goes on. */
 static void leave_behind(Crew *c) {
         uint64_t now = now_monotonic();
 
         for (size_t i = 0, n = c->n_members; i < n; i++) {
                 Member *m = &c->members[i];
-                if (m->is_left || m->at == 0 || now < m->since + HANG_MSEC * USEC_PER_MSEC || !thread_hangs(getpid(), m->tid) ||
-                    !process_hangs(m->at))
+                if (m->is_left || m->at == 0 || now < m->since + HANG_MSEC * USEC_PER_MSEC)
+                        continue;
+                if (!is_asleep(m) && !(thread_hangs(getpid(), m->tid) && process_hangs(m->at)))
                         continue;
                 m->is_left = true;
+                process_roll_spent(&c->roll, m->owner, now - m->since);
                 c->n_busy--;
                 gap_note(&c->gaps, GAP_HANG, m->at, 0);
                 (void) start_member(c);

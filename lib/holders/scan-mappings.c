@@ -4,12 +4,18 @@
 #include <inttypes.h>
 #include <sys/sysmacros.h>
 
+#include "base/clock.h"
 #include "holders/dead-file.h"
 #include "holders/scan.h"
+
+enum {
+        MAPPINGS_PER_CLOCK = 256,
+};
 
 typedef struct MapsLook {
         const ThreadLook *thread;
         int fd;                 /* /proc/PID/maps */
+        size_t n;               /* that were looked at */
 } MapsLook;
 
 static int add_mapping(const MapsLook *ml, const Mapping *m, size_t target) {
@@ -100,9 +106,11 @@ static int look_at_node(const MapsLook *ml, const Mapping *m) {
 }
 
 static int look_at_mapping(const Mapping *m, void *userdata) {
-        const MapsLook *ml = userdata;
+        MapsLook *ml = userdata;
         const Scan *s = ml->thread->look->scan;
 
+        if (++ml->n % MAPPINGS_PER_CLOCK == 0 && now_monotonic() >= s->deadline)
+                return -ETIME;
         for (size_t i = 0; i < s->targets->n_items && (s->wants[TARGET_FS] || s->wants[TARGET_FILE]); i++) {
                 const HoldTarget *target = &s->targets->items[i];
 

@@ -12,6 +12,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/io_uring.h>
+#include <linux/openat2.h>
 #include <pthread.h>
 #include <stdio.h>
 #include <sys/syscall.h>
@@ -25,6 +26,7 @@
 
 enum {
         LINES_PER_CLOCK = 256,
+        LOOKUPS_MAX = 3,        /* one may fail because somebody renames something just then */
 };
 
 static const char *last_component(const char *path) {
@@ -41,16 +43,31 @@ static bool is_named(const HoldTarget *t, const char *path) {
         return (t->kind == TARGET_BLOCK || t->kind == TARGET_CHAR) && rest && (*rest == '\0' || streq(rest, " (deleted)"));
 }
 
+/* Only as far as the kernel knows the way without asking: a folder on it may be of a file system whose server is the process itself, and
+ * never answers. The file is open, so that all of its way is known, as long as no server wants to be asked each time. */
+static bool look_up(int process, const char *path, struct statx *ret) {
+        _cleanup_close_ int root = openat(process, "root", O_PATH | O_DIRECTORY | O_CLOEXEC);
+        struct open_how how = { .flags = O_PATH | O_NOFOLLOW | O_CLOEXEC, .resolve = RESOLVE_CACHED };
+
+        for (unsigned n = 0; root >= 0 && n < LOOKUPS_MAX; n++) {
+                _cleanup_close_ int fd = (int) syscall(SYS_openat2, root, path + strspn(path, "/"), &how, sizeof(how));
+                if (fd >= 0)
+                        return statx(fd, "", AT_EMPTY_PATH | AT_STATX_DONT_SYNC | AT_NO_AUTOMOUNT, STATX_TYPE | STATX_INO | STATX_MNT_ID, ret) >= 0;
+                if (errno != EAGAIN)
+                        break;
+        }
+        return false;
+}
+
 /* The path is one in the process's own namespace. It is real: nothing on it is a link. */
 static int add_registered(const ThreadLook *t, const char *ring, const char *path) {
-        _cleanup_free_ char *place = strf("root%s", path), *found = strf("/proc/%d/%sfdinfo/%s", t->look->pid, t->name, ring);
+        _cleanup_free_ char *found = strf("/proc/%d/%sfdinfo/%s", t->look->pid, t->name, ring);
         const Scan *s = t->look->scan;
         struct statx st;
 
-        if (!place || !found)
+        if (!found)
                 return -ENOMEM;
-        bool is_there = *path == '/' && statx(t->dirfd, place, AT_STATX_DONT_SYNC | AT_NO_AUTOMOUNT | AT_SYMLINK_NOFOLLOW,
-                                              STATX_TYPE | STATX_INO | STATX_MNT_ID, &st) >= 0;
+        bool is_there = *path == '/' && look_up(t->dirfd, path, &st);
         dev_t fs = 0;
         int r = is_there ? look_file_system(t->look, &st, &fs) : 0;
         for (size_t i = 0; i < s->targets->n_items && r >= 0; i++) {

@@ -4,12 +4,14 @@
 #include <linux/kcmp.h>
 #include <sys/syscall.h>
 
+#include "base/clock.h"
 #include "base/fileio.h"
 #include "base/parse.h"
 #include "holders/process.h"
 #include "holders/scan.h"
 
-/* Threads with descriptors or folders that nobody looked at yet. */
+/* Threads with descriptors or folders that nobody looked at yet, in the order that the kernel keeps what they have in: anybody can have
+ * tens of thousands of threads with a table each. */
 typedef struct Tids {
         int *items;
         size_t n_items, n_allocated;
@@ -19,20 +21,30 @@ static void tids_done(Tids *t) {
         free(t->items);
 }
 
-static int tids_add(Tids *t, int tid) {
+/* Where it belongs; SIZE_MAX: one that shares it is there. Where the kernel does not tell, none does. */
+static size_t place_of(const Tids *known, int tid, int what) {
+        size_t first = 0, n = known->n_items;
+
+        while (first < n) {
+                size_t middle = first + (n - first) / 2;
+                long order = syscall(SYS_kcmp, known->items[middle], tid, what, 0, 0);
+                if (order == 0)
+                        return SIZE_MAX;
+                if (order == 1)
+                        first = middle + 1;
+                else
+                        n = middle;
+        }
+        return first;
+}
+
+static int tids_add(Tids *t, size_t place, int tid) {
         int r = vec_grow((void **) &t->items, t->n_items, &t->n_allocated, sizeof(int));
         if (r < 0)
                 return r;
-        t->items[t->n_items++] = tid;
+        memmove(t->items + place + 1, t->items + place, (t->n_items++ - place) * sizeof(int));
+        t->items[place] = tid;
         return 0;
-}
-
-/* Where the kernel does not tell, they do not. */
-static bool shares(const Tids *known, int tid, int what) {
-        for (size_t i = 0; i < known->n_items; i++)
-                if (syscall(SYS_kcmp, known->items[i], tid, what, 0, 0) == 0)
-                        return true;
-        return false;
 }
 
 typedef struct ThreadsLook {
@@ -56,9 +68,9 @@ static int look_at_memory(ThreadsLook *tl, const ThreadLook *t) {
 }
 
 static int look_at_thread(ThreadsLook *tl, int tid) {
-        bool files = !shares(&tl->files, tid, KCMP_FILES), folders = !shares(&tl->folders, tid, KCMP_FS);
+        size_t files = place_of(&tl->files, tid, KCMP_FILES), folders = place_of(&tl->folders, tid, KCMP_FS);
 
-        if (!files && !folders && tl->has_memory)
+        if (files == SIZE_MAX && folders == SIZE_MAX && tl->has_memory)
                 return 0;
         _cleanup_free_ char *name = strf("task/%d/", tid);
         if (!name)
@@ -69,17 +81,17 @@ static int look_at_thread(ThreadsLook *tl, int tid) {
 
         ThreadLook t = { .look = tl->look, .dirfd = dirfd, .name = name };
         int r = 0;
-        if (files)
-                r = tids_add(&tl->files, tid) ?: look_at_descriptors(&t);
-        if (folders && r >= 0)
-                r = tids_add(&tl->folders, tid) ?: look_at_folders(&t);
+        if (files != SIZE_MAX)
+                r = tids_add(&tl->files, files, tid) ?: look_at_descriptors(&t);
+        if (folders != SIZE_MAX && r >= 0)
+                r = tids_add(&tl->folders, folders, tid) ?: look_at_folders(&t);
         return r < 0 || tl->has_memory ? r : look_at_memory(tl, &t);
 }
 
 static int look_at_threads(ThreadsLook *tl) {
         Look *l = tl->look;
 
-        int r = tids_add(&tl->files, l->pid) ?: tids_add(&tl->folders, l->pid);
+        int r = tids_add(&tl->files, 0, l->pid) ?: tids_add(&tl->folders, 0, l->pid);
         if (r < 0)
                 return r;
         _cleanup_close_ int fd = openat(l->dirfd, "task", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
@@ -96,6 +108,8 @@ static int look_at_threads(ThreadsLook *tl) {
                 r = look_at_thread(tl, (int) tid);
                 if (r < 0)
                         return r;
+                if (now_monotonic() >= l->scan->deadline)
+                        return look_note(l, -ETIME);
         }
         return 0;
 }

@@ -8,7 +8,8 @@
 
 #include "base/fileio.h"
 #include "holders/seen-mounts.h"
-#include "kernel/mountinfo.h"
+#include "kernel/mount-ns-budget.h"
+#include "kernel/user-ns.h"
 
 void seen_mounts_done(SeenMounts *s) {
         free(s->items);
@@ -16,6 +17,7 @@ void seen_mounts_done(SeenMounts *s) {
         id_map_done(&s->by_id);
         id_map_done(&s->by_dev);
         id_map_done(&s->by_st_dev);
+        id_map_done(&s->namespaces);
         *s = (SeenMounts) { 0 };
 }
 
@@ -35,11 +37,29 @@ bool seen_mounts_overlay(const SeenMounts *s, dev_t dev) {
         return id_map_find(&s->by_dev, dev, &i) && s->items[i].dev == dev && s->items[i].overlay;
 }
 
+/* 1: read already. A process with another root sees other mounts than its namespace has, and is none's. */
+static int is_known(SeenMounts *s, int dirfd) {
+        _cleanup_free_ char *root = NULL;
+        struct stat st;
+
+        if (read_link_at(dirfd, "root", &root) < 0 || !streq(root, "/") || fstatat(dirfd, "ns/mnt", &st, 0) < 0)
+                return 0;
+        int r = id_map_add(&s->namespaces, st.st_ino, 0);
+        return r < 0 ? r : r == 0;
+}
+
 int seen_mounts_learn(SeenMounts *s, int dirfd) {
         _cleanup_mount_entries_ MountEntries entries = { 0 };
         _cleanup_free_ char *text = NULL;
+        struct stat users;
 
-        int r = read_file_at(dirfd, "mountinfo", &text, NULL);
+        int r = is_known(s, dirfd);
+        if (r != 0)
+                return r < 0 ? r : 0;
+        bool foreign = fstatat(dirfd, "ns/user", &users, 0) >= 0 && users.st_ino != user_ns_host();
+        r = read_file_at_most(dirfd, "mountinfo", foreign ? MOUNT_NS_TABLE_BYTES : MOUNT_NS_WHOLE_TABLE_BYTES, &text, NULL);
+        if (r == -EFBIG)
+                return 0;
         if (r >= 0)
                 r = mountinfo_parse(text, &entries);
         if (r < 0)

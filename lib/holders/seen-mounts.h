@@ -23,11 +23,13 @@ typedef struct SeenMounts {
         SeenDev *devs;          size_t n_devs, n_devs_allocated;
         IdMap by_id, by_dev;    /* of the items; of several with one number the first */
         IdMap by_st_dev;        /* of the devs */
+        IdMap namespaces;       /* whose mountinfo was read */
 } SeenMounts;
 
 void seen_mounts_done(SeenMounts *s);
 
-/* Adds what the process's mountinfo says. */
+/* Adds what the process's mountinfo says, unless one of its namespace was read already. What is longer than anybody needs who is not out to
+ * make it long is left out. */
 int seen_mounts_learn(SeenMounts *s, int dirfd);
 
 /* The file systems behind the kernel's own files (pipes, sockets, memfds, ...), which are mounted nowhere. */

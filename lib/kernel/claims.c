@@ -9,6 +9,7 @@
 #include <sys/wait.h>
 
 #include "base/clock.h"
+#include "base/id-map.h"
 #include "kernel/attr.h"
 #include "kernel/blockdev.h"
 #include "kernel/claims.h"
@@ -21,6 +22,9 @@ typedef struct Claim {
 /* Of the process, as its descriptors are. */
 static Claim *claims;
 static size_t n_claims, n_allocated;
+
+/* Those that lasted until the device was gone. */
+static IdMap lasted;
 
 static Claim *find(dev_t dev) {
         for (size_t i = 0; i < n_claims; i++)
@@ -161,6 +165,15 @@ void claim_give(dev_t dev) {
 
 void claims_sweep(void) {
         for (size_t i = n_claims; i > 0; i--)
-                if (!path_existsf("/sys/dev/block/%u:%u", major(claims[i - 1].dev), minor(claims[i - 1].dev)))
+                if (!path_existsf("/sys/dev/block/%u:%u", major(claims[i - 1].dev), minor(claims[i - 1].dev))) {
+                        (void) id_map_add(&lasted, claims[i - 1].dev, 0); /* one that cannot be remembered did not */
                         drop(&claims[i - 1]);
+                }
+}
+
+bool claim_lasted(dev_t dev) {
+        size_t i;
+
+        claims_sweep();
+        return id_map_find(&lasted, dev, &i);
 }

@@ -22,3 +22,6 @@ void claim_give(dev_t dev);
 
 /* Closes those whose device is gone: an open file keeps its number from the one that comes next. */
 void claims_sweep(void);
+
+/* Was it ours until it was gone? Then nobody had a super block, swap or another device on it. In this process's memory alone. */
+bool claim_lasted(dev_t dev);

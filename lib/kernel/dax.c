@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include <errno.h>
+#include <sys/sysmacros.h>
 
 #include "base/fileio.h"
 #include "kernel/attr.h"
@@ -25,4 +26,10 @@ int dax_find(uint64_t start, char **ret) {
                 return 0;
         }
         return -ENODEV;
+}
+
+bool dax_has_number(dev_t chardev) {
+        _cleanup_free_ char *subsystem = NULL;
+
+        return link_namef(&subsystem, "/sys/dev/char/%u:%u/subsystem", major(chardev), minor(chardev)) >= 0 && streq(subsystem, "dax");
 }

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include <errno.h>
+#include <sys/sysmacros.h>
 
 #include "kernel/attr.h"
 #include "kernel/driver.h"
@@ -38,4 +39,10 @@ char *driver_bind_path(const char *bus, const char *driver) {
 
 char *driver_unbind_path(const char *bus, const char *driver) {
         return driver_path(bus, driver, "unbind");
+}
+
+bool driver_is_unused(dev_t chardev) {
+        uint64_t count = 0;
+
+        return attr_read_u64f(&count, "/sys/dev/char/%u:%u/driver/module/refcnt", major(chardev), minor(chardev)) >= 0 && count == 0;
 }

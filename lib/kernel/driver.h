@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
+#include <sys/types.h>
+
 #include "base/util.h"
 
 /* Which driver a device of a bus is bound to; *ret is NULL when it is bound to none. -ENODEV without the device. */
@@ -9,3 +11,8 @@ int driver_of(const char *bus, const char *device, char **ret);
 /* The bind and unbind attributes of a driver: newly allocated paths. */
 char *driver_bind_path(const char *bus, const char *driver);
 char *driver_unbind_path(const char *bus, const char *driver);
+
+/* Does the kernel say that nobody has this character device open or mapped? Each open file counts as a use of the driver's module
+ * (fs/char_dev.c:chrdev_open), so that a count of 0 speaks for all its devices, and another one for none. False also for a driver that is
+ * no module. */
+bool driver_is_unused(dev_t chardev);

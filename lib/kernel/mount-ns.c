@@ -11,6 +11,7 @@
 #include "kernel/attr.h"
 #include "kernel/listing.h"
 #include "kernel/mount-ns-budget.h"
+#include "kernel/user-ns.h"
 
 /* From linux/nsfs.h of 6.12; Debian 12's headers are older. */
 struct mnt_ns_info {
@@ -22,14 +23,6 @@ struct mnt_ns_info {
 #define NS_GET_USERNS _IO(0xb7, 1)
 #endif
 
-#ifndef NS_GET_PARENT
-#define NS_GET_PARENT _IO(0xb7, 2)
-#endif
-
-#ifndef NS_GET_OWNER_UID
-#define NS_GET_OWNER_UID _IO(0xb7, 4)
-#endif
-
 #ifndef NS_MNT_GET_NEXT
 #define NS_MNT_GET_NEXT _IOR(0xb7, 11, struct mnt_ns_info)
 #define NS_MNT_GET_PREV _IOR(0xb7, 12, struct mnt_ns_info)
@@ -37,10 +30,7 @@ struct mnt_ns_info {
 
 enum {
         LIST_MSEC = 2000,
-        USERS_DEPTH = 33,               /* kernel/user_namespace.c:create_user_ns allows no more */
 };
-
-#define OWNER_UNKNOWN UINT32_MAX
 
 void mount_ns_list_done(MountNsList *l) {
         for (size_t i = 0; i < l->n_items; i++)
@@ -159,31 +149,6 @@ static void users_done(Users *u) {
         free(u->owners);
 }
 
-static Users users_of_host(void) {
-        struct stat st;
-
-        return (Users) { .host = stat("/proc/1/ns/user", &st) < 0 ? 0 : st.st_ino };
-}
-
-/* Nobody makes one but in his own: whoever made the outermost made all that lie in it, whatever users it has inside. */
-static uint32_t owner_of(int users, uint64_t host) {
-        _cleanup_close_ int fd = fcntl(users, F_DUPFD_CLOEXEC, 0);
-        uint32_t owner = OWNER_UNKNOWN;
-
-        for (int i = 0; fd >= 0 && i < USERS_DEPTH; i++) {
-                uint64_t id;
-
-                if (ioctl(fd, NS_GET_OWNER_UID, &owner) < 0)
-                        return OWNER_UNKNOWN;
-                int parent = ioctl(fd, NS_GET_PARENT);
-                close(fd);
-                fd = parent;
-                if (fd < 0 || fd_id(fd, &id) < 0 || id == host)
-                        break;
-        }
-        return owner;
-}
-
 /* To whom a mount namespace belongs. */
 static int ask_users(int fd, Users *u, MountNs *ns) {
         _cleanup_close_ int users = ioctl(fd, NS_GET_USERNS);
@@ -192,7 +157,7 @@ static int ask_users(int fd, Users *u, MountNs *ns) {
 
         if (users < 0 || fd_id(users, &id) < 0) {
                 ns->foreign = true;
-                ns->owner = OWNER_UNKNOWN;
+                ns->owner = USER_NS_OWNER_UNKNOWN;
                 return 0;
         }
         ns->foreign = id != u->host;
@@ -205,14 +170,14 @@ static int ask_users(int fd, Users *u, MountNs *ns) {
                         r = id_map_add(&u->known, id, i);
                 if (r < 0)
                         return r;
-                u->owners[u->n_owners++] = owner_of(users, u->host);
+                u->owners[u->n_owners++] = user_ns_owner(users, u->host);
         }
         ns->owner = u->owners[i];
         return 0;
 }
 
 bool mount_ns_is_hosts(int fd) {
-        _cleanup_(users_done) Users u = users_of_host();
+        _cleanup_(users_done) Users u = { .host = user_ns_host() };
         MountNs ns = { 0 };
 
         return ask_users(fd, &u, &ns) >= 0 && !ns.foreign;
@@ -257,7 +222,7 @@ static int ask_by_path(MountNs *ns, Users *u) {
         if (fd >= 0)
                 return ask_users(fd, u, ns);
         ns->foreign = folder && link_readf(&theirs, "%s/ns/user", folder) >= 0 && link_readf(&ours, "/proc/1/ns/user") >= 0 && !streq(theirs, ours);
-        ns->owner = OWNER_UNKNOWN;
+        ns->owner = USER_NS_OWNER_UNKNOWN;
         return 0;
 }
 
@@ -280,7 +245,7 @@ static int list_all(MountNsList *l, Users *users) {
 }
 
 int mount_ns_list(MountNsList *l) {
-        _cleanup_(users_done) Users users = users_of_host();
+        _cleanup_(users_done) Users users = { .host = user_ns_host() };
 
         int r = list_processes(l);
         if (r >= 0)

@@ -5,7 +5,7 @@
 #include "base/clock.h"
 #include "holders/present.h"
 #include "kernel/attr.h"
-#include "probe/probe.h"
+#include "probe/evidence.h"
 
 enum {
         SCAN_SEC = 30,
@@ -79,6 +79,18 @@ static int find(json_object *scope, HoldTargets *targets, Holders **ret) {
         return holders_scan(targets, SCAN_SEC * USEC_PER_SEC, ret);
 }
 
+/* Where all that is wrong is that there was not enough time: what the kernel says of the devices themselves. */
+static bool kernel_answers(json_object *scope, const Gaps *gaps) {
+        json_object *daxes = json_array(scope, "dax_devices"), *blocks = json_array(scope, "block_devices");
+        bool free = gaps_time_alone(gaps);
+
+        for (size_t i = 0; i < json_len(daxes) && free; i++)
+                free = does_not_count("char", json_at(daxes, i)) || evidence_char_is_free(json_at(daxes, i));
+        for (size_t i = 0; i < json_len(blocks) && free; i++)
+                free = does_not_count("block", json_at(blocks, i)) || evidence_block_is_free(json_at(blocks, i));
+        return free;
+}
+
 static int ask(json_object *scope, char **ret_answer) {
         _cleanup_(hold_targets_done) HoldTargets targets = { 0 };
         _cleanup_(holders_freep) Holders *found = NULL;
@@ -95,10 +107,11 @@ static int ask(json_object *scope, char **ret_answer) {
                                    targets.items[hold->target].name, hold->found);
                 return 0;
         }
+        if (gaps_none(&found->gaps) || kernel_answers(scope, &found->gaps))
+                return 1;
         _cleanup_free_ char *gaps = gaps_text(&found->gaps);
-        if (gaps)
-                *ret_answer = strf("not every process could be looked at: %s", gaps);
-        return gaps_none(&found->gaps) ? 1 : -EAGAIN;
+        *ret_answer = strf("not every process could be looked at: %s", gaps ?: "?");
+        return -EAGAIN;
 }
 
 int processes_of_scope(json_object *scope, size_t max, json_object *lines) {

@@ -179,7 +179,7 @@ int holder_look(const HolderLook *l, StepRun *run, uint64_t budget_usec, Holders
                 if (r < 0)
                         return r;
         }
-        r = step_gaps(run, &found->gaps, "the card");
+        r = step_gaps_of(run, &found->gaps, &l->targets, "the card");
         if (r < 0)
                 return r;
         for (size_t i = 0; i < json_len(l->nodes) && r >= 0; i++)

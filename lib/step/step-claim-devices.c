@@ -82,8 +82,9 @@ static int say_who(StepRun *run, const char *name, dev_t dev) {
                 return step_fail(run, -EBUSY, "%s is in use: %s stands on it", name, holders);
         if (user)
                 return step_fail(run, -EBUSY, "%s is in use: %s", name, user);
+        _cleanup_free_ char *in_flight = step_in_flight();
         return step_fail(run, -EBUSY, "%s is in use: the kernel gives it to nobody else, and does not say for whom (a ZFS pool, a target, "
-                         "a file system mounted where nobody sees it)", name);
+                         "a file system mounted where nobody sees it)%s%s", name, in_flight ? "; " : "", in_flight ?: "");
 }
 
 static int claim_one(json_object *device, StepRun *run) {

@@ -102,6 +102,8 @@ static int all_stand_still(StepRun *run, const TakenMemory *m, Holders **ret) {
                         *ret = TAKE_PTR(found);
                         return 0;
                 }
+                if (now_monotonic() >= deadline && ran == 0)
+                        return step_gaps(run, &found->gaps, m->name);
                 if (now_monotonic() >= deadline)
                         return step_fail(run, -EBUSY, "those who have %s cannot be stopped: there are always new ones", m->name);
                 step_pause(run, PAUSE_MSEC);

@@ -9,6 +9,8 @@
 #include "holders/in-flight.h"
 #include "kernel/attr.h"
 #include "kernel/blockdev.h"
+#include "kernel/dax.h"
+#include "kernel/driver.h"
 #include "kernel/listing.h"
 #include "kernel/mountinfo.h"
 #include "kernel/swaps.h"
@@ -106,6 +108,22 @@ int step_gaps(StepRun *run, const Gaps *gaps, const char *name) {
                                                name, text ?: "?");
 }
 
+static bool is_asked_later(const HoldTarget *t) {
+        return t->kind == TARGET_FS || t->kind == TARGET_BLOCK || (t->kind == TARGET_CHAR && (dax_has_number(t->dev) || driver_is_unused(t->dev)));
+}
+
+int step_gaps_of(StepRun *run, const Gaps *gaps, const HoldTargets *targets, const char *name) {
+        bool later = gaps_time_alone(gaps);
+
+        for (size_t i = 0; i < targets->n_items && later; i++)
+                later = is_asked_later(&targets->items[i]);
+        if (!later)
+                return step_gaps(run, gaps, name);
+        _cleanup_free_ char *text = gaps_text(gaps);
+        step_progress(run, 0, 0, "not every process could be looked at: %s; the kernel is asked who uses %s", text ?: "?", name);
+        return 0;
+}
+
 int step_unused(StepRun *run, TargetKind kind, dev_t dev, const char *name) {
         _cleanup_(holders_freep) Holders *h = NULL;
         _cleanup_free_ char *text = NULL;
@@ -117,6 +135,8 @@ int step_unused(StepRun *run, TargetKind kind, dev_t dev, const char *name) {
                 text = holder_text(&h->items[0], h->n_items - 1);
                 return step_fail(run, -EBUSY, "%s: %s", name, text ?: "in use");
         }
+        if (kind == TARGET_CHAR && gaps_time_alone(&h->gaps) && driver_is_unused(dev))
+                return 0;
         return step_gaps(run, &h->gaps, name);
 }
 

@@ -14,6 +14,11 @@ int step_scan(TargetKind kind, dev_t dev, const char *name, Holders **ret);
 /* 0; -EAGAIN with the reason and a remedy noted where not every process could be looked at. */
 int step_gaps(StepRun *run, const Gaps *gaps, const char *name);
 
+/* The same at a step behind which the kernel itself is asked: a file system's super block when it is unmounted, a block device by an exclusive
+ * open, a dax device right before its driver goes. Where there was not enough time, and nothing else, those of these targets are for it
+ * to tell of; whoever took the time is told, and keeps nobody from going on. */
+int step_gaps_of(StepRun *run, const Gaps *gaps, const HoldTargets *targets, const char *name);
+
 /* 0 when no process uses it; -EBUSY naming the first one and what it does; another errno: could not be found out. */
 int step_unused(StepRun *run, TargetKind kind, dev_t dev, const char *name);
 

@@ -25,6 +25,9 @@ static void test_texts(void) {
                    "and 2 others", "/proc/1073741824/ns/net: Operation not permitted", "kill 1073741824");
         check_text(GAP_RDMA, (Gap) { 1, 0, 0, -ETIME }, "what is pinned for RDMA could not be listed", "rdma resource show mr: Timer expired",
                    "rdma resource show mr");
+        check_text(GAP_TIME, (Gap) { .n = 5000, .has_uid = true, .uid = 65534 },
+                   "the time for it was over, most of which went to processes of user 65534", "Success",
+                   "ps -fU 65534  # what this user runs: end what is not needed");
         check_text(GAP_PROCESS, (Gap) { 1, 0, 0, -ENOENT }, "/proc could not be read: No such file or directory", "No such file or directory", NULL);
 }
 
@@ -52,6 +55,7 @@ static void test_sum(void) {
         CHECK_INT(a.of[GAP_FILE].pid, 5);
         CHECK_INT(a.of[GAP_FILE].error, -EIO);
         CHECK_INT(a.of[GAP_TIME].n, 1);
+        CHECK(!gaps_time_alone(&a) && !gaps_time_alone(&(Gaps) { 0 }));
         CHECK(!gaps_none(&a));
 }
 

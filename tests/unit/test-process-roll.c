@@ -1,4 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include <sys/stat.h>
+
 #include "holders/process-roll.h"
 #include "own-processes.h"
 
@@ -24,10 +26,10 @@ static void nothing(void) {
 /* One pass. Nobody is called twice in all of them. */
 static size_t pass(ProcessRoll *roll, Seen *s) {
         char name[NAME_MAX + 1];
-        size_t n = 0;
+        size_t n = 0, owner;
         int r;
 
-        while ((r = process_roll_next_in_pass(roll, name)) > 0) {
+        while ((r = process_roll_next_in_pass(roll, name, &owner)) > 0) {
                 CHECK(!seen(s, name));
                 CHECK(s->n < SEEN_MAX && strlen(name) < sizeof(s->names[0]));
                 strcpy(s->names[s->n++], name);
@@ -37,7 +39,53 @@ static size_t pass(ProcessRoll *roll, Seen *s) {
         return n;
 }
 
+static void put_process(const char *folder, int pid, unsigned uid) {
+        _cleanup_free_ char *process = strf("%s/%d", folder, pid), *status = strf("%s/status", process);
+
+        CHECK_INT(mkdir(process, 0755), 0);
+        _cleanup_fclose_ FILE *f = fopen(status, "we");
+        CHECK(f && fprintf(f, "Name:\tx\nUid:\t%u\t%u\t%u\t%u\n", uid, uid, uid, uid) > 0);
+}
+
+/* 5 of root's, 20 of one user's, and behind 300 of another one's, each of which takes as long as a thousand of the others: who has little comes
+ * early, and the third one is named. */
+static void test_turns(void) {
+        enum { ROOTS = 5, FEW = 20, MANY = 300, FIRST = 100000 };
+        char folder[] = "/tmp/test-roll.XXXXXX", name[NAME_MAX + 1];
+        _cleanup_(process_roll_done) ProcessRoll roll = { 0 };
+        bool has_uid = false;
+        size_t owner, few = 0;
+        uint32_t uid = 0;
+
+        CHECK(mkdtemp(folder));
+        for (int i = 0; i < MANY; i++)
+                put_process(folder, FIRST + i, 65534);
+        for (int i = 0; i < FEW; i++)
+                put_process(folder, FIRST + MANY + i, 1000);
+        for (int i = 0; i < ROOTS; i++)
+                put_process(folder, FIRST + MANY + FEW + i, 0);
+        CHECK_INT(process_roll_begin(&roll), 0);
+        CHECK_INT(closedir(roll.proc), 0);
+        roll.proc = opendir(folder);
+        for (int i = 0; i < ROOTS + FEW + 3; i++) {
+                CHECK_INT(process_roll_next_in_pass(&roll, name, &owner), 1);
+                int pid = atoi(name) - FIRST;
+                CHECK((i < ROOTS) == (pid >= MANY + FEW));
+                few += pid >= MANY && pid < MANY + FEW;
+                process_roll_spent(&roll, owner, pid < MANY ? 100000 : 100);
+        }
+        CHECK_INT(few, FEW);
+        CHECK_INT(process_roll_left(&roll, &has_uid, &uid), MANY - 3);
+        CHECK(has_uid);
+        CHECK_INT(uid, 65534);
+        test_remove_tree(folder);
+}
+
 int main(void) {
+        /* Whose the folders are tells before their status does, unless they are root's. */
+        if (geteuid() == 0)
+                test_turns();
+
         static Seen s;
         _cleanup_(process_roll_done) ProcessRoll roll = { 0 };
         _cleanup_free_ char *own = NULL, *of_child = NULL;

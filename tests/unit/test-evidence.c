@@ -1,0 +1,101 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* What stands for a look at everybody where somebody has made more of them than there is time for. On the recorded machine "ram2". */
+#include <errno.h>
+#include <sys/stat.h>
+#include <sys/sysmacros.h>
+
+#include "holders/gaps.h"
+#include "probe/evidence.h"
+#include "step/users.h"
+#include "test.h"
+
+#define DAX "/sys/devices/virtual/dax9.0"
+
+static void put(const char *path, const char *text) {
+        _cleanup_fclose_ FILE *f = fopen(path, "we");
+
+        CHECK(f && fputs(text, f) >= 0);
+}
+
+static void make_folders(const char *path) {
+        _cleanup_free_ char *copy = strdup(path);
+
+        for (char *p = copy + 1; (p = strchr(p, '/')); *p++ = '/') {
+                *p = '\0';
+                CHECK(mkdir(copy, 0755) == 0 || errno == EEXIST);
+        }
+        CHECK(mkdir(path, 0755) == 0 || errno == EEXIST);
+}
+
+static bool is_free(bool (*evidence)(json_object *), const char *name, const char *dev) {
+        _cleanup_json_ json_object *device = json_object_new_object();
+
+        json_set_str(device, "name", name);
+        json_set_str(device, "dev", dev);
+        return evidence(device);
+}
+
+static void test_char(void) {
+        CHECK(is_free(evidence_char_is_free, "dax9.0", "240:7"));
+        CHECK(!is_free(evidence_char_is_free, "dax9.0", "odd"));
+
+        /* It is there, and nobody knows of whom its driver is. */
+        make_folders("/sys/dev/char");
+        make_folders(DAX "/driver/module");
+        CHECK_INT(symlink(DAX, "/sys/dev/char/240:7"), 0);
+        CHECK(!is_free(evidence_char_is_free, "dax9.0", "240:7"));
+        CHECK(is_free(evidence_char_is_free, "dax8.0", "240:7")); /* the number is another one's by now */
+        put(DAX "/driver/module/refcnt", "1\n");
+        CHECK(!is_free(evidence_char_is_free, "dax9.0", "240:7"));
+        put(DAX "/driver/module/refcnt", "0\n");
+        CHECK(is_free(evidence_char_is_free, "dax9.0", "240:7"));
+}
+
+/* Of a disk that is gone a super block may live on; what stood on others is not let go of before that has. */
+static void test_block(void) {
+        _cleanup_json_ json_object *scope = json_object_new_object();
+
+        CHECK(!is_free(evidence_block_is_free, "nvme7n1", "259:70"));
+        CHECK(!is_free(evidence_block_is_free, "dm-7", "odd"));
+        CHECK(is_free(evidence_block_is_free, "dm-7", "253:7"));
+        CHECK(is_free(evidence_block_is_free, "md7", "9:7"));
+        CHECK(!evidence_storage_is_free(scope));
+}
+
+static int gaps_in_the_way(const Gaps *gaps, TargetKind kind, dev_t dev) {
+        _cleanup_(hold_targets_done) HoldTargets targets = { 0 };
+        StepRun run = { 0 };
+
+        CHECK_INT(kind == TARGET_FILE ? hold_targets_add_file(&targets, dev, 9, "it") : hold_targets_add(&targets, kind, dev, "it"), 0);
+        int r = step_gaps_of(&run, gaps, &targets, "the card");
+        step_run_done(&run);
+        return r;
+}
+
+/* Only where there was not enough time, and only where the kernel is asked later. */
+static void test_gaps(void) {
+        Gaps gaps = { 0 };
+
+        CHECK_INT(gaps_in_the_way(&gaps, TARGET_FILE, 1), 0);
+        gap_note_time(&gaps, 5000, true, 65534);
+        CHECK_INT(gaps_in_the_way(&gaps, TARGET_FS, makedev(259, 70)), 0);
+        CHECK_INT(gaps_in_the_way(&gaps, TARGET_BLOCK, makedev(259, 70)), 0);
+        CHECK_INT(gaps_in_the_way(&gaps, TARGET_FILE, 1), -EAGAIN);
+        CHECK_INT(gaps_in_the_way(&gaps, TARGET_CHAR, makedev(10, 200)), -EAGAIN);
+        put(DAX "/driver/module/refcnt", "0\n");
+        CHECK_INT(gaps_in_the_way(&gaps, TARGET_CHAR, makedev(240, 7)), 0);
+        put(DAX "/driver/module/refcnt", "2\n");
+        CHECK_INT(gaps_in_the_way(&gaps, TARGET_CHAR, makedev(240, 7)), -EAGAIN);
+        CHECK_INT(symlink("/sys/bus/dax", DAX "/subsystem"), 0); /* of which disable-dax asks once more */
+        CHECK_INT(gaps_in_the_way(&gaps, TARGET_CHAR, makedev(240, 7)), 0);
+
+        gap_note(&gaps, GAP_PROCESS, 12, -EACCES);
+        CHECK_INT(gaps_in_the_way(&gaps, TARGET_FS, makedev(259, 70)), -EAGAIN);
+}
+
+int main(void) {
+        test_char();
+        test_block();
+        test_gaps();
+        return EXIT_SUCCESS;
+}
