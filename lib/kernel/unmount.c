@@ -10,23 +10,24 @@ enum {
         /* For a moment only, 0.2 s: there may be many mounts, and whoever asks for this looks again himself. */
         BUSY_TRIES = 100,
         BUSY_PAUSE_NSEC = 2 * 1000 * 1000,
+        BUSY_PAUSES_MAX = 2500, /* for all of them together, 5 s: anybody may be in thousands that he made in a namespace of his own */
 };
 
 /* Whoever just looks in for a moment keeps a mount busy for that moment; the kernel has no event for its end. */
-static int umount_patiently(const char *target) {
+static int umount_patiently(const char *target, unsigned *pauses) {
         const struct timespec pause = { .tv_nsec = BUSY_PAUSE_NSEC };
         int r = 0;
 
         for (unsigned n = 0; n < BUSY_TRIES; n++) {
                 r = umount2(target, UMOUNT_NOFOLLOW) < 0 ? -errno : 0;
-                if (r != -EBUSY)
+                if (r != -EBUSY || ++*pauses > BUSY_PAUSES_MAX)
                         break;
                 (void) nanosleep(&pause, NULL);
         }
         return r;
 }
 
-static int umount_one(const MountEntry *m, int proc_fd, const char **ret_why) {
+static int umount_one(const MountEntry *m, int proc_fd, unsigned *pauses, const char **ret_why) {
         uint64_t id = 0;
 
         int r = mount_id_at(proc_fd, m->target, &id);
@@ -37,7 +38,7 @@ static int umount_one(const MountEntry *m, int proc_fd, const char **ret_why) {
                 r = -EBUSY;
         } else {
                 /* A namespace that belongs to less privileged users got its mounts locked together. */
-                r = umount_patiently(m->target);
+                r = umount_patiently(m->target, pauses);
                 *ret_why = r == -EINVAL ? "it is locked in a namespace of less privileged users: it goes when their processes end"
                                         : NULL;
         }
@@ -75,23 +76,29 @@ static void add_left(json_object *left, const MountNs *ns, const char *target, i
         json_object_array_add(left, o);
 }
 
+typedef struct Unmount {
+        const MountedFs *fs;
+        json_object *left;
+        unsigned n_pauses;
+} Unmount;
+
 /* Once over the mounts of the namespace, the last one first. *ret_left is what did not go. */
-static int unmount_pass(const MountedFs *fs, const MountNs *ns, int proc_fd, size_t max, json_object **ret_left, size_t *ret_done) {
+static int unmount_pass(Unmount *u, const MountNs *ns, int proc_fd, size_t max, json_object **ret_left, size_t *ret_done) {
         _cleanup_json_ json_object *left = json_object_new_array();
         _cleanup_mount_entries_ MountEntries l = { 0 };
         _cleanup_(id_map_done) IdMap places = { 0 };
         size_t done = 0;
 
-        int length = mount_ns_read(proc_fd, max, &l), r = length < 0 ? length : find_places(fs, &l, &places);
+        int length = mount_ns_read(proc_fd, max, &l), r = length < 0 ? length : find_places(u->fs, &l, &places);
         if (r < 0)
                 return r;
         for (size_t i = l.n_items; i > 0; i--) {
                 const MountEntry *m = &l.items[i - 1];
                 const char *why = NULL;
 
-                if (!mounted_fs_is(fs, m) && !is_name_on(&places, m))
+                if (!mounted_fs_is(u->fs, m) && !is_name_on(&places, m))
                         continue;
-                r = umount_one(m, proc_fd, &why);
+                r = umount_one(m, proc_fd, &u->n_pauses, &why);
                 if (r < 0)
                         add_left(left, ns, m->target, r, why);
                 else
@@ -101,11 +108,6 @@ static int unmount_pass(const MountedFs *fs, const MountNs *ns, int proc_fd, siz
         *ret_done = done;
         return length;
 }
-
-typedef struct Unmount {
-        const MountedFs *fs;
-        json_object *left;
-} Unmount;
 
 /* As long as anything goes: what was moved stands on what was made after it, and one that is taken away by propagation makes
  * its parent free. */
@@ -117,7 +119,7 @@ static int unmount_in_ns(const MountNs *ns, int proc_fd, size_t max, void *data)
 
         do {
                 json_object_put(TAKE_PTR(left));
-                r = unmount_pass(u->fs, ns, proc_fd, max, &left, &done);
+                r = unmount_pass(u, ns, proc_fd, max, &left, &done);
                 if (r < 0)
                         return r;
         } while (done > 0 && json_len(left) > 0);
