@@ -58,6 +58,14 @@ static int note(StepRun *run, json_object *o) {
         return r;
 }
 
+static int note_all(StepRun *run, json_object *notes) {
+        Engine *e = (Engine *) ((char *) run - offsetof(Engine, run));
+
+        int r = journal_note_all(e->journal, e->step, notes);
+        run->notes = journal_notes(e->journal, e->step);
+        return r;
+}
+
 static json_object *notes_of(StepRun *run, uint64_t n) {
         const Engine *e = (Engine *) ((char *) run - offsetof(Engine, run));
 
@@ -88,6 +96,7 @@ static int same_card(StepRun *run) {
 void engine_turn_to(Engine *e, size_t n) {
         e->step = e->run.n = n;
         e->run.note = note;
+        e->run.note_all = note_all;
         e->run.notes_of = notes_of;
         e->run.same_card = same_card;
         e->run.notes = journal_notes(e->journal, n);

@@ -59,15 +59,32 @@ int journal_before(Journal *j, json_object *picture) {
         return r;
 }
 
-int journal_note(Journal *j, size_t n, json_object *note) {
-        _cleanup_json_ json_object *record = json_object_new_object();
+static json_object *note_record(size_t n, json_object *note) {
+        json_object *record = json_object_new_object();
 
         json_set_str(record, "ev", "note");
         json_set_u64(record, "n", n);
         json_set(record, "note", json_ref(note));
+        return record;
+}
+
+int journal_note(Journal *j, size_t n, json_object *note) {
+        _cleanup_json_ json_object *record = note_record(n, note);
+
         int r = journal_append(j, record);
         if (r >= 0)
                 note_keep(j, n, note);
+        return r;
+}
+
+int journal_note_all(Journal *j, size_t n, json_object *notes) {
+        _cleanup_json_ json_object *records = json_object_new_array();
+
+        for (size_t i = 0; i < json_len(notes); i++)
+                json_object_array_add(records, note_record(n, json_at(notes, i)));
+        int r = journal_append_all(j, records);
+        for (size_t i = 0; r >= 0 && i < json_len(notes); i++)
+                note_keep(j, n, json_at(notes, i));
         return r;
 }
 

@@ -43,6 +43,26 @@ int journal_append(Journal *j, json_object *record) {
         return append_line_durably(j->fd, json_text(record));
 }
 
+int journal_append_all(Journal *j, json_object *records) {
+        _cleanup_free_ char *text = NULL;
+        _cleanup_fclose_ FILE *f = NULL;
+        uint64_t now = now_wall();
+        size_t size = 0;
+
+        if (json_len(records) == 0)
+                return 0;
+        f = open_memstream(&text, &size);
+        if (!f)
+                return -ENOMEM;
+        for (size_t i = 0; i < json_len(records); i++) {
+                json_set_u64(json_at(records, i), "usec", now);
+                fprintf(f, "%s%s", i > 0 ? "\n" : "", json_text(json_at(records, i)));
+        }
+        if (fflush(f) != 0)
+                return -ENOMEM;
+        return append_line_durably(j->fd, text);
+}
+
 static json_object *record_new(const char *ev) {
         json_object *o = json_object_new_object();
 

@@ -56,6 +56,7 @@ int journal_replay(Journal *j, const char *text, const char *boot);
 
 /* One record, with the time added. For the functions below. */
 int journal_append(Journal *j, json_object *record);
+int journal_append_all(Journal *j, json_object *records); /* in one go: all or none */
 
 /* The removal's number. */
 uint64_t journal_removal(const Journal *j);
@@ -71,6 +72,9 @@ int journal_before(Journal *j, json_object *picture);
 
 /* One note of step n, written down before what it speaks of is touched. Keeps a reference of its own. */
 int journal_note(Journal *j, size_t n, json_object *note);
+
+/* The same for all of an array's, with one write and one fdatasync: all are written down, or none. */
+int journal_note_all(Journal *j, size_t n, json_object *notes);
 
 /* What step n noted so far, oldest first; NULL when nothing. Borrowed. */
 json_object *journal_notes(const Journal *j, size_t n);

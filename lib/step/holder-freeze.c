@@ -92,24 +92,17 @@ static uint64_t patience(uint64_t deadline, bool may_hang) {
         return may_hang && soon < deadline ? soon : deadline;
 }
 
-/* key: "cgroup", or of a process "pid" (told to stop) or "let_be". */
-static bool is_noted(const StepRun *run, const char *key, const Holder *h) {
-        for (size_t i = 0; i < json_len(run->notes); i++) {
-                json_object *note = json_at(run->notes, i);
-                if (streq(key, "cgroup") ? streq_ptr(json_str(note, key), h->cgroup)
-                                         : json_u64(note, key) == (uint64_t) h->pid && json_u64(note, "start_time") == h->start_time)
-                        return true;
-        }
-        return false;
-}
-
-static int process_note(StepRun *run, const char *key, const Holder *h) {
+static json_object *process_note(const char *key, const Holder *h) {
         json_object *note = json_object_new_object();
 
         json_set_u64(note, key, (uint64_t) h->pid);
         json_set_u64(note, "start_time", h->start_time);
         json_set_str(note, "comm", h->comm);
-        return step_note(run, note);
+        return note;
+}
+
+static bool is_noted(StepRun *run, const char *key, const Holder *h) {
+        return step_has_noted_process(run, key, (uint64_t) h->pid, h->start_time);
 }
 
 /* The group of one service or scope, with nobody in it who must go on. A login session is never frozen as a whole: it is where
@@ -147,7 +140,7 @@ static int group_wait(StepRun *run, const char *cgroup, uint64_t deadline) {
 static int group_freeze(StepRun *run, const Holder *h, bool may_hang, uint64_t deadline) {
         deadline = patience(deadline, may_hang);
         /* A group that somebody else has asked to freeze may still be about to. */
-        if (!is_noted(run, "cgroup", h) && cgroup_asked_to_freeze(h->cgroup) <= 0) {
+        if (!step_has_noted(run, "cgroup", h->cgroup) && cgroup_asked_to_freeze(h->cgroup) <= 0) {
                 json_object *note = json_object_new_object();
                 json_set_str(note, "cgroup", h->cgroup);
                 json_set_str(note, "unit", h->unit);
@@ -215,7 +208,7 @@ static int stop(StepRun *run, const Holder *h, bool may_hang, uint64_t deadline)
         if (!noted && stop_is_on(dirfd, &t))
                 return stop_wait(run, h, dirfd, may_hang, false, deadline); /* somebody else's */
         if (!noted)
-                r = process_note(run, "pid", h);
+                r = step_note(run, process_note("pid", h));
         if (r >= 0)
                 r = pidfd_signal(pidfd, SIGSTOP);
         if (r < 0)
@@ -233,11 +226,27 @@ int holder_freeze(const HolderLook *l, StepRun *run, const Holder *h, uint64_t d
         return group_may_freeze(l, h) ? group_freeze(run, h, may_hang, deadline) : stop(run, h, may_hang, deadline);
 }
 
-int holder_let_be(StepRun *run, const Holder *h) {
-        return process_note(run, "let_be", h);
+int holders_note(const HolderLook *l, StepRun *run, const Holders *found) {
+        _cleanup_json_ json_object *notes = json_object_new_array();
+
+        for (size_t i = 0; i < found->n_items; i++) {
+                const Holder *h = &found->items[i];
+                _cleanup_close_ int dirfd = -EBADF;
+                ThreadStates t;
+
+                if (is_noted(run, "pid", h) || threads_of(h, &dirfd, NULL, &t) < 0 || all_stand(&t) || stop_is_on(dirfd, &t) ||
+                    group_may_freeze(l, h))
+                        continue;
+                json_object_array_add(notes, process_note("pid", h));
+        }
+        return json_len(notes) > 1 ? step_note_all(run, notes) : 0;
 }
 
-bool holder_is_let_be(const StepRun *run, const Holder *h) {
+int holder_let_be(StepRun *run, const Holder *h) {
+        return step_note(run, process_note("let_be", h));
+}
+
+bool holder_is_let_be(StepRun *run, const Holder *h) {
         return is_noted(run, "let_be", h);
 }
 

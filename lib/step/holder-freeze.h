@@ -16,7 +16,10 @@ int holder_hangs(const Holder *h);
 
 /* Somebody sets it going again whenever it is held up. It is left to run until it is ended: noted as {"let_be": pid, "start_time", "comm"}. */
 int holder_let_be(StepRun *run, const Holder *h);
-bool holder_is_let_be(const StepRun *run, const Holder *h);
+bool holder_is_let_be(StepRun *run, const Holder *h);
+
+/* Writes down, in one go, those of many who are to be stopped one by one, as holder_freeze() does with each it does not find there. */
+int holders_note(const HolderLook *l, StepRun *run, const Holders *found);
 
 /* -ESRCH: it has ended; another errno with the reason noted. Who may hang (holder_may_hang()) and does is given up on soon: 0. */
 int holder_freeze(const HolderLook *l, StepRun *run, const Holder *h, uint64_t deadline);

@@ -94,7 +94,7 @@ static int hold_up(const HolderLook *l, StepRun *run, const Holder *h, unsigned 
 }
 
 /* Who was told to stop and hangs where that does not matter yet goes no further either. Who is let be counts as dealt with. */
-static int stands_still(const HolderLook *l, const StepRun *run, const Holder *h) {
+static int stands_still(const HolderLook *l, StepRun *run, const Holder *h) {
         int r = holder_is_frozen(h);
 
         if (r == 0 && holder_may_hang(l, h))
@@ -121,6 +121,8 @@ static int freeze_round(const HolderLook *l, StepRun *run, json_object *seen, un
         size_t n = 0;
 
         int r = holder_look(l, run, budget(deadline), &found);
+        if (r >= 0)
+                r = holders_note(l, run, found);
         for (size_t i = 0; r >= 0 && i < found->n_items; i++) {
                 const Holder *h = &found->items[i];
                 if (stands_still(l, run, h) > 0)

@@ -114,10 +114,17 @@ int step_validate(const Step *step, char **ret_why) {
         return 0;
 }
 
+static void index_done(StepRun *run) {
+        json_object_put(TAKE_PTR(run->index.of));
+        json_object_put(TAKE_PTR(run->index.keys));
+        run->index.n = 0;
+}
+
 void step_run_done(StepRun *run) {
         free(TAKE_PTR(run->why));
         free(TAKE_PTR(run->remedy));
         json_object_put(TAKE_PTR(run->lost));
+        index_done(run);
 }
 
 int step_fail(StepRun *run, int error, const char *format, ...) {
@@ -148,6 +155,52 @@ int step_note(StepRun *run, json_object *note) {
 
         int r = run->note ? run->note(run, owned) : 0;
         return r < 0 ? step_fail(run, r, "the journal cannot be written: %s", strerror(-r)) : 0;
+}
+
+int step_note_all(StepRun *run, json_object *notes) {
+        int r = 0;
+
+        if (run->note_all)
+                r = run->note_all(run, notes);
+        for (size_t i = 0; !run->note_all && run->note && i < json_len(notes) && r >= 0; i++)
+                r = run->note(run, json_at(notes, i));
+        return r < 0 ? step_fail(run, r, "the journal cannot be written: %s", strerror(-r)) : 0;
+}
+
+/* A text, or a process, that the note has under one of its keys. */
+static void index_note(json_object *keys, json_object *note) {
+        json_object_object_foreach(note, name, value) {
+                bool text = json_object_is_type(value, json_type_string);
+                _cleanup_free_ char *key = text ? strf("%s=%s", name, json_object_get_string(value)) :
+                                           strf("%s:%ju:%ju", name, (uintmax_t) json_u64(note, name), (uintmax_t) json_u64(note, "start_time"));
+                if (key && (text || json_has(note, "start_time")))
+                        json_set_bool(keys, key, true);
+        }
+}
+
+/* Somebody may have as many processes as the kernel allows, each with a note: they are looked up. */
+static bool is_indexed(StepRun *run, const char *key) {
+        if (run->index.of != run->notes || json_len(run->notes) < run->index.n)
+                index_done(run);
+        if (!run->index.keys) {
+                run->index.keys = json_object_new_object();
+                run->index.of = json_ref(run->notes);
+        }
+        for (; run->index.n < json_len(run->notes); run->index.n++)
+                index_note(run->index.keys, json_at(run->notes, run->index.n));
+        return key && json_has(run->index.keys, key);
+}
+
+bool step_has_noted(StepRun *run, const char *key, const char *text) {
+        _cleanup_free_ char *name = text ? strf("%s=%s", key, text) : NULL;
+
+        return name && is_indexed(run, name);
+}
+
+bool step_has_noted_process(StepRun *run, const char *key, uint64_t pid, uint64_t start_time) {
+        _cleanup_free_ char *name = strf("%s:%ju:%ju", key, (uintmax_t) pid, (uintmax_t) start_time);
+
+        return is_indexed(run, name);
 }
 
 int step_card_check(StepRun *run) {

@@ -74,12 +74,18 @@ typedef struct StepRun {
         void *userdata;
         uint64_t n;             /* which step of the plan it is */
         int (*note)(struct StepRun *run, json_object *note); /* the engine's own */
+        int (*note_all)(struct StepRun *run, json_object *notes); /* likewise; NULL: they are noted one by one */
         int (*same_card)(struct StepRun *run); /* the engine's own: see step_card_check() */
         json_object *since;     /* borrowed: the kernel log's place when the removal began (kernel/kmsg-since.h), or NULL */
         bool light_closed;      /* the slot's registers cannot be written (lockdown): its light stays as it is */
         bool ignore_cancel;     /* on the way back nothing is cancelled */
         bool backwards;         /* verify() is asked whether anything of the step is left to be put back, not whether it is done */
         json_object *notes;     /* array, borrowed: what this step noted in this removal so far, oldest first */
+        struct {
+                json_object *of;        /* the notes that are in it, owned */
+                size_t n;               /* how many of them */
+                json_object *keys;      /* owned */
+        } index;                /* step.c's own */
         json_object *(*notes_of)(struct StepRun *run, uint64_t n); /* the engine's own */
         json_object *lost;      /* array of strings, owned: what no way back can restore, told with the ending */
         uint64_t announced_until;
@@ -102,6 +108,13 @@ void step_progress(StepRun *run, uint64_t done, uint64_t of, const char *format,
  * journal before they touch it, and find it in run->notes from then on, also when another worker goes on. Takes over `note`.
  * What could not be noted must not be touched. */
 int step_note(StepRun *run, json_object *note);
+
+/* The same for all of an array's, in one go: as many as somebody has processes. What could not be noted as a whole must not be touched. */
+int step_note_all(StepRun *run, json_object *notes);
+
+/* Is there a note of this step's with this text, or this process, under the key? */
+bool step_has_noted(StepRun *run, const char *key, const char *text);
+bool step_has_noted_process(StepRun *run, const char *key, uint64_t pid, uint64_t start_time);
 
 /* What step n of the plan noted; NULL when nothing. Borrowed. */
 json_object *step_notes_of(StepRun *run, uint64_t n);

@@ -65,6 +65,43 @@ static void test_session(void) {
         child_end(&other);
 }
 
+static size_t n_notes, n_together;
+
+static int count_note(StepRun *run, json_object *note) {
+        n_notes++;
+        return world_note(run, note);
+}
+
+static int count_together(StepRun *run, json_object *notes) {
+        n_together++;
+        for (size_t i = 0; i < json_len(notes); i++)
+                CHECK_INT(world_note(run, json_at(notes, i)), 0);
+        return 0;
+}
+
+/* Many who are stopped one by one are written down in one go. */
+static void test_together(void) {
+        _cleanup_json_ json_object *args = world_args("[]");
+        _cleanup_(world_run_done) StepRun run = world_run();
+        Child holders[3];
+
+        for (size_t i = 0; i < ELEMENTSOF(holders); i++)
+                holders[i] = child_start(session, "a", NULL);
+        run.note = count_note;
+        run.note_all = count_together;
+        apply(&run, args);
+        CHECK_INT(n_notes, 0);
+        CHECK_INT(n_together, 1);
+        CHECK_INT(json_len(run.notes), ELEMENTSOF(holders));
+        for (size_t i = 0; i < ELEMENTSOF(holders); i++)
+                CHECK(child_stands(&holders[i]));
+        revert(&run, args);
+        for (size_t i = 0; i < ELEMENTSOF(holders); i++) {
+                CHECK(child_runs(&holders[i]));
+                child_end(&holders[i]);
+        }
+}
+
 /* Who was stopped or frozen by somebody else stays so. */
 static void test_not_ours(void) {
         _cleanup_json_ json_object *args = world_args("[]");
@@ -471,6 +508,7 @@ int main(void) {
         test_nobody();
         test_unit();
         test_session();
+        test_together();
         test_not_ours();
         test_refuse();
         test_protected();
