@@ -1,7 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* What stands for a look at everybody where somebody has made more of them than there is time for. On the recorded machine "ram2". */
-#include <errno.h>
-#include <sys/stat.h>
 #include <sys/sysmacros.h>
 
 #include "holders/gaps.h"
@@ -10,22 +8,6 @@
 #include "test.h"
 
 #define DAX "/sys/devices/virtual/dax9.0"
-
-static void put(const char *path, const char *text) {
-        _cleanup_fclose_ FILE *f = fopen(path, "we");
-
-        CHECK(f && fputs(text, f) >= 0);
-}
-
-static void make_folders(const char *path) {
-        _cleanup_free_ char *copy = strdup(path);
-
-        for (char *p = copy + 1; (p = strchr(p, '/')); *p++ = '/') {
-                *p = '\0';
-                CHECK(mkdir(copy, 0755) == 0 || errno == EEXIST);
-        }
-        CHECK(mkdir(path, 0755) == 0 || errno == EEXIST);
-}
 
 static bool is_free(bool (*evidence)(json_object *), const char *name, const char *dev) {
         _cleanup_json_ json_object *device = json_object_new_object();
@@ -40,14 +22,14 @@ static void test_char(void) {
         CHECK(!is_free(evidence_char_is_free, "dax9.0", "odd"));
 
         /* It is there, and nobody knows of whom its driver is. */
-        make_folders("/sys/dev/char");
-        make_folders(DAX "/driver/module");
+        test_make_folders("/sys/dev/char");
+        test_make_folders(DAX "/driver/module");
         CHECK_INT(symlink(DAX, "/sys/dev/char/240:7"), 0);
         CHECK(!is_free(evidence_char_is_free, "dax9.0", "240:7"));
         CHECK(is_free(evidence_char_is_free, "dax8.0", "240:7")); /* the number is another one's by now */
-        put(DAX "/driver/module/refcnt", "1\n");
+        test_put(DAX "/driver/module/refcnt", "1\n");
         CHECK(!is_free(evidence_char_is_free, "dax9.0", "240:7"));
-        put(DAX "/driver/module/refcnt", "0\n");
+        test_put(DAX "/driver/module/refcnt", "0\n");
         CHECK(is_free(evidence_char_is_free, "dax9.0", "240:7"));
 }
 
@@ -82,9 +64,9 @@ static void test_gaps(void) {
         CHECK_INT(gaps_in_the_way(&gaps, TARGET_BLOCK, makedev(259, 70)), 0);
         CHECK_INT(gaps_in_the_way(&gaps, TARGET_FILE, 1), -EAGAIN);
         CHECK_INT(gaps_in_the_way(&gaps, TARGET_CHAR, makedev(10, 200)), -EAGAIN);
-        put(DAX "/driver/module/refcnt", "0\n");
+        test_put(DAX "/driver/module/refcnt", "0\n");
         CHECK_INT(gaps_in_the_way(&gaps, TARGET_CHAR, makedev(240, 7)), 0);
-        put(DAX "/driver/module/refcnt", "2\n");
+        test_put(DAX "/driver/module/refcnt", "2\n");
         CHECK_INT(gaps_in_the_way(&gaps, TARGET_CHAR, makedev(240, 7)), -EAGAIN);
         CHECK_INT(symlink("/sys/bus/dax", DAX "/subsystem"), 0); /* of which disable-dax asks once more */
         CHECK_INT(gaps_in_the_way(&gaps, TARGET_CHAR, makedev(240, 7)), 0);

@@ -22,16 +22,6 @@ static void put(const char *path, const char *text) {
         CHECK(f && fputs(text, f) >= 0);
 }
 
-static void make_folders(const char *path) {
-        _cleanup_free_ char *copy = strdup(path);
-
-        for (char *p = copy + 1; (p = strchr(p, '/')); *p++ = '/') {
-                *p = '\0';
-                CHECK(mkdir(copy, 0755) == 0 || errno == EEXIST);
-        }
-        CHECK(mkdir(path, 0755) == 0 || errno == EEXIST);
-}
-
 static int ask(const char *name, char **ret_answer) {
         for (const Probe *const *p = probes; *p; p++)
                 if (streq((*p)->name, name))
@@ -164,7 +154,7 @@ static void test_cxl(void) {
         check_no("drivers", "dax0.0 is driven by kmem");
         drop("/sys/bus/dax/devices/dax0.0/driver");
         check_yes("drivers");
-        make_folders("/sys/bus/nd/devices/namespace7.0");
+        test_make_folders("/sys/bus/nd/devices/namespace7.0");
         put("/sys/bus/nd/devices/namespace7.0/resource", "0x4a0000000\n");
         put("/sys/bus/nd/devices/namespace7.0/size", "4096\n");
         check_yes("drivers");
@@ -245,7 +235,7 @@ static void set_blocks(const char *text) {
 static void test_staying_blocks(void) {
         json_object *functions = json_object_new_array();
 
-        make_folders("/sys/class/block/nvme7n1/holders");
+        test_make_folders("/sys/class/block/nvme7n1/holders");
         put("/sys/class/block/nvme7n1/dev", "259:7\n");
         set_blocks("[{\"name\": \"nvme7n1\", \"dev\": \"259:7\", \"goes_with_power\": true}]");
         check_no("block-devices", "nvme7n1 (259:7) is there");
@@ -258,7 +248,7 @@ static void test_staying_blocks(void) {
 
         set_blocks("[{\"name\": \"nvme7n1\", \"dev\": \"259:7\", \"stays\": true}]");
         check_yes("block-devices");
-        make_folders("/sys/class/block/nvme7n1/holders/dm-7");
+        test_make_folders("/sys/class/block/nvme7n1/holders/dm-7");
         check_no("block-devices", "dm-7 stands on nvme7n1, which has no path that serves any more");
         test_remove_tree("/sys/class/block/nvme7n1");
 }
@@ -295,7 +285,7 @@ static void test_blocks(void) {
 
 /* Where a target tells the number, its path says nothing. */
 static void test_target_number(void) {
-        make_folders(LIO);
+        test_make_folders(LIO);
         put(LIO "/enable", "1\n");
         put(LIO "/udev_path", "/dev/pmem0\n");
         put(LIO "/info", "Status: ACTIVATED\n        Major: 259 Minor: 4  CLAIMED: IBLOCK\n");
@@ -314,11 +304,11 @@ static void test_controller(void) {
 
         json_append_str(functions, "0000:0d:00.0");
         json_set(scope, "functions", functions);
-        make_folders(PASSTHRU);
+        test_make_folders(PASSTHRU);
         put(PASSTHRU "/enable", "1\n");
         put(PASSTHRU "/device_path", "/dev/nvme5\n");
         check_no("kernel-users", "nvmet p, passthru has it: " PASSTHRU "/device_path: /dev/nvme5");
-        make_folders("/sys/class/nvme/nvme5");
+        test_make_folders("/sys/class/nvme/nvme5");
         CHECK_INT(symlink("../../../bus/pci/devices/0000:77:00.0", "/sys/class/nvme/nvme5/device"), 0);
         check_yes("kernel-users");
         drop("/sys/class/nvme/nvme5/device");
@@ -331,7 +321,7 @@ static void test_controller(void) {
 
 /* One that is whole has lost nothing. Of one that is not nobody here can tell which devices it has. */
 static void test_pool(void) {
-        make_folders("/proc/spl/kstat/zfs/tank");
+        test_make_folders("/proc/spl/kstat/zfs/tank");
         put("/proc/spl/kstat/zfs/tank/state", "ONLINE\n");
         check_yes("kernel-users");
         put("/proc/spl/kstat/zfs/tank/state", "SUSPENDED\n");
@@ -341,7 +331,7 @@ static void test_pool(void) {
 
 /* Given by a link, which is followed; one that leads nowhere any more may have led to the card's. */
 static void test_link(void) {
-        make_folders("/dev/disk/by-id");
+        test_make_folders("/dev/disk/by-id");
         put("/dev/pmem0", "");
         put("/dev/pmem1", "");
         put(NAMESPACE "/device_path", "/dev/disk/by-id/x\n");
@@ -361,11 +351,11 @@ static void test_work(void) {
 
         json_append_str(functions, "0000:0d:00.0");
         json_set(scope, "functions", functions);
-        make_folders("/sys/bus/cxl/devices/mem0/firmware/mem0");
+        test_make_folders("/sys/bus/cxl/devices/mem0/firmware/mem0");
         put("/sys/bus/cxl/devices/mem0/firmware/mem0/status", "programming\n");
         check_yes("kernel-users");
         put("/sys/bus/cxl/devices/mem0/firmware/mem0/status", "idle\n");
-        make_folders("/sys/bus/cxl/devices/mem1/security");
+        test_make_folders("/sys/bus/cxl/devices/mem1/security");
         put("/sys/bus/cxl/devices/mem1/security/state", "sanitize\n");
         check_no("kernel-users", "an erasure has it: /sys/bus/cxl/devices/mem1/security/state: /sys/bus/cxl/devices/mem1");
         put("/sys/bus/cxl/devices/mem1/security/state", "disabled\n");
@@ -375,7 +365,7 @@ static void test_work(void) {
 
 static void test_kernel_users(void) {
         check_yes("kernel-users");
-        make_folders(NAMESPACE);
+        test_make_folders(NAMESPACE);
         put(NAMESPACE "/device_path", "/dev/pmem0\n");
         put(NAMESPACE "/enable", "0\n");
         check_yes("kernel-users");
@@ -395,9 +385,9 @@ static void test_kernel_users(void) {
         test_pool();
 
         /* What a loaded module has cannot be seen. */
-        make_folders("/sys/module/ocfs2_nodemanager");
+        test_make_folders("/sys/module/ocfs2_nodemanager");
         check_no("kernel-users", "ocfs2_nodemanager has it: /sys/kernel/config/cluster");
-        make_folders("/sys/kernel/config/cluster/ocfs2/heartbeat/A");
+        test_make_folders("/sys/kernel/config/cluster/ocfs2/heartbeat/A");
         put("/sys/kernel/config/cluster/ocfs2/heartbeat/A/dev", "\n");
         check_yes("kernel-users");
         put("/sys/kernel/config/cluster/ocfs2/heartbeat/A/dev", "pmem0\n");
@@ -416,20 +406,20 @@ static void test_below_port(void) {
         json_set(scope, "functions", functions);
         check_yes("below-port");
 
-        make_folders(PORT "0000:0d:00.0/0000:0e:01.0");
+        test_make_folders(PORT "0000:0d:00.0/0000:0e:01.0");
         CHECK_INT(symlink("../../../devices/pci0000:0c/0000:0c:00.0/0000:0d:00.0/0000:0e:01.0", "/sys/bus/pci/devices/0000:0e:01.0"), 0);
         check_no("below-port", "0000:0e:01.0 is there, and was not when the plan was made");
         check_no("functions", "0000:0e:01.0 is there");
         drop("/sys/bus/pci/devices/0000:0e:01.0");
 
-        make_folders("/sys/bus/odd/devices");
+        test_make_folders("/sys/bus/odd/devices");
         CHECK_INT(symlink("../../../devices/pci0000:0c/0000:0c:00.0/thing0", "/sys/bus/odd/devices/thing0"), 0);
         check_no("below-port", "thing0 is there, and was not when the plan was made");
         drop("/sys/bus/odd/devices/thing0");
         CHECK_INT(symlink("../../../devices/pci0000:0c/0000:0c:00.0/0000:0d:00.0/thing1", "/sys/bus/odd/devices/thing1"), 0);
         check_yes("below-port"); /* on a function that is known, and goes with it */
 
-        make_folders(PORT "0000:0d:00.0/nvme/nvme0/nvme0n1");
+        test_make_folders(PORT "0000:0d:00.0/nvme/nvme0/nvme0n1");
         put(PORT "0000:0d:00.0/nvme/nvme0/nvme0n1/dev", "259:9\n");
         CHECK_INT(symlink("../../devices/pci0000:0c/0000:0c:00.0/0000:0d:00.0/nvme/nvme0/nvme0n1", "/sys/class/block/nvme0n1"), 0);
         check_no("below-port", "nvme0n1 is there, and was not when the plan was made");
@@ -457,24 +447,24 @@ static void test_places(void) {
         for (size_t i = 0; i < ELEMENTSOF(places); i++) {
                 _cleanup_free_ char *expected = strf("nvme0n1 is gone, and in use: %s", places[i].who);
 
-                make_folders(places[i].folder);
+                test_make_folders(places[i].folder);
                 check_no("references", expected);
                 test_remove_tree(places[i].folder);
                 check_yes("references");
         }
 
-        make_folders("/sys/fs/bcachefs/uuid/dev-0");
+        test_make_folders("/sys/fs/bcachefs/uuid/dev-0");
         CHECK_INT(symlink("../../../../devices/pci0000:0c/0000:0c:00.0/0000:0d:00.0/nvme/nvme0/nvme0n1", "/sys/fs/bcachefs/uuid/dev-0/block"), 0);
         check_no("references", "nvme0n1 is gone, and in use: bcachefs uuid has it");
         drop("/sys/fs/bcachefs/uuid/dev-0/block");
-        make_folders("/sys/class/block/loop3/loop");
+        test_make_folders("/sys/class/block/loop3/loop");
         put("/sys/class/block/loop3/loop/backing_file", "/dev/nvme0n1 (deleted)\n");
         check_no("references", "nvme0n1 is gone, and in use: loop3 lies on it");
         test_remove_tree("/sys/class/block/loop3");
 
         /* What is there and cannot be looked into has not said no. */
         test_remove_tree("/sys/fs/btrfs");
-        make_folders("/sys/fs/btrfs/uuid");
+        test_make_folders("/sys/fs/btrfs/uuid");
         CHECK_INT(symlink("devices", "/sys/fs/btrfs/uuid/devices"), 0);
         _cleanup_free_ char *answer = NULL;
         CHECK_INT(ask("references", &answer), -EIO);
@@ -484,7 +474,7 @@ static void test_places(void) {
 /* The disk is still there, then it is gone: whoever refers to it is named either way. */
 static void test_references(void) {
         check_yes("references");
-        make_folders("/sys/class/block/dm-7/slaves");
+        test_make_folders("/sys/class/block/dm-7/slaves");
         put("/sys/class/block/dm-7/slaves/nvme0n1", "");
         check_no("references", "nvme0n1 is the card's, and in use: dm-7 stands on it");
         drop("/sys/class/block/nvme0n1");
@@ -499,9 +489,9 @@ static void test_references(void) {
         set_blocks("[{\"name\": \"nvme0n1\", \"dev\": \"259:9\"}]");
         json_set(scope, "gone_before", NULL);
         test_remove_tree("/sys/class/block/dm-7");
-        make_folders("/sys/fs/xfs/stats");
+        test_make_folders("/sys/fs/xfs/stats");
         test_places();
-        make_folders("/sys/fs/btrfs/uuid/devices/nvme0n1");
+        test_make_folders("/sys/fs/btrfs/uuid/devices/nvme0n1");
         check_no("references", "nvme0n1 is gone, and in use: btrfs uuid has it");
         json_object *volumes = json_object_new_array();
         json_append_str(volumes, "/sys/fs/btrfs/uuid");
@@ -521,7 +511,7 @@ static void test_mounts(void) {
         static const char mounted[] = "20 1 0:2 / / rw - rootfs rootfs rw\n21 20 259:9 / /srv rw - ext4 /dev/nvme0n1 rw\n";
         json_object *file_systems = NULL;
 
-        make_folders("/proc/1/ns");
+        test_make_folders("/proc/1/ns");
         (void) unlink("/proc/1/root");
         (void) unlink("/proc/1/ns/mnt");
         CHECK(symlink("/", "/proc/1/root") == 0 && symlink("mnt:[4026531841]", "/proc/1/ns/mnt") == 0);
@@ -541,7 +531,7 @@ static void test_mounts(void) {
 static void test_mapped_file(const char *real) {
         _cleanup_free_ char *answer = NULL;
 
-        make_folders("/proc/77");
+        test_make_folders("/proc/77");
         CHECK_INT(mount(real, "/proc/77", NULL, MS_BIND, NULL), 0);
         put("/proc/maps-of-77", "7f0000000000-7f0000001000 r--p 00000000 103:09 12                        /srv/file\n");
         CHECK_INT(mount("/proc/maps-of-77", "/proc/77/maps", NULL, MS_BIND, NULL), 0);
@@ -558,7 +548,7 @@ static void test_mapped_file(const char *real) {
 static void test_unread_process(void) {
         _cleanup_free_ char *answer = NULL;
 
-        make_folders("/proc/78");
+        test_make_folders("/proc/78");
         CHECK_INT(symlink("fd", "/proc/78/fd"), 0);
         CHECK_INT(ask("processes", &answer), -EAGAIN);
         CHECK(startswith(answer, "not every process could be looked at: process "));
@@ -574,14 +564,14 @@ static void test_processes(void) {
 
         CHECK_INT(json_parse(text, strlen(text), &devices), 0);
         json_set(scope, "dax_devices", devices);
-        make_folders("/sys/dev/char");
+        test_make_folders("/sys/dev/char");
         CHECK_INT(symlink("../../devices/virtual/mem/null", "/sys/dev/char/1:3"), 0);
         check_yes("processes");
 
         _cleanup_close_ int fd = open("/dev/null", O_RDWR | O_CLOEXEC);
         CHECK(fd >= 0 && link_readf(&self, "/proc/.real/self") >= 0);
         real = strf("/proc/.real/%s", self);
-        make_folders("/proc/77");
+        test_make_folders("/proc/77");
         CHECK_INT(mount(real, "/proc/77", NULL, MS_BIND, NULL), 0);
         CHECK_INT(ask("processes", &answer), 0);
         CHECK(answer && startswith(answer, "process 77 (test-probes) has descriptor null: /proc/77/fd/"));

@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
+#include <errno.h>
 #include <ftw.h>
+#include <sys/stat.h>
 
 #include "base/util.h"
 
@@ -35,6 +37,17 @@ static inline void test_put(const char *path, const char *text) {
         _cleanup_fclose_ FILE *f = fopen(path, "we");
 
         CHECK(f && fputs(text, f) >= 0);
+}
+
+/* The folder, and all that it is in. */
+static inline void test_make_folders(const char *path) {
+        _cleanup_free_ char *copy = strdup(path);
+
+        for (char *p = copy + 1; (p = strchr(p, '/')); *p++ = '/') {
+                *p = '\0';
+                CHECK(mkdir(copy, 0755) == 0 || errno == EEXIST);
+        }
+        CHECK(mkdir(path, 0755) == 0 || errno == EEXIST);
 }
 
 static inline int test_remove_entry(const char *path, const struct stat *st, int type, struct FTW *ftw) {
