@@ -42,18 +42,15 @@ void gaps_add(Gaps *to, const Gaps *from) {
         }
 }
 
-bool gaps_none(const Gaps *g) {
+bool gaps_none_but(const Gaps *g, unsigned kinds) {
         for (size_t i = 0; i < _GAP_KIND_MAX; i++)
-                if (g->of[i].n > 0)
+                if (g->of[i].n > 0 && !(kinds & 1U << i))
                         return false;
         return true;
 }
 
-bool gaps_time_alone(const Gaps *g) {
-        Gaps others = *g;
-
-        others.of[GAP_TIME] = (Gap) { 0 };
-        return g->of[GAP_TIME].n > 0 && gaps_none(&others);
+bool gaps_none(const Gaps *g) {
+        return gaps_none_but(g, 0);
 }
 
 static int open_process(int pid) {

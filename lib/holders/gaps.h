@@ -34,8 +34,8 @@ void gap_note_time(Gaps *g, size_t n, bool has_uid, uint32_t uid);
 void gaps_add(Gaps *to, const Gaps *from);
 bool gaps_none(const Gaps *g);
 
-/* Was there not enough time, and nothing else? */
-bool gaps_time_alone(const Gaps *g);
+/* Are there none but of these kinds, each as 1 << kind? */
+bool gaps_none_but(const Gaps *g, unsigned kinds);
 
 /* "process 12 (dd) hangs in the kernel, and 2 others". Newly allocated, as are the following. */
 char *gap_text(GapKind kind, const Gap *gap);

@@ -2,6 +2,7 @@
 #include <errno.h>
 #include <fcntl.h>
 
+#include "base/clock.h"
 #include "base/fileio.h"
 #include "base/parse.h"
 #include "holders/pin-scan.h"
@@ -133,6 +134,8 @@ static int look_at_descriptors(PinLook *l) {
         (void) TAKE_FD(fd);
 
         for (struct dirent *e; (e = readdir(dir));) {
+                if (now_monotonic() >= l->scan->deadline)
+                        return -ETIME;
                 int r = e->d_name[0] == '.' ? 0 : pin_scan_note(l->scan, l->pid, look_at_descriptor(l, e->d_name));
                 if (r < 0)
                         return r;

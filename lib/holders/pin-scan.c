@@ -25,7 +25,9 @@ static void look_done(PinLook *l) {
 int pin_scan_note(PinScan *s, int pid, int error) {
         if (error == -ENOMEM)
                 return error;
-        if (error < 0 && error != -ENOENT && error != -ESRCH)
+        if (error == -ETIME)
+                gap_note_time(&s->pins->gaps, 1, false, 0);
+        else if (error < 0 && error != -ENOENT && error != -ESRCH)
                 gap_note(&s->pins->gaps, GAP_PROCESS, pid, error);
         return 0;
 }
@@ -95,7 +97,7 @@ static int scan_all(PinScan *s) {
         int r = process_roll_begin(&roll);
         while (r >= 0 && (r = process_roll_next(&roll, name)) > 0) {
                 if (now_monotonic() >= s->deadline) {
-                        gap_note(&s->pins->gaps, GAP_TIME, 0, 0);
+                        process_roll_over(&roll, &s->pins->gaps);
                         return 0;
                 }
                 r = parse_u64(name, &pid);

@@ -241,7 +241,7 @@ void process_roll_spent(ProcessRoll *r, size_t owner, uint64_t usec) {
                 sift_down(r, owner);
 }
 
-size_t process_roll_left(const ProcessRoll *r, bool *ret_has_uid, uint32_t *ret_uid) {
+void process_roll_over(const ProcessRoll *r, Gaps *gaps) {
         size_t n = 0, most = ROOT;
 
         for (size_t i = 0; i < r->n_owners; i++) {
@@ -249,9 +249,7 @@ size_t process_roll_left(const ProcessRoll *r, bool *ret_has_uid, uint32_t *ret_
                 if (r->owners[i].spent_usec > r->owners[most].spent_usec)
                         most = i;
         }
-        *ret_has_uid = most != ROOT && r->owners[most].uid != USER_NS_OWNER_UNKNOWN;
-        *ret_uid = r->owners[most].uid;
-        return n;
+        gap_note_time(gaps, n, most != ROOT && r->owners[most].uid != USER_NS_OWNER_UNKNOWN, r->owners[most].uid);
 }
 
 bool process_roll_again(ProcessRoll *r) {

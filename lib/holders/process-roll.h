@@ -5,6 +5,7 @@
 #include <limits.h>
 
 #include "base/id-map.h"
+#include "holders/gaps.h"
 
 /* Every process of the machine once, and then again those that came meanwhile. The kernel lists /proc in one go, so who is
  * short-lived is gone when their turn comes, and who took something over from one that ended is not in the list
@@ -54,8 +55,8 @@ int process_roll_next_in_pass(ProcessRoll *r, char ret[static NAME_MAX + 1], siz
 /* A process of that owner took so long. */
 void process_roll_spent(ProcessRoll *r, size_t owner, uint64_t usec);
 
-/* How many were not called in this pass, and the user whose processes took most of the time, where there is one beside root. */
-size_t process_roll_left(const ProcessRoll *r, bool *ret_has_uid, uint32_t *ret_uid);
+/* The time is over: notes how many were not called in this pass, and the user whose processes took most of it, where there is one beside root. */
+void process_roll_over(const ProcessRoll *r, Gaps *gaps);
 
 /* Begins the next pass, where it is worth it: somebody new was found by the last one, and there were not too many yet, as there is
  * always somebody new on a busy machine. */

@@ -79,11 +79,7 @@ static struct timespec timespec_of(uint64_t usec) {
 
 /* The user who is to blame is named. */
 static void time_is_over(Crew *c) {
-        bool has_uid;
-        uint32_t uid;
-        size_t n = process_roll_left(&c->roll, &has_uid, &uid);
-
-        gap_note_time(&c->gaps, n, has_uid, uid);
+        process_roll_over(&c->roll, &c->gaps);
         c->ended = true;
         (void) pthread_cond_broadcast(&c->news);
 }

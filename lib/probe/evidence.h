@@ -4,7 +4,7 @@
 #include "probe/probe.h"
 
 /* What the kernel says by itself about all the users of a device, whoever they are. Anybody can make more processes and mount namespaces than
- * can be looked through: where only those were not, this answers instead. False wherever it does not. */
+ * can be looked through, or one that hangs: where only those were not, this answers instead. False wherever it does not. */
 
 /* Nobody has a super block, swap, another device or an exclusive open on it: it is ours exclusively, was until it was gone, or can be
  * had so; or it was made of others, and is gone, which the kernel refuses as long as anybody has it open. */

@@ -79,10 +79,10 @@ static int find(json_object *scope, HoldTargets *targets, Holders **ret) {
         return holders_scan(targets, SCAN_SEC * USEC_PER_SEC, ret);
 }
 
-/* Where all that is wrong is that there was not enough time: what the kernel says of the devices themselves. */
+/* Where there was not enough time, or somebody hangs, which anybody can see to: what the kernel says of the devices themselves. */
 static bool kernel_answers(json_object *scope, const Gaps *gaps) {
         json_object *daxes = json_array(scope, "dax_devices"), *blocks = json_array(scope, "block_devices");
-        bool free = gaps_time_alone(gaps);
+        bool free = gaps_none_but(gaps, 1U << GAP_TIME | 1U << GAP_HANG);
 
         for (size_t i = 0; i < json_len(daxes) && free; i++)
                 free = does_not_count("char", json_at(daxes, i)) || evidence_char_is_free(json_at(daxes, i));

@@ -113,7 +113,7 @@ static bool is_asked_later(const HoldTarget *t) {
 }
 
 int step_gaps_of(StepRun *run, const Gaps *gaps, const HoldTargets *targets, const char *name) {
-        bool later = gaps_time_alone(gaps);
+        bool later = !gaps_none(gaps) && gaps_none_but(gaps, 1U << GAP_TIME);
 
         for (size_t i = 0; i < targets->n_items && later; i++)
                 later = is_asked_later(&targets->items[i]);
@@ -135,7 +135,7 @@ int step_unused(StepRun *run, TargetKind kind, dev_t dev, const char *name) {
                 text = holder_text(&h->items[0], h->n_items - 1);
                 return step_fail(run, -EBUSY, "%s: %s", name, text ?: "in use");
         }
-        if (kind == TARGET_CHAR && gaps_time_alone(&h->gaps) && driver_is_unused(dev))
+        if (kind == TARGET_CHAR && gaps_none_but(&h->gaps, 1U << GAP_TIME) && driver_is_unused(dev))
                 return 0;
         return step_gaps(run, &h->gaps, name);
 }

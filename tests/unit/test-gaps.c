@@ -55,7 +55,7 @@ static void test_sum(void) {
         CHECK_INT(a.of[GAP_FILE].pid, 5);
         CHECK_INT(a.of[GAP_FILE].error, -EIO);
         CHECK_INT(a.of[GAP_TIME].n, 1);
-        CHECK(!gaps_time_alone(&a) && !gaps_time_alone(&(Gaps) { 0 }));
+        CHECK(!gaps_none_but(&a, 1U << GAP_TIME) && gaps_none_but(&a, 1U << GAP_TIME | 1U << GAP_FILE));
         CHECK(!gaps_none(&a));
 }
 

@@ -53,9 +53,8 @@ static void test_turns(void) {
         enum { ROOTS = 5, FEW = 20, MANY = 300, FIRST = 100000 };
         char folder[] = "/tmp/test-roll.XXXXXX", name[NAME_MAX + 1];
         _cleanup_(process_roll_done) ProcessRoll roll = { 0 };
-        bool has_uid = false;
         size_t owner, few = 0;
-        uint32_t uid = 0;
+        Gaps gaps = { 0 };
 
         CHECK(mkdtemp(folder));
         for (int i = 0; i < MANY; i++)
@@ -75,9 +74,11 @@ static void test_turns(void) {
                 process_roll_spent(&roll, owner, pid < MANY ? 100000 : 100);
         }
         CHECK_INT(few, FEW);
-        CHECK_INT(process_roll_left(&roll, &has_uid, &uid), MANY - 3);
-        CHECK(has_uid);
-        CHECK_INT(uid, 65534);
+        process_roll_over(&roll, &gaps);
+        CHECK(gaps_none_but(&gaps, 1U << GAP_TIME));
+        CHECK_INT(gaps.of[GAP_TIME].n, MANY - 3);
+        CHECK(gaps.of[GAP_TIME].has_uid);
+        CHECK_INT(gaps.of[GAP_TIME].uid, 65534);
         test_remove_tree(folder);
 }
 
