@@ -13,7 +13,7 @@ static bool is_frame(const Engine *e, size_t n) {
 static void turn_to(Engine *e, size_t n) {
         engine_turn_to(e, n);
         e->run.ignore_cancel = true; /* a step is put back as a whole */
-        e->run.backwards = true;
+        e->run.backwards = e->run.restoring = true;
 }
 
 /* What the removal noted when it took the step; the restoration's own notes come behind. */

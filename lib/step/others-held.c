@@ -249,7 +249,8 @@ static bool is_any_noted(json_object *notes) {
 }
 
 void others_hold_again(StepRun *run) {
-        if (!is_any_noted(run->notes))
+        /* Who was frozen and goes on without the card was frozen again by the removal, and is its owner's. */
+        if (run->restoring || !is_any_noted(run->notes))
                 return;
         _cleanup_(ended_done) Ended e = ended_find(run);
         for (size_t i = json_len(run->notes); i-- > 0;) {

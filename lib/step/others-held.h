@@ -33,5 +33,5 @@ void others_let_ours_run(const OthersHeld *o, const Holder *h);
 char *others_frozen_above(const Holder *h);
 
 /* Holds up again whoever was noted and lives: the same process, the same group, or on the way back the unit that was started again in its
- * place. What cannot be is told as lost. A unit that is on its way down is let be. */
+ * place. What cannot be is told as lost. A unit that is on its way down is let be, and in a restoration everybody is. */
 void others_hold_again(StepRun *run);

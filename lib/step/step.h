@@ -79,6 +79,7 @@ typedef struct StepRun {
         json_object *since;     /* borrowed: the kernel log's place when the removal began (kernel/kmsg-since.h), or NULL */
         bool light_closed;      /* the slot's registers cannot be written (lockdown): its light stays as it is */
         bool ignore_cancel;     /* on the way back nothing is cancelled */
+        bool restoring;         /* the notes are those of a removal that is over, perhaps of another boot: they tell of no process of today */
         bool backwards;         /* verify() is asked whether anything of the step is left to be put back, not whether it is done */
         json_object *notes;     /* array, borrowed: what this step noted in this removal so far, oldest first */
         struct {

@@ -361,6 +361,14 @@ static void test_others_stay(void) {
         CHECK_INT(cgroup_asked_to_freeze(unit), 1);
         CHECK(!next.lost);
 
+        /* Whoever restores what a removal took down holds nobody up any more. */
+        next.restoring = true;
+        CHECK(kill(stopped.pid, SIGCONT) == 0);
+        CHECK_INT(cgroup_freeze(unit, false), 0);
+        revert(&next, args);
+        CHECK(child_runs(&stopped) && child_runs(&frozen) && !next.lost);
+        next.restoring = false;
+
         /* Another process by the number of one, another group by the name of the other: theirs. */
         for (size_t i = 0; i < json_len(next.notes); i++) {
                 json_object *note = json_at(next.notes, i);
@@ -369,8 +377,6 @@ static void test_others_stay(void) {
                 if (json_has(note, "stopped"))
                         json_set_u64(note, "start_time", 1);
         }
-        CHECK(kill(stopped.pid, SIGCONT) == 0);
-        CHECK_INT(cgroup_freeze(unit, false), 0);
         revert(&next, args);
         CHECK(child_runs(&stopped) && child_runs(&frozen));
         CHECK_INT(json_len(next.lost), 1);
