@@ -51,10 +51,21 @@ static bool cut_level(char *path) {
 }
 
 /* Its manager has to know, or it takes the unit for frozen still and does nothing with it. */
-static bool is_frozen_by_manager(StepRun *run, const char *cgroup, const char *unit) {
+static bool is_frozen_by_manager(const StepRun *run, const char *cgroup, const char *unit) {
         _cleanup_free_ char *own = unit_group_of(cgroup, unit);
+        StepRun ask = { .limits = run->limits };
 
-        return streq_ptr(own, cgroup) && unit_is_frozen(run, unit);
+        bool frozen = streq_ptr(own, cgroup) && unit_is_frozen(&ask, unit);
+        step_run_done(&ask);
+        return frozen;
+}
+
+/* Where that fails the group is written to by hand. */
+static void manager_freeze(const StepRun *run, const char *unit, bool freeze) {
+        StepRun ask = { .limits = run->limits };
+
+        (void) unit_freeze(&ask, unit, freeze);
+        step_run_done(&ask);
 }
 
 static int group_note(OthersHeld *o, const char *cgroup, const char *unit, bool by_manager) {
@@ -80,7 +91,7 @@ static int group_let_run(OthersHeld *o, const char *cgroup, const char *unit) {
         if (r < 0)
                 return r;
         if (by_manager)
-                (void) unit_freeze(o->run, unit, false);
+                manager_freeze(o->run, unit, false);
         (void) holder_thaw(&(Holder) { .cgroup = (char *) cgroup });
         return 0;
 }
@@ -135,17 +146,18 @@ char *others_frozen_above(const Holder *h) {
         return NULL;
 }
 
-/* Units that this removal has ended: sets of names. */
+/* Units by what this removal has done to them, and what of them is up: sets of names. */
 typedef struct Ended {
+        StepRun *run;
         json_object *stopped;
-        json_object *started;   /* and those of them, or of whose processes one has ended, that are up in another life */
-        json_object *down;      /* on their way down still, or to stay there */
+        json_object *started;   /* stopped, or one of its processes has ended, and on the way back it is started again */
+        json_object *up;        /* as the manager says, once it was asked */
 } Ended;
 
 static void ended_done(Ended *e) {
         json_object_put(e->stopped);
         json_object_put(e->started);
-        json_object_put(e->down);
+        json_object_put(e->up);
 }
 
 static void set_add(json_object *set, json_object *names) {
@@ -157,15 +169,8 @@ static bool is_gone(json_object *note) {
         return process_open((int) json_u64(note, "pid"), json_u64(note, "start_time"), NULL, NULL) == -ESRCH;
 }
 
-static bool is_down(StepRun *run, const char *unit) {
-        _cleanup_(unit_infos_done) UnitInfos infos = { 0 };
-        const UnitInfo *u;
-
-        return !run->backwards || (unit_show(run, unit, &infos, &u) >= 0 && !unit_info_is_up(u));
-}
-
 static Ended ended_find(StepRun *run) {
-        Ended e = { .stopped = json_object_new_object(), .started = json_object_new_object(), .down = json_object_new_object() };
+        Ended e = { .run = run, .stopped = json_object_new_object(), .started = json_object_new_object(), .up = json_object_new_object() };
 
         for (size_t i = 0; i < json_len(run->notes); i++) {
                 json_object *note = json_at(run->notes, i), *units = json_get(note, "units");
@@ -174,14 +179,26 @@ static Ended ended_find(StepRun *run) {
                         json_set_bool(e.stopped, stop, true);
                         set_add(e.stopped, units);
                 }
-                if (stop && is_down(run, stop)) {
-                        json_set_bool(e.down, stop, true);
-                        set_add(e.down, units);
-                }
                 if (run->backwards && (stop || (json_has(note, "signal") && json_len(units) > 0 && is_gone(note))))
                         set_add(e.started, units);
         }
         return e;
+}
+
+/* What is left of a unit that is on its way down has to run for that: its manager tells it to end. */
+static bool is_going_down(const Ended *e, const char *unit) {
+        _cleanup_(unit_infos_done) UnitInfos infos = { 0 };
+        StepRun ask = { .limits = e->run->limits };
+        const UnitInfo *u;
+
+        if (!unit)
+                return false;
+        if (!e->run->backwards && json_has(e->stopped, unit))
+                return true;
+        if (!json_has(e->up, unit))
+                json_set_bool(e->up, unit, unit_show(&ask, unit, &infos, &u) < 0 || !u->loaded || unit_info_is_up(u));
+        step_run_done(&ask);
+        return !json_flag(e->up, unit);
 }
 
 static int group_hold(StepRun *run, json_object *note) {
@@ -189,7 +206,7 @@ static int group_hold(StepRun *run, json_object *note) {
         int r = 0;
 
         if (json_flag(note, "by_manager"))
-                (void) unit_freeze(run, json_str(note, "unit"), true);
+                manager_freeze(run, json_str(note, "unit"), true);
         if (cgroup_asked_to_freeze(cgroup) == 0)
                 r = cgroup_freeze(cgroup, true);
         /* Who is in the kernel gets there later, as it was before. */
@@ -203,7 +220,7 @@ static void group_hold_again(StepRun *run, const Ended *e, json_object *note) {
         uint64_t id = 0;
 
         int r = cgroup_id(cgroup, &id);
-        if (r == -ENOENT || json_has(e->down, unit ?: ""))
+        if (r == -ENOENT || is_going_down(e, unit))
                 return;
         bool same = r >= 0 && (id == json_u64(note, "id") || json_has(e->started, unit ?: ""));
         if (same)
@@ -231,7 +248,7 @@ static void process_hold_again(StepRun *run, const Ended *e, json_object *note) 
         const Holder h = { .pid = (int) json_u64(note, "stopped"), .start_time = json_u64(note, "start_time") };
         const char *comm = json_str(note, "comm") ?: "?", *unit = json_str(note, "unit");
 
-        if (json_has(e->down, unit ?: ""))
+        if (is_going_down(e, unit))
                 return;
         int r = process_hold(&h);
         if (r == -ESRCH && run->backwards && json_has(e->stopped, unit ?: ""))

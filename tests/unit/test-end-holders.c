@@ -401,6 +401,23 @@ static void test_others_behind_the_end(void) {
         child_end(&other);
 }
 
+/* Its service goes down for that, and what is left of it has to obey its manager. */
+static void test_others_going_down(void) {
+        _cleanup_json_ json_object *args = args_new("[{\"action\": [\"term\"]}]");
+        _cleanup_(world_run_done) StepRun run = world_run();
+        Child holder = child_start(unit, "a", NULL), other = child_start(unit, NULL, NULL);
+
+        a_service("");
+        text_write("deactivating\n", "%s/units/a.service/state", bin);
+        CHECK_INT(cgroup_freeze(unit, true), 0);
+        CHECK_INT(cgroup_wait_frozen(unit, true, 5 * USEC_PER_SEC), 0);
+        apply(&run, args);
+        CHECK_INT(child_status(&holder), SIGTERM);
+        CHECK(child_runs(&other));
+        CHECK(!run.lost);
+        child_end(&other);
+}
+
 /* A kill needs nobody to run: whoever is frozen or stopped beside it stays so all the time. */
 static void test_others_killed(void) {
         _cleanup_json_ json_object *args = args_new("[{\"action\": [\"kill\"]}]");
@@ -716,6 +733,7 @@ int main(int argc, char **argv) {
         test_wait_others();
         test_others_stay();
         test_others_behind_the_end();
+        test_others_going_down();
         test_others_killed();
         test_others_above();
         test_frozen_unit();
