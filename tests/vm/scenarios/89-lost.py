@@ -28,6 +28,28 @@ def check_lost(lab, number, probe, words):
     lab.check(status == removal.BLOCKED and "not all of it is" in out + err, f"a removal should not say that there is nothing: {status} {out}{err}")
 
 
+def journal_entry(lab):
+    return lab.sh("journalctl -o cat -u safe-removed MESSAGE_ID=c9b1f6e3a7104a0f8d1d6fbf0a7d2b54")
+
+
+def check_entry(lab, *words):
+    entry = lab.wait_for(lambda: journal_entry(lab), 20, "the entry of the journal")
+    for each in words:
+        lab.check(each in entry, f"{each} should be in the journal: {entry}")
+
+
+def hear_events(lab):
+    """What the bus is told, by somebody who is there before the daemon is."""
+    lab.spawn("bus", """busctl monitor --json=short --match="type='signal',member='Event'" > /run/events 2>&1""")
+    lab.wait_for(lambda: "Monitoring" in lab.sh("cat /run/events || true"), 20, "busctl to listen")
+
+
+def check_told(lab, number, *words):
+    """The event on the bus, and the journal's entry with all that was lost."""
+    lab.wait_for(lambda: lab.guest.succeeds(f"grep card-lost /run/events | grep -q 'slot[^,]*{number}'"), 30, "the event")
+    check_entry(lab, *words)
+
+
 @scenario("pulled-in-use", own_guest=True, timeout=240, allow=LOST)
 def pulled_in_use(lab):
     """Memory that is online goes with a card that somebody pulls: the kernel keeps the blocks, with nothing behind them."""
@@ -41,6 +63,7 @@ def pulled_in_use(lab):
     lab.check(told[0]["lost"][0].startswith(f"memory{ram.block_numbers[0]} to memory{ram.block_numbers[-1]}: 512 MiB online"),
               f"all that was lost should be told: {told}")
     lab.check(ram.online() > 0, "the kernel should have kept blocks: the scenario shows nothing otherwise")
+    check_entry(lab, told[0]["lost"][0])
     check_lost(lab, 2, "memory-blocks", f"memory{ram.block_numbers[0]} is online")
     lab.restart_daemon()
     check_lost(lab, 2, "memory-blocks", f"memory{ram.block_numbers[0]} is online")
@@ -56,8 +79,10 @@ def pulled_disk(lab):
     user = lab.spawn("user", f"cd {disk.target} && exec sleep 1000")
     seen = f"grep -q {disk.device.rsplit('/', 1)[-1]} {removal.STATE_DIR}/cards/*.json"
     lab.wait_for(lambda: lab.guest.succeeds(seen), 20, "the daemon to have seen the disk")
+    hear_events(lab)
     lab.slot(4).pull()
     lab.wait_for(lambda: state(lab, 4) == ["lost"], 20, "the slot to be lost")
+    check_told(lab, 4, f"ext4 of {disk.device} is mounted on {disk.target}", f"process {user.pid} (sleep) has")
     check_lost(lab, 4, "mounts", disk.target)
     user.stop()
     disk.umount()
@@ -67,24 +92,6 @@ def pulled_disk(lab):
     lab.check(leds.safe, f"all of it is gone: {leds}")
     lab.slot(4).insert()
     lab.check(state(lab, 4) != ["lost"], "another card should not be lost")
-
-
-def journal_entry(lab):
-    return lab.sh("journalctl -o cat -u safe-removed MESSAGE_ID=c9b1f6e3a7104a0f8d1d6fbf0a7d2b54")
-
-
-def hear_events(lab):
-    """What the bus is told, by somebody who is there before the daemon is."""
-    lab.spawn("bus", """busctl monitor --json=short --match="type='signal',member='Event'" > /run/events 2>&1""")
-    lab.wait_for(lambda: "Monitoring" in lab.sh("cat /run/events || true"), 20, "busctl to listen")
-
-
-def check_told(lab, number, *words):
-    """The event on the bus, and the journal's entry with all that was lost."""
-    lab.wait_for(lambda: lab.guest.succeeds(f"grep card-lost /run/events | grep -q 'slot[^,]*{number}'"), 30, "the event")
-    entry = lab.wait_for(lambda: journal_entry(lab), 20, "the entry of the journal")
-    for each in words:
-        lab.check(each in entry, f"{each} should be in the journal: {entry}")
 
 
 def press_until_dark(lab, number):
