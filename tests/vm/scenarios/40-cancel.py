@@ -2,6 +2,7 @@
 """Changed minds, and everything that can happen to a removal that is under way."""
 
 import json
+import os
 
 from harness import removal, storage
 from harness.scenario import scenario
@@ -113,6 +114,24 @@ def every_step(lab):
         end = storage.call_off_at(lab, step)
         lab.check(end["message"].endswith("everything is as it was before"), f"what is said at {step}: {end['message']}")
         lab.equal(end["lost"], [], f"what is listed at {step}")
+
+
+@scenario("cancel-at-storage-steps", profile="mixed", timeout=300, turn=True)
+def storage_steps(lab):
+    """The same with a file system in use, swap and persistent memory: three of the steps, which the seed chooses, and all in a long run."""
+    region = lab.pmem(3)
+    disk = lab.filesystem(region.namespace("fsdax", mib=64).device)
+    swap = region.namespace("raw", mib=32).device
+    lab.sh(f"mkswap {swap} > /dev/null && swapon -p 5 {swap}")
+    wanted = disk.fill(mib=1)
+    lab.writer(disk)
+    plan = storage.plan(lab, "3")
+    steps = [step["name"] for step in plan["steps"] if step["reversible"] and step["name"] not in ("hold", "announce", "release")]
+    steps = sorted(set(steps), key=steps.index)
+    chosen = steps if os.environ.get("LAB_LONG") else sorted(lab.random.sample(steps, 3), key=steps.index)
+    for step in chosen:
+        lab.equal(call_off_at(lab, step, target="3")["lost"], [], f"what is listed at {step} of {steps}")
+    lab.equal(disk.sum(), wanted, "what is on the card")
 
 
 def by_hand(lab, ram, *words):

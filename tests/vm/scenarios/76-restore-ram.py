@@ -82,7 +82,7 @@ def equal_card(lab):
     before = take_out(lab, 2)
     lab.slot(2).insert(replace(lab.guest.profile.cards[2], serial=73))
     lab.cli("restore", "2")
-    check_rebuilt(lab, before)
+    check_rebuilt(lab, before.on_card(1, 73))
 
 
 @scenario("restore-other-slot", turn=True)
@@ -172,3 +172,22 @@ def auto(lab):
     lab.sh("systemctl restart safe-removed.service")
     lab.cli("list")
     lab.equal([r["id"] for r in restorations(lab, 2)], [ended["id"]], "the restorations of slot 2 after a restart of the daemon")
+
+
+@scenario("restore-what-changed", timeout=240, turn=True)
+def what_changed(lab):
+    """Somebody takes a block offline that was just put back: it is listed, with the command that brings it back, instead of saying that
+    all is as it was. Run, and asked again, there is nothing more to tell."""
+    before, number = begin_slowly(lab, delay_msec=300)
+    last = len(lab.cli_json("restore", "2", "--dry-run")["steps"]) - 1
+    block = max((line.split()[0] for line in before.lines if line.startswith("memory")), key=lambda name: int(name.removeprefix("memory")))
+    removal.wait_for_record(lab, number, f'"ev":"do","n":{last}', 90, then=f"echo offline > /sys/devices/system/memory/{block}/state")
+    end = removal.wait_for_end(lab, number)
+    lab.equal((end["outcome"], end["message"].split(", ")[-1]), ("rebuilt", "except for what is listed"), f"the ending ({end['message']})")
+    lab.check(len(end["lost"]) == 1 and end["lost"][0].startswith(f"{block}: now offline, before it was online in zone Movable; "),
+              f"what is listed: {end['lost']}")
+    lab.sh(end["lost"][0].split("to have it as it was: ")[1])
+    removal.policy(lab, StepDelayMSec=0)
+    lab.cli("restore", "2")
+    check_rebuilt(lab, before, code="as-it-was")
+    lab.check("everything is as it was before that" in removal.history(lab)[0]["message"], "what is said then")
