@@ -53,7 +53,7 @@ static const char *const worker_end_table[_WORKER_END_MAX] = {
 char *worker_end_text(WorkerEnd end, int code) {
         if (end == WORKER_NOT_STARTED)
                 return strf("%s: %s; see systemctl status safe-remove-guard", worker_end_table[end], strerror(code));
-        return strf("%s (%d)", worker_end_table[end], code);
+        return end == WORKER_UNSEEN ? strdup(worker_end_table[end]) : strf("%s (%d)", worker_end_table[end], code);
 }
 
 static unsigned n_alive;

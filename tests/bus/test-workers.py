@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """Who starts workers, and what becomes of them when one of the others goes away."""
+import contextlib
 import fcntl
 import os
 import signal
@@ -13,6 +14,8 @@ import unittest
 import harness
 from harness import BusError, BusTest, NOBODY, wait_for
 
+FAILED = 199  # more than anybody says
+
 
 def status(pid):
     with open(f"/proc/{pid}/status") as f:
@@ -20,8 +23,16 @@ def status(pid):
 
 
 class Workers(BusTest):
+    def removing(self):
+        """Who looks at the machine comes and goes."""
+        found = []
+        for pid in self.workers():
+            with contextlib.suppress(OSError), open(f"/proc/{pid}/cmdline", "rb") as f:
+                found += [pid] if f.read().endswith(b"\0run\0") else []
+        return found
+
     def one_worker(self):
-        return wait_for(self.workers, "a worker")[0]
+        return wait_for(self.removing, "a worker")[0]
 
     def starters(self):
         found = []
@@ -173,11 +184,25 @@ class Workers(BusTest):
         self.assertEqual(stat.S_IMODE(os.stat(self.path("run")).st_mode) & 0o007, 0)
         os.chmod(self.path("run"), 0o755)
         os.chmod(self.path("run/workers"), 0o666)
+        self.assertEqual(self.heard_by_stranger(), 0)
+        self.assertEqual(self.worker_log(), before)
+
+    @unittest.skipUnless(os.environ.get("SAFE_REMOVE_TEST_INSIDE") == "root", "needs a second user")
+    def test_the_group_of_the_guard(self):
+        """A daemon with a user of its own, for which both units say Group=."""
+        self.stop_guard()
+        self.start_guard(["setpriv", f"--regid={NOBODY}", "--clear-groups"])
+        os.chmod(self.path("run"), 0o755)
+        self.assertGreater(self.heard_by_stranger(), 0)
+
+    def heard_by_stranger(self):
+        """How much the starter said to him, who asked for a worker."""
         child = os.fork()
         if child == 0:
             os._exit(self.as_stranger())
-        self.assertEqual(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), 0)
-        self.assertEqual(self.worker_log(), before)
+        heard = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+        self.assertNotEqual(heard, FAILED)
+        return heard
 
     def as_stranger(self):
         try:
@@ -196,7 +221,7 @@ class Workers(BusTest):
             except ConnectionResetError:
                 return 0
         except BaseException:  # whatever it is, this is not to go on as the test
-            return 99
+            return FAILED
 
 
 if __name__ == "__main__":
