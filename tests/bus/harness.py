@@ -75,15 +75,15 @@ def enter_namespaces():
     os.execvp("unshare", ["unshare", flags, sys.executable] + sys.argv)
 
 
-def wait_for(condition, what):
+def wait_for(condition, what, patience=PATIENCE):
     """Polls: the things waited for are files and bus properties of other processes."""
-    deadline = time.monotonic() + PATIENCE
+    deadline = time.monotonic() + patience
     while time.monotonic() < deadline:
         value = condition()
         if value:
             return value
         time.sleep(0.02)
-    raise AssertionError(f"waited {PATIENCE} s in vain for {what}")
+    raise AssertionError(f"waited {patience} s in vain for {what}")
 
 
 def die_with_parent():
