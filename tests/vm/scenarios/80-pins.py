@@ -251,4 +251,4 @@ def by_hand(lab):
     lab.check(not lab.log.has(r"BUG:|Oops"), "nothing should be seen as yet")
     lab.run(f"kill -KILL {pinner.pids[0]}", check=False)
     lab.wait_for(lambda: lab.log.has(r"BUG:|Oops|RIP:"), 60, "the kernel's oops")
-    lab.check(lab.log.has(r"io_buffer_unmap|unpin_user|gup_put_folio|io_uring"), "it should be about the pin")
+    lab.check(lab.log.has(r"io_buffer_unmap|io_release_ubuf|unpin_user|gup_put_folio|io_uring"), "it should be about the pin")
