@@ -1,10 +1,11 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
-"""A private bus with the real daemon on it, whose worker is fake-worker.py."""
+"""A private bus with the real daemon on it, whose guard starts fake-worker.py for every worker."""
 import os
 import pathlib
 import select
 import shutil
 import subprocess
+import sys
 import tempfile
 import time
 
@@ -13,9 +14,9 @@ TIMEOUT = 60
 
 
 class Bus:
-    def __init__(self, cli, daemon):
+    def __init__(self, cli, daemon, guard):
         self.cli, self.daemon_path = cli, daemon
-        self.daemon = None
+        self.daemon = self.guard = None
         self.folder = pathlib.Path(tempfile.mkdtemp(prefix="safe-remove-cli-"))
         self.state = self.folder / "state"
         self.state.mkdir()
@@ -32,11 +33,29 @@ class Bus:
         address = self.bus.stdout.readline().strip()
         self.env = {k: v for k, v in os.environ.items() if k not in ("NO_COLOR", "LANG", "LC_ALL")}
         self.env.update(DBUS_SESSION_BUS_ADDRESS=address, SAFE_REMOVE_BUS="session", TZ="UTC", TERM="xterm",
-                        SAFE_REMOVE_STATE_DIR=str(self.state), SAFE_REMOVE_WORKER=str(HERE / "fake-worker.py"))
+                        SAFE_REMOVE_STATE_DIR=str(self.state))
+        # What the command is not told of: it comes by the bus.
+        self.daemon_env = {**self.env, "SAFE_REMOVE_WORKER": str(HERE / "fake-worker.py"), "SAFE_REMOVE_RUN_DIR": str(self.folder / "run"),
+                           "SAFE_REMOVE_KMSG": str(self.folder / "kmsg")}
+        self.start_guard(guard)
+
+    def start_guard(self, guard):
+        """It sees no slot of the machine that the test runs on."""
+        flags = "-m" if os.getuid() == 0 else "-rm"
+        if subprocess.run(["unshare", flags, "true"], stderr=subprocess.DEVNULL).returncode != 0:
+            print("namespaces cannot be made here")
+            sys.exit(77)
+        os.mkfifo(self.folder / "kmsg")
+        self.kmsg = os.open(self.folder / "kmsg", os.O_RDWR)  # a log without a writer would be at its end
+        self.guard = self.start(["unshare", flags, "sh", "-c", 'mount -t tmpfs test /sys && exec "$0"', guard])
+        wait_for((self.folder / "run/workers").exists, "the guard")
+
+    def start(self, argv):
+        with open(self.folder / "daemon.log", "a") as log:
+            return subprocess.Popen(argv, env=self.daemon_env, stdin=subprocess.DEVNULL, stderr=log)
 
     def start_daemon(self):
-        self.daemon = subprocess.Popen([self.daemon_path], env=self.env, stdin=subprocess.DEVNULL,
-                                       stderr=open(self.folder / "daemon.log", "a"))
+        self.daemon = self.start([self.daemon_path])
         wait_for(lambda: self.run("history").returncode == 0, "the daemon")
 
     def kill_daemon(self):
@@ -50,7 +69,7 @@ class Bus:
     def close(self):
         # Nothing of them is wanted any more, and how the daemon stops is another test's subject. A fake worker leaves
         # when its socket closes.
-        for p in (self.daemon, self.bus):
+        for p in (self.daemon, self.guard, self.bus):
             if p and p.poll() is None:
                 p.kill()
                 p.wait()

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """What the CLI prints, compared with what it is meant to print: golden/NAME.txt holds standard output, standard error and
-the exit code of each command below. `test-golden.py CLI DAEMON --update` writes them anew; read the difference."""
+the exit code of each command below. `test-golden.py CLI DAEMON GUARD --update` writes them anew; read the difference."""
 import re
 import sys
 
@@ -96,7 +96,7 @@ def render(result):
 
 def main():
     update = "--update" in sys.argv
-    bus = Bus(sys.argv[1], sys.argv[2])
+    bus = Bus(*sys.argv[1:4])
     wrong = []
     try:
         bus.start_daemon()

@@ -168,7 +168,7 @@ def test_no_daemon(bus):
 
 
 def main():
-    bus = Bus(sys.argv[1], sys.argv[2])
+    bus = Bus(*sys.argv[1:4])
     try:
         bus.start_daemon()
         for test in (test_live_view, test_detach_and_cancel, test_no_wait, test_monitor, test_completion, test_altered_certificate,
