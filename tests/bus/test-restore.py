@@ -151,8 +151,15 @@ class Released(RestoreTest):
 
 class Automatic(RestoreTest):
     def take_out(self):
-        self.assertEqual(self.wait_end(self.remove("2")), "safe")
-        self.look([slot("2", 0, card=False), *self.slots[1:]])
+        """The card shows until the power goes, and not any more when the removal has ended."""
+        self.write("play/script", "step hold\nwait power\nstep power-off\n")
+        removal = self.remove("2")
+        wait_for(lambda: self.get(removal, "Removal", "Step") == "hold", "its first step")
+        without = [slot("2", 0, card=False), *self.slots[1:]]
+        self.write_machine(without)
+        self.write("play/power", "")
+        self.assertEqual(self.wait_end(removal), "safe")
+        self.look(without)
 
     def test_card_comes_back(self):
         self.policy("Restore=auto\n")
