@@ -45,12 +45,13 @@ static json_object *new_card(Manager *m, ManagedSlot *s) {
         return o;
 }
 
-/* It may have gone, or be wanted by somebody, since it was asked about. */
+/* It may have gone, or have been removed, since it was asked about: one that was and still sits in its slot has not come back. */
 static void start_at(Manager *m, const char *name) {
         const ManagedSlot *s = name ? manager_slot(m, name) : NULL;
         _cleanup_free_ char *card = s ? card_of(s) : NULL;
+        const Removal *last = s ? manager_removal_of_slot(m, name, slot_get(s, SLOT_TEXT_PORT)) : NULL;
 
-        if (card && streq_ptr(card, s->considered) && !manager_running_at_slot(m, name, slot_get(s, SLOT_TEXT_PORT)))
+        if (card && streq_ptr(card, s->considered) && (!last || (!removal_runs(last) && last->number <= m->came_back_number)))
                 start(m, s);
 }
 
@@ -80,6 +81,7 @@ void manager_consider_restoring(Manager *m) {
         }
         if (json_len(cards) == 0)
                 return;
+        m->came_back_number = m->last_number;
         int r = question_ask(m->event, "came-back", request, ASK_USEC, on_answer, m, &m->came_back);
         if (r < 0)
                 log_plain(LOG_WARNING, "Whether a card has come back cannot be asked: %s", strerror(-r));

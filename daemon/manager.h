@@ -39,6 +39,7 @@ struct Manager {
         sd_bus_track *subscribers;     /* who hears everything (event-bus.h) */
         Asks *asks;                    /* method calls that a worker is to answer */
         Question *came_back;           /* a worker is asked about cards that have come (manager-restore.c) */
+        uint64_t came_back_number;     /* last_number when it was asked */
         Light *lights;                 /* attention LEDs that are being set */
 };
 

@@ -179,6 +179,20 @@ class Automatic(RestoreTest):
         self.start_daemon()
         self.assertEqual(len(self.requests("restore")), 1)
 
+    def test_answer_is_late(self):
+        """A card that was removed after it was asked about, and still sits in its slot, has not come back."""
+        self.policy("Restore=auto\n")
+        self.stop_daemon()
+        self.write("play/slow-came-back", "")
+        self.start_daemon()
+        self.assertEqual(self.wait_end(self.remove("2")), "safe")
+        asked = self.worker_log().count("came-back")
+        os.unlink(self.path("play/slow-came-back"))
+        self.write_machine([slot("2", 0), slot("3", 1), slot("4", 2)])
+        send_device_event("add", "/devices/virtual/mem9", "cxl")
+        wait_for(lambda: self.worker_log().count("came-back") > asked, "the next question, behind that answer")
+        self.assertEqual(self.requests("restore"), [])
+
     def test_while_daemon_is_away(self):
         self.policy("Restore=auto\n")
         self.take_out()
