@@ -151,6 +151,12 @@ static int start(Job *j, const char *verb, int stream) {
         if (r < 0)
                 return r;
         r = sd_event_add_child(j->starter->event, &j->child, j->pid, WEXITED, on_child, j);
+        /* Told by the kernel as often as it takes: sd-event passes over what becomes ready behind another event (its threshold), and one that
+         * is told once is lost then. It takes the change only by way of "off". */
+        if (r >= 0)
+                r = sd_event_source_set_enabled(j->child, SD_EVENT_OFF);
+        if (r >= 0)
+                r = sd_event_source_set_enabled(j->child, SD_EVENT_ON);
         if (r < 0)
                 kill_group(j);
         return r;
