@@ -184,6 +184,7 @@ class Automatic(RestoreTest):
         self.policy("Restore=auto\n")
         self.stop_daemon()
         self.write("play/slow-came-back", "")
+        self.write("play/log-looks", "")
         self.start_daemon()
         self.assertEqual(self.wait_end(self.remove("2")), "safe")
         asked = self.worker_log().count("came-back")
