@@ -1,14 +1,18 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """What others rely on: who may do what, the interfaces as their file describes them, and the journal's catalog."""
+import importlib.machinery
 import os
 import re
+import shutil
 import subprocess
 import unittest
 import xml.etree.ElementTree as ElementTree
 
 import harness
 from harness import BusError, BusTest, NAME, NOBODY, ROOT, SOURCE, wait_for
+
+bus_methods = importlib.machinery.SourceFileLoader("bus_methods", f"{SOURCE}/tests/vm/harness/bus_methods.py").load_module()
 
 
 def canonical(interface):
@@ -32,6 +36,20 @@ class Contract(BusTest):
             real = [i for i in self.introspect(path) if i.get("name") == f"org.saferemove1.{name}"]
             self.assertEqual(len(real), 1, path)
             self.assertEqual(canonical(described[f"org.saferemove1.{name}"]), canonical(real[0]))
+
+    def out(self, command):
+        """As a guest of the emulated machine does it."""
+        return subprocess.run(command.replace("busctl", f"busctl --address=unix:path={self.path('bus')}"), shell=True, env=self.env,
+                              capture_output=True, text=True, check=True).stdout
+
+    @unittest.skipUnless(shutil.which("busctl"), "needs busctl")
+    def test_siege_knows_every_method(self):
+        """What the emulated machine's flood of calls is made of (tests/vm/harness/siege.py)."""
+        self.wait_end(self.remove("2"))
+        flood = {(interface, member) for _, interface, member, _, _ in bus_methods.all_of(self)}
+        for interface in ElementTree.parse(f"{SOURCE}/units/org.saferemove1.xml").getroot():
+            for method in interface.iter("method"):
+                self.assertIn((interface.get("name"), method.get("name")), flood)
 
     def test_nodes_can_be_found(self):
         self.wait_end(self.remove("2"))

@@ -3,9 +3,11 @@
 
 import re
 
-from . import programs
+from . import bus_methods, programs
 
 USER = ("User=nobody", "LimitNOFILE=524288", "LimitNPROC=infinity", "TasksMax=infinity")
+
+METHODS = "/tmp/siege-methods"
 
 # Each is a program's arguments, and how many of them it must have managed to be an attack.
 ATTACKS = {
@@ -13,7 +15,7 @@ ATTACKS = {
     "sources": ("sources 5000", 5000),
     "binds": ("binds 4000", 4000),
     "crowd": ("crowd 5000 20000", 4000),
-    "bus": ("bus 8", 8),
+    "bus": (f"bus 8 {METHODS}", 8),
 }
 IDLE = ("crowd 2000 0", 2000)
 
@@ -21,6 +23,8 @@ IDLE = ("crowd 2000 0", 2000)
 def begin(guest, name):
     """Begins one, and waits until it is as large as it is meant to be."""
     arguments, least = IDLE if name == "idle" else ATTACKS[name]
+    if name == "bus":
+        guest.write(METHODS, "".join(f"{' '.join(call)}\n" for call in bus_methods.all_of(guest)))
     attacker = guest.spawn(f"attack-{name}", f"exec {programs.provide(guest, 'siege')} {arguments}", USER)
     attacker.wait_for_output("ready", 120)
     made = int(re.search(r"ready (\d+)", attacker.output()).group(1))

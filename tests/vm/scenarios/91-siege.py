@@ -47,13 +47,40 @@ for each in siege.ATTACKS if os.environ.get("LAB_LONG") else ("namespaces", "sou
     scenario(f"siege-{each}", timeout=400, turn=True)(lambda lab, name=each: press_under(lab, name))
 
 
+def garble(lab, ram):
+    attribute = f"$(realpath /sys/bus/cxl/devices/{ram.region}/size)"
+    lab.sh(f"echo many > /run/garbled && mount --bind /run/garbled {attribute}")
+    lab.cleanup(lambda: lab.sh(f"umount {attribute} 2> /dev/null || true"))
+
+
 def everything(lab):
-    """All of them together."""
+    """All of them together, and what only root can make: an attribute of the card's that makes no sense, and a state directory that hangs from
+    the press on. The slot is held, and given back when nobody can write down why."""
+    ram = lab.ram(2)
+    garble(lab, ram)
+    removal.state_apart(lab)
+    before = removal.Picture.take(lab)
+    attackers = [siege.begin(lab.guest, name) for name in siege.ATTACKS]
+    watch = siege.Watch(lab.slot(2))
+    lab.sh(f"fsfreeze -f {removal.STATE_DIR}")
+    lab.slot(2).press()
+    held_in_time(lab, watch, "all of them, an odd attribute and a state directory that hangs")
+    lab.wait_for(lambda: lab.slot(2).driver_bound(), 200, "the slot to be given back")
+    lab.sh(f"fsfreeze -u {removal.STATE_DIR}")
+    for attacker in attackers:
+        attacker.stop()
+    lab.wait_for(lambda: lab.cli_json("list")["slots"][0]["state"] != "removing", 120, "the removal to end")
+    removal.check_untouched(lab, 2, before)
+
+
+def together(lab):
+    """All that an unprivileged user can do, at once."""
     press_under(lab, *siege.ATTACKS)
 
 
 if os.environ.get("LAB_LONG"):
-    scenario("siege-all", timeout=600)(everything)
+    scenario("siege-all", timeout=600)(together)
+    scenario("siege-everything", timeout=900)(everything)
 
 
 @scenario("siege-idle", timeout=300, turn=True)
@@ -66,9 +93,7 @@ def idle(lab):
 def odd(lab):
     """An attribute of the card's that makes no sense: the look fails or the removal is refused, and the slot was held before anybody looked."""
     ram = lab.ram(2)
-    attribute = f"$(realpath /sys/bus/cxl/devices/{ram.region}/size)"
-    lab.sh(f"echo many > /run/garbled && mount --bind /run/garbled {attribute}")
-    lab.cleanup(lambda: lab.sh(f"umount {attribute} 2> /dev/null || true"))
+    garble(lab, ram)
     before, number = removal.Picture.take(lab), removal.last_id(lab) + 1
     watch = siege.Watch(lab.slot(2))
     lab.slot(2).press()

@@ -8,7 +8,8 @@ int siege_namespaces(unsigned n);            /* so many mount namespaces that on
 int siege_sources(unsigned n);               /* one namespace with so many mounts, each with a source of 4,000 bytes */
 int siege_binds(unsigned n);                 /* one namespace with so many bind mounts of the root file system */
 int siege_crowd(unsigned n, unsigned life_msec); /* so many processes that come and go; life 0: that stay */
-int siege_bus(unsigned connections);         /* calls of every method, and nothing is ever read */
+int siege_bus(unsigned connections, const char *methods); /* calls of every method in the file, and nothing is ever read; a line each:
+                                              * "path interface member signature text", "-" for an empty one */
 
 /* The other side: tells when the button's press was recorded and when the hot-plug service lost its driver. */
 int siege_watch(const char *service);
