@@ -144,7 +144,6 @@ def unknown_driver(lab):
     """A function that was given to a driver which makes nothing that anybody could see."""
     bdf = lab.slot(4).bdf()
     device = f"/sys/bus/pci/devices/{bdf}"
-    before = removal.Picture.take(lab)
 
     def give_back():
         lab.run(f"echo > {device}/driver_override; [ ! -e {device}/driver ] || echo {bdf} > {device}/driver/unbind; "
@@ -152,6 +151,7 @@ def unknown_driver(lab):
     lab.cleanup(give_back)
     lab.sh(f"modprobe pci-pf-stub && echo {bdf} > {device}/driver/unbind && echo pci-pf-stub > {device}/driver_override && "
            f"echo {bdf} > /sys/bus/pci/drivers_probe")
+    before = removal.Picture.take(lab)
     blockers = storage.plan(lab, "4")["blockers"]
     lab.equal([blocker["code"] for blocker in blockers], ["UNKNOWN_DRIVER"], "what is in the way")
     lab.check("pci-pf-stub" in blockers[0]["what"], f"the driver should be named: {blockers[0]}")
