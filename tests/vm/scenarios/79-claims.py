@@ -117,9 +117,9 @@ def claimed_meanwhile(lab, then, said):
     end = removal.wait_for_end(lab, number)
     lab.equal(end["outcome"], "restored", f"the ending ({end['message']})")
     lab.check(said in end["message"] and end["remedy"], f"who has it, or that nobody says so, and a remedy: {end}")
-    removal.check_untouched(lab, 4, before)
     lab.equal(content(lab, lab.disk(4)), wanted, "what is on the disk")
     lab.sh(f"mountpoint -q {CONFIG} || mount -t configfs configfs {CONFIG}; rmdir {LIO}")
+    removal.check_untouched(lab, 4, before)
     removal.policy(lab)
     storage.take_out(lab, 4)
 
