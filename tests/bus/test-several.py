@@ -5,7 +5,7 @@ import json
 import signal
 
 import harness
-from harness import BusError, BusTest, ROOT, slot, wait_for
+from harness import BusError, BusTest, slot, wait_for
 
 PORTS = ("0000:0c:00.0", "0000:0c:01.0")
 

@@ -109,7 +109,7 @@ def storage_steps(lab):
     steps = sorted(set(steps), key=steps.index)
     chosen = steps if os.environ.get("LAB_LONG") else sorted(lab.random.sample(steps, 3), key=steps.index)
     for step in chosen:
-        lab.equal(call_off_at(lab, step, target="3")["lost"], [], f"what is listed at {step} of {steps}")
+        lab.equal(storage.call_off_at(lab, step, target="3")["lost"], [], f"what is listed at {step} of {steps}")
     lab.equal(disk.sum(), wanted, "what is on the card")
 
 

@@ -1,8 +1,6 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """The card comes back, or another one does."""
 
-import time
-
 from harness import profiles, removal, storage
 from harness.scenario import scenario
 
