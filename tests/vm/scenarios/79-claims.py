@@ -114,6 +114,7 @@ def claimed_meanwhile(lab, then, said):
     before = removal.Picture.take(lab)
     lab.cli("remove", "4", "--no-wait")
     removal.wait_for_record(lab, number, f'"ev":"do","n":{step}', then=f"{lio_begin(lab.disk(4))} && {then}")
+    lab.changed()
     end = removal.wait_for_end(lab, number)
     lab.equal(end["outcome"], "restored", f"the ending ({end['message']})")
     lab.check(said in end["message"] and end["remedy"], f"who has it, or that nobody says so, and a remedy: {end}")
