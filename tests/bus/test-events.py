@@ -192,6 +192,21 @@ class Events(BusTest):
         wait_for(lambda: self.slot("2", "State") == ("safe" if status & PRESENT else "empty"), "the slot")
         return off
 
+    def test_light_is_written_in_order(self):
+        """It is wanted on, and off again before it was on: it is off in the end."""
+        off = self.remove_safely(PRESENT)
+        self.write("play/slow-light", "")
+        self.write_registers(PORT, POWERING_UP, PRESENT)
+        wait_for(lambda: self.slot("2", "State") == "withdrawn", "the slot's state")
+        self.write_machine([{**off, "occupied": True, "power": "on", "power_led": "blink"}, slot("3", 1)])
+        self.settle()
+        self.write_machine([slot("2", 0), slot("3", 1)])
+        self.settle()
+        wait_for(lambda: self.slot("2", "State") == "ready", "the card to be up")
+        os.unlink(self.path("play/slow-light"))
+        wait_for(lambda: len(self.lights()) == 2, "both writes")
+        self.assertEqual([light["attention"] for light in self.lights()], ["on", "off"])
+
     def test_light_withdrawn(self):
         """Somebody powers the slot up again: the light says so until the card is up."""
         off = self.remove_safely(PRESENT)
