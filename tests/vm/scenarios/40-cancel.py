@@ -105,7 +105,9 @@ def storage_steps(lab):
     wanted = disk.fill(mib=1)
     lab.writer(disk)
     plan = storage.plan(lab, "3")
-    steps = [step["name"] for step in plan["steps"] if step["reversible"] and step["name"] not in ("hold", "announce", "release")]
+    # Nobody is held up any more when thaw-holders comes.
+    passed_over = ("hold", "announce", "release", "thaw-holders")
+    steps = [step["name"] for step in plan["steps"] if step["reversible"] and step["name"] not in passed_over]
     steps = sorted(set(steps), key=steps.index)
     chosen = steps if os.environ.get("LAB_LONG") else sorted(lab.random.sample(steps, 3), key=steps.index)
     for step in chosen:
