@@ -63,6 +63,7 @@ class Workers(BusTest):
         before = [word for words in ahead for word in words]
         self.start_guard(before)
         _, worker = self.start_and_wait()
+        wait_for(lambda: len(self.starters()) == 1, "the first guard's starter to leave")
         starter, = self.starters()
         self.assertEqual(int(status(worker)["PPid"]), starter)
         self.assertEqual(int(status(starter)["PPid"]), self.guard.pid)
