@@ -298,12 +298,12 @@ char *freeze_process_key(uint64_t pid, uint64_t start_time) {
         return strf("%ju:%ju", (uintmax_t) pid, (uintmax_t) start_time);
 }
 
-void freeze_notes_index(json_object *notes, const char *group_key, const char *process_key, json_object *set) {
+void freeze_notes_index(json_object *notes, json_object *set) {
         for (size_t i = 0; i < json_len(notes); i++) {
                 json_object *note = json_at(notes, i);
-                uint64_t pid = json_u64(note, process_key);
+                uint64_t pid = json_u64(note, "pid");
                 _cleanup_free_ char *process = pid > 0 && !json_has(note, "signal") ? freeze_process_key(pid, json_u64(note, "start_time")) : NULL;
-                const char *key = json_str(note, group_key) ?: process;
+                const char *key = json_str(note, "cgroup") ?: process;
                 if (key)
                         json_set_bool(set, key, true);
         }

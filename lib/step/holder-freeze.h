@@ -33,9 +33,9 @@ int holder_thaw(const Holder *h);
 /* 1: a stop is in force for one of its threads, or on its way to it. 0, -ESRCH. */
 int holder_is_stopped(const Holder *h);
 
-/* Adds who is in notes that have a group under the one key, or a process under the other, to a set: an object with the groups' paths and
- * freeze_process_key() (newly allocated) of the processes as its keys. */
-void freeze_notes_index(json_object *notes, const char *group_key, const char *process_key, json_object *set);
+/* Adds those whom notes tell to have been held up to a set: an object with the groups' paths and freeze_process_key() (newly allocated) of
+ * the processes as its keys. */
+void freeze_notes_index(json_object *notes, json_object *set);
 char *freeze_process_key(uint64_t pid, uint64_t start_time);
 
 /* Is what any of the notes says still so? */

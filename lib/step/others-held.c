@@ -16,16 +16,14 @@ enum {
 };
 
 void others_held_begin(OthersHeld *o, StepRun *run) {
-        *o = (OthersHeld) { .run = run, .ours = json_object_new_object(), .noted = json_object_new_object() };
+        *o = (OthersHeld) { .run = run, .ours = json_object_new_object() };
         for (uint64_t n = 0; n < run->n; n++)
-                freeze_notes_index(step_notes_of(run, n), "cgroup", "pid", o->ours);
-        freeze_notes_index(run->notes, "cgroup", "pid", o->ours);
-        freeze_notes_index(run->notes, "frozen", "stopped", o->noted);
+                freeze_notes_index(step_notes_of(run, n), o->ours);
+        freeze_notes_index(run->notes, o->ours);
 }
 
 void others_held_done(OthersHeld *o) {
         json_object_put(o->ours);
-        json_object_put(o->noted);
 }
 
 /* The path up to the unit's own group, newly allocated; NULL where it is not below one. */
@@ -77,7 +75,6 @@ static int group_note(OthersHeld *o, const char *cgroup, const char *unit, bool 
         json_set_u64(note, "id", id);
         json_set_str(note, "unit", unit);
         json_set_bool(note, "by_manager", by_manager);
-        json_set_bool(o->noted, cgroup, true);
         return step_note(o->run, note);
 }
 
@@ -87,7 +84,7 @@ static int group_let_run(OthersHeld *o, const char *cgroup, const char *unit) {
         if (r <= 0)
                 return 0;
         bool by_manager = !json_has(o->ours, cgroup) && is_frozen_by_manager(o->run, cgroup, unit);
-        r = json_has(o->ours, cgroup) || json_has(o->noted, cgroup) ? 0 : group_note(o, cgroup, unit, by_manager);
+        r = json_has(o->ours, cgroup) || step_has_noted(o->run, "frozen", cgroup) ? 0 : group_note(o, cgroup, unit, by_manager);
         if (r < 0)
                 return r;
         if (by_manager)
@@ -96,14 +93,13 @@ static int group_let_run(OthersHeld *o, const char *cgroup, const char *unit) {
         return 0;
 }
 
-static int process_note(OthersHeld *o, const Holder *h, const char *key) {
+static int process_note(OthersHeld *o, const Holder *h) {
         json_object *note = json_object_new_object();
 
         json_set_u64(note, "stopped", (uint64_t) h->pid);
         json_set_u64(note, "start_time", h->start_time);
         json_set_str(note, "comm", h->comm);
         json_set_str(note, "unit", h->unit);
-        json_set_bool(o->noted, key, true);
         return step_note(o->run, note);
 }
 
@@ -112,8 +108,8 @@ int others_let_run(OthersHeld *o, const Holder *h) {
         _cleanup_free_ char *key = freeze_process_key((uint64_t) h->pid, h->start_time);
         int r = 0;
 
-        if (key && !json_has(o->ours, key) && !json_has(o->noted, key) && holder_is_stopped(h) > 0)
-                r = process_note(o, h, key);
+        if (key && !json_has(o->ours, key) && !step_has_noted_process(o->run, "stopped", (uint64_t) h->pid, h->start_time) && holder_is_stopped(h) > 0)
+                r = process_note(o, h);
         for (bool more = at && !streq(at, "/"); more && r >= 0; more = top && strlen(at) > strlen(top) && cut_level(at))
                 r = group_let_run(o, at, h->unit);
         if (r >= 0)

@@ -11,8 +11,7 @@
 
 typedef struct OthersHeld {
         StepRun *run;
-        json_object *ours;      /* who stands still for this removal */
-        json_object *noted;     /* whose standing still is noted: the two as freeze_notes_index() makes them */
+        json_object *ours;      /* who stands still for this removal, as freeze_notes_index() makes it */
 } OthersHeld;
 
 /* From the notes of this step and of those before it in the plan. */
