@@ -38,9 +38,9 @@ static int open_private(sd_bus **ret) {
         int r = run_private_socket(&address);
         if (r < 0)
                 return r;
-        _cleanup_close_ int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-        if (fd < 0 || connect(fd, (struct sockaddr *) &address, sizeof(address)) < 0)
-                return -errno;
+        _cleanup_close_ int fd = run_connect(&address, SOCK_STREAM);
+        if (fd < 0)
+                return fd;
         r = sd_bus_new(&bus);
         if (r >= 0)
                 r = sd_bus_set_fd(bus, fd, fd);
@@ -56,17 +56,11 @@ static int open_private(sd_bus **ret) {
         return r;
 }
 
-static bool wants_session_bus(void) {
-        const char *which = getenv("SAFE_REMOVE_BUS");
-
-        return which && streq(which, "session");
-}
-
 int client_open(sd_bus **ret) {
         int r = open_private(ret);
 
         /* Whoever stands still does so on the bus as well. */
-        return r >= 0 || r == -ETIMEDOUT ? r : wants_session_bus() ? sd_bus_open_user(ret) : sd_bus_open_system(ret);
+        return r >= 0 || r == -ETIMEDOUT ? r : run_wants_session_bus() ? sd_bus_open_user(ret) : sd_bus_open_system(ret);
 }
 
 ExitCode client_connect(sd_bus **ret) {
@@ -75,7 +69,7 @@ ExitCode client_connect(sd_bus **ret) {
         if (r == -ETIMEDOUT)
                 return client_fail(r, NULL);
         return r >= 0 ? CODE_DONE : fail(CODE_UNREACHABLE, NULL, "the %s bus cannot be reached: %s",
-                                         wants_session_bus() ? "session" : "system", strerror(-r));
+                                         run_wants_session_bus() ? "session" : "system", strerror(-r));
 }
 
 bool client_is_there(sd_bus *bus) {

@@ -141,8 +141,7 @@ static int on_post(sd_event_source *post, void *userdata) {
 static int open_system(Buses *b, sd_bus **ret) {
         sd_bus *bus = NULL;
 
-        /* Tests bring a bus of their own. */
-        int r = streq_ptr(getenv("SAFE_REMOVE_BUS"), "session") ? sd_bus_open_user(&bus) : sd_bus_open_system(&bus);
+        int r = run_wants_session_bus() ? sd_bus_open_user(&bus) : sd_bus_open_system(&bus);
         if (r >= 0)
                 r = sd_bus_set_exit_on_disconnect(bus, false);
         if (r >= 0)
@@ -246,10 +245,8 @@ static int listen_for_root(void) {
         int r = run_private_socket(&address);
         if (r < 0)
                 return r;
-        _cleanup_close_ int other = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-        if (other < 0)
-                return -errno;
-        if (connect(other, (struct sockaddr *) &address, sizeof(address)) >= 0 || errno == EAGAIN)
+        _cleanup_close_ int other = run_connect(&address, SOCK_STREAM);
+        if (other >= 0 || other == -EAGAIN)
                 return -EADDRINUSE;
         return run_listen(&address, SOCK_STREAM, false, PRIVATE_MAX);
 }

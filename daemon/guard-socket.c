@@ -1,6 +1,4 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-#include <errno.h>
-
 #include "base/run-dir.h"
 #include "daemon/guard-socket.h"
 
@@ -8,12 +6,7 @@ int guard_connect(const char *name) {
         struct sockaddr_un address;
 
         int r = run_socket(name, &address);
-        if (r < 0)
-                return r;
-        _cleanup_close_ int fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-        if (fd < 0 || connect(fd, (struct sockaddr *) &address, sizeof(address)) < 0)
-                return -errno;
-        return TAKE_FD(fd);
+        return r < 0 ? r : run_connect(&address, SOCK_SEQPACKET);
 }
 
 int guard_listen(const char *name, int backlog) {

@@ -21,6 +21,14 @@ int run_socket(const char *name, struct sockaddr_un *ret) {
         return 0;
 }
 
+int run_connect(const struct sockaddr_un *address, int type) {
+        _cleanup_close_ int fd = socket(AF_UNIX, type | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+
+        if (fd < 0 || connect(fd, (const struct sockaddr *) address, sizeof(*address)) < 0)
+                return -errno;
+        return TAKE_FD(fd);
+}
+
 int run_listen(const struct sockaddr_un *address, int type, bool group, int backlog) {
         int r = mkdir_private(run_dir());
         if (r < 0)
@@ -47,8 +55,10 @@ int run_accept(int listener, bool group, struct ucred *ret_who) {
         return TAKE_FD(fd);
 }
 
-int run_private_socket(struct sockaddr_un *ret) {
-        bool test = streq_ptr(getenv("SAFE_REMOVE_BUS"), "session");
+bool run_wants_session_bus(void) {
+        return streq_ptr(getenv("SAFE_REMOVE_BUS"), "session");
+}
 
-        return test && !getenv(RUN_DIR_VARIABLE) ? -ENOENT : run_socket("private", ret);
+int run_private_socket(struct sockaddr_un *ret) {
+        return run_wants_session_bus() && !getenv(RUN_DIR_VARIABLE) ? -ENOENT : run_socket("private", ret);
 }

@@ -39,7 +39,7 @@ static const char *state_at(json_object *runs, size_t *at, uint64_t id, uint64_t
 }
 
 static bool is_online(const char *state) {
-        return strncmp(state, ONLINE_IN_ZONE, strlen(ONLINE_IN_ZONE)) == 0;
+        return startswith(state, ONLINE_IN_ZONE);
 }
 
 /* A block changes its zone by way of offline. */

@@ -227,7 +227,7 @@ static const char *disk_of_controller(const BlockDevice *b) {
 
         while (end > b->name && end[-1] >= '0' && end[-1] <= '9')
                 end--;
-        return strncmp(b->name, "nvme", 4) == 0 && *end && end > b->name && end[-1] == 'n' ? end - 1 : b->name;
+        return startswith(b->name, "nvme") && *end && end > b->name && end[-1] == 'n' ? end - 1 : b->name;
 }
 
 static char *disk_name(const Topology *t, const BlockDevice *b) {
@@ -322,7 +322,7 @@ static Back device_back(const BlockDevice *b) {
         switch (b->kind) {
         case BLOCK_DM:
                 return (Back) { .changed = label && !b->suspended ? strf("dmsetup resume %s; dmsetup table %s", label, label) : NULL,
-                                .gone = b->uuid && strncmp(b->uuid, "LVM-", 4) == 0 && label ? strf("lvchange -ay /dev/mapper/%s", label) : NULL };
+                                .gone = b->uuid && startswith(b->uuid, "LVM-") && label ? strf("lvchange -ay /dev/mapper/%s", label) : NULL };
         case BLOCK_MD:
                 return (Back) { .changed = strf("mdadm --detail /dev/%s  # says which member is missing or is being rebuilt", b->name),
                                 .gone = b->uuid ? strf("mdadm --assemble --scan --uuid=%s", b->uuid) : NULL };
