@@ -9,6 +9,8 @@
 enum {
         RECORD_MAX = 8192, /* the kernel's own limit (CONSOLE_EXT_LOG_MAX, later PRINTK_MESSAGE_MAX) is below */
         FACILITIES = 3,    /* priority >> 3: 0 is the kernel */
+        NAME_BYTES = 15,   /* of a process (TASK_COMM_LEN) */
+        KTHREADD = 2,
 };
 
 /* What comes with one of them: machine check 4, bad page 5, died 7, warning 9, soft lockup 14. */
@@ -17,12 +19,25 @@ enum {
 /* Stands above every warning and every bug (lib/bug.c, kernel/panic.c), on a line of its own: the one behind it says more. */
 #define CUT_HERE "[ cut here ]"
 
-/* Words of a kernel that has lost its way, or memory. What merely failed (a driver's error, a device that went away) is none of
- * them: a card that goes leaves such lines behind. */
+/* What a kernel that has lost its way, or memory, begins a line with. What merely failed (a driver's error, a device that went away) is none of
+ * them: a card that goes leaves such lines behind. Nothing counts in the middle of a line: there stand names that users choose, of processes, programs,
+ * files, control groups and volumes. */
 static const char *const troubles[] = {
-        "BUG:", "Oops", "WARNING:", CUT_HERE, "kernel BUG at", "general protection fault", "nable to handle ", "list_add corruption",
-        "list_del corruption", "refcount_t:", "Bad page", "use-after-free", "blocked for more than", "soft lockup", "hard LOCKUP",
-        "cannot be hotremoved until the next reboot", "removing memory fails, because memory", "Machine check", "Kernel panic",
+        "BUG: ", "BUG ", "Oops", "WARNING:", "------------" CUT_HERE, "kernel BUG at", "general protection fault", "Unable to handle ",
+        "unable to handle ", "list_add corruption", "list_del corruption", "refcount_t:", "Bad page", "Kernel panic",
+        "removing memory fails, because memory",
+};
+
+/* The part of the kernel that says so: nothing that is a user's stands between it and the rest. */
+static const char *const speakers[] = { "watchdog: ", "NMI watchdog: ", "Internal error: " };
+
+/* And those with something of the kernel's own between the beginning and what tells. */
+static const struct {
+        const char *begin, *tells;
+} troubles_of[] = {
+        { "INFO: task ", " for more than " }, { "watchdog: ", "hard LOCKUP" }, { "NMI watchdog: ", "hard LOCKUP" },
+        { "mce: ", "achine check" }, { "[Hardware Error]: ", "achine check" }, { "mce: ", "achine Check" }, { "[Hardware Error]: ", "achine Check" },
+        { "kmem ", "cannot be hotremoved until the next reboot" },
 };
 
 static int log_open(int flags) {
@@ -109,9 +124,45 @@ int kmsg_mark(const char *text, KmsgMark *ret) {
         return 0;
 }
 
+/* What stands behind a process's name where the kernel tells what a program of a user did: it crashed, it wanted too much.
+ * (show_signal_msg(), do_trap(), dump_header(), warn_alloc(), bio_check_eod()) */
+static bool is_behind_name(const char *text) {
+        static const char *const words[] = {
+                " invoked oom-killer", ": page allocation failure", ": vmalloc ", ": attempt to access beyond end of device",
+        };
+        const char *number = startswith(text, "[") ?: startswith(text, " (") ?: startswith(text, "(");
+        size_t digits = number ? strspn(number, "0123456789") : 0;
+
+        if (digits > 0)
+                return number[digits] && strchr("])", number[digits]);
+        for (size_t i = 0; i < ELEMENTSOF(words); i++)
+                if (startswith(text, words[i]))
+                        return true;
+        return false;
+}
+
+/* Any user can have such a line said, with a name that looks like a complaint, and with other words of his (the program's file) behind it. */
+static bool is_of_program(const char *text) {
+        const char *name = startswith(text, "traps: ") ?: text;
+
+        for (size_t i = 0; i < NAME_BYTES && name[i]; i++)
+                if (is_behind_name(name + i + 1))
+                        return true;
+        return false;
+}
+
 bool kmsg_is_trouble(const char *text) {
+        const char *said = text;
+
+        if (is_of_program(text))
+                return false;
+        for (size_t i = 0; i < ELEMENTSOF(speakers) && said == text; i++)
+                said = startswith(text, speakers[i]) ?: text;
         for (size_t i = 0; i < ELEMENTSOF(troubles); i++)
-                if (strstr(text, troubles[i]))
+                if (startswith(said, troubles[i]))
+                        return true;
+        for (size_t i = 0; i < ELEMENTSOF(troubles_of); i++)
+                if (startswith(text, troubles_of[i].begin) && strstr(text, troubles_of[i].tells))
                         return true;
         return false;
 }
@@ -185,7 +236,7 @@ int kmsg_clean_since(const KmsgMark *mark, char **ret_line) {
 }
 
 /* A kernel that only wonders, or waits, has its memory still; any other complaint says that it may have lost some. */
-static const char *const mild[] = { "WARNING:", "blocked for more than", "soft lockup" };
+static const char *const mild[] = { "WARNING:", " for more than ", "soft lockup" };
 
 /* Words of sources and functions that have to do with what a card is. */
 static const char *const related[] = {
@@ -208,8 +259,18 @@ static bool is_left_over(const char *text) {
         return startswith(text + strspn(text, " "), "? ");
 }
 
+/* Who hangs, or has what another waits for, is named in these by the name that he chose, unless he is one of the kernel's own threads: the child of
+ * kthreadd, PID 2. (kernel/hung_task.c:check_hung_task, kernel/sched/core.c:sched_show_task, which fills the name up with blanks) */
+static bool is_of_hanging_program(const char *text) {
+        const char *parent = startswith(text, "task:") ? strstr(text, " ppid:") : NULL;
+
+        while (parent && parent - text < (ptrdiff_t) strlen("task:") + NAME_BYTES)
+                parent = strstr(parent + 1, " ppid:"); /* he chose that too */
+        return startswith(text, "INFO: task ") || (parent && strtoul(parent + strlen(" ppid:"), NULL, 10) != KTHREADD);
+}
+
 bool kmsg_is_related(const char *text, json_object *names) {
-        if (has_word(text, furniture, ELEMENTSOF(furniture)) || is_left_over(text))
+        if (has_word(text, furniture, ELEMENTSOF(furniture)) || is_left_over(text) || is_of_program(text) || is_of_hanging_program(text))
                 return false;
         for (size_t i = 0; i < json_len(names); i++) {
                 const char *name = json_object_get_string(json_at(names, i));
