@@ -76,13 +76,20 @@ static int on_connection(sd_event_source *io, int fd, uint32_t revents, void *us
         return 0;
 }
 
-void peers_tell(Peers *p, json_object *message) {
+bool peers_tell(Peers *p, json_object *message) {
         _cleanup_json_ json_object *owned = message;
         const char *text = json_text(message);
+        bool heard = false;
 
-        for (size_t i = 0; i < PEERS_MAX && p && text; i++)
-                if (p->items[i].fd >= 0 && send(p->items[i].fd, text, strlen(text), MSG_NOSIGNAL | MSG_DONTWAIT) < 0)
+        for (size_t i = 0; i < PEERS_MAX && p && text; i++) {
+                if (p->items[i].fd < 0)
+                        continue;
+                if (send(p->items[i].fd, text, strlen(text), MSG_NOSIGNAL | MSG_DONTWAIT) >= 0)
+                        heard = true;
+                else
                         drop(&p->items[i]);
+        }
+        return heard;
 }
 
 static Peers *peers_alloc(sd_event *event, const PeersHandler *handler, void *userdata) {

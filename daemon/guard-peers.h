@@ -19,5 +19,5 @@ typedef struct PeersHandler {
 Peers *peers_new(sd_event *event, const PeersHandler *handler, void *userdata);
 void peers_free(Peers *p);
 
-/* To all of them (`p` may be NULL: to nobody). Takes over `message`. */
-void peers_tell(Peers *p, json_object *message);
+/* To all of them (`p` may be NULL: to nobody). Takes over `message`. False: nobody has heard it. */
+bool peers_tell(Peers *p, json_object *message);

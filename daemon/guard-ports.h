@@ -4,13 +4,12 @@
 #include "base/json.h"
 #include "source.h"
 
-/* What the guard knows of each port with a slot: whether it is held, for whom, and what comes next. It decides; the hands
- * (guard-hands.h) act, and whoever listens is told. */
+/* What comes in about the ports (presses, the daemon's wants, the end of either), and what each means for its port (guard-port.h). */
 
 typedef struct Ports Ports;
 
 typedef struct PortsHandler {
-        void (*tell)(json_object *message, void *userdata); /* takes it over */
+        bool (*tell)(json_object *message, void *userdata); /* takes it over; false: nobody was there to hear it */
         void (*left)(void *userdata); /* after ports_leave(): nothing is under way any more */
 } PortsHandler;
 

@@ -3,14 +3,20 @@
  * whatever anybody thinks of it; the guard takes the slot from it first, by the port alone, and tells the daemon then. It reads no record,
  * no bus and nothing of the machine but the registers of slots, so that nothing which an unprivileged user does makes it late. A slot that
  * nobody claims in time is given back. docs/ARCHITECTURE.md, "The button". */
+#include <errno.h>
+#include <fcntl.h>
 #include <signal.h>
+#include <sys/file.h>
 #include <sys/mman.h>
 #include <systemd/sd-daemon.h>
 
 #include "base/clock.h"
+#include "base/fileio.h"
+#include "base/run-dir.h"
 #include "daemon/guard-peers.h"
 #include "daemon/guard-ports.h"
 #include "daemon/guard-workers.h"
+#include "kernel/held-slot.h"
 #include "log.h"
 
 #define LEAVE_USEC (20 * USEC_PER_SEC)  /* to give back what nobody has claimed, when the guard is stopped */
@@ -22,6 +28,7 @@ typedef struct Guard {
         Ports *ports;
         Peers *peers;
         Workers *workers;
+        int lock;
         bool leaving;
 } Guard;
 
@@ -31,10 +38,10 @@ static void on_source_event(const SourceEvent *e, void *userdata) {
         ports_take_event(g->ports, e);
 }
 
-static void on_tell(json_object *message, void *userdata) {
+static bool on_tell(json_object *message, void *userdata) {
         Guard *g = userdata;
 
-        peers_tell(g->peers, message);
+        return peers_tell(g->peers, message);
 }
 
 static void on_left(void *userdata) {
@@ -68,11 +75,25 @@ static int on_stop_signal(sd_event_source *source, const struct signalfd_siginfo
         return sd_event_add_time_relative(g->event, NULL, CLOCK_MONOTONIC, LEAVE_USEC, 0, NULL, (void *) EXIT_FAILURE); /* ends the loop */
 }
 
+/* Two of them would take and give back the same slots. The lock goes with this process; its hands do not have it. */
+static int take_lock(Guard *g) {
+        _cleanup_free_ char *path = strf("%s/guard.lock", run_dir());
+
+        if (!path)
+                return -ENOMEM;
+        (void) mkdir_private(run_dir());
+        g->lock = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOCTTY, 0600);
+        /* Where there is no room for one it does without. */
+        return g->lock >= 0 && flock(g->lock, LOCK_EX | LOCK_NB) < 0 && errno == EWOULDBLOCK ? -EBUSY : 0;
+}
+
 static int set_up(Guard *g) {
         static const PeersHandler peers_handler = { .message = on_message, .gone = on_peer_gone };
         static const PortsHandler ports_handler = { .tell = on_tell, .left = on_left };
 
-        int r = sd_event_default(&g->event);
+        int r = take_lock(g);
+        if (r >= 0)
+                r = sd_event_default(&g->event);
         g->context = (SourceContext) { .event = g->event, .emit = on_source_event, .userdata = g };
         if (r >= 0)
                 r = sd_event_add_signal(g->event, NULL, SIGTERM | SD_EVENT_SIGNAL_PROCMASK, on_stop_signal, g);
@@ -82,14 +103,16 @@ static int set_up(Guard *g) {
                 r = source_slot.start(&g->context, &g->slots);
         if (r >= 0)
                 r = ports_new(g->event, g->slots, &ports_handler, g, &g->ports);
-        if (r >= 0)
-                r = source_kmsg.start(&g->context, &g->kmsg);
         if (r < 0)
                 return r;
-        /* Without these a press is held all the same, and given back. */
+        /* Without marks a press is held all the same, and given back. */
         r = ports_take_marks(g->ports);
         if (r < 0)
                 log_plain(LOG_ERR, "The marks of slots that are held cannot be read: %s", strerror(-r));
+        held_prepare_all();
+        r = source_kmsg.start(&g->context, &g->kmsg);
+        if (r < 0)
+                return r;
         g->peers = peers_new(g->event, &peers_handler, g);
         g->workers = workers_new(g->event);
         return sd_event_set_watchdog(g->event, true);
@@ -102,10 +125,12 @@ static void guard_done(Guard *g) {
         ports_free(g->ports);
         source_slot.stop(g->slots);
         sd_event_unref(g->event);
+        if (g->lock >= 0)
+                close(g->lock);
 }
 
 int main(int argc, char *argv[]) {
-        _cleanup_(guard_done) Guard g = { 0 };
+        _cleanup_(guard_done) Guard g = { .lock = -EBADF };
 
         if (argc == 2 && streq(argv[1], "--version")) {
                 (void) puts("safe-remove-guard " PROJECT_VERSION);
@@ -115,7 +140,7 @@ int main(int argc, char *argv[]) {
         (void) mlockall(MCL_CURRENT | MCL_FUTURE);
         int r = set_up(&g);
         if (r < 0) {
-                log_plain(LOG_ERR, "The guard cannot be set up: %s. Attention buttons are not answered.", strerror(-r));
+                log_plain(LOG_ERR, "The guard cannot be set up: %s. Attention buttons are not answered.", r == -EBUSY ? "another guard is there" : strerror(-r));
                 return EXIT_FAILURE;
         }
         ports_look_everywhere(g.ports);

@@ -15,11 +15,12 @@
 #define PATIENCE_USEC (100 * USEC_PER_MSEC) /* once; then nobody waits until a line gets through again */
 
 enum {
-        FIELDS_MAX = 12, /* and two for each slot more */
+        FIELDS_MAX = 14, /* and two for each slot more */
 };
 
 static const char *const message_ids[_LOG_MESSAGE_MAX] = {
         [LOG_MESSAGE_BUTTON] = "8d9764e5d0b74c5b8d32f18a94962c09",
+        [LOG_MESSAGE_GIVEN_BACK] = "b931ce3f39534c56a0c7a715541e63df",
         [LOG_MESSAGE_REQUEST] = "5dc5573bfa9348b3a9dc4149d70be033",
         [LOG_MESSAGE_REQUEST_UNSERVED] = "5c3d9b1d01484b57b92dbbb910d9f3df",
         [LOG_MESSAGE_STARTED] = "dbc2c1e3494548c08474eca78c9fe10c",
@@ -126,6 +127,7 @@ static void send_fields(int priority, LogMessage message, const LogSubject *subj
                 add_text(fields, &n, "SAFE_REMOVE_REMOVAL", subject->removal);
                 add_text(fields, &n, "SAFE_REMOVE_SLOT", subject->slot);
                 add_text(fields, &n, "SAFE_REMOVE_SLOTS", subject->slots ?: subject->slot);
+                add_text(fields, &n, "SAFE_REMOVE_PORT", subject->port);
                 add_text(fields, &n, "SAFE_REMOVE_STEP", subject->step);
                 add_text(fields, &n, "SAFE_REMOVE_OUTCOME", subject->outcome);
                 add_text(fields, &n, "SAFE_REMOVE_SERIAL", subject->serial);

@@ -12,6 +12,7 @@
 typedef enum LogMessage {
         LOG_MESSAGE_NONE,
         LOG_MESSAGE_BUTTON,
+        LOG_MESSAGE_GIVEN_BACK,
         LOG_MESSAGE_REQUEST,
         LOG_MESSAGE_REQUEST_UNSERVED,
         LOG_MESSAGE_STARTED,
@@ -33,11 +34,12 @@ typedef enum LogMessage {
         _LOG_MESSAGE_MAX,
 } LogMessage;
 
-/* What a line is about: fields SAFE_REMOVE_REMOVAL=, _SLOT=, _SLOTS=, _STEP=, _OUTCOME=, _SERIAL=, _BY_UID= and _CERTIFICATE=. NULL is left
+/* What a line is about: fields SAFE_REMOVE_REMOVAL=, _SLOT=, _SLOTS=, _PORT=, _STEP=, _OUTCOME=, _SERIAL=, _BY_UID= and _CERTIFICATE=. NULL is left
  * out. Of several slots each has a _SLOT= and a _SERIAL= of its own, so that whoever filters by one finds it. */
 typedef struct LogSubject {
         const char *removal;
         const char *slot;
+        const char *port;       /* of a slot whose name the guard does not know: SAFE_REMOVE_PORT= */
         json_object *others;    /* more slots: {"name", "card"} each; or NULL */
         const char *slots;      /* all of them in one, for the catalog: "2 3"; NULL: the one */
         const char *step;

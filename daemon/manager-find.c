@@ -52,6 +52,13 @@ Removal *manager_running_around(Manager *m, const Removal *r) {
         return NULL;
 }
 
+Removal *manager_running_outside(Manager *m, const Removal *r) {
+        for (size_t i = 0; i < m->n_removals; i++)
+                if (m->removals[i] != r && removal_runs(m->removals[i]) && is_inside(r, m->removals[i]))
+                        return m->removals[i];
+        return NULL;
+}
+
 bool manager_any_running(Manager *m) {
         for (size_t i = 0; i < m->n_removals; i++)
                 if (removal_runs(m->removals[i]))
@@ -63,6 +70,23 @@ Removal *manager_running_at_port(Manager *m, const char *port) {
         const ManagedSlot *s = manager_slot_at_port(m, port);
 
         return manager_running_at_slot(m, s ? slot_get(s, SLOT_TEXT_NAME) : NULL, port);
+}
+
+Removal *manager_running_holding(Manager *m, const char *port) {
+        Removal *at = manager_running_at_port(m, port);
+
+        for (size_t i = 0; i < m->n_removals && !at && port; i++)
+                if (removal_runs(m->removals[i]) && json_has(m->removals[i]->holds, port))
+                        at = m->removals[i];
+        return at;
+}
+
+Removal *manager_given_up_at_slots(Manager *m, const Removal *r) {
+        for (size_t i = 0; i < m->n_removals; i++)
+                for (size_t k = 0; k < removal_n_slots(r) && m->removals[i]->given_up; k++)
+                        if (is_at(m->removals[i], removal_slot(r, k), removal_port(r, k)))
+                                return m->removals[i];
+        return NULL;
 }
 
 Removal *manager_enquiry_at_port(Manager *m, const char *port) {

@@ -2,8 +2,10 @@
 #include "base/parse.h"
 #include "bus-error.h"
 #include "history.h"
+#include "light.h"
 #include "manager.h"
 #include "options.h"
+#include "record-holds.h"
 #include "removal-bus.h"
 
 /* From "somebody wants this card out" to one running removal per slot, and to its end. */
@@ -129,6 +131,80 @@ void manager_drop_enquiry(Removal *r) {
         forget(r);
 }
 
+static int take_history(Removal *r, json_object *entry) {
+        const char *port = json_str(entry, "port") ?: startswith(r->target, "port:");
+
+        r->card = json_ref(json_get(entry, "card"));
+        if (json_has(entry, "started_usec"))
+                r->started_usec = json_u64(entry, "started_usec");
+        return removal_take_slots(r, json_str(entry, "slot"), port, json_array(entry, "plan_slots"));
+}
+
+/* `back`: nobody wants it any more. */
+static int resume(Manager *m, json_object *entry, bool back, Removal **ret) {
+        _cleanup_(removal_freep) Removal *r = NULL;
+        int trigger = trigger_from_string(json_str(entry, "trigger")), kind = removal_kind_from_string(json_str(entry, "kind"));
+        uint64_t number = 0;
+
+        int k = parse_u64(json_str(entry, "id"), &number);
+        if (k < 0)
+                return k;
+
+        const RemovalRequest request = {
+                .number = number,
+                .kind = kind < 0 ? KIND_REMOVE : (RemovalKind) kind,
+                .trigger = trigger < 0 ? TRIGGER_COMMAND : (Trigger) trigger,
+                .target = json_str(entry, "target") ?: json_str(entry, "slot") ?: "",
+                .targets = json_get(entry, "targets"),
+                .options = json_get(entry, "options"),
+                .by = json_get(entry, "by"),
+        };
+        k = removal_new(m, &request, &r);
+        if (k < 0)
+                return k;
+        k = take_history(r, entry);
+        if (k < 0)
+                return k;
+        k = remember(m, r);
+        if (k < 0)
+                return k;
+
+        Removal *resumed = TAKE_PTR(r);
+        _cleanup_json_ json_object *holds = record_holds(number);
+        resumed->cancelled = back;
+        removal_resume(resumed);
+        show_started(resumed);
+        manager_claim_slots(m, resumed, holds); /* the hold is on record, whoever holds it: it is this one's to give back */
+        if (ret)
+                *ret = resumed;
+        return 0;
+}
+
+/* The slot's last removal has no end on record: its workers died of it again and again. Whoever asks for the slot has it taken up once more, and
+ * a press calls it off. False: it has ended since, and is none of this one's business. */
+static bool take_up(Removal *r, Removal *left) {
+        Manager *m = r->manager;
+        _cleanup_json_ json_object *entry = NULL;
+        Removal *resumed = NULL;
+
+        left->given_up = false;
+        if (history_unfinished_entry(left->number, &entry) < 0)
+                return false;
+        if (r->kind != left->kind) {
+                left->given_up = true;
+                _cleanup_free_ char *message = strf("%s %s of slot %s has not ended. Have it go on first (safe-remove %s).", removal_noun(left), left->id,
+                                                    removal_label(left), left->kind == KIND_RESTORE ? "restore" : "remove");
+                manager_removal_unstartable(r, "busy", message);
+                return true;
+        }
+        int k = resume(m, entry, r->trigger == TRIGGER_BUTTON, &resumed);
+        if (k < 0)
+                return false;
+        reply_path(r, resumed->path);
+        manager_drop_enquiry(r);
+        return true;
+}
+
 /* Of two removals one of which takes the other's slot away only the first runs. A press is answered all the same, or the kernel would
  * power the slot off in the middle of it. */
 static char *refuse_nested(const Removal *r) {
@@ -140,6 +216,20 @@ static char *refuse_nested(const Removal *r) {
                             other->kind == KIND_RESTORE ? "restoration" : "removal", other->id) : NULL;
 }
 
+/* A press at a slot inside of one that is being taken down: its light blinks, or is about to, and a press there means what it means
+ * everywhere while a removal runs. */
+static bool call_outer_off(Removal *r) {
+        Removal *outer = r->trigger == TRIGGER_BUTTON ? manager_running_outside(r->manager, r) : NULL;
+
+        if (!outer)
+                return false;
+        json_set_bool(outer->holds, r->port, true);
+        (void) manager_want(r->manager, r->port, PORT_WANT_WATCH); /* given back with its end */
+        (void) removal_cancel(outer, "button");
+        manager_drop_enquiry(r);
+        return true;
+}
+
 void manager_removal_found(Removal *r) {
         Removal *running = manager_running_at_slots(r->manager, r);
         char uid[24];
@@ -148,6 +238,11 @@ void manager_removal_found(Removal *r) {
                 join_running(r, running);
                 return;
         }
+        Removal *left = manager_given_up_at_slots(r->manager, r);
+        if (left && take_up(r, left))
+                return;
+        if (call_outer_off(r))
+                return;
         _cleanup_free_ char *refuse = refuse_nested(r);
         if (refuse && r->trigger != TRIGGER_BUTTON) {
                 manager_removal_unstartable(r, "busy", refuse);
@@ -236,6 +331,9 @@ static void end_at_slot(Removal *r, size_t i) {
                 slot->outcome = r->kind == KIND_REMOVE ? r->outcome : _OUTCOME_INVALID;
                 manager_guard_slot(r->manager, slot);
         }
+        /* Its light would go on blinking, as if somebody were at work. */
+        if (slot && r->given_up && port && light_attention(r->manager, slot, "on") < 0)
+                log_plain(LOG_ERR, "The attention LED of slot %s cannot be turned on.", name ?: "?");
         manager_refresh_slot(slot);
 }
 
@@ -251,50 +349,6 @@ void manager_removal_ended(Removal *r) {
         manager_rescan(m);
 }
 
-static int take_history(Removal *r, json_object *entry) {
-        const char *port = json_str(entry, "port") ?: startswith(r->target, "port:");
-
-        r->card = json_ref(json_get(entry, "card"));
-        if (json_has(entry, "started_usec"))
-                r->started_usec = json_u64(entry, "started_usec");
-        return removal_take_slots(r, json_str(entry, "slot"), port, json_array(entry, "plan_slots"));
-}
-
-static int resume(Manager *m, json_object *entry) {
-        _cleanup_(removal_freep) Removal *r = NULL;
-        int trigger = trigger_from_string(json_str(entry, "trigger")), kind = removal_kind_from_string(json_str(entry, "kind"));
-        uint64_t number = 0;
-
-        int k = parse_u64(json_str(entry, "id"), &number);
-        if (k < 0)
-                return k;
-
-        const RemovalRequest request = {
-                .number = number,
-                .kind = kind < 0 ? KIND_REMOVE : (RemovalKind) kind,
-                .trigger = trigger < 0 ? TRIGGER_COMMAND : (Trigger) trigger,
-                .target = json_str(entry, "target") ?: json_str(entry, "slot") ?: "",
-                .targets = json_get(entry, "targets"),
-                .options = json_get(entry, "options"),
-                .by = json_get(entry, "by"),
-        };
-        k = removal_new(m, &request, &r);
-        if (k < 0)
-                return k;
-        k = take_history(r, entry);
-        if (k < 0)
-                return k;
-        k = remember(m, r);
-        if (k < 0)
-                return k;
-
-        Removal *resumed = TAKE_PTR(r);
-        removal_resume(resumed);
-        show_started(resumed);
-        manager_claim_slots(m, resumed); /* the hold is on record, whoever holds it: it is this one's to give back */
-        return 0;
-}
-
 int manager_resume_unfinished(Manager *m) {
         _cleanup_json_ json_object *unfinished = NULL;
 
@@ -303,7 +357,7 @@ int manager_resume_unfinished(Manager *m) {
                 return k;
 
         for (size_t i = 0; i < json_len(unfinished); i++) {
-                k = resume(m, json_at(unfinished, i));
+                k = resume(m, json_at(unfinished, i), false, NULL);
                 if (k < 0)
                         log_plain(LOG_ERR, "Removal %s has not ended and cannot be resumed: %s",
                                         json_str(json_at(unfinished, i), "id"), strerror(-k));

@@ -156,6 +156,7 @@ static int add_slot(Manager *m, json_object *entry) {
         s->seen = true;
         if (!*slot_get(s, SLOT_TEXT_CARD_ADDRESS))
                 manager_guard_slot(m, s); /* the daemon was away since it was safe */
+        manager_slot_seen(m, s);
         ManagedSlot *added = m->slots[m->n_slots++] = TAKE_PTR(s);
         slot_bus_added(added);
         r = take_left(added, entry);
@@ -220,6 +221,7 @@ static int update_slot(ManagedSlot *s, json_object *entry) {
         end_withdrawal(s);
         if (s->outcome != before || s->withdrawn != withdrawn)
                 show(s, NULL);
+        manager_slot_seen(s->manager, s);
         return 0;
 }
 

@@ -9,11 +9,7 @@
 
 /* What happened, and what is to be done about it. */
 
-static const Source *const sources[MANAGER_SOURCES] = { &source_guard, &source_udev };
-
-enum {
-        SOURCE_GUARD = 0,
-};
+static const Source *const sources[MANAGER_SOURCES] = { [SOURCE_GUARD] = &source_guard, [SOURCE_UDEV] = &source_udev };
 
 #define BESIDE_REMOVAL_USEC (5 * USEC_PER_SEC)
 
@@ -85,8 +81,7 @@ int manager_start(Manager *m) {
                 return r;
         }
 
-        if (m->source_states[SOURCE_GUARD])
-                guard_begin(m->source_states[SOURCE_GUARD]);
+        manager_begin_guard(m);
         r = manager_recall_outcomes(m);
         if (r < 0)
                 log_plain(LOG_WARNING, "How earlier removals ended cannot be read: %s", strerror(-r));
@@ -100,63 +95,6 @@ void manager_rescan(Manager *m) {
         int r = scanner_want(m->scanner, NULL, NULL);
         if (r < 0)
                 log_plain(LOG_ERR, "The machine cannot be scanned: %s. Is the worker program installed?", strerror(-r));
-}
-
-int manager_look_at_slot(Manager *m, const char *port) {
-        void *state = m->source_states[SOURCE_GUARD];
-
-        return state ? guard_look(state, port) : -ENXIO;
-}
-
-void manager_watch_slot(Manager *m, const Removal *r) {
-        void *state = m->source_states[SOURCE_GUARD];
-
-        for (size_t i = 0; i < removal_n_slots(r); i++) {
-                const char *port = removal_port(r, i);
-                if (state && port)
-                        guard_unlight(state, port);
-                if (port && (!state || guard_watch(state, port) < 0))
-                        log_plain(LOG_WARNING, "Slot %s cannot be watched: a second press of its button will not be noticed.", removal_slot(r, i));
-        }
-}
-
-static void tell_guard_of(Manager *m, const Removal *r, void (*tell_of)(void *state, const char *port)) {
-        void *state = m->source_states[SOURCE_GUARD];
-
-        for (size_t i = 0; i < removal_n_slots(r); i++)
-                if (state && removal_port(r, i))
-                        tell_of(state, removal_port(r, i));
-}
-
-void manager_unwatch_slot(Manager *m, const Removal *r) {
-        tell_guard_of(m, r, guard_unwatch);
-}
-
-void manager_claim_slots(Manager *m, const Removal *r) {
-        tell_guard_of(m, r, guard_claim);
-}
-
-void manager_yield_slots(Manager *m, const Removal *r) {
-        tell_guard_of(m, r, guard_yield);
-}
-
-void manager_give_back_press(Manager *m, const char *port, const char *why) {
-        void *state = m->source_states[SOURCE_GUARD];
-
-        if (state)
-                guard_give_back(state, port, why);
-}
-
-/* The source looks for itself whether there is a card. */
-void manager_guard_slot(Manager *m, const ManagedSlot *s) {
-        void *state = m->source_states[SOURCE_GUARD];
-        const char *port = slot_get(s, SLOT_TEXT_PORT);
-
-        if (!state || !*port || s->outcome != OUTCOME_SAFE)
-                return;
-        if (guard_light(state, port) < 0)
-                log_plain(LOG_WARNING, "Slot %s cannot be guarded: its light stays as it is when somebody powers it up again.",
-                                slot_get(s, SLOT_TEXT_NAME));
 }
 
 /* An event of the daemon's own for whoever watches the bus. */
@@ -203,7 +141,7 @@ static int ask(Manager *m, Trigger trigger, const char *target) {
 }
 
 static void cancel_at(Manager *m, const char *port, const char *said) {
-        Removal *enquiry = manager_enquiry_at_port(m, port), *running = manager_running_at_port(m, port);
+        Removal *enquiry = manager_enquiry_at_port(m, port), *running = manager_running_holding(m, port);
 
         if (enquiry)
                 manager_drop_enquiry(enquiry); /* nothing has been touched for it, and the kernel stopped its own clock */
@@ -215,7 +153,7 @@ static void cancel_at(Manager *m, const char *port, const char *said) {
 static void on_pressed(Manager *m, const SourceEvent *e) {
         _cleanup_free_ char *target = strf("port:%s", e->port);
 
-        Removal *running = manager_running_at_port(m, e->port);
+        Removal *running = manager_running_holding(m, e->port);
 
         tell(m, "button", e->port, "pressed");
         if (running) {
@@ -234,7 +172,7 @@ static void on_pressed(Manager *m, const SourceEvent *e) {
 
 static void on_missed(Manager *m, const SourceEvent *e) {
         /* Somebody else has noticed in the meantime. */
-        if (manager_running_at_port(m, e->port) || manager_enquiry_at_port(m, e->port))
+        if (manager_running_holding(m, e->port) || manager_enquiry_at_port(m, e->port))
                 return;
         on_pressed(m, e);
 }
@@ -290,7 +228,7 @@ static void gone_free(void *userdata) {
 
 static void judge_gone(Manager *m, const char *port) {
         const ManagedSlot *s = manager_slot_at_port(m, port);
-        Removal *running = manager_running_at_port(m, port);
+        Removal *running = manager_running_holding(m, port);
 
         /* Behind the power-off a card may be pulled; and other cards than memory (an NVMe drive, say) may be at any time. Whether a slot that
          * is safe has a card is what the next scan will tell. */
@@ -370,6 +308,7 @@ static void on_untrue(Manager *m, const SourceEvent *e) {
         _cleanup_free_ char *what = strf("no longer safe to pull: %s", e->text);
         ManagedSlot *s = manager_slot_at_port(m, e->port);
 
+        manager_want(m, e->port, PORT_WANT_NOTHING);
         if (!s || manager_running_at_port(m, e->port))
                 return;
         s->withdrawn = true;
@@ -382,15 +321,33 @@ static void on_untrue(Manager *m, const SourceEvent *e) {
         manager_rescan(m);
 }
 
+/* The card is out, as it may be: nobody looks after the light of an empty slot, nor of the next card. */
+static void on_light_over(Manager *m, const SourceEvent *e) {
+        const ManagedSlot *s = manager_slot_at_port(m, e->port);
+
+        if (!manager_running_holding(m, e->port))
+                manager_want(m, e->port, PORT_WANT_NOTHING);
+        if (s && s->view.occupied)
+                manager_rescan(m);
+}
+
+/* The guard has written it to the journal, whether anybody was there or not. */
+static void on_given_back(Manager *m, const SourceEvent *e) {
+        tell(m, "given-back", e->port, e->text);
+        manager_rescan(m);
+}
+
 static void (*const handlers[_SOURCE_EVENT_KIND_MAX])(Manager *m, const SourceEvent *e) = {
         [SOURCE_BUTTON_PRESSED] = on_pressed,
         [SOURCE_BUTTON_MISSED] = on_missed,
         [SOURCE_BUTTON_CANCELLED] = on_cancelled,
+        [SOURCE_GIVEN_BACK] = on_given_back,
         [SOURCE_REMOVAL_REQUESTED] = on_requested,
         [SOURCE_REQUEST_UNSERVED] = on_unserved,
         [SOURCE_TOPOLOGY_CHANGED] = on_topology_changed,
         [SOURCE_EVENTS_LOST] = on_lost,
         [SOURCE_CARD_GONE] = on_card_gone,
+        [SOURCE_LIGHT_OVER] = on_light_over,
         [SOURCE_LIGHT_UNTRUE] = on_untrue,
 };
 

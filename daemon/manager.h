@@ -12,7 +12,9 @@
 #define MANAGER_INTERFACE "org.saferemove1.Manager"
 
 enum {
-        MANAGER_SOURCES = 2,
+        SOURCE_GUARD,
+        SOURCE_UDEV,
+        MANAGER_SOURCES,
 };
 
 typedef struct Light Light;
@@ -53,14 +55,19 @@ int manager_start(Manager *m);
 
 /* manager.c */
 void manager_rescan(Manager *m);
+void manager_on_source_event(const SourceEvent *event, void *userdata);
+
+/* manager-ports.c */
+void manager_begin_guard(Manager *m); /* once what is wanted of it is known */
+int manager_want(Manager *m, const char *port, PortWant want); /* NULL and "" are nowhere, and fine */
 int manager_look_at_slot(Manager *m, const char *port); /* for a press that was missed */
 void manager_watch_slot(Manager *m, const Removal *r);
 void manager_unwatch_slot(Manager *m, const Removal *r);
-void manager_claim_slots(Manager *m, const Removal *r); /* it has them on record and gives them back itself */
-void manager_yield_slots(Manager *m, const Removal *r); /* the kernel has them, to power them off */
+void manager_claim_slots(Manager *m, Removal *r, json_object *holds); /* it has them on record (record-holds.h), and gives them back itself */
+void manager_step_at_ports(Manager *m, Removal *r, StepPhase phase); /* of its step that was told last */
 void manager_give_back_press(Manager *m, const char *port, const char *why); /* a press that nothing comes of */
+void manager_slot_seen(Manager *m, const ManagedSlot *s); /* by a look: no light of a former card is looked after any more */
 void manager_guard_slot(Manager *m, const ManagedSlot *s); /* if its light says "safe to pull" over a card */
-void manager_on_source_event(const SourceEvent *event, void *userdata);
 
 /* manager-slots.c */
 void manager_take_scan(json_object *topology, const char *why_not, void *userdata);
@@ -102,7 +109,10 @@ bool manager_all_in(const Removal *a, const Removal *b);
 
 /* One whose slot is inside of that of `r`, or around it. */
 Removal *manager_running_around(Manager *m, const Removal *r);
+Removal *manager_running_outside(Manager *m, const Removal *r); /* one that its slot is inside of */
 Removal *manager_running_at_port(Manager *m, const char *port);
+Removal *manager_running_holding(Manager *m, const char *port); /* or one whose plan holds it, being around it */
+Removal *manager_given_up_at_slots(Manager *m, const Removal *r); /* without an end on record */
 Removal *manager_enquiry_at_port(Manager *m, const char *port);
 Removal *manager_removal_of_slot(Manager *m, const char *slot, const char *port); /* running, or the last one */
 

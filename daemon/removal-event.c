@@ -19,16 +19,6 @@ static const LogMessage message_of_outcome[_OUTCOME_MAX] = {
         [OUTCOME_INCOMPLETE] = LOG_MESSAGE_INCOMPLETE,
 };
 
-static int set_text(char **text, const char *value) {
-        char *copy = value ? strdup(value) : NULL;
-        if (value && !copy)
-                return -ENOMEM;
-
-        free(*text);
-        *text = copy;
-        return 0;
-}
-
 static void set_state(Removal *r, RemovalState state) {
         if (r->state == state)
                 return;
@@ -57,6 +47,18 @@ static json_object *plan_summary(json_object *plan) {
         return o;
 }
 
+/* Which steps hold a port, or let it go; those of slots inside of its slots are among them. */
+static json_object *ports_of_steps(json_object *plan) {
+        json_object *steps = json_array(plan, "steps"), *ports = json_object_new_array();
+
+        for (size_t i = 0; i < json_len(steps); i++) {
+                const char *name = json_str(json_at(steps, i), "name"), *port = json_str(json_get(json_at(steps, i), "args"), "port");
+                bool counts = streq_ptr(name, step_type_to_string(STEP_HOLD)) || streq_ptr(name, step_type_to_string(STEP_RELEASE));
+                json_object_array_add(ports, counts && port ? json_object_new_string(port) : NULL);
+        }
+        return ports;
+}
+
 static int take_plan(Removal *r, json_object *event) {
         json_object *plan = json_get(event, "plan");
 
@@ -66,6 +68,8 @@ static int take_plan(Removal *r, json_object *event) {
         json_object_put(r->plan);
         r->plan = plan_summary(plan);
         r->step_count = (unsigned) json_u64(r->plan, "steps");
+        json_object_put(r->step_ports);
+        r->step_ports = ports_of_steps(plan);
         if (json_get(plan, "card") && !r->card)
                 r->card = json_ref(json_get(plan, "card"));
         removal_emit(r, "StepCount", "Holders", "Blockers");
@@ -107,19 +111,6 @@ static void log_step(Removal *r, StepPhase phase, json_object *event) {
                         json_u64(event, "usec") / 1000, text ? ": " : "", text ?: "");
 }
 
-/* A step is told when it stands in the record: from then on whoever has the record gives the slot back. Released, it is the kernel's, which
- * is about to power it off; held once more on the way back, it is ours. */
-static void tell_guard(Removal *r, StepPhase phase) {
-        bool release = streq_ptr(r->step, step_type_to_string(STEP_RELEASE));
-
-        if (!release || phase == PHASE_UNDO)
-                manager_claim_slots(r->manager, r);
-        if (release && phase == PHASE_DO)
-                manager_yield_slots(r->manager, r);
-        else if (release && phase == PHASE_UNDO)
-                manager_watch_slot(r->manager, r);
-}
-
 static int take_step(Removal *r, json_object *event) {
         StepPhase phase = (StepPhase) step_phase_from_string(json_str(event, "phase"));
         if (phase < 0)
@@ -131,7 +122,7 @@ static int take_step(Removal *r, json_object *event) {
         r->step_index = (unsigned) json_u64(event, "n");
         if (json_has(event, "of"))
                 r->step_count = (unsigned) json_u64(event, "of");
-        tell_guard(r, phase);
+        manager_step_at_ports(r->manager, r, phase);
         set_progress(r, r->step_index + (phase == PHASE_DONE || phase == PHASE_UNDO ? 1.0 : 0.0));
         removal_emit(r, "Step", "StepIndex", "StepCount", "Progress");
         log_step(r, phase, event);

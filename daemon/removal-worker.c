@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "base/clock.h"
+#include "history.h"
+#include "kernel/slot-folder.h"
 #include "manager.h"
 #include "question.h"
 #include "removal-bus.h"
@@ -95,6 +97,7 @@ static int retry_later(Removal *r) {
 static void give_up_stuck(Removal *r, const char *why) {
         _cleanup_free_ char *message = strf("%s; it stopped at step %s.", why, r->step ?: "(none)");
 
+        r->given_up = !only_looks(r); /* else there is nothing to go on with but the hold, which the guard has */
         removal_give_up(r, OUTCOME_STUCK, message ?: why);
 }
 
@@ -251,10 +254,11 @@ int removal_cancel(Removal *r, const char *why) {
 void removal_give_up(Removal *r, Outcome outcome, const char *message) {
         _cleanup_json_ json_object *end = json_object_new_object();
         json_object *remedy = json_object_new_array();
+        _cleanup_free_ char *word = slot_word(r->slot);
 
         if (outcome == OUTCOME_STUCK) {
                 json_append_strf(remedy, "journalctl -u safe-removed SAFE_REMOVE_REMOVAL=%s  # what happened", r->id);
-                json_append_str(remedy, "systemctl restart safe-removed  # has it tried again");
+                json_append_strf(remedy, "safe-remove remove %s  # goes on with it, as a restart of safe-removed does", word ?: r->target);
         }
         json_set_str(end, "type", "end");
         json_set_str(end, "outcome", outcome_to_string(outcome));

@@ -44,6 +44,8 @@ void removal_free(Removal *r) {
         json_object_put(r->by);
         json_object_put(r->card);
         json_object_put(r->outer);
+        json_object_put(r->step_ports);
+        json_object_put(r->holds);
         json_object_put(r->targets);
         json_object_put(r->others);
         json_object_put(r->plan);
@@ -78,10 +80,11 @@ int removal_new(Manager *m, const RemovalRequest *request, Removal **ret) {
                 .targets = json_ref(request->targets),
                 .options = json_ref(request->options),
                 .by = json_ref(request->by),
+                .holds = json_object_new_object(),
         };
         r->id = strf("%" PRIu64, r->number);
         r->target = strdup(request->target);
-        if (!r->id || !r->target)
+        if (!r->id || !r->target || !r->holds)
                 return -ENOMEM;
 
         int n = sd_bus_path_encode(REMOVAL_PATH, r->id, &r->path);

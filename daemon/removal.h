@@ -61,6 +61,8 @@ typedef struct Removal {
         json_object *others;   /* more slots of the same removal: {"name", "port", "card"} each; or NULL */
         char *label;           /* all of its slots, for people: "2", "2 3" */
         json_object *options, *by, *card;
+        json_object *step_ports; /* of its plan's steps, the port that each holds or lets go (else null); NULL until there is a plan */
+        json_object *holds;    /* all of them that it came to: {"PORT": true} */
         json_object *outer;    /* the slots that its slot is inside of: {"name", "port"} each, or NULL */
         uint64_t started_usec;
 
@@ -80,6 +82,7 @@ typedef struct Removal {
 
         Worker *worker;
         bool cancelled;        /* somebody wants it back; a resumed worker is told so too */
+        bool given_up;         /* ended in the daemon's name alone: the record goes on, and so does whoever takes it up */
         bool pressed;          /* the kernel's own clock was started by a press while this one ran */
         WorkerEnd death;       /* of the last one, until its record has been read */
         Question *question;    /* about that record */

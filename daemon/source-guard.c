@@ -18,7 +18,7 @@ enum {
 
 typedef struct Wish {
         char *port;
-        bool watched, claimed, guarded;
+        PortWant want;
 } Wish;
 
 typedef struct GuardSource {
@@ -49,14 +49,14 @@ static void away(GuardSource *s, int why) {
         (void) sd_event_add_time_relative(s->context->event, &s->again, CLOCK_MONOTONIC, AGAIN_USEC, 0, on_again, s);
 }
 
-static int say(GuardSource *s, const char *type, const char *port, const char *why) {
+static int say(GuardSource *s, const char *type, const char *port, const char *key, const char *value) {
         _cleanup_json_ json_object *o = json_object_new_object();
 
         json_set_str(o, "type", type);
         if (port)
                 json_set_str(o, "port", port);
-        if (why)
-                json_set_str(o, "why", why);
+        if (key)
+                json_set_str(o, key, value);
         const char *text = json_text(o);
         if (!text || s->fd < 0)
                 return text ? -ENOTCONN : -ENOMEM;
@@ -106,18 +106,15 @@ static int on_readable(sd_event_source *io, int fd, uint32_t revents, void *user
         return 0;
 }
 
+static int say_want(GuardSource *s, const Wish *w) {
+        return say(s, "want", w->port, "want", port_want_to_string(w->want));
+}
+
 /* What a guard that was started anew cannot know. Behind the hello it tells of what it holds, and gives back what nobody wants. */
 static void say_all(GuardSource *s) {
-        for (size_t i = 0; i < s->n_wishes; i++) {
-                const Wish *w = &s->wishes[i];
-                if (w->watched)
-                        (void) say(s, "watch", w->port, NULL);
-                if (w->claimed)
-                        (void) say(s, "claim", w->port, NULL);
-                if (w->guarded)
-                        (void) say(s, "guard", w->port, NULL);
-        }
-        (void) say(s, "hello", NULL, NULL);
+        for (size_t i = 0; i < s->n_wishes; i++)
+                (void) say_want(s, &s->wishes[i]);
+        (void) say(s, "hello", NULL, NULL, NULL);
 }
 
 static int connect_guard(GuardSource *s) {
@@ -138,65 +135,25 @@ static int connect_guard(GuardSource *s) {
         return 0;
 }
 
-int guard_watch(void *state, const char *port) {
+int guard_want(void *state, const char *port, PortWant want) {
         GuardSource *s = state;
+        size_t n = s->n_wishes;
         Wish *w = wish_at(s, port);
 
         if (!w)
                 return -ENOMEM;
-        w->watched = true;
-        return say(s, "watch", port, NULL);
-}
-
-void guard_unwatch(void *state, const char *port) {
-        GuardSource *s = state;
-        Wish *w = wish_at(s, port);
-
-        if (w)
-                w->watched = w->claimed = false;
-        (void) say(s, "unwatch", port, NULL);
-}
-
-void guard_claim(void *state, const char *port) {
-        GuardSource *s = state;
-        Wish *w = wish_at(s, port);
-
-        if (!w || w->claimed)
-                return;
-        w->claimed = true;
-        (void) say(s, "claim", port, NULL);
-}
-
-void guard_yield(void *state, const char *port) {
-        (void) say(state, "yield", port, NULL);
+        if (w->want == want && n == s->n_wishes)
+                return s->fd < 0 ? -ENOTCONN : 0;
+        w->want = want;
+        return say_want(s, w);
 }
 
 void guard_give_back(void *state, const char *port, const char *why) {
-        (void) say(state, "give-back", port, why);
-}
-
-int guard_light(void *state, const char *port) {
-        GuardSource *s = state;
-        Wish *w = wish_at(s, port);
-
-        if (!w)
-                return -ENOMEM;
-        w->guarded = true;
-        return say(s, "guard", port, NULL);
-}
-
-void guard_unlight(void *state, const char *port) {
-        GuardSource *s = state;
-        Wish *w = wish_at(s, port);
-
-        if (!w || !w->guarded)
-                return;
-        w->guarded = false;
-        (void) say(s, "unguard", port, NULL);
+        (void) say(state, "give-back", port, "why", why);
 }
 
 int guard_look(void *state, const char *port) {
-        return say(state, "look", port, NULL);
+        return say(state, "look", port, NULL, NULL);
 }
 
 static void guard_stop(void *state) {

@@ -165,8 +165,7 @@ static void guard_port(SlotSource *s, const char *port) {
         if (r.card_present && !why)
                 return;
         source_slot_unguard(s, port);
-        if (why)
-                emit_text(s, SOURCE_LIGHT_UNTRUE, port, why);
+        emit_text(s, why ? SOURCE_LIGHT_UNTRUE : SOURCE_LIGHT_OVER, port, why);
 }
 
 static int on_guard(sd_event_source *timer, uint64_t usec, void *userdata) {

@@ -13,17 +13,32 @@ typedef enum SourceEventKind {
         SOURCE_BUTTON_PRESSED,         /* port */
         SOURCE_BUTTON_MISSED,          /* port: nobody told, but the slot looks as if its button had been pressed */
         SOURCE_BUTTON_CANCELLED,       /* port */
+        SOURCE_GIVEN_BACK,             /* port: the guard has given a slot back that nobody wanted; text: why */
         SOURCE_REMOVAL_REQUESTED,      /* bdf */
         SOURCE_REQUEST_UNSERVED,       /* text: a firmware request for a device that is in no slot */
         SOURCE_TOPOLOGY_CHANGED,
         SOURCE_EVENTS_LOST,            /* text: whose */
         SOURCE_CARD_GONE,              /* port */
-        SOURCE_LIGHT_UNTRUE,           /* port: a guarded slot no longer shows what "safe" means; text: what it shows */
+        SOURCE_LIGHT_OVER,             /* port: the card was taken out of a slot that said "safe to pull" */
+        SOURCE_LIGHT_UNTRUE,           /* port: such a slot no longer shows what "safe" means; text: what it shows */
         _SOURCE_EVENT_KIND_MAX,
         _SOURCE_EVENT_KIND_INVALID = -EINVAL,
 } SourceEventKind;
 
 DECLARE_STRING_TABLE(source_event_kind, SourceEventKind);
+
+/* What the daemon wants of a port. One word says all of it: it replaces the one before, and a guard that was started anew hears it again. */
+typedef enum PortWant {
+        PORT_WANT_NOTHING,             /* a press is answered, and what is held for nobody is given back */
+        PORT_WANT_WATCH,               /* a removal runs there: presses are for it */
+        PORT_WANT_CLAIM,               /* and it has the hold on record: whoever took the slot, the removal gives it back */
+        PORT_WANT_YIELD,               /* and it has left the slot to the kernel, for the power-off: a press is told, not answered */
+        PORT_WANT_LIGHT,               /* the slot says "safe to pull": told when the card is out, or when that is no longer so */
+        _PORT_WANT_MAX,
+        _PORT_WANT_INVALID = -EINVAL,
+} PortWant;
+
+DECLARE_STRING_TABLE(port_want, PortWant); /* "nothing", "watch", "claim", "yield", "light" */
 
 typedef struct SourceEvent {
         SourceEventKind kind;
@@ -32,6 +47,7 @@ typedef struct SourceEvent {
         const char *text;
         uint64_t usec;         /* when the kernel said it (its log's clock, which is near the monotonic one); 0: it did not */
         bool held;             /* a press: the guard has the slot, and it is given back when nobody claims it */
+        bool past;             /* it was said before anybody of us listened, at most 5 s ago */
 } SourceEvent;
 
 typedef struct SourceContext {
@@ -68,23 +84,14 @@ int source_slot_look(void *state, const char *port);
 extern const Source source_udev;
 extern const Source source_guard;
 
-/* Connects, once what has to be watched and claimed is known. A guard that cannot be reached is tried again, and told all of it then. */
+/* Connects, once what is wanted is known. A guard that cannot be reached is tried again, and told all of it then. */
 void guard_begin(void *state);
 
-/* A removal runs at the slot of this port: presses are for it. */
-int guard_watch(void *state, const char *port);
-void guard_unwatch(void *state, const char *port); /* and whatever was claimed has been given back */
-
-/* Whoever has this slot's hold on record gives it back; from here on the guard does not. */
-void guard_claim(void *state, const char *port);
-
-/* The kernel has the slot for its power-off: a press is no longer answered by taking it. Until guard_watch() or guard_unwatch(). */
-void guard_yield(void *state, const char *port);
+/* -ENOTCONN: the guard is away, and hears of it when it is back. */
+int guard_want(void *state, const char *port, PortWant want);
 
 /* Nothing comes of the press: the guard gives the slot back, unless it was claimed. */
 void guard_give_back(void *state, const char *port, const char *why);
 
-/* source_slot_guard(), _unguard() and _look() over there. -ENOTCONN: the guard is away. */
-int guard_light(void *state, const char *port);
-void guard_unlight(void *state, const char *port);
+/* source_slot_look() over there. -ENOTCONN: the guard is away. */
 int guard_look(void *state, const char *port);

@@ -55,9 +55,18 @@ bool held_is_undriven(const char *port) {
         return hotplug_service_of_port(port, &service) >= 0 && hotplug_is_driven(service) == 0;
 }
 
+bool held_is_driven(const char *port) {
+        _cleanup_free_ char *service = NULL;
+
+        return hotplug_service_of_port(port, &service) >= 0 && hotplug_is_driven(service) > 0;
+}
+
+static const char held[] = "held";
+static const char ready[] = "ready";
+
 /* A port's address is what a record of the kernel, or a caller, said: it must not lead anywhere else. */
-static char *mark_path(const char *port) {
-        return port && *port && *port != '.' && !strchr(port, '/') ? strf("%s/held/%s", run_dir(), port) : NULL;
+static char *mark_path(const char *folder, const char *port) {
+        return port && *port && *port != '.' && !strchr(port, '/') ? strf("%s/%s/%s", run_dir(), folder, port) : NULL;
 }
 
 /* Made anew with its port, so that the mark of one that is gone says nothing about the next. */
@@ -71,13 +80,13 @@ static int service_inode(json_object *args, uint64_t *ret) {
         return 0;
 }
 
-int held_mark(json_object *args) {
-        _cleanup_free_ char *path = mark_path(json_str(args, "port")), *folder = strf("%s/held", run_dir());
+static int write_mark(const char *folder, json_object *args) {
+        _cleanup_free_ char *path = mark_path(folder, json_str(args, "port")), *parent = strf("%s/%s", run_dir(), folder);
         _cleanup_json_ json_object *mark = json_object_new_object();
         uint64_t inode = 0;
         char boot[33];
 
-        if (!path || !folder)
+        if (!path || !parent)
                 return path ? -ENOMEM : -EINVAL;
         int r = boot_id_read(boot);
         if (r >= 0)
@@ -85,7 +94,7 @@ int held_mark(json_object *args) {
         if (r >= 0)
                 r = mkdir_private(run_dir());
         if (r >= 0)
-                r = mkdir_private(folder);
+                r = mkdir_private(parent);
         if (r < 0)
                 return r;
         json_set_str(mark, "boot", boot);
@@ -95,16 +104,9 @@ int held_mark(json_object *args) {
         return text ? write_file_durably(path, text) : -ENOMEM;
 }
 
-void held_forget(const char *port) {
-        _cleanup_free_ char *path = mark_path(port);
-
-        if (path)
-                (void) unlink(path);
-}
-
 /* -ESTALE: of another boot or another port, or rubbish. What cannot be read may be good. */
-static int read_mark(const char *port, json_object **ret) {
-        _cleanup_free_ char *path = mark_path(port), *text = NULL;
+static int read_mark(const char *folder, const char *port, json_object **ret) {
+        _cleanup_free_ char *path = mark_path(folder, port), *text = NULL;
         _cleanup_json_ json_object *mark = NULL;
         uint64_t inode = 0;
         size_t length = 0;
@@ -130,26 +132,82 @@ static int read_mark(const char *port, json_object **ret) {
         return 0;
 }
 
+int held_prepare(const char *port) {
+        _cleanup_json_ json_object *mark = NULL, *args = json_object_new_object();
+        _cleanup_free_ char *service = NULL, *folder = strf("%s/%s", run_dir(), held);
+
+        if (read_mark(ready, port, &mark) >= 0 || read_mark(held, port, &mark) >= 0)
+                return 0;
+        int r = folder ? hotplug_service_of_port(port, &service) : -ENOMEM;
+        if (r >= 0)
+                r = mkdir_private(run_dir());
+        if (r >= 0)
+                r = mkdir_private(folder);
+        if (r < 0)
+                return r;
+        json_set_str(args, "port", port);
+        json_set_str(args, "service", service);
+        return write_mark(ready, args);
+}
+
+void held_prepare_all(void) {
+        _cleanup_listing_ Listing services = { 0 };
+
+        if (listing_readf(&services, "/sys/bus/pci_express/devices") < 0)
+                return;
+        for (size_t i = 0; i < services.n; i++) {
+                _cleanup_free_ char *port = hotplug_port_of_service(services.names[i]);
+                if (port)
+                        (void) held_prepare(port);
+        }
+}
+
+int held_mark(json_object *args) {
+        const char *port = json_str(args, "port");
+        _cleanup_free_ char *path = mark_path(held, port), *from = mark_path(ready, port);
+        _cleanup_json_ json_object *mark = NULL;
+
+        if (!path || !from)
+                return -EINVAL;
+        if (read_mark(ready, port, &mark) >= 0 && rename(from, path) >= 0)
+                return 0;
+        return write_mark(held, args);
+}
+
+void held_forget(const char *port) {
+        _cleanup_free_ char *path = mark_path(held, port), *to = mark_path(ready, port);
+
+        if (path && (!to || rename(path, to) < 0))
+                (void) unlink(path);
+}
+
 bool held_is_marked(const char *port) {
         _cleanup_json_ json_object *mark = NULL;
 
-        return read_mark(port, &mark) >= 0;
+        return read_mark(held, port, &mark) >= 0;
+}
+
+static void delete_mark(const char *port) {
+        _cleanup_free_ char *path = mark_path(held, port);
+
+        if (path)
+                (void) unlink(path);
 }
 
 int held_list(json_object **ret) {
         _cleanup_json_ json_object *list = json_object_new_array();
         _cleanup_listing_ Listing l = { 0 };
 
-        int r = listing_readf(&l, "%s/held", run_dir());
+        int r = listing_readf(&l, "%s/%s", run_dir(), held);
         if (r < 0 && r != -ENOENT)
                 return r;
         for (size_t i = 0; i < l.n; i++) {
                 json_object *mark = NULL;
-                r = read_mark(l.names[i], &mark);
+                r = read_mark(held, l.names[i], &mark);
                 if (r >= 0)
                         json_object_array_add(list, mark);
                 else if (r == -ESTALE)
-                        held_forget(l.names[i]);
+                        delete_mark(l.names[i]);
         }
         *ret = TAKE_PTR(list);
         return 0;

@@ -19,9 +19,19 @@ int hotplug_is_driven(const char *service);
 /* The slot below the port has a hot-plug service, and nobody drives it. */
 bool held_is_undriven(const char *port);
 
+/* And pciehp drives it. */
+bool held_is_driven(const char *port);
+
+/* A mark for a port with a hot-plug service is made ready at a time when there is room for it: to hold the slot it is then only given
+ * another name, which needs neither memory nor a place in a file system that is full. Again where it is there is fine. */
+int held_prepare(const char *port);
+
+/* Of all ports that have such a service. */
+void held_prepare_all(void);
+
 /* `args` are those of the step that holds it: `port`, `service` and what its undo needs. */
 int held_mark(json_object *args);
-void held_forget(const char *port);
+void held_forget(const char *port); /* and it is ready for the next time */
 
 /* The marks of this boot, those of another one are removed: an array of `args`. A negative errno where the folder cannot be read. */
 int held_list(json_object **ret);

@@ -291,8 +291,8 @@ class BusTest(unittest.TestCase):
 
     # The machine.
 
-    def kernel_says(self, text, port, sequence, level=6):
-        record = f"{level},{sequence},{sequence * 1000},-;pcieport {port}: pciehp: {text}\n SUBSYSTEM=pci\n DEVICE=+pci:{port}\n"
+    def kernel_says(self, text, port, sequence, level=6, usec=None):
+        record = f"{level},{sequence},{usec or sequence * 1000},-;pcieport {port}: pciehp: {text}\n SUBSYSTEM=pci\n DEVICE=+pci:{port}\n"
         os.write(self.kmsg, record.encode())
 
     def write_registers(self, port, control, status):

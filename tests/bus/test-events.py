@@ -51,19 +51,69 @@ class Events(BusTest):
         slots[inner - 2]["outer"] = [{"name": around["name"], "port": around["port"]}]
         self.write_machine(slots)
 
+    def start_other(self, inner, outer):
+        """The removal of slot 3, which works, and a press at slot 2."""
+        self.nest(inner, outer)
+        other = self.manager("Remove", "'3'", "{}").split("'")[1]
+        wait_for(lambda: self.report(other)["plan"], "the plan")
+        self.kernel_says("Slot(2): Button press: will power off in 5 sec", PORT, 10)
+        return other
+
     def test_pressed_around_a_running_one(self):
-        for n, (inner, outer) in enumerate(((2, 3), (3, 2))):
-            self.nest(inner, outer)
-            other = self.manager("Remove", "'3'", "{}").split("'")[1]
-            wait_for(lambda: self.report(other)["plan"], "the plan")
-            self.kernel_says("Slot(2): Button press: will power off in 5 sec", PORT, 10 + n)
-            wait_for(lambda: sum(line.startswith("go ") for line in self.worker_log()) == 2 * n + 2, "the press to be answered")
-            pressed = wait_for(lambda: [path for path in self.objects("removal") if self.get(path, "Removal", "Slot") == "2"], "its removal")[0]
-            self.assertEqual(self.wait_end(pressed), "refused")
-            self.assertIn("slot 3", self.report(pressed)["message"])
-            self.write("play/go", "")
-            self.assertEqual(self.wait_end(other), "safe")
-            os.unlink(self.path("play/go"))
+        other = self.start_other(3, 2)
+        pressed = wait_for(lambda: [path for path in self.objects("removal") if self.get(path, "Removal", "Slot") == "2"], "its removal")[0]
+        self.assertEqual(self.wait_end(pressed), "refused")
+        self.assertIn("slot 3", self.report(pressed)["message"])
+        self.write("play/go", "")
+        self.assertEqual(self.wait_end(other), "safe")
+
+    def test_pressed_inside_of_a_running_one(self):
+        """Its light blinks, or is about to: the press calls the outer one off."""
+        other = self.start_other(2, 3)
+        self.assertEqual(self.wait_end(other), "restored")
+        self.assertEqual(self.report(other)["message"], "cancelled by button")
+        self.assertEqual([path for path in self.objects("removal") if self.get(path, "Removal", "Slot") == "2"], [])
+
+    def test_pressed_in_a_slot_that_it_holds(self):
+        """The outer removal has the inner slot's port in its plan: the press is seen in the registers, and needs no look at the machine."""
+        inner = "0000:0c:01.0"
+        self.write("play/script", f"step hold {PORT}\nstep hold {inner}\nwait go\n")
+        self.write_registers(inner, HELD_BLINKING, PRESENT)
+        removal = self.remove("2")
+        wait_for(lambda: self.get(removal, "Removal", "StepIndex") == 1, "the inner hold")
+        self.settle()
+        self.write_registers(inner, HELD_BLINKING, PRESENT | PRESSED)
+        self.assertEqual(self.wait_end(removal), "restored")
+        self.assertEqual(self.report(removal)["message"], "cancelled by button")
+
+    def test_pressed_while_no_guard_listens(self):
+        """It is in the kernel's log, and not older than the 5 s that the kernel waits."""
+        for n, (age, texts, count) in enumerate(((1, ["will power off in 5 sec"], 1), (6, ["will power off in 5 sec"], 0),
+                                                 (1, ["will power off in 5 sec", "canceling request to power off"], 0))):
+            self.stop_guard(signal.SIGKILL)
+            # Read and written: a pipe that nobody reads cannot be opened for writing, nor keep what is in it.
+            keep = os.open(self.path("kmsg"), os.O_RDWR)
+            for i, text in enumerate(texts):
+                self.kernel_says("Slot(2): Button press: " + text, PORT, 10 * n + i, usec=int((time.monotonic() - age) * 1e6))
+            self.start_guard()
+            os.close(keep)
+            wait_for(lambda: self.log().count("Lost what the guard had to tell") == n + 1, "the daemon to be back")
+            self.settle()
+            if count:
+                removal = self.wait_running()
+                self.kernel_says("Slot(2): Button press: canceling request to power off", PORT, 10 * n + 5)
+                self.assertEqual(self.wait_end(removal), "restored")
+            self.assertEqual(sum(line.startswith("run ") for line in self.worker_log()), 1)
+
+    def test_two_guards(self):
+        """They would take and give back the same slots."""
+        second = subprocess.run([harness.GUARD], env=self.env, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, timeout=60, text=True)
+        self.assertEqual(second.returncode, 1)
+        self.assertIn("another guard", second.stderr)
+        self.kernel_says("Slot(2): Button press: will power off in 5 sec", PORT, 10)
+        removal = self.wait_running()
+        self.write("play/go", "")
+        self.assertEqual(self.wait_end(removal), "safe")
 
     def test_pressed_again(self):
         for n, text in enumerate(("Slot(2): Button press: canceling request to power off", "Slot(2): Button cancel",

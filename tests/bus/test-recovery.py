@@ -87,9 +87,16 @@ class Recovery(BusTest):
         self.assertIn("step hold", self.report(removal)["message"])
         self.assertIn("SAFE_REMOVE_REMOVAL=1", self.report(removal)["remedy"][0])
         self.assertEqual(monitor.events()[-1]["outcome"], "stuck")
+        wait_for(lambda: self.slot("2", "AttentionLed") == "on", "the light\n" + self.log())
+        with self.assertRaises(BusError) as refused:
+            self.manager("Restore", "'2'", "{}")
+        self.assertEqual(refused.exception.name, "Busy")
+        self.restart()
+        wait_for(lambda: len(self.resumes()) == 12 and self.slot("2", "State") == "stuck", "six more attempts\n" + self.log())
         self.write("play/resume-script", "step power-off\n")
-        self.restart()  # as the remedy says
-        wait_for(lambda: self.slot("2", "State") == "ready", "another attempt\n" + self.log())
+        self.assertEqual(self.remove("2"), removal)  # as the remedy says
+        self.assertEqual(self.wait_end(removal), "safe")
+        self.assertEqual(self.resumes()[12:], [["1", "auto"]])
 
     def test_worker_dies_before_it_touched_anything(self):
         self.write("play/script", "die-early\n")

@@ -89,6 +89,48 @@ static void test_no_marks(void) {
         held_forget(PORT);
 }
 
+static ino_t inode_of(const char *folder, const char *port) {
+        _cleanup_free_ char *path = strf("%s/%s/%s", run_dir(), folder, port);
+        struct stat st;
+
+        return stat(path, &st) < 0 ? 0 : st.st_ino;
+}
+
+/* One file is the mark of a slot, held or not: to hold it needs no room. */
+static void test_prepared(void) {
+        _cleanup_json_ json_object *args = args_of(PORT), *list = NULL;
+
+        held_prepare_all();
+        ino_t mark = inode_of("ready", PORT);
+        CHECK(mark != 0 && inode_of("ready", "0000:0c:01.0") != 0);
+        CHECK_INT(n_marks(), 0);
+        CHECK_INT(held_mark(args), 0);
+        CHECK(held_is_marked(PORT));
+        CHECK(inode_of("held", PORT) == mark && inode_of("ready", PORT) == 0);
+        CHECK_INT(held_list(&list), 0);
+        CHECK_STR(json_str(json_at(list, 0), "port"), PORT);
+        CHECK_INT(held_prepare(PORT), 0); /* while it is held there is no second one */
+        CHECK_INT(inode_of("ready", PORT), 0);
+        held_forget(PORT);
+        CHECK(!held_is_marked(PORT) && inode_of("ready", PORT) == mark);
+        CHECK_INT(held_prepare(PORT), 0);
+        CHECK(inode_of("ready", PORT) == mark);
+
+        /* Of a port that came in the place of another it is made anew, where there is room. */
+        CHECK_INT(rename(DEVICE, DEVICE ".old"), 0);
+        CHECK_INT(mkdir(DEVICE, 0755), 0);
+        CHECK_INT(held_mark(args), 0);
+        CHECK(held_is_marked(PORT) && inode_of("held", PORT) != mark);
+        CHECK_INT(rmdir(DEVICE), 0);
+        CHECK_INT(rename(DEVICE ".old", DEVICE), 0);
+        CHECK_INT(n_marks(), 0);
+        CHECK_INT(held_prepare(PORT), 0);
+        CHECK_INT(held_mark(args), 0);
+        CHECK(held_is_marked(PORT));
+        held_forget(PORT);
+        CHECK_INT(held_prepare("../x"), -ENOENT);
+}
+
 /* A port's name leads nowhere else. */
 static void test_names(void) {
         _cleanup_json_ json_object *args = args_of("../held/x");
@@ -120,6 +162,7 @@ int main(void) {
         test_services();
         test_mark();
         test_no_marks();
+        test_prepared();
         test_names();
         test_take();
         return EXIT_SUCCESS;

@@ -1,0 +1,465 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* What the guard makes of presses, of what the daemon wants, and of the end of either. Hands, registers, marks and the daemon are ours. */
+#include <errno.h>
+#include <stdarg.h>
+
+#include "base/json.h"
+#include "daemon/guard-hands.h"
+#include "daemon/guard-ports.h"
+#include "daemon/log.h"
+#include "kernel/held-slot.h"
+#include "kernel/pcie-slot.h"
+#include "test.h"
+
+#define PORT "0000:0c:00.0"
+#define PRESS "Slot(2): Button press: will power off in 5 sec"
+
+/* The kernel: */
+static enum { GONE, DRIVEN, HELD } kernel;
+static bool marked, blinking;
+/* The guard's surroundings: */
+static hand_done_t done;
+static void *done_userdata;
+static char work;              /* what a hand was asked for last; 0: nothing */
+static unsigned busy;
+static bool watched, guarded, looked;
+static unsigned given_back;    /* entries of the journal */
+/* The daemon: */
+static bool there;
+static char *told;             /* "type:held", one after the other */
+
+int hands_new(sd_event *event, hand_done_t callback, void *userdata, Hands **ret) {
+        static int hands;
+
+        done = callback;
+        done_userdata = userdata;
+        *ret = (Hands *) &hands;
+        return 0;
+}
+
+void hands_free(Hands *h) {
+}
+
+int hands_work(Hands *h, HandWork w, const char *port) {
+        work = (char) w;
+        busy++;
+        return 0;
+}
+
+unsigned hands_busy(const Hands *h) {
+        return busy;
+}
+
+int source_slot_watch(void *state, const char *port) {
+        watched = true;
+        return 0;
+}
+
+void source_slot_unwatch(void *state, const char *port) {
+        watched = false;
+}
+
+int source_slot_guard(void *state, const char *port) {
+        guarded = true;
+        return 0;
+}
+
+void source_slot_unguard(void *state, const char *port) {
+        guarded = false;
+}
+
+int source_slot_look(void *state, const char *port) {
+        looked = true;
+        return 0;
+}
+
+char *hotplug_port_of_service(const char *service) {
+        return NULL;
+}
+
+int hotplug_service_of_port(const char *port, char **ret) {
+        if (kernel == GONE)
+                return -ENOENT;
+        *ret = strdup(PORT ":pcie004");
+        return 0;
+}
+
+bool held_is_undriven(const char *port) {
+        return kernel == HELD;
+}
+
+bool held_is_driven(const char *port) {
+        return kernel == DRIVEN;
+}
+
+bool held_is_marked(const char *port) {
+        return marked;
+}
+
+void held_forget(const char *port) {
+        marked = false;
+}
+
+int held_prepare(const char *port) {
+        return 0;
+}
+
+int held_list(json_object **ret) {
+        *ret = json_object_new_array();
+        if (marked) {
+                json_object *mark = json_object_new_object();
+                json_set_str(mark, "port", PORT);
+                json_object_array_add(*ret, mark);
+        }
+        return 0;
+}
+
+int slot_registers_read(const char *port, SlotRegisters *ret) {
+        *ret = (SlotRegisters) { .has_power_indicator = true, .power = blinking ? INDICATOR_BLINK : INDICATOR_ON, .power_on = true,
+                                 .card_present = true };
+        return 0;
+}
+
+void log_write(int priority, LogMessage message, const LogSubject *subject, const char *format, ...) {
+        given_back += message == LOG_MESSAGE_GIVEN_BACK;
+}
+
+static bool on_tell(json_object *message, void *userdata) {
+        char *before = told;
+
+        told = strf("%s%s%s%s", before ?: "", before ? " " : "", json_str(message, "type"), json_flag(message, "held") ? ":held" : "");
+        free(before);
+        json_object_put(message);
+        return there;
+}
+
+static void on_left(void *userdata) {
+}
+
+/* One guard after the other. */
+static sd_event *event;
+static Ports *ports;
+
+static void start(void) {
+        static const PortsHandler handler = { .tell = on_tell, .left = on_left };
+
+        work = 0;
+        busy = 0;
+        watched = guarded = looked = false;
+        CHECK_INT(ports_new(event, NULL, &handler, NULL, &ports), 0);
+        CHECK_INT(ports_take_marks(ports), 0);
+}
+
+static void stop(void) {
+        ports_free(ports);
+        ports = NULL;
+}
+
+static void begin(void) {
+        stop();
+        kernel = DRIVEN;
+        marked = false;
+        blinking = true;
+        there = true;
+        given_back = 0;
+        start();
+        free(told);
+        told = NULL;
+}
+
+static void run(void) {
+        while (sd_event_run(event, 0) > 0)
+                ;
+}
+
+static void happens(SourceEventKind kind, const char *text, bool past) {
+        ports_take_event(ports, &(SourceEvent) { .kind = kind, .port = PORT, .text = text, .past = past });
+        run();
+}
+
+static void asks(const char *type, const char *want) {
+        _cleanup_json_ json_object *o = json_object_new_object();
+
+        json_set_str(o, "type", type);
+        if (!streq(type, "hello"))
+                json_set_str(o, "port", PORT);
+        if (want)
+                json_set_str(o, "want", want);
+        ports_take_message(ports, o);
+        run();
+}
+
+static void hand(const char *why) {
+        HandWork w = (HandWork) work;
+
+        if (!why) {
+                kernel = w == HAND_HOLD ? HELD : DRIVEN;
+                marked = w == HAND_HOLD;
+        }
+        work = 0;
+        busy--;
+        done(w, PORT, why, done_userdata);
+        run();
+}
+
+static void check_told(const char *want) {
+        CHECK_STR(told, want);
+        free(told);
+        told = NULL;
+}
+
+static void press_and_hold(void) {
+        happens(SOURCE_BUTTON_PRESSED, PRESS, false);
+        CHECK_INT(work, HAND_HOLD);
+        hand(NULL);
+        check_told("button-pressed:held");
+        CHECK(watched);
+}
+
+static void test_press(void) {
+        begin();
+        press_and_hold();
+        asks("want", "watch");
+        asks("want", "claim");
+        kernel = DRIVEN; /* the removal gives it back */
+        marked = false;
+        asks("want", "watch");
+        asks("want", "nothing");
+        CHECK_INT(work, 0);
+        CHECK(!watched);
+        check_told(NULL);
+}
+
+/* The second press: before the claim the guard's, behind it the removal's. */
+static void test_second_press(void) {
+        begin();
+        press_and_hold();
+        happens(SOURCE_BUTTON_PRESSED, NULL, false);
+        check_told("button-cancelled");
+        CHECK_INT(work, HAND_GIVE);
+        /* And a third, as soon as the kernel has it: it is not lost. */
+        happens(SOURCE_BUTTON_PRESSED, PRESS, false);
+        check_told(NULL);
+        hand(NULL);
+        CHECK_INT(work, HAND_HOLD);
+        hand(NULL);
+        check_told("button-pressed:held");
+        asks("want", "claim");
+        happens(SOURCE_BUTTON_PRESSED, NULL, false);
+        check_told("button-pressed");
+        CHECK_INT(work, 0);
+        CHECK_INT(given_back, 0);
+}
+
+/* A slot that a removal took by itself, of a press or not, inner ones too: the guard that comes after is told whose it is. */
+static void test_claimed_over_a_restart(void) {
+        begin();
+        kernel = HELD;
+        marked = true;
+        stop();
+        start();
+        asks("want", "claim");
+        asks("hello", NULL);
+        CHECK_INT(work, 0);
+        check_told(NULL);
+        CHECK(watched);
+        stop();
+        start();
+        asks("want", "watch"); /* a press that is about to be claimed is no second one */
+        asks("hello", NULL);
+        CHECK_INT(work, 0);
+        check_told(NULL);
+        stop();
+        start();
+        asks("want", "nothing");
+        asks("hello", NULL);
+        CHECK_INT(work, HAND_GIVE);
+        hand(NULL);
+        check_told("given-back");
+        CHECK_INT(given_back, 1);
+}
+
+/* Let go for the power-off: a press is told, and a new guard keeps to that. */
+static void test_yielded(void) {
+        begin();
+        asks("want", "claim");
+        asks("want", "yield");
+        happens(SOURCE_BUTTON_PRESSED, PRESS, false);
+        check_told("button-pressed");
+        CHECK_INT(work, 0);
+        stop();
+        start();
+        asks("want", "yield");
+        asks("hello", NULL);
+        happens(SOURCE_BUTTON_PRESSED, PRESS, false);
+        check_told("button-pressed");
+        CHECK_INT(work, 0);
+}
+
+/* A removal that ended and left the slot held: nobody else would give it back. */
+static void test_left_held(void) {
+        begin();
+        asks("want", "claim");
+        kernel = HELD;
+        marked = true;
+        asks("want", "nothing");
+        CHECK_INT(work, HAND_GIVE);
+        hand(NULL);
+        /* An administrator's has no mark. */
+        asks("want", "claim");
+        kernel = HELD;
+        asks("want", "nothing");
+        CHECK_INT(work, 0);
+}
+
+/* A press between the removal's way back and its end is another one, and given back with it; without the minute. */
+static void test_pressed_at_the_end(void) {
+        begin();
+        asks("want", "claim");
+        happens(SOURCE_BUTTON_PRESSED, PRESS, false);
+        hand(NULL);
+        check_told("button-pressed:held");
+        asks("want", "nothing");
+        CHECK_INT(work, HAND_GIVE);
+        hand(NULL);
+        CHECK_INT(given_back, 0);
+}
+
+/* Nobody is there: what was given back, and what could not be held, is told to the next one. */
+static void test_unheard(void) {
+        begin();
+        there = false;
+        press_and_hold();
+        stop(); /* it dies, and the next one gives it back as nobody's */
+        start();
+        asks("hello", NULL);
+        CHECK_INT(work, HAND_GIVE);
+        hand(NULL);
+        check_told("given-back");
+        there = true;
+        asks("hello", NULL);
+        check_told("given-back");
+        asks("hello", NULL);
+        check_told(NULL);
+
+        begin();
+        there = false;
+        happens(SOURCE_BUTTON_PRESSED, PRESS, false);
+        hand("no hand is left");
+        check_told("button-pressed");
+        there = true;
+        asks("hello", NULL);
+        check_told("button-pressed");
+        asks("hello", NULL);
+        check_told(NULL);
+
+        /* Held for a removal whose daemon is gone: a second press is for the next one. */
+        begin();
+        asks("want", "claim");
+        kernel = HELD;
+        marked = true;
+        there = false;
+        ports_take_gone(ports);
+        CHECK(watched);
+        happens(SOURCE_BUTTON_PRESSED, NULL, false);
+        CHECK_INT(work, 0);
+        check_told("button-pressed");
+        there = true;
+        asks("want", "claim");
+        asks("hello", NULL);
+        check_told("button-pressed");
+}
+
+static void test_past(void) {
+        begin();
+        happens(SOURCE_BUTTON_PRESSED, PRESS, true);
+        CHECK_INT(work, HAND_HOLD);
+        /* Called off since. */
+        begin();
+        ports_take_event(ports, &(SourceEvent) { .kind = SOURCE_BUTTON_PRESSED, .port = PORT, .text = PRESS, .past = true });
+        happens(SOURCE_BUTTON_CANCELLED, PRESS, true);
+        CHECK_INT(work, 0);
+        /* Answered since, and given back. */
+        begin();
+        blinking = false;
+        happens(SOURCE_BUTTON_PRESSED, PRESS, true);
+        CHECK_INT(work, 0);
+        /* Answered by the guard before: with its mark, and without where there was no room for one. */
+        for (unsigned with_mark = 0; with_mark < 2; with_mark++) {
+                begin();
+                kernel = HELD;
+                marked = with_mark;
+                stop();
+                start();
+                happens(SOURCE_BUTTON_PRESSED, PRESS, true);
+                CHECK_INT(work, 0);
+                check_told(NULL);
+                asks("hello", NULL);
+                CHECK_INT(work, HAND_GIVE);
+        }
+}
+
+/* The port went with the slot around it. */
+static void test_gone(void) {
+        begin();
+        press_and_hold();
+        kernel = GONE;
+        asks("give-back", NULL);
+        CHECK_INT(work, HAND_GIVE);
+        hand("port is gone");
+        CHECK_INT(work, 0);
+        CHECK(!watched);
+        kernel = DRIVEN; /* another port in its place */
+        press_and_hold();
+}
+
+static void test_light(void) {
+        begin();
+        asks("want", "light");
+        CHECK(guarded && !watched);
+        press_and_hold();
+        asks("want", "nothing");
+        CHECK(!guarded);
+}
+
+/* What the kernel serves it tells by itself: a bit that was seen before it was cleared is not a press of its own. */
+static void test_bit_of_a_driven_slot(void) {
+        begin();
+        asks("want", "watch");
+        CHECK(watched);
+        happens(SOURCE_BUTTON_PRESSED, NULL, false);
+        check_told(NULL);
+}
+
+static void test_leave(void) {
+        begin();
+        press_and_hold();
+        CHECK(ports_leave(ports));
+        CHECK_INT(work, HAND_GIVE);
+        hand(NULL);
+        begin();
+        press_and_hold();
+        asks("want", "claim");
+        CHECK(!ports_leave(ports));
+        CHECK_INT(work, 0);
+}
+
+int main(void) {
+        CHECK(sd_event_new(&event) >= 0);
+        test_press();
+        test_second_press();
+        test_claimed_over_a_restart();
+        test_yielded();
+        test_left_held();
+        test_pressed_at_the_end();
+        test_unheard();
+        test_past();
+        test_gone();
+        test_light();
+        test_bit_of_a_driven_slot();
+        test_leave();
+        stop();
+        free(told);
+        sd_event_unref(event);
+        return EXIT_SUCCESS;
+}
