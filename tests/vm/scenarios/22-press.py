@@ -132,3 +132,101 @@ def after_stop(lab):
     press_in_vain(lab)
     lab.sh("systemctl start safe-removed.service")
     removal.check_untouched(lab, 2, before)
+
+
+def kill_guard(lab, until="the next guard"):
+    """It dies, and the next one has heard all that the daemon wants."""
+    said = "journalctl -b -u safe-removed.service -o cat | grep -c 'Lost what the guard had to tell' || true"
+    before = int(lab.sh(said))
+    lab.sh(f"systemctl kill --kill-whom=main --signal=KILL {GUARD}")
+    lab.wait_for(lambda: int(lab.sh(said)) > before, 30, until)
+
+
+@scenario("press-guard-dies-in-a-removal", timeout=300, turn=True)
+def guard_dies(lab):
+    """While the slot is held, and while a restoration has it: whose it is the next guard knows, and a second press is heard."""
+    ram = lab.ram(2)
+    nobodys = f"journalctl -b -u {GUARD} -o cat | grep -c 'no removal that has not ended' || true"
+    before, others = removal.Picture.take(lab), lab.sh(nobodys)
+    claim_within(lab, 3)
+    removal.drill(lab, 2000, "disable-region")
+    number = removal.last_id(lab) + 1
+    lab.slot(2).press()
+    removal.wait_for_record(lab, number, '"ev":"do","n":4', 90)
+    kill_guard(lab)
+    lab.check(not lab.slot(2).driver_bound() and is_marked(lab, 2), "the slot should be held still")
+    lab.equal(removal.wait_for_end(lab, number)["outcome"], "safe", "the ending")
+    removal.check_safe(lab, 2, ram)
+
+    lab.slot(2).insert()
+    removal.drill(lab, 2000, "disable-region", "delete-region")
+    lab.cli("restore", "2", "--no-wait")
+    lab.wait_for(lambda: not lab.slot(2).driver_bound(), 60, "the restoration to hold the slot")
+    kill_guard(lab)
+    lab.equal(removal.wait_for_end(lab, number + 1, 180)["outcome"], "rebuilt", "the ending")
+    removal.check_untouched(lab, 2, before)
+    lab.check(not is_marked(lab, 2), "the mark should be gone")
+    lab.equal(lab.sh(nobodys), others, "holds that were nobody's")
+
+
+@scenario("press-full-run", timeout=240, turn=True)
+def full_run(lab):
+    """There is no room in /run for one more file: the slot is marked as held all the same, and the next guard knows it."""
+    lab.ram(2)
+    before = removal.Picture.take(lab)
+    lab.sh("systemctl stop safe-removed.service")
+    lab.cleanup(lambda: lab.sh("rm -rf /run/full"))
+    lab.run("""mkdir /run/full; dd if=/dev/zero of=/run/full/bytes bs=64k status=none; cat /dev/zero >> /run/full/bytes
+        n=0; while : > /run/full/$n; do n=$((n+1)); [ $n -lt 2000 ] || break; done""", check=False)
+    lab.check(not lab.guest.succeeds("head -c 8192 /dev/zero > /run/full/more"), "/run should be full")
+    lab.slot(2).press()
+    wait_held(lab, 2)
+    lab.check(is_marked(lab, 2), "the slot should be marked as held")
+    lab.sh(f"systemctl kill --kill-whom=main --signal=KILL {GUARD}")
+    lab.sh("rm -rf /run/full")
+    lab.wait_for(lambda: lab.guest.succeeds(f"systemctl -q is-active {GUARD}"), 20, "the next guard")
+    lab.sh("systemctl start safe-removed.service")
+    wait_given_back(lab, 2, "no removal")
+    removal.check_untouched(lab, 2, before)
+
+
+@scenario("press-no-guard", timeout=200, turn=True)
+def no_guard(lab):
+    """A press while no guard is there: the next one reads it in the kernel's log, and says how long ago it was."""
+    ram = lab.ram(2)
+    number = removal.last_id(lab) + 1
+    lab.sh(f"systemctl stop {GUARD}")
+    lab.slot(2).press()
+    lab.sh(f"timeout 5 sh -c 'until dmesg | tail -n 20 | grep -q \"will power off\"; do sleep 0.05; done'; systemctl start {GUARD}")
+    wait_held(lab, 2)
+    lab.equal(removal.wait_for_end(lab, number)["outcome"], "safe", "the ending")
+    removal.check_safe(lab, 2, ram)
+
+
+@scenario("press-given-up", timeout=300, turn=True)
+def given_up(lab):
+    """Its workers die again and again: the slot says attention and is listed as stuck, and a press there puts it back."""
+    lab.ram(2)
+    before = removal.Picture.take(lab)
+    removal.drill(lab, 3000, "disable-region")
+    number = removal.last_id(lab) + 1
+    lab.cli("remove", "2", "--no-wait")
+    removal.wait_for_record(lab, number, '"ev":"do","n":4', 90)
+
+    def state():
+        return {slot["name"]: slot["state"] for slot in lab.cli_json("list")["slots"]}["2"]
+
+    def killed():
+        lab.sh("pkill -KILL -x safe-remove-wor || true")
+        return lab.guest.succeeds(f"journalctl -b -u safe-removed -o cat | grep -q 'Removal {number} of slot 2: stuck'")
+
+    lab.wait_for(killed, 60, "the daemon to give it up")
+    lab.wait_leds(2, attention="on", timeout=10)
+    lab.wait_for(lambda: state() == "stuck", 10, "the slot to be listed as stuck")
+    kill_guard(lab)
+    lab.check(not lab.slot(2).driver_bound(), "the slot should be held still")
+    removal.policy(lab)
+    lab.slot(2).press(force=True)
+    end = removal.wait_for_end(lab, number)
+    lab.equal((end["outcome"], state()), ("restored", "ready"), f"the ending ({end['message']}), and the slot's state")
+    removal.check_untouched(lab, 2, before)

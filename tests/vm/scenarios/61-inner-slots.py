@@ -5,6 +5,7 @@ import subprocess
 
 from harness import machine, removal, storage
 from harness.scenario import scenario
+from harness.stage import GUARD
 
 
 def keepers(lab, *slots):
@@ -137,6 +138,29 @@ def outer_disks(lab):
         said = subprocess.run(f"debugfs -R 'cat /content' {image} 2> /dev/null | sha256sum", shell=True, capture_output=True, text=True,
                               check=True, timeout=60)
         lab.equal(said.stdout.split()[0], sums[number], f"what is on the disk of slot {number}")
+
+
+@scenario("inner-slots-guard-dies", profile="disks", timeout=300, turn=True)
+def guard_dies(lab):
+    """The inner slots stay the outer removal's with the next guard too; a press at one of them calls all of it off."""
+    before = removal.Picture.take(lab)
+    removal.drill(lab, 60000, "release")
+    number = removal.last_id(lab) + 1
+    lab.cli("remove", "4", "--no-wait")
+    for slot in (4, 6, 7):
+        lab.wait_for(lambda slot=slot: not lab.slot(slot).driver_bound(), 60, f"slot {slot} to be held")
+    lab.wait_for(lambda: lab.guest.succeeds(f"tail -n 1 {removal.STATE_DIR}/removals/{number}/journal | grep -q '\"ev\":\"do\"'"), 60, "the pause")
+    said = "journalctl -b -u safe-removed.service -o cat | grep -c 'Lost what the guard had to tell' || true"
+    heard = int(lab.sh(said))
+    lab.sh(f"systemctl kill --kill-whom=main --signal=KILL {GUARD}")
+    lab.wait_for(lambda: int(lab.sh(said)) > heard, 30, "the next guard")
+    for slot in (4, 6, 7):
+        lab.check(not lab.slot(slot).driver_bound(), f"slot {slot} should be held still")
+    lab.slot(6).press(force=True)
+    end = removal.wait_for_end(lab, number, 120)
+    lab.equal((end["outcome"], end["code"]), ("restored", "cancelled"), f"the ending ({end['message']})")
+    before.check(lab)
+    check_on(lab, 4, 6, 7)
 
 
 @scenario("unknown-driver")
