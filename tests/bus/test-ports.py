@@ -92,6 +92,7 @@ class Ports(BusTest):
         self.write("play/go", "")
         self.wait_wants("yield", "claim")
         self.restart_guard("yield", "claim")
+        self.write_machine([{**slot("2", 0, card=False), "occupied": True}, slot("3", 1)])
         self.write("play/power", "")
         self.assertEqual(self.wait_end(removal), "safe")
         self.wait_wants("light", "nothing")
