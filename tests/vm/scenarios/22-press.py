@@ -201,32 +201,3 @@ def no_guard(lab):
     wait_held(lab, 2)
     lab.equal(removal.wait_for_end(lab, number)["outcome"], "safe", "the ending")
     removal.check_safe(lab, 2, ram)
-
-
-@scenario("press-given-up", timeout=300, turn=True)
-def given_up(lab):
-    """Its workers die again and again: the slot says attention and is listed as stuck, and a press there puts it back."""
-    lab.ram(2)
-    before = removal.Picture.take(lab)
-    removal.drill(lab, 3000, "disable-region")
-    number = removal.last_id(lab) + 1
-    lab.cli("remove", "2", "--no-wait")
-    removal.wait_for_record(lab, number, '"ev":"do","n":4', 90)
-
-    def state():
-        return {slot["name"]: slot["state"] for slot in lab.cli_json("list")["slots"]}["2"]
-
-    def killed():
-        lab.sh("pkill -KILL -x safe-remove-wor || true")
-        return lab.guest.succeeds(f"journalctl -b -u safe-removed -o cat | grep -q 'Removal {number} of slot 2: stuck'")
-
-    lab.wait_for(killed, 60, "the daemon to give it up")
-    lab.wait_leds(2, attention="on", timeout=10)
-    lab.wait_for(lambda: state() == "stuck", 10, "the slot to be listed as stuck")
-    kill_guard(lab)
-    lab.check(not lab.slot(2).driver_bound(), "the slot should be held still")
-    removal.policy(lab)
-    lab.slot(2).press(force=True)
-    end = removal.wait_for_end(lab, number)
-    lab.equal((end["outcome"], state()), ("restored", "ready"), f"the ending ({end['message']}), and the slot's state")
-    removal.check_untouched(lab, 2, before)
