@@ -10,6 +10,7 @@
 
 #define POLL_USEC (200 * USEC_PER_MSEC)
 #define GUARD_USEC (500 * USEC_PER_MSEC) /* the light is to be withdrawn within a second */
+#define FIRST_GUARD_USEC (20 * USEC_PER_MSEC) /* a card that is out already is not to be taken for the next one */
 #define SECOND_LOOK_USEC (500 * USEC_PER_MSEC)
 #define ACCURACY_USEC (20 * USEC_PER_MSEC)
 
@@ -161,7 +162,8 @@ static void guard_port(SlotSource *s, const char *port) {
 
         if (slot_registers_read(port, &r) < 0)
                 return;
-        const char *why = untrue(&r);
+        /* Where no card is to be seen the one that was safe is out, power or not: a slot gets its power before the next card answers. */
+        const char *why = r.card_present ? untrue(&r) : NULL;
         if (r.card_present && !why)
                 return;
         source_slot_unguard(s, port);
@@ -190,7 +192,7 @@ int source_slot_guard(void *state, const char *port) {
         if (!copy)
                 return -ENOMEM;
         s->guarded[s->n_guarded++] = copy;
-        return arm(s->guard, GUARD_USEC);
+        return arm(s->guard, FIRST_GUARD_USEC);
 }
 
 void source_slot_unguard(void *state, const char *port) {
