@@ -7,7 +7,9 @@
 #include <sys/wait.h>
 
 #include "base/clock.h"
+#include "base/parse.h"
 #include "daemon/guard-hands.h"
+#include "kernel/apart.h"
 #include "kernel/held-slot.h"
 #include "step/hotplug-service.h"
 #include "step/step.h"
@@ -40,6 +42,22 @@ struct Hands {
 
 /* Work of a hand, in its own process. */
 
+typedef struct Work {
+        HandWork work;
+        const char *port;
+        uint64_t press;
+} Work;
+
+/* Whoever comes after us knows who may be at it still, and for which press. Not to hold for want of that would be worse. */
+static int on_write(void *userdata, const char *what, int pid, uint64_t start_time, bool mortal) {
+        const Work *w = userdata;
+
+        (void) held_note_writer(w->port, pid, start_time);
+        if (w->work == HAND_HOLD && w->press > 0)
+                (void) held_note(w->port, HELD_PRESS, w->press);
+        return 0;
+}
+
 /* What undoes the hold follows from the slot itself: the lights as they should be for a card that stays. */
 static json_object *args_of(const char *port, StepRun *run) {
         _cleanup_free_ char *service = NULL;
@@ -54,17 +72,32 @@ static json_object *args_of(const char *port, StepRun *run) {
         return hotplug_service_args(port, service, &registers);
 }
 
-static int do_work(HandWork work, const char *port, StepRun *run) {
-        _cleanup_json_ json_object *args = args_of(port, run);
+static int do_work(Work *w, StepRun *run) {
+        _cleanup_json_ json_object *args = args_of(w->port, run);
         const StepOps *hold = step_ops(STEP_HOLD);
 
         if (!args)
                 return -ENODEV;
-        if (work == HAND_HOLD)
-                return hold->apply(args, run);
-        int r = hold->revert(args, run);
+        apart_set_witness(on_write, w);
+        int r = w->work == HAND_HOLD ? hold->apply(args, run) : hold->revert(args, run);
+        if (r >= 0 && w->work == HAND_HOLD && w->press > 0)
+                held_serve(w->port, w->press);
+        if (r >= 0 && w->work == HAND_GIVE)
+                held_forget(w->port); /* also where the driver was there already */
+        return r;
+}
+
+/* "hNUMBER PORT" */
+static int parse_work(char *message, Work *ret) {
+        char *port = strchr(message, ' ');
+        uint64_t press;
+
+        if (!port)
+                return -EBADMSG;
+        *port++ = '\0';
+        int r = parse_u64(message + 1, &press);
         if (r >= 0)
-                held_forget(port); /* also where the driver was there already */
+                *ret = (Work) { .work = (HandWork) message[0], .port = port, .press = press };
         return r;
 }
 
@@ -72,13 +105,16 @@ static void be_hand(int fd) {
         char message[MESSAGE_MAX], reply[MESSAGE_MAX];
         const StepLimits limits = { .write_timeout_usec = WRITE_USEC };
         StepRun run = { .limits = &limits };
+        Work work = { 0 };
 
         (void) mlockall(MCL_CURRENT); /* a fork() does not take that along */
         ssize_t n = recv(fd, message, sizeof(message) - 1, 0);
         if (n < 2)
                 _exit(EXIT_SUCCESS); /* the guard is gone */
         message[n] = '\0';
-        int r = do_work((HandWork) message[0], message + 1, &run);
+        int r = parse_work(message, &work);
+        if (r >= 0)
+                r = do_work(&work, &run);
         (void) snprintf(reply, sizeof(reply), "%s", r >= 0 ? "" : run.why ?: strerror(-r));
         (void) send(fd, reply, strlen(reply) + 1, MSG_NOSIGNAL);
         _exit(EXIT_SUCCESS);
@@ -166,8 +202,8 @@ static void refill(Hands *h) {
                 ;
 }
 
-int hands_work(Hands *h, HandWork work, const char *port) {
-        _cleanup_free_ char *message = strf("%c%s", (char) work, port), *copy = strdup(port);
+int hands_work(Hands *h, HandWork work, const char *port, uint64_t press) {
+        _cleanup_free_ char *message = strf("%c%ju %s", (char) work, (uintmax_t) press, port), *copy = strdup(port);
         Hand *hand;
 
         if (!message || !copy)

@@ -21,8 +21,8 @@ typedef void (*hand_done_t)(HandWork work, const char *port, const char *why, vo
 int hands_new(sd_event *event, hand_done_t done, void *userdata, Hands **ret);
 void hands_free(Hands *h);
 
-/* 0, or a negative errno when no process could be had. */
-int hands_work(Hands *h, HandWork work, const char *port);
+/* `press`: the number of the kernel's record that is answered by it, or 0. 0, or a negative errno when no process could be had. */
+int hands_work(Hands *h, HandWork work, const char *port, uint64_t press);
 
 /* Pieces of work that are not done. */
 unsigned hands_busy(const Hands *h);

@@ -11,6 +11,7 @@
 #define CLAIM_USEC (60 * USEC_PER_SEC)  /* from the hold to somebody who has written down that it is his */
 #define AGAIN_USEC USEC_PER_SEC         /* where a slot could not be given back, or taken; longer each time */
 #define AGAIN_MAX_USEC (60 * USEC_PER_SEC)
+#define HANGING_USEC (200 * USEC_PER_MSEC) /* from one look at who hangs to the next */
 
 /* Drills do not wait for a minute. */
 static uint64_t claim_usec(void) {
@@ -82,22 +83,48 @@ void port_give_back(Port *p, const char *why, bool unwanted) {
         if (p->state != PORT_HELD)
                 return; /* on its way: then when it is there */
         port_settle(p, PORT_GIVING);
-        int r = hands_work(p->world->hands, HAND_GIVE, p->port);
+        int r = hands_work(p->world->hands, HAND_GIVE, p->port, 0);
         if (r < 0)
                 try_again(p, strerror(-r));
 }
 
+static void press_noted(Port *p) {
+        p->again = p->unheard = false;
+        p->state = PORT_PRESSED;
+        (void) sd_event_source_set_enabled(p->world->pending, SD_EVENT_ON);
+}
+
 static void on_taken(Port *p, const char *why);
+
+/* Whoever was at it has come to an end. */
+static void on_hung(Port *p, bool held) {
+        bool again = p->again && !p->world->leaving;
+
+        if (held && p->found && !port_is_watched(p))
+                port_hold_found(p, 0);
+        else if (held && p->found)
+                port_settle(p, PORT_HELD);
+        else if (held)
+                on_taken(p, NULL);
+        else {
+                held_forget(p->port);
+                port_settle(p, PORT_FREE);
+                if (again)
+                        press_noted(p);
+        }
+        port_serve(p);
+}
 
 static int on_timer(sd_event_source *timer, uint64_t usec, void *userdata) {
         Port *p = userdata;
         bool held = held_is_undriven(p->port);
 
-        if (p->state == PORT_HANGING && held)
-                on_taken(p, NULL);
-        else if (p->state == PORT_HANGING && now_monotonic() - p->pressed_usec < 2 * CLAIM_USEC)
-                set_timer(p, AGAIN_USEC);
-        else if (p->state == PORT_HANGING || (p->state == PORT_HELD && !held))
+        /* The driver's link goes before, and comes before, the kernel is done with it: nothing is told by that as long as somebody is at it. */
+        if (held_is_being_written(p->port))
+                set_timer(p, HANGING_USEC);
+        else if (p->state == PORT_HANGING)
+                on_hung(p, held);
+        else if (p->state == PORT_HELD && !held)
                 port_settle(p, PORT_FREE); /* somebody has given it back meanwhile, or its port is gone */
         else if (p->state == PORT_HELD && p->back)
                 port_give_back(p, p->back, false);
@@ -110,7 +137,7 @@ static int on_timer(sd_event_source *timer, uint64_t usec, void *userdata) {
 
 void port_take(Port *p) {
         port_settle(p, PORT_TAKING);
-        int r = hands_work(p->world->hands, HAND_HOLD, p->port);
+        int r = hands_work(p->world->hands, HAND_HOLD, p->port, p->sequence);
         if (r < 0)
                 on_taken(p, strerror(-r));
 }
@@ -121,11 +148,11 @@ static void on_not_taken(Port *p, const char *why) {
                 p->unheard = !port_tell(p->world, p->kind, p->port, p->text, false);
         port_settle(p, held_is_marked(p->port) ? PORT_HANGING : PORT_FREE);
         if (p->state == PORT_HANGING)
-                set_timer(p, AGAIN_USEC);
+                set_timer(p, HANGING_USEC);
 }
 
 static void on_taken(Port *p, const char *why) {
-        if (why && !held_is_undriven(p->port)) {
+        if (why && (!held_is_undriven(p->port) || held_is_being_written(p->port))) {
                 on_not_taken(p, why);
                 return;
         }
@@ -142,24 +169,27 @@ static void on_taken(Port *p, const char *why) {
         p->unheard = !port_tell(p->world, p->kind, p->port, p->text, true);
 }
 
-static void note_press(Port *p, SourceEventKind kind, const char *text, uint64_t said_usec) {
+void port_note_press(Port *p, SourceEventKind kind, const char *text, uint64_t said_usec) {
         p->kind = kind;
         (void) set_text(&p->text, text);
         p->pressed_usec = now_monotonic();
         p->said_usec = said_usec;
-}
-
-static void press_noted(Port *p) {
-        p->again = p->unheard = false;
-        p->state = PORT_PRESSED;
-        (void) sd_event_source_set_enabled(p->world->pending, SD_EVENT_ON);
+        p->unheard = true;
 }
 
 void port_press(Port *p, SourceEventKind kind, const char *text, uint64_t said_usec) {
-        note_press(p, kind, text, said_usec);
-        p->again = p->state == PORT_GIVING;
+        port_note_press(p, kind, text, said_usec);
+        p->unheard = false;
+        p->again = p->state == PORT_GIVING || p->state == PORT_HANGING;
         if (!p->again) /* else as soon as it is back */
                 press_noted(p);
+}
+
+void port_serve(const Port *p) {
+        bool at_it = p->state == PORT_PRESSED || p->state == PORT_TAKING || p->state == PORT_HANGING || p->again;
+
+        if (p->sequence > 0 && !at_it && !(p->unheard && p->state == PORT_FREE))
+                held_serve(p->port, p->sequence);
 }
 
 static void tell_given_back(Port *p) {
@@ -201,6 +231,14 @@ void port_hand_done(Port *p, HandWork work, const char *why) {
                 on_taken(p, why);
         else if (work == HAND_GIVE && p->state == PORT_GIVING)
                 on_given(p, why);
+        port_serve(p);
+}
+
+void port_hang_found(Port *p) {
+        p->kind = SOURCE_BUTTON_PRESSED;
+        p->found = true;
+        port_settle(p, PORT_HANGING);
+        set_timer(p, HANGING_USEC);
 }
 
 void port_hold_found(Port *p, uint64_t usec) {

@@ -10,7 +10,7 @@ typedef enum PortState {
         PORT_FREE,             /* we do not hold it */
         PORT_PRESSED,          /* and will be taken once all records that are there have been read */
         PORT_TAKING,
-        PORT_HANGING,          /* the hand that was to take it gave up, and the kernel may do it yet */
+        PORT_HANGING,          /* the hand that was to take it gave up, or its guard has ended, and the kernel may do it yet */
         PORT_HELD,
         PORT_GIVING,
 } PortState;
@@ -32,7 +32,7 @@ typedef struct Port {
         PortState state;
         PortWant want;         /* the daemon's */
         bool found;            /* held for somebody whom only the next daemon knows: since before this guard, or the last daemon */
-        bool again;            /* pressed once more while it was on its way back */
+        bool again;            /* pressed once more while it was on its way back, or a hand hung */
         bool unheard;          /* a press of which nobody was there to be told */
         bool unwanted;         /* given back because nobody wanted it */
         SourceEventKind kind;  /* how the press was noticed */
@@ -41,6 +41,7 @@ typedef struct Port {
         char *news;            /* why it was, as long as nobody has heard that */
         uint64_t pressed_usec; /* when it was heard */
         uint64_t said_usec;    /* when the kernel said so, or 0 */
+        uint64_t sequence;     /* of the kernel's last record about it */
         uint64_t again_usec;   /* how long until the next try to give it back */
         sd_event_source *timer;
 } Port;
@@ -69,6 +70,16 @@ void port_poll(Port *p);
 /* A press behind which there may be a second one: it is taken when all that is there has been heard. */
 void port_press(Port *p, SourceEventKind kind, const char *text, uint64_t said_usec);
 void port_take(Port *p);
+
+/* A press that is answered by telling of it, as soon as somebody is there. */
+void port_note_press(Port *p, SourceEventKind kind, const char *text, uint64_t said_usec);
+
+/* The kernel's records of it have been dealt with, and are nothing to the next guard, which reads them again; unless a hand is at it, or nobody
+ * has been told who ought to be. */
+void port_serve(const Port *p);
+
+/* Since before this guard, or the last daemon: a hand of the former one's hangs at it. */
+void port_hang_found(Port *p);
 
 /* Held already, for somebody whom only the next daemon knows; it has so long to say so (0: as for a press). */
 void port_hold_found(Port *p, uint64_t usec);

@@ -9,6 +9,7 @@
 
 #define ORPHAN_USEC (600 * USEC_PER_SEC) /* from the end of the daemon that had claimed it to the next one */
 #define KERNEL_USEC (5 * USEC_PER_SEC)  /* from the press to the kernel's power-off */
+#define YIELD_USEC (15 * USEC_PER_SEC)  /* from leaving a slot to the kernel to its being off, where nobody is there to ask */
 
 struct Ports {
         PortWorld world;
@@ -53,6 +54,14 @@ static bool is_ours(const Port *p) {
         return p->state == PORT_TAKING || (p->state == PORT_HELD && !p->found && !port_is_claimed(p));
 }
 
+/* Its removal has left it to the kernel: to take it now would leave that in the middle of the power-off. So it was noted for the time without
+ * a daemon; but not for ever, since it may never come back. */
+static bool is_yielded(const Port *p) {
+        uint64_t since = held_noted(p->port, HELD_YIELDED);
+
+        return p->want == PORT_WANT_YIELD || (p->want == PORT_WANT_NOTHING && since > 0 && now_monotonic() - since < YIELD_USEC);
+}
+
 static void on_pressed(Port *p, const SourceEvent *e) {
         PortWorld *w = p->world;
         bool by_kernel = e->text, driven = held_is_driven(p->port);
@@ -66,38 +75,57 @@ static void on_pressed(Port *p, const SourceEvent *e) {
         if (is_ours(p)) {
                 (void) port_tell(w, SOURCE_BUTTON_CANCELLED, p->port, e->text, false);
                 port_give_back(p, "the button was pressed again", false);
-        } else if (by_kernel && (p->state == PORT_GIVING || p->state == PORT_FREE) && p->want != PORT_WANT_YIELD && !w->leaving)
+        } else if (by_kernel && (p->state == PORT_GIVING || p->state == PORT_FREE || p->state == PORT_HANGING) && !is_yielded(p) && !w->leaving)
                 port_press(p, e->kind, e->text, e->usec);
-        else if (!by_kernel && p->state == PORT_FREE && !port_is_watched(p) && !w->leaving)
+        else if (!by_kernel && p->state == PORT_FREE && !port_is_watched(p) && !is_yielded(p) && !w->leaving)
                 port_press(p, e->kind, NULL, 0); /* by its light */
-        else
+        else {
+                port_note_press(p, e->kind, e->text, e->usec);
                 p->unheard = !port_tell(w, e->kind, p->port, e->text, false);
+        }
 }
 
 static void on_cancelled(Port *p, const SourceEvent *e) {
         p->again = p->unheard = false;
         if (p->state == PORT_PRESSED)
                 p->state = PORT_FREE;
-        else if (is_ours(p))
+        else if (is_ours(p) || p->state == PORT_HANGING)
                 port_give_back(p, "the button was pressed again", false);
         (void) port_tell(p->world, e->kind, p->port, e->text, false);
 }
 
-/* What was said while no guard listened. Where the slot is held already an earlier one has answered; without a mark, where there was no
- * room for one: nobody else takes a slot in the 5 s behind a press. */
-static void on_past(Port *p, const SourceEvent *e) {
+static bool waits_for_power_off(const char *port) {
         SlotRegisters r;
 
-        if (e->kind == SOURCE_BUTTON_CANCELLED) {
-                if (p->state == PORT_PRESSED)
-                        p->state = PORT_FREE;
-        } else if (e->kind != SOURCE_BUTTON_PRESSED || p->state != PORT_FREE)
+        return slot_registers_read(port, &r) < 0 || (r.power_on && r.card_present && (!r.has_power_indicator || r.power == INDICATOR_BLINK));
+}
+
+/* Held, or about to be, since before this guard. Its mark knows for which record; a later one is a second press, as soon as somebody hears it. */
+static void on_past_held(Port *p, const SourceEvent *e) {
+        if (e->sequence > held_noted(p->port, HELD_PRESS))
+                port_note_press(p, e->kind, e->text, e->usec);
+        p->again = p->state == PORT_HANGING && e->kind == SOURCE_BUTTON_PRESSED;
+}
+
+/* What was said while no guard listened, and perhaps before: what an earlier one has dealt with is noted. A slot that is held without a mark is
+ * an earlier guard's too, which had no room for one: nobody else takes a slot in the 5 s behind a press. */
+static void on_past(Port *p, const SourceEvent *e) {
+        if (e->sequence > 0 && e->sequence <= held_noted(p->port, HELD_SERVED))
                 return;
-        else if (held_is_undriven(p->port))
+        if (e->kind != SOURCE_BUTTON_PRESSED && e->kind != SOURCE_BUTTON_CANCELLED)
+                return;
+        p->sequence = e->sequence;
+        if (p->state == PORT_HELD || p->state == PORT_HANGING)
+                on_past_held(p, e);
+        else if (e->kind == SOURCE_BUTTON_CANCELLED)
+                port_settle(p, PORT_FREE);
+        else if (p->state == PORT_FREE && held_is_undriven(p->port))
                 port_hold_found(p, 0);
-        else if (slot_registers_read(p->port, &r) < 0 ||
-                 (r.power_on && r.card_present && (!r.has_power_indicator || r.power == INDICATOR_BLINK)))
+        else if (p->state == PORT_FREE && is_yielded(p))
+                port_note_press(p, e->kind, e->text, e->usec);
+        else if (p->state == PORT_FREE && waits_for_power_off(p->port))
                 port_press(p, e->kind, e->text, e->usec);
+        port_serve(p);
 }
 
 void ports_look_everywhere(Ports *g) {
@@ -116,6 +144,8 @@ void ports_look_everywhere(Ports *g) {
 void ports_take_event(Ports *g, const SourceEvent *e) {
         Port *p = e->port ? port_at(g, e->port) : NULL;
 
+        if (p && !e->past && e->sequence > 0)
+                p->sequence = e->sequence;
         if (p && e->past)
                 on_past(p, e);
         else if (p && (e->kind == SOURCE_BUTTON_PRESSED || (e->kind == SOURCE_BUTTON_MISSED && p->state == PORT_FREE)))
@@ -128,6 +158,8 @@ void ports_take_event(Ports *g, const SourceEvent *e) {
                 port_give_back(p, "the card is gone", false);
         if (e->kind == SOURCE_EVENTS_LOST)
                 ports_look_everywhere(g);
+        if (p && !e->past && e->sequence > 0)
+                port_serve(p);
 }
 
 /* What the daemon asks for. */
@@ -155,7 +187,7 @@ static void ask_want(Port *p, json_object *message) {
                 (void) source_slot_guard(p->world->slots, p->port);
         else
                 source_slot_unguard(p->world->slots, p->port);
-        if (port_is_watched(p))
+        if (port_is_watched(p) && p->state != PORT_HANGING)
                 p->found = false;
         else if (was_watched)
                 release(p, was_claimed);
@@ -168,6 +200,7 @@ static void ask_want(Port *p, json_object *message) {
                 port_settle(p, PORT_FREE);
         port_poll(p);
         (void) held_prepare(p->port);
+        (void) held_note(p->port, HELD_YIELDED, want == PORT_WANT_YIELD ? now_monotonic() : 0);
 }
 
 static void ask_give_back(Port *p, json_object *message) {
@@ -185,6 +218,8 @@ static void ask_look(Port *p, json_object *message) {
 static void hello_at(Port *p) {
         bool held = p->state == PORT_HELD;
 
+        if (p->want != PORT_WANT_YIELD)
+                (void) held_note(p->port, HELD_YIELDED, 0);
         port_tell_news(p);
         if (held && !held_is_undriven(p->port))
                 port_settle(p, PORT_FREE);
@@ -194,6 +229,7 @@ static void hello_at(Port *p) {
                 p->unheard = !port_tell(p->world, p->kind, p->port, p->text, !port_is_claimed(p));
         else if (p->unheard && (port_is_watched(p) || now_monotonic() - p->pressed_usec < KERNEL_USEC))
                 p->unheard = !port_tell(p->world, p->kind, p->port, p->text, false);
+        port_serve(p);
 }
 
 void ports_take_message(Ports *g, json_object *message) {
@@ -232,13 +268,18 @@ int ports_take_marks(Ports *g) {
         int r = held_list(&marks);
         for (size_t i = 0; i < json_len(marks) && r >= 0; i++) {
                 const char *port = json_str(json_at(marks, i), "port");
-                Port *p = held_is_undriven(port) ? port_at(g, port) : NULL;
-                if (p)
+                bool hangs = held_is_being_written(port), held = held_is_undriven(port);
+                Port *p = hangs || held ? port_at(g, port) : NULL;
+                if (p && hangs)
+                        port_hang_found(p);
+                else if (p)
                         port_hold_found(p, 0);
-                else if (!held_is_undriven(port))
+                else if (!hangs && !held)
                         held_forget(port);
                 else
                         r = -ENOMEM;
+                if (p)
+                        (void) held_note(port, HELD_YIELDED, 0); /* it has come back from there */
         }
         return r;
 }

@@ -70,7 +70,8 @@ static void take_message(KmsgSource *s, const KmsgRecord *record, bool past) {
         SlotMessage message = kmsg_slot_message(record, &port);
 
         if (message >= 0)
-                emit(s, &(SourceEvent) { .kind = kind_of_message[message], .port = port, .text = record->text, .usec = record->usec, .past = past });
+                emit(s, &(SourceEvent) { .kind = kind_of_message[message], .port = port, .text = record->text, .usec = record->usec,
+                                         .sequence = record->sequence, .past = past });
 }
 
 /* `past`: NULL, or where it is kept for later. */

@@ -46,6 +46,7 @@ typedef struct SourceEvent {
         const char *bdf;
         const char *text;
         uint64_t usec;         /* when the kernel said it (its log's clock, which is near the monotonic one); 0: it did not */
+        uint64_t sequence;     /* the number of that record in its log, which grows until the machine is restarted */
         bool held;             /* a press: the guard has the slot, and it is given back when nobody claims it */
         bool past;             /* it was said before anybody of us listened, at most 5 s ago */
 } SourceEvent;

@@ -12,6 +12,7 @@
 #include "base/run-dir.h"
 #include "engine/journal.h"
 #include "kernel/apart.h"
+#include "kernel/held-slot.h"
 #include "kernel/listing.h"
 
 static bool is_alive(json_object *writer) {
@@ -119,10 +120,13 @@ json_object *journal_writer(const Journal *j) {
 }
 
 int writers_alive(uint64_t but, json_object **ret) {
-        _cleanup_json_ json_object *found = json_object_new_array();
+        _cleanup_json_ json_object *found = NULL;
         _cleanup_listing_ Listing names = { 0 };
 
-        int r = listing_readf(&names, "%s/writers", run_dir());
+        int r = held_writers(&found); /* the guard's have no record */
+        if (r < 0)
+                return r;
+        r = listing_readf(&names, "%s/writers", run_dir());
         if (r < 0 && r != -ENOENT)
                 return r;
         for (size_t i = 0; i < names.n; i++) {

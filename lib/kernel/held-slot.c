@@ -1,11 +1,13 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include <errno.h>
+#include <fcntl.h>
 #include <sys/stat.h>
 
 #include "base/clock.h"
 #include "base/fileio.h"
 #include "base/parse.h"
 #include "base/run-dir.h"
+#include "kernel/apart.h"
 #include "kernel/driver.h"
 #include "kernel/held-slot.h"
 #include "kernel/listing.h"
@@ -64,6 +66,12 @@ bool held_is_driven(const char *port) {
 static const char held[] = "held";
 static const char ready[] = "ready";
 
+/* A mark is a line of notes, and the document. */
+enum {
+        NOTE_WIDTH = 20,       /* of any 64-bit number */
+        NOTES_LENGTH = _HELD_NOTE_MAX * (NOTE_WIDTH + 1),
+};
+
 /* A port's address is what a record of the kernel, or a caller, said: it must not lead anywhere else. */
 static char *mark_path(const char *folder, const char *port) {
         return port && *port && *port != '.' && !strchr(port, '/') ? strf("%s/%s/%s", run_dir(), folder, port) : NULL;
@@ -100,8 +108,30 @@ static int write_mark(const char *folder, json_object *args) {
         json_set_str(mark, "boot", boot);
         json_set_u64(mark, "inode", inode);
         json_set(mark, "args", json_ref(args));
-        const char *text = json_text(mark);
+        const char *document = json_text(mark);
+        _cleanup_free_ char *text = document ? strf("%0*d %0*d %0*d %0*d %0*d\n%s", NOTE_WIDTH, 0, NOTE_WIDTH, 0, NOTE_WIDTH, 0, NOTE_WIDTH, 0,
+                                                    NOTE_WIDTH, 0, document) : NULL;
         return text ? write_file_durably(path, text) : -ENOMEM;
+}
+
+/* The number of that note. -EBADMSG: there are none. */
+static int parse_note(const char *text, size_t length, HeldNote note, uint64_t *ret) {
+        const char *at = text + note * (NOTE_WIDTH + 1);
+        char number[NOTE_WIDTH + 1] = { 0 };
+
+        if (length < NOTES_LENGTH || text[NOTES_LENGTH - 1] != '\n')
+                return -EBADMSG;
+        memcpy(number, at, NOTE_WIDTH);
+        return parse_u64(number, ret) < 0 ? -EBADMSG : 0;
+}
+
+/* One that is held may be from a version before: without notes, but as good as any. */
+static int parse_mark(const char *folder, const char *text, size_t length, json_object **ret) {
+        uint64_t first;
+
+        if (parse_note(text, length, 0, &first) >= 0)
+                return json_parse(text + NOTES_LENGTH, length - NOTES_LENGTH, ret);
+        return folder == held ? json_parse(text, length, ret) : -EBADMSG;
 }
 
 /* -ESTALE: of another boot or another port, or rubbish. What cannot be read may be good. */
@@ -119,7 +149,7 @@ static int read_mark(const char *folder, const char *port, json_object **ret) {
                 r = read_file(path, &text, &length);
         if (r < 0)
                 return r;
-        r = json_parse(text, length, &mark);
+        r = parse_mark(folder, text, length, &mark);
         json_object *args = json_get(mark, "args");
         if (r == -EBADMSG || !streq_ptr(json_str(mark, "boot"), boot) || !streq_ptr(json_str(args, "port"), port))
                 return r == -ENOMEM ? r : -ESTALE;
@@ -169,9 +199,11 @@ int held_mark(json_object *args) {
 
         if (!path || !from)
                 return -EINVAL;
-        if (read_mark(ready, port, &mark) >= 0 && rename(from, path) >= 0)
-                return 0;
-        return write_mark(held, args);
+        /* Where two take it at once the notes are those of the first. */
+        int r = read_mark(held, port, &mark) >= 0 || (read_mark(ready, port, &mark) >= 0 && rename(from, path) >= 0) ? 0 : write_mark(held, args);
+        if (r >= 0)
+                (void) held_note(port, HELD_YIELDED, 0);
+        return r;
 }
 
 void held_forget(const char *port) {
@@ -208,6 +240,105 @@ int held_list(json_object **ret) {
                         json_object_array_add(list, mark);
                 else if (r == -ESTALE)
                         delete_mark(l.names[i]);
+        }
+        *ret = TAKE_PTR(list);
+        return 0;
+}
+
+/* Its file with the notes, wherever it is: another process may give it the other name meanwhile. */
+static int open_notes(const char *port) {
+        const char *const folders[] = { held, ready, held };
+
+        for (size_t i = 0; i < ELEMENTSOF(folders); i++) {
+                _cleanup_free_ char *path = mark_path(folders[i], port);
+                if (!path)
+                        return -ENOENT;
+                int fd = open(path, O_RDWR | O_CLOEXEC | O_NOCTTY | O_NOFOLLOW);
+                if (fd >= 0 || errno != ENOENT)
+                        return fd >= 0 ? fd : -errno;
+        }
+        return -ENOENT;
+}
+
+static int read_notes(const char *port, char *text, int *ret_fd) {
+        uint64_t first;
+
+        _cleanup_close_ int fd = open_notes(port);
+        if (fd < 0)
+                return fd;
+        if (pread(fd, text, NOTES_LENGTH, 0) != NOTES_LENGTH || parse_note(text, NOTES_LENGTH, 0, &first) < 0)
+                return -ENOENT;
+        if (ret_fd)
+                *ret_fd = TAKE_FD(fd);
+        return 0;
+}
+
+static int write_notes(const char *port, HeldNote from, const char *numbers) {
+        char text[NOTES_LENGTH];
+        _cleanup_close_ int fd = -EBADF;
+        size_t length = strlen(numbers);
+
+        int r = read_notes(port, text, &fd);
+        if (r < 0)
+                return r;
+        ssize_t n = pwrite(fd, numbers, length, from * (NOTE_WIDTH + 1));
+        return n < 0 ? -errno : (size_t) n == length ? 0 : -EIO;
+}
+
+int held_note(const char *port, HeldNote note, uint64_t value) {
+        char number[NOTE_WIDTH + 1];
+
+        (void) snprintf(number, sizeof(number), "%0*ju", NOTE_WIDTH, (uintmax_t) value);
+        return write_notes(port, note, number);
+}
+
+uint64_t held_noted(const char *port, HeldNote note) {
+        _cleanup_json_ json_object *mark = NULL;
+        char text[NOTES_LENGTH];
+        uint64_t value = 0;
+
+        /* Those of another boot, or of a port that is gone, say nothing. */
+        if (read_mark(held, port, &mark) < 0 && read_mark(ready, port, &mark) < 0)
+                return 0;
+        return read_notes(port, text, NULL) >= 0 && parse_note(text, NOTES_LENGTH, note, &value) >= 0 ? value : 0;
+}
+
+void held_serve(const char *port, uint64_t sequence) {
+        if (sequence > held_noted(port, HELD_SERVED))
+                (void) held_note(port, HELD_SERVED, sequence);
+}
+
+int held_note_writer(const char *port, int pid, uint64_t start_time) {
+        char numbers[2 * NOTE_WIDTH + 2];
+
+        (void) snprintf(numbers, sizeof(numbers), "%0*d %0*ju", NOTE_WIDTH, pid, NOTE_WIDTH, (uintmax_t) start_time);
+        return write_notes(port, HELD_WRITER, numbers);
+}
+
+bool held_is_being_written(const char *port) {
+        uint64_t pid = held_noted(port, HELD_WRITER);
+
+        return pid > 0 && apart_is_alive((int) pid, held_noted(port, HELD_WRITER_SINCE));
+}
+
+int held_writers(json_object **ret) {
+        _cleanup_json_ json_object *list = json_object_new_array();
+        _cleanup_listing_ Listing marks = { 0 };
+
+        int r = listing_readf(&marks, "%s/%s", run_dir(), held);
+        if (r < 0 && r != -ENOENT)
+                return r;
+        for (size_t i = 0; i < marks.n; i++) {
+                if (!held_is_being_written(marks.names[i]))
+                        continue;
+                json_object *writer = json_object_new_object(), *slots = json_object_new_array(), *slot = json_object_new_object();
+                json_set_strf(writer, "what", "the slot at port %s is being held, or given back", marks.names[i]);
+                json_set_u64(writer, "pid", held_noted(marks.names[i], HELD_WRITER));
+                json_set_u64(writer, "start_time", held_noted(marks.names[i], HELD_WRITER_SINCE));
+                json_set_str(slot, "port", marks.names[i]);
+                json_object_array_add(slots, slot);
+                json_set(writer, "slots", slots);
+                json_object_array_add(list, writer);
         }
         *ret = TAKE_PTR(list);
         return 0;

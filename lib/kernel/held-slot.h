@@ -29,6 +29,33 @@ int held_prepare(const char *port);
 /* Of all ports that have such a service. */
 void held_prepare_all(void);
 
+/* What is known of a port besides, from one guard to the next: it stands in front of its mark, held or ready, each number at its place, and is
+ * written there, which a full /run does not keep from. */
+typedef enum HeldNote {
+        HELD_PRESS,    /* the kernel's record (its number in the log) for which the slot was held last */
+        HELD_SERVED,   /* the last record of the port that was dealt with: whoever reads the log again has nothing to do for it */
+        HELD_YIELDED,  /* when (monotonic) a removal left the slot to the kernel, to be powered off; 0: it has it, or there is none */
+        HELD_WRITER,   /* pid and */
+        HELD_WRITER_SINCE, /* start (jiffies) of the process that took the driver off the port, or brought it back: it may hang at that */
+        _HELD_NOTE_MAX,
+} HeldNote;
+
+/* -ENOENT: the port has no mark, or one without notes. */
+int held_note(const char *port, HeldNote note, uint64_t value);
+uint64_t held_noted(const char *port, HeldNote note); /* 0: nothing is noted */
+
+/* HELD_SERVED, which never goes back. */
+void held_serve(const char *port, uint64_t sequence);
+
+/* Before that process may begin. */
+int held_note_writer(const char *port, int pid, uint64_t start_time);
+
+/* Such a process lives: the slot may be held, or given back, at any time, and nobody goes on with it. */
+bool held_is_being_written(const char *port);
+
+/* All of them: an array of {"what", "pid", "start_time", "slots": [{"port"}]}. A negative errno where the folder cannot be read. */
+int held_writers(json_object **ret);
+
 /* `args` are those of the step that holds it: `port`, `service` and what its undo needs. */
 int held_mark(json_object *args);
 void held_forget(const char *port); /* and it is ready for the next time */

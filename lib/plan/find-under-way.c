@@ -23,7 +23,10 @@ void find_writers(Findings *f) {
                 json_object *writer = json_at(f->request->writers, i);
                 json_object *o = finding(f, BLOCKER_STILL_WRITING, true, "%s: what it does may take effect at any time", json_str(writer, "text"));
 
-                json_set_strf(o, "evidence", "it was left behind by removal %ju", (uintmax_t) json_u64(writer, "removal"));
+                if (json_u64(writer, "removal") > 0)
+                        json_set_strf(o, "evidence", "it was left behind by removal %ju", (uintmax_t) json_u64(writer, "removal"));
+                else
+                        json_set_str(o, "evidence", "it was left behind by safe-remove-guard.service");
                 finding_remedy(o, "%s", json_str(writer, "remedy"));
         }
 }

@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <stdarg.h>
 
+#include "base/clock.h"
 #include "base/json.h"
 #include "daemon/guard-hands.h"
 #include "daemon/guard-ports.h"
@@ -17,10 +18,13 @@
 /* The kernel: */
 static enum { GONE, DRIVEN, HELD } kernel;
 static bool marked, blinking;
+static uint64_t notes[_HELD_NOTE_MAX];
+static bool writing;           /* whoever was to take it, or to give it back, has not come out of the kernel */
 /* The guard's surroundings: */
 static hand_done_t done;
 static void *done_userdata;
 static char work;              /* what a hand was asked for last; 0: nothing */
+static uint64_t work_press;
 static unsigned busy;
 static bool watched, guarded, looked;
 static unsigned given_back;    /* entries of the journal */
@@ -40,8 +44,9 @@ int hands_new(sd_event *event, hand_done_t callback, void *userdata, Hands **ret
 void hands_free(Hands *h) {
 }
 
-int hands_work(Hands *h, HandWork w, const char *port) {
+int hands_work(Hands *h, HandWork w, const char *port, uint64_t press) {
         work = (char) w;
+        work_press = press;
         busy++;
         return 0;
 }
@@ -104,6 +109,24 @@ int held_prepare(const char *port) {
         return 0;
 }
 
+int held_note(const char *port, HeldNote note, uint64_t value) {
+        notes[note] = value;
+        return 0;
+}
+
+uint64_t held_noted(const char *port, HeldNote note) {
+        return notes[note];
+}
+
+void held_serve(const char *port, uint64_t sequence) {
+        if (sequence > notes[HELD_SERVED])
+                notes[HELD_SERVED] = sequence;
+}
+
+bool held_is_being_written(const char *port) {
+        return writing;
+}
+
 int held_list(json_object **ret) {
         *ret = json_object_new_array();
         if (marked) {
@@ -158,7 +181,8 @@ static void stop(void) {
 static void begin(void) {
         stop();
         kernel = DRIVEN;
-        marked = false;
+        marked = writing = false;
+        memset(notes, 0, sizeof(notes));
         blinking = true;
         there = true;
         given_back = 0;
@@ -170,6 +194,11 @@ static void begin(void) {
 static void run(void) {
         while (sd_event_run(event, 0) > 0)
                 ;
+}
+
+/* In the kernel's log, with its number. */
+static void says(SourceEventKind kind, uint64_t sequence, bool past) {
+        ports_take_event(ports, &(SourceEvent) { .kind = kind, .port = PORT, .text = PRESS, .sequence = sequence, .past = past });
 }
 
 static void happens(SourceEventKind kind, const char *text, bool past) {
@@ -444,6 +473,172 @@ static void test_leave(void) {
         CHECK_INT(work, 0);
 }
 
+/* How far a press had come when its guard died. */
+typedef enum Point {
+        LOGGED,                /* the kernel has said so */
+        MARKED,
+        WRITING,               /* a hand is in the kernel, with the press noted */
+        UNBOUND,               /* it has come out */
+        SERVED,                /* and has noted that */
+        CLAIMED,               /* a removal has it on record */
+        YIELDED,               /* and has left the slot to the kernel */
+        BOUND,                 /* or: it is given back, but for the mark */
+        GIVEN_BACK,
+} Point;
+
+static void come_to(Point point) {
+        begin();
+        says(SOURCE_BUTTON_PRESSED, 10, false);
+        if (point == LOGGED)
+                return;
+        run();
+        CHECK_INT(work, HAND_HOLD);
+        CHECK_INT(work_press, 10);
+        marked = true;
+        if (point >= WRITING) {
+                writing = point == WRITING;
+                notes[HELD_PRESS] = 10;
+        }
+        if (point >= UNBOUND)
+                kernel = HELD;
+        if (point >= SERVED)
+                notes[HELD_SERVED] = 10;
+        if (point < CLAIMED)
+                return;
+        hand(NULL);
+        check_told("button-pressed:held");
+        asks("want", "watch");
+        asks("want", "claim");
+        if (point == YIELDED)
+                asks("want", "yield");
+        if (point >= YIELDED)
+                kernel = DRIVEN;
+        marked = point == CLAIMED || point == BOUND;
+        if (point >= BOUND)
+                asks("want", "nothing");
+}
+
+/* What the next guard reads in the kernel's log, and does before anybody asks it for something. */
+static void next_guard(SourceEventKind second) {
+        free(told);
+        told = NULL;
+        stop();
+        start();
+        says(SOURCE_BUTTON_PRESSED, 10, true);
+        if (second >= 0)
+                says(second, 11, true);
+        run();
+}
+
+/* Whatever was left unfinished: a press is served once, and by one who has the slot to himself. */
+static void test_deaths(void) {
+        static const SourceEventKind none = _SOURCE_EVENT_KIND_INVALID, pressed = SOURCE_BUTTON_PRESSED, cancelled = SOURCE_BUTTON_CANCELLED;
+        static const struct {
+                Point point;
+                SourceEventKind second; /* nobody was there to hear it; the kernel tells of no press where it does not have the slot */
+                char at_once;
+                const char *want;
+                char then;
+                const char *told;
+        } deaths[] = {
+                { LOGGED,     none,      HAND_HOLD, NULL,      0,         NULL },
+                { LOGGED,     cancelled, 0,         "nothing", 0,         NULL },
+                { MARKED,     none,      HAND_HOLD, NULL,      0,         NULL },
+                { MARKED,     cancelled, 0,         "nothing", 0,         NULL },
+                { WRITING,    none,      0,         "nothing", 0,         NULL },
+                { UNBOUND,    none,      0,         "nothing", HAND_GIVE, NULL },
+                { UNBOUND,    none,      0,         "claim",   0,         NULL },
+                { UNBOUND,    cancelled, 0,         "nothing", HAND_GIVE, NULL },
+                { UNBOUND,    cancelled, 0,         "claim",   0,         "button-cancelled" },
+                { SERVED,     none,      0,         "nothing", HAND_GIVE, NULL },
+                { SERVED,     cancelled, 0,         "claim",   0,         "button-cancelled" },
+                { CLAIMED,    none,      0,         "claim",   0,         NULL },
+                { CLAIMED,    none,      0,         "watch",   0,         NULL },
+                { YIELDED,    none,      0,         "yield",   0,         NULL },
+                { YIELDED,    pressed,   0,         "yield",   0,         "button-pressed" },
+                { YIELDED,    pressed,   0,         "nothing", 0,         "button-pressed" }, /* nobody's: the daemon takes it */
+                { BOUND,      none,      0,         "nothing", 0,         NULL },
+                { BOUND,      pressed,   HAND_HOLD, NULL,      0,         NULL },
+                { GIVEN_BACK, none,      0,         "nothing", 0,         NULL },
+                { GIVEN_BACK, pressed,   HAND_HOLD, NULL,      0,         NULL },
+                { GIVEN_BACK, cancelled, 0,         "nothing", 0,         NULL },
+        };
+
+        for (size_t i = 0; i < ELEMENTSOF(deaths); i++) {
+                come_to(deaths[i].point);
+                next_guard(deaths[i].second);
+                CHECK_INT(work, deaths[i].at_once);
+                if (deaths[i].at_once) {
+                        hand(NULL);
+                        check_told("button-pressed:held");
+                        CHECK_INT(notes[HELD_SERVED], deaths[i].second >= 0 ? 11 : 10);
+                        continue;
+                }
+                /* And the one after it, which has the same log before it. */
+                for (unsigned guards = 0; guards < 2; guards++) {
+                        asks("want", deaths[i].want);
+                        asks("hello", NULL);
+                        CHECK_INT(work, deaths[i].then);
+                        check_told(guards == 0 ? deaths[i].told : NULL);
+                        if (guards == 0)
+                                next_guard(deaths[i].second);
+                }
+        }
+}
+
+static void wait_for_end(void) {
+        writing = false;
+        for (unsigned i = 0; i < 100 && !work && !told && sd_event_run(event, USEC_PER_SEC) > 0; i++)
+                ;
+}
+
+/* Nobody goes on as long as a hand hangs: neither a new guard's nor the old one's. */
+static void test_hanging(void) {
+        for (unsigned found = 0; found < 2; found++) {
+                come_to(WRITING);
+                if (found)
+                        next_guard(_SOURCE_EVENT_KIND_INVALID);
+                else
+                        hand("it did not return");
+                check_told(found ? NULL : "button-pressed");
+                kernel = HELD; /* by its link: it is not done */
+                asks("hello", NULL);
+                CHECK_INT(work, 0);
+                check_told(NULL);
+                wait_for_end();
+                if (!found)
+                        check_told("button-pressed:held");
+                else
+                        asks("hello", NULL);
+                CHECK_INT(work, found ? HAND_GIVE : 0);
+
+                /* It was in vain: the press is still to be answered. */
+                come_to(WRITING);
+                next_guard(_SOURCE_EVENT_KIND_INVALID);
+                CHECK_INT(work, 0);
+                wait_for_end();
+                CHECK_INT(work, HAND_HOLD);
+        }
+        /* Called off meanwhile. */
+        come_to(WRITING);
+        hand("it did not return");
+        says(SOURCE_BUTTON_CANCELLED, 11, false);
+        free(told);
+        told = NULL;
+        kernel = HELD;
+        wait_for_end();
+        CHECK_INT(work, HAND_GIVE);
+        check_told(NULL);
+}
+
+/* That a removal has left it to the kernel is believed for the time that this takes. */
+static void test_yielded_long_ago(void) {
+        come_to(YIELDED);
+        notes[HELD_YIELDED] = 1;
+        next_guard(SOURCE_BUTTON_PRESSED);
+        CHECK_INT(work, HAND_HOLD);
+}
+
 int main(void) {
         CHECK(sd_event_new(&event) >= 0);
         test_press();
@@ -454,6 +649,9 @@ int main(void) {
         test_pressed_at_the_end();
         test_unheard();
         test_past();
+        test_deaths();
+        test_hanging();
+        test_yielded_long_ago();
         test_gone();
         test_light();
         test_bit_of_a_driven_slot();

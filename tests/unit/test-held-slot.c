@@ -4,8 +4,10 @@
 #include <sys/stat.h>
 
 #include "base/clock.h"
+#include "base/fileio.h"
 #include "base/run-dir.h"
 #include "kernel/held-slot.h"
+#include "kernel/process-stat.h"
 #include "step/hotplug-service.h"
 #include "test.h"
 
@@ -131,6 +133,62 @@ static void test_prepared(void) {
         CHECK_INT(held_prepare("../x"), -ENOENT);
 }
 
+/* With the mark of a slot, whatever it is called, and in its place. */
+static void test_notes(void) {
+        _cleanup_json_ json_object *args = args_of(PORT), *writers = NULL;
+        _cleanup_free_ char *path = mark_path(PORT), *text = NULL;
+
+        CHECK_INT(held_prepare(PORT), 0);
+        CHECK_INT(held_noted(PORT, HELD_SERVED), 0);
+        CHECK_INT(held_note(PORT, HELD_PRESS, 7), 0);
+        held_serve(PORT, 12);
+        held_serve(PORT, 11);
+        CHECK_INT(held_note(PORT, HELD_YIELDED, UINT64_MAX), 0);
+        CHECK(held_noted(PORT, HELD_YIELDED) == UINT64_MAX);
+        CHECK_INT(held_mark(args), 0);
+        CHECK(held_is_marked(PORT));
+        CHECK_INT(held_noted(PORT, HELD_PRESS), 7);
+        CHECK_INT(held_noted(PORT, HELD_SERVED), 12);
+        CHECK_INT(held_noted(PORT, HELD_YIELDED), 0); /* whoever takes it back */
+        CHECK_INT(held_mark(args), 0); /* two at once */
+        CHECK_INT(held_noted(PORT, HELD_SERVED), 12);
+
+        CHECK(!held_is_being_written(PORT));
+        ProcessStat st;
+        CHECK_INT(read_file("/proc/self/stat", &text, NULL), 0);
+        CHECK_INT(stat_parse(text, &st), 0);
+        int pid = atoi(text); /* as /proc has it, which is a recorded one and shows no process whole */
+        _cleanup_free_ char *own = strf("/proc/%d/stat", pid);
+        CHECK_INT(symlink("/proc/self/stat", own), 0);
+        CHECK_INT(held_note_writer(PORT, pid, st.start_time + 1), 0); /* another process of that number */
+        CHECK(!held_is_being_written(PORT));
+        CHECK_INT(held_note_writer(PORT, pid, st.start_time), 0);
+        CHECK(held_is_being_written(PORT));
+        CHECK_INT(held_writers(&writers), 0);
+        CHECK_INT(json_len(writers), 1);
+        CHECK_STR(json_str(json_at(json_get(json_at(writers, 0), "slots"), 0), "port"), PORT);
+        CHECK_INT(json_u64(json_at(writers, 0), "pid"), pid);
+        CHECK_INT(unlink(own), 0);
+        CHECK_INT(held_noted(PORT, HELD_SERVED), 12);
+        held_forget(PORT);
+        CHECK_INT(held_noted(PORT, HELD_SERVED), 12);
+
+        /* One that a version before has left has none, and is a mark all the same. */
+        char boot[33];
+        struct stat service;
+        CHECK_INT(boot_id_read(boot), 0);
+        CHECK_INT(stat("/sys/bus/pci_express/devices/" SERVICE, &service), 0);
+        _cleanup_free_ char *old = strf("{\"boot\":\"%s\",\"inode\":%ju,\"args\":{\"port\":\"" PORT "\",\"service\":\"" SERVICE "\"}}", boot,
+                                        (uintmax_t) service.st_ino);
+        test_put(path, old);
+        CHECK(held_is_marked(PORT));
+        CHECK_INT(held_note(PORT, HELD_PRESS, 7), -ENOENT);
+        CHECK(held_is_marked(PORT));
+        CHECK_INT(unlink(path), 0);
+        CHECK_INT(held_note("0000:77:00.0", HELD_PRESS, 7), -ENOENT);
+        CHECK_INT(held_noted("../x", HELD_PRESS), 0);
+}
+
 /* A port's name leads nowhere else. */
 static void test_names(void) {
         _cleanup_json_ json_object *args = args_of("../held/x");
@@ -163,6 +221,7 @@ int main(void) {
         test_mark();
         test_no_marks();
         test_prepared();
+        test_notes();
         test_names();
         test_take();
         return EXIT_SUCCESS;

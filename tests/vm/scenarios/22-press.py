@@ -169,6 +169,20 @@ def guard_dies(lab):
     lab.equal(lab.sh(nobodys), others, "holds that were nobody's")
 
 
+@scenario("press-served-once", timeout=240, turn=True)
+def served_once(lab):
+    """The kernel's log still has the press when the next guard reads it, and the slot is on its way down by then, driven and blinking."""
+    ram = lab.ram(2)
+    removal.drill(lab, 600, "release", "power-off")
+    said = f"journalctl -b -u {GUARD} -o cat | grep -c '{lab.slot(2).place.bdf} is held' || true"
+    before, number = int(lab.sh(said)), removal.last_id(lab) + 1
+    lab.slot(2).press()
+    removal.wait_for_record(lab, number, '"ev":"do","n":9', 90, then=f"systemctl kill --kill-whom=main --signal=KILL {GUARD}")
+    lab.equal(removal.wait_for_end(lab, number, 150)["outcome"], "safe", "the ending")
+    removal.check_safe(lab, 2, ram)
+    lab.equal(int(lab.sh(said)), before + 1, "how often the slot was taken")
+
+
 @scenario("press-full-run", timeout=240, turn=True)
 def full_run(lab):
     """There is no room in /run for one more file: the slot is marked as held all the same, and the next guard knows it."""
