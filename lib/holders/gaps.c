@@ -62,6 +62,7 @@ static int open_process(int pid) {
 char *gap_text(GapKind kind, const Gap *gap) {
         static const char *const words[_GAP_KIND_MAX] = {
                 [GAP_HANG] = "hangs in the kernel, and whoever looks at its memory would too",
+                [GAP_MAPPINGS] = "hangs in the kernel, and whoever asks what it has mapped would too",
                 [GAP_PROCESS] = "could not be read",
                 [GAP_FILE] = "has a file that its file system tells nothing of",
                 [GAP_NETWORK] = "is in a network namespace that could not be asked for sockets",
@@ -103,7 +104,7 @@ char *gap_evidence(GapKind kind, const Gap *gap) {
                 return strf("rdma resource show mr: %s", strerror(-gap->error));
         if (gap->pid == 0)
                 return strdup(strerror(-gap->error));
-        if (kind != GAP_HANG)
+        if (kind != GAP_HANG && kind != GAP_MAPPINGS)
                 return strf("/proc/%d%s: %s", gap->pid, files[kind] ?: "", strerror(-gap->error));
         bool told = dirfd >= 0 && read_file_at(dirfd, "wchan", &wait, NULL) >= 0 && *wait && !streq(wait, "0");
         return strf("/proc/%d/status: State: D%s%s", gap->pid, told ? "; wchan: " : "", told ? wait : "");
@@ -120,7 +121,7 @@ char *gap_remedy(GapKind kind, const Gap *gap) {
                 return strf("ps -fU %u  # what this user runs: end what is not needed", gap->uid);
         if (gap->pid <= 1 || gap->pid == getpid() || gap->pid == getppid())
                 return kind == GAP_TIME || gap->pid == 0 ? NULL : strf("ls -l /proc/%d/fd  # and look again", gap->pid);
-        if (kind == GAP_HANG)
+        if (kind == GAP_HANG || kind == GAP_MAPPINGS)
                 return strf("kill -KILL %d; cat /proc/%d/task/*/stack  # what it waits for must answer", gap->pid, gap->pid);
         (void) (dirfd >= 0 && process_unit(dirfd, &unit) >= 0);
         return process_end_command(unit, gap->pid);

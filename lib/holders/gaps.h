@@ -7,6 +7,7 @@
 typedef enum GapKind {
         GAP_TIME,       /* the time for it was over */
         GAP_HANG,       /* a process hangs in the kernel in such a way that whoever looks at it does too */
+        GAP_MAPPINGS,   /* such a process, whose files and folders could be looked at */
         GAP_PROCESS,    /* a process could not be read; of no process: /proc could not */
         GAP_FILE,       /* a process has a file whose file system does not say what it is */
         GAP_NETWORK,    /* the network namespace of a process could not be asked for its sockets */
@@ -36,6 +37,9 @@ bool gaps_none(const Gaps *g);
 
 /* Are there none but of these kinds, each as 1 << kind? */
 bool gaps_none_but(const Gaps *g, unsigned kinds);
+
+/* Those that anybody can see to, with more processes than there is time for or with one that hangs, and that say nothing of who uses what. */
+#define GAPS_OF_ANYBODY (1U << GAP_TIME | 1U << GAP_HANG | 1U << GAP_MAPPINGS)
 
 /* "process 12 (dd) hangs in the kernel, and 2 others". Newly allocated, as are the following. */
 char *gap_text(GapKind kind, const Gap *gap);

@@ -41,11 +41,18 @@ typedef struct Member {
         int result;
         bool is_back;           /* for good */
         bool is_left;           /* hangs where the process does, and is not waited for any more */
+        bool files_only;        /* it looks at what of the process somebody else hangs at that does not */
         int at;                 /* the process that it looks at; 0: none */
         uint64_t since;         /* when it went there */
         size_t owner;           /* whose that process is (process-roll.h) */
         unsigned n_asleep;      /* how often in a row it was found so at that one */
 } Member;
+
+/* A process whose memory cannot be looked at. */
+typedef struct Again {
+        int pid;
+        size_t owner;
+} Again;
 
 /* The last one who is back frees it. */
 struct Crew {
@@ -58,6 +65,8 @@ struct Crew {
         pthread_cond_t news;    /* nobody is at a process any more, one hangs, the roll is called again or ended, or somebody is back for good */
         ProcessRoll roll;
         bool called;            /* the only one */
+        Again again[THREADS_MAX];
+        size_t n_again;
         size_t n_busy;
         bool ended;
         Gaps gaps;
@@ -100,9 +109,18 @@ static void wait_for_others(Crew *c) {
 }
 
 /* 1 with a name, 0: nobody now; or a negative errno. */
-static int call_next(Crew *c, char ret[static NAME_MAX + 1], size_t *ret_owner) {
+static int call_next(Member *m, char ret[static NAME_MAX + 1]) {
+        Crew *c = m->crew;
+
+        m->files_only = c->n_again > 0;
+        if (m->files_only) {
+                const Again *a = &c->again[--c->n_again];
+                m->owner = a->owner;
+                (void) snprintf(ret, NAME_MAX + 1, "%d", a->pid);
+                return 1;
+        }
         if (c->only == 0)
-                return process_roll_next_in_pass(&c->roll, ret, ret_owner);
+                return process_roll_next_in_pass(&c->roll, ret, &m->owner);
         if (c->called)
                 return 0;
         c->called = true;
@@ -122,7 +140,7 @@ static int next_process(Member *m, char ret[static NAME_MAX + 1]) {
                         time_is_over(c);
                         break;
                 }
-                r = call_next(c, ret, &m->owner);
+                r = call_next(m, ret);
                 if (r == 0)
                         wait_for_others(c);
         }
@@ -143,6 +161,8 @@ static int come_back(Member *m, void *part) {
         int r = 1;
 
         (void) pthread_mutex_lock(&c->lock);
+        if (m->files_only && !m->is_left)
+                gap_note(&c->gaps, GAP_MAPPINGS, m->at, 0);
         m->at = 0;
         if (m->is_left)
                 r = 0;
@@ -163,7 +183,7 @@ static int work(Member *m, void *part) {
 
         int r = part ? c->work->begin(part, c->whole, c->deadline) : -ENOMEM;
         while (r >= 0 && !c->over && (r = next_process(m, name)) > 0) {
-                int looked = c->work->look(part, dirfd(c->roll.proc), name);
+                int looked = (m->files_only ? c->work->look_at_files : c->work->look)(part, dirfd(c->roll.proc), name);
                 r = come_back(m, part);
                 if (looked < 0)
                         r = looked;
@@ -234,6 +254,14 @@ static bool is_asleep(Member *m) {
         return m->n_asleep >= ASLEEP_WATCHES;
 }
 
+/* Only its memory is locked: a second look leaves that out. */
+static void give_to_another(Crew *c, const Member *m) {
+        if (m->files_only || !c->work->look_at_files || c->n_again >= THREADS_MAX)
+                gap_note(&c->gaps, GAP_HANG, m->at, 0);
+        else
+                c->again[c->n_again++] = (Again) { .pid = m->at, .owner = m->owner };
+}
+
 /* Whoever takes long at a process that hangs does not come back before that does; somebody else goes on. */
 static void leave_behind(Crew *c) {
         uint64_t now = now_monotonic();
@@ -247,7 +275,7 @@ static void leave_behind(Crew *c) {
                 m->is_left = true;
                 process_roll_spent(&c->roll, m->owner, now - m->since);
                 c->n_busy--;
-                gap_note(&c->gaps, GAP_HANG, m->at, 0);
+                give_to_another(c, m);
                 (void) start_member(c);
                 (void) pthread_cond_broadcast(&c->news);
         }
@@ -275,8 +303,10 @@ static int crew_end(Crew *c, void *ret) {
         for (size_t i = 0; i < n; i++)
                 if (c->members[i].is_back && c->members[i].result < 0)
                         r = c->members[i].result;
+        while (c->n_again > 0)
+                gap_note(&c->gaps, GAP_HANG, c->again[--c->n_again].pid, 0);
         /* Where the last of them was left behind, not all of the roll was called. */
-        if (gaps_none(&c->gaps) && (!c->ended || !all_are_back(c, true)))
+        if ((c->only == 0 || gaps_none(&c->gaps)) && (!c->ended || !all_are_back(c, true)))
                 gap_note(&c->gaps, GAP_TIME, 0, 0);
         if (r >= 0)
                 c->work->take(c->whole, &c->gaps, ret);

@@ -11,6 +11,7 @@ typedef struct CrewWork {
         size_t part_size;
         int (*begin)(void *part, void *whole, uint64_t deadline); /* the part is zeroed; deadline: monotonic */
         int (*look)(void *part, int proc, const char *name);      /* at one process of /proc; a negative errno ends the work */
+        int (*look_at_files)(void *part, int proc, const char *name); /* the same without its memory; NULL: there is nothing else to look at */
         int (*hand_over)(void *part, void *whole);                /* what was found so far; nobody else is at the whole. -ENOMEM */
         void (*end)(void *part);
         void (*take)(void *whole, const Gaps *gaps, void *ret);   /* moves what was handed over to ret, and adds the gaps */
@@ -18,7 +19,7 @@ typedef struct CrewWork {
 } CrewWork;
 
 /* Does it at all processes, or at the one whose pid is not 0, until the deadline (monotonic; UINT64_MAX: there is none), and a little longer
- * if it must. Whoever is not back in a second from a process that hangs in the kernel is left behind there, and somebody else goes on with
- * the others. Whoever is not back in the end is left behind as well, with the whole: what was found until then is all, and has a gap.
+ * if it must. Whoever is not back in a second from a process that hangs in the kernel is left behind there, and somebody else looks at
+ * that one's files (GAP_MAPPINGS; GAP_HANG where he is not back either) and goes on with the others. Whoever is not back in the end is left behind as well, with the whole: what was found until then is all, and has a gap.
  * Takes over the whole, also where it fails; nothing that is the caller's may be in it. 0 or a negative errno. */
 int crew_run(const CrewWork *work, void *whole, uint64_t deadline, int pid, void *ret);

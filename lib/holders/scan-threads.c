@@ -60,7 +60,7 @@ static void threads_look_done(ThreadsLook *tl) {
 
 /* A first thread that ended before the others has no address space any more (and is a zombie, for everybody who asks). */
 static int look_at_memory(ThreadsLook *tl, const ThreadLook *t) {
-        int r = look_at_mappings(t);
+        int r = tl->look->scan->files_only ? 1 : look_at_mappings(t);
         if (r <= 0)
                 return r;
         tl->has_memory = true;

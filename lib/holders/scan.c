@@ -36,6 +36,15 @@ static int look(void *part, int proc, const char *name) {
         return scan_process(part, proc, name);
 }
 
+static int look_at_files(void *part, int proc, const char *name) {
+        Scan *s = part;
+
+        s->files_only = true;
+        int r = scan_process(s, proc, name);
+        s->files_only = false;
+        return r;
+}
+
 static int hand_over(void *part, void *whole) {
         Scan *s = part;
         Whole *w = whole;
@@ -58,7 +67,8 @@ static void take(void *whole, const Gaps *gaps, void *ret) {
 
 static int scan(MapsWay way, const HoldTargets *targets, uint64_t deadline, int pid, Holders *ret) {
         static const CrewWork work = {
-                .part_size = sizeof(Scan), .begin = begin, .look = look, .hand_over = hand_over, .end = end, .take = take, .free = whole_free,
+                .part_size = sizeof(Scan), .begin = begin, .look = look, .look_at_files = look_at_files, .hand_over = hand_over, .end = end,
+                .take = take, .free = whole_free,
         };
         Whole *w = calloc(1, sizeof(*w));
         if (!w)

@@ -20,6 +20,7 @@ typedef struct Scan {
         uint64_t deadline;      /* monotonic */
         bool wants[_TARGET_KIND_MAX];
         bool wants_anonymous;   /* a file system with a number that stands for no device: st_dev alone does not tell it */
+        bool files_only;        /* nothing is asked that waits for the lock of the process's memory */
         MapsWay maps_way;
         NodeCache nodes;
         SeenMounts mounts;

@@ -46,3 +46,10 @@ bool driver_is_unused(dev_t chardev) {
 
         return attr_read_u64f(&count, "/sys/dev/char/%u:%u/driver/module/refcnt", major(chardev), minor(chardev)) >= 0 && count == 0;
 }
+
+bool driver_maps_nothing(dev_t chardev) {
+        _cleanup_free_ char *class = NULL;
+
+        return link_namef(&class, "/sys/dev/char/%u:%u/subsystem", major(chardev), minor(chardev)) >= 0 &&
+               (streq(class, "nvme") || streq(class, "nvme-generic"));
+}

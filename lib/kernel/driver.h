@@ -16,3 +16,7 @@ char *driver_unbind_path(const char *bus, const char *driver);
  * (fs/char_dev.c:chrdev_open), so that a count of 0 speaks for all its devices, and another one for none. False also for a driver that is
  * no module. */
 bool driver_is_unused(dev_t chardev);
+
+/* Can nothing of this character device be mapped, so that who uses it has a descriptor of it? NVMe's have no mmap()
+ * (drivers/nvme/host/core.c:nvme_dev_fops, nvme_ns_chr_fops). */
+bool driver_maps_nothing(dev_t chardev);

@@ -82,7 +82,7 @@ static int find(json_object *scope, HoldTargets *targets, Holders **ret) {
 /* Where there was not enough time, or somebody hangs, which anybody can see to: what the kernel says of the devices themselves. */
 static bool kernel_answers(json_object *scope, const Gaps *gaps) {
         json_object *daxes = json_array(scope, "dax_devices"), *blocks = json_array(scope, "block_devices");
-        bool free = gaps_none_but(gaps, 1U << GAP_TIME | 1U << GAP_HANG);
+        bool free = gaps_none_but(gaps, GAPS_OF_ANYBODY);
 
         for (size_t i = 0; i < json_len(daxes) && free; i++)
                 free = does_not_count("char", json_at(daxes, i)) || evidence_char_is_free(json_at(daxes, i));

@@ -139,7 +139,7 @@ static char *end_command(uintmax_t pid) {
         return fd >= 0 && process_unit(fd, &unit) >= 0 ? process_end_command(unit, (int) pid) : NULL;
 }
 
-static int busy_fail(json_object *left, const char *users, StepRun *run) {
+static int busy_fail(const MountedFs *fs, json_object *left, const char *users, StepRun *run) {
         json_object *first = json_at(left, 0);
         const char *target = json_str(first, "target");
         uintmax_t pid = json_u64(first, "pid");
@@ -148,8 +148,9 @@ static int busy_fail(json_object *left, const char *users, StepRun *run) {
         _cleanup_free_ char *others = more > 0 ? strf(" (and %zu more)", more) : NULL, *quoted = shell_quoted(target);
 
         _cleanup_free_ char *end = json_u64(first, "error") == EINVAL ? end_command(pid) : NULL;
-        _cleanup_free_ char *in_flight = busy && !users ? step_in_flight() : NULL;
-        const char *who = busy ? users ?: in_flight : NULL;
+        _cleanup_free_ char *unseen = busy && !users ? step_unseen(TARGET_FS, fs->dev, target) : NULL;
+        _cleanup_free_ char *in_flight = busy && !users && !unseen ? step_in_flight() : NULL;
+        const char *who = busy ? users ?: unseen ?: in_flight : NULL;
 
         if (end)
                 step_remedy(run, "%s", end);
@@ -215,7 +216,7 @@ static int unmount_all(json_object *args, const MountedFs *fs, StepRun *run) {
                 if (step_cancelled(run))
                         return step_fail(run, -ECANCELED, "cancelled");
                 if (tries >= BUSY_TRIES)
-                        return busy_fail(left, users, run);
+                        return busy_fail(fs, left, users, run);
                 /* Before it may be shut down: after that nobody's files can be asked where they are. */
                 if (tries + 1 == BUSY_TRIES)
                         users = step_fs_users(fs->dev, json_str(json_at(found, 0), "target"));

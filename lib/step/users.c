@@ -37,6 +37,14 @@ static char *holder_text(const Holder *h, size_t more) {
                     others ?: "");
 }
 
+char *step_unseen(TargetKind kind, dev_t dev, const char *name) {
+        _cleanup_(holders_freep) Holders *h = NULL;
+
+        int r = step_scan(kind, dev, name, &h);
+        _cleanup_free_ char *gaps = r < 0 ? NULL : gaps_text(&h->gaps);
+        return gaps ? strf("not every process could be looked at: %s", gaps) : NULL;
+}
+
 char *step_users(TargetKind kind, dev_t dev, const char *name) {
         _cleanup_(holders_freep) Holders *h = NULL;
 
@@ -108,15 +116,18 @@ int step_gaps(StepRun *run, const Gaps *gaps, const char *name) {
                                                name, text ?: "?");
 }
 
-static bool is_asked_later(const HoldTarget *t) {
-        return t->kind == TARGET_FS || t->kind == TARGET_BLOCK || (t->kind == TARGET_CHAR && (dax_has_number(t->dev) || driver_is_unused(t->dev)));
+/* A device that nobody can map is held by descriptors alone. */
+static bool is_asked_later(const HoldTarget *t, const Gaps *gaps) {
+        if (t->kind != TARGET_CHAR)
+                return t->kind == TARGET_FS || t->kind == TARGET_BLOCK;
+        return dax_has_number(t->dev) || driver_is_unused(t->dev) || (gaps_none_but(gaps, 1U << GAP_MAPPINGS) && driver_maps_nothing(t->dev));
 }
 
 int step_gaps_of(StepRun *run, const Gaps *gaps, const HoldTargets *targets, const char *name) {
-        bool later = !gaps_none(gaps) && gaps_none_but(gaps, 1U << GAP_TIME);
+        bool later = !gaps_none(gaps) && gaps_none_but(gaps, GAPS_OF_ANYBODY);
 
         for (size_t i = 0; i < targets->n_items && later; i++)
-                later = is_asked_later(&targets->items[i]);
+                later = is_asked_later(&targets->items[i], gaps);
         if (!later)
                 return step_gaps(run, gaps, name);
         _cleanup_free_ char *text = gaps_text(gaps);
@@ -135,7 +146,7 @@ int step_unused(StepRun *run, TargetKind kind, dev_t dev, const char *name) {
                 text = holder_text(&h->items[0], h->n_items - 1);
                 return step_fail(run, -EBUSY, "%s: %s", name, text ?: "in use");
         }
-        if (kind == TARGET_CHAR && gaps_none_but(&h->gaps, 1U << GAP_TIME) && driver_is_unused(dev))
+        if (kind == TARGET_CHAR && gaps_none_but(&h->gaps, GAPS_OF_ANYBODY) && driver_is_unused(dev))
                 return 0;
         return step_gaps(run, &h->gaps, name);
 }

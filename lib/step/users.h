@@ -15,8 +15,8 @@ int step_scan(TargetKind kind, dev_t dev, const char *name, Holders **ret);
 int step_gaps(StepRun *run, const Gaps *gaps, const char *name);
 
 /* The same at a step behind which the kernel itself is asked: a file system's super block when it is unmounted, a block device by an exclusive
- * open, a dax device right before its driver goes. Where there was not enough time, and nothing else, those of these targets are for it
- * to tell of; whoever took the time is told, and keeps nobody from going on. */
+ * open, a dax device right before its driver goes. Where there was not enough time, or somebody hangs, and nothing else, those of these
+ * targets are for it to tell of; whoever took the time, or hangs, is told, and keeps nobody from going on. */
 int step_gaps_of(StepRun *run, const Gaps *gaps, const HoldTargets *targets, const char *name);
 
 /* 0 when no process uses it; -EBUSY naming the first one and what it does; another errno: could not be found out. */
@@ -37,6 +37,9 @@ char *step_fs_users(dev_t dev, const char *name);
 /* For when something is held and nobody is found: who has sockets in which descriptors wait, or that this is possible. Newly allocated; NULL when
  * no descriptor waits anywhere. */
 char *step_in_flight(void);
+
+/* Who may use it unseen; NULL when every process could be looked at. */
+char *step_unseen(TargetKind kind, dev_t dev, const char *name);
 
 /* A line about who uses it, for adding to another reason; NULL when nobody is found. */
 char *step_users(TargetKind kind, dev_t dev, const char *name);

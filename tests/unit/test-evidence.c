@@ -71,13 +71,33 @@ static void test_gaps(void) {
         CHECK_INT(symlink("/sys/bus/dax", DAX "/subsystem"), 0); /* of which disable-dax asks once more */
         CHECK_INT(gaps_in_the_way(&gaps, TARGET_CHAR, makedev(240, 7)), 0);
 
+        /* Somebody who hangs is as much in anybody's power. */
+        gap_note(&gaps, GAP_HANG, 12, 0);
+        gap_note(&gaps, GAP_MAPPINGS, 12, 0);
+        CHECK_INT(gaps_in_the_way(&gaps, TARGET_FS, makedev(259, 70)), 0);
         gap_note(&gaps, GAP_PROCESS, 12, -EACCES);
         CHECK_INT(gaps_in_the_way(&gaps, TARGET_FS, makedev(259, 70)), -EAGAIN);
+}
+
+/* Of what nobody can map the descriptors tell, and those of one that hangs are seen but where he hangs in them too. */
+static void test_nothing_to_map(void) {
+        Gaps gaps = { 0 };
+
+        test_make_folders("/sys/devices/virtual/nvme/nvme7");
+        test_make_folders("/sys/class/nvme");
+        CHECK_INT(symlink("/sys/devices/virtual/nvme/nvme7", "/sys/dev/char/241:7"), 0);
+        CHECK_INT(symlink("/sys/class/nvme", "/sys/devices/virtual/nvme/nvme7/subsystem"), 0);
+        gap_note(&gaps, GAP_MAPPINGS, 12, 0);
+        CHECK_INT(gaps_in_the_way(&gaps, TARGET_CHAR, makedev(241, 7)), 0);
+        CHECK_INT(gaps_in_the_way(&gaps, TARGET_CHAR, makedev(241, 8)), -EAGAIN);
+        gap_note(&gaps, GAP_HANG, 12, 0);
+        CHECK_INT(gaps_in_the_way(&gaps, TARGET_CHAR, makedev(241, 7)), -EAGAIN);
 }
 
 int main(void) {
         test_char();
         test_block();
         test_gaps();
+        test_nothing_to_map();
         return EXIT_SUCCESS;
 }

@@ -128,6 +128,22 @@ static void check_hang(const HoldTargets *targets) {
         waiting_child_end(holder);
 }
 
+/* What it has open is seen all the same: no lock of its memory is in the way of that. */
+static void check_its_files(const HangingProcess *hanging) {
+        _cleanup_(hold_targets_done) HoldTargets targets = { 0 };
+        _cleanup_(holders_freep) Holders *h = NULL, *one = NULL;
+        struct statx st;
+
+        CHECK_INT(statx(AT_FDCWD, hanging->path, AT_STATX_DONT_SYNC, STATX_TYPE, &st), 0);
+        CHECK_INT(hold_targets_add(&targets, TARGET_FS, makedev(st.stx_dev_major, st.stx_dev_minor), hanging->path), 0);
+        CHECK_INT(holders_scan(&targets, 0, &h), 0);
+        CHECK(find(h, hanging->pid));
+        CHECK_INT(find(h, hanging->pid)->holds[0].way, HOLD_DESCRIPTOR);
+        CHECK(gaps_none_but(&h->gaps, 1U << GAP_MAPPINGS));
+        CHECK_INT(holders_scan_process(&targets, hanging->pid, &one), 0);
+        CHECK(find(one, hanging->pid));
+}
+
 /* Nor does one that hangs in truth; and a look at it alone comes back as well. */
 static void check_hanging_process(const HoldTargets *targets) {
         _cleanup_(holders_freep) Holders *h = NULL, *one = NULL;
@@ -145,6 +161,7 @@ static void check_hanging_process(const HoldTargets *targets) {
         /* The kernel may list mappings without that lock (6.11), but not what they lead to. */
         CHECK_INT(gaps_none(&h->gaps), gaps_none(&one->gaps));
         CHECK_INT(holder_pages_present(&who, TARGET_CHAR, 1, &pages), -ETIME);
+        check_its_files(&hanging);
         waiting_child_end(holder);
         hanging_process_end(&hanging);
 }
