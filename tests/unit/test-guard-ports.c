@@ -594,8 +594,10 @@ static void wait_for_end(void) {
 
 /* Nobody goes on as long as a hand hangs: neither a new guard's nor the old one's. */
 static void test_hanging(void) {
-        for (unsigned found = 0; found < 2; found++) {
+        for (unsigned way = 0; way < 3; way++) {
+                bool found = way == 2;
                 come_to(WRITING);
+                kernel = way == 1 ? HELD : DRIVEN;
                 if (found)
                         next_guard(_SOURCE_EVENT_KIND_INVALID);
                 else
@@ -603,6 +605,8 @@ static void test_hanging(void) {
                 check_told(found ? NULL : "button-pressed");
                 kernel = HELD; /* by its link: it is not done */
                 asks("hello", NULL);
+                for (unsigned looks = 0; looks < 3; looks++)
+                        (void) sd_event_run(event, USEC_PER_SEC);
                 CHECK_INT(work, 0);
                 check_told(NULL);
                 wait_for_end();
@@ -619,6 +623,22 @@ static void test_hanging(void) {
                 wait_for_end();
                 CHECK_INT(work, HAND_HOLD);
         }
+        /* Pressed meanwhile, and nothing came of the first one. */
+        come_to(WRITING);
+        hand("it did not return");
+        check_told("button-pressed");
+        says(SOURCE_BUTTON_PRESSED, 11, false);
+        run();
+        CHECK_INT(work, 0);
+        wait_for_end();
+        CHECK_INT(work, HAND_HOLD);
+        CHECK_INT(work_press, 11);
+        /* Nobody was there to be told that the slot could not be taken. */
+        come_to(MARKED);
+        there = marked = false;
+        hand("it died");
+        next_guard(_SOURCE_EVENT_KIND_INVALID);
+        CHECK_INT(work, HAND_HOLD);
         /* Called off meanwhile. */
         come_to(WRITING);
         hand("it did not return");
