@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* The two ways to an ending. Forward: safe, or back, or stuck where there is no way back. Back: as it was before, or stuck. */
+#include <errno.h>
+
+#include "base/clock.h"
 #include "daemon/worker-last-seen.h"
 #include "daemon/worker-removal.h"
 #include "engine/certificate.h"
@@ -49,7 +52,17 @@ int removal_end_unwritable(Removal *m, int error) {
         return removal_end(m, OUTCOME_REFUSED, "no-state-dir", message, NULL);
 }
 
+/* Without its end, and turned back: whoever starts next goes on with it. */
+static int leave(Removal *m, const char *message) {
+        _cleanup_free_ char *why = strf("there was no more time: %s; the next start of the service goes on with it", message);
+
+        worker_send_error(m->io, "interrupted", why ?: strerror(ENOMEM));
+        return -ETIME;
+}
+
 static int end_stuck(Removal *m, const char *message, const char *remedy) {
+        if (m->until > 0 && (time_was_short() || now_monotonic() >= m->until))
+                return leave(m, message);
         for (size_t i = 0; i < plan_n_slots(m->plan); i++)
                 (void) led_fault(json_str(plan_slot(m->plan, i), "port"), plan_slot_address(m->plan, i));
         tell_led(m, LED_STUCK);

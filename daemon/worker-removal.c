@@ -19,6 +19,7 @@ enum {
 
 void removal_done(Removal *m) {
         apart_set_witness(NULL, NULL);
+        time_set_end(0);
         engine_done(&m->engine);
         if (m->journal) {
                 journal_writers_close(m->journal);
@@ -34,13 +35,15 @@ void removal_set_up_engine(Removal *m) {
         m->engine.plan = m->plan;
         m->engine.journal = m->journal;
         m->engine.run = tell_step_run(m);
+        m->engine.until = m->until;
+        m->engine.until_slots = m->until_slots;
         m->engine.run.since = json_get(m->journal->start, "since");
         m->engine.listener = tell_listener(m);
         apart_set_witness(journal_write_begins, m->journal);
 }
 
 int removal_take_machine(Removal *m) {
-        uint64_t deadline = m->until > 0 ? m->until : now_monotonic() + LOCK_TIMEOUT_SEC * USEC_PER_SEC;
+        uint64_t deadline = m->until_lock > 0 ? m->until_lock : now_monotonic() + LOCK_TIMEOUT_SEC * USEC_PER_SEC;
 
         for (bool waited = false;; waited = true) {
                 int r = machine_lock(&m->lock);

@@ -18,7 +18,8 @@ typedef struct Removal {
         Engine engine;
         int lock;
         uint64_t started;
-        uint64_t until;         /* of a give-back: when it has to be through (monotonic); else 0 */
+        /* Of a give-back, else 0 (monotonic): when it has the machine or goes without it, is through with the steps, and with the slots. */
+        uint64_t until_lock, until, until_slots;
         size_t step;            /* the one under way, for its progress */
         char certificate[SHA256_HEX]; /* the digest of the one that was written at its end; "" without */
 } Removal;

@@ -3,6 +3,8 @@
 #include <errno.h>
 
 #include "base/clock.h"
+#include "base/parse.h"
+#include "config.h"
 #include "daemon/worker-removal.h"
 #include "daemon/worker-verbs.h"
 #include "engine/engine-parts.h"
@@ -12,12 +14,19 @@ enum {
         WRITER_POLL_MSEC = 100,
 };
 
-/* The unit's TimeoutStopSec= is 5 min: behind that the manager kills whoever is not through. The workers of the service are gone by then, but
- * for those that nobody can end: so long for somebody else's. */
-#define GIVE_BACK_USEC (30 * USEC_PER_SEC)
+/* Behind the unit's TimeoutStopSec= the manager kills whoever is not through. */
+#define GIVE_BACK_USEC (STOP_SEC * 4 / 5 * USEC_PER_SEC)
+
+/* The workers of the service are gone by then, but for those that nobody can end: so long for somebody else's. */
+#define GIVE_BACK_LOCK_USEC (30 * USEC_PER_SEC)
 
 /* A service that is stopped has other slots to give back too, within its stop time. */
 #define GIVE_BACK_WRITE_USEC (20 * USEC_PER_SEC)
+
+/* Until when one removal of a give-back has what, all of them zero where there is no hurry. */
+typedef struct GiveBack {
+        uint64_t lock, steps, slots;
+} GiveBack;
 
 /* A plan that only holds was a button's, and nobody has looked at the card yet. */
 static bool is_hold_only(const Plan *p) {
@@ -30,7 +39,7 @@ static char *still_writing(Removal *m, bool back) {
 
         if (back && limit > GIVE_BACK_WRITE_USEC)
                 limit = GIVE_BACK_WRITE_USEC;
-        deadline = now_monotonic() + limit;
+        deadline = now_monotonic() + time_for(limit);
         for (json_object *writer; (writer = journal_writer(m->journal)); step_pause(&m->engine.run, WRITER_POLL_MSEC))
                 if (now_monotonic() >= deadline)
                         return writer_text(writer);
@@ -99,8 +108,10 @@ static int give_slots_back(Removal *m) {
         return result;
 }
 
-static int resume(WorkerIo *io, const char *id, bool back, uint64_t until) {
-        _cleanup_(removal_done) Removal m = { .io = io, .lock = -EBADF, .started = now_monotonic(), .until = until };
+static int resume(WorkerIo *io, const char *id, bool back, const GiveBack *g) {
+        _cleanup_(removal_done) Removal m = {
+                .io = io, .lock = -EBADF, .started = now_monotonic(), .until_lock = g->lock, .until = g->steps, .until_slots = g->slots,
+        };
         _cleanup_free_ char *why = NULL;
 
         int r = journal_open(id, &m.journal, &m.plan, &why);
@@ -122,6 +133,7 @@ static int resume(WorkerIo *io, const char *id, bool back, uint64_t until) {
         m.request.port = port ? strdup(port) : NULL;
 
         removal_set_up_engine(&m);
+        time_set_end(g->steps);
         if (!is_hold_only(m.plan))
                 r = removal_take_machine(&m);
         if (r == -ECANCELED) {
@@ -129,7 +141,7 @@ static int resume(WorkerIo *io, const char *id, bool back, uint64_t until) {
                 back = m.engine.run.ignore_cancel = true;
                 r = removal_take_machine(&m);
         }
-        if (r == -EWOULDBLOCK && until > 0)
+        if (r == -EWOULDBLOCK && g->lock > 0)
                 return m.journal->other_boot ? r : give_slots_back(&m);
         if (r < 0)
                 return r;
@@ -137,20 +149,54 @@ static int resume(WorkerIo *io, const char *id, bool back, uint64_t until) {
 }
 
 int worker_resume(WorkerIo *io, const char *id, bool back) {
-        return resume(io, id, back, 0);
+        return resume(io, id, back, &(GiveBack) { 0 });
+}
+
+static bool is_unfinished(uint64_t number) {
+        _cleanup_free_ char *id = strf("%ju", (uintmax_t) number), *why = NULL;
+        Journal *journal = NULL;
+        Plan *plan = NULL;
+
+        if (!id || journal_open(id, &journal, &plan, &why) < 0)
+                return true; /* what is wrong with it is told when its turn comes */
+        bool ended = journal->ended;
+        journal_free(journal);
+        plan_free(plan);
+        return !ended;
+}
+
+/* Drills do not wait for minutes. */
+static uint64_t give_back_usec(void) {
+        const char *text = getenv("SAFE_REMOVE_GIVE_BACK_SEC");
+        uint64_t sec;
+
+        return text && parse_u64(text, &sec) >= 0 && sec > 0 && sec < STOP_SEC ? sec * USEC_PER_SEC : GIVE_BACK_USEC;
+}
+
+/* All that are left have the same time, and none can take another one's. */
+static GiveBack share_of(uint64_t start, uint64_t end, size_t left) {
+        uint64_t now = now_monotonic(), share = end > now ? (end - now) / left : 0, lock = start + GIVE_BACK_LOCK_USEC;
+
+        return (GiveBack) {
+                .lock = lock < now + share / 4 ? lock : now + share / 4, .steps = now + share * 3 / 4, .slots = now + share,
+        };
 }
 
 int worker_give_back(WorkerIo *io) {
         _cleanup_free_ uint64_t *ids = NULL;
-        uint64_t until = now_monotonic() + GIVE_BACK_USEC;
-        size_t n = 0;
+        uint64_t start = now_monotonic(), end = start + give_back_usec();
+        size_t n = 0, n_unfinished = 0;
 
         int r = removal_ids(&ids, &n);
         if (r < 0)
                 return r;
-        for (size_t i = 0; i < n; i++) {
+        for (size_t i = 0; i < n; i++)
+                if (is_unfinished(ids[i]))
+                        ids[n_unfinished++] = ids[i];
+        for (size_t i = 0; i < n_unfinished; i++) {
                 _cleanup_free_ char *id = strf("%ju", (uintmax_t) ids[i]);
-                int q = id ? resume(io, id, true, until) : -ENOMEM;
+                GiveBack g = share_of(start, end, n_unfinished - i);
+                int q = id ? resume(io, id, true, &g) : -ENOMEM;
                 r = r < 0 ? r : q;
         }
         return r;

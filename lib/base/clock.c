@@ -19,6 +19,31 @@ uint64_t now_wall(void) {
         return now(CLOCK_REALTIME);
 }
 
+static uint64_t end;
+static bool was_short;
+
+void time_set_end(uint64_t monotonic) {
+        end = monotonic;
+        was_short = was_short && end > 0;
+}
+
+bool time_has_ended(void) {
+        return end > 0 && now_monotonic() >= end;
+}
+
+uint64_t time_for(uint64_t usec) {
+        uint64_t now = now_monotonic(), half = end > now ? (end - now) / 2 : 0;
+
+        if (end == 0 || usec <= half)
+                return usec;
+        was_short = true;
+        return half;
+}
+
+bool time_was_short(void) {
+        return was_short;
+}
+
 int boot_id_read(char ret[static 33]) {
         _cleanup_free_ char *text = NULL;
         size_t n = 0;

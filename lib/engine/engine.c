@@ -6,6 +6,8 @@
 #include "engine/identity.h"
 #include "kernel/attr.h"
 
+#define SLOT_USEC (5 * USEC_PER_SEC)
+
 static const char *const outcome_table[_OUTCOME_MAX] = {
         [OUTCOME_SAFE] = "safe",
         [OUTCOME_RESTORED] = "restored",
@@ -93,7 +95,18 @@ static int same_card(StepRun *run) {
         return r < 0 ? step_fail(run, r, "%s", why ?: strerror(-r)) : 0;
 }
 
+/* Whatever became of the time, the slot has some: who is behind it has a hold and nobody who gives it back. */
+static void set_end(const Engine *e, size_t n) {
+        uint64_t least = now_monotonic() + SLOT_USEC;
+
+        if (e->until > 0 && step_ops(e->plan->steps[n].type)->urgent)
+                time_set_end(e->until_slots > least ? e->until_slots : least);
+        else if (e->until > 0)
+                time_set_end(e->until);
+}
+
 void engine_turn_to(Engine *e, size_t n) {
+        set_end(e, n);
         e->step = e->run.n = n;
         e->run.note = note;
         e->run.note_all = note_all;
@@ -321,7 +334,7 @@ static int step_undo(Engine *e, size_t n) {
         if (!e->run.notes && ops->verify(step->args, &e->run) == STEP_NOT_APPLIED)
                 return (void) engine_record(e, n, PHASE_UNDONE, "as it was", 0), 0;
 
-        int r = engine_identity_check(e, ops, STEP_APPLIED);
+        int r = time_has_ended() ? step_fail(&e->run, -ETIME, "there was no time left for it") : engine_identity_check(e, ops, STEP_APPLIED);
         if (r < 0)
                 return r;
 

@@ -50,6 +50,9 @@ typedef struct Engine {
         StepRun run;
         EngineListener listener;
 
+        /* Of a give-back (monotonic; 0: it has its time): when it has to be through with the steps, and with the slots. */
+        uint64_t until, until_slots;
+
         size_t step;            /* the one that is being dealt with: its notes go there */
         bool inherited;         /* a restoration's steps have their removal's notes */
         bool resumed;           /* another worker began: go on from its last step */

@@ -175,7 +175,7 @@ static void child_reap(pid_t pid) {
 }
 
 static int child_watch(pid_t pid, int pipe_fd, const ApartOptions *options, char **ret_text) {
-        uint64_t deadline = now_monotonic() + options->timeout_usec;
+        uint64_t deadline = now_monotonic() + time_for(options->timeout_usec);
         _cleanup_(answer_done) Answer a = { 0 };
 
         for (uint64_t asked = now_monotonic();; asked = now_monotonic()) {
@@ -204,6 +204,8 @@ int run_apart(apart_work_t work, void *data, const ApartOptions *options, char *
         _cleanup_free_ char *text = NULL;
         int fds[2];
 
+        if (time_has_ended())
+                return -ETIME;
         if (pipe2(fds, O_CLOEXEC) < 0)
                 return -errno;
         _cleanup_close_ int reader = fds[0];

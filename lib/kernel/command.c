@@ -169,7 +169,7 @@ static int output_read(Output *o) {
 
 /* 0 when it has ended, -ETIME or -ECANCELED when it should. What it started may keep the pipes open; it does not keep us. */
 static int child_watch(Child *c, const CommandOptions *options) {
-        uint64_t deadline = now_monotonic() + options->timeout_usec;
+        uint64_t deadline = now_monotonic() + time_for(options->timeout_usec);
 
         for (;;) {
                 struct pollfd p[] = {
@@ -231,7 +231,7 @@ static int child_result(Child *c, CommandResult *result) {
 int command_run(const char *const *argv, const CommandOptions *options, CommandResult *ret) {
         _cleanup_(child_done) Child c = { .pidfd = -EBADF, .out.fd = -EBADF, .err.fd = -EBADF };
 
-        int r = child_start(&c, argv, options->what);
+        int r = time_has_ended() ? -ETIME : child_start(&c, argv, options->what);
         if (r < 0)
                 return r;
         r = child_watch(&c, options);

@@ -24,5 +24,5 @@ bool command_exists(const char *name);
 
 /* Runs argv[0] (NULL-terminated; without a slash it is looked for in the system's folders for programs) to its end. 0 when it
  * came to an end by itself, whatever its exit status; -ENOENT when there is no such program; -ECHILD when a signal ended it;
- * -ETIME or -ECANCELED when we ended it; -EINPROGRESS when it should have ended and does not: it is left behind. */
+ * -ETIME or -ECANCELED when we ended it, or did not begin it (base/clock.h); -EINPROGRESS when it should have ended and does not: it is left behind. */
 int command_run(const char *const *argv, const CommandOptions *options, CommandResult *ret);

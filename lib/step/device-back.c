@@ -65,7 +65,7 @@ static int find(const char *path, const char *uuid, char **ret_path, dev_t *ret_
 }
 
 int device_find(StepRun *run, const char *path, char **ret_path, dev_t *ret_dev) {
-        uint64_t deadline = now_monotonic() + (run->backwards ? DEVICE_TIMEOUT_SEC : 0) * USEC_PER_SEC;
+        uint64_t deadline = now_monotonic() + time_for((run->backwards ? DEVICE_TIMEOUT_SEC : 0) * USEC_PER_SEC);
         const char *uuid = step_noted(run, "uuid");
         int r;
 

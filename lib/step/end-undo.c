@@ -35,9 +35,9 @@ static int state_of(StepRun *run, const char *unit, bool *ret_up, bool *ret_stop
         return 0;
 }
 
-/* Waits for a stop that is under way. 0, or -ETIME: it does not come to its end, and its manager has been kept from killing it. */
+/* Waits for a stop that is under way. 1: it does not come to its end, and its manager has been kept from killing it. */
 static int wait_stopped(StepRun *run, json_object *note) {
-        uint64_t now = now_monotonic(), until = now + json_u64(note, "wait_usec"), kill_at = json_u64(note, "kill_at_usec");
+        uint64_t now = now_monotonic(), until = now + time_for(json_u64(note, "wait_usec")), kill_at = json_u64(note, "kill_at_usec");
         const char *unit = json_str(note, "stop");
         bool up, stopping;
 
@@ -55,7 +55,7 @@ static int wait_stopped(StepRun *run, json_object *note) {
         }
         if (kill_at > 0 && !unit_is_spared(unit))
                 (void) end_spare(run, unit);
-        return -ETIME;
+        return 1;
 }
 
 /* Those of `names` that are not up. */
@@ -95,10 +95,11 @@ static int start_again(StepRun *run, json_object *names) {
                 return r;
         text = names_text(down);
         step_progress(run, 0, 0, "starting %s again", text);
-        r = units_start(run, down);
-        if (r >= 0)
-                r = find_down(run, down, &still);
-        if (r >= 0 && json_len(still) > 0)
+        int started = units_start(run, down);
+        r = started == 0 || started == -ETIME ? find_down(run, down, &still) : started;
+        if (r >= 0 && json_len(still) == 0 && started == -ETIME)
+                step_lost(run, "%s: the start is under way and has not come to its end (systemctl status %s)", text, text);
+        else if (r >= 0 && json_len(still) > 0)
                 r = step_fail(run, -EIO, "%s did not stay up", json_object_get_string(json_at(still, 0)));
         if (r < 0)
                 step_remedy(run, "systemctl start %s", text);
@@ -110,7 +111,7 @@ static int undo_stop(StepRun *run, json_object *note) {
         const char *unit = json_str(note, "stop");
 
         int r = wait_stopped(run, note);
-        if (r == -ETIME) {
+        if (r > 0) {
                 step_lost(run, "%s was asked to stop and has not: what is left of it goes on, until it ends by itself", unit);
                 return 0;
         }

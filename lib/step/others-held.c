@@ -229,7 +229,7 @@ static void group_hold_again(StepRun *run, const Ended *e, json_object *note) {
 }
 
 static int process_hold(const Holder *h) {
-        uint64_t deadline = now_monotonic() + HOLD_TIMEOUT_SEC * USEC_PER_SEC;
+        uint64_t deadline = now_monotonic() + time_for(HOLD_TIMEOUT_SEC * USEC_PER_SEC);
         _cleanup_close_ int pidfd = -EBADF;
 
         int r = process_open(h->pid, h->start_time, NULL, &pidfd);

@@ -189,7 +189,7 @@ static int offline_apply(json_object *args, StepRun *run) {
 }
 
 static void wait_for_block(uint64_t id, StepRun *run) {
-        uint64_t deadline = now_monotonic() + BLOCK_TIMEOUT_SEC * USEC_PER_SEC;
+        uint64_t deadline = now_monotonic() + time_for(BLOCK_TIMEOUT_SEC * USEC_PER_SEC);
         MemoryBlock b;
 
         while (memory_block_read(id, &b) == -ENOENT && now_monotonic() < deadline)

@@ -99,7 +99,7 @@ static int member_verify(json_object *args, StepRun *run) {
 
 /* Until the volume has it, or not any more. */
 static int wait_for_monitor(const char *md, const char *member, bool there, StepRun *run) {
-        uint64_t deadline = now_monotonic() + MONITOR_TIMEOUT_SEC * USEC_PER_SEC;
+        uint64_t deadline = now_monotonic() + time_for(MONITOR_TIMEOUT_SEC * USEC_PER_SEC);
 
         while (md_has_member(md, member) != there && now_monotonic() < deadline && !step_cancelled(run))
                 step_pause(run, MONITOR_RETRY_MSEC);

@@ -116,7 +116,7 @@ static int assemble(json_object *args, const char *begun, StepRun *run) {
 /* udev may be at it already, under whatever name: it is looked for by the uuid. The members are found by that too, they may have other
  * names than before. */
 static int md_revert(json_object *args, StepRun *run) {
-        uint64_t deadline = now_monotonic() + ASSEMBLE_TIMEOUT_SEC * USEC_PER_SEC;
+        uint64_t deadline = now_monotonic() + time_for(ASSEMBLE_TIMEOUT_SEC * USEC_PER_SEC);
 
         for (;;) {
                 _cleanup_free_ char *begun = NULL, *md = NULL;

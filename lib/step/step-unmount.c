@@ -97,7 +97,7 @@ static int lives_on(json_object *args, const char *why, StepRun *run) {
 }
 
 static int superblock_wait(json_object *args, const MountedFs *fs, StepRun *run) {
-        uint64_t deadline = now_monotonic() + GONE_TIMEOUT_SEC * USEC_PER_SEC;
+        uint64_t deadline = now_monotonic() + time_for(GONE_TIMEOUT_SEC * USEC_PER_SEC);
 
         for (;;) {
                 _cleanup_free_ char *why = NULL;

@@ -44,7 +44,7 @@ static int state_look(json_object *args, char **ret_name, char **ret_state) {
 }
 
 static int state_read(json_object *args, StepRun *run, char **ret_name, char **ret_state) {
-        uint64_t deadline = now_monotonic() + (run->backwards ? STATE_TIMEOUT_SEC : 0) * USEC_PER_SEC;
+        uint64_t deadline = now_monotonic() + time_for((run->backwards ? STATE_TIMEOUT_SEC : 0) * USEC_PER_SEC);
         int r;
 
         while ((r = state_look(args, ret_name, ret_state)) < 0 && now_monotonic() < deadline)

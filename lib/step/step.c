@@ -248,16 +248,21 @@ void step_pause(StepRun *run, unsigned msec) {
         }
 }
 
+static uintmax_t seconds_since(uint64_t start) {
+        return (now_monotonic() - start) / USEC_PER_SEC;
+}
+
 int step_write(StepRun *run, const char *path, const char *value) {
         const WriteOptions options = {
                 .kind = WRITE_ABANDONABLE,
                 .timeout_usec = run->limits->write_timeout_usec,
         };
 
+        uint64_t start = now_monotonic();
         int r = kernel_write(path, value, &options);
         if (r == -EINPROGRESS)
                 return step_fail(run, r, "writing %s to %s did not return within %ju s; the writer was left behind",
-                                 value, path, (uintmax_t) (options.timeout_usec / USEC_PER_SEC));
+                                 value, path, seconds_since(start));
         if (r < 0)
                 return step_fail(run, r, "writing %s to %s: %s", value, path, strerror(-r));
         return 0;
@@ -274,10 +279,11 @@ int step_command(StepRun *run, const char *const *argv, char **ret_out) {
                 line = longer;
         }
         options.what = line ?: argv[0];
+        uint64_t start = now_monotonic();
         int r = command_run(argv, &options, &result);
         if (r == -ETIME || r == -EINPROGRESS)
                 return step_fail(run, r, "%s did not come to an end within %ju s and was %s", line,
-                                 (uintmax_t) (options.timeout_usec / USEC_PER_SEC), r == -ETIME ? "killed" : "left behind");
+                                 seconds_since(start), r == -ETIME ? "killed" : "left behind");
         if (r < 0)
                 return step_fail(run, r, "%s: %s", line, strerror(-r));
         if (result.status != 0)

@@ -2,6 +2,7 @@
 #include <limits.h>
 #include <sys/sysmacros.h>
 
+#include "base/clock.h"
 #include "base/fileio.h"
 #include "holder-world.h"
 #include "holders/process.h"
@@ -555,6 +556,37 @@ static void test_start_fails(void) {
         free(log_take());
 }
 
+/* A process that has to be through soon does not wait for a start that hangs: it goes on without us, and that is told. And whoever has no
+ * answer from systemctl has it no later. */
+static void test_start_hangs(void) {
+        _cleanup_json_ json_object *args = args_new("[]");
+        _cleanup_(world_run_done) StepRun run = world_run();
+        Child one = child_start(unit, "a", NULL);
+        _cleanup_free_ char *deaf = strf("%s/deaf", bin);
+
+        a_service("");
+        text_write("", "%s/units/a.service/slow", bin);
+        apply(&run, args);
+        (void) child_status(&one);
+        free(log_take());
+        uint64_t end = now_monotonic() + 20 * USEC_PER_SEC;
+        time_set_end(end);
+        revert(&run, args);
+        CHECK(now_monotonic() < end);
+        check_log("start --no-ask-password -- a.service\n");
+        CHECK_INT(json_len(run.lost), 1);
+        CHECK_STR(json_object_get_string(json_at(run.lost, 0)), "a.service: the start is under way and has not come to its end (systemctl status a.service)");
+
+        text_write("", "%s", deaf);
+        time_set_end(now_monotonic() + USEC_PER_SEC);
+        CHECK_INT(ops->revert(args, &run), -ETIME);
+        CHECK(now_monotonic() < end);
+        time_set_end(now_monotonic());
+        CHECK_INT(ops->revert(args, &run), -ETIME);
+        time_set_end(0);
+        CHECK_INT(unlink(deaf), 0);
+}
+
 /* It does not want to be stopped, or stopping it takes somebody along who must not be touched: the next rung, without a stop. */
 static void test_cannot_stop(void) {
         static const char *const properties[] = { "RefuseManualStop=yes\n", "RequiredBy=precious.service\n" };
@@ -741,6 +773,7 @@ int main(int argc, char **argv) {
         test_resumed();
         test_transient();
         test_start_fails();
+        test_start_hangs();
         test_cannot_stop();
         test_stubborn_unit();
         test_quick_to_kill();
