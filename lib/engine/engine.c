@@ -111,6 +111,7 @@ void engine_turn_to(Engine *e, size_t n) {
         e->run.note = note;
         e->run.note_all = note_all;
         e->run.notes_of = notes_of;
+        e->run.takes_down = json_get(e->plan->doc, "takes_down");
         e->run.same_card = same_card;
         e->run.notes = journal_notes(e->journal, n);
         free(TAKE_PTR(e->run.why));

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include <errno.h>
 #include <fcntl.h>
+#include <sys/stat.h>
 
 #include "base/parse.h"
 #include "base/span.h"
@@ -171,6 +172,22 @@ int memory_block_read(uint64_t id, MemoryBlock *ret) {
 
         int r = reader_open(&reader);
         return r < 0 ? r : read_block(&reader, id, ret);
+}
+
+int memory_block_now(uint64_t id, MemoryBlockNow *ret) {
+        _cleanup_free_ char *folder = strf(MEMORY_BLOCKS "/memory%ju", (uintmax_t) id), *path = folder ? strf("%s/state", folder) : NULL,
+                            *state = NULL;
+        struct stat st;
+
+        if (!path)
+                return -ENOMEM;
+        int r = attr_read(path, &state);
+        if (r < 0)
+                return r;
+        if (stat(folder, &st) < 0)
+                return -errno;
+        *ret = (MemoryBlockNow) { .online = !streq(state, "offline"), .birth = st.st_ino };
+        return 0;
 }
 
 bool memory_block_is_name(const char *name, uint64_t *ret_id) {

@@ -32,6 +32,15 @@ typedef struct MemoryBlock {
 int memory_block_size(uint64_t *ret);                       /* bytes */
 int memory_block_read(uint64_t id, MemoryBlock *ret);       /* -ENOENT when the block does not exist */
 
+/* Whether it is online alone, for whoever asks about all of them. */
+typedef struct MemoryBlockNow {
+        bool online;            /* or on its way offline */
+        uint64_t birth;         /* higher than that of every block that was added before it (fs/kernfs/dir.c:__kernfs_new_node numbers folders
+                                 * one after the other), also of one with the same number */
+} MemoryBlockNow;
+
+int memory_block_now(uint64_t id, MemoryBlockNow *ret);     /* -ENOENT when the block does not exist */
+
 /* Every block that lies wholly in [start, start+size), lowest first. One that only begins or ends there is not that memory's: kmem adds
  * whole blocks alone (drivers/dax/kmem.c:dax_kmem_range), and a block is offline as a whole or not at all. The array belongs to the
  * caller. */

@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* Runs on the recorded machine "ram2", whose kernel takes every word: blocks 146 to 149 are the card's. */
+/* Runs on the recorded machine "ram2", with memory of its own on it, whose kernel takes every word. */
+#include <fcntl.h>
+#include <signal.h>
+#include <sys/mount.h>
 #include <sys/stat.h>
 
 #include "base/clock.h"
@@ -22,9 +25,10 @@ static json_object *notes_of(StepRun *run, uint64_t n) {
 }
 
 static const StepLimits limits = { .write_timeout_usec = 5 * USEC_PER_SEC };
+static json_object *takes_down;
 
 static StepRun new_run(void) {
-        return (StepRun) { .limits = &limits, .note = note, .notes_of = notes_of, .notes = noted };
+        return (StepRun) { .limits = &limits, .note = note, .notes_of = notes_of, .notes = noted, .takes_down = takes_down };
 }
 
 static json_object *args_of(const char *value, const char *was) {
@@ -163,11 +167,115 @@ static void test_without_note(void) {
         json_object_put(noted);
 }
 
+static void check_lost(const StepRun *run, size_t n, const char *text) {
+        CHECK_STR(json_object_get_string(json_at(run->lost, n)), text);
+}
+
+/* A device elsewhere is taken off and put back meanwhile, under its old numbers. What somebody has set offline stays so, and is told; the
+ * card's come back by other steps. */
+static void test_came_back(bool backward) {
+        _cleanup_json_ json_object *args = backward ? args_of("offline", "online_movable") : args_of("online_movable", "offline");
+        static const char own[] = "{\"blocks\": [{\"id\": 149}, {\"id\": 148}]}";
+        const StepOps *ops = step_ops(STEP_AUTO_ONLINE);
+
+        noted = json_object_new_array();
+        CHECK_INT(json_parse(own, strlen(own), &takes_down), 0);
+        for (unsigned id = 160; id < 166; id++)
+                add_block(id, id == 165 ? "offline\n" : "online\n");
+        turn_off();
+        for (unsigned id = 160; id < 166; id++)
+                if (id != 162 && id != 163)
+                        drop_block(id);
+        for (unsigned id = 148; id < 150; id++)
+                drop_block(id);
+        for (unsigned id = 160; id < 166; id++)
+                if (id != 162 && id != 163)
+                        add_block(id, "offline\n");
+        for (unsigned id = 148; id < 150; id++)
+                add_block(id, "offline\n");
+        test_put(BLOCKS "/memory162/state", "offline\n");
+        test_put(BLOCKS "/memory163/state", "offline\n");
+
+        StepRun run = new_run();
+        CHECK_INT((backward ? ops->revert : ops->apply)(args, &run), 0);
+        check_state(160, "online_movable");
+        check_state(161, "online_movable");
+        check_state(162, "offline");
+        check_state(163, "offline");
+        check_state(164, "online_movable");
+        check_state(165, "offline"); /* as it was */
+        check_state(148, "offline");
+        check_state(149, "offline");
+        CHECK_INT(json_len(run.lost), 1);
+        check_lost(&run, 0, "memory162 to memory163, which were online before, have been set offline by somebody and are left so (for n in "
+                   "$(seq 162 163); do echo online_movable > /sys/devices/system/memory/memory$n/state; done)");
+        step_run_done(&run);
+        for (unsigned id = 160; id < 166; id++)
+                drop_block(id);
+        for (unsigned id = 148; id < 150; id++)
+                drop_block(id);
+        for (unsigned id = 148; id < 150; id++)
+                add_block(id, "online\n");
+        json_object_put(TAKE_PTR(takes_down));
+        json_object_put(TAKE_PTR(noted));
+}
+
+/* It can be read, and whoever writes to it waits until `*ret` is closed (or /proc/sys/fs/lease-break-time is over, 45 s). */
+static void add_hanging_block(unsigned id, int *ret) {
+        _cleanup_free_ char *path = strf(BLOCKS "/memory%u/state", id);
+
+        add_block(id, "offline\n");
+        *ret = open(path, O_RDONLY | O_CLOEXEC);
+        CHECK(*ret >= 0);
+        CHECK_INT(fcntl(*ret, F_SETLEASE, F_RDLCK), 0);
+}
+
+/* Somebody has the lock of all memory and does not give it back: that is waited for once, and told once. */
+static void test_hanging(void) {
+        const StepLimits short_limits = { .write_timeout_usec = 300 * USEC_PER_MSEC };
+        _cleanup_json_ json_object *args = args_of("offline", "online_movable");
+        int leases[64];
+        uint64_t start;
+
+        CHECK(signal(SIGIO, SIG_IGN) != SIG_ERR);
+        noted = json_object_new_array();
+        turn_off();
+        for (unsigned id = 200; id < 264; id++)
+                add_hanging_block(id, &leases[id - 200]);
+        StepRun run = new_run();
+        run.limits = &short_limits;
+        start = now_monotonic();
+        CHECK_INT(step_ops(STEP_AUTO_ONLINE)->revert(args, &run), 0);
+        CHECK(now_monotonic() - start < 10 * USEC_PER_SEC); /* 64 of them would take 19 s */
+        CHECK_INT(json_len(run.lost), 1);
+        check_lost(&run, 0, "memory200 to memory263, which were added while new memory was kept offline, are offline still (for n in "
+                   "$(seq 200 263); do echo online_movable > /sys/devices/system/memory/memory$n/state; done)");
+        step_run_done(&run);
+        for (unsigned id = 200; id < 264; id++) {
+                close(leases[id - 200]);
+                drop_block(id);
+        }
+        json_object_put(TAKE_PTR(noted));
+}
+
+/* Numbers of folders rise in it, as they do in the kernel's own. */
+static void make_memory(void) {
+        CHECK_INT(mount("memory", BLOCKS, "tmpfs", 0, NULL), 0);
+        test_put(BLOCKS "/block_size_bytes", "8000000\n");
+        test_put(AUTO_ONLINE_PATH, "online_movable\n");
+        for (unsigned id = 146; id < 150; id++)
+                add_block(id, "online\n");
+}
+
 int main(void) {
+        make_memory();
         test_newcomers(true);
         test_newcomers(false);
         test_restoration();
         test_policy_of_others();
         test_without_note();
+        test_came_back(true);
+        test_came_back(false);
+        test_hanging();
         return EXIT_SUCCESS;
 }
