@@ -152,7 +152,7 @@ static void restrict_object(View *v, json_object *o) {
         /* Without a kind it is who asked for something. */
         bool process = json_has(o, "pid") && json_has(o, "uid") && (json_has(o, "kind") || path_view_proc_hides(&v->paths));
 
-        if (process && json_u64(o, "uid") == v->paths.uid)
+        if (process && json_u64(o, "uid") == v->paths.uid && !json_flag(o, "hidden"))
                 return; /* his own */
         if (process)
                 restrict_holder(v, o);

@@ -89,6 +89,8 @@ json_object *holder_to_json(const Holder *h, const HoldTargets *targets) {
         json_set_str(o, "unit", h->unit);
         json_set_str(o, "cgroup", h->cgroup);
         json_set_u64(o, "uid", h->uid);
+        if (h->hidden)
+                json_set_bool(o, "hidden", true);
         json_set_bool(o, "protected", h->protected);
         for (size_t i = 0; i < h->n_holds; i++)
                 json_object_array_add(holds, hold_to_json(&h->holds[i], targets));

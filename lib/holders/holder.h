@@ -77,6 +77,7 @@ typedef struct Holder {
         char *unit;             /* systemd unit, or NULL */
         char *cgroup;           /* path in the unified hierarchy ("/system.slice/x.service"), or NULL */
         uint32_t uid;
+        bool hidden;            /* from that user, by /proc: process_user() */
         bool protected;         /* PID 1, this process and its ancestors (worker, daemon), kernel threads, the protected sessions with the
                                  * ancestors of their leaders: never ended, never frozen */
         Hold *holds;            size_t n_holds, n_holds_allocated;
@@ -108,6 +109,6 @@ int holders_scan(const HoldTargets *targets, uint64_t budget_usec, Holders **ret
 /* The same look at one process, for some seconds: none or one item. */
 int holders_scan_process(const HoldTargets *targets, int pid, Holders **ret);
 
-/* {"kind": "process", "pid", "start_time", "comm", "exe", "unit", "cgroup", "uid", "protected",
+/* {"kind": "process", "pid", "start_time", "comm", "exe", "unit", "cgroup", "uid", "hidden" (where it is true), "protected",
  *  "holds": [{"way", "target", "path", "found", "bytes"}], "more_holds"}; target is the target's name, or null. */
 json_object *holder_to_json(const Holder *h, const HoldTargets *targets);

@@ -44,7 +44,7 @@ static int read_holder(int dirfd, int shared, int pid, const NumaUse *use, Memor
         MemoryHolder h = { .pid = pid, .bytes = use->bytes, .bound = use->bound };
         r = process_start_time(dirfd, &h.start_time);
         if (r >= 0)
-                r = process_uid(dirfd, &h.uid);
+                r = process_user(dirfd, &h.uid, &h.hidden);
         if (r >= 0)
                 r = process_comm(dirfd, &h.comm);
         if (r >= 0)
@@ -186,6 +186,8 @@ json_object *memory_holder_to_json(const MemoryHolder *h) {
         json_set_str(o, "exe", h->exe);
         json_set_str(o, "unit", h->unit);
         json_set_u64(o, "uid", h->uid);
+        if (h->hidden)
+                json_set_bool(o, "hidden", true);
         json_set_u64(o, "bytes", h->bytes);
         json_set_bool(o, "bound", h->bound);
         return o;

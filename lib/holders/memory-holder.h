@@ -15,6 +15,7 @@ typedef struct MemoryHolder {
         char *exe;             /* or NULL */
         char *unit;            /* systemd unit out of /proc/PID/cgroup, or NULL */
         uint32_t uid;
+        bool hidden;           /* from that user, by /proc: process_user() */
         uint64_t bytes;        /* on this node */
         bool bound;            /* its policy (mbind, numactl --membind) allows no node that stays: once the node's memory is gone, the
                                 * next page it touches for the first time gets it killed (mm/oom_kill.c) */

@@ -48,6 +48,8 @@ json_object *pin_to_json(const Pin *p) {
         json_set_str(o, "unit", p->who.unit);
         json_set_str(o, "cgroup", p->who.cgroup);
         json_set_u64(o, "uid", p->who.uid);
+        if (p->who.hidden)
+                json_set_bool(o, "hidden", true);
         json_set_bool(o, "protected", p->who.protected);
         json_set_str(o, "found", p->found);
         json_set_u64(o, "bytes", p->bytes);

@@ -38,7 +38,7 @@ static int identify(PinLook *l, Holder *ret) {
 
         int r = process_stat(l->dirfd, &st);
         if (r >= 0)
-                r = process_uid(l->dirfd, &h.uid);
+                r = process_user(l->dirfd, &h.uid, &h.hidden);
         if (r >= 0)
                 r = process_comm(l->dirfd, &h.comm);
         if (r >= 0)

@@ -2,7 +2,9 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/magic.h>
 #include <sys/stat.h>
+#include <sys/vfs.h>
 
 #include "base/fileio.h"
 #include "base/parse.h"
@@ -61,6 +63,25 @@ int process_uid(int dirfd, uint32_t *ret) {
 
         int r = read_file_at(dirfd, "status", &status, NULL);
         return r < 0 ? r : status_uid(status, ret);
+}
+
+/* In a recorded machine the folders are whose who unpacked it. */
+int process_user(int dirfd, uint32_t *ret_uid, bool *ret_hidden) {
+        struct statfs fs;
+        struct stat st;
+
+        int r = process_uid(dirfd, ret_uid);
+        if (r < 0)
+                return r;
+        if (fstatfs(dirfd, &fs) < 0)
+                return -errno;
+        *ret_hidden = false;
+        if (fs.f_type != PROC_SUPER_MAGIC)
+                return 0;
+        if (fstatat(dirfd, "fd", &st, 0) < 0)
+                return -errno;
+        *ret_hidden = st.st_uid != *ret_uid;
+        return 0;
 }
 
 /* The folder of threads has a link for each (fs/proc/base.c:proc_task_getattr), beside its own two. */

@@ -6,6 +6,9 @@
 /* What /proc/PID says about a process, through a descriptor of that folder. */
 int process_start_time(int dirfd, uint64_t *ret);
 int process_uid(int dirfd, uint32_t *ret);
+/* The user who began it, and whether /proc hides from him what it does (a program with rights of its own, or one that is not to be looked
+ * into: what is in its folder is another user's then, fs/proc/base.c:task_dump_owner). */
+int process_user(int dirfd, uint32_t *ret_uid, bool *ret_hidden);
 int process_comm(int dirfd, char **ret);
 int process_exe(int dirfd, char **ret);   /* *ret is NULL where nobody may know it */
 int process_unit(int dirfd, char **ret);  /* *ret is NULL outside of every unit */

@@ -107,7 +107,7 @@ static int add_holder(Look *l) {
 
         int r = process_stat(l->dirfd, &st);
         if (r >= 0)
-                r = process_uid(l->dirfd, &h->uid);
+                r = process_user(l->dirfd, &h->uid, &h->hidden);
         if (r >= 0)
                 r = process_comm(l->dirfd, &h->comm);
         if (r >= 0)

@@ -5,15 +5,30 @@
 #include "plan/picture.h"
 
 enum {
-        TOLD_MAX = 50,
+        TOLD_MAX = 50,          /* of what only root changes */
+        TOLD_OF_USERS_MAX = 20,
+};
+
+/* Any user makes differences by the thousand: those must not keep the others from being told. */
+static const struct {
+        size_t told_max;
+        const char *what;
+} kinds[2] = {
+        { TOLD_MAX, "things" },
+        { TOLD_OF_USERS_MAX, "mounts in other namespaces, processes and control groups" },
 };
 
 typedef struct Compare {
         json_object *before, *after;
-        size_t n;
+        size_t n[ELEMENTSOF(kinds)];
         picture_told_t told;
         void *userdata;
 } Compare;
+
+/* Whose number is up to the machine's users. */
+static bool is_of_users(const char *what) {
+        return strstr(what, IN_NAMESPACE) || startswith(what, PROCESS_NAME) || startswith(what, GROUP_NAME);
+}
 
 static void differs(Compare *c, const char *what, const char *now, const char *was, const char *back) {
         _cleanup_free_ char *text = !now ? strf("%s is not there any more, and was: %s", what, was)
@@ -21,7 +36,8 @@ static void differs(Compare *c, const char *what, const char *now, const char *w
                                          : strf("%s: now %s, before it was %s", what, now, was);
         _cleanup_free_ char *line = text && back ? strf("%s; to have it as it was: %s", text, back) : NULL;
 
-        if (c->n++ < TOLD_MAX && text)
+        bool of_users = is_of_users(what);
+        if (c->n[of_users]++ < kinds[of_users].told_max && text)
                 c->told(c->userdata, line ?: text);
 }
 
@@ -121,12 +137,13 @@ size_t picture_compare(json_object *before, json_object *after, picture_told_t t
         compare_section(&c, "things");
         compare_section(&c, "functions");
         compare_section(&c, "frame");
-        if (c.n > TOLD_MAX) {
-                _cleanup_free_ char *more = strf("%zu more things are not as they were", c.n - TOLD_MAX);
+        for (size_t i = 0; i < ELEMENTSOF(kinds); i++) {
+                _cleanup_free_ char *more = c.n[i] <= kinds[i].told_max ? NULL
+                                          : strf("%zu more %s are not as they were", c.n[i] - kinds[i].told_max, kinds[i].what);
                 if (more)
                         told(userdata, more);
         }
-        return c.n;
+        return c.n[0] + c.n[1];
 }
 
 /* A newly allocated copy with another word wherever `was` is one. NULL: out of memory. */

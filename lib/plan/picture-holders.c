@@ -10,7 +10,7 @@ static const char *was_told(json_object *before, const char *name) {
 
 /* Which of the holders' control groups are frozen, by whomever. What ended with its processes is told where they were ended. */
 static void add_group(json_object *picture, const char *group, json_object *before) {
-        _cleanup_free_ char *name = strf("control group %s", group), *path = strf("/sys/fs/cgroup%s/cgroup.freeze", group);
+        _cleanup_free_ char *name = strf(GROUP_NAME "%s", group), *path = strf("/sys/fs/cgroup%s/cgroup.freeze", group);
         _cleanup_free_ char *quoted = shell_quoted(path);
 
         if (!name || !quoted)
@@ -35,7 +35,7 @@ static const char *process_stands(int pid, uint64_t start_time) {
 static void add_process(json_object *picture, json_object *holder, json_object *before) {
         int pid = (int) json_u64(holder, "pid");
         const char *stands = process_stands(pid, json_u64(holder, "start_time"));
-        _cleanup_free_ char *name = strf("process %d (%s)", pid, json_str(holder, "comm") ?: "?");
+        _cleanup_free_ char *name = strf(PROCESS_NAME "%d (%s)", pid, json_str(holder, "comm") ?: "?");
         _cleanup_free_ char *back = stands ? strf("kill -%s %d", streq(stands, "stopped") ? "STOP" : "CONT", pid) : NULL;
         const char *text = stands ?: name ? was_told(before, name) : NULL;
 

@@ -14,6 +14,9 @@
 /* Between a mount's place and its namespace's number, which ends the name of the thing. */
 #define IN_NAMESPACE " in namespace "
 #define ONLINE_IN_ZONE "online in zone "
+/* With the number and the group behind it. */
+#define PROCESS_NAME "process "
+#define GROUP_NAME "control group "
 /* With its serial number behind it. */
 #define MEMDEV_NAME "memory device "
 
@@ -39,7 +42,8 @@ bool picture_is_known(json_object *picture);
 json_object *picture_of_restored(json_object *removal, json_object *own, const char *serial_was, const char *serial_now);
 
 /* Tells each thing that is another one in `after`, with both and what to do, for a person ("memory144 to memory147: now offline, before it
- * was online in zone Movable; to have it as it was: ..."); of very many only the first ones and how many more there are. Returns how many
+ * was online in zone Movable; to have it as it was: ..."); of very many only the first ones and how many more there are, and of those
+ * that any user can make (mounts in his namespaces, processes) apart from the rest. Returns how many
  * there are. */
 typedef void (*picture_told_t)(void *userdata, const char *text);
 size_t picture_compare(json_object *before, json_object *after, picture_told_t told, void *userdata);

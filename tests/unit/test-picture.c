@@ -231,6 +231,13 @@ static void check_every_thing(json_object *picture, const char *section, size_t 
         CHECK(n >= at_least);
 }
 
+static json_object *one_of(const char *value) {
+        json_object *values = json_object_new_array();
+
+        json_append_str(values, value);
+        return values;
+}
+
 /* Very many: the first ones, and how many there are. */
 static void test_many(void) {
         _cleanup_json_ json_object *before = json_object_new_object(), *after = json_object_new_object();
@@ -239,15 +246,40 @@ static void test_many(void) {
 
         for (unsigned i = 0; i < 1000; i++) {
                 _cleanup_free_ char *name = strf("mount /mnt/%u", i);
-                json_object *values = json_object_new_array();
-                json_append_str(values, "rw");
-                json_set(things, name, values);
+                json_set(things, name, one_of("rw"));
         }
         json_set(before, "things", things);
         json_object_object_del(things, "mount /mnt/0");
         CHECK_INT(picture_compare(before, after, keep, &told), 999);
         CHECK_INT(told.n, 51);
         CHECK(strstr(told.text, "\n949 more things are not as they were\n"));
+        free(told.text);
+}
+
+/* What a user makes by the thousand does not keep anything else from being told. */
+static void test_many_of_users(void) {
+        _cleanup_json_ json_object *before = json_object_new_object(), *after = json_object_new_object();
+        json_object *things = json_object_new_object(), *frame = json_object_new_object(), *namespaces = json_object_new_object();
+        Told told = { 0 };
+
+        for (unsigned i = 0; i < 1000; i++) {
+                _cleanup_free_ char *name = strf("mount /mnt/%u in namespace 7", i), *process = strf("process %u (x)", i), *group = strf("control group /%u", i);
+                json_set(things, name, one_of("rw"));
+                json_set(frame, process, one_of("stopped"));
+                json_set(frame, group, one_of("frozen"));
+        }
+        json_set(things, "mount /zz", one_of("rw"));
+        json_set(frame, "the attention light of slot 2", one_of("off"));
+        json_set_bool(namespaces, "7", true);
+        json_set(before, "things", things);
+        json_set(before, "frame", frame);
+        json_set(before, "namespaces", namespaces);
+        json_set(after, "namespaces", json_ref(namespaces));
+        CHECK_INT(picture_compare(before, after, keep, &told), 3002);
+        CHECK_INT(told.n, 23);
+        CHECK(strstr(told.text, "mount /zz is not there any more"));
+        CHECK(strstr(told.text, "the attention light of slot 2 is not there any more"));
+        CHECK(strstr(told.text, "\n2980 more mounts in other namespaces, processes and control groups are not as they were\n"));
         free(told.text);
 }
 
@@ -305,6 +337,7 @@ int main(void) {
         test_known(again);
         test_added(again);
         test_many();
+        test_many_of_users();
         test_namespaces();
         return 0;
 }

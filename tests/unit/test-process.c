@@ -10,6 +10,7 @@
 #include "holders/process.h"
 #include "kernel/attr.h"
 #include "kernel/pidfd.h"
+#include "own-processes.h"
 #include "test.h"
 
 static void test_stat(void) {
@@ -150,6 +151,39 @@ static void check_unit(const char *cgroup, const char *want) {
         CHECK_STR(unit, want);
 }
 
+static void become(bool dumpable) {
+        if (geteuid() == 0)
+                CHECK_INT(setresuid(4711, 4711, 4711), 0);
+        CHECK_INT(prctl(PR_SET_DUMPABLE, dumpable), 0);
+}
+
+static void become_open(void) {
+        become(true);
+}
+
+static void become_hidden(void) {
+        become(false);
+}
+
+static void check_user(void (*prepare)(void), bool want) {
+        pid_t pid = waiting_child_start(prepare);
+        _cleanup_free_ char *folder = strf("/proc/%d", (int) pid);
+        _cleanup_close_ int fd = open(folder, O_PATH | O_DIRECTORY | O_CLOEXEC);
+        bool hidden = !want;
+        uint32_t uid = 0;
+
+        CHECK_INT(process_user(fd, &uid, &hidden), 0);
+        CHECK_INT(uid, geteuid() == 0 ? 4711 : geteuid());
+        CHECK_INT(hidden, want);
+        waiting_child_end(pid);
+}
+
+/* What /proc hides from the very user whose process it is. */
+static void test_user(void) {
+        check_user(become_open, false);
+        check_user(become_hidden, true);
+}
+
 static void test_cgroup(void) {
         check_unit("0::/system.slice/redis.service\n", "redis.service");
         check_unit("0::/system.slice/redis.service/worker/x.scope\n", "redis.service");
@@ -206,5 +240,6 @@ int main(void) {
         test_cgroup();
         test_unified();
         test_self();
+        test_user();
         return EXIT_SUCCESS;
 }

@@ -22,7 +22,6 @@ static json_object *as(uint64_t uid) {
         return by;
 }
 
-/* The text of the document as that user gets it; "%s" in it is the test's folder. */
 /* "%s" in it becomes the test's folder. */
 static char *filled(const char *format) {
         char *text = strdup("");
@@ -37,6 +36,7 @@ static char *filled(const char *format) {
         return text;
 }
 
+/* The text of the document as that user gets it. */
 static char *seen(uint64_t uid, const char *format) {
         _cleanup_json_ json_object *document = NULL, *by = as(uid);
         _cleanup_free_ char *text = filled(format);
@@ -84,6 +84,9 @@ static void test_processes(void) {
         _cleanup_free_ char *own = seen(FIRST, document), *roots = seen(0, document);
         CHECK(strstr(own, "/closed") && strstr(own, "/usr/bin/secret") && !strstr(own, "withheld"));
         CHECK_STR(own, roots);
+        /* What he has started with another one's rights is not his to look into. */
+        _cleanup_free_ char *of_root = seen(FIRST, "{\"kind\":\"process\",\"pid\":7,\"exe\":\"/x\",\"uid\":4711,\"hidden\":true,\"holds\":[{\"path\":\"/y\"}]}");
+        CHECK(!strstr(of_root, "/x") && !strstr(of_root, "/y") && strstr(of_root, "withheld"));
         check_seen("{\"kind\":\"pin\",\"pid\":7,\"uid\":4711,\"bytes\":4096,\"found\":\"/proc/7/fd/3 -> /x\"}",
                    "{\"kind\":\"pin\",\"pid\":7,\"uid\":4711,\"bytes\":null,\"found\":null,\"withheld\":true}");
 }
