@@ -12,6 +12,7 @@
 #include "base/clock.h"
 #include "kernel/attr.h"
 #include "kernel/dax.h"
+#include "kernel/driver.h"
 #include "kernel/memory-block.h"
 #include "kernel/write.h"
 #include "step/device-back.h"
@@ -229,11 +230,22 @@ static int offline_again(json_object *memory, StepRun *run) {
         return json_len(blocks) > 0 ? step_offline_memory_ops.apply(again, run) : 0;
 }
 
+/* A device that we, or a worker that died, had unbound to bind it anew: nobody else does. One that is not there yet is waited for elsewhere. */
+static int driver_back(json_object *args, StepRun *run) {
+        _cleanup_free_ char *name = NULL, *driver = NULL;
+
+        if (dax_find(json_u64(args, "start"), &name) < 0 || driver_of("dax", name, &driver) < 0)
+                return 0;
+        return driver ? 0 : step_bind(run, "dax", name, "kmem");
+}
+
 static int unplug_revert(json_object *args, StepRun *run) {
         json_object *memory = step_noted_object(run, "memory");
         _cleanup_free_ char *name = NULL, *state = NULL;
 
         int r = step_region_check(args, run);
+        if (r >= 0)
+                r = driver_back(args, run);
         if (r >= 0)
                 r = state_read(args, run, &name, &state);
         if (r >= 0)

@@ -9,6 +9,8 @@
 #include "test.h"
 
 #define STATE "/sys/bus/dax/devices/dax0.0/state"
+#define DRIVER_LINK "/sys/bus/dax/devices/dax0.0/driver"
+#define BIND "/sys/bus/dax/drivers/kmem/bind"
 #define MEMORY "/sys/devices/system/memory/memory"
 
 static const StepLimits limits = { .write_timeout_usec = 20 * USEC_PER_SEC, .offline_timeout_usec = 20 * USEC_PER_SEC };
@@ -168,6 +170,28 @@ static void test_probing(void) {
         CHECK_INT(waitpid(pid, NULL, 0), pid);
 }
 
+/* A worker that died, or whose write failed, between the driver's going and its coming: nobody else binds it. */
+static void test_without_driver(void) {
+        _cleanup_(case_done) Case c = case_new("online_movable");
+        char link[256] = "";
+
+        take(&c, "online_movable");
+        bound_anew();
+        CHECK(readlink(DRIVER_LINK, link, sizeof(link) - 1) > 0);
+        CHECK_INT(unlink(DRIVER_LINK), 0);
+        CHECK_INT(rename(STATE, STATE ".later"), 0);
+        put("", BIND);
+        CHECK_INT(step_unplug_memory_ops.revert(c.args, &c.run), -EIO);
+        check_file(BIND, "dax0.0");
+        CHECK_STR(c.run.remedy, "echo dax0.0 > " BIND);
+
+        CHECK_INT(unlink(BIND), 0);
+        CHECK_INT(rename(STATE ".later", STATE), 0);
+        CHECK_INT(symlink(link, DRIVER_LINK), 0);
+        back(&c);
+        check_file(STATE, "online_movable");
+}
+
 /* Nothing was noted, so nothing was written. */
 static void test_not_begun(void) {
         _cleanup_(case_done) Case c = case_new("online_movable");
@@ -183,6 +207,7 @@ int main(void) {
         test_by_hand();
         test_word_does_not_fit();
         test_probing();
+        test_without_driver();
         test_not_begun();
         return 0;
 }
