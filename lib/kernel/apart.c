@@ -158,17 +158,21 @@ static int answer_take(Answer *a, char **ret_text) {
         return head.error;
 }
 
-static void child_end(pid_t pid, int pipe_fd, Answer *a) {
+/* Whether it has let go of the pipe: what it was at is over then. One that hangs in the kernel hears no signal. */
+static bool child_end(pid_t pid, int pipe_fd, Answer *a) {
         uint64_t deadline = now_monotonic() + DEATH_TIMEOUT_MSEC * USEC_PER_MSEC;
+        int r;
 
         kill(pid, SIGKILL);
-        while (answer_wait(pipe_fd, CANCEL_POLL_MSEC, a) >= 0 && now_monotonic() < deadline)
+        while ((r = answer_wait(pipe_fd, CANCEL_POLL_MSEC, a)) >= 0 && now_monotonic() < deadline)
                 ;
+        return r < 0;
 }
 
-/* Collects a child that has answered or died; one that hangs is left to be collected by whoever inherits it. */
+/* Collects a child that has answered or died, which is over in a moment: it is to be seen that nobody is at it any more. One that hangs is
+ * left to be collected by whoever inherits it. */
 static void child_reap(pid_t pid) {
-        uint64_t deadline = now_monotonic() + USEC_PER_SEC;
+        uint64_t deadline = now_monotonic() + DEATH_TIMEOUT_MSEC * USEC_PER_MSEC;
 
         while (waitpid(pid, NULL, WNOHANG) == 0 && now_monotonic() < deadline)
                 (void) poll(NULL, 0, 1);
@@ -195,7 +199,8 @@ static int child_watch(pid_t pid, int pipe_fd, const ApartOptions *options, char
                 if (!options->interruptible)
                         return -EINPROGRESS;
 
-                child_end(pid, pipe_fd, &a);
+                if (!child_end(pid, pipe_fd, &a))
+                        return -EINPROGRESS;
                 return cancelled ? -ECANCELED : -ETIME;
         }
 }

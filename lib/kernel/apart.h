@@ -33,6 +33,7 @@ int apart_begins(const char *what, int pid, bool mortal, int go);
 /* Is such a process still at it? */
 bool apart_is_alive(int pid, uint64_t start_time);
 
-/* What the work returned; -ETIME when the time was over and it was ended, or was not begun for that (base/clock.h), -EINPROGRESS when it was left behind, -ECANCELED;
+/* What the work returned; -ETIME when the time was over and it was ended, or was not begun for that (base/clock.h), -ECANCELED likewise;
+ * -EINPROGRESS when it was left behind, also what a signal should have ended and has not;
  * -ECHILD when it died without an answer. *ret_text is what it had to say, or NULL; NULL for ret_text: nobody listens. */
 int run_apart(apart_work_t work, void *data, const ApartOptions *options, char **ret_text);

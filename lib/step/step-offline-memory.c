@@ -128,6 +128,8 @@ static int block_offline(json_object *args, json_object *block, uint64_t timeout
                 r = block_write(id, "offline", deadline > now ? deadline - now : 1, run);
                 if (r == -ECANCELED)
                         return step_fail(run, r, "cancelled while memory%ju was being taken offline", (uintmax_t) id);
+                if (r == -EINPROGRESS)
+                        return step_fail(run, r, "memory%ju is still being taken offline: who writes that does not end", (uintmax_t) id);
                 if (r == -EBUSY || r == -EAGAIN || r == -ENOMEM) {
                         int never = block_never(id, args, zone, run);
                         if (never < 0)

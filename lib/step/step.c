@@ -350,6 +350,8 @@ int step_bind(StepRun *run, const char *bus, const char *device, const char *dri
                 return step_fail(run, -EBUSY, "%s is bound to %s instead of %s", device, bound, driver);
 
         r = step_write(run, path, device);
+        if (r == -EINPROGRESS)
+                return r; /* the link comes before ->probe() is called (drivers/base/dd.c:really_probe) */
         if (driver_of(bus, device, &after) >= 0 && streq_ptr(after, driver))
                 return 0;
         step_remedy(run, "echo %s > %s", device, path);

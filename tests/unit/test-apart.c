@@ -4,6 +4,8 @@
 #include <poll.h>
 #include <signal.h>
 #include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/ptrace.h>
 #include <sys/wait.h>
 
 #include "base/clock.h"
@@ -78,6 +80,60 @@ static void test_deadlines(void) {
         CHECK_INT(run_apart(hang, &msec, &options, NULL), -ETIME);
 }
 
+typedef struct Unwilling {
+        volatile pid_t pid;
+        volatile int traced;
+} Unwilling;
+
+static int be_unwilling(void *data, char **ret_text) {
+        Unwilling *u = data;
+
+        (void) prctl(PR_SET_PTRACER, PR_SET_PTRACER_ANY);
+        u->pid = getpid();
+        for (;;)
+                (void) poll(NULL, 0, 10);
+        return 0;
+}
+
+/* Whoever ends it is kept waiting at its exit, as by the kernel. */
+static pid_t trace(Unwilling *u) {
+        pid_t pid = fork();
+
+        CHECK(pid >= 0);
+        if (pid == 0) {
+                (void) prctl(PR_SET_PDEATHSIG, SIGKILL);
+                while (u->pid == 0)
+                        (void) poll(NULL, 0, 1);
+                u->traced = ptrace(PTRACE_SEIZE, u->pid, NULL, PTRACE_O_TRACEEXIT) < 0 ? -errno : 1;
+                for (;;)
+                        pause();
+        }
+        return pid;
+}
+
+static bool is_traced(void *userdata) {
+        const Unwilling *u = userdata;
+
+        return u->traced != 0;
+}
+
+/* What a signal should have ended and has not may do its work yet: nobody says that it was ended, and who waits for that. */
+static void test_does_not_end(void) {
+        Unwilling *u = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+        const ApartOptions options = { .interruptible = true, .timeout_usec = 600 * USEC_PER_SEC, .cancelled = is_traced, .userdata = u };
+
+        CHECK((void *) u != MAP_FAILED);
+        pid_t tracer = trace(u);
+        int r = run_apart(be_unwilling, u, &options, NULL);
+        if (u->traced == 1)
+                CHECK_INT(r, -EINPROGRESS);
+        CHECK_INT(kill(tracer, SIGKILL), 0);
+        CHECK_INT(waitpid(tracer, NULL, 0), tracer);
+        if (r == -EINPROGRESS)
+                CHECK_INT(waitpid(u->pid, NULL, 0), u->pid);
+        CHECK_INT(munmap(u, 4096), 0);
+}
+
 static int count_up(void *data, char **ret_text) {
         volatile uint64_t *count = data;
 
@@ -141,6 +197,7 @@ static void test_stopped(void) {
 int main(void) {
         test_answers();
         test_deadlines();
+        test_does_not_end();
         test_orphan();
         test_stopped();
         return EXIT_SUCCESS;
