@@ -182,12 +182,14 @@ static int step_do(Engine *e, size_t n, int before) {
                 return engine_record(e, n, PHASE_DONE, "done by somebody else", now_monotonic() - start);
         r = ops->apply(step->args, &e->run);
         record_lost(e);
+        bool behind = engine_left_behind(e, NULL, r);
         drill_pause(e, step->type);
+        if (behind)
+                return r < 0 ? r : engine_fail_under_way(e);
 
-        /* Whatever the write returned: what the kernel shows counts. But what is still under way shows nothing yet. */
+        /* Whatever the write returned: what the kernel shows counts. */
         int state = ops->verify(step->args, &e->run);
-        e->left_behind = e->left_behind || r == -EINPROGRESS;
-        if (r < 0 && r != -EINPROGRESS && state == STEP_APPLIED)
+        if (r < 0 && state == STEP_APPLIED)
                 r = 0;
         if (r >= 0 && state < 0)
                 return state;
@@ -241,6 +243,8 @@ static int retake(Engine *e, size_t first) {
                 int r = engine_identity_check(e, ops, STEP_NOT_APPLIED);
                 if (r >= 0)
                         r = ops->apply(step->args, &e->run);
+                if (engine_left_behind(e, NULL, r) && r >= 0)
+                        r = engine_fail_under_way(e);
                 if (r < 0)
                         return r;
         }
@@ -293,32 +297,26 @@ bool engine_can_go_back(const Engine *e) {
 int engine_revert(Engine *e, size_t n) {
         const Step *step = &e->plan->steps[n];
         const StepOps *ops = step_ops(step->type);
+        _cleanup_json_ json_object *writer = json_ref(journal_writer(e->journal));
         int r = 0, state = STEP_PARTLY_APPLIED;
+        bool behind = false;
 
         /* Twice: somebody may touch the same thing in the same moment, a press of the button that is given back for one. */
         drill_pause(e, step->type);
-        for (unsigned tries = 0; tries < 2 && state != STEP_NOT_APPLIED; tries++) {
+        for (unsigned tries = 0; tries < 2 && state != STEP_NOT_APPLIED && !behind; tries++) {
                 r = ops->revert(step->args, &e->run);
                 record_lost(e);
+                behind = engine_left_behind(e, writer, r);
                 drill_pause(e, step->type);
-                state = ops->verify(step->args, &e->run);
+                state = behind ? STEP_PARTLY_APPLIED : ops->verify(step->args, &e->run);
         }
+        if (behind)
+                return engine_fail_under_way(e);
         if (state == STEP_NOT_APPLIED)
                 return 0;
         if (r < 0)
                 return r;
         return state < 0 ? state : step_fail(&e->run, -EIO, "%s", e->run.why ?: "it is not as it was before");
-}
-
-static int fail_under_way(Engine *e) {
-        json_object *writer = journal_writer(e->journal);
-
-        if (!writer)
-                return step_fail(&e->run, -EINPROGRESS, "a write to the kernel is still under way, nothing is put back in use");
-        _cleanup_free_ char *text = writer_text(writer), *slots = plan_slot_words(e->plan), *then = strf("safe-remove plan %s", slots ?: ""),
-                            *remedy = writer_remedy(writer, then);
-        step_remedy(&e->run, "%s", remedy);
-        return step_fail(&e->run, -EINPROGRESS, "%s: nothing is put back in use", text);
 }
 
 static int step_undo(Engine *e, size_t n) {
@@ -327,10 +325,10 @@ static int step_undo(Engine *e, size_t n) {
 
         if (ops->irreversible || !ops->revert)
                 return 0;
-        /* With a write still under way nothing of the card may come back into use: only the slot and the machine's policy do. Nor does it
-         * say anything that the kernel shows nothing of it: it may yet. */
-        if (e->left_behind && ops->needs_card)
-                return fail_under_way(e);
+        /* With a write still under way nothing of the card may come back into use. Nor does it say anything that the kernel shows nothing of
+         * it: it may yet. */
+        if (!engine_goes_back_meanwhile(e, ops))
+                return engine_fail_under_way(e);
         /* What a step noted may be something that nobody can see (a process that is gone): it is asked in any case. */
         if (!e->run.notes && ops->verify(step->args, &e->run) == STEP_NOT_APPLIED)
                 return (void) engine_record(e, n, PHASE_UNDONE, "as it was", 0), 0;
@@ -364,6 +362,7 @@ int engine_back(Engine *e, const char *code, const char *why) {
         e->run.backwards = true;
         if (!e->journal->backwards)
                 (void) journal_back(e->journal, code, why);
+        e->left_behind = e->left_behind || journal_writer(e->journal);
 
         /* A step that was begun counts, and so does one that was found done. */
         size_t last = e->journal->last_do == SIZE_MAX ? 0 : e->journal->last_do + 1;
@@ -376,5 +375,7 @@ int engine_back(Engine *e, const char *code, const char *why) {
                 if (step_undo(e, n - 1) < 0)
                         undo_failed(e, n - 1);
         }
+        if (e->n_not_undone > 0 && e->left_behind)
+                engine_tell_standing(e);
         return e->n_not_undone > 0 ? -EIO : 0;
 }

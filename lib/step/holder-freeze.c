@@ -328,6 +328,33 @@ bool freeze_notes_in_force(json_object *notes) {
         return false;
 }
 
+/* The line of a shell that undoes it. */
+static char *undo_line(json_object *note) {
+        const char *cgroup = json_str(note, "cgroup");
+        _cleanup_free_ char *path = cgroup ? strf("/sys/fs/cgroup%s/cgroup.freeze", cgroup) : NULL, *quoted = path ? shell_quoted(path) : NULL;
+
+        if (cgroup)
+                return quoted ? strf("echo 0 > %s", quoted) : NULL;
+        return strf("kill -CONT %ju", (uintmax_t) json_u64(note, "pid"));
+}
+
+void freeze_notes_standing(json_object *notes, json_object *lines) {
+        for (size_t i = 0; i < json_len(notes); i++) {
+                json_object *note = json_at(notes, i);
+                const char *cgroup = json_str(note, "cgroup");
+                const Holder h = { .pid = (int) json_u64(note, "pid"), .start_time = json_u64(note, "start_time") };
+
+                if (json_has(note, "signal") || (!cgroup && h.pid <= 0))
+                        continue;
+                if ((cgroup ? cgroup_asked_to_freeze(cgroup) : holder_is_stopped(&h)) <= 0)
+                        continue;
+                _cleanup_free_ char *line = undo_line(note), *name = cgroup ? strdup(json_str(note, "unit") ?: cgroup) :
+                                                                     strf("process %d (%s)", h.pid, json_str(note, "comm") ?: "?");
+                if (line && name)
+                        json_set_str(lines, line, name);
+        }
+}
+
 static int undo(json_object *note, StepRun *run) {
         const char *cgroup = json_str(note, "cgroup");
         uint64_t pid = json_u64(note, "pid");
@@ -338,12 +365,11 @@ static int undo(json_object *note, StepRun *run) {
                         json_set_bool(note, CONTINUED, true);
                 return 0;
         }
-        if (cgroup) {
-                _cleanup_free_ char *path = strf("/sys/fs/cgroup%s/cgroup.freeze", cgroup), *quoted = shell_quoted(path);
-                step_remedy(run, "echo 0 > %s", quoted);
+        _cleanup_free_ char *line = undo_line(note);
+        if (line)
+                step_remedy(run, "%s", line);
+        if (cgroup)
                 return step_fail(run, r, "%s cannot be thawed: %s", cgroup, strerror(-r));
-        }
-        step_remedy(run, "kill -CONT %ju", (uintmax_t) pid);
         return step_fail(run, r, "process %ju (%s) cannot be continued: %s", (uintmax_t) pid, json_str(note, "comm") ?: "?", strerror(-r));
 }
 

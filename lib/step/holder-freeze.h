@@ -41,6 +41,9 @@ char *freeze_process_key(uint64_t pid, uint64_t start_time);
 /* Is what any of the notes says still so? */
 bool freeze_notes_in_force(json_object *notes);
 
+/* Adds those of whom it is still so, to an object: the line of a shell that lets each go, and its name ("process 12 (dd)", "app.service"). */
+void freeze_notes_standing(json_object *notes, json_object *lines);
+
 /* Undoes what the notes say, last first, and goes on past one that fails. Notes about something else are passed over. 0 also when there
  * is nothing to undo any more. */
 int freeze_notes_undo(json_object *notes, StepRun *run);

@@ -60,6 +60,7 @@ static int auto_online_revert(json_object *args, StepRun *run) {
 
 const StepOps step_auto_online_ops = {
         .needs_card = false, /* the machine's policy, not the card's */
+        .meanwhile = MEANWHILE_BACK,
         .typical_usec = 5000,
         .args = "value:s was:s",
         .describe = auto_online_describe,

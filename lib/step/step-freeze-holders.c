@@ -208,6 +208,7 @@ static int freeze_verify(json_object *args, StepRun *run) {
 }
 
 const StepOps step_freeze_holders_ops = {
+        .meanwhile = MEANWHILE_LET_RUN,
         .typical_usec = 500000,
         .args = "targets:a rules:a timeout_sec:u",
         .describe = freeze_describe,

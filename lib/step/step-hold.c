@@ -66,6 +66,7 @@ static int hold_revert(json_object *args, StepRun *run) {
 const StepOps step_hold_ops = {
         .urgent = true,
         .needs_card = false, /* giving the slot back must work whatever sits in it */
+        .meanwhile = MEANWHILE_BACK,
         .typical_usec = 50000,
         .args = "port:s service:s power_led:s attention_led:s",
         .describe = hold_describe,

@@ -148,6 +148,13 @@ int step_offline_check(StepRun *run, uint64_t start, uint64_t size, const char *
 int step_unbind(StepRun *run, const char *bus, const char *device, const char *driver);
 int step_bind(StepRun *run, const char *bus, const char *device, const char *driver);
 
+/* What becomes of a step on the way back while a write of ours is still under way in the kernel, and may take effect at any time. */
+typedef enum StepMeanwhile {
+        MEANWHILE_STAYS,        /* as it is: it is of the card, or of those who use it */
+        MEANWHILE_LET_RUN,      /* it is put back, unless the card's memory is being taken by force (take-mappings.h) */
+        MEANWHILE_BACK,         /* it is put back: the slot's, or the machine's policy */
+} StepMeanwhile;
+
 typedef struct StepOps {
         /* Without them the plan's tail begins: nothing behind such a step can be undone. */
         bool irreversible;
@@ -157,6 +164,9 @@ typedef struct StepOps {
 
         /* The identity of the card is checked again before apply and revert. */
         bool needs_card;
+
+        /* Says nothing about needs_card: most of what is of the card can be put back whatever sits in the slot. */
+        StepMeanwhile meanwhile;
 
         /* What it has, it has as descriptors of the worker: whoever goes on for another worker has it done anew, in the place of that
          * one's. */

@@ -185,15 +185,19 @@ int take_begin(StepRun *run, const TakenMemory *m) {
         return r;
 }
 
-static json_object *forced_note(StepRun *run) {
-        for (size_t i = json_len(run->notes); i-- > 0;)
-                if (json_str(json_at(run->notes, i), "forced"))
-                        return json_at(run->notes, i);
+static json_object *forced_note(json_object *notes) {
+        for (size_t i = json_len(notes); i-- > 0;)
+                if (json_str(json_at(notes, i), "forced"))
+                        return json_at(notes, i);
         return NULL;
 }
 
+bool take_in_notes(json_object *notes) {
+        return forced_note(notes) != NULL;
+}
+
 bool take_noted(StepRun *run) {
-        return forced_note(run) != NULL;
+        return take_in_notes(run->notes);
 }
 
 bool take_unfinished(StepRun *run) {
@@ -245,9 +249,12 @@ static int prove(StepRun *run, json_object *note) {
 }
 
 int take_finish(StepRun *run, int r) {
-        json_object *note = forced_note(run);
+        json_object *note = forced_note(run->notes);
 
         if (!note)
+                return r;
+        /* The driver is on its way out: a page that somebody pins now goes with it. Whoever goes on when it is gone lets them run. */
+        if (r == -EINPROGRESS)
                 return r;
         int q = freeze_notes_undo(run->notes, run);
         if (r >= 0)
@@ -259,7 +266,7 @@ int take_finish(StepRun *run, int r) {
 }
 
 int take_undo(StepRun *run) {
-        json_object *note = forced_note(run);
+        json_object *note = forced_note(run->notes);
 
         if (note)
                 step_lost(run, "%s", json_str(note, "forced"));

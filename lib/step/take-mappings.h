@@ -26,11 +26,13 @@ int take_check(StepRun *run, const TakenMemory *m);
 int take_begin(StepRun *run, const TakenMemory *m);
 
 /* Right after, or by the next worker: everybody runs again, and nobody has a page. r: what became of the driver, returned when it
- * is an error. Nothing to do where nothing was taken. */
+ * is an error. -EINPROGRESS: it is on its way out, and all stand still until somebody calls this again. Nothing to do where nothing was
+ * taken. */
 int take_finish(StepRun *run, int r);
 
 /* Was it begun? Does anybody stand still for it? */
 bool take_noted(StepRun *run);
+bool take_in_notes(json_object *notes);
 bool take_unfinished(StepRun *run);
 
 /* On the way back: everybody runs again, and what is not given back is told. */

@@ -3,6 +3,7 @@
 #include "holder-world.h"
 #include "holders/process.h"
 #include "holders/sync-files.h"
+#include "step/holder-freeze.h"
 #include "step/take-mappings.h"
 
 static void map_zero(bool touch) {
@@ -76,6 +77,29 @@ static void test_taken(void) {
         }
 }
 
+/* The driver is on its way out: who could pin a page of it stands still until somebody goes on behind that, and can be named. */
+static void test_under_way(void) {
+        _cleanup_(world_run_done) StepRun run = world_run();
+        _cleanup_json_ json_object *standing = json_object_new_object();
+        Child one = child_start(NULL, NULL, with_a_page);
+        _cleanup_free_ char *line = strf("kill -CONT %d", one.pid), *name = strf("process %d (child)", one.pid);
+
+        CHECK(child_runs(&one));
+        note_stopped(&run, &one);
+        note_forced(&run);
+        child_stop(&one);
+        CHECK_INT(take_finish(&run, -EINPROGRESS), -EINPROGRESS);
+        CHECK(child_stands(&one) && take_unfinished(&run));
+        freeze_notes_standing(run.notes, standing);
+        CHECK_INT(json_object_object_length(standing), 1);
+        CHECK_STR(json_str(standing, line), name);
+
+        /* It is gone: the next one lets him run, and asks whether the kernel did it. */
+        CHECK_INT(take_finish(&run, 0), -EIO);
+        CHECK(child_runs(&one) && !take_unfinished(&run));
+        child_end(&one);
+}
+
 static void test_kernel_did_not(void) {
         _cleanup_(world_run_done) StepRun run = world_run();
         Child one = child_start(NULL, NULL, with_a_page);
@@ -108,6 +132,7 @@ int main(void) {
                 return 77;
         test_nothing_taken();
         test_taken();
+        test_under_way();
         test_kernel_did_not();
         test_sync_files();
         world_end();

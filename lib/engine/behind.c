@@ -1,0 +1,104 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* What is still under way in the kernel behind a step, on either way: journal-writers.c knows who, the engine goes by it. */
+#include <errno.h>
+
+#include "engine/engine-parts.h"
+#include "step/holder-freeze.h"
+#include "step/take-mappings.h"
+
+enum {
+        NAMED_MAX = 3,
+        LINES_MAX = 100,
+};
+
+bool engine_left_behind(Engine *e, json_object *writer, int result) {
+        json_object *now = journal_writer(e->journal);
+        bool is_new = now && (json_u64(now, "pid") != json_u64(writer, "pid") && json_u64(now, "start_time") >= json_u64(writer, "start_time"));
+
+        /* Whatever the step has made of it: some of what it writes it does not wait for, or does not need. */
+        if (result != -EINPROGRESS && !is_new)
+                return false;
+        e->left_behind = true;
+        return true;
+}
+
+static char *plan_again(const Engine *e) {
+        _cleanup_free_ char *slots = plan_slot_words(e->plan);
+
+        return strf("safe-remove plan %s", slots ?: "");
+}
+
+int engine_fail_under_way(Engine *e) {
+        json_object *writer = journal_writer(e->journal);
+
+        if (!writer)
+                return step_fail(&e->run, -EINPROGRESS, "a write to the kernel is still under way, nothing is put back in use");
+        _cleanup_free_ char *text = writer_text(writer), *then = plan_again(e), *remedy = then ? writer_remedy(writer, then) : NULL;
+        if (remedy)
+                step_remedy(&e->run, "%s", remedy);
+        return step_fail(&e->run, -EINPROGRESS, "%s: nothing is put back in use", text ?: "a write to the kernel is still under way");
+}
+
+/* Whoever ran again now could pin pages of memory that is on its way out. */
+static bool memory_is_taken(const Engine *e) {
+        for (size_t n = 0; n < e->plan->n_steps; n++)
+                if (take_in_notes(journal_notes(e->journal, n)))
+                        return true;
+        return false;
+}
+
+bool engine_goes_back_meanwhile(const Engine *e, const StepOps *ops) {
+        return !e->left_behind || ops->meanwhile == MEANWHILE_BACK || (ops->meanwhile == MEANWHILE_LET_RUN && !memory_is_taken(e));
+}
+
+/* As many as fit into a line that somebody pastes. All are in the record, as notes. */
+static char *go_on_line(json_object *standing, const char *then) {
+        char *line = strdup("{ ");
+        size_t n = 0;
+
+        json_object_object_foreach(standing, each, name) {
+                char *longer = name && n++ < LINES_MAX ? strf("%s%s; ", line ?: "", each) : NULL;
+                if (longer) {
+                        free(line);
+                        line = longer;
+                }
+        }
+        _cleanup_free_ char *owned = line;
+        return strf("%s%s; }", line ?: "{ ", then ?: "true");
+}
+
+static char *names_line(json_object *standing) {
+        char *line = strdup("");
+        size_t n = 0;
+
+        json_object_object_foreach(standing, each, name) {
+                char *longer = each && n++ < NAMED_MAX ? strf("%s%s%s", line ?: "", n > 1 ? ", " : "", json_object_get_string(name)) : NULL;
+                if (longer) {
+                        free(line);
+                        line = longer;
+                }
+        }
+        _cleanup_free_ char *owned = line;
+        return n > NAMED_MAX ? strf("%s and %zu more", line ?: "", n - NAMED_MAX) : strdup(line ?: "");
+}
+
+void engine_tell_standing(Engine *e) {
+        _cleanup_json_ json_object *standing = json_object_new_object();
+        json_object *writer = journal_writer(e->journal);
+
+        for (size_t n = 0; n < e->plan->n_steps; n++)
+                freeze_notes_standing(journal_notes(e->journal, n), standing);
+        if (json_object_object_length(standing) == 0)
+                return;
+        _cleanup_free_ char *names = names_line(standing), *then = plan_again(e), *line = go_on_line(standing, then);
+        char *why = strf("%s; %s stand still until then", e->stuck_why ?: "", names ?: "some");
+        char *remedy = !line ? NULL : writer ? writer_remedy(writer, line) : strdup(line);
+        if (why) {
+                free(e->stuck_why);
+                e->stuck_why = why;
+        }
+        if (remedy) {
+                free(e->stuck_remedy);
+                e->stuck_remedy = remedy;
+        }
+}
