@@ -3,6 +3,7 @@
 #include <errno.h>
 
 #include "engine/engine-parts.h"
+#include "kernel/apart.h"
 #include "step/holder-freeze.h"
 #include "step/take-mappings.h"
 
@@ -15,8 +16,9 @@ bool engine_left_behind(Engine *e, json_object *writer, int result) {
         json_object *now = journal_writer(e->journal);
         bool is_new = now && (json_u64(now, "pid") != json_u64(writer, "pid") && json_u64(now, "start_time") >= json_u64(writer, "start_time"));
 
-        /* Whatever the step has made of it: some of what it writes it does not wait for, or does not need. */
-        if (result != -EINPROGRESS && !is_new)
+        /* Whatever the step has made of it: some of what it writes it does not wait for, or does not need. And what did not come to its end in
+         * time may have been a look, or has come to it since; a step's word does only where nobody writes down who is at it. */
+        if (!is_new && (result != -EINPROGRESS || apart_has_witness()))
                 return false;
         e->left_behind = true;
         return true;

@@ -65,6 +65,10 @@ void apart_set_witness(apart_witness_t told, void *userdata) {
         witness.userdata = userdata;
 }
 
+bool apart_has_witness(void) {
+        return witness.told;
+}
+
 static int stat_of(int pid, ProcessStat *ret) {
         _cleanup_free_ char *path = strf("/proc/%d/stat", pid), *stat = NULL;
 

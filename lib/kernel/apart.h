@@ -26,6 +26,7 @@ typedef struct ApartOptions {
  * that hangs in the kernel hears none. One for all; NULL: nobody is told. */
 typedef int (*apart_witness_t)(void *userdata, const char *what, int pid, uint64_t start_time, bool mortal);
 void apart_set_witness(apart_witness_t witness, void *userdata);
+bool apart_has_witness(void);
 
 /* Tells the witness of a process that waits for a byte from `go`, and lets it begin. A negative errno: it must not. */
 int apart_begins(const char *what, int pid, bool mortal, int go);

@@ -8,6 +8,7 @@
 
 #include "base/clock.h"
 #include "engine-world.h"
+#include "engine/engine-parts.h"
 #include "kernel/apart.h"
 #include "kernel/process-stat.h"
 #include "own-processes.h"
@@ -164,6 +165,25 @@ static void test_revert_hangs(void) {
         CHECK_INT(symlink(link, DRIVER_LINK), 0);
 }
 
+static int take_long(void *data, char **ret_text) {
+        (void) poll(NULL, 0, 10 * 1000);
+        return 0;
+}
+
+/* Somebody can make a look take long, and nobody writes then: it keeps nothing from coming back. */
+static void test_look_takes_long(void) {
+        const ApartOptions options = { .timeout_usec = 1 };
+        _cleanup_(case_done) Case c;
+
+        case_begin(&c, make_plan("removal", "null", POLICY));
+        apart_set_witness(journal_write_begins, c.journal);
+        int r = run_apart(take_long, NULL, &options, NULL);
+        CHECK_INT(r, -EINPROGRESS);
+        CHECK(!engine_left_behind(&c.engine, NULL, r) && !c.engine.left_behind);
+        apart_set_witness(NULL, NULL);
+        CHECK(engine_left_behind(&c.engine, NULL, r) && c.engine.left_behind);
+}
+
 /* Whatever a step says of itself, and the kernel shows: who was to write for it has not ended, so it is not done, and nothing behind it is. */
 static void test_step_says_done(void) {
         _cleanup_(case_done) Case c;
@@ -198,6 +218,7 @@ int main(void) {
         test_what_goes_back(false);
         test_what_goes_back(true);
         test_revert_hangs();
+        test_look_takes_long();
         test_step_says_done();
         test_remove_tree(dir);
         return EXIT_SUCCESS;
