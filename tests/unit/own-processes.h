@@ -8,6 +8,8 @@
 #include <sys/prctl.h>
 #include <sys/wait.h>
 
+#include "base/fileio.h"
+#include "kernel/process-stat.h"
 #include "test.h"
 
 /* Goes on in a child, and ends as that does. */
@@ -58,4 +60,14 @@ static inline pid_t waiting_child_start(void (*prepare)(void)) {
 static inline void waiting_child_end(pid_t pid) {
         CHECK_INT(kill(pid, SIGKILL), 0);
         CHECK_INT(waitpid(pid, NULL, 0), pid);
+}
+
+/* In jiffies since boot. */
+static inline uint64_t start_time_of(pid_t pid) {
+        _cleanup_free_ char *path = strf("/proc/%d/stat", pid), *text = NULL;
+        ProcessStat st;
+
+        CHECK_INT(read_file(path, &text, NULL), 0);
+        CHECK_INT(stat_parse(text, &st), 0);
+        return st.start_time;
 }

@@ -10,7 +10,6 @@
 #include "engine-world.h"
 #include "engine/engine-parts.h"
 #include "kernel/apart.h"
-#include "kernel/process-stat.h"
 #include "own-processes.h"
 
 #define HOLD                                                                                                    \
@@ -51,15 +50,6 @@ static void listen(Case *c, Told *told) {
 static void begun(Case *c, size_t n_steps) {
         for (size_t n = 0; n < n_steps; n++)
                 CHECK_INT(journal_step(c->journal, "do", n, NULL), 0);
-}
-
-static uint64_t start_time_of(pid_t pid) {
-        _cleanup_free_ char *path = strf("/proc/%d/stat", pid), *text = NULL;
-        ProcessStat st;
-
-        CHECK_INT(read_file(path, &text, NULL), 0);
-        CHECK_INT(stat_parse(text, &st), 0);
-        return st.start_time;
 }
 
 static char state_of(pid_t pid) {

@@ -14,8 +14,8 @@
 #include "engine/journal.h"
 #include "engine/state-dir.h"
 #include "kernel/apart.h"
-#include "kernel/process-stat.h"
 #include "kernel/write.h"
+#include "own-processes.h"
 #include "test.h"
 
 /* The folders whose entries were made durable, in the place of the C library's. */
@@ -216,15 +216,6 @@ static pid_t hanging(void) {
                         pause();
         }
         return pid;
-}
-
-static uint64_t start_time_of(pid_t pid) {
-        _cleanup_free_ char *path = strf("/proc/%d/stat", pid), *text = NULL;
-        ProcessStat st;
-
-        CHECK_INT(read_file(path, &text, NULL), 0);
-        CHECK_INT(stat_parse(text, &st), 0);
-        return st.start_time;
 }
 
 static size_t n_alive(uint64_t but) {
