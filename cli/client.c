@@ -30,18 +30,13 @@ ExitCode client_fail(int r, const sd_bus_error *e) {
         return fail(code, told ? e->name : NULL, "%s", told && e->message ? e->message : strerror(-r));
 }
 
-/* Nobody but root gets in, and nobody else can make it busy. It needs no bus daemon, so all that goes on can be called off without one. */
-static int open_private(sd_bus **ret) {
+static int open_peer(const struct sockaddr_un *address, sd_bus **ret) {
+        _cleanup_close_ int fd = run_connect(address, SOCK_STREAM);
         _cleanup_bus_ sd_bus *bus = NULL;
-        struct sockaddr_un address;
 
-        int r = run_private_socket(&address);
-        if (r < 0)
-                return r;
-        _cleanup_close_ int fd = run_connect(&address, SOCK_STREAM);
         if (fd < 0)
                 return fd;
-        r = sd_bus_new(&bus);
+        int r = sd_bus_new(&bus);
         if (r >= 0)
                 r = sd_bus_set_fd(bus, fd, fd);
         if (r < 0)
@@ -56,8 +51,21 @@ static int open_private(sd_bus **ret) {
         return r;
 }
 
+/* Nobody else can make these busy, root's own least of all. They need no bus daemon, so all that goes on can be called off without one. */
+static int open_without_bus(sd_bus **ret) {
+        struct sockaddr_un address;
+
+        int r = run_private_socket(&address);
+        if (r >= 0)
+                r = open_peer(&address, ret);
+        if (r != -EACCES)
+                return r;
+        r = run_public_socket(&address);
+        return r < 0 ? r : open_peer(&address, ret);
+}
+
 int client_open(sd_bus **ret) {
-        int r = open_private(ret);
+        int r = open_without_bus(ret);
 
         /* Whoever stands still does so on the bus as well. */
         return r >= 0 || r == -ETIMEDOUT ? r : run_wants_session_bus() ? sd_bus_open_user(ret) : sd_bus_open_system(ret);

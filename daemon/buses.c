@@ -7,8 +7,8 @@
 #include "base/run-dir.h"
 #include "buses.h"
 #include "log.h"
-
-#define BUS_NAME "org.saferemove1"
+#include "peer-bus.h"
+#include "public.h"
 
 enum {
         PRIVATE_MAX = 64,
@@ -39,6 +39,7 @@ struct Buses {
         sd_event_source *io;
         Private privates[PRIVATE_MAX];
         size_t n_privates;
+        Public *public;
 };
 
 int buses_new(sd_event *event, const BusesHandler *handler, void *userdata, Buses **ret) {
@@ -60,6 +61,7 @@ void buses_free(Buses *b) {
                 return;
         while (b->n_privates > 0)
                 close_private(b, b->n_privates - 1);
+        public_free(b->public);
         sd_event_source_disable_unref(b->io);
         sd_event_source_disable_unref(b->retry);
         sd_event_source_disable_unref(b->post);
@@ -194,30 +196,13 @@ static int on_private_lost(sd_bus_message *m, void *userdata, sd_bus_error *erro
         return 1;
 }
 
-/* This end is the server's, with the rights and the name that the bus would see to. */
 static int take_private(Buses *b, int *fd, const struct ucred *who) {
-        sd_bus *bus = NULL;
-        sd_id128_t id;
+        sd_bus *bus;
 
-        int r = sd_id128_randomize(&id);
-        if (r >= 0)
-                r = sd_bus_new(&bus);
-        if (r >= 0)
-                r = sd_bus_set_fd(bus, *fd, *fd);
-        if (r >= 0) {
-                TAKE_FD(*fd);
-                r = sd_bus_set_server(bus, true, id);
-        }
-        if (r >= 0)
-                r = sd_bus_negotiate_fds(bus, true);
-        if (r >= 0)
-                r = sd_bus_set_sender(bus, BUS_NAME);
-        if (r >= 0)
-                r = sd_bus_start(bus);
-        if (r >= 0)
-                (void) setsockopt(sd_bus_get_fd(bus), SOL_SOCKET, SO_SNDBUF, &(int) { SOCKET_BYTES }, sizeof(int));
-        if (r >= 0)
-                r = serve(b, bus, on_private_lost);
+        int r = peer_bus_new(fd, fd, SOCKET_BYTES, &bus);
+        if (r < 0)
+                return r;
+        r = serve(b, bus, on_private_lost);
         if (r < 0)
                 sd_bus_close_unref(bus);
         else
@@ -248,7 +233,7 @@ static int listen_for_root(void) {
         _cleanup_close_ int other = run_connect(&address, SOCK_STREAM);
         if (other >= 0 || other == -EAGAIN)
                 return -EADDRINUSE;
-        return run_listen(&address, SOCK_STREAM, false, PRIVATE_MAX);
+        return run_listen(&address, SOCK_STREAM, RUN_OWNER, PRIVATE_MAX);
 }
 
 /* Who is not on the bus cannot be taken for another daemon's, and what a first one is about to finish must not be resumed. */
@@ -265,8 +250,11 @@ int buses_open(Buses *b) {
         }
         if (private < 0 && private != -ENOENT)
                 log_plain(LOG_WARNING, "Root's own socket in %s cannot be made: %s. Root is served on the bus only.", run_dir(), strerror(-private));
+        int r = private < 0 ? private : public_new(b->event, b->handler->serve, b->userdata, &b->public);
+        if (r < 0 && private >= 0)
+                log_plain(LOG_WARNING, "The users' socket in %s cannot be made: %s. They are served on the bus only.", run_dir(), strerror(-r));
 
-        int r = sd_event_add_post(b->event, &b->post, on_post, b);
+        r = sd_event_add_post(b->event, &b->post, on_post, b);
         if (r < 0)
                 return r;
         r = open_system(b, &b->system);
@@ -289,14 +277,18 @@ sd_bus *buses_system(const Buses *b) {
         return b->system;
 }
 
-bool buses_is_private(const Buses *b, const sd_bus *bus, uint32_t *ret_uid, uint32_t *ret_pid) {
+bool buses_is_peer(const Buses *b, const sd_bus *bus, uint32_t *ret_uid, uint32_t *ret_pid) {
         for (size_t i = 0; i < b->n_privates; i++)
                 if (b->privates[i].bus == bus) {
                         *ret_uid = b->privates[i].uid;
                         *ret_pid = b->privates[i].pid;
                         return true;
                 }
-        return false;
+        return public_who(b->public, bus, ret_uid, ret_pid);
+}
+
+void buses_tell_public(Buses *b, bus_tell_t tell, void *userdata) {
+        public_tell(b->public, tell, userdata);
 }
 
 int buses_tell_private(Buses *b, bus_tell_t tell, void *userdata) {
@@ -317,6 +309,7 @@ int buses_tell(Buses *b, bus_tell_t tell, void *userdata) {
         int r = b->system ? tell(b->system, userdata) : 0;
         int k = buses_tell_private(b, tell, userdata);
 
+        buses_tell_public(b, tell, userdata);
         return r < 0 ? r : k;
 }
 

@@ -6,8 +6,8 @@
 
 #include "base/util.h"
 
-/* The connections on which the daemon is spoken to: the system bus, and those that came over root's own socket (/run/safe-remove/private),
- * which nobody else can flood and which needs no bus daemon. The objects are the same on all of them, and all of them hear what is told.
+/* The connections on which the daemon is spoken to: the system bus, those that came over root's own socket (/run/safe-remove/private),
+ * which nobody else can flood and which needs no bus daemon, and those of everybody else (public.h). The objects are the same on all of them, and all of them hear what is told.
  * A system bus that is not there, or goes, is tried again; root is served meanwhile. */
 
 typedef struct Buses Buses;
@@ -30,14 +30,15 @@ DEFINE_CLEANUP_FUNC(Buses, buses_free)
 /* NULL while there is none. */
 sd_bus *buses_system(const Buses *b);
 
-/* Is this one of root's own? Then who is at its other end. */
-bool buses_is_private(const Buses *b, const sd_bus *bus, uint32_t *ret_uid, uint32_t *ret_pid);
+/* Is this no bus but a peer? Then who is at its other end. */
+bool buses_is_peer(const Buses *b, const sd_bus *bus, uint32_t *ret_uid, uint32_t *ret_pid);
 
-/* Told on all of them, or on root's own only. A connection that does not read what it is told is closed. The first negative errno of sd-bus'
+/* Told on all of them, on root's own only, or on the other peers' only. A connection that does not read what it is told is closed. The first negative errno of sd-bus'
  * functions that are called like these. */
 typedef int (*bus_tell_t)(sd_bus *bus, void *userdata);
 int buses_tell(Buses *b, bus_tell_t tell, void *userdata);
 int buses_tell_private(Buses *b, bus_tell_t tell, void *userdata);
+void buses_tell_public(Buses *b, bus_tell_t tell, void *userdata);
 int buses_object_added(Buses *b, const char *path);
 int buses_object_removed(Buses *b, const char *path);
 int buses_properties_changed(Buses *b, const char *path, const char *interface, const char *const *names);

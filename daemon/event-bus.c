@@ -55,6 +55,10 @@ static int send_to(sd_bus *bus, const char *destination, const char *text) {
         return r < 0 ? r : sd_bus_send(bus, signal, NULL);
 }
 
+static int send_public(sd_bus *bus, void *userdata) {
+        return send_to(bus, NULL, userdata);
+}
+
 /* Whoever is there is root, and has all events addressed to him. */
 static int send_private(sd_bus *bus, void *userdata) {
         return send_to(bus, ROOTS_NAME, userdata);
@@ -66,6 +70,7 @@ void event_bus_send(Manager *m, json_object *event) {
 
         if (system)
                 warn(send_to(system, NULL, json_text(public)));
+        buses_tell_public(m->buses, send_public, (void *) json_text(public));
         /* Thousands of lines are in the removal's report. */
         if (strlen(json_text(event) ?: "") > ANSWER_INLINE_MAX) {
                 json_object_object_del(event, "lost");

@@ -13,7 +13,7 @@ int guard_listen(const char *name, int backlog) {
         struct sockaddr_un address;
 
         int r = run_socket(name, &address);
-        return r < 0 ? r : run_listen(&address, SOCK_SEQPACKET, true, backlog);
+        return r < 0 ? r : run_listen(&address, SOCK_SEQPACKET, RUN_GROUP, backlog);
 }
 
 int guard_accept(int listener) {

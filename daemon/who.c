@@ -313,14 +313,14 @@ static int keep_first(Manager *m, const char *name, sd_bus_message *call, size_t
 
 int who_asks(Manager *m, sd_bus_message *call, who_then_t then, sd_bus_error *reterr) {
         const char *name = sd_bus_message_get_sender(call);
-        Sender private = { .manager = m };
+        Sender peer = { .manager = m };
         size_t bytes;
 
         int r = check_length(call, &bytes, reterr);
         if (r < 0)
                 return r;
-        if (buses_is_private(m->buses, sd_bus_message_get_bus(call), &private.uid, &private.pid))
-                return serve(&private, call, then, reterr);
+        if (buses_is_peer(m->buses, sd_bus_message_get_bus(call), &peer.uid, &peer.pid))
+                return serve(&peer, call, then, reterr);
         if (!name)
                 return -EPERM;
 

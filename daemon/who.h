@@ -4,8 +4,8 @@
 #include "manager.h"
 
 /* Who sends a message, without waiting for the bus in the loop: it is asked once per connection, and the calls of a connection that
- * is not known yet are kept until it has answered. (A connection's unique name is never given to another one.) Of root's own connections the
- * kernel has told it already. */
+ * is not known yet are kept until it has answered. (A connection's unique name is never given to another one.) Of those that came without a bus
+ * the kernel has told it already. */
 
 typedef struct Who Who;
 

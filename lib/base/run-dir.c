@@ -29,25 +29,46 @@ int run_connect(const struct sockaddr_un *address, int type) {
         return TAKE_FD(fd);
 }
 
-int run_listen(const struct sockaddr_un *address, int type, bool group, int backlog) {
+/* Others may go through, and see no names. */
+static int open_way(void) {
+        struct stat st;
+
+        if (stat(run_dir(), &st) < 0)
+                return -errno;
+        return st.st_mode & S_IXOTH || chmod(run_dir(), (st.st_mode & 0777) | S_IXGRP | S_IXOTH) >= 0 ? 0 : -errno;
+}
+
+int run_listen(const struct sockaddr_un *address, int type, RunFor whom, int backlog) {
+        static const mode_t modes[] = { [RUN_OWNER] = 0600, [RUN_GROUP] = 0660, [RUN_EVERYBODY] = 0666 };
+
         int r = mkdir_private(run_dir());
+        if (r >= 0 && whom == RUN_EVERYBODY)
+                r = open_way();
         if (r < 0)
                 return r;
         _cleanup_close_ int fd = socket(AF_UNIX, type | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
         (void) unlink(address->sun_path);
-        if (fd < 0 || bind(fd, (const struct sockaddr *) address, sizeof(*address)) < 0 || chmod(address->sun_path, group ? 0660 : 0600) < 0 ||
+        if (fd < 0 || bind(fd, (const struct sockaddr *) address, sizeof(*address)) < 0 || chmod(address->sun_path, modes[whom]) < 0 ||
             listen(fd, backlog) < 0)
+                return -errno;
+        return TAKE_FD(fd);
+}
+
+int run_accept_any(int listener, struct ucred *ret_who) {
+        socklen_t length = sizeof(*ret_who);
+
+        _cleanup_close_ int fd = accept4(listener, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
+        if (fd < 0 || getsockopt(fd, SOL_SOCKET, SO_PEERCRED, ret_who, &length) < 0)
                 return -errno;
         return TAKE_FD(fd);
 }
 
 int run_accept(int listener, bool group, struct ucred *ret_who) {
         struct ucred who;
-        socklen_t length = sizeof(who);
 
-        _cleanup_close_ int fd = accept4(listener, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
-        if (fd < 0 || getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &who, &length) < 0)
-                return -errno;
+        _cleanup_close_ int fd = run_accept_any(listener, &who);
+        if (fd < 0)
+                return TAKE_FD(fd);
         if (who.uid != 0 && who.uid != geteuid() && !(group && getegid() != 0 && who.gid == getegid()))
                 return -EPERM;
         if (ret_who)
@@ -59,6 +80,14 @@ bool run_wants_session_bus(void) {
         return streq_ptr(getenv("SAFE_REMOVE_BUS"), "session");
 }
 
+static int way_without_bus(const char *name, struct sockaddr_un *ret) {
+        return run_wants_session_bus() && !getenv(RUN_DIR_VARIABLE) ? -ENOENT : run_socket(name, ret);
+}
+
 int run_private_socket(struct sockaddr_un *ret) {
-        return run_wants_session_bus() && !getenv(RUN_DIR_VARIABLE) ? -ENOENT : run_socket("private", ret);
+        return way_without_bus("private", ret);
+}
+
+int run_public_socket(struct sockaddr_un *ret) {
+        return way_without_bus("public", ret);
 }

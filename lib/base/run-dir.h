@@ -15,16 +15,26 @@ int run_socket(const char *name, struct sockaddr_un *ret);
 /* A nonblocking connection to there. */
 int run_connect(const struct sockaddr_un *address, int type);
 
-/* A socket that listens there (SOCK_STREAM or SOCK_SEQPACKET; nonblocking), in the place of an older one, for its owner and perhaps its group;
- * the folder is made. */
-int run_listen(const struct sockaddr_un *address, int type, bool group, int backlog);
+typedef enum RunFor {
+        RUN_OWNER,
+        RUN_GROUP,             /* and the owner */
+        RUN_EVERYBODY,         /* who then finds the folder's way open, too */
+} RunFor;
+
+/* A socket that listens there (SOCK_STREAM or SOCK_SEQPACKET; nonblocking), in the place of an older one; the folder is made. */
+int run_listen(const struct sockaddr_un *address, int type, RunFor whom, int backlog);
 
 /* The next connection, nonblocking. -EPERM: of neither root nor our own user (nor, with `group`, our own group where that is not root's), by
  * what the kernel says; it is closed. `ret_who` may be NULL. */
 int run_accept(int listener, bool group, struct ucred *ret_who);
 
+/* The same, whoever it is. -EAGAIN: there is none. */
+int run_accept_any(int listener, struct ucred *ret_who);
+
 /* Tests bring a bus of their own. */
 bool run_wants_session_bus(void);
 
-/* Root's own way to the daemon, the socket "private" there. -ENOENT: tests with a bus of their own but no such folder have none. */
+/* The ways to the daemon without a bus: root's own, the socket "private" there, and everybody else's, "public". -ENOENT: tests with a bus of
+ * their own but no such folder have none. */
 int run_private_socket(struct sockaddr_un *ret);
+int run_public_socket(struct sockaddr_un *ret);

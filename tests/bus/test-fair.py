@@ -3,23 +3,14 @@
 """Who asks a lot, and who never reads the answers, takes nothing from the others."""
 import hashlib
 import json
-import multiprocessing
 import os
 import subprocess
 import time
 import unittest
 
 import harness
-from harness import BusTest, NOBODY, ROOT, wait_for
-from plain_bus import Connection
-
-OBJECTS = dict(interface="org.freedesktop.DBus.ObjectManager")
-OTHER, THIRD = 1, 2  # users that every machine has
-EVERY_METHOD = (
-    ("GetTopology",), ("OpenTopology",), ("PlanRemoval", "sa{sv}", ("2", {})), ("OpenPlanRemoval", "sa{sv}", ("3", {})),
-    ("PlanSeveral", "asa{sv}", (("2", "3"), {})), ("PlanRestore", "sa{sv}", ("2", {})), ("Verify", "s", ("2",)), ("GetHistory", "u", (0,)),
-    ("OpenHistory", "u", (0,)), ("GetCertificate", "s", ("",)), ("VerifyCertificates",), ("Remove", "sa{sv}", ("2", {})), ("Cancel", "s", ("2",)),
-)
+from harness import NOBODY, ROOT, wait_for
+from users import EVERY_METHOD, OBJECTS, OTHER, THIRD, UsersTest
 
 
 def collect(calls, n):
@@ -34,63 +25,9 @@ def collect(calls, n):
     return answers
 
 
-class Fair(BusTest):
-    script = "step hold\nwait go\nstep power-off\n"
-
-    def setUp(self):
-        # Freed memory that the sanitizer keeps is none that the daemon has.
-        os.environ["ASAN_OPTIONS"] = "quarantine_size_mb=1:thread_local_quarantine_size_kb=64:malloc_context_size=2"
-        super().setUp()
-
-    def bus(self):
-        return self.path("bus")
-
-    def connect(self):
-        connection = Connection(self.bus())
-        self.addCleanup(connection.close)
-        return connection
-
-    def as_user(self, uid, work):
-        """Runs work(connect, say) as another user; what it says comes out of the returned queue's get()."""
-        said = multiprocessing.Queue()
-        connections = []
-
-        def connect():
-            connections.append(Connection(self.bus()))
-            return connections[-1]
-
-        def child():
-            os.setgroups([])
-            os.setresgid(uid, uid, uid)
-            os.setresuid(uid, uid, uid)
-            harness.die_with_parent()
-            work(connect, said.put)
-            time.sleep(harness.PATIENCE * 5)  # the connections stay until the test has seen enough
-
-        process = multiprocessing.Process(target=child, daemon=True)
-        process.start()
-        self.addCleanup(process.join)
-        self.addCleanup(process.kill)
-        return lambda: said.get(timeout=harness.PATIENCE * 4)
-
-    def resident(self):
-        """KiB of the daemon."""
-        with open(f"/proc/{self.daemon.pid}/status") as f:
-            return next(int(line.split()[1]) for line in f if line.startswith("VmRSS"))
-
+class Fair(UsersTest):
     def looks(self):
         return [json.loads(line.removeprefix("topology "))["by"]["uid"] for line in self.worker_log() if line.startswith("topology ")]
-
-    def write_history(self, n):
-        """As many removals on record, each with a long message."""
-        for number in range(1, n + 1):
-            folder = self.path(f"state/removals/{number}")
-            os.makedirs(folder)
-            with open(folder + "/journal", "w") as f:
-                for record in ({"ev": "start", "slot": "2", "target": "2", "trigger": "command", "by": {"uid": 0}, "options": {}, "card": None, "boot": "b"},
-                               *({"ev": "done", "n": i} for i in range(20)),
-                               {"ev": "end", "outcome": "safe", "code": "done", "message": "m" * 500, "remedy": [], "lost": []}):
-                    f.write(json.dumps({**record, "usec": number}) + "\n")
 
     @unittest.skipUnless(os.environ.get("SAFE_REMOVE_TEST_INSIDE") == "root", "needs other users")
     def test_one_question_a_user(self):

@@ -1,0 +1,89 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""Other users on the tests' machine, who ask the daemon themselves."""
+import contextlib
+import json
+import multiprocessing
+import os
+import socket
+import time
+
+import harness
+from harness import BusTest
+from plain_bus import Connection, call
+
+OTHER, THIRD = 1, 2  # users that every machine has
+OBJECTS = dict(interface="org.freedesktop.DBus.ObjectManager")
+EVERY_METHOD = (
+    ("GetTopology",), ("OpenTopology",), ("PlanRemoval", "sa{sv}", ("2", {})), ("OpenPlanRemoval", "sa{sv}", ("3", {})),
+    ("PlanSeveral", "asa{sv}", (("2", "3"), {})), ("PlanRestore", "sa{sv}", ("2", {})), ("Verify", "s", ("2",)), ("GetHistory", "u", (0,)),
+    ("OpenHistory", "u", (0,)), ("GetCertificate", "s", ("",)), ("VerifyCertificates",), ("Remove", "sa{sv}", ("2", {})), ("Cancel", "s", ("2",)),
+)
+
+
+def keep_flooding(connections, calls):
+    """Sends the calls again and again, as fast as they are taken, and reads what comes of them."""
+    many = b"".join(call(i + 1, *method, **(OBJECTS if method[0] == "GetManagedObjects" else {})) for i, method in enumerate(calls)) * 20
+    unsent = {c.socket: many for c in connections}
+    while True:
+        for s in unsent:
+            with contextlib.suppress(BlockingIOError):
+                unsent[s] = unsent[s][s.send(unsent[s], socket.MSG_DONTWAIT):] or many
+            with contextlib.suppress(BlockingIOError):
+                s.recv(1 << 20, socket.MSG_DONTWAIT)
+
+
+class UsersTest(BusTest):
+    script = "step hold\nwait go\nstep power-off\n"
+
+    def setUp(self):
+        # Freed memory that the sanitizer keeps is none that the daemon has.
+        os.environ["ASAN_OPTIONS"] = "quarantine_size_mb=1:thread_local_quarantine_size_kb=64:malloc_context_size=2"
+        super().setUp()
+
+    def bus(self):
+        return self.path("bus")
+
+    def connect(self):
+        connection = Connection(self.bus())
+        self.addCleanup(connection.close)
+        return connection
+
+    def as_user(self, uid, work, nice=0):
+        """Runs work(connect, say) as another user; what it says comes out of the returned queue's get()."""
+        said = multiprocessing.Queue()
+        connections = []
+
+        def connect():
+            connections.append(Connection(self.bus()))
+            return connections[-1]
+
+        def child():
+            os.setgroups([])
+            os.setresgid(uid, uid, uid)
+            os.setresuid(uid, uid, uid)
+            harness.die_with_parent()
+            os.nice(nice)
+            work(connect, said.put)
+            time.sleep(harness.PATIENCE * 5)  # the connections stay until the test has seen enough
+
+        process = multiprocessing.Process(target=child, daemon=True)
+        process.start()
+        self.addCleanup(process.join)
+        self.addCleanup(process.kill)
+        return lambda: said.get(timeout=harness.PATIENCE * 4)
+
+    def resident(self):
+        """KiB of the daemon."""
+        with open(f"/proc/{self.daemon.pid}/status") as f:
+            return next(int(line.split()[1]) for line in f if line.startswith("VmRSS"))
+
+    def write_history(self, n):
+        """As many removals on record, each with a long message."""
+        for number in range(1, n + 1):
+            folder = self.path(f"state/removals/{number}")
+            os.makedirs(folder)
+            with open(folder + "/journal", "w") as f:
+                for record in ({"ev": "start", "slot": "2", "target": "2", "trigger": "command", "by": {"uid": 0}, "options": {}, "card": None, "boot": "b"},
+                               *({"ev": "done", "n": i} for i in range(20)),
+                               {"ev": "end", "outcome": "safe", "code": "done", "message": "m" * 500, "remedy": [], "lost": []}):
+                    f.write(json.dumps({**record, "usec": number}) + "\n")
