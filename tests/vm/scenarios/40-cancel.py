@@ -52,6 +52,27 @@ def command(lab):
     lab.check(lab.cli("cancel", "2", check=False)[0] != 0, "there should be nothing to cancel any more")
 
 
+@scenario("cancel-without-bus", timeout=240, turn=True)
+def without_bus(lab):
+    """The bus daemon ends in the middle of a removal: it goes on, root calls it off, and the same daemon is on the next bus."""
+    ram = lab.ram(2)
+    before = removal.Picture.take(lab)
+    daemon = lab.sh("systemctl show -P MainPID safe-removed")
+    removal.drill(lab, 10000, "disable-dax")
+    number = removal.last_id(lab) + 1
+    waiting = lab.spawn("remove", "safe-remove remove 2")
+    wait_offline(lab, ram.block_numbers[0])
+    lab.cleanup(lambda: lab.sh("systemctl start dbus.socket"))
+    lab.sh("systemctl stop dbus.socket dbus.service; ! busctl list")
+    lab.cli("cancel", "2")
+    end = removal.wait_for_end(lab, number, 150)
+    lab.equal((end["outcome"], end["code"]), ("restored", "cancelled"), "the ending")
+    lab.equal(waiting.wait(30), str(removal.RESTORED), "the exit status of the removal that was cancelled")
+    removal.check_untouched(lab, 2, before)
+    lab.sh("systemctl start dbus.socket && timeout 60 sh -c 'until busctl status org.saferemove1; do sleep 0.1; done'", timeout=70)
+    lab.equal(lab.sh("systemctl show -P MainPID safe-removed"), daemon, "the daemon's process")
+
+
 @scenario("cancel-late", timeout=240)
 def late(lab):
     """Everything is down but the power: the region is created again, over both cards, block for block."""
