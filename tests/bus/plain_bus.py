@@ -96,7 +96,7 @@ class Connection:
                 self.socket.close()
                 raise ConnectionResetError("closed before anything was said")
             self.received += data
-        self.received = b""
+        self.received = self.received.split(b"\r\n", 2)[2]  # signals may follow at once
         if alone:
             return
         self.answer(self.send("Hello", interface="org.freedesktop.DBus", path="/org/freedesktop/DBus", destination="org.freedesktop.DBus"))
