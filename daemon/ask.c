@@ -106,6 +106,21 @@ int asks_check_quota(Manager *m, json_object *by, size_t bytes, sd_bus_error *re
         return check_quota(m->asks, json_u64(by, "uid"), who_is_privileged(by), bytes, reterr);
 }
 
+int asks_read_page(sd_bus_message *call, json_object *request) {
+        json_object *page = json_object_new_object();
+        uint32_t first, most;
+        const char *what;
+
+        json_set(request, "page", page);
+        int r = sd_bus_message_read(call, "suu", &what, &first, &most);
+        if (r < 0)
+                return r;
+        json_set_str(page, "what", what);
+        json_set_u64(page, "first", first);
+        json_set_u64(page, "most", most);
+        return 0;
+}
+
 static int hand_over(Asks *asks, sd_bus_message *call, uint64_t uid, bool privileged, Answer *document, const char *what, bool stream) {
         _cleanup_(sd_bus_error_free) sd_bus_error error = SD_BUS_ERROR_NULL;
         bool is_long = answer_size(document) > ANSWER_INLINE_MAX;

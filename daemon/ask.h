@@ -21,6 +21,9 @@ typedef struct AskWish {
 /* On failure the call is not answered and `reterr` may be set: Busy says what to do. Returns 1. */
 int asks_add(Manager *m, sd_bus_message *call, json_object *by, const AskWish *wish, sd_bus_error *reterr);
 
+/* Reads "suu" from the call: which list, from which item on, and how many of them at most (0: as many as fit) the answer is to have. */
+int asks_read_page(sd_bus_message *call, json_object *request);
+
 /* May this caller have a reply of about so many bytes? 0, or Busy in `reterr`. */
 int asks_check_quota(Manager *m, json_object *by, size_t bytes, sd_bus_error *reterr);
 

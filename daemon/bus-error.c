@@ -12,6 +12,7 @@ static const struct {
         { "bad-option", BUS_ERROR_BAD_OPTION },
         { "busy", BUS_ERROR_BUSY },
         { "not-proven", BUS_ERROR_NOT_PROVEN },
+        { "stale", BUS_ERROR_STALE },
 };
 
 const char *bus_error_of_code(const char *code) {

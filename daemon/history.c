@@ -75,7 +75,7 @@ int history_entry(uint64_t number, json_object **ret) {
         return 0;
 }
 
-int history_load(uint32_t limit, json_object **ret) {
+int history_load_before(uint64_t before, uint32_t limit, json_object **ret) {
         _cleanup_json_ json_object *history = json_object_new_object();
         _cleanup_free_ uint64_t *ids = NULL;
         json_object *entries = json_object_new_array();
@@ -90,6 +90,8 @@ int history_load(uint32_t limit, json_object **ret) {
         for (size_t i = n; i-- > 0 && json_len(entries) < max;) {
                 json_object *entry;
 
+                if (ids[i] >= before)
+                        continue;
                 r = history_entry(ids[i], &entry);
                 if (r == -ENOMEM)
                         return r;
@@ -99,6 +101,10 @@ int history_load(uint32_t limit, json_object **ret) {
 
         *ret = TAKE_PTR(history);
         return 0;
+}
+
+int history_load(uint32_t limit, json_object **ret) {
+        return history_load_before(UINT64_MAX, limit, ret);
 }
 
 /* Which ports it holds is only in its plan. */

@@ -14,6 +14,9 @@ int history_entry(uint64_t number, json_object **ret);
 /* "safe-remove/history/1", newest first, at most `limit` entries (0: as many as there are, up to an upper bound). */
 int history_load(uint32_t limit, json_object **ret);
 
+/* The same of those with lower numbers than that. */
+int history_load_before(uint64_t before, uint32_t limit, json_object **ret);
+
 /* The same, of one that was begun and has not ended, with the "port" of its slot; else -ENOENT, or as above. */
 int history_unfinished_entry(uint64_t number, json_object **ret);
 

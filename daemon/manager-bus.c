@@ -78,6 +78,11 @@ static bool wants_stream(sd_bus_message *call) {
         return startswith(sd_bus_message_get_member(call), "Open");
 }
 
+/* And those that may be long one that begins with Page, for who cannot be handed a descriptor. */
+static bool wants_page(sd_bus_message *call) {
+        return startswith(sd_bus_message_get_member(call), "Page");
+}
+
 static int ask_for(Manager *m, sd_bus_message *call, json_object *by, const char *verb, const char *what, json_object *request, sd_bus_error *error) {
         const AskWish wish = { .verb = verb, .what = what, .request = request, .stream = wants_stream(call) };
 
@@ -100,7 +105,8 @@ static int plan_one(Manager *m, sd_bus_message *call, json_object *by, const cha
         if (r < 0)
                 return r;
         request = question_new(target, NULL, options, by);
-        return ask_for(m, call, by, verb, "The plan", request, error);
+        r = wants_page(call) ? asks_read_page(call, request) : 0;
+        return r < 0 ? r : ask_for(m, call, by, verb, "The plan", request, error);
 }
 
 static int plan_removal_of(Manager *m, sd_bus_message *call, json_object *by, sd_bus_error *error) {
@@ -119,7 +125,8 @@ static int plan_several(Manager *m, sd_bus_message *call, json_object *by, sd_bu
         if (r < 0)
                 return r;
         request = question_new(target, targets, options, by);
-        return ask_for(m, call, by, "plan", "The plan", request, error);
+        r = wants_page(call) ? asks_read_page(call, request) : 0;
+        return r < 0 ? r : ask_for(m, call, by, "plan", "The plan", request, error);
 }
 
 static int verify(Manager *m, sd_bus_message *call, json_object *by, sd_bus_error *error) {
@@ -206,6 +213,21 @@ static int get_history(Manager *m, sd_bus_message *call, json_object *by, sd_bus
         return ask_for(m, call, by, "history", "The history", request, error);
 }
 
+static int page_history(Manager *m, sd_bus_message *call, json_object *by, sd_bus_error *error) {
+        _cleanup_json_ json_object *request = reading_new(by), *page = json_object_new_object();
+        const char *before;
+        uint32_t most;
+
+        int r = sd_bus_message_read(call, "su", &before, &most);
+        if (r < 0)
+                return r;
+        json_set_str(request, "before", before);
+        json_set_u64(request, "limit", most);
+        json_set_str(page, "what", "removals");
+        json_set(request, "page", TAKE_PTR(page));
+        return ask_for(m, call, by, "history", "The history", request, error);
+}
+
 static int get_certificate(Manager *m, sd_bus_message *call, json_object *by, sd_bus_error *error) {
         _cleanup_json_ json_object *request = reading_new(by);
         const char *id;
@@ -230,16 +252,20 @@ static const struct {
         { "OpenTopology", get_topology },
         { "PlanRemoval", plan_removal_of },
         { "OpenPlanRemoval", plan_removal_of },
+        { "PagePlanRemoval", plan_removal_of },
         { "PlanSeveral", plan_several },
         { "OpenPlanSeveral", plan_several },
+        { "PagePlanSeveral", plan_several },
         { "PlanRestore", plan_restore_of },
         { "OpenPlanRestore", plan_restore_of },
+        { "PagePlanRestore", plan_restore_of },
         { "Remove", remove_one },
         { "RemoveSeveral", remove_several },
         { "Restore", restore_one },
         { "Cancel", cancel },
         { "GetHistory", get_history },
         { "OpenHistory", get_history },
+        { "PageHistory", page_history },
         { "Verify", verify },
         { "OpenVerify", verify },
         { "GetCertificate", get_certificate },
@@ -283,6 +309,13 @@ static const sd_bus_vtable manager_vtable[] = {
                         SD_BUS_VTABLE_UNPRIVILEGED),
         SD_BUS_METHOD_WITH_ARGS("OpenPlanRemoval", SD_BUS_ARGS("s", target, "a{sv}", options), SD_BUS_ARGS("h", plan), on_method,
                         SD_BUS_VTABLE_UNPRIVILEGED),
+        SD_BUS_METHOD_WITH_ARGS("PagePlanRemoval", SD_BUS_ARGS("s", target, "a{sv}", options, "s", what, "u", first, "u", most), SD_BUS_ARGS("s", json),
+                        on_method, SD_BUS_VTABLE_UNPRIVILEGED),
+        SD_BUS_METHOD_WITH_ARGS("PagePlanSeveral", SD_BUS_ARGS("as", targets, "a{sv}", options, "s", what, "u", first, "u", most), SD_BUS_ARGS("s", json),
+                        on_method, SD_BUS_VTABLE_UNPRIVILEGED),
+        SD_BUS_METHOD_WITH_ARGS("PagePlanRestore", SD_BUS_ARGS("s", target, "a{sv}", options, "s", what, "u", first, "u", most), SD_BUS_ARGS("s", json),
+                        on_method, SD_BUS_VTABLE_UNPRIVILEGED),
+        SD_BUS_METHOD_WITH_ARGS("PageHistory", SD_BUS_ARGS("s", before, "u", most), SD_BUS_ARGS("s", json), on_method, SD_BUS_VTABLE_UNPRIVILEGED),
         SD_BUS_METHOD_WITH_ARGS("Remove", SD_BUS_ARGS("s", target, "a{sv}", options), SD_BUS_ARGS("o", removal), on_method,
                         SD_BUS_VTABLE_UNPRIVILEGED),
         SD_BUS_METHOD_WITH_ARGS("PlanSeveral", SD_BUS_ARGS("as", targets, "a{sv}", options), SD_BUS_ARGS("s", plan), on_method,

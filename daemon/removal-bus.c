@@ -107,6 +107,25 @@ static int method_get_report(sd_bus_message *call, void *userdata, sd_bus_error 
         return who_asks(((Removal *) userdata)->manager, call, get_report, error);
 }
 
+static int get_page(Manager *m, sd_bus_message *call, json_object *by, sd_bus_error *error) {
+        _cleanup_json_ json_object *request = json_object_new_object(), *reader = json_object_new_object();
+        const AskWish wish = { .verb = "page", .what = "The page", .request = request };
+        const Removal *r = find_at(m, sd_bus_message_get_path(call));
+
+        if (!r)
+                return sd_bus_error_setf(error, BUS_ERROR_UNKNOWN_NAME, "The removal has ended, and is in the history only.");
+        json_set_u64(reader, "uid", json_u64(by, "uid"));
+        json_set(request, "by", TAKE_PTR(reader));
+        json_set_str(request, "id", r->id);
+        json_set_bool(request, "parts", true);
+        int k = asks_read_page(call, request);
+        return k < 0 ? k : asks_add(m, call, by, &wish, error);
+}
+
+static int method_get_page(sd_bus_message *call, void *userdata, sd_bus_error *error) {
+        return who_asks(((Removal *) userdata)->manager, call, get_page, error);
+}
+
 static int get_slots(sd_bus *bus, const char *path, const char *interface, const char *property, sd_bus_message *reply,
                 void *userdata, sd_bus_error *error) {
         const Removal *r = userdata;
@@ -141,6 +160,7 @@ static const sd_bus_vtable removal_vtable[] = {
         SD_BUS_METHOD("Cancel", "", "", method_cancel, SD_BUS_VTABLE_UNPRIVILEGED),
         SD_BUS_METHOD_WITH_ARGS("GetReport", SD_BUS_NO_ARGS, SD_BUS_ARGS("s", json), method_get_report, SD_BUS_VTABLE_UNPRIVILEGED),
         SD_BUS_METHOD_WITH_ARGS("OpenReport", SD_BUS_NO_ARGS, SD_BUS_ARGS("h", json), method_get_report, SD_BUS_VTABLE_UNPRIVILEGED),
+        SD_BUS_METHOD_WITH_ARGS("GetPage", SD_BUS_ARGS("s", what, "u", first, "u", most), SD_BUS_ARGS("s", json), method_get_page, SD_BUS_VTABLE_UNPRIVILEGED),
         SD_BUS_SIGNAL_WITH_NAMES("Completed", "ss", SD_BUS_PARAM(outcome) SD_BUS_PARAM(code), 0),
         SD_BUS_VTABLE_END
 };

@@ -2,6 +2,7 @@
 /* The plan that a request comes to. */
 #include <errno.h>
 
+#include "daemon/worker-page.h"
 #include "daemon/worker-request.h"
 #include "daemon/worker-verbs.h"
 #include "daemon/worker-view.h"
@@ -73,6 +74,6 @@ int worker_plan(WorkerIo *io, json_object *doc) {
                 return r;
         }
         view_restrict(plan->doc, json_get(doc, "by"));
-        worker_send_document(io, doc, json_text(plan->doc));
+        worker_send_pages(io, doc, plan->doc);
         return 0;
 }

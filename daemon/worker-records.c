@@ -4,6 +4,7 @@
 
 #include "base/parse.h"
 #include "daemon/history.h"
+#include "daemon/worker-page.h"
 #include "daemon/worker-request.h"
 #include "daemon/worker-verbs.h"
 #include "daemon/worker-view.h"
@@ -21,11 +22,19 @@ int worker_history(WorkerIo *io, json_object *request) {
         _cleanup_json_ json_object *history = NULL;
         uint64_t limit = json_u64(request, "limit");
 
-        int r = history_load(limit < UINT32_MAX ? (uint32_t) limit : 0, &history);
+        uint64_t before = UINT64_MAX;
+        const char *id = json_str(request, "before");
+
+        int r = id && *id ? parse_u64(id, &before) : 0;
+        if (r < 0) {
+                worker_send_error(io, "malformed", "The id of a removal is a number.");
+                return r;
+        }
+        r = history_load_before(before, limit < UINT32_MAX ? (uint32_t) limit : 0, &history);
         if (r < 0)
                 return unreadable(io, r);
         view_restrict(history, json_get(request, "by"));
-        worker_send_document(io, request, json_text(history));
+        worker_send_pages(io, request, history);
         return 0;
 }
 

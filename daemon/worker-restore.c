@@ -5,6 +5,7 @@
 #include <errno.h>
 
 #include "base/clock.h"
+#include "daemon/worker-page.h"
 #include "daemon/worker-removal.h"
 #include "daemon/worker-verbs.h"
 #include "daemon/worker-view.h"
@@ -176,6 +177,6 @@ int worker_plan_restore(WorkerIo *io, json_object *request) {
                 return r;
         }
         view_restrict(plan->doc, json_get(request, "by"));
-        worker_send_document(io, request, json_text(plan->doc));
+        worker_send_pages(io, request, plan->doc);
         return 0;
 }

@@ -8,6 +8,7 @@
 #include "base/parse.h"
 #include "daemon/worker-last-seen.h"
 #include "daemon/worker-request.h"
+#include "daemon/worker-page.h"
 #include "daemon/worker-verbs.h"
 #include "daemon/worker-view.h"
 
@@ -84,6 +85,7 @@ static const struct Verb {
         { "history", .answer = worker_history },
         { "record", .answer = worker_record },
         { "came-back", .answer = worker_came_back },
+        { "page", .answer = worker_page },
         { "certificate", .answer = worker_certificate },
         { "certificates", .run = worker_certificates },
         { "light", .answer = worker_light },
