@@ -118,7 +118,9 @@ class Connection:
             if parsed:
                 self.received = self.received[parsed[1]:]
                 return parsed[0]
-            if not select.select([self.socket], [], [], timeout)[0]:
+            poll = select.poll()  # of connections by the thousand select() knows no numbers
+            poll.register(self.socket, select.POLLIN)
+            if not poll.poll(timeout * 1000):
                 return None
             data, descriptors, _, _ = socket.recv_fds(self.socket, 65536, 64)
             self.descriptors += descriptors
