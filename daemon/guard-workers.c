@@ -162,6 +162,14 @@ static int start(Job *j, const char *verb, int stream) {
         return r;
 }
 
+/* There is room for a second one, which comes as well then and is nobody's. */
+static void take_one(const int *fds, size_t n, int *ret_fd) {
+        for (size_t i = 1; i < n; i++)
+                close(fds[i]);
+        if (n > 0)
+                *ret_fd = fds[0];
+}
+
 /* A message, and a descriptor where there is one. */
 static ssize_t receive(int link, char *buffer, size_t size, int *ret_fd) {
         _Alignas(struct cmsghdr) char control[CMSG_SPACE(sizeof(int))];
@@ -172,8 +180,8 @@ static ssize_t receive(int link, char *buffer, size_t size, int *ret_fd) {
         if (n < 0)
                 return -errno;
         const struct cmsghdr *c = CMSG_FIRSTHDR(&message);
-        if (c && c->cmsg_level == SOL_SOCKET && c->cmsg_type == SCM_RIGHTS && c->cmsg_len == CMSG_LEN(sizeof(int)))
-                memcpy(ret_fd, CMSG_DATA(c), sizeof(int));
+        if (c && c->cmsg_level == SOL_SOCKET && c->cmsg_type == SCM_RIGHTS)
+                take_one((const int *) (const void *) CMSG_DATA(c), (c->cmsg_len - CMSG_LEN(0)) / sizeof(int), ret_fd);
         return n;
 }
 

@@ -19,10 +19,20 @@ const char *state_dir(void) {
         return getenv("SAFE_REMOVE_STATE_DIR") ?: STATE_DIR;
 }
 
+/* As we write it: what others call alike ("007", "0x7") is none of ours, nor is one behind which there is no next. */
+static bool is_id(const char *name, uint64_t *ret) {
+        uint64_t id;
+
+        if (startswith(name, "0") || parse_u64(name, &id) < 0 || id >= INT64_MAX)
+                return false;
+        *ret = id;
+        return true;
+}
+
 int removal_dir(const char *id, char **ret) {
         uint64_t n;
 
-        if (!id || startswith(id, "0") || parse_u64(id, &n) < 0)
+        if (!id || !is_id(id, &n))
                 return -EINVAL;
         char *path = strf("%s/removals/%s", state_dir(), id);
         if (!path)
@@ -50,7 +60,7 @@ int removal_ids(uint64_t **ret, size_t *ret_n) {
 
         for (struct dirent *e; d && (e = readdir(d));) {
                 uint64_t id;
-                if (parse_u64(e->d_name, &id) < 0)
+                if (!is_id(e->d_name, &id))
                         continue;
                 if (vec_grow((void **) &ids, n, &allocated, sizeof(*ids)) < 0)
                         return -ENOMEM;
@@ -93,7 +103,7 @@ bool removal_may_be_under_way(const char *dir) {
                 return true;
         if (access(certificate, F_OK) == 0)
                 return false;
-        _cleanup_close_ int fd = open(journal, O_RDONLY | O_CLOEXEC);
+        _cleanup_close_ int fd = open(journal, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
         return fd < 0 || (piece_has(fd, false, boot) && !piece_has(fd, true, "\"ev\":\"end\""));
 }
 

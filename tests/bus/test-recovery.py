@@ -207,6 +207,20 @@ class Recovery(BusTest):
         os.mkdir(self.path("state/removals/11"))
         self.assertEqual([(e["id"], e["ended"]) for e in self.json_of("GetHistory", "u", "0")["removals"]], [("10", False), ("3", True)])
 
+    def test_odd_things_among_the_records(self):
+        """Nothing there keeps the daemon from starting, and nobody's number is the last one."""
+        self.stop_daemon()
+        self.record(3, self.start_record(), {"ev": "end", "outcome": "safe"})
+        self.record(7)
+        os.unlink(self.path("state/removals/7/journal"))
+        os.mkfifo(self.path("state/removals/7/journal"))
+        for name in ("18446744073709551615", "9223372036854775807", "0x20", "007"):
+            os.mkdir(self.path(f"state/removals/{name}"))
+        os.symlink("/dev/zero", self.path("state/removals/5"))
+        self.start_daemon()
+        self.assertEqual([e["id"] for e in self.json_of("GetHistory", "u", "0")["removals"]], ["3"])
+        self.assertEqual(self.remove("2"), f"{ROOT}/removal/_38")
+
 
 if __name__ == "__main__":
     harness.main()
