@@ -7,6 +7,7 @@
 
 enum {
         GONE_TIMEOUT_SEC = 2,
+        CLASS_BRIDGE = 0x06, /* the upper byte of three of a PCI class code */
 };
 
 json_object *scope_slot_json(const Slot *slot) {
@@ -233,6 +234,15 @@ static bool has_text(json_object *array, const char *text) {
         return false;
 }
 
+/* A bridge has none. (Memory that a memdev tells of has them where it is persistent, and they are among the scope's.) */
+static bool may_have_disks(const Scope *s) {
+        size_t n = 0;
+
+        for (size_t i = 0; i < s->n_functions; i++)
+                n += s->functions[i]->class >> 16 != CLASS_BRIDGE;
+        return s->n_blocks > 0 || n > s->n_memdevs;
+}
+
 /* What was gone before the card is none of the card's: told, so that it is not taken for it when its references are found. Whoever cannot
  * look now will not take anything for it then. And a volume forgets a member that is gone: which ones had the card's is told as well. */
 void scope_add_gone_before(json_object *o, const Scope *s) {
@@ -240,7 +250,7 @@ void scope_add_gone_before(json_object *o, const Scope *s) {
         _cleanup_block_refs_ BlockRefs refs = { 0 };
 
         (void) block_refs_load(&refs);
-        if (s->n_blocks > 0 || s->n_functions > s->n_memdevs)
+        if (may_have_disks(s))
                 (void) block_refs_load_mounts(&refs, false, GONE_TIMEOUT_SEC * USEC_PER_SEC);
         for (size_t i = 0; i < refs.n_items; i++) {
                 const BlockRef *ref = &refs.items[i];
@@ -313,6 +323,8 @@ json_object *scope_seen_json(const Scope *s, const Topology *t) {
         json_set(o, "ranges", scope_ranges_json(s));
         if (has_silent_memory(s, t))
                 json_set_bool(o, "memory_unknown", true);
+        if (s->n_functions > s->n_memdevs && !may_have_disks(s))
+                json_set_bool(o, "without_disks", true);
         set_not_understood(o, t);
         return o;
 }

@@ -54,10 +54,16 @@ static int look_at_volumes(json_object *scope, char **ret_answer) {
         return 1;
 }
 
+/* No number of mount namespaces keeps the light from the card that never had a disk: of none that is gone could it be the owner. */
+static bool may_have_had_disks(json_object *scope) {
+        size_t n_functions = json_len(json_array(scope, "functions"));
+
+        return json_len(json_array(scope, "block_devices")) > 0 ||
+               (n_functions > json_len(json_array(scope, "memdevs")) && !json_flag(scope, "without_disks"));
+}
+
 static int ask(json_object *scope, char **ret_answer) {
-        /* No number of mount namespaces keeps the light from the card that never had a disk. */
-        bool stores = json_len(json_array(scope, "block_devices")) > 0 ||
-                      json_len(json_array(scope, "functions")) > json_len(json_array(scope, "memdevs"));
+        bool stores = may_have_had_disks(scope);
         _cleanup_block_refs_ BlockRefs refs = { 0 };
 
         int r = block_refs_load(&refs);

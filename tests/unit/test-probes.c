@@ -505,6 +505,25 @@ static void test_references(void) {
         check_yes("references");
 }
 
+/* Nothing that is gone can have been on a card that is memory and bridges: nobody's mounts are asked about. */
+static void check_card_without_disks(const char *mounted) {
+        json_object *blocks = json_ref(json_get(scope, "block_devices")), *functions = json_ref(json_get(scope, "functions"));
+        json_object *bridges = json_object_new_array();
+
+        json_append_str(bridges, "0000:0d:00.0");
+        json_append_str(bridges, "0000:0e:00.0");
+        json_append_str(bridges, "0000:0f:00.0");
+        json_set(scope, "block_devices", json_object_new_array());
+        json_set(scope, "functions", bridges);
+        put("/proc/1/mountinfo", mounted);
+        check_no("references", "259:9 is gone, and in use: it is mounted on /srv (namespace 4026531841)");
+        json_set_bool(scope, "without_disks", true);
+        check_yes("references");
+        json_object_object_del(scope, "without_disks");
+        json_set(scope, "block_devices", blocks);
+        json_set(scope, "functions", functions);
+}
+
 /* In any namespace; the number has no name any more. */
 static void test_mounts(void) {
         static const char text[] = "[{\"dev\": \"259:9\", \"type\": \"ext4\"}]", none[] = "20 1 0:2 / / rw - rootfs rootfs rw\n";
@@ -525,6 +544,8 @@ static void test_mounts(void) {
         check_no("references", "259:9 is gone, and in use: it is mounted on /srv (namespace 4026531841)");
         put("/proc/1/mountinfo", none);
         check_yes("mounts");
+        check_card_without_disks(mounted);
+        put("/proc/1/mountinfo", none);
 }
 
 /* This process once more, with a file in its memory that is on the card's disk: the disk is gone, the file system is not. */
