@@ -102,7 +102,7 @@ typedef struct Stream {
         Answer *answer;
         size_t sent;
         int fd;
-        uint64_t uid;
+        uint32_t user;
         bool privileged;
         sd_event_source *io, *deadline;
         struct Stream *next;
@@ -177,12 +177,12 @@ static int on_writable(sd_event_source *io, int fd, uint32_t revents, void *user
         return send_chunk(s) > 0 ? 0 : end(s);
 }
 
-bool streams_have_room(const Streams *s, uint64_t uid, bool privileged) {
+bool streams_have_room(const Streams *s, uint32_t user, bool privileged) {
         unsigned of_one = 0, of_all = 0;
 
         for (const Stream *t = s->first; t; t = t->next) {
                 of_all += t->privileged == privileged;
-                of_one += t->uid == uid;
+                of_one += t->user == user;
         }
         return privileged ? of_all < STREAMS_OF_ROOT : of_one < STREAMS_OF_ONE && of_all < STREAMS_OF_USERS;
 }
@@ -194,13 +194,13 @@ static int watch(Stream *s) {
         return r < 0 ? r : sd_event_add_time_relative(event, &s->deadline, CLOCK_MONOTONIC, READ_USEC, 0, on_time, s);
 }
 
-int streams_reply(Streams *s, Answer *a, sd_bus_message *call, uint64_t uid, bool privileged) {
+int streams_reply(Streams *s, Answer *a, sd_bus_message *call, uint32_t user, bool privileged) {
         _cleanup_(stream_freep) Stream *t = calloc(1, sizeof(*t));
         int pair[2];
 
         if (!t)
                 return -ENOMEM;
-        *t = (Stream) { .streams = s, .answer = answer_ref(a), .fd = -EBADF, .uid = uid, .privileged = privileged };
+        *t = (Stream) { .streams = s, .answer = answer_ref(a), .fd = -EBADF, .user = user, .privileged = privileged };
         if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) < 0)
                 return -errno;
         t->fd = pair[0];

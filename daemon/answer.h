@@ -38,8 +38,8 @@ typedef struct Streams Streams;
 int streams_new(sd_event *event, Streams **ret);
 void streams_free(Streams *s);
 
-/* May `uid` have another one? Root has places of its own. */
-bool streams_have_room(const Streams *s, uint64_t uid, bool privileged);
+/* May `user` (sub-uid.h) have another one? Root has places of its own. */
+bool streams_have_room(const Streams *s, uint32_t user, bool privileged);
 
 /* Replies with the reading end. Who does not read it within its time gets an early end, which is no JSON. */
-int streams_reply(Streams *s, Answer *a, sd_bus_message *call, uint64_t uid, bool privileged);
+int streams_reply(Streams *s, Answer *a, sd_bus_message *call, uint32_t user, bool privileged);

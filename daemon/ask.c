@@ -4,6 +4,7 @@
 #include "base/clock.h"
 #include "bus-error.h"
 #include "quota.h"
+#include "sub-uid.h"
 #include "who.h"
 
 enum {
@@ -27,7 +28,7 @@ typedef struct Ask {
         Manager *manager;
         char *verb, *what;
         json_object *request;
-        uint64_t uid;
+        uint32_t uid, user;    /* whose answer it is, and whose turn (sub-uid.h) */
         bool privileged, look;
         uint64_t turn;         /* when this user was served last: who waits longest is next */
         Waiter *waiters;
@@ -96,14 +97,18 @@ static void forget(Ask *forgotten) {
         ask_free(forgotten);
 }
 
-static int check_quota(Asks *a, uint64_t uid, bool privileged, size_t bytes, sd_bus_error *reterr) {
-        if (privileged || quota_take(a->quota, uid, bytes, now_monotonic()))
+static uint32_t uid_of(json_object *by) {
+        return (uint32_t) json_u64(by, "uid");
+}
+
+static int check_quota(Asks *a, uint32_t user, bool privileged, size_t bytes, sd_bus_error *reterr) {
+        if (privileged || quota_take(a->quota, user, bytes, now_monotonic()))
                 return 0;
         return sd_bus_error_setf(reterr, BUS_ERROR_BUSY, "You have been told a lot in a short time. Ask again in a few seconds.");
 }
 
 int asks_check_quota(Manager *m, json_object *by, size_t bytes, sd_bus_error *reterr) {
-        return check_quota(m->asks, json_u64(by, "uid"), who_is_privileged(by), bytes, reterr);
+        return check_quota(m->asks, sub_uid_user(uid_of(by)), who_is_privileged(by), bytes, reterr);
 }
 
 int asks_read_page(sd_bus_message *call, json_object *request) {
@@ -121,7 +126,7 @@ int asks_read_page(sd_bus_message *call, json_object *request) {
         return 0;
 }
 
-static int hand_over(Asks *asks, sd_bus_message *call, uint64_t uid, bool privileged, Answer *document, const char *what, bool stream) {
+static int hand_over(Asks *asks, sd_bus_message *call, uint32_t user, bool privileged, Answer *document, const char *what, bool stream) {
         _cleanup_(sd_bus_error_free) sd_bus_error error = SD_BUS_ERROR_NULL;
         bool is_long = answer_size(document) > ANSWER_INLINE_MAX;
 
@@ -129,21 +134,21 @@ static int hand_over(Asks *asks, sd_bus_message *call, uint64_t uid, bool privil
                 return sd_bus_reply_method_errorf(call, BUS_ERROR_TOO_LARGE, "%s is %zu bytes long, too long for a reply. The method of the same name "
                                 "that begins with Open gives it through a descriptor.", what, answer_size(document));
         if (!stream)
-                return check_quota(asks, uid, privileged, answer_size(document), &error) < 0 ? sd_bus_reply_method_error(call, &error) :
+                return check_quota(asks, user, privileged, answer_size(document), &error) < 0 ? sd_bus_reply_method_error(call, &error) :
                        answer_reply(document, call);
-        if (is_long && !streams_have_room(asks->streams, uid, privileged))
+        if (is_long && !streams_have_room(asks->streams, user, privileged))
                 return sd_bus_reply_method_errorf(call, BUS_ERROR_BUSY, "Answers that you asked for are not read yet. Read them, then ask again.");
-        return streams_reply(asks->streams, document, call, uid, privileged);
+        return streams_reply(asks->streams, document, call, user, privileged);
 }
 
 int asks_hand_over(Manager *m, sd_bus_message *call, json_object *by, Answer *document, const char *what, bool stream) {
-        return hand_over(m->asks, call, json_u64(by, "uid"), who_is_privileged(by), document, what, stream);
+        return hand_over(m->asks, call, sub_uid_user(uid_of(by)), who_is_privileged(by), document, what, stream);
 }
 
 static int reply(const Ask *q, const Waiter *w) {
         if (!q->document)
                 return sd_bus_reply_method_errorf(w->call, q->error ?: BUS_ERROR_FAILED, "%s", q->why_not ?: "Out of memory.");
-        return hand_over(q->manager->asks, w->call, q->uid, q->privileged, q->document, q->what, w->stream);
+        return hand_over(q->manager->asks, w->call, q->user, q->privileged, q->document, q->what, w->stream);
 }
 
 static void start_next(Manager *m);
@@ -160,7 +165,7 @@ static void finish(Ask *q) {
         }
         m->asks->turn++;
         for (Ask *p = m->asks->first; p; p = p->next)
-                if (p->uid == q->uid)
+                if (p->user == q->user)
                         p->turn = m->asks->turn;
         forget(q);
         start_next(m);
@@ -229,7 +234,7 @@ static unsigned running(const Asks *a, bool privileged) {
         return n;
 }
 
-static bool is_same(const Ask *q, uint64_t uid, const AskWish *wish) {
+static bool is_same(const Ask *q, uint32_t uid, const AskWish *wish) {
         return q->uid == uid && streq(q->verb, wish->verb) && q->look == wish->look && json_object_equal(q->request, wish->request);
 }
 
@@ -239,7 +244,7 @@ static bool must_wait(const Asks *a, const Ask *waiting) {
         const AskWish wish = { .verb = waiting->verb, .request = waiting->request, .look = waiting->look };
 
         for (const Ask *q = a->first; q; q = q->next)
-                if (q->awaited > 0 && q->uid == waiting->uid && (!q->privileged || is_same(q, waiting->uid, &wish)))
+                if (q->awaited > 0 && q->user == waiting->user && (!q->privileged || is_same(q, waiting->uid, &wish)))
                         return true;
         return false;
 }
@@ -274,21 +279,21 @@ static int add_waiter(Ask *q, sd_bus_message *call, bool stream) {
         return 0;
 }
 
-static Ask *find_same(const Asks *a, uint64_t uid, const AskWish *wish) {
+static Ask *find_same(const Asks *a, uint32_t uid, const AskWish *wish) {
         for (Ask *q = a->first; q; q = q->next)
                 if (q->awaited == 0 && is_same(q, uid, wish))
                         return q;
         return NULL;
 }
 
-static int ask_new(Manager *m, uint64_t uid, bool privileged, const AskWish *wish, Ask **ret) {
+static int ask_new(Manager *m, uint32_t uid, uint32_t user, bool privileged, const AskWish *wish, Ask **ret) {
         _cleanup_(ask_freep) Ask *q = calloc(1, sizeof(*q));
         if (!q)
                 return -ENOMEM;
 
         *q = (Ask) {
                 .manager = m, .verb = strdup(wish->verb), .what = strdup(wish->what), .request = json_ref(wish->request),
-                .uid = uid, .privileged = privileged, .look = wish->look,
+                .uid = uid, .user = user, .privileged = privileged, .look = wish->look,
         };
         if (!q->verb || !q->what)
                 return -ENOMEM;
@@ -297,21 +302,21 @@ static int ask_new(Manager *m, uint64_t uid, bool privileged, const AskWish *wis
 }
 
 /* How many calls wait: of this user, and of all of his kind. */
-static void count(const Asks *a, uint64_t uid, bool privileged, size_t *ret_one, size_t *ret_all) {
+static void count(const Asks *a, uint32_t user, bool privileged, size_t *ret_one, size_t *ret_all) {
         size_t one = 0, all = 0;
 
         for (const Ask *q = a->first; q; q = q->next) {
-                one += q->uid == uid ? q->n_waiters : 0;
+                one += q->user == user ? q->n_waiters : 0;
                 all += q->privileged == privileged ? q->n_waiters : 0;
         }
         *ret_one = one;
         *ret_all = all;
 }
 
-static int check_room(const Asks *a, uint64_t uid, bool privileged, sd_bus_error *reterr) {
+static int check_room(const Asks *a, uint32_t user, bool privileged, sd_bus_error *reterr) {
         size_t one, all;
 
-        count(a, uid, privileged, &one, &all);
+        count(a, user, privileged, &one, &all);
         if (!privileged && one >= WAIT_OF_ONE)
                 return sd_bus_error_setf(reterr, BUS_ERROR_BUSY, "%zu of your questions wait for their answers, which are given one after the other. "
                                 "Wait for them, then ask again.", one);
@@ -323,10 +328,10 @@ static int check_room(const Asks *a, uint64_t uid, bool privileged, sd_bus_error
 
 int asks_add(Manager *m, sd_bus_message *call, json_object *by, const AskWish *wish, sd_bus_error *reterr) {
         bool privileged = who_is_privileged(by);
-        uint64_t uid = json_u64(by, "uid");
+        uint32_t uid = uid_of(by), user = sub_uid_user(uid);
         Asks *a = m->asks;
 
-        int r = check_room(a, uid, privileged, reterr);
+        int r = check_room(a, user, privileged, reterr);
         if (r < 0)
                 return r;
         Ask *q = find_same(a, uid, wish);
@@ -336,13 +341,13 @@ int asks_add(Manager *m, sd_bus_message *call, json_object *by, const AskWish *w
         }
 
         _cleanup_(ask_freep) Ask *fresh = NULL;
-        r = ask_new(m, uid, privileged, wish, &fresh);
+        r = ask_new(m, uid, user, privileged, wish, &fresh);
         if (r >= 0)
                 r = add_waiter(fresh, call, wish->stream);
         if (r < 0)
                 return r;
         for (const Ask *p = a->first; p; p = p->next)
-                if (p->uid == uid)
+                if (p->user == user)
                         fresh->turn = a->turn; /* behind those who have none under way */
         Ask **last = &a->first;
         while (*last)

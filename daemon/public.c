@@ -10,6 +10,7 @@
 #include "base/run-dir.h"
 #include "peer-bus.h"
 #include "public.h"
+#include "sub-uid.h"
 
 enum {
         PEERS_MAX = 64,
@@ -28,6 +29,7 @@ typedef struct Peer {
         int fd;                /* the bus has a copy, to write to */
         int feed;              /* what the bus reads comes in here */
         uint32_t uid, pid;
+        uint32_t user;         /* whose turn it is: sub-uid.h */
         bool ready, greeted;   /* there may be something to read; the first byte has come */
         bool over;             /* it does not read what it is told */
         uint64_t turn;         /* when it was served last */
@@ -226,7 +228,7 @@ static int serve_peer(Peer *peer) {
 /* Of those of the same user who was served longest ago. */
 static bool is_next(const Public *p, const Peer *peer) {
         for (size_t i = 0; i < p->n_peers; i++)
-                if (p->peers[i]->ready && p->peers[i]->uid == peer->uid && p->peers[i]->turn < peer->turn)
+                if (p->peers[i]->ready && p->peers[i]->user == peer->user && p->peers[i]->turn < peer->turn)
                         return false;
         return peer->ready;
 }
@@ -258,22 +260,22 @@ static int on_io(sd_event_source *io, int fd, uint32_t revents, void *userdata) 
         return n > 0 ? sd_event_source_set_enabled(p->turns, SD_EVENT_ON) : 0;
 }
 
-static size_t count_of(const Public *p, uint32_t uid) {
+static size_t count_of(const Public *p, uint32_t user) {
         size_t n = 0;
 
         for (size_t i = 0; i < p->n_peers; i++)
-                n += p->peers[i]->uid == uid;
+                n += p->peers[i]->user == user;
         return n;
 }
 
 /* Who has most gives way, with the connection that has been still for longest. */
-static bool make_room(Public *p, uint32_t uid) {
-        size_t most = 0, gives = 0, own = count_of(p, uid);
+static bool make_room(Public *p, uint32_t user) {
+        size_t most = 0, gives = 0, own = count_of(p, user);
 
         if (own >= PEERS_OF_ONE || p->n_peers < PEERS_MAX)
                 return own < PEERS_OF_ONE;
         for (size_t i = 0; i < p->n_peers; i++) {
-                size_t n = count_of(p, p->peers[i]->uid);
+                size_t n = count_of(p, p->peers[i]->user);
 
                 if (n > most || (n == most && p->peers[i]->turn < p->peers[gives]->turn)) {
                         most = n;
@@ -290,7 +292,7 @@ static int peer_new(Public *p, int *fd, const struct ucred *who, Peer **ret) {
         _cleanup_(peer_freep) Peer *peer = calloc(1, sizeof(*peer));
         if (!peer)
                 return -ENOMEM;
-        *peer = (Peer) { .fd = TAKE_FD(*fd), .feed = -EBADF, .uid = who->uid, .pid = (uint32_t) who->pid };
+        *peer = (Peer) { .fd = TAKE_FD(*fd), .feed = -EBADF, .uid = who->uid, .user = sub_uid_user(who->uid), .pid = (uint32_t) who->pid };
         _cleanup_close_ int out = fcntl(peer->fd, F_DUPFD_CLOEXEC, 3);
         int pair[2];
 
@@ -333,7 +335,7 @@ static int on_connection(sd_event_source *io, int fd, uint32_t revents, void *us
 
                 if (connection == -EAGAIN)
                         break;
-                if (connection >= 0 && who.uid != 0 && who.uid != geteuid() && make_room(p, who.uid))
+                if (connection >= 0 && who.uid != 0 && who.uid != geteuid() && make_room(p, sub_uid_user(who.uid)))
                         (void) add_peer(p, &connection, &who); /* who is not served has the bus */
         }
         return 0;

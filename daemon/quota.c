@@ -12,8 +12,9 @@ enum {
 
 struct Quota {
         struct {
-                uint64_t uid, since;
+                uint64_t since;
                 int64_t left;
+                uint32_t user;
         } users[USERS_MAX];
         size_t n;
 };
@@ -27,24 +28,24 @@ void quota_free(Quota *q) {
         free(q);
 }
 
-static size_t find(Quota *q, uint64_t uid, uint64_t now) {
+static size_t find(Quota *q, uint32_t user, uint64_t now) {
         size_t oldest = 0;
 
         for (size_t i = 0; i < q->n; i++) {
-                if (q->users[i].uid == uid)
+                if (q->users[i].user == user)
                         return i;
                 if (q->users[i].since < q->users[oldest].since)
                         oldest = i;
         }
         size_t i = q->n < USERS_MAX ? q->n++ : oldest;
-        q->users[i].uid = uid;
+        q->users[i].user = user;
         q->users[i].since = now;
         q->users[i].left = FULL;
         return i;
 }
 
-bool quota_take(Quota *q, uint64_t uid, size_t bytes, uint64_t now) {
-        size_t i = find(q, uid, now);
+bool quota_take(Quota *q, uint32_t user, size_t bytes, uint64_t now) {
+        size_t i = find(q, user, now);
         int64_t more = (int64_t) ((now - q->users[i].since) / USEC_PER_MSEC * BYTES_PER_MSEC);
 
         if (more > 0) {

@@ -12,4 +12,4 @@ int quota_new(Quota **ret);
 void quota_free(Quota *q); /* NULL is fine */
 
 /* Takes the bytes at that time (monotonic). Only an empty store says no, so that an answer of any size can be had. */
-bool quota_take(Quota *q, uint64_t uid, size_t bytes, uint64_t now);
+bool quota_take(Quota *q, uint32_t user, size_t bytes, uint64_t now);

@@ -5,7 +5,7 @@
 
 #define MIB (1024 * 1024)
 
-static size_t taken(Quota *q, uint64_t uid, size_t bytes, uint64_t now) {
+static size_t taken(Quota *q, uint32_t uid, size_t bytes, uint64_t now) {
         size_t n = 0;
 
         while (quota_take(q, uid, bytes, now))
@@ -32,10 +32,10 @@ static void test_many_users(void) {
         Quota *q;
 
         CHECK(quota_new(&q) >= 0);
-        for (uint64_t uid = 1000; uid < 3000; uid++)
+        for (uint32_t uid = 1000; uid < 3000; uid++)
                 CHECK(quota_take(q, uid, 1, uid));
         CHECK_INT(taken(q, 1, MIB, 3000), 2);
-        for (uint64_t uid = 4000; uid < 4200; uid++)
+        for (uint32_t uid = 4000; uid < 4200; uid++)
                 CHECK(quota_take(q, uid, 1, uid));
         CHECK_INT(taken(q, 1, MIB, 4200), 1); /* of what has come in since; a new store has two */
         quota_free(q);
