@@ -108,7 +108,7 @@ int history_load(uint32_t limit, json_object **ret) {
 }
 
 /* Which ports it holds is only in its plan. */
-static void add_port(json_object *entry, uint64_t number) {
+void history_add_port(json_object *entry, uint64_t number) {
         _cleanup_free_ char *path = strf("%s/removals/%" PRIu64 "/plan.json", state_dir(), number), *text = NULL;
         _cleanup_json_ json_object *plan = NULL;
         size_t length;
@@ -118,17 +118,6 @@ static void add_port(json_object *entry, uint64_t number) {
         json_set_str(entry, "port", json_str(json_get(plan, "slot"), "port"));
         if (json_array(plan, "slots"))
                 json_set(entry, "plan_slots", json_ref(json_get(plan, "slots")));
-}
-
-int history_unfinished_entry(uint64_t number, json_object **ret) {
-        _cleanup_json_ json_object *entry = NULL;
-
-        int r = history_entry(number, &entry);
-        if (r < 0 || json_flag(entry, "ended"))
-                return r < 0 ? r : -ENOENT;
-        add_port(entry, number);
-        *ret = TAKE_PTR(entry);
-        return 0;
 }
 
 int history_unfinished(uint64_t *ret_highest, json_object **ret) {
@@ -142,11 +131,13 @@ int history_unfinished(uint64_t *ret_highest, json_object **ret) {
         for (size_t i = 0; i < n; i++) {
                 _cleanup_json_ json_object *entry = NULL;
 
-                r = history_unfinished_entry(ids[i], &entry);
+                r = history_entry(ids[i], &entry);
                 if (r == -ENOMEM)
                         return r;
-                if (r >= 0)
-                        json_object_array_add(unfinished, json_ref(entry));
+                if (r < 0 || json_flag(entry, "ended"))
+                        continue;
+                history_add_port(entry, ids[i]);
+                json_object_array_add(unfinished, json_ref(entry));
         }
 
         *ret_highest = n > 0 ? ids[n - 1] : 0;

@@ -17,8 +17,8 @@ int history_load(uint32_t limit, json_object **ret);
 /* The same of those with lower numbers than that. */
 int history_load_before(uint64_t before, uint32_t limit, json_object **ret);
 
-/* The same, of one that was begun and has not ended, with the "port" of its slot; else -ENOENT, or as above. */
-int history_unfinished_entry(uint64_t number, json_object **ret);
+/* Which "port" it holds, and its "plan_slots", as far as its plan can be read. */
+void history_add_port(json_object *entry, uint64_t number);
 
 /* The highest number of any folder (0: none), and the removals that were begun and have not ended: an array of entries,
  * oldest first, each with the "port" of its slot. */

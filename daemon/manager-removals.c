@@ -141,7 +141,7 @@ static int take_history(Removal *r, json_object *entry) {
 }
 
 /* `back`: nobody wants it any more. */
-static int resume(Manager *m, json_object *entry, bool back, Removal **ret) {
+static int resume(Manager *m, json_object *entry, json_object *holds, bool back, Removal **ret) {
         _cleanup_(removal_freep) Removal *r = NULL;
         int trigger = trigger_from_string(json_str(entry, "trigger")), kind = removal_kind_from_string(json_str(entry, "kind"));
         uint64_t number = 0;
@@ -170,7 +170,6 @@ static int resume(Manager *m, json_object *entry, bool back, Removal **ret) {
                 return k;
 
         Removal *resumed = TAKE_PTR(r);
-        _cleanup_json_ json_object *holds = record_holds(number);
         resumed->cancelled = back;
         removal_resume(resumed);
         show_started(resumed);
@@ -181,23 +180,26 @@ static int resume(Manager *m, json_object *entry, bool back, Removal **ret) {
 }
 
 /* The slot's last removal has no end on record: its workers died of it again and again. Whoever asks for the slot has it taken up once more, and
- * a press calls it off. False: it has ended since, and is none of this one's business. */
+ * a press calls it off. Nothing is read here: where the records hang the daemon must not. False: it cannot be taken up. */
 static bool take_up(Removal *r, Removal *left) {
         Manager *m = r->manager;
-        _cleanup_json_ json_object *entry = NULL;
         Removal *resumed = NULL;
 
-        left->given_up = false;
-        if (history_unfinished_entry(left->number, &entry) < 0)
-                return false;
+        if (!left->record) {
+                _cleanup_free_ char *message = strf("%s %s of slot %s has not ended, and its record could not be read. Once it can be, have it go on "
+                                                    "(systemctl restart safe-removed.service).", removal_noun(left), left->id, removal_label(left));
+                manager_removal_unstartable(r, "busy", message);
+                return true;
+        }
         if (r->kind != left->kind) {
-                left->given_up = true;
                 _cleanup_free_ char *message = strf("%s %s of slot %s has not ended. Have it go on first (safe-remove %s).", removal_noun(left), left->id,
                                                     removal_label(left), left->kind == KIND_RESTORE ? "restore" : "remove");
                 manager_removal_unstartable(r, "busy", message);
                 return true;
         }
-        int k = resume(m, entry, r->trigger == TRIGGER_BUTTON, &resumed);
+        left->given_up = false;
+        _cleanup_json_ json_object *record = TAKE_PTR(left->record); /* the next one takes its place, and it is freed */
+        int k = resume(m, json_get(record, "entry"), json_get(record, "holds"), r->trigger == TRIGGER_BUTTON, &resumed);
         if (k < 0)
                 return false;
         reply_path(r, resumed->path);
@@ -357,7 +359,10 @@ int manager_resume_unfinished(Manager *m) {
                 return k;
 
         for (size_t i = 0; i < json_len(unfinished); i++) {
-                k = resume(m, json_at(unfinished, i), false, NULL);
+                uint64_t number = 0;
+                (void) parse_u64(json_str(json_at(unfinished, i), "id"), &number);
+                _cleanup_json_ json_object *holds = record_holds(number);
+                k = resume(m, json_at(unfinished, i), holds, false, NULL);
                 if (k < 0)
                         log_plain(LOG_ERR, "Removal %s has not ended and cannot be resumed: %s",
                                         json_str(json_at(unfinished, i), "id"), strerror(-k));

@@ -135,8 +135,11 @@ static void on_record(json_object *answer, const char *why_not, void *userdata) 
                 json_set_str(entry, "type", "end");
                 json_set_u64(entry, "usec", removal_age(r));
                 (void) removal_take_event(r, entry);
-        } else
+        } else {
+                json_object_put(r->record);
+                r->record = read ? json_ref(answer) : NULL;
                 take_up(r);
+        }
         question_free(TAKE_PTR(r->question));
 }
 

@@ -49,6 +49,7 @@ void removal_free(Removal *r) {
         json_object_put(r->targets);
         json_object_put(r->others);
         json_object_put(r->plan);
+        json_object_put(r->record);
         removal_report_free(r->report);
         free(r->id);
         free(r->path);

@@ -83,6 +83,7 @@ typedef struct Removal {
         Worker *worker;
         bool cancelled;        /* somebody wants it back; a resumed worker is told so too */
         bool given_up;         /* ended in the daemon's name alone: the record goes on, and so does whoever takes it up */
+        json_object *record;   /* what a worker said of its record then: {"entry", "holds"}; NULL: nobody could read it */
         bool pressed;          /* the kernel's own clock was started by a press while this one ran */
         WorkerEnd death;       /* of the last one, until its record has been read */
         Question *question;    /* about that record */

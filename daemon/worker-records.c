@@ -4,6 +4,7 @@
 
 #include "base/parse.h"
 #include "daemon/history.h"
+#include "daemon/record-holds.h"
 #include "daemon/worker-page.h"
 #include "daemon/worker-request.h"
 #include "daemon/worker-verbs.h"
@@ -46,12 +47,16 @@ int worker_record(WorkerIo *io, json_object *request) {
         int r = parse_u64(json_str(request, "id"), &number);
         if (r >= 0)
                 r = history_entry(number, &entry);
+        if (r >= 0 && !json_flag(entry, "ended"))
+                history_add_port(entry, number);
         if (r < 0 && r != -ENOENT && r != -ENODATA)
                 return unreadable(io, r);
         o = json_object_new_object();
         json_set_str(o, "type", "record");
         if (entry)
                 json_set(o, "entry", json_ref(entry));
+        if (entry && !json_flag(entry, "ended"))
+                json_set(o, "holds", record_holds(number));
         worker_send(io, o);
         return 0;
 }

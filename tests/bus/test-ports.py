@@ -148,6 +148,20 @@ class Ports(BusTest):
         self.assertEqual([line for line in self.worker_log() if line.startswith("resume")][-1], "resume 1 back")
         self.wait_wants("nothing", "nothing")
 
+    def test_given_up_and_records_hang(self):
+        """Reading a record takes for ever: whoever asks for its slot is answered, and so is everybody else."""
+        self.write("play/script", f"step hold {PORT}\nstep hold {INNER}\nstep release {PORT}\ndie\n")
+        self.write("play/resume-script", "die\n")
+        removal = self.remove("2")
+        self.assertEqual(self.wait_end(removal), "stuck")
+        for name in ("journal", "plan.json"):
+            path = self.path(f"state/removals/1/{name}")
+            os.unlink(path)
+            os.mkfifo(path)
+        self.assertEqual(self.remove("2"), removal)
+        self.wait_wants("yield", "claim")
+        self.assertEqual(self.slot("3", "State"), "ready")
+
     def test_light(self):
         """Of a card that was safe, and of none after it."""
         off = {**slot("2", 0, card=False), "occupied": True}
