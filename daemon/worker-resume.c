@@ -154,15 +154,11 @@ int worker_resume(WorkerIo *io, const char *id, bool back) {
 
 static bool is_unfinished(uint64_t number) {
         _cleanup_free_ char *id = strf("%ju", (uintmax_t) number), *why = NULL;
-        Journal *journal = NULL;
-        Plan *plan = NULL;
+        _cleanup_(journal_freep) Journal *journal = NULL;
+        _cleanup_(plan_freep) Plan *plan = NULL;
 
-        if (!id || journal_open(id, &journal, &plan, &why) < 0)
-                return true; /* what is wrong with it is told when its turn comes */
-        bool ended = journal->ended;
-        journal_free(journal);
-        plan_free(plan);
-        return !ended;
+        /* What is wrong with it is told when its turn comes. */
+        return !id || journal_read(id, &journal, &plan, &why) < 0 || !journal->ended;
 }
 
 /* Drills do not wait for minutes. */
