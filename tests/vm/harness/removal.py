@@ -26,6 +26,21 @@ def drill(lab, msec, *steps):
     policy(lab, StepDelayMSec=msec, StepDelayAt=" ".join(steps))
 
 
+def plug_module(lab, size=256 << 20):
+    """A memory module is plugged in, in the middle of something; how many blocks it has."""
+    lab.guest.qmp("object-add", **{"qom-type": "memory-backend-ram", "id": "module", "size": size})
+    lab.guest.qmp("device_add", driver="pc-dimm", id="dimm", memdev="module")
+    return size >> 27
+
+
+def offline_blocks(lab):
+    return lab.sh("cd /sys/devices/system/memory && grep -lx offline memory*/state || true")
+
+
+def count_blocks(lab):
+    return int(lab.sh("ls -d /sys/devices/system/memory/memory[0-9]* | wc -l"))
+
+
 def state_apart(lab):
     """Gives the state directory a file system of its own, which can be frozen (fsfreeze) without the rest of the machine."""
     image = "/run/state.img"

@@ -51,6 +51,29 @@ def restore_ram(lab):
     check_rebuilt(lab, before, code="as-it-was")
 
 
+@scenario("restore-memory-added-meanwhile", own_guest=True, turn=True, timeout=240)
+def memory_added_meanwhile(lab):
+    """A memory module is plugged in while a restoration keeps new memory offline: it is online afterwards, and what of the card was offline is
+    not."""
+    ram = lab.ram(2)
+    kept = ram.block_numbers[-1]
+    lab.sh(f"echo offline > /sys/devices/system/memory/memory{kept}/state")
+    before, blocks = removal.offline_blocks(lab), removal.count_blocks(lab)
+    lab.cli("remove", "2")
+    removal.check_safe(lab, 2, ram)
+    lab.slot(2).insert()
+    removal.drill(lab, 6000, "disable-region")
+    waiting = lab.spawn("restore", "safe-remove restore 2")
+    lab.wait_for(lambda: lab.sh("cat /sys/devices/system/memory/auto_online_blocks") == "offline", 90, "new memory to be kept offline")
+    added = removal.plug_module(lab)
+    lab.wait_for(lambda: removal.count_blocks(lab) >= blocks - len(ram.block_numbers) + added, 60, "the module's blocks")
+    lab.equal(lab.sh("cat /sys/devices/system/memory/auto_online_blocks"), "offline", "the policy: the module came too late for this scenario")
+    lab.equal(waiting.wait(120), "0", "the exit status of the restoration")
+    lab.equal(removal.offline_blocks(lab), before, "the blocks that are offline")
+    lab.equal(removal.count_blocks(lab), blocks + added, "the blocks there are")
+    lab.equal(lab.sh("cat /sys/devices/system/memory/auto_online_blocks"), "online_movable", "the auto-online policy")
+
+
 @scenario("restore-nothing", turn=True)
 def nothing(lab):
     """No card, or a card that was never removed."""
