@@ -103,9 +103,21 @@ char *removal_compare(Removal *m) {
                      : compared_text(m, "");
 }
 
+/* "; the memory at 0x... is at 0x... now". NULL: out of memory. */
+static char *moves_text(const RegionMoves *moves) {
+        char *text = strdup("");
+
+        for (size_t i = 0; i < moves->n && text; i++) {
+                _cleanup_free_ char *before = text;
+                text = strf("%s; the memory that was at 0x%jx is at 0x%jx now", before, (uintmax_t) moves->items[i].from, (uintmax_t) moves->items[i].to);
+        }
+        return text;
+}
+
 char *restoration_compare(Removal *m) {
         _cleanup_(journal_freep) Journal *removal = NULL;
         _cleanup_(plan_freep) Plan *plan = NULL;
+        _cleanup_(region_moves_done) RegionMoves moves = { 0 };
         _cleanup_free_ char *why = NULL;
 
         int r = journal_read(json_str(m->plan->doc, "of") ?: "", &removal, &plan, &why);
@@ -113,9 +125,16 @@ char *restoration_compare(Removal *m) {
                 return strf("; whether all is as it was before that cannot be seen (its record cannot be read: %s)", why ?: strerror(-r));
         if (!picture_is_known(removal->before) || !picture_is_known(m->journal->before))
                 return strdup("; how all was before that is not on record");
-        _cleanup_json_ json_object *before = picture_of_restored(removal->before, m->journal->before,
+        r = region_moves_find(m->plan->steps, m->plan->n_steps, true, &moves);
+        if (r < 0)
+                return NULL;
+        _cleanup_json_ json_object *then = picture_moved(removal->before, &moves);
+        _cleanup_json_ json_object *before = picture_of_restored(then, m->journal->before,
                                                                  json_str(json_get(plan->doc, "card"), "serial"),
                                                                  json_str(json_get(m->plan->doc, "card"), "serial"));
         r = compare_with(m, before);
-        return r < 0 ? strf("; whether all is as it was before that cannot be seen (%s)", strerror(-r)) : compared_text(m, " that");
+        if (r < 0)
+                return strf("; whether all is as it was before that cannot be seen (%s)", strerror(-r));
+        _cleanup_free_ char *compared = compared_text(m, " that"), *moved = moves_text(&moves);
+        return strf("%s%s", moved ?: "", compared ?: "");
 }

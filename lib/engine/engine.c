@@ -34,6 +34,8 @@ DEFINE_STRING_TABLE(step_phase, StepPhase)
 
 void engine_done(Engine *e) {
         step_run_done(&e->run);
+        json_object_put(TAKE_PTR(e->args));
+        region_moves_done(&e->moves);
         free(TAKE_PTR(e->stuck_why));
         free(TAKE_PTR(e->stuck_remedy));
 }
@@ -108,6 +110,8 @@ static void set_end(const Engine *e, size_t n) {
 void engine_turn_to(Engine *e, size_t n) {
         set_end(e, n);
         e->step = e->run.n = n;
+        json_object_put(e->args);
+        e->args = region_moves_apply(&e->moves, e->plan->steps[n].args);
         e->run.note = note;
         e->run.note_all = note_all;
         e->run.notes_of = notes_of;
@@ -295,20 +299,20 @@ bool engine_can_go_back(const Engine *e) {
 }
 
 int engine_revert(Engine *e, size_t n) {
-        const Step *step = &e->plan->steps[n];
-        const StepOps *ops = step_ops(step->type);
+        const StepType type = e->plan->steps[n].type;
+        const StepOps *ops = step_ops(type);
         _cleanup_json_ json_object *writer = json_ref(journal_writer(e->journal));
         int r = 0, state = STEP_PARTLY_APPLIED;
         bool behind = false;
 
         /* Twice: somebody may touch the same thing in the same moment, a press of the button that is given back for one. */
-        drill_pause(e, step->type);
+        drill_pause(e, type);
         for (unsigned tries = 0; tries < 2 && state != STEP_NOT_APPLIED && !behind; tries++) {
-                r = ops->revert(step->args, &e->run);
+                r = ops->revert(e->args, &e->run);
                 record_lost(e);
                 behind = engine_left_behind(e, writer, r);
-                drill_pause(e, step->type);
-                state = behind ? STEP_PARTLY_APPLIED : ops->verify(step->args, &e->run);
+                drill_pause(e, type);
+                state = behind ? STEP_PARTLY_APPLIED : ops->verify(e->args, &e->run);
         }
         if (behind)
                 return engine_fail_under_way(e);

@@ -3,6 +3,7 @@
 
 #include "base/strtab.h"
 #include "engine/journal.h"
+#include "step/region-moves.h"
 #include "step/step.h"
 
 /* Runs a plan and knows no device type. Forward: every step is written down, applied, verified, written down as done.
@@ -52,7 +53,8 @@ typedef struct Engine {
 
         /* Of a give-back (monotonic; 0: it has its time): when it has to be through with the steps, and with the slots. */
         uint64_t until, until_slots;
-
+        RegionMoves moves;      /* a restoration's: which regions stand elsewhere now than planned */
+        json_object *args;      /* of the step that is being dealt with, with the addresses of now; owned */
         size_t step;            /* the one that is being dealt with: its notes go there */
         bool inherited;         /* a restoration's steps have their removal's notes */
         bool resumed;           /* another worker began: go on from its last step */

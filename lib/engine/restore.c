@@ -10,8 +10,16 @@ static bool is_frame(const Engine *e, size_t n) {
         return e->plan->steps[n].frame;
 }
 
+/* A region that was made anew by one of the steps may stand elsewhere from then on. */
 static void turn_to(Engine *e, size_t n) {
+        RegionMoves moves;
+
+        if (region_moves_find(e->plan->steps, e->plan->n_steps, false, &moves) >= 0) {
+                region_moves_done(&e->moves);
+                e->moves = moves;
+        }
         engine_turn_to(e, n);
+        e->run.moves = &e->moves;
         e->run.ignore_cancel = true; /* a step is put back as a whole */
         e->run.backwards = e->run.restoring = true;
 }
@@ -25,10 +33,8 @@ static void notes_inherit(Engine *e) {
 
 /* Not knowing is yes. */
 static bool is_left(Engine *e, size_t n) {
-        const Step *step = &e->plan->steps[n];
-
         turn_to(e, n);
-        return step_ops(step->type)->verify(step->args, &e->run) != STEP_NOT_APPLIED;
+        return step_ops(e->plan->steps[n].type)->verify(e->args, &e->run) != STEP_NOT_APPLIED;
 }
 
 bool engine_restore_needed(Engine *e) {
@@ -40,12 +46,11 @@ bool engine_restore_needed(Engine *e) {
 }
 
 static int step_put_back(Engine *e, size_t n) {
-        const Step *step = &e->plan->steps[n];
-        const StepOps *ops = step_ops(step->type);
+        const StepOps *ops = step_ops(e->plan->steps[n].type);
         uint64_t start = now_monotonic();
 
         /* As on a way back: what was noted may be something that nobody can see. */
-        if (!e->run.notes && ops->verify(step->args, &e->run) == STEP_NOT_APPLIED) {
+        if (!e->run.notes && ops->verify(e->args, &e->run) == STEP_NOT_APPLIED) {
                 bool ours = e->journal->last_do != SIZE_MAX && n <= e->journal->last_do;
                 return engine_record(e, n, PHASE_DONE, ours ? "done before" : "nothing to do", 0);
         }
@@ -70,10 +75,14 @@ static void close_frame(Engine *e, size_t n) {
 }
 
 static void tell_not_taken(Engine *e, size_t n) {
-        json_object *step = json_at(json_array(e->plan->doc, "steps"), n);
-        _cleanup_free_ char *text = strf("%s (%s)", json_str(step, "name"), json_str(step, "does") ?: "no description");
+        StepType type = e->plan->steps[n].type;
+        _cleanup_free_ char *forward = NULL, *back = NULL;
 
-        if (text && is_left(e, n))
+        if (!is_left(e, n))
+                return;
+        step_ops(type)->describe(e->args, &forward, &back);
+        _cleanup_free_ char *text = strf("%s (%s)", step_type_to_string(type), back ?: "no description");
+        if (text)
                 (void) journal_lost(e->journal, n, text);
 }
 

@@ -2,6 +2,7 @@
 #pragma once
 
 #include "plan/scope.h"
+#include "step/region-moves.h"
 
 /* What a removal that is called off has to bring back, as one look at the machine shows it: each memory block with its zone, devices
  * with their drivers and words, regions, decoders, namespaces, disks and volumes with what they stand on, mounts, swap, what the kernel
@@ -36,6 +37,10 @@ void picture_add_holders(json_object *picture, json_object *holders, json_object
 
 /* Is it one that picture_of() makes, and not an older version's? */
 bool picture_is_known(json_object *picture);
+
+/* The same things where their regions stand now (step/region-moves.h): blocks by their numbers, devices and regions by their addresses. A new
+ * reference. */
+json_object *picture_moved(json_object *picture, const RegionMoves *moves);
 
 /* How everything is to be behind a restoration: the card's things as before its removal, on a card with serial_now (each as "0x1", or
  * NULL) for the one with serial_was; slots and the machine's policy as they were when the restoration began. A new reference. */

@@ -7,6 +7,7 @@
 #include "plan/findings.h"
 #include "plan/frame.h"
 #include "plan/restore.h"
+#include "step/region-moves.h"
 
 /* Everything that has a name of a memory device in it is found by the key; its serial number, where it stands beside, with it. */
 static void rename_memdevs(json_object *o, json_object *memdevs) {
@@ -97,6 +98,21 @@ static json_object *own_blocks(const Plan *removal) {
         return runs;
 }
 
+/* Where a region stands elsewhere already, the plan says so. */
+static int move_steps(Plan *p) {
+        _cleanup_(region_moves_done) RegionMoves moves = { 0 };
+
+        int r = region_moves_find(p->steps, p->n_steps, false, &moves);
+        for (size_t i = 0; i < p->n_steps && r >= 0; i++) {
+                json_object *args = p->steps[i].args, *notes = p->steps[i].notes;
+                p->steps[i].args = region_moves_apply(&moves, args);
+                p->steps[i].notes = region_moves_apply(&moves, notes);
+                json_object_put(args);
+                json_object_put(notes);
+        }
+        return r;
+}
+
 static int add_steps(Plan *p, const Topology *t, const Scope *s, const RestoreSource *source, json_object *memdevs) {
         const char *policy = brings_memory(source->plan) ? t->auto_online : NULL;
         size_t opened, closing;
@@ -117,7 +133,7 @@ static int add_steps(Plan *p, const Topology *t, const Scope *s, const RestoreSo
                 r = add_slots(p, s, STEP_HOLD);
         for (size_t i = 0; i < p->n_steps; i++)
                 p->steps[i].frame = i < opened || i >= closing;
-        return r;
+        return r < 0 ? r : move_steps(p);
 }
 
 static void add_head(Plan *p, const Slot *slot, const Scope *s, const PlanRequest *request, const RestoreSource *source) {

@@ -3,6 +3,7 @@
 
 #include "kernel/attr.h"
 #include "kernel/cxl-region.h"
+#include "kernel/memory-block.h"
 #include "step/region-create.h"
 
 #define CXL "/sys/bus/cxl/devices"
@@ -67,13 +68,21 @@ static int region_begin(json_object *region, StepRun *run, char **ret_name) {
         return r;
 }
 
+/* Whoever takes memory down and puts it back has its place kept, or tells that it is gone. When a card comes back later, another one's may
+ * stand there: then what belongs to it is found by its place in the region (region-moves.h), which takes whole memory blocks. */
+static bool may_move(uint64_t from, uint64_t to, const StepRun *run) {
+        uint64_t block_size = 0;
+
+        return run->restoring && (memory_block_size(&block_size) < 0 || (from > to ? from - to : to - from) % block_size == 0);
+}
+
 static int region_address_check(json_object *region, const char *name, StepRun *run) {
         uint64_t start = 0;
 
         int r = attr_read_u64f(&start, CXL "/%s/resource", name);
         if (r < 0)
                 return step_fail(run, r, "the address of %s cannot be read: %s", name, strerror(-r));
-        if (start != json_u64(region, "start"))
+        if (start != json_u64(region, "start") && !may_move(json_u64(region, "start"), start, run))
                 return step_fail(run, -ENOTUNIQ, "%s came back at 0x%jx instead of 0x%jx: another region took its place",
                                  name, (uintmax_t) start, (uintmax_t) json_u64(region, "start"));
         return 0;

@@ -16,6 +16,7 @@
 #include "kernel/memory-block.h"
 #include "kernel/write.h"
 #include "step/device-back.h"
+#include "step/region-moves.h"
 #include "step/step.h"
 
 #define DEVICES "/sys/bus/dax/devices"
@@ -63,13 +64,20 @@ static bool are_offline(json_object *ids) {
         return true;
 }
 
+/* How the blocks were, by the numbers that they have now. NULL: nobody noted it. Otherwise a new reference. */
+static json_object *noted_memory(StepRun *run) {
+        json_object *memory = step_noted_object(run, "memory");
+
+        return memory && run->moves ? region_moves_apply(run->moves, memory) : json_ref(memory);
+}
+
 static bool is_as_noted(json_object *memory, StepRun *run) {
         return are_offline(json_array(memory, "offline")) && (json_len(json_array(memory, "blocks")) == 0 ||
                                                              step_offline_memory_ops.verify(memory, run) == STEP_NOT_APPLIED);
 }
 
 static int unplug_verify(json_object *args, StepRun *run) {
-        json_object *memory = step_noted_object(run, "memory");
+        _cleanup_json_ json_object *memory = noted_memory(run);
         _cleanup_free_ char *name = NULL, *state = NULL;
 
         if (run->backwards && memory)
@@ -240,7 +248,7 @@ static int driver_back(json_object *args, StepRun *run) {
 }
 
 static int unplug_revert(json_object *args, StepRun *run) {
-        json_object *memory = step_noted_object(run, "memory");
+        _cleanup_json_ json_object *memory = noted_memory(run);
         _cleanup_free_ char *name = NULL, *state = NULL;
 
         int r = step_region_check(args, run);

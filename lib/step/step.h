@@ -80,6 +80,7 @@ typedef struct StepRun {
         bool light_closed;      /* the slot's registers cannot be written (lockdown): its light stays as it is */
         bool ignore_cancel;     /* on the way back nothing is cancelled */
         bool restoring;         /* the notes are those of a removal that is over, perhaps of another boot: they tell of no process of today */
+        const struct RegionMoves *moves; /* in a restoration: which regions stand elsewhere now (step/region-moves.h), or NULL; borrowed */
         bool backwards;         /* verify() is asked whether anything of the step is left to be put back, not whether it is done */
         json_object *notes;     /* array, borrowed: what this step noted in this removal so far, oldest first */
         struct {

@@ -199,6 +199,35 @@ static void test_restored_equal(json_object *removal) {
         check_restored(removal, own, undriven, "0x17", "memory device 0x17: now driver none, before it was driver cxl_mem\n");
 }
 
+/* At another address by now: the same things by other names. What is another one all the same is told by what it is called now. */
+static void test_restored_elsewhere(json_object *removal) {
+        _cleanup_(topology_freep) Topology *t = NULL;
+        RegionMove back = { .from = 0x490000000, .size = 0x20000000, .to = 0x470000000 }, there = { back.to, back.size, back.from };
+        const RegionMoves to_old = { .items = &back, .n = 1, .block_size = 128 << 20 }, to_new = { .items = &there, .n = 1, .block_size = 128 << 20 };
+        _cleanup_json_ json_object *old = picture_moved(removal, &to_old), *moved = picture_moved(old, &to_new);
+
+        CHECK(!json_object_equal(old, removal));
+        CHECK_STR(json_text(json_get(old, "blocks")), "[[142,145,\"online in zone Movable\"]]");
+        CHECK(json_has(json_get(old, "things"), "dax device at 0x470000000") && json_has(json_get(old, "things"), "region at 0x470000000"));
+        CHECK(strstr(json_text(json_get(old, "things")), "0x0 of memory device 0x1") && !strstr(json_text(old), "490000000"));
+        const char *card = "{\"things\":{\"a\":[\"5 bytes at 0x490000001 of memory device 0x490000002\"]},\"blocks\":[]}";
+        _cleanup_json_ json_object *on_card = NULL;
+        CHECK_INT(json_parse(card, strlen(card), &on_card), 0);
+        _cleanup_json_ json_object *same = picture_moved(on_card, &to_old);
+        CHECK_STR(json_text(same), card);
+
+        CHECK_INT(topology_load(&t), 0);
+        check_told(moved, t, "2", "");
+        block(t, 149)->online = false;
+        dax_driver(t);
+        check_told(moved, t, "2",
+                   "memory149: now offline, before it was online in zone Movable; to have it as it was: for n in $(seq 149 149); "
+                   "do echo online_movable > /sys/devices/system/memory/memory$n/state; done\n"
+                   "dax device at 0x490000000: now 536870912 bytes in 1 ranges, node 1, driver device_dax, before it was 536870912 bytes in "
+                   "1 ranges, node 1, driver kmem; to have it as it was: " DAX
+                   "{ echo ${d##*/} > $d/driver/unbind; echo ${d##*/} > /sys/bus/dax/drivers/kmem/bind; }\n");
+}
+
 /* What an older version wrote down has other things, and is compared with nothing. */
 static void test_known(json_object *before) {
         _cleanup_json_ json_object *old = json_object_new_object();
@@ -334,6 +363,7 @@ int main(void) {
         test_held(again);
         test_restored(again);
         test_restored_equal(again);
+        test_restored_elsewhere(again);
         test_known(again);
         test_added(again);
         test_many();

@@ -141,6 +141,49 @@ static void test_renamed(void) {
         CHECK_STR(json_str(json_at(json_array(json_get(c.removal->steps[4].args, "region"), "targets"), 0), "memdev"), "mem9");
 }
 
+/* By so many blocks of 128 MiB, as if the removal had been of the card at another place. */
+static void move_removal(Case *c, unsigned down) {
+        for (size_t i = 0; i < c->removal->n_steps; i++) {
+                json_object *args = c->removal->steps[i].args, *region = json_get(args, "region"), *blocks = json_array(args, "blocks");
+                if (json_has(region, "start"))
+                        json_set_u64(region, "start", json_u64(region, "start") - down * (128ULL << 20));
+                if (c->removal->steps[i].type == STEP_DISABLE_DAX)
+                        json_set_u64(args, "start", json_u64(args, "start") - down * (128ULL << 20));
+                for (size_t k = 0; k < json_len(blocks); k++)
+                        json_set_u64(json_at(blocks, k), "id", json_u64(json_at(blocks, k), "id") - down);
+        }
+        json_object *blocks = json_array(json_get(c->removal->doc, "takes_down"), "blocks");
+        for (size_t k = 0; k < json_len(blocks); k++)
+                json_set_u64(json_at(blocks, k), "id", json_u64(json_at(blocks, k), "id") - down);
+}
+
+/* The region is there already, where the kernel found room for it: the plan has its addresses, the numbers of its blocks, and what was
+ * noted of them by these. */
+static void test_elsewhere(void) {
+        _cleanup_(case_done) Case c;
+        json_object *noted = json_object_new_array(), *note = NULL;
+        const char *text = "{\"memory\": {\"blocks\": [{\"id\": 144, \"zone\": \"Movable\"}], \"offline\": [145]}}";
+
+        case_new(&c);
+        CHECK_INT(json_parse(text, strlen(text), &note), 0);
+        json_object_array_add(noted, note);
+        json_set(c.notes, "2", noted);
+        move_removal(&c, 2);
+        make(&c);
+        check_blocked(&c, NULL);
+        json_object *disable = c.plan->steps[6].args, *offline = c.plan->steps[7].args;
+        CHECK_INT(json_u64(disable, "start"), 0x490000000);
+        CHECK_INT(json_u64(json_get(disable, "region"), "start"), 0x490000000);
+        CHECK_INT(json_u64(json_get(disable, "region"), "moved_from"), 0x480000000);
+        CHECK_INT(json_u64(json_at(json_array(offline, "blocks"), 0), "id"), 149);
+        CHECK_INT(json_u64(json_at(json_array(offline, "blocks"), 3), "id"), 146);
+        CHECK_STR(json_text(json_get(c.plan->steps[8].args, "own")), "[[146,149]]");
+        CHECK_STR(json_text(json_get(json_at(c.plan->steps[7].notes, 0), "memory")),
+                  "{\"blocks\":[{\"id\":146,\"zone\":\"Movable\"}],\"offline\":[147]}");
+        CHECK(strstr(json_str(json_at(json_array(c.plan->doc, "steps"), 7), "does"), "lowest first"));
+        CHECK_INT(json_u64(json_at(json_array(c.removal->steps[2].args, "blocks"), 0), "id"), 147);
+}
+
 static void set_serial(Case *c, const char *serial) {
         json_set_str(json_get(c->removal->doc, "card"), "serial", serial);
         for (size_t i = 0; i < c->removal->n_steps; i++)
@@ -247,6 +290,7 @@ int main(void) {
         test_same_card();
         test_mapped_by_processes();
         test_renamed();
+        test_elsewhere();
         test_equal_card();
         test_other_size();
         test_persistent();

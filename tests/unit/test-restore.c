@@ -15,10 +15,14 @@
 #define CLOSE_STOPPED POLICY_STEP("offline", "online", "true")
 
 /* The region of the recorded machine is there, the driver is bound: as it was. With another start: no such dax device. */
-#define CARD_STEP(start)                                                                                        \
-        "{\"name\": \"disable-dax\", \"does\": \"bind at " start "\", \"args\": {\"dax\": \"dax0.0\", \"driver\": \"kmem\", \"start\": " start "," \
-        "\"size\": 536870912, \"region\": {\"name\": \"region0\", \"start\": 19595788288, \"targets\":"           \
-        "[{\"position\": 0, \"memdev\": \"mem1\", \"index\": 0}]}}}"
+#define CARD_STEP_OF(dax, start, region_start)                                                                  \
+        "{\"name\": \"disable-dax\", \"args\": {\"dax\": \"" dax "\", \"driver\": \"kmem\", \"start\": " start ","      \
+        "\"size\": 536870912, \"region\": {\"name\": \"region0\", \"start\": " region_start ", \"size\": 536870912," \
+        "\"targets\": [{\"position\": 0, \"memdev\": \"mem1\", \"index\": 0}]}}}"
+#define CARD_STEP(start) CARD_STEP_OF("dax0.0", start, "19595788288")
+#define OTHER_STEP(start) CARD_STEP_OF("dax1.0", start, "19595788288")
+/* Planned where another card's region stands by now. */
+#define ELSEWHERE_STEP(start) CARD_STEP_OF("dax0.0", start, "19058917376")
 
 #define CARD "{\"bdf\": \"0000:0d:00.0\", \"vendor\": \"0x8086\", \"device\": \"0x0d93\", \"memdev\": \"mem1\", \"serial\": \"0x1\"}"
 
@@ -49,17 +53,33 @@ static void test_needed(void) {
         check_kinds(&d, "start");
 }
 
+/* The region has come back at another address: what belongs to it is looked for there, by its place in the region. */
+static void test_elsewhere(void) {
+        _cleanup_(case_done) Case c, d, e;
+
+        case_new(&c, OPEN "," ELSEWHERE_STEP("19058917376") "," CLOSE);
+        CHECK(!engine_restore_needed(&c.engine));
+        CHECK_INT(json_u64(c.engine.args, "start"), 19595788288);
+        case_new(&d, OPEN "," ELSEWHERE_STEP("19058917376") "," CLOSE);
+        CHECK_INT(engine_restore(&d.engine), 0);
+        check_kinds(&d, "start do note done done do done");
+        CHECK(d.engine.run.moves && d.engine.run.moves->n == 1);
+        case_new(&e, OPEN "," ELSEWHERE_STEP("19058917377") "," CLOSE_STOPPED);
+        CHECK_INT(engine_restore(&e.engine), -ENODEV);
+        CHECK_STR(e.engine.stuck_why, "step disable-dax: no dax device begins at 0x490000001 any more");
+}
+
 /* What stands behind a step that failed is not tried, but for the end of the frame; what was not done is told. */
 static void test_failure_stops(void) {
         _cleanup_(case_done) Case c;
 
-        case_new(&c, OPEN "," CARD_STEP("4096") "," CARD_STEP("8192") "," CLOSE_STOPPED);
+        case_new(&c, OPEN "," CARD_STEP("4096") "," OTHER_STEP("8192") "," CLOSE_STOPPED);
         CHECK_INT(engine_restore(&c.engine), -ENODEV);
         CHECK_STR(c.engine.stuck_why, "step disable-dax: no dax device begins at 0x1000 any more");
         check_policy("online");
         check_kinds(&c, "start do note done do failed back do done lost lost");
-        CHECK_STR(json_object_get_string(json_at(c.journal->lost, 0)), "disable-dax (bind at 4096)");
-        CHECK_STR(json_object_get_string(json_at(c.journal->lost, 1)), "disable-dax (bind at 8192)");
+        CHECK_STR(json_object_get_string(json_at(c.journal->lost, 0)), "disable-dax (write dax0.0 to /sys/bus/dax/drivers/kmem/bind)");
+        CHECK_STR(json_object_get_string(json_at(c.journal->lost, 1)), "disable-dax (write dax1.0 to /sys/bus/dax/drivers/kmem/bind)");
 }
 
 /* Another card at the same address: nothing is written to it. */
@@ -122,7 +142,7 @@ static void test_crash_at_every_record(void) {
 static void test_crash_behind_failure(void) {
         _cleanup_(case_done) Case c;
 
-        case_new(&c, OPEN "," CARD_STEP("4096") "," CARD_STEP("8192") "," CLOSE_STOPPED);
+        case_new(&c, OPEN "," CARD_STEP("4096") "," OTHER_STEP("8192") "," CLOSE_STOPPED);
         CHECK_INT(engine_restore(&c.engine), -ENODEV);
         _cleanup_free_ char *text = journal_text(&c);
         journal_cut(&c, text, 7);
@@ -174,6 +194,7 @@ int main(void) {
         setenv("SAFE_REMOVE_STATE_DIR", dir, 1);
         test_rebuilt();
         test_needed();
+        test_elsewhere();
         test_failure_stops();
         test_other_card();
         test_cancel();

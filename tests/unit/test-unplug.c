@@ -5,6 +5,7 @@
 
 #include "base/clock.h"
 #include "base/fileio.h"
+#include "step/region-moves.h"
 #include "step/step.h"
 #include "test.h"
 
@@ -124,6 +125,30 @@ static void test_mixed(void) {
         put_block(148, "online", "Movable");
 }
 
+/* A restoration, of what was noted when the memory had other numbers: each block is as it was at its place. */
+static void test_elsewhere(void) {
+        _cleanup_(case_done) Case c = case_new("online_movable");
+        RegionMove move = { .from = 0x470000000, .size = 0x20000000, .to = 0x490000000 };
+        const RegionMoves moves = { .items = &move, .n = 1, .block_size = 128 << 20 };
+        const char *noted = "[{\"memory\": {\"dax\": \"dax0.0\", \"size\": 536870912, \"block_size\": 134217728, \"region\": {\"name\": \"region0\", "
+                            "\"start\": 19058917376, \"targets\": [{\"position\": 0, \"memdev\": \"mem1\", \"index\": 0}]}, \"blocks\": "
+                            "[{\"id\": 145, \"zone\": \"Movable\"}, {\"id\": 143, \"zone\": \"Normal\"}], \"offline\": [144, 142]}}]";
+
+        CHECK_INT(json_parse(noted, strlen(noted), &c.run.notes), 0);
+        c.run.moves = &moves;
+        c.run.backwards = c.run.restoring = true;
+        put_block(147, "offline", "Normal Movable");
+        bound_anew();
+        put_block(148, "online", "Movable"); /* as the word brings it */
+        back(&c);
+        check_block(146, "offline");
+        check_block(147, "online_kernel");
+        check_block(148, "offline");
+        check_block(149, "online_movable");
+        for (unsigned id = 146; id < 150; id++)
+                put_block(id, "online", "Movable");
+}
+
 /* Brought online by hand, of which the device's word knows nothing. */
 static void test_by_hand(void) {
         _cleanup_(case_done) Case c = case_new("offline");
@@ -204,6 +229,7 @@ static void test_not_begun(void) {
 int main(void) {
         test_all_alike();
         test_mixed();
+        test_elsewhere();
         test_by_hand();
         test_word_does_not_fit();
         test_probing();

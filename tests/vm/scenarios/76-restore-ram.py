@@ -34,6 +34,12 @@ def check_nothing_on(lab, number):
     lab.equal({int(text, 0) for text in reserved.split()}, {0}, "what the decoders of the card reserve")
 
 
+def states(lab, numbers):
+    """Each memory block's state, and the zone of those that are online."""
+    return lab.sh("cd /sys/devices/system/memory; for n in " + " ".join(map(str, numbers)) + "; do s=$(cat memory$n/state); "
+                  "[ $s = offline ] || s=\"$s $(cat memory$n/valid_zones)\"; echo $s; done").splitlines()
+
+
 @scenario("restore-ram", turn=True)
 def restore_ram(lab):
     """Each block is online in the zone it was in, whatever the kernel's policy for new memory is by now; asked for again, there
@@ -72,6 +78,33 @@ def memory_added_meanwhile(lab):
     lab.equal(removal.offline_blocks(lab), before, "the blocks that are offline")
     lab.equal(removal.count_blocks(lab), blocks + added, "the blocks there are")
     lab.equal(lab.sh("cat /sys/devices/system/memory/auto_online_blocks"), "online_movable", "the auto-online policy")
+
+
+@scenario("restore-elsewhere", own_guest=True, turn=True, timeout=240)
+def elsewhere(lab):
+    """Two cards that share a window come back in the other order: each takes the other one's addresses. Every block is as it was at its place in
+    the region, one that somebody kept offline among them, and nothing is done or said by the old numbers."""
+    first, second = lab.ram(2), lab.ram(3)
+    old = {2: first.block_numbers, 3: second.block_numbers}
+    lab.sh(f"echo offline > /sys/devices/system/memory/memory{old[2][1]}/state")
+    lab.sh(f"echo offline > /sys/devices/system/memory/memory{old[3][2]}/state")
+    before = {number: states(lab, old[number]) for number in (2, 3)}
+    lab.check("offline" in before[2] and before[2] != before[3], f"the cards should differ: {before}")
+    for number in (2, 3):
+        lab.cli("remove", str(number))
+        lab.slot(number).insert()
+    for number, other in ((3, 2), (2, 3)):
+        lab.cli("restore", str(number))
+        newest = removal.history(lab)[0]
+        lab.equal((newest["outcome"], newest["code"], newest["lost"]), ("rebuilt", "done", []), f"the ending of slot {number}")
+        lab.check(newest["message"].endswith("everything is as it was before that") and "is at 0x" in newest["message"], newest["message"])
+        lab.equal(states(lab, old[other]), before[number], f"the blocks of slot {number}, where those of slot {other} were")
+    lab.equal(states(lab, old[2]), before[3], "the blocks of slot 3, after the other restoration")
+    lab.cli("restore", "2")
+    lab.equal(removal.history(lab)[0]["code"], "as-it-was", "asked again")
+    lab.cli("remove", "3")
+    removal.check_safe(lab, 3)
+    lab.equal(states(lab, old[3]), before[2], "the blocks of slot 2, after a removal of the other card")
 
 
 @scenario("restore-nothing", turn=True)
