@@ -54,18 +54,10 @@ void engine_record_failed(Engine *e, size_t n) {
                 e->listener.step(e->listener.userdata, n, PHASE_FAILED, e->run.why, 0);
 }
 
-static int note(StepRun *run, json_object *o) {
+static int note(StepRun *run, json_object *notes) {
         Engine *e = (Engine *) ((char *) run - offsetof(Engine, run));
 
-        int r = journal_note(e->journal, e->step, o);
-        run->notes = journal_notes(e->journal, e->step);
-        return r;
-}
-
-static int note_all(StepRun *run, json_object *notes) {
-        Engine *e = (Engine *) ((char *) run - offsetof(Engine, run));
-
-        int r = journal_note_all(e->journal, e->step, notes);
+        int r = journal_note(e->journal, e->step, notes);
         run->notes = journal_notes(e->journal, e->step);
         return r;
 }
@@ -113,7 +105,6 @@ void engine_turn_to(Engine *e, size_t n) {
         json_object_put(e->args);
         e->args = region_moves_apply(&e->moves, e->plan->steps[n].args);
         e->run.note = note;
-        e->run.note_all = note_all;
         e->run.notes_of = notes_of;
         e->run.takes_down = json_get(e->plan->doc, "takes_down");
         e->run.same_card = same_card;

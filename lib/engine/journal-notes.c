@@ -68,16 +68,7 @@ static json_object *note_record(size_t n, json_object *note) {
         return record;
 }
 
-int journal_note(Journal *j, size_t n, json_object *note) {
-        _cleanup_json_ json_object *record = note_record(n, note);
-
-        int r = journal_append(j, record);
-        if (r >= 0)
-                note_keep(j, n, note);
-        return r;
-}
-
-int journal_note_all(Journal *j, size_t n, json_object *notes) {
+int journal_note(Journal *j, size_t n, json_object *notes) {
         _cleanup_json_ json_object *records = json_object_new_array();
 
         for (size_t i = 0; i < json_len(notes); i++)

@@ -70,11 +70,9 @@ int journal_back(Journal *j, const char *code, const char *why);
 /* journal-notes.c. How everything is, before the first step takes anything away. Keeps a reference of its own. */
 int journal_before(Journal *j, json_object *picture);
 
-/* One note of step n, written down before what it speaks of is touched. Keeps a reference of its own. */
-int journal_note(Journal *j, size_t n, json_object *note);
-
-/* The same for all of an array's, with one write and one fdatasync: all are written down, or none. */
-int journal_note_all(Journal *j, size_t n, json_object *notes);
+/* Notes of step n (an array), written down before what they speak of is touched, with one write and one fdatasync: all of them, or none. Keeps
+ * references of its own. */
+int journal_note(Journal *j, size_t n, json_object *notes);
 
 /* What step n noted so far, oldest first; NULL when nothing. Borrowed. */
 json_object *journal_notes(const Journal *j, size_t n);

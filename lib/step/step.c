@@ -151,19 +151,15 @@ void step_remedy(StepRun *run, const char *format, ...) {
 }
 
 int step_note(StepRun *run, json_object *note) {
-        _cleanup_json_ json_object *owned = note;
+        _cleanup_json_ json_object *notes = json_object_new_array();
 
-        int r = run->note ? run->note(run, owned) : 0;
-        return r < 0 ? step_fail(run, r, "the journal cannot be written: %s", strerror(-r)) : 0;
+        json_object_array_add(notes, note);
+        return step_note_all(run, notes);
 }
 
 int step_note_all(StepRun *run, json_object *notes) {
-        int r = 0;
+        int r = run->note ? run->note(run, notes) : 0;
 
-        if (run->note_all)
-                r = run->note_all(run, notes);
-        for (size_t i = 0; !run->note_all && run->note && i < json_len(notes) && r >= 0; i++)
-                r = run->note(run, json_at(notes, i));
         return r < 0 ? step_fail(run, r, "the journal cannot be written: %s", strerror(-r)) : 0;
 }
 

@@ -73,8 +73,7 @@ typedef struct StepRun {
         void (*announce)(void *userdata, uint64_t deadline_usec);
         void *userdata;
         uint64_t n;             /* which step of the plan it is */
-        int (*note)(struct StepRun *run, json_object *note); /* the engine's own */
-        int (*note_all)(struct StepRun *run, json_object *notes); /* likewise; NULL: they are noted one by one */
+        int (*note)(struct StepRun *run, json_object *notes); /* the engine's own: all of the array, or none; NULL: nobody keeps any */
         int (*same_card)(struct StepRun *run); /* the engine's own: see step_card_check() */
         json_object *since;     /* borrowed: the kernel log's place when the removal began (kernel/kmsg-since.h), or NULL */
         bool light_closed;      /* the slot's registers cannot be written (lockdown): its light stays as it is */

@@ -11,6 +11,7 @@
 
 #include "base/clock.h"
 #include "kernel/cgroup.h"
+#include "noted.h"
 #include "own-processes.h"
 #include "step/holder-look.h"
 
@@ -178,20 +179,12 @@ static inline bool world_is_cancelled(void *userdata) {
         return world_cancelled;
 }
 
-/* Notes as the engine keeps them. */
-static inline int world_note(StepRun *run, json_object *note) {
-        if (!run->notes)
-                run->notes = json_object_new_array();
-        json_object_array_add(run->notes, json_ref(note));
-        return 0;
-}
-
 static inline json_object *world_notes_of(StepRun *run, uint64_t n) {
         return run->notes;
 }
 
 static inline StepRun world_run(void) {
-        return (StepRun) { .limits = &world_limits, .cancelled = world_is_cancelled, .note = world_note, .notes_of = world_notes_of };
+        return (StepRun) { .limits = &world_limits, .cancelled = world_is_cancelled, .note = keep_notes, .notes_of = world_notes_of };
 }
 
 static inline void world_run_done(StepRun *run) {

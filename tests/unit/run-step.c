@@ -4,18 +4,20 @@
  * are kept between two runs, one a line. */
 #include "base/clock.h"
 #include "base/fileio.h"
+#include "noted.h"
 #include "step/step.h"
 
 static const char *notes_path;
 
-static int keep_note(StepRun *run, json_object *note) {
-        json_object_array_add(run->notes, json_ref(note));
-        if (!notes_path)
-                return 0;
+static int write_notes(StepRun *run, json_object *notes) {
+        int r = keep_notes(run, notes);
+        if (r < 0 || !notes_path)
+                return r;
         _cleanup_fclose_ FILE *f = fopen(notes_path, "ae");
         if (!f)
                 return -errno;
-        fprintf(f, "%s\n", json_text(note));
+        for (size_t i = 0; i < json_len(notes); i++)
+                fprintf(f, "%s\n", json_text(json_at(notes, i)));
         return 0;
 }
 
@@ -81,7 +83,7 @@ static int run_verb(const char *verb, const Step *step, StepRun *run) {
 
 int main(int argc, char **argv) {
         const StepLimits limits = { .offline_timeout_usec = 60 * USEC_PER_SEC, .write_timeout_usec = 60 * USEC_PER_SEC };
-        StepRun run = { .limits = &limits, .note = keep_note, .progress = show_progress, .notes = json_object_new_array() };
+        StepRun run = { .limits = &limits, .note = write_notes, .progress = show_progress, .notes = json_object_new_array() };
         Step step = { 0 };
 
         if (argc < 3)

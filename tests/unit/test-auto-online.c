@@ -15,8 +15,10 @@
 
 static json_object *noted;
 
-static int note(StepRun *run, json_object *o) {
-        json_object_array_add(noted, json_ref(o));
+/* Of whichever step: one of them finds what another has noted. */
+static int note(StepRun *run, json_object *notes) {
+        for (size_t i = 0; i < json_len(notes); i++)
+                json_object_array_add(noted, json_ref(json_at(notes, i)));
         return 0;
 }
 

@@ -65,6 +65,14 @@ static void wait_for_state(pid_t pid, bool stopped) {
         CHECK_INT(state_of(pid) == 'T', stopped);
 }
 
+/* Takes over the note. */
+static void note_of(Case *c, size_t n, json_object *note) {
+        _cleanup_json_ json_object *notes = json_object_new_array();
+
+        json_object_array_add(notes, note);
+        CHECK_INT(journal_note(c->journal, n, notes), 0);
+}
+
 static void nothing(void) {
 }
 
@@ -77,8 +85,7 @@ static pid_t note_stopped(Case *c, size_t n) {
         json_set_u64(note, "pid", (uint64_t) pid);
         json_set_u64(note, "start_time", start_time_of(pid));
         json_set_str(note, "comm", "child");
-        CHECK_INT(journal_note(c->journal, n, note), 0);
-        json_object_put(note);
+        note_of(c, n, note);
         return pid;
 }
 
@@ -86,8 +93,7 @@ static void note_forced(Case *c, size_t n) {
         json_object *note = json_object_new_object();
 
         json_set_str(note, "forced", "unmap: /dev/dax0.0 taken from somebody");
-        CHECK_INT(journal_note(c->journal, n, note), 0);
-        json_object_put(note);
+        note_of(c, n, note);
 }
 
 /* Of whatever kind a step is: only what the card has no part in is put back, and nobody runs on in memory that is being taken from him. He is

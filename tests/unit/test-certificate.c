@@ -25,11 +25,11 @@ static Plan *make_plan(void) {
 }
 
 static void note_write(Journal *j) {
-        static const char text[] = "{\"probes\": [{\"name\": \"power\", \"holds\": true}], \"forced\": \"poison of memory147\"}";
-        _cleanup_json_ json_object *note = NULL;
+        static const char text[] = "[{\"probes\": [{\"name\": \"power\", \"holds\": true}], \"forced\": \"poison of memory147\"}]";
+        _cleanup_json_ json_object *notes = NULL;
 
-        CHECK_INT(json_parse(text, strlen(text), &note), 0);
-        CHECK_INT(journal_note(j, 0, note), 0);
+        CHECK_INT(json_parse(text, strlen(text), &notes), 0);
+        CHECK_INT(journal_note(j, 0, notes), 0);
 }
 
 static Journal *begin(const char *id) {

@@ -6,6 +6,7 @@
 #include "engine/certificate.h"
 #include "engine/chain.h"
 #include "engine/journal.h"
+#include "noted.h"
 #include "plan/planner.h"
 #include "plan/policy.h"
 #include "test.h"
@@ -36,14 +37,15 @@ static size_t step_of(const Plan *p, StepType type) {
 
 static size_t at;
 
-static int keep_note(StepRun *run, json_object *note) {
-        json_object_array_add(run->notes, json_ref(note));
-        return journal_note(run->userdata, at, note);
+static int write_notes(StepRun *run, json_object *notes) {
+        int r = keep_notes(run, notes);
+
+        return r < 0 ? r : journal_note(run->userdata, at, notes);
 }
 
 static void power_off(const Plan *p, Journal *j, json_object *notes) {
         static const StepLimits limits = { .write_timeout_usec = 20 * USEC_PER_SEC };
-        StepRun run = { .limits = &limits, .notes = notes, .note = keep_note, .userdata = j };
+        StepRun run = { .limits = &limits, .notes = notes, .note = write_notes, .userdata = j };
         size_t n = at = step_of(p, STEP_POWER_OFF);
         _cleanup_free_ char *power = NULL;
 

@@ -75,10 +75,10 @@ static char *state_of(const char *name) {
 
 /* As the step before notes a group that it freezes. */
 static void world_note_group(StepRun *run, const char *group) {
-        _cleanup_json_ json_object *note = json_object_new_object();
+        json_object *note = json_object_new_object();
 
         json_set_str(note, "cgroup", group);
-        CHECK_INT(world_note(run, note), 0);
+        CHECK_INT(step_note(run, note), 0);
 }
 
 /* A child as a look finds it. The text is borrowed. */
@@ -157,7 +157,7 @@ static void stand_in_there(volatile uint64_t *count) {
 static pid_t leaver;
 
 /* A note is the last thing before a signal: in that moment it goes by itself. */
-static int note_and_leave(StepRun *run, json_object *note) {
+static int note_and_leave(StepRun *run, json_object *notes) {
         _cleanup_free_ char *path = strf("/proc/%d/cwd", leaver);
         char cwd[PATH_MAX] = "";
 
@@ -167,7 +167,7 @@ static int note_and_leave(StepRun *run, json_object *note) {
                 CHECK(n > 0);
                 cwd[n] = '\0';
         }
-        return world_note(run, note);
+        return keep_notes(run, notes);
 }
 
 /* Who has let go meanwhile gets no signal. */

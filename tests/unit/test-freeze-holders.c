@@ -65,18 +65,11 @@ static void test_session(void) {
         child_end(&other);
 }
 
-static size_t n_notes, n_together;
-
-static int count_note(StepRun *run, json_object *note) {
-        n_notes++;
-        return world_note(run, note);
-}
+static size_t n_together;
 
 static int count_together(StepRun *run, json_object *notes) {
         n_together++;
-        for (size_t i = 0; i < json_len(notes); i++)
-                CHECK_INT(world_note(run, json_at(notes, i)), 0);
-        return 0;
+        return keep_notes(run, notes);
 }
 
 /* Many who are stopped one by one are written down in one go. */
@@ -87,10 +80,8 @@ static void test_together(void) {
 
         for (size_t i = 0; i < ELEMENTSOF(holders); i++)
                 holders[i] = child_start(session, "a", NULL);
-        run.note = count_note;
-        run.note_all = count_together;
+        run.note = count_together;
         apply(&run, args);
-        CHECK_INT(n_notes, 0);
         CHECK_INT(n_together, 1);
         CHECK_INT(json_len(run.notes), ELEMENTSOF(holders));
         for (size_t i = 0; i < ELEMENTSOF(holders); i++)
@@ -414,12 +405,37 @@ static void continue_for_ever(volatile uint64_t *count) {
                 (void) kill((pid_t) *count, SIGCONT);
 }
 
-/* Whoever sets it going again keeps nothing from going on: it is let be, and ended later. */
+static size_t n_told;   /* how often the words were said */
+static char *words;
+
+static void hear(void *userdata, uint64_t done, uint64_t of, const char *text) {
+        n_told += streq(text, words);
+        CHECK(!strstr(text, "does not come out of the kernel"));
+}
+
+/* Of that process, from here on. */
+static void listen_for(StepRun *run, const Child *holder) {
+        free(words);
+        words = strf("process %d (test-freeze-hol) is set going again each time it is held up; it runs until it is ended", holder->pid);
+        n_told = 0;
+        run->progress = hear;
+}
+
+static size_t n_let_be(const StepRun *run, const Child *holder) {
+        size_t n = 0;
+
+        for (size_t i = 0; i < json_len(run->notes); i++)
+                n += json_u64(json_at(run->notes, i), "let_be") == (uint64_t) holder->pid;
+        return n;
+}
+
+/* Whoever sets it going again keeps nothing from going on: it is let be, which is told, and ended later. */
 static void test_set_going_again(void) {
         _cleanup_json_ json_object *args = world_args("[]");
         _cleanup_(world_run_done) StepRun run = world_run();
         Child holder = child_start(session, "a", NULL), other = child_start(NULL, NULL, NULL);
 
+        listen_for(&run, &holder);
         child_end(&other);
         other.pid = fork();
         CHECK(other.pid >= 0);
@@ -432,6 +448,8 @@ static void test_set_going_again(void) {
         apply(&run, args);
         CHECK(now_monotonic() - start < 8 * USEC_PER_SEC);
         CHECK_INT(json_u64(json_at(run.notes, json_len(run.notes) - 1), "let_be"), holder.pid);
+        CHECK_INT(n_told, 1);
+        CHECK(!run.why);
         child_end(&other);
         revert(&run, args);
         CHECK(child_runs(&holder));
@@ -451,7 +469,7 @@ static void thaw_for_ever(bool and_continue, pid_t pid) {
 }
 
 /* The same against the freezer: who thaws only has it stopped by its signal, and who does both has it let be. How far that comes is up to who
- * of them is faster; but nobody waits for the freezer, or says of the kernel that it does not come out of it. */
+ * of them is faster; but nobody waits for the freezer, or says of the kernel that it does not come out of it, and who is let be is told. */
 static void check_thawed_again(bool and_continue) {
         _cleanup_json_ json_object *args = world_args("[]");
         _cleanup_(world_run_done) StepRun run = world_run();
@@ -462,8 +480,11 @@ static void check_thawed_again(bool and_continue) {
         if (other == 0)
                 thaw_for_ever(and_continue, holder.pid);
         json_set_u64(args, "timeout_sec", 60);
+        listen_for(&run, &holder);
         CHECK_INT(ops->apply(args, &run), 0);
         CHECK_STR(json_str(json_at(run.notes, 0), "cgroup"), unit);
+        CHECK_INT(n_told, n_let_be(&run, &holder));
+        CHECK(!run.why);
         CHECK(kill(other, SIGKILL) == 0 && waitpid(other, NULL, 0) == other);
         run.backwards = true;
         CHECK_INT(ops->revert(args, &run), 0);
@@ -528,6 +549,7 @@ int main(void) {
         world_group_remove(session);
         free(unit);
         free(session);
+        free(words);
         world_end();
         return EXIT_SUCCESS;
 }

@@ -2,12 +2,9 @@
 /* What the step does where there is no such memory; where there is: tests/vm/scenarios/80-pins.py. */
 #include <errno.h>
 
+#include "noted.h"
 #include "step/step.h"
 #include "test.h"
-
-static int keep_note(StepRun *run, json_object *note) {
-        return json_object_array_add(run->notes, json_ref(note));
-}
 
 static json_object *make(const char *kind, bool force) {
         json_object *o = json_object_new_object(), *ranges = json_object_new_array(), *range = json_object_new_object();
@@ -26,7 +23,7 @@ static json_object *make(const char *kind, bool force) {
 static void begin(StepRun *run) {
         static const StepLimits limits = { .write_timeout_usec = 1000000 };
 
-        *run = (StepRun) { .limits = &limits, .note = keep_note, .notes = json_object_new_array() };
+        *run = (StepRun) { .limits = &limits, .note = keep_notes, .notes = json_object_new_array() };
 }
 
 static void end(StepRun *run) {

@@ -7,6 +7,7 @@
 #include "base/clock.h"
 #include "base/fileio.h"
 #include "kernel/attr.h"
+#include "noted.h"
 #include "step/step.h"
 #include "test.h"
 
@@ -66,12 +67,8 @@ typedef struct Case {
         StepRun run;
 } Case;
 
-static int keep_note(StepRun *run, json_object *note) {
-        return json_object_array_add(run->notes, json_ref(note));
-}
-
 static Case case_new(StepType type, const char *args) {
-        Case c = { .ops = step_ops(type), .run = { .limits = &limits, .note = keep_note, .notes = json_object_new_array() } };
+        Case c = { .ops = step_ops(type), .run = { .limits = &limits, .note = keep_notes, .notes = json_object_new_array() } };
 
         CHECK_INT(json_parse(args, strlen(args), &c.args), 0);
         tools_do("");

@@ -30,8 +30,7 @@ static void note_forced(StepRun *run) {
         json_set_str(note, "kind", "char");
         json_set_str(note, "dev", "1:5");
         json_set_str(note, "name", "/dev/zero");
-        CHECK_INT(run->note(run, note), 0);
-        json_object_put(note);
+        CHECK_INT(step_note(run, note), 0);
 }
 
 static void note_stopped(StepRun *run, const Child *c) {
@@ -44,8 +43,7 @@ static void note_stopped(StepRun *run, const Child *c) {
         json_set_u64(note, "pid", (uint64_t) c->pid);
         json_set_u64(note, "start_time", start);
         json_set_str(note, "comm", "child");
-        CHECK_INT(run->note(run, note), 0);
-        json_object_put(note);
+        CHECK_INT(step_note(run, note), 0);
 }
 
 static void test_nothing_taken(void) {

@@ -9,6 +9,7 @@
 #include "base/clock.h"
 #include "kernel/mounts.h"
 #include "kernel/unmount.h"
+#include "noted.h"
 #include "own-processes.h"
 #include "step/step.h"
 
@@ -61,12 +62,8 @@ static json_object *args_new(void) {
         return args;
 }
 
-static int keep_note(StepRun *run, json_object *note) {
-        return json_object_array_add(run->notes, json_ref(note));
-}
-
 static StepRun run_new(void) {
-        return (StepRun) { .limits = &limits, .note = keep_note, .notes = json_object_new_array() };
+        return (StepRun) { .limits = &limits, .note = keep_notes, .notes = json_object_new_array() };
 }
 
 static void run_done(StepRun *run) {

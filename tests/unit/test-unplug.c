@@ -5,6 +5,7 @@
 
 #include "base/clock.h"
 #include "base/fileio.h"
+#include "noted.h"
 #include "step/region-moves.h"
 #include "step/step.h"
 #include "test.h"
@@ -21,14 +22,8 @@ typedef struct Case {
         json_object *args;
 } Case;
 
-static int keep_note(StepRun *run, json_object *note) {
-        if (!run->notes)
-                run->notes = json_object_new_array();
-        return json_object_array_add(run->notes, json_ref(note));
-}
-
 static Case case_new(const char *was) {
-        Case c = { .run = { .limits = &limits, .note = keep_note, .ignore_cancel = true } };
+        Case c = { .run = { .limits = &limits, .note = keep_notes, .ignore_cancel = true } };
         _cleanup_free_ char *text = strf("{\"dax\": \"dax0.0\", \"start\": 19595788288, \"was\": \"%s\", \"n_blocks\": 4, \"region\": "
                                          "{\"name\": \"region0\", \"start\": 19595788288, \"targets\": "
                                          "[{\"position\": 0, \"memdev\": \"mem1\", \"index\": 0}]}}", was);
