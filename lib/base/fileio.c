@@ -13,9 +13,8 @@ enum {
         LINK_MAX_SIZE = 64 * 1024,
 };
 
-/* A FIFO in the place of a file is empty: nobody waits for a writer who never comes. */
 int read_file_at_most(int dirfd, const char *path, size_t max, char **ret, size_t *ret_length) {
-        _cleanup_close_ int fd = openat(dirfd, path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
+        _cleanup_close_ int fd = openat(dirfd, path, O_RDONLY | O_CLOEXEC | O_NOCTTY);
         if (fd < 0)
                 return -errno;
 
@@ -107,7 +106,7 @@ int write_file_durably(const char *path, const char *text) {
         if (!temp)
                 return -ENOMEM;
 
-        _cleanup_close_ int fd = open(temp, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK, 0600);
+        _cleanup_close_ int fd = open(temp, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0600);
         if (fd < 0)
                 return -errno;
 

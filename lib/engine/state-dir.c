@@ -103,7 +103,7 @@ bool removal_may_be_under_way(const char *dir) {
                 return true;
         if (access(certificate, F_OK) == 0)
                 return false;
-        _cleanup_close_ int fd = open(journal, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+        _cleanup_close_ int fd = open(journal, O_RDONLY | O_CLOEXEC);
         return fd < 0 || (piece_has(fd, false, boot) && !piece_has(fd, true, "\"ev\":\"end\""));
 }
 

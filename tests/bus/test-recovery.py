@@ -212,8 +212,6 @@ class Recovery(BusTest):
         self.stop_daemon()
         self.record(3, self.start_record(), {"ev": "end", "outcome": "safe"})
         self.record(7)
-        os.unlink(self.path("state/removals/7/journal"))
-        os.mkfifo(self.path("state/removals/7/journal"))
         for name in ("18446744073709551615", "9223372036854775807", "0x20", "007"):
             os.mkdir(self.path(f"state/removals/{name}"))
         os.symlink("/dev/zero", self.path("state/removals/5"))

@@ -58,17 +58,6 @@ static void test_mkdir(const char *folder) {
         CHECK_INT(mkdir_private(deep), -ENOENT);
 }
 
-/* Whatever stands in a file's place keeps nobody waiting. */
-static void test_odd_places(const char *folder) {
-        _cleanup_free_ char *fifo = strf("%s/fifo", folder), *target = strf("%s/target", folder), *left = strf("%s/target.new", folder), *text = NULL;
-
-        CHECK_INT(mkfifo(fifo, 0600), 0);
-        CHECK_INT(read_file(fifo, &text, NULL), 0);
-        CHECK_STR(text, "");
-        CHECK_INT(mkfifo(left, 0600), 0);
-        CHECK_INT(write_file_durably(target, "text"), -ENXIO);
-}
-
 int main(void) {
         char folder[] = "/tmp/test-fileio.XXXXXX";
 
@@ -77,7 +66,6 @@ int main(void) {
         test_replace(folder);
         test_append(folder);
         test_mkdir(folder);
-        test_odd_places(folder);
         test_remove_tree(folder);
         return EXIT_SUCCESS;
 }

@@ -212,19 +212,6 @@ static void test_take(void) {
         step_run_done(&run);
 }
 
-/* Whatever stands in a mark's place keeps no guard from starting. */
-static void test_odd_marks(void) {
-        _cleanup_free_ char *fifo = mark_path("fifo"), *folder = mark_path("folder"), *loop = mark_path("loop");
-
-        CHECK_INT(mkfifo(fifo, 0600), 0);
-        CHECK_INT(mkdir(folder, 0700), 0);
-        CHECK_INT(symlink("loop", loop), 0);
-        CHECK_INT(n_marks(), 0);
-        CHECK(access(fifo, F_OK) < 0);
-        CHECK_INT(rmdir(folder), 0);
-        CHECK_INT(unlink(loop), 0);
-}
-
 int main(void) {
         char folder[] = "/tmp/held-slot.XXXXXX";
 
@@ -232,7 +219,6 @@ int main(void) {
         CHECK_INT(setenv("SAFE_REMOVE_RUN_DIR", folder, 1), 0);
         test_services();
         test_mark();
-        test_odd_marks();
         test_no_marks();
         test_prepared();
         test_notes();
