@@ -34,7 +34,8 @@ def light_withdrawn(lab):
     safe_over_a_card(lab)
     lab.wait_for(lambda: '"type":"end"' in lab.sh("cat /run/monitor"), 10, "the monitor to tell of it")
     began = float(bash(lab, "echo $EPOCHREALTIME; echo 1 > /sys/bus/pci/slots/2/power"))
-    said = lab.wait_for(lambda: lab.sh(WITHDRAWN_AT), 10, "the daemon to say so")
+    # Another scenario of this guest may have had one before.
+    said = lab.wait_for(lambda: (at := lab.sh(WITHDRAWN_AT).strip()) and float(at) > began and at, 10, "the daemon to say so")
     check_within_a_second(lab, "said", int((float(said) - began) * 1000))
     lab.wait_for(lambda: "withdrawn" in lab.sh("cat /run/monitor"), 5, "the event")
     # The kernel has the light once the card is up: power LED on, and the attention LED is off again.
