@@ -15,10 +15,11 @@ static void copy_keys(json_object *to, json_object *from, const char *const *key
                 json_set(to, *keys, json_ref(json_get(from, *keys)));
 }
 
-static void take_record(json_object *entry, json_object *record) {
+static void take_record(json_object *record, void *userdata) {
         static const char *const start_keys[] = { "slot", "trigger", "by", "target", "options", "card", "boot", NULL };
         static const char *const restore_keys[] = { "kind", "of", NULL }, *const several_keys[] = { "slots", "targets", NULL };
         static const char *const end_keys[] = { "outcome", "code", "message", "remedy", "lost", NULL };
+        json_object *entry = userdata;
         const char *ev = json_str(record, "ev");
 
         if (streq_ptr(ev, "start")) {
@@ -39,24 +40,34 @@ static void take_record(json_object *entry, json_object *record) {
         }
 }
 
-/* A line that cannot be read is passed over: the last one may be torn by a power loss. */
-static void take_lines(json_object *entry, char *text) {
+int history_records(uint64_t number, history_take_t take, void *userdata) {
+        _cleanup_free_ char *path = strf("%s/removals/%" PRIu64 "/journal", state_dir(), number), *text = NULL;
+
+        int r = path ? read_file(path, &text, NULL) : -ENOMEM;
+        if (r < 0)
+                return r;
         for (char *line = text, *next; line && *line; line = next) {
                 _cleanup_json_ json_object *record = NULL;
 
                 next = strchr(line, '\n');
                 size_t length = next ? (size_t) (next - line) : strlen(line);
                 if (json_parse(line, length, &record) == 0)
-                        take_record(entry, record);
+                        take(record, userdata);
                 next = next ? next + 1 : NULL;
         }
+        return 0;
+}
+
+int history_plan(uint64_t number, json_object **ret) {
+        _cleanup_free_ char *path = strf("%s/removals/%" PRIu64 "/plan.json", state_dir(), number), *text = NULL;
+        size_t length;
+
+        int r = path ? read_file(path, &text, &length) : -ENOMEM;
+        return r < 0 ? r : json_parse(text, length, ret);
 }
 
 int history_entry(uint64_t number, json_object **ret) {
         _cleanup_json_ json_object *entry = json_object_new_object();
-        _cleanup_free_ char *path = strf("%s/removals/%" PRIu64 "/journal", state_dir(), number), *text = NULL;
-        if (!path)
-                return -ENOMEM;
 
         json_set_strf(entry, "id", "%" PRIu64, number);
         json_set_str(entry, "kind", "remove");
@@ -64,10 +75,9 @@ int history_entry(uint64_t number, json_object **ret) {
         json_set_u64(entry, "steps_done", 0);
         json_set_u64(entry, "steps_undone", 0);
 
-        int r = read_file(path, &text, NULL);
+        int r = history_records(number, take_record, entry);
         if (r < 0)
                 return r;
-        take_lines(entry, text);
         if (!json_has(entry, "started_usec"))
                 return -ENODATA;
 
@@ -109,11 +119,9 @@ int history_load(uint32_t limit, json_object **ret) {
 
 /* Which ports it holds is only in its plan. */
 void history_add_port(json_object *entry, uint64_t number) {
-        _cleanup_free_ char *path = strf("%s/removals/%" PRIu64 "/plan.json", state_dir(), number), *text = NULL;
         _cleanup_json_ json_object *plan = NULL;
-        size_t length;
 
-        if (!path || read_file(path, &text, &length) < 0 || json_parse(text, length, &plan) < 0)
+        if (history_plan(number, &plan) < 0)
                 return;
         json_set_str(entry, "port", json_str(json_get(plan, "slot"), "port"));
         if (json_array(plan, "slots"))

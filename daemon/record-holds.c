@@ -1,21 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-#include <inttypes.h>
-
-#include "base/fileio.h"
-#include "engine/state-dir.h"
+#include "history.h"
 #include "record-holds.h"
 #include "source.h"
 #include "step/step.h"
-
-static json_object *read_plan(uint64_t number) {
-        _cleanup_free_ char *path = strf("%s/removals/%" PRIu64 "/plan.json", state_dir(), number), *text = NULL;
-        json_object *plan = NULL;
-        size_t length;
-
-        if (!path || read_file(path, &text, &length) < 0 || json_parse(text, length, &plan) < 0)
-                return NULL;
-        return plan;
-}
 
 /* Step n was begun, and not taken back since. */
 static bool is_begun(json_object *records, size_t n) {
@@ -30,26 +17,17 @@ static bool is_begun(json_object *records, size_t n) {
         return begun;
 }
 
-/* The last line may be torn. */
-static json_object *read_journal(uint64_t number) {
-        _cleanup_free_ char *path = strf("%s/removals/%" PRIu64 "/journal", state_dir(), number), *text = NULL;
-        json_object *records = json_object_new_array();
-
-        if (!path || read_file(path, &text, NULL) < 0)
-                return records;
-        for (char *line = text, *next; line && *line; line = next) {
-                json_object *record = NULL;
-                next = strchr(line, '\n');
-                if (json_parse(line, next ? (size_t) (next - line) : strlen(line), &record) == 0)
-                        json_object_array_add(records, record);
-                next = next ? next + 1 : NULL;
-        }
-        return records;
+static void add(json_object *record, void *records) {
+        json_object_array_add(records, json_ref(record));
 }
 
 json_object *record_holds(uint64_t number) {
-        _cleanup_json_ json_object *plan = read_plan(number), *records = read_journal(number);
-        json_object *holds = json_object_new_object(), *steps = json_array(plan, "steps");
+        _cleanup_json_ json_object *plan = NULL, *records = json_object_new_array();
+        json_object *holds = json_object_new_object();
+
+        (void) history_plan(number, &plan);
+        (void) history_records(number, add, records);
+        json_object *steps = json_array(plan, "steps");
         bool restore = streq_ptr(json_str(plan, "kind"), "restore");
 
         for (size_t i = 0; i < json_len(steps); i++) {

@@ -1,13 +1,11 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include <errno.h>
-#include <inttypes.h>
 
-#include "base/fileio.h"
 #include "base/parse.h"
+#include "daemon/history.h"
 #include "daemon/worker-page.h"
 #include "daemon/worker-verbs.h"
 #include "daemon/worker-view.h"
-#include "engine/state-dir.h"
 
 enum {
         PAGE_BYTES_MAX = 60 * 1024, /* of the items; a reply's text has 64 KiB */
@@ -93,18 +91,12 @@ void worker_send_pages(WorkerIo *io, json_object *request, json_object *document
 }
 
 int worker_page(WorkerIo *io, json_object *request) {
-        _cleanup_free_ char *path = NULL, *text = NULL;
         _cleanup_json_ json_object *plan = NULL;
         uint64_t number = 0;
-        size_t length;
 
         int r = parse_u64(json_str(request, "id"), &number);
-        if (r >= 0) {
-                path = strf("%s/removals/%" PRIu64 "/plan.json", state_dir(), number);
-                r = path ? read_file(path, &text, &length) : -ENOMEM;
-        }
         if (r >= 0)
-                r = json_parse(text, length, &plan);
+                r = history_plan(number, &plan);
         if (r < 0) {
                 worker_send_error(io, r == -ENOENT ? "unknown" : "internal", r == -ENOENT ? "The removal has no plan yet." : strerror(-r));
                 return r;
