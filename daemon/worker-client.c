@@ -33,7 +33,7 @@ struct Worker {
         int fd;
         bool stream_ended;
         char *buffer;
-        size_t n_buffer, a_buffer;
+        size_t n_buffer, a_buffer, n_searched; /* so many bytes have no end of a line among them */
         sd_event *event;
         sd_event_source *io, *word, *again, *deadline;
         unsigned busy;                 /* inside a handler: the object must survive it */
@@ -143,16 +143,16 @@ static void tell_ended(Worker *w, WorkerEnd end, int code) {
 
 /* Hands out every complete line; false when one was no JSON object. */
 static bool take_lines(Worker *w) {
-        size_t start = 0;
+        size_t start = 0, searched = w->n_searched;
         bool good = true;
 
         while (good && w->handler) {
-                char *line = w->buffer + start, *eol = memchr(line, '\n', w->n_buffer - start);
+                char *line = w->buffer + start, *eol = memchr(w->buffer + searched, '\n', w->n_buffer - searched);
                 _cleanup_json_ json_object *o = NULL;
 
                 if (!eol)
                         break;
-                start += (size_t) (eol - line) + 1;
+                start = searched = (size_t) (eol - w->buffer) + 1;
                 good = json_parse(line, (size_t) (eol - line), &o) == 0 && json_object_is_type(o, json_type_object);
                 if (good)
                         tell_line(w, o);
@@ -160,6 +160,7 @@ static bool take_lines(Worker *w) {
 
         w->n_buffer -= start;
         memmove(w->buffer, w->buffer + start, w->n_buffer);
+        w->n_searched = w->n_buffer;
         return good && w->n_buffer <= LINE_MAX_BYTES;
 }
 
