@@ -35,7 +35,7 @@ typedef struct WorkerHandler {
 int worker_spawn(sd_event *event, const char *verb, const WorkerHandler *handler, void *userdata, Worker **ret);
 
 /* Sends one line. The messages are far smaller than a socket's buffer: a worker that has not read them is stuck, and the
- * error says so instead of queueing. */
+ * error says so instead of queueing. One that could not be started has no error here: the handler hears why. */
 int worker_send(Worker *w, json_object *message);
 
 /* The worker is killed unless it ends, or a later call moves this, within `usec` from now. 0: no deadline. */
