@@ -1,25 +1,194 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* Following the names. */
+/* Following the names. A machine may have thousands of what names are of, and each look asks for each of them again: whatever is found by a
+ * name or a number is found in a sorted array, once its loader is through. */
+#include <errno.h>
+#include <stdlib.h>
+
 #include "topology/topology.h"
 
-/* Finds the item of an array whose member, a string, is this name. */
-static const void *find(const void *items, size_t n, size_t size, size_t member, const char *name) {
-        for (size_t i = 0; name && i < n; i++) {
-                const char *item = (const char *) items + i * size;
-                if (streq_ptr(*(char *const *) (const void *) (item + member), name))
-                        return item;
+/* What something is found by: a name, or a number that is not 0; neither: it is not found. */
+typedef struct Key {
+        const char *name;
+        uint64_t number;
+} Key;
+
+/* An array of the topology. */
+typedef struct Items {
+        const char *first;
+        size_t n, size;
+} Items;
+
+#define FINDER(finder, array, type, ...)                                                                        \
+        static Items items_of_##finder(const Topology *t) {                                                     \
+                return (Items) { (const char *) t->array, t->n_##array, sizeof(type) };                         \
+        }                                                                                                       \
+        static Key key_of_##finder(const void *item) {                                                          \
+                const type *i = item;                                                                           \
+                return (Key) { __VA_ARGS__ };                                                                   \
+        }
+
+FINDER(slot, slots, Slot, .name = i->name)
+FINDER(port, slots, Slot, .name = i->port)
+FINDER(function, functions, PciFunction, .name = i->bdf)
+FINDER(memdev, memdevs, Memdev, .name = i->name)
+FINDER(region, regions, Region, .name = i->name)
+FINDER(dax, daxes, DaxDevice, .name = i->name)
+FINDER(node, nodes, Node, .number = (uint64_t) i->id + 1)
+FINDER(nmem, nmems, Nmem, .name = i->name)
+FINDER(nd_region, nd_regions, NdRegion, .name = i->name)
+FINDER(namespace, namespaces, Namespace, .name = i->name)
+FINDER(block, block_devices, BlockDevice, .name = i->name)
+FINDER(block_number, block_devices, BlockDevice, .number = i->dev)
+FINDER(mapping, block_devices, BlockDevice, .name = i->kind == BLOCK_DM ? i->label : NULL)
+FINDER(file_system, file_systems, FileSystem, .number = i->dev)
+
+typedef enum Finder {
+        BY_SLOT,
+        BY_PORT,
+        BY_FUNCTION,
+        BY_MEMDEV,
+        BY_REGION,
+        BY_DAX,
+        BY_NODE,
+        BY_NMEM,
+        BY_ND_REGION,
+        BY_NAMESPACE,
+        BY_BLOCK,
+        BY_BLOCK_NUMBER,
+        BY_MAPPING,
+        BY_FILE_SYSTEM,
+        _FINDER_MAX,
+} Finder;
+
+typedef Key (*key_of_t)(const void *item);
+
+#define FINDS(finder) { items_of_##finder, key_of_##finder }
+
+static const struct {
+        Items (*items)(const Topology *t);
+        key_of_t key;
+} finders[_FINDER_MAX] = {
+        [BY_SLOT] = FINDS(slot),
+        [BY_PORT] = FINDS(port),
+        [BY_FUNCTION] = FINDS(function),
+        [BY_MEMDEV] = FINDS(memdev),
+        [BY_REGION] = FINDS(region),
+        [BY_DAX] = FINDS(dax),
+        [BY_NODE] = FINDS(node),
+        [BY_NMEM] = FINDS(nmem),
+        [BY_ND_REGION] = FINDS(nd_region),
+        [BY_NAMESPACE] = FINDS(namespace),
+        [BY_BLOCK] = FINDS(block),
+        [BY_BLOCK_NUMBER] = FINDS(block_number),
+        [BY_MAPPING] = FINDS(mapping),
+        [BY_FILE_SYSTEM] = FINDS(file_system),
+};
+
+/* Of each finder its items in the order of their keys, those of one key in the order of the array. */
+struct NameIndex {
+        struct {
+                const void **sorted;
+                Items of;       /* what was sorted: another array, or a longer one, was not */
+        } by[_FINDER_MAX];
+};
+
+static int compare_keys(const Key *x, const Key *y) {
+        if (x->number != y->number)
+                return x->number < y->number ? -1 : 1;
+        return x->name && y->name ? strcmp(x->name, y->name) : (x->name != NULL) - (y->name != NULL);
+}
+
+/* qsort_r() */
+static int compare_items(const void *a, const void *b, void *key) {
+        const char *x = *(const char *const *) a, *y = *(const char *const *) b;
+        Key of_x = (*(key_of_t *) key)(x), of_y = (*(key_of_t *) key)(y);
+        int c = compare_keys(&of_x, &of_y);
+
+        return c != 0 ? c : x < y ? -1 : x > y;
+}
+
+static bool is_sorted(const Topology *t, Finder by) {
+        const Items now = finders[by].items(t), *then = t->names ? &t->names->by[by].of : NULL;
+
+        return then && then->first == now.first && then->n == now.n;
+}
+
+static int sort(Topology *t, Finder by) {
+        const Items items = finders[by].items(t);
+        const void **sorted = calloc(items.n + 1, sizeof(void *));
+        key_of_t key = finders[by].key;
+
+        if (!sorted)
+                return -ENOMEM;
+        for (size_t i = 0; i < items.n; i++)
+                sorted[i] = items.first + i * items.size;
+        qsort_r(sorted, items.n, sizeof(void *), compare_items, &key);
+        free(t->names->by[by].sorted);
+        t->names->by[by].sorted = sorted;
+        t->names->by[by].of = items;
+        return 0;
+}
+
+int topology_index_names(Topology *t) {
+        int r = 0;
+
+        t->names = t->names ?: calloc(1, sizeof(*t->names));
+        if (!t->names)
+                return -ENOMEM;
+        for (Finder by = 0; by < _FINDER_MAX && r >= 0; by++)
+                r = is_sorted(t, by) ? 0 : sort(t, by);
+        return r;
+}
+
+void topology_drop_names(Topology *t) {
+        for (Finder by = 0; t->names && by < _FINDER_MAX; by++)
+                free(t->names->by[by].sorted);
+        free(TAKE_PTR(t->names));
+}
+
+static const void *find_in_all(const Topology *t, Finder by, const Key *wanted) {
+        const Items items = finders[by].items(t);
+
+        for (size_t i = 0; i < items.n; i++) {
+                Key key = finders[by].key(items.first + i * items.size);
+                if (compare_keys(&key, wanted) == 0)
+                        return items.first + i * items.size;
         }
         return NULL;
 }
 
-#define FIND(items, n, type, member, name) find(items, n, sizeof(type), offsetof(type, member), name)
+/* The first of the array that has this key, or NULL. */
+static const void *find(const Topology *t, Finder by, Key wanted) {
+        if (!wanted.name && wanted.number == 0)
+                return NULL;
+        /* While its loader is still at it. */
+        if (!is_sorted(t, by))
+                return find_in_all(t, by, &wanted);
+
+        const void *const *sorted = t->names->by[by].sorted;
+        size_t first = 0, n = t->names->by[by].of.n;
+        for (size_t end = n; first < end;) {
+                size_t middle = first + (end - first) / 2;
+                Key key = finders[by].key(sorted[middle]);
+                if (compare_keys(&key, &wanted) < 0)
+                        first = middle + 1;
+                else
+                        end = middle;
+        }
+        Key key = first < n ? finders[by].key(sorted[first]) : (Key) { 0 };
+        return first < n && compare_keys(&key, &wanted) == 0 ? sorted[first] : NULL;
+}
+
+static const void *find_name(const Topology *t, Finder by, const char *name) {
+        return find(t, by, (Key) { .name = name });
+}
 
 const Slot *topology_slot(const Topology *t, const char *name) {
-        return FIND(t->slots, t->n_slots, Slot, name, name);
+        return find_name(t, BY_SLOT, name);
 }
 
 const Slot *topology_slot_of_port(const Topology *t, const char *port) {
-        return FIND(t->slots, t->n_slots, Slot, port, port);
+        return find_name(t, BY_PORT, port);
 }
 
 bool topology_slot_is_within(const Topology *t, const char *slot, const Slot *outer) {
@@ -34,7 +203,7 @@ bool topology_slot_is_within(const Topology *t, const char *slot, const Slot *ou
 }
 
 const PciFunction *topology_function(const Topology *t, const char *bdf) {
-        return FIND(t->functions, t->n_functions, PciFunction, bdf, bdf);
+        return find_name(t, BY_FUNCTION, bdf);
 }
 
 const Slot *topology_slot_of_function(const Topology *t, const char *bdf) {
@@ -44,22 +213,19 @@ const Slot *topology_slot_of_function(const Topology *t, const char *bdf) {
 }
 
 const Memdev *topology_memdev(const Topology *t, const char *name) {
-        return FIND(t->memdevs, t->n_memdevs, Memdev, name, name);
+        return find_name(t, BY_MEMDEV, name);
 }
 
 const Region *topology_region(const Topology *t, const char *name) {
-        return FIND(t->regions, t->n_regions, Region, name, name);
+        return find_name(t, BY_REGION, name);
 }
 
 const DaxDevice *topology_dax(const Topology *t, const char *name) {
-        return FIND(t->daxes, t->n_daxes, DaxDevice, name, name);
+        return find_name(t, BY_DAX, name);
 }
 
 const Node *topology_node(const Topology *t, int id) {
-        for (size_t i = 0; i < t->n_nodes; i++)
-                if (t->nodes[i].id == id)
-                        return &t->nodes[i];
-        return NULL;
+        return find(t, BY_NODE, (Key) { .number = (uint64_t) id + 1 });
 }
 
 bool region_uses_memdev(const Region *r, const char *memdev) {
@@ -70,26 +236,31 @@ bool region_uses_memdev(const Region *r, const char *memdev) {
 }
 
 const Nmem *topology_nmem(const Topology *t, const char *name) {
-        return FIND(t->nmems, t->n_nmems, Nmem, name, name);
+        return find_name(t, BY_NMEM, name);
 }
 
 const NdRegion *topology_nd_region(const Topology *t, const char *name) {
-        return FIND(t->nd_regions, t->n_nd_regions, NdRegion, name, name);
+        return find_name(t, BY_ND_REGION, name);
 }
 
 const Namespace *topology_namespace(const Topology *t, const char *name) {
-        return FIND(t->namespaces, t->n_namespaces, Namespace, name, name);
+        return find_name(t, BY_NAMESPACE, name);
 }
 
 const BlockDevice *topology_block_device(const Topology *t, const char *name) {
-        return FIND(t->block_devices, t->n_block_devices, BlockDevice, name, name);
+        return find_name(t, BY_BLOCK, name);
 }
 
 const BlockDevice *topology_block_device_at(const Topology *t, dev_t dev) {
-        for (size_t i = 0; dev != 0 && i < t->n_block_devices; i++)
-                if (t->block_devices[i].dev == dev)
-                        return &t->block_devices[i];
-        return NULL;
+        return find(t, BY_BLOCK_NUMBER, (Key) { .number = dev });
+}
+
+const BlockDevice *topology_mapping(const Topology *t, const char *label) {
+        return find_name(t, BY_MAPPING, label);
+}
+
+const FileSystem *topology_file_system(const Topology *t, dev_t dev) {
+        return find(t, BY_FILE_SYSTEM, (Key) { .number = dev });
 }
 
 bool nd_region_uses_nmem(const NdRegion *r, const char *nmem) {

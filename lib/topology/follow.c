@@ -13,22 +13,18 @@ uint64_t topology_host_ns(const Topology *t) {
 }
 
 /* devtmpfs has "/" where sysfs, which cannot, has "!" ("cciss!c0d0"). */
-static bool is_node_name(const char *sysfs, const char *node) {
-        for (; *sysfs && *node; sysfs++, node++)
-                if (*sysfs != *node && !(*sysfs == '!' && *node == '/'))
-                        return false;
-        return *sysfs == *node;
-}
-
 static const BlockDevice *block_of_node(const Topology *t, const char *node) {
         const char *mapped = startswith(node, "mapper/");
+        char name[NAME_MAX + 1];
+        size_t n = strlen(node);
 
-        for (size_t i = 0; i < t->n_block_devices; i++) {
-                const BlockDevice *b = &t->block_devices[i];
-                if (is_node_name(b->name, node) || (mapped && b->kind == BLOCK_DM && streq_ptr(b->label, mapped)))
-                        return b;
-        }
-        return NULL;
+        if (mapped)
+                return topology_mapping(t, mapped);
+        if (n >= sizeof(name))
+                return NULL;
+        for (size_t i = 0; i <= n; i++)
+                name[i] = node[i] == '/' ? '!' : node[i];
+        return topology_block_device(t, name);
 }
 
 const BlockDevice *topology_block_device_of_path(const Topology *t, const char *path) {

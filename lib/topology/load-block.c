@@ -228,16 +228,12 @@ static bool is_any(const char *name) {
 }
 
 static int add_lower(Topology *t, const char *upper, const char *lower) {
-        for (size_t i = 0; i < t->n_block_devices; i++) {
-                BlockDevice *b = &t->block_devices[i];
-                if (!streq(b->name, upper))
-                        continue;
-                for (size_t j = 0; j < b->n_lower; j++)
-                        if (streq(b->lower[j], lower))
-                                return 0;
-                return strings_add(&b->lower, &b->n_lower, &b->a_lower, lower);
-        }
-        return 0;
+        BlockDevice *b = topology_own(t, topology_block_device(t, upper));
+
+        for (size_t i = 0; b && i < b->n_lower; i++)
+                if (streq(b->lower[i], lower))
+                        return 0;
+        return b ? strings_add(&b->lower, &b->n_lower, &b->a_lower, lower) : 0;
 }
 
 /* Who holds a device is told from below as well; that the two agree is the business of whoever made the upper one. */
@@ -256,6 +252,8 @@ int load_block_devices(Topology *t) {
         static const DeviceKind kind = { DEVICES, is_any, add_block, topology_drop_block_device };
 
         int r = load_devices(t, &kind);
+        if (r >= 0)
+                r = topology_index_names(t);
         for (size_t i = 0; i < t->n_block_devices && r >= 0; i++)
                 r = read_holders(t, t->block_devices[i].name);
         return r;

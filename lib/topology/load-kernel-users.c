@@ -96,12 +96,9 @@ static int tie_journal(Topology *t, const char *journal) {
 
 /* What is stored in zram lies on its backing device in part. */
 static int tie_zram(Topology *t, const KernelUse *u) {
-        for (size_t i = 0; i < t->n_block_devices; i++) {
-                BlockDevice *b = &t->block_devices[i];
-                if (streq(b->name, u->user.who) && u->block)
-                        return strings_add(&b->lower, &b->n_lower, &b->a_lower, u->block);
-        }
-        return 0;
+        BlockDevice *b = u->block ? topology_own(t, topology_block_device(t, u->user.who)) : NULL;
+
+        return b ? strings_add(&b->lower, &b->n_lower, &b->a_lower, u->block) : 0;
 }
 
 static int tie(Topology *t, const KernelUse *u) {

@@ -12,24 +12,16 @@ enum {
         TIMEOUT_SEC = 5,
 };
 
-static BlockDevice *device_at(Topology *t, dev_t dev) {
-        for (size_t i = 0; i < t->n_block_devices; i++)
-                if (t->block_devices[i].dev == dev && dev != 0)
-                        return &t->block_devices[i];
-        return NULL;
-}
-
 /* How dm_raid_parse() names members. A device that nobody knows is a member all the same. */
 static char *name_at(dev_t dev, void *userdata) {
-        const BlockDevice *b = device_at(userdata, dev);
+        const BlockDevice *b = topology_block_device_at(userdata, dev);
 
         return strdup(b ? b->name : "a device that is not known");
 }
 
 static int read_paths(Topology *t, BlockDevice *map, const char *status) {
         for (size_t i = 0; i < map->n_lower; i++) {
-                const BlockDevice *lower = topology_block_device(t, map->lower[i]);
-                BlockDevice *path = lower ? device_at(t, lower->dev) : NULL;
+                BlockDevice *path = topology_own(t, topology_block_device(t, map->lower[i]));
                 if (!path || path->trouble || dm_path_works(status, path->dev))
                         continue;
                 path->trouble = strdup("failed");
@@ -59,7 +51,7 @@ static int add_targets(Topology *t, const DmTargets *all) {
         int r = 0;
 
         for (size_t i = 0; i < all->n && r >= 0; i++) {
-                BlockDevice *b = device_at(t, all->items[i].dev);
+                BlockDevice *b = topology_own(t, topology_block_device_at(t, all->items[i].dev));
                 if (b && b->kind == BLOCK_DM)
                         r = add_target(t, b, &all->items[i]);
         }
@@ -78,8 +70,7 @@ static int guess_all(Topology *t) {
 /* What the device says of itself counts as well: "running" of SCSI, "live" of an NVMe controller. Others say nothing. */
 static int read_states(Topology *t, const BlockDevice *map) {
         for (size_t i = 0; i < map->n_lower; i++) {
-                const BlockDevice *lower = topology_block_device(t, map->lower[i]);
-                BlockDevice *path = lower ? device_at(t, lower->dev) : NULL;
+                BlockDevice *path = topology_own(t, topology_block_device(t, map->lower[i]));
                 _cleanup_free_ char *state = NULL;
 
                 int r = path && !path->trouble ? attr_readf(&state, "/sys/class/block/%s/device/state", path->name) : 0;

@@ -7,10 +7,7 @@
 #include "topology/load.h"
 
 static BlockDevice *device(Topology *t, const char *name) {
-        for (size_t i = 0; i < t->n_block_devices; i++)
-                if (streq(t->block_devices[i].name, name))
-                        return &t->block_devices[i];
-        return NULL;
+        return topology_own(t, topology_block_device(t, name));
 }
 
 static int find_paths(Topology *t) {

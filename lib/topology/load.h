@@ -56,6 +56,11 @@ void topology_drop_namespace(Topology *t);
 void topology_drop_block_device(Topology *t);
 void topology_drop_file_system(Topology *t);
 
+/* What was found in the topology, for its loaders to write to; NULL stays NULL. */
+static inline BlockDevice *topology_own(Topology *t, const BlockDevice *found) {
+        return found ? &t->block_devices[found - t->block_devices] : NULL;
+}
+
 /* Decoders and /proc/iomem. */
 void topology_drop_addresses(Topology *t);
 

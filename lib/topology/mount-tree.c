@@ -18,8 +18,6 @@ struct MountTree {
         size_t n;
         const Mount **roots;    /* what namespaces begin with, at most one of each */
         size_t n_roots;
-        const FileSystem **by_dev;
-        size_t n_by_dev;
         Kept *kept;             /* sorted */
         size_t n_kept;
 };
@@ -27,12 +25,12 @@ struct MountTree {
 void topology_drop_index(Topology *t) {
         MountTree *tree = TAKE_PTR(t->mount_tree);
 
+        topology_drop_names(t);
         if (!tree)
                 return;
         free(tree->by_id);
         free(tree->by_place);
         free(tree->roots);
-        free(tree->by_dev);
         free(tree->kept);
         free(tree);
 }
@@ -168,39 +166,6 @@ const Mount *topology_ns_kept_by(const Topology *t, uint64_t ns) {
         return found ? found->by : NULL;
 }
 
-static int by_dev(const void *a, const void *b) {
-        const FileSystem *x = *(const FileSystem *const *) a, *y = *(const FileSystem *const *) b;
-        int c = COMPARE(x->dev, y->dev);
-
-        return c != 0 ? c : COMPARE(x, y);
-}
-
-static int index_file_systems(const Topology *t, MountTree *tree) {
-        tree->by_dev = calloc(t->n_file_systems + 1, sizeof(*tree->by_dev));
-        if (!tree->by_dev)
-                return -ENOMEM;
-        tree->n_by_dev = t->n_file_systems;
-        for (size_t i = 0; i < t->n_file_systems; i++)
-                tree->by_dev[i] = &t->file_systems[i];
-        if (tree->n_by_dev > 1)
-                qsort(tree->by_dev, tree->n_by_dev, sizeof(*tree->by_dev), by_dev);
-        return 0;
-}
-
-const FileSystem *topology_file_system(const Topology *t, dev_t dev) {
-        const MountTree *tree = t->mount_tree;
-        size_t first = 0, end = tree ? tree->n_by_dev : 0;
-
-        while (first < end) {
-                size_t middle = first + (end - first) / 2;
-                if (tree->by_dev[middle]->dev < dev)
-                        first = middle + 1;
-                else
-                        end = middle;
-        }
-        return dev != 0 && tree && first < tree->n_by_dev && tree->by_dev[first]->dev == dev ? tree->by_dev[first] : NULL;
-}
-
 int topology_index(Topology *t) {
         MountTree *tree = calloc(1, sizeof(*tree));
 
@@ -224,7 +189,7 @@ int topology_index(Topology *t) {
         set_parents(t, tree);
         find_roots(tree);
         find_kept(t, tree);
-        return index_file_systems(t, tree);
+        return topology_index_names(t);
 }
 
 typedef struct PlaceKey {

@@ -124,6 +124,8 @@ int topology_load(Topology **ret) {
 
         for (size_t i = 0; i < ELEMENTSOF(loaders); i++) {
                 int r = loaders[i](t);
+                if (r >= 0)
+                        r = topology_index_names(t);
                 if (r < 0)
                         return r;
         }

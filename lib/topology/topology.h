@@ -238,8 +238,9 @@ typedef struct Node {
         bool has_cpus;
 } Node;
 
-/* What finds mounts and file systems without going through all of them. */
+/* What finds mounts, and what has a name or a number, without going through all of them. */
 typedef struct MountTree MountTree;
+typedef struct NameIndex NameIndex;
 
 /* Something that could not be read, or reads as nothing that is understood. What it is about is in its array all the same, as far as
  * it is known. */
@@ -264,6 +265,7 @@ typedef struct Topology {
         Mount *mounts;                  size_t n_mounts, a_mounts;      /* of all mount namespaces */
         size_t n_namespaces_left_out;   /* mount namespaces that anybody may have made, and that were not looked through (kernel/mount-ns-budget.h) */
         MountTree *mount_tree;
+        NameIndex *names;
         FileSystem *file_systems;       size_t n_file_systems, a_file_systems;
         Swap *swaps;                    size_t n_swaps, a_swaps;
         KernelUse *uses;                size_t n_uses, a_uses;
@@ -291,6 +293,11 @@ int topology_load_slots(Topology **ret);
 int topology_index(Topology *t);
 void topology_drop_index(Topology *t);
 
+/* The part of it for names and numbers alone (find.c): sorts anew each array that has got longer. What was not sorted is found all the same, by
+ * a walk over all of its kind. 0 or -ENOMEM. */
+int topology_index_names(Topology *t);
+void topology_drop_names(Topology *t);
+
 /* By the name or number that the kernel has for it: borrowed, NULL when there is none. */
 const Slot *topology_slot(const Topology *t, const char *name);
 const Slot *topology_slot_of_function(const Topology *t, const char *bdf);
@@ -307,6 +314,7 @@ const NdRegion *topology_nd_region(const Topology *t, const char *name);
 const Namespace *topology_namespace(const Topology *t, const char *name);
 const BlockDevice *topology_block_device(const Topology *t, const char *name);
 const BlockDevice *topology_block_device_at(const Topology *t, dev_t dev);
+const BlockDevice *topology_mapping(const Topology *t, const char *label); /* of device-mapper, by its own name */
 const FileSystem *topology_file_system(const Topology *t, dev_t dev); /* NULL for one that stands on no device of this machine */
 const Node *topology_node(const Topology *t, int id);
 bool region_uses_memdev(const Region *r, const char *memdev);
