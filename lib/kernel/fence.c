@@ -47,13 +47,21 @@ int fence_hide(const char *node, dev_t dev) {
         return renameat2(AT_FDCWD, node, AT_FDCWD, hidden, RENAME_NOREPLACE) < 0 ? -errno : 0;
 }
 
+/* A driver that is bound anew makes a new node (drivers/dax/device.c:dev_dax_probe). The old one has the owner and the rights that it was given. */
+static bool is_same_device(const char *node, const char *hidden) {
+        dev_t one, other;
+
+        return number_of(node, &one) >= 0 && number_of(hidden, &other) >= 0 && one == other;
+}
+
 int fence_show(const char *node) {
         _cleanup_free_ char *hidden = hidden_path(node);
 
         if (!hidden)
                 return -EINVAL;
         fence_sweep();
-        if (renameat2(AT_FDCWD, hidden, AT_FDCWD, node, RENAME_NOREPLACE) < 0)
+        unsigned flags = is_same_device(node, hidden) ? 0 : RENAME_NOREPLACE;
+        if (renameat2(AT_FDCWD, hidden, AT_FDCWD, node, flags) < 0)
                 return errno == ENOENT ? 0 : -errno;
         return 0;
 }

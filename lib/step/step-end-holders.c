@@ -6,6 +6,7 @@
 
 #include "base/clock.h"
 #include "holders/process.h"
+#include "kernel/fence.h"
 #include "step/end-holder.h"
 
 enum {
@@ -183,9 +184,17 @@ static int end_check(json_object *args, StepRun *run) {
         return r < 0 ? r : holder_look(&l, run, SCAN_BUDGET_SEC * USEC_PER_SEC, &found);
 }
 
+/* Who is started again opens what he had. (Where that fails the fence's own undo tells it.) */
+static void lift_fences(json_object *targets) {
+        for (size_t i = 0; i < json_len(targets); i++)
+                if (streq_ptr(json_str(json_at(targets, i), "kind"), "char") && json_str(json_at(targets, i), "name"))
+                        (void) fence_show(json_str(json_at(targets, i), "name"));
+}
+
 static int end_revert(json_object *args, StepRun *run) {
         /* What used it comes behind it. */
         int r = end_shutdown_undo(json_array(args, "shutdown"), run);
+        lift_fences(json_array(args, "targets"));
         if (r >= 0)
                 r = end_undo(run);
         /* Behind all that needs them running, and also where that failed. */

@@ -95,6 +95,34 @@ static void test_name_taken(void) {
         CHECK_INT(ops->revert(args, &run), 0);
 }
 
+/* The driver was taken off and bound again: the device has a new node, and gets back the one that somebody gave to others. */
+static void test_made_anew(void) {
+        _cleanup_json_ json_object *args = args_new("1:5");
+        _cleanup_(step_run_done) StepRun run = { 0 };
+        struct stat before, after;
+
+        CHECK(chmod(NODE, 0640) == 0 && stat(NODE, &before) == 0);
+        CHECK_INT(ops->apply(args, &run), 0);
+        CHECK_INT(mknod(NODE, S_IFCHR | 0600, makedev(1, 5)), 0);
+        check_state(args, &run, STEP_NOT_APPLIED, STEP_APPLIED);
+        CHECK_INT(ops->revert(args, &run), 0);
+        CHECK(stat(NODE, &after) == 0 && after.st_ino == before.st_ino && after.st_mode == before.st_mode && access(HIDDEN, F_OK) < 0);
+        check_state(args, &run, STEP_NOT_APPLIED, STEP_NOT_APPLIED);
+}
+
+/* Units are started again before the fence has its turn on the way back, and open what they had. */
+static void test_shown_to_units(void) {
+        _cleanup_json_ json_object *args = args_new("1:5"), *end = NULL;
+        _cleanup_(step_run_done) StepRun run = { .backwards = true };
+        const char text[] = "{\"targets\": [{\"kind\": \"char\", \"dev\": \"1:5\", \"name\": \"" NODE "\"}], \"rules\": []}";
+
+        CHECK_INT(ops->apply(args, &run), 0);
+        CHECK_INT(json_parse(text, strlen(text), &end), 0);
+        CHECK_INT(step_ops(STEP_END_HOLDERS)->revert(end, &run), 0);
+        CHECK(is_zero(NODE));
+        CHECK_INT(ops->verify(args, &run), STEP_NOT_APPLIED);
+}
+
 /* The device went while its node was hidden. */
 static void test_gone(void) {
         _cleanup_json_ json_object *args = args_new("1:5");
@@ -119,6 +147,8 @@ int main(void) {
         test_known_name();
         test_other_device();
         test_name_taken();
+        test_made_anew();
+        test_shown_to_units();
         test_gone();
         return EXIT_SUCCESS;
 }
