@@ -1,18 +1,49 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* An attention LED for the daemon, which writes nothing to /sys by itself. */
 #include <errno.h>
+#include <poll.h>
 
+#include "base/clock.h"
 #include "daemon/worker-request.h"
 #include "daemon/worker-verbs.h"
+#include "engine/journal.h"
+#include "kernel/apart.h"
 #include "led/led.h"
+
+enum {
+        WAIT_SEC = 15,         /* the daemon waits twice as long */
+        POLL_MSEC = 100,
+};
+
+/* What an earlier worker has left behind would be the last word if it came after ours. */
+static int wait_for_others(const char *port) {
+        uint64_t deadline = now_monotonic() + WAIT_SEC * USEC_PER_SEC;
+
+        while (light_is_written(port)) {
+                if (now_monotonic() >= deadline)
+                        return -EINPROGRESS;
+                (void) poll(NULL, 0, POLL_MSEC);
+        }
+        return 0;
+}
+
+static int set(const char *port, Indicator attention) {
+        int r = wait_for_others(port);
+        if (r < 0)
+                return r;
+        apart_set_witness(light_write_begins, (void *) port);
+        r = attention == INDICATOR_ON ? led_fault(port, NULL) : led_attention(port, NULL, attention);
+        apart_set_witness(NULL, NULL);
+        (void) light_is_written(port);
+        return r;
+}
 
 int worker_light(WorkerIo *io, json_object *request) {
         const char *port = json_str(request, "port");
         int attention = indicator_from_string(json_str(request, "attention"));
         SlotRegisters s;
 
-        int r = !port || attention < 0 ? -EINVAL :
-                attention == INDICATOR_ON ? led_fault(port, NULL) : led_attention(port, NULL, (Indicator) attention);
+        int r = !port || attention < 0 ? -EINVAL : set(port, (Indicator) attention);
         if (r == -EOPNOTSUPP)
                 r = 0; /* a slot without one has nothing to say in this way */
         if (r >= 0)

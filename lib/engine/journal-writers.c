@@ -23,6 +23,10 @@ static char *writers_path(const Journal *j) {
         return strf("%s/writers/%ju", run_dir(), (uintmax_t) journal_removal(j));
 }
 
+static char *light_path(const char *port) {
+        return strf("%s/writers/light-%s", run_dir(), port);
+}
+
 static int folder_make(void) {
         _cleanup_free_ char *folder = strf("%s/writers", run_dir());
 
@@ -33,13 +37,12 @@ static int folder_make(void) {
 }
 
 /* Those that are at it, and the one that is about to begin. It is memory: nothing is waited for. */
-static int writers_write(const Journal *j) {
+static int writers_write(const char *path, uint64_t removal, json_object *slots, json_object *writers) {
         _cleanup_json_ json_object *doc = json_object_new_object();
-        _cleanup_free_ char *path = writers_path(j);
 
-        json_set_u64(doc, "removal", journal_removal(j));
-        json_set(doc, "slots", json_ref(j->slots));
-        json_set(doc, "writers", json_ref(j->writers));
+        json_set_u64(doc, "removal", removal);
+        json_set(doc, "slots", json_ref(slots));
+        json_set(doc, "writers", json_ref(writers));
         if (!path)
                 return -ENOMEM;
         int r = write_file_durably(path, json_text(doc));
@@ -49,32 +52,46 @@ static int writers_write(const Journal *j) {
         return r < 0 ? r : write_file_durably(path, json_text(doc));
 }
 
-static int writer_keep(Journal *j, json_object *record) {
-        _cleanup_json_ json_object *living = json_object_new_array();
+/* A new array of those that are at it still. */
+static json_object *living(json_object *writers) {
+        json_object *found = json_object_new_array();
 
-        for (size_t i = 0; i < json_len(j->writers); i++)
-                if (is_alive(json_at(j->writers, i)))
-                        json_object_array_add(living, json_ref(json_at(j->writers, i)));
-        if (json_object_array_add(living, json_ref(record)) < 0)
+        for (size_t i = 0; i < json_len(writers); i++)
+                if (is_alive(json_at(writers, i)))
+                        json_object_array_add(found, json_ref(json_at(writers, i)));
+        return found;
+}
+
+static int writer_keep(Journal *j, json_object *record) {
+        _cleanup_json_ json_object *writers = living(j->writers);
+
+        if (json_object_array_add(writers, json_ref(record)) < 0)
                 return -ENOMEM;
         json_object_put(j->writers);
-        j->writers = TAKE_PTR(living);
+        j->writers = TAKE_PTR(writers);
         return 0;
 }
 
-int journal_write_begins(void *journal, const char *what, int pid, uint64_t start_time, bool mortal) {
-        _cleanup_json_ json_object *record = json_object_new_object();
-        Journal *j = journal;
+static json_object *record_new(const char *what, int pid, uint64_t start_time) {
+        json_object *record = json_object_new_object();
 
         json_set_str(record, "ev", "write");
         json_set_str(record, "what", what);
         json_set_u64(record, "pid", (uint64_t) pid);
         json_set_u64(record, "start_time", start_time);
         json_set_u64(record, "usec", now_wall());
+        return record;
+}
+
+int journal_write_begins(void *journal, const char *what, int pid, uint64_t start_time, bool mortal) {
+        _cleanup_json_ json_object *record = record_new(what, pid, start_time);
+        Journal *j = journal;
+
         int r = writer_keep(j, record);
         if (r < 0)
                 return r;
-        r = writers_write(j);
+        _cleanup_free_ char *path = writers_path(j);
+        r = writers_write(path, journal_removal(j), j->slots, j->writers);
         int q = mortal ? r : append_line(j->fd, json_text(record));
         /* One of the two will do. On the way back neither has to: a slot that stays held for want of a record is the worse end. */
         return r >= 0 || q >= 0 || j->backwards ? 0 : r;
@@ -110,6 +127,36 @@ void journal_writers_close(Journal *j) {
 
         if (path && !journal_writer(j))
                 (void) unlink(path);
+}
+
+/* Those of a light that are at it still. */
+static json_object *light_writers(const char *path) {
+        _cleanup_json_ json_object *doc = NULL;
+
+        return path && writers_read(path, &doc) >= 0 ? living(json_get(doc, "writers")) : json_object_new_array();
+}
+
+int light_write_begins(void *port, const char *what, int pid, uint64_t start_time, bool mortal) {
+        _cleanup_json_ json_object *slots = json_object_new_array(), *slot = json_object_new_object();
+        _cleanup_free_ char *path = light_path(port);
+        _cleanup_json_ json_object *writers = light_writers(path);
+
+        json_set_str(slot, "port", port);
+        json_object_array_add(slots, json_ref(slot));
+        json_object_array_add(writers, record_new(what, pid, start_time));
+        (void) writers_write(path, 0, slots, writers);
+        return 0;
+}
+
+bool light_is_written(const char *port) {
+        _cleanup_free_ char *path = light_path(port);
+        _cleanup_json_ json_object *writers = light_writers(path);
+
+        if (json_len(writers) > 0)
+                return true;
+        if (path)
+                (void) unlink(path);
+        return false;
 }
 
 json_object *journal_writer(const Journal *j) {

@@ -97,7 +97,12 @@ int journal_write_begins(void *journal, const char *what, int pid, uint64_t star
 void journal_writers_load(Journal *j);
 void journal_writers_close(Journal *j);
 
-/* Of all removals of this boot but one, whatever became of them: an array of "write" records with `removal` and its `slots` ({"name",
+/* The same of a slot's light that is set for no removal: a witness whose userdata is the port. It is never kept from beginning: a light that
+ * is not set is the worse end. And whether such a write is under way; where none is, what is known of them is forgotten. */
+int light_write_begins(void *port, const char *what, int pid, uint64_t start_time, bool mortal);
+bool light_is_written(const char *port);
+
+/* Of all removals of this boot but one, whatever became of them: an array of "write" records with `removal` (0: none) and its `slots` ({"name",
  * "port"}) whose processes are still at it. */
 int writers_alive(uint64_t but, json_object **ret);
 

@@ -14,6 +14,7 @@
 #include "engine/journal.h"
 #include "engine/state-dir.h"
 #include "kernel/apart.h"
+#include "kernel/attr.h"
 #include "kernel/write.h"
 #include "own-processes.h"
 #include "test.h"
@@ -183,6 +184,9 @@ static void test_left_behind(const char *dir) {
                         journal_free(TAKE_PTR(j));
                 (void) reopen("40", &j);
         }
+        /* It is written down before it begins, and does not if its worker ends just then. */
+        for (unsigned i = 0; i < 1000 && path_existsf("/proc/%ju/fd/1", (uintmax_t) json_u64(journal_writer(j), "pid")); i++)
+                (void) poll(NULL, 0, 10);
         CHECK_INT(kill(worker, SIGKILL), 0);
         CHECK_INT(waitpid(worker, NULL, 0), worker);
         CHECK_INT(reopen("40", &later), 0);
@@ -251,6 +255,28 @@ static void test_writers(void) {
         CHECK_INT(waitpid(two, NULL, 0), two);
         CHECK_INT(n_alive(0), 0);
         CHECK(access(file, F_OK) == 0);
+}
+
+/* A light is set for no removal: it is known all the same who is at it, for which slot, and forgotten when nobody is. */
+static void test_light_writers(void) {
+        static char port[] = "0000:0c:00.0";
+        _cleanup_json_ json_object *found = NULL;
+        _cleanup_free_ char *file = strf("%s/writers/light-%s", run_dir(), port);
+        pid_t one = hanging(), two = hanging();
+
+        CHECK(!light_is_written(port));
+        CHECK_INT(light_write_begins(port, "0 > attention", one, start_time_of(one), false), 0);
+        CHECK_INT(light_write_begins(port, "1 > attention", two, start_time_of(two), false), 0);
+        CHECK_INT(writers_alive(7, &found), 0);
+        CHECK_INT(json_len(found), 2);
+        CHECK_INT(json_u64(json_at(found, 0), "removal"), 0);
+        CHECK_STR(json_text(json_get(json_at(found, 0), "slots")), "[{\"port\":\"0000:0c:00.0\"}]");
+        CHECK_INT(kill(two, SIGKILL), 0);
+        CHECK_INT(waitpid(two, NULL, 0), two);
+        CHECK(light_is_written(port) && !light_is_written("0000:0c:01.0"));
+        CHECK_INT(kill(one, SIGKILL), 0);
+        CHECK_INT(waitpid(one, NULL, 0), one);
+        CHECK(access(file, F_OK) == 0 && !light_is_written(port) && access(file, F_OK) < 0);
 }
 
 /* With nothing at it any more the end takes the record away. */
@@ -392,6 +418,7 @@ int main(void) {
         test_names_last(dir);
         test_left_behind(dir);
         test_writers();
+        test_light_writers();
         test_writers_end();
         test_writers_unwritable();
         test_untold(dir);
