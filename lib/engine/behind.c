@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* What is still under way in the kernel behind a step, on either way: journal-writers.c knows who, the engine goes by it. */
 #include <errno.h>
+#include <poll.h>
 
 #include "engine/engine-parts.h"
 #include "kernel/apart.h"
@@ -10,6 +11,7 @@
 enum {
         NAMED_MAX = 3,
         LINES_MAX = 100,
+        WRITER_POLL_MSEC = 500, /* it may take days */
 };
 
 bool engine_left_behind(Engine *e, json_object *writer, int result) {
@@ -84,17 +86,53 @@ static char *names_line(json_object *standing) {
         return n > NAMED_MAX ? strf("%s and %zu more", line ?: "", n - NAMED_MAX) : strdup(line ?: "");
 }
 
+/* In a process of its own. */
+static int let_go(void *data, char **ret_text) {
+        Engine *e = data;
+        int r = 0;
+
+        while (journal_writer(e->journal))
+                (void) poll(NULL, 0, WRITER_POLL_MSEC);
+        for (size_t n = e->plan->n_steps; n-- > 0;) {
+                int q = freeze_notes_undo(journal_notes(e->journal, n), &e->run);
+                r = r < 0 ? r : q;
+        }
+        return r;
+}
+
+/* Whoever stands still for a write runs on when it has ended, whenever that is: somebody waits for it who outlives this worker. He is written
+ * down as one who is at it too, so that nobody freezes them for another removal in the same moment. NULL: there is nobody, and the remedy
+ * does it. */
+static json_object *leave_somebody(Engine *e) {
+        const ApartOptions options = { .what = "lets those who stand still run on behind it", .outlives = true };
+        json_object *writer = json_ref(journal_writer(e->journal));
+
+        if (writer)
+                (void) run_apart(let_go, e, &options, NULL);
+        json_object *last = writer ? journal_writer(e->journal) : NULL;
+        bool is_new = last && json_u64(last, "pid") != json_u64(writer, "pid");
+        json_object_put(writer);
+        return is_new ? last : NULL;
+}
+
+/* He is through in a moment when the write is. By hand it is done once more: somebody may have ended him. */
+static char *standing_remedy(json_object *writer, json_object *somebody, const char *line) {
+        _cleanup_free_ char *then = somebody ? strf("tail --pid=%ju -f /dev/null && %s", (uintmax_t) json_u64(somebody, "pid"), line) : strdup(line);
+
+        return !then ? NULL : writer ? writer_remedy(writer, then) : strdup(then);
+}
+
 void engine_tell_standing(Engine *e) {
-        _cleanup_json_ json_object *standing = json_object_new_object();
-        json_object *writer = journal_writer(e->journal);
+        _cleanup_json_ json_object *standing = json_object_new_object(), *writer = json_ref(journal_writer(e->journal));
 
         for (size_t n = 0; n < e->plan->n_steps; n++)
                 freeze_notes_standing(journal_notes(e->journal, n), standing);
         if (json_object_object_length(standing) == 0)
                 return;
+        json_object *somebody = leave_somebody(e);
         _cleanup_free_ char *names = names_line(standing), *then = plan_again(e), *line = go_on_line(standing, then);
         char *why = strf("%s; %s stand still until then", e->stuck_why ?: "", names ?: "some");
-        char *remedy = !line ? NULL : writer ? writer_remedy(writer, line) : strdup(line);
+        char *remedy = line ? standing_remedy(writer, somebody, line) : NULL;
         if (why) {
                 free(e->stuck_why);
                 e->stuck_why = why;

@@ -237,6 +237,10 @@ int run_apart(apart_work_t work, void *data, const ApartOptions *options, char *
         if (pid == 0)
                 child(writer, parent, options->interruptible, work, data);
 
+        /* Done on this side, before it begins: it may be a while until it runs for the first time. */
+        if (options->outlives)
+                (void) setpgid(pid, pid);
+
         /* Our copy must go, or a dead child would not end the pipe. */
         close(TAKE_FD(writer));
 

@@ -13,6 +13,7 @@ typedef int (*apart_work_t)(void *data, char **ret_text);
 typedef struct ApartOptions {
         const char *what;       /* what it changes, for a person; NULL: it only looks */
         bool interruptible;     /* a signal ends the work; otherwise it is left behind when its time is over */
+        bool outlives;          /* it is to go on when the teller has ended: no signal to that one's group reaches it */
         uint64_t timeout_usec;
 
         /* Asked several times a second meanwhile; true ends interruptible work. (Other work goes on: its outcome is needed to

@@ -122,6 +122,33 @@ static void test_what_goes_back(bool taken) {
         waiting_child_end(pid);
 }
 
+/* They run on by themselves when the write has ended, long after the worker and its group have, and are not to be frozen anew before that. */
+static void test_they_run_on(void) {
+        _cleanup_(case_done) Case c;
+
+        case_begin(&c, make_plan("removal", CARD, FREEZE "," DAX));
+        begun(&c, 2);
+        pid_t standing = note_stopped(&c, 0), pid = waiting_child_start(nothing);
+        note_forced(&c, 1);
+        CHECK_INT(journal_write_begins(c.journal, "dax0.0 > unbind", pid, start_time_of(pid), false), 0);
+        apart_set_witness(journal_write_begins, c.journal);
+        CHECK_INT(engine_back(&c.engine, "failed", "test"), -EIO);
+        apart_set_witness(NULL, NULL);
+
+        pid_t somebody = (pid_t) json_u64(journal_writer(c.journal), "pid");
+        CHECK(somebody != pid && getpgid(somebody) == somebody);
+        _cleanup_free_ char *line = strf("tail --pid=%d -f /dev/null && tail --pid=%d -f /dev/null && { kill -CONT %d; safe-remove plan 2; }", pid,
+                                         somebody, standing);
+        CHECK(strstr(c.engine.stuck_remedy, line) == c.engine.stuck_remedy);
+        CHECK_INT(state_of(standing), 'T');
+        waiting_child_end(pid);
+        for (unsigned i = 0; i < 3000 && journal_writer(c.journal); i++)
+                (void) poll(NULL, 0, 10);
+        CHECK(!journal_writer(c.journal));
+        wait_for_state(standing, false);
+        waiting_child_end(standing);
+}
+
 /* The driver is bound again, and the kernel does not come back from it: it is not asked twice, and nothing is put back behind it. */
 static void test_revert_hangs(void) {
         static const StepLimits short_limits = { .offline_timeout_usec = USEC_PER_SEC, .write_timeout_usec = USEC_PER_SEC };
@@ -213,6 +240,7 @@ int main(void) {
                 return 77;
         test_what_goes_back(false);
         test_what_goes_back(true);
+        test_they_run_on();
         test_revert_hangs();
         test_look_takes_long();
         test_step_says_done();
