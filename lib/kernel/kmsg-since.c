@@ -7,7 +7,6 @@
 #include "kernel/kmsg-since.h"
 
 enum {
-        RECORD_MAX = 8192, /* the kernel's own limit (CONSOLE_EXT_LOG_MAX, later PRINTK_MESSAGE_MAX) is below */
         FACILITIES = 3,    /* priority >> 3: 0 is the kernel */
         NAME_BYTES = 15,   /* of a process (TASK_COMM_LEN) */
         KTHREADD = 2,
@@ -40,37 +39,6 @@ static const struct {
         { "kmem ", "cannot be hotremoved until the next reboot" },
 };
 
-static int log_open(int flags) {
-        int fd = open(getenv("SAFE_REMOVE_KMSG") ?: "/dev/kmsg", flags | O_NONBLOCK | O_CLOEXEC | O_NOCTTY);
-
-        return fd < 0 ? -errno : fd;
-}
-
-/* From its beginning on. */
-static int log_open_all(void) {
-        _cleanup_close_ int fd = log_open(O_RDONLY);
-
-        if (fd < 0)
-                return fd;
-        return lseek(fd, 0, SEEK_SET) < 0 ? -errno : TAKE_FD(fd);
-}
-
-/* 1: a record was read; 0: there are no more. Where some were overwritten (EPIPE), the next one is the first behind them: its number
- * tells. */
-static int next(int fd, KmsgRecord *ret) {
-        for (;;) {
-                char buffer[RECORD_MAX];
-                ssize_t n = read(fd, buffer, sizeof(buffer));
-
-                if (n > 0 && kmsg_parse(buffer, (size_t) n, ret) >= 0)
-                        return 1;
-                if (n == 0 || (n < 0 && errno == EAGAIN))
-                        return 0;
-                if (n < 0 && errno != EINTR && errno != EINVAL && errno != EPIPE)
-                        return -errno;
-        }
-}
-
 static int read_taint(uint64_t *ret) {
         return attr_read_u64f(ret, "/proc/sys/kernel/tainted");
 }
@@ -79,13 +47,13 @@ static int behind_the_last(uint64_t *ret) {
         uint64_t sequence = 0;
         int r;
 
-        _cleanup_close_ int fd = log_open_all();
+        _cleanup_close_ int fd = kmsg_open_all();
         if (fd < 0)
                 return fd;
         for (;;) {
                 _cleanup_(kmsg_record_done) KmsgRecord record = { 0 };
 
-                r = next(fd, &record);
+                r = kmsg_next(fd, &record);
                 if (r <= 0)
                         break;
                 sequence = record.sequence + 1;
@@ -100,7 +68,7 @@ int kmsg_mark(const char *text, KmsgMark *ret) {
         _cleanup_free_ char *line = strf("<6>%s\n", text);
         KmsgMark mark;
 
-        _cleanup_close_ int fd = log_open(O_RDONLY);
+        _cleanup_close_ int fd = kmsg_open(O_RDONLY);
         if (fd < 0)
                 return fd;
         if (lseek(fd, 0, SEEK_END) < 0)
@@ -111,9 +79,9 @@ int kmsg_mark(const char *text, KmsgMark *ret) {
 
         /* The first record from here on is ours, or one that came between: both are late enough. A write may be refused, or be
          * dropped without a word (printk.devkmsg=ratelimit). */
-        _cleanup_close_ int writer = log_open(O_WRONLY);
+        _cleanup_close_ int writer = kmsg_open(O_WRONLY);
         ssize_t n = writer < 0 || !line ? -1 : write(writer, line, strlen(line));
-        r = n < 0 ? 0 : next(fd, &record);
+        r = n < 0 ? 0 : kmsg_next(fd, &record);
         if (r > 0)
                 mark.sequence = record.sequence;
         else if (r == 0)
@@ -201,13 +169,13 @@ static int each_since(const KmsgMark *mark, bool (*hear)(KmsgRecord *record, voi
         uint64_t expected = mark->sequence;
         bool lost = false;
 
-        _cleanup_close_ int fd = log_open_all();
+        _cleanup_close_ int fd = kmsg_open_all();
         if (fd < 0)
                 return fd;
         for (;;) {
                 _cleanup_(kmsg_record_done) KmsgRecord record = { 0 };
 
-                int r = next(fd, &record);
+                int r = kmsg_next(fd, &record);
                 if (r < 0)
                         return r;
                 if (r == 0)

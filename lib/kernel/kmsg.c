@@ -1,7 +1,13 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include <ctype.h>
+#include <errno.h>
+#include <fcntl.h>
 
 #include "kernel/kmsg.h"
+
+enum {
+        RECORD_MAX = 8192, /* the kernel's own limit (CONSOLE_EXT_LOG_MAX, later PRINTK_MESSAGE_MAX) is below */
+};
 
 static const char *const slot_message_table[_SLOT_MESSAGE_MAX] = {
         [SLOT_MESSAGE_POWER_OFF] = "power-off",
@@ -176,4 +182,32 @@ SlotMessage kmsg_slot_message(const KmsgRecord *record, const char **ret_port) {
                         return wordings[i].message;
                 }
         return _SLOT_MESSAGE_INVALID;
+}
+
+int kmsg_open(int flags) {
+        int fd = open(getenv("SAFE_REMOVE_KMSG") ?: "/dev/kmsg", flags | O_NONBLOCK | O_CLOEXEC | O_NOCTTY);
+
+        return fd < 0 ? -errno : fd;
+}
+
+int kmsg_open_all(void) {
+        _cleanup_close_ int fd = kmsg_open(O_RDONLY);
+
+        if (fd < 0)
+                return fd;
+        return lseek(fd, 0, SEEK_SET) < 0 ? -errno : TAKE_FD(fd);
+}
+
+int kmsg_next(int fd, KmsgRecord *ret) {
+        for (;;) {
+                char buffer[RECORD_MAX];
+                ssize_t n = read(fd, buffer, sizeof(buffer));
+
+                if (n > 0 && kmsg_parse(buffer, (size_t) n, ret) >= 0)
+                        return 1;
+                if (n == 0 || (n < 0 && errno == EAGAIN))
+                        return 0;
+                if (n < 0 && errno != EINTR && errno != EINVAL && errno != EPIPE)
+                        return -errno;
+        }
 }

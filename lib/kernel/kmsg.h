@@ -18,6 +18,14 @@ void kmsg_record_done(KmsgRecord *record);
 /* Parses one record as one read() of /dev/kmsg returns it and undoes its \xHH escapes. -EBADMSG when it is not one. */
 int kmsg_parse(const char *data, size_t length, KmsgRecord *ret);
 
+/* The log, without waiting for what will be said; and from its beginning on. A descriptor or a negative errno. */
+int kmsg_open(int flags);
+int kmsg_open_all(void);
+
+/* 1: a record was read, for kmsg_record_done(); 0: there are no more. Where some were overwritten (EPIPE), the next one is the first behind
+ * them: its number tells. */
+int kmsg_next(int fd, KmsgRecord *ret);
+
 /* What pciehp says about a slot. There is no uevent, netlink message or tracepoint for the button: its log line is the
  * only sign (drivers/pci/hotplug/pciehp_ctrl.c:pciehp_handle_button_press, 6.1 to 7.2). */
 typedef enum SlotMessage {
