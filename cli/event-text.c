@@ -132,6 +132,10 @@ static char *text_card_lost(json_object *e) {
         return text_seen(e, "the card was pulled or lost its power, and not all of it is gone");
 }
 
+static char *text_disk_lost(json_object *e) {
+        return text_seen(e, "a disk is gone and still in use");
+}
+
 static char *text_withdrawn(json_object *e) {
         return text_seen(e, "no longer safe to pull");
 }
@@ -156,7 +160,8 @@ char *event_text(json_object *event) {
                 { "state", text_state },       { "led", text_led },     { "end", text_end },
                 { "error", text_message },     { "button", text_button },
                 { "request", text_request },   { "request-unserved", text_unserved }, { "kmsg-lost", text_kmsg_lost },
-                { "card-gone", text_card_gone }, { "card-lost", text_card_lost }, { "withdrawn", text_withdrawn }, { "daemon", text_daemon },
+                { "card-gone", text_card_gone }, { "card-lost", text_card_lost }, { "disk-lost", text_disk_lost }, { "withdrawn", text_withdrawn },
+                { "daemon", text_daemon },
         };
         const char *type = json_str(event, "type");
 

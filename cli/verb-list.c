@@ -98,6 +98,19 @@ static void print_left(json_object *topology) {
                                json_str(json_at(slots, i), "left"));
 }
 
+/* A disk that is gone and of no slot, or of one that has another card by now. */
+static void print_vanished(json_object *topology) {
+        json_object *disks = json_array(topology, "vanished");
+
+        for (size_t i = 0; i < json_len(disks); i++) {
+                const char *slot = json_str(json_at(disks, i), "slot");
+                json_object *lost = json_array(json_at(disks, i), "lost");
+
+                printf("%s%s: the disk %s is gone, and still in use: %s\n", slot ? "slot " : "no slot is known", slot ?: "",
+                       json_str(json_at(disks, i), "device") ?: "?", json_object_get_string(json_at(lost, 0)) ?: "?");
+        }
+}
+
 ExitCode verb_list(const Args *a) {
         _cleanup_json_ json_object *slots = NULL, *removals = NULL, *topology = NULL;
         _cleanup_bus_ sd_bus *bus = NULL;
@@ -121,7 +134,9 @@ ExitCode verb_list(const Args *a) {
                 print_slots(slots);
         else if (output.legend)
                 puts("no hot-plug slots");
-        if (output.json == JSON_OFF)
+        if (output.json == JSON_OFF) {
                 print_left(topology);
+                print_vanished(topology);
+        }
         return looked;
 }

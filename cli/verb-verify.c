@@ -21,6 +21,22 @@ static const char *after_what(json_object *o) {
                 "the card was pulled or lost its power without being removed" : "the card is up";
 }
 
+/* A disk that is gone and in use, of which nothing tells whether it was in this slot. */
+static void print_not_known(json_object *o) {
+        json_object *disks = json_array(o, "not_known");
+
+        printf("slot %s: ", json_str(o, "slot") ?: "?");
+        print_colored(COLOR_BAD, "not known");
+        puts(": a disk that is gone is still in use, and may have been in this slot");
+        for (size_t i = 0; i < json_len(disks); i++) {
+                json_object *lost = json_array(json_at(disks, i), "lost");
+                printf("  %s", json_str(json_at(disks, i), "device") ?: "?");
+                for (size_t k = 0; k < json_len(lost); k++)
+                        printf("%s%s", k > 0 ? "; " : ": ", json_object_get_string(json_at(lost, k)));
+                puts("");
+        }
+}
+
 static void print_verdict(json_object *o) {
         const char *power = json_str(o, "power_led"), *attention = json_str(o, "attention_led");
         json_object *probes = json_array(o, "probes");
@@ -53,11 +69,13 @@ ExitCode verb_verify(const Args *a) {
         if (output.json != JSON_OFF)
                 print_json(o);
         else {
+                if (json_has(o, "not_known"))
+                        print_not_known(o);
                 print_verdict(o);
                 if (!is_about_nothing(o))
                         probes_print(json_array(o, "probes"), "  ");
         }
-        if (is_about_nothing(o))
+        if (is_about_nothing(o) && !json_has(o, "not_known"))
                 return CODE_NOTHING;
         return json_flag(o, "holds") ? CODE_DONE : CODE_NOT_PROVEN;
 }

@@ -36,6 +36,7 @@ static const char *const message_ids[_LOG_MESSAGE_MAX] = {
         [LOG_MESSAGE_RESUMED] = "c95dd9af16904ea9bef9ad424c06aed5",
         [LOG_MESSAGE_CARD_GONE] = "6030d13659be4de5b6f04140787d31dc",
         [LOG_MESSAGE_CARD_LOST] = "c9b1f6e3a7104a0f8d1d6fbf0a7d2b54",
+        [LOG_MESSAGE_DISK_LOST] = "7f0d4c2be7b84b6f9e0c35a1d96e18f2",
         [LOG_MESSAGE_WITHDRAWN] = "4bc9d6f2b91e4122959a6d3a2d5d5196",
         [LOG_MESSAGE_EVENTS_LOST] = "9dfed9f1691d418792050280cbe6c807",
         [LOG_MESSAGE_SOURCE_FAILED] = "70b15f770f8f40ba946897e8c0d63fb0",

@@ -71,6 +71,7 @@ void manager_guard_slot(Manager *m, const ManagedSlot *s); /* if its light says 
 
 /* manager-slots.c */
 void manager_take_scan(json_object *topology, const char *why_not, void *userdata);
+void manager_disks_lost(Manager *m, json_object *before, json_object *now); /* "vanished" of the last scan, and of this one */
 void manager_card_lost(Manager *m, const ManagedSlot *s, json_object *lost); /* tells of what its `left` says, and of all that was lost */
 void manager_refresh_slot(ManagedSlot *s); /* its removal started or ended; NULL is fine */
 void manager_slot_leds(Manager *m, const Removal *r, json_object *event); /* a worker's `led` */

@@ -105,8 +105,20 @@ static json_object *what_was_lost(const char *key, const Topology *t, json_objec
         return lost;
 }
 
-static void ask_about_gone(const char *key, const Topology *t, json_object *before, json_object *slot) {
-        _cleanup_free_ char *left = what_is_left(json_get(before, "scope"));
+/* A stick that was pulled while it was mounted is not what keeps a slot from being empty. */
+static void add_others(json_object *scope, json_object *gone) {
+        json_object *before = json_array(scope, "gone_before");
+
+        for (size_t i = 0; i < json_len(before); i++)
+                json_object_array_add(gone, json_ref(json_at(before, i)));
+        json_set(scope, "gone_before", gone);
+}
+
+static void ask_about_gone(const char *key, const Topology *t, json_object *before, json_object *slot, json_object *others) {
+        _cleanup_json_ json_object *scope = probe_scope(json_get(before, "scope"), NULL);
+
+        add_others(scope, others);
+        _cleanup_free_ char *left = what_is_left(scope);
 
         if (!left) {
                 end_loss(before, slot);
@@ -126,11 +138,17 @@ static json_object *slot_entry(json_object *topology, const char *name) {
         return NULL;
 }
 
-static void add_ranges(json_object *scope, json_object *unseen) {
-        json_object *to = json_array(scope, "ranges"), *ranges = json_array(unseen, "ranges");
+static void add_unseen(json_object *scope, json_object *unseen) {
+        static const char *const keys[] = { "ranges", "block_devices", "gone", "file_systems", "gone_before" };
 
-        for (size_t i = 0; i < json_len(ranges); i++)
-                json_object_array_add(to, json_ref(json_at(ranges, i)));
+        for (size_t k = 0; k < ELEMENTSOF(keys); k++) {
+                json_object *to = json_array(scope, keys[k]), *from = json_array(unseen, keys[k]);
+
+                if (!to && from)
+                        json_set(scope, keys[k], json_ref(from));
+                for (size_t i = 0; to && i < json_len(from); i++)
+                        json_object_array_add(to, json_ref(json_at(from, i)));
+        }
 }
 
 /* What each slot's card had when it was seen. */
@@ -146,14 +164,14 @@ static json_object *all_known(const Topology *t) {
 }
 
 /* What somebody saw, and what nobody did: the daemon may have been away for all of the card's life, or since its memory came online. */
-static json_object *card_before(const char *key, const Topology *t, const Slot *slot, json_object *known) {
-        json_object *before = NULL, *unseen = lost_without_record(t, slot, known);
+static json_object *card_before(const char *key, const Topology *t, const Slot *slot, json_object *known, const VanishedList *vanished) {
+        json_object *before = NULL, *unseen = lost_without_record(t, slot, known, vanished);
         bool seen = last_seen_load(key, &before) >= 0;
 
         if (!unseen)
                 return before;
         if (seen)
-                add_ranges(json_get(before, "scope"), unseen);
+                add_unseen(json_get(before, "scope"), unseen);
         else {
                 before = json_object_new_object();
                 json_set(before, "scope", json_ref(unseen));
@@ -164,9 +182,20 @@ static json_object *card_before(const char *key, const Topology *t, const Slot *
         return before;
 }
 
-void last_seen_update(const Topology *t, json_object *topology) {
+int last_seen_vanished(const Topology *t, VanishedList *ret) {
         _cleanup_json_ json_object *known = all_known(t);
 
+        return vanished_find(t, known, ret);
+}
+
+void last_seen_update(const Topology *t, json_object *topology) {
+        _cleanup_json_ json_object *known = all_known(t), *of_no_slot = NULL;
+        _cleanup_vanished_ VanishedList vanished = { 0 };
+
+        (void) vanished_find(t, known, &vanished);
+        of_no_slot = vanished_json(&vanished);
+        if (of_no_slot)
+                json_set(topology, "vanished", json_ref(of_no_slot));
         for (size_t i = 0; i < t->n_slots; i++) {
                 _cleanup_(scope_done) Scope s = { 0 };
                 _cleanup_json_ json_object *before = NULL;
@@ -181,8 +210,8 @@ void last_seen_update(const Topology *t, json_object *topology) {
                         remember(key, t, &s, entry);
                         continue;
                 }
-                before = card_before(key, t, slot, known);
+                before = card_before(key, t, slot, known, &vanished);
                 if (before && entry)
-                        ask_about_gone(key, t, before, entry);
+                        ask_about_gone(key, t, before, entry, vanished_of_others(&vanished, slot, json_get(before, "scope")));
         }
 }

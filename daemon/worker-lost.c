@@ -7,6 +7,8 @@
 #include "daemon/worker-lost.h"
 #include "holders/memory-holder.h"
 #include "kernel/attr.h"
+#include "kernel/block-refs.h"
+#include "kernel/device-places.h"
 #include "kernel/mountinfo.h"
 #include "plan/scope.h"
 #include "probe/probe.h"
@@ -149,13 +151,58 @@ static void add_users(const Topology *t, json_object *scope, json_object *lines)
                 json_append_str(lines, "whose memory it was could not be found out of every process");
 }
 
+static bool has_name(json_object *scope, const char *name) {
+        json_object *blocks = json_array(scope, "block_devices");
+
+        for (size_t i = 0; i < json_len(blocks); i++)
+                if (streq_ptr(json_str(json_at(blocks, i), "name"), name))
+                        return true;
+        return name && scope_names(scope, "gone", name);
+}
+
+static void add_swap(const Topology *t, json_object *scope, json_object *lines) {
+        json_object *file_systems = json_array(scope, "file_systems"), *blocks = json_array(scope, "block_devices");
+
+        for (size_t i = 0; i < t->n_swaps; i++) {
+                const Swap *s = &t->swaps[i];
+                _cleanup_free_ char *device = s->file ? NULL : place_of_node(s->path);
+                if (has_name(scope, device) || (s->dev && has_dev(s->file ? file_systems : blocks, s->dev, NULL)))
+                        json_append_strf(lines, "swap %s: %ju of %ju MiB in use", s->path, (uintmax_t) s->used >> 20, (uintmax_t) s->size >> 20);
+        }
+}
+
+/* What holds on to a device that is gone, mounted or not. */
+static void add_references(json_object *scope, json_object *lines) {
+        _cleanup_block_refs_ BlockRefs refs = { 0 };
+        size_t n = 0;
+
+        (void) block_refs_load(&refs);
+        for (size_t i = 0; i < refs.n_items; i++)
+                if (!refs.items[i].place && has_name(scope, refs.items[i].device))
+                        add_line(lines, &n, strf("block device %s is gone: %s", refs.items[i].device, refs.items[i].who));
+        add_rest(lines, n, "uses of block devices that are gone");
+}
+
+static void add_storage(const Topology *t, json_object *scope, json_object *lines) {
+        add_mounts(t, scope, lines);
+        add_swap(t, scope, lines);
+        add_block_devices(t, scope, lines);
+        add_references(scope, lines);
+}
+
+json_object *lost_uses(const Topology *t, json_object *scope) {
+        json_object *lines = json_object_new_array();
+
+        add_storage(t, scope, lines);
+        return lines;
+}
+
 json_object *lost_lines(const Topology *t, json_object *scope) {
         json_object *lines = json_object_new_array();
 
         add_memory(t, scope, lines);
         add_users(t, scope, lines);
-        add_mounts(t, scope, lines);
-        add_block_devices(t, scope, lines);
+        add_storage(t, scope, lines);
         if (processes_of_scope(scope, LINES_MAX, lines) < 0)
                 json_append_str(lines, "not every process could be looked at");
         return lines;
@@ -239,20 +286,22 @@ static json_object *first_function(const Slot *slot) {
         return functions;
 }
 
-json_object *lost_without_record(const Topology *t, const Slot *slot, json_object *known) {
+json_object *lost_without_record(const Topology *t, const Slot *slot, json_object *known, const VanishedList *vanished) {
+        _cleanup_json_ json_object *ranges = json_object_new_array(), *scope = NULL;
         _cleanup_(scope_done) Scope s = { 0 };
-        json_object *ranges = json_object_new_array(), *scope = NULL;
 
         for (size_t i = 0; slot->port && slot->address && t->iomem && i < t->iomem->n_ranges; i++) {
                 const IomemRange *ram = &t->iomem->ranges[i];
                 if (streq(ram->name, "System RAM (kmem)") && !has_device(t, ram) && !has_cards(t, ram) && !is_known(known, ram) && may_be_of(t, slot, ram))
                         add_range(ranges, ram);
         }
-        if (json_len(ranges) > 0 && scope_find(t, slot, &s) >= 0) {
-                scope = scope_seen_json(&s, t);
-                json_set(scope, "ranges", json_ref(ranges));
-                json_set(scope, "functions", first_function(slot));
-        }
-        json_object_put(ranges);
-        return scope;
+        if (!slot->address || scope_find(t, slot, &s) < 0)
+                return NULL;
+        scope = scope_seen_json(&s, t);
+        bool disks = vanished_add_to_scope(vanished, slot, scope);
+        if (json_len(ranges) == 0 && !disks)
+                return NULL;
+        json_set(scope, "ranges", json_ref(ranges));
+        json_set(scope, "functions", first_function(slot));
+        return TAKE_PTR(scope);
 }

@@ -119,8 +119,20 @@ static int subject_find(const Request *request, Subject *ret) {
         return 0;
 }
 
+/* A disk is in use that is gone, and nothing tells that it was not in this slot: the newest of its cards, of which nobody has written anything
+ * down. NULL: that is not so. */
+static json_object *not_known(const Request *request, const Subject *subject) {
+        json_object *since = json_get(subject->scope, "since");
+        _cleanup_vanished_ VanishedList vanished = { 0 };
+
+        if (last_seen_vanished(request->topology, &vanished) < 0 ||
+            !vanished_may_be_of(&vanished, request->slot, subject->removal > 0 ? json_u64(since, "sequence") : 0))
+                return NULL;
+        return vanished_json(&vanished);
+}
+
 static json_object *answer_make(const Request *request, const Subject *subject) {
-        json_object *o = json_object_new_object(), *report = NULL;
+        json_object *o = json_object_new_object(), *report = NULL, *unknown = not_known(request, subject);
         SlotRegisters s;
         bool known = request->port && slot_registers_read(request->port, &s) >= 0;
 
@@ -133,7 +145,9 @@ static json_object *answer_make(const Request *request, const Subject *subject) 
                 json_set_strf(o, "removal", "%ju", (uintmax_t) subject->removal);
         json_set_str(o, "subject", subject->by);
         /* A proof about nothing is none. */
-        json_set_bool(o, "holds", holds && !streq(subject->by, "none"));
+        json_set_bool(o, "holds", holds && !unknown && !streq(subject->by, "none"));
+        if (unknown)
+                json_set(o, "not_known", unknown);
         json_set_str(o, "power_led", known && s.has_power_indicator ? indicator_to_string(s.power) : NULL);
         json_set_str(o, "attention_led", known && s.has_attention_indicator ? indicator_to_string(s.attention) : NULL);
         json_set(o, "probes", report);

@@ -31,7 +31,7 @@ static int look(WorkerIo *io, json_object **ret) {
 
 /* What the daemon shows of it: a machine has few slots, and much else. */
 static int verb_scan(WorkerIo *io) {
-        static const char *const keys[] = { "schema", "slots", "nd_regions" };
+        static const char *const keys[] = { "schema", "slots", "nd_regions", "vanished" };
         _cleanup_json_ json_object *topology = NULL;
 
         int r = look(io, &topology);
@@ -39,7 +39,8 @@ static int verb_scan(WorkerIo *io) {
                 return r;
         json_object *o = json_object_new_object();
         for (size_t i = 0; i < ELEMENTSOF(keys); i++)
-                json_set(o, keys[i], json_ref(json_get(topology, keys[i])));
+                if (json_has(topology, keys[i]))
+                        json_set(o, keys[i], json_ref(json_get(topology, keys[i])));
         worker_send(io, o);
         return 0;
 }

@@ -141,8 +141,8 @@ class BusTest(unittest.TestCase):
             f.write(text)
         os.rename(self.path(name + ".new"), self.path(name))
 
-    def write_machine(self, slots):
-        self.write("play/machine.json", json.dumps({"schema": "safe-remove/topology/1", "slots": slots}))
+    def write_machine(self, slots, **more):
+        self.write("play/machine.json", json.dumps({"schema": "safe-remove/topology/1", "slots": slots, **more}))
 
     def worker_log(self):
         if not os.path.exists(self.path("play/log")):

@@ -307,6 +307,35 @@ class Events(BusTest):
         wait_for(lambda: len(self.lights()) == 2, "the light to be given back")
         self.assertEqual((self.lights()[1]["attention"], self.slot("2", "State")), ("off", "empty"))
 
+    def test_disk_lost(self):
+        """A disk is gone and in use, and of no slot: told once, for as long as it is so, and no light says anything of it."""
+        root = Connection(self.path("bus"))
+        self.addCleanup(root.close)
+        root.answer(root.send("Subscribe"))
+        monitor = self.monitor()
+        gone = {"device": "sdb1", "slot": None, "lost": ["ext4 of /dev/sdb1 is mounted on /srv"]}
+        slots = [slot("2", 0), slot("3", 1)]
+
+        def told():
+            """What everybody hears: of the lines and the device only root does."""
+            return [e for e in monitor.events() if e["type"] == "disk-lost" and "message" not in e]
+
+        self.write_machine(slots, vanished=[gone])
+        self.settle()
+        wait_for(told, "the event\n" + self.log())
+        self.settle()
+        self.assertEqual([(e.get("slot"), e.get("lost")) for e in told()], [(None, None)])
+        seen = json.loads(wait_for(lambda: next((m.text for m in iter(lambda: root.next(0.1), None) if "disk-lost" in m.text), None), "the event"))
+        self.assertEqual((seen["message"], seen["lost"]), ("sdb1", gone["lost"]))
+        self.assertIn("The disk sdb1 is gone and still in use; nothing tells which slot it was in. Lost: ext4 of /dev/sdb1", self.log())
+        self.write_machine(slots)
+        self.settle()
+        self.write_machine(slots, vanished=[{**gone, "slot": "2"}])
+        self.settle()
+        wait_for(lambda: len(told()) == 2, "the next event")
+        self.assertEqual(told()[1].get("slot"), "2")
+        self.assertEqual((self.lights(), self.slot("2", "State")), ([], "ready"))
+
     def test_card_lost_until_a_restart(self):
         """Whoever turned the light on is not there any more when all of it is gone."""
         self.stop_daemon()

@@ -101,17 +101,27 @@ def press_until_dark(lab, number):
     lab.wait_leds(number, safe=True, timeout=20)
 
 
+def go_away(lab):
+    """Daemon and guard, with all that they have seen."""
+    lab.sh("systemctl mask --runtime --now safe-removed.service safe-remove-guard.service")
+    lab.sh(f"rm -f {removal.STATE_DIR}/cards/*.json")
+
+
+def come_back(lab):
+    hear_events(lab)
+    lab.sh("systemctl unmask --runtime safe-removed.service safe-remove-guard.service && systemctl start safe-removed.service")
+
+
 @scenario("power-cut-unseen", own_guest=True, timeout=240, allow=LOST)
 def power_cut_unseen(lab):
     """Daemon and guard are away from before the card's memory is online until the kernel has taken the power: only the machine itself tells."""
-    lab.sh("systemctl mask --runtime --now safe-removed.service safe-remove-guard.service")
+    go_away(lab)
     ram = lab.ram(2)
     user = lab.keeper(ram.node, mib=16)
     user.signal("STOP")
     press_until_dark(lab, 2)
     lab.check(ram.online() > 0, "the kernel should have kept blocks: the scenario shows nothing otherwise")
-    hear_events(lab)
-    lab.sh("systemctl unmask --runtime safe-removed.service safe-remove-guard.service && systemctl start safe-removed.service")
+    come_back(lab)
     lab.wait_leds(2, attention="on")
     check_told(lab, 2, f"memory{ram.block_numbers[0]} to memory{ram.block_numbers[-1]}: 512 MiB online",
                f"process {user.pid} (keeper) has 16")
@@ -144,3 +154,50 @@ def power_cut_disk(lab):
     disk.umount()
     lab.wait_for(lambda: state(lab, 4) == ["empty"], 20, "the slot to be empty")
     lab.wait_leds(4, attention="off")
+
+
+def check_over(lab, number):
+    """Nothing uses what was on it any more; nothing tells the daemon: the next look finds it."""
+    lab.wait_for(lambda: state(lab, number) == ["empty"], 20, "the slot to be empty")
+    leds = lab.wait_leds(number, attention="off")
+    lab.check(leds.safe, f"all of it is gone: {leds}")
+
+
+@scenario("power-cut-disk-unseen", profile="mixed", timeout=240, allow=DEAD_DISK, turn=True)
+def power_cut_disk_unseen(lab):
+    """The kernel takes the power of a disk with volumes that are mounted and swap, which nobody has ever seen: the kernel's log tells which slot
+    it was in."""
+    go_away(lab)
+    device = lab.disk(4)
+    lab.sh(f"pvcreate -q {device} && vgcreate -q lab {device} && lvcreate -q -y -n data -L 32M lab && lvcreate -q -y -n swap -L 32M lab && "
+           "mkswap -q /dev/lab/swap && swapon /dev/lab/swap")
+    disk = lab.filesystem("/dev/lab/data", "ext4")
+    user = lab.spawn("user", f"cd {disk.target} && exec sleep 1000")
+    press_until_dark(lab, 4)
+    come_back(lab)
+    lab.wait_leds(4, attention="on")
+    lab.wait_for(lambda: state(lab, 4) == ["lost"], 20, "the slot to be lost")
+    check_told(lab, 4, f"ext4 of /dev/mapper/lab-data is mounted on {disk.target}", "swap /dev/dm-", f"process {user.pid} (sleep) has",
+               f"block device {device.rsplit('/', 1)[-1]} is gone")
+    check_lost(lab, 4, "mounts", disk.target)
+    lab.equal(state(lab, 5), ["empty"], "the state of a slot that never had a card")
+    user.stop()
+    disk.umount()
+    lab.sh("swapoff /dev/lab/swap && dmsetup remove lab-swap lab-data")
+    check_over(lab, 4)
+
+
+@scenario("power-cut-pmem-unseen", profile="mixed", timeout=240, allow=(*LOST, *DEAD_DISK, r"XFS \(pmem"), turn=True)
+def power_cut_pmem_unseen(lab):
+    """The same of persistent memory with a file system: the one slot that had a memory card, and has none, is its slot."""
+    go_away(lab)
+    disk = lab.filesystem(lab.pmem(3).namespace().device)
+    press_until_dark(lab, 3)
+    come_back(lab)
+    lab.wait_leds(3, attention="on")
+    lab.wait_for(lambda: state(lab, 3) == ["lost"], 20, "the slot to be lost")
+    check_told(lab, 3, f"xfs of {disk.device} is mounted on {disk.target}")
+    check_lost(lab, 3, "mounts", disk.target)
+    lab.equal(state(lab, 5), ["empty"], "the state of a slot that never had a card")
+    lab.sh(f"umount {disk.target}")
+    check_over(lab, 3)
