@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* Who has a range of user numbers is one user with all of them. */
+/* Who has ranges of user numbers is one user with all of them, and with his own number. */
 #include "daemon/sub-uid.h"
 #include "base/fileio.h"
 #include "test.h"
 
-static char *path;
+static char *path, *passwd;
 
 static void write_ranges(const char *text) {
         CHECK_INT(write_file_durably(path, text), 0);
@@ -14,14 +14,42 @@ static void test_ranges(void) {
         write_ranges("me:100000:65536\n1001:165536:65536\nme:400000:10\n");
         CHECK_INT(sub_uid_user(0), 0);
         CHECK_INT(sub_uid_user(1000), 1000);
+        CHECK_INT(sub_uid_user(1001), 1001);
         CHECK_INT(sub_uid_user(99999), 99999);
         CHECK_INT(sub_uid_user(100000), 100000);
         CHECK_INT(sub_uid_user(165535), 100000);
-        CHECK_INT(sub_uid_user(165536), 165536);
-        CHECK_INT(sub_uid_user(231071), 165536);
+        CHECK_INT(sub_uid_user(165536), 1001);
+        CHECK_INT(sub_uid_user(231071), 1001);
         CHECK_INT(sub_uid_user(231072), 231072);
-        CHECK_INT(sub_uid_user(400009), 400000);
+        CHECK_INT(sub_uid_user(400000), 100000);
+        CHECK_INT(sub_uid_user(400009), 100000);
         CHECK_INT(sub_uid_user(400010), 400010);
+}
+
+/* All that one person can call under is one, by whatever name the file has him. Root is nobody's other number. */
+static void test_persons(void) {
+        CHECK_INT(write_file_durably(passwd, "root:x:0:0::/:/bin/sh\nalice:x:1000:1000::/:/bin/sh\nbob:x:1002:1002::/:/bin/sh\n"
+                                             "broken\ncarol:x:100000:1::/:/bin/sh\n"), 0);
+        write_ranges("alice:100000:65536\nbob:200000:10\nroot:300000:10\nalice:400000:10\n1002:500000:10\nnobody-knows:600000:10\n"
+                     "root:700000:10\ndave:0:1\n");
+        static const struct { uint32_t uid, user; } want[] = {
+                { 0, 0 }, { 1000, 1000 }, { 100000, 1000 }, { 165535, 1000 }, { 400009, 1000 },
+                { 1002, 1002 }, { 200009, 1002 }, { 500000, 1002 },
+                { 300005, 300000 }, { 700005, 300000 }, { 600009, 600000 }, { 1001, 1001 },
+        };
+        for (size_t i = 0; i < ELEMENTSOF(want); i++)
+                CHECK_INT(sub_uid_user(want[i].uid), want[i].user);
+        /* Who may be somebody else may also be whatever that one may be. */
+        write_ranges("alice:100000:65536\nbob:1000:5\n");
+        CHECK_INT(sub_uid_user(1002), sub_uid_user(100001));
+        CHECK_INT(sub_uid_user(1002), 1000);
+        /* The name is known later. */
+        write_ranges("erin:100:10\n");
+        CHECK_INT(sub_uid_user(105), 100);
+        CHECK_INT(write_file_durably(passwd, "erin:x:2000:2000::/:/bin/sh\n"), 0);
+        CHECK_INT(sub_uid_user(105), 2000);
+        CHECK_INT(unlink(passwd), 0);
+        CHECK_INT(sub_uid_user(105), 100);
 }
 
 /* In no order, over each other, without a line end. */
@@ -54,12 +82,16 @@ int main(void) {
 
         CHECK(mkdtemp(folder));
         path = strf("%s/subuid", folder);
+        passwd = strf("%s/passwd", folder);
         CHECK_INT(setenv("SAFE_REMOVE_SUBUID", path, true), 0);
+        CHECK_INT(setenv("SAFE_REMOVE_PASSWD", passwd, true), 0);
         test_ranges();
+        test_persons();
         test_overlap();
         test_rubbish();
         test_gone();
         CHECK_INT(rmdir(folder), 0);
         free(path);
+        free(passwd);
         return 0;
 }
