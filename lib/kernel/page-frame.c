@@ -142,27 +142,27 @@ int page_frames_find(uint64_t start, uint64_t size, PageFrameKind kind, size_t m
         return 0;
 }
 
-/* Few machines have any, and this spares them a look at every page. */
+/* Few machines have any, and this spares them a look at every page. A kernel that gives none up has no such line. */
 static bool machine_has_poisoned(void) {
         _cleanup_free_ char *text = NULL;
 
         if (read_file("/proc/meminfo", &text, NULL) < 0)
-                return false;
+                return true;
         const char *line = strstr(text, "\nHardwareCorrupted:");
         return line && strtoull(line + strlen("\nHardwareCorrupted:"), NULL, 10) > 0;
 }
 
-bool page_frames_any_poisoned(uint64_t start, uint64_t size) {
+bool page_frames_may_be_poisoned(uint64_t start, uint64_t size) {
         uint64_t page = (uint64_t) sysconf(_SC_PAGESIZE), n = size / page;
         _cleanup_free_ uint64_t *flags = calloc(AT_ONCE, sizeof(*flags));
 
-        if (!flags || !machine_has_poisoned())
+        if (!machine_has_poisoned())
                 return false;
         for (uint64_t done = 0; done < n; done += AT_ONCE) {
                 size_t part = n - done < AT_ONCE ? (size_t) (n - done) : AT_ONCE;
 
-                if (page_flags_read(start / page + done, part, flags) < 0)
-                        return false;
+                if (!flags || page_flags_read(start / page + done, part, flags) < 0)
+                        return true;
                 for (size_t i = 0; i < part; i++)
                         if (flags[i] & FLAG(HWPOISON))
                                 return true;

@@ -29,5 +29,5 @@ int page_frames_find(uint64_t start, uint64_t size, PageFrameKind kind, size_t m
 /* The page at an address as it is now. */
 int page_frame_look(uint64_t address, PageFrame *ret, char **ret_why);
 
-/* Has the kernel given up any page in [start, start+size)? Where it does not say, no. */
-bool page_frames_any_poisoned(uint64_t start, uint64_t size);
+/* May the kernel have given up any page in [start, start+size)? Cheap where it has given up none at all; where it does not say, yes. */
+bool page_frames_may_be_poisoned(uint64_t start, uint64_t size);

@@ -137,7 +137,7 @@ int poison_check(uint64_t start, uint64_t size, StepRun *run) {
         _cleanup_free_ PageFrame *frames = NULL;
         size_t n = 0;
 
-        if (!page_frames_any_poisoned(start, size))
+        if (!page_frames_may_be_poisoned(start, size))
                 return 0;
         int r = find(start, size, PAGE_FRAME_POISONED, run, &frames, &n);
         if (r < 0 || n == 0)

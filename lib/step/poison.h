@@ -7,6 +7,9 @@
  * anybody else can take them away. As the last rung the kernel gives such pages up (memory_failure(), as after a memory error): whoever
  * has them mapped gets a SIGBUS, and the block can go without them. By explicit force only: nobody gets the bytes back. */
 
+/* What a step says that may do so. */
+#define POISON_DOES "; pages that are pinned are given up, and who has them mapped gets a SIGBUS (--force=poison)"
+
 /* Pages of [start, start+size) that are pinned. The array belongs to the caller; -EBUSY with the reason noted when there are none. */
 typedef struct PinnedPages {
         uint64_t *addresses;

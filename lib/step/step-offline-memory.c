@@ -33,7 +33,7 @@ static void offline_describe(json_object *args, char **ret_does, char **ret_undo
                          (uintmax_t) high, (uintmax_t) low, n, json_str(args, "dax"), (uintmax_t) json_u64(args, "node"));
         if (json_flag(args, "poison")) {
                 _cleanup_free_ char *plain = *ret_does;
-                *ret_does = strf("%s; pages that are pinned are given up, and who has them mapped gets a SIGBUS (--force=poison)", plain);
+                *ret_does = strf("%s" POISON_DOES, plain);
         }
         *ret_undo = strf("write the word of its zone (%s) to each block's state, lowest first",
                          memory_block_online_word((Zone) zone_from_string(zone)));

@@ -16,6 +16,7 @@
 #include "kernel/memory-block.h"
 #include "kernel/write.h"
 #include "step/device-back.h"
+#include "step/poison.h"
 #include "step/region-moves.h"
 #include "step/step.h"
 
@@ -28,7 +29,7 @@ enum {
 };
 
 static void unplug_describe(json_object *args, char **ret_does, char **ret_undo) {
-        *ret_does = strf("write unplugged to " DEVICES "/%s/state", json_str(args, "dax"));
+        *ret_does = strf("write unplugged to " DEVICES "/%s/state%s", json_str(args, "dax"), json_flag(args, "poison") ? POISON_DOES : "");
         *ret_undo = strf("write %s to " DEVICES "/%s/state", json_str(args, "was"), json_str(args, "dax"));
 }
 
@@ -172,6 +173,8 @@ static int unplug_apply(json_object *args, StepRun *run) {
                 r = state_read(args, run, &name, &state);
         if (r >= 0)
                 r = memory_note(args, name, run);
+        if (r >= 0)
+                r = poison_check(json_u64(args, "start"), json_u64(step_noted_object(run, "memory"), "size"), run);
         if (r >= 0)
                 r = word_write(name, "unplugged", timeout, run);
         if (r != -EBUSY && r != -EAGAIN && r != -ENOMEM && r != -ETIME && r != -EINTR)

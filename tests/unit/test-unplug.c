@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* The memory of a whole dax device, on the recorded machine "hotplug": nothing there does anything with what is written, so what the
  * step has asked the kernel for can be read afterwards. The device has memory146 to memory149. */
+#include <sys/mount.h>
 #include <sys/wait.h>
 
 #include "base/clock.h"
@@ -102,6 +103,28 @@ static void test_all_alike(void) {
 }
 
 /* One in another zone, one that somebody keeps offline: each comes back as it was. */
+/* Pages that the kernel has given up may be somebody's still: it would take them from him. Where that cannot be seen nothing is written. */
+static void test_poisoned(void) {
+        Case c = case_new("online_movable");
+
+        put("online_movable", STATE);
+        for (unsigned id = 146; id < 150; id++)
+                put_block(id, "online", "Movable");
+        CHECK_INT(write_file_durably("/tmp/meminfo", "MemTotal:        1048576 kB\nHardwareCorrupted:     4 kB\n"), 0);
+        CHECK_INT(write_file_durably("/tmp/nothing", ""), 0);
+        CHECK_INT(mount("/tmp/meminfo", "/proc/meminfo", NULL, MS_BIND, NULL), 0);
+        CHECK_INT(mount("/tmp/nothing", "/proc/kpageflags", NULL, MS_BIND, NULL), 0);
+        CHECK(step_unplug_memory_ops.apply(c.args, &c.run) < 0);
+        check_file(STATE, "online_movable");
+        check_block(146, "online");
+        CHECK(strstr(c.run.why, "cannot be found out"));
+        put("MemTotal:        1048576 kB\nHardwareCorrupted:     0 kB", "/tmp/meminfo");
+        CHECK_INT(step_unplug_memory_ops.apply(c.args, &c.run), 0);
+        check_file(STATE, "unplugged");
+        case_done(&c);
+        put("online_movable", STATE);
+}
+
 static void test_mixed(void) {
         _cleanup_(case_done) Case c = case_new("online_movable");
 
@@ -223,6 +246,7 @@ static void test_not_begun(void) {
 
 int main(void) {
         test_all_alike();
+        test_poisoned();
         test_mixed();
         test_elsewhere();
         test_by_hand();
