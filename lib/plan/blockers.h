@@ -62,6 +62,7 @@ typedef enum BlockerCode {
         BLOCKER_CANNOT_SHUT_DOWN, /* warning: it is to be, and the kernel has not got that, a rule says no, or something stands on it */
         BLOCKER_HOLDERS_UNKNOWN, /* not every process could be looked at: who holds what is not known */
         BLOCKER_OTHER_CARD,     /* of a restoration: the card is not the one that was removed */
+        BLOCKER_OTHER_WINDOW,   /* of a restoration: the window that a region was in does not lead to the card where it is now */
         BLOCKER_PEER_MISSING,   /* of a restoration: a region goes over another card too, which is not there */
         BLOCKER_NOT_READY,      /* of a restoration: the kernel has not made a memory device of the card (yet) */
         BLOCKER_NO_PROGRAM,     /* a program of the system's that a step is done with is not installed */

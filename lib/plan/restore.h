@@ -32,3 +32,6 @@ json_object *restore_memdevs(const Plan *removal, const Topology *t, const Slot 
 /* restore-card.c. What stands against putting the removal's things back with what is in the slot. */
 typedef struct Findings Findings;
 void restore_find_blockers(Findings *f, const Plan *removal, json_object *card, json_object *memdevs);
+
+/* restore-window.c. The same of the platform's windows that its regions were in. */
+void restore_find_windows(Findings *f, const Plan *removal, json_object *memdevs);

@@ -323,6 +323,9 @@ bool nd_region_uses_nmem(const NdRegion *r, const char *nmem);
 /* Does the function hang below this host bridge or port? */
 bool function_is_below(const PciFunction *f, const char *ancestor);
 
+/* Does it hang below one of the host bridges or ports that a window, or a decoder of a bridge or switch, leads to? */
+bool decoder_leads_to(const Decoder *d, const PciFunction *f);
+
 /* Is it a memory card's (class 0x0502), or has it a memdev? */
 bool topology_is_memory(const Topology *t, const PciFunction *f);
 

@@ -28,7 +28,7 @@ bool topology_is_memory(const Topology *t, const PciFunction *f) {
         return f->class >> 8 == PCI_CLASS_MEMORY_CXL || memdev_of(t, f);
 }
 
-static bool leads_to(const Decoder *d, const PciFunction *f) {
+bool decoder_leads_to(const Decoder *d, const PciFunction *f) {
         for (size_t i = 0; i < d->n_targets; i++)
                 if (function_is_below(f, d->targets[i]))
                         return true;
@@ -67,7 +67,7 @@ static bool is_ours(const Topology *t, DecoderKind kind, const PciFunction *f, u
                 const Decoder *d = &t->decoders[i];
                 if (!is_asked(d, kind) || !span_overlaps(start, size, d->start, d->size))
                         continue;
-                if (kind == DECODER_ENDPOINT ? m && streq_ptr(d->memdev, m->name) : leads_to(d, f))
+                if (kind == DECODER_ENDPOINT ? m && streq_ptr(d->memdev, m->name) : decoder_leads_to(d, f))
                         return true;
         }
         return false;

@@ -268,6 +268,46 @@ static void test_peer_missing(void) {
         check_blocked(&c, "PEER_MISSING");
 }
 
+static Decoder *window(Case *c) {
+        for (size_t i = 0; i < c->t->n_decoders; i++)
+                if (streq(c->t->decoders[i].name, "decoder0.0"))
+                        return &c->t->decoders[i];
+        CHECK(false);
+        return NULL;
+}
+
+/* The card came back below another host bridge, to which the window that its region was in does not lead. */
+static void test_other_window(void) {
+        _cleanup_(case_done) Case c;
+
+        case_new(&c);
+        Decoder *d = window(&c);
+        CHECK_INT(d->n_targets, 1);
+        free(d->targets[0]);
+        d->targets[0] = strdup("pci0000:77");
+        make(&c);
+        check_blocked(&c, "OTHER_WINDOW");
+        json_object *o = json_at(json_array(c.plan->doc, "blockers"), 0);
+        CHECK_INT(json_len(json_array(c.plan->doc, "blockers")), 1);
+        CHECK(strstr(json_str(o, "evidence"), "decoder0.0/target_list leads to pci0000:77, and 0000:"));
+        CHECK(startswith(json_object_get_string(json_at(json_array(o, "remedy"), 0)), "safe-remove remove 2"));
+
+        /* What nobody can tell of it is left to the kernel. */
+        d->unreadable = true;
+        plan_free(TAKE_PTR(c.plan));
+        make(&c);
+        check_blocked(&c, NULL);
+}
+
+static void test_no_window(void) {
+        _cleanup_(case_done) Case c;
+
+        case_new(&c);
+        window(&c)->kind = DECODER_SWITCH;
+        make(&c);
+        check_blocked(&c, "OTHER_WINDOW");
+}
+
 static void test_nothing(void) {
         _cleanup_(case_done) Case c;
         PlanRequest r;
@@ -297,6 +337,8 @@ int main(void) {
         test_other_make();
         test_not_ready();
         test_peer_missing();
+        test_other_window();
+        test_no_window();
         test_nothing();
         return EXIT_SUCCESS;
 }
