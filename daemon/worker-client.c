@@ -159,7 +159,8 @@ static bool take_lines(Worker *w) {
         }
 
         w->n_buffer -= start;
-        memmove(w->buffer, w->buffer + start, w->n_buffer);
+        if (start > 0) /* a long line comes in many pieces */
+                memmove(w->buffer, w->buffer + start, w->n_buffer);
         w->n_searched = w->n_buffer;
         return good && w->n_buffer <= LINE_MAX_BYTES;
 }
