@@ -67,7 +67,7 @@ static void remember(const char *key, const Topology *t, const Scope *s, json_ob
         keep_what_is_left(scope, json_get(before, "scope"));
         if (before && !json_has(before, "lost") && is_same(scope, json_get(before, "scope")))
                 return;
-        scope_add_gone_before(scope, s);
+        scope_add_gone_before(scope, s, t);
         card = scope_card_json(s);
         (void) last_seen_store(key, card, scope);
 }

@@ -17,10 +17,8 @@ typedef enum Whose {
         NOBODY_KNOWS,
 } Whose;
 
-/* PCI class codes, the upper byte of three: what neither of these is may have disks. */
 enum {
-        CLASS_MEMORY = 0x05,
-        CLASS_BRIDGE = 0x06,
+        CLASS_BRIDGE = 0x06, /* the upper byte of three of a PCI class code */
 };
 
 static bool has_memory(const Findings *f) {
@@ -35,11 +33,9 @@ static bool has_memory(const Findings *f) {
 static bool has_disks(const Findings *f) {
         const Scope *s = f->s;
 
-        for (size_t i = 0; i < s->n_functions; i++) {
-                unsigned class = s->functions[i]->class >> 16;
-                if (class != CLASS_MEMORY && class != CLASS_BRIDGE)
+        for (size_t i = 0; i < s->n_functions; i++)
+                if (topology_may_have_disks(f->t, s->functions[i]))
                         return true;
-        }
         return s->n_blocks > 0 || s->n_nmems > 0 || s->n_nd_regions > 0;
 }
 

@@ -7,7 +7,6 @@
 
 enum {
         GONE_TIMEOUT_SEC = 2,
-        CLASS_BRIDGE = 0x06, /* the upper byte of three of a PCI class code */
 };
 
 json_object *scope_slot_json(const Slot *slot) {
@@ -234,23 +233,22 @@ static bool has_text(json_object *array, const char *text) {
         return false;
 }
 
-/* A bridge has none. (Memory that a memdev tells of has them where it is persistent, and they are among the scope's.) */
-static bool may_have_disks(const Scope *s) {
-        size_t n = 0;
+static bool may_have_disks(const Scope *s, const Topology *t) {
+        bool may = s->n_blocks > 0;
 
-        for (size_t i = 0; i < s->n_functions; i++)
-                n += s->functions[i]->class >> 16 != CLASS_BRIDGE;
-        return s->n_blocks > 0 || n > s->n_memdevs;
+        for (size_t i = 0; i < s->n_functions && !may; i++)
+                may = topology_may_have_disks(t, s->functions[i]);
+        return may;
 }
 
 /* What was gone before the card is none of the card's: told, so that it is not taken for it when its references are found. Whoever cannot
  * look now will not take anything for it then. And a volume forgets a member that is gone: which ones had the card's is told as well. */
-void scope_add_gone_before(json_object *o, const Scope *s) {
+void scope_add_gone_before(json_object *o, const Scope *s, const Topology *t) {
         json_object *gone = json_object_new_array(), *volumes = json_object_new_array();
         _cleanup_block_refs_ BlockRefs refs = { 0 };
 
         (void) block_refs_load(&refs);
-        if (may_have_disks(s))
+        if (may_have_disks(s, t))
                 (void) block_refs_load_mounts(&refs, false, GONE_TIMEOUT_SEC * USEC_PER_SEC);
         for (size_t i = 0; i < refs.n_items; i++) {
                 const BlockRef *ref = &refs.items[i];
@@ -323,7 +321,7 @@ json_object *scope_seen_json(const Scope *s, const Topology *t) {
         json_set(o, "ranges", scope_ranges_json(s));
         if (has_silent_memory(s, t))
                 json_set_bool(o, "memory_unknown", true);
-        if (s->n_functions > s->n_memdevs && !may_have_disks(s))
+        if (s->n_functions > s->n_memdevs && !may_have_disks(s, t))
                 json_set_bool(o, "without_disks", true);
         set_not_understood(o, t);
         return o;
@@ -332,7 +330,7 @@ json_object *scope_seen_json(const Scope *s, const Topology *t) {
 json_object *scope_probe_json(const Scope *s, const Topology *t) {
         json_object *o = scope_seen_json(s, t);
 
-        scope_add_gone_before(o, s);
+        scope_add_gone_before(o, s, t);
         return o;
 }
 

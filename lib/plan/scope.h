@@ -95,7 +95,7 @@ json_object *scope_slots_json(const Scope *s); /* of several slots: scope_slot_j
 json_object *scope_takes_down_json(const Scope *s, const Topology *t);
 json_object *scope_probe_json(const Scope *s, const Topology *t);
 json_object *scope_seen_json(const Scope *s, const Topology *t); /* the same without a look at who refers to what is gone already, which takes time; */
-void scope_add_gone_before(json_object *o, const Scope *s); /* and that look */
+void scope_add_gone_before(json_object *o, const Scope *s, const Topology *t); /* and that look */
 json_object *scope_ranges_json(const Scope *s); /* [{"start", "size", "why", "goes_with_power"}] */
 json_object *scope_slot_json(const Slot *slot);
 json_object *scope_inner_json(const Scope *s); /* the slots inside, as probes and people know them */

@@ -329,6 +329,10 @@ bool decoder_leads_to(const Decoder *d, const PciFunction *f);
 /* Is it a memory card's (class 0x0502), or has it a memdev? */
 bool topology_is_memory(const Topology *t, const PciFunction *f);
 
+/* May block devices be on the function, by its driver, by what that makes, or, where none drives it, by its class? Those of persistent memory are not
+ * meant: the topology has them. */
+bool topology_may_have_disks(const Topology *t, const PciFunction *f);
+
 /* Is this memory of the kind that CXL cards have: wholly in a window of the platform's, or decoded by somebody? */
 bool topology_in_window(const Topology *t, uint64_t start, uint64_t size);
 
