@@ -57,11 +57,21 @@ char *place_journal(const char *path, bool *ret_inside) {
         return name;
 }
 
+/* File systems in memory that are mounted below /dev: their files are no devices, and some anybody can make. */
+static bool is_in_memory(const char *name) {
+        static const char *const folders[] = { "shm/", "mqueue/", "hugepages/" };
+
+        for (size_t i = 0; i < ELEMENTSOF(folders); i++)
+                if (startswith(name, folders[i]))
+                        return true;
+        return false;
+}
+
 char *place_of_node(const char *path) {
         const char *name = startswith(path, "/dev/");
         char target[PATH_MAX];
 
-        if (!name || !*name)
+        if (!name || !*name || is_in_memory(name))
                 return NULL;
         if (strchr(name, '/') && realpath(path, target))
                 name = startswith(target, "/dev/") ?: name;

@@ -460,6 +460,8 @@ static void test_places(void) {
         test_make_folders("/sys/class/block/loop3/loop");
         put("/sys/class/block/loop3/loop/backing_file", "/dev/nvme0n1 (deleted)\n");
         check_no("references", "nvme0n1 is gone, and in use: loop3 lies on it");
+        put("/sys/class/block/loop3/loop/backing_file", "/dev/shm/nvme0n1 (deleted)\n"); /* a file that anybody may have made */
+        check_yes("references");
         test_remove_tree("/sys/class/block/loop3");
 
         /* What is there and cannot be looked into has not said no. */
