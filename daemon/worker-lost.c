@@ -29,34 +29,35 @@ static void add_rest(json_object *lines, size_t n, const char *what) {
                 json_append_strf(lines, "%zu more %s", n - LINES_MAX, what);
 }
 
-static char *blocks_line(const Topology *t, const MemoryBlock *first, const MemoryBlock *last) {
-        _cleanup_free_ char *to = last->id > first->id ? strf(" to memory%ju", (uintmax_t) last->id) : strdup("");
-        uint64_t mib = (last->id - first->id + 1) * t->block_size >> 20;
+static char *blocks_line(const Topology *t, const MemoryBlock *first, size_t n) {
+        _cleanup_free_ char *to = n > 1 ? strf(" to memory%ju", (uintmax_t) (first->id + n - 1)) : strdup("");
+        uint64_t mib = n * t->block_size >> 20;
 
         return first->online ? strf("memory%ju%s: %ju MiB online in zone %s", (uintmax_t) first->id, to ?: "", (uintmax_t) mib, zone_to_string(first->zone))
                              : strf("memory%ju%s: %ju MiB offline", (uintmax_t) first->id, to ?: "", (uintmax_t) mib);
 }
 
+typedef struct LostMemory {
+        const Topology *t;
+        json_object *scope;
+} LostMemory;
+
+/* memory_block_wanted_t */
+static bool is_lost(const MemoryBlock *b, void *userdata) {
+        const LostMemory *m = userdata;
+
+        return scope_overlaps(m->scope, b->start, m->t->block_size);
+}
+
 /* Blocks side by side in the same state are one line. */
 static void add_memory(const Topology *t, json_object *scope, json_object *lines) {
-        const MemoryBlock *first = NULL, *last = NULL;
-        size_t n = 0;
+        LostMemory m = { .t = t, .scope = scope };
+        const MemoryBlock *first;
+        size_t lost = 0;
 
-        for (size_t i = 0; i < t->n_blocks; i++) {
-                const MemoryBlock *b = &t->blocks[i];
-                if (!scope_overlaps(scope, b->start, t->block_size))
-                        continue;
-                if (first && b->id == last->id + 1 && b->online == first->online && b->zone == first->zone) {
-                        last = b;
-                        continue;
-                }
-                if (first)
-                        add_line(lines, &n, blocks_line(t, first, last));
-                first = last = b;
-        }
-        if (first)
-                add_line(lines, &n, blocks_line(t, first, last));
-        add_rest(lines, n, "pieces of memory");
+        for (size_t at = 0, n; (n = memory_blocks_next_run(t->blocks, t->n_blocks, is_lost, &m, &at, &first)) > 0;)
+                add_line(lines, &lost, blocks_line(t, first, n));
+        add_rest(lines, lost, "pieces of memory");
 }
 
 static bool has_dev(json_object *array, dev_t wanted, const char *type) {

@@ -246,6 +246,25 @@ int memory_blocks_all(MemoryBlock **ret, size_t *ret_n, memory_block_odd_t odd, 
         return blocks_find(0, UINT64_MAX, odd, userdata, ret, ret_n);
 }
 
+static bool goes_on(const MemoryBlock *before, const MemoryBlock *b) {
+        return b->id == before->id + 1 && b->online == before->online && (!b->online || b->zone == before->zone);
+}
+
+size_t memory_blocks_next_run(const MemoryBlock *blocks, size_t n, memory_block_wanted_t wanted, void *userdata, size_t *at,
+                              const MemoryBlock **ret_first) {
+        size_t first = *at, behind;
+
+        while (first < n && !wanted(&blocks[first], userdata))
+                first++;
+        behind = first < n ? first + 1 : n;
+        while (behind < n && goes_on(&blocks[behind - 1], &blocks[behind]) && wanted(&blocks[behind], userdata))
+                behind++;
+        *at = behind;
+        if (first < n)
+                *ret_first = &blocks[first];
+        return behind - first;
+}
+
 const char *memory_block_online_word(Zone zone) {
         switch (zone) {
         case ZONE_MOVABLE:

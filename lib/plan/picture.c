@@ -53,23 +53,24 @@ static void add_frame(Painter *p, char *name, char *text, Back back) {
         add_to(p->frame, p->back, name, text, back);
 }
 
-static void add_blocks(json_object *o, const Scope *s, const Topology *t) {
-        json_object *runs = json_object_new_array(), *run = NULL;
+/* memory_block_wanted_t */
+static bool is_painted(const MemoryBlock *b, void *userdata) {
+        const Painter *p = userdata;
 
-        for (size_t i = 0; i < t->n_blocks; i++) {
-                const MemoryBlock *b = &t->blocks[i];
-                if (!scope_has_block(s, t, b))
-                        continue;
+        return scope_has_block(p->s, p->t, b);
+}
+
+static void add_blocks(json_object *o, const Scope *s, const Topology *t) {
+        json_object *runs = json_object_new_array();
+        Painter p = { .s = s, .t = t };
+        const MemoryBlock *b;
+
+        for (size_t at = 0, n; (n = memory_blocks_next_run(t->blocks, t->n_blocks, is_painted, &p, &at, &b)) > 0;) {
                 _cleanup_free_ char *state = b->online ? strf(ONLINE_IN_ZONE "%s", zone_to_string(b->zone)) : strdup("offline");
-                bool longer = run && json_object_get_uint64(json_at(run, 1)) + 1 == b->id &&
-                              streq_ptr(json_object_get_string(json_at(run, 2)), state);
-                if (longer) {
-                        json_object_set_uint64(json_at(run, 1), b->id);
-                        continue;
-                }
-                run = json_object_new_array();
+                json_object *run = json_object_new_array();
+
                 json_object_array_add(run, json_object_new_uint64(b->id));
-                json_object_array_add(run, json_object_new_uint64(b->id));
+                json_object_array_add(run, json_object_new_uint64(b->id + n - 1));
                 json_append_str(run, state);
                 json_object_array_add(runs, run);
         }

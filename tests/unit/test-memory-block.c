@@ -28,6 +28,33 @@ static void test_words(void) {
         CHECK_STR(memory_block_online_word(ZONE_NONE), "online");
 }
 
+/* memory_block_wanted_t */
+static bool is_not(const MemoryBlock *b, void *userdata) {
+        return b->id != *(const uint64_t *) userdata;
+}
+
+static void test_runs(void) {
+        static const MemoryBlock blocks[] = {
+                { .id = 3 }, { .id = 4, .zone = ZONE_NORMAL }, { .id = 5, .online = true, .zone = ZONE_NORMAL },
+                { .id = 6, .online = true, .zone = ZONE_MOVABLE }, { .id = 7, .online = true, .zone = ZONE_MOVABLE },
+                { .id = 8, .online = true, .zone = ZONE_MOVABLE }, { .id = 10, .online = true, .zone = ZONE_MOVABLE },
+        };
+        static const struct {
+                uint64_t first;
+                size_t n;
+        } want[] = { { 3, 2 }, { 5, 1 }, { 6, 1 }, { 8, 1 }, { 10, 1 } };
+        const MemoryBlock *first = NULL;
+        uint64_t seven = 7;
+        size_t at = 0;
+
+        for (size_t i = 0; i < ELEMENTSOF(want); i++) {
+                CHECK_INT(memory_blocks_next_run(blocks, ELEMENTSOF(blocks), is_not, &seven, &at, &first), want[i].n);
+                CHECK_INT(first->id, want[i].first);
+        }
+        CHECK_INT(memory_blocks_next_run(blocks, ELEMENTSOF(blocks), is_not, &seven, &at, &first), 0);
+        CHECK_INT(memory_blocks_next_run(blocks, 0, is_not, &seven, &(size_t) { 0 }, &first), 0);
+}
+
 static void test_read(void) {
         MemoryBlock b = { 0 };
         uint64_t size = 0;
@@ -146,6 +173,7 @@ static void test_broken(void) {
 
 int main(void) {
         test_words();
+        test_runs();
         test_read();
         test_range();
         test_nodes();
