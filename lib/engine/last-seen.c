@@ -3,20 +3,18 @@
 
 #include "base/clock.h"
 #include "base/fileio.h"
+#include "base/run-dir.h"
 #include "engine/last-seen.h"
 #include "engine/state-dir.h"
-#include "kernel/apart.h"
 
 enum {
         SIZE_MAX_BYTES = 256 * 1024, /* a card with a thousand partitions has less */
 };
 
-#define WRITE_USEC (2 * USEC_PER_SEC)
-
 static int path_of(const char *key, char **ret) {
         if (!key || !*key || *key == '.' || strchr(key, '/'))
                 return -EINVAL;
-        char *path = strf("%s/cards/%s.json", state_dir(), key);
+        char *path = strf("%s/cards/%s.json", run_dir(), key);
         if (!path)
                 return -ENOMEM;
         *ret = path;
@@ -55,35 +53,13 @@ static int newest_removal(uint64_t *ret) {
         return 0;
 }
 
-/* What is to be done to the file: its new text, or NULL: it goes. */
-typedef struct Change {
-        const char *path, *text;
-} Change;
-
-/* apart_work_t */
-static int change_file(void *data, char **ret_text) {
-        const Change *c = data;
-        _cleanup_free_ char *folder = strf("%s/cards", state_dir());
+static int folder_make(void) {
+        _cleanup_free_ char *folder = strf("%s/cards", run_dir());
 
         if (!folder)
                 return -ENOMEM;
-        if (!c->text)
-                return unlink(c->path) < 0 ? -errno : 0;
-        int r = mkdir_private(state_dir());
-        if (r >= 0)
-                r = mkdir_private(folder);
-        return r < 0 ? r : write_file_durably(c->path, c->text);
-}
-
-/* A look must not hang because the state directory does: whoever asks for it wants to know what the machine has. It hangs once a look. */
-static int change(const char *path, const char *text) {
-        static bool hangs = false;
-        const ApartOptions options = { .timeout_usec = WRITE_USEC };
-        Change c = { .path = path, .text = text };
-
-        int r = hangs ? -EINPROGRESS : run_apart(change_file, &c, &options, NULL);
-        hangs = r == -EINPROGRESS;
-        return r;
+        int r = mkdir_private(run_dir());
+        return r < 0 ? r : mkdir_private(folder);
 }
 
 static int store(const char *key, json_object *o) {
@@ -95,7 +71,10 @@ static int store(const char *key, json_object *o) {
                 return r;
         if (!text)
                 return -ENOMEM;
-        return strlen(text) > SIZE_MAX_BYTES ? -EFBIG : change(path, text);
+        if (strlen(text) > SIZE_MAX_BYTES)
+                return -EFBIG;
+        r = folder_make();
+        return r < 0 ? r : write_file_durably(path, text);
 }
 
 int last_seen_store(const char *key, json_object *card, json_object *scope) {
@@ -129,5 +108,5 @@ void last_seen_forget(const char *key) {
         _cleanup_free_ char *path = NULL;
 
         if (path_of(key, &path) >= 0)
-                (void) change(path, NULL);
+                (void) unlink(path);
 }

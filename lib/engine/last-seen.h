@@ -3,8 +3,8 @@
 
 #include "base/json.h"
 
-/* What a slot's card had when it was last seen there: what the probes are asked about once it is gone without having been removed. Kept in
- * the state directory until all of it is proved gone, STATE_DIR/cards/KEY.json, one file for each slot:
+/* What a slot's card had when it was last seen there: what the probes are asked about once it is gone without having been removed. Kept for
+ * the boot, where no disk can keep it from being written, until all of it is proved gone: run_dir()/cards/KEY.json, one file for each slot:
  *      {"boot", "after": the newest removal's id then, "card", "scope", "lost": where it has gone without having been removed: what it took along}
  * "scope" has "gone" too where nobody saw the card: names of block devices that are not there any more, and in use.
  * The key is the port's address, or the slot's name where it has no port. A boot makes everything new: what another one left is nothing. */

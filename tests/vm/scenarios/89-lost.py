@@ -6,6 +6,8 @@ import json
 from harness import removal
 from harness.scenario import scenario
 
+# What each slot's card had when it was last seen.
+CARDS = "/run/safe-remove/cards"
 # The kernel's own words for what it cannot do any more.
 LOST = (r"removing memory fails", r"cannot be hotremoved")
 DEAD_DISK = (r"I/O error", r"EXT4-fs error", r"Shutting down filesystem")
@@ -55,7 +57,7 @@ def pulled_in_use(lab):
     """Memory that is online goes with a card that somebody pulls: the kernel keeps the blocks, with nothing behind them."""
     ram = lab.ram(2)
     lab.spawn("monitor", "safe-remove monitor --json > /run/monitor")
-    lab.wait_for(lambda: ram.region in lab.sh(f"cat {removal.STATE_DIR}/cards/*.json || true"), 20, "the daemon to have seen the memory")
+    lab.wait_for(lambda: ram.region in lab.sh(f"cat {CARDS}/*.json || true"), 20, "the daemon to have seen the memory")
     lab.slot(2).pull()
     lab.wait_for(lambda: '"card-lost"' in lab.sh("cat /run/monitor"), 20, "the event")
     told = [json.loads(line) for line in lab.sh("grep card-lost /run/monitor").splitlines()]
@@ -77,7 +79,7 @@ def pulled_disk(lab):
     """A disk with a file system that is in use: the mount stays when the disk is gone, and that is said for as long as it does."""
     disk = lab.filesystem(lab.disk(4), "ext4")
     user = lab.spawn("user", f"cd {disk.target} && exec sleep 1000")
-    seen = f"grep -q {disk.device.rsplit('/', 1)[-1]} {removal.STATE_DIR}/cards/*.json"
+    seen = f"grep -q {disk.device.rsplit('/', 1)[-1]} {CARDS}/*.json"
     lab.wait_for(lambda: lab.guest.succeeds(seen), 20, "the daemon to have seen the disk")
     hear_events(lab)
     lab.slot(4).pull()
@@ -104,7 +106,7 @@ def press_until_dark(lab, number):
 def go_away(lab):
     """Daemon and guard, with all that they have seen."""
     lab.sh("systemctl mask --runtime --now safe-removed.service safe-remove-guard.service")
-    lab.sh(f"rm -f {removal.STATE_DIR}/cards/*.json")
+    lab.sh(f"rm -f {CARDS}/*.json")
 
 
 def come_back(lab):
@@ -133,18 +135,17 @@ def power_cut_unseen(lab):
 
 @scenario("power-cut-disk", profile="mixed", timeout=240, allow=DEAD_DISK)
 def power_cut_disk(lab):
-    """Daemon and guard are away while the kernel takes the power of a disk that is mounted, and the state directory hangs when it is back: that does
-    not keep the light from saying so."""
+    """Daemon and guard are away while the kernel takes the power of a disk that is mounted, and the state directory hangs since before that: it
+    keeps neither the disk from being remembered nor the light from saying so."""
     removal.state_apart(lab)
+    lab.sh(f"fsfreeze -f {removal.STATE_DIR}")
     disk = lab.filesystem(lab.disk(4), "ext4")
     user = lab.spawn("user", f"cd {disk.target} && exec sleep 1000")
-    seen = f"grep -q {disk.device.rsplit('/', 1)[-1]} {removal.STATE_DIR}/cards/*.json"
+    seen = f"grep -q {disk.device.rsplit('/', 1)[-1]} {CARDS}/*.json"
     lab.wait_for(lambda: lab.guest.succeeds(seen), 20, "the daemon to have seen the disk")
     lab.sh("systemctl mask --runtime --now safe-removed.service safe-remove-guard.service")
     press_until_dark(lab, 4)
-    hear_events(lab)
-    lab.sh(f"fsfreeze -f {removal.STATE_DIR} && systemctl unmask --runtime safe-removed.service safe-remove-guard.service && "
-           "systemctl start safe-removed.service")
+    come_back(lab)
     lab.wait_leds(4, attention="on")
     lab.wait_for(lambda: state(lab, 4) == ["lost"], 20, "the slot to be lost")
     check_told(lab, 4, f"ext4 of {disk.device} is mounted on {disk.target}", f"process {user.pid} (sleep) has")
