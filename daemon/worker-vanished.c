@@ -6,6 +6,7 @@
 #include "base/id-map.h"
 #include "daemon/worker-lost.h"
 #include "daemon/worker-vanished.h"
+#include "daemon/worker-verify.h"
 #include "kernel/attr.h"
 #include "kernel/block-refs.h"
 #include "kernel/boot-log.h"
@@ -167,13 +168,13 @@ static bool is_occupied(const Topology *t, const Slot *slot) {
         return false;
 }
 
-/* The one empty slot that had a memory card; NULL: there are several, or none. */
+/* The one empty slot that had a memory card, which was not proved gone; NULL: there are several, or none. */
 static const Slot *slot_of_memory(const Topology *t, const BootLog *log) {
         const Slot *found = NULL;
 
         for (size_t i = 0; i < log->n_items; i++) {
                 const Slot *slot = log->items[i].class >> 8 == CLASS_CXL_MEMORY ? slot_of_function(t, log->items[i].bdf) : NULL;
-                if (!slot || slot == found || is_occupied(t, slot))
+                if (!slot || slot == found || is_occupied(t, slot) || log->items[i].sequence < verify_safe_since(slot))
                         continue;
                 if (found)
                         return NULL;

@@ -7,6 +7,7 @@
 #include "daemon/worker-last-seen.h"
 #include "daemon/worker-request.h"
 #include "daemon/worker-verbs.h"
+#include "daemon/worker-verify.h"
 #include "daemon/worker-view.h"
 #include "engine/chain.h"
 #include "engine/journal.h"
@@ -25,6 +26,7 @@ typedef struct Subject {
         uint64_t removal;       /* 0: no removal did */
         const char *by;         /* "removal"; "card": it is up, it was made from a look at it; "last-seen": it was, and was pulled; "none":
                                  * nobody has seen one, and there is nothing to prove */
+        bool safe;              /* the removal ended so */
 } Subject;
 
 static void subject_done(Subject *s) {
@@ -32,13 +34,12 @@ static void subject_done(Subject *s) {
 }
 
 /* What was written down of this slot: a removal may have been of several. */
-static json_object *scope_of_plan(json_object *plan, const Request *request) {
+static json_object *scope_of_plan(json_object *plan, const char *port, const char *slot) {
         json_object *steps = json_array(plan, "steps");
 
         for (size_t i = json_len(steps); i-- > 0;) {
                 json_object *scope = json_get(json_get(json_at(steps, i), "args"), "scope");
-                if (scope && (request->port ? streq_ptr(json_str(scope, "port"), request->port)
-                                            : streq_ptr(json_str(scope, "slot"), request->slot_name)))
+                if (scope && (port ? streq_ptr(json_str(scope, "port"), port) : streq_ptr(json_str(scope, "slot"), slot)))
                         return scope;
         }
         return NULL;
@@ -63,7 +64,7 @@ static int record_load(uint64_t removal, json_object **ret_plan, Journal *j) {
 }
 
 /* 1: this removal was of the slot and has a scope, which is in *ret. */
-static int subject_from_record(uint64_t removal, const Request *request, Subject *ret) {
+static int subject_from_record(uint64_t removal, const char *port, const char *slot, Subject *ret) {
         _cleanup_(journal_freep) Journal *j = calloc(1, sizeof(Journal));
         _cleanup_json_ json_object *plan = NULL;
 
@@ -74,25 +75,32 @@ static int subject_from_record(uint64_t removal, const Request *request, Subject
         int r = record_load(removal, &plan, j);
         if (r < 0)
                 return r == -ENOMEM ? r : 0;
-        json_object *scope = scope_of_plan(plan, request);
+        json_object *scope = scope_of_plan(plan, port, slot);
         if (!scope || j->other_boot)
                 return 0;
-        *ret = (Subject) { .scope = probe_scope(scope, json_get(j->start, "since")), .removal = removal, .by = "removal" };
+        *ret = (Subject) { .scope = probe_scope(scope, json_get(j->start, "since")), .removal = removal, .by = "removal",
+                           .safe = streq_ptr(json_str(j->end, "outcome"), "safe") };
         return 1;
 }
 
 /* Of the newest removals of the slot behind the one with this id. 1: found. */
-static int subject_from_records(const Request *request, uint64_t after, Subject *ret) {
+static int subject_from_records(const char *port, const char *slot, uint64_t after, Subject *ret) {
         _cleanup_free_ uint64_t *ids = NULL;
         size_t n = 0;
 
         int r = removal_ids(&ids, &n);
         for (size_t i = n; r >= 0 && i-- > 0 && i + RECORDS_LOOKED_AT >= n && ids[i] > after;) {
-                r = subject_from_record(ids[i], request, ret);
+                r = subject_from_record(ids[i], port, slot, ret);
                 if (r != 0)
                         return r;
         }
         return r < 0 ? r : 0;
+}
+
+uint64_t verify_safe_since(const Slot *slot) {
+        _cleanup_(subject_done) Subject s = { 0 };
+
+        return subject_from_records(slot->port, slot->name, 0, &s) > 0 && s.safe ? json_u64(json_get(s.scope, "since"), "sequence") : 0;
 }
 
 /* A card that is up is asked about as it is. Of one that is not there is what its removal wrote down, or whoever saw it last: a removal
@@ -107,7 +115,7 @@ static int subject_find(const Request *request, Subject *ret) {
         if (now.n_functions == 0) {
                 bool remembered = last_seen_load(last_seen_key(request->port, request->slot_name), &seen) >= 0;
 
-                r = subject_from_records(request, remembered ? json_u64(seen, "after") : 0, ret);
+                r = subject_from_records(request->port, request->slot_name, remembered ? json_u64(seen, "after") : 0, ret);
                 if (r != 0)
                         return r;
                 if (remembered) {
