@@ -106,8 +106,8 @@ static void print_vanished(json_object *topology) {
                 const char *slot = json_str(json_at(disks, i), "slot");
                 json_object *lost = json_array(json_at(disks, i), "lost");
 
-                printf("%s%s: the disk %s is gone, and still in use: %s\n", slot ? "slot " : "no slot is known", slot ?: "",
-                       json_str(json_at(disks, i), "device") ?: "?", json_object_get_string(json_at(lost, 0)) ?: "?");
+                printf("%s%s%s: the disk %s is gone, and still in use: %s\n", slot ? "slot " : "no slot is known", slot ?: "",
+                       slot ? ", which has another card now" : "", json_str(json_at(disks, i), "device") ?: "?", json_object_get_string(json_at(lost, 0)) ?: "?");
         }
 }
 

@@ -71,7 +71,8 @@ ExitCode verb_verify(const Args *a) {
         else {
                 if (json_has(o, "not_known"))
                         print_not_known(o);
-                print_verdict(o);
+                if (!is_about_nothing(o) || !json_has(o, "not_known"))
+                        print_verdict(o);
                 if (!is_about_nothing(o))
                         probes_print(json_array(o, "probes"), "  ");
         }

@@ -325,6 +325,10 @@ def plan():
 def verify():
     slot = find(hear())
     probes = UNPROVEN if slot == "3" else PROBES
+    if slot == "4":
+        say(schema="safe-remove/verify/1", slot=slot, port="0000:0c:02.0", removal=None, subject="none", holds=False, power_led="off",
+            attention_led="off", not_known=load("topology")["vanished"][:1], probes=probes, asked_usec=1767225600000000)
+        return
     say(schema="safe-remove/verify/1", slot=slot, port="0000:0c:00.0", removal=None if slot == "3" else "5",
         holds=all(p["holds"] for p in probes), power_led="off", attention_led="off", probes=probes, asked_usec=1767225600000000)
 

@@ -39,6 +39,7 @@ CASES = [
     ("verify", ["verify", "2"]),
     ("verify-unproven", ["verify", "3"]),
     ("verify-unproven-json", ["verify", "3", "--json=pretty"]),
+    ("verify-not-known", ["verify", "4"]),
     ("verify-unknown", ["verify", "99"]),
     ("remove", ["remove", "2", "--plan", DIGEST]),
     ("remove-by-serial", ["remove", "serial:0x1", "--plan", "0" * 64]),
