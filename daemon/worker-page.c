@@ -6,9 +6,11 @@
 #include "daemon/worker-page.h"
 #include "daemon/worker-verbs.h"
 #include "daemon/worker-view.h"
+#include "engine/seal.h"
 
 enum {
         PAGE_BYTES_MAX = 60 * 1024, /* of the items; a reply's text has 64 KiB */
+        LOOK_LENGTH = 32,           /* hexadecimal digits */
 };
 
 static size_t length_of(json_object *o) {
@@ -45,7 +47,34 @@ static void shorten(json_object *item) {
         }
 }
 
-static json_object *page_of(json_object *document, json_object *page, json_object *items) {
+/* How many bytes somebody has this instant changes all the time, and nothing about who stands where. */
+static json_object *without_bytes(json_object *items) {
+        json_object *all = json_object_new_array();
+
+        for (size_t i = 0; i < json_len(items); i++) {
+                json_object *item = json_object_new_object();
+
+                json_object_object_foreach(json_at(items, i), key, value)
+                        if (!streq(key, "bytes"))
+                                json_set(item, key, json_ref(value));
+                json_object_array_add(all, item);
+        }
+        return all;
+}
+
+/* "holders@9f0c...": the list as this caller sees it by this look. Who asks for the next page by that name gets it, or is told that it is gone. */
+static char *name_of_list(json_object *items, const char *what) {
+        _cleanup_json_ json_object *said = without_bytes(items);
+        const char *text = json_text(said);
+        char sum[SHA256_HEX];
+
+        if (!text)
+                return NULL;
+        sha256_of(text, strlen(text), sum);
+        return strf("%s@%.*s", what, LOOK_LENGTH, sum);
+}
+
+static json_object *page_of(json_object *document, json_object *page, const char *what, const char *list, json_object *items) {
         json_object *o = json_object_new_object(), *some = json_object_new_array();
         uint64_t first = json_u64(page, "first"), most = json_u64(page, "most");
         size_t i = first, bytes = 0, n = json_len(items);
@@ -60,7 +89,9 @@ static json_object *page_of(json_object *document, json_object *page, json_objec
         json_set_str(o, "schema", "safe-remove/page/1");
         if (json_has(document, "digest"))
                 json_set_str(o, "digest", json_str(document, "digest"));
-        json_set_str(o, "what", json_str(page, "what"));
+        json_set_str(o, "what", what);
+        if (list)
+                json_set_str(o, "list", list);
         json_set_u64(o, "first", first);
         json_set_u64(o, "total", n);
         json_set(o, "items", some);
@@ -70,12 +101,20 @@ static json_object *page_of(json_object *document, json_object *page, json_objec
 }
 
 void worker_send_pages(WorkerIo *io, json_object *request, json_object *document) {
-        json_object *page = json_get(request, "page"), *items = json_array(document, json_str(page, "what") ?: "");
-        const char *digest = json_str(json_get(request, "options"), "digest");
+        const char *digest = json_str(json_get(request, "options"), "digest"), *asked = json_str(json_get(request, "page"), "what") ?: "";
+        _cleanup_free_ char *what = strndup(asked, strcspn(asked, "@")), *list = NULL;
+        json_object *page = json_get(request, "page"), *items = what ? json_array(document, what) : NULL;
         _cleanup_json_ json_object *answer = NULL;
 
         if (!page) {
                 worker_send_document(io, request, json_text(document));
+                return;
+        }
+        /* One that has pages by other means has no digest: the history. */
+        if (items && json_has(document, "digest"))
+                list = name_of_list(items, what);
+        if (list && strchr(asked, '@') && !streq(list, asked)) {
+                worker_send_error(io, "stale", "The list is another one now: begin again with its first page.");
                 return;
         }
         if (digest && !streq_ptr(digest, json_str(document, "digest"))) {
@@ -86,7 +125,7 @@ void worker_send_pages(WorkerIo *io, json_object *request, json_object *document
                 worker_send_error(io, "bad-option", "There is no such list: steps, holders, blockers and warnings have pages.");
                 return;
         }
-        answer = page_of(document, page, items);
+        answer = page_of(document, page, what, list, items);
         worker_send_document(io, request, json_text(answer));
 }
 

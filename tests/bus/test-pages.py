@@ -42,6 +42,8 @@ class Pages(UsersTest):
         while len(holders) < 3000:
             page = self.page(removal, "holders", len(holders), 0)
             self.assertEqual((page["total"], page["first"], page["digest"]), (3000, len(holders), "d1"))
+            named = self.page(removal, page["list"], len(holders), 1)
+            self.assertEqual(named["items"], page["items"][:1])
             self.assertTrue(page["items"])
             holders += page["items"]
         self.assertEqual(holders, plan["holders"])
@@ -56,8 +58,9 @@ class Pages(UsersTest):
 
     @unittest.skipUnless(os.environ.get("SAFE_REMOVE_TEST_INSIDE") == "root", "needs other users")
     def test_for_whom(self):
-        """A page has of others what a plan shows of them."""
+        """A page has of others what a plan shows of them, and so has the name of its list."""
         removal, _ = self.removal_with_plan()
+        names = set()
 
         def work(connect, say):
             c = connect()
@@ -67,7 +70,9 @@ class Pages(UsersTest):
             holders, steps = self.as_user(uid, work)()
             self.assertEqual(holders["items"][0].get("exe") == "/usr/bin/c", sees)
             self.assertEqual(holders["items"][0]["pid"], 1000)
+            names.add(holders["list"])
             self.assertTrue(steps["withheld"])
+        self.assertEqual(len(names), 2)
 
     def test_history(self):
         """From a removal on, older ones, and so to the end."""
@@ -106,6 +111,17 @@ class Pages(UsersTest):
         page = plan(page={"what": "steps", "first": 1, "most": 2}, options={"digest": whole["digest"]})
         self.assertEqual((page["items"], page["total"], page["digest"]), (whole["steps"][1:3], len(whole["steps"]), whole["digest"]))
         self.assertEqual(plan(page={"what": "steps", "first": 1, "most": 2}, options={"digest": "0" * 64})["code"], "stale")
+
+        # The list itself, of which the digest may say nothing, has a name.
+        for what in ("holders", "steps"):
+            first = plan(page={"what": what, "first": 0, "most": 1})
+            self.assertRegex(first["list"], f"^{what}@[0-9a-f]{{32}}$")
+            again = plan(page={"what": first["list"], "first": 1, "most": 0})
+            self.assertEqual((again["what"], again["list"], first["items"] + again["items"]), (what, first["list"], whole[what]))
+            gone = plan(page={"what": first["list"][:-1] + ("1" if first["list"].endswith("0") else "0"), "first": 1, "most": 0})
+            self.assertEqual(gone["code"], "stale")
+            self.assertIn("begin again with its first page", gone["message"])
+        self.assertNotEqual(plan(page={"what": "warnings", "first": 0, "most": 1})["list"], first["list"])
 
 
 if __name__ == "__main__":
