@@ -13,6 +13,7 @@ enum {
         WAIT_OF_ONE = 16,      /* calls of one user that wait for their answers */
         WAIT_OF_USERS = 256,
         WAIT_OF_ROOT = 1024,
+        DESCRIPTOR_COST = 8192, /* bytes that a reply with one counts for: as long as the bus has not taken it, it is open here */
 };
 
 /* Seconds on a large machine; a caller that gives up earlier just does not hear the answer. */
@@ -101,14 +102,16 @@ static uint32_t uid_of(json_object *by) {
         return (uint32_t) json_u64(by, "uid");
 }
 
-static int check_quota(Asks *a, uint32_t user, bool privileged, size_t bytes, sd_bus_error *reterr) {
-        if (privileged || quota_take(a->quota, user, bytes, now_monotonic()))
-                return 0;
-        return sd_bus_error_setf(reterr, BUS_ERROR_BUSY, "You have been told a lot in a short time. Ask again in a few seconds.");
+int asks_charge(Manager *m, sd_bus_message *call, uint32_t uid, size_t bytes, sd_bus_error *reterr) {
+        if (!who_is_privileged_uid(uid) && !quota_take(m->asks->quota, sub_uid_user(uid), bytes, now_monotonic()))
+                return sd_bus_error_setf(reterr, BUS_ERROR_BUSY, "You have been told a lot in a short time. Ask again in a few seconds.");
+        buses_said(m->buses, sd_bus_message_get_bus(call), bytes);
+        return 0;
 }
 
-int asks_check_quota(Manager *m, json_object *by, size_t bytes, sd_bus_error *reterr) {
-        return check_quota(m->asks, sub_uid_user(uid_of(by)), who_is_privileged(by), bytes, reterr);
+void asks_owe(Manager *m, uint32_t uid, size_t bytes) {
+        if (!who_is_privileged_uid(uid))
+                quota_owe(m->asks->quota, sub_uid_user(uid), bytes, now_monotonic());
 }
 
 int asks_read_page(sd_bus_message *call, json_object *request) {
@@ -126,29 +129,29 @@ int asks_read_page(sd_bus_message *call, json_object *request) {
         return 0;
 }
 
-static int hand_over(Asks *asks, sd_bus_message *call, uint32_t user, bool privileged, Answer *document, const char *what, bool stream) {
+static int hand_over(Manager *m, sd_bus_message *call, uint32_t uid, Answer *document, const char *what, bool stream) {
         _cleanup_(sd_bus_error_free) sd_bus_error error = SD_BUS_ERROR_NULL;
-        bool is_long = answer_size(document) > ANSWER_INLINE_MAX;
+        bool is_long = answer_size(document) > ANSWER_INLINE_MAX, privileged = who_is_privileged_uid(uid);
+        uint32_t user = sub_uid_user(uid);
 
         if (!stream && is_long)
                 return sd_bus_reply_method_errorf(call, BUS_ERROR_TOO_LARGE, "%s is %zu bytes long, too long for a reply. The method of the same name "
                                 "that begins with Open gives it through a descriptor.", what, answer_size(document));
-        if (!stream)
-                return check_quota(asks, user, privileged, answer_size(document), &error) < 0 ? sd_bus_reply_method_error(call, &error) :
-                       answer_reply(document, call);
-        if (is_long && !streams_have_room(asks->streams, user, privileged))
+        if (is_long && !streams_have_room(m->asks->streams, user, privileged))
                 return sd_bus_reply_method_errorf(call, BUS_ERROR_BUSY, "Answers that you asked for are not read yet. Read them, then ask again.");
-        return streams_reply(asks->streams, document, call, user, privileged);
+        if (asks_charge(m, call, uid, stream ? DESCRIPTOR_COST : answer_size(document), &error) < 0)
+                return sd_bus_reply_method_error(call, &error);
+        return stream ? streams_reply(m->asks->streams, document, call, user, privileged) : answer_reply(document, call);
 }
 
 int asks_hand_over(Manager *m, sd_bus_message *call, json_object *by, Answer *document, const char *what, bool stream) {
-        return hand_over(m->asks, call, sub_uid_user(uid_of(by)), who_is_privileged(by), document, what, stream);
+        return hand_over(m, call, uid_of(by), document, what, stream);
 }
 
 static int reply(const Ask *q, const Waiter *w) {
         if (!q->document)
                 return sd_bus_reply_method_errorf(w->call, q->error ?: BUS_ERROR_FAILED, "%s", q->why_not ?: "Out of memory.");
-        return hand_over(q->manager->asks, w->call, q->user, q->privileged, q->document, q->what, w->stream);
+        return hand_over(q->manager, w->call, q->uid, q->document, q->what, w->stream);
 }
 
 static void start_next(Manager *m);

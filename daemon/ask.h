@@ -24,8 +24,11 @@ int asks_add(Manager *m, sd_bus_message *call, json_object *by, const AskWish *w
 /* Reads "suu" from the call: which list, from which item on, and how many of them at most (0: as many as fit) the answer is to have. */
 int asks_read_page(sd_bus_message *call, json_object *request);
 
-/* May this caller have a reply of about so many bytes? 0, or Busy in `reterr`. */
-int asks_check_quota(Manager *m, json_object *by, size_t bytes, sd_bus_error *reterr);
+/* May this user have a reply of about so many bytes to the call? 0, or Busy in `reterr`. Whoever runs the daemon may. */
+int asks_charge(Manager *m, sd_bus_message *call, uint32_t uid, size_t bytes, sd_bus_error *reterr);
+
+/* So much was said to him before it was known that it was he. */
+void asks_owe(Manager *m, uint32_t uid, size_t bytes);
 
 /* Answers with a document that is there already, by its own rules for long ones. */
 int asks_hand_over(Manager *m, sd_bus_message *call, json_object *by, Answer *document, const char *what, bool stream);

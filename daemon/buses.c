@@ -12,7 +12,9 @@
 
 enum {
         PRIVATE_MAX = 64,
-        UNSENT_MAX = 16384,    /* messages that the bus has not taken */
+        UNSENT_MAX = 16384,    /* messages that the bus has not taken ... */
+        UNSENT_BYTES_MAX = 12 * 1024 * 1024, /* ... and bytes, since it had taken all of them */
+        TOLD_BYTES = 512,      /* of a signal: names, numbers and states */
         CHECKS_MAX = 10,       /* in which it has taken nothing at all */
         UNREAD_MAX = 1024,     /* messages that wait for one of root's connections, beside what is in its socket ... */
         SOCKET_BYTES = 256 * 1024, /* ... for which sd-bus takes 8 MiB */
@@ -33,6 +35,7 @@ struct Buses {
         void *userdata;
         sd_bus *system;
         sd_event_source *retry, *post, *check;
+        size_t said;           /* bytes, since the bus had taken everything */
         int unread;            /* at the last check, and how often it has not changed */
         unsigned n_checks;
         int listener;
@@ -103,6 +106,7 @@ static int on_system_lost(sd_bus_message *m, void *userdata, sd_bus_error *error
 static void leave_stuck(Buses *b) {
         log_plain(LOG_WARNING, "The bus does not take what it is told, and is left. It is joined again.");
         b->n_checks = 0;
+        b->said = 0;
         leave_system(b);
 }
 
@@ -133,7 +137,9 @@ static int on_post(sd_event_source *post, void *userdata) {
         Buses *b = userdata;
         uint64_t unsent = 0;
 
-        if (b->system && sd_bus_get_n_queued_write(b->system, &unsent) >= 0 && unsent > UNSENT_MAX)
+        if (b->system && sd_bus_get_n_queued_write(b->system, &unsent) >= 0 && unsent == 0)
+                b->said = 0;
+        if (unsent > UNSENT_MAX || b->said > UNSENT_BYTES_MAX)
                 leave_stuck(b);
         else if (!b->check && unread_by_bus(b) > 0)
                 (void) sd_event_add_time_relative(b->event, &b->check, CLOCK_MONOTONIC, CHECK_USEC, 0, on_check, b);
@@ -307,10 +313,16 @@ int buses_tell_private(Buses *b, bus_tell_t tell, void *userdata) {
 
 int buses_tell(Buses *b, bus_tell_t tell, void *userdata) {
         int r = b->system ? tell(b->system, userdata) : 0;
+        b->said += b->system ? TOLD_BYTES : 0;
         int k = buses_tell_private(b, tell, userdata);
 
         buses_tell_public(b, tell, userdata);
         return r < 0 ? r : k;
+}
+
+void buses_said(Buses *b, const sd_bus *bus, size_t bytes) {
+        if (bus && bus == b->system)
+                b->said += bytes;
 }
 
 static int tell_added(sd_bus *bus, void *userdata) {

@@ -39,6 +39,9 @@ typedef int (*bus_tell_t)(sd_bus *bus, void *userdata);
 int buses_tell(Buses *b, bus_tell_t tell, void *userdata);
 int buses_tell_private(Buses *b, bus_tell_t tell, void *userdata);
 void buses_tell_public(Buses *b, bus_tell_t tell, void *userdata);
+/* About so many bytes were said on this connection, beside what the functions below say. What the system bus has not taken has an end: it is left then. */
+void buses_said(Buses *b, const sd_bus *bus, size_t bytes);
+
 int buses_object_added(Buses *b, const char *path);
 int buses_object_removed(Buses *b, const char *path);
 int buses_properties_changed(Buses *b, const char *path, const char *interface, const char *const *names);

@@ -79,8 +79,10 @@ void event_bus_send(Manager *m, json_object *event) {
         const char *text = json_text(event);
         if (strlen(text ?: "") > ANSWER_INLINE_MAX)
                 text = json_text(public);
-        for (const char *name = m->subscribers ? sd_bus_track_first(m->subscribers) : NULL; name; name = sd_bus_track_next(m->subscribers))
+        for (const char *name = m->subscribers ? sd_bus_track_first(m->subscribers) : NULL; name; name = sd_bus_track_next(m->subscribers)) {
                 warn(send_to(system, name, text));
+                buses_said(m->buses, system, strlen(text));
+        }
         warn(buses_tell_private(m->buses, send_private, (void *) text));
 }
 

@@ -7,6 +7,9 @@
 
 enum {
         OBJECT_BYTES = 1024,   /* about that much of the reply */
+        REPLY_BYTES = 512,     /* one with a value or none */
+        ALL_BYTES = 2048,      /* with all properties */
+        XML_BYTES = 8192,      /* with all interfaces of an object */
 };
 
 static int append_property(sd_bus_message *reply, const char *path, const char *interface, const sd_bus_vtable *v, void *userdata) {
@@ -49,7 +52,7 @@ int objects_append(sd_bus_message *reply, const char *path, const char *interfac
 static int get_objects(Manager *m, sd_bus_message *call, json_object *by, sd_bus_error *reterr) {
         sd_bus_message *reply = NULL;
 
-        int r = asks_check_quota(m, by, (m->n_slots + m->n_removals) * OBJECT_BYTES, reterr);
+        int r = asks_charge(m, call, (uint32_t) json_u64(by, "uid"), (m->n_slots + m->n_removals) * OBJECT_BYTES, reterr);
         if (r < 0)
                 return r;
         r = sd_bus_message_new_method_return(call, &reply);
@@ -66,14 +69,24 @@ static int get_objects(Manager *m, sd_bus_message *call, json_object *by, sd_bus
         return r < 0 ? r : sd_bus_send(NULL, reply, NULL);
 }
 
-static int on_call(sd_bus_message *call, void *userdata, sd_bus_error *reterr) {
-        const char *interface = sd_bus_message_get_interface(call);
-
-        /* Calls without an interface are fine by the bus. */
-        if (sd_bus_message_is_method_call(call, interface, "GetManagedObjects") <= 0 || !streq(sd_bus_message_get_path(call), MANAGER_PATH) ||
-            (interface && !streq(interface, "org.freedesktop.DBus.ObjectManager")))
+/* What the library answers by itself, with an end for each user like all else. */
+static size_t bytes_of_library(const char *interface, const char *member) {
+        if (!interface || !startswith(interface, "org.freedesktop.DBus."))
                 return 0;
-        return who_asks(userdata, call, get_objects, reterr);
+        return streq(member, "Introspect") ? XML_BYTES : streq(member, "GetAll") ? ALL_BYTES : REPLY_BYTES;
+}
+
+static int on_call(sd_bus_message *call, void *userdata, sd_bus_error *reterr) {
+        const char *interface = sd_bus_message_get_interface(call), *member = sd_bus_message_get_member(call);
+
+        if (sd_bus_message_is_method_call(call, interface, member) <= 0)
+                return 0;
+        /* Calls without an interface are fine by the bus. */
+        if (streq(member, "GetManagedObjects") && streq(sd_bus_message_get_path(call), MANAGER_PATH) &&
+            (!interface || streq(interface, "org.freedesktop.DBus.ObjectManager")))
+                return who_asks(userdata, call, get_objects, reterr);
+        size_t bytes = bytes_of_library(interface, member);
+        return bytes > 0 ? who_pays(userdata, call, bytes, reterr) : 0;
 }
 
 int objects_register(Manager *m, sd_bus *bus) {

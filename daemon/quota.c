@@ -44,7 +44,8 @@ static size_t find(Quota *q, uint32_t user, uint64_t now) {
         return i;
 }
 
-bool quota_take(Quota *q, uint32_t user, size_t bytes, uint64_t now) {
+/* His place, with what has come in since. */
+static size_t look_up(Quota *q, uint32_t user, uint64_t now) {
         size_t i = find(q, user, now);
         int64_t more = (int64_t) ((now - q->users[i].since) / USEC_PER_MSEC * BYTES_PER_MSEC);
 
@@ -52,8 +53,22 @@ bool quota_take(Quota *q, uint32_t user, size_t bytes, uint64_t now) {
                 q->users[i].left = q->users[i].left + more < FULL ? q->users[i].left + more : FULL;
                 q->users[i].since = now;
         }
+        return i;
+}
+
+bool quota_take(Quota *q, uint32_t user, size_t bytes, uint64_t now) {
+        size_t i = look_up(q, user, now);
+
         if (q->users[i].left <= 0)
                 return false;
         q->users[i].left -= (int64_t) bytes;
         return true;
+}
+
+void quota_owe(Quota *q, uint32_t user, size_t bytes, uint64_t now) {
+        size_t i = look_up(q, user, now);
+
+        q->users[i].left -= (int64_t) bytes;
+        if (q->users[i].left < -FULL)
+                q->users[i].left = -FULL;
 }

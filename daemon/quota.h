@@ -13,3 +13,6 @@ void quota_free(Quota *q); /* NULL is fine */
 
 /* Takes the bytes at that time (monotonic). Only an empty store says no, so that an answer of any size can be had. */
 bool quota_take(Quota *q, uint32_t user, size_t bytes, uint64_t now);
+
+/* What has been said already. So far below nothing that it is made up for in seconds, not in hours. */
+void quota_owe(Quota *q, uint32_t user, size_t bytes, uint64_t now);

@@ -3,6 +3,8 @@
 #include <inttypes.h>
 #include <sys/queue.h>
 
+#include "ask.h"
+#include "bare-call.h"
 #include "base/fileio.h"
 #include "bus-error.h"
 #include "who.h"
@@ -11,6 +13,7 @@ enum {
         KNOWN_MAX = 4096,      /* more connections than a bus has by default; who is forgotten is asked about again */
         KEPT_MAX = 8,          /* calls of a connection that the bus is being asked about */
         KEPT_BYTES_MAX = 4 * 1024 * 1024, /* of all of these */
+        DEBT_MAX = 16 * 1024,  /* what somebody is told before it is known who he is */
         CALL_BYTES_MAX = 16 * 1024, /* of a call's arguments: names and options are far shorter */
         COST = 512,            /* of a connection, and of a call beside its arguments */
         BUCKETS = 1024,
@@ -30,6 +33,7 @@ typedef struct Sender {
         Kept *kept;
         size_t n_kept, a_kept;
         size_t bytes;          /* what it takes until the bus has answered */
+        size_t debt;           /* what it has been told until then */
         TAILQ_ENTRY(Sender) order;
         LIST_ENTRY(Sender) bucket;
 } Sender;
@@ -64,9 +68,11 @@ int who_new(Who **ret) {
 }
 
 bool who_is_privileged(json_object *by) {
-        uint64_t uid = json_u64(by, "uid");
+        return json_has(by, "uid") && who_is_privileged_uid((uint32_t) json_u64(by, "uid"));
+}
 
-        return json_has(by, "uid") && (uid == 0 || uid == geteuid());
+bool who_is_privileged_uid(uint32_t uid) {
+        return uid == 0 || uid == geteuid();
 }
 
 static void drop(Who *w, Sender *s) {
@@ -167,6 +173,8 @@ static void become_known(Who *w, Sender *s) {
         w->n_known++;
         w->bytes -= s->bytes;
         s->bytes = 0;
+        if (s->debt > 0)
+                asks_owe(s->manager, s->uid, s->debt);
         if (w->n_known > KNOWN_MAX)
                 drop(w, TAILQ_FIRST(&w->known));
 }
@@ -224,6 +232,8 @@ static int measure(sd_bus_message *m, size_t *bytes) {
                 } value = { 0 };
 
                 *bytes += sizeof(value);
+                if (type == 'h')
+                        return -EOPNOTSUPP;
                 if (strchr("avre", type)) {
                         r = sd_bus_message_enter_container(m, type, contents);
                         if (r >= 0)
@@ -247,6 +257,8 @@ static int check_length(sd_bus_message *call, size_t *ret_bytes, sd_bus_error *r
         int r = measure(call, &bytes);
         if (r >= 0)
                 r = sd_bus_message_rewind(call, true);
+        if (r == -EOPNOTSUPP)
+                return sd_bus_error_setf(reterr, BUS_ERROR_BAD_OPTION, "No method wants a descriptor.");
         if (r >= 0 && bytes > CALL_BYTES_MAX)
                 return sd_bus_error_setf(reterr, BUS_ERROR_BAD_OPTION, "The names and options of a call may be %d bytes long together, and these are longer.",
                                 CALL_BYTES_MAX);
@@ -311,8 +323,33 @@ static int keep_first(Manager *m, const char *name, sd_bus_message *call, size_t
         return r;
 }
 
-int who_asks(Manager *m, sd_bus_message *call, who_then_t then, sd_bus_error *reterr) {
+/* NULL: not heard of yet. One that is known has called last now. */
+static Sender *look_up(Who *w, const char *name) {
+        Sender *s = find(w, name);
+
+        if (s && s->known) {
+                TAILQ_REMOVE(&w->known, s, order);
+                TAILQ_INSERT_TAIL(&w->known, s, order);
+        }
+        return s;
+}
+
+static int asks_on_bus(Manager *m, sd_bus_message *call, size_t bytes, who_then_t then, sd_bus_error *reterr) {
+        _cleanup_(sd_bus_message_unrefp) sd_bus_message *bare = NULL;
         const char *name = sd_bus_message_get_sender(call);
+
+        if (!name)
+                return -EPERM;
+        int r = bare_call(call, &bare);
+        if (r < 0)
+                return r;
+        Sender *s = look_up(m->who, name);
+        if (!s)
+                return keep_first(m, name, bare, bytes, then, reterr);
+        return s->known ? serve(s, bare, then, reterr) : keep(s, bare, bytes, then, reterr);
+}
+
+int who_asks(Manager *m, sd_bus_message *call, who_then_t then, sd_bus_error *reterr) {
         Sender peer = { .manager = m };
         size_t bytes;
 
@@ -321,15 +358,44 @@ int who_asks(Manager *m, sd_bus_message *call, who_then_t then, sd_bus_error *re
                 return r;
         if (buses_is_peer(m->buses, sd_bus_message_get_bus(call), &peer.uid, &peer.pid))
                 return serve(&peer, call, then, reterr);
+        return asks_on_bus(m, call, bytes, then, reterr);
+}
+
+static int ask_first(Manager *m, sd_bus_message *call, Sender **ret, sd_bus_error *reterr) {
+        Sender *s;
+
+        int r = ask_bus(m, sd_bus_message_get_bus(call), sd_bus_message_get_sender(call), &s);
+        if (r < 0)
+                return r;
+        r = make_room(m->who, s, COST, reterr);
+        if (r < 0) {
+                drop(m->who, s);
+                return r;
+        }
+        s->bytes += COST;
+        m->who->bytes += COST;
+        *ret = s;
+        return 0;
+}
+
+int who_pays(Manager *m, sd_bus_message *call, size_t bytes, sd_bus_error *reterr) {
+        const char *name = sd_bus_message_get_sender(call);
+        sd_bus *bus = sd_bus_message_get_bus(call);
+        uint32_t uid, pid;
+
+        if (buses_is_peer(m->buses, bus, &uid, &pid))
+                return asks_charge(m, call, uid, bytes, reterr);
         if (!name)
                 return -EPERM;
-
-        Sender *s = find(m->who, name);
-        if (!s)
-                return keep_first(m, name, call, bytes, then, reterr);
-        if (!s->known)
-                return keep(s, call, bytes, then, reterr);
-        TAILQ_REMOVE(&m->who->known, s, order);
-        TAILQ_INSERT_TAIL(&m->who->known, s, order);
-        return serve(s, call, then, reterr);
+        Sender *s = look_up(m->who, name);
+        if (s && s->known)
+                return asks_charge(m, call, s->uid, bytes, reterr);
+        int r = s ? 0 : ask_first(m, call, &s, reterr);
+        if (r < 0)
+                return r;
+        if (s->debt + bytes > DEBT_MAX)
+                return sd_bus_error_setf(reterr, BUS_ERROR_BUSY, "It is not known yet who asks, and this connection asks a lot. Try again in a moment.");
+        s->debt += bytes;
+        buses_said(m->buses, bus, bytes);
+        return 0;
 }

@@ -16,8 +16,13 @@ typedef int (*who_then_t)(Manager *m, sd_bus_message *call, json_object *by, sd_
 /* Does `then` now or as soon as the sender is known. Returns as a handler of sd-bus does; Busy where too many calls wait already. */
 int who_asks(Manager *m, sd_bus_message *call, who_then_t then, sd_bus_error *reterr);
 
+/* For a call that is answered at once, with about so many bytes: 0, or Busy where its sender has been told too much. A sender who is not known yet is told
+ * little, and it counts as soon as he is. */
+int who_pays(Manager *m, sd_bus_message *call, size_t bytes, sd_bus_error *reterr);
+
 /* Root, or whoever runs the daemon (a developer in a test). */
 bool who_is_privileged(json_object *by);
+bool who_is_privileged_uid(uint32_t uid);
 
 int who_new(Who **ret);
 void who_free(Who *w); /* calls that wait are not answered any more */

@@ -18,7 +18,7 @@ def string(text):
 
 
 def body_of(signature, arguments):
-    """Of the signatures that our methods have: s, u, o, as, a{sv} (always empty)."""
+    """Of the signatures that our methods have: s, u, o, as, a{sv} (always empty); and h."""
     body = b""
     for kind, value in zip(signature.replace("a{sv}", "d").replace("as", "l"), arguments):
         body = aligned(body, 4)
@@ -29,21 +29,23 @@ def body_of(signature, arguments):
             for item in value:
                 items = aligned(items, 4) + string(item)
             body += struct.pack("<I", len(items)) + items
-        elif kind == "u":
+        elif kind in "uh":
             body += struct.pack("<I", value)
         else:
             body += string(value)
     return body
 
 
-def call(serial, member, signature="", arguments=(), interface=NAME + ".Manager", path=ROOT, destination=NAME):
-    """The bytes of a method call."""
+def call(serial, member, signature="", arguments=(), interface=NAME + ".Manager", path=ROOT, destination=NAME, descriptors=0):
+    """The bytes of a method call, which so many descriptors come with."""
     body = body_of(signature, arguments)
     fields = b""
     for code, kind, value in ((1, "o", path), (6, "s", destination), (2, "s", interface), (3, "s", member), (8, "g", signature)):
         if value:
             text = bytes((len(value),)) + value.encode() + b"\0" if kind == "g" else string(value)
             fields = aligned(fields, 8) + bytes((code, 1)) + kind.encode() + b"\0" + text
+    if descriptors:
+        fields = aligned(fields, 8) + bytes((9, 1)) + b"u\0" + struct.pack("<I", descriptors)
     header = struct.pack("<cBBBIII", b"l", 1, 0, 1, len(body), serial, len(fields)) + fields
     return aligned(header, 8) + body
 
@@ -105,6 +107,13 @@ class Connection:
         """Sends a call and does not wait; its number."""
         self.serial += 1
         self.socket.sendall(call(self.serial, member, signature, arguments, **more))
+        return self.serial
+
+    def send_with(self, descriptors, member, signature="", arguments=(), **more):
+        """The same with descriptors beside it."""
+        self.serial += 1
+        data = call(self.serial, member, signature, arguments, descriptors=len(descriptors), **more)
+        socket.send_fds(self.socket, [data], descriptors)
         return self.serial
 
     def subscribe(self):
