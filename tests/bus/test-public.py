@@ -4,17 +4,19 @@
 import array
 import json
 import os
+import signal
 import socket
 import statistics
 import struct
 import subprocess
+import tempfile
 import time
 import unittest
 
 import harness
 from harness import NOBODY, ROOT
 from plain_bus import Connection, call
-from users import EVERY_METHOD, OBJECTS, OTHER, THIRD, UsersTest, keep_flooding
+from users import EVERY_METHOD, OBJECTS, OTHER, THIRD, UsersTest, being, keep_flooding
 
 PEERS_OF_ONE = 16
 PING = dict(interface="org.freedesktop.DBus.Peer")
@@ -24,18 +26,50 @@ def greeting(uid, rest="NEGOTIATE_UNIX_FD\r\nBEGIN\r\n"):
     return b"\0AUTH EXTERNAL " + str(uid).encode().hex().encode() + b"\r\n" + rest.encode()
 
 
-@unittest.skipUnless(os.environ.get("SAFE_REMOVE_TEST_INSIDE") == "root", "needs other users")
-class Public(UsersTest):
+class SocketTest(UsersTest):
     mine = []  # connections of the process, which stay until it ends
 
     def here(self):
         """A connection, unless the daemon has no place for it."""
         try:
             self.mine.append(Connection(self.path("run/public"), alone=True))
+            self.addCleanup(self.mine[-1].socket.close)
             return self.mine[-1]
         except OSError:
             return None
 
+    def flood_of(self, uids):
+        """How many answers those users get, of 3,200 calls on a connection each, until another one has his twenty: all had called before the daemon looked."""
+        connections = []
+        for uid in (*uids, OTHER):
+            with being(uid):
+                connections.append(Connection(self.path("run/public"), alone=True))
+            self.addCleanup(connections[-1].close)
+        *flood, other = connections
+        self.daemon.send_signal(signal.SIGSTOP)
+        for c in flood:
+            c.socket.sendall(b"".join(call(i + 1, "Ping", **PING) for i in range(200)))
+        for _ in range(20):
+            other.send("Ping", **PING)
+        self.daemon.send_signal(signal.SIGCONT)
+        for _ in range(20):
+            self.assertEqual(other.next(60).kind, 2)
+        self.daemon.send_signal(signal.SIGSTOP)
+        answered = {c: 0 for c in flood}
+        for c in flood:
+            while c.next(0):
+                answered[c] += 1
+        self.daemon.send_signal(signal.SIGCONT)
+        for c in flood:  # what is closed with calls in it has its place until they are answered
+            for _ in range(200 - answered[c]):
+                c.next(60)
+        for c in connections:
+            c.close()
+        return sum(answered.values())
+
+
+@unittest.skipUnless(os.environ.get("SAFE_REMOVE_TEST_INSIDE") == "root", "needs other users")
+class Public(SocketTest):
     def raw(self):
         s = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         s.connect(self.path("run/public"))
@@ -200,21 +234,48 @@ class Public(UsersTest):
         self.assertEqual(c.answer(c.send("Get", "ss", (f"{harness.NAME}.Manager", "Version"), interface="org.freedesktop.DBus.Properties"), 60).kind, 2)
         return time.monotonic() - begin
 
+    def cancel_by_root(self):
+        begin = time.monotonic()
+        c = Connection(self.path("run/private"), alone=True)
+        self.assertEqual(c.answer(c.send("Cancel", "s", ("9",)), 60).error, f"{harness.NAME}.Error.NotRunning")
+        took = time.monotonic() - begin
+        c.close()
+        return took
+
+    def test_turns(self):
+        """However many connections somebody has: between two messages of another user one of his is served."""
+        answered = [self.flood_of([NOBODY] * PEERS_OF_ONE) for _ in range(5)]
+        # A turn of each connection would be 320; some come in until the daemon is stopped again.
+        self.assertLess(min(answered), 160, answered)
+        self.assertGreaterEqual(min(answered), 15, answered)
+
+    def first_trip(self, *method):
+        """Of a connection that is new, as a command's is."""
+        begin = time.monotonic()
+        c = self.here()
+        self.assertTrue(c.answer(c.send(*method, **(OBJECTS if method[0] == "GetManagedObjects" else {})), 60), method)
+        took = time.monotonic() - begin
+        c.close()
+        return took
+
     def test_flood(self):
-        """The bus and this socket flooded by one user: another one waits no longer than for some messages, of which the flood has thousands."""
-        self.write("play/slow-looks", "")
+        """The bus and this socket flooded by one user: another one waits no longer than for some messages, of which the flood has thousands; what a worker
+        makes for him is made as soon as he asks."""
+        self.write(f"play/slow-looks-of-{NOBODY}", "")
+        methods = (*EVERY_METHOD, ("GetManagedObjects",))
 
         def other(connect, say):
             c = self.here()
             say([self.round_trip(c) for _ in range(100)])
+            say([statistics.median(self.first_trip(*method) for _ in range(3)) for method in methods])
             while not os.path.exists(self.path("play/flooded")):
                 time.sleep(0.01)
             say([self.round_trip(c) for _ in range(20)])
-            fresh = self.here()
-            say(fresh.answer(fresh.send("GetManagedObjects", **OBJECTS)).kind)
+            say([statistics.median(self.first_trip(*method) for _ in range(3)) for method in methods])
 
         heard = self.as_user(OTHER, other)
-        idle = statistics.median(heard())
+        idle, idle_of = statistics.median(heard()), heard()
+        private = [self.cancel_by_root() for _ in range(10)]
         resident = self.resident()
 
         def flood_bus(connect, say):
@@ -237,10 +298,65 @@ class Public(UsersTest):
         flooded = heard()
         # What the flood takes of the processor is no matter of turns. (The bus alone takes seconds; tests/bench/bus prints it.)
         self.assertLess(statistics.median(flooded), max(30 * idle, 0.25), (idle, flooded))
-        self.assertEqual(heard(), 2)
-        os.unlink(self.path("play/slow-looks"))
+        for method, quiet, loud in zip(methods, idle_of, heard()):
+            self.assertLess(loud, max(10 * quiet, 0.25), (method, quiet))
+        self.assertLess(statistics.median(self.cancel_by_root() for _ in range(10)), max(10 * statistics.median(private), 0.25))
+        os.unlink(self.path(f"play/slow-looks-of-{NOBODY}"))
         self.assertLess(self.resident() - resident, 20 * 1024)
         print(f"idle {idle * 1000:.2f} ms, flooded {statistics.median(flooded) * 1000:.2f} ms, at worst {max(flooded) * 1000:.2f} ms")
+
+
+@unittest.skipUnless(os.environ.get("SAFE_REMOVE_TEST_INSIDE") == "root", "needs other users")
+class Ranges(SocketTest):
+    """Whoever has a range of user numbers is one user with all of them."""
+    numbers = range(100001, 100001 + PEERS_OF_ONE)
+
+    def setUp(self):
+        with tempfile.NamedTemporaryFile("w", delete=False) as f:
+            f.write("somebody:100000:65536\n")
+        self.addCleanup(os.unlink, f.name)
+        os.chmod(f.name, 0o644)
+        os.environ["SAFE_REMOVE_SUBUID"] = f.name
+        self.addCleanup(os.environ.pop, "SAFE_REMOVE_SUBUID")
+        super().setUp()
+
+    def test_turns(self):
+        answered = [self.flood_of(self.numbers) for _ in range(5)]
+        self.assertLess(min(answered), 160, answered)
+
+    def test_places(self):
+        """All of them together have the connections of one user."""
+        def connected(uid):
+            with being(uid):
+                return self.here()
+
+        self.assertTrue(all(connected(uid) for uid in self.numbers))
+        self.assertIsNone(connected(self.numbers[-1] + 1))
+        self.assertTrue(connected(OTHER))
+
+    def test_questions(self):
+        """And one question under way, and the calls that may wait."""
+        self.write("play/log-looks", "")
+        self.write("play/slow-looks", "")
+
+        def ask(uid):
+            with being(uid):
+                c = self.here()
+            for _ in range(4):
+                c.send("GetTopology")
+            return c
+
+        def looks():
+            return [json.loads(line.removeprefix("topology "))["by"]["uid"] for line in self.worker_log() if line.startswith("topology ")]
+
+        asked = [ask(uid) for uid in self.numbers[:5]]
+        harness.wait_for(lambda: len(looks()) == 1, "a look of the range's")
+        self.assertEqual([asked[4].next(60).error for _ in range(4)], [f"{harness.NAME}.Error.Busy"] * 4)  # sixteen wait already
+        other = ask(OTHER)
+        harness.wait_for(lambda: len(looks()) == 2, "the other user's")
+        self.assertEqual(looks(), [self.numbers[0], OTHER])
+        os.unlink(self.path("play/slow-looks"))
+        self.assertEqual([c.next(60).kind for c in (*asked[:4], other) for _ in range(4)], [2] * 20)
 
 
 if __name__ == "__main__":

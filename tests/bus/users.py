@@ -32,6 +32,16 @@ def keep_flooding(connections, calls):
                 s.recv(1 << 20, socket.MSG_DONTWAIT)
 
 
+@contextlib.contextmanager
+def being(uid):
+    """What is connected to within is connected to by that user."""
+    os.seteuid(uid)
+    try:
+        yield
+    finally:
+        os.seteuid(0)
+
+
 class UsersTest(BusTest):
     script = "step hold\nwait go\nstep power-off\n"
 
