@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """Who starts workers, and what becomes of them when one of the others goes away."""
 import contextlib
+import ctypes
 import fcntl
 import os
 import signal
@@ -9,11 +10,13 @@ import socket
 import stat
 import subprocess
 import termios
+import time
 import unittest
 
 import harness
 from harness import BusError, BusTest, NOBODY, wait_for
 
+PTRACE_SEIZE, WALL = 0x4206, 0x40000000
 FAILED = 199  # more than anybody says
 
 
@@ -167,6 +170,21 @@ class Workers(BusTest):
         self.start_daemon()
         self.assertEqual(self.wait_end(removal), "restored")
         self.assertEqual(len(self.resumes()), 1)
+
+    def test_a_worker_that_does_not_die(self):
+        """The next daemon's are kept waiting for it, and not for ever: five seconds. (Whoever traces a process has its end for himself, until he has seen it.)"""
+        removal, worker = self.start_and_wait("step hold\nhang\n")
+        if ctypes.CDLL(None).ptrace(PTRACE_SEIZE, worker, None, None) != 0:
+            self.skipTest("nobody may trace here")
+        begin = time.monotonic()
+        self.stop_daemon(signal.SIGKILL)
+        wait_for(lambda: status(worker)["State"].startswith("Z"), "its worker to be killed")
+        self.start_daemon()
+        self.assertGreater(time.monotonic() - begin, 5)
+        self.assertTrue(status(worker)["State"].startswith("Z"))
+        self.assertEqual(self.wait_end(removal), "restored")
+        os.waitpid(worker, WALL)
+        wait_for(lambda: not os.path.exists(f"/proc/{worker}"), "its end to be seen")
 
     def test_one_that_cannot_be_run(self):
         self.stop_guard()
