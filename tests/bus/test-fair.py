@@ -195,6 +195,42 @@ class Fair(UsersTest):
         self.assertIn(f"maps {secret}", self.json_of("GetHistory", "u", "0")["removals"][0]["message"])
 
     @unittest.skipUnless(os.environ.get("SAFE_REMOVE_TEST_INSIDE") == "root", "needs other users")
+    def test_no_addresses(self):
+        """Where memory lies is in no history, certificate, report or event for others than root, whoever has it: /proc/iomem has zeros for them."""
+        address, said = "0x490000000-0x4afffffff", "0x490000000-0x4afffffff cannot go"
+        self.write_history(1)
+        with open(self.path("state/removals/1/journal"), "a") as f:
+            f.write(json.dumps({"ev": "end", "outcome": "stuck", "code": "stuck", "usec": 5, "message": said, "remedy": [said], "lost": [said]}) + "\n")
+        certificate = {"removal": "1", "chain": {"number": 1, "previous_removal": None, "previous": None}, "lost": [said], "records": {"evidence": [said]},
+                       "by": {"uid": OTHER, "comm": "x"}}
+        text = json.dumps(certificate, separators=(",", ":"))
+        self.write("state/removals/1/certificate.json", f'{text[:-1]},"sha256":"{hashlib.sha256(text.encode()).hexdigest()}"}}\n')
+        self.stop_daemon()
+        self.start_daemon()
+        self.write("play/script", f"step hold\nstuck-at {said}\n")
+
+        def read(connect, say):
+            c = connect()
+            c.subscribe()
+            said = [c.answer(c.send(*method)).text for method in (("GetHistory", "u", (0,)), ("PageHistory", "su", ("", 0)), ("GetCertificate", "s", ("1",)))]
+            say("reads")
+            while '"type":"end"' not in said[-1].replace(" ", ""):
+                said.append(c.next(60).body)
+            said.append(c.answer(c.send("GetReport", path=f"{ROOT}/removal/_32", interface=f"{harness.NAME}.Removal")).text)
+            say(said)
+
+        heard = [self.as_user(uid, read) for uid in (NOBODY, OTHER)]
+        self.assertEqual([h() for h in heard], ["reads"] * 2)
+        self.assertEqual(self.wait_end(self.remove("2")), "stuck")
+        for h in heard:
+            texts = h()
+            self.assertGreater(len(texts), 5)
+            self.assertEqual(["0x4" in text for text in texts], [False] * len(texts), texts)
+            self.assertEqual(["?-? cannot go" in text for text in texts[:3]], [True] * 3)
+        self.assertIn(address, self.json_of("GetHistory", "u", "0")["removals"][-1]["message"])
+        self.assertIn(address, self.report(f"{ROOT}/removal/_32")["message"])
+
+    @unittest.skipUnless(os.environ.get("SAFE_REMOVE_TEST_INSIDE") == "root", "needs other users")
     def test_nobody_reads(self):
         """Answers of a mebibyte that are not read are kept once, and not for long; others get theirs."""
         self.write("play/filling", "x" * 1000000)
