@@ -32,6 +32,7 @@ typedef struct Peer {
         uint32_t user;         /* whose turn it is: sub-uid.h */
         bool ready, greeted;   /* there may be something to read; the first byte has come */
         bool over;             /* it does not read what it is told */
+        bool said_all;         /* it has closed its end: half a message will not become a whole one */
         uint64_t turn;         /* when it was served last */
 } Peer;
 
@@ -221,6 +222,8 @@ static int serve_peer(Peer *peer) {
                 r = sd_bus_get_n_queued_write(peer->bus, &unread);
         if (r >= 0 && unread == 0)
                 r = sd_bus_is_ready(peer->bus) > 0 ? hand_over(peer) : greet(peer);
+        if (r == 0 && unread == 0 && peer->said_all)
+                r = -EPIPE;
         peer->ready = r > 0 && unread == 0;
         return peer->ready ? process(peer) : r;
 }
@@ -255,8 +258,12 @@ static int on_io(sd_event_source *io, int fd, uint32_t revents, void *userdata) 
         Public *p = userdata;
 
         int n = epoll_wait(p->epoll, events, PEERS_MAX, 0);
-        for (int i = 0; i < n; i++)
-                ((Peer *) events[i].data.ptr)->ready = true;
+        for (int i = 0; i < n; i++) {
+                Peer *peer = events[i].data.ptr;
+
+                peer->ready = true;
+                peer->said_all |= (events[i].events & (EPOLLRDHUP | EPOLLHUP)) != 0;
+        }
         return n > 0 ? sd_event_source_set_enabled(p->turns, SD_EVENT_ON) : 0;
 }
 
