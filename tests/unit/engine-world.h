@@ -6,6 +6,7 @@
 #include "base/fileio.h"
 #include "engine/engine.h"
 #include "kernel/memory-block.h"
+#include "plan-text.h"
 #include "test.h"
 
 /* A world for the engine: a recorded machine (tests/roots/enter ram2.root), whose files take every write but move nothing: a policy
@@ -35,14 +36,10 @@ static inline void check_policy(const char *expected) {
 /* kind: "removal" or "restore"; card and steps: JSON. */
 static inline Plan *make_plan(const char *kind, const char *card, const char *steps) {
         _cleanup_free_ char *text = strf("{\"schema\": \"safe-remove/plan/1\", \"kind\": \"%s\", \"slot\": {\"name\": \"2\"}, \"card\": %s,"
-                                         "\"steps\": [%s]}", kind, card, steps), *why = NULL;
-        _cleanup_json_ json_object *doc = NULL;
-        Plan *p = NULL;
+                                         "\"steps\": [%s]}", kind, card, steps);
 
         CHECK(text);
-        CHECK_INT(json_parse(text, strlen(text), &doc), 0);
-        CHECK_INT(plan_from_json(doc, &p, &why), 0);
-        return p;
+        return plan_of_text(text);
 }
 
 typedef struct Case {

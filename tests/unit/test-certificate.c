@@ -7,21 +7,15 @@
 #include "engine/certificate.h"
 #include "engine/journal.h"
 #include "engine/state-dir.h"
+#include "plan-text.h"
 #include "test.h"
 
 static const char *top;
 
 static Plan *make_plan(void) {
-        static const char text[] =
+        return plan_of_text(
                 "{\"schema\": \"safe-remove/plan/1\", \"digest\": \"d1\", \"slot\": {\"name\": \"2\"}, \"card\": {\"serial\": \"0x1\"},"
-                "\"steps\": [{\"name\": \"auto-online\", \"args\": {\"value\": \"offline\", \"was\": \"online\"}}]}";
-        _cleanup_json_ json_object *doc = NULL;
-        _cleanup_free_ char *why = NULL;
-        Plan *p = NULL;
-
-        CHECK_INT(json_parse(text, strlen(text), &doc), 0);
-        CHECK_INT(plan_from_json(doc, &p, &why), 0);
-        return p;
+                "\"steps\": [{\"name\": \"auto-online\", \"args\": {\"value\": \"offline\", \"was\": \"online\"}}]}");
 }
 
 static void note_write(Journal *j) {

@@ -17,6 +17,7 @@
 #include "kernel/attr.h"
 #include "kernel/write.h"
 #include "own-processes.h"
+#include "plan-text.h"
 #include "test.h"
 
 /* The folders whose entries were made durable, in the place of the C library's. */
@@ -45,17 +46,10 @@ static unsigned times_synced(const char *folder, const char *dir) {
 }
 
 static Plan *make_plan(void) {
-        static const char text[] =
+        return plan_of_text(
                 "{\"schema\": \"safe-remove/plan/1\", \"slot\": {\"name\": \"2\"}, \"card\": null, \"steps\": ["
                 "{\"name\": \"auto-online\", \"args\": {\"value\": \"offline\", \"was\": \"online\"}},"
-                "{\"name\": \"auto-online\", \"args\": {\"value\": \"online\", \"was\": \"offline\"}}]}";
-        _cleanup_json_ json_object *doc = NULL;
-        _cleanup_free_ char *why = NULL;
-        Plan *p = NULL;
-
-        CHECK_INT(json_parse(text, strlen(text), &doc), 0);
-        CHECK_INT(plan_from_json(doc, &p, &why), 0);
-        return p;
+                "{\"name\": \"auto-online\", \"args\": {\"value\": \"online\", \"was\": \"offline\"}}]}");
 }
 
 static Journal *create(const char *id) {
