@@ -41,6 +41,11 @@ static bool is_known(json_object *known, const char *device, const char *number)
         return false;
 }
 
+/* "nvme0n1", "sdb": what a later kernel may have beside its super blocks has neither. */
+static bool is_disk_name(const char *device) {
+        return strpbrk(device, "0123456789") || startswith(device, "sd") || startswith(device, "vd") || startswith(device, "xvd") || startswith(device, "hd");
+}
+
 /* What is on no card: a file, another machine, memory. */
 static bool is_elsewhere(const char *device) {
         static const char *const names[] = { "loop", "nbd", "rbd", "zram", "ram", "drbd", "rnbd" };
@@ -118,7 +123,7 @@ static int add_references(VanishedList *l, json_object *known) {
 
         int r = block_refs_load(&refs);
         for (size_t i = 0; i < refs.n_items && r != -ENOMEM; i++)
-                if (!refs.items[i].place && !strchr(refs.items[i].device, '!'))
+                if (!refs.items[i].place && !strchr(refs.items[i].device, '!') && is_disk_name(refs.items[i].device))
                         r = add(l, known, refs.items[i].device, 0);
         return r == -ENOMEM ? r : 0;
 }
