@@ -202,3 +202,40 @@ def power_cut_pmem_unseen(lab):
     lab.equal(state(lab, 5), ["empty"], "the state of a slot that never had a card")
     lab.sh(f"umount {disk.target}")
     check_over(lab, 3)
+
+
+STICK = "/mnt/stick"
+
+# What anybody may do in namespaces of his own, with names that look like a card's disk.
+FORGED = """
+dir=$(mktemp -d) && cd $dir && mkdir a b c up work nvme0n1
+mount -t tmpfs /dev/nvme0n1 a && mount -t overlay /dev/nvme0n1p1 b -o lowerdir=c,upperdir=up,workdir=work && mount --bind nvme0n1 c && rmdir nvme0n1
+echo ready && exec sleep 1000"""
+
+
+@scenario("disk-gone-elsewhere", timeout=240, allow=(*DEAD_DISK, r"JBD2", r"\bsd \d"), turn=True)
+def disk_gone_elsewhere(lab):
+    """A disk that was in no slot goes while it is mounted: told of the machine, and no slot says that it was its. What an unprivileged user mounts
+    is no disk, and his namespace keeps none of what is told."""
+    lab.sh("modprobe scsi_debug dev_size_mb=16 && udevadm settle")
+    lab.cleanup(lambda: lab.run(f"umount {STICK}; modprobe -r scsi_debug", check=False))
+    name = lab.sh("basename /sys/bus/pseudo/drivers/scsi_debug/adapter0/host*/target*/*:*/block/*")
+    lab.sh(f"mkfs.ext4 -q /dev/{name} && mkdir -p {STICK} && mount /dev/{name} {STICK}")
+    lab.write("/tmp/forged", FORGED)
+    user = lab.spawn("user", "setpriv --reuid=1000 --regid=1000 --clear-groups unshare --user --map-root-user --mount sh /tmp/forged")
+    user.wait_for_output("ready", 30)
+    before = lab.cli_json("list")["slots"]
+    hear_events(lab)
+    lab.sh(f"echo 1 > /sys/block/{name}/device/delete")
+    told = f"no slot is known: the disk {name} is gone, and still in use: ext4 of /dev/{name} is mounted on {STICK}"
+    lab.wait_for(lambda: told in lab.cli("list")[1], 30, "the list to say so")
+    lab.wait_for(lambda: lab.guest.succeeds("grep disk-lost /run/events"), 30, "the event")
+    lab.wait_for(lambda: lab.sh("journalctl -o cat -u safe-removed MESSAGE_ID=7f0d4c2be7b84b6f9e0c35a1d96e18f2"), 20, "the entry of the journal")
+    lab.check("nvme" not in lab.cli("list")[1], "what a user has made should be no disk")
+    lab.equal(lab.cli_json("list")["slots"], before, "the slots")
+    lab.check("not_known" not in lab.cli("verify", "2", "--json", check=False)[1], "slot 2 has its card, and is known")
+    # The namespace has a copy of the mount, which is as much in use as the first one.
+    lab.sh(f"umount {STICK}")
+    lab.wait_for(lambda: f"ext4 of /dev/{name} is mounted in the mount namespace" in lab.cli("list")[1], 30, "the namespace to be named")
+    user.stop()
+    lab.wait_for(lambda: "still in use" not in lab.cli("list")[1], 30, "nothing to be in use any more")
