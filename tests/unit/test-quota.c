@@ -27,6 +27,23 @@ static void test_store(void) {
         quota_free(q);
 }
 
+/* What has been said is owed, up to an end. */
+static void test_debt(void) {
+        Quota *q;
+
+        CHECK(quota_new(&q) >= 0);
+        quota_owe(q, 1, 3 * MIB, 0);
+        CHECK(!quota_take(q, 1, 1, 0));
+        CHECK(!quota_take(q, 1, 1, 4 * USEC_PER_SEC));
+        CHECK(quota_take(q, 1, 1, 6 * USEC_PER_SEC));
+        for (int i = 0; i < 1000; i++)
+                quota_owe(q, 2, MIB, 0);
+        CHECK(!quota_take(q, 2, 1, 8 * USEC_PER_SEC));
+        CHECK(quota_take(q, 2, 1, 9 * USEC_PER_SEC));
+        CHECK(quota_take(q, 3, 1, 0));
+        quota_free(q);
+}
+
 /* Who comes often does not get a new store by others' coming. */
 static void test_many_users(void) {
         Quota *q;
@@ -43,6 +60,7 @@ static void test_many_users(void) {
 
 int main(void) {
         test_store();
+        test_debt();
         test_many_users();
         return EXIT_SUCCESS;
 }
