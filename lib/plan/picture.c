@@ -246,7 +246,7 @@ static char *disk_name(const Topology *t, const BlockDevice *b) {
 }
 
 /* By what people and their configuration know it, and not by the number that the kernel gave it. */
-static char *device_name(const Topology *t, const BlockDevice *b) {
+char *picture_device_name(const Topology *t, const BlockDevice *b) {
         const BlockDevice *disk = b->disk ? topology_block_device(t, b->disk) : NULL;
 
         switch (b->kind) {
@@ -270,7 +270,7 @@ static char *device_name(const Topology *t, const BlockDevice *b) {
 static char *named(const Topology *t, const char *name) {
         const BlockDevice *b = topology_block_device(t, name);
 
-        return b ? device_name(t, b) : strdup(name);
+        return b ? picture_device_name(t, b) : strdup(name);
 }
 
 static int by_text(const void *a, const void *b) {
@@ -345,7 +345,7 @@ static void add_device(Painter *p, const BlockDevice *b) {
                 text = strf("%s of %ju disks%s%s, %s", a->level, (uintmax_t) a->disks, a->inactive ? ", not started" : "",
                             a->reshaping ? ", being reshaped" : "", before ?: "");
         }
-        add(p, device_name(p->t, b), text, device_back(b));
+        add(p, picture_device_name(p->t, b), text, device_back(b));
 }
 
 /* One that goes on without its member on the card is none of the scope's, and is another one without it. */
@@ -365,7 +365,7 @@ static void add_storage(Painter *p) {
         for (size_t i = 0; i < p->s->n_swaps; i++) {
                 const Swap *w = p->s->swaps[i];
                 const BlockDevice *b = w->file ? NULL : topology_block_device_at(p->t, w->dev);
-                _cleanup_free_ char *on = b ? device_name(p->t, b) : strdup(w->path), *path = shell_quoted(w->path);
+                _cleanup_free_ char *on = b ? picture_device_name(p->t, b) : strdup(w->path), *path = shell_quoted(w->path);
                 _cleanup_free_ char *priority = w->priority >= 0 ? strf(" -p %d", w->priority) : strdup("");
                 _cleanup_free_ char *again = path && priority ? strf("swapon%s %s", priority, path) : NULL;
                 add(p, strf("swap on %s", on ?: "?"), strf("%ju bytes, priority %d", (uintmax_t) w->size, w->priority),
@@ -453,12 +453,21 @@ json_object *picture_of(const Scope *s, const Topology *t) {
         json_set(o, "functions", p.functions);
         json_set(o, "frame", p.frame);
         json_set(o, "back", p.back);
+        picture_add_settings(o, s, t);
         return o;
 }
 
-void picture_add(json_object *picture, const char *name, const char *text, const char *back) {
-        json_object *frame = json_get(picture, "frame");
+static void add_once(json_object *picture, const char *section, const char *name, const char *text, const char *back) {
+        json_object *things = json_get(picture, section);
 
-        if (!json_has(frame, name))
-                add_to(frame, json_get(picture, "back"), strdup(name), strdup(text), back_same(back ? strdup(back) : NULL));
+        if (!json_has(things, name))
+                add_to(things, json_get(picture, "back"), strdup(name), strdup(text), back_same(back ? strdup(back) : NULL));
+}
+
+void picture_add(json_object *picture, const char *name, const char *text, const char *back) {
+        add_once(picture, "frame", name, text, back);
+}
+
+void picture_add_thing(json_object *picture, const char *name, const char *text, const char *back) {
+        add_once(picture, "things", name, text, back);
 }

@@ -6,11 +6,12 @@
 
 /* What a removal that is called off has to bring back, as one look at the machine shows it: each memory block with its zone, devices
  * with their drivers and words, regions, decoders, namespaces, disks and volumes with what they stand on, mounts, swap, what the kernel
- * uses by itself; and around that the slots with their lights and links, the functions with their drivers and the machine's policy. Things
- * bear names that outlive being taken down: addresses, serial numbers, paths; not the kernel's own (region0, pmem0), which count on. */
+ * uses by itself, what was set for each of them; and around that the slots with their lights and links, the functions with their drivers
+ * and the machine's policy. Things bear names that outlive being taken down: addresses, serial numbers, paths; not the kernel's own
+ * (region0, pmem0), which count on. */
 
 /* Another one is not compared with. */
-#define PICTURE_FORMAT 2
+#define PICTURE_FORMAT 3
 
 /* Between a mount's place and its namespace's number, which ends the name of the thing. */
 #define IN_NAMESPACE " in namespace "
@@ -30,6 +31,15 @@ json_object *picture_of(const Scope *s, const Topology *t);
 
 /* One more thing of the frame that a topology knows nothing of, once by its name. back may be NULL. */
 void picture_add(json_object *picture, const char *name, const char *text, const char *back);
+
+/* The same of what stands on the card. */
+void picture_add_thing(json_object *picture, const char *name, const char *text, const char *back);
+
+/* picture-settings.c. What was set for its block devices, and the huge pages of its nodes. */
+void picture_add_settings(json_object *picture, const Scope *s, const Topology *t);
+
+/* What people and their configuration call it, and not the number that the kernel gave it. Newly allocated. */
+char *picture_device_name(const Topology *t, const BlockDevice *b);
 
 /* Of a plan's holders, which are stopped and whose control groups are frozen. `before` is the picture that this one will be compared with, or
  * NULL: who has ended since, or is in his tracer's hands, is there as he was. */
