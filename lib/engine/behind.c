@@ -104,7 +104,7 @@ static int let_go(void *data, char **ret_text) {
  * down as one who is at it too, so that nobody freezes them for another removal in the same moment. NULL: there is nobody, and the remedy
  * does it. */
 static json_object *leave_somebody(Engine *e) {
-        const ApartOptions options = { .what = "lets those who stand still run on behind it", .outlives = true };
+        const ApartOptions options = { .what = WRITER_LETS_RUN, .outlives = true };
         json_object *writer = json_ref(journal_writer(e->journal));
 
         if (writer)
