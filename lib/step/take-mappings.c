@@ -128,7 +128,8 @@ static int sync_apart(void *data, char **ret_text) {
 }
 
 /* The kernel leaves dirty pages in a file that is in use, and follows them into memory that is gone when the file system ends
- * (fs/dax.c:__dax_invalidate_entry, dax_disassociate_entry). Those who could make them dirty again stand still. */
+ * (fs/dax.c:__dax_invalidate_entry, dax_disassociate_entry). Those who could make them dirty again stand still. On no record, since it may be
+ * left behind: it writes what is the file's in any case, and nothing that comes back is in its way. */
 static int sync_files(StepRun *run, const TakenMemory *m, const Holders *found) {
         const ApartOptions options = { .timeout_usec = run->limits->write_timeout_usec };
         Sync s = { .found = found, .dev = m->dev };
