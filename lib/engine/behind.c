@@ -103,11 +103,12 @@ static int let_go(void *data, char **ret_text) {
 /* Whoever stands still for a write runs on when it has ended, whenever that is: somebody waits for it who outlives this worker. He is written
  * down as one who is at it too, so that nobody freezes them for another removal in the same moment. NULL: there is nobody, and the remedy
  * does it. */
-static json_object *leave_somebody(Engine *e) {
-        const ApartOptions options = { .what = WRITER_LETS_RUN, .outlives = true };
+static json_object *leave_somebody(Engine *e, const char *names) {
+        _cleanup_free_ char *what = strf(WRITER_LETS_RUN "%s", names);
+        const ApartOptions options = { .what = what, .outlives = true };
         json_object *writer = json_ref(journal_writer(e->journal));
 
-        if (writer)
+        if (writer && what)
                 (void) run_apart(let_go, e, &options, NULL);
         json_object *last = writer ? journal_writer(e->journal) : NULL;
         bool is_new = last && json_u64(last, "pid") != json_u64(writer, "pid");
@@ -129,8 +130,8 @@ void engine_tell_standing(Engine *e) {
                 freeze_notes_standing(journal_notes(e->journal, n), standing);
         if (json_object_object_length(standing) == 0)
                 return;
-        json_object *somebody = leave_somebody(e);
         _cleanup_free_ char *names = names_line(standing), *then = plan_again(e), *line = go_on_line(standing, then);
+        json_object *somebody = leave_somebody(e, names ?: "some");
         char *why = strf("%s; %s stand still until then", e->stuck_why ?: "", names ?: "some");
         char *remedy = line ? standing_remedy(writer, somebody, line) : NULL;
         if (why) {

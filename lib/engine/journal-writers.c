@@ -197,9 +197,11 @@ int writers_alive(uint64_t but, json_object **ret) {
 }
 
 char *writer_text(json_object *writer) {
-        if (streq_ptr(json_str(writer, "what"), WRITER_LETS_RUN))
-                return strf("process %ju waits for a write to the kernel, and lets those who stand still run on behind it",
-                            (uintmax_t) json_u64(writer, "pid"));
+        const char *what = json_str(writer, "what"), *names = what ? startswith(what, WRITER_LETS_RUN) : NULL;
+
+        if (names)
+                return strf("process %ju waits for a write to the kernel, and lets those run on behind it who stand still: %s",
+                            (uintmax_t) json_u64(writer, "pid"), names);
         return strf("process %ju still waits in the kernel (%s)", (uintmax_t) json_u64(writer, "pid"), json_str(writer, "what"));
 }
 

@@ -102,8 +102,8 @@ void journal_writers_close(Journal *j);
 int light_write_begins(void *port, const char *what, int pid, uint64_t start_time, bool mortal);
 bool light_is_written(const char *port);
 
-/* What somebody is at who waits for the others. */
-#define WRITER_LETS_RUN "let those run on who stand still"
+/* What somebody is at who waits for the others, with the names of those behind it. */
+#define WRITER_LETS_RUN "let run on: "
 
 /* Of all removals of this boot but one, whatever became of them: an array of "write" records with `removal` (0: none) and its `slots` ({"name",
  * "port"}) whose processes are still at it. */
