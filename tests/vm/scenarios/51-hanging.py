@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
-"""An unbind that hangs in the kernel, where no signal ends it. Whatever becomes of its worker: nobody goes on before it has returned, since it may
-take effect at any time."""
+"""A step that hangs in the kernel, where no signal ends it, on either way. Whatever becomes of its worker: nobody goes on before it has returned,
+since it may take effect at any time."""
 
 import json
 
@@ -12,17 +12,20 @@ STEP = "disable-dax"
 STOP_SEC = 300  # the unit's TimeoutStopSec=
 
 
-def prepare(lab):
-    """From the file HANG on, whoever unbinds kmem hangs: the kernel tries for ever to take memory of another card offline that is pinned, with
-    the lock taken that every removal of memory needs. Returns the memory of the card in slot 2, and who is to be stopped for it to end."""
+def hang(lab):
+    """From the file HANG on, whoever adds or removes memory hangs, as the drivers of dax devices do: the kernel tries for ever to take memory of
+    another card offline that is pinned, with the lock taken that all of them need. Returns who is to be stopped for it to end."""
     other = lab.ram(3)
     lab.pinner("--node", "--size=65536", "--pipe", other.node)
     blocks = " ".join(map(str, other.block_numbers))
-    ram = lab.ram(2)
     lab.cleanup(lambda: lab.sh(f"rm -f {HANG}"))
-    taker = lab.spawn("taker", f"until [ -e {HANG} ]; do sleep 0.02; done; "
-                               f"for n in {blocks}; do echo offline > /sys/devices/system/memory/memory$n/state; done")
-    return ram, taker
+    return lab.spawn("taker", f"until [ -e {HANG} ]; do sleep 0.02; done; "
+                              f"for n in {blocks}; do echo offline > /sys/devices/system/memory/memory$n/state; done")
+
+
+def prepare(lab):
+    taker = hang(lab)
+    return lab.ram(2), taker
 
 
 def records(lab, number, event):
@@ -34,18 +37,37 @@ def hangs(lab, pid):
     return lab.sh(f"cut -d ' ' -f 3 /proc/{pid}/stat 2> /dev/null || true") == "D"
 
 
-def begin(lab, **settings):
+def stands_still(lab, held):
+    return lab.sh(f"cat /sys/fs/cgroup/lab.slice/{held.unit}/cgroup.freeze") == "1"
+
+
+def hanging_writer(lab, number, written):
+    """The process that is at this for the removal, once it hangs."""
+    removal.wait_for_record(lab, number, written, 60)
+    writer = next(each["pid"] for each in records(lab, number, "write") if written in each["what"])
+    for _ in range(3):
+        lab.wait_for(lambda: hangs(lab, writer), 60, f"{written} to hang")
+    return writer
+
+
+def begin(lab, *options, written="kmem/unbind", **settings):
     """A removal of slot 2 whose unbind hangs; (its number, the process that hangs)."""
-    number, at = removal.last_id(lab) + 1, storage.step_number(lab, STEP, "2")
+    number, at = removal.last_id(lab) + 1, storage.step_number(lab, STEP, "2", *options)
     removal.policy(lab, StepDelayMSec=4000, StepDelayAt=STEP, **settings)
-    lab.cli("remove", "2", "--no-wait")
+    lab.cli("remove", "2", "--no-wait", *options)
     removal.wait_for_record(lab, number, f'"ev":"do","n":{at}', 90, then=f"touch {HANG}")
     lab.changed()  # somebody else is at the memory of the other card
-    removal.wait_for_record(lab, number, "kmem/unbind", 60)
-    writer = next(each["pid"] for each in records(lab, number, "write") if "kmem/unbind" in each["what"])
-    for _ in range(3):
-        lab.wait_for(lambda: hangs(lab, writer), 60, "the unbind to hang")
-    return number, writer
+    return number, hanging_writer(lab, number, written)
+
+
+def begin_back(lab, **settings):
+    """A removal of slot 2 that is called off, and on its way back the kernel does not come back from adding the memory."""
+    number, at = removal.last_id(lab) + 1, storage.step_number(lab, "decommit-region", "2")
+    removal.policy(lab, StepDelayMSec=4000, StepDelayAt="decommit-region", **settings)
+    lab.cli("remove", "2", "--no-wait")
+    removal.wait_for_record(lab, number, f'"ev":"do","n":{at}', 90, then=f"touch {HANG}; safe-remove cancel 2 --no-wait")
+    lab.changed()
+    return number, hanging_writer(lab, number, "/bind")
 
 
 def check_waits(lab, ram, number, writer):
@@ -55,6 +77,26 @@ def check_waits(lab, ram, number, writer):
     lab.equal([each["n"] for each in records(lab, number, "done") if each["n"] >= at], [], "what was done since")
     lab.equal([each["n"] for each in records(lab, number, "undone") if each["n"] > 1], [], "what of the card was put back")
     lab.equal(ram.online(), 0, "the blocks that were put back")
+
+
+def check_waits_back(lab, ram, number, writer):
+    """The same on the way back: what is behind the step that hangs stays taken down."""
+    lab.check(hangs(lab, writer), "the bind should hang still: the scenario shows nothing otherwise")
+    at = records(lab, number, "undo")[-1]["n"]
+    lab.equal([each["n"] for each in records(lab, number, "undone") if 1 < each["n"] <= at], [], "what was put back behind it")
+    lab.equal(ram.online(), 0, "the blocks that were put back")
+
+
+def check_stuck(lab, number, writer):
+    """It is told who writes, and nobody makes another plan meanwhile. Returns the end."""
+    end = removal.wait_for_end(lab, number, 120)
+    lab.equal(end["outcome"], "stuck", f"the ending ({end['message']})")
+    lab.check(f"process {writer} still waits in the kernel" in end["message"], f"who writes still should be told: {end['message']}")
+    lab.equal(lab.wait_leds(2, attention="on").power_on, True, "whether the card has power")
+    found = [each["what"] for each in storage.plan(lab, "2")["blockers"] if each["code"] == "STILL_WRITING"]
+    lab.check(f"process {writer} " in str(found), f"a new plan should be blocked by who writes still: {found}")
+    lab.equal(lab.cli("remove", "2", check=False)[0], removal.BLOCKED, "the exit status of another attempt")
+    return end
 
 
 def next_worker(lab, writer):
@@ -69,14 +111,8 @@ def killed(lab):
     number, writer = begin(lab)
     removal.policy(lab, WriteTimeoutSec=4)
     lab.sh("pkill -KILL -x safe-remove-wor")
-    end = removal.wait_for_end(lab, number, 120)
+    end = check_stuck(lab, number, writer)
     check_waits(lab, ram, number, writer)
-    lab.equal(end["outcome"], "stuck", f"the ending ({end['message']})")
-    lab.check(f"process {writer} still waits in the kernel" in end["message"], f"who writes still should be told: {end['message']}")
-    lab.equal(lab.wait_leds(2, attention="on").power_on, True, "whether the card has power")
-    found = {each["code"]: each for each in storage.plan(lab, "2")["blockers"]}
-    lab.check(str(writer) in str(found.get("STILL_WRITING")), f"a new plan should be blocked by who writes still: {found}")
-    lab.equal(lab.cli("remove", "2", check=False)[0], removal.BLOCKED, "the exit status of another attempt")
     taker.stop()
     lab.sh(end["remedy"][0], timeout=60)
     removal.policy(lab)
@@ -119,3 +155,77 @@ def give_back(lab):
     end = removal.wait_for_end(lab, number, 120)
     lab.equal(end["outcome"], "restored", f"the ending ({end['message']})")
     lab.equal(ram.online(), 4, "the blocks online")
+
+
+@scenario("hanging-revert", timeout=300, turn=True)
+def revert(lab):
+    """The kernel does not come back from a step that is put back, for longer than that may take: nothing is put back behind it."""
+    ram, taker = prepare(lab)
+    number, writer = begin_back(lab, WriteTimeoutSec=6)
+    end = check_stuck(lab, number, writer)
+    check_waits_back(lab, ram, number, writer)
+    taker.stop()
+    lab.sh(end["remedy"][0], timeout=60)
+    removal.policy(lab)
+    lab.cli("remove", "2")
+    removal.check_safe(lab, 2, ram)
+
+
+@scenario("hanging-revert-killed", timeout=300, turn=True)
+def revert_killed(lab):
+    """The worker is killed, and the next one waits for what it was at: then all comes back."""
+    ram, taker = prepare(lab)
+    number, writer = begin_back(lab)
+    removal.policy(lab)
+    lab.sh("pkill -KILL -x safe-remove-wor")
+    lab.wait_for(lambda: next_worker(lab, writer), 60, "the next worker")
+    check_waits_back(lab, ram, number, writer)
+    taker.stop()
+    end = removal.wait_for_end(lab, number, 120)
+    lab.equal((end["outcome"], end["code"]), ("restored", "cancelled"), f"the ending ({end['message']})")
+    lab.equal((ram.online(), ram.zones()), (4, {"Movable"}), "the blocks online, and their zone")
+    lab.check(lab.slot(2).driver_bound() and lab.slot(2).leds().power == "on", "the slot should be given back")
+
+
+@scenario("hanging-unbind-unit", timeout=300, turn=True)
+def unit(lab):
+    """A unit was stopped for it, and somebody wants the card back meanwhile: it is not started as long as the kernel may take the device away, and
+    runs again when all is put back."""
+    device = lab.devdax(lab.ram(2, online="offline"))
+    taker = hang(lab)
+    user = lab.service("user", [lab.program("holder"), "--map=shared", device])
+    lab.wait_for(user.main_pid, 30, "the unit to run")
+    number, writer = begin(lab, written="device_dax/unbind")
+    removal.policy(lab)
+    lab.sh("pkill -KILL -x safe-remove-wor; safe-remove cancel 2 --no-wait")
+    lab.wait_for(lambda: next_worker(lab, writer), 60, "the next worker")
+    lab.equal((hangs(lab, writer), user.main_pid()), (True, 0), "whether the unbind hangs, the unit's process")
+    taker.stop()
+    end = removal.wait_for_end(lab, number, 120)
+    lab.equal((end["outcome"], end["code"]), ("restored", "cancelled"), f"the ending ({end['message']})")
+    lab.wait_for(user.main_pid, 30, "the unit to run again")
+    lab.equal(lab.holder("--map=shared", device).look(), "ok", "a new mapping")
+
+
+@scenario("hanging-forced-unbind", timeout=300, turn=True)
+def forced_unbind(lab):
+    """Whoever is losing his mapping by force stands still as long as the kernel is at it, which is told with his name, and runs on by himself
+    when it has ended, though nobody goes on with the removal."""
+    device = lab.devdax(lab.ram(2, online="offline"))
+    taker = hang(lab)
+    held = lab.holder("--stubborn", "--map=shared", device, properties=["SendSIGKILL=no", "TimeoutStopSec=2"])
+    storage.rules(lab, ({"Unit": held.unit}, {"Action": "term", "TermSec": 2}))
+    lab.cleanup(lambda: held.running() and held.signal("KILL"))
+    number, writer = begin(lab, "--force=unmap", written="device_dax/unbind", WriteTimeoutSec=6)
+    told = removal.wait_for_end(lab, number, 120)["message"], lab.cli("status", "2", check=False)[1], str(storage.plan(lab, "2")["blockers"])
+    end = check_stuck(lab, number, writer)
+    lab.equal((hangs(lab, writer), stands_still(lab, held)), (True, True), "whether the unbind hangs, and the holder stands still")
+    for text in told:
+        lab.check(held.unit in text and "stand still" in " ".join(text.split()), f"who stands still should be told: {text}")
+    taker.stop()
+    lab.wait_for(lambda: not stands_still(lab, held), 60, "the holder to run on")
+    lab.equal((held.running(), held.look()), (True, "SIGBUS"), "running, and its bytes")
+    lab.sh(end["remedy"][0], timeout=60)
+    removal.policy(lab)
+    lab.cli("remove", "2", "--force=unmap")
+    removal.check_safe(lab, 2)

@@ -56,6 +56,19 @@ def hugetlb(lab):
     removal.check_safe(lab, 2, ram)
 
 
+@scenario("memory-hugetlb-called-off", turn=True)
+def hugetlb_called_off(lab):
+    """Huge pages that nobody uses go with the memory that they lie on, and do not come back with it: told, with the line that brings them back."""
+    ram = lab.ram(2)
+    pool = POOL.format(ram.node)
+    lab.cleanup(lambda: lab.sh(f"[ ! -e {pool} ] || echo 0 > {pool}"))
+    lab.sh(f"echo 8 > {pool}")
+    end = storage.call_off_at(lab, "disable-dax")
+    lab.equal([line.split(",")[0] for line in end["lost"]], [f"huge pages of 2048 KiB on node {ram.node} is not there any more"], "what is listed")
+    lab.sh(end["lost"][0].split("to have it as it was: ")[1])
+    lab.equal(lab.sh(f"cat {pool}"), "8", "the pages on the node")
+
+
 @scenario("memory-mempolicy")
 def mempolicy(lab):
     """A process that may have its memory nowhere else."""
