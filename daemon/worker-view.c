@@ -136,6 +136,19 @@ static void restrict_holder(View *v, json_object *holder) {
         v->withheld = true;
 }
 
+/* A process of another mount namespace, whoever's it is: /proc shows the mounts there to whom it shows that process. */
+static void restrict_foreign(View *v, json_object *o) {
+        static const char *const mount[] = { "target", "root", "options", "propagation", "source", "super_options", "id", "parent_id", NULL };
+        bool number = path_view_proc_hides(&v->paths) == PROC_HIDES_THEM, mounted = json_has(o, "target");
+
+        json_object_object_foreach(o, key, value) {
+                if (!value || (!(number && streq(key, "pid")) && !(mounted && is_in_words(key, mount))))
+                        continue;
+                json_set(o, key, NULL);
+                v->withheld = true;
+        }
+}
+
 /* What a step is carried out with is for who carries it out. (Where memory blocks and regions lie, sysfs tells everybody.) */
 static bool is_private_key(const char *key) {
         static const char *const keys[] = { "args", "notes", "data_start", "page", NULL };
@@ -156,6 +169,8 @@ static void restrict_object(View *v, json_object *o) {
                 return; /* his own */
         if (process)
                 restrict_holder(v, o);
+        else if (json_u64(o, "pid") > 1 && path_view_proc_hides(&v->paths))
+                restrict_foreign(v, o);
         json_object_object_foreach(o, key, value) {
                 json_object *text = NULL;
 

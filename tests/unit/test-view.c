@@ -114,6 +114,13 @@ static void test_hidepid(const char *option) {
         CHECK_INT(strstr(holder, "4711") != NULL, !invisible);
         _cleanup_free_ char *by = seen(SECOND, "{\"by\":{\"uid\":4711,\"pid\":7,\"comm\":\"dd\"}}");
         CHECK_INT(strstr(by, "dd") != NULL, whole);
+        _cleanup_free_ char *mount = seen(SECOND, "{\"ns\":5,\"pid\":7,\"target\":\"/usr\",\"root\":\"/usr/lib\",\"type\":\"xfs\"}");
+        CHECK_INT(strstr(mount, "/usr") != NULL, whole);
+        CHECK_INT(strstr(mount, "\"pid\":7") != NULL, !invisible);
+        CHECK(strstr(mount, "xfs"));
+        check_seen("{\"ns\":1,\"pid\":1,\"target\":\"/usr\"}", "{\"ns\":1,\"pid\":1,\"target\":\"/usr\"}"); /* the host's own */
+        _cleanup_free_ char *writer = seen(SECOND, "{\"what\":\"x\",\"pid\":7}");
+        CHECK_INT(strchr(writer, '7') != NULL, !invisible);
         for (const char *const *text = (const char *const[]) { "x: process 7 (dd) uses it", "kill -KILL 7", "ls -l /proc/7/fd", "nsenter -t 7 -m umount /x",
              "x.service, process 7 (dd)", NULL }; *text; text++) {
                 _cleanup_free_ char *document = strf("{\"lost\":[\"%s\"]}", *text), *got = seen(SECOND, document), *own = seen(0, document);
