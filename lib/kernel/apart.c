@@ -79,7 +79,10 @@ static int stat_of(int pid, ProcessStat *ret) {
 bool apart_is_alive(int pid, uint64_t start_time) {
         ProcessStat st;
 
-        return stat_of(pid, &st) >= 0 && st.start_time == start_time && !process_stat_ended(&st);
+        int r = stat_of(pid, &st);
+        if (r < 0)
+                return r != -ENOENT && r != -ESRCH; /* what cannot be seen now has not ended for that */
+        return st.start_time == start_time && !process_stat_ended(&st);
 }
 
 int apart_begins(const char *what, int pid, bool mortal, int go) {

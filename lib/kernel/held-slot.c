@@ -292,15 +292,23 @@ int held_note(const char *port, HeldNote note, uint64_t value) {
         return write_notes(port, note, number);
 }
 
-uint64_t held_noted(const char *port, HeldNote note) {
+/* -ENOENT, -ESTALE: there is none, or of another boot or a port that is gone, which says nothing. Other errors: it may be there. */
+static int note_read(const char *port, HeldNote note, uint64_t *ret) {
         _cleanup_json_ json_object *mark = NULL;
         char text[NOTES_LENGTH];
+
+        int r = read_mark(held, port, &mark);
+        if (r == -ENOENT || r == -ESTALE)
+                r = read_mark(ready, port, &mark);
+        if (r >= 0)
+                r = read_notes(port, text, NULL);
+        return r < 0 ? r : parse_note(text, NOTES_LENGTH, note, ret);
+}
+
+uint64_t held_noted(const char *port, HeldNote note) {
         uint64_t value = 0;
 
-        /* Those of another boot, or of a port that is gone, say nothing. */
-        if (read_mark(held, port, &mark) < 0 && read_mark(ready, port, &mark) < 0)
-                return 0;
-        return read_notes(port, text, NULL) >= 0 && parse_note(text, NOTES_LENGTH, note, &value) >= 0 ? value : 0;
+        return note_read(port, note, &value) >= 0 ? value : 0;
 }
 
 void held_serve(const char *port, uint64_t sequence) {
@@ -316,9 +324,14 @@ int held_note_writer(const char *port, int pid, uint64_t start_time) {
 }
 
 bool held_is_being_written(const char *port) {
-        uint64_t pid = held_noted(port, HELD_WRITER);
+        uint64_t pid = 0, since = 0;
 
-        return pid > 0 && apart_is_alive((int) pid, held_noted(port, HELD_WRITER_SINCE));
+        int r = note_read(port, HELD_WRITER, &pid);
+        if (r >= 0)
+                r = note_read(port, HELD_WRITER_SINCE, &since);
+        if (r < 0)
+                return r != -ENOENT && r != -ESTALE && r != -EBADMSG; /* a note that cannot be read now may be of somebody who writes */
+        return pid > 0 && apart_is_alive((int) pid, since);
 }
 
 int held_writers(json_object **ret) {
@@ -329,11 +342,15 @@ int held_writers(json_object **ret) {
         if (r < 0 && r != -ENOENT)
                 return r;
         for (size_t i = 0; i < marks.n; i++) {
+                uint64_t pid = 0;
                 if (!held_is_being_written(marks.names[i]))
                         continue;
+                r = note_read(marks.names[i], HELD_WRITER, &pid);
+                if (r < 0)
+                        return r;
                 json_object *writer = json_object_new_object(), *slots = json_object_new_array(), *slot = json_object_new_object();
                 json_set_strf(writer, "what", "the slot at port %s is being held, or given back", marks.names[i]);
-                json_set_u64(writer, "pid", held_noted(marks.names[i], HELD_WRITER));
+                json_set_u64(writer, "pid", pid);
                 json_set_u64(writer, "start_time", held_noted(marks.names[i], HELD_WRITER_SINCE));
                 json_set_str(slot, "port", marks.names[i]);
                 json_object_array_add(slots, slot);

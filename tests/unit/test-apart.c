@@ -1,11 +1,13 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <poll.h>
 #include <signal.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/ptrace.h>
+#include <sys/resource.h>
 #include <sys/wait.h>
 
 #include "base/clock.h"
@@ -194,7 +196,22 @@ static void test_stopped(void) {
         CHECK_INT(status, 0);
 }
 
+/* Where there is no descriptor left to look with, nobody has ended. */
+static void test_cannot_look(void) {
+        struct rlimit was, none;
+
+        CHECK(getrlimit(RLIMIT_NOFILE, &was) == 0);
+        none = (struct rlimit) { .rlim_cur = 0, .rlim_max = was.rlim_max };
+        CHECK(!apart_is_alive(getpid(), 1));
+        CHECK(setrlimit(RLIMIT_NOFILE, &none) == 0);
+        bool alive = apart_is_alive(getpid(), 1);
+        CHECK(setrlimit(RLIMIT_NOFILE, &was) == 0);
+        CHECK(alive);
+        CHECK(!apart_is_alive(INT_MAX, 1));
+}
+
 int main(void) {
+        test_cannot_look();
         test_answers();
         test_deadlines();
         test_does_not_end();

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* Runs on the recorded machine "ram2": pciehp drives the services of the ports 0000:0c:00.0 and 0000:0c:01.0. */
 #include <errno.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 
 #include "base/clock.h"
@@ -164,6 +165,13 @@ static void test_notes(void) {
         CHECK(!held_is_being_written(PORT));
         CHECK_INT(held_note_writer(PORT, pid, st.start_time), 0);
         CHECK(held_is_being_written(PORT));
+        struct rlimit was, none;
+        CHECK(getrlimit(RLIMIT_NOFILE, &was) == 0);
+        none = (struct rlimit) { .rlim_cur = 0, .rlim_max = was.rlim_max };
+        CHECK(setrlimit(RLIMIT_NOFILE, &none) == 0); /* who cannot be looked for may be there */
+        bool written = held_is_being_written(PORT), error = held_writers(&writers) < 0;
+        CHECK(setrlimit(RLIMIT_NOFILE, &was) == 0);
+        CHECK(written && error);
         CHECK_INT(held_writers(&writers), 0);
         CHECK_INT(json_len(writers), 1);
         CHECK_STR(json_str(json_at(json_get(json_at(writers, 0), "slots"), 0), "port"), PORT);
