@@ -14,6 +14,7 @@ enum {
 typedef struct Peer {
         Peers *peers;
         int fd;                /* -EBADF: free */
+        bool spoke;            /* it is a daemon; who only listens does nothing about what he hears */
         sd_event_source *io;
 } Peer;
 
@@ -26,11 +27,11 @@ struct Peers {
         Peer items[PEERS_MAX];
 };
 
-static unsigned count(const Peers *p) {
+static unsigned count_daemons(const Peers *p) {
         unsigned n = 0;
 
         for (size_t i = 0; i < PEERS_MAX; i++)
-                n += p->items[i].fd >= 0;
+                n += p->items[i].fd >= 0 && p->items[i].spoke;
         return n;
 }
 
@@ -41,7 +42,8 @@ static void drop(Peer *peer) {
                 return;
         peer->io = sd_event_source_disable_unref(peer->io);
         close(TAKE_FD(peer->fd));
-        p->handler->gone(count(p), p->userdata);
+        if (peer->spoke)
+                p->handler->gone(count_daemons(p), p->userdata);
 }
 
 static int on_readable(sd_event_source *io, int fd, uint32_t revents, void *userdata) {
@@ -56,6 +58,7 @@ static int on_readable(sd_event_source *io, int fd, uint32_t revents, void *user
                 drop(peer);
                 return 0;
         }
+        peer->spoke = true;
         peer->peers->handler->message(message, peer->peers->userdata);
         return 0;
 }
@@ -71,8 +74,10 @@ static int on_connection(sd_event_source *io, int fd, uint32_t revents, void *us
         if (connection < 0 || !peer)
                 return 0;
         int r = sd_event_add_io(p->event, &peer->io, connection, EPOLLIN, on_readable, peer);
-        if (r >= 0)
-                peer->fd = TAKE_FD(connection);
+        if (r < 0)
+                return 0;
+        peer->fd = TAKE_FD(connection);
+        peer->spoke = false;
         return 0;
 }
 
@@ -85,7 +90,7 @@ bool peers_tell(Peers *p, json_object *message) {
                 if (p->items[i].fd < 0)
                         continue;
                 if (send(p->items[i].fd, text, strlen(text), MSG_NOSIGNAL | MSG_DONTWAIT) >= 0)
-                        heard = true;
+                        heard = heard || p->items[i].spoke;
                 else
                         drop(&p->items[i]);
         }
