@@ -5,7 +5,8 @@
 #include "holders/maps.h"
 
 enum {
-        /* One line and more: a path has at most a page (d_path()), each byte of it at most four when it is escaped. */
+        /* One line and more, of a path as system calls take it, each byte of it at most four when it is escaped. The kernel writes longer ones:
+         * its buffer grows until the path of a file fits, however deep that lies (fs/seq_file.c:seq_read_iter, seq_path). */
         BUFFER_SIZE = 32 * 1024,
 };
 
@@ -109,10 +110,31 @@ static int take_lines(char *buffer, size_t *length, MappingFunc func, void *user
         return 0;
 }
 
+/* All but the name, which nobody could do anything with. */
+static int take_cut_line(const char *line, size_t length, MappingFunc func, void *userdata) {
+        Mapping m;
+
+        int r = maps_parse_line(line, length, &m);
+        if (r <= 0)
+                return r;
+        m.name_length = 0;
+        return func(&m, userdata);
+}
+
+/* Drops what belongs to a line that was cut. Is it over? */
+static bool drop_rest(char *buffer, size_t *length) {
+        char *newline = memchr(buffer, '\n', *length);
+        size_t n = newline ? (size_t) (newline - buffer) + 1 : *length;
+
+        *length -= n;
+        memmove(buffer, buffer + n, *length);
+        return newline;
+}
+
 int maps_each_text(int fd, MappingFunc func, void *userdata) {
         char buffer[BUFFER_SIZE];
         size_t length = 0;
-        bool any = false;
+        bool any = false, cut = false;
 
         for (;;) {
                 ssize_t n = read(fd, buffer + length, sizeof(buffer) - length);
@@ -121,14 +143,18 @@ int maps_each_text(int fd, MappingFunc func, void *userdata) {
                 if (n < 0)
                         return -errno;
                 if (n == 0)
-                        return length > 0 ? -EBADMSG : any ? 0 : -ESRCH;
+                        return length > 0 || cut ? -EBADMSG : any ? 0 : -ESRCH;
 
                 any = true;
                 length += (size_t) n;
+                cut = cut && !drop_rest(buffer, &length);
                 int r = take_lines(buffer, &length, func, userdata);
+                if (r == 0 && length == sizeof(buffer)) {
+                        r = take_cut_line(buffer, length, func, userdata);
+                        length = 0;
+                        cut = true;
+                }
                 if (r != 0)
                         return r;
-                if (length == sizeof(buffer))
-                        return -EBADMSG;
         }
 }

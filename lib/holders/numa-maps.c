@@ -9,8 +9,8 @@
 #include "kernel/node-memory.h"
 
 enum {
-        /* How many lines between two looks at the clock. */
-        LINES_PER_LOOK = 64,
+        /* Of a line without its file: pages on each of the kernel's nodes (MAX_NUMNODES), and a policy that lists them. */
+        LINE_SIZE = 64 * 1024,
 };
 
 /* Decimal digits from *p on, not beyond end. */
@@ -118,6 +118,31 @@ int numa_maps_sum(const char *text, int node, uint64_t *ret) {
         return 0;
 }
 
+/* The next line, without the name of its file: however deep that lies, the kernel writes its path (fs/seq_file.c:seq_path), and whoever has such a
+ * file is not to have our memory. 1; 0: there is none; or a negative errno. */
+static int read_line(FILE *f, char line[static LINE_SIZE], size_t *ret_length) {
+        static const char file[] = "file=";
+        size_t n = 0, word = 0;
+        bool is_name = false;
+        int c;
+
+        errno = 0;
+        while ((c = getc_unlocked(f)) != EOF && c != '\n') {
+                is_name = is_name && c != ' ';
+                if (is_name)
+                        continue;
+                if (n == LINE_SIZE - 1)
+                        return -EBADMSG;
+                line[n++] = (char) c;
+                if (c == ' ')
+                        word = n;
+                is_name = n - word == strlen(file) && memcmp(line + word, file, strlen(file)) == 0;
+        }
+        line[n] = '\0';
+        *ret_length = n;
+        return ferror(f) ? -errno : c != EOF || n > 0;
+}
+
 int numa_maps_use_of(int dirfd, const int *nodes, size_t n, uint64_t deadline, NumaUse *ret) {
         _cleanup_close_ int fd = openat(dirfd, "numa_maps", O_RDONLY | O_CLOEXEC);
         if (fd < 0)
@@ -127,27 +152,20 @@ int numa_maps_use_of(int dirfd, const int *nodes, size_t n, uint64_t deadline, N
                 return -errno;
         (void) TAKE_FD(fd);
 
-        _cleanup_free_ char *line = NULL;
-        size_t allocated = 0;
+        char line[LINE_SIZE];
+        size_t length;
         NumaUse use = { 0 };
         bool late = false;
+        int r;
 
-        for (unsigned lines = 1; !late; lines++) {
-                errno = 0;
-                ssize_t length = getline(&line, &allocated, f);
-                if (length < 0) {
-                        if (errno != 0)
-                                return -errno;
-                        break;
-                }
-                if (length > 0 && line[length - 1] == '\n')
-                        line[--length] = '\0';
-                int r = add_line(line, (size_t) length, nodes, n, &use);
+        while (!late && (r = read_line(f, line, &length)) > 0) {
+                r = add_line(line, length, nodes, n, &use);
                 if (r < 0)
                         return r;
-                late = lines % LINES_PER_LOOK == 0 && now_monotonic() >= deadline;
+                late = now_monotonic() >= deadline;
         }
-
+        if (!late && r < 0)
+                return r;
         *ret = use;
         return late;
 }

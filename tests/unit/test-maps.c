@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <sys/mman.h>
 #include <sys/sysmacros.h>
 
@@ -92,6 +93,46 @@ static void test_own(void) {
         CHECK(way == MAPS_TEXT ? n_query == 0 : n_query == n_text);
 }
 
+static int remember(const Mapping *m, void *userdata) {
+        Mapping **next = userdata;
+
+        *(*next)++ = *m;
+        return 0;
+}
+
+/* However long a path is: the kernel has its whole text (fs/seq_file.c), and anybody can make one as deep as he likes. */
+static void check_long_name(size_t length, bool ended) {
+        static const char before[] = "1000-2000 r--p 00000000 00:00 0\n3000-4000 r--s 00000000 fe:01 77   ", after[] = "\n5000-6000 rw-s 00000000 fe:02 78   /b\n";
+        _cleanup_close_ int fd = memfd_create("maps", MFD_CLOEXEC);
+        _cleanup_free_ char *name = malloc(length);
+        Mapping found[3] = { 0 }, *next = found;
+
+        CHECK(fd >= 0 && name);
+        memset(name, 'd', length);
+        CHECK_INT(write(fd, before, strlen(before)), strlen(before));
+        CHECK_INT(write(fd, name, length), length);
+        if (ended)
+                CHECK_INT(write(fd, after, strlen(after)), strlen(after));
+        CHECK_INT(lseek(fd, 0, SEEK_SET), 0);
+        CHECK_INT(maps_each_text(fd, remember, &next), ended ? 0 : -EBADMSG);
+        if (!ended)
+                return;
+        CHECK_INT(next - found, 2);
+        CHECK(found[0].start == 0x3000 && found[0].dev == makedev(0xfe, 1) && found[0].inode == 77 && streq(found[0].permissions, "r--s"));
+        CHECK(found[0].name_length == length || (length > 4 * PATH_MAX && found[0].name_length == 0));
+        CHECK(found[1].start == 0x5000 && found[1].dev == makedev(0xfe, 2) && found[1].inode == 78 && found[1].name_length == 2);
+}
+
+static void test_long_names(void) {
+        /* Those that end with a buffer, or right behind it, among them. */
+        for (size_t n = 32000; n < 33000; n++)
+                check_long_name(n, true);
+        check_long_name(PATH_MAX, true);
+        check_long_name(10 << 20, true);
+        check_long_name(10 << 20, false);
+        check_long_name(10, false);
+}
+
 /* A file that is no maps, like every maps before 6.11. */
 static void test_fallback(void) {
         _cleanup_close_ int fd = open("/dev/null", O_RDONLY | O_CLOEXEC);
@@ -178,6 +219,7 @@ int main(void) {
         test_line();
         test_name();
         test_own();
+        test_long_names();
         test_fallback();
         if (maps_each_query(maps, count, &n) == -ENOTTY)
                 return EXIT_SUCCESS;

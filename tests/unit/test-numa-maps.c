@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include <errno.h>
+#include <fcntl.h>
+#include <sys/resource.h>
 
 #include "base/clock.h"
 #include "base/fileio.h"
@@ -108,7 +110,38 @@ static void test_large(void) {
         CHECK(now_monotonic() - before < 10 * USEC_PER_SEC);
 }
 
+/* The kernel writes the whole path of a file, and anybody can have one as deep as he likes: it is not kept. */
+static void test_long_name(void) {
+        enum { LENGTH = 64 << 20, MAY_GROW_KIB = 8 << 10 };
+        static const char before[] = "7f00 bind:1 file=", after[] = " mapped=4 N1=4 kernelpagesize_kB=4\n7f01 default file=N1=9 N0=1 N1=1 kernelpagesize_kB=4";
+        static const int nodes[] = { 1 };
+        char folder[] = "/tmp/test-numa-maps-XXXXXX", piece[64 << 10];
+        struct rusage now, then;
+        NumaUse use = { 0 };
+
+        CHECK(mkdtemp(folder));
+        _cleanup_close_ int dirfd = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC), fd = openat(dirfd, "numa_maps", O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
+        memset(piece, 'd', sizeof(piece));
+        CHECK_INT(write(fd, before, strlen(before)), strlen(before));
+        for (size_t n = 0; n < LENGTH; n += sizeof(piece))
+                CHECK_INT(write(fd, piece, sizeof(piece)), sizeof(piece));
+        CHECK_INT(write(fd, after, strlen(after)), strlen(after));
+        CHECK_INT(getrusage(RUSAGE_SELF, &then), 0);
+        CHECK_INT(numa_maps_use_of(dirfd, nodes, 1, UINT64_MAX, &use), 0);
+        CHECK_INT(getrusage(RUSAGE_SELF, &now), 0);
+        CHECK(use.bound && use.bytes == 5 * 4096);
+        CHECK(now.ru_maxrss < then.ru_maxrss + MAY_GROW_KIB);
+
+        /* Nothing else is as long. */
+        CHECK_INT(ftruncate(fd, 0), 0);
+        CHECK_INT(pwrite(fd, "7f00 ", 5, 0), 5);
+        CHECK_INT(pwrite(fd, piece, sizeof(piece), 5), sizeof(piece));
+        CHECK_INT(numa_maps_use_of(dirfd, nodes, 1, UINT64_MAX, &use), -EBADMSG);
+        CHECK(unlinkat(dirfd, "numa_maps", 0) == 0 && rmdir(folder) == 0);
+}
+
 int main(void) {
+        test_long_name();
         test_sums();
         test_rubbish();
         test_bound();
