@@ -41,15 +41,20 @@ char *driver_unbind_path(const char *bus, const char *driver) {
         return driver_path(bus, driver, "unbind");
 }
 
+static bool has_class(dev_t chardev, const char *class) {
+        _cleanup_free_ char *name = NULL;
+
+        return link_namef(&name, "/sys/dev/char/%u:%u/subsystem", major(chardev), minor(chardev)) >= 0 && streq(name, class);
+}
+
 bool driver_is_unused(dev_t chardev) {
+        /* NVMe's have none themselves: that of the controller's function is meant, which is one or two devices up. */
+        const char *above = has_class(chardev, "nvme") ? "/device" : has_class(chardev, "nvme-generic") ? "/device/device" : "";
         uint64_t count = 0;
 
-        return attr_read_u64f(&count, "/sys/dev/char/%u:%u/driver/module/refcnt", major(chardev), minor(chardev)) >= 0 && count == 0;
+        return attr_read_u64f(&count, "/sys/dev/char/%u:%u%s/driver/module/refcnt", major(chardev), minor(chardev), above) >= 0 && count == 0;
 }
 
 bool driver_maps_nothing(dev_t chardev) {
-        _cleanup_free_ char *class = NULL;
-
-        return link_namef(&class, "/sys/dev/char/%u:%u/subsystem", major(chardev), minor(chardev)) >= 0 &&
-               (streq(class, "nvme") || streq(class, "nvme-generic"));
+        return has_class(chardev, "nvme") || has_class(chardev, "nvme-generic");
 }

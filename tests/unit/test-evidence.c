@@ -94,10 +94,39 @@ static void test_nothing_to_map(void) {
         CHECK_INT(gaps_in_the_way(&gaps, TARGET_CHAR, makedev(241, 7)), -EAGAIN);
 }
 
+/* Whoever has a controller or a namespace of it open counts with the driver of the function. */
+static void test_counted_above(void) {
+        static const char function[] = "/sys/devices/pci0000:0d/0000:0d:00.0", head[] = "/sys/devices/virtual/nvme-subsystem/nvme-subsys8";
+        static const char generic[] = "/sys/devices/virtual/nvme/nvme7/ng7n1", shared[] = "/sys/devices/virtual/nvme-subsystem/nvme-subsys8/ng8n1";
+        Gaps gaps = { 0 };
+
+        gap_note_time(&gaps, 5000, true, 65534);
+        test_make_folders("/sys/class/nvme-generic");
+        test_make_folders(generic);
+        test_make_folders(shared);
+        CHECK_INT(symlink(generic, "/sys/dev/char/242:7"), 0);
+        CHECK_INT(symlink(shared, "/sys/dev/char/242:8"), 0);
+        CHECK_INT(symlink("/sys/class/nvme-generic", "/sys/devices/virtual/nvme/nvme7/ng7n1/subsystem"), 0);
+        CHECK_INT(symlink("/sys/class/nvme-generic", "/sys/devices/virtual/nvme-subsystem/nvme-subsys8/ng8n1/subsystem"), 0);
+        CHECK_INT(symlink("/sys/devices/virtual/nvme/nvme7", "/sys/devices/virtual/nvme/nvme7/ng7n1/device"), 0);
+        CHECK_INT(symlink(head, "/sys/devices/virtual/nvme-subsystem/nvme-subsys8/ng8n1/device"), 0);
+        CHECK_INT(gaps_in_the_way(&gaps, TARGET_CHAR, makedev(241, 7)), -EAGAIN);
+
+        test_make_folders("/sys/devices/pci0000:0d/0000:0d:00.0/driver/module");
+        CHECK_INT(symlink(function, "/sys/devices/virtual/nvme/nvme7/device"), 0);
+        for (int used = 0; used < 2; used++) {
+                test_put("/sys/devices/pci0000:0d/0000:0d:00.0/driver/module/refcnt", used ? "1\n" : "0\n");
+                CHECK_INT(gaps_in_the_way(&gaps, TARGET_CHAR, makedev(241, 7)), used ? -EAGAIN : 0);
+                CHECK_INT(gaps_in_the_way(&gaps, TARGET_CHAR, makedev(242, 7)), used ? -EAGAIN : 0);
+                CHECK_INT(gaps_in_the_way(&gaps, TARGET_CHAR, makedev(242, 8)), -EAGAIN);
+        }
+}
+
 int main(void) {
         test_char();
         test_block();
         test_gaps();
         test_nothing_to_map();
+        test_counted_above();
         return EXIT_SUCCESS;
 }
