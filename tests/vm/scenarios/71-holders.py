@@ -166,6 +166,49 @@ def unseen(lab):
     storage.take_out(lab, 3)
 
 
+def hang(lab, name, used, properties=()):
+    """A process that hangs with its memory locked: whoever asks what it has mapped hangs as well. It goes on behind the returned function."""
+    program, folder = lab.program("stand"), f"/mnt/mute-{name}"
+    lab.sh(f"modprobe fuse && mkdir -p {folder}")
+    lab.spawn(f"mute-{name}", f"exec {program} mute {name} {folder}").wait_for_output("ready")
+    lab.cleanup(lambda: lab.run(f"touch /run/stand/{name}.go; umount -l {folder}; rm -rf /run/stand", check=False))
+    process = lab.spawn(f"hang-{name}", f"exec {program} locks {name} {used} {folder}/file", properties)
+    process.wait_for_output("ready")
+    lab.wait_for(lambda: lab.sh(f"cut -d ' ' -f 3 /proc/{process.pid}/stat") == "D", 30, "the process to hang in the kernel")
+    return process.pid, lambda: lab.sh(f"touch /run/stand/{name}.go")
+
+
+@scenario("holders-hang-stranger", profile="mixed", timeout=300, turn=True)
+def hang_stranger(lab):
+    """Somebody who has nothing to do with any card, and hangs so that nobody can see that: file system and kernel say that they are free."""
+    disk = lab.filesystem(lab.pmem(3).namespace().device)
+    pid, _ = hang(lab, "stranger", "-", ("User=nobody",))
+    lab.wait_for(lambda: f"process {pid} " in str(storage.plan(lab, "3")["warnings"]), 60, "who could not be looked at to be named")
+    lab.sh(f"touch {disk.target}/content")
+    running = lab.holder(f"{disk.target}/content", name="user")
+    storage.take_out(lab, 3)
+    lab.check(not running.running(), "who used the card should have ended")
+    storage.take_out(lab, 2)
+    lab.equal(lab.sh(f"cut -d ' ' -f 3 /proc/{pid}/stat"), "D", "the state of who hangs")
+
+
+@scenario("holders-hang-devdax", profile="mixed", timeout=300, turn=True)
+def hang_devdax(lab):
+    """The same for a device without a file system: where the kernel counts a user it may be who hangs, and all stays; where it counts none, it
+    goes."""
+    device = lab.devdax(lab.ram(2, online="offline"))
+    pid, go_on = hang(lab, "user", device)
+    before = removal.Picture.take(lab)
+    status, out, err = lab.cli("remove", "2", check=False, timeout=180)
+    lab.equal(status, removal.RESTORED, f"the exit status ({out}{err})")
+    lab.check(f"process {pid} " in out + err and "hangs in the kernel" in out + err, f"who may use it should be told: {out}{err}")
+    removal.check_untouched(lab, 2, before)
+    go_on()
+    lab.wait_for(lambda: lab.run(f"test -e /proc/{pid}", check=False)[0] != 0, 30, "who used it to end")
+    hang(lab, "stranger", "-", ("User=nobody",))
+    storage.take_out(lab, 2)
+
+
 @scenario("holders-names", profile="mixed", timeout=300)
 def names(lab):
     """Names are any bytes: a mount, a file and a process that are no UTF-8 are told, found again, ended, and put back."""

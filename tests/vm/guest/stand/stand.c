@@ -10,6 +10,8 @@
  *   reads         main reads the file MORE, and counts then
  *   traced        main stands still for its tracer, and counts once that lets go of it
  *   let-go        main counts; its tracer keeps every stop from it
+ *   locks         main has NODE mapped, where that is a device, and waits for the file MORE with the lock of its memory taken: whoever asks
+ *                 what it has mapped waits as well
  *
  * stand mute NAME DIRECTORY: a FUSE server that answers no read (serve_mutely()).
  * stand continue NAME PID: sends PID one SIGCONT after the other.
@@ -38,6 +40,8 @@
 enum {
         SIZE = 64 << 10,
         COUNT_MSEC = 20,
+        ASLEEP_LOOKS = 10,      /* in a row: it waits for an answer */
+        DEVICE_SIZE = 2 << 20,  /* a page of a dax device */
 };
 
 static const char *name, *used, *more;
@@ -148,6 +152,57 @@ static int wait_for_file(void) {
         return -1;
 }
 
+static bool is_asleep(pid_t tid) {
+        char path[64], state = 0;
+
+        (void) snprintf(path, sizeof(path), "/proc/self/task/%d/stat", tid);
+        FILE *f = fopen(path, "re");
+        bool found = f && fscanf(f, "%*d (%*[^)]) %c", &state) == 1;
+        if (f)
+                (void) fclose(f);
+        return found && (state == 'S' || state == 'D');
+}
+
+static _Atomic pid_t reader;
+
+static void *read_in_thread(void *fd) {
+        char byte;
+
+        reader = gettid();
+        (void) !read(*(const int *) fd, &byte, 1);
+        return NULL;
+}
+
+/* No descriptor is left of it. */
+static int map_device(void) {
+        int fd = open(used, O_RDWR|O_CLOEXEC);
+        volatile char *memory = fd < 0 ? MAP_FAILED : mmap(NULL, DEVICE_SIZE, PROT_READ|PROT_WRITE, MAP_SHARED, fd, 0);
+
+        if (memory == MAP_FAILED)
+                return complain(used);
+        memory[0] = 1;
+        return close(fd);
+}
+
+/* A page that is on its way is locked, and a private mapping of the file past the page cache waits for it (fs/fuse/file.c:fuse_file_mmap). */
+static int lock_memory(void) {
+        int cached = open(more, O_RDONLY|O_NONBLOCK|O_CLOEXEC), direct = open(more, O_RDONLY|O_CLOEXEC);
+        pthread_t thread;
+
+        if (cached < 0 || direct < 0)
+                return complain(more);
+        if (strncmp(used, "/dev/", 5) == 0 && map_device() < 0)
+                return -1;
+        errno = pthread_create(&thread, NULL, read_in_thread, &cached);
+        if (errno != 0)
+                return complain("pthread_create");
+        for (unsigned asleep = 0; asleep < ASLEEP_LOOKS; rest(COUNT_MSEC))
+                asleep = reader != 0 && is_asleep(reader) ? asleep + 1 : 0;
+        if (ready() < 0)
+                return -1;
+        return mmap(NULL, 4096, PROT_READ, MAP_PRIVATE, direct, 0) == MAP_FAILED ? complain(more) : 0;
+}
+
 /* The child uses the card, and says that it is ready; whoever traces it does not. */
 static pid_t begin_tracee(void) {
         pid_t child = fork();
@@ -208,7 +263,7 @@ int main(int argc, char **argv) {
         } kinds[] = {
                 { "plain", plain },           { "vfork", wait_for_child }, { "vfork-thread", wait_beside_thread }, { "leader-ended", end_leader },
                 { "reads", wait_for_file },   { "traced", trace_and_hold }, { "let-go", trace_and_let_go },        { "mute", be_mute },
-                { "continue", send_continue },
+                { "continue", send_continue }, { "locks", lock_memory },
         };
 
         (void) setvbuf(stdout, NULL, _IOLBF, 0);
