@@ -4,23 +4,8 @@
 #include "base/clock.h"
 #include "kernel/listing.h"
 #include "kernel/memory-block.h"
+#include "step/block-runs.h"
 #include "step/newcomers.h"
-
-enum {
-        RUNS_TOLD = 8,
-};
-
-/* [[first, last], ...]: a machine has a hundred thousand of them, and few gaps. */
-static void runs_add(json_object *runs, uint64_t id) {
-        json_object *run = json_len(runs) > 0 ? json_at(runs, json_len(runs) - 1) : NULL;
-
-        if (!run || json_object_get_uint64(json_at(run, 1)) + 1 != id) {
-                run = json_object_new_array();
-                json_object_array_add(run, json_object_new_uint64(id));
-                json_object_array_add(runs, run);
-        }
-        json_object_array_put_idx(run, 1, json_object_new_uint64(id));
-}
 
 /* Asked about one block after the other, the lowest first: others may have set every second one offline. */
 typedef struct Cursor {
@@ -50,11 +35,11 @@ int newcomers_note(StepRun *run) {
 
                 if (!memory_block_is_name(names.names[i], &id))
                         continue;
-                runs_add(blocks, id);
+                block_runs_add(blocks, id);
                 if (memory_block_now(id, &now) < 0)
                         continue;
                 if (now.online)
-                        runs_add(online, id);
+                        block_runs_add(online, id);
                 newest = now.birth > newest ? now.birth : newest;
         }
         json_set_u64(note, "newest", newest);
@@ -96,25 +81,7 @@ static void bring_online(Newcomers *c, uint64_t id) {
         int r = c->stopped || now_monotonic() >= c->until ? -ETIME : path ? step_write(c->run, path, c->word) : -ENOMEM;
         c->stopped = c->stopped || r == -EINPROGRESS || r == -ETIME;
         if (r < 0 || memory_block_now(id, &now) < 0 || !now.online)
-                runs_add(c->left, id);
-}
-
-/* What has become of them, and what to do about it: a line for each run, and one for all the runs that would be too many. */
-static void tell(Newcomers *c, json_object *runs, const char *one, const char *several) {
-        for (size_t i = 0; i < json_len(runs); i++) {
-                uintmax_t first = json_object_get_uint64(json_at(json_at(runs, i), 0)), last = json_object_get_uint64(json_at(json_at(runs, i), 1));
-
-                if (i == RUNS_TOLD) {
-                        step_lost(c->run, "more memory blocks, memory%ju and others behind it, %s (grep -l offline " MEMORY_BLOCKS "/memory*/state)",
-                                  first, several);
-                        return;
-                }
-                if (first == last)
-                        step_lost(c->run, "memory%ju, %s (echo %s > " MEMORY_BLOCKS "/memory%ju/state)", first, one, c->word, first);
-                else
-                        step_lost(c->run, "memory%ju to memory%ju, %s (for n in $(seq %ju %ju); do echo %s > " MEMORY_BLOCKS "/memory$n/state; done)",
-                                  first, last, several, first, last, c->word);
-        }
+                block_runs_add(c->left, id);
 }
 
 void newcomers_bring_online(json_object *note, json_object *own, const char *word, StepRun *run) {
@@ -143,12 +110,12 @@ void newcomers_bring_online(json_object *note, json_object *own, const char *wor
                 if (json_has(of_plan, names.names[i]))
                         continue;
                 if (was_there && now.birth <= json_u64(note, "newest"))
-                        runs_add(kept, id);
+                        block_runs_add(kept, id);
                 else
                         bring_online(&c, id);
         }
-        tell(&c, left, "which was added while new memory was kept offline, is offline still",
+        block_runs_tell(run, left, word, "which was added while new memory was kept offline, is offline still",
              "which were added while new memory was kept offline, are offline still");
-        tell(&c, kept, "which was online before, has been set offline by somebody and is left so",
+        block_runs_tell(run, kept, word, "which was online before, has been set offline by somebody and is left so",
              "which were online before, have been set offline by somebody and are left so");
 }

@@ -8,6 +8,7 @@
 #include "holders/unmovable.h"
 #include "kernel/memory-block.h"
 #include "kernel/write.h"
+#include "step/block-runs.h"
 #include "step/poison.h"
 #include "step/step.h"
 
@@ -190,58 +191,95 @@ static int offline_apply(json_object *args, StepRun *run) {
         return 0;
 }
 
-static void wait_for_block(uint64_t id, StepRun *run) {
-        uint64_t deadline = now_monotonic() + time_for(BLOCK_TIMEOUT_SEC * USEC_PER_SEC);
-        MemoryBlock b;
+/* The way back over all the blocks. One that does not come back keeps none of the others offline. */
+typedef struct Back {
+        json_object *args;
+        StepRun *run;
+        uint64_t until;         /* for all that are not there yet, together: one driver makes them */
+        int first;              /* of the first that did not come back, whose reason and remedy are noted */
+        bool stopped;           /* a write of ours has the lock of all memory and does not give it back: nobody waits for it twice */
+        bool busy;              /* one that others had put into another zone was in use for all its time: the next is not waited for */
+        json_object *left;      /* the others that did not, as runs of blocks by the word that each wants; owned */
+        json_object *poisoned;  /* those among them that have pages which were given up: no word helps; owned */
+} Back;
 
-        while (memory_block_read(id, &b) == -ENOENT && now_monotonic() < deadline)
-                step_pause(run, BLOCK_RETRY_MSEC);
+static void back_done(Back *b) {
+        json_object_put(b->left);
+        json_object_put(b->poisoned);
 }
 
-static int block_online(json_object *args, json_object *block, StepRun *run) {
-        uint64_t id = json_u64(block, "id");
-        const char *zone = json_str(block, "zone");
-        const char *word = memory_block_online_word((Zone) zone_from_string(zone));
+static int block_online(Back *b, uint64_t id, const char *zone, const char *word) {
+        const StepLimits *limits = b->run->limits;
+        MemoryBlock there;
         bool online;
         Zone now_in;
 
-        wait_for_block(id, run);
+        while (memory_block_read(id, &there) == -ENOENT && now_monotonic() < b->until)
+                step_pause(b->run, BLOCK_RETRY_MSEC);
         int r = block_is(id, &online, &now_in);
         if (r < 0)
-                return step_fail(run, r, "memory%ju cannot be read: %s", (uintmax_t) id, strerror(-r));
+                return r;
         if (online && !streq_ptr(zone_to_string(now_in), zone)) {
                 /* Somebody was quicker. Idle memory goes back at once. */
-                r = block_write(id, "offline", run->limits->offline_timeout_usec, run);
+                r = b->busy ? -EBUSY : block_write(id, "offline", limits->offline_timeout_usec, b->run);
                 online = r < 0;
+                b->busy = b->busy || r == -ETIME;
+                r = r == -ETIME ? -EBUSY : r;
         }
         if (!online)
-                r = block_write(id, word, run->limits->write_timeout_usec, run);
-
+                r = block_write(id, word, limits->write_timeout_usec, b->run);
         if (block_is(id, &online, &now_in) >= 0 && online && streq_ptr(zone_to_string(now_in), zone))
                 return 0;
-        if (r == -EHWPOISON)
-                step_remedy(run, "safe-remove remove %s  # it has pages that were given up: it cannot come back before its region is made anew",
-                            json_str(args, "dax"));
+        return r < 0 ? r : -EIO;
+}
+
+static void tell_first(Back *b, uint64_t id, const char *zone, const char *word, int error) {
+        if (error == -EHWPOISON)
+                step_remedy(b->run, "safe-remove remove %s  # it has pages that were given up: it cannot come back before its region is made anew",
+                            json_str(b->args, "dax"));
         else
-                step_remedy(run, "echo %s > /sys/devices/system/memory/memory%ju/state", word, (uintmax_t) id);
-        return step_fail(run, r < 0 ? r : -EIO, "memory%ju did not come back into zone %s: %s",
-                         (uintmax_t) id, zone, r < 0 ? strerror(-r) : "the kernel put it elsewhere");
+                step_remedy(b->run, "echo %s > " MEMORY_BLOCKS "/memory%ju/state", word, (uintmax_t) id);
+        b->first = step_fail(b->run, error, "memory%ju did not come back into zone %s: %s", (uintmax_t) id, zone,
+                             error == -EIO ? "the kernel put it elsewhere" : strerror(-error));
+}
+
+static void one_back(Back *b, json_object *block) {
+        uint64_t id = json_u64(block, "id");
+        const char *zone = json_str(block, "zone"), *word = memory_block_online_word((Zone) zone_from_string(zone));
+
+        int r = b->stopped ? -ETIME : block_online(b, id, zone, word);
+        if (r >= 0)
+                return;
+        b->stopped = b->stopped || r == -EINPROGRESS || r == -ETIME;
+        if (b->first == 0) {
+                tell_first(b, id, zone, word, r);
+                return;
+        }
+        if (r == -EINPROGRESS)
+                b->first = r;
+        if (r != -EHWPOISON && !json_has(b->left, word))
+                json_set(b->left, word, json_object_new_array());
+        block_runs_add(r == -EHWPOISON ? b->poisoned : json_array(b->left, word), id);
 }
 
 static int offline_revert(json_object *args, StepRun *run) {
         json_object *blocks = json_array(args, "blocks");
 
         poison_settle(run);
-        int q = step_region_check(args, run);
-        if (q < 0)
-                return q;
+        int r = step_region_check(args, run);
+        if (r < 0)
+                return r;
 
-        for (size_t i = json_len(blocks); i > 0; i--) {
-                int r = block_online(args, json_at(blocks, i - 1), run);
-                if (r < 0)
-                        return r;
-        }
-        return 0;
+        _cleanup_(back_done) Back b = { .args = args, .run = run, .until = now_monotonic() + time_for(BLOCK_TIMEOUT_SEC * USEC_PER_SEC),
+                                        .left = json_object_new_object(), .poisoned = json_object_new_array() };
+        for (size_t i = json_len(blocks); i > 0; i--)
+                one_back(&b, json_at(blocks, i - 1));
+        json_object_object_foreach(b.left, word, runs)
+                block_runs_tell(run, runs, word, "which is the card's, did not come back and is offline or in another zone",
+                                "which are the card's, did not come back and are offline or in another zone");
+        block_runs_tell(run, b.poisoned, NULL, "which has pages that were given up, cannot come back before its region is made anew",
+                        "which have pages that were given up, cannot come back before their region is made anew");
+        return b.first;
 }
 
 const StepOps step_offline_memory_ops = {

@@ -264,7 +264,11 @@ static int unplug_revert(json_object *args, StepRun *run) {
         if (r < 0 || !memory)
                 return r;
         r = offline_again(memory, run);
-        return r < 0 ? r : step_offline_memory_ops.revert(memory, run);
+        if (r == -EINPROGRESS)
+                return r;
+        /* One that does not go offline again keeps none of the others offline. */
+        int q = step_offline_memory_ops.revert(memory, run);
+        return r < 0 && q != -EINPROGRESS ? r : q;
 }
 
 const StepOps step_unplug_memory_ops = {

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* The way back of memory that is taken offline block by block, as on kernels whose dax devices have no state, on the recorded machine
  * "hotplug": nothing there does anything with what is written, so what the step has asked the kernel for can be read afterwards. */
+#include <errno.h>
 #include <sys/wait.h>
 
 #include "base/clock.h"
@@ -78,8 +79,56 @@ static void test_probing(void) {
         CHECK_INT(waitpid(pid, NULL, 0), pid);
 }
 
+/* Which blocks the recorded kernel has in their own zones once they are online; the others it puts elsewhere. */
+static void revert_with(bool lowest, bool middle, bool highest, StepRun *run) {
+        _cleanup_json_ json_object *args = NULL;
+
+        all_offline();
+        put_block(146, "offline", lowest ? "Movable" : "Normal");
+        put_block(147, "offline", middle ? "Normal" : "Movable");
+        put_block(149, "offline", highest ? "Movable" : "Normal");
+        CHECK_INT(json_parse(args_text, strlen(args_text), &args), 0);
+        CHECK_INT(step_offline_memory_ops.revert(args, run), -EIO);
+        check_block(146, "online_movable");
+        check_block(147, "online_kernel");
+        check_block(149, "online_movable");
+}
+
+static void check_lost(const StepRun *run, size_t i, const char *want) {
+        const char *text = json_object_get_string(json_at(run->lost, i));
+
+        CHECK(text);
+        if (!strstr(text, want))
+                CHECK_STR(text, want);
+}
+
+/* One that does not come back keeps none of those above it offline. */
+static void test_past_a_failure(void) {
+        StepRun run = { .limits = &limits, .ignore_cancel = true, .backwards = true };
+
+        revert_with(true, false, true, &run);
+        CHECK(strstr(run.why, "memory147 did not come back into zone Normal"));
+        CHECK_STR(run.remedy, "echo online_kernel > " MEMORY "147/state");
+        CHECK_INT(json_len(run.lost), 0);
+        step_run_done(&run);
+}
+
+/* The first is the failure, and the others are told with what is lost, each with its own word. */
+static void test_failures(void) {
+        StepRun run = { .limits = &limits, .ignore_cancel = true, .backwards = true };
+
+        revert_with(false, false, false, &run);
+        CHECK(strstr(run.why, "memory146 did not come back into zone Movable"));
+        CHECK_INT(json_len(run.lost), 2);
+        check_lost(&run, 0, "(echo online_kernel > " MEMORY "147/state)");
+        check_lost(&run, 1, "(echo online_movable > " MEMORY "149/state)");
+        step_run_done(&run);
+}
+
 int main(void) {
         test_zones();
+        test_past_a_failure();
+        test_failures();
         test_probing();
         return 0;
 }
