@@ -3,7 +3,9 @@
 #include <sys/mount.h>
 #include <time.h>
 
+#include "base/clock.h"
 #include "kernel/apart.h"
+#include "kernel/mount-ns-budget.h"
 #include "kernel/unmount.h"
 
 enum {
@@ -80,7 +82,18 @@ typedef struct Unmount {
         const MountedFs *fs;
         json_object *left;
         unsigned n_pauses;
+        uint64_t until;         /* monotonic: our own end, before somebody takes us for stuck */
+        uint64_t foreign_until; /* for all namespaces together that anybody may have made, from the first of them on; 0: none yet */
 } Unmount;
+
+/* Anybody can make mounts in a namespace of his own, a hundred thousand, or one anew for each that goes. */
+static bool time_is_over(Unmount *u, const MountNs *ns) {
+        uint64_t now = now_monotonic();
+
+        if (ns->foreign && u->foreign_until == 0)
+                u->foreign_until = now + MOUNT_NS_BUDGET_MSEC * USEC_PER_MSEC;
+        return now >= u->until || (ns->foreign && now >= u->foreign_until);
+}
 
 /* Once over the mounts of the namespace, the last one first. *ret_left is what did not go. */
 static int unmount_pass(Unmount *u, const MountNs *ns, int proc_fd, size_t max, json_object **ret_left, size_t *ret_done) {
@@ -94,11 +107,11 @@ static int unmount_pass(Unmount *u, const MountNs *ns, int proc_fd, size_t max, 
                 return r;
         for (size_t i = l.n_items; i > 0; i--) {
                 const MountEntry *m = &l.items[i - 1];
-                const char *why = NULL;
+                const char *why = "there was no time left for it";
 
                 if (!mounted_fs_is(u->fs, m) && !is_name_on(&places, m))
                         continue;
-                r = umount_one(m, proc_fd, &u->n_pauses, &why);
+                r = time_is_over(u, ns) ? -ETIME : umount_one(m, proc_fd, &u->n_pauses, &why);
                 if (r < 0)
                         add_left(left, ns, m->target, r, why);
                 else
@@ -110,11 +123,12 @@ static int unmount_pass(Unmount *u, const MountNs *ns, int proc_fd, size_t max, 
 }
 
 /* As long as anything goes: what was moved stands on what was made after it, and one that is taken away by propagation makes
- * its parent free. */
+ * its parent free. A pass that takes any leaves one less for the next, so there are no more passes than mounts were at first, unless
+ * somebody makes new ones. */
 static int unmount_in_ns(const MountNs *ns, int proc_fd, size_t max, void *data) {
         _cleanup_json_ json_object *left = NULL;
         Unmount *u = data;
-        size_t done = 0;
+        size_t done = 0, passes = 0, most = 0;
         int r;
 
         do {
@@ -122,7 +136,8 @@ static int unmount_in_ns(const MountNs *ns, int proc_fd, size_t max, void *data)
                 r = unmount_pass(u, ns, proc_fd, max, &left, &done);
                 if (r < 0)
                         return r;
-        } while (done > 0 && json_len(left) > 0);
+                most = most ?: done + json_len(left);
+        } while (done > 0 && json_len(left) > 0 && ++passes < most && !time_is_over(u, ns));
 
         for (size_t i = 0; i < json_len(left); i++)
                 json_object_array_add(u->left, json_ref(json_at(left, i)));
@@ -130,18 +145,20 @@ static int unmount_in_ns(const MountNs *ns, int proc_fd, size_t max, void *data)
 }
 
 static int unmount_apart(void *data, char **ret_text) {
-        Unmount u = { .fs = data, .left = json_object_new_array() };
+        Unmount *u = data;
 
-        int r = mount_ns_for_each(unmount_in_ns, &u);
-        *ret_text = strdup(json_text(u.left));
+        u->left = json_object_new_array();
+        int r = mount_ns_for_each(unmount_in_ns, u);
+        *ret_text = strdup(json_text(u->left));
         return r < 0 ? r : *ret_text ? 0 : -ENOMEM;
 }
 
 int fs_unmount(const MountedFs *fs, uint64_t timeout_usec, json_object **ret_left) {
         const ApartOptions options = { .what = "umount of the card's file system", .timeout_usec = timeout_usec };
+        Unmount u = { .fs = fs, .until = now_monotonic() + time_for(timeout_usec) / 2 };
         _cleanup_free_ char *text = NULL;
 
-        int r = run_apart(unmount_apart, (void *) fs, &options, &text);
+        int r = run_apart(unmount_apart, &u, &options, &text);
         if (r < 0)
                 return r;
         return text ? json_parse_names(text, strlen(text), ret_left) : -EBADMSG;

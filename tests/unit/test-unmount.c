@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
+#include <sys/mman.h>
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
 
@@ -156,6 +157,68 @@ static void test_busy(void) {
         CHECK_INT(ops->verify(args, &run), STEP_APPLIED);
 }
 
+enum {
+        REBINDERS = 4,
+        LOCKED = 2,
+};
+
+static unsigned *n_made;        /* shared with the children */
+
+/* Whatever is taken away of it comes again, beside the copies that are locked. */
+static void rebind(const char *folder) {
+        struct stat st, now;
+
+        CHECK_INT(stat(place, &st), 0);
+        for (;;)
+                if (stat(folder, &now) == 0 && now.st_dev != st.st_dev)
+                        __atomic_add_fetch(n_made, mount(place, folder, NULL, MS_BIND, NULL) == 0, __ATOMIC_SEQ_CST);
+                else
+                        usleep(100);
+}
+
+static char *rebind_folder(unsigned i) {
+        return strf("%s/again%u", top, i);
+}
+
+static void rebind_for_ever(void) {
+        CHECK_INT(unshare(CLONE_NEWUSER | CLONE_NEWNS), 0);
+        for (unsigned i = 0; i < REBINDERS; i++) {
+                _cleanup_free_ char *folder = rebind_folder(i);
+                CHECK_INT(mount(place, folder, NULL, MS_BIND, NULL), 0);
+                pid_t pid = fork();
+                CHECK(pid >= 0);
+                if (pid == 0) {
+                        (void) prctl(PR_SET_PDEATHSIG, SIGKILL);
+                        rebind(folder);
+                }
+        }
+}
+
+/* It comes to its end, in no more passes than mounts were there, and says what is locked. */
+static void test_made_again(void) {
+        _cleanup_json_ json_object *left = NULL;
+        struct stat st;
+        size_t locked = 0;
+
+        n_made = mmap(NULL, sizeof(*n_made), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+        CHECK(n_made != MAP_FAILED);
+        mount_it();
+        CHECK_INT(stat(place, &st), 0);
+        const MountedFs fs = { .dev = st.st_dev, .type = "tmpfs" };
+        for (unsigned i = 0; i < REBINDERS; i++) {
+                _cleanup_free_ char *folder = rebind_folder(i);
+                CHECK(mkdir(folder, 0700) == 0);
+        }
+        pid_t pid = waiting_child_start(rebind_for_ever);
+        CHECK_INT(fs_unmount(&fs, limits.write_timeout_usec, &left), 0);
+        for (size_t i = 0; i < json_len(left); i++)
+                locked += json_u64(json_at(left, i), "error") == EINVAL;
+        waiting_child_end(pid);
+        CHECK_INT(locked, LOCKED);
+        CHECK(*n_made <= REBINDERS * (LOCKED + REBINDERS));
+        CHECK_INT(munmap(n_made, sizeof(*n_made)), 0);
+}
+
 /* The kernel lists all mount namespaces only for who is in the first PID namespace, and is asked through /proc/1/ns/mnt. Without that
  * they are found by who is in them; the host's is one that nobody is in. */
 static bool world_begin(void) {
@@ -177,6 +240,7 @@ int main(void) {
         test_on_top();
         test_name_on_top();
         test_busy();
+        test_made_again();
         test_remove_tree(top);
         free(place);
         free(other);
