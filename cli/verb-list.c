@@ -32,7 +32,7 @@ static Color state_color(const char *state) {
                 Color color;
         } colors[] = {
                 { "safe", COLOR_GOOD },    { "removing", COLOR_WARN }, { "refused", COLOR_WARN },
-                { "stuck", COLOR_BAD },    { "empty", COLOR_DIM },     { "withdrawn", COLOR_BAD },
+                { "stuck", COLOR_BAD },    { "empty", COLOR_DIM },     { "withdrawn", COLOR_BAD }, { "unknown", COLOR_BAD },
                 { "lost", COLOR_BAD },
         };
 

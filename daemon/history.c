@@ -43,7 +43,7 @@ static void take_record(json_object *record, void *userdata) {
 int history_records(uint64_t number, history_take_t take, void *userdata) {
         _cleanup_free_ char *path = strf("%s/removals/%" PRIu64 "/journal", state_dir(), number), *text = NULL;
 
-        int r = path ? read_file(path, &text, NULL) : -ENOMEM;
+        int r = path ? record_file_read(path, &text, NULL) : -ENOMEM;
         if (r < 0)
                 return r;
         for (char *line = text, *next; line && *line; line = next) {
@@ -62,7 +62,7 @@ int history_plan(uint64_t number, json_object **ret) {
         _cleanup_free_ char *path = strf("%s/removals/%" PRIu64 "/plan.json", state_dir(), number), *text = NULL;
         size_t length;
 
-        int r = path ? read_file(path, &text, &length) : -ENOMEM;
+        int r = path ? record_file_read(path, &text, &length) : -ENOMEM;
         return r < 0 ? r : json_parse(text, length, ret);
 }
 
@@ -128,8 +128,16 @@ void history_add_port(json_object *entry, uint64_t number) {
                 json_set(entry, "plan_slots", json_ref(json_get(plan, "slots")));
 }
 
-int history_unfinished(uint64_t *ret_highest, json_object **ret) {
-        _cleanup_json_ json_object *unfinished = json_object_new_array();
+static json_object *unreadable_entry(uint64_t number, int error) {
+        json_object *entry = json_object_new_object();
+
+        json_set_strf(entry, "id", "%" PRIu64, number);
+        json_set_str(entry, "why", strerror(-error));
+        return entry;
+}
+
+int history_unfinished(uint64_t *ret_highest, json_object **ret, json_object **ret_unreadable) {
+        _cleanup_json_ json_object *unfinished = json_object_new_array(), *unreadable = json_object_new_array();
         _cleanup_free_ uint64_t *ids = NULL;
         size_t n = 0;
 
@@ -142,13 +150,17 @@ int history_unfinished(uint64_t *ret_highest, json_object **ret) {
                 r = history_entry(ids[i], &entry);
                 if (r == -ENOMEM)
                         return r;
-                if (r < 0 || json_flag(entry, "ended"))
+                if (r == -ENOENT || r == -ENODATA || json_flag(entry, "ended"))
                         continue;
+                bool read = r >= 0;
+                if (!read)
+                        entry = unreadable_entry(ids[i], r);
                 history_add_port(entry, ids[i]);
-                json_object_array_add(unfinished, json_ref(entry));
+                json_object_array_add(read ? unfinished : unreadable, json_ref(entry));
         }
 
         *ret_highest = n > 0 ? ids[n - 1] : 0;
         *ret = TAKE_PTR(unfinished);
+        *ret_unreadable = TAKE_PTR(unreadable);
         return 0;
 }

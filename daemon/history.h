@@ -3,8 +3,8 @@
 
 #include "base/json.h"
 
-/* The records of removals, STATE_DIR/removals/ID/journal, which the workers write. The daemon reads them when it starts; what
- * others want to know of them a worker tells. */
+/* The records of removals, STATE_DIR/removals/ID/journal, which the workers write. The daemon reads none of
+ * them itself: a worker tells what it wants to know. */
 
 /* One removal: {id, slot, target, trigger, by, options, card, boot, started_usec, steps_done, steps_undone, ended}, and of
  * an ended one {ended_usec, outcome, code, message, remedy, lost}. -ENOENT when there is no such record, -ENODATA when it was
@@ -29,5 +29,6 @@ int history_plan(uint64_t number, json_object **ret);
 void history_add_port(json_object *entry, uint64_t number);
 
 /* The highest number of any folder (0: none), and the removals that were begun and have not ended: an array of entries,
- * oldest first, each with the "port" of its slot. */
-int history_unfinished(uint64_t *ret_highest, json_object **ret);
+ * oldest first, each with the "port" of its slot. Those whose record cannot be read may be such: {"id", "why"}, and where its plan can be
+ * read "port" and "plan_slots". */
+int history_unfinished(uint64_t *ret_highest, json_object **ret, json_object **ret_unreadable);

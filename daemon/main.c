@@ -88,11 +88,7 @@ static int run(Daemon *d) {
                 return r;
         }
         r = manager_start(d->manager);
-        if (r < 0)
-                return r;
-
-        (void) sd_notify(0, "READY=1\nSTATUS=Watching the slots.");
-        return sd_event_loop(d->event);
+        return r < 0 ? r : sd_event_loop(d->event);
 }
 
 int main(int argc, char *argv[]) {

@@ -1,11 +1,9 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "base/parse.h"
 #include "bus-error.h"
-#include "history.h"
 #include "light.h"
 #include "manager.h"
 #include "options.h"
-#include "record-holds.h"
 #include "removal-bus.h"
 
 /* From "somebody wants this card out" to one running removal per slot, and to its end. */
@@ -245,6 +243,11 @@ void manager_removal_found(Removal *r) {
                 return;
         if (call_outer_off(r))
                 return;
+        _cleanup_free_ char *unread = manager_unread_text(r->manager, r);
+        if (unread) {
+                manager_removal_unstartable(r, "busy", unread);
+                return;
+        }
         _cleanup_free_ char *refuse = refuse_nested(r);
         if (refuse && r->trigger != TRIGGER_BUTTON) {
                 manager_removal_unstartable(r, "busy", refuse);
@@ -286,9 +289,22 @@ void manager_removal_unstartable(Removal *r, const char *code, const char *messa
         manager_drop_enquiry(r);
 }
 
+static int refuse_unread(Manager *m, const char *target, sd_bus_message *call) {
+        _cleanup_free_ char *text = manager_unread_text(m, NULL);
+
+        if (!text)
+                return -ENOMEM;
+        if (call)
+                return sd_bus_reply_method_errorf(call, BUS_ERROR_BUSY, "%s", text);
+        log_write(LOG_WARNING, LOG_MESSAGE_REFUSED, NULL, "%s cannot be removed now: %s", target, text);
+        return 0;
+}
+
 int manager_remove(Manager *m, RemovalRequest request, sd_bus_message *call) {
         _cleanup_(removal_freep) Removal *r = NULL;
 
+        if (!m->records_known)
+                return refuse_unread(m, request.target, call);
         request.number = ++m->last_number;
         int k = removal_new(m, &request, &r);
         if (k < 0)
@@ -351,21 +367,6 @@ void manager_removal_ended(Removal *r) {
         manager_rescan(m);
 }
 
-int manager_resume_unfinished(Manager *m) {
-        _cleanup_json_ json_object *unfinished = NULL;
-
-        int k = history_unfinished(&m->last_number, &unfinished);
-        if (k < 0)
-                return k;
-
-        for (size_t i = 0; i < json_len(unfinished); i++) {
-                uint64_t number = 0;
-                (void) parse_u64(json_str(json_at(unfinished, i), "id"), &number);
-                _cleanup_json_ json_object *holds = record_holds(number);
-                k = resume(m, json_at(unfinished, i), holds, false, NULL);
-                if (k < 0)
-                        log_plain(LOG_ERR, "Removal %s has not ended and cannot be resumed: %s",
-                                        json_str(json_at(unfinished, i), "id"), strerror(-k));
-        }
-        return 0;
+int manager_resume(Manager *m, json_object *entry) {
+        return resume(m, entry, json_get(entry, "holds"), false, NULL);
 }

@@ -72,7 +72,7 @@ void manager_consider_restoring(Manager *m) {
         json_object *cards = json_object_new_array();
 
         json_set(request, "cards", cards);
-        if (m->came_back)
+        if (m->came_back || !m->records_known)
                 return;
         for (size_t i = 0; i < m->n_slots; i++) {
                 json_object *card = new_card(m, m->slots[i]);

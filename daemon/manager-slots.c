@@ -1,15 +1,10 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "base/clock.h"
-#include "history.h"
 #include "light.h"
 #include "manager.h"
 #include "slot-bus.h"
 
 /* Which slots there are, and what each scan changes about them. */
-
-enum {
-        RECALL_MAX = 64,       /* removals of this boot that are looked through for their slots' last outcome */
-};
 
 ManagedSlot *manager_slot(Manager *m, const char *name) {
         for (size_t i = 0; i < m->n_slots; i++)
@@ -39,6 +34,7 @@ static void show_as(ManagedSlot *s, json_object *entry, bool stale) {
                         slot_get(s, SLOT_TEXT_PORT));
         SlotView view;
 
+        s->unknown = manager_is_unread(s->manager, slot_get(s, SLOT_TEXT_NAME), entry ? json_str(entry, "port") : slot_get(s, SLOT_TEXT_PORT));
         int r = slot_view_make(s, entry, removal, &view);
         if (r < 0) {
                 log_plain(LOG_ERR, "Slot %s cannot be updated: %s", slot_get(s, SLOT_TEXT_NAME), strerror(-r));
@@ -75,18 +71,25 @@ static void recall(Manager *m, json_object *entry, const char *slot) {
                 json_set_str(m->recalled, slot, (removed ? json_str(entry, "outcome") : NULL) ?: "");
 }
 
-int manager_recall_outcomes(Manager *m) {
-        _cleanup_json_ json_object *history = NULL;
+static void take_recalled(ManagedSlot *s) {
+        const char *slot = slot_get(s, SLOT_TEXT_NAME);
+        int outcome = outcome_from_string(json_str(s->manager->recalled, slot));
+
+        if (json_has(s->manager->recalled, slot))
+                json_object_object_del(s->manager->recalled, slot);
+        if (outcome >= 0)
+                s->outcome = (Outcome) outcome;
+}
+
+void manager_recall_outcomes(Manager *m, json_object *entries) {
         char boot[33];
 
         int r = boot_id_read(boot);
-        if (r < 0)
-                return r;
-        r = history_load(RECALL_MAX, &history);
-        if (r < 0)
-                return r;
-
-        json_object *entries = json_array(history, "removals");
+        if (r < 0) {
+                log_plain(LOG_WARNING, "How earlier removals ended cannot be told: %s", strerror(-r));
+                return;
+        }
+        json_object_put(m->recalled);
         m->recalled = json_object_new_object();
         for (size_t i = 0; i < json_len(entries); i++) {
                 json_object *entry = json_at(entries, i), *slots = json_array(entry, "slots");
@@ -98,15 +101,13 @@ int manager_recall_outcomes(Manager *m) {
                 for (size_t k = 0; k < json_len(slots); k++)
                         recall(m, entry, json_object_get_string(json_at(slots, k)));
         }
-        return 0;
-}
-
-static Outcome take_recalled(Manager *m, const char *slot) {
-        int outcome = outcome_from_string(json_str(m->recalled, slot));
-
-        if (json_has(m->recalled, slot))
-                json_object_object_del(m->recalled, slot);
-        return outcome < 0 ? _OUTCOME_INVALID : (Outcome) outcome;
+        /* Those that were seen before the records could be read. */
+        for (size_t i = 0; i < m->n_slots; i++) {
+                take_recalled(m->slots[i]);
+                show(m->slots[i], NULL);
+                if (!*slot_get(m->slots[i], SLOT_TEXT_CARD_ADDRESS))
+                        manager_guard_slot(m, m->slots[i]);
+        }
 }
 
 /* While a slot is held its folder is gone and its name comes from the port's registers, which need not be the name the
@@ -151,7 +152,7 @@ static int add_slot(Manager *m, json_object *entry) {
         if (r < 0)
                 return r;
 
-        s->outcome = take_recalled(m, json_str(entry, "name"));
+        take_recalled(s);
         show(s, entry);
         s->seen = true;
         if (!*slot_get(s, SLOT_TEXT_CARD_ADDRESS))

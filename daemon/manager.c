@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "ask.h"
 #include "base/clock.h"
-#include "engine/state-dir.h"
 #include "light.h"
 #include "manager.h"
 #include "question.h"
@@ -19,6 +18,7 @@ void manager_free(Manager *m) {
         for (size_t i = 0; i < MANAGER_SOURCES; i++)
                 sources[i]->stop(m->source_states[i]);
         lights_free(m);
+        manager_free_reading(m);
         question_free(m->came_back);
         scanner_free(m->scanner);
         asks_free(m->asks);
@@ -75,20 +75,10 @@ int manager_start(Manager *m) {
                 return r;
         start_sources(m);
 
-        r = manager_resume_unfinished(m);
-        if (r < 0) {
-                log_plain(LOG_ERR, "The records in %s cannot be read: %s", state_dir(), strerror(-r));
-                return r;
-        }
-
-        manager_begin_guard(m);
-        r = manager_recall_outcomes(m);
+        r = manager_read_records(m);
         if (r < 0)
-                log_plain(LOG_WARNING, "How earlier removals ended cannot be read: %s", strerror(-r));
-
-        m->look_for_presses = true;
-        manager_rescan(m);
-        return 0;
+                log_plain(LOG_ERR, "The daemon cannot be set up: %s", strerror(-r));
+        return r;
 }
 
 void manager_rescan(Manager *m) {

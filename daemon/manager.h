@@ -32,6 +32,15 @@ struct Manager {
         json_object *topology;         /* of the last scan that succeeded */
         bool look_for_presses;         /* after the next scan: a press may have been missed */
 
+        /* manager-records.c */
+        bool up;                       /* the slots are looked at */
+        bool records_known;            /* which removals have not ended, and the highest number */
+        bool told_unread;
+        json_object *unreadable;       /* removals whose records cannot be read: {"id", "why", "port", "plan_slots"} each */
+        Question *reading;
+        sd_event_source *read_timer;
+        uint64_t read_delay;
+
         json_object *recalled;         /* slot name -> outcome, until a scan has found the slot */
 
         ManagedSlot **slots;           size_t n_slots, a_slots;
@@ -50,7 +59,8 @@ int manager_new(sd_event *event, Manager **ret);
 void manager_free(Manager *m);
 DEFINE_CLEANUP_FUNC(Manager, manager_free)
 
-/* Bus and root's own socket open, sources on, unfinished removals resumed, first scan under way. */
+/* Bus and root's own socket open, sources on, the records being read: behind that unfinished removals are resumed, the slots are looked at, and
+ * systemd is told. */
 int manager_start(Manager *m);
 
 /* manager.c */
@@ -81,8 +91,14 @@ ManagedSlot *manager_slot_at_port(Manager *m, const char *port);
 ManagedSlot *manager_slot_of_removal(Manager *m, const Removal *r, size_t i); /* its i-th; NULL: not there */
 void manager_free_slots(Manager *m);
 
-/* What became of each slot's last removal, from the records: for the slots that the first scan will find. */
-int manager_recall_outcomes(Manager *m);
+/* What became of each slot's last removal, by a history's entries, newest first: for the slots that are there and those that a scan will find. */
+void manager_recall_outcomes(Manager *m, json_object *entries);
+
+/* manager-records.c */
+int manager_read_records(Manager *m);
+void manager_free_reading(Manager *m);
+bool manager_is_unread(Manager *m, const char *slot, const char *port); /* it may have a removal that has not ended and that nobody can read */
+char *manager_unread_text(Manager *m, const Removal *r); /* why it (NULL: any) cannot be started for that; NULL: it can. Newly allocated */
 
 /* manager-removals.c. A removal is asked for; the manager gives it its number. `call` (NULL: nobody waits) is answered
  * when it is known what comes of it, unless this fails. */
@@ -92,7 +108,7 @@ int manager_cancel(Removal *r, json_object *by, sd_bus_error *reterr);
 void manager_removal_found(Removal *r);                /* the enquiry's answer: decides */
 void manager_removal_unstartable(Removal *r, const char *code, const char *message);
 void manager_removal_ended(Removal *r);
-int manager_resume_unfinished(Manager *m);
+int manager_resume(Manager *m, json_object *entry); /* of a history, with its "holds": its worker died with the daemon before this one */
 void manager_free_removals(Manager *m);
 
 /* manager-restore.c. After a scan: cards that have come back, where the policy wants them restored unasked. */

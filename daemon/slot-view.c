@@ -87,6 +87,8 @@ static SlotState state_of(const SlotView *view, const ManagedSlot *s, const Remo
                 return SLOT_RELEASED;
         if (s->left)
                 return SLOT_LOST;
+        if (s->unknown)
+                return SLOT_UNKNOWN;
         if (!view->occupied)
                 return SLOT_EMPTY;
         if (s->withdrawn)

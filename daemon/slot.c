@@ -28,6 +28,7 @@ static const char *const slot_state_table[_SLOT_STATE_MAX] = {
         [SLOT_REFUSED] = "refused",
         [SLOT_STUCK] = "stuck",
         [SLOT_LOST] = "lost",
+        [SLOT_UNKNOWN] = "unknown",
 };
 
 DEFINE_STRING_TABLE(slot_state, SlotState)

@@ -33,6 +33,7 @@ typedef enum SlotState {
         SLOT_REFUSED,
         SLOT_STUCK,
         SLOT_LOST,
+        SLOT_UNKNOWN,          /* it may have a removal that has not ended: a record cannot be read */
         _SLOT_STATE_MAX,
         _SLOT_STATE_INVALID = -EINVAL,
 } SlotState;
@@ -56,6 +57,7 @@ typedef struct ManagedSlot {
         char *path;
         bool exported;         /* the bus shows it */
         SlotView view;
+        bool unknown;          /* manager_is_unread() of it */
         Outcome outcome;       /* of the last removal, as long as its card is the one in the slot */
         char *considered;      /* the card that was looked at whether to restore it unasked (manager-restore.c) */
         bool withdrawn;        /* its "safe to pull" became untrue, and our attention LED says so until the card is up or gone */

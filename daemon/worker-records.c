@@ -12,7 +12,11 @@
 #include "engine/chain.h"
 #include "engine/state-dir.h"
 
-static int unreadable(WorkerIo *io, int error) {
+enum {
+        RECALL_MAX = 64,       /* removals that are looked through for their slots' last outcome */
+};
+
+static int unreadable_records(WorkerIo *io, int error) {
         _cleanup_free_ char *text = strf("The records in %s cannot be read: %s.", state_dir(), strerror(-error));
 
         worker_send_error(io, "internal", text ?: strerror(-error));
@@ -33,9 +37,33 @@ int worker_history(WorkerIo *io, json_object *request) {
         }
         r = history_load_before(before, limit < UINT32_MAX ? (uint32_t) limit : 0, &history);
         if (r < 0)
-                return unreadable(io, r);
+                return unreadable_records(io, r);
         view_restrict(history, json_get(request, "by"));
         worker_send_pages(io, request, history);
+        return 0;
+}
+
+int worker_records(WorkerIo *io) {
+        _cleanup_json_ json_object *unfinished = NULL, *unreadable = NULL, *history = NULL;
+        uint64_t highest = 0;
+
+        int r = history_unfinished(&highest, &unfinished, &unreadable);
+        if (r >= 0)
+                r = history_load(RECALL_MAX, &history);
+        if (r < 0)
+                return unreadable_records(io, r);
+        for (size_t i = 0; i < json_len(unfinished); i++) {
+                uint64_t number = 0;
+                (void) parse_u64(json_str(json_at(unfinished, i), "id"), &number);
+                json_set(json_at(unfinished, i), "holds", record_holds(number));
+        }
+        json_object *o = json_object_new_object();
+        json_set_str(o, "type", "records");
+        json_set_u64(o, "highest", highest);
+        json_set(o, "unfinished", json_ref(unfinished));
+        json_set(o, "unreadable", json_ref(unreadable));
+        json_set(o, "recent", json_ref(json_get(history, "removals")));
+        worker_send(io, o);
         return 0;
 }
 
@@ -50,7 +78,7 @@ int worker_record(WorkerIo *io, json_object *request) {
         if (r >= 0 && !json_flag(entry, "ended"))
                 history_add_port(entry, number);
         if (r < 0 && r != -ENOENT && r != -ENODATA)
-                return unreadable(io, r);
+                return unreadable_records(io, r);
         o = json_object_new_object();
         json_set_str(o, "type", "record");
         if (entry)
@@ -69,7 +97,7 @@ static int no_certificate(WorkerIo *io, int error, const char *id) {
         else if (error == -ENOENT || error == -EINVAL || error == -ERANGE)
                 worker_send_error(io, "unknown", none ?: "There is no certificate.");
         else
-                return unreadable(io, error);
+                return unreadable_records(io, error);
         return error;
 }
 

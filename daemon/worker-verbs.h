@@ -26,6 +26,9 @@ int worker_verify(WorkerIo *io, json_object *request);
 int worker_history(WorkerIo *io, json_object *request);
 int worker_certificate(WorkerIo *io, json_object *request);
 
+/* `records`: what a daemon that starts has to know of them: what has not ended, what cannot be read, what became of the slots. */
+int worker_records(WorkerIo *io);
+
 /* `record`: how far one removal came, for whoever has to go on with it. */
 int worker_record(WorkerIo *io, json_object *request);
 

@@ -85,6 +85,7 @@ static const struct Verb {
         { "verify", .answer = worker_verify },
         { "history", .answer = worker_history },
         { "record", .answer = worker_record },
+        { "records", .run = worker_records },
         { "came-back", .answer = worker_came_back },
         { "page", .answer = worker_page },
         { "certificate", .answer = worker_certificate },
@@ -123,6 +124,6 @@ int main(int argc, char *argv[]) {
                 if (streq(argv[1], verbs[i].name))
                         return verb_run(&verbs[i], &io) < 0 ? EXIT_FAILURE : EXIT_SUCCESS;
 
-        fprintf(stderr, "usage: safe-remove-worker scan|topology|plan|run|plan-restore|restore|resume|give-back|verify|history|record|came-back|certificate|certificates|light (started for safe-removed)\n");
+        fprintf(stderr, "usage: safe-remove-worker scan|topology|plan|run|plan-restore|restore|resume|give-back|verify|history|record|records|came-back|certificate|certificates|light (started for safe-removed)\n");
         return 64;
 }

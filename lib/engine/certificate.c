@@ -28,7 +28,7 @@ static void records_done(Records *r) {
 static int record_read(uint64_t removal, const char *name, char **ret, size_t *ret_length, char sha256[static SHA256_HEX]) {
         _cleanup_free_ char *path = strf("%s/removals/%ju/%s", state_dir(), (uintmax_t) removal, name);
 
-        int r = path ? read_file(path, ret, ret_length) : -ENOMEM;
+        int r = path ? record_file_read(path, ret, ret_length) : -ENOMEM;
         if (r >= 0)
                 sha256_of(*ret, *ret_length, sha256);
         return r;

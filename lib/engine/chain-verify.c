@@ -47,7 +47,7 @@ static void check_records(Look *l, uint64_t removal, json_object *records) {
                 char sha256[SHA256_HEX];
                 size_t length;
 
-                int r = path ? read_file(path, &text, &length) : -ENOMEM;
+                int r = path ? record_file_read(path, &text, &length) : -ENOMEM;
                 if (r < 0) {
                         problem(l, removal, "%s cannot be read: %s", files[i], strerror(-r));
                         continue;

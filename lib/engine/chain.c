@@ -84,7 +84,7 @@ int chain_load(Chain *ret) {
 
         if (!path)
                 return -ENOMEM;
-        int r = read_file(path, &text, &length);
+        int r = record_file_read(path, &text, &length);
         if (r == -ENOENT) {
                 *ret = (Chain) { 0 };
                 return 0;
@@ -117,7 +117,7 @@ int chain_read(uint64_t removal, json_object **ret, char **ret_text, ChainLink *
 
         if (!path)
                 return -ENOMEM;
-        int r = read_file(path, &text, &length);
+        int r = record_file_read(path, &text, &length);
         if (r >= 0)
                 r = seal_open(text, length, &o, l.sha256);
         if (r < 0)

@@ -221,7 +221,7 @@ static int plan_load(const Journal *j, Plan **ret, char **ret_why) {
 
         if (!path)
                 return -ENOMEM;
-        int r = read_file(path, &text, &length);
+        int r = record_file_read(path, &text, &length);
         if (r >= 0)
                 r = json_parse_names(text, length, &doc);
         if (r < 0) {
@@ -247,7 +247,7 @@ static int journal_load(const char *id, Journal **ret, Plan **ret_plan, size_t *
 
         r = boot_id_read(boot);
         if (r >= 0)
-                r = read_file(path, &text, NULL);
+                r = record_file_read(path, &text, NULL);
         if (r >= 0)
                 r = journal_replay(j, text, boot);
         if (r < 0) {

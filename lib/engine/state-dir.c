@@ -73,10 +73,19 @@ int removal_ids(uint64_t **ret, size_t *ret_n) {
         return 0;
 }
 
+int record_file_read(const char *path, char **ret, size_t *ret_length) {
+        struct stat st;
+
+        /* Root alone can put another one there in between. */
+        if (lstat(path, &st) < 0)
+                return -errno;
+        return S_ISREG(st.st_mode) ? read_file(path, ret, ret_length) : -EMEDIUMTYPE;
+}
+
 bool removal_has_ended(const char *dir) {
         _cleanup_free_ char *path = strf("%s/journal", dir), *text = NULL;
 
-        return path && read_file(path, &text, NULL) >= 0 && strstr(text, "\"ev\":\"end\"");
+        return path && record_file_read(path, &text, NULL) >= 0 && strstr(text, "\"ev\":\"end\"");
 }
 
 /* Is it in the first page of the file, or in the last? */
@@ -103,6 +112,9 @@ bool removal_may_be_under_way(const char *dir) {
                 return true;
         if (access(certificate, F_OK) == 0)
                 return false;
+        struct stat st;
+        if (lstat(journal, &st) < 0 || !S_ISREG(st.st_mode))
+                return true;
         _cleanup_close_ int fd = open(journal, O_RDONLY | O_CLOEXEC);
         return fd < 0 || (piece_has(fd, false, boot) && !piece_has(fd, true, "\"ev\":\"end\""));
 }

@@ -141,6 +141,21 @@ class BusTest(unittest.TestCase):
             f.write(text)
         os.rename(self.path(name + ".new"), self.path(name))
 
+    def hang(self, name):
+        """Whoever opens the file waits, as for a file system that does not answer, until the descriptor is closed (or for 45 s)."""
+        signal.signal(signal.SIGIO, signal.SIG_IGN)  # the kernel tells that somebody wants the lease broken
+        fd = os.open(self.path(name), os.O_RDONLY)
+
+        def lease():
+            with contextlib.suppress(BlockingIOError):  # somebody has it open
+                fcntl.fcntl(fd, fcntl.F_SETLEASE, fcntl.F_WRLCK)
+                return True
+            return False
+        wait_for(lease, f"a lease of {name}")
+        file = os.fdopen(fd)
+        self.addCleanup(file.close)
+        return file
+
     def write_machine(self, slots, **more):
         self.write("play/machine.json", json.dumps({"schema": "safe-remove/topology/1", "slots": slots, **more}))
 

@@ -155,9 +155,8 @@ class Ports(BusTest):
         removal = self.remove("2")
         self.assertEqual(self.wait_end(removal), "stuck")
         for name in ("journal", "plan.json"):
-            path = self.path(f"state/removals/1/{name}")
-            os.unlink(path)
-            os.mkfifo(path)
+            if os.path.exists(self.path(f"state/removals/1/{name}")):
+                self.hang(f"state/removals/1/{name}")
         self.assertEqual(self.remove("2"), removal)
         self.wait_wants("yield", "claim")
         self.assertEqual(self.slot("3", "State"), "ready")

@@ -44,20 +44,13 @@ class Recovery(BusTest):
         """What a dead worker has written down is read by another one: the daemon waits for no file."""
         removal = self.start_and_wait("step hold\nwait go\ndie\n")
         self.write("play/resume-script", "step hold\nstep power-off\n")
-        journal = self.path("state/removals/1/journal")
-        with open(journal) as f:
-            text = f.read()
-        os.unlink(journal)
-        os.mkfifo(journal)
+        journal = self.hang("state/removals/1/journal")
         self.write("play/go", "")
         wait_for(lambda: "was killed (9)" in self.log(), "its worker's death")
         self.assertEqual(self.get(removal, "Removal", "State"), "working")
         self.manager("Cancel", "'2'")
         self.assertEqual(self.resumes(), [])
-        with open(journal, "w") as f: # somebody reads it
-            f.write(text)
-            os.unlink(journal)
-            self.write("state/removals/1/journal", text)
+        journal.close()
         self.assertEqual(self.wait_end(removal), "safe")
         self.assertEqual(self.resumes(), [["1", "back"]])
 
@@ -183,6 +176,61 @@ class Recovery(BusTest):
         self.write_registers("0000:0c:00.0", 0x02c0, 0x0041)  # pressed again; the port is from the plan
         self.assertEqual(self.wait_end(removal), "restored")
         self.assertEqual(self.remove("3"), f"{ROOT}/removal/_37")  # one above the highest folder
+
+    def test_records_hang_at_the_start(self):
+        """The daemon comes up and says so: no slot is ready, no removal starts, and the guard is told nothing that is not known."""
+        self.stop_daemon()
+        self.record(4, self.start_record(), {"ev": "do", "n": 0, "usec": 1})
+        self.record(5, self.start_record(slot="3"), {"ev": "end", "outcome": "refused", "code": "blocked", "message": "", "remedy": []})
+        journal = self.hang("state/removals/4/journal")
+        self.write("play/resume-script", "step power-off\n")
+        self.start_daemon()
+        self.assertEqual((self.slot("2", "State"), self.slot("3", "State")), ("unknown", "unknown"))
+        for method in ("Remove", "Restore"):
+            with self.assertRaises(BusError) as refused:
+                self.manager(method, "'3'", "{}")
+            self.assertEqual(refused.exception.name, "Busy")
+            self.assertIn("cannot be read yet", refused.exception.message)
+        self.assertEqual((self.resumes(), self.objects("removal")), ([], {}))
+        self.assertIn("does not answer", self.log())
+        journal.close()
+        wait_for(lambda: self.resumes() == [["4", "auto"]], "the removal to go on\n" + self.log())
+        self.assertEqual(self.wait_end(f"{ROOT}/removal/_34"), "safe")
+        self.assertEqual(self.slot("3", "State"), "refused")
+        self.assertEqual(self.remove("3"), f"{ROOT}/removal/_36")
+
+    def test_what_is_no_record(self):
+        """A FIFO, a folder, a device in the place of a record: its slot is not known, and nothing else is kept from starting."""
+        def fifo(path):
+            os.mkfifo(path)
+
+        def link(path):
+            os.symlink("/dev/zero", path)
+
+        self.stop_daemon()
+        made = {"6": fifo, "7": os.mkdir, "8": link}
+        for number, make in made.items():
+            self.record(number)
+            os.unlink(self.path(f"state/removals/{number}/journal"))
+            make(self.path(f"state/removals/{number}/journal"))
+        for number in ("7", "8"):
+            os.unlink(self.path(f"state/removals/{number}/plan.json"))
+            made[number](self.path(f"state/removals/{number}/plan.json"))
+        self.record(9, self.start_record(slot="3"), plan={"slot": {"name": "3", "port": "0000:0c:01.0"}})
+        self.write("play/resume-script", "step power-off\n")
+        self.start_daemon()
+        self.assertEqual(self.wait_end(f"{ROOT}/removal/_39"), "safe")
+        self.assertEqual(self.slot("2", "State"), "unknown")
+        for number in made:
+            self.assertIn(f"The record of removal {number} cannot be read: Wrong medium type", self.log())
+        with self.assertRaises(BusError) as refused:
+            self.remove("2")
+        self.assertEqual(refused.exception.name, "Busy")
+        self.assertIn(self.path("state/removals/6"), refused.exception.message)
+        os.unlink(self.path("state/removals/6/journal"))
+        self.write("state/removals/6/journal", json.dumps(self.start_record()) + "\n")
+        wait_for(lambda: ["6", "auto"] in self.resumes(), "the removal whose record can be read again\n" + self.log())
+        self.assertEqual(self.wait_end(f"{ROOT}/removal/_36"), "safe")
 
     def test_history(self):
         self.assertEqual(self.json_of("GetHistory", "u", "0"), {"schema": "safe-remove/history/1", "removals": []})

@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """Restorations over the bus: as removals, but for what they are called, and by themselves where the policy says so."""
+import fcntl
 import json
 import os
 
@@ -36,12 +37,12 @@ class Restore(RestoreTest):
         """Whether a card that has come is one that was removed a worker finds out: the daemon waits for no file."""
         self.policy("Restore=auto\n")
         os.makedirs(self.path("state/removals/7"))
-        os.mkfifo(self.path("state/removals/7/journal"))
+        self.write("state/removals/7/journal", "")
+        journal = self.hang("state/removals/7/journal")
         self.write_machine([slot("2", 0), slot("3", 1), slot("4", 2)])
         send_device_event("add", "/devices/virtual/mem9", "cxl")
-        record = os.open(self.path("state/removals/7/journal"), os.O_WRONLY) # until somebody reads it
-        self.addCleanup(os.close, record)
         wait_for(lambda: len(self.objects("slot")) == 3, "the new slot")
+        wait_for(lambda: fcntl.fcntl(journal, fcntl.F_GETLEASE) != fcntl.F_WRLCK, "somebody who reads it")
 
     def test_to_the_end(self):
         monitor = self.monitor()
