@@ -256,7 +256,7 @@ static int group_thaw(const char *cgroup) {
                 return r == -ENOENT ? 0 : r;
         r = cgroup_freeze(cgroup, false);
         if (r >= 0)
-                r = cgroup_wait_frozen(cgroup, false, THAW_TIMEOUT_SEC * USEC_PER_SEC);
+                r = cgroup_wait_frozen(cgroup, false, time_for(THAW_TIMEOUT_SEC * USEC_PER_SEC));
         /* A group above it may be frozen, by somebody else. */
         if (r == -ETIME && cgroup_asked_to_freeze(cgroup) == 0)
                 return 0;

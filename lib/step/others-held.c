@@ -197,7 +197,14 @@ static bool is_going_down(const Ended *e, const char *unit) {
         return !json_flag(e->up, unit);
 }
 
-static int group_hold(StepRun *run, json_object *note) {
+/* How much of the time for all of them together is left. */
+static uint64_t time_until(uint64_t deadline) {
+        uint64_t now = now_monotonic();
+
+        return deadline > now ? deadline - now : 0;
+}
+
+static int group_hold(StepRun *run, json_object *note, uint64_t deadline) {
         const char *cgroup = json_str(note, "frozen");
         int r = 0;
 
@@ -207,11 +214,11 @@ static int group_hold(StepRun *run, json_object *note) {
                 r = cgroup_freeze(cgroup, true);
         /* Who is in the kernel gets there later, as it was before. */
         if (r >= 0)
-                (void) cgroup_wait_frozen(cgroup, true, HOLD_TIMEOUT_SEC * USEC_PER_SEC);
+                (void) cgroup_wait_frozen(cgroup, true, time_until(deadline));
         return r < 0 ? r : cgroup_asked_to_freeze(cgroup) > 0 ? 0 : -EIO;
 }
 
-static void group_hold_again(StepRun *run, const Ended *e, json_object *note) {
+static void group_hold_again(StepRun *run, const Ended *e, json_object *note, uint64_t deadline) {
         const char *cgroup = json_str(note, "frozen"), *unit = json_str(note, "unit");
         uint64_t id = 0;
 
@@ -220,7 +227,7 @@ static void group_hold_again(StepRun *run, const Ended *e, json_object *note) {
                 return;
         bool same = r >= 0 && (id == json_u64(note, "id") || json_has(e->started, unit ?: ""));
         if (same)
-                r = group_hold(run, note);
+                r = group_hold(run, note, deadline);
         if (r == -ENOENT || (r >= 0 && same))
                 return;
         _cleanup_free_ char *path = strf("/sys/fs/cgroup%s/cgroup.freeze", cgroup), *quoted = path ? shell_quoted(path) : NULL;
@@ -228,8 +235,25 @@ static void group_hold_again(StepRun *run, const Ended *e, json_object *note) {
                   same ? strerror(-r) : "it is another group now", quoted ?: "its cgroup.freeze");
 }
 
-static int process_hold(const Holder *h) {
-        uint64_t deadline = now_monotonic() + time_for(HOLD_TIMEOUT_SEC * USEC_PER_SEC);
+static Holder stopped_holder(json_object *note) {
+        return (Holder) { .pid = (int) json_u64(note, "stopped"), .start_time = json_u64(note, "start_time") };
+}
+
+/* All at once, so that they are looked at when they have had time to stand: one after the other they would wait for each other. */
+static void processes_stop(StepRun *run, const Ended *e) {
+        for (size_t i = json_len(run->notes); i-- > 0;) {
+                json_object *note = json_at(run->notes, i);
+                const Holder h = stopped_holder(note);
+                _cleanup_close_ int pidfd = -EBADF;
+
+                if (!json_has(note, "stopped") || is_going_down(e, json_str(note, "unit")))
+                        continue;
+                if (process_open(h.pid, h.start_time, NULL, &pidfd) >= 0 && holder_is_stopped(&h) == 0)
+                        (void) pidfd_signal(pidfd, SIGSTOP);
+        }
+}
+
+static int process_hold(const Holder *h, uint64_t deadline) {
         _cleanup_close_ int pidfd = -EBADF;
 
         int r = process_open(h->pid, h->start_time, NULL, &pidfd);
@@ -240,13 +264,13 @@ static int process_hold(const Holder *h) {
         return r;
 }
 
-static void process_hold_again(StepRun *run, const Ended *e, json_object *note) {
-        const Holder h = { .pid = (int) json_u64(note, "stopped"), .start_time = json_u64(note, "start_time") };
+static void process_hold_again(StepRun *run, const Ended *e, json_object *note, uint64_t deadline) {
+        const Holder h = stopped_holder(note);
         const char *comm = json_str(note, "comm") ?: "?", *unit = json_str(note, "unit");
 
         if (is_going_down(e, unit))
                 return;
-        int r = process_hold(&h);
+        int r = process_hold(&h, deadline);
         if (r == -ESRCH && run->backwards && json_has(e->stopped, unit ?: ""))
                 step_lost(run, "process %d (%s), which somebody else had stopped, was ended; what %s has in its place is not stopped", h.pid, comm, unit);
         else if (r != -ESRCH && r <= 0)
@@ -266,11 +290,14 @@ void others_hold_again(StepRun *run) {
         if (run->restoring || !is_any_noted(run->notes))
                 return;
         _cleanup_(ended_done) Ended e = ended_find(run);
+        /* One for all of them: anybody may have thousands, and set each going as often as it is stopped. */
+        uint64_t deadline = now_monotonic() + time_for(HOLD_TIMEOUT_SEC * USEC_PER_SEC);
+        processes_stop(run, &e);
         for (size_t i = json_len(run->notes); i-- > 0;) {
                 json_object *note = json_at(run->notes, i);
                 if (json_has(note, "frozen"))
-                        group_hold_again(run, &e, note);
+                        group_hold_again(run, &e, note, deadline);
                 else if (json_has(note, "stopped"))
-                        process_hold_again(run, &e, note);
+                        process_hold_again(run, &e, note, deadline);
         }
 }

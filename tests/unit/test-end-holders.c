@@ -6,7 +6,9 @@
 #include "base/fileio.h"
 #include "holder-world.h"
 #include "holders/process.h"
+#include "kernel/process-stat.h"
 #include "step/holder-freeze.h"
+#include "step/others-held.h"
 #include "step/units.h"
 
 #define STOP_ONCE "stop --no-block --no-ask-password -- a.service\n"
@@ -387,6 +389,50 @@ static void test_others_stay(void) {
         child_end(&other);
 }
 
+/* Somebody sets his own going as often as they are stopped: all of them together are waited for once, and told. */
+static void test_others_set_going(void) {
+        enum { N = 8 };
+        _cleanup_(world_run_done) StepRun run = world_run();
+        Child children[N];
+
+        run.backwards = true;
+        run.notes = json_object_new_array();
+        for (size_t i = 0; i < N; i++) {
+                json_object *note = json_object_new_object();
+                uint64_t start_time;
+
+                children[i] = child_start(session, NULL, NULL);
+                CHECK(child_runs(&children[i]));
+                _cleanup_free_ char *path = strf("/proc/%d/stat", children[i].pid), *stat = NULL;
+                CHECK_INT(read_file(path, &stat, NULL), 0);
+                CHECK_INT(stat_start_time(stat, &start_time), 0);
+                json_set_u64(note, "stopped", (uint64_t) children[i].pid);
+                json_set_u64(note, "start_time", start_time);
+                json_set_str(note, "comm", "x");
+                json_object_array_add(run.notes, note);
+        }
+        pid_t mover = fork();
+        CHECK(mover >= 0);
+        if (mover == 0)
+                for (;;)
+                        for (size_t i = 0; i < N; i++)
+                                (void) kill(children[i].pid, SIGCONT);
+        uint64_t begin = now_monotonic();
+        others_hold_again(&run);
+        CHECK(now_monotonic() - begin < 20 * USEC_PER_SEC); /* 5 s for each were 40 */
+        CHECK(kill(mover, SIGKILL) == 0 && waitpid(mover, NULL, 0) == mover);
+
+        /* Once nobody does that any more they stand. */
+        json_object_put(run.lost);
+        run.lost = NULL;
+        others_hold_again(&run);
+        CHECK(!run.lost);
+        for (size_t i = 0; i < N; i++) {
+                CHECK(child_stands(&children[i]));
+                child_end(&children[i]);
+        }
+}
+
 /* The holder has obeyed: who was frozen with it is frozen again. */
 static void test_others_behind_the_end(void) {
         _cleanup_json_ json_object *args = args_new("[{\"action\": [\"term\"]}]");
@@ -764,6 +810,7 @@ int main(int argc, char **argv) {
         test_wait();
         test_wait_others();
         test_others_stay();
+        test_others_set_going();
         test_others_behind_the_end();
         test_others_going_down();
         test_others_killed();
