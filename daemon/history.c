@@ -150,7 +150,7 @@ int history_unfinished(uint64_t *ret_highest, json_object **ret, json_object **r
                 r = history_entry(ids[i], &entry);
                 if (r == -ENOMEM)
                         return r;
-                if (r == -ENOENT || r == -ENODATA || json_flag(entry, "ended"))
+                if (r == -ENOENT || r == -ENOTDIR || r == -ENODATA || json_flag(entry, "ended"))
                         continue;
                 bool read = r >= 0;
                 if (!read)

@@ -14,6 +14,13 @@ static bool is_at(const Removal *r, const char *slot, const char *port) {
         return false;
 }
 
+bool manager_has_removal(Manager *m, const char *id) {
+        for (size_t i = 0; i < m->n_removals; i++)
+                if (streq_ptr(m->removals[i]->id, id))
+                        return true;
+        return false;
+}
+
 Removal *manager_running_at_slot(Manager *m, const char *slot, const char *port) {
         for (size_t i = 0; i < m->n_removals; i++)
                 if (removal_runs(m->removals[i]) && is_at(m->removals[i], slot, port))

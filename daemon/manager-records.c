@@ -17,9 +17,14 @@
 #define AGAIN_USEC USEC_PER_SEC          /* at first; twice as long each time, since a reader that hangs in the kernel stays */
 #define AGAIN_MAX_USEC (64 * USEC_PER_SEC)
 
+/* Nor can its plan be read: it may be of any slot. */
+static bool is_of_any(json_object *entry) {
+        return !json_str(entry, "port") && json_len(json_array(entry, "plan_slots")) == 0;
+}
+
 static bool is_port_of(json_object *entry, const char *slot, const char *port) {
         json_object *slots = json_array(entry, "plan_slots");
-        bool is = port && *port && streq_ptr(json_str(entry, "port"), port);
+        bool is = is_of_any(entry) || (port && *port && streq_ptr(json_str(entry, "port"), port));
 
         for (size_t i = 0; i < json_len(slots) && !is; i++)
                 is = (port && *port && streq_ptr(json_str(json_at(slots, i), "port"), port)) || (slot && streq_ptr(json_str(json_at(slots, i), "name"), slot));
@@ -45,9 +50,9 @@ char *manager_unread_text(Manager *m, const Removal *r) {
                 json_object *entry = unread_at(m, removal_slot(r, i), removal_port(r, i));
                 const char *id = json_str(entry, "id");
                 if (entry)
-                        return strf("The record of removal %s, which was at slot %s, cannot be read (%s): nobody knows whether it has ended. "
+                        return strf("The record of removal %s, which %s at slot %s, cannot be read (%s): nobody knows whether it has ended. "
                                     "See to it (ls -l %s/removals/%s); once it can be read or is away it is looked at again.",
-                                    id, removal_slot(r, i) ?: "?", json_str(entry, "why"), state_dir(), id);
+                                    id, is_of_any(entry) ? "may have been" : "was", removal_slot(r, i) ?: "?", json_str(entry, "why"), state_dir(), id);
         }
         return NULL;
 }
@@ -81,7 +86,7 @@ static void resume_all(Manager *m, json_object *unfinished) {
                 json_object *entry = json_at(unfinished, i);
                 const char *id = json_str(entry, "id");
 
-                if (m->records_known && !with_id(m->unreadable, id))
+                if (m->records_known && (!with_id(m->unreadable, id) || manager_has_removal(m, id)))
                         continue;
                 int r = manager_resume(m, entry);
                 if (r < 0)
@@ -96,7 +101,8 @@ static void tell_unreadable(Manager *m, json_object *unreadable) {
 
                 if (!with_id(m->unreadable, id))
                         log_plain(LOG_ERR, "The record of removal %s cannot be read: %s. Whether it has ended is not known%s%s; see %s/removals/%s.", id,
-                                  json_str(entry, "why"), port ? ", and no removal is started at port " : "", port ?: "", state_dir(), id);
+                                  json_str(entry, "why"), port ? ", and no removal is started at port " : is_of_any(entry) ? ", nor at which slot: none is started" : "",
+                                  port ?: "", state_dir(), id);
         }
 }
 
@@ -120,17 +126,19 @@ static void take(Manager *m, json_object *answer) {
 }
 
 static void tell_unread(Manager *m, const char *why) {
-        if (!m->told_unread)
+        if (!m->told_unread && !m->records_known)
                 log_plain(LOG_ERR, "The records of removals in %s cannot be read: %s. Until they can be no removal is started, and a pressed button is "
                           "given back; they are tried again.", state_dir(), why);
         m->told_unread = true;
 }
 
+static int in_a_while(Manager *m, uint64_t usec);
+
 static int on_time(sd_event_source *timer, uint64_t usec, void *userdata) {
         Manager *m = userdata;
 
         if (!m->reading)
-                return manager_read_records(m);
+                return manager_read_records(m) < 0 ? in_a_while(m, AGAIN_MAX_USEC) : 0;
         tell_unread(m, "the file system does not answer");
         come_up(m);
         tell_status(m);

@@ -116,6 +116,7 @@ void manager_consider_restoring(Manager *m);
 
 /* manager-find.c */
 bool manager_any_running(Manager *m);
+bool manager_has_removal(Manager *m, const char *id);
 Removal *manager_running_at_slot(Manager *m, const char *slot, const char *port);
 
 /* One that has any slot of `r`. */

@@ -200,7 +200,8 @@ class Recovery(BusTest):
         self.assertEqual(self.remove("3"), f"{ROOT}/removal/_36")
 
     def test_what_is_no_record(self):
-        """A FIFO, a folder, a device in the place of a record: its slot is not known, and nothing else is kept from starting."""
+        """A FIFO, a folder, a device in the place of a record: its slot is not known, and no slot where its plan is none either; what has
+        to be ended is."""
         def fifo(path):
             os.mkfifo(path)
 
@@ -231,6 +232,14 @@ class Recovery(BusTest):
         self.write("state/removals/6/journal", json.dumps(self.start_record()) + "\n")
         wait_for(lambda: ["6", "auto"] in self.resumes(), "the removal whose record can be read again\n" + self.log())
         self.assertEqual(self.wait_end(f"{ROOT}/removal/_36"), "safe")
+
+        self.assertEqual(self.slot("3", "State"), "unknown")
+        with self.assertRaises(BusError) as refused:
+            self.remove("3")
+        self.assertIn(self.path("state/removals/7"), refused.exception.message)
+        for number in ("7", "8"):
+            os.rename(self.path(f"state/removals/{number}"), self.path(f"away-{number}"))
+        wait_for(lambda: self.slot("3", "State") != "unknown", "the slots to be known\n" + self.log())
 
     def test_history(self):
         self.assertEqual(self.json_of("GetHistory", "u", "0"), {"schema": "safe-remove/history/1", "removals": []})
