@@ -82,6 +82,9 @@ static int pool_read(const char *folder, const char *name, HugePool *ret) {
         r = attr_read_u64f(&p.reserved, "%s/%s/resv_hugepages", folder, name);
         if (r < 0 && r != -ENOENT)
                 return r;
+        r = attr_read_u64f(&p.surplus, "%s/%s/surplus_hugepages", folder, name);
+        if (r < 0 && r != -ENOENT)
+                return r;
         *ret = p;
         return 0;
 }

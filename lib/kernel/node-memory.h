@@ -22,6 +22,7 @@ typedef struct HugePool {
         uint64_t page_bytes;
         uint64_t total, free;
         uint64_t reserved;      /* of the free ones, promised to mappings; the machine's only */
+        uint64_t surplus;       /* of the total, made for a mapping that anybody may have, and gone with it */
 } HugePool;
 
 /* Ascending by size; empty where the kernel has none. node -1: the machine. The array belongs to the caller. */

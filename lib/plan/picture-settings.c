@@ -47,7 +47,7 @@ static void add_pools(json_object *picture, int node) {
         if (huge_pools_read(node, &pools, &n) < 0)
                 return;
         for (size_t i = 0; i < n; i++) {
-                uintmax_t kib = (uintmax_t) (pools[i].page_bytes >> 10), total = (uintmax_t) pools[i].total;
+                uintmax_t kib = (uintmax_t) (pools[i].page_bytes >> 10), total = pools[i].total > pools[i].surplus ? (uintmax_t) (pools[i].total - pools[i].surplus) : 0;
                 _cleanup_free_ char *name = strf("huge pages of %ju KiB on node %d", kib, node), *text = strf("%ju", total);
                 _cleanup_free_ char *back = strf("echo %ju > /sys/devices/system/node/node%d/hugepages/hugepages-%jukB/nr_hugepages", total, node, kib);
                 if (name && text && total > 0)
