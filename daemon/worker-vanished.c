@@ -117,13 +117,13 @@ static int add_mounts(VanishedList *l, json_object *known) {
         return r < 0 ? r : 0;
 }
 
-/* Super blocks, journals, swap, members, and what stands on it. */
+/* Super blocks, journals, swap, members, and what stands on it. A name that anybody may have chosen tells of no disk. */
 static int add_references(VanishedList *l, json_object *known) {
         _cleanup_block_refs_ BlockRefs refs = { 0 };
 
         int r = block_refs_load(&refs);
         for (size_t i = 0; i < refs.n_items && r != -ENOMEM; i++)
-                if (!refs.items[i].place && !strchr(refs.items[i].device, '!') && is_disk_name(refs.items[i].device))
+                if (!refs.items[i].place && !refs.items[i].chosen && !strchr(refs.items[i].device, '!') && is_disk_name(refs.items[i].device))
                         r = add(l, known, refs.items[i].device, 0);
         return r == -ENOMEM ? r : 0;
 }

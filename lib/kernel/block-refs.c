@@ -46,6 +46,7 @@ typedef struct Source {
         char *(*device)(const char *path);      /* newly allocated; NULL: it refers to no device */
         unsigned subject;                       /* which part of the path, counted from its end, has the name of who refers */
         const char *who;                        /* with a %s for it */
+        bool chosen;                            /* the name is part of a path that somebody gave */
 } Source;
 
 static char *of_name(const char *path) {
@@ -83,7 +84,7 @@ static char *of_text(const char *path) {
 static const Source sources[] = {
         { "/sys/class/block/*/slaves/*", of_name, 2, "%s stands on it" },
         { "/sys/class/block/md*/md/dev-*", of_part, 2, "%s has it as a member" },
-        { "/sys/class/block/loop*/loop/backing_file", of_text, 2, "%s lies on it" },
+        { "/sys/class/block/loop*/loop/backing_file", of_text, 2, "%s lies on it", .chosen = true },
         { PLACE_BTRFS, place_member, 2, "btrfs %s has it" },
         { PLACE_BCACHEFS, place_member, 2, "bcachefs %s has it" },
         { "/sys/fs/ext4/*", of_superblock, 1, "a super block of %s is on it" },
@@ -106,8 +107,11 @@ static int add_file(const char *path, void *userdata) {
         _cleanup_free_ char *device = s->device(path), *subject = path_part(path, s->subject);
 
         int r = device && *device ? add(l, s->who, subject ?: "?", device) : 0;
-        if (r < 0 || !device || !*device || !startswith(path, BTRFS))
+        if (r < 0 || !device || !*device)
                 return r;
+        l->items[l->n_items - 1].chosen = s->chosen;
+        if (!startswith(path, BTRFS))
+                return 0;
         l->items[l->n_items - 1].volume = strf(BTRFS "%s", subject);
         return l->items[l->n_items - 1].volume ? 0 : -ENOMEM;
 }
