@@ -117,10 +117,10 @@ static void take(Manager *m, json_object *answer) {
         json_object_put(m->unreadable);
         m->unreadable = json_ref(unreadable);
         m->records_known = true;
-        if (first)
+        if (first) {
                 manager_begin_guard(m);
-        if (first)
                 manager_recall_outcomes(m, json_array(answer, "recent"));
+        }
         for (size_t i = 0; i < m->n_slots; i++)
                 manager_refresh_slot(m->slots[i]);
 }

@@ -292,23 +292,21 @@ int held_note(const char *port, HeldNote note, uint64_t value) {
         return write_notes(port, note, number);
 }
 
-/* -ENOENT, -ESTALE: there is none, or of another boot or a port that is gone, which says nothing. Other errors: it may be there. */
-static int note_read(const char *port, HeldNote note, uint64_t *ret) {
+/* -ENOENT, -ESTALE: there are none, or of another boot or a port that is gone, which say nothing. Other errors: they may be there. */
+static int notes_of(const char *port, char *text) {
         _cleanup_json_ json_object *mark = NULL;
-        char text[NOTES_LENGTH];
 
         int r = read_mark(held, port, &mark);
         if (r == -ENOENT || r == -ESTALE)
                 r = read_mark(ready, port, &mark);
-        if (r >= 0)
-                r = read_notes(port, text, NULL);
-        return r < 0 ? r : parse_note(text, NOTES_LENGTH, note, ret);
+        return r < 0 ? r : read_notes(port, text, NULL);
 }
 
 uint64_t held_noted(const char *port, HeldNote note) {
+        char text[NOTES_LENGTH];
         uint64_t value = 0;
 
-        return note_read(port, note, &value) >= 0 ? value : 0;
+        return notes_of(port, text) >= 0 && parse_note(text, NOTES_LENGTH, note, &value) >= 0 ? value : 0;
 }
 
 void held_serve(const char *port, uint64_t sequence) {
@@ -323,15 +321,24 @@ int held_note_writer(const char *port, int pid, uint64_t start_time) {
         return write_notes(port, HELD_WRITER, numbers);
 }
 
-bool held_is_being_written(const char *port) {
-        uint64_t pid = 0, since = 0;
+/* Who is at it. 0: nobody; an error: a note that cannot be read now may be of somebody who writes. */
+static int writer_of(const char *port, uint64_t *ret_pid, uint64_t *ret_since) {
+        char text[NOTES_LENGTH];
 
-        int r = note_read(port, HELD_WRITER, &pid);
+        int r = notes_of(port, text);
         if (r >= 0)
-                r = note_read(port, HELD_WRITER_SINCE, &since);
+                r = parse_note(text, NOTES_LENGTH, HELD_WRITER, ret_pid);
+        if (r >= 0)
+                r = parse_note(text, NOTES_LENGTH, HELD_WRITER_SINCE, ret_since);
         if (r < 0)
-                return r != -ENOENT && r != -ESTALE && r != -EBADMSG; /* a note that cannot be read now may be of somebody who writes */
-        return pid > 0 && apart_is_alive((int) pid, since);
+                return r == -ENOENT || r == -ESTALE || r == -EBADMSG ? 0 : r;
+        return *ret_pid > 0 && apart_is_alive((int) *ret_pid, *ret_since);
+}
+
+bool held_is_being_written(const char *port) {
+        uint64_t pid, since;
+
+        return writer_of(port, &pid, &since) != 0;
 }
 
 int held_writers(json_object **ret) {
@@ -342,16 +349,16 @@ int held_writers(json_object **ret) {
         if (r < 0 && r != -ENOENT)
                 return r;
         for (size_t i = 0; i < marks.n; i++) {
-                uint64_t pid = 0;
-                if (!held_is_being_written(marks.names[i]))
-                        continue;
-                r = note_read(marks.names[i], HELD_WRITER, &pid);
+                uint64_t pid, since;
+                r = writer_of(marks.names[i], &pid, &since);
                 if (r < 0)
                         return r;
+                if (r == 0)
+                        continue;
                 json_object *writer = json_object_new_object(), *slots = json_object_new_array(), *slot = json_object_new_object();
                 json_set_strf(writer, "what", "the slot at port %s is being held, or given back", marks.names[i]);
                 json_set_u64(writer, "pid", pid);
-                json_set_u64(writer, "start_time", held_noted(marks.names[i], HELD_WRITER_SINCE));
+                json_set_u64(writer, "start_time", since);
                 json_set_str(slot, "port", marks.names[i]);
                 json_object_array_add(slots, slot);
                 json_set(writer, "slots", slots);
