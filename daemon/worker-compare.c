@@ -5,9 +5,14 @@
 
 #include "base/clock.h"
 #include "daemon/worker-removal.h"
+#include "holders/memory-holder.h"
+#include "holders/process.h"
 #include "plan/picture.h"
 
 enum {
+        POLICIES_USEC = 2 * 1000 * 1000,
+        POLICIES_TOLD_MAX = 20, /* anybody can have processes with one */
+
         /* What comes up by itself (a driver, udev's link) may be a moment behind the last step. */
         SETTLE_MSEC = 2000,
         AGAIN_MSEC = 200,
@@ -91,6 +96,59 @@ static int compare_with(Removal *m, json_object *before) {
         return r;
 }
 
+static bool is_among(const MemoryHolders *l, int pid, uint64_t start_time) {
+        for (size_t i = 0; l && i < l->n_items; i++)
+                if (l->items[i].pid == pid && l->items[i].start_time == start_time)
+                        return true;
+        return false;
+}
+
+/* Has its policy lost the node, which it had? */
+static bool has_lost_node(const MemoryHolders *now, json_object *holder) {
+        int pid = (int) json_u64(holder, "pid");
+        _cleanup_close_ int dirfd = -EBADF;
+
+        return json_flag(holder, "in_policy") && process_open(pid, json_u64(holder, "start_time"), &dirfd, NULL) >= 0 &&
+               !is_among(now, pid, json_u64(holder, "start_time"));
+}
+
+/* Node by node, as the holders of a plan are listed; what was found of the one before is of no use for the next. */
+static int look_at_policies(int node, int *looked_at, MemoryHolders **found) {
+        if (node == *looked_at)
+                return 0;
+        memory_holders_free(TAKE_PTR(*found));
+        *looked_at = node;
+        return memory_policies_scan(node, POLICIES_USEC, found);
+}
+
+/* When the last memory of a node goes, the kernel takes the node out of everybody's memory policy (kernel/cgroup/cpuset.c: mpol_rebind_task(),
+ * mpol_rebind_mm()), and does not put it back with the memory. Nobody but the process itself can. */
+static void compare_policies(Removal *m, json_object *holders) {
+        _cleanup_(memory_holders_freep) MemoryHolders *now = NULL;
+        int node = -1, r = 0;
+        bool unknown = false;
+        size_t n = 0;
+
+        for (size_t i = 0; i < json_len(holders) && r >= 0; i++) {
+                json_object *h = json_at(holders, i);
+                if (!json_flag(h, "in_policy"))
+                        continue;
+                r = look_at_policies((int) json_u64(h, "node"), &node, &now);
+                bool missing = r >= 0 && has_lost_node(now, h), lost = missing && gaps_none(&now->gaps);
+                unknown = unknown || r < 0 || missing != lost;
+                _cleanup_free_ char *text = !lost || n++ >= POLICIES_TOLD_MAX ? NULL :
+                                            strf("process %d (%s): node %d is no longer in its memory policy, before it was; to have it as it was: start "
+                                                 "it again", (int) json_u64(h, "pid"), json_str(h, "comm") ?: "?", node);
+                if (text)
+                        tell_lost(m, text);
+        }
+        _cleanup_free_ char *more = n > POLICIES_TOLD_MAX ? strf("the memory policies of %zu processes more", n - POLICIES_TOLD_MAX) : NULL;
+        if (more)
+                tell_lost(m, more);
+        if (unknown)
+                tell_lost(m, "not every process could be looked at again, whether its memory policy is as it was");
+}
+
 static char *compared_text(const Removal *m, const char *before_what) {
         return strf("; everything is as it was before%s%s", before_what, json_len(m->journal->lost) > 0 ? ", except for what is listed" : "");
 }
@@ -99,6 +157,7 @@ char *removal_compare(Removal *m) {
         if (!picture_is_known(m->journal->before))
                 return strdup(m->plan->n_steps > 1 ? "; what was taken down is put back" : "; nothing was taken down");
         int r = compare_with(m, m->journal->before);
+        compare_policies(m, json_array(m->plan->doc, "holders"));
         return r < 0 ? strf("; what was taken down is put back, but that all is as it was before cannot be seen (%s)", strerror(-r))
                      : compared_text(m, "");
 }
@@ -133,6 +192,7 @@ char *restoration_compare(Removal *m) {
                                                                  json_str(json_get(plan->doc, "card"), "serial"),
                                                                  json_str(json_get(m->plan->doc, "card"), "serial"));
         r = compare_with(m, before);
+        compare_policies(m, json_array(plan->doc, "holders"));
         if (r < 0)
                 return strf("; whether all is as it was before that cannot be seen (%s)", strerror(-r));
         _cleanup_free_ char *compared = compared_text(m, " that"), *moved = moves_text(&moves);

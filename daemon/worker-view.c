@@ -122,7 +122,7 @@ static bool is_in_words(const char *word, const char *const *words) {
 
 /* Somebody else's process: what /proc shows of it to everybody. */
 static void restrict_holder(View *v, json_object *holder) {
-        static const char *const always[] = { "kind", "what", "grade", "protected", "node", "bound", "more_holds", NULL };
+        static const char *const always[] = { "kind", "what", "grade", "protected", "node", "bound", "in_policy", "more_holds", NULL };
         static const char *const by_number[] = { "pid", "uid", NULL }, *const by_name[] = { "start_time", "comm", "unit", "cgroup", NULL };
         ProcHides hides = path_view_proc_hides(&v->paths);
 

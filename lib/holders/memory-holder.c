@@ -41,7 +41,7 @@ static int read_holder(int dirfd, int shared, int pid, const NumaUse *use, Memor
         if (r < 0)
                 return r;
 
-        MemoryHolder h = { .pid = pid, .bytes = use->bytes, .bound = use->bound };
+        MemoryHolder h = { .pid = pid, .bytes = use->bytes, .bound = use->bound, .named = use->named };
         r = process_start_time(dirfd, &h.start_time);
         if (r >= 0)
                 r = process_user(dirfd, &h.uid, &h.hidden);
@@ -63,6 +63,7 @@ static int read_holder(int dirfd, int shared, int pid, const NumaUse *use, Memor
 typedef struct Whole {
         int *nodes;
         size_t n;
+        bool policies; /* are asked for, and not pages */
         MemoryHolders found;
 } Whole;
 
@@ -101,7 +102,7 @@ static int scan_process(Part *p, int proc, const char *name, int pid) {
                 r = numa_maps_use_of(shared, p->whole->nodes, p->whole->n, p->deadline, &use);
         if (r > 0)
                 gap_note(&p->found.gaps, GAP_TIME, 0, 0);
-        if (r < 0 || (use.bytes == 0 && !use.bound))
+        if (r < 0 || !(p->whole->policies ? use.named : use.bytes > 0 || use.bound))
                 return r;
         return read_holder(dirfd, shared, pid, &use, &p->found);
 }
@@ -150,7 +151,7 @@ static void take(void *whole, const Gaps *gaps, void *ret) {
         *from = (MemoryHolders) { 0 };
 }
 
-int memory_holders_scan(const int *nodes, size_t n, uint64_t budget_usec, MemoryHolders **ret) {
+static int scan(const int *nodes, size_t n, bool policies, uint64_t budget_usec, MemoryHolders **ret) {
         static const CrewWork work = {
                 .part_size = sizeof(Part), .begin = begin, .look = look, .hand_over = hand_over, .end = end, .take = take, .free = whole_free,
         };
@@ -160,7 +161,7 @@ int memory_holders_scan(const int *nodes, size_t n, uint64_t budget_usec, Memory
         Whole *w = holders ? calloc(1, sizeof(*w)) : NULL;
         if (!w)
                 return -ENOMEM;
-        *w = (Whole) { .nodes = calloc(n, sizeof(int)), .n = n };
+        *w = (Whole) { .nodes = calloc(n, sizeof(int)), .n = n, .policies = policies };
         if (!w->nodes) {
                 whole_free(w);
                 return -ENOMEM;
@@ -174,6 +175,14 @@ int memory_holders_scan(const int *nodes, size_t n, uint64_t budget_usec, Memory
                 qsort(holders->items, holders->n_items, sizeof(MemoryHolder), compare);
         *ret = TAKE_PTR(holders);
         return 0;
+}
+
+int memory_holders_scan(const int *nodes, size_t n, uint64_t budget_usec, MemoryHolders **ret) {
+        return scan(nodes, n, false, budget_usec, ret);
+}
+
+int memory_policies_scan(int node, uint64_t budget_usec, MemoryHolders **ret) {
+        return scan(&node, 1, true, budget_usec, ret);
 }
 
 json_object *memory_holder_to_json(const MemoryHolder *h) {
@@ -190,5 +199,6 @@ json_object *memory_holder_to_json(const MemoryHolder *h) {
                 json_set_bool(o, "hidden", true);
         json_set_u64(o, "bytes", h->bytes);
         json_set_bool(o, "bound", h->bound);
+        json_set_bool(o, "in_policy", h->named);
         return o;
 }

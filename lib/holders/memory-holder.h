@@ -19,6 +19,7 @@ typedef struct MemoryHolder {
         uint64_t bytes;        /* on this node */
         bool bound;            /* its policy (mbind, numactl --membind) allows no node that stays: once the node's memory is gone, the
                                 * next page it touches for the first time gets it killed (mm/oom_kill.c) */
+        bool named;            /* its policy has this node, and loses it with the node's memory */
 } MemoryHolder;
 
 typedef struct MemoryHolders {
@@ -36,6 +37,9 @@ int numa_maps_sum(const char *text, int node, uint64_t *ret);
 /* Of nodes[0], largest first; the others of the n nodes go with it. Stops after budget_usec (0: no limit) with a gap, at the
  * latest a little later. 0 or a negative errno (no /proc, no memory). */
 int memory_holders_scan(const int *nodes, size_t n, uint64_t budget_usec, MemoryHolders **ret);
+
+/* The same of those whose policy has the node so (numactl --interleave), with pages there or without. */
+int memory_policies_scan(int node, uint64_t budget_usec, MemoryHolders **ret);
 
 /* {"kind": "memory", ...} as it stands in a plan; the caller owns it. */
 json_object *memory_holder_to_json(const MemoryHolder *h);

@@ -55,15 +55,32 @@ static int take_page_size(const char *p, const char *end, uint64_t *kib) {
         return take_number(&p, end, kib) < 0 || p != end || *kib == 0 ? -EBADMSG : 0;
 }
 
-/* "bind:1", "bind=static:1-2" (mm/mempolicy.c:mpol_to_str) with our node and none that stays. */
-static bool binds_to(const char *p, const char *end, const int *nodes, size_t n) {
-        if (!take_word(&p, end, "bind"))
-                return false;
-        p = memchr(p, ':', (size_t) (end - p)) ?: end;
-        if (!take_word(&p, end, ":"))
-                return false;
-        _cleanup_free_ char *list = strndup(p, (size_t) (end - p));
-        return list && node_list_within(list, nodes, n) > 0 && node_list_within(list, nodes + 1, n - 1) == 0;
+/* "bind:1", "bind=static:1-2", "weighted interleave:0,2" (mm/mempolicy.c:mpol_to_str), up to the list of nodes. */
+static bool take_mode(const char **p, const char *end, bool *ret_binds) {
+        static const char *const modes[] = { "bind", "interleave", "weighted interleave", "prefer (many)" };
+
+        for (size_t i = 0; i < ELEMENTSOF(modes); i++)
+                if (take_word(p, end, modes[i])) {
+                        *ret_binds = streq(modes[i], "bind");
+                        while (*p < end && **p != ':' && **p != ' ')
+                                (*p)++;
+                        return take_word(p, end, ":");
+                }
+        return false;
+}
+
+static void look_at_policy(const char *p, const char *end, const int *nodes, size_t n, NumaUse *use) {
+        bool binds;
+
+        if (!take_mode(&p, end, &binds))
+                return;
+        const char *blank = memchr(p, ' ', (size_t) (end - p)) ?: end;
+        _cleanup_free_ char *list = strndup(p, (size_t) (blank - p));
+        if (!list || node_list_has(list, nodes[0]) <= 0)
+                return;
+        use->named = true;
+        if (binds && node_list_within(list, nodes, n) > 0)
+                use->bound = true;
 }
 
 /* "ADDRESS POLICY [file=NAME] [anon=N] ... N0=PAGES ... kernelpagesize_kB=SIZE" (fs/proc/task_mmu.c:show_numa_map).
@@ -77,10 +94,9 @@ static int add_line(const char *line, size_t length, const int *nodes, size_t n,
         if (digits == 0 || digits > 16 || digits >= length || line[digits] != ' ')
                 return -EBADMSG;
 
-        for (const char *p = line + digits + 1, *policy = p; p < end;) {
+        look_at_policy(line + digits + 1, end, nodes, n, use);
+        for (const char *p = line + digits + 1; p < end;) {
                 const char *blank = memchr(p, ' ', (size_t) (end - p)) ?: end;
-                if (p == policy && binds_to(p, blank, nodes, n))
-                        use->bound = true;
                 int r = take_pages(p, blank, nodes[0], &pages);
                 if (r >= 0)
                         r = take_page_size(p, blank, &kib);

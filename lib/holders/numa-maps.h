@@ -7,6 +7,8 @@
 typedef struct NumaUse {
         uint64_t bytes;
         bool bound;            /* a mapping of it may have pages on this node, and on none that stays */
+        bool named;            /* the policy of a mapping has this node, alone or among others, and loses it with the node's memory: "prefer"
+                                * of one node does not (mm/mempolicy.c:mpol_rebind_preferred) */
 } NumaUse;
 
 /* Adds up one line or more of numa_maps text. It is asked about nodes[0]; the others go with it. -EBADMSG on rubbish. */

@@ -140,29 +140,53 @@ static bool has_node(uint64_t node, const int *nodes, size_t n) {
         return false;
 }
 
+/* One range of a list, and on to the next one. 1; 0: that was the last one; -EBADMSG. */
+static int take_range(const char **p, uint64_t *first, uint64_t *last) {
+        int r = take_number(p, first);
+        if (r < 0)
+                return r;
+        *last = *first;
+        if (**p == '-') {
+                (*p)++;
+                r = take_number(p, last);
+                if (r < 0 || *last < *first)
+                        return r < 0 ? r : -EBADMSG;
+        }
+        if (**p && **p != ',')
+                return -EBADMSG;
+        if (!**p)
+                return 0;
+        (*p)++;
+        return 1;
+}
+
 int node_list_within(const char *list, const int *nodes, size_t n) {
-        int within = 1;
+        uint64_t first, last;
+        int within = 1, r;
 
         if (!*list)
                 return 0;
-        for (const char *p = list;; p++) {
-                uint64_t first, last;
-
-                int r = take_number(&p, &first);
+        do {
+                r = take_range(&list, &first, &last);
                 if (r < 0)
                         return r;
-                last = first;
-                if (*p == '-') {
-                        p++;
-                        r = take_number(&p, &last);
-                        if (r < 0 || last < first)
-                                return r < 0 ? r : -EBADMSG;
-                }
                 for (uint64_t node = first; node <= last; node++)
                         within = within && has_node(node, nodes, n);
-                if (!*p)
-                        return within;
-                if (*p != ',')
-                        return -EBADMSG;
-        }
+        } while (r > 0);
+        return within;
+}
+
+int node_list_has(const char *list, int node) {
+        uint64_t first, last;
+        int has = 0, r;
+
+        if (!*list)
+                return 0;
+        do {
+                r = take_range(&list, &first, &last);
+                if (r < 0)
+                        return r;
+                has = has || (node >= 0 && first <= (uint64_t) node && (uint64_t) node <= last);
+        } while (r > 0);
+        return has;
 }

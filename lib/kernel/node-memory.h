@@ -30,3 +30,6 @@ int huge_pools_read(int node, HugePool **ret, size_t *ret_n);
 
 /* "0-1,4": 1 when every node of a not empty list is among the n of `nodes`, else 0. -EBADMSG on rubbish. */
 int node_list_within(const char *list, const int *nodes, size_t n);
+
+/* 1 when the node is among those of the list, else 0. -EBADMSG on rubbish. */
+int node_list_has(const char *list, int node);

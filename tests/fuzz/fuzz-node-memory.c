@@ -16,6 +16,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
 
         int within = node_list_within(text, nodes, ELEMENTSOF(nodes));
         FUZZ_CHECK(within == 0 || within == 1 || within == -EBADMSG);
+        int has = node_list_has(text, 4);
+        FUZZ_CHECK(has < 0 ? has == within : within < 0 || !(has && within));
         FUZZ_CHECK(node_list_within(text, nodes, 0) == (within == 1 ? 0 : within));
         return 0;
 }

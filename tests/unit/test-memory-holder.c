@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include <fcntl.h>
+#include <linux/mempolicy.h>
 #include <signal.h>
 #include <sys/mman.h>
+#include <sys/syscall.h>
 
 #include "base/clock.h"
 #include "holders/memory-holder.h"
@@ -14,13 +16,16 @@ enum {
 };
 
 /* A child that has memory, and says so. */
-static pid_t keep(void) {
+static pid_t keep(bool interleaved) {
         int fds[2];
 
         CHECK_INT(pipe2(fds, O_CLOEXEC), 0);
         pid_t pid = fork();
         CHECK(pid >= 0);
         if (pid == 0) {
+                unsigned long nodes = 1;
+                if (interleaved && syscall(SYS_set_mempolicy, MPOL_INTERLEAVE, &nodes, 8 * sizeof(nodes)) < 0)
+                        _exit(EXIT_FAILURE);
                 char *m = mmap(NULL, KEPT, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
                 if (m == MAP_FAILED)
                         _exit(EXIT_FAILURE);
@@ -67,6 +72,18 @@ static void test_scan(pid_t pid) {
         CHECK(on_all_nodes >= KEPT);
 }
 
+/* Whose policy has the node, and nobody else who has pages there. */
+static void test_policies(pid_t plain, pid_t interleaved) {
+        _cleanup_(memory_holders_freep) MemoryHolders *h = NULL;
+
+        CHECK_INT(memory_policies_scan(0, 0, &h), 0);
+        CHECK(find(h, interleaved) && find(h, interleaved)->named);
+        CHECK(!find(h, plain));
+        memory_holders_free(TAKE_PTR(h));
+        CHECK_INT(memory_policies_scan(1, 0, &h), 0);
+        CHECK(!find(h, interleaved));
+}
+
 static void test_nowhere(void) {
         _cleanup_(memory_holders_freep) MemoryHolders *h = NULL;
 
@@ -104,11 +121,11 @@ static void test_hang(pid_t keeper) {
 
 static void test_json(void) {
         char comm[] = "redis", unit[] = "redis.service";
-        MemoryHolder h = { .pid = 7, .start_time = 8, .comm = comm, .unit = unit, .uid = 9, .bytes = 10, .bound = true };
+        MemoryHolder h = { .pid = 7, .start_time = 8, .comm = comm, .unit = unit, .uid = 9, .bytes = 10, .bound = true, .named = true };
         _cleanup_json_ json_object *o = memory_holder_to_json(&h);
 
         CHECK_STR(json_text(o), "{\"kind\":\"memory\",\"pid\":7,\"start_time\":8,\"comm\":\"redis\",\"exe\":null,"
-                                "\"unit\":\"redis.service\",\"uid\":9,\"bytes\":10,\"bound\":true}");
+                                "\"unit\":\"redis.service\",\"uid\":9,\"bytes\":10,\"bound\":true,\"in_policy\":true}");
 }
 
 int main(void) {
@@ -117,11 +134,14 @@ int main(void) {
         if (access("/proc/self/numa_maps", F_OK) < 0)
                 return SKIPPED; /* a kernel without NUMA */
 
-        pid_t pid = keep();
+        pid_t pid = keep(false), interleaved = keep(true);
         test_scan(pid);
+        test_policies(pid, interleaved);
         test_hang(pid);
         CHECK_INT(kill(pid, SIGKILL), 0);
         CHECK_INT(waitpid(pid, NULL, 0), pid);
+        CHECK_INT(kill(interleaved, SIGKILL), 0);
+        CHECK_INT(waitpid(interleaved, NULL, 0), interleaved);
         test_nowhere();
         test_budget();
         return EXIT_SUCCESS;

@@ -56,6 +56,12 @@ static void test_node_list(void) {
         for (size_t i = 0; i < ELEMENTSOF(cases); i++)
                 CHECK_INT(node_list_within(cases[i].list, going, ELEMENTSOF(going)), cases[i].want);
         CHECK_INT(node_list_within("0", NULL, 0), 0);
+
+        static const struct { const char *list; int want; } with_two[] = {
+                { "2", 1 }, { "0,2", 1 }, { "0-3", 1 }, { "0-1,3", 0 }, { "20", 0 }, { "", 0 }, { "2,x", -EBADMSG },
+        };
+        for (size_t i = 0; i < ELEMENTSOF(with_two); i++)
+                CHECK_INT(node_list_has(with_two[i].list, 2), with_two[i].want);
 }
 
 /* Each group brings no more than it has and no more than it may. */

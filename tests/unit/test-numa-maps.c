@@ -66,6 +66,28 @@ static void check_bound(const char *text, bool want) {
         check_bound_with(text, (const int[]) { 1 }, 1, want);
 }
 
+static void check_named(const char *text, bool want) {
+        NumaUse use = { 0 };
+
+        CHECK_INT(numa_maps_add(text, (const int[]) { 1 }, 1, &use), 0);
+        if (use.named != want)
+                fprintf(stderr, "'%s':\n", text);
+        CHECK_INT(use.named, want);
+}
+
+/* Each way in which the kernel writes a policy with nodes. */
+static void test_named(void) {
+        check_named("7f00 interleave:0-1 anon=1 N0=1 kernelpagesize_kB=4\n", true);
+        check_named("7f00 weighted interleave:0,1\n", true);
+        check_named("7f00 prefer:1 file=/x\\0401\n", false); /* stays as it is */
+        check_named("7f00 prefer (many):1-2\n", true);
+        check_named("7f00 bind=static|balancing:0-1\n", true);
+        check_named("7f00 default\n7f01 interleave=relative:1\n", true);
+        check_named("7f00 interleave:0,2 N1=1 kernelpagesize_kB=4\n", false);
+        check_named("7f00 local N1=1 kernelpagesize_kB=4\n", false);
+        check_named("7f00 default file=/bind:1\n", false);
+}
+
 /* Node 1 is asked about, and 2 and 3 go with it. */
 static void test_bound_to_several(void) {
         static const int nodes[] = { 1, 2, 3 };
@@ -145,6 +167,7 @@ int main(void) {
         test_sums();
         test_rubbish();
         test_bound();
+        test_named();
         test_bound_to_several();
         test_large();
         return EXIT_SUCCESS;

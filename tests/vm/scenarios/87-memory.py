@@ -83,6 +83,19 @@ def mempolicy(lab):
     removal.check_safe(lab, 2, ram)
 
 
+@scenario("memory-interleaved-called-off", turn=True)
+def interleaved_called_off(lab):
+    """A process that has its memory on the card's node and another one by turns has it on the other one alone when the memory was away for a while."""
+    ram = lab.ram(2)
+    # It waits with its buffer in memory, until somebody reads.
+    lab.spawn("interleaved", f"exec numactl --interleave=0,{ram.node} sh -c 'dd if=/dev/zero bs=8M count=1 | sleep infinity'")
+    lab.wait_for(lambda: any(h.get("in_policy") and h["comm"] == "dd" for h in storage.plan(lab, "2")["holders"]), 30, "its memory to be there")
+    end = storage.call_off_at(lab, "disable-dax")
+    said = [line for line in end["lost"] if "memory policy" in line]
+    lab.check("dd" in [line.split(" (")[1].split(")")[0] for line in said], f"its loss should be listed: {said}")
+    lab.check(f"node {ram.node} is no longer in its memory policy" in said[0], f"the node should be named: {said[0]}")
+
+
 @scenario("memory-cgroup", timeout=240, turn=True)
 def cgroup(lab):
     """What would fit into swap, if the limit of a control group above the one that has the memory did not forbid it."""
