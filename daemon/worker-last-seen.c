@@ -1,9 +1,12 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* A card that is pulled by surprise leaves nothing in the topology but what it should have taken along: memory that is online with nothing
  * behind it. Only who has seen the card knows that this is its. */
+#include <errno.h>
+
 #include "daemon/worker-last-seen.h"
 #include "daemon/worker-lost.h"
 #include "engine/last-seen.h"
+#include "engine/state-dir.h"
 #include "plan/scope.h"
 #include "probe/probe.h"
 
@@ -188,6 +191,20 @@ int last_seen_vanished(const Topology *t, VanishedList *ret) {
         return vanished_find(t, known, ret);
 }
 
+/* Whose it was that is gone was not asked to the end. */
+static void tell_unread(json_object *topology, int error) {
+        json_object *odd = json_array(topology, "not_understood"), *o = json_object_new_object();
+
+        if (!odd) {
+                odd = json_object_new_array();
+                json_set(topology, "not_understood", odd);
+        }
+        json_set_strf(o, "path", "%s/removals", state_dir());
+        json_set(o, "device", NULL);
+        json_set_str(o, "why", error == -EINPROGRESS ? "it does not answer" : strerror(-error));
+        json_object_array_add(odd, o);
+}
+
 void last_seen_update(const Topology *t, json_object *topology) {
         _cleanup_json_ json_object *known = all_known(t), *of_no_slot = NULL;
         _cleanup_vanished_ VanishedList vanished = { 0 };
@@ -196,6 +213,8 @@ void last_seen_update(const Topology *t, json_object *topology) {
         of_no_slot = vanished_json(&vanished);
         if (of_no_slot)
                 json_set(topology, "vanished", json_ref(of_no_slot));
+        if (vanished.unread < 0)
+                tell_unread(topology, vanished.unread);
         for (size_t i = 0; i < t->n_slots; i++) {
                 _cleanup_(scope_done) Scope s = { 0 };
                 _cleanup_json_ json_object *before = NULL;

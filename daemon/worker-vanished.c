@@ -173,29 +173,36 @@ static bool is_occupied(const Topology *t, const Slot *slot) {
         return false;
 }
 
-/* The one empty slot that had a memory card, which was not proved gone; NULL: there are several, or none. */
-static const Slot *slot_of_memory(const Topology *t, const BootLog *log) {
+/* The one empty slot that had a memory card, which was not proved gone; NULL: there are several, or none, or nobody can tell: the records are
+ * asked once in vain, and not for each. */
+static const Slot *slot_of_memory(VanishedList *l) {
         const Slot *found = NULL;
 
-        for (size_t i = 0; i < log->n_items; i++) {
-                const Slot *slot = log->items[i].class >> 8 == CLASS_CXL_MEMORY ? slot_of_function(t, log->items[i].bdf) : NULL;
-                if (!slot || slot == found || is_occupied(t, slot) || log->items[i].sequence < verify_safe_since(slot))
+        for (size_t i = 0; i < l->log.n_items && l->unread >= 0; i++) {
+                const LogEntry *e = &l->log.items[i];
+                const Slot *slot = e->class >> 8 == CLASS_CXL_MEMORY ? slot_of_function(l->t, e->bdf) : NULL;
+                uint64_t since = 0;
+
+                if (!slot || slot == found || is_occupied(l->t, slot))
+                        continue;
+                l->unread = verify_safe_since(slot, &since);
+                if (e->sequence < since)
                         continue;
                 if (found)
                         return NULL;
                 found = slot;
         }
-        return found;
+        return l->unread < 0 ? NULL : found;
 }
 
-static void find_slot(const VanishedList *l, Vanished *v) {
+static void find_slot(VanishedList *l, Vanished *v) {
         _cleanup_free_ char *controller = controller_of(v->device);
         const LogEntry *e = controller ? boot_log_controller(&l->log, controller) : NULL;
 
         if (e)
                 v->slot = slot_of_function(l->t, e->bdf);
         else if (startswith(v->device, "pmem"))
-                v->slot = slot_of_memory(l->t, &l->log);
+                v->slot = slot_of_memory(l);
         v->replaced = v->slot && is_occupied(l->t, v->slot);
 }
 

@@ -18,6 +18,7 @@ typedef struct VanishedList {
         Vanished *items;
         size_t n_items, n_allocated;
         BootLog log;            /* read where there is one */
+        int unread;             /* why the records could not be asked which of its cards a slot was proved to be without; 0: nothing was */
 } VanishedList;
 
 void vanished_done(VanishedList *l);

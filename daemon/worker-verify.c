@@ -1,9 +1,13 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* Questions about what has been proven: of a slot now, and of the records. Nothing is written. */
 #include <errno.h>
+#include <fcntl.h>
+#include <sys/file.h>
 
 #include "base/clock.h"
 #include "base/fileio.h"
+#include "base/parse.h"
+#include "base/run-dir.h"
 #include "daemon/worker-last-seen.h"
 #include "daemon/worker-request.h"
 #include "daemon/worker-verbs.h"
@@ -13,12 +17,15 @@
 #include "engine/journal.h"
 #include "engine/last-seen.h"
 #include "engine/state-dir.h"
+#include "kernel/apart.h"
 #include "plan/scope.h"
 #include "probe/probe.h"
 
 enum {
         RECORDS_LOOKED_AT = 64, /* the newest ones: an older removal of the slot would be of an earlier card */
 };
+
+#define RECORDS_USEC (2 * USEC_PER_SEC) /* a disk that has to wake up takes longer: the next look asks it again */
 
 /* What the probes are asked about, and who wrote that down. */
 typedef struct Subject {
@@ -63,8 +70,8 @@ static int record_load(uint64_t removal, json_object **ret_plan, Journal *j) {
         return r < 0 ? r : journal_replay(j, records, boot);
 }
 
-/* 1: this removal was of the slot and has a scope, which is in *ret. */
-static int subject_from_record(uint64_t removal, const char *port, const char *slot, Subject *ret) {
+/* 1: this removal began behind that moment of this boot, was of the slot and has a scope, which is in *ret. */
+static int subject_from_record(uint64_t removal, const char *port, const char *slot, uint64_t after_usec, Subject *ret) {
         _cleanup_(journal_freep) Journal *j = calloc(1, sizeof(Journal));
         _cleanup_json_ json_object *plan = NULL;
 
@@ -76,31 +83,63 @@ static int subject_from_record(uint64_t removal, const char *port, const char *s
         if (r < 0)
                 return r == -ENOMEM ? r : 0;
         json_object *scope = scope_of_plan(plan, port, slot);
-        if (!scope || j->other_boot)
+        if (!scope || j->other_boot || (after_usec > 0 && json_u64(j->start, "monotonic_usec") <= after_usec))
                 return 0;
         *ret = (Subject) { .scope = probe_scope(scope, json_get(j->start, "since")), .removal = removal, .by = "removal",
                            .safe = streq_ptr(json_str(j->end, "outcome"), "safe") };
         return 1;
 }
 
-/* Of the newest removals of the slot behind the one with this id. 1: found. */
-static int subject_from_records(const char *port, const char *slot, uint64_t after, Subject *ret) {
+/* Of the newest removals of the slot behind that moment of this boot (0: at any time). 1: found. */
+static int subject_from_records(const char *port, const char *slot, uint64_t after_usec, Subject *ret) {
         _cleanup_free_ uint64_t *ids = NULL;
         size_t n = 0;
 
         int r = removal_ids(&ids, &n);
-        for (size_t i = n; r >= 0 && i-- > 0 && i + RECORDS_LOOKED_AT >= n && ids[i] > after;) {
-                r = subject_from_record(ids[i], port, slot, ret);
+        for (size_t i = n; r >= 0 && i-- > 0 && i + RECORDS_LOOKED_AT >= n;) {
+                r = subject_from_record(ids[i], port, slot, after_usec, ret);
                 if (r != 0)
                         return r;
         }
         return r < 0 ? r : 0;
 }
 
-uint64_t verify_safe_since(const Slot *slot) {
+/* apart_work_t. One reader at a time, of all looks: one that hangs in the kernel for ever keeps the others out here, where a signal ends
+ * them. */
+static int read_safe_since(void *data, char **ret_text) {
+        _cleanup_free_ char *path = strf("%s/looking-at-records", run_dir());
         _cleanup_(subject_done) Subject s = { 0 };
+        const Slot *slot = data;
 
-        return subject_from_records(slot->port, slot->name, 0, &s) > 0 && s.safe ? json_u64(json_get(s.scope, "since"), "sequence") : 0;
+        if (!path)
+                return -ENOMEM;
+        int r = mkdir_private(run_dir());
+        if (r < 0)
+                return r;
+        _cleanup_close_ int fd = create_durably(path, O_RDWR);
+        if (fd < 0)
+                return fd;
+        if (flock(fd, LOCK_EX) < 0)
+                return -errno;
+        r = subject_from_records(slot->port, slot->name, 0, &s);
+        if (r <= 0 || !s.safe)
+                return r;
+        *ret_text = strf("%ju", (uintmax_t) json_u64(json_get(s.scope, "since"), "sequence"));
+        return *ret_text ? 0 : -ENOMEM;
+}
+
+int verify_safe_since(const Slot *slot, uint64_t *ret) {
+        const ApartOptions options = { .timeout_usec = RECORDS_USEC };
+        _cleanup_free_ char *text = NULL;
+        uint64_t sequence = 0;
+
+        int r = run_apart(read_safe_since, (void *) slot, &options, &text);
+        if (r >= 0 && text)
+                r = parse_u64(text, &sequence);
+        if (r < 0)
+                return r;
+        *ret = sequence;
+        return 0;
 }
 
 /* A card that is up is asked about as it is. Of one that is not there is what its removal wrote down, or whoever saw it last: a removal
@@ -115,7 +154,7 @@ static int subject_find(const Request *request, Subject *ret) {
         if (now.n_functions == 0) {
                 bool remembered = last_seen_load(last_seen_key(request->port, request->slot_name), &seen) >= 0;
 
-                r = subject_from_records(request->port, request->slot_name, remembered ? json_u64(seen, "after") : 0, ret);
+                r = subject_from_records(request->port, request->slot_name, remembered ? json_u64(seen, "seen_usec") ?: UINT64_MAX : 0, ret);
                 if (r != 0)
                         return r;
                 if (remembered) {

@@ -139,6 +139,7 @@ int journal_create(const char *id, const Plan *plan, json_object *start, Journal
 
         j->slots = slots_of(plan);
         json_set_str(record, "boot", boot);
+        json_set_u64(record, "monotonic_usec", now_monotonic());
         json_set_str(record, "slot", plan_slot_name(plan));
         if (plan_n_slots(plan) > 1)
                 json_set(record, "slots", slot_names(plan));

@@ -6,7 +6,7 @@
 /* What a removal wrote down before touching anything. removals/ID/plan.json is the plan (replaced once at most: a button's
  * removal writes its hold first and the whole plan when it knows it); removals/ID/journal has one JSON record a line, each
  * fdatasync'ed:
- *      start   boot, slot, target, trigger, by, card
+ *      start   boot, monotonic_usec (when it was, in that boot), slot, target, trigger, by, card
  *      note n, note            what step n found out when it acted and its undo will need; between its "do" and whatever comes last
  *      before  picture         how everything is, before anything is taken away or put back; none: it was not begun
  *      do n, done n            forward; "do" stands before the first write of a step, "done" after verify said applied

@@ -5,7 +5,6 @@
 #include "base/fileio.h"
 #include "base/run-dir.h"
 #include "engine/last-seen.h"
-#include "engine/state-dir.h"
 
 enum {
         SIZE_MAX_BYTES = 256 * 1024, /* a card with a thousand partitions has less */
@@ -42,17 +41,6 @@ int last_seen_load(const char *key, json_object **ret) {
         return 0;
 }
 
-static int newest_removal(uint64_t *ret) {
-        _cleanup_free_ uint64_t *ids = NULL;
-        size_t n = 0;
-
-        int r = removal_ids(&ids, &n);
-        if (r < 0)
-                return r;
-        *ret = n > 0 ? ids[n - 1] : 0;
-        return 0;
-}
-
 static int folder_make(void) {
         _cleanup_free_ char *folder = strf("%s/cards", run_dir());
 
@@ -80,15 +68,12 @@ static int store(const char *key, json_object *o) {
 int last_seen_store(const char *key, json_object *card, json_object *scope) {
         _cleanup_json_ json_object *o = json_object_new_object();
         char boot[33];
-        uint64_t after;
 
         int r = boot_id_read(boot);
-        if (r >= 0)
-                r = newest_removal(&after);
         if (r < 0)
                 return r;
         json_set_str(o, "boot", boot);
-        json_set_u64(o, "after", after);
+        json_set_u64(o, "seen_usec", now_monotonic());
         json_set(o, "card", json_ref(card));
         json_set(o, "scope", json_ref(scope));
         return store(key, o);

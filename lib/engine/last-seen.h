@@ -5,8 +5,9 @@
 
 /* What a slot's card had when it was last seen there: what the probes are asked about once it is gone without having been removed. Kept for
  * the boot, where no disk can keep it from being written, until all of it is proved gone: run_dir()/cards/KEY.json, one file for each slot:
- *      {"boot", "after": the newest removal's id then, "card", "scope", "lost": where it has gone without having been removed: what it took along}
+ *      {"boot", "seen_usec": when, by the monotonic clock, "card", "scope", "lost": where it has gone without having been removed: what it took along}
  * "scope" has "gone" too where nobody saw the card: names of block devices that are not there any more, and in use.
+ * Nothing of the state directory is asked for: a look that waited for a disk would not tell of what was lost with that.
  * The key is the port's address, or the slot's name where it has no port. A boot makes everything new: what another one left is nothing. */
 
 /* -ENOENT: nothing is remembered. */
