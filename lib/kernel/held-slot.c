@@ -109,8 +109,8 @@ static int write_mark(const char *folder, json_object *args) {
         json_set_u64(mark, "inode", inode);
         json_set(mark, "args", json_ref(args));
         const char *document = json_text(mark);
-        _cleanup_free_ char *text = document ? strf("%0*d %0*d %0*d %0*d %0*d\n%s", NOTE_WIDTH, 0, NOTE_WIDTH, 0, NOTE_WIDTH, 0, NOTE_WIDTH, 0,
-                                                    NOTE_WIDTH, 0, document) : NULL;
+        _cleanup_free_ char *text = document ? strf("%0*d %0*d %0*d %0*d %0*d %0*d\n%s", NOTE_WIDTH, 0, NOTE_WIDTH, 0, NOTE_WIDTH, 0, NOTE_WIDTH, 0,
+                                                    NOTE_WIDTH, 0, NOTE_WIDTH, 0, document) : NULL;
         return text ? write_file_durably(path, text) : -ENOMEM;
 }
 
@@ -125,13 +125,14 @@ static int parse_note(const char *text, size_t length, HeldNote note, uint64_t *
         return parse_u64(number, ret) < 0 ? -EBADMSG : 0;
 }
 
-/* One that is held may be from a version before: without notes, but as good as any. */
+/* One that is held may be from a version before: with fewer notes or none, but as good as any. */
 static int parse_mark(const char *folder, const char *text, size_t length, json_object **ret) {
+        const char *document = memchr(text, '{', length);
         uint64_t first;
 
         if (parse_note(text, length, 0, &first) >= 0)
                 return json_parse(text + NOTES_LENGTH, length - NOTES_LENGTH, ret);
-        return folder == held ? json_parse(text, length, ret) : -EBADMSG;
+        return folder == held && document ? json_parse(document, length - (size_t) (document - text), ret) : -EBADMSG;
 }
 
 /* -ESTALE: of another boot or another port, or rubbish. What cannot be read may be good. */
@@ -200,9 +201,12 @@ int held_mark(json_object *args) {
         if (!path || !from)
                 return -EINVAL;
         /* Where two take it at once the notes are those of the first. */
-        int r = read_mark(held, port, &mark) >= 0 || (read_mark(ready, port, &mark) >= 0 && rename(from, path) >= 0) ? 0 : write_mark(held, args);
+        bool first = read_mark(held, port, &mark) < 0;
+        int r = !first || (read_mark(ready, port, &mark) >= 0 && rename(from, path) >= 0) ? 0 : write_mark(held, args);
         if (r >= 0)
                 (void) held_note(port, HELD_YIELDED, 0);
+        if (r >= 0 && first)
+                (void) held_note(port, HELD_UNCLAIMED, 0);
         return r;
 }
 

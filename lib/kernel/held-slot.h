@@ -35,6 +35,8 @@ typedef enum HeldNote {
         HELD_PRESS,    /* the kernel's record (its number in the log) for which the slot was held last */
         HELD_SERVED,   /* the last record of the port that was dealt with: whoever reads the log again has nothing to do for it */
         HELD_YIELDED,  /* when (monotonic) a removal left the slot to the kernel, to be powered off; 0: it has it, or there is none */
+        HELD_UNCLAIMED, /* when (monotonic) the button was pressed for which the guard took it, as long as no removal has it on record; 0: one has, or
+                         * no press was it */
         HELD_WRITER,   /* pid and */
         HELD_WRITER_SINCE, /* start (jiffies) of the process that took the driver off the port, or brought it back: it may hang at that */
         _HELD_NOTE_MAX,

@@ -146,13 +146,17 @@ static void test_notes(void) {
         held_serve(PORT, 11);
         CHECK_INT(held_note(PORT, HELD_YIELDED, UINT64_MAX), 0);
         CHECK(held_noted(PORT, HELD_YIELDED) == UINT64_MAX);
+        CHECK_INT(held_note(PORT, HELD_UNCLAIMED, 6), 0);
         CHECK_INT(held_mark(args), 0);
         CHECK(held_is_marked(PORT));
         CHECK_INT(held_noted(PORT, HELD_PRESS), 7);
         CHECK_INT(held_noted(PORT, HELD_SERVED), 12);
         CHECK_INT(held_noted(PORT, HELD_YIELDED), 0); /* whoever takes it back */
+        CHECK_INT(held_noted(PORT, HELD_UNCLAIMED), 0); /* that was another hold */
+        CHECK_INT(held_note(PORT, HELD_UNCLAIMED, 8), 0);
         CHECK_INT(held_mark(args), 0); /* two at once */
         CHECK_INT(held_noted(PORT, HELD_SERVED), 12);
+        CHECK_INT(held_noted(PORT, HELD_UNCLAIMED), 8);
 
         CHECK(!held_is_being_written(PORT));
         ProcessStat st;
@@ -192,6 +196,12 @@ static void test_notes(void) {
         CHECK(held_is_marked(PORT));
         CHECK_INT(held_note(PORT, HELD_PRESS, 7), -ENOENT);
         CHECK(held_is_marked(PORT));
+        /* Or fewer, which are not read. */
+        _cleanup_free_ char *fewer = strf("%020d %020d %020d %020d %020d\n%s", 7, 7, 7, 7, 7, old);
+        test_put(path, fewer);
+        CHECK(held_is_marked(PORT));
+        CHECK_INT(n_marks(), 1);
+        CHECK_INT(held_noted(PORT, HELD_PRESS), 0);
         CHECK_INT(unlink(path), 0);
         CHECK_INT(held_note("0000:77:00.0", HELD_PRESS, 7), -ENOENT);
         CHECK_INT(held_noted("../x", HELD_PRESS), 0);
