@@ -145,6 +145,11 @@ static void on_pressed(Manager *m, const SourceEvent *e) {
 
         Removal *running = manager_running_holding(m, e->port);
 
+        if (e->again) {
+                if (!running && !manager_enquiry_at_port(m, e->port))
+                        manager_give_back_press(m, e->port, "what was to be done for the press has been done");
+                return;
+        }
         tell(m, "button", e->port, "pressed");
         if (running) {
                 /* Heard of by the kernel log, so pciehp has the slot already and counts its 5 s: looked at when this one ends. */

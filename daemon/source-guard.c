@@ -19,6 +19,7 @@ enum {
 typedef struct Wish {
         char *port;
         PortWant want;
+        uint64_t press;        /* the last one that was told of with the slot held for it: when the guard heard it */
 } Wish;
 
 typedef struct GuardSource {
@@ -77,14 +78,30 @@ static Wish *wish_at(GuardSource *s, const char *port) {
         return &s->wishes[s->n_wishes++];
 }
 
+/* A guard does not know whom the one before it has told. */
+static bool was_told(GuardSource *s, const char *port, uint64_t press) {
+        Wish *w = press > 0 ? wish_at(s, port) : NULL;
+        bool again = w && w->press == press;
+
+        if (w)
+                w->press = press;
+        return again;
+}
+
 static void take_message(GuardSource *s, json_object *message) {
         SourceEventKind kind = (SourceEventKind) source_event_kind_from_string(json_str(message, "type"));
         const char *port = json_str(message, "port");
 
         if (kind < 0 || (!port && kind != SOURCE_EVENTS_LOST))
                 return;
-        s->context->emit(&(SourceEvent) { .kind = kind, .port = port, .text = json_str(message, "text"), .held = json_flag(message, "held") },
-                         s->context->userdata);
+        const SourceEvent event = {
+                .kind = kind,
+                .port = port,
+                .text = json_str(message, "text"),
+                .held = json_flag(message, "held"),
+                .again = port && was_told(s, port, json_u64(message, "press")),
+        };
+        s->context->emit(&event, s->context->userdata);
 }
 
 static int on_readable(sd_event_source *io, int fd, uint32_t revents, void *userdata) {

@@ -48,6 +48,7 @@ typedef struct SourceEvent {
         uint64_t usec;         /* when the kernel said it (its log's clock, which is near the monotonic one); 0: it did not */
         uint64_t sequence;     /* the number of that record in its log, which grows until the machine is restarted */
         bool held;             /* a press: the guard has the slot, and it is given back when nobody claims it */
+        bool again;            /* the same press was told of before: the guard did not know that */
         bool past;             /* it was said before anybody of us listened, at most 5 s ago */
 } SourceEvent;
 

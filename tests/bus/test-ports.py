@@ -23,6 +23,7 @@ class Guard:
         self.connection = None
         self.wants = {}
         self.greeted = None    # what was wanted when it said hello
+        self.given_back = []   # where nothing comes of a press
 
     def hear(self):
         try:
@@ -33,6 +34,8 @@ class Guard:
                 message = json.loads(message)
                 if message["type"] == "want":
                     self.wants[message["port"]] = message["want"]
+                elif message["type"] == "give-back":
+                    self.given_back.append(message["port"])
                 elif message["type"] == "hello":
                     self.greeted = dict(self.wants)
         except BlockingIOError:
@@ -84,6 +87,9 @@ class Ports(BusTest):
         wait_for(lambda: self.guard.hear() and self.guard.greeted, "the hello")
         self.assertEqual((self.guard.greeted[PORT], self.guard.greeted[INNER]), (port, inner))
 
+    def runs(self):
+        return [line for line in self.worker_log() if line.startswith("run")]
+
     def test_removal(self):
         self.wait_wants("nothing", "nothing")
         removal = self.remove("2")
@@ -121,6 +127,26 @@ class Ports(BusTest):
         self.guard.tell(type="button-pressed", port=INNER)
         self.assertEqual(self.wait_end(removal), "restored")
         self.wait_wants("nothing", "nothing")
+
+    def test_press_told_again(self):
+        """By a guard that does not know what the one before it has said: it is served once, and a slot that is held for what is over is let go."""
+        self.wait_wants("nothing", "nothing")
+        press = {"type": "button-pressed", "port": PORT, "held": True}
+        self.guard.tell(**press, press=7)
+        self.wait_wants("claim", "claim")
+        self.restart_guard("claim", "claim")
+        self.guard.tell(**press, press=7)
+        self.guard.tell(type="button-pressed", port=INNER, held=True, press=7)  # another one, heard behind that: it calls the removal off
+        self.wait_wants("nothing", "nothing")
+        self.assertEqual(self.get(f"{ROOT}/removal/_31", "Removal", "Outcome"), "restored")
+        self.assertEqual(self.log().count("button pressed again"), 1)
+        self.restart_guard("nothing", "nothing")
+        self.guard.tell(**press, press=7)
+        wait_for(lambda: self.guard.hear() and self.guard.given_back == [PORT], "the slot to be let go\n" + self.log())
+        self.assertEqual(len(self.runs()), 1)
+        self.guard.tell(**press, press=8)
+        self.wait_wants("claim", "claim")
+        self.assertEqual(len(self.runs()), 2)
 
     def test_restoration(self):
         """There it is the release that takes the slot, and the hold that gives it back."""
