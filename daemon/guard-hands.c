@@ -45,16 +45,18 @@ struct Hands {
 typedef struct Work {
         HandWork work;
         const char *port;
-        uint64_t press;
+        HandPress press;
 } Work;
 
 /* Whoever comes after us knows who may be at it still, and for which press. Not to hold for want of that would be worse. */
 static int on_write(void *userdata, const char *what, int pid, uint64_t start_time, bool mortal) {
         const Work *w = userdata;
 
+        if (w->work == HAND_HOLD && w->press.sequence > 0)
+                (void) held_note(w->port, HELD_PRESS, w->press.sequence);
+        if (w->work == HAND_HOLD)
+                (void) held_note(w->port, HELD_UNCLAIMED, w->press.usec);
         (void) held_note_writer(w->port, pid, start_time);
-        if (w->work == HAND_HOLD && w->press > 0)
-                (void) held_note(w->port, HELD_PRESS, w->press);
         return 0;
 }
 
@@ -80,22 +82,24 @@ static int do_work(Work *w, StepRun *run) {
                 return -ENODEV;
         apart_set_witness(on_write, w);
         int r = w->work == HAND_HOLD ? hold->apply(args, run) : hold->revert(args, run);
-        if (r >= 0 && w->work == HAND_HOLD && w->press > 0)
-                held_serve(w->port, w->press);
+        if (r >= 0 && w->work == HAND_HOLD && w->press.sequence > 0)
+                held_serve(w->port, w->press.sequence);
         if (r >= 0 && w->work == HAND_GIVE)
                 held_forget(w->port); /* also where the driver was there already */
         return r;
 }
 
-/* "hNUMBER PORT" */
+/* "hSEQUENCE USEC PORT" */
 static int parse_work(char *message, Work *ret) {
-        char *port = strchr(message, ' ');
-        uint64_t press;
+        char *usec = strchr(message, ' '), *port = usec ? strchr(usec + 1, ' ') : NULL;
+        HandPress press;
 
         if (!port)
                 return -EBADMSG;
-        *port++ = '\0';
-        int r = parse_u64(message + 1, &press);
+        *usec++ = *port++ = '\0';
+        int r = parse_u64(message + 1, &press.sequence);
+        if (r >= 0)
+                r = parse_u64(usec, &press.usec);
         if (r >= 0)
                 *ret = (Work) { .work = (HandWork) message[0], .port = port, .press = press };
         return r;
@@ -202,8 +206,9 @@ static void refill(Hands *h) {
                 ;
 }
 
-int hands_work(Hands *h, HandWork work, const char *port, uint64_t press) {
-        _cleanup_free_ char *message = strf("%c%ju %s", (char) work, (uintmax_t) press, port), *copy = strdup(port);
+int hands_work(Hands *h, HandWork work, const char *port, HandPress press) {
+        _cleanup_free_ char *message = strf("%c%ju %ju %s", (char) work, (uintmax_t) press.sequence, (uintmax_t) press.usec, port);
+        _cleanup_free_ char *copy = strdup(port);
         Hand *hand;
 
         if (!message || !copy)

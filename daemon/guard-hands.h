@@ -21,8 +21,14 @@ typedef void (*hand_done_t)(HandWork work, const char *port, const char *why, vo
 int hands_new(sd_event *event, hand_done_t done, void *userdata, Hands **ret);
 void hands_free(Hands *h);
 
-/* `press`: the number of the kernel's record that is answered by it, or 0. 0, or a negative errno when no process could be had. */
-int hands_work(Hands *h, HandWork work, const char *port, uint64_t press);
+/* What a slot is held for. */
+typedef struct HandPress {
+        uint64_t sequence;     /* the number of the kernel's record that is answered by it, or 0 */
+        uint64_t usec;         /* when it was heard; 0: of no press */
+} HandPress;
+
+/* 0, or a negative errno when no process could be had. */
+int hands_work(Hands *h, HandWork work, const char *port, HandPress press);
 
 /* Pieces of work that are not done. */
 unsigned hands_busy(const Hands *h);

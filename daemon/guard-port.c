@@ -21,16 +21,29 @@ static uint64_t claim_usec(void) {
         return text && parse_u64(text, &sec) >= 0 && sec > 0 && sec <= 600 ? sec * USEC_PER_SEC : CLAIM_USEC;
 }
 
-/* False: nobody was there to hear it. */
-bool port_tell(PortWorld *w, SourceEventKind kind, const char *port, const char *text, bool held) {
+static json_object *message_of(SourceEventKind kind, const char *port, const char *text) {
         json_object *o = json_object_new_object();
 
         json_set_str(o, "type", source_event_kind_to_string(kind));
         json_set_str(o, "port", port);
         json_set_str(o, "text", text);
-        if (held)
+        return o;
+}
+
+/* False: nobody was there to hear it. */
+bool port_tell(PortWorld *w, SourceEventKind kind, const char *port, const char *text) {
+        return w->handler->tell(message_of(kind, port, text), w->userdata);
+}
+
+/* Who is told of a held one twice, by two guards, knows it by its time. */
+void port_tell_press(Port *p, bool held) {
+        json_object *o = message_of(p->kind, p->port, p->text);
+
+        if (held) {
                 json_set_bool(o, "held", true);
-        return w->handler->tell(o, w->userdata);
+                json_set_u64(o, "press", p->pressed_usec);
+        }
+        p->unheard = !p->world->handler->tell(o, p->world->userdata);
 }
 
 void port_free(Port *p) {
@@ -56,7 +69,7 @@ void port_settle(Port *p, PortState state) {
         if (state == PORT_FREE) {
                 (void) set_text(&p->back, NULL);
                 p->found = p->unwanted = false;
-                p->again_usec = 0;
+                p->unclaimed_usec = p->again_usec = 0;
         }
 }
 
@@ -76,14 +89,20 @@ static void try_again(Port *p, const char *why) {
         set_timer(p, p->again_usec);
 }
 
+void port_disclaim(Port *p) {
+        p->unclaimed_usec = 0;
+        (void) held_note(p->port, HELD_UNCLAIMED, 0);
+}
+
 void port_give_back(Port *p, const char *why, bool unwanted) {
         if (why != p->back)
                 (void) set_text(&p->back, why);
         p->unwanted = p->unwanted || unwanted;
+        port_disclaim(p);
         if (p->state != PORT_HELD)
                 return; /* on its way: then when it is there */
         port_settle(p, PORT_GIVING);
-        int r = hands_work(p->world->hands, HAND_GIVE, p->port, 0);
+        int r = hands_work(p->world->hands, HAND_GIVE, p->port, (HandPress) { 0 });
         if (r < 0)
                 try_again(p, strerror(-r));
 }
@@ -96,12 +115,18 @@ static void press_noted(Port *p) {
 
 static void on_taken(Port *p, const char *why);
 
+static void keep_found(Port *p, uint64_t usec) {
+        p->found = true;
+        port_settle(p, PORT_HELD);
+        set_timer(p, usec);
+}
+
 /* Whoever was at it has come to an end. */
 static void on_hung(Port *p, bool held) {
         bool again = p->again && !p->world->leaving;
 
         if (held && p->found && !port_is_watched(p))
-                port_hold_found(p, 0);
+                keep_found(p, claim_usec());
         else if (held && p->found)
                 port_settle(p, PORT_HELD);
         else if (held)
@@ -129,7 +154,7 @@ static int on_timer(sd_event_source *timer, uint64_t usec, void *userdata) {
         else if (p->state == PORT_HELD && p->back)
                 port_give_back(p, p->back, false);
         else if (p->state == PORT_HELD && !port_is_claimed(p)) {
-                (void) port_tell(p->world, SOURCE_BUTTON_CANCELLED, p->port, "nobody has taken the removal over in time", false);
+                (void) port_tell(p->world, SOURCE_BUTTON_CANCELLED, p->port, "nobody has taken the removal over in time");
                 port_give_back(p, "nobody has taken the removal over in time", true);
         }
         return 0;
@@ -137,7 +162,7 @@ static int on_timer(sd_event_source *timer, uint64_t usec, void *userdata) {
 
 void port_take(Port *p) {
         port_settle(p, PORT_TAKING);
-        int r = hands_work(p->world->hands, HAND_HOLD, p->port, p->sequence);
+        int r = hands_work(p->world->hands, HAND_HOLD, p->port, (HandPress) { .sequence = p->sequence, .usec = p->pressed_usec });
         if (r < 0)
                 on_taken(p, strerror(-r));
 }
@@ -145,7 +170,7 @@ void port_take(Port *p) {
 static void on_not_taken(Port *p, const char *why) {
         log_plain(LOG_WARNING, "The slot at port %s, whose button was pressed, cannot be held at once: %s.", p->port, why);
         if (!p->back)
-                p->unheard = !port_tell(p->world, p->kind, p->port, p->text, false);
+                port_tell_press(p, false);
         port_settle(p, held_is_marked(p->port) ? PORT_HANGING : PORT_FREE);
         if (p->state == PORT_HANGING)
                 set_timer(p, HANGING_USEC);
@@ -166,7 +191,7 @@ static void on_taken(Port *p, const char *why) {
         }
         if (!port_is_claimed(p))
                 set_timer(p, claim_usec());
-        p->unheard = !port_tell(p->world, p->kind, p->port, p->text, true);
+        port_tell_press(p, true);
 }
 
 void port_note_press(Port *p, SourceEventKind kind, const char *text, uint64_t said_usec) {
@@ -175,6 +200,8 @@ void port_note_press(Port *p, SourceEventKind kind, const char *text, uint64_t s
         p->pressed_usec = now_monotonic();
         p->said_usec = said_usec;
         p->unheard = true;
+        if (p->unclaimed_usec > 0)
+                port_disclaim(p); /* called off by this one */
 }
 
 void port_press(Port *p, SourceEventKind kind, const char *text, uint64_t said_usec) {
@@ -205,7 +232,7 @@ static void tell_given_back(Port *p) {
 }
 
 void port_tell_news(Port *p) {
-        if (p->news && port_tell(p->world, SOURCE_GIVEN_BACK, p->port, p->news, false))
+        if (p->news && port_tell(p->world, SOURCE_GIVEN_BACK, p->port, p->news))
                 (void) set_text(&p->news, NULL);
 }
 
@@ -234,18 +261,33 @@ void port_hand_done(Port *p, HandWork work, const char *why) {
         port_serve(p);
 }
 
-void port_hang_found(Port *p) {
+/* What nobody has claimed in its time is nobody's, even where no guard was there to say so. */
+static void find_press(Port *p) {
+        uint64_t since = held_noted(p->port, HELD_UNCLAIMED);
+
         p->kind = SOURCE_BUTTON_PRESSED;
+        p->pressed_usec = since ?: now_monotonic();
+        p->unclaimed_usec = since > 0 && now_monotonic() - since < claim_usec() ? since : 0;
+}
+
+void port_hang_found(Port *p) {
+        find_press(p);
         p->found = true;
         port_settle(p, PORT_HANGING);
         set_timer(p, HANGING_USEC);
 }
 
 void port_hold_found(Port *p, uint64_t usec) {
-        p->kind = SOURCE_BUTTON_PRESSED;
-        p->found = true;
-        port_settle(p, PORT_HELD);
-        set_timer(p, usec ?: claim_usec());
+        find_press(p);
+        keep_found(p, usec ?: claim_usec());
+}
+
+void port_adopt(Port *p) {
+        if (p->unclaimed_usec == 0)
+                return;
+        p->unclaimed_usec = 0;
+        p->found = false;
+        p->unheard = p->state == PORT_HELD; /* else as soon as it is known what becomes of it */
 }
 
 Port *port_new(PortWorld *world, const char *address) {

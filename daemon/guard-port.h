@@ -39,7 +39,8 @@ typedef struct Port {
         char *text;            /* of the kernel's record, or NULL */
         char *back;            /* why it is to be given back; NULL: it is not */
         char *news;            /* why it was, as long as nobody has heard that */
-        uint64_t pressed_usec; /* when it was heard */
+        uint64_t pressed_usec; /* when it was heard, which no other press was */
+        uint64_t unclaimed_usec; /* found: when the press was heard for which it is held, and which no removal may have on record; 0: not so */
         uint64_t said_usec;    /* when the kernel said so, or 0 */
         uint64_t sequence;     /* of the kernel's last record about it */
         uint64_t again_usec;   /* how long until the next try to give it back */
@@ -61,7 +62,10 @@ static inline bool port_is_claimed(const Port *p) {
 }
 
 /* False: nobody was there to hear it. Of no port of ours `port` is NULL, or somebody else's. */
-bool port_tell(PortWorld *w, SourceEventKind kind, const char *port, const char *text, bool held);
+bool port_tell(PortWorld *w, SourceEventKind kind, const char *port, const char *text);
+
+/* The press that was noted last. */
+void port_tell_press(Port *p, bool held);
 
 /* Into another state, without a timer; its registers are looked at where nobody else does. */
 void port_settle(Port *p, PortState state);
@@ -80,6 +84,13 @@ void port_serve(const Port *p);
 
 /* Since before this guard, or the last daemon: a hand of the former one's hangs at it. */
 void port_hang_found(Port *p);
+
+/* The slot is held for no press that is still to be served: it is on record, or was called off. */
+void port_disclaim(Port *p);
+
+/* The daemon has said what it has of it. Where that is not the press for which the former guard took the slot, this one has it as if it had
+ * taken it itself. */
+void port_adopt(Port *p);
 
 /* Held already, for somebody whom only the next daemon knows; it has so long to say so (0: as for a press). */
 void port_hold_found(Port *p, uint64_t usec);

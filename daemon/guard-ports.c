@@ -73,7 +73,7 @@ static void on_pressed(Port *p, const SourceEvent *e) {
         if (by_kernel && driven && p->state == PORT_HELD)
                 port_settle(p, PORT_FREE);
         if (is_ours(p)) {
-                (void) port_tell(w, SOURCE_BUTTON_CANCELLED, p->port, e->text, false);
+                (void) port_tell(w, SOURCE_BUTTON_CANCELLED, p->port, e->text);
                 port_give_back(p, "the button was pressed again", false);
         } else if (by_kernel && (p->state == PORT_GIVING || p->state == PORT_FREE || p->state == PORT_HANGING) && !is_yielded(p) && !w->leaving)
                 port_press(p, e->kind, e->text, e->usec);
@@ -81,7 +81,7 @@ static void on_pressed(Port *p, const SourceEvent *e) {
                 port_press(p, e->kind, NULL, 0); /* by its light */
         else {
                 port_note_press(p, e->kind, e->text, e->usec);
-                p->unheard = !port_tell(w, e->kind, p->port, e->text, false);
+                port_tell_press(p, false);
         }
 }
 
@@ -91,7 +91,7 @@ static void on_cancelled(Port *p, const SourceEvent *e) {
                 p->state = PORT_FREE;
         else if (is_ours(p) || p->state == PORT_HANGING)
                 port_give_back(p, "the button was pressed again", false);
-        (void) port_tell(p->world, e->kind, p->port, e->text, false);
+        (void) port_tell(p->world, e->kind, p->port, e->text);
 }
 
 static bool waits_for_power_off(const char *port) {
@@ -153,7 +153,7 @@ void ports_take_event(Ports *g, const SourceEvent *e) {
         else if (p && e->kind == SOURCE_BUTTON_CANCELLED)
                 on_cancelled(p, e);
         else if (e->kind != SOURCE_BUTTON_MISSED)
-                (void) port_tell(&g->world, e->kind, e->port, e->text, false);
+                (void) port_tell(&g->world, e->kind, e->port, e->text);
         if (p && e->kind == SOURCE_CARD_GONE && is_ours(p))
                 port_give_back(p, "the card is gone", false);
         if (e->kind == SOURCE_EVENTS_LOST)
@@ -193,7 +193,7 @@ static void ask_want(Port *p, json_object *message) {
                 release(p, was_claimed);
         /* Too late where the slot is on its way back: then the removal must not go on. */
         if (want == PORT_WANT_CLAIM && (p->state == PORT_GIVING || p->back))
-                (void) port_tell(p->world, SOURCE_BUTTON_CANCELLED, p->port, p->back, false);
+                (void) port_tell(p->world, SOURCE_BUTTON_CANCELLED, p->port, p->back);
         else if (port_is_claimed(p) && p->state == PORT_HELD)
                 p->timer = sd_event_source_disable_unref(p->timer);
         else if (want == PORT_WANT_WATCH && was_claimed && p->state == PORT_HELD && !held_is_undriven(p->port))
@@ -201,6 +201,8 @@ static void ask_want(Port *p, json_object *message) {
         port_poll(p);
         (void) held_prepare(p->port);
         (void) held_note(p->port, HELD_YIELDED, want == PORT_WANT_YIELD ? now_monotonic() : 0);
+        if (port_is_claimed(p))
+                port_disclaim(p);
 }
 
 static void ask_give_back(Port *p, json_object *message) {
@@ -218,6 +220,7 @@ static void ask_look(Port *p, json_object *message) {
 static void hello_at(Port *p) {
         bool held = p->state == PORT_HELD;
 
+        port_adopt(p);
         if (p->want != PORT_WANT_YIELD)
                 (void) held_note(p->port, HELD_YIELDED, 0);
         port_tell_news(p);
@@ -226,9 +229,9 @@ static void hello_at(Port *p) {
         else if (held && p->found)
                 port_give_back(p, "the slot was held, and no removal that has not ended is of it", true);
         else if (held && !p->back && (p->unheard || !port_is_watched(p)))
-                p->unheard = !port_tell(p->world, p->kind, p->port, p->text, !port_is_claimed(p));
+                port_tell_press(p, !port_is_claimed(p));
         else if (p->unheard && (port_is_watched(p) || now_monotonic() - p->pressed_usec < KERNEL_USEC))
-                p->unheard = !port_tell(p->world, p->kind, p->port, p->text, false);
+                port_tell_press(p, false);
         port_serve(p);
 }
 

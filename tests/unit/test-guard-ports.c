@@ -24,13 +24,14 @@ static bool writing;           /* whoever was to take it, or to give it back, ha
 static hand_done_t done;
 static void *done_userdata;
 static char work;              /* what a hand was asked for last; 0: nothing */
-static uint64_t work_press;
+static HandPress work_press;
 static unsigned busy;
 static bool watched, guarded, looked;
 static unsigned given_back;    /* entries of the journal */
 /* The daemon: */
 static bool there;
-static char *told;             /* "type:held", one after the other */
+static char *told;             /* "type:held", one after the other; with ":again" where that press has been told of */
+static uint64_t heard;
 
 int hands_new(sd_event *event, hand_done_t callback, void *userdata, Hands **ret) {
         static int hands;
@@ -44,7 +45,7 @@ int hands_new(sd_event *event, hand_done_t callback, void *userdata, Hands **ret
 void hands_free(Hands *h) {
 }
 
-int hands_work(Hands *h, HandWork w, const char *port, uint64_t press) {
+int hands_work(Hands *h, HandWork w, const char *port, HandPress press) {
         work = (char) w;
         work_press = press;
         busy++;
@@ -149,8 +150,11 @@ void log_write(int priority, LogMessage message, const LogSubject *subject, cons
 
 static bool on_tell(json_object *message, void *userdata) {
         char *before = told;
+        bool held = json_flag(message, "held"), again = held && json_u64(message, "press") == heard;
 
-        told = strf("%s%s%s%s", before ?: "", before ? " " : "", json_str(message, "type"), json_flag(message, "held") ? ":held" : "");
+        CHECK(!held || json_u64(message, "press") > 0);
+        heard = held && there ? json_u64(message, "press") : heard;
+        told = strf("%s%s%s%s%s", before ?: "", before ? " " : "", json_str(message, "type"), held ? ":held" : "", again ? ":again" : "");
         free(before);
         json_object_put(message);
         return there;
@@ -225,6 +229,8 @@ static void hand(const char *why) {
                 kernel = w == HAND_HOLD ? HELD : DRIVEN;
                 marked = w == HAND_HOLD;
         }
+        if (!why && w == HAND_HOLD)
+                notes[HELD_UNCLAIMED] = work_press.usec;
         work = 0;
         busy--;
         done(w, PORT, why, done_userdata);
@@ -357,8 +363,9 @@ static void test_pressed_at_the_end(void) {
 /* Nobody is there: what was given back, and what could not be held, is told to the next one. */
 static void test_unheard(void) {
         begin();
-        there = false;
         press_and_hold();
+        asks("want", "claim");
+        there = false;
         stop(); /* it dies, and the next one gives it back as nobody's */
         start();
         asks("hello", NULL);
@@ -480,6 +487,8 @@ typedef enum Point {
         WRITING,               /* a hand is in the kernel, with the press noted */
         UNBOUND,               /* it has come out */
         SERVED,                /* and has noted that */
+        TOLD,                  /* the daemon has heard of it */
+        WATCHED,               /* and has a removal begin */
         CLAIMED,               /* a removal has it on record */
         YIELDED,               /* and has left the slot to the kernel */
         BOUND,                 /* or: it is given back, but for the mark */
@@ -493,21 +502,25 @@ static void come_to(Point point) {
                 return;
         run();
         CHECK_INT(work, HAND_HOLD);
-        CHECK_INT(work_press, 10);
+        CHECK_INT(work_press.sequence, 10);
         marked = true;
         if (point >= WRITING) {
                 writing = point == WRITING;
                 notes[HELD_PRESS] = 10;
+                notes[HELD_UNCLAIMED] = work_press.usec;
         }
         if (point >= UNBOUND)
                 kernel = HELD;
         if (point >= SERVED)
                 notes[HELD_SERVED] = 10;
-        if (point < CLAIMED)
+        if (point < TOLD)
                 return;
         hand(NULL);
         check_told("button-pressed:held");
-        asks("want", "watch");
+        if (point >= WATCHED)
+                asks("want", "watch");
+        if (point < CLAIMED)
+                return;
         asks("want", "claim");
         if (point == YIELDED)
                 asks("want", "yield");
@@ -540,18 +553,28 @@ static void test_deaths(void) {
                 const char *want;
                 char then;
                 const char *told;
+                const char *told_next;  /* and what by the guard behind that one */
         } deaths[] = {
                 { LOGGED,     none,      HAND_HOLD, NULL,      0,         NULL },
                 { LOGGED,     cancelled, 0,         "nothing", 0,         NULL },
                 { MARKED,     none,      HAND_HOLD, NULL,      0,         NULL },
                 { MARKED,     cancelled, 0,         "nothing", 0,         NULL },
                 { WRITING,    none,      0,         "nothing", 0,         NULL },
-                { UNBOUND,    none,      0,         "nothing", HAND_GIVE, NULL },
+                { UNBOUND,    none,      0,         "nothing", 0,         "button-pressed:held", "button-pressed:held:again" },
+                { UNBOUND,    none,      0,         "watch",   0,         "button-pressed:held", "button-pressed:held:again" }, /* a command's */
                 { UNBOUND,    none,      0,         "claim",   0,         NULL },
                 { UNBOUND,    cancelled, 0,         "nothing", HAND_GIVE, NULL },
                 { UNBOUND,    cancelled, 0,         "claim",   0,         "button-cancelled" },
-                { SERVED,     none,      0,         "nothing", HAND_GIVE, NULL },
+                { SERVED,     none,      0,         "nothing", 0,         "button-pressed:held", "button-pressed:held:again" },
+                { SERVED,     cancelled, 0,         "nothing", HAND_GIVE, NULL },
                 { SERVED,     cancelled, 0,         "claim",   0,         "button-cancelled" },
+                { TOLD,       none,      0,         "nothing", 0,         "button-pressed:held:again", "button-pressed:held:again" },
+                { TOLD,       none,      0,         "watch",   0,         "button-pressed:held:again", "button-pressed:held:again" },
+                { TOLD,       none,      0,         "claim",   0,         NULL },
+                { TOLD,       cancelled, 0,         "nothing", HAND_GIVE, NULL },
+                { WATCHED,    none,      0,         "watch",   0,         "button-pressed:held:again", "button-pressed:held:again" },
+                { WATCHED,    none,      0,         "nothing", 0,         "button-pressed:held:again", "button-pressed:held:again" },
+                { CLAIMED,    none,      0,         "nothing", HAND_GIVE, NULL },
                 { CLAIMED,    none,      0,         "claim",   0,         NULL },
                 { CLAIMED,    none,      0,         "watch",   0,         NULL },
                 { YIELDED,    none,      0,         "yield",   0,         NULL },
@@ -579,7 +602,7 @@ static void test_deaths(void) {
                         asks("want", deaths[i].want);
                         asks("hello", NULL);
                         CHECK_INT(work, deaths[i].then);
-                        check_told(guards == 0 ? deaths[i].told : NULL);
+                        check_told(guards == 0 ? deaths[i].told : deaths[i].told_next);
                         if (guards == 0)
                                 next_guard(deaths[i].second);
                 }
@@ -610,11 +633,8 @@ static void test_hanging(void) {
                 CHECK_INT(work, 0);
                 check_told(NULL);
                 wait_for_end();
-                if (!found)
-                        check_told("button-pressed:held");
-                else
-                        asks("hello", NULL);
-                CHECK_INT(work, found ? HAND_GIVE : 0);
+                check_told("button-pressed:held");
+                CHECK_INT(work, 0);
 
                 /* It was in vain: the press is still to be answered. */
                 come_to(WRITING);
@@ -632,7 +652,7 @@ static void test_hanging(void) {
         CHECK_INT(work, 0);
         wait_for_end();
         CHECK_INT(work, HAND_HOLD);
-        CHECK_INT(work_press, 11);
+        CHECK_INT(work_press.sequence, 11);
         /* Nobody was there to be told that the slot could not be taken. */
         come_to(MARKED);
         there = marked = false;
@@ -649,6 +669,69 @@ static void test_hanging(void) {
         wait_for_end();
         CHECK_INT(work, HAND_GIVE);
         check_told(NULL);
+}
+
+/* A guard found the hold that nobody had claimed, and told of it: it is that guard's as if it had taken the slot itself. */
+static void test_adopted(void) {
+        come_to(SERVED);
+        next_guard(_SOURCE_EVENT_KIND_INVALID);
+        asks("hello", NULL);
+        check_told("button-pressed:held");
+        CHECK(watched);
+        happens(SOURCE_BUTTON_PRESSED, NULL, false);
+        check_told("button-cancelled");
+        CHECK_INT(work, HAND_GIVE);
+        hand(NULL);
+        CHECK_INT(given_back, 0);
+
+        /* The daemon has heard of it already, and has nothing left to do for it. */
+        come_to(TOLD);
+        next_guard(_SOURCE_EVENT_KIND_INVALID);
+        asks("hello", NULL);
+        check_told("button-pressed:held:again");
+        asks("give-back", NULL);
+        CHECK_INT(work, HAND_GIVE);
+
+        /* Pressed once more before anybody was there to be told of the first time. */
+        come_to(SERVED);
+        there = false;
+        next_guard(_SOURCE_EVENT_KIND_INVALID);
+        happens(SOURCE_BUTTON_PRESSED, NULL, false);
+        there = true;
+        free(told);
+        told = NULL;
+        asks("want", "nothing");
+        asks("hello", NULL);
+        check_told(NULL);
+        CHECK_INT(work, HAND_GIVE);
+
+        /* Called off, and its guard died before the slot was back. */
+        come_to(TOLD);
+        happens(SOURCE_BUTTON_PRESSED, NULL, false);
+        CHECK_INT(work, HAND_GIVE);
+        next_guard(_SOURCE_EVENT_KIND_INVALID);
+        asks("hello", NULL);
+        check_told(NULL);
+        CHECK_INT(work, HAND_GIVE);
+
+        /* By its light, of which no record of the kernel tells. */
+        begin();
+        happens(SOURCE_BUTTON_MISSED, NULL, false);
+        CHECK_INT(work, HAND_HOLD);
+        hand(NULL);
+        check_told("button-missed:held");
+        stop();
+        start();
+        asks("hello", NULL);
+        check_told("button-pressed:held:again");
+
+        /* Long ago: nobody means it any more. */
+        come_to(SERVED);
+        notes[HELD_UNCLAIMED] = 1;
+        next_guard(_SOURCE_EVENT_KIND_INVALID);
+        asks("hello", NULL);
+        check_told(NULL);
+        CHECK_INT(work, HAND_GIVE);
 }
 
 /* That a removal has left it to the kernel is believed for the time that this takes. */
@@ -671,6 +754,7 @@ int main(void) {
         test_past();
         test_deaths();
         test_hanging();
+        test_adopted();
         test_yielded_long_ago();
         test_gone();
         test_light();
