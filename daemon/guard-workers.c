@@ -20,6 +20,8 @@
 
 enum {
         JOBS_MAX = 128,        /* far more than the daemon ever has */
+        HANGING_READERS = 2,   /* of each verb, see is_let_in() */
+        HANGING_OTHERS = 8,
         BACKLOG = 64,
         MESSAGE_MAX = 512,
         LISTENER_FD = 3,       /* in the starter */
@@ -37,6 +39,8 @@ struct Job {
         Starter *starter;
         int link;              /* -EBADF: who asked for it is gone */
         pid_t pid;             /* 0: not started */
+        char *verb;            /* NULL: not started */
+        bool killed;           /* and not dead yet */
         sd_event_source *io, *child;
         Job *next;
 };
@@ -48,6 +52,7 @@ struct Starter {
         unsigned n_jobs;
         unsigned n_dying;      /* whose daemon is gone, and who are not yet */
         bool last_ones;        /* the guard is gone: nobody else is started */
+        bool told_hanging;
 };
 
 struct Workers {
@@ -89,14 +94,50 @@ static void job_free(Job *j) {
         sd_event_source_disable_unref(j->child);
         if (j->link >= 0)
                 close(j->link);
+        free(j->verb);
         free(j);
         leave_if_last(s);
 }
 
 /* The group has its number for as long as its leader has not been collected. */
-static void kill_group(const Job *j) {
-        if (j->pid > 0)
-                (void) kill(-j->pid, SIGKILL);
+static void kill_group(Job *j) {
+        if (j->pid <= 0)
+                return;
+        (void) kill(-j->pid, SIGKILL);
+        j->killed = true;
+}
+
+/* How many of them hang in the kernel with what should have ended them may be there, and no more are started: -1: any number. Those who ask
+ * again for ever would take all places in the end, and a removal would have none. */
+static int hanging_max(const char *verb) {
+        static const char *const removals[] = { "run", "restore", "resume" };
+        static const char *const readers[] = { "records", "record", "history", "certificate", "certificates" };
+
+        for (size_t i = 0; i < ELEMENTSOF(removals); i++)
+                if (streq(verb, removals[i]))
+                        return -1;
+        for (size_t i = 0; i < ELEMENTSOF(readers); i++)
+                if (streq(verb, readers[i]))
+                        return HANGING_READERS;
+        return HANGING_OTHERS;
+}
+
+static bool is_let_in(Starter *s, const char *verb) {
+        int n = 0, max = hanging_max(verb);
+        pid_t pid = 0;
+
+        for (const Job *j = s->jobs; j; j = j->next)
+                if (j->killed && streq(j->verb, verb)) {
+                        pid = j->pid;
+                        n++;
+                }
+        if (max < 0 || n < max)
+                return true;
+        if (!s->told_hanging)
+                log_plain(LOG_ERR, "No worker is started for '%s': %d of them were killed and hang in the kernel, one as process %d. Something does not "
+                          "answer (see /proc/%d/stack), perhaps the file system of the records. It goes on when they have ended.", verb, n, pid, pid);
+        s->told_hanging = true;
+        return false;
 }
 
 static void tell(const Job *j, const char *type, const char *key, int value, bool exited) {
@@ -115,6 +156,7 @@ static int on_child(sd_event_source *child, const siginfo_t *info, void *userdat
         Job *j = userdata;
         Starter *s = j->starter;
 
+        s->told_hanging = s->told_hanging && !j->killed;
         kill_group(j); /* what it had started */
         tell(j, "ended", "code", info->si_status, info->si_code == CLD_EXITED);
         if (j->link < 0 && --s->n_dying == 0) {
@@ -147,7 +189,12 @@ static int start(Job *j, const char *verb, int stream) {
                 .path = path, .argv = argv, .environment = environ, .in = stream, .out = stream, .err = STDERR_FILENO, .own_group = true,
         };
 
-        int r = verb && stream >= 0 && j->pid == 0 ? spawn_process(&worker, &j->pid) : -EINVAL;
+        if (!verb || stream < 0 || j->pid != 0)
+                return -EINVAL;
+        if (!is_let_in(j->starter, verb))
+                return -EBUSY;
+        j->verb = strdup(verb);
+        int r = j->verb ? spawn_process(&worker, &j->pid) : -ENOMEM;
         if (r < 0)
                 return r;
         r = sd_event_add_child(j->starter->event, &j->child, j->pid, WEXITED, on_child, j);

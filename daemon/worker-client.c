@@ -51,6 +51,8 @@ static const char *const worker_end_table[_WORKER_END_MAX] = {
 };
 
 char *worker_end_text(WorkerEnd end, int code) {
+        if (end == WORKER_NOT_STARTED && code == EBUSY)
+                return strf("%s: earlier ones that were killed hang in the kernel still, see journalctl -u safe-remove-guard", worker_end_table[end]);
         if (end == WORKER_NOT_STARTED)
                 return strf("%s: %s; see systemctl status safe-remove-guard", worker_end_table[end], strerror(code));
         return end == WORKER_UNSEEN ? strdup(worker_end_table[end]) : strf("%s (%d)", worker_end_table[end], code);

@@ -3,7 +3,9 @@
 """Who starts workers, and what becomes of them when one of the others goes away."""
 import contextlib
 import ctypes
+import errno
 import fcntl
+import json
 import os
 import signal
 import socket
@@ -185,6 +187,42 @@ class Workers(BusTest):
         self.assertEqual(self.wait_end(removal), "restored")
         os.waitpid(worker, WALL)
         wait_for(lambda: not os.path.exists(f"/proc/{worker}"), "its end to be seen")
+
+    def ask_starter(self, verb):
+        """A worker that we have asked for ourselves: the connection that stands for it, and its process; 0 and the errno where there is none."""
+        link = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        self.addCleanup(link.close)
+        link.settimeout(harness.PATIENCE)
+        link.connect(self.path("run/workers"))
+        ours, theirs = socket.socketpair()
+        self.addCleanup(ours.close)
+        socket.send_fds(link, [json.dumps({"type": "start-worker", "verb": verb}).encode()], [theirs.fileno()])
+        theirs.close()
+        word = json.loads(link.recv(512))
+        return link, word.get("pid", 0), word.get("errno", 0)
+
+    def test_those_that_hang_take_no_places(self):
+        """Two readers of records that were killed and do not die; others, and removals, have their places still."""
+        hanging = []
+        for _ in range(2):
+            link, worker, _ = self.ask_starter("record")  # it waits for its request
+            if ctypes.CDLL(None).ptrace(PTRACE_SEIZE, worker, None, None) != 0:
+                self.skipTest("nobody may trace here")
+            link.send(b'{"type":"kill"}')
+            wait_for(lambda pid=worker: status(pid)["State"].startswith("Z"), "it to be killed")
+            hanging.append((link, worker))
+        for _ in range(2):
+            self.assertEqual(self.ask_starter("record")[1:], (0, errno.EBUSY))
+        self.assertEqual(self.log().count("No worker is started for 'record': 2 of them were killed and hang in the kernel"), 1)
+        self.assertEqual(self.manager("GetTopology")[:2], "('")
+        self.assertEqual(self.wait_end(self.remove("2")), "safe")
+        link, worker = hanging.pop()
+        os.waitpid(worker, WALL)
+        self.assertEqual(json.loads(link.recv(512))["type"], "ended")
+        link, worker, _ = self.ask_starter("record")
+        self.assertGreater(worker, 0)
+        link.send(b'{"type":"kill"}')
+        os.waitpid(hanging[0][1], WALL)
 
     def test_one_that_cannot_be_run(self):
         self.stop_guard()
