@@ -111,6 +111,19 @@ static void print_vanished(json_object *topology) {
         }
 }
 
+/* Whether a removal of it has ended nobody knows: that is not "all is well". */
+static ExitCode tell_unknown(json_object *slots) {
+        for (size_t i = 0; i < json_len(slots); i++) {
+                if (!streq_ptr(json_str(json_at(slots, i), "state"), "unknown"))
+                        continue;
+                if (output.json != JSON_OFF)
+                        return CODE_FAILED; /* the document says it */
+                return fail(CODE_FAILED, NULL, "slot %s is unknown: the record of a removal cannot be read; 'journalctl -b -u safe-removed' says which",
+                            json_str(json_at(slots, i), "name") ?: "?");
+        }
+        return CODE_DONE;
+}
+
 ExitCode verb_list(const Args *a) {
         _cleanup_json_ json_object *slots = NULL, *removals = NULL, *topology = NULL;
         _cleanup_bus_ sd_bus *bus = NULL;
@@ -138,5 +151,5 @@ ExitCode verb_list(const Args *a) {
                 print_left(topology);
                 print_vanished(topology);
         }
-        return looked;
+        return looked != CODE_DONE ? looked : tell_unknown(slots);
 }

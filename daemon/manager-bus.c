@@ -105,6 +105,7 @@ static int plan_one(Manager *m, sd_bus_message *call, json_object *by, const cha
         if (r < 0)
                 return r;
         request = question_new(target, NULL, options, by);
+        manager_tell_unread(m, request);
         r = wants_page(call) ? asks_read_page(call, request) : 0;
         return r < 0 ? r : ask_for(m, call, by, verb, "The plan", request, error);
 }
@@ -125,6 +126,7 @@ static int plan_several(Manager *m, sd_bus_message *call, json_object *by, sd_bu
         if (r < 0)
                 return r;
         request = question_new(target, targets, options, by);
+        manager_tell_unread(m, request);
         r = wants_page(call) ? asks_read_page(call, request) : 0;
         return r < 0 ? r : ask_for(m, call, by, "plan", "The plan", request, error);
 }

@@ -17,6 +17,10 @@
 #define AGAIN_USEC USEC_PER_SEC          /* at first; twice as long each time, since a reader that hangs in the kernel stays */
 #define AGAIN_MAX_USEC (64 * USEC_PER_SEC)
 
+enum {
+        UNREAD_MAX = 64,       /* of which a worker is told */
+};
+
 /* Nor can its plan be read: it may be of any slot. */
 static bool is_of_any(json_object *entry) {
         return !json_str(entry, "port") && json_len(json_array(entry, "plan_slots")) == 0;
@@ -55,6 +59,25 @@ char *manager_unread_text(Manager *m, const Removal *r) {
                                     id, is_of_any(entry) ? "may have been" : "was", removal_slot(r, i) ?: "?", json_str(entry, "why"), state_dir(), id);
         }
         return NULL;
+}
+
+/* More than these are as good as all: whoever plans is told that it may be any slot's. */
+static json_object *unread_list(Manager *m) {
+        json_object *list = json_object_new_array();
+
+        if (!m->records_known || json_len(m->unreadable) > UNREAD_MAX) {
+                json_object *any = json_object_new_object();
+                json_set_str(any, "why", m->records_known ? "too many of them cannot be read" : "they have not been read yet");
+                json_object_array_add(list, any);
+        }
+        for (size_t i = 0; m->records_known && i < json_len(m->unreadable) && i < UNREAD_MAX; i++)
+                json_object_array_add(list, json_ref(json_at(m->unreadable, i)));
+        return list;
+}
+
+void manager_tell_unread(Manager *m, json_object *request) {
+        if (!m->records_known || json_len(m->unreadable) > 0)
+                json_set(request, "unread", unread_list(m));
 }
 
 /* Once, with the records or without them: from here on the slots are looked at. */

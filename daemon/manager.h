@@ -98,6 +98,7 @@ void manager_recall_outcomes(Manager *m, json_object *entries);
 int manager_read_records(Manager *m);
 void manager_free_reading(Manager *m);
 bool manager_is_unread(Manager *m, const char *slot, const char *port); /* it may have a removal that has not ended and that nobody can read */
+void manager_tell_unread(Manager *m, json_object *request); /* `unread` of what a worker that plans is asked, where there are such */
 char *manager_unread_text(Manager *m, const Removal *r); /* why it (NULL: any) cannot be started for that; NULL: it can. Newly allocated */
 
 /* manager-removals.c. A removal is asked for; the manager gives it its number. `call` (NULL: nobody waits) is answered

@@ -193,6 +193,8 @@ int removal_enquire(Removal *r) {
         json_set(request, "by", json_ref(r->by));
         json_set(request, "options", r->options ? json_ref(r->options) : json_object_new_object());
 
+        manager_tell_unread(r->manager, request);
+
         int k = start_worker(r, r->kind == KIND_RESTORE ? "restore" : "run", request);
         return k < 0 ? k : worker_set_deadline(r->worker, ENQUIRY_USEC);
 }

@@ -23,6 +23,7 @@ void request_done(Request *r) {
         free(r->other_ports);
         free(r->under_way);
         json_object_put(r->writers);
+        json_object_put(r->unread);
 }
 
 void request_drop_others(Request *r) {
@@ -228,7 +229,7 @@ PlanRequest request_for_planner(const Request *r) {
                 .targets = r->n_others > 0 ? json_array(r->doc, "targets") : NULL,
                 .others = r->others, .n_others = r->n_others,
                 .under_way = r->under_way, .n_under_way = r->n_under_way,
-                .writers = r->writers,
+                .writers = r->writers, .unread = r->unread,
                 .trigger = json_str(r->doc, "trigger") ?: "command",
                 .policy = &r->policy,
                 .policy_warnings = r->warnings,

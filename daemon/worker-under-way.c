@@ -55,25 +55,29 @@ static int add_slot(Request *r, json_object *o) {
 }
 
 /* Ours, inside of one of ours, or around it: its card is this one, or goes with it. */
-static bool concerns_us(const Request *r, json_object *slots) {
+static bool concerns_us(const Request *r, const Slot *slot) {
+        bool concerns = is_ours(r, slot) || is_nested(r->topology, slot, r->slot);
+
+        for (size_t k = 0; k < r->n_others && !concerns; k++)
+                concerns = is_nested(r->topology, slot, r->others[k]);
+        return concerns;
+}
+
+/* The first of them that does; NULL: none. */
+static const Slot *one_that_concerns_us(const Request *r, json_object *slots) {
         for (size_t i = 0; i < json_len(slots); i++) {
                 const Slot *slot = slot_of(r, json_at(slots, i));
-                if (!slot)
-                        continue;
-                if (is_ours(r, slot) || is_nested(r->topology, slot, r->slot))
-                        return true;
-                for (size_t k = 0; k < r->n_others; k++)
-                        if (is_nested(r->topology, slot, r->others[k]))
-                                return true;
+                if (slot && concerns_us(r, slot))
+                        return slot;
         }
-        return false;
+        return NULL;
 }
 
 static int add_writer(Request *r, json_object *writer) {
         json_object *slots = json_get(writer, "slots");
         int q = 0;
 
-        if (!concerns_us(r, slots)) {
+        if (!one_that_concerns_us(r, slots)) {
                 for (size_t i = 0; i < json_len(slots) && q >= 0; i++)
                         q = add_slot(r, json_at(slots, i));
                 return q;
@@ -97,6 +101,37 @@ static int find_writers(Request *r, uint64_t own) {
         for (size_t i = 0; i < json_len(alive) && q >= 0; i++)
                 q = add_writer(r, json_at(alive, i));
         return q;
+}
+
+/* One whose plan cannot be read either may be of any slot. */
+static void add_unread(Request *r, json_object *record) {
+        json_object *slots = json_array(record, "plan_slots"), *o;
+        _cleanup_json_ json_object *one = NULL;
+        const Slot *slot = NULL;
+
+        if (!slots && json_str(record, "port")) {
+                slots = one = json_object_new_array();
+                json_object_array_add(one, json_ref(record));
+        }
+        if (json_len(slots) > 0) {
+                slot = one_that_concerns_us(r, slots);
+                if (!slot)
+                        return;
+        }
+        o = json_object_new_object();
+        json_set_str(o, "id", json_str(record, "id"));
+        json_set_str(o, "slot", slot ? slot->name : NULL);
+        json_set_str(o, "why", json_str(record, "why"));
+        json_object_array_add(r->unread, o);
+}
+
+static void find_unread(Request *r) {
+        json_object *records = json_array(r->doc, "unread");
+
+        json_object_put(TAKE_PTR(r->unread));
+        r->unread = json_object_new_array();
+        for (size_t i = 0; i < json_len(records); i++)
+                add_unread(r, json_at(records, i));
 }
 
 /* Of two pressed buttons the first has its turn first, and must not be refused for the second. Later ones that carry a plan out have been
@@ -134,6 +169,7 @@ int request_find_under_way(Request *r) {
 
         r->n_under_way = 0;
         (void) parse_u64(json_str(r->doc, "id") ?: "0", &own); /* a plan's is 0 */
+        find_unread(r);
         int q = removal_ids(&ids, &n);
         for (size_t i = 0; q >= 0 && i < n; i++)
                 q = look_at(r, ids[i], own);

@@ -25,6 +25,7 @@ static const char *const blocker_code_table[_BLOCKER_CODE_MAX] = {
         [BLOCKER_SLOT_HELD] = "SLOT_HELD",
         [BLOCKER_UNDER_WAY] = "UNDER_WAY",
         [BLOCKER_STILL_WRITING] = "STILL_WRITING",
+        [BLOCKER_RECORD_UNREAD] = "RECORD_UNREAD",
         [BLOCKER_BOUND_PROCESS] = "BOUND_PROCESS",
         [BLOCKER_LOCKED] = "LOCKED",
         [BLOCKER_UNKNOWN_TARGET] = "UNKNOWN_TARGET",
@@ -198,6 +199,7 @@ int plan_add_blockers(Plan *p, const Topology *t, const Scope *s, const PlanRequ
                 return r;
         f.all = request->n_under_way > 0 ? &all : NULL;
         find_writers(&f);
+        find_unread(&f);
         if (!scope_is_empty(s)) {
                 /* First, since what is said about kernel zones could be forced. */
                 r = find_foreign_memmap(&f);

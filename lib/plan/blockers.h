@@ -28,6 +28,7 @@ typedef enum BlockerCode {
         BLOCKER_SLOT_HELD,      /* a slot inside of this one, or around it, is held: a removal of its own runs */
         BLOCKER_UNDER_WAY,      /* another removal takes it down too, or nothing of it is left once both cards are gone */
         BLOCKER_STILL_WRITING,  /* a process that an earlier removal left behind in the kernel may change it at any time */
+        BLOCKER_RECORD_UNREAD,  /* what an earlier removal of the slot, of one inside of it or around it, has done cannot be read */
         BLOCKER_BOUND_PROCESS,  /* a process may use no other memory than what goes: the kernel would kill it */
         BLOCKER_LOCKED,         /* the firmware has locked the decoders (regionN/locked): commit 0 is refused */
         BLOCKER_UNKNOWN_TARGET, /* a committed region has a target whose card is not known: it may be this one */

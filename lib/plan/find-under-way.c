@@ -31,6 +31,31 @@ void find_writers(Findings *f) {
         }
 }
 
+static void tell_none_read(Findings *f, const char *why) {
+        json_object *o = finding(f, BLOCKER_RECORD_UNREAD, true, "the records of removals cannot be read yet: nobody knows which have not ended");
+
+        json_set_strf(o, "evidence", "%s: %s", f->request->state_dir, why);
+        finding_remedy(o, "findmnt -T %s; journalctl -b -u safe-removed.service  # they are tried again", f->request->state_dir);
+}
+
+/* Closed world: it may have taken half of the card down. */
+void find_unread(Findings *f) {
+        for (size_t i = 0; i < json_len(f->request->unread); i++) {
+                json_object *record = json_at(f->request->unread, i);
+                const char *id = json_str(record, "id"), *slot = json_str(record, "slot"), *why = json_str(record, "why") ?: "?";
+
+                if (!id) {
+                        tell_none_read(f, why);
+                        continue;
+                }
+                json_object *o = finding(f, BLOCKER_RECORD_UNREAD, true, "the record of removal %s, which %s%s, cannot be read: nobody knows whether it "
+                                         "has ended", id, slot ? "was at slot " : "may have been at any slot", slot ?: "");
+                json_set_strf(o, "evidence", "%s/removals/%s: %s", f->request->state_dir, id, why);
+                finding_remedy(o, "ls -l %s/removals/%s  # once its journal can be read, or it is away, it is looked at again, within a minute or so",
+                               f->request->state_dir, id);
+        }
+}
+
 /* What one kind of things is called, and how they are told from each other. */
 typedef struct Kind {
         const void *const *all, *const *ours, *const *theirs;

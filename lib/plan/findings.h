@@ -31,6 +31,7 @@ int find_under_way(Findings *f);
 
 /* find-under-way.c: what an earlier removal of the same slot has left behind in the kernel. */
 void find_writers(Findings *f);
+void find_unread(Findings *f);
 
 /* The scope with those of the removals that are under way. -ENOMEM. */
 int scope_find_with_under_way(const Topology *t, const Scope *s, const PlanRequest *request, Scope *ret);

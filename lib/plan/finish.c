@@ -60,6 +60,7 @@ int plan_finish(const Slot *slot, const PlanRequest *request, const FinishSource
                 return r;
         }
         find_writers(&f);
+        find_unread(&f);
         json_set_str(p->doc, "verdict", plan_verdict_to_string(json_len(f.blockers) > 0 ? PLAN_BLOCKED : PLAN_READY));
         json_set_str(p->doc, "target", request->target);
         json_set_str(p->doc, "trigger", request->trigger);

@@ -12,6 +12,8 @@ typedef struct PlanRequest {
         const Slot *const *under_way; size_t n_under_way; /* slots of other removals that have begun: their cards go as well */
         json_object *writers;   /* what earlier removals of these slots have left behind in the kernel, an array of {"removal", "text",
                                  * "remedy"}; or NULL */
+        json_object *unread;    /* removals of these slots, of those inside of them and around them, whose records cannot be read, an array of
+                                 * {"id" (NULL: nobody knows which there are), "slot" (NULL: it may be of any), "why"}; or NULL */
         const char *trigger;    /* "command", "button", "uevent" */
         const Policy *policy;
         json_object *policy_warnings; /* array of strings, may be NULL */

@@ -178,6 +178,7 @@ static int fill(Plan *p, const Topology *t, const Scope *s, const PlanRequest *r
 
         _cleanup_json_ json_object *memdevs = restore_memdevs(source->plan, t, s->slot);
         find_writers(&f);
+        find_unread(&f);
         restore_find_blockers(&f, source->plan, json_get(p->doc, "card"), memdevs);
         restore_find_windows(&f, source->plan, memdevs);
         r = add_steps(p, t, s, source, memdevs);

@@ -228,6 +228,9 @@ class Recovery(BusTest):
             self.remove("2")
         self.assertEqual(refused.exception.name, "Busy")
         self.assertIn(self.path("state/removals/6"), refused.exception.message)
+        self.manager("PlanRemoval", "'2'", "{}")
+        asked = [json.loads(line.split(" ", 1)[1]) for line in self.worker_log() if line.startswith(("plan ", "run "))]
+        self.assertEqual({tuple(record["id"] for record in request["unread"]) for request in asked[-2:]}, {("6", "7", "8")})
         os.unlink(self.path("state/removals/6/journal"))
         self.write("state/removals/6/journal", json.dumps(self.start_record()) + "\n")
         wait_for(lambda: ["6", "auto"] in self.resumes(), "the removal whose record can be read again\n" + self.log())

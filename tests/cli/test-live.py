@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """What the CLI does while a removal runs: the live view, detaching, cancelling, monitor, and a daemon that dies."""
 import json
+import os
 import pathlib
 import select
 import subprocess
@@ -155,6 +156,22 @@ def test_daemon_comes_back(bus):
     expect("slot 7: safe to pull" in out, out)
 
 
+def test_unknown_slots(bus):
+    """A record that is none: nobody knows of any slot whether all is well, and no script may take it for that."""
+    expect(bus.run("list").returncode == 0, "list of known slots")
+    bus.kill_daemon()
+    record = bus.state / "removals/900000"
+    record.mkdir()
+    os.mkfifo(record / "journal")
+    bus.start_daemon()
+    listed = bus.run("list")
+    expect(listed.returncode == 1 and "unknown" in listed.stdout and "cannot be read" in listed.stderr, f"{listed.returncode}: {listed.stderr}")
+    as_json = bus.run("list", "--json")
+    expect(as_json.returncode == 1 and {slot["state"] for slot in json.loads(as_json.stdout)["slots"]} == {"unknown"}, as_json)
+    (record / "journal").unlink()
+    record.rmdir()
+
+
 def test_no_daemon(bus):
     bus.kill_daemon()
     gone = bus.run("list")
@@ -172,7 +189,7 @@ def main():
     try:
         bus.start_daemon()
         for test in (test_live_view, test_detach_and_cancel, test_no_wait, test_monitor, test_completion, test_altered_certificate,
-                     test_daemon_comes_back, test_no_daemon):
+                     test_daemon_comes_back, test_unknown_slots, test_no_daemon):
             print(test.__name__, flush=True)
             test(bus)
     except BaseException:
