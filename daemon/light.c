@@ -4,19 +4,29 @@
 #include "question.h"
 #include "scanner.h"
 
-#define LIGHT_USEC (30 * USEC_PER_SEC)
+enum {
+        LIGHT_SEC = 30,
+        PAUSE_SEC = 2,
+        PAUSE_SEC_MAX = 64,
+};
 
+/* An attention LED that does not show yet what it is to show. A write may fail behind one that hangs since before; that one's word must not be the last. */
 struct Light {
         Manager *manager;
         char *port;
-        char *attention;       /* what it is to show once the write under way has ended; NULL: nothing else */
+        char *wanted;
+        bool newer;            /* wanted since the worker that is at it began */
+        bool told;             /* that it cannot be set */
+        unsigned pause_sec;    /* before the next try, behind one that failed; doubled each time */
         Question *question;
+        sd_event_source *retry;
         Light *next;
 };
 
 static void light_free(Light *l) {
         question_free(l->question);
-        free(l->attention);
+        sd_event_source_disable_unref(l->retry);
+        free(l->wanted);
         free(l->port);
         free(l);
 }
@@ -32,65 +42,101 @@ void lights_free(Manager *m) {
         }
 }
 
+static Light *light_of(const Manager *m, const char *port) {
+        for (Light *l = m->lights; l; l = l->next)
+                if (streq(l->port, port))
+                        return l;
+        return NULL;
+}
+
 static void forget(Light *forgotten) {
         Light **l = &forgotten->manager->lights;
 
         while (*l != forgotten)
                 l = &(*l)->next;
         *l = forgotten->next;
+        light_free(forgotten);
 }
 
-static int ask(Light *l, const char *attention);
+/* A removal that began meanwhile has the lights for itself, and a port that is gone has none. */
+static bool is_over(const Light *l) {
+        return manager_running_at_port(l->manager, l->port) || !manager_slot_at_port(l->manager, l->port);
+}
+
+static void try(Light *l);
+
+static int on_retry(sd_event_source *source, uint64_t usec, void *userdata) {
+        Light *l = userdata;
+
+        (void) source;
+        (void) usec;
+        l->retry = sd_event_source_disable_unref(l->retry);
+        if (is_over(l))
+                forget(l);
+        else
+                try(l);
+        return 0;
+}
+
+static void try_later(Light *l, const char *why_not) {
+        const ManagedSlot *s = manager_slot_at_port(l->manager, l->port);
+
+        if (!l->told)
+                log_plain(LOG_ERR, "The attention LED of slot %s cannot be set to %s: %s. It is tried again.",
+                                s ? slot_get(s, SLOT_TEXT_NAME) : "?", l->wanted, why_not);
+        l->told = true;
+        if (is_over(l) || sd_event_add_time_relative(l->manager->event, &l->retry, CLOCK_MONOTONIC, l->pause_sec * USEC_PER_SEC, 0, on_retry, l) < 0) {
+                forget(l);
+                return;
+        }
+        l->pause_sec = l->pause_sec < PAUSE_SEC_MAX ? 2 * l->pause_sec : PAUSE_SEC_MAX;
+}
+
+/* NULL: the light is as it was asked for, by what the slot's registers say. A slot that has none says nothing. */
+static const char *trouble(json_object *answer, const char *why_not, const char *asked) {
+        const char *shown = json_str(answer, "attention");
+
+        if (!answer)
+                return why_not;
+        if (streq_ptr(json_str(answer, "type"), "error"))
+                return json_str(answer, "message") ?: "the worker gave no reason";
+        return shown && !streq(shown, asked) ? "it was written, and the slot shows another one" : NULL;
+}
 
 static void on_answer(json_object *answer, const char *why_not, void *userdata) {
         Light *l = userdata;
         ManagedSlot *s = manager_slot_at_port(l->manager, l->port);
-        _cleanup_free_ char *attention = TAKE_PTR(l->attention);
-        bool failed = !answer || streq_ptr(json_str(answer, "type"), "error");
+        const char *why = l->newer ? NULL : trouble(answer, why_not, l->wanted);
+        _cleanup_free_ char *failed = why ? strdup(why) : NULL;
 
-        if (failed)
-                log_plain(LOG_ERR, "The attention LED of slot %s cannot be set: %s", s ? slot_get(s, SLOT_TEXT_NAME) : "?",
-                                answer ? json_str(answer, "message") ?: "the worker gave no reason" : why_not);
-        else if (s) {
+        if (s && answer && !streq_ptr(json_str(answer, "type"), "error")) {
                 scanner_distrust(l->manager->scanner); /* it may have read the indicator before it was set */
                 manager_show_leds(s, json_str(answer, "power"), json_str(answer, "attention"));
         }
         question_free(TAKE_PTR(l->question));
-        int r = attention ? ask(l, attention) : 0;
-        if (r < 0)
-                log_plain(LOG_ERR, "The attention LED of slot %s cannot be set: %s", s ? slot_get(s, SLOT_TEXT_NAME) : "?", strerror(-r));
-        if (attention && r >= 0)
-                return;
-        forget(l);
-        light_free(l);
+        if (l->newer)
+                try(l);
+        else if (why)
+                try_later(l, failed ?: "?");
+        else {
+                if (l->told)
+                        log_plain(LOG_NOTICE, "The attention LED of slot %s is %s now.", s ? slot_get(s, SLOT_TEXT_NAME) : "?", l->wanted);
+                forget(l);
+        }
 }
 
-static int ask(Light *l, const char *attention) {
+static void try(Light *l) {
         _cleanup_json_ json_object *request = json_object_new_object();
 
+        l->newer = false;
         json_set_str(request, "port", l->port);
-        json_set_str(request, "attention", attention);
-        return question_ask(l->manager->event, "light", request, LIGHT_USEC, on_answer, l, &l->question);
+        json_set_str(request, "attention", l->wanted);
+        int r = question_ask(l->manager->event, "light", request, LIGHT_SEC * USEC_PER_SEC, on_answer, l, &l->question);
+        if (r < 0)
+                try_later(l, strerror(-r));
 }
 
-/* Two workers at once could write in either order: the second one begins when the first has ended. */
-static int ask_behind(Light *l, const char *attention) {
-        char *copy = strdup(attention);
-        if (!copy)
-                return -ENOMEM;
-
-        free(l->attention);
-        l->attention = copy;
-        return 0;
-}
-
-int light_attention(Manager *m, const ManagedSlot *s, const char *attention) {
-        const char *port = slot_get(s, SLOT_TEXT_PORT);
-
-        for (Light *l = m->lights; l; l = l->next)
-                if (streq(l->port, port))
-                        return ask_behind(l, attention);
-
+static int light_new(Manager *m, const char *port, Light **ret) {
         _cleanup_(light_freep) Light *l = calloc(1, sizeof(*l));
         if (!l)
                 return -ENOMEM;
@@ -98,10 +144,35 @@ int light_attention(Manager *m, const ManagedSlot *s, const char *attention) {
         l->port = strdup(port);
         if (!l->port)
                 return -ENOMEM;
-        int r = ask(l, attention);
-        if (r < 0)
-                return r;
         l->next = m->lights;
-        m->lights = TAKE_PTR(l);
+        *ret = m->lights = TAKE_PTR(l);
         return 0;
+}
+
+int light_attention(Manager *m, const ManagedSlot *s, const char *attention) {
+        const char *port = slot_get(s, SLOT_TEXT_PORT);
+        Light *l = light_of(m, port);
+        char *wanted = strdup(attention);
+
+        int r = !wanted ? -ENOMEM : l ? 0 : light_new(m, port, &l);
+        if (r < 0) {
+                free(wanted);
+                return r;
+        }
+        free(l->wanted);
+        l->wanted = wanted;
+        l->pause_sec = PAUSE_SEC;
+        l->retry = sd_event_source_disable_unref(l->retry);
+        /* Two workers at once could write in either order: the second one begins when the first has ended. */
+        if (l->question)
+                l->newer = true;
+        else
+                try(l);
+        return 0;
+}
+
+int light_assert(Manager *m, const ManagedSlot *s, const char *attention) {
+        const char *shown = slot_get(s, SLOT_TEXT_ATTENTION_LED);
+
+        return !*shown || streq(shown, attention) || light_of(m, slot_get(s, SLOT_TEXT_PORT)) ? 0 : light_attention(m, s, attention);
 }

@@ -203,6 +203,13 @@ static void end_withdrawal(ManagedSlot *s) {
                 log_plain(LOG_WARNING, "The attention LED of slot %s cannot be turned off.", slot_get(s, SLOT_TEXT_NAME));
 }
 
+static void assert_light(const ManagedSlot *s) {
+        bool running = manager_running_at_slot(s->manager, slot_get(s, SLOT_TEXT_NAME), slot_get(s, SLOT_TEXT_PORT));
+
+        if ((s->withdrawn || s->left) && !running && light_assert(s->manager, s, "on") < 0)
+                log_plain(LOG_ERR, "The attention LED of slot %s cannot be turned on.", slot_get(s, SLOT_TEXT_NAME));
+}
+
 static int update_slot(ManagedSlot *s, json_object *entry) {
         _cleanup_free_ char *card = strdup(slot_get(s, SLOT_TEXT_CARD_ADDRESS));
         _cleanup_free_ char *serial = strdup(slot_get(s, SLOT_TEXT_SERIAL));
@@ -222,6 +229,7 @@ static int update_slot(ManagedSlot *s, json_object *entry) {
         end_withdrawal(s);
         if (s->outcome != before || s->withdrawn != withdrawn)
                 show(s, NULL);
+        assert_light(s);
         manager_slot_seen(s->manager, s);
         return 0;
 }

@@ -257,6 +257,53 @@ class Events(BusTest):
         wait_for(lambda: len(self.lights()) == 2, "both writes")
         self.assertEqual([light["attention"] for light in self.lights()], ["on", "off"])
 
+    def withdraw(self):
+        off = self.remove_safely(PRESENT)
+        self.write_registers(PORT, POWERING_UP, PRESENT)
+        wait_for(lambda: self.slot("2", "State") == "withdrawn", "the slot's state")
+        return off
+
+    def wait_light(self, shown):
+        wait_for(lambda: self.slot("2", "AttentionLed") == shown, f"the light to be {shown}\n" + self.log())
+
+    def test_light_is_tried_again(self):
+        """It cannot be written, or what is written is not what the slot shows: it is tried until it is so."""
+        for n, trouble in enumerate(("light-fails", "light-slips")):
+            self.write("play/" + trouble, "")
+            off = self.withdraw()
+            wait_for(lambda: self.log().count("is tried again") == n + 1, "the first try\n" + self.log())
+            self.assertEqual(self.slot("2", "AttentionLed"), "off")
+            os.unlink(self.path("play/" + trouble))
+            self.wait_light("on")
+            wait_for(lambda: self.log().count("The attention LED of slot 2 is on now") == n + 1, "the last try\n" + self.log())
+            self.write_machine([slot("2", 0), slot("3", 1)])
+            self.settle()
+            wait_for(lambda: self.lights()[-1]["attention"] == "off", "the light to be given back")
+            self.write_registers(PORT, UP, PRESENT)
+
+    def test_light_that_nobody_wants_any_more(self):
+        """A removal begins before it could be written: the lights are that one's now."""
+        self.write("play/light-fails", "")
+        off = self.withdraw()
+        wait_for(lambda: "is tried again" in self.log(), "the first try\n" + self.log())
+        os.unlink(self.path("play/go"))
+        removal = self.remove("port:" + PORT)
+        wait_for(lambda: self.get(removal, "Removal", "Step") == "hold", "the removal to work\n" + self.log())
+        os.unlink(self.path("play/light-fails"))
+        time.sleep(3)  # longer than the pause
+        self.assertEqual(self.lights(), [])
+        self.write("play/go", "")
+        self.wait_end(removal)
+
+    def test_light_darkened_by_a_late_write(self):
+        """A write that had hung ends behind ours: what the slot is to show is what it shows."""
+        off = self.withdraw()
+        self.wait_light("on")
+        self.write_machine([{**off, "occupied": True, "power": "on", "power_led": "blink", "attention_led": "off"}, slot("3", 1)])
+        self.settle()
+        wait_for(lambda: [light["attention"] for light in self.lights()] == ["on", "on"], "the light again\n" + self.log())
+        self.wait_light("on")
+
     def test_light_withdrawn(self):
         """Somebody powers the slot up again: the light says so until the card is up."""
         off = self.remove_safely(PRESENT)
@@ -271,7 +318,7 @@ class Events(BusTest):
         wait_for(lambda: (self.slot("2", "State"), self.slot("2", "AttentionLed")) == ("withdrawn", "on"), "the slot's state")
         event = [e for e in monitor.events() if e["type"] == "withdrawn"]
         self.assertEqual([(e["slot"], e["port"], e["message"]) for e in event], [("2", PORT, "the power LED blinks")])
-        self.write_machine([{**off, "occupied": True, "power": "on", "power_led": "blink"}, slot("3", 1)])
+        self.write_machine([{**off, "occupied": True, "power": "on", "power_led": "blink", "attention_led": "on"}, slot("3", 1)])
         self.settle()
         self.assertEqual(self.slot("2", "State"), "withdrawn")
         self.write_machine([slot("2", 0), slot("3", 1)])
