@@ -204,20 +204,22 @@ class BusTest(unittest.TestCase):
             with contextlib.suppress(FileNotFoundError):
                 os.unlink(self.path(f"run/{name}"))
 
-    def start_daemon(self):
+    def start_daemon(self, records_known=True):
         with open(self.path("daemon.log"), "ab") as log:
             self.daemon = self.background(UNPRIVILEGED + [DAEMON], stdout=log, stderr=log)
         self.addCleanup(self.stop_daemon)
-        wait_for(self.is_up, "the daemon and its first scan")
+        wait_for(lambda: self.is_up(records_known), "the daemon, its first scan and the records")
         # Kept open: the end of the last writer would be the end of the log.
         self.kmsg = os.open(self.path("kmsg"), os.O_WRONLY)
         fcntl.fcntl(self.kmsg, fcntl.F_SETFL, os.O_DIRECT)  # a packet a write, as the kernel's device gives a record a read
         self.addCleanup(os.close, self.kmsg)
 
-    def is_up(self):
+    def is_up(self, records_known):
+        """With its slots; where reading the records takes long it shows them before it knows those, and starts no removal."""
         self.assertIsNone(self.daemon.poll(), self.log())
+        states = [interfaces[f"{NAME}.Slot"]["State"]["data"] for interfaces in self.objects("slot").values()]
         with open(self.path("play/machine.json")) as f:
-            return len(self.objects("slot")) == len(json.load(f)["slots"])
+            return len(states) == len(json.load(f)["slots"]) and not (records_known and "unknown" in states)
 
     def stop_daemon(self, how=signal.SIGTERM):
         if not self.daemon:

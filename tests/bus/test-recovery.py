@@ -184,7 +184,7 @@ class Recovery(BusTest):
         self.record(5, self.start_record(slot="3"), {"ev": "end", "outcome": "refused", "code": "blocked", "message": "", "remedy": []})
         journal = self.hang("state/removals/4/journal")
         self.write("play/resume-script", "step power-off\n")
-        self.start_daemon()
+        self.start_daemon(records_known=False)
         self.assertEqual((self.slot("2", "State"), self.slot("3", "State")), ("unknown", "unknown"))
         for method in ("Remove", "Restore"):
             with self.assertRaises(BusError) as refused:
@@ -219,7 +219,8 @@ class Recovery(BusTest):
             made[number](self.path(f"state/removals/{number}/plan.json"))
         self.record(9, self.start_record(slot="3"), plan={"slot": {"name": "3", "port": "0000:0c:01.0"}})
         self.write("play/resume-script", "step power-off\n")
-        self.start_daemon()
+        self.start_daemon(records_known=False)
+        wait_for(lambda: f"{ROOT}/removal/_39" in self.objects("removal"), "the removal that is to be ended\n" + self.log())
         self.assertEqual(self.wait_end(f"{ROOT}/removal/_39"), "safe")
         self.assertEqual(self.slot("2", "State"), "unknown")
         for number in made:

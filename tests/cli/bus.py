@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """A private bus with the real daemon on it, whose guard starts fake-worker.py for every worker."""
+import json
 import os
 import pathlib
 import select
@@ -54,9 +55,14 @@ class Bus:
         with open(self.folder / "daemon.log", "a") as log:
             return subprocess.Popen(argv, env=self.daemon_env, stdin=subprocess.DEVNULL, stderr=log)
 
-    def start_daemon(self):
+    def start_daemon(self, records_known=True):
         self.daemon = self.start([self.daemon_path])
-        wait_for(lambda: self.run("history").returncode == 0, "the daemon")
+        wait_for(lambda: self.is_up(records_known), "the daemon, its first scan and the records")
+
+    def is_up(self, records_known):
+        """With its slots; until it has read the records, which may take longer, it knows of none whether it is ready, and starts no removal."""
+        slots = json.loads(self.run("list", "--json").stdout).get("slots")
+        return slots and not (records_known and "unknown" in [slot["state"] for slot in slots])
 
     def kill_daemon(self):
         self.daemon.kill()
