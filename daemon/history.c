@@ -128,6 +128,14 @@ void history_add_port(json_object *entry, uint64_t number) {
                 json_set(entry, "plan_slots", json_ref(json_get(plan, "slots")));
 }
 
+static void reverse(json_object *array) {
+        for (size_t i = 0, k = json_len(array); i + 1 < k; i++) {
+                json_object *first = json_ref(json_at(array, i)), *last = json_ref(json_at(array, --k));
+                json_object_array_put_idx(array, i, last);
+                json_object_array_put_idx(array, k, first);
+        }
+}
+
 static json_object *unreadable_entry(uint64_t number, int error) {
         json_object *entry = json_object_new_object();
 
@@ -136,20 +144,22 @@ static json_object *unreadable_entry(uint64_t number, int error) {
         return entry;
 }
 
-int history_unfinished(uint64_t *ret_highest, json_object **ret, json_object **ret_unreadable) {
-        _cleanup_json_ json_object *unfinished = json_object_new_array(), *unreadable = json_object_new_array();
+int history_survey(size_t recent, uint64_t *ret_highest, json_object **ret_unfinished, json_object **ret_unreadable, json_object **ret_recent) {
+        _cleanup_json_ json_object *unfinished = json_object_new_array(), *unreadable = json_object_new_array(), *newest = json_object_new_array();
         _cleanup_free_ uint64_t *ids = NULL;
         size_t n = 0;
 
         int r = removal_ids(&ids, &n);
         if (r < 0)
                 return r;
-        for (size_t i = 0; i < n; i++) {
+        for (size_t i = n; i-- > 0;) {
                 _cleanup_json_ json_object *entry = NULL;
 
                 r = history_entry(ids[i], &entry);
                 if (r == -ENOMEM)
                         return r;
+                if (r >= 0 && json_len(newest) < recent)
+                        json_object_array_add(newest, json_ref(entry));
                 if (r == -ENOENT || r == -ENOTDIR || r == -ENODATA || json_flag(entry, "ended"))
                         continue;
                 bool read = r >= 0;
@@ -158,9 +168,12 @@ int history_unfinished(uint64_t *ret_highest, json_object **ret, json_object **r
                 history_add_port(entry, ids[i]);
                 json_object_array_add(read ? unfinished : unreadable, json_ref(entry));
         }
+        reverse(unfinished);
+        reverse(unreadable);
 
         *ret_highest = n > 0 ? ids[n - 1] : 0;
-        *ret = TAKE_PTR(unfinished);
+        *ret_unfinished = TAKE_PTR(unfinished);
         *ret_unreadable = TAKE_PTR(unreadable);
+        *ret_recent = TAKE_PTR(newest);
         return 0;
 }

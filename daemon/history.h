@@ -30,5 +30,5 @@ void history_add_port(json_object *entry, uint64_t number);
 
 /* The highest number of any folder (0: none), and the removals that were begun and have not ended: an array of entries,
  * oldest first, each with the "port" of its slot. Those whose record cannot be read may be such: {"id", "why"}, and where its plan can be
- * read "port" and "plan_slots". */
-int history_unfinished(uint64_t *ret_highest, json_object **ret, json_object **ret_unreadable);
+ * read "port" and "plan_slots". And those that can be read of the newest removals, newest first, `recent` at most. Each journal is read once. */
+int history_survey(size_t recent, uint64_t *ret_highest, json_object **ret_unfinished, json_object **ret_unreadable, json_object **ret_recent);

@@ -44,12 +44,10 @@ int worker_history(WorkerIo *io, json_object *request) {
 }
 
 int worker_records(WorkerIo *io) {
-        _cleanup_json_ json_object *unfinished = NULL, *unreadable = NULL, *history = NULL;
+        _cleanup_json_ json_object *unfinished = NULL, *unreadable = NULL, *recent = NULL;
         uint64_t highest = 0;
 
-        int r = history_unfinished(&highest, &unfinished, &unreadable);
-        if (r >= 0)
-                r = history_load(RECALL_MAX, &history);
+        int r = history_survey(RECALL_MAX, &highest, &unfinished, &unreadable, &recent);
         if (r < 0)
                 return unreadable_records(io, r);
         for (size_t i = 0; i < json_len(unfinished); i++) {
@@ -62,7 +60,7 @@ int worker_records(WorkerIo *io) {
         json_set_u64(o, "highest", highest);
         json_set(o, "unfinished", json_ref(unfinished));
         json_set(o, "unreadable", json_ref(unreadable));
-        json_set(o, "recent", json_ref(json_get(history, "removals")));
+        json_set(o, "recent", json_ref(recent));
         worker_send(io, o);
         return 0;
 }
