@@ -60,13 +60,13 @@ static int record_load(uint64_t removal, json_object **ret_plan, Journal *j) {
 
         if (!dir || !plan || !journal)
                 return -ENOMEM;
-        int r = read_file(plan, &text, &length);
+        int r = record_file_read(plan, &text, &length);
         if (r >= 0)
                 r = json_parse_names(text, length, ret_plan);
         if (r >= 0)
                 r = boot_id_read(boot);
         if (r >= 0)
-                r = read_file(journal, &records, NULL);
+                r = record_file_read(journal, &records, NULL);
         return r < 0 ? r : journal_replay(j, records, boot);
 }
 

@@ -3,6 +3,7 @@
 #include <fcntl.h>
 #include <libgen.h>
 #include <sys/stat.h>
+#include <sys/sysmacros.h>
 #include <sys/uio.h>
 
 #include "base/fileio.h"
@@ -11,13 +12,12 @@ enum {
         CHUNK = 16 * 1024,
         FILE_MAX = 64 * 1024 * 1024,
         LINK_MAX_SIZE = 64 * 1024,
+        CONFIG_MAX = 1024 * 1024,
+        MEM_MAJOR = 1,         /* Documentation/admin-guide/devices.txt: /dev/null is 1:3 */
+        NULL_MINOR = 3,
 };
 
-int read_file_at_most(int dirfd, const char *path, size_t max, char **ret, size_t *ret_length) {
-        _cleanup_close_ int fd = openat(dirfd, path, O_RDONLY | O_CLOEXEC | O_NOCTTY);
-        if (fd < 0)
-                return -errno;
-
+static int read_all(int fd, size_t max, char **ret, size_t *ret_length) {
         _cleanup_free_ char *buffer = NULL;
         size_t length = 0, allocated = 0;
 
@@ -48,6 +48,40 @@ int read_file_at_most(int dirfd, const char *path, size_t max, char **ret, size_
         if (ret_length)
                 *ret_length = length;
         return 0;
+}
+
+int read_file_at_most(int dirfd, const char *path, size_t max, char **ret, size_t *ret_length) {
+        _cleanup_close_ int fd = openat(dirfd, path, O_RDONLY | O_CLOEXEC | O_NOCTTY);
+
+        return fd < 0 ? -errno : read_all(fd, max, ret, ret_length);
+}
+
+int read_regular_file(const char *path, size_t max, char **ret, size_t *ret_length) {
+        struct stat st;
+
+        /* Before it is opened, which waits at a FIFO and sets some devices going. Root alone can put another one there in between. (O_NONBLOCK would
+         * not wait for a lease either.) */
+        if (lstat(path, &st) < 0)
+                return -errno;
+        if (!S_ISREG(st.st_mode))
+                return -EMEDIUMTYPE;
+        _cleanup_close_ int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NOFOLLOW);
+        if (fd < 0)
+                return errno == ELOOP ? -EMEDIUMTYPE : -errno;
+        if (fstat(fd, &st) < 0)
+                return -errno;
+        return S_ISREG(st.st_mode) ? read_all(fd, max, ret, ret_length) : -EMEDIUMTYPE;
+}
+
+int read_config_file(const char *path, char **ret, size_t *ret_length) {
+        struct stat st;
+
+        if (stat(path, &st) < 0)
+                return -errno;
+        if (!S_ISREG(st.st_mode) && !(S_ISCHR(st.st_mode) && st.st_rdev == makedev(MEM_MAJOR, NULL_MINOR)))
+                return -EMEDIUMTYPE;
+        _cleanup_close_ int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY);
+        return fd < 0 ? -errno : read_all(fd, CONFIG_MAX, ret, ret_length);
 }
 
 int read_file_at(int dirfd, const char *path, char **ret, size_t *ret_length) {
@@ -106,7 +140,7 @@ int write_file_durably(const char *path, const char *text) {
         if (!temp)
                 return -ENOMEM;
 
-        _cleanup_close_ int fd = open(temp, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0600);
+        _cleanup_close_ int fd = open(temp, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK, 0600); /* a FIFO there is no place to wait at */
         if (fd < 0)
                 return -errno;
 

@@ -15,6 +15,13 @@ int read_file_at(int dirfd, const char *path, char **ret, size_t *ret_length);
 /* The same of what anybody may have made as long as he likes: -EFBIG past max bytes, little more of which is read. */
 int read_file_at_most(int dirfd, const char *path, size_t max, char **ret, size_t *ret_length);
 
+/* The same of a file of our own in the state directory or in /run, in whose place anything may be: -EMEDIUMTYPE: no regular file (a FIFO would be
+ * waited for without end, and nobody of ours makes one). A file system that does not answer is waited for all the same. */
+int read_regular_file(const char *path, size_t max, char **ret, size_t *ret_length);
+
+/* The same of an administrator's: a link is followed, and to /dev/null it is an empty one. -EFBIG past 1 MiB. */
+int read_config_file(const char *path, char **ret, size_t *ret_length);
+
 /* What a symbolic link says, as it stands. */
 int read_link_at(int dirfd, const char *path, char **ret);
 

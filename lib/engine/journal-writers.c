@@ -15,6 +15,10 @@
 #include "kernel/held-slot.h"
 #include "kernel/listing.h"
 
+enum {
+        WRITERS_MAX_BYTES = 1024 * 1024, /* of one removal, which has a few at most */
+};
+
 static bool is_alive(json_object *writer) {
         return apart_is_alive((int) json_u64(writer, "pid"), json_u64(writer, "start_time"));
 }
@@ -108,7 +112,7 @@ static int writers_read(const char *path, json_object **ret) {
         _cleanup_free_ char *text = NULL;
         size_t length;
 
-        int r = read_file(path, &text, &length);
+        int r = read_regular_file(path, WRITERS_MAX_BYTES, &text, &length);
         return r < 0 ? r : json_parse_names(text, length, ret);
 }
 
@@ -180,9 +184,12 @@ int writers_alive(uint64_t but, json_object **ret) {
                 _cleanup_free_ char *path = strf("%s/writers/%s", run_dir(), names.names[i]);
                 _cleanup_json_ json_object *doc = NULL;
 
+                /* Whoever wrote that died of it, and began nothing (write_file_durably()). */
+                if (endswith(names.names[i], ".new"))
+                        continue;
                 r = path ? writers_read(path, &doc) : -ENOMEM;
-                if (r == -ENOMEM)
-                        return r;
+                if (r < 0 && r != -ENOENT)
+                        return r; /* somebody may be at it */
                 for (size_t k = 0; r >= 0 && k < json_len(json_get(doc, "writers")) && json_u64(doc, "removal") != but; k++) {
                         json_object *writer = json_at(json_get(doc, "writers"), k);
                         if (!is_alive(writer))

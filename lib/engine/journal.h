@@ -106,7 +106,7 @@ bool light_is_written(const char *port);
 #define WRITER_LETS_RUN "let run on: "
 
 /* Of all removals of this boot but one, whatever became of them: an array of "write" records with `removal` (0: none) and its `slots` ({"name",
- * "port"}) whose processes are still at it. */
+ * "port"}) whose processes are still at it. A negative errno where one of these files cannot be read: somebody may be at it. */
 int writers_alive(uint64_t but, json_object **ret);
 
 /* The "write" record of a process that is still at it; NULL: none is. Borrowed. */

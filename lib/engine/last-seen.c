@@ -28,7 +28,7 @@ int last_seen_load(const char *key, json_object **ret) {
 
         int r = path_of(key, &path);
         if (r >= 0)
-                r = read_file(path, &text, &n);
+                r = read_regular_file(path, SIZE_MAX_BYTES, &text, &n);
         if (r >= 0)
                 r = json_parse_names(text, n, &o);
         if (r >= 0)

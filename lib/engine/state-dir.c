@@ -13,6 +13,7 @@
 
 enum {
         PIECE_SIZE = 4096,
+        RECORD_MAX = 64 * 1024 * 1024,
 };
 
 const char *state_dir(void) {
@@ -74,12 +75,7 @@ int removal_ids(uint64_t **ret, size_t *ret_n) {
 }
 
 int record_file_read(const char *path, char **ret, size_t *ret_length) {
-        struct stat st;
-
-        /* Root alone can put another one there in between. */
-        if (lstat(path, &st) < 0)
-                return -errno;
-        return S_ISREG(st.st_mode) ? read_file(path, ret, ret_length) : -EMEDIUMTYPE;
+        return read_regular_file(path, RECORD_MAX, ret, ret_length);
 }
 
 bool removal_has_ended(const char *dir) {
@@ -115,7 +111,7 @@ bool removal_may_be_under_way(const char *dir) {
         struct stat st;
         if (lstat(journal, &st) < 0 || !S_ISREG(st.st_mode))
                 return true;
-        _cleanup_close_ int fd = open(journal, O_RDONLY | O_CLOEXEC);
+        _cleanup_close_ int fd = open(journal, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
         return fd < 0 || (piece_has(fd, false, boot) && !piece_has(fd, true, "\"ev\":\"end\""));
 }
 

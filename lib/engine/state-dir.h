@@ -12,8 +12,7 @@ int removal_dir(const char *id, char **ret);
 /* Ids of all removals, ascending; the array and its strings belong to the caller (removal_ids_free). */
 int removal_ids(uint64_t **ret, size_t *ret_n);
 
-/* A file of a record, as read_file() reads it; for whoever may hang, which is no event loop. -EMEDIUMTYPE: no regular file (a FIFO would be
- * waited for without end, and nobody of ours makes one); -EFBIG: longer than any record. */
+/* A file of a record, as read_regular_file() reads it; for whoever may hang, which is no event loop. -EFBIG: longer than any record. */
 int record_file_read(const char *path, char **ret, size_t *ret_length);
 
 /* Whether the record in a removal's folder is that of a finished one. */

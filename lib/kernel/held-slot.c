@@ -70,6 +70,7 @@ static const char ready[] = "ready";
 enum {
         NOTE_WIDTH = 20,       /* of any 64-bit number */
         NOTES_LENGTH = _HELD_NOTE_MAX * (NOTE_WIDTH + 1),
+        MARK_MAX_BYTES = 64 * 1024,
 };
 
 /* A port's address is what a record of the kernel, or a caller, said: it must not lead anywhere else. */
@@ -147,7 +148,7 @@ static int read_mark(const char *folder, const char *port, json_object **ret) {
                 return -ENOMEM;
         int r = boot_id_read(boot);
         if (r >= 0)
-                r = read_file(path, &text, &length);
+                r = read_regular_file(path, MARK_MAX_BYTES, &text, &length);
         if (r < 0)
                 return r;
         r = parse_mark(folder, text, length, &mark);

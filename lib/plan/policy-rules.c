@@ -246,7 +246,7 @@ int policy_mount_shutdown(json_object *mount_rules, const char *target, const ch
 static int file_load(json_object *rules, const char *path, json_object *warnings) {
         _cleanup_free_ char *text = NULL;
 
-        int r = read_file(path, &text, NULL);
+        int r = read_config_file(path, &text, NULL);
         if (r < 0) {
                 json_append_strf(warnings, "%s: cannot be read: %s", path, strerror(-r));
                 return r == -ENOMEM ? r : 0;

@@ -181,7 +181,7 @@ int policy_parse(Policy *policy, const char *file, const char *text, json_object
 static int policy_load_file(Policy *policy, const char *path, json_object *warnings) {
         _cleanup_free_ char *text = NULL;
 
-        int r = read_file(path, &text, NULL);
+        int r = read_config_file(path, &text, NULL);
         if (r == -ENOENT)
                 return 0;
         if (r < 0) {

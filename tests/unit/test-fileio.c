@@ -36,6 +36,37 @@ static void test_replace(const char *folder) {
         CHECK_INT(write_file_durably("/nonexistent/x", ""), -ENOENT);
 }
 
+/* Whatever may stand in the place of a file of ours: nobody waits for it, or reads on without end. */
+static void test_no_file(const char *folder) {
+        _cleanup_free_ char *file = strf("%s/file", folder), *fifo = strf("%s/fifo", folder), *link = strf("%s/link", folder), *text = NULL;
+        _cleanup_free_ char *null = strf("%s/null", folder), *half = strf("%s/file.new", folder), *linked = NULL, *empty = NULL;
+        size_t n = 0;
+
+        CHECK_INT(write_file_durably(file, "0123456789"), 0);
+        CHECK(mkfifo(fifo, 0600) == 0 && symlink(file, link) == 0 && symlink("/dev/null", null) == 0);
+        CHECK_INT(read_regular_file(file, 10, &text, &n), 0);
+        CHECK_STR(text, "0123456789");
+        CHECK_INT(n, 10);
+        CHECK_INT(read_regular_file(file, 9, &text, NULL), -EFBIG);
+        CHECK_INT(read_regular_file(fifo, 10, &text, NULL), -EMEDIUMTYPE);
+        CHECK_INT(read_regular_file(link, 10, &text, NULL), -EMEDIUMTYPE);
+        CHECK_INT(read_regular_file(folder, 10, &text, NULL), -EMEDIUMTYPE);
+        CHECK_INT(read_regular_file("/dev/zero", 10, &text, NULL), -EMEDIUMTYPE);
+        CHECK_INT(read_regular_file("/nonexistent", 10, &text, NULL), -ENOENT);
+
+        CHECK_INT(read_config_file(link, &linked, NULL), 0);
+        CHECK_STR(linked, "0123456789");
+        CHECK_INT(read_config_file(null, &empty, NULL), 0);
+        CHECK_STR(empty, "");
+        CHECK_INT(read_config_file(fifo, &text, NULL), -EMEDIUMTYPE);
+        CHECK_INT(read_config_file("/dev/zero", &text, NULL), -EMEDIUMTYPE);
+        CHECK_INT(read_config_file(folder, &text, NULL), -EMEDIUMTYPE);
+
+        CHECK(mkfifo(half, 0600) == 0);
+        CHECK_INT(write_file_durably(file, "new"), -ENXIO);
+        CHECK(unlink(half) == 0);
+}
+
 static void test_append(const char *folder) {
         _cleanup_free_ char *path = strf("%s/appended", folder), *text = NULL;
         _cleanup_close_ int fd = open(path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
@@ -64,6 +95,7 @@ int main(void) {
         CHECK(mkdtemp(folder));
         test_read(folder);
         test_replace(folder);
+        test_no_file(folder);
         test_append(folder);
         test_mkdir(folder);
         test_remove_tree(folder);

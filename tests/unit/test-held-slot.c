@@ -92,6 +92,20 @@ static void test_no_marks(void) {
         held_forget(PORT);
 }
 
+/* The guard reads marks: it waits at no FIFO. */
+static void test_no_mark(void) {
+        _cleanup_json_ json_object *args = args_of(PORT), *list = NULL;
+        _cleanup_free_ char *path = NULL;
+
+        CHECK_INT(held_mark(args), 0);
+        path = strf("%s/held/%s", run_dir(), PORT);
+        CHECK(unlink(path) == 0 && mkfifo(path, 0600) == 0);
+        CHECK(!held_is_marked(PORT));
+        CHECK_INT(held_list(&list), 0);
+        CHECK_INT(json_len(list), 0);
+        CHECK(unlink(path) == 0);
+}
+
 static ino_t inode_of(const char *folder, const char *port) {
         _cleanup_free_ char *path = strf("%s/%s/%s", run_dir(), folder, port);
         struct stat st;
@@ -238,6 +252,7 @@ int main(void) {
         test_services();
         test_mark();
         test_no_marks();
+        test_no_mark();
         test_prepared();
         test_notes();
         test_names();

@@ -273,6 +273,22 @@ static void test_light_writers(void) {
         CHECK(access(file, F_OK) == 0 && !light_is_written(port) && access(file, F_OK) < 0);
 }
 
+/* What stands in the place of such a file and is none: nobody waits for it, and nobody takes it for "none". */
+static void test_no_writers(void) {
+        _cleanup_free_ char *file = strf("%s/writers/44", run_dir()), *half = strf("%s/writers/45.new", run_dir());
+        _cleanup_json_ json_object *found = NULL;
+
+        CHECK(mkfifo(file, 0600) == 0);
+        CHECK_INT(writers_alive(0, &found), -EMEDIUMTYPE);
+        CHECK(unlink(file) == 0 && mkdir(file, 0700) == 0);
+        CHECK_INT(writers_alive(0, &found), -EMEDIUMTYPE);
+        CHECK(rmdir(file) == 0 && write_file_durably(file, "{") == 0);
+        CHECK_INT(writers_alive(0, &found), -EBADMSG);
+        CHECK(rename(file, half) == 0);
+        CHECK_INT(n_alive(0), 0);
+        CHECK(unlink(half) == 0);
+}
+
 /* With nothing at it any more the end takes the record away. */
 static void test_writers_end(void) {
         _cleanup_(journal_freep) Journal *j = create("42");
@@ -413,6 +429,7 @@ int main(void) {
         test_left_behind(dir);
         test_writers();
         test_light_writers();
+        test_no_writers();
         test_writers_end();
         test_writers_unwritable();
         test_untold(dir);
