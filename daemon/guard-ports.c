@@ -205,9 +205,12 @@ static void ask_want(Port *p, json_object *message) {
                 port_disclaim(p);
 }
 
+/* Also what is kept for the next daemon, which nobody waits for. */
 static void ask_give_back(Port *p, json_object *message) {
-        if (is_ours(p))
-                port_give_back(p, json_str(message, "why") ?: "nothing comes of the removal", false);
+        bool kept = p->state == PORT_HELD && p->found && !port_is_watched(p);
+
+        if (is_ours(p) || kept)
+                port_give_back(p, json_str(message, "why") ?: "nothing comes of the removal", kept);
 }
 
 static void ask_look(Port *p, json_object *message) {

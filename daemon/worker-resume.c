@@ -162,7 +162,7 @@ static bool is_unfinished(uint64_t number) {
 }
 
 /* Drills do not wait for minutes. */
-static uint64_t give_back_usec(void) {
+uint64_t give_back_usec(void) {
         const char *text = getenv("SAFE_REMOVE_GIVE_BACK_SEC");
         uint64_t sec;
 
@@ -178,9 +178,9 @@ static GiveBack share_of(uint64_t start, uint64_t end, size_t left) {
         };
 }
 
-int worker_give_back(WorkerIo *io) {
+int give_back_by_records(WorkerIo *io, uint64_t end) {
         _cleanup_free_ uint64_t *ids = NULL;
-        uint64_t start = now_monotonic(), end = start + give_back_usec();
+        uint64_t start = now_monotonic();
         size_t n = 0, n_unfinished = 0;
 
         int r = removal_ids(&ids, &n);

@@ -19,6 +19,10 @@ int worker_resume(WorkerIo *io, const char *id, bool back);
 /* `give-back`: puts back every unfinished removal of this boot (or finishes it, where there is no way back). */
 int worker_give_back(WorkerIo *io);
 
+/* What a give-back does, which may wait for its records without end: until when (monotonic) it wants to be through, and how long it has. */
+int give_back_by_records(WorkerIo *io, uint64_t end);
+uint64_t give_back_usec(void);
+
 /* `verify`: asks every probe about a slot and tells the answers. */
 int worker_verify(WorkerIo *io, json_object *request);
 

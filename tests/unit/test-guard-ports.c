@@ -406,6 +406,28 @@ static void test_unheard(void) {
         check_told("button-pressed");
 }
 
+/* Kept for the next daemon: whoever knows that none will read its record has the slot given back, and the next one is told so. A removal that
+ * runs is nobody's to end so. */
+static void test_orphan_given_back(void) {
+        begin();
+        kernel = HELD;
+        marked = true;
+        asks("want", "claim");
+        asks("give-back", NULL);
+        CHECK_INT(work, 0);
+        there = false;
+        ports_take_gone(ports);
+        CHECK_INT(work, 0);
+        asks("give-back", NULL);
+        CHECK_INT(work, HAND_GIVE);
+        kernel = DRIVEN;
+        hand(NULL);
+        check_told("given-back"); /* and nobody heard it */
+        there = true;
+        asks("hello", NULL);
+        check_told("given-back");
+}
+
 static void test_past(void) {
         begin();
         happens(SOURCE_BUTTON_PRESSED, PRESS, true);
@@ -751,6 +773,7 @@ int main(void) {
         test_left_held();
         test_pressed_at_the_end();
         test_unheard();
+        test_orphan_given_back();
         test_past();
         test_deaths();
         test_hanging();
