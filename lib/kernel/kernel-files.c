@@ -37,18 +37,10 @@ static int read_interpreters(KernelUsers *l, const char *folder) {
         return r == -ENOMEM ? r : 0;
 }
 
-/* An ecryptfs on its lower folder, an erofs on its image (fs/erofs/super.c, since 6.12). Anybody can say what he likes for the source of what
- * has its files in memory, or in a program of his own. */
+/* An ecryptfs on its lower folder, an erofs on its image (fs/erofs/super.c, since 6.12). */
 static bool stands_on_file(const MountEntry *m) {
-        static const char *const others[] = { "tmpfs", "ramfs", "overlay", "autofs" };
-
-        if (major(m->dev) != 0 || m->source[0] != '/' || startswith(m->source, "//") || startswith(m->source, "/dev/") ||
-            startswith(m->type, "fuse"))
-                return false;
-        for (size_t i = 0; i < ELEMENTSOF(others); i++)
-                if (streq(m->type, others[i]))
-                        return false;
-        return !streq(m->source, m->target);
+        return major(m->dev) == 0 && m->source[0] == '/' && !startswith(m->source, "//") && !startswith(m->source, "/dev/") &&
+               !startswith(m->type, "fuse") && !mount_source_is_free(m->type) && !streq(m->source, m->target);
 }
 
 static int add_image(KernelUsers *l, const MountEntry *m) {

@@ -128,3 +128,13 @@ int mountinfo_read_first(MountEntries *l) {
         int r = read_file("/proc/1/mountinfo", &text, NULL);
         return r == -ENOENT ? 0 : r < 0 ? r : mountinfo_parse(text, l);
 }
+
+bool mount_source_is_free(const char *type) {
+        static const char *const types[] = { "tmpfs", "ramfs", "overlay", "autofs", "proc", "sysfs", "devpts", "mqueue", "cgroup", "cgroup2", "bpf",
+                                             "binder", "binfmt_misc" };
+
+        for (size_t i = 0; i < ELEMENTSOF(types); i++)
+                if (streq(type, types[i]))
+                        return true;
+        return streq(type, "fuse") || startswith(type, "fuse.");
+}

@@ -31,5 +31,9 @@ int mountinfo_parse(const char *text, MountEntries *l);
 /* The mounts of process 1; of a machine without one, none. 0 or a negative errno. */
 int mountinfo_read_first(MountEntries *l);
 
+/* Whether the source of such a file system is anything that whoever mounted it liked to say, and nothing that it stands on: what less
+ * privileged users may mount (FS_USERNS_MOUNT) and what has its files in memory or in a program. ("fuseblk" is on a device.) */
+bool mount_source_is_free(const char *type);
+
 /* "259:0" */
 int dev_parse(const char *s, dev_t *ret);

@@ -5,6 +5,7 @@
 
 #include "kernel/listing.h"
 #include "kernel/mount-options.h"
+#include "kernel/mountinfo.h"
 #include "kernel/overlay.h"
 #include "topology/load.h"
 
@@ -111,7 +112,7 @@ static int read_file_system(Topology *t, FileSystem *fs, const Mount *m) {
                 return -ENOMEM;
 
         int r = add_device(fs, topology_block_device_at(t, m->dev));
-        if (r >= 0 && fs->n_devices == 0 && startswith(m->source, "/dev/"))
+        if (r >= 0 && fs->n_devices == 0 && startswith(m->source, "/dev/") && !mount_source_is_free(m->type))
                 r = add_sources(t, fs, m->source);
         if (r >= 0 && streq(m->type, "btrfs"))
                 r = add_btrfs(t, fs);
