@@ -7,6 +7,7 @@
 #include "base/parse.h"
 #include "holders/process.h"
 #include "kernel/mount-options.h"
+#include "kernel/mountinfo.h"
 #include "kernel/overlay.h"
 #include "kernel/unmount.h"
 #include "plan/findings.h"
@@ -328,11 +329,12 @@ static void find_deleted_roots(Findings *f) {
         more_finding(f, BLOCKER_LAST_HOLD, n, "mounts are the last hold of something deleted");
 }
 
-/* famfs has a dax device for its disk, which no block device tells of. */
+/* famfs has a dax device for its disk, which no block device tells of, and of which the source is all there is. */
 static void find_mounted_dax(Findings *f) {
         for (size_t i = 0; i < f->t->n_mounts; i++) {
                 const Mount *m = &f->t->mounts[i];
-                const char *name = startswith(m->source ?: "", "/dev/dax") ? m->source + strlen("/dev/") : NULL;
+                bool says = startswith(m->source ?: "", "/dev/dax") && !mount_source_is_free(m->type);
+                const char *name = says ? m->source + strlen("/dev/") : NULL;
 
                 for (size_t j = 0; name && j < f->s->n_daxes; j++) {
                         if (!streq(f->s->daxes[j]->name, name))
