@@ -64,7 +64,7 @@ static int add(VanishedList *l, json_object *known, const char *device, dev_t de
         if (is_elsewhere(device ?: "") || is_known(known, device ?: number, number))
                 return 0;
         for (size_t i = 0; i < l->n_items; i++)
-                if (streq(l->items[i].device, device ?: number ?: "")) {
+                if (streq(l->items[i].device, device ?: number ?: "") || (dev && l->items[i].dev == dev)) {
                         l->items[i].dev = l->items[i].dev ?: dev;
                         return 0;
                 }
@@ -117,14 +117,24 @@ static int add_mounts(VanishedList *l, json_object *known) {
         return r < 0 ? r : 0;
 }
 
-/* Super blocks, journals, swap, members, and what stands on it. A name that anybody may have chosen tells of no disk. */
+/* By its name, or by the number that is all there is. A name that anybody may have chosen tells of no disk. */
+static int add_reference(VanishedList *l, json_object *known, const BlockRef *ref) {
+        dev_t dev;
+
+        if (ref->place || ref->chosen || strchr(ref->device, '!'))
+                return 0;
+        if (dev_parse(ref->device, &dev) >= 0)
+                return add(l, known, NULL, dev);
+        return is_disk_name(ref->device) ? add(l, known, ref->device, 0) : 0;
+}
+
+/* Super blocks, journals, swap, members, and what stands on it. */
 static int add_references(VanishedList *l, json_object *known) {
         _cleanup_block_refs_ BlockRefs refs = { 0 };
 
         int r = block_refs_load(&refs);
         for (size_t i = 0; i < refs.n_items && r != -ENOMEM; i++)
-                if (!refs.items[i].place && !refs.items[i].chosen && !strchr(refs.items[i].device, '!') && is_disk_name(refs.items[i].device))
-                        r = add(l, known, refs.items[i].device, 0);
+                r = add_reference(l, known, &refs.items[i]);
         return r == -ENOMEM ? r : 0;
 }
 

@@ -8,6 +8,7 @@
 #include "kernel/attr.h"
 #include "kernel/block-refs.h"
 #include "kernel/device-places.h"
+#include "kernel/loop.h"
 #include "kernel/mounts.h"
 #include "kernel/swaps.h"
 
@@ -46,7 +47,6 @@ typedef struct Source {
         char *(*device)(const char *path);      /* newly allocated; NULL: it refers to no device */
         unsigned subject;                       /* which part of the path, counted from its end, has the name of who refers */
         const char *who;                        /* with a %s for it */
-        bool chosen;                            /* the name is part of a path that somebody gave */
 } Source;
 
 static char *of_name(const char *path) {
@@ -75,16 +75,9 @@ static char *of_journal(const char *path) {
         return place_journal(path, &inside);
 }
 
-static char *of_text(const char *path) {
-        _cleanup_free_ char *text = NULL;
-
-        return attr_read(path, &text) >= 0 ? place_of_node(text) : NULL;
-}
-
 static const Source sources[] = {
         { "/sys/class/block/*/slaves/*", of_name, 2, "%s stands on it" },
         { "/sys/class/block/md*/md/dev-*", of_part, 2, "%s has it as a member" },
-        { "/sys/class/block/loop*/loop/backing_file", of_text, 2, "%s lies on it", .chosen = true },
         { PLACE_BTRFS, place_member, 2, "btrfs %s has it" },
         { PLACE_BCACHEFS, place_member, 2, "bcachefs %s has it" },
         { "/sys/fs/ext4/*", of_superblock, 1, "a super block of %s is on it" },
@@ -107,11 +100,8 @@ static int add_file(const char *path, void *userdata) {
         _cleanup_free_ char *device = s->device(path), *subject = path_part(path, s->subject);
 
         int r = device && *device ? add(l, s->who, subject ?: "?", device) : 0;
-        if (r < 0 || !device || !*device)
+        if (r < 0 || !device || !*device || !startswith(path, BTRFS))
                 return r;
-        l->items[l->n_items - 1].chosen = s->chosen;
-        if (!startswith(path, BTRFS))
-                return 0;
         l->items[l->n_items - 1].volume = strf(BTRFS "%s", subject);
         return l->items[l->n_items - 1].volume ? 0 : -ENOMEM;
 }
@@ -130,46 +120,6 @@ static int add_swaps(BlockRefs *l) {
                         r = add(l, "it is swap", swaps.items[i].path, device);
         }
         return r;
-}
-
-int block_refs_load(BlockRefs *l) {
-        int r = 0;
-
-        for (size_t i = 0; i < ELEMENTSOF(sources) && r >= 0; i++)
-                r = places_visit(sources[i].pattern, add_file, &(Reading) { l, &sources[i] });
-        return r < 0 ? r : add_swaps(l);
-}
-
-/* One mount of each file system on a device: there are as many as devices, however many mounts somebody has made. */
-typedef struct Seen {
-        IdMap devs;
-        json_object *mounts;
-} Seen;
-
-static int see(const MountNs *ns, const MountEntries *l, void *data) {
-        Seen *s = data;
-
-        for (size_t i = 0; i < l->n_items; i++) {
-                const MountEntry *m = &l->items[i];
-                int r = major(m->dev) == 0 ? 0 : id_map_add(&s->devs, m->dev, 0);
-                if (r < 0)
-                        return r;
-                if (r == 0)
-                        continue;
-                json_object *o = json_object_new_object();
-                json_set_strf(o, "dev", "%u:%u", major(m->dev), minor(m->dev));
-                json_set_strf(o, "where", "%s (namespace %ju)", m->target, (uintmax_t) ns->id);
-                json_object_array_add(s->mounts, o);
-        }
-        return 0;
-}
-
-static int see_apart(void *data, char **ret_text) {
-        Seen s = { .mounts = json_object_new_array() };
-
-        int r = mount_tables_for_each(*(const bool *) data, see, &s);
-        *ret_text = strdup(json_text(s.mounts));
-        return r < 0 ? r : *ret_text ? 0 : -ENOMEM;
 }
 
 /* The devices that are there, by their numbers. */
@@ -219,6 +169,83 @@ static int device_at(const char *number, Numbers *l, char **ret) {
                 return r < 0 ? r : -ENOENT;
         *ret = strdup(l->names[i]);
         return *ret ? 0 : -ENOMEM;
+}
+
+/* loop_wanted_t */
+static bool is_node(const char *name, const char *path, void *userdata) {
+        _cleanup_free_ char *device = place_of_node(path);
+
+        return device != NULL;
+}
+
+/* By the number that the kernel has of the open file. Its path is anybody's word, which counts where the kernel does not say. */
+static int add_loop(BlockRefs *l, Numbers *numbers, const char *name, const char *path, const LoopFile *file) {
+        _cleanup_free_ char *device = NULL, *number = file ? strf("%u:%u", major(file->node), minor(file->node)) : NULL;
+
+        if (file && file->node == 0)
+                return 0;
+        if (file && !number)
+                return -ENOMEM;
+        if (!file)
+                device = place_of_node(path);
+        int r = file ? device_at(number, numbers, &device) : device ? 0 : -ENOMEM;
+        if (r >= 0 || r == -ENOENT)
+                r = add(l, "%s lies on it", name, device ?: number);
+        if (r >= 0)
+                l->items[l->n_items - 1].chosen = !file;
+        return r;
+}
+
+static int add_loops(BlockRefs *l) {
+        _cleanup_(numbers_done) Numbers numbers = { 0 };
+        _cleanup_loop_files_ LoopFiles files = { 0 };
+
+        int r = loop_files_load(&files, is_node, NULL);
+        for (size_t i = 0; i < files.n && r >= 0; i++)
+                r = add_loop(l, &numbers, files.names[i], files.paths[i], loop_files_find(&files, files.names[i]));
+        return r;
+}
+
+int block_refs_load(BlockRefs *l) {
+        int r = 0;
+
+        for (size_t i = 0; i < ELEMENTSOF(sources) && r >= 0; i++)
+                r = places_visit(sources[i].pattern, add_file, &(Reading) { l, &sources[i] });
+        if (r >= 0)
+                r = add_loops(l);
+        return r < 0 ? r : add_swaps(l);
+}
+
+/* One mount of each file system on a device: there are as many as devices, however many mounts somebody has made. */
+typedef struct Seen {
+        IdMap devs;
+        json_object *mounts;
+} Seen;
+
+static int see(const MountNs *ns, const MountEntries *l, void *data) {
+        Seen *s = data;
+
+        for (size_t i = 0; i < l->n_items; i++) {
+                const MountEntry *m = &l->items[i];
+                int r = major(m->dev) == 0 ? 0 : id_map_add(&s->devs, m->dev, 0);
+                if (r < 0)
+                        return r;
+                if (r == 0)
+                        continue;
+                json_object *o = json_object_new_object();
+                json_set_strf(o, "dev", "%u:%u", major(m->dev), minor(m->dev));
+                json_set_strf(o, "where", "%s (namespace %ju)", m->target, (uintmax_t) ns->id);
+                json_object_array_add(s->mounts, o);
+        }
+        return 0;
+}
+
+static int see_apart(void *data, char **ret_text) {
+        Seen s = { .mounts = json_object_new_array() };
+
+        int r = mount_tables_for_each(*(const bool *) data, see, &s);
+        *ret_text = strdup(json_text(s.mounts));
+        return r < 0 ? r : *ret_text ? 0 : -ENOMEM;
 }
 
 static int add_mount(BlockRefs *l, Numbers *numbers, json_object *mount) {

@@ -10,7 +10,7 @@ typedef struct BlockRef {
         char *who;              /* for a person: "md0 has it as a member" */
         char *device;           /* its name in sysfs, as far as it is known: "nvme0n1p2" */
         char *volume;           /* of a member: the folder that the volume has while it is in use; else NULL */
-        bool chosen;            /* the name is from the path of a file in a mount namespace of anybody's: it may be of another /dev */
+        bool chosen;            /* the kernel did not say; the name is from a path in a mount namespace of anybody's, with perhaps another /dev */
         char *place;            /* its line of ancestors, as the link in sysfs has it; NULL: there is no such device */
 } BlockRef;
 

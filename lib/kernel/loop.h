@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
+#include "base/id-map.h"
 #include "base/json.h"
 #include "base/util.h"
 
@@ -13,6 +14,35 @@ int loop_read(const char *name, uint64_t timeout_usec, json_object **ret);
 /* Is its file a deleted one, of which it has the last hold? By the file's numbers, since a name may really end in "(deleted)"; where
  * the kernel or the file does not answer, by the name alone. */
 bool loop_has_last_hold(const char *name, uint64_t timeout_usec);
+
+/* What the kernel has of the open files of loop devices, wherever their names lead: such a name is of the mount namespace of whoever opened
+ * it, who may have a /dev of his own. */
+typedef struct LoopFile {
+        bool answered;
+        dev_t node;             /* of a block device; 0: it is a regular file */
+        dev_t device;           /* of the file system that the file is on, as stat() tells it */
+} LoopFile;
+
+typedef struct LoopFiles {
+        char **names, **paths;  /* of those that were asked: "loop3", and its backing_file */
+        size_t n, a_names, a_paths;
+        LoopFile *files;        /* shared with whoever asks */
+        IdMap places;
+} LoopFiles;
+
+void loop_files_done(LoopFiles *l);
+
+#define _cleanup_loop_files_ _cleanup_(loop_files_done)
+
+typedef bool (*loop_wanted_t)(const char *name, const char *path, void *userdata);
+
+/* Asks all loop devices that `wanted` says yes to and that are bound. The kernel asks the file's own system (drivers/block/loop.c:
+ * loop_get_status), which may never answer, and anybody may have made one that does not: that takes two seconds at most, whose file is
+ * behind such a one may then not be asked. 0 or a negative errno; no answer is none. */
+int loop_files_load(LoopFiles *l, loop_wanted_t wanted, void *userdata);
+
+/* NULL: the kernel did not say. */
+const LoopFile *loop_files_find(const LoopFiles *l, const char *name);
 
 /* Lets go of the file. With the device open elsewhere the kernel says yes and does it when the last one closes it: look at
  * loop_is_bound(). */

@@ -11,7 +11,7 @@
 #include "kernel/blockdev.h"
 #include "kernel/dax.h"
 #include "kernel/driver.h"
-#include "kernel/listing.h"
+#include "kernel/loop.h"
 #include "kernel/mountinfo.h"
 #include "kernel/swaps.h"
 #include "step/users.h"
@@ -61,15 +61,20 @@ static bool is_on(const char *path, dev_t dev) {
                makedev(st.stx_dev_major, st.stx_dev_minor) == dev;
 }
 
-static char *loop_on(dev_t dev) {
-        _cleanup_listing_ Listing l = { 0 };
+/* loop_wanted_t */
+static bool is_called_so(const char *name, const char *path, void *userdata) {
+        return is_on(path, *(const dev_t *) userdata);
+}
 
-        if (listing_readf(&l, "/sys/block") < 0)
-                return NULL;
+/* The path of its file may be one of anybody's namespace, where it leads elsewhere. */
+static char *loop_on(dev_t dev) {
+        _cleanup_loop_files_ LoopFiles l = { 0 };
+
+        (void) loop_files_load(&l, is_called_so, &dev);
         for (size_t i = 0; i < l.n; i++) {
-                _cleanup_free_ char *file = NULL;
-                if (attr_readf(&file, "/sys/block/%s/loop/backing_file", l.names[i]) >= 0 && is_on(file, dev))
-                        return strf("/dev/%s stands on %s", l.names[i], file);
+                const LoopFile *file = loop_files_find(&l, l.names[i]);
+                if (!file || (file->node == 0 && file->device == dev))
+                        return strf("/dev/%s stands on %s", l.names[i], l.paths[i]);
         }
         return NULL;
 }

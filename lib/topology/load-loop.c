@@ -1,24 +1,10 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* What loop devices stand on. */
 #include <errno.h>
-#include <fcntl.h>
-#include <linux/loop.h>
-#include <sys/ioctl.h>
+#include <sys/sysmacros.h>
 
+#include "kernel/loop.h"
 #include "topology/load.h"
-
-/* The numbers that the kernel has of the open file, wherever its name leads by now. Asking makes the file's own system tell its
- * attributes (drivers/block/loop.c:loop_get_status), which one over a network may never do. */
-static int ask(const char *name, struct loop_info64 *ret) {
-        _cleanup_free_ char *path = strf("/dev/%s", name);
-        if (!path)
-                return -ENOMEM;
-
-        _cleanup_close_ int fd = open(path, O_RDONLY | O_NONBLOCK | O_CLOEXEC);
-        if (fd < 0)
-                return -errno;
-        return ioctl(fd, LOOP_GET_STATUS64, ret) < 0 ? -errno : 0;
-}
 
 static int stand_on_device(BlockDevice *loop, const BlockDevice *b) {
         return b ? strings_add(&loop->lower, &loop->n_lower, &loop->a_lower, b->name) : 0;
@@ -39,31 +25,56 @@ static int take_by_name(Topology *t, const BlockDevice *loop) {
         return loop->label ? load_other_places(t, &user, loop->backing) : 0;
 }
 
-static int read_loop(Topology *t, BlockDevice *loop) {
+/* What stat() tells of their files is not what their mounts have. */
+static bool has_numbers_of_its_own(const Mount *m) {
+        return streq(m->type, "btrfs") || streq(m->type, "bcachefs") || streq(m->type, "overlay");
+}
+
+static const Mount *mount_by_name(const Topology *t, const char *path) {
+        return path ? topology_mount_of_path(t, topology_host_ns(t), path) : NULL;
+}
+
+static int read_by_name(Topology *t, BlockDevice *loop) {
         const BlockDevice *device = loop->label ? topology_block_device_of_path(t, loop->label) : NULL;
-        struct loop_info64 info = { 0 };
+        const Mount *m = mount_by_name(t, loop->label);
 
         if (device)
                 return stand_on_device(loop, device);
+        loop->backing = m ? m->dev : 0;
+        return take_by_name(t, loop);
+}
 
-        const Mount *m = loop->label ? topology_mount_of_path(t, topology_host_ns(t), loop->label) : NULL;
-        if (m)
+static int read_loop(Topology *t, BlockDevice *loop, const LoopFile *file) {
+        if (!file)
+                return read_by_name(t, loop);
+        if (file->node != 0)
+                return stand_on_device(loop, topology_block_device_at(t, file->node));
+        loop->backing = file->device;
+        if (major(file->device) != 0 || topology_file_system(t, file->device))
+                return 0;
+        const Mount *m = mount_by_name(t, loop->label);
+        if (m && has_numbers_of_its_own(m))
                 loop->backing = m->dev;
-        bool waits = m && !topology_file_system(t, m->dev) && !is_in_memory(m);
-        int r = waits ? -EAGAIN : ask(loop->name, &info);
-        if (r < 0)
-                return r == -ENOMEM ? r : take_by_name(t, loop);
-        if (info.lo_rdevice != 0)
-                return stand_on_device(loop, topology_block_device_at(t, info.lo_rdevice));
-        /* A subvolume of btrfs has a number of its own that no mount has; there the name is all we have. */
-        if (topology_file_system(t, info.lo_device))
-                loop->backing = info.lo_device;
         return 0;
 }
 
+/* loop_wanted_t: whom nobody may have to wait for. (A path leads elsewhere in another namespace: that asking has an end all the same.) */
+static bool may_be_asked(const char *name, const char *path, void *userdata) {
+        const Topology *t = userdata;
+        const Mount *m = mount_by_name(t, path);
+
+        return !m || topology_file_system(t, m->dev) || is_in_memory(m);
+}
+
 int load_loops(Topology *t) {
+        _cleanup_loop_files_ LoopFiles files = { 0 };
+
+        int r = loop_files_load(&files, may_be_asked, t);
+        if (r == -ENOMEM)
+                return r;
         for (size_t i = 0; i < t->n_block_devices; i++) {
-                int r = t->block_devices[i].kind == BLOCK_LOOP ? read_loop(t, &t->block_devices[i]) : 0;
+                BlockDevice *b = &t->block_devices[i];
+                r = b->kind == BLOCK_LOOP ? read_loop(t, b, loop_files_find(&files, b->name)) : 0;
                 if (r < 0)
                         return r;
         }

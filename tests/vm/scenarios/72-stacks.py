@@ -56,6 +56,29 @@ def loop(lab):
     lab.equal(lab.sh("cat /mnt/loop/file"), "there", "what is in the image")
 
 
+@scenario("stack-loop-elsewhere", profile="mixed", timeout=300)
+def loop_elsewhere(lab):
+    """Loop devices of files that are called like the card's disk, and lie where somebody has a /dev of his own: none of the card's."""
+    device = lab.pmem(3).namespace().device
+    lab.sh("truncate -s 16M /run/image && mkdir -p /mnt/elsewhere")
+    lab.cleanup(lambda: lab.run("losetup -d /dev/loop5; losetup -d /dev/loop6; rm -f /run/image", check=False))
+    lab.spawn("elsewhere", "unshare --mount --propagation private sh -c 'mount -t tmpfs tmpfs /mnt/elsewhere && truncate -s 16M /mnt/elsewhere/image && "
+                           f"mount --bind /run/image {device} && losetup /dev/loop5 {device} && losetup /dev/loop6 /mnt/elsewhere/image && "
+                           "echo made= && exec sleep 1000'").wait_for_output("made=")
+    disk = lab.filesystem(device, "ext4", target="/mnt/elsewhere")
+    wanted = disk.fill(mib=1)
+    lab.sh("truncate -s 16M /mnt/elsewhere/image")
+    files = "cat /sys/block/loop5/loop/backing_file /sys/block/loop6/loop/backing_file"
+    lab.equal(lab.sh(files), f"{device}\n/mnt/elsewhere/image", "what the kernel calls the files")
+    steps = [step["name"] for step in storage.plan(lab, "3")["steps"]]
+    lab.check("detach-loop" not in steps, f"neither is to be detached: {steps}")
+    storage.take_out(lab, 3)
+    storage.put_back(lab, 3)
+    lab.equal(disk.sum(), wanted, "what is on it")
+    # What was mounted on the disk's node went with that.
+    lab.equal(lab.sh(files), "/\n/mnt/elsewhere/image", "what is bound still")
+
+
 @scenario("stack-lvm", profile="mixed", timeout=300)
 def lvm(lab):
     """A volume, with another beside it that nobody uses."""
