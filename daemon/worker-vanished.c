@@ -3,6 +3,7 @@
 #include <ctype.h>
 #include <sys/sysmacros.h>
 
+#include "base/clock.h"
 #include "base/id-map.h"
 #include "daemon/worker-lost.h"
 #include "daemon/worker-vanished.h"
@@ -11,12 +12,14 @@
 #include "kernel/block-refs.h"
 #include "kernel/boot-log.h"
 #include "kernel/device-places.h"
+#include "kernel/mounts.h"
 #include "probe/probe.h"
 
 enum {
         CLASS_CXL_MEMORY = 0x0502, /* the upper two bytes of three */
         MTD_MAJOR = 31,            /* file systems on flash have its numbers, with or without block devices (include/linux/mtd/mtd.h) */
         SHOWN_MAX = 64,
+        AGAIN_SEC = 5,
 };
 
 void vanished_done(VanishedList *l) {
@@ -99,6 +102,56 @@ static int add_mount(VanishedList *l, json_object *known, const Mount *m) {
         if (major(m->dev) == 0)
                 return name ? add(l, known, name, 0) : 0;
         return major(m->dev) == MTD_MAJOR || path_existsf("/sys/dev/block/%u:%u", major(m->dev), minor(m->dev)) ? 0 : add(l, known, name, m->dev);
+}
+
+/* The name of a device that is gone, and that a file system without a number is still mounted from. */
+static bool is_mounted_from(const char *device) {
+        static const char *const types[] = { "btrfs", "bcachefs" };
+
+        for (size_t i = 0; i < ELEMENTSOF(types); i++) {
+                _cleanup_json_ json_object *mounts = NULL;
+
+                if (mounts_find(&(MountedFs) { .type = types[i] }, AGAIN_SEC * USEC_PER_SEC, &mounts) < 0)
+                        return true;
+                for (size_t k = 0; k < json_len(mounts); k++) {
+                        _cleanup_free_ char *name = name_of_source(json_str(json_at(mounts, k), "source") ?: "");
+                        if (streq_ptr(name, device))
+                                return true;
+                }
+        }
+        return false;
+}
+
+static bool is_mounted_still(const BlockRefs *refs, const Vanished *v) {
+        _cleanup_free_ char *number = strf("%u:%u", major(v->dev), minor(v->dev));
+
+        if (!v->dev)
+                return is_mounted_from(v->device);
+        for (size_t i = 0; i < refs->n_items; i++)
+                if (!refs->items[i].place && streq_ptr(refs->items[i].device, number))
+                        return true;
+        return !number;
+}
+
+/* The mounts were read before the devices, and whatever was unmounted meanwhile may be gone as well. Only what is mounted still is lost; where
+ * that cannot be found out, all that was. */
+static int drop_unmounted(VanishedList *l) {
+        _cleanup_block_refs_ BlockRefs refs = { 0 };
+        size_t n = 0;
+
+        if (l->n_items == 0)
+                return 0;
+        int r = block_refs_load_mounts(&refs, false, AGAIN_SEC * USEC_PER_SEC);
+        if (r < 0)
+                return r == -ENOMEM ? r : 0;
+        for (size_t i = 0; i < l->n_items; i++) {
+                if (is_mounted_still(&refs, &l->items[i]))
+                        l->items[n++] = l->items[i];
+                else
+                        free(l->items[i].device);
+        }
+        l->n_items = n;
+        return 0;
 }
 
 /* Each file system once: anybody may have any number of its mounts. */
@@ -220,6 +273,8 @@ int vanished_find(const Topology *t, json_object *known, VanishedList *ret) {
         _cleanup_vanished_ VanishedList l = { .t = t };
 
         int r = add_mounts(&l, known);
+        if (r >= 0)
+                r = drop_unmounted(&l);
         if (r >= 0)
                 r = add_references(&l, known);
         if (r >= 0 && l.n_items > 0)

@@ -14,13 +14,16 @@
 
 #define BTRFS "/sys/fs/btrfs/"
 
+static void ref_done(BlockRef *ref) {
+        free(ref->who);
+        free(ref->device);
+        free(ref->volume);
+        free(ref->place);
+}
+
 void block_refs_done(BlockRefs *l) {
-        for (size_t i = 0; i < l->n_items; i++) {
-                free(l->items[i].who);
-                free(l->items[i].device);
-                free(l->items[i].volume);
-                free(l->items[i].place);
-        }
+        for (size_t i = 0; i < l->n_items; i++)
+                ref_done(&l->items[i]);
         free(l->items);
         *l = (BlockRefs) { 0 };
 }
@@ -206,7 +209,7 @@ static int add_loops(BlockRefs *l) {
         return r;
 }
 
-int block_refs_load(BlockRefs *l) {
+static int load(BlockRefs *l) {
         int r = 0;
 
         for (size_t i = 0; i < ELEMENTSOF(sources) && r >= 0; i++)
@@ -214,6 +217,46 @@ int block_refs_load(BlockRefs *l) {
         if (r >= 0)
                 r = add_loops(l);
         return r < 0 ? r : add_swaps(l);
+}
+
+static bool any_gone(const BlockRefs *l, size_t first) {
+        for (size_t i = first; i < l->n_items; i++)
+                if (!l->items[i].place)
+                        return true;
+        return false;
+}
+
+static bool is_gone_here(const BlockRefs *l, const char *device) {
+        for (size_t i = 0; i < l->n_items; i++)
+                if (!l->items[i].place && streq(l->items[i].device, device))
+                        return true;
+        return false;
+}
+
+/* What refers to a device and the device are read one after the other: both may have gone between. */
+static void keep_gone_twice(BlockRefs *l, size_t first, const BlockRefs *again) {
+        size_t n = first;
+
+        for (size_t i = first; i < l->n_items; i++) {
+                if (l->items[i].place || is_gone_here(again, l->items[i].device))
+                        l->items[n++] = l->items[i];
+                else
+                        ref_done(&l->items[i]);
+        }
+        l->n_items = n;
+}
+
+int block_refs_load(BlockRefs *l) {
+        _cleanup_block_refs_ BlockRefs again = { 0 };
+        size_t first = l->n_items;
+
+        int r = load(l);
+        if (r < 0 || !any_gone(l, first))
+                return r;
+        r = load(&again);
+        if (r >= 0)
+                keep_gone_twice(l, first, &again);
+        return r == -ENOMEM ? r : 0;
 }
 
 /* One mount of each file system on a device: there are as many as devices, however many mounts somebody has made. */
@@ -257,7 +300,7 @@ static int add_mount(BlockRefs *l, Numbers *numbers, json_object *mount) {
         return r < 0 && r != -ENOENT ? r : add(l, "it is mounted on %s", json_str(mount, "where") ?: "?", device ?: dev);
 }
 
-int block_refs_load_mounts(BlockRefs *l, bool all, uint64_t timeout_usec) {
+static int load_mounts(BlockRefs *l, bool all, uint64_t timeout_usec) {
         const ApartOptions options = { .timeout_usec = timeout_usec };
         _cleanup_(numbers_done) Numbers numbers = { 0 };
         _cleanup_json_ json_object *mounts = NULL;
@@ -269,4 +312,17 @@ int block_refs_load_mounts(BlockRefs *l, bool all, uint64_t timeout_usec) {
         for (size_t i = 0; i < json_len(mounts) && r >= 0; i++)
                 r = add_mount(l, &numbers, json_at(mounts, i));
         return r;
+}
+
+int block_refs_load_mounts(BlockRefs *l, bool all, uint64_t timeout_usec) {
+        _cleanup_block_refs_ BlockRefs again = { 0 };
+        size_t first = l->n_items;
+
+        int r = load_mounts(l, all, timeout_usec);
+        if (r < 0 || !any_gone(l, first))
+                return r;
+        r = load_mounts(&again, all, timeout_usec);
+        if (r >= 0)
+                keep_gone_twice(l, first, &again);
+        return r == -ENOMEM ? r : 0;
 }

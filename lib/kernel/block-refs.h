@@ -24,10 +24,12 @@ void block_refs_done(BlockRefs *l);
 #define _cleanup_block_refs_ _cleanup_(block_refs_done)
 
 /* Adds all that sysfs and /proc tell of the whole machine. Reads attributes only, opens no device; what is not there (a module
- * that is not loaded) refers to nothing. A negative errno where it cannot be found out. */
+ * that is not loaded) refers to nothing. A device that is gone is looked for twice: what went with whatever referred to it is no reference.
+ * A negative errno where it cannot be found out. */
 int block_refs_load(BlockRefs *l);
 
 /* Adds the mounts of file systems on devices, of every namespace, one mount for each device that a file system is on. For whoever has the
- * time: the namespaces are entered one by one, in a process of its own. -ETIME or -EINPROGRESS when that took longer than allowed.
+ * time: the namespaces are entered one by one, in a process of its own, and once more where a device is gone. -ETIME or -EINPROGRESS when that
+ * took longer than allowed, which counts for each time.
  * all: as with mounts_find_all() (kernel/mounts.h). */
 int block_refs_load_mounts(BlockRefs *l, bool all, uint64_t timeout_usec);

@@ -23,7 +23,23 @@
 static json_object *scope, *counted;
 static const char *loop_answer; /* the number of what a loop device is bound to, or NULL: it is not told */
 
+static const char *goes_with; /* what is no longer there behind the first look at this device's link */
+static const char *goes;
+
 /* In front of the C library's. */
+ssize_t readlinkat(int dir, const char *path, char *buffer, size_t size) {
+        ssize_t n = syscall(SYS_readlinkat, dir, path, buffer, size);
+
+        int error = errno;
+
+        if (goes_with && streq(path, goes_with)) {
+                goes_with = NULL;
+                test_remove_tree(goes);
+        }
+        errno = error;
+        return n;
+}
+
 int ioctl(int fd, unsigned long request, ...) {
         struct loop_info64 *info;
         va_list args;
@@ -510,6 +526,12 @@ static void test_places(void) {
 /* The disk is still there, then it is gone: whoever refers to it is named either way. */
 static void test_references(void) {
         check_yes("references");
+        test_make_folders("/sys/class/block/dm-8/slaves");
+        put("/sys/class/block/dm-8/slaves/dm-9", "");
+        goes_with = "/sys/class/block/dm-9"; /* both went while they were looked at */
+        goes = "/sys/class/block/dm-8";
+        check_yes("references");
+        CHECK(!goes_with);
         test_make_folders("/sys/class/block/dm-7/slaves");
         put("/sys/class/block/dm-7/slaves/nvme0n1", "");
         check_no("references", "nvme0n1 is the card's, and in use: dm-7 stands on it");
