@@ -4,12 +4,20 @@
  * users while many others come and go. */
 #include <errno.h>
 #include <inttypes.h>
+#include <poll.h>
 
+#include "base/clock.h"
 #include "base/parse.h"
 #include "daemon/worker-request.h"
 #include "engine/journal.h"
 #include "engine/state-dir.h"
 #include "kernel/slot-folder.h"
+
+enum {
+        LIGHT_POLL_MSEC = 10,
+};
+
+#define LIGHT_USEC (500 * USEC_PER_MSEC) /* a light is set in less, where nothing hangs */
 
 static bool is_ours(const Request *r, const Slot *slot) {
         for (size_t i = 0; i < r->n_others; i++)
@@ -78,7 +86,8 @@ static int add_writer(Request *r, json_object *writer) {
         int q = 0;
 
         if (!one_that_concerns_us(r, slots)) {
-                for (size_t i = 0; i < json_len(slots) && q >= 0; i++)
+                /* A light takes no card down. */
+                for (size_t i = 0; i < json_len(slots) && q >= 0 && !json_flag(writer, "light"); i++)
                         q = add_slot(r, json_at(slots, i));
                 return q;
         }
@@ -86,10 +95,35 @@ static int add_writer(Request *r, json_object *writer) {
         _cleanup_free_ char *text = writer_text(writer), *remedy = writer_remedy(writer, then ?: "");
         json_object *o = json_object_new_object();
         json_set_u64(o, "removal", json_u64(writer, "removal"));
+        json_set_bool(o, "light", json_flag(writer, "light"));
         json_set_str(o, "text", text);
         json_set_str(o, "remedy", remedy);
         json_object_array_add(r->writers, o);
         return text && remedy ? 0 : -ENOMEM;
+}
+
+static bool is_light_set(const Request *r, json_object *alive) {
+        for (size_t i = 0; i < json_len(alive); i++)
+                if (json_flag(json_at(alive, i), "light") && one_that_concerns_us(r, json_get(json_at(alive, i), "slots")))
+                        return true;
+        return false;
+}
+
+/* A light that is being set just now is in nobody's way: it is waited for. */
+static int look_for_writers(const Request *r, uint64_t own, json_object **ret) {
+        uint64_t deadline = now_monotonic() + LIGHT_USEC;
+
+        for (;;) {
+                _cleanup_json_ json_object *alive = NULL;
+                int q = writers_alive(own, &alive);
+                if (q < 0)
+                        return q;
+                if (!is_light_set(r, alive) || now_monotonic() >= deadline) {
+                        *ret = TAKE_PTR(alive);
+                        return 0;
+                }
+                (void) poll(NULL, 0, LIGHT_POLL_MSEC);
+        }
 }
 
 static int find_writers(Request *r, uint64_t own) {
@@ -97,7 +131,7 @@ static int find_writers(Request *r, uint64_t own) {
 
         json_object_put(TAKE_PTR(r->writers));
         r->writers = json_object_new_array();
-        int q = writers_alive(own, &alive);
+        int q = look_for_writers(r, own, &alive);
         for (size_t i = 0; i < json_len(alive) && q >= 0; i++)
                 q = add_writer(r, json_at(alive, i));
         return q;

@@ -15,6 +15,8 @@
 #include "kernel/held-slot.h"
 #include "kernel/listing.h"
 
+#define LIGHT_PREFIX "light-" /* and the port: of a light that is set for no removal */
+
 enum {
         WRITERS_MAX_BYTES = 1024 * 1024, /* of one removal, which has a few at most */
 };
@@ -28,7 +30,7 @@ static char *writers_path(const Journal *j) {
 }
 
 static char *light_path(const char *port) {
-        return strf("%s/writers/light-%s", run_dir(), port);
+        return strf("%s/writers/" LIGHT_PREFIX "%s", run_dir(), port);
 }
 
 static int folder_make(void) {
@@ -190,11 +192,13 @@ int writers_alive(uint64_t but, json_object **ret) {
                 r = path ? writers_read(path, &doc) : -ENOMEM;
                 if (r < 0 && r != -ENOENT)
                         return r; /* somebody may be at it */
-                for (size_t k = 0; r >= 0 && k < json_len(json_get(doc, "writers")) && json_u64(doc, "removal") != but; k++) {
+                bool others = but == 0 || json_u64(doc, "removal") != but;
+                for (size_t k = 0; r >= 0 && k < json_len(json_get(doc, "writers")) && others; k++) {
                         json_object *writer = json_at(json_get(doc, "writers"), k);
                         if (!is_alive(writer))
                                 continue;
                         json_set_u64(writer, "removal", json_u64(doc, "removal"));
+                        json_set_bool(writer, "light", startswith(names.names[i], LIGHT_PREFIX));
                         json_set(writer, "slots", json_ref(json_get(doc, "slots")));
                         json_object_array_add(found, json_ref(writer));
                 }

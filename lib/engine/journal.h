@@ -105,8 +105,9 @@ bool light_is_written(const char *port);
 /* What somebody is at who waits for the others, with the names of those behind it. */
 #define WRITER_LETS_RUN "let run on: "
 
-/* Of all removals of this boot but one, whatever became of them: an array of "write" records with `removal` (0: none) and its `slots` ({"name",
- * "port"}) whose processes are still at it. A negative errno where one of these files cannot be read: somebody may be at it. */
+/* Of all removals of this boot but one (0: of all), whatever became of them: an array of "write" records with `removal` (0: none), its `slots`
+ * ({"name", "port"}) and, where it is so, `light` (set for no removal) whose processes are still at it. A negative errno where one of these files
+ * cannot be read: somebody may be at it. */
 int writers_alive(uint64_t but, json_object **ret);
 
 /* The "write" record of a process that is still at it; NULL: none is. Borrowed. */

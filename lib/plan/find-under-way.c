@@ -25,6 +25,8 @@ void find_writers(Findings *f) {
 
                 if (json_u64(writer, "removal") > 0)
                         json_set_strf(o, "evidence", "it was left behind by removal %ju", (uintmax_t) json_u64(writer, "removal"));
+                else if (json_flag(writer, "light"))
+                        json_set_str(o, "evidence", "it sets the light of the slot, for no removal, and was left behind in safe-remove-guard.service");
                 else
                         json_set_str(o, "evidence", "it was left behind by safe-remove-guard.service");
                 finding_remedy(o, "%s", json_str(writer, "remedy"));

@@ -230,6 +230,7 @@ static void test_writers(void) {
         CHECK_INT(writers_alive(0, &found), 0);
         CHECK_INT(json_len(found), 2);
         CHECK_INT(json_u64(json_at(found, 1), "removal"), 41);
+        CHECK(!json_flag(json_at(found, 1), "light"));
         CHECK_STR(json_text(json_get(json_at(found, 1), "slots")), "[{\"name\":\"2\",\"port\":null}]");
 
         /* Who takes it up knows both, and closes nothing while one of them lives. */
@@ -265,6 +266,8 @@ static void test_light_writers(void) {
         CHECK_INT(json_len(found), 2);
         CHECK_INT(json_u64(json_at(found, 0), "removal"), 0);
         CHECK_STR(json_text(json_get(json_at(found, 0), "slots")), "[{\"port\":\"0000:0c:00.0\"}]");
+        CHECK(json_flag(json_at(found, 0), "light"));
+        CHECK_INT(n_alive(0), 2); /* a plan asks, which is no removal's */
         CHECK_INT(kill(two, SIGKILL), 0);
         CHECK_INT(waitpid(two, NULL, 0), two);
         CHECK(light_is_written(port) && !light_is_written("0000:0c:01.0"));
