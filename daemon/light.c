@@ -63,6 +63,19 @@ static bool is_over(const Light *l) {
         return manager_running_at_port(l->manager, l->port) || !manager_slot_at_port(l->manager, l->port);
 }
 
+static bool is_fault(const ManagedSlot *s) {
+        SlotState state = slot_state_from_string(slot_get(s, SLOT_TEXT_STATE));
+
+        return state == SLOT_LOST || state == SLOT_WITHDRAWN || state == SLOT_STUCK;
+}
+
+/* That of a slot that is not stuck any more. (What else ends turns its light off.) */
+static bool is_settled(const Light *l) {
+        const ManagedSlot *s = manager_slot_at_port(l->manager, l->port);
+
+        return s && streq(l->wanted, "on") && !is_fault(s);
+}
+
 static void try(Light *l);
 
 static int on_retry(sd_event_source *source, uint64_t usec, void *userdata) {
@@ -71,20 +84,21 @@ static int on_retry(sd_event_source *source, uint64_t usec, void *userdata) {
         (void) source;
         (void) usec;
         l->retry = sd_event_source_disable_unref(l->retry);
-        if (is_over(l))
+        if (is_over(l) || is_settled(l))
                 forget(l);
         else
                 try(l);
         return 0;
 }
 
+/* `why_not` is NULL where it shows what is wanted, and may not go on to. */
 static void try_later(Light *l, const char *why_not) {
         const ManagedSlot *s = manager_slot_at_port(l->manager, l->port);
 
-        if (!l->told)
+        if (why_not && !l->told)
                 log_plain(LOG_ERR, "The attention LED of slot %s cannot be set to %s: %s. It is tried again.",
                                 s ? slot_get(s, SLOT_TEXT_NAME) : "?", l->wanted, why_not);
-        l->told = true;
+        l->told = l->told || why_not;
         if (is_over(l) || sd_event_add_time_relative(l->manager->event, &l->retry, CLOCK_MONOTONIC, l->pause_sec * USEC_PER_SEC, 0, on_retry, l) < 0) {
                 forget(l);
                 return;
@@ -108,6 +122,7 @@ static void on_answer(json_object *answer, const char *why_not, void *userdata) 
         ManagedSlot *s = manager_slot_at_port(l->manager, l->port);
         const char *why = l->newer ? NULL : trouble(answer, why_not, l->wanted);
         _cleanup_free_ char *failed = why ? strdup(why) : NULL;
+        bool writing = json_flag(answer, "writing");
 
         if (s && answer && !streq_ptr(json_str(answer, "type"), "error")) {
                 scanner_distrust(l->manager->scanner); /* it may have read the indicator before it was set */
@@ -118,6 +133,8 @@ static void on_answer(json_object *answer, const char *why_not, void *userdata) 
                 try(l);
         else if (why)
                 try_later(l, failed ?: "?");
+        else if (writing)
+                try_later(l, NULL); /* whoever hangs in the kernel would have the last word */
         else {
                 if (l->told)
                         log_plain(LOG_NOTICE, "The attention LED of slot %s is %s now.", s ? slot_get(s, SLOT_TEXT_NAME) : "?", l->wanted);
@@ -171,8 +188,26 @@ int light_attention(Manager *m, const ManagedSlot *s, const char *attention) {
         return 0;
 }
 
-int light_assert(Manager *m, const ManagedSlot *s, const char *attention) {
-        const char *shown = slot_get(s, SLOT_TEXT_ATTENTION_LED);
+/* Of a slot that is stuck it is enough that it does not say "safe to pull": the kernel has the lights of a card that comes up. One without an
+ * attention LED says it by its power LED. */
+static bool is_untrue(const ManagedSlot *s) {
+        const char *power = slot_get(s, SLOT_TEXT_POWER_LED), *attention = slot_get(s, SLOT_TEXT_ATTENTION_LED);
+        bool dark = !streq(power, "on") && !streq(power, "blink"), stuck = streq(slot_get(s, SLOT_TEXT_STATE), slot_state_to_string(SLOT_STUCK));
 
-        return !*shown || streq(shown, attention) || light_of(m, slot_get(s, SLOT_TEXT_PORT)) ? 0 : light_attention(m, s, attention);
+        if (streq(attention, "none"))
+                return streq(power, "off");
+        return !streq(attention, "on") && (dark || !stuck);
+}
+
+int light_assert(Manager *m, const ManagedSlot *s) {
+        const char *port = slot_get(s, SLOT_TEXT_PORT);
+
+        return *port && is_fault(s) && is_untrue(s) && !light_of(m, port) ? light_attention(m, s, "on") : 0;
+}
+
+void light_drop(Manager *m, const char *port) {
+        Light *l = light_of(m, port);
+
+        if (l)
+                forget(l);
 }

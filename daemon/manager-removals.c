@@ -76,6 +76,7 @@ static void show_started(Removal *r) {
                         continue;
                 slot->outcome = _OUTCOME_INVALID;
                 slot->withdrawn = false; /* its lights are this one's now */
+                light_drop(m, slot_get(slot, SLOT_TEXT_PORT));
                 manager_refresh_slot(slot);
         }
 }
@@ -349,8 +350,8 @@ static void end_at_slot(Removal *r, size_t i) {
                 slot->outcome = r->kind == KIND_REMOVE ? r->outcome : _OUTCOME_INVALID;
                 manager_guard_slot(r->manager, slot);
         }
-        /* Its light would go on blinking, as if somebody were at work. */
-        if (slot && r->given_up && port && light_attention(r->manager, slot, "on") < 0)
+        /* Its light would go on blinking, as if somebody were at work; or whoever was left behind in the kernel may turn it off yet. */
+        if (slot && (r->given_up || slot->outcome == OUTCOME_STUCK) && port && light_attention(r->manager, slot, "on") < 0)
                 log_plain(LOG_ERR, "The attention LED of slot %s cannot be turned on.", name ?: "?");
         manager_refresh_slot(slot);
 }

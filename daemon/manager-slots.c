@@ -142,6 +142,11 @@ static int take_left(ManagedSlot *s, json_object *entry) {
         return 0;
 }
 
+static void assert_light(const ManagedSlot *s) {
+        if (light_assert(s->manager, s) < 0)
+                log_plain(LOG_ERR, "The attention LED of slot %s cannot be turned on.", slot_get(s, SLOT_TEXT_NAME));
+}
+
 static int add_slot(Manager *m, json_object *entry) {
         _cleanup_(slot_freep) ManagedSlot *s = NULL;
 
@@ -163,6 +168,7 @@ static int add_slot(Manager *m, json_object *entry) {
         r = take_left(added, entry);
         if (added->left)
                 show(added, NULL);
+        assert_light(added);
         return r;
 }
 
@@ -201,13 +207,6 @@ static void end_withdrawal(ManagedSlot *s) {
         s->withdrawn = false;
         if (light_attention(s->manager, s, "off") < 0)
                 log_plain(LOG_WARNING, "The attention LED of slot %s cannot be turned off.", slot_get(s, SLOT_TEXT_NAME));
-}
-
-static void assert_light(const ManagedSlot *s) {
-        bool running = manager_running_at_slot(s->manager, slot_get(s, SLOT_TEXT_NAME), slot_get(s, SLOT_TEXT_PORT));
-
-        if ((s->withdrawn || s->left) && !running && light_assert(s->manager, s, "on") < 0)
-                log_plain(LOG_ERR, "The attention LED of slot %s cannot be turned on.", slot_get(s, SLOT_TEXT_NAME));
 }
 
 static int update_slot(ManagedSlot *s, json_object *entry) {

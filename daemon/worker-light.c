@@ -27,6 +27,21 @@ static int wait_for_others(const char *port) {
         return 0;
 }
 
+/* Whoever is at anything of the slot, for a removal too, may write to its light yet. What cannot be read may be of somebody. */
+static bool is_written(const char *port) {
+        _cleanup_json_ json_object *alive = NULL;
+
+        if (writers_alive(0, &alive) < 0)
+                return true;
+        for (size_t i = 0; i < json_len(alive); i++) {
+                json_object *slots = json_get(json_at(alive, i), "slots");
+                for (size_t k = 0; k < json_len(slots); k++)
+                        if (streq_ptr(json_str(json_at(slots, k), "port"), port))
+                                return true;
+        }
+        return false;
+}
+
 static int set(const char *port, Indicator attention) {
         int r = wait_for_others(port);
         if (r < 0)
@@ -46,6 +61,7 @@ int worker_light(WorkerIo *io, json_object *request) {
         int r = !port || attention < 0 ? -EINVAL : set(port, (Indicator) attention);
         if (r == -EOPNOTSUPP)
                 r = 0; /* a slot without one has nothing to say in this way */
+        bool writing = r >= 0 && is_written(port); /* before it is read: what has ended by then is seen */
         if (r >= 0)
                 r = slot_registers_read(port, &s);
         if (r < 0) {
@@ -56,6 +72,7 @@ int worker_light(WorkerIo *io, json_object *request) {
         json_object *o = worker_line("led");
         json_set_str(o, "power", s.has_power_indicator ? indicator_to_string(s.power) : NULL);
         json_set_str(o, "attention", s.has_attention_indicator ? indicator_to_string(s.attention) : NULL);
+        json_set_bool(o, "writing", writing);
         worker_send(io, o);
         return 0;
 }

@@ -295,6 +295,35 @@ class Events(BusTest):
         self.write("play/go", "")
         self.wait_end(removal)
 
+    def test_light_is_set_until_nobody_else_writes(self):
+        """Who is left behind in the kernel may write something else, behind a write that was in force."""
+        self.write("play/light-hangs", "")
+        self.withdraw()
+        wait_for(lambda: len(self.lights()) > 1, "the next try\n" + self.log())
+        self.assertEqual(self.lights()[:2], 2 * [{"port": PORT, "attention": "on"}])
+
+    def test_light_of_a_removal(self):
+        """Who is at it when a removal begins is ended: from then on the lights are the removal's."""
+        self.write("play/slow-light", "")
+        self.withdraw()
+        os.unlink(self.path("play/go"))
+        removal = self.remove("port:" + PORT)
+        wait_for(lambda: self.slot("2", "State") == "removing", "the removal")
+        os.unlink(self.path("play/slow-light"))
+        self.write("play/go", "")
+        self.assertEqual(self.wait_end(removal), "safe")
+        self.assertEqual((self.lights(), self.slot("2", "AttentionLed")), ([], "off"))
+
+    def test_light_of_a_stuck_slot(self):
+        """Whoever is left behind by the removal turns it off later: it says "safe to pull" no longer than until a look."""
+        self.write("play/script", "step hold\nstuck\n")
+        self.assertEqual(self.wait_end(self.remove("2")), "stuck")
+        wait_for(lambda: len(self.lights()) == 1 and self.slot("2", "AttentionLed") == "on", "the light\n" + self.log())
+        self.write_machine([{**slot("2", 0), "power": "off", "power_led": "off"}, slot("3", 1)])
+        self.settle()
+        wait_for(lambda: len(self.lights()) == 2 and self.slot("2", "AttentionLed") == "on", "the light again\n" + self.log())
+        self.assertEqual(self.lights(), 2 * [{"port": PORT, "attention": "on"}])
+
     def test_light_darkened_by_a_late_write(self):
         """A write that had hung ends behind ours: what the slot is to show is what it shows."""
         off = self.withdraw()
