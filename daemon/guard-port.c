@@ -101,6 +101,11 @@ void port_give_back(Port *p, const char *why, bool unwanted) {
         port_disclaim(p);
         if (p->state != PORT_HELD)
                 return; /* on its way: then when it is there */
+        bool hangs = held_is_being_written(p->port);
+        if (hangs) {
+                set_timer(p, HANGING_USEC); /* on_timer() comes back to it */
+                return;
+        }
         port_settle(p, PORT_GIVING);
         int r = hands_work(p->world->hands, HAND_GIVE, p->port, (HandPress) { 0 });
         if (r < 0)

@@ -6,6 +6,7 @@
 
 #include "base/clock.h"
 #include "base/parse.h"
+#include "kernel/apart.h"
 #include "kernel/pcie-slot.h"
 
 enum {
@@ -18,6 +19,8 @@ enum {
         PIC_SHIFT = 8,
         AIC_SHIFT = 6,
 };
+
+#define WRITE_USEC (10 * USEC_PER_SEC) /* two commands, and a port that has to wake up first */
 
 static const char *const indicator_table[_INDICATOR_MAX] = {
         [INDICATOR_RESERVED] = "reserved",
@@ -186,62 +189,82 @@ static int control_write(SlotDoor *d, bool high, uint16_t mask, uint16_t value) 
         return wait_completed(d);
 }
 
-static int indicators_set(const char *port, int fd, Indicator power, Indicator attention) {
+typedef struct SlotWrite {
+        const char *port;
+        Indicator power, attention;
+} SlotWrite;
+
+static int indicators_set(void *data, char **ret_text) {
+        const SlotWrite *w = data;
         uint8_t config[CONFIG_LENGTH];
-        SlotRegisters s;
         size_t length = 0;
 
+        _cleanup_close_ int fd = config_open(w->port, O_RDWR);
+        if (fd < 0)
+                return fd;
         int r = config_read(fd, config, &length);
         if (r < 0)
                 return r;
-        r = port_registers_decode(port, config, length, &s);
-        if (r < 0)
-                return r;
-        if ((power != INDICATOR_RESERVED && !s.has_power_indicator) ||
-            (attention != INDICATOR_RESERVED && !s.has_attention_indicator))
-                return -EOPNOTSUPP;
-
         int at = find_capability(config, length);
+        if (at < 0)
+                return at;
         SlotDoor d = {
                 .fd = fd,
                 .at = at,
                 .completes = !(get32(config + at + PCI_EXP_SLTCAP) & PCI_EXP_SLTCAP_NCCS),
                 .control = get16(config + at + PCI_EXP_SLTCTL),
         };
-        if (power != INDICATOR_RESERVED)
-                r = control_write(&d, true, PCI_EXP_SLTCTL_PIC, (uint16_t) (power << PIC_SHIFT));
-        if (r >= 0 && attention != INDICATOR_RESERVED)
-                r = control_write(&d, false, PCI_EXP_SLTCTL_AIC, (uint16_t) (attention << AIC_SHIFT));
+        if (w->power != INDICATOR_RESERVED)
+                r = control_write(&d, true, PCI_EXP_SLTCTL_PIC, (uint16_t) (w->power << PIC_SHIFT));
+        if (r >= 0 && w->attention != INDICATOR_RESERVED)
+                r = control_write(&d, false, PCI_EXP_SLTCTL_AIC, (uint16_t) (w->attention << AIC_SHIFT));
         return r;
 }
 
+/* A write to configuration space waits for the port to wake up, and for whoever has its lock (drivers/pci/access.c:pci_wait_cfg), for ever if
+ * need be: a process of its own makes it, which somebody knows of. */
+static int write_apart(apart_work_t work, SlotWrite *w, const char *what) {
+        const ApartOptions options = { .what = what, .timeout_usec = WRITE_USEC };
+
+        return what ? run_apart(work, w, &options, NULL) : -ENOMEM;
+}
+
+static bool is_shown(const SlotRegisters *s, Indicator power, Indicator attention) {
+        return (power == INDICATOR_RESERVED || s->power == power) && (attention == INDICATOR_RESERVED || s->attention == attention);
+}
+
 int slot_indicators_write(const char *port, Indicator power, Indicator attention) {
-        SlotRegisters after;
+        SlotRegisters s;
 
         if (power < 0 || power >= _INDICATOR_MAX || attention < 0 || attention >= _INDICATOR_MAX)
                 return -EINVAL;
 
-        _cleanup_close_ int fd = config_open(port, O_RDWR);
-        if (fd < 0)
-                return fd;
-        int r = indicators_set(port, fd, power, attention);
+        int r = slot_registers_read(port, &s);
         if (r < 0)
                 return r;
+        if ((power != INDICATOR_RESERVED && !s.has_power_indicator) || (attention != INDICATOR_RESERVED && !s.has_attention_indicator))
+                return -EOPNOTSUPP;
+        if (is_shown(&s, power, attention))
+                return 0;
 
-        r = slot_registers_read(port, &after);
+        SlotWrite w = { .port = port, .power = power, .attention = attention };
+        _cleanup_free_ char *what = strf("power LED %s, attention LED %s > registers of port %s", indicator_to_string(power),
+                                         indicator_to_string(attention), port);
+        r = write_apart(indicators_set, &w, what);
+        if (r >= 0)
+                r = slot_registers_read(port, &s);
         if (r < 0)
                 return r;
-        bool taken = (power == INDICATOR_RESERVED || after.power == power) &&
-                     (attention == INDICATOR_RESERVED || after.attention == attention);
-        return taken ? 0 : -EIO;
+        return is_shown(&s, power, attention) ? 0 : -EIO;
 }
 
-int slot_button_clear(const char *port) {
+static int button_clear(void *data, char **ret_text) {
         static const uint8_t pressed = PCI_EXP_SLTSTA_ABP;
+        const SlotWrite *w = data;
         uint8_t config[CONFIG_LENGTH];
         size_t length = 0;
 
-        _cleanup_close_ int fd = config_open(port, O_RDWR);
+        _cleanup_close_ int fd = config_open(w->port, O_RDWR);
         if (fd < 0)
                 return fd;
         int r = config_read(fd, config, &length);
@@ -251,4 +274,15 @@ int slot_button_clear(const char *port) {
         if (at < 0)
                 return at;
         return pwrite(fd, &pressed, 1, at + PCI_EXP_SLTSTA) < 0 ? -errno : 0;
+}
+
+int slot_button_clear(const char *port) {
+        SlotWrite w = { .port = port };
+        SlotRegisters s;
+
+        int r = slot_registers_read(port, &s);
+        if (r < 0 || !s.button_pressed)
+                return r;
+        _cleanup_free_ char *what = strf("button latch > registers of port %s", port);
+        return write_apart(button_clear, &w, what);
 }

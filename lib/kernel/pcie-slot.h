@@ -47,12 +47,13 @@ int slot_registers_read(const char *port, SlotRegisters *ret);
 /* Sets indicators by writing the high byte (power) or low byte (attention) of Slot Control; INDICATOR_RESERVED leaves
  * one as it is. Waits for the port's Command Completed bit between writes. Only for ports whose pciehp is unbound, or
  * for the power indicator of an idle slot: the kernel's own writes are read-modify-write under a lock we do not have.
- * Reads back; -EIO when the port did not take it, -EPERM under lockdown, -EOPNOTSUPP without such an indicator (nothing is
+ * A process of its own writes, which the witness is told of (kernel/apart.h); -EINPROGRESS: it was left behind, and may come to it yet. Nothing
+ * is written where they show that already. Reads back; -EIO when the port did not take it, -EPERM under lockdown, -EOPNOTSUPP without such an indicator (nothing is
  * written then). */
 int slot_indicators_write(const char *port, Indicator power, Indicator attention);
 
 /* Clears a latched button press, and nothing else of Slot Status, by writing 1 to that bit alone. To be called before pciehp
  * comes back to a slot whose press has been answered: the kernel clears the whole register while it binds
  * (drivers/pci/hotplug/pciehp_hpc.c:pcie_init), but QEMU takes that back for bits that were not set, and the press would start
- * the kernel's 5 s. */
+ * the kernel's 5 s. Written as above, where it is latched. */
 int slot_button_clear(const char *port);

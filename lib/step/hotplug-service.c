@@ -1,4 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include <errno.h>
+
 #include "kernel/driver.h"
 #include "kernel/held-slot.h"
 #include "led/led.h"
@@ -43,8 +45,8 @@ int hotplug_service_take(json_object *args, StepRun *run) {
 
         /* An indicator that cannot be set (lockdown closes the configuration space) must not keep a card from being
          * removed: it then says less than the truth, never more. */
-        (void) led_show_held(json_str(args, "port"), INDICATOR_BLINK, INDICATOR_RESERVED);
-        return 0;
+        r = led_show_held(json_str(args, "port"), INDICATOR_BLINK, INDICATOR_RESERVED);
+        return r == -EINPROGRESS ? step_fail(run, r, "a write to the registers of port %s has not come back", json_str(args, "port")) : 0;
 }
 
 int hotplug_service_give(json_object *args, StepRun *run) {

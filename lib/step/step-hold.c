@@ -58,7 +58,10 @@ static int hold_revert(json_object *args, StepRun *run) {
                 const char *port = json_str(args, "port");
                 int q = led_show_held(port, indicator_arg(args, "power_led"), indicator_arg(args, "attention_led"));
                 run->light_closed = q == -EPERM || q == -EACCES;
-                (void) slot_button_clear(port);
+                if (q != -EINPROGRESS)
+                        q = slot_button_clear(port);
+                if (q == -EINPROGRESS)
+                        return step_fail(run, q, "a write to the registers of port %s has not come back", port);
         }
         return hotplug_service_give(args, run);
 }

@@ -693,6 +693,22 @@ static void test_hanging(void) {
         check_told(NULL);
 }
 
+/* It is held, and who wrote to its registers hangs: it is given back behind that. */
+static void test_registers_hang(void) {
+        begin();
+        happens(SOURCE_BUTTON_PRESSED, PRESS, false);
+        hand(NULL);
+        work = 0;
+        writing = true;
+        happens(SOURCE_BUTTON_PRESSED, NULL, false);
+        for (unsigned looks = 0; looks < 3; looks++)
+                (void) sd_event_run(event, USEC_PER_SEC);
+        CHECK_INT(work, 0);
+        check_told("button-pressed:held button-cancelled");
+        wait_for_end();
+        CHECK_INT(work, HAND_GIVE);
+}
+
 /* A guard found the hold that nobody had claimed, and told of it: it is that guard's as if it had taken the slot itself. */
 static void test_adopted(void) {
         come_to(SERVED);
@@ -777,6 +793,7 @@ int main(void) {
         test_past();
         test_deaths();
         test_hanging();
+        test_registers_hang();
         test_adopted();
         test_yielded_long_ago();
         test_gone();
