@@ -6,35 +6,15 @@
 
 #include "base/clock.h"
 #include "daemon/worker-last-seen.h"
+#include "daemon/worker-press.h"
 #include "daemon/worker-removal.h"
 #include "daemon/worker-verbs.h"
-#include "kernel/apart.h"
-#include "kernel/held-slot.h"
 
 enum {
         LOOK_AGAIN_MSEC = 1000,
 };
 
 #define LOOK_USEC (30 * USEC_PER_SEC) /* in which a held slot's machine is looked at again where that fails */
-
-/* Where there is no record the port's mark tells of whoever writes. Without one it is done all the same. */
-static int note_in_mark(void *port, const char *what, int pid, uint64_t start_time, bool mortal) {
-        (void) held_note_writer(port, pid, start_time);
-        return 0;
-}
-
-/* A press that cannot be answered: the kernel's power-off is called off all the same, by taking the slot and giving it back
- * at once. Without a record of it, but the other choice is a card that loses power with its memory in use. */
-static void press_call_off(Removal *m) {
-        const Step *hold = &m->plan->steps[0];
-        StepRun run = { .limits = &m->request.policy.limits };
-
-        apart_set_witness(note_in_mark, (void *) json_str(hold->args, "port"));
-        (void) step_ops(hold->type)->apply(hold->args, &run);
-        (void) step_ops(hold->type)->revert(hold->args, &run);
-        apart_set_witness(NULL, NULL);
-        step_run_done(&run);
-}
 
 /* Of a card that is gone from one of the slots; NULL where nothing is. */
 static char *what_is_left(const Plan *p) {
@@ -136,7 +116,7 @@ static int run_button(Removal *m) {
                 return r;
         r = removal_begin(m);
         if (r < 0) {
-                press_call_off(m);
+                press_call_off(&m->plan->steps[0], &m->request.policy.limits);
                 return removal_end_unwritable(m, r);
         }
         r = engine_forward(&m->engine);
