@@ -28,6 +28,45 @@ int mount_ns_budget_took(MountNsBudget *b, const MountNs *ns, int length_or_erro
         return 0;
 }
 
+int mount_ns_shares_begin(MountNsShares *s, const MountNsList *l, unsigned msec) {
+        int r = 0;
+
+        *s = (MountNsShares) { 0 };
+        for (size_t i = 0; i < l->n_items && r >= 0; i++)
+                if (l->items[i].foreign)
+                        r = id_map_add(&s->owners, l->items[i].owner, s->owners.n);
+        s->used = r < 0 ? NULL : calloc(s->owners.n + 1, sizeof(uint64_t));
+        if (!s->used) {
+                mount_ns_shares_done(s);
+                return -ENOMEM;
+        }
+        s->share = s->owners.n > 0 ? msec * USEC_PER_MSEC / s->owners.n : 0;
+        if (s->share < MOUNT_NS_SHARE_MSEC * USEC_PER_MSEC)
+                s->share = MOUNT_NS_SHARE_MSEC * USEC_PER_MSEC;
+        return 0;
+}
+
+void mount_ns_shares_done(MountNsShares *s) {
+        id_map_done(&s->owners);
+        free(s->used);
+        *s = (MountNsShares) { 0 };
+}
+
+uint64_t mount_ns_shares_until(const MountNsShares *s, const MountNs *ns, uint64_t now) {
+        size_t i;
+
+        if (!ns->foreign)
+                return UINT64_MAX;
+        return id_map_find(&s->owners, ns->owner, &i) && s->used[i] < s->share ? now + s->share - s->used[i] : 0;
+}
+
+void mount_ns_shares_took(MountNsShares *s, const MountNs *ns, uint64_t usec) {
+        size_t i;
+
+        if (ns->foreign && id_map_find(&s->owners, ns->owner, &i))
+                s->used[i] += usec;
+}
+
 /* One of the list, and where it belongs. */
 typedef struct Place {
         MountNs ns;

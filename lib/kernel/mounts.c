@@ -2,6 +2,7 @@
 #include <errno.h>
 #include <fcntl.h>
 
+#include "base/clock.h"
 #include "kernel/apart.h"
 #include "kernel/mount-ns-budget.h"
 #include "kernel/mounts.h"
@@ -13,6 +14,8 @@ bool mounted_fs_is(const MountedFs *fs, const MountEntry *m) {
 
 typedef struct Enter {
         MountNsBudget budget;
+        MountNsShares *shares;  /* NULL: whoever visits reads a table and no more */
+        bool late;              /* some were passed over for want of time */
         int proc_fd, home;
         mount_ns_visit_t visit;
         void *data;
@@ -21,12 +24,16 @@ typedef struct Enter {
 static int enter(const MountNs *ns, int fd, void *data) {
         Enter *e = data;
         size_t max = mount_ns_budget_for(&e->budget, ns);
+        uint64_t begun = now_monotonic(), until = e->shares ? mount_ns_shares_until(e->shares, ns, begun) : UINT64_MAX;
 
-        if (max == 0)
+        e->late = e->late || begun >= until;
+        if (max == 0 || begun >= until)
                 return 0;
         int r = fd < 0 ? fd : mount_ns_enter(fd);
         if (r >= 0)
-                r = e->visit(ns, e->proc_fd, max, e->data);
+                r = e->visit(ns, e->proc_fd, max, until, e->data);
+        if (e->shares)
+                mount_ns_shares_took(e->shares, ns, now_monotonic() - begun);
         r = mount_ns_budget_took(&e->budget, ns, r);
         /* The next one's path is one of ours. */
         return r < 0 ? r : mount_ns_enter(e->home);
@@ -44,12 +51,18 @@ static int enter_each(const MountNs *items, size_t n, Enter *e) {
 }
 
 int mount_ns_for_each(mount_ns_visit_t visit, void *data) {
+        _cleanup_(mount_ns_shares_done) MountNsShares shares = { 0 };
         _cleanup_mount_ns_list_ MountNsList l = { 0 };
-        Enter e = { .visit = visit, .data = data };
+        Enter e = { .shares = &shares, .visit = visit, .data = data };
 
-        mount_ns_budget_begin(&e.budget, MOUNT_NS_BUDGET_MSEC, SIZE_MAX);
         int r = mount_ns_list(&l);
-        return r < 0 ? r : enter_each(l.items, l.n_items, &e);
+        if (r >= 0)
+                r = mount_ns_shares_begin(&shares, &l, MOUNT_NS_BUDGET_MSEC);
+        /* It is the shares that end. */
+        mount_ns_budget_begin(&e.budget, UINT32_MAX, SIZE_MAX);
+        if (r >= 0)
+                r = enter_each(l.items, l.n_items, &e);
+        return r < 0 ? r : e.late;
 }
 
 typedef struct Tables {
@@ -57,7 +70,7 @@ typedef struct Tables {
         void *data;
 } Tables;
 
-static int read_table(const MountNs *ns, int proc_fd, size_t max, void *data) {
+static int read_table(const MountNs *ns, int proc_fd, size_t max, _unused_ uint64_t until, void *data) {
         _cleanup_mount_entries_ MountEntries entries = { 0 };
         const Tables *t = data;
 
@@ -89,8 +102,9 @@ int mount_tables_for_each(bool all, int (*visit)(const MountNs *ns, const MountE
         Enter e = { .visit = read_table, .data = &t };
         size_t n = 0;
 
-        mount_ns_budget_begin(&e.budget, all ? MOUNT_NS_PATIENT_MSEC : MOUNT_NS_BUDGET_MSEC, SIZE_MAX);
         int r = mount_ns_list(&l);
+        /* Behind the list: whoever makes that long takes no time from the others' tables. */
+        mount_ns_budget_begin(&e.budget, all ? MOUNT_NS_PATIENT_MSEC : MOUNT_NS_BUDGET_MSEC, SIZE_MAX);
         _cleanup_free_ MountNs *silent = r < 0 ? NULL : calloc(l.n_items + 1, sizeof(MountNs));
         if (!silent)
                 return r < 0 ? r : -ENOMEM;
@@ -152,6 +166,7 @@ static json_object *mount_json(const MountNs *ns, const MountEntry *m) {
 
         json_set_u64(o, "ns", ns->id);
         json_set_u64(o, "pid", (uint64_t) ns->pid);
+        json_set_bool(o, "foreign", ns->foreign);
         json_set_str(o, "ns_path", ns->path);
         json_set_u64(o, "id", m->id);
         json_set_u64(o, "parent_id", m->parent_id);

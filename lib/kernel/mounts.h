@@ -18,7 +18,7 @@ typedef struct MountedFs {
 /* Is that a mount of it? */
 bool mounted_fs_is(const MountedFs *fs, const MountEntry *m);
 
-/* Every mount of it, as [{"ns", "pid", "ns_path", "id", "parent_id", "root", "target", "options", "propagation", "source",
+/* Every mount of it, as [{"ns", "pid", "foreign", "ns_path", "id", "parent_id", "root", "target", "options", "propagation", "source",
  * "super_options", "on_top": [where other file systems are mounted on it], "names": ["net:[4026532600] at PATH", names of namespaces that are, which
  * go with it (kernel/unmount.h)]}]. -EINPROGRESS when the kernel did not
  * answer in time. */
@@ -35,7 +35,8 @@ int mounts_of_table(const MountedFs *fs, const MountNs *ns, const MountEntries *
 int mount_tables_for_each(bool all, int (*visit)(const MountNs *ns, const MountEntries *l, void *data), void *data);
 
 /* Calls visit() within the mount namespaces, in one process: for functions that run apart. A namespace that is gone when its
- * turn comes is passed over. Stops likewise. max: how long a table of mounts it may read there (mount_ns_read()); it returns how long
- * that was, or a negative errno. */
-typedef int (*mount_ns_visit_t)(const MountNs *ns, int proc_fd, size_t max, void *data);
+ * turn comes is passed over, and so are those of a user whose share of the time is used up (MountNsShares). Stops likewise. max: how long a
+ * table of mounts it may read there (mount_ns_read()); it returns how long that was, or a negative errno. until: monotonic, when it has to be
+ * through; UINT64_MAX in the host's own. 1: some were passed over for want of time. */
+typedef int (*mount_ns_visit_t)(const MountNs *ns, int proc_fd, size_t max, uint64_t until, void *data);
 int mount_ns_for_each(mount_ns_visit_t visit, void *data);

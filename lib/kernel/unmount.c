@@ -5,31 +5,48 @@
 
 #include "base/clock.h"
 #include "kernel/apart.h"
-#include "kernel/mount-ns-budget.h"
 #include "kernel/unmount.h"
 
 enum {
         /* For a moment only, 0.2 s: there may be many mounts, and whoever asks for this looks again himself. */
         BUSY_TRIES = 100,
         BUSY_PAUSE_NSEC = 2 * 1000 * 1000,
-        BUSY_PAUSES_MAX = 2500, /* for all of them together, 5 s: anybody may be in thousands that he made in a namespace of his own */
+        BUSY_PAUSES_MAX = 2500, /* for all of them together, 5 s */
+
+        LEFT_MAX = 1000,        /* that are told */
+        ROUNDS_SEC = 10,        /* no round is begun behind that: each gives every user his share of the time once (kernel/mount-ns-budget.h) */
 };
 
+typedef struct Unmount {
+        const MountedFs *fs;
+        json_object *left;
+        size_t n_done;
+        bool late;              /* something was left for want of time */
+        unsigned n_pauses;
+        uint64_t end;           /* monotonic: our own, before somebody takes us for stuck */
+        uint64_t until;         /* likewise, in this namespace: anybody can make mounts in one of his own, a hundred thousand, or one anew for
+                                 * each that goes */
+} Unmount;
+
+static bool time_is_over(const Unmount *u) {
+        return now_monotonic() >= u->until;
+}
+
 /* Whoever just looks in for a moment keeps a mount busy for that moment; the kernel has no event for its end. */
-static int umount_patiently(const char *target, unsigned *pauses) {
+static int umount_patiently(Unmount *u, const char *target) {
         const struct timespec pause = { .tv_nsec = BUSY_PAUSE_NSEC };
         int r = 0;
 
         for (unsigned n = 0; n < BUSY_TRIES; n++) {
                 r = umount2(target, UMOUNT_NOFOLLOW) < 0 ? -errno : 0;
-                if (r != -EBUSY || ++*pauses > BUSY_PAUSES_MAX)
+                if (r != -EBUSY || time_is_over(u) || ++u->n_pauses > BUSY_PAUSES_MAX)
                         break;
                 (void) nanosleep(&pause, NULL);
         }
         return r;
 }
 
-static int umount_one(const MountEntry *m, int proc_fd, unsigned *pauses, const char **ret_why) {
+static int umount_one(Unmount *u, const MountEntry *m, int proc_fd, const char **ret_why) {
         uint64_t id = 0;
 
         int r = mount_id_at(proc_fd, m->target, &id);
@@ -40,7 +57,7 @@ static int umount_one(const MountEntry *m, int proc_fd, unsigned *pauses, const 
                 r = -EBUSY;
         } else {
                 /* A namespace that belongs to less privileged users got its mounts locked together. */
-                r = umount_patiently(m->target, pauses);
+                r = umount_patiently(u, m->target);
                 *ret_why = r == -EINVAL ? "it is locked in a namespace of less privileged users: it goes when their processes end"
                                         : NULL;
         }
@@ -72,52 +89,45 @@ static void add_left(json_object *left, const MountNs *ns, const char *target, i
 
         json_set_u64(o, "ns", ns->id);
         json_set_u64(o, "pid", (uint64_t) ns->pid);
+        json_set_bool(o, "foreign", ns->foreign);
         json_set_str(o, "target", target);
         json_set_u64(o, "error", (uint64_t) -error);
         json_set_str(o, "why", why ?: strerror(-error));
         json_object_array_add(left, o);
 }
 
-typedef struct Unmount {
-        const MountedFs *fs;
-        json_object *left;
-        unsigned n_pauses;
-        uint64_t until;         /* monotonic: our own end, before somebody takes us for stuck */
-        uint64_t foreign_until; /* for all namespaces together that anybody may have made, from the first of them on; 0: none yet */
-} Unmount;
-
-/* Anybody can make mounts in a namespace of his own, a hundred thousand, or one anew for each that goes. */
-static bool time_is_over(Unmount *u, const MountNs *ns) {
-        uint64_t now = now_monotonic();
-
-        if (ns->foreign && u->foreign_until == 0)
-                u->foreign_until = now + MOUNT_NS_BUDGET_MSEC * USEC_PER_MSEC;
-        return now >= u->until || (ns->foreign && now >= u->foreign_until);
+static int umount_in_time(Unmount *u, const MountEntry *m, int proc_fd, const char **ret_why) {
+        if (!time_is_over(u))
+                return umount_one(u, m, proc_fd, ret_why);
+        u->late = true;
+        *ret_why = "there was no time left for it";
+        return -ETIME;
 }
 
-/* Once over the mounts of the namespace, the last one first. *ret_left is what did not go. */
-static int unmount_pass(Unmount *u, const MountNs *ns, int proc_fd, size_t max, json_object **ret_left, size_t *ret_done) {
+/* Once over the mounts of the namespace, the last one first. *ret_left is what did not go, as far as it is told. */
+static int unmount_pass(Unmount *u, const MountNs *ns, int proc_fd, size_t max, json_object **ret_left, size_t *ret_n_left, size_t *ret_done) {
         _cleanup_json_ json_object *left = json_object_new_array();
         _cleanup_mount_entries_ MountEntries l = { 0 };
         _cleanup_(id_map_done) IdMap places = { 0 };
-        size_t done = 0;
+        size_t done = 0, n_left = 0;
 
         int length = mount_ns_read(proc_fd, max, &l), r = length < 0 ? length : find_places(u->fs, &l, &places);
         if (r < 0)
                 return r;
         for (size_t i = l.n_items; i > 0; i--) {
                 const MountEntry *m = &l.items[i - 1];
-                const char *why = "there was no time left for it";
+                const char *why = NULL;
 
                 if (!mounted_fs_is(u->fs, m) && !is_name_on(&places, m))
                         continue;
-                r = time_is_over(u, ns) ? -ETIME : umount_one(m, proc_fd, &u->n_pauses, &why);
-                if (r < 0)
-                        add_left(left, ns, m->target, r, why);
-                else
+                r = umount_in_time(u, m, proc_fd, &why);
+                if (r >= 0)
                         done++;
+                else if (n_left++ < LEFT_MAX)
+                        add_left(left, ns, m->target, r, why);
         }
         *ret_left = TAKE_PTR(left);
+        *ret_n_left = n_left;
         *ret_done = done;
         return length;
 }
@@ -125,37 +135,52 @@ static int unmount_pass(Unmount *u, const MountNs *ns, int proc_fd, size_t max, 
 /* As long as anything goes: what was moved stands on what was made after it, and one that is taken away by propagation makes
  * its parent free. A pass that takes any leaves one less for the next, so there are no more passes than mounts were at first, unless
  * somebody makes new ones. */
-static int unmount_in_ns(const MountNs *ns, int proc_fd, size_t max, void *data) {
+static int unmount_in_ns(const MountNs *ns, int proc_fd, size_t max, uint64_t until, void *data) {
         _cleanup_json_ json_object *left = NULL;
         Unmount *u = data;
-        size_t done = 0, passes = 0, most = 0;
+        size_t done = 0, n_left = 0, passes = 0, most = 0;
         int r;
 
+        u->until = until < u->end ? until : u->end;
         do {
                 json_object_put(TAKE_PTR(left));
-                r = unmount_pass(u, ns, proc_fd, max, &left, &done);
+                r = unmount_pass(u, ns, proc_fd, max, &left, &n_left, &done);
                 if (r < 0)
                         return r;
-                most = most ?: done + json_len(left);
-        } while (done > 0 && json_len(left) > 0 && ++passes < most && !time_is_over(u, ns));
+                most = most ?: done + n_left;
+                u->n_done += done;
+        } while (done > 0 && n_left > 0 && ++passes < most && !time_is_over(u));
 
-        for (size_t i = 0; i < json_len(left); i++)
+        for (size_t i = 0; i < json_len(left) && json_len(u->left) < LEFT_MAX; i++)
                 json_object_array_add(u->left, json_ref(json_at(left, i)));
         return r;
 }
 
+/* Once over all namespaces. 1: another time would take more. */
+static int unmount_round(Unmount *u) {
+        json_object_put(u->left);
+        u->left = json_object_new_array();
+        u->n_done = 0;
+        u->late = false;
+        int r = mount_ns_for_each(unmount_in_ns, u);
+        return r < 0 ? r : (r > 0 || u->late) && u->n_done > 0;
+}
+
 static int unmount_apart(void *data, char **ret_text) {
         Unmount *u = data;
+        uint64_t last = now_monotonic() + ROUNDS_SEC * USEC_PER_SEC, until = last < u->end ? last : u->end;
+        int r;
 
-        u->left = json_object_new_array();
-        int r = mount_ns_for_each(unmount_in_ns, u);
+        do
+                r = unmount_round(u);
+        while (r > 0 && now_monotonic() < until);
         *ret_text = strdup(json_text(u->left));
         return r < 0 ? r : *ret_text ? 0 : -ENOMEM;
 }
 
 int fs_unmount(const MountedFs *fs, uint64_t timeout_usec, json_object **ret_left) {
         const ApartOptions options = { .what = "umount of the card's file system", .timeout_usec = timeout_usec };
-        Unmount u = { .fs = fs, .until = now_monotonic() + time_for(timeout_usec) / 2 };
+        Unmount u = { .fs = fs, .end = now_monotonic() + time_for(timeout_usec) / 2 };
         _cleanup_free_ char *text = NULL;
 
         int r = run_apart(unmount_apart, &u, &options, &text);

@@ -8,6 +8,8 @@
 bool mount_is_name(const char *type, const char *root);
 
 /* Takes away all mounts of it in all mount namespaces that are not busy, the ones made last first, and such
- * names on them. Who makes mounts there as fast as they go makes it neither endless nor longer than half the timeout, but for one umount(2)
- * that hangs; what there was no time for is left with ETIME. 0 whatever is left: ask mounts_find(). *ret_left: [{"ns", "pid", "target", "error", "why"}], what the kernel said about each that it did not take. */
+ * names on them. In namespaces that anybody may have made each user has his share of the time, round after round: who has a hundred thousand
+ * there, or makes new ones as fast as they go, keeps nobody else's from being taken. He makes it neither endless nor longer than 11 s or half the
+ * timeout, but for one umount(2) that hangs; what there was no time for is left with ETIME. 0 whatever is left: ask mounts_find().
+ * *ret_left: [{"ns", "pid", "foreign", "target", "error", "why"}], what the kernel said about those that it did not take, a thousand of them at most. */
 int fs_unmount(const MountedFs *fs, uint64_t timeout_usec, json_object **ret_left);

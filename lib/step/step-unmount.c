@@ -21,6 +21,7 @@
 enum {
         BUSY_RETRY_MSEC = 100,
         BUSY_TRIES = 20,
+        UNMOUNT_SEC = 30,       /* and no try but the last is begun behind that, however many mounts somebody made */
 
         /* The last reference of a super block is dropped by whoever had it, in his time. The kernel has no event for it. */
         GONE_RETRY_MSEC = 50,
@@ -131,23 +132,28 @@ static int unmount_verify(json_object *args, StepRun *run) {
         return r < 0 ? r : r > 0 ? STEP_PARTLY_APPLIED : STEP_APPLIED;
 }
 
-/* Who came with a locked copy after the plan was made, which tells of those before (LOCKED_MOUNT). */
-static char *end_command(uintmax_t pid) {
+/* Who keeps a namespace that has what nobody can take there (a locked copy that came after the plan was made, which tells of those before:
+ * LOCKED_MOUNT) or more than there is time for. */
+static char *end_command(uintmax_t ns, uintmax_t pid) {
         _cleanup_free_ char *folder = strf("/proc/%ju", pid), *unit = NULL;
         _cleanup_close_ int fd = pid > 0 && folder ? open(folder, O_PATH | O_DIRECTORY | O_CLOEXEC) : -EBADF;
 
+        if (pid == 0)
+                return strf("find /proc/[0-9]*/fd -lname 'mnt:\\[%ju\\]'  # whose process keeps the namespace: end it", ns);
         return fd >= 0 && process_unit(fd, &unit) >= 0 ? process_end_command(unit, (int) pid) : NULL;
 }
 
-static int busy_fail(const MountedFs *fs, json_object *left, const char *users, StepRun *run) {
-        json_object *first = json_at(left, 0);
+/* left: what the kernel said about those that it did not take, nothing of those that nobody had the time to try. */
+static int busy_fail(const MountedFs *fs, json_object *found, json_object *left, const char *users, StepRun *run) {
+        json_object *first = json_at(left, 0) ?: json_at(found, 0);
         const char *target = json_str(first, "target");
-        uintmax_t pid = json_u64(first, "pid");
-        size_t more = json_len(left) - 1;
-        bool busy = json_u64(first, "error") == EBUSY;
+        uintmax_t pid = json_u64(first, "pid"), ns = json_u64(first, "ns");
+        size_t more = json_len(found) - 1;
+        uint64_t error = json_len(left) > 0 ? json_u64(first, "error") : ETIME;
+        bool busy = error == EBUSY, theirs = json_flag(first, "foreign") && (error == EINVAL || error == ETIME);
         _cleanup_free_ char *others = more > 0 ? strf(" (and %zu more)", more) : NULL, *quoted = shell_quoted(target);
 
-        _cleanup_free_ char *end = json_u64(first, "error") == EINVAL ? end_command(pid) : NULL;
+        _cleanup_free_ char *end = theirs ? end_command(ns, pid) : NULL;
         _cleanup_free_ char *unseen = busy && !users ? step_unseen(TARGET_FS, fs->dev, target) : NULL;
         _cleanup_free_ char *in_flight = busy && !users && !unseen ? step_in_flight() : NULL;
         const char *who = busy ? users ?: unseen ?: in_flight : NULL;
@@ -157,7 +163,7 @@ static int busy_fail(const MountedFs *fs, json_object *left, const char *users, 
         else
                 step_remedy(run, busy ? "nsenter -t %ju -m fuser -vm %s" : "ps -fp %ju  # its namespace has %s", pid, quoted);
         return step_fail(run, -EBUSY, "%s cannot be unmounted in the namespace of process %ju%s: %s%s%s", target, pid, others ?: "",
-                         json_str(first, "why"), who ? ": " : "", who ?: "");
+                         json_str(first, "why") ?: "there was no time left for it", who ? ": " : "", who ?: "");
 }
 
 /* A container's network has its name back when the container is started again. */
@@ -206,6 +212,8 @@ static int shut_down_unseen(json_object *args, const char *users, StepRun *run) 
 static int unmount_all(json_object *args, const MountedFs *fs, StepRun *run) {
         _cleanup_json_ json_object *left = NULL;
         _cleanup_free_ char *users = NULL;
+        uint64_t deadline = 0;
+        bool last = false;
 
         for (unsigned tries = 0;; tries++) {
                 _cleanup_json_ json_object *found = NULL;
@@ -215,16 +223,18 @@ static int unmount_all(json_object *args, const MountedFs *fs, StepRun *run) {
                         return r;
                 if (step_cancelled(run))
                         return step_fail(run, -ECANCELED, "cancelled");
-                if (tries >= BUSY_TRIES)
-                        return busy_fail(fs, left, users, run);
+                if (last)
+                        return busy_fail(fs, found, left, users, run);
+                last = tries > 0 && (tries + 1 == BUSY_TRIES || now_monotonic() >= deadline);
                 /* Before it may be shut down: after that nobody's files can be asked where they are. */
-                if (tries + 1 == BUSY_TRIES)
+                if (last) {
                         users = step_fs_users(fs->dev, json_str(json_at(found, 0), "target"));
-                if (tries + 1 == BUSY_TRIES)
                         r = shut_down_unseen(args, users, run);
-                else if (tries == 0) {
+                } else if (tries == 0) {
                         tell_names(found, run);
                         r = quiesce(args, fs, json_at(found, 0), run);
+                        /* What has to be written had its own time. */
+                        deadline = now_monotonic() + time_for(UNMOUNT_SEC * USEC_PER_SEC);
                 }
                 if (r < 0)
                         return r;

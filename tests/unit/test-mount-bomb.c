@@ -6,6 +6,7 @@
 #include <grp.h>
 #include <sys/stat.h>
 
+#include "base/clock.h"
 #include "base/fileio.h"
 #include "kernel/mount-ns-budget.h"
 #include "own-processes.h"
@@ -80,6 +81,38 @@ static void test_budget(void) {
         CHECK(mount_ns_budget_for(&b, &own) > 0);
 }
 
+/* What one user takes is taken from his own time, in whatever namespaces. */
+static void test_shares(void) {
+        const MountNs own = { .id = 1, .pid = 1 }, first = { .id = 2, .foreign = true, .owner = 1000 },
+                      second = { .id = 3, .foreign = true, .owner = 1000 }, other = { .id = 4, .foreign = true, .owner = 1001 },
+                      unknown = { .id = 5, .foreign = true, .owner = 1002 };
+        _cleanup_mount_ns_list_ MountNsList l = { 0 };
+        MountNsShares s;
+
+        add(&l, 1, 1, false, 0);
+        add(&l, 2, 0, true, 1000);
+        add(&l, 3, 0, true, 1000);
+        add(&l, 4, 0, true, 1001);
+        CHECK_INT(mount_ns_shares_begin(&s, &l, 1000), 0);
+        CHECK_INT(mount_ns_shares_until(&s, &first, 7), 500007);
+        mount_ns_shares_took(&s, &own, 3600 * USEC_PER_SEC);
+        mount_ns_shares_took(&s, &first, 300000);
+        CHECK_INT(mount_ns_shares_until(&s, &second, 7), 200007);
+        mount_ns_shares_took(&s, &second, 200000);
+        CHECK_INT(mount_ns_shares_until(&s, &first, 7), 0);
+        CHECK_INT(mount_ns_shares_until(&s, &other, 7), 500007);
+        CHECK_INT(mount_ns_shares_until(&s, &unknown, 7), 0);
+        CHECK(mount_ns_shares_until(&s, &own, 7) == UINT64_MAX);
+        mount_ns_shares_done(&s);
+
+        /* However many there are. */
+        for (uint32_t i = 0; i < 10000; i++)
+                add(&l, 100 + i, 0, true, 2000 + i);
+        CHECK_INT(mount_ns_shares_begin(&s, &l, 1000), 0);
+        CHECK_INT(mount_ns_shares_until(&s, &other, 0), MOUNT_NS_SHARE_MSEC * USEC_PER_MSEC);
+        mount_ns_shares_done(&s);
+}
+
 static bool become_root_of_nothing(void) {
         if (setgroups(0, NULL) < 0 || setresgid(NOBODY, NOBODY, NOBODY) < 0 || setresuid(NOBODY, NOBODY, NOBODY) < 0 ||
             prctl(PR_SET_DUMPABLE, 1) < 0 || unshare(CLONE_NEWUSER | CLONE_NEWNS) < 0)
@@ -143,6 +176,7 @@ static void test_bomb(void) {
 int main(void) {
         test_order();
         test_budget();
+        test_shares();
         if (!see_own_processes())
                 return CANNOT_RUN;
         CHECK(mkdtemp(folder));

@@ -2,6 +2,7 @@
 /* A file system of our own in several places, in two mount namespaces. */
 #include <errno.h>
 #include <fcntl.h>
+#include <grp.h>
 #include <signal.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
@@ -219,11 +220,88 @@ static void test_made_again(void) {
         CHECK_INT(munmap(n_made, sizeof(*n_made)), 0);
 }
 
+enum {
+        BUSY_PLACES = 12,       /* each is waited for, for 0.2 s */
+};
+
+static uid_t user;
+
+static void with_users_of_his_own(void) {
+        _cleanup_free_ char *map = strf("0 %u 1", user);
+
+        CHECK(setgroups(0, NULL) == 0 && setresgid(user, user, user) == 0 && setresuid(user, user, user) == 0);
+        CHECK(prctl(PR_SET_DUMPABLE, 1) == 0 && unshare(CLONE_NEWUSER | CLONE_NEWNS) == 0);
+        test_put("/proc/self/setgroups", "deny");
+        test_put("/proc/self/uid_map", map);
+        test_put("/proc/self/gid_map", map);
+}
+
+static char *busy_folder(unsigned i) {
+        return strf("%s/busy%u", top, i);
+}
+
+static char *quiet_folder(void) {
+        return strf("%s/quiet", top);
+}
+
+static void keep_busy(void) {
+        with_users_of_his_own();
+        for (unsigned i = 0; i < BUSY_PLACES; i++) {
+                _cleanup_free_ char *folder = busy_folder(i);
+                CHECK_INT(mount(place, folder, NULL, MS_BIND, NULL), 0);
+                CHECK(open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC) >= 0);
+        }
+}
+
+static void keep_quiet(void) {
+        _cleanup_free_ char *folder = quiet_folder();
+
+        with_users_of_his_own();
+        CHECK_INT(mount(place, folder, NULL, MS_BIND, NULL), 0);
+}
+
+/* Who keeps more of them busy than there is time for does it to himself: what another user has goes. */
+static void test_shared_time(void) {
+        _cleanup_json_ json_object *left = NULL, *still = NULL;
+        _cleanup_free_ char *quiet = quiet_folder(), *busy = busy_folder(0);
+        size_t n_busy = 0, n_quiet = 0;
+        struct stat st;
+
+        mount_it();
+        CHECK(stat(place, &st) == 0 && chmod(top, 0755) == 0 && mkdir(quiet, 0700) == 0);
+        const MountedFs fs = { .dev = st.st_dev, .type = "tmpfs" };
+        for (unsigned i = 0; i < BUSY_PLACES; i++) {
+                _cleanup_free_ char *folder = busy_folder(i);
+                CHECK(mkdir(folder, 0700) == 0);
+        }
+        /* In whatever order they are looked at. */
+        user = 65532;
+        pid_t before = waiting_child_start(keep_quiet);
+        user = 65533;
+        pid_t one = waiting_child_start(keep_busy);
+        user = 65531;
+        pid_t behind = waiting_child_start(keep_quiet);
+        CHECK_INT(fs_unmount(&fs, limits.write_timeout_usec, &left), 0);
+        CHECK(json_len(left) > 0);
+        CHECK_INT(mounts_find(&fs, limits.write_timeout_usec, &still), 0);
+        for (size_t i = 0; i < json_len(still); i++) {
+                json_object *m = json_at(still, i);
+                CHECK(json_flag(m, "foreign"));
+                n_busy += streq_ptr(json_str(m, "target"), busy);
+                n_quiet += streq_ptr(json_str(m, "target"), quiet);
+        }
+        waiting_child_end(behind);
+        waiting_child_end(one);
+        waiting_child_end(before);
+        CHECK_INT(n_quiet, 0);
+        CHECK_INT(n_busy, 1);
+}
+
 /* The kernel lists all mount namespaces only for who is in the first PID namespace, and is asked through /proc/1/ns/mnt. Without that
  * they are found by who is in them; the host's is one that nobody is in. */
 static bool world_begin(void) {
         return see_own_processes() && mount("x", "/proc/1", "tmpfs", 0, NULL) == 0 && mkdir("/proc/1/ns", 0700) == 0 &&
-               symlink("mnt:[1]", "/proc/1/ns/mnt") == 0;
+               symlink("mnt:[1]", "/proc/1/ns/mnt") == 0 && symlink("/proc/self/ns/user", "/proc/1/ns/user") == 0;
 }
 
 int main(void) {
@@ -241,6 +319,7 @@ int main(void) {
         test_name_on_top();
         test_busy();
         test_made_again();
+        test_shared_time();
         test_remove_tree(top);
         free(place);
         free(other);
