@@ -210,6 +210,52 @@ static void test_look_takes_long(void) {
         CHECK(engine_left_behind(&c.engine, NULL, r) && c.engine.left_behind);
 }
 
+/* Who wrote when a step began has ended meanwhile, and an older one has not: that says nothing of the step. */
+static void test_older_writer(void) {
+        _cleanup_(case_done) Case c;
+
+        case_begin(&c, make_plan("removal", "null", POLICY));
+        pid_t older = waiting_child_start(nothing), newer = waiting_child_start(nothing);
+        for (unsigned i = 0; i < 1000 && start_time_of(newer) == start_time_of(older); i++) { /* that is counted in ticks */
+                waiting_child_end(newer);
+                newer = waiting_child_start(nothing);
+        }
+        CHECK_INT(journal_write_begins(c.journal, "offline > state", older, start_time_of(older), true), 0);
+        CHECK_INT(journal_write_begins(c.journal, "offline > state", newer, start_time_of(newer), true), 0);
+        _cleanup_json_ json_object *writer = json_ref(journal_writer(c.journal));
+        CHECK_INT(json_u64(writer, "pid"), newer);
+        waiting_child_end(newer);
+        CHECK_INT(json_u64(journal_writer(c.journal), "pid"), older);
+        CHECK(!engine_left_behind(&c.engine, writer, 0) && !c.engine.left_behind);
+        CHECK(engine_left_behind(&c.engine, NULL, 0) && c.engine.left_behind);
+        waiting_child_end(older);
+}
+
+/* Some of many are named, and all are let go by the line. */
+static void test_many_stand(void) {
+        enum { N = 5 };
+        _cleanup_(case_done) Case c;
+        pid_t standing[N];
+
+        case_begin(&c, make_plan("removal", CARD, FREEZE "," DAX));
+        begun(&c, 2);
+        for (size_t i = 0; i < N; i++)
+                standing[i] = note_stopped(&c, 0);
+        note_forced(&c, 1);
+        c.engine.left_behind = true;
+        CHECK_INT(engine_back(&c.engine, "failed", "test"), -EIO);
+        CHECK(strstr(c.engine.stuck_why, " (child) and 2 more stand still until then"));
+        size_t n_named = 0;
+        for (const char *p = c.engine.stuck_why; (p = strstr(p, "(child)")); p++)
+                n_named++;
+        CHECK_INT(n_named, N - 2);
+        for (size_t i = 0; i < N; i++) {
+                _cleanup_free_ char *line = strf("kill -CONT %d; ", standing[i]);
+                CHECK(strstr(c.engine.stuck_remedy, line));
+                waiting_child_end(standing[i]);
+        }
+}
+
 /* Whatever a step says of itself, and the kernel shows: who was to write for it has not ended, so it is not done, and nothing behind it is. */
 static void test_step_says_done(void) {
         _cleanup_(case_done) Case c;
@@ -246,6 +292,8 @@ int main(void) {
         test_they_run_on();
         test_revert_hangs();
         test_look_takes_long();
+        test_older_writer();
+        test_many_stand();
         test_step_says_done();
         test_remove_tree(dir);
         return EXIT_SUCCESS;

@@ -2,17 +2,24 @@
 #include <fcntl.h>
 #include <sys/stat.h>
 
+#include "base/clock.h"
 #include "engine-world.h"
 
+#define POLICY_STEP "{\"name\": \"auto-online\", \"args\": {\"value\": \"online\", \"was\": \"online_movable\"}}"
 #define POLICY_STEPS                                                                                            \
-        "{\"name\": \"auto-online\", \"args\": {\"value\": \"online\", \"was\": \"online_movable\"}},"         \
-        "{\"name\": \"auto-online\", \"args\": {\"value\": \"online_kernel\", \"was\": \"online\"}}"
+        POLICY_STEP ",{\"name\": \"auto-online\", \"args\": {\"value\": \"online_kernel\", \"was\": \"online\"}}"
 
 #define STUBBORN_STEP                                                                                           \
         ",{\"name\": \"hold\", \"args\": {\"port\": \"0000:0c:00.0\", \"service\": \"0000:0c:00.0:pcie004\","          \
         "\"power_led\": \"on\", \"attention_led\": \"off\"}}"
 
 #define CLAIM_STEP "{\"name\": \"claim-devices\", \"args\": {\"devices\": [{\"name\": \"leaf0\", \"dev\": \"259:77\"}]}},"
+
+#define ANNOUNCE_STEP "{\"name\": \"announce\", \"args\": {\"grace_sec\": 0}}"
+
+#define POWER_STEPS                                                                                             \
+        ",{\"name\": \"power-off\", \"args\": {\"scope\": {\"slot\": \"2\", \"port\": \"0000:0c:00.0\", \"address\": \"0000:0d:00\"," \
+        "\"power_controller\": true, \"functions\": [\"0000:0d:00.0\"]}}}, {\"name\": \"prove-safe\", \"args\": {\"scope\": {}}}"
 
 /* The memory of the recorded machine, which is online. */
 #define CARD_STEP                                                                                               \
@@ -47,6 +54,116 @@ static void test_failure_goes_back(void) {
         CHECK_INT(engine_back(&c.engine, "failed", "test"), 0);
         check_policy("online_movable");
         check_kinds(&c, "start do done do done do failed back undone undo undone undo undone");
+}
+
+/* Somebody else acts in the pauses around a step's write, in which the engine asks whether it is called off. */
+static const StepLimits with_pauses = { .offline_timeout_usec = 1000000, .write_timeout_usec = 5000000, .step_delay_usec = 200000 };
+static Case *paused;
+static void (*meddle)(void);
+
+static bool in_pause(void *userdata) {
+        meddle();
+        return false;
+}
+
+static void pause_with(Case *c, void (*what)(void)) {
+        c->engine.run.limits = &with_pauses;
+        c->engine.run.cancelled = in_pause;
+        paused = c;
+        meddle = what;
+}
+
+static void file_write(const char *path, const char *text) {
+        _cleanup_fclose_ FILE *f = fopen(path, "we");
+
+        CHECK(f && fputs(text, f) >= 0);
+}
+
+static void set_back(void) {
+        _cleanup_free_ char *now = NULL;
+
+        CHECK_INT(auto_online_policy_read(&now), 0);
+        if (streq(now, "online"))
+                policy_write("online_movable");
+}
+
+/* The kernel took the write, and shows something else: it is not done. */
+static void test_only_what_shows_counts(void) {
+        _cleanup_(case_done) Case c;
+
+        case_new(&c, "null", POLICY_STEPS);
+        pause_with(&c, set_back);
+        CHECK_INT(engine_forward(&c.engine), -EIO);
+        CHECK_INT(c.engine.failed_step, 0);
+        CHECK_STR(c.engine.run.why, "the kernel accepted every write, but what was asked for has not happened");
+        check_kinds(&c, "start do failed");
+}
+
+#define DRIVER "/sys/bus/pci_express/devices/0000:0c:00.0:pcie004/driver"
+
+static void unbind_late(void) {
+        if (paused->engine.run.why)
+                CHECK(unlink(DRIVER) == 0 || errno == ENOENT);
+}
+
+/* The write failed, and what was wanted has come about all the same: it is done. */
+static void test_what_shows_counts(void) {
+        _cleanup_(case_done) Case c;
+        char link[256] = "";
+
+        CHECK(readlink(DRIVER, link, sizeof(link) - 1) > 0);
+        case_new(&c, CARD("0x1"), POLICY_STEPS STUBBORN_STEP);
+        pause_with(&c, unbind_late);
+        CHECK_INT(engine_forward(&c.engine), 0);
+        check_kinds(&c, "start do done do done do done");
+        CHECK_INT(symlink(link, DRIVER), 0);
+}
+
+#define SERIAL "/sys/devices/pci0000:0c/0000:0c:00.0/0000:0d:00.0/mem1/serial"
+
+static void change_card(void) {
+        if (paused->journal->last_do != SIZE_MAX)
+                file_write(SERIAL, "0x9\n");
+}
+
+/* The card was changed between what was asked about it and the write: that is not made. */
+static void test_card_changed_meanwhile(void) {
+        _cleanup_(case_done) Case c;
+
+        case_new(&c, CARD("0x1"), ANNOUNCE_STEP);
+        pause_with(&c, change_card);
+        CHECK_INT(engine_forward(&c.engine), -ESTALE);
+        CHECK_STR(c.engine.run.why, "the serial number of mem1 is 0x9, the plan was made for 0x1");
+        CHECK_INT(c.engine.run.announced_until, 0);
+        check_kinds(&c, "start do failed");
+        file_write(SERIAL, "0x1\n");
+}
+
+/* Behind the first step that cannot be undone there is a way back only where it has left no trace, and nobody may be at it still. */
+static void test_can_go_back(void) {
+        _cleanup_(case_done) Case c, finish;
+
+        case_new(&c, CARD("0x1"), ANNOUNCE_STEP POWER_STEPS);
+        c.engine.failed_step = 1;
+        CHECK(engine_can_go_back(&c.engine));
+        c.engine.touched_tail = true;
+        CHECK(engine_can_go_back(&c.engine));
+        c.engine.failed_step = 2;
+        CHECK(!engine_can_go_back(&c.engine));
+        c.engine.failed_step = 1;
+        c.engine.left_behind = true;
+        CHECK(!engine_can_go_back(&c.engine));
+        c.engine.left_behind = false;
+        c.engine.resumed = true;
+        CHECK(!engine_can_go_back(&c.engine));
+        c.engine.resumed = false;
+        file_write("/sys/bus/pci/slots/2/power", "0\n");
+        CHECK(!engine_can_go_back(&c.engine));
+        file_write("/sys/bus/pci/slots/2/power", "1\n");
+        CHECK(engine_can_go_back(&c.engine));
+
+        case_begin(&finish, make_plan("finish", CARD("0x1"), ANNOUNCE_STEP));
+        CHECK(!engine_can_go_back(&finish.engine));
 }
 
 /* What a step's check finds stops it before anything is written down or touched. */
@@ -189,6 +306,53 @@ static void test_notes(void) {
         check_kinds(&c, "start do done do done note done back undo lost undone undo undone");
 }
 
+/* Who went is told behind the step that ended him, and a step that noted something is asked to undo it whatever the kernel shows. */
+static void test_lost_and_noted(void) {
+        _cleanup_(case_done) Case c;
+
+        case_new(&c, "null", POLICY_STEPS);
+        step_lost(&c.engine.run, "process %d was ended", 12);
+        CHECK_INT(engine_forward(&c.engine), 0);
+        check_kinds(&c, "start do lost done do done");
+        CHECK_INT(step_note(&c.engine.run, json_object_new_object()), 0);
+        policy_write("online");
+        CHECK_INT(engine_back(&c.engine, "cancelled", "test"), 0);
+        check_kinds(&c, "start do lost done do done note back undo undone undo undone");
+}
+
+static void never(void) {
+        CHECK(false);
+}
+
+/* A step that was found done is undone like one that was begun, and nobody is asked whether the way back is called off. */
+static void test_found_done(void) {
+        _cleanup_(case_done) Case c;
+
+        case_new(&c, CARD("0x1"), POLICY_STEP CARD_STEP);
+        policy_write("online");
+        CHECK_INT(engine_forward(&c.engine), -EBUSY);
+        check_kinds(&c, "start done failed");
+        pause_with(&c, never);
+        CHECK_INT(engine_back(&c.engine, "failed", "test"), 0);
+        check_policy("online_movable");
+}
+
+/* Where the time is over nothing is begun any more, but the slot. */
+static void test_no_time_left(void) {
+        _cleanup_(case_done) Case c;
+
+        case_new(&c, CARD("0x1"), POLICY_STEP STUBBORN_STEP);
+        for (size_t n = 0; n < 2; n++)
+                CHECK_INT(journal_step(c.journal, "do", n, NULL), 0);
+        policy_write("online");
+        c.engine.until = 1;
+        CHECK_INT(engine_back(&c.engine, "failed", "test"), -EIO);
+        time_set_end(0);
+        CHECK_INT(c.engine.n_not_undone, 1);
+        CHECK_STR(c.engine.stuck_why, "step auto-online could not be undone: there was no time left for it");
+        check_policy("online");
+}
+
 /* What cannot be noted is not touched: the step fails with the journal's error. */
 static void test_note_unwritable(void) {
         _cleanup_(case_done) Case c;
@@ -212,6 +376,10 @@ int main(void) {
         fclosep(&(FILE *) { fopen("/sys/bus/pci_express/drivers/pciehp/unbind", "we") });
         test_forward();
         test_failure_goes_back();
+        test_only_what_shows_counts();
+        test_what_shows_counts();
+        test_card_changed_meanwhile();
+        test_can_go_back();
         test_check_refuses();
         test_other_card();
         test_driver_gone();
@@ -220,6 +388,9 @@ int main(void) {
         test_crash_at_every_record();
         test_in_process();
         test_notes();
+        test_lost_and_noted();
+        test_found_done();
+        test_no_time_left();
         test_note_unwritable();
         test_remove_tree(dir);
         return EXIT_SUCCESS;
