@@ -6,6 +6,8 @@
 #include "daemon/log.h"
 #include "test.h"
 
+#include <sys/socket.h>
+
 static unsigned n_messages, n_gone, last_left;
 
 void log_write(int priority, LogMessage message, const LogSubject *subject, const char *format, ...) {
@@ -42,6 +44,23 @@ static int join(sd_event *event) {
         return fd;
 }
 
+/* False: it is at its end. */
+static bool read_all(int fd) {
+        char buffer[256];
+        ssize_t n;
+
+        while ((n = recv(fd, buffer, sizeof(buffer), MSG_DONTWAIT)) > 0)
+                ;
+        return n < 0;
+}
+
+static bool is_cut_off(int fd) {
+        bool open = read_all(fd);
+
+        close(fd);
+        return !open;
+}
+
 static void say(sd_event *event, int fd) {
         unsigned before = n_messages;
 
@@ -75,12 +94,33 @@ int main(void) {
         CHECK_INT(n_gone, 2);
         CHECK_INT(last_left, 0); /* whoever looks on is there still */
         CHECK(!tell(p));
+        int other = join(event); /* in the place of one that had spoken */
+        CHECK(!tell(p));
+
+        /* Rubbish is nobody's word, and its sender is cut off. */
+        CHECK_INT(write(other, "x", 1), 1);
+        run(event);
+        CHECK(is_cut_off(other));
+        CHECK_INT(n_messages, 2);
+        CHECK_INT(n_gone, 2);
+
+        /* There is room for some, and one more has no part in it. */
+        int some[] = { join(event), join(event), join(event) };
+        int more = join(event);
+        CHECK(is_cut_off(more));
+        say(event, some[2]);
+        CHECK(tell(p));
+
+        /* A daemon that does not read is none, and hears it when it comes again. */
+        for (unsigned i = 0; i < 100000 && tell(p); i++)
+                CHECK(read_all(some[0]) && read_all(some[1]) && read_all(watcher));
+        CHECK(!tell(p));
+        CHECK_INT(n_gone, 3);
+        for (size_t i = 0; i < ELEMENTSOF(some); i++)
+                close(some[i]);
         close(watcher);
         run(event);
-        CHECK_INT(n_gone, 2);
-        watcher = join(event); /* in the place of one that had spoken */
-        CHECK(!tell(p));
-        close(watcher);
+        CHECK_INT(n_gone, 3);
 
         peers_free(p);
         sd_event_unref(event);

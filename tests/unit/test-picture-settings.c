@@ -50,6 +50,27 @@ static void test_changed(Topology *t) {
         }
 }
 
+/* Each of them, by its name alone. */
+static void test_each(Topology *t) {
+        static const struct {
+                const char *device, *name, *setting;
+        } each[] = {
+                { "pmem0", FSDAX, "queue/read_ahead_kb" }, { "pmem0", FSDAX, "queue/scheduler" }, { "pmem0", FSDAX, "queue/nr_requests" },
+                { "pmem0", FSDAX, "queue/max_sectors_kb" }, { "pmem0", FSDAX, "queue/nomerges" }, { "pmem0", FSDAX, "queue/rq_affinity" },
+                { "pmem0", FSDAX, "queue/iostats" }, { "pmem0", FSDAX, "queue/write_cache" }, { "md126", STRIPED, "md/stripe_cache_size" },
+                { "md126", STRIPED, "md/group_thread_cnt" }, { "md126", STRIPED, "md/sync_speed_min" }, { "md126", STRIPED, "md/sync_speed_max" },
+        };
+
+        for (size_t i = 0; i < ELEMENTSOF(each); i++) {
+                _cleanup_free_ char *path = strf("/sys/class/block/%s/%s", each[i].device, each[i].setting);
+                _cleanup_free_ char *told = strf("%s of %s: now 9, before it was 7; to have it as it was: echo 7 > %s\n", each[i].setting, each[i].name, path);
+                put(path, "7\n");
+                _cleanup_json_ json_object *before = take(t, "3");
+                put(path, "9\n");
+                check_told(before, t, "3", told);
+        }
+}
+
 /* Of a disk that is none of the card's nothing is said. */
 static void test_other_disk(Topology *t) {
         put("/sys/class/block/vda/queue/read_ahead_kb", "4096\n");
@@ -58,12 +79,20 @@ static void test_other_disk(Topology *t) {
         check_told(before, t, "3", "");
 }
 
-/* Free huge pages go with the memory that they lie on. */
+/* Free huge pages go with the memory that they lie on. Surplus ones come and go by themselves, and other nodes' are not asked for. */
 static void test_huge_pages(Topology *t) {
 #define POOL "/sys/devices/system/node/node1/hugepages/hugepages-2048kB"
+#define OTHER_POOL "/sys/devices/system/node/node0/hugepages/hugepages-2048kB"
         put(POOL "/free_hugepages", "8\n");
-        put(POOL "/nr_hugepages", "8\n");
+        put(POOL "/nr_hugepages", "10\n");
+        put(POOL "/surplus_hugepages", "2\n");
+        put(OTHER_POOL "/free_hugepages", "4\n");
+        put(OTHER_POOL "/nr_hugepages", "4\n");
         _cleanup_json_ json_object *before = take(t, "2");
+        put(OTHER_POOL "/nr_hugepages", "2\n");
+        check_told(before, t, "2", "");
+        put(POOL "/nr_hugepages", "8\n");
+        put(POOL "/surplus_hugepages", "0\n");
         check_told(before, t, "2", "");
         put(POOL "/nr_hugepages", "3\n");
         check_told(before, t, "2", "huge pages of 2048 KiB on node 1: now 3, before it was 8; to have it as it was: echo 8 > " POOL "/nr_hugepages\n");
@@ -81,6 +110,7 @@ int main(void) {
                 return EXIT_SUCCESS;
         }
         test_changed(t);
+        test_each(t);
         test_other_disk(t);
         return EXIT_SUCCESS;
 }
