@@ -90,7 +90,7 @@ class Connection:
     def __init__(self, address, alone=False):
         self.socket = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         self.socket.connect(address)
-        self.serial, self.received, self.descriptors = 0, b"", []
+        self.serial, self.received, self.descriptors, self.closed = 0, b"", [], False
         self.socket.sendall(b"\0AUTH EXTERNAL " + str(os.geteuid()).encode().hex().encode() + b"\r\nNEGOTIATE_UNIX_FD\r\nBEGIN\r\n")
         while self.received.count(b"\r\n") < 2:
             data = self.socket.recv(256)
@@ -134,6 +134,7 @@ class Connection:
             data, descriptors, _, _ = socket.recv_fds(self.socket, 65536, 64)
             self.descriptors += descriptors
             if not data:
+                self.closed = True
                 return None
             self.received += data
 

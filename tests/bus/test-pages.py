@@ -56,6 +56,19 @@ class Pages(UsersTest):
         answer = c.answer(c.send("GetPage", "suu", ("nothing", 0, 0), path=removal, interface=f"{NAME}.Removal"))
         self.assertEqual(answer.error, f"{NAME}.Error.BadOption")
 
+    def test_list_that_changes(self):
+        """How much each of them has may be another number by the next page; who stands where may not."""
+        removal, plan = self.removal_with_plan()
+        first = self.page(removal, "holders", 0, 1)
+        plan["holders"][7]["bytes"] = 1
+        self.write("state/removals/1/plan.json", json.dumps(plan))
+        self.assertEqual(self.page(removal, first["list"], 7, 1)["items"], plan["holders"][7:8])
+        plan["holders"][7]["pid"] = 1
+        self.write("state/removals/1/plan.json", json.dumps(plan))
+        c = self.connect()
+        answer = c.answer(c.send("GetPage", "suu", (first["list"], 7, 1), path=removal, interface=f"{NAME}.Removal"))
+        self.assertEqual(answer.error, f"{NAME}.Error.Stale")
+
     @unittest.skipUnless(os.environ.get("SAFE_REMOVE_TEST_INSIDE") == "root", "needs other users")
     def test_for_whom(self):
         """A page has of others what a plan shows of them, and so has the name of its list."""

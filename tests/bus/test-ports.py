@@ -120,6 +120,24 @@ class Ports(BusTest):
         self.write("play/end", "")
         self.wait_end(f"{ROOT}/removal/_31")
 
+    def test_records_hang_at_the_start(self):
+        """As long as nobody knows what is wanted the guard is told nothing, least of all a hello: it would give back what a removal has."""
+        self.remove("2")
+        self.wait_wants("claim", "claim")
+        self.write("play/resume-script", "wait end\n")
+        self.stop_daemon(signal.SIGKILL)
+        self.stop_guard()
+        self.start_guard()
+        journal = self.hang("state/removals/1/journal")
+        self.start_daemon()
+        self.assertEqual(self.slot("2", "State"), "unknown")
+        self.assertEqual((self.guard.hear(), self.guard.greeted), ({}, None))
+        journal.close()
+        wait_for(lambda: self.guard.hear() and self.guard.greeted, "the hello\n" + self.log())
+        self.assertEqual((self.guard.greeted[PORT], self.guard.greeted[INNER]), ("claim", "claim"))
+        self.write("play/end", "")
+        self.wait_end(f"{ROOT}/removal/_31")
+
     def test_called_off(self):
         """Step by step the slots are any others again."""
         removal = self.remove("2")
