@@ -1,7 +1,9 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """Mounts in mounts, in containers and sandboxes, on demand, and those that nothing could put back."""
 
-from harness import removal, storage
+import time
+
+from harness import programs, removal, storage
 from harness.scenario import scenario
 
 
@@ -81,6 +83,54 @@ def locked(lab):
     sandbox.wait_for_output("inside=")
     lab.check("sandbox" in finding(lab, "LOCKED_MOUNT")["remedy"][0], "the remedy should name its unit")
     clear(lab, "LOCKED_MOUNT")
+    storage.take_out(lab, 3)
+    storage.put_back(lab, 3)
+    lab.equal(disk.sum(), wanted, "what is on it")
+
+
+# The emulated machine takes some 30 a second.
+MANY = 200
+
+
+def binder(lab, name, user, arguments):
+    """Whoever has the file system in places of his own, in a namespace that follows the machine's."""
+    program = programs.provide(lab.guest, "siege")
+    running = lab.spawn(name, f"setpriv --reuid={user} --regid={user} --clear-groups {program} binds {arguments}")
+    running.wait_for_output("ready", 120)
+    return running
+
+
+@scenario("mounts-many", profile="mixed", timeout=300, turn=True)
+def many(lab):
+    """An ordinary user has many mounts of it in a namespace of his own, and another one has one: all of them go."""
+    disk = lab.filesystem(lab.pmem(3).namespace().device, "ext4")
+    lab.cleanup(lambda: lab.sh("rm -rf /var/tmp/siege.*"))
+    wanted = disk.fill(mib=1)
+    binder(lab, "hoarder", 1000, f"{MANY} {disk.target}")
+    binder(lab, "neighbour", 1001, f"1 {disk.target}")
+    began = time.monotonic()
+    storage.take_out(lab, 3)
+    print(f"     {MANY} mounts: {time.monotonic() - began:.1f} s", flush=True)
+    storage.put_back(lab, 3)
+    lab.equal(disk.sum(), wanted, "what is on it")
+
+
+@scenario("mounts-without-end", profile="mixed", timeout=300, turn=True)
+def without_end(lab):
+    """Who makes each anew that goes is named, with what ends him, in a time that ends, and nothing is lost."""
+    disk = lab.filesystem(lab.pmem(3).namespace().device, "ext4")
+    lab.cleanup(lambda: lab.sh("rm -rf /var/tmp/siege.*"))
+    wanted = disk.fill(mib=1)
+    binder(lab, "hoarder", 1000, f"{MANY} {disk.target} again")
+    number = removal.last_id(lab) + 1
+    began = time.monotonic()
+    lab.cli("remove", 3, check=False, timeout=240)
+    end = removal.wait_for_end(lab, number, 240)
+    print(f"     mounts without end: {time.monotonic() - began:.1f} s, {end['message']}", flush=True)
+    lab.equal(end["outcome"], "restored", f"the outcome ({end['message']})")
+    lab.check("lab-hoarder" in end["remedy"][0], f"the remedy should name his unit: {end}")
+    lab.equal(disk.sum(), wanted, "what is on it")
+    lab.sh(end["remedy"][0])
     storage.take_out(lab, 3)
     storage.put_back(lab, 3)
     lab.equal(disk.sum(), wanted, "what is on it")

@@ -52,18 +52,42 @@ int siege_sources(unsigned n) {
         return ready_for_ever(made);
 }
 
-int siege_binds(unsigned n) {
+static int bind_again(unsigned n, dev_t wanted) {
+        char from[32] = "to0", to[32];
+        struct stat st;
+
+        for (unsigned i = 0;; i = (i + 1) % n) {
+                snprintf(to, sizeof(to), "to%u", i);
+                if (stat(to, &st) < 0)
+                        return -errno;
+                if (st.st_dev == wanted)
+                        memcpy(from, to, sizeof(from));
+                else
+                        (void) mount(from, to, NULL, MS_BIND, NULL);
+        }
+}
+
+int siege_binds(unsigned n, const char *from, bool again) {
         char folder[] = "/var/tmp/siege.XXXXXX";
+        struct stat st;
         unsigned made = 0;
 
         if (!mkdtemp(folder) || chdir(folder) < 0 || mkdir("from", 0700) < 0 || unshare(CLONE_NEWUSER|CLONE_NEWNS) < 0)
+                return -errno;
+        if (!from)
+                from = "from";
+        if (stat(from, &st) < 0)
                 return -errno;
         for (; made < n; made++) {
                 char to[32];
 
                 snprintf(to, sizeof(to), "to%u", made);
-                if (mkdir(to, 0700) < 0 || mount("from", to, NULL, MS_BIND, NULL) < 0)
+                if (mkdir(to, 0700) < 0 || mount(from, to, NULL, MS_BIND, NULL) < 0)
                         break;
+        }
+        if (again && made > 0) {
+                printf("ready %u\n", made);
+                return bind_again(made, st.st_dev);
         }
         return ready_for_ever(made);
 }

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * siege namespaces N | sources N | binds N | crowd N LIFE-MSEC | bus CONNECTIONS METHODS-FILE | watch SERVICE
+ * siege namespaces N | sources N | binds N [FOLDER [again]] | crowd N LIFE-MSEC | bus CONNECTIONS METHODS-FILE | watch SERVICE
  */
 #include <errno.h>
 #include <stdio.h>
@@ -23,7 +23,7 @@ static int run(const char *verb, char **arguments) {
         if (strcmp(verb, "sources") == 0)
                 return siege_sources(number(arguments[0]));
         if (strcmp(verb, "binds") == 0)
-                return siege_binds(number(arguments[0]));
+                return siege_binds(number(arguments[0]), arguments[1], arguments[1] && arguments[2]);
         return strcmp(verb, "bus") == 0 ? siege_bus(number(arguments[0]), arguments[1]) : -EINVAL;
 }
 
