@@ -84,6 +84,12 @@ uint64_t mount_group(const char *fields, const char *word) {
         return found ? strtoull(found + strlen(word), NULL, 10) : 0;
 }
 
+bool mount_follows(const char *theirs, const char *ours) {
+        uint64_t group = theirs ? mount_group(theirs, "master:") : 0;
+
+        return group != 0 && ours && mount_group(ours, "shared:") == group;
+}
+
 void super_option_split(char *word, const char **ret_key, const char **ret_value, bool *ret_skip) {
         static const char *const skipped[] = { "", "rw", "seclabel", "subvol", "subvolid", "attr2" };
         char *equals = strchr(word, '=');

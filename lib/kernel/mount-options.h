@@ -22,6 +22,10 @@ unsigned long mount_propagation(const char *fields);
 /* The group of mounts that it shares what is mounted below with ("shared:"), or whose follower it is ("master:"); 0: none. */
 uint64_t mount_group(const char *fields, const char *word);
 
+/* Is what is taken from a mount with our fields taken from one with theirs as well, locked or not (fs/pnode.c:propagate_mount_unlock)? NULL: no
+ * mount at all. */
+bool mount_follows(const char *theirs, const char *ours);
+
 /* One word of the super options: key and value (NULL for a flag), in place. *ret_skip: nothing that can be given to the kernel
  * ("rw"; "seclabel", which SELinux shows and does not accept; "attr2", which XFS shows and complains about; a subvolume, which is the
  * mount's root). */

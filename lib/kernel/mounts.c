@@ -161,7 +161,16 @@ static json_object *on_top(const MountEntry *const *sorted, size_t n, const Moun
         return array;
 }
 
-static json_object *mount_json(const MountNs *ns, const MountEntry *m) {
+/* By their ids, each place in the table. */
+static int find_places(const MountEntries *l, IdMap *places) {
+        int r = 0;
+
+        for (size_t i = 0; i < l->n_items && r >= 0; i++)
+                r = id_map_add(places, l->items[i].id, i);
+        return r;
+}
+
+static json_object *mount_json(const MountNs *ns, const MountEntry *m, const MountEntry *parent) {
         json_object *o = json_object_new_object();
 
         json_set_u64(o, "ns", ns->id);
@@ -174,6 +183,7 @@ static json_object *mount_json(const MountNs *ns, const MountEntry *m) {
         json_set_str(o, "target", m->target);
         json_set_str(o, "options", m->options);
         json_set_str(o, "propagation", m->propagation);
+        json_set_str(o, "parent_propagation", parent ? parent->propagation : NULL);
         json_set_str(o, "source", m->source);
         json_set_str(o, "super_options", m->super_options);
         return o;
@@ -181,15 +191,17 @@ static json_object *mount_json(const MountNs *ns, const MountEntry *m) {
 
 int mounts_of_table(const MountedFs *fs, const MountNs *ns, const MountEntries *l, json_object *to) {
         _cleanup_free_ const MountEntry **sorted = NULL;
+        _cleanup_(id_map_done) IdMap places = { 0 };
+        size_t place;
 
         for (size_t i = 0; i < l->n_items; i++) {
                 const MountEntry *m = &l->items[i];
                 if (!mounted_fs_is(fs, m))
                         continue;
-                sorted = sorted ?: sort_by_parent(l);
-                if (!sorted)
+                if (!sorted && ((sorted = sort_by_parent(l)) == NULL || find_places(l, &places) < 0))
                         return -ENOMEM;
-                json_object *o = mount_json(ns, m);
+                const MountEntry *parent = id_map_find(&places, m->parent_id, &place) ? &l->items[place] : NULL;
+                json_object *o = mount_json(ns, m, parent);
                 json_set(o, "on_top", on_top(sorted, l->n_items, m, fs, false));
                 json_set(o, "names", on_top(sorted, l->n_items, m, fs, true));
                 json_object_array_add(to, o);

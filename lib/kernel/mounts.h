@@ -18,7 +18,7 @@ typedef struct MountedFs {
 /* Is that a mount of it? */
 bool mounted_fs_is(const MountedFs *fs, const MountEntry *m);
 
-/* Every mount of it, as [{"ns", "pid", "foreign", "ns_path", "id", "parent_id", "root", "target", "options", "propagation", "source",
+/* Every mount of it, as [{"ns", "pid", "foreign", "ns_path", "id", "parent_id", "root", "target", "options", "propagation", "parent_propagation", "source",
  * "super_options", "on_top": [where other file systems are mounted on it], "names": ["net:[4026532600] at PATH", names of namespaces that are, which
  * go with it (kernel/unmount.h)]}]. -EINPROGRESS when the kernel did not
  * answer in time. */

@@ -19,6 +19,7 @@ enum {
 
 typedef struct Unmount {
         const MountedFs *fs;
+        bool foreign;           /* in no others */
         json_object *left;
         size_t n_done;
         bool late;              /* something was left for want of time */
@@ -84,13 +85,14 @@ static int find_places(const MountedFs *fs, const MountEntries *l, IdMap *places
         return r;
 }
 
-static void add_left(json_object *left, const MountNs *ns, const char *target, int error, const char *why) {
+static void add_left(json_object *left, const MountNs *ns, const MountEntry *m, int error, const char *why) {
         json_object *o = json_object_new_object();
 
         json_set_u64(o, "ns", ns->id);
         json_set_u64(o, "pid", (uint64_t) ns->pid);
         json_set_bool(o, "foreign", ns->foreign);
-        json_set_str(o, "target", target);
+        json_set_u64(o, "id", m->id);
+        json_set_str(o, "target", m->target);
         json_set_u64(o, "error", (uint64_t) -error);
         json_set_str(o, "why", why ?: strerror(-error));
         json_object_array_add(left, o);
@@ -124,7 +126,7 @@ static int unmount_pass(Unmount *u, const MountNs *ns, int proc_fd, size_t max, 
                 if (r >= 0)
                         done++;
                 else if (n_left++ < LEFT_MAX)
-                        add_left(left, ns, m->target, r, why);
+                        add_left(left, ns, m, r, why);
         }
         *ret_left = TAKE_PTR(left);
         *ret_n_left = n_left;
@@ -141,6 +143,8 @@ static int unmount_in_ns(const MountNs *ns, int proc_fd, size_t max, uint64_t un
         size_t done = 0, n_left = 0, passes = 0, most = 0;
         int r;
 
+        if (u->foreign && !ns->foreign)
+                return 0;
         u->until = until < u->end ? until : u->end;
         do {
                 json_object_put(TAKE_PTR(left));
@@ -178,13 +182,21 @@ static int unmount_apart(void *data, char **ret_text) {
         return r < 0 ? r : *ret_text ? 0 : -ENOMEM;
 }
 
-int fs_unmount(const MountedFs *fs, uint64_t timeout_usec, json_object **ret_left) {
+static int unmount(Unmount *u, uint64_t timeout_usec, json_object **ret_left) {
         const ApartOptions options = { .what = "umount of the card's file system", .timeout_usec = timeout_usec };
-        Unmount u = { .fs = fs, .end = now_monotonic() + time_for(timeout_usec) / 2 };
         _cleanup_free_ char *text = NULL;
 
-        int r = run_apart(unmount_apart, &u, &options, &text);
+        u->end = now_monotonic() + time_for(timeout_usec) / 2;
+        int r = run_apart(unmount_apart, u, &options, &text);
         if (r < 0)
                 return r;
         return text ? json_parse_names(text, strlen(text), ret_left) : -EBADMSG;
+}
+
+int fs_unmount(const MountedFs *fs, uint64_t timeout_usec, json_object **ret_left) {
+        return unmount(&(Unmount) { .fs = fs }, timeout_usec, ret_left);
+}
+
+int fs_unmount_foreign(const MountedFs *fs, uint64_t timeout_usec, json_object **ret_left) {
+        return unmount(&(Unmount) { .fs = fs, .foreign = true }, timeout_usec, ret_left);
 }

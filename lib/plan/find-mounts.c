@@ -116,14 +116,11 @@ static int sort_by_target(const void *a, const void *b) {
         return compare_by_target(*(const Mount *const *) a, *(const Mount *const *) b) ?: compare_places(a, b);
 }
 
-/* What is taken from a place of the machine's is taken from the namespaces too that follow that place, locked or not
- * (fs/pnode.c:propagate_mount_unlock). */
+/* What is taken from a place of the machine's is taken from the namespaces too that follow that place. */
 static bool follows_host(const Mount *m, const Some *host) {
-        uint64_t group = m->parent && m->parent->propagation ? mount_group(m->parent->propagation, "master:") : 0;
-
-        for (size_t i = 0; group != 0 && i < host->n; i++) {
+        for (size_t i = 0; m->parent && i < host->n; i++) {
                 const Mount *parent = host->items[i]->parent;
-                if (host->items[i]->dev == m->dev && parent && parent->propagation && mount_group(parent->propagation, "shared:") == group)
+                if (host->items[i]->dev == m->dev && parent && mount_follows(m->parent->propagation, parent->propagation))
                         return true;
         }
         return false;

@@ -12,6 +12,7 @@
 #include "kernel/attr.h"
 #include "kernel/blockdev.h"
 #include "kernel/loop.h"
+#include "kernel/mount-options.h"
 #include "kernel/unmount.h"
 #include "step/device-back.h"
 #include "step/mount-back.h"
@@ -143,13 +144,11 @@ static char *end_command(uintmax_t ns, uintmax_t pid) {
         return fd >= 0 && process_unit(fd, &unit) >= 0 ? process_end_command(unit, (int) pid) : NULL;
 }
 
-/* left: what the kernel said about those that it did not take, nothing of those that nobody had the time to try. */
-static int busy_fail(const MountedFs *fs, json_object *found, json_object *left, const char *users, StepRun *run) {
-        json_object *first = json_at(left, 0) ?: json_at(found, 0);
+/* first: what the kernel said about one that it did not take, or one that nobody had the time to try. */
+static int busy_fail(const MountedFs *fs, json_object *first, size_t more, const char *users, StepRun *run) {
         const char *target = json_str(first, "target");
         uintmax_t pid = json_u64(first, "pid"), ns = json_u64(first, "ns");
-        size_t more = json_len(found) - 1;
-        uint64_t error = json_len(left) > 0 ? json_u64(first, "error") : ETIME;
+        uint64_t error = json_u64(first, "error") ?: ETIME;
         bool busy = error == EBUSY, theirs = json_flag(first, "foreign") && (error == EINVAL || error == ETIME);
         _cleanup_free_ char *others = more > 0 ? strf(" (and %zu more)", more) : NULL, *quoted = shell_quoted(target);
 
@@ -208,6 +207,69 @@ static int shut_down_unseen(json_object *args, const char *users, StepRun *run) 
         return r < 0 ? r : 0;
 }
 
+static bool follows_hosts(json_object *mount, json_object *found) {
+        for (size_t i = 0; i < json_len(found); i++) {
+                json_object *m = json_at(found, i);
+                if (!json_flag(m, "foreign") && mount_follows(json_str(mount, "parent_propagation"), json_str(m, "parent_propagation")))
+                        return true;
+        }
+        return false;
+}
+
+/* Of what stayed the first that is locked and does not go with one of the host's own either, as in a plan (plan/find-mounts.c); NULL: there is
+ * none. */
+static int first_locked(json_object *found, json_object *left, json_object **ret) {
+        _cleanup_(id_map_done) IdMap places = { 0 };
+        int r = 0;
+
+        *ret = NULL;
+        for (size_t i = 0; i < json_len(found) && r >= 0; i++)
+                r = id_map_add(&places, json_u64(json_at(found, i), "id"), i);
+        for (size_t i = 0; i < json_len(left) && r >= 0 && !*ret; i++) {
+                json_object *o = json_at(left, i);
+                size_t at;
+                if (json_u64(o, "error") == EINVAL && id_map_find(&places, json_u64(o, "id"), &at) && !follows_hosts(json_at(found, at), found))
+                        *ret = o;
+        }
+        return r < 0 ? r : 0;
+}
+
+static bool has_both(json_object *found) {
+        size_t n = 0;
+
+        for (size_t i = 0; i < json_len(found); i++)
+                n += json_flag(json_at(found, i), "foreign");
+        return n > 0 && n < json_len(found);
+}
+
+/* Whoever made himself a locked copy since the plan was made is named before the host's own mounts are taken. What can be taken of his is:
+ * nothing else tells what is locked. Who was ended takes his namespace along in his own time. */
+static int refuse_locked(const MountedFs *fs, StepRun *run) {
+        for (unsigned tries = 1;; tries++) {
+                _cleanup_json_ json_object *found = NULL, *left = NULL, *still = NULL;
+                json_object *locked = NULL;
+
+                int r = fs_args_find(fs, run, &found);
+                if (r >= 0 && tries == 1)
+                        tell_names(found, run);
+                if (r < 0 || !has_both(found))
+                        return r;
+                r = fs_unmount_foreign(fs, run->limits->write_timeout_usec, &left);
+                if (r < 0)
+                        return step_fail(run, r, "umount did not come back: %s", strerror(-r));
+                r = json_len(left) > 0 ? fs_args_find(fs, run, &still) : 0;
+                if (r >= 0)
+                        r = first_locked(still, left, &locked);
+                if (!locked)
+                        return r;
+                if (step_cancelled(run))
+                        return step_fail(run, -ECANCELED, "cancelled");
+                if (tries >= BUSY_TRIES)
+                        return busy_fail(fs, locked, 0, NULL, run);
+                step_pause(run, BUSY_RETRY_MSEC);
+        }
+}
+
 /* Until no mount is left, or what is left stays. */
 static int unmount_all(json_object *args, const MountedFs *fs, StepRun *run) {
         _cleanup_json_ json_object *left = NULL;
@@ -224,14 +286,13 @@ static int unmount_all(json_object *args, const MountedFs *fs, StepRun *run) {
                 if (step_cancelled(run))
                         return step_fail(run, -ECANCELED, "cancelled");
                 if (last)
-                        return busy_fail(fs, found, left, users, run);
+                        return busy_fail(fs, json_at(left, 0) ?: json_at(found, 0), json_len(found) - 1, users, run);
                 last = tries > 0 && (tries + 1 == BUSY_TRIES || now_monotonic() >= deadline);
                 /* Before it may be shut down: after that nobody's files can be asked where they are. */
                 if (last) {
                         users = step_fs_users(fs->dev, json_str(json_at(found, 0), "target"));
                         r = shut_down_unseen(args, users, run);
                 } else if (tries == 0) {
-                        tell_names(found, run);
                         r = quiesce(args, fs, json_at(found, 0), run);
                         /* What has to be written had its own time. */
                         deadline = now_monotonic() + time_for(UNMOUNT_SEC * USEC_PER_SEC);
@@ -310,7 +371,9 @@ static int unmount_apply(json_object *args, StepRun *run) {
                 r = leave_mapped(args, &fs, run);
         if (r != 0)
                 return r < 0 ? r : 0;
-        r = unmount_all(args, &fs, run);
+        r = refuse_locked(&fs, run);
+        if (r >= 0)
+                r = unmount_all(args, &fs, run);
         return r < 0 ? r : superblock_wait(args, &fs, run);
 }
 

@@ -35,6 +35,9 @@ static void test_groups(void) {
         CHECK_INT(mount_group("shared:3 master:17", "master:"), 17);
         CHECK_INT(mount_group("master:17", "shared:"), 0);
         CHECK_INT(mount_group("", "shared:"), 0);
+        CHECK(mount_follows("shared:3 master:17", "shared:17"));
+        CHECK(!mount_follows("master:17", "shared:1") && !mount_follows("shared:17", "shared:17") && !mount_follows("master:17", "master:17"));
+        CHECK(!mount_follows("", "") && !mount_follows(NULL, "shared:17") && !mount_follows("master:17", NULL));
 }
 
 static void test_has_option(void) {

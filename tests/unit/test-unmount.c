@@ -260,6 +260,44 @@ static void keep_quiet(void) {
         CHECK_INT(mount(place, folder, NULL, MS_BIND, NULL), 0);
 }
 
+static void with_locked_copies(void) {
+        CHECK_INT(unshare(CLONE_NEWUSER | CLONE_NEWNS), 0);
+}
+
+/* Who has a copy that nobody can take from him is named while all the others are still there. */
+static void test_locked(void) {
+        _cleanup_(run_done) StepRun run = run_new();
+
+        mount_it();
+        _cleanup_json_ json_object *args = args_new();
+        pid_t pid = waiting_child_start(with_locked_copies);
+        _cleanup_free_ char *who = strf("in the namespace of process %d: it is locked", pid);
+        CHECK_INT(ops->apply(args, &run), -EBUSY);
+        if (!strstr(run.why, who))
+                CHECK_STR(run.why, who);
+        CHECK(run.remedy && (strstr(run.remedy, "kill") || strstr(run.remedy, "systemctl stop")));
+        CHECK_INT(places_taken(), 2 + LOCKED);
+        waiting_child_end(pid);
+        CHECK_INT(ops->apply(args, &run), 0);
+        CHECK_INT(ops->verify(args, &run), STEP_APPLIED);
+}
+
+/* One that goes with the host's own, locked as it is. */
+static void test_locked_follower(void) {
+        _cleanup_(run_done) StepRun run = run_new();
+
+        CHECK(mount(top, top, NULL, MS_BIND, NULL) == 0 && mount(NULL, top, NULL, MS_SHARED, NULL) == 0);
+        mount_it();
+        _cleanup_json_ json_object *args = args_new();
+        pid_t pid = waiting_child_start(with_locked_copies);
+        CHECK_INT(places_taken(), 2 + LOCKED);
+        CHECK_INT(ops->apply(args, &run), 0);
+        CHECK_INT(ops->verify(args, &run), STEP_APPLIED);
+        CHECK_INT(places_taken(), 0);
+        waiting_child_end(pid);
+        CHECK_INT(umount2(top, MNT_DETACH), 0);
+}
+
 /* Who keeps more of them busy than there is time for does it to himself: what another user has goes. */
 static void test_shared_time(void) {
         _cleanup_json_ json_object *left = NULL, *still = NULL;
@@ -319,6 +357,8 @@ int main(void) {
         test_name_on_top();
         test_busy();
         test_made_again();
+        test_locked();
+        test_locked_follower();
         test_shared_time();
         test_remove_tree(top);
         free(place);
