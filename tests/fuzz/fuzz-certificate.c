@@ -1,24 +1,22 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-#include <ftw.h>
 #include <sys/stat.h>
 
 #include "base/fileio.h"
 #include "base/json.h"
 #include "engine/certificate.h"
 #include "fuzz.h"
+#include "tests/unit/test.h"
 
-static char folder[] = "/tmp/safe-remove-fuzz-XXXXXX";
-
-static int remove_entry(const char *path, const struct stat *st, int type, struct FTW *ftw) {
-        return remove(path);
-}
+static char *folder;
 
 static void remove_folder(void) {
-        (void) nftw(folder, remove_entry, 16, FTW_DEPTH | FTW_PHYS);
+        test_remove_tree(folder);
+        free(folder);
 }
 
 static void set_up(void) {
-        FUZZ_CHECK(mkdtemp(folder) && atexit(remove_folder) == 0 && setenv("SAFE_REMOVE_STATE_DIR", folder, 1) == 0);
+        folder = test_folder();
+        FUZZ_CHECK(atexit(remove_folder) == 0 && setenv("SAFE_REMOVE_STATE_DIR", folder, 1) == 0);
         _cleanup_free_ char *removals = strf("%s/removals", folder), *removal = strf("%s/removals/1", folder);
         FUZZ_CHECK(mkdir(removals, 0700) == 0 && mkdir(removal, 0700) == 0);
 }
@@ -44,7 +42,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
         bool has_plan, has_journal, has_chain, has_certificate;
         char *end = text + size;
 
-        if (folder[sizeof(folder) - 2] == 'X')
+        if (!folder)
                 set_up();
         const char *rest = put("removals/1/plan.json", text, end, &has_plan);
         rest = put("removals/1/journal", rest, end, &has_journal);

@@ -60,9 +60,7 @@ static char state_of(pid_t pid) {
 }
 
 static void wait_for_state(pid_t pid, bool stopped) {
-        for (unsigned i = 0; i < 3000 && (state_of(pid) == 'T') != stopped; i++)
-                (void) poll(NULL, 0, 10);
-        CHECK_INT(state_of(pid) == 'T', stopped);
+        WAIT_FOR((state_of(pid) == 'T') == stopped);
 }
 
 /* Takes over the note. */
@@ -145,9 +143,7 @@ static void test_they_run_on(void) {
         CHECK(strstr(c.engine.stuck_remedy, line) == c.engine.stuck_remedy);
         CHECK_INT(state_of(standing), 'T');
         waiting_child_end(pid);
-        for (unsigned i = 0; i < 3000 && journal_writer(c.journal); i++)
-                (void) poll(NULL, 0, 10);
-        CHECK(!journal_writer(c.journal));
+        WAIT_FOR(!journal_writer(c.journal));
         wait_for_state(standing, false);
         waiting_child_end(standing);
 }
@@ -184,9 +180,7 @@ static void test_revert_hangs(void) {
 
         _cleanup_close_ int reader = open(BIND, O_RDONLY | O_NONBLOCK | O_CLOEXEC);
         CHECK(reader >= 0);
-        for (unsigned i = 0; i < 3000 && journal_writer(c.journal); i++)
-                (void) poll(NULL, 0, 10);
-        CHECK(!journal_writer(c.journal));
+        WAIT_FOR(!journal_writer(c.journal));
         CHECK_INT(unlink(BIND), 0);
         CHECK_INT(symlink(link, DRIVER_LINK), 0);
 }
@@ -278,9 +272,8 @@ static void test_step_says_done(void) {
 }
 
 int main(void) {
-        char dir[] = "/tmp/safe-remove-behind-XXXXXX";
+        _cleanup_free_ char *dir = test_folder();
 
-        CHECK(mkdtemp(dir));
         setenv("SAFE_REMOVE_STATE_DIR", dir, 1);
         setenv("SAFE_REMOVE_RUN_DIR", dir, 1);
 

@@ -304,9 +304,8 @@ static void test_lock(void) {
 }
 
 int main(void) {
-        char dir[] = "/tmp/safe-remove-certificate-XXXXXX";
+        _cleanup_free_ char *dir = test_folder();
 
-        CHECK(mkdtemp(dir));
         top = dir;
         test_seal();
         test_content();

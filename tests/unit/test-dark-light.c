@@ -12,7 +12,7 @@
 #include "test.h"
 #include "topology/topology.h"
 
-static char state[] = "/tmp/test-dark-light-XXXXXX";
+static char *state;
 
 static Plan *make_plan(const Topology *t) {
         _cleanup_json_ json_object *warnings = json_object_new_array();
@@ -64,7 +64,7 @@ int main(void) {
         _cleanup_(journal_freep) Journal *j = NULL;
         ChainLink link;
 
-        CHECK(mkdtemp(state));
+        state = test_folder();
         CHECK_INT(setenv("SAFE_REMOVE_STATE_DIR", state, true), 0);
         CHECK_INT(topology_load(&t), 0);
         _cleanup_(plan_freep) Plan *p = make_plan(t);

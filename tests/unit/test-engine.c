@@ -367,9 +367,8 @@ static void test_note_unwritable(void) {
 }
 
 int main(void) {
-        char dir[] = "/tmp/safe-remove-engine-XXXXXX";
+        _cleanup_free_ char *dir = test_folder();
 
-        CHECK(mkdtemp(dir));
         setenv("SAFE_REMOVE_STATE_DIR", dir, 1);
 
         /* Files that can only be written are not in a recording. */

@@ -245,9 +245,8 @@ static void test_take(void) {
 }
 
 int main(void) {
-        char folder[] = "/tmp/held-slot.XXXXXX";
+        _cleanup_free_ char *folder = test_folder();
 
-        CHECK(mkdtemp(folder));
         CHECK_INT(setenv("SAFE_REMOVE_RUN_DIR", folder, 1), 0);
         test_services();
         test_mark();
@@ -257,5 +256,6 @@ int main(void) {
         test_notes();
         test_names();
         test_take();
+        test_remove_tree(folder);
         return EXIT_SUCCESS;
 }

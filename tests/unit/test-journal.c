@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include <errno.h>
 #include <fcntl.h>
-#include <poll.h>
 #include <signal.h>
 #include <sys/prctl.h>
 #include <sys/stat.h>
@@ -157,6 +156,13 @@ static void test_names_last(const char *dir) {
         CHECK_INT(setenv("SAFE_REMOVE_STATE_DIR", dir, 1), 0);
 }
 
+/* Reads the record anew. */
+static bool is_being_written(const char *id, Journal **j) {
+        if (*j)
+                journal_free(TAKE_PTR(*j));
+        return reopen(id, j) >= 0 && journal_writer(*j);
+}
+
 /* The worker is killed while its write hangs: whoever reads the record knows the writer, until that has returned. */
 static void test_left_behind(const char *dir) {
         _cleanup_free_ char *path = strf("%s/unbind", dir), *what = strf("0000:01:00.0 > %s", path);
@@ -172,15 +178,9 @@ static void test_left_behind(const char *dir) {
                 apart_set_witness(journal_write_begins, own);
                 _exit(kernel_write(path, "0000:01:00.0", &options) < 0);
         }
-        for (unsigned i = 0; i < 1000 && !(j && journal_writer(j)); i++) {
-                (void) poll(NULL, 0, 10);
-                if (j)
-                        journal_free(TAKE_PTR(j));
-                (void) reopen("40", &j);
-        }
+        WAIT_FOR(is_being_written("40", &j));
         /* It is written down before it begins, and does not if its worker ends just then. */
-        for (unsigned i = 0; i < 1000 && path_existsf("/proc/%ju/fd/1", (uintmax_t) json_u64(journal_writer(j), "pid")); i++)
-                (void) poll(NULL, 0, 10);
+        WAIT_FOR(!path_existsf("/proc/%ju/fd/1", (uintmax_t) json_u64(journal_writer(j), "pid")));
         CHECK_INT(kill(worker, SIGKILL), 0);
         CHECK_INT(waitpid(worker, NULL, 0), worker);
         CHECK_INT(reopen("40", &later), 0);
@@ -191,9 +191,7 @@ static void test_left_behind(const char *dir) {
 
         _cleanup_close_ int reader = open(path, O_RDONLY | O_NONBLOCK | O_CLOEXEC);
         CHECK(reader >= 0);
-        for (unsigned i = 0; i < 1000 && journal_writer(later); i++)
-                (void) poll(NULL, 0, 10);
-        CHECK(!journal_writer(later));
+        WAIT_FOR(!journal_writer(later));
 }
 
 /* A process of ours that stands for one that hangs in the kernel. */
@@ -418,9 +416,8 @@ static void test_unwritable(void) {
 }
 
 int main(void) {
-        char dir[] = "/tmp/safe-remove-journal-XXXXXX";
+        _cleanup_free_ char *dir = test_folder();
 
-        CHECK(mkdtemp(dir));
         _cleanup_free_ char *run = strf("%s/run", dir);
         setenv("SAFE_REMOVE_STATE_DIR", dir, 1);
         setenv("SAFE_REMOVE_RUN_DIR", run, 1);

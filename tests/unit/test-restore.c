@@ -188,9 +188,8 @@ static void test_record(void) {
 }
 
 int main(void) {
-        char dir[] = "/tmp/safe-remove-restore-XXXXXX";
+        _cleanup_free_ char *dir = test_folder();
 
-        CHECK(mkdtemp(dir));
         setenv("SAFE_REMOVE_STATE_DIR", dir, 1);
         test_rebuilt();
         test_needed();

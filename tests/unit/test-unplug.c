@@ -105,20 +105,21 @@ static void test_all_alike(void) {
 /* One in another zone, one that somebody keeps offline: each comes back as it was. */
 /* Pages that the kernel has given up may be somebody's still: it would take them from him. Where that cannot be seen nothing is written. */
 static void test_poisoned(void) {
+        _cleanup_free_ char *folder = test_folder(), *meminfo = strf("%s/meminfo", folder), *nothing = strf("%s/nothing", folder);
         Case c = case_new("online_movable");
 
         put("online_movable", STATE);
         for (unsigned id = 146; id < 150; id++)
                 put_block(id, "online", "Movable");
-        CHECK_INT(write_file_durably("/tmp/meminfo", "MemTotal:        1048576 kB\nHardwareCorrupted:     4 kB\n"), 0);
-        CHECK_INT(write_file_durably("/tmp/nothing", ""), 0);
-        CHECK_INT(mount("/tmp/meminfo", "/proc/meminfo", NULL, MS_BIND, NULL), 0);
-        CHECK_INT(mount("/tmp/nothing", "/proc/kpageflags", NULL, MS_BIND, NULL), 0);
+        CHECK_INT(write_file_durably(meminfo, "MemTotal:        1048576 kB\nHardwareCorrupted:     4 kB\n"), 0);
+        CHECK_INT(write_file_durably(nothing, ""), 0);
+        CHECK_INT(mount(meminfo, "/proc/meminfo", NULL, MS_BIND, NULL), 0);
+        CHECK_INT(mount(nothing, "/proc/kpageflags", NULL, MS_BIND, NULL), 0);
         CHECK(step_unplug_memory_ops.apply(c.args, &c.run) < 0);
         check_file(STATE, "online_movable");
         check_block(146, "online");
         CHECK(strstr(c.run.why, "cannot be found out"));
-        put("MemTotal:        1048576 kB\nHardwareCorrupted:     0 kB", "/tmp/meminfo");
+        put("MemTotal:        1048576 kB\nHardwareCorrupted:     0 kB", meminfo);
         CHECK_INT(step_unplug_memory_ops.apply(c.args, &c.run), 0);
         check_file(STATE, "unplugged");
         case_done(&c);

@@ -3,8 +3,10 @@
 
 #include <errno.h>
 #include <ftw.h>
+#include <poll.h>
 #include <sys/stat.h>
 
+#include "base/clock.h"
 #include "base/util.h"
 
 /* Checks that say what they got; unlike assert() they are there with NDEBUG too. The first that fails ends the test. */
@@ -33,6 +35,21 @@ static inline void test_check_str(const char *got, const char *want, const char 
         exit(EXIT_FAILURE);
 }
 
+/* What others do takes as long as it takes; the end is for those who never do it. */
+#define WAIT_FOR(expr)                                                                  \
+        do {                                                                            \
+                for (uint64_t test_begin = now_monotonic(); !(expr);)                   \
+                        test_wait_on(test_begin, #expr, __FILE__, __LINE__);            \
+        } while (0)
+
+static inline void test_wait_on(uint64_t begin, const char *what, const char *file, int line) {
+        if (now_monotonic() - begin > 50 * USEC_PER_SEC) {
+                fprintf(stderr, "%s:%d: waited in vain for: %s\n", file, line, what);
+                exit(EXIT_FAILURE);
+        }
+        (void) poll(NULL, 0, 5);
+}
+
 static inline void test_put(const char *path, const char *text) {
         _cleanup_fclose_ FILE *f = fopen(path, "we");
 
@@ -48,6 +65,20 @@ static inline void test_make_folders(const char *path) {
                 CHECK(mkdir(copy, 0755) == 0 || errno == EEXIST);
         }
         CHECK(mkdir(path, 0755) == 0 || errno == EEXIST);
+}
+
+/* A new one, the caller's to free, and to remove with test_remove_tree(). In memory where that can be had: whoever writes durably waits for the
+ * disk, which has what all others write to do first. */
+static inline char *test_folder(void) {
+        const char *const places[] = { getenv("TMPDIR"), "/dev/shm", "/tmp" };
+
+        for (size_t i = 0; i < ELEMENTSOF(places); i++) {
+                _cleanup_free_ char *path = places[i] ? strf("%s/safe-remove-test-XXXXXX", places[i]) : NULL;
+                if (path && mkdtemp(path))
+                        return TAKE_PTR(path);
+        }
+        fprintf(stderr, "there is no place for a folder\n");
+        exit(EXIT_FAILURE);
 }
 
 static inline int test_remove_entry(const char *path, const struct stat *st, int type, struct FTW *ftw) {
