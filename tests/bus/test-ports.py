@@ -129,7 +129,7 @@ class Ports(BusTest):
         self.stop_guard()
         self.start_guard()
         journal = self.hang("state/removals/1/journal")
-        self.start_daemon()
+        self.start_daemon(records_known=False)
         self.assertEqual(self.slot("2", "State"), "unknown")
         self.assertEqual((self.guard.hear(), self.guard.greeted), ({}, None))
         journal.close()
