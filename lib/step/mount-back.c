@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include <errno.h>
 
+#include "base/clock.h"
 #include "kernel/loop.h"
+#include "kernel/mount-ns-budget.h"
 #include "kernel/mount-options.h"
 #include "kernel/overlay.h"
 #include "kernel/remount.h"
@@ -10,18 +12,26 @@
 #include "step/mount-back.h"
 #include "step/shutdown.h"
 
+enum {
+        FOREIGN_MSEC = 20 * 1000,       /* for what less privileged users have mounted, shared among them */
+        FOREIGN_TOLD_MAX = 10,
+};
+
 typedef struct Back {
         json_object *fs, *mounts;
         char *source;           /* what to mount; owned */
         MountedFs now;          /* how the kernel shows it now; no device for what has none of its own */
         uint64_t host;
         MountNsList namespaces;
+        MountNsShares shares;
         json_object *found;     /* owned */
+        size_t n_foreign_lost;
 } Back;
 
 static void back_done(Back *b) {
         free(b->source);
         mount_ns_list_done(&b->namespaces);
+        mount_ns_shares_done(&b->shares);
         json_object_put(b->found);
 }
 
@@ -53,8 +63,9 @@ static int look(Back *b, StepRun *run) {
         return r < 0 ? step_fail(run, r, "the mount namespaces cannot be looked through: %s", strerror(-r)) : 0;
 }
 
-static bool namespace_exists(const Back *b, json_object *mount) {
-        return mount_ns_find(&b->namespaces, json_u64(mount, "ns")) != NULL;
+/* NULL: it has gone with its last process. */
+static const MountNs *namespace_of(const Back *b, json_object *mount) {
+        return mount_ns_find(&b->namespaces, json_u64(mount, "ns"));
 }
 
 static bool same_place(json_object *a, json_object *b) {
@@ -135,48 +146,121 @@ int mounts_back_verify(json_object *args, StepRun *run) {
                 return r;
         for (size_t i = 0; i < json_len(b.mounts); i++) {
                 json_object *m = json_at(b.mounts, i);
+                const MountNs *ns = namespace_of(&b, m);
+                /* What becomes of anybody's own is told, and nobody's way back depends on it. */
+                if (ns && ns->foreign)
+                        continue;
                 if (there(&b, m))
                         present++;
                 else
-                        missing += namespace_exists(&b, m);
+                        missing += ns != NULL;
         }
         return missing == 0 ? STEP_NOT_APPLIED : present > 0 ? STEP_PARTLY_APPLIED : STEP_APPLIED;
 }
 
-static int one_back(Back *b, json_object *mount, StepRun *run) {
-        _cleanup_free_ char *lost = NULL, *why = NULL;
-        const char *target = json_str(mount, "target");
+/* 0: it is there, or its namespace has gone with its last process. */
+static int one_back(Back *b, json_object *mount, uint64_t timeout_usec, StepRun *run, char **ret_why) {
+        _cleanup_free_ char *lost = NULL;
 
         MountAgain again = { .fs = b->fs, .mount = mount, .source = b->source };
 
         again.model = model_of(b, mount, &again.slave);
-        int r = mount_again(&again, run->limits->write_timeout_usec, &lost, &why);
-        /* The namespace has gone with its last process. */
-        if (r == -ENOENT && !why)
+        int r = mount_again(&again, timeout_usec, &lost, ret_why);
+        if (r == -ENOENT && !*ret_why)
                 return 0;
-        if (r < 0) {
-                _cleanup_free_ char *options = shell_quoted(json_str(b->fs, "super_options")), *source = shell_quoted(b->source),
-                                    *quoted = shell_quoted(target);
-                step_remedy(run, "mount -t %s -o %s %s %s", b->now.type, options, source, quoted);
-                return step_fail(run, r, "%s", why ?: strerror(-r));
-        }
+        if (r < 0)
+                return r;
         if (lost)
-                step_lost(run, "%s is mounted again, without the option %s that it had", target, lost);
+                step_lost(run, "%s is mounted again, without the option %s that it had", json_str(mount, "target"), lost);
         return look(b, run);
 }
 
-/* What came by itself has the options of what it follows: a sandbox's read-only copy would be writable now. */
-static void adjust_all(const Back *b, StepRun *run) {
-        for (size_t i = 0; i < json_len(b->mounts); i++) {
-                json_object *m = json_at(b->mounts, i), *found = there(b, m);
-                const char *options = json_str(m, "options");
+static int hosts_back(Back *b, json_object *mount, StepRun *run) {
+        _cleanup_free_ char *why = NULL;
 
-                if (!found || streq_ptr(json_str(found, "options"), options))
+        int r = one_back(b, mount, run->limits->write_timeout_usec, run, &why);
+        if (r >= 0)
+                return 0;
+        _cleanup_free_ char *options = shell_quoted(json_str(b->fs, "super_options")), *source = shell_quoted(b->source),
+                            *quoted = shell_quoted(json_str(mount, "target"));
+        step_remedy(run, "mount -t %s -o %s %s %s", b->now.type, options, source, quoted);
+        return step_fail(run, r, "%s", why ?: strerror(-r));
+}
+
+static void foreign_lost(Back *b, json_object *mount, const char *why, StepRun *run) {
+        if (b->n_foreign_lost++ < FOREIGN_TOLD_MAX)
+                step_lost(run, "%s in the namespace of process %ju is not mounted again: %s", json_str(mount, "target"),
+                          (uintmax_t) json_u64(mount, "pid"), why);
+}
+
+/* Anybody may have thousands in a namespace of his own, or none of the folders any more in which they were. -EINPROGRESS is the only error: nobody
+ * goes on behind that. */
+static int foreign_back(Back *b, json_object *mount, const MountNs *ns, StepRun *run) {
+        uint64_t begun = now_monotonic(), until = mount_ns_shares_until(&b->shares, ns, begun), limit = run->limits->write_timeout_usec;
+        _cleanup_free_ char *why = NULL;
+
+        if (begun >= until) {
+                foreign_lost(b, mount, "there was no time left for it", run);
+                return 0;
+        }
+        int r = there(b, mount) ? 0 : one_back(b, mount, until - begun < limit ? until - begun : limit, run, &why);
+        if (r == -EINPROGRESS)
+                return step_fail(run, r, "%s: %s", json_str(mount, "target"), why ?: strerror(-r));
+        if (r < 0)
+                foreign_lost(b, mount, why ?: strerror(-r), run);
+        mount_ns_shares_took(&b->shares, ns, now_monotonic() - begun);
+        return 0;
+}
+
+typedef enum Whose { THE_HOSTS, ITS_SERVICES, ANYBODYS } Whose;
+
+static Whose whose(const Back *b, json_object *mount, const MountNs *ns) {
+        return ns->foreign ? ANYBODYS : json_u64(mount, "ns") == b->host ? THE_HOSTS : ITS_SERVICES;
+}
+
+static int all_back(Back *b, StepRun *run) {
+        int first = 0;
+
+        for (Whose turn = THE_HOSTS; turn <= ANYBODYS; turn++)
+                for (size_t i = json_len(b->mounts); i > 0; i--) {
+                        json_object *m = json_at(b->mounts, i - 1);
+                        const MountNs *ns = namespace_of(b, m);
+                        if (!ns || whose(b, m, ns) != turn)
+                                continue;
+                        int r = turn == ANYBODYS ? foreign_back(b, m, ns, run) : there(b, m) ? 0 : hosts_back(b, m, run);
+                        if (r == -EINPROGRESS)
+                                return r;
+                        if (r < 0 && first == 0)
+                                first = r;
+                }
+        if (b->n_foreign_lost > FOREIGN_TOLD_MAX)
+                step_lost(run, "%zu more mounts in namespaces of less privileged users", b->n_foreign_lost - FOREIGN_TOLD_MAX);
+        return first;
+}
+
+/* What came by itself has the options of what it follows: a sandbox's read-only copy would be writable now. */
+static void adjust(const Back *b, json_object *mount, StepRun *run) {
+        json_object *found = there(b, mount);
+        const char *options = json_str(mount, "options");
+
+        if (!found || streq_ptr(json_str(found, "options"), options))
+                return;
+        int r = mount_adjust(found, options, run->limits->write_timeout_usec);
+        if (r < 0)
+                step_lost(run, "%s in the namespace of process %ju has the options %s instead of %s: %s", json_str(mount, "target"),
+                          (uintmax_t) json_u64(found, "pid"), json_str(found, "options"), options, strerror(-r));
+}
+
+static void adjust_all(Back *b, StepRun *run) {
+        for (size_t i = 0; i < json_len(b->mounts); i++) {
+                json_object *m = json_at(b->mounts, i);
+                const MountNs *ns = namespace_of(b, m);
+                uint64_t begun = now_monotonic();
+
+                if (!ns || begun >= mount_ns_shares_until(&b->shares, ns, begun))
                         continue;
-                int r = mount_adjust(found, options, run->limits->write_timeout_usec);
-                if (r < 0)
-                        step_lost(run, "%s in the namespace of process %ju has the options %s instead of %s: %s", json_str(m, "target"),
-                                  (uintmax_t) json_u64(found, "pid"), json_str(found, "options"), options, strerror(-r));
+                adjust(b, m, run);
+                mount_ns_shares_took(&b->shares, ns, now_monotonic() - begun);
         }
 }
 
@@ -203,7 +287,6 @@ static int end_dead(Back *b, StepRun *run) {
  * host's, and systemd may have mounted some again: only what is missing is mounted. */
 int mounts_back(json_object *args, StepRun *run) {
         _cleanup_(back_done) Back b = { 0 };
-        int first = 0;
 
         if (never_comes_back(args)) {
                 json_object *m = json_at(json_array(args, "mounts"), 0);
@@ -217,15 +300,10 @@ int mounts_back(json_object *args, StepRun *run) {
                 r = end_dead(&b, run);
         if (r < 0)
                 return r;
-        for (unsigned others = 0; others < 2; others++)
-                for (size_t i = json_len(b.mounts); i > 0; i--) {
-                        json_object *m = json_at(b.mounts, i - 1);
-                        if ((json_u64(m, "ns") != b.host) != others || there(&b, m) || !namespace_exists(&b, m))
-                                continue;
-                        r = one_back(&b, m, run);
-                        if (r < 0 && first == 0)
-                                first = r;
-                }
+        r = mount_ns_shares_begin(&b.shares, &b.namespaces, (unsigned) (time_for(FOREIGN_MSEC * USEC_PER_MSEC) / USEC_PER_MSEC));
+        if (r < 0)
+                return step_fail(run, r, "the mount namespaces cannot be told apart: %s", strerror(-r));
+        int first = all_back(&b, run);
         adjust_all(&b, run);
         const char *loop = step_noted(run, "autoclear");
         if (loop && first >= 0)

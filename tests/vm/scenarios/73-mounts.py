@@ -115,6 +115,29 @@ def many(lab):
     lab.equal(disk.sum(), wanted, "what is on it")
 
 
+@scenario("mounts-called-off", profile="mixed", timeout=300, turn=True)
+def called_off(lab):
+    """Called off when all are gone: who has many of them, and who has no folder for his any more, keeps nobody from having theirs again."""
+    disk = lab.filesystem(lab.pmem(3).namespace().device, "ext4")
+    lab.cleanup(lambda: lab.sh("rm -rf /var/tmp/siege.*"))
+    wanted = disk.fill(mib=1)
+    users = {"hoarder": MANY, "careless": 1, "neighbour": 1}
+    for number, (name, n) in enumerate(users.items()):
+        binder(lab, name, 1000 + number, f"{n} {disk.target}")
+    folder = {name: lab.sh(f"find /var/tmp -maxdepth 1 -name 'siege.*' -uid {1000 + number}") for number, name in enumerate(users)}
+    number, at = removal.last_id(lab) + 1, storage.step_number(lab, "disable-namespace", "3")
+    removal.drill(lab, 700, "disable-namespace")
+    lab.cli("remove", "3", "--no-wait")
+    removal.wait_for_record(lab, number, f'"ev":"do","n":{at}', 120, then=f"rmdir {folder['careless']}/to0; safe-remove cancel 3 --no-wait")
+    end = removal.wait_for_end(lab, number, 120)
+    lab.equal((end["outcome"], end["code"]), ("restored", "cancelled"), f"the ending ({end['message']})")
+    lab.check(any(f"{folder['careless']}/to0 in the namespace" in line for line in end["lost"]), f"who lost his should be told: {end['lost'][:5]}")
+    places = {mount["target"] for fs in storage.plan(lab, "3")["takes_down"]["file_systems"] for mount in fs["mounts"]}
+    lab.check({disk.target, f"{folder['neighbour']}/to0"} <= places, f"the host's and the neighbour's should be there: {sorted(places)[:5]}")
+    lab.check(f"{folder['careless']}/to0" not in places, "a folder that is gone has no mount")
+    lab.equal(disk.sum(), wanted, "what is on it")
+
+
 @scenario("mounts-without-end", profile="mixed", timeout=300, turn=True)
 def without_end(lab):
     """Who makes each anew that goes is named, with what ends him, in a time that ends, and nothing is lost."""
