@@ -22,6 +22,7 @@ enum {
         JOBS_MAX = 128,        /* far more than the daemon ever has */
         HANGING_READERS = 2,   /* of each verb, see is_let_in() */
         HANGING_OTHERS = 8,
+        HANGING_LIGHTS = 32,   /* one port that hangs is not to have the lights of all */
         BACKLOG = 64,
         MESSAGE_MAX = 512,
         LISTENER_FD = 3,       /* in the starter */
@@ -119,7 +120,7 @@ static int hanging_max(const char *verb) {
         for (size_t i = 0; i < ELEMENTSOF(readers); i++)
                 if (streq(verb, readers[i]))
                         return HANGING_READERS;
-        return HANGING_OTHERS;
+        return streq(verb, "light") ? HANGING_LIGHTS : HANGING_OTHERS;
 }
 
 static bool is_let_in(Starter *s, const char *verb) {

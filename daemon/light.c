@@ -8,6 +8,7 @@ enum {
         LIGHT_SEC = 30,
         PAUSE_SEC = 2,
         PAUSE_SEC_MAX = 64,
+        UNANSWERED_SEC_MAX = 3600, /* whose workers hang in the kernel: each leaves one more there */
 };
 
 /* An attention LED that does not show yet what it is to show. A write may fail behind one that hangs since before; that one's word must not be the last. */
@@ -58,9 +59,9 @@ static void forget(Light *forgotten) {
         light_free(forgotten);
 }
 
-/* A removal that began meanwhile has the lights for itself, and a port that is gone has none. */
+/* A removal that began meanwhile has the lights for itself, also of a slot inside of its own, and a port that is gone has none. */
 static bool is_over(const Light *l) {
-        return manager_running_at_port(l->manager, l->port) || !manager_slot_at_port(l->manager, l->port);
+        return manager_running_holding(l->manager, l->port) || !manager_slot_at_port(l->manager, l->port);
 }
 
 static bool is_fault(const ManagedSlot *s) {
@@ -78,21 +79,36 @@ static bool is_settled(const Light *l) {
 
 static void try(Light *l);
 
+/* It may have been turned on behind the end of what it was for. */
+static void turn_off(Light *l) {
+        char *wanted = strdup("off");
+        if (!wanted) {
+                forget(l);
+                return;
+        }
+        free(l->wanted);
+        l->wanted = wanted;
+        l->pause_sec = PAUSE_SEC;
+        try(l);
+}
+
 static int on_retry(sd_event_source *source, uint64_t usec, void *userdata) {
         Light *l = userdata;
 
         (void) source;
         (void) usec;
         l->retry = sd_event_source_disable_unref(l->retry);
-        if (is_over(l) || is_settled(l))
+        if (is_over(l))
                 forget(l);
+        else if (is_settled(l))
+                turn_off(l);
         else
                 try(l);
         return 0;
 }
 
 /* `why_not` is NULL where it shows what is wanted, and may not go on to. */
-static void try_later(Light *l, const char *why_not) {
+static void try_later(Light *l, const char *why_not, unsigned max_sec) {
         const ManagedSlot *s = manager_slot_at_port(l->manager, l->port);
 
         if (why_not && !l->told)
@@ -103,7 +119,7 @@ static void try_later(Light *l, const char *why_not) {
                 forget(l);
                 return;
         }
-        l->pause_sec = l->pause_sec < PAUSE_SEC_MAX ? 2 * l->pause_sec : PAUSE_SEC_MAX;
+        l->pause_sec = 2 * l->pause_sec < max_sec ? 2 * l->pause_sec : max_sec;
 }
 
 /* NULL: the light is as it was asked for, by what the slot's registers say. A slot that has none says nothing. */
@@ -123,6 +139,7 @@ static void on_answer(json_object *answer, const char *why_not, void *userdata) 
         const char *why = l->newer ? NULL : trouble(answer, why_not, l->wanted);
         _cleanup_free_ char *failed = why ? strdup(why) : NULL;
         bool writing = json_flag(answer, "writing");
+        unsigned max_sec = answer ? PAUSE_SEC_MAX : UNANSWERED_SEC_MAX;
 
         if (s && answer && !streq_ptr(json_str(answer, "type"), "error")) {
                 scanner_distrust(l->manager->scanner); /* it may have read the indicator before it was set */
@@ -132,9 +149,11 @@ static void on_answer(json_object *answer, const char *why_not, void *userdata) 
         if (l->newer)
                 try(l);
         else if (why)
-                try_later(l, failed ?: "?");
+                try_later(l, failed ?: "?", max_sec);
         else if (writing)
-                try_later(l, NULL); /* whoever hangs in the kernel would have the last word */
+                try_later(l, NULL, max_sec); /* whoever hangs in the kernel would have the last word */
+        else if (is_settled(l))
+                turn_off(l);
         else {
                 if (l->told)
                         log_plain(LOG_NOTICE, "The attention LED of slot %s is %s now.", s ? slot_get(s, SLOT_TEXT_NAME) : "?", l->wanted);
@@ -150,7 +169,7 @@ static void try(Light *l) {
         json_set_str(request, "attention", l->wanted);
         int r = question_ask(l->manager->event, "light", request, LIGHT_SEC * USEC_PER_SEC, on_answer, l, &l->question);
         if (r < 0)
-                try_later(l, strerror(-r));
+                try_later(l, strerror(-r), PAUSE_SEC_MAX);
 }
 
 static int light_new(Manager *m, const char *port, Light **ret) {
@@ -188,7 +207,7 @@ int light_attention(Manager *m, const ManagedSlot *s, const char *attention) {
         return 0;
 }
 
-/* Of a slot that is stuck it is enough that it does not say "safe to pull": the kernel has the lights of a card that comes up. One without an
+/* One that blinks shows somebody the way to it. Of a slot that is stuck it is enough that it does not say "safe to pull": the kernel has the lights of a card that comes up. One without an
  * attention LED says it by its power LED. */
 static bool is_untrue(const ManagedSlot *s) {
         const char *power = slot_get(s, SLOT_TEXT_POWER_LED), *attention = slot_get(s, SLOT_TEXT_ATTENTION_LED);
@@ -196,7 +215,7 @@ static bool is_untrue(const ManagedSlot *s) {
 
         if (streq(attention, "none"))
                 return streq(power, "off");
-        return !streq(attention, "on") && (dark || !stuck);
+        return !streq(attention, "on") && !streq(attention, "blink") && (dark || !stuck);
 }
 
 int light_assert(Manager *m, const ManagedSlot *s) {
@@ -205,9 +224,19 @@ int light_assert(Manager *m, const ManagedSlot *s) {
         return *port && is_fault(s) && is_untrue(s) && !light_of(m, port) ? light_attention(m, s, "on") : 0;
 }
 
-void light_drop(Manager *m, const char *port) {
-        Light *l = light_of(m, port);
+void light_drop(Manager *m, ManagedSlot *s) {
+        Light *l = light_of(m, slot_get(s, SLOT_TEXT_PORT));
 
-        if (l)
-                forget(l);
+        if (!l)
+                return;
+        s->light_off = s->light_off || streq(l->wanted, "off");
+        forget(l);
+}
+
+void light_resume(Manager *m, ManagedSlot *s, bool as_before) {
+        bool off = s->light_off && as_before;
+
+        s->light_off = false;
+        if (off && light_attention(m, s, "off") < 0)
+                log_plain(LOG_ERR, "The attention LED of slot %s cannot be turned off.", slot_get(s, SLOT_TEXT_NAME));
 }

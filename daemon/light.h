@@ -13,7 +13,10 @@ int light_attention(Manager *m, const ManagedSlot *s, const char *attention);
  * may have been the last word. */
 int light_assert(Manager *m, const ManagedSlot *s);
 
-/* A removal begins at the port, and the lights are its own: what is wanted there is forgotten, and whoever is at it ended. */
-void light_drop(Manager *m, const char *port);
+/* A removal begins at the slot, and the lights are its own: whoever is at one is ended. */
+void light_drop(Manager *m, ManagedSlot *s);
+
+/* It has ended. as_before: with the lights that it had found, so that what was to be turned off then is turned off now. */
+void light_resume(Manager *m, ManagedSlot *s, bool as_before);
 
 void lights_free(Manager *m);

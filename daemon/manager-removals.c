@@ -76,7 +76,7 @@ static void show_started(Removal *r) {
                         continue;
                 slot->outcome = _OUTCOME_INVALID;
                 slot->withdrawn = false; /* its lights are this one's now */
-                light_drop(m, slot_get(slot, SLOT_TEXT_PORT));
+                light_drop(m, slot);
                 manager_refresh_slot(slot);
         }
 }
@@ -348,6 +348,7 @@ static void end_at_slot(Removal *r, size_t i) {
                 manager_bus_prepare(r->manager, name ?: "", false, 0);
         if (slot) {
                 slot->outcome = r->kind == KIND_REMOVE ? r->outcome : _OUTCOME_INVALID;
+                light_resume(r->manager, slot, r->outcome == OUTCOME_REFUSED || r->outcome == OUTCOME_RESTORED);
                 manager_guard_slot(r->manager, slot);
         }
         /* Its light would go on blinking, as if somebody were at work; or whoever was left behind in the kernel may turn it off yet. */

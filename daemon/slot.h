@@ -61,6 +61,7 @@ typedef struct ManagedSlot {
         Outcome outcome;       /* of the last removal, as long as its card is the one in the slot */
         char *considered;      /* the card that was looked at whether to restore it unasked (manager-restore.c) */
         bool withdrawn;        /* its "safe to pull" became untrue, and our attention LED says so until the card is up or gone */
+        bool light_off;        /* its attention LED was to be turned off when its removal began */
         char *left;            /* of a card that is gone without having been removed: what is still there, in words; NULL: nothing */
         bool seen;             /* by the scan that is being taken over */
 } ManagedSlot;

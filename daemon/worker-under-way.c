@@ -168,6 +168,19 @@ static void find_unread(Request *r) {
                 add_unread(r, json_at(records, i));
 }
 
+/* One that could be read when the daemon began, or of which a removal that is resumed was not told. It may be of any slot. */
+static void add_unread_now(Request *r, const char *id, const char *why) {
+        _cleanup_json_ json_object *record = json_object_new_object();
+        json_object *known = json_array(r->doc, "unread");
+
+        for (size_t i = 0; i < json_len(known); i++)
+                if (streq_ptr(json_str(json_at(known, i), "id"), id))
+                        return;
+        json_set_str(record, "id", id);
+        json_set_str(record, "why", why);
+        add_unread(r, record);
+}
+
 /* Of two pressed buttons the first has its turn first, and must not be refused for the second. Later ones that carry a plan out have been
  * there before. */
 static bool counts(const Plan *plan, uint64_t id, uint64_t own) {
@@ -186,6 +199,8 @@ static int look_at(Request *r, uint64_t id, uint64_t own) {
         if (id == own || !removal_may_be_under_way(dir))
                 return 0;
         int q = journal_read(name, &j, &plan, &why);
+        if (q < 0 && q != -ENOMEM && q != -ENOENT)
+                add_unread_now(r, name, why ?: strerror(-q));
         if (q < 0 || j->ended || j->other_boot || !counts(plan, id, own))
                 return q == -ENOMEM ? q : 0;
         for (size_t i = 0; i < plan_n_slots(plan); i++) {

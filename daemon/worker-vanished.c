@@ -111,7 +111,7 @@ static bool is_mounted_from(const char *device) {
         for (size_t i = 0; i < ELEMENTSOF(types); i++) {
                 _cleanup_json_ json_object *mounts = NULL;
 
-                if (mounts_find(&(MountedFs) { .type = types[i] }, AGAIN_SEC * USEC_PER_SEC, &mounts) < 0)
+                if (mounts_find_all(&(MountedFs) { .type = types[i] }, AGAIN_SEC * USEC_PER_SEC, &mounts) < 0)
                         return true;
                 for (size_t k = 0; k < json_len(mounts); k++) {
                         _cleanup_free_ char *name = name_of_source(json_str(json_at(mounts, k), "source") ?: "");
@@ -141,7 +141,7 @@ static int drop_unmounted(VanishedList *l) {
 
         if (l->n_items == 0)
                 return 0;
-        int r = block_refs_load_mounts(&refs, false, AGAIN_SEC * USEC_PER_SEC);
+        int r = block_refs_load_mounts(&refs, true, AGAIN_SEC * USEC_PER_SEC);
         if (r < 0)
                 return r == -ENOMEM ? r : 0;
         for (size_t i = 0; i < l->n_items; i++) {
