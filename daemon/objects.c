@@ -10,6 +10,7 @@ enum {
         REPLY_BYTES = 512,     /* one with a value or none */
         ALL_BYTES = 2048,      /* with all properties */
         XML_BYTES = 8192,      /* with all interfaces of an object */
+        PATH_BYTES_MAX = 256,  /* of an object: ours are shorter */
 };
 
 static int append_property(sd_bus_message *reply, const char *path, const char *interface, const sd_bus_vtable *v, void *userdata) {
@@ -76,16 +77,25 @@ static size_t bytes_of_library(const char *interface, const char *member) {
         return streq(member, "Introspect") ? XML_BYTES : streq(member, "GetAll") ? ALL_BYTES : REPLY_BYTES;
 }
 
+/* The library looks for the object of each path above it, and has all of it in its answer: of 64 KB that is a second's work. */
+static int refuse_path(Manager *m, sd_bus_message *call, sd_bus_error *reterr) {
+        int r = who_pays(m, call, REPLY_BYTES, reterr);
+
+        return r < 0 ? r : sd_bus_error_setf(reterr, SD_BUS_ERROR_UNKNOWN_OBJECT, "No object has a path of more than %d bytes.", PATH_BYTES_MAX);
+}
+
 static int on_call(sd_bus_message *call, void *userdata, sd_bus_error *reterr) {
-        const char *interface = sd_bus_message_get_interface(call), *member = sd_bus_message_get_member(call);
+        const char *interface = sd_bus_message_get_interface(call), *member = sd_bus_message_get_member(call), *path = sd_bus_message_get_path(call);
 
         if (sd_bus_message_is_method_call(call, interface, member) <= 0)
                 return 0;
+        if (strlen(path) > PATH_BYTES_MAX)
+                return refuse_path(userdata, call, reterr);
         /* Calls without an interface are fine by the bus. */
-        if (streq(member, "GetManagedObjects") && streq(sd_bus_message_get_path(call), MANAGER_PATH) &&
+        if (streq(member, "GetManagedObjects") && streq(path, MANAGER_PATH) &&
             (!interface || streq(interface, "org.freedesktop.DBus.ObjectManager")))
                 return who_asks(userdata, call, get_objects, reterr);
-        size_t bytes = bytes_of_library(interface, member);
+        size_t bytes = startswith(path, MANAGER_PATH) ? bytes_of_library(interface, member) : REPLY_BYTES;
         return bytes > 0 ? who_pays(userdata, call, bytes, reterr) : 0;
 }
 

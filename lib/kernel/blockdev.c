@@ -104,6 +104,28 @@ int blockdev_fs_uuid(dev_t dev, char **ret) {
         return 0;
 }
 
+uint64_t blockdev_sequence(dev_t dev) {
+        uint64_t sequence = 0;
+
+        /* A partition's is its disk's. */
+        if (attr_read_u64f(&sequence, "/sys/dev/block/%u:%u/diskseq", major(dev), minor(dev)) < 0)
+                (void) attr_read_u64f(&sequence, "/sys/dev/block/%u:%u/../diskseq", major(dev), minor(dev));
+        return sequence;
+}
+
+uint64_t blockdev_last_sequence(void) {
+        _cleanup_listing_ Listing disks = { 0 };
+        uint64_t last = 0;
+
+        (void) listing_readf(&disks, "/sys/block");
+        for (size_t i = 0; i < disks.n; i++) {
+                uint64_t sequence = 0;
+                if (attr_read_u64f(&sequence, "/sys/block/%s/diskseq", disks.names[i]) >= 0 && sequence > last)
+                        last = sequence;
+        }
+        return last;
+}
+
 char *blockdev_holders(const char *name) {
         _cleanup_listing_ Listing l = { 0 };
         char *all = NULL;

@@ -5,6 +5,7 @@
 #include <fcntl.h>
 #include <sched.h>
 #include <sys/mount.h>
+#include <sys/stat.h>
 
 #include "kernel/apart.h"
 #include "kernel/mount-ns.h"
@@ -197,6 +198,28 @@ static int propagation_finish(Again *a, int fd, bool copied) {
         return r < 0 ? fail(a, r, "its propagation") : 0;
 }
 
+/* The kernel told the place without links. One on the way to it now was made since, by whoever has the folder, and leads to a place that nobody
+ * planned. (openat2(2) would say it in one call, which a service with RestrictSUIDSGID= does not have.) */
+static int place_open(const char *target) {
+        _cleanup_free_ char *copy = strdup(target);
+        _cleanup_close_ int fd = open("/", O_PATH | O_DIRECTORY | O_CLOEXEC);
+        char *rest = copy;
+        struct stat st;
+
+        if (!copy || fd < 0)
+                return copy ? -errno : -ENOMEM;
+        for (char *name; (name = strsep(&rest, "/"));) {
+                if (!*name)
+                        continue;
+                int next = openat(fd, name, O_PATH | O_NOFOLLOW | O_CLOEXEC | (rest && *rest ? O_DIRECTORY : 0));
+                if (next < 0)
+                        return errno == ENOTDIR ? -ELOOP : -errno;
+                close(fd);
+                fd = next;
+        }
+        return fstat(fd, &st) < 0 ? -errno : S_ISLNK(st.st_mode) ? -ELOOP : TAKE_FD(fd);
+}
+
 static int again(Again *a) {
         const char *target = json_str(a->mount, "target");
         _cleanup_free_ char *unknown = NULL;
@@ -221,7 +244,10 @@ static int again(Again *a) {
                 return fail(a, r, "the options of the mount");
         if (unknown)
                 lose(a, unknown);
-        if (move_mount(fd, "", AT_FDCWD, target, MOVE_MOUNT_F_EMPTY_PATH) < 0)
+        _cleanup_close_ int place = place_open(target);
+        if (place < 0)
+                return fail(a, place, place == -ELOOP ? "a link or a file is on the way to it now" : "its folder");
+        if (move_mount(fd, "", place, "", MOVE_MOUNT_F_EMPTY_PATH | MOVE_MOUNT_T_EMPTY_PATH) < 0)
                 return fail(a, -errno, "move_mount");
         return propagation_finish(a, fd, copied);
 }
@@ -235,11 +261,14 @@ static int again_apart(void *data, char **ret_text) {
 }
 
 int mount_again(const MountAgain *wanted, uint64_t timeout_usec, char **ret_lost, char **ret_why) {
-        const ApartOptions options = { .what = "mount of the card's file system", .timeout_usec = timeout_usec };
+        const ApartOptions options = {
+                .what = wanted->anybodys ? NULL : "mount of the card's file system", .interruptible = wanted->anybodys, .timeout_usec = timeout_usec,
+        };
         Again a = { .wanted = wanted, .fs = wanted->fs, .mount = wanted->mount, .source = wanted->source };
         _cleanup_free_ char *text = NULL;
 
         int r = run_apart(again_apart, &a, &options, &text);
+        r = r == -EINPROGRESS && wanted->anybodys ? -ETIME : r;
         if (r < 0)
                 *ret_why = TAKE_PTR(text);
         else
@@ -271,8 +300,10 @@ static int adjust_apart(void *data, char **ret_text) {
         return r < 0 ? r : attributes_set(fd, a->options, &unknown);
 }
 
-int mount_adjust(json_object *found, const char *options, uint64_t timeout_usec) {
-        const ApartOptions apart = { .what = "remount of the card's file system", .timeout_usec = timeout_usec };
+int mount_adjust(json_object *found, const char *options, bool anybodys, uint64_t timeout_usec) {
+        const ApartOptions apart = {
+                .what = anybodys ? NULL : "remount of the card's file system", .interruptible = anybodys, .timeout_usec = timeout_usec,
+        };
         Adjust a = { .found = found, .options = options };
 
         return run_apart(adjust_apart, &a, &apart, NULL);

@@ -11,12 +11,14 @@ typedef struct MountAgain {
         const char *source;     /* what to mount now: a device may have another name than before */
         json_object *model;     /* one that is there already, as mounts_find() gave it, of which this one is a copy (as by
                                  * `mount --bind`) and so in its group; NULL: a group of its own */
+        bool anybodys;          /* in a namespace that anybody may have made, where whoever looks up its folder may hang: what was not done in time is
+                                 * no write that somebody has to wait for */
         bool slave;             /* a copy that follows the model instead of being its peer */
 } MountAgain;
 
 /* 0 with *ret_lost naming what could not be given back of the options, or NULL; -ENOENT without *ret_why: the namespace is no more;
- * else an errno with *ret_why. */
+ * else an errno with *ret_why, which is never -EINPROGRESS where it is anybody's. */
 int mount_again(const MountAgain *again, uint64_t timeout_usec, char **ret_lost, char **ret_why);
 
 /* Gives one that is there (as mounts_find() gave it) the options of the plan: what came by itself has its master's. */
-int mount_adjust(json_object *found, const char *options, uint64_t timeout_usec);
+int mount_adjust(json_object *found, const char *options, bool anybodys, uint64_t timeout_usec);

@@ -19,7 +19,7 @@ enum {
 
 typedef struct Unmount {
         const MountedFs *fs;
-        bool foreign;           /* in no others */
+        bool foreign;           /* in those namespaces that anybody may have made, or in the host's own */
         json_object *left;
         size_t n_done;
         bool late;              /* something was left for want of time */
@@ -143,7 +143,7 @@ static int unmount_in_ns(const MountNs *ns, int proc_fd, size_t max, uint64_t un
         size_t done = 0, n_left = 0, passes = 0, most = 0;
         int r;
 
-        if (u->foreign && !ns->foreign)
+        if (u->foreign != ns->foreign)
                 return 0;
         u->until = until < u->end ? until : u->end;
         do {
@@ -182,21 +182,54 @@ static int unmount_apart(void *data, char **ret_text) {
         return r < 0 ? r : *ret_text ? 0 : -ENOMEM;
 }
 
-static int unmount(Unmount *u, uint64_t timeout_usec, json_object **ret_left) {
-        const ApartOptions options = { .what = "umount of the card's file system", .timeout_usec = timeout_usec };
+static int unmount(Unmount *u, const ApartOptions *options, json_object **ret_left) {
         _cleanup_free_ char *text = NULL;
 
-        u->end = now_monotonic() + time_for(timeout_usec) / 2;
-        int r = run_apart(unmount_apart, u, &options, &text);
+        u->end = now_monotonic() + time_for(options->timeout_usec) / 2;
+        int r = run_apart(unmount_apart, u, options, &text);
         if (r < 0)
                 return r;
         return text ? json_parse_names(text, strlen(text), ret_left) : -EBADMSG;
 }
 
-int fs_unmount(const MountedFs *fs, uint64_t timeout_usec, json_object **ret_left) {
-        return unmount(&(Unmount) { .fs = fs }, timeout_usec, ret_left);
+/* What is there, of which none went, as unmount() tells it. */
+static int all_foreign(const MountedFs *fs, uint64_t timeout_usec, json_object **ret_left) {
+        _cleanup_json_ json_object *found = NULL;
+        json_object *left = json_object_new_array();
+
+        int r = mounts_find(fs, timeout_usec, &found);
+        for (size_t i = 0; i < json_len(found) && json_len(left) < LEFT_MAX; i++) {
+                json_object *m = json_at(found, i);
+                if (!json_flag(m, "foreign"))
+                        continue;
+                json_set_u64(m, "error", ETIME);
+                json_set_str(m, "why", "the way to it does not answer");
+                json_object_array_add(left, json_ref(m));
+        }
+        *ret_left = left;
+        return r;
 }
 
+/* Where anybody may have made the folders on the way to a mount, whoever goes there may hang, and hears no signal then (a FUSE server that does not
+ * answer). That is no write which somebody has to wait for: only mounts there go, whenever that may be. */
 int fs_unmount_foreign(const MountedFs *fs, uint64_t timeout_usec, json_object **ret_left) {
-        return unmount(&(Unmount) { .fs = fs, .foreign = true }, timeout_usec, ret_left);
+        const ApartOptions options = { .interruptible = true, .timeout_usec = timeout_usec };
+
+        int r = unmount(&(Unmount) { .fs = fs, .foreign = true }, &options, ret_left);
+        return r == -ETIME || r == -EINPROGRESS ? all_foreign(fs, timeout_usec, ret_left) : r;
+}
+
+int fs_unmount(const MountedFs *fs, uint64_t timeout_usec, json_object **ret_left) {
+        const ApartOptions options = { .what = "umount of the card's file system", .timeout_usec = timeout_usec };
+        _cleanup_json_ json_object *left = NULL, *foreign = NULL;
+
+        int r = unmount(&(Unmount) { .fs = fs }, &options, &left);
+        if (r >= 0)
+                r = fs_unmount_foreign(fs, timeout_usec, &foreign);
+        if (r < 0)
+                return r;
+        for (size_t i = 0; i < json_len(foreign); i++)
+                json_object_array_add(left, json_ref(json_at(foreign, i)));
+        *ret_left = TAKE_PTR(left);
+        return 0;
 }

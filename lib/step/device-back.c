@@ -33,6 +33,7 @@ bool step_noted_flag(StepRun *run, const char *key) {
 
 int device_note(StepRun *run, dev_t dev) {
         _cleanup_free_ char *uuid = NULL;
+        char boot[33];
 
         if (dev == 0 || step_noted(run, "uuid"))
                 return 0;
@@ -41,19 +42,36 @@ int device_note(StepRun *run, dev_t dev) {
                 return step_fail(run, r, "/dev/disk/by-uuid cannot be read: %s", strerror(-r));
         if (!uuid)
                 return 0;
+        r = boot_id_read(boot);
+        if (r < 0)
+                return step_fail(run, r, "the boot's number cannot be read: %s", strerror(-r));
         json_object *note = json_object_new_object();
         json_set_str(note, "uuid", uuid);
+        json_set_str(note, "boot", boot);
+        json_set_u64(note, "last_disk", blockdev_last_sequence());
         return step_note(run, note);
 }
 
-static int find(const char *path, const char *uuid, char **ret_path, dev_t *ret_dev) {
+/* It bears another name now, as it may where its disk went and came back: so that came behind all that were there before. Who was there has the same
+ * content, and is another one (a copy, a snapshot). */
+static bool came_back(StepRun *run, dev_t dev) {
+        const char *then = step_noted(run, "boot");
+        char boot[33];
+
+        if (!then || boot_id_read(boot) < 0 || !streq(then, boot))
+                return true;
+        uint64_t sequence = blockdev_sequence(dev);
+        return sequence == 0 || sequence > json_object_get_uint64(step_noted_object(run, "last_disk"));
+}
+
+static int find(StepRun *run, const char *path, const char *uuid, char **ret_path, dev_t *ret_dev) {
         _cleanup_free_ char *link = strf("/dev/disk/by-uuid/%s", uuid ?: ""), *same = NULL;
         dev_t dev = 0;
 
         int r = blockdev_number_of_path(path, &dev);
         if (r >= 0 && uuid && (blockdev_fs_uuid(dev, &same) < 0 || !streq_ptr(same, uuid)))
                 r = -ENODEV;
-        if (r < 0 && uuid && link && blockdev_number_of_path(link, &dev) >= 0) {
+        if (r < 0 && uuid && link && blockdev_number_of_path(link, &dev) >= 0 && came_back(run, dev)) {
                 path = link;
                 r = 0;
         }
@@ -69,7 +87,7 @@ int device_find(StepRun *run, const char *path, char **ret_path, dev_t *ret_dev)
         const char *uuid = step_noted(run, "uuid");
         int r;
 
-        while ((r = find(path, uuid, ret_path, ret_dev)) < 0 && now_monotonic() < deadline)
+        while ((r = find(run, path, uuid, ret_path, ret_dev)) < 0 && now_monotonic() < deadline)
                 step_pause(run, DEVICE_RETRY_MSEC);
         return r < 0 ? step_fail(run, r, "%s%s%s is not there", path, uuid ? " with the content " : "", uuid ?: "") : 0;
 }

@@ -162,7 +162,9 @@ int mounts_back_verify(json_object *args, StepRun *run) {
 static int one_back(Back *b, json_object *mount, uint64_t timeout_usec, StepRun *run, char **ret_why) {
         _cleanup_free_ char *lost = NULL;
 
-        MountAgain again = { .fs = b->fs, .mount = mount, .source = b->source };
+        const MountNs *ns = namespace_of(b, mount);
+
+        MountAgain again = { .fs = b->fs, .mount = mount, .source = b->source, .anybodys = ns && ns->foreign };
 
         again.model = model_of(b, mount, &again.slave);
         int r = mount_again(&again, timeout_usec, &lost, ret_why);
@@ -193,23 +195,19 @@ static void foreign_lost(Back *b, json_object *mount, const char *why, StepRun *
                           (uintmax_t) json_u64(mount, "pid"), why);
 }
 
-/* Anybody may have thousands in a namespace of his own, or none of the folders any more in which they were. -EINPROGRESS is the only error: nobody
- * goes on behind that. */
-static int foreign_back(Back *b, json_object *mount, const MountNs *ns, StepRun *run) {
+/* Anybody may have thousands in a namespace of his own, or none of the folders any more in which they were, or such as do not answer. */
+static void foreign_back(Back *b, json_object *mount, const MountNs *ns, StepRun *run) {
         uint64_t begun = now_monotonic(), until = mount_ns_shares_until(&b->shares, ns, begun), limit = run->limits->write_timeout_usec;
         _cleanup_free_ char *why = NULL;
 
         if (begun >= until) {
                 foreign_lost(b, mount, "there was no time left for it", run);
-                return 0;
+                return;
         }
         int r = there(b, mount) ? 0 : one_back(b, mount, until - begun < limit ? until - begun : limit, run, &why);
-        if (r == -EINPROGRESS)
-                return step_fail(run, r, "%s: %s", json_str(mount, "target"), why ?: strerror(-r));
         if (r < 0)
                 foreign_lost(b, mount, why ?: strerror(-r), run);
         mount_ns_shares_took(&b->shares, ns, now_monotonic() - begun);
-        return 0;
 }
 
 typedef enum Whose { THE_HOSTS, ITS_SERVICES, ANYBODYS } Whose;
@@ -227,9 +225,11 @@ static int all_back(Back *b, StepRun *run) {
                         const MountNs *ns = namespace_of(b, m);
                         if (!ns || whose(b, m, ns) != turn)
                                 continue;
-                        int r = turn == ANYBODYS ? foreign_back(b, m, ns, run) : there(b, m) ? 0 : hosts_back(b, m, run);
-                        if (r == -EINPROGRESS)
-                                return r;
+                        if (turn == ANYBODYS) {
+                                foreign_back(b, m, ns, run);
+                                continue;
+                        }
+                        int r = there(b, m) ? 0 : hosts_back(b, m, run);
                         if (r < 0 && first == 0)
                                 first = r;
                 }
@@ -239,13 +239,13 @@ static int all_back(Back *b, StepRun *run) {
 }
 
 /* What came by itself has the options of what it follows: a sandbox's read-only copy would be writable now. */
-static void adjust(const Back *b, json_object *mount, StepRun *run) {
+static void adjust(const Back *b, json_object *mount, bool anybodys, uint64_t timeout_usec, StepRun *run) {
         json_object *found = there(b, mount);
         const char *options = json_str(mount, "options");
 
         if (!found || streq_ptr(json_str(found, "options"), options))
                 return;
-        int r = mount_adjust(found, options, run->limits->write_timeout_usec);
+        int r = mount_adjust(found, options, anybodys, timeout_usec);
         if (r < 0)
                 step_lost(run, "%s in the namespace of process %ju has the options %s instead of %s: %s", json_str(mount, "target"),
                           (uintmax_t) json_u64(found, "pid"), json_str(found, "options"), options, strerror(-r));
@@ -255,11 +255,11 @@ static void adjust_all(Back *b, StepRun *run) {
         for (size_t i = 0; i < json_len(b->mounts); i++) {
                 json_object *m = json_at(b->mounts, i);
                 const MountNs *ns = namespace_of(b, m);
-                uint64_t begun = now_monotonic();
+                uint64_t begun = now_monotonic(), until = ns ? mount_ns_shares_until(&b->shares, ns, begun) : 0, limit = run->limits->write_timeout_usec;
 
-                if (!ns || begun >= mount_ns_shares_until(&b->shares, ns, begun))
+                if (begun >= until)
                         continue;
-                adjust(b, m, run);
+                adjust(b, m, ns->foreign, until - begun < limit ? until - begun : limit, run);
                 mount_ns_shares_took(&b->shares, ns, now_monotonic() - begun);
         }
 }

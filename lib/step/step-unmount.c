@@ -216,7 +216,7 @@ static bool follows_hosts(json_object *mount, json_object *found) {
         return false;
 }
 
-/* Of what stayed the first that is locked and does not go with one of the host's own either, as in a plan (plan/find-mounts.c); NULL: there is
+/* Of what stayed the first that is locked, or does not answer, and does not go with one of the host's own either, as in a plan (plan/find-mounts.c); NULL: there is
  * none. */
 static int first_locked(json_object *found, json_object *left, json_object **ret) {
         _cleanup_(id_map_done) IdMap places = { 0 };
@@ -228,7 +228,8 @@ static int first_locked(json_object *found, json_object *left, json_object **ret
         for (size_t i = 0; i < json_len(left) && r >= 0 && !*ret; i++) {
                 json_object *o = json_at(left, i);
                 size_t at;
-                if (json_u64(o, "error") == EINVAL && id_map_find(&places, json_u64(o, "id"), &at) && !follows_hosts(json_at(found, at), found))
+                bool stays = json_u64(o, "error") == EINVAL || json_u64(o, "error") == ETIME;
+                if (stays && id_map_find(&places, json_u64(o, "id"), &at) && !follows_hosts(json_at(found, at), found))
                         *ret = o;
         }
         return r < 0 ? r : 0;
@@ -245,6 +246,8 @@ static bool has_both(json_object *found) {
 /* Whoever made himself a locked copy since the plan was made is named before the host's own mounts are taken. What can be taken of his is:
  * nothing else tells what is locked. Who was ended takes his namespace along in his own time. */
 static int refuse_locked(const MountedFs *fs, StepRun *run) {
+        uint64_t deadline = now_monotonic() + time_for(UNMOUNT_SEC * USEC_PER_SEC);
+
         for (unsigned tries = 1;; tries++) {
                 _cleanup_json_ json_object *found = NULL, *left = NULL, *still = NULL;
                 json_object *locked = NULL;
@@ -264,7 +267,7 @@ static int refuse_locked(const MountedFs *fs, StepRun *run) {
                         return r;
                 if (step_cancelled(run))
                         return step_fail(run, -ECANCELED, "cancelled");
-                if (tries >= BUSY_TRIES)
+                if (tries >= BUSY_TRIES || now_monotonic() >= deadline)
                         return busy_fail(fs, locked, 0, NULL, run);
                 step_pause(run, BUSY_RETRY_MSEC);
         }

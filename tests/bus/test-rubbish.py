@@ -159,6 +159,16 @@ class Rubbish(UsersTest):
         self.manager("Cancel", "'2'")
         return removal
 
+    def test_long_paths(self):
+        """Of objects that there are not: the answer is as short as to any other call, whichever way they come."""
+        for path in ("/a" * 30000, "/" + "a" * 60000, ROOT + "/a" * 500):
+            for member, interface in (("GetSlots", NAME + ".Manager"), ("Introspect", "org.freedesktop.DBus.Introspectable")):
+                other = Connection(self.path("bus"))
+                self.addCleanup(other.close)
+                answer = other.answer(other.send(member, path=path, interface=interface), harness.PATIENCE)
+                self.assertEqual(answer.error, "org.freedesktop.DBus.Error.UnknownObject")
+                self.assertLess(len(str(answer.body)), 500)
+
     def test_names(self):
         """What is asked for may be called anything: it is told in events and in the journal as one line of printable words."""
         for name in ("x\n<0>panic", "\x1b[31mred\x1b[0m", "y" * 16000, "\x7f\x01", "\u202e", "%s%n%d"):

@@ -41,7 +41,7 @@ def swap(lab):
     uuid = lab.sh(f"blkid -p -s UUID -o value {device}")
     round_trip(lab, 3)
     keeper.finish()
-    noted = lab.sh(f"grep -l '\"note\":{{\"uuid\":\"{uuid}\"}}' {removal.STATE_DIR}/removals/*/journal || true")
+    noted = lab.sh(f"grep -l '\"note\":{{\"uuid\":\"{uuid}\"' {removal.STATE_DIR}/removals/*/journal || true")
     lab.check(noted, "its uuid should have been noted: the device may have another name when the card is back")
 
 
