@@ -324,6 +324,36 @@ class Events(BusTest):
         wait_for(lambda: len(self.lights()) == 2 and self.slot("2", "AttentionLed") == "on", "the light again\n" + self.log())
         self.assertEqual(self.lights(), 2 * [{"port": PORT, "attention": "on"}])
 
+    def test_light_to_be_off_behind_a_removal(self):
+        """It could not be turned off before a removal began, which leaves all as it was: it is turned off then."""
+        gone = {**slot("2", 0), "occupied": False, "card": None}
+        self.write_machine([{**gone, "left": "memory-blocks: memory146 is online", "lost": []}, slot("3", 1)])
+        self.settle()
+        self.wait_light("on")
+        self.write("play/light-fails", "")
+        self.write_machine([{**slot("2", 0), "attention_led": "on"}, slot("3", 1)])
+        self.settle()
+        wait_for(lambda: "cannot be set to off" in self.log(), "the first try\n" + self.log())
+        self.write("play/script", "step hold\nwait go\nend-as restored\n")
+        removal = self.remove("2")
+        wait_for(lambda: self.get(removal, "Removal", "Step") == "hold", "the removal to work\n" + self.log())
+        os.unlink(self.path("play/light-fails"))
+        self.write("play/go", "")
+        self.assertEqual(self.wait_end(removal), "restored")
+        wait_for(lambda: [light["attention"] for light in self.lights()] == ["on", "off"], "the light to be off\n" + self.log())
+
+    def test_light_behind_the_end_of_its_fault(self):
+        """It is turned on for what is stuck, and another card is up when it is at last: it goes off."""
+        self.write("play/slow-light", "")
+        self.write("play/script", "step hold\nstuck\n")
+        self.assertEqual(self.wait_end(self.remove("2")), "stuck")
+        other = slot("2", 0)
+        self.write_machine([{**other, "card": {**other["card"], "serial": "0x4711"}}, slot("3", 1)])
+        self.settle()
+        wait_for(lambda: self.slot("2", "State") == "ready", "another card\n" + self.log())
+        os.unlink(self.path("play/slow-light"))
+        wait_for(lambda: [light["attention"] for light in self.lights()] == ["on", "off"], "the light to be off\n" + self.log())
+
     def test_light_darkened_by_a_late_write(self):
         """A write that had hung ends behind ours: what the slot is to show is what it shows."""
         off = self.withdraw()
