@@ -147,7 +147,17 @@ static bool is_done_by_others(Engine *e, const Step *step) {
         return ops->irreversible && ops->verify(step->args, &e->run) == STEP_APPLIED;
 }
 
-static int step_do(Engine *e, size_t n, int before) {
+/* May a wish to go back still be heard in front of step n? Up to the write of the first one that cannot be undone; which a worker that died may have
+ * made already, and then it shows. */
+static bool is_cancelled_before(Engine *e, size_t n, bool begun, int state) {
+        const StepOps *ops = step_ops(e->plan->steps[n].type);
+
+        if (ops->irreversible && begun && state != STEP_NOT_APPLIED)
+                return false;
+        return !ops->urgent && n <= plan_first_irreversible(e->plan) && step_cancelled(&e->run);
+}
+
+static int step_do(Engine *e, size_t n, int before, bool begun) {
         const Step *step = &e->plan->steps[n];
         const StepOps *ops = step_ops(step->type);
 
@@ -163,8 +173,7 @@ static int step_do(Engine *e, size_t n, int before) {
         uint64_t start = now_monotonic();
         if (!ops->urgent)
                 drill_pause(e, step->type);
-        /* Up to the write of the first step that cannot be undone. */
-        if (!ops->urgent && n <= plan_first_irreversible(e->plan) && step_cancelled(&e->run))
+        if (is_cancelled_before(e, n, begun, before))
                 return step_fail(&e->run, -ECANCELED, "cancelled");
 
         /* The card may have been changed while we paused or the daemon was away. */
@@ -198,8 +207,9 @@ static int step_do(Engine *e, size_t n, int before) {
 
 static int step_forward(Engine *e, size_t n) {
         const StepOps *ops = step_ops(e->plan->steps[n].type);
+        bool begun = e->journal->last_do != SIZE_MAX && n <= e->journal->last_do;
 
-        if (!ops->urgent && n <= plan_first_irreversible(e->plan) && step_cancelled(&e->run))
+        if (is_cancelled_before(e, n, begun, begun && ops->irreversible ? ops->verify(e->plan->steps[n].args, &e->run) : STEP_NOT_APPLIED))
                 return step_fail(&e->run, -ECANCELED, "cancelled");
         if (n >= plan_first_irreversible(e->plan) && !e->told_finishing) {
                 e->told_finishing = true;
@@ -211,12 +221,11 @@ static int step_forward(Engine *e, size_t n) {
         if (state < 0)
                 return state;
         if (state != STEP_APPLIED)
-                return step_do(e, n, state);
+                return step_do(e, n, state, begun);
 
         /* Done already, by a worker that died before it could say so; or there was nothing to change. A proof is neither: it
          * has just been made. */
-        bool ours = e->journal->last_do != SIZE_MAX && n <= e->journal->last_do;
-        const char *text = ours ? "done before" : ops->irreversible ? NULL : "nothing to do";
+        const char *text = begun ? "done before" : ops->irreversible ? NULL : "nothing to do";
         return engine_record(e, n, PHASE_DONE, text, now_monotonic() - start);
 }
 
