@@ -56,11 +56,12 @@ static int turn_on_attention(void *port, char **ret_text) {
         return led_fault(port, NULL);
 }
 
-/* Of a slot whose power is off the kernel would make a slot with a card that nobody took down: it stays as it is. */
+/* Of a slot whose power is off the kernel would make a slot with a card that nobody took down: it stays as it is, and so does one of which that cannot
+ * be read. */
 static bool has_power(const char *port) {
         SlotRegisters s;
 
-        return slot_registers_read(port, &s) < 0 || s.power_on;
+        return slot_registers_read(port, &s) >= 0 && s.power_on;
 }
 
 /* The guard keeps for the next daemon that it has given a slot back, since nobody here listens. */

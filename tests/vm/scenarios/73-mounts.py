@@ -138,6 +138,29 @@ def called_off(lab):
     lab.equal(disk.sum(), wanted, "what is on it")
 
 
+@scenario("mounts-link", profile="mixed", timeout=300, turn=True)
+def link(lab):
+    """Whoever has a folder on the way to the mount makes a link of it meanwhile: the file system does not come back where that leads to."""
+    disk = lab.filesystem(lab.pmem(3).namespace().device, "ext4", target="/mnt/user/home/card")
+    lab.cleanup(lambda: lab.sh("rm -rf /mnt/elsewhere; [ ! -L /mnt/user/home ] || rm /mnt/user/home"))
+    wanted = disk.fill(mib=1)
+    number, at = removal.last_id(lab) + 1, storage.step_number(lab, "disable-namespace", "3")
+    removal.drill(lab, 700, "disable-namespace")
+    lab.cli("remove", "3", "--no-wait")
+    removal.wait_for_record(lab, number, f'"ev":"do","n":{at}', 120, then="mv /mnt/user/home /mnt/user/was && mkdir -p /mnt/elsewhere/card && "
+                            "ln -s /mnt/elsewhere /mnt/user/home && safe-remove cancel 3 --no-wait")
+    end = removal.wait_for_end(lab, number, 120)
+    lab.equal(end["outcome"], "stuck", f"the ending ({end['message']})")
+    lab.check("a link or a file is on the way to it now" in end["message"], f"why should be told: {end['message']}")
+    lab.check(lab.run("mountpoint -q /mnt/elsewhere/card", check=False)[0] != 0, "nothing should be mounted where the link leads to")
+    lab.sh("rm /mnt/user/home && mv /mnt/user/was /mnt/user/home")
+    lab.sh(end["remedy"][0])
+    lab.equal(disk.sum(), wanted, "what is on it")
+    storage.take_out(lab, 3)
+    storage.put_back(lab, 3)
+    lab.equal(disk.sum(), wanted, "what is on it")
+
+
 @scenario("mounts-without-end", profile="mixed", timeout=300, turn=True)
 def without_end(lab):
     """Who makes each anew that goes is named, with what ends him, in a time that ends, and nothing is lost."""
