@@ -147,14 +147,14 @@ static bool is_done_by_others(Engine *e, const Step *step) {
         return ops->irreversible && ops->verify(step->args, &e->run) == STEP_APPLIED;
 }
 
-/* May a wish to go back still be heard in front of step n? Up to the write of the first one that cannot be undone; which a worker that died may have
- * made already, and then it shows. */
-static bool is_cancelled_before(Engine *e, size_t n, bool begun, int state) {
+/* A wish to go back is heard up to the write of the first step that cannot be undone; which a worker that died may have made already (begun), and
+ * then it shows. */
+static bool is_cancelled_before(Engine *e, size_t n, bool begun) {
         const StepOps *ops = step_ops(e->plan->steps[n].type);
 
-        if (ops->irreversible && begun && state != STEP_NOT_APPLIED)
+        if (ops->urgent || n > plan_first_irreversible(e->plan) || !step_cancelled(&e->run))
                 return false;
-        return !ops->urgent && n <= plan_first_irreversible(e->plan) && step_cancelled(&e->run);
+        return !ops->irreversible || !begun || ops->verify(e->plan->steps[n].args, &e->run) == STEP_NOT_APPLIED;
 }
 
 static int step_do(Engine *e, size_t n, int before, bool begun) {
@@ -173,7 +173,7 @@ static int step_do(Engine *e, size_t n, int before, bool begun) {
         uint64_t start = now_monotonic();
         if (!ops->urgent)
                 drill_pause(e, step->type);
-        if (is_cancelled_before(e, n, begun, before))
+        if (is_cancelled_before(e, n, begun))
                 return step_fail(&e->run, -ECANCELED, "cancelled");
 
         /* The card may have been changed while we paused or the daemon was away. */
@@ -209,7 +209,7 @@ static int step_forward(Engine *e, size_t n) {
         const StepOps *ops = step_ops(e->plan->steps[n].type);
         bool begun = e->journal->last_do != SIZE_MAX && n <= e->journal->last_do;
 
-        if (is_cancelled_before(e, n, begun, begun && ops->irreversible ? ops->verify(e->plan->steps[n].args, &e->run) : STEP_NOT_APPLIED))
+        if (is_cancelled_before(e, n, begun))
                 return step_fail(&e->run, -ECANCELED, "cancelled");
         if (n >= plan_first_irreversible(e->plan) && !e->told_finishing) {
                 e->told_finishing = true;

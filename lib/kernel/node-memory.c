@@ -160,33 +160,32 @@ static int take_range(const char **p, uint64_t *first, uint64_t *last) {
         return 1;
 }
 
-int node_list_within(const char *list, const int *nodes, size_t n) {
+/* How many nodes a list has, and how many of them are among the n. */
+static int count_nodes(const char *list, const int *nodes, size_t n, size_t *ret_all, size_t *ret_among) {
         uint64_t first, last;
-        int within = 1, r;
+        int r = *list != 0;
 
-        if (!*list)
-                return 0;
-        do {
+        *ret_all = *ret_among = 0;
+        while (r > 0) {
                 r = take_range(&list, &first, &last);
-                if (r < 0)
-                        return r;
-                for (uint64_t node = first; node <= last; node++)
-                        within = within && has_node(node, nodes, n);
-        } while (r > 0);
-        return within;
+                for (uint64_t node = first; r >= 0 && node <= last; node++) {
+                        (*ret_all)++;
+                        *ret_among += has_node(node, nodes, n);
+                }
+        }
+        return r;
+}
+
+int node_list_within(const char *list, const int *nodes, size_t n) {
+        size_t all, among;
+
+        int r = count_nodes(list, nodes, n, &all, &among);
+        return r < 0 ? r : all > 0 && among == all;
 }
 
 int node_list_has(const char *list, int node) {
-        uint64_t first, last;
-        int has = 0, r;
+        size_t all, among;
 
-        if (!*list)
-                return 0;
-        do {
-                r = take_range(&list, &first, &last);
-                if (r < 0)
-                        return r;
-                has = has || (node >= 0 && first <= (uint64_t) node && (uint64_t) node <= last);
-        } while (r > 0);
-        return has;
+        int r = count_nodes(list, &node, 1, &all, &among);
+        return r < 0 ? r : among > 0;
 }

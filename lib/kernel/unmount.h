@@ -14,5 +14,6 @@ bool mount_is_name(const char *type, const char *root);
  * *ret_left: [{"ns", "pid", "foreign", "id", "target", "error", "why"}], what the kernel said about those that it did not take, a thousand of them at most. */
 int fs_unmount(const MountedFs *fs, uint64_t timeout_usec, json_object **ret_left);
 
-/* The same in those namespaces alone that anybody may have made: what is locked there shows (EINVAL), and nothing else has gone yet. */
+/* The same in those namespaces alone that anybody may have made: what is locked there shows (EINVAL), and nothing else has gone yet. Where the way
+ * to a mount does not answer, all that are left there are, with ETIME; it is never -EINPROGRESS. */
 int fs_unmount_foreign(const MountedFs *fs, uint64_t timeout_usec, json_object **ret_left);

@@ -66,14 +66,19 @@ def call_off_late(lab, number, button=False):
     return end
 
 
-def call_off_at(lab, step, *options, target="2"):
-    """Begin a removal by command and cancel it in the middle of a step; the harness compares when it has ended. Returns the end record."""
+def cancel_at(lab, step, *options, target="2", meanwhile="true", timeout=60):
+    """Begin a removal by command, and in the middle of a step run a line and cancel it. Returns the end record, whatever that is."""
     at = step_number(lab, step, target, *options)
     removal.drill(lab, 700, step)
     number = removal.last_id(lab) + 1
     lab.cli("remove", target, "--no-wait", *options)
-    removal.wait_for_record(lab, number, f'"ev":"do","n":{at}', then=f"safe-remove cancel {target} --no-wait")
-    end = removal.wait_for_end(lab, number, 60)
+    removal.wait_for_record(lab, number, f'"ev":"do","n":{at}', timeout, then=f"{meanwhile} && safe-remove cancel {target} --no-wait")
+    return removal.wait_for_end(lab, number, timeout)
+
+
+def call_off_at(lab, step, *options, **more):
+    """The same where all is to be as before; the harness compares when it has ended."""
+    end = cancel_at(lab, step, *options, **more)
     lab.equal((end["outcome"], end["code"]), ("restored", "cancelled"), f"the ending at {step} ({end['message']})")
     return end
 

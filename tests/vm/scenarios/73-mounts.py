@@ -125,12 +125,7 @@ def called_off(lab):
     for number, (name, n) in enumerate(users.items()):
         binder(lab, name, 1000 + number, f"{n} {disk.target}")
     folder = {name: lab.sh(f"find /var/tmp -maxdepth 1 -name 'siege.*' -uid {1000 + number}") for number, name in enumerate(users)}
-    number, at = removal.last_id(lab) + 1, storage.step_number(lab, "disable-namespace", "3")
-    removal.drill(lab, 700, "disable-namespace")
-    lab.cli("remove", "3", "--no-wait")
-    removal.wait_for_record(lab, number, f'"ev":"do","n":{at}', 120, then=f"rmdir {folder['careless']}/to0; safe-remove cancel 3 --no-wait")
-    end = removal.wait_for_end(lab, number, 120)
-    lab.equal((end["outcome"], end["code"]), ("restored", "cancelled"), f"the ending ({end['message']})")
+    end = storage.call_off_at(lab, "disable-namespace", target="3", meanwhile=f"rmdir {folder['careless']}/to0", timeout=120)
     lab.check(any(f"{folder['careless']}/to0 in the namespace" in line for line in end["lost"]), f"who lost his should be told: {end['lost'][:5]}")
     places = {mount["target"] for fs in storage.plan(lab, "3")["takes_down"]["file_systems"] for mount in fs["mounts"]}
     lab.check({disk.target, f"{folder['neighbour']}/to0"} <= places, f"the host's and the neighbour's should be there: {sorted(places)[:5]}")
@@ -144,12 +139,8 @@ def link(lab):
     disk = lab.filesystem(lab.pmem(3).namespace().device, "ext4", target="/mnt/user/home/card")
     lab.cleanup(lambda: lab.sh("rm -rf /mnt/elsewhere; [ ! -L /mnt/user/home ] || rm /mnt/user/home"))
     wanted = disk.fill(mib=1)
-    number, at = removal.last_id(lab) + 1, storage.step_number(lab, "disable-namespace", "3")
-    removal.drill(lab, 700, "disable-namespace")
-    lab.cli("remove", "3", "--no-wait")
-    removal.wait_for_record(lab, number, f'"ev":"do","n":{at}', 120, then="mv /mnt/user/home /mnt/user/was && mkdir -p /mnt/elsewhere/card && "
-                            "ln -s /mnt/elsewhere /mnt/user/home && safe-remove cancel 3 --no-wait")
-    end = removal.wait_for_end(lab, number, 120)
+    end = storage.cancel_at(lab, "disable-namespace", target="3", timeout=120, meanwhile="mv /mnt/user/home /mnt/user/was && "
+                            "mkdir -p /mnt/elsewhere/card && ln -s /mnt/elsewhere /mnt/user/home")
     lab.equal(end["outcome"], "stuck", f"the ending ({end['message']})")
     lab.check("a link or a file is on the way to it now" in end["message"], f"why should be told: {end['message']}")
     lab.check(lab.run("mountpoint -q /mnt/elsewhere/card", check=False)[0] != 0, "nothing should be mounted where the link leads to")
