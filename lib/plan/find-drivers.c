@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* Each driver of the card is known, with what it makes and how its users are found (topology/known-drivers.h), or in the way: most
+/* Each driver of the card is known, with what it makes and how its users are found (kernel/known-drivers.h), or in the way: most
  * drivers make no device that tells of their users. */
+#include "kernel/known-drivers.h"
 #include "plan/findings.h"
-#include "topology/known-drivers.h"
 
 static bool is_of_card(const Findings *f, const ForeignChild *c) {
         for (size_t i = 0; c->bdf && i < f->s->n_functions; i++)

@@ -1,11 +1,14 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* Everything below the slot's port goes with the card, and the plan explains only what it has seen there. What is there and not in the
  * scope came meanwhile (somebody pressed the button of an inner slot, or made a partition), or was not understood. What is in the scope is
- * another probe's to ask about. */
+ * another probe's to ask about, but for its driver: minutes lie between the plan and the power, and in each of them somebody may give a function
+ * to a virtual machine, or load a driver of which nobody knows who uses what it makes. */
 #include <errno.h>
 
 #include "base/fileio.h"
 #include "kernel/attr.h"
+#include "kernel/driver.h"
+#include "kernel/known-drivers.h"
 #include "probe/probe.h"
 
 typedef int (*explained_t)(json_object *scope, const char *name, const char *place);
@@ -41,7 +44,26 @@ static int other_is_explained(json_object *scope, const char *name, const char *
         return !first ? -ENOMEM : startswith(first, port) || scope_names(scope, "functions", first);
 }
 
-static int look_into(json_object *scope, const char *folder, explained_t explained, char **ret_answer) {
+/* The plan lets no other driver pass (plan/find-drivers.c). */
+static int driver_is_explained(const char *bus, const char *name, char **ret_answer) {
+        _cleanup_free_ char *driver = NULL;
+
+        if (!known_drivers_have_bus(bus))
+                return 1;
+        int r = driver_of(bus, name, &driver);
+        if (r == -ENODEV || (r >= 0 && !driver))
+                return 1;
+        if (r < 0)
+                return r;
+        const KnownDriver *k = known_driver(bus, driver);
+        if (k && k->users != DRIVER_HAS_PROCESS)
+                return 1;
+        *ret_answer = strf("%s is driven by %s, and was not when the plan was made", name, driver);
+        return 0;
+}
+
+/* `bus`: NULL of a class. */
+static int look_into(json_object *scope, const char *folder, const char *bus, explained_t explained, char **ret_answer) {
         _cleanup_(closedirp) DIR *d = opendir(folder);
 
         if (!d)
@@ -57,6 +79,8 @@ static int look_into(json_object *scope, const char *folder, explained_t explain
                 r = explained(scope, e->d_name, place);
                 if (r == 0)
                         *ret_answer = strf("%s is there, and was not when the plan was made", e->d_name);
+                else if (r > 0 && bus)
+                        r = driver_is_explained(bus, e->d_name, ret_answer);
                 if (r <= 0)
                         return r;
         }
@@ -73,7 +97,7 @@ static int look_into_buses(json_object *scope, char **ret_answer) {
                 _cleanup_free_ char *folder = e->d_name[0] == '.' ? NULL : strf("/sys/bus/%s/devices", e->d_name);
 
                 if (folder)
-                        r = look_into(scope, folder, streq(e->d_name, "pci") ? function_is_explained : other_is_explained, ret_answer);
+                        r = look_into(scope, folder, e->d_name, streq(e->d_name, "pci") ? function_is_explained : other_is_explained, ret_answer);
         }
         return r;
 }
@@ -81,7 +105,7 @@ static int look_into_buses(json_object *scope, char **ret_answer) {
 static int ask(json_object *scope, char **ret_answer) {
         int r = look_into_buses(scope, ret_answer);
 
-        return r <= 0 ? r : look_into(scope, "/sys/class/block", block_is_explained, ret_answer);
+        return r <= 0 ? r : look_into(scope, "/sys/class/block", NULL, block_is_explained, ret_answer);
 }
 
 const Probe probe_below_port = {

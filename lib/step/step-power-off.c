@@ -103,9 +103,11 @@ static int power_write(json_object *args, StepRun *run) {
         json_object *scope = json_get(args, "scope");
         _cleanup_free_ char *path = NULL, *slot = slot_word(json_str(scope, "slot")), *switch_path = NULL;
 
-        int r = power_check(args, run);
+        /* The veil first: it may take as long as a write may, and nothing is to lie between the last question and the power. Where the answer
+         * is no, the way back restores the light (step-hold.c). */
+        int r = light_veil(scope, run);
         if (r >= 0)
-                r = light_veil(scope, run);
+                r = power_check(args, run);
         if (r >= 0)
                 r = power_path(scope, run, &path);
         if (r < 0)

@@ -7,7 +7,7 @@
 #include "base/fileio.h"
 #include "base/parse.h"
 #include "kernel/attr.h"
-#include "topology/known-drivers.h"
+#include "kernel/known-drivers.h"
 #include "topology/load.h"
 
 enum {

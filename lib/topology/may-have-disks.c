@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* Which functions disks may be on: only of those is it asked what anybody has mounted, which anybody can make a long question. */
-#include "topology/known-drivers.h"
+#include "kernel/known-drivers.h"
 #include "topology/topology.h"
 
 enum {

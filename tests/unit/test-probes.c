@@ -440,6 +440,15 @@ static void test_kernel_users(void) {
 
 #define PORT "/sys/devices/pci0000:0c/0000:0c:00.0/"
 
+static void bind_function(const char *driver) {
+        _cleanup_free_ char *target = strf("../../../../bus/pci/drivers/%s", driver);
+
+        test_make_folders(PORT "0000:0d:00.0");
+        (void) symlink("../../../devices/pci0000:0c/0000:0c:00.0/0000:0d:00.0", "/sys/bus/pci/devices/0000:0d:00.0");
+        (void) unlink(PORT "0000:0d:00.0/driver");
+        CHECK_INT(symlink(target, PORT "0000:0d:00.0/driver"), 0);
+}
+
 /* What is below the port and not in the scope, on whatever bus and however deep. */
 static void test_below_port(void) {
         json_object *functions = json_object_new_array();
@@ -460,6 +469,15 @@ static void test_below_port(void) {
         drop("/sys/bus/odd/devices/thing0");
         CHECK_INT(symlink("../../../devices/pci0000:0c/0000:0c:00.0/0000:0d:00.0/thing1", "/sys/bus/odd/devices/thing1"), 0);
         check_yes("below-port"); /* on a function that is known, and goes with it */
+
+        bind_function("vfio-pci");
+        check_no("below-port", "0000:0d:00.0 is driven by vfio-pci, and was not when the plan was made");
+        bind_function("mlx5_core");
+        check_no("below-port", "0000:0d:00.0 is driven by mlx5_core, and was not when the plan was made");
+        bind_function("pci-stub");
+        check_yes("below-port");
+        drop(PORT "0000:0d:00.0/driver");
+        drop("/sys/bus/pci/devices/0000:0d:00.0");
 
         test_make_folders(PORT "0000:0d:00.0/nvme/nvme0/nvme0n1");
         put(PORT "0000:0d:00.0/nvme/nvme0/nvme0n1/dev", "259:9\n");

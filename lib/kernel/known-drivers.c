@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include <fnmatch.h>
 
-#include "topology/known-drivers.h"
+#include "kernel/known-drivers.h"
 
 /* A memdev's, made by cxl_pci or cxl_mem in different kernels: controls for scrubbing (drivers/cxl/core/edac.c), performance monitors
  * (drivers/perf/cxl_pmu.c), firmware upload (core/memdev.c), feature commands (core/features.c). */
