@@ -112,6 +112,7 @@ static void be_hand(int fd) {
         Work work = { 0 };
 
         (void) mlockall(MCL_CURRENT); /* a fork() does not take that along */
+        apart_be_expendable(); /* whoever has filled the machine with processes is not to keep a slot from being held */
         ssize_t n = recv(fd, message, sizeof(message) - 1, 0);
         if (n < 2)
                 _exit(EXIT_SUCCESS); /* the guard is gone */

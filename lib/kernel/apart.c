@@ -85,6 +85,19 @@ bool apart_is_alive(int pid, uint64_t start_time) {
         return st.start_time == start_time && !process_stat_ended(&st);
 }
 
+static struct {
+        bool is;
+        uint64_t start_time;
+} expendable;
+
+void apart_be_expendable(void) {
+        ProcessStat st;
+
+        /* Looked up now: when it is needed there may be no descriptor left for it. */
+        expendable.is = stat_of(getpid(), &st) >= 0;
+        expendable.start_time = expendable.is ? st.start_time : 0;
+}
+
 int apart_begins(const char *what, int pid, bool mortal, int go) {
         ProcessStat st;
 
@@ -212,12 +225,10 @@ static int child_watch(pid_t pid, int pipe_fd, const ApartOptions *options, char
         }
 }
 
-int run_apart(apart_work_t work, void *data, const ApartOptions *options, char **ret_text) {
-        _cleanup_free_ char *text = NULL;
+/* *ret_begun: the work may have been begun. */
+static int run_in_child(apart_work_t work, void *data, const ApartOptions *options, char **ret_text, bool *ret_begun) {
         int fds[2];
 
-        if (time_has_ended())
-                return -ETIME;
         if (pipe2(fds, O_CLOEXEC) < 0)
                 return -errno;
         _cleanup_close_ int reader = fds[0];
@@ -249,10 +260,29 @@ int run_apart(apart_work_t work, void *data, const ApartOptions *options, char *
 
         int r = is_told ? apart_begins(options->what, pid, options->interruptible, go) : 0;
         close(TAKE_FD(go));
+        *ret_begun = r >= 0;
         if (r >= 0)
-                r = child_watch(pid, reader, options, &text);
+                r = child_watch(pid, reader, options, ret_text);
         if (r != -EINPROGRESS)
                 child_reap(pid);
+        return r;
+}
+
+static int run_here(apart_work_t work, void *data, const ApartOptions *options, char **ret_text) {
+        int r = options->what && witness.told ? witness.told(witness.userdata, options->what, getpid(), expendable.start_time, false) : 0;
+
+        return r < 0 ? r : work(data, ret_text);
+}
+
+int run_apart(apart_work_t work, void *data, const ApartOptions *options, char **ret_text) {
+        _cleanup_free_ char *text = NULL;
+        bool begun = false;
+
+        if (time_has_ended())
+                return -ETIME;
+        int r = run_in_child(work, data, options, &text, &begun);
+        if (r < 0 && !begun && expendable.is)
+                r = run_here(work, data, options, &text);
         if (ret_text)
                 *ret_text = TAKE_PTR(text);
         return r;

@@ -35,6 +35,10 @@ int apart_begins(const char *what, int pid, bool mortal, int go);
 /* Is such a process still at it? */
 bool apart_is_alive(int pid, uint64_t start_time);
 
+/* This process may be left behind itself, and nobody waits for its answer: from now on it does what it has to do even where the machine has no
+ * process or descriptor left for another one, and is then what the witness is told of. */
+void apart_be_expendable(void);
+
 /* What the work returned; -ETIME when the time was over and it was ended, or was not begun for that (base/clock.h), -ECANCELED likewise;
  * -EINPROGRESS when it was left behind, also what a signal should have ended and has not;
  * -ECHILD when it died without an answer. *ret_text is what it had to say, or NULL; NULL for ret_text: nobody listens. */

@@ -1,9 +1,12 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include <errno.h>
 
+#include "base/fileio.h"
 #include "base/parse.h"
+#include "kernel/attr.h"
 #include "kernel/blockdev.h"
 #include "kernel/dm-set.h"
+#include "kernel/listing.h"
 #include "kernel/mountinfo.h"
 
 /* The words of a line, taken one after the other. */
@@ -91,6 +94,35 @@ size_t dm_paths_without(const char *status, const dev_t *devs, size_t n) {
         for (size_t i = 0; i < w.n; i++)
                 working += path_state(&w, i, &found) && streq(w.words[i + 1], "A") && !is_one_of(w.words[i], devs, n);
         return working;
+}
+
+/* "running" of SCSI, "live" of an NVMe controller; others have no such state. 1; 0: it does not; -ENODEV: it is gone. */
+static int device_works(const char *name) {
+        _cleanup_free_ char *state = NULL;
+
+        int r = attr_readf(&state, "/sys/class/block/%s/device/state", name);
+        if (r >= 0)
+                return streq(state, "running") || streq(state, "live");
+        return !path_existsf("/sys/class/block/%s/dev", name) ? -ENODEV : r == -ENOENT;
+}
+
+int dm_multipath_serves(const char *block, const char *status, md_goes_t goes, void *userdata) {
+        _cleanup_listing_ Listing l = { 0 };
+        size_t n = 0, gone = 0;
+
+        int r = listing_readf(&l, "/sys/class/block/%s/slaves", block);
+        _cleanup_free_ dev_t *devs = calloc(l.n + 1, sizeof(dev_t));
+        if (r >= 0 && !devs)
+                r = -ENOMEM;
+        for (size_t i = 0; i < l.n && r >= 0; i++) {
+                int works = device_works(l.names[i]);
+
+                if (works == -ENODEV) /* of its number nobody tells any more, and the status may still have it as one that works */
+                        gone++;
+                else if (works <= 0 || goes(l.names[i], userdata))
+                        r = blockdev_number(l.names[i], &devs[n++]);
+        }
+        return r < 0 ? r : dm_paths_without(status, devs, n) > gone;
 }
 
 /* "raid5_ls" and "raid10_near" are layouts of a level; what has metadata and no copies is none. */

@@ -20,6 +20,10 @@ bool dm_path_works(const char *status, dev_t dev);
 /* How many paths has a mapping, and how many work that are not among these? */
 size_t dm_paths_without(const char *status, const dev_t *devs, size_t n);
 
+/* Has the mapping `block` ("dm-0") with this status of a target "multipath" a path that works and stays when those go? What each device below
+ * says of itself counts as well: the map hears of one that is gone or dead with its next request alone. 1, 0; negative errno: nobody knows. */
+int dm_multipath_serves(const char *block, const char *status, md_goes_t goes, void *userdata);
+
 /* A table of one target "multipath" or "raid" without these devices: a path is left out, a leg becomes "- -". Newly allocated; NULL when
  * it is of another kind, has none of them, names one as what cannot be left out (a journal), or would have no path left (or out of
  * memory). */

@@ -46,44 +46,11 @@ static int nvme_serves(json_object *scope, const char *head) {
         return r < 0 ? r : 0;
 }
 
-/* What stands for the card's paths, and for those whose device says that it is down. Whoever could not be asked is none of them, so that
- * nobody may be left out. */
-static int numbers_of_down(json_object *scope, const char *map, dev_t **ret, size_t *ret_n) {
-        _cleanup_listing_ Listing l = { 0 };
-        size_t n = 0;
-
-        int r = listing_readf(&l, "/sys/class/block/%s/slaves", map);
-        _cleanup_free_ dev_t *devs = calloc(l.n + 1, sizeof(dev_t));
-        if (r >= 0 && !devs)
-                r = -ENOMEM;
-        for (size_t i = 0; i < l.n && r >= 0; i++) {
-                _cleanup_free_ char *state = NULL;
-                bool down = attr_readf(&state, "/sys/class/block/%s/device/state", l.names[i]) >= 0 && !streq(state, "running") && !streq(state, "live");
-
-                if (!down && !is_cards(scope, l.names[i]))
-                        continue;
-                r = blockdev_number(l.names[i], &devs[n++]);
-        }
-        if (r < 0)
-                return r;
-        *ret = TAKE_PTR(devs);
-        *ret_n = n;
-        return 0;
-}
-
-static int multipath_serves(json_object *scope, const char *map, const DmTarget *target) {
-        _cleanup_free_ dev_t *down = NULL;
-        size_t n = 0;
-
-        int r = numbers_of_down(scope, map, &down, &n);
-        return r < 0 ? r : dm_paths_without(target->status, down, n) > 0;
-}
-
 static int target_serves(json_object *scope, const char *map, const DmTarget *target) {
         _cleanup_(md_array_freep) MdArray *a = NULL;
 
         if (streq(target->type, "multipath"))
-                return multipath_serves(scope, map, target);
+                return dm_multipath_serves(map, target->status, member_goes, scope);
         if (!streq(target->type, "raid"))
                 return 1;
         int r = dm_raid_parse(target->params, target->status, dm_member_name, NULL, &a);

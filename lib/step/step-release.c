@@ -20,6 +20,13 @@ static int release_check(json_object *args, StepRun *run) {
         return 0;
 }
 
+/* Between the check and here lie the record's fsync and the look at the card's identity. */
+static int release_apply(json_object *args, StepRun *run) {
+        int r = release_check(args, run);
+
+        return r < 0 ? r : hotplug_service_give(args, run);
+}
+
 static int release_verify(json_object *args, StepRun *run) {
         int r = hotplug_service_driven(args, run);
 
@@ -32,7 +39,7 @@ const StepOps step_release_ops = {
         .args = "port:s service:s",
         .describe = release_describe,
         .check = release_check,
-        .apply = hotplug_service_give,
+        .apply = release_apply,
         .revert = hotplug_service_take,
         .verify = release_verify,
 };

@@ -75,16 +75,13 @@ static void dmsetup_remedy(json_object *args, StepRun *run, const char *command)
         step_remedy(run, "dmsetup %s %s", command, dm);
 }
 
-static int check_path(json_object *args, StepRun *run, const DmTarget *target) {
-        size_t room = json_len(json_array(args, "parts"));
-        _cleanup_free_ dev_t *devs = calloc(room + 1, sizeof(dev_t));
-
-        if (!devs)
-                return -ENOMEM;
-        size_t n = numbers_of(args, devs, room);
-        if (dm_paths_without(target->status, devs, n) > 0)
+static int check_path(json_object *args, StepRun *run, const char *block, const DmTarget *target) {
+        int r = dm_multipath_serves(block, target->status, part_goes, args);
+        if (r > 0)
                 return 0;
         dmsetup_remedy(args, run, "status");
+        if (r < 0)
+                return step_fail(run, r, "whether another path of %s works is not known: %s", json_str(args, "dm"), strerror(-r));
         return step_fail(run, -EBUSY, "no other path of %s works", json_str(args, "dm"));
 }
 
@@ -116,7 +113,7 @@ static int check_state(json_object *args, StepRun *run, const char *block) {
                 return step_fail(run, r, "what %s is made of cannot be read: %s", json_str(args, "dm"), strerror(-r));
         for (size_t i = 0; i < all.n; i++)
                 if (all.items[i].dev == dev && streq(all.items[i].type, type))
-                        return is_path(args) ? check_path(args, run, &all.items[i]) : check_leg(args, run, &all.items[i]);
+                        return is_path(args) ? check_path(args, run, block, &all.items[i]) : check_leg(args, run, &all.items[i]);
         return step_fail(run, -EBUSY, "%s is not of the kind %s any more", json_str(args, "dm"), type);
 }
 

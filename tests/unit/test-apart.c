@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include <dlfcn.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
@@ -13,6 +14,16 @@
 #include "base/clock.h"
 #include "kernel/apart.h"
 #include "test.h"
+
+static int fork_error; /* what the machine says that has no process left */
+
+/* In front of the C library's. */
+pid_t fork(void) {
+        pid_t (*real)(void) = (pid_t (*)(void)) dlsym(RTLD_NEXT, "fork");
+
+        errno = fork_error;
+        return fork_error ? -1 : real();
+}
 
 static int answer(void *data, char **ret_text) {
         size_t length = *(size_t *) data;
@@ -210,8 +221,67 @@ static void test_cannot_look(void) {
         CHECK(!apart_is_alive(INT_MAX, 1));
 }
 
+typedef struct Told {
+        int pid, answer;
+        uint64_t start_time;
+} Told;
+
+static int tell(void *userdata, const char *what, int pid, uint64_t start_time, bool mortal) {
+        Told *t = userdata;
+
+        CHECK(!mortal);
+        t->pid = pid;
+        t->start_time = start_time;
+        return t->answer;
+}
+
+/* Nobody makes the machine so full that a slot is not held: who may be left behind does the work himself, and is told of. */
+static void test_no_process_left(void) {
+        const ApartOptions options = { .what = "a slot", .timeout_usec = 30 * USEC_PER_SEC };
+        Told told = { 0 };
+        size_t none = 0;
+
+        apart_set_witness(tell, &told);
+        fork_error = EAGAIN;
+        CHECK_INT(run_apart(answer, &none, &options, NULL), -EAGAIN);
+        CHECK_INT(told.pid, 0);
+
+        fork_error = 0;
+        pid_t child = fork();
+        CHECK(child >= 0);
+        if (child == 0) {
+                apart_be_expendable();
+                fork_error = EAGAIN;
+                for (size_t length = 0; length < 8; length += 7) {
+                        _cleanup_free_ char *text = NULL;
+
+                        CHECK_INT(run_apart(answer, &length, &options, &text), length > 0 ? -EBUSY : 0);
+                        CHECK_INT(text ? strlen(text) : 0, length);
+                }
+                CHECK_INT(told.pid, getpid());
+                CHECK(apart_is_alive(told.pid, told.start_time));
+
+                /* A witness who refuses has the last word. */
+                told.answer = -EROFS;
+                CHECK_INT(run_apart(answer, &none, &options, NULL), -EROFS);
+                fork_error = 0;
+                CHECK_INT(run_apart(answer, &none, &options, NULL), -EROFS);
+
+                /* As long as there is one it is another process. */
+                told.answer = 0;
+                CHECK_INT(run_apart(answer, &none, &options, NULL), 0);
+                CHECK(told.pid != getpid());
+                _exit(EXIT_SUCCESS);
+        }
+        int status;
+        CHECK(waitpid(child, &status, 0) == child);
+        CHECK_INT(status, 0);
+        apart_set_witness(NULL, NULL);
+}
+
 int main(void) {
         test_cannot_look();
+        test_no_process_left();
         test_answers();
         test_deadlines();
         test_does_not_end();

@@ -98,6 +98,12 @@ static void test_map(void) {
         put("/sys/class/block/nvme1n1/device/state", "live\n");
         check_asked(1);
         test_unread_path();
+
+        /* The map hears of a disk that was pulled with its next request, and until then has it as a path that works. */
+        CHECK_INT(rename("/sys/class/block/nvme1n1", "/sys/class/block/moved"), 0);
+        check_asked(0);
+        CHECK_INT(rename("/sys/class/block/moved", "/sys/class/block/nvme1n1"), 0);
+        check_asked(1);
 }
 
 int main(void) {
