@@ -46,13 +46,40 @@ static char *still_writing(Removal *m, bool back) {
         return NULL;
 }
 
+/* 1: it was told. */
+static int tell_outliving(Removal *m, size_t n) {
+        const StepOps *ops = step_ops(m->plan->steps[n].type);
+        _cleanup_free_ char *does = NULL, *undo = NULL;
+
+        if (!ops->outlives_boot)
+                return 0;
+        engine_turn_to(&m->engine, n);
+        if (ops->verify(m->engine.args, &m->engine.run) == STEP_NOT_APPLIED)
+                return 0;
+        ops->describe(m->engine.args, &does, &undo);
+        _cleanup_free_ char *text = strf("%s was done before the machine was started anew, and is not undone: %s", does ?: "?", undo ?: "?");
+        (void) journal_lost(m->journal, n, text ?: strerror(ENOMEM));
+        return 1;
+}
+
+/* What was told to the kernel has ended with it; what was written to a disk has not. */
+static int end_after_boot(Removal *m) {
+        int told = 0;
+
+        removal_set_up_engine(m);
+        m->engine.run.backwards = true;
+        for (size_t n = 0; n < m->plan->n_steps && m->journal->last_do != SIZE_MAX && n <= m->journal->last_do; n++)
+                told |= tell_outliving(m, n);
+        return removal_end(m, OUTCOME_INTERRUPTED, "interrupted",
+                           told ? "the machine was started anew while this removal ran; what it had written to disks is listed, and was not put back" :
+                           "the machine was started anew while this removal ran; nothing of it is in force any more", NULL);
+}
+
 static int resume_opened(Removal *m, bool back) {
         Journal *j = m->journal;
 
-        if (j->other_boot) {
-                return removal_end(m, OUTCOME_INTERRUPTED, "interrupted",
-                                   "the machine was started anew while this removal ran; nothing of it is in force any more", NULL);
-        }
+        if (j->other_boot)
+                return end_after_boot(m);
 
         tell_plan(m);
         removal_set_up_engine(m);

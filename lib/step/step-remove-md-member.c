@@ -166,6 +166,7 @@ static const char *member_program(json_object *args) {
 
 const StepOps step_remove_md_member_ops = {
         .needs_card = true,
+        .outlives_boot = true, /* the members that stay have it in their super blocks */
         .typical_usec = 300000,
         .args = "md:s member:s uuid:s",
         .program = member_program,

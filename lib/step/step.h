@@ -172,6 +172,9 @@ typedef struct StepOps {
          * one's. */
         bool in_process;
 
+        /* It writes to a disk what a start of the machine does not undo. */
+        bool outlives_boot;
+
         /* What one usually takes; the planner sums them up. 0: estimated from the arguments. */
         uint64_t typical_usec;
 
