@@ -17,15 +17,30 @@ static bool begins_path(const char *text, size_t at) {
         return at == 0 || !(isalnum((unsigned char) text[at - 1]) || (unsigned char) text[at - 1] >= 0x80 || strchr("._-~+*?/", text[at - 1]));
 }
 
+/* What /proc answers about a process to that one's owner alone (fs/proc/base.c: whatever asks for ptrace's right), whose text goes on
+ * with what it said. */
+static bool is_of_process(const char *path) {
+        static const char *const files[] = { "fd", "fdinfo", "map_files", "maps", "smaps", "numa_maps", "cwd", "root", "exe", "environ", "task" };
+        const char *number = startswith(path, "/proc/"), *file = number ? number + strspn(number, "0123456789") : NULL;
+
+        for (size_t i = 0; file && file > number && *file == '/' && i < ELEMENTSOF(files); i++) {
+                const char *behind = startswith(file + 1, files[i]);
+
+                if (behind && !isalnum((unsigned char) *behind) && *behind != '_')
+                        return true;
+        }
+        return false;
+}
+
 /* What everybody reads there: sysfs, and the names of files in /proc. */
 static bool is_kernels(const char *path) {
-        return startswith(path, "/sys/") || startswith(path, "/proc/");
+        return startswith(path, "/sys/") || (startswith(path, "/proc/") && !is_of_process(path));
 }
 
 static bool is_shown(View *v, const char *path, size_t length) {
         _cleanup_free_ char *name = strndup(path, length);
 
-        if (!name)
+        if (!name || is_of_process(name))
                 return false;
         size_t n = utf8_to_bytes(name, length);
         return path_view_shows(&v->paths, name, n);
@@ -60,7 +75,7 @@ static size_t shown_length(View *v, const char *text) {
         return strlen(text);
 }
 
-/* "0x490000000-0x4afffffff": /proc/iomem shows others zeros. */
+/* "0x490000000-0x4afffffff", which /proc/iomem shows others as zeros; and "page 0x490001000", which /proc/PID/pagemap does. */
 static char *without_addresses(const char *text) {
         char *copy = strdup(text), *to = copy;
 
@@ -73,6 +88,9 @@ static char *without_addresses(const char *text) {
                         memcpy(to, "?-?", 3);
                         to += 3;
                         from = second + more;
+                } else if (digits > 0 && to - copy >= 5 && memcmp(to - 5, "page ", 5) == 0) {
+                        *to++ = '?';
+                        from += 2 + digits;
                 } else
                         *to++ = *from++;
         }

@@ -62,11 +62,9 @@ char *pin_text(const Pin *p) {
                 [PIN_VFIO] = "for a device by vfio", [PIN_VHOST] = "by vhost", [PIN_KVM] = "as a virtual machine's memory",
                 [PIN_MEMORY] = "in a way unknown",
         };
-        _cleanup_free_ char *bytes = p->bytes > 0 ? strf("%ju bytes", (uintmax_t) p->bytes) : strdup("memory");
 
-        return strf("process %d (%s%s%s) %s %s%s %s", p->who.pid, p->who.comm ?: "?", p->who.unit ? ", " : "", p->who.unit ?: "",
-                    p->grade == PIN_CERTAIN ? "has" : "is suspected: it has", bytes ?: "memory",
-                    p->grade == PIN_CERTAIN ? " of the card pinned" : " pinned", by[p->kind]);
+        return strf("process %d (%s%s%s) %s %s", p->who.pid, p->who.comm ?: "?", p->who.unit ? ", " : "", p->who.unit ?: "",
+                    p->grade == PIN_CERTAIN ? "has memory of the card pinned" : "is suspected: it has memory pinned", by[p->kind]);
 }
 
 static int copy_string(const char *from, char **ret) {

@@ -67,7 +67,7 @@ int holders_add_pins(json_object *memory, const HoldTargets *targets, uint64_t b
 /* {"kind": "pin", "what", "grade", "pid", "start_time", "comm", "exe", "unit", "cgroup", "uid", "protected", "found", "bytes"} */
 json_object *pin_to_json(const Pin *p);
 
-/* "process 12 (postgres, postgresql.service) has 4096 bytes pinned by io_uring" */
+/* "process 12 (postgres, postgresql.service) has memory of the card pinned by io_uring" */
 char *pin_text(const Pin *p);
 
 /* The parsers behind it. */

@@ -34,7 +34,7 @@ static void refusal_finding(Findings *f, const MemoryHolder *h, const Node *node
         _cleanup_free_ char *end = process_end_command(h->unit, h->pid);
         json_object *o = finding(f, BLOCKER_HOLDER_REFUSES, true, "process %d (%s) has memory on node %d and is not to be disturbed: %s",
                                  h->pid, h->comm, node->id, holder_rule_reason(rule));
-        json_set_strf(o, "evidence", "%ju MiB by /proc/%d/numa_maps; rule in %s", (uintmax_t) (h->bytes >> 20), h->pid,
+        json_set_strf(o, "evidence", "/proc/%d/numa_maps: %ju MiB; rule in %s", h->pid, (uintmax_t) (h->bytes >> 20),
                       json_str(rule, "from") ?: "the defaults");
         finding_remedy(o, "%s", end);
 }

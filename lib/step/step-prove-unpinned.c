@@ -111,7 +111,9 @@ static char *owners_text(const Proof *p) {
                 return strdup("nobody can be named (what is on its way through a socket is in nobody's hands)");
         for (size_t i = 0; i < n && i < NAMED_MAX; i++) {
                 _cleanup_free_ char *one = pin_text(&p->pins->items[i]);
-                char *longer = strf("%s%s%s (%s)", text ?: "", text ? "; " : "", one ?: "?", p->pins->items[i].found);
+                const Pin *pin = &p->pins->items[i];
+                /* The amount behind where it was found: who may not look there is shown neither (daemon/worker-view.c). */
+                char *longer = strf("%s%s%s (%s: %ju bytes)", text ?: "", text ? "; " : "", one ?: "?", pin->found, (uintmax_t) pin->bytes);
                 free(text);
                 text = longer;
         }

@@ -75,8 +75,8 @@ static void test_json(void) {
         CHECK_STR(json_str(o, "grade"), "certain");
         CHECK_INT(json_u64(o, "pid"), 12);
         CHECK_STR(json_str(o, "found"), "/proc/12/fd/4");
-        CHECK_STR(one, "process 12 (dd, x.service) has 4096 bytes of the card pinned by io_uring");
-        CHECK_STR(other, "process 13 (dd, x.service) is suspected: it has 4096 bytes pinned for a device by vfio");
+        CHECK_STR(one, "process 12 (dd, x.service) has memory of the card pinned by io_uring");
+        CHECK_STR(other, "process 13 (dd, x.service) is suspected: it has memory pinned for a device by vfio");
 }
 
 /* Whoever is only suspected is no holder; whoever is one already gets another hold. */

@@ -72,6 +72,19 @@ static void test_texts(void) {
                    "{\"a\":\"(not shown)\",\"b\":{\"c\":\"(not shown)\"},\"withheld\":true}");
         check_seen("{\"a\":\"write 1 to /sys/a/b c/d; 3 MiB/s\"}", "{\"a\":\"write 1 to /sys/a/b c/d; 3 MiB/s\"}");
         check_seen("{\"a\":\"0x490000000-0x4afffffff is x, serial 0x12345678\"}", "{\"a\":\"?-? is x, serial 0x12345678\",\"withheld\":true}");
+        check_seen("{\"a\":\"page 0x490001000 was given up\"}", "{\"a\":\"page ? was given up\",\"withheld\":true}");
+        check_seen("{\"a\":\"a page 0x490001000-0x490001fff\"}", "{\"a\":\"a page ?-?\",\"withheld\":true}");
+        for (const char *const *closed = (const char *const[]) { "numa_maps: 7 KiB of it are there", "fd/5; rule in /etc/x", "fdinfo/5", "cwd", "exe",
+             "maps", "map_files/1-2", "environ", "root", "task/8/fd/5", NULL }; *closed; closed++) {
+                _cleanup_free_ char *document = strf("{\"a\":\"by /proc/7/%s\"}", *closed);
+
+                check_seen(document, "{\"a\":\"by (not shown)\",\"withheld\":true}");
+        }
+        for (const char *const *open = (const char *const[]) { "7/mountinfo: mount 5", "7/status", "7/fds", "meminfo", "7/cgroup", NULL }; *open; open++) {
+                _cleanup_free_ char *document = strf("{\"a\":\"by /proc/%s\"}", *open);
+
+                check_seen(document, document);
+        }
         check_seen("{\"start\":4096,\"args\":{\"a\":1}}", "{\"start\":4096,\"args\":null,\"withheld\":true}");
 }
 
@@ -121,7 +134,7 @@ static void test_hidepid(const char *option) {
         check_seen("{\"ns\":1,\"pid\":1,\"target\":\"/usr\"}", "{\"ns\":1,\"pid\":1,\"target\":\"/usr\"}"); /* the host's own */
         _cleanup_free_ char *writer = seen(SECOND, "{\"what\":\"x\",\"pid\":7}");
         CHECK_INT(strchr(writer, '7') != NULL, !invisible);
-        for (const char *const *text = (const char *const[]) { "x: process 7 (dd) uses it", "kill -KILL 7", "ls -l /proc/7/fd", "nsenter -t 7 -m umount /x",
+        for (const char *const *text = (const char *const[]) { "x: process 7 (dd) uses it", "kill -KILL 7", "ls -l /proc/7/status", "nsenter -t 7 -m umount /x",
              "x.service, process 7 (dd)", NULL }; *text; text++) {
                 _cleanup_free_ char *document = strf("{\"lost\":[\"%s\"]}", *text), *got = seen(SECOND, document), *own = seen(0, document);
 
