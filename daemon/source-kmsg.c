@@ -3,6 +3,7 @@
 #include <fcntl.h>
 
 #include "base/clock.h"
+#include "daemon/guard-log.h"
 #include "kernel/kmsg.h"
 #include "source.h"
 
@@ -24,6 +25,7 @@ typedef struct KmsgSource {
         int fd;
         bool have_sequence;
         uint64_t sequence;     /* of the last record read */
+        KeptLog *kept;         /* from when the past was read */
 } KmsgSource;
 
 static const SourceEventKind kind_of_message[_SLOT_MESSAGE_MAX] = {
@@ -85,9 +87,10 @@ static void take_record(KmsgSource *s, const char *data, size_t length, Past *pa
                 emit_lost(s, LOST);
         s->have_sequence = true;
         s->sequence = record.sequence;
-        if (!past)
+        if (!past) {
                 take_message(s, &record, false);
-        else if (remember(past, &record))
+                kept_log_take(s->kept, &record);
+        } else if (remember(past, &record))
                 record = (KmsgRecord) { 0 };
 }
 
@@ -146,6 +149,7 @@ static void kmsg_stop(void *state) {
         if (!s)
                 return;
 
+        kept_log_free(s->kept);
         sd_event_source_disable_unref(s->io);
         if (s->fd >= 0)
                 close(s->fd);
@@ -168,6 +172,7 @@ static int kmsg_start(const SourceContext *context, void **ret_state) {
                 return -errno;
 
         take_past(s, path);
+        s->kept = kept_log_new(context->event);
 
         int r = sd_event_add_io(context->event, &s->io, s->fd, EPOLLIN, on_readable, s);
         if (r < 0)

@@ -186,6 +186,37 @@ class Events(BusTest):
         self.kernel_says("Slot(2): Button press: will power off in 5 sec", "0000:0c:01.0", 10)
         self.assertEqual(self.get(self.wait_running(), "Removal", "Slot"), "3")
 
+    def kept(self):
+        with open(self.path("run/kernel-log")) as f:
+            log = json.load(f)
+        return log["first"], log["last"], [(one["bdf"], one["sequence"]) for one in log["said"]]
+
+    def test_what_is_kept_of_the_log(self):
+        def say(sequence, text, device="+pci:0000:0d:00.0", level=6):
+            os.write(self.kmsg, f"{level},{sequence},1,-;{text}\n SUBSYSTEM=pci\n DEVICE={device}\n".encode())
+
+        found = "pci 0000:0d:00.0: [8086:0d93] type 00 class 0x050210"
+        say(100, found, level=14)
+        say(101, found)
+        wait_for(lambda: os.path.exists(self.path("run/kernel-log")), "the guard to have kept it")
+        wait_for(lambda: self.kept() == (100, 101, [("0000:0d:00.0", 101)]), "the card that was found")
+        # However little is said of cards: the log may be overwritten at any time.
+        for sequence in range(102, 200):
+            say(sequence, "nvme nvme0: I/O timeout", "c241:0")
+        wait_for(lambda: self.kept()[1] >= 200 - 64, "the rest of the log to be known")
+        self.assertEqual((self.kept()[0], self.kept()[2]), (100, [("0000:0d:00.0", 101)]))
+        # What was said in between nobody knows.
+        say(201, "nvme nvme0: I/O timeout", "c241:0")
+        wait_for(lambda: self.kept() == (201, 201, []), "the loss to be known")
+
+    def test_nothing_is_kept_and_pressed(self):
+        os.mkdir(self.path("run/kernel-log.new"))
+        for sequence in range(1, 200):
+            self.kernel_says("Slot(2): Link Up", PORT, sequence)
+        self.kernel_says("Slot(2): Button press: will power off in 5 sec", PORT, 200)
+        self.assertEqual(self.get(self.wait_running(), "Removal", "Slot"), "2")
+        self.assertFalse(os.path.exists(self.path("run/kernel-log")))
+
     def test_nothing_to_remove_there(self):
         self.kernel_says("Slot(7): Button press: will power off in 5 sec", "0000:0e:00.0", 10)
         wait_for(lambda: "cannot be removed" in self.log(), "the warning")
