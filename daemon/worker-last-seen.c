@@ -109,27 +109,19 @@ static json_object *what_was_lost(const char *key, const Topology *t, json_objec
 }
 
 /* A stick that was pulled while it was mounted is not what keeps a slot from being empty. */
-static void add_others(json_object *scope, json_object *gone) {
-        json_object *before = json_array(scope, "gone_before");
-
-        for (size_t i = 0; i < json_len(before); i++)
-                json_object_array_add(gone, json_ref(json_at(before, i)));
-        json_set(scope, "gone_before", gone);
-}
-
-static void ask_about_gone(const char *key, const Topology *t, json_object *before, json_object *slot, json_object *others) {
+static void ask_about_gone(const char *key, json_object *before, json_object *entry, const VanishedList *vanished, const Slot *slot) {
         _cleanup_json_ json_object *scope = probe_scope(json_get(before, "scope"), NULL);
 
-        add_others(scope, others);
+        vanished_leave_out(vanished, slot, false, scope);
         _cleanup_free_ char *left = what_is_left(scope);
 
         if (!left) {
-                end_loss(before, slot);
+                end_loss(before, entry);
                 last_seen_forget(key);
                 return;
         }
-        json_set_str(slot, "left", left);
-        json_set(slot, "lost", what_was_lost(key, t, before));
+        json_set_str(entry, "left", left);
+        json_set(entry, "lost", what_was_lost(key, vanished->t, before));
 }
 
 static json_object *slot_entry(json_object *topology, const char *name) {
@@ -231,6 +223,6 @@ void last_seen_update(const Topology *t, json_object *topology) {
                 }
                 before = card_before(key, t, slot, known, &vanished);
                 if (before && entry)
-                        ask_about_gone(key, t, before, entry, vanished_of_others(&vanished, slot, json_get(before, "scope")));
+                        ask_about_gone(key, before, entry, &vanished, slot);
         }
 }

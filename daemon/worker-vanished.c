@@ -236,11 +236,13 @@ static bool is_occupied(const Topology *t, const Slot *slot) {
         return false;
 }
 
-/* The one empty slot that had a memory card, which was not proved gone; NULL: there are several, or none, or nobody can tell: the records are
- * asked once in vain, and not for each. */
+/* The one empty slot that had a memory card, which was not proved gone; NULL: there are several, or none, or nobody can tell. Of a card in front of
+ * what is known of the log nothing tells; and the records are asked once in vain, and not for each. */
 static const Slot *slot_of_memory(VanishedList *l) {
         const Slot *found = NULL;
 
+        if (l->log.first > 0)
+                return NULL;
         for (size_t i = 0; i < l->log.n_items && l->unread >= 0; i++) {
                 const LogEntry *e = &l->log.items[i];
                 const Slot *slot = e->class >> 8 == CLASS_CXL_MEMORY ? slot_of_function(l->t, e->bdf) : NULL;
@@ -366,15 +368,17 @@ static bool is_of_another_kind(const char *device, json_object *scope) {
         return another;
 }
 
-json_object *vanished_of_others(const VanishedList *l, const Slot *slot, json_object *scope) {
-        json_object *gone = json_object_new_array();
+void vanished_leave_out(const VanishedList *l, const Slot *slot, bool had_none, json_object *scope) {
+        json_object *before = json_array(scope, "gone_before"), *gone = json_object_new_array();
 
         for (size_t i = 0; i < l->n_items; i++) {
                 const Vanished *v = &l->items[i];
-                if (v->slot ? v->slot != slot : is_of_another_kind(v->device, scope))
+                if (v->slot ? v->slot != slot : had_none || is_of_another_kind(v->device, scope))
                         add_gone(gone, v);
         }
-        return gone;
+        for (size_t i = 0; i < json_len(before); i++)
+                json_object_array_add(gone, json_ref(json_at(before, i)));
+        json_set(scope, "gone_before", gone);
 }
 
 /* Of one without a number the name is all that can be asked for, and whoever refers to it does so by that. */

@@ -36,12 +36,12 @@ int vanished_find(const Topology *t, json_object *known, VanishedList *ret);
  * False: there was nothing. */
 bool vanished_add_to_scope(const VanishedList *l, const Slot *slot, json_object *scope);
 
-/* What is gone and is not what the slot's card had: it was in another slot, or all that is known of the card's is of another kind. Names and
- * numbers; new reference. */
-json_object *vanished_of_others(const VanishedList *l, const Slot *slot, json_object *scope);
+/* Adds to "gone_before" in the scope what is gone and is not what the slot's card had: it was in another slot, or all that is known of the card's
+ * is of another kind; or nothing tells its slot, and had_none says that this one has had no card of which not all was proved gone. */
+void vanished_leave_out(const VanishedList *l, const Slot *slot, bool had_none, json_object *scope);
 
 /* Whether the slot, which has no card now, could be where something was of which nothing tells the slot: it had a card at or behind that place in
- * the kernel's log (0: at any time), or the log does not reach back to it. */
+ * the kernel's log (0: at any time), or what is known of the log does not reach back to it. */
 bool vanished_may_be_of(const VanishedList *l, const Slot *slot, uint64_t since);
 
 /* Those of no slot, and those whose slot has another card: [{"device", "slot": "4" or null, "lost": lines}], where they are not many; NULL where

@@ -166,20 +166,24 @@ static int subject_find(const Request *request, Subject *ret) {
         return 0;
 }
 
-/* A disk is in use that is gone, and nothing tells that it was not in this slot: the newest of its cards, of which nobody has written anything
- * down. NULL: that is not so. */
-static json_object *not_known(const Request *request, const Subject *subject) {
+/* A disk is in use that is gone, and nothing tells that it was not in this slot: of a card of which nobody has written anything down, or of one
+ * that was not proved gone. Or *ret stays NULL: that is not so, and what has gone since the proof is none of the slot's. */
+static int not_known(const Request *request, Subject *subject, json_object **ret) {
         json_object *since = json_get(subject->scope, "since");
         _cleanup_vanished_ VanishedList vanished = { 0 };
 
-        if (last_seen_vanished(request->topology, &vanished) < 0 ||
-            !vanished_may_be_of(&vanished, request->slot, subject->removal > 0 ? json_u64(since, "sequence") : 0))
-                return NULL;
-        return vanished_json(&vanished);
+        int r = last_seen_vanished(request->topology, &vanished);
+        if (r < 0)
+                return r;
+        if (vanished_may_be_of(&vanished, request->slot, subject->safe ? json_u64(since, "sequence") : 0))
+                *ret = vanished_json(&vanished);
+        else if (subject->safe && request->slot->address)
+                vanished_leave_out(&vanished, request->slot, true, subject->scope);
+        return 0;
 }
 
-static json_object *answer_make(const Request *request, const Subject *subject) {
-        json_object *o = json_object_new_object(), *report = NULL, *unknown = not_known(request, subject);
+static json_object *answer_make(const Request *request, const Subject *subject, json_object *unknown) {
+        json_object *o = json_object_new_object(), *report = NULL;
         SlotRegisters s;
         bool known = request->port && slot_registers_read(request->port, &s) >= 0;
 
@@ -194,7 +198,7 @@ static json_object *answer_make(const Request *request, const Subject *subject) 
         /* A proof about nothing is none. */
         json_set_bool(o, "holds", holds && !unknown && !streq(subject->by, "none"));
         if (unknown)
-                json_set(o, "not_known", unknown);
+                json_set(o, "not_known", json_ref(unknown));
         json_set_str(o, "power_led", known && s.has_power_indicator ? indicator_to_string(s.power) : NULL);
         json_set_str(o, "attention_led", known && s.has_attention_indicator ? indicator_to_string(s.attention) : NULL);
         json_set(o, "probes", report);
@@ -205,16 +209,19 @@ static json_object *answer_make(const Request *request, const Subject *subject) 
 int worker_verify(WorkerIo *io, json_object *doc) {
         _cleanup_(request_done) Request request = { 0 };
         _cleanup_(subject_done) Subject subject = { 0 };
+        _cleanup_json_ json_object *unknown = NULL;
 
         int r = request_understand(io, doc, &request);
         if (r < 0)
                 return r;
         r = subject_find(&request, &subject);
+        if (r >= 0)
+                r = not_known(&request, &subject, &unknown);
         if (r < 0) {
                 worker_send_error(io, "internal", strerror(-r));
                 return r;
         }
-        _cleanup_json_ json_object *answer = answer_make(&request, &subject);
+        _cleanup_json_ json_object *answer = answer_make(&request, &subject, unknown);
         view_restrict(answer, json_get(doc, "by"));
         worker_send_document(io, doc, json_text(answer));
         return 0;

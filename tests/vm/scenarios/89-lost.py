@@ -210,6 +210,9 @@ def power_cut_pmem_unseen(lab):
 
 
 STICK = "/mnt/stick"
+GUARD = "safe-remove-guard.service"
+# What the guard has kept of the kernel's log.
+KEPT = "/run/safe-remove/kernel-log"
 
 # What anybody may do in namespaces of his own, with names that look like a card's disk.
 FORGED = """
@@ -218,20 +221,74 @@ mount -t tmpfs /dev/nvme0n1 a && mount -t overlay /dev/nvme0n1p1 b -o lowerdir=c
 echo ready && exec sleep 1000"""
 
 
-@scenario("disk-gone-elsewhere", timeout=240, allow=(*DEAD_DISK, r"JBD2", r"\bsd \d"), turn=True)
-def disk_gone_elsewhere(lab):
-    """A disk that was in no slot goes while it is mounted: told of the machine, and no slot says that it was its. What an unprivileged user mounts
-    is no disk, and his namespace keeps none of what is told."""
+def mount_stick(lab):
+    """A disk that is in no slot; returns its name."""
     lab.sh("modprobe scsi_debug dev_size_mb=16 && udevadm settle")
     lab.cleanup(lambda: lab.run(f"umount {STICK}; modprobe -r scsi_debug", check=False))
     name = lab.sh("basename /sys/bus/pseudo/drivers/scsi_debug/adapter0/host*/target*/*:*/block/*")
     lab.sh(f"mkfs.ext4 -q /dev/{name} && mkdir -p {STICK} && mount /dev/{name} {STICK}")
+    return name
+
+
+def lose(lab, name):
+    lab.sh(f"echo 1 > /sys/block/{name}/device/delete")
+
+
+# Says more than the kernel's log holds: until its first record is none of those that were there.
+WRAP = """
+sysctl -q kernel.printk_devkmsg=on
+records() { timeout 20 dd if=/dev/kmsg bs=8192 iflag=nonblock "$@" 2> /dev/null | grep -a -o '^[0-9]*,[0-9]*,' | cut -d, -f2; }
+last=$(records | tail -n 1)
+line="<7>$(printf %900s '' | tr ' ' x)"
+until [ "$(records count=1 | head -n 1)" -gt "$last" ]; do
+        for i in $(seq 200); do echo "$line" > /dev/kmsg; done
+done"""
+
+
+def verified(lab, number):
+    """The exit status, and whether it says that the slot is not known."""
+    status, out, _ = lab.cli("verify", number, "--json", check=False)
+    return status, "not_known" in json.loads(out)
+
+
+@scenario("log-wrapped-elsewhere", own_guest=True, profile="mixed", timeout=300, allow=(*DEAD_DISK, r"JBD2", r"\bsd \d"))
+def log_wrapped_elsewhere(lab):
+    """The kernel's log is overwritten while a disk of no slot is gone and in use. The guard has kept which slots have had a card: one that has had
+    none since its removal is proved still, one that had a card which nobody saw is not."""
+    proved, not_known = (0, False), (removal.NOT_PROVEN, True)
+    for number in 2, 4:
+        lab.cli("remove", number)
+        removal.check_safe(lab, number)
+    go_away(lab)
+    lab.slot(2).insert()
+    press_until_dark(lab, 2)
+    come_back(lab)
+    lab.wait_for(lambda: state(lab, 4) == ["empty"], 30, "the daemon to be back")
+    lose(lab, mount_stick(lab))
+    lab.wait_for(lambda: "still in use" in lab.cli("list")[1], 30, "the list to say so")
+    lab.equal((verified(lab, 4), verified(lab, 2)), (proved, not_known), "what verify says of both slots")
+    lab.write("/tmp/wrap", WRAP)
+    lab.sh("sh /tmp/wrap", timeout=120)
+    lab.wait_for(lambda: verified(lab, 4) == proved, 30, "what was kept to be written")
+    lab.equal(verified(lab, 2), not_known, "what verify says of the slot that had a card since")
+    # The next guard goes on from there, but not from nothing.
+    lab.sh(f"systemctl restart {GUARD}")
+    lab.wait_for(lambda: verified(lab, 4) == proved, 30, "the next guard to have the same")
+    lab.sh(f"systemctl stop {GUARD} && rm {KEPT} && systemctl start {GUARD}")
+    lab.wait_for(lambda: verified(lab, 4) == not_known, 30, "the slot not to be known")
+
+
+@scenario("disk-gone-elsewhere", timeout=240, allow=(*DEAD_DISK, r"JBD2", r"\bsd \d"), turn=True)
+def disk_gone_elsewhere(lab):
+    """A disk that was in no slot goes while it is mounted: told of the machine, and no slot says that it was its. What an unprivileged user mounts
+    is no disk, and his namespace keeps none of what is told."""
+    name = mount_stick(lab)
     lab.write("/tmp/forged", FORGED)
     user = lab.spawn("user", "setpriv --reuid=1000 --regid=1000 --clear-groups unshare --user --map-root-user --mount sh /tmp/forged")
     user.wait_for_output("ready", 30)
     before = lab.cli_json("list")["slots"]
     hear_events(lab)
-    lab.sh(f"echo 1 > /sys/block/{name}/device/delete")
+    lose(lab, name)
     told = f"no slot is known: the disk {name} is gone, and still in use: ext4 of /dev/{name} is mounted on {STICK}"
     lab.wait_for(lambda: told in lab.cli("list")[1], 30, "the list to say so")
     lab.wait_for(lambda: lab.guest.succeeds("grep disk-lost /run/events"), 30, "the event")
