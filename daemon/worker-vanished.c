@@ -26,6 +26,7 @@ void vanished_done(VanishedList *l) {
         for (size_t i = 0; i < l->n_items; i++)
                 free(l->items[i].device);
         free(l->items);
+        json_object_put(l->known);
         boot_log_done(&l->log);
         *l = (VanishedList) { 0 };
 }
@@ -51,7 +52,7 @@ static bool is_disk_name(const char *device) {
 
 /* What is on no card: a file, another machine, memory. */
 static bool is_elsewhere(const char *device) {
-        static const char *const names[] = { "loop", "nbd", "rbd", "zram", "ram", "drbd", "rnbd" };
+        static const char *const names[] = { "loop", "nbd", "rbd", "zram", "ram", "drbd", "rnbd", "ublkb" };
 
         for (size_t i = 0; i < ELEMENTSOF(names); i++) {
                 const char *number = startswith(device, names[i]);
@@ -272,7 +273,7 @@ static void find_slot(VanishedList *l, Vanished *v) {
 }
 
 int vanished_find(const Topology *t, json_object *known, VanishedList *ret) {
-        _cleanup_vanished_ VanishedList l = { .t = t };
+        _cleanup_vanished_ VanishedList l = { .t = t, .known = json_ref(known) };
 
         int r = add_mounts(&l, known);
         if (r >= 0)
@@ -368,6 +369,17 @@ static bool is_of_another_kind(const char *device, json_object *scope) {
         return another;
 }
 
+static void add_known(json_object *gone, json_object *scope) {
+        json_object *blocks = json_array(scope, "block_devices"), *names = json_array(scope, "gone");
+
+        for (size_t i = 0; i < json_len(blocks); i++) {
+                json_append_str(gone, json_str(json_at(blocks, i), "name"));
+                json_append_str(gone, json_str(json_at(blocks, i), "dev"));
+        }
+        for (size_t i = 0; i < json_len(names); i++)
+                json_object_array_add(gone, json_ref(json_at(names, i)));
+}
+
 void vanished_leave_out(const VanishedList *l, const Slot *slot, bool had_none, json_object *scope) {
         json_object *before = json_array(scope, "gone_before"), *gone = json_object_new_array();
 
@@ -376,6 +388,8 @@ void vanished_leave_out(const VanishedList *l, const Slot *slot, bool had_none, 
                 if (v->slot ? v->slot != slot : had_none || is_of_another_kind(v->device, scope))
                         add_gone(gone, v);
         }
+        for (size_t i = 0; i < json_len(l->known) && had_none; i++)
+                add_known(gone, json_at(l->known, i));
         for (size_t i = 0; i < json_len(before); i++)
                 json_object_array_add(gone, json_ref(json_at(before, i)));
         json_set(scope, "gone_before", gone);

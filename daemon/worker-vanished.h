@@ -17,6 +17,7 @@ typedef struct VanishedList {
         const Topology *t;
         Vanished *items;
         size_t n_items, n_allocated;
+        json_object *known;     /* the scopes that tell of others */
         BootLog log;            /* read where there is one */
         int unread;             /* why the records could not be asked which of its cards a slot was proved to be without; 0: nothing was */
 } VanishedList;
@@ -37,7 +38,7 @@ int vanished_find(const Topology *t, json_object *known, VanishedList *ret);
 bool vanished_add_to_scope(const VanishedList *l, const Slot *slot, json_object *scope);
 
 /* Adds to "gone_before" in the scope what is gone and is not what the slot's card had: it was in another slot, or all that is known of the card's
- * is of another kind; or nothing tells its slot, and had_none says that this one has had no card of which not all was proved gone. */
+ * is of another kind. had_none: this one has had no card of which not all was proved gone, and everything is another's, also what is known. */
 void vanished_leave_out(const VanishedList *l, const Slot *slot, bool had_none, json_object *scope);
 
 /* Whether the slot, which has no card now, could be where something was of which nothing tells the slot: it had a card at or behind that place in
