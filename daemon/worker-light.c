@@ -15,16 +15,21 @@ enum {
         POLL_MSEC = 100,
 };
 
-/* What an earlier worker has left behind would be the last word if it came after ours. */
-static int wait_for_others(const char *port) {
+/* What an earlier worker has left behind would be the last word if it came after ours. *ret_why, newly allocated: who keeps us. */
+static int wait_for_others(const char *port, char **ret_why) {
         uint64_t deadline = now_monotonic() + WAIT_SEC * USEC_PER_SEC;
 
-        while (light_is_written(port)) {
-                if (now_monotonic() >= deadline)
+        for (;;) {
+                _cleanup_json_ json_object *writer = light_writer(port);
+                if (!writer)
+                        return 0;
+                if (now_monotonic() >= deadline) {
+                        _cleanup_free_ char *text = writer_text(writer), *remedy = writer_remedy(writer, "safe-remove list");
+                        *ret_why = strf("%s; %s", text ?: "?", remedy ?: "?");
                         return -EINPROGRESS;
+                }
                 (void) poll(NULL, 0, POLL_MSEC);
         }
-        return 0;
 }
 
 /* Whoever is at anything of the slot, for a removal too, may write to its light yet. What cannot be read may be of somebody. */
@@ -35,6 +40,8 @@ static bool is_written(const char *port) {
                 return true;
         for (size_t i = 0; i < json_len(alive); i++) {
                 json_object *slots = json_get(json_at(alive, i), "slots");
+                if (json_len(slots) == 0)
+                        return true;
                 for (size_t k = 0; k < json_len(slots); k++)
                         if (streq_ptr(json_str(json_at(slots, k), "port"), port))
                                 return true;
@@ -42,30 +49,31 @@ static bool is_written(const char *port) {
         return false;
 }
 
-static int set(const char *port, Indicator attention) {
-        int r = wait_for_others(port);
+static int set(const char *port, Indicator attention, char **ret_why) {
+        int r = wait_for_others(port, ret_why);
         if (r < 0)
                 return r;
         apart_set_witness(light_write_begins, (void *) port);
         r = attention == INDICATOR_ON ? led_fault(port, NULL) : led_attention(port, NULL, attention);
         apart_set_witness(NULL, NULL);
-        (void) light_is_written(port);
+        json_object_put(light_writer(port));
         return r;
 }
 
 int worker_light(WorkerIo *io, json_object *request) {
         const char *port = json_str(request, "port");
         int attention = indicator_from_string(json_str(request, "attention"));
+        _cleanup_free_ char *why = NULL;
         SlotRegisters s;
 
-        int r = !port || attention < 0 ? -EINVAL : set(port, (Indicator) attention);
+        int r = !port || attention < 0 ? -EINVAL : set(port, (Indicator) attention, &why);
         if (r == -EOPNOTSUPP)
                 r = 0; /* a slot without one has nothing to say in this way */
         bool writing = r >= 0 && is_written(port); /* before it is read: what has ended by then is seen */
         if (r >= 0)
                 r = slot_registers_read(port, &s);
         if (r < 0) {
-                worker_send_error(io, "internal", strerror(-r));
+                worker_send_error(io, "internal", why ?: strerror(-r));
                 return r;
         }
 

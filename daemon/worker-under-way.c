@@ -85,7 +85,8 @@ static int add_writer(Request *r, json_object *writer) {
         json_object *slots = json_get(writer, "slots");
         int q = 0;
 
-        if (!one_that_concerns_us(r, slots)) {
+        /* One that cannot be read may be of any slot. */
+        if (json_len(slots) > 0 && !one_that_concerns_us(r, slots)) {
                 /* A light takes no card down. */
                 for (size_t i = 0; i < json_len(slots) && q >= 0 && !json_flag(writer, "light"); i++)
                         q = add_slot(r, json_at(slots, i));
@@ -96,6 +97,7 @@ static int add_writer(Request *r, json_object *writer) {
         json_object *o = json_object_new_object();
         json_set_u64(o, "removal", json_u64(writer, "removal"));
         json_set_bool(o, "light", json_flag(writer, "light"));
+        json_set_bool(o, "unread", json_has(writer, "unread"));
         json_set_str(o, "text", text);
         json_set_str(o, "remedy", remedy);
         json_object_array_add(r->writers, o);

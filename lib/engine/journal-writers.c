@@ -9,6 +9,7 @@
 
 #include "base/clock.h"
 #include "base/fileio.h"
+#include "base/parse.h"
 #include "base/run-dir.h"
 #include "engine/journal.h"
 #include "kernel/apart.h"
@@ -21,7 +22,12 @@ enum {
         WRITERS_MAX_BYTES = 1024 * 1024, /* of one removal, which has a few at most */
 };
 
+/* A record without a process stands for a file that is there and cannot be read: until it is away somebody may be at it. */
 static bool is_alive(json_object *writer) {
+        const char *file = json_str(writer, "unread");
+
+        if (file)
+                return access(file, F_OK) >= 0 || errno != ENOENT;
         return apart_is_alive((int) json_u64(writer, "pid"), json_u64(writer, "start_time"));
 }
 
@@ -109,23 +115,69 @@ int journal_writer_replay(Journal *j, json_object *record) {
         return j->other_boot ? 0 : writer_keep(j, record);
 }
 
-/* What another worker has written down of this removal. */
+/* Does it say who is at it? */
+static bool is_whole(json_object *doc) {
+        json_object *writers = json_array(doc, "writers");
+
+        for (size_t i = 0; i < json_len(writers); i++) {
+                json_object *writer = json_at(writers, i);
+                if (!json_str(writer, "what") || (json_u64(writer, "pid") == 0 && !json_str(writer, "unread")))
+                        return false;
+        }
+        return writers;
+}
+
+/* What another worker has written down of a removal, or of a light. */
 static int writers_read(const char *path, json_object **ret) {
+        _cleanup_json_ json_object *doc = NULL;
         _cleanup_free_ char *text = NULL;
         size_t length;
 
         int r = read_regular_file(path, WRITERS_MAX_BYTES, &text, &length);
-        return r < 0 ? r : json_parse_names(text, length, ret);
+        if (r >= 0)
+                r = json_parse_names(text, length, &doc);
+        if (r < 0)
+                return r;
+        if (!is_whole(doc))
+                return -EBADMSG;
+        *ret = TAKE_PTR(doc);
+        return 0;
 }
 
-void journal_writers_load(Journal *j) {
-        _cleanup_free_ char *path = writers_path(j);
+/* Who may be at it, by a file that cannot be read. */
+static json_object *record_unread(const char *path, int error) {
+        _cleanup_free_ char *what = strf("%s cannot be read (%s)", path, strerror(-error));
+        json_object *record = record_new(what, 0, 0);
+
+        json_set_str(record, "unread", path);
+        return record;
+}
+
+/* A new array of those that a file knows: none where there is no file, and one that nobody knows where it cannot be read. */
+static json_object *writers_of_file(const char *path) {
         _cleanup_json_ json_object *doc = NULL;
 
-        if (!path || j->other_boot || writers_read(path, &doc) < 0)
-                return;
-        for (size_t i = 0; i < json_len(json_get(doc, "writers")); i++)
-                (void) writer_keep(j, json_at(json_get(doc, "writers"), i));
+        int r = writers_read(path, &doc);
+        if (r >= 0)
+                return json_ref(json_get(doc, "writers"));
+        json_object *writers = json_object_new_array();
+        if (r != -ENOENT)
+                json_object_array_add(writers, record_unread(path, r));
+        return writers;
+}
+
+int journal_writers_load(Journal *j) {
+        _cleanup_free_ char *path = writers_path(j);
+
+        if (!path)
+                return -ENOMEM;
+        if (j->other_boot)
+                return 0;
+        _cleanup_json_ json_object *writers = writers_of_file(path);
+        int r = 0;
+        for (size_t i = 0; i < json_len(writers) && r >= 0; i++)
+                r = writer_keep(j, json_at(writers, i));
+        return r;
 }
 
 void journal_writers_close(Journal *j) {
@@ -137,15 +189,15 @@ void journal_writers_close(Journal *j) {
 
 /* Those of a light that are at it still. */
 static json_object *light_writers(const char *path) {
-        _cleanup_json_ json_object *doc = NULL;
+        _cleanup_json_ json_object *writers = writers_of_file(path);
 
-        return path && writers_read(path, &doc) >= 0 ? living(json_get(doc, "writers")) : json_object_new_array();
+        return living(writers);
 }
 
 int light_write_begins(void *port, const char *what, int pid, uint64_t start_time, bool mortal) {
         _cleanup_json_ json_object *slots = json_object_new_array(), *slot = json_object_new_object();
         _cleanup_free_ char *path = light_path(port);
-        _cleanup_json_ json_object *writers = light_writers(path);
+        _cleanup_json_ json_object *writers = path ? light_writers(path) : json_object_new_array();
 
         json_set_str(slot, "port", port);
         json_object_array_add(slots, json_ref(slot));
@@ -154,15 +206,15 @@ int light_write_begins(void *port, const char *what, int pid, uint64_t start_tim
         return 0;
 }
 
-bool light_is_written(const char *port) {
+json_object *light_writer(const char *port) {
         _cleanup_free_ char *path = light_path(port);
-        _cleanup_json_ json_object *writers = light_writers(path);
+        _cleanup_json_ json_object *writers = path ? light_writers(path) : json_object_new_array();
 
         if (json_len(writers) > 0)
-                return true;
+                return json_ref(json_at(writers, 0));
         if (path)
                 (void) unlink(path);
-        return false;
+        return NULL;
 }
 
 json_object *journal_writer(const Journal *j) {
@@ -170,6 +222,44 @@ json_object *journal_writer(const Journal *j) {
                 if (is_alive(json_at(j->writers, i)))
                         return json_at(j->writers, i);
         return NULL;
+}
+
+/* Of whose slots is a file that says nothing? A light's name tells; any other's may be of any. */
+static json_object *slots_unread(const char *name) {
+        json_object *slots = json_object_new_array(), *slot;
+        const char *port = startswith(name, LIGHT_PREFIX);
+
+        if (port) {
+                slot = json_object_new_object();
+                json_set_str(slot, "port", port);
+                json_object_array_add(slots, slot);
+        }
+        return slots;
+}
+
+static int add_alive(const char *name, uint64_t but, json_object *found) {
+        _cleanup_free_ char *path = strf("%s/writers/%s", run_dir(), name);
+        _cleanup_json_ json_object *doc = NULL;
+        uint64_t id = 0;
+
+        (void) parse_u64(name, &id);
+        if (but > 0 && id == but)
+                return 0;
+        int r = path ? writers_read(path, &doc) : -ENOMEM;
+        if (r == -ENOMEM || r == -ENOENT)
+                return r == -ENOENT ? 0 : r;
+        _cleanup_json_ json_object *slots = r >= 0 ? json_ref(json_get(doc, "slots")) : slots_unread(name);
+        _cleanup_json_ json_object *writers = r >= 0 ? living(json_get(doc, "writers")) : json_object_new_array();
+        if (r < 0)
+                json_object_array_add(writers, record_unread(path, r));
+        for (size_t i = 0; i < json_len(writers); i++) {
+                json_object *writer = json_at(writers, i);
+                json_set_u64(writer, "removal", id);
+                json_set_bool(writer, "light", startswith(name, LIGHT_PREFIX));
+                json_set(writer, "slots", json_ref(slots));
+                json_object_array_add(found, json_ref(writer));
+        }
+        return 0;
 }
 
 int writers_alive(uint64_t but, json_object **ret) {
@@ -182,27 +272,13 @@ int writers_alive(uint64_t but, json_object **ret) {
         r = listing_readf(&names, "%s/writers", run_dir());
         if (r < 0 && r != -ENOENT)
                 return r;
-        for (size_t i = 0; i < names.n; i++) {
-                _cleanup_free_ char *path = strf("%s/writers/%s", run_dir(), names.names[i]);
-                _cleanup_json_ json_object *doc = NULL;
-
-                /* Whoever wrote that died of it, and began nothing (write_file_durably()). */
-                if (endswith(names.names[i], ".new"))
-                        continue;
-                r = path ? writers_read(path, &doc) : -ENOMEM;
-                if (r < 0 && r != -ENOENT)
-                        return r; /* somebody may be at it */
-                bool others = but == 0 || json_u64(doc, "removal") != but;
-                for (size_t k = 0; r >= 0 && k < json_len(json_get(doc, "writers")) && others; k++) {
-                        json_object *writer = json_at(json_get(doc, "writers"), k);
-                        if (!is_alive(writer))
-                                continue;
-                        json_set_u64(writer, "removal", json_u64(doc, "removal"));
-                        json_set_bool(writer, "light", startswith(names.names[i], LIGHT_PREFIX));
-                        json_set(writer, "slots", json_ref(json_get(doc, "slots")));
-                        json_object_array_add(found, json_ref(writer));
+        for (size_t i = 0; i < names.n; i++)
+                /* Whoever wrote a ".new" died of it, and began nothing (write_file_durably()). */
+                if (!endswith(names.names[i], ".new")) {
+                        r = add_alive(names.names[i], but, found);
+                        if (r < 0)
+                                return r;
                 }
-        }
         *ret = TAKE_PTR(found);
         return 0;
 }
@@ -210,6 +286,8 @@ int writers_alive(uint64_t but, json_object **ret) {
 char *writer_text(json_object *writer) {
         const char *what = json_str(writer, "what"), *names = what ? startswith(what, WRITER_LETS_RUN) : NULL;
 
+        if (json_str(writer, "unread"))
+                return strf("%s: whoever it speaks of may still wait in the kernel", what);
         if (names)
                 return strf("process %ju waits for a write to the kernel, and lets those run on behind it who stand still: %s",
                             (uintmax_t) json_u64(writer, "pid"), names);
@@ -217,5 +295,10 @@ char *writer_text(json_object *writer) {
 }
 
 char *writer_remedy(json_object *writer, const char *then) {
+        const char *file = json_str(writer, "unread");
+
+        if (file)
+                return strf("ps -eo pid,stat,wchan,args | grep ' D'; ls -ld %s  # where no process of safe-remove hangs: rm -r %s && %s; else restart the machine",
+                            file, file, then);
         return strf("tail --pid=%ju -f /dev/null && %s  # if it never ends, restart the machine", (uintmax_t) json_u64(writer, "pid"), then);
 }

@@ -290,7 +290,9 @@ int journal_open(const char *id, Journal **ret, Plan **ret_plan, char **ret_why)
         /* A torn last line must not swallow the record that comes next. */
         if (ftruncate(j->fd, (off_t) length) < 0)
                 return -errno;
-        journal_writers_load(j);
+        r = journal_writers_load(j);
+        if (r < 0)
+                return r;
         *ret_plan = TAKE_PTR(plan);
         *ret = TAKE_PTR(j);
         return 0;

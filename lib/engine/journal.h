@@ -93,24 +93,26 @@ int journal_writer_replay(Journal *j, json_object *record);
  * way back. */
 int journal_write_begins(void *journal, const char *what, int pid, uint64_t start_time, bool mortal);
 
-/* For who takes a removal up: what it was writing. And behind its end: what is known of that is forgotten, unless one is at it still. */
-void journal_writers_load(Journal *j);
+/* For who takes a removal up: what it was writing; -ENOMEM. Where that is on record and cannot be read, somebody may be at it: such a record has
+ * `unread`, the file's path, in the place of a process, and counts as alive until the file is away. And behind its end: what is known of that is
+ * forgotten, unless one is at it still. */
+int journal_writers_load(Journal *j);
 void journal_writers_close(Journal *j);
 
 /* The same of a slot's light that is set for no removal: a witness whose userdata is the port. It is never kept from beginning: a light that
- * is not set is the worse end. And whether such a write is under way; where none is, what is known of them is forgotten. */
+ * is not set is the worse end. And who is at such a write, a reference of its own; where nobody is (NULL), what is known of them is forgotten. */
 int light_write_begins(void *port, const char *what, int pid, uint64_t start_time, bool mortal);
-bool light_is_written(const char *port);
+json_object *light_writer(const char *port);
 
 /* What somebody is at who waits for the others, with the names of those behind it. */
 #define WRITER_LETS_RUN "let run on: "
 
 /* Of all removals of this boot but one (0: of all), whatever became of them: an array of "write" records with `removal` (0: none), its `slots`
- * ({"name", "port"}) and, where it is so, `light` (set for no removal) whose processes are still at it. A negative errno where one of these files
- * cannot be read: somebody may be at it. */
+ * ({"name", "port"}) and, where it is so, `light` (set for no removal) whose processes are still at it, or whose file cannot be read: then
+ * without slots, but for a light's. A negative errno where none of it can be told. */
 int writers_alive(uint64_t but, json_object **ret);
 
-/* The "write" record of a process that is still at it; NULL: none is. Borrowed. */
+/* The "write" record of a process that is still at it, or may be; NULL: none is. Borrowed. */
 json_object *journal_writer(const Journal *j);
 
 /* Two lines about such a record, newly allocated: what is under way, and what to do about it in the end. */

@@ -231,6 +231,18 @@ static void delete_mark(const char *port) {
                 (void) unlink(path);
 }
 
+/* Of a slot that is held it is somebody's all the same. NULL: it is not; a press there has to be answered, whatever lies in the way of its mark. */
+static json_object *unread_mark(const char *port) {
+        _cleanup_free_ char *service = NULL;
+
+        if (hotplug_service_of_port(port, &service) < 0 || hotplug_is_driven(service) != 0)
+                return NULL;
+        json_object *args = json_object_new_object();
+        json_set_str(args, "port", port);
+        json_set_str(args, "service", service);
+        return args;
+}
+
 int held_list(json_object **ret) {
         _cleanup_json_ json_object *list = json_object_new_array();
         _cleanup_listing_ Listing l = { 0 };
@@ -241,10 +253,12 @@ int held_list(json_object **ret) {
         for (size_t i = 0; i < l.n; i++) {
                 json_object *mark = NULL;
                 r = read_mark(held, l.names[i], &mark);
-                if (r >= 0)
-                        json_object_array_add(list, mark);
-                else if (r == -ESTALE)
+                if (r == -ESTALE)
                         delete_mark(l.names[i]);
+                else if (r < 0 && r != -ENOENT)
+                        mark = unread_mark(l.names[i]);
+                if (mark)
+                        json_object_array_add(list, mark);
         }
         *ret = TAKE_PTR(list);
         return 0;
@@ -346,6 +360,25 @@ bool held_is_being_written(const char *port) {
         return writer_of(port, &pid, &since) != 0;
 }
 
+/* Who is at it at that port. An error: he may be there, and his mark is what cannot be read. */
+static json_object *writer_record(const char *port, int error, uint64_t pid, uint64_t since) {
+        json_object *writer = json_object_new_object(), *slots = json_object_new_array(), *slot = json_object_new_object();
+        _cleanup_free_ char *path = mark_path(held, port);
+
+        if (error < 0) {
+                json_set_strf(writer, "what", "%s cannot be read (%s)", path ?: port, strerror(-error));
+                json_set_str(writer, "unread", path ?: port);
+        } else {
+                json_set_strf(writer, "what", "the slot at port %s is being held, or given back", port);
+                json_set_u64(writer, "pid", pid);
+                json_set_u64(writer, "start_time", since);
+        }
+        json_set_str(slot, "port", port);
+        json_object_array_add(slots, slot);
+        json_set(writer, "slots", slots);
+        return writer;
+}
+
 int held_writers(json_object **ret) {
         _cleanup_json_ json_object *list = json_object_new_array();
         _cleanup_listing_ Listing marks = { 0 };
@@ -354,20 +387,11 @@ int held_writers(json_object **ret) {
         if (r < 0 && r != -ENOENT)
                 return r;
         for (size_t i = 0; i < marks.n; i++) {
-                uint64_t pid, since;
+                uint64_t pid = 0, since = 0;
+
                 r = writer_of(marks.names[i], &pid, &since);
-                if (r < 0)
-                        return r;
-                if (r == 0)
-                        continue;
-                json_object *writer = json_object_new_object(), *slots = json_object_new_array(), *slot = json_object_new_object();
-                json_set_strf(writer, "what", "the slot at port %s is being held, or given back", marks.names[i]);
-                json_set_u64(writer, "pid", pid);
-                json_set_u64(writer, "start_time", since);
-                json_set_str(slot, "port", marks.names[i]);
-                json_object_array_add(slots, slot);
-                json_set(writer, "slots", slots);
-                json_object_array_add(list, writer);
+                if (r != 0)
+                        json_object_array_add(list, writer_record(marks.names[i], r, pid, since));
         }
         *ret = TAKE_PTR(list);
         return 0;

@@ -23,7 +23,9 @@ void find_writers(Findings *f) {
                 json_object *writer = json_at(f->request->writers, i);
                 json_object *o = finding(f, BLOCKER_STILL_WRITING, true, "%s: what it does may take effect at any time", json_str(writer, "text"));
 
-                if (json_u64(writer, "removal") > 0)
+                if (json_flag(writer, "unread"))
+                        json_set_str(o, "evidence", "what cannot be read is not taken for nobody");
+                else if (json_u64(writer, "removal") > 0)
                         json_set_strf(o, "evidence", "it was left behind by removal %ju", (uintmax_t) json_u64(writer, "removal"));
                 else if (json_flag(writer, "light"))
                         json_set_str(o, "evidence", "it sets the light of the slot, for no removal, and was left behind in safe-remove-guard.service");

@@ -10,8 +10,8 @@ typedef struct PlanRequest {
         json_object *targets;   /* of several cards: each of them, an array of strings; else NULL */
         const Slot *const *others; size_t n_others;     /* more slots whose cards go in the same removal */
         const Slot *const *under_way; size_t n_under_way; /* slots of other removals that have begun: their cards go as well */
-        json_object *writers;   /* what earlier removals of these slots have left behind in the kernel, an array of {"removal", "text",
-                                 * "remedy"}; or NULL */
+        json_object *writers;   /* what earlier removals of these slots have left behind in the kernel, an array of {"removal", "light",
+                                 * "unread" (its record cannot be read), "text", "remedy"}; or NULL */
         json_object *unread;    /* removals of these slots, of those inside of them and around them, whose records cannot be read, an array of
                                  * {"id" (NULL: nobody knows which there are), "slot" (NULL: it may be of any), "why"}; or NULL */
         const char *trigger;    /* "command", "button", "uevent" */

@@ -13,6 +13,7 @@
 #include "test.h"
 
 #define PORT "0000:0c:00.0"
+#define UNBOUND "0000:0c:01.0" /* by test_take() */
 #define SERVICE PORT ":pcie004"
 #define DEVICE "/sys/devices/pci0000:0c/" PORT "/" SERVICE
 
@@ -232,16 +233,42 @@ static void test_names(void) {
 
 /* What somebody else unbound is not marked as ours; a hold that the kernel refuses leaves no mark. */
 static void test_take(void) {
-        _cleanup_json_ json_object *args = args_of(PORT), *others = args_of("0000:0c:01.0");
+        _cleanup_json_ json_object *args = args_of(PORT), *others = args_of(UNBOUND);
         const StepLimits limits = { .write_timeout_usec = USEC_PER_SEC };
         StepRun run = { .limits = &limits };
 
-        CHECK_INT(unlink("/sys/devices/pci0000:0c/0000:0c:01.0/0000:0c:01.0:pcie004/driver"), 0);
+        CHECK_INT(unlink("/sys/devices/pci0000:0c/" UNBOUND "/" UNBOUND ":pcie004/driver"), 0);
         (void) hotplug_service_take(others, &run);
-        CHECK(!held_is_marked("0000:0c:01.0"));
+        CHECK(!held_is_marked(UNBOUND));
         CHECK(hotplug_service_take(args, &run) < 0); /* a recorded kernel does not obey */
         CHECK(!held_is_marked(PORT));
         step_run_done(&run);
+}
+
+/* A mark that cannot be read: somebody may be at it, and a slot that is held is not taken for an administrator's. What is no port's is nobody's
+ * slot, and one that the kernel drives is held by nobody. */
+static void test_unread(void) {
+        static const char *const names[] = { PORT, UNBOUND, "none" };
+        _cleanup_json_ json_object *list = NULL, *writers = NULL;
+        _cleanup_free_ char *folder = strf("%s/held", run_dir());
+
+        for (size_t i = 0; i < ELEMENTSOF(names); i++) {
+                _cleanup_free_ char *path = strf("%s/%s", folder, names[i]);
+                CHECK(mkdir(path, 0700) == 0);
+                CHECK(held_is_being_written(names[i]));
+        }
+        CHECK_INT(held_list(&list), 0);
+        CHECK_INT(json_len(list), 1);
+        CHECK_STR(json_str(json_at(list, 0), "port"), UNBOUND);
+        CHECK_INT(held_writers(&writers), 0);
+        CHECK_INT(json_len(writers), ELEMENTSOF(names));
+        for (size_t i = 0; i < json_len(writers); i++) {
+                json_object *writer = json_at(writers, i);
+                _cleanup_free_ char *path = strf("%s/%s", folder, json_str(json_at(json_get(writer, "slots"), 0), "port"));
+                CHECK_STR(json_str(writer, "unread"), path);
+                CHECK(startswith(json_str(writer, "what"), path));
+                CHECK(rmdir(path) == 0);
+        }
 }
 
 int main(void) {
@@ -256,6 +283,7 @@ int main(void) {
         test_notes();
         test_names();
         test_take();
+        test_unread();
         test_remove_tree(folder);
         return EXIT_SUCCESS;
 }

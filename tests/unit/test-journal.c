@@ -250,6 +250,12 @@ static void test_writers(void) {
         CHECK(access(file, F_OK) == 0);
 }
 
+static bool light_is_written(const char *port) {
+        _cleanup_json_ json_object *writer = light_writer(port);
+
+        return writer;
+}
+
 /* A light is set for no removal: it is known all the same who is at it, for which slot, and forgotten when nobody is. */
 static void test_light_writers(void) {
         static char port[] = "0000:0c:00.0";
@@ -274,20 +280,81 @@ static void test_light_writers(void) {
         CHECK(access(file, F_OK) == 0 && !light_is_written(port) && access(file, F_OK) < 0);
 }
 
-/* What stands in the place of such a file and is none: nobody waits for it, and nobody takes it for "none". */
-static void test_no_writers(void) {
-        _cleanup_free_ char *file = strf("%s/writers/44", run_dir()), *half = strf("%s/writers/45.new", run_dir());
+/* The one that nobody knows: of a file that cannot be read. */
+static void check_unread(json_object *writer, const char *file) {
+        _cleanup_free_ char *text = writer_text(writer), *remedy = writer_remedy(writer, "safe-remove plan 2");
+
+        CHECK(writer);
+        CHECK_STR(json_str(writer, "unread"), file);
+        CHECK(startswith(text, file) && strstr(text, "cannot be read"));
+        CHECK(strstr(remedy, file) && strstr(remedy, "safe-remove plan 2"));
+}
+
+/* One without slots may be of any. */
+static void check_one_unread(const char *file, size_t n_slots, bool light) {
         _cleanup_json_ json_object *found = NULL;
 
+        CHECK_INT(writers_alive(0, &found), 0);
+        CHECK_INT(json_len(found), 1);
+        check_unread(json_at(found, 0), file);
+        CHECK_INT(json_len(json_get(json_at(found, 0), "slots")), n_slots);
+        CHECK(json_flag(json_at(found, 0), "light") == light);
+}
+
+/* What stands in the place of such a file and is none: nobody waits for it, and nobody takes it for "none". */
+static void test_no_writers(void) {
+        static const char *const torn[] = { "", "{", "[]", "{}", "{\"writers\":[{}]}", "{\"writers\":[{\"what\":\"x\"}]}" };
+        _cleanup_free_ char *file = strf("%s/writers/44", run_dir()), *half = strf("%s/writers/45.new", run_dir());
+
         CHECK(mkfifo(file, 0600) == 0);
-        CHECK_INT(writers_alive(0, &found), -EMEDIUMTYPE);
+        check_one_unread(file, 0, false);
         CHECK(unlink(file) == 0 && mkdir(file, 0700) == 0);
-        CHECK_INT(writers_alive(0, &found), -EMEDIUMTYPE);
-        CHECK(rmdir(file) == 0 && write_file_durably(file, "{") == 0);
-        CHECK_INT(writers_alive(0, &found), -EBADMSG);
+        check_one_unread(file, 0, false);
+        CHECK(rmdir(file) == 0);
+        for (size_t i = 0; i < ELEMENTSOF(torn); i++) {
+                CHECK(write_file_durably(file, torn[i]) == 0);
+                check_one_unread(file, 0, false);
+        }
+        CHECK_INT(n_alive(44), 0); /* its own removal has it with its journal */
         CHECK(rename(file, half) == 0);
         CHECK_INT(n_alive(0), 0);
         CHECK(unlink(half) == 0);
+}
+
+/* Who takes a removal up does not take it for "none" either, nor does a light: until it is away. */
+static void test_unread_writers(void) {
+        static char port[] = "0000:0c:00.0";
+        _cleanup_free_ char *file = strf("%s/writers/47", run_dir()), *light = strf("%s/writers/light-%s", run_dir(), port);
+        pid_t one = hanging();
+        Journal *j = create("47");
+
+        CHECK_INT(journal_write_begins(j, "an unbind", one, start_time_of(one), true), 0);
+        journal_free(TAKE_PTR(j));
+        CHECK(truncate(file, 20) == 0);
+        CHECK_INT(reopen("47", &j), 0);
+        check_unread(journal_writer(j), file);
+
+        /* It goes on being so when somebody of ours has written the file anew, and behind the end. */
+        CHECK_INT(journal_write_begins(j, "another", one, start_time_of(one), true), 0);
+        CHECK_INT(kill(one, SIGKILL), 0);
+        CHECK_INT(waitpid(one, NULL, 0), one);
+        check_unread(journal_writer(j), file);
+        journal_writers_close(j);
+        check_one_unread(file, 1, false);
+        CHECK(unlink(file) == 0);
+        CHECK(!journal_writer(j));
+        journal_free(TAKE_PTR(j));
+        CHECK_INT(reopen("47", &j), 0);
+        CHECK(!journal_writer(j));
+        journal_free(j);
+
+        CHECK(mkdir(light, 0700) == 0);
+        _cleanup_json_ json_object *writer = light_writer(port), *other = light_writer("0000:0c:01.0");
+        check_unread(writer, light);
+        CHECK(!other);
+        check_one_unread(light, 1, true);
+        CHECK(rmdir(light) == 0);
+        CHECK(!light_is_written(port));
 }
 
 /* With nothing at it any more the end takes the record away. */
@@ -430,6 +497,7 @@ int main(void) {
         test_writers();
         test_light_writers();
         test_no_writers();
+        test_unread_writers();
         test_writers_end();
         test_writers_unwritable();
         test_untold(dir);
