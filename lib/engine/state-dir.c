@@ -84,17 +84,17 @@ bool removal_has_ended(const char *dir) {
         return path && record_file_read(path, &text, NULL) >= 0 && strstr(text, "\"ev\":\"end\"");
 }
 
-/* Is it in the first page of the file, or in the last? */
-static bool piece_has(int fd, bool from_end, const char *what) {
+/* Is it in the first page of the file, or in the last? What cannot be read says nothing: a negative errno. */
+static int piece_has(int fd, bool from_end, const char *what) {
         char piece[PIECE_SIZE + 1];
         struct stat st;
 
         if (fstat(fd, &st) < 0)
-                return false;
+                return -errno;
         off_t at = from_end && st.st_size > PIECE_SIZE ? st.st_size - PIECE_SIZE : 0;
         ssize_t n = pread(fd, piece, PIECE_SIZE, at);
         if (n < 0)
-                return false;
+                return -errno;
         piece[n] = '\0';
         return strstr(piece, what) != NULL;
 }
@@ -112,7 +112,7 @@ bool removal_may_be_under_way(const char *dir) {
         if (lstat(journal, &st) < 0 || !S_ISREG(st.st_mode))
                 return true;
         _cleanup_close_ int fd = open(journal, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
-        return fd < 0 || (piece_has(fd, false, boot) && !piece_has(fd, true, "\"ev\":\"end\""));
+        return fd < 0 || (piece_has(fd, false, boot) != 0 && piece_has(fd, true, "\"ev\":\"end\"") <= 0);
 }
 
 static void record_delete(const char *dir) {
