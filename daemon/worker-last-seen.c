@@ -91,10 +91,23 @@ static char *what_is_left(json_object *scope) {
         return NULL;
 }
 
+/* A card that was here may have left anything. */
+static bool is_unread(int error) {
+        return error < 0 && error != -ENOENT;
+}
+
+static char *unread_text(const char *key, int error) {
+        _cleanup_free_ char *path = last_seen_path(key);
+
+        return strf("nobody knows what the card had that was here: %s cannot be read (%s); once it is away its card counts as never seen", path ?: "?",
+                    strerror(-error));
+}
+
 char *last_seen_left(const char *key) {
         _cleanup_json_ json_object *before = NULL;
 
-        return last_seen_load(key, &before) < 0 ? NULL : what_is_left(json_get(before, "scope"));
+        int r = last_seen_load(key, &before);
+        return is_unread(r) ? unread_text(key, r) : r < 0 ? NULL : what_is_left(json_get(before, "scope"));
 }
 
 /* The first look that finds it writes down what was lost: the next one may find less. */
@@ -197,6 +210,19 @@ static void tell_unread(json_object *topology, int error) {
         json_object_array_add(odd, o);
 }
 
+/* Then nothing of the slot's card is proved gone, and nothing is written over it. */
+static bool is_remembered_unread(const char *key, json_object *slot) {
+        _cleanup_json_ json_object *before = NULL;
+
+        int r = last_seen_load(key, &before);
+        if (!is_unread(r))
+                return false;
+        _cleanup_free_ char *text = unread_text(key, r);
+        if (slot)
+                json_set_str(slot, "left", text ?: strerror(-r));
+        return true;
+}
+
 void last_seen_update(const Topology *t, json_object *topology) {
         _cleanup_json_ json_object *known = all_known(t), *of_no_slot = NULL;
         _cleanup_vanished_ VanishedList vanished = { 0 };
@@ -221,6 +247,8 @@ void last_seen_update(const Topology *t, json_object *topology) {
                         remember(key, t, &s, entry);
                         continue;
                 }
+                if (is_remembered_unread(key, entry))
+                        continue;
                 before = card_before(key, t, slot, known, &vanished);
                 if (before && entry)
                         ask_about_gone(key, before, entry, &vanished, slot);

@@ -143,8 +143,8 @@ int verify_safe_since(const Slot *slot, uint64_t *ret) {
 }
 
 /* A card that is up is asked about as it is. Of one that is not there is what its removal wrote down, or whoever saw it last: a removal
- * that proved it gone has had that forgotten. */
-static int subject_find(const Request *request, Subject *ret) {
+ * that proved it gone has had that forgotten. *ret_why (newly allocated, may be NULL): of an error, in words. */
+static int subject_find(const Request *request, Subject *ret, char **ret_why) {
         _cleanup_(scope_done) Scope now = { 0 };
         _cleanup_json_ json_object *seen = NULL;
 
@@ -152,8 +152,13 @@ static int subject_find(const Request *request, Subject *ret) {
         if (r < 0)
                 return r;
         if (now.n_functions == 0) {
-                bool remembered = last_seen_load(last_seen_key(request->port, request->slot_name), &seen) >= 0;
-
+                const char *key = last_seen_key(request->port, request->slot_name);
+                r = last_seen_load(key, &seen);
+                bool remembered = r >= 0;
+                if (r < 0 && r != -ENOENT) {
+                        *ret_why = last_seen_left(key); /* it may be what is asked about */
+                        return r;
+                }
                 r = subject_from_records(request->port, request->slot_name, remembered ? json_u64(seen, "seen_usec") ?: UINT64_MAX : 0, ret);
                 if (r != 0)
                         return r;
@@ -210,15 +215,16 @@ int worker_verify(WorkerIo *io, json_object *doc) {
         _cleanup_(request_done) Request request = { 0 };
         _cleanup_(subject_done) Subject subject = { 0 };
         _cleanup_json_ json_object *unknown = NULL;
+        _cleanup_free_ char *why = NULL;
 
         int r = request_understand(io, doc, &request);
         if (r < 0)
                 return r;
-        r = subject_find(&request, &subject);
+        r = subject_find(&request, &subject, &why);
         if (r >= 0)
                 r = not_known(&request, &subject, &unknown);
         if (r < 0) {
-                worker_send_error(io, "internal", strerror(-r));
+                worker_send_error(io, "internal", why ?: strerror(-r));
                 return r;
         }
         _cleanup_json_ json_object *answer = answer_make(&request, &subject, unknown);

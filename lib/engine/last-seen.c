@@ -20,6 +20,12 @@ static int path_of(const char *key, char **ret) {
         return 0;
 }
 
+char *last_seen_path(const char *key) {
+        char *path = NULL;
+
+        return path_of(key, &path) < 0 ? NULL : path;
+}
+
 int last_seen_load(const char *key, json_object **ret) {
         _cleanup_free_ char *path = NULL, *text = NULL;
         _cleanup_json_ json_object *o = NULL;
@@ -27,6 +33,8 @@ int last_seen_load(const char *key, json_object **ret) {
         size_t n = 0;
 
         int r = path_of(key, &path);
+        if (r == -EINVAL)
+                return -ENOENT; /* nobody remembers anything by such a key */
         if (r >= 0)
                 r = read_regular_file(path, SIZE_MAX_BYTES, &text, &n);
         if (r >= 0)

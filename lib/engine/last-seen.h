@@ -10,8 +10,11 @@
  * Nothing of the state directory is asked for: a look that waited for a disk would not tell of what was lost with that.
  * The key is the port's address, or the slot's name where it has no port. A boot makes everything new: what another one left is nothing. */
 
-/* -ENOENT: nothing is remembered. */
+/* -ENOENT: nothing is remembered. Other errors: something may be, and cannot be read. */
 int last_seen_load(const char *key, json_object **ret);
+
+/* Where, for who tells of that; newly allocated, NULL for a key that is none. */
+char *last_seen_path(const char *key);
 
 /* Replaces it. Takes no reference over. -EFBIG: more than anybody would want to have written down. */
 int last_seen_store(const char *key, json_object *card, json_object *scope);
