@@ -170,6 +170,7 @@ static int resume(Manager *m, json_object *entry, json_object *holds, bool back,
 
         Removal *resumed = TAKE_PTR(r);
         resumed->cancelled = back;
+        resumed->finishing = json_flag(entry, "finishing");
         removal_resume(resumed);
         show_started(resumed);
         manager_claim_slots(m, resumed, holds); /* the hold is on record, whoever holds it: it is this one's to give back */

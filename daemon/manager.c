@@ -221,13 +221,18 @@ static void gone_free(void *userdata) {
         free(g);
 }
 
+/* Also before the worker that goes on has said so. */
+static bool may_go(const Removal *r) {
+        return r->state == REMOVAL_FINISHING || (r->finishing && r->state != REMOVAL_RESTORING);
+}
+
 static void judge_gone(Manager *m, const char *port) {
         const ManagedSlot *s = manager_slot_at_port(m, port);
         Removal *running = manager_running_holding(m, port);
 
         /* Behind the power-off a card may be pulled; and other cards than memory (an NVMe drive, say) may be at any time. Whether a slot that
          * is safe has a card is what the next scan will tell. */
-        if (running ? running->state == REMOVAL_FINISHING : s && (s->outcome == OUTCOME_SAFE || !*slot_get(s, SLOT_TEXT_MEMDEV)))
+        if (running ? may_go(running) : s && (s->outcome == OUTCOME_SAFE || !*slot_get(s, SLOT_TEXT_MEMDEV)))
                 return;
 
         log_about(m, LOG_CRIT, LOG_MESSAGE_CARD_GONE, port, "the card was pulled without being safe to pull");

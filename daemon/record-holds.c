@@ -17,6 +17,13 @@ static bool is_begun(json_object *records, size_t n) {
         return begun;
 }
 
+/* Of a step that the record has. */
+static bool is_irreversible(json_object *step) {
+        int type = step_type_from_string(json_str(step, "name") ?: "");
+
+        return type >= 0 && step_ops((StepType) type)->irreversible;
+}
+
 static void add(json_object *record, void *records) {
         json_object_array_add(records, json_ref(record));
 }
@@ -42,4 +49,16 @@ json_object *record_holds(uint64_t number) {
                 json_set_str(holds, port, port_want_to_string(yields ? PORT_WANT_YIELD : PORT_WANT_CLAIM));
         }
         return holds;
+}
+
+bool record_is_finishing(uint64_t number) {
+        _cleanup_json_ json_object *plan = NULL, *records = json_object_new_array();
+        bool finishing = false;
+
+        (void) history_plan(number, &plan);
+        (void) history_records(number, add, records);
+        json_object *steps = json_array(plan, "steps");
+        for (size_t i = 0; i < json_len(steps) && !finishing; i++)
+                finishing = is_irreversible(json_at(steps, i)) && is_begun(records, i);
+        return finishing;
 }

@@ -81,6 +81,7 @@ typedef struct Removal {
         char **remedy, **lost; /* NULL-terminated, may be NULL */
 
         Worker *worker;
+        bool finishing;        /* a step that cannot be undone is on record as begun, by a worker before: its card may go at any time */
         bool cancelled;        /* somebody wants it back; a resumed worker is told so too */
         bool given_up;         /* ended in the daemon's name alone: the record goes on, and so does whoever takes it up */
         json_object *record;   /* what a worker said of its record then: {"entry", "holds"}; NULL: nobody could read it */

@@ -54,6 +54,7 @@ int worker_records(WorkerIo *io) {
                 uint64_t number = 0;
                 (void) parse_u64(json_str(json_at(unfinished, i), "id"), &number);
                 json_set(json_at(unfinished, i), "holds", record_holds(number));
+                json_set_bool(json_at(unfinished, i), "finishing", record_is_finishing(number));
         }
         json_object *o = json_object_new_object();
         json_set_str(o, "type", "records");
@@ -73,8 +74,10 @@ int worker_record(WorkerIo *io, json_object *request) {
         int r = parse_u64(json_str(request, "id"), &number);
         if (r >= 0)
                 r = history_entry(number, &entry);
-        if (r >= 0 && !json_flag(entry, "ended"))
+        if (r >= 0 && !json_flag(entry, "ended")) {
                 history_add_port(entry, number);
+                json_set_bool(entry, "finishing", record_is_finishing(number));
+        }
         if (r < 0 && r != -ENOENT && r != -ENODATA)
                 return unreadable_records(io, r);
         o = json_object_new_object();

@@ -177,6 +177,56 @@ class Recovery(BusTest):
         self.assertEqual(self.wait_end(removal), "restored")
         self.assertEqual(self.remove("3"), f"{ROOT}/removal/_37")  # one above the highest folder
 
+    def card_goes(self, *records):
+        """A daemon that was killed finds this on record, and the card gone while the worker that goes on has said nothing yet."""
+        self.stop_daemon()
+        port = "0000:0c:00.0"
+        steps = [{"n": n, "name": name, "args": {"port": port}} for n, name in enumerate(("hold", "release", "power-off", "prove-safe"))]
+        self.record(4, self.start_record(), *records, plan={"slot": {"name": "2", "port": port}, "steps": steps})
+        self.write("play/resume-script", "wait go\nstep power-off\n")
+        self.start_daemon()
+        monitor = self.monitor()
+        wait_for(self.resumes, "a worker that goes on")
+        self.kernel_says("Slot(2): Card not present", port, 10)
+        self.kernel_says("Slot(3): Card not present", "0000:0c:01.0", 11)
+        wait_for(lambda: "Slot 3 (port 0000:0c:01.0): the card was pulled" in self.log(), "the complaint of the other slot\n" + self.log())
+        self.write("play/go", "")
+        outcome = self.wait_end(f"{ROOT}/removal/_34")
+        return outcome, sorted(e["slot"] for e in monitor.events() if e["type"] == "card-gone")
+
+    def test_card_goes_in_a_power_off_of_ours(self):
+        begun = [{"ev": ev, "n": n, "usec": 1} for n in (0, 1) for ev in ("do", "done")] + [{"ev": "do", "n": 2, "usec": 1}]
+        self.assertEqual(self.card_goes(*begun), ("safe", ["3"]))
+
+    def test_card_goes_before_a_power_off_of_ours(self):
+        begun = [{"ev": ev, "n": n, "usec": 1} for n in (0, 1) for ev in ("do", "done")]
+        self.assertEqual(self.card_goes(*begun), ("restored", ["2", "3"]))
+
+    def test_a_record_that_could_not_be_read_for_a_while(self):
+        """Its removal goes on all the while: it is not taken up once more."""
+        self.stop_daemon()
+        self.record(4, self.start_record(), {"ev": "do", "n": 0, "usec": 1})
+        self.record(6, self.start_record(slot="3"), plan={"slot": {"name": "3", "port": "0000:0c:01.0"}})
+        journals = {number: self.path(f"state/removals/{number}/journal") for number in (4, 6)}
+
+        def hide(number):
+            os.rename(journals[number], journals[number] + ".away")
+            os.mkfifo(journals[number])
+
+        hide(6)
+        self.write("play/resume-script", "wait go\nstep power-off\n")
+        self.start_daemon(records_known=False)
+        wait_for(lambda: self.resumes() == [["4", "auto"]], "the one that can be read\n" + self.log())
+        hide(4)
+        wait_for(lambda: "The record of removal 4 cannot be read" in self.log(), "another look at the records\n" + self.log())
+        for number in (4, 6):
+            os.rename(journals[number] + ".away", journals[number])
+        wait_for(lambda: ["6", "auto"] in self.resumes(), "a look that can read both\n" + self.log())
+        self.write("play/go", "")
+        for number in (4, 6):
+            self.assertEqual(self.wait_end(f"{ROOT}/removal/_3{number}"), "safe")
+        self.assertEqual(self.resumes(), [["4", "auto"], ["6", "auto"]])
+
     def test_records_hang_at_the_start(self):
         """The daemon comes up and says so: no slot is ready, no removal starts, and the guard is told nothing that is not known."""
         self.stop_daemon()

@@ -166,6 +166,36 @@ static void test_can_go_back(void) {
         CHECK(!engine_can_go_back(&finish.engine));
 }
 
+static bool always(void *userdata) {
+        return true;
+}
+
+/* Its worker died at the record of the power-off, and the next one is told to go back: an error, and the kinds of records since. */
+static int power_off_called_off(const char *power, bool card) {
+        static const char function[] = "/sys/bus/pci/devices/0000:0d:00.0", away[] = "/sys/bus/pci/devices/away";
+        _cleanup_(case_done) Case c;
+
+        case_new(&c, CARD("0x1"), ANNOUNCE_STEP POWER_STEPS);
+        CHECK_INT(journal_step(c.journal, "do", 0, NULL), 0);
+        CHECK_INT(journal_step(c.journal, "done", 0, NULL), 0);
+        CHECK_INT(journal_step(c.journal, "do", 1, NULL), 0);
+        file_write("/sys/bus/pci/slots/2/power", power);
+        CHECK(card || rename(function, away) == 0);
+        case_reopen(&c);
+        c.engine.run.cancelled = always;
+        int r = engine_forward(&c.engine);
+        CHECK(card || rename(away, function) == 0);
+        file_write("/sys/bus/pci/slots/2/power", "1\n");
+        return r;
+}
+
+/* A power-off that shows is on its way, whoever made it: a wish to go back comes too late. One that left no trace can be called off. */
+static void test_power_off_under_way(void) {
+        CHECK_INT(power_off_called_off("1\n", true), -ECANCELED);
+        CHECK(power_off_called_off("0\n", true) != -ECANCELED);
+        CHECK(power_off_called_off("0\n", false) != -ECANCELED);
+}
+
 /* What a step's check finds stops it before anything is written down or touched. */
 static void test_check_refuses(void) {
         _cleanup_(case_done) Case c;
@@ -379,6 +409,7 @@ int main(void) {
         test_what_shows_counts();
         test_card_changed_meanwhile();
         test_can_go_back();
+        test_power_off_under_way();
         test_check_refuses();
         test_other_card();
         test_driver_gone();
