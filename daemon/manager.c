@@ -4,6 +4,7 @@
 #include "light.h"
 #include "manager.h"
 #include "question.h"
+#include "sub-uid.h"
 #include "who.h"
 
 /* What happened, and what is to be done about it. */
@@ -20,6 +21,7 @@ void manager_free(Manager *m) {
         lights_free(m);
         manager_free_reading(m);
         question_free(m->came_back);
+        sub_uid_end();
         scanner_free(m->scanner);
         asks_free(m->asks);
         who_free(m->who);
@@ -74,6 +76,7 @@ int manager_start(Manager *m) {
         if (r < 0)
                 return r;
         start_sources(m);
+        sub_uid_begin(m->event);
 
         r = manager_read_records(m);
         if (r < 0)

@@ -267,6 +267,12 @@ static int on_io(sd_event_source *io, int fd, uint32_t revents, void *userdata) 
         return n > 0 ? sd_event_source_set_enabled(p->turns, SD_EVENT_ON) : 0;
 }
 
+/* Who is whose may have become known since. */
+static void know_users(Public *p) {
+        for (size_t i = 0; i < p->n_peers; i++)
+                p->peers[i]->user = sub_uid_user(p->peers[i]->uid);
+}
+
 static size_t count_of(const Public *p, uint32_t user) {
         size_t n = 0;
 
@@ -336,6 +342,7 @@ static int add_peer(Public *p, int *fd, const struct ucred *who) {
 static int on_connection(sd_event_source *io, int fd, uint32_t revents, void *userdata) {
         Public *p = userdata;
 
+        know_users(p);
         for (size_t i = 0; i < ACCEPTS; i++) {
                 struct ucred who;
                 _cleanup_close_ int connection = run_accept_any(fd, &who);

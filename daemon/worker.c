@@ -9,6 +9,7 @@
 #include "daemon/worker-last-seen.h"
 #include "daemon/worker-request.h"
 #include "daemon/worker-page.h"
+#include "daemon/worker-sub-uid.h"
 #include "daemon/worker-verbs.h"
 #include "daemon/worker-view.h"
 
@@ -56,6 +57,20 @@ static int verb_topology(WorkerIo *io, json_object *request) {
         return 0;
 }
 
+static int verb_sub_uids(WorkerIo *io) {
+        json_object *ranges = NULL, *o;
+
+        int r = sub_uid_ranges(&ranges);
+        if (r < 0) {
+                worker_send_error(io, "internal", strerror(-r));
+                return r;
+        }
+        o = worker_line("sub-uids");
+        json_set(o, "ranges", ranges);
+        worker_send(io, o);
+        return 0;
+}
+
 static int verb_resume(WorkerIo *io, json_object *doc) {
         return worker_resume(io, json_str(doc, "id"), streq_ptr(json_str(doc, "direction"), "back"));
 }
@@ -91,6 +106,7 @@ static const struct Verb {
         { "certificate", .answer = worker_certificate },
         { "certificates", .run = worker_certificates },
         { "light", .answer = worker_light },
+        { "sub-uids", .run = verb_sub_uids },
 };
 
 static int verb_run(const struct Verb *verb, WorkerIo *io) {
@@ -124,6 +140,6 @@ int main(int argc, char *argv[]) {
                 if (streq(argv[1], verbs[i].name))
                         return verb_run(&verbs[i], &io) < 0 ? EXIT_FAILURE : EXIT_SUCCESS;
 
-        fprintf(stderr, "usage: safe-remove-worker scan|topology|plan|run|plan-restore|restore|resume|give-back|verify|history|record|records|came-back|certificate|certificates|light (started for safe-removed)\n");
+        fprintf(stderr, "usage: safe-remove-worker scan|topology|plan|run|plan-restore|restore|resume|give-back|verify|history|record|records|came-back|certificate|certificates|light|sub-uids (started for safe-removed)\n");
         return 64;
 }

@@ -249,6 +249,18 @@ class Recovery(BusTest):
         self.assertEqual(self.slot("3", "State"), "refused")
         self.assertEqual(self.remove("3"), f"{ROOT}/removal/_36")
 
+    def test_ranges_of_numbers_hang(self):
+        """Whose numbers are whose (/etc/subuid) a worker reads: the daemon answers meanwhile."""
+        self.stop_daemon()
+        self.stop_guard()
+        os.mkfifo(self.path("subuid"))
+        self.env["SAFE_REMOVE_SUBUID"] = self.path("subuid")
+        self.start_guard()
+        self.start_daemon()
+        for _ in range(3):
+            self.assertEqual(self.json_of("GetHistory", "u", "0")["removals"], [])
+        self.assertEqual(self.wait_end(self.remove("2")), "safe")
+
     def test_what_is_no_record(self):
         """A FIFO, a folder, a device in the place of a record: its slot is not known, and no slot where its plan is none either; what has
         to be ended is."""
