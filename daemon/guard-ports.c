@@ -164,13 +164,18 @@ void ports_take_event(Ports *g, const SourceEvent *e) {
 
 /* What the daemon asks for. */
 
+/* Held by a worker, as its mark says, and nobody has told us so: its daemon had ended before it came to that. An administrator's has no mark. */
+static bool is_left_held(const Port *p) {
+        return p->state == PORT_FREE && held_is_undriven(p->port) && held_is_marked(p->port);
+}
+
 /* Nobody's removal has the slot any more. Where it is held by a removal that ended without giving it back nobody else would. */
 static void release(Port *p, bool was_claimed) {
         bool held = held_is_undriven(p->port);
 
         if (p->state == PORT_HELD && !held)
                 port_settle(p, PORT_FREE);
-        else if (p->state == PORT_FREE && was_claimed && held && held_is_marked(p->port))
+        else if (was_claimed && is_left_held(p))
                 port_settle(p, PORT_HELD);
         if (p->state == PORT_HELD || p->state == PORT_TAKING)
                 port_give_back(p, "the removal that ran when the button was pressed has ended", false);
@@ -207,6 +212,8 @@ static void ask_want(Port *p, json_object *message) {
 
 /* Also what is kept for the next daemon, which nobody waits for. */
 static void ask_give_back(Port *p, json_object *message) {
+        if (!port_is_watched(p) && is_left_held(p))
+                port_hold_found(p, ORPHAN_USEC);
         bool kept = p->state == PORT_HELD && p->found && !port_is_watched(p);
 
         if (is_ours(p) || kept)
@@ -259,7 +266,8 @@ void ports_take_message(Ports *g, json_object *message) {
 void ports_take_gone(Ports *g) {
         for (size_t i = 0; i < g->n_items && !g->world.leaving; i++) {
                 Port *p = g->items[i];
-                if (port_is_claimed(p) && (p->state == PORT_HELD || (p->state == PORT_FREE && held_is_undriven(p->port))))
+                bool held = port_is_claimed(p) && (p->state == PORT_HELD || (p->state == PORT_FREE && held_is_undriven(p->port)));
+                if (held || (port_is_watched(p) && is_left_held(p)))
                         port_hold_found(p, ORPHAN_USEC);
                 p->want = PORT_WANT_NOTHING;
                 source_slot_unguard(g->world.slots, p->port);

@@ -428,6 +428,55 @@ static void test_orphan_given_back(void) {
         check_told("given-back");
 }
 
+/* A worker has taken the slot, and its daemon ended before it told us: the mark says that it is ours to keep for the next one, or to give back where
+ * somebody knows that none will come. What an administrator has unbound has none, and is left alone; and so is what a removal has that runs. */
+static void test_taken_untold(void) {
+        for (int by_us = 0; by_us < 2; by_us++) {
+                begin();
+                asks("want", "watch");
+                kernel = HELD;
+                marked = by_us;
+                asks("give-back", NULL);
+                CHECK_INT(work, 0);
+                there = false;
+                ports_take_gone(ports);
+                CHECK_INT(work, 0);
+                there = true;
+                asks("hello", NULL); /* and no removal of it is on record */
+                CHECK_INT(work, by_us ? HAND_GIVE : 0);
+                if (by_us)
+                        hand(NULL);
+                check_told(by_us ? "given-back" : NULL);
+
+                begin();
+                asks("want", "watch");
+                kernel = HELD;
+                marked = by_us;
+                ports_take_gone(ports);
+                asks("want", "claim"); /* it is */
+                asks("hello", NULL);
+                CHECK_INT(work, 0);
+
+                /* By a write that came to its end when the daemon was gone. */
+                begin();
+                ports_take_gone(ports);
+                asks("look", NULL); /* the port is known */
+                kernel = HELD;
+                marked = by_us;
+                writing = by_us;
+                asks("give-back", NULL);
+                CHECK_INT(work, 0);
+                writing = false;
+                asks("give-back", NULL);
+                CHECK_INT(work, by_us ? HAND_GIVE : 0);
+                if (by_us)
+                        hand(NULL);
+                CHECK_INT(given_back, by_us ? 1 : 0);
+                free(told);
+                told = NULL;
+        }
+}
+
 static void test_past(void) {
         begin();
         happens(SOURCE_BUTTON_PRESSED, PRESS, true);
@@ -790,6 +839,7 @@ int main(void) {
         test_pressed_at_the_end();
         test_unheard();
         test_orphan_given_back();
+        test_taken_untold();
         test_past();
         test_deaths();
         test_hanging();
