@@ -90,12 +90,12 @@ static json_object *nodes_json(const Scope *s) {
         return nodes;
 }
 
-static int add_freeze(Plan *p, const Scope *s, json_object *targets, const HoldTargets *may_hang, const PlanRequest *request) {
+static int add_freeze(Plan *p, const Scope *s, json_object *targets, const PlanRequest *request) {
         json_object *args = json_object_new_object();
 
         json_set(args, "targets", json_ref(targets));
-        if (may_hang->n_items > 0)
-                json_set(args, "may_hang", hold_targets_to_json(may_hang));
+        if (request->policy->force_kill)
+                json_set_bool(args, "force_kill", true);
         json_set(args, "rules", json_ref(request->policy->rules));
         json_set(args, "ranges", storage_pages_json(s));
         json_set(args, "nodes", nodes_json(s));
@@ -118,26 +118,15 @@ static int add_end(Plan *p, const Topology *t, const Scope *s, json_object *targ
         return plan_add_step(p, STEP_END_HOLDERS, args);
 }
 
-static int hanging_targets(const Topology *t, const Scope *s, const PlanRequest *request, const HoldTargets *targets, HoldTargets *ret) {
-        int r = 0;
-
-        for (size_t i = 0; i < targets->n_items && r >= 0; i++)
-                if (shutdown_of_target(t, s, request, &targets->items[i]))
-                        r = hold_targets_add(ret, TARGET_FS, targets->items[i].dev, targets->items[i].name);
-        return r;
-}
-
 int plan_add_end_of_holders(Plan *p, const Topology *t, const Scope *s, const PlanRequest *request) {
-        _cleanup_(hold_targets_done) HoldTargets targets = { 0 }, unmap = { 0 }, may_hang = { 0 };
+        _cleanup_(hold_targets_done) HoldTargets targets = { 0 }, unmap = { 0 };
         bool memory = s->n_nodes > 0 && rules_about_memory(request->policy->rules);
 
         int r = storage_targets(s, request, &targets);
         if (r < 0 || (targets.n_items == 0 && !memory))
                 return r;
         _cleanup_json_ json_object *array = hold_targets_to_json(&targets);
-        r = hanging_targets(t, s, request, &targets, &may_hang);
-        if (r >= 0)
-                r = add_freeze(p, s, array, &may_hang, request);
+        r = add_freeze(p, s, array, request);
         if (r >= 0)
                 r = unmap_targets(t, s, request, &targets, &unmap);
         return r < 0 || targets.n_items == 0 ? r : add_end(p, t, s, array, &unmap, request);

@@ -19,8 +19,9 @@ enum {
         /* Neither that a group is told to thaw again nor a cancel is an event for who waits for it to freeze. */
         GROUP_POLL_MSEC = 20,
 
-        /* How long whoever may hang has for coming out of the kernel all the same. */
-        HANG_SEC = 5,
+        /* How long all who are killed in the end have for standing still, and each of them behind that. */
+        KILLED_SEC = 5,
+        KILLED_EACH_MSEC = 200,
 
         /* So many looks in a row that show nothing of a stop: it was taken back by somebody. */
         UNDONE_LOOKS = 3,
@@ -63,33 +64,20 @@ int holder_is_frozen(const Holder *h) {
         return all_stand(&t) || (h->cgroup && cgroup_is_frozen(h->cgroup) > 0);
 }
 
-int holder_hangs(const Holder *h) {
-        _cleanup_close_ int dirfd = -EBADF;
-        ThreadStates t;
-
-        int r = threads_of(h, &dirfd, NULL, &t);
-        if (r < 0)
-                return r;
-        return t.hanging > 0 && (stop_is_on(dirfd, &t) || (h->cgroup && cgroup_asked_to_freeze(h->cgroup) > 0));
+FreezeTime freeze_time(uint64_t timeout_usec) {
+        return (FreezeTime) { .deadline = now_monotonic() + timeout_usec, .killed_usec = KILLED_SEC * USEC_PER_SEC };
 }
 
-/* The freezer stops all the others of a group, whoever hangs. */
-static bool group_hangs(const char *cgroup) {
-        _cleanup_free_ int *pids = NULL;
-        size_t n = 0;
+static uint64_t time_of(const FreezeTime *t, bool killed) {
+        uint64_t each = KILLED_EACH_MSEC * USEC_PER_MSEC, until = now_monotonic() + (t->killed_usec > each ? t->killed_usec : each);
 
-        if (cgroup_asked_to_freeze(cgroup) <= 0 || cgroup_pids(cgroup, &pids, &n) < 0)
-                return false;
-        for (size_t i = 0; i < n; i++)
-                if (process_hangs(pids[i]))
-                        return true;
-        return false;
+        return killed && until < t->deadline ? until : t->deadline;
 }
 
-static uint64_t patience(uint64_t deadline, bool may_hang) {
-        uint64_t soon = now_monotonic() + HANG_SEC * USEC_PER_SEC;
+static void time_spend(FreezeTime *t, uint64_t since) {
+        uint64_t usec = now_monotonic() - since;
 
-        return may_hang && soon < deadline ? soon : deadline;
+        t->killed_usec -= usec < t->killed_usec ? usec : t->killed_usec;
 }
 
 static json_object *process_note(const char *key, const Holder *h) {
@@ -107,10 +95,10 @@ static bool is_noted(StepRun *run, const char *key, const Holder *h) {
 
 /* The group of one service or scope, with nobody in it who must go on. A login session is never frozen as a whole: it is where
  * people sit. Neither is what a manager itself lives in. */
-static bool group_may_freeze(const HolderLook *l, const Holder *h) {
+static bool group_may_freeze(StepRun *run, const HolderLook *l, const Holder *h) {
         static const char *const never[] = { "*/session-*.scope", "*/init.scope", "*/user@*.service" };
 
-        if (!h->cgroup || !h->unit || streq(h->cgroup, "/"))
+        if (!h->cgroup || !h->unit || streq(h->cgroup, "/") || step_has_noted(run, "one_by_one", h->cgroup))
                 return false;
         for (size_t i = 0; i < ELEMENTSOF(never); i++)
                 if (fnmatch(never[i], h->cgroup, FNM_NOESCAPE) == 0)
@@ -137,8 +125,21 @@ static int group_wait(StepRun *run, const char *cgroup, uint64_t deadline) {
         return 0;
 }
 
-static int group_freeze(StepRun *run, const Holder *h, bool may_hang, uint64_t deadline) {
-        deadline = patience(deadline, may_hang);
+static int group_thaw(const char *cgroup) {
+        int r = cgroup_asked_to_freeze(cgroup);
+        if (r <= 0)
+                return r == -ENOENT ? 0 : r;
+        r = cgroup_freeze(cgroup, false);
+        if (r >= 0)
+                r = cgroup_wait_frozen(cgroup, false, time_for(THAW_TIMEOUT_SEC * USEC_PER_SEC));
+        /* A group above it may be frozen, by somebody else. */
+        if (r == -ETIME && cgroup_asked_to_freeze(cgroup) == 0)
+                return 0;
+        return r == -ENOENT ? 0 : r;
+}
+
+/* -ETIME: one of its processes does not come out of the kernel, or somebody keeps the group from it. */
+static int group_freeze(StepRun *run, const Holder *h, uint64_t deadline) {
         /* A group that somebody else has asked to freeze may still be about to. */
         if (!step_has_noted(run, "cgroup", h->cgroup) && cgroup_asked_to_freeze(h->cgroup) <= 0) {
                 json_object *note = json_object_new_object();
@@ -156,25 +157,23 @@ static int group_freeze(StepRun *run, const Holder *h, bool may_hang, uint64_t d
                 return -ESRCH;
         if (r == -ECANCELED)
                 return step_fail(run, r, "cancelled");
-        if (r == -ETIME && may_hang && group_hangs(h->cgroup))
-                return 0;
-        if (r == -ETIME)
-                return step_fail(run, -EBUSY, "%s cannot be frozen: one of its processes does not come out of the kernel", h->unit);
-        return r < 0 ? step_fail(run, r, "freezing %s: %s", h->cgroup, strerror(-r)) : 0;
+        return r < 0 && r != -ETIME ? step_fail(run, r, "freezing %s: %s", h->cgroup, strerror(-r)) : r;
 }
 
 /* A tracer gets the stop first, and may keep it from its process. */
-static int stop_failed(StepRun *run, const Holder *h, int dirfd) {
-        int tracer = process_tracer(dirfd);
+static int stop_failed(StepRun *run, const Holder *h) {
+        _cleanup_close_ int dirfd = -EBADF;
+        int r = process_open(h->pid, h->start_time, &dirfd, NULL), tracer = r < 0 ? r : process_tracer(dirfd);
 
+        if (r == -ESRCH)
+                return r;
         if (tracer > 0)
                 return step_fail(run, -EBUSY, "process %d (%s) cannot be stopped: process %d traces it, and lets it go on", h->pid, h->comm, tracer);
         return step_fail(run, -EBUSY, "process %d (%s) cannot be stopped: it does not come out of the kernel", h->pid, h->comm);
 }
 
-/* 0 also for one that somebody has set going again: the next look finds it. */
-static int stop_wait(StepRun *run, const Holder *h, int dirfd, bool may_hang, bool ours, uint64_t deadline) {
-        deadline = patience(deadline, may_hang);
+/* 0 also for one that somebody has set going again: the next look finds it. -ETIME: it does not stand still. */
+static int stop_wait(StepRun *run, const Holder *h, int dirfd, bool ours, uint64_t deadline) {
         for (unsigned undone = 0; undone < UNDONE_LOOKS;) {
                 ThreadStates t;
 
@@ -185,10 +184,8 @@ static int stop_wait(StepRun *run, const Holder *h, int dirfd, bool may_hang, bo
                 if (ours && t.hanging > 0 && t.running > 0)
                         (void) process_signal_running(dirfd, h->pid, SIGSTOP);
                 undone = stop_is_on(dirfd, &t) || t.hanging > 0 || t.traced > 0 ? 0 : undone + 1;
-                if (now_monotonic() >= deadline && may_hang && holder_hangs(h) > 0)
-                        return 0;
                 if (now_monotonic() >= deadline)
-                        return stop_failed(run, h, dirfd);
+                        return -ETIME;
                 if (step_cancelled(run))
                         return step_fail(run, -ECANCELED, "cancelled");
                 (void) poll(NULL, 0, STOP_POLL_MSEC);
@@ -196,7 +193,7 @@ static int stop_wait(StepRun *run, const Holder *h, int dirfd, bool may_hang, bo
         return 0;
 }
 
-static int stop(StepRun *run, const Holder *h, bool may_hang, uint64_t deadline) {
+static int stop(StepRun *run, const Holder *h, uint64_t deadline) {
         _cleanup_close_ int dirfd = -EBADF, pidfd = -EBADF;
         ThreadStates t;
 
@@ -206,24 +203,74 @@ static int stop(StepRun *run, const Holder *h, bool may_hang, uint64_t deadline)
 
         bool noted = is_noted(run, "pid", h);
         if (!noted && stop_is_on(dirfd, &t))
-                return stop_wait(run, h, dirfd, may_hang, false, deadline); /* somebody else's */
+                return stop_wait(run, h, dirfd, false, deadline); /* somebody else's */
         if (!noted)
                 r = step_note(run, process_note("pid", h));
         if (r >= 0)
                 r = pidfd_signal(pidfd, SIGSTOP);
         if (r < 0)
                 return r == -ESRCH ? r : step_fail(run, r, "stopping process %d (%s): %s", h->pid, h->comm, strerror(-r));
-        return stop_wait(run, h, dirfd, may_hang, true, deadline);
+        return stop_wait(run, h, dirfd, true, deadline);
 }
 
 int holder_stop(StepRun *run, const Holder *h, uint64_t deadline) {
-        return stop(run, h, false, deadline);
+        int r = stop(run, h, deadline);
+
+        return r == -ETIME ? stop_failed(run, h) : r;
 }
 
-int holder_freeze(const HolderLook *l, StepRun *run, const Holder *h, uint64_t deadline) {
-        bool may_hang = holder_may_hang(l, h);
+/* -ETIME: it does not stand still, and need not. */
+static int stop_within(StepRun *run, const Holder *h, bool killed, FreezeTime *t) {
+        uint64_t began = now_monotonic();
 
-        return group_may_freeze(l, h) ? group_freeze(run, h, may_hang, deadline) : stop(run, h, may_hang, deadline);
+        int r = stop(run, h, time_of(t, killed));
+        if (r != -ETIME)
+                return r;
+        time_spend(t, began);
+        return killed ? r : stop_failed(run, h);
+}
+
+int holder_stop_other(StepRun *run, const Holder *other, bool killed, FreezeTime *t) {
+        int r = stop_within(run, other, killed, t);
+
+        return r == -ETIME ? 0 : r;
+}
+
+/* Nobody gets a group to stand still against the one that hangs in it, and who stands in its freezer does not look as if he did. */
+static int group_let_go(StepRun *run, const char *cgroup) {
+        json_object *note = json_object_new_object();
+
+        json_set_str(note, "one_by_one", cgroup);
+        int r = step_note(run, note);
+        if (r >= 0)
+                (void) group_thaw(cgroup);
+        return r;
+}
+
+static int group_freeze_within(StepRun *run, const Holder *h, bool killed, FreezeTime *t) {
+        uint64_t began = now_monotonic();
+
+        int r = group_freeze(run, h, time_of(t, killed));
+        if (r != -ETIME)
+                return r;
+        if (!killed)
+                return step_fail(run, -EBUSY, "%s cannot be frozen: one of its processes does not come out of the kernel", h->unit);
+        time_spend(t, began);
+        /* One that somebody else froze is left to him. */
+        if (!step_has_noted(run, "cgroup", h->cgroup))
+                return r;
+        r = group_let_go(run, h->cgroup);
+        return r < 0 ? r : stop_within(run, h, killed, t);
+}
+
+int holder_freeze(const HolderLook *l, StepRun *run, const Holder *h, FreezeTime *t) {
+        bool killed = holder_is_killed(l, h);
+
+        int r = group_may_freeze(run, l, h) ? group_freeze_within(run, h, killed, t) : stop_within(run, h, killed, t);
+        if (r != -ETIME)
+                return r;
+        step_progress(run, 0, 0, "process %d (%s) does not stand still; it is killed as it is, if nothing else ends it", h->pid, h->comm);
+        return holder_let_be(run, h);
 }
 
 int holders_note(const HolderLook *l, StepRun *run, const Holders *found) {
@@ -235,7 +282,7 @@ int holders_note(const HolderLook *l, StepRun *run, const Holders *found) {
                 ThreadStates t;
 
                 if (is_noted(run, "pid", h) || threads_of(h, &dirfd, NULL, &t) < 0 || all_stand(&t) || stop_is_on(dirfd, &t) ||
-                    group_may_freeze(l, h))
+                    group_may_freeze(run, l, h))
                         continue;
                 json_object_array_add(notes, process_note("pid", h));
         }
@@ -250,17 +297,15 @@ bool holder_is_let_be(StepRun *run, const Holder *h) {
         return is_noted(run, "let_be", h);
 }
 
-static int group_thaw(const char *cgroup) {
-        int r = cgroup_asked_to_freeze(cgroup);
-        if (r <= 0)
-                return r == -ENOENT ? 0 : r;
-        r = cgroup_freeze(cgroup, false);
-        if (r >= 0)
-                r = cgroup_wait_frozen(cgroup, false, time_for(THAW_TIMEOUT_SEC * USEC_PER_SEC));
-        /* A group above it may be frozen, by somebody else. */
-        if (r == -ETIME && cgroup_asked_to_freeze(cgroup) == 0)
-                return 0;
-        return r == -ENOENT ? 0 : r;
+int killed_let_be(StepRun *run) {
+        json_object *note = json_object_new_object();
+
+        json_set_str(note, "let_be", "killed");
+        return step_note(run, note);
+}
+
+bool killed_are_let_be(StepRun *run) {
+        return step_has_noted(run, "let_be", "killed");
 }
 
 /* Whatever it seems to do: a stop can be on its way where nobody sees it, taken up by a thread that is in the kernel, or by a tracer that

@@ -11,18 +11,31 @@
 /* 1: none of its threads can run, or only when its tracer lets it. 0: one can. -ESRCH: it has ended. */
 int holder_is_frozen(const Holder *h);
 
-/* 1: it does not come out of the kernel, and goes no further when it does: it was told to stop. 0, -ESRCH. */
-int holder_hangs(const Holder *h);
-
-/* Somebody sets it going again whenever it is held up. It is left to run until it is ended: noted as {"let_be": pid, "start_time", "comm"}. */
+/* Somebody sets it going again whenever it is held up, or it does not stand still, and is killed in the end. It is left to run until it is
+ * ended: noted as {"let_be": pid, "start_time", "comm"}. */
 int holder_let_be(StepRun *run, const Holder *h);
 bool holder_is_let_be(StepRun *run, const Holder *h);
+
+/* The same for all who are killed in the end: new ones keep appearing. Noted as {"let_be": "killed"}. */
+int killed_let_be(StepRun *run);
+bool killed_are_let_be(StepRun *run);
+
+/* How long holding up may take, all together. */
+typedef struct FreezeTime {
+        uint64_t deadline;      /* monotonic */
+        uint64_t killed_usec;   /* what is left of the time for those who are killed in the end and do not stand still; anybody can have many */
+} FreezeTime;
+FreezeTime freeze_time(uint64_t timeout_usec);
 
 /* Writes down, in one go, those of many who are to be stopped one by one, as holder_freeze() does with each it does not find there. */
 int holders_note(const HolderLook *l, StepRun *run, const Holders *found);
 
-/* -ESRCH: it has ended; another errno with the reason noted. Who may hang (holder_may_hang()) and does is given up on soon: 0. */
-int holder_freeze(const HolderLook *l, StepRun *run, const Holder *h, uint64_t deadline);
+/* -ESRCH: it has ended; another errno with the reason noted. Who is killed in the end (holder_is_killed()) need not stand still: soon the others
+ * of its group are stopped one by one, which is noted as {"one_by_one": cgroup}, and it is let be. */
+int holder_freeze(const HolderLook *l, StepRun *run, const Holder *h, FreezeTime *t);
+
+/* Stops, by SIGSTOP alone, one that holds nothing, for the sake of a holder. It need not stand still where that is killed in the end. */
+int holder_stop_other(StepRun *run, const Holder *other, bool killed, FreezeTime *t);
 
 /* Stops a process by SIGSTOP alone, whatever its group. */
 int holder_stop(StepRun *run, const Holder *h, uint64_t deadline);

@@ -12,18 +12,16 @@
 
 void holder_look_done(HolderLook *l) {
         hold_targets_done(&l->targets);
-        hold_targets_done(&l->may_hang);
         protection_done(&l->protection);
 }
 
 int holder_look_begin(json_object *args, StepRun *run, HolderLook *ret) {
-        HolderLook l = { .rules = json_array(args, "rules"), .ranges = json_array(args, "ranges"), .nodes = json_array(args, "nodes") };
+        HolderLook l = {
+                .force_kill = json_flag(args, "force_kill"),
+                .rules = json_array(args, "rules"), .ranges = json_array(args, "ranges"), .nodes = json_array(args, "nodes"),
+        };
 
         int r = hold_targets_from_json(json_array(args, "targets"), &l.targets);
-        if (r >= 0 && json_has(args, "may_hang"))
-                r = hold_targets_from_json(json_array(args, "may_hang"), &l.may_hang);
-        if (r < 0)
-                hold_targets_done(&l.targets);
         if (r < 0)
                 return step_fail(run, r, "the step's targets cannot be understood: %s", strerror(-r));
         *ret = l;
@@ -35,11 +33,9 @@ int holder_look_begin(json_object *args, StepRun *run, HolderLook *ret) {
         return 0;
 }
 
-bool holder_may_hang(const HolderLook *l, const Holder *h) {
-        for (size_t i = 0; i < h->n_holds; i++)
-                if (h->holds[i].target < l->targets.n_items && hold_targets_have(&l->may_hang, &l->targets.items[h->holds[i].target]))
-                        return true;
-        return false;
+/* Of the others holder_look() has said no. */
+bool holder_is_killed(const HolderLook *l, const Holder *h) {
+        return l->force_kill && h->n_holds > 0;
 }
 
 char *holder_targets_text(json_object *targets) {

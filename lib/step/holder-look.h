@@ -9,7 +9,7 @@
 typedef struct HolderLook {
         HoldTargets targets;
         Protection protection;
-        HoldTargets may_hang;   /* those of them in which a user may hang as long as it goes no further: it is dealt with later */
+        bool force_kill;        /* who holds a target is killed in the end */
         json_object *rules;     /* borrowed from the step's arguments */
         json_object *ranges;    /* array, or NULL: the card's memory whose pages can be pinned (kernel/page-census.h); borrowed */
         json_object *nodes;     /* array of numbers, or NULL: NUMA nodes whose users count too, if a rule is about them; borrowed */
@@ -17,7 +17,7 @@ typedef struct HolderLook {
 
 void holder_look_done(HolderLook *l);
 
-/* From the arguments "targets", "may_hang", "rules", "ranges" and "nodes". 0, or a negative errno with the reason noted. */
+/* From the arguments "targets", "force_kill", "rules", "ranges" and "nodes". 0, or a negative errno with the reason noted. */
 int holder_look_begin(json_object *args, StepRun *run, HolderLook *ret);
 
 /* Everybody who holds a target or certainly has pages of the card pinned, and of those with memory on a node the ones that a rule wants
@@ -28,8 +28,8 @@ int holder_look(const HolderLook *l, StepRun *run, uint64_t budget_usec, Holders
 /* The same look at one of them: 1 when it still does, 0 when it does not (any more); -ENOMEM and others. */
 int holder_look_again(const HolderLook *l, const Holder *h);
 
-/* Does it use one of those in which it may hang? */
-bool holder_may_hang(const HolderLook *l, const Holder *h);
+/* Is SIGKILL the last thing that is done about it? Not to those who have nothing but memory that moves. */
+bool holder_is_killed(const HolderLook *l, const Holder *h);
 
 /* "/mnt/pg, /dev/dax0.0": the names of a step's targets. Newly allocated. */
 char *holder_targets_text(json_object *targets);

@@ -40,7 +40,7 @@ static uint64_t budget(uint64_t deadline) {
 }
 
 /* A process of the same group that is no holder itself. One that is protected, or has ended, stays as it is. */
-static int stop_other(const HolderLook *l, StepRun *run, const char *cgroup, int pid, uint64_t deadline, int *ret_ppid) {
+static int stop_other(const HolderLook *l, StepRun *run, const Holder *holder, int pid, FreezeTime *t, int *ret_ppid) {
         _cleanup_(holder_done) Holder h = { .pid = pid };
         _cleanup_free_ char *path = strf("/proc/%d", pid);
         ProcessStat st;
@@ -49,22 +49,22 @@ static int stop_other(const HolderLook *l, StepRun *run, const char *cgroup, int
         if (dirfd < 0 || process_stat(dirfd, &st) < 0 || process_comm(dirfd, &h.comm) < 0 ||
             process_unit_and_cgroup(dirfd, &h.unit, &h.cgroup) < 0)
                 return -ESRCH;
-        if (protection_covers(&l->protection, pid, &st) || !streq_ptr(h.cgroup, cgroup))
+        if (protection_covers(&l->protection, pid, &st) || !streq_ptr(h.cgroup, holder->cgroup))
                 return -ESRCH;
         h.start_time = st.start_time;
         *ret_ppid = st.ppid;
-        return holder_stop(run, &h, deadline);
+        return holder_stop_other(run, &h, holder_is_killed(l, holder), t);
 }
 
-static int stop_ancestors(const HolderLook *l, StepRun *run, const Holder *h, uint64_t deadline) {
+static int stop_ancestors(const HolderLook *l, StepRun *run, const Holder *h, FreezeTime *t) {
         int pid = h->pid, r = 0;
 
         for (unsigned i = 0; i < ANCESTORS_MAX && pid > 1 && r >= 0; i++)
-                r = stop_other(l, run, h->cgroup, pid, deadline, &pid);
+                r = stop_other(l, run, h, pid, t, &pid);
         return r == -ESRCH ? 0 : r;
 }
 
-static int stop_group(const HolderLook *l, StepRun *run, const Holder *h, uint64_t deadline) {
+static int stop_group(const HolderLook *l, StepRun *run, const Holder *h, FreezeTime *t) {
         _cleanup_free_ int *pids = NULL;
         size_t n = 0;
         int ppid;
@@ -72,55 +72,53 @@ static int stop_group(const HolderLook *l, StepRun *run, const Holder *h, uint64
         if (!h->cgroup || streq(h->cgroup, "/") || cgroup_pids(h->cgroup, &pids, &n) < 0)
                 return 0;
         for (size_t i = 0; i < n; i++) {
-                int r = stop_other(l, run, h->cgroup, pids[i], deadline, &ppid);
+                int r = stop_other(l, run, h, pids[i], t, &ppid);
                 if (r < 0 && r != -ESRCH)
                         return r;
         }
         return 0;
 }
 
-static int hold_up(const HolderLook *l, StepRun *run, const Holder *h, unsigned looks, uint64_t deadline) {
-        int r = holder_freeze(l, run, h, deadline);
+static int hold_up(const HolderLook *l, StepRun *run, const Holder *h, unsigned looks, FreezeTime *t) {
+        int r = holder_freeze(l, run, h, t);
         if (r < 0 && r != -ESRCH)
                 return r;
         if (h->cgroup && cgroup_is_frozen(h->cgroup) > 0)
                 return 0;
         r = 0;
         if (looks >= LOOKS_TO_PARENTS)
-                r = stop_ancestors(l, run, h, deadline);
+                r = stop_ancestors(l, run, h, t);
         if (r >= 0 && looks >= LOOKS_TO_GROUP)
-                r = stop_group(l, run, h, deadline);
+                r = stop_group(l, run, h, t);
         return r == -ESRCH ? 0 : r;
 }
 
-/* Who was told to stop and hangs where that does not matter yet goes no further either. Who is let be counts as dealt with. */
+/* Who is let be counts as dealt with. */
 static int stands_still(const HolderLook *l, StepRun *run, const Holder *h) {
         int r = holder_is_frozen(h);
 
-        if (r == 0 && holder_may_hang(l, h))
-                r = holder_hangs(h);
-        return r == 0 ? holder_is_let_be(run, h) : r;
+        return r == 0 ? holder_is_let_be(run, h) || (holder_is_killed(l, h) && killed_are_let_be(run)) : r;
 }
 
 /* seen: how often each was found running. */
-static int count_and_hold_up(const HolderLook *l, StepRun *run, json_object *seen, const Holder *h, unsigned looks, uint64_t deadline) {
+static int count_and_hold_up(const HolderLook *l, StepRun *run, json_object *seen, const Holder *h, unsigned looks, FreezeTime *t) {
         char key[48];
 
         snprintf(key, sizeof(key), "%d:%ju", h->pid, (uintmax_t) h->start_time);
         uint64_t times = json_u64(seen, key) + 1;
         json_set_u64(seen, key, times);
         if (times <= LET_BE_LOOKS)
-                return hold_up(l, run, h, looks, deadline);
+                return hold_up(l, run, h, looks, t);
         step_progress(run, 0, 0, "process %d (%s) is set going again each time it is held up; it runs until it is ended", h->pid, h->comm);
         return holder_let_be(run, h);
 }
 
-/* Those who can still run. A holder that ended since it was seen counts: somebody sends such children. */
-static int freeze_round(const HolderLook *l, StepRun *run, json_object *seen, unsigned looks, uint64_t deadline, size_t *ret_new) {
+/* Those who can still run, and those of them who have to stand. A holder that ended since it was seen counts: somebody sends such children. */
+static int freeze_round(const HolderLook *l, StepRun *run, json_object *seen, unsigned looks, FreezeTime *t, size_t *ret_new, size_t *ret_must) {
         _cleanup_(holders_freep) Holders *found = NULL;
-        size_t n = 0;
+        size_t n = 0, must = 0;
 
-        int r = holder_look(l, run, budget(deadline), &found);
+        int r = holder_look(l, run, budget(t->deadline), &found);
         if (r >= 0)
                 r = holders_note(l, run, found);
         for (size_t i = 0; r >= 0 && i < found->n_items; i++) {
@@ -129,15 +127,18 @@ static int freeze_round(const HolderLook *l, StepRun *run, json_object *seen, un
                         continue;
                 step_progress(run, i, found->n_items, "freezing %s", h->unit ?: h->comm);
                 n++;
-                r = count_and_hold_up(l, run, seen, h, looks, deadline);
+                must += !holder_is_killed(l, h);
+                r = count_and_hold_up(l, run, seen, h, looks, t);
         }
-        if (r >= 0)
+        if (r >= 0) {
                 *ret_new = n;
+                *ret_must = must;
+        }
         return r;
 }
 
 static int freeze_apply(json_object *args, StepRun *run) {
-        uint64_t deadline = now_monotonic() + json_u64(args, "timeout_sec") * USEC_PER_SEC;
+        FreezeTime t = freeze_time(json_u64(args, "timeout_sec") * USEC_PER_SEC);
         _cleanup_(holder_look_done) HolderLook l = { 0 };
         _cleanup_json_ json_object *seen = json_object_new_object();
 
@@ -145,9 +146,9 @@ static int freeze_apply(json_object *args, StepRun *run) {
         if (r < 0)
                 return r;
         for (unsigned looks = 0, quiet = 0;;) {
-                size_t n;
+                size_t n, must;
 
-                r = freeze_round(&l, run, seen, looks, deadline, &n);
+                r = freeze_round(&l, run, seen, looks, &t, &n, &must);
                 if (r >= 0) {
                         quiet = n > 0 ? 0 : quiet + 1;
                         looks += n > 0;
@@ -156,12 +157,14 @@ static int freeze_apply(json_object *args, StepRun *run) {
                 }
                 if (step_cancelled(run))
                         return step_fail(run, -ECANCELED, "cancelled");
-                if (r == -EAGAIN && now_monotonic() < deadline)
+                if (r == -EAGAIN && now_monotonic() < t.deadline)
                         continue;
                 if (r < 0)
                         return r;
                 step_pause(run, PAUSE_MSEC);
-                if (n > 0 && now_monotonic() >= deadline)
+                if (n > 0 && must == 0 && now_monotonic() >= t.deadline)
+                        return killed_let_be(run);
+                if (n > 0 && now_monotonic() >= t.deadline)
                         return step_fail(run, -EBUSY, "new users of the card keep appearing (%zu in the last look)", n);
         }
 }
