@@ -193,3 +193,26 @@ def by_others_ended(lab):
     check_frozen(lab, unit, HAND)
     for name in ("unit", "hand"):
         check_counts(lab, name, "main")
+
+
+@scenario("frozen-not-and-killed", profile="mixed", timeout=400)
+def not_and_killed(lab):
+    """Three users of a card whom nobody can hold up: an unprivileged user has each wait for a file server of his own that never answers. One is in a
+    unit with somebody who stands still, two in a login session. Without the word they are in the way, with it they are killed."""
+    disk = lab.filesystem(lab.pmem(3).namespace().device, "ext4")
+    session(lab)
+    storage.rules(lab, ({"Unit": "lab-*"}, {"Action": "term", "TermSec": 2}), ({"Unit": "session-98.scope"}, {"Action": "term", "TermSec": 2}))
+    lab.sh(f"modprobe fuse && mkdir -p {MUTE} /run/stand && chmod 1777 {disk.target}")
+    alone = f"setpriv --reuid=nobody --regid=nogroup --clear-groups {lab.program('stand')} alone {{0}} {disk.target}/{{0}} {MUTE}"
+    unit = lab.spawn("unit", f"sleep infinity > {disk.target}/sleeper & exec {alone.format('unit')}", ("SendSIGKILL=no",))
+    users = [unit] + [lab.spawn(name, f"{into(SESSION)} && exec {alone.format(name)}") for name in ("first", "second")]
+    for each in users:
+        each.wait_for_output("ready")
+        lab.wait_for(lambda: lab.sh(f"cut -d ' ' -f 3 /proc/{each.pid}/stat") == "D", 30, f"{each.unit} to wait")  # pylint: disable=cell-var-from-loop
+    status, out, err = lab.cli("remove", "3", check=False, timeout=180)
+    lab.equal(status, removal.RESTORED, f"the exit status ({out}{err})")
+    lab.check("does not come out of the kernel" in out + err, f"why it is called off should be told: {out}{err}")
+    lab.cli("remove", "3", "--force=kill", timeout=240)
+    removal.check_safe(lab, 3)
+    for each in users:
+        lab.check(not lab.sh(f"cat /proc/{each.pid}/comm 2> /dev/null || true"), f"{each.unit} should be gone")

@@ -8,6 +8,7 @@
  *   vfork-thread  the same with a thread beside main, which counts too
  *   leader-ended  a thread counts whose process has no first thread any more
  *   reads         main reads the file MORE, and counts then
+ *   alone         main waits for a file server of its own on the directory MORE that never answers, as any user may
  *   traced        main stands still for its tracer, and counts once that lets go of it
  *   let-go        main counts; its tracer keeps every stop from it
  *   locks         main has NODE mapped, where that is a device, and waits for the file MORE with the lock of its memory taken: whoever asks
@@ -152,6 +153,15 @@ static int wait_for_file(void) {
         return -1;
 }
 
+static int wait_alone(void) {
+        char path[256];
+
+        (void) snprintf(path, sizeof(path), "%s/file", more);
+        if (use() < 0 || mount_alone(more) < 0 || ready() < 0)
+                return -1;
+        return open(path, O_RDONLY|O_CLOEXEC) < 0 ? complain(path) : 0;
+}
+
 static bool is_asleep(pid_t tid) {
         char path[64], state = 0;
 
@@ -263,7 +273,7 @@ int main(int argc, char **argv) {
         } kinds[] = {
                 { "plain", plain },           { "vfork", wait_for_child }, { "vfork-thread", wait_beside_thread }, { "leader-ended", end_leader },
                 { "reads", wait_for_file },   { "traced", trace_and_hold }, { "let-go", trace_and_let_go },        { "mute", be_mute },
-                { "continue", send_continue }, { "locks", lock_memory },
+                { "continue", send_continue }, { "locks", lock_memory }, { "alone", wait_alone },
         };
 
         (void) setvbuf(stdout, NULL, _IOLBF, 0);
