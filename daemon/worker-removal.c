@@ -9,6 +9,7 @@
 #include "kernel/apart.h"
 #include "kernel/kmsg-since.h"
 #include "probe/probe.h"
+#include "step/units.h"
 
 enum {
         GO_TIMEOUT_MSEC = 60 * 1000,
@@ -42,13 +43,32 @@ void removal_set_up_engine(Removal *m) {
         apart_set_witness(journal_write_begins, m->journal);
 }
 
+/* Nobody else needs any of them now; one that is taken up deals with its own. What fails the next one tries again. */
+static void unspare_left(const Removal *m) {
+        _cleanup_json_ json_object *own = json_object_new_array();
+        StepRun run = { .limits = &m->request.policy.limits };
+
+        for (size_t n = 0; m->journal && m->plan && n < m->plan->n_steps; n++) {
+                json_object *notes = journal_notes(m->journal, n);
+                for (size_t i = 0; i < json_len(notes); i++)
+                        if (json_str(json_at(notes, i), "spare"))
+                                names_add(own, json_str(json_at(notes, i), "spare"));
+        }
+        (void) units_unspare_left(&run, own);
+        step_run_done(&run);
+}
+
 int removal_take_machine(Removal *m) {
         uint64_t deadline = m->until_lock > 0 ? m->until_lock : now_monotonic() + LOCK_TIMEOUT_SEC * USEC_PER_SEC;
 
         for (bool waited = false;; waited = true) {
                 int r = machine_lock(&m->lock);
-                if (r >= 0)
+                if (r >= 0) {
+                        /* A give-back has no time for it before all of its slots. */
+                        if (m->until_lock == 0)
+                                unspare_left(m);
                         return waited;
+                }
                 if (r != -EWOULDBLOCK || now_monotonic() >= deadline)
                         return r;
                 if (!waited)

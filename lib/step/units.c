@@ -5,6 +5,7 @@
 #include "base/clock.h"
 #include "base/fileio.h"
 #include "kernel/command.h"
+#include "kernel/listing.h"
 #include "step/units.h"
 
 enum {
@@ -226,4 +227,26 @@ int unit_unspare(StepRun *run, const char *unit) {
                 return path && errno != ENOENT ? step_fail(run, -errno, "%s: %s", path, strerror(errno)) : 0;
         (void) rmdir(folder);
         return daemon_reload(run);
+}
+
+static int unspare_left(StepRun *run, const char *unit) {
+        _cleanup_(unit_infos_done) UnitInfos infos = { 0 };
+        const UnitInfo *u;
+
+        int r = unit_show(run, unit, &infos, &u);
+        return r < 0 || streq(u->active, "deactivating") ? r : unit_unspare(run, unit);
+}
+
+int units_unspare_left(StepRun *run, json_object *but) {
+        _cleanup_listing_ Listing folders = { 0 };
+
+        int r = listing_readf(&folders, RUNTIME_UNITS);
+        if (r < 0)
+                return r == -ENOENT ? 0 : step_fail(run, r, RUNTIME_UNITS ": %s", strerror(-r));
+        for (size_t i = 0; i < folders.n; i++) {
+                _cleanup_free_ char *unit = has_suffix(folders.names[i], ".d") ? strndup(folders.names[i], strlen(folders.names[i]) - strlen(".d")) : NULL;
+                int q = unit && !names_have(but, unit) && unit_is_spared(unit) ? unspare_left(run, unit) : 0;
+                r = r < 0 ? r : q;
+        }
+        return r;
 }

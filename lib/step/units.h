@@ -38,6 +38,10 @@ int unit_spare(StepRun *run, const char *unit);
 int unit_unspare(StepRun *run, const char *unit);
 bool unit_is_spared(const char *unit);
 
+/* Takes away what is left of that by whoever went away before a unit was down, unless that is on its way down still. For who has the machine
+ * alone: a removal that runs needs its own, and takes those away itself; `but` names them (array, or NULL). Goes on past a failure. */
+int units_unspare_left(StepRun *run, json_object *but);
+
 /* Appends a name unless it is there. */
 void names_add(json_object *names, const char *name);
 bool names_have(json_object *names, const char *name);

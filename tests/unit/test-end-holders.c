@@ -702,9 +702,23 @@ static void test_stubborn_unit(void) {
         CHECK(unit_is_spared("a.service"));
         CHECK_STR(json_object_get_string(json_at(run.lost, 0)), "a.service was asked to stop and has not: what is left of it goes on, until it ends by itself");
 
-        /* Down at last: it is started again, and killed again if need be. */
+        /* Whoever comes next leaves that as long as the unit is on its way down. */
+        CHECK_INT(units_unspare_left(&run, NULL), 0);
+        check_log("");
+        CHECK(unit_is_spared("a.service"));
+
+        /* Down at last: it is killed again if need be, also when nobody starts it again. */
         child_end(&one);
         text_write("inactive\n", "%s/units/a.service/state", bin);
+        _cleanup_json_ json_object *own = json_object_new_array();
+        json_append_str(own, "a.service");
+        CHECK_INT(units_unspare_left(&run, own), 0);
+        CHECK(unit_is_spared("a.service"));
+        CHECK_INT(units_unspare_left(&run, NULL), 0);
+        check_log("daemon-reload\n");
+        CHECK(!unit_is_spared("a.service"));
+        CHECK_INT(unit_spare(&run, "a.service"), 0);
+        check_log("daemon-reload\n");
         revert(&run, args);
         check_log("daemon-reload\nstart --no-ask-password -- a.service\n");
         CHECK(!unit_is_spared("a.service"));
