@@ -9,6 +9,10 @@
 #include "step/holder-freeze.h"
 #include "step/units.h"
 
+enum {
+        TRACERS_MAX = 16,
+};
+
 void end_run_done(EndRun *e) {
         for (size_t i = 0; i < e->n_endings; i++)
                 free(e->endings[i].why_not);
@@ -85,6 +89,51 @@ static int signal_begin(EndRun *e, Ending *n, const Holder *h, int signal) {
         return r < 0 && r != -ESRCH ? r : 1;
 }
 
+/* Its tracer, if that is what keeps it, and may be ended itself: 1, or 0. */
+static int tracer_of(EndRun *e, Ending *n, const Holder *h, Holder *ret) {
+        _cleanup_(holder_done) Holder t = { 0 };
+        _cleanup_close_ int dirfd = -EBADF;
+        ThreadStates states;
+
+        if (process_open(h->pid, h->start_time, &dirfd, NULL) < 0 || process_threads(dirfd, &states) < 0 || states.traced == 0)
+                return 0;
+        int pid = process_tracer(dirfd);
+        if (pid <= 0 || holder_of_process(e->look, pid, &t) < 0)
+                return 0;
+        const Holder seen = { .pid = t.pid, .unit = t.unit, .exe = t.exe, .holds = h->holds, .n_holds = h->n_holds };
+        json_object *rule = holder_rule_for(e->look->rules, &seen);
+        bool refuses = holder_rule_has(rule, HOLDER_REFUSE);
+        if (t.protected || refuses)
+                return end_pass(n, strf("it was killed, and process %d (%s), which traces it, keeps it: %s", pid, t.comm,
+                                        refuses ? holder_rule_reason(rule) : "that is never ended for a removal"));
+        /* The one of this number and this time of start is the one that traces it. */
+        if (process_tracer(dirfd) != pid)
+                return 0;
+        *ret = t;
+        t = (Holder) { 0 };
+        return 1;
+}
+
+/* Who is killed stops once more for a tracer that has asked for that (PTRACE_O_TRACEEXIT), with all that he has, and no further signal gets through to
+ * him (kernel/signal.c:prepare_signal). Anybody can trace his own: what uses the card then is the tracer. 1: it was killed as well; 0: not for this one. */
+static int tracer_kill(EndRun *e, Ending *n, const Holder *h) {
+        _cleanup_(holder_done) Holder t = { 0 };
+        _cleanup_close_ int pidfd = -EBADF;
+
+        if (n->tracers >= TRACERS_MAX || tracer_of(e, n, h, &t) <= 0)
+                return 0;
+        int r = process_open(t.pid, t.start_time, NULL, &pidfd);
+        if (r >= 0)
+                r = signal_note(e, &t, SIGKILL);
+        if (r < 0)
+                return r == -ESRCH ? 0 : r;
+        step_progress(e->run, 0, 0, "SIGKILL to process %d (%s), which keeps process %d (%s) from its end", t.pid, t.comm, h->pid, h->comm);
+        r = pidfd_signal(pidfd, SIGKILL);
+        n->tracers++;
+        n->until = now_monotonic() + holder_rule_usec(holder_rule_for(e->look->rules, h), HOLDER_KILL);
+        return r < 0 && r != -ESRCH ? end_pass(n, strf("signalling its tracer: %s", strerror(-r))) : 1;
+}
+
 /* Whoever froze a group of several units did not freeze it for us. */
 static bool may_obey(Ending *n, const Holder *h) {
         _cleanup_free_ char *above = others_frozen_above(h), *path = above ? strf("/sys/fs/cgroup%s/cgroup.freeze", above) : NULL;
@@ -142,6 +191,9 @@ int end_holder(EndRun *e, const Holder *h, const Ending **ret_ending) {
         for (; n->at < n->n_rungs; n->at++, n->begun = false) {
                 HolderAction action = n->rungs[n->at];
                 if (n->begun && rung_over(e, n, h)) {
+                        r = action == HOLDER_KILL ? tracer_kill(e, n, h) : 0;
+                        if (r != 0)
+                                return r;
                         if (!rung_again(e, n, h)) {
                                 if (action == HOLDER_STOP)
                                         (void) end_pass(n, strf("%s did not stop in its time", h->unit));

@@ -32,6 +32,7 @@ typedef struct Ending {
         HolderAction rungs[_HOLDER_ACTION_MAX];
         size_t n_rungs, at;
         bool begun;
+        unsigned tracers;       /* so many were killed, one after the other, for keeping it from its end */
         bool again;             /* its unit came back after a stop, and gets another */
         uint64_t until;
         char *why_not;          /* what kept a rung from being taken */

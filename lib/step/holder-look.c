@@ -97,15 +97,11 @@ static int objection(const HolderLook *l, StepRun *run, const Holder *h) {
         return step_fail(run, -EBUSY, "%s: %s", text, holder_rule_reason(rule));
 }
 
-/* A process with memory on a node, seen as any other. It may have ended meanwhile. */
-static int holder_of_memory(const HolderLook *l, const MemoryHolder *m, Holder *ret) {
-        _cleanup_(holder_done) Holder h = { .pid = m->pid, .start_time = m->start_time, .uid = m->uid };
-        _cleanup_close_ int dirfd = -EBADF;
+static int holder_open(const HolderLook *l, int pid, int dirfd, Holder *ret) {
+        _cleanup_(holder_done) Holder h = { .pid = pid };
         ProcessStat st;
 
-        int r = process_open(m->pid, m->start_time, &dirfd, NULL);
-        if (r >= 0)
-                r = process_stat(dirfd, &st);
+        int r = process_stat(dirfd, &st);
         if (r >= 0)
                 r = process_comm(dirfd, &h.comm);
         if (r >= 0)
@@ -114,10 +110,30 @@ static int holder_of_memory(const HolderLook *l, const MemoryHolder *m, Holder *
                 r = process_unit_and_cgroup(dirfd, &h.unit, &h.cgroup);
         if (r < 0)
                 return r;
-        h.protected = protection_covers(&l->protection, m->pid, &st);
+        h.start_time = st.start_time;
+        h.protected = protection_covers(&l->protection, pid, &st);
         *ret = h;
         h = (Holder) { 0 };
         return 0;
+}
+
+int holder_of_process(const HolderLook *l, int pid, Holder *ret) {
+        _cleanup_free_ char *path = strf("/proc/%d", pid);
+
+        _cleanup_close_ int dirfd = path ? open(path, O_PATH | O_DIRECTORY | O_CLOEXEC) : -EBADF;
+        return dirfd < 0 ? -ESRCH : holder_open(l, pid, dirfd, ret);
+}
+
+/* A process with memory on a node, seen as any other. It may have ended meanwhile. */
+static int holder_of_memory(const HolderLook *l, const MemoryHolder *m, Holder *ret) {
+        _cleanup_close_ int dirfd = -EBADF;
+
+        int r = process_open(m->pid, m->start_time, &dirfd, NULL);
+        if (r >= 0)
+                r = holder_open(l, m->pid, dirfd, ret);
+        if (r >= 0)
+                ret->uid = m->uid;
+        return r;
 }
 
 static int add_memory_holder(const HolderLook *l, StepRun *run, const MemoryHolder *m, Holders *to) {

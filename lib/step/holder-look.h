@@ -31,6 +31,9 @@ int holder_look_again(const HolderLook *l, const Holder *h);
 /* Is SIGKILL the last thing that is done about it? Not to those who have nothing but memory that moves. */
 bool holder_is_killed(const HolderLook *l, const Holder *h);
 
+/* Whoever has this number, as a holder that holds nothing: -ESRCH and others. */
+int holder_of_process(const HolderLook *l, int pid, Holder *ret);
+
 /* "/mnt/pg, /dev/dax0.0": the names of a step's targets. Newly allocated. */
 char *holder_targets_text(json_object *targets);
 

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include <limits.h>
+#include <sys/ptrace.h>
 #include <sys/sysmacros.h>
 
 #include "base/clock.h"
@@ -218,6 +219,39 @@ static void test_ignores(void) {
         apply(&run, args);
         int status = child_status(&holder);
         CHECK(WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL);
+}
+
+static pid_t traced;
+
+static void keep_from_its_end(volatile uint64_t *count) {
+        CHECK_INT(ptrace(PTRACE_SEIZE, traced, NULL, (void *) (long) PTRACE_O_TRACEEXIT), 0);
+}
+
+/* Whoever is killed stops on his way out for a tracer that wants it, with all that he has: the tracer is killed as well, unless it is nobody's to end. */
+static void test_kept_by_tracer(void) {
+        for (int refuses = 1; refuses >= 0; refuses--) {
+                _cleanup_json_ json_object *args = args_new(refuses ? "[{\"unit\": [\"a.service\"], \"action\": [\"refuse\"], \"reason\": \"not this one\"},"
+                                                                      " {\"action\": [\"kill\"], \"kill_sec\": 1}]" : "[{\"action\": [\"kill\"], \"kill_sec\": 1}]");
+                _cleanup_(world_run_done) StepRun run = world_run();
+                Child holder = child_start(session, "a", NULL);
+
+                CHECK(child_runs(&holder));
+                traced = holder.pid;
+                Child tracer = child_start(unit, NULL, keep_from_its_end);
+                CHECK(child_runs(&tracer));
+                json_set_bool(args, "force_kill", true);
+                if (refuses) {
+                        CHECK_INT(ops->apply(args, &run), -EBUSY);
+                        CHECK(strstr(run.why, "which traces it, keeps it: not this one") && child_runs(&tracer));
+                        child_end(&tracer);
+                } else {
+                        apply(&run, args);
+                        int killed = child_status(&tracer);
+                        CHECK(WIFSIGNALED(killed) && WTERMSIG(killed) == SIGKILL);
+                }
+                int killed = child_status(&holder);
+                CHECK(WIFSIGNALED(killed) && WTERMSIG(killed) == SIGKILL);
+        }
 }
 
 /* What the kernel is to take from its users is no reason to fail any more; a file that is only open is. */
@@ -843,6 +877,7 @@ int main(int argc, char **argv) {
         test_leaves();
         test_ignores();
         test_shutdown_before_kill();
+        test_kept_by_tracer();
         test_left_to_the_kernel();
         test_does_not_obey();
         test_wait();
