@@ -107,6 +107,7 @@ void engine_turn_to(Engine *e, size_t n) {
         e->run.note = note;
         e->run.notes_of = notes_of;
         e->run.takes_down = json_get(e->plan->doc, "takes_down");
+        e->run.card = json_get(e->plan->doc, "card");
         e->run.same_card = same_card;
         e->run.notes = journal_notes(e->journal, n);
         free(TAKE_PTR(e->run.why));

@@ -4,6 +4,7 @@
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
 
+#include "base/fileio.h"
 #include "kernel/apart.h"
 #include "kernel/attr.h"
 #include "kernel/blockdev.h"
@@ -84,22 +85,20 @@ bool superblock_exists(const char *type, const char *name) {
 }
 
 int blockdev_fs_uuid(dev_t dev, char **ret) {
-        _cleanup_listing_ Listing links = { 0 };
+        _cleanup_free_ char *path = strf("/run/udev/data/b%u:%u", major(dev), minor(dev)), *text = NULL;
 
-        int r = listing_readf(&links, "/dev/disk/by-uuid");
-        if (r < 0 && r != -ENOENT)
-                return r;
         *ret = NULL;
-        for (size_t i = 0; i < links.n; i++) {
-                _cleanup_free_ char *path = strf("/dev/disk/by-uuid/%s", links.names[i]);
-                dev_t other;
+        int r = path ? read_file(path, &text, NULL) : -ENOMEM;
+        if (r < 0)
+                return r == -ENOENT ? 0 : r;
 
-                if (!path)
-                        return -ENOMEM;
-                if (blockdev_number_of_path(path, &other) < 0 || other != dev)
-                        continue;
-                *ret = strdup(links.names[i]);
-                return *ret ? 0 : -ENOMEM;
+        char *rest = text;
+        for (char *line; (line = strsep(&rest, "\n"));) {
+                const char *uuid = startswith(line, "E:ID_FS_UUID_ENC=");
+                if (uuid) {
+                        *ret = strdup(uuid);
+                        return *ret ? 0 : -ENOMEM;
+                }
         }
         return 0;
 }
@@ -111,19 +110,6 @@ uint64_t blockdev_sequence(dev_t dev) {
         if (attr_read_u64f(&sequence, "/sys/dev/block/%u:%u/diskseq", major(dev), minor(dev)) < 0)
                 (void) attr_read_u64f(&sequence, "/sys/dev/block/%u:%u/../diskseq", major(dev), minor(dev));
         return sequence;
-}
-
-uint64_t blockdev_last_sequence(void) {
-        _cleanup_listing_ Listing disks = { 0 };
-        uint64_t last = 0;
-
-        (void) listing_readf(&disks, "/sys/block");
-        for (size_t i = 0; i < disks.n; i++) {
-                uint64_t sequence = 0;
-                if (attr_read_u64f(&sequence, "/sys/block/%s/diskseq", disks.names[i]) >= 0 && sequence > last)
-                        last = sequence;
-        }
-        return last;
 }
 
 char *blockdev_holders(const char *name) {

@@ -23,15 +23,13 @@ int blockdev_claimed(dev_t dev, uint64_t timeout_usec);
 /* Is there a super block of the type on it still? The kernel has a folder in /sys/fs for each that xfs, ext4, f2fs know. */
 bool superblock_exists(const char *type, const char *name);
 
-/* The UUID of what is on it, by udev's links: newly allocated, or NULL. */
+/* The UUID of what is on it, as udev has noted it of this very device (a link in /dev/disk/by-uuid leads to one of all that have the same, and
+ * anybody at the console may set up another), with its escapes: newly allocated, or NULL. */
 int blockdev_fs_uuid(dev_t dev, char **ret);
 
 /* When its disk came, of all that came since the machine was started (block/genhd.c: disk->diskseq): each has a number of its own, larger than
  * those before. 0: a kernel before 5.15 does not say. */
 uint64_t blockdev_sequence(dev_t dev);
-
-/* That of the disk which came last. */
-uint64_t blockdev_last_sequence(void);
 
 /* What stands on it: a comma-separated list of the names in its holders folder, NULL for nothing. */
 char *blockdev_holders(const char *name);

@@ -1,8 +1,12 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include <errno.h>
+#include <sys/sysmacros.h>
 
 #include "base/clock.h"
+#include "kernel/block-ground.h"
 #include "kernel/blockdev.h"
+#include "kernel/listing.h"
+#include "kernel/mountinfo.h"
 #include "step/device-back.h"
 
 enum {
@@ -31,55 +35,101 @@ bool step_noted_flag(StepRun *run, const char *key) {
         return false;
 }
 
+/* One that has gone already, as with a card that was pulled, cannot be asked. */
 int device_note(StepRun *run, dev_t dev) {
         _cleanup_free_ char *uuid = NULL;
+        BlockGround ground = { 0 };
         char boot[33];
 
-        if (dev == 0 || step_noted(run, "uuid"))
+        if (dev == 0 || step_noted(run, "boot"))
                 return 0;
         int r = blockdev_fs_uuid(dev, &uuid);
         if (r < 0)
-                return step_fail(run, r, "/dev/disk/by-uuid cannot be read: %s", strerror(-r));
-        if (!uuid)
-                return 0;
+                return step_fail(run, r, "what udev has noted of the device cannot be read: %s", strerror(-r));
         r = boot_id_read(boot);
         if (r < 0)
                 return step_fail(run, r, "the boot's number cannot be read: %s", strerror(-r));
+        (void) block_ground(dev, run->card, &ground);
         json_object *note = json_object_new_object();
-        json_set_str(note, "uuid", uuid);
+        if (uuid)
+                json_set_str(note, "uuid", uuid);
         json_set_str(note, "boot", boot);
-        json_set_u64(note, "last_disk", blockdev_last_sequence());
+        json_set_strf(note, "dev", "%u:%u", major(dev), minor(dev));
+        json_set_u64(note, "disk", blockdev_sequence(dev));
+        json_set_bool(note, "loop", ground.loop);
         return step_note(run, note);
 }
 
-/* It bears another name now, as it may where its disk went and came back: so that came behind all that were there before. Who was there has the same
- * content, and is another one (a copy, a snapshot). */
-static bool came_back(StepRun *run, dev_t dev) {
-        const char *then = step_noted(run, "boot");
+/* The very one that was taken down: its disk never went away. (A record of an older version does not tell.) */
+static bool never_went(StepRun *run, dev_t *ret) {
+        const char *then = step_noted(run, "boot"), *number = step_noted(run, "dev");
+        uint64_t disk = json_object_get_uint64(step_noted_object(run, "disk"));
         char boot[33];
 
-        if (!then || boot_id_read(boot) < 0 || !streq(then, boot))
-                return true;
-        uint64_t sequence = blockdev_sequence(dev);
-        return sequence == 0 || sequence > json_object_get_uint64(step_noted_object(run, "last_disk"));
+        return disk != 0 && number && dev_parse(number, ret) >= 0 && then && boot_id_read(boot) >= 0 && streq(then, boot) &&
+               blockdev_sequence(*ret) == disk;
 }
 
-static int find(StepRun *run, const char *path, const char *uuid, char **ret_path, dev_t *ret_dev) {
-        _cleanup_free_ char *link = strf("/dev/disk/by-uuid/%s", uuid ?: ""), *same = NULL;
-        dev_t dev = 0;
+static bool stood_on_loop(StepRun *run, const char *path) {
+        return step_noted_flag(run, "loop") || (!step_noted_object(run, "loop") && startswith(path, "/dev/loop"));
+}
 
-        int r = blockdev_number_of_path(path, &dev);
-        if (r >= 0 && uuid && (blockdev_fs_uuid(dev, &same) < 0 || !streq_ptr(same, uuid)))
-                r = -ENODEV;
-        if (r < 0 && uuid && link && blockdev_number_of_path(link, &dev) >= 0 && came_back(run, dev)) {
-                path = link;
-                r = 0;
+/* One that came since. Anybody may bring a device with the same content, and only what is of the card is the card's. Where a loop device was in it,
+ * that comes back by the number that it had, and is taken under its own path alone. */
+static bool may_be(StepRun *run, const char *path, dev_t dev, bool at_path) {
+        const char *uuid = step_noted(run, "uuid");
+        _cleanup_free_ char *same = NULL;
+        BlockGround ground;
+
+        if (uuid && (blockdev_fs_uuid(dev, &same) < 0 || !streq_ptr(same, uuid)))
+                return false;
+        if (block_ground(dev, run->card, &ground) < 0)
+                return false;
+        return stood_on_loop(run, path) ? at_path && ground.loop : ground.card && !ground.loop;
+}
+
+/* The only one in the machine, whatever it is called. */
+static int look_everywhere(StepRun *run, const char *path, dev_t *ret) {
+        _cleanup_listing_ Listing l = { 0 };
+        size_t n = 0;
+
+        int r = step_noted(run, "uuid") ? listing_readf(&l, "/sys/class/block") : -ENODEV;
+        for (size_t i = 0; i < l.n; i++) {
+                dev_t dev;
+                if (!startswith(l.names[i], "loop") && blockdev_number(l.names[i], &dev) >= 0 && may_be(run, path, dev, false)) {
+                        *ret = dev;
+                        n++;
+                }
         }
+        return r < 0 ? r : n == 1 ? 0 : -ENODEV;
+}
+
+/* What udev's links by content lead to, changes with whoever brings the same content. */
+static int path_of(dev_t dev, const char *path, char **ret) {
+        _cleanup_free_ char *node = NULL;
+        dev_t there;
+
+        bool stays = !startswith(path, "/dev/disk/") && blockdev_number_of_path(path, &there) >= 0 && there == dev;
+        int r = stays ? 0 : blockdev_node(dev, &node);
+        if (r >= 0 && node)
+                r = blockdev_number_of_path(node, &there);
+        if (r >= 0 && there != dev)
+                r = -ENODEV;
         if (r < 0)
                 return r;
-        *ret_path = strdup(path);
-        *ret_dev = dev;
-        return *ret_path ? 0 : -ENOMEM;
+        *ret = node ? TAKE_PTR(node) : strdup(path);
+        return *ret ? 0 : -ENOMEM;
+}
+
+static int find(StepRun *run, const char *path, char **ret_path, dev_t *ret_dev) {
+        int r = 0;
+
+        if (!never_went(run, ret_dev)) {
+                r = blockdev_number_of_path(path, ret_dev);
+                if (r < 0 || !may_be(run, path, *ret_dev, true))
+                        r = look_everywhere(run, path, ret_dev);
+        }
+        return r < 0 ? r : path_of(*ret_dev, path, ret_path);
 }
 
 int device_find(StepRun *run, const char *path, char **ret_path, dev_t *ret_dev) {
@@ -87,7 +137,7 @@ int device_find(StepRun *run, const char *path, char **ret_path, dev_t *ret_dev)
         const char *uuid = step_noted(run, "uuid");
         int r;
 
-        while ((r = find(run, path, uuid, ret_path, ret_dev)) < 0 && now_monotonic() < deadline)
+        while ((r = find(run, path, ret_path, ret_dev)) < 0 && now_monotonic() < deadline)
                 step_pause(run, DEVICE_RETRY_MSEC);
         return r < 0 ? step_fail(run, r, "%s%s%s is not there", path, uuid ? " with the content " : "", uuid ?: "") : 0;
 }

@@ -5,14 +5,15 @@
 
 #include "step/step.h"
 
-/* Block devices that go and come back, perhaps under another name: pmem1 instead of pmem0, dm-4 instead of dm-3. What is on them
- * (file system, swap) has a UUID by which udev knows them. */
+/* Block devices that go and come back, perhaps under another name: pmem1 instead of pmem0, dm-4 instead of dm-3; and those that never go. What is on
+ * them (file system, swap) has a UUID that udev reads, and that a copy of it has too. */
 
-/* Notes that UUID, once, if udev knows one. dev 0: there is no device. */
+/* Notes once which one it is, and that UUID if udev knows one. dev 0: there is no device. */
 int device_note(StepRun *run, dev_t dev);
 
-/* The device as it is called now: the same path with the same content, or wherever udev found that. On the way back it is
- * waited for a little: udev needs its time. -ENODEV with the reason noted. */
+/* The device as it is called now: the very one that was noted where it never went away; else one with the same content that is the card's
+ * (kernel/block-ground.h), under the same path or, where there is one only, another. On the way back it is waited for a little: udev needs its
+ * time. -ENODEV with the reason noted. */
 int device_find(StepRun *run, const char *path, char **ret_path, dev_t *ret_dev);
 
 /* What a step noted under a key, the last one said: a string (borrowed) or NULL; whether a flag was ever noted. */

@@ -88,6 +88,7 @@ typedef struct StepRun {
                 json_object *keys;      /* owned */
         } index;                /* step.c's own */
         json_object *takes_down; /* borrowed: the plan's member of that name, or NULL */
+        json_object *card;      /* likewise; in a restoration the card that is there now */
         json_object *(*notes_of)(struct StepRun *run, uint64_t n); /* the engine's own */
         json_object *lost;      /* array of strings, owned: what no way back can restore, told with the ending */
         uint64_t announced_until;
