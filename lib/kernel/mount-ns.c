@@ -430,3 +430,33 @@ int mount_id_at(int proc_fd, const char *path, uint64_t *ret) {
 
         return fd < 0 ? -errno : mount_id_of(proc_fd, fd, ret);
 }
+
+/* (openat2(2) would say it in one call, which a service with RestrictSUIDSGID= does not have.) */
+int place_open(int from, const char *path) {
+        _cleanup_free_ char *copy = strdup(path);
+        _cleanup_close_ int fd = fcntl(from, F_DUPFD_CLOEXEC, 0);
+        char *rest = copy;
+        struct stat st;
+
+        if (!copy || fd < 0)
+                return copy ? -errno : -ENOMEM;
+        for (char *name; (name = strsep(&rest, "/"));) {
+                if (!*name)
+                        continue;
+                int next = openat(fd, name, O_PATH | O_NOFOLLOW | O_CLOEXEC | (rest && *rest ? O_DIRECTORY : 0));
+                if (next < 0)
+                        return errno == ENOTDIR ? -ELOOP : -errno;
+                close(fd);
+                fd = next;
+        }
+        return fstat(fd, &st) < 0 ? -errno : S_ISLNK(st.st_mode) ? -ELOOP : TAKE_FD(fd);
+}
+
+int mount_place_open(int proc_fd, const char *target, uint64_t id) {
+        uint64_t found = 0;
+
+        _cleanup_close_ int root = open("/", O_PATH | O_DIRECTORY | O_CLOEXEC);
+        _cleanup_close_ int fd = root < 0 ? -errno : place_open(root, target);
+        int r = fd < 0 ? fd : mount_id_of(proc_fd, fd, &found);
+        return r < 0 ? r : found != id ? -ESTALE : TAKE_FD(fd);
+}

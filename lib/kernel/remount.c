@@ -28,6 +28,8 @@ typedef struct Again {
         char *why, *lost;       /* owned */
 } Again;
 
+#define LINK_MADE "a link or a file is on the way to it now"
+
 static int fail(Again *a, int r, const char *what) {
         free(a->why);
         a->why = strf("%s: %s: %s", json_str(a->mount, "target"), what, strerror(-r));
@@ -104,6 +106,16 @@ static int fs_detached(Again *a) {
         return mount_fd < 0 ? fail(a, -errno, "fsmount") : mount_fd;
 }
 
+/* Of the way to it some may be anybody's on the file system: a link there is one to a part that nobody planned. */
+static int part_clone(int whole, const char *way) {
+        _cleanup_close_ int part = place_open(whole, way);
+        if (part < 0)
+                return part;
+
+        int fd = open_tree(part, "", AT_EMPTY_PATH | OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC);
+        return fd < 0 ? -errno : fd;
+}
+
 /* Only a part of it: cloning needs the whole to be mounted (fs/namespace.c:__do_loopback), so that is done in a namespace that
  * nobody else sees and that goes with this process. Its root is as good a place as any; nothing is looked up below it. */
 static int part_of(Again *a, int whole, int ns) {
@@ -112,9 +124,9 @@ static int part_of(Again *a, int whole, int ns) {
         if (unshare(CLONE_NEWNS) < 0 || mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) < 0 ||
             move_mount(whole, "", AT_FDCWD, "/", MOVE_MOUNT_F_EMPTY_PATH) < 0)
                 return fail(a, -errno, "a namespace to take a part of it in");
-        _cleanup_close_ int part = open_tree(whole, root + 1, OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | AT_SYMLINK_NOFOLLOW);
+        _cleanup_close_ int part = part_clone(whole, root);
         if (part < 0)
-                return fail(a, -errno, root);
+                return fail(a, part, part == -ELOOP ? LINK_MADE : root);
         int r = mount_ns_enter(ns);
         return r < 0 ? fail(a, r, "its mount namespace") : TAKE_FD(part);
 }
@@ -140,27 +152,25 @@ static int propagation_set(int fd, unsigned long propagation) {
         return mount_setattr(fd, "", AT_EMPTY_PATH, &attr, sizeof(attr)) < 0 ? -errno : 0;
 }
 
-/* A copy of one that is there. What lies over the way to the part that is wanted would be copied instead: then -ESTALE. */
+/* A copy of one that is there. What lies over the way to the part that is wanted would be copied instead: then -ESTALE, and a link on the way is
+ * none (place_open()). */
 static int copy_of(Again *a) {
         json_object *model = a->wanted->model;
         const char *root = json_str(a->mount, "root"), *above = json_str(model, "root"), *fields = json_str(a->mount, "propagation");
         const char *rest = streq(above, "/") ? root : root + strlen(above);
-        _cleanup_free_ char *path = strf("%s%s", json_str(model, "target"), streq(rest, "/") ? "" : rest);
         uint64_t id = 0;
 
         _cleanup_close_ int proc_fd = open("/proc", O_PATH | O_DIRECTORY | O_CLOEXEC);
         _cleanup_close_ int ns = mount_ns_open(json_u64(model, "ns"), json_str(model, "ns_path"));
-        int r = !path ? -ENOMEM : proc_fd < 0 ? -errno : ns < 0 ? ns : mount_ns_enter(ns);
-        if (r >= 0)
-                r = mount_id_at(proc_fd, path, &id);
+        int r = proc_fd < 0 ? -errno : ns < 0 ? ns : mount_ns_enter(ns);
+        _cleanup_close_ int whole = r < 0 ? r : mount_place_open(proc_fd, json_str(model, "target"), json_u64(model, "id"));
+        _cleanup_close_ int part = whole < 0 ? whole : place_open(whole, rest);
+        r = part < 0 ? part : mount_id_of(proc_fd, part, &id);
         if (r >= 0 && id != json_u64(model, "id"))
                 r = -ESTALE;
-        if (r < 0)
-                return r;
-
-        _cleanup_close_ int fd = open_tree(AT_FDCWD, path, OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | AT_SYMLINK_NOFOLLOW);
+        _cleanup_close_ int fd = r < 0 ? r : open_tree(part, "", AT_EMPTY_PATH | OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC);
         if (fd < 0)
-                return -errno;
+                return r < 0 ? r : -errno;
         if (a->wanted->slave)
                 r = propagation_set(fd, MS_SLAVE);
         if (r >= 0 && a->wanted->slave && mount_group(fields, "shared:"))
@@ -198,28 +208,6 @@ static int propagation_finish(Again *a, int fd, bool copied) {
         return r < 0 ? fail(a, r, "its propagation") : 0;
 }
 
-/* The kernel told the place without links. One on the way to it now was made since, by whoever has the folder, and leads to a place that nobody
- * planned. (openat2(2) would say it in one call, which a service with RestrictSUIDSGID= does not have.) */
-static int place_open(const char *target) {
-        _cleanup_free_ char *copy = strdup(target);
-        _cleanup_close_ int fd = open("/", O_PATH | O_DIRECTORY | O_CLOEXEC);
-        char *rest = copy;
-        struct stat st;
-
-        if (!copy || fd < 0)
-                return copy ? -errno : -ENOMEM;
-        for (char *name; (name = strsep(&rest, "/"));) {
-                if (!*name)
-                        continue;
-                int next = openat(fd, name, O_PATH | O_NOFOLLOW | O_CLOEXEC | (rest && *rest ? O_DIRECTORY : 0));
-                if (next < 0)
-                        return errno == ENOTDIR ? -ELOOP : -errno;
-                close(fd);
-                fd = next;
-        }
-        return fstat(fd, &st) < 0 ? -errno : S_ISLNK(st.st_mode) ? -ELOOP : TAKE_FD(fd);
-}
-
 static int again(Again *a) {
         const char *target = json_str(a->mount, "target");
         _cleanup_free_ char *unknown = NULL;
@@ -244,9 +232,10 @@ static int again(Again *a) {
                 return fail(a, r, "the options of the mount");
         if (unknown)
                 lose(a, unknown);
-        _cleanup_close_ int place = place_open(target);
+        _cleanup_close_ int root = open("/", O_PATH | O_DIRECTORY | O_CLOEXEC);
+        _cleanup_close_ int place = root < 0 ? -errno : place_open(root, target);
         if (place < 0)
-                return fail(a, place, place == -ELOOP ? "a link or a file is on the way to it now" : "its folder");
+                return fail(a, place, place == -ELOOP ? LINK_MADE : "its folder");
         if (move_mount(fd, "", place, "", MOVE_MOUNT_F_EMPTY_PATH | MOVE_MOUNT_T_EMPTY_PATH) < 0)
                 return fail(a, -errno, "move_mount");
         return propagation_finish(a, fd, copied);
@@ -283,21 +272,13 @@ typedef struct Adjust {
 
 static int adjust_apart(void *data, char **ret_text) {
         const Adjust *a = data;
-        const char *target = json_str(a->found, "target");
         _cleanup_free_ char *unknown = NULL;
-        uint64_t id = 0;
 
         _cleanup_close_ int proc_fd = open("/proc", O_PATH | O_DIRECTORY | O_CLOEXEC);
         _cleanup_close_ int ns = mount_ns_open(json_u64(a->found, "ns"), json_str(a->found, "ns_path"));
         int r = proc_fd < 0 ? -errno : ns < 0 ? ns : mount_ns_enter(ns);
-        if (r >= 0)
-                r = mount_id_at(proc_fd, target, &id);
-        if (r >= 0 && id != json_u64(a->found, "id"))
-                r = -ESTALE;
-        _cleanup_close_ int fd = r < 0 ? -EBADF : open(target, O_PATH | O_NOFOLLOW | O_CLOEXEC);
-        if (r >= 0 && fd < 0)
-                r = -errno;
-        return r < 0 ? r : attributes_set(fd, a->options, &unknown);
+        _cleanup_close_ int fd = r < 0 ? r : mount_place_open(proc_fd, json_str(a->found, "target"), json_u64(a->found, "id"));
+        return fd < 0 ? fd : attributes_set(fd, a->options, &unknown);
 }
 
 int mount_adjust(json_object *found, const char *options, bool anybodys, uint64_t timeout_usec) {

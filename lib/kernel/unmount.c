@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include <errno.h>
+#include <fcntl.h>
 #include <sys/mount.h>
 #include <time.h>
 
@@ -34,12 +35,12 @@ static bool time_is_over(const Unmount *u) {
 }
 
 /* Whoever just looks in for a moment keeps a mount busy for that moment; the kernel has no event for its end. */
-static int umount_patiently(Unmount *u, const char *target) {
+static int umount_patiently(Unmount *u, const char *name) {
         const struct timespec pause = { .tv_nsec = BUSY_PAUSE_NSEC };
         int r = 0;
 
         for (unsigned n = 0; n < BUSY_TRIES; n++) {
-                r = umount2(target, UMOUNT_NOFOLLOW) < 0 ? -errno : 0;
+                r = umount2(name, UMOUNT_NOFOLLOW) < 0 ? -errno : 0;
                 if (r != -EBUSY || time_is_over(u) || ++u->n_pauses > BUSY_PAUSES_MAX)
                         break;
                 (void) nanosleep(&pause, NULL);
@@ -47,10 +48,27 @@ static int umount_patiently(Unmount *u, const char *target) {
         return r;
 }
 
+/* The mount itself cannot be kept open, which would make it busy; but the folder that it is in can be gone to, and there its name means the same
+ * when we look at it and when we take it away, whatever becomes of the folders on the way. */
+static int go_to_folder(const char *target, const char **ret_name) {
+        const char *name = strrchr(target, '/') + 1;
+        _cleanup_free_ char *folder = strndup(target, (size_t) (name - target));
+        _cleanup_close_ int root = open("/", O_PATH | O_DIRECTORY | O_CLOEXEC);
+        if (!folder || root < 0)
+                return folder ? -errno : -ENOMEM;
+
+        _cleanup_close_ int fd = place_open(root, folder);
+        *ret_name = *name ? name : target;
+        return fd < 0 ? fd : fchdir(fd) < 0 ? -errno : 0;
+}
+
 static int umount_one(Unmount *u, const MountEntry *m, int proc_fd, const char **ret_why) {
+        const char *name = NULL;
         uint64_t id = 0;
 
-        int r = mount_id_at(proc_fd, m->target, &id);
+        int r = go_to_folder(m->target, &name);
+        if (r >= 0)
+                r = mount_id_at(proc_fd, name, &id);
         if (r < 0)
                 *ret_why = "its mount point cannot be reached";
         else if (id != m->id) {
@@ -58,11 +76,12 @@ static int umount_one(Unmount *u, const MountEntry *m, int proc_fd, const char *
                 r = -EBUSY;
         } else {
                 /* A namespace that belongs to less privileged users got its mounts locked together. */
-                r = umount_patiently(u, m->target);
+                r = umount_patiently(u, name);
                 *ret_why = r == -EINVAL ? "it is locked in a namespace of less privileged users: it goes when their processes end"
                                         : NULL;
         }
-        return r;
+        /* We would be in the way of the next one. */
+        return chdir("/") < 0 ? -errno : r;
 }
 
 bool mount_is_name(const char *type, const char *root) {

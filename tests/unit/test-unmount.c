@@ -10,6 +10,7 @@
 
 #include "base/clock.h"
 #include "kernel/mounts.h"
+#include "kernel/remount.h"
 #include "kernel/unmount.h"
 #include "noted.h"
 #include "own-processes.h"
@@ -335,6 +336,83 @@ static void test_shared_time(void) {
         CHECK_INT(n_busy, 1);
 }
 
+/* What stands in a folder of its own: whoever takes it away is not in there when the outer one's turn comes. */
+static void test_in_itself(void) {
+        _cleanup_free_ char *inner = strf("%s/inner", place);
+        _cleanup_json_ json_object *left = NULL;
+        struct stat st;
+
+        mount_it();
+        CHECK(mkdir(inner, 0700) == 0 && mount(other, inner, NULL, MS_BIND, NULL) == 0 && stat(place, &st) == 0);
+        const MountedFs fs = { .dev = st.st_dev, .type = "tmpfs" };
+        CHECK_INT(fs_unmount(&fs, limits.write_timeout_usec, &left), 0);
+        CHECK_INT(json_len(left), 0);
+        CHECK_INT(places_taken(), 0);
+}
+
+static json_object *at(json_object *mounts, const char *target) {
+        for (size_t i = 0; i < json_len(mounts); i++)
+                if (streq_ptr(json_str(json_at(mounts, i), "target"), target))
+                        return json_at(mounts, i);
+        return NULL;
+}
+
+static void check_no_way(const MountAgain *again) {
+        _cleanup_free_ char *lost = NULL, *why = NULL;
+
+        CHECK_INT(mount_again(again, limits.write_timeout_usec, &lost, &why), -ELOOP);
+        CHECK(why && strstr(why, "a link or a file is on the way to it now"));
+}
+
+/* Whoever has a folder on the way to the part that was mounted makes a link of it: nothing comes back, and not what that leads to. */
+static void test_link_to_part(void) {
+        _cleanup_free_ char *way = strf("%s/way", place), *part = strf("%s/way/part", place), *was = strf("%s/was", place), *lost = NULL, *why = NULL;
+        _cleanup_json_ json_object *fs = json_object_new_object(), *before = NULL, *now = NULL;
+        struct stat st;
+
+        CHECK_INT(mount("ours", place, "tmpfs", 0, "size=1m"), 0);
+        CHECK(mkdir(way, 0700) == 0 && mkdir(part, 0700) == 0 && mount(part, other, NULL, MS_BIND, NULL) == 0 && stat(place, &st) == 0);
+        const MountedFs ours = { .dev = st.st_dev, .type = "tmpfs" };
+        CHECK_INT(mounts_find(&ours, limits.write_timeout_usec, &before), 0);
+        json_set_str(fs, "type", "tmpfs");
+        json_set_str(fs, "source", "ours");
+        const MountAgain again = { .fs = fs, .mount = at(before, other), .source = "ours", .model = at(before, place) };
+        CHECK(again.mount && again.model && umount2(other, 0) == 0);
+        CHECK_INT(mount_again(&again, limits.write_timeout_usec, &lost, &why), 0);
+        CHECK_INT(mounts_find(&ours, limits.write_timeout_usec, &now), 0);
+        CHECK_STR(json_str(at(now, other), "root"), "/way/part");
+
+        CHECK(umount2(other, 0) == 0 && rename(way, was) == 0 && symlink(".", way) == 0);
+        _cleanup_free_ char *elsewhere = strf("%s/part", place);
+        CHECK_INT(mkdir(elsewhere, 0700), 0);
+        json_object_put(now);
+        (void) mount_again(&again, limits.write_timeout_usec, &lost, &why);
+        CHECK_INT(mounts_find(&ours, limits.write_timeout_usec, &now), 0);
+        CHECK(!at(now, other));
+        free(TAKE_PTR(why));
+
+        /* One that is nowhere mounted yet: /class/net/lo is a link. */
+        json_set_str(fs, "type", "sysfs");
+        json_set_str(fs, "source", "sysfs");
+        json_set_str(again.mount, "root", "/class/net/lo/queues");
+        check_no_way(&(MountAgain) { .fs = fs, .mount = again.mount, .source = "sysfs" });
+        json_set_str(again.mount, "root", "/class/net");
+        CHECK_INT(mount_again(&(MountAgain) { .fs = fs, .mount = again.mount, .source = "sysfs" }, limits.write_timeout_usec, &lost, &why), 0);
+        CHECK_INT(umount2(other, 0), 0);
+
+        /* Options are another matter of the mount that was found, wherever a link leads to now. */
+        _cleanup_free_ char *link = strf("%s/link", top), *by_link = strf("%s/place", link);
+        json_object *found = at(before, place);
+        CHECK_INT(symlink(".", link), 0);
+        json_set_str(found, "target", by_link);
+        CHECK_INT(mount_adjust(found, "ro,relatime", false, limits.write_timeout_usec), -ELOOP);
+        json_set_str(found, "target", place);
+        CHECK_INT(mount_adjust(found, "ro,relatime", false, limits.write_timeout_usec), 0);
+        json_set_u64(found, "id", json_u64(found, "id") + 1);
+        CHECK_INT(mount_adjust(found, "rw,relatime", false, limits.write_timeout_usec), -ESTALE);
+        CHECK(unlink(link) == 0 && umount2(place, 0) == 0);
+}
+
 /* The kernel lists all mount namespaces only for who is in the first PID namespace, and is asked through /proc/1/ns/mnt. Without that
  * they are found by who is in them; the host's is one that nobody is in. */
 static bool world_begin(void) {
@@ -360,6 +438,8 @@ int main(void) {
         test_locked();
         test_locked_follower();
         test_shared_time();
+        test_in_itself();
+        test_link_to_part();
         test_remove_tree(top);
         free(place);
         free(other);
