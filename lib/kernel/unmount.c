@@ -49,7 +49,8 @@ static int umount_patiently(Unmount *u, const char *name) {
 }
 
 /* The mount itself cannot be kept open, which would make it busy; but the folder that it is in can be gone to, and there its name means the same
- * when we look at it and when we take it away, whatever becomes of the folders on the way. */
+ * when we look at it and when we take it away, whatever becomes of the folders on the way. (Nobody is in the way of himself: for each we go where
+ * it is, which is not in it.) */
 static int go_to_folder(const char *target, const char **ret_name) {
         const char *name = strrchr(target, '/') + 1;
         _cleanup_free_ char *folder = strndup(target, (size_t) (name - target));
@@ -80,8 +81,7 @@ static int umount_one(Unmount *u, const MountEntry *m, int proc_fd, const char *
                 *ret_why = r == -EINVAL ? "it is locked in a namespace of less privileged users: it goes when their processes end"
                                         : NULL;
         }
-        /* We would be in the way of the next one. */
-        return chdir("/") < 0 ? -errno : r;
+        return r;
 }
 
 bool mount_is_name(const char *type, const char *root) {

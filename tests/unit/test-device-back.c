@@ -200,6 +200,9 @@ static void test_ground(void) {
         made_of("virtual/block/dm-1", "loop3");
         CHECK_INT(block_ground(makedev(259, 101), card, &g), 0);
         CHECK(g.card && g.loop);
+        CHECK_INT(device_note(&run, makedev(259, 30)), 0);
+        add(region, 30, 24, UUID);
+        check_found(&run, "/dev/dm-1", NULL);
 
         /* The disk of a namespace that two controllers lead to. */
         add("virtual/nvme-subsystem/nvme-subsys0/nvme0n2", 40, 22, UUID);
@@ -214,7 +217,6 @@ static void test_ground(void) {
         remove_it("nvme0n2", 259, 40);
         remove_it("nvme0c1n2", 259, 41);
 
-        CHECK_INT(device_note(&run, makedev(259, 30)), 0);
         add(region, 30, 25, UUID);
         check_found(&run, "/dev/pmem1", "/dev/pmem1");
         remove_it("pmem1", 259, 30);

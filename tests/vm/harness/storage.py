@@ -66,10 +66,11 @@ def call_off_late(lab, number, button=False):
     return end
 
 
-def cancel_at(lab, step, *options, target="2", meanwhile="true", timeout=60):
-    """Begin a removal by command, and in the middle of a step run a line and cancel it. Returns the end record, whatever that is."""
+def cancel_at(lab, step, *options, target="2", meanwhile="true", pause=700, timeout=60):
+    """Begin a removal by command, and in the middle of a step run a line, which takes no longer than `pause` (ms), and cancel it. Returns the end
+    record, whatever that is."""
     at = step_number(lab, step, target, *options)
-    removal.drill(lab, 700, step)
+    removal.drill(lab, pause, step)
     number = removal.last_id(lab) + 1
     lab.cli("remove", target, "--no-wait", *options)
     removal.wait_for_record(lab, number, f'"ev":"do","n":{at}', timeout, then=f"{meanwhile} && safe-remove cancel {target} --no-wait")

@@ -152,6 +152,54 @@ def link(lab):
     lab.equal(disk.sum(), wanted, "what is on it")
 
 
+@scenario("mounts-link-to-part", profile="mixed", timeout=300, turn=True)
+def link_to_part(lab):
+    """An ordinary user has a folder of it in a place of his own, and a link on the way to it meanwhile: what that leads to is not put there."""
+    disk = lab.filesystem(lab.pmem(3).namespace().device, "ext4")
+    place, other = "/var/tmp/place", "/mnt/other"
+    lab.cleanup(lambda: lab.sh(f"rm -rf {place} {other}"))
+    lab.sh(f"mkdir -p {other} {place} {disk.target}/home/x/y {disk.target}/private/y && chmod 700 {disk.target}/private && "
+           f"chown -R 1000:1000 {disk.target}/home {place}")
+    wanted = disk.fill(mib=1)
+    sandbox = lab.spawn("sandbox", "setpriv --reuid=1000 --regid=1000 --clear-groups unshare --user --map-root-user --mount --propagation slave "
+                                   f"sh -c 'mount --bind {disk.target}/home/x/y {place} && echo inside= && exec sleep 1000'")
+    sandbox.wait_for_output("inside=")
+
+    def places():
+        return {mount["target"] for fs in storage.plan(lab, "3")["takes_down"]["file_systems"] for mount in fs["mounts"]}
+    lab.check(place in places(), "the plan should have his")
+    end = storage.call_off_at(lab, "unmount", target="3", pause=8000, timeout=120, meanwhile=f"timeout 30 sh -c 'while mountpoint -q {disk.target}; do "
+                              f"sleep 0.1; done' && mount {disk.device} {other} && mv {other}/home/x {other}/home/was && "
+                              f"ln -s ../private {other}/home/x && umount {other}")
+    lab.check(any(place in line and "a link or a file is on the way" in line for line in end["lost"]), f"he should be told: {end['lost'][:5]}")
+    lab.check(place not in places(), "nothing should be where his was")
+    lab.equal(disk.sum(), wanted, "what is on it")
+
+
+@scenario("mounts-copy", profile="mixed", timeout=600, turn=True)
+def copy(lab):
+    """Somebody sets up a file with the same UUID while the card's file system is gone: what comes back is the card's, where its disk stayed and where
+    it went, called off and restored, whoever has the link."""
+    image = "/var/tmp/copy.img"
+    lab.cleanup(lambda: lab.run(f"losetup -d /dev/loop5; rm -f {image}", check=False))
+    for number, device, step in ((4, lab.disk(4), "claim-devices"), (3, lab.pmem(3).namespace().device, "disable-namespace")):
+        disk = lab.filesystem(device, "ext4", target=f"/mnt/card{number}")
+        wanted = disk.fill(mib=1)
+        uuid = lab.sh(f"blkid -p -s UUID -o value {device}").strip()
+        link = f"/dev/disk/by-uuid/{uuid}"
+        lab.sh(f"rm -f {image} && truncate -s 16M {image} && mkfs.ext4 -q -F -U {uuid} {image}")
+        storage.call_off_at(lab, step, target=str(number), pause=5000, timeout=120,
+                            meanwhile=f"losetup /dev/loop5 {image} && udevadm settle && ln -sfn /dev/loop5 {link}")
+        lab.equal(disk.sum(), wanted, "what is on it")
+        lab.sh(f"ln -sfn /dev/loop5 {link}")
+        storage.take_out(lab, number)
+        storage.put_back(lab, number)
+        lab.equal(disk.sum(), wanted, "what is on it")
+        lab.check(lab.run("findmnt -n -S /dev/loop5", check=False)[0] != 0, "the copy should be mounted nowhere")
+        lab.sh("losetup -d /dev/loop5")
+        disk.umount()
+
+
 @scenario("mounts-without-end", profile="mixed", timeout=300, turn=True)
 def without_end(lab):
     """Who makes each anew that goes is named, with what ends him, in a time that ends, and nothing is lost."""
