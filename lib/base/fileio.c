@@ -2,7 +2,9 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <libgen.h>
+#include <linux/openat2.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <sys/sysmacros.h>
 #include <sys/uio.h>
 
@@ -93,6 +95,13 @@ int read_file(const char *path, char **ret, size_t *ret_length) {
 }
 
 /* sysfs and proc do not tell the length of a link beforehand, and their paths may be longer than a page. */
+int open_resolved(int dirfd, const char *path, int flags, uint64_t resolve) {
+        struct open_how how = { .flags = (uint64_t) flags | O_CLOEXEC, .resolve = resolve };
+
+        int fd = (int) syscall(SYS_openat2, dirfd, path, &how, sizeof(how));
+        return fd < 0 ? -errno : fd;
+}
+
 int read_link_at(int dirfd, const char *path, char **ret) {
         for (size_t size = 256; size <= LINK_MAX_SIZE; size *= 2) {
                 _cleanup_free_ char *target = malloc(size);

@@ -22,6 +22,10 @@ int read_regular_file(const char *path, size_t max, char **ret, size_t *ret_leng
 /* The same of an administrator's: a link is followed, and to /dev/null it is an empty one. -EFBIG past 1 MiB. */
 int read_config_file(const char *path, char **ret, size_t *ret_length);
 
+/* A descriptor (O_CLOEXEC) of a path below a folder, with openat2(2)'s word about the way there: RESOLVE_CACHED (-EAGAIN: somebody would have to be
+ * asked), RESOLVE_NO_SYMLINKS (-ELOOP: a link is on it). A service with RestrictSUIDSGID= cannot have it. */
+int open_resolved(int dirfd, const char *path, int flags, uint64_t resolve);
+
 /* What a symbolic link says, as it stands. */
 int read_link_at(int dirfd, const char *path, char **ret);
 

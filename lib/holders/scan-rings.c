@@ -47,13 +47,12 @@ static bool is_named(const HoldTarget *t, const char *path) {
  * never answers. The file is open, so that all of its way is known, as long as no server wants to be asked each time. */
 static bool look_up(int process, const char *path, struct statx *ret) {
         _cleanup_close_ int root = openat(process, "root", O_PATH | O_DIRECTORY | O_CLOEXEC);
-        struct open_how how = { .flags = O_PATH | O_NOFOLLOW | O_CLOEXEC, .resolve = RESOLVE_CACHED };
 
         for (unsigned n = 0; root >= 0 && n < LOOKUPS_MAX; n++) {
-                _cleanup_close_ int fd = (int) syscall(SYS_openat2, root, path + strspn(path, "/"), &how, sizeof(how));
+                _cleanup_close_ int fd = open_resolved(root, path + strspn(path, "/"), O_PATH | O_NOFOLLOW, RESOLVE_CACHED);
                 if (fd >= 0)
                         return statx(fd, "", AT_EMPTY_PATH | AT_STATX_DONT_SYNC | AT_NO_AUTOMOUNT, STATX_TYPE | STATX_INO | STATX_MNT_ID, ret) >= 0;
-                if (errno != EAGAIN)
+                if (fd != -EAGAIN)
                         break;
         }
         return false;

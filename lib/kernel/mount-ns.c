@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/openat2.h>
 #include <sched.h>
 #include <sys/ioctl.h>
 #include <sys/stat.h>
@@ -431,25 +432,15 @@ int mount_id_at(int proc_fd, const char *path, uint64_t *ret) {
         return fd < 0 ? -errno : mount_id_of(proc_fd, fd, ret);
 }
 
-/* (openat2(2) would say it in one call, which a service with RestrictSUIDSGID= does not have.) */
 int place_open(int from, const char *path) {
-        _cleanup_free_ char *copy = strdup(path);
-        _cleanup_close_ int fd = fcntl(from, F_DUPFD_CLOEXEC, 0);
-        char *rest = copy;
-        struct stat st;
+        const char *below = path + strspn(path, "/");
 
-        if (!copy || fd < 0)
-                return copy ? -errno : -ENOMEM;
-        for (char *name; (name = strsep(&rest, "/"));) {
-                if (!*name)
-                        continue;
-                int next = openat(fd, name, O_PATH | O_NOFOLLOW | O_CLOEXEC | (rest && *rest ? O_DIRECTORY : 0));
-                if (next < 0)
-                        return errno == ENOTDIR ? -ELOOP : -errno;
-                close(fd);
-                fd = next;
+        if (!*below) {
+                int whole = fcntl(from, F_DUPFD_CLOEXEC, 0);
+                return whole < 0 ? -errno : whole;
         }
-        return fstat(fd, &st) < 0 ? -errno : S_ISLNK(st.st_mode) ? -ELOOP : TAKE_FD(fd);
+        int fd = open_resolved(from, below, O_PATH, RESOLVE_NO_SYMLINKS);
+        return fd == -ENOTDIR ? -ELOOP : fd;
 }
 
 int mount_place_open(int proc_fd, const char *target, uint64_t id) {

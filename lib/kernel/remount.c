@@ -7,6 +7,7 @@
 #include <sys/mount.h>
 #include <sys/stat.h>
 
+#include "base/fileio.h"
 #include "kernel/apart.h"
 #include "kernel/mount-ns.h"
 #include "kernel/mount-options.h"

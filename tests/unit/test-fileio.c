@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/openat2.h>
 #include <sys/stat.h>
 
 #include "base/fileio.h"
@@ -89,6 +90,32 @@ static void test_mkdir(const char *folder) {
         CHECK_INT(mkdir_private(deep), -ENOENT);
 }
 
+/* A name is followed as far as it was said, from the folder on. */
+static void test_way(const char *folder) {
+        _cleanup_free_ char *file = strf("%s/on-way", folder), *link = strf("%s/way", folder), *last = strf("%s/way-file", folder);
+        _cleanup_close_ int dirfd = open(folder, O_PATH | O_DIRECTORY | O_CLOEXEC);
+        struct stat wanted, found;
+
+        CHECK_INT(write_file_durably(file, "x"), 0);
+        CHECK(dirfd >= 0 && stat(file, &wanted) == 0 && symlink(".", link) == 0 && symlink("on-way", last) == 0);
+        _cleanup_close_ int through = open_resolved(dirfd, "way/on-way", O_PATH, 0), plain = open_resolved(dirfd, "on-way", O_PATH, RESOLVE_NO_SYMLINKS);
+        CHECK(through >= 0 && fstat(through, &found) == 0 && found.st_ino == wanted.st_ino);
+        CHECK(plain >= 0 && fstat(plain, &found) == 0 && found.st_ino == wanted.st_ino);
+        CHECK_INT(fcntl(plain, F_GETFD), FD_CLOEXEC);
+        CHECK_INT(open_resolved(dirfd, "way/on-way", O_PATH, RESOLVE_NO_SYMLINKS), -ELOOP);
+        CHECK_INT(open_resolved(dirfd, "way-file", O_PATH, RESOLVE_NO_SYMLINKS), -ELOOP);
+        CHECK_INT(open_resolved(dirfd, "on-way/x", O_PATH, RESOLVE_NO_SYMLINKS), -ENOTDIR);
+        CHECK_INT(open_resolved(dirfd, "nothing", O_PATH, 0), -ENOENT);
+        CHECK_INT(open_resolved(AT_FDCWD, "/proc/self/exe", O_PATH, RESOLVE_NO_SYMLINKS), -ELOOP);
+
+        /* What is open is known, and nobody has to be asked for it. */
+        int fd;
+        for (unsigned n = 0; (fd = open_resolved(dirfd, "on-way", O_PATH, RESOLVE_CACHED)) == -EAGAIN && n < 1000; n++)
+                ;
+        CHECK(fd >= 0);
+        closep(&fd);
+}
+
 int main(void) {
         char folder[] = "/tmp/test-fileio.XXXXXX";
 
@@ -98,6 +125,7 @@ int main(void) {
         test_no_file(folder);
         test_append(folder);
         test_mkdir(folder);
+        test_way(folder);
         test_remove_tree(folder);
         return EXIT_SUCCESS;
 }

@@ -149,6 +149,34 @@ def ring(lab):
     lab.check(user.status() in ("0", "TERM"), f"the user should have been asked to end: {user.status()}")
 
 
+@scenario("holders-ring-file", profile="mixed", turn=True)
+def ring_file(lab):
+    """A file that only an io_uring has open keeps its file system from being unmounted. The service finds it by the path that the kernel tells, as
+    far as it tells one (6.12: the last component alone)."""
+    disk = lab.filesystem(lab.pmem(3).namespace().device)
+    disk.fill(mib=1)
+    user = lab.holder("--ring", f"{disk.target}/content", name="ring")
+    told = lab.sh(f"cat /proc/{user.pid}/fdinfo/*")
+    if f": {disk.target}/content" not in told:
+        lab.check(": content" in told, f"the kernel should tell some name: {told}")
+        return
+    check_named(lab, storage.holders(storage.plan(lab, "3")), user, "descriptor", f"{disk.target}/content")
+    storage.take_out(lab, 3)
+    lab.check(user.status() in ("0", "TERM"), f"the user should have been asked to end: {user.status()}")
+
+
+@scenario("holders-socket-apart", profile="mixed", turn=True)
+def socket_apart(lab):
+    """A socket that is bound to a file of the card, by somebody with a network of his own: the service asks there, and the look is complete."""
+    disk = lab.filesystem(lab.pmem(3).namespace().device)
+    user = lab.holder("--socket", f"{disk.target}/socket", name="socket", properties=("PrivateNetwork=yes",))
+    made = storage.plan(lab, "3")
+    lab.check(made["holders_complete"], f"every process should have been looked at: {made['warnings']}")
+    check_named(lab, storage.holders(made), user, "descriptor", "/socket")
+    storage.take_out(lab, 3)
+    lab.check(not user.running(), "the user should have ended")
+
+
 @scenario("holders-unseen", profile="mixed", timeout=300, turn=True)
 def unseen(lab):
     """What no look finds, the file system's refusal to go does: nothing is torn away, all is put back, and it is said."""
