@@ -92,7 +92,7 @@ static void print_memory(json_object *holders) {
                 table_cell(t, COLOR_NONE, json_str(h, "unit"));
                 table_cellf(t, COLOR_NONE, "%" PRIu64, json_u64(h, "uid"));
                 table_cellf(t, COLOR_NONE, "%" PRIu64, json_u64(h, "node"));
-                table_cell(t, COLOR_NONE, json_str(h, "kind"));
+                table_cell(t, COLOR_NONE, json_u64(h, "bytes") > 0 || json_flag(h, "bound") ? json_str(h, "kind") : "policy");
                 table_cell(t, COLOR_NONE, FORMAT_SIZE(json_u64(h, "bytes")));
                 n++;
         }

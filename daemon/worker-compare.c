@@ -118,7 +118,7 @@ static int look_at_policies(int node, int *looked_at, MemoryHolders **found) {
                 return 0;
         memory_holders_free(TAKE_PTR(*found));
         *looked_at = node;
-        return memory_policies_scan(node, POLICIES_USEC, found);
+        return memory_policies_scan(node, time_for(POLICIES_USEC), found);
 }
 
 /* When the last memory of a node goes, the kernel takes the node out of everybody's memory policy (kernel/cgroup/cpuset.c: mpol_rebind_task(),

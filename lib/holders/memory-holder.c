@@ -102,7 +102,7 @@ static int scan_process(Part *p, int proc, const char *name, int pid) {
                 r = numa_maps_use_of(shared, p->whole->nodes, p->whole->n, p->deadline, &use);
         if (r > 0)
                 gap_note(&p->found.gaps, GAP_TIME, 0, 0);
-        if (r < 0 || !(p->whole->policies ? use.named : use.bytes > 0 || use.bound))
+        if (r < 0 || !(use.named || (!p->whole->policies && (use.bytes > 0 || use.bound))))
                 return r;
         return read_holder(dirfd, shared, pid, &use, &p->found);
 }
@@ -179,6 +179,10 @@ static int scan(const int *nodes, size_t n, bool policies, uint64_t budget_usec,
 
 int memory_holders_scan(const int *nodes, size_t n, uint64_t budget_usec, MemoryHolders **ret) {
         return scan(nodes, n, false, budget_usec, ret);
+}
+
+bool memory_holder_uses(const MemoryHolder *h) {
+        return h->bytes > 0 || h->bound;
 }
 
 int memory_policies_scan(int node, uint64_t budget_usec, MemoryHolders **ret) {

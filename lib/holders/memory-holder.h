@@ -7,7 +7,8 @@
 
 /* Who has memory on a NUMA node. */
 
-/* A process with pages on the node, or bound to it, from /proc/PID/numa_maps. */
+/* A process with pages on the node, or with the node in its policy, from /proc/PID/numa_maps. The kernel shows there the policies of its mappings
+ * and, where one has none, that of its first thread (fs/proc/task_mmu.c:show_numa_map); those of its other threads nobody is told of here. */
 typedef struct MemoryHolder {
         int pid;
         uint64_t start_time;   /* /proc/PID/stat field 22: together with the pid this names one process */
@@ -34,11 +35,14 @@ DEFINE_CLEANUP_FUNC(MemoryHolders, memory_holders_free)
 /* Bytes on `node` in the text of one numa_maps file ("N2=512 kernelpagesize_kB=4", ...). -EBADMSG on rubbish. */
 int numa_maps_sum(const char *text, int node, uint64_t *ret);
 
-/* Of nodes[0], largest first; the others of the n nodes go with it. Stops after budget_usec (0: no limit) with a gap, at the
+/* Has it memory there, or may it have it nowhere else? Others have a policy alone. */
+bool memory_holder_uses(const MemoryHolder *h);
+
+/* Of nodes[0], largest first; the others of the n nodes go with it: with those whose policy alone has nodes[0]. Stops after budget_usec (0: no limit) with a gap, at the
  * latest a little later. 0 or a negative errno (no /proc, no memory). */
 int memory_holders_scan(const int *nodes, size_t n, uint64_t budget_usec, MemoryHolders **ret);
 
-/* The same of those whose policy has the node so (numactl --interleave), with pages there or without. */
+/* The same of those alone whose policy has the node so (numactl --interleave), with pages there or without. */
 int memory_policies_scan(int node, uint64_t budget_usec, MemoryHolders **ret);
 
 /* {"kind": "memory", ...} as it stands in a plan; the caller owns it. */

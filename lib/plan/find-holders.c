@@ -29,7 +29,7 @@ static void bound_finding(Findings *f, const MemoryHolder *h, const Node *node) 
 static void refusal_finding(Findings *f, const MemoryHolder *h, const Node *node) {
         json_object *rule = memory_holder_rule_for(f->request->policy->rules, h);
 
-        if (!holder_rule_has(rule, HOLDER_REFUSE))
+        if (!memory_holder_uses(h) || !holder_rule_has(rule, HOLDER_REFUSE))
                 return;
         _cleanup_free_ char *end = process_end_command(h->unit, h->pid);
         json_object *o = finding(f, BLOCKER_HOLDER_REFUSES, true, "process %d (%s) has memory on node %d and is not to be disturbed: %s",

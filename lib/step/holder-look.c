@@ -139,6 +139,8 @@ static int holder_of_memory(const HolderLook *l, const MemoryHolder *m, Holder *
 static int add_memory_holder(const HolderLook *l, StepRun *run, const MemoryHolder *m, Holders *to) {
         json_object *rule = memory_holder_rule_for(l->rules, m);
 
+        if (!memory_holder_uses(m))
+                return 0;
         if (holder_rule_has(rule, HOLDER_REFUSE)) {
                 _cleanup_free_ char *end = process_end_command(m->unit, m->pid);
                 step_remedy(run, "%s", end);

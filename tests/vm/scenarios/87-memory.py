@@ -83,16 +83,28 @@ def mempolicy(lab):
     removal.check_safe(lab, 2, ram)
 
 
+def moved_away(lab, pid, node):
+    lab.sh(f"migratepages {pid} {node} 0")
+    return f" N{node}=" not in lab.sh(f"cat /proc/{pid}/numa_maps")
+
+
 @scenario("memory-interleaved-called-off", turn=True)
 def interleaved_called_off(lab):
-    """A process that has its memory on the card's node and another one by turns has it on the other one alone when the memory was away for a while."""
+    """A process that has its memory on the card's node and another one by turns has it on the other one alone when the memory was away for a while;
+    and so is one that has a policy alone, and none of its memory there."""
     ram = lab.ram(2)
     # It waits with its buffer in memory, until somebody reads.
     lab.spawn("interleaved", f"exec numactl --interleave=0,{ram.node} sh -c 'dd if=/dev/zero bs=8M count=1 | sleep infinity'")
     lab.wait_for(lambda: any(h.get("in_policy") and h["comm"] == "dd" for h in storage.plan(lab, "2")["holders"]), 30, "its memory to be there")
+    absent = lab.spawn("absent", f"exec numactl --interleave=0,{ram.node} tail -f /dev/null")
+    lab.wait_for(lambda: lab.sh(f"cat /proc/{absent.pid}/comm").strip() == "tail", 30, "the program")
+    lab.wait_for(lambda: moved_away(lab, absent.pid, ram.node), 30, "its memory to be elsewhere")
+    named = [h for h in storage.plan(lab, "2")["holders"] if h.get("pid") == absent.pid]
+    lab.check(named and named[0]["in_policy"] and named[0]["bytes"] == 0, f"it should be listed for its policy: {named}")
     end = storage.call_off_at(lab, "disable-dax")
     said = [line for line in end["lost"] if "memory policy" in line]
-    lab.check("dd" in [line.split(" (")[1].split(")")[0] for line in said], f"its loss should be listed: {said}")
+    lost = [line.split(" (")[1].split(")")[0] for line in said]
+    lab.check("dd" in lost and "tail" in lost, f"the loss of both should be listed: {said}")
     lab.check(f"node {ram.node} is no longer in its memory policy" in said[0], f"the node should be named: {said[0]}")
 
 
