@@ -78,8 +78,8 @@ typedef struct Holder {
         char *cgroup;           /* path in the unified hierarchy ("/system.slice/x.service"), or NULL */
         uint32_t uid;
         bool hidden;            /* from that user, by /proc: process_user() */
-        bool protected;         /* PID 1, this process and its ancestors (worker, daemon), kernel threads, the protected sessions with the
-                                 * ancestors of their leaders: never ended, never frozen */
+        bool protected;         /* PID 1, this process and its ancestors (worker, daemon), kernel threads, the message bus, the protected
+                                 * sessions with the ancestors of their leaders: never ended, never frozen */
         Hold *holds;            size_t n_holds, n_holds_allocated;
         uint64_t n_more_holds;  /* not listed: whoever has hundreds of files open is a holder anyway */
 } Holder;

@@ -121,7 +121,7 @@ static int add_holder(Look *l) {
 
         h->pid = l->pid;
         h->start_time = st.start_time;
-        h->protected = protection_covers(l->scan->protection, l->pid, &st);
+        h->protected = protection_covers(l->scan->protection, l->pid, &st, h->unit);
         holders->items[holders->n_items++] = *h;
         *h = (Holder) { 0 };
         return 0;

@@ -4,6 +4,7 @@
 #include <errno.h>
 
 #include "holders/holder-rule.h"
+#include "holders/message-bus.h"
 #include "holders/nfs-exports.h"
 #include "holders/pin-holder.h"
 #include "holders/process.h"
@@ -18,6 +19,14 @@ static void protected_finding(Findings *f, const Holder *h) {
         if (h->n_holds > 0 && h->holds[0].way == HOLD_CWD)
                 finding_remedy(o, "cd /  # in that session");
         finding_remedy(o, "ls -l /proc/%d/cwd /proc/%d/fd  # it is PID 1, this service, or the session that asks", h->pid, h->pid);
+}
+
+static void bus_finding(Findings *f, const Holder *h) {
+        _cleanup_free_ char *text = message_bus_text(h), *remedy = message_bus_remedy(h);
+        json_object *o = finding(f, BLOCKER_HOLDER_PROTECTED, true, "%s", text);
+
+        json_set_str(o, "evidence", h->n_holds > 0 ? h->holds[0].found : NULL);
+        finding_remedy(o, "%s", remedy);
 }
 
 static void refusal_finding(Findings *f, const Holder *h, json_object *rule) {
@@ -73,7 +82,9 @@ static void add_holder(Findings *f, const Holder *h, const HoldTargets *targets,
         json_set(o, "on_remove", rungs);
         json_set_str(o, "rule", json_str(rule, "from"));
         json_object_array_add(holders, o);
-        if (h->protected)
+        if (unit_is_message_bus(h->unit))
+                bus_finding(f, h);
+        else if (h->protected)
                 protected_finding(f, h);
         else if (refuses)
                 refusal_finding(f, h, rule);

@@ -4,6 +4,7 @@
 
 #include "base/clock.h"
 #include "holders/memory-holder.h"
+#include "holders/message-bus.h"
 #include "holders/pin-holder.h"
 #include "holders/process.h"
 #include "kernel/cgroup.h"
@@ -76,7 +77,7 @@ bool group_is_free(const Protection *p, const char *cgroup) {
                 _cleanup_free_ char *path = strf("/proc/%d", pids[i]);
                 _cleanup_close_ int dirfd = path ? open(path, O_PATH | O_DIRECTORY | O_CLOEXEC) : -EBADF;
                 ProcessStat st;
-                if (dirfd >= 0 && process_stat(dirfd, &st) >= 0 && protection_covers(p, pids[i], &st))
+                if (dirfd >= 0 && process_stat(dirfd, &st) >= 0 && protection_covers(p, pids[i], &st, NULL))
                         return false;
         }
         return true;
@@ -89,6 +90,12 @@ static int objection(const HolderLook *l, StepRun *run, const Holder *h) {
 
         if (!h->protected && !holder_rule_has(rule, HOLDER_REFUSE))
                 return 0;
+        if (unit_is_message_bus(h->unit)) {
+                text = message_bus_text(h);
+                end = message_bus_remedy(h);
+                step_remedy(run, "%s", end);
+                return step_fail(run, -EBUSY, "%s", text);
+        }
         text = holder_text(h);
         if (h->protected)
                 return step_fail(run, -EBUSY, "%s: it is never ended for a removal (PID 1, this service, or the session that asked)", text);
@@ -111,7 +118,7 @@ static int holder_open(const HolderLook *l, int pid, int dirfd, Holder *ret) {
         if (r < 0)
                 return r;
         h.start_time = st.start_time;
-        h.protected = protection_covers(&l->protection, pid, &st);
+        h.protected = protection_covers(&l->protection, pid, &st, h.unit);
         *ret = h;
         h = (Holder) { 0 };
         return 0;

@@ -222,14 +222,14 @@ static void test_bad_mounts(void) {
 /* What is shipped must be beyond doubt: no warning, and never against memory, which every one of these has on every card. */
 static void test_shipped(const char *path) {
         _cleanup_json_ json_object *warnings = json_object_new_array(), *rules = json_object_new_array();
-        MemoryHolder m = { .unit = (char *) "dbus.service" };
+        MemoryHolder m = { .unit = (char *) "polkit.service" };
         _cleanup_fclose_ FILE *f = fopen(path, "re");
         char text[4096] = "";
 
         CHECK(f && fread(text, 1, sizeof(text) - 1, f) > 0);
         CHECK_INT(policy_rules_parse(rules, path, text, warnings), 0);
         CHECK_INT(json_len(warnings), 0);
-        CHECK(holder_rule_has(rule_for(rules, "dbus.service", NULL, HOLD_CWD), HOLDER_REFUSE));
+        CHECK(holder_rule_has(rule_for(rules, "polkit.service", NULL, HOLD_CWD), HOLDER_REFUSE));
         CHECK(!rule_for(rules, "postgresql.service", NULL, HOLD_CWD));
         CHECK(!memory_holder_rule_for(rules, &m));
 }
