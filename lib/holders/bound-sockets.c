@@ -176,13 +176,16 @@ static int ask_in(BoundSockets *b, const HoldTargets *targets, int namespace_fd)
 
 int bound_sockets_learn(BoundSockets *b, const HoldTargets *targets, int dirfd) {
         struct stat st, own;
+        size_t at;
 
         _cleanup_close_ int fd = openat(dirfd, "ns/net", O_RDONLY | O_CLOEXEC);
         if (fd < 0 || fstat(fd, &st) < 0)
                 return -errno;
-        int r = id_map_add(&b->namespaces, st.st_ino, 0);
-        if (r <= 0)
-                return r;
+        if (id_map_find(&b->namespaces, st.st_ino, &at))
+                return 0;
         bool here = stat("/proc/thread-self/ns/net", &own) >= 0 && own.st_ino == st.st_ino;
-        return here ? ask(b, targets) : ask_in(b, targets, fd);
+        int r = here ? ask(b, targets) : ask_in(b, targets, fd);
+        if (r >= 0)
+                r = id_map_add(&b->namespaces, st.st_ino, 0);
+        return r < 0 ? r : 0;
 }
