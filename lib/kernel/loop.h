@@ -5,10 +5,18 @@
 #include "base/json.h"
 #include "base/util.h"
 
-/* Loop devices. Their setup as JSON: {"backing_file", "offset", "sizelimit", "flags", "block_size"}; flags are the kernel's
- * LO_FLAGS_ bits. */
+/* Loop devices. Their setup as JSON: {"backing_file", "offset", "sizelimit", "flags", "block_size", "device", "inode"}; flags are
+ * the kernel's LO_FLAGS_ bits, the last two its numbers of the open file. And which file that is, where it could be found out: "file" (kernel/file-id.h) of a regular one that its path leads to from the
+ * host's root, "node" ("259:3") of a block device. */
 
-/* What the kernel says; the path of the file as seen from the host's root. -ENXIO: nothing is bound to it. */
+/* "loop3" -> 3, else -EINVAL: the name goes into a path and a command. */
+int loop_number(const char *name, uint64_t *ret);
+
+/* Its node, in the mount namespace of the caller. */
+int loop_open(const char *name, int mode);
+
+/* What the kernel says; the path of the file as seen from the host's root. -ENXIO: nothing is bound to it. Takes some seconds more than
+ * the timeout where somebody on the way to the file does not answer. */
 int loop_read(const char *name, uint64_t timeout_usec, json_object **ret);
 
 /* Is its file a deleted one, of which it has the last hold? By the file's numbers, since a name may really end in "(deleted)"; where
@@ -18,6 +26,7 @@ bool loop_has_last_hold(const char *name, uint64_t timeout_usec);
 /* What the kernel has of the open files of loop devices, wherever their names lead: such a name is of the mount namespace of whoever opened
  * it, who may have a /dev of his own. */
 typedef struct LoopFile {
+        bool asked;             /* its file's system has said something, if only an error */
         bool answered;
         dev_t node;             /* of a block device; 0: it is a regular file */
         dev_t device;           /* of the file system that the file is on, as stat() tells it */
@@ -44,6 +53,9 @@ int loop_files_load(LoopFiles *l, loop_wanted_t wanted, void *userdata);
 /* NULL: the kernel did not say. */
 const LoopFile *loop_files_find(const LoopFiles *l, const char *name);
 
+/* Nobody knows what its file is: it was not wanted, did not answer in time, or was behind others that did not. */
+bool loop_files_unasked(const LoopFiles *l, const char *name);
+
 /* Lets go of the file. With the device open elsewhere the kernel says yes and does it when the last one closes it: look at
  * loop_is_bound(). */
 int loop_detach(const char *name, uint64_t timeout_usec);
@@ -52,6 +64,11 @@ bool loop_is_bound(const char *name);
 /* Whether it lets go of its file by itself once nobody has it open (umount of `mount -o loop`). */
 int loop_set_autoclear(const char *name, bool autoclear, uint64_t timeout_usec);
 
-/* Binds the setup to that very device, which is made where it is not there. Autoclear is left off: without an opener it would
- * let go at once. */
-int loop_attach(const char *name, json_object *setup, uint64_t timeout_usec);
+/* Binds the setup to that very device, which is made where it is not there, and reads it back; one that is bound so already is left. Autoclear is left
+ * off: without an opener it would let go at once. Never to another file than the one that was noted, and never over a link. 0 with *ret_text
+ * naming the settings that it has not as they were, or NULL; -ESTALE with *ret_text, why: it is not that file (none was noted, it is not there), or
+ * the device is bound to something else; else a negative errno. */
+int loop_attach(const char *name, json_object *setup, uint64_t timeout_usec, char **ret_text);
+
+/* Is it bound to what was noted, by the numbers that the kernel had then or by the file that its path leads to? 1, 0 or a negative errno. */
+int loop_is_bound_so(const char *name, json_object *setup, uint64_t timeout_usec);

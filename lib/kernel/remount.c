@@ -9,6 +9,7 @@
 
 #include "base/fileio.h"
 #include "kernel/apart.h"
+#include "kernel/file-id.h"
 #include "kernel/mount-ns.h"
 #include "kernel/mount-options.h"
 #include "kernel/remount.h"
@@ -233,8 +234,7 @@ static int again(Again *a) {
                 return fail(a, r, "the options of the mount");
         if (unknown)
                 lose(a, unknown);
-        _cleanup_close_ int root = open("/", O_PATH | O_DIRECTORY | O_CLOEXEC);
-        _cleanup_close_ int place = root < 0 ? -errno : place_open(root, target);
+        _cleanup_close_ int place = path_open_straight(target);
         if (place < 0)
                 return fail(a, place, place == -ELOOP ? LINK_MADE : "its folder");
         if (move_mount(fd, "", place, "", MOVE_MOUNT_F_EMPTY_PATH | MOVE_MOUNT_T_EMPTY_PATH) < 0)

@@ -88,6 +88,8 @@ static int swapoff_verify(json_object *args, StepRun *run) {
         dev_t dev = 0;
 
         int r = 0;
+        if (run->backwards && step_noted_flag(run, "left"))
+                return STEP_NOT_APPLIED;
         if (run->backwards && !json_flag(args, "file")) {
                 r = device_find(run, json_str(args, "path"), &path, &dev);
                 if (r == -ENODEV)
@@ -97,6 +99,17 @@ static int swapoff_verify(json_object *args, StepRun *run) {
         if (r >= 0)
                 r = look(args, dev, run, &used, &others);
         return r < 0 ? r : r > 0 ? STEP_NOT_APPLIED : STEP_APPLIED;
+}
+
+/* Whoever has a folder on the way to a file has another one there in a moment, and would read all that is swapped out. */
+static int note_file(json_object *args, StepRun *run) {
+        json_object *id = NULL, *note;
+
+        if (step_noted_object(run, "id") || swap_file_id(json_str(args, "path"), run->limits->write_timeout_usec, &id) < 0)
+                return 0;
+        note = json_object_new_object();
+        json_set(note, "id", id);
+        return step_note(run, note);
 }
 
 static int swapoff_apply(json_object *args, StepRun *run) {
@@ -109,8 +122,8 @@ static int swapoff_apply(json_object *args, StepRun *run) {
         if (r <= 0)
                 return r;
         r = swapoff_check(args, run);
-        if (r >= 0 && !json_flag(args, "file"))
-                r = device_note(run, dev);
+        if (r >= 0)
+                r = json_flag(args, "file") ? note_file(args, run) : device_note(run, dev);
         if (r < 0)
                 return r;
         const ApartOptions options = {
@@ -119,23 +132,46 @@ static int swapoff_apply(json_object *args, StepRun *run) {
                 .cancelled = run->ignore_cancel ? NULL : run->cancelled,
                 .userdata = run->userdata,
         };
-        r = swap_off(json_str(args, "path"), &options);
+        r = swap_off(json_str(args, "path"), step_noted_object(run, "id"), &options);
         return r < 0 ? step_fail(run, r, "swapoff %s: %s", json_str(args, "path"), strerror(-r)) : 0;
 }
 
+/* By hand, as it was. */
+static char *on_command(const char *path, int priority) {
+        _cleanup_free_ char *quoted = shell_quoted(path);
+
+        return priority >= 0 ? strf("swapon -p %d %s", priority, quoted ?: "") : strf("swapon %s", quoted ?: "");
+}
+
+/* What may be somebody else's file is not swapped to, and keeps nothing else from coming back. */
+static int leave(json_object *args, const char *why, StepRun *run) {
+        _cleanup_free_ char *command = on_command(json_str(args, "path"), json_object_get_int(json_get(args, "priority")));
+        json_object *note = json_object_new_object();
+
+        json_set_bool(note, "left", true);
+        step_lost(run, "%s is not switched on again: %s; when it is the right one: %s", json_str(args, "path"), why, command ?: "swapon");
+        return step_note(run, note);
+}
+
 static int swapoff_revert(json_object *args, StepRun *run) {
-        const ApartOptions options = { .timeout_usec = run->limits->write_timeout_usec };
+        const ApartOptions options = { .interruptible = true, .timeout_usec = run->limits->write_timeout_usec };
         int priority = json_object_get_int(json_get(args, "priority"));
         _cleanup_free_ char *path = NULL;
         dev_t dev;
 
+        json_object *id = step_noted_object(run, "id");
+
+        if (json_flag(args, "file") && !id)
+                return leave(args, "which file it was is not on record: nobody could say then, or an earlier version has written it", run);
         int r = json_flag(args, "file") ? 0 : device_find(run, json_str(args, "path"), &path, &dev);
         if (r < 0)
                 return r;
-        r = swap_on(path ?: json_str(args, "path"), priority, &options);
+        r = swap_on(path ?: json_str(args, "path"), id, priority, &options);
+        if (r == -ESTALE)
+                return leave(args, "it is not there, or another file has its name, or a link is on the way to it now", run);
         if (r < 0 && r != -EBUSY) {
-                _cleanup_free_ char *quoted = shell_quoted(path ?: json_str(args, "path"));
-                step_remedy(run, "swapon -p %d %s", priority, quoted);
+                _cleanup_free_ char *command = on_command(path ?: json_str(args, "path"), priority);
+                step_remedy(run, "%s", command ?: "swapon");
                 return step_fail(run, r, "swapon %s: %s", path ?: json_str(args, "path"), strerror(-r));
         }
         return 0;

@@ -437,6 +437,24 @@ static void test_swapoff(void) {
         CHECK_INT(apply(&c), 0);
 }
 
+static void note(Case *c, const char *text) {
+        json_object *o = NULL;
+
+        CHECK_INT(json_parse(text, strlen(text), &o), 0);
+        json_object_array_add(c->run.notes, o);
+}
+
+/* What was not noted is not missing. */
+static void test_loop_back(void) {
+        _cleanup_(case_done) Case c = case_new(STEP_DETACH_LOOP, "{\"loop\": \"loop1\", \"dev\": \"7:1\", \"backing_file\": \"/tmp/image\"}");
+
+        CHECK_INT(revert(&c), 0);
+        CHECK_INT(verify(&c), STEP_NOT_APPLIED);
+        CHECK_INT(json_len(c.run.lost), 0);
+        note(&c, "{\"setup\": {\"backing_file\": \"/tmp/image\", \"offset\": 0, \"sizelimit\": 0, \"flags\": 0, \"block_size\": 512}}");
+        CHECK_INT(verify(&c), STEP_APPLIED);
+}
+
 #define DRIVER(name) "/sys/bus/nd/drivers/" name "/unbind"
 #define DEVICE "/sys/bus/nd/devices/"
 
@@ -567,6 +585,7 @@ int main(void) {
         test_path();
         test_leg();
         test_loop();
+        test_loop_back();
         test_swapoff();
         test_namespace();
         test_nd_region();

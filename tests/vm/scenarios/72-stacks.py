@@ -56,6 +56,37 @@ def loop(lab):
     lab.equal(lab.sh("cat /mnt/loop/file"), "there", "what is in the image")
 
 
+@scenario("stack-exchanged", profile="mixed", timeout=300)
+def exchanged(lab):
+    """Called off when a loop device and swap are down: whoever has their folder has put his own files there meanwhile, which root must not take."""
+    disk = lab.filesystem(lab.disk(4), "ext4", "/mnt/disk")
+    home = f"{disk.target}/home"
+    theirs = "setpriv --reuid=1000 --regid=1000 --clear-groups"
+    lab.sh(f"install -d -o 1000 {home} && (umask 077; head -c 16M /dev/zero > {home}/swap; echo true > {home}/image; truncate -s 16M {home}/image) && "
+           f"mkswap -q {home}/swap && swapon -p 7 {home}/swap && losetup /dev/loop5 {home}/image && "
+           f"{theirs} sh -c 'cd {home} && echo false > their-image && truncate -s 16M their-image && head -c 16M /dev/zero > their-swap && mkswap -q their-swap'")
+    lab.cleanup(lambda: lab.run(f"swapoff {home}/swap; losetup -d /dev/loop5", check=False))
+    exchange = f"cd {home}; for f in swap image; do mv $f was-$f && mv their-$f $f || exit 1; done"
+    removal_id = removal.last_id(lab) + 1
+    at = storage.step_number(lab, "swapoff", "4")
+    removal.drill(lab, 3000, "swapoff")
+    lab.cli("remove", "4", "--no-wait")
+    removal.wait_for_record(lab, removal_id, f'"ev":"do","n":{at}', then="timeout 20 sh -c 'while grep -q /home/swap /proc/swaps || [ -e /sys/block/loop5/loop ]; do "
+                            f"sleep 0.05; done' && {theirs} sh -c '{exchange}' && safe-remove cancel 4 --no-wait && cd /")
+    lab.changed()
+    end = removal.wait_for_end(lab, removal_id)
+    for name, what in (("loop5", "is not attached"), ("home/swap", "is not switched on")):
+        lab.check(any(name in line and what in line and "another file has its name" in line for line in end["lost"]), f"{name} should be told: {end['lost']}")
+    lab.check(disk.mounted(), "the file system should be back")
+    lab.equal(lab.run("grep /home/swap /proc/swaps", check=False)[1], "", "what is swapped to")
+    lab.equal(lab.run("cat /sys/block/loop5/loop/backing_file", check=False)[1], "", "what the loop device is bound to")
+    lab.sh(f"cd {home} && mv was-swap swap && mv was-image image")
+    for line in end["lost"]:
+        if "when it is the right one: " in line:
+            lab.sh(line.split("when it is the right one: ")[1])
+    lab.equal(lab.sh("head -n 1 /dev/loop5 | head -c 4"), "true", "what is in the image")
+
+
 @scenario("stack-loop-elsewhere", profile="mixed", timeout=300)
 def loop_elsewhere(lab):
     """Loop devices of files that are called like the card's disk, and lie where somebody has a /dev of his own: none of the card's."""

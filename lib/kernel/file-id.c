@@ -1,0 +1,82 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include <errno.h>
+#include <fcntl.h>
+#include <sys/stat.h>
+
+#include "kernel/file-id.h"
+
+/* (openat2(2) would say it in one call, which a service with RestrictSUIDSGID= does not have.) */
+int path_open_straight(const char *path) {
+        _cleanup_free_ char *copy = strdup(path);
+        _cleanup_close_ int fd = open("/", O_PATH | O_DIRECTORY | O_CLOEXEC);
+        char *rest = copy;
+        struct stat st;
+
+        if (!copy || fd < 0)
+                return copy ? -errno : -ENOMEM;
+        for (char *name; (name = strsep(&rest, "/"));) {
+                if (!*name)
+                        continue;
+                int next = openat(fd, name, O_PATH | O_NOFOLLOW | O_CLOEXEC | (rest && *rest ? O_DIRECTORY : 0));
+                if (next < 0)
+                        return errno == ENOTDIR ? -ELOOP : -errno;
+                close(fd);
+                fd = next;
+        }
+        return fstat(fd, &st) < 0 ? -errno : S_ISLNK(st.st_mode) ? -ELOOP : TAKE_FD(fd);
+}
+
+/* "1:0a1b2c...": its type, and its bytes. */
+static char *handle_of(int fd) {
+        _cleanup_free_ struct file_handle *h = calloc(1, sizeof(*h) + MAX_HANDLE_SZ);
+        int mount_id;
+
+        if (!h)
+                return NULL;
+        h->handle_bytes = MAX_HANDLE_SZ;
+        if (name_to_handle_at(fd, "", h, &mount_id, AT_EMPTY_PATH) < 0)
+                return NULL;
+        _cleanup_free_ char *hex = calloc(h->handle_bytes + 1, 2);
+        for (size_t i = 0; hex && i < h->handle_bytes; i++)
+                (void) snprintf(hex + 2 * i, 3, "%02x", h->f_handle[i]);
+        return hex ? strf("%d:%s", h->handle_type, hex) : NULL;
+}
+
+json_object *file_id(int fd) {
+        _cleanup_free_ char *handle = handle_of(fd);
+        struct statx st;
+
+        if (statx(fd, "", AT_EMPTY_PATH | AT_NO_AUTOMOUNT, STATX_INO | STATX_BTIME, &st) < 0 || !(st.stx_mask & STATX_INO))
+                return NULL;
+        json_object *o = json_object_new_object();
+        json_set_u64(o, "inode", st.stx_ino);
+        if (handle)
+                json_set_str(o, "handle", handle);
+        if (st.stx_mask & STATX_BTIME)
+                json_set_strf(o, "born", "%jd.%09u", (intmax_t) st.stx_btime.tv_sec, st.stx_btime.tv_nsec);
+        return o;
+}
+
+bool file_id_same(json_object *noted, json_object *now) {
+        static const char *const keys[] = { "handle", "born" };
+        bool told = false;
+
+        if (!json_has(noted, "inode") || !json_has(now, "inode") || json_u64(noted, "inode") != json_u64(now, "inode"))
+                return false;
+        for (size_t i = 0; i < ELEMENTSOF(keys); i++) {
+                const char *then = json_str(noted, keys[i]);
+                if (then && !streq_ptr(then, json_str(now, keys[i])))
+                        return false;
+                told = told || then;
+        }
+        return told;
+}
+
+int path_reopen(int fd, int flags) {
+        _cleanup_free_ char *path = strf("/proc/self/fd/%d", fd);
+
+        if (!path)
+                return -ENOMEM;
+        int again = open(path, flags | O_CLOEXEC);
+        return again < 0 ? -errno : again;
+}
