@@ -156,6 +156,29 @@ static bool has_block(const Findings *f, const BlockDevice *b) {
         return false;
 }
 
+static bool is_unasked_loop(const Odd *o) {
+        return o->error == -ETIME;
+}
+
+static bool is_below(const char *path, const char *folder) {
+        const char *rest = startswith(path, folder);
+
+        return streq(folder, "/") || (rest && (*rest == '/' || *rest == '\0'));
+}
+
+/* The path is one of some mount namespace, or was one: the file is the card's if it is mounted on the way in any of them, whatever lies over that. And a
+ * node of one of its disks may be where nobody but a file system in memory has it. A file system that lives on without a mount tells itself
+ * (find-kernel-users.c, step/step-unmount.c). */
+static Whose whose_loop(const Findings *f, const BlockDevice *b) {
+        const Mount *m = topology_mount_of_path(f->t, topology_host_ns(f->t), b->label);
+
+        for (size_t i = 0; i < f->s->n_mounts; i++)
+                if (is_below(b->label, f->s->mounts[i]->target))
+                        return NOBODY_KNOWS;
+        bool in_memory = !m || streq(m->type, "tmpfs") || streq(m->type, "ramfs") || streq(m->type, "devtmpfs");
+        return unless(in_memory && has_disks(f));
+}
+
 /* A virtual one is of the card when it stands on the card; what it stands on is its `slaves`, or what a loop device says. */
 static Whose whose_block(const Findings *f, const char *name, const Odd *o) {
         const BlockDevice *b = topology_block_device(f->t, name);
@@ -167,6 +190,8 @@ static Whose whose_block(const Findings *f, const char *name, const Odd *o) {
                 if (lower && has_block(f, lower))
                         return CARDS;
         }
+        if (b && b->label && is_unasked_loop(o))
+                return whose_loop(f, b);
         bool about_lower = strstr(o->path, "/slaves") || strstr(o->path, "/loop/");
         return b && o->where && !about_lower ? OTHERS : unless(has_disks(f));
 }
@@ -258,9 +283,21 @@ static void odd_finding(Findings *f, const Odd *o, Whose w) {
                 [CARDS] = "it is of this card",
                 [NOBODY_KNOWS] = "whether it is of this card cannot be told",
         };
+        static const char *const loop_words[] = {
+                [OTHERS] = "its path leads nowhere to this card",
+                [CARDS] = "it stands on this card",
+                [NOBODY_KNOWS] = "by its path it could be this card's",
+        };
         bool text = o->error == -EINVAL || o->error == -ERANGE || o->error == -EBADMSG;
         _cleanup_free_ char *path = shell_quoted(o->path);
 
+        if (is_unasked_loop(o)) {
+                json_object *l = finding(f, BLOCKER_NOT_UNDERSTOOD, w != OTHERS, "which file %s names was not asked: its file system may not answer, or it "
+                                         "is behind others that do not", o->path);
+                json_set_strf(l, "evidence", "%s", loop_words[w]);
+                finding_remedy(l, "cat %s  # whoever serves that file system has to answer; or losetup -d what is not needed", path);
+                return;
+        }
         json_object *b = finding(f, BLOCKER_NOT_UNDERSTOOD, w != OTHERS, "%s %s", o->path,
                                  text ? "cannot be understood" : "cannot be read");
         json_set_strf(b, "evidence", "%s; %s", strerror(-o->error), words[w]);

@@ -74,7 +74,12 @@ int load_loops(Topology *t) {
                 return r;
         for (size_t i = 0; i < t->n_block_devices; i++) {
                 BlockDevice *b = &t->block_devices[i];
-                r = b->kind == BLOCK_LOOP ? read_loop(t, b, loop_files_find(&files, b->name)) : 0;
+                if (b->kind != BLOCK_LOOP)
+                        continue;
+                r = read_loop(t, b, loop_files_find(&files, b->name));
+                /* Its path alone may lead elsewhere: a plan asks whether it could be the card's. */
+                if (r >= 0 && b->label && loop_files_unasked(&files, b->name))
+                        r = odd_addf(t, -ETIME, "/sys/class/block/%s/loop/backing_file", b->name);
                 if (r < 0)
                         return r;
         }

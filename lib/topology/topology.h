@@ -247,7 +247,8 @@ typedef struct NameIndex NameIndex;
 typedef struct Odd {
         char *path;            /* the attribute, link, folder or table */
         char *where;           /* the line of ancestors of the device that it is of, as its link says it; NULL: no link to go by */
-        int error;             /* negative errno; -EINVAL, -ERANGE and -EBADMSG are of texts that are not understood */
+        int error;             /* negative errno; -EINVAL, -ERANGE and -EBADMSG are of texts that are not understood; -ETIME: it is the path of a
+                                * loop device's file that nobody has asked which one it is, or that has not answered */
 } Odd;
 
 typedef struct Topology {
