@@ -130,8 +130,8 @@ static void locked_finding(Findings *f, const Mount *m) {
         _cleanup_free_ char *folder = strf("/proc/%d", m->pid), *unit = NULL, *end = NULL, *path = shell_quoted(m->ns_path),
                             *unkeep = unkeep_command(f, m->ns);
         _cleanup_close_ int fd = m->pid > 0 && folder ? open(folder, O_PATH | O_DIRECTORY | O_CLOEXEC) : -EBADF;
-        json_object *o = finding(f, BLOCKER_LOCKED_MOUNT, true, "%s of the card is mounted in a namespace of less privileged users, where the kernel lets "
-                                 "nobody unmount it: it goes when their processes end", m->target);
+        json_object *o = finding(f, BLOCKER_LOCKED_MOUNT, true, "%s of the card is mounted in a namespace of less privileged users, at a place that follows none "
+                                 "of the machine's own: it may be locked there, which the kernel tells nobody, and then goes with the namespace only", m->target);
 
         mount_evidence(o, m);
         if (m->pid == 0 && path)
