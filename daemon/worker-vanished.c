@@ -115,6 +115,9 @@ static bool is_mounted_from(const char *device) {
                 if (mounts_find_all(&(MountedFs) { .type = types[i] }, AGAIN_SEC * USEC_PER_SEC, &mounts) < 0)
                         return true;
                 for (size_t k = 0; k < json_len(mounts); k++) {
+                        /* Those that are not told may be. */
+                        if (json_flag(json_at(mounts, k), "more"))
+                                return true;
                         _cleanup_free_ char *name = name_of_source(json_str(json_at(mounts, k), "source") ?: "");
                         if (streq_ptr(name, device))
                                 return true;

@@ -209,22 +209,61 @@ int mounts_of_table(const MountedFs *fs, const MountNs *ns, const MountEntries *
         return 0;
 }
 
+enum {
+        /* What the answer has of less privileged users' mounts, and of one user's: it has an end (kernel/apart.c), and nobody is to make it fail for the
+         * others. */
+        FOREIGN_BYTES = 12 * 1024 * 1024,
+        USER_BYTES = 3 * 1024 * 1024,
+};
+
 typedef struct Find {
         const MountedFs *fs;
         bool all;
         json_object *found;
+        json_object *used;      /* by user: how much; once he has no room any more all */
+        size_t foreign;
 } Find;
 
-static int find_in_ns(const MountNs *ns, const MountEntries *l, void *data) {
-        const Find *f = data;
+/* In the order of the table, until the user has had his part. One more says that there are more. */
+static void add_foreign(Find *f, const MountNs *ns, json_object *mounts) {
+        _cleanup_free_ char *user = strf("%u", ns->owner);
+        uint64_t used = user ? json_u64(f->used, user) : USER_BYTES;
 
-        return mounts_of_table(f->fs, ns, l, f->found);
+        for (size_t i = 0; i < json_len(mounts) && used < USER_BYTES; i++) {
+                json_object *m = json_at(mounts, i);
+                size_t length = strlen(json_text(m));
+
+                used += length;
+                f->foreign += length;
+                if (used >= USER_BYTES || f->foreign >= FOREIGN_BYTES) {
+                        used = USER_BYTES;
+                        json_set_bool(m, "more", true);
+                        json_set_u64(m, "owner", ns->owner);
+                }
+                json_object_array_add(f->found, json_ref(m));
+        }
+        if (user)
+                json_set_u64(f->used, user, used);
+}
+
+static int find_in_ns(const MountNs *ns, const MountEntries *l, void *data) {
+        _cleanup_json_ json_object *mounts = NULL;
+        Find *f = data;
+
+        if (!ns->foreign)
+                return mounts_of_table(f->fs, ns, l, f->found);
+        mounts = json_object_new_array();
+        int r = mounts_of_table(f->fs, ns, l, mounts);
+        if (r >= 0)
+                add_foreign(f, ns, mounts);
+        return r;
 }
 
 static int find_apart(void *data, char **ret_text) {
         Find *f = data;
 
         f->found = json_object_new_array();
+        f->used = json_object_new_object();
         int r = mount_tables_for_each(f->all, find_in_ns, f);
         *ret_text = strdup(json_text(f->found));
         return r < 0 ? r : *ret_text ? 0 : -ENOMEM;
@@ -238,6 +277,10 @@ static int find_mounts(Find *f, uint64_t timeout_usec, json_object **ret) {
         if (r < 0)
                 return r;
         return text ? json_parse_names(text, strlen(text), ret) : -EBADMSG;
+}
+
+const char *mounts_find_error(int error) {
+        return error == -EFBIG ? "the mounts of the machine's own namespaces are more than an answer has room for (16 MiB)" : strerror(-error);
 }
 
 int mounts_find(const MountedFs *fs, uint64_t timeout_usec, json_object **ret) {

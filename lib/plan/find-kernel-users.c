@@ -5,10 +5,12 @@
 
 #include "base/clock.h"
 #include "kernel/attr.h"
+#include "kernel/mount-ns-budget.h"
 #include "plan/findings.h"
 
 enum {
         POOL_TIMEOUT_SEC = 5,
+        LEFT_OUT_TOLD_MAX = 3, /* users */
 };
 
 static const BlockDevice *block_in_scope(const Scope *s, const char *name) {
@@ -157,16 +159,36 @@ static char *left_out_text(const Findings *f) {
         return n > 0 ? strf("%zu mount namespace%s that were not looked through", n, n > 1 ? "s" : "") : NULL;
 }
 
+/* Whose they are, and what was too long: "user 1000 has 3, 1 of them with a longer table of mounts than there was room for, which is 4 MiB at most
+ * (namespace 4026532700 of process 777)". */
+static char *left_out_users(const Findings *f) {
+        char *all = strdup("");
+
+        for (size_t i = 0; i < f->t->n_left_out && i < LEFT_OUT_TOLD_MAX && all; i++) {
+                const LeftOut *l = &f->t->left_out[i];
+                _cleanup_free_ char *before = all, *too_long = NULL, *in = l->pid > 0 ? strf(" of process %d", l->pid) : strdup("");
+                if (l->n_long > 0)
+                        too_long = strf(", %zu of them with a longer table of mounts than there was room for, which is %d MiB at most", l->n_long,
+                                        MOUNT_NS_TABLE_BYTES >> 20);
+                all = strf("%s%suser %u has %zu%s (namespace %ju%s)", before, i > 0 ? ", " : "", l->owner, l->n, too_long ?: "", (uintmax_t) l->ns, in ?: "");
+        }
+        if (all && f->t->n_left_out > LEFT_OUT_TOLD_MAX) {
+                _cleanup_free_ char *before = all;
+                all = strf("%s, and %zu more users", before, f->t->n_left_out - LEFT_OUT_TOLD_MAX);
+        }
+        return all;
+}
+
 /* Who makes too many must not keep a card where it is. A mount of it in there goes with the host's, or keeps its super block, and the step that
  * unmounts it waits for that. */
 static void find_left_out(Findings *f) {
-        _cleanup_free_ char *text = left_out_text(f);
+        _cleanup_free_ char *text = left_out_text(f), *users = left_out_users(f);
 
         if (!text || f->s->n_blocks == 0)
                 return;
         json_object *o = finding(f, BLOCKER_NOT_UNDERSTOOD, false, "there are %s", text);
         json_set_strf(o, "evidence", "users have made more of them, or larger ones, than a look has time for; a file system of this card that is mounted "
-                      "there goes with its mounts elsewhere, or its super block tells");
+                      "there goes with its mounts elsewhere, or its super block tells%s%s", users && *users ? "; " : "", users ?: "");
         finding_remedy(o, "lsns -t mnt -o NS,PID,USER,COMMAND  # whose they are");
 }
 

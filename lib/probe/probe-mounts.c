@@ -11,7 +11,7 @@ enum {
 
 /* Anybody can make more of them, or larger ones, than there is time for. */
 static bool is_cut(int error) {
-        return error == -E2BIG || error == -ETIME || error == -EINPROGRESS;
+        return error == -E2BIG || error == -EFBIG || error == -ETIME || error == -EINPROGRESS;
 }
 
 static int fs_gone(json_object *scope, json_object *file_system, char **ret_answer) {

@@ -60,7 +60,7 @@ static int look(Back *b, StepRun *run) {
         json_object_put(TAKE_PTR(b->found));
         int r = mounts_find(&b->now, run->limits->write_timeout_usec, &b->found);
 
-        return r < 0 ? step_fail(run, r, "the mount namespaces cannot be looked through: %s", strerror(-r)) : 0;
+        return r < 0 ? step_fail(run, r, "the mount namespaces cannot be looked through: %s", mounts_find_error(r)) : 0;
 }
 
 /* NULL: it has gone with its last process. */
@@ -195,6 +195,14 @@ static void foreign_lost(Back *b, json_object *mount, const char *why, StepRun *
                           (uintmax_t) json_u64(mount, "pid"), why);
 }
 
+/* Has that user more than was told? What is not seen of his may be there. */
+static bool has_more(const Back *b, const MountNs *ns) {
+        for (size_t i = 0; i < json_len(b->found); i++)
+                if (json_flag(json_at(b->found, i), "more") && json_u64(json_at(b->found, i), "owner") == ns->owner)
+                        return true;
+        return false;
+}
+
 /* Anybody may have thousands in a namespace of his own, or none of the folders any more in which they were, or such as do not answer. */
 static void foreign_back(Back *b, json_object *mount, const MountNs *ns, StepRun *run) {
         uint64_t begun = now_monotonic(), until = mount_ns_shares_until(&b->shares, ns, begun), limit = run->limits->write_timeout_usec;
@@ -204,7 +212,13 @@ static void foreign_back(Back *b, json_object *mount, const MountNs *ns, StepRun
                 foreign_lost(b, mount, "there was no time left for it", run);
                 return;
         }
-        int r = there(b, mount) ? 0 : one_back(b, mount, until - begun < limit ? until - begun : limit, run, &why);
+        bool is_there = there(b, mount);
+        if (!is_there && has_more(b, ns)) {
+                _cleanup_free_ char *more = strf("user %u has more mounts of it than an answer has room for, and this may be one of them", ns->owner);
+                foreign_lost(b, mount, more ?: "", run);
+                return;
+        }
+        int r = is_there ? 0 : one_back(b, mount, until - begun < limit ? until - begun : limit, run, &why);
         if (r < 0)
                 foreign_lost(b, mount, why ?: strerror(-r), run);
         mount_ns_shares_took(&b->shares, ns, now_monotonic() - begun);

@@ -28,7 +28,7 @@ dev_t fs_args_device(json_object *args, const MountedFs *fs) {
 int fs_args_find(const MountedFs *fs, StepRun *run, json_object **ret) {
         int r = mounts_find(fs, run->limits->write_timeout_usec, ret);
 
-        return r < 0 ? step_fail(run, r, "the mount namespaces cannot be looked through: %s", strerror(-r)) : 0;
+        return r < 0 ? step_fail(run, r, "the mount namespaces cannot be looked through: %s", mounts_find_error(r)) : 0;
 }
 
 json_object *fs_mount_to_ask(json_object *found) {

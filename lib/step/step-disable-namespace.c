@@ -125,7 +125,7 @@ static int find_shell(json_object *args, StepRun *run, json_object **ret) {
         if (!take_noted(run) || fs_of(args, &fs) < 0)
                 return 0;
         int r = mounts_find(&fs, run->limits->write_timeout_usec, ret);
-        return r < 0 ? step_fail(run, r, "the mount namespaces cannot be looked through: %s", strerror(-r)) : 0;
+        return r < 0 ? step_fail(run, r, "the mount namespaces cannot be looked through: %s", mounts_find_error(r)) : 0;
 }
 
 static int drop_shell(json_object *args, StepRun *run) {

@@ -20,14 +20,35 @@ enum {
 #define HEAD "namespace "
 #define UNREADABLE "error " /* in place of its table */
 
+/* Whoever made it is named, with the one that is too long before those that there was no time for. */
+static int leave_out(Topology *t, const MountNs *ns, int error) {
+        LeftOut *l = NULL;
+
+        t->n_namespaces_left_out++;
+        for (size_t i = 0; i < t->n_left_out && !l; i++)
+                if (t->left_out[i].owner == ns->owner)
+                        l = &t->left_out[i];
+        if (!l) {
+                l = TOPOLOGY_ADD(t, left_out);
+                if (!l)
+                        return -ENOMEM;
+                l->owner = ns->owner;
+        }
+        bool is_long = error == -EFBIG;
+        if (l->n++ == 0 || (is_long && l->n_long == 0)) {
+                l->ns = ns->id;
+                l->pid = ns->pid;
+        }
+        l->n_long += is_long;
+        return 0;
+}
+
 /* Its table, where somebody shows it. What anybody may have made so that it cannot be read is only left out. */
 static int odd_ns(Topology *t, const MountNs *ns, int error) {
         if (error == -ENOMEM)
                 return error;
-        if (ns->foreign) {
-                t->n_namespaces_left_out++;
-                return 0;
-        }
+        if (ns->foreign)
+                return leave_out(t, ns, error);
         if (ns->pid > 0)
                 return odd_addf(t, error, "/proc/%d/mountinfo", ns->pid);
         return ns->path ? odd_add(t, error, ns->path) : odd_addf(t, error, "/proc/self/ns/mnt:[%ju]", (uintmax_t) ns->id);
@@ -151,11 +172,11 @@ static int load_by_entering(Topology *t, Silent *s) {
                 r = add_sections(t, s->all, text);
         if (r >= 0)
                 return 0;
-        if (r != -ENOMEM && s->items[0].foreign) {
-                t->n_namespaces_left_out += s->n;
-                return 0;
-        }
-        return odd_ns(t, &s->items[0], r);
+        int error = r;
+        r = 0;
+        for (size_t i = 0; i < s->n && r >= 0; i++)
+                r = odd_ns(t, &s->items[i], error);
+        return r;
 }
 
 /* Those that anybody may have made go apart from the others, which all have to be read. */
@@ -177,10 +198,8 @@ static int load_by_process(Topology *t, MountNsBudget *budget, const MountNs *ns
         _cleanup_free_ char *text = NULL;
         size_t max = mount_ns_budget_for(budget, ns);
 
-        if (max == 0) {
-                t->n_namespaces_left_out++;
-                return 0;
-        }
+        if (max == 0)
+                return leave_out(t, ns, -ETIME);
         int r = mount_ns_text(ns, max, &text);
         if (r == -EAGAIN)
                 return 1;

@@ -107,6 +107,7 @@ void topology_free(Topology *t) {
         free(t->nodes);
         odd_drop(t, 0);
         free(t->odd);
+        free(t->left_out);
         free(t->auto_online);
         free(t);
 }

@@ -251,6 +251,14 @@ typedef struct Odd {
                                 * loop device's file that nobody has asked which one it is, or that has not answered */
 } Odd;
 
+/* Mount namespaces of one user that were not looked through (kernel/mount-ns-budget.h). */
+typedef struct LeftOut {
+        uint32_t owner;
+        size_t n, n_long;      /* of them those whose table of mounts is longer than there was room for */
+        uint64_t ns;           /* the first of those, or of all */
+        int pid;               /* a process in it; 0: nobody is */
+} LeftOut;
+
 typedef struct Topology {
         Slot *slots;                    size_t n_slots, a_slots;
         PciFunction *functions;         size_t n_functions, a_functions;
@@ -264,6 +272,7 @@ typedef struct Topology {
         Namespace *namespaces;          size_t n_namespaces, a_namespaces;
         BlockDevice *block_devices;     size_t n_block_devices, a_block_devices;
         Mount *mounts;                  size_t n_mounts, a_mounts;      /* of all mount namespaces */
+        LeftOut *left_out;              size_t n_left_out, a_left_out;
         size_t n_namespaces_left_out;   /* mount namespaces that anybody may have made, and that were not looked through (kernel/mount-ns-budget.h) */
         MountTree *mount_tree;
         NameIndex *names;

@@ -9,6 +9,7 @@
 #include "base/clock.h"
 #include "base/fileio.h"
 #include "kernel/mount-ns-budget.h"
+#include "kernel/mounts.h"
 #include "own-processes.h"
 #include "topology/load.h"
 
@@ -17,6 +18,7 @@ enum {
         NOBODY = 65534,
         NAMESPACES = 300,
         MOUNTS = 1500,
+        MORE_MOUNTS = 800,      /* in a table that is read */
         SOURCE_BYTES = 4000,
 };
 
@@ -158,6 +160,10 @@ static void test_bomb(void) {
         waiting_child_end(bomb);
 
         CHECK(t->n_namespaces_left_out >= 1);
+        CHECK_INT(t->n_left_out, 1);
+        CHECK_INT(t->left_out[0].owner, NOBODY);
+        CHECK_INT(t->left_out[0].n, t->n_namespaces_left_out);
+        CHECK(t->left_out[0].n_long >= 1);
         CHECK(!has_odd_table(t));
         CHECK_INT(mount_ns_host(&own), 0);
         size_t n_own = 0, n_own_before = 0, n_long = 0;
@@ -173,6 +179,39 @@ static void test_bomb(void) {
         CHECK(t->n_namespaces_left_out <= NAMESPACES + 1);
 }
 
+static void be_hoarder(void) {
+        char source[SOURCE_BYTES + 1] = { 0 };
+
+        memset(source, 'x', SOURCE_BYTES);
+        CHECK(become_root_of_nothing());
+        CHECK_INT(mount(source, folder, "tmpfs", 0, NULL), 0);
+        for (int i = 1; i < MORE_MOUNTS; i++)
+                CHECK_INT(mount(folder, folder, NULL, MS_BIND, NULL), 0);
+}
+
+/* An answer has an end: whose mounts are more than his part of it is told, and all of the machine's own are in it. */
+static void test_more(void) {
+        _cleanup_json_ json_object *before = NULL, *found = NULL;
+        const MountedFs fs = { .type = "tmpfs" };
+        size_t n_more = 0, n_own = 0, n_long = 0;
+
+        CHECK_INT(mount("own", folder, "tmpfs", 0, NULL), 0);
+        CHECK_INT(mounts_find(&fs, 20 * USEC_PER_SEC, &before), 0);
+        pid_t hoarder = waiting_child_start(be_hoarder);
+        CHECK_INT(mounts_find(&fs, 20 * USEC_PER_SEC, &found), 0);
+        waiting_child_end(hoarder);
+        CHECK_INT(umount2(folder, MNT_DETACH), 0);
+        for (size_t i = 0; i < json_len(found); i++) {
+                json_object *m = json_at(found, i);
+                n_own += !json_flag(m, "foreign");
+                n_long += strlen(json_str(m, "source")) == SOURCE_BYTES;
+                n_more += json_flag(m, "more") && json_u64(m, "owner") == NOBODY && json_flag(m, "foreign");
+        }
+        CHECK_INT(n_own, json_len(before));
+        CHECK_INT(n_more, 1);
+        CHECK(n_long > 0 && n_long < MORE_MOUNTS);
+}
+
 int main(void) {
         test_order();
         test_budget();
@@ -182,6 +221,7 @@ int main(void) {
         CHECK(mkdtemp(folder));
         CHECK_INT(chmod(folder, 0777), 0);
         test_bomb();
+        test_more();
         test_remove_tree(folder);
         return EXIT_SUCCESS;
 }
