@@ -139,7 +139,7 @@ int loop_read(const char *name, uint64_t timeout_usec, json_object **ret) {
         return r;
 }
 
-/* 1: the name leads elsewhere, or nowhere. */
+/* "there", or "lost": the name leads elsewhere, or nowhere; so may that of a "node", which is found by its number. */
 static int name_apart(void *data, char **ret_text) {
         const Work *w = data;
         _cleanup_free_ char *file = NULL;
@@ -157,7 +157,7 @@ static int name_apart(void *data, char **ret_text) {
         if (r < 0)
                 return r;
         bool there = stat(file, &st) >= 0 && st.st_ino == info.lo_inode && st.st_dev == info.lo_device;
-        *ret_text = strdup(there ? "there" : "lost");
+        *ret_text = strdup(there ? "there" : info.lo_rdevice != 0 ? "node" : "lost");
         return *ret_text ? 0 : -ENOMEM;
 }
 
@@ -170,7 +170,15 @@ bool loop_has_last_hold(const char *name, uint64_t timeout_usec) {
                 return false;
         if (!endswith(file, DELETED))
                 return false;
-        return run_apart(name_apart, &w, &options, &text) < 0 || !text || streq(text, "lost");
+        return run_apart(name_apart, &w, &options, &text) < 0 || !text || !streq(text, "there");
+}
+
+bool loop_leads_elsewhere(const char *name, uint64_t timeout_usec) {
+        const ApartOptions options = { .timeout_usec = timeout_usec };
+        _cleanup_free_ char *text = NULL;
+        Work w = { .name = name };
+
+        return run_apart(name_apart, &w, &options, &text) >= 0 && streq_ptr(text, "lost");
 }
 
 static int detach_apart(void *data, char **ret_text) {

@@ -23,6 +23,9 @@ int loop_read(const char *name, uint64_t timeout_usec, json_object **ret);
  * the kernel or the file does not answer, by the name alone. */
 bool loop_has_last_hold(const char *name, uint64_t timeout_usec);
 
+/* Does the path of its regular file lead to another one from the host's root, or to none? It can be detached, and nobody finds that file again. */
+bool loop_leads_elsewhere(const char *name, uint64_t timeout_usec);
+
 /* What the kernel has of the open files of loop devices, wherever their names lead: such a name is of the mount namespace of whoever opened
  * it, who may have a /dev of his own. */
 typedef struct LoopFile {

@@ -79,12 +79,26 @@ static bool is_mounted(const Findings *f, const BlockDevice *b) {
         return false;
 }
 
+/* Its file has a name, in another mount namespace or below what was mounted over it since. */
+static void elsewhere_finding(Findings *f, const BlockDevice *b) {
+        json_object *o = finding(f, BLOCKER_NO_WAY_BACK, false, "the path of the file of %s (%s) leads elsewhere: it is detached, and not attached again",
+                                 b->name, b->label);
+
+        json_set_strf(o, "evidence", "/sys/block/%s/loop/backing_file: %s; it is not the file that losetup -l shows by its inode", b->name, b->label);
+        finding_remedy(o, "losetup -O NAME,BACK-INO,BACK-MAJ:MIN,BACK-FILE /dev/%s  # which file it is; attach it by hand afterwards", b->name);
+}
+
 /* A loop device whose file has no name any more: it can be detached, and never attached again. */
 static void find_last_holds(Findings *f) {
         for (size_t i = 0; i < f->s->n_blocks; i++) {
                 const BlockDevice *b = f->s->blocks[i];
-                if (b->kind != BLOCK_LOOP || !b->label || !loop_has_last_hold(b->name, LOOP_TIMEOUT_MSEC * USEC_PER_MSEC))
+                if (b->kind != BLOCK_LOOP || !b->label)
                         continue;
+                if (!loop_has_last_hold(b->name, LOOP_TIMEOUT_MSEC * USEC_PER_MSEC)) {
+                        if (loop_leads_elsewhere(b->name, LOOP_TIMEOUT_MSEC * USEC_PER_MSEC))
+                                elsewhere_finding(f, b);
+                        continue;
+                }
                 json_object *o = finding(f, BLOCKER_LAST_HOLD, true, "%s has the last hold of a file without a name (%s): it can be detached, and "
                                          "never attached again", b->name, b->label);
                 json_set_strf(o, "evidence", "/sys/block/%s/loop/backing_file: %s", b->name, b->label);

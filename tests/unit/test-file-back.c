@@ -142,10 +142,26 @@ static void test_bound_by_others(const char *name, json_object *args, json_objec
         CHECK_INT(rename(was, file), 0);
 }
 
+/* Something is mounted over its folder. */
+static void test_elsewhere(const char *name) {
+        _cleanup_json_ json_object *setup = NULL, *there = NULL;
+
+        CHECK(!loop_leads_elsewhere(name, limits.write_timeout_usec));
+        CHECK_INT(loop_read(name, limits.write_timeout_usec, &there), 0);
+        CHECK(json_has(there, "file"));
+        CHECK_INT(mount("over", top, "tmpfs", 0, NULL), 0);
+        make_file();
+        CHECK(loop_leads_elsewhere(name, limits.write_timeout_usec));
+        CHECK_INT(loop_read(name, limits.write_timeout_usec, &setup), 0);
+        CHECK(!json_has(setup, "file"));
+        CHECK_INT(umount2(top, 0), 0);
+}
+
 static void test_loop(const char *name) {
         _cleanup_json_ json_object *args = json_object_new_object(), *old = json_object_new_array(), *setup = NULL;
         json_object *note = json_object_new_object();
 
+        test_elsewhere(name);
         json_set_str(args, "loop", name);
         json_set_str(args, "backing_file", file);
         _cleanup_(case_done) Case c = case_new(STEP_DETACH_LOOP, args, NULL);
