@@ -6,9 +6,9 @@
 #include "kernel/file-id.h"
 
 /* (openat2(2) would say it in one call, which a service with RestrictSUIDSGID= does not have.) */
-int path_open_straight(const char *path) {
+int path_open_straight_at(int folder, const char *path) {
         _cleanup_free_ char *copy = strdup(path);
-        _cleanup_close_ int fd = open("/", O_PATH | O_DIRECTORY | O_CLOEXEC);
+        _cleanup_close_ int fd = openat(folder, ".", O_PATH | O_CLOEXEC);
         char *rest = copy;
         struct stat st;
 
@@ -24,6 +24,12 @@ int path_open_straight(const char *path) {
                 fd = next;
         }
         return fstat(fd, &st) < 0 ? -errno : S_ISLNK(st.st_mode) ? -ELOOP : TAKE_FD(fd);
+}
+
+int path_open_straight(const char *path) {
+        _cleanup_close_ int root = open("/", O_PATH | O_DIRECTORY | O_CLOEXEC);
+
+        return root < 0 ? -errno : path_open_straight_at(root, path);
 }
 
 /* "1:0a1b2c...": its type, and its bytes. */

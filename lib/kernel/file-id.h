@@ -11,6 +11,9 @@
  * Nothing is opened but the folders: no device is touched, and no program is waited for that serves one, unless a folder is its. */
 int path_open_straight(const char *path);
 
+/* The same from a folder on, whether the path begins with a slash or not. */
+int path_open_straight_at(int folder, const char *path);
+
 /* {"inode", "handle", "born"}: what stays the same when the file system is mounted anew, under another number too. A handle is how the file
  * system itself finds the file again (name_to_handle_at(2)): it has a number that tells it from the one that had the inode before it. The
  * time of its birth is nobody's to choose. Either may be missing, where the file system has none. Newly allocated; NULL: it cannot be asked. An O_PATH

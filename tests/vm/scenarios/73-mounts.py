@@ -133,6 +133,23 @@ def called_off(lab):
     lab.equal(disk.sum(), wanted, "what is on it")
 
 
+@scenario("mounts-part", profile="mixed", timeout=300, turn=True)
+def part(lab):
+    """Of a file system of which a part is mounted elsewhere: whoever has a folder on the way to the part makes a link of it meanwhile."""
+    disk = lab.filesystem(lab.pmem(3).namespace().device, "ext4")
+    top = disk.target
+    lab.sh(f"install -d -o 1000 {top}/home {top}/home/web && mkdir -p {top}/home/web/sub {top}/secret/sub /mnt/part && touch {top}/secret/sub/key && "
+           f"mount --bind {top}/home/web/sub /mnt/part")
+    lab.cleanup(lambda: lab.run("umount -A /mnt/part; rmdir /mnt/part", check=False))
+    lab.changed()
+    end = storage.cancel_at(lab, "unmount", target="3", timeout=120, meanwhile=f"setpriv --reuid=1000 --regid=1000 --clear-groups sh -c 'cd {top}/home && mv web was && "
+                            f"ln -s ../secret web' && timeout 20 sh -c 'while mountpoint -q {top}; do sleep 0.05; done'")
+    lab.check("a link or a file is on the way to the part of it now" in end["message"], f"why should be told: {end}")
+    lab.check(lab.run("mountpoint -q /mnt/part", check=False)[0] != 0, "nothing should be mounted there")
+    lab.check(disk.mounted(), "the file system itself should be back")
+    lab.sh(f"cd {top}/home && rm web && mv was web && mount --bind web/sub /mnt/part && cd / && umount /mnt/part")
+
+
 @scenario("mounts-link", profile="mixed", timeout=300, turn=True)
 def link(lab):
     """Whoever has a folder on the way to the mount makes a link of it meanwhile: the file system does not come back where that leads to."""
