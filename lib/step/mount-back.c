@@ -177,15 +177,30 @@ static int one_back(Back *b, json_object *mount, uint64_t timeout_usec, StepRun 
         return look(b, run);
 }
 
+/* A part of it is taken from where the whole of it is. */
+static void mount_remedy(const Back *b, json_object *mount, StepRun *run) {
+        _cleanup_free_ char *options = shell_quoted(json_str(b->fs, "super_options")), *source = shell_quoted(b->source),
+                            *target = shell_quoted(json_str(mount, "target")), *part = NULL;
+        const char *root = json_str(mount, "root");
+
+        for (size_t i = 0; i < json_len(b->found) && root && !streq(root, "/") && !part; i++) {
+                json_object *m = json_at(b->found, i);
+                _cleanup_free_ char *path = streq_ptr(json_str(m, "root"), "/") && json_u64(m, "ns") == b->host ? strf("%s%s", json_str(m, "target"), root) : NULL;
+                part = path ? shell_quoted(path) : NULL;
+        }
+        if (part)
+                step_remedy(run, "mount --bind %s %s", part, target);
+        else
+                step_remedy(run, "mount -t %s -o %s %s %s", b->now.type, options, source, target);
+}
+
 static int hosts_back(Back *b, json_object *mount, StepRun *run) {
         _cleanup_free_ char *why = NULL;
 
         int r = one_back(b, mount, run->limits->write_timeout_usec, run, &why);
         if (r >= 0)
                 return 0;
-        _cleanup_free_ char *options = shell_quoted(json_str(b->fs, "super_options")), *source = shell_quoted(b->source),
-                            *quoted = shell_quoted(json_str(mount, "target"));
-        step_remedy(run, "mount -t %s -o %s %s %s", b->now.type, options, source, quoted);
+        mount_remedy(b, mount, run);
         return step_fail(run, r, "%s", why ?: strerror(-r));
 }
 
