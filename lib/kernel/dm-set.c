@@ -132,6 +132,18 @@ static char *level_of(const char *type) {
         return strndup(type, strcspn(type, "_"));
 }
 
+bool dm_mirror_is_whole(const char *status) {
+        _cleanup_words_ Words w = { 0 };
+        bool ok = true;
+
+        if (!status || words_of(status, &w) < 0)
+                return false;
+        size_t legs = next_count(&w, &ok);
+        skip(&w, legs + 2);
+        const char *health = next(&w);
+        return ok && legs > 0 && health && strlen(health) == legs && strspn(health, "A") == legs;
+}
+
 static MdRole role_of(char health) {
         return health == 'A' ? MD_IN_SYNC : health == 'a' ? MD_REBUILT : health == 'D' ? MD_FAULTY : MD_UNKNOWN;
 }
@@ -149,8 +161,12 @@ static int add_leg(MdArray *a, const char *meta, const char *data, MdRole role, 
                 return -EBADMSG;
         data_name = name(dev, userdata);
         int r = data_name ? md_add_member(a, data_name, role) : -ENOMEM;
-        if (r < 0 || streq(meta, "-"))
+        if (r < 0)
                 return r;
+        if (streq(meta, "-")) {
+                a->no_metadata = a->no_metadata || (role != MD_JOURNAL && !streq(a->level, "raid0"));
+                return 0;
+        }
         if (dev_parse(meta, &dev) < 0)
                 return -EBADMSG;
         a->members[a->n_members - 1].meta = name(dev, userdata);

@@ -17,6 +17,10 @@ char *dm_member_name(dev_t dev, void *userdata);
 /* Is that path of a target "multipath" one that the kernel would use? By its status; false for one that it does not name. */
 bool dm_path_works(const char *status, dev_t dev);
 
+/* Has no leg of a target "mirror" failed? By its status ("2 8:0 8:16 8/8 1 AA 1 core", drivers/md/dm-raid1.c:mirror_status). Nothing but that
+ * says which leg has all of the data: a mapping that is made again copies from the first. */
+bool dm_mirror_is_whole(const char *status);
+
 /* How many paths has a mapping, and how many work that are not among these? */
 size_t dm_paths_without(const char *status, const dev_t *devs, size_t n);
 

@@ -28,9 +28,14 @@ void dm_targets_done(DmTargets *l) {
         *l = (DmTargets) { 0 };
 }
 
-/* Those whose parts matter. The parameters of all others stay in the kernel: a key may be among them. */
+/* Those whose parts matter. */
 static bool has_parts(const char *type) {
-        return streq(type, "raid") || streq(type, "multipath");
+        return streq(type, "raid") || streq(type, "multipath") || streq(type, "mirror");
+}
+
+/* Those whose parameters say whether they come back. Of all others they stay in the kernel: a key may be among them. */
+static bool is_shown(const char *type) {
+        return has_parts(type) || streq(type, "snapshot") || streq(type, "snapshot-merge") || streq(type, "verity");
 }
 
 /* In a buffer that is large enough; newly allocated. The kernel wipes its own copy. */
@@ -70,11 +75,11 @@ static int print(FILE *out, dev_t dev, const char *half, const struct dm_ioctl *
                         return -EBADMSG;
                 memcpy(&spec, data + at, sizeof(spec));
                 spec.target_type[sizeof(spec.target_type) - 1] = '\0';
-                bool shown = has_parts(spec.target_type);
-                if (streq(half, "table") || shown)
-                        fprintf(out, "%u:%u %s %s%s%.*s\n", major(dev), minor(dev), half, streq(half, "table") ? spec.target_type : "",
-                                streq(half, "table") && shown ? " " : "", shown ? (int) strnlen(params, (size_t) (end - params)) : 0, params);
-                parts = parts || shown;
+                bool table = streq(half, "table"), shown = table ? is_shown(spec.target_type) : has_parts(spec.target_type);
+                if (table || shown)
+                        fprintf(out, "%u:%u %s %s%s%.*s\n", major(dev), minor(dev), half, table ? spec.target_type : "",
+                                table && shown ? " " : "", shown ? (int) strnlen(params, (size_t) (end - params)) : 0, params);
+                parts = parts || has_parts(spec.target_type);
                 at = spec.next;
         }
         return parts;

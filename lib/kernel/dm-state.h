@@ -10,7 +10,7 @@ typedef struct DmTarget {
         dev_t dev;              /* of the mapping */
         char *type;             /* "linear", "crypt", ... */
         char *params;           /* of its table; NULL where nobody asks for it, and always for those that may hold a key */
-        char *status;           /* how its parts are ("raid", "multipath"); else NULL */
+        char *status;           /* how its parts are ("raid", "multipath", "mirror"); else NULL */
 } DmTarget;
 
 typedef struct DmTargets {
@@ -23,7 +23,7 @@ void dm_targets_done(DmTargets *l);
 #define _cleanup_dm_targets_ _cleanup_(dm_targets_done)
 
 /* The targets of these mappings, in the order of their tables; one that is gone meanwhile has none. Nothing is written to the disk for
- * it: a table is told without a flush, and so are the two kinds of status that are asked for (drivers/md/dm-ioctl.c:retrieve_status).
+ * it: a table is told without a flush, and so are the kinds of status that are asked for (drivers/md/dm-ioctl.c:retrieve_status).
  * -ENOENT: there is no /dev/mapper/control here to ask; -EPERM, -EACCES: not for us; -EINPROGRESS: the kernel did not say in time. */
 int dm_targets_read(const dev_t *devs, size_t n, uint64_t timeout_usec, DmTargets *ret);
 

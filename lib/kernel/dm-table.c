@@ -2,6 +2,7 @@
 #include <ctype.h>
 #include <inttypes.h>
 
+#include "kernel/dm-set.h"
 #include "kernel/dm-table.h"
 #include "kernel/mountinfo.h"
 
@@ -60,7 +61,36 @@ DmFate dm_target_fate(const char *type, bool volume) {
         return volume && streq(type, "vdo") ? DM_COMES_BACK : DM_NOT_KNOWN;
 }
 
-DmFate dm_table_fate(const char *table, bool volume, char **ret_type) {
+/* "259:0 254:16 P 8": the third word is where a snapshot keeps what was written, "P" or "PO" on the second device. What is kept in memory
+ * the kernel lets go with the mapping (drivers/md/dm-snap-transient.c, dm-snap.c:snapshot_status). */
+static bool keeps_on_disk(const char *params) {
+        char store[4] = "";
+
+        (void) sscanf(params, "%*s %*s %3s", store);
+        return streq(store, "P") || streq(store, "PO");
+}
+
+static char *nobody(dev_t dev, void *userdata) {
+        return strdup("?");
+}
+
+static bool has_metadata(const char *params) {
+        _cleanup_(md_array_freep) MdArray *a = NULL;
+
+        return dm_raid_parse(params, NULL, nobody, NULL, &a) >= 0 && !a->no_metadata;
+}
+
+const char *dm_target_not_again(const char *type, const char *params) {
+        if ((streq(type, "snapshot") || streq(type, "snapshot-merge")) && !keeps_on_disk(params ?: ""))
+                return "what was written to it is in the kernel's memory alone";
+        if (streq(type, "raid") && !has_metadata(params ?: ""))
+                return "which of its legs are up to date is in the kernel's memory alone";
+        if (streq(type, "verity") && (!params || strstr(params, "root_hash_sig_key_desc")))
+                return "its root hash has a signature, which is not in the keyring any more";
+        return NULL;
+}
+
+DmFate dm_table_fate(const char *table, bool volume, char **ret_what) {
         _cleanup_free_ char *copy = strdup(table);
         char *rest = copy;
         DmFate worst = DM_COMES_BACK;
@@ -70,13 +100,17 @@ DmFate dm_table_fate(const char *table, bool volume, char **ret_type) {
                 return DM_NOT_KNOWN;
         for (char *line; (line = strsep(&rest, "\n"));) {
                 char type[16] = ""; /* DM_MAX_TYPE_NAME */
+                int n = 0;
 
                 if (!*line)
                         continue;
-                (void) sscanf(line, "%*u %*u %15s", type);
+                (void) sscanf(line, "%*u %*u %15s%n", type, &n);
                 DmFate fate = dm_target_fate(type, volume);
-                if (fate == DM_NOT_KNOWN && !*ret_type)
-                        *ret_type = strdup(type);
+                const char *not_again = fate == DM_COMES_BACK ? dm_target_not_again(type, line + n) : NULL;
+                if (not_again)
+                        fate = DM_NOT_KNOWN;
+                if (fate == DM_NOT_KNOWN && !*ret_what)
+                        *ret_what = strf("%s%s%s", type, not_again ? ": " : "", not_again ?: "");
                 worst = fate > worst ? fate : worst;
         }
         return worst;

@@ -18,10 +18,14 @@ typedef enum DmFate {
         DM_COMES_BACK,
         DM_NEEDS_KEY,           /* crypt: its key is shown to nobody, zeros are in its place or the name of one that cryptsetup took
                                  * out of the keyring again */
-        DM_NOT_KNOWN,           /* whether is not known: a kind that this version has no idea of */
+        DM_NOT_KNOWN,           /* whether is not known: a kind that this version has no idea of; or known that not as it is */
 } DmFate;
 
 DmFate dm_target_fate(const char *type, bool volume);
 
-/* The worst of a table's targets; *ret_type, newly allocated or NULL, is the first that is not known. */
-DmFate dm_table_fate(const char *table, bool volume, char **ret_type);
+/* Why what a target of such a kind has would not be there again, by its parameters (NULL: they are not known): for a person, static; NULL
+ * where it would. */
+const char *dm_target_not_again(const char *type, const char *params);
+
+/* The worst of a table's targets; *ret_what, newly allocated or NULL, is the first that is not known, with the reason where there is one. */
+DmFate dm_table_fate(const char *table, bool volume, char **ret_what);

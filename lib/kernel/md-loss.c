@@ -99,6 +99,12 @@ char *md_not_now(const MdArray *a, const char *name, MdLoss loss, md_goes_t goes
                 return strf("%s (%s) is being reshaped", name, a->level);
         if (loss == MD_ENDS && a->external)
                 return strf("%s (%s) has metadata that is not the kernel's, and could not be put together again", name, a->level);
+        if (loss == MD_ENDS && a->no_metadata)
+                return strf("%s (%s) %s, and could not be put together again", name, a->level,
+                            a->inactive ? "was not started, so that nothing tells which it is" : "has no metadata");
+        /* mdadm's --re-add believes that (mdadm(8)), and so does a table (drivers/md/dm-raid.c:parse_dev_params). */
+        if (a->no_metadata)
+                return strf("%s (%s) has no metadata: a member that came back would be taken for one that is up to date", name, a->level);
         if (loss == MD_ENDS && a->bitmap_file)
                 return strf("%s (%s) has its bitmap in %s, and would be put together again without it", name, a->level, a->bitmap_file);
         if (loss != MD_DEGRADES || !loses_copy(a, goes, userdata))

@@ -247,6 +247,7 @@ static int read_array(MdArray *a, const char *md) {
                 r = read_disks(a, md);
         if (r >= 0)
                 r = read_metadata(a, md);
+        a->no_metadata = !a->uuid && !a->external;
         if (r >= 0)
                 r = read_bitmap(a, md);
         if (r >= 0)

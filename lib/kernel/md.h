@@ -38,6 +38,7 @@ typedef struct MdArray {
         char *bitmap_file;      /* where its bitmap is, when that is a file; or NULL */
         uint64_t disks;         /* how many have a part of the data when it is whole */
         bool external;          /* the metadata is kept by a program (mdmon) */
+        bool no_metadata;       /* what it is made of, and which members are up to date, is written nowhere (mdadm --build) or not known yet */
         bool inactive;          /* not started */
         bool reshaping;         /* its members, level or layout are being changed */
         char *syncing;          /* "resync", "recover": what it does to be whole; or NULL */

@@ -132,14 +132,23 @@ static void find_busy_array(Findings *f, const BlockDevice *b) {
         if (!why)
                 return;
         json_object *o = finding(f, BLOCKER_ARRAY_BUSY, true, "%s", why);
-        json_set_strf(o, "evidence", "/sys/block/%s/md: %s", b->name, b->array->reshaping ? "reshape_position" : b->array->syncing &&
-                      loss == MD_DEGRADES ? "sync_action, resync_start" : "metadata_version, bitmap/location, dev-*/bad_blocks");
-        if (b->array->reshaping)
+        if (b->array->no_metadata)
+                json_set_strf(o, "evidence", b->kind == BLOCK_DM ? "the table of /sys/block/%s" : "/sys/block/%s/md: metadata_version, uuid", b->name);
+        else
+                json_set_strf(o, "evidence", "/sys/block/%s/md: %s", b->name, b->array->reshaping ? "reshape_position" : b->array->syncing &&
+                              loss == MD_DEGRADES ? "sync_action, resync_start" : "metadata_version, bitmap/location, dev-*/bad_blocks");
+        if (b->array->no_metadata && b->kind == BLOCK_DM)
+                status_remedy(o, b, "  # no leg has metadata");
+        else if (b->array->reshaping)
                 finding_remedy(o, "mdadm --wait /dev/%s  # it returns when that is done", b->name);
         else if (b->array->syncing && loss == MD_DEGRADES)
                 finding_remedy(o, "mdadm --readwrite /dev/%s; mdadm --wait /dev/%s  # it returns when that is done", b->name, b->name);
         else if (b->array->bitmap_file && loss == MD_ENDS)
                 finding_remedy(o, "mdadm --grow /dev/%s --bitmap=none", b->name);
+        else if (b->array->no_metadata && !b->array->inactive && loss == MD_ENDS)
+                finding_remedy(o, "mdadm --stop /dev/%s  # once nothing of it is mounted; what built it (mdadm --build) builds it again", b->name);
+        else if (b->array->no_metadata && loss != MD_ENDS)
+                finding_remedy(o, "mdadm --detail /dev/%s  # --fail and --remove the member; --add, and never --re-add, gives it all data again", b->name);
         else if (loss == MD_ENDS)
                 finding_remedy(o, "mdadm --stop /dev/%s  # once nothing of it is mounted; mdadm --assemble --scan puts it together again", b->name);
         else
@@ -257,6 +266,14 @@ static void unknown_finding(Findings *f, const BlockDevice *b, const char *type)
         finding_remedy(o, "dmsetup remove %s  # once nobody uses it; dmsetup table %s tells what it is", name, name);
 }
 
+static void not_again_finding(Findings *f, const BlockDevice *b) {
+        _cleanup_free_ char *name = shell_quoted(b->label ?: b->name);
+        json_object *o = finding(f, BLOCKER_UNKNOWN_MAPPING, true, "%s could not be made again as it is: %s", b->label ?: b->name, b->not_again);
+
+        json_set_strf(o, "evidence", "the table of /sys/block/%s, and its status", b->name);
+        finding_remedy(o, "dmsetup table %s; dmsetup status %s  # once what is needed of it is somewhere else: dmsetup remove %s", name, name, name);
+}
+
 /* A snapshot is taken down together with what it is a snapshot of, by LVM's own rule, and that is in use elsewhere. */
 static const BlockDevice *origin_that_stays(const Findings *f, const BlockDevice *snapshot) {
         for (size_t i = 0; i < f->t->n_block_devices; i++) {
@@ -299,7 +316,10 @@ static void find_fate(Findings *f, const BlockDevice *b) {
                 if (fate != DM_COMES_BACK)
                         return;
         }
-        if (b->n_targets > 0)
+        /* An array without metadata is told by what it is to the card. */
+        if (b->not_again && !(b->array && b->array->no_metadata))
+                not_again_finding(f, b);
+        else if (b->n_targets > 0)
                 find_snapshot(f, b);
 }
 

@@ -58,7 +58,7 @@ static int check_targets(json_object *args, StepRun *run) {
                 return step_fail(run, -EBUSY, "%s is encrypted with a key that only you have: it could not be opened again", json_str(args, "dm"));
         case DM_NOT_KNOWN:
                 step_remedy(run, "dmsetup remove %s", name);
-                return step_fail(run, -EBUSY, "%s is of a kind that is not known here (%s)", json_str(args, "dm"), unknown);
+                return step_fail(run, -EBUSY, "whether %s could be made again is not known (%s)", json_str(args, "dm"), unknown);
         default:
                 return 0;
         }

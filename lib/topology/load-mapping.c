@@ -6,6 +6,7 @@
 #include "kernel/attr.h"
 #include "kernel/dm-set.h"
 #include "kernel/dm-state.h"
+#include "kernel/dm-table.h"
 #include "topology/load.h"
 
 enum {
@@ -36,6 +37,10 @@ static int add_target(Topology *t, BlockDevice *b, const DmTarget *target) {
 
         if (r < 0)
                 return r;
+        if (!b->not_again && streq(target->type, "mirror") && !dm_mirror_is_whole(target->status))
+                b->not_again = "not all of its legs are known to work, and it would be copied from the first";
+        if (!b->not_again)
+                b->not_again = dm_target_not_again(target->type, target->params);
         if (streq(target->type, "multipath")) {
                 b->multipath = true;
                 return read_paths(t, b, target->status);

@@ -180,6 +180,7 @@ typedef struct BlockDevice {
                                 * one of `lower` is there that serves */
         MdArray *array;        /* md, and dm of the type raid: what it can do without, and whether now; or NULL */
         char **targets;        size_t n_targets, a_targets; /* dm: the types its table is made of; none where that could not be read */
+        const char *not_again; /* dm: why it could not be made again as it is (static), or NULL */
         bool suspended;        /* dm: whatever is asked of it waits */
         char *trouble;         /* of a path: why it serves nobody ("connecting"); NULL for one that does */
 } BlockDevice;

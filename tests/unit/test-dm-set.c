@@ -101,6 +101,17 @@ static void test_without(void) {
         check_without("", NULL);
 }
 
+static void test_mirror(void) {
+        CHECK(dm_mirror_is_whole("2 253:0 253:1 400/400 1 AA 3 disk 253:2 A"));
+        CHECK(dm_mirror_is_whole("2 253:0 253:1 3/400 1 AA 1 core"));
+        CHECK(!dm_mirror_is_whole("2 253:0 253:1 400/400 1 DA 1 core"));
+        CHECK(!dm_mirror_is_whole("2 253:0 253:1 400/400 1 A 1 core"));
+        CHECK(!dm_mirror_is_whole("2 253:0 253:1 400/400"));
+        CHECK(!dm_mirror_is_whole("0"));
+        CHECK(!dm_mirror_is_whole("x"));
+        CHECK(!dm_mirror_is_whole(NULL));
+}
+
 static void test_told(void) {
         _cleanup_dm_targets_ DmTargets l = { 0 };
         DmTargets none = { 0 };
@@ -122,6 +133,7 @@ int main(void) {
         test_raid();
         test_paths();
         test_without();
+        test_mirror();
         test_told();
         return EXIT_SUCCESS;
 }

@@ -37,6 +37,22 @@ static void test_fate(void) {
         check_fate("0 8 linear 259:1 0\n", false, DM_COMES_BACK, NULL);
         check_fate("0 8 cryptic 259:1 0", false, DM_NOT_KNOWN, "cryptic");
         check_fate("0 8 crypt aes 0 0 259:1 0\n8 8 era 259:1 259:2 8", false, DM_NOT_KNOWN, "era");
+        /* What the kernel keeps of it in its memory alone. */
+        check_fate("0 8 snapshot 254:0 254:1 P 8", false, DM_COMES_BACK, NULL);
+        check_fate("0 8 snapshot 254:0 254:1 PO 8 1 discard_zeroes_cow", false, DM_COMES_BACK, NULL);
+        check_fate("0 8 snapshot 254:0 254:1 N 8", false, DM_NOT_KNOWN, "snapshot: what was written to it is in the kernel's memory alone");
+        check_fate("0 8 snapshot-merge 254:0 254:1 PX 8", true, DM_NOT_KNOWN, "snapshot-merge: what was written to it is in the kernel's memory alone");
+        check_fate("0 8 snapshot 254:0", false, DM_NOT_KNOWN, "snapshot: what was written to it is in the kernel's memory alone");
+        check_fate("0 8 snapshot-origin 254:0", false, DM_COMES_BACK, NULL);
+        check_fate("0 8 raid raid1 3 0 region_size 4096 2 8:0 8:1 8:32 8:33", false, DM_COMES_BACK, NULL);
+        check_fate("0 8 raid raid0 1 64 2 - 8:1 - 8:33", false, DM_COMES_BACK, NULL);
+        check_fate("0 8 raid raid1 1 0 2 8:0 8:1 - -", false, DM_COMES_BACK, NULL);
+        check_fate("0 8 raid raid1 1 0 2 - 8:1 - 8:33", false, DM_NOT_KNOWN, "raid: which of its legs are up to date is in the kernel's memory alone");
+        check_fate("0 8 raid", false, DM_NOT_KNOWN, "raid: which of its legs are up to date is in the kernel's memory alone");
+        check_fate("0 8 verity 1 8:0 8:1 4096 4096 1 1 sha256 aa bb", false, DM_COMES_BACK, NULL);
+        check_fate("0 8 verity 1 8:0 8:1 4096 4096 1 1 sha256 aa bb 2 root_hash_sig_key_desc x", false, DM_NOT_KNOWN,
+                   "verity: its root hash has a signature, which is not in the keyring any more");
+
         check_fate("0 8 vdo V4 259:1 1", true, DM_COMES_BACK, NULL);
         check_fate("0 8 vdo V4 259:1 1", false, DM_NOT_KNOWN, "vdo");
         check_fate("what is this", false, DM_NOT_KNOWN, "");

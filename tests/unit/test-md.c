@@ -62,6 +62,14 @@ static void test_loss(void) {
         check_now(m, MD_ENDS, all, "/var/bitmap");
         free(TAKE_PTR(m->bitmap_file));
 
+        m->no_metadata = true;
+        check_now(m, MD_ENDS, all, "has no metadata, and could not be put together again");
+        check_now(m, MD_DEGRADES, a, "a member that came back would be taken for one that is up to date");
+        check_now(m, MD_UNHURT, spare, "has no metadata");
+        m->inactive = true;
+        check_now(m, MD_ENDS, all, "was not started, so that nothing tells which it is, and could not be put together again");
+        m->inactive = m->no_metadata = false;
+
         m->external = true;
         check_now(m, MD_DEGRADES, a, NULL);
         check_now(m, MD_ENDS, all, "could not be put together again");

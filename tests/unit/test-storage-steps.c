@@ -359,9 +359,9 @@ static void test_path(void) {
 }
 
 static void test_leg(void) {
-        _cleanup_free_ char *number = NULL, *told = NULL, *behind = NULL, *busy = NULL;
+        _cleanup_free_ char *number = NULL, *told = NULL, *behind = NULL, *busy = NULL, *bare = NULL;
         _cleanup_(case_done) Case c = case_new(STEP_REMOVE_DM_PART, "{\"dm\": \"lab-spare\", " VOLUME ", \"kind\": \"leg\", " PARTS "}");
-        static const char table[] = "raid raid1 1 0 2 - 259:5 - 259:8";
+        static const char table[] = "raid raid1 1 0 2 254:2 259:5 254:3 259:8";
 
         put("LVM-dgL3maVdJtKuuz3NdoBLTP53EjARRVVRFmFfmJftdSP7O35sox6ChfkgKhoXmI7u\n", BLOCK "/dm-1/dm/uuid");
         CHECK(mkdir("/sys/dev/block", 0755) == 0 || errno == EEXIST);
@@ -371,17 +371,20 @@ static void test_leg(void) {
         told = strf("%s table %s\n%s status raid1 2 AA 8/8 idle 0 0 -\n", number, table, number);
         behind = strf("%s table %s\n%s status raid1 2 Aa 8/8 idle 0 0 -\n", number, table, number);
         busy = strf("%s table %s\n%s status raid1 2 AA 8/8 resync 0 0 -\n", number, table, number);
+        bare = strf("%s table raid raid1 1 0 2 - 259:5 - 259:8\n%s status raid1 2 AA 8/8 idle 0 0 -\n", number, number);
+        set_up_mapping(bare);
+        check_refused(&c, "lab-spare (raid1) has no metadata: a member that came back would be taken for one that is up to date");
         set_up_mapping(behind);
         check_refused(&c, "lab-spare (raid1) is degraded already");
         set_up_mapping(busy);
         check_refused(&c, "lab-spare (raid1) is still being synchronised (resync)");
         set_up_mapping(told);
 
-        put("0 8192 raid raid1 1 0 2 - 259:5 - 259:8\n", "%s/say", bin);
+        put("0 8192 raid raid1 1 0 2 254:2 259:5 254:3 259:8\n", "%s/say", bin);
         tools_do("case $* in resume*) rmdir " SLAVES "/pmem0.3;; esac");
         CHECK_INT(apply(&c), 0);
         check_tools("dmsetup table lab-spare\ndmsetup table lab-spare\n"
-                    "dmsetup load lab-spare --table 0 8192 raid raid1 1 0 2 - - - 259:8\ndmsetup resume lab-spare\n");
+                    "dmsetup load lab-spare --table 0 8192 raid raid1 1 0 2 - - 254:3 259:8\ndmsetup resume lab-spare\n");
         CHECK_INT(verify(&c), STEP_APPLIED);
         CHECK_INT(revert(&c), 0);
         check_tools("lvchange --quiet --refresh /dev/mapper/lab-spare\n");
