@@ -6,6 +6,7 @@
 #include "base/clock.h"
 #include "kernel/attr.h"
 #include "kernel/block-refs.h"
+#include "kernel/listing.h"
 #include "probe/evidence.h"
 
 enum {
@@ -40,13 +41,48 @@ static int look_at(json_object *scope, const BlockRefs *refs, char **ret_answer)
         return 1;
 }
 
-/* A volume lists the members that it has: one that it has lost is not among them, and it goes on without. */
-static int look_at_volumes(json_object *scope, char **ret_answer) {
+/* How many members it has, where all of them are there and none can be the card's; else 0. */
+static size_t members_elsewhere(json_object *scope, const BlockRefs *refs, const char *volume) {
+        size_t n = 0;
+
+        for (size_t i = 0; i < refs->n_items; i++) {
+                const BlockRef *ref = &refs->items[i];
+
+                if (!streq_ptr(ref->volume, volume))
+                        continue;
+                if (!ref->place || is_scopes_block(scope, ref->device) || is_to_card(scope, ref))
+                        return 0;
+                n++;
+        }
+        return n;
+}
+
+/* A folder for each member, whether it is there or not (fs/btrfs/sysfs.c:btrfs_sysfs_add_device). */
+static bool misses_none(const char *volume, size_t n_members) {
+        _cleanup_listing_ Listing l = { 0 };
+
+        if (listing_readf(&l, "%s/devinfo", volume) < 0 || l.n != n_members)
+                return false;
+        for (size_t i = 0; i < l.n; i++) {
+                uint64_t missing = 1;
+
+                if (attr_read_u64f(&missing, "%s/devinfo/%s/missing", volume, l.names[i]) < 0 || missing != 0)
+                        return false;
+        }
+        return true;
+}
+
+/* A volume lists the members that it has: one that it has lost is not among them, and it goes on without. One that has all of its members, and
+ * has them elsewhere, is another one: anybody can have an image with the same UUID mounted, as a user at the console has. */
+static int look_at_volumes(json_object *scope, const BlockRefs *refs, char **ret_answer) {
         json_object *volumes = json_array(scope, "volumes");
 
         for (size_t i = 0; i < json_len(volumes); i++) {
                 const char *volume = json_object_get_string(json_at(volumes, i));
                 if (!volume || !path_existsf("%s", volume))
+                        continue;
+                size_t n = members_elsewhere(scope, refs, volume);
+                if (n > 0 && misses_none(volume, n))
                         continue;
                 *ret_answer = strf("%s is in use, and had a device of the card's", volume);
                 return 0;
@@ -78,7 +114,7 @@ static int ask(json_object *scope, char **ret_answer) {
         }
         if (r >= 0)
                 r = look_at(scope, &refs, ret_answer);
-        return r <= 0 ? r : look_at_volumes(scope, ret_answer);
+        return r <= 0 ? r : look_at_volumes(scope, &refs, ret_answer);
 }
 
 const Probe probe_references = {

@@ -541,6 +541,8 @@ static void test_places(void) {
         test_remove_tree("/sys/fs/btrfs");
 }
 
+static const char lost[] = "/sys/fs/btrfs/uuid is in use, and had a device of the card's";
+
 /* The disk is still there, then it is gone: whoever refers to it is named either way. */
 static void test_references(void) {
         check_yes("references");
@@ -573,7 +575,26 @@ static void test_references(void) {
         json_append_str(volumes, "/sys/fs/btrfs/uuid");
         json_set(scope, "volumes", volumes);
         test_remove_tree("/sys/fs/btrfs/uuid/devices/nvme0n1");
-        check_no("references", "/sys/fs/btrfs/uuid is in use, and had a device of the card's");
+        check_no("references", lost);
+
+        /* An image with the same UUID is another volume: it has all of its members, and none is the card's. */
+        test_make_folders("/sys/fs/btrfs/uuid/devices/loop3");
+        test_make_folders("/sys/fs/btrfs/uuid/devinfo/1");
+        test_make_folders("/sys/class/block");
+        put("/sys/fs/btrfs/uuid/devinfo/1/missing", "0\n");
+        CHECK_INT(symlink("../../devices/virtual/block/loop3", "/sys/class/block/loop3"), 0);
+        check_yes("references");
+        put("/sys/fs/btrfs/uuid/devinfo/1/missing", "1\n");
+        check_no("references", lost);
+        drop("/sys/fs/btrfs/uuid/devinfo/1/missing");
+        check_no("references", lost);
+        put("/sys/fs/btrfs/uuid/devinfo/1/missing", "0\n");
+        test_make_folders("/sys/fs/btrfs/uuid/devinfo/2");
+        put("/sys/fs/btrfs/uuid/devinfo/2/missing", "0\n"); /* of one that is not listed */
+        check_no("references", lost);
+        test_remove_tree("/sys/fs/btrfs/uuid/devinfo");
+        check_no("references", lost);
+        drop("/sys/class/block/loop3");
         test_remove_tree("/sys/fs/btrfs");
         put("/proc/swaps", "Filename\t\t\t\tType\t\tSize\t\tUsed\t\tPriority\n/dev/nvme0n1\\040(deleted) partition\t4\t\t0\t\t-2\n");
         check_no("references", "nvme0n1 is gone, and in use: it is swap");
