@@ -39,15 +39,21 @@ static void find_dark_light(Findings *f, const Slot *slot) {
                                "/dark-light.conf  # and pull the card only once safe-remove says that it is safe");
 }
 
-/* A slot whose lights belong to somebody else (pcie-slot.h), or that has none. */
+/* A slot whose lights belong to somebody else (pcie-slot.h), or that has none; or has none that is on while a card runs: over that one
+ * both states look the same. */
 static void find_no_light(Findings *f, const Slot *slot) {
         const SlotRegisters *s = &slot->registers;
 
-        if (!slot->has_registers || s->has_attention_indicator || s->has_power_indicator)
+        if (!slot->has_registers || s->has_power_indicator)
                 return;
-        json_object *o = finding(f, BLOCKER_NO_LIGHT, false, "slot %s has no light that says when its card can be pulled", slot->name);
-        json_set_strf(o, "evidence", slot_lights_are_foreign(slot->port) ? "port %s lies in a domain of its own (VMD), whose lights belong to tools "
-                      "such as ledctl" : "Slot Capabilities of %s: neither a power nor an attention indicator", slot->port);
+        json_object *o = finding(f, BLOCKER_NO_LIGHT, false, s->has_attention_indicator ? "slot %s has no power light: its attention light is off over "
+                                 "a card that runs, as over one that can be pulled"
+                                 : "slot %s has no light that says when its card can be pulled", slot->name);
+        if (s->has_attention_indicator)
+                json_set_strf(o, "evidence", "Slot Capabilities of %s: an attention indicator and no power indicator", slot->port);
+        else
+                json_set_strf(o, "evidence", slot_lights_are_foreign(slot->port) ? "port %s lies in a domain of its own (VMD), whose lights belong "
+                              "to tools such as ledctl" : "Slot Capabilities of %s: neither a power nor an attention indicator", slot->port);
         finding_remedy(o, "safe-remove verify %s  # before the card is pulled", slot->word);
 }
 

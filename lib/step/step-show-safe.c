@@ -8,8 +8,12 @@
 #include "step/prove.h"
 
 static void show_describe(json_object *args, char **ret_does, char **ret_undo) {
-        *ret_does = strf("write 0 to /sys/bus/pci/slots/%s/attention; power LED off and attention LED off: safe to pull",
-                         json_str(json_get(args, "scope"), "slot"));
+        json_object *scope = json_get(args, "scope");
+        bool power = json_flag(scope, "power_indicator"), attention = json_flag(scope, "attention_indicator");
+        _cleanup_free_ char *write = attention ? strf("write 0 to /sys/bus/pci/slots/%s/attention; ", json_str(scope, "slot")) : NULL;
+
+        *ret_does = strf("%s%s%s%s: safe to pull", write ?: "", power ? "power LED off" : "", power && attention ? " and " : "",
+                         attention ? "attention LED off" : power ? "" : "no LED to set");
 }
 
 static bool indicator_is_off(json_object *scope) {
