@@ -40,7 +40,8 @@ typedef enum BlockerCode {
         BLOCKER_NOT_UNDERSTOOD, /* something cannot be read or understood; hard where it could be the card's */
         BLOCKER_SYSTEM_FS,      /* the running system, the journal or our own state lies on the card */
         BLOCKER_MOUNT_BELOW,    /* another device's file system is mounted inside one that goes */
-        BLOCKER_LOCKED_MOUNT,   /* less privileged users have a copy of its mount in a namespace of theirs, which nobody else can take */
+        BLOCKER_LOCKED_MOUNT,   /* less privileged users have a copy of its mount in a namespace of theirs, which nobody else can take;
+                                 * a warning where an overlay of theirs may have a folder of it */
         BLOCKER_MOUNT_LOOP,     /* two file systems are mounted in each other: there is no order */
         BLOCKER_AUTOMOUNT,      /* warning: it is mounted again as soon as somebody looks */
         BLOCKER_NO_WAY_BACK,    /* warning: something small goes that is not put back: a name of a namespace, a container's overlay */

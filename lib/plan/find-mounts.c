@@ -72,10 +72,10 @@ static char *unkeep_command(const Findings *f, uint64_t ns) {
         return kept ? strf("%sumount %s", enter, target) : NULL;
 }
 
-static void more_finding(Findings *f, BlockerCode code, size_t told, const char *of_what) {
+static void more_finding(Findings *f, BlockerCode code, bool hard, size_t told, const char *of_what) {
         if (told <= TOLD_MAX)
                 return;
-        json_object *o = finding(f, code, true, "%zu more %s", told - TOLD_MAX, of_what);
+        json_object *o = finding(f, code, hard, "%zu more %s", told - TOLD_MAX, of_what);
         json_set_strf(o, "evidence", "the first %d are told one by one", TOLD_MAX);
         finding_remedy(o, "lsns -t mnt  # the namespaces, and who is in them");
 }
@@ -126,14 +126,12 @@ static bool follows_host(const Mount *m, const Some *host) {
         return false;
 }
 
-static void locked_finding(Findings *f, const Mount *m) {
+/* What ends those whose namespace it is. */
+static void end_remedy(Findings *f, json_object *o, const Mount *m) {
         _cleanup_free_ char *folder = strf("/proc/%d", m->pid), *unit = NULL, *end = NULL, *path = shell_quoted(m->ns_path),
                             *unkeep = unkeep_command(f, m->ns);
         _cleanup_close_ int fd = m->pid > 0 && folder ? open(folder, O_PATH | O_DIRECTORY | O_CLOEXEC) : -EBADF;
-        json_object *o = finding(f, BLOCKER_LOCKED_MOUNT, true, "%s of the card is mounted in a namespace of less privileged users, at a place that follows none "
-                                 "of the machine's own: it may be locked there, which the kernel tells nobody, and then goes with the namespace only", m->target);
 
-        mount_evidence(o, m);
         if (m->pid == 0 && path)
                 finding_remedy(o, "umount %s  # it keeps the namespace; where it is a descriptor, end its process", path);
         else if (m->pid == 0)
@@ -142,6 +140,14 @@ static void locked_finding(Findings *f, const Mount *m) {
                 finding_remedy(o, "%s%s%s", end, unkeep ? " && " : "", unkeep ?: "");
         else
                 finding_remedy(o, "pkill --ns %d --nslist mnt%s%s  # all in that namespace", m->pid, unkeep ? "; " : "", unkeep ?: "");
+}
+
+static void locked_finding(Findings *f, const Mount *m) {
+        json_object *o = finding(f, BLOCKER_LOCKED_MOUNT, true, "%s of the card is mounted in a namespace of less privileged users, at a place that follows none "
+                                 "of the machine's own: it may be locked there, which the kernel tells nobody, and then goes with the namespace only", m->target);
+
+        mount_evidence(o, m);
+        end_remedy(f, o, m);
 }
 
 /* No step takes those away: the unmount would be refused (kernel/unmount.c). *locked: of each of the topology's mounts, whether. */
@@ -164,7 +170,7 @@ static int find_locked_mounts(Findings *f, bool *locked) {
         keep_first(&some, compare_by_ns, sort_by_ns);
         for (size_t i = 0; i < some.n && i < TOLD_MAX; i++)
                 locked_finding(f, some.items[i]);
-        more_finding(f, BLOCKER_LOCKED_MOUNT, some.n, "namespaces of less privileged users have a file system of the card");
+        more_finding(f, BLOCKER_LOCKED_MOUNT, true, some.n, "namespaces of less privileged users have a file system of the card");
         return 0;
 }
 
@@ -240,7 +246,7 @@ static int find_mounts_below(Findings *f, const bool *locked) {
                         name_finding(f, some.items[i]);
                 else
                         below_finding(f, some.items[i], some.items[i]->parent);
-        more_finding(f, BLOCKER_MOUNT_BELOW, some.n, "mounts are inside of file systems of the card");
+        more_finding(f, BLOCKER_MOUNT_BELOW, true, some.n, "mounts are inside of file systems of the card");
         return 0;
 }
 
@@ -273,6 +279,32 @@ static void find_relative_overlays(Findings *f) {
                 json_set_strf(o, "evidence", "its options: %s", m->super_options);
                 finding_remedy(o, "%sumount %s  # and have it mounted by whoever did that, a container engine", enter, target);
         }
+}
+
+static const Mount *first_mount_of(const Findings *f, dev_t dev) {
+        for (size_t i = 0; i < f->t->n_mounts; i++)
+                if (f->t->mounts[i].dev == dev)
+                        return &f->t->mounts[i];
+        return NULL;
+}
+
+/* An overlay keeps the file systems of its folders, wherever the paths lead that were said when it was mounted. Less privileged users can give
+ * themselves another root behind it: then nothing tells, and the card's file system may live on when it is mounted nowhere any more. */
+static void find_unseen_layers(Findings *f) {
+        size_t n = 0;
+
+        for (size_t i = 0; i < f->t->n_file_systems && f->s->n_mounts > 0; i++) {
+                const FileSystem *fs = &f->t->file_systems[i];
+                const Mount *m = fs->layer_unseen && n++ < TOLD_MAX ? first_mount_of(f, fs->dev) : NULL;
+
+                if (!m || in_scope(f, m))
+                        continue;
+                _cleanup_free_ char *inside = inside_words(f, m);
+                json_object *o = finding(f, BLOCKER_LOCKED_MOUNT, false, "the overlay on %s%s may have a folder of the card's", m->target, inside);
+                mount_evidence(o, m);
+                end_remedy(f, o, m);
+        }
+        more_finding(f, BLOCKER_LOCKED_MOUNT, false, n, "overlays of less privileged users may have a folder of the card's");
 }
 
 static void find_automounts(Findings *f) {
@@ -323,7 +355,7 @@ static void find_deleted_roots(Findings *f) {
         for (size_t i = 0; i < f->s->n_mounts; i++)
                 if (root_is_deleted(f->s->mounts[i]) && n++ < TOLD_MAX)
                         deleted_finding(f, f->s->mounts[i]);
-        more_finding(f, BLOCKER_LAST_HOLD, n, "mounts are the last hold of something deleted");
+        more_finding(f, BLOCKER_LAST_HOLD, true, n, "mounts are the last hold of something deleted");
 }
 
 /* famfs has a dax device for its disk, which no block device tells of, and of which the source is all there is. */
@@ -460,6 +492,7 @@ int find_mounts(Findings *f) {
         if (r < 0)
                 return r;
         find_relative_overlays(f);
+        find_unseen_layers(f);
         find_automounts(f);
         find_deleted_roots(f);
         find_mounted_dax(f);

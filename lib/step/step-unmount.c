@@ -27,6 +27,8 @@ enum {
         /* The last reference of a super block is dropped by whoever had it, in his time. The kernel has no event for it. */
         GONE_RETRY_MSEC = 50,
         GONE_TIMEOUT_SEC = 10,
+
+        KEEPER_SEC = 5,         /* to find out who may keep it, once it has failed */
 };
 
 static FsShutdown shutdown_wanted(json_object *args) {
@@ -85,17 +87,64 @@ static int superblock_alive(json_object *args, const MountedFs *fs, StepRun *run
         return r;
 }
 
+/* Who keeps a namespace that has what nobody can take there (a locked copy that came after the plan was made, which tells of those before:
+ * LOCKED_MOUNT) or more than there is time for. */
+static char *end_command(uintmax_t ns, uintmax_t pid) {
+        _cleanup_free_ char *folder = strf("/proc/%ju", pid), *unit = NULL;
+        _cleanup_close_ int fd = pid > 0 && folder ? open(folder, O_PATH | O_DIRECTORY | O_CLOEXEC) : -EBADF;
+
+        if (pid == 0)
+                return strf("find /proc/[0-9]*/fd -lname 'mnt:\\[%ju\\]'  # whose process keeps the namespace: end it", ns);
+        return fd >= 0 && process_unit(fd, &unit) >= 0 ? process_end_command(unit, (int) pid) : NULL;
+}
+
+/* What less privileged users can have that keeps a file system and tells nobody of it: an overlay with a folder of it, whose path leads
+ * elsewhere once they have another root; a program that a binfmt_misc of theirs keeps open (fs/binfmt_misc.c, "F"). For a person, newly allocated
+ * with what ends it; NULL where nobody has any. */
+static char *may_keep(char **ret_end) {
+        static const struct {
+                const char *type, *what;
+        } kinds[] = {
+                { "overlay", "an overlay" },
+                { "binfmt_misc", "a binfmt_misc" },
+        };
+
+        for (size_t i = 0; i < ELEMENTSOF(kinds); i++) {
+                const MountedFs fs = { .type = kinds[i].type };
+                _cleanup_json_ json_object *found = NULL;
+                json_object *first = NULL;
+                size_t n = 0;
+
+                (void) mounts_find(&fs, time_for(KEEPER_SEC * USEC_PER_SEC), &found);
+                for (size_t j = 0; j < json_len(found); j++) {
+                        json_object *m = json_at(found, j);
+                        first = first ?: json_flag(m, "foreign") ? m : NULL;
+                        n += json_flag(m, "foreign");
+                }
+                if (!first)
+                        continue;
+                _cleanup_free_ char *more = n > 1 ? strf(" (and %zu more)", n - 1) : NULL;
+                *ret_end = end_command(json_u64(first, "ns"), json_u64(first, "pid"));
+                return strf("process %ju, of less privileged users, has %s of its own on %s%s, which may keep it", (uintmax_t) json_u64(first, "pid"),
+                            kinds[i].what, json_str(first, "target") ?: "?", more ?: "");
+        }
+        return NULL;
+}
+
 /* A freeze keeps the super block as well, and nothing tells of one but a write that hangs. */
 static int lives_on(json_object *args, const char *why, StepRun *run) {
         json_object *mounts = json_array(args, "mounts");
         _cleanup_free_ char *target = shell_quoted(json_str(json_at(mounts, json_len(mounts) - 1), "target") ?: "/");
 
-        _cleanup_free_ char *in_flight = step_in_flight();
+        _cleanup_free_ char *in_flight = step_in_flight(), *end = NULL, *unseen = may_keep(&end);
 
-        step_remedy(run, "fsfreeze -u %s  # once it is mounted again; \"Invalid argument\": it was not frozen", target);
+        if (end)
+                step_remedy(run, "%s  # if that is what keeps it; of a freeze: fsfreeze -u %s, once it is mounted again", end, target);
+        else
+                step_remedy(run, "fsfreeze -u %s  # once it is mounted again; \"Invalid argument\": it was not frozen", target);
         return step_fail(run, -EBUSY, "nothing shows a mount of %s any more, but its file system lives on (%s): a freeze (fsfreeze, a "
-                         "backup), a lazily unmounted or detached mount or an overlay keeps it%s%s", json_str(json_get(args, "fs"), "source"), why,
-                         in_flight ? "; " : "", in_flight ?: "");
+                         "backup), a lazily unmounted or detached mount or an overlay keeps it%s%s%s%s", json_str(json_get(args, "fs"), "source"), why,
+                         in_flight ? "; " : "", in_flight ?: "", unseen ? "; " : "", unseen ?: "");
 }
 
 static int superblock_wait(json_object *args, const MountedFs *fs, StepRun *run) {
@@ -133,17 +182,6 @@ static int unmount_verify(json_object *args, StepRun *run) {
         return r < 0 ? r : r > 0 ? STEP_PARTLY_APPLIED : STEP_APPLIED;
 }
 
-/* Who keeps a namespace that has what nobody can take there (a locked copy that came after the plan was made, which tells of those before:
- * LOCKED_MOUNT) or more than there is time for. */
-static char *end_command(uintmax_t ns, uintmax_t pid) {
-        _cleanup_free_ char *folder = strf("/proc/%ju", pid), *unit = NULL;
-        _cleanup_close_ int fd = pid > 0 && folder ? open(folder, O_PATH | O_DIRECTORY | O_CLOEXEC) : -EBADF;
-
-        if (pid == 0)
-                return strf("find /proc/[0-9]*/fd -lname 'mnt:\\[%ju\\]'  # whose process keeps the namespace: end it", ns);
-        return fd >= 0 && process_unit(fd, &unit) >= 0 ? process_end_command(unit, (int) pid) : NULL;
-}
-
 /* first: what the kernel said about one that it did not take, or one that nobody had the time to try. */
 static int busy_fail(const MountedFs *fs, json_object *first, size_t more, const char *users, StepRun *run) {
         const char *target = json_str(first, "target");
@@ -155,10 +193,11 @@ static int busy_fail(const MountedFs *fs, json_object *first, size_t more, const
         _cleanup_free_ char *end = theirs ? end_command(ns, pid) : NULL;
         _cleanup_free_ char *unseen = busy && !users ? step_unseen(TARGET_FS, fs->dev, target) : NULL;
         _cleanup_free_ char *in_flight = busy && !users && !unseen ? step_in_flight() : NULL;
-        const char *who = busy ? users ?: unseen ?: in_flight : NULL;
+        _cleanup_free_ char *end_keeper = NULL, *keeper = busy && !users && !unseen && !in_flight ? may_keep(&end_keeper) : NULL;
+        const char *who = busy ? users ?: unseen ?: in_flight ?: keeper : NULL;
 
-        if (end)
-                step_remedy(run, "%s", end);
+        if (end || end_keeper)
+                step_remedy(run, end ? "%s" : "%s  # if that is what keeps it", end ?: end_keeper);
         else
                 step_remedy(run, busy ? "nsenter -t %ju -m fuser -vm %s" : "ps -fp %ju  # its namespace has %s", pid, quoted);
         return step_fail(run, -EBUSY, "%s cannot be unmounted in the namespace of process %ju%s: %s%s%s", target, pid, others ?: "",

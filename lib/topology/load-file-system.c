@@ -87,6 +87,12 @@ static const Mount *mount_of_folder(const Topology *t, const Mount *overlay, con
         return m && m->dev != overlay->dev ? m : topology_mount_of_path(t, topology_host_ns(t), folder);
 }
 
+/* One that lies on another overlay is as good as that one. */
+static bool is_on_disk(const Topology *t, const Mount *m) {
+        return m && (topology_block_device_at(t, m->dev) || streq(m->type, "overlay") || (startswith(m->source, "/dev/") &&
+                     !mount_source_is_free(m->type)));
+}
+
 static int add_overlay(const Topology *t, FileSystem *fs, const Mount *m) {
         _cleanup_(overlay_folders_done) OverlayFolders folders = { 0 };
         bool relative = false;
@@ -94,7 +100,10 @@ static int add_overlay(const Topology *t, FileSystem *fs, const Mount *m) {
         int r = overlay_folders_parse(m->super_options, &folders);
         for (size_t i = 0; i < folders.n_paths && r >= 0; i++) {
                 const Mount *below = mount_of_folder(t, m, folders.paths[i]);
-                relative |= folders.paths[i][0] != '/';
+                if (folders.paths[i][0] == '/')
+                        fs->layer_unseen |= m->foreign && !is_on_disk(t, below);
+                else
+                        relative = true;
                 if (below && below->dev != fs->dev)
                         r = add_layer(fs, below->dev);
         }
@@ -102,6 +111,7 @@ static int add_overlay(const Topology *t, FileSystem *fs, const Mount *m) {
          * where they mount it. */
         if (r >= 0 && relative && fs->n_layers == 0 && m->parent && m->parent->dev != fs->dev)
                 r = add_layer(fs, m->parent->dev);
+        fs->layer_unseen |= m->foreign && relative && fs->n_layers == 0;
         return r;
 }
 

@@ -212,6 +212,7 @@ typedef struct FileSystem {
         char *type;
         char **devices;        size_t n_devices, a_devices; /* names of all its block devices: btrfs, and XFS with a log of its own, have several */
         dev_t *layers;         size_t n_layers, a_layers; /* overlay: the file systems that its folders lie on */
+        bool layer_unseen;     /* overlay in a namespace of less privileged users: one of its folders leads to no disk, as far as shows */
 } FileSystem;
 
 /* Swap in use. */
