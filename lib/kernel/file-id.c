@@ -1,29 +1,21 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/openat2.h>
 #include <sys/stat.h>
 
+#include "base/fileio.h"
 #include "kernel/file-id.h"
 
-/* (openat2(2) would say it in one call, which a service with RestrictSUIDSGID= does not have.) */
 int path_open_straight_at(int folder, const char *path) {
-        _cleanup_free_ char *copy = strdup(path);
-        _cleanup_close_ int fd = openat(folder, ".", O_PATH | O_CLOEXEC);
-        char *rest = copy;
-        struct stat st;
+        const char *below = path + strspn(path, "/");
 
-        if (!copy || fd < 0)
-                return copy ? -errno : -ENOMEM;
-        for (char *name; (name = strsep(&rest, "/"));) {
-                if (!*name)
-                        continue;
-                int next = openat(fd, name, O_PATH | O_NOFOLLOW | O_CLOEXEC | (rest && *rest ? O_DIRECTORY : 0));
-                if (next < 0)
-                        return errno == ENOTDIR ? -ELOOP : -errno;
-                close(fd);
-                fd = next;
+        if (!*below) {
+                int whole = fcntl(folder, F_DUPFD_CLOEXEC, 0);
+                return whole < 0 ? -errno : whole;
         }
-        return fstat(fd, &st) < 0 ? -errno : S_ISLNK(st.st_mode) ? -ELOOP : TAKE_FD(fd);
+        int fd = open_resolved(folder, below, O_PATH, RESOLVE_NO_SYMLINKS);
+        return fd == -ENOTDIR ? -ELOOP : fd;
 }
 
 int path_open_straight(const char *path) {

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include <errno.h>
 #include <fcntl.h>
-#include <linux/openat2.h>
 #include <sched.h>
 #include <sys/ioctl.h>
 #include <sys/stat.h>
@@ -10,6 +9,7 @@
 #include "base/fileio.h"
 #include "base/parse.h"
 #include "kernel/attr.h"
+#include "kernel/file-id.h"
 #include "kernel/listing.h"
 #include "kernel/mount-ns-budget.h"
 #include "kernel/user-ns.h"
@@ -432,22 +432,10 @@ int mount_id_at(int proc_fd, const char *path, uint64_t *ret) {
         return fd < 0 ? -errno : mount_id_of(proc_fd, fd, ret);
 }
 
-int place_open(int from, const char *path) {
-        const char *below = path + strspn(path, "/");
-
-        if (!*below) {
-                int whole = fcntl(from, F_DUPFD_CLOEXEC, 0);
-                return whole < 0 ? -errno : whole;
-        }
-        int fd = open_resolved(from, below, O_PATH, RESOLVE_NO_SYMLINKS);
-        return fd == -ENOTDIR ? -ELOOP : fd;
-}
-
 int mount_place_open(int proc_fd, const char *target, uint64_t id) {
         uint64_t found = 0;
 
-        _cleanup_close_ int root = open("/", O_PATH | O_DIRECTORY | O_CLOEXEC);
-        _cleanup_close_ int fd = root < 0 ? -errno : place_open(root, target);
+        _cleanup_close_ int fd = path_open_straight(target);
         int r = fd < 0 ? fd : mount_id_of(proc_fd, fd, &found);
         return r < 0 ? r : found != id ? -ESTALE : TAKE_FD(fd);
 }

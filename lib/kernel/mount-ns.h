@@ -79,10 +79,6 @@ int mount_id_at(int proc_fd, const char *path, uint64_t *ret);
 /* The mount that a descriptor was opened through, as the id in mountinfo. */
 int mount_id_of(int proc_fd, int fd, uint64_t *ret);
 
-/* What stands topmost at a path that the kernel told, from the folder `from` on, as a descriptor with O_PATH, the caller's. The kernel tells paths
- * without links: one on the way now was made since, by whoever has a folder on it, and leads where nobody planned: -ELOOP, as for a file in a
- * folder's place. */
-int place_open(int from, const char *path);
-
-/* The same of a mount of the namespace that this process has entered: -ESTALE when another one is topmost there. */
+/* A mount of the namespace that this process has entered, at a path that the kernel told (path_open_straight()): a descriptor with O_PATH, the
+ * caller's. -ESTALE when another one is topmost there. */
 int mount_place_open(int proc_fd, const char *target, uint64_t id);

@@ -110,7 +110,7 @@ static int fs_detached(Again *a) {
 
 /* Of the way to it some may be anybody's on the file system: a link there is one to a part that nobody planned. */
 static int part_clone(int whole, const char *way) {
-        _cleanup_close_ int part = place_open(whole, way);
+        _cleanup_close_ int part = path_open_straight_at(whole, way);
         if (part < 0)
                 return part;
 
@@ -155,7 +155,7 @@ static int propagation_set(int fd, unsigned long propagation) {
 }
 
 /* A copy of one that is there. What lies over the way to the part that is wanted would be copied instead: then -ESTALE, and a link on the way is
- * none (place_open()). */
+ * none (path_open_straight_at()). */
 static int copy_of(Again *a) {
         json_object *model = a->wanted->model;
         const char *root = json_str(a->mount, "root"), *above = json_str(model, "root"), *fields = json_str(a->mount, "propagation");
@@ -166,7 +166,7 @@ static int copy_of(Again *a) {
         _cleanup_close_ int ns = mount_ns_open(json_u64(model, "ns"), json_str(model, "ns_path"));
         int r = proc_fd < 0 ? -errno : ns < 0 ? ns : mount_ns_enter(ns);
         _cleanup_close_ int whole = r < 0 ? r : mount_place_open(proc_fd, json_str(model, "target"), json_u64(model, "id"));
-        _cleanup_close_ int part = whole < 0 ? whole : place_open(whole, rest);
+        _cleanup_close_ int part = whole < 0 ? whole : path_open_straight_at(whole, rest);
         r = part < 0 ? part : mount_id_of(proc_fd, part, &id);
         if (r >= 0 && id != json_u64(model, "id"))
                 r = -ESTALE;

@@ -6,6 +6,7 @@
 
 #include "base/clock.h"
 #include "kernel/apart.h"
+#include "kernel/file-id.h"
 #include "kernel/unmount.h"
 
 enum {
@@ -54,11 +55,9 @@ static int umount_patiently(Unmount *u, const char *name) {
 static int go_to_folder(const char *target, const char **ret_name) {
         const char *name = strrchr(target, '/') + 1;
         _cleanup_free_ char *folder = strndup(target, (size_t) (name - target));
-        _cleanup_close_ int root = open("/", O_PATH | O_DIRECTORY | O_CLOEXEC);
-        if (!folder || root < 0)
-                return folder ? -errno : -ENOMEM;
-
-        _cleanup_close_ int fd = place_open(root, folder);
+        if (!folder)
+                return -ENOMEM;
+        _cleanup_close_ int fd = path_open_straight(folder);
         *ret_name = *name ? name : target;
         return fd < 0 ? fd : fchdir(fd) < 0 ? -errno : 0;
 }
