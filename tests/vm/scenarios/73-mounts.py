@@ -206,9 +206,10 @@ def copy(lab):
         wanted = disk.fill(mib=1)
         uuid = lab.sh(f"blkid -p -s UUID -o value {device}").strip()
         link = f"/dev/disk/by-uuid/{uuid}"
-        lab.sh(f"rm -f {image} && truncate -s 16M {image} && mkfs.ext4 -q -F -U {uuid} {image}")
+        lab.sh(f"rm -f {image} && truncate -s 16M {image} && mkfs.ext4 -q -F -U {uuid} {image} && losetup /dev/loop5 {image}")
+        # Anew: it is the last disk that came.
         storage.call_off_at(lab, step, target=str(number), pause=5000, timeout=120,
-                            meanwhile=f"losetup /dev/loop5 {image} && udevadm settle && ln -sfn /dev/loop5 {link}")
+                            meanwhile=f"losetup -d /dev/loop5 && losetup /dev/loop5 {image} && udevadm settle && ln -sfn /dev/loop5 {link}")
         lab.equal(disk.sum(), wanted, "what is on it")
         lab.sh(f"ln -sfn /dev/loop5 {link}")
         storage.take_out(lab, number)
