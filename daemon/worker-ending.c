@@ -22,10 +22,9 @@ static void certificate_take(Removal *m) {
 static void removal_write_end(Removal *m, Outcome outcome, const char *code, const char *message, json_object *lines) {
         _cleanup_close_ int lock = -EBADF;
 
-        /* Without the lock the certificate is left to the next removal's ending. */
-        int locked = chain_lock(CHAIN_LOCK_USEC, &lock);
+        /* The ending waits for nobody. Without the lock its certificate is left to the next removal's ending. */
         if (journal_end(m->journal, outcome_to_string(outcome), code, message, lines) >= 0) {
-                if (locked >= 0)
+                if (chain_lock(CHAIN_LOCK_USEC, &lock) >= 0)
                         certificate_take(m);
                 return;
         }

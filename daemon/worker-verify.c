@@ -234,16 +234,13 @@ int worker_verify(WorkerIo *io, json_object *doc) {
 }
 
 int worker_certificates(WorkerIo *io) {
-        _cleanup_close_ int lock = -EBADF;
         json_object *report = NULL;
 
-        int r = chain_lock(CHAIN_LOCK_USEC, &lock);
-        if (r == -ETIME) {
+        int r = chain_verify_patiently(&report);
+        if (r == -EAGAIN) {
                 worker_send_error(io, "busy", "A removal is writing its certificate. Try again in a moment.");
                 return r;
         }
-        if (r >= 0)
-                r = chain_verify(&report);
         if (r < 0) {
                 _cleanup_free_ char *text = strf("The records in %s cannot be read: %s.", state_dir(), strerror(-r));
                 worker_send_error(io, "internal", text ?: strerror(-r));

@@ -1,9 +1,15 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include <errno.h>
+#include <poll.h>
 
 #include "base/fileio.h"
 #include "engine/chain.h"
 #include "engine/state-dir.h"
+
+enum {
+        LOOKS_MAX = 5,
+        PAUSE_MSEC = 50, /* behind the first look, then twice as long each time: a certificate is some small files on a slow disk */
+};
 
 typedef struct Found {
         ChainLink link;
@@ -82,11 +88,11 @@ static int look_at(Look *l, uint64_t removal) {
                 return 0;
         }
 
+        if (f.link.number <= l->chain.pruned.number)
+                return 0; /* its record is being deleted, or was */
         check_records(l, removal, json_get(o, "records"));
         const char *previous = json_str(json_get(o, "chain"), "previous") ?: "";
         (void) snprintf(f.previous, sizeof(f.previous), "%s", previous);
-        if (f.link.number <= l->chain.pruned.number)
-                return 0; /* its record was being deleted */
         r = vec_grow((void **) &l->found, l->n_found, &l->a_found, sizeof(Found));
         if (r < 0)
                 return r;
@@ -141,16 +147,31 @@ static json_object *report(const Look *l) {
         return o;
 }
 
-int chain_verify(json_object **ret) {
+static bool is_same_link(const ChainLink *a, const ChainLink *b) {
+        return a->number == b->number && a->removal == b->removal && streq(a->sha256, b->sha256);
+}
+
+/* Is chain.json as it was in front of the look? Whoever adds a certificate, or lets one go, says so there. */
+static bool is_as_before(const Chain *before, int error) {
+        _cleanup_(chain_done) Chain now = { 0 };
+
+        int r = chain_load(&now);
+        if (r < 0 || error < 0)
+                return r == error;
+        return now.exists == before->exists && is_same_link(&now.pruned, &before->pruned) && is_same_link(&now.head, &before->head);
+}
+
+/* 1: a report; 0: it became another one meanwhile. */
+static int look_at_all(json_object **ret) {
         _cleanup_(look_done) Look l = { .problems = json_object_new_array() };
         _cleanup_free_ uint64_t *ids = NULL;
         size_t n = 0;
 
-        int r = chain_load(&l.chain);
-        if (r == -EBADMSG)
+        int error = chain_load(&l.chain), r;
+        if (error == -EBADMSG)
                 problem(&l, 0, "chain.json is not as it was written");
-        else if (r < 0)
-                return r;
+        else if (error < 0)
+                return error;
         if (l.chain.damaged)
                 problem(&l, 0, "%s", l.chain.damaged);
         r = removal_ids(&ids, &n);
@@ -158,6 +179,8 @@ int chain_verify(json_object **ret) {
                 r = look_at(&l, ids[i]);
         if (r < 0)
                 return r;
+        if (!is_as_before(&l.chain, error))
+                return 0;
 
         if (l.n_found > 1)
                 qsort(l.found, l.n_found, sizeof(Found), compare);
@@ -166,5 +189,43 @@ int chain_verify(json_object **ret) {
         if (l.chain.exists)
                 check_links(&l);
         *ret = report(&l);
-        return 0;
+        return 1;
+}
+
+int chain_verify(json_object **ret) {
+        for (unsigned i = 0; i < LOOKS_MAX; i++) {
+                int r = look_at_all(ret);
+                if (r != 0)
+                        return r < 0 ? r : 0;
+        }
+        return -EAGAIN;
+}
+
+/* Who has it may be about to write the certificate that is missed. */
+static bool somebody_writes(void) {
+        _cleanup_close_ int lock = -EBADF;
+
+        return chain_lock(0, &lock) == -ETIME;
+}
+
+int chain_verify_patiently(json_object **ret) {
+        _cleanup_json_ json_object *before = NULL;
+
+        for (unsigned i = 0;; i++) {
+                _cleanup_json_ json_object *found = NULL;
+
+                int r = chain_verify(&found);
+                if (r < 0 && r != -EAGAIN)
+                        return r;
+                bool last = i + 1 == LOOKS_MAX;
+                if (found && (json_flag(found, "verified") || (last && json_object_equal(found, before) && !somebody_writes()))) {
+                        *ret = TAKE_PTR(found);
+                        return 0;
+                }
+                if (last)
+                        return -EAGAIN;
+                json_object_put(before);
+                before = TAKE_PTR(found);
+                (void) poll(NULL, 0, PAUSE_MSEC << i);
+        }
 }

@@ -26,8 +26,8 @@ typedef struct Chain {
 
 void chain_done(Chain *c);
 
-/* Whoever writes or judges holds this, so that nobody sees a removal between its ending and its certificate. -ETIME when somebody
- * else has it for longer than timeout_usec. */
+/* Whoever writes holds this; who reads does not, and so keeps no removal from its ending. A removal stands for a moment between its ending
+ * and its certificate. -ETIME when somebody else has it for longer than timeout_usec. */
 int chain_lock(uint64_t timeout_usec, int *ret_fd);
 
 /* What chain.json holds. -EBADMSG: it is something else. */
@@ -49,5 +49,10 @@ int chain_newest(uint64_t *ret_removal);
 bool chain_let_go(uint64_t removal);
 
 /* Is everything there, in its order and unaltered, the records behind the certificates included? "safe-remove/chain/1":
- * {"verified", "certificates", "first", "last", "sha256", "pruned", "problems": [{"removal", "what"}]}. The caller has the lock. */
+ * {"verified", "certificates", "first", "last", "sha256", "pruned", "problems": [{"removal", "what"}]}.
+ * Looks again, some times, where the chain became another one meanwhile; -EAGAIN: it did each time. */
 int chain_verify(json_object **ret);
+
+/* The same, for a second: what is not right must be so for longer than a moment. -EAGAIN: somebody writes, or it is another problem each
+ * time. */
+int chain_verify_patiently(json_object **ret);

@@ -131,8 +131,8 @@ void removals_prune(size_t keep) {
         size_t n = 0;
 
         _cleanup_close_ int lock = -EBADF;
-        if (removal_ids(&ids, &n) < 0 || n <= keep || chain_lock(CHAIN_LOCK_USEC, &lock) < 0)
-                return;
+        if (removal_ids(&ids, &n) < 0 || n <= keep || chain_lock(0, &lock) < 0)
+                return; /* the next one does it: nobody's removal waits for that */
         for (size_t i = 0; i + keep < n; i++) {
                 _cleanup_free_ char *dir = strf("%s/removals/%ju", state_dir(), (uintmax_t) ids[i]);
                 if (dir && removal_has_ended(dir) && chain_let_go(ids[i]))

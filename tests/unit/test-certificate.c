@@ -2,6 +2,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 
 #include "base/fileio.h"
 #include "engine/certificate.h"
@@ -303,6 +304,72 @@ static void test_lock(void) {
         CHECK_INT(chain_lock(0, &second), -ETIME);
 }
 
+/* Who has the lock keeps nobody from reading. A removal that has ended and waits for it is not missed, it is waited for; one without is. */
+static void test_reader(void) {
+        _cleanup_(journal_freep) Journal *j = NULL;
+        _cleanup_json_ json_object *o = NULL, *after = NULL;
+        _cleanup_close_ int lock = -EBADF;
+
+        state_new();
+        finish("1");
+        CHECK_INT(chain_lock(0, &lock), 0);
+        CHECK_INT(chain_verify_patiently(&o), 0);
+        CHECK(json_flag(o, "verified"));
+        j = begin("2");
+        CHECK_INT(journal_end(j, "safe", "done", "safe to pull", NULL), 0);
+        CHECK_INT(chain_verify_patiently(&after), -EAGAIN);
+        close(TAKE_FD(lock));
+        CHECK_INT(chain_verify_patiently(&after), 0);
+        CHECK(!json_flag(after, "verified"));
+        json_object_put(TAKE_PTR(after));
+
+        int pid = fork();
+        CHECK(pid >= 0);
+        if (pid == 0) {
+                _cleanup_json_ json_object *seen = NULL;
+                _exit(chain_verify_patiently(&seen) < 0 || !json_flag(seen, "verified"));
+        }
+        CHECK_INT(certificates_write(), 0); /* in its first look or behind it */
+        int status;
+        CHECK_INT(waitpid(pid, &status, 0), pid);
+        CHECK_INT(status, 0);
+}
+
+/* While removals end and old records are deleted a reader finds the chain whole, or becomes no answer: never a problem that is none. */
+static void test_reader_beside_writers(void) {
+        state_new();
+        finish("1");
+        int pid = fork();
+        CHECK(pid >= 0);
+        if (pid == 0) {
+                for (unsigned i = 2; i < 60; i++) {
+                        _cleanup_free_ char *id = strf("%u", i);
+                        _cleanup_(journal_freep) Journal *j = begin(id);
+                        _cleanup_close_ int lock = -EBADF;
+
+                        CHECK_INT(journal_end(j, "safe", "done", "safe to pull", NULL), 0);
+                        CHECK_INT(chain_lock(CHAIN_LOCK_USEC, &lock), 0);
+                        CHECK_INT(certificates_write(), 0);
+                        close(TAKE_FD(lock));
+                        removals_prune(3);
+                }
+                _exit(0);
+        }
+        int status = 0, over = 0;
+        while (over == 0) {
+                _cleanup_json_ json_object *o = NULL;
+
+                int r = chain_verify_patiently(&o);
+                if (r < 0)
+                        CHECK_INT(r, -EAGAIN);
+                else if (!json_flag(o, "verified"))
+                        CHECK_STR(json_text(o), "whole");
+                over = waitpid(pid, &status, WNOHANG);
+        }
+        CHECK_INT(status, 0);
+        check_verifies(3);
+}
+
 int main(void) {
         _cleanup_free_ char *dir = test_folder();
 
@@ -317,6 +384,8 @@ int main(void) {
         test_from_before();
         test_prune();
         test_lock();
+        test_reader();
+        test_reader_beside_writers();
         test_remove_tree(dir);
         return EXIT_SUCCESS;
 }
