@@ -12,6 +12,7 @@ enum {
         STREAMS_OF_ONE = 2,    /* of one user */
         STREAMS_OF_USERS = 16,
         STREAMS_OF_ROOT = 32,
+        UNREAD_OF_USERS = 16 * 1024 * 1024, /* bytes of theirs: they lie in this service's memory until they are read */
 };
 
 /* A terminal's user scrolls in a pager, which has read it; a program that takes longer asks again. */
@@ -20,14 +21,14 @@ enum {
 struct Answer {
         unsigned refs;
         int fd;
-        size_t size;
+        size_t size, most;
 };
 
-int answer_new(Answer **ret) {
+int answer_new(size_t most, Answer **ret) {
         Answer *a = calloc(1, sizeof(*a));
         if (!a)
                 return -ENOMEM;
-        *a = (Answer) { .refs = 1, .fd = memfd_create("answer", MFD_CLOEXEC) };
+        *a = (Answer) { .refs = 1, .most = most, .fd = memfd_create("answer", MFD_CLOEXEC) };
         if (a->fd < 0) {
                 int r = -errno;
                 free(a);
@@ -55,7 +56,7 @@ size_t answer_size(const Answer *a) {
 }
 
 int answer_append(Answer *a, const char *text, size_t length) {
-        if (length > ANSWER_BYTES_MAX - a->size)
+        if (length > a->most - a->size)
                 return -EFBIG;
         while (length > 0) {
                 ssize_t n = pwrite(a->fd, text, length, (off_t) a->size);
@@ -177,14 +178,58 @@ static int on_writable(sd_event_source *io, int fd, uint32_t revents, void *user
         return send_chunk(s) > 0 ? 0 : end(s);
 }
 
-bool streams_have_room(const Streams *s, uint32_t user, bool privileged) {
+static size_t unread(const Stream *s) {
+        return s->answer->size - s->sent;
+}
+
+static size_t unread_of(const Streams *s, uint32_t user) {
+        size_t all = 0;
+
+        for (const Stream *t = s->first; t; t = t->next)
+                all += !t->privileged && t->user == user ? unread(t) : 0;
+        return all;
+}
+
+static size_t unread_of_users(const Streams *s) {
+        size_t all = 0;
+
+        for (const Stream *t = s->first; t; t = t->next)
+                all += t->privileged ? 0 : unread(t);
+        return all;
+}
+
+/* The longest of the user who leaves most unread; NULL: nobody leaves more than `most`. */
+static Stream *find_longest(const Streams *s, size_t most) {
+        Stream *longest = NULL;
+
+        for (Stream *t = s->first; t; t = t->next) {
+                size_t all = t->privileged ? 0 : unread_of(s, t->user);
+                if (all > most || (all == most && longest && longest->user == t->user && unread(t) > unread(longest))) {
+                        most = all;
+                        longest = t;
+                }
+        }
+        return longest;
+}
+
+bool streams_make_room(Streams *s, uint32_t user, bool privileged, size_t bytes) {
         unsigned of_one = 0, of_all = 0;
 
         for (const Stream *t = s->first; t; t = t->next) {
                 of_all += t->privileged == privileged;
                 of_one += t->user == user;
         }
-        return privileged ? of_all < STREAMS_OF_ROOT : of_one < STREAMS_OF_ONE && of_all < STREAMS_OF_USERS;
+        if (privileged)
+                return of_all < STREAMS_OF_ROOT;
+        if (of_one >= STREAMS_OF_ONE || of_all >= STREAMS_OF_USERS || bytes > UNREAD_OF_USERS)
+                return false;
+        while (unread_of_users(s) + bytes > UNREAD_OF_USERS) {
+                Stream *longest = find_longest(s, unread_of(s, user) + bytes);
+                if (!longest)
+                        return false;
+                (void) end(longest);
+        }
+        return true;
 }
 
 static int watch(Stream *s) {

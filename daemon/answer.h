@@ -12,11 +12,12 @@
 enum {
         ANSWER_INLINE_MAX = 64 * 1024,         /* of a reply's text; more goes by a stream */
         ANSWER_BYTES_MAX = 64 * 1024 * 1024,
+        ANSWER_OF_USER_MAX = 12 * 1024 * 1024, /* twice a look at a machine with many terabytes */
 };
 
 typedef struct Answer Answer;
 
-int answer_new(Answer **ret);
+int answer_new(size_t most, Answer **ret); /* bytes; beyond that -EFBIG */
 Answer *answer_ref(Answer *a);
 Answer *answer_unref(Answer *a); /* NULL is fine */
 
@@ -38,8 +39,9 @@ typedef struct Streams Streams;
 int streams_new(sd_event *event, Streams **ret);
 void streams_free(Streams *s);
 
-/* May `user` (sub-uid.h) have another one? Root has places of its own. */
-bool streams_have_room(const Streams *s, uint32_t user, bool privileged);
+/* May `user` (sub-uid.h) have another one, of so many bytes? Where all users' have become too long, those of one who leaves more unread end
+ * early. Root has places of its own. */
+bool streams_make_room(Streams *s, uint32_t user, bool privileged, size_t bytes);
 
 /* Replies with the reading end. Who does not read it within its time gets an early end, which is no JSON. */
 int streams_reply(Streams *s, Answer *a, sd_bus_message *call, uint32_t user, bool privileged);

@@ -137,7 +137,7 @@ static int hand_over(Manager *m, sd_bus_message *call, uint32_t uid, Answer *doc
         if (!stream && is_long)
                 return sd_bus_reply_method_errorf(call, BUS_ERROR_TOO_LARGE, "%s is %zu bytes long, too long for a reply. The method of the same name "
                                 "that begins with Open gives it through a descriptor.", what, answer_size(document));
-        if (is_long && !streams_have_room(m->asks->streams, user, privileged))
+        if (is_long && !streams_make_room(m->asks->streams, user, privileged, answer_size(document)))
                 return sd_bus_reply_method_errorf(call, BUS_ERROR_BUSY, "Answers that you asked for are not read yet. Read them, then ask again.");
         if (asks_charge(m, call, uid, stream ? DESCRIPTOR_COST : answer_size(document), &error) < 0)
                 return sd_bus_reply_method_error(call, &error);
@@ -222,6 +222,8 @@ static int start(Ask *q) {
         if (!q->look)
                 return 0;
         r = scanner_want(m->scanner, on_look, q);
+        if (r >= 0 && !q->privileged)
+                question_limit(q->question, ANSWER_OF_USER_MAX);
         if (r < 0)
                 refuse(q, BUS_ERROR_FAILED, strf("The machine cannot be looked at: %s.", strerror(-r)));
         else

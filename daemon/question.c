@@ -6,6 +6,7 @@
 struct Question {
         Worker *worker;
         Answer *document;      /* the parts of it that have come */
+        size_t most;           /* bytes of it */
         json_object *answer;
         int error;             /* of keeping the parts */
         question_answered_t answered;
@@ -22,7 +23,7 @@ void question_free(Question *q) {
 }
 
 static int take_part(Question *q, const char *text) {
-        int r = q->document ? 0 : answer_new(&q->document);
+        int r = q->document ? 0 : answer_new(q->most, &q->document);
 
         return r < 0 ? r : answer_append(q->document, text, strlen(text));
 }
@@ -50,7 +51,7 @@ static void on_ended(WorkerEnd end, int code, void *userdata) {
                 return;
         }
         if (q->error < 0)
-                why = q->error == -EFBIG ? strf("it is longer than %d MiB", ANSWER_BYTES_MAX / 1024 / 1024) : strdup(strerror(-q->error));
+                why = q->error == -EFBIG ? strf("it is longer than %zu MiB", q->most / 1024 / 1024) : strdup(strerror(-q->error));
         else {
                 _cleanup_free_ char *how = worker_end_text(end, code);
                 why = strf("the worker process %s%s", how ?: "?", q->answer || end == WORKER_NOT_STARTED ? "" : " without an answer");
@@ -75,6 +76,10 @@ int question_document(Question *q, Answer **ret) {
         return 0;
 }
 
+void question_limit(Question *q, size_t most) {
+        q->most = most;
+}
+
 int question_ask(sd_event *event, const char *verb, json_object *input, uint64_t deadline_usec,
                 question_answered_t answered, void *userdata, Question **ret) {
         _cleanup_(question_freep) Question *q = calloc(1, sizeof(*q));
@@ -82,6 +87,7 @@ int question_ask(sd_event *event, const char *verb, json_object *input, uint64_t
                 return -ENOMEM;
         q->answered = answered;
         q->userdata = userdata;
+        q->most = ANSWER_BYTES_MAX;
 
         int r = worker_spawn(event, verb, &question_handler, q, &q->worker);
         if (r < 0)

@@ -40,7 +40,7 @@ static int keep_plan(json_object *plan, Answer **ret) {
         *ret = answer_unref(*ret);
         if (!plan)
                 return 0;
-        int r = text ? answer_new(&a) : -ENOMEM;
+        int r = text ? answer_new(ANSWER_BYTES_MAX, &a) : -ENOMEM;
         if (r >= 0)
                 r = answer_append(a, text, strlen(text));
         if (r < 0)
@@ -100,7 +100,7 @@ static int make(const Removal *r, const RemovalReport *p, bool privileged, Answe
         _cleanup_(answer_unrefp) Answer *a = NULL;
         const char *text = json_text(ending);
 
-        int k = text ? answer_new(&a) : -ENOMEM;
+        int k = text ? answer_new(ANSWER_BYTES_MAX, &a) : -ENOMEM;
         if (k >= 0)
                 k = answer_append(a, text, strlen(text) - 1); /* its closing brace */
         if (k >= 0)

@@ -121,6 +121,43 @@ class Fair(UsersTest):
         result = subprocess.run([os.environ["SAFE_REMOVE"], "list", "--json"], env=self.env, capture_output=True, text=True, timeout=60)
         self.assertEqual(result.returncode, 0, result.stderr)
 
+    @unittest.skipUnless(os.environ.get("SAFE_REMOVE_TEST_INSIDE") == "root", "needs other users")
+    def test_unread_bytes(self):
+        """What users leave unread has an end in bytes as well: the one who leaves most gives way to another."""
+        self.write("play/filling", "x" * 7000000)
+
+        def leave(connect, say):
+            c = connect()
+            say([c.answer(c.send("OpenTopology"), 60).error for _ in range(2)])
+            wait_for(lambda: os.path.exists(self.path("play/read")), "the word")
+            texts = [os.fdopen(descriptor, "rb").read() for descriptor in c.descriptors]
+            say(sorted(len(text) > 7000000 for text in texts))
+
+        def read(connect, say):
+            c = connect()
+            say(c.answer(c.send("OpenTopology"), 60).error)
+            with os.fdopen(c.descriptors.pop(), "rb") as stream:
+                say(len(json.loads(stream.read())["filling"]))
+            while not os.path.exists(self.path("play/longer")):
+                time.sleep(0.01)
+            answer = c.answer(c.send("OpenTopology"), 60)
+            say((answer.error, answer.text))
+
+        left = self.as_user(NOBODY, leave)
+        self.assertEqual(left(), [None, None])
+        heard = self.as_user(OTHER, read)
+        self.assertIsNone(heard())
+        self.assertEqual(heard(), 7000000)
+        self.write("play/read", "")
+        self.assertEqual(left(), [False, True])
+        self.write("play/filling", "x" * 13000000)
+        self.write("play/longer", "")
+        error, text = heard()
+        self.assertEqual(error, "org.saferemove1.Error.Failed")
+        self.assertIn("longer than 12 MiB", text)
+        root = self.connect()
+        self.assertIsNone(root.answer(root.send("OpenTopology"), 60).error)
+
     def test_long_calls(self):
         for member, signature, arguments in (("PlanRemoval", "sa{sv}", ("x" * 1000000, {})), ("Cancel", "s", ("x" * 1000000,)),
                                              ("PlanSeveral", "asa{sv}", (["y" * 100] * 10000, {}))):
