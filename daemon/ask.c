@@ -149,8 +149,14 @@ int asks_hand_over(Manager *m, sd_bus_message *call, json_object *by, Answer *do
 }
 
 static int reply(const Ask *q, const Waiter *w) {
-        if (!q->document)
-                return sd_bus_reply_method_errorf(w->call, q->error ?: BUS_ERROR_FAILED, "%s", q->why_not ?: "Out of memory.");
+        if (!q->document) {
+                _cleanup_(sd_bus_error_free) sd_bus_error error = SD_BUS_ERROR_NULL;
+                const char *why_not = q->why_not ?: "Out of memory.";
+
+                if (asks_charge(q->manager, w->call, q->uid, strlen(why_not), &error) < 0)
+                        return sd_bus_reply_method_error(w->call, &error);
+                return sd_bus_reply_method_errorf(w->call, q->error ?: BUS_ERROR_FAILED, "%s", why_not);
+        }
         return hand_over(q->manager, w->call, q->uid, q->document, q->what, w->stream);
 }
 
@@ -216,14 +222,14 @@ static int start(Ask *q) {
         Manager *m = q->manager;
 
         int r = question_ask(m->event, q->verb, q->request, ASK_USEC, on_answer, q, &q->question);
+        if (r >= 0 && !q->privileged)
+                question_limit(q->question, ANSWER_OF_USER_MAX);
         if (r < 0)
                 return r;
         q->awaited = 1;
         if (!q->look)
                 return 0;
         r = scanner_want(m->scanner, on_look, q);
-        if (r >= 0 && !q->privileged)
-                question_limit(q->question, ANSWER_OF_USER_MAX);
         if (r < 0)
                 refuse(q, BUS_ERROR_FAILED, strf("The machine cannot be looked at: %s.", strerror(-r)));
         else

@@ -4,6 +4,7 @@
 
 #include "base/clock.h"
 #include "daemon/worker-io.h"
+#include "daemon/worker-view.h"
 
 enum {
         LINE_MAX_BYTES = 1024 * 1024,
@@ -21,6 +22,7 @@ void worker_send_error(WorkerIo *io, const char *code, const char *message) {
 
         json_set_str(o, "code", code);
         json_set_str(o, "message", message);
+        view_restrict(o, io->by);
         worker_send(io, o);
 }
 

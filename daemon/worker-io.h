@@ -13,6 +13,7 @@ typedef struct WorkerIo {
         bool go;
         char *refuse;           /* came with the go: a press that is answered with this reason, and nothing else */
         char *cancel_why;       /* set once a cancel came in */
+        json_object *by;        /* who asked, as the request has it; the request's own. NULL: nobody did */
 } WorkerIo;
 
 void worker_io_done(WorkerIo *io);
@@ -24,7 +25,7 @@ void worker_send(WorkerIo *io, json_object *line);
  * themselves at the other end, and an `answer` line. NULL: memory is short, which is an `error`. */
 void worker_send_document(WorkerIo *io, json_object *request, const char *text);
 
-/* The line that says what went wrong, with one of the error codes of docs/PROTOCOL.md. */
+/* The line that says what went wrong, with one of the error codes of docs/PROTOCOL.md: as who asked may see it (worker-view.h). */
 void worker_send_error(WorkerIo *io, const char *code, const char *message);
 
 /* A new object with its type set. */

@@ -115,7 +115,12 @@ static int verb_run(const struct Verb *verb, WorkerIo *io) {
         if (verb->run)
                 return verb->run(io);
         int r = worker_receive_request(io, REQUEST_TIMEOUT_MSEC, &doc);
-        return r < 0 ? r : verb->answer(io, doc);
+        if (r < 0)
+                return r;
+        io->by = json_get(doc, "by");
+        r = verb->answer(io, doc);
+        io->by = NULL;
+        return r;
 }
 
 /* Who started it watches over it, and nobody else could end it, or know that it has ended. */

@@ -4,6 +4,10 @@
 #include "base/span.h"
 #include "topology/select-why.h"
 
+enum {
+        NAMES_MAX = 20, /* of a kind: how many mounts there are is anybody's choice */
+};
+
 /* A line that grows. line_close() gives it away, or NULL when any of it did not fit into memory. */
 typedef struct Line {
         FILE *stream;
@@ -61,7 +65,7 @@ static void say_candidate(FILE *f, const char *bdf, const Memdev *m, const Slot 
 /* What there is, one behind the other. */
 typedef struct List {
         FILE *stream;
-        bool begun;
+        size_t n, more;        /* named, and left out */
 } List;
 
 static void list(List *l, const char *format, ...) _printf_(2, 3);
@@ -69,9 +73,12 @@ static void list(List *l, const char *format, ...) _printf_(2, 3);
 static void list(List *l, const char *format, ...) {
         va_list ap;
 
-        if (l->begun)
+        if (l->n == NAMES_MAX) {
+                l->more++;
+                return;
+        }
+        if (l->n++ > 0)
                 fputs(", ", l->stream);
-        l->begun = true;
         va_start(ap, format);
         vfprintf(l->stream, format, ap);
         va_end(ap);
@@ -174,7 +181,8 @@ char *why_unknown(const Topology *t, const Name *name) {
 
         if (!line_open(&there))
                 return NULL;
-        list_all[name->kind](&(List) { .stream = there.stream }, t);
+        List all = { .stream = there.stream };
+        list_all[name->kind](&all, t);
         _cleanup_free_ char *names = line_close(&there);
         if (!names || !line_open(&l))
                 return NULL;
@@ -183,6 +191,8 @@ char *why_unknown(const Topology *t, const Name *name) {
         fprintf(l.stream, "there is no %s %s here", name_kind_to_string(name->kind), text ?: "of this name");
         if (*names)
                 fprintf(l.stream, "; there is: %s", names);
+        if (all.more > 0)
+                fprintf(l.stream, " and %zu more", all.more);
         return line_close(&l);
 }
 
@@ -192,11 +202,13 @@ char *why_ambiguous(const Name *name, const Candidates *c) {
         if (!line_open(&l))
                 return NULL;
         fprintf(l.stream, "%s %s could mean %zu cards, name one of them: ", name_kind_to_string(name->kind), name->text, c->n);
-        for (size_t i = 0; i < c->n; i++) {
+        for (size_t i = 0; i < c->n && i < NAMES_MAX; i++) {
                 if (i > 0)
                         fputs(", ", l.stream);
                 say_candidate(l.stream, c->items[i].bdf, c->items[i].memdev, c->items[i].slot);
         }
+        if (c->n > NAMES_MAX)
+                fprintf(l.stream, " and %zu more", c->n - NAMES_MAX);
         return line_close(&l);
 }
 

@@ -3,6 +3,10 @@
 #include "topology/select.h"
 #include "test.h"
 
+enum {
+        NAMES = 30,
+};
+
 typedef struct Case {
         const char *machine;
         const char *name;
@@ -131,10 +135,27 @@ static void check(const Topology *t, const Case *c) {
                 CHECK_STR(why, c->answer);
 }
 
+/* Not as many as anybody mounts. */
+static void check_many(void) {
+        char slot[] = "1", bdf[NAMES][16] = { 0 };
+        PciFunction functions[NAMES] = { 0 };
+        const Topology t = { .functions = functions, .n_functions = NAMES };
+        const Slot *found = NULL;
+        _cleanup_free_ char *why = NULL;
+
+        for (size_t i = 0; i < NAMES; i++) {
+                (void) snprintf(bdf[i], sizeof(bdf[i]), "0000:01:%02zx.0", i);
+                functions[i] = (PciFunction) { .bdf = bdf[i], .slot = slot };
+        }
+        CHECK_INT(topology_select(&t, "0001:01:00.0", &found, &why), SELECT_UNKNOWN);
+        CHECK(strstr(why, "0000:01:13.0 (slot 1) and 10 more") && !strstr(why, "0000:01:14.0"));
+}
+
 int main(int argc, char **argv) {
         _cleanup_(topology_freep) Topology *t = NULL;
         size_t n = 0;
 
+        check_many();
         CHECK_INT(argc, 2);
         CHECK_INT(topology_load(&t), 0);
         for (size_t i = 0; i < ELEMENTSOF(cases); i++)
