@@ -5,6 +5,11 @@
 #include "daemon/worker-view.h"
 #include "plan/scope.h"
 
+enum {
+        PLAN_MAX = 12 * 1024 * 1024, /* bytes of the plan that is told, twice in a line: what a user may be told, and well below the daemon's lines */
+        LIST_MAX = 2 * 1024 * 1024,  /* of each of its lists, where it is longer */
+};
+
 static void tell_step(void *userdata, size_t n, StepPhase phase, const char *text, uint64_t usec) {
         Removal *m = userdata;
         json_object *o = worker_line("step");
@@ -59,11 +64,53 @@ static json_object *public_copy(json_object *document) {
         return copy;
 }
 
+static size_t length_of(json_object *o) {
+        const char *text = json_text(o);
+
+        return text ? strlen(text) : SIZE_MAX;
+}
+
+static json_object *begin_of(json_object *list) {
+        json_object *some = json_object_new_array();
+        size_t bytes = 0;
+
+        for (size_t i = 0; i < json_len(list); i++) {
+                size_t length = length_of(json_at(list, i));
+                if (length > LIST_MAX - bytes)
+                        break;
+                bytes += length;
+                json_object_array_add(some, json_ref(json_at(list, i)));
+        }
+        return some;
+}
+
+/* How many users there are to be named, and how many things of theirs, is theirs to choose: a plan must not be too long to be told. All of
+ * it is in its record. Its steps are what the daemon goes by. */
+static json_object *plan_to_tell(json_object *plan) {
+        static const char *const lists[] = { "holders", "blockers", "warnings" };
+
+        if (length_of(plan) <= PLAN_MAX)
+                return json_ref(plan);
+
+        json_object *told = json_object_new_object(), *left_out = json_object_new_object();
+
+        json_object_object_foreach(plan, key, value)
+                json_set(told, key, json_ref(value));
+        for (size_t i = 0; i < ELEMENTSOF(lists); i++) {
+                json_object *all = json_array(plan, lists[i]), *some = begin_of(all);
+                json_set_u64(left_out, lists[i], json_len(all) - json_len(some));
+                json_set(told, lists[i], some);
+        }
+        json_set(told, "left_out", left_out);
+        return told;
+}
+
 void tell_plan(Removal *m) {
+        _cleanup_json_ json_object *plan = plan_to_tell(m->plan->doc);
         json_object *o = worker_line("plan");
 
-        json_set(o, "plan", json_ref(m->plan->doc));
-        json_set(o, "public", public_copy(m->plan->doc));
+        json_set(o, "plan", json_ref(plan));
+        json_set(o, "public", public_copy(plan));
         worker_send(m->io, o);
 }
 

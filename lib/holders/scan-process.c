@@ -16,6 +16,7 @@ enum {
 
         /* Of one process. A person reads no more, and a step's note must not grow with what a process has open. */
         HOLDS_MAX = 64,
+        PATHS_MAX = 64 * 1024, /* bytes of all their paths: whoever has the files open chooses how long those are */
 };
 
 /* A device whose usual node is there can be told by that node's inode, also where nothing else says which device a node is. */
@@ -73,16 +74,19 @@ int look_note(Look *l, int error) {
 
 int look_add(Look *l, HoldWay way, size_t target, const char *path, const char *found, uint64_t bytes) {
         _cleanup_free_ char *name = path ? fence_known_name(path) : NULL, *found_copy = strdup(found);
+        size_t length = name ? strlen(name) : 0;
         Holder *h = &l->holder;
 
         if ((path && !name) || !found_copy)
                 return -ENOMEM;
-        for (size_t i = 0; i < h->n_holds; i++)
+        for (size_t i = 0; i < h->n_holds; i++) {
                 if (h->holds[i].way == way && h->holds[i].target == target && streq_ptr(h->holds[i].path, name)) {
                         h->holds[i].bytes += bytes;
                         return 0;
                 }
-        if (h->n_holds >= HOLDS_MAX) {
+                length += h->holds[i].path ? strlen(h->holds[i].path) : 0;
+        }
+        if (h->n_holds >= HOLDS_MAX || (h->n_holds > 0 && length > PATHS_MAX)) {
                 h->n_more_holds++;
                 return 0;
         }

@@ -115,5 +115,5 @@ int find_holders(Findings *f, json_object *doc) {
                 r = find_on_node(f, f->s->nodes[i], holders, &gaps);
         find_gaps(f, &gaps);
         json_set_bool(doc, "holders_complete", gaps_none(&gaps));
-        return r;
+        return r < 0 ? r : bound_holders(holders);
 }

@@ -109,5 +109,9 @@ int find_holders(Findings *f, json_object *doc);
 /* find-served.c: a process that uses the card and serves a disk to others out of it, which somebody uses. 0 or -ENOMEM. */
 int find_served(Findings *f, int pid, const char *program);
 
+/* bound-holders.c: cuts the texts of the list that users choose to what a plan may hold, and counts in "more_holds" what is not listed.
+ * 0 or -ENOMEM. */
+int bound_holders(json_object *holders);
+
 /* find-users.c: the processes' part of it. Adds why not all could be looked at. */
 int find_users(Findings *f, json_object *holders, Gaps *gaps);

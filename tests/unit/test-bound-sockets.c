@@ -22,6 +22,7 @@ static pid_t live_apart(void) {
         pid_t pid = fork();
         CHECK(pid >= 0);
         if (pid == 0) {
+                (void) prctl(PR_SET_PDEATHSIG, SIGKILL); /* a check that fails leaves nobody */
                 bool apart = unshare(CLONE_NEWNET) == 0 || unshare(CLONE_NEWUSER | CLONE_NEWNET) == 0;
                 if (write(fds[1], apart ? "y" : "n", 1) == 1 && apart)
                         pause();

@@ -77,6 +77,39 @@ static void check_many(const HoldTargets *targets) {
                 CHECK_INT(close(fds[i]), 0);
 }
 
+/* More bytes than anybody wants to read. */
+static void check_long(const HoldTargets *targets) {
+        char name[NAME_MAX + 1] = { 0 }, way[PATH_MAX];
+        _cleanup_(holders_freep) Holders *h = NULL;
+        int fds[40], depth = 0;
+        size_t bytes = 0;
+
+        memset(name, 1, NAME_MAX);
+        int at = open(folder, O_PATH | O_CLOEXEC);
+        for (; depth < 14; depth++) {
+                CHECK_INT(mkdirat(at, name, 0700), 0);
+                int inner = openat(at, name, O_PATH | O_CLOEXEC);
+                CHECK(inner >= 0);
+                close(at);
+                at = inner;
+        }
+        for (size_t i = 0; i < ELEMENTSOF(fds); i++) {
+                (void) snprintf(way, sizeof(way), "%zu", i);
+                fds[i] = openat(at, way, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+                CHECK(fds[i] >= 0);
+        }
+        close(at);
+        CHECK_INT(holders_scan(targets, 0, &h), 0);
+        const Holder *found = find(h, getpid());
+        CHECK(found);
+        for (size_t i = 0; i < found->n_holds; i++)
+                bytes += found->holds[i].path ? strlen(found->holds[i].path) : 0;
+        CHECK(found->n_holds > 0 && found->n_more_holds > 0);
+        CHECK(bytes <= 64 * 1024);
+        for (size_t i = 0; i < ELEMENTSOF(fds); i++)
+                CHECK_INT(close(fds[i]), 0);
+}
+
 /* Of a session that is to be left alone, and ourselves. */
 static void check_protected(const HoldTargets *targets) {
         _cleanup_json_ json_object *array = hold_targets_to_json(targets);
@@ -269,6 +302,7 @@ int main(void) {
         CHECK_INT(hold_targets_add(&targets, TARGET_FS, st.st_dev, folder), 0);
         check_holder(&targets);
         check_many(&targets);
+        check_long(&targets);
         check_protected(&targets);
         check_budget(&targets);
         check_hang(&targets);
