@@ -315,6 +315,10 @@ static void test_reader(void) {
         CHECK_INT(chain_lock(0, &lock), 0);
         CHECK_INT(chain_verify_patiently(&o), 0);
         CHECK(json_flag(o, "verified"));
+        uint64_t since = now_monotonic();
+        removals_prune(0);
+        CHECK(now_monotonic() - since < CHAIN_LOCK_USEC);
+        CHECK_INT(chain_read(1, NULL, NULL, NULL), 0);
         j = begin("2");
         CHECK_INT(journal_end(j, "safe", "done", "safe to pull", NULL), 0);
         CHECK_INT(chain_verify_patiently(&after), -EAGAIN);
