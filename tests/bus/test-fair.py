@@ -158,6 +158,20 @@ class Fair(UsersTest):
         root = self.connect()
         self.assertIsNone(root.answer(root.send("OpenTopology"), 60).error)
 
+    @unittest.skipUnless(os.environ.get("SAFE_REMOVE_TEST_INSIDE") == "root", "needs other users")
+    def test_reasons_count(self):
+        """Whoever has been told a lot of reasons is told so; another user gets his."""
+        self.write("play/reason", "x" * 3000000)
+
+        def ask(connect, say):
+            c = connect()
+            for _ in range(2):
+                say(c.answer(c.send("Verify", "s", ("9",)), 60).error)
+
+        heard = self.as_user(NOBODY, ask)
+        self.assertEqual([heard() for _ in range(2)], ["org.saferemove1.Error.UnknownName", "org.saferemove1.Error.Busy"])
+        self.assertEqual(self.as_user(OTHER, ask)(), "org.saferemove1.Error.UnknownName")
+
     def test_long_calls(self):
         for member, signature, arguments in (("PlanRemoval", "sa{sv}", ("x" * 1000000, {})), ("Cancel", "s", ("x" * 1000000,)),
                                              ("PlanSeveral", "asa{sv}", (["y" * 100] * 10000, {}))):
