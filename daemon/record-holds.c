@@ -17,6 +17,14 @@ static bool is_begun(json_object *records, size_t n) {
         return begun;
 }
 
+/* The last question before the power was answered with no, and the card stays. */
+static bool is_turned_back(json_object *records) {
+        for (size_t i = 0; i < json_len(records); i++)
+                if (streq_ptr(json_str(json_at(records, i), "ev"), "back"))
+                        return true;
+        return false;
+}
+
 /* Of a step that the record has. */
 static bool is_irreversible(json_object *step) {
         int type = step_type_from_string(json_str(step, "name") ?: "");
@@ -58,7 +66,7 @@ bool record_is_finishing(uint64_t number) {
         (void) history_plan(number, &plan);
         (void) history_records(number, add, records);
         json_object *steps = json_array(plan, "steps");
-        for (size_t i = 0; i < json_len(steps) && !finishing; i++)
+        for (size_t i = 0; i < json_len(steps) && !finishing && !is_turned_back(records); i++)
                 finishing = is_irreversible(json_at(steps, i)) && is_begun(records, i);
         return finishing;
 }

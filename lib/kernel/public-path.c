@@ -16,8 +16,7 @@ void path_view_done(PathView *v) {
         id_map_done(&v->types);
 }
 
-/* Their folders are in this kernel's memory or on its disks: nobody can keep us there. */
-static bool answers_by_itself(const char *type) {
+bool file_system_answers(const char *type) {
         static const char *const types[] = {
                 "ext2", "ext3", "ext4", "xfs", "btrfs", "f2fs", "bcachefs", "zfs", "vfat", "exfat", "erofs", "squashfs", "iso9660", "tmpfs",
                 "ramfs", "rootfs", "devtmpfs", "hugetlbfs", "overlay", "proc", "sysfs", "cgroup2", "devpts",
@@ -57,7 +56,7 @@ static void learn(PathView *v) {
         for (size_t i = 0; i < mounts.n_items; i++) {
                 if (streq(mounts.items[i].type, "proc") && streq(mounts.items[i].target, "/proc"))
                         v->hides = proc_hides(mounts.items[i].super_options);
-                if (answers_by_itself(mounts.items[i].type) && id_map_add(&v->types, mounts.items[i].id, i) < 0)
+                if (file_system_answers(mounts.items[i].type) && id_map_add(&v->types, mounts.items[i].id, i) < 0)
                         return; /* what is not known is not gone into */
         }
 }

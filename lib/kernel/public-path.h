@@ -15,6 +15,9 @@ typedef enum ProcHides {
 /* By the options of its super block. A word that is not known is taken for the strictest. */
 ProcHides proc_hides(const char *super_options);
 
+/* Are its folders in this kernel's memory or on its disks, so that nobody can keep us there? By its type. */
+bool file_system_answers(const char *type);
+
 /* May a user see the name of a file? As far as he could get himself: every folder on the way must be searchable by its mode, for
  * everybody or for him as its owner. (Groups are not asked for, and neither are symbolic links: what cannot be said is not shown.) */
 typedef struct PathView {

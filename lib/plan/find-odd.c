@@ -172,9 +172,13 @@ static bool is_below(const char *path, const char *folder) {
 static Whose whose_loop(const Findings *f, const BlockDevice *b) {
         const Mount *m = topology_mount_of_path(f->t, topology_host_ns(f->t), b->label);
 
-        for (size_t i = 0; i < f->s->n_mounts; i++)
-                if (is_below(b->label, f->s->mounts[i]->target))
+        for (size_t i = 0; i < f->s->n_mounts; i++) {
+                const Mount *on_card = f->s->mounts[i];
+                /* Every path is below a container's own root. What the host has a mount of its own for is not looked for there. */
+                bool is_root = on_card->ns != topology_host_ns(f->t) && streq(on_card->target, "/");
+                if (is_below(b->label, on_card->target) && !(is_root && m && !streq(m->target, "/")))
                         return NOBODY_KNOWS;
+        }
         bool in_memory = !m || streq(m->type, "tmpfs") || streq(m->type, "ramfs") || streq(m->type, "devtmpfs");
         return unless(in_memory && has_disks(f));
 }

@@ -90,7 +90,7 @@ static int objection(const HolderLook *l, StepRun *run, const Holder *h) {
 
         if (!h->protected && !holder_rule_has(rule, HOLDER_REFUSE))
                 return 0;
-        if (unit_is_message_bus(h->unit)) {
+        if (is_message_bus(h->cgroup)) {
                 text = message_bus_text(h);
                 end = message_bus_remedy(h);
                 step_remedy(run, "%s", end);
@@ -118,7 +118,7 @@ static int holder_open(const HolderLook *l, int pid, int dirfd, Holder *ret) {
         if (r < 0)
                 return r;
         h.start_time = st.start_time;
-        h.protected = protection_covers(&l->protection, pid, &st, h.unit);
+        h.protected = protection_covers(&l->protection, pid, &st, h.cgroup);
         *ret = h;
         h = (Holder) { 0 };
         return 0;

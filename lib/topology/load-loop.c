@@ -4,6 +4,7 @@
 #include <sys/sysmacros.h>
 
 #include "kernel/loop.h"
+#include "kernel/public-path.h"
 #include "topology/load.h"
 
 static int stand_on_device(BlockDevice *loop, const BlockDevice *b) {
@@ -63,7 +64,7 @@ static bool may_be_asked(const char *name, const char *path, void *userdata) {
         const Topology *t = userdata;
         const Mount *m = mount_by_name(t, path);
 
-        return !m || topology_file_system(t, m->dev) || is_in_memory(m);
+        return !m || topology_file_system(t, m->dev) || is_in_memory(m) || file_system_answers(m->type);
 }
 
 int load_loops(Topology *t) {

@@ -202,6 +202,12 @@ class Recovery(BusTest):
         begun = [{"ev": ev, "n": n, "usec": 1} for n in (0, 1) for ev in ("do", "done")]
         self.assertEqual(self.card_goes(*begun), ("restored", ["2", "3"]))
 
+    def test_card_goes_on_the_way_back_from_a_power_off(self):
+        """The last question was answered with no: the card stays, and has power."""
+        begun = [{"ev": ev, "n": n, "usec": 1} for n in (0, 1) for ev in ("do", "done")] + [{"ev": "do", "n": 2, "usec": 1}]
+        back = {"ev": "back", "code": "failed", "why": "not ready to lose power", "usec": 1}
+        self.assertEqual(self.card_goes(*begun, back)[1], ["2", "3"])
+
     def test_a_record_that_could_not_be_read_for_a_while(self):
         """Its removal goes on all the while: it is not taken up once more."""
         self.stop_daemon()

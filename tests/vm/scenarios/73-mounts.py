@@ -144,7 +144,7 @@ def part(lab):
     lab.changed()
     end = storage.cancel_at(lab, "unmount", target="3", timeout=120, meanwhile=f"setpriv --reuid=1000 --regid=1000 --clear-groups sh -c 'cd {top}/home && mv web was && "
                             f"ln -s ../secret web' && timeout 20 sh -c 'while mountpoint -q {top}; do sleep 0.05; done'")
-    lab.check("a link or a file is on the way to the part of it now" in end["message"], f"why should be told: {end}")
+    lab.check("a link or a file is on the way to it now" in end["message"], f"why should be told: {end}")
     lab.check(lab.run("mountpoint -q /mnt/part", check=False)[0] != 0, "nothing should be mounted there")
     lab.check(disk.mounted(), "the file system itself should be back")
     lab.sh(f"cd {top}/home && rm web && mv was web")
