@@ -70,10 +70,8 @@ int removal_picture(Removal *m) {
 }
 
 /* picture_told_t */
-static void tell_lost(void *userdata, const char *text) {
-        Removal *m = userdata;
-
-        (void) journal_lost(m->journal, m->engine.step, text);
+static void tell_lost(void *texts, const char *text) {
+        json_append_str(texts, text);
 }
 
 static void tell_nobody(void *userdata, const char *text) {
@@ -82,7 +80,7 @@ static void tell_nobody(void *userdata, const char *text) {
 }
 
 /* Lists what is not as in `before`. 0 or a negative errno: nobody can see. */
-static int compare_with(Removal *m, json_object *before) {
+static int compare_pictures(Removal *m, json_object *before, json_object *lost) {
         uint64_t deadline = now_monotonic() + SETTLE_MSEC * USEC_PER_MSEC;
         _cleanup_json_ json_object *now = NULL;
         int r;
@@ -92,7 +90,7 @@ static int compare_with(Removal *m, json_object *before) {
                 step_pause(&m->engine.run, AGAIN_MSEC);
         }
         if (r >= 0)
-                (void) picture_compare(before, now, tell_lost, m);
+                (void) picture_compare(before, now, tell_lost, lost);
         return r;
 }
 
@@ -123,7 +121,7 @@ static int look_at_policies(int node, int *looked_at, MemoryHolders **found) {
 
 /* When the last memory of a node goes, the kernel takes the node out of everybody's memory policy (kernel/cgroup/cpuset.c: mpol_rebind_task(),
  * mpol_rebind_mm()), and does not put it back with the memory. Nobody but the process itself can. */
-static void compare_policies(Removal *m, json_object *holders) {
+static void compare_policies(json_object *holders, json_object *lost) {
         _cleanup_(memory_holders_freep) MemoryHolders *now = NULL;
         int node = -1, r = 0;
         bool unknown = false;
@@ -134,19 +132,28 @@ static void compare_policies(Removal *m, json_object *holders) {
                 if (!json_flag(h, "in_policy"))
                         continue;
                 r = look_at_policies((int) json_u64(h, "node"), &node, &now);
-                bool missing = r >= 0 && has_lost_node(now, h), lost = missing && gaps_none(&now->gaps);
-                unknown = unknown || r < 0 || missing != lost;
-                _cleanup_free_ char *text = !lost || n++ >= POLICIES_TOLD_MAX ? NULL :
+                bool missing = r >= 0 && has_lost_node(now, h), is_sure = missing && gaps_none(&now->gaps);
+                unknown = unknown || r < 0 || missing != is_sure;
+                _cleanup_free_ char *text = !is_sure || n++ >= POLICIES_TOLD_MAX ? NULL :
                                             strf("process %d (%s): node %d is no longer in its memory policy, before it was; to have it as it was: start "
                                                  "it again", (int) json_u64(h, "pid"), json_str(h, "comm") ?: "?", node);
                 if (text)
-                        tell_lost(m, text);
+                        tell_lost(lost, text);
         }
         _cleanup_free_ char *more = n > POLICIES_TOLD_MAX ? strf("the memory policies of %zu processes more", n - POLICIES_TOLD_MAX) : NULL;
         if (more)
-                tell_lost(m, more);
+                tell_lost(lost, more);
         if (unknown)
-                tell_lost(m, "not every process could be looked at again, whether its memory policy is as it was");
+                tell_lost(lost, "not every process could be looked at again, whether its memory policy is as it was");
+}
+
+static int compare_with(Removal *m, json_object *before, json_object *holders) {
+        _cleanup_json_ json_object *lost = json_object_new_array();
+
+        int r = compare_pictures(m, before, lost);
+        compare_policies(holders, lost);
+        (void) journal_lost(m->journal, m->engine.step, lost);
+        return r;
 }
 
 static char *compared_text(const Removal *m, const char *before_what) {
@@ -156,8 +163,7 @@ static char *compared_text(const Removal *m, const char *before_what) {
 char *removal_compare(Removal *m) {
         if (!picture_is_known(m->journal->before))
                 return strdup(m->plan->n_steps > 1 ? "; what was taken down is put back" : "; nothing was taken down");
-        int r = compare_with(m, m->journal->before);
-        compare_policies(m, json_array(m->plan->doc, "holders"));
+        int r = compare_with(m, m->journal->before, json_array(m->plan->doc, "holders"));
         return r < 0 ? strf("; what was taken down is put back, but that all is as it was before cannot be seen (%s)", strerror(-r))
                      : compared_text(m, "");
 }
@@ -191,8 +197,7 @@ char *restoration_compare(Removal *m) {
         _cleanup_json_ json_object *before = picture_of_restored(then, m->journal->before,
                                                                  json_str(json_get(plan->doc, "card"), "serial"),
                                                                  json_str(json_get(m->plan->doc, "card"), "serial"));
-        r = compare_with(m, before);
-        compare_policies(m, json_array(plan->doc, "holders"));
+        r = compare_with(m, before, json_array(plan->doc, "holders"));
         if (r < 0)
                 return strf("; whether all is as it was before that cannot be seen (%s)", strerror(-r));
         _cleanup_free_ char *compared = compared_text(m, " that"), *moved = moves_text(&moves);

@@ -57,8 +57,9 @@ static int tell_outliving(Removal *m, size_t n) {
         if (ops->verify(m->engine.args, &m->engine.run) == STEP_NOT_APPLIED)
                 return 0;
         ops->describe(m->engine.args, &does, &undo);
-        _cleanup_free_ char *text = strf("%s was done before the machine was started anew, and is not undone: %s", does ?: "?", undo ?: "?");
-        (void) journal_lost(m->journal, n, text ?: strerror(ENOMEM));
+        _cleanup_json_ json_object *texts = json_object_new_array();
+        json_append_strf(texts, "%s was done before the machine was started anew, and is not undone: %s", does ?: "?", undo ?: "?");
+        (void) journal_lost(m->journal, n, texts);
         return 1;
 }
 

@@ -116,8 +116,7 @@ void engine_turn_to(Engine *e, size_t n) {
 
 /* Written down before the step itself is said to be over, or another worker would not know. */
 static void record_lost(Engine *e) {
-        for (size_t i = 0; i < json_len(e->run.lost); i++)
-                (void) journal_lost(e->journal, e->step, json_object_get_string(json_at(e->run.lost, i)));
+        (void) journal_lost(e->journal, e->step, e->run.lost);
         json_object_put(TAKE_PTR(e->run.lost));
 }
 

@@ -32,12 +32,14 @@ void journal_notes_inherit(Journal *j, size_t n, json_object *notes) {
 }
 
 static bool lost_keep(Journal *j, const char *text) {
-        for (size_t i = 0; i < json_len(j->lost); i++)
-                if (streq_ptr(json_object_get_string(json_at(j->lost, i)), text))
-                        return false;
-        if (!j->lost)
+        if (json_flag(j->lost_set, text))
+                return false;
+        if (!j->lost) {
                 j->lost = json_object_new_array();
+                j->lost_set = json_object_new_object();
+        }
         json_append_str(j->lost, text);
+        json_set_bool(j->lost_set, text, true);
         return true;
 }
 
@@ -79,15 +81,21 @@ int journal_note(Journal *j, size_t n, json_object *notes) {
         return r;
 }
 
-int journal_lost(Journal *j, size_t n, const char *text) {
-        _cleanup_json_ json_object *record = json_object_new_object();
+int journal_lost(Journal *j, size_t n, json_object *texts) {
+        _cleanup_json_ json_object *records = json_object_new_array();
 
-        if (!lost_keep(j, text))
-                return 0;
-        json_set_str(record, "ev", "lost");
-        json_set_u64(record, "n", n);
-        json_set_str(record, "text", text);
-        return journal_append(j, record);
+        for (size_t i = 0; i < json_len(texts); i++) {
+                const char *text = json_object_get_string(json_at(texts, i));
+
+                if (!lost_keep(j, text))
+                        continue;
+                json_object *record = json_object_new_object();
+                json_set_str(record, "ev", "lost");
+                json_set_u64(record, "n", n);
+                json_set_str(record, "text", text);
+                json_object_array_add(records, record);
+        }
+        return json_len(records) > 0 ? journal_append_all(j, records) : 0;
 }
 
 int journal_note_replay(Journal *j, json_object *record) {

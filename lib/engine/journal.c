@@ -21,6 +21,7 @@ void journal_free(Journal *j) {
         json_object_put(j->writers);
         json_object_put(j->slots);
         json_object_put(j->lost);
+        json_object_put(j->lost_set);
         free(j);
 }
 

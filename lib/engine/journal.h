@@ -33,6 +33,7 @@ typedef struct Journal {
         json_object *writers;   /* array of "write" records of this boot, without those that have ended; NULL while there are none */
         json_object *slots;     /* of the plan: [{"name", "port"}]; owned */
         json_object *lost;      /* array of strings without repetition; NULL while there are none */
+        json_object *lost_set;  /* the same as keys */
 } Journal;
 
 void journal_free(Journal *j);
@@ -80,9 +81,9 @@ json_object *journal_notes(const Journal *j, size_t n);
 /* For a restoration, whose plan carries what the removal noted: as if step n had noted it, before all else it noted. Once. */
 void journal_notes_inherit(Journal *j, size_t n, json_object *notes);
 
-/* A line that is there already is not written again: a revert may be made twice. It is told with the ending even where it
+/* Lines, in one go. One that is there already is not written again: a revert may be made twice. They are told with the ending even where they
  * could not be written. */
-int journal_lost(Journal *j, size_t n, const char *text);
+int journal_lost(Journal *j, size_t n, json_object *texts);
 
 /* A record of either kind, read back. -EBADMSG: a note of a step that was not begun, or one that holds nothing. */
 int journal_note_replay(Journal *j, json_object *record);

@@ -81,9 +81,9 @@ static void tell_not_taken(Engine *e, size_t n) {
         if (!is_left(e, n))
                 return;
         step_ops(type)->describe(e->args, &forward, &back);
-        _cleanup_free_ char *text = strf("%s (%s)", step_type_to_string(type), back ?: "no description");
-        if (text)
-                (void) journal_lost(e->journal, n, text);
+        _cleanup_json_ json_object *texts = json_object_new_array();
+        json_append_strf(texts, "%s (%s)", step_type_to_string(type), back ?: "no description");
+        (void) journal_lost(e->journal, n, texts);
 }
 
 /* Once, before anything else is done, so that another worker does not go on where this one has stopped. */

@@ -41,7 +41,10 @@ static Journal *begin(const char *id) {
 }
 
 static void end(Journal *j) {
-        CHECK_INT(journal_lost(j, 0, "process 12 was ended"), 0);
+        json_object *lost = json_object_new_array();
+        json_append_str(lost, "process 12 was ended");
+        CHECK_INT(journal_lost(j, 0, lost), 0);
+        json_object_put(lost);
         CHECK_INT(journal_end(j, "safe", "done", "safe to pull", NULL), 0);
         CHECK_INT(certificates_write(), 0);
 }

@@ -112,8 +112,13 @@ static void test_notes(void) {
         note_together(j, 0, "b.service", 1);
         CHECK_INT(journal_step(j, "do", 1, NULL), 0);
         note_together(j, 1, "c.service", 2);
+        /* Twice the same, and twice. */
+        json_object *lost = json_object_new_array();
         for (unsigned i = 0; i < 2; i++)
-                CHECK_INT(journal_lost(j, 1, "process 12 (dd) was ended"), 0);
+                json_append_str(lost, "process 12 (dd) was ended");
+        for (unsigned i = 0; i < 2; i++)
+                CHECK_INT(journal_lost(j, 1, lost), 0);
+        json_object_put(lost);
         CHECK_INT(reopen("6", &back), 0);
         CHECK_INT(json_len(journal_notes(back, 0)), 2);
         CHECK_STR(json_str(json_at(journal_notes(back, 0), 1), "unit"), "b.service");
