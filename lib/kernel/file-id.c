@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/magic.h>
 #include <linux/openat2.h>
 #include <sys/stat.h>
+#include <sys/vfs.h>
 
 #include "base/fileio.h"
 #include "kernel/file-id.h"
@@ -40,14 +42,25 @@ static char *handle_of(int fd) {
         return hex ? strf("%d:%s", h->handle_type, hex) : NULL;
 }
 
+/* FAT has no numbers of its own: the kernel counts one up as it reads a file (iunique()), and the handle is made of that. With FUSE both
+ * are whatever the program that serves it says, and most count as well. After the next mount they are another file's. */
+static bool is_numbered_anew(int fd) {
+        struct statfs fs;
+
+        return fstatfs(fd, &fs) >= 0 && (fs.f_type == MSDOS_SUPER_MAGIC || fs.f_type == EXFAT_SUPER_MAGIC || fs.f_type == FUSE_SUPER_MAGIC);
+}
+
 json_object *file_id(int fd) {
-        _cleanup_free_ char *handle = handle_of(fd);
+        bool anew = is_numbered_anew(fd);
+        _cleanup_free_ char *handle = anew ? NULL : handle_of(fd);
         struct statx st;
 
-        if (statx(fd, "", AT_EMPTY_PATH | AT_NO_AUTOMOUNT, STATX_INO | STATX_BTIME, &st) < 0 || !(st.stx_mask & STATX_INO))
+        if (statx(fd, "", AT_EMPTY_PATH | AT_NO_AUTOMOUNT, STATX_INO | STATX_SIZE | STATX_BTIME, &st) < 0)
+                return NULL;
+        if (!(st.stx_mask & (anew ? STATX_SIZE : STATX_INO)))
                 return NULL;
         json_object *o = json_object_new_object();
-        json_set_u64(o, "inode", st.stx_ino);
+        json_set_u64(o, anew ? "size" : "inode", anew ? st.stx_size : st.stx_ino);
         if (handle)
                 json_set_str(o, "handle", handle);
         if (st.stx_mask & STATX_BTIME)
@@ -55,11 +68,18 @@ json_object *file_id(int fd) {
         return o;
 }
 
+bool file_id_tells(json_object *noted, json_object *now) {
+        if (now && json_has(noted, "inode") && json_has(now, "size"))
+                return false;
+        return json_str(noted, "born") || (json_has(noted, "inode") && json_str(noted, "handle"));
+}
+
 bool file_id_same(json_object *noted, json_object *now) {
         static const char *const keys[] = { "handle", "born" };
+        const char *number = json_has(noted, "size") ? "size" : "inode";
         bool told = false;
 
-        if (!json_has(noted, "inode") || !json_has(now, "inode") || json_u64(noted, "inode") != json_u64(now, "inode"))
+        if (!json_has(noted, number) || !json_has(now, number) || json_u64(noted, number) != json_u64(now, number))
                 return false;
         for (size_t i = 0; i < ELEMENTSOF(keys); i++) {
                 const char *then = json_str(noted, keys[i]);

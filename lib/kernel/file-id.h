@@ -16,12 +16,19 @@ int path_open_straight_at(int folder, const char *path);
 
 /* {"inode", "handle", "born"}: what stays the same when the file system is mounted anew, under another number too. A handle is how the file
  * system itself finds the file again (name_to_handle_at(2)): it has a number that tells it from the one that had the inode before it. The
- * time of its birth is nobody's to choose. Either may be missing, where the file system has none. Newly allocated; NULL: it cannot be asked. An O_PATH
- * descriptor will do. */
+ * time of its birth is nobody's to choose. Either may be missing, where the file system has none. Where each mount numbers the files anew
+ * (FAT, exFAT, FUSE): {"size", "born"}. Newly allocated; NULL: it cannot be asked. An O_PATH descriptor will do. */
 json_object *file_id(int fd);
 
 /* Is it that one? An inode's number alone says nothing: it is given to the next file that is made. */
 bool file_id_same(json_object *noted, json_object *now);
+
+/* Can what was noted tell the file from others, or is there nothing on its file system that would? `now`: what there is, or NULL. An
+ * earlier version noted numbers of FAT and FUSE too. */
+bool file_id_tells(json_object *noted, json_object *now);
+
+/* Why not, for a person. */
+#define FILE_ID_TELLS_NOTHING "which file it is cannot be told on this file system"
 
 /* Opens what an O_PATH descriptor is of: that very file. */
 int path_reopen(int fd, int flags);

@@ -233,7 +233,8 @@ static int check_file(json_object *setup, int fd, char **ret_why) {
                 why = "which file it was is not on record: nobody could say then, or an earlier version has written it";
         else {
                 _cleanup_json_ json_object *now = file_id(fd);
-                why = S_ISREG(st.st_mode) && now && file_id_same(json_get(setup, "file"), now) ? NULL : "another file has its name";
+                if (!S_ISREG(st.st_mode) || !now || !file_id_same(json_get(setup, "file"), now))
+                        why = S_ISREG(st.st_mode) && !file_id_tells(json_get(setup, "file"), now) ? FILE_ID_TELLS_NOTHING : "another file has its name";
         }
         *ret_why = why ? strdup(why) : NULL;
         return !why ? 0 : *ret_why ? -ESTALE : -ENOMEM;

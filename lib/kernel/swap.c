@@ -63,7 +63,7 @@ static int enter_and_name(const Work *w, char **ret_path) {
                 return fd == -ELOOP || fd == -ENOENT ? -ESTALE : fd;
         now = file_id(fd);
         if (!now || !file_id_same(w->id, now))
-                return -ESTALE;
+                return file_id_tells(w->id, now) ? -ESTALE : -ENODATA;
         *ret_path = strf("/proc/self/fd/%d", fd);
         return *ret_path ? 0 : -ENOMEM;
 }

@@ -8,8 +8,8 @@
 int swap_file_id(const char *path, uint64_t timeout_usec, json_object **ret);
 
 /* swapoff(2): everything on it is read back into memory, which takes its time; a signal ends it and leaves the swap on
- * (mm/swapfile.c:try_to_unuse). In the host's mount namespace, like swapon(2). id: of a file; -ESTALE when the path does not lead to that one.
- * NULL: whatever it leads to. */
+ * (mm/swapfile.c:try_to_unuse). In the host's mount namespace, like swapon(2). id: of a file; -ESTALE when the path does not lead to that
+ * one, -ENODATA when nothing on its file system could tell. NULL: whatever it leads to. */
 int swap_off(const char *path, json_object *id, const ApartOptions *options);
 
 /* A negative priority is one that the kernel had chosen: it chooses again. */

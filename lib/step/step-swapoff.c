@@ -7,6 +7,7 @@
 #include "base/clock.h"
 #include "base/fileio.h"
 #include "kernel/blockdev.h"
+#include "kernel/file-id.h"
 #include "kernel/mountinfo.h"
 #include "kernel/swap.h"
 #include "kernel/swaps.h"
@@ -132,7 +133,9 @@ static int swapoff_apply(json_object *args, StepRun *run) {
                 .cancelled = run->ignore_cancel ? NULL : run->cancelled,
                 .userdata = run->userdata,
         };
-        r = swap_off(json_str(args, "path"), step_noted_object(run, "id"), &options);
+        /* One that nothing tells from others can go all the same: the kernel takes off only what is swapped to. */
+        json_object *id = step_noted_object(run, "id");
+        r = swap_off(json_str(args, "path"), file_id_tells(id, NULL) ? id : NULL, &options);
         return r < 0 ? step_fail(run, r, "swapoff %s: %s", json_str(args, "path"), strerror(-r)) : 0;
 }
 
@@ -167,6 +170,8 @@ static int swapoff_revert(json_object *args, StepRun *run) {
         if (r < 0)
                 return r;
         r = swap_on(path ?: json_str(args, "path"), id, priority, &options);
+        if (r == -ENODATA)
+                return leave(args, FILE_ID_TELLS_NOTHING, run);
         if (r == -ESTALE)
                 return leave(args, "it is not there, or another file has its name, or a link is on the way to it now", run);
         if (r < 0 && r != -EBUSY) {

@@ -114,6 +114,12 @@ static void test_little_is_known(void) {
                 { "{\"inode\": 3, \"born\": \"1.0\"}", "{\"inode\": 4, \"born\": \"1.0\"}", false },
                 { "{\"inode\": 3, \"born\": \"1.0\"}", "{\"inode\": 3, \"born\": \"1.0\", \"handle\": \"1:00\"}", true },
                 { "{\"inode\": 3, \"handle\": \"1:00\"}", "{\"inode\": 3, \"handle\": \"1:00\"}", true },
+                { "{\"size\": 8, \"born\": \"1.0\"}", "{\"size\": 8, \"born\": \"1.0\"}", true },
+                { "{\"size\": 8, \"born\": \"1.0\"}", "{\"size\": 9, \"born\": \"1.0\"}", false },
+                { "{\"size\": 8, \"born\": \"1.0\"}", "{\"size\": 8, \"born\": \"2.0\"}", false },
+                { "{\"size\": 8, \"born\": \"1.0\"}", "{\"inode\": 8, \"born\": \"1.0\"}", false },
+                { "{\"inode\": 8, \"born\": \"1.0\"}", "{\"size\": 8, \"born\": \"1.0\"}", false },
+                { "{\"size\": 8}", "{\"size\": 8}", false },
                 { "{}", "{}", false },
         };
 
@@ -123,6 +129,32 @@ static void test_little_is_known(void) {
                 CHECK_INT(json_parse(cases[i].now, strlen(cases[i].now), &now), 0);
                 CHECK_INT(file_id_same(noted, now), cases[i].same);
         }
+}
+
+/* Another file, or one that nobody can tell from others? */
+static void test_tells(void) {
+        static const struct {
+                const char *noted, *now;
+                bool tells;
+        } cases[] = {
+                { "{\"inode\": 3, \"handle\": \"1:00\"}", "{\"inode\": 4}", true },
+                { "{\"inode\": 3, \"born\": \"1.0\"}", NULL, true },
+                { "{\"inode\": 3}", NULL, false },
+                { "{\"size\": 8, \"born\": \"1.0\"}", "{\"size\": 8}", true },
+                { "{\"size\": 8}", "{\"size\": 8}", false },
+                { "{\"size\": 8}", NULL, false },
+                { "{\"inode\": 3, \"born\": \"1.0\", \"handle\": \"1:00\"}", "{\"size\": 8, \"born\": \"1.0\"}", false },
+                { "{}", NULL, false },
+        };
+
+        for (size_t i = 0; i < ELEMENTSOF(cases); i++) {
+                _cleanup_json_ json_object *noted = NULL, *now = NULL;
+                CHECK_INT(json_parse(cases[i].noted, strlen(cases[i].noted), &noted), 0);
+                if (cases[i].now)
+                        CHECK_INT(json_parse(cases[i].now, strlen(cases[i].now), &now), 0);
+                CHECK_INT(file_id_tells(noted, now), cases[i].tells);
+        }
+        CHECK(!file_id_tells(NULL, NULL));
 }
 
 static void test_straight(void) {
@@ -144,6 +176,7 @@ int main(void) {
         test_names();
         test_next_of_inode();
         test_little_is_known();
+        test_tells();
         test_straight();
         test_remove_tree(top);
         return EXIT_SUCCESS;
