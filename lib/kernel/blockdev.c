@@ -84,7 +84,7 @@ bool superblock_exists(const char *type, const char *name) {
         return false;
 }
 
-int blockdev_fs_uuid(dev_t dev, char **ret) {
+int blockdev_noted(dev_t dev, const char *key, char **ret) {
         _cleanup_free_ char *path = strf("/run/udev/data/b%u:%u", major(dev), minor(dev)), *text = NULL;
 
         *ret = NULL;
@@ -94,13 +94,17 @@ int blockdev_fs_uuid(dev_t dev, char **ret) {
 
         char *rest = text;
         for (char *line; (line = strsep(&rest, "\n"));) {
-                const char *uuid = startswith(line, "E:ID_FS_UUID_ENC=");
-                if (uuid) {
-                        *ret = strdup(uuid);
+                const char *property = startswith(line, "E:"), *value = property ? startswith(property, key) : NULL;
+                if (value && *value == '=') {
+                        *ret = strdup(value + 1);
                         return *ret ? 0 : -ENOMEM;
                 }
         }
         return 0;
+}
+
+int blockdev_fs_uuid(dev_t dev, char **ret) {
+        return blockdev_noted(dev, "ID_FS_UUID_ENC", ret);
 }
 
 uint64_t blockdev_sequence(dev_t dev) {

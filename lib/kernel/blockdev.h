@@ -27,6 +27,9 @@ bool superblock_exists(const char *type, const char *name);
  * anybody at the console may set up another), with its escapes: newly allocated, or NULL. */
 int blockdev_fs_uuid(dev_t dev, char **ret);
 
+/* Anything that udev has noted of it ("ID_FS_TYPE"): newly allocated, or NULL. */
+int blockdev_noted(dev_t dev, const char *key, char **ret);
+
 /* When its disk came, of all that came since the machine was started (block/genhd.c: disk->diskseq): each has a number of its own, larger than
  * those before. 0: a kernel before 5.15 does not say. */
 uint64_t blockdev_sequence(dev_t dev);

@@ -49,7 +49,7 @@ int device_note(StepRun *run, dev_t dev) {
         r = boot_id_read(boot);
         if (r < 0)
                 return step_fail(run, r, "the boot's number cannot be read: %s", strerror(-r));
-        (void) block_ground(dev, run->card, &ground);
+        bool seen = block_ground(dev, run->card, &ground) >= 0;
         json_object *note = json_object_new_object();
         if (uuid)
                 json_set_str(note, "uuid", uuid);
@@ -57,6 +57,8 @@ int device_note(StepRun *run, dev_t dev) {
         json_set_strf(note, "dev", "%u:%u", major(dev), minor(dev));
         json_set_u64(note, "disk", blockdev_sequence(dev));
         json_set_bool(note, "loop", ground.loop);
+        if (seen)
+                json_set_bool(note, "card", ground.card);
         return step_note(run, note);
 }
 
@@ -74,8 +76,15 @@ static bool stood_on_loop(StepRun *run, const char *path) {
         return step_noted_flag(run, "loop") || (!step_noted_object(run, "loop") && startswith(path, "/dev/loop"));
 }
 
-/* One that came since. Anybody may bring a device with the same content, and only what is of the card is the card's. Where a loop device was in it,
- * that comes back by the number that it had, and is taken under its own path alone. */
+/* It was in use beside something of the card's (an XFS whose log is on the card), and was none of the card itself. (A record of an older
+ * version does not tell.) */
+static bool was_others(StepRun *run) {
+        return step_noted_object(run, "card") && !step_noted_flag(run, "card");
+}
+
+/* One that came since. Anybody may bring a device with the same content, and only what is of the card is the card's. Where a loop device
+ * was in it, that comes back by the number that it had, and is taken under its own path alone; so is what never was the card's, when the
+ * content is the same. */
 static bool may_be(StepRun *run, const char *path, dev_t dev, bool at_path) {
         const char *uuid = step_noted(run, "uuid");
         _cleanup_free_ char *same = NULL;
@@ -85,10 +94,21 @@ static bool may_be(StepRun *run, const char *path, dev_t dev, bool at_path) {
                 return false;
         if (block_ground(dev, run->card, &ground) < 0)
                 return false;
-        return stood_on_loop(run, path) ? at_path && ground.loop : ground.card && !ground.loop;
+        if (stood_on_loop(run, path))
+                return at_path && ground.loop;
+        return !ground.loop && (was_others(run) ? at_path && uuid : ground.card);
 }
 
-/* The only one in the machine, whatever it is called. */
+/* Members of one btrfs have its UUID, and each another one of its own, which a copy of a member has too. Any member will do to mount it. */
+static bool is_another_member(dev_t dev, dev_t other) {
+        _cleanup_free_ char *type = NULL, *own = NULL, *others = NULL;
+
+        return blockdev_noted(dev, "ID_FS_TYPE", &type) >= 0 && streq_ptr(type, "btrfs") &&
+               blockdev_noted(dev, "ID_FS_UUID_SUB", &own) >= 0 && blockdev_noted(other, "ID_FS_UUID_SUB", &others) >= 0 &&
+               own && others && !streq(own, others);
+}
+
+/* The only one in the machine, whatever it is called, or the first member of the only one. */
 static int look_everywhere(StepRun *run, const char *path, dev_t *ret) {
         _cleanup_listing_ Listing l = { 0 };
         size_t n = 0;
@@ -97,8 +117,10 @@ static int look_everywhere(StepRun *run, const char *path, dev_t *ret) {
         for (size_t i = 0; i < l.n; i++) {
                 dev_t dev;
                 if (!startswith(l.names[i], "loop") && blockdev_number(l.names[i], &dev) >= 0 && may_be(run, path, dev, false)) {
-                        *ret = dev;
-                        n++;
+                        if (n == 0)
+                                *ret = dev;
+                        if (n == 0 || !is_another_member(dev, *ret))
+                                n++;
                 }
         }
         return r < 0 ? r : n == 1 ? 0 : -ENODEV;

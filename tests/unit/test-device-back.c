@@ -168,6 +168,65 @@ static void test_copies(void) {
         remove_it("loop0", 7, 0);
 }
 
+/* It was never the card's, and is not to be found among what is; nobody's loop device is it. */
+static void test_others(void) {
+        _cleanup_(run_done) StepRun run = run_new();
+
+        add(USB "sdc", 50, 40, UUID);
+        CHECK_INT(device_note(&run, makedev(259, 50)), 0);
+        add(USB "sdc", 50, 41, UUID);
+        check_found(&run, "/dev/sdc", "/dev/sdc");
+        remove_it("sdc", 259, 50);
+        add(USB "sdd", 51, 42, UUID);
+        add(CARD "nvme/nvme1/nvme1n1", 9, 43, UUID);
+        check_found(&run, "/dev/sdc", NULL);
+        add("virtual/block/dm-2", 102, 44, UUID);
+        made_of("virtual/block/dm-2", "loop0");
+        check_found(&run, "/dev/dm-2", NULL);
+        add(USB "sdc", 50, 45, OTHER);
+        check_found(&run, "/dev/sdc", NULL);
+        remove_it("sdc", 259, 50);
+        remove_it("sdd", 259, 51);
+        remove_it("dm-2", 259, 102);
+        remove_it("nvme1n1", 259, 9);
+
+        /* With no content to know it by there is nothing to tell it from another one. */
+        _cleanup_(run_done) StepRun bare = run_new();
+        add(USB "sdc", 50, 46, UUID);
+        put("I:1\n", "/run/udev/data/b259:50");
+        CHECK_INT(device_note(&bare, makedev(259, 50)), 0);
+        add(USB "sdc", 50, 47, UUID);
+        check_found(&bare, "/dev/sdc", NULL);
+        remove_it("sdc", 259, 50);
+}
+
+static void note_member(unsigned minor_number, const char *type, const char *own) {
+        _cleanup_free_ char *text = strf("I:1\nE:ID_FS_UUID=x\nE:ID_FS_UUID_ENC=" UUID "\nE:ID_FS_UUID_SUB=%s\nE:ID_FS_TYPE=%s\n", own, type);
+
+        put(text, "/run/udev/data/b259:%u", minor_number);
+}
+
+/* Two of the card's with one UUID, both renamed. */
+static void test_members(void) {
+        _cleanup_(run_done) StepRun run = run_new();
+
+        add(CARD "nvme/nvme0/nvme0n1", 3, 50, UUID);
+        CHECK_INT(device_note(&run, makedev(259, 3)), 0);
+        remove_it("nvme0n1", 259, 3);
+        add(CARD "nvme/nvme1/nvme1n1", 9, 51, UUID);
+        add(CARD "nvme/nvme2/nvme2n1", 10, 52, UUID);
+        note_member(9, "btrfs", "one");
+        note_member(10, "btrfs", "two");
+        check_found(&run, "/dev/nvme0n1", "/dev/nvme1n1");
+        note_member(10, "btrfs", "one");
+        check_found(&run, "/dev/nvme0n1", NULL);
+        note_member(9, "ext4", "one");
+        note_member(10, "ext4", "two");
+        check_found(&run, "/dev/nvme0n1", NULL);
+        remove_it("nvme1n1", 259, 9);
+        remove_it("nvme2n1", 259, 10);
+}
+
 /* What is the card's without being below its function. */
 static void test_ground(void) {
         static const char region[] = "platform/ACPI0017:00/root0/nvdimm-bridge0/ndbus0/region1/namespace1.0/block/pmem1";
@@ -262,6 +321,8 @@ int main(void) {
         CHECK_INT(json_parse(document, strlen(document), &card), 0);
         test_never_went();
         test_copies();
+        test_others();
+        test_members();
         test_ground();
         test_loop();
         json_object_put(card);
