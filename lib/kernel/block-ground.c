@@ -75,12 +75,22 @@ static int look_at_paths(const char *head, json_object *card, BlockGround *g) {
         return r;
 }
 
+/* "loop0" of "loop0p1" too. */
+static void found_loop(const char *name, BlockGround *g) {
+        const char *end = startswith(name, "loop");
+        _cleanup_free_ char *disk = g->names ? strndup(name, (size_t) (end - name) + strspn(end, "0123456789")) : NULL;
+
+        g->loop = true;
+        if (disk)
+                json_append_str(g->names, disk);
+}
+
 static int look(const char *name, json_object *card, unsigned depth, BlockGround *g) {
         _cleanup_free_ char *place = NULL;
         _cleanup_listing_ Listing lower = { 0 };
 
         if (startswith(name, "loop")) {
-                g->loop = true;
+                found_loop(name, g);
                 return 0;
         }
         int r = depth > 0 ? link_readf(&place, CLASS "/%s", name) : -ELOOP;
@@ -108,4 +118,17 @@ int block_ground(dev_t dev, json_object *card, BlockGround *ret) {
         *ret = (BlockGround) { 0 };
         int r = blockdev_name(dev, &name);
         return r < 0 ? r : look(name, card, STACK_DEPTH_MAX, ret);
+}
+
+int block_ground_loops(dev_t dev, json_object **ret) {
+        _cleanup_json_ json_object *names = json_object_new_array();
+        BlockGround g = { .names = names };
+        _cleanup_free_ char *name = NULL;
+
+        int r = blockdev_name(dev, &name);
+        if (r >= 0)
+                r = look(name, NULL, STACK_DEPTH_MAX, &g);
+        if (r >= 0)
+                *ret = TAKE_PTR(names);
+        return r;
 }

@@ -6,6 +6,7 @@
 #include "kernel/block-ground.h"
 #include "kernel/blockdev.h"
 #include "kernel/listing.h"
+#include "kernel/loop.h"
 #include "kernel/mountinfo.h"
 #include "step/device-back.h"
 
@@ -76,6 +77,32 @@ static bool stood_on_loop(StepRun *run, const char *path) {
         return step_noted_flag(run, "loop") || (!step_noted_object(run, "loop") && startswith(path, "/dev/loop"));
 }
 
+/* Bound to what it was detached from? While it was free anybody at the console could take it, with a copy of what was on it. */
+static bool loop_is_back(StepRun *run, const char *name, json_object *notes) {
+        json_object *setup = NULL;
+
+        for (size_t i = 0; i < json_len(notes); i++) {
+                json_object *note = json_at(notes, i);
+                if (json_flag(note, "left"))
+                        return false;
+                setup = json_get(note, "setup") ?: setup;
+        }
+        /* It was not detached. */
+        return !setup || loop_is_bound_so(name, setup, run->limits->write_timeout_usec) == 1;
+}
+
+static bool loops_are_back(StepRun *run, dev_t dev) {
+        _cleanup_json_ json_object *names = NULL;
+        bool back = block_ground_loops(dev, &names) >= 0;
+
+        for (size_t i = 0; i < json_len(names); i++)
+                for (size_t n = 0; n < run->n_steps && back; n++)
+                        if (run->steps[n].type == STEP_DETACH_LOOP &&
+                            streq_ptr(json_str(run->steps[n].args, "loop"), json_object_get_string(json_at(names, i))))
+                                back = loop_is_back(run, json_str(run->steps[n].args, "loop"), step_notes_of(run, n));
+        return back;
+}
+
 /* It was in use beside something of the card's (an XFS whose log is on the card), and was none of the card itself. (A record of an older
  * version does not tell.) */
 static bool was_others(StepRun *run) {
@@ -95,7 +122,7 @@ static bool may_be(StepRun *run, const char *path, dev_t dev, bool at_path) {
         if (block_ground(dev, run->card, &ground) < 0)
                 return false;
         if (stood_on_loop(run, path))
-                return at_path && ground.loop;
+                return at_path && ground.loop && loops_are_back(run, dev);
         return !ground.loop && (was_others(run) ? at_path && uuid : ground.card);
 }
 

@@ -175,7 +175,12 @@ static int loop_revert(json_object *args, StepRun *run) {
         }
         if (told)
                 step_lost(run, "/dev/%s is attached again, and these settings are not as they were: %s", name, told);
-        return 0;
+        if (!json_has(setup, "node"))
+                return 0;
+        /* What stands on it asks whether it is bound to that (device-back.c), and its device may have another number by now. */
+        json_object *note = json_object_new_object();
+        json_set(note, "setup", TAKE_PTR(setup));
+        return step_note(run, note);
 }
 
 const StepOps step_detach_loop_ops = {

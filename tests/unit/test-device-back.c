@@ -297,6 +297,52 @@ static void test_loop(void) {
         check_found(&run, "/dev/loop7", NULL);
 }
 
+static json_object *detach_notes;
+
+static json_object *notes_of_detaching(StepRun *run, uint64_t n) {
+        return n == 1 ? detach_notes : NULL;
+}
+
+static void detach_noted(const char *text) {
+        json_object_put(TAKE_PTR(detach_notes));
+        CHECK_INT(json_parse(text, strlen(text), &detach_notes), 0);
+}
+
+/* The removal had detached it, and somebody took it then, with the same content. */
+static void test_loop_of_others(void) {
+        _cleanup_json_ json_object *other = json_object_new_object(), *own = json_object_new_object();
+        _cleanup_(run_done) StepRun run = run_new();
+        Step steps[] = { { .type = STEP_DETACH_LOOP, .args = other }, { .type = STEP_DETACH_LOOP, .args = own } };
+
+        json_set_str(other, "loop", "loop");
+        json_set_str(own, "loop", "loop9");
+        run.steps = steps;
+        run.n_steps = ELEMENTSOF(steps);
+        run.notes_of = notes_of_detaching;
+        add("virtual/block/loop9", 9, 60, UUID);
+        CHECK_INT(device_note(&run, makedev(7, 9)), 0);
+        add("virtual/block/loop9", 9, 61, UUID);
+        check_found(&run, "/dev/loop9", "/dev/loop9");
+        detach_noted("[{\"setup\": {\"backing_file\": \"/mnt/image\"}}]");
+        check_found(&run, "/dev/loop9", NULL);
+        detach_noted("[{\"left\": true}]");
+        check_found(&run, "/dev/loop9", NULL);
+
+        /* What stands on it is no better. */
+        _cleanup_(run_done) StepRun above = run_new();
+        above.steps = steps;
+        above.n_steps = ELEMENTSOF(steps);
+        above.notes_of = notes_of_detaching;
+        add("virtual/block/dm-5", 105, 62, UUID);
+        add("virtual/block/loop9/loop9p1", 109, 61, UUID);
+        made_of("virtual/block/dm-5", "loop9p1");
+        CHECK_INT(device_note(&above, makedev(259, 105)), 0);
+        add("virtual/block/dm-5", 105, 63, UUID);
+        check_found(&above, "/dev/dm-5", NULL);
+        json_object_put(TAKE_PTR(detach_notes));
+        check_found(&above, "/dev/dm-5", "/dev/dm-5");
+}
+
 static bool world_begin(void) {
         static const char *const places[] = { "/sys", "/run", "/dev" };
 
@@ -325,6 +371,7 @@ int main(void) {
         test_members();
         test_ground();
         test_loop();
+        test_loop_of_others();
         json_object_put(card);
         return EXIT_SUCCESS;
 }

@@ -15,6 +15,7 @@
 #include "kernel/swap.h"
 #include "noted.h"
 #include "own-processes.h"
+#include "step/device-back.h"
 #include "step/step.h"
 
 enum { IMAGE_SIZE = 1 << 20 };
@@ -126,17 +127,44 @@ static void unbind(const char *name) {
         CHECK(!loop_is_bound(name));
 }
 
+static json_object *detach_notes;
+
+static json_object *notes_of_detaching(StepRun *run, uint64_t n) {
+        return detach_notes;
+}
+
+/* Is what stands on it back? It had another disk number then. */
+static void check_found(const char *name, json_object *args, json_object *notes, bool wanted) {
+        _cleanup_free_ char *path = strf("/dev/%s", name), *found = NULL;
+        _cleanup_(case_done) Case c = case_new(STEP_UNMOUNT, NULL, NULL);
+        const Step step = { .type = STEP_DETACH_LOOP, .args = args };
+        json_object *note = json_object_new_object();
+        dev_t dev;
+
+        json_set_bool(note, "loop", true);
+        json_object_array_add(c.run.notes, note);
+        detach_notes = notes;
+        c.run.notes_of = notes_of_detaching;
+        c.run.steps = &step;
+        c.run.n_steps = 1;
+        c.run.backwards = false;
+        CHECK_INT(device_find(&c.run, path, &found, &dev), wanted ? 0 : -ENODEV);
+}
+
 /* Somebody was quicker, with the same file, another part of it or another file. */
 static void test_bound_by_others(const char *name, json_object *args, json_object *notes) {
         CHECK_INT(bind_loop(name, file, 0), 0);
         check_back(args, notes);
+        check_found(name, args, notes, true);
         unbind(name);
         CHECK_INT(bind_loop(name, file, 4096), 0);
+        check_found(name, args, notes, false);
         check_left(STEP_DETACH_LOOP, args, notes, "it is bound to another part of it by now");
         unbind(name);
         CHECK_INT(rename(file, was), 0);
         make_file();
         CHECK_INT(bind_loop(name, file, 0), 0);
+        check_found(name, args, notes, false);
         check_left(STEP_DETACH_LOOP, args, notes, "it is bound to another file by now");
         unbind(name);
         CHECK_INT(rename(was, file), 0);
