@@ -89,9 +89,45 @@ int status_tracer(const char *status) {
         return r < 0 ? r : (int) pid;
 }
 
-int process_tracer(int dirfd) {
-        _cleanup_free_ char *status = NULL;
+/* Whoever traces may do so from any of his threads: that one's number is told. */
+static int process_of_thread(int dirfd, uint64_t tid) {
+        _cleanup_free_ char *path = strf("../%ju/status", (uintmax_t) tid), *status = NULL;
+        uint64_t pid = 0;
 
-        int r = read_file_at(dirfd, "status", &status, NULL);
-        return r < 0 ? r : status_tracer(status);
+        int r = path ? read_file_at(dirfd, path, &status, NULL) : -ENOMEM;
+        if (r >= 0)
+                r = status_number(status, "\nTgid:\t", INT32_MAX, &pid);
+        return r < 0 ? r : (int) pid;
+}
+
+typedef struct Tracer {
+        int dirfd, pid;
+        bool standing;          /* only of a thread that stands still for it */
+} Tracer;
+
+static bool has_tracer(void *userdata, const char *tid, char state) {
+        _cleanup_free_ char *path = strf("task/%s/status", tid), *status = NULL;
+        Tracer *t = userdata;
+
+        if (!path || (t->standing && state != 't') || read_file_at(t->dirfd, path, &status, NULL) < 0)
+                return false;
+        int by = status_tracer(status), pid = by > 0 ? process_of_thread(t->dirfd, (uint64_t) by) : by;
+        if (pid > 0)
+                t->pid = pid;
+        return pid > 0;
+}
+
+static int tracer_find(int dirfd, bool standing) {
+        Tracer t = { .dirfd = dirfd, .standing = standing };
+
+        int r = threads_each(dirfd, has_tracer, &t);
+        return r < 0 ? r : t.pid;
+}
+
+int process_tracer(int dirfd) {
+        return tracer_find(dirfd, false);
+}
+
+int process_kept_by(int dirfd) {
+        return tracer_find(dirfd, true);
 }

@@ -61,8 +61,11 @@ int process_threads(int dirfd, ThreadStates *ret);
  * nobody else (kernel/signal.c:complete_signal). 0 also when none runs. */
 int process_signal_running(int dirfd, int pid, int signal);
 
-/* The process that traces it, 0 when nobody does; a negative errno. dirfd: /proc/PID. */
+/* The process that traces it, or one of its threads; 0 when nobody does; a negative errno. dirfd: /proc/PID. */
 int process_tracer(int dirfd);
+
+/* The same of a thread that stands still for its tracer ('t'). */
+int process_kept_by(int dirfd);
 
 /* /proc/PID and a descriptor of the process, of the one that began at start_time (jiffies) and of no later one with its number.
  * -ESRCH: all of it has ended (a zombie). Either pointer may be NULL. */

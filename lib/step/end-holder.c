@@ -89,17 +89,19 @@ static int signal_begin(EndRun *e, Ending *n, const Holder *h, int signal) {
         return r < 0 && r != -ESRCH ? r : 1;
 }
 
-/* Its tracer, if that is what keeps it, and may be ended itself: 1, or 0. */
+/* Its tracer, if that is what keeps it, and may be ended itself: 1, or 0. -ESRCH: that has just ended, or let it go. */
 static int tracer_of(EndRun *e, Ending *n, const Holder *h, Holder *ret) {
         _cleanup_(holder_done) Holder t = { 0 };
         _cleanup_close_ int dirfd = -EBADF;
-        ThreadStates states;
 
-        if (process_open(h->pid, h->start_time, &dirfd, NULL) < 0 || process_threads(dirfd, &states) < 0 || states.traced == 0)
+        int pid = process_open(h->pid, h->start_time, &dirfd, NULL) < 0 ? 0 : process_kept_by(dirfd);
+        if (pid <= 0)
                 return 0;
-        int pid = process_tracer(dirfd);
-        if (pid <= 0 || holder_of_process(e->look, pid, &t) < 0)
-                return 0;
+        int r = holder_of_process(e->look, pid, &t);
+        if (r == -ESRCH || r == -ENOENT)
+                return -ESRCH;
+        if (r < 0)
+                return end_pass(n, strf("it was killed, and process %d, which traces it, cannot be looked at: %s", pid, strerror(-r)));
         const Holder seen = { .pid = t.pid, .unit = t.unit, .exe = t.exe, .holds = h->holds, .n_holds = h->n_holds };
         json_object *rule = holder_rule_for(e->look->rules, &seen);
         bool refuses = holder_rule_has(rule, HOLDER_REFUSE);
@@ -107,30 +109,37 @@ static int tracer_of(EndRun *e, Ending *n, const Holder *h, Holder *ret) {
                 return end_pass(n, strf("it was killed, and process %d (%s), which traces it, keeps it: %s", pid, t.comm,
                                         refuses ? holder_rule_reason(rule) : "that is never ended for a removal"));
         /* The one of this number and this time of start is the one that traces it. */
-        if (process_tracer(dirfd) != pid)
-                return 0;
+        if (process_kept_by(dirfd) != pid)
+                return -ESRCH;
         *ret = t;
         t = (Holder) { 0 };
         return 1;
 }
 
-/* Who is killed stops once more for a tracer that has asked for that (PTRACE_O_TRACEEXIT), with all that he has, and no further signal gets through to
- * him (kernel/signal.c:prepare_signal). Anybody can trace his own: what uses the card then is the tracer. 1: it was killed as well; 0: not for this one. */
+/* Who is killed stops once more for a tracer that has asked for that (PTRACE_O_TRACEEXIT), with all that he has, and no further signal gets
+ * through to him (kernel/signal.c:prepare_signal). One thread that stops so is enough, whichever thread of the tracer it is for. Anybody
+ * can trace his own: what uses the card then is the tracer. 1: it was killed as well, or is gone; 0: not for this one; or an errno. */
 static int tracer_kill(EndRun *e, Ending *n, const Holder *h) {
         _cleanup_(holder_done) Holder t = { 0 };
         _cleanup_close_ int pidfd = -EBADF;
 
-        if (n->tracers >= TRACERS_MAX || tracer_of(e, n, h, &t) <= 0)
+        int r = n->tracers < TRACERS_MAX ? tracer_of(e, n, h, &t) : 0;
+        if (r == 0)
                 return 0;
-        int r = process_open(t.pid, t.start_time, NULL, &pidfd);
-        if (r >= 0)
-                r = signal_note(e, &t, SIGKILL);
+        n->tracers++;
+        if (r > 0)
+                r = process_open(t.pid, t.start_time, NULL, &pidfd);
+        if (r < 0 && r != -ESRCH)
+                return end_pass(n, strf("it was killed, and process %d (%s), which traces it, cannot be opened: %s", t.pid, t.comm,
+                                        strerror(-r)));
+        n->until = now_monotonic() + holder_rule_usec(holder_rule_for(e->look->rules, h), HOLDER_KILL);
+        if (r < 0) /* that does as well */
+                return 1;
+        r = signal_note(e, &t, SIGKILL);
         if (r < 0)
-                return r == -ESRCH ? 0 : r;
+                return r;
         step_progress(e->run, 0, 0, "SIGKILL to process %d (%s), which keeps process %d (%s) from its end", t.pid, t.comm, h->pid, h->comm);
         r = pidfd_signal(pidfd, SIGKILL);
-        n->tracers++;
-        n->until = now_monotonic() + holder_rule_usec(holder_rule_for(e->look->rules, h), HOLDER_KILL);
         return r < 0 && r != -ESRCH ? end_pass(n, strf("signalling its tracer: %s", strerror(-r))) : 1;
 }
 

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include <limits.h>
+#include <pthread.h>
 #include <sys/ptrace.h>
 #include <sys/sysmacros.h>
 
@@ -221,36 +222,78 @@ static void test_ignores(void) {
         CHECK(WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL);
 }
 
+/* A thread of whom is traced: of the holder's leader, or of another; and by the tracer's leader, or by another. */
 static pid_t traced;
+static bool by_thread;
 
-static void keep_from_its_end(volatile uint64_t *count) {
-        CHECK_INT(ptrace(PTRACE_SEIZE, traced, NULL, (void *) (long) PTRACE_O_TRACEEXIT), 0);
+_Noreturn static void *say_and_wait(void *count) {
+        ((volatile uint64_t *) count)[1] = (uint64_t) gettid();
+        for (;;)
+                (void) pause();
 }
 
-/* Whoever is killed stops on his way out for a tracer that wants it, with all that he has: the tracer is killed as well, unless it is nobody's to end. */
-static void test_kept_by_tracer(void) {
-        for (int refuses = 1; refuses >= 0; refuses--) {
-                _cleanup_json_ json_object *args = args_new(refuses ? "[{\"unit\": [\"a.service\"], \"action\": [\"refuse\"], \"reason\": \"not this one\"},"
-                                                                      " {\"action\": [\"kill\"], \"kill_sec\": 1}]" : "[{\"action\": [\"kill\"], \"kill_sec\": 1}]");
-                _cleanup_(world_run_done) StepRun run = world_run();
-                Child holder = child_start(session, "a", NULL);
+_Noreturn static void *trace_and_wait(void *count) {
+        CHECK_INT(ptrace(PTRACE_SEIZE, traced, NULL, (void *) (long) PTRACE_O_TRACEEXIT), 0);
+        say_and_wait(count);
+}
 
-                CHECK(child_runs(&holder));
-                traced = holder.pid;
-                Child tracer = child_start(unit, NULL, keep_from_its_end);
-                CHECK(child_runs(&tracer));
-                json_set_bool(args, "force_kill", true);
-                if (refuses) {
-                        CHECK_INT(ops->apply(args, &run), -EBUSY);
-                        CHECK(strstr(run.why, "which traces it, keeps it: not this one") && child_runs(&tracer));
-                        child_end(&tracer);
-                } else {
-                        apply(&run, args);
-                        int killed = child_status(&tracer);
-                        CHECK(WIFSIGNALED(killed) && WTERMSIG(killed) == SIGKILL);
-                }
-                int killed = child_status(&holder);
-                CHECK(WIFSIGNALED(killed) && WTERMSIG(killed) == SIGKILL);
+static void thread_start(void *(*body)(void *count), volatile uint64_t *count) {
+        pthread_t thread;
+
+        CHECK_INT(pthread_create(&thread, NULL, body, (void *) count), 0);
+        while (count[1] == 0)
+                (void) poll(NULL, 0, 1);
+}
+
+static void with_thread(volatile uint64_t *count) {
+        thread_start(say_and_wait, count);
+}
+
+static void keep_from_its_end(volatile uint64_t *count) {
+        if (by_thread)
+                thread_start(trace_and_wait, count);
+        else
+                CHECK_INT(ptrace(PTRACE_SEIZE, traced, NULL, (void *) (long) PTRACE_O_TRACEEXIT), 0);
+}
+
+static void check_killed(const Child *c) {
+        int status = child_status(c);
+
+        CHECK(WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL);
+}
+
+static void check_kept_by_tracer(bool refuses, bool thread) {
+        static const char rules[] = "[{\"action\": [\"kill\"], \"kill_sec\": 1}]",
+                          refusing[] = "[{\"unit\": [\"a.service\"], \"action\": [\"refuse\"], \"reason\": \"not this one\"},"
+                                       " {\"action\": [\"kill\"], \"kill_sec\": 1}]";
+        _cleanup_json_ json_object *args = args_new(refuses ? refusing : rules);
+        _cleanup_(world_run_done) StepRun run = world_run();
+        Child holder = child_start(session, "a", with_thread);
+
+        CHECK(child_runs(&holder));
+        traced = thread ? (pid_t) holder.count[1] : holder.pid;
+        Child tracer = child_start(unit, NULL, keep_from_its_end);
+        CHECK(child_runs(&tracer));
+        json_set_bool(args, "force_kill", true);
+        if (refuses) {
+                _cleanup_free_ char *why = strf("it was killed, and process %d (test-end-holder), which traces it, keeps it: not this one",
+                                                tracer.pid);
+                CHECK_INT(ops->apply(args, &run), -EBUSY);
+                CHECK(strstr(run.why, why) && child_runs(&tracer));
+                child_end(&tracer);
+        } else {
+                apply(&run, args);
+                check_killed(&tracer);
+        }
+        check_killed(&holder);
+}
+
+/* Whoever is killed stops on his way out for a tracer that wants it, with all that he has: the tracer is killed as well, unless it is
+ * nobody's to end. Any thread of either will do for that. */
+static void test_kept_by_tracer(void) {
+        for (unsigned i = 0; i < 4; i++) {
+                by_thread = i & 1;
+                check_kept_by_tracer(i == 3, i & 2);
         }
 }
 
