@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include <errno.h>
+#include <fcntl.h>
 #include <signal.h>
 
 #include "base/clock.h"
@@ -89,12 +90,39 @@ static int signal_begin(EndRun *e, Ending *n, const Holder *h, int signal) {
         return r < 0 && r != -ESRCH ? r : 1;
 }
 
+static bool was_killed(const StepRun *run, int pid, uint64_t start_time) {
+        for (size_t i = json_len(run->notes); i-- > 0;) {
+                json_object *note = json_at(run->notes, i);
+
+                if (json_u64(note, "pid") == (uint64_t) pid && json_u64(note, "start_time") == start_time && json_u64(note, "signal") == SIGKILL)
+                        return true;
+        }
+        return false;
+}
+
+/* Who keeps it; and where that one was killed for it and is kept himself, who keeps him. */
+static int keeper_of(const EndRun *e, int dirfd) {
+        int pid = process_kept_by(dirfd);
+
+        for (unsigned i = 0; pid > 0 && i < TRACERS_MAX; i++) {
+                _cleanup_free_ char *path = strf("/proc/%d", pid);
+                _cleanup_close_ int above = path ? open(path, O_PATH | O_DIRECTORY | O_CLOEXEC) : -EBADF;
+                ProcessStat st;
+
+                int next = above < 0 || process_stat(above, &st) < 0 || !was_killed(e->run, pid, st.start_time) ? 0 : process_kept_by(above);
+                if (next <= 0)
+                        break;
+                pid = next;
+        }
+        return pid;
+}
+
 /* Its tracer, if that is what keeps it, and may be ended itself: 1, or 0. -ESRCH: that has just ended, or let it go. */
 static int tracer_of(EndRun *e, Ending *n, const Holder *h, Holder *ret) {
         _cleanup_(holder_done) Holder t = { 0 };
         _cleanup_close_ int dirfd = -EBADF;
 
-        int pid = process_open(h->pid, h->start_time, &dirfd, NULL) < 0 ? 0 : process_kept_by(dirfd);
+        int pid = process_open(h->pid, h->start_time, &dirfd, NULL) < 0 ? 0 : keeper_of(e, dirfd);
         if (pid <= 0)
                 return 0;
         int r = holder_of_process(e->look, pid, &t);
@@ -109,7 +137,7 @@ static int tracer_of(EndRun *e, Ending *n, const Holder *h, Holder *ret) {
                 return end_pass(n, strf("it was killed, and process %d (%s), which traces it, keeps it: %s", pid, t.comm,
                                         refuses ? holder_rule_reason(rule) : "that is never ended for a removal"));
         /* The one of this number and this time of start is the one that traces it. */
-        if (process_kept_by(dirfd) != pid)
+        if (keeper_of(e, dirfd) != pid)
                 return -ESRCH;
         *ret = t;
         t = (Holder) { 0 };

@@ -288,6 +288,25 @@ static void check_kept_by_tracer(bool refuses, bool thread) {
         check_killed(&holder);
 }
 
+/* A tracer that is traced is kept from his end himself. */
+static void test_kept_by_a_chain(void) {
+        _cleanup_json_ json_object *args = args_new("[{\"action\": [\"kill\"], \"kill_sec\": 1}]");
+        _cleanup_(world_run_done) StepRun run = world_run();
+        Child links[4] = { child_start(session, "a", NULL) };
+
+        by_thread = false;
+        for (unsigned i = 0; i < ELEMENTSOF(links); i++) {
+                CHECK(child_runs(&links[i]));
+                traced = links[i].pid;
+                if (i + 1 < ELEMENTSOF(links))
+                        links[i + 1] = child_start(unit, NULL, keep_from_its_end);
+        }
+        json_set_bool(args, "force_kill", true);
+        apply(&run, args);
+        for (unsigned i = ELEMENTSOF(links); i-- > 0;)
+                check_killed(&links[i]);
+}
+
 /* Whoever is killed stops on his way out for a tracer that wants it, with all that he has: the tracer is killed as well, unless it is
  * nobody's to end. Any thread of either will do for that. */
 static void test_kept_by_tracer(void) {
@@ -921,6 +940,7 @@ int main(int argc, char **argv) {
         test_ignores();
         test_shutdown_before_kill();
         test_kept_by_tracer();
+        test_kept_by_a_chain();
         test_left_to_the_kernel();
         test_does_not_obey();
         test_wait();
