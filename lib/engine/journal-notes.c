@@ -87,7 +87,7 @@ int journal_lost(Journal *j, size_t n, json_object *texts) {
         for (size_t i = 0; i < json_len(texts); i++) {
                 const char *text = json_object_get_string(json_at(texts, i));
 
-                if (!lost_keep(j, text))
+                if (!text || !lost_keep(j, text))
                         continue;
                 json_object *record = json_object_new_object();
                 json_set_str(record, "ev", "lost");

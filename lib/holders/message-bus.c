@@ -5,8 +5,8 @@
 
 #define ASK "call org.freedesktop.DBus /org/freedesktop/DBus org.freedesktop.DBus.Debug.Stats"
 
-bool is_message_bus(const char *cgroup) {
-        return cgroup && (streq(cgroup, "/system.slice/dbus.service") || streq(cgroup, "/system.slice/" BROKER_UNIT));
+bool unit_is_message_bus(const char *unit) {
+        return unit && (streq(unit, "dbus.service") || streq(unit, BROKER_UNIT));
 }
 
 char *message_bus_text(const Holder *h) {

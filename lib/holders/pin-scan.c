@@ -48,7 +48,7 @@ static int identify(PinLook *l, Holder *ret) {
         if (r < 0)
                 return r;
         h.start_time = st.start_time;
-        h.protected = protection_covers(&l->scan->protection, l->pid, &st, h.cgroup);
+        h.protected = protection_covers(&l->scan->protection, l->pid, &st, h.unit);
         *ret = h;
         h = (Holder) { 0 };
         return 0;

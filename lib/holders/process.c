@@ -212,8 +212,14 @@ static bool is_unit(const char *name, size_t length) {
         return false;
 }
 
+static bool is_slice(const char *name, size_t length) {
+        size_t n = strlen(".slice");
+
+        return length > n && strncmp(name + length - n, ".slice", n) == 0;
+}
+
 /* The first component that is no slice: what the system manager can stop. What lies deeper (a user manager's units, a
- * container's) belongs to others. */
+ * container's) belongs to others: one that is neither is somebody's own group ("lxc.payload.x", "docker"), and a unit below it is a namesake. */
 static int unit_of_path(const char *path, size_t length, char **ret) {
         for (const char *p = path, *end = path + length; p < end;) {
                 const char *slash = memchr(p, '/', (size_t) (end - p)) ?: end;
@@ -226,6 +232,8 @@ static int unit_of_path(const char *path, size_t length, char **ret) {
                         *ret = unit;
                         return 0;
                 }
+                if (!is_slice(p, (size_t) (slash - p)))
+                        break;
                 p = slash < end ? slash + 1 : end;
         }
         *ret = NULL;

@@ -63,8 +63,8 @@ int protection_find(const HoldTargets *targets, Protection *ret) {
         return 0;
 }
 
-bool protection_covers(const Protection *p, int pid, const ProcessStat *st, const char *cgroup) {
-        if (pid == 1 || st->kernel_thread || has_pid(p, pid) || is_message_bus(cgroup))
+bool protection_covers(const Protection *p, int pid, const ProcessStat *st, const char *unit) {
+        if (pid == 1 || st->kernel_thread || has_pid(p, pid) || unit_is_message_bus(unit))
                 return true;
         for (size_t i = 0; i < p->targets->n_protect_sessions; i++)
                 if (st->session == p->targets->protect_sessions[i])

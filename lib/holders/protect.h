@@ -15,6 +15,5 @@ void protection_done(Protection *p);
 /* This process and its ancestors, and those of the sessions that the targets protect, as they are now; `targets` must outlive it.
  * A negative errno without /proc or memory. */
 int protection_find(const HoldTargets *targets, Protection *ret);
-/* These, whoever is in such a session, PID 1, the kernel's own threads, and the message bus. cgroup: of the process; or NULL, where it is no matter
- * since a whole group is looked through that is not the bus's. */
-bool protection_covers(const Protection *p, int pid, const ProcessStat *st, const char *cgroup);
+/* These, whoever is in such a session, PID 1, the kernel's own threads, and the message bus. unit: that the process is in, or NULL. */
+bool protection_covers(const Protection *p, int pid, const ProcessStat *st, const char *unit);

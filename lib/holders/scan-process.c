@@ -125,7 +125,7 @@ static int add_holder(Look *l) {
 
         h->pid = l->pid;
         h->start_time = st.start_time;
-        h->protected = protection_covers(l->scan->protection, l->pid, &st, h->cgroup);
+        h->protected = protection_covers(l->scan->protection, l->pid, &st, h->unit);
         holders->items[holders->n_items++] = *h;
         *h = (Holder) { 0 };
         return 0;

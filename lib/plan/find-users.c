@@ -82,7 +82,7 @@ static void add_holder(Findings *f, const Holder *h, const HoldTargets *targets,
         json_set(o, "on_remove", rungs);
         json_set_str(o, "rule", json_str(rule, "from"));
         json_object_array_add(holders, o);
-        if (is_message_bus(h->cgroup))
+        if (unit_is_message_bus(h->unit))
                 bus_finding(f, h);
         else if (h->protected)
                 protected_finding(f, h);

@@ -100,11 +100,11 @@ static bool was_killed(const StepRun *run, int pid, uint64_t start_time) {
         return false;
 }
 
-/* Who keeps it; and where that one was killed for it and is kept himself, who keeps him. */
-static int keeper_of(const EndRun *e, int dirfd) {
+/* Who keeps it; and where that one was killed for it, has had his time, and is kept himself, who keeps him. */
+static int keeper_of(const EndRun *e, const Ending *n, int dirfd) {
         int pid = process_kept_by(dirfd);
 
-        for (unsigned i = 0; pid > 0 && i < TRACERS_MAX; i++) {
+        for (unsigned i = 0; n->tracers > 0 && pid > 0 && i < TRACERS_MAX; i++) {
                 _cleanup_free_ char *path = strf("/proc/%d", pid);
                 _cleanup_close_ int above = path ? open(path, O_PATH | O_DIRECTORY | O_CLOEXEC) : -EBADF;
                 ProcessStat st;
@@ -122,7 +122,7 @@ static int tracer_of(EndRun *e, Ending *n, const Holder *h, Holder *ret) {
         _cleanup_(holder_done) Holder t = { 0 };
         _cleanup_close_ int dirfd = -EBADF;
 
-        int pid = process_open(h->pid, h->start_time, &dirfd, NULL) < 0 ? 0 : keeper_of(e, dirfd);
+        int pid = process_open(h->pid, h->start_time, &dirfd, NULL) < 0 ? 0 : keeper_of(e, n, dirfd);
         if (pid <= 0)
                 return 0;
         int r = holder_of_process(e->look, pid, &t);
@@ -137,7 +137,7 @@ static int tracer_of(EndRun *e, Ending *n, const Holder *h, Holder *ret) {
                 return end_pass(n, strf("it was killed, and process %d (%s), which traces it, keeps it: %s", pid, t.comm,
                                         refuses ? holder_rule_reason(rule) : "that is never ended for a removal"));
         /* The one of this number and this time of start is the one that traces it. */
-        if (keeper_of(e, dirfd) != pid)
+        if (keeper_of(e, n, dirfd) != pid)
                 return -ESRCH;
         *ret = t;
         t = (Holder) { 0 };

@@ -138,23 +138,14 @@ static int group_thaw(const char *cgroup) {
         return r == -ENOENT ? 0 : r;
 }
 
-/* A group that somebody else has asked to freeze may still be about to, and stays his. */
-static bool group_becomes_ours(StepRun *run, const Holder *h) {
-        return !step_has_noted(run, "cgroup", h->cgroup) && cgroup_asked_to_freeze(h->cgroup) <= 0;
-}
-
-static json_object *group_note(const Holder *h) {
-        json_object *note = json_object_new_object();
-
-        json_set_str(note, "cgroup", h->cgroup);
-        json_set_str(note, "unit", h->unit);
-        return note;
-}
-
 /* -ETIME: one of its processes does not come out of the kernel, or somebody keeps the group from it. */
 static int group_freeze(StepRun *run, const Holder *h, uint64_t deadline) {
-        if (group_becomes_ours(run, h)) {
-                int r = step_note(run, group_note(h));
+        /* A group that somebody else has asked to freeze may still be about to. */
+        if (!step_has_noted(run, "cgroup", h->cgroup) && cgroup_asked_to_freeze(h->cgroup) <= 0) {
+                json_object *note = json_object_new_object();
+                json_set_str(note, "cgroup", h->cgroup);
+                json_set_str(note, "unit", h->unit);
+                int r = step_note(run, note);
                 if (r < 0)
                         return r;
         }
@@ -282,20 +273,8 @@ int holder_freeze(const HolderLook *l, StepRun *run, const Holder *h, FreezeTime
         return holder_let_be(run, h);
 }
 
-/* Adds the group's note, once, where it is frozen as a whole. */
-static bool group_is_added(const HolderLook *l, StepRun *run, const Holder *h, json_object *groups, json_object *notes) {
-        if (h->cgroup && json_has(groups, h->cgroup))
-                return json_flag(groups, h->cgroup);
-        bool whole = group_may_freeze(run, l, h);
-        if (h->cgroup)
-                json_set_bool(groups, h->cgroup, whole);
-        if (whole && group_becomes_ours(run, h))
-                json_object_array_add(notes, group_note(h));
-        return whole;
-}
-
 int holders_note(const HolderLook *l, StepRun *run, const Holders *found) {
-        _cleanup_json_ json_object *notes = json_object_new_array(), *groups = json_object_new_object();
+        _cleanup_json_ json_object *notes = json_object_new_array();
 
         for (size_t i = 0; i < found->n_items; i++) {
                 const Holder *h = &found->items[i];
@@ -303,7 +282,7 @@ int holders_note(const HolderLook *l, StepRun *run, const Holders *found) {
                 ThreadStates t;
 
                 if (is_noted(run, "pid", h) || threads_of(h, &dirfd, NULL, &t) < 0 || all_stand(&t) || stop_is_on(dirfd, &t) ||
-                    group_is_added(l, run, h, groups, notes))
+                    group_may_freeze(run, l, h))
                         continue;
                 json_object_array_add(notes, process_note("pid", h));
         }

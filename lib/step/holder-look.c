@@ -67,17 +67,20 @@ char *holder_text(const Holder *h) {
 }
 
 bool group_is_free(const Protection *p, const char *cgroup) {
+        _cleanup_free_ char *line = strf("0::%s\n", cgroup), *unit = NULL;
         _cleanup_free_ int *pids = NULL;
         size_t n = 0;
 
-        int r = cgroup_pids(cgroup, &pids, &n);
+        int r = line ? cgroup_unit(line, &unit) : -ENOMEM;
+        if (r >= 0)
+                r = cgroup_pids(cgroup, &pids, &n);
         if (r < 0)
                 return r == -ENOENT;
         for (size_t i = 0; i < n; i++) {
                 _cleanup_free_ char *path = strf("/proc/%d", pids[i]);
                 _cleanup_close_ int dirfd = path ? open(path, O_PATH | O_DIRECTORY | O_CLOEXEC) : -EBADF;
                 ProcessStat st;
-                if (dirfd >= 0 && process_stat(dirfd, &st) >= 0 && protection_covers(p, pids[i], &st, NULL))
+                if (dirfd >= 0 && process_stat(dirfd, &st) >= 0 && protection_covers(p, pids[i], &st, unit))
                         return false;
         }
         return true;
@@ -90,7 +93,7 @@ static int objection(const HolderLook *l, StepRun *run, const Holder *h) {
 
         if (!h->protected && !holder_rule_has(rule, HOLDER_REFUSE))
                 return 0;
-        if (is_message_bus(h->cgroup)) {
+        if (unit_is_message_bus(h->unit)) {
                 text = message_bus_text(h);
                 end = message_bus_remedy(h);
                 step_remedy(run, "%s", end);
@@ -118,7 +121,7 @@ static int holder_open(const HolderLook *l, int pid, int dirfd, Holder *ret) {
         if (r < 0)
                 return r;
         h.start_time = st.start_time;
-        h.protected = protection_covers(&l->protection, pid, &st, h.cgroup);
+        h.protected = protection_covers(&l->protection, pid, &st, h.unit);
         *ret = h;
         h = (Holder) { 0 };
         return 0;

@@ -49,7 +49,7 @@ static int stop_other(const HolderLook *l, StepRun *run, const Holder *holder, i
         if (dirfd < 0 || process_stat(dirfd, &st) < 0 || process_comm(dirfd, &h.comm) < 0 ||
             process_unit_and_cgroup(dirfd, &h.unit, &h.cgroup) < 0)
                 return -ESRCH;
-        if (protection_covers(&l->protection, pid, &st, h.cgroup) || !streq_ptr(h.cgroup, holder->cgroup))
+        if (protection_covers(&l->protection, pid, &st, h.unit) || !streq_ptr(h.cgroup, holder->cgroup))
                 return -ESRCH;
         h.start_time = st.start_time;
         *ret_ppid = st.ppid;

@@ -195,6 +195,9 @@ static void test_cgroup(void) {
         check_unit("0::/kubepods/pod1\n", NULL);
         check_unit("0::/.service\n", NULL);
         check_unit("", NULL);
+        /* A namesake in somebody's own group is not the system manager's. */
+        check_unit("0::/lxc.payload.c1/system.slice/dbus.service\n", NULL);
+        check_unit("0::/docker/0a1b/system.slice/ssh.service\n", NULL);
 }
 
 static void check_unified(const char *text, const char *want) {
