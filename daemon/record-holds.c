@@ -36,37 +36,27 @@ static void add(json_object *record, void *records) {
         json_object_array_add(records, json_ref(record));
 }
 
-json_object *record_holds(uint64_t number) {
+json_object *record_holds(uint64_t number, bool *ret_finishing) {
         _cleanup_json_ json_object *plan = NULL, *records = json_object_new_array();
         json_object *holds = json_object_new_object();
 
         (void) history_plan(number, &plan);
         (void) history_records(number, add, records);
         json_object *steps = json_array(plan, "steps");
-        bool restore = streq_ptr(json_str(plan, "kind"), "restore");
+        bool restore = streq_ptr(json_str(plan, "kind"), "restore"), finishing = false;
 
         for (size_t i = 0; i < json_len(steps); i++) {
                 json_object *step = json_at(steps, i);
                 const char *name = json_str(step, "name"), *port = json_str(json_get(step, "args"), "port");
                 bool let_go = streq_ptr(name, step_type_to_string(STEP_RELEASE));
 
+                finishing = finishing || (is_irreversible(step) && is_begun(records, i));
                 if (!port || (!let_go && !streq_ptr(name, step_type_to_string(STEP_HOLD))))
                         continue;
                 /* In a restoration a release is what takes the slot. */
                 bool yields = let_go && !restore && is_begun(records, i);
                 json_set_str(holds, port, port_want_to_string(yields ? PORT_WANT_YIELD : PORT_WANT_CLAIM));
         }
+        *ret_finishing = finishing && !is_turned_back(records);
         return holds;
-}
-
-bool record_is_finishing(uint64_t number) {
-        _cleanup_json_ json_object *plan = NULL, *records = json_object_new_array();
-        bool finishing = false;
-
-        (void) history_plan(number, &plan);
-        (void) history_records(number, add, records);
-        json_object *steps = json_array(plan, "steps");
-        for (size_t i = 0; i < json_len(steps) && !finishing && !is_turned_back(records); i++)
-                finishing = is_irreversible(json_at(steps, i)) && is_begun(records, i);
-        return finishing;
 }

@@ -53,8 +53,9 @@ int worker_records(WorkerIo *io) {
         for (size_t i = 0; i < json_len(unfinished); i++) {
                 uint64_t number = 0;
                 (void) parse_u64(json_str(json_at(unfinished, i), "id"), &number);
-                json_set(json_at(unfinished, i), "holds", record_holds(number));
-                json_set_bool(json_at(unfinished, i), "finishing", record_is_finishing(number));
+                bool finishing = false;
+                json_set(json_at(unfinished, i), "holds", record_holds(number, &finishing));
+                json_set_bool(json_at(unfinished, i), "finishing", finishing);
         }
         json_object *o = json_object_new_object();
         json_set_str(o, "type", "records");
@@ -67,16 +68,18 @@ int worker_records(WorkerIo *io) {
 }
 
 int worker_record(WorkerIo *io, json_object *request) {
-        _cleanup_json_ json_object *entry = NULL;
+        _cleanup_json_ json_object *entry = NULL, *holds = NULL;
         json_object *o;
         uint64_t number = 0;
+        bool finishing = false;
 
         int r = parse_u64(json_str(request, "id"), &number);
         if (r >= 0)
                 r = history_entry(number, &entry);
         if (r >= 0 && !json_flag(entry, "ended")) {
                 history_add_port(entry, number);
-                json_set_bool(entry, "finishing", record_is_finishing(number));
+                holds = record_holds(number, &finishing);
+                json_set_bool(entry, "finishing", finishing);
         }
         if (r < 0 && r != -ENOENT && r != -ENODATA)
                 return unreadable_records(io, r);
@@ -84,8 +87,8 @@ int worker_record(WorkerIo *io, json_object *request) {
         json_set_str(o, "type", "record");
         if (entry)
                 json_set(o, "entry", json_ref(entry));
-        if (entry && !json_flag(entry, "ended"))
-                json_set(o, "holds", record_holds(number));
+        if (holds)
+                json_set(o, "holds", json_ref(holds));
         worker_send(io, o);
         return 0;
 }

@@ -201,21 +201,19 @@ int process_exe(int dirfd, char **ret) {
         return 0;
 }
 
+static bool has_suffix(const char *name, size_t length, const char *suffix) {
+        size_t n = strlen(suffix);
+
+        return length > n && strncmp(name + length - n, suffix, n) == 0;
+}
+
 static bool is_unit(const char *name, size_t length) {
         static const char *const suffixes[] = { ".service", ".scope", ".mount", ".socket", ".swap" };
 
-        for (size_t i = 0; i < ELEMENTSOF(suffixes); i++) {
-                size_t n = strlen(suffixes[i]);
-                if (length > n && strncmp(name + length - n, suffixes[i], n) == 0)
+        for (size_t i = 0; i < ELEMENTSOF(suffixes); i++)
+                if (has_suffix(name, length, suffixes[i]))
                         return true;
-        }
         return false;
-}
-
-static bool is_slice(const char *name, size_t length) {
-        size_t n = strlen(".slice");
-
-        return length > n && strncmp(name + length - n, ".slice", n) == 0;
 }
 
 /* The first component that is no slice: what the system manager can stop. What lies deeper (a user manager's units, a
@@ -232,7 +230,7 @@ static int unit_of_path(const char *path, size_t length, char **ret) {
                         *ret = unit;
                         return 0;
                 }
-                if (!is_slice(p, (size_t) (slash - p)))
+                if (!has_suffix(p, (size_t) (slash - p), ".slice"))
                         break;
                 p = slash < end ? slash + 1 : end;
         }

@@ -53,6 +53,12 @@ bool loop_is_bound(const char *name) {
         return path_existsf("/sys/block/%s/loop/backing_file", name);
 }
 
+static int status_read(const char *name, struct loop_info64 *ret) {
+        _cleanup_close_ int fd = loop_open(name, O_RDONLY);
+
+        return fd < 0 ? fd : ioctl(fd, LOOP_GET_STATUS64, ret) < 0 ? -errno : 0;
+}
+
 static int read_apart(void *data, char **ret_text) {
         const Work *w = data;
         _cleanup_json_ json_object *o = json_object_new_object();
@@ -60,13 +66,10 @@ static int read_apart(void *data, char **ret_text) {
         struct loop_info64 info = { 0 };
         uint64_t block_size = 0;
 
-        _cleanup_close_ int fd = loop_open(w->name, O_RDONLY);
-        if (fd < 0)
-                return fd;
-        if (ioctl(fd, LOOP_GET_STATUS64, &info) < 0)
-                return -errno;
+        int r = status_read(w->name, &info);
         /* The path in the status is cut off at 63 bytes. */
-        int r = attr_readf(&file, "/sys/block/%s/loop/backing_file", w->name);
+        if (r >= 0)
+                r = attr_readf(&file, "/sys/block/%s/loop/backing_file", w->name);
         if (r >= 0)
                 r = attr_read_u64f(&block_size, "/sys/block/%s/queue/logical_block_size", w->name);
         if (r < 0)
@@ -94,12 +97,9 @@ static int id_apart(void *data, char **ret_text) {
         _cleanup_json_ json_object *o = json_object_new_object();
         struct loop_info64 info = { 0 };
 
-        _cleanup_close_ int fd = loop_open(w->name, O_RDONLY);
-        if (fd < 0)
-                return fd;
-        if (ioctl(fd, LOOP_GET_STATUS64, &info) < 0)
-                return -errno;
-        int r = mount_ns_enter_host();
+        int r = status_read(w->name, &info);
+        if (r >= 0)
+                r = mount_ns_enter_host();
         if (r < 0)
                 return r;
         _cleanup_close_ int file = path_open_straight(json_str(w->setup, "backing_file"));
@@ -146,12 +146,9 @@ static int name_apart(void *data, char **ret_text) {
         struct loop_info64 info = { 0 };
         struct stat st;
 
-        _cleanup_close_ int fd = loop_open(w->name, O_RDONLY);
-        if (fd < 0)
-                return fd;
-        if (ioctl(fd, LOOP_GET_STATUS64, &info) < 0)
-                return -errno;
-        int r = attr_readf(&file, "/sys/class/block/%s/loop/backing_file", w->name);
+        int r = status_read(w->name, &info);
+        if (r >= 0)
+                r = attr_readf(&file, "/sys/class/block/%s/loop/backing_file", w->name);
         if (r >= 0)
                 r = mount_ns_enter_host();
         if (r < 0)

@@ -16,11 +16,23 @@ enum {
         DEVICE_RETRY_MSEC = 50,
 };
 
-json_object *step_noted_object(StepRun *run, const char *key) {
-        for (size_t i = json_len(run->notes); i > 0; i--)
-                if (json_has(json_at(run->notes, i - 1), key))
-                        return json_get(json_at(run->notes, i - 1), key);
+/* The last one. */
+static json_object *noted_in(json_object *notes, const char *key) {
+        for (size_t i = json_len(notes); i > 0; i--)
+                if (json_has(json_at(notes, i - 1), key))
+                        return json_get(json_at(notes, i - 1), key);
         return NULL;
+}
+
+static bool flag_in(json_object *notes, const char *key) {
+        for (size_t i = 0; i < json_len(notes); i++)
+                if (json_flag(json_at(notes, i), key))
+                        return true;
+        return false;
+}
+
+json_object *step_noted_object(StepRun *run, const char *key) {
+        return noted_in(run->notes, key);
 }
 
 const char *step_noted(StepRun *run, const char *key) {
@@ -30,10 +42,7 @@ const char *step_noted(StepRun *run, const char *key) {
 }
 
 bool step_noted_flag(StepRun *run, const char *key) {
-        for (size_t i = 0; i < json_len(run->notes); i++)
-                if (json_flag(json_at(run->notes, i), key))
-                        return true;
-        return false;
+        return flag_in(run->notes, key);
 }
 
 /* One that has gone already, as with a card that was pulled, cannot be asked. */
@@ -79,14 +88,10 @@ static bool stood_on_loop(StepRun *run, const char *path) {
 
 /* Bound to what it was detached from? While it was free anybody at the console could take it, with a copy of what was on it. */
 static bool loop_is_back(StepRun *run, const char *name, json_object *notes) {
-        json_object *setup = NULL;
+        json_object *setup = noted_in(notes, "setup");
 
-        for (size_t i = 0; i < json_len(notes); i++) {
-                json_object *note = json_at(notes, i);
-                if (json_flag(note, "left"))
-                        return false;
-                setup = json_get(note, "setup") ?: setup;
-        }
+        if (flag_in(notes, "left"))
+                return false;
         /* It was not detached. */
         return !setup || loop_is_bound_so(name, setup, run->limits->write_timeout_usec) == 1;
 }

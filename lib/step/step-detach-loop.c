@@ -83,6 +83,14 @@ static int loop_verify(json_object *args, StepRun *run) {
         return r ? STEP_NOT_APPLIED : STEP_APPLIED;
 }
 
+/* Takes the setup over. */
+static int note_as(json_object *setup, StepRun *run) {
+        json_object *note = json_object_new_object();
+
+        json_set(note, "setup", setup);
+        return step_note(run, note);
+}
+
 /* A device is known by its content too: it may have another name and number when it comes back. */
 static int note_setup(const char *name, StepRun *run) {
         _cleanup_json_ json_object *setup = NULL;
@@ -98,9 +106,7 @@ static int note_setup(const char *name, StepRun *run) {
                 if (r < 0)
                         return r;
         }
-        json_object *note = json_object_new_object();
-        json_set(note, "setup", TAKE_PTR(setup));
-        return step_note(run, note);
+        return note_as(TAKE_PTR(setup), run);
 }
 
 static int wait_gone(const char *name, StepRun *run) {
@@ -178,9 +184,7 @@ static int loop_revert(json_object *args, StepRun *run) {
         if (!json_has(setup, "node"))
                 return 0;
         /* What stands on it asks whether it is bound to that (device-back.c), and its device may have another number by now. */
-        json_object *note = json_object_new_object();
-        json_set(note, "setup", TAKE_PTR(setup));
-        return step_note(run, note);
+        return note_as(TAKE_PTR(setup), run);
 }
 
 const StepOps step_detach_loop_ops = {

@@ -20,17 +20,6 @@
 static const StepLimits limits = { .write_timeout_usec = USEC_PER_SEC };
 static json_object *card;
 
-static void put(const char *text, const char *format, ...) _printf_(2, 3);
-
-static void put(const char *text, const char *format, ...) {
-        va_list ap;
-
-        va_start(ap, format);
-        _cleanup_free_ char *path = strfv(format, ap);
-        va_end(ap);
-        test_put(path, text);
-}
-
 static void make_link(const char *to, const char *path) {
         (void) unlink(path);
         CHECK_INT(symlink(to, path), 0);
@@ -47,10 +36,10 @@ static void add(const char *place, unsigned minor_number, uint64_t sequence, con
                             *noted = strf("I:1\nE:ID_FS_UUID=x\nE:ID_FS_UUID_ENC=%s\n", uuid);
 
         test_make_folders(slaves);
-        put(number, "%s/dev", folder);
-        put(disk, "%s/diskseq", folder);
-        put(uevent, "%s/uevent", folder);
-        put(noted, "/run/udev/data/b%s", number);
+        test_putf(number, "%s/dev", folder);
+        test_putf(disk, "%s/diskseq", folder);
+        test_putf(uevent, "%s/uevent", folder);
+        test_putf(noted, "/run/udev/data/b%s", number);
         make_link(target, by_name);
         make_link(target, by_number);
         (void) unlink(node);
@@ -109,7 +98,7 @@ static void test_never_went(void) {
         make_link("../../loop0", "/dev/disk/by-uuid/" UUID);
         check_found(&run, "/dev/nvme0n1", "/dev/nvme0n1");
         check_found(&run, "/dev/disk/by-uuid/" UUID, "/dev/nvme0n1");
-        put("I:1\n", "/run/udev/data/b259:3");
+        test_putf("I:1\n", "/run/udev/data/b259:3");
         check_found(&run, "/dev/nvme0n1", "/dev/nvme0n1");
 }
 
@@ -193,7 +182,7 @@ static void test_others(void) {
         /* With no content to know it by there is nothing to tell it from another one. */
         _cleanup_(run_done) StepRun bare = run_new();
         add(USB "sdc", 50, 46, UUID);
-        put("I:1\n", "/run/udev/data/b259:50");
+        test_putf("I:1\n", "/run/udev/data/b259:50");
         CHECK_INT(device_note(&bare, makedev(259, 50)), 0);
         add(USB "sdc", 50, 47, UUID);
         check_found(&bare, "/dev/sdc", NULL);
@@ -203,7 +192,7 @@ static void test_others(void) {
 static void note_member(unsigned minor_number, const char *type, const char *own) {
         _cleanup_free_ char *text = strf("I:1\nE:ID_FS_UUID=x\nE:ID_FS_UUID_ENC=" UUID "\nE:ID_FS_UUID_SUB=%s\nE:ID_FS_TYPE=%s\n", own, type);
 
-        put(text, "/run/udev/data/b259:%u", minor_number);
+        test_putf(text, "/run/udev/data/b259:%u", minor_number);
 }
 
 /* Two of the card's with one UUID, both renamed. */
@@ -239,9 +228,9 @@ static void test_ground(void) {
         test_make_folders("/sys/bus/nd/devices/region1");
         test_make_folders("/sys/bus/nd/devices/nmem0/cxl");
         test_make_folders("/sys/bus/cxl/devices");
-        put("1\n", "/sys/bus/nd/devices/region1/mappings");
-        put("nmem0,0,536870912,0\n", "/sys/bus/nd/devices/region1/mapping0");
-        put("pmem3\n", "/sys/bus/nd/devices/nmem0/cxl/provider");
+        test_putf("1\n", "/sys/bus/nd/devices/region1/mappings");
+        test_putf("nmem0,0,536870912,0\n", "/sys/bus/nd/devices/region1/mapping0");
+        test_putf("pmem3\n", "/sys/bus/nd/devices/nmem0/cxl/provider");
         make_link("../../../devices/" CARD "mem3/pmem3", "/sys/bus/cxl/devices/pmem3");
         CHECK_INT(block_ground(makedev(259, 30), card, &g), 0);
         CHECK(g.card && !g.loop);
@@ -251,7 +240,7 @@ static void test_ground(void) {
         /* A mapping on a partition on it; and one that has a loop device in it as well. */
         _cleanup_free_ char *part = strf("%s/pmem1p1", region);
         add(part, 31, 20, UUID);
-        put("1\n", "/sys/devices/%s/partition", part);
+        test_putf("1\n", "/sys/devices/%s/partition", part);
         add("virtual/block/dm-1", 101, 21, UUID);
         made_of("virtual/block/dm-1", "pmem1p1");
         CHECK_INT(block_ground(makedev(259, 101), card, &g), 0);

@@ -21,20 +21,8 @@ static char bin[] = "/tmp/safe-remove-tools-XXXXXX";
 /* What a tool does besides: `act` is run by it. `say` is what it prints. */
 static const char tool[] = "#!/bin/sh\nhere=${0%/*}\necho \"${0##*/} $*\" >> $here/log\n[ ! -e $here/say ] || cat $here/say\n. $here/act\n";
 
-static void put(const char *text, const char *format, ...) _printf_(2, 3);
-
-static void put(const char *text, const char *format, ...) {
-        va_list ap;
-
-        va_start(ap, format);
-        _cleanup_free_ char *path = strfv(format, ap);
-        va_end(ap);
-        _cleanup_fclose_ FILE *f = fopen(path, "we");
-        CHECK(f && fputs(text, f) >= 0);
-}
-
 static void tools_do(const char *script) {
-        put(script, "%s/act", bin);
+        test_putf(script, "%s/act", bin);
 }
 
 /* How the tools were called since it was last asked. */
@@ -54,7 +42,7 @@ static void tools_make(void) {
         CHECK(mkdtemp(bin));
         for (size_t i = 0; i < ELEMENTSOF(names); i++) {
                 _cleanup_free_ char *path = strf("%s/%s", bin, names[i]);
-                put(tool, "%s", path);
+                test_putf(tool, "%s", path);
                 CHECK_INT(chmod(path, 0755), 0);
         }
         folders = strf("%s:/usr/bin:/bin", bin);
@@ -155,7 +143,7 @@ static void test_stop_md(void) {
 static void test_stop_md_begun(void) {
         _cleanup_(case_done) Case c = case_new(STEP_STOP_MD, "{\"md\": \"md126\", " MIRROR "}");
 
-        put("inactive\n", BLOCK "/md127/md/array_state");
+        test_putf("inactive\n", BLOCK "/md127/md/array_state");
         c.run.backwards = true;
         CHECK_INT(verify(&c), STEP_PARTLY_APPLIED);
         tools_do("case $1 in --stop) echo clear;; *) echo clean;; esac > " BLOCK "/md127/md/array_state");
@@ -164,7 +152,7 @@ static void test_stop_md_begun(void) {
         check_tools("mdadm --stop /dev/md127\nmdadm --assemble /dev/md126 --uuid=8149D2A9:4e259501:c2ec83bb:9e0ab6fa\n");
 
         /* It has seen the next one before ours came to it. */
-        put("inactive\n", BLOCK "/md127/md/array_state");
+        test_putf("inactive\n", BLOCK "/md127/md/array_state");
         tools_do("case $1 in --stop) echo clear;; *) [ -e " BLOCK "/again ] && echo clean || echo inactive; touch " BLOCK "/again;; esac > "
                  BLOCK "/md127/md/array_state");
         CHECK_INT(revert(&c), 0);
@@ -179,15 +167,15 @@ static void test_member_stays(void) {
         _cleanup_(case_done) Case c = case_new(STEP_REMOVE_MD_MEMBER, "{\"md\": \"md127\", \"member\": \"pmem0.4\", " MIRROR "}");
 
         check_refused(&striped, "md126 (raid0) has no redundancy");
-        put("faulty\n", BLOCK "/md127/md/dev-nvme0n1p2/state");
+        test_putf("faulty\n", BLOCK "/md127/md/dev-nvme0n1p2/state");
         check_refused(&c, "md127 (raid1) is degraded already");
-        put("in_sync\n", BLOCK "/md127/md/dev-nvme0n1p2/state");
-        put("2 (1)\n", BLOCK "/md127/md/raid_disks");
+        test_putf("in_sync\n", BLOCK "/md127/md/dev-nvme0n1p2/state");
+        test_putf("2 (1)\n", BLOCK "/md127/md/raid_disks");
         check_refused(&c, "md127 (raid1) is being reshaped");
-        put("2\n", BLOCK "/md127/md/raid_disks");
-        put("recover\n", BLOCK "/md127/md/sync_action");
+        test_putf("2\n", BLOCK "/md127/md/raid_disks");
+        test_putf("recover\n", BLOCK "/md127/md/sync_action");
         check_refused(&c, "md127 (raid1) is still being synchronised (recover)");
-        put("idle\n", BLOCK "/md127/md/sync_action");
+        test_putf("idle\n", BLOCK "/md127/md/sync_action");
         CHECK_INT(check(&c), 0);
 }
 
@@ -198,15 +186,15 @@ static void test_idle_member(void) {
         _cleanup_(case_done) Case volume = case_new(STEP_REMOVE_MD_MEMBER,
                                                     "{\"md\": \"md127\", \"member\": \"pmem0.4\", \"container\": \"md1\", " MIRROR "}");
 
-        put("spare\n", BLOCK "/md127/md/dev-pmem0.4/state");
-        put("none\n", BLOCK "/md127/md/dev-pmem0.4/slot");
-        put("recover\n", BLOCK "/md127/md/sync_action");
+        test_putf("spare\n", BLOCK "/md127/md/dev-pmem0.4/state");
+        test_putf("none\n", BLOCK "/md127/md/dev-pmem0.4/slot");
+        test_putf("recover\n", BLOCK "/md127/md/sync_action");
         CHECK_INT(check(&c), 0); /* what is done to the others does not need it */
         CHECK_INT(verify(&c), STEP_NOT_APPLIED);
         CHECK_INT(apply(&c), 0);
         check_tools("mdadm /dev/md127 --remove /dev/pmem0.4\n");
-        put("idle\n", BLOCK "/md127/md/sync_action");
-        put("in_sync\n", BLOCK "/md127/md/dev-pmem0.4/state");
+        test_putf("idle\n", BLOCK "/md127/md/sync_action");
+        test_putf("in_sync\n", BLOCK "/md127/md/dev-pmem0.4/state");
 
         tools_do("mv " BLOCK "/md127/md/dev-pmem0.4 " BLOCK "/md127/out");
         CHECK_INT(apply(&volume), 0);
@@ -225,8 +213,8 @@ static void test_member_goes(void) {
         CHECK_INT(verify(&c), STEP_NOT_APPLIED);
 
         /* One that failed before is no redundancy that would be lost. */
-        put("faulty\n", BLOCK "/md127/md/dev-pmem0.4/state");
-        put("1\n", BLOCK "/md127/md/degraded");
+        test_putf("faulty\n", BLOCK "/md127/md/dev-pmem0.4/state");
+        test_putf("1\n", BLOCK "/md127/md/degraded");
         CHECK_INT(check(&c), 0);
         CHECK_INT(verify(&c), STEP_PARTLY_APPLIED);
         tools_do("rm -r " BLOCK "/md127/md/dev-pmem0.4");
@@ -247,7 +235,7 @@ static void test_volume(void) {
         _cleanup_(case_done) Case c = case_new(STEP_DEACTIVATE_DM, "{\"dm\": \"other-name\", " VOLUME ", \"lv\": \"lab/spare\"}");
 
         check_holder_refused(&c, "dm-1");
-        put("0 8192 linear 259:4 2048\n", "%s/say", bin);
+        test_putf("0 8192 linear 259:4 2048\n", "%s/say", bin);
         CHECK_INT(apply(&c), 0);
         check_tools("dmsetup table other-name\nlvchange --quiet -an lab/spare\n");
         CHECK_STR(json_str(json_at(c.run.notes, 0), "table"), "0 8192 linear 259:4 2048");
@@ -274,8 +262,8 @@ static void test_volume(void) {
 static void test_other_dm(void) {
         _cleanup_(case_done) Case c = case_new(STEP_DEACTIVATE_DM, "{\"dm\": \"secret\", \"uuid\": \"CRYPT-LUKS2-1\"}");
 
-        put("CRYPT-LUKS2-1\n", BLOCK "/dm-1/dm/uuid");
-        put("0 8192 crypt aes-xts-plain64 :64:logon:x 0 259:4 32768\n", "%s/say", bin);
+        test_putf("CRYPT-LUKS2-1\n", BLOCK "/dm-1/dm/uuid");
+        test_putf("0 8192 crypt aes-xts-plain64 :64:logon:x 0 259:4 32768\n", "%s/say", bin);
         CHECK_INT(check(&c), -EBUSY);
         check_why(&c, "secret is encrypted with a key that only you have");
         CHECK_INT(apply(&c), -EBUSY);
@@ -285,26 +273,26 @@ static void test_other_dm(void) {
         CHECK(mkdir("/sys/dev", 0755) == 0 || errno == EEXIST);
         CHECK(mkdir("/sys/dev/block", 0755) == 0 || errno == EEXIST);
         CHECK_INT(symlink("../../class/block/pmem0.3", "/sys/dev/block/259:4"), 0);
-        put("0 8192 linear 259:4 2048\n", "%s/say", bin);
+        test_putf("0 8192 linear 259:4 2048\n", "%s/say", bin);
         CHECK_INT(apply(&c), 0);
         check_tools("dmsetup table secret\ndmsetup table secret\ndmsetup remove --retry secret\n");
         CHECK_STR(json_str(json_get(json_at(c.run.notes, 0), "made_of"), "259:4"), "pmem0.3");
-        put("gone\n", BLOCK "/dm-1/dm/uuid");
+        test_putf("gone\n", BLOCK "/dm-1/dm/uuid");
         CHECK_INT(revert(&c), 0);
         check_tools("dmsetup create --concise secret,CRYPT-LUKS2-1,,rw,0 8192 linear 259:5 2048\n");
 
         /* Known by what the disk says of itself: not by its name, which is another's; and by that wherever it is. */
         c.run.backwards = false;
-        put("CRYPT-LUKS2-1\n", BLOCK "/dm-1/dm/uuid");
-        put("disk-a\n", BLOCK "/pmem0.3/wwid");
+        test_putf("CRYPT-LUKS2-1\n", BLOCK "/dm-1/dm/uuid");
+        test_putf("disk-a\n", BLOCK "/pmem0.3/wwid");
         CHECK_INT(apply(&c), 0);
         CHECK_STR(json_str(json_get(json_at(c.run.notes, 1), "ids"), "259:4"), "disk-a");
-        put("gone\n", BLOCK "/dm-1/dm/uuid");
-        put("disk-b\n", BLOCK "/pmem0.3/wwid");
+        test_putf("gone\n", BLOCK "/dm-1/dm/uuid");
+        test_putf("disk-b\n", BLOCK "/pmem0.3/wwid");
         check_tools("dmsetup table secret\ndmsetup table secret\ndmsetup remove --retry secret\n");
         CHECK_INT(revert(&c), -ENOENT);
         check_tools("");
-        put("disk-a\n", BLOCK "/nvme0n1/wwid");
+        test_putf("disk-a\n", BLOCK "/nvme0n1/wwid");
         CHECK_INT(revert(&c), 0);
         check_tools("dmsetup create --concise secret,CRYPT-LUKS2-1,,rw,0 8192 linear 259:1 2048\n");
         CHECK_INT(unlink(BLOCK "/nvme0n1/wwid"), 0);
@@ -318,7 +306,7 @@ static void test_other_dm(void) {
 /* The numbers of the recorded machine: pmem0.3 is 259:5, nvme0n1p1 is 259:8. */
 static void set_up_mapping(const char *told) {
         CHECK(mkdir("/dev/mapper", 0755) == 0 || errno == EEXIST);
-        put(told, "/dev/mapper/control");
+        test_putf(told, "/dev/mapper/control");
         CHECK(mkdir(SLAVES "/pmem0.3", 0755) == 0 || errno == EEXIST);
         CHECK(mkdir(SLAVES "/nvme0n1p1", 0755) == 0 || errno == EEXIST);
 }
@@ -334,11 +322,11 @@ static void test_path(void) {
         set_up_mapping(failed);
         check_refused(&c, "no other path of lab-spare works");
         set_up_mapping(told);
-        put("1\n", BLOCK "/dm-1/dm/suspended");
+        test_putf("1\n", BLOCK "/dm-1/dm/suspended");
         check_refused(&c, "lab-spare is suspended");
-        put("0\n", BLOCK "/dm-1/dm/suspended");
+        test_putf("0\n", BLOCK "/dm-1/dm/suspended");
 
-        put("0 8192 multipath 0 0 1 1 round-robin 0 2 0 259:5 259:8\n", "%s/say", bin);
+        test_putf("0 8192 multipath 0 0 1 1 round-robin 0 2 0 259:5 259:8\n", "%s/say", bin);
         CHECK_INT(apply(&c), 0);
         check_tools("dmsetup table lab-spare\nmultipathd del path pmem0.3\ndmsetup table lab-spare\n"
                     "dmsetup load lab-spare --table 0 8192 multipath 0 0 1 1 round-robin 0 1 0 259:8\n"
@@ -363,7 +351,7 @@ static void test_leg(void) {
         _cleanup_(case_done) Case c = case_new(STEP_REMOVE_DM_PART, "{\"dm\": \"lab-spare\", " VOLUME ", \"kind\": \"leg\", " PARTS "}");
         static const char table[] = "raid raid1 1 0 2 254:2 259:5 254:3 259:8";
 
-        put("LVM-dgL3maVdJtKuuz3NdoBLTP53EjARRVVRFmFfmJftdSP7O35sox6ChfkgKhoXmI7u\n", BLOCK "/dm-1/dm/uuid");
+        test_putf("LVM-dgL3maVdJtKuuz3NdoBLTP53EjARRVVRFmFfmJftdSP7O35sox6ChfkgKhoXmI7u\n", BLOCK "/dm-1/dm/uuid");
         CHECK(mkdir("/sys/dev/block", 0755) == 0 || errno == EEXIST);
         CHECK_INT(symlink("../../class/block/pmem0.3", "/sys/dev/block/259:5"), 0);
         CHECK_INT(symlink("../../class/block/nvme0n1p1", "/sys/dev/block/259:8"), 0);
@@ -380,7 +368,7 @@ static void test_leg(void) {
         check_refused(&c, "lab-spare (raid1) is still being synchronised (resync)");
         set_up_mapping(told);
 
-        put("0 8192 raid raid1 1 0 2 254:2 259:5 254:3 259:8\n", "%s/say", bin);
+        test_putf("0 8192 raid raid1 1 0 2 254:2 259:5 254:3 259:8\n", "%s/say", bin);
         tools_do("case $* in resume*) rmdir " SLAVES "/pmem0.3;; esac");
         CHECK_INT(apply(&c), 0);
         check_tools("dmsetup table lab-spare\ndmsetup table lab-spare\n"
@@ -401,9 +389,9 @@ static void test_loop(void) {
 
         CHECK_INT(check(&c), 0);
         check_holder_refused(&c, "loop1");
-        put("/a file (deleted)\n", BLOCK "/loop1/loop/backing_file");
+        test_putf("/a file (deleted)\n", BLOCK "/loop1/loop/backing_file");
         check_refused(&deleted, "loop1 has the last hold of a file without a name");
-        put("/a file (deleted) twice\n", BLOCK "/loop1/loop/backing_file");
+        test_putf("/a file (deleted) twice\n", BLOCK "/loop1/loop/backing_file");
         CHECK_INT(check(&c), 0);
 
         /* It cannot be asked how it is set up: it is not let go, or nobody could put it back. */
@@ -418,7 +406,7 @@ static void test_loop(void) {
 static void swaps(const char *card, const char *other) {
         _cleanup_free_ char *text = strf("Filename\t\t\t\tType\t\tSize\t\tUsed\t\tPriority\n%s%s", card, other);
 
-        put(text, "/proc/swaps");
+        test_putf(text, "/proc/swaps");
 }
 
 /* 16 TiB, counted in KiB. */
@@ -468,7 +456,7 @@ static void drivers_make(void) {
         for (size_t i = 0; i < ELEMENTSOF(names); i++) {
                 _cleanup_free_ char *folder = strf("/sys/bus/nd/drivers/%s", names[i]);
                 CHECK(mkdir(folder, 0755) == 0 || errno == EEXIST);
-                put("", "%s/unbind", folder);
+                test_putf("", "%s/unbind", folder);
         }
 }
 
@@ -541,11 +529,11 @@ static void test_claim(void) {
         CHECK(mkdir("/sys/dev/block", 0755) == 0 || errno == EEXIST);
         CHECK_INT(mkdir("/sys/devices/leaf0", 0755), 0);
         CHECK_INT(symlink("../../devices/leaf0", "/sys/dev/block/259:77"), 0);
-        put("DEVNAME=leaf0\n", "/sys/devices/leaf0/uevent");
+        test_putf("DEVNAME=leaf0\n", "/sys/devices/leaf0/uevent");
         CHECK_INT(verify(&c), STEP_NOT_APPLIED);
         CHECK_INT(apply(&c), -ENOENT);
         check_why(&c, "whether anybody has leaf0 cannot be asked");
-        put("", "/dev/leaf0");
+        test_putf("", "/dev/leaf0");
         CHECK_INT(apply(&c), -ESTALE);
         check_why(&c, "its node is another device's");
         CHECK_STR(c.run.remedy, "rm -f /dev/leaf0 && mknod -m 660 /dev/leaf0 b 259 77");

@@ -56,6 +56,17 @@ static inline void test_put(const char *path, const char *text) {
         CHECK(f && fputs(text, f) >= 0);
 }
 
+static inline void test_putf(const char *text, const char *format, ...) _printf_(2, 3);
+
+static inline void test_putf(const char *text, const char *format, ...) {
+        va_list ap;
+
+        va_start(ap, format);
+        _cleanup_free_ char *path = strfv(format, ap);
+        va_end(ap);
+        test_put(path, text);
+}
+
 /* The folder, and all that it is in. */
 static inline void test_make_folders(const char *path) {
         _cleanup_free_ char *copy = strdup(path);
