@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include <ctype.h>
 
-#include "args-options.h"
 #include "base/parse.h"
-#include "output.h"
+#include "cli/text/output.h"
+#include "args-options.h"
 
 enum {
         SECONDS_MAX = 24 * 3600,

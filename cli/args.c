@@ -2,9 +2,9 @@
 #include <errno.h>
 #include <getopt.h>
 
-#include "args.h"
+#include "cli/text/output.h"
 #include "args-options.h"
-#include "output.h"
+#include "args.h"
 
 static bool row_is_for(const OptionRow *row, const Verb *verb) {
         if (!row->verbs || !verb)

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "cli/text/output.h"
 #include "ask.h"
 #include "follow.h"
-#include "output.h"
 #include "removal.h"
 
 /* Interrupting the wait is not a wish to interrupt the removal: half-way is the worst place to be surprised. */

@@ -4,8 +4,8 @@
 
 #include "base/clock.h"
 #include "base/run-dir.h"
+#include "cli/text/output.h"
 #include "client.h"
-#include "output.h"
 
 enum {
         STREAM_CHUNK = 64 * 1024,

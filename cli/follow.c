@@ -3,9 +3,9 @@
 #include <signal.h>
 
 #include "base/clock.h"
-#include "event-text.h"
+#include "cli/text/event-text.h"
+#include "cli/text/output.h"
 #include "follow.h"
-#include "output.h"
 #include "removal.h"
 
 enum {

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
+#include "cli/text/progress.h"
 #include "client.h"
 #include "listen.h"
-#include "progress.h"
 
 /* Waits for the end of one removal. The daemon may die and come back meanwhile: systemd restarts it, and it takes the
  * removal up again under the same id and path. */

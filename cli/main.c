@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "cli/text/output.h"
+#include "cli/verb/verbs.h"
 #include "args.h"
-#include "output.h"
-#include "verbs.h"
 
 const Verb verb_table[] = {
         { "list",    NULL,          false, "the slots: card, memory, state, LEDs", verb_list },

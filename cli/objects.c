@@ -2,8 +2,8 @@
 #include <errno.h>
 
 #include "base/clock.h"
+#include "cli/text/output.h"
 #include "client.h"
-#include "output.h"
 
 typedef struct Objects {
         json_object *slots, *removals;

@@ -2,8 +2,8 @@
 #include <errno.h>
 #include <inttypes.h>
 
-#include "event-text.h"
-#include "output.h"
+#include "cli/text/event-text.h"
+#include "cli/text/output.h"
 #include "removal.h"
 
 #define SCHEMA "safe-remove/removal/1"

@@ -3,7 +3,7 @@
 #include <systemd/sd-daemon.h>
 
 #include "base/clock.h"
-#include "manager.h"
+#include "daemon/manager/manager.h"
 
 /* SIGKILL ends a worker at once unless it sits in the kernel; whoever puts its removal back waits for it then. */
 #define STOP_USEC (10 * USEC_PER_SEC)

@@ -4,9 +4,9 @@
 #include <poll.h>
 
 #include "engine/engine-parts.h"
-#include "kernel/apart.h"
-#include "step/holder-freeze.h"
-#include "step/take-mappings.h"
+#include "kernel/process/apart.h"
+#include "step/ending/holder-freeze.h"
+#include "step/ending/take-mappings.h"
 
 enum {
         NAMED_MAX = 3,

@@ -4,7 +4,7 @@
 #include "base/clock.h"
 #include "engine/engine-parts.h"
 #include "engine/identity.h"
-#include "kernel/attr.h"
+#include "kernel/sysfs/attr.h"
 
 #define SLOT_USEC (5 * USEC_PER_SEC)
 

@@ -3,7 +3,7 @@
 
 #include "base/strtab.h"
 #include "engine/journal.h"
-#include "step/region-moves.h"
+#include "step/back/region-moves.h"
 #include "step/step.h"
 
 /* Runs a plan and knows no device type. Forward: every step is written down, applied, verified, written down as done.

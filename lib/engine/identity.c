@@ -2,8 +2,8 @@
 #include <errno.h>
 
 #include "engine/identity.h"
-#include "kernel/attr.h"
-#include "kernel/card-serial.h"
+#include "kernel/cxl/card-serial.h"
+#include "kernel/sysfs/attr.h"
 
 static int id_check(json_object *card, const char *attribute, char **ret_why) {
         _cleanup_free_ char *now = NULL;

@@ -12,9 +12,9 @@
 #include "base/parse.h"
 #include "base/run-dir.h"
 #include "engine/journal.h"
-#include "kernel/apart.h"
-#include "kernel/held-slot.h"
-#include "kernel/listing.h"
+#include "kernel/pci/held-slot.h"
+#include "kernel/process/apart.h"
+#include "kernel/sysfs/listing.h"
 
 #define LIGHT_PREFIX "light-" /* and the port: of a light that is set for no removal */
 

@@ -7,9 +7,9 @@
 #include "base/clock.h"
 #include "base/fileio.h"
 #include "base/parse.h"
-#include "config.h"
 #include "engine/chain.h"
 #include "engine/state-dir.h"
+#include "config.h"
 
 enum {
         PIECE_SIZE = 4096,

@@ -4,9 +4,9 @@
 
 #include "base/parse.h"
 #include "holders/function-targets.h"
-#include "kernel/attr.h"
-#include "kernel/listing.h"
-#include "kernel/mountinfo.h"
+#include "kernel/mounts/mountinfo.h"
+#include "kernel/sysfs/attr.h"
+#include "kernel/sysfs/listing.h"
 
 /* What a device of a class says of its node; nothing when it has gone, or is none. */
 static int add_node(HoldTargets *t, const char *dev_path, const char *node) {

@@ -6,7 +6,7 @@
 #include "base/clock.h"
 #include "holders/holder-rule.h"
 #include "holders/process.h"
-#include "kernel/mount-ns.h"
+#include "kernel/mounts/mount-ns.h"
 
 static const char *const holder_action_table[_HOLDER_ACTION_MAX] = {
         [HOLDER_REFUSE] = "refuse",

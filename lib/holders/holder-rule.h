@@ -4,7 +4,7 @@
 #include "base/json.h"
 #include "base/strtab.h"
 #include "holders/holder.h"
-#include "holders/memory-holder.h"
+#include "holders/memory/memory-holder.h"
 
 /* What is done about a holder, decided by the administrator. Rules travel as JSON in the arguments of the steps that act on them:
  *      {"unit": [..], "exe": [..], "kind": [..], "action": ["wait", "stop", "term"], "reason": null, "wait_sec": 0, "stop_sec": 30,

@@ -7,7 +7,7 @@
 #include "base/fileio.h"
 #include "holders/nfs-exports.h"
 #include "holders/seen-mounts.h"
-#include "kernel/escape.h"
+#include "kernel/sysfs/escape.h"
 
 static void nfs_export_done(NfsExport *e) {
         free(e->path);

@@ -5,9 +5,9 @@
 #include <sys/sysmacros.h>
 
 #include "base/clock.h"
-#include "holders/maps.h"
 #include "holders/present.h"
-#include "holders/scan-crew.h"
+#include "holders/scan/maps.h"
+#include "holders/scan/scan-crew.h"
 
 /* Documentation/admin-guide/mm/pagemap.rst: 64 bits a page, the highest for "present". */
 #define PAGE_PRESENT (UINT64_C(1) << 63)

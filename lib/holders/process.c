@@ -9,8 +9,8 @@
 #include "base/fileio.h"
 #include "base/parse.h"
 #include "holders/process.h"
-#include "kernel/listing.h"
-#include "kernel/pidfd.h"
+#include "kernel/process/pidfd.h"
+#include "kernel/sysfs/listing.h"
 
 #define DELETED " (deleted)"
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
-#include "kernel/process-stat.h"
+#include "kernel/process/process-stat.h"
 
 /* What /proc/PID says about a process, through a descriptor of that folder. */
 int process_start_time(int dirfd, uint64_t *ret);

@@ -8,8 +8,8 @@
 
 #include "base/fileio.h"
 #include "holders/seen-mounts.h"
-#include "kernel/mount-ns-budget.h"
-#include "kernel/user-ns.h"
+#include "kernel/mounts/mount-ns-budget.h"
+#include "kernel/process/user-ns.h"
 
 void seen_mounts_done(SeenMounts *s) {
         free(s->items);

@@ -3,7 +3,7 @@
 #include <sys/sysmacros.h>
 
 #include "holders/holder.h"
-#include "kernel/mountinfo.h"
+#include "kernel/mounts/mountinfo.h"
 
 static const char *const target_kind_table[_TARGET_KIND_MAX] = {
         [TARGET_FS] = "fs",

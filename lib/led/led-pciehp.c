@@ -5,9 +5,9 @@
 #include <errno.h>
 
 #include "base/clock.h"
-#include "kernel/attr.h"
-#include "kernel/slot-folder.h"
-#include "kernel/write.h"
+#include "kernel/pci/slot-folder.h"
+#include "kernel/sysfs/attr.h"
+#include "kernel/sysfs/write.h"
 #include "led/led.h"
 
 static const char *const led_state_table[_LED_STATE_MAX] = {

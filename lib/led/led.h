@@ -2,7 +2,7 @@
 #pragma once
 
 #include "base/strtab.h"
-#include "kernel/pcie-slot.h"
+#include "kernel/pci/pcie-slot.h"
 
 /* What the slot's indicators say. "Safe" is the power indicator off with the attention indicator off (PCI Express Base
  * Specification 6.7.1.1); attention on is a fault; attention blinking is *locate* and none of ours. */

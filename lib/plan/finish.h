@@ -2,7 +2,7 @@
 #pragma once
 
 #include "plan/planner.h"
-#include "plan/scope.h"
+#include "plan/scope/scope.h"
 
 /* What the finishing of a removal is made from: one that is on record and got stuck behind its point of no return. */
 typedef struct FinishSource {

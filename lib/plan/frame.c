@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "plan/frame.h"
-#include "step/hotplug-service.h"
+#include "step/ending/hotplug-service.h"
 
 int plan_add_slot_service(Plan *p, const Slot *slot, StepType type) {
         if (!slot->service)

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* The memory of the card that processes can pin, and the step that lets no driver go before nobody does. */
-#include "kernel/page-census.h"
+#include "kernel/pages/page-census.h"
 #include "plan/plan-storage.h"
 
 enum {

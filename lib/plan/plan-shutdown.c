@@ -2,8 +2,8 @@
 /* Which file systems a removal shuts down where their users do not go (--force=shutdown, ShutdownFileSystems=), and what that costs. */
 #include <errno.h>
 
-#include "kernel/mount-options.h"
-#include "plan/findings.h"
+#include "kernel/mounts/mount-options.h"
+#include "plan/find/findings.h"
 #include "plan/plan-storage.h"
 #include "plan/policy-rules.h"
 

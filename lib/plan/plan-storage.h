@@ -2,9 +2,9 @@
 #pragma once
 
 #include "holders/holder.h"
-#include "kernel/fs-shutdown.h"
+#include "kernel/mounts/fs-shutdown.h"
 #include "plan/planner.h"
-#include "plan/scope.h"
+#include "plan/scope/scope.h"
 
 /* The part of a plan that is about what stores and who uses it. */
 

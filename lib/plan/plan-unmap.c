@@ -2,9 +2,9 @@
 /* What of the card a process can have mapped, and the kernel take from it (--force=unmap, ForceUnmap=). */
 #include <errno.h>
 
-#include "kernel/mount-options.h"
-#include "kernel/quirks.h"
-#include "kernel/xfs.h"
+#include "kernel/mounts/mount-options.h"
+#include "kernel/mounts/xfs.h"
+#include "kernel/sysfs/quirks.h"
 #include "plan/plan-storage.h"
 
 static int dax_can(const Scope *s, const HoldTarget *target, char **ret_why) {

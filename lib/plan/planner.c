@@ -35,11 +35,11 @@
 
 #include "base/clock.h"
 #include "base/span.h"
-#include "plan/blockers.h"
+#include "plan/find/blockers.h"
 #include "plan/frame.h"
 #include "plan/plan-storage.h"
 #include "plan/planner.h"
-#include "plan/scope.h"
+#include "plan/scope/scope.h"
 
 static int add_announce(Plan *p, const Policy *policy) {
         if (policy->grace_usec == 0)

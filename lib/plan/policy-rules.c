@@ -7,9 +7,9 @@
 #include "base/fileio.h"
 #include "base/ini.h"
 #include "base/parse.h"
-#include "config.h"
 #include "holders/holder-rule.h"
 #include "plan/policy-rules.h"
+#include "config.h"
 
 enum {
         SECONDS_MAX = 24 * 3600,

@@ -5,9 +5,9 @@
 #include "base/fileio.h"
 #include "base/ini.h"
 #include "base/parse.h"
-#include "config.h"
 #include "plan/policy-rules.h"
 #include "plan/policy.h"
+#include "config.h"
 
 static const char *const zone_policy_table[_ZONE_POLICY_MAX] = {
         [ZONE_POLICY_REFUSE] = "refuse",

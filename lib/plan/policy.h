@@ -3,8 +3,8 @@
 
 #include "base/json.h"
 #include "base/strtab.h"
-#include "config.h"
 #include "step/step.h"
+#include "config.h"
 
 /* The folder of the administrator's own files; what it says wins. */
 #define POLICY_DROPIN_DIR CONFIG_DIR "/conf.d"

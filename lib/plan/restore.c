@@ -4,10 +4,10 @@
  * in. Both are what a removal does too, seen from its end: reverting `release` holds the slot, reverting `hold` gives it back. */
 #include <errno.h>
 
-#include "plan/findings.h"
+#include "plan/find/findings.h"
 #include "plan/frame.h"
 #include "plan/restore.h"
-#include "step/region-moves.h"
+#include "step/back/region-moves.h"
 
 /* Everything that has a name of a memory device in it is found by the key; its serial number, where it stands beside, with it. */
 static void rename_memdevs(json_object *o, json_object *memdevs) {

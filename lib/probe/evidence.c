@@ -2,11 +2,11 @@
 #include <errno.h>
 
 #include "base/clock.h"
-#include "kernel/attr.h"
-#include "kernel/blockdev.h"
-#include "kernel/claims.h"
-#include "kernel/driver.h"
-#include "kernel/mountinfo.h"
+#include "kernel/block/blockdev.h"
+#include "kernel/block/claims.h"
+#include "kernel/mounts/mountinfo.h"
+#include "kernel/sysfs/attr.h"
+#include "kernel/sysfs/driver.h"
 #include "probe/evidence.h"
 
 enum {

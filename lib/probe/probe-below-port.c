@@ -6,9 +6,9 @@
 #include <errno.h>
 
 #include "base/fileio.h"
-#include "kernel/attr.h"
-#include "kernel/driver.h"
-#include "kernel/known-drivers.h"
+#include "kernel/sysfs/attr.h"
+#include "kernel/sysfs/driver.h"
+#include "kernel/sysfs/known-drivers.h"
 #include "probe/probe.h"
 
 typedef int (*explained_t)(json_object *scope, const char *name, const char *place);

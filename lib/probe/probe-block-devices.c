@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include <errno.h>
 
-#include "kernel/attr.h"
-#include "kernel/blockdev.h"
+#include "kernel/block/blockdev.h"
+#include "kernel/sysfs/attr.h"
 #include "probe/probe.h"
 
 static int unclaimed(const char *name, char **ret_answer) {

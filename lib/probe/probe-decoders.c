@@ -2,7 +2,7 @@
 #include <errno.h>
 
 #include "base/fileio.h"
-#include "kernel/attr.h"
+#include "kernel/sysfs/attr.h"
 #include "probe/probe.h"
 
 #define CXL_DEVICES "/sys/bus/cxl/devices"

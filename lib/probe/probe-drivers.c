@@ -2,8 +2,8 @@
 #include <errno.h>
 
 #include "base/fileio.h"
-#include "kernel/attr.h"
-#include "kernel/driver.h"
+#include "kernel/sysfs/attr.h"
+#include "kernel/sysfs/driver.h"
 #include "probe/probe.h"
 
 /* Buses whose devices have an address range: what is left there of the card's could still be driven. */

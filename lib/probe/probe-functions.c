@@ -2,8 +2,8 @@
 #include <errno.h>
 
 #include "base/fileio.h"
-#include "kernel/attr.h"
-#include "kernel/driver.h"
+#include "kernel/sysfs/attr.h"
+#include "kernel/sysfs/driver.h"
 #include "probe/probe.h"
 
 /* A function that is still listed has perhaps a driver and surely children of the kernel's own (config space, memdev). */

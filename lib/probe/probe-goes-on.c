@@ -4,12 +4,12 @@
 #include <errno.h>
 
 #include "base/clock.h"
-#include "kernel/attr.h"
-#include "kernel/blockdev.h"
-#include "kernel/dm-set.h"
-#include "kernel/dm-state.h"
-#include "kernel/listing.h"
-#include "kernel/nvme-path.h"
+#include "kernel/block/blockdev.h"
+#include "kernel/block/dm-set.h"
+#include "kernel/block/dm-state.h"
+#include "kernel/pci/nvme-path.h"
+#include "kernel/sysfs/attr.h"
+#include "kernel/sysfs/listing.h"
 #include "probe/probe.h"
 
 enum {

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-#include "kernel/pcie-slot.h"
+#include "kernel/pci/pcie-slot.h"
 #include "probe/probe.h"
 
 /* The kernel must have finished with the power before anybody says so. (The attention indicator is the last thing to change and

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-#include "kernel/iomem.h"
+#include "kernel/memory/iomem.h"
 #include "probe/probe.h"
 
 /* What a function decodes itself it claims for as long as it is there; memory that the kernel uses is none of that. */

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include <errno.h>
 
-#include "kernel/kmsg-since.h"
+#include "kernel/log/kmsg-since.h"
 #include "probe/probe.h"
 
 /* A kernel that has complained about its own memory is not asked whether the card's is gone. */

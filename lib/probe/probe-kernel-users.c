@@ -2,8 +2,8 @@
 #include <sys/sysmacros.h>
 
 #include "base/clock.h"
-#include "kernel/attr.h"
-#include "kernel/kernel-users.h"
+#include "kernel/sysfs/attr.h"
+#include "kernel/users/kernel-users.h"
 #include "probe/probe.h"
 
 enum {

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-#include "kernel/pcie-slot.h"
+#include "kernel/pci/pcie-slot.h"
 #include "probe/probe.h"
 
 /* Without a power controller the card stays live until it is pulled, and the link with it. */

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include <errno.h>
 
-#include "kernel/attr.h"
+#include "kernel/sysfs/attr.h"
 #include "probe/probe.h"
 
 /* A number that is 0 is none: another card with such a one has the name by now if it is elsewhere. 1: it is below the slot's port. */

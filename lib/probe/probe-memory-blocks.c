@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-#include "kernel/memory-block.h"
+#include "kernel/memory/memory-block.h"
 #include "probe/probe.h"
 
 static int ask(json_object *scope, char **ret_answer) {

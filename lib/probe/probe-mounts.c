@@ -2,7 +2,7 @@
 #include <errno.h>
 
 #include "base/clock.h"
-#include "kernel/mounts.h"
+#include "kernel/mounts/mounts.h"
 #include "probe/evidence.h"
 
 enum {

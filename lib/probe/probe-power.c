@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include <errno.h>
 
-#include "kernel/attr.h"
-#include "kernel/slot-folder.h"
+#include "kernel/pci/slot-folder.h"
+#include "kernel/sysfs/attr.h"
 #include "probe/probe.h"
 
 /* pciehp without a power controller never reads 0 (drivers/pci/hotplug/pciehp_hpc.c:pciehp_get_power_status reads a bit

@@ -4,7 +4,7 @@
 
 #include "base/clock.h"
 #include "holders/present.h"
-#include "kernel/attr.h"
+#include "kernel/sysfs/attr.h"
 #include "probe/evidence.h"
 
 enum {

@@ -4,9 +4,9 @@
 #include <errno.h>
 
 #include "base/clock.h"
-#include "kernel/attr.h"
-#include "kernel/block-refs.h"
-#include "kernel/listing.h"
+#include "kernel/block/block-refs.h"
+#include "kernel/sysfs/attr.h"
+#include "kernel/sysfs/listing.h"
 #include "probe/evidence.h"
 
 enum {

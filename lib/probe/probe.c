@@ -3,7 +3,7 @@
 
 #include "base/parse.h"
 #include "base/span.h"
-#include "kernel/attr.h"
+#include "kernel/sysfs/attr.h"
 #include "probe/probe.h"
 
 const Probe *const probes[] = {

@@ -2,11 +2,11 @@
 #include <poll.h>
 
 #include "base/clock.h"
-#include "kernel/cxl-region.h"
-#include "kernel/command.h"
-#include "kernel/driver.h"
-#include "kernel/memory-block.h"
-#include "kernel/write.h"
+#include "kernel/cxl/cxl-region.h"
+#include "kernel/process/command.h"
+#include "kernel/sysfs/driver.h"
+#include "kernel/memory/memory-block.h"
+#include "kernel/sysfs/write.h"
 #include "step/step.h"
 
 static const char *const step_type_table[_STEP_TYPE_MAX] = {

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* The storage side's part of topology_free(). */
-#include "topology/load.h"
+#include "topology/load/load.h"
 
 static void free_strings(char **strings, size_t n) {
         for (size_t i = 0; i < n; i++)

@@ -3,7 +3,7 @@
  * by a search in a sorted array, never by a walk over all. */
 #include <errno.h>
 
-#include "kernel/mount-ns.h"
+#include "kernel/mounts/mount-ns.h"
 #include "topology/topology.h"
 
 /* A mount namespace that is mounted somewhere itself, which keeps it. */

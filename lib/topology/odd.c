@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* What a look could not read or not understand. It costs what it is about and nothing else: the look goes on, and a plan asks
- * whether the card could be meant (lib/plan/find-odd.c). */
+ * whether the card could be meant (lib/plan/find/find-odd.c). */
 #include <errno.h>
 
-#include "kernel/attr.h"
-#include "topology/load.h"
+#include "kernel/sysfs/attr.h"
+#include "topology/load/load.h"
 
 /* How much of a path is the link of its device: "/sys/bus/cxl/devices/mem0/serial", "/sys/class/block/sda/dev". 0 for others. */
 static size_t device_link_length(const char *path) {

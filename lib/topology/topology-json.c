@@ -4,7 +4,7 @@
  * the chain again. */
 #include <inttypes.h>
 
-#include "kernel/known-drivers.h"
+#include "kernel/sysfs/known-drivers.h"
 #include "topology/topology-json.h"
 
 static const char *slot_name_of(const Topology *t, const char *bdf) {

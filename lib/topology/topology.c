@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include <errno.h>
 
-#include "topology/load.h"
+#include "topology/load/load.h"
 
 static void memdev_done(Memdev *m) {
         free(m->name);

@@ -7,12 +7,12 @@
 #include "base/json.h"
 #include "base/strtab.h"
 #include "base/util.h"
-#include "kernel/iomem.h"
-#include "kernel/kernel-users.h"
-#include "kernel/md.h"
-#include "kernel/memory-block.h"
-#include "kernel/pci-resource.h"
-#include "kernel/pcie-slot.h"
+#include "kernel/block/md.h"
+#include "kernel/memory/iomem.h"
+#include "kernel/memory/memory-block.h"
+#include "kernel/pci/pci-resource.h"
+#include "kernel/pci/pcie-slot.h"
+#include "kernel/users/kernel-users.h"
 
 /* What exists, as one look at the kernel found it. All arrays belong to the Topology; objects name each other by the
  * kernel's names, and the finders below follow the names. Nothing in here writes, and nothing looks twice: a caller that

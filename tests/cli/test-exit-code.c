@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "cli/exit-code.h"
 #include "check.h"
-#include "exit-code.h"
 
 static void test_errors(void) {
         static const struct {

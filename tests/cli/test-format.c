@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "cli/text/format.h"
 #include "check.h"
-#include "format.h"
 
 #define KIB UINT64_C(1024)
 #define MIB (1024 * KIB)

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "base/utf8.h"
+#include "cli/text/output.h"
 #include "check.h"
-#include "output.h"
 
 /* Names of processes end up on an operator's terminal: nothing in them may steer it. */
 static void test_printable(void) {

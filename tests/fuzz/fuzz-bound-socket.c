@@ -2,8 +2,8 @@
 #include <errno.h>
 #include <sys/sysmacros.h>
 
+#include "holders/scan/bound-sockets.h"
 #include "fuzz.h"
-#include "holders/bound-sockets.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
         _cleanup_free_ char *bytes = fuzz_text(data, size), *path = NULL;

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include <errno.h>
 
+#include "kernel/pages/btf.h"
 #include "fuzz.h"
-#include "kernel/btf.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
         static const char *const names[] = { "page", "loop", "memory_type" }, *const members[] = { "pgmap", "a", "high", "GENERIC" };

@@ -4,8 +4,8 @@
 #include "base/fileio.h"
 #include "base/json.h"
 #include "engine/certificate.h"
-#include "fuzz.h"
 #include "tests/unit/test.h"
+#include "fuzz.h"
 
 static char *folder;
 

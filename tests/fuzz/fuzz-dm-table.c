@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include <sys/sysmacros.h>
 
+#include "kernel/block/dm-set.h"
+#include "kernel/block/dm-state.h"
+#include "kernel/block/dm-table.h"
 #include "fuzz.h"
-#include "kernel/dm-set.h"
-#include "kernel/dm-state.h"
-#include "kernel/dm-table.h"
 
 static char *leave(const char *number, void *userdata) {
         FUZZ_CHECK(strchr(number, ':'));

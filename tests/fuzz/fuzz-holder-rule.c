@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include <errno.h>
 
-#include "fuzz.h"
 #include "holders/holder-rule.h"
-#include "kernel/page-census.h"
+#include "kernel/pages/page-census.h"
+#include "fuzz.h"
 
 static void check_targets(json_object *array) {
         _cleanup_(hold_targets_done) HoldTargets targets = { 0 }, again = { 0 };

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-#include "kernel/kmsg.h"
+#include "kernel/log/kmsg.h"
 
 /* Whatever a kernel log record holds: no crash, and a slot message only of a PCI device with text. */
 

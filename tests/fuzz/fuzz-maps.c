@@ -3,8 +3,8 @@
 #include <fcntl.h>
 #include <sys/mman.h>
 
+#include "holders/scan/maps.h"
 #include "fuzz.h"
-#include "holders/maps.h"
 
 static int check_mapping(const Mapping *m, void *userdata) {
         _cleanup_free_ char *path = NULL;

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include <errno.h>
 
+#include "holders/memory/memory-groups.h"
 #include "fuzz.h"
-#include "holders/memory-groups.h"
 
 /* The text as memory.stat; its two first lines as memory.swap.max and memory.swap.current. */
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {

@@ -2,9 +2,9 @@
 #include <errno.h>
 #include <sys/mount.h>
 
+#include "kernel/mounts/mount-ns.h"
+#include "kernel/mounts/mount-options.h"
 #include "fuzz.h"
-#include "kernel/mount-ns.h"
-#include "kernel/mount-options.h"
 
 static void check_words(char *rest) {
         for (char *word; (word = strsep(&rest, ","));) {

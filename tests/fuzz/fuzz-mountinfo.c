@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include <errno.h>
 
+#include "kernel/mounts/mount-options.h"
+#include "kernel/mounts/mountinfo.h"
 #include "fuzz.h"
-#include "kernel/mount-options.h"
-#include "kernel/mountinfo.h"
 
 static void look_at_options(const MountEntry *m) {
         _cleanup_free_ char *unknown = NULL;

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include <errno.h>
 
+#include "kernel/memory/node-memory.h"
 #include "fuzz.h"
-#include "kernel/node-memory.h"
 
 /* The text as a node's meminfo, and as a list of nodes. */
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {

@@ -2,8 +2,8 @@
 #include <errno.h>
 
 #include "base/span.h"
+#include "kernel/pci/pci-resource.h"
 #include "fuzz.h"
-#include "kernel/pci-resource.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
         _cleanup_free_ char *text = fuzz_text(data, size);

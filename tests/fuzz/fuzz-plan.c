@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-#include "fuzz.h"
 #include "plan/plan.h"
+#include "fuzz.h"
 
 /* Whatever a plan file holds: it is refused with a reason, or every step of it can be described and the plan sealed again. */
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-#include "fuzz.h"
 #include "holders/holder-rule.h"
 #include "plan/policy-rules.h"
+#include "fuzz.h"
 
 /* Whatever a file holds: it is read to its end, a rule either refuses or has a ladder, and nothing in it brings a SIGKILL that was
  * not asked for. */

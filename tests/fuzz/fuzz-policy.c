@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-#include "fuzz.h"
 #include "plan/policy.h"
+#include "fuzz.h"
 
 /* Whatever a policy file holds: it is read to its end, and every setting stays within its bounds. */
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {

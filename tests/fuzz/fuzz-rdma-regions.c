@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include <errno.h>
 
+#include "kernel/users/rdma-regions.h"
 #include "fuzz.h"
-#include "kernel/rdma-regions.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
         _cleanup_(rdma_regions_done) RdmaRegions regions = { 0 };

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include <errno.h>
 
+#include "kernel/sysfs/quirks.h"
 #include "fuzz.h"
-#include "kernel/quirks.h"
 
 /* What a kernel calls itself: it is known to stand it, or there is a reason. */
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include <errno.h>
 
+#include "kernel/pci/pcie-slot.h"
 #include "fuzz.h"
-#include "kernel/pcie-slot.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
         SlotRegisters s;

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include <errno.h>
 
-#include "fuzz.h"
 #include "holders/unit-info.h"
+#include "fuzz.h"
 
 /* Whatever systemctl prints: it is refused, or every unit has a name and a state. */
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {

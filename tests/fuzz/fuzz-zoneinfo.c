@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include <errno.h>
 
+#include "holders/memory/zoneinfo.h"
 #include "fuzz.h"
-#include "holders/zoneinfo.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
         static const uint64_t firsts[] = { 0, 4784128, UINT64_MAX };

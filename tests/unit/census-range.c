@@ -3,7 +3,7 @@
  * took. Exit status 0 clean, 1 referenced, 2 not provable, 3 something else. */
 #include "base/clock.h"
 #include "base/parse.h"
-#include "kernel/page-census.h"
+#include "kernel/pages/page-census.h"
 
 int main(int argc, char **argv) {
         _cleanup_(census_result_done) CensusResult result = { 0 };

@@ -4,7 +4,7 @@
 #include <errno.h>
 
 #include "base/clock.h"
-#include "holders/pin-holder.h"
+#include "holders/pins/pin-holder.h"
 
 static int look(const char *text, json_object *to) {
         _cleanup_json_ json_object *array = NULL;

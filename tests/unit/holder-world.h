@@ -10,10 +10,10 @@
 #include <sys/stat.h>
 
 #include "base/clock.h"
-#include "kernel/cgroup.h"
+#include "kernel/process/cgroup.h"
+#include "step/ending/holder-look.h"
 #include "noted.h"
 #include "own-processes.h"
-#include "step/holder-look.h"
 
 /* A small world for the steps that deal with processes: a file system of our own that nobody else uses, groups like units, children
  * that hold a file and count, and a run that keeps the notes. Needs root and the unified cgroup hierarchy. */

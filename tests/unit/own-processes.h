@@ -9,7 +9,7 @@
 #include <sys/wait.h>
 
 #include "base/fileio.h"
-#include "kernel/process-stat.h"
+#include "kernel/process/process-stat.h"
 #include "test.h"
 
 /* Goes on in a child, and ends as that does. */

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
-#include "plan/picture.h"
+#include "plan/picture/picture.h"
 #include "test.h"
 
 /* What a comparison of a recorded machine with itself tells, once something of it is another. */

@@ -4,8 +4,8 @@
  * are kept between two runs, one a line. */
 #include "base/clock.h"
 #include "base/fileio.h"
-#include "noted.h"
 #include "step/step.h"
+#include "noted.h"
 
 static const char *notes_path;
 

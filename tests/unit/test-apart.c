@@ -12,7 +12,7 @@
 #include <sys/wait.h>
 
 #include "base/clock.h"
-#include "kernel/apart.h"
+#include "kernel/process/apart.h"
 #include "test.h"
 
 static int fork_error; /* what the machine says that has no process left */

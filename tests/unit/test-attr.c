@@ -2,7 +2,7 @@
 #include <errno.h>
 
 #include "base/fileio.h"
-#include "kernel/attr.h"
+#include "kernel/sysfs/attr.h"
 #include "test.h"
 
 static void put(const char *folder, const char *name, const char *bytes, size_t n) {

@@ -7,7 +7,7 @@
 
 #include "base/clock.h"
 #include "base/fileio.h"
-#include "kernel/memory-block.h"
+#include "kernel/memory/memory-block.h"
 #include "step/step.h"
 #include "test.h"
 

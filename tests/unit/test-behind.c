@@ -7,9 +7,9 @@
 #include <sys/stat.h>
 
 #include "base/clock.h"
-#include "engine-world.h"
 #include "engine/engine-parts.h"
-#include "kernel/apart.h"
+#include "kernel/process/apart.h"
+#include "engine-world.h"
 #include "own-processes.h"
 
 #define HOLD                                                                                                    \

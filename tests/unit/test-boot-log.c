@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* What the kernel's log tells of cards that are gone, who may say it, and what outlives the log. */
 #include "base/fileio.h"
-#include "kernel/boot-log.h"
+#include "kernel/log/boot-log.h"
 #include "test.h"
 
 static void say(BootLog *l, const char *record) {

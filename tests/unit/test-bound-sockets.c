@@ -9,7 +9,7 @@
 #include <sys/prctl.h>
 #include <sys/syscall.h>
 
-#include "holders/bound-sockets.h"
+#include "holders/scan/bound-sockets.h"
 #include "test.h"
 
 enum { SKIPPED = 77 };

@@ -2,7 +2,7 @@
 #include <errno.h>
 #include <linux/btf.h>
 
-#include "kernel/btf.h"
+#include "kernel/pages/btf.h"
 #include "test.h"
 
 /* struct page { long flags; union { struct { int a; int compound_head; }; const volatile union { long pgmap; }; }; u32 low:4, high:4; };

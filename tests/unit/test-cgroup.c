@@ -9,7 +9,7 @@
 
 #include "base/clock.h"
 #include "base/fileio.h"
-#include "kernel/cgroup.h"
+#include "kernel/process/cgroup.h"
 #include "test.h"
 
 static char *outer, *inner;     /* of this process alone: the test may run twice at a time */

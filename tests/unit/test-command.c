@@ -6,9 +6,9 @@
 
 #include "base/clock.h"
 #include "base/fileio.h"
-#include "kernel/apart.h"
-#include "kernel/command.h"
-#include "kernel/process-stat.h"
+#include "kernel/process/apart.h"
+#include "kernel/process/command.h"
+#include "kernel/process/process-stat.h"
 #include "test.h"
 
 static bool yes(void *userdata) {

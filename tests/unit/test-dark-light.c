@@ -6,11 +6,11 @@
 #include "engine/certificate.h"
 #include "engine/chain.h"
 #include "engine/journal.h"
-#include "noted.h"
 #include "plan/planner.h"
 #include "plan/policy.h"
-#include "test.h"
 #include "topology/topology.h"
+#include "noted.h"
+#include "test.h"
 
 static char *state;
 

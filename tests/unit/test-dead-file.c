@@ -9,9 +9,9 @@
 #include <sys/sysmacros.h>
 #include <sys/xattr.h>
 
-#include "holders/dead-file.h"
 #include "holders/holder.h"
-#include "kernel/mount-ns.h"
+#include "holders/scan/dead-file.h"
+#include "kernel/mounts/mount-ns.h"
 #include "own-processes.h"
 
 static char folder[] = "/dev/shm/test-dead-file-XXXXXX";

@@ -7,9 +7,9 @@
 #include <sys/sysmacros.h>
 
 #include "base/clock.h"
-#include "kernel/block-ground.h"
+#include "kernel/block/block-ground.h"
+#include "step/back/device-back.h"
 #include "noted.h"
-#include "step/device-back.h"
 #include "test.h"
 
 #define CARD "pci0000:0c/0000:0c:00.0/0000:0d:00.0/"

@@ -2,8 +2,8 @@
 #include <errno.h>
 #include <sys/sysmacros.h>
 
-#include "kernel/dm-set.h"
-#include "kernel/dm-state.h"
+#include "kernel/block/dm-set.h"
+#include "kernel/block/dm-state.h"
 #include "test.h"
 
 static char *number_of(dev_t dev, void *userdata) {

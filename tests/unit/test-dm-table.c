@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-#include "kernel/dm-table.h"
+#include "kernel/block/dm-table.h"
 #include "test.h"
 
 static char *to_x(const char *number, void *userdata) {

@@ -2,7 +2,7 @@
 /* Runs on the recorded machine "held": pciehp is away from the port above slot 2. */
 #include <errno.h>
 
-#include "kernel/driver.h"
+#include "kernel/sysfs/driver.h"
 #include "test.h"
 
 static void check(const char *bus, const char *device, int want, const char *driver) {

@@ -6,12 +6,12 @@
 
 #include "base/clock.h"
 #include "base/fileio.h"
-#include "holder-world.h"
 #include "holders/process.h"
-#include "kernel/process-stat.h"
-#include "step/holder-freeze.h"
-#include "step/others-held.h"
-#include "step/units.h"
+#include "kernel/process/process-stat.h"
+#include "step/ending/holder-freeze.h"
+#include "step/ending/others-held.h"
+#include "step/ending/units.h"
+#include "holder-world.h"
 
 #define STOP_ONCE "stop --no-block --no-ask-password -- a.service\n"
 

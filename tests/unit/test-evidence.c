@@ -4,7 +4,7 @@
 
 #include "holders/gaps.h"
 #include "probe/evidence.h"
-#include "step/users.h"
+#include "step/ending/users.h"
 #include "test.h"
 
 #define DAX "/sys/devices/virtual/dax9.0"

@@ -5,9 +5,9 @@
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
 
-#include "kernel/fence.h"
-#include "own-processes.h"
+#include "kernel/sysfs/fence.h"
 #include "step/step.h"
+#include "own-processes.h"
 
 #define NODE "/dev/dax9.9"
 #define HIDDEN "/dev/.safe-remove.dax9.9"

@@ -10,13 +10,13 @@
 #include <unistd.h>
 
 #include "base/clock.h"
-#include "kernel/file-id.h"
-#include "kernel/loop.h"
-#include "kernel/swap.h"
+#include "kernel/block/loop.h"
+#include "kernel/block/swap.h"
+#include "kernel/mounts/file-id.h"
+#include "step/back/device-back.h"
+#include "step/step.h"
 #include "noted.h"
 #include "own-processes.h"
-#include "step/device-back.h"
-#include "step/step.h"
 
 enum { IMAGE_SIZE = 1 << 20 };
 

@@ -6,7 +6,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "kernel/file-id.h"
+#include "kernel/mounts/file-id.h"
 #include "test.h"
 
 enum {

@@ -5,7 +5,7 @@
 #include <fcntl.h>
 #include <sys/uio.h>
 
-#include "kernel/file-pages.h"
+#include "kernel/pages/file-pages.h"
 #include "test.h"
 
 static void test_kinds(void) {

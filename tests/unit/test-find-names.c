@@ -2,8 +2,8 @@
 /* What has a name or a number is found by it, in a machine with very many as in one with few. */
 #include <sys/resource.h>
 
-#include "test.h"
 #include "topology/topology.h"
+#include "test.h"
 
 enum {
         MANY = 100000,

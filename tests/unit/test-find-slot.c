@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* What the policy says about a slot whose only light goes dark before the proof, on a recorded machine that has one; and names of slots
  * as people type them. */
-#include "kernel/slot-folder.h"
+#include "kernel/pci/slot-folder.h"
 #include "plan/planner.h"
 #include "plan/policy.h"
-#include "test.h"
 #include "topology/topology.h"
+#include "test.h"
 
 static const char *severity(json_object *findings) {
         for (size_t i = 0; i < json_len(findings); i++)

@@ -2,8 +2,8 @@
 #include <pthread.h>
 #include <sys/ptrace.h>
 
-#include "holder-world.h"
 #include "holders/process.h"
+#include "holder-world.h"
 
 static const StepOps *ops, *thaw;
 static char *unit, *session;

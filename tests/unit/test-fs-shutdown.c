@@ -5,7 +5,7 @@
 #include <sys/sysmacros.h>
 
 #include "base/clock.h"
-#include "kernel/fs-shutdown.h"
+#include "kernel/mounts/fs-shutdown.h"
 #include "own-processes.h"
 
 #define TIMEOUT (20 * USEC_PER_SEC)

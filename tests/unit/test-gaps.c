@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* Why a look is not complete: what is told of it, and what is to be done about it. */
 #include "base/clock.h"
-#include "hanging-process.h"
 #include "holders/gaps.h"
-#include "plan/findings.h"
+#include "plan/find/findings.h"
+#include "hanging-process.h"
 
 static void check_text(GapKind kind, Gap gap, const char *text, const char *evidence, const char *remedy) {
         _cleanup_free_ char *is = gap_text(kind, &gap), *seen = gap_evidence(kind, &gap), *does = gap_remedy(kind, &gap);

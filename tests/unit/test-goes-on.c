@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* What goes on without the card of slot 4, on recorded machines: a path over a network, an array of three. Each part has to work at the
  * moment of the question. */
-#include "kernel/attr.h"
-#include "plan/scope.h"
+#include "kernel/sysfs/attr.h"
+#include "plan/scope/scope.h"
 #include "probe/probe.h"
-#include "test.h"
 #include "topology/topology.h"
+#include "test.h"
 
 static json_object *scope;
 

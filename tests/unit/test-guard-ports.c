@@ -5,11 +5,11 @@
 
 #include "base/clock.h"
 #include "base/json.h"
-#include "daemon/guard-hands.h"
-#include "daemon/guard-ports.h"
+#include "daemon/guard/hands.h"
+#include "daemon/guard/ports.h"
 #include "daemon/log.h"
-#include "kernel/held-slot.h"
-#include "kernel/pcie-slot.h"
+#include "kernel/pci/held-slot.h"
+#include "kernel/pci/pcie-slot.h"
 #include "test.h"
 
 #define PORT "0000:0c:00.0"

@@ -7,9 +7,9 @@
 #include "base/clock.h"
 #include "base/fileio.h"
 #include "base/run-dir.h"
-#include "kernel/held-slot.h"
-#include "kernel/process-stat.h"
-#include "step/hotplug-service.h"
+#include "kernel/pci/held-slot.h"
+#include "kernel/process/process-stat.h"
+#include "step/ending/hotplug-service.h"
 #include "test.h"
 
 #define PORT "0000:0c:00.0"

@@ -16,7 +16,7 @@
 #include "base/clock.h"
 #include "base/fileio.h"
 #include "holders/process.h"
-#include "holders/scan.h"
+#include "holders/scan/scan.h"
 #include "own-processes.h"
 
 enum {

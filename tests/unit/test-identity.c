@@ -5,7 +5,7 @@
 #include "base/fileio.h"
 #include "engine/identity.h"
 #include "plan/restore.h"
-#include "plan/scope.h"
+#include "plan/scope/scope.h"
 #include "test.h"
 
 #define SECOND_DISK "/sys/bus/pci/devices/0000:04:00.0"

@@ -5,7 +5,7 @@
 #include <sys/socket.h>
 
 #include "base/clock.h"
-#include "holders/in-flight.h"
+#include "holders/scan/in-flight.h"
 #include "own-processes.h"
 
 enum { CANNOT_RUN = 77 };

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include <errno.h>
 
-#include "kernel/iomem.h"
+#include "kernel/memory/iomem.h"
 #include "test.h"
 
 #define HPA UINT64_C(0x490000000)

@@ -10,13 +10,13 @@
 #include "base/clock.h"
 #include "base/fileio.h"
 #include "base/run-dir.h"
+#include "plan-text.h"
 #include "engine/journal.h"
 #include "engine/state-dir.h"
-#include "kernel/apart.h"
-#include "kernel/attr.h"
-#include "kernel/write.h"
+#include "kernel/process/apart.h"
+#include "kernel/sysfs/attr.h"
+#include "kernel/sysfs/write.h"
 #include "own-processes.h"
-#include "plan-text.h"
 #include "test.h"
 
 /* The folders whose entries were made durable, in the place of the C library's. */

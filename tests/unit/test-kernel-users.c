@@ -4,7 +4,7 @@
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
 
-#include "kernel/kernel-users.h"
+#include "kernel/users/kernel-users.h"
 #include "test.h"
 
 #define CONFIG "/sys/kernel/config"

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-#include "kernel/kmsg-since.h"
+#include "kernel/log/kmsg-since.h"
 #include "test.h"
 
 /* As kernels of several years say it. */

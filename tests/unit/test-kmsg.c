@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-#include "kernel/kmsg.h"
+#include "kernel/log/kmsg.h"
 #include "test.h"
 
 #define PORT "0000:0c:00.0"

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* The table says yes to what is in it and to nothing else. */
-#include "kernel/known-drivers.h"
+#include "kernel/sysfs/known-drivers.h"
 #include "test.h"
 
 static void test_rows(void) {

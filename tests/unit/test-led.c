@@ -5,8 +5,8 @@
 #include <linux/pci_regs.h>
 #include <sys/stat.h>
 
-#include "kernel/attr.h"
-#include "kernel/slot-folder.h"
+#include "kernel/pci/slot-folder.h"
+#include "kernel/sysfs/attr.h"
 #include "led/led.h"
 #include "test.h"
 

@@ -2,7 +2,7 @@
 #include <errno.h>
 #include <sys/stat.h>
 
-#include "kernel/listing.h"
+#include "kernel/sysfs/listing.h"
 #include "test.h"
 
 int main(void) {

@@ -6,8 +6,8 @@
 
 #include "base/clock.h"
 #include "base/json.h"
-#include "log.h"
-#include "removal.h"
+#include "daemon/log.h"
+#include "daemon/removal/removal.h"
 #include "test.h"
 
 static json_object *told;

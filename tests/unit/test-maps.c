@@ -5,8 +5,8 @@
 #include <sys/mman.h>
 #include <sys/sysmacros.h>
 
-#include "holders/scan.h"
-#include "kernel/mountinfo.h"
+#include "holders/scan/scan.h"
+#include "kernel/mounts/mountinfo.h"
 #include "base/fileio.h"
 #include "own-processes.h"
 

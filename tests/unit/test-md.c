@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-#include "kernel/md.h"
+#include "kernel/block/md.h"
 #include "test.h"
 
 /* md_goes_t: those whose first letter is in the text. */

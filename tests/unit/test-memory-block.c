@@ -4,8 +4,8 @@
 #include <fcntl.h>
 #include <sys/stat.h>
 
-#include "kernel/attr.h"
-#include "kernel/memory-block.h"
+#include "kernel/memory/memory-block.h"
+#include "kernel/sysfs/attr.h"
 #include "test.h"
 
 #define BLOCK_SIZE UINT64_C(0x8000000)

@@ -6,8 +6,8 @@
 #include <sys/syscall.h>
 
 #include "base/clock.h"
-#include "holders/memory-holder.h"
-#include "kernel/attr.h"
+#include "holders/memory/memory-holder.h"
+#include "kernel/sysfs/attr.h"
 #include "hanging-process.h"
 
 enum {

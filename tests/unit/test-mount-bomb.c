@@ -8,10 +8,10 @@
 
 #include "base/clock.h"
 #include "base/fileio.h"
-#include "kernel/mount-ns-budget.h"
-#include "kernel/mounts.h"
+#include "kernel/mounts/mount-ns-budget.h"
+#include "kernel/mounts/mounts.h"
+#include "topology/load/load.h"
 #include "own-processes.h"
-#include "topology/load.h"
 
 enum {
         CANNOT_RUN = 77,

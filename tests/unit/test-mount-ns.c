@@ -6,7 +6,7 @@
 #include <sys/sysmacros.h>
 
 #include "base/clock.h"
-#include "kernel/mounts.h"
+#include "kernel/mounts/mounts.h"
 #include "own-processes.h"
 
 enum { CANNOT_RUN = 77 };

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include <sys/mount.h>
 
-#include "kernel/mount-options.h"
+#include "kernel/mounts/mount-options.h"
 #include "test.h"
 
 static void attributes(const char *options, uint64_t want, const char *want_unknown) {

@@ -2,7 +2,7 @@
 #include <errno.h>
 #include <sys/sysmacros.h>
 
-#include "kernel/mountinfo.h"
+#include "kernel/mounts/mountinfo.h"
 #include "test.h"
 
 static void test_lines(void) {

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include <errno.h>
 
-#include "holders/memory-groups.h"
-#include "kernel/node-memory.h"
+#include "holders/memory/memory-groups.h"
+#include "kernel/memory/node-memory.h"
 #include "test.h"
 
 static const char guest[] =

@@ -12,8 +12,8 @@
 
 #include "base/fileio.h"
 #include "plan/planner.h"
-#include "test.h"
 #include "topology/topology.h"
+#include "test.h"
 
 typedef struct Before {
         const char *slot;       /* of `t` */

@@ -5,7 +5,7 @@
 #include <sys/mman.h>
 #include <sys/stat.h>
 
-#include "kernel/page-cache.h"
+#include "kernel/pages/page-cache.h"
 #include "test.h"
 
 enum {

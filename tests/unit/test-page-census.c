@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* The census itself needs a card's memory: tests/vm/scenarios/80-pins.py. */
-#include "kernel/kernel-memory.h"
-#include "kernel/page-census.h"
+#include "kernel/memory/kernel-memory.h"
+#include "kernel/pages/page-census.h"
 #include "test.h"
 
 #define START UINT64_C(0x490000000)

@@ -2,8 +2,8 @@
 /* What is given up by force must be somebody's page, and pinned: never one of the kernel's own. */
 #include <linux/kernel-page-flags.h>
 
-#include "kernel/page-frame.h"
-#include "step/poison.h"
+#include "kernel/pages/page-frame.h"
+#include "step/back/poison.h"
 #include "test.h"
 
 #define FLAG(name) (UINT64_C(1) << KPF_##name)

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include <errno.h>
 
-#include "kernel/pci-resource.h"
+#include "kernel/pci/pci-resource.h"
 #include "test.h"
 
 static void test_parse(void) {

@@ -5,7 +5,7 @@
 #include <fcntl.h>
 
 #include "base/fileio.h"
-#include "kernel/pcie-slot.h"
+#include "kernel/pci/pcie-slot.h"
 #include "test.h"
 
 #define PORT "0000:0c:00.0"

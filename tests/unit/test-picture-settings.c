@@ -4,8 +4,8 @@
 #include <errno.h>
 #include <sys/stat.h>
 
+#include "topology/load/load.h"
 #include "picture-told.h"
-#include "topology/load.h"
 
 #define FSDAX "disk of namespace 4c830f10-b192-4cc8-885e-4f3dd0eddddf"
 #define STRIPED "md device 369853f9-3c2b-99cb-1e78-6635578b43c1"

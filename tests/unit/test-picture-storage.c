@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* What is compared of all that stands on a card, on the recorded machine "storage": file systems on volumes, arrays, swap and persistent
  * memory. Names that the kernel gives mean nothing; whatever else is another thing is told, with what to do about it. */
+#include "topology/load/load.h"
 #include "picture-told.h"
-#include "topology/load.h"
 
 #define FSDAX "4c830f10-b192-4cc8-885e-4f3dd0eddddf"
 #define SWAP_NAMESPACE "b7c38d01-92a5-4848-af91-085468e2d35b"

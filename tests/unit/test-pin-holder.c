@@ -7,7 +7,7 @@
 #include <sys/uio.h>
 #include <sys/wait.h>
 
-#include "holders/pin-holder.h"
+#include "holders/pins/pin-holder.h"
 #include "test.h"
 
 /* 6.12, as it stands. */

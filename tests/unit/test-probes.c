@@ -12,8 +12,8 @@
 #include <unistd.h>
 
 #include "base/fileio.h"
-#include "kernel/attr.h"
-#include "kernel/mountinfo.h"
+#include "kernel/mounts/mountinfo.h"
+#include "kernel/sysfs/attr.h"
 #include "probe/probe.h"
 #include "test.h"
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include <sys/stat.h>
 
-#include "holders/process-roll.h"
+#include "holders/scan/process-roll.h"
 #include "own-processes.h"
 
 enum {

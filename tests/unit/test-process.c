@@ -8,8 +8,8 @@
 #include <sys/wait.h>
 
 #include "holders/process.h"
-#include "kernel/attr.h"
-#include "kernel/pidfd.h"
+#include "kernel/process/pidfd.h"
+#include "kernel/sysfs/attr.h"
 #include "own-processes.h"
 #include "test.h"
 

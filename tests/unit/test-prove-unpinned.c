@@ -2,8 +2,8 @@
 /* What the step does where there is no such memory; where there is: tests/vm/scenarios/80-pins.py. */
 #include <errno.h>
 
-#include "noted.h"
 #include "step/step.h"
+#include "noted.h"
 #include "test.h"
 
 static json_object *make(const char *kind, bool force) {

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include <errno.h>
 
-#include "kernel/quirks.h"
+#include "kernel/sysfs/quirks.h"
 #include "test.h"
 
 static void works(ForcedUnmap way, const char *release, bool want) {

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "base/clock.h"
-#include "quota.h"
+#include "daemon/caller/quota.h"
 #include "test.h"
 
 #define MIB (1024 * 1024)

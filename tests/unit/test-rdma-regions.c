@@ -3,7 +3,7 @@
 #include <linux/netlink.h>
 #include <rdma/rdma_netlink.h>
 
-#include "kernel/rdma-regions.h"
+#include "kernel/users/rdma-regions.h"
 #include "test.h"
 
 /* Messages as the kernel writes them: a length in front that is known at the end. */

@@ -2,7 +2,7 @@
 /* The plan of a restoration, made on a recorded machine from the plan of a removal there: the card is in its slot as if it had
  * come back. */
 #include "plan/restore.h"
-#include "plan/scope.h"
+#include "plan/scope/scope.h"
 #include "test.h"
 
 typedef struct Case {

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* The engine's way through a restoration: its steps are writes of the policy file, the one thing that moves there, and one about the
  * card, which cannot be carried out. */
-#include "engine-world.h"
 #include "engine/records.h"
+#include "engine-world.h"
 
 #define POLICY_STEP(value, was, frame)                                                                          \
         "{\"name\": \"auto-online\", \"args\": {\"value\": \"" value "\", \"was\": \"" was "\"}, \"frame\": " frame "," \

@@ -9,7 +9,7 @@
 #include <unistd.h>
 
 #include "base/clock.h"
-#include "holders/scan-crew.h"
+#include "holders/scan/scan-crew.h"
 #include "test.h"
 
 enum {

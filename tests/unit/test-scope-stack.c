@@ -2,7 +2,7 @@
 /* What goes with a card, on machines that are made up because they are hard to come by. */
 #include <limits.h>
 
-#include "plan/scope.h"
+#include "plan/scope/scope.h"
 #include "test.h"
 
 #define NAMES(...) .lower = (char *[]) { __VA_ARGS__ }, .n_lower = sizeof((char *[]) { __VA_ARGS__ }) / sizeof(char *)

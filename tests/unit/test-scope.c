@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* test-scope MACHINE: what goes with a card on a recorded machine, and in which order. */
-#include "plan/scope.h"
+#include "plan/scope/scope.h"
 #include "test.h"
 
 typedef struct Case {

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-#include "topology/select-name.h"
+#include "topology/select/select-name.h"
 #include "test.h"
 
 int main(void) {

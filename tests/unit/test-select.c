@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* test-select MACHINE: names on a recorded machine, what they lead to, and what the operator is told. */
-#include "topology/select.h"
+#include "topology/select/select.h"
 #include "test.h"
 
 enum {

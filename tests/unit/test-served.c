@@ -4,8 +4,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "kernel/served-block.h"
-#include "plan/findings.h"
+#include "kernel/users/served-block.h"
+#include "plan/find/findings.h"
 #include "test.h"
 
 static char nbd[] = "nbd0", part[] = "nbd0p1", ublk[] = "ublkb3", type[] = "ext4";

@@ -5,7 +5,7 @@
 #include "base/span.h"
 #include "engine/identity.h"
 #include "plan/planner.h"
-#include "plan/scope.h"
+#include "plan/scope/scope.h"
 #include "test.h"
 
 #define MIB (UINT64_C(1) << 20)

@@ -7,13 +7,13 @@
 #include <poll.h>
 
 #include "base/clock.h"
-#include "daemon/guard-hands.h"
-#include "daemon/worker-press.h"
-#include "kernel/apart.h"
-#include "kernel/held-slot.h"
-#include "kernel/pcie-slot.h"
+#include "daemon/guard/hands.h"
+#include "daemon/worker/press.h"
+#include "kernel/pci/held-slot.h"
+#include "kernel/pci/pcie-slot.h"
+#include "kernel/process/apart.h"
+#include "step/ending/hotplug-service.h"
 #include "own-processes.h"
-#include "step/hotplug-service.h"
 
 #define PORT "0000:0c:00.0"
 #define SERVICE PORT ":pcie004"

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* What is told of a slot that says "safe to pull". Its registers are ours. */
 #include "base/clock.h"
-#include "daemon/source.h"
-#include "kernel/pcie-slot.h"
+#include "daemon/source/source.h"
+#include "kernel/pci/pcie-slot.h"
 #include "test.h"
 
 #define PORT "0000:0c:00.0"

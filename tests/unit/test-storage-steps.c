@@ -6,9 +6,9 @@
 
 #include "base/clock.h"
 #include "base/fileio.h"
-#include "kernel/attr.h"
-#include "noted.h"
+#include "kernel/sysfs/attr.h"
 #include "step/step.h"
+#include "noted.h"
 #include "test.h"
 
 #define BLOCK "/sys/class/block"

@@ -2,8 +2,8 @@
 /* Who has ranges of user numbers is one user with all of them, and with his own number. */
 #include <errno.h>
 
-#include "daemon/sub-uid.h"
-#include "daemon/worker-sub-uid.h"
+#include "daemon/caller/sub-uid.h"
+#include "daemon/worker/sub-uid.h"
 #include "base/fileio.h"
 #include "test.h"
 

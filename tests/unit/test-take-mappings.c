@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* What follows the driver's going, with /dev/zero for a dax device: private mappings of it keep their file. */
-#include "holder-world.h"
 #include "holders/process.h"
-#include "holders/sync-files.h"
-#include "step/holder-freeze.h"
-#include "step/take-mappings.h"
+#include "holders/scan/sync-files.h"
+#include "step/ending/holder-freeze.h"
+#include "step/ending/take-mappings.h"
+#include "holder-world.h"
 
 static void map_zero(bool touch) {
         _cleanup_close_ int fd = open("/dev/zero", O_RDWR | O_CLOEXEC);

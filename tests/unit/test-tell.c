@@ -3,13 +3,13 @@
 #include <sys/mman.h>
 #include <sys/stat.h>
 
-#include "daemon/worker-removal.h"
-#include "plan/findings.h"
+#include "daemon/worker/removal/removal.h"
+#include "plan/find/findings.h"
 #include "test.h"
 
 enum {
         PATH_LENGTH = 4000,
-        LINE_MAX_BYTES = 64 * 1024 * 1024, /* daemon/worker-client.c */
+        LINE_MAX_BYTES = 64 * 1024 * 1024, /* daemon/source/worker-client.c */
 };
 
 static json_object *hold_with(const char *path) {

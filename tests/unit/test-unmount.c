@@ -9,12 +9,12 @@
 #include <sys/sysmacros.h>
 
 #include "base/clock.h"
-#include "kernel/mounts.h"
-#include "kernel/remount.h"
-#include "kernel/unmount.h"
+#include "kernel/mounts/mounts.h"
+#include "kernel/mounts/remount.h"
+#include "kernel/mounts/unmount.h"
+#include "step/step.h"
 #include "noted.h"
 #include "own-processes.h"
-#include "step/step.h"
 
 static const StepLimits limits = { .write_timeout_usec = 20 * USEC_PER_SEC };
 static const StepOps *ops;

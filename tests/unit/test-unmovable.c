@@ -3,7 +3,7 @@
  * that say anything, and one page is on a CPU's free list. */
 #include <errno.h>
 
-#include "holders/unmovable.h"
+#include "holders/memory/unmovable.h"
 #include "test.h"
 
 int main(void) {

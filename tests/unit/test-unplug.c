@@ -6,9 +6,9 @@
 
 #include "base/clock.h"
 #include "base/fileio.h"
-#include "noted.h"
-#include "step/region-moves.h"
+#include "step/back/region-moves.h"
 #include "step/step.h"
+#include "noted.h"
 #include "test.h"
 
 #define STATE "/sys/bus/dax/devices/dax0.0/state"

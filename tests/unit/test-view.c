@@ -4,8 +4,8 @@
 #include <sys/mount.h>
 #include <sys/stat.h>
 
-#include "daemon/worker-view.h"
-#include "kernel/public-path.h"
+#include "daemon/worker/view.h"
+#include "kernel/sysfs/public-path.h"
 #include "test.h"
 
 enum {

@@ -2,9 +2,9 @@
 /* Connections that call before the bus has said whose they are: the test is the bus, and says so when it likes. */
 #include <sys/socket.h>
 
-#include "bus-error.h"
+#include "daemon/bus/bus-error.h"
+#include "daemon/caller/who.h"
 #include "test.h"
-#include "who.h"
 
 typedef struct World {
         sd_bus *bus, *daemon;  /* the two ends */

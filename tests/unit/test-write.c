@@ -7,7 +7,7 @@
 
 #include "base/clock.h"
 #include "base/fileio.h"
-#include "kernel/write.h"
+#include "kernel/sysfs/write.h"
 #include "test.h"
 
 static char *dir_file(const char *dir, const char *name) {

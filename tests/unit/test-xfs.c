@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include <errno.h>
 
-#include "kernel/xfs.h"
+#include "kernel/mounts/xfs.h"
 #include "test.h"
 
 static int check(const char *magic, unsigned char version, unsigned char features) {

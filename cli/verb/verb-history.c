@@ -1,0 +1,81 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "cli/client.h"
+#include "cli/removal.h"
+#include "cli/text/event-text.h"
+#include "cli/text/format.h"
+#include "cli/text/output.h"
+#include "verbs.h"
+
+enum {
+        LIMIT_DEFAULT = 20,
+};
+
+static Color outcome_color(const char *outcome) {
+        static const struct {
+                const char *outcome;
+                Color color;
+        } colors[] = {
+                { "safe", COLOR_GOOD }, { "released", COLOR_GOOD }, { "rebuilt", COLOR_GOOD }, { "incomplete", COLOR_BAD },
+                { "restored", COLOR_WARN }, { "interrupted", COLOR_WARN },
+                { "refused", COLOR_WARN }, { "stuck", COLOR_BAD },
+        };
+
+        for (size_t i = 0; i < ELEMENTSOF(colors); i++)
+                if (streq_ptr(colors[i].outcome, outcome))
+                        return colors[i].color;
+        return COLOR_NONE;
+}
+
+/* What a removal did not put back is told below the table, by its number: it may be long. */
+static void print_lost(json_object *removals) {
+        for (size_t i = 0; i < json_len(removals); i++) {
+                json_object *r = json_at(removals, i), *lost = json_array(r, "lost");
+
+                for (size_t k = 0; k < json_len(lost); k++)
+                        printf("%s %s, not put back: %s\n", removal_noun(r), json_str(r, "id"), json_object_get_string(json_at(lost, k)));
+        }
+}
+
+static void print_history(json_object *removals) {
+        static const char *const headers[] = { "ID", "WHEN", "SLOT", "KIND", "TRIGGER", "OUTCOME", "TOOK", "MESSAGE" };
+        _cleanup_table_ Table *t = table_new(headers, ELEMENTSOF(headers));
+
+        if (!t)
+                return;
+        table_align_right(t, 6);
+        for (size_t i = 0; i < json_len(removals); i++) {
+                json_object *r = json_at(removals, i);
+                const char *outcome = json_str(r, "outcome");
+                _cleanup_free_ char *slots = slots_text(r);
+
+                table_cell(t, COLOR_NONE, json_str(r, "id"));
+                table_cell(t, COLOR_NONE, FORMAT_TIME(json_u64(r, "started_usec")));
+                table_cell(t, COLOR_NONE, slots);
+                table_cell(t, COLOR_NONE, json_str(r, "kind"));
+                table_cell(t, COLOR_NONE, json_str(r, "trigger"));
+                table_cell(t, outcome_color(outcome), outcome ?: "unfinished");
+                table_cell(t, COLOR_NONE, json_has(r, "ended_usec") ? FORMAT_DURATION(removal_took(r)) : NULL);
+                table_cell(t, COLOR_NONE, message_text(r));
+        }
+        table_print(t, "");
+        print_lost(removals);
+}
+
+ExitCode verb_history(const Args *a) {
+        _cleanup_json_ json_object *history = NULL;
+        _cleanup_bus_ sd_bus *bus = NULL;
+
+        ExitCode code = client_connect(&bus);
+        if (code == CODE_DONE)
+                code = client_history(bus, a->has_limit ? a->limit : LIMIT_DEFAULT, &history);
+        if (code != CODE_DONE)
+                return code;
+
+        if (output.json != JSON_OFF)
+                print_json(history);
+        else if (json_len(json_array(history, "removals")) > 0)
+                print_history(json_array(history, "removals"));
+        else if (output.legend)
+                puts("no removals yet");
+        return CODE_DONE;
+}

@@ -1,0 +1,155 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include <inttypes.h>
+
+#include "cli/client.h"
+#include "cli/text/format.h"
+#include "cli/text/output.h"
+#include "verbs.h"
+
+/* The slot's card in numbers; sizes are not on the slot object, which knows nothing but hardware. */
+static void add_memory(json_object *slots, json_object *topology) {
+        json_object *memdevs = json_array(topology, "memdevs");
+
+        for (size_t i = 0; i < json_len(slots); i++) {
+                json_object *slot = json_at(slots, i);
+                uint64_t ram = 0, pmem = 0;
+
+                for (size_t k = 0; k < json_len(memdevs); k++) {
+                        json_object *m = json_at(memdevs, k);
+                        if (!streq_ptr(json_str(m, "slot"), json_str(slot, "name")))
+                                continue;
+                        ram += json_u64(m, "ram_bytes");
+                        pmem += json_u64(m, "pmem_bytes");
+                }
+                json_set_u64(slot, "ram_bytes", ram);
+                json_set_u64(slot, "pmem_bytes", pmem);
+        }
+}
+
+static Color state_color(const char *state) {
+        static const struct {
+                const char *state;
+                Color color;
+        } colors[] = {
+                { "safe", COLOR_GOOD },    { "removing", COLOR_WARN }, { "refused", COLOR_WARN },
+                { "stuck", COLOR_BAD },    { "empty", COLOR_DIM },     { "withdrawn", COLOR_BAD }, { "unknown", COLOR_BAD },
+                { "lost", COLOR_BAD },
+        };
+
+        for (size_t i = 0; i < ELEMENTSOF(colors); i++)
+                if (streq_ptr(colors[i].state, state))
+                        return colors[i].color;
+        return COLOR_NONE;
+}
+
+static void memory_cell(Table *t, json_object *slot) {
+        uint64_t ram = json_u64(slot, "ram_bytes"), pmem = json_u64(slot, "pmem_bytes");
+
+        if (ram > 0 && pmem > 0)
+                table_cellf(t, COLOR_NONE, "%s + %s pmem", FORMAT_SIZE(ram), FORMAT_SIZE(pmem));
+        else if (pmem > 0)
+                table_cellf(t, COLOR_NONE, "%s pmem", FORMAT_SIZE(pmem));
+        else
+                table_cell(t, COLOR_NONE, ram > 0 ? FORMAT_SIZE(ram) : NULL);
+}
+
+static void print_slots(json_object *slots) {
+        static const char *const headers[] = {
+                "SLOT", "STATE", "CARD", "MEMDEV", "SERIAL", "MEMORY", "POWER", "POWER-LED", "ATTENTION-LED",
+        };
+        static const char *const middle[] = { "card_address", "memdev", "serial" };
+        static const char *const tail[] = { "power", "power_led", "attention_led" };
+        _cleanup_table_ Table *t = table_new(headers, ELEMENTSOF(headers));
+
+        if (!t)
+                return;
+        for (size_t i = 0; i < json_len(slots); i++) {
+                json_object *s = json_at(slots, i);
+
+                table_cell(t, COLOR_NONE, json_str(s, "name"));
+                if (json_flag(s, "stale"))
+                        table_cellf(t, COLOR_WARN, "%s (stale)", json_str(s, "state") ?: "?");
+                else
+                        table_cell(t, state_color(json_str(s, "state")), json_str(s, "state"));
+                for (size_t k = 0; k < ELEMENTSOF(middle); k++)
+                        table_cell(t, COLOR_NONE, json_str(s, middle[k]));
+                memory_cell(t, s);
+                for (size_t k = 0; k < ELEMENTSOF(tail); k++)
+                        table_cell(t, COLOR_NONE, json_str(s, tail[k]));
+        }
+        table_print(t, "");
+}
+
+static void print_slots_json(json_object *slots) {
+        _cleanup_json_ json_object *o = json_object_new_object();
+
+        json_set_str(o, "schema", "safe-remove/list/1");
+        json_set(o, "slots", json_ref(slots));
+        print_json(o);
+}
+
+/* A card that is gone and has left something behind: its slot looks empty. */
+static void print_left(json_object *topology) {
+        json_object *slots = json_array(topology, "slots");
+
+        for (size_t i = 0; i < json_len(slots); i++)
+                if (json_str(json_at(slots, i), "left"))
+                        printf("slot %s: the card was pulled or lost its power, and not all of it is gone: %s\n", json_str(json_at(slots, i), "name"),
+                               json_str(json_at(slots, i), "left"));
+}
+
+/* A disk that is gone and of no slot, or of one that has another card by now. */
+static void print_vanished(json_object *topology) {
+        json_object *disks = json_array(topology, "vanished");
+
+        for (size_t i = 0; i < json_len(disks); i++) {
+                const char *slot = json_str(json_at(disks, i), "slot");
+                json_object *lost = json_array(json_at(disks, i), "lost");
+
+                printf("%s%s%s: the disk %s is gone, and still in use: %s\n", slot ? "slot " : "no slot is known", slot ?: "",
+                       slot ? ", which has another card now" : "", json_str(json_at(disks, i), "device") ?: "?", json_object_get_string(json_at(lost, 0)) ?: "?");
+        }
+}
+
+/* Whether a removal of it has ended nobody knows: that is not "all is well". */
+static ExitCode tell_unknown(json_object *slots) {
+        for (size_t i = 0; i < json_len(slots); i++) {
+                if (!streq_ptr(json_str(json_at(slots, i), "state"), "unknown"))
+                        continue;
+                if (output.json != JSON_OFF)
+                        return CODE_FAILED; /* the document says it */
+                return fail(CODE_FAILED, NULL, "slot %s is unknown: the record of a removal cannot be read; 'journalctl -b -u safe-removed' says which",
+                            json_str(json_at(slots, i), "name") ?: "?");
+        }
+        return CODE_DONE;
+}
+
+ExitCode verb_list(const Args *a) {
+        _cleanup_json_ json_object *slots = NULL, *removals = NULL, *topology = NULL;
+        _cleanup_bus_ sd_bus *bus = NULL;
+
+        /* The look first: a daemon that was started by this very call knows its slots only after it. */
+        ExitCode code = client_connect(&bus);
+        if (code != CODE_DONE)
+                return code;
+        ExitCode looked = client_topology(bus, &topology);
+        /* A failed look is a failure. What was seen before is shown all the same, and says that it is old. */
+        if (looked != CODE_DONE && (looked != CODE_FAILED || output.json != JSON_OFF))
+                return looked;
+        code = client_objects(bus, &slots, &removals);
+        if (code != CODE_DONE)
+                return code;
+
+        add_memory(slots, topology);
+        if (output.json != JSON_OFF)
+                print_slots_json(slots);
+        else if (json_len(slots) > 0)
+                print_slots(slots);
+        else if (output.legend)
+                puts("no hot-plug slots");
+        if (output.json == JSON_OFF) {
+                print_left(topology);
+                print_vanished(topology);
+        }
+        return looked != CODE_DONE ? looked : tell_unknown(slots);
+}

@@ -1,0 +1,96 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include <errno.h>
+#include <signal.h>
+#include <time.h>
+
+#include "base/clock.h"
+#include "cli/client.h"
+#include "cli/listen.h"
+#include "cli/removal.h"
+#include "cli/text/event-text.h"
+#include "cli/text/format.h"
+#include "cli/text/output.h"
+#include "verbs.h"
+
+static void print_event(json_object *event) {
+        if (output.json != JSON_OFF) {
+                json_set_str(event, "schema", "safe-remove/event/1");
+                print_json(event);
+        } else {
+                _cleanup_free_ char *text = event_text(event);
+                const char *slot = json_str(event, "slot"), *removal = event_removal(event);
+                bool one = streq_ptr(json_str(event, "type"), "led");
+                _cleanup_free_ char *slots = one || !json_array(event, "slots") ? NULL : slots_text(event);
+
+                printf("%s  ", FORMAT_TIME(json_has(event, "time_usec") ? json_u64(event, "time_usec") : now_wall()));
+                if (slot && *slot)
+                        printf("slot %s  ", slots ?: slot);
+                if (removal && *removal)
+                        printf("removal %s  ", removal);
+                puts(text ?: "");
+        }
+        /* Readers of a pipe want a line when it happens, not when the buffer is full. */
+        fflush(stdout);
+}
+
+static void on_event(json_object *event, void *userdata) {
+        print_event(event);
+}
+
+static void on_daemon(bool runs, void *userdata) {
+        _cleanup_json_ json_object *event = json_object_new_object();
+
+        json_set_str(event, "type", "daemon");
+        json_set_str(event, "state", runs ? "running" : "gone");
+        json_set_u64(event, "time_usec", now_wall());
+        print_event(event);
+}
+
+static const ListenHandler listen_handler = {
+        .event = on_event,
+        .daemon = on_daemon,
+};
+
+/* Silence of a daemon that is not there would look like peace. This call also starts it. */
+static ExitCode check_daemon(sd_bus *bus) {
+        _cleanup_json_ json_object *properties = NULL;
+        _cleanup_error_ sd_bus_error e = SD_BUS_ERROR_NULL;
+
+        int r = client_properties(bus, BUS_PATH, BUS_MANAGER, &properties, &e);
+        return r < 0 ? client_fail(r, &e) : CODE_DONE;
+}
+
+static int leave_at_signals(sd_event *event) {
+        sigset_t set;
+
+        sigemptyset(&set);
+        sigaddset(&set, SIGINT);
+        sigaddset(&set, SIGTERM);
+        if (sigprocmask(SIG_BLOCK, &set, NULL) < 0)
+                return -errno;
+
+        /* No handler: the default of sd-event leaves the loop. */
+        int r = sd_event_add_signal(event, NULL, SIGINT, NULL, NULL);
+        return r < 0 ? r : sd_event_add_signal(event, NULL, SIGTERM, NULL, NULL);
+}
+
+ExitCode verb_monitor(const Args *a) {
+        _cleanup_event_ sd_event *event = NULL;
+        _cleanup_bus_ sd_bus *bus = NULL;
+        _cleanup_(listen_done) Listen l = { 0 };
+
+        ExitCode code = client_connect(&bus);
+        if (code == CODE_DONE)
+                code = check_daemon(bus);
+        if (code != CODE_DONE)
+                return code;
+
+        int r = sd_event_new(&event);
+        if (r >= 0)
+                r = listen_start(&l, bus, event, &listen_handler, NULL);
+        if (r >= 0)
+                r = leave_at_signals(event);
+        if (r >= 0)
+                r = sd_event_loop(event);
+        return r < 0 ? client_fail(r, NULL) : CODE_DONE;
+}

@@ -1,0 +1,17 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+#include "cli/args.h"
+
+ExitCode verb_list(const Args *a);
+ExitCode verb_show(const Args *a);
+ExitCode verb_plan(const Args *a);
+ExitCode verb_explain(const Args *a);
+ExitCode verb_remove(const Args *a);
+ExitCode verb_restore(const Args *a);
+ExitCode verb_cancel(const Args *a);
+ExitCode verb_status(const Args *a);
+ExitCode verb_monitor(const Args *a);
+ExitCode verb_history(const Args *a);
+ExitCode verb_verify(const Args *a);
+ExitCode verb_certificate(const Args *a);

@@ -1,0 +1,101 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "daemon/caller/answer.h"
+#include "daemon/caller/who.h"
+#include "bus-error.h"
+#include "event-bus.h"
+
+enum {
+        SUBSCRIBERS_MAX = 64,
+};
+
+/* The destination of an event for root on his own socket, where nobody has a name. */
+#define ROOTS_NAME "org.saferemove1.Root"
+
+static void warn(int error) {
+        if (error < 0)
+                log_plain(LOG_WARNING, "The bus cannot be told what happens: %s", strerror(-error));
+}
+
+/* Of these types the message says what the hardware did, and is about nobody. */
+static bool has_public_message(const char *type) {
+        static const char *const types[] = { "button", "request", "request-unserved", "kmsg-lost", "given-back", "withdrawn" };
+
+        for (size_t i = 0; i < ELEMENTSOF(types); i++)
+                if (streq_ptr(type, types[i]))
+                        return true;
+        return false;
+}
+
+static json_object *public_event(json_object *event) {
+        static const char *const keys[] = {
+                "schema", "type", "time_usec", "removal", "slot", "slots", "port", "card", "state", "n", "of", "name", "phase", "done", "usec",
+                "outcome", "code", "certificate", "power", "attention", "deadline_usec", "digest", "verdict", "kind", "steps", "holders",
+                "blockers", "eta_usec",
+        };
+        json_object *o = json_object_new_object();
+
+        for (size_t i = 0; i < ELEMENTSOF(keys); i++)
+                if (json_has(event, keys[i]))
+                        json_set(o, keys[i], json_ref(json_get(event, keys[i])));
+        if (has_public_message(json_str(event, "type")) && json_has(event, "message"))
+                json_set(o, "message", json_ref(json_get(event, "message")));
+        return o;
+}
+
+static int send_to(sd_bus *bus, const char *destination, const char *text) {
+        sd_bus_message *signal = NULL;
+
+        int r = sd_bus_message_new_signal(bus, &signal, MANAGER_PATH, MANAGER_INTERFACE, "Event");
+        if (r < 0)
+                return r;
+        _cleanup_(sd_bus_message_unrefp) _unused_ sd_bus_message *owned = signal;
+        r = sd_bus_message_append(signal, "s", text);
+        if (r >= 0 && destination)
+                r = sd_bus_message_set_destination(signal, destination);
+        return r < 0 ? r : sd_bus_send(bus, signal, NULL);
+}
+
+static int send_public(sd_bus *bus, void *userdata) {
+        return send_to(bus, NULL, userdata);
+}
+
+/* Whoever is there is root, and has all events addressed to him. */
+static int send_private(sd_bus *bus, void *userdata) {
+        return send_to(bus, ROOTS_NAME, userdata);
+}
+
+void event_bus_send(Manager *m, json_object *event) {
+        _cleanup_json_ json_object *public = public_event(event);
+        sd_bus *system = buses_system(m->buses);
+
+        if (system)
+                warn(send_to(system, NULL, json_text(public)));
+        buses_tell_public(m->buses, send_public, (void *) json_text(public));
+        /* Thousands of lines are in the removal's report. */
+        if (strlen(json_text(event) ?: "") > ANSWER_INLINE_MAX) {
+                json_object_object_del(event, "lost");
+                json_object_object_del(event, "remedy");
+        }
+        const char *text = json_text(event);
+        if (strlen(text ?: "") > ANSWER_INLINE_MAX)
+                text = json_text(public);
+        for (const char *name = m->subscribers ? sd_bus_track_first(m->subscribers) : NULL; name; name = sd_bus_track_next(m->subscribers)) {
+                warn(send_to(system, name, text));
+                buses_said(m->buses, system, strlen(text));
+        }
+        warn(buses_tell_private(m->buses, send_private, (void *) text));
+}
+
+int event_bus_subscribe(Manager *m, sd_bus_message *call, json_object *by, sd_bus_error *reterr) {
+        if (!who_is_privileged(by))
+                return sd_bus_error_setf(reterr, BUS_ERROR_NOT_AUTHORIZED, "Only root may hear about others' processes and files. Everybody hears the rest.");
+        if (!sd_bus_message_get_sender(call))
+                return sd_bus_reply_method_return(call, ""); /* on root's own socket everybody has */
+        int r = m->subscribers ? 0 : sd_bus_track_new(sd_bus_message_get_bus(call), &m->subscribers, NULL, NULL);
+        if (r >= 0 && sd_bus_track_count(m->subscribers) >= SUBSCRIBERS_MAX)
+                return sd_bus_error_setf(reterr, BUS_ERROR_BUSY, "%d connections have subscribed already. Close one of them, then try again.",
+                                SUBSCRIBERS_MAX);
+        if (r >= 0)
+                r = sd_bus_track_add_sender(m->subscribers, call);
+        return r < 0 ? r : sd_bus_reply_method_return(call, "");
+}

@@ -1,0 +1,402 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include <errno.h>
+
+#include "base/clock.h"
+#include "daemon/caller/ask.h"
+#include "daemon/caller/authorize.h"
+#include "daemon/caller/options.h"
+#include "daemon/caller/who.h"
+#include "daemon/manager/manager.h"
+#include "daemon/strv.h"
+#include "bus-error.h"
+#include "event-bus.h"
+#include "objects.h"
+#include "removal-bus.h"
+#include "slot-bus.h"
+
+/* Decodes "sa{sv}". */
+static int read_wish(sd_bus_message *call, const char **ret_target, json_object **ret_options, sd_bus_error *error) {
+        int r = sd_bus_message_read_basic(call, 's', ret_target);
+        return r < 0 ? r : options_read(call, ret_options, error);
+}
+
+/* The same with "as". One name is as good as a string; `target` has all of them, for people. */
+static int read_wish_of_several(sd_bus_message *call, char **ret_target, json_object **ret_targets, json_object **ret_options, sd_bus_error *error) {
+        _cleanup_json_ json_object *targets = json_object_new_array();
+        _cleanup_free_ char *all = strdup("");
+        const char *name;
+
+        int r = sd_bus_message_enter_container(call, 'a', "s");
+        while (r >= 0 && (r = sd_bus_message_read_basic(call, 's', &name)) > 0) {
+                char *more = all ? strf("%s%s%s", all, *all ? " " : "", name) : NULL;
+                free(all);
+                all = more;
+                json_append_str(targets, name);
+        }
+        if (r >= 0)
+                r = sd_bus_message_exit_container(call);
+        if (r >= 0)
+                r = options_read(call, ret_options, error);
+        if (r < 0)
+                return r;
+        if (!all)
+                return -ENOMEM;
+        if (json_len(targets) == 0)
+                return sd_bus_error_setf(error, BUS_ERROR_MALFORMED_NAME, "No card is named.");
+        *ret_target = TAKE_PTR(all);
+        *ret_targets = json_len(targets) > 1 ? TAKE_PTR(targets) : NULL;
+        return 0;
+}
+
+/* A request that the worker only answers, about what nobody records. */
+static json_object *question_new(const char *target, json_object *targets, json_object *options, json_object *by) {
+        json_object *request = json_object_new_object();
+
+        json_set_str(request, "id", "0");
+        json_set_str(request, "target", target);
+        if (targets)
+                json_set(request, "targets", json_ref(targets));
+        json_set_str(request, "trigger", trigger_to_string(TRIGGER_COMMAND));
+        json_set(request, "by", json_ref(by));
+        json_set(request, "options", json_ref(options));
+        json_set_bool(request, "parts", true);
+        return request;
+}
+
+/* Of what differs by nothing but who may see it. */
+static json_object *reading_new(json_object *by) {
+        json_object *request = json_object_new_object(), *reader = json_object_new_object();
+
+        json_set_u64(reader, "uid", json_u64(by, "uid"));
+        json_set(request, "by", reader);
+        json_set_bool(request, "parts", true);
+        return request;
+}
+
+/* Each of these has a twin whose name begins with Open and which answers with a descriptor. */
+static bool wants_stream(sd_bus_message *call) {
+        return startswith(sd_bus_message_get_member(call), "Open");
+}
+
+/* And those that may be long one that begins with Page, for who cannot be handed a descriptor. */
+static bool wants_page(sd_bus_message *call) {
+        return startswith(sd_bus_message_get_member(call), "Page");
+}
+
+static int ask_for(Manager *m, sd_bus_message *call, json_object *by, const char *verb, const char *what, json_object *request, sd_bus_error *error) {
+        const AskWish wish = { .verb = verb, .what = what, .request = request, .stream = wants_stream(call) };
+
+        return asks_add(m, call, by, &wish, error);
+}
+
+/* The slots as well: who asks for the topology sees them as they are. */
+static int get_topology(Manager *m, sd_bus_message *call, json_object *by, sd_bus_error *error) {
+        _cleanup_json_ json_object *request = reading_new(by);
+        const AskWish wish = { .verb = "topology", .what = "The topology", .request = request, .look = true, .stream = wants_stream(call) };
+
+        return asks_add(m, call, by, &wish, error);
+}
+
+static int plan_one(Manager *m, sd_bus_message *call, json_object *by, const char *verb, sd_bus_error *error) {
+        _cleanup_json_ json_object *options = NULL, *request = NULL;
+        const char *target;
+
+        int r = read_wish(call, &target, &options, error);
+        if (r < 0)
+                return r;
+        request = question_new(target, NULL, options, by);
+        manager_tell_unread(m, request);
+        r = wants_page(call) ? asks_read_page(call, request) : 0;
+        return r < 0 ? r : ask_for(m, call, by, verb, "The plan", request, error);
+}
+
+static int plan_removal_of(Manager *m, sd_bus_message *call, json_object *by, sd_bus_error *error) {
+        return plan_one(m, call, by, "plan", error);
+}
+
+static int plan_restore_of(Manager *m, sd_bus_message *call, json_object *by, sd_bus_error *error) {
+        return plan_one(m, call, by, "plan-restore", error);
+}
+
+static int plan_several(Manager *m, sd_bus_message *call, json_object *by, sd_bus_error *error) {
+        _cleanup_json_ json_object *targets = NULL, *options = NULL, *request = NULL;
+        _cleanup_free_ char *target = NULL;
+
+        int r = read_wish_of_several(call, &target, &targets, &options, error);
+        if (r < 0)
+                return r;
+        request = question_new(target, targets, options, by);
+        manager_tell_unread(m, request);
+        r = wants_page(call) ? asks_read_page(call, request) : 0;
+        return r < 0 ? r : ask_for(m, call, by, "plan", "The plan", request, error);
+}
+
+static int verify(Manager *m, sd_bus_message *call, json_object *by, sd_bus_error *error) {
+        _cleanup_json_ json_object *request = NULL;
+        const char *target;
+
+        int r = sd_bus_message_read_basic(call, 's', &target);
+        if (r < 0)
+                return r;
+        request = question_new(target, NULL, NULL, by);
+        return ask_for(m, call, by, "verify", "The proof", request, error);
+}
+
+static int remove_or_restore(Manager *m, sd_bus_message *call, json_object *by, RemovalKind kind, sd_bus_error *error) {
+        RemovalRequest request = { .kind = kind, .trigger = TRIGGER_COMMAND, .by = by };
+        _cleanup_json_ json_object *options = NULL;
+
+        int r = authorize_change(by, error);
+        if (r < 0)
+                return r;
+        r = read_wish(call, &request.target, &options, error);
+        if (r < 0)
+                return r;
+
+        request.options = options;
+        r = manager_remove(m, request, call);
+        if (r < 0)
+                return sd_bus_error_setf(error, BUS_ERROR_FAILED, "The %s cannot be started: %s.",
+                                kind == KIND_RESTORE ? "restoration" : "removal", strerror(-r));
+        return 1;
+}
+
+static int remove_one(Manager *m, sd_bus_message *call, json_object *by, sd_bus_error *error) {
+        return remove_or_restore(m, call, by, KIND_REMOVE, error);
+}
+
+static int restore_one(Manager *m, sd_bus_message *call, json_object *by, sd_bus_error *error) {
+        return remove_or_restore(m, call, by, KIND_RESTORE, error);
+}
+
+static int remove_several(Manager *m, sd_bus_message *call, json_object *by, sd_bus_error *error) {
+        _cleanup_json_ json_object *targets = NULL, *options = NULL;
+        _cleanup_free_ char *target = NULL;
+
+        int r = authorize_change(by, error);
+        if (r < 0)
+                return r;
+        r = read_wish_of_several(call, &target, &targets, &options, error);
+        if (r < 0)
+                return r;
+
+        const RemovalRequest request = {
+                .kind = KIND_REMOVE, .trigger = TRIGGER_COMMAND, .target = target, .targets = targets, .options = options, .by = by,
+        };
+        r = manager_remove(m, request, call);
+        return r < 0 ? sd_bus_error_setf(error, BUS_ERROR_FAILED, "The removal cannot be started: %s.", strerror(-r)) : 1;
+}
+
+static int cancel(Manager *m, sd_bus_message *call, json_object *by, sd_bus_error *error) {
+        const char *text;
+
+        int r = authorize_change(by, error);
+        if (r < 0)
+                return r;
+        r = sd_bus_message_read_basic(call, 's', &text);
+        if (r < 0)
+                return r;
+
+        Removal *removal = manager_running_meant(m, text);
+        if (!removal)
+                return sd_bus_error_setf(error, BUS_ERROR_NOT_RUNNING, "No removal of '%s' is running.", text);
+        r = manager_cancel(removal, by, error);
+        return r < 0 ? r : sd_bus_reply_method_return(call, "");
+}
+
+static int get_history(Manager *m, sd_bus_message *call, json_object *by, sd_bus_error *error) {
+        _cleanup_json_ json_object *request = reading_new(by);
+        uint32_t limit;
+
+        int r = sd_bus_message_read_basic(call, 'u', &limit);
+        if (r < 0)
+                return r;
+        json_set_u64(request, "limit", limit);
+        return ask_for(m, call, by, "history", "The history", request, error);
+}
+
+static int page_history(Manager *m, sd_bus_message *call, json_object *by, sd_bus_error *error) {
+        _cleanup_json_ json_object *request = reading_new(by), *page = json_object_new_object();
+        const char *before;
+        uint32_t most;
+
+        int r = sd_bus_message_read(call, "su", &before, &most);
+        if (r < 0)
+                return r;
+        json_set_str(request, "before", before);
+        json_set_u64(request, "limit", most);
+        json_set_str(page, "what", "removals");
+        json_set(request, "page", TAKE_PTR(page));
+        return ask_for(m, call, by, "history", "The history", request, error);
+}
+
+static int get_certificate(Manager *m, sd_bus_message *call, json_object *by, sd_bus_error *error) {
+        _cleanup_json_ json_object *request = reading_new(by);
+        const char *id;
+
+        int r = sd_bus_message_read_basic(call, 's', &id);
+        if (r < 0)
+                return r;
+        json_set_str(request, "id", id);
+        return ask_for(m, call, by, "certificate", "The certificate", request, error);
+}
+
+static int verify_certificates(Manager *m, sd_bus_message *call, json_object *by, sd_bus_error *error) {
+        return ask_for(m, call, by, "certificates", "The verification", NULL, error);
+}
+
+/* What a method does once it is known who calls it. */
+static const struct {
+        const char *member;
+        who_then_t then;
+} methods[] = {
+        { "GetTopology", get_topology },
+        { "OpenTopology", get_topology },
+        { "PlanRemoval", plan_removal_of },
+        { "OpenPlanRemoval", plan_removal_of },
+        { "PagePlanRemoval", plan_removal_of },
+        { "PlanSeveral", plan_several },
+        { "OpenPlanSeveral", plan_several },
+        { "PagePlanSeveral", plan_several },
+        { "PlanRestore", plan_restore_of },
+        { "OpenPlanRestore", plan_restore_of },
+        { "PagePlanRestore", plan_restore_of },
+        { "Remove", remove_one },
+        { "RemoveSeveral", remove_several },
+        { "Restore", restore_one },
+        { "Cancel", cancel },
+        { "GetHistory", get_history },
+        { "OpenHistory", get_history },
+        { "PageHistory", page_history },
+        { "Verify", verify },
+        { "OpenVerify", verify },
+        { "GetCertificate", get_certificate },
+        { "OpenCertificate", get_certificate },
+        { "Subscribe", event_bus_subscribe },
+        { "VerifyCertificates", verify_certificates },
+        { "OpenVerifyCertificates", verify_certificates },
+};
+
+static int on_method(sd_bus_message *call, void *userdata, sd_bus_error *error) {
+        const char *member = sd_bus_message_get_member(call);
+
+        for (size_t i = 0; i < ELEMENTSOF(methods); i++)
+                if (streq(methods[i].member, member))
+                        return who_asks(userdata, call, methods[i].then, error);
+        return -ENOSYS; /* the vtable has no other */
+}
+
+static int get_removals(sd_bus *bus, const char *path, const char *interface, const char *property, sd_bus_message *reply,
+                void *userdata, sd_bus_error *error) {
+        const Manager *m = userdata;
+
+        int r = sd_bus_message_open_container(reply, 'a', "o");
+        for (size_t i = 0; r >= 0 && i < m->n_removals; i++)
+                if (removal_runs(m->removals[i]))
+                        r = sd_bus_message_append_basic(reply, 'o', m->removals[i]->path);
+        return r < 0 ? r : sd_bus_message_close_container(reply);
+}
+
+static int get_version(sd_bus *bus, const char *path, const char *interface, const char *property, sd_bus_message *reply,
+                void *userdata, sd_bus_error *error) {
+        return sd_bus_message_append(reply, "s", PROJECT_VERSION);
+}
+
+/* Who may do what is decided in authorize.c, hence UNPRIVILEGED everywhere. */
+static const sd_bus_vtable manager_vtable[] = {
+        SD_BUS_VTABLE_START(0),
+        SD_BUS_METHOD_WITH_ARGS("GetTopology", SD_BUS_NO_ARGS, SD_BUS_ARGS("s", json), on_method, SD_BUS_VTABLE_UNPRIVILEGED),
+        SD_BUS_METHOD_WITH_ARGS("OpenTopology", SD_BUS_NO_ARGS, SD_BUS_ARGS("h", json), on_method, SD_BUS_VTABLE_UNPRIVILEGED),
+        SD_BUS_METHOD_WITH_ARGS("PlanRemoval", SD_BUS_ARGS("s", target, "a{sv}", options), SD_BUS_ARGS("s", plan), on_method,
+                        SD_BUS_VTABLE_UNPRIVILEGED),
+        SD_BUS_METHOD_WITH_ARGS("OpenPlanRemoval", SD_BUS_ARGS("s", target, "a{sv}", options), SD_BUS_ARGS("h", plan), on_method,
+                        SD_BUS_VTABLE_UNPRIVILEGED),
+        SD_BUS_METHOD_WITH_ARGS("PagePlanRemoval", SD_BUS_ARGS("s", target, "a{sv}", options, "s", what, "u", first, "u", most), SD_BUS_ARGS("s", json),
+                        on_method, SD_BUS_VTABLE_UNPRIVILEGED),
+        SD_BUS_METHOD_WITH_ARGS("PagePlanSeveral", SD_BUS_ARGS("as", targets, "a{sv}", options, "s", what, "u", first, "u", most), SD_BUS_ARGS("s", json),
+                        on_method, SD_BUS_VTABLE_UNPRIVILEGED),
+        SD_BUS_METHOD_WITH_ARGS("PagePlanRestore", SD_BUS_ARGS("s", target, "a{sv}", options, "s", what, "u", first, "u", most), SD_BUS_ARGS("s", json),
+                        on_method, SD_BUS_VTABLE_UNPRIVILEGED),
+        SD_BUS_METHOD_WITH_ARGS("PageHistory", SD_BUS_ARGS("s", before, "u", most), SD_BUS_ARGS("s", json), on_method, SD_BUS_VTABLE_UNPRIVILEGED),
+        SD_BUS_METHOD_WITH_ARGS("Remove", SD_BUS_ARGS("s", target, "a{sv}", options), SD_BUS_ARGS("o", removal), on_method,
+                        SD_BUS_VTABLE_UNPRIVILEGED),
+        SD_BUS_METHOD_WITH_ARGS("PlanSeveral", SD_BUS_ARGS("as", targets, "a{sv}", options), SD_BUS_ARGS("s", plan), on_method,
+                        SD_BUS_VTABLE_UNPRIVILEGED),
+        SD_BUS_METHOD_WITH_ARGS("OpenPlanSeveral", SD_BUS_ARGS("as", targets, "a{sv}", options), SD_BUS_ARGS("h", plan), on_method,
+                        SD_BUS_VTABLE_UNPRIVILEGED),
+        SD_BUS_METHOD_WITH_ARGS("RemoveSeveral", SD_BUS_ARGS("as", targets, "a{sv}", options), SD_BUS_ARGS("o", removal), on_method,
+                        SD_BUS_VTABLE_UNPRIVILEGED),
+        SD_BUS_METHOD_WITH_ARGS("PlanRestore", SD_BUS_ARGS("s", target, "a{sv}", options), SD_BUS_ARGS("s", plan), on_method,
+                        SD_BUS_VTABLE_UNPRIVILEGED),
+        SD_BUS_METHOD_WITH_ARGS("OpenPlanRestore", SD_BUS_ARGS("s", target, "a{sv}", options), SD_BUS_ARGS("h", plan), on_method,
+                        SD_BUS_VTABLE_UNPRIVILEGED),
+        SD_BUS_METHOD_WITH_ARGS("Restore", SD_BUS_ARGS("s", target, "a{sv}", options), SD_BUS_ARGS("o", removal), on_method,
+                        SD_BUS_VTABLE_UNPRIVILEGED),
+        SD_BUS_METHOD_WITH_ARGS("Cancel", SD_BUS_ARGS("s", target_or_id), SD_BUS_NO_RESULT, on_method, SD_BUS_VTABLE_UNPRIVILEGED),
+        SD_BUS_METHOD_WITH_ARGS("GetHistory", SD_BUS_ARGS("u", limit), SD_BUS_ARGS("s", json), on_method, SD_BUS_VTABLE_UNPRIVILEGED),
+        SD_BUS_METHOD_WITH_ARGS("OpenHistory", SD_BUS_ARGS("u", limit), SD_BUS_ARGS("h", json), on_method, SD_BUS_VTABLE_UNPRIVILEGED),
+        SD_BUS_METHOD_WITH_ARGS("Verify", SD_BUS_ARGS("s", target), SD_BUS_ARGS("s", json), on_method, SD_BUS_VTABLE_UNPRIVILEGED),
+        SD_BUS_METHOD_WITH_ARGS("OpenVerify", SD_BUS_ARGS("s", target), SD_BUS_ARGS("h", json), on_method, SD_BUS_VTABLE_UNPRIVILEGED),
+        SD_BUS_METHOD_WITH_ARGS("GetCertificate", SD_BUS_ARGS("s", id), SD_BUS_ARGS("s", certificate), on_method, SD_BUS_VTABLE_UNPRIVILEGED),
+        SD_BUS_METHOD_WITH_ARGS("OpenCertificate", SD_BUS_ARGS("s", id), SD_BUS_ARGS("h", certificate), on_method, SD_BUS_VTABLE_UNPRIVILEGED),
+        SD_BUS_METHOD_WITH_ARGS("VerifyCertificates", SD_BUS_NO_ARGS, SD_BUS_ARGS("s", json), on_method, SD_BUS_VTABLE_UNPRIVILEGED),
+        SD_BUS_METHOD_WITH_ARGS("OpenVerifyCertificates", SD_BUS_NO_ARGS, SD_BUS_ARGS("h", json), on_method, SD_BUS_VTABLE_UNPRIVILEGED),
+        SD_BUS_METHOD_WITH_ARGS("Subscribe", SD_BUS_NO_ARGS, SD_BUS_NO_RESULT, on_method, SD_BUS_VTABLE_UNPRIVILEGED),
+        SD_BUS_PROPERTY("Version", "s", get_version, 0, SD_BUS_VTABLE_PROPERTY_CONST),
+        SD_BUS_PROPERTY("Removals", "ao", get_removals, 0, SD_BUS_VTABLE_PROPERTY_EMITS_CHANGE),
+        SD_BUS_SIGNAL_WITH_ARGS("Event", SD_BUS_ARGS("s", json), 0),
+        SD_BUS_SIGNAL_WITH_ARGS("PrepareForRemoval", SD_BUS_ARGS("s", slot, "b", start, "t", deadline_usec), 0),
+        SD_BUS_VTABLE_END
+};
+
+static int serve(sd_bus *bus, void *userdata) {
+        Manager *m = userdata;
+
+        int r = objects_register(m, bus);
+        if (r < 0)
+                return r;
+        r = sd_bus_add_object_vtable(bus, NULL, MANAGER_PATH, MANAGER_INTERFACE, manager_vtable, m);
+        if (r < 0)
+                return r;
+        r = slot_bus_register(m, bus);
+        return r < 0 ? r : removal_bus_register(m, bus);
+}
+
+static void forget_names(void *userdata) {
+        Manager *m = userdata;
+
+        who_forget(m->who);
+        m->subscribers = sd_bus_track_unref(m->subscribers);
+}
+
+const BusesHandler manager_buses_handler = {
+        .serve = serve,
+        .lost = forget_names,
+};
+
+static void warn(int error) {
+        if (error < 0)
+                log_plain(LOG_WARNING, "The bus cannot be told what happens: %s", strerror(-error));
+}
+
+void manager_bus_event(Manager *m, const Removal *r, json_object *event) {
+        json_set_str(event, "schema", "safe-remove/event/1");
+        json_set_u64(event, "time_usec", now_wall());
+        if (r) {
+                json_set_str(event, "removal", r->id);
+                if (!json_has(event, "slot")) /* an `led` of one slot of several has its own */
+                        json_set_str(event, "slot", r->slot);
+                if (r->others)
+                        json_set(event, "slots", removal_slot_names(r));
+        }
+        event_bus_send(m, event);
+}
+
+void manager_bus_prepare(Manager *m, const char *slot, bool start, uint64_t deadline_usec) {
+        warn(buses_signal(m->buses, MANAGER_PATH, MANAGER_INTERFACE, "PrepareForRemoval", "sbt", slot, (int) start,
+                        deadline_usec));
+}
+
+void manager_bus_removals_changed(Manager *m) {
+        warn(buses_properties_changed(m->buses, MANAGER_PATH, MANAGER_INTERFACE, (const char *const[]) { "Removals", NULL }));
+}

@@ -1,0 +1,19 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+#include "daemon/caller/answer.h"
+#include "daemon/removal/removal.h"
+
+/* What a removal has to say of holders, steps and blockers: its plan, and how it ended. Root gets all of it, others what the worker says that
+ * everybody may see. Each is put together once, for all who ask. */
+
+/* The plan of an event, whole and "public"; both may be long, and neither is kept in this process's memory. */
+int removal_report_take_plan(Removal *r, json_object *event);
+
+/* Of an ending: {"message", "remedy", "lost"} for everybody; NULL: nothing that says more than the daemon itself. */
+int removal_report_take_ending(Removal *r, json_object *public);
+
+/* "safe-remove/report/1" as it is now. */
+int removal_report(Removal *r, bool privileged, Answer **ret);
+
+void removal_report_free(RemovalReport *p); /* NULL is fine */

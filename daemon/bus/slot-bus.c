@@ -1,0 +1,103 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "daemon/manager/manager.h"
+#include "daemon/strv.h"
+#include "objects.h"
+#include "slot-bus.h"
+
+static int get_text(sd_bus *bus, const char *path, const char *interface, const char *property, sd_bus_message *reply,
+                void *userdata, sd_bus_error *error) {
+        const ManagedSlot *s = userdata;
+        int what = slot_text_from_string(property);
+
+        return what < 0 ? what : sd_bus_message_append(reply, "s", slot_get(s, (SlotText) what));
+}
+
+static int get_removal(sd_bus *bus, const char *path, const char *interface, const char *property, sd_bus_message *reply,
+                void *userdata, sd_bus_error *error) {
+        return sd_bus_message_append(reply, "o", slot_get(userdata, SLOT_TEXT_REMOVAL));
+}
+
+static int get_flag(sd_bus *bus, const char *path, const char *interface, const char *property, sd_bus_message *reply,
+                void *userdata, sd_bus_error *error) {
+        const ManagedSlot *s = userdata;
+
+        bool value = streq(property, "Held") ? s->view.held : streq(property, "Stale") ? s->view.stale : s->view.occupied;
+
+        return sd_bus_message_append(reply, "b", (int) value);
+}
+
+static const sd_bus_vtable slot_vtable[] = {
+        SD_BUS_VTABLE_START(0),
+        SD_BUS_PROPERTY("Name", "s", get_text, 0, SD_BUS_VTABLE_PROPERTY_CONST),
+        SD_BUS_PROPERTY("Port", "s", get_text, 0, SD_BUS_VTABLE_PROPERTY_EMITS_CHANGE),
+        SD_BUS_PROPERTY("CardAddress", "s", get_text, 0, SD_BUS_VTABLE_PROPERTY_EMITS_CHANGE),
+        SD_BUS_PROPERTY("Memdev", "s", get_text, 0, SD_BUS_VTABLE_PROPERTY_EMITS_CHANGE),
+        SD_BUS_PROPERTY("Serial", "s", get_text, 0, SD_BUS_VTABLE_PROPERTY_EMITS_CHANGE),
+        SD_BUS_PROPERTY("Occupied", "b", get_flag, 0, SD_BUS_VTABLE_PROPERTY_EMITS_CHANGE),
+        SD_BUS_PROPERTY("Held", "b", get_flag, 0, SD_BUS_VTABLE_PROPERTY_EMITS_CHANGE),
+        SD_BUS_PROPERTY("Stale", "b", get_flag, 0, SD_BUS_VTABLE_PROPERTY_EMITS_CHANGE),
+        SD_BUS_PROPERTY("Power", "s", get_text, 0, SD_BUS_VTABLE_PROPERTY_EMITS_CHANGE),
+        SD_BUS_PROPERTY("PowerLed", "s", get_text, 0, SD_BUS_VTABLE_PROPERTY_EMITS_CHANGE),
+        SD_BUS_PROPERTY("AttentionLed", "s", get_text, 0, SD_BUS_VTABLE_PROPERTY_EMITS_CHANGE),
+        SD_BUS_PROPERTY("State", "s", get_text, 0, SD_BUS_VTABLE_PROPERTY_EMITS_CHANGE),
+        SD_BUS_PROPERTY("Removal", "o", get_removal, 0, SD_BUS_VTABLE_PROPERTY_EMITS_CHANGE),
+        SD_BUS_VTABLE_END
+};
+
+static int find(sd_bus *bus, const char *path, const char *interface, void *userdata, void **ret_found, sd_bus_error *error) {
+        Manager *m = userdata;
+
+        for (size_t i = 0; i < m->n_slots; i++)
+                if (streq(m->slots[i]->path, path)) {
+                        *ret_found = m->slots[i];
+                        return 1;
+                }
+        return 0;
+}
+
+static int enumerate(sd_bus *bus, const char *prefix, void *userdata, char ***ret_nodes, sd_bus_error *error) {
+        const Manager *m = userdata;
+        _cleanup_(strv_freep) char **nodes = calloc(m->n_slots + 1, sizeof(char *));
+        if (!nodes)
+                return -ENOMEM;
+
+        for (size_t i = 0; i < m->n_slots; i++) {
+                nodes[i] = strdup(m->slots[i]->path);
+                if (!nodes[i])
+                        return -ENOMEM;
+        }
+        *ret_nodes = TAKE_PTR(nodes);
+        return 0;
+}
+
+int slot_bus_append_all(const Manager *m, sd_bus_message *reply) {
+        int r = 0;
+
+        for (size_t i = 0; i < m->n_slots && r >= 0; i++)
+                r = objects_append(reply, m->slots[i]->path, SLOT_INTERFACE, slot_vtable, m->slots[i]);
+        return r;
+}
+
+int slot_bus_register(Manager *m, sd_bus *bus) {
+        int r = sd_bus_add_fallback_vtable(bus, NULL, SLOT_PATH, SLOT_INTERFACE, slot_vtable, find, m);
+        return r < 0 ? r : sd_bus_add_node_enumerator(bus, NULL, SLOT_PATH, enumerate, m);
+}
+
+static void warn(const ManagedSlot *s, int error) {
+        if (error < 0)
+                log_plain(LOG_WARNING, "Slot %s: the bus cannot be told about it: %s", slot_get(s, SLOT_TEXT_NAME), strerror(-error));
+}
+
+void slot_bus_added(ManagedSlot *s) {
+        s->exported = true;
+        warn(s, buses_object_added(s->manager->buses, s->path));
+}
+
+void slot_bus_removed(ManagedSlot *s) {
+        warn(s, buses_object_removed(s->manager->buses, s->path));
+        s->exported = false;
+}
+
+void slot_bus_changed(ManagedSlot *s, const char *const *properties) {
+        warn(s, buses_properties_changed(s->manager->buses, s->path, SLOT_INTERFACE, properties));
+}

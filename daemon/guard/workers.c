@@ -1,0 +1,408 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include <errno.h>
+#include <fcntl.h>
+#include <sched.h>
+#include <signal.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/socket.h>
+
+#include "base/clock.h"
+#include "base/fileio.h"
+#include "base/json.h"
+#include "base/spawn.h"
+#include "daemon/log.h"
+#include "socket.h"
+#include "workers.h"
+
+#define WORKER_NAME "safe-remove-worker"
+#define STARTER_NAME "safe-remove-sta" /* as ps(1) shows it */
+
+enum {
+        JOBS_MAX = 128,        /* far more than the daemon ever has */
+        HANGING_READERS = 2,   /* of each verb, see is_let_in() */
+        HANGING_OTHERS = 8,
+        HANGING_LIGHTS = 32,   /* one port that hangs is not to have the lights of all */
+        BACKLOG = 64,
+        MESSAGE_MAX = 512,
+        LISTENER_FD = 3,       /* in the starter */
+        OOM_SCORE = -900,      /* the guard's is -1000; a worker may need more memory than a machine has */
+};
+
+#define LOCKED_MAX ((rlim_t) 8 * 1024 * 1024)  /* the kernel's own; the guard's has no end */
+#define DYING_USEC (5 * USEC_PER_SEC)          /* SIGKILL ends a process at once, or it sits in the kernel */
+#define AGAIN_USEC (100 * USEC_PER_MSEC)
+
+typedef struct Starter Starter;
+
+typedef struct Job Job;
+struct Job {
+        Starter *starter;
+        int link;              /* -EBADF: who asked for it is gone */
+        pid_t pid;             /* 0: not started */
+        char *verb;            /* NULL: not started */
+        bool killed;           /* and not dead yet */
+        sd_event_source *io, *child;
+        Job *next;
+};
+
+struct Starter {
+        sd_event *event;
+        sd_event_source *listening, *dying_over;
+        Job *jobs;
+        unsigned n_jobs;
+        unsigned n_dying;      /* whose daemon is gone, and who are not yet */
+        bool last_ones;        /* the guard is gone: nobody else is started */
+        bool told_hanging;
+};
+
+struct Workers {
+        sd_event *event;
+        int listener;          /* kept here: what is asked for while a starter is replaced is not lost */
+        int line;              /* its end is the end of the other side */
+        sd_event_source *io, *again;
+};
+
+/* The starter, a process of its own. */
+
+static void leave_if_last(const Starter *s) {
+        if (s->last_ones && s->n_jobs == 0)
+                (void) sd_event_exit(s->event, EXIT_SUCCESS);
+}
+
+static void listen_or_wait(Starter *s) {
+        if (s->listening)
+                (void) sd_event_source_set_enabled(s->listening, s->n_dying > 0 && s->dying_over ? SD_EVENT_OFF : SD_EVENT_ON);
+}
+
+static int on_dying_over(sd_event_source *timer, uint64_t usec, void *userdata) {
+        Starter *s = userdata;
+
+        s->dying_over = sd_event_source_disable_unref(s->dying_over);
+        listen_or_wait(s);
+        return 0;
+}
+
+static void job_free(Job *j) {
+        Starter *s = j->starter;
+        Job **at = &s->jobs;
+
+        while (*at != j)
+                at = &(*at)->next;
+        *at = j->next;
+        s->n_jobs--;
+        sd_event_source_disable_unref(j->io);
+        sd_event_source_disable_unref(j->child);
+        if (j->link >= 0)
+                close(j->link);
+        free(j->verb);
+        free(j);
+        leave_if_last(s);
+}
+
+/* The group has its number for as long as its leader has not been collected. */
+static void kill_group(Job *j) {
+        if (j->pid <= 0)
+                return;
+        (void) kill(-j->pid, SIGKILL);
+        j->killed = true;
+}
+
+/* How many of them hang in the kernel with what should have ended them may be there, and no more are started: -1: any number. Those who ask
+ * again for ever would take all places in the end, and a removal would have none. */
+static int hanging_max(const char *verb) {
+        static const char *const removals[] = { "run", "restore", "resume" };
+        static const char *const readers[] = { "records", "record", "history", "certificate", "certificates" };
+
+        for (size_t i = 0; i < ELEMENTSOF(removals); i++)
+                if (streq(verb, removals[i]))
+                        return -1;
+        for (size_t i = 0; i < ELEMENTSOF(readers); i++)
+                if (streq(verb, readers[i]))
+                        return HANGING_READERS;
+        return streq(verb, "light") ? HANGING_LIGHTS : HANGING_OTHERS;
+}
+
+static bool is_let_in(Starter *s, const char *verb) {
+        int n = 0, max = hanging_max(verb);
+        pid_t pid = 0;
+
+        for (const Job *j = s->jobs; j; j = j->next)
+                if (j->killed && streq(j->verb, verb)) {
+                        pid = j->pid;
+                        n++;
+                }
+        if (max < 0 || n < max)
+                return true;
+        if (!s->told_hanging)
+                log_plain(LOG_ERR, "No worker is started for '%s': %d of them were killed and hang in the kernel, one as process %d. Something does not "
+                          "answer (see /proc/%d/stack), perhaps the file system of the records. It goes on when they have ended.", verb, n, pid, pid);
+        s->told_hanging = true;
+        return false;
+}
+
+static void tell(const Job *j, const char *type, const char *key, int value, bool exited) {
+        _cleanup_json_ json_object *o = json_object_new_object();
+
+        json_set_str(o, "type", type);
+        json_set_u64(o, key, (uint64_t) value);
+        if (exited)
+                json_set_bool(o, "exited", true);
+        const char *text = json_text(o);
+        if (text && j->link >= 0)
+                (void) send(j->link, text, strlen(text), MSG_NOSIGNAL | MSG_DONTWAIT);
+}
+
+static int on_child(sd_event_source *child, const siginfo_t *info, void *userdata) {
+        Job *j = userdata;
+        Starter *s = j->starter;
+
+        s->told_hanging = s->told_hanging && !j->killed;
+        kill_group(j); /* what it had started */
+        tell(j, "ended", "code", info->si_status, info->si_code == CLD_EXITED);
+        if (j->link < 0 && --s->n_dying == 0) {
+                s->dying_over = sd_event_source_disable_unref(s->dying_over);
+                listen_or_wait(s);
+        }
+        job_free(j);
+        return 0;
+}
+
+static void on_gone(Job *j) {
+        Starter *s = j->starter;
+
+        if (j->pid == 0) {
+                job_free(j);
+                return;
+        }
+        j->io = sd_event_source_disable_unref(j->io);
+        close(TAKE_FD(j->link));
+        kill_group(j);
+        s->n_dying++;
+        s->dying_over = sd_event_source_disable_unref(s->dying_over);
+        (void) sd_event_add_time_relative(s->event, &s->dying_over, CLOCK_MONOTONIC, DYING_USEC, 0, on_dying_over, s);
+        listen_or_wait(s);
+}
+
+static int start(Job *j, const char *verb, int stream) {
+        const char *path = getenv("SAFE_REMOVE_WORKER") ?: LIBEXEC_DIR "/" WORKER_NAME, *const argv[] = { WORKER_NAME, verb, NULL };
+        const Spawn worker = {
+                .path = path, .argv = argv, .environment = environ, .in = stream, .out = stream, .err = STDERR_FILENO, .own_group = true,
+        };
+
+        if (!verb || stream < 0 || j->pid != 0)
+                return -EINVAL;
+        if (!is_let_in(j->starter, verb))
+                return -EBUSY;
+        j->verb = strdup(verb);
+        int r = j->verb ? spawn_process(&worker, &j->pid) : -ENOMEM;
+        if (r < 0)
+                return r;
+        r = sd_event_add_child(j->starter->event, &j->child, j->pid, WEXITED, on_child, j);
+        /* Told by the kernel as often as it takes: sd-event passes over what becomes ready behind another event (its threshold), and one that
+         * is told once is lost then. It takes the change only by way of "off". */
+        if (r >= 0)
+                r = sd_event_source_set_enabled(j->child, SD_EVENT_OFF);
+        if (r >= 0)
+                r = sd_event_source_set_enabled(j->child, SD_EVENT_ON);
+        if (r < 0)
+                kill_group(j);
+        return r;
+}
+
+/* There is room for a second one, which comes as well then and is nobody's. */
+static void take_one(const int *fds, size_t n, int *ret_fd) {
+        for (size_t i = 1; i < n; i++)
+                close(fds[i]);
+        if (n > 0)
+                *ret_fd = fds[0];
+}
+
+/* A message, and a descriptor where there is one. */
+static ssize_t receive(int link, char *buffer, size_t size, int *ret_fd) {
+        _Alignas(struct cmsghdr) char control[CMSG_SPACE(sizeof(int))];
+        struct iovec iov = { .iov_base = buffer, .iov_len = size };
+        struct msghdr message = { .msg_iov = &iov, .msg_iovlen = 1, .msg_control = control, .msg_controllen = sizeof(control) };
+
+        ssize_t n = recvmsg(link, &message, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
+        if (n < 0)
+                return -errno;
+        const struct cmsghdr *c = CMSG_FIRSTHDR(&message);
+        if (c && c->cmsg_level == SOL_SOCKET && c->cmsg_type == SCM_RIGHTS)
+                take_one((const int *) (const void *) CMSG_DATA(c), (c->cmsg_len - CMSG_LEN(0)) / sizeof(int), ret_fd);
+        return n;
+}
+
+static int on_link(sd_event_source *io, int fd, uint32_t revents, void *userdata) {
+        _cleanup_json_ json_object *message = NULL;
+        _cleanup_close_ int stream = -EBADF;
+        char buffer[MESSAGE_MAX];
+        Job *j = userdata;
+
+        ssize_t n = receive(fd, buffer, sizeof(buffer), &stream);
+        if (n == -EAGAIN || n == -EINTR)
+                return 0;
+        if (n <= 0 || json_parse(buffer, (size_t) n, &message) < 0) {
+                on_gone(j);
+                return 0;
+        }
+        if (streq_ptr(json_str(message, "type"), "kill"))
+                kill_group(j);
+        if (!streq_ptr(json_str(message, "type"), "start-worker"))
+                return 0;
+
+        int r = start(j, json_str(message, "verb"), stream);
+        if (r >= 0)
+                tell(j, "started", "pid", j->pid, false);
+        else {
+                tell(j, "failed", "errno", -r, false);
+                job_free(j);
+        }
+        return 0;
+}
+
+static int on_connection(sd_event_source *io, int fd, uint32_t revents, void *userdata) {
+        Starter *s = userdata;
+
+        _cleanup_close_ int link = guard_accept(fd);
+        if (link < 0 || s->n_jobs >= JOBS_MAX)
+                return 0;
+        Job *j = calloc(1, sizeof(*j));
+        if (!j)
+                return 0;
+        *j = (Job) { .starter = s, .link = TAKE_FD(link), .next = s->jobs };
+        s->jobs = j;
+        s->n_jobs++;
+        if (sd_event_add_io(s->event, &j->io, j->link, EPOLLIN, on_link, j) < 0)
+                job_free(j);
+        return 0;
+}
+
+/* Whatever the guard may have said, it was not to us: this is its end. */
+static int on_guard_gone(sd_event_source *io, int fd, uint32_t revents, void *userdata) {
+        Starter *s = userdata;
+
+        s->last_ones = true;
+        s->listening = sd_event_source_disable_unref(s->listening);
+        close(LISTENER_FD);
+        leave_if_last(s);
+        return sd_event_source_set_enabled(io, SD_EVENT_OFF);
+}
+
+/* What the guard has for itself alone is nothing for who may run for minutes: its place before all others on the processor, its memory that
+ * stays, its being spared when there is none, its watchdog. */
+static void be_ordinary(void) {
+        _cleanup_free_ char *text = NULL;
+        struct rlimit locked;
+
+        (void) sched_setscheduler(0, SCHED_OTHER, &(struct sched_param) { 0 });
+        _cleanup_close_ int score = open("/proc/self/oom_score_adj", O_WRONLY | O_CLOEXEC);
+        if (score >= 0 && read_file("/proc/self/oom_score_adj", &text, NULL) >= 0 && strtol(text, NULL, 10) < OOM_SCORE)
+                (void) dprintf(score, "%d", OOM_SCORE);
+        if (getrlimit(RLIMIT_MEMLOCK, &locked) >= 0 && locked.rlim_max > LOCKED_MAX)
+                (void) setrlimit(RLIMIT_MEMLOCK, &(struct rlimit) { .rlim_cur = LOCKED_MAX, .rlim_max = LOCKED_MAX });
+        (void) unsetenv("NOTIFY_SOCKET");
+        (void) unsetenv("WATCHDOG_PID");
+        (void) unsetenv("WATCHDOG_USEC");
+        (void) prctl(PR_SET_NAME, STARTER_NAME);
+        _cleanup_free_ char *pid = strf("%d", getpid());
+        if (pid)
+                (void) setenv("SAFE_REMOVE_STARTER", pid, true);
+}
+
+static int run(Starter *s) {
+        int r = sd_event_new(&s->event);
+        if (r >= 0)
+                r = sd_event_add_io(s->event, &s->listening, LISTENER_FD, EPOLLIN, on_connection, s);
+        if (r >= 0)
+                r = sd_event_add_io(s->event, NULL, STDIN_FILENO, EPOLLIN, on_guard_gone, s);
+        return r < 0 ? r : sd_event_loop(s->event);
+}
+
+static _Noreturn void be_starter(int line, int listener) {
+        Starter s = { 0 };
+        sigset_t mask;
+
+        (void) signal(SIGCHLD, SIG_DFL);
+        (void) sigemptyset(&mask);
+        (void) sigaddset(&mask, SIGCHLD); /* sd-event wants it so */
+        (void) sigprocmask(SIG_SETMASK, &mask, NULL);
+        if (dup2(line, STDIN_FILENO) < 0 || (listener != LISTENER_FD && dup2(listener, LISTENER_FD) < 0) ||
+            close_range(LISTENER_FD + 1, ~0U, 0) < 0)
+                _exit(EXIT_FAILURE);
+        be_ordinary();
+        _exit(run(&s) < 0 ? EXIT_FAILURE : EXIT_SUCCESS);
+}
+
+/* The guard's side. */
+
+static int start_starter(Workers *w);
+
+static int on_again(sd_event_source *timer, uint64_t usec, void *userdata) {
+        Workers *w = userdata;
+
+        int r = start_starter(w);
+        return r < 0 ? sd_event_source_set_time_relative(timer, AGAIN_USEC) : 0;
+}
+
+static int on_starter_gone(sd_event_source *io, int fd, uint32_t revents, void *userdata) {
+        Workers *w = userdata;
+
+        log_plain(LOG_ERR, "The process that starts workers has ended; another one takes its place. Workers that run go on.");
+        w->io = sd_event_source_disable_unref(w->io);
+        close(TAKE_FD(w->line));
+        w->again = sd_event_source_disable_unref(w->again);
+        return sd_event_add_time_relative(w->event, &w->again, CLOCK_MONOTONIC, AGAIN_USEC, 0, on_again, w);
+}
+
+static int start_starter(Workers *w) {
+        int pair[2];
+
+        if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) < 0)
+                return -errno;
+        _cleanup_close_ int ours = pair[0];
+        _cleanup_close_ int theirs = pair[1];
+        int r = sd_event_add_io(w->event, &w->io, ours, EPOLLIN, on_starter_gone, w);
+        if (r < 0)
+                return r;
+
+        pid_t pid = fork();
+        if (pid == 0)
+                be_starter(theirs, w->listener);
+        if (pid < 0) {
+                r = -errno;
+                w->io = sd_event_source_disable_unref(w->io);
+                return r;
+        }
+        w->line = TAKE_FD(ours);
+        return 0;
+}
+
+Workers *workers_new(sd_event *event) {
+        Workers *w = calloc(1, sizeof(*w));
+        int r = w ? 0 : -ENOMEM;
+
+        if (w) {
+                *w = (Workers) { .event = event, .line = -EBADF };
+                w->listener = r = guard_listen(GUARD_SOCKET_WORKERS, BACKLOG);
+        }
+        if (r >= 0)
+                r = start_starter(w);
+        if (r >= 0)
+                return w;
+        log_plain(LOG_ERR, "No workers can be started: %s. Nothing can be looked at or removed.", strerror(-r));
+        workers_free(w);
+        return NULL;
+}
+
+void workers_free(Workers *w) {
+        if (!w)
+                return;
+        sd_event_source_disable_unref(w->io);
+        sd_event_source_disable_unref(w->again);
+        if (w->line >= 0)
+                close(w->line);
+        if (w->listener >= 0)
+                close(w->listener);
+        free(w);
+}

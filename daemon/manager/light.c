@@ -1,0 +1,243 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "base/clock.h"
+#include "daemon/caller/question.h"
+#include "daemon/source/scanner.h"
+#include "light.h"
+
+enum {
+        LIGHT_SEC = 30,
+        PAUSE_SEC = 2,
+        PAUSE_SEC_MAX = 64,
+        UNANSWERED_SEC_MAX = 3600, /* whose workers hang in the kernel: each leaves one more there */
+};
+
+/* An attention LED that does not show yet what it is to show. A write may fail behind one that hangs since before; that one's word must not be
+ * the last. */
+struct Light {
+        Manager *manager;
+        char *port;
+        char *wanted;
+        bool newer;            /* wanted since the worker that is at it began */
+        bool told;             /* that it cannot be set */
+        unsigned pause_sec;    /* before the next try, behind one that failed; doubled each time */
+        Question *question;
+        sd_event_source *retry;
+        Light *next;
+};
+
+static void light_free(Light *l) {
+        question_free(l->question);
+        sd_event_source_disable_unref(l->retry);
+        free(l->wanted);
+        free(l->port);
+        free(l);
+}
+
+DEFINE_CLEANUP_FUNC(Light, light_free)
+
+void lights_free(Manager *m) {
+        while (m->lights) {
+                Light *l = m->lights;
+
+                m->lights = l->next;
+                light_free(l);
+        }
+}
+
+static Light *light_of(const Manager *m, const char *port) {
+        for (Light *l = m->lights; l; l = l->next)
+                if (streq(l->port, port))
+                        return l;
+        return NULL;
+}
+
+static void forget(Light *forgotten) {
+        Light **l = &forgotten->manager->lights;
+
+        while (*l != forgotten)
+                l = &(*l)->next;
+        *l = forgotten->next;
+        light_free(forgotten);
+}
+
+/* A removal that began meanwhile has the lights for itself, also of a slot inside of its own, and a port that is gone has none. */
+static bool is_over(const Light *l) {
+        return manager_running_holding(l->manager, l->port) || !manager_slot_at_port(l->manager, l->port);
+}
+
+static bool is_fault(const ManagedSlot *s) {
+        SlotState state = slot_state_from_string(slot_get(s, SLOT_TEXT_STATE));
+
+        return state == SLOT_LOST || state == SLOT_WITHDRAWN || state == SLOT_STUCK;
+}
+
+/* That of a slot that is not stuck any more. (What else ends turns its light off.) */
+static bool is_settled(const Light *l) {
+        const ManagedSlot *s = manager_slot_at_port(l->manager, l->port);
+
+        return s && streq(l->wanted, "on") && !is_fault(s);
+}
+
+static void try(Light *l);
+
+/* It may have been turned on behind the end of what it was for. */
+static void turn_off(Light *l) {
+        char *wanted = strdup("off");
+        if (!wanted) {
+                forget(l);
+                return;
+        }
+        free(l->wanted);
+        l->wanted = wanted;
+        l->pause_sec = PAUSE_SEC;
+        try(l);
+}
+
+static int on_retry(sd_event_source *source, uint64_t usec, void *userdata) {
+        Light *l = userdata;
+
+        (void) source;
+        (void) usec;
+        l->retry = sd_event_source_disable_unref(l->retry);
+        if (is_over(l))
+                forget(l);
+        else if (is_settled(l))
+                turn_off(l);
+        else
+                try(l);
+        return 0;
+}
+
+/* `why_not` is NULL where it shows what is wanted, and may not go on to. */
+static void try_later(Light *l, const char *why_not, unsigned max_sec) {
+        const ManagedSlot *s = manager_slot_at_port(l->manager, l->port);
+
+        if (why_not && !l->told)
+                log_plain(LOG_ERR, "The attention LED of slot %s cannot be set to %s: %s. It is tried again.",
+                                s ? slot_get(s, SLOT_TEXT_NAME) : "?", l->wanted, why_not);
+        l->told = l->told || why_not;
+        if (is_over(l) || sd_event_add_time_relative(l->manager->event, &l->retry, CLOCK_MONOTONIC, l->pause_sec * USEC_PER_SEC, 0, on_retry, l) < 0) {
+                forget(l);
+                return;
+        }
+        l->pause_sec = 2 * l->pause_sec < max_sec ? 2 * l->pause_sec : max_sec;
+}
+
+/* NULL: the light is as it was asked for, by what the slot's registers say. A slot that has none says nothing. */
+static const char *trouble(json_object *answer, const char *why_not, const char *asked) {
+        const char *shown = json_str(answer, "attention");
+
+        if (!answer)
+                return why_not;
+        if (streq_ptr(json_str(answer, "type"), "error"))
+                return json_str(answer, "message") ?: "the worker gave no reason";
+        return shown && !streq(shown, asked) ? "it was written, and the slot shows another one" : NULL;
+}
+
+static void on_answer(json_object *answer, const char *why_not, void *userdata) {
+        Light *l = userdata;
+        ManagedSlot *s = manager_slot_at_port(l->manager, l->port);
+        const char *why = l->newer ? NULL : trouble(answer, why_not, l->wanted);
+        _cleanup_free_ char *failed = why ? strdup(why) : NULL;
+        bool writing = json_flag(answer, "writing");
+        unsigned max_sec = answer ? PAUSE_SEC_MAX : UNANSWERED_SEC_MAX;
+
+        if (s && answer && !streq_ptr(json_str(answer, "type"), "error")) {
+                scanner_distrust(l->manager->scanner); /* it may have read the indicator before it was set */
+                manager_show_leds(s, json_str(answer, "power"), json_str(answer, "attention"));
+        }
+        question_free(TAKE_PTR(l->question));
+        if (l->newer)
+                try(l);
+        else if (why)
+                try_later(l, failed ?: "?", max_sec);
+        else if (writing)
+                try_later(l, NULL, max_sec); /* whoever hangs in the kernel would have the last word */
+        else if (is_settled(l))
+                turn_off(l);
+        else {
+                if (l->told)
+                        log_plain(LOG_NOTICE, "The attention LED of slot %s is %s now.", s ? slot_get(s, SLOT_TEXT_NAME) : "?", l->wanted);
+                forget(l);
+        }
+}
+
+static void try(Light *l) {
+        _cleanup_json_ json_object *request = json_object_new_object();
+
+        l->newer = false;
+        json_set_str(request, "port", l->port);
+        json_set_str(request, "attention", l->wanted);
+        int r = question_ask(l->manager->event, "light", request, LIGHT_SEC * USEC_PER_SEC, on_answer, l, &l->question);
+        if (r < 0)
+                try_later(l, strerror(-r), PAUSE_SEC_MAX);
+}
+
+static int light_new(Manager *m, const char *port, Light **ret) {
+        _cleanup_(light_freep) Light *l = calloc(1, sizeof(*l));
+        if (!l)
+                return -ENOMEM;
+        l->manager = m;
+        l->port = strdup(port);
+        if (!l->port)
+                return -ENOMEM;
+        l->next = m->lights;
+        *ret = m->lights = TAKE_PTR(l);
+        return 0;
+}
+
+int light_attention(Manager *m, const ManagedSlot *s, const char *attention) {
+        const char *port = slot_get(s, SLOT_TEXT_PORT);
+        Light *l = light_of(m, port);
+        char *wanted = strdup(attention);
+
+        int r = !wanted ? -ENOMEM : l ? 0 : light_new(m, port, &l);
+        if (r < 0) {
+                free(wanted);
+                return r;
+        }
+        free(l->wanted);
+        l->wanted = wanted;
+        l->pause_sec = PAUSE_SEC;
+        l->retry = sd_event_source_disable_unref(l->retry);
+        /* Two workers at once could write in either order: the second one begins when the first has ended. */
+        if (l->question)
+                l->newer = true;
+        else
+                try(l);
+        return 0;
+}
+
+/* One that blinks shows somebody the way to it. Of a slot that is stuck it is enough that it does not say "safe to pull": the kernel has the lights of a card that comes up. One without an
+ * attention LED says it by its power LED. */
+static bool is_untrue(const ManagedSlot *s) {
+        const char *power = slot_get(s, SLOT_TEXT_POWER_LED), *attention = slot_get(s, SLOT_TEXT_ATTENTION_LED);
+        bool dark = !streq(power, "on") && !streq(power, "blink"), stuck = streq(slot_get(s, SLOT_TEXT_STATE), slot_state_to_string(SLOT_STUCK));
+
+        if (streq(attention, "none"))
+                return streq(power, "off");
+        return !streq(attention, "on") && !streq(attention, "blink") && (dark || !stuck);
+}
+
+int light_assert(Manager *m, const ManagedSlot *s) {
+        const char *port = slot_get(s, SLOT_TEXT_PORT);
+
+        return *port && is_fault(s) && is_untrue(s) && !light_of(m, port) ? light_attention(m, s, "on") : 0;
+}
+
+void light_drop(Manager *m, ManagedSlot *s) {
+        Light *l = light_of(m, slot_get(s, SLOT_TEXT_PORT));
+
+        if (!l)
+                return;
+        s->light_off = s->light_off || streq(l->wanted, "off");
+        forget(l);
+}
+
+void light_resume(Manager *m, ManagedSlot *s, bool as_before) {
+        bool off = s->light_off && as_before;
+
+        s->light_off = false;
+        if (off && light_attention(m, s, "off") < 0)
+                log_plain(LOG_ERR, "The attention LED of slot %s cannot be turned off.", slot_get(s, SLOT_TEXT_NAME));
+}

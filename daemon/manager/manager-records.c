@@ -1,0 +1,205 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include <errno.h>
+#include <systemd/sd-daemon.h>
+
+#include "base/clock.h"
+#include "base/parse.h"
+#include "daemon/bus/bus-error.h"
+#include "daemon/caller/question.h"
+#include "engine/state-dir.h"
+#include "manager.h"
+
+/* What is on record when the daemon starts. A worker reads it, since a file system may never answer; until it has, nobody knows which slot has a
+ * removal that has not ended, and whether a number is free: no removal is started, and no slot is shown as ready. */
+
+#define READ_USEC (20 * USEC_PER_SEC)
+#define COME_UP_USEC (5 * USEC_PER_SEC)  /* longer than reading takes on a busy machine; then the daemon serves without */
+#define AGAIN_USEC USEC_PER_SEC          /* at first; twice as long each time, since a reader that hangs in the kernel stays */
+#define AGAIN_MAX_USEC (64 * USEC_PER_SEC)
+
+enum {
+        UNREAD_MAX = 64,       /* of which a worker is told */
+};
+
+/* Nor can its plan be read: it may be of any slot. */
+static bool is_of_any(json_object *entry) {
+        return !json_str(entry, "port") && json_len(json_array(entry, "plan_slots")) == 0;
+}
+
+static bool is_port_of(json_object *entry, const char *slot, const char *port) {
+        json_object *slots = json_array(entry, "plan_slots");
+        bool is = is_of_any(entry) || (port && *port && streq_ptr(json_str(entry, "port"), port));
+
+        for (size_t i = 0; i < json_len(slots) && !is; i++)
+                is = (port && *port && streq_ptr(json_str(json_at(slots, i), "port"), port)) || (slot && streq_ptr(json_str(json_at(slots, i), "name"), slot));
+        return is;
+}
+
+static json_object *unread_at(Manager *m, const char *slot, const char *port) {
+        for (size_t i = 0; i < json_len(m->unreadable); i++)
+                if (is_port_of(json_at(m->unreadable, i), slot, port))
+                        return json_at(m->unreadable, i);
+        return NULL;
+}
+
+bool manager_is_unread(Manager *m, const char *slot, const char *port) {
+        return !m->records_known || unread_at(m, slot, port);
+}
+
+char *manager_unread_text(Manager *m, const Removal *r) {
+        if (!m->records_known)
+                return strf("The records of removals in %s cannot be read yet, so that nobody knows which have not ended. They are tried again "
+                            "(journalctl -u safe-removed; findmnt -T %s).", state_dir(), state_dir());
+        for (size_t i = 0; r && i < removal_n_slots(r); i++) {
+                json_object *entry = unread_at(m, removal_slot(r, i), removal_port(r, i));
+                const char *id = json_str(entry, "id");
+                if (entry)
+                        return strf("The record of removal %s, which %s at slot %s, cannot be read (%s): nobody knows whether it has ended. "
+                                    "See to it (ls -l %s/removals/%s); once it can be read or is away it is looked at again.",
+                                    id, is_of_any(entry) ? "may have been" : "was", removal_slot(r, i) ?: "?", json_str(entry, "why"), state_dir(), id);
+        }
+        return NULL;
+}
+
+/* More than these are as good as all: whoever plans is told that it may be any slot's. */
+static json_object *unread_list(Manager *m) {
+        json_object *list = json_object_new_array();
+
+        if (!m->records_known || json_len(m->unreadable) > UNREAD_MAX) {
+                json_object *any = json_object_new_object();
+                json_set_str(any, "why", m->records_known ? "too many of them cannot be read" : "they have not been read yet");
+                json_object_array_add(list, any);
+        }
+        for (size_t i = 0; m->records_known && i < json_len(m->unreadable) && i < UNREAD_MAX; i++)
+                json_object_array_add(list, json_ref(json_at(m->unreadable, i)));
+        return list;
+}
+
+void manager_tell_unread(Manager *m, json_object *request) {
+        if (!m->records_known || json_len(m->unreadable) > 0)
+                json_set(request, "unread", unread_list(m));
+}
+
+/* Once, with the records or without them: from here on the slots are looked at. */
+static void come_up(Manager *m) {
+        if (m->up)
+                return;
+        m->up = true;
+        m->look_for_presses = true;
+        manager_rescan(m);
+}
+
+static void tell_status(Manager *m) {
+        const char *status = !m->records_known ? "The records of removals cannot be read; no removal is started." :
+                             json_len(m->unreadable) > 0 ? "Watching the slots; some records of removals cannot be read." : "Watching the slots.";
+
+        (void) sd_notifyf(0, "%sSTATUS=%s", m->up ? "READY=1\n" : "", status);
+}
+
+static json_object *with_id(json_object *entries, const char *id) {
+        for (size_t i = 0; i < json_len(entries); i++)
+                if (streq_ptr(json_str(json_at(entries, i), "id"), id))
+                        return json_at(entries, i);
+        return NULL;
+}
+
+/* At the first time all of them; later those that could not be read before: the others are this daemon's own. */
+static void resume_all(Manager *m, json_object *unfinished) {
+        for (size_t i = 0; i < json_len(unfinished); i++) {
+                json_object *entry = json_at(unfinished, i);
+                const char *id = json_str(entry, "id");
+
+                if (m->records_known && (!with_id(m->unreadable, id) || manager_has_removal(m, id)))
+                        continue;
+                int r = manager_resume(m, entry);
+                if (r < 0)
+                        log_plain(LOG_ERR, "Removal %s has not ended and cannot be resumed: %s", id, strerror(-r));
+        }
+}
+
+static void tell_unreadable(Manager *m, json_object *unreadable) {
+        for (size_t i = 0; i < json_len(unreadable); i++) {
+                json_object *entry = json_at(unreadable, i);
+                const char *id = json_str(entry, "id"), *port = json_str(entry, "port");
+
+                if (!with_id(m->unreadable, id))
+                        log_plain(LOG_ERR, "The record of removal %s cannot be read: %s. Whether it has ended is not known%s%s; see %s/removals/%s.", id,
+                                  json_str(entry, "why"), port ? ", and no removal is started at port " : is_of_any(entry) ? ", nor at which slot: none is started" : "",
+                                  port ?: "", state_dir(), id);
+        }
+}
+
+static void take(Manager *m, json_object *answer) {
+        json_object *unreadable = json_array(answer, "unreadable");
+        bool first = !m->records_known;
+
+        if (first)
+                m->last_number = json_u64(answer, "highest");
+        tell_unreadable(m, unreadable);
+        resume_all(m, json_array(answer, "unfinished"));
+        json_object_put(m->unreadable);
+        m->unreadable = json_ref(unreadable);
+        m->records_known = true;
+        if (first) {
+                manager_begin_guard(m);
+                manager_recall_outcomes(m, json_array(answer, "recent"));
+        }
+        for (size_t i = 0; i < m->n_slots; i++)
+                manager_refresh_slot(m->slots[i]);
+}
+
+static void tell_unread(Manager *m, const char *why) {
+        if (!m->told_unread && !m->records_known)
+                log_plain(LOG_ERR, "The records of removals in %s cannot be read: %s. Until they can be no removal is started, and a pressed button is "
+                          "given back; they are tried again.", state_dir(), why);
+        m->told_unread = true;
+}
+
+static int in_a_while(Manager *m, uint64_t usec);
+
+static int on_time(sd_event_source *timer, uint64_t usec, void *userdata) {
+        Manager *m = userdata;
+
+        if (!m->reading)
+                return manager_read_records(m) < 0 ? in_a_while(m, AGAIN_MAX_USEC) : 0;
+        tell_unread(m, "the file system does not answer");
+        come_up(m);
+        tell_status(m);
+        return 0;
+}
+
+static int in_a_while(Manager *m, uint64_t usec) {
+        m->read_timer = sd_event_source_disable_unref(m->read_timer);
+        return sd_event_add_time_relative(m->event, &m->read_timer, CLOCK_MONOTONIC, usec, USEC_PER_MSEC, on_time, m);
+}
+
+static void on_read(json_object *answer, const char *why_not, void *userdata) {
+        Manager *m = userdata;
+        bool read = streq_ptr(json_str(answer, "type"), "records");
+
+        m->read_timer = sd_event_source_disable_unref(m->read_timer);
+        if (read)
+                take(m, answer);
+        else
+                tell_unread(m, json_str(answer, "message") ?: why_not ?: "?");
+        question_free(TAKE_PTR(m->reading));
+        come_up(m);
+        tell_status(m);
+        if (read && json_len(m->unreadable) == 0)
+                return;
+        m->read_delay = m->read_delay == 0 ? AGAIN_USEC : m->read_delay < AGAIN_MAX_USEC ? m->read_delay * 2 : AGAIN_MAX_USEC;
+        if (in_a_while(m, m->read_delay) < 0)
+                log_plain(LOG_ERR, "The records of removals are not tried again: %s", strerror(ENOMEM));
+}
+
+int manager_read_records(Manager *m) {
+        int r = question_ask(m->event, "records", NULL, READ_USEC, on_read, m, &m->reading);
+
+        return r < 0 ? r : in_a_while(m, COME_UP_USEC);
+}
+
+void manager_free_reading(Manager *m) {
+        sd_event_source_disable_unref(m->read_timer);
+        question_free(m->reading);
+        json_object_put(m->unreadable);
+}

@@ -1,0 +1,321 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "base/clock.h"
+#include "daemon/bus/slot-bus.h"
+#include "light.h"
+#include "manager.h"
+
+/* Which slots there are, and what each scan changes about them. */
+
+ManagedSlot *manager_slot(Manager *m, const char *name) {
+        for (size_t i = 0; i < m->n_slots; i++)
+                if (streq_ptr(slot_get(m->slots[i], SLOT_TEXT_NAME), name))
+                        return m->slots[i];
+        return NULL;
+}
+
+ManagedSlot *manager_slot_at_port(Manager *m, const char *port) {
+        for (size_t i = 0; i < m->n_slots; i++)
+                if (streq_ptr(slot_get(m->slots[i], SLOT_TEXT_PORT), port))
+                        return m->slots[i];
+        return NULL;
+}
+
+void manager_free_slots(Manager *m) {
+        for (size_t i = 0; i < m->n_slots; i++)
+                slot_free(m->slots[i]);
+        free(m->slots);
+        m->slots = NULL;
+        m->n_slots = m->a_slots = 0;
+}
+
+/* `stale`: as it was seen last, and marked as such. */
+static void show_as(ManagedSlot *s, json_object *entry, bool stale) {
+        const Removal *removal = manager_removal_of_slot(s->manager, slot_get(s, SLOT_TEXT_NAME),
+                        slot_get(s, SLOT_TEXT_PORT));
+        SlotView view;
+
+        s->unknown = manager_is_unread(s->manager, slot_get(s, SLOT_TEXT_NAME), entry ? json_str(entry, "port") : slot_get(s, SLOT_TEXT_PORT));
+        int r = slot_view_make(s, entry, removal, &view);
+        if (r < 0) {
+                log_plain(LOG_ERR, "Slot %s cannot be updated: %s", slot_get(s, SLOT_TEXT_NAME), strerror(-r));
+                return;
+        }
+        view.stale = view.stale || stale;
+        slot_show(s, &view);
+}
+
+static void show(ManagedSlot *s, json_object *entry) {
+        show_as(s, entry, false);
+}
+
+void manager_refresh_slot(ManagedSlot *s) {
+        if (s)
+                show(s, NULL);
+}
+
+static ManagedSlot *slot_named(Manager *m, const char *name, const char *port) {
+        ManagedSlot *s = port ? manager_slot_at_port(m, port) : NULL;
+
+        return s ?: name ? manager_slot(m, name) : NULL;
+}
+
+ManagedSlot *manager_slot_of_removal(Manager *m, const Removal *r, size_t i) {
+        return slot_named(m, removal_slot(r, i), removal_port(r, i));
+}
+
+/* Newest first. */
+static void recall(Manager *m, json_object *entry, const char *slot) {
+        bool removed = streq_ptr(json_str(entry, "kind"), removal_kind_to_string(KIND_REMOVE));
+
+        if (slot && !json_has(m->recalled, slot))
+                json_set_str(m->recalled, slot, (removed ? json_str(entry, "outcome") : NULL) ?: "");
+}
+
+static void take_recalled(ManagedSlot *s) {
+        const char *slot = slot_get(s, SLOT_TEXT_NAME);
+        int outcome = outcome_from_string(json_str(s->manager->recalled, slot));
+
+        if (json_has(s->manager->recalled, slot))
+                json_object_object_del(s->manager->recalled, slot);
+        if (outcome >= 0)
+                s->outcome = (Outcome) outcome;
+}
+
+void manager_recall_outcomes(Manager *m, json_object *entries) {
+        char boot[33];
+
+        int r = boot_id_read(boot);
+        if (r < 0) {
+                log_plain(LOG_WARNING, "How earlier removals ended cannot be told: %s", strerror(-r));
+                return;
+        }
+        json_object_put(m->recalled);
+        m->recalled = json_object_new_object();
+        for (size_t i = 0; i < json_len(entries); i++) {
+                json_object *entry = json_at(entries, i), *slots = json_array(entry, "slots");
+
+                /* A boot makes everything new. */
+                if (!streq_ptr(json_str(entry, "boot"), boot))
+                        continue;
+                recall(m, entry, json_str(entry, "slot"));
+                for (size_t k = 0; k < json_len(slots); k++)
+                        recall(m, entry, json_object_get_string(json_at(slots, k)));
+        }
+        /* Those that were seen before the records could be read. */
+        for (size_t i = 0; i < m->n_slots; i++) {
+                take_recalled(m->slots[i]);
+                show(m->slots[i], NULL);
+                if (!*slot_get(m->slots[i], SLOT_TEXT_CARD_ADDRESS))
+                        manager_guard_slot(m, m->slots[i]);
+        }
+}
+
+/* While a slot is held its folder is gone and its name comes from the port's registers, which need not be the name the
+ * kernel had given it. The port stays the same, and so does our object. */
+static ManagedSlot *slot_of_entry(Manager *m, json_object *entry) {
+        const char *port = json_str(entry, "port");
+        ManagedSlot *s = port ? manager_slot_at_port(m, port) : NULL;
+
+        return s ?: manager_slot(m, json_str(entry, "name"));
+}
+
+/* A card that was pulled, and not all of it went. Its slot shows a fault until that is gone too, or a card is in it. */
+static int take_left(ManagedSlot *s, json_object *entry) {
+        const char *left = json_str(entry, "left"), *name = slot_get(s, SLOT_TEXT_NAME), *port = slot_get(s, SLOT_TEXT_PORT);
+        bool was = s->left != NULL || json_flag(entry, "was_lost"); /* another daemon may have found it */
+
+        if (left && manager_running_at_slot(s->manager, name, port))
+                return 0;
+        char *copy = left ? strdup(left) : NULL;
+        if (left && !copy)
+                return -ENOMEM;
+        free(s->left);
+        s->left = copy;
+        if (was == (left != NULL))
+                return 0;
+        /* What is gone at last darkens the light only where nothing else keeps it on: a removal that is stuck, or one on its way. */
+        bool kept = !left && (s->outcome == OUTCOME_STUCK || manager_running_at_slot(s->manager, name, port));
+        if (*port && !kept && light_attention(s->manager, s, left ? "on" : "off") < 0)
+                log_plain(LOG_WARNING, "The attention LED of slot %s cannot be set.", name);
+        if (left)
+                manager_card_lost(s->manager, s, json_array(entry, "lost"));
+        return 0;
+}
+
+static void assert_light(const ManagedSlot *s) {
+        if (light_assert(s->manager, s) < 0)
+                log_plain(LOG_ERR, "The attention LED of slot %s cannot be turned on.", slot_get(s, SLOT_TEXT_NAME));
+}
+
+static int add_slot(Manager *m, json_object *entry) {
+        _cleanup_(slot_freep) ManagedSlot *s = NULL;
+
+        int r = slot_new(m, json_str(entry, "name"), &s);
+        if (r < 0)
+                return r;
+        r = vec_grow((void **) &m->slots, m->n_slots, &m->a_slots, sizeof(ManagedSlot *));
+        if (r < 0)
+                return r;
+
+        take_recalled(s);
+        show(s, entry);
+        s->seen = true;
+        if (!*slot_get(s, SLOT_TEXT_CARD_ADDRESS))
+                manager_guard_slot(m, s); /* the daemon was away since it was safe */
+        manager_slot_seen(m, s);
+        ManagedSlot *added = m->slots[m->n_slots++] = TAKE_PTR(s);
+        slot_bus_added(added);
+        r = take_left(added, entry);
+        if (added->left)
+                show(added, NULL);
+        assert_light(added);
+        return r;
+}
+
+/* A memory module that was released stays in its socket: it is in use again once a region on it has its driver. */
+static bool is_in_use_again(const Manager *m, const ManagedSlot *s) {
+        json_object *regions = json_array(m->topology, "nd_regions");
+
+        for (size_t i = 0; i < json_len(regions); i++) {
+                json_object *region = json_at(regions, i), *nmems = json_array(region, "nmems");
+                for (size_t k = 0; k < json_len(nmems); k++)
+                        if (json_str(region, "driver") &&
+                            streq_ptr(json_object_get_string(json_at(nmems, k)), slot_get(s, SLOT_TEXT_NAME)))
+                                return true;
+        }
+        return false;
+}
+
+/* Another card in the slot: what became of the former one's removal is history. */
+static void forget_outcome(ManagedSlot *s, const char *former_card, const char *former_serial) {
+        const char *card = slot_get(s, SLOT_TEXT_CARD_ADDRESS);
+
+        if (s->outcome == OUTCOME_RELEASED && is_in_use_again(s->manager, s))
+                s->outcome = _OUTCOME_INVALID;
+        if (s->outcome == _OUTCOME_INVALID || !*card)
+                return;
+        if (s->outcome == OUTCOME_SAFE || !streq(card, former_card) || !streq(slot_get(s, SLOT_TEXT_SERIAL), former_serial))
+                s->outcome = _OUTCOME_INVALID;
+}
+
+/* A card that is up has its power LED on, and one that was pulled needs no light. */
+static void end_withdrawal(ManagedSlot *s) {
+        bool up = *slot_get(s, SLOT_TEXT_CARD_ADDRESS) && streq(slot_get(s, SLOT_TEXT_POWER_LED), "on");
+
+        if (!s->withdrawn || (s->view.occupied && !up))
+                return;
+        s->withdrawn = false;
+        if (light_attention(s->manager, s, "off") < 0)
+                log_plain(LOG_WARNING, "The attention LED of slot %s cannot be turned off.", slot_get(s, SLOT_TEXT_NAME));
+}
+
+static int update_slot(ManagedSlot *s, json_object *entry) {
+        _cleanup_free_ char *card = strdup(slot_get(s, SLOT_TEXT_CARD_ADDRESS));
+        _cleanup_free_ char *serial = strdup(slot_get(s, SLOT_TEXT_SERIAL));
+        Outcome before = s->outcome;
+
+        if (!card || !serial)
+                return -ENOMEM;
+
+        s->seen = true;
+        int r = take_left(s, entry);
+        if (r < 0)
+                return r;
+        show(s, entry);
+        if (!manager_running_at_slot(s->manager, slot_get(s, SLOT_TEXT_NAME), slot_get(s, SLOT_TEXT_PORT)))
+                forget_outcome(s, card, serial);
+        bool withdrawn = s->withdrawn;
+        end_withdrawal(s);
+        if (s->outcome != before || s->withdrawn != withdrawn)
+                show(s, NULL);
+        assert_light(s);
+        manager_slot_seen(s->manager, s);
+        return 0;
+}
+
+static int take_entry(Manager *m, json_object *entry) {
+        const char *name = json_str(entry, "name");
+        ManagedSlot *s = name ? slot_of_entry(m, entry) : NULL;
+
+        if (!name)
+                return 0;
+        return s ? update_slot(s, entry) : add_slot(m, entry);
+}
+
+static void drop_unseen(Manager *m) {
+        for (size_t i = m->n_slots; i-- > 0;) {
+                ManagedSlot *s = m->slots[i];
+                const char *name = slot_get(s, SLOT_TEXT_NAME), *port = slot_get(s, SLOT_TEXT_PORT);
+
+                /* A slot whose removal runs can be between two drivers at this moment. */
+                if (s->seen || manager_running_at_slot(m, name, port))
+                        continue;
+                slot_bus_removed(s);
+                m->slots[i] = m->slots[--m->n_slots];
+                slot_free(s);
+        }
+}
+
+static void look_for_presses(Manager *m) {
+        m->look_for_presses = false;
+        for (size_t i = 0; i < m->n_slots; i++) {
+                const ManagedSlot *s = m->slots[i];
+                const char *port = slot_get(s, SLOT_TEXT_PORT);
+
+                /* Without a card that is up, blinking means that it is being powered on. A held slot is nobody's but
+                 * its removal's. */
+                if (!*port || s->view.held || !*slot_get(s, SLOT_TEXT_CARD_ADDRESS) || manager_running_at_port(m, port))
+                        continue;
+                if (manager_look_at_slot(m, port) < 0)
+                        log_plain(LOG_WARNING, "Slot %s could not be looked at for a missed press of its button.",
+                                        slot_get(s, SLOT_TEXT_NAME));
+        }
+}
+
+void manager_take_scan(json_object *topology, const char *why_not, void *userdata) {
+        Manager *m = userdata;
+        json_object *slots = json_array(topology, "slots");
+
+        if (!slots) {
+                log_plain(LOG_ERR, "The machine could not be scanned: %s. What is shown of the slots may be out of date.",
+                                why_not ?: "the scan has no slots in it");
+                for (size_t i = 0; i < m->n_slots; i++)
+                        show_as(m->slots[i], NULL, true);
+                return;
+        }
+
+        manager_disks_lost(m, json_array(m->topology, "vanished"), json_array(topology, "vanished"));
+        json_object_put(m->topology);
+        m->topology = json_ref(topology);
+        for (size_t i = 0; i < m->n_slots; i++)
+                m->slots[i]->seen = false;
+        for (size_t i = 0; i < json_len(slots); i++) {
+                int r = take_entry(m, json_at(slots, i));
+                if (r < 0)
+                        log_plain(LOG_ERR, "A slot found by the scan cannot be shown: %s", strerror(-r));
+        }
+        drop_unseen(m);
+        manager_consider_restoring(m);
+        if (m->look_for_presses)
+                look_for_presses(m);
+}
+
+void manager_show_leds(ManagedSlot *s, const char *power, const char *attention) {
+        const Removal *removal = manager_removal_of_slot(s->manager, slot_get(s, SLOT_TEXT_NAME), slot_get(s, SLOT_TEXT_PORT));
+        SlotView view;
+
+        if (slot_view_make(s, NULL, removal, &view) < 0)
+                return;
+        if ((power && slot_view_set(&view, SLOT_TEXT_POWER_LED, power) < 0) ||
+            (attention && slot_view_set(&view, SLOT_TEXT_ATTENTION_LED, attention) < 0))
+                log_plain(LOG_ERR, "Slot %s: its indicators cannot be shown: %s", slot_get(s, SLOT_TEXT_NAME), strerror(ENOMEM));
+        slot_show(s, &view);
+}
+
+void manager_slot_leds(Manager *m, const Removal *r, json_object *event) {
+        const char *name = json_str(event, "slot");
+        ManagedSlot *s = name ? slot_named(m, name, json_str(event, "port")) : manager_slot_of_removal(m, r, 0);
+
+        if (s)
+                manager_show_leds(s, json_str(event, "power"), json_str(event, "attention"));
+}

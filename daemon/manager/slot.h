@@ -1,0 +1,84 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+#include "daemon/removal/removal.h"
+
+/* What the bus shows of a slot. (lib/topology has another Slot: what a scan finds. This one lives on between scans.) */
+
+typedef enum SlotText {
+        SLOT_TEXT_NAME,
+        SLOT_TEXT_PORT,
+        SLOT_TEXT_CARD_ADDRESS,
+        SLOT_TEXT_MEMDEV,
+        SLOT_TEXT_SERIAL,
+        SLOT_TEXT_POWER,
+        SLOT_TEXT_POWER_LED,
+        SLOT_TEXT_ATTENTION_LED,
+        SLOT_TEXT_STATE,
+        SLOT_TEXT_REMOVAL,
+        _SLOT_TEXT_MAX,
+        _SLOT_TEXT_INVALID = -EINVAL,
+} SlotText;
+
+DECLARE_STRING_TABLE(slot_text, SlotText); /* the properties' names on the bus: "Name", "Port", ... */
+
+typedef enum SlotState {
+        SLOT_EMPTY,
+        SLOT_READY,
+        SLOT_REMOVING,
+        SLOT_RESTORING,
+        SLOT_SAFE,
+        SLOT_WITHDRAWN,
+        SLOT_RELEASED,
+        SLOT_REFUSED,
+        SLOT_STUCK,
+        SLOT_LOST,
+        SLOT_UNKNOWN,          /* it may have a removal that has not ended: a record cannot be read */
+        _SLOT_STATE_MAX,
+        _SLOT_STATE_INVALID = -EINVAL,
+} SlotState;
+
+DECLARE_STRING_TABLE(slot_state, SlotState); /* "empty", "ready", ... */
+
+/* A property's value for everybody to see at one time; compared with the former one, it tells what changed. */
+typedef struct SlotView {
+        char *text[_SLOT_TEXT_MAX];
+        bool occupied;
+        bool held;
+        bool stale;            /* the last look failed: this is what the one before it saw */
+} SlotView;
+
+void slot_view_done(SlotView *view);
+/* A copy; NULL is an empty text. -ENOMEM. */
+int slot_view_set(SlotView *view, SlotText what, const char *value);
+
+typedef struct ManagedSlot {
+        Manager *manager;
+        char *path;
+        bool exported;         /* the bus shows it */
+        SlotView view;
+        bool unknown;          /* manager_is_unread() of it */
+        Outcome outcome;       /* of the last removal, as long as its card is the one in the slot */
+        char *considered;      /* the card that was looked at whether to restore it unasked (manager-restore.c) */
+        bool withdrawn;        /* its "safe to pull" became untrue, and our attention LED says so until the card is up or gone */
+        bool light_off;        /* its attention LED was to be turned off when its removal began */
+        char *left;            /* of a card that is gone without having been removed: what is still there, in words; NULL: nothing */
+        bool seen;             /* by the scan that is being taken over */
+} ManagedSlot;
+
+void slot_free(ManagedSlot *s);
+DEFINE_CLEANUP_FUNC(ManagedSlot, slot_free)
+
+/* Not on the bus yet (slot_bus_added()). */
+int slot_new(Manager *m, const char *name, ManagedSlot **ret);
+
+static inline const char *slot_get(const ManagedSlot *s, SlotText what) {
+        return s->view.text[what] ?: "";
+}
+
+/* slot-view.c: what the slot looks like now, from one scan's entry for it (NULL: as the former view has it), and from
+ * its running or last removal (NULL: none). */
+int slot_view_make(const ManagedSlot *s, json_object *entry, const Removal *removal, SlotView *ret);
+
+/* Takes the view over and tells the bus what differs. */
+void slot_show(ManagedSlot *s, SlotView *view);

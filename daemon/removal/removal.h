@@ -1,0 +1,164 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+#include <systemd/sd-bus.h>
+
+#include "daemon/log.h"
+#include "daemon/source/worker-client.h"
+#include "engine/engine.h" /* Outcome */
+
+typedef struct Manager Manager;
+typedef struct Question Question;
+typedef struct RemovalReport RemovalReport;
+
+typedef enum Trigger {
+        TRIGGER_COMMAND,
+        TRIGGER_BUTTON,
+        TRIGGER_UEVENT,
+        TRIGGER_INSERT,
+        _TRIGGER_MAX,
+        _TRIGGER_INVALID = -EINVAL,
+} Trigger;
+
+DECLARE_STRING_TABLE(trigger, Trigger); /* "command", "button", "uevent", "insert" */
+
+typedef enum RemovalKind {
+        KIND_REMOVE,
+        KIND_RESTORE,          /* puts back what an earlier one took down: everything else about it is as with a removal */
+        _REMOVAL_KIND_MAX,
+        _REMOVAL_KIND_INVALID = -EINVAL,
+} RemovalKind;
+
+DECLARE_STRING_TABLE(removal_kind, RemovalKind); /* "remove", "restore" */
+
+typedef enum RemovalState {
+        REMOVAL_PLANNING,
+        REMOVAL_WAITING,
+        REMOVAL_WORKING,
+        REMOVAL_FINISHING,     /* from here on there is no way back */
+        REMOVAL_RESTORING,
+        REMOVAL_ENDED,
+        _REMOVAL_STATE_MAX,
+        _REMOVAL_STATE_INVALID = -EINVAL,
+} RemovalState;
+
+DECLARE_STRING_TABLE(removal_state, RemovalState); /* "planning", "waiting", ... */
+
+/* One removal: what the bus shows of it, and the worker that does it. It begins as an enquiry (which slot does this
+ * target mean?) that nobody sees; the manager starts it once it knows that no other removal has the slot. */
+typedef struct Removal {
+        Manager *manager;
+        uint64_t number;
+        char *id;
+        char *path;
+        bool started;          /* "go" was said, or it is a resumed one: the bus shows it */
+
+        RemovalKind kind;
+        Trigger trigger;
+        char *target;
+        json_object *targets;  /* of several cards: their names; else NULL */
+        char *slot, *port;     /* NULL until known */
+        json_object *others;   /* more slots of the same removal: {"name", "port", "card"} each; or NULL */
+        char *label;           /* all of its slots, for people: "2", "2 3" */
+        json_object *options, *by, *card;
+        json_object *step_ports; /* of its plan's steps, the port that each holds or lets go (else null); NULL until there is a plan */
+        json_object *holds;    /* all of them that it came to: {"PORT": true} */
+        json_object *outer;    /* the slots that its slot is inside of: {"name", "port"} each, or NULL */
+        uint64_t started_usec;
+
+        RemovalState state;
+        char *step;
+        unsigned step_index, step_count;
+        double progress;
+        json_object *plan;     /* what everybody may know of it: {"digest", "verdict", "steps", "holders", "blockers", ...} */
+        RemovalReport *report; /* the whole plan, and what was said at the end: for those who may see it (removal-report.h) */
+        bool announced;
+        uint64_t promised_usec; /* until then (wall clock) listeners were promised that nothing is taken away */
+
+        Outcome outcome;       /* _OUTCOME_INVALID while it runs */
+        char *code, *message;
+        char *certificate;     /* the digest of its certificate, or NULL */
+        char **remedy, **lost; /* NULL-terminated, may be NULL */
+
+        Worker *worker;
+        bool finishing;        /* a step that cannot be undone is on record as begun, by a worker before: its card may go at any time */
+        bool cancelled;        /* somebody wants it back; a resumed worker is told so too */
+        bool given_up;         /* ended in the daemon's name alone: the record goes on, and so does whoever takes it up */
+        json_object *record;   /* what a worker said of its record then: {"entry", "holds"}; NULL: nobody could read it */
+        bool pressed;          /* the kernel's own clock was started by a press while this one ran */
+        WorkerEnd death;       /* of the last one, until its record has been read */
+        Question *question;    /* about that record */
+        unsigned attempts;     /* resumed so often */
+        sd_event_source *retry;
+
+        sd_bus_message *call;  /* the Remove() call that waits for its reply */
+} Removal;
+
+typedef struct RemovalRequest {
+        uint64_t number;
+        RemovalKind kind;
+        Trigger trigger;
+        const char *target;
+        json_object *targets;  /* of several cards; else NULL */
+        json_object *options;  /* may be NULL */
+        json_object *by;
+} RemovalRequest;
+
+/* What the request points to is copied or referenced; nothing is started or shown yet. The removal is the caller's, later the
+ * manager's. */
+int removal_new(Manager *m, const RemovalRequest *request, Removal **ret);
+void removal_free(Removal *r);
+DEFINE_CLEANUP_FUNC(Removal, removal_free)
+
+static inline bool removal_runs(const Removal *r) {
+        return r->started && r->state != REMOVAL_ENDED;
+}
+
+/* The slots it is of become known: the first, and those of an array of {"name", "port"} that are others (may be NULL). -ENOMEM. */
+int removal_take_slots(Removal *r, const char *slot, const char *port, json_object *slots);
+
+static inline size_t removal_n_slots(const Removal *r) {
+        return 1 + json_len(r->others);
+}
+
+static inline const char *removal_slot(const Removal *r, size_t i) {
+        return i == 0 ? r->slot : json_str(json_at(r->others, i - 1), "name");
+}
+
+static inline const char *removal_port(const Removal *r, size_t i) {
+        return i == 0 ? r->port : json_str(json_at(r->others, i - 1), "port");
+}
+
+json_object *removal_slot_names(const Removal *r); /* an array of strings, the caller's */
+
+/* The slots as a sentence about it names them. */
+static inline const char *removal_label(const Removal *r) {
+        return r->label ?: r->slot ?: "?";
+}
+
+/* "Removal" or "Restoration": how a sentence about it begins. */
+const char *removal_noun(const Removal *r);
+
+/* Microseconds since it was asked for. */
+uint64_t removal_age(const Removal *r);
+
+/* removal-worker.c. The enquiry: starts a worker, gives it the request and waits for its word. */
+int removal_enquire(Removal *r);
+
+/* Starts for good. With `refuse` it only answers a press, by taking the slot and giving it back, and ends refused for that reason. */
+int removal_go(Removal *r, const char *refuse);
+
+/* A worker for a removal whose former one is gone without having ended it. */
+void removal_resume(Removal *r);
+
+/* 0 (also when it is on its way back already), or -ESTALE past the point of no return. */
+int removal_cancel(Removal *r, const char *why);
+
+/* Ends it in the daemon's own name, when no worker is there to do so. */
+void removal_give_up(Removal *r, Outcome outcome, const char *message);
+
+/* removal-event.c: takes over what a worker's line says, and tells the bus which properties changed. */
+int removal_take_event(Removal *r, json_object *event);
+
+/* What a log line about it is about. The buffer holds the uid's text. */
+LogSubject removal_subject(const Removal *r, char uid[static 24]);

@@ -1,0 +1,256 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* A card that is pulled by surprise leaves nothing in the topology but what it should have taken along: memory that is online with nothing
+ * behind it. Only who has seen the card knows that this is its. */
+#include <errno.h>
+
+#include "engine/last-seen.h"
+#include "engine/state-dir.h"
+#include "plan/scope/scope.h"
+#include "probe/probe.h"
+#include "last-seen.h"
+#include "lost.h"
+
+const char *last_seen_key(const char *port, const char *name) {
+        return port ?: name;
+}
+
+static bool is_among(json_object *ranges, json_object *range) {
+        for (size_t i = 0; i < json_len(ranges); i++)
+                if (json_u64(json_at(ranges, i), "start") == json_u64(range, "start") &&
+                    json_u64(json_at(ranges, i), "size") == json_u64(range, "size"))
+                        return true;
+        return false;
+}
+
+/* Whether anybody still has something there. */
+static bool is_left(json_object *range) {
+        static const Probe *const asked[] = { &probe_memory_blocks, &probe_iomem, &probe_regions };
+        _cleanup_json_ json_object *scope = json_object_new_object();
+        json_object *ranges = json_object_new_array();
+        bool left = false;
+
+        json_object_array_add(ranges, json_ref(range));
+        json_set(scope, "ranges", ranges);
+        for (size_t i = 0; i < ELEMENTSOF(asked) && !left; i++) {
+                _cleanup_free_ char *answer = NULL;
+                left = asked[i]->ask(scope, &answer) <= 0;
+        }
+        return left;
+}
+
+/* Of a card that is on its way the regions go before the functions do, and the memory that was theirs after them. */
+static void keep_what_is_left(json_object *scope, json_object *before) {
+        json_object *ranges = json_array(scope, "ranges"), *old = json_array(before, "ranges");
+
+        for (size_t i = 0; i < json_len(old); i++)
+                if (!json_flag(json_at(old, i), "goes_with_power") && !is_among(ranges, json_at(old, i)) && is_left(json_at(old, i)))
+                        json_object_array_add(ranges, json_ref(json_at(old, i)));
+}
+
+static bool is_same(json_object *scope, json_object *before) {
+        _cleanup_json_ json_object *bare = probe_scope(before, NULL);
+
+        json_object_object_del(bare, "gone_before");
+        json_object_object_del(bare, "volumes");
+        return json_object_equal(scope, bare);
+}
+
+/* Whoever has turned the light on for it may not be there any more to turn it off. */
+static void end_loss(json_object *before, json_object *slot) {
+        if (json_has(before, "lost") && slot)
+                json_set_bool(slot, "was_lost", true);
+}
+
+/* Nothing is written where all is as it was. What cannot be written is not remembered, which no look fails for. */
+static void remember(const char *key, const Topology *t, const Scope *s, json_object *slot) {
+        _cleanup_json_ json_object *scope = scope_seen_json(s, t), *before = NULL, *card = NULL;
+
+        (void) last_seen_load(key, &before);
+        end_loss(before, slot);
+        keep_what_is_left(scope, json_get(before, "scope"));
+        if (before && !json_has(before, "lost") && is_same(scope, json_get(before, "scope")))
+                return;
+        scope_add_gone_before(scope, s, t);
+        card = scope_card_json(s);
+        (void) last_seen_store(key, card, scope);
+}
+
+/* What the slot itself shows is not asked about: a slot that somebody has emptied may show anything. */
+static char *what_is_left(json_object *scope) {
+        static const Probe *const asked[] = {
+                &probe_functions, &probe_memdevs, &probe_memory_blocks, &probe_iomem, &probe_regions, &probe_decoders, &probe_block_devices,
+                &probe_kernel_users, &probe_references, &probe_mounts, &probe_processes,
+        };
+
+        for (size_t i = 0; i < ELEMENTSOF(asked); i++) {
+                _cleanup_free_ char *answer = NULL;
+                int r = asked[i]->ask(scope, &answer);
+                if (r <= 0)
+                        return strf("%s: %s", asked[i]->name, answer ?: r < 0 ? strerror(-r) : "no");
+        }
+        return NULL;
+}
+
+/* A card that was here may have left anything. */
+static bool is_unread(int error) {
+        return error < 0 && error != -ENOENT;
+}
+
+static char *unread_text(const char *key, int error) {
+        _cleanup_free_ char *path = last_seen_path(key);
+
+        return strf("nobody knows what the card had that was here: %s cannot be read (%s); once it is away its card counts as never seen", path ?: "?",
+                    strerror(-error));
+}
+
+char *last_seen_left(const char *key) {
+        _cleanup_json_ json_object *before = NULL;
+
+        int r = last_seen_load(key, &before);
+        return is_unread(r) ? unread_text(key, r) : r < 0 ? NULL : what_is_left(json_get(before, "scope"));
+}
+
+/* The first look that finds it writes down what was lost: the next one may find less. */
+static json_object *what_was_lost(const char *key, const Topology *t, json_object *before) {
+        json_object *lost = json_ref(json_array(before, "lost"));
+
+        if (lost)
+                return lost;
+        lost = lost_lines(t, json_get(before, "scope"));
+        (void) last_seen_add_lost(key, lost);
+        return lost;
+}
+
+/* A stick that was pulled while it was mounted is not what keeps a slot from being empty. */
+static void ask_about_gone(const char *key, json_object *before, json_object *entry, const VanishedList *vanished, const Slot *slot) {
+        _cleanup_json_ json_object *scope = probe_scope(json_get(before, "scope"), NULL);
+
+        vanished_leave_out(vanished, slot, false, scope);
+        _cleanup_free_ char *left = what_is_left(scope);
+
+        if (!left) {
+                end_loss(before, entry);
+                last_seen_forget(key);
+                return;
+        }
+        json_set_str(entry, "left", left);
+        json_set(entry, "lost", what_was_lost(key, vanished->t, before));
+}
+
+static json_object *slot_entry(json_object *topology, const char *name) {
+        json_object *slots = json_array(topology, "slots");
+
+        for (size_t i = 0; i < json_len(slots); i++)
+                if (streq_ptr(json_str(json_at(slots, i), "name"), name))
+                        return json_at(slots, i);
+        return NULL;
+}
+
+static void add_unseen(json_object *scope, json_object *unseen) {
+        static const char *const keys[] = { "ranges", "block_devices", "gone", "file_systems", "gone_before" };
+
+        for (size_t k = 0; k < ELEMENTSOF(keys); k++) {
+                json_object *to = json_array(scope, keys[k]), *from = json_array(unseen, keys[k]);
+
+                if (!to && from)
+                        json_set(scope, keys[k], json_ref(from));
+                for (size_t i = 0; to && i < json_len(from); i++)
+                        json_object_array_add(to, json_ref(json_at(from, i)));
+        }
+}
+
+/* What each slot's card had when it was seen. */
+static json_object *all_known(const Topology *t) {
+        json_object *known = json_object_new_array();
+
+        for (size_t i = 0; i < t->n_slots; i++) {
+                _cleanup_json_ json_object *before = NULL;
+                if (last_seen_load(last_seen_key(t->slots[i].port, t->slots[i].name), &before) >= 0)
+                        json_object_array_add(known, json_ref(json_get(before, "scope")));
+        }
+        return known;
+}
+
+/* What somebody saw, and what nobody did: the daemon may have been away for all of the card's life, or since its memory came online. */
+static json_object *card_before(const char *key, const Topology *t, const Slot *slot, json_object *known, const VanishedList *vanished) {
+        json_object *before = NULL, *unseen = lost_without_record(t, slot, known, vanished);
+        bool seen = last_seen_load(key, &before) >= 0;
+
+        if (!unseen)
+                return before;
+        if (seen)
+                add_unseen(json_get(before, "scope"), unseen);
+        else {
+                before = json_object_new_object();
+                json_set(before, "scope", json_ref(unseen));
+        }
+        json_object_object_del(before, "lost");
+        (void) last_seen_store(key, json_get(before, "card"), json_get(before, "scope"));
+        json_object_put(unseen);
+        return before;
+}
+
+int last_seen_vanished(const Topology *t, VanishedList *ret) {
+        _cleanup_json_ json_object *known = all_known(t);
+
+        return vanished_find(t, known, ret);
+}
+
+/* Whose it was that is gone was not asked to the end. */
+static void tell_unread(json_object *topology, int error) {
+        json_object *odd = json_array(topology, "not_understood"), *o = json_object_new_object();
+
+        if (!odd) {
+                odd = json_object_new_array();
+                json_set(topology, "not_understood", odd);
+        }
+        json_set_strf(o, "path", "%s/removals", state_dir());
+        json_set(o, "device", NULL);
+        json_set_str(o, "why", error == -EINPROGRESS ? "it does not answer" : strerror(-error));
+        json_object_array_add(odd, o);
+}
+
+/* Then nothing of the slot's card is proved gone, and nothing is written over it. */
+static bool is_remembered_unread(const char *key, json_object *slot) {
+        _cleanup_json_ json_object *before = NULL;
+
+        int r = last_seen_load(key, &before);
+        if (!is_unread(r))
+                return false;
+        _cleanup_free_ char *text = unread_text(key, r);
+        if (slot)
+                json_set_str(slot, "left", text ?: strerror(-r));
+        return true;
+}
+
+void last_seen_update(const Topology *t, json_object *topology) {
+        _cleanup_json_ json_object *known = all_known(t), *of_no_slot = NULL;
+        _cleanup_vanished_ VanishedList vanished = { 0 };
+
+        (void) vanished_find(t, known, &vanished);
+        of_no_slot = vanished_json(&vanished);
+        if (of_no_slot)
+                json_set(topology, "vanished", json_ref(of_no_slot));
+        if (vanished.unread < 0)
+                tell_unread(topology, vanished.unread);
+        for (size_t i = 0; i < t->n_slots; i++) {
+                _cleanup_(scope_done) Scope s = { 0 };
+                _cleanup_json_ json_object *before = NULL;
+                const Slot *slot = &t->slots[i];
+                const char *key = last_seen_key(slot->port, slot->name);
+                json_object *entry = slot_entry(topology, slot->name);
+
+                /* A module in a socket stays there. And of a held slot the plan has written everything down. */
+                if (!slot->address || slot->held || scope_find(t, slot, &s) < 0)
+                        continue;
+                if (s.n_functions > 0) {
+                        remember(key, t, &s, entry);
+                        continue;
+                }
+                if (is_remembered_unread(key, entry))
+                        continue;
+                before = card_before(key, t, slot, known, &vanished);
+                if (before && entry)
+                        ask_about_gone(key, before, entry, &vanished, slot);
+        }
+}

@@ -1,0 +1,18 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+#include "vanished.h"
+
+/* What is still in use of a card that is gone, or has no power, without having been removed: memory by block and zone, file systems by device
+ * and mount point, block devices, processes. `scope` is what the card had when it was seen (engine/last-seen.h). A line each, and nothing in
+ * them that /proc would not show to everybody: they go to the journal and to whoever listens. New reference; empty where nothing is
+ * found. */
+json_object *lost_lines(const Topology *t, json_object *scope);
+
+/* The same of block devices and file systems alone, for every look: nobody looks at processes. */
+json_object *lost_uses(const Topology *t, json_object *scope);
+
+/* The scope of a card that nobody saw in this slot, made of what the machine itself tells: memory that is the kernel's, with no device behind
+ * it, in a window of addresses that leads to the slot; and block devices that were in it. `known` are scopes that such memory may belong to as
+ * well. New reference; NULL where there is none, or the slot cannot be where it came from. */
+json_object *lost_without_record(const Topology *t, const Slot *slot, json_object *known, const VanishedList *vanished);

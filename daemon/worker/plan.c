@@ -1,0 +1,79 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* The plan that a request comes to. */
+#include <errno.h>
+
+#include "engine/engine.h"
+#include "engine/records.h"
+#include "plan/finish.h"
+#include "plan/restore.h"
+#include "page.h"
+#include "request.h"
+#include "verbs.h"
+#include "view.h"
+
+static bool is_of_slots(const Record *r, void *userdata) {
+        const Request *request = userdata;
+        bool all = !r->journal->other_boot && restore_is_same_slot(r->plan, request->topology, request->slot);
+
+        for (size_t i = 0; i < request->n_others && all; i++)
+                all = restore_is_same_slot(r->plan, request->topology, request->others[i]);
+        return all;
+}
+
+static bool is_due(const Plan *removal, const Request *request) {
+        bool due = finish_is_due(removal, request->slot);
+
+        for (size_t i = 0; i < request->n_others && due; i++)
+                due = finish_is_due(removal, request->others[i]);
+        return due;
+}
+
+/* A slot without anything up in it may be that of a removal that did not get as far as the light. 1: it is. */
+static int plan_the_rest(Request *request, const PlanRequest *planner, Plan **ret) {
+        _cleanup_(record_freep) Record *record = NULL;
+
+        int r = record_find(is_of_slots, request, &record);
+        if (r < 0)
+                return r == -ENOMEM ? r : 0;
+        if (outcome_from_string(json_str(record->journal->end, "outcome")) != OUTCOME_STUCK || !is_due(record->plan, request))
+                return 0;
+        const FinishSource source = { .id = record->id, .plan = record->plan, .since = json_get(record->journal->start, "since") };
+        r = plan_finish(request->slot, planner, &source, ret);
+        return r < 0 ? r : 1;
+}
+
+int request_plan_removal(Request *request, Plan **ret) {
+        _cleanup_(plan_freep) Plan *plan = NULL;
+
+        int r = request_find_under_way(request);
+        if (r < 0)
+                return r;
+        PlanRequest planner = request_for_planner(request);
+        r = plan_removal(request->topology, request->slot, &planner, &plan);
+        if (r >= 0 && plan_verdict(plan) == PLAN_NOTHING) {
+                r = plan_the_rest(request, &planner, ret);
+                if (r > 0)
+                        return 0;
+        }
+        if (r < 0)
+                return r;
+        *ret = TAKE_PTR(plan);
+        return 0;
+}
+
+int worker_plan(WorkerIo *io, json_object *doc) {
+        _cleanup_(request_done) Request request = { 0 };
+        _cleanup_(plan_freep) Plan *plan = NULL;
+
+        int r = request_understand(io, doc, &request);
+        if (r < 0)
+                return r;
+        r = request_plan_removal(&request, &plan);
+        if (r < 0) {
+                worker_send_error(io, "internal", strerror(-r));
+                return r;
+        }
+        view_restrict(plan->doc, json_get(doc, "by"));
+        worker_send_pages(io, doc, plan->doc);
+        return 0;
+}

@@ -1,0 +1,124 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* What is on record, for those who ask the daemon: reading it takes as long as there is a lot of it. */
+#include <errno.h>
+
+#include "base/parse.h"
+#include "daemon/bus/history.h"
+#include "daemon/removal/record-holds.h"
+#include "engine/chain.h"
+#include "engine/state-dir.h"
+#include "page.h"
+#include "request.h"
+#include "verbs.h"
+#include "view.h"
+
+enum {
+        RECALL_MAX = 64,       /* removals that are looked through for their slots' last outcome */
+};
+
+static int unreadable_records(WorkerIo *io, int error) {
+        _cleanup_free_ char *text = strf("The records in %s cannot be read: %s.", state_dir(), strerror(-error));
+
+        worker_send_error(io, "internal", text ?: strerror(-error));
+        return error;
+}
+
+int worker_history(WorkerIo *io, json_object *request) {
+        _cleanup_json_ json_object *history = NULL;
+        uint64_t limit = json_u64(request, "limit");
+
+        uint64_t before = UINT64_MAX;
+        const char *id = json_str(request, "before");
+
+        int r = id && *id ? parse_u64(id, &before) : 0;
+        if (r < 0) {
+                worker_send_error(io, "malformed", "The id of a removal is a number.");
+                return r;
+        }
+        r = history_load_before(before, limit < UINT32_MAX ? (uint32_t) limit : 0, &history);
+        if (r < 0)
+                return unreadable_records(io, r);
+        view_restrict(history, json_get(request, "by"));
+        worker_send_pages(io, request, history);
+        return 0;
+}
+
+int worker_records(WorkerIo *io) {
+        _cleanup_json_ json_object *unfinished = NULL, *unreadable = NULL, *recent = NULL;
+        uint64_t highest = 0;
+
+        int r = history_survey(RECALL_MAX, &highest, &unfinished, &unreadable, &recent);
+        if (r < 0)
+                return unreadable_records(io, r);
+        for (size_t i = 0; i < json_len(unfinished); i++) {
+                uint64_t number = 0;
+                (void) parse_u64(json_str(json_at(unfinished, i), "id"), &number);
+                bool finishing = false;
+                json_set(json_at(unfinished, i), "holds", record_holds(number, &finishing));
+                json_set_bool(json_at(unfinished, i), "finishing", finishing);
+        }
+        json_object *o = json_object_new_object();
+        json_set_str(o, "type", "records");
+        json_set_u64(o, "highest", highest);
+        json_set(o, "unfinished", json_ref(unfinished));
+        json_set(o, "unreadable", json_ref(unreadable));
+        json_set(o, "recent", json_ref(recent));
+        worker_send(io, o);
+        return 0;
+}
+
+int worker_record(WorkerIo *io, json_object *request) {
+        _cleanup_json_ json_object *entry = NULL, *holds = NULL;
+        json_object *o;
+        uint64_t number = 0;
+        bool finishing = false;
+
+        int r = parse_u64(json_str(request, "id"), &number);
+        if (r >= 0)
+                r = history_entry(number, &entry);
+        if (r >= 0 && !json_flag(entry, "ended")) {
+                history_add_port(entry, number);
+                holds = record_holds(number, &finishing);
+                json_set_bool(entry, "finishing", finishing);
+        }
+        if (r < 0 && r != -ENOENT && r != -ENODATA)
+                return unreadable_records(io, r);
+        o = json_object_new_object();
+        json_set_str(o, "type", "record");
+        if (entry)
+                json_set(o, "entry", json_ref(entry));
+        if (holds)
+                json_set(o, "holds", json_ref(holds));
+        worker_send(io, o);
+        return 0;
+}
+
+static int no_certificate(WorkerIo *io, int error, const char *id) {
+        _cleanup_free_ char *none = *id ? strf("Removal '%s' has no certificate.", id) : strdup("There is no certificate yet.");
+
+        if (error == -EBADMSG)
+                worker_send_error(io, "not-proven", "The certificate is not as it was written; 'safe-remove certificate --verify' says more.");
+        else if (error == -ENOENT || error == -EINVAL || error == -ERANGE)
+                worker_send_error(io, "unknown", none ?: "There is no certificate.");
+        else
+                return unreadable_records(io, error);
+        return error;
+}
+
+int worker_certificate(WorkerIo *io, json_object *request) {
+        const char *id = json_str(request, "id") ?: "";
+        _cleanup_json_ json_object *certificate = NULL;
+        _cleanup_free_ char *text = NULL;
+        uint64_t removal = 0;
+
+        int r = *id ? parse_u64(id, &removal) : chain_newest(&removal);
+        if (r >= 0)
+                r = chain_read(removal, &certificate, &text, NULL);
+        if (r < 0)
+                return no_certificate(io, r, id);
+        text[strcspn(text, "\n")] = '\0';
+        /* As it is kept, byte for byte, for whoever may see all of it: its digest is over that. */
+        bool withheld = view_restrict(certificate, json_get(request, "by"));
+        worker_send_document(io, request, withheld ? json_text(certificate) : text);
+        return 0;
+}

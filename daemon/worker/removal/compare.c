@@ -1,0 +1,205 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* Is everything as it was before? Nobody says so who has not compared: what there was is written down before the first step takes
+ * anything away, and compared with what there is when the way back has come to its end. What is another thing then is listed as lost. */
+#include <errno.h>
+
+#include "base/clock.h"
+#include "holders/memory/memory-holder.h"
+#include "holders/process.h"
+#include "plan/picture/picture.h"
+#include "removal.h"
+
+enum {
+        POLICIES_USEC = 2 * 1000 * 1000,
+        POLICIES_TOLD_MAX = 20, /* anybody can have processes with one */
+
+        /* What comes up by itself (a driver, udev's link) may be a moment behind the last step. */
+        SETTLE_MSEC = 2000,
+        AGAIN_MSEC = 200,
+};
+
+/* The plan's slots in a topology; -ENODEV when one of them is not there. */
+static int scope_of_plan(const Topology *t, const Plan *p, Scope *ret) {
+        size_t n = plan_n_slots(p);
+        _cleanup_free_ const Slot **slots = calloc(n + 1, sizeof(*slots));
+
+        if (!slots)
+                return -ENOMEM;
+        for (size_t i = 0; i < n; i++) {
+                const char *port = json_str(plan_slot(p, i), "port");
+                slots[i] = port ? topology_slot_of_port(t, port) : topology_slot(t, json_str(plan_slot(p, i), "name") ?: "");
+                if (!slots[i])
+                        return -ENODEV;
+        }
+        return scope_find_all(t, slots[0], slots + 1, n - 1, ret);
+}
+
+static int picture_take(const Topology *t, const Plan *p, json_object *before, json_object **ret) {
+        _cleanup_(scope_done) Scope s = { 0 };
+
+        int r = scope_of_plan(t, p, &s);
+        if (r < 0)
+                return r;
+        *ret = picture_of(&s, t);
+        picture_add_holders(*ret, json_array(p->doc, "holders"), before);
+        return 0;
+}
+
+static int look(const Removal *m, json_object **ret) {
+        _cleanup_(topology_freep) Topology *t = NULL;
+
+        int r = topology_load(&t);
+        return r < 0 ? r : picture_take(t, m->plan, m->journal->before, ret);
+}
+
+/* Whoever goes on for another one has that one's, or comes too late to take one. */
+static bool is_untouched(const Removal *m) {
+        for (size_t n = 0; m->journal->last_do != SIZE_MAX && n <= m->journal->last_do; n++)
+                if (m->plan->steps[n].type != STEP_HOLD)
+                        return false;
+        return !m->journal->before && !plan_is_finish(m->plan);
+}
+
+int removal_picture(Removal *m) {
+        _cleanup_json_ json_object *picture = NULL;
+
+        if (!is_untouched(m))
+                return 0;
+        int r = m->request.topology ? picture_take(m->request.topology, m->plan, NULL, &picture) : look(m, &picture);
+        return r < 0 ? r : journal_before(m->journal, picture);
+}
+
+/* picture_told_t */
+static void tell_lost(void *texts, const char *text) {
+        json_append_str(texts, text);
+}
+
+static void tell_nobody(void *userdata, const char *text) {
+        (void) userdata;
+        (void) text;
+}
+
+/* Lists what is not as in `before`. 0 or a negative errno: nobody can see. */
+static int compare_pictures(Removal *m, json_object *before, json_object *lost) {
+        uint64_t deadline = now_monotonic() + SETTLE_MSEC * USEC_PER_MSEC;
+        _cleanup_json_ json_object *now = NULL;
+        int r;
+
+        while ((r = look(m, &now)) >= 0 && now_monotonic() < deadline && picture_compare(before, now, tell_nobody, NULL) > 0) {
+                json_object_put(TAKE_PTR(now));
+                step_pause(&m->engine.run, AGAIN_MSEC);
+        }
+        if (r >= 0)
+                (void) picture_compare(before, now, tell_lost, lost);
+        return r;
+}
+
+static bool is_among(const MemoryHolders *l, int pid, uint64_t start_time) {
+        for (size_t i = 0; l && i < l->n_items; i++)
+                if (l->items[i].pid == pid && l->items[i].start_time == start_time)
+                        return true;
+        return false;
+}
+
+/* Has its policy lost the node, which it had? */
+static bool has_lost_node(const MemoryHolders *now, json_object *holder) {
+        int pid = (int) json_u64(holder, "pid");
+        _cleanup_close_ int dirfd = -EBADF;
+
+        return json_flag(holder, "in_policy") && process_open(pid, json_u64(holder, "start_time"), &dirfd, NULL) >= 0 &&
+               !is_among(now, pid, json_u64(holder, "start_time"));
+}
+
+/* Node by node, as the holders of a plan are listed; what was found of the one before is of no use for the next. */
+static int look_at_policies(int node, int *looked_at, MemoryHolders **found) {
+        if (node == *looked_at)
+                return 0;
+        memory_holders_free(TAKE_PTR(*found));
+        *looked_at = node;
+        return memory_policies_scan(node, time_for(POLICIES_USEC), found);
+}
+
+/* When the last memory of a node goes, the kernel takes the node out of everybody's memory policy (kernel/cgroup/cpuset.c: mpol_rebind_task(),
+ * mpol_rebind_mm()), and does not put it back with the memory. Nobody but the process itself can. */
+static void compare_policies(json_object *holders, json_object *lost) {
+        _cleanup_(memory_holders_freep) MemoryHolders *now = NULL;
+        int node = -1, r = 0;
+        bool unknown = false;
+        size_t n = 0;
+
+        for (size_t i = 0; i < json_len(holders) && r >= 0; i++) {
+                json_object *h = json_at(holders, i);
+                if (!json_flag(h, "in_policy"))
+                        continue;
+                r = look_at_policies((int) json_u64(h, "node"), &node, &now);
+                bool missing = r >= 0 && has_lost_node(now, h), is_sure = missing && gaps_none(&now->gaps);
+                unknown = unknown || r < 0 || missing != is_sure;
+                _cleanup_free_ char *text = !is_sure || n++ >= POLICIES_TOLD_MAX ? NULL :
+                                            strf("process %d (%s): node %d is no longer in its memory policy, before it was; to have it as it was: start "
+                                                 "it again", (int) json_u64(h, "pid"), json_str(h, "comm") ?: "?", node);
+                if (text)
+                        tell_lost(lost, text);
+        }
+        _cleanup_free_ char *more = n > POLICIES_TOLD_MAX ? strf("the memory policies of %zu processes more", n - POLICIES_TOLD_MAX) : NULL;
+        if (more)
+                tell_lost(lost, more);
+        if (unknown)
+                tell_lost(lost, "not every process could be looked at again, whether its memory policy is as it was");
+}
+
+static int compare_with(Removal *m, json_object *before, json_object *holders) {
+        _cleanup_json_ json_object *lost = json_object_new_array();
+
+        int r = compare_pictures(m, before, lost);
+        compare_policies(holders, lost);
+        (void) journal_lost(m->journal, m->engine.step, lost);
+        return r;
+}
+
+static char *compared_text(const Removal *m, const char *before_what) {
+        return strf("; everything is as it was before%s%s", before_what, json_len(m->journal->lost) > 0 ? ", except for what is listed" : "");
+}
+
+char *removal_compare(Removal *m) {
+        if (!picture_is_known(m->journal->before))
+                return strdup(m->plan->n_steps > 1 ? "; what was taken down is put back" : "; nothing was taken down");
+        int r = compare_with(m, m->journal->before, json_array(m->plan->doc, "holders"));
+        return r < 0 ? strf("; what was taken down is put back, but that all is as it was before cannot be seen (%s)", strerror(-r))
+                     : compared_text(m, "");
+}
+
+/* "; the memory at 0x... is at 0x... now". NULL: out of memory. */
+static char *moves_text(const RegionMoves *moves) {
+        char *text = strdup("");
+
+        for (size_t i = 0; i < moves->n && text; i++) {
+                _cleanup_free_ char *before = text;
+                text = strf("%s; the memory that was at 0x%jx is at 0x%jx now", before, (uintmax_t) moves->items[i].from, (uintmax_t) moves->items[i].to);
+        }
+        return text;
+}
+
+char *restoration_compare(Removal *m) {
+        _cleanup_(journal_freep) Journal *removal = NULL;
+        _cleanup_(plan_freep) Plan *plan = NULL;
+        _cleanup_(region_moves_done) RegionMoves moves = { 0 };
+        _cleanup_free_ char *why = NULL;
+
+        int r = journal_read(json_str(m->plan->doc, "of") ?: "", &removal, &plan, &why);
+        if (r < 0)
+                return strf("; whether all is as it was before that cannot be seen (its record cannot be read: %s)", why ?: strerror(-r));
+        if (!picture_is_known(removal->before) || !picture_is_known(m->journal->before))
+                return strdup("; how all was before that is not on record");
+        r = region_moves_find(m->plan->steps, m->plan->n_steps, true, &moves);
+        if (r < 0)
+                return NULL;
+        _cleanup_json_ json_object *then = picture_moved(removal->before, &moves);
+        _cleanup_json_ json_object *before = picture_of_restored(then, m->journal->before,
+                                                                 json_str(json_get(plan->doc, "card"), "serial"),
+                                                                 json_str(json_get(m->plan->doc, "card"), "serial"));
+        r = compare_with(m, before, json_array(plan->doc, "holders"));
+        if (r < 0)
+                return strf("; whether all is as it was before that cannot be seen (%s)", strerror(-r));
+        _cleanup_free_ char *compared = compared_text(m, " that"), *moved = moves_text(&moves);
+        return strf("%s%s", moved ?: "", compared ?: "");
+}

@@ -1,0 +1,159 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* The two ways to an ending. Forward: safe, or back, or stuck where there is no way back. Back: as it was before, or stuck. */
+#include <errno.h>
+
+#include "base/clock.h"
+#include "daemon/worker/lost/last-seen.h"
+#include "engine/certificate.h"
+#include "engine/last-seen.h"
+#include "engine/state-dir.h"
+#include "kernel/pci/slot-folder.h"
+#include "removal.h"
+
+static void certificate_take(Removal *m) {
+        ChainLink link;
+
+        if (certificates_write() >= 0 && chain_read(journal_removal(m->journal), NULL, NULL, &link) >= 0)
+                memcpy(m->certificate, link.sha256, sizeof(m->certificate));
+}
+
+/* An ending that cannot be written down (full disk) must not be taken for a removal to go on with: without its journal nobody
+ * does. */
+static void removal_write_end(Removal *m, Outcome outcome, const char *code, const char *message, json_object *lines) {
+        _cleanup_close_ int lock = -EBADF;
+
+        /* The ending waits for nobody. Without the lock its certificate is left to the next removal's ending. */
+        if (journal_end(m->journal, outcome_to_string(outcome), code, message, lines) >= 0) {
+                if (chain_lock(CHAIN_LOCK_USEC, &lock) >= 0)
+                        certificate_take(m);
+                return;
+        }
+        _cleanup_free_ char *path = strf("%s/journal", m->journal->dir);
+        if (path)
+                (void) unlink(path);
+}
+
+int removal_end(Removal *m, Outcome outcome, const char *code, const char *message, const char *remedy) {
+        _cleanup_json_ json_object *lines = json_object_new_array();
+
+        if (remedy)
+                json_append_str(lines, remedy);
+        if (m->journal)
+                removal_write_end(m, outcome, code, message, lines);
+        tell_end(m, outcome, code, message, lines);
+        return 0;
+}
+
+int removal_end_unwritable(Removal *m, int error) {
+        _cleanup_free_ char *message = strf("the %s cannot be written down in %s (%s), so it was not begun",
+                                            plan_is_restoration(m->plan) ? "restoration" : "removal", state_dir(), strerror(-error));
+
+        return removal_end(m, OUTCOME_REFUSED, "no-state-dir", message, NULL);
+}
+
+/* Without its end, and turned back: whoever starts next goes on with it. */
+static int leave(Removal *m, const char *message) {
+        _cleanup_free_ char *why = strf("there was no more time: %s; the next start of the service goes on with it", message);
+
+        worker_send_error(m->io, "interrupted", why ?: strerror(ENOMEM));
+        return -ETIME;
+}
+
+static int end_stuck(Removal *m, const char *message, const char *remedy) {
+        if (m->until > 0 && (time_was_short() || now_monotonic() >= m->until))
+                return leave(m, message);
+        for (size_t i = 0; i < plan_n_slots(m->plan); i++)
+                (void) led_fault(json_str(plan_slot(m->plan, i), "port"), plan_slot_address(m->plan, i));
+        tell_led(m, LED_STUCK);
+        return removal_end(m, OUTCOME_STUCK, "stuck", message, remedy);
+}
+
+/* What a removal that turned back has become, by the reason it turned back for. */
+static const struct {
+        const char *code;
+        Outcome outcome;
+} turned_back[] = {
+        { "blocked", OUTCOME_REFUSED },
+        { "stale", OUTCOME_REFUSED },
+        { "empty-slot", OUTCOME_NOTHING },
+        { "cancelled", OUTCOME_RESTORED },
+        { "failed", OUTCOME_RESTORED },
+};
+
+/* What the first blocker or the step that failed says against it; the way back forgets the latter. */
+static char *remedy_of_reason(const Removal *m, const char *code) {
+        const char *remedy = streq(code, "blocked") ? removal_first_remedy(m) : streq(code, "failed") ? m->engine.run.remedy : NULL;
+
+        return remedy ? strdup(remedy) : NULL;
+}
+
+int removal_go_back(Removal *m, const char *code, const char *reason) {
+        _cleanup_free_ char *why = strdup(reason ?: "no reason given"), *message = NULL;
+        _cleanup_free_ char *remedy = remedy_of_reason(m, code);
+
+        (void) engine_back(&m->engine, code, why);
+        if (m->engine.n_not_undone > 0) {
+                message = strf("%s (turned back because: %s)", m->engine.stuck_why, why);
+                return end_stuck(m, message, m->engine.stuck_remedy);
+        }
+
+        tell_led(m, LED_REFUSED);
+        for (size_t i = 0; i < ELEMENTSOF(turned_back); i++)
+                if (streq(turned_back[i].code, code)) {
+                        _cleanup_free_ char *after = turned_back[i].outcome == OUTCOME_RESTORED ? removal_compare(m) : NULL;
+                        message = strf("%s%s", why, after ?: "");
+                        return removal_end(m, turned_back[i].outcome, code, message, remedy);
+                }
+        return removal_end(m, OUTCOME_RESTORED, code, why, NULL);
+}
+
+int removal_stop_behind(Removal *m, const char *why) {
+        _cleanup_free_ char *slots = plan_slot_words(m->plan), *then = strf("safe-remove plan %s", slots ?: ""), *message = NULL, *remedy = NULL;
+        json_object *writer = journal_writer(m->journal);
+
+        if (engine_can_go_back(&m->engine))
+                return removal_go_back(m, "failed", why);
+        message = strf("%s, where there is no way back", why);
+        remedy = writer ? writer_remedy(writer, then) : strdup(then ?: "");
+        return end_stuck(m, message, remedy);
+}
+
+/* Some of several slots may have lost their power: what is left to do is asked for each. */
+static char *again(const Removal *m, const char *slots) {
+        return plan_n_slots(m->plan) > 1 ? strf("for slot in %s; do safe-remove remove $slot; done", slots) : strf("safe-remove remove %s", slots);
+}
+
+int removal_go_forward(Removal *m) {
+        _cleanup_free_ char *message = NULL;
+        _cleanup_free_ char *slots = plan_slot_words(m->plan);
+
+        int r = removal_picture(m);
+        if (r < 0) {
+                message = strf("how everything is cannot be written down: %s", strerror(-r));
+                return removal_go_back(m, "failed", message);
+        }
+        r = engine_forward(&m->engine);
+        for (size_t i = 0; i < plan_n_slots(m->plan) && r >= 0; i++)
+                last_seen_forget(last_seen_key(json_str(plan_slot(m->plan, i), "port"), json_str(plan_slot(m->plan, i), "name")));
+        if (r >= 0 && m->plan->steps[m->plan->n_steps - 1].type == STEP_PROVE_SAFE)
+                return removal_end(m, OUTCOME_RELEASED, "done", "nothing uses it any more; power the machine off to take it out", NULL);
+        if (r >= 0) {
+                tell_led(m, LED_SAFE);
+                return removal_end(m, OUTCOME_SAFE, "done", "safe to pull", NULL);
+        }
+
+        const char *name = step_type_to_string(m->plan->steps[m->engine.failed_step].type);
+        if (engine_can_go_back(&m->engine)) {
+                if (r == -ECANCELED) {
+                        message = strf("%s%s%s%s", m->engine.run.why ?: "cancelled", m->io->cancel_why ? " (by " : "",
+                                       m->io->cancel_why ?: "", m->io->cancel_why ? ")" : "");
+                        return removal_go_back(m, "cancelled", message);
+                }
+                message = strf("step %s: %s", name, m->engine.run.why ?: strerror(-r));
+                return removal_go_back(m, "failed", message);
+        }
+
+        message = strf("step %s failed where there is no way back: %s", name, m->engine.run.why ?: strerror(-r));
+        _cleanup_free_ char *remedy = m->engine.run.remedy ? strdup(m->engine.run.remedy) : again(m, slots);
+        return end_stuck(m, message, remedy);
+}

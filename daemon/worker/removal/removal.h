@@ -1,0 +1,81 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+#include "daemon/worker/io.h"
+#include "daemon/worker/request.h"
+#include "engine/chain.h"
+#include "engine/engine.h"
+#include "led/led.h"
+
+/* What the parts of a removal in the worker share: removal/run.c begins one, removal/resume.c goes on with one, both come to
+ * removal/ending.c; worker/tell.c tells the daemon. */
+
+typedef struct Removal {
+        WorkerIo *io;
+        Request request;
+        Plan *plan;
+        Journal *journal;
+        Engine engine;
+        int lock;
+        uint64_t started;
+        /* Of a give-back, else 0 (monotonic): when it has the machine or goes without it, is through with the steps, and with the slots. */
+        uint64_t until_lock, until, until_slots;
+        size_t step;            /* the one under way, for its progress */
+        char certificate[SHA256_HEX]; /* the digest of the one that was written at its end; "" without */
+} Removal;
+
+void removal_done(Removal *m);
+
+/* Makes plan and journal the engine's, and its events the daemon's. */
+void removal_set_up_engine(Removal *m);
+
+/* Waits until no other removal has the machine. 1: had to wait, so what was seen before may be old. -EWOULDBLOCK: the time was over. */
+int removal_take_machine(Removal *m);
+
+/* Waits for the daemon's word; false when it does not come. */
+bool removal_may_go(Removal *m);
+
+/* Writes plan and start record down. */
+int removal_begin(Removal *m);
+
+/* Of the plan's first blocker, or NULL. */
+const char *removal_first_remedy(const Removal *m);
+
+/* removal/run.c: why the plan is not carried out and the code of that, or NULL. Newly allocated. */
+char *removal_objection(const Removal *m, const char **ret_code);
+
+/* removal/run.c: from a held slot on: plan, object or go. */
+int removal_run_held(Removal *m);
+
+/* removal/ending.c. Each tells and writes down the ending, and returns 0. */
+int removal_end(Removal *m, Outcome outcome, const char *code, const char *message, const char *remedy);
+int removal_end_unwritable(Removal *m, int error);
+int removal_go_back(Removal *m, const char *code, const char *reason);
+int removal_go_forward(Removal *m);
+
+/* A write that an earlier worker left behind is under way still (why): back, as far as that goes, or stuck where there is no way back. */
+int removal_stop_behind(Removal *m, const char *why);
+
+/* removal/restore.c: goes on with a restoration whose plan and journal are there. `back`: no further than it is. */
+int restoration_resume(Removal *m, bool back);
+
+/* removal/compare.c. Writes down how everything is, before the first step takes anything away. 0 or a negative errno. */
+int removal_picture(Removal *m);
+
+/* Behind a way back: compares, lists what is not as it was, and returns what may be said of it ("; everything is as it was before").
+ * Newly allocated, or NULL. */
+char *removal_compare(Removal *m);
+
+/* Behind a restoration: the same with what its removal wrote down before it took the card down ("; everything is as it was before
+ * that"). */
+char *restoration_compare(Removal *m);
+
+/* worker/tell.c */
+void tell_state(Removal *m, const char *state);
+void tell_plan(Removal *m);
+void tell_target(Removal *m);
+void tell_waiting(Removal *m);
+void tell_led(Removal *m, LedState state);      /* the state we mean and what the slot really shows */
+void tell_end(Removal *m, Outcome outcome, const char *code, const char *message, json_object *remedy);
+EngineListener tell_listener(Removal *m);
+StepRun tell_step_run(Removal *m);

@@ -1,0 +1,182 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* Putting back what a removal took down, once its card is there again: the newest removal of this card is looked up, its steps
+ * are reverted. It ends rebuilt, or incomplete where it had to stop; either way it can be asked for again, and goes on from
+ * what the kernel shows. */
+#include <errno.h>
+
+#include "base/clock.h"
+#include "daemon/worker/page.h"
+#include "daemon/worker/verbs.h"
+#include "daemon/worker/view.h"
+#include "engine/records.h"
+#include "kernel/pci/slot-folder.h"
+#include "plan/restore.h"
+#include "plan/scope/scope.h"
+#include "removal.h"
+
+typedef struct Wanted {
+        const Request *request;
+        json_object *card;      /* that is in the slot now */
+} Wanted;
+
+static bool is_of_card(const Record *r, void *userdata) {
+        const Wanted *w = userdata;
+
+        return restore_is_same_card(r->plan, w->card, w->request->slot);
+}
+
+static bool is_of_slot(const Record *r, void *userdata) {
+        const Wanted *w = userdata;
+
+        return restore_is_same_slot(r->plan, w->request->topology, w->request->slot);
+}
+
+/* *ret is NULL where there is none. */
+static int find_record(const Request *request, Record **ret) {
+        _cleanup_(scope_done) Scope scope = { 0 };
+
+        int r = scope_find(request->topology, request->slot, &scope);
+        if (r < 0)
+                return r;
+        _cleanup_json_ json_object *card = scope_card_json(&scope);
+        Wanted wanted = { .request = request, .card = card };
+
+        r = record_find(is_of_card, &wanted, ret);
+        if (r == -ENOENT)
+                r = record_find(is_of_slot, &wanted, ret);
+        return r == -ENOENT ? 0 : r;
+}
+
+/* Cards that were removed together come back together: their slots are this restoration's too. */
+static int add_others(Request *request, const Plan *removal) {
+        int r = 0;
+
+        request_drop_others(request);
+        for (size_t i = 0; i < plan_n_slots(removal) && plan_n_slots(removal) > 1 && r >= 0; i++) {
+                const Slot *slot = restore_slot_now(removal, request->topology, i);
+                if (slot && slot != request->slot)
+                        r = request_add_slot(request, slot);
+        }
+        return r;
+}
+
+static int restoration_understand(WorkerIo *io, json_object *doc, Request *request) {
+        _cleanup_(record_freep) Record *record = NULL;
+
+        int r = request_understand(io, doc, request);
+        if (r < 0)
+                return r;
+        r = find_record(request, &record);
+        if (r >= 0 && record)
+                r = add_others(request, record->plan);
+        if (r < 0)
+                worker_send_error(io, "internal", strerror(-r));
+        return r;
+}
+
+static int plan_from_records(Request *request, Plan **ret) {
+        _cleanup_(record_freep) Record *record = NULL;
+
+        int r = find_record(request, &record);
+        if (r >= 0 && record)
+                r = add_others(request, record->plan);
+        if (r >= 0)
+                r = request_find_under_way(request);
+        if (r < 0)
+                return r;
+        PlanRequest planner = request_for_planner(request);
+        const RestoreSource source = {
+                .id = record ? record->id : NULL,
+                .plan = record ? record->plan : NULL,
+                .notes = record ? record->journal->notes : NULL,
+        };
+        return plan_restoration(request->topology, request->slot, &planner, record ? &source : NULL, ret);
+}
+
+/* A restoration that could do without its slot being held is none that was refused: it says so in the same words as a removal. */
+static int end_refused(Removal *m) {
+        json_object *first = json_at(json_array(m->plan->doc, "blockers"), 0);
+        const char *evidence = json_str(first, "evidence");
+        _cleanup_free_ char *why = strf("%s: %s%s%s%s", json_str(first, "code") ?: "?", json_str(first, "what") ?: "",
+                                        evidence ? " (" : "", evidence ?: "", evidence ? ")" : "");
+
+        return removal_end(m, OUTCOME_REFUSED, "blocked", why, removal_first_remedy(m));
+}
+
+static int end_incomplete(Removal *m, int error) {
+        const char *code = error == -ECANCELED ? "cancelled" : "failed";
+        _cleanup_free_ char *slot = slot_word(plan_slot_name(m->plan)); /* of several, any names the restoration */
+        _cleanup_free_ char *message = strf("%s; what stands in the list is not put back", m->engine.stuck_why ?: strerror(-error));
+        _cleanup_free_ char *again = strf("safe-remove restore %s  # goes on from there", slot);
+
+        return removal_end(m, OUTCOME_INCOMPLETE, code, message, m->engine.stuck_remedy ?: again);
+}
+
+static int end_rebuilt(Removal *m, const char *code, const char *how) {
+        _cleanup_free_ char *compared = restoration_compare(m);
+        _cleanup_free_ char *message = strf("what removal %s took down is there %s%s", json_str(m->plan->doc, "of"), how, compared ?: "");
+
+        return removal_end(m, OUTCOME_REBUILT, code, message, NULL);
+}
+
+static int restoration_go(Removal *m) {
+        (void) removal_picture(m); /* without one nothing is compared, and nobody says that all is as it was */
+        if (!m->engine.resumed && !engine_restore_needed(&m->engine))
+                return end_rebuilt(m, "as-it-was", "already");
+        int r = engine_restore(&m->engine);
+        return r < 0 ? end_incomplete(m, r) : end_rebuilt(m, "done", "again");
+}
+
+int restoration_resume(Removal *m, bool back) {
+        if (plan_verdict(m->plan) != PLAN_READY)
+                return end_refused(m);
+        if (back && !m->journal->backwards)
+                (void) journal_back(m->journal, "cancelled", "the worker or the service ended in the middle of it");
+        return restoration_go(m);
+}
+
+int worker_restore(WorkerIo *io, json_object *request) {
+        _cleanup_(removal_done) Removal m = { .io = io, .lock = -EBADF, .started = now_monotonic() };
+
+        int r = restoration_understand(io, request, &m.request);
+        if (r < 0)
+                return r;
+        tell_target(&m);
+        if (!removal_may_go(&m))
+                return 0;
+
+        r = removal_take_machine(&m);
+        if (r == -ECANCELED)
+                return removal_end(&m, OUTCOME_REFUSED, "cancelled", "cancelled while a removal was running", NULL);
+        if (r > 0)
+                r = request_look_again(&m.request);
+        if (r >= 0)
+                r = plan_from_records(&m.request, &m.plan);
+        if (r < 0)
+                return removal_end(&m, OUTCOME_REFUSED, "failed", strerror(-r), NULL);
+
+        tell_plan(&m);
+        if (plan_verdict(m.plan) == PLAN_NOTHING)
+                return removal_end(&m, OUTCOME_NOTHING, json_str(m.plan->doc, "code"), json_str(m.plan->doc, "message"), NULL);
+        r = removal_begin(&m);
+        if (r < 0)
+                return removal_end_unwritable(&m, r);
+        return plan_verdict(m.plan) == PLAN_READY ? restoration_go(&m) : end_refused(&m);
+}
+
+int worker_plan_restore(WorkerIo *io, json_object *request) {
+        _cleanup_(request_done) Request understood = { 0 };
+        _cleanup_(plan_freep) Plan *plan = NULL;
+
+        int r = request_understand(io, request, &understood);
+        if (r < 0)
+                return r;
+        r = plan_from_records(&understood, &plan);
+        if (r < 0) {
+                worker_send_error(io, "internal", strerror(-r));
+                return r;
+        }
+        view_restrict(plan->doc, json_get(request, "by"));
+        worker_send_pages(io, request, plan->doc);
+        return 0;
+}

@@ -1,0 +1,46 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+#include "io.h"
+
+/* `run`: a new removal from its request, already read. */
+int worker_run(WorkerIo *io, json_object *request);
+
+/* `plan`: what a removal would do. */
+int worker_plan(WorkerIo *io, json_object *request);
+
+/* `restore`: puts back what a removal took down; `plan-restore`: what that would do. */
+int worker_restore(WorkerIo *io, json_object *request);
+int worker_plan_restore(WorkerIo *io, json_object *request);
+
+/* `resume`: goes on with one whose worker died; back: only to put things back. */
+int worker_resume(WorkerIo *io, const char *id, bool back);
+
+/* `give-back`: puts back every unfinished removal of this boot (or finishes it, where there is no way back). */
+int worker_give_back(WorkerIo *io);
+
+/* What a give-back does, which may wait for its records without end: until when (monotonic) it wants to be through, and how long it has. */
+int give_back_by_records(WorkerIo *io, uint64_t end);
+uint64_t give_back_usec(void);
+
+/* `verify`: asks every probe about a slot and tells the answers. */
+int worker_verify(WorkerIo *io, json_object *request);
+
+/* `history`: what became of the removals; `certificate`: what is proven of one. */
+int worker_history(WorkerIo *io, json_object *request);
+int worker_certificate(WorkerIo *io, json_object *request);
+
+/* `records`: what a daemon that starts has to know of them: what has not ended, what cannot be read, what became of the slots. */
+int worker_records(WorkerIo *io);
+
+/* `record`: how far one removal came, for whoever has to go on with it. */
+int worker_record(WorkerIo *io, json_object *request);
+
+/* `came-back`: which of these cards are to be restored unasked. */
+int worker_came_back(WorkerIo *io, json_object *request);
+
+/* `certificates`: is the chain of certificates whole? */
+int worker_certificates(WorkerIo *io);
+
+/* `light`: sets a slot's attention LED and reads its lights back. */
+int worker_light(WorkerIo *io, json_object *request);

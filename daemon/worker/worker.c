@@ -1,0 +1,150 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* The worker: straight-line code over lib/, one process for one look or one removal. It may hang in the kernel for minutes
+ * or be killed at any time; the daemon that started it does neither. */
+#include <errno.h>
+#include <signal.h>
+#include <sys/prctl.h>
+
+#include "base/parse.h"
+#include "daemon/worker/lost/last-seen.h"
+#include "request.h"
+#include "page.h"
+#include "sub-uid.h"
+#include "verbs.h"
+#include "view.h"
+
+enum {
+        REQUEST_TIMEOUT_MSEC = 60 * 1000,
+};
+
+static int look(WorkerIo *io, json_object **ret) {
+        _cleanup_(topology_freep) Topology *t = NULL;
+
+        int r = topology_load(&t);
+        if (r < 0) {
+                worker_send_error(io, "internal", strerror(-r));
+                return r;
+        }
+        *ret = topology_to_json(t);
+        last_seen_update(t, *ret);
+        return 0;
+}
+
+/* What the daemon shows of it: a machine has few slots, and much else. */
+static int verb_scan(WorkerIo *io) {
+        static const char *const keys[] = { "schema", "slots", "nd_regions", "vanished" };
+        _cleanup_json_ json_object *topology = NULL;
+
+        int r = look(io, &topology);
+        if (r < 0)
+                return r;
+        json_object *o = json_object_new_object();
+        for (size_t i = 0; i < ELEMENTSOF(keys); i++)
+                if (json_has(topology, keys[i]))
+                        json_set(o, keys[i], json_ref(json_get(topology, keys[i])));
+        worker_send(io, o);
+        return 0;
+}
+
+static int verb_topology(WorkerIo *io, json_object *request) {
+        _cleanup_json_ json_object *topology = NULL;
+
+        int r = look(io, &topology);
+        if (r < 0)
+                return r;
+        view_restrict(topology, json_get(request, "by"));
+        worker_send_document(io, request, json_text(topology));
+        return 0;
+}
+
+static int verb_sub_uids(WorkerIo *io) {
+        json_object *ranges = NULL, *o;
+
+        int r = sub_uid_ranges(&ranges);
+        if (r < 0) {
+                worker_send_error(io, "internal", strerror(-r));
+                return r;
+        }
+        o = worker_line("sub-uids");
+        json_set(o, "ranges", ranges);
+        worker_send(io, o);
+        return 0;
+}
+
+static int verb_resume(WorkerIo *io, json_object *doc) {
+        return worker_resume(io, json_str(doc, "id"), streq_ptr(json_str(doc, "direction"), "back"));
+}
+
+/* systemd runs this after the service has stopped. When it will start it again at once, the new daemon takes over and may
+ * go on; when it was stopped on purpose, nobody would, and a slot must never be left held. */
+static int verb_give_back(WorkerIo *io) {
+        const char *result = getenv("SERVICE_RESULT");
+
+        return result && !streq(result, "success") ? 0 : worker_give_back(io);
+}
+
+/* Those with `answer` are asked something first: one line, read before they are called. */
+static const struct Verb {
+        const char *name;
+        int (*run)(WorkerIo *io);
+        int (*answer)(WorkerIo *io, json_object *doc);
+} verbs[] = {
+        { "scan", .run = verb_scan },
+        { "topology", .answer = verb_topology },
+        { "plan", .answer = worker_plan },
+        { "run", .answer = worker_run },
+        { "plan-restore", .answer = worker_plan_restore },
+        { "restore", .answer = worker_restore },
+        { "resume", .answer = verb_resume },
+        { "give-back", .run = verb_give_back },
+        { "verify", .answer = worker_verify },
+        { "history", .answer = worker_history },
+        { "record", .answer = worker_record },
+        { "records", .run = worker_records },
+        { "came-back", .answer = worker_came_back },
+        { "page", .answer = worker_page },
+        { "certificate", .answer = worker_certificate },
+        { "certificates", .run = worker_certificates },
+        { "light", .answer = worker_light },
+        { "sub-uids", .run = verb_sub_uids },
+};
+
+static int verb_run(const struct Verb *verb, WorkerIo *io) {
+        _cleanup_json_ json_object *doc = NULL;
+
+        if (verb->run)
+                return verb->run(io);
+        int r = worker_receive_request(io, REQUEST_TIMEOUT_MSEC, &doc);
+        if (r < 0)
+                return r;
+        io->by = json_get(doc, "by");
+        r = verb->answer(io, doc);
+        io->by = NULL;
+        return r;
+}
+
+/* Who started it watches over it, and nobody else could end it, or know that it has ended. */
+static bool end_with_starter(void) {
+        const char *text = getenv("SAFE_REMOVE_STARTER");
+        uint64_t pid;
+
+        if (!text)
+                return true;
+        return parse_u64(text, &pid) >= 0 && prctl(PR_SET_PDEATHSIG, SIGKILL) >= 0 && kill((pid_t) pid, 0) >= 0;
+}
+
+int main(int argc, char *argv[]) {
+        _cleanup_(worker_io_done) WorkerIo io = { .in = STDIN_FILENO, .out = STDOUT_FILENO };
+
+        /* A daemon that is gone must not take its worker along in the middle of a write. */
+        signal(SIGPIPE, SIG_IGN);
+        if (!end_with_starter())
+                return EXIT_FAILURE;
+
+        for (size_t i = 0; argc == 2 && i < ELEMENTSOF(verbs); i++)
+                if (streq(argv[1], verbs[i].name))
+                        return verb_run(&verbs[i], &io) < 0 ? EXIT_FAILURE : EXIT_SUCCESS;
+
+        fprintf(stderr, "usage: safe-remove-worker scan|topology|plan|run|plan-restore|restore|resume|give-back|verify|history|record|records|came-back|certificate|certificates|light|sub-uids (started for safe-removed)\n");
+        return 64;
+}

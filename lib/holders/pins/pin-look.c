@@ -1,0 +1,180 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include <errno.h>
+#include <fcntl.h>
+
+#include "base/clock.h"
+#include "base/fileio.h"
+#include "base/parse.h"
+#include "holders/pins/pin-scan.h"
+
+/* Takes over `found`. What is certain replaces what is suspected. */
+static int add_evidence(PinLook *l, PinKind kind, PinGrade grade, uint64_t bytes, char *found) {
+        _cleanup_free_ char *owned = found;
+        Evidence *e = &l->evidence[kind];
+
+        if (!owned)
+                return -ENOMEM;
+        if (e->found && e->grade == grade) {
+                e->bytes += bytes;
+                return 0;
+        }
+        if (e->found && e->grade == PIN_CERTAIN)
+                return 0;
+        free(e->found);
+        *e = (Evidence) { .found = TAKE_PTR(owned), .grade = grade, .bytes = bytes };
+        return 0;
+}
+
+/* What the kernel's own lists say: 1 when they do, and what is to be said is said. Whether the file is still there is the process's
+ * business. */
+static int look_exactly(PinLook *l, PinKind kind, FilePagesKind pages, const char *fd, const char *link) {
+        FilePagesAnswer answer;
+        uint64_t number;
+
+        if (!l->scan->files || parse_u64(fd, &number) < 0 || number > INT32_MAX)
+                return 0;
+        int r = file_pages_in(l->scan->files, l->pid, (int) number, pages, l->scan->memory, l->scan->n_memory, &answer);
+        if (r == -EOPNOTSUPP)
+                return 0;
+        if (r < 0)
+                return r == -ENOENT ? 1 : r;
+        l->explained = l->explained || kind == PIN_RING;
+        if (answer.bytes == 0)
+                return 1;
+        r = id_map_add(&l->files, answer.file, 0);
+        if (r > 0)
+                r = add_evidence(l, kind, PIN_CERTAIN, answer.bytes, strf("/proc/%d/fd/%s -> %s: %ju bytes", l->pid, fd, link, (uintmax_t) answer.bytes));
+        return r < 0 ? r : 1;
+}
+
+static int look_at_ring(PinLook *l, const char *fd, const char *link) {
+        _cleanup_free_ char *path = strf("fdinfo/%s", fd), *text = NULL;
+        RingBuffers buffers;
+
+        int r = look_exactly(l, PIN_RING, FILE_PAGES_RING, fd, link);
+        if (r != 0)
+                return r;
+        if (!path)
+                return -ENOMEM;
+        r = read_file_at(pin_look_shared(l), path, &text, NULL);
+        if (r >= 0)
+                r = ring_buffers_parse(text, &buffers);
+        if (r < 0 || buffers.n == 0)
+                return r;
+        return add_evidence(l, PIN_RING, PIN_SUSPECTED, buffers.bytes,
+                            strf("/proc/%d/fdinfo/%s: UserBufs: %ju", l->pid, fd, (uintmax_t) buffers.n));
+}
+
+static int look_at_pipe(PinLook *l, const char *fd, const char *link) {
+        return look_exactly(l, PIN_PIPE, FILE_PAGES_PIPE, fd, link);
+}
+
+static int look_at_socket(PinLook *l, const char *fd, const char *link) {
+        return look_exactly(l, PIN_XDP, FILE_PAGES_XDP, fd, link);
+}
+
+static int look_at_vfio(PinLook *l, const char *fd, const char *link) {
+        return add_evidence(l, PIN_VFIO, PIN_SUSPECTED, 0, strf("/proc/%d/fd/%s -> %s, VmLck %ju, VmPin %ju bytes", l->pid, fd, link,
+                                                                (uintmax_t) l->vm_lck, (uintmax_t) l->vm_pin));
+}
+
+/* Only vdpa pins for long (drivers/vhost/vdpa.c), and accounts for it. */
+static int look_at_vhost(PinLook *l, const char *fd, const char *link) {
+        if (l->vm_pin == 0)
+                return 0;
+        return add_evidence(l, PIN_VHOST, PIN_SUSPECTED, 0,
+                            strf("/proc/%d/fd/%s -> %s, VmPin %ju bytes", l->pid, fd, link, (uintmax_t) l->vm_pin));
+}
+
+/* Its memory is what it maps. */
+static int look_at_machine(PinLook *l, const char *fd, const char *link) {
+        const Holders *holders = l->scan->holders;
+
+        for (size_t i = 0; holders && i < holders->n_items; i++)
+                for (size_t k = 0; holders->items[i].pid == l->pid && k < holders->items[i].n_holds; k++)
+                        if (holders->items[i].holds[k].way == HOLD_MAPPING)
+                                return add_evidence(l, PIN_KVM, PIN_CERTAIN, holders->items[i].holds[k].bytes,
+                                                    strf("/proc/%d/fd/%s -> %s, %s", l->pid, fd, link, holders->items[i].holds[k].found));
+        return 0;
+}
+
+static int look_at_descriptor(PinLook *l, const char *fd) {
+        static const struct {
+                const char *prefix;
+                int (*look)(PinLook *l, const char *fd, const char *link);
+        } kinds[] = {
+                { "anon_inode:[io_uring]", look_at_ring },
+                { "pipe:[", look_at_pipe },
+                { "socket:[", look_at_socket },
+                { "/dev/vfio/", look_at_vfio },
+                { "/dev/iommu", look_at_vfio },
+                { "/dev/vhost-", look_at_vhost },
+                { "anon_inode:kvm-vm", look_at_machine },
+        };
+        _cleanup_free_ char *path = strf("fd/%s", fd);
+        char link[64];
+
+        if (!path)
+                return -ENOMEM;
+        ssize_t n = readlinkat(pin_look_shared(l), path, link, sizeof(link) - 1);
+        if (n < 0)
+                return -errno;
+        link[n] = '\0';
+        for (size_t i = 0; i < ELEMENTSOF(kinds); i++)
+                if (startswith(link, kinds[i].prefix))
+                        return kinds[i].look(l, fd, link);
+        return 0;
+}
+
+static int look_at_descriptors(PinLook *l) {
+        _cleanup_close_ int fd = openat(pin_look_shared(l), "fd", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+        _cleanup_(closedirp) DIR *dir = fd < 0 ? NULL : fdopendir(fd);
+        if (!dir)
+                return -errno;
+        (void) TAKE_FD(fd);
+
+        for (struct dirent *e; (e = readdir(dir));) {
+                if (now_monotonic() >= l->scan->deadline)
+                        return -ETIME;
+                int r = e->d_name[0] == '.' ? 0 : pin_scan_note(l->scan, l->pid, look_at_descriptor(l, e->d_name));
+                if (r < 0)
+                        return r;
+        }
+        return 0;
+}
+
+static int look_at_memory(PinLook *l) {
+        uint64_t bytes = 0;
+        bool other = false;
+
+        for (size_t i = 0; i < l->scan->rdma.n_items; i++)
+                if (l->scan->rdma.items[i].pid == l->pid)
+                        bytes += l->scan->rdma.items[i].bytes;
+        if (bytes > 0) {
+                int r = add_evidence(l, PIN_RDMA, PIN_SUSPECTED, bytes, strf("rdma resource show mr pid %d", l->pid));
+                if (r < 0)
+                        return r;
+        }
+        for (size_t i = 0; i < _PIN_KIND_MAX; i++)
+                other = other || l->evidence[i].found;
+        if (l->vm_pin == 0 || other || l->explained)
+                return 0;
+        return add_evidence(l, PIN_MEMORY, PIN_SUSPECTED, l->vm_pin,
+                            strf("/proc/%d/status: VmPin: %ju kB", l->pid, (uintmax_t) (l->vm_pin / 1024)));
+}
+
+static int read_status(PinLook *l) {
+        _cleanup_free_ char *status = NULL;
+
+        int r = read_file_at(pin_look_shared(l), "status", &status, NULL);
+        if (r >= 0)
+                r = status_bytes(status, "VmPin", &l->vm_pin);
+        return r < 0 ? r : status_bytes(status, "VmLck", &l->vm_lck);
+}
+
+int pin_look_at_process(PinLook *l) {
+        int r = read_status(l);
+        if (r >= 0)
+                r = look_at_descriptors(l);
+        return r < 0 ? r : look_at_memory(l);
+}

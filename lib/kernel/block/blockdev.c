@@ -1,0 +1,131 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include <errno.h>
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <sys/sysmacros.h>
+
+#include "base/fileio.h"
+#include "kernel/block/blockdev.h"
+#include "kernel/block/claims.h"
+#include "kernel/mounts/mountinfo.h"
+#include "kernel/process/apart.h"
+#include "kernel/sysfs/attr.h"
+#include "kernel/sysfs/listing.h"
+
+int blockdev_name(dev_t dev, char **ret) {
+        int r = link_namef(ret, "/sys/dev/block/%u:%u", major(dev), minor(dev));
+
+        return r == -ENOENT ? -ENODEV : r;
+}
+
+int blockdev_number(const char *name, dev_t *ret) {
+        _cleanup_free_ char *text = NULL;
+
+        int r = attr_readf(&text, "/sys/class/block/%s/dev", name);
+        if (r == -ENOENT)
+                return -ENODEV;
+        return r < 0 ? r : dev_parse(text, ret);
+}
+
+int blockdev_number_of_path(const char *path, dev_t *ret) {
+        struct stat st;
+
+        if (stat(path, &st) < 0)
+                return errno == ENOENT ? -ENODEV : -errno;
+        if (!S_ISBLK(st.st_mode))
+                return -ENOTBLK;
+        *ret = st.st_rdev;
+        return 0;
+}
+
+int blockdev_node(dev_t dev, char **ret) {
+        _cleanup_free_ char *text = NULL;
+
+        int r = attr_readf(&text, "/sys/dev/block/%u:%u/uevent", major(dev), minor(dev));
+        if (r < 0)
+                return r == -ENOENT ? -ENODEV : r;
+
+        char *rest = text;
+        for (char *line; (line = strsep(&rest, "\n"));) {
+                const char *name = startswith(line, "DEVNAME=");
+                if (name) {
+                        *ret = strf("/dev/%s", name);
+                        return *ret ? 0 : -ENOMEM;
+                }
+        }
+        return -ENODEV;
+}
+
+/* Reading only: a device that was open for writing makes udev look at it anew when it is closed. */
+static int claim_apart(void *data, char **ret_text) {
+        _cleanup_close_ int fd = open(data, O_RDONLY | O_EXCL | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
+
+        return fd < 0 ? -errno : 0;
+}
+
+int blockdev_claimed(dev_t dev, uint64_t timeout_usec) {
+        const ApartOptions options = { .timeout_usec = timeout_usec };
+        _cleanup_free_ char *path = NULL;
+
+        if (claim_is_held(dev))
+                return 0;
+        int r = blockdev_node(dev, &path);
+        if (r >= 0)
+                r = run_apart(claim_apart, path, &options, NULL);
+        return r == -EBUSY ? 1 : r == -ENODEV || r == -ENXIO ? 0 : r;
+}
+
+bool superblock_exists(const char *type, const char *name) {
+        static const char *const with_folders[] = { "xfs", "ext4", "f2fs" };
+
+        for (size_t i = 0; i < ELEMENTSOF(with_folders); i++)
+                if (streq(with_folders[i], type))
+                        return path_existsf("/sys/fs/%s/%s", type, name);
+        return false;
+}
+
+int blockdev_noted(dev_t dev, const char *key, char **ret) {
+        _cleanup_free_ char *path = strf("/run/udev/data/b%u:%u", major(dev), minor(dev)), *text = NULL;
+
+        *ret = NULL;
+        int r = path ? read_file(path, &text, NULL) : -ENOMEM;
+        if (r < 0)
+                return r == -ENOENT ? 0 : r;
+
+        char *rest = text;
+        for (char *line; (line = strsep(&rest, "\n"));) {
+                const char *property = startswith(line, "E:"), *value = property ? startswith(property, key) : NULL;
+                if (value && *value == '=') {
+                        *ret = strdup(value + 1);
+                        return *ret ? 0 : -ENOMEM;
+                }
+        }
+        return 0;
+}
+
+int blockdev_fs_uuid(dev_t dev, char **ret) {
+        return blockdev_noted(dev, "ID_FS_UUID_ENC", ret);
+}
+
+uint64_t blockdev_sequence(dev_t dev) {
+        uint64_t sequence = 0;
+
+        /* A partition's is its disk's. */
+        if (attr_read_u64f(&sequence, "/sys/dev/block/%u:%u/diskseq", major(dev), minor(dev)) < 0)
+                (void) attr_read_u64f(&sequence, "/sys/dev/block/%u:%u/../diskseq", major(dev), minor(dev));
+        return sequence;
+}
+
+char *blockdev_holders(const char *name) {
+        _cleanup_listing_ Listing l = { 0 };
+        char *all = NULL;
+
+        if (listing_readf(&l, "/sys/class/block/%s/holders", name) < 0)
+                return NULL;
+        for (size_t i = 0; i < l.n; i++) {
+                char *longer = strf("%s%s%s", all ?: "", all ? ", " : "", l.names[i]);
+                free(all);
+                all = longer;
+        }
+        return all;
+}

@@ -1,0 +1,19 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+#include "base/json.h"
+#include "kernel/process/apart.h"
+
+/* Which file it is that the path leads to from the host's root, straight (kernel/file-id.h). */
+int swap_file_id(const char *path, uint64_t timeout_usec, json_object **ret);
+
+/* swapoff(2): everything on it is read back into memory, which takes its time; a signal ends it and leaves the swap on
+ * (mm/swapfile.c:try_to_unuse). In the host's mount namespace, like swapon(2). id: of a file; -ESTALE when the path does not lead to that
+ * one, -ENODATA when nothing on its file system could tell. NULL: whatever it leads to. */
+int swap_off(const char *path, json_object *id, const ApartOptions *options);
+
+/* A negative priority is one that the kernel had chosen: it chooses again. */
+int swap_on(const char *path, json_object *id, int priority, const ApartOptions *options);
+
+/* What could take what is on one swap: memory that can be had without swapping, in bytes. */
+int memory_available(uint64_t *ret);

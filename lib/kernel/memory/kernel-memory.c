@@ -1,0 +1,216 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* The programs are so small that they are written down as instructions: no compiler for them at build time, no library at run
+ * time. What they are made of is in bpf-insn.h. */
+#include <errno.h>
+#include <linux/btf.h>
+#include <sys/mman.h>
+
+#include "base/fileio.h"
+#include "kernel/pages/bpf.h"
+#include "kernel/pages/bpf-insn.h"
+#include "kernel/memory/kernel-memory.h"
+
+/* Shared with the program: what to read, and what was read. The memory of a map, so that the verifier knows its size. */
+typedef struct Area {
+        uint64_t address, stride, n;
+        uint64_t n_faults;
+        uint64_t values[KERNEL_MEMORY_VALUES_MAX];
+} Area;
+
+struct KernelMemory {
+        int map_fd, prog_fd;
+        Area *area;
+};
+
+void kernel_memory_free(KernelMemory *m) {
+        if (!m)
+                return;
+        if (m->area)
+                (void) munmap(m->area, sizeof(Area));
+        closep(&m->prog_fd);
+        closep(&m->map_fd);
+        free(m);
+}
+
+/* A function that bpf_loop() shall call has to be described by types: int main(), static int one(). */
+static int load_types(void) {
+        static const struct {
+                struct btf_header header;
+                struct btf_type integer;
+                uint32_t integer_bits;
+                struct btf_type proto, main, one;
+                char strings[14];
+        } blob = {
+                .header = {
+                        .magic = BTF_MAGIC, .version = BTF_VERSION, .hdr_len = sizeof(struct btf_header),
+                        .type_len = 4 * sizeof(struct btf_type) + sizeof(uint32_t),
+                        .str_off = 4 * sizeof(struct btf_type) + sizeof(uint32_t), .str_len = sizeof(blob.strings),
+                },
+                .integer = { .name_off = 1, .info = BTF_KIND_INT << 24, .size = sizeof(int) },
+                .integer_bits = (uint32_t) BTF_INT_SIGNED << 24 | 8 * sizeof(int),
+                .proto = { .info = BTF_KIND_FUNC_PROTO << 24, .type = 1 },
+                .main = { .name_off = 5, .info = BTF_KIND_FUNC << 24 | BTF_FUNC_GLOBAL, .type = 2 },
+                .one = { .name_off = 10, .info = BTF_KIND_FUNC << 24 | BTF_FUNC_STATIC, .type = 2 },
+                .strings = "\0int\0main\0one",
+        };
+        union bpf_attr attr = {
+                .btf = bpf_pointer(&blob),
+                .btf_size = sizeof(struct btf_header) + 4 * sizeof(struct btf_type) + sizeof(uint32_t) + sizeof(blob.strings),
+        };
+
+        return bpf_call(BPF_BTF_LOAD, &attr);
+}
+
+/* main: bpf_loop(area->n, one, NULL, 0)
+ * one(i): if (bpf_probe_read_kernel(&area->values[i], 8, area->address + i * area->stride) != 0) area->n_faults++ */
+static int load_gatherer(int map_fd, int types_fd, char *log) {
+        enum { MAIN_INSNS = 12 };
+        const struct bpf_insn insns[] = {
+                INSN_MAP_VALUE(R6, map_fd, 0),
+                INSN_LOAD64(R1, R6, offsetof(Area, n)),
+                INSN_FUNCTION(R2, MAIN_INSNS - 3 - 1),
+                INSN_MOVE_IMM(R3, 0),
+                INSN_MOVE_IMM(R4, 0),
+                INSN_CALL(BPF_FUNC_loop),
+                INSN_JUMP_IMM(BPF_JSGT, R0, -1, 1), /* the turns it took, or an error */
+                INSN_EXIT(),
+                INSN_MOVE_IMM(R0, 0),
+                INSN_EXIT(),
+
+                INSN_JUMP_IMM(BPF_JGE, R1, KERNEL_MEMORY_VALUES_MAX, 15),
+                INSN_MAP_VALUE(R6, map_fd, 0),
+                INSN_LOAD64(R3, R6, offsetof(Area, stride)),
+                INSN_OP(BPF_MUL, R3, R1),
+                INSN_LOAD64(R4, R6, offsetof(Area, address)),
+                INSN_OP(BPF_ADD, R3, R4),
+                INSN_OP_IMM(BPF_LSH, R1, 3),
+                INSN_OP_IMM(BPF_ADD, R1, offsetof(Area, values)),
+                INSN_OP(BPF_ADD, R1, R6),
+                INSN_MOVE_IMM(R2, sizeof(uint64_t)),
+                INSN_CALL(BPF_FUNC_probe_read_kernel),
+                INSN_JUMP_IMM(BPF_JEQ, R0, 0, 3),
+                INSN_LOAD64(R1, R6, offsetof(Area, n_faults)),
+                INSN_OP_IMM(BPF_ADD, R1, 1),
+                INSN_STORE64(R6, R1, offsetof(Area, n_faults)),
+                INSN_MOVE_IMM(R0, 0),
+                INSN_EXIT(),
+        };
+        const struct bpf_func_info functions[] = {
+                { .insn_off = 0, .type_id = 3 },
+                { .insn_off = MAIN_INSNS, .type_id = 4 },
+        };
+
+        return bpf_load_program(insns, ELEMENTSOF(insns), functions, ELEMENTSOF(functions), types_fd, log);
+}
+
+static int create_map(void) {
+        union bpf_attr attr = {
+                .map_type = BPF_MAP_TYPE_ARRAY,
+                .key_size = sizeof(uint32_t), .value_size = sizeof(Area), .max_entries = 1,
+                .map_flags = BPF_F_MMAPABLE,
+                .map_name = "safe_remove",
+        };
+
+        return bpf_call(BPF_MAP_CREATE, &attr);
+}
+
+/* The last line that says anything: what the verifier ends with are figures. */
+static char *verifier_says(char *log) {
+        char *said = NULL;
+
+        for (char *rest = log, *line; (line = strsep(&rest, "\n"));)
+                if (*line && !startswith(line, "processed ") && !startswith(line, "verification time ") &&
+                    !startswith(line, "stack depth "))
+                        said = line;
+        return said;
+}
+
+static char *why_not(int error, int map_fd, int types_fd) {
+        _cleanup_free_ char *log = calloc(1, BPF_LOG_SIZE), *lockdown = NULL;
+
+        if (read_file("/sys/kernel/security/lockdown", &lockdown, NULL) >= 0 && strstr(lockdown, "[confidentiality]"))
+                return strdup("lockdown=confidentiality closes the kernel's memory");
+        if (error == -EPERM || error == -EACCES)
+                return strf("bpf(2) is not allowed here: %s", strerror(-error));
+        if (error == -ENOSYS)
+                return strdup("the kernel has no bpf(2)");
+        if (log && map_fd >= 0 && types_fd >= 0 && load_gatherer(map_fd, types_fd, log) < 0 && verifier_says(log))
+                return strf("the kernel does not take the program that reads its memory: %s", verifier_says(log));
+        return strf("the kernel does not take the program that reads its memory: %s", strerror(-error));
+}
+
+static int kernel_memory_start(KernelMemory *m, int *types_fd) {
+        int r;
+
+        r = m->map_fd = create_map();
+        if (r < 0)
+                return r;
+        r = *types_fd = load_types();
+        if (r < 0)
+                return r;
+        r = m->prog_fd = load_gatherer(m->map_fd, *types_fd, NULL);
+        if (r < 0)
+                return r;
+
+        void *area = mmap(NULL, sizeof(Area), PROT_READ | PROT_WRITE, MAP_SHARED, m->map_fd, 0);
+        if (area == MAP_FAILED)
+                return -errno;
+        m->area = area;
+        return 0;
+}
+
+int kernel_memory_open(KernelMemory **ret, char **ret_why) {
+        _cleanup_(kernel_memory_freep) KernelMemory *m = calloc(1, sizeof(*m));
+        _cleanup_close_ int types_fd = -EBADF;
+
+        if (!m)
+                return -ENOMEM;
+        m->map_fd = m->prog_fd = -EBADF;
+        int r = kernel_memory_start(m, &types_fd);
+        if (r < 0) {
+                *ret_why = why_not(r, m->map_fd, types_fd);
+                return r;
+        }
+        *ret = TAKE_PTR(m);
+        return 0;
+}
+
+int kernel_memory_gather(KernelMemory *m, uint64_t address, uint64_t stride, size_t n, const uint64_t **ret_values) {
+        uint32_t value;
+
+        if (n > KERNEL_MEMORY_VALUES_MAX)
+                return -EINVAL;
+        m->area->address = address;
+        m->area->stride = stride;
+        m->area->n = n;
+        m->area->n_faults = 0;
+        int r = bpf_run_program(m->prog_fd, NULL, 0, &value);
+        if (r < 0)
+                return r;
+        if (value != 0)
+                return (int32_t) value < 0 ? (int32_t) value : -EIO;
+        if (m->area->n_faults > 0)
+                return -EFAULT;
+        *ret_values = m->area->values;
+        return 0;
+}
+
+int kernel_memory_u64(KernelMemory *m, uint64_t address, uint64_t *ret) {
+        const uint64_t *values;
+
+        int r = kernel_memory_gather(m, address, 0, 1, &values);
+        if (r < 0)
+                return r;
+        *ret = values[0];
+        return 0;
+}
+
+int kernel_memory_u32(KernelMemory *m, uint64_t address, uint32_t *ret) {
+        uint64_t value;
+
+        int r = kernel_memory_u64(m, address, &value);
+        if (r < 0)
+                return r;
+        memcpy(ret, &value, sizeof(*ret)); /* what lies first, whatever the byte order */
+        return 0;
+}

@@ -1,0 +1,288 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/pci_regs.h>
+#include <poll.h>
+
+#include "base/clock.h"
+#include "base/parse.h"
+#include "kernel/pci/pcie-slot.h"
+#include "kernel/process/apart.h"
+
+enum {
+        CONFIG_LENGTH = 256,
+
+        /* The specification gives a controller 1 s for a command (PCI Express 6.7.3.2). */
+        COMMAND_TIMEOUT_MSEC = 1000,
+
+        PSN_SHIFT = 19,
+        PIC_SHIFT = 8,
+        AIC_SHIFT = 6,
+};
+
+#define WRITE_USEC (10 * USEC_PER_SEC) /* two commands, and a port that has to wake up first */
+
+static const char *const indicator_table[_INDICATOR_MAX] = {
+        [INDICATOR_RESERVED] = "reserved",
+        [INDICATOR_ON] = "on",
+        [INDICATOR_BLINK] = "blink",
+        [INDICATOR_OFF] = "off",
+};
+
+DEFINE_STRING_TABLE(indicator, Indicator)
+
+static uint16_t get16(const uint8_t *p) {
+        return (uint16_t) (p[0] | p[1] << 8);
+}
+
+static uint32_t get32(const uint8_t *p) {
+        return get16(p) | (uint32_t) get16(p + 2) << 16;
+}
+
+/* Finds the PCI Express capability of a port with a slot; its offset, or -ENODATA. */
+static int find_capability(const uint8_t *config, size_t length) {
+        if (length < PCI_STD_HEADER_SIZEOF || get16(config) == 0xffff || !(config[PCI_STATUS] & PCI_STATUS_CAP_LIST))
+                return -ENODATA;
+
+        /* A broken list may run in circles: there is room for 48 capabilities. */
+        size_t at = config[PCI_CAPABILITY_LIST] & ~3u;
+        for (unsigned hops = 0; at >= PCI_STD_HEADER_SIZEOF && hops < 48; hops++) {
+                if (at + 2 > length)
+                        return -ENODATA;
+                if (config[at] == PCI_CAP_ID_EXP) {
+                        bool has_slot = at + PCI_EXP_SLTSTA + 2 <= length &&
+                                        get16(config + at + PCI_EXP_FLAGS) & PCI_EXP_FLAGS_SLOT;
+                        return has_slot ? (int) at : -ENODATA;
+                }
+                at = config[at + 1] & ~3u;
+        }
+        return -ENODATA;
+}
+
+int slot_registers_decode(const uint8_t *config, size_t length, SlotRegisters *ret) {
+        int at = find_capability(config, length);
+        if (at < 0)
+                return at;
+
+        uint32_t cap = get32(config + at + PCI_EXP_SLTCAP);
+        uint16_t control = get16(config + at + PCI_EXP_SLTCTL), status = get16(config + at + PCI_EXP_SLTSTA);
+        SlotRegisters s = {
+                .number = (uint16_t) (cap >> PSN_SHIFT),
+                .has_attention_button = cap & PCI_EXP_SLTCAP_ABP,
+                .has_power_controller = cap & PCI_EXP_SLTCAP_PCP,
+                .has_attention_indicator = cap & PCI_EXP_SLTCAP_AIP,
+                .has_power_indicator = cap & PCI_EXP_SLTCAP_PIP,
+                .power_on = !(cap & PCI_EXP_SLTCAP_PCP) || !(control & PCI_EXP_SLTCTL_PCC),
+                .button_pressed = status & PCI_EXP_SLTSTA_ABP,
+                .card_present = status & PCI_EXP_SLTSTA_PDS,
+                .has_link_active = get32(config + at + PCI_EXP_LNKCAP) & PCI_EXP_LNKCAP_DLLLARC,
+                .link_active = get16(config + at + PCI_EXP_LNKSTA) & PCI_EXP_LNKSTA_DLLLA,
+        };
+        if (s.has_attention_indicator)
+                s.attention = (Indicator) ((control & PCI_EXP_SLTCTL_AIC) >> AIC_SHIFT);
+        if (s.has_power_indicator)
+                s.power = (Indicator) ((control & PCI_EXP_SLTCTL_PIC) >> PIC_SHIFT);
+
+        *ret = s;
+        return 0;
+}
+
+bool slot_lights_are_foreign(const char *port) {
+        return strcspn(port, ":") > strlen("ffff");
+}
+
+/* The same for a port whose indicators may be somebody else's. */
+static int port_registers_decode(const char *port, const uint8_t *config, size_t length, SlotRegisters *ret) {
+        SlotRegisters s;
+
+        int r = slot_registers_decode(config, length, &s);
+        if (r < 0)
+                return r;
+        if (slot_lights_are_foreign(port)) {
+                s.has_attention_indicator = s.has_power_indicator = false;
+                s.attention = s.power = INDICATOR_RESERVED;
+        }
+        *ret = s;
+        return 0;
+}
+
+static int config_open(const char *port, int flags) {
+        _cleanup_free_ char *bdf = NULL;
+        bool has_domain = false;
+
+        int r = parse_bdf(port, &bdf, &has_domain);
+        if (r < 0)
+                return r;
+        if (!has_domain)
+                return -EINVAL;
+
+        _cleanup_free_ char *path = strf("/sys/bus/pci/devices/%s/config", bdf);
+        if (!path)
+                return -ENOMEM;
+        int fd = open(path, flags | O_CLOEXEC);
+        return fd < 0 ? -errno : fd;
+}
+
+static int config_read(int fd, uint8_t config[static CONFIG_LENGTH], size_t *ret_length) {
+        ssize_t n = pread(fd, config, CONFIG_LENGTH, 0);
+        if (n < 0)
+                return -errno;
+        *ret_length = (size_t) n;
+        return 0;
+}
+
+int slot_registers_read(const char *port, SlotRegisters *ret) {
+        uint8_t config[CONFIG_LENGTH];
+        size_t length = 0;
+
+        _cleanup_close_ int fd = config_open(port, O_RDONLY);
+        if (fd < 0)
+                return fd;
+        int r = config_read(fd, config, &length);
+        return r < 0 ? r : port_registers_decode(port, config, length, ret);
+}
+
+/* One port's slot registers, open for writing. */
+typedef struct SlotDoor {
+        int fd;
+        off_t at;              /* of the PCI Express capability */
+        bool completes;        /* tells when a command is done */
+        uint16_t control;
+} SlotDoor;
+
+static int write_byte(const SlotDoor *d, int offset, uint8_t value) {
+        return pwrite(d->fd, &value, 1, d->at + offset) < 0 ? -errno : 0;
+}
+
+/* Waits until the port has taken the last command. With pciehp away nobody fields the interrupt, and sysfs has no event,
+ * so this polls. A port that stays silent is no error here: some never set the bit when nothing but reserved bits changed
+ * (the errata in drivers/pci/hotplug/pciehp_hpc.c:pcie_wait_cmd), and reading back decides anyway. */
+static int wait_completed(const SlotDoor *d) {
+        uint64_t deadline = now_monotonic() + COMMAND_TIMEOUT_MSEC * USEC_PER_MSEC;
+
+        while (d->completes && now_monotonic() < deadline) {
+                uint8_t status;
+                if (pread(d->fd, &status, 1, d->at + PCI_EXP_SLTSTA) != 1)
+                        return -EIO;
+                if (status & PCI_EXP_SLTSTA_CC)
+                        break;
+                (void) poll(NULL, 0, 1);
+        }
+        return 0;
+}
+
+/* Replaces the bits of `mask` in the low or high byte of Slot Control; everything else in the byte stays, but for the
+ * interlock bit, which toggles the lock when it is written as 1 and reads as 0. */
+static int control_write(SlotDoor *d, bool high, uint16_t mask, uint16_t value) {
+        uint16_t next = (uint16_t) ((d->control & ~mask) | value) & (uint16_t) ~PCI_EXP_SLTCTL_EIC;
+
+        if (((next ^ d->control) & mask) == 0)
+                return 0;
+        /* One bit, written as a byte: the attention button's latch beside it must survive. */
+        int r = write_byte(d, PCI_EXP_SLTSTA, PCI_EXP_SLTSTA_CC);
+        if (r < 0)
+                return r;
+        r = write_byte(d, PCI_EXP_SLTCTL + high, (uint8_t) (high ? next >> 8 : next));
+        if (r < 0)
+                return r;
+        d->control = next;
+        return wait_completed(d);
+}
+
+typedef struct SlotWrite {
+        const char *port;
+        Indicator power, attention;
+} SlotWrite;
+
+static int indicators_set(void *data, char **ret_text) {
+        const SlotWrite *w = data;
+        uint8_t config[CONFIG_LENGTH];
+        size_t length = 0;
+
+        _cleanup_close_ int fd = config_open(w->port, O_RDWR);
+        if (fd < 0)
+                return fd;
+        int r = config_read(fd, config, &length);
+        if (r < 0)
+                return r;
+        int at = find_capability(config, length);
+        if (at < 0)
+                return at;
+        SlotDoor d = {
+                .fd = fd,
+                .at = at,
+                .completes = !(get32(config + at + PCI_EXP_SLTCAP) & PCI_EXP_SLTCAP_NCCS),
+                .control = get16(config + at + PCI_EXP_SLTCTL),
+        };
+        if (w->power != INDICATOR_RESERVED)
+                r = control_write(&d, true, PCI_EXP_SLTCTL_PIC, (uint16_t) (w->power << PIC_SHIFT));
+        if (r >= 0 && w->attention != INDICATOR_RESERVED)
+                r = control_write(&d, false, PCI_EXP_SLTCTL_AIC, (uint16_t) (w->attention << AIC_SHIFT));
+        return r;
+}
+
+/* A write to configuration space waits for the port to wake up, and for whoever has its lock (drivers/pci/access.c:pci_wait_cfg), for ever if
+ * need be: a process of its own makes it, which somebody knows of. */
+static int write_apart(apart_work_t work, SlotWrite *w, const char *what) {
+        const ApartOptions options = { .what = what, .timeout_usec = WRITE_USEC };
+
+        return what ? run_apart(work, w, &options, NULL) : -ENOMEM;
+}
+
+static bool is_shown(const SlotRegisters *s, Indicator power, Indicator attention) {
+        return (power == INDICATOR_RESERVED || s->power == power) && (attention == INDICATOR_RESERVED || s->attention == attention);
+}
+
+int slot_indicators_write(const char *port, Indicator power, Indicator attention) {
+        SlotRegisters s;
+
+        if (power < 0 || power >= _INDICATOR_MAX || attention < 0 || attention >= _INDICATOR_MAX)
+                return -EINVAL;
+
+        int r = slot_registers_read(port, &s);
+        if (r < 0)
+                return r;
+        if ((power != INDICATOR_RESERVED && !s.has_power_indicator) || (attention != INDICATOR_RESERVED && !s.has_attention_indicator))
+                return -EOPNOTSUPP;
+        if (is_shown(&s, power, attention))
+                return 0;
+
+        SlotWrite w = { .port = port, .power = power, .attention = attention };
+        _cleanup_free_ char *what = strf("power LED %s, attention LED %s > registers of port %s", indicator_to_string(power),
+                                         indicator_to_string(attention), port);
+        r = write_apart(indicators_set, &w, what);
+        if (r >= 0)
+                r = slot_registers_read(port, &s);
+        if (r < 0)
+                return r;
+        return is_shown(&s, power, attention) ? 0 : -EIO;
+}
+
+static int button_clear(void *data, char **ret_text) {
+        static const uint8_t pressed = PCI_EXP_SLTSTA_ABP;
+        const SlotWrite *w = data;
+        uint8_t config[CONFIG_LENGTH];
+        size_t length = 0;
+
+        _cleanup_close_ int fd = config_open(w->port, O_RDWR);
+        if (fd < 0)
+                return fd;
+        int r = config_read(fd, config, &length);
+        if (r < 0)
+                return r;
+        int at = find_capability(config, length);
+        if (at < 0)
+                return at;
+        return pwrite(fd, &pressed, 1, at + PCI_EXP_SLTSTA) < 0 ? -errno : 0;
+}
+
+int slot_button_clear(const char *port) {
+        SlotWrite w = { .port = port };
+        SlotRegisters s;
+
+        int r = slot_registers_read(port, &s);
+        if (r < 0 || !s.button_pressed)
+                return r;
+        _cleanup_free_ char *what = strf("button latch > registers of port %s", port);
+        return write_apart(button_clear, &w, what);
+}

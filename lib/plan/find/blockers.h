@@ -1,0 +1,79 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+#include "base/strtab.h"
+#include "plan/planner.h"
+#include "plan/scope/scope.h"
+
+/* What stands against a removal. The code is the stable part; evidence and remedy are for people, the remedy works when
+ * pasted. */
+typedef enum BlockerCode {
+        BLOCKER_ZONE_NORMAL,    /* memory in a kernel zone, with pages on it that cannot move */
+        BLOCKER_NO_ROOM,        /* the rest of the machine cannot absorb what is on the card */
+        BLOCKER_CGROUP_LIMIT,   /* it would fit into swap, but the limits of its control groups do not let it there */
+        BLOCKER_HUGETLB_NO_ROOM, /* huge pages of the node are needed, and there are none elsewhere */
+        BLOCKER_BOUND_TMPFS,    /* a tmpfs may have its files on nodes that go only */
+        BLOCKER_CPUSET_EMPTY,   /* so may the processes of a control group their memory */
+        BLOCKER_LAST_MEMORY,    /* nothing would be left */
+        BLOCKER_SYSTEM_RAM,     /* memory of the card is the kernel's, by the firmware or left over: no dax device to take down */
+        BLOCKER_DAX_PIECES,     /* a dax device of several address ranges */
+        BLOCKER_FOREIGN_DEVICE, /* network interface, ... on the card */
+        BLOCKER_UNKNOWN_DRIVER, /* a driver of which is not known what it makes and who uses that */
+        BLOCKER_USER_DRIVER,    /* vfio-pci or uio drives a function: removal would wait for its user for ever */
+        BLOCKER_NO_POWER_SWITCH, /* the slot has no power attribute to write to */
+        BLOCKER_SLOT_REGISTERS, /* the port's registers cannot be read: nothing is known of its lights and its button */
+        BLOCKER_DARK_LIGHT,     /* the only light goes dark before the proof; a warning where the policy accepts that */
+        BLOCKER_NO_LIGHT,       /* warning: the slot has no light that could say anything, or none that a running card keeps on */
+        BLOCKER_LOCKDOWN,       /* warning: the slot's registers cannot be written */
+        BLOCKER_SLOT_HELD,      /* a slot inside of this one, or around it, is held: a removal of its own runs */
+        BLOCKER_UNDER_WAY,      /* another removal takes it down too, or nothing of it is left once both cards are gone */
+        BLOCKER_STILL_WRITING,  /* a process that an earlier removal left behind in the kernel may change it at any time */
+        BLOCKER_RECORD_UNREAD,  /* what an earlier removal of the slot, of one inside of it or around it, has done cannot be read */
+        BLOCKER_BOUND_PROCESS,  /* a process may use no other memory than what goes: the kernel would kill it */
+        BLOCKER_LOCKED,         /* the firmware has locked the decoders (regionN/locked): commit 0 is refused */
+        BLOCKER_UNKNOWN_TARGET, /* a committed region has a target whose card is not known: it may be this one */
+        BLOCKER_MEMORY_UNKNOWN, /* a memory card of which nobody knows what it decodes */
+        BLOCKER_ADDRESSES_UNKNOWN, /* /proc/iomem cannot be read: nobody knows who uses the card's addresses */
+        BLOCKER_ADDRESSES_CLAIMED, /* something in /proc/iomem is at the card's addresses that no step takes down */
+        BLOCKER_VIRTIO_MEM,     /* memory that the hypervisor gave, and only it takes back */
+        BLOCKER_FOREIGN_MEMMAP, /* page structs of other memory lie on the card, or may: nothing forces that */
+        BLOCKER_NOT_UNDERSTOOD, /* something cannot be read or understood; hard where it could be the card's */
+        BLOCKER_SYSTEM_FS,      /* the running system, the journal or our own state lies on the card */
+        BLOCKER_MOUNT_BELOW,    /* another device's file system is mounted inside one that goes */
+        BLOCKER_LOCKED_MOUNT,   /* less privileged users have a copy of its mount in a namespace of theirs, which nobody else can take;
+                                 * a warning where an overlay of theirs may have a folder of it */
+        BLOCKER_MOUNT_LOOP,     /* two file systems are mounted in each other: there is no order */
+        BLOCKER_AUTOMOUNT,      /* warning: it is mounted again as soon as somebody looks */
+        BLOCKER_NO_WAY_BACK,    /* warning: something small goes that is not put back: a name of a namespace, a container's overlay */
+        BLOCKER_LAST_HOLD,      /* a mount or loop device is what keeps a file without a name: it never comes back */
+        BLOCKER_DAX_MOUNTED,    /* a file system without a block device is mounted from a dax device (famfs) */
+        BLOCKER_SPANS_DEVICES,  /* warning: a volume or array stands on other devices too and goes as a whole */
+        BLOCKER_DEGRADES,       /* warning: a redundant array goes on without its member */
+        BLOCKER_GOES_ON,        /* warning: a set loses what was in reserve, a path or a hot spare */
+        BLOCKER_ARRAY_BUSY,     /* an array must neither lose a member nor be stopped now, or could not be put together again */
+        BLOCKER_SUSPENDED,      /* a mapping is suspended: a sync or umount would wait in the kernel */
+        BLOCKER_ENCRYPTED,      /* a mapping has a key that could not be given again */
+        BLOCKER_UNKNOWN_MAPPING, /* a mapping that may not be made again: of a kind that is not known, or not to be read */
+        BLOCKER_PARTIAL,        /* warning: a volume has a part missing, and comes back so */
+        BLOCKER_KERNEL_USER,    /* the kernel itself uses it: a target, a heartbeat, a pool, a device that no step takes down */
+        BLOCKER_NFS_EXPORT,     /* the kernel's NFS server holds a file system */
+        BLOCKER_HOLDER_REFUSES, /* a rule of the administrator's says that this holder is not to be disturbed */
+        BLOCKER_HOLDER_PROTECTED, /* PID 1, the caller's own session, this service: nothing that may be ended */
+        BLOCKER_CANNOT_UNMAP,   /* force is to take a mapping that the kernel cannot take, or does not survive taking */
+        BLOCKER_FS_SHUTDOWN,    /* warning: by force a file system is shut down if its users do not go */
+        BLOCKER_CANNOT_SHUT_DOWN, /* warning: it is to be, and the kernel has not got that, a rule says no, or something stands on it */
+        BLOCKER_HOLDERS_UNKNOWN, /* not every process could be looked at: who holds what is not known */
+        BLOCKER_OTHER_CARD,     /* of a restoration: the card is not the one that was removed */
+        BLOCKER_OTHER_WINDOW,   /* of a restoration: the window that a region was in does not lead to the card where it is now */
+        BLOCKER_PEER_MISSING,   /* of a restoration: a region goes over another card too, which is not there */
+        BLOCKER_NOT_READY,      /* of a restoration: the kernel has not made a memory device of the card (yet) */
+        BLOCKER_NO_PROGRAM,     /* a program of the system's that a step is done with is not installed */
+        BLOCKER_POLICY,         /* warning: a line of the policy files could not be used */
+        _BLOCKER_CODE_MAX,
+        _BLOCKER_CODE_INVALID = -EINVAL,
+} BlockerCode;
+
+DECLARE_STRING_TABLE(blocker_code, BlockerCode);
+
+/* Fills "blockers", "warnings", "holders" and "holders_complete" of the plan's document. Sets *ret_blocked. */
+int plan_add_blockers(Plan *p, const Topology *t, const Scope *s, const PlanRequest *request, bool *ret_blocked);

@@ -1,0 +1,119 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include <errno.h>
+
+#include "base/clock.h"
+#include "holders/holder-rule.h"
+#include "holders/memory/memory-holder.h"
+#include "holders/process.h"
+#include "plan/find/findings.h"
+
+enum {
+        SCAN_MSEC_MAX = 60 * 1000, /* of HolderScanMSec=; 0: no limit */
+};
+
+/* Its next page would have to come from a node without memory: the kernel ends it for that (mm/oom_kill.c, constrained by
+ * its memory policy), while everybody else's pages just move. */
+static void bound_finding(Findings *f, const MemoryHolder *h, const Node *node) {
+        _cleanup_free_ char *end = process_end_command(h->unit, h->pid);
+        bool hard = !findings_node_stays(f, node);
+        json_object *o = finding(f, BLOCKER_BOUND_PROCESS, hard, "process %d (%s) is bound to node %d", h->pid, h->comm, node->id);
+
+        json_set_strf(o, "evidence", "/proc/%d/numa_maps: its memory policy allows no other node; %ju KiB of it are there", h->pid,
+                      (uintmax_t) (h->bytes >> 10));
+        if (h->unit)
+                finding_remedy(o, "%s", end);
+        finding_remedy(o, "kill %d  # and start it again without numactl --membind=%d", h->pid, node->id);
+}
+
+/* Its memory would move without it, but the administrator wants it left in peace. */
+static void refusal_finding(Findings *f, const MemoryHolder *h, const Node *node) {
+        json_object *rule = memory_holder_rule_for(f->request->policy->rules, h);
+
+        if (!memory_holder_uses(h) || !holder_rule_has(rule, HOLDER_REFUSE))
+                return;
+        _cleanup_free_ char *end = process_end_command(h->unit, h->pid);
+        json_object *o = finding(f, BLOCKER_HOLDER_REFUSES, true, "process %d (%s) has memory on node %d and is not to be disturbed: %s",
+                                 h->pid, h->comm, node->id, holder_rule_reason(rule));
+        json_set_strf(o, "evidence", "/proc/%d/numa_maps: %ju MiB; rule in %s", h->pid, (uintmax_t) (h->bytes >> 20),
+                      json_str(rule, "from") ?: "the defaults");
+        finding_remedy(o, "%s", end);
+}
+
+/* The node, and all others that are gone then as well: who may use no more than those has nothing left. */
+static size_t going_with(const Findings *f, const Node *node, int *nodes) {
+        const Scope *all = findings_all(f);
+        size_t n = 0;
+
+        if (!nodes)
+                return 0;
+        nodes[n++] = node->id;
+        for (size_t i = 0; i < all->n_nodes; i++)
+                if (all->nodes[i] != node && !findings_node_stays(f, all->nodes[i]))
+                        nodes[n++] = all->nodes[i]->id;
+        return n;
+}
+
+static int find_on_node(Findings *f, const Node *node, json_object *holders, Gaps *gaps) {
+        _cleanup_(memory_holders_freep) MemoryHolders *found = NULL;
+
+        _cleanup_free_ int *nodes = calloc(findings_all(f)->n_nodes + 1, sizeof(int));
+        size_t n = going_with(f, node, nodes);
+
+        int r = nodes ? memory_holders_scan(nodes, n, f->request->policy->holder_scan_usec, &found) : -ENOMEM;
+        if (r < 0) {
+                gap_note(gaps, GAP_PROCESS, 0, r);
+                return r == -ENOMEM ? r : 0;
+        }
+        gaps_add(gaps, &found->gaps);
+        for (size_t i = 0; i < found->n_items; i++) {
+                json_object *o = memory_holder_to_json(&found->items[i]);
+
+                json_set_u64(o, "node", (uint64_t) node->id);
+                json_object_array_add(holders, o);
+                refusal_finding(f, &found->items[i], node);
+                if (found->items[i].bound)
+                        bound_finding(f, &found->items[i], node);
+        }
+        return 0;
+}
+
+static void more_time(const Findings *f, json_object *o) {
+        uint64_t msec = f->request->policy->holder_scan_usec / USEC_PER_MSEC, more = msec * 4;
+
+        json_set_strf(o, "evidence", "HolderScanMSec=%ju", (uintmax_t) msec);
+        finding_remedy(o, "mkdir -p " POLICY_DROPIN_DIR " && printf '[Removal]\\nHolderScanMSec=%ju\\n' > " POLICY_DROPIN_DIR
+                       "/holder-scan.conf", (uintmax_t) (more <= SCAN_MSEC_MAX ? more : 0));
+}
+
+/* Each reason has a remedy of its own. */
+static void find_gaps(Findings *f, const Gaps *gaps) {
+        for (int kind = 0; kind < _GAP_KIND_MAX; kind++) {
+                const Gap *gap = &gaps->of[kind];
+                if (gap->n == 0)
+                        continue;
+                _cleanup_free_ char *text = gap_text((GapKind) kind, gap), *evidence = gap_evidence((GapKind) kind, gap);
+                _cleanup_free_ char *remedy = gap_remedy((GapKind) kind, gap);
+                json_object *o = finding(f, BLOCKER_HOLDERS_UNKNOWN, false, "not every process could be looked at: %s", text ?: "?");
+                if (kind == GAP_TIME)
+                        more_time(f, o);
+                else {
+                        json_set_str(o, "evidence", evidence);
+                        finding_remedy(o, "%s", remedy ?: "ls /proc");
+                }
+        }
+}
+
+int find_holders(Findings *f, json_object *doc) {
+        json_object *holders = json_object_new_array();
+        Gaps gaps = { 0 };
+        int r = 0;
+
+        json_set(doc, "holders", holders);
+        if (!scope_is_empty(f->s))
+                r = find_users(f, holders, &gaps);
+        for (size_t i = 0; i < f->s->n_nodes && r >= 0; i++)
+                r = find_on_node(f, f->s->nodes[i], holders, &gaps);
+        find_gaps(f, &gaps);
+        json_set_bool(doc, "holders_complete", gaps_none(&gaps));
+        return r < 0 ? r : bound_holders(holders);
+}

@@ -1,0 +1,190 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* Page structs of other memory that the kernel took from this card's. Whoever takes that memory away takes the kernel's knowledge of the
+ * other memory with it: the next look at one of its pages is a crash. So nothing forces this one. */
+#include <errno.h>
+
+#include "kernel/memory/vmemmap.h"
+#include "kernel/sysfs/attr.h"
+#include "plan/find/findings.h"
+
+enum {
+        PAGE_STRUCT = 64,
+        PAGE = 4096,
+};
+
+/* Memory whose page structs may be anywhere. */
+typedef struct Other {
+        const char *name;       /* of a namespace, a dax device, or NULL: blocks of memory */
+        const char *driver;     /* of a dax device, else NULL */
+        uint64_t start, size;
+        uint64_t id;            /* of the first block */
+        bool may_be_here;       /* as far as can be told without looking */
+} Other;
+
+typedef struct Memmaps {
+        Findings *f;
+        PhysicalArea *areas;    /* the card's memory in kernel zones */
+        size_t n_areas;
+        Vmemmap *vmemmap;       /* NULL: this kernel does not let us look */
+        char *why;
+} Memmaps;
+
+static int add_areas(Memmaps *m) {
+        const Topology *t = m->f->t;
+        size_t allocated = 0;
+
+        for (size_t i = 0; i < t->n_blocks; i++) {
+                const MemoryBlock *b = &t->blocks[i];
+                if (!b->online || b->zone == ZONE_MOVABLE || !scope_has_block(m->f->s, t, b))
+                        continue;
+                PhysicalArea *last = m->n_areas > 0 ? &m->areas[m->n_areas - 1] : NULL;
+                if (last && last->start + last->size == b->start) {
+                        last->size += t->block_size;
+                        continue;
+                }
+                int r = vec_grow((void **) &m->areas, m->n_areas, &allocated, sizeof(*m->areas));
+                if (r < 0)
+                        return r;
+                m->areas[m->n_areas++] = (PhysicalArea) { .start = b->start, .size = t->block_size };
+        }
+        return 0;
+}
+
+static void remedy(json_object *o, const Other *other) {
+        if (!other->name)
+                finding_remedy(o, "systemctl reboot  # and write online_movable to /sys/devices/system/memory/auto_online_blocks before the "
+                               "card's memory is onlined");
+        else if (!other->driver)
+                finding_remedy(o, "ndctl disable-namespace %s  # once nobody uses it; it may be enabled again when the card is out", other->name);
+        else {
+                if (streq(other->driver, "kmem"))
+                        finding_remedy(o, "daxctl offline-memory %s", other->name);
+                finding_remedy(o, "echo %s > /sys/bus/dax/drivers/%s/unbind  # once nobody uses it any more", other->name, other->driver);
+        }
+}
+
+static char *name_of(const Other *other) {
+        return other->name ? strdup(other->name) : strf("the memory from memory%ju on", (uintmax_t) other->id);
+}
+
+static void tell_found(Memmaps *m, const Other *other, uint64_t bytes) {
+        _cleanup_free_ char *name = name_of(other);
+        json_object *o = finding(m->f, BLOCKER_FOREIGN_MEMMAP, true, "page structs of %s lie in the memory of this card", name ?: "a device");
+
+        json_set_strf(o, "evidence", "%ju KiB of %ju KiB (%u bytes for each page of it), by the kernel's page tables (read by BPF); without "
+                      "them the kernel crashes", (uintmax_t) (bytes >> 10), (uintmax_t) (other->size / PAGE * PAGE_STRUCT >> 10), (unsigned) PAGE_STRUCT);
+        remedy(o, other);
+}
+
+static void tell_possible(Memmaps *m, const Other *other) {
+        _cleanup_free_ char *name = name_of(other);
+        json_object *o = finding(m->f, BLOCKER_FOREIGN_MEMMAP, true, "page structs of %s may lie in the memory of this card", name ?: "a device");
+
+        json_set_strf(o, "evidence", "possible: %ju KiB (%u bytes for each page of it) are somewhere, the card has memory in a kernel zone, and "
+                      "the kernel's page tables, which tell, cannot be read by BPF: %s", (uintmax_t) (other->size / PAGE * PAGE_STRUCT >> 10),
+                      (unsigned) PAGE_STRUCT, m->why ?: "no memory");
+        remedy(o, other);
+}
+
+static void look_at(Memmaps *m, const Other *other) {
+        uint64_t bytes = 0;
+
+        if (m->vmemmap) {
+                int r = vmemmap_bytes_in(m->vmemmap, other->start, other->size, m->areas, m->n_areas, &bytes);
+                if (r >= 0) {
+                        if (bytes > 0)
+                                tell_found(m, other, bytes);
+                        return;
+                }
+                free(m->why);
+                m->why = strdup(strerror(-r));
+        }
+        if (other->may_be_here)
+                tell_possible(m, other);
+}
+
+static bool is_own_namespace(const Scope *s, const Namespace *n) {
+        for (size_t i = 0; i < s->n_namespaces; i++)
+                if (s->namespaces[i] == n)
+                        return true;
+        return false;
+}
+
+/* Those of a namespace lie in itself where it was made so (map=dev: `mode` of what claims it reads "pmem", drivers/nvdimm/pfn_devs.c), and
+ * one that is a plain disk (sector) has none. */
+static void look_at_namespace(Memmaps *m, const Namespace *n) {
+        const NdRegion *g = topology_nd_region(m->f->t, n->nd_region);
+        Other other = { .name = n->name, .start = n->data_start, .size = n->data_size };
+        _cleanup_free_ char *mode = NULL;
+
+        if (!n->driver || is_own_namespace(m->f->s, n) || (n->data_size == 0 && !g))
+                return;
+        if (other.size == 0) {
+                other.start = g->start;
+                other.size = g->size;
+        }
+        (void) attr_readf(&mode, "/sys/bus/nd/devices/%s/mode", n->device);
+        other.may_be_here = !streq_ptr(n->mode, "sector") && !streq_ptr(mode, "pmem");
+        if (other.size > 0)
+                look_at(m, &other);
+}
+
+static bool is_own_dax(const Scope *s, const DaxDevice *d) {
+        for (size_t i = 0; i < s->n_daxes; i++)
+                if (s->daxes[i] == d)
+                        return true;
+        return false;
+}
+
+static bool has_device(const Topology *t, uint64_t at) {
+        for (size_t i = 0; i < t->n_daxes; i++)
+                if (at >= t->daxes[i].start && at - t->daxes[i].start < t->daxes[i].size)
+                        return true;
+        return false;
+}
+
+/* Memory that is nobody's device: what the machine began with has its page structs in itself, what came later anywhere. */
+static void look_at_blocks(Memmaps *m) {
+        const Topology *t = m->f->t;
+        Other run = { 0 };
+
+        for (size_t i = 0; i <= t->n_blocks; i++) {
+                const MemoryBlock *b = i < t->n_blocks ? &t->blocks[i] : NULL;
+                bool counts = b && !scope_has_block(m->f->s, t, b) && !has_device(t, b->start);
+                if (counts && run.size > 0 && run.start + run.size == b->start) {
+                        run.size += t->block_size;
+                        continue;
+                }
+                if (run.size > 0)
+                        look_at(m, &run);
+                run = counts ? (Other) { .start = b->start, .size = t->block_size, .id = b->id } : (Other) { 0 };
+        }
+}
+
+static void look_at_all(Memmaps *m) {
+        const Topology *t = m->f->t;
+
+        for (size_t i = 0; i < t->n_namespaces; i++)
+                look_at_namespace(m, &t->namespaces[i]);
+        for (size_t i = 0; i < t->n_daxes; i++) {
+                const DaxDevice *d = &t->daxes[i];
+                const Other other = { .name = d->name, .driver = d->driver, .start = d->start, .size = d->size, .may_be_here = true };
+                if (d->driver && !d->nd_region && d->size > 0 && !is_own_dax(m->f->s, d))
+                        look_at(m, &other);
+        }
+        look_at_blocks(m);
+}
+
+int find_foreign_memmap(Findings *f) {
+        Memmaps m = { .f = f };
+
+        int r = add_areas(&m);
+        if (r >= 0 && m.n_areas > 0) {
+                (void) vmemmap_open(&m.vmemmap, &m.why);
+                look_at_all(&m);
+        }
+        vmemmap_free(m.vmemmap);
+        free(m.areas);
+        free(m.why);
+        return r;
+}

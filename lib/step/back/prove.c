@@ -1,0 +1,50 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "base/clock.h"
+#include "kernel/pci/slot-folder.h"
+#include "probe/probe.h"
+#include "step/back/prove.h"
+
+int prove_ask(json_object *args, StepRun *run, bool before_power_off, char **ret_why) {
+        _cleanup_json_ json_object *scope = probe_scope(json_get(args, "scope"), run->since);
+
+        return probes_ask(scope, before_power_off, ret_why);
+}
+
+int prove_note(json_object *args, StepRun *run) {
+        _cleanup_json_ json_object *scope = probe_scope(json_get(args, "scope"), run->since), *report = NULL;
+        _cleanup_free_ char *why = NULL;
+        json_object *note = json_object_new_object();
+
+        bool all = probes_report(scope, false, &report);
+        json_set(note, "probes", json_ref(report));
+        json_set_u64(note, "asked_usec", now_wall());
+        int r = step_note(run, note);
+        if (r < 0)
+                return r;
+        if (all)
+                return 0;
+        why = probes_why(report);
+        return step_fail(run, -EBUSY, "not proven safe: %s", why ?: "out of memory");
+}
+
+/* Asking again finds the same complaint, unless somebody has acknowledged it; and of some nobody can. */
+void prove_remedy(json_object *args, StepRun *run) {
+        _cleanup_json_ json_object *scope = probe_scope(json_get(args, "scope"), run->since), *since = NULL;
+        _cleanup_free_ char *answer = NULL, *line = NULL, *target = slot_word(json_str(json_get(args, "scope"), "slot"));
+
+        if (probe_kernel_log.ask(scope, &answer) > 0)
+                step_remedy(run, "safe-remove remove %s  # asks again and sets the light; leave the card in until it says safe", target);
+        else if (kernel_log_acknowledge(scope, &since, &line) > 0)
+                step_remedy(run, "safe-remove remove %s --acknowledge=kernel-log  # if the kernel's complaint is not about this card: asks again "
+                            "without it, and the record says so", target);
+        else
+                step_remedy(run, "shutdown -r now  # nothing that this kernel says of the card's memory can be relied on; leave the card in until "
+                            "then");
+}
+
+bool prove_noted(StepRun *run) {
+        for (size_t i = 0; i < json_len(run->notes); i++)
+                if (json_array(json_at(run->notes, i), "probes"))
+                        return true;
+        return false;
+}

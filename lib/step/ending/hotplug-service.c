@@ -1,0 +1,71 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include <errno.h>
+
+#include "kernel/pci/held-slot.h"
+#include "kernel/sysfs/driver.h"
+#include "led/led.h"
+#include "step/ending/hotplug-service.h"
+
+static const char bus[] = "pci_express";
+static const char driver[] = "pciehp";
+
+int hotplug_service_driven(json_object *args, StepRun *run) {
+        const char *service = json_str(args, "service");
+
+        int r = hotplug_is_driven(service);
+        return r < 0 ? step_fail(run, r, "hot-plug service %s cannot be read: %s", service, strerror(-r)) : r;
+}
+
+/* The power LED not as it was but as it should be: blinking is the pending removal itself, which ends when the hold is undone. */
+json_object *hotplug_service_args(const char *port, const char *service, const SlotRegisters *hold) {
+        json_object *args = json_object_new_object();
+
+        json_set_str(args, "port", port);
+        json_set_str(args, "service", service);
+        if (hold) {
+                json_set_str(args, "power_led", !hold->has_power_indicator ? "reserved" : hold->power_on ? "on" : "off");
+                json_set_str(args, "attention_led", indicator_to_string(hold->attention));
+        }
+        return args;
+}
+
+int hotplug_service_take(json_object *args, StepRun *run) {
+        /* What somebody else has unbound is not ours. Where there is no room for the mark the record of the removal tells of the hold; a
+         * press has none yet, but not to hold would be worse. */
+        int driven = hotplug_service_driven(args, run);
+        if (driven > 0)
+                (void) held_mark(args);
+        int r = driven < 0 ? driven : step_unbind(run, bus, json_str(args, "service"), driver);
+        if (r < 0) {
+                /* One that hangs may come to it yet. */
+                if (driven > 0 && r != -EINPROGRESS && r != -ETIME)
+                        held_forget(json_str(args, "port"));
+                return r;
+        }
+
+        /* An indicator that cannot be set (lockdown closes the configuration space) must not keep a card from being
+         * removed: it then says less than the truth, never more. */
+        r = led_show_held(json_str(args, "port"), INDICATOR_BLINK, INDICATOR_RESERVED);
+        return r == -EINPROGRESS ? step_fail(run, r, "a write to the registers of port %s has not come back", json_str(args, "port")) : 0;
+}
+
+int hotplug_service_give(json_object *args, StepRun *run) {
+        int r = step_bind(run, bus, json_str(args, "service"), driver);
+        if (r >= 0)
+                held_forget(json_str(args, "port"));
+        return r;
+}
+
+static char *describe(json_object *args, char *path) {
+        _cleanup_free_ char *owned = path;
+
+        return strf("write %s to %s", json_str(args, "service"), owned);
+}
+
+char *hotplug_service_describe_take(json_object *args) {
+        return describe(args, driver_unbind_path(bus, driver));
+}
+
+char *hotplug_service_describe_give(json_object *args) {
+        return describe(args, driver_bind_path(bus, driver));
+}

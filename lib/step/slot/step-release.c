@@ -1,0 +1,45 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* The hold's other half on the way forward: pciehp comes back so that it can power the slot off. The indicators stay as
+ * they are, pciehp turns them off with the power. A way back from here is long (decoders, memory), so the slot is held
+ * again for it. */
+#include "kernel/pci/pcie-slot.h"
+#include "step/ending/hotplug-service.h"
+
+static void release_describe(json_object *args, char **ret_does, char **ret_undo) {
+        *ret_does = hotplug_service_describe_give(args);
+        *ret_undo = hotplug_service_describe_take(args);
+}
+
+/* The last moment at which a press says that the technician has changed their mind: binding clears Slot Status
+ * (drivers/pci/hotplug/pciehp_hpc.c:pcie_init). */
+static int release_check(json_object *args, StepRun *run) {
+        SlotRegisters s;
+
+        if (slot_registers_read(json_str(args, "port"), &s) >= 0 && s.button_pressed)
+                return step_fail(run, -ECANCELED, "the slot's button was pressed again");
+        return 0;
+}
+
+/* Between the check and here lie the record's fsync and the look at the card's identity. */
+static int release_apply(json_object *args, StepRun *run) {
+        int r = release_check(args, run);
+
+        return r < 0 ? r : hotplug_service_give(args, run);
+}
+
+static int release_verify(json_object *args, StepRun *run) {
+        int r = hotplug_service_driven(args, run);
+
+        return r < 0 ? r : r > 0 ? STEP_APPLIED : STEP_NOT_APPLIED;
+}
+
+const StepOps step_release_ops = {
+        .needs_card = true,
+        .typical_usec = 50000,
+        .args = "port:s service:s",
+        .describe = release_describe,
+        .check = release_check,
+        .apply = release_apply,
+        .revert = hotplug_service_take,
+        .verify = release_verify,
+};

@@ -1,0 +1,124 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* What device-mapper's devices are made of: the types of their targets, of RAID volumes the array, of multipath how the paths are. */
+#include <errno.h>
+
+#include "base/clock.h"
+#include "kernel/block/dm-set.h"
+#include "kernel/block/dm-state.h"
+#include "kernel/block/dm-table.h"
+#include "kernel/sysfs/attr.h"
+#include "topology/load/load.h"
+
+enum {
+        TIMEOUT_SEC = 5,
+};
+
+/* How dm_raid_parse() names members. A device that nobody knows is a member all the same. */
+static char *name_at(dev_t dev, void *userdata) {
+        const BlockDevice *b = topology_block_device_at(userdata, dev);
+
+        return strdup(b ? b->name : "a device that is not known");
+}
+
+static int read_paths(Topology *t, BlockDevice *map, const char *status) {
+        for (size_t i = 0; i < map->n_lower; i++) {
+                BlockDevice *path = topology_own(t, topology_block_device(t, map->lower[i]));
+                if (!path || path->trouble || dm_path_works(status, path->dev))
+                        continue;
+                path->trouble = strdup("failed");
+                if (!path->trouble)
+                        return -ENOMEM;
+        }
+        return 0;
+}
+
+static int add_target(Topology *t, BlockDevice *b, const DmTarget *target) {
+        int r = strings_add(&b->targets, &b->n_targets, &b->a_targets, target->type);
+
+        if (r < 0)
+                return r;
+        if (!b->not_again && streq(target->type, "mirror") && !dm_mirror_is_whole(target->status))
+                b->not_again = "not all of its legs are known to work, and it would be copied from the first";
+        if (!b->not_again)
+                b->not_again = dm_target_not_again(target->type, target->params);
+        if (streq(target->type, "multipath")) {
+                b->multipath = true;
+                return read_paths(t, b, target->status);
+        }
+        /* Several of them would be several arrays. */
+        if (!streq(target->type, "raid") || b->array)
+                return 0;
+        r = dm_raid_parse(target->params, target->status, name_at, t, &b->array);
+        return r == -EBADMSG ? 0 : r;
+}
+
+static int add_targets(Topology *t, const DmTargets *all) {
+        int r = 0;
+
+        for (size_t i = 0; i < all->n && r >= 0; i++) {
+                BlockDevice *b = topology_own(t, topology_block_device_at(t, all->items[i].dev));
+                if (b && b->kind == BLOCK_DM)
+                        r = add_target(t, b, &all->items[i]);
+        }
+        return r;
+}
+
+static int guess_all(Topology *t) {
+        int r = 0;
+
+        for (size_t i = 0; i < t->n_block_devices && r >= 0; i++)
+                if (t->block_devices[i].kind == BLOCK_DM)
+                        r = guess_mapping(t, &t->block_devices[i]);
+        return r;
+}
+
+/* What the device says of itself counts as well: "running" of SCSI, "live" of an NVMe controller. Others say nothing. */
+static int read_states(Topology *t, const BlockDevice *map) {
+        for (size_t i = 0; i < map->n_lower; i++) {
+                BlockDevice *path = topology_own(t, topology_block_device(t, map->lower[i]));
+                _cleanup_free_ char *state = NULL;
+
+                int r = path && !path->trouble ? attr_readf(&state, "/sys/class/block/%s/device/state", path->name) : 0;
+                if (r < 0 && r != -ENOMEM && !is_gone(r))
+                        state = strdup("its state cannot be read");
+                if (r == -ENOMEM)
+                        return r;
+                if (state && !streq(state, "running") && !streq(state, "live"))
+                        path->trouble = TAKE_PTR(state);
+        }
+        return 0;
+}
+
+static int read_all_states(Topology *t) {
+        int r = 0;
+
+        for (size_t i = 0; i < t->n_block_devices && r >= 0; i++)
+                if (t->block_devices[i].kind == BLOCK_DM && t->block_devices[i].multipath)
+                        r = read_states(t, &t->block_devices[i]);
+        return r;
+}
+
+static int read_mappings(Topology *t) {
+        _cleanup_free_ dev_t *devs = calloc(t->n_block_devices + 1, sizeof(dev_t));
+        _cleanup_dm_targets_ DmTargets all = { 0 };
+        size_t n = 0;
+
+        for (size_t i = 0; devs && i < t->n_block_devices; i++)
+                if (t->block_devices[i].kind == BLOCK_DM)
+                        devs[n++] = t->block_devices[i].dev;
+        if (!devs)
+                return -ENOMEM;
+        if (n == 0)
+                return 0;
+        int r = dm_targets_read(devs, n, TIMEOUT_SEC * USEC_PER_SEC, &all);
+        if (r == -ENOENT)
+                return guess_all(t);
+        /* What cannot be read is not known, and that is told of those that go with a card. */
+        return r == -ENOMEM ? r : r < 0 ? 0 : add_targets(t, &all);
+}
+
+int load_mappings(Topology *t) {
+        int r = read_mappings(t);
+
+        return r < 0 ? r : read_all_states(t);
+}
