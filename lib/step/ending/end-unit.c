@@ -117,11 +117,10 @@ static int stop_do(EndRun *e, UnitStop *s, Ending *n, const UnitInfo *unit, cons
 }
 
 /* What a unit cannot help but ignore is not sent to it: its manager would wait in vain and kill it in the end. */
-static bool ignores_stop(EndRun *e, const UnitInfo *unit, const Holder *h) {
+static bool ignores_stop(const UnitInfo *unit, const Holder *h) {
         _cleanup_close_ int dirfd = -EBADF;
 
-        return process_open(h->pid, h->start_time, &dirfd, NULL) >= 0 && process_ignores(dirfd, unit->kill_signal) > 0 &&
-               unit_has_exec_stop(e->run, unit->id) == 0;
+        return !unit->has_exec_stop && process_open(h->pid, h->start_time, &dirfd, NULL) >= 0 && process_ignores(dirfd, unit->kill_signal) > 0;
 }
 
 int end_unit_begin(EndRun *e, Ending *n, const Holder *h, uint64_t wait_usec) {
@@ -146,7 +145,7 @@ int end_unit_begin(EndRun *e, Ending *n, const Holder *h, uint64_t wait_usec) {
                 return end_pass(n, strf("%s is not running any more, this process is left of it", h->unit));
         if (unit->refuses_stop)
                 return end_pass(n, strf("%s refuses to be stopped (RefuseManualStop=)", h->unit));
-        if (!e->force_kill && ignores_stop(e, unit, h))
+        if (!e->force_kill && ignores_stop(unit, h))
                 return end_pass(n, strf("%s cannot be stopped, process %d ignores its signal (%s)", h->unit, h->pid, strsignal(unit->kill_signal)));
         if (!s)
                 r = stop_new(e, h->unit, &s);

@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include <errno.h>
+#include <signal.h>
 #include <sys/stat.h>
 
 #include "base/clock.h"
 #include "base/fileio.h"
-#include "kernel/process/command.h"
+#include "kernel/process/system-manager.h"
 #include "kernel/sysfs/listing.h"
 #include "step/ending/units.h"
 
@@ -28,42 +29,85 @@ void names_add(json_object *names, const char *name) {
                 json_append_str(names, name);
 }
 
-/* systemctl WORD... -- NAME... */
-static int systemctl(StepRun *run, const char *const *words, json_object *names, uint64_t timeout_usec, char **ret_out) {
-        _cleanup_free_ char *what = streq(words[0], "show") ? NULL : strf("systemctl %s", words[0]);
-        const CommandOptions options = { .what = what, .timeout_usec = timeout_usec };
-        _cleanup_(command_result_done) CommandResult result = { 0 };
-        size_t n = 0;
-
-        _cleanup_free_ const char **argv = calloc(json_len(names) + 8, sizeof(char *));
-        if (!argv)
-                return -ENOMEM;
-        argv[n++] = "systemctl";
-        for (size_t i = 0; words[i] && i < 5; i++)
-                argv[n++] = words[i];
-        if (names)
-                argv[n++] = "--";
-        for (size_t i = 0; i < json_len(names); i++)
-                argv[n++] = json_object_get_string(json_at(names, i)) ?: "";
-
-        int r = command_run(argv, &options, &result);
+/* Notes why the manager was asked in vain. `why` is taken. */
+static int manager_said(StepRun *run, int r, char *why) {
         if (r < 0)
-                return step_fail(run, r, "systemctl %s: %s", words[0], r == -ETIME ? "it did not come to an end in its time" : strerror(-r));
-        if (result.status != 0)
-                return step_fail(run, -EIO, "systemctl %s: %s", words[0], *result.err ? result.err : "failed");
-        if (ret_out)
-                *ret_out = TAKE_PTR(result.out);
-        return 0;
+                step_fail(run, r, "%s", why ?: strerror(-r));
+        free(why);
+        return r;
+}
+
+static void info_done(UnitInfo *u) {
+        free(u->id);
+        free(u->active);
+        free(u->cgroup);
+        json_object_put(u->dependents);
+        json_object_put(u->triggers);
+}
+
+void unit_infos_done(UnitInfos *u) {
+        for (size_t i = 0; i < u->n_items; i++)
+                info_done(&u->items[i]);
+        free(u->items);
+        *u = (UnitInfos) { 0 };
+}
+
+bool unit_info_is_up(const UnitInfo *u) {
+        return streq(u->active, "active") || streq(u->active, "reloading") || streq(u->active, "activating");
+}
+
+static void take_names(json_object *names, json_object *list) {
+        for (size_t i = 0; i < json_len(list); i++)
+                names_add(names, json_object_get_string(json_at(list, i)));
+}
+
+/* From the properties of a unit (org.freedesktop.systemd1(5)). A kind of unit that has no processes has none of those about killing. */
+static int info_read(json_object *o, UnitInfo *u) {
+        static const char *const dependents[] = { "RequiredBy", "BoundBy", "ConsistsOf", "PropagatesStopTo" };
+        const char *id = json_str(o, "Id"), *active = json_str(o, "ActiveState"), *freezer = json_str(o, "FreezerState"),
+                   *cgroup = json_str(o, "ControlGroup");
+
+        if (!id || !active)
+                return -EBADMSG;
+        *u = (UnitInfo) {
+                .id = strdup(id),
+                .active = strdup(active),
+                .cgroup = cgroup && *cgroup ? strdup(cgroup) : NULL,
+                .loaded = streq_ptr(json_str(o, "LoadState"), "loaded"),
+                .transient = json_flag(o, "Transient"),
+                .refuses_stop = json_flag(o, "RefuseManualStop"),
+                .sends_kill = json_flag(o, "SendSIGKILL"),
+                .has_exec_stop = json_len(json_get(o, "ExecStop")) > 0,
+                .frozen = streq_ptr(freezer, "frozen") || streq_ptr(freezer, "freezing"),
+                .kill_signal = json_has(o, "KillSignal") ? (int) json_u64(o, "KillSignal") : SIGTERM,
+                .stop_timeout_usec = json_has(o, "TimeoutStopUSec") ? json_u64(o, "TimeoutStopUSec") : UINT64_MAX,
+                .dependents = json_object_new_array(),
+                .triggers = json_object_new_array(),
+        };
+        for (size_t i = 0; i < ELEMENTSOF(dependents); i++)
+                take_names(u->dependents, json_get(o, dependents[i]));
+        take_names(u->triggers, json_get(o, "TriggeredBy"));
+        return u->id && u->active && (u->cgroup || !cgroup || !*cgroup) ? 0 : -ENOMEM;
 }
 
 int units_show(StepRun *run, json_object *names, UnitInfos *ret) {
-        const char *const words[] = { "show", unit_info_properties(), NULL };
-        _cleanup_free_ char *out = NULL;
+        _cleanup_(unit_infos_done) UnitInfos infos = { .items = calloc(json_len(names) + 1, sizeof(UnitInfo)) };
+        _cleanup_json_ json_object *shown = NULL;
+        char *why;
 
-        int r = systemctl(run, words, names, run->limits->write_timeout_usec, &out);
-        if (r >= 0)
-                r = unit_infos_parse(out, ret);
-        return r == -EBADMSG ? step_fail(run, r, "what systemctl show says cannot be understood") : r;
+        if (!infos.items)
+                return -ENOMEM;
+        int r = system_manager_show(names, run->limits->write_timeout_usec, &shown, &why);
+        if (r < 0)
+                return manager_said(run, r, why);
+        json_object_object_foreach(shown, name, properties) {
+                r = info_read(properties, &infos.items[infos.n_items++]);
+                if (r < 0)
+                        return step_fail(run, r, "what the system manager says of %s cannot be understood", name);
+        }
+        *ret = infos;
+        infos = (UnitInfos) { 0 };
+        return 0;
 }
 
 int unit_show(StepRun *run, const char *unit, UnitInfos *ret, const UnitInfo **ret_info) {
@@ -71,42 +115,23 @@ int unit_show(StepRun *run, const char *unit, UnitInfos *ret, const UnitInfo **r
 
         json_append_str(names, unit);
         int r = units_show(run, names, ret);
-        if (r < 0)
-                return r;
-        *ret_info = unit_info_find(ret, unit);
-        if (*ret_info)
-                return 0;
-        unit_infos_done(ret);
-        return step_fail(run, -ENOENT, "there is no unit %s", unit);
-}
-
-static int unit_property(StepRun *run, const char *unit, const char *property, char **ret) {
-        const char *const words[] = { "show", property, "--value", NULL };
-        _cleanup_json_ json_object *names = json_object_new_array();
-
-        json_append_str(names, unit);
-        return systemctl(run, words, names, run->limits->write_timeout_usec, ret);
-}
-
-int unit_has_exec_stop(StepRun *run, const char *unit) {
-        _cleanup_free_ char *out = NULL;
-
-        int r = unit_property(run, unit, "--property=ExecStop", &out);
-        return r < 0 ? r : *out != '\0';
+        if (r >= 0)
+                *ret_info = &ret->items[0];
+        return r;
 }
 
 bool unit_is_frozen(StepRun *run, const char *unit) {
-        _cleanup_free_ char *state = NULL;
+        _cleanup_(unit_infos_done) UnitInfos infos = { 0 };
+        const UnitInfo *u;
 
-        return unit_property(run, unit, "--property=FreezerState", &state) >= 0 && (streq(state, "frozen") || streq(state, "freezing"));
+        return unit_show(run, unit, &infos, &u) >= 0 && u->frozen;
 }
 
 int unit_freeze(StepRun *run, const char *unit, bool freeze) {
-        const char *const words[] = { freeze ? "freeze" : "thaw", "--no-ask-password", NULL };
-        _cleanup_json_ json_object *names = json_object_new_array();
+        char *why;
 
-        json_append_str(names, unit);
-        return systemctl(run, words, names, run->limits->write_timeout_usec, NULL);
+        int r = system_manager_do(freeze ? "FreezeUnit" : "ThawUnit", unit, run->limits->write_timeout_usec, &why);
+        return manager_said(run, r, why);
 }
 
 static bool has_suffix(const char *s, const char *suffix) {
@@ -166,9 +191,9 @@ int unit_group(StepRun *run, const UnitInfo *unit, json_object **ret_units, json
 }
 
 int unit_stop(StepRun *run, const UnitInfo *unit) {
-        static const char *const words[] = { "stop", "--no-block", "--no-ask-password", NULL };
         static const char *const triggers[] = { ".socket", ".path", ".timer", ".automount" };
         _cleanup_json_ json_object *names = json_object_new_array();
+        char *why;
 
         for (size_t i = 0; i < json_len(unit->triggers); i++)
                 for (size_t k = 0; k < ELEMENTSOF(triggers); k++) {
@@ -177,13 +202,15 @@ int unit_stop(StepRun *run, const UnitInfo *unit) {
                                 names_add(names, name);
                 }
         names_add(names, unit->id);
-        return systemctl(run, words, names, run->limits->write_timeout_usec, NULL);
+        int r = system_manager_queue("StopUnit", names, false, run->limits->write_timeout_usec, &why);
+        return manager_said(run, r, why);
 }
 
 int units_start(StepRun *run, json_object *names) {
-        static const char *const words[] = { "start", "--no-ask-password", NULL };
+        char *why;
 
-        return systemctl(run, words, names, START_TIMEOUT_SEC * USEC_PER_SEC, NULL);
+        int r = system_manager_queue("StartUnit", names, true, START_TIMEOUT_SEC * USEC_PER_SEC, &why);
+        return manager_said(run, r, why);
 }
 
 static char *drop_in_folder(const char *unit) {
@@ -191,9 +218,10 @@ static char *drop_in_folder(const char *unit) {
 }
 
 static int daemon_reload(StepRun *run) {
-        static const char *const words[] = { "daemon-reload", NULL };
+        char *why;
 
-        return systemctl(run, words, NULL, run->limits->write_timeout_usec, NULL);
+        int r = system_manager_do("Reload", NULL, run->limits->write_timeout_usec, &why);
+        return manager_said(run, r, why);
 }
 
 bool unit_is_spared(const char *unit) {

@@ -1,26 +1,48 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
-#include "holders/unit-info.h"
 #include "step/step.h"
 
-/* The system manager's units, by systemctl. Names are JSON arrays of strings. Everything here is 0 or a negative errno with the reason
- * noted, -ENOENT where there is no systemctl. */
+/* The system manager's units. Names are JSON arrays of strings. Everything here is 0 or a negative errno with the reason
+ * noted, -ENOENT where there is no system manager (kernel/process/system-manager.h). */
 
-/* What systemctl shows of these units; to be freed with unit_infos_done(). */
+typedef struct UnitInfo {
+        char *id;
+        char *active;           /* ActiveState: "active", "reloading", "inactive", "failed", "activating", "deactivating" */
+        char *cgroup;           /* NULL while it has none */
+        bool loaded;
+        bool transient;         /* its file was made at run time and goes with it: it cannot be started again */
+        bool refuses_stop;      /* RefuseManualStop= */
+        bool sends_kill;        /* SendSIGKILL=: when the time to stop is over */
+        bool has_exec_stop;     /* it is told to stop in another way than by its signal (ExecStop=) */
+        bool frozen;            /* by its manager (systemctl freeze) */
+        int kill_signal;
+        uint64_t stop_timeout_usec;     /* UINT64_MAX: infinity */
+        json_object *dependents;        /* ids of units that are stopped with it */
+        json_object *triggers;          /* ids of units that start it: sockets, paths, timers */
+} UnitInfo;
+
+typedef struct UnitInfos {
+        UnitInfo *items;
+        size_t n_items;
+} UnitInfos;
+
+void unit_infos_done(UnitInfos *u);
+
+/* What the manager says of these units; to be freed with unit_infos_done(). One that there is not is not `loaded`. */
 int units_show(StepRun *run, json_object *names, UnitInfos *ret);
 
-/* One unit; the caller's to be freed with unit_infos_done(). *ret_info points into it. */
+/* One unit, by its name or an alias; the caller's to be freed with unit_infos_done(). *ret_info points into it. */
 int unit_show(StepRun *run, const char *unit, UnitInfos *ret, const UnitInfo **ret_info);
 
-/* Was it frozen by its manager (systemctl freeze)? Not knowing is no. */
+/* Up or on its way up. */
+bool unit_info_is_up(const UnitInfo *u);
+
+/* Was it frozen by its manager? Not knowing is no. */
 bool unit_is_frozen(StepRun *run, const char *unit);
 
 /* Freezes or thaws it, so that its manager knows, and waits for it. */
 int unit_freeze(StepRun *run, const char *unit, bool freeze);
-
-/* Is it told to stop in another way than by its signal (ExecStop=)? 1 or 0. */
-int unit_has_exec_stop(StepRun *run, const char *unit);
 
 /* What goes down when this unit is stopped and is up now: what triggers it (it would start it again), the unit itself, and what depends on
  * it. Both arrays are new: those that can be started again, and those that cannot (scopes, units made at run time). */

@@ -1,0 +1,260 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include <errno.h>
+#include <systemd/sd-bus.h>
+
+#include "base/clock.h"
+#include "kernel/process/system-manager.h"
+
+#define ADDRESS "unix:path=/run/systemd/private"
+#define NAME "org.freedesktop.systemd1"
+#define PATH "/org/freedesktop/systemd1"
+#define MANAGER NAME ".Manager"
+
+typedef struct Manager {
+        sd_bus *bus;
+        uint64_t end;           /* monotonic */
+        json_object *jobs;      /* path of a job -> its unit, of those that have not ended */
+        char *failed;           /* what became of the first job that failed */
+        char **ret_why;
+} Manager;
+
+static void manager_done(Manager *m) {
+        sd_bus_close_unref(m->bus);
+        json_object_put(m->jobs);
+        free(m->failed);
+}
+
+/* The first reason is kept. */
+static int fail(const Manager *m, int r, const char *format, ...) _printf_(3, 4);
+
+static int fail(const Manager *m, int r, const char *format, ...) {
+        va_list ap;
+
+        va_start(ap, format);
+        if (!*m->ret_why)
+                *m->ret_why = strfv(format, ap);
+        va_end(ap);
+        return r;
+}
+
+static int fail_connection(const Manager *m, int r) {
+        if (r == -ETIME || r == -ETIMEDOUT)
+                return fail(m, -ETIME, "the system manager does not answer in its time");
+        if (r == -ENOENT || r == -ECONNREFUSED)
+                return fail(m, -ENOENT, "no system manager listens at /run/systemd/private");
+        return fail(m, r == -ENOMEM ? r : -EIO, "the system manager cannot be asked: %s", strerror(-r));
+}
+
+static uint64_t time_left(const Manager *m) {
+        uint64_t now = now_monotonic();
+
+        return m->end > now ? m->end - now : 0;
+}
+
+/* Serves what has come, or waits for more. */
+static int serve(const Manager *m) {
+        int r = sd_bus_process(m->bus, NULL);
+        if (r != 0)
+                return r;
+        uint64_t left = time_left(m);
+        return left > 0 ? sd_bus_wait(m->bus, left) : -ETIME;
+}
+
+/* sd_bus_call() would wait for the handshake without an end (sd-bus.c:bus_ensure_running), so that is waited for here. */
+static int manager_open(Manager *m) {
+        int r = time_left(m) > 0 ? sd_bus_new(&m->bus) : -ETIME;
+
+        if (r >= 0)
+                r = sd_bus_set_address(m->bus, ADDRESS);
+        if (r >= 0)
+                r = sd_bus_start(m->bus);
+        while (r >= 0 && (r = sd_bus_is_ready(m->bus)) == 0)
+                r = serve(m);
+        return r < 0 ? fail_connection(m, r) : 0;
+}
+
+/* Sends `call` and reads the answer; *ret is unset unless it is 0. */
+static int ask(const Manager *m, sd_bus_message *call, const char *what, sd_bus_message **ret) {
+        _cleanup_(sd_bus_error_free) sd_bus_error error = SD_BUS_ERROR_NULL;
+        uint64_t left = time_left(m);
+
+        int r = left > 0 ? sd_bus_call(m->bus, call, left, &error, ret) : -ETIME;
+        if (r >= 0)
+                return 0;
+        if (r != -ETIMEDOUT && sd_bus_error_is_set(&error))
+                return fail(m, -EIO, "%s: %s", what, error.message ?: error.name);
+        return fail_connection(m, r);
+}
+
+static int call_manager(const Manager *m, const char *method, const char *unit, const char *mode, sd_bus_message **ret) {
+        _cleanup_(sd_bus_message_unrefp) sd_bus_message *call = NULL;
+        _cleanup_free_ char *what = strf("%s%s%s", method, unit ? " " : "", unit ?: "");
+
+        int r = sd_bus_message_new_method_call(m->bus, &call, NAME, PATH, MANAGER, method);
+        if (r >= 0 && unit)
+                r = sd_bus_message_append(call, "s", unit);
+        if (r >= 0 && mode)
+                r = sd_bus_message_append(call, "s", mode);
+        return r < 0 ? fail_connection(m, r) : ask(m, call, what ?: method, ret);
+}
+
+static int list_read(sd_bus_message *a, const char *contents, json_object *list) {
+        const char *text;
+
+        int r = sd_bus_message_enter_container(a, 'a', contents);
+        while (r >= 0 && (r = sd_bus_message_at_end(a, false)) == 0) {
+                if (!streq(contents, "s")) {
+                        r = sd_bus_message_skip(a, contents);
+                        json_object_array_add(list, NULL);
+                } else if ((r = sd_bus_message_read_basic(a, 's', &text)) >= 0)
+                        json_append_str(list, text);
+        }
+        return r < 0 ? r : sd_bus_message_exit_container(a);
+}
+
+/* One value of a property, which the message stands before. */
+static int value_read(sd_bus_message *a, const char *key, json_object *o) {
+        const char *contents;
+        union {
+                const char *text;
+                int yes;
+                int32_t i;
+                uint32_t u;
+                uint64_t t;
+        } v;
+
+        int r = sd_bus_message_peek_type(a, NULL, &contents);
+        if (r < 0)
+                return r;
+        char type = contents[0];
+        if (contents[1] && type != 'a')
+                return sd_bus_message_skip(a, "v");
+        if (!strchr("sobiuta", type))
+                return sd_bus_message_skip(a, "v");
+        r = sd_bus_message_enter_container(a, 'v', contents);
+        if (r < 0)
+                return r;
+        if (type == 'a') {
+                json_object *list = json_object_new_array();
+                r = list_read(a, contents + 1, list);
+                json_set(o, key, list);
+                return r < 0 ? r : sd_bus_message_exit_container(a);
+        }
+        r = sd_bus_message_read_basic(a, type, &v);
+        if (r < 0)
+                return r;
+        if (type == 's' || type == 'o')
+                json_set_str(o, key, v.text);
+        else if (type == 'b')
+                json_set_bool(o, key, v.yes);
+        else
+                json_set(o, key, type == 't' ? json_object_new_uint64(v.t) : json_object_new_int64(type == 'u' ? (int64_t) v.u : v.i));
+        return sd_bus_message_exit_container(a);
+}
+
+static int properties_read(sd_bus_message *a, json_object *o) {
+        int r = sd_bus_message_enter_container(a, 'a', "{sv}");
+
+        while (r >= 0 && (r = sd_bus_message_enter_container(a, 'e', "sv")) > 0) {
+                const char *key;
+                r = sd_bus_message_read_basic(a, 's', &key);
+                if (r >= 0)
+                        r = value_read(a, key, o);
+                if (r >= 0)
+                        r = sd_bus_message_exit_container(a);
+        }
+        return r;
+}
+
+static int show_one(const Manager *m, const char *name, json_object *all) {
+        _cleanup_(sd_bus_message_unrefp) sd_bus_message *loaded = NULL, *call = NULL, *answer = NULL;
+        json_object *o = json_object_new_object();
+        const char *path;
+
+        json_set(all, name, o);
+        int r = call_manager(m, "LoadUnit", name, NULL, &loaded);
+        if (r < 0)
+                return r;
+        r = sd_bus_message_read_basic(loaded, 'o', &path);
+        if (r >= 0)
+                r = sd_bus_message_new_method_call(m->bus, &call, NAME, path, "org.freedesktop.DBus.Properties", "GetAll");
+        if (r >= 0)
+                r = sd_bus_message_append(call, "s", ""); /* of all its interfaces */
+        if (r < 0)
+                return fail_connection(m, r);
+        r = ask(m, call, name, &answer);
+        if (r < 0)
+                return r;
+        r = properties_read(answer, o);
+        return r < 0 ? fail(m, r == -ENOMEM ? r : -EBADMSG, "what the system manager says of %s cannot be understood", name) : 0;
+}
+
+static Manager manager(uint64_t timeout_usec, char **ret_why) {
+        *ret_why = NULL;
+        return (Manager) { .end = now_monotonic() + time_for(timeout_usec), .ret_why = ret_why };
+}
+
+int system_manager_show(json_object *names, uint64_t timeout_usec, json_object **ret, char **ret_why) {
+        _cleanup_(manager_done) Manager m = manager(timeout_usec, ret_why);
+        _cleanup_json_ json_object *all = json_object_new_object();
+
+        int r = manager_open(&m);
+        for (size_t i = 0; i < json_len(names) && r >= 0; i++)
+                r = show_one(&m, json_object_get_string(json_at(names, i)) ?: "", all);
+        if (r >= 0)
+                *ret = TAKE_PTR(all);
+        return r;
+}
+
+/* The results that systemctl takes for a success (systemd's bus-wait-for-jobs.c). */
+static int on_message(sd_bus_message *a, void *userdata, sd_bus_error *ret_error) {
+        const char *path, *unit, *result;
+        Manager *m = userdata;
+        uint32_t id;
+
+        if (!sd_bus_message_is_signal(a, MANAGER, "JobRemoved"))
+                return 0;
+        int r = sd_bus_message_read(a, "uoss", &id, &path, &unit, &result);
+        if (r < 0 || !json_has(m->jobs, path))
+                return 0;
+        json_object_object_del(m->jobs, path);
+        if (!m->failed && !streq(result, "done") && !streq(result, "skipped"))
+                m->failed = strf("the job of %s ended with \"%s\"", unit, result);
+        return 0;
+}
+
+int system_manager_queue(const char *method, json_object *names, bool wait, uint64_t timeout_usec, char **ret_why) {
+        _cleanup_(manager_done) Manager m = manager(timeout_usec, ret_why);
+        int refused = 0;
+
+        m.jobs = json_object_new_object();
+        int r = manager_open(&m);
+        if (r >= 0) /* before the first job can end */
+                r = sd_bus_add_filter(m.bus, NULL, on_message, &m);
+        for (size_t i = 0; i < json_len(names) && r >= 0; i++) {
+                _cleanup_(sd_bus_message_unrefp) sd_bus_message *answer = NULL;
+                const char *name = json_object_get_string(json_at(names, i)) ?: "", *path;
+
+                r = call_manager(&m, method, name, "replace", &answer);
+                if (r == -EIO) { /* it says no to this one, or is gone, which the next call finds */
+                        refused = r;
+                        r = 0;
+                } else if (r >= 0 && (r = sd_bus_message_read_basic(answer, 'o', &path)) >= 0)
+                        json_set_str(m.jobs, path, name);
+        }
+        while (r >= 0 && wait && json_object_object_length(m.jobs) > 0)
+                r = serve(&m);
+        if (r < 0)
+                return *ret_why ? r : fail_connection(&m, r);
+        if (refused < 0)
+                return refused;
+        return m.failed ? fail(&m, -EIO, "%s", m.failed) : 0;
+}
+
+int system_manager_do(const char *method, const char *unit, uint64_t timeout_usec, char **ret_why) {
+        _cleanup_(manager_done) Manager m = manager(timeout_usec, ret_why);
+        _cleanup_(sd_bus_message_unrefp) sd_bus_message *answer = NULL;
+
+        int r = manager_open(&m);
+        return r < 0 ? r : call_manager(&m, method, unit, NULL, &answer);
+}
