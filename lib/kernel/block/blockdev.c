@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include <errno.h>
 #include <fcntl.h>
+#include <libudev.h>
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
 
@@ -84,23 +85,25 @@ bool superblock_exists(const char *type, const char *name) {
         return false;
 }
 
+static void udev_device_donep(struct udev_device **d) {
+        udev_device_unref(*d);
+}
+
+static void udev_donep(struct udev **u) {
+        udev_unref(*u);
+}
+
+/* libudev reads files and waits for nobody. What it cannot read it says in errno; ENOENT: udev has not noted that, or nothing yet. */
 int blockdev_noted(dev_t dev, const char *key, char **ret) {
-        _cleanup_free_ char *path = strf("/run/udev/data/b%u:%u", major(dev), minor(dev)), *text = NULL;
+        _cleanup_(udev_donep) struct udev *udev = udev_new();
+        _cleanup_(udev_device_donep) struct udev_device *device = udev ? udev_device_new_from_devnum(udev, 'b', dev) : NULL;
 
         *ret = NULL;
-        int r = path ? read_file(path, &text, NULL) : -ENOMEM;
-        if (r < 0)
-                return r == -ENOENT ? 0 : r;
-
-        char *rest = text;
-        for (char *line; (line = strsep(&rest, "\n"));) {
-                const char *property = startswith(line, "E:"), *value = property ? startswith(property, key) : NULL;
-                if (value && *value == '=') {
-                        *ret = strdup(value + 1);
-                        return *ret ? 0 : -ENOMEM;
-                }
-        }
-        return 0;
+        const char *value = device ? udev_device_get_property_value(device, key) : NULL;
+        if (!value)
+                return errno == ENOENT || (!device && (errno == ENODEV || errno == ENXIO)) ? 0 : -errno;
+        *ret = strdup(value);
+        return *ret ? 0 : -ENOMEM;
 }
 
 int blockdev_fs_uuid(dev_t dev, char **ret) {
