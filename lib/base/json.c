@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include <errno.h>
+#include <json-c/printbuf.h>
 
 #include "base/json.h"
 #include "base/utf8.h"
@@ -154,19 +155,28 @@ int json_parse_names(const char *text, size_t length, json_object **ret) {
         return copy ? parse(copy, utf8_to_bytes(copy, length), ret) : -ENOMEM;
 }
 
-static void text_free(json_object *o, void *text) {
-        free(text);
+static _Thread_local const char *encoded;
+
+static int put_encoded(json_object *o, struct printbuf *pb, int level, int flags) {
+        return printbuf_memappend(pb, encoded, (int) strlen(encoded));
 }
 
+/* The object keeps its text in a buffer that json-c has for that, so a text that has to be another one is written there once more. (As userdata it
+ * would be lost on json-c 0.19, which takes that of a container for its parent when it frees it: json_object_put(), json-c issue 934.) */
 static const char *text_by(json_object *o, int flags) {
         const char *text = json_object_to_json_string_ext(o, flags | JSON_C_TO_STRING_NOSLASHESCAPE);
         if (!text || utf8_is_valid(text, strlen(text)))
                 return text;
 
-        char *encoded = utf8_from_bytes(text);
-        if (encoded)
-                json_object_set_userdata(o, encoded, text_free);
-        return encoded;
+        _cleanup_free_ char *valid = utf8_from_bytes(text);
+        if (!valid)
+                return NULL;
+        encoded = valid;
+        json_object_set_serializer(o, put_encoded, NULL, NULL);
+        text = json_object_to_json_string_ext(o, flags);
+        json_object_set_serializer(o, NULL, NULL, NULL);
+        encoded = NULL;
+        return text;
 }
 
 const char *json_text(json_object *o) {
