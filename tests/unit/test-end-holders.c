@@ -860,7 +860,7 @@ static void breed(volatile uint64_t *count) {
                         _exit(0);
                 }
                 text_write("active\n", "%s/units/a.service/state", bin);
-                (void) poll(NULL, 0, 150);
+                (void) poll(NULL, 0, 30);
                 ++*count;
         }
 }
