@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
+#include "base/json.h"
+#include "daemon/source/source.h"
 #include "hands.h"
-#include "ports.h"
 
 /* One port with a slot: how the slot is taken from the kernel, kept and given back. What for is decided in guard/ports.c. */
 
@@ -14,6 +15,11 @@ typedef enum PortState {
         PORT_HELD,
         PORT_GIVING,
 } PortState;
+
+typedef struct PortsHandler {
+        bool (*tell)(json_object *message, void *userdata); /* takes it over; false: nobody was there to hear it */
+        void (*left)(void *userdata); /* after ports_leave(): nothing is under way any more */
+} PortsHandler;
 
 /* What all ports have in common. */
 typedef struct PortWorld {

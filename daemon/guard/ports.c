@@ -5,7 +5,7 @@
 #include "kernel/pci/held-slot.h"
 #include "kernel/pci/pcie-slot.h"
 #include "kernel/sysfs/listing.h"
-#include "port.h"
+#include "ports.h"
 
 #define ORPHAN_USEC (600 * USEC_PER_SEC) /* from the end of the daemon that had claimed it to the next one */
 #define KERNEL_USEC (5 * USEC_PER_SEC)  /* from the press to the kernel's power-off */

@@ -1,17 +1,11 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
-#include "base/json.h"
-#include "daemon/source/source.h"
+#include "port.h"
 
 /* What comes in about the ports (presses, the daemon's wants, the end of either), and what each means for its port (guard/port.h). */
 
 typedef struct Ports Ports;
-
-typedef struct PortsHandler {
-        bool (*tell)(json_object *message, void *userdata); /* takes it over; false: nobody was there to hear it */
-        void (*left)(void *userdata); /* after ports_leave(): nothing is under way any more */
-} PortsHandler;
 
 /* `slots` is the state of source_slot. Both pointers outlive it. A negative errno where no hand can be had. */
 int ports_new(sd_event *event, void *slots, const PortsHandler *handler, void *userdata, Ports **ret);

@@ -228,7 +228,7 @@ void last_seen_update(const Topology *t, json_object *topology) {
         _cleanup_vanished_ VanishedList vanished = { 0 };
 
         (void) vanished_find(t, known, &vanished);
-        of_no_slot = vanished_json(&vanished);
+        of_no_slot = lost_vanished(&vanished);
         if (of_no_slot)
                 json_set(topology, "vanished", json_ref(of_no_slot));
         if (vanished.unread < 0)

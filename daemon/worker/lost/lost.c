@@ -14,6 +14,7 @@
 #include "lost.h"
 
 enum {
+        SHOWN_MAX = 64, /* disks */
         LINES_MAX = 24, /* of one kind: anybody can make any number of mounts and processes */
         USERS_USEC = 2 * 1000 * 1000,
 };
@@ -305,4 +306,24 @@ json_object *lost_without_record(const Topology *t, const Slot *slot, json_objec
         json_set(scope, "ranges", json_ref(ranges));
         json_set(scope, "functions", first_function(slot));
         return TAKE_PTR(scope);
+}
+
+json_object *lost_vanished(const VanishedList *l) {
+        json_object *array = json_object_new_array();
+
+        for (size_t i = 0; i < l->n_items && json_len(array) < SHOWN_MAX; i++) {
+                const Vanished *v = &l->items[i];
+                if (v->slot && !v->replaced)
+                        continue;
+                _cleanup_json_ json_object *scope = vanished_scope(l, v);
+                json_object *o = json_object_new_object();
+                json_set_str(o, "device", v->device);
+                json_set_str(o, "slot", v->slot ? v->slot->name : NULL);
+                json_set(o, "lost", lost_uses(l->t, scope));
+                json_object_array_add(array, o);
+        }
+        if (json_len(array) > 0)
+                return array;
+        json_object_put(array);
+        return NULL;
 }

@@ -16,3 +16,7 @@ json_object *lost_uses(const Topology *t, json_object *scope);
  * it, in a window of addresses that leads to the slot; and block devices that were in it. `known` are scopes that such memory may belong to as
  * well. New reference; NULL where there is none, or the slot cannot be where it came from. */
 json_object *lost_without_record(const Topology *t, const Slot *slot, json_object *known, const VanishedList *vanished);
+
+/* Those of no slot, and those whose slot has another card: [{"device", "slot": "4" or null, "lost": lines}], where they are not many; NULL where
+ * there are none. New reference. */
+json_object *lost_vanished(const VanishedList *l);

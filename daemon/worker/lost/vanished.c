@@ -11,14 +11,12 @@
 #include "kernel/pci/device-places.h"
 #include "kernel/sysfs/attr.h"
 #include "probe/probe.h"
-#include "lost.h"
+#include "recorded.h"
 #include "vanished.h"
-#include "verify.h"
 
 enum {
         CLASS_CXL_MEMORY = 0x0502, /* the upper two bytes of three */
         MTD_MAJOR = 31,            /* file systems on flash have its numbers, with or without block devices (include/linux/mtd/mtd.h) */
-        SHOWN_MAX = 64,
         AGAIN_SEC = 5,
 };
 
@@ -254,7 +252,7 @@ static const Slot *slot_of_memory(VanishedList *l) {
 
                 if (!slot || slot == found || is_occupied(l->t, slot))
                         continue;
-                l->unread = verify_safe_since(slot, &since);
+                l->unread = recorded_safe_since(slot, &since);
                 if (e->sequence < since)
                         continue;
                 if (found)
@@ -454,24 +452,11 @@ bool vanished_may_be_of(const VanishedList *l, const Slot *slot, uint64_t since)
         return false;
 }
 
-json_object *vanished_json(const VanishedList *l) {
-        json_object *array = json_object_new_array();
+json_object *vanished_scope(const VanishedList *l, const Vanished *v) {
+        json_object *scope = json_object_new_object();
+        _cleanup_json_ json_object *blocks = json_object_new_array();
 
-        for (size_t i = 0; i < l->n_items && json_len(array) < SHOWN_MAX; i++) {
-                _cleanup_json_ json_object *scope = json_object_new_object(), *blocks = json_object_new_array();
-                const Vanished *v = &l->items[i];
-                if (v->slot && !v->replaced)
-                        continue;
-                add_block(blocks, v->device, v->dev);
-                set_storage(l, scope, blocks);
-                json_object *o = json_object_new_object();
-                json_set_str(o, "device", v->device);
-                json_set_str(o, "slot", v->slot ? v->slot->name : NULL);
-                json_set(o, "lost", lost_uses(l->t, scope));
-                json_object_array_add(array, o);
-        }
-        if (json_len(array) > 0)
-                return array;
-        json_object_put(array);
-        return NULL;
+        add_block(blocks, v->device, v->dev);
+        set_storage(l, scope, blocks);
+        return scope;
 }

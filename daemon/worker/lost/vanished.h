@@ -45,6 +45,5 @@ void vanished_leave_out(const VanishedList *l, const Slot *slot, bool had_none, 
  * the kernel's log (0: at any time), or what is known of the log does not reach back to it. */
 bool vanished_may_be_of(const VanishedList *l, const Slot *slot, uint64_t since);
 
-/* Those of no slot, and those whose slot has another card: [{"device", "slot": "4" or null, "lost": lines}], where they are not many; NULL where
- * there are none. New reference. */
-json_object *vanished_json(const VanishedList *l);
+/* What stands on one of them, as a scope: for lost_uses(). New reference. */
+json_object *vanished_scope(const VanishedList *l, const Vanished *v);
