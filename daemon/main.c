@@ -3,7 +3,8 @@
 #include <systemd/sd-daemon.h>
 
 #include "base/clock.h"
-#include "daemon/manager/manager.h"
+#include "daemon/bus/bus.h"
+#include "daemon/manager/decide.h"
 
 /* SIGKILL ends a worker at once unless it sits in the kernel; whoever puts its removal back waits for it then. */
 #define STOP_USEC (10 * USEC_PER_SEC)
@@ -11,12 +12,14 @@
 typedef struct Daemon {
         sd_event *event;
         Manager *manager;
+        Bus *bus;
         sd_event_source *post, *deadline;
 } Daemon;
 
 static void daemon_done(Daemon *d) {
         sd_event_source_disable_unref(d->post);
         sd_event_source_disable_unref(d->deadline);
+        bus_free(d->bus);
         manager_free(d->manager);
         sd_event_unref(d->event);
 }
@@ -42,6 +45,7 @@ static int on_stop_signal(sd_event_source *source, const struct signalfd_siginfo
         if (!d->manager)
                 return 0;
         (void) sd_notify(0, "STOPPING=1");
+        bus_free(TAKE_PTR(d->bus));
         manager_free(TAKE_PTR(d->manager));
 
         if (worker_alive() == 0)
@@ -83,11 +87,15 @@ static int run(Daemon *d) {
                 return r;
         }
         r = manager_new(d->event, &d->manager);
+        if (r >= 0)
+                r = bus_new(d->manager, &d->bus);
         if (r < 0) {
                 log_plain(LOG_ERR, "The daemon cannot be set up: %s", strerror(-r));
                 return r;
         }
-        r = manager_start(d->manager);
+        r = bus_open(d->bus);
+        if (r >= 0)
+                r = manager_start(d->manager);
         return r < 0 ? r : sd_event_loop(d->event);
 }
 

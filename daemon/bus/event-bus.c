@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-#include "daemon/caller/answer.h"
-#include "daemon/caller/who.h"
-#include "bus-error.h"
+#include "base/clock.h"
+#include "daemon/caller/bus-error.h"
 #include "event-bus.h"
 
 enum {
@@ -64,13 +63,13 @@ static int send_private(sd_bus *bus, void *userdata) {
         return send_to(bus, ROOTS_NAME, userdata);
 }
 
-void event_bus_send(Manager *m, json_object *event) {
+static void send(Bus *b, json_object *event) {
         _cleanup_json_ json_object *public = public_event(event);
-        sd_bus *system = buses_system(m->buses);
+        sd_bus *system = buses_system(b->buses);
 
         if (system)
                 warn(send_to(system, NULL, json_text(public)));
-        buses_tell_public(m->buses, send_public, (void *) json_text(public));
+        buses_tell_public(b->buses, send_public, (void *) json_text(public));
         /* Thousands of lines are in the removal's report. */
         if (strlen(json_text(event) ?: "") > ANSWER_INLINE_MAX) {
                 json_object_object_del(event, "lost");
@@ -79,23 +78,40 @@ void event_bus_send(Manager *m, json_object *event) {
         const char *text = json_text(event);
         if (strlen(text ?: "") > ANSWER_INLINE_MAX)
                 text = json_text(public);
-        for (const char *name = m->subscribers ? sd_bus_track_first(m->subscribers) : NULL; name; name = sd_bus_track_next(m->subscribers)) {
+        for (const char *name = b->subscribers ? sd_bus_track_first(b->subscribers) : NULL; name; name = sd_bus_track_next(b->subscribers)) {
                 warn(send_to(system, name, text));
-                buses_said(m->buses, system, strlen(text));
+                buses_said(b->buses, system, strlen(text));
         }
-        warn(buses_tell_private(m->buses, send_private, (void *) text));
+        warn(buses_tell_private(b->buses, send_private, (void *) text));
 }
 
-int event_bus_subscribe(Manager *m, sd_bus_message *call, json_object *by, sd_bus_error *reterr) {
+void event_bus_told(json_object *event, void *bus) {
+        json_set_str(event, "schema", "safe-remove/event/1");
+        json_set_u64(event, "time_usec", now_wall());
+        send(bus, event);
+}
+
+void event_bus_removal_told(const Removal *r, json_object *event, void *bus) {
+        json_set_str(event, "removal", r->id);
+        if (!json_has(event, "slot")) /* an `led` of one slot of several has its own */
+                json_set_str(event, "slot", r->slot);
+        if (r->others)
+                json_set(event, "slots", removal_slot_names(r));
+        event_bus_told(event, bus);
+}
+
+int event_bus_subscribe(void *bus, sd_bus_message *call, json_object *by, sd_bus_error *reterr) {
+        Bus *b = bus;
+
         if (!who_is_privileged(by))
                 return sd_bus_error_setf(reterr, BUS_ERROR_NOT_AUTHORIZED, "Only root may hear about others' processes and files. Everybody hears the rest.");
         if (!sd_bus_message_get_sender(call))
                 return sd_bus_reply_method_return(call, ""); /* on root's own socket everybody has */
-        int r = m->subscribers ? 0 : sd_bus_track_new(sd_bus_message_get_bus(call), &m->subscribers, NULL, NULL);
-        if (r >= 0 && sd_bus_track_count(m->subscribers) >= SUBSCRIBERS_MAX)
+        int r = b->subscribers ? 0 : sd_bus_track_new(sd_bus_message_get_bus(call), &b->subscribers, NULL, NULL);
+        if (r >= 0 && sd_bus_track_count(b->subscribers) >= SUBSCRIBERS_MAX)
                 return sd_bus_error_setf(reterr, BUS_ERROR_BUSY, "%d connections have subscribed already. Close one of them, then try again.",
                                 SUBSCRIBERS_MAX);
         if (r >= 0)
-                r = sd_bus_track_add_sender(m->subscribers, call);
+                r = sd_bus_track_add_sender(b->subscribers, call);
         return r < 0 ? r : sd_bus_reply_method_return(call, "");
 }

@@ -1,18 +1,12 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include <errno.h>
 
-#include "base/clock.h"
-#include "daemon/caller/ask.h"
-#include "daemon/caller/authorize.h"
+#include "daemon/caller/bus-error.h"
 #include "daemon/caller/options.h"
-#include "daemon/caller/who.h"
-#include "daemon/manager/manager.h"
-#include "daemon/strv.h"
-#include "bus-error.h"
+#include "daemon/manager/removals.h"
 #include "event-bus.h"
-#include "objects.h"
+#include "manager-bus.h"
 #include "removal-bus.h"
-#include "slot-bus.h"
 
 /* Decodes "sa{sv}". */
 static int read_wish(sd_bus_message *call, const char **ret_target, json_object **ret_options, sd_bus_error *error) {
@@ -83,21 +77,28 @@ static bool wants_page(sd_bus_message *call) {
         return startswith(sd_bus_message_get_member(call), "Page");
 }
 
-static int ask_for(Manager *m, sd_bus_message *call, json_object *by, const char *verb, const char *what, json_object *request, sd_bus_error *error) {
+static int ask_for(Bus *b, sd_bus_message *call, json_object *by, const char *verb, const char *what, json_object *request, sd_bus_error *error) {
         const AskWish wish = { .verb = verb, .what = what, .request = request, .stream = wants_stream(call) };
 
-        return asks_add(m, call, by, &wish, error);
+        return asks_add(b->asks, call, by, &wish, error);
 }
 
 /* The slots as well: who asks for the topology sees them as they are. */
-static int get_topology(Manager *m, sd_bus_message *call, json_object *by, sd_bus_error *error) {
+static int get_topology(void *bus, sd_bus_message *call, json_object *by, sd_bus_error *error) {
         _cleanup_json_ json_object *request = reading_new(by);
         const AskWish wish = { .verb = "topology", .what = "The topology", .request = request, .look = true, .stream = wants_stream(call) };
 
-        return asks_add(m, call, by, &wish, error);
+        return asks_add(((Bus *) bus)->asks, call, by, &wish, error);
 }
 
-static int plan_one(Manager *m, sd_bus_message *call, json_object *by, const char *verb, sd_bus_error *error) {
+static void tell_unread(const Bus *b, json_object *request) {
+        json_object *unread = manager_unread(b->manager);
+
+        if (unread)
+                json_set(request, "unread", unread);
+}
+
+static int plan_one(Bus *b, sd_bus_message *call, json_object *by, const char *verb, sd_bus_error *error) {
         _cleanup_json_ json_object *options = NULL, *request = NULL;
         const char *target;
 
@@ -105,20 +106,20 @@ static int plan_one(Manager *m, sd_bus_message *call, json_object *by, const cha
         if (r < 0)
                 return r;
         request = question_new(target, NULL, options, by);
-        manager_tell_unread(m, request);
+        tell_unread(b, request);
         r = wants_page(call) ? asks_read_page(call, request) : 0;
-        return r < 0 ? r : ask_for(m, call, by, verb, "The plan", request, error);
+        return r < 0 ? r : ask_for(b, call, by, verb, "The plan", request, error);
 }
 
-static int plan_removal_of(Manager *m, sd_bus_message *call, json_object *by, sd_bus_error *error) {
-        return plan_one(m, call, by, "plan", error);
+static int plan_removal_of(void *bus, sd_bus_message *call, json_object *by, sd_bus_error *error) {
+        return plan_one(bus, call, by, "plan", error);
 }
 
-static int plan_restore_of(Manager *m, sd_bus_message *call, json_object *by, sd_bus_error *error) {
-        return plan_one(m, call, by, "plan-restore", error);
+static int plan_restore_of(void *bus, sd_bus_message *call, json_object *by, sd_bus_error *error) {
+        return plan_one(bus, call, by, "plan-restore", error);
 }
 
-static int plan_several(Manager *m, sd_bus_message *call, json_object *by, sd_bus_error *error) {
+static int plan_several(void *bus, sd_bus_message *call, json_object *by, sd_bus_error *error) {
         _cleanup_json_ json_object *targets = NULL, *options = NULL, *request = NULL;
         _cleanup_free_ char *target = NULL;
 
@@ -126,12 +127,12 @@ static int plan_several(Manager *m, sd_bus_message *call, json_object *by, sd_bu
         if (r < 0)
                 return r;
         request = question_new(target, targets, options, by);
-        manager_tell_unread(m, request);
+        tell_unread(bus, request);
         r = wants_page(call) ? asks_read_page(call, request) : 0;
-        return r < 0 ? r : ask_for(m, call, by, "plan", "The plan", request, error);
+        return r < 0 ? r : ask_for(bus, call, by, "plan", "The plan", request, error);
 }
 
-static int verify(Manager *m, sd_bus_message *call, json_object *by, sd_bus_error *error) {
+static int verify(void *bus, sd_bus_message *call, json_object *by, sd_bus_error *error) {
         _cleanup_json_ json_object *request = NULL;
         const char *target;
 
@@ -139,10 +140,29 @@ static int verify(Manager *m, sd_bus_message *call, json_object *by, sd_bus_erro
         if (r < 0)
                 return r;
         request = question_new(target, NULL, NULL, by);
-        return ask_for(m, call, by, "verify", "The proof", request, error);
+        return ask_for(bus, call, by, "verify", "The proof", request, error);
 }
 
-static int remove_or_restore(Manager *m, sd_bus_message *call, json_object *by, RemovalKind kind, sd_bus_error *error) {
+/* The call is kept as who asks, until manager_bus_answered(). */
+static int start(const Bus *b, RemovalRequest request, sd_bus_message *call, sd_bus_error *error) {
+        request.asker = sd_bus_message_ref(call);
+        int r = manager_remove(b->manager, request);
+        if (r >= 0)
+                return 1;
+        sd_bus_message_unref(call);
+        return sd_bus_error_setf(error, BUS_ERROR_FAILED, "The %s cannot be started: %s.",
+                        request.kind == KIND_RESTORE ? "restoration" : "removal", strerror(-r));
+}
+
+void manager_bus_answered(void *asker, const char *path, const char *code, const char *message, void *bus) {
+        _cleanup_(sd_bus_message_unrefp) sd_bus_message *call = asker;
+
+        int r = path ? sd_bus_reply_method_return(call, "o", path) : sd_bus_reply_method_errorf(call, bus_error_of_code(code), "%s", message);
+        if (r < 0)
+                log_plain(LOG_WARNING, "Who asked for a removal could not be answered: %s", strerror(-r));
+}
+
+static int remove_or_restore(Bus *b, sd_bus_message *call, json_object *by, RemovalKind kind, sd_bus_error *error) {
         RemovalRequest request = { .kind = kind, .trigger = TRIGGER_COMMAND, .by = by };
         _cleanup_json_ json_object *options = NULL;
 
@@ -154,22 +174,18 @@ static int remove_or_restore(Manager *m, sd_bus_message *call, json_object *by, 
                 return r;
 
         request.options = options;
-        r = manager_remove(m, request, call);
-        if (r < 0)
-                return sd_bus_error_setf(error, BUS_ERROR_FAILED, "The %s cannot be started: %s.",
-                                kind == KIND_RESTORE ? "restoration" : "removal", strerror(-r));
-        return 1;
+        return start(b, request, call, error);
 }
 
-static int remove_one(Manager *m, sd_bus_message *call, json_object *by, sd_bus_error *error) {
-        return remove_or_restore(m, call, by, KIND_REMOVE, error);
+static int remove_one(void *bus, sd_bus_message *call, json_object *by, sd_bus_error *error) {
+        return remove_or_restore(bus, call, by, KIND_REMOVE, error);
 }
 
-static int restore_one(Manager *m, sd_bus_message *call, json_object *by, sd_bus_error *error) {
-        return remove_or_restore(m, call, by, KIND_RESTORE, error);
+static int restore_one(void *bus, sd_bus_message *call, json_object *by, sd_bus_error *error) {
+        return remove_or_restore(bus, call, by, KIND_RESTORE, error);
 }
 
-static int remove_several(Manager *m, sd_bus_message *call, json_object *by, sd_bus_error *error) {
+static int remove_several(void *bus, sd_bus_message *call, json_object *by, sd_bus_error *error) {
         _cleanup_json_ json_object *targets = NULL, *options = NULL;
         _cleanup_free_ char *target = NULL;
 
@@ -183,11 +199,10 @@ static int remove_several(Manager *m, sd_bus_message *call, json_object *by, sd_
         const RemovalRequest request = {
                 .kind = KIND_REMOVE, .trigger = TRIGGER_COMMAND, .target = target, .targets = targets, .options = options, .by = by,
         };
-        r = manager_remove(m, request, call);
-        return r < 0 ? sd_bus_error_setf(error, BUS_ERROR_FAILED, "The removal cannot be started: %s.", strerror(-r)) : 1;
+        return start(bus, request, call, error);
 }
 
-static int cancel(Manager *m, sd_bus_message *call, json_object *by, sd_bus_error *error) {
+static int cancel(void *bus, sd_bus_message *call, json_object *by, sd_bus_error *error) {
         const char *text;
 
         int r = authorize_change(by, error);
@@ -197,14 +212,13 @@ static int cancel(Manager *m, sd_bus_message *call, json_object *by, sd_bus_erro
         if (r < 0)
                 return r;
 
-        Removal *removal = manager_running_meant(m, text);
+        Removal *removal = manager_running_meant(((Bus *) bus)->manager, text);
         if (!removal)
                 return sd_bus_error_setf(error, BUS_ERROR_NOT_RUNNING, "No removal of '%s' is running.", text);
-        r = manager_cancel(removal, by, error);
-        return r < 0 ? r : sd_bus_reply_method_return(call, "");
+        return removal_bus_cancel(removal, call, by, error);
 }
 
-static int get_history(Manager *m, sd_bus_message *call, json_object *by, sd_bus_error *error) {
+static int get_history(void *bus, sd_bus_message *call, json_object *by, sd_bus_error *error) {
         _cleanup_json_ json_object *request = reading_new(by);
         uint32_t limit;
 
@@ -212,10 +226,10 @@ static int get_history(Manager *m, sd_bus_message *call, json_object *by, sd_bus
         if (r < 0)
                 return r;
         json_set_u64(request, "limit", limit);
-        return ask_for(m, call, by, "history", "The history", request, error);
+        return ask_for(bus, call, by, "history", "The history", request, error);
 }
 
-static int page_history(Manager *m, sd_bus_message *call, json_object *by, sd_bus_error *error) {
+static int page_history(void *bus, sd_bus_message *call, json_object *by, sd_bus_error *error) {
         _cleanup_json_ json_object *request = reading_new(by), *page = json_object_new_object();
         const char *before;
         uint32_t most;
@@ -227,10 +241,10 @@ static int page_history(Manager *m, sd_bus_message *call, json_object *by, sd_bu
         json_set_u64(request, "limit", most);
         json_set_str(page, "what", "removals");
         json_set(request, "page", TAKE_PTR(page));
-        return ask_for(m, call, by, "history", "The history", request, error);
+        return ask_for(bus, call, by, "history", "The history", request, error);
 }
 
-static int get_certificate(Manager *m, sd_bus_message *call, json_object *by, sd_bus_error *error) {
+static int get_certificate(void *bus, sd_bus_message *call, json_object *by, sd_bus_error *error) {
         _cleanup_json_ json_object *request = reading_new(by);
         const char *id;
 
@@ -238,11 +252,11 @@ static int get_certificate(Manager *m, sd_bus_message *call, json_object *by, sd
         if (r < 0)
                 return r;
         json_set_str(request, "id", id);
-        return ask_for(m, call, by, "certificate", "The certificate", request, error);
+        return ask_for(bus, call, by, "certificate", "The certificate", request, error);
 }
 
-static int verify_certificates(Manager *m, sd_bus_message *call, json_object *by, sd_bus_error *error) {
-        return ask_for(m, call, by, "certificates", "The verification", NULL, error);
+static int verify_certificates(void *bus, sd_bus_message *call, json_object *by, sd_bus_error *error) {
+        return ask_for(bus, call, by, "certificates", "The verification", NULL, error);
 }
 
 /* What a method does once it is known who calls it. */
@@ -282,13 +296,13 @@ static int on_method(sd_bus_message *call, void *userdata, sd_bus_error *error) 
 
         for (size_t i = 0; i < ELEMENTSOF(methods); i++)
                 if (streq(methods[i].member, member))
-                        return who_asks(userdata, call, methods[i].then, error);
+                        return who_asks(((Bus *) userdata)->who, call, methods[i].then, error);
         return -ENOSYS; /* the vtable has no other */
 }
 
 static int get_removals(sd_bus *bus, const char *path, const char *interface, const char *property, sd_bus_message *reply,
                 void *userdata, sd_bus_error *error) {
-        const Manager *m = userdata;
+        const Manager *m = ((Bus *) userdata)->manager;
 
         int r = sd_bus_message_open_container(reply, 'a', "o");
         for (size_t i = 0; r >= 0 && i < m->n_removals; i++)
@@ -302,7 +316,7 @@ static int get_version(sd_bus *bus, const char *path, const char *interface, con
         return sd_bus_message_append(reply, "s", PROJECT_VERSION);
 }
 
-/* Who may do what is decided in authorize.c, hence UNPRIVILEGED everywhere. */
+/* Who may do what is decided by authorize_change(), hence UNPRIVILEGED everywhere. */
 static const sd_bus_vtable manager_vtable[] = {
         SD_BUS_VTABLE_START(0),
         SD_BUS_METHOD_WITH_ARGS("GetTopology", SD_BUS_NO_ARGS, SD_BUS_ARGS("s", json), on_method, SD_BUS_VTABLE_UNPRIVILEGED),
@@ -349,54 +363,6 @@ static const sd_bus_vtable manager_vtable[] = {
         SD_BUS_VTABLE_END
 };
 
-static int serve(sd_bus *bus, void *userdata) {
-        Manager *m = userdata;
-
-        int r = objects_register(m, bus);
-        if (r < 0)
-                return r;
-        r = sd_bus_add_object_vtable(bus, NULL, MANAGER_PATH, MANAGER_INTERFACE, manager_vtable, m);
-        if (r < 0)
-                return r;
-        r = slot_bus_register(m, bus);
-        return r < 0 ? r : removal_bus_register(m, bus);
-}
-
-static void forget_names(void *userdata) {
-        Manager *m = userdata;
-
-        who_forget(m->who);
-        m->subscribers = sd_bus_track_unref(m->subscribers);
-}
-
-const BusesHandler manager_buses_handler = {
-        .serve = serve,
-        .lost = forget_names,
-};
-
-static void warn(int error) {
-        if (error < 0)
-                log_plain(LOG_WARNING, "The bus cannot be told what happens: %s", strerror(-error));
-}
-
-void manager_bus_event(Manager *m, const Removal *r, json_object *event) {
-        json_set_str(event, "schema", "safe-remove/event/1");
-        json_set_u64(event, "time_usec", now_wall());
-        if (r) {
-                json_set_str(event, "removal", r->id);
-                if (!json_has(event, "slot")) /* an `led` of one slot of several has its own */
-                        json_set_str(event, "slot", r->slot);
-                if (r->others)
-                        json_set(event, "slots", removal_slot_names(r));
-        }
-        event_bus_send(m, event);
-}
-
-void manager_bus_prepare(Manager *m, const char *slot, bool start, uint64_t deadline_usec) {
-        warn(buses_signal(m->buses, MANAGER_PATH, MANAGER_INTERFACE, "PrepareForRemoval", "sbt", slot, (int) start,
-                        deadline_usec));
-}
-
-void manager_bus_removals_changed(Manager *m) {
-        warn(buses_properties_changed(m->buses, MANAGER_PATH, MANAGER_INTERFACE, (const char *const[]) { "Removals", NULL }));
+int manager_bus_register(Bus *b, sd_bus *bus) {
+        return sd_bus_add_object_vtable(bus, NULL, MANAGER_PATH, MANAGER_INTERFACE, manager_vtable, b);
 }

@@ -1,15 +1,12 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include <errno.h>
 
-#include "daemon/caller/ask.h"
-#include "daemon/caller/authorize.h"
-#include "daemon/caller/who.h"
-#include "daemon/manager/manager.h"
+#include "daemon/caller/answer.h"
+#include "daemon/caller/bus-error.h"
+#include "daemon/manager/removals.h"
 #include "daemon/strv.h"
-#include "bus-error.h"
-#include "objects.h"
+#include "event-bus.h"
 #include "removal-bus.h"
-#include "removal-report.h"
 
 /* Everybody reads it, and a path may lead through a closed folder: the report says that to who may know. */
 static const char *public_target(const Removal *r) {
@@ -77,40 +74,45 @@ static Removal *find_at(const Manager *m, const char *path) {
         return NULL;
 }
 
-static int cancel(Manager *m, sd_bus_message *call, json_object *by, sd_bus_error *error) {
-        Removal *r = find_at(m, sd_bus_message_get_path(call));
+int removal_bus_cancel(Removal *r, sd_bus_message *call, json_object *by, sd_bus_error *error) {
+        int k = manager_cancel(r, by);
+
+        if (k == -EALREADY)
+                return sd_bus_error_setf(error, BUS_ERROR_NOT_RUNNING, "%s %s has ended already (%s).", removal_noun(r), r->id,
+                                outcome_to_string(r->outcome));
+        if (k < 0)
+                return sd_bus_error_setf(error, BUS_ERROR_TOO_LATE,
+                                "Removal %s is past the point from which it can be put back. It will be over in a moment.", r->id);
+        return sd_bus_reply_method_return(call, "");
+}
+
+static int cancel(void *bus, sd_bus_message *call, json_object *by, sd_bus_error *error) {
+        Removal *r = find_at(((Bus *) bus)->manager, sd_bus_message_get_path(call));
 
         int k = authorize_change(by, error);
         if (k < 0)
                 return k;
         if (!r)
                 return sd_bus_error_setf(error, BUS_ERROR_NOT_RUNNING, "The removal has ended already.");
-        k = manager_cancel(r, by, error);
-        return k < 0 ? k : sd_bus_reply_method_return(call, "");
+        return removal_bus_cancel(r, call, by, error);
 }
 
-static int method_cancel(sd_bus_message *call, void *userdata, sd_bus_error *error) {
-        return who_asks(((Removal *) userdata)->manager, call, cancel, error);
-}
-
-static int get_report(Manager *m, sd_bus_message *call, json_object *by, sd_bus_error *error) {
-        Removal *r = find_at(m, sd_bus_message_get_path(call));
+static int get_report(void *bus, sd_bus_message *call, json_object *by, sd_bus_error *error) {
+        Bus *b = bus;
+        Removal *r = find_at(b->manager, sd_bus_message_get_path(call));
         _cleanup_(answer_unrefp) Answer *report = NULL;
 
         if (!r)
                 return sd_bus_error_setf(error, BUS_ERROR_UNKNOWN_NAME, "The removal has ended, and is in the history only.");
         int k = removal_report(r, who_is_privileged(by), &report);
-        return k < 0 ? k : asks_hand_over(m, call, by, report, "The report", startswith(sd_bus_message_get_member(call), "Open"));
+        return k < 0 ? k : asks_hand_over(b->asks, call, by, report, "The report", startswith(sd_bus_message_get_member(call), "Open"));
 }
 
-static int method_get_report(sd_bus_message *call, void *userdata, sd_bus_error *error) {
-        return who_asks(((Removal *) userdata)->manager, call, get_report, error);
-}
-
-static int get_page(Manager *m, sd_bus_message *call, json_object *by, sd_bus_error *error) {
+static int get_page(void *bus, sd_bus_message *call, json_object *by, sd_bus_error *error) {
         _cleanup_json_ json_object *request = json_object_new_object(), *reader = json_object_new_object();
         const AskWish wish = { .verb = "page", .what = "The page", .request = request };
-        const Removal *r = find_at(m, sd_bus_message_get_path(call));
+        Bus *b = bus;
+        const Removal *r = find_at(b->manager, sd_bus_message_get_path(call));
 
         if (!r)
                 return sd_bus_error_setf(error, BUS_ERROR_UNKNOWN_NAME, "The removal has ended, and is in the history only.");
@@ -119,11 +121,29 @@ static int get_page(Manager *m, sd_bus_message *call, json_object *by, sd_bus_er
         json_set_str(request, "id", r->id);
         json_set_bool(request, "parts", true);
         int k = asks_read_page(call, request);
-        return k < 0 ? k : asks_add(m, call, by, &wish, error);
+        return k < 0 ? k : asks_add(b->asks, call, by, &wish, error);
 }
 
-static int method_get_page(sd_bus_message *call, void *userdata, sd_bus_error *error) {
-        return who_asks(((Removal *) userdata)->manager, call, get_page, error);
+/* What a method does once it is known who calls it. */
+static const struct {
+        const char *member;
+        who_then_t then;
+} methods[] = {
+        { "Cancel", cancel },
+        { "GetReport", get_report },
+        { "OpenReport", get_report },
+        { "GetPage", get_page },
+};
+
+/* An object's methods get the object, and whose it is is known by who listens to it. */
+static int on_method(sd_bus_message *call, void *userdata, sd_bus_error *error) {
+        const Bus *b = manager_of(userdata)->listener_data;
+        const char *member = sd_bus_message_get_member(call);
+
+        for (size_t i = 0; i < ELEMENTSOF(methods); i++)
+                if (streq(methods[i].member, member))
+                        return who_asks(b->who, call, methods[i].then, error);
+        return -ENOSYS; /* the vtable has no other */
 }
 
 static int get_slots(sd_bus *bus, const char *path, const char *interface, const char *property, sd_bus_message *reply,
@@ -157,21 +177,21 @@ static const sd_bus_vtable removal_vtable[] = {
         SD_BUS_PROPERTY("Outcome", "s", get_text, 0, SD_BUS_VTABLE_PROPERTY_EMITS_CHANGE),
         SD_BUS_PROPERTY("Code", "s", get_text, 0, SD_BUS_VTABLE_PROPERTY_EMITS_CHANGE),
         SD_BUS_PROPERTY("ByUid", "u", get_number, 0, SD_BUS_VTABLE_PROPERTY_CONST),
-        SD_BUS_METHOD("Cancel", "", "", method_cancel, SD_BUS_VTABLE_UNPRIVILEGED),
-        SD_BUS_METHOD_WITH_ARGS("GetReport", SD_BUS_NO_ARGS, SD_BUS_ARGS("s", json), method_get_report, SD_BUS_VTABLE_UNPRIVILEGED),
-        SD_BUS_METHOD_WITH_ARGS("OpenReport", SD_BUS_NO_ARGS, SD_BUS_ARGS("h", json), method_get_report, SD_BUS_VTABLE_UNPRIVILEGED),
-        SD_BUS_METHOD_WITH_ARGS("GetPage", SD_BUS_ARGS("s", what, "u", first, "u", most), SD_BUS_ARGS("s", json), method_get_page, SD_BUS_VTABLE_UNPRIVILEGED),
+        SD_BUS_METHOD("Cancel", "", "", on_method, SD_BUS_VTABLE_UNPRIVILEGED),
+        SD_BUS_METHOD_WITH_ARGS("GetReport", SD_BUS_NO_ARGS, SD_BUS_ARGS("s", json), on_method, SD_BUS_VTABLE_UNPRIVILEGED),
+        SD_BUS_METHOD_WITH_ARGS("OpenReport", SD_BUS_NO_ARGS, SD_BUS_ARGS("h", json), on_method, SD_BUS_VTABLE_UNPRIVILEGED),
+        SD_BUS_METHOD_WITH_ARGS("GetPage", SD_BUS_ARGS("s", what, "u", first, "u", most), SD_BUS_ARGS("s", json), on_method, SD_BUS_VTABLE_UNPRIVILEGED),
         SD_BUS_SIGNAL_WITH_NAMES("Completed", "ss", SD_BUS_PARAM(outcome) SD_BUS_PARAM(code), 0),
         SD_BUS_VTABLE_END
 };
 
 static int find(sd_bus *bus, const char *path, const char *interface, void *userdata, void **ret_found, sd_bus_error *error) {
-        *ret_found = find_at(userdata, path);
+        *ret_found = find_at(((Bus *) userdata)->manager, path);
         return *ret_found != NULL;
 }
 
 static int enumerate(sd_bus *bus, const char *prefix, void *userdata, char ***ret_nodes, sd_bus_error *error) {
-        const Manager *m = userdata;
+        const Manager *m = ((Bus *) userdata)->manager;
         _cleanup_(strv_freep) char **nodes = calloc(m->n_removals + 1, sizeof(char *));
         if (!nodes)
                 return -ENOMEM;
@@ -187,7 +207,8 @@ static int enumerate(sd_bus *bus, const char *prefix, void *userdata, char ***re
         return 0;
 }
 
-int removal_bus_append_all(const Manager *m, sd_bus_message *reply) {
+int removal_bus_append_all(const Bus *b, sd_bus_message *reply) {
+        const Manager *m = b->manager;
         int r = 0;
 
         for (size_t i = 0; i < m->n_removals && r >= 0; i++)
@@ -196,9 +217,9 @@ int removal_bus_append_all(const Manager *m, sd_bus_message *reply) {
         return r;
 }
 
-int removal_bus_register(Manager *m, sd_bus *bus) {
-        int r = sd_bus_add_fallback_vtable(bus, NULL, REMOVAL_PATH, REMOVAL_INTERFACE, removal_vtable, find, m);
-        return r < 0 ? r : sd_bus_add_node_enumerator(bus, NULL, REMOVAL_PATH, enumerate, m);
+int removal_bus_register(Bus *b, sd_bus *bus) {
+        int r = sd_bus_add_fallback_vtable(bus, NULL, REMOVAL_PATH, REMOVAL_INTERFACE, removal_vtable, find, b);
+        return r < 0 ? r : sd_bus_add_node_enumerator(bus, NULL, REMOVAL_PATH, enumerate, b);
 }
 
 static void warn(const Removal *r, int error) {
@@ -206,19 +227,51 @@ static void warn(const Removal *r, int error) {
                 log_plain(LOG_WARNING, "Removal %s: the bus cannot be told about it: %s", r->id, strerror(-error));
 }
 
-void removal_bus_added(Removal *r) {
-        warn(r, buses_object_added(r->manager->buses, r->path));
+/* Which removals run is a property of the manager's. */
+static void tell_runs(const Bus *b, const Removal *r) {
+        warn(r, buses_properties_changed(b->buses, MANAGER_PATH, MANAGER_INTERFACE, (const char *const[]) { "Removals", NULL }));
 }
 
-void removal_bus_removed(Removal *r) {
-        warn(r, buses_object_removed(r->manager->buses, r->path));
+static void tell_prepare(const Bus *b, const Removal *r, bool start) {
+        for (size_t i = 0; i < removal_n_slots(r); i++)
+                warn(r, buses_signal(b->buses, MANAGER_PATH, MANAGER_INTERFACE, "PrepareForRemoval", "sbt", removal_slot(r, i) ?: "", (int) start,
+                                start ? r->promised_usec : UINT64_C(0)));
 }
 
-void removal_bus_changed(Removal *r, const char *const *properties) {
-        warn(r, buses_properties_changed(r->manager->buses, r->path, REMOVAL_INTERFACE, properties));
+static void on_started(Removal *r, void *userdata) {
+        const Bus *b = userdata;
+
+        warn(r, buses_object_added(b->buses, r->path));
+        tell_runs(b, r);
 }
 
-void removal_bus_completed(Removal *r) {
-        warn(r, buses_signal(r->manager->buses, r->path, REMOVAL_INTERFACE, "Completed", "ss",
-                        outcome_to_string(r->outcome), r->code ?: ""));
+static void on_changed(Removal *r, const char *const *properties, void *userdata) {
+        warn(r, buses_properties_changed(((Bus *) userdata)->buses, r->path, REMOVAL_INTERFACE, properties));
 }
+
+static void on_told(Removal *r, json_object *event, void *userdata) {
+        if (streq_ptr(json_str(event, "type"), "announce"))
+                tell_prepare(userdata, r, true);
+        event_bus_removal_told(r, event, userdata);
+}
+
+static void on_ended(Removal *r, void *userdata) {
+        const Bus *b = userdata;
+
+        if (r->announced)
+                tell_prepare(b, r, false);
+        warn(r, buses_signal(b->buses, r->path, REMOVAL_INTERFACE, "Completed", "ss", outcome_to_string(r->outcome), r->code ?: ""));
+        tell_runs(b, r);
+}
+
+static void on_forgotten(Removal *r, void *userdata) {
+        warn(r, buses_object_removed(((Bus *) userdata)->buses, r->path));
+}
+
+const RemovalListener removal_bus_listener = {
+        .started = on_started,
+        .changed = on_changed,
+        .told = on_told,
+        .ended = on_ended,
+        .forgotten = on_forgotten,
+};

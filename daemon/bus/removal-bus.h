@@ -1,19 +1,15 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
-#include "daemon/removal/removal.h"
+#include "objects.h"
 
-#define REMOVAL_PATH "/org/saferemove1/removal"
 #define REMOVAL_INTERFACE "org.saferemove1.Removal"
 
-int removal_bus_register(Manager *m, sd_bus *bus);
-int removal_bus_append_all(const Manager *m, sd_bus_message *reply); /* for GetManagedObjects */
+int removal_bus_register(Bus *b, sd_bus *bus);
+int removal_bus_append_all(const Bus *b, sd_bus_message *reply); /* for GetManagedObjects */
 
-/* Object comes and goes; it must be in the manager's list in both. */
-void removal_bus_added(Removal *r);
-void removal_bus_removed(Removal *r);
+/* Cancels it and answers the call; or an error says why not. */
+int removal_bus_cancel(Removal *r, sd_bus_message *call, json_object *by, sd_bus_error *error);
 
-/* The signal Completed, and PropertiesChanged for the properties with these names (NULL-terminated). */
-void removal_bus_completed(Removal *r);
-void removal_bus_changed(Removal *r, const char *const *properties);
-#define removal_emit(r, ...) removal_bus_changed((r), (const char *const[]) { __VA_ARGS__, NULL })
+/* Objects, properties, the signals Completed, PrepareForRemoval and Event. Its userdata is the Bus. */
+extern const RemovalListener removal_bus_listener;

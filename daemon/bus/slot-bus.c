@@ -1,7 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-#include "daemon/manager/manager.h"
 #include "daemon/strv.h"
-#include "objects.h"
 #include "slot-bus.h"
 
 static int get_text(sd_bus *bus, const char *path, const char *interface, const char *property, sd_bus_message *reply,
@@ -45,7 +43,7 @@ static const sd_bus_vtable slot_vtable[] = {
 };
 
 static int find(sd_bus *bus, const char *path, const char *interface, void *userdata, void **ret_found, sd_bus_error *error) {
-        Manager *m = userdata;
+        const Manager *m = ((Bus *) userdata)->manager;
 
         for (size_t i = 0; i < m->n_slots; i++)
                 if (streq(m->slots[i]->path, path)) {
@@ -56,7 +54,7 @@ static int find(sd_bus *bus, const char *path, const char *interface, void *user
 }
 
 static int enumerate(sd_bus *bus, const char *prefix, void *userdata, char ***ret_nodes, sd_bus_error *error) {
-        const Manager *m = userdata;
+        const Manager *m = ((Bus *) userdata)->manager;
         _cleanup_(strv_freep) char **nodes = calloc(m->n_slots + 1, sizeof(char *));
         if (!nodes)
                 return -ENOMEM;
@@ -70,7 +68,8 @@ static int enumerate(sd_bus *bus, const char *prefix, void *userdata, char ***re
         return 0;
 }
 
-int slot_bus_append_all(const Manager *m, sd_bus_message *reply) {
+int slot_bus_append_all(const Bus *b, sd_bus_message *reply) {
+        const Manager *m = b->manager;
         int r = 0;
 
         for (size_t i = 0; i < m->n_slots && r >= 0; i++)
@@ -78,9 +77,9 @@ int slot_bus_append_all(const Manager *m, sd_bus_message *reply) {
         return r;
 }
 
-int slot_bus_register(Manager *m, sd_bus *bus) {
-        int r = sd_bus_add_fallback_vtable(bus, NULL, SLOT_PATH, SLOT_INTERFACE, slot_vtable, find, m);
-        return r < 0 ? r : sd_bus_add_node_enumerator(bus, NULL, SLOT_PATH, enumerate, m);
+int slot_bus_register(Bus *b, sd_bus *bus) {
+        int r = sd_bus_add_fallback_vtable(bus, NULL, SLOT_PATH, SLOT_INTERFACE, slot_vtable, find, b);
+        return r < 0 ? r : sd_bus_add_node_enumerator(bus, NULL, SLOT_PATH, enumerate, b);
 }
 
 static void warn(const ManagedSlot *s, int error) {
@@ -88,16 +87,14 @@ static void warn(const ManagedSlot *s, int error) {
                 log_plain(LOG_WARNING, "Slot %s: the bus cannot be told about it: %s", slot_get(s, SLOT_TEXT_NAME), strerror(-error));
 }
 
-void slot_bus_added(ManagedSlot *s) {
-        s->exported = true;
-        warn(s, buses_object_added(s->manager->buses, s->path));
+void slot_bus_added(ManagedSlot *s, void *bus) {
+        warn(s, buses_object_added(((Bus *) bus)->buses, s->path));
 }
 
-void slot_bus_removed(ManagedSlot *s) {
-        warn(s, buses_object_removed(s->manager->buses, s->path));
-        s->exported = false;
+void slot_bus_removed(ManagedSlot *s, void *bus) {
+        warn(s, buses_object_removed(((Bus *) bus)->buses, s->path));
 }
 
-void slot_bus_changed(ManagedSlot *s, const char *const *properties) {
-        warn(s, buses_properties_changed(s->manager->buses, s->path, SLOT_INTERFACE, properties));
+void slot_bus_changed(const ManagedSlot *s, const char *const *properties, void *bus) {
+        warn(s, buses_properties_changed(((Bus *) bus)->buses, s->path, SLOT_INTERFACE, properties));
 }

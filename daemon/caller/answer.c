@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include <errno.h>
-#include <sys/mman.h>
 #include <sys/socket.h>
 #include <systemd/sd-event.h>
 
@@ -18,82 +17,14 @@ enum {
 /* A terminal's user scrolls in a pager, which has read it; a program that takes longer asks again. */
 #define READ_USEC (30 * USEC_PER_SEC)
 
-struct Answer {
-        unsigned refs;
-        int fd;
-        size_t size, most;
-};
-
-int answer_new(size_t most, Answer **ret) {
-        Answer *a = calloc(1, sizeof(*a));
-        if (!a)
-                return -ENOMEM;
-        *a = (Answer) { .refs = 1, .most = most, .fd = memfd_create("answer", MFD_CLOEXEC) };
-        if (a->fd < 0) {
-                int r = -errno;
-                free(a);
-                return r;
-        }
-        *ret = a;
-        return 0;
-}
-
-Answer *answer_ref(Answer *a) {
-        a->refs++;
-        return a;
-}
-
-Answer *answer_unref(Answer *a) {
-        if (!a || --a->refs > 0)
-                return NULL;
-        close(a->fd);
-        free(a);
-        return NULL;
-}
-
-size_t answer_size(const Answer *a) {
-        return a->size;
-}
-
-int answer_append(Answer *a, const char *text, size_t length) {
-        if (length > a->most - a->size)
-                return -EFBIG;
-        while (length > 0) {
-                ssize_t n = pwrite(a->fd, text, length, (off_t) a->size);
-                if (n < 0 && errno == EINTR)
-                        continue;
-                if (n < 0)
-                        return -errno;
-                text += n;
-                length -= (size_t) n;
-                a->size += (size_t) n;
-        }
-        return 0;
-}
-
-int answer_append_answer(Answer *a, const Answer *from) {
-        char chunk[CHUNK];
-
-        for (size_t at = 0; at < from->size;) {
-                ssize_t n = pread(from->fd, chunk, sizeof(chunk), (off_t) at);
-                if (n <= 0)
-                        return n < 0 ? -errno : -EIO;
-                int r = answer_append(a, chunk, (size_t) n);
-                if (r < 0)
-                        return r;
-                at += (size_t) n;
-        }
-        return 0;
-}
-
 int answer_reply(Answer *a, sd_bus_message *call) {
-        _cleanup_free_ char *text = malloc(a->size + 1);
+        _cleanup_free_ char *text = malloc(answer_size(a) + 1);
         if (!text)
                 return -ENOMEM;
 
-        ssize_t n = pread(a->fd, text, a->size, 0);
+        ssize_t n = answer_read(a, 0, text, answer_size(a));
         if (n < 0)
-                return -errno;
+                return (int) n;
         text[n] = '\0';
         return sd_bus_reply_method_return(call, "s", text);
 }
@@ -160,15 +91,15 @@ static int on_time(sd_event_source *timer, uint64_t usec, void *userdata) {
 static int send_chunk(Stream *s) {
         char chunk[CHUNK];
 
-        ssize_t n = pread(s->answer->fd, chunk, sizeof(chunk), (off_t) s->sent);
+        ssize_t n = answer_read(s->answer, s->sent, chunk, sizeof(chunk));
         if (n < 0)
-                return -errno;
+                return (int) n;
         if (n > 0)
                 n = send(s->fd, chunk, (size_t) n, MSG_DONTWAIT | MSG_NOSIGNAL);
         if (n < 0)
                 return errno == EAGAIN || errno == EINTR ? 1 : -errno;
         s->sent += (size_t) n;
-        return s->sent < s->answer->size;
+        return s->sent < answer_size(s->answer);
 }
 
 /* Others are served between two chunks. */
@@ -179,7 +110,7 @@ static int on_writable(sd_event_source *io, int fd, uint32_t revents, void *user
 }
 
 static size_t unread(const Stream *s) {
-        return s->answer->size - s->sent;
+        return answer_size(s->answer) - s->sent;
 }
 
 static size_t unread_of(const Streams *s, uint32_t user) {

@@ -3,32 +3,10 @@
 
 #include <systemd/sd-bus.h>
 
-#include "base/json.h"
+#include "daemon/source/question.h"
 
-/* A worker's document on its way to those who asked for it: kept once, outside of this process's heap, and handed to each as the text of
- * a reply where it is small, or through a stream that is filled as fast as its reader reads. So nothing that is not read swells the
- * daemon, and no reply comes near what the bus allows. */
-
-enum {
-        ANSWER_INLINE_MAX = 64 * 1024,         /* of a reply's text; more goes by a stream */
-        ANSWER_BYTES_MAX = 64 * 1024 * 1024,
-        ANSWER_OF_USER_MAX = 12 * 1024 * 1024, /* twice a look at a machine with many terabytes */
-};
-
-typedef struct Answer Answer;
-
-int answer_new(size_t most, Answer **ret); /* bytes; beyond that -EFBIG */
-Answer *answer_ref(Answer *a);
-Answer *answer_unref(Answer *a); /* NULL is fine */
-
-static inline void answer_unrefp(Answer **a) {
-        answer_unref(*a);
-}
-
-/* -EFBIG where it is too long. */
-int answer_append(Answer *a, const char *text, size_t length);
-int answer_append_answer(Answer *a, const Answer *from);
-size_t answer_size(const Answer *a);
+/* A document on its way to those who asked for it: each has it as the text of a reply where it is small, or through a stream that is filled
+ * as fast as its reader reads. So nothing that is not read swells the daemon, and no reply comes near what the bus allows. */
 
 /* As the text of a reply. */
 int answer_reply(Answer *a, sd_bus_message *call);

@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include <errno.h>
+
 #include "base/clock.h"
-#include "daemon/bus/bus-error.h"
 #include "answer.h"
 #include "ask.h"
-#include "quota.h"
+#include "bus-error.h"
 #include "sub-uid.h"
-#include "who.h"
 
 enum {
         PLACES_OF_USERS = 2,   /* worker processes at a time, one for each of them */
@@ -26,7 +26,7 @@ typedef struct Waiter {
 
 /* One question, and all who wait for its answer. */
 typedef struct Ask {
-        Manager *manager;
+        Asks *asks;
         char *verb, *what;
         json_object *request;
         uint32_t uid, user;    /* whose answer it is, and whose turn (sub-uid.h) */
@@ -42,9 +42,11 @@ typedef struct Ask {
 } Ask;
 
 struct Asks {
+        sd_event *event;
+        Who *who;
+        Scanner *scanner;
         Ask *first;            /* in the order in which they came */
         Streams *streams;
-        Quota *quota;
         uint64_t turn;
 };
 
@@ -64,13 +66,14 @@ static void ask_free(Ask *q) {
 
 DEFINE_CLEANUP_FUNC(Ask, ask_free)
 
-int asks_new(sd_event *event, Asks **ret) {
+int asks_new(sd_event *event, Who *who, Scanner *scanner, Asks **ret) {
         _cleanup_(asks_freep) Asks *a = calloc(1, sizeof(*a));
         if (!a)
                 return -ENOMEM;
+        a->event = event;
+        a->who = who;
+        a->scanner = scanner;
         int r = streams_new(event, &a->streams);
-        if (r >= 0)
-                r = quota_new(&a->quota);
         if (r < 0)
                 return r;
         *ret = TAKE_PTR(a);
@@ -85,12 +88,11 @@ void asks_free(Asks *a) {
                 ask_free(q);
         }
         streams_free(a->streams);
-        quota_free(a->quota);
         free(a);
 }
 
 static void forget(Ask *forgotten) {
-        Ask **p = &forgotten->manager->asks->first;
+        Ask **p = &forgotten->asks->first;
 
         while (*p != forgotten)
                 p = &(*p)->next;
@@ -100,18 +102,6 @@ static void forget(Ask *forgotten) {
 
 static uint32_t uid_of(json_object *by) {
         return (uint32_t) json_u64(by, "uid");
-}
-
-int asks_charge(Manager *m, sd_bus_message *call, uint32_t uid, size_t bytes, sd_bus_error *reterr) {
-        if (!who_is_privileged_uid(uid) && !quota_take(m->asks->quota, sub_uid_user(uid), bytes, now_monotonic()))
-                return sd_bus_error_setf(reterr, BUS_ERROR_BUSY, "You have been told a lot in a short time. Ask again in a few seconds.");
-        buses_said(m->buses, sd_bus_message_get_bus(call), bytes);
-        return 0;
-}
-
-void asks_owe(Manager *m, uint32_t uid, size_t bytes) {
-        if (!who_is_privileged_uid(uid))
-                quota_owe(m->asks->quota, sub_uid_user(uid), bytes, now_monotonic());
 }
 
 int asks_read_page(sd_bus_message *call, json_object *request) {
@@ -129,7 +119,7 @@ int asks_read_page(sd_bus_message *call, json_object *request) {
         return 0;
 }
 
-static int hand_over(Manager *m, sd_bus_message *call, uint32_t uid, Answer *document, const char *what, bool stream) {
+static int hand_over(Asks *a, sd_bus_message *call, uint32_t uid, Answer *document, const char *what, bool stream) {
         _cleanup_(sd_bus_error_free) sd_bus_error error = SD_BUS_ERROR_NULL;
         bool is_long = answer_size(document) > ANSWER_INLINE_MAX, privileged = who_is_privileged_uid(uid);
         uint32_t user = sub_uid_user(uid);
@@ -137,15 +127,15 @@ static int hand_over(Manager *m, sd_bus_message *call, uint32_t uid, Answer *doc
         if (!stream && is_long)
                 return sd_bus_reply_method_errorf(call, BUS_ERROR_TOO_LARGE, "%s is %zu bytes long, too long for a reply. The method of the same name "
                                 "that begins with Open gives it through a descriptor.", what, answer_size(document));
-        if (is_long && !streams_make_room(m->asks->streams, user, privileged, answer_size(document)))
+        if (is_long && !streams_make_room(a->streams, user, privileged, answer_size(document)))
                 return sd_bus_reply_method_errorf(call, BUS_ERROR_BUSY, "Answers that you asked for are not read yet. Read them, then ask again.");
-        if (asks_charge(m, call, uid, stream ? DESCRIPTOR_COST : answer_size(document), &error) < 0)
+        if (who_charge(a->who, call, uid, stream ? DESCRIPTOR_COST : answer_size(document), &error) < 0)
                 return sd_bus_reply_method_error(call, &error);
-        return stream ? streams_reply(m->asks->streams, document, call, user, privileged) : answer_reply(document, call);
+        return stream ? streams_reply(a->streams, document, call, user, privileged) : answer_reply(document, call);
 }
 
-int asks_hand_over(Manager *m, sd_bus_message *call, json_object *by, Answer *document, const char *what, bool stream) {
-        return hand_over(m, call, uid_of(by), document, what, stream);
+int asks_hand_over(Asks *a, sd_bus_message *call, json_object *by, Answer *document, const char *what, bool stream) {
+        return hand_over(a, call, uid_of(by), document, what, stream);
 }
 
 static int reply(const Ask *q, const Waiter *w) {
@@ -153,18 +143,18 @@ static int reply(const Ask *q, const Waiter *w) {
                 _cleanup_(sd_bus_error_free) sd_bus_error error = SD_BUS_ERROR_NULL;
                 const char *why_not = q->why_not ?: "Out of memory.";
 
-                if (asks_charge(q->manager, w->call, q->uid, strlen(why_not), &error) < 0)
+                if (who_charge(q->asks->who, w->call, q->uid, strlen(why_not), &error) < 0)
                         return sd_bus_reply_method_error(w->call, &error);
                 return sd_bus_reply_method_errorf(w->call, q->error ?: BUS_ERROR_FAILED, "%s", why_not);
         }
-        return hand_over(q->manager, w->call, q->uid, q->document, q->what, w->stream);
+        return hand_over(q->asks, w->call, q->uid, q->document, q->what, w->stream);
 }
 
-static void start_next(Manager *m);
+static void start_next(Asks *a);
 
 /* Both are there: all who wait are told, and the next question has the place. */
 static void finish(Ask *q) {
-        Manager *m = q->manager;
+        Asks *a = q->asks;
 
         for (size_t i = 0; i < q->n_waiters; i++) {
                 int r = reply(q, &q->waiters[i]);
@@ -172,12 +162,12 @@ static void finish(Ask *q) {
                         (void) sd_bus_reply_method_errorf(q->waiters[i].call, BUS_ERROR_FAILED, "%s cannot be handed over: %s.", q->what,
                                         strerror(-r));
         }
-        m->asks->turn++;
-        for (Ask *p = m->asks->first; p; p = p->next)
+        a->turn++;
+        for (Ask *p = a->first; p; p = p->next)
                 if (p->user == q->user)
-                        p->turn = m->asks->turn;
+                        p->turn = a->turn;
         forget(q);
-        start_next(m);
+        start_next(a);
 }
 
 static void refuse(Ask *q, const char *error, char *why_not) {
@@ -219,9 +209,9 @@ static void on_answer(json_object *answer, const char *why_not, void *userdata) 
 
 /* A look that cannot be asked for is refused by the caller, when the worker has answered. */
 static int start(Ask *q) {
-        Manager *m = q->manager;
+        Asks *a = q->asks;
 
-        int r = question_ask(m->event, q->verb, q->request, ASK_USEC, on_answer, q, &q->question);
+        int r = question_ask(a->event, q->verb, q->request, ASK_USEC, on_answer, q, &q->question);
         if (r >= 0 && !q->privileged)
                 question_limit(q->question, ANSWER_OF_USER_MAX);
         if (r < 0)
@@ -229,7 +219,7 @@ static int start(Ask *q) {
         q->awaited = 1;
         if (!q->look)
                 return 0;
-        r = scanner_want(m->scanner, on_look, q);
+        r = scanner_want(a->scanner, on_look, q);
         if (r < 0)
                 refuse(q, BUS_ERROR_FAILED, strf("The machine cannot be looked at: %s.", strerror(-r)));
         else
@@ -271,8 +261,8 @@ static Ask *next_of(const Asks *a, bool privileged) {
         return next;
 }
 
-static void start_next(Manager *m) {
-        for (Ask *q; (q = next_of(m->asks, true) ?: next_of(m->asks, false));) {
+static void start_next(Asks *a) {
+        for (Ask *q; (q = next_of(a, true) ?: next_of(a, false));) {
                 int r = start(q);
                 if (r >= 0)
                         continue;
@@ -297,13 +287,13 @@ static Ask *find_same(const Asks *a, uint32_t uid, const AskWish *wish) {
         return NULL;
 }
 
-static int ask_new(Manager *m, uint32_t uid, uint32_t user, bool privileged, const AskWish *wish, Ask **ret) {
+static int ask_new(Asks *a, uint32_t uid, uint32_t user, bool privileged, const AskWish *wish, Ask **ret) {
         _cleanup_(ask_freep) Ask *q = calloc(1, sizeof(*q));
         if (!q)
                 return -ENOMEM;
 
         *q = (Ask) {
-                .manager = m, .verb = strdup(wish->verb), .what = strdup(wish->what), .request = json_ref(wish->request),
+                .asks = a, .verb = strdup(wish->verb), .what = strdup(wish->what), .request = json_ref(wish->request),
                 .uid = uid, .user = user, .privileged = privileged, .look = wish->look,
         };
         if (!q->verb || !q->what)
@@ -337,10 +327,9 @@ static int check_room(const Asks *a, uint32_t user, bool privileged, sd_bus_erro
         return 0;
 }
 
-int asks_add(Manager *m, sd_bus_message *call, json_object *by, const AskWish *wish, sd_bus_error *reterr) {
+int asks_add(Asks *a, sd_bus_message *call, json_object *by, const AskWish *wish, sd_bus_error *reterr) {
         bool privileged = who_is_privileged(by);
         uint32_t uid = uid_of(by), user = sub_uid_user(uid);
-        Asks *a = m->asks;
 
         int r = check_room(a, user, privileged, reterr);
         if (r < 0)
@@ -352,7 +341,7 @@ int asks_add(Manager *m, sd_bus_message *call, json_object *by, const AskWish *w
         }
 
         _cleanup_(ask_freep) Ask *fresh = NULL;
-        r = ask_new(m, uid, user, privileged, wish, &fresh);
+        r = ask_new(a, uid, user, privileged, wish, &fresh);
         if (r >= 0)
                 r = add_waiter(fresh, call, wish->stream);
         if (r < 0)
@@ -364,6 +353,6 @@ int asks_add(Manager *m, sd_bus_message *call, json_object *by, const AskWish *w
         while (*last)
                 last = &(*last)->next;
         *last = TAKE_PTR(fresh);
-        start_next(m);
+        start_next(a);
         return 1;
 }

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
-#include "daemon/manager/manager.h"
-#include "answer.h"
+#include "daemon/source/scanner.h"
+#include "who.h"
 
 /* Questions of the bus that a worker answers. Everybody may ask, so everybody gets one answer at a time, however many connections he
  * has; root has places of its own. The same question of one user, asked again before a worker has begun with it, gets the same
@@ -19,20 +19,15 @@ typedef struct AskWish {
 } AskWish;
 
 /* On failure the call is not answered and `reterr` may be set: Busy says what to do. Returns 1. */
-int asks_add(Manager *m, sd_bus_message *call, json_object *by, const AskWish *wish, sd_bus_error *reterr);
+int asks_add(Asks *a, sd_bus_message *call, json_object *by, const AskWish *wish, sd_bus_error *reterr);
 
 /* Reads "suu" from the call: which list, from which item on, and how many of them at most (0: as many as fit) the answer is to have. */
 int asks_read_page(sd_bus_message *call, json_object *request);
 
-/* May this user have a reply of about so many bytes to the call? 0, or Busy in `reterr`. Whoever runs the daemon may. */
-int asks_charge(Manager *m, sd_bus_message *call, uint32_t uid, size_t bytes, sd_bus_error *reterr);
-
-/* So much was said to him before it was known that it was he. */
-void asks_owe(Manager *m, uint32_t uid, size_t bytes);
-
 /* Answers with a document that is there already, by its own rules for long ones. */
-int asks_hand_over(Manager *m, sd_bus_message *call, json_object *by, Answer *document, const char *what, bool stream);
+int asks_hand_over(Asks *a, sd_bus_message *call, json_object *by, Answer *document, const char *what, bool stream);
 
-int asks_new(sd_event *event, Asks **ret);
+/* All three outlive it. */
+int asks_new(sd_event *event, Who *who, Scanner *scanner, Asks **ret);
 void asks_free(Asks *a); /* callers that wait are not answered any more */
 DEFINE_CLEANUP_FUNC(Asks, asks_free)

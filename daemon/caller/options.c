@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include <inttypes.h>
 
-#include "daemon/bus/bus-error.h"
+#include "bus-error.h"
 #include "options.h"
 
 static const struct {

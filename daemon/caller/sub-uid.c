@@ -3,7 +3,7 @@
 
 #include "base/clock.h"
 #include "daemon/log.h"
-#include "question.h"
+#include "daemon/source/question.h"
 #include "sub-uid.h"
 
 #define READ_USEC (10 * USEC_PER_SEC)

@@ -3,10 +3,11 @@
 #include <inttypes.h>
 #include <sys/queue.h>
 
+#include "base/clock.h"
 #include "base/fileio.h"
-#include "daemon/bus/bus-error.h"
-#include "ask.h"
-#include "bare-call.h"
+#include "bus-error.h"
+#include "quota.h"
+#include "sub-uid.h"
 #include "who.h"
 
 enum {
@@ -25,7 +26,7 @@ typedef struct Kept {
 } Kept;
 
 typedef struct Sender {
-        Manager *manager;
+        Who *who;
         char *name;
         bool known;
         uint32_t uid, pid;
@@ -41,6 +42,9 @@ typedef struct Sender {
 typedef TAILQ_HEAD(SenderList, Sender) SenderList;
 
 struct Who {
+        Buses *buses;
+        void *userdata;
+        Quota *quota;
         LIST_HEAD(, Sender) buckets[BUCKETS]; /* by name */
         SenderList known, asked; /* who called last, or came last, is the last one */
         size_t n_known, bytes;
@@ -57,12 +61,19 @@ static void sender_free(Sender *s) {
 
 DEFINE_CLEANUP_FUNC(Sender, sender_free)
 
-int who_new(Who **ret) {
+int who_new(Buses *buses, void *userdata, Who **ret) {
         Who *w = calloc(1, sizeof(*w));
         if (!w)
                 return -ENOMEM;
+        w->buses = buses;
+        w->userdata = userdata;
         TAILQ_INIT(&w->known);
         TAILQ_INIT(&w->asked);
+        int r = quota_new(&w->quota);
+        if (r < 0) {
+                free(w);
+                return r;
+        }
         *ret = w;
         return 0;
 }
@@ -73,6 +84,19 @@ bool who_is_privileged(json_object *by) {
 
 bool who_is_privileged_uid(uint32_t uid) {
         return uid == 0 || uid == geteuid();
+}
+
+/* Whoever runs the daemon owns what it can do: root in production, the developer in a test. */
+int authorize_change(json_object *by, sd_bus_error *reterr) {
+        return who_is_privileged(by) ? 0 : sd_bus_error_setf(reterr, BUS_ERROR_NOT_AUTHORIZED,
+                        "Only root may remove a card or cancel a removal. Try again with sudo.");
+}
+
+int who_charge(Who *w, sd_bus_message *call, uint32_t uid, size_t bytes, sd_bus_error *reterr) {
+        if (!who_is_privileged_uid(uid) && !quota_take(w->quota, sub_uid_user(uid), bytes, now_monotonic()))
+                return sd_bus_error_setf(reterr, BUS_ERROR_BUSY, "You have been told a lot in a short time. Ask again in a few seconds.");
+        buses_said(w->buses, sd_bus_message_get_bus(call), bytes);
+        return 0;
 }
 
 static void drop(Who *w, Sender *s) {
@@ -89,8 +113,10 @@ void who_forget(Who *w) {
 }
 
 void who_free(Who *w) {
-        if (w)
-                who_forget(w);
+        if (!w)
+                return;
+        who_forget(w);
+        quota_free(w->quota);
         free(w);
 }
 
@@ -127,7 +153,7 @@ static json_object *by_of(uint32_t uid, uint32_t pid) {
 static int serve(const Sender *s, sd_bus_message *call, who_then_t then, sd_bus_error *reterr) {
         _cleanup_json_ json_object *by = by_of(s->uid, s->pid);
 
-        return then(s->manager, call, by, reterr);
+        return then(s->who->userdata, call, by, reterr);
 }
 
 static void serve_later(const Sender *s, sd_bus_message *call, who_then_t then) {
@@ -173,15 +199,15 @@ static void become_known(Who *w, Sender *s) {
         w->n_known++;
         w->bytes -= s->bytes;
         s->bytes = 0;
-        if (s->debt > 0)
-                asks_owe(s->manager, s->uid, s->debt);
+        if (s->debt > 0 && !who_is_privileged_uid(s->uid))
+                quota_owe(w->quota, sub_uid_user(s->uid), s->debt, now_monotonic());
         if (w->n_known > KNOWN_MAX)
                 drop(w, TAILQ_FIRST(&w->known));
 }
 
 static int on_credentials(sd_bus_message *reply, void *userdata, sd_bus_error *error) {
         Sender *s = userdata;
-        Who *w = s->manager->who;
+        Who *w = s->who;
 
         int r = sd_bus_message_is_method_error(reply, NULL) ? -EPERM : read_credentials(reply, s);
         if (r < 0) {
@@ -201,11 +227,11 @@ static int on_credentials(sd_bus_message *reply, void *userdata, sd_bus_error *e
         return 0;
 }
 
-static int ask_bus(Manager *m, sd_bus *bus, const char *name, Sender **ret) {
+static int ask_bus(Who *w, sd_bus *bus, const char *name, Sender **ret) {
         _cleanup_(sender_freep) Sender *s = calloc(1, sizeof(*s));
         if (!s)
                 return -ENOMEM;
-        s->manager = m;
+        s->who = w;
         s->name = strdup(name);
         if (!s->name)
                 return -ENOMEM;
@@ -213,8 +239,8 @@ static int ask_bus(Manager *m, sd_bus *bus, const char *name, Sender **ret) {
                         "GetConnectionCredentials", on_credentials, s, "s", name);
         if (r < 0)
                 return r;
-        TAILQ_INSERT_TAIL(&m->who->asked, s, order);
-        LIST_INSERT_HEAD(&m->who->buckets[bucket_of(name)], s, bucket);
+        TAILQ_INSERT_TAIL(&w->asked, s, order);
+        LIST_INSERT_HEAD(&w->buckets[bucket_of(name)], s, bucket);
         *ret = TAKE_PTR(s);
         return 0;
 }
@@ -294,7 +320,7 @@ static int make_room(Who *w, const Sender *s, size_t bytes, sd_bus_error *reterr
 }
 
 static int keep(Sender *s, sd_bus_message *call, size_t bytes, who_then_t then, sd_bus_error *reterr) {
-        Who *w = s->manager->who;
+        Who *w = s->who;
 
         bytes += COST * (s->n_kept == 0 ? 2 : 1);
         if (s->n_kept == KEPT_MAX)
@@ -311,15 +337,15 @@ static int keep(Sender *s, sd_bus_message *call, size_t bytes, who_then_t then, 
         return 1;
 }
 
-static int keep_first(Manager *m, const char *name, sd_bus_message *call, size_t bytes, who_then_t then, sd_bus_error *reterr) {
+static int keep_first(Who *w, const char *name, sd_bus_message *call, size_t bytes, who_then_t then, sd_bus_error *reterr) {
         Sender *s;
 
-        int r = ask_bus(m, sd_bus_message_get_bus(call), name, &s);
+        int r = ask_bus(w, sd_bus_message_get_bus(call), name, &s);
         if (r < 0)
                 return r;
         r = keep(s, call, bytes, then, reterr);
         if (r < 0)
-                drop(m->who, s); /* or nobody would count it */
+                drop(w, s); /* or nobody would count it */
         return r;
 }
 
@@ -334,7 +360,41 @@ static Sender *look_up(Who *w, const char *name) {
         return s;
 }
 
-static int asks_on_bus(Manager *m, sd_bus_message *call, size_t bytes, who_then_t then, sd_bus_error *reterr) {
+static int fill(sd_bus_message *copy, sd_bus_message *call) {
+        const char *sender = sd_bus_message_get_sender(call);
+        uint64_t number;
+
+        int r = sd_bus_message_get_cookie(call, &number);
+        if (r >= 0 && sender)
+                r = sd_bus_message_set_sender(copy, sender);
+        if (r >= 0)
+                r = sd_bus_message_set_expect_reply(copy, sd_bus_message_get_expect_reply(call));
+        if (r >= 0)
+                r = sd_bus_message_rewind(call, true);
+        if (r >= 0)
+                r = sd_bus_message_copy(copy, call, true);
+        if (r >= 0)
+                r = sd_bus_message_seal(copy, number, 0);
+        return r < 0 ? r : sd_bus_message_rewind(copy, true);
+}
+
+/* A call that is kept until there is an answer. No method wants descriptors, but a bus hands over those that came beside a call (16 of them, as it
+ * is set up by default), and the library keeps them for as long as it keeps the message. So what is kept is a copy: the same words of the same sender under the
+ * same number, which replies are made to all the same. check_length() has seen that no argument is a descriptor; a reference is returned. */
+static int bare_call(sd_bus_message *call, sd_bus_message **ret) {
+        _cleanup_(sd_bus_message_unrefp) sd_bus_message *copy = NULL;
+
+        int r = sd_bus_message_new_method_call(sd_bus_message_get_bus(call), &copy, sd_bus_message_get_destination(call),
+                        sd_bus_message_get_path(call), sd_bus_message_get_interface(call), sd_bus_message_get_member(call));
+        if (r >= 0)
+                r = fill(copy, call);
+        if (r < 0)
+                return r;
+        *ret = TAKE_PTR(copy);
+        return 0;
+}
+
+static int asks_on_bus(Who *w, sd_bus_message *call, size_t bytes, who_then_t then, sd_bus_error *reterr) {
         _cleanup_(sd_bus_message_unrefp) sd_bus_message *bare = NULL;
         const char *name = sd_bus_message_get_sender(call);
 
@@ -343,59 +403,59 @@ static int asks_on_bus(Manager *m, sd_bus_message *call, size_t bytes, who_then_
         int r = bare_call(call, &bare);
         if (r < 0)
                 return r;
-        Sender *s = look_up(m->who, name);
+        Sender *s = look_up(w, name);
         if (!s)
-                return keep_first(m, name, bare, bytes, then, reterr);
+                return keep_first(w, name, bare, bytes, then, reterr);
         return s->known ? serve(s, bare, then, reterr) : keep(s, bare, bytes, then, reterr);
 }
 
-int who_asks(Manager *m, sd_bus_message *call, who_then_t then, sd_bus_error *reterr) {
-        Sender peer = { .manager = m };
+int who_asks(Who *w, sd_bus_message *call, who_then_t then, sd_bus_error *reterr) {
+        Sender peer = { .who = w };
         size_t bytes;
 
         int r = check_length(call, &bytes, reterr);
         if (r < 0)
                 return r;
-        if (buses_is_peer(m->buses, sd_bus_message_get_bus(call), &peer.uid, &peer.pid))
+        if (buses_is_peer(w->buses, sd_bus_message_get_bus(call), &peer.uid, &peer.pid))
                 return serve(&peer, call, then, reterr);
-        return asks_on_bus(m, call, bytes, then, reterr);
+        return asks_on_bus(w, call, bytes, then, reterr);
 }
 
-static int ask_first(Manager *m, sd_bus_message *call, Sender **ret, sd_bus_error *reterr) {
+static int ask_first(Who *w, sd_bus_message *call, Sender **ret, sd_bus_error *reterr) {
         Sender *s;
 
-        int r = ask_bus(m, sd_bus_message_get_bus(call), sd_bus_message_get_sender(call), &s);
+        int r = ask_bus(w, sd_bus_message_get_bus(call), sd_bus_message_get_sender(call), &s);
         if (r < 0)
                 return r;
-        r = make_room(m->who, s, COST, reterr);
+        r = make_room(w, s, COST, reterr);
         if (r < 0) {
-                drop(m->who, s);
+                drop(w, s);
                 return r;
         }
         s->bytes += COST;
-        m->who->bytes += COST;
+        w->bytes += COST;
         *ret = s;
         return 0;
 }
 
-int who_pays(Manager *m, sd_bus_message *call, size_t bytes, sd_bus_error *reterr) {
+int who_pays(Who *w, sd_bus_message *call, size_t bytes, sd_bus_error *reterr) {
         const char *name = sd_bus_message_get_sender(call);
         sd_bus *bus = sd_bus_message_get_bus(call);
         uint32_t uid, pid;
 
-        if (buses_is_peer(m->buses, bus, &uid, &pid))
-                return asks_charge(m, call, uid, bytes, reterr);
+        if (buses_is_peer(w->buses, bus, &uid, &pid))
+                return who_charge(w, call, uid, bytes, reterr);
         if (!name)
                 return -EPERM;
-        Sender *s = look_up(m->who, name);
+        Sender *s = look_up(w, name);
         if (s && s->known)
-                return asks_charge(m, call, s->uid, bytes, reterr);
-        int r = s ? 0 : ask_first(m, call, &s, reterr);
+                return who_charge(w, call, s->uid, bytes, reterr);
+        int r = s ? 0 : ask_first(w, call, &s, reterr);
         if (r < 0)
                 return r;
         if (s->debt + bytes > DEBT_MAX)
                 return sd_bus_error_setf(reterr, BUS_ERROR_BUSY, "It is not known yet who asks, and this connection asks a lot. Try again in a moment.");
         s->debt += bytes;
-        buses_said(m->buses, bus, bytes);
+        buses_said(w->buses, bus, bytes);
         return 0;
 }

@@ -1,30 +1,38 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
-#include "daemon/manager/manager.h"
+#include "base/json.h"
+#include "buses.h"
 
-/* Who sends a message, without waiting for the bus in the loop: it is asked once per connection, and the calls of a connection that
- * is not known yet are kept until it has answered. (A connection's unique name is never given to another one.) Of those that came without a bus
- * the kernel has told it already. */
+/* Who sends a message, and how much he may be told in a while (quota.h). The bus is not waited for in the loop: it is asked once per connection,
+ * and the calls of a connection that is not known yet are kept until it has answered. (A connection's unique name is never given to another
+ * one.) Of those that came without a bus the kernel has told it already. */
 
 typedef struct Who Who;
 
 /* A call from a known sender. `by` is a request's: {uid, pid, comm}; the uid is the bus's word and safe to decide by, pid and comm are
  * for people. Answers the call, or returns a negative errno, with `reterr` set where there is more to say. */
-typedef int (*who_then_t)(Manager *m, sd_bus_message *call, json_object *by, sd_bus_error *reterr);
+typedef int (*who_then_t)(void *userdata, sd_bus_message *call, json_object *by, sd_bus_error *reterr);
 
 /* Does `then` now or as soon as the sender is known. Returns as a handler of sd-bus does; Busy where too many calls wait already. */
-int who_asks(Manager *m, sd_bus_message *call, who_then_t then, sd_bus_error *reterr);
+int who_asks(Who *w, sd_bus_message *call, who_then_t then, sd_bus_error *reterr);
 
 /* For a call that is answered at once, with about so many bytes: 0, or Busy where its sender has been told too much. A sender who is not known yet is told
  * little, and it counts as soon as he is. */
-int who_pays(Manager *m, sd_bus_message *call, size_t bytes, sd_bus_error *reterr);
+int who_pays(Who *w, sd_bus_message *call, size_t bytes, sd_bus_error *reterr);
+
+/* May this user have a reply of about so many bytes to the call? 0, or Busy in `reterr`. Whoever runs the daemon may. */
+int who_charge(Who *w, sd_bus_message *call, uint32_t uid, size_t bytes, sd_bus_error *reterr);
 
 /* Root, or whoever runs the daemon (a developer in a test). */
 bool who_is_privileged(json_object *by);
 bool who_is_privileged_uid(uint32_t uid);
 
-int who_new(Who **ret);
+/* May who is described by a request's "by" change anything? 0, or a negative errno with `reterr` set. */
+int authorize_change(json_object *by, sd_bus_error *reterr);
+
+/* `userdata` is what each `then` gets; both outlive it. */
+int who_new(Buses *buses, void *userdata, Who **ret);
 void who_free(Who *w); /* calls that wait are not answered any more */
 
 /* The bus is another one now, which gives the names of connections anew. */

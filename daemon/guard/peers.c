@@ -4,7 +4,7 @@
 
 #include "daemon/log.h"
 #include "peers.h"
-#include "socket.h"
+#include "daemon/source/guard-socket.h"
 
 enum {
         PEERS_MAX = 4,         /* the daemon, its successor, and whoever debugs it */

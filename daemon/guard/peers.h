@@ -5,7 +5,7 @@
 
 #include "base/json.h"
 
-/* Who listens to the guard: the daemon, over the socket /run/safe-remove/guard (guard/socket.h says who gets in). A
+/* Who listens to the guard: the daemon, over the socket /run/safe-remove/guard (source/guard-socket.h says who gets in). A
  * listener that does not read is dropped, and hears all that counts when it comes again. Whoever has said nothing yet (a daemon before its
  * first word, or who looks on) hears everything and counts for nobody. */
 

@@ -12,7 +12,7 @@
 #include "base/json.h"
 #include "base/spawn.h"
 #include "daemon/log.h"
-#include "socket.h"
+#include "daemon/source/guard-socket.h"
 #include "workers.h"
 
 #define WORKER_NAME "safe-remove-worker"

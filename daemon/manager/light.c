@@ -1,7 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "base/clock.h"
-#include "daemon/caller/question.h"
-#include "daemon/source/scanner.h"
 #include "light.h"
 
 enum {
@@ -225,7 +223,8 @@ int light_assert(Manager *m, const ManagedSlot *s) {
         return *port && is_fault(s) && is_untrue(s) && !light_of(m, port) ? light_attention(m, s, "on") : 0;
 }
 
-void light_drop(Manager *m, ManagedSlot *s) {
+/* A removal begins at the slot, and the lights are its own: whoever is at one is ended. */
+static void drop(Manager *m, ManagedSlot *s) {
         Light *l = light_of(m, slot_get(s, SLOT_TEXT_PORT));
 
         if (!l)
@@ -234,10 +233,39 @@ void light_drop(Manager *m, ManagedSlot *s) {
         forget(l);
 }
 
-void light_resume(Manager *m, ManagedSlot *s, bool as_before) {
+/* as_before: with the lights that it had found, so that what was to be turned off then is turned off now. */
+static void resume(Manager *m, ManagedSlot *s, bool as_before) {
         bool off = s->light_off && as_before;
 
         s->light_off = false;
         if (off && light_attention(m, s, "off") < 0)
                 log_plain(LOG_ERR, "The attention LED of slot %s cannot be turned off.", slot_get(s, SLOT_TEXT_NAME));
 }
+
+static void on_started(Removal *r, void *userdata) {
+        for (size_t i = 0; i < removal_n_slots(r); i++) {
+                ManagedSlot *slot = manager_slot_of_removal(userdata, r, i);
+                if (slot)
+                        drop(userdata, slot);
+        }
+}
+
+static void on_ended(Removal *r, void *userdata) {
+        bool as_before = r->outcome == OUTCOME_REFUSED || r->outcome == OUTCOME_RESTORED;
+
+        for (size_t i = 0; i < removal_n_slots(r); i++) {
+                ManagedSlot *slot = manager_slot_of_removal(userdata, r, i);
+
+                if (!slot)
+                        continue;
+                resume(userdata, slot, as_before);
+                /* Its light would go on blinking, as if somebody were at work; or whoever was left behind in the kernel may turn it off yet. */
+                if ((r->given_up || slot->outcome == OUTCOME_STUCK) && removal_port(r, i) && light_attention(userdata, slot, "on") < 0)
+                        log_plain(LOG_ERR, "The attention LED of slot %s cannot be turned on.", removal_slot(r, i) ?: "?");
+        }
+}
+
+const RemovalListener lights_listener = {
+        .started = on_started,
+        .ended = on_ended,
+};

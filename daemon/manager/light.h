@@ -13,10 +13,8 @@ int light_attention(Manager *m, const ManagedSlot *s, const char *attention);
  * may have been the last word. */
 int light_assert(Manager *m, const ManagedSlot *s);
 
-/* A removal begins at the slot, and the lights are its own: whoever is at one is ended. */
-void light_drop(Manager *m, ManagedSlot *s);
-
-/* It has ended. as_before: with the lights that it had found, so that what was to be turned off then is turned off now. */
-void light_resume(Manager *m, ManagedSlot *s, bool as_before);
+/* A removal that begins ends whoever is at one of its lights; behind it what was to be turned off is, and a fault's light is on. Its userdata is
+ * the manager. */
+extern const RemovalListener lights_listener;
 
 void lights_free(Manager *m);

@@ -3,7 +3,11 @@
 
 #include "daemon/removal/removal.h"
 
-/* What the bus shows of a slot. (lib/topology has another Slot: what a scan finds. This one lives on between scans.) */
+#define SLOT_PATH "/org/saferemove1/slot" /* what the bus calls them */
+
+typedef struct Manager Manager;
+
+/* What is shown of a slot. (lib/topology has another Slot: what a scan finds. This one lives on between scans.) */
 
 typedef enum SlotText {
         SLOT_TEXT_NAME,
@@ -55,11 +59,11 @@ int slot_view_set(SlotView *view, SlotText what, const char *value);
 typedef struct ManagedSlot {
         Manager *manager;
         char *path;
-        bool exported;         /* the bus shows it */
+        bool shown;            /* the listener was told of it */
         SlotView view;
         bool unknown;          /* manager_is_unread() of it */
         Outcome outcome;       /* of the last removal, as long as its card is the one in the slot */
-        char *considered;      /* the card that was looked at whether to restore it unasked (manager-restore.c) */
+        char *considered;      /* the card that was looked at whether to restore it unasked (removals.h) */
         bool withdrawn;        /* its "safe to pull" became untrue, and our attention LED says so until the card is up or gone */
         bool light_off;        /* its attention LED was to be turned off when its removal began */
         char *left;            /* of a card that is gone without having been removed: what is still there, in words; NULL: nothing */
@@ -69,16 +73,20 @@ typedef struct ManagedSlot {
 void slot_free(ManagedSlot *s);
 DEFINE_CLEANUP_FUNC(ManagedSlot, slot_free)
 
-/* Not on the bus yet (slot_bus_added()). */
+/* Nobody has been told of it yet. */
 int slot_new(Manager *m, const char *name, ManagedSlot **ret);
 
 static inline const char *slot_get(const ManagedSlot *s, SlotText what) {
         return s->view.text[what] ?: "";
 }
 
-/* slot-view.c: what the slot looks like now, from one scan's entry for it (NULL: as the former view has it), and from
+/* What the slot looks like now, from one scan's entry for it (NULL: as the former view has it), and from
  * its running or last removal (NULL: none). */
 int slot_view_make(const ManagedSlot *s, json_object *entry, const Removal *removal, SlotView *ret);
 
-/* Takes the view over and tells the bus what differs. */
-void slot_show(ManagedSlot *s, SlotView *view);
+enum {
+        SLOT_PROPERTIES_MAX = _SLOT_TEXT_MAX + 3,
+};
+
+/* Takes the view over. How many properties differ from the former one; their names go to `ret`, NULL behind the last. */
+size_t slot_take_view(ManagedSlot *s, SlotView *view, const char *ret[static SLOT_PROPERTIES_MAX + 1]);

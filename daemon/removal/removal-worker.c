@@ -1,9 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "base/clock.h"
-#include "daemon/bus/history.h"
-#include "daemon/bus/removal-bus.h"
-#include "daemon/caller/question.h"
-#include "daemon/manager/manager.h"
 #include "kernel/pci/slot-folder.h"
 #include "removal.h"
 
@@ -42,15 +38,19 @@ static int set_silence_deadline(Removal *r) {
         return worker_set_deadline(r->worker, SILENCE_USEC + promised);
 }
 
+static void unstartable(Removal *r, const char *code, const char *message) {
+        r->owner->unstartable(r, code, message, r->owner->userdata);
+}
+
 static void take_enquiry_answer(Removal *r, json_object *line) {
         const char *type = json_str(line, "type"), *slot = json_str(line, "slot"), *port = json_str(line, "port");
 
         if (streq_ptr(type, "error")) {
-                manager_removal_unstartable(r, json_str(line, "code"), json_str(line, "message"));
+                unstartable(r, json_str(line, "code"), json_str(line, "message"));
                 return;
         }
         if (!streq_ptr(type, "target") || !slot) {
-                manager_removal_unstartable(r, "internal", "The worker answered neither a target nor an error.");
+                unstartable(r, "internal", "The worker answered neither a target nor an error.");
                 return;
         }
 
@@ -58,9 +58,9 @@ static void take_enquiry_answer(Removal *r, json_object *line) {
         r->card = json_ref(json_get(line, "card"));
         r->outer = json_ref(json_array(line, "outer"));
         if (k < 0)
-                manager_removal_unstartable(r, "internal", "Out of memory.");
+                unstartable(r, "internal", "Out of memory.");
         else
-                manager_removal_found(r);
+                r->owner->found(r, r->owner->userdata);
 }
 
 static void on_line(json_object *line, void *userdata) {
@@ -91,7 +91,7 @@ static int retry_later(Removal *r) {
         uint64_t delay = RETRY_USEC << (r->attempts < ATTEMPTS_MAX ? r->attempts : ATTEMPTS_MAX);
 
         r->retry = sd_event_source_disable_unref(r->retry);
-        return sd_event_add_time_relative(r->manager->event, &r->retry, CLOCK_MONOTONIC, delay, USEC_PER_MSEC, on_retry, r);
+        return sd_event_add_time_relative(r->owner->event, &r->retry, CLOCK_MONOTONIC, delay, USEC_PER_MSEC, on_retry, r);
 }
 
 static void give_up_stuck(Removal *r, const char *why) {
@@ -103,8 +103,7 @@ static void give_up_stuck(Removal *r, const char *why) {
 
 static void end_unbegun(Removal *r) {
         r->pressed = r->pressed || r->trigger == TRIGGER_BUTTON; /* and the kernel goes on counting */
-        if (r->trigger == TRIGGER_BUTTON && r->port)
-                manager_give_back_press(r->manager, r->port, "the worker died before anything was on record");
+        removal_tell_unbegun(r, "the worker died before anything was on record");
         removal_give_up(r, r->kind == KIND_RESTORE ? OUTCOME_REFUSED : OUTCOME_RESTORED, "The worker process died before it had touched anything.");
 }
 
@@ -112,8 +111,8 @@ static void take_up(Removal *r) {
         if (r->death == WORKER_TIMED_OUT && only_looks(r) && r->attempts < ATTEMPTS_AUTO)
                 r->attempts = ATTEMPTS_AUTO; /* the next one goes back */
         if (r->death == WORKER_UNKILLABLE) {
-                if (only_looks(r) && r->port)
-                        manager_give_back_press(r->manager, r->port, "its worker hangs in the kernel before anything is on record");
+                if (only_looks(r))
+                        removal_tell_unbegun(r, "its worker hangs in the kernel before anything is on record");
                 /* It may come out of the kernel at any time and go on: nobody else may touch this removal. */
                 give_up_stuck(r, "The worker process sits in the kernel and cannot be killed");
         } else if (r->attempts >= ATTEMPTS_MAX || retry_later(r) < 0)
@@ -147,7 +146,7 @@ static int ask_record(Removal *r) {
         _cleanup_json_ json_object *request = json_object_new_object();
 
         json_set_str(request, "id", r->id);
-        return question_ask(r->manager->event, "record", request, RECORD_USEC, on_record, r, &r->question);
+        return question_ask(r->owner->event, "record", request, RECORD_USEC, on_record, r, &r->question);
 }
 
 static void on_ended(WorkerEnd end, int code, void *userdata) {
@@ -160,7 +159,7 @@ static void on_ended(WorkerEnd end, int code, void *userdata) {
 
         why = end == WORKER_NOT_STARTED ? strf("The worker process %s", how) : strf("The worker process %s before the removal had ended", how);
         if (!r->started) {
-                manager_removal_unstartable(r, "internal", why);
+                unstartable(r, "internal", why);
                 return;
         }
 
@@ -176,13 +175,13 @@ static const WorkerHandler removal_handler = {
 };
 
 static int start_worker(Removal *r, const char *verb, json_object *message) {
-        int k = worker_spawn(r->manager->event, verb, &removal_handler, r, &r->worker);
+        int k = worker_spawn(r->owner->event, verb, &removal_handler, r, &r->worker);
         if (k < 0)
                 return k;
         return worker_send(r->worker, message);
 }
 
-int removal_enquire(Removal *r) {
+int removal_enquire(Removal *r, json_object *unread) {
         _cleanup_json_ json_object *request = json_object_new_object();
 
         json_set_str(request, "id", r->id);
@@ -192,8 +191,8 @@ int removal_enquire(Removal *r) {
         json_set_str(request, "trigger", trigger_to_string(r->trigger));
         json_set(request, "by", json_ref(r->by));
         json_set(request, "options", r->options ? json_ref(r->options) : json_object_new_object());
-
-        manager_tell_unread(r->manager, request);
+        if (unread)
+                json_set(request, "unread", json_ref(unread));
 
         int k = start_worker(r, r->kind == KIND_RESTORE ? "restore" : "run", request);
         return k < 0 ? k : worker_set_deadline(r->worker, ENQUIRY_USEC);

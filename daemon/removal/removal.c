@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* What a removal is, and what the lines of its worker make of it. */
+#include <assert.h>
+#include <systemd/sd-bus.h>
+
 #include "base/clock.h"
-#include "daemon/bus/removal-bus.h"
-#include "daemon/bus/removal-report.h"
-#include "daemon/caller/question.h"
 #include "daemon/strv.h"
 #include "removal.h"
 
@@ -39,7 +40,6 @@ void removal_free(Removal *r) {
         worker_free(r->worker);
         question_free(r->question);
         sd_event_source_disable_unref(r->retry);
-        sd_bus_message_unref(r->call);
         json_object_put(r->options);
         json_object_put(r->by);
         json_object_put(r->card);
@@ -66,13 +66,13 @@ void removal_free(Removal *r) {
         free(r);
 }
 
-int removal_new(Manager *m, const RemovalRequest *request, Removal **ret) {
+int removal_new(const RemovalOwner *owner, const RemovalRequest *request, Removal **ret) {
         _cleanup_(removal_freep) Removal *r = calloc(1, sizeof(*r));
         if (!r)
                 return -ENOMEM;
 
         *r = (Removal) {
-                .manager = m,
+                .owner = owner,
                 .number = request->number,
                 .kind = request->kind,
                 .trigger = request->trigger,
@@ -82,6 +82,7 @@ int removal_new(Manager *m, const RemovalRequest *request, Removal **ret) {
                 .options = json_ref(request->options),
                 .by = json_ref(request->by),
                 .holds = json_object_new_object(),
+                .asker = request->asker,
         };
         r->id = strf("%" PRIu64, r->number);
         r->target = strdup(request->target);
@@ -156,4 +157,301 @@ uint64_t removal_age(const Removal *r) {
         uint64_t now = now_wall();
 
         return now > r->started_usec ? now - r->started_usec : 0; /* the wall clock may have been set */
+}
+
+int removal_report(Removal *r, bool privileged, Answer **ret) {
+        const RemovalEnding ending = { .id = r->id, .message = r->message, .remedy = r->remedy, .lost = r->lost };
+
+        return removal_report_make(&r->report, &ending, privileged, ret);
+}
+
+void removal_listen(RemovalOwner *owner, const RemovalListener *calls, void *userdata) {
+        assert(owner->n_listeners < REMOVAL_LISTENERS_MAX);
+        owner->listeners[owner->n_listeners].calls = calls;
+        owner->listeners[owner->n_listeners++].userdata = userdata;
+}
+
+#define TELL_ONE(r, i, what, ...) \
+        do { \
+                const RemovalListener *calls = (r)->owner->listeners[i].calls; \
+                if (calls->what) \
+                        calls->what((r), ##__VA_ARGS__, (r)->owner->listeners[i].userdata); \
+        } while (false)
+
+#define TELL_ALL(r, what, ...) \
+        for (size_t i = 0; i < (r)->owner->n_listeners; i++) \
+                TELL_ONE((r), i, what, ##__VA_ARGS__)
+
+void removal_tell_started(Removal *r) {
+        for (size_t i = r->owner->n_listeners; i-- > 0;)
+                TELL_ONE(r, i, started);
+}
+
+void removal_tell_forgotten(Removal *r) {
+        TELL_ALL(r, forgotten);
+}
+
+void removal_tell_unbegun(Removal *r, const char *why) {
+        TELL_ALL(r, unbegun, why);
+}
+
+void removal_changed(Removal *r, const char *const *properties) {
+        TELL_ALL(r, changed, properties);
+}
+
+void removal_tell(Removal *r, json_object *event) {
+        TELL_ALL(r, told, event);
+}
+
+static void tell_ended(Removal *r) {
+        TELL_ALL(r, ended);
+}
+
+/* From here on: what the lines of a worker mean for the removal's properties, one handler per type. */
+
+static const LogMessage message_of_outcome[_OUTCOME_MAX] = {
+        [OUTCOME_SAFE] = LOG_MESSAGE_SAFE,
+        [OUTCOME_RESTORED] = LOG_MESSAGE_RESTORED,
+        [OUTCOME_REFUSED] = LOG_MESSAGE_REFUSED,
+        [OUTCOME_NOTHING] = LOG_MESSAGE_REFUSED,
+        [OUTCOME_STUCK] = LOG_MESSAGE_STUCK,
+        [OUTCOME_INTERRUPTED] = LOG_MESSAGE_RESTORED,
+        [OUTCOME_RELEASED] = LOG_MESSAGE_RELEASED,
+        [OUTCOME_REBUILT] = LOG_MESSAGE_REBUILT,
+        [OUTCOME_INCOMPLETE] = LOG_MESSAGE_INCOMPLETE,
+};
+
+static void set_state(Removal *r, RemovalState state) {
+        if (r->state == state)
+                return;
+        r->state = state;
+        if (state == REMOVAL_FINISHING)
+                r->cancelled = false; /* came too late */
+        removal_emit(r, "State", "Cancelable");
+}
+
+static void set_progress(Removal *r, double steps_done) {
+        double of = r->step_count > 0 ? r->step_count : 1;
+
+        r->progress = steps_done < of ? steps_done / of : 1;
+}
+
+/* What everybody may know of a plan. */
+static json_object *plan_summary(json_object *plan) {
+        static const char *const keys[] = { "digest", "verdict", "kind", "of", "eta_usec" }, *const counts[] = { "steps", "holders", "blockers" };
+        json_object *o = json_object_new_object();
+
+        for (size_t i = 0; i < ELEMENTSOF(keys); i++)
+                if (json_has(plan, keys[i]))
+                        json_set(o, keys[i], json_ref(json_get(plan, keys[i])));
+        for (size_t i = 0; i < ELEMENTSOF(counts); i++)
+                json_set_u64(o, counts[i], json_len(json_array(plan, counts[i])));
+        return o;
+}
+
+/* Which steps hold a port, or let it go; those of slots inside of its slots are among them. */
+static json_object *ports_of_steps(json_object *plan) {
+        json_object *steps = json_array(plan, "steps"), *ports = json_object_new_array();
+
+        for (size_t i = 0; i < json_len(steps); i++) {
+                const char *name = json_str(json_at(steps, i), "name"), *port = json_str(json_get(json_at(steps, i), "args"), "port");
+                bool counts = streq_ptr(name, step_type_to_string(STEP_HOLD)) || streq_ptr(name, step_type_to_string(STEP_RELEASE));
+                json_object_array_add(ports, counts && port ? json_object_new_string(port) : NULL);
+        }
+        return ports;
+}
+
+static int take_plan(Removal *r, json_object *event) {
+        json_object *plan = json_get(event, "plan");
+
+        int k = removal_report_take_plan(&r->report, event);
+        if (k < 0)
+                return k;
+        json_object_put(r->plan);
+        r->plan = plan_summary(plan);
+        r->step_count = (unsigned) json_u64(r->plan, "steps");
+        json_object_put(r->step_ports);
+        r->step_ports = ports_of_steps(plan);
+        if (json_get(plan, "card") && !r->card)
+                r->card = json_ref(json_get(plan, "card"));
+        removal_emit(r, "StepCount", "Holders", "Blockers");
+        /* The event goes on without it. */
+        json_object_object_del(event, "plan");
+        json_object_object_del(event, "public");
+        json_object_object_foreach(r->plan, key, value)
+                json_set(event, key, json_ref(value));
+        return 0;
+}
+
+static int take_waiting(Removal *r, json_object *event) {
+        int k = set_text(&r->message, json_str(event, "message"));
+        if (k >= 0)
+                k = removal_report_take_ending(&r->report, NULL); /* none yet, but root's report has the message */
+        if (k < 0)
+                return k;
+        set_state(r, REMOVAL_WAITING);
+        return 0;
+}
+
+static int take_announce(Removal *r, json_object *event) {
+        r->announced = true;
+        r->promised_usec = json_u64(event, "deadline_usec");
+        removal_emit(r, "DeadlineUsec");
+        return 0;
+}
+
+static void log_step(Removal *r, StepPhase phase, json_object *event) {
+        const char *text = json_str(event, "text");
+        int priority = phase == PHASE_FAILED ? LOG_WARNING : phase == PHASE_DO || phase == PHASE_UNDO ? LOG_DEBUG : LOG_INFO;
+        char uid[24];
+        LogSubject subject = removal_subject(r, uid);
+
+        log_write(priority, LOG_MESSAGE_STEP, &subject, "Slot %s: step %u of %u, %s, %s (%" PRIu64 " ms)%s%s", removal_label(r),
+                        r->step_index + 1, r->step_count, r->step ?: "?", step_phase_to_string(phase),
+                        json_u64(event, "usec") / 1000, text ? ": " : "", text ?: "");
+}
+
+static int take_step(Removal *r, json_object *event) {
+        StepPhase phase = (StepPhase) step_phase_from_string(json_str(event, "phase"));
+        if (phase < 0)
+                return -EBADMSG;
+
+        int k = set_text(&r->step, json_str(event, "name"));
+        if (k < 0)
+                return k;
+        r->step_index = (unsigned) json_u64(event, "n");
+        if (json_has(event, "of"))
+                r->step_count = (unsigned) json_u64(event, "of");
+        set_progress(r, r->step_index + (phase == PHASE_DONE || phase == PHASE_UNDO ? 1.0 : 0.0));
+        removal_emit(r, "Step", "StepIndex", "StepCount", "Progress");
+        log_step(r, phase, event);
+        return 0;
+}
+
+static int take_progress(Removal *r, json_object *event) {
+        double done = (double) json_u64(event, "done"), of = (double) json_u64(event, "of");
+        double part = of > 0 && done <= of ? done / of : 0;
+
+        set_progress(r, (double) json_u64(event, "n") + (r->state == REMOVAL_RESTORING ? 1 - part : part));
+        removal_emit(r, "Progress");
+        return 0;
+}
+
+static int take_state(Removal *r, json_object *event) {
+        RemovalState state = (RemovalState) removal_state_from_string(json_str(event, "state"));
+        if (state < 0 || state == REMOVAL_ENDED) /* that is for the end event to say */
+                return -EBADMSG;
+
+        set_state(r, state);
+        return 0;
+}
+
+static int take_lines(char ***field, json_object *lines) {
+        size_t n = json_len(lines);
+        char **strv = calloc(n + 1, sizeof(char *));
+        if (!strv)
+                return -ENOMEM;
+
+        for (size_t i = 0, k = 0; i < n; i++) {
+                const char *line = json_object_get_string(json_at(lines, i));
+                if (line && (strv[k] = strdup(line)))
+                        k++;
+        }
+        strv_free(*field);
+        *field = strv;
+        return 0;
+}
+
+static bool is_success(Outcome outcome) {
+        return outcome == OUTCOME_SAFE || outcome == OUTCOME_RELEASED || outcome == OUTCOME_REBUILT;
+}
+
+static void log_end(Removal *r) {
+        int priority = r->outcome == OUTCOME_STUCK || r->outcome == OUTCOME_INCOMPLETE ? LOG_ERR :
+                       is_success(r->outcome) ? LOG_NOTICE : LOG_WARNING;
+        char uid[24];
+        LogSubject subject = removal_subject(r, uid);
+
+        log_write(priority, message_of_outcome[r->outcome], &subject, "%s %s of slot %s: %s. %s%s%s", removal_noun(r), r->id, removal_label(r),
+                        outcome_to_string(r->outcome), r->message ?: "",
+                        r->remedy && r->remedy[0] ? " Remedy: " : "", r->remedy && r->remedy[0] ? r->remedy[0] : "");
+        for (char **line = r->lost; line && *line; line++)
+                log_write(LOG_WARNING, LOG_MESSAGE_NONE, &subject, "%s %s of slot %s, not put back: %s.", removal_noun(r), r->id, removal_label(r), *line);
+}
+
+static int take_end(Removal *r, json_object *event) {
+        Outcome outcome = (Outcome) outcome_from_string(json_str(event, "outcome"));
+
+        int k = set_text(&r->code, json_str(event, "code") ?: "");
+        if (k < 0)
+                return k;
+        k = set_text(&r->message, json_str(event, "message") ?: "");
+        if (k < 0)
+                return k;
+        if (json_str(event, "certificate")) {
+                k = set_text(&r->certificate, json_str(event, "certificate"));
+                if (k < 0)
+                        return k;
+        }
+        k = take_lines(&r->remedy, json_array(event, "remedy"));
+        if (k < 0)
+                return k;
+        k = take_lines(&r->lost, json_array(event, "lost"));
+        if (k >= 0)
+                k = removal_report_take_ending(&r->report, json_get(event, "public"));
+        if (k < 0)
+                return k;
+        json_object_object_del(event, "public");
+
+        /* A word we do not know must not look like success. */
+        r->outcome = outcome < 0 ? OUTCOME_STUCK : outcome;
+        r->state = REMOVAL_ENDED;
+        if (is_success(r->outcome))
+                r->progress = 1;
+        removal_emit(r, "State", "Cancelable", "Progress", "Outcome", "Code");
+        log_end(r);
+        return 0;
+}
+
+/* A resumed worker that cannot even begin. */
+static int take_error(Removal *r, json_object *event) {
+        removal_give_up(r, OUTCOME_STUCK, json_str(event, "message") ?: "The worker gave no reason.");
+        return 0;
+}
+
+static const struct {
+        const char *type;
+        int (*take)(Removal *r, json_object *event);
+        bool quiet;            /* not for the listeners: what it leads to is */
+} handlers[] = {
+        { "plan", take_plan },
+        { "waiting", take_waiting },
+        { "announce", take_announce },
+        { "step", take_step },
+        { "progress", take_progress },
+        { "state", take_state },
+        { "end", take_end },
+        { "error", take_error, .quiet = true },
+};
+
+int removal_take_event(Removal *r, json_object *event) {
+        const char *type = json_str(event, "type");
+
+        for (size_t i = 0; i < ELEMENTSOF(handlers); i++) {
+                if (!streq_ptr(type, handlers[i].type))
+                        continue;
+
+                int k = handlers[i].take(r, event);
+                if (k < 0)
+                        return k;
+                if (!handlers[i].quiet)
+                        removal_tell(r, event);
+                if (r->state == REMOVAL_ENDED && !handlers[i].quiet)
+                        tell_ended(r);
+                return 0;
+        }
+
+        /* Of the slots' lights, or from a newer worker: for others to see, nothing for us. */
+        removal_tell(r, event);
+        return 0;
 }

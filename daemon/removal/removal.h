@@ -1,15 +1,12 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
-#include <systemd/sd-bus.h>
-
 #include "daemon/log.h"
-#include "daemon/source/worker-client.h"
+#include "daemon/source/question.h"
 #include "engine/engine.h" /* Outcome */
+#include "removal-report.h"
 
-typedef struct Manager Manager;
-typedef struct Question Question;
-typedef struct RemovalReport RemovalReport;
+#define REMOVAL_PATH "/org/saferemove1/removal" /* what the bus calls them */
 
 typedef enum Trigger {
         TRIGGER_COMMAND,
@@ -44,10 +41,43 @@ typedef enum RemovalState {
 
 DECLARE_STRING_TABLE(removal_state, RemovalState); /* "planning", "waiting", ... */
 
-/* One removal: what the bus shows of it, and the worker that does it. It begins as an enquiry (which slot does this
- * target mean?) that nobody sees; the manager starts it once it knows that no other removal has the slot. */
-typedef struct Removal {
-        Manager *manager;
+typedef struct Removal Removal;
+
+/* Who hears of removals, whoever that is. All hear of everything, in the order in which they began to listen, but of a start: there the last
+ * one is the first, since what is shown of a slot names the removal. What is NULL is not heard. None of them may free the removal. */
+typedef struct RemovalListener {
+        void (*started)(Removal *r, void *userdata);    /* its slots are known, and everybody may see it */
+        void (*changed)(Removal *r, const char *const *properties, void *userdata); /* their names (docs/PROTOCOL.md), NULL-terminated */
+        void (*told)(Removal *r, json_object *event, void *userdata); /* by its worker, and taken over; what is changed in it the next one sees */
+        void (*unbegun)(Removal *r, const char *why, void *userdata); /* its worker is no more, and nothing of it is on record */
+        void (*ended)(Removal *r, void *userdata);
+        void (*forgotten)(Removal *r, void *userdata);  /* about to be freed, after it was started */
+} RemovalListener;
+
+enum {
+        REMOVAL_LISTENERS_MAX = 4,
+};
+
+/* Whose removals these are: decides what comes of an enquiry, and may free the removal in both calls. */
+typedef struct RemovalOwner {
+        sd_event *event;
+        void (*found)(Removal *r, void *userdata);      /* its slots are known, of a card that is there */
+        void (*unstartable)(Removal *r, const char *code, const char *message, void *userdata);
+        void *userdata;
+        struct {
+                const RemovalListener *calls;
+                void *userdata;
+        } listeners[REMOVAL_LISTENERS_MAX];
+        size_t n_listeners;
+} RemovalOwner;
+
+/* From now on, until the owner is gone. */
+void removal_listen(RemovalOwner *owner, const RemovalListener *calls, void *userdata);
+
+/* One removal: what it shows of itself, and the worker that does it. It begins as an enquiry (which slot does this
+ * target mean?) that nobody sees; its owner starts it once it knows that no other removal has the slot. */
+struct Removal {
+        const RemovalOwner *owner;
         uint64_t number;
         char *id;
         char *path;
@@ -91,8 +121,8 @@ typedef struct Removal {
         unsigned attempts;     /* resumed so often */
         sd_event_source *retry;
 
-        sd_bus_message *call;  /* the Remove() call that waits for its reply */
-} Removal;
+        void *asker;           /* who waits to be told what comes of it; NULL: nobody */
+};
 
 typedef struct RemovalRequest {
         uint64_t number;
@@ -102,11 +132,11 @@ typedef struct RemovalRequest {
         json_object *targets;  /* of several cards; else NULL */
         json_object *options;  /* may be NULL */
         json_object *by;
+        void *asker;           /* NULL: nobody waits */
 } RemovalRequest;
 
-/* What the request points to is copied or referenced; nothing is started or shown yet. The removal is the caller's, later the
- * manager's. */
-int removal_new(Manager *m, const RemovalRequest *request, Removal **ret);
+/* What the request points to is copied or referenced, but for who asks; nothing is started or shown yet. The removal is the caller's; its owner outlives it. */
+int removal_new(const RemovalOwner *owner, const RemovalRequest *request, Removal **ret);
 void removal_free(Removal *r);
 DEFINE_CLEANUP_FUNC(Removal, removal_free)
 
@@ -142,8 +172,9 @@ const char *removal_noun(const Removal *r);
 /* Microseconds since it was asked for. */
 uint64_t removal_age(const Removal *r);
 
-/* removal-worker.c. The enquiry: starts a worker, gives it the request and waits for its word. */
-int removal_enquire(Removal *r);
+/* removal-worker.c. The enquiry: starts a worker, gives it the request and waits for its word. `unread` (NULL: none): removals that nobody can
+ * read, for its plan. */
+int removal_enquire(Removal *r, json_object *unread);
 
 /* Starts for good. With `refuse` it only answers a press, by taking the slot and giving it back, and ends refused for that reason. */
 int removal_go(Removal *r, const char *refuse);
@@ -157,8 +188,23 @@ int removal_cancel(Removal *r, const char *why);
 /* Ends it in the daemon's own name, when no worker is there to do so. */
 void removal_give_up(Removal *r, Outcome outcome, const char *message);
 
-/* removal-event.c: takes over what a worker's line says, and tells the bus which properties changed. */
+/* Takes over what a worker's line says, and tells the listeners. */
 int removal_take_event(Removal *r, json_object *event);
+
+/* To the listeners: an event that is about it; these properties have changed. */
+void removal_tell(Removal *r, json_object *event);
+void removal_changed(Removal *r, const char *const *properties);
+#define removal_emit(r, ...) removal_changed((r), (const char *const[]) { __VA_ARGS__, NULL })
+
+/* For the owner to say: everybody may see it from now on; it is about to be freed. */
+void removal_tell_started(Removal *r);
+void removal_tell_forgotten(Removal *r);
+
+/* To the listeners, of one whose worker died before anything was on record. */
+void removal_tell_unbegun(Removal *r, const char *why);
+
+/* "safe-remove/report/1" as it is now, for root or for everybody. */
+int removal_report(Removal *r, bool privileged, Answer **ret);
 
 /* What a log line about it is about. The buffer holds the uid's text. */
 LogSubject removal_subject(const Removal *r, char uid[static 24]);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
-#include "daemon/caller/question.h"
+#include "question.h"
 
 /* Keeps one look at the machine going at a time. A wish that comes while one is under way gets the next one: the one
  * under way may have passed what has just changed. */

@@ -5,7 +5,7 @@
 #include <sys/socket.h>
 
 #include "base/clock.h"
-#include "daemon/guard/socket.h"
+#include "guard-socket.h"
 #include "daemon/log.h"
 #include "source.h"
 

@@ -3,8 +3,8 @@
 #include <sys/socket.h>
 
 #include "base/clock.h"
+#include "guard-socket.h"
 #include "worker-client.h"
-#include "worker-start.h"
 
 enum {
         CHUNK = 64 * 1024,
@@ -299,8 +299,35 @@ static int on_word(sd_event_source *io, int fd, uint32_t revents, void *userdata
         return 0;
 }
 
+/* Asks the guard (guard/workers.h) for the worker program with `verb` as its only argument and `stream`, one end of a socket, as its standard
+ * input and output. It leads a process group of its own. What became of it comes over *ret_link, and the end of that connection is the
+ * end of the worker. Never blocks; negative errno where the guard is not there just now. */
+static int start_process(const char *verb, int stream, int *ret_link) {
+        _cleanup_json_ json_object *o = json_object_new_object();
+        _Alignas(struct cmsghdr) char control[CMSG_SPACE(sizeof(int))] = { 0 };
+
+        json_set_str(o, "type", "start-worker");
+        json_set_str(o, "verb", verb);
+        const char *text = json_text(o);
+        if (!text)
+                return -ENOMEM;
+        _cleanup_close_ int link = guard_connect(GUARD_SOCKET_WORKERS);
+        if (link < 0)
+                return link;
+
+        struct iovec iov = { .iov_base = (char *) text, .iov_len = strlen(text) };
+        struct msghdr message = { .msg_iov = &iov, .msg_iovlen = 1, .msg_control = control, .msg_controllen = sizeof(control) };
+        struct cmsghdr *c = CMSG_FIRSTHDR(&message);
+        *c = (struct cmsghdr) { .cmsg_level = SOL_SOCKET, .cmsg_type = SCM_RIGHTS, .cmsg_len = CMSG_LEN(sizeof(int)) };
+        memcpy(CMSG_DATA(c), &stream, sizeof(int));
+        if (sendmsg(link, &message, MSG_NOSIGNAL | MSG_DONTWAIT) < 0)
+                return -errno;
+        *ret_link = TAKE_FD(link);
+        return 0;
+}
+
 static int ask_for(Worker *w) {
-        int r = worker_process_start(w->verb, w->theirs, &w->link);
+        int r = start_process(w->verb, w->theirs, &w->link);
         if (r < 0)
                 return r;
         close_if_open(&w->theirs); /* so that the stream ends when nobody has it any more */

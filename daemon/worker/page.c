@@ -2,7 +2,7 @@
 #include <errno.h>
 
 #include "base/parse.h"
-#include "daemon/bus/history.h"
+#include "history.h"
 #include "engine/seal.h"
 #include "page.h"
 #include "verbs.h"

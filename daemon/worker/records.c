@@ -3,8 +3,7 @@
 #include <errno.h>
 
 #include "base/parse.h"
-#include "daemon/bus/history.h"
-#include "daemon/removal/record-holds.h"
+#include "history.h"
 #include "engine/chain.h"
 #include "engine/state-dir.h"
 #include "page.h"
@@ -54,7 +53,7 @@ int worker_records(WorkerIo *io) {
                 uint64_t number = 0;
                 (void) parse_u64(json_str(json_at(unfinished, i), "id"), &number);
                 bool finishing = false;
-                json_set(json_at(unfinished, i), "holds", record_holds(number, &finishing));
+                json_set(json_at(unfinished, i), "holds", history_holds(number, &finishing));
                 json_set_bool(json_at(unfinished, i), "finishing", finishing);
         }
         json_object *o = json_object_new_object();
@@ -78,7 +77,7 @@ int worker_record(WorkerIo *io, json_object *request) {
                 r = history_entry(number, &entry);
         if (r >= 0 && !json_flag(entry, "ended")) {
                 history_add_port(entry, number);
-                holds = record_holds(number, &finishing);
+                holds = history_holds(number, &finishing);
                 json_set_bool(entry, "finishing", finishing);
         }
         if (r < 0 && r != -ENOENT && r != -ENODATA)

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* Who listens to the guard: only who has said something counts as one who does anything about a press, and whose end is one. */
 #include "daemon/guard/peers.h"
-#include "daemon/guard/socket.h"
+#include "daemon/source/guard-socket.h"
 #include "base/clock.h"
 #include "daemon/log.h"
 #include "test.h"

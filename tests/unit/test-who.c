@@ -2,13 +2,15 @@
 /* Connections that call before the bus has said whose they are: the test is the bus, and says so when it likes. */
 #include <sys/socket.h>
 
-#include "daemon/bus/bus-error.h"
+#include "daemon/caller/bus-error.h"
 #include "daemon/caller/who.h"
 #include "test.h"
 
 typedef struct World {
         sd_bus *bus, *daemon;  /* the two ends */
-        Manager manager;
+        sd_event *event;
+        Buses *buses;
+        Who *who;
         sd_bus_message *question_about; /* the bus is asked whose the connection `awaited` is */
         const char *awaited;
         size_t served, refused_greedy, refused_others;
@@ -16,7 +18,7 @@ typedef struct World {
 
 static World w;
 
-static int serve(Manager *m, sd_bus_message *call, json_object *by, sd_bus_error *reterr) {
+static int serve(void *userdata, sd_bus_message *call, json_object *by, sd_bus_error *reterr) {
         w.served++;
         CHECK_STR(sd_bus_message_get_sender(call), w.awaited);
         CHECK_INT(json_u64(by, "uid"), 0);
@@ -24,7 +26,7 @@ static int serve(Manager *m, sd_bus_message *call, json_object *by, sd_bus_error
 }
 
 static int on_call(sd_bus_message *call, void *userdata, sd_bus_error *reterr) {
-        return sd_bus_message_is_method_call(call, NULL, "Ask") ? who_asks(&w.manager, call, serve, reterr) : 0;
+        return sd_bus_message_is_method_call(call, NULL, "Ask") ? who_asks(w.who, call, serve, reterr) : 0;
 }
 
 /* What the daemon sends. */
@@ -63,15 +65,15 @@ static void set_up(const char *awaited) {
         CHECK(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, pair) >= 0);
         w.bus = end_of(pair[0], true, on_message);
         w.daemon = end_of(pair[1], false, on_call);
-        CHECK(sd_event_new(&w.manager.event) >= 0);
-        CHECK(buses_new(w.manager.event, NULL, NULL, &w.manager.buses) >= 0);
-        CHECK(who_new(&w.manager.who) >= 0);
+        CHECK(sd_event_new(&w.event) >= 0);
+        CHECK(buses_new(w.event, NULL, NULL, &w.buses) >= 0);
+        CHECK(who_new(w.buses, NULL, &w.who) >= 0);
 }
 
 static void tear_down(void) {
-        who_free(w.manager.who);
-        buses_free(w.manager.buses);
-        sd_event_unref(w.manager.event);
+        who_free(w.who);
+        buses_free(w.buses);
+        sd_event_unref(w.event);
         sd_bus_message_unref(w.question_about);
         sd_bus_close_unref(w.daemon);
         sd_bus_close_unref(w.bus);

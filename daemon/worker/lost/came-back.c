@@ -3,7 +3,7 @@
  * removal: what counts is the newest record of the card, or else of the slot, so that a daemon that was away neither misses a card
  * nor tries one twice. */
 #include "base/clock.h"
-#include "daemon/bus/history.h"
+#include "daemon/worker/history.h"
 #include "daemon/worker/verbs.h"
 #include "engine/engine.h"
 #include "plan/policy.h"

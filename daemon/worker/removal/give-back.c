@@ -10,7 +10,7 @@
 #include <sys/wait.h>
 
 #include "base/clock.h"
-#include "daemon/guard/socket.h"
+#include "daemon/source/guard-socket.h"
 #include "daemon/worker/verbs.h"
 #include "engine/state-dir.h"
 #include "kernel/pci/held-slot.h"

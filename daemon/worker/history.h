@@ -32,3 +32,8 @@ void history_add_port(json_object *entry, uint64_t number);
  * oldest first, each with the "port" of its slot. Those whose record cannot be read may be such: {"id", "why"}, and where its plan can be
  * read "port" and "plan_slots". And those that can be read of the newest removals, newest first, `recent` at most. Each journal is read once. */
 int history_survey(size_t recent, uint64_t *ret_highest, json_object **ret_unfinished, json_object **ret_unreadable, json_object **ret_recent);
+
+/* What the record of a removal that has not ended wants of the ports it holds, those of slots inside of its slots among them:
+ * {"PORT": "claim" or "yield"} (PortWant). Empty where it has no plan that can be read. *ret_finishing: it has begun a step that cannot be
+ * undone, and has not turned back; false where that cannot be read. */
+json_object *history_holds(uint64_t number, bool *ret_finishing);

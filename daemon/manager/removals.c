@@ -1,51 +1,16 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* From "somebody wants this card out" to one running removal per slot; and from a card that has come to what puts it back. */
+#include "base/clock.h"
 #include "base/parse.h"
-#include "daemon/bus/bus-error.h"
-#include "daemon/bus/removal-bus.h"
 #include "daemon/caller/options.h"
-#include "light.h"
-#include "manager.h"
+#include "ports.h"
+#include "removals.h"
 
-/* From "somebody wants this card out" to one running removal per slot, and to its end. */
+#define ASK_USEC (60 * USEC_PER_SEC)
 
 enum {
         ENDED_MAX = 32,        /* ended removals that stay on the bus */
 };
-
-static size_t index_of(const Manager *m, const Removal *r) {
-        size_t i = 0;
-
-        while (i < m->n_removals && m->removals[i] != r)
-                i++;
-        return i;
-}
-
-/* Off the list, keeping its order. */
-static void forget(Removal *r) {
-        Manager *m = r->manager;
-        size_t i = index_of(m, r);
-
-        if (r->started)
-                removal_bus_removed(r);
-        memmove(m->removals + i, m->removals + i + 1, (--m->n_removals - i) * sizeof(Removal *));
-        removal_free(r);
-}
-
-static int remember(Manager *m, Removal *r) {
-        int k = vec_grow((void **) &m->removals, m->n_removals, &m->a_removals, sizeof(Removal *));
-        if (k < 0)
-                return k;
-        m->removals[m->n_removals++] = r;
-        return 0;
-}
-
-void manager_free_removals(Manager *m) {
-        for (size_t i = 0; i < m->n_removals; i++)
-                removal_free(m->removals[i]);
-        free(m->removals);
-        m->removals = NULL;
-        m->n_removals = m->a_removals = 0;
-}
 
 /* Makes room on the bus: a slot shows its newest removal, and there is an end to how far back one can look (the history
  * goes further). */
@@ -58,33 +23,22 @@ static void forget_ended(Manager *m, const Removal *started) {
                 if (r == started || !r->started || removal_runs(r))
                         continue;
                 if (manager_all_in(r, started) || ++n_ended > ENDED_MAX)
-                        forget(r);
+                        manager_forget(r);
         }
 }
 
 /* From here on everybody sees it. */
 static void show_started(Removal *r) {
-        Manager *m = r->manager;
-
-        forget_ended(m, r);
-        removal_bus_added(r);
-        manager_bus_removals_changed(m);
-        manager_watch_slot(m, r);
-        for (size_t i = 0; i < removal_n_slots(r); i++) {
-                ManagedSlot *slot = manager_slot_of_removal(m, r, i);
-                if (!slot)
-                        continue;
-                slot->outcome = _OUTCOME_INVALID;
-                slot->withdrawn = false; /* its lights are this one's now */
-                light_drop(m, slot);
-                manager_refresh_slot(slot);
-        }
+        forget_ended(manager_of(r), r);
+        removal_tell_started(r);
 }
 
 static void reply_path(Removal *r, const char *path) {
-        if (r->call && sd_bus_reply_method_return(r->call, "o", path) < 0)
-                log_plain(LOG_WARNING, "Removal %s: its caller could not be answered.", r->id);
-        r->call = sd_bus_message_unref(r->call);
+        manager_answer(manager_of(r), TAKE_PTR(r->asker), path, NULL, NULL);
+}
+
+static void reply_error(Removal *r, const char *code, const char *message) {
+        manager_answer(manager_of(r), TAKE_PTR(r->asker), NULL, code, message);
 }
 
 /* The first event of every removal. The worker said it when nobody could know yet whether anything would come of it. */
@@ -94,7 +48,7 @@ static void tell_target(Removal *r) {
         json_set_str(event, "type", "target");
         json_set_str(event, "port", r->port);
         json_set(event, "card", json_ref(r->card));
-        manager_bus_event(r->manager, r, event);
+        removal_tell(r, event);
 }
 
 /* The slot has a removal already: the same wish gets the same removal. */
@@ -111,23 +65,23 @@ static void join_running(Removal *r, Removal *running) {
                 _cleanup_free_ char *message = strf("Slot %s is asked for, and slot %s is being %s (%s %s). Wait for its end or cancel it first.",
                                 removal_label(r), removal_label(running), running->kind == KIND_RESTORE ? "restored" : "removed",
                                 running->kind == KIND_RESTORE ? "restoration" : "removal", running->id);
-                if (r->call)
-                        (void) sd_bus_reply_method_errorf(r->call, BUS_ERROR_BUSY, "%s", message ?: "Busy");
+                reply_error(r, "busy", message ?: "Busy");
         } else if (other || options_contradict(r->options, running->options, running->plan)) {
                 _cleanup_free_ char *message = strf("Slot %s is being %s%s (%s %s). Wait for its end or cancel it first.",
                                 removal_label(r), running->kind == KIND_RESTORE ? "restored" : "removed", other ? "" : " with other options",
                                 running->kind == KIND_RESTORE ? "restoration" : "removal", running->id);
-                if (r->call)
-                        (void) sd_bus_reply_method_errorf(r->call, BUS_ERROR_BUSY, "%s", message ?: "Busy");
+                reply_error(r, "busy", message ?: "Busy");
         } else
                 reply_path(r, running->path);
         manager_drop_enquiry(r);
 }
 
 void manager_drop_enquiry(Removal *r) {
-        if (r->number == r->manager->last_number)
-                r->manager->last_number--; /* never said to anybody, and nothing bears it */
-        forget(r);
+        Manager *m = manager_of(r);
+
+        if (r->number == m->last_number)
+                m->last_number--; /* never said to anybody, and nothing bears it */
+        manager_forget(r);
 }
 
 static int take_history(Removal *r, json_object *entry) {
@@ -158,13 +112,13 @@ static int resume(Manager *m, json_object *entry, json_object *holds, bool back,
                 .options = json_get(entry, "options"),
                 .by = json_get(entry, "by"),
         };
-        k = removal_new(m, &request, &r);
+        k = removal_new(&m->owner, &request, &r);
         if (k < 0)
                 return k;
         k = take_history(r, entry);
         if (k < 0)
                 return k;
-        k = remember(m, r);
+        k = manager_remember(m, r);
         if (k < 0)
                 return k;
 
@@ -182,19 +136,19 @@ static int resume(Manager *m, json_object *entry, json_object *holds, bool back,
 /* The slot's last removal has no end on record: its workers died of it again and again. Whoever asks for the slot has it taken up once more, and
  * a press calls it off. Nothing is read here: where the records hang the daemon must not. False: it cannot be taken up. */
 static bool take_up(Removal *r, Removal *left) {
-        Manager *m = r->manager;
+        Manager *m = manager_of(r);
         Removal *resumed = NULL;
 
         if (!left->record) {
                 _cleanup_free_ char *message = strf("%s %s of slot %s has not ended, and its record could not be read. Once it can be, have it go on "
                                                     "(systemctl restart safe-removed.service).", removal_noun(left), left->id, removal_label(left));
-                manager_removal_unstartable(r, "busy", message);
+                manager_removal_unstartable(r, "busy", message, m);
                 return true;
         }
         if (r->kind != left->kind) {
                 _cleanup_free_ char *message = strf("%s %s of slot %s has not ended. Have it go on first (safe-remove %s).", removal_noun(left), left->id,
                                                     removal_label(left), left->kind == KIND_RESTORE ? "restore" : "remove");
-                manager_removal_unstartable(r, "busy", message);
+                manager_removal_unstartable(r, "busy", message, m);
                 return true;
         }
         left->given_up = false;
@@ -210,7 +164,7 @@ static bool take_up(Removal *r, Removal *left) {
 /* Of two removals one of which takes the other's slot away only the first runs. A press is answered all the same, or the kernel would
  * power the slot off in the middle of it. */
 static char *refuse_nested(const Removal *r) {
-        const Removal *other = manager_running_around(r->manager, r);
+        const Removal *other = manager_running_around(manager_of(r), r);
 
         return other ? strf("slot %s and slot %s are one inside of the other, and %s is being %s (%s %s)", removal_label(r),
                             removal_label(other), removal_label(other),
@@ -221,44 +175,45 @@ static char *refuse_nested(const Removal *r) {
 /* A press at a slot inside of one that is being taken down: its light blinks, or is about to, and a press there means what it means
  * everywhere while a removal runs. */
 static bool call_outer_off(Removal *r) {
-        Removal *outer = r->trigger == TRIGGER_BUTTON ? manager_running_outside(r->manager, r) : NULL;
+        Removal *outer = r->trigger == TRIGGER_BUTTON ? manager_running_outside(manager_of(r), r) : NULL;
 
         if (!outer)
                 return false;
         json_set_bool(outer->holds, r->port, true);
-        (void) manager_want(r->manager, r->port, PORT_WANT_WATCH); /* given back with its end */
+        (void) manager_want(manager_of(r), r->port, PORT_WANT_WATCH); /* given back with its end */
         (void) removal_cancel(outer, "button");
         manager_drop_enquiry(r);
         return true;
 }
 
-void manager_removal_found(Removal *r) {
-        Removal *running = manager_running_at_slots(r->manager, r);
+void manager_removal_found(Removal *r, void *userdata) {
+        Manager *m = userdata;
+        Removal *running = manager_running_at_slots(m, r);
         char uid[24];
 
         if (running) {
                 join_running(r, running);
                 return;
         }
-        Removal *left = manager_given_up_at_slots(r->manager, r);
+        Removal *left = manager_given_up_at_slots(m, r);
         if (left && take_up(r, left))
                 return;
         if (call_outer_off(r))
                 return;
-        _cleanup_free_ char *unread = manager_unread_text(r->manager, r);
+        _cleanup_free_ char *unread = manager_unread_text(m, r);
         if (unread) {
-                manager_removal_unstartable(r, "busy", unread);
+                manager_removal_unstartable(r, "busy", unread, m);
                 return;
         }
         _cleanup_free_ char *refuse = refuse_nested(r);
         if (refuse && r->trigger != TRIGGER_BUTTON) {
-                manager_removal_unstartable(r, "busy", refuse);
+                manager_removal_unstartable(r, "busy", refuse, m);
                 return;
         }
 
         int k = removal_go(r, refuse);
         if (k < 0) {
-                manager_removal_unstartable(r, "internal", "The worker process does not listen.");
+                manager_removal_unstartable(r, "internal", "The worker process does not listen.", m);
                 return;
         }
 
@@ -271,7 +226,8 @@ void manager_removal_found(Removal *r) {
         reply_path(r, r->path);
 }
 
-void manager_removal_unstartable(Removal *r, const char *code, const char *message) {
+void manager_removal_unstartable(Removal *r, const char *code, const char *message, void *userdata) {
+        Manager *m = userdata;
         char uid[24];
         LogSubject subject = removal_subject(r, uid);
 
@@ -280,96 +236,148 @@ void manager_removal_unstartable(Removal *r, const char *code, const char *messa
         /* The kernel goes on counting: asked again until the light stops blinking, one way or the other. */
         message = message ?: "The worker gave no reason.";
         if (port)
-                manager_give_back_press(r->manager, port, message);
-        if (port && manager_look_at_slot(r->manager, port) < 0)
+                manager_give_back_press(m, port, message);
+        if (port && manager_look_at_slot(m, port) < 0)
                 log_plain(LOG_ERR, "The slot at port %s cannot be looked at after its button was pressed.", port);
-        if (r->call)
-                (void) sd_bus_reply_method_errorf(r->call, bus_error_of_code(code), "%s", message);
+        if (r->asker)
+                reply_error(r, code, message);
         else
                 log_write(LOG_WARNING, LOG_MESSAGE_REFUSED, &subject, "The %s asks for %s, which cannot be %s: %s",
                                 trigger_to_string(r->trigger), r->target, r->kind == KIND_RESTORE ? "restored" : "removed", message);
         manager_drop_enquiry(r);
 }
 
-static int refuse_unread(Manager *m, const char *target, sd_bus_message *call) {
+static int refuse_unread(Manager *m, const RemovalRequest *request) {
         _cleanup_free_ char *text = manager_unread_text(m, NULL);
 
         if (!text)
                 return -ENOMEM;
-        if (call)
-                return sd_bus_reply_method_errorf(call, BUS_ERROR_BUSY, "%s", text);
-        log_write(LOG_WARNING, LOG_MESSAGE_REFUSED, NULL, "%s cannot be removed now: %s", target, text);
+        if (request->asker)
+                manager_answer(m, request->asker, NULL, "busy", text);
+        else
+                log_write(LOG_WARNING, LOG_MESSAGE_REFUSED, NULL, "%s cannot be removed now: %s", request->target, text);
         return 0;
 }
 
-int manager_remove(Manager *m, RemovalRequest request, sd_bus_message *call) {
+int manager_remove(Manager *m, RemovalRequest request) {
+        _cleanup_json_ json_object *unread = manager_unread(m);
         _cleanup_(removal_freep) Removal *r = NULL;
 
         if (!m->records_known)
-                return refuse_unread(m, request.target, call);
+                return refuse_unread(m, &request);
         request.number = ++m->last_number;
-        int k = removal_new(m, &request, &r);
+        int k = removal_new(&m->owner, &request, &r);
         if (k < 0)
                 return k;
-        k = removal_enquire(r);
+        k = removal_enquire(r, unread);
         if (k < 0)
                 return k;
-        k = remember(m, r);
+        k = manager_remember(m, r);
         if (k < 0)
                 return k;
 
-        r->call = sd_bus_message_ref(call);
         (void) TAKE_PTR(r);
         return 0;
 }
 
-int manager_cancel(Removal *r, json_object *by, sd_bus_error *reterr) {
+int manager_cancel(Removal *r, json_object *by) {
         char uid[24];
         LogSubject subject = removal_subject(r, uid);
 
         if (r->state == REMOVAL_ENDED)
-                return sd_bus_error_setf(reterr, BUS_ERROR_NOT_RUNNING, "%s %s has ended already (%s).", removal_noun(r), r->id,
-                                outcome_to_string(r->outcome));
-        if (removal_cancel(r, "command") < 0)
-                return sd_bus_error_setf(reterr, BUS_ERROR_TOO_LATE,
-                                "Removal %s is past the point from which it can be put back. It will be over in a moment.", r->id);
+                return -EALREADY;
+        int k = removal_cancel(r, "command");
+        if (k < 0)
+                return k;
 
         log_write(LOG_NOTICE, LOG_MESSAGE_NONE, &subject, "%s %s of slot %s is cancelled by uid %" PRIu64 ".", removal_noun(r), r->id,
                         removal_label(r), json_u64(by, "uid"));
         return 0;
 }
 
-static void end_at_slot(Removal *r, size_t i) {
-        ManagedSlot *slot = manager_slot_of_removal(r->manager, r, i);
-        const char *name = removal_slot(r, i), *port = removal_port(r, i);
-
-        if (r->pressed && port && manager_look_at_slot(r->manager, port) < 0)
-                log_plain(LOG_WARNING, "Slot %s cannot be looked at after its button was pressed.", name ?: "?");
-        if (r->announced)
-                manager_bus_prepare(r->manager, name ?: "", false, 0);
-        if (slot) {
-                slot->outcome = r->kind == KIND_REMOVE ? r->outcome : _OUTCOME_INVALID;
-                light_resume(r->manager, slot, r->outcome == OUTCOME_REFUSED || r->outcome == OUTCOME_RESTORED);
-                manager_guard_slot(r->manager, slot);
-        }
-        /* Its light would go on blinking, as if somebody were at work; or whoever was left behind in the kernel may turn it off yet. */
-        if (slot && (r->given_up || slot->outcome == OUTCOME_STUCK) && port && light_attention(r->manager, slot, "on") < 0)
-                log_plain(LOG_ERR, "The attention LED of slot %s cannot be turned on.", name ?: "?");
-        manager_refresh_slot(slot);
-}
-
-void manager_removal_ended(Removal *r) {
-        Manager *m = r->manager;
-
-        manager_unwatch_slot(m, r);
-        scanner_distrust(m->scanner);
-        for (size_t i = 0; i < removal_n_slots(r); i++)
-                end_at_slot(r, i);
-        removal_bus_completed(r);
-        manager_bus_removals_changed(m);
-        manager_rescan(m);
-}
-
 int manager_resume(Manager *m, json_object *entry) {
         return resume(m, entry, json_get(entry, "holds"), false, NULL);
+}
+
+/* Restoring unasked (Restore=auto): a worker is asked which of the cards that have come get back what their removal took down. */
+
+static void start_restoration(Manager *m, const ManagedSlot *s) {
+        _cleanup_json_ json_object *by = json_object_new_object();
+        const RemovalRequest request = {
+                .kind = KIND_RESTORE, .trigger = TRIGGER_INSERT, .target = slot_get(s, SLOT_TEXT_NAME), .by = by,
+        };
+
+        json_set_u64(by, "uid", 0);
+        json_set_u64(by, "pid", 0);
+        json_set_str(by, "comm", "safe-removed");
+        int r = manager_remove(m, request);
+        if (r < 0)
+                log_plain(LOG_ERR, "The restoration of slot %s cannot be started: %s", request.target, strerror(-r));
+}
+
+/* What is in the slot, NULL when nothing is that could be restored. */
+static char *card_of(const ManagedSlot *s) {
+        const char *address = slot_get(s, SLOT_TEXT_CARD_ADDRESS), *serial = slot_get(s, SLOT_TEXT_SERIAL);
+
+        return *address ? strf("%s %s %s", address, slot_get(s, SLOT_TEXT_MEMDEV), serial) : NULL;
+}
+
+/* May be NULL: it is known, or nothing is to be done about it. */
+static json_object *new_card(Manager *m, ManagedSlot *s) {
+        const char *name = slot_get(s, SLOT_TEXT_NAME);
+        _cleanup_free_ char *card = card_of(s);
+
+        if (manager_running_at_slot(m, name, slot_get(s, SLOT_TEXT_PORT)) || streq_ptr(card, s->considered))
+                return NULL;
+        free(s->considered);
+        s->considered = TAKE_PTR(card);
+        if (!s->considered)
+                return NULL;
+        json_object *o = json_object_new_object();
+        json_set_str(o, "slot", name);
+        json_set_str(o, "memdev", slot_get(s, SLOT_TEXT_MEMDEV));
+        json_set_str(o, "serial", slot_get(s, SLOT_TEXT_SERIAL));
+        return o;
+}
+
+/* It may have gone, or have been removed, since it was asked about: one that was and still sits in its slot has not come back. */
+static void restore_at(Manager *m, const char *name) {
+        const ManagedSlot *s = name ? manager_slot(m, name) : NULL;
+        _cleanup_free_ char *card = s ? card_of(s) : NULL;
+        const Removal *last = s ? manager_removal_of_slot(m, name, slot_get(s, SLOT_TEXT_PORT)) : NULL;
+
+        if (card && streq_ptr(card, s->considered) && (!last || (!removal_runs(last) && last->number <= m->came_back_number)))
+                start_restoration(m, s);
+}
+
+static void on_came_back(json_object *answer, const char *why_not, void *userdata) {
+        Manager *m = userdata;
+        json_object *restore = json_array(answer, "restore");
+
+        if (!answer)
+                log_plain(LOG_WARNING, "Whether a card has come back cannot be found out: %s", why_not);
+        for (size_t i = 0; i < json_len(restore); i++)
+                restore_at(m, json_object_get_string(json_at(restore, i)));
+        question_free(TAKE_PTR(m->came_back));
+        manager_consider_restoring(m); /* what has come meanwhile */
+}
+
+void manager_consider_restoring(Manager *m) {
+        _cleanup_json_ json_object *request = json_object_new_object();
+        json_object *cards = json_object_new_array();
+
+        json_set(request, "cards", cards);
+        if (m->came_back || !m->records_known)
+                return;
+        for (size_t i = 0; i < m->n_slots; i++) {
+                json_object *card = new_card(m, m->slots[i]);
+                if (card)
+                        json_object_array_add(cards, card);
+        }
+        if (json_len(cards) == 0)
+                return;
+        m->came_back_number = m->last_number;
+        int r = question_ask(m->event, "came-back", request, ASK_USEC, on_came_back, m, &m->came_back);
+        if (r < 0)
+                log_plain(LOG_WARNING, "Whether a card has come back cannot be asked: %s", strerror(-r));
 }

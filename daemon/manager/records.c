@@ -3,11 +3,11 @@
 #include <systemd/sd-daemon.h>
 
 #include "base/clock.h"
-#include "base/parse.h"
-#include "daemon/bus/bus-error.h"
-#include "daemon/caller/question.h"
 #include "engine/state-dir.h"
-#include "manager.h"
+#include "ports.h"
+#include "records.h"
+#include "removals.h"
+#include "slots.h"
 
 /* What is on record when the daemon starts. A worker reads it, since a file system may never answer; until it has, nobody knows which slot has a
  * removal that has not ended, and whether a number is free: no removal is started, and no slot is shown as ready. */
@@ -16,69 +16,6 @@
 #define COME_UP_USEC (5 * USEC_PER_SEC)  /* longer than reading takes on a busy machine; then the daemon serves without */
 #define AGAIN_USEC USEC_PER_SEC          /* at first; twice as long each time, since a reader that hangs in the kernel stays */
 #define AGAIN_MAX_USEC (64 * USEC_PER_SEC)
-
-enum {
-        UNREAD_MAX = 64,       /* of which a worker is told */
-};
-
-/* Nor can its plan be read: it may be of any slot. */
-static bool is_of_any(json_object *entry) {
-        return !json_str(entry, "port") && json_len(json_array(entry, "plan_slots")) == 0;
-}
-
-static bool is_port_of(json_object *entry, const char *slot, const char *port) {
-        json_object *slots = json_array(entry, "plan_slots");
-        bool is = is_of_any(entry) || (port && *port && streq_ptr(json_str(entry, "port"), port));
-
-        for (size_t i = 0; i < json_len(slots) && !is; i++)
-                is = (port && *port && streq_ptr(json_str(json_at(slots, i), "port"), port)) || (slot && streq_ptr(json_str(json_at(slots, i), "name"), slot));
-        return is;
-}
-
-static json_object *unread_at(Manager *m, const char *slot, const char *port) {
-        for (size_t i = 0; i < json_len(m->unreadable); i++)
-                if (is_port_of(json_at(m->unreadable, i), slot, port))
-                        return json_at(m->unreadable, i);
-        return NULL;
-}
-
-bool manager_is_unread(Manager *m, const char *slot, const char *port) {
-        return !m->records_known || unread_at(m, slot, port);
-}
-
-char *manager_unread_text(Manager *m, const Removal *r) {
-        if (!m->records_known)
-                return strf("The records of removals in %s cannot be read yet, so that nobody knows which have not ended. They are tried again "
-                            "(journalctl -u safe-removed; findmnt -T %s).", state_dir(), state_dir());
-        for (size_t i = 0; r && i < removal_n_slots(r); i++) {
-                json_object *entry = unread_at(m, removal_slot(r, i), removal_port(r, i));
-                const char *id = json_str(entry, "id");
-                if (entry)
-                        return strf("The record of removal %s, which %s at slot %s, cannot be read (%s): nobody knows whether it has ended. "
-                                    "See to it (ls -l %s/removals/%s); once it can be read or is away it is looked at again.",
-                                    id, is_of_any(entry) ? "may have been" : "was", removal_slot(r, i) ?: "?", json_str(entry, "why"), state_dir(), id);
-        }
-        return NULL;
-}
-
-/* More than these are as good as all: whoever plans is told that it may be any slot's. */
-static json_object *unread_list(Manager *m) {
-        json_object *list = json_object_new_array();
-
-        if (!m->records_known || json_len(m->unreadable) > UNREAD_MAX) {
-                json_object *any = json_object_new_object();
-                json_set_str(any, "why", m->records_known ? "too many of them cannot be read" : "they have not been read yet");
-                json_object_array_add(list, any);
-        }
-        for (size_t i = 0; m->records_known && i < json_len(m->unreadable) && i < UNREAD_MAX; i++)
-                json_object_array_add(list, json_ref(json_at(m->unreadable, i)));
-        return list;
-}
-
-void manager_tell_unread(Manager *m, json_object *request) {
-        if (!m->records_known || json_len(m->unreadable) > 0)
-                json_set(request, "unread", unread_list(m));
-}
 
 /* Once, with the records or without them: from here on the slots are looked at. */
 static void come_up(Manager *m) {
@@ -124,7 +61,7 @@ static void tell_unreadable(Manager *m, json_object *unreadable) {
 
                 if (!with_id(m->unreadable, id))
                         log_plain(LOG_ERR, "The record of removal %s cannot be read: %s. Whether it has ended is not known%s%s; see %s/removals/%s.", id,
-                                  json_str(entry, "why"), port ? ", and no removal is started at port " : is_of_any(entry) ? ", nor at which slot: none is started" : "",
+                                  json_str(entry, "why"), port ? ", and no removal is started at port " : unread_is_of_any(entry) ? ", nor at which slot: none is started" : "",
                                   port ?: "", state_dir(), id);
         }
 }

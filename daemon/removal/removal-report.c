@@ -26,11 +26,11 @@ void removal_report_free(RemovalReport *p) {
 }
 
 /* Something new is said. */
-static RemovalReport *report_of(Removal *r) {
-        r->report = r->report ?: calloc(1, sizeof(*r->report));
-        for (size_t i = 0; r->report && i < _FOR_MAX; i++)
-                r->report->made[i] = answer_unref(r->report->made[i]);
-        return r->report;
+static RemovalReport *change(RemovalReport **p) {
+        *p = *p ?: calloc(1, sizeof(**p));
+        for (size_t i = 0; *p && i < _FOR_MAX; i++)
+                (*p)->made[i] = answer_unref((*p)->made[i]);
+        return *p;
 }
 
 static int keep_plan(json_object *plan, Answer **ret) {
@@ -49,8 +49,8 @@ static int keep_plan(json_object *plan, Answer **ret) {
         return 0;
 }
 
-int removal_report_take_plan(Removal *r, json_object *event) {
-        RemovalReport *p = report_of(r);
+int removal_report_take_plan(RemovalReport **report, json_object *event) {
+        RemovalReport *p = change(report);
         if (!p)
                 return -ENOMEM;
 
@@ -58,8 +58,8 @@ int removal_report_take_plan(Removal *r, json_object *event) {
         return k < 0 ? k : keep_plan(json_get(event, "public"), &p->plans[FOR_EVERYBODY]);
 }
 
-int removal_report_take_ending(Removal *r, json_object *public) {
-        RemovalReport *p = report_of(r);
+int removal_report_take_ending(RemovalReport **report, json_object *public) {
+        RemovalReport *p = change(report);
         if (!p)
                 return -ENOMEM;
         json_object_put(p->public);
@@ -76,15 +76,15 @@ static json_object *lines_of(char **lines) {
 }
 
 /* Without the plan, which comes behind it. */
-static json_object *ending_of(const Removal *r, const RemovalReport *p, bool privileged) {
+static json_object *ending_of(const RemovalEnding *e, const RemovalReport *p, bool privileged) {
         json_object *o = json_object_new_object();
 
         json_set_str(o, "schema", "safe-remove/report/1");
-        json_set_str(o, "id", r->id);
+        json_set_str(o, "id", e->id);
         if (privileged) {
-                json_set_str(o, "message", r->message ?: "");
-                json_set(o, "remedy", lines_of(r->remedy));
-                json_set(o, "lost", lines_of(r->lost));
+                json_set_str(o, "message", e->message ?: "");
+                json_set(o, "remedy", lines_of(e->remedy));
+                json_set(o, "lost", lines_of(e->lost));
                 return o;
         }
         json_set_str(o, "message", json_str(p->public, "message") ?: "");
@@ -94,8 +94,8 @@ static json_object *ending_of(const Removal *r, const RemovalReport *p, bool pri
         return o;
 }
 
-static int make(const Removal *r, const RemovalReport *p, bool privileged, Answer **ret) {
-        _cleanup_json_ json_object *ending = ending_of(r, p, privileged);
+static int make(const RemovalEnding *e, const RemovalReport *p, bool privileged, Answer **ret) {
+        _cleanup_json_ json_object *ending = ending_of(e, p, privileged);
         const Answer *plan = p->plans[privileged ? FOR_ROOT : FOR_EVERYBODY];
         _cleanup_(answer_unrefp) Answer *a = NULL;
         const char *text = json_text(ending);
@@ -115,13 +115,13 @@ static int make(const Removal *r, const RemovalReport *p, bool privileged, Answe
         return 0;
 }
 
-int removal_report(Removal *r, bool privileged, Answer **ret) {
-        RemovalReport *p = r->report ?: report_of(r);
+int removal_report_make(RemovalReport **report, const RemovalEnding *ending, bool privileged, Answer **ret) {
+        RemovalReport *p = *report ?: change(report);
         size_t who = privileged ? FOR_ROOT : FOR_EVERYBODY;
 
         if (!p)
                 return -ENOMEM;
-        int k = p->made[who] ? 0 : make(r, p, privileged, &p->made[who]);
+        int k = p->made[who] ? 0 : make(ending, p, privileged, &p->made[who]);
         if (k < 0)
                 return k;
         *ret = answer_ref(p->made[who]);

@@ -1,7 +1,87 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include <errno.h>
+#include <sys/mman.h>
+#include <unistd.h>
 
 #include "question.h"
+
+enum {
+        CHUNK = 64 * 1024,
+};
+
+struct Answer {
+        unsigned refs;
+        int fd;
+        size_t size, most;
+};
+
+int answer_new(size_t most, Answer **ret) {
+        Answer *a = calloc(1, sizeof(*a));
+        if (!a)
+                return -ENOMEM;
+        *a = (Answer) { .refs = 1, .most = most, .fd = memfd_create("answer", MFD_CLOEXEC) };
+        if (a->fd < 0) {
+                int r = -errno;
+                free(a);
+                return r;
+        }
+        *ret = a;
+        return 0;
+}
+
+Answer *answer_ref(Answer *a) {
+        a->refs++;
+        return a;
+}
+
+Answer *answer_unref(Answer *a) {
+        if (!a || --a->refs > 0)
+                return NULL;
+        close(a->fd);
+        free(a);
+        return NULL;
+}
+
+size_t answer_size(const Answer *a) {
+        return a->size;
+}
+
+int answer_append(Answer *a, const char *text, size_t length) {
+        if (length > a->most - a->size)
+                return -EFBIG;
+        while (length > 0) {
+                ssize_t n = pwrite(a->fd, text, length, (off_t) a->size);
+                if (n < 0 && errno == EINTR)
+                        continue;
+                if (n < 0)
+                        return -errno;
+                text += n;
+                length -= (size_t) n;
+                a->size += (size_t) n;
+        }
+        return 0;
+}
+
+ssize_t answer_read(const Answer *a, size_t at, char *buffer, size_t length) {
+        ssize_t n = pread(a->fd, buffer, length, (off_t) at);
+
+        return n < 0 ? -errno : n;
+}
+
+int answer_append_answer(Answer *a, const Answer *from) {
+        char chunk[CHUNK];
+
+        for (size_t at = 0; at < from->size;) {
+                ssize_t n = answer_read(from, at, chunk, sizeof(chunk));
+                if (n <= 0)
+                        return n < 0 ? (int) n : -EIO;
+                int r = answer_append(a, chunk, (size_t) n);
+                if (r < 0)
+                        return r;
+                at += (size_t) n;
+        }
+        return 0;
+}
 
 struct Question {
         Worker *worker;

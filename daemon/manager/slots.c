@@ -1,66 +1,62 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* Which slots there are, and what each look at the machine, and each removal, changes about them. */
 #include "base/clock.h"
-#include "daemon/bus/slot-bus.h"
 #include "light.h"
-#include "manager.h"
+#include "ports.h"
+#include "removals.h"
+#include "slots.h"
 
-/* Which slots there are, and what each scan changes about them. */
+/* A line of the journal may be long, but not without end. */
+static char *in_one_line(json_object *lines) {
+        char *text = strdup("");
 
-ManagedSlot *manager_slot(Manager *m, const char *name) {
-        for (size_t i = 0; i < m->n_slots; i++)
-                if (streq_ptr(slot_get(m->slots[i], SLOT_TEXT_NAME), name))
-                        return m->slots[i];
-        return NULL;
-}
-
-ManagedSlot *manager_slot_at_port(Manager *m, const char *port) {
-        for (size_t i = 0; i < m->n_slots; i++)
-                if (streq_ptr(slot_get(m->slots[i], SLOT_TEXT_PORT), port))
-                        return m->slots[i];
-        return NULL;
-}
-
-void manager_free_slots(Manager *m) {
-        for (size_t i = 0; i < m->n_slots; i++)
-                slot_free(m->slots[i]);
-        free(m->slots);
-        m->slots = NULL;
-        m->n_slots = m->a_slots = 0;
-}
-
-/* `stale`: as it was seen last, and marked as such. */
-static void show_as(ManagedSlot *s, json_object *entry, bool stale) {
-        const Removal *removal = manager_removal_of_slot(s->manager, slot_get(s, SLOT_TEXT_NAME),
-                        slot_get(s, SLOT_TEXT_PORT));
-        SlotView view;
-
-        s->unknown = manager_is_unread(s->manager, slot_get(s, SLOT_TEXT_NAME), entry ? json_str(entry, "port") : slot_get(s, SLOT_TEXT_PORT));
-        int r = slot_view_make(s, entry, removal, &view);
-        if (r < 0) {
-                log_plain(LOG_ERR, "Slot %s cannot be updated: %s", slot_get(s, SLOT_TEXT_NAME), strerror(-r));
-                return;
+        for (size_t i = 0; text && i < json_len(lines); i++) {
+                char *longer = strf("%s%s%s", text, i > 0 ? "; " : "", json_object_get_string(json_at(lines, i)));
+                free(text);
+                text = longer;
         }
-        view.stale = view.stale || stale;
-        slot_show(s, &view);
+        return text;
 }
 
-static void show(ManagedSlot *s, json_object *entry) {
-        show_as(s, entry, false);
+static void tell_card_lost(Manager *m, const ManagedSlot *s, json_object *lost) {
+        const char *port = slot_get(s, SLOT_TEXT_PORT);
+        _cleanup_json_ json_object *event = manager_event_about(m, "card-lost", port, s->left);
+        _cleanup_free_ char *all = in_one_line(lost);
+        _cleanup_free_ char *what = strf("the card was pulled or lost its power while it was in use, and not all of it is gone (%s): what was on it "
+                                         "is lost, and whoever uses it may take the machine down; restart the machine. Lost: %s",
+                                         s->left, all && *all ? all : "see safe-remove verify");
+
+        manager_log_about(m, LOG_CRIT, LOG_MESSAGE_CARD_LOST, port, what ?: "the card was pulled or lost its power, and not all of it is gone");
+        if (lost)
+                json_set(event, "lost", json_ref(lost));
+        manager_tell(m, event);
 }
 
-void manager_refresh_slot(ManagedSlot *s) {
-        if (s)
-                show(s, NULL);
+static bool has_device(json_object *disks, const char *device) {
+        for (size_t i = 0; i < json_len(disks); i++)
+                if (streq_ptr(json_str(json_at(disks, i), "device"), device))
+                        return true;
+        return false;
 }
 
-static ManagedSlot *slot_named(Manager *m, const char *name, const char *port) {
-        ManagedSlot *s = port ? manager_slot_at_port(m, port) : NULL;
+static void tell_disk_lost(Manager *m, json_object *disk) {
+        const char *device = json_str(disk, "device") ?: "?", *slot = json_str(disk, "slot");
+        _cleanup_json_ json_object *event = manager_event_about(m, "disk-lost", NULL, device);
+        _cleanup_free_ char *all = in_one_line(json_array(disk, "lost"));
+        LogSubject subject = { .slot = slot };
 
-        return s ?: name ? manager_slot(m, name) : NULL;
+        log_write(LOG_CRIT, LOG_MESSAGE_DISK_LOST, &subject, "The disk %s is gone and still in use; %s. Lost: %s", device,
+                  slot ? "its slot has another card now" : "nothing tells which slot it was in", all ?: "?");
+        if (slot)
+                json_set_str(event, "slot", slot);
+        json_set(event, "lost", json_ref(json_array(disk, "lost")));
+        manager_tell(m, event);
 }
 
-ManagedSlot *manager_slot_of_removal(Manager *m, const Removal *r, size_t i) {
-        return slot_named(m, removal_slot(r, i), removal_port(r, i));
+static void tell_disks_lost(Manager *m, json_object *before, json_object *now) {
+        for (size_t i = 0; i < json_len(now); i++)
+                if (!has_device(before, json_str(json_at(now, i), "device")))
+                        tell_disk_lost(m, json_at(now, i));
 }
 
 /* Newest first. */
@@ -104,7 +100,7 @@ void manager_recall_outcomes(Manager *m, json_object *entries) {
         /* Those that were seen before the records could be read. */
         for (size_t i = 0; i < m->n_slots; i++) {
                 take_recalled(m->slots[i]);
-                show(m->slots[i], NULL);
+                manager_show_slot(m->slots[i], NULL, false);
                 if (!*slot_get(m->slots[i], SLOT_TEXT_CARD_ADDRESS))
                         manager_guard_slot(m, m->slots[i]);
         }
@@ -138,7 +134,7 @@ static int take_left(ManagedSlot *s, json_object *entry) {
         if (*port && !kept && light_attention(s->manager, s, left ? "on" : "off") < 0)
                 log_plain(LOG_WARNING, "The attention LED of slot %s cannot be set.", name);
         if (left)
-                manager_card_lost(s->manager, s, json_array(entry, "lost"));
+                tell_card_lost(s->manager, s, json_array(entry, "lost"));
         return 0;
 }
 
@@ -158,16 +154,16 @@ static int add_slot(Manager *m, json_object *entry) {
                 return r;
 
         take_recalled(s);
-        show(s, entry);
+        manager_show_slot(s, entry, false);
         s->seen = true;
         if (!*slot_get(s, SLOT_TEXT_CARD_ADDRESS))
                 manager_guard_slot(m, s); /* the daemon was away since it was safe */
         manager_slot_seen(m, s);
         ManagedSlot *added = m->slots[m->n_slots++] = TAKE_PTR(s);
-        slot_bus_added(added);
+        manager_show_new_slot(added);
         r = take_left(added, entry);
         if (added->left)
-                show(added, NULL);
+                manager_show_slot(added, NULL, false);
         assert_light(added);
         return r;
 }
@@ -221,13 +217,13 @@ static int update_slot(ManagedSlot *s, json_object *entry) {
         int r = take_left(s, entry);
         if (r < 0)
                 return r;
-        show(s, entry);
+        manager_show_slot(s, entry, false);
         if (!manager_running_at_slot(s->manager, slot_get(s, SLOT_TEXT_NAME), slot_get(s, SLOT_TEXT_PORT)))
                 forget_outcome(s, card, serial);
         bool withdrawn = s->withdrawn;
         end_withdrawal(s);
         if (s->outcome != before || s->withdrawn != withdrawn)
-                show(s, NULL);
+                manager_show_slot(s, NULL, false);
         assert_light(s);
         manager_slot_seen(s->manager, s);
         return 0;
@@ -250,7 +246,7 @@ static void drop_unseen(Manager *m) {
                 /* A slot whose removal runs can be between two drivers at this moment. */
                 if (s->seen || manager_running_at_slot(m, name, port))
                         continue;
-                slot_bus_removed(s);
+                manager_hide_slot(s);
                 m->slots[i] = m->slots[--m->n_slots];
                 slot_free(s);
         }
@@ -280,11 +276,11 @@ void manager_take_scan(json_object *topology, const char *why_not, void *userdat
                 log_plain(LOG_ERR, "The machine could not be scanned: %s. What is shown of the slots may be out of date.",
                                 why_not ?: "the scan has no slots in it");
                 for (size_t i = 0; i < m->n_slots; i++)
-                        show_as(m->slots[i], NULL, true);
+                        manager_show_slot(m->slots[i], NULL, true);
                 return;
         }
 
-        manager_disks_lost(m, json_array(m->topology, "vanished"), json_array(topology, "vanished"));
+        tell_disks_lost(m, json_array(m->topology, "vanished"), json_array(topology, "vanished"));
         json_object_put(m->topology);
         m->topology = json_ref(topology);
         for (size_t i = 0; i < m->n_slots; i++)
@@ -300,22 +296,43 @@ void manager_take_scan(json_object *topology, const char *why_not, void *userdat
                 look_for_presses(m);
 }
 
-void manager_show_leds(ManagedSlot *s, const char *power, const char *attention) {
-        const Removal *removal = manager_removal_of_slot(s->manager, slot_get(s, SLOT_TEXT_NAME), slot_get(s, SLOT_TEXT_PORT));
-        SlotView view;
-
-        if (slot_view_make(s, NULL, removal, &view) < 0)
-                return;
-        if ((power && slot_view_set(&view, SLOT_TEXT_POWER_LED, power) < 0) ||
-            (attention && slot_view_set(&view, SLOT_TEXT_ATTENTION_LED, attention) < 0))
-                log_plain(LOG_ERR, "Slot %s: its indicators cannot be shown: %s", slot_get(s, SLOT_TEXT_NAME), strerror(ENOMEM));
-        slot_show(s, &view);
+static void on_started(Removal *r, void *userdata) {
+        for (size_t i = 0; i < removal_n_slots(r); i++) {
+                ManagedSlot *slot = manager_slot_of_removal(userdata, r, i);
+                if (!slot)
+                        continue;
+                slot->outcome = _OUTCOME_INVALID;
+                slot->withdrawn = false; /* its lights are this one's now */
+                manager_refresh_slot(slot);
+        }
 }
 
-void manager_slot_leds(Manager *m, const Removal *r, json_object *event) {
+/* A worker's `led`. */
+static void on_told(Removal *r, json_object *event, void *userdata) {
         const char *name = json_str(event, "slot");
-        ManagedSlot *s = name ? slot_named(m, name, json_str(event, "port")) : manager_slot_of_removal(m, r, 0);
 
+        if (!streq_ptr(json_str(event, "type"), "led"))
+                return;
+        ManagedSlot *s = name ? manager_slot_named(userdata, name, json_str(event, "port")) : manager_slot_of_removal(userdata, r, 0);
         if (s)
                 manager_show_leds(s, json_str(event, "power"), json_str(event, "attention"));
 }
+
+static void on_ended(Removal *r, void *userdata) {
+        Manager *m = userdata;
+
+        for (size_t i = 0; i < removal_n_slots(r); i++) {
+                ManagedSlot *slot = manager_slot_of_removal(m, r, i);
+                if (slot)
+                        slot->outcome = r->kind == KIND_REMOVE ? r->outcome : _OUTCOME_INVALID;
+                manager_refresh_slot(slot);
+        }
+        scanner_distrust(m->scanner);
+        manager_rescan(m);
+}
+
+const RemovalListener slots_listener = {
+        .started = on_started,
+        .told = on_told,
+        .ended = on_ended,
+};

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "step/step.h"
-#include "manager.h"
+#include "ports.h"
 
 /* What is wanted of the guard, port by port: it follows from the steps that hold slots and let them go. */
 
@@ -26,7 +26,7 @@ void manager_give_back_press(Manager *m, const char *port, const char *why) {
                 guard_give_back(guard_of(m), port, why);
 }
 
-void manager_watch_slot(Manager *m, const Removal *r) {
+static void watch(Manager *m, const Removal *r) {
         for (size_t i = 0; i < removal_n_slots(r); i++)
                 if (manager_want(m, removal_port(r, i), PORT_WANT_WATCH) < 0)
                         log_plain(LOG_WARNING, "Slot %s cannot be watched: a second press of its button will not be noticed.", removal_slot(r, i));
@@ -52,7 +52,7 @@ static bool is_others(Manager *m, const Removal *r, const char *port) {
 }
 
 /* A removal that nobody could end is still the slot's: a second press and a pulled card are to be noticed there. */
-void manager_unwatch_slot(Manager *m, const Removal *r) {
+static void unwatch(Manager *m, const Removal *r) {
         PortWant want = r->given_up ? PORT_WANT_CLAIM : PORT_WANT_NOTHING;
 
         for (size_t i = 0; i < removal_n_slots(r); i++)
@@ -76,7 +76,7 @@ static PortWant want_of_step(const Removal *r, bool hold, StepPhase phase) {
         return !hold ? PORT_WANT_YIELD : over ? PORT_WANT_WATCH : PORT_WANT_CLAIM;
 }
 
-void manager_step_at_ports(Manager *m, Removal *r, StepPhase phase) {
+static void take_step(Manager *m, Removal *r, StepPhase phase) {
         bool hold = streq_ptr(r->step, step_type_to_string(STEP_HOLD)), let_go = streq_ptr(r->step, step_type_to_string(STEP_RELEASE));
         const char *port = json_object_get_string(json_at(r->step_ports, r->step_index));
 
@@ -121,3 +121,42 @@ void manager_guard_slot(Manager *m, const ManagedSlot *s) {
                 log_plain(LOG_WARNING, "Slot %s cannot be guarded: its light stays as it is when somebody powers it up again.",
                                 slot_get(s, SLOT_TEXT_NAME));
 }
+
+static void on_started(Removal *r, void *userdata) {
+        watch(userdata, r);
+}
+
+static void on_told(Removal *r, json_object *event, void *userdata) {
+        StepPhase phase = (StepPhase) step_phase_from_string(json_str(event, "phase"));
+
+        if (streq_ptr(json_str(event, "type"), "step") && phase >= 0)
+                take_step(userdata, r, phase);
+}
+
+/* Nothing comes of the press that it was started for. */
+static void on_unbegun(Removal *r, const char *why, void *userdata) {
+        if (r->trigger == TRIGGER_BUTTON && r->port)
+                manager_give_back_press(userdata, r->port, why);
+}
+
+static void on_ended(Removal *r, void *userdata) {
+        Manager *m = userdata;
+
+        unwatch(m, r);
+        for (size_t i = 0; i < removal_n_slots(r); i++) {
+                const ManagedSlot *slot = manager_slot_of_removal(m, r, i);
+                const char *port = removal_port(r, i);
+
+                if (r->pressed && port && manager_look_at_slot(m, port) < 0)
+                        log_plain(LOG_WARNING, "Slot %s cannot be looked at after its button was pressed.", removal_slot(r, i) ?: "?");
+                if (slot)
+                        manager_guard_slot(m, slot);
+        }
+}
+
+const RemovalListener ports_listener = {
+        .started = on_started,
+        .told = on_told,
+        .unbegun = on_unbegun,
+        .ended = on_ended,
+};

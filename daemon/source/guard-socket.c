@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "base/run-dir.h"
-#include "socket.h"
+#include "guard-socket.h"
 
 int guard_connect(const char *name) {
         struct sockaddr_un address;
