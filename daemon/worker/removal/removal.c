@@ -1,8 +1,14 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* A removal from its request on. A command's is planned first and refused without touching anything; a button's holds the
+ * slot first, because the kernel powers it off 5 s after the press whatever we think, and is planned then. Both take the same
+ * way from there. */
 #include <errno.h>
 #include <sys/utsname.h>
 
 #include "base/clock.h"
+#include "daemon/worker/lost/last-seen.h"
+#include "daemon/worker/press.h"
+#include "daemon/worker/verbs.h"
 #include "engine/certificate.h"
 #include "engine/state-dir.h"
 #include "kernel/log/kmsg-since.h"
@@ -11,7 +17,10 @@
 #include "step/ending/units.h"
 #include "removal.h"
 
+#define LOOK_USEC (30 * USEC_PER_SEC) /* in which a held slot's machine is looked at again where that fails */
+
 enum {
+        LOOK_AGAIN_MSEC = 1000,
         GO_TIMEOUT_MSEC = 60 * 1000,
         RECORDS_KEPT = 1000,
         LOCK_POLL_MSEC = 200,           /* flock() has no waiting with a deadline and a cancel */
@@ -162,4 +171,161 @@ const char *removal_first_remedy(const Removal *m) {
         json_object *remedies = json_array(json_at(json_array(m->plan->doc, "blockers"), 0), "remedy");
 
         return json_len(remedies) > 0 ? json_object_get_string(json_at(remedies, 0)) : NULL;
+}
+
+/* Of a card that is gone from one of the slots; NULL where nothing is. */
+static char *what_is_left(const Plan *p) {
+        for (size_t i = 0; i < plan_n_slots(p); i++) {
+                const char *name = json_str(plan_slot(p, i), "name");
+                _cleanup_free_ char *left = last_seen_left(last_seen_key(json_str(plan_slot(p, i), "port"), name));
+                if (left)
+                        return strf("the card of slot %s was pulled or lost its power, and not all of it is gone (%s)", name ?: "?", left);
+        }
+        return NULL;
+}
+
+char *removal_objection(const Removal *m, const char **ret_code) {
+        const char *digest = json_str(json_get(m->request.doc, "options"), "digest");
+        json_object *blockers = json_array(m->plan->doc, "blockers");
+        _cleanup_free_ char *slots = plan_slot_words(m->plan);
+
+        switch (plan_verdict(m->plan)) {
+        case PLAN_NOTHING: {
+                _cleanup_free_ char *left = what_is_left(m->plan);
+                *ret_code = left ? "blocked" : "empty-slot";
+                return left ? TAKE_PTR(left) : strf("there is no card with power in slot %s", slots);
+        }
+        case PLAN_BLOCKED: {
+                json_object *first = json_at(blockers, 0);
+                *ret_code = "blocked";
+                return strf("%s: %s%s%s%s", json_str(first, "code") ?: "?", json_str(first, "what") ?: "",
+                            json_str(first, "evidence") ? " (" : "", json_str(first, "evidence") ?: "",
+                            json_str(first, "evidence") ? ")" : "");
+        }
+        default:
+                break;
+        }
+
+        if (!digest || streq_ptr(digest, plan_digest(m->plan)))
+                return NULL;
+        *ret_code = "stale";
+        return strf("the plan is now %s, not %s: the machine has changed since it was shown", plan_digest(m->plan), digest);
+}
+
+/* The slot is held, so there is time to look once more at what could not be looked at: what was odd may have been on its way. */
+static int look_held(Removal *m, Plan **ret) {
+        uint64_t deadline = now_monotonic() + LOOK_USEC;
+
+        for (;;) {
+                int r = request_look_again(&m->request);
+                const char *what = r < 0 ? "the machine cannot be looked at" : "no plan can be made";
+
+                if (r >= 0)
+                        r = request_plan_removal(&m->request, ret);
+                if (r >= 0)
+                        return 0;
+                if (r == -ENODEV || now_monotonic() >= deadline)
+                        return step_fail(&m->engine.run, r, "%s: %s", what, strerror(-r));
+                step_pause(&m->engine.run, LOOK_AGAIN_MSEC);
+                if (step_cancelled(&m->engine.run))
+                        return step_fail(&m->engine.run, -ECANCELED, "cancelled while the machine could not be looked at");
+        }
+}
+
+/* Plans anew with the slot held (a button's removal). The hold stays the first step, so the journal stays true. */
+static int plan_held(Removal *m) {
+        Plan *plan = NULL;
+
+        tell_state(m, "planning");
+        int r = removal_take_machine(m);
+        if (r == -ECANCELED)
+                return step_fail(&m->engine.run, r, "cancelled while another removal was running");
+        if (r < 0)
+                return step_fail(&m->engine.run, r, "the machine cannot be taken: %s", strerror(-r));
+        if (r > 0)
+                tell_state(m, "planning"); /* it was waiting */
+        r = look_held(m, &plan);
+        if (r < 0)
+                return r;
+
+        plan_free(m->plan);
+        m->plan = m->engine.plan = plan;
+        tell_plan(m);
+        r = journal_replace_plan(m->journal, plan);
+        return r < 0 ? step_fail(&m->engine.run, r, "the plan cannot be written down: %s", strerror(-r)) : 0;
+}
+
+int removal_run_held(Removal *m) {
+        const char *code = NULL;
+
+        int r = plan_held(m);
+        if (r < 0)
+                return removal_go_back(m, r == -ECANCELED ? "cancelled" : "failed", m->engine.run.why);
+        _cleanup_free_ char *why = removal_objection(m, &code);
+        return why ? removal_go_back(m, code, why) : removal_go_forward(m);
+}
+
+static int run_button(Removal *m) {
+        PlanRequest request = request_for_planner(&m->request);
+
+        int r = plan_hold(m->request.slot, &request, &m->plan);
+        if (r < 0)
+                return r;
+        r = removal_begin(m);
+        if (r < 0) {
+                press_call_off(&m->plan->steps[0], &m->request.policy.limits);
+                return removal_end_unwritable(m, r);
+        }
+        r = engine_forward(&m->engine);
+        if (r < 0)
+                return removal_go_back(m, r == -ECANCELED ? "cancelled" : "failed", m->engine.run.why);
+        if (m->io->refuse)
+                return removal_go_back(m, "blocked", m->io->refuse);
+        tell_led(m, LED_WORKING);
+        return removal_run_held(m);
+}
+
+static int run_command(Removal *m) {
+        const char *code = NULL;
+
+        int r = removal_take_machine(m);
+        if (r == -ECANCELED)
+                return removal_end(m, OUTCOME_RESTORED, "cancelled", "cancelled while another removal was running", NULL);
+        if (r > 0)
+                r = request_look_again(&m->request);
+        if (r >= 0)
+                r = request_plan_removal(&m->request, &m->plan);
+        if (r < 0)
+                return removal_end(m, OUTCOME_REFUSED, "failed", strerror(-r), NULL);
+
+        tell_plan(m);
+        _cleanup_free_ char *why = removal_objection(m, &code);
+        if (streq_ptr(code, "empty-slot"))
+                return removal_end(m, OUTCOME_NOTHING, code, why, NULL);
+        r = removal_begin(m);
+        if (r < 0)
+                return removal_end_unwritable(m, r);
+        return why ? removal_end(m, OUTCOME_REFUSED, code, why, removal_first_remedy(m)) : removal_go_forward(m);
+}
+
+/* A press needs no look to be held and written down: that could fail, or take longer than the kernel waits. */
+static int understand(WorkerIo *io, json_object *request, bool press, Request *ret) {
+        const char *target = json_str(request, "target"), *port = press && target ? startswith(target, "port:") : NULL;
+
+        return port ? request_understand_press(io, request, port, ret) : request_understand(io, request, ret);
+}
+
+int worker_run(WorkerIo *io, json_object *request) {
+        _cleanup_(removal_done) Removal m = { .io = io, .lock = -EBADF, .started = now_monotonic() };
+        bool press = streq_ptr(json_str(request, "trigger"), "button");
+
+        int r = understand(io, request, press, &m.request);
+        if (r < 0)
+                return r;
+        tell_target(&m);
+
+        if (!removal_may_go(&m))
+                return 0;
+
+        return press && m.request.slot->service ? run_button(&m) : run_command(&m);
 }

@@ -7,7 +7,7 @@
 #include "engine/engine.h"
 #include "led/led.h"
 
-/* What the parts of a removal in the worker share: removal/run.c begins one, removal/resume.c goes on with one, both come to
+/* What the parts of a removal in the worker share: removal/removal.c begins one, removal/resume.c goes on with one, both come to
  * removal/ending.c; worker/tell.c tells the daemon. */
 
 typedef struct Removal {
@@ -41,10 +41,10 @@ int removal_begin(Removal *m);
 /* Of the plan's first blocker, or NULL. */
 const char *removal_first_remedy(const Removal *m);
 
-/* removal/run.c: why the plan is not carried out and the code of that, or NULL. Newly allocated. */
+/* Why the plan is not carried out and the code of that, or NULL. Newly allocated. */
 char *removal_objection(const Removal *m, const char **ret_code);
 
-/* removal/run.c: from a held slot on: plan, object or go. */
+/* From a held slot on: plan, object or go. */
 int removal_run_held(Removal *m);
 
 /* removal/ending.c. Each tells and writes down the ending, and returns 0. */
