@@ -3,7 +3,7 @@
 #include <errno.h>
 #include <poll.h>
 
-#include "engine/engine-parts.h"
+#include "engine/engine.h"
 #include "kernel/process/apart.h"
 #include "step/ending/holder-freeze.h"
 #include "step/ending/take-mappings.h"

@@ -2,7 +2,7 @@
 #include <errno.h>
 
 #include "base/clock.h"
-#include "engine/engine-parts.h"
+#include "engine/engine.h"
 #include "engine/identity.h"
 #include "kernel/sysfs/attr.h"
 

@@ -4,7 +4,7 @@
 #include <errno.h>
 
 #include "base/clock.h"
-#include "engine/engine-parts.h"
+#include "engine/engine.h"
 
 static bool is_frame(const Engine *e, size_t n) {
         return e->plan->steps[n].frame;

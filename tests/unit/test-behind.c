@@ -7,7 +7,7 @@
 #include <sys/stat.h>
 
 #include "base/clock.h"
-#include "engine/engine-parts.h"
+#include "engine/engine.h"
 #include "kernel/process/apart.h"
 #include "engine-world.h"
 #include "own-processes.h"

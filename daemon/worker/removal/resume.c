@@ -5,7 +5,7 @@
 #include "base/clock.h"
 #include "base/parse.h"
 #include "daemon/worker/verbs.h"
-#include "engine/engine-parts.h"
+#include "engine/engine.h"
 #include "engine/state-dir.h"
 #include "config.h"
 #include "removal.h"
