@@ -9,7 +9,7 @@
 #include <sys/un.h>
 
 #include "base/clock.h"
-#include "base/utf8.h"
+#include "base/util.h"
 #include "log.h"
 
 #define PATIENCE_USEC (100 * USEC_PER_MSEC) /* once; then nobody waits until a line gets through again */

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include <stdarg.h>
 
-#include "base/utf8.h"
+#include "base/util.h"
 #include "output.h"
 
 Output output = { .legend = true };

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include <ctype.h>
 
-#include "base/utf8.h"
+#include "base/util.h"
 #include "kernel/sysfs/public-path.h"
 #include "view.h"
 

@@ -3,7 +3,7 @@
 #include <json-c/printbuf.h>
 
 #include "base/json.h"
-#include "base/utf8.h"
+#include "base/util.h"
 
 enum {
         /* Deep enough for everything we write (a plan nests 6 levels), shallow enough for any stack. */

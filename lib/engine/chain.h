@@ -56,3 +56,7 @@ int chain_verify(json_object **ret);
 /* The same, for a second: what is not right must be so for longer than a moment. -EAGAIN: somebody writes, or it is another problem each
  * time. */
 int chain_verify_patiently(json_object **ret);
+
+/* Deletes the records of the oldest removals so that at most `keep` stay. One that has not ended is never deleted, nor one whose
+ * certificate is not the oldest of all: the chain of certificates stays whole (chain.h). */
+void removals_prune(size_t keep);

@@ -7,7 +7,6 @@
 #include "base/clock.h"
 #include "base/fileio.h"
 #include "base/parse.h"
-#include "engine/chain.h"
 #include "engine/state-dir.h"
 #include "config.h"
 
@@ -113,31 +112,6 @@ bool removal_may_be_under_way(const char *dir) {
                 return true;
         _cleanup_close_ int fd = open(journal, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
         return fd < 0 || (piece_has(fd, false, boot) != 0 && piece_has(fd, true, "\"ev\":\"end\"") <= 0);
-}
-
-static void record_delete(const char *dir) {
-        static const char *const files[] = { "plan.json", "plan.json.new", "certificate.json", "certificate.json.new", "journal" };
-
-        for (size_t i = 0; i < ELEMENTSOF(files); i++) {
-                _cleanup_free_ char *path = strf("%s/%s", dir, files[i]);
-                if (path)
-                        (void) unlink(path);
-        }
-        (void) rmdir(dir);
-}
-
-void removals_prune(size_t keep) {
-        _cleanup_free_ uint64_t *ids = NULL;
-        size_t n = 0;
-
-        _cleanup_close_ int lock = -EBADF;
-        if (removal_ids(&ids, &n) < 0 || n <= keep || chain_lock(0, &lock) < 0)
-                return; /* the next one does it: nobody's removal waits for that */
-        for (size_t i = 0; i + keep < n; i++) {
-                _cleanup_free_ char *dir = strf("%s/removals/%ju", state_dir(), (uintmax_t) ids[i]);
-                if (dir && removal_has_ended(dir) && chain_let_go(ids[i]))
-                        record_delete(dir);
-        }
 }
 
 int state_lock_open(const char *name, int *ret_fd) {

@@ -22,10 +22,6 @@ bool removal_has_ended(const char *dir);
  * more than a page is read, however long it is. May say yes of a record that cannot be read, or of one that ended with a long story. */
 bool removal_may_be_under_way(const char *dir);
 
-/* Deletes the records of the oldest removals so that at most `keep` stay. One that has not ended is never deleted, nor one whose
- * certificate is not the oldest of all: the chain of certificates stays whole (chain.h). */
-void removals_prune(size_t keep);
-
 /* A file of the state directory (which is made if need be) for flock(2) to work on. */
 int state_lock_open(const char *name, int *ret_fd);
 

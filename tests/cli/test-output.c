@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-#include "base/utf8.h"
+#include "base/util.h"
 #include "cli/text/output.h"
 #include "check.h"
 

@@ -11,6 +11,7 @@
 #include "base/fileio.h"
 #include "base/run-dir.h"
 #include "plan-text.h"
+#include "engine/chain.h"
 #include "engine/journal.h"
 #include "engine/state-dir.h"
 #include "kernel/process/apart.h"

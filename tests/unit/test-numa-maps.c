@@ -6,7 +6,6 @@
 #include "base/clock.h"
 #include "base/fileio.h"
 #include "holders/memory/memory-holder.h"
-#include "holders/memory/numa-maps.h"
 #include "test.h"
 
 static void check(const char *text, int node, int want, uint64_t sum) {

@@ -6,9 +6,187 @@
 #include "base/fileio.h"
 #include "base/parse.h"
 #include "holders/memory/memory-holder.h"
-#include "holders/memory/numa-maps.h"
 #include "holders/process.h"
 #include "holders/scan/scan-crew.h"
+#include "kernel/memory/node-memory.h"
+
+enum {
+        /* Of a line without its file: pages on each of the kernel's nodes (MAX_NUMNODES), and a policy that lists them. */
+        LINE_SIZE = 64 * 1024,
+};
+
+/* Decimal digits from *p on, not beyond end. */
+static int take_number(const char **p, const char *end, uint64_t *ret) {
+        uint64_t v = 0;
+        const char *start = *p;
+
+        for (; *p < end && **p >= '0' && **p <= '9'; (*p)++)
+                if (__builtin_mul_overflow(v, 10, &v) || __builtin_add_overflow(v, (uint64_t) (**p - '0'), &v))
+                        return -EBADMSG;
+        if (*p == start)
+                return -EBADMSG;
+        *ret = v;
+        return 0;
+}
+
+static bool take_word(const char **p, const char *end, const char *word) {
+        size_t n = strlen(word);
+
+        if ((size_t) (end - *p) < n || strncmp(*p, word, n) != 0)
+                return false;
+        *p += n;
+        return true;
+}
+
+/* "N2=512": the pages on our node; another node's, or another word, changes nothing. */
+static int take_pages(const char *p, const char *end, int node, uint64_t *pages) {
+        uint64_t n, count;
+
+        if (!take_word(&p, end, "N") || p >= end || *p < '0' || *p > '9')
+                return 0;
+        if (take_number(&p, end, &n) < 0 || !take_word(&p, end, "=") || take_number(&p, end, &count) < 0 || p != end)
+                return -EBADMSG;
+        if (n == (uint64_t) node && __builtin_add_overflow(*pages, count, pages))
+                return -EBADMSG;
+        return 0;
+}
+
+static int take_page_size(const char *p, const char *end, uint64_t *kib) {
+        if (!take_word(&p, end, "kernelpagesize_kB="))
+                return 0;
+        return take_number(&p, end, kib) < 0 || p != end || *kib == 0 ? -EBADMSG : 0;
+}
+
+/* "bind:1", "bind=static:1-2", "weighted interleave:0,2" (mm/mempolicy.c:mpol_to_str), up to the list of nodes. */
+static bool take_mode(const char **p, const char *end, bool *ret_binds) {
+        static const char *const modes[] = { "bind", "interleave", "weighted interleave", "prefer (many)" };
+
+        for (size_t i = 0; i < ELEMENTSOF(modes); i++)
+                if (take_word(p, end, modes[i])) {
+                        *ret_binds = streq(modes[i], "bind");
+                        while (*p < end && **p != ':' && **p != ' ')
+                                (*p)++;
+                        return take_word(p, end, ":");
+                }
+        return false;
+}
+
+static void look_at_policy(const char *p, const char *end, const int *nodes, size_t n, NumaUse *use) {
+        bool binds;
+
+        if (!take_mode(&p, end, &binds))
+                return;
+        const char *blank = memchr(p, ' ', (size_t) (end - p)) ?: end;
+        _cleanup_free_ char *list = strndup(p, (size_t) (blank - p));
+        if (!list || node_list_has(list, nodes[0]) <= 0)
+                return;
+        use->named = true;
+        if (binds && node_list_within(list, nodes, n) > 0)
+                use->bound = true;
+}
+
+/* "ADDRESS POLICY [file=NAME] [anon=N] ... N0=PAGES ... kernelpagesize_kB=SIZE" (fs/proc/task_mmu.c:show_numa_map).
+ * A blank within a file name is escaped; the policy may contain some ("prefer (many):0"), but never a word of ours. The page
+ * size comes last, and only where there are pages. */
+static int add_line(const char *line, size_t length, const int *nodes, size_t n, NumaUse *use) {
+        const char *end = line + length;
+        uint64_t pages = 0, kib = 0, bytes;
+
+        size_t digits = strspn(line, "0123456789abcdef");
+        if (digits == 0 || digits > 16 || digits >= length || line[digits] != ' ')
+                return -EBADMSG;
+
+        look_at_policy(line + digits + 1, end, nodes, n, use);
+        for (const char *p = line + digits + 1; p < end;) {
+                const char *blank = memchr(p, ' ', (size_t) (end - p)) ?: end;
+                int r = take_pages(p, blank, nodes[0], &pages);
+                if (r >= 0)
+                        r = take_page_size(p, blank, &kib);
+                if (r < 0)
+                        return r;
+                p = blank < end ? blank + 1 : end;
+        }
+
+        if (pages > 0 && kib == 0)
+                return -EBADMSG;
+        if (__builtin_mul_overflow(kib, 1024, &bytes) || __builtin_mul_overflow(bytes, pages, &bytes) ||
+            __builtin_add_overflow(use->bytes, bytes, &use->bytes))
+                return -EBADMSG;
+        return 0;
+}
+
+int numa_maps_add(const char *text, const int *nodes, size_t n, NumaUse *use) {
+        while (*text) {
+                size_t length = strcspn(text, "\n");
+                int r = add_line(text, length, nodes, n, use);
+                if (r < 0)
+                        return r;
+                text += length + (text[length] == '\n');
+        }
+        return 0;
+}
+
+int numa_maps_sum(const char *text, int node, uint64_t *ret) {
+        NumaUse use = { 0 };
+
+        int r = numa_maps_add(text, &node, 1, &use);
+        if (r < 0)
+                return r;
+        *ret = use.bytes;
+        return 0;
+}
+
+/* The next line, without the name of its file: however deep that lies, the kernel writes its path (fs/seq_file.c:seq_path), and whoever has such a
+ * file is not to have our memory. 1; 0: there is none; or a negative errno. */
+static int read_line(FILE *f, char line[static LINE_SIZE], size_t *ret_length) {
+        static const char file[] = "file=";
+        size_t n = 0, word = 0;
+        bool is_name = false;
+        int c;
+
+        errno = 0;
+        while ((c = getc_unlocked(f)) != EOF && c != '\n') {
+                is_name = is_name && c != ' ';
+                if (is_name)
+                        continue;
+                if (n == LINE_SIZE - 1)
+                        return -EBADMSG;
+                line[n++] = (char) c;
+                if (c == ' ')
+                        word = n;
+                is_name = n - word == strlen(file) && memcmp(line + word, file, strlen(file)) == 0;
+        }
+        line[n] = '\0';
+        *ret_length = n;
+        return ferror(f) ? -errno : c != EOF || n > 0;
+}
+
+int numa_maps_use_of(int dirfd, const int *nodes, size_t n, uint64_t deadline, NumaUse *ret) {
+        _cleanup_close_ int fd = openat(dirfd, "numa_maps", O_RDONLY | O_CLOEXEC);
+        if (fd < 0)
+                return -errno;
+        _cleanup_fclose_ FILE *f = fdopen(fd, "re");
+        if (!f)
+                return -errno;
+        (void) TAKE_FD(fd);
+
+        char line[LINE_SIZE];
+        size_t length;
+        NumaUse use = { 0 };
+        bool late = false;
+        int r;
+
+        while (!late && (r = read_line(f, line, &length)) > 0) {
+                r = add_line(line, length, nodes, n, &use);
+                if (r < 0)
+                        return r;
+                late = now_monotonic() >= deadline;
+        }
+        if (!late && r < 0)
+                return r;
+        *ret = use;
+        return late;
+}
 
 static void holder_done(MemoryHolder *h) {
         free(h->comm);

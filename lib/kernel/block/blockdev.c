@@ -7,9 +7,7 @@
 
 #include "base/fileio.h"
 #include "kernel/block/blockdev.h"
-#include "kernel/block/claims.h"
 #include "kernel/mounts/mountinfo.h"
-#include "kernel/process/apart.h"
 #include "kernel/sysfs/attr.h"
 #include "kernel/sysfs/listing.h"
 
@@ -55,25 +53,6 @@ int blockdev_node(dev_t dev, char **ret) {
                 }
         }
         return -ENODEV;
-}
-
-/* Reading only: a device that was open for writing makes udev look at it anew when it is closed. */
-static int claim_apart(void *data, char **ret_text) {
-        _cleanup_close_ int fd = open(data, O_RDONLY | O_EXCL | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
-
-        return fd < 0 ? -errno : 0;
-}
-
-int blockdev_claimed(dev_t dev, uint64_t timeout_usec) {
-        const ApartOptions options = { .timeout_usec = timeout_usec };
-        _cleanup_free_ char *path = NULL;
-
-        if (claim_is_held(dev))
-                return 0;
-        int r = blockdev_node(dev, &path);
-        if (r >= 0)
-                r = run_apart(claim_apart, path, &options, NULL);
-        return r == -EBUSY ? 1 : r == -ENODEV || r == -ENXIO ? 0 : r;
 }
 
 bool superblock_exists(const char *type, const char *name) {

@@ -15,11 +15,6 @@ int blockdev_number_of_path(const char *path, dev_t *ret);
 /* The node that the kernel names for it: "/dev/nvme0n1p1". -ENODEV without the device. */
 int blockdev_node(dev_t dev, char **ret);
 
-/* Does anybody else have it for himself alone: a mounted file system (detached mounts that nobody sees included), swap, dm, md, a
- * program that opened it so? 1, 0, or a negative errno; -EINPROGRESS when the kernel did not say in time. No device: 0, as for one that
- * this process has itself (claims.h). */
-int blockdev_claimed(dev_t dev, uint64_t timeout_usec);
-
 /* Is there a super block of the type on it still? The kernel has a folder in /sys/fs for each that xfs, ext4, f2fs know. */
 bool superblock_exists(const char *type, const char *name);
 

@@ -25,3 +25,8 @@ void claims_sweep(void);
 
 /* Was it ours until it was gone? Then nobody had a super block, swap or another device on it. In this process's memory alone. */
 bool claim_lasted(dev_t dev);
+
+/* Does anybody else have it for himself alone: a mounted file system (detached mounts that nobody sees included), swap, dm, md, a
+ * program that opened it so? 1, 0, or a negative errno; -EINPROGRESS when the kernel did not say in time. No device: 0, as for one that
+ * this process has itself (claims.h). */
+int blockdev_claimed(dev_t dev, uint64_t timeout_usec);

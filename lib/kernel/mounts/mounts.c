@@ -5,8 +5,11 @@
 #include "base/clock.h"
 #include "kernel/mounts/mount-ns-budget.h"
 #include "kernel/mounts/mounts.h"
-#include "kernel/mounts/unmount.h"
 #include "kernel/process/apart.h"
+
+bool mount_is_name(const char *type, const char *root) {
+        return streq_ptr(type, "nsfs") && root && !startswith(root, "mnt:") && !startswith(root, "ipc:");
+}
 
 bool mounted_fs_is(const MountedFs *fs, const MountEntry *m) {
         return (fs->dev == 0 || m->dev == fs->dev) && streq(m->type, fs->type);

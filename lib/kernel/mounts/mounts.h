@@ -44,3 +44,7 @@ int mount_tables_for_each(bool all, int (*visit)(const MountNs *ns, const MountE
  * through; UINT64_MAX in the host's own. 1: some were passed over for want of time. */
 typedef int (*mount_ns_visit_t)(const MountNs *ns, int proc_fd, size_t max, uint64_t until, void *data);
 int mount_ns_for_each(mount_ns_visit_t visit, void *data);
+
+/* Is that a name of a namespace ("net:[4026532600]" of nsfs) that may go with what it is mounted on? Whoever is in the namespace keeps
+ * it. What is in the memory of a mount or IPC namespace would be lost with its name. */
+bool mount_is_name(const char *type, const char *root);

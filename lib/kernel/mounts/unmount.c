@@ -83,10 +83,6 @@ static int umount_one(Unmount *u, const MountEntry *m, int proc_fd, const char *
         return r;
 }
 
-bool mount_is_name(const char *type, const char *root) {
-        return streq_ptr(type, "nsfs") && root && !startswith(root, "mnt:") && !startswith(root, "ipc:");
-}
-
 static bool is_name_on(const IdMap *places, const MountEntry *m) {
         size_t i;
 

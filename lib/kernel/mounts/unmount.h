@@ -3,10 +3,6 @@
 
 #include "kernel/mounts/mounts.h"
 
-/* Is that a name of a namespace ("net:[4026532600]" of nsfs) that may go with what it is mounted on? Whoever is in the namespace keeps
- * it. What is in the memory of a mount or IPC namespace would be lost with its name. */
-bool mount_is_name(const char *type, const char *root);
-
 /* Takes away all mounts of it in all mount namespaces that are not busy, the ones made last first, and such
  * names on them. In namespaces that anybody may have made each user has his share of the time, round after round: who has a hundred thousand
  * there, or makes new ones as fast as they go, keeps nobody else's from being taken. He makes it neither endless nor longer than 11 s or half the

@@ -5,7 +5,7 @@
 #include <errno.h>
 
 #include "base/pointer-set.h"
-#include "plan/scope/scope-internal.h"
+#include "plan/scope/scope.h"
 
 /* Those of `all` that are in `own`, or not in `theirs`. */
 static int keep(const void **all, size_t n, const void *const *own, size_t n_own, const void *const *theirs, size_t n_theirs, const void ***ret,

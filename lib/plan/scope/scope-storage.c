@@ -5,7 +5,7 @@
 #include <errno.h>
 
 #include "plan/find/nested-mounts.h"
-#include "plan/scope/scope-internal.h"
+#include "plan/scope/scope.h"
 
 typedef struct Stack {
         const Topology *t;

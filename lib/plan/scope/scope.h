@@ -101,3 +101,14 @@ json_object *scope_slot_json(const Slot *slot);
 json_object *scope_inner_json(const Scope *s); /* the slots inside, as probes and people know them */
 json_object *region_step_json(const Region *r); /* as kernel/cxl-region.h wants it; NULL for none */
 json_object *dax_region_json(const Topology *t, const DaxDevice *d); /* of a device without a region the addresses alone */
+
+#define SCOPE_ADD(s, field, item)                                                                               \
+        ({                                                                                                      \
+                int _r = vec_grow((void **) &(s)->field, (s)->n_##field, &(s)->a_##field, sizeof(*(s)->field)); \
+                if (_r >= 0)                                                                                    \
+                        (s)->field[(s)->n_##field++] = (item);                                                  \
+                _r;                                                                                             \
+        })
+
+/* scope-storage.c, for scope_find() alone: what stands on the card and stores. */
+int scope_find_storage(const Topology *t, Scope *s);

@@ -8,6 +8,7 @@
 #include "base/fileio.h"
 #include "holders/scan/in-flight.h"
 #include "kernel/block/blockdev.h"
+#include "kernel/block/claims.h"
 #include "kernel/block/loop.h"
 #include "kernel/block/swaps.h"
 #include "kernel/cxl/dax.h"

@@ -10,6 +10,7 @@
 #include "base/clock.h"
 #include "holders/process.h"
 #include "kernel/block/blockdev.h"
+#include "kernel/block/claims.h"
 #include "kernel/block/loop.h"
 #include "kernel/mounts/mount-options.h"
 #include "kernel/mounts/unmount.h"
