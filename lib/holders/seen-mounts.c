@@ -8,7 +8,7 @@
 
 #include "base/fileio.h"
 #include "holders/seen-mounts.h"
-#include "kernel/mounts/mount-ns-budget.h"
+#include "kernel/mounts/mount-ns.h"
 #include "kernel/process/user-ns.h"
 
 void seen_mounts_done(SeenMounts *s) {

@@ -2,7 +2,7 @@
 /* How long the plan's list of holders may become. Whoever has processes chooses how many they are, what their files are called, and what
  * their control groups are: nobody's choice makes a plan that cannot be told or written down. No step reads these texts, each looks
  * again. */
-#include "plan/find/findings.h"
+#include "plan/find/blockers.h"
 
 enum {
         TEXT_OF_ONE = 1024 * 1024, /* bytes of JSON, of one user */

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* A removal that got stuck at the proof has done everything but the light. Once its reason is gone nobody has to do more than ask
  * again: what the steps are asked about is what that removal wrote down while the card was there. */
-#include "plan/find/findings.h"
+#include "plan/find/blockers.h"
 #include "plan/finish.h"
-#include "plan/frame.h"
+#include "plan/planner.h"
 
 /* What the removal wrote down of this slot; a removal of one slot has nothing about another. */
 static json_object *scope_of(const Plan *removal, const Slot *slot) {

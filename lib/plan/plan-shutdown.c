@@ -3,7 +3,7 @@
 #include <errno.h>
 
 #include "kernel/mounts/mount-options.h"
-#include "plan/find/findings.h"
+#include "plan/find/blockers.h"
 #include "plan/plan-storage.h"
 #include "plan/policy-rules.h"
 

@@ -3,7 +3,8 @@
 
 #include "holders/holder.h"
 #include "kernel/mounts/fs-shutdown.h"
-#include "plan/planner.h"
+#include "plan/plan.h"
+#include "plan/plan-request.h"
 #include "plan/scope/scope.h"
 
 /* The part of a plan that is about what stores and who uses it. */

@@ -1,25 +1,9 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
+#include "plan/plan-request.h"
 #include "plan/plan.h"
-#include "plan/policy.h"
 #include "topology/topology.h"
-
-typedef struct PlanRequest {
-        const char *target;     /* as the user wrote it */
-        json_object *targets;   /* of several cards: each of them, an array of strings; else NULL */
-        const Slot *const *others; size_t n_others;     /* more slots whose cards go in the same removal */
-        const Slot *const *under_way; size_t n_under_way; /* slots of other removals that have begun: their cards go as well */
-        json_object *writers;   /* what earlier removals of these slots have left behind in the kernel, an array of {"removal", "light",
-                                 * "unread" (its record cannot be read), "text", "remedy"}; or NULL */
-        json_object *unread;    /* removals of these slots, of those inside of them and around them, whose records cannot be read, an array of
-                                 * {"id" (NULL: nobody knows which there are), "slot" (NULL: it may be of any), "why"}; or NULL */
-        const char *trigger;    /* "command", "button", "uevent" */
-        const Policy *policy;
-        json_object *policy_warnings; /* array of strings, may be NULL */
-        int caller_session;     /* getsid() of who asks: nothing of that session is ended; 0 for a button */
-        const char *state_dir;  /* where removals are written down: must not lie on the card */
-} PlanRequest;
 
 /* The plan for removing the card in a slot, and those in the request's others: one list of steps, in one order. All must have a card, and
  * none be inside of another (scope.h). Decides everything and writes nothing; looks at the kernel only through the
@@ -29,3 +13,15 @@ int plan_removal(const Topology *t, const Slot *slot, const PlanRequest *request
 /* The plan of a button press before anybody knows what is in the slot: hold it. Its step is the first of the plan that
  * plan_removal() makes afterwards. */
 int plan_hold(const Slot *slot, const PlanRequest *request, Plan **ret);
+
+/* What stands around the steps that take a card's things down or put them back: the slot is held, and the kernel's policy about
+ * new memory blocks is off. */
+
+/* STEP_HOLD or STEP_RELEASE; nothing where the slot has no hot-plug service. */
+int plan_add_slot_service(Plan *p, const Slot *slot, StepType type);
+
+/* A step that is about the slot with its card as a whole; scope is scope_probe_json()'s, kept by reference. */
+int plan_add_about_scope(Plan *p, StepType type, json_object *scope);
+
+/* From `was` to `value`; nothing where they are the same or unknown (NULL). */
+int plan_add_auto_online(Plan *p, const char *value, const char *was);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* Whose things are they? A card is known by the serial number of its memory device; its names change with every bind. */
-#include "plan/find/findings.h"
+#include "plan/find/blockers.h"
 #include "plan/restore.h"
 
 static bool has_serial(const Memdev *m, const char *serial) {

@@ -2,7 +2,7 @@
 /* Each of the platform's windows leads to some host bridges, and a region is made in the window that it was in. A card that comes back below
  * another host bridge is not reached from there: the kernel says so only when half of the way is done. What may differ between two windows
  * (their node, their interleave, whether they keep data) nobody chooses for the administrator. */
-#include "plan/find/findings.h"
+#include "plan/find/blockers.h"
 #include "plan/restore.h"
 
 static const Decoder *window_of(const Topology *t, const char *name) {

@@ -4,8 +4,8 @@
  * in. Both are what a removal does too, seen from its end: reverting `release` holds the slot, reverting `hold` gives it back. */
 #include <errno.h>
 
-#include "plan/find/findings.h"
-#include "plan/frame.h"
+#include "plan/find/blockers.h"
+#include "plan/planner.h"
 #include "plan/restore.h"
 #include "step/back/region-moves.h"
 

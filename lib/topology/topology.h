@@ -253,7 +253,7 @@ typedef struct Odd {
                                 * loop device's file that nobody has asked which one it is, or that has not answered */
 } Odd;
 
-/* Mount namespaces of one user that were not looked through (kernel/mount-ns-budget.h). */
+/* Mount namespaces of one user that were not looked through (kernel/mounts/mount-ns-list.h). */
 typedef struct LeftOut {
         uint32_t owner;
         size_t n, n_long;      /* of them those whose table of mounts is longer than there was room for */
@@ -275,7 +275,7 @@ typedef struct Topology {
         BlockDevice *block_devices;     size_t n_block_devices, a_block_devices;
         Mount *mounts;                  size_t n_mounts, a_mounts;      /* of all mount namespaces */
         LeftOut *left_out;              size_t n_left_out, a_left_out;
-        size_t n_namespaces_left_out;   /* mount namespaces that anybody may have made, and that were not looked through (kernel/mount-ns-budget.h) */
+        size_t n_namespaces_left_out;   /* mount namespaces that anybody may have made, and that were not looked through (kernel/mounts/mount-ns-list.h) */
         MountTree *mount_tree;
         NameIndex *names;
         FileSystem *file_systems;       size_t n_file_systems, a_file_systems;

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* What is in the way of taking storage down, on machines that are made up; what a recorded one has stands in its golden plans. */
-#include "plan/find/findings.h"
+#include "plan/find/blockers.h"
 #include "test.h"
 
 #define MUCH (UINT64_C(1) << 60)

@@ -2,7 +2,7 @@
 /* Why a look is not complete: what is told of it, and what is to be done about it. */
 #include "base/clock.h"
 #include "holders/gaps.h"
-#include "plan/find/findings.h"
+#include "plan/find/blockers.h"
 #include "hanging-process.h"
 
 static void check_text(GapKind kind, Gap gap, const char *text, const char *evidence, const char *remedy) {

@@ -3,7 +3,7 @@
  * at all of them for each of them takes some thousand times that, and is ended by the limit. */
 #include <sys/resource.h>
 
-#include "plan/find/findings.h"
+#include "plan/find/blockers.h"
 #include "plan/plan-storage.h"
 #include "test.h"
 

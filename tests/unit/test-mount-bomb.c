@@ -8,7 +8,7 @@
 
 #include "base/clock.h"
 #include "base/fileio.h"
-#include "kernel/mounts/mount-ns-budget.h"
+#include "kernel/mounts/mount-ns-list.h"
 #include "kernel/mounts/mounts.h"
 #include "topology/load/load.h"
 #include "own-processes.h"

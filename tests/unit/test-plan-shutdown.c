@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* Which file systems a removal may shut down, by request, policy, kind and what stands on them. */
 #include "plan/find/blockers.h"
-#include "plan/find/findings.h"
 #include "plan/plan-storage.h"
 #include "plan/policy-rules.h"
 #include "test.h"

@@ -5,7 +5,7 @@
 #include <unistd.h>
 
 #include "kernel/users/served-block.h"
-#include "plan/find/findings.h"
+#include "plan/find/blockers.h"
 #include "test.h"
 
 static char nbd[] = "nbd0", part[] = "nbd0p1", ublk[] = "ublkb3", type[] = "ext4";

@@ -4,7 +4,7 @@
 #include <sys/stat.h>
 
 #include "daemon/worker/removal/removal.h"
-#include "plan/find/findings.h"
+#include "plan/find/blockers.h"
 #include "test.h"
 
 enum {

@@ -2,260 +2,11 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <sched.h>
-#include <sys/ioctl.h>
-#include <sys/stat.h>
 
-#include "base/clock.h"
 #include "base/fileio.h"
-#include "base/parse.h"
 #include "kernel/mounts/file-id.h"
-#include "kernel/mounts/mount-ns-budget.h"
-#include "kernel/process/user-ns.h"
+#include "kernel/mounts/mount-ns.h"
 #include "kernel/sysfs/attr.h"
-#include "kernel/sysfs/listing.h"
-
-/* From linux/nsfs.h of 6.12; Debian 12's headers are older. */
-struct mnt_ns_info {
-        uint32_t size, nr_mounts;
-        uint64_t mnt_ns_id;
-};
-
-#ifndef NS_GET_USERNS
-#define NS_GET_USERNS _IO(0xb7, 1)
-#endif
-
-#ifndef NS_MNT_GET_NEXT
-#define NS_MNT_GET_NEXT _IOR(0xb7, 11, struct mnt_ns_info)
-#define NS_MNT_GET_PREV _IOR(0xb7, 12, struct mnt_ns_info)
-#endif
-
-enum {
-        LIST_MSEC = 2000,
-};
-
-void mount_ns_list_done(MountNsList *l) {
-        for (size_t i = 0; i < l->n_items; i++)
-                free(l->items[i].path);
-        free(l->items);
-        id_map_done(&l->by_id);
-        *l = (MountNsList) { 0 };
-}
-
-int mount_ns_add(MountNsList *l, uint64_t id, int pid, char *path) {
-        _cleanup_free_ char *owned = path;
-
-        int r = vec_grow((void **) &l->items, l->n_items, &l->n_allocated, sizeof(l->items[0]));
-        if (r >= 0)
-                r = id_map_add(&l->by_id, id, l->n_items);
-        if (r <= 0)
-                return r;
-        l->items[l->n_items++] = (MountNs) { .id = id, .pid = pid, .path = TAKE_PTR(owned) };
-        return 0;
-}
-
-const MountNs *mount_ns_find(const MountNsList *l, uint64_t id) {
-        size_t i;
-
-        return id_map_find(&l->by_id, id, &i) ? &l->items[i] : NULL;
-}
-
-int mount_ns_parse(const char *name, uint64_t *ret) {
-        const char *number = startswith(name, "mnt:["), *end = number ? strchr(number, ']') : NULL;
-        _cleanup_free_ char *digits = end ? strndup(number, (size_t) (end - number)) : NULL;
-
-        return digits && streq(end, "]") ? parse_u64(digits, ret) : -EBADMSG;
-}
-
-int mount_ns_id(const char *path, uint64_t *ret) {
-        _cleanup_free_ char *name = NULL;
-
-        int r = link_readf(&name, "%s", path);
-        return r < 0 ? r : mount_ns_parse(name, ret);
-}
-
-int mount_ns_host(uint64_t *ret) {
-        return mount_ns_id("/proc/1/ns/mnt", ret);
-}
-
-/* Takes over the path. Who ends meanwhile is no error: the namespace goes too, or somebody else is in it. */
-static int add_path(MountNsList *l, int pid, char *path) {
-        _cleanup_free_ char *owned = path;
-        uint64_t id;
-
-        if (!owned)
-                return -ENOMEM;
-        return mount_ns_id(owned, &id) < 0 ? 0 : mount_ns_add(l, id, pid, TAKE_PTR(owned));
-}
-
-/* The folder of threads counts them as links, besides the two that every folder has (fs/proc/base.c:proc_task_getattr). */
-static bool has_threads(const char *pid) {
-        _cleanup_free_ char *path = strf("/proc/%s/task", pid);
-        struct stat st;
-
-        return path && stat(path, &st) >= 0 && st.st_nlink > 3;
-}
-
-/* A thread may have a namespace of its own. */
-static int add_process(MountNsList *l, const char *pid) {
-        _cleanup_listing_ Listing threads = { 0 };
-        uint64_t number;
-
-        if (parse_u64(pid, &number) < 0)
-                return 0;
-        int r = add_path(l, (int) number, strf("/proc/%s/ns/mnt", pid));
-        if (r < 0 || !has_threads(pid) || listing_readf(&threads, "/proc/%s/task", pid) < 0)
-                return r;
-        for (size_t i = 0; i < threads.n && r >= 0; i++)
-                r = add_path(l, (int) number, strf("/proc/%s/task/%s/ns/mnt", pid, threads.names[i]));
-        return r;
-}
-
-static int fd_id(int fd, uint64_t *ret) {
-        struct stat st;
-
-        if (fstat(fd, &st) < 0)
-                return -errno;
-        *ret = st.st_ino;
-        return 0;
-}
-
-/* Walks along all mount namespaces of the kernel from the host's in one direction. visit() returns 0 to go on. -ENOTTY before
- * 6.12. */
-static int walk(unsigned long direction, int (*visit)(int fd, void *data), void *data) {
-        _cleanup_close_ int fd = open("/proc/1/ns/mnt", O_RDONLY | O_CLOEXEC);
-
-        while (fd >= 0) {
-                struct mnt_ns_info info = { .size = sizeof(info) };
-
-                int r = visit(fd, data);
-                if (r != 0)
-                        return r;
-                int next = ioctl(fd, direction, &info);
-                close(fd);
-                fd = next;
-        }
-        return errno == ENOENT ? 0 : -errno;
-}
-
-/* The user namespace of PID 1, and the owners of those that were met already. */
-typedef struct Users {
-        uint64_t host;
-        IdMap known;            /* places in owners */
-        uint32_t *owners;
-        size_t n_owners, n_allocated;
-} Users;
-
-static void users_done(Users *u) {
-        id_map_done(&u->known);
-        free(u->owners);
-}
-
-/* To whom a mount namespace belongs. */
-static int ask_users(int fd, Users *u, MountNs *ns) {
-        _cleanup_close_ int users = ioctl(fd, NS_GET_USERNS);
-        uint64_t id;
-        size_t i;
-
-        if (users < 0 || fd_id(users, &id) < 0) {
-                ns->foreign = true;
-                ns->owner = USER_NS_OWNER_UNKNOWN;
-                return 0;
-        }
-        ns->foreign = id != u->host;
-        if (!ns->foreign)
-                return 0;
-        if (!id_map_find(&u->known, id, &i)) {
-                i = u->n_owners;
-                int r = vec_grow((void **) &u->owners, u->n_owners, &u->n_allocated, sizeof(u->owners[0]));
-                if (r >= 0)
-                        r = id_map_add(&u->known, id, i);
-                if (r < 0)
-                        return r;
-                u->owners[u->n_owners++] = user_ns_owner(users, u->host);
-        }
-        ns->owner = u->owners[i];
-        return 0;
-}
-
-bool mount_ns_is_hosts(int fd) {
-        _cleanup_(users_done) Users u = { .host = user_ns_host() };
-        MountNs ns = { 0 };
-
-        return ask_users(fd, &u, &ns) >= 0 && !ns.foreign;
-}
-
-typedef struct Walk {
-        MountNsList *list;
-        Users *users;
-        uint64_t deadline;
-} Walk;
-
-static int visit_add(int fd, void *data) {
-        Walk *w = data;
-        size_t before = w->list->n_items;
-        uint64_t id;
-
-        int r = fd_id(fd, &id);
-        if (r >= 0)
-                r = mount_ns_add(w->list, id, 0, NULL);
-        if (r >= 0 && w->list->n_items > before)
-                r = ask_users(fd, w->users, &w->list->items[before]);
-        if (r >= 0 && now_monotonic() >= w->deadline) {
-                w->list->cut = true;
-                return 1;
-        }
-        return r;
-}
-
-/* The /proc folder of the process or thread through whose own link the path goes, or NULL: it may as well be the name of a mount, and then
- * anybody may have chosen what lies beside it. */
-static char *process_folder(const MountNs *ns) {
-        const char *end = ns->pid > 0 ? strstr(ns->path, "/ns/mnt") : NULL;
-
-        return end ? strndup(ns->path, (size_t) (end - ns->path)) : NULL;
-}
-
-/* Where it cannot be opened its process tells: nobody is in one of lesser users than his own. */
-static int ask_by_path(MountNs *ns, Users *u) {
-        _cleanup_free_ char *folder = process_folder(ns), *theirs = NULL, *ours = NULL;
-
-        _cleanup_close_ int fd = open(ns->path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
-        if (fd >= 0)
-                return ask_users(fd, u, ns);
-        ns->foreign = folder && link_readf(&theirs, "%s/ns/user", folder) >= 0 && link_readf(&ours, "/proc/1/ns/user") >= 0 && !streq(theirs, ours);
-        ns->owner = USER_NS_OWNER_UNKNOWN;
-        return 0;
-}
-
-static int list_processes(MountNsList *l) {
-        _cleanup_listing_ Listing processes = { 0 };
-
-        int r = listing_readf(&processes, "/proc");
-        for (size_t i = 0; i < processes.n && r >= 0; i++)
-                r = add_process(l, processes.names[i]);
-        return r;
-}
-
-static int list_all(MountNsList *l, Users *users) {
-        Walk w = { .list = l, .users = users, .deadline = now_monotonic() + LIST_MSEC * USEC_PER_MSEC };
-
-        int r = walk(NS_MNT_GET_NEXT, visit_add, &w);
-        if (r >= 0)
-                r = walk(NS_MNT_GET_PREV, visit_add, &w);
-        return r == -ENOTTY || r == -EPERM ? mount_ns_list_kept(l) : r;
-}
-
-int mount_ns_list(MountNsList *l) {
-        _cleanup_(users_done) Users users = { .host = user_ns_host() };
-
-        int r = list_processes(l);
-        if (r >= 0)
-                r = list_all(l, &users);
-        for (size_t i = 0; i < l->n_items && r >= 0; i++)
-                if (l->items[i].path)
-                        r = ask_by_path(&l->items[i], &users);
-        return r < 0 ? r : mount_ns_sort(l);
-}
 
 typedef struct Wanted {
         uint64_t id;
@@ -266,7 +17,7 @@ static int visit_find(int fd, void *data) {
         Wanted *w = data;
         uint64_t id;
 
-        int r = fd_id(fd, &id);
+        int r = mount_ns_id_of(fd, &id);
         if (r < 0 || id != w->id)
                 return r;
         w->fd = fcntl(fd, F_DUPFD_CLOEXEC, 0);
@@ -294,7 +45,7 @@ static int visit_one(int fd, void *data) {
         uint64_t id;
         size_t i;
 
-        int r = fd_id(fd, &id);
+        int r = mount_ns_id_of(fd, &id);
         if (r < 0 || !id_map_find(&v->left, id, &i) || v->seen[i])
                 return r;
         v->seen[i] = true;
@@ -305,10 +56,10 @@ static int visit_one(int fd, void *data) {
 }
 
 static int visit_rest(Visit *v, size_t n) {
-        int walked = walk(NS_MNT_GET_NEXT, visit_one, v), r = 0;
+        int walked = mount_ns_walk(NS_MNT_GET_NEXT, visit_one, v), r = 0;
 
         if (walked == 0)
-                walked = walk(NS_MNT_GET_PREV, visit_one, v);
+                walked = mount_ns_walk(NS_MNT_GET_PREV, visit_one, v);
         if (walked == 0 || v->ended)
                 return walked;
         for (size_t i = 0; i < n && r == 0; i++) {
@@ -342,11 +93,11 @@ int mount_ns_open(uint64_t id, const char *path) {
         uint64_t found = 0;
 
         _cleanup_close_ int fd = path ? open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY) : -EBADF;
-        if (fd >= 0 && fd_id(fd, &found) >= 0 && found == id)
+        if (fd >= 0 && mount_ns_id_of(fd, &found) >= 0 && found == id)
                 return TAKE_FD(fd);
 
         for (size_t i = 0; i < ELEMENTSOF(directions); i++) {
-                int r = walk(directions[i], visit_find, &wanted);
+                int r = mount_ns_walk(directions[i], visit_find, &wanted);
                 if (r == -ENOTTY)
                         break;
                 if (r != 0)
@@ -364,7 +115,7 @@ int mount_ns_open(uint64_t id, const char *path) {
 }
 
 int mount_ns_text(const MountNs *ns, size_t max, char **ret) {
-        _cleanup_free_ char *folder = process_folder(ns), *root = NULL, *path = NULL, *text = NULL;
+        _cleanup_free_ char *folder = mount_ns_process_folder(ns), *root = NULL, *path = NULL, *text = NULL;
         size_t length;
         uint64_t id;
 

@@ -3,7 +3,7 @@
 #include <fcntl.h>
 
 #include "base/clock.h"
-#include "kernel/mounts/mount-ns-budget.h"
+#include "kernel/mounts/mount-ns-list.h"
 #include "kernel/mounts/mounts.h"
 #include "kernel/process/apart.h"
 

@@ -8,7 +8,7 @@
 
 /* The mounts of one file system in every mount namespace, and taking them away. All of it happens in a process of its own,
  * which enters one namespace after the other, of those that anybody may have made no more than a budget allows
- * (kernel/mount-ns-budget.h). A file system is known by its device and type: the number alone may be another's
+ * (kernel/mounts/mount-ns-list.h). A file system is known by its device and type: the number alone may be another's
  * by now where it is not a block device's (overlay, btrfs). */
 typedef struct MountedFs {
         dev_t dev;              /* 0: any of the type */

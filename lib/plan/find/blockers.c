@@ -2,7 +2,7 @@
 #include <errno.h>
 
 #include "base/span.h"
-#include "plan/find/findings.h"
+#include "plan/find/blockers.h"
 
 static const char *const blocker_code_table[_BLOCKER_CODE_MAX] = {
         [BLOCKER_ZONE_NORMAL] = "ZONE_NORMAL",

@@ -4,7 +4,7 @@
 #include <errno.h>
 
 #include "base/span.h"
-#include "plan/find/findings.h"
+#include "plan/find/blockers.h"
 
 static bool is_memory(const Scope *s) {
         return s->is_memory || s->has_virtio_mem;

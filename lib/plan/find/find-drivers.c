@@ -2,7 +2,7 @@
 /* Each driver of the card is known, with what it makes and how its users are found (kernel/known-drivers.h), or in the way: most
  * drivers make no device that tells of their users. */
 #include "kernel/sysfs/known-drivers.h"
-#include "plan/find/findings.h"
+#include "plan/find/blockers.h"
 
 static bool is_of_card(const Findings *f, const ForeignChild *c) {
         for (size_t i = 0; c->bdf && i < f->s->n_functions; i++)

@@ -6,7 +6,7 @@
 
 #include "base/clock.h"
 #include "kernel/pages/page-cache.h"
-#include "plan/find/findings.h"
+#include "plan/find/blockers.h"
 
 enum {
         FILES_MAX = 5,

@@ -5,7 +5,7 @@
 #include "holders/holder-rule.h"
 #include "holders/memory/memory-holder.h"
 #include "holders/process.h"
-#include "plan/find/findings.h"
+#include "plan/find/blockers.h"
 
 enum {
         SCAN_MSEC_MAX = 60 * 1000, /* of HolderScanMSec=; 0: no limit */

@@ -4,9 +4,9 @@
 #include <errno.h>
 
 #include "base/clock.h"
-#include "kernel/mounts/mount-ns-budget.h"
+#include "kernel/mounts/mount-ns-list.h"
 #include "kernel/sysfs/attr.h"
-#include "plan/find/findings.h"
+#include "plan/find/blockers.h"
 
 enum {
         POOL_TIMEOUT_SEC = 5,

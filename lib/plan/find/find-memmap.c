@@ -5,7 +5,7 @@
 
 #include "kernel/memory/vmemmap.h"
 #include "kernel/sysfs/attr.h"
-#include "plan/find/findings.h"
+#include "plan/find/blockers.h"
 
 enum {
         PAGE_STRUCT = 64,

@@ -11,7 +11,7 @@
 #include "holders/memory/memory-groups.h"
 #include "kernel/memory/node-memory.h"
 #include "kernel/process/apart.h"
-#include "plan/find/findings.h"
+#include "plan/find/blockers.h"
 
 /* Does the node keep memory of another card, or of the machine's own? */
 bool findings_node_stays(const Findings *f, const Node *node) {

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "holders/memory/unmovable.h"
 #include "kernel/memory/memory-block.h"
-#include "plan/find/findings.h"
+#include "plan/find/blockers.h"
 
 /* Blocks in kernel zones: how many, which, and what is known to sit on them. */
 typedef struct KernelZone {

@@ -10,7 +10,7 @@
 #include "kernel/mounts/mountinfo.h"
 #include "kernel/mounts/overlay.h"
 #include "kernel/mounts/unmount.h"
-#include "plan/find/findings.h"
+#include "plan/find/blockers.h"
 #include "plan/find/nested-mounts.h"
 
 #define DELETED "//deleted"

@@ -4,7 +4,7 @@
 #include <errno.h>
 
 #include "base/parse.h"
-#include "plan/find/findings.h"
+#include "plan/find/blockers.h"
 
 enum {
         TOLD_MAX = 16, /* of each severity; a folder of memory blocks that cannot be read has thousands */

@@ -2,7 +2,7 @@
 /* The system's programs that steps are done with: one that is not installed is told before anybody is ended for the sake of a removal
  * that would fail there. */
 #include "kernel/process/command.h"
-#include "plan/find/findings.h"
+#include "plan/find/blockers.h"
 
 /* As Debian calls them, where the name is another one. */
 static const char *package_of(const char *program) {

@@ -5,7 +5,7 @@
 #include "holders/memory/memory-groups.h"
 #include "kernel/memory/memory-block.h"
 #include "kernel/memory/node-memory.h"
-#include "plan/find/findings.h"
+#include "plan/find/blockers.h"
 
 typedef struct Room {
         uint64_t going;         /* online bytes that go, with this card and with those of other removals under way */

@@ -2,7 +2,7 @@
 /* A process that has something of the card's may be a disk to others (qemu-nbd with an image on it). It is ended like any user, and then their
  * file system has nothing below it. */
 #include "kernel/users/served-block.h"
-#include "plan/find/findings.h"
+#include "plan/find/blockers.h"
 
 /* What is on the device, for a person; NULL: nothing that is known. */
 static const char *use_of(const Findings *f, const BlockDevice *b) {

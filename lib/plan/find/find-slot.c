@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* The slot itself: can its power be switched, and can its lights say what is true? */
 #include "kernel/sysfs/lockdown.h"
-#include "plan/find/findings.h"
+#include "plan/find/blockers.h"
 
 static void find_power_switch(Findings *f, const Slot *slot) {
         /* A held slot has no folder; it is back when the slot is released. */

@@ -3,7 +3,7 @@
  * both ask the same functions (kernel/md.h, kernel/dm-table.h). */
 #include "kernel/block/dm-table.h"
 #include "kernel/sysfs/attr.h"
-#include "plan/find/findings.h"
+#include "plan/find/blockers.h"
 #include "plan/plan-storage.h"
 
 enum {

@@ -7,7 +7,7 @@
 #include "kernel/block/loop.h"
 #include "kernel/mounts/mount-options.h"
 #include "kernel/sysfs/attr.h"
-#include "plan/find/findings.h"
+#include "plan/find/blockers.h"
 
 #define MIB (UINT64_C(1) << 20)
 #define SWAP_FILE "/var/swap-without-card" /* of the remedy: other swap, so that the card's can go */

@@ -5,7 +5,7 @@
 #include <errno.h>
 
 #include "base/pointer-set.h"
-#include "plan/find/findings.h"
+#include "plan/find/blockers.h"
 
 int scope_find_with_under_way(const Topology *t, const Scope *s, const PlanRequest *request, Scope *ret) {
         size_t n = s->n_others + request->n_under_way;

@@ -8,7 +8,7 @@
 #include "holders/nfs-exports.h"
 #include "holders/pins/pin-holder.h"
 #include "holders/process.h"
-#include "plan/find/findings.h"
+#include "plan/find/blockers.h"
 #include "plan/plan-storage.h"
 
 static void protected_finding(Findings *f, const Holder *h) {

@@ -3,7 +3,7 @@
 
 #include "base/clock.h"
 #include "kernel/block/loop.h"
-#include "kernel/mounts/mount-ns-budget.h"
+#include "kernel/mounts/mount-ns.h"
 #include "kernel/mounts/mount-options.h"
 #include "kernel/mounts/overlay.h"
 #include "kernel/mounts/remount.h"

@@ -8,7 +8,7 @@
 #include "base/clock.h"
 #include "base/fileio.h"
 #include "base/parse.h"
-#include "kernel/mounts/mount-ns-budget.h"
+#include "kernel/mounts/mount-ns.h"
 #include "kernel/process/apart.h"
 #include "kernel/sysfs/attr.h"
 #include "topology/load/load.h"
