@@ -4,19 +4,250 @@
 #include "cli/removal.h"
 #include "format.h"
 #include "output.h"
-#include "plan-text-parts.h"
 #include "plan-text.h"
 
-enum {
-        HOLDS_SHOWN = 3,       /* of each process; `explain` shows all */
-};
-
-void plan_print_heading(const char *text) {
+static void print_heading(const char *text) {
         if (!output.legend)
                 return;
         putchar('\n');
         print_colored(COLOR_BOLD, "%s\n", text);
 }
+
+static void print_region(json_object *region) {
+        json_object *peers = json_array(region, "peers");
+
+        printf("  %s  %s %s", json_str(region, "name") ?: "?", FORMAT_SIZE(json_u64(region, "size")),
+               json_str(region, "mode") ?: "");
+        if (json_u64(region, "ways") > 1)
+                printf(", interleaved over %" PRIu64 " cards", json_u64(region, "ways"));
+        putchar('\n');
+        for (size_t i = 0; i < json_len(peers); i++) {
+                json_object *p = json_at(peers, i);
+                print_colored(COLOR_WARN, "    also loses it: slot %s", json_str(p, "slot") ?: "none");
+                printf("  (card %s, %s, serial %s)\n", json_str(p, "bdf") ?: "?", json_str(p, "memdev") ?: "?",
+                       json_str(p, "serial") ?: "unknown");
+        }
+}
+
+/* Blocks that agree in zone and state in one line each, in the order in which they first appear. */
+static void print_blocks(json_object *blocks) {
+        for (size_t i = 0; i < json_len(blocks); i++) {
+                const char *zone = json_str(json_at(blocks, i), "zone"), *state = json_str(json_at(blocks, i), "state");
+                size_t n = 0, first = json_len(blocks);
+
+                for (size_t k = 0; k < json_len(blocks); k++) {
+                        json_object *b = json_at(blocks, k);
+                        if (!streq_ptr(json_str(b, "zone"), zone) || !streq_ptr(json_str(b, "state"), state))
+                                continue;
+                        first = k < first ? k : first;
+                        n++;
+                }
+                if (first == i)
+                        printf("    %zu block%s %s, zone %s\n", n, n == 1 ? "" : "s", state ?: "?", zone ?: "?");
+        }
+}
+
+static void print_namespace(json_object *n) {
+        const char *block = json_str(n, "block_device"), *dax = json_str(n, "dax");
+
+        printf("  %s  %s %s%s%s\n", json_str(n, "name") ?: "?", FORMAT_SIZE(json_u64(n, "size")), json_str(n, "mode") ?: "",
+               block || dax ? ", " : "", block ?: dax ?: "");
+}
+
+static void print_block_device(json_object *b) {
+        const char *label = json_str(b, "label");
+
+        printf("  %s  %s %s%s%s\n", json_str(b, "name") ?: "?", FORMAT_SIZE(json_u64(b, "size")), json_str(b, "kind") ?: "",
+               label ? " " : "", label ?: "");
+}
+
+/* Mounts of other namespaces with a process that sees them. */
+static void print_file_system(json_object *fs) {
+        json_object *mounts = json_array(fs, "mounts");
+        uint64_t first = json_u64(json_at(mounts, 0), "ns");
+
+        printf("  %s on %s, mounted at\n", json_str(fs, "type") ?: "?", json_str(fs, "source") ?: "?");
+        for (size_t i = 0; i < json_len(mounts); i++) {
+                json_object *m = json_at(mounts, i);
+
+                printf("    %s", json_str(m, "target") ?: "?");
+                if (json_u64(m, "ns") != first)
+                        printf("  (mount namespace %" PRIu64 ", of process %" PRIu64 ")", json_u64(m, "ns"), json_u64(m, "pid"));
+                putchar('\n');
+        }
+}
+
+static void print_swap(json_object *s) {
+        printf("  swap on %s  %s", json_str(s, "path") ?: "?", FORMAT_SIZE(json_u64(s, "size")));
+        printf(", %s in use\n", FORMAT_SIZE(json_u64(s, "used")));
+}
+
+static void print_storage(json_object *down) {
+        static const struct {
+                const char *key;
+                void (*print)(json_object *item);
+        } kinds[] = {
+                { "namespaces", print_namespace },
+                { "block_devices", print_block_device },
+                { "file_systems", print_file_system },
+                { "swaps", print_swap },
+        };
+
+        for (size_t i = 0; i < ELEMENTSOF(kinds); i++) {
+                json_object *items = json_array(down, kinds[i].key);
+                for (size_t k = 0; k < json_len(items); k++)
+                        kinds[i].print(json_at(items, k));
+        }
+}
+
+static bool is_empty(json_object *down) {
+        static const char *const keys[] = { "regions", "dax", "nodes", "namespaces", "block_devices", "file_systems", "swaps" };
+        size_t n = 0;
+
+        for (size_t i = 0; i < ELEMENTSOF(keys); i++)
+                n += json_len(json_array(down, keys[i]));
+        return n == 0;
+}
+
+static void print_takes_down(json_object *down, const char *heading) {
+        json_object *regions = json_array(down, "regions"), *dax = json_array(down, "dax"), *nodes = json_array(down, "nodes");
+
+        if (is_empty(down))
+                return;
+        print_heading(heading);
+        for (size_t i = 0; i < json_len(regions); i++)
+                print_region(json_at(regions, i));
+        for (size_t i = 0; i < json_len(dax); i++)
+                printf("  %s\n", json_object_get_string(json_at(dax, i)));
+        for (size_t i = 0; i < json_len(nodes); i++)
+                printf("  node%" PRIu64 "\n", json_object_get_uint64(json_at(nodes, i)));
+        if (json_u64(down, "memory_bytes") > 0)
+                printf("  memory in use as system RAM: %s\n", FORMAT_SIZE(json_u64(down, "memory_bytes")));
+        print_blocks(json_array(down, "blocks"));
+        print_storage(down);
+}
+
+/* Who uses a card. Processes that use files and devices on it, each with its ways of holding and what would be done about it;
+ * then those that have memory on it, which just moves. */
+
+static bool is_kind(json_object *holder, const char *kind) {
+        return streq_ptr(json_str(holder, "kind"), kind);
+}
+
+static void print_on_remove(json_object *h) {
+        json_object *rungs = json_array(h, "on_remove");
+
+        if (json_flag(h, "protected"))
+                print_colored(COLOR_BAD, "is never ended");
+        else if (json_len(rungs) == 0)
+                print_colored(COLOR_BAD, "is not to be disturbed");
+        else
+                fputs("on removal: ", stdout);
+        for (size_t i = 0; i < json_len(rungs); i++)
+                printf("%s%s", i > 0 ? ", " : "", json_object_get_string(json_at(rungs, i)));
+        if (json_str(h, "rule"))
+                printf(" (%s)", json_str(h, "rule"));
+        putchar('\n');
+}
+
+static void add_hold(Table *t, json_object *hold) {
+        table_cell(t, COLOR_NONE, json_str(hold, "way"));
+        table_cell(t, COLOR_NONE, json_str(hold, "path") ?: json_str(hold, "target"));
+        table_cell(t, COLOR_NONE, json_u64(hold, "bytes") > 0 ? FORMAT_SIZE(json_u64(hold, "bytes")) : NULL);
+        table_cell(t, COLOR_NONE, json_str(hold, "found"));
+}
+
+static void print_holds(json_object *h, size_t n_holds) {
+        static const char *const headers[] = { "HOLDS BY", "PATH", "SIZE", "SEEN IN" };
+        json_object *holds = json_array(h, "holds");
+        size_t n = json_len(holds), shown = n < n_holds ? n : n_holds;
+        uint64_t more = n - shown + json_u64(h, "more_holds");
+        _cleanup_table_ Table *t = table_new(headers, ELEMENTSOF(headers));
+
+        if (!t)
+                return;
+        for (size_t i = 0; i < shown; i++)
+                add_hold(t, json_at(holds, i));
+        if (n > 0)
+                table_print(t, "    ");
+        if (more > 0)
+                printf("    and %" PRIu64 " more\n", more);
+}
+
+static void print_process(json_object *h, size_t n_holds) {
+        printf("  process %" PRIu64 " (%s)", json_u64(h, "pid"), json_str(h, "comm") ?: "?");
+        if (json_str(h, "unit"))
+                printf(", %s", json_str(h, "unit"));
+        printf(", uid %" PRIu64 ", ", json_u64(h, "uid"));
+        print_on_remove(h);
+        print_holds(h, n_holds);
+}
+
+/* Pages that a driver keeps for a process, whatever became of its mappings. */
+static void print_pin(json_object *h) {
+        printf("  process %" PRIu64 " (%s)", json_u64(h, "pid"), json_str(h, "comm") ?: "?");
+        if (json_str(h, "unit"))
+                printf(", %s", json_str(h, "unit"));
+        printf(", uid %" PRIu64 ", pins %s", json_u64(h, "uid"), FORMAT_SIZE(json_u64(h, "bytes")));
+        printf(" (%s, %s): %s\n", json_str(h, "what") ?: "?", json_str(h, "grade") ?: "?", json_str(h, "found") ?: "");
+}
+
+static void print_export(json_object *h) {
+        printf("  NFS export of %s to %s\n", json_str(h, "path") ?: "?", json_str(h, "client") ?: "?");
+}
+
+static void print_memory_holders(json_object *holders) {
+        static const char *const headers[] = { "PID", "COMMAND", "UNIT", "UID", "NODE", "USES", "MEMORY" };
+        _cleanup_table_ Table *t = table_new(headers, ELEMENTSOF(headers));
+        size_t n = 0;
+
+        if (!t)
+                return;
+        table_align_right(t, 0);
+        table_align_right(t, 6);
+        for (size_t i = 0; i < json_len(holders); i++) {
+                json_object *h = json_at(holders, i);
+
+                if (!is_kind(h, "memory"))
+                        continue;
+                table_cellf(t, COLOR_NONE, "%" PRIu64, json_u64(h, "pid"));
+                table_cell(t, COLOR_NONE, json_str(h, "comm"));
+                table_cell(t, COLOR_NONE, json_str(h, "unit"));
+                table_cellf(t, COLOR_NONE, "%" PRIu64, json_u64(h, "uid"));
+                table_cellf(t, COLOR_NONE, "%" PRIu64, json_u64(h, "node"));
+                table_cell(t, COLOR_NONE, json_u64(h, "bytes") > 0 || json_flag(h, "bound") ? json_str(h, "kind") : "policy");
+                table_cell(t, COLOR_NONE, FORMAT_SIZE(json_u64(h, "bytes")));
+                n++;
+        }
+        if (n > 0)
+                table_print(t, "  ");
+}
+
+static void print_holders(json_object *plan, size_t n_holds) {
+        json_object *holders = json_array(plan, "holders");
+        bool partial = json_has(plan, "holders_complete") && !json_flag(plan, "holders_complete");
+
+        if (json_len(holders) == 0 && !partial)
+                return;
+        print_heading("Who uses it");
+        for (size_t i = 0; i < json_len(holders); i++) {
+                json_object *h = json_at(holders, i);
+
+                if (is_kind(h, "process"))
+                        print_process(h, n_holds);
+                else if (is_kind(h, "pin"))
+                        print_pin(h);
+                else if (is_kind(h, "nfs-export"))
+                        print_export(h);
+        }
+        print_memory_holders(holders);
+        if (partial)
+                print_colored(COLOR_WARN, "  not complete: there may be others\n");
+}
+
+enum {
+        HOLDS_SHOWN = 3,       /* of each process; `explain` shows all */
+};
 
 static bool restores(json_object *plan) {
         return streq_ptr(json_str(plan, "kind"), "restore");
@@ -91,7 +322,7 @@ static void print_memory(json_object *memory) {
         }
         if (n == 0)
                 return;
-        plan_print_heading("What its memory is used for");
+        print_heading("What its memory is used for");
         table_print(t, "  ");
 }
 
@@ -118,14 +349,14 @@ static void print_files(json_object *memory) {
         }
         if (n == 0)
                 return;
-        plan_print_heading("The largest files in it");
+        print_heading("The largest files in it");
         table_print(t, "  ");
 }
 
 static void print_findings(json_object *findings, const char *heading, Color color) {
         if (json_len(findings) == 0)
                 return;
-        plan_print_heading(heading);
+        print_heading(heading);
         for (size_t i = 0; i < json_len(findings); i++) {
                 json_object *f = json_at(findings, i), *remedy = json_array(f, "remedy");
 
@@ -143,7 +374,7 @@ static void print_steps(json_object *plan) {
 
         if (json_len(steps) == 0)
                 return;
-        plan_print_heading("Steps");
+        print_heading("Steps");
         for (size_t i = 0; i < json_len(steps); i++) {
                 json_object *s = json_at(steps, i);
 
@@ -203,7 +434,7 @@ static void print_reasons(json_object *plan) {
 
 void plan_print_explanation(json_object *plan) {
         print_reasons(plan);
-        plan_print_holders(plan, SIZE_MAX);
+        print_holders(plan, SIZE_MAX);
 }
 
 void plan_print(json_object *plan, const Args *a) {
@@ -213,8 +444,8 @@ void plan_print(json_object *plan, const Args *a) {
         /* An empty slot's plan has the hold of a button's removal: nothing that the command would do. */
         if (streq_ptr(json_str(plan, "verdict"), "nothing"))
                 return;
-        plan_print_takes_down(json_get(plan, back ? "brings_back" : "takes_down"), back ? "Brings back" : "Takes down");
-        plan_print_holders(plan, HOLDS_SHOWN);
+        print_takes_down(json_get(plan, back ? "brings_back" : "takes_down"), back ? "Brings back" : "Takes down");
+        print_holders(plan, HOLDS_SHOWN);
         print_steps(plan);
         if (json_len(json_array(plan, "steps")) > 0) {
                 printf("\nTakes about %s\n", FORMAT_DURATION(json_u64(plan, "eta_usec")));

@@ -10,7 +10,7 @@
 #include "base/parse.h"
 #include "engine/journal.h"
 #include "engine/state-dir.h"
-#include "kernel/pci/slot-folder.h"
+#include "kernel/pci/pcie-slot.h"
 #include "request.h"
 
 enum {

@@ -147,7 +147,9 @@ int chain_newest(uint64_t *ret_removal) {
         return 0;
 }
 
-bool chain_let_go(uint64_t removal) {
+/* Whether this one may be deleted with its record: it is the oldest, or from before the chain, and the chain will say so
+ * (written down first). */
+static bool chain_let_go(uint64_t removal) {
         _cleanup_(chain_done) Chain c = { 0 };
         ChainLink l;
 

@@ -44,10 +44,6 @@ int chain_read(uint64_t removal, json_object **ret, char **ret_text, ChainLink *
 /* The removal of the newest certificate; -ENOENT while there is none. */
 int chain_newest(uint64_t *ret_removal);
 
-/* Whether this one may be deleted with its record: it is the oldest, or from before the chain, and the chain will say so
- * (written down first). */
-bool chain_let_go(uint64_t removal);
-
 /* Is everything there, in its order and unaltered, the records behind the certificates included? "safe-remove/chain/1":
  * {"verified", "certificates", "first", "last", "sha256", "pruned", "problems": [{"removal", "what"}]}.
  * Looks again, some times, where the chain became another one meanwhile; -EAGAIN: it did each time. */

@@ -112,3 +112,15 @@ int holders_scan_process(const HoldTargets *targets, int pid, Holders **ret);
 /* {"kind": "process", "pid", "start_time", "comm", "exe", "unit", "cgroup", "uid", "hidden" (where it is true), "protected",
  *  "holds": [{"way", "target", "path", "found", "bytes"}], "more_holds"}; target is the target's name, or null. */
 json_object *holder_to_json(const Holder *h, const HoldTargets *targets);
+
+/* Adds what a process can have of a PCI function itself:
+ *      the character devices through which it is handed to a process, of VFIO its own one (/dev/vfio/devices/vfioN) and that of its
+ *              IOMMU group (/dev/vfio/GROUP, which may have other functions too), of UIO /dev/uioN;
+ *      an NVMe controller's own, through which commands go to all that it has (drivers/nvme/host/core.c:nvme_dev_fops);
+ *      the memory of its BARs (drivers/pci/pci-sysfs.c:pci_create_attr), unless a driver of the kernel has it for itself;
+ *      the peer-to-peer memory that its driver publishes (drivers/pci/p2pdma.c:pci_p2pdma_setup_pool).
+ * None when it has none of these. -EINVAL when `bdf` is no address. */
+int hold_targets_add_function(HoldTargets *t, const char *bdf);
+
+/* The character device through which commands go to an NVMe disk ("nvme0n1": /dev/ng0n1), where there is one. */
+int hold_targets_add_generic(HoldTargets *t, const char *block);

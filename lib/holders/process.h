@@ -80,7 +80,6 @@ int status_number(const char *status, const char *key, uint64_t max, uint64_t *r
 int status_uid(const char *status, uint32_t *ret);
 int status_ignores(const char *status, int signal);
 int status_takes(const char *status, int signal);
-int status_has_pending(const char *status, int signal);
 int status_tracer(const char *status);
 int cgroup_unit(const char *cgroup, char **ret);
 int cgroup_unified(const char *cgroup, char **ret);

@@ -2,8 +2,8 @@
 #include <errno.h>
 #include <fcntl.h>
 
-#include "holders/message-bus.h"
 #include "holders/protect.h"
+#include "holders/message-bus.h"
 
 void protection_done(Protection *p) {
         free(p->pids);

@@ -5,7 +5,7 @@
 #include <errno.h>
 
 #include "base/clock.h"
-#include "kernel/pci/slot-folder.h"
+#include "kernel/pci/pcie-slot.h"
 #include "kernel/sysfs/attr.h"
 #include "kernel/sysfs/write.h"
 #include "led/led.h"

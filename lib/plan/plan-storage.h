@@ -19,13 +19,12 @@ int plan_add_thaw(Plan *p);
 int unmap_check(const Topology *t, const Scope *s, const HoldTarget *target, char **ret_why);
 
 /* Those of the targets for which the request wants that, where the kernel can. */
-int unmap_targets(const Topology *t, const Scope *s, const PlanRequest *request, const HoldTargets *targets, HoldTargets *ret);
 bool unmap_wanted(const Topology *t, const Scope *s, const PlanRequest *request, const Mount *m);
 
 /* The arguments of the step that unmounts the file system whose first mount is at that place of s->mounts. New reference. */
 json_object *storage_unmount_args(const Topology *t, const Scope *s, const PlanRequest *request, size_t place);
 
-/* plan-shutdown.c: may the file system be shut down where its users do not go, and how? 0; -ENOENT: nobody wants that; -EOPNOTSUPP with
+/* plan-holders.c: may the file system be shut down where its users do not go, and how? 0; -ENOENT: nobody wants that; -EOPNOTSUPP with
  * *ret_why for a person: somebody does, and it cannot be. */
 int shutdown_check(const Topology *t, const Scope *s, const PlanRequest *request, const Mount *m, FsShutdown *ret, char **ret_why);
 

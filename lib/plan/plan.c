@@ -2,7 +2,7 @@
 #include <errno.h>
 #include <sha256.h>
 
-#include "kernel/pci/slot-folder.h"
+#include "kernel/pci/pcie-slot.h"
 #include "plan/plan.h"
 
 #define SCHEMA "safe-remove/plan/1"

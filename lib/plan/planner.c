@@ -14,7 +14,7 @@
  *      proof           nobody has a page of a file, which would be given to another one
  *      storage         from the top: file systems, swap, loop devices, volumes, arrays (plan-storage.c)
  *      proof           no page of memory that processes could map or pin is referenced any more (plan-pins.c)
- *      claims          whoever else in the kernel has a disk of it is in the way; from here nobody gets one (plan-claims.c)
+ *      claims          whoever else in the kernel has a disk of it is in the way; from here nobody gets one (plan-devices.c)
  *      namespaces      and the nvdimm bus's regions: the driver goes when nothing is mounted, mapped or open
  *      auto-online off so that a way back puts each block into its own zone
  *      memory offline  per dax device, while the addresses decode

@@ -33,5 +33,5 @@ json_object *restore_memdevs(const Plan *removal, const Topology *t, const Slot 
 typedef struct Findings Findings;
 void restore_find_blockers(Findings *f, const Plan *removal, json_object *card, json_object *memdevs);
 
-/* restore-window.c. The same of the platform's windows that its regions were in. */
+/* restore-card.c. The same of the platform's windows that its regions were in. */
 void restore_find_windows(Findings *f, const Plan *removal, json_object *memdevs);

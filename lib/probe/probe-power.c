@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include <errno.h>
 
-#include "kernel/pci/slot-folder.h"
+#include "kernel/pci/pcie-slot.h"
 #include "kernel/sysfs/attr.h"
 #include "probe/probe.h"
 

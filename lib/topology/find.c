@@ -2,8 +2,11 @@
 /* Following the names. A machine may have thousands of what names are of, and each look asks for each of them again: whatever is found by a
  * name or a number is found in a sorted array, once its loader is through. */
 #include <errno.h>
+#include <limits.h>
 #include <stdlib.h>
+#include <sys/stat.h>
 
+#include "kernel/sysfs/known-drivers.h"
 #include "topology/topology.h"
 
 /* What something is found by: a name, or a number that is not 0; neither: it is not found. */
@@ -268,4 +271,86 @@ bool nd_region_uses_nmem(const NdRegion *r, const char *nmem) {
                 if (streq(r->nmems[i], nmem))
                         return true;
         return false;
+}
+
+/* From paths to what they lead to. */
+
+uint64_t topology_host_ns(const Topology *t) {
+        for (size_t i = 0; i < t->n_mounts; i++)
+                if (t->mounts[i].pid == 1)
+                        return t->mounts[i].ns;
+        return 0;
+}
+
+/* devtmpfs has "/" where sysfs, which cannot, has "!" ("cciss!c0d0"). */
+static const BlockDevice *block_of_node(const Topology *t, const char *node) {
+        const char *mapped = startswith(node, "mapper/");
+        char name[NAME_MAX + 1];
+        size_t n = strlen(node);
+
+        if (mapped)
+                return topology_mapping(t, mapped);
+        if (n >= sizeof(name))
+                return NULL;
+        for (size_t i = 0; i <= n; i++)
+                name[i] = node[i] == '/' ? '!' : node[i];
+        return topology_block_device(t, name);
+}
+
+const BlockDevice *topology_block_device_of_path(const Topology *t, const char *path) {
+        const char *node = startswith(path, "/dev/");
+        struct stat st;
+
+        if (!node || strstr(path, "/../"))
+                return NULL;
+        const BlockDevice *b = block_of_node(t, node);
+        if (b)
+                return b;
+        /* A link (by-uuid, a volume's). What is below /dev answers by itself. */
+        return stat(path, &st) >= 0 && S_ISBLK(st.st_mode) ? topology_block_device_at(t, st.st_rdev) : NULL;
+}
+
+/* Which functions disks may be on: only of those is it asked what anybody has mounted, which anybody can make a long question. */
+
+enum {
+        PCI_CLASS_BRIDGE = 0x06, /* the upper byte of three of a class code */
+};
+
+/* What no driver has may yet get one; of these kinds (the upper byte of a PCI class code) none makes disks: network, display, multimedia, memory,
+ * bridges, communication, system, input, docking, processors, wireless, encryption, signal processing, accelerators, instrumentation. */
+static bool class_may_have_disks(uint32_t class) {
+        static const uint8_t without[] = { 0x02, 0x03, 0x04, 0x05, 0x06, 0x07, 0x08, 0x09, 0x0a, 0x0b, 0x0d, 0x10, 0x11, 0x12, 0x13 };
+
+        for (size_t i = 0; i < ELEMENTSOF(without); i++)
+                if (class >> 16 == without[i])
+                        return false;
+        return true;
+}
+
+/* Devices of a bus of its own, each with a driver. */
+static bool children_may_have_disks(const Topology *t, const PciFunction *f) {
+        size_t n = 0;
+
+        for (size_t i = 0; i < t->n_foreign; i++) {
+                const ForeignChild *c = &t->foreign[i];
+                const KnownDriver *k = c->driver ? known_driver(c->subsystem, c->driver) : NULL;
+                if (!streq_ptr(c->bdf, f->bdf))
+                        continue;
+                if (!k || k->users == DRIVER_HAS_BLOCKS || k->users == DRIVER_HAS_DEVICES)
+                        return true;
+                n++;
+        }
+        return n == 0 && class_may_have_disks(f->class);
+}
+
+bool topology_may_have_disks(const Topology *t, const PciFunction *f) {
+        const KnownDriver *k = known_driver("pci", f->driver);
+
+        if (f->class >> 16 == PCI_CLASS_BRIDGE)
+                return false;
+        if (!f->driver)
+                return class_may_have_disks(f->class);
+        if (!k || k->users == DRIVER_HAS_BLOCKS)
+                return true;
+        return k->users == DRIVER_HAS_DEVICES && children_may_have_disks(t, f);
 }

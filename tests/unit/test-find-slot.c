@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* What the policy says about a slot whose only light goes dark before the proof, on a recorded machine that has one; and names of slots
  * as people type them. */
-#include "kernel/pci/slot-folder.h"
+#include "kernel/pci/pcie-slot.h"
 #include "plan/planner.h"
 #include "plan/policy.h"
 #include "topology/topology.h"

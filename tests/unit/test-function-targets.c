@@ -4,7 +4,7 @@
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
 
-#include "holders/function-targets.h"
+#include "holders/holder.h"
 #include "test.h"
 
 static void check(const char *bdf, const char *want) {

@@ -5,7 +5,7 @@
 #include <linux/pci_regs.h>
 #include <sys/stat.h>
 
-#include "kernel/pci/slot-folder.h"
+#include "kernel/pci/pcie-slot.h"
 #include "kernel/sysfs/attr.h"
 #include "led/led.h"
 #include "test.h"

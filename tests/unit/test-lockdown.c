@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-#include "kernel/sysfs/lockdown.h"
+#include "kernel/sysfs/quirks.h"
 #include "test.h"
 
 int main(void) {

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-#include "holders/message-bus.h"
 #include "holders/protect.h"
+#include "holders/message-bus.h"
 #include "test.h"
 
 static void test_units(void) {

@@ -2,7 +2,7 @@
 /* Page tables made by hand: a table at physical address N * 4096 is tables[N]; the topmost is tables[0]. */
 #include <errno.h>
 
-#include "kernel/pages/page-table.h"
+#include "kernel/memory/vmemmap.h"
 #include "test.h"
 
 #define MIB (UINT64_C(1) << 20)

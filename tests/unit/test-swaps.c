@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include <errno.h>
 
-#include "kernel/block/swaps.h"
+#include "kernel/block/swap.h"
 #include "test.h"
 
 #define TITLE "Filename\t\t\t\tType\t\tSize\t\tUsed\t\tPriority\n"

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include <errno.h>
 
-#include "holders/memory/zoneinfo.h"
+#include "holders/memory/unmovable.h"
 #include "test.h"
 
 /* As kernel 6.12 writes it, shortened. Zone Movable begins in the middle of what zone Normal spans. */

@@ -7,7 +7,7 @@
 #include "engine/certificate.h"
 #include "engine/last-seen.h"
 #include "engine/state-dir.h"
-#include "kernel/pci/slot-folder.h"
+#include "kernel/pci/pcie-slot.h"
 #include "removal.h"
 
 static void certificate_take(Removal *m) {

@@ -9,7 +9,7 @@
 #include "daemon/worker/verbs.h"
 #include "daemon/worker/view.h"
 #include "engine/records.h"
-#include "kernel/pci/slot-folder.h"
+#include "kernel/pci/pcie-slot.h"
 #include "plan/restore.h"
 #include "plan/scope/scope.h"
 #include "removal.h"

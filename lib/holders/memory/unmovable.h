@@ -12,3 +12,7 @@ typedef struct UnmovablePages {
 /* Those of `size` bytes from the physical address `start` on, by /proc/kpageflags. An estimate: what the kernel will answer is only
  * known by trying. -ENODATA where the file is missing or unreadable, or does not go so far. */
 int unmovable_pages_in_block(uint64_t start, uint64_t size, UnmovablePages *ret);
+
+/* Pages that are free but wait on a CPU's own list, in all zones that reach into the frames [first, first+n): the sum of
+ * "count:" in the text of /proc/zoneinfo. -EBADMSG on rubbish. */
+int zoneinfo_cpu_pages(const char *text, uint64_t first, uint64_t n, uint64_t *ret);

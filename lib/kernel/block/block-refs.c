@@ -6,7 +6,7 @@
 #include "base/fileio.h"
 #include "kernel/block/block-refs.h"
 #include "kernel/block/loop.h"
-#include "kernel/block/swaps.h"
+#include "kernel/block/swap.h"
 #include "kernel/mounts/mounts.h"
 #include "kernel/pci/device-places.h"
 #include "kernel/process/apart.h"

@@ -2,6 +2,7 @@
 #pragma once
 
 #include "base/json.h"
+#include "base/util.h"
 #include "kernel/process/apart.h"
 
 /* Which file it is that the path leads to from the host's root, straight (kernel/file-id.h). */
@@ -17,3 +18,24 @@ int swap_on(const char *path, json_object *id, int priority, const ApartOptions 
 
 /* What could take what is on one swap: memory that can be had without swapping, in bytes. */
 int memory_available(uint64_t *ret);
+
+/* A line of /proc/swaps, the kernel's escapes undone. */
+typedef struct SwapEntry {
+        char *path;             /* as seen from the root it was opened in; " (deleted)" behind a file that has no name any more */
+        bool file;              /* else a block device */
+        uint64_t size, used;    /* bytes */
+        int priority;
+} SwapEntry;
+
+typedef struct SwapEntries {
+        SwapEntry *items;
+        size_t n_items, n_allocated;
+} SwapEntries;
+
+void swap_entries_done(SwapEntries *l);
+
+#define _cleanup_swap_entries_ _cleanup_(swap_entries_done)
+
+/* Adds every line of the text but the first, which is a title; -EBADMSG at one that is none, with the list as far as it was
+ * read. */
+int swaps_parse(const char *text, SwapEntries *l);

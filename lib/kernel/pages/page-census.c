@@ -4,6 +4,149 @@
 #include "kernel/memory/memmap.h"
 #include "kernel/pages/page-census.h"
 
+static const char *const census_verdict_table[_CENSUS_VERDICT_MAX] = {
+        [CENSUS_CLEAN] = "clean",
+        [CENSUS_REFERENCED] = "referenced",
+        [CENSUS_NOT_PROVABLE] = "not-provable",
+};
+
+DEFINE_STRING_TABLE(census_verdict, CensusVerdict)
+
+void census_result_done(CensusResult *r) {
+        free(TAKE_PTR(r->why));
+}
+
+static void add_range(CensusResult *r, uint64_t start, uint64_t size) {
+        CensusRange *last = r->n_ranges > 0 ? &r->ranges[r->n_ranges - 1] : NULL;
+
+        if (last && last->start + last->size == start)
+                last->size += size;
+        else if (r->n_ranges < CENSUS_RANGES_MAX)
+                r->ranges[r->n_ranges++] = (CensusRange) { .start = start, .size = size };
+}
+
+void census_add(CensusResult *r, uint64_t start, const uint64_t *values, size_t n) {
+        r->n_units += n;
+        for (size_t i = 0; i < n; i++) {
+                int32_t shown;
+
+                memcpy(&shown, &values[i], sizeof(shown));
+                if (shown == r->idle)
+                        r->n_idle++;
+                else if (shown > r->idle) {
+                        r->n_referenced++;
+                        r->n_references += (uint64_t) ((int64_t) shown - r->idle);
+                        add_range(r, start + i * r->unit, r->unit);
+                }
+        }
+}
+
+/* What is referenced counts more than what is not provable, and that more than what is clean. */
+static unsigned weight(CensusVerdict v) {
+        return v == CENSUS_REFERENCED ? 2 : v == CENSUS_NOT_PROVABLE ? 1 : 0;
+}
+
+/* Adds the result about another stretch, which is taken over. */
+static void census_merge(CensusResult *to, CensusResult *from) {
+        bool heavier = weight(from->verdict) > weight(to->verdict);
+
+        if (heavier || to->n_units == 0) {
+                to->unit = from->unit;
+                to->idle = from->idle;
+                to->tails = from->tails;
+        }
+        if (heavier) {
+                to->verdict = from->verdict;
+                free(to->why);
+                to->why = TAKE_PTR(from->why);
+        }
+        to->n_units += from->n_units;
+        to->n_idle += from->n_idle;
+        to->n_referenced += from->n_referenced;
+        to->n_references += from->n_references;
+        for (size_t i = 0; i < from->n_ranges; i++)
+                add_range(to, from->ranges[i].start, from->ranges[i].size);
+        census_result_done(from);
+}
+
+/* Fewer than an unused one must not be: something else than we know is going on here. Only the tails of compound pages, counted one
+ * by one, show 0 all the time. */
+int census_judge(CensusResult *r) {
+        uint64_t below = r->n_units - r->n_idle - r->n_referenced;
+
+        if (r->n_referenced > 0)
+                r->verdict = CENSUS_REFERENCED;
+        else if (r->n_idle == 0 || (below > 0 && !r->tails)) {
+                r->why = strf("%ju of %ju pages show fewer references than an unused one should (%d): this kernel counts in another way",
+                              (uintmax_t) below, (uintmax_t) r->n_units, r->idle);
+                if (!r->why)
+                        return -ENOMEM;
+                r->verdict = CENSUS_NOT_PROVABLE;
+        } else
+                r->verdict = CENSUS_CLEAN;
+        return 0;
+}
+
+int card_memory_from_json(json_object *array, CardMemory **ret, size_t *ret_n) {
+        size_t n = json_len(array);
+        _cleanup_free_ CardMemory *memory = calloc(n ?: 1, sizeof(*memory));
+
+        if (!memory)
+                return -ENOMEM;
+        for (size_t i = 0; i < n; i++) {
+                json_object *o = json_at(array, i);
+                int kind = census_kind_from_string(json_str(o, "kind"));
+                uint64_t end;
+
+                memory[i] = (CardMemory) { .start = json_u64(o, "start"), .size = json_u64(o, "size"), .kind = (CensusKind) kind };
+                if (kind < 0 || memory[i].size == 0 || __builtin_add_overflow(memory[i].start, memory[i].size, &end))
+                        return -EBADMSG;
+        }
+        *ret = TAKE_PTR(memory);
+        *ret_n = n;
+        return 0;
+}
+
+json_object *census_result_to_json(const CensusResult *r) {
+        json_object *o = json_object_new_object(), *ranges = json_object_new_array();
+
+        json_set_str(o, "verdict", census_verdict_to_string(r->verdict));
+        json_set_str(o, "why", r->why);
+        json_set_u64(o, "unit", r->unit);
+        json_set(o, "idle", json_object_new_int(r->idle));
+        json_set_u64(o, "n_units", r->n_units);
+        json_set_u64(o, "n_referenced", r->n_referenced);
+        json_set_u64(o, "n_references", r->n_references);
+        for (size_t i = 0; i < r->n_ranges; i++) {
+                json_object *range = json_object_new_object();
+                json_set_u64(range, "start", r->ranges[i].start);
+                json_set_u64(range, "size", r->ranges[i].size);
+                json_object_array_add(ranges, range);
+        }
+        json_set(o, "ranges", ranges);
+        return o;
+}
+
+static char *unit_text(uint64_t bytes) {
+        return bytes >= 1U << 30 ? strf("%ju GiB", (uintmax_t) (bytes >> 30)) :
+               bytes >= 1U << 20 ? strf("%ju MiB", (uintmax_t) (bytes >> 20)) : strf("%ju KiB", (uintmax_t) (bytes >> 10));
+}
+
+char *census_result_text(const CensusResult *r) {
+        _cleanup_free_ char *unit = unit_text(r->unit);
+
+        if (!unit)
+                return NULL;
+        if (r->verdict == CENSUS_NOT_PROVABLE)
+                return strf("not provable here: %s", r->why);
+        if (r->verdict == CENSUS_CLEAN)
+                return strf("none of %ju pages of %s is referenced", (uintmax_t) r->n_units, unit);
+        return strf("%ju of %ju pages of %s %s referenced (%ju references), the first at 0x%jx-0x%jx",
+                    (uintmax_t) r->n_referenced, (uintmax_t) r->n_units, unit, r->n_referenced == 1 ? "is" : "are",
+                    (uintmax_t) r->n_references, (uintmax_t) r->ranges[0].start,
+                    (uintmax_t) (r->ranges[0].start + r->ranges[0].size - 1));
+}
+
 static const char *const census_kind_table[_CENSUS_KIND_MAX] = {
         [CENSUS_DEVICE_DAX] = "device-dax",
         [CENSUS_FSDAX] = "fsdax",

@@ -74,9 +74,6 @@ void census_add(CensusResult *r, uint64_t start, const uint64_t *values, size_t 
 /* From the sums to the verdict. */
 int census_judge(CensusResult *r);
 
-/* Adds the result about another stretch, which is taken over. */
-void census_merge(CensusResult *to, CensusResult *from);
-
 /* {"verdict", "why", "unit", "idle", "n_units", "n_referenced", "n_references", "ranges": [{"start", "size"}]} */
 json_object *census_result_to_json(const CensusResult *r);
 

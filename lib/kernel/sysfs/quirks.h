@@ -17,3 +17,16 @@ bool kernel_is_at_least(const char *release, unsigned major, unsigned minor);
 
 /* release: as uname says it ("6.12.95+deb12-amd64"); NULL: of the running kernel. 0, or -EOPNOTSUPP with *ret_why for a person. */
 int forced_unmap_check(ForcedUnmap way, const char *release, char **ret_why);
+
+/* How far the kernel closes itself against root (security/lockdown/lockdown.c). From "integrity" on the configuration space of PCI
+ * devices cannot be written (drivers/pci/pci-sysfs.c:pci_write_config), and with it the registers of a slot; with
+ * "confidentiality" kernel memory cannot be read either. A kernel without the module has no lockdown. */
+typedef enum Lockdown {
+        LOCKDOWN_NONE,
+        LOCKDOWN_INTEGRITY,
+        LOCKDOWN_CONFIDENTIALITY,
+        LOCKDOWN_UNKNOWN,       /* the file is there and says something that is not understood, or nothing */
+} Lockdown;
+
+Lockdown lockdown_parse(const char *text); /* "none [integrity] confidentiality" */
+Lockdown lockdown_read(void);

@@ -112,7 +112,7 @@ void find_unread(Findings *f);
 /* The scope with those of the removals that are under way. -ENOMEM. */
 int scope_find_with_under_way(const Topology *t, const Scope *s, const PlanRequest *request, Scope *ret);
 
-/* find-room.c: bytes of memory that are online and go with any of the cards. */
+/* find-memory.c: bytes of memory that are online and go with any of the cards. */
 uint64_t findings_bytes_going(const Findings *f);
 
 /* find-programs.c: programs that the steps need and that are not there. */
@@ -127,15 +127,11 @@ void find_kernel_zone(Findings *f);
 /* "memory146 to memory149", or "memory9" of one memory block; newly allocated. */
 char *memory_block_words(uint64_t first, uint64_t last);
 
-/* find-room.c: whether the rest of the machine can absorb what is in use. 0 or -ENOMEM. */
+/* find-memory.c: whether the rest of the machine can absorb what is in use. 0 or -ENOMEM. */
 int find_room(Findings *f);
 
 /* find-memory-use.c: what the nodes' memory is used for ("memory" of the document), and what of it is bound to them. 0 or -ENOMEM. */
 int find_memory_use(Findings *f, json_object *doc);
-
-/* find-files.c: the largest files with pages on the node, of `bytes` of page cache and shared memory ("files" of its object). 0 or
- * -ENOMEM. */
-int find_files(const Findings *f, const Node *node, uint64_t bytes, json_object *to);
 
 /* Does the node keep memory of another card, or of the machine's own? */
 bool findings_node_stays(const Findings *f, const Node *node);
@@ -168,7 +164,7 @@ void find_stacks(Findings *f);
 /* The block device of that name that goes with the card, or NULL. */
 const BlockDevice *findings_block(const Findings *f, const char *name);
 
-/* plan-shutdown.c: what it costs where file systems are shut down, and which cannot be. */
+/* plan-holders.c: what it costs where file systems are shut down, and which cannot be. */
 void find_shutdown(Findings *f);
 
 /* find-odd.c: what the look could not read or understand. */
@@ -182,10 +178,10 @@ void find_kernel_users(Findings *f);
  * cannot live without it. 0 or -ENOMEM. */
 int find_holders(Findings *f, json_object *doc);
 
-/* find-served.c: a process that uses the card and serves a disk to others out of it, which somebody uses. 0 or -ENOMEM. */
+/* find-users.c: a process that uses the card and serves a disk to others out of it, which somebody uses. 0 or -ENOMEM. */
 int find_served(Findings *f, int pid, const char *program);
 
-/* bound-holders.c: cuts the texts of the list that users choose to what a plan may hold, and counts in "more_holds" what is not listed.
+/* find-holders.c: cuts the texts of the list that users choose to what a plan may hold, and counts in "more_holds" what is not listed.
  * 0 or -ENOMEM. */
 int bound_holders(json_object *holders);
 

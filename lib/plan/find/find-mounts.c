@@ -8,10 +8,9 @@
 #include "holders/process.h"
 #include "kernel/mounts/mount-options.h"
 #include "kernel/mounts/mountinfo.h"
-#include "kernel/mounts/overlay.h"
 #include "kernel/mounts/unmount.h"
 #include "plan/find/blockers.h"
-#include "plan/find/nested-mounts.h"
+#include "topology/topology.h"
 
 #define DELETED "//deleted"
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* The slot itself: can its power be switched, and can its lights say what is true? */
-#include "kernel/sysfs/lockdown.h"
+#include "kernel/sysfs/quirks.h"
 #include "plan/find/blockers.h"
 
 static void find_power_switch(Findings *f, const Slot *slot) {

@@ -4,8 +4,8 @@
  * is the order in which things can be taken down. */
 #include <errno.h>
 
-#include "plan/find/nested-mounts.h"
 #include "plan/scope/scope.h"
+#include "topology/topology.h"
 
 typedef struct Stack {
         const Topology *t;

@@ -55,7 +55,8 @@ static bool is_inside(const Scope *s, const char *slot) {
         return false;
 }
 
-bool scope_is_outermost(const Scope *s, const PciFunction *f) {
+/* The function's card is in one of the removal's very slots and not in one inside of it. */
+static bool scope_is_outermost(const Scope *s, const PciFunction *f) {
         for (size_t i = 0; i < scope_n_slots(s); i++)
                 if (streq_ptr(f->slot, scope_slot(s, i)->name))
                         return true;
@@ -394,7 +395,7 @@ static int find_ranges(const Topology *t, Scope *s) {
 }
 
 /* Two regions side by side may share a block that the firmware gave to the kernel, so it is all of them together that count. */
-bool scope_has_span(const Scope *s, uint64_t start, uint64_t size) {
+static bool scope_has_span(const Scope *s, uint64_t start, uint64_t size) {
         uint64_t last = span_last(start, size);
         bool further = true;
 

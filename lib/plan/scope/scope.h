@@ -65,15 +65,11 @@ const Slot *scope_slot_of(const Scope *s, const PciFunction *f);
 /* scope-part.c. What of a scope of several cards is gone once slot i has no power: all but what stands on the others alone. -ENOMEM. */
 int scope_part(const Scope *s, size_t i, Scope *ret);
 
-/* The function's card is in one of the removal's very slots and not in one inside of it. */
-bool scope_is_outermost(const Scope *s, const PciFunction *f);
-
 /* Nothing sits in the slot. */
 bool scope_is_empty(const Scope *s);
 
 /* Does the whole block lie in the scope's ranges? The same answer as kernel/memory-block.h gives to steps and probes. */
 bool scope_has_block(const Scope *s, const Topology *t, const MemoryBlock *b);
-bool scope_has_span(const Scope *s, uint64_t start, uint64_t size);
 
 /* The first range that has an address in common with [start, start+size); NULL: none. */
 const ScopeRange *scope_range_at(const Scope *s, uint64_t start, uint64_t size);

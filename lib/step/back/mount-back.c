@@ -5,7 +5,6 @@
 #include "kernel/block/loop.h"
 #include "kernel/mounts/mount-ns.h"
 #include "kernel/mounts/mount-options.h"
-#include "kernel/mounts/overlay.h"
 #include "kernel/mounts/remount.h"
 #include "kernel/mounts/unmount.h"
 #include "step/back/device-back.h"

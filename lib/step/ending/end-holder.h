@@ -72,12 +72,8 @@ int end_unit_begin(EndRun *e, Ending *n, const Holder *h, uint64_t wait_usec);
 int end_unit_watch(EndRun *e, const char *unit);
 UnitStop *end_unit_find(const EndRun *e, const char *unit);
 
-/* end-shutdown.c: is there a file system among those that it uses? */
+/* is there a file system among those that it uses? */
 bool end_shutdown_concerns(const EndRun *e, const Holder *h);
-
-/* The rung "shutdown" of a holder. 1: others of its file system have their time still; 0: over; or a negative errno with the reason
- * noted. */
-int end_shutdown(EndRun *e, Ending *n, const Holder *h);
 
 /* What was shut down and not taken away since is unmounted and mounted again: 0 or a negative errno with the reason noted. Is there any? */
 int end_shutdown_undo(json_object *entries, StepRun *run);

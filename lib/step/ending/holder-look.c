@@ -4,9 +4,9 @@
 
 #include "base/clock.h"
 #include "holders/memory/memory-holder.h"
-#include "holders/message-bus.h"
 #include "holders/pins/pin-holder.h"
 #include "holders/process.h"
+#include "holders/message-bus.h"
 #include "kernel/process/cgroup.h"
 #include "step/ending/holder-look.h"
 #include "step/ending/users.h"

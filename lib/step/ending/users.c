@@ -10,7 +10,7 @@
 #include "kernel/block/blockdev.h"
 #include "kernel/block/claims.h"
 #include "kernel/block/loop.h"
-#include "kernel/block/swaps.h"
+#include "kernel/block/swap.h"
 #include "kernel/cxl/dax.h"
 #include "kernel/mounts/mountinfo.h"
 #include "kernel/sysfs/attr.h"
@@ -141,7 +141,8 @@ int step_gaps_of(StepRun *run, const Gaps *gaps, const HoldTargets *targets, con
         return 0;
 }
 
-int step_unused(StepRun *run, TargetKind kind, dev_t dev, const char *name) {
+/* 0 when no process uses it; -EBUSY naming the first one and what it does; another errno: could not be found out. */
+static int step_unused(StepRun *run, TargetKind kind, dev_t dev, const char *name) {
         _cleanup_(holders_freep) Holders *h = NULL;
         _cleanup_free_ char *text = NULL;
 

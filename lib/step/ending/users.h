@@ -19,9 +19,6 @@ int step_gaps(StepRun *run, const Gaps *gaps, const char *name);
  * targets are for it to tell of; whoever took the time, or hangs, is told, and keeps nobody from going on. */
 int step_gaps_of(StepRun *run, const Gaps *gaps, const HoldTargets *targets, const char *name);
 
-/* 0 when no process uses it; -EBUSY naming the first one and what it does; another errno: could not be found out. */
-int step_unused(StepRun *run, TargetKind kind, dev_t dev, const char *name);
-
 /* The same for a dax device by its name on the dax bus. One without a character device (kmem has it) is not used so. */
 int step_dax_unused(StepRun *run, const char *dax);
 

@@ -6,7 +6,7 @@
 
 #include "base/clock.h"
 #include "kernel/block/claims.h"
-#include "kernel/pci/slot-folder.h"
+#include "kernel/pci/pcie-slot.h"
 #include "led/led.h"
 #include "probe/probe.h"
 #include "step/back/prove.h"

@@ -8,7 +8,6 @@
 #include "base/fileio.h"
 #include "kernel/block/blockdev.h"
 #include "kernel/block/swap.h"
-#include "kernel/block/swaps.h"
 #include "kernel/mounts/file-id.h"
 #include "kernel/mounts/mountinfo.h"
 #include "step/back/device-back.h"

@@ -5,7 +5,6 @@
 
 #include "kernel/mounts/mount-options.h"
 #include "kernel/mounts/mountinfo.h"
-#include "kernel/mounts/overlay.h"
 #include "kernel/sysfs/listing.h"
 #include "topology/load/load.h"
 

@@ -5,7 +5,7 @@
 #include <errno.h>
 
 #include "kernel/pci/held-slot.h"
-#include "kernel/pci/slot-folder.h"
+#include "kernel/pci/pcie-slot.h"
 #include "kernel/sysfs/attr.h"
 #include "kernel/sysfs/driver.h"
 #include "kernel/sysfs/listing.h"

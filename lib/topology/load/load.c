@@ -6,6 +6,165 @@
 #include "kernel/sysfs/driver.h"
 #include "topology/load/load.h"
 
+/* The storage side's part of topology_free(). */
+
+static void free_strings(char **strings, size_t n) {
+        for (size_t i = 0; i < n; i++)
+                free(strings[i]);
+        free(strings);
+}
+
+void topology_drop_nmem(Topology *t) {
+        Nmem *n = &t->nmems[--t->n_nmems];
+
+        free(n->name);
+        free(n->bus);
+        free(n->memdev);
+        free(n->id);
+}
+
+void topology_drop_nd_region(Topology *t) {
+        NdRegion *g = &t->nd_regions[--t->n_nd_regions];
+
+        free(g->name);
+        free(g->bus);
+        free(g->cxl_region);
+        free(g->driver);
+        free_strings(g->nmems, g->n_nmems);
+}
+
+void topology_drop_namespace(Topology *t) {
+        Namespace *n = &t->namespaces[--t->n_namespaces];
+
+        free(n->name);
+        free(n->nd_region);
+        free(n->mode);
+        free(n->uuid);
+        free(n->device);
+        free(n->driver);
+        free(n->block);
+        free(n->dax);
+}
+
+void topology_drop_block_device(Topology *t) {
+        BlockDevice *b = &t->block_devices[--t->n_block_devices];
+
+        free(b->name);
+        free(b->bdf);
+        free(b->disk);
+        free(b->label);
+        free(b->uuid);
+        free_strings(b->lower, b->n_lower);
+        md_array_free(b->array);
+        free_strings(b->targets, b->n_targets);
+        free(b->trouble);
+}
+
+void topology_drop_file_system(Topology *t) {
+        FileSystem *fs = &t->file_systems[--t->n_file_systems];
+
+        free(fs->type);
+        free_strings(fs->devices, fs->n_devices);
+        free(fs->layers);
+}
+
+static void drop_mount(Topology *t) {
+        Mount *m = &t->mounts[--t->n_mounts];
+
+        free(m->ns_path);
+        free(m->root);
+        free(m->target);
+        free(m->options);
+        free(m->propagation);
+        free(m->type);
+        free(m->source);
+        free(m->super_options);
+}
+
+/* All of the storage side, with its arrays. */
+static void topology_drop_storage(Topology *t) {
+        while (t->n_nmems > 0)
+                topology_drop_nmem(t);
+        while (t->n_nd_regions > 0)
+                topology_drop_nd_region(t);
+        while (t->n_namespaces > 0)
+                topology_drop_namespace(t);
+        while (t->n_block_devices > 0)
+                topology_drop_block_device(t);
+        while (t->n_file_systems > 0)
+                topology_drop_file_system(t);
+        while (t->n_mounts > 0)
+                drop_mount(t);
+        for (size_t i = 0; i < t->n_swaps; i++)
+                free(t->swaps[i].path);
+        free(t->nmems);
+        free(t->nd_regions);
+        free(t->namespaces);
+        free(t->block_devices);
+        free(t->file_systems);
+        free(t->mounts);
+        topology_drop_index(t);
+        for (size_t i = 0; i < t->n_uses; i++) {
+                kernel_user_done(&t->uses[i].user);
+                free(t->uses[i].block);
+                free(t->uses[i].bdf);
+        }
+        free(t->uses);
+        free(t->swaps);
+}
+
+/* What a look could not read or not understand. It costs what it is about and nothing else: the look goes on, and a plan asks
+ * whether the card could be meant (lib/plan/find/find-odd.c). */
+
+/* How much of a path is the link of its device: "/sys/bus/cxl/devices/mem0/serial", "/sys/class/block/sda/dev". 0 for others. */
+static size_t device_link_length(const char *path) {
+        static const char *const shapes[][2] = { { "/sys/bus/", "/devices/" }, { "/sys/class/", "/" } };
+
+        for (size_t i = 0; i < ELEMENTSOF(shapes); i++) {
+                const char *bus = startswith(path, shapes[i][0]), *name = bus ? strstr(bus, shapes[i][1]) : NULL;
+                if (!name)
+                        continue;
+                name += strlen(shapes[i][1]);
+                size_t n = strcspn(name, "/");
+                return n > 0 ? (size_t) (name + n - path) : 0;
+        }
+        return 0;
+}
+
+int odd_add(Topology *t, int error, const char *path) {
+        if (error == -ENOMEM)
+                return error;
+        int r = vec_grow((void **) &t->odd, t->n_odd, &t->a_odd, sizeof(t->odd[0]));
+        if (r < 0)
+                return r;
+
+        Odd *o = &t->odd[t->n_odd];
+        size_t n = device_link_length(path);
+        *o = (Odd) { .path = strdup(path), .error = error };
+        if (!o->path)
+                return -ENOMEM;
+        t->n_odd++;
+        r = n > 0 ? link_readf(&o->where, "%.*s", (int) n, path) : 0;
+        return r == -ENOMEM ? r : 0;
+}
+
+int odd_addf(Topology *t, int error, const char *format, ...) {
+        va_list ap;
+
+        va_start(ap, format);
+        _cleanup_free_ char *path = strfv(format, ap);
+        va_end(ap);
+        return path ? odd_add(t, error, path) : -ENOMEM;
+}
+
+void odd_drop(Topology *t, size_t n) {
+        while (t->n_odd > n) {
+                Odd *o = &t->odd[--t->n_odd];
+                free(o->path);
+                free(o->where);
+        }
+}
+
 static void memdev_done(Memdev *m) {
         free(m->name);
         free(m->bdf);

@@ -32,13 +32,6 @@ int load_foreign(Topology *t);
 int load_memory(Topology *t);
 int load_iomem(Topology *t);
 
-/* other-places.c: adds this use to all file systems on devices, but for the known one, that the file `on` may lie on in some namespace. 0 or
- * -ENOMEM. */
-int load_other_places(Topology *t, const KernelUser *user, dev_t known);
-
-/* guess-mapping.c: what of it can be known without its table. 0 or -ENOMEM. */
-int guess_mapping(Topology *t, BlockDevice *b);
-
 /* Appends one zeroed object to a vector of the topology and gives it, or NULL when out of memory. Half-filled objects are
  * fine: topology_free() takes them. */
 #define TOPOLOGY_ADD(t, what)                                                                              \
@@ -63,9 +56,6 @@ static inline BlockDevice *topology_own(Topology *t, const BlockDevice *found) {
 
 /* Decoders and /proc/iomem. */
 void topology_drop_addresses(Topology *t);
-
-/* All of the storage side, with its arrays. */
-void topology_drop_storage(Topology *t);
 
 /* Did the object just go away? The errors that reading a dying one gives. */
 static inline bool is_gone(int error) {
