@@ -33,14 +33,6 @@ typedef struct Head {
         size_t length;
 } Head;
 
-typedef struct Answer {
-        char *bytes;
-        size_t n, allocated;
-} Answer;
-
-static void answer_done(Answer *a) {
-        free(a->bytes);
-}
 
 static bool write_all(int fd, const void *data, size_t length) {
         for (const char *p = data; length > 0;) {
@@ -135,7 +127,7 @@ static _Noreturn void child(int pipe_fd, pid_t parent, bool interruptible, apart
 }
 
 /* Reads what there is. 1: the answer is complete; 0: not yet; -ECHILD: it died before it was. */
-static int answer_wait(int pipe_fd, int timeout_msec, Answer *a) {
+static int answer_wait(int pipe_fd, int timeout_msec, ApartAnswer *a) {
         struct pollfd p = { .fd = pipe_fd, .events = POLLIN };
         Head head;
 
@@ -166,7 +158,7 @@ static int answer_wait(int pipe_fd, int timeout_msec, Answer *a) {
 }
 
 /* Gives the text to whoever wants it and the work's result. */
-static int answer_take(Answer *a, char **ret_text) {
+static int answer_take(ApartAnswer *a, char **ret_text) {
         Head head;
 
         memcpy(&head, a->bytes, sizeof(head));
@@ -179,7 +171,7 @@ static int answer_take(Answer *a, char **ret_text) {
 }
 
 /* Whether it has let go of the pipe: what it was at is over then. One that hangs in the kernel hears no signal. */
-static bool child_end(pid_t pid, int pipe_fd, Answer *a) {
+static bool child_end(pid_t pid, int pipe_fd, ApartAnswer *a) {
         uint64_t deadline = now_monotonic() + DEATH_TIMEOUT_MSEC * USEC_PER_MSEC;
         int r;
 
@@ -198,37 +190,43 @@ static void child_reap(pid_t pid) {
                 (void) poll(NULL, 0, 1);
 }
 
-static int child_watch(pid_t pid, int pipe_fd, const ApartOptions *options, char **ret_text) {
-        uint64_t deadline = now_monotonic() + time_for(options->timeout_usec);
-        _cleanup_(answer_done) Answer a = { 0 };
+/* The answer, or what became of it. -EAGAIN: none yet at that moment (monotonic). */
+static int child_watch(Apart *w, uint64_t until, char **ret_text) {
+        const ApartOptions *options = &w->options;
 
         for (uint64_t asked = now_monotonic();; asked = now_monotonic()) {
-                int r = answer_wait(pipe_fd, CANCEL_POLL_MSEC, &a);
+                uint64_t left = until > asked ? (until - asked) / USEC_PER_MSEC : 0;
+                int r = answer_wait(w->reader, left < CANCEL_POLL_MSEC ? (int) left : CANCEL_POLL_MSEC, &w->answer);
                 /* Who was stopped meanwhile, and most likely the work with it, has not had the time. */
                 if (now_monotonic() - asked > STOPPED_USEC)
-                        deadline += now_monotonic() - asked;
+                        w->deadline += now_monotonic() - asked;
                 if (r < 0)
                         return r;
                 if (r > 0)
-                        return answer_take(&a, ret_text);
+                        return answer_take(&w->answer, ret_text);
 
                 bool cancelled = options->interruptible && options->cancelled && options->cancelled(options->userdata);
-                bool late = now_monotonic() >= deadline;
-                if (!cancelled && !late)
+                bool late = now_monotonic() >= w->deadline;
+                if (!cancelled && !late) {
+                        if (now_monotonic() >= until)
+                                return -EAGAIN;
                         continue;
+                }
                 if (!options->interruptible)
                         return -EINPROGRESS;
 
-                if (!child_end(pid, pipe_fd, &a))
+                if (!child_end(w->pid, w->reader, &w->answer))
                         return -EINPROGRESS;
                 return cancelled ? -ECANCELED : -ETIME;
         }
 }
 
-/* *ret_begun: the work may have been begun. */
-static int run_in_child(apart_work_t work, void *data, const ApartOptions *options, char **ret_text, bool *ret_begun) {
+int apart_start(apart_work_t work, void *data, const ApartOptions *options, Apart *ret) {
         int fds[2];
 
+        *ret = (Apart) { .reader = -EBADF };
+        if (time_has_ended())
+                return -ETIME;
         if (pipe2(fds, O_CLOEXEC) < 0)
                 return -errno;
         _cleanup_close_ int reader = fds[0];
@@ -255,17 +253,35 @@ static int run_in_child(apart_work_t work, void *data, const ApartOptions *optio
         if (options->outlives)
                 (void) setpgid(pid, pid);
 
-        /* Our copy must go, or a dead child would not end the pipe. */
-        close(TAKE_FD(writer));
-
         int r = is_told ? apart_begins(options->what, pid, options->interruptible, go) : 0;
         close(TAKE_FD(go));
-        *ret_begun = r >= 0;
-        if (r >= 0)
-                r = child_watch(pid, reader, options, ret_text);
-        if (r != -EINPROGRESS)
+        if (r < 0) {
                 child_reap(pid);
+                return r;
+        }
+        /* Our copy of the writer goes with this function, or a dead child would not end the pipe. */
+        *ret = (Apart) { .pid = pid, .reader = TAKE_FD(reader), .options = *options, .deadline = now_monotonic() + time_for(options->timeout_usec) };
+        return 0;
+}
+
+int apart_answer(Apart *a, uint64_t wait_usec, char **ret_text) {
+        const uint64_t now = now_monotonic();
+
+        int r = child_watch(a, wait_usec < UINT64_MAX - now ? now + wait_usec : UINT64_MAX, ret_text);
+        if (r != -EINPROGRESS && r != -EAGAIN) {
+                child_reap(a->pid);
+                a->pid = 0;
+        }
         return r;
+}
+
+void apart_forget(Apart *a) {
+        if (a->pid > 0)
+                (void) waitpid(a->pid, NULL, WNOHANG);
+        if (a->reader >= 0)
+                close(a->reader);
+        free(a->answer.bytes);
+        *a = (Apart) { .reader = -EBADF };
 }
 
 static int run_here(apart_work_t work, void *data, const ApartOptions *options, char **ret_text) {
@@ -275,13 +291,13 @@ static int run_here(apart_work_t work, void *data, const ApartOptions *options, 
 }
 
 int run_apart(apart_work_t work, void *data, const ApartOptions *options, char **ret_text) {
+        _cleanup_(apart_forget) Apart a = { .reader = -EBADF };
         _cleanup_free_ char *text = NULL;
-        bool begun = false;
 
-        if (time_has_ended())
-                return -ETIME;
-        int r = run_in_child(work, data, options, &text, &begun);
-        if (r < 0 && !begun && expendable.is)
+        int r = apart_start(work, data, options, &a);
+        if (r >= 0)
+                r = apart_answer(&a, UINT64_MAX, &text);
+        else if (r != -ETIME && expendable.is)
                 r = run_here(work, data, options, &text);
         if (ret_text)
                 *ret_text = TAKE_PTR(text);

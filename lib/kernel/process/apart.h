@@ -43,3 +43,29 @@ void apart_be_expendable(void);
  * -EINPROGRESS when it was left behind, also what a signal should have ended and has not;
  * -ECHILD when it died without an answer. *ret_text is what it had to say, or NULL; NULL for ret_text: nobody listens. */
 int run_apart(apart_work_t work, void *data, const ApartOptions *options, char **ret_text);
+
+/* What of it has been read so far. */
+typedef struct ApartAnswer {
+        char *bytes;
+        size_t n, allocated;
+} ApartAnswer;
+
+/* The same for whoever has something else to do meanwhile. */
+typedef struct Apart {
+        ApartOptions options;
+        int pid;                /* 0: it has answered, or ended */
+        int reader;
+        uint64_t deadline;      /* monotonic */
+        ApartAnswer answer;
+} Apart;
+
+/* Begins the work; its time runs from here on. What the options point to has to be there until the answer is. Nothing was begun where it fails:
+ * -ETIME as above, or another negative errno; apart_forget() may be called all the same. */
+int apart_start(apart_work_t work, void *data, const ApartOptions *options, Apart *ret);
+
+/* What run_apart() returns, or -EAGAIN where it has not answered after so long, and may be asked again. At its deadline it is told so, whatever
+ * is waited for. *ret_text is written with an answer alone, and is the caller's. */
+int apart_answer(Apart *a, uint64_t wait_usec, char **ret_text);
+
+/* Nobody waits for an answer any more. Work that has not ended goes on. */
+void apart_forget(Apart *a);
