@@ -1,0 +1,192 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* What libndctl says of memory modules and of the regions over them. */
+#include <errno.h>
+#include <limits.h>
+#include <ndctl/libndctl.h>
+
+#include "kernel/cxl/card-parts.h"
+#include "kernel/sysfs/attr.h"
+
+enum {
+        COLDEST = -273,
+        HOTTEST = 1000,
+        BAD_RANGES_MAX = 100 * 1000, /* the kernel keeps no more than fit into a page (block/badblocks.c) */
+};
+
+/* What the question says of it; NULL: it was not asked for. */
+static json_object *wanted_of(json_object *list, const char *name) {
+        for (size_t i = 0; i < json_len(list); i++)
+                if (streq_ptr(json_str(json_at(list, i), "name"), name))
+                        return json_at(list, i);
+        return NULL;
+}
+
+static void set_health(json_object *o, unsigned health) {
+        static const struct {
+                unsigned bit;
+                const char *word;
+        } words[] = {
+                { ND_SMART_FATAL_HEALTH, "fatal" }, { ND_SMART_CRITICAL_HEALTH, "critical" }, { ND_SMART_NON_CRITICAL_HEALTH, "non-critical" },
+        };
+
+        json_set_str(o, "health", health == 0 ? "ok" : NULL);
+        for (size_t i = ELEMENTSOF(words); i-- > 0;)
+                if (health & words[i].bit)
+                        json_set_str(o, "health", words[i].word);
+}
+
+static void cmd_unrefp(struct ndctl_cmd **cmd) {
+        if (*cmd)
+                ndctl_cmd_unref(*cmd);
+}
+
+/* What a flag does not vouch for says nothing. */
+static void ask_smart(struct ndctl_dimm *dimm, json_object *o, json_object *answer) {
+        const char *name = ndctl_dimm_get_devname(dimm);
+        _cleanup_(cmd_unrefp) struct ndctl_cmd *cmd = ndctl_dimm_cmd_new_smart(dimm);
+
+        int r = cmd ? ndctl_cmd_submit(cmd) : -EOPNOTSUPP;
+        if (r < 0) {
+                card_note(answer, "%s: its health is not known: %s", name, strerror(-r));
+                return;
+        }
+        unsigned flags = ndctl_cmd_smart_get_flags(cmd);
+        if (flags & ND_SMART_HEALTH_VALID)
+                set_health(o, ndctl_cmd_smart_get_health(cmd));
+        if (flags & ND_SMART_USED_VALID)
+                card_set_number(o, "life_used_percent", ndctl_cmd_smart_get_life_used(cmd), 0, 100);
+        if (flags & ND_SMART_SPARES_VALID)
+                card_set_number(o, "spares_percent", ndctl_cmd_smart_get_spares(cmd), 0, 100);
+        if (flags & ND_SMART_MTEMP_VALID)
+                card_set_number(o, "temperature_celsius", (int64_t) ndctl_decode_smart_temperature(ndctl_cmd_smart_get_media_temperature(cmd)), COLDEST,
+                                HOTTEST);
+}
+
+static void set_trouble(struct ndctl_dimm *dimm, json_object *o) {
+        static const struct {
+                int (*has)(struct ndctl_dimm *dimm);
+                const char *words;
+        } troubles[] = {
+                { ndctl_dimm_failed_save, "a save failed" }, { ndctl_dimm_failed_arm, "arming failed" },
+                { ndctl_dimm_failed_restore, "a restore failed" }, { ndctl_dimm_failed_flush, "a flush failed" },
+                { ndctl_dimm_failed_map, "mapping failed" },
+        };
+        _cleanup_free_ char *all = NULL;
+
+        for (size_t i = 0; i < ELEMENTSOF(troubles); i++) {
+                if (troubles[i].has(dimm) <= 0)
+                        continue;
+                _cleanup_free_ char *before = all;
+                all = strf("%s%s%s", before ?: "", before ? ", " : "", troubles[i].words);
+        }
+        json_set_str(o, "trouble", all ?: "none");
+}
+
+/* Which word the kernel has for it; the library's enum has a value for not knowing. */
+static void set_security(struct ndctl_dimm *dimm, json_object *o) {
+        static const char *const words[] = {
+                [NDCTL_SECURITY_DISABLED] = "disabled", [NDCTL_SECURITY_UNLOCKED] = "unlocked", [NDCTL_SECURITY_LOCKED] = "locked",
+                [NDCTL_SECURITY_FROZEN] = "frozen", [NDCTL_SECURITY_OVERWRITE] = "overwrite",
+        };
+        int state = ndctl_dimm_get_security(dimm);
+
+        json_set_str(o, "security", state >= 0 && state < (int) ELEMENTSOF(words) ? words[state] : NULL);
+}
+
+static void set_activation(struct ndctl_dimm *dimm, json_object *o) {
+        static const char *const words[] = {
+                [NDCTL_FWA_IDLE] = "idle", [NDCTL_FWA_ARMED] = "armed", [NDCTL_FWA_BUSY] = "busy", [NDCTL_FWA_ARM_OVERFLOW] = "overflow",
+        };
+        int state = ndctl_dimm_get_fw_activate_state(dimm);
+
+        json_set_str(o, "activation", state >= 0 && state < (int) ELEMENTSOF(words) ? words[state] : NULL);
+}
+
+static void ask_dimm(struct ndctl_dimm *dimm, json_object *wanted, json_object *answer) {
+        json_object *o = json_object_new_object();
+
+        json_set_str(o, "name", ndctl_dimm_get_devname(dimm));
+        json_set_str(o, "id", json_str(wanted, "id"));
+        set_security(dimm, o);
+        set_activation(dimm, o);
+        card_set_number(o, "dirty_shutdowns", ndctl_dimm_get_dirty_shutdown(dimm), 0, INT64_MAX);
+        set_trouble(dimm, o);
+        ask_smart(dimm, o, answer);
+        json_object_array_add(json_array(answer, "nmems"), o);
+}
+
+/* An empty list is what the library has for one that it cannot read as well: the attribute is asked whether it can be. */
+static void ask_region(struct ndctl_region *region, json_object *wanted, json_object *answer) {
+        const char *name = ndctl_region_get_devname(region);
+        _cleanup_free_ char *text = NULL;
+        struct badblock *bad;
+        int64_t n = 0, blocks = 0;
+
+        if (attr_readf(&text, "/sys/bus/nd/devices/%s/badblocks", name) < 0) {
+                card_note(answer, "%s: its bad blocks are not known", name);
+                return;
+        }
+        ndctl_region_badblock_foreach(region, bad) {
+                blocks += bad->len;
+                if (++n >= BAD_RANGES_MAX)
+                        break;
+        }
+        json_object *o = json_object_new_object();
+        json_set_str(o, "region", name);
+        json_set_str(o, "start", json_str(wanted, "start"));
+        card_set_number(o, "ranges", n, 0, BAD_RANGES_MAX);
+        card_set_number(o, "blocks", blocks, 0, INT64_MAX);
+        json_object_array_add(json_array(answer, "bad_blocks"), o);
+}
+
+static void ask_scrub(struct ndctl_bus *bus, json_object *answer) {
+        int state = ndctl_bus_get_scrub_state(bus);
+        json_object *o = json_object_new_object();
+
+        json_set_str(o, "bus", ndctl_bus_get_devname(bus));
+        json_set_str(o, "state", state == 0 ? "idle" : state == 1 ? "running" : NULL);
+        unsigned count = state >= 0 ? ndctl_bus_get_scrub_count(bus) : UINT_MAX;
+        card_set_number(o, "count", count == UINT_MAX ? -1 : (int64_t) count, 0, UINT_MAX);
+        json_object_array_add(json_array(answer, "scrubs"), o);
+}
+
+/* How many of the modules it has. Its regions are a list of their own, with a wait of its own. */
+static size_t ask_bus(struct ndctl_bus *bus, json_object *nmems, json_object *regions, json_object *answer) {
+        struct ndctl_region *region;
+        struct ndctl_dimm *dimm;
+        size_t n = 0;
+
+        ndctl_dimm_foreach(bus, dimm) {
+                json_object *wanted = wanted_of(nmems, ndctl_dimm_get_devname(dimm));
+                if (wanted)
+                        ask_dimm(dimm, wanted, answer);
+                n += wanted != NULL;
+        }
+        if (n == 0)
+                return 0;
+        if (json_len(regions) > 0)
+                ndctl_region_foreach(bus, region) {
+                        json_object *wanted = wanted_of(regions, ndctl_region_get_devname(region));
+                        if (wanted)
+                                ask_region(region, wanted, answer);
+                }
+        ask_scrub(bus, answer);
+        return n;
+}
+
+void card_ask_nd(Library *l, json_object *question, json_object *answer) {
+        json_object *nmems = json_array(question, "nmems"), *regions = json_array(question, "nd_regions");
+        struct ndctl_ctx *ctx = NULL;
+        struct ndctl_bus *bus;
+        size_t n = 0;
+
+        int r = library_ndctl(l, &ctx);
+        if (r < 0) {
+                card_note(answer, "libndctl cannot be asked: %s", strerror(-r));
+                return;
+        }
+        ndctl_bus_foreach(ctx, bus)
+                n += ask_bus(bus, nmems, regions, answer);
+        if (n < json_len(nmems))
+                card_note(answer, "libndctl leaves %zu of %zu memory modules out", json_len(nmems) - n, json_len(nmems));
+}

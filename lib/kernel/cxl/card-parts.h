@@ -1,0 +1,20 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+#include "kernel/cxl/card-state.h"
+
+/* In the process that asks the libraries: what each of them has to say, added to the answer's arrays. What cannot be asked is a note of the answer. */
+void card_ask_cxl(Library *l, json_object *question, json_object *answer);
+void card_ask_nd(Library *l, json_object *question, json_object *answer);
+
+void card_note(json_object *answer, const char *format, ...) _printf_(2, 3);
+
+/* A number, or null where it is beyond the range that makes sense. */
+void card_set_number(json_object *o, const char *key, int64_t value, int64_t least, int64_t most);
+
+/* Of 0 and 1; anything else is null. */
+void card_set_flag(json_object *o, const char *key, int value);
+
+/* A text of the card's own, of that many bytes at most, without blanks at its end; null for an empty one. It is for people: what cannot be printed
+ * is "?". */
+void card_set_text(json_object *o, const char *key, const char *bytes, size_t n);

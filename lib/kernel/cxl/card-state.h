@@ -1,0 +1,27 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+#include "kernel/cxl/library.h"
+
+/* What memory cards say of themselves when they are asked: health, identity, alerts, partition and firmware slots by libcxl, the health of
+ * NVDIMMs, bad blocks and scrubbing by libndctl; docs/PROTOCOL.md ("Card state") has the keys. What is not known is null. The libraries have
+ * their own words for that (-1, 0xffff, UINT_MAX), none of which is ever a number here; nor is what makes no sense.
+ *
+ * The question is {"memdevs": [{"name", "serial"}], "nmems": [{"name", "id"}], "nd_regions": [{"name", "start"}]}. */
+int card_state_ask(json_object *question, LibraryCall **ret);
+
+/* What they said, a new reference; where nobody answered it says why among its `notes`. -EAGAIN: nobody has yet; the libraries have 2 s from
+ * the question on. Behind anything else the call has had its answer. */
+int card_state_take(LibraryCall *call, uint64_t wait_usec, json_object **ret);
+
+/* One for which there was no time to ask. */
+json_object *card_state_unknown(const char *why);
+
+/* card-compare.c: tells in lines of what has changed between two of them that says something about the same cards: what got worse, and what the
+ * card is now that it was not. Only what is known of both. Returns how much that is. */
+typedef void (*card_told_t)(void *userdata, const char *text);
+size_t card_state_compare(json_object *before, json_object *now, card_told_t tell, void *userdata);
+
+/* "mem1" -> "disabled", "unlocked", "locked", "frozen", "sanitize"; "nmem0" -> also "overwrite". From sysfs, no library is asked. *ret is NULL where
+ * the kernel has no word for it. */
+int card_security_read(const char *device, char **ret);
