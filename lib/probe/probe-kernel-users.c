@@ -44,7 +44,7 @@ static bool is_card_itself(json_object *scope, const KernelUser *u) {
         json_object *functions = json_array(scope, "functions");
         _cleanup_free_ char *line = NULL;
 
-        if (u->kind != KERNEL_USER_DEVICE || !u->on || link_readf(&line, "%s", u->on) < 0)
+        if ((u->kind != KERNEL_USER_DEVICE && u->kind != KERNEL_USER_WORK) || !u->on || link_readf(&line, "%s", u->on) < 0)
                 return false;
         for (size_t i = 0; i < json_len(functions); i++) {
                 const char *bdf = json_object_get_string(json_at(functions, i)), *found = bdf ? strstr(line, bdf) : NULL;

@@ -165,13 +165,38 @@ static void test_work(void) {
         put(MEMDEV "/firmware/mem1/status", "idle\n");
         check_nobody();
         put(MEMDEV "/firmware/mem1/status", "programming\n");
-        check_user(KERNEL_USER_DEVICE, "a firmware update (programming)", MEMDEV,
+        check_user(KERNEL_USER_WORK, "a firmware update (programming)", MEMDEV,
                    "until grep -qx idle " MEMDEV "/firmware/mem1/status; do sleep 5; done  # it returns when that is done");
         put(MEMDEV "/firmware/mem1/status", "idle\n");
         put(MEMDEV "/security/state", "sanitize\n");
-        check_user(KERNEL_USER_DEVICE, "an erasure", MEMDEV,
+        check_user(KERNEL_USER_WORK, "an erasure", MEMDEV,
                    "while grep -qx sanitize " MEMDEV "/security/state; do sleep 5; done  # it returns when that is done");
         put(MEMDEV "/security/state", "disabled\n");
+        check_nobody();
+        test_remove_tree(MEMDEV "/security/state");
+        test_make_folders(MEMDEV "/security/state"); /* a folder is nothing to read */
+        check_user(KERNEL_USER_WORK, "work of its own, which cannot be read", MEMDEV, "cat " MEMDEV "/security/state  # it has to be readable");
+        test_remove_tree(MEMDEV);
+        check_nobody();
+}
+
+#define NMEM "/sys/bus/nd/devices/nmem0"
+
+static void test_module_work(void) {
+        put(NMEM "/security", "unlocked\n");
+        put(NMEM "/firmware/activate", "idle\n");
+        check_nobody();
+        put(NMEM "/security", "overwrite\n");
+        check_user(KERNEL_USER_WORK, "an erasure", NMEM,
+                   "while grep -qx overwrite " NMEM "/security; do sleep 5; done  # it returns when that is done");
+        put(NMEM "/security", "disabled\n");
+        put(NMEM "/firmware/activate", "armed\n");
+        check_user(KERNEL_USER_WORK, "a firmware activation that is armed", NMEM,
+                   "echo disarm > " NMEM "/firmware/activate  # or have it done: ndctl activate-firmware");
+        put(NMEM "/firmware/activate", "busy\n");
+        check_user(KERNEL_USER_WORK, "a firmware activation", NMEM,
+                   "until grep -qx idle " NMEM "/firmware/activate; do sleep 5; done  # it returns when that is done");
+        test_remove_tree(NMEM);
         check_nobody();
 }
 
@@ -258,6 +283,7 @@ int main(void) {
         test_files();
         test_log();
         test_work();
+        test_module_work();
         test_lent();
         test_unreadable();
         test_unseen();

@@ -20,6 +20,7 @@ static const char *const kernel_user_kind_table[_KERNEL_USER_KIND_MAX] = {
         [KERNEL_USER_LOG] = "log",
         [KERNEL_USER_FILE] = "file",
         [KERNEL_USER_DEVICE] = "device",
+        [KERNEL_USER_WORK] = "work",
 };
 
 DEFINE_STRING_TABLE(kernel_user_kind, KernelUserKind)
@@ -264,24 +265,42 @@ static int read_log(KernelUsers *l, const char *path, const char *text) {
         return kernel_users_add(l, u);
 }
 
+/* "/sys/bus/cxl/devices/mem0/security/state": the folder of the device. */
+static char *device_folder(const char *path) {
+        const char *name = strstr(path, "/devices/");
+
+        return name ? strndup(path, (size_t) (name - path) + strlen("/devices/") + strcspn(name + strlen("/devices/"), "/")) : NULL;
+}
+
 /* What the card does by itself has no user, and is broken off by the loss of power (drivers/base/firmware_loader/sysfs_upload.c,
- * drivers/cxl/core/memdev.c:security_state_show). */
-static int add_work(KernelUsers *l, const char *path, const char *folder, const char *what, const char *until) {
-        return kernel_users_add(l, (KernelUser) { .kind = KERNEL_USER_DEVICE, .who = strdup(what), .on = strdup(folder), .evidence = strdup(path),
-                                                  .remedy = strf("%s %s; do sleep 5; done  # it returns when that is done", until, path) });
+ * drivers/cxl/core/memdev.c:security_state_show, drivers/nvdimm/dimm_devs.c:security_show and activate_show). */
+static int add_work(KernelUsers *l, const char *path, const char *what, char *remedy) {
+        return kernel_users_add(l, (KernelUser) { .kind = KERNEL_USER_WORK, .who = strdup(what), .on = device_folder(path), .evidence = strdup(path),
+                                                  .remedy = remedy });
+}
+
+static char *until(const char *is_over, const char *path) {
+        return strf("%s %s; do sleep 5; done  # it returns when that is done", is_over, path);
 }
 
 static int read_upload(KernelUsers *l, const char *path, const char *text) {
-        _cleanup_free_ char *upload = folder_of(path), *firmware = folder_of(upload ?: ""), *memdev = folder_of(firmware ?: ""),
-                            *what = strf("a firmware update (%s)", text);
+        _cleanup_free_ char *what = strf("a firmware update (%s)", text);
 
-        return streq(text, "idle") ? 0 : add_work(l, path, memdev, what, "until grep -qx idle");
+        return streq(text, "idle") ? 0 : add_work(l, path, what ?: "a firmware update", until("until grep -qx idle", path));
 }
 
 static int read_erasure(KernelUsers *l, const char *path, const char *text) {
-        _cleanup_free_ char *security = folder_of(path), *memdev = folder_of(security ?: "");
+        return streq(text, "sanitize") ? add_work(l, path, "an erasure", until("while grep -qx sanitize", path)) : 0;
+}
 
-        return streq(text, "sanitize") ? add_work(l, path, memdev, "an erasure", "while grep -qx sanitize") : 0;
+static int read_overwrite(KernelUsers *l, const char *path, const char *text) {
+        return streq(text, "overwrite") ? add_work(l, path, "an erasure", until("while grep -qx overwrite", path)) : 0;
+}
+
+static int read_activation(KernelUsers *l, const char *path, const char *text) {
+        if (streq(text, "armed"))
+                return add_work(l, path, "a firmware activation that is armed", strf("echo disarm > %s  # or have it done: ndctl activate-firmware", path));
+        return streq(text, "idle") ? 0 : add_work(l, path, "a firmware activation", until("until grep -qx idle", path));
 }
 
 static int add_lent(KernelUsers *l, const char *path, const char *function) {
@@ -347,13 +366,19 @@ static const struct Place {
         { "/proc/fs/f2fs/*/disk_map", read_f2fs, false, KERNEL_USER_MEMBER, NULL, NULL },
         { "/sys/module/pstore_blk/parameters/blkdev", read_log, false, KERNEL_USER_LOG, NULL, NULL },
         { CONFIG "/nvmet/subsystems/*/namespaces/*/p2pmem", read_lent, false, KERNEL_USER_DEVICE, NULL, NULL },
-        { "/sys/bus/cxl/devices/mem*/firmware/*/status", read_upload, false, KERNEL_USER_DEVICE, NULL, NULL },
-        { "/sys/bus/cxl/devices/mem*/security/state", read_erasure, false, KERNEL_USER_DEVICE, NULL, NULL },
+        { "/sys/bus/cxl/devices/mem*/firmware/*/status", read_upload, false, KERNEL_USER_WORK, NULL, NULL },
+        { "/sys/bus/cxl/devices/mem*/security/state", read_erasure, false, KERNEL_USER_WORK, NULL, NULL },
+        { "/sys/bus/nd/devices/nmem*/security", read_overwrite, false, KERNEL_USER_WORK, NULL, NULL },
+        { "/sys/bus/nd/devices/nmem*/firmware/activate", read_activation, false, KERNEL_USER_WORK, NULL, NULL },
         { "/proc/spl/kstat/zfs/*/state", read_pool, false, KERNEL_USER_POOL, "zfs", "/proc/spl/kstat/zfs" },
 };
 
+/* Which device a memory card's work would be of is known all the same. */
 static int add_unknown(KernelUsers *l, const struct Place *p, const char *path, const char *remedy) {
-        return kernel_users_add(l, (KernelUser) { .kind = p->kind, .who = strdup(p->module ?: path), .evidence = strdup(path), .remedy = strdup(remedy) });
+        char *on = p->kind == KERNEL_USER_WORK && !strchr(path, '*') ? device_folder(path) : NULL;
+
+        return kernel_users_add(l, (KernelUser) { .kind = p->kind, .who = strdup(on ? "work of its own, which cannot be read" : p->module ?: path), .on = on,
+                                                  .evidence = strdup(path), .remedy = strdup(remedy) });
 }
 
 typedef struct Reading {

@@ -20,7 +20,8 @@ typedef enum KernelUserKind {
         KERNEL_USER_FLASH,      /* shown as flash memory (block2mtd) */
         KERNEL_USER_LOG,        /* where the kernel's last words go (pstore) */
         KERNEL_USER_FILE,       /* a file or folder that the kernel has open by itself */
-        KERNEL_USER_DEVICE,     /* a device itself, whatever is on it: it is at work, or its memory is lent */
+        KERNEL_USER_DEVICE,     /* a device itself, whatever is on it: its memory is lent */
+        KERNEL_USER_WORK,       /* a memory card is at work of its own: new firmware, an erasure */
         _KERNEL_USER_KIND_MAX,
         _KERNEL_USER_KIND_INVALID = -EINVAL,
 } KernelUserKind;

@@ -52,6 +52,8 @@ static const char *const blocker_code_table[_BLOCKER_CODE_MAX] = {
         [BLOCKER_UNKNOWN_MAPPING] = "UNKNOWN_MAPPING",
         [BLOCKER_PARTIAL] = "PARTIAL",
         [BLOCKER_KERNEL_USER] = "KERNEL_USER",
+        [BLOCKER_CARD_BUSY] = "CARD_BUSY",
+        [BLOCKER_CARD_LOCKED] = "CARD_LOCKED",
         [BLOCKER_NFS_EXPORT] = "NFS_EXPORT",
         [BLOCKER_HOLDER_REFUSES] = "HOLDER_REFUSES",
         [BLOCKER_HOLDER_PROTECTED] = "HOLDER_PROTECTED",
@@ -226,6 +228,7 @@ int plan_add_blockers(Plan *p, const Topology *t, const Scope *s, const PlanRequ
                 if (r < 0)
                         return r;
                 find_kernel_users(&f);
+                find_card(&f);
                 find_shutdown(&f);
                 find_programs(&f, p);
         }

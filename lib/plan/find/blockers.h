@@ -58,6 +58,8 @@ typedef enum BlockerCode {
         BLOCKER_UNKNOWN_MAPPING, /* a mapping that may not be made again: of a kind that is not known, or not to be read */
         BLOCKER_PARTIAL,        /* warning: a volume has a part missing, and comes back so */
         BLOCKER_KERNEL_USER,    /* the kernel itself uses it: a target, a heartbeat, a pool, a device that no step takes down */
+        BLOCKER_CARD_BUSY,      /* a memory card is at work of its own (new firmware, an erasure, an activation that is armed), or may be */
+        BLOCKER_CARD_LOCKED,    /* warning: it has a passphrase, and comes back locked */
         BLOCKER_NFS_EXPORT,     /* the kernel's NFS server holds a file system */
         BLOCKER_HOLDER_REFUSES, /* a rule of the administrator's says that this holder is not to be disturbed */
         BLOCKER_HOLDER_PROTECTED, /* PID 1, the caller's own session, this service: nothing that may be ended */
@@ -172,6 +174,9 @@ void find_odd(Findings *f);
 
 /* find-kernel-users.c: targets, heartbeats, caches, pools, and devices that no step takes down. */
 void find_kernel_users(Findings *f);
+
+/* find-card.c: memory cards that are at work of their own, and those that come back locked. */
+void find_card(Findings *f);
 
 /* find-holders.c: who uses what is on the card, and what would be done about it, and who has memory on the nodes, into "holders" and
  * "holders_complete" of the document. The last are not in the way, their memory moves; but the operator wants to see whose it is, and who

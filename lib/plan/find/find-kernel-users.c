@@ -99,7 +99,7 @@ static void use_finding(Findings *f, const KernelUse *u) {
                 pool_findings(f, u);
                 return;
         }
-        if (u->elsewhere)
+        if (u->elsewhere || u->user.kind == KERNEL_USER_WORK)
                 return;
         if (u->block) {
                 bool with_fs = u->user.kind == KERNEL_USER_JOURNAL || u->user.kind == KERNEL_USER_MEMBER;

@@ -56,7 +56,7 @@ static int follow_path(const Topology *t, KernelUse *u, const char *path) {
                 return set_block(u, b);
         if (node)
                 return follow_controller(u, node);
-        if (u->user.kind == KERNEL_USER_DEVICE)
+        if (u->user.kind == KERNEL_USER_DEVICE || u->user.kind == KERNEL_USER_WORK)
                 return follow_device(u, path);
         const Mount *m = topology_mount_of_path(t, topology_host_ns(t), path);
         if (!m)

@@ -1,0 +1,55 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* What memory cards are at themselves, which the power would break off, and what they will be when they come back. By sysfs alone: no library has to
+ * answer for that. */
+#include "kernel/cxl/card-state.h"
+#include "plan/find/blockers.h"
+
+static bool has_nmem(const Scope *s, const char *name) {
+        for (size_t i = 0; i < s->n_nmems; i++)
+                if (streq(s->nmems[i]->name, name))
+                        return true;
+        return false;
+}
+
+/* Work that cannot be followed to a device may be that of any memory card. */
+static bool is_of_card(const Findings *f, const KernelUse *u) {
+        const char *slash = u->user.on ? strrchr(u->user.on, '/') : NULL;
+
+        if (!slash)
+                return f->s->is_memory;
+        return scope_has_memdev(f->s, slash + 1) || has_nmem(f->s, slash + 1) || (u->bdf && scope_has_function(f->s, u->bdf));
+}
+
+static void find_work(Findings *f, const KernelUse *u) {
+        const char *slash = u->user.on ? strrchr(u->user.on, '/') : NULL;
+
+        if (u->user.kind != KERNEL_USER_WORK || !is_of_card(f, u))
+                return;
+        json_object *o = finding(f, BLOCKER_CARD_BUSY, true, "%s is busy with %s", slash ? slash + 1 : "a memory card", u->user.who);
+        json_set_str(o, "evidence", u->user.evidence);
+        finding_remedy(o, "%s", u->user.remedy);
+}
+
+/* With a passphrase it is locked when it has no power, whatever it is now. One that cannot be read is told among the work. */
+static void find_lock(Findings *f, const char *device) {
+        _cleanup_free_ char *state = NULL;
+
+        if (card_security_read(device, &state) < 0 || !state)
+                return;
+        if (!streq(state, "locked") && !streq(state, "unlocked") && !streq(state, "frozen"))
+                return;
+        json_object *o = finding(f, BLOCKER_CARD_LOCKED, false, "%s comes back locked", device);
+        json_set_strf(o, "evidence", "its security state is \"%s\": it has a passphrase, and nobody can use it before that is given again", state);
+        finding_remedy(o, "ls /etc/ndctl/keys  # the key has to be there when it comes back");
+}
+
+void find_card(Findings *f) {
+        for (size_t i = 0; i < f->t->n_uses; i++)
+                find_work(f, &f->t->uses[i]);
+        for (size_t i = 0; i < f->s->n_memdevs; i++)
+                find_lock(f, f->s->memdevs[i]->name);
+        /* Those of CXL cards have the same state once more. */
+        for (size_t i = 0; i < f->s->n_nmems; i++)
+                if (!f->s->nmems[i]->memdev)
+                        find_lock(f, f->s->nmems[i]->name);
+}
