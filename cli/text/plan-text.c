@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include <inttypes.h>
 
+#include "card-view.h"
 #include "cli/removal.h"
 #include "format.h"
 #include "output.h"
@@ -435,6 +436,7 @@ static void print_reasons(json_object *plan) {
 void plan_print_explanation(json_object *plan) {
         print_reasons(plan);
         print_holders(plan, SIZE_MAX);
+        card_state_print(json_get(plan, "card_state"));
 }
 
 void plan_print(json_object *plan, const Args *a) {

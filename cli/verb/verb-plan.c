@@ -11,7 +11,7 @@ ExitCode verb_plan(const Args *a) {
 /* The part of a plan that says why, under its own schema. */
 static void print_explanation_json(json_object *plan) {
         static const char *const keys[] = {
-                "target", "slot", "card", "verdict", "blockers", "warnings", "memory", "holders", "holders_complete",
+                "target", "slot", "card", "card_state", "verdict", "blockers", "warnings", "memory", "holders", "holders_complete",
         };
         _cleanup_json_ json_object *o = json_object_new_object();
 

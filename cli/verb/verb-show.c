@@ -6,30 +6,26 @@
 #include "cli/text/output.h"
 #include "verbs.h"
 
-/* The plan says which slot a name means: one rule for names, and it is the one that a removal would go by. */
-static ExitCode find_slot(sd_bus *bus, const Args *a, char **ret) {
-        _cleanup_json_ json_object *plan = NULL;
-
-        ExitCode code = client_plan(bus, a, &plan);
-        if (code != CODE_DONE)
-                return code;
-
+/* The plan says which slot a name means: one rule for names, and it is the one that a removal would go by. And what the card says of itself. */
+static ExitCode find_slot(json_object *plan, const char **ret) {
         const char *slot = json_str(json_get(plan, "slot"), "name");
-        char *copy = slot ? strdup(slot) : NULL;
-        if (!copy)
-                return slot ? fail_memory() : client_fail(-EBADMSG, NULL);
-        *ret = copy;
+
+        if (!slot)
+                return client_fail(-EBADMSG, NULL);
+        *ret = slot;
         return CODE_DONE;
 }
 
 ExitCode verb_show(const Args *a) {
-        _cleanup_json_ json_object *topology = NULL, *view = NULL;
+        _cleanup_json_ json_object *plan = NULL, *topology = NULL, *view = NULL;
         _cleanup_bus_ sd_bus *bus = NULL;
-        _cleanup_free_ char *slot = NULL;
+        const char *slot = NULL;
 
         ExitCode code = client_connect(&bus);
         if (code == CODE_DONE)
-                code = find_slot(bus, a, &slot);
+                code = client_plan(bus, a, &plan);
+        if (code == CODE_DONE)
+                code = find_slot(plan, &slot);
         if (code == CODE_DONE)
                 code = client_topology(bus, &topology);
         if (code != CODE_DONE)
@@ -38,6 +34,7 @@ ExitCode verb_show(const Args *a) {
         view = card_view(topology, slot);
         if (!view)
                 return fail(CODE_NOT_FOUND, NULL, "slot %s is not there any more", slot);
+        json_set(view, "card_state", json_ref(json_get(plan, "card_state")));
         if (output.json != JSON_OFF)
                 print_json(view);
         else

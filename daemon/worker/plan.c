@@ -4,6 +4,7 @@
 
 #include "engine/engine.h"
 #include "engine/records.h"
+#include "kernel/cxl/card-state.h"
 #include "plan/finish.h"
 #include "plan/restore.h"
 #include "page.h"
@@ -49,6 +50,7 @@ int request_plan_removal(Request *request, Plan **ret) {
         if (r < 0)
                 return r;
         PlanRequest planner = request_for_planner(request);
+        planner.ask_card = &request->card;
         r = plan_removal(request->topology, request->slot, &planner, &plan);
         if (r >= 0 && plan_verdict(plan) == PLAN_NOTHING) {
                 r = plan_the_rest(request, &planner, ret);
@@ -64,6 +66,7 @@ int request_plan_removal(Request *request, Plan **ret) {
 int worker_plan(WorkerIo *io, json_object *doc) {
         _cleanup_(request_done) Request request = { 0 };
         _cleanup_(plan_freep) Plan *plan = NULL;
+        json_object *state = NULL;
 
         int r = request_understand(io, doc, &request);
         if (r < 0)
@@ -73,6 +76,8 @@ int worker_plan(WorkerIo *io, json_object *doc) {
                 worker_send_error(io, "internal", strerror(-r));
                 return r;
         }
+        if (request.card && card_state_take(request.card, LIBRARY_USEC, &state) >= 0)
+                json_set(plan->doc, "card_state", state);
         view_restrict(plan->doc, json_get(doc, "by"));
         worker_send_pages(io, doc, plan->doc);
         return 0;

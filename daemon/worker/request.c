@@ -22,6 +22,8 @@ void request_done(Request *r) {
         free(r->other_names);
         free(r->other_ports);
         free(r->under_way);
+        if (r->card)
+                library_call_free(r->card);
         json_object_put(r->writers);
         json_object_put(r->unread);
 }

@@ -18,6 +18,7 @@ typedef struct Request {
         const Slot **under_way; /* of removals that have begun; request_find_under_way() */
         size_t n_under_way;
         json_object *writers;   /* that earlier removals of these slots have left behind; request_find_under_way() */
+        LibraryCall *card;      /* what the planner has asked the card's libraries, and nobody has taken yet; or NULL */
         json_object *unread;    /* removals of these slots whose records cannot be read, by what the daemon says; likewise */
 } Request;
 

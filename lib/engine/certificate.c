@@ -135,6 +135,7 @@ static json_object *certificate_make(uint64_t removal, const Records *r, const C
         if (json_has(r->plan, "slots"))
                 json_set(o, "slots", json_ref(json_get(r->plan, "slots")));
         json_set(o, "card", json_ref(json_get(r->plan, "card")));
+        json_set(o, "card_state", json_ref(r->journal->card));
         json_set_str(o, "plan_digest", json_str(r->plan, "digest"));
         copy(o, start, asked, ELEMENTSOF(asked));
         if (json_has(start, "kind"))

@@ -50,15 +50,40 @@ json_object *journal_notes(const Journal *j, size_t n) {
         return json_get(j->notes, key);
 }
 
-int journal_before(Journal *j, json_object *picture) {
+void journal_card_keep(Journal *j, json_object *before, json_object *after) {
+        if (!j->card && (before || after))
+                j->card = json_object_new_object();
+        if (before)
+                json_set(j->card, "before", json_ref(before));
+        if (after)
+                json_set(j->card, "after", json_ref(after));
+}
+
+int journal_before(Journal *j, json_object *picture, json_object *card) {
         _cleanup_json_ json_object *record = json_object_new_object();
 
         json_set_str(record, "ev", "before");
         json_set(record, "picture", json_ref(picture));
+        if (card)
+                json_set(record, "card", json_ref(card));
         int r = journal_append(j, record);
-        if (r >= 0)
-                j->before = json_ref(picture);
-        return r;
+        if (r < 0)
+                return r;
+        j->before = json_ref(picture);
+        journal_card_keep(j, card, NULL);
+        return 0;
+}
+
+int journal_card(Journal *j, json_object *before, json_object *after) {
+        _cleanup_json_ json_object *record = json_object_new_object();
+
+        json_set_str(record, "ev", "card");
+        if (before)
+                json_set(record, "before", json_ref(before));
+        if (after)
+                json_set(record, "after", json_ref(after));
+        journal_card_keep(j, before, after);
+        return journal_append(j, record);
 }
 
 static json_object *note_record(size_t n, json_object *note) {

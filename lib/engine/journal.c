@@ -18,6 +18,7 @@ void journal_free(Journal *j) {
         json_object_put(j->end);
         json_object_put(j->notes);
         json_object_put(j->before);
+        json_object_put(j->card);
         json_object_put(j->writers);
         json_object_put(j->slots);
         json_object_put(j->lost);
@@ -187,6 +188,9 @@ static int record_replay(Journal *j, json_object *record, const char *boot) {
         else if (streq(ev, "before")) {
                 json_object_put(j->before);
                 j->before = json_ref(json_get(record, "picture"));
+                journal_card_keep(j, json_get(record, "card"), NULL);
+        } else if (streq(ev, "card")) {
+                journal_card_keep(j, json_get(record, "before"), json_get(record, "after"));
         } else if (streq(ev, "lost"))
                 return journal_lost_replay(j, record);
         else if (streq(ev, "back")) {

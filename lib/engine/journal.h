@@ -8,7 +8,9 @@
  * fdatasync'ed:
  *      start   boot, monotonic_usec (when it was, in that boot), slot, target, trigger, by, card
  *      note n, note            what step n found out when it acted and its undo will need; between its "do" and whatever comes last
- *      before  picture         how everything is, before anything is taken away or put back; none: it was not begun
+ *      before  picture, card   how everything is, before anything is taken away or put back; none: it was not begun. card: what the card says of
+ *                              itself, where it has by then
+ *      card    before, after   what it said later, and what it says behind a restoration
  *      do n, done n            forward; "do" stands before the first write of a step, "done" after verify said applied
  *      back    why             from here the direction is backwards, for ever
  *      undo n, undone n, failed n
@@ -29,6 +31,7 @@ typedef struct Journal {
         json_object *start;     /* the start record */
         json_object *end;       /* the end record, of one that has ended */
         json_object *before;    /* how everything was before the first step (plan/picture.h); NULL: not written down */
+        json_object *card;      /* {"before", "after"}: what the card said of itself (kernel/cxl/card-state.h); NULL: nobody has asked */
         json_object *notes;     /* { "N": [note, ...] }; NULL while there are none */
         json_object *writers;   /* array of "write" records of this boot, without those that have ended; NULL while there are none */
         json_object *slots;     /* of the plan: [{"name", "port"}]; owned */
@@ -69,7 +72,10 @@ int journal_step(Journal *j, const char *ev, size_t n, const char *text);
 int journal_back(Journal *j, const char *code, const char *why);
 
 /* journal-notes.c. How everything is, before the first step takes anything away. Keeps a reference of its own. */
-int journal_before(Journal *j, json_object *picture);
+int journal_before(Journal *j, json_object *picture, json_object *card);
+
+/* What the card says of itself; NULL for what it is not about. */
+int journal_card(Journal *j, json_object *before, json_object *after);
 
 /* Notes of step n (an array), written down before what they speak of is touched, with one write and one fdatasync: all of them, or none. Keeps
  * references of its own. */
@@ -88,6 +94,7 @@ int journal_lost(Journal *j, size_t n, json_object *texts);
 /* A record of either kind, read back. -EBADMSG: a note of a step that was not begun, or one that holds nothing. */
 int journal_note_replay(Journal *j, json_object *record);
 int journal_lost_replay(Journal *j, json_object *record);
+void journal_card_keep(Journal *j, json_object *before, json_object *after);
 int journal_writer_replay(Journal *j, json_object *record);
 
 /* journal-writers.c. An apart_witness_t whose userdata is the journal. A write that could not be recorded is not to be made, except on the

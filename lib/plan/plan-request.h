@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
+#include "kernel/cxl/library.h"
 #include "plan/policy.h"
 #include "topology/topology.h"
 
@@ -19,4 +20,6 @@ typedef struct PlanRequest {
         json_object *policy_warnings; /* array of strings, may be NULL */
         int caller_session;     /* getsid() of who asks: nothing of that session is ended; 0 for a button */
         const char *state_dir;  /* where removals are written down: must not lie on the card */
+        LibraryCall **ask_card; /* where a question to the card's libraries goes that the planner puts while it looks at everything else
+                                 * (kernel/cxl/card-state.h), unless one is there; NULL: nobody asks */
 } PlanRequest;

@@ -35,6 +35,7 @@
 
 #include "base/clock.h"
 #include "base/span.h"
+#include "kernel/cxl/card-state.h"
 #include "plan/find/blockers.h"
 #include "plan/plan-storage.h"
 #include "plan/planner.h"
@@ -251,6 +252,14 @@ static void add_head(Plan *p, const Slot *slot, const PlanRequest *request) {
         json_set(p->doc, "slot", scope_slot_json(slot));
 }
 
+/* What they say is no part of the plan: it may come late, or not at all. */
+static void ask_card(const Scope *s, const PlanRequest *request) {
+        _cleanup_json_ json_object *question = request->ask_card && !*request->ask_card ? scope_card_question(s) : NULL;
+
+        if (question)
+                (void) card_state_ask(question, request->ask_card);
+}
+
 int plan_removal(const Topology *t, const Slot *slot, const PlanRequest *request, Plan **ret) {
         _cleanup_(scope_done) Scope s = { 0 };
         _cleanup_(plan_freep) Plan *p = NULL;
@@ -262,6 +271,7 @@ int plan_removal(const Topology *t, const Slot *slot, const PlanRequest *request
         if (r < 0)
                 return r;
 
+        ask_card(&s, request);
         add_head(p, slot, request);
         if (s.n_others > 0)
                 json_set(p->doc, "slots", scope_slots_json(&s));

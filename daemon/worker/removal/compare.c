@@ -6,6 +6,7 @@
 #include "base/clock.h"
 #include "holders/memory/memory-holder.h"
 #include "holders/process.h"
+#include "kernel/cxl/card-state.h"
 #include "plan/picture/picture.h"
 #include "removal.h"
 
@@ -34,22 +35,26 @@ static int scope_of_plan(const Topology *t, const Plan *p, Scope *ret) {
         return scope_find_all(t, slots[0], slots + 1, n - 1, ret);
 }
 
-static int picture_take(const Topology *t, const Plan *p, json_object *before, json_object **ret) {
+/* ask: where a question to the card's libraries goes; NULL: nobody asks. */
+static int picture_take(const Topology *t, const Plan *p, json_object *before, LibraryCall **ask, json_object **ret) {
         _cleanup_(scope_done) Scope s = { 0 };
 
         int r = scope_of_plan(t, p, &s);
         if (r < 0)
                 return r;
+        _cleanup_json_ json_object *question = ask && !*ask ? scope_card_question(&s) : NULL;
+        if (question)
+                (void) card_state_ask(question, ask);
         *ret = picture_of(&s, t);
         picture_add_holders(*ret, json_array(p->doc, "holders"), before);
         return 0;
 }
 
-static int look(const Removal *m, json_object **ret) {
+static int look(const Removal *m, LibraryCall **ask, json_object **ret) {
         _cleanup_(topology_freep) Topology *t = NULL;
 
         int r = topology_load(&t);
-        return r < 0 ? r : picture_take(t, m->plan, m->journal->before, ret);
+        return r < 0 ? r : picture_take(t, m->plan, m->journal->before, ask, ret);
 }
 
 /* Whoever goes on for another one has that one's, or comes too late to take one. */
@@ -61,12 +66,27 @@ static bool is_untouched(const Removal *m) {
 }
 
 int removal_picture(Removal *m) {
-        _cleanup_json_ json_object *picture = NULL;
+        _cleanup_json_ json_object *picture = NULL, *card = NULL;
 
         if (!is_untouched(m))
                 return 0;
-        int r = m->request.topology ? picture_take(m->request.topology, m->plan, NULL, &picture) : look(m, &picture);
-        return r < 0 ? r : journal_before(m->journal, picture);
+        int r = m->request.topology ? picture_take(m->request.topology, m->plan, NULL, NULL, &picture) : look(m, NULL, &picture);
+        if (r < 0)
+                return r;
+        /* Nobody waits for what the card says: it comes into the record with the ending then. */
+        if (m->request.card && !plan_is_restoration(m->plan))
+                (void) card_state_take(m->request.card, 0, &card);
+        return journal_before(m->journal, picture, card);
+}
+
+void removal_card(Removal *m) {
+        _cleanup_json_ json_object *card = NULL;
+
+        if (!m->request.card || json_get(m->journal->card, "before") || plan_is_restoration(m->plan))
+                return;
+        if (card_state_take(m->request.card, 0, &card) < 0)
+                card = card_state_unknown("libcxl and libndctl did not answer before the removal came to its end");
+        (void) journal_card(m->journal, card, NULL);
 }
 
 /* picture_told_t */
@@ -80,12 +100,12 @@ static void tell_nobody(void *userdata, const char *text) {
 }
 
 /* Lists what is not as in `before`. 0 or a negative errno: nobody can see. */
-static int compare_pictures(Removal *m, json_object *before, json_object *lost) {
+static int compare_pictures(Removal *m, json_object *before, LibraryCall **ask, json_object *lost) {
         uint64_t deadline = now_monotonic() + SETTLE_MSEC * USEC_PER_MSEC;
         _cleanup_json_ json_object *now = NULL;
         int r;
 
-        while ((r = look(m, &now)) >= 0 && now_monotonic() < deadline && picture_compare(before, now, tell_nobody, NULL) > 0) {
+        while ((r = look(m, ask, &now)) >= 0 && now_monotonic() < deadline && picture_compare(before, now, tell_nobody, NULL) > 0) {
                 json_object_put(TAKE_PTR(now));
                 step_pause(&m->engine.run, AGAIN_MSEC);
         }
@@ -147,11 +167,24 @@ static void compare_policies(json_object *holders, json_object *lost) {
                 tell_lost(lost, "not every process could be looked at again, whether its memory policy is as it was");
 }
 
-static int compare_with(Removal *m, json_object *before, json_object *holders) {
+/* Of a restoration: is the card worse, or another one in itself, than before its removal? then: that removal's record; NULL: of none. */
+static void compare_cards(Removal *m, const Journal *then, json_object *lost) {
+        _cleanup_json_ json_object *now = NULL;
+        json_object *before = then ? json_get(then->card, "before") : NULL;
+
+        if (!m->request.card || card_state_take(m->request.card, LIBRARY_USEC, &now) < 0)
+                return;
+        (void) card_state_compare(before, now, tell_lost, lost);
+        (void) journal_card(m->journal, before, now);
+}
+
+static int compare_with(Removal *m, json_object *before, json_object *holders, const Journal *then) {
         _cleanup_json_ json_object *lost = json_object_new_array();
 
-        int r = compare_pictures(m, before, lost);
+        int r = compare_pictures(m, before, then ? &m->request.card : NULL, lost);
         compare_policies(holders, lost);
+        if (then)
+                compare_cards(m, then, lost);
         (void) journal_lost(m->journal, m->engine.step, lost);
         return r;
 }
@@ -163,7 +196,7 @@ static char *compared_text(const Removal *m, const char *before_what) {
 char *removal_compare(Removal *m) {
         if (!picture_is_known(m->journal->before))
                 return strdup(m->plan->n_steps > 1 ? "; what was taken down is put back" : "; nothing was taken down");
-        int r = compare_with(m, m->journal->before, json_array(m->plan->doc, "holders"));
+        int r = compare_with(m, m->journal->before, json_array(m->plan->doc, "holders"), NULL);
         return r < 0 ? strf("; what was taken down is put back, but that all is as it was before cannot be seen (%s)", strerror(-r))
                      : compared_text(m, "");
 }
@@ -197,7 +230,7 @@ char *restoration_compare(Removal *m) {
         _cleanup_json_ json_object *before = picture_of_restored(then, m->journal->before,
                                                                  json_str(json_get(plan->doc, "card"), "serial"),
                                                                  json_str(json_get(m->plan->doc, "card"), "serial"));
-        r = compare_with(m, before, json_array(plan->doc, "holders"));
+        r = compare_with(m, before, json_array(plan->doc, "holders"), removal);
         if (r < 0)
                 return strf("; whether all is as it was before that cannot be seen (%s)", strerror(-r));
         _cleanup_free_ char *compared = compared_text(m, " that"), *moved = moves_text(&moves);

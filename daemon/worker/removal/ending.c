@@ -39,6 +39,8 @@ int removal_end(Removal *m, Outcome outcome, const char *code, const char *messa
         if (remedy)
                 json_append_str(lines, remedy);
         if (m->journal)
+                removal_card(m);
+        if (m->journal)
                 removal_write_end(m, outcome, code, message, lines);
         tell_end(m, outcome, code, message, lines);
         return 0;

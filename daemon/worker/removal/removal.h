@@ -62,6 +62,9 @@ int restoration_resume(Removal *m, bool back);
 /* removal/compare.c. Writes down how everything is, before the first step takes anything away. 0 or a negative errno. */
 int removal_picture(Removal *m);
 
+/* At the end: writes down what the card said of itself before, where that came too late for the picture. */
+void removal_card(Removal *m);
+
 /* Behind a way back: compares, lists what is not as it was, and returns what may be said of it ("; everything is as it was before").
  * Newly allocated, or NULL. */
 char *removal_compare(Removal *m);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
+#include "base/clock.h"
 #include "base/json.h"
 #include "base/util.h"
 

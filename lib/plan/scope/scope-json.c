@@ -3,6 +3,7 @@
 
 #include "base/clock.h"
 #include "kernel/block/block-refs.h"
+#include "kernel/sysfs/attr.h"
 #include "plan/scope/scope.h"
 
 enum {
@@ -377,4 +378,39 @@ json_object *dax_region_json(const Topology *t, const DaxDevice *d) {
         json_set_u64(o, "size", d->size);
         json_set_bool(o, "dax_alone", true);
         return o;
+}
+
+/* Without a node in /dev the libraries leave a device out, or have nothing to ask it through. */
+json_object *scope_card_question(const Scope *s) {
+        json_object *o = json_object_new_object(), *memdevs = json_object_new_array(), *nmems = json_object_new_array(), *regions = json_object_new_array();
+
+        json_set(o, "memdevs", memdevs);
+        json_set(o, "nmems", nmems);
+        json_set(o, "nd_regions", regions);
+        for (size_t i = 0; i < s->n_memdevs; i++) {
+                if (!path_existsf("/dev/cxl/%s", s->memdevs[i]->name))
+                        continue;
+                json_object *m = json_object_new_object();
+                json_set_str(m, "name", s->memdevs[i]->name);
+                json_set_strf(m, "serial", "0x%jx", (uintmax_t) s->memdevs[i]->serial);
+                json_object_array_add(memdevs, m);
+        }
+        for (size_t i = 0; i < s->n_nmems; i++) {
+                if (!path_existsf("/dev/%s", s->nmems[i]->name))
+                        continue;
+                json_object *n = json_object_new_object();
+                json_set_str(n, "name", s->nmems[i]->name);
+                json_set_str(n, "id", s->nmems[i]->id);
+                json_object_array_add(nmems, n);
+        }
+        for (size_t i = 0; i < s->n_nd_regions; i++) {
+                json_object *g = json_object_new_object();
+                json_set_str(g, "name", s->nd_regions[i]->name);
+                json_set_strf(g, "start", "0x%jx", (uintmax_t) s->nd_regions[i]->start);
+                json_object_array_add(regions, g);
+        }
+        if (json_len(memdevs) + json_len(nmems) > 0)
+                return o;
+        json_object_put(o);
+        return NULL;
 }

@@ -1,0 +1,116 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""What a card says of itself: in show, in explain, in the certificate, compared at a restoration; and what it is at keeps it where it is."""
+
+from harness import removal
+from harness.scenario import scenario
+
+CARD = "/sys/bus/cxl/devices"
+
+
+def told_of(lab, state, serial):
+    """What is told of the card with this serial number."""
+    found = [m for m in state["memdevs"] if m["serial"] == serial]
+    lab.equal(len(found), 1, f"the cards with serial number {serial} in {state}")
+    return found[0]
+
+
+def check_state(lab, state, serial="0x1"):
+    """What QEMU's card offers, as it has it; what it does not offer is said to be unknown."""
+    card = told_of(lab, state, serial)
+    lab.equal((card["security"], card["transfer"]), ("disabled", "idle"), "security and transfer")
+    lab.equal(card["identity"]["firmware_version"], "BWFW VERSION 00", "the firmware's version")
+    lab.equal(card["identity"]["total_bytes"], 512 << 20, "the card's bytes")
+    lab.equal(card["partition"]["volatile_bytes"], 512 << 20, "its volatile bytes")
+    lab.check(card["alerts"]["life_used_critical_percent"] is not None, f"the alerts should be there: {card}")
+    lab.equal(card["health"], None, "the health, which QEMU's card does not tell")
+    lab.check(any("health is not known" in note for note in state["notes"]), f"that should be said: {state['notes']}")
+
+
+def memdev(lab, serial):
+    return lab.sh(f"grep -lx {serial} {CARD}/mem*/serial").strip().split("/")[-2]
+
+
+@scenario("card-state")
+def card_state(lab):
+    """Shown while the card is there, in the certificate of its removal, and before and after in that of its restoration."""
+    ram = lab.ram(2)
+    check_state(lab, lab.cli_json("show", "2")["card_state"])
+    check_state(lab, lab.cli_json("explain", "2")["card_state"])
+    for words in ("show", "explain"):
+        out = lab.cli(words, "2")[1]
+        lab.check("BWFW VERSION 00" in out and "health      not known" in out, f"{words} should say it to people too: {out}")
+    lab.cli("remove", "2")
+    removal.check_safe(lab, 2, ram)
+    told = removal.certificate(lab, removal.last_id(lab))["card_state"]
+    check_state(lab, told["before"])
+    lab.check("after" not in told, f"nobody can ask a card without power: {told}")
+    lab.slot(2).insert()
+    lab.cli("restore", "2", timeout=180)
+    record = removal.certificate(lab, removal.last_id(lab))
+    check_state(lab, record["card_state"]["before"])
+    check_state(lab, record["card_state"]["after"])
+    lab.equal([line for line in record["lost"] if "serial number" in line], [], "what has got worse")
+
+
+@scenario("card-state-busy-queue")
+def busy_queue(lab):
+    """udev's queue keeps the libraries waiting: neither plan nor light waits for them longer than they may take."""
+    ram = lab.ram(2)
+    lab.sh("udevadm settle; udevadm control --stop-exec-queue; echo change > /sys/class/mem/null/uevent")
+    try:
+        lab.wait_for(lambda: lab.run("test -e /run/udev/queue", check=False)[0] == 0, 20, "an event in udev's queue")
+        state = lab.cli_json("plan", "2")["card_state"]
+        lab.equal(state["memdevs"], [], "what is known of the card")
+        lab.check("did not answer within 2 s" in state["notes"][0], f"it should say why: {state}")
+        lab.slot(2).press()
+        lab.wait_leds(2, safe=True, timeout=60)
+        number = removal.last_id(lab)
+        lab.equal(removal.wait_for_end(lab, number)["outcome"], "safe", "the outcome")
+        told = removal.certificate(lab, number)["card_state"]
+        lab.check("did not answer" in told["before"]["notes"][0], f"the certificate should say so: {told}")
+    finally:
+        lab.sh("udevadm control --start-exec-queue; udevadm settle")
+    removal.check_safe(lab, 2, ram)
+
+
+def check_busy(lab, what):
+    status, out, err = lab.cli("remove", "2", check=False)
+    lab.equal(status, removal.BLOCKED, f"the exit status while it is busy ({out}{err})")
+    lab.check("CARD_BUSY" in out + err and what in out + err, f"it should say with what: {out}{err}")
+
+
+def remedy(lab):
+    """The line that the plan has for it, as somebody pastes it."""
+    lines = [line for blocker in lab.cli_json("plan", "2", check=False)["blockers"] if blocker["code"] == "CARD_BUSY" for line in blocker["remedy"]]
+    lab.equal(len(lines), 1, f"the remedies ({lines})")
+    lab.sh(lines[0], timeout=90)
+
+
+@scenario("refuse-firmware-transfer", timeout=240, allow=[r"firmware", r"cxl_pci"])
+def firmware_transfer(lab):
+    """A card takes its time over new firmware: the power stays on, by command and by button; the remedy waits for the end of it."""
+    name = memdev(lab, "0x1")
+    loader = f"{CARD}/{name}/firmware/{name}"
+    lab.sh(f"echo 1 > {loader}/loading; head -c 512 /dev/zero > {loader}/data; echo 0 > {loader}/loading")
+    lab.wait_for(lambda: lab.sh(f"cat {loader}/status").strip() != "idle", 10, "the transfer")
+    check_busy(lab, "firmware update")
+    lab.slot(2).press()
+    number = removal.last_id(lab) + 1
+    lab.equal(removal.wait_for_end(lab, number)["outcome"], "refused", "the outcome of the press")
+    lab.check(lab.slot(2).bdf(), "the card should be there")
+    remedy(lab)
+    lab.equal(lab.sh(f"cat {loader}/status").strip(), "idle", "the transfer behind the remedy")
+    lab.cli("remove", "2")
+    removal.check_safe(lab, 2)
+
+
+@scenario("refuse-sanitize", timeout=240)
+def sanitize(lab):
+    """A card that erases itself is not switched off."""
+    name = memdev(lab, "0x1")
+    lab.sh(f"echo 1 > {CARD}/{name}/security/sanitize")
+    lab.equal(lab.sh(f"cat {CARD}/{name}/security/state").strip(), "sanitize", "what the card is at")
+    check_busy(lab, "an erasure")
+    remedy(lab)
+    lab.cli("remove", "2")
+    removal.check_safe(lab, 2)
