@@ -41,7 +41,10 @@ static Journal *begin(const char *id) {
 }
 
 static void end(Journal *j) {
+        _cleanup_json_ json_object *card = json_object_new_object();
         json_object *lost = json_object_new_array();
+        json_set_str(card, "said", "healthy");
+        CHECK_INT(journal_card(j, card, NULL), 0);
         json_append_str(lost, "process 12 was ended");
         CHECK_INT(journal_lost(j, 0, lost), 0);
         json_object_put(lost);
@@ -115,6 +118,7 @@ static void test_content(void) {
         CHECK_STR(json_str(o, "trigger"), "button");
         CHECK_STR(json_str(o, "outcome"), "safe");
         CHECK_STR(json_str(json_get(o, "card"), "serial"), "0x1");
+        CHECK_STR(json_str(json_get(json_get(o, "card_state"), "before"), "said"), "healthy");
         CHECK_STR(json_str(json_at(json_array(o, "probes"), 0), "name"), "power");
         CHECK_STR(json_object_get_string(json_at(json_array(o, "forced"), 0)), "poison of memory147");
         CHECK_STR(json_object_get_string(json_at(json_array(o, "lost"), 0)), "process 12 was ended");

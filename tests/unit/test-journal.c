@@ -130,6 +130,31 @@ static void test_notes(void) {
         CHECK_STR(json_object_get_string(json_at(back->lost, 0)), "process 12 (dd) was ended");
 }
 
+static json_object *said(const char *what) {
+        json_object *o = json_object_new_object();
+
+        json_set_str(o, "said", what);
+        return o;
+}
+
+/* What a card says of itself comes with the picture, or later; the last word about each time counts. */
+static void test_card(void) {
+        _cleanup_json_ json_object *picture = json_object_new_object(), *early = said("early"), *late = said("late"), *then = said("then");
+        _cleanup_(journal_freep) Journal *j = create("16"), *back = NULL, *again = NULL;
+
+        CHECK_INT(journal_before(j, picture, early), 0);
+        CHECK_INT(reopen("16", &back), 0);
+        CHECK(back->before);
+        CHECK_STR(json_str(json_get(back->card, "before"), "said"), "early");
+        CHECK(!json_get(back->card, "after"));
+        CHECK_INT(journal_card(j, late, NULL), 0);
+        CHECK_INT(journal_card(j, NULL, then), 0);
+        CHECK_INT(reopen("16", &again), 0);
+        CHECK_STR(json_str(json_get(again->card, "before"), "said"), "late");
+        CHECK_STR(json_str(json_get(again->card, "after"), "said"), "then");
+        CHECK_STR(json_str(json_get(j->card, "after"), "said"), "then");
+}
+
 static void test_id_taken(void) {
         _cleanup_(journal_freep) Journal *j = create("3"), *second = NULL;
         _cleanup_(plan_freep) Plan *p = make_plan();
@@ -497,6 +522,7 @@ int main(void) {
         test_round_trip();
         test_direction_stays();
         test_notes();
+        test_card();
         test_id_taken();
         test_names_last(dir);
         test_left_behind(dir);
