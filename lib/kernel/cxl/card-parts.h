@@ -3,6 +3,9 @@
 
 #include "kernel/cxl/card-state.h"
 
+/* In whoever asked: of an answer (NULL: none) all that is in the tables of what there can be. A new reference. */
+json_object *card_state_checked(json_object *answer);
+
 /* In the process that asks the libraries: what each of them has to say, added to the answer's arrays. What cannot be asked is a note of the answer. */
 void card_ask_cxl(Library *l, json_object *question, json_object *answer);
 void card_ask_nd(Library *l, json_object *question, json_object *answer);

@@ -181,7 +181,7 @@ static void add_notes(json_object *state, json_object *texts) {
 }
 
 /* The answer came from a process in which others' code has run: nothing is taken that is not in the tables. */
-static json_object *state_checked(json_object *answer) {
+json_object *card_state_checked(json_object *answer) {
         json_object *state = json_object_new_object();
 
         for (size_t i = 0; i < ELEMENTSOF(lists); i++) {
@@ -198,7 +198,7 @@ static json_object *state_checked(json_object *answer) {
 }
 
 json_object *card_state_unknown(const char *why) {
-        json_object *state = state_checked(NULL);
+        json_object *state = card_state_checked(NULL);
 
         card_note(state, "not known: %s", why);
         return state;
@@ -215,6 +215,6 @@ int card_state_take(LibraryCall *call, uint64_t wait_usec, json_object **ret) {
         else if (r == -ECHILD)
                 *ret = card_state_unknown("the process that asked libcxl and libndctl died");
         else
-                *ret = r < 0 ? card_state_unknown(strerror(-r)) : state_checked(answer);
+                *ret = r < 0 ? card_state_unknown(strerror(-r)) : card_state_checked(answer);
         return 0;
 }
