@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include <sys/stat.h>
 #include <sys/sysmacros.h>
 
 #include "base/clock.h"
 #include "kernel/block/block-refs.h"
-#include "kernel/sysfs/attr.h"
 #include "plan/scope/scope.h"
 
 enum {
@@ -380,6 +380,13 @@ json_object *dax_region_json(const Topology *t, const DaxDevice *d) {
         return o;
 }
 
+static bool has_node(const char *folder, const char *name) {
+        _cleanup_free_ char *path = strf("%s/%s", folder, name);
+        struct stat st;
+
+        return path && stat(path, &st) >= 0 && S_ISCHR(st.st_mode);
+}
+
 /* Without a node in /dev the libraries leave a device out, or have nothing to ask it through. */
 json_object *scope_card_question(const Scope *s) {
         json_object *o = json_object_new_object(), *memdevs = json_object_new_array(), *nmems = json_object_new_array(), *regions = json_object_new_array();
@@ -388,7 +395,7 @@ json_object *scope_card_question(const Scope *s) {
         json_set(o, "nmems", nmems);
         json_set(o, "nd_regions", regions);
         for (size_t i = 0; i < s->n_memdevs; i++) {
-                if (!path_existsf("/dev/cxl/%s", s->memdevs[i]->name))
+                if (!has_node("/dev/cxl", s->memdevs[i]->name))
                         continue;
                 json_object *m = json_object_new_object();
                 json_set_str(m, "name", s->memdevs[i]->name);
@@ -396,7 +403,7 @@ json_object *scope_card_question(const Scope *s) {
                 json_object_array_add(memdevs, m);
         }
         for (size_t i = 0; i < s->n_nmems; i++) {
-                if (!path_existsf("/dev/%s", s->nmems[i]->name))
+                if (!has_node("/dev", s->nmems[i]->name))
                         continue;
                 json_object *n = json_object_new_object();
                 json_set_str(n, "name", s->nmems[i]->name);
