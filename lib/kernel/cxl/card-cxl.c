@@ -3,7 +3,10 @@
  * nothing else of the library is used: no list but that of the memory devices. */
 #include <cxl/libcxl.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <limits.h>
+#include <linux/cxl_mem.h>
+#include <sys/ioctl.h>
 
 #include "config.h"
 #include "kernel/cxl/card-parts.h"
@@ -145,10 +148,11 @@ static void fill_partition(struct cxl_cmd *cmd, json_object *o) {
         set_bytes(o, "next_persistent_bytes", cxl_cmd_partition_get_next_persistent_size(cmd));
 }
 
+static const char *const slot_keys[FIRMWARE_SLOTS] = { "slot_1_version", "slot_2_version", "slot_3_version", "slot_4_version" };
+
 #if HAVE_CXL_FW_INFO
 /* No slot has the number 0, which is what the library says where it does not know. */
 static void fill_firmware(struct cxl_cmd *cmd, json_object *o) {
-        static const char *const keys[FIRMWARE_SLOTS] = { "slot_1_version", "slot_2_version", "slot_3_version", "slot_4_version" };
         int64_t n = cxl_cmd_fw_info_get_num_slots(cmd);
 
         card_set_number(o, "slots", n, 1, FIRMWARE_SLOTS);
@@ -159,8 +163,44 @@ static void fill_firmware(struct cxl_cmd *cmd, json_object *o) {
         for (int i = 0; i < FIRMWARE_SLOTS; i++) {
                 char version[VERSION_BYTES] = { 0 };
                 bool told = i < n && cxl_cmd_fw_info_get_fw_ver(cmd, i + 1, version, sizeof(version)) == 0;
-                card_set_text(o, keys[i], version, told ? sizeof(version) : 0);
+                card_set_text(o, slot_keys[i], version, told ? sizeof(version) : 0);
         }
+}
+#else
+/* CXL 3.1, 8.2.9.3.1. */
+typedef struct FirmwareInfo {
+        uint8_t slots, slot_info, capabilities, reserved[13];
+        char versions[FIRMWARE_SLOTS][VERSION_BYTES];
+} FirmwareInfo;
+
+/* A library that has not got the command: the kernel is asked as it would ask (drivers/cxl/core/mbox.c:cxl_send_cmd). */
+static int firmware_read(const char *name, FirmwareInfo *ret) {
+        struct cxl_send_command c = { .id = CXL_MEM_COMMAND_ID_GET_FW_INFO, .out = { .size = sizeof(*ret), .payload = (uintptr_t) ret } };
+        _cleanup_free_ char *path = strf("/dev/cxl/%s", name);
+        _cleanup_close_ int fd = path ? open(path, O_RDWR | O_CLOEXEC) : -1;
+
+        *ret = (FirmwareInfo) { 0 };
+        if (fd < 0 || ioctl(fd, CXL_MEM_SEND_COMMAND, &c) < 0)
+                return -errno;
+        return c.retval != 0 ? -EREMOTEIO : c.out.size < sizeof(*ret) ? -EBADMSG : 0;
+}
+
+static void ask_firmware(const char *name, json_object *o, json_object *answer) {
+        FirmwareInfo info;
+
+        int r = firmware_read(name, &info);
+        if (r < 0) {
+                card_note(answer, "%s: firmware is not known: %s", name, strerror(-r));
+                return;
+        }
+        json_object *part = json_object_new_object();
+        card_set_number(part, "slots", info.slots, 1, FIRMWARE_SLOTS);
+        card_set_number(part, "active_slot", info.slot_info & 7, 1, info.slots);
+        card_set_number(part, "staged_slot", info.slot_info >> 3 & 7, 1, info.slots);
+        json_set_bool(part, "activates_online", info.capabilities & 1);
+        for (int i = 0; i < FIRMWARE_SLOTS && i < info.slots; i++)
+                card_set_text(part, slot_keys[i], info.versions[i], VERSION_BYTES);
+        json_set(o, "firmware", part);
 }
 #endif
 
@@ -227,7 +267,7 @@ static void ask_memdev(struct cxl_memdev *memdev, json_object *wanted, json_obje
         for (size_t i = 0; i < ELEMENTSOF(sections); i++)
                 ask_section(memdev, &sections[i], o, answer);
 #if !HAVE_CXL_FW_INFO
-        card_note(answer, "%s: firmware is not known: this libcxl does not ask for it", name);
+        ask_firmware(name, o, answer);
 #endif
         json_object_array_add(json_array(answer, "memdevs"), o);
 }

@@ -22,6 +22,8 @@ def check_state(lab, state, serial="0x1"):
     lab.equal(card["identity"]["total_bytes"], 512 << 20, "the card's bytes")
     lab.equal(card["partition"]["volatile_bytes"], 512 << 20, "its volatile bytes")
     lab.check(card["alerts"]["life_used_critical_percent"] is not None, f"the alerts should be there: {card}")
+    lab.equal((card["firmware"]["slots"], card["firmware"]["active_slot"]), (2, 1), "the slots of firmware, and the one that runs")
+    lab.check(card["firmware"]["slot_1_version"].startswith("BWFW VERSION"), f"the firmware in slot 1: {card['firmware']}")
     lab.equal(card["health"], None, "the health, which QEMU's card does not tell")
     lab.check(any("health is not known" in note for note in state["notes"]), f"that should be said: {state['notes']}")
 
