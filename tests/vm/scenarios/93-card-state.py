@@ -1,9 +1,10 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """What a card says of itself: in show, in explain, in the certificate, compared at a restoration; and what it is at keeps it where it is."""
 
-from harness import removal
+from harness import programs, removal
 from harness.scenario import scenario
 
+DROP_IN = "/run/systemd/system/safe-remove-guard.service.d/scenario.conf"
 CARD = "/sys/bus/cxl/devices"
 
 
@@ -52,6 +53,28 @@ def card_state(lab):
     check_state(lab, record["card_state"]["before"])
     check_state(lab, record["card_state"]["after"])
     lab.equal([line for line in record["lost"] if "serial number" in line], [], "what has got worse")
+
+
+@scenario("card-state-worse", timeout=240)
+def worse(lab):
+    """A card that has aged while it was away: told at its restoration, and nothing that is as it was."""
+    stub = programs.provide(lab.guest, "scripted-card", "-shared", "-fPIC")
+    lab.cleanup(lambda: lab.sh(f"rm -f {DROP_IN}; systemctl daemon-reload && systemctl restart safe-remove-guard safe-removed"))
+    lab.sh(f"mkdir -p $(dirname {DROP_IN}); cp {stub} /run/scripted-card.so")
+    lab.write(DROP_IN, "[Service]\nEnvironment=LD_PRELOAD=/run/scripted-card.so\n")
+    lab.write("/run/scripted-card", "life_used 3\nmedia_normal 1\n")
+    lab.sh("systemctl daemon-reload && systemctl restart safe-remove-guard safe-removed")
+    ram = lab.ram(2)
+    health = told_of(lab, lab.cli_json("show", "2")["card_state"], "0x1")["health"]
+    lab.equal((health["life_used_percent"], health["media"], health["dirty_shutdowns"]), (3, "normal", None), "the health that is told")
+    lab.cli("remove", "2")
+    removal.check_safe(lab, 2, ram)
+    lab.write("/run/scripted-card", "life_used 4\nmedia_normal 1\ndirty_shutdowns 7\n")
+    lab.slot(2).insert()
+    out = lab.cli("restore", "2", timeout=180)[1]
+    lost = removal.history(lab)[0]["lost"]
+    lab.equal(lost, ["the card with serial number 0x1: used of its life: 4 %, before 3 %"], "what has got worse")
+    lab.check(lost[0] in out, f"the command should say it: {out}")
 
 
 @scenario("card-state-busy-queue")
