@@ -153,7 +153,8 @@ static const char *const slot_keys[FIRMWARE_SLOTS] = { "slot_1_version", "slot_2
 #if HAVE_CXL_FW_INFO
 /* No slot has the number 0, which is what the library says where it does not know. */
 static void fill_firmware(struct cxl_cmd *cmd, json_object *o) {
-        int64_t n = cxl_cmd_fw_info_get_num_slots(cmd);
+        unsigned told_slots = cxl_cmd_fw_info_get_num_slots(cmd);
+        int64_t n = told_slots > FIRMWARE_SLOTS ? 0 : (int64_t) told_slots;
 
         card_set_number(o, "slots", n, 1, FIRMWARE_SLOTS);
         card_set_number(o, "active_slot", cxl_cmd_fw_info_get_active_slot(cmd), 1, n);
@@ -194,11 +195,13 @@ static void ask_firmware(const char *name, json_object *o, json_object *answer) 
                 return;
         }
         json_object *part = json_object_new_object();
-        card_set_number(part, "slots", info.slots, 1, FIRMWARE_SLOTS);
-        card_set_number(part, "active_slot", info.slot_info & 7, 1, info.slots);
-        card_set_number(part, "staged_slot", info.slot_info >> 3 & 7, 1, info.slots);
-        json_set_bool(part, "activates_online", info.capabilities & 1);
-        for (int i = 0; i < FIRMWARE_SLOTS && i < info.slots; i++)
+        int n = info.slots > FIRMWARE_SLOTS ? 0 : info.slots;
+        card_set_number(part, "slots", n, 1, FIRMWARE_SLOTS);
+        card_set_number(part, "active_slot", info.slot_info & 7, 1, n);
+        card_set_number(part, "staged_slot", info.slot_info >> 3 & 7, 1, n);
+        if (n > 0)
+                json_set_bool(part, "activates_online", info.capabilities & 1);
+        for (int i = 0; i < n; i++)
                 card_set_text(part, slot_keys[i], info.versions[i], VERSION_BYTES);
         json_set(o, "firmware", part);
 }
