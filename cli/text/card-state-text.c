@@ -6,6 +6,10 @@
 #include "format.h"
 #include "output.h"
 
+enum {
+        COLUMNS = 64,   /* of the values, behind their heading */
+};
+
 typedef enum Unit {
         UNIT_NONE,
         UNIT_PERCENT,
@@ -35,14 +39,19 @@ static char *value_text(json_object *o, const Line *l) {
 
 /* A line without a value is not printed; a part that nobody knows is. */
 static void print_part(json_object *o, const char *heading, const Line *lines, size_t n) {
-        _cleanup_free_ char *all = NULL;
+        size_t column = 0;
 
+        printf("    %-10s  ", heading);
         for (size_t i = 0; i < n; i++) {
-                _cleanup_free_ char *text = value_text(o, &lines[i]), *before = text ? all : NULL;
-                if (text)
-                        all = strf("%s%s%s", before ?: "", before ? ", " : "", text);
+                _cleanup_free_ char *text = value_text(o, &lines[i]);
+                size_t width = text ? format_width(text) : 0;
+                if (!text)
+                        continue;
+                bool wraps = column > 0 && column + width > COLUMNS;
+                printf("%s%s", column == 0 ? "" : wraps ? ",\n                " : ", ", text);
+                column = wraps ? width : column + width + strlen(", ");
         }
-        printf("    %-10s  %s\n", heading, all ?: "not known");
+        puts(column == 0 ? "not known" : "");
 }
 
 static void print_health(json_object *health) {

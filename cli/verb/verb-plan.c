@@ -11,13 +11,15 @@ ExitCode verb_plan(const Args *a) {
 /* The part of a plan that says why, under its own schema. */
 static void print_explanation_json(json_object *plan) {
         static const char *const keys[] = {
-                "target", "slot", "card", "card_state", "verdict", "blockers", "warnings", "memory", "holders", "holders_complete",
+                "target", "slot", "card", "verdict", "blockers", "warnings", "memory", "holders", "holders_complete",
         };
         _cleanup_json_ json_object *o = json_object_new_object();
 
         json_set_str(o, "schema", "safe-remove/explain/1");
         for (size_t i = 0; i < ELEMENTSOF(keys); i++)
                 json_set(o, keys[i], json_ref(json_get(plan, keys[i])));
+        if (json_has(plan, "card_state"))
+                json_set(o, "card_state", json_ref(json_get(plan, "card_state")));
         if (json_array(plan, "slots"))
                 json_set(o, "slots", json_ref(json_get(plan, "slots")));
         print_json(o);

@@ -34,7 +34,8 @@ ExitCode verb_show(const Args *a) {
         view = card_view(topology, slot);
         if (!view)
                 return fail(CODE_NOT_FOUND, NULL, "slot %s is not there any more", slot);
-        json_set(view, "card_state", json_ref(json_get(plan, "card_state")));
+        if (json_has(plan, "card_state"))
+                json_set(view, "card_state", json_ref(json_get(plan, "card_state")));
         if (output.json != JSON_OFF)
                 print_json(view);
         else
