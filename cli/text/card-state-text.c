@@ -124,7 +124,7 @@ static void print_nmem(json_object *m) {
         print_part(m, "state", lines, ELEMENTSOF(lines));
 }
 
-void card_state_print(json_object *state) {
+void card_state_print(json_object *state, const char *heading) {
         json_object *memdevs = json_array(state, "memdevs"), *nmems = json_array(state, "nmems"), *bad = json_array(state, "bad_blocks"),
                     *scrubs = json_array(state, "scrubs"), *notes = json_array(state, "notes");
 
@@ -132,7 +132,7 @@ void card_state_print(json_object *state) {
                 return;
         if (output.legend) {
                 putchar('\n');
-                print_colored(COLOR_BOLD, "Card state\n");
+                print_colored(COLOR_BOLD, "%s\n", heading);
         }
         for (size_t i = 0; i < json_len(memdevs); i++)
                 print_memdev(json_at(memdevs, i));

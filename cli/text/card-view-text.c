@@ -158,7 +158,7 @@ void card_view_print(json_object *view) {
         print_section("NUMA nodes", json_array(view, "nodes"), nodes, ELEMENTSOF(nodes), row_node);
         print_section("Memory blocks", merged, blocks, ELEMENTSOF(blocks), row_blocks);
         print_section("Other devices", json_array(view, "foreign"), foreign, ELEMENTSOF(foreign), row_foreign);
-        card_state_print(json_get(view, "card_state"));
+        card_state_print(json_get(view, "card_state"), "Card state");
 }
 
 static json_object *find(json_object *array, const char *key, const char *value) {

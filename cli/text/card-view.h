@@ -11,4 +11,4 @@ json_object *card_view(json_object *topology, const char *slot);
 void card_view_print(json_object *view);
 
 /* What the card says of itself (docs/PROTOCOL.md, "Card state"), for a person; nothing for NULL. */
-void card_state_print(json_object *state);
+void card_state_print(json_object *state, const char *heading);

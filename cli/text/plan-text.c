@@ -436,7 +436,7 @@ static void print_reasons(json_object *plan) {
 void plan_print_explanation(json_object *plan) {
         print_reasons(plan);
         print_holders(plan, SIZE_MAX);
-        card_state_print(json_get(plan, "card_state"));
+        card_state_print(json_get(plan, "card_state"), "Card state");
 }
 
 void plan_print(json_object *plan, const Args *a) {

@@ -2,6 +2,7 @@
 #include <inttypes.h>
 
 #include "cli/client.h"
+#include "cli/text/card-view.h"
 #include "cli/text/format.h"
 #include "cli/text/output.h"
 #include "cli/text/probe-text.h"
@@ -54,6 +55,8 @@ static void print_certificate(json_object *c) {
         print_chain(c);
         if (json_len(json_array(c, "probes")) > 0)
                 probes_print(json_array(c, "probes"), "  ");
+        card_state_print(json_get(json_get(c, "card_state"), "before"), "Card state before");
+        card_state_print(json_get(json_get(c, "card_state"), "after"), "Card state after");
 }
 
 static ExitCode show(sd_bus *bus, const Args *a) {
