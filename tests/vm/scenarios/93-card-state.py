@@ -113,16 +113,17 @@ def remedy(lab):
 
 @scenario("refuse-firmware-transfer", timeout=240, allow=[r"firmware", r"cxl_pci"])
 def firmware_transfer(lab):
-    """A card takes its time over new firmware: the power stays on, by command and by button; the remedy waits for the end of it."""
+    """A card takes its time over new firmware, part by part: the power stays on, by command and by button; the remedy waits for the end of it."""
     name = memdev(lab, "0x1")
     loader = f"{CARD}/{name}/firmware/{name}"
-    lab.sh(f"echo 1 > {loader}/loading; head -c 512 /dev/zero > {loader}/data; echo 0 > {loader}/loading")
+    lab.sh(f"echo 1 > {loader}/loading; head -c 65536 /dev/zero > {loader}/data; echo 0 > {loader}/loading")
     lab.wait_for(lambda: lab.sh(f"cat {loader}/status").strip() != "idle", 10, "the transfer")
     check_busy(lab, "firmware update")
-    lab.slot(2).press()
     number = removal.last_id(lab) + 1
+    lab.slot(2).press()
     lab.equal(removal.wait_for_end(lab, number)["outcome"], "refused", "the outcome of the press")
     lab.check(lab.slot(2).bdf(), "the card should be there")
+    lab.sh(f"echo 1 > {loader}/cancel", timeout=60)
     remedy(lab)
     lab.equal(lab.sh(f"cat {loader}/status").strip(), "idle", "the transfer behind the remedy")
     lab.cli("remove", "2")
