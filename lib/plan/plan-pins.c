@@ -28,8 +28,8 @@ json_object *storage_pages_json(const Scope *s) {
         json_object *array = json_object_new_array();
 
         for (size_t i = 0; i < s->n_daxes; i++)
-                if (dax_is_mapped(s->daxes[i]))
-                        add_range(array, s->daxes[i]->start, s->daxes[i]->size, CENSUS_DEVICE_DAX);
+                for (size_t k = 0; dax_is_mapped(s->daxes[i]) && k < s->daxes[i]->n_ranges; k++)
+                        add_range(array, s->daxes[i]->ranges[k].start, s->daxes[i]->ranges[k].size, CENSUS_DEVICE_DAX);
         add_fsdax(array, s);
         return array;
 }

@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <sys/stat.h>
 
+#include "base/span.h"
 #include "kernel/sysfs/known-drivers.h"
 #include "topology/topology.h"
 
@@ -229,6 +230,20 @@ const DaxDevice *topology_dax(const Topology *t, const char *name) {
 
 const Node *topology_node(const Topology *t, int id) {
         return find(t, BY_NODE, (Key) { .number = (uint64_t) id + 1 });
+}
+
+bool dax_has_span(const DaxDevice *d, uint64_t start, uint64_t size) {
+        for (size_t i = 0; i < d->n_ranges; i++)
+                if (span_within(start, size, d->ranges[i].start, d->ranges[i].size))
+                        return true;
+        return false;
+}
+
+bool dax_overlaps(const DaxDevice *d, uint64_t start, uint64_t size) {
+        for (size_t i = 0; i < d->n_ranges; i++)
+                if (span_overlaps(start, size, d->ranges[i].start, d->ranges[i].size))
+                        return true;
+        return false;
 }
 
 bool region_uses_memdev(const Region *r, const char *memdev) {

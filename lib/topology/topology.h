@@ -8,6 +8,7 @@
 #include "base/strtab.h"
 #include "base/util.h"
 #include "kernel/block/md.h"
+#include "kernel/cxl/dax.h"
 #include "kernel/memory/iomem.h"
 #include "kernel/memory/memory-block.h"
 #include "kernel/pci/pci-resource.h"
@@ -116,7 +117,9 @@ typedef struct DaxDevice {
         dev_t dev;             /* of the character device, 0 when it has none */
         char *driver;          /* "kmem", "device_dax", NULL */
         uint64_t start, size;  /* of the first range; all ranges together */
-        unsigned n_ranges;     /* more than 1: what lies at start+size is somebody else's */
+        DaxRange *ranges;      size_t n_ranges; /* more than 1: what lies at start+size is somebody else's. None: no memory, or odd */
+        uint64_t align;        /* bytes, where it is another one than its region's; else 0 */
+        char *memmap_on_memory; /* "0" or "1": where its page structs are when kmem has it; NULL: this kernel does not tell */
         int target_node;
         char *state;           /* whole-device hot-plug attribute where this kernel has one, else NULL */
 } DaxDevice;
@@ -269,6 +272,7 @@ typedef struct Topology {
         Region *regions;                size_t n_regions, a_regions;
         Decoder *decoders;              size_t n_decoders, a_decoders;
         DaxDevice *daxes;               size_t n_daxes, a_daxes;
+        DaxList *dax_list;              /* what libdaxctl says of them, while they are loaded */
         Nmem *nmems;                    size_t n_nmems, a_nmems;
         NdRegion *nd_regions;           size_t n_nd_regions, a_nd_regions;
         Namespace *namespaces;          size_t n_namespaces, a_namespaces;
@@ -329,6 +333,11 @@ const BlockDevice *topology_block_device_at(const Topology *t, dev_t dev);
 const BlockDevice *topology_mapping(const Topology *t, const char *label); /* of device-mapper, by its own name */
 const FileSystem *topology_file_system(const Topology *t, dev_t dev); /* NULL for one that stands on no device of this machine */
 const Node *topology_node(const Topology *t, int id);
+
+/* Is all of that in one range of the device? Does any of its ranges have some of it? */
+bool dax_has_span(const DaxDevice *d, uint64_t start, uint64_t size);
+bool dax_overlaps(const DaxDevice *d, uint64_t start, uint64_t size);
+
 bool region_uses_memdev(const Region *r, const char *memdev);
 bool nd_region_uses_nmem(const NdRegion *r, const char *nmem);
 

@@ -10,6 +10,7 @@
 #include <sys/mount.h>
 #include <sys/stat.h>
 
+#include "base/fileio.h"
 #include "base/parse.h"
 #include "plan/planner.h"
 #include "plan/policy.h"
@@ -154,6 +155,17 @@ static void line_take(char *line) {
         }
 }
 
+/* Empty files where the nodes of its dax devices would be: libdaxctl only wants to find them. */
+static void make_nodes(void) {
+        _cleanup_(closedirp) DIR *d = opendir("/sys/bus/dax/devices");
+
+        for (struct dirent *e; d && (e = readdir(d));)
+                if (e->d_name[0] != '.') {
+                        _cleanup_free_ char *path = strf("/dev/%s", e->d_name);
+                        put_file(path, "", 0);
+                }
+}
+
 /* Sets *ret_beside where it is to be planned with another card as well. */
 static char *read_machine(FILE *in, bool *ret_beside) {
         _cleanup_free_ char *line = NULL;
@@ -165,8 +177,10 @@ static char *read_machine(FILE *in, bool *ret_beside) {
         *ret_beside = false;
         while ((n = getline(&line, &allocated, in)) > 0) {
                 line[strcspn(line, "\n")] = '\0';
-                if (streq(line, "."))
+                if (streq(line, ".")) {
+                        make_nodes();
                         return target;
+                }
                 if (startswith(line, "machine ")) {
                         free(target);
                         target = strdup(line + strlen("machine "));

@@ -84,8 +84,16 @@ static void dax_driver(Topology *t) {
 }
 
 static void dax_size(Topology *t) {
-        t->daxes[0].size /= 2;
-        t->daxes[0].n_ranges = 2;
+        DaxDevice *d = &t->daxes[0];
+        DaxRange *ranges = calloc(2, sizeof(*ranges));
+
+        CHECK(ranges);
+        d->size /= 2;
+        ranges[0] = (DaxRange) { d->start, d->size / 2 };
+        ranges[1] = (DaxRange) { d->start + d->size, d->size / 2 };
+        free(d->ranges);
+        d->ranges = ranges;
+        d->n_ranges = 2;
 }
 
 static void dax_state(Topology *t) {
@@ -125,7 +133,7 @@ static const Change changes[] = {
         { dax_driver, "dax device at 0x490000000: now 536870912 bytes in 1 ranges, node 1, driver device_dax, before it was 536870912 bytes in "
                       "1 ranges, node 1, driver kmem; to have it as it was: " DAX
                       "{ echo ${d##*/} > $d/driver/unbind; echo ${d##*/} > /sys/bus/dax/drivers/kmem/bind; }\n" },
-        { dax_size, "dax device at 0x490000000: now 268435456 bytes in 2 ranges, node 1, driver kmem, before it was 536870912 bytes in "
+        { dax_size, "dax device at 0x490000000: now 268435456 bytes in 2 ranges, 134217728 at 0x490000000, 134217728 at 0x4a0000000, node 1, driver kmem, before it was 536870912 bytes in "
                     "1 ranges, node 1, driver kmem; to have it as it was: " DAX
                     "{ echo ${d##*/} > $d/driver/unbind; echo ${d##*/} > /sys/bus/dax/drivers/kmem/bind; }\n" },
         { dax_state, "the state of the dax device at 0x490000000: now offline, before it was online_movable; to have it as it was: " DAX

@@ -46,7 +46,7 @@ static bool fits(const Topology *t, const char *slot, const char *other, const c
 
 /* The recorded machine has one RAM card; here is another one in slot 3, as large. */
 static Topology with_second_card(const Topology *t, Region regions[static 2], DaxDevice daxes[static 2], Node nodes[static 3],
-                                 MemoryBlock *blocks, RegionTarget *target) {
+                                 MemoryBlock *blocks, RegionTarget *target, DaxRange *range) {
         Topology two = *t;
         uint64_t start = t->regions[0].start + t->regions[0].size;
 
@@ -62,6 +62,8 @@ static Topology with_second_card(const Topology *t, Region regions[static 2], Da
         daxes[1].name = (char *) "dax1.0";
         daxes[1].region = (char *) "region1";
         daxes[1].start = start;
+        daxes[1].ranges = range;
+        *range = (DaxRange) { start, daxes[1].size };
         memcpy(nodes, t->nodes, 2 * sizeof(Node));
         nodes[2] = nodes[1];
         nodes[2].id = 2;
@@ -87,7 +89,8 @@ static void test_room(const Topology *t) {
         Node nodes[3];
         RegionTarget target;
         _cleanup_free_ MemoryBlock *blocks = calloc(t->n_blocks + MORE_BLOCKS, sizeof(MemoryBlock));
-        Topology two = with_second_card(t, regions, daxes, nodes, blocks, &target);
+        DaxRange range;
+        Topology two = with_second_card(t, regions, daxes, nodes, blocks, &target, &range);
 
         nodes[0].free = 400 * MIB;
         nodes[1].free = nodes[2].free = 200 * MIB;

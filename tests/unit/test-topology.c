@@ -139,20 +139,124 @@ static void test_unconfigured_region(void) {
         CHECK(!g->committed);
 }
 
-/* Two ranges are not one: what follows the first is somebody else's. A seed is nothing yet. */
-static void test_dax_kinds(void) {
-        CHECK_INT(mkdir("/sys/bus/dax/devices/dax0.0/mapping1", 0755), 0);
-        CHECK_INT(mkdir("/sys/bus/dax/devices/dax0.1", 0755), 0);
-        CHECK_INT(rmdir("/sys/bus/dax/devices/dax0.1"), 0);
-        CHECK_INT(mkdir("/sys/devices/seed", 0755), 0);
-        CHECK_INT(symlink("../../../devices/seed", "/sys/bus/dax/devices/dax0.1"), 0);
-        put("/sys/devices/seed/size", "0\n");
-        put("/sys/devices/seed/resource", "0xffffffffffffffff\n");
-        put("/sys/devices/seed/target_node", "-1\n");
+#define DAX "/sys/bus/dax/devices/dax0.0"
+
+static void put_range(unsigned n, uint64_t start, uint64_t last, uint64_t page_offset) {
+        const struct { const char *name; uint64_t value; } attributes[] = { { "start", start }, { "end", last }, { "page_offset", page_offset } };
+        _cleanup_free_ char *folder = strf(DAX "/mapping%u", n);
+
+        CHECK(mkdir(folder, 0755) == 0 || errno == EEXIST);
+        for (size_t i = 0; i < ELEMENTSOF(attributes); i++) {
+                _cleanup_free_ char *path = strf("%s/%s", folder, attributes[i].name), *text = strf("0x%jx\n", (uintmax_t) attributes[i].value);
+                put(path, text);
+        }
+}
+
+/* 256 MiB in two ranges of the region's 512 MiB, the higher one first. Two ranges are not one: what lies between them is somebody else's. */
+static void test_dax_ranges(void) {
+        put(DAX "/size", "268435456\n");
+        put(DAX "/resource", "0x4a0000000\n");
+        put_range(0, 0x490000000, 0x497ffffff, 0x8000);
+        put_range(1, 0x4a0000000, 0x4a7ffffff, 0);
+        _cleanup_(topology_freep) Topology *t = load();
+        const DaxDevice *d = topology_dax(t, "dax0.0");
+
+        CHECK_INT(t->n_odd, 0);
+        CHECK_INT(d->n_ranges, 2);
+        CHECK_INT(d->start, 0x4a0000000);
+        CHECK_INT(d->ranges[0].start, 0x4a0000000);
+        CHECK_INT(d->ranges[1].start, 0x490000000);
+        CHECK_INT(d->ranges[1].size, 0x8000000);
+        CHECK(dax_has_span(d, 0x490000000, 0x8000000) && dax_has_span(d, 0x4a0001000, 0x1000));
+        CHECK(!dax_has_span(d, 0x498000000, 0x8000000) && !dax_has_span(d, 0x490000000, 0x8001000));
+        CHECK(dax_overlaps(d, 0x497fff000, 0x2000) && !dax_overlaps(d, 0x498000000, 0x8000000));
+}
+
+/* Without ranges, and so noted: nothing that was not read is taken for what was. */
+static void check_dax_odd(const char *path, int error) {
+        _cleanup_(topology_freep) Topology *t = load();
+
+        CHECK_INT(t->n_odd, 1);
+        CHECK_STR(t->odd[0].path, path);
+        CHECK_INT(t->odd[0].error, error);
+        CHECK_INT(topology_dax(t, "dax0.0")->n_ranges, 0);
+        CHECK(!dax_overlaps(topology_dax(t, "dax0.0"), 0x490000000, 0x20000000));
+}
+
+/* What libdaxctl cannot read it leaves out, or says in another way; and a machine may say what cannot be. */
+static void test_dax_unread(void) {
+        CHECK_INT(rename(DAX "/mapping1/end", DAX "/mapping1/was"), 0);
+        check_dax_odd(DAX "/mapping0", -EBADMSG);                       /* the list ends at the first range, which is not all of it */
+        CHECK_INT(rename(DAX "/mapping1/was", DAX "/mapping1/end"), 0);
+        CHECK_INT(rename(DAX "/mapping0/start", DAX "/mapping0/was"), 0);
+        check_dax_odd(DAX "/mapping0", -EBADMSG);                       /* none at all, and not because this kernel has none */
+        CHECK_INT(rename(DAX "/mapping0/was", DAX "/mapping0/start"), 0);
+        put_range(0, 0x490000000, 0x497ffffff, 0x9000);
+        check_dax_odd(DAX "/mapping0", -EBADMSG);                       /* a gap in the device */
+        put_range(0, 0x490000000, UINT64_MAX, 0x8000);
+        check_dax_odd(DAX "/mapping0", -EBADMSG);
+        put_range(0, 0, 0x7ffffff, 0x8000);
+        check_dax_odd(DAX "/mapping0", -EBADMSG);                       /* 0 is what it says of what it cannot read as a number */
+        put_range(0, 0x490000000, 0x497ffffff, 0x8000);
+        put(DAX "/resource", "0x490000000\n");
+        check_dax_odd(DAX "/mapping0", -EBADMSG);                       /* the device begins elsewhere */
+        put(DAX "/resource", "0x4a0000000\n");
+        CHECK_INT(rename(DAX "/size", DAX "/was"), 0);
+        check_dax_odd(DAX "/size", -ENOENT);
+        CHECK_INT(rename(DAX "/was", DAX "/size"), 0);
+        CHECK_INT(rename("/dev/dax0.0", "/dev/was"), 0);
+        check_dax_odd(DAX "/dev", -ENODATA);
+        CHECK_INT(rename("/dev/was", "/dev/dax0.0"), 0);
+}
+
+/* One whose node we have hidden is none that the library sees. */
+static void test_dax_hidden(void) {
+        CHECK_INT(rename("/dev/dax0.0", "/dev/.safe-remove.dax0.0"), 0);
+        _cleanup_(topology_freep) Topology *t = load();
+        const DaxDevice *d = topology_dax(t, "dax0.0");
+
+        CHECK_INT(t->n_odd, 0);
+        CHECK_INT(d->n_ranges, 2);
+        CHECK_INT(d->ranges[1].start, 0x490000000);
+        CHECK_INT(rename(DAX "/mapping1/end", DAX "/mapping1/was"), 0);
+        check_dax_odd(DAX "/dev", -ENODATA);
+        CHECK_INT(rename(DAX "/mapping1/was", DAX "/mapping1/end"), 0);
+        CHECK_INT(rename("/dev/.safe-remove.dax0.0", "/dev/dax0.0"), 0);
+}
+
+/* Kernels that tell of no ranges have one for each device. */
+static void test_dax_without_ranges(void) {
+        CHECK_INT(rename(DAX "/mapping0", DAX "/was0"), 0);
+        CHECK_INT(rename(DAX "/mapping1", DAX "/was1"), 0);
+        _cleanup_(topology_freep) Topology *t = load();
+        CHECK_INT(rename(DAX "/was0", DAX "/mapping0"), 0);
+        CHECK_INT(rename(DAX "/was1", DAX "/mapping1"), 0);
+
+        CHECK_INT(t->n_odd, 0);
+        CHECK_INT(topology_dax(t, "dax0.0")->n_ranges, 1);
+        CHECK(dax_has_span(topology_dax(t, "dax0.0"), 0x4a0000000, 0x10000000));
+}
+
+/* A seed is nothing yet; nor is it what begins where it says, its region's begin. */
+static void test_dax_seed(void) {
+        _cleanup_free_ char *name = NULL;
+
+        CHECK_INT(mkdir("/sys/devices/dax0.1", 0755), 0);
+        CHECK_INT(symlink("../../../devices/dax0.1", "/sys/bus/dax/devices/dax0.1"), 0);
+        put("/dev/dax0.1", "");
+        put("/sys/devices/dax0.1/size", "0\n");
+        put("/sys/devices/dax0.1/resource", "0x490000000\n");
+        put("/sys/devices/dax0.1/target_node", "-1\n");
 
         _cleanup_(topology_freep) Topology *t = load();
         CHECK_INT(t->n_daxes, 1);
-        CHECK_INT(topology_dax(t, "dax0.0")->n_ranges, 2);
+        CHECK_INT(dax_find(0x490000000, &name), -ENODEV);
+        CHECK_INT(dax_find(0x4a0000000, &name), 0);
+        CHECK_STR(name, "dax0.0");
+        CHECK_INT(rename(DAX "/resource", DAX "/was"), 0);
+        put(DAX "/resource", "no address\n");
+        char *other = NULL;
+        CHECK_INT(dax_find(0x4a0000000, &other), -EINVAL);              /* it may be this one: not knowing is not "gone" */
 }
 
 static void check_foreign(const char *want) {
@@ -287,7 +391,11 @@ int main(void) {
         test_foreign();
         test_block_kinds();
         test_unreadable_array();
-        test_dax_kinds();
+        test_dax_ranges();
+        test_dax_unread();
+        test_dax_hidden();
+        test_dax_without_ranges();
+        test_dax_seed();
         test_unconfigured_region();
         return EXIT_SUCCESS;
 }

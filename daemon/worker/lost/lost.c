@@ -215,7 +215,7 @@ json_object *lost_lines(const Topology *t, json_object *scope) {
 static bool has_device(const Topology *t, const IomemRange *ram) {
         for (size_t i = 0; i < t->n_daxes; i++) {
                 const DaxDevice *d = &t->daxes[i];
-                if (streq_ptr(d->driver, "kmem") && (d->n_ranges > 1 || span_overlaps(ram->start, span_size(ram->start, ram->end), d->start, d->size)))
+                if (streq_ptr(d->driver, "kmem") && (d->n_ranges == 0 || dax_overlaps(d, ram->start, span_size(ram->start, ram->end))))
                         return true;
         }
         return false;

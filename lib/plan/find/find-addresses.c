@@ -102,17 +102,21 @@ static void find_unreadable_decoders(Findings *f) {
         }
 }
 
-/* Is there a dax device that a step takes this memory off with? kmem uses whole blocks of a device only; of what it has before the first
- * and behind the last one nothing can be the kernel's by it. */
-static bool is_taken_down(const Findings *f, uint64_t start, uint64_t size) {
-        uint64_t block = f->t->block_size ?: 1;
+/* kmem uses whole blocks of a range only; of what it has before the first and behind the last one nothing can be the kernel's by it. */
+static bool is_in_blocks_of(const DaxRange *r, uint64_t block, uint64_t start, uint64_t size) {
+        uint64_t before = r->start % block ? block - r->start % block : 0;
+        uint64_t whole = r->size > before ? (r->size - before) / block * block : 0;
 
+        return span_within(start, size, r->start + before, whole);
+}
+
+/* Is there a dax device that a step takes this memory off with? */
+static bool is_taken_down(const Findings *f, uint64_t start, uint64_t size) {
         for (size_t i = 0; i < f->s->n_daxes; i++) {
                 const DaxDevice *d = f->s->daxes[i];
-                uint64_t before = d->start % block ? block - d->start % block : 0;
-                uint64_t whole = d->size > before ? (d->size - before) / block * block : 0;
-                if (streq_ptr(d->driver, "kmem") && span_within(start, size, d->start + before, whole))
-                        return true;
+                for (size_t k = 0; streq_ptr(d->driver, "kmem") && k < d->n_ranges; k++)
+                        if (is_in_blocks_of(&d->ranges[k], f->t->block_size ?: 1, start, size))
+                                return true;
         }
         return false;
 }
@@ -307,14 +311,24 @@ static bool find_stray_block(Findings *f) {
 }
 
 /* Without a driver nobody uses it. */
+static const DaxRange *stray_range(const Findings *f, const DaxDevice *d) {
+        if (d->region || d->nd_region || !d->driver)
+                return NULL;
+        for (size_t i = 0; i < d->n_ranges; i++)
+                if (may_be_ours(f, d->ranges[i].start, d->ranges[i].size))
+                        return &d->ranges[i];
+        return NULL;
+}
+
 static bool find_stray_dax(Findings *f) {
         for (size_t i = 0; i < f->t->n_daxes; i++) {
                 const DaxDevice *d = &f->t->daxes[i];
-                if (d->region || d->nd_region || !d->driver || !may_be_ours(f, d->start, d->size))
+                const DaxRange *stray = stray_range(f, d);
+                if (!stray)
                         continue;
                 json_object *o = finding(f, BLOCKER_UNKNOWN_TARGET, true, "%s lies in a CXL window, but no region says on which card", d->name);
                 json_set_strf(o, "evidence", "0x%jx-0x%jx, driven by %s; this card can be reached there and has memory that no decoder accounts for",
-                              (uintmax_t) d->start, (uintmax_t) span_last(d->start, d->size), d->driver);
+                              (uintmax_t) stray->start, (uintmax_t) span_last(stray->start, stray->size), d->driver);
                 if (streq(d->driver, "kmem"))
                         finding_remedy(o, "daxctl offline-memory %s", d->name);
                 finding_remedy(o, "echo %s > /sys/bus/dax/drivers/%s/unbind  # once nobody uses it any more", d->name, d->driver);

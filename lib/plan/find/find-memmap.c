@@ -138,7 +138,7 @@ static bool is_own_dax(const Scope *s, const DaxDevice *d) {
 
 static bool has_device(const Topology *t, uint64_t at) {
         for (size_t i = 0; i < t->n_daxes; i++)
-                if (at >= t->daxes[i].start && at - t->daxes[i].start < t->daxes[i].size)
+                if (dax_overlaps(&t->daxes[i], at, 1))
                         return true;
         return false;
 }
@@ -168,9 +168,9 @@ static void look_at_all(Memmaps *m) {
                 look_at_namespace(m, &t->namespaces[i]);
         for (size_t i = 0; i < t->n_daxes; i++) {
                 const DaxDevice *d = &t->daxes[i];
-                const Other other = { .name = d->name, .driver = d->driver, .start = d->start, .size = d->size, .may_be_here = true };
-                if (d->driver && !d->nd_region && d->size > 0 && !is_own_dax(m->f->s, d))
-                        look_at(m, &other);
+                for (size_t k = 0; d->driver && !d->nd_region && !is_own_dax(m->f->s, d) && k < d->n_ranges; k++)
+                        look_at(m, &(Other) { .name = d->name, .driver = d->driver, .start = d->ranges[k].start, .size = d->ranges[k].size,
+                                              .may_be_here = true });
         }
         look_at_blocks(m);
 }

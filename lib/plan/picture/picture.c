@@ -167,11 +167,23 @@ static Back dax_driver_back(const DaxDevice *d) {
         return (Back) { .changed = bind ? dax_command(d, bind) : NULL };
 }
 
+/* Where those of several are: what has one is where its name says. */
+static char *dax_ranges_text(const DaxDevice *d) {
+        char *text = strf("%zu ranges", d->n_ranges);
+
+        for (size_t i = 0; text && d->n_ranges > 1 && i < d->n_ranges; i++) {
+                _cleanup_free_ char *before = text;
+                text = strf("%s, %ju at 0x%jx", before, (uintmax_t) d->ranges[i].size, (uintmax_t) d->ranges[i].start);
+        }
+        return text;
+}
+
 static void add_daxes(Painter *p) {
         for (size_t i = 0; i < p->s->n_daxes; i++) {
                 const DaxDevice *d = p->s->daxes[i];
+                _cleanup_free_ char *ranges = dax_ranges_text(d);
                 add(p, strf("dax device at 0x%jx", (uintmax_t) d->start),
-                    strf("%ju bytes in %u ranges, node %d, driver %s", (uintmax_t) d->size, d->n_ranges, d->target_node, d->driver ?: "none"),
+                    strf("%ju bytes in %s, node %d, driver %s", (uintmax_t) d->size, ranges ?: "", d->target_node, d->driver ?: "none"),
                     dax_driver_back(d));
                 if (!d->state)
                         continue;

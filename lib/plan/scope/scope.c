@@ -323,15 +323,22 @@ static bool has_dax(const Scope *s, const DaxDevice *d) {
         return false;
 }
 
+static bool has_all_of(const Topology *t, const Scope *s, const DaxDevice *d) {
+        for (size_t i = 0; i < d->n_ranges; i++)
+                if (!is_on_card_only(t, s, d->ranges[i].start, d->ranges[i].size))
+                        return false;
+        return d->n_ranges > 0;
+}
+
 /* A device that stands on no region, as hmem makes it of memory that the firmware set aside. */
 static int add_daxes(const Topology *t, Scope *s) {
         for (size_t i = 0; i < t->n_daxes; i++) {
                 const DaxDevice *d = &t->daxes[i];
-                if (d->region || d->nd_region || has_dax(s, d) || !is_on_card_only(t, s, d->start, d->size))
+                if (d->region || d->nd_region || has_dax(s, d) || !has_all_of(t, s, d))
                         continue;
                 int r = SCOPE_ADD(s, daxes, d);
-                if (r >= 0)
-                        r = add_memory(s, d->start, d->size, d->name);
+                for (size_t k = 0; k < d->n_ranges && r >= 0; k++)
+                        r = add_memory(s, d->ranges[k].start, d->ranges[k].size, d->name);
                 if (r < 0)
                         return r;
         }

@@ -1,13 +1,15 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include <errno.h>
 
+#include "base/fileio.h"
+#include "kernel/cxl/dax.h"
 #include "kernel/mounts/mountinfo.h"
 #include "kernel/sysfs/attr.h"
 #include "kernel/sysfs/driver.h"
 #include "kernel/sysfs/listing.h"
 #include "topology/load/load.h"
 
-#define DEVICES "/sys/bus/dax/devices"
+#define DEVICES DAX_DEVICES
 
 /* The component behind the one that begins with `parent`, where that is a region. */
 static char *region_below(const char *path, const char *parent) {
@@ -45,20 +47,35 @@ static int read_dev(Topology *t, DaxDevice *d) {
         return r < 0 ? odd_addf(t, r, DEVICES "/%s/dev", d->name) : 0;
 }
 
-/* mapping0, mapping1, ... one for each range (drivers/dax/bus.c:devm_register_dax_mapping). Kernels without them have
- * one range. */
-static int count_ranges(Topology *t, const char *name, unsigned *ret) {
-        _cleanup_listing_ Listing l = { 0 };
-        unsigned n = 0;
+/* libdaxctl leaves out what has no size, or no node in /dev. */
+static int left_out(Topology *t, const char *name) {
+        size_t n_odd = t->n_odd;
+        uint64_t size;
 
-        int r = device_listing(t, &l, DEVICES "/%s", name);
-        if (r < 0)
-                return r;
-        for (size_t i = 0; i < l.n; i++) {
-                const char *number = startswith(l.names[i], "mapping");
-                n += number && *number >= '0' && *number <= '9';
-        }
-        *ret = n > 0 ? n : 1;
+        if (!path_existsf(DEVICES "/%s", name))
+                return -ENODEV;
+        int r = required_u64f(t, &size, DEVICES "/%s/size", name);
+        return r < 0 || t->n_odd > n_odd ? r : odd_addf(t, -ENODATA, DEVICES "/%s/dev", name);
+}
+
+/* Where its memory is libdaxctl says. A device that it leaves out, and one of which it says what does not fit together, stays without ranges,
+ * and that is noted. */
+static int take_ranges(Topology *t, DaxDevice *d) {
+        const DaxSeen *seen = dax_list_find(t->dax_list, d->name);
+
+        if (!seen)
+                return left_out(t, d->name);
+        d->size = seen->size;
+        d->align = seen->align;
+        if (d->align & (d->align - 1))
+                return odd_addf(t, -EBADMSG, DEVICES "/%s/align", d->name);
+        if (seen->unread || (seen->n_ranges > 0 && seen->ranges[0].start != d->start))
+                return odd_addf(t, -EBADMSG, DEVICES "/%s/mapping0", d->name);
+        d->ranges = calloc(seen->n_ranges + 1, sizeof(*d->ranges));
+        if (!d->ranges)
+                return -ENOMEM;
+        memcpy(d->ranges, seen->ranges, seen->n_ranges * sizeof(*d->ranges));
+        d->n_ranges = seen->n_ranges;
         return 0;
 }
 
@@ -71,25 +88,32 @@ static int read_node(Topology *t, DaxDevice *d) {
         return r < 0 ? odd_addf(t, r, DEVICES "/%s/target_node", d->name) : 0;
 }
 
+static int read_memmap(Topology *t, DaxDevice *d) {
+        size_t n_odd = t->n_odd;
+
+        int r = optional_textf(t, &d->memmap_on_memory, DEVICES "/%s/memmap_on_memory", d->name);
+        if (r < 0 || t->n_odd > n_odd || streq_ptr(d->memmap_on_memory, "0") || streq_ptr(d->memmap_on_memory, "1"))
+                return r;
+        return d->memmap_on_memory || path_existsf(DEVICES "/%s/memmap_on_memory", d->name) ?
+                       odd_addf(t, -EBADMSG, DEVICES "/%s/memmap_on_memory", d->name) : 0;
+}
+
+/* Steps find a device by where it begins, and the library does not tell an address that it could not read from 0: that one we read. */
 static int read_dax(Topology *t, DaxDevice *d) {
         int r = read_ancestors(t, d);
         if (r >= 0)
                 r = device_driver(t, "dax", d->name, &d->driver);
-        if (r >= 0)
-                r = required_u64f(t, &d->size, DEVICES "/%s/size", d->name);
+        size_t n_odd = t->n_odd;
         if (r >= 0)
                 r = required_u64f(t, &d->start, DEVICES "/%s/resource", d->name);
-        uint64_t end;
-        if (r >= 0 && __builtin_add_overflow(d->start, d->size, &end)) {
-                d->size = 0;
-                r = odd_addf(t, -ERANGE, DEVICES "/%s/size", d->name);
-        }
+        if (r >= 0 && t->n_odd == n_odd)
+                r = take_ranges(t, d);
         if (r >= 0)
                 r = read_node(t, d);
         if (r >= 0)
-                r = count_ranges(t, d->name, &d->n_ranges);
-        if (r >= 0)
                 r = read_dev(t, d);
+        if (r >= 0)
+                r = read_memmap(t, d);
         return r < 0 ? r : optional_textf(t, &d->state, DEVICES "/%s/state", d->name);
 }
 
@@ -116,6 +140,13 @@ static bool is_dax(const char *name) {
 
 int load_daxes(Topology *t) {
         static const DeviceKind kind = { DEVICES, is_dax, add_dax, topology_drop_dax };
+        _cleanup_(dax_list_done) DaxList list = { 0 };
 
-        return load_devices(t, &kind);
+        int r = dax_list_read(&list);
+        if (r < 0)
+                return r;
+        t->dax_list = &list;
+        r = load_devices(t, &kind);
+        t->dax_list = NULL;
+        return r;
 }

@@ -186,6 +186,8 @@ static void region_done(Region *g) {
 }
 
 static void dax_done(DaxDevice *d) {
+        free(d->ranges);
+        free(d->memmap_on_memory);
         free(d->name);
         free(d->region);
         free(d->nd_region);

@@ -76,7 +76,12 @@ int candidates_add_dax(const Topology *t, const DaxDevice *d, Candidates *c) {
         c->exists = true;
         if (nd)
                 return candidates_add_nd_region(t, nd, c);
-        return g ? candidates_add_region(t, g, c) : candidates_add_range(t, d->start, d->size, c);
+        if (g)
+                return candidates_add_region(t, g, c);
+        int r = 0;
+        for (size_t i = 0; i < d->n_ranges && r >= 0; i++)
+                r = candidates_add_range(t, d->ranges[i].start, d->ranges[i].size, c);
+        return r;
 }
 
 int candidates_add_slot(const Slot *s, Candidates *c) {
