@@ -34,7 +34,6 @@
 #include <errno.h>
 
 #include "base/clock.h"
-#include "base/span.h"
 #include "kernel/cxl/card-state.h"
 #include "plan/find/blockers.h"
 #include "plan/plan-storage.h"
@@ -59,7 +58,7 @@ static int add_offline_blocks(Plan *p, const Topology *t, const DaxDevice *d, co
 
         for (size_t i = t->n_blocks; i > 0; i--) {
                 const MemoryBlock *b = &t->blocks[i - 1];
-                if (!b->online || !span_within(b->start, t->block_size, d->start, d->size))
+                if (!b->online || !dax_has_span(d, b->start, t->block_size))
                         continue;
                 json_object *o = json_object_new_object();
                 json_set_u64(o, "id", b->id);
@@ -81,6 +80,12 @@ static int add_offline_blocks(Plan *p, const Topology *t, const DaxDevice *d, co
                 return 0;
         }
         return plan_add_step(p, STEP_OFFLINE_MEMORY, args);
+}
+
+/* Of a device with one range its start and size say all. */
+static void set_ranges(json_object *args, const DaxDevice *d) {
+        if (d->n_ranges > 1)
+                json_set(args, "ranges", dax_ranges_json(d));
 }
 
 static int add_unplug(Plan *p, const Topology *t, const DaxDevice *d, const Policy *policy) {
@@ -107,6 +112,7 @@ static int add_disable_dax(Plan *p, const Topology *t, const DaxDevice *d, const
         json_set_str(args, "driver", d->driver);
         json_set_u64(args, "start", d->start);
         json_set_u64(args, "size", d->size);
+        set_ranges(args, d);
         json_set(args, "region", dax_region_json(t, d));
         if (policy->force_unmap && dax_is_mapped(d))
                 json_set_bool(args, "force", true);
@@ -125,7 +131,45 @@ static int add_daxes(Plan *p, const Topology *t, const Scope *s, const Policy *p
         return r;
 }
 
-static int add_region(Plan *p, const Region *region) {
+/* What the kernel makes of a region is one device with all of it, for kmem (drivers/dax/cxl.c:cxl_dax_region_probe). */
+static bool is_the_kernels(const DaxDevice *d, const Region *region) {
+        return d->n_ranges == 1 && d->start == region->start && d->size == region->size && d->driver && d->align == 0 &&
+               !streq_ptr(d->memmap_on_memory, "0");
+}
+
+static json_object *dax_json(const DaxDevice *d) {
+        const char *id = strchr(d->name, '.');
+        json_object *o = json_object_new_object();
+
+        json_set_u64(o, "id", id ? strtoull(id + 1, NULL, 10) : 0);
+        json_set_str(o, "driver", d->driver);
+        json_set(o, "ranges", dax_ranges_json(d));
+        if (d->align > 0)
+                json_set_u64(o, "align", d->align);
+        if (d->memmap_on_memory)
+                json_set_bool(o, "memmap_on_memory", streq(d->memmap_on_memory, "1"));
+        return o;
+}
+
+/* Those that somebody has made, which go with the region. */
+static void set_daxes(json_object *args, const Topology *t, const Region *region) {
+        json_object *daxes = json_object_new_array();
+        bool all_the_kernels = true;
+
+        for (size_t i = 0; i < t->n_daxes; i++) {
+                const DaxDevice *d = &t->daxes[i];
+                if (!streq_ptr(d->region, region->name) || d->n_ranges == 0)
+                        continue;
+                json_object_array_add(daxes, dax_json(d));
+                all_the_kernels = all_the_kernels && is_the_kernels(d, region);
+        }
+        if (all_the_kernels)
+                json_object_put(daxes);
+        else
+                json_set(args, "daxes", daxes);
+}
+
+static int add_region(Plan *p, const Topology *t, const Region *region) {
         static const StepType types[] = { STEP_DISABLE_REGION, STEP_DECOMMIT_REGION, STEP_DELETE_REGION };
 
         for (size_t i = 0; i < ELEMENTSOF(types); i++) {
@@ -135,6 +179,8 @@ static int add_region(Plan *p, const Region *region) {
                         continue;
                 json_object *args = json_object_new_object();
                 json_set(args, "region", region_step_json(region));
+                if (types[i] == STEP_DISABLE_REGION)
+                        set_daxes(args, t, region);
                 int r = plan_add_step(p, types[i], args);
                 if (r < 0)
                         return r;
@@ -229,7 +275,7 @@ static int add_steps(Plan *p, const Topology *t, const Scope *s, const PlanReque
         if (r >= 0)
                 r = add_daxes(p, t, s, request->policy);
         for (size_t i = 0; i < s->n_regions && r >= 0; i++)
-                r = add_region(p, s->regions[i]);
+                r = add_region(p, t, s->regions[i]);
         if (r >= 0)
                 r = plan_add_auto_online(p, policy, "offline");
         if (r >= 0)

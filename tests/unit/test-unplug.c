@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* The memory of a whole dax device, on the recorded machine "hotplug": nothing there does anything with what is written, so what the
  * step has asked the kernel for can be read afterwards. The device has memory146 to memory149. */
+#include <errno.h>
 #include <sys/mount.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 
 #include "base/clock.h"
@@ -236,6 +238,41 @@ static void test_without_driver(void) {
         check_file(STATE, "online_movable");
 }
 
+static void put_range(unsigned n, const char *start, const char *end, const char *page_offset) {
+        _cleanup_free_ char *folder = strf("/sys/bus/dax/devices/dax0.0/mapping%u", n), *starts = strf("%s/start", folder),
+                            *ends = strf("%s/end", folder), *offsets = strf("%s/page_offset", folder);
+
+        CHECK(mkdir(folder, 0755) == 0 || errno == EEXIST);
+        put(start, starts);
+        put(end, ends);
+        put(page_offset, offsets);
+}
+
+/* Of two ranges, the higher one first: memory147 between them is somebody else's. */
+static void test_two_ranges(void) {
+        _cleanup_(case_done) Case c = case_new("online_movable");
+
+        put_range(0, "0x4a0000000", "0x4afffffff", "0x0");
+        put_range(1, "0x490000000", "0x497ffffff", "0x10000");
+        put("402653184", "/sys/bus/dax/devices/dax0.0/size");
+        put("0x4a0000000", "/sys/bus/dax/devices/dax0.0/resource");
+        json_set_u64(c.args, "start", 0x4a0000000);
+        put_block(147, "offline", "Normal");
+        take(&c, "online_movable");
+        json_object *memory = json_get(json_at(c.run.notes, 0), "memory");
+        CHECK_INT(json_len(json_array(memory, "blocks")), 3);
+        CHECK_INT(json_u64(json_at(json_array(memory, "blocks"), 0), "id"), 149);
+        CHECK_INT(json_u64(json_at(json_array(memory, "blocks"), 2), "id"), 146);
+        CHECK_INT(json_len(json_array(memory, "offline")), 0);
+        CHECK_INT(json_len(json_array(memory, "ranges")), 2);
+        CHECK_INT(json_u64(json_at(json_array(memory, "ranges"), 1), "start"), 0x490000000);
+        bound_anew();
+        back(&c);
+        check_block(146, "online_movable");
+        check_block(147, "offline");
+        check_block(149, "online_movable");
+}
+
 /* Nothing was noted, so nothing was written. */
 static void test_not_begun(void) {
         _cleanup_(case_done) Case c = case_new("online_movable");
@@ -255,5 +292,6 @@ int main(void) {
         test_probing();
         test_without_driver();
         test_not_begun();
+        test_two_ranges();
         return 0;
 }

@@ -13,7 +13,6 @@ static const char *const blocker_code_table[_BLOCKER_CODE_MAX] = {
         [BLOCKER_CPUSET_EMPTY] = "CPUSET_EMPTY",
         [BLOCKER_LAST_MEMORY] = "LAST_MEMORY",
         [BLOCKER_SYSTEM_RAM] = "SYSTEM_RAM",
-        [BLOCKER_DAX_PIECES] = "DAX_PIECES",
         [BLOCKER_FOREIGN_DEVICE] = "FOREIGN_DEVICE",
         [BLOCKER_UNKNOWN_DRIVER] = "UNKNOWN_DRIVER",
         [BLOCKER_USER_DRIVER] = "USER_DRIVER",
@@ -164,21 +163,6 @@ static void find_unknown_targets(Findings *f) {
         }
 }
 
-static void find_dax_pieces(Findings *f) {
-        for (size_t i = 0; i < f->s->n_daxes; i++) {
-                const DaxDevice *d = f->s->daxes[i];
-
-                if (d->n_ranges <= 1 || !d->driver)
-                        continue;
-                json_object *o = finding(f, BLOCKER_DAX_PIECES, true, "%s is in several pieces", d->name);
-                json_set_strf(o, "evidence", "driven by %s; devices of several ranges are not taken down by this version", d->driver);
-                if (streq(d->driver, "kmem"))
-                        finding_remedy(o, "daxctl offline-memory %s && daxctl disable-device %s", d->name, d->name);
-                else
-                        finding_remedy(o, "daxctl disable-device %s  # once nobody uses it any more", d->name);
-        }
-}
-
 void find_policy_warnings(Findings *f) {
         json_object *lines = f->request->policy_warnings;
 
@@ -221,7 +205,6 @@ int plan_add_blockers(Plan *p, const Topology *t, const Scope *s, const PlanRequ
                         find_cached(&f, s->regions[i]);
                 }
                 find_unknown_targets(&f);
-                find_dax_pieces(&f);
                 find_drivers(&f);
                 find_slot(&f);
                 r = find_storage(&f);

@@ -18,7 +18,6 @@ typedef enum BlockerCode {
         BLOCKER_CPUSET_EMPTY,   /* so may the processes of a control group their memory */
         BLOCKER_LAST_MEMORY,    /* nothing would be left */
         BLOCKER_SYSTEM_RAM,     /* memory of the card is the kernel's, by the firmware or left over: no dax device to take down */
-        BLOCKER_DAX_PIECES,     /* a dax device of several address ranges */
         BLOCKER_FOREIGN_DEVICE, /* network interface, ... on the card */
         BLOCKER_UNKNOWN_DRIVER, /* a driver of which is not known what it makes and who uses that */
         BLOCKER_USER_DRIVER,    /* vfio-pci or uio drives a function: removal would wait for its user for ever */

@@ -367,6 +367,18 @@ json_object *region_step_json(const Region *r) {
         return o;
 }
 
+json_object *dax_ranges_json(const DaxDevice *d) {
+        json_object *array = json_object_new_array();
+
+        for (size_t i = 0; i < d->n_ranges; i++) {
+                json_object *o = json_object_new_object();
+                json_set_u64(o, "start", d->ranges[i].start);
+                json_set_u64(o, "size", d->ranges[i].size);
+                json_object_array_add(array, o);
+        }
+        return array;
+}
+
 json_object *dax_region_json(const Topology *t, const DaxDevice *d) {
         const Region *r = topology_region(t, d->region);
 

@@ -97,6 +97,7 @@ json_object *scope_card_question(const Scope *s); /* for kernel/cxl/card-state.h
 json_object *scope_slot_json(const Slot *slot);
 json_object *scope_inner_json(const Scope *s); /* the slots inside, as probes and people know them */
 json_object *region_step_json(const Region *r); /* as kernel/cxl-region.h wants it; NULL for none */
+json_object *dax_ranges_json(const DaxDevice *d); /* [{"start", "size"}], in the order of the device */
 json_object *dax_region_json(const Topology *t, const DaxDevice *d); /* of a device without a region the addresses alone */
 
 #define SCOPE_ADD(s, field, item)                                                                               \

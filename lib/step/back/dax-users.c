@@ -5,8 +5,8 @@
 #include "step/back/dax-users.h"
 #include "step/ending/users.h"
 
-int dax_may_go(StepRun *run, const char *dax, const char *node, bool force, TakenMemory *ret) {
-        TakenMemory m = { .way = FORCED_DEVICE_DAX, .kind = TARGET_CHAR, .name = node };
+int dax_may_go(StepRun *run, const char *dax, const char *node, bool force, json_object *ranges, TakenMemory *ret) {
+        TakenMemory m = { .way = FORCED_DEVICE_DAX, .kind = TARGET_CHAR, .name = node, .ranges = ranges };
 
         *ret = (TakenMemory) { 0 };
         int r = step_dax_number(run, dax, &m.dev);

@@ -26,17 +26,25 @@ enum {
 /* Of a file system's files, in all processes together: bytes mapped. */
 #define FILES_MAX (UINT64_C(1) << 30)
 
-static int nothing_pinned(StepRun *run, const TakenMemory *m) {
+static int none_pinned_in(StepRun *run, const TakenMemory *m, uint64_t start, uint64_t size) {
         _cleanup_(census_result_done) CensusResult census = { 0 };
         _cleanup_free_ char *text = NULL;
 
-        int r = page_census(m->start, m->size, m->kind == TARGET_FS ? CENSUS_FSDAX : CENSUS_DEVICE_DAX, &census);
+        int r = page_census(start, size, m->kind == TARGET_FS ? CENSUS_FSDAX : CENSUS_DEVICE_DAX, &census);
         if (r < 0)
                 return step_fail(run, r, "the pages of %s cannot be counted: %s", m->name, strerror(-r));
         if (census.verdict == CENSUS_CLEAN)
                 return 0;
         text = census_result_text(&census);
         return step_fail(run, -EBUSY, "%s cannot be taken by force: %s", m->name, text ?: "pinned pages");
+}
+
+static int nothing_pinned(StepRun *run, const TakenMemory *m) {
+        int r = m->ranges ? 0 : none_pinned_in(run, m, m->start, m->size);
+
+        for (size_t i = 0; i < json_len(m->ranges) && r >= 0; i++)
+                r = none_pinned_in(run, m, json_u64(json_at(m->ranges, i), "start"), json_u64(json_at(m->ranges, i), "size"));
+        return r;
 }
 
 int take_check(StepRun *run, const TakenMemory *m) {

@@ -16,6 +16,7 @@ typedef struct TakenMemory {
         dev_t dev;
         const char *name;       /* for people; borrowed */
         uint64_t start, size;   /* its pages; bytes, physical */
+        json_object *ranges;    /* of memory in several places all of them, [{"start", "size"}]: start is the first then; borrowed */
 } TakenMemory;
 
 /* May it be? Looks only: 0, or -EBUSY with why not. */

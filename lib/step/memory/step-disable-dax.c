@@ -8,6 +8,7 @@
 #include "kernel/cxl/dax.h"
 #include "kernel/sysfs/attr.h"
 #include "kernel/sysfs/driver.h"
+#include "step/back/dax-shape.h"
 #include "step/back/dax-users.h"
 
 static void dax_describe(json_object *args, char **ret_does, char **ret_undo) {
@@ -18,15 +19,19 @@ static void dax_describe(json_object *args, char **ret_does, char **ret_undo) {
         *ret_undo = strf("write %s to %s", dax, bind);
 }
 
+static int are_offline(json_object *args, const char *of, StepRun *run) {
+        return dax_offline_check(run, json_get(args, "ranges"), json_u64(args, "start"), json_u64(args, "size"), of);
+}
+
 /* The node's name is only for people: it belongs to *ret as long as that is used. */
 static int dax_look(json_object *args, const char *name, const char *node, StepRun *run, TakenMemory *ret) {
         *ret = (TakenMemory) { 0 };
         int r = step_region_check(args, run);
         if (r >= 0)
-                r = step_offline_check(run, json_u64(args, "start"), json_u64(args, "size"), json_str(args, "dax"));
+                r = are_offline(args, json_str(args, "dax"), run);
         if (r < 0 || streq(json_str(args, "driver"), "kmem"))
                 return r;
-        return dax_may_go(run, name, node, json_flag(args, "force"), ret);
+        return dax_may_go(run, name, node, json_flag(args, "force"), json_get(args, "ranges"), ret);
 }
 
 static int dax_check(json_object *args, StepRun *run) {
@@ -94,7 +99,7 @@ static int take_from_kmem(json_object *args, const char *name, StepRun *run) {
         int r = driver_of("dax", name, &bound);
         if (r < 0 || !streq_ptr(bound, "kmem") || streq(json_str(args, "driver"), "kmem"))
                 return 0; /* what cannot be read is told by who binds */
-        r = step_offline_check(run, json_u64(args, "start"), json_u64(args, "size"), name);
+        r = are_offline(args, name, run);
         return r < 0 ? r : step_unbind(run, "dax", name, "kmem");
 }
 

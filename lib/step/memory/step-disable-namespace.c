@@ -103,7 +103,7 @@ static int unused(json_object *args, const Found *f, const char *node, StepRun *
         if (r == -EBUSY && json_flag(args, "force"))
                 r = fs_may_go(args, f, run, ret);
         if (r >= 0 && f->dax)
-                r = dax_may_go(run, f->dax, node, json_flag(args, "force"), ret);
+                r = dax_may_go(run, f->dax, node, json_flag(args, "force"), NULL, ret);
         if (r >= 0 && f->dax)
                 r = step_offline_check(run, json_u64(region, "start"), json_u64(region, "size"), f->dax);
         return r;

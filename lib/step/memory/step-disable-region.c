@@ -8,13 +8,22 @@
 #include "kernel/cxl/nd.h"
 #include "kernel/sysfs/driver.h"
 #include "kernel/sysfs/fence.h"
+#include "step/back/dax-shape.h"
 #include "step/step.h"
 
 static void region_describe(json_object *args, char **ret_does, char **ret_undo) {
         const char *name = json_str(json_get(args, "region"), "name");
 
         *ret_does = strf("write %s to /sys/bus/cxl/drivers/cxl_region/unbind", name);
-        *ret_undo = strf("write %s to /sys/bus/cxl/drivers/cxl_region/bind", name);
+        *ret_undo = strf("write %s to /sys/bus/cxl/drivers/cxl_region/bind%s", name, json_has(args, "daxes") ? "; make its dax devices again" : "");
+}
+
+static int shape_verify(json_object *args, const char *name, StepRun *run) {
+        int r = dax_shape_fits(json_get(args, "daxes"), name);
+
+        if (r < 0)
+                return step_fail(run, r, "the dax devices of %s cannot be read: %s", name, strerror(-r));
+        return r > 0 ? STEP_NOT_APPLIED : STEP_PARTLY_APPLIED;
 }
 
 static int region_verify(json_object *args, StepRun *run) {
@@ -26,6 +35,8 @@ static int region_verify(json_object *args, StepRun *run) {
                 return STEP_APPLIED;
         if (r >= 0)
                 r = driver_of("cxl", name, &driver);
+        if (r >= 0 && driver && run->backwards && json_has(args, "daxes"))
+                return shape_verify(args, name, run);
         if (r < 0)
                 return step_fail(run, r, "region %s cannot be read: %s", json_str(json_get(args, "region"), "name"), strerror(-r));
         return driver ? STEP_NOT_APPLIED : STEP_APPLIED;
@@ -64,7 +75,8 @@ static int region_revert(json_object *args, StepRun *run) {
         if (r < 0 || !complete)
                 return step_fail(run, r < 0 ? r : -ENODEV, "region %s is not there to be enabled",
                                  json_str(json_get(args, "region"), "name"));
-        return step_bind(run, "cxl", name, "cxl_region");
+        r = step_bind(run, "cxl", name, "cxl_region");
+        return r >= 0 && json_has(args, "daxes") ? dax_shape_make(json_get(args, "daxes"), name, run) : r;
 }
 
 const StepOps step_disable_region_ops = {

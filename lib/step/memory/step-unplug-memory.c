@@ -15,6 +15,7 @@
 #include "kernel/sysfs/attr.h"
 #include "kernel/sysfs/driver.h"
 #include "kernel/sysfs/write.h"
+#include "step/back/dax-shape.h"
 #include "step/back/device-back.h"
 #include "step/back/poison.h"
 #include "step/back/region-moves.h"
@@ -114,17 +115,66 @@ static int word_write(const char *name, const char *word, uint64_t timeout_usec,
         return r < 0 ? step_fail(run, r, "writing %s to %s: %s", word, path, strerror(-r)) : 0;
 }
 
+static int by_id(const void *a, const void *b) {
+        const MemoryBlock *x = a, *y = b;
+
+        return x->id < y->id ? -1 : x->id > y->id;
+}
+
+static int add_blocks(MemoryBlock **all, size_t *n, const DaxRange *range) {
+        _cleanup_free_ MemoryBlock *blocks = NULL;
+        size_t n_blocks = 0;
+
+        int r = memory_blocks_in_range(range->start, range->size, &blocks, &n_blocks);
+        if (r < 0 || n_blocks == 0)
+                return r;
+        MemoryBlock *more = reallocarray(*all, *n + n_blocks, sizeof(*more));
+        if (!more)
+                return -ENOMEM;
+        memcpy(more + *n, blocks, n_blocks * sizeof(*more));
+        *all = more;
+        *n += n_blocks;
+        return 0;
+}
+
+/* Those of all its ranges, lowest first, and where those are. */
+static int blocks_of(const char *name, MemoryBlock **ret, size_t *ret_n, json_object **ret_ranges) {
+        _cleanup_(dax_list_done) DaxList list = { 0 };
+        _cleanup_json_ json_object *ranges = json_object_new_array();
+        _cleanup_free_ MemoryBlock *all = NULL;
+        size_t n = 0;
+
+        int r = dax_list_read(&list);
+        const DaxSeen *d = r >= 0 ? dax_list_find(&list, name) : NULL;
+        if (!d || d->n_ranges == 0)
+                return r < 0 ? r : -ENODATA;
+        for (size_t i = 0; i < d->n_ranges && r >= 0; i++) {
+                json_object *range = json_object_new_object();
+                json_set_u64(range, "start", d->ranges[i].start);
+                json_set_u64(range, "size", d->ranges[i].size);
+                json_object_array_add(ranges, range);
+                r = add_blocks(&all, &n, &d->ranges[i]);
+        }
+        if (r < 0)
+                return r;
+        if (n > 0)
+                qsort(all, n, sizeof(*all), by_id);
+        *ret = TAKE_PTR(all);
+        *ret_n = n;
+        *ret_ranges = TAKE_PTR(ranges);
+        return 0;
+}
+
 /* What step-offline-memory.c has as its arguments: the blocks that are online, highest first; and which are not, beside them. */
 static int memory_look(json_object *args, const char *name, json_object **ret) {
         _cleanup_free_ MemoryBlock *blocks = NULL;
-        uint64_t size = 0, block_size = 0;
+        json_object *ranges = NULL;
+        uint64_t block_size = 0;
         size_t n = 0;
 
         int r = memory_block_size(&block_size);
         if (r >= 0)
-                r = attr_read_u64f(&size, DEVICES "/%s/size", name);
-        if (r >= 0)
-                r = memory_blocks_in_range(json_u64(args, "start"), size, &blocks, &n);
+                r = blocks_of(name, &blocks, &n, &ranges);
         if (r < 0)
                 return r;
 
@@ -140,7 +190,7 @@ static int memory_look(json_object *args, const char *name, json_object **ret) {
         }
         json_set_str(o, "dax", json_str(args, "dax"));
         json_set_u64(o, "node", n > 0 && blocks[0].node >= 0 ? (uint64_t) blocks[0].node : 0);
-        json_set_u64(o, "size", size);
+        json_set(o, "ranges", ranges);
         json_set_u64(o, "block_size", block_size);
         json_set(o, "region", json_ref(json_get(args, "region")));
         json_set(o, "blocks", online);
@@ -164,6 +214,15 @@ static int memory_note(json_object *args, const char *name, StepRun *run) {
         return step_note(run, note);
 }
 
+static int poison_check_all(json_object *args, json_object *memory, StepRun *run) {
+        json_object *ranges = json_get(memory, "ranges");
+        int r = ranges ? 0 : poison_check(json_u64(args, "start"), json_u64(memory, "size"), run);
+
+        for (size_t i = 0; i < json_len(ranges) && r >= 0; i++)
+                r = poison_check(json_u64(json_at(ranges, i), "start"), json_u64(json_at(ranges, i), "size"), run);
+        return r;
+}
+
 static int unplug_apply(json_object *args, StepRun *run) {
         _cleanup_free_ char *name = NULL, *state = NULL;
         uint64_t timeout = run->limits->offline_timeout_usec;
@@ -174,7 +233,7 @@ static int unplug_apply(json_object *args, StepRun *run) {
         if (r >= 0)
                 r = memory_note(args, name, run);
         if (r >= 0)
-                r = poison_check(json_u64(args, "start"), json_u64(step_noted_object(run, "memory"), "size"), run);
+                r = poison_check_all(args, step_noted_object(run, "memory"), run);
         if (r >= 0)
                 r = word_write(name, "unplugged", timeout, run);
         if (r != -EBUSY && r != -EAGAIN && r != -ENOMEM && r != -ETIME && r != -EINTR)
@@ -202,7 +261,7 @@ static bool word_fits(const char *word, json_object *memory) {
 static int driver_anew(json_object *args, json_object *memory, const char *name, StepRun *run) {
         _cleanup_free_ char *now = NULL, *state = NULL;
 
-        int r = step_offline_check(run, json_u64(args, "start"), json_u64(memory, "size"), name);
+        int r = dax_offline_check(run, json_get(memory, "ranges"), json_u64(args, "start"), json_u64(memory, "size"), name);
         if (r >= 0)
                 r = step_unbind(run, "dax", name, "kmem");
         if (r >= 0)
