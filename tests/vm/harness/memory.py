@@ -81,10 +81,37 @@ def create(guest, *slots, online="online_movable", window=0):
 def to_devdax(guest, memory):
     """Give memory that is offline to the device driver: /dev/daxX.Y. Returns the path of the device. The next one of the
     same name is nobody's business."""
-    guest.run(f"""cd /sys/bus/dax/drivers && echo {memory.dax} > kmem/unbind && echo {memory.dax} > device_dax/new_id &&
+    guest.run(f"""cd /sys/bus/dax/drivers && {{ [ ! -e kmem/{memory.dax} ] || echo {memory.dax} > kmem/unbind; }} && echo {memory.dax} > device_dax/new_id &&
             {{ [ -e device_dax/{memory.dax} ] || echo {memory.dax} > device_dax/bind; }} &&
             echo {memory.dax} > device_dax/remove_id""")
     return f"/dev/{memory.dax}"
+
+
+# The first device gives up all but its first block, another one takes the second, and the first takes what is left again.
+SPLIT = """set -e
+cd /sys/bus/dax/devices/{dax}
+block=$((0x$(cat /sys/devices/system/memory/block_size_bytes)))
+size=$(cat size)
+[ ! -e driver ] || echo {dax} > driver/unbind
+echo $block > size
+echo 1 > ../dax_region/create
+other=$(cat ../dax_region/create)
+echo $block > ../$other/size
+echo $((size - block)) > size
+[ -e mapping1 ]
+echo $other
+"""
+
+
+def split(guest, memory):
+    """Make two devices, without drivers, of memory that is offline: the first one (memory.dax) has two ranges with the second block
+    between them, the other one has that. Returns the other one's name."""
+    return guest.out(SPLIT.format(dax=memory.dax)).split()[-1]
+
+
+def to_kmem(guest, dax, online="online_movable"):
+    set_policy(guest, online)
+    guest.run(f"echo {dax} > /sys/bus/dax/drivers/kmem/bind")
 
 
 def block_range(guest, region):
