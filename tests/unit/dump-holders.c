@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* dump-holders [--time] TARGETS: prints who holds the targets (JSON as in holders/holder.h), or how long one look takes. */
+/* dump-holders [--time] [--filter|--no-filter] TARGETS: prints who holds the targets (JSON as in holders/holder.h), or how long one look takes. */
 #include "base/clock.h"
-#include "holders/holder.h"
+#include "holders/scan/scan.h"
 
 static int fail(const char *what, int error) {
         fprintf(stderr, "%s: %s\n", what, strerror(-error));
@@ -24,10 +24,15 @@ int main(int argc, char **argv) {
         _cleanup_(hold_targets_done) HoldTargets targets = { 0 };
         _cleanup_(holders_freep) Holders *h = NULL;
         _cleanup_json_ json_object *array = NULL;
-        bool timed = argc == 3 && streq(argv[1], "--time");
+        ScanWay way = { 0 };
+        bool timed = false;
 
-        if (argc != 2 && !timed) {
-                fprintf(stderr, "dump-holders [--time] TARGETS\n");
+        for (int i = 1; i < argc - 1; i++) {
+                timed = timed || streq(argv[i], "--time");
+                way.filter = streq(argv[i], "--filter") ? FILTER_ALWAYS : streq(argv[i], "--no-filter") ? FILTER_NEVER : way.filter;
+        }
+        if (argc < 2) {
+                fprintf(stderr, "dump-holders [--time] [--filter|--no-filter] TARGETS\n");
                 return EXIT_FAILURE;
         }
         int r = json_parse(argv[argc - 1], strlen(argv[argc - 1]), &array);
@@ -37,7 +42,7 @@ int main(int argc, char **argv) {
                 return fail(argv[argc - 1], r);
 
         uint64_t start = now_monotonic();
-        r = holders_scan(&targets, 0, &h);
+        r = holders_scan_by(way, &targets, 0, &h);
         if (r < 0)
                 return fail("holders_scan", r);
         if (timed)

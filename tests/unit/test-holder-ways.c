@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* Real processes hold files in all the ways there are, and are looked for in both ways of looking at mappings. */
+/* Real processes hold files in all the ways there are, and are looked for in both ways of looking at mappings. With the argument "filter":
+ * with and without leaving out whom the kernel's own program says to hold nothing, among all processes of the machine. */
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/io_uring.h>
@@ -552,7 +553,7 @@ static bool tells_address(pid_t pid, const char *text) {
         return told;
 }
 
-static json_object *look(const struct Case *c, const Answer *a, pid_t pid, MapsWay way) {
+static json_object *look(const struct Case *c, const Answer *a, pid_t pid, ScanWay way) {
         _cleanup_(hold_targets_done) HoldTargets targets = { 0 };
         _cleanup_(holders_freep) Holders *h = NULL, *one = NULL;
 
@@ -591,18 +592,57 @@ static bool kernel_answers(void) {
         return maps_each_query(fd, stop_at_first, NULL) == 1;
 }
 
+static bool by_filter;
+
+/* How many the program leaves out, or why none; and whether this one is among them. */
+static int filter(pid_t pid, bool *ret_left_out) {
+        _cleanup_(hold_targets_done) HoldTargets targets = { 0 };
+        _cleanup_(process_roll_done) ProcessRoll roll = { 0 };
+        char name[NAME_MAX + 1];
+
+        CHECK_INT(hold_targets_add(&targets, TARGET_FS, dev_of(folder), folder), 0);
+        CHECK_INT(process_roll_begin(&roll), 0);
+        int r = scan_filter(&targets, FILTER_ALWAYS, UINT64_MAX, &roll);
+        *ret_left_out = true;
+        while (process_roll_next(&roll, name) > 0)
+                *ret_left_out = *ret_left_out && atol(name) != pid;
+        return r;
+}
+
+static bool works_here(void) {
+        bool left_out;
+
+        int r = filter(getpid(), &left_out);
+        if (r <= 0)
+                printf("no program in the kernel here: %s\n", r < 0 ? strerror(-r) : "not the first process namespace");
+        return r > 0;
+}
+
+static void check_ways(const struct Case *c, const Answer *a, pid_t holder) {
+        static const ScanWay text = { MAPS_TEXT, FILTER_NEVER }, query = { MAPS_QUERY, FILTER_NEVER }, filtered = { MAPS_BEST, FILTER_ALWAYS };
+        _cleanup_json_ json_object *by_text = look(c, a, holder, text), *other = NULL;
+        bool left_out;
+
+        if (by_filter)
+                other = look(c, a, holder, filtered);
+        else
+                other = kernel_answers() ? look(c, a, holder, query) : json_ref(by_text);
+        CHECK_STR(other ? json_text(other) : NULL, by_text ? json_text(by_text) : NULL);
+        if (!by_filter || a->kind != TARGET_FS || a->dev > 0)
+                return;
+        CHECK(filter(holder, &left_out) > 0);
+        if (c->ways != 0 || c->hold == hold_nothing)
+                CHECK_INT(left_out, c->hold == hold_nothing);
+}
+
 static void check_case(const struct Case *c) {
         Answer a;
 
         write_file(file);
-        pid_t pid = start(c, &a), holder = a.pid > 0 ? a.pid : pid;
+        pid_t pid = start(c, &a);
         printf("%s%s\n", c->name, a.then == CANNOT ? ": cannot be made here" : "");
-        if (a.then != CANNOT) {
-                _cleanup_json_ json_object *by_text = look(c, &a, holder, MAPS_TEXT);
-                _cleanup_json_ json_object *by_query = kernel_answers() ? look(c, &a, holder, MAPS_QUERY) : json_ref(by_text);
-
-                CHECK_STR(by_query ? json_text(by_query) : NULL, by_text ? json_text(by_text) : NULL);
-        }
+        if (a.then != CANNOT)
+                check_ways(c, &a, a.pid > 0 ? a.pid : pid);
         end(pid);
 }
 
@@ -617,14 +657,16 @@ static void copy_program(void) {
 }
 
 int main(int argc, char **argv) {
-        if (argc > 1) {
+        by_filter = argc > 1 && streq(argv[1], "filter");
+        if (argc > 1 && !by_filter) {
                 Answer a = { .then = WAIT };
 
                 CHECK_INT(write(STDOUT_FILENO, &a, sizeof(a)), sizeof(a));
                 wait_for_end(NULL);
         }
 
-        (void) see_own_processes();
+        if (!by_filter)
+                (void) see_own_processes();
         _cleanup_free_ char *maps = NULL;
         CHECK_INT(read_file("/proc/self/maps", &maps, NULL), 0);
         CHECK(tells_address(getpid(), maps));
@@ -632,6 +674,8 @@ int main(int argc, char **argv) {
         file = strf("%s/file", folder);
         program = strf("%s/program", folder);
         CHECK(file && program);
+        if (by_filter && !works_here())
+                return 77;
         copy_program();
         for (size_t i = 0; i < ELEMENTSOF(cases); i++)
                 check_case(&cases[i]);

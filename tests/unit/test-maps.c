@@ -173,7 +173,7 @@ static json_object *look(const HoldTargets *t, MapsWay way) {
         _cleanup_(holders_freep) Holders *h = NULL;
         json_object *o = json_object_new_object();
 
-        CHECK_INT(holders_scan_by(way, t, 0, &h), 0);
+        CHECK_INT(holders_scan_by((ScanWay) { .maps = way }, t, 0, &h), 0);
         for (size_t i = 0; i < h->n_items; i++) {
                 _cleanup_free_ char *pid = strf("%d", h->items[i].pid);
 

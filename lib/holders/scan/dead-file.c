@@ -21,12 +21,12 @@ static bool is_special(int fd) {
 }
 
 int dead_file_look(int at, const char *name, DeadFile *ret) {
-        _cleanup_close_ int proc = open("/proc", O_PATH | O_DIRECTORY | O_CLOEXEC);
         _cleanup_close_ int fd = openat(at, name, O_PATH | O_CLOEXEC);
+        _cleanup_close_ int proc = fd < 0 ? -EBADF : open("/proc", O_PATH | O_DIRECTORY | O_CLOEXEC);
         DeadFile f = { 0 };
         struct statx st;
 
-        int r = proc < 0 || fd < 0 ? -errno : mount_id_of(proc, fd, &f.mount_id);
+        int r = proc < 0 ? -errno : mount_id_of(proc, fd, &f.mount_id);
         if (r < 0)
                 return r;
         f.special = is_special(fd);

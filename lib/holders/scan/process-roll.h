@@ -45,6 +45,9 @@ typedef struct ProcessRoll {
 int process_roll_begin(ProcessRoll *r);
 void process_roll_done(ProcessRoll *r);
 
+/* Before the first call: the process is not called at all. -ENOMEM. */
+int process_roll_leave_out(ProcessRoll *r, size_t pid);
+
 /* 1 with the name of a folder of /proc (a process number) that was not called yet; 0: nobody is left; or a negative errno. Takes what passes
  * until the next call for the time that the process took. */
 int process_roll_next(ProcessRoll *r, char ret[static NAME_MAX + 1]);

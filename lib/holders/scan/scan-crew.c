@@ -335,6 +335,8 @@ int crew_run(const CrewWork *work, void *whole, uint64_t deadline, int pid, void
         c->only = pid;
 
         int r = process_roll_begin(&c->roll);
+        if (r >= 0 && pid == 0 && work->leave_out)
+                work->leave_out(whole, deadline, &c->roll);
         if (r >= 0)
                 r = start_members(c);
         if (r < 0) {

@@ -2,6 +2,7 @@
 #pragma once
 
 #include "holders/gaps.h"
+#include "holders/scan/process-roll.h"
 
 /* Threads that look at one process after the other. Whatever asks the kernel about a process's memory does it through them: the answer
  * waits for the lock of that address space, and anybody can have a process that hangs with it taken. */
@@ -9,6 +10,7 @@
 /* What they do. The whole is what all of them work on; each has a part of its own beside it. */
 typedef struct CrewWork {
         size_t part_size;
+        void (*leave_out)(void *whole, uint64_t deadline, ProcessRoll *roll); /* whom nobody has to look at; before the others, and not where one process is asked for. NULL: nobody */
         int (*begin)(void *part, void *whole, uint64_t deadline); /* the part is zeroed; deadline: monotonic */
         int (*look)(void *part, int proc, const char *name);      /* at one process of /proc; a negative errno ends the work */
         int (*look_at_files)(void *part, int proc, const char *name); /* the same without its memory; NULL: there is nothing else to look at */

@@ -13,7 +13,7 @@ enum {
 typedef struct Whole {
         HoldTargets targets;
         Protection protection;
-        MapsWay way;
+        ScanWay way;
         Holders found;
 } Whole;
 
@@ -29,7 +29,13 @@ static void whole_free(void *whole) {
 static int begin(void *part, void *whole, uint64_t deadline) {
         const Whole *w = whole;
 
-        return scan_init(part, &w->targets, &w->protection, w->way, deadline);
+        return scan_init(part, &w->targets, &w->protection, w->way.maps, deadline);
+}
+
+static void leave_out(void *whole, uint64_t deadline, ProcessRoll *roll) {
+        const Whole *w = whole;
+
+        (void) scan_filter(&w->targets, w->way.filter, deadline, roll);
 }
 
 static int look(void *part, int proc, const char *name) {
@@ -65,9 +71,9 @@ static void take(void *whole, const Gaps *gaps, void *ret) {
         w->found = (Holders) { 0 };
 }
 
-static int scan(MapsWay way, const HoldTargets *targets, uint64_t deadline, int pid, Holders *ret) {
+static int scan(ScanWay way, const HoldTargets *targets, uint64_t deadline, int pid, Holders *ret) {
         static const CrewWork work = {
-                .part_size = sizeof(Scan), .begin = begin, .look = look, .look_at_files = look_at_files, .hand_over = hand_over, .end = end,
+                .part_size = sizeof(Scan), .leave_out = leave_out, .begin = begin, .look = look, .look_at_files = look_at_files, .hand_over = hand_over, .end = end,
                 .take = take, .free = whole_free,
         };
         Whole *w = calloc(1, sizeof(*w));
@@ -91,7 +97,7 @@ static int compare(const void *a, const void *b) {
         return x->pid < y->pid ? -1 : x->pid > y->pid;
 }
 
-int holders_scan_by(MapsWay way, const HoldTargets *targets, uint64_t budget_usec, Holders **ret) {
+int holders_scan_by(ScanWay way, const HoldTargets *targets, uint64_t budget_usec, Holders **ret) {
         _cleanup_(holders_freep) Holders *holders = calloc(1, sizeof(*holders));
         if (!holders)
                 return -ENOMEM;
@@ -106,14 +112,14 @@ int holders_scan_by(MapsWay way, const HoldTargets *targets, uint64_t budget_use
 }
 
 int holders_scan(const HoldTargets *targets, uint64_t budget_usec, Holders **ret) {
-        return holders_scan_by(MAPS_BEST, targets, budget_usec, ret);
+        return holders_scan_by((ScanWay) { 0 }, targets, budget_usec, ret);
 }
 
 int holders_scan_process(const HoldTargets *targets, int pid, Holders **ret) {
         _cleanup_(holders_freep) Holders *holders = calloc(1, sizeof(*holders));
         if (!holders)
                 return -ENOMEM;
-        int r = scan(MAPS_BEST, targets, now_monotonic() + ONE_SEC * USEC_PER_SEC, pid, holders);
+        int r = scan((ScanWay) { 0 }, targets, now_monotonic() + ONE_SEC * USEC_PER_SEC, pid, holders);
         if (r < 0)
                 return r;
         *ret = TAKE_PTR(holders);

@@ -6,6 +6,7 @@
 #include "holders/scan/bound-sockets.h"
 #include "holders/holder.h"
 #include "holders/scan/maps.h"
+#include "holders/scan/scan-filter.h"
 #include "holders/memory/node-cache.h"
 #include "holders/protect.h"
 #include "holders/process.h"
@@ -85,5 +86,10 @@ int look_at_process(Look *l);
 /* Is it the target? By the number of the file system, and what stat says of the file itself. */
 bool target_is(const HoldTarget *t, dev_t fs, uint64_t inode, mode_t mode, dev_t rdev);
 
-/* holders_scan() in one of the ways. */
-int holders_scan_by(MapsWay way, const HoldTargets *targets, uint64_t budget_usec, Holders **ret);
+/* holders_scan() in one of the ways; all zero: in the best one there is. */
+typedef struct ScanWay {
+        MapsWay maps;
+        FilterWay filter;
+} ScanWay;
+
+int holders_scan_by(ScanWay way, const HoldTargets *targets, uint64_t budget_usec, Holders **ret);
