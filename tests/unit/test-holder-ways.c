@@ -23,6 +23,7 @@
 enum {
         SIZE = 64 * 1024,
         STACK_SIZE = 64 * 1024,
+        MANY = 5000,
 };
 
 static char folder[] = "/dev/shm/test-holder-ways-XXXXXX";
@@ -120,6 +121,23 @@ static void hold_common_memory(Answer *a) {
 
 static void hold_descriptor(Answer *a) {
         CHECK(open(file, O_RDONLY | O_CLOEXEC) >= 0);
+}
+
+static void hold_high_descriptor(Answer *a) {
+        _cleanup_close_ int fd = open(file, O_RDONLY | O_CLOEXEC);
+
+        CHECK(fcntl(fd, F_DUPFD_CLOEXEC, 700) >= 700);
+}
+
+/* So many that their tree has some levels. Every second one is another kind, or they would be one. */
+static void hold_among_many(Answer *a) {
+        long page = sysconf(_SC_PAGESIZE);
+
+        for (int i = 0; i < MANY; i++) {
+                if (i == MANY / 2)
+                        map(MAP_SHARED);
+                CHECK(mmap(NULL, (size_t) page, i % 2 ? PROT_READ : PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0) != MAP_FAILED);
+        }
 }
 
 static void hold_path_descriptor(Answer *a) {
@@ -425,6 +443,8 @@ static const struct Case {
         { "forked",             hold_forked,             1 << HOLD_MAPPING,    SIZE, "/file" },
         { "common-memory",      hold_common_memory,      1 << HOLD_MAPPING,    SIZE, "/file" },
         { "descriptor",         hold_descriptor,         1 << HOLD_DESCRIPTOR, 0,    "/file" },
+        { "high-descriptor",    hold_high_descriptor,    1 << HOLD_DESCRIPTOR, 0,    "/file" },
+        { "among-many",         hold_among_many,         1 << HOLD_MAPPING,    SIZE, "/file" },
         { "path-descriptor",    hold_path_descriptor,    1 << HOLD_DESCRIPTOR, 0,    folder },
         { "cwd",                hold_cwd,                1 << HOLD_CWD,        0,    folder },
         { "stopped",            hold_stopped,            1 << HOLD_CWD,        0,    folder },

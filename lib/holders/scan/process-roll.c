@@ -1,12 +1,15 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/magic.h>
 #include <sys/stat.h>
+#include <sys/vfs.h>
 
 #include "base/clock.h"
 #include "base/parse.h"
 #include "holders/process.h"
 #include "holders/scan/process-roll.h"
+#include "kernel/process/pidfd.h"
 #include "kernel/process/user-ns.h"
 
 enum {
@@ -35,12 +38,14 @@ static int owner_find(ProcessRoll *r, uint64_t key, size_t *ret) {
 }
 
 int process_roll_begin(ProcessRoll *r) {
+        struct statfs fs;
         size_t root;
 
         r->proc = opendir("/proc");
         if (!r->proc)
                 return -errno;
         r->host_users = user_ns_host();
+        r->only_folders = fstatfs(dirfd(r->proc), &fs) < 0 || fs.f_type != PROC_SUPER_MAGIC;
         return owner_find(r, 0, &root);
 }
 
@@ -173,27 +178,46 @@ static int maker_of(ProcessRoll *r, const char *link, uint64_t id, uint32_t *ret
         return 0;
 }
 
-/* The folder of whoever hides what he does is root's, and his status tells. */
-static uint32_t uid_of(ProcessRoll *r, const char *name, const struct stat *st) {
-        uint32_t uid = st->st_uid;
-
-        if (uid != 0)
-                return uid;
-        _cleanup_close_ int fd = openat(dirfd(r->proc), name, O_PATH | O_DIRECTORY | O_CLOEXEC);
-        return fd >= 0 && process_uid(fd, &uid) >= 0 ? uid : 0;
-}
-
-static int key_of(ProcessRoll *r, const char *name, uint64_t *ret) {
-        char link[NAME_MAX + 16];
-        uint32_t uid, maker;
+/* Who has root's rights may have been begun by another user, which his status tells. */
+static int uid_by_folder(ProcessRoll *r, const char *name, uint32_t *ret) {
         struct stat st;
 
-        /* It has ended: the look finds that out. */
-        if (fstatat(dirfd(r->proc), name, &st, 0) < 0) {
-                *ret = 0;
+        if (fstatat(dirfd(r->proc), name, &st, 0) < 0)
+                return -errno;
+        *ret = st.st_uid;
+        if (st.st_uid != 0)
                 return 0;
-        }
-        uid = uid_of(r, name, &st);
+        _cleanup_close_ int fd = openat(dirfd(r->proc), name, O_PATH | O_DIRECTORY | O_CLOEXEC);
+        if (fd >= 0)
+                (void) process_uid(fd, ret);
+        return 0;
+}
+
+/* In a third of the time, since no text is made. Of a recorded machine the numbers are nobody's here. */
+static int uid_by_pidfd(ProcessRoll *r, int pid, uint32_t *ret) {
+        _cleanup_close_ int fd = -EBADF;
+        uint32_t real, effective;
+
+        if (r->only_folders)
+                return -ENOTTY;
+        int q = pidfd_open_process(pid, &fd);
+        if (q >= 0)
+                q = pidfd_users(fd, &real, &effective);
+        r->only_folders = q == -ENOTTY;
+        if (q >= 0)
+                *ret = effective != 0 ? effective : real;
+        return q;
+}
+
+static int key_of(ProcessRoll *r, const char *name, int pid, uint64_t *ret) {
+        char link[NAME_MAX + 16];
+        uint32_t uid, maker = USER_NS_OWNER_UNKNOWN;
+        struct stat st;
+
+        *ret = 0;
+        /* It has ended: the look finds that out. */
+        if (uid_by_pidfd(r, pid, &uid) < 0 && uid_by_folder(r, name, &uid) < 0)
+                return 0;
         *ret = uid;
         (void) snprintf(link, sizeof(link), "%s/ns/user", name);
         if (uid == 0 || r->host_users == 0 || fstatat(dirfd(r->proc), link, &st, 0) < 0 || st.st_ino == r->host_users)
@@ -214,7 +238,7 @@ static int list(ProcessRoll *r) {
                 if (q == 0)
                         continue;
                 if (q > 0)
-                        q = key_of(r, e->d_name, &key);
+                        q = key_of(r, e->d_name, (int) pid, &key);
                 if (q >= 0)
                         q = owner_find(r, key, &owner);
                 if (q >= 0)

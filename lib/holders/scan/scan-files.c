@@ -173,6 +173,9 @@ int look_at_descriptors(const ThreadLook *t) {
                 int r = look_at_entries(t, fd, entries, (size_t) n);
                 if (r < 0)
                         return r;
+                /* It stops before the end for want of room alone (fs/proc/fd.c:proc_readfd_common()). */
+                if ((size_t) n < sizeof(entries) / 2)
+                        return 0;
                 if (now_monotonic() >= t->look->scan->deadline)
                         return look_note(t->look, -ETIME);
         }

@@ -41,7 +41,7 @@ struct sock { struct sock_common __sk_common; };
 struct socket { struct sock *sk; };
 struct unix_sock { struct path path; };
 
-struct fdtable { __u32 max_fds; struct file **fd; };
+struct fdtable { __u32 max_fds; struct file **fd; unsigned long *open_fds; };
 struct files_struct { struct fdtable *fdt; };
 struct fs_struct { struct path root, pwd; };
 
@@ -88,9 +88,8 @@ enum {
          * its address. Each of these looked up in the kernel's types would take the loader a millisecond, and a change of them shows: the
          * number of mappings is not the kernel's then. */
         NODE_TYPE_SHIFT = 3, NODE_TYPE_MASK = 15, NODE_ADDRESS_MASK = 255,
-        LEAF_64 = 1, RANGE_64 = 2, ARANGE_64 = 3,
-        NODE_WORDS = 32, FIRST_PIVOT = 1, SLOTS = 16, ARANGE_SLOTS = 10,
-        NO_MAPPING = 2, NO_MAPPING_MASK = 3, /* not for us; include/linux/xarray.h:xa_is_internal() */
+        LEAF = 1, INNER = 3,    /* leaf_64, arange_64 */
+        NODE_WORDS = 32, FIRST_PIVOT = 1, SLOTS = 16, INNER_SLOTS = 10,
 
         CHUNK = 64,             /* descriptors; a table is never smaller, and always has a multiple of them */
 
@@ -113,7 +112,7 @@ struct {
 
 /* Where we are. One thread reads, so that there is one of each. Not on the stack: the verifier would follow every word of it. */
 static struct table {
-        unsigned long fd;       /* of the chunks that are to come */
+        unsigned long fd, open; /* the pointers, and a bit for each */
         __u32 max_fds;
         unsigned long files[CHUNK];
         __u32 bits;
@@ -124,16 +123,14 @@ static struct tree {
         unsigned long address;  /* looked for */
         unsigned long last;     /* the node's last address */
         unsigned long words[NODE_WORDS];
-        unsigned long child;
-        __u32 n_slots;
-        __u32 is_leaf;
-        unsigned long last_file;
+        volatile unsigned long file; /* read from here it is a number for the verifier, and a function takes it */
+        unsigned long last_file; /* looked at: neighbours often have the same */
         int n;                  /* mappings seen */
         __u32 at_end;
         __u32 bits;
 } tree;
 
-static int fence;
+static __u32 fence;
 
 static __u32 find(__u32 kind, __u32 dev) {
         struct filter_target key = { .kind = kind, .dev = dev };
@@ -157,7 +154,8 @@ static __u32 look_at_backing(const struct file *file) {
         return FILTER_HOLDS;
 }
 
-static __noinline __u32 look_at_file(unsigned long address) {
+/* Not static, as is the next one: the verifier goes through it once, and not for each call. */
+__noinline __u32 look_at_file(unsigned long address) {
         const struct file *file = CAST(struct file, address);
         const struct inode *inode = file->f_inode;
         __u32 type = inode->i_mode & S_IFMT, bits = find(FILTER_FS, inode->i_sb->s_dev);
@@ -174,7 +172,7 @@ static __noinline __u32 look_at_file(unsigned long address) {
 }
 
 /* What is registered with an io_uring, and what a socket is bound to, no descriptor shows. */
-static __noinline __u32 look_behind(unsigned long address) {
+__noinline __u32 look_behind(unsigned long address) {
         const struct file *file = CAST(struct file, address);
         const struct inode *inode = file->f_inode;
         char name[sizeof(ring_name)] = "";
@@ -203,14 +201,18 @@ static long look_at_descriptor(__u32 i, void *unused) {
         return 0;
 }
 
+/* Most tables have but a few, and the lowest. */
 static long look_at_chunk(__u32 i, void *unused) {
+        unsigned long open;
+
         if (i * CHUNK >= table.max_fds)
                 return 1;
-        if (bpf_probe_read_kernel(table.files, sizeof(table.files), (const void *) (table.fd + i * sizeof(table.files))) < 0) {
+        if (bpf_probe_read_kernel(&open, sizeof(open), (const void *) (table.open + i * sizeof(open))) < 0 ||
+            bpf_probe_read_kernel(table.files, sizeof(table.files), (const void *) (table.fd + i * sizeof(table.files))) < 0) {
                 table.bits |= FILTER_HOLDS;
                 return 1;
         }
-        bpf_loop(CHUNK, look_at_descriptor, NULL, 0);
+        bpf_loop(open >> 32 ? CHUNK : open >> 16 ? 32 : open >> 8 ? 16 : 8, look_at_descriptor, NULL, 0);
         return 0;
 }
 
@@ -218,6 +220,7 @@ static __u32 look_at_files(const struct files_struct *files) {
         const struct fdtable *fdt = files->fdt;
 
         table.fd = (unsigned long) fdt->fd;
+        table.open = (unsigned long) fdt->open_fds;
         table.max_fds = fdt->max_fds;
         table.bits = table.max_fds > CHUNKS_MAX * CHUNK || table.max_fds % CHUNK > 0 ? FILTER_HOLDS : 0;
         if (!table.bits)
@@ -225,45 +228,47 @@ static __u32 look_at_files(const struct files_struct *files) {
         return table.bits;
 }
 
-/* Where a node has this slot's last address, or nothing behind the last slot in use. */
-static long look_at_slot(__u32 i, void *unused) {
-        unsigned long slot = tree.words[(FIRST_PIVOT + tree.n_slots - 1 + i) % NODE_WORDS];
-        unsigned long last = i + 1 < tree.n_slots ? tree.words[(FIRST_PIVOT + i) % NODE_WORDS] : 0;
+/* Each slot but the last of a node has its last address; where that is 0 nothing stands any more, and the slot goes as far as the node does. */
+static void look_at_leaf(void) {
+        for (__u32 i = 0; i < SLOTS; i++) {
+                unsigned long mapping = tree.words[FIRST_PIVOT + SLOTS - 1 + i];
+                if (mapping) {
+                        tree.file = (unsigned long) CAST(struct vm_area_struct, mapping)->vm_file;
+                        if (tree.file && tree.file != tree.last_file)
+                                tree.bits |= look_at_file(tree.file);
+                        tree.last_file = tree.file;
+                        tree.n++;
+                }
+                if (tree.words[FIRST_PIVOT + i] - 1 >= tree.last - 1)
+                        return;
+        }
+}
 
-        last = last ?: tree.last;
-        if (!tree.is_leaf && tree.address > last)
-                return 0;
-        if (!tree.is_leaf) {
-                tree.child = slot;
+static void go_down(void) {
+        for (__u32 i = 0; i < INNER_SLOTS; i++) {
+                unsigned long last = i + 1 < INNER_SLOTS ? tree.words[FIRST_PIVOT + i] : 0;
+                last = last ?: tree.last;
+                if (tree.address > last)
+                        continue;
                 tree.last = last;
-                return 1;
+                tree.node = tree.words[FIRST_PIVOT + INNER_SLOTS - 1 + i];
+                return;
         }
-        if (slot && (slot & NO_MAPPING_MASK) != NO_MAPPING) {
-                unsigned long file = (unsigned long) CAST(struct vm_area_struct, slot)->vm_file;
-                if (file && file != tree.last_file)
-                        tree.bits |= look_at_file(file);
-                tree.last_file = file ?: tree.last_file;
-                tree.n++;
-        }
-        return last >= tree.last;
 }
 
 /* From the root down to the leaf of an address; and from there to the root again with the address behind the leaf. */
 static long look_at_node(__u32 i, void *unused) {
         __u32 type = tree.node >> NODE_TYPE_SHIFT & NODE_TYPE_MASK;
 
-        if (type != LEAF_64 && type != RANGE_64 && type != ARANGE_64)
-                return 1;
-        tree.is_leaf = type == LEAF_64;
-        tree.n_slots = type == ARANGE_64 ? ARANGE_SLOTS : SLOTS;
-        tree.child = 0;
         if (bpf_probe_read_kernel(tree.words, sizeof(tree.words), (const void *) (tree.node & ~(unsigned long) NODE_ADDRESS_MASK)) < 0)
                 return 1;
-        bpf_loop(SLOTS, look_at_slot, NULL, 0);
-        if (!tree.is_leaf) {
-                tree.node = tree.child;
-                return tree.child == 0;
+        if (type == INNER) {
+                go_down();
+                return 0;
         }
+        if (type != LEAF)
+                return 1;
+        look_at_leaf();
         tree.at_end = tree.last == -1UL;
         tree.address = tree.last + 1;
         tree.last = -1UL;
@@ -284,14 +289,14 @@ static __u32 look_at_mappings(const struct mm_struct *mm) {
         tree.bits = mm->mmap_lock.count.counter & WRITER_LOCKED ? FILTER_HOLDS : 0;
         if (tree.bits)
                 return tree.bits;
-        __sync_fetch_and_add(&fence, 1);
+        (void) __sync_val_compare_and_swap(&fence, 0, 0); /* what stands before it is read before, and what behind, behind */
         tree.root = tree.node = (unsigned long) mm->mm_mt.ma_root;
         tree.address = tree.last_file = 0;
         tree.last = -1UL;
         tree.n = 0;
         tree.at_end = 0;
         bpf_loop(NODES_MAX, look_at_node, NULL, 0);
-        __sync_fetch_and_add(&fence, 1);
+        (void) __sync_val_compare_and_swap(&fence, 0, 0);
         _Bool whole = tree.at_end && tree.n == mm->map_count && n_writers(mm) == before && !(mm->mmap_lock.count.counter & WRITER_LOCKED);
         return whole ? tree.bits : FILTER_HOLDS;
 }
@@ -302,8 +307,9 @@ static __u32 look_at_memory(const struct task_struct *task, const struct task_st
         if (!mm || (task != leader && mm == leader->mm))
                 return 0;
         __u32 bits = look_at_mappings(mm) << FILTER_MAPPINGS_SHIFT;
+        tree.file = (unsigned long) mm->exe_file;
         if (given.wants_fs)
-                bits |= look_at_file((unsigned long) mm->exe_file);
+                bits |= look_at_file(tree.file);
         return task->mm == mm ? bits : bits | FILTER_HOLDS;
 }
 
