@@ -74,6 +74,41 @@ def every_way(lab):
         lab.check(running.status() in ("0", "TERM"), f"{running.name} should have been asked to end: {running.status()}")
 
 
+PROBE = "/sys/kernel/tracing/kprobe_events"
+
+
+@scenario("holders-by-program", profile="mixed", timeout=300)
+def by_program(lab):
+    """Among many processes a program in the kernel says who need not be looked at: the plan names the same with it and without."""
+    disk = lab.filesystem(lab.pmem(3).namespace().device)
+    started = start_all(lab, disk)
+    started["program"] = run_from(lab, disk)
+    lab.write("/run/lab-crowd-begin", "i=0; while [ $i -lt 500 ]; do sleep 9999 & i=$((i+1)); done; touch /run/lab-crowd; wait\n")
+    lab.sh("systemd-run --quiet --unit=lab-crowd sh /run/lab-crowd-begin")
+    lab.cleanup(lambda: lab.sh("systemctl stop lab-crowd; rm -f /run/lab-crowd"))
+    lab.guest.wait_for("test -e /run/lab-crowd", 60)
+    lab.sh(f"echo 'p:lab bpf_iter_new_fd' > {PROBE} && echo 1 > /sys/kernel/tracing/events/kprobes/lab/enable")
+    lab.cleanup(lambda: lab.sh(f"echo 0 > /sys/kernel/tracing/events/kprobes/lab/enable; echo > {PROBE}"))
+
+    def looked():
+        """The holders of a plan, and how many programs went through the processes for it."""
+        lab.sh("echo > /sys/kernel/tracing/trace")
+        made = storage.holders(storage.plan(lab, "3"))
+        return made, int(lab.sh("grep -c 'lab:' /sys/kernel/tracing/trace || true"))
+
+    with_program, ran = looked()
+    lab.check(ran > 0, "the kernel should have been given a program")
+    library = lab.sh("ls /usr/lib/*/libbpf.so.1").strip()
+    lab.sh(f"mount --bind /dev/null {library}")
+    lab.cleanup(lambda: lab.sh(f"umount {library}"))
+    without, ran = looked()
+    lab.equal(ran, 0, "programs run without the library")
+    lab.equal(with_program, without, "the holders named with the program and without")
+    for name, running in started.items():
+        _, way, path = WAYS.get(name, (None, "program", "/program"))
+        check_named(lab, with_program, running, way, path)
+
+
 @scenario("holders-own-namespace", profile="mixed", turn=True)
 def own_namespace(lab):
     """The host has unmounted it long ago; a service with a mount namespace of its own still has it."""
