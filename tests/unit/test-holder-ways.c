@@ -299,6 +299,19 @@ static void hold_overlay_descriptor(Answer *a) {
                 CHECK(open(file, O_RDONLY | O_CLOEXEC) >= 0);
 }
 
+/* What is mapped is the file below; newer kernels say of which overlay it is one. */
+static void hold_overlay_mapping(Answer *a) {
+        _cleanup_free_ char *maps = NULL, *wanted = NULL;
+
+        if (!mount_overlay(a))
+                return;
+        _cleanup_close_ int fd = open(file, O_RDONLY | O_CLOEXEC);
+        CHECK(fd >= 0 && mmap(NULL, SIZE, PROT_READ, MAP_PRIVATE, fd, 0) != MAP_FAILED);
+        CHECK_INT(read_file("/proc/self/maps", &maps, NULL), 0);
+        wanted = strf(" %02x:%02x ", major(a->dev), minor(a->dev));
+        a->then = wanted && strstr(maps, wanted) ? WAIT : CANNOT;
+}
+
 /* Not the best of all devices, but one that everybody may map, and that stays in the mapping. */
 static void hold_device(Answer *a) {
         _cleanup_close_ int fd = open("/dev/zero", O_RDONLY | O_CLOEXEC);
@@ -459,6 +472,7 @@ static const struct Case {
         { "overlay-without-leader", hold_overlay_without_leader, 1 << HOLD_DESCRIPTOR, 0, "/file" },
         { "elsewhere",          hold_elsewhere,          1 << HOLD_MAPPING,    SIZE, "/file" },
         { "overlay-descriptor", hold_overlay_descriptor, 1 << HOLD_DESCRIPTOR, 0,    "/file" },
+        { "overlay-mapping",    hold_overlay_mapping,    1 << HOLD_MAPPING,    SIZE, "/file" },
         { "device",             hold_device,             1 << HOLD_MAPPING,    SIZE, "/dev/zero" },
         { "device-descriptor",  hold_device_descriptor,  1 << HOLD_DESCRIPTOR, 0,    "/dev/zero" },
         { "own-node",           hold_own_node,           1 << HOLD_MAPPING,    SIZE, "/node (deleted)" },

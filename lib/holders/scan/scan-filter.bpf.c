@@ -32,9 +32,10 @@ struct qstr { const unsigned char *name; };
 struct dentry { struct qstr d_name; };
 struct vfsmount { struct super_block *mnt_sb; };
 struct path { struct vfsmount *mnt; struct dentry *dentry; };
-struct file { __u32 f_mode; struct inode *f_inode; struct path f_path; void *private_data; };
+struct file { struct inode *f_inode; struct path f_path; void *private_data; };
 struct backing_file { struct path user_path; };
 struct backing_file___file { struct file user_path_file; };
+struct backing_file___real { struct path real_path; };
 
 struct sock_common { __u16 skc_family; };
 struct sock { struct sock_common __sk_common; };
@@ -77,9 +78,6 @@ enum {
         S_IFMT = 0170000, S_IFSOCK = 0140000, S_IFBLK = 0060000, S_IFCHR = 0020000,
         AF_UNIX = 1,
         ANON_INODE_FS_MAGIC = 0x09041934,
-
-        /* include/linux/fs.h, since 6.5: the file below a file of an overlay; mappings have it. */
-        FMODE_BACKING = 0x2000000,
 
         /* kernel/locking/rwsem.c: somebody changes the mappings. */
         WRITER_LOCKED = 1,
@@ -143,17 +141,6 @@ static __u32 look_at_mount(const struct vfsmount *mount) {
         return find(FILTER_FS, mount->mnt_sb->s_dev);
 }
 
-/* The file of the overlay itself. */
-static __u32 look_at_backing(const struct file *file) {
-        if (bpf_core_field_exists(struct backing_file, user_path))
-                return look_at_mount(CAST(struct backing_file, file)->user_path.mnt);
-        if (bpf_core_field_exists(struct backing_file___file, user_path_file)) {
-                const char *user = (const char *) file + bpf_core_field_offset(struct backing_file___file, user_path_file);
-                return look_at_mount(CAST(struct file, user)->f_path.mnt);
-        }
-        return FILTER_HOLDS;
-}
-
 /* Not static, as is the next one: the verifier goes through it once, and not for each call. */
 __noinline __u32 look_at_file(unsigned long address) {
         const struct file *file = CAST(struct file, address);
@@ -162,13 +149,23 @@ __noinline __u32 look_at_file(unsigned long address) {
 
         if (file->f_path.mnt->mnt_sb != inode->i_sb)
                 bits |= look_at_mount(file->f_path.mnt);
-        if (file->f_mode & FMODE_BACKING)
-                bits |= look_at_backing(file);
         if (type == S_IFCHR)
                 bits |= find(FILTER_CHAR, inode->i_rdev);
         if (type == S_IFBLK)
                 bits |= find(FILTER_BLOCK, inode->i_rdev);
         return bits;
+}
+
+/* Of a file of an overlay the file below is mapped, which knows the one above (fs/file_table.c:backing_file). Which bit says that it is such a file no
+ * description of types has, and it has moved: all are taken for one. What stands behind another file leads nowhere, or to a look too many. */
+static __u32 look_above(unsigned long address) {
+        if (!given.wants_anonymous || !bpf_core_type_exists(struct backing_file))
+                return 0;
+        if (bpf_core_field_exists(struct backing_file, user_path))
+                return look_at_mount(CAST(struct backing_file, address)->user_path.mnt);
+        if (bpf_core_field_exists(struct backing_file___file, user_path_file))
+                return look_at_mount(CAST(struct file, address + bpf_core_field_offset(struct backing_file___file, user_path_file))->f_path.mnt);
+        return bpf_core_field_exists(struct backing_file___real, real_path) ? 0 : FILTER_HOLDS; /* then f_path is the one above */
 }
 
 /* What is registered with an io_uring, and what a socket is bound to, no descriptor shows. */
@@ -235,7 +232,7 @@ static void look_at_leaf(void) {
                 if (mapping) {
                         tree.file = (unsigned long) CAST(struct vm_area_struct, mapping)->vm_file;
                         if (tree.file && tree.file != tree.last_file)
-                                tree.bits |= look_at_file(tree.file);
+                                tree.bits |= look_at_file(tree.file) | look_above(tree.file);
                         tree.last_file = tree.file;
                         tree.n++;
                 }

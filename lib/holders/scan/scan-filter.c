@@ -103,8 +103,11 @@ static int load(const Filter *f, struct bpf_program **ret) {
         struct filter_given given = { .deadline = f->deadline * 1000, .own = (uint32_t) getpid() };
         dev_t own;
 
-        for (size_t i = 0; i < f->targets->n_items; i++)
-                given.wants_fs |= f->targets->items[i].kind == TARGET_FS;
+        for (size_t i = 0; i < f->targets->n_items; i++) {
+                const HoldTarget *t = &f->targets->items[i];
+                given.wants_fs |= t->kind == TARGET_FS;
+                given.wants_anonymous |= t->kind == TARGET_FS && major(t->dev) == 0;
+        }
         struct bpf_object *o = lib.bpf_object__open_mem(program, sizeof(program), &options);
         struct bpf_map *map = o ? lib.bpf_object__find_map_by_name(o, "targets") : NULL,
                        *constants = o ? lib.bpf_object__find_map_by_name(o, ".rodata.given") : NULL;

@@ -41,7 +41,8 @@ enum {
 
 struct filter_given {
         __u64 deadline;         /* CLOCK_MONOTONIC, ns */
-        __u32 wants_fs;         /* some target is a file system */
+        __u32 wants_fs;         /* some target is a file system, */
+        __u32 wants_anonymous;  /* with a number that stands for no device: it may be an overlay */
         __u32 own;              /* our pid: we are looked at whatever the time */
 };
 
