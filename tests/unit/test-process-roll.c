@@ -123,6 +123,16 @@ int main(void) {
         CHECK(pass(&roll, &s) == 0 || !alone);
         CHECK(!process_roll_again(&roll) || !alone);
 
+        /* Who is left out is not called in any pass. */
+        process_roll_done(&roll);
+        s.n = 0;
+        CHECK_INT(process_roll_begin(&roll), 0);
+        CHECK_INT(process_roll_leave_out(&roll, (size_t) getpid()), 0);
+        do
+                (void) pass(&roll, &s);
+        while (process_roll_again(&roll));
+        CHECK(!seen(&s, own));
+
         /* All passes as one. */
         process_roll_done(&roll);
         s.n = 0;

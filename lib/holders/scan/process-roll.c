@@ -45,7 +45,7 @@ int process_roll_begin(ProcessRoll *r) {
         if (!r->proc)
                 return -errno;
         r->host_users = user_ns_host();
-        r->only_folders = fstatfs(dirfd(r->proc), &fs) < 0 || fs.f_type != PROC_SUPER_MAGIC;
+        r->by_pidfd = fstatfs(dirfd(r->proc), &fs) >= 0 && fs.f_type == PROC_SUPER_MAGIC;
         return owner_find(r, 0, &root);
 }
 
@@ -193,17 +193,17 @@ static int uid_by_folder(ProcessRoll *r, const char *name, uint32_t *ret) {
         return 0;
 }
 
-/* In a third of the time, since no text is made. Of a recorded machine the numbers are nobody's here. */
+/* In a third of the time, since no text is made. */
 static int uid_by_pidfd(ProcessRoll *r, int pid, uint32_t *ret) {
         _cleanup_close_ int fd = -EBADF;
         uint32_t real, effective;
 
-        if (r->only_folders)
+        if (!r->by_pidfd)
                 return -ENOTTY;
         int q = pidfd_open_process(pid, &fd);
         if (q >= 0)
                 q = pidfd_users(fd, &real, &effective);
-        r->only_folders = q == -ENOTTY;
+        r->by_pidfd = q != -ENOTTY;
         if (q >= 0)
                 *ret = effective != 0 ? effective : real;
         return q;

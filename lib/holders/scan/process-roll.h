@@ -34,7 +34,7 @@ typedef struct ProcessRoll {
         IdMap by_key;           /* of the owners */
         size_t *heap;           /* of the owners, the next one first */
         size_t n_heap, n_heap_allocated;
-        bool only_folders;      /* tell whose a process is */
+        bool by_pidfd;          /* is asked whose a process is: these are processes, no recorded ones, and the kernel answers */
         uint64_t host_users;    /* kernel/user-ns.h */
         IdMap users;            /* other user namespaces, in `makers` */
         uint32_t *makers;
