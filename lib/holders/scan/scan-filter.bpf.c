@@ -16,7 +16,7 @@ typedef int __s32;
 typedef long long __s64;
 
 /* Of linux/bpf.h. That is not included, so that no header of the kernel is needed for another machine than the one that is built on. */
-enum bpf_map_type { BPF_MAP_TYPE_HASH = 1 };
+enum bpf_map_type { BPF_MAP_TYPE_HASH = 1, BPF_MAP_TYPE_ARRAY = 2 };
 
 #include <bpf/bpf_core_read.h>
 #include <bpf/bpf_helpers.h>
@@ -34,13 +34,11 @@ struct vfsmount { struct super_block *mnt_sb; };
 struct path { struct vfsmount *mnt; struct dentry *dentry; };
 struct file { struct inode *f_inode; struct path f_path; void *private_data; };
 struct backing_file { struct path user_path; };
-struct backing_file___file { struct file user_path_file; };
-struct backing_file___real { struct path real_path; };
 
 struct sock_common { __u16 skc_family; };
 struct sock { struct sock_common __sk_common; };
 struct socket { struct sock *sk; };
-struct unix_sock { struct path path; };
+struct unix_sock { struct sock sk; struct path path; };
 
 struct fdtable { __u32 max_fds; struct file **fd; unsigned long *open_fds; };
 struct files_struct { struct fdtable *fdt; };
@@ -108,15 +106,15 @@ struct {
         __type(value, __u32);
 } targets SEC(".maps");
 
-/* Where we are. One thread reads, so that there is one of each. Not on the stack: the verifier would follow every word of it. */
-static struct table {
+/* Where we are: one of each for each who reads. Not on the stack: the verifier would follow every word of it. */
+struct table {
         unsigned long fd, open; /* the pointers, and a bit for each */
         __u32 max_fds;
         unsigned long files[CHUNK];
         __u32 bits;
-} table;
+};
 
-static struct tree {
+struct tree {
         unsigned long root, node; /* with its type */
         unsigned long address;  /* looked for */
         unsigned long last;     /* the node's last address */
@@ -126,9 +124,34 @@ static struct tree {
         int n;                  /* mappings seen */
         __u32 at_end;
         __u32 bits;
-} tree;
+};
+
+struct state {
+        struct table table;
+        struct tree tree;
+};
+
+struct {
+        __uint(type, BPF_MAP_TYPE_ARRAY);
+        __uint(max_entries, FILTER_READERS);
+        __type(key, __u32);
+        __type(value, struct state);
+} states SEC(".maps");
 
 static __u32 fence;
+
+/* 0: the first thread of our process; 1: the other one. Without a branch, or the verifier would go both ways through all that follows. */
+static __u32 reader(void) {
+        __u32 other = (__u32) bpf_get_current_pid_tgid() ^ given.own;
+
+        return (other | -other) >> 31;
+}
+
+static struct state *state(void) {
+        __u32 key = reader();
+
+        return bpf_map_lookup_elem(&states, &key);
+}
 
 static __u32 find(__u32 kind, __u32 dev) {
         struct filter_target key = { .kind = kind, .dev = dev };
@@ -161,11 +184,7 @@ __noinline __u32 look_at_file(unsigned long address) {
 static __u32 look_above(unsigned long address) {
         if (!given.wants_anonymous || !bpf_core_type_exists(struct backing_file))
                 return 0;
-        if (bpf_core_field_exists(struct backing_file, user_path))
-                return look_at_mount(CAST(struct backing_file, address)->user_path.mnt);
-        if (bpf_core_field_exists(struct backing_file___file, user_path_file))
-                return look_at_mount(CAST(struct file, address + bpf_core_field_offset(struct backing_file___file, user_path_file))->f_path.mnt);
-        return bpf_core_field_exists(struct backing_file___real, real_path) ? 0 : FILTER_HOLDS; /* then f_path is the one above */
+        return bpf_core_field_exists(struct backing_file, user_path) ? look_at_mount(CAST(struct backing_file, address)->user_path.mnt) : FILTER_HOLDS;
 }
 
 /* What is registered with an io_uring, and what a socket is bound to, no descriptor shows. */
@@ -175,10 +194,10 @@ __noinline __u32 look_behind(unsigned long address) {
         char name[sizeof(ring_name)] = "";
 
         if ((inode->i_mode & S_IFMT) == S_IFSOCK && given.wants_fs) {
-                const struct sock *sock = CAST(struct socket, file->private_data)->sk;
-                if (sock->__sk_common.skc_family != AF_UNIX)
-                        return 0;
-                return bpf_core_type_exists(struct unix_sock) ? look_at_mount(CAST(struct unix_sock, sock)->path.mnt) : FILTER_HOLDS;
+                if (!bpf_core_type_exists(struct unix_sock))
+                        return FILTER_HOLDS;
+                const struct unix_sock *sock = CAST(struct unix_sock, CAST(struct socket, file->private_data)->sk);
+                return sock->sk.__sk_common.skc_family == AF_UNIX ? look_at_mount(sock->path.mnt) : 0;
         }
         if (inode->i_sb->s_magic != ANON_INODE_FS_MAGIC)
                 return 0;
@@ -191,86 +210,98 @@ __noinline __u32 look_behind(unsigned long address) {
 }
 
 static long look_at_descriptor(__u32 i, void *unused) {
-        unsigned long file = table.files[i % CHUNK];
+        struct state *own = state();
+        if (!own)
+                return 1;
+        struct table *table = &own->table;
+        unsigned long file = table->files[i % CHUNK];
 
         if (file)
-                table.bits |= look_at_file(file) | look_behind(file);
+                table->bits |= look_at_file(file) | look_behind(file);
         return 0;
 }
 
 /* Most tables have but a few, and the lowest. */
 static long look_at_chunk(__u32 i, void *unused) {
+        struct state *own = state();
+        if (!own)
+                return 1;
+        struct table *table = &own->table;
         unsigned long open;
 
-        if (i * CHUNK >= table.max_fds)
+        if (i * CHUNK >= table->max_fds)
                 return 1;
-        if (bpf_probe_read_kernel(&open, sizeof(open), (const void *) (table.open + i * sizeof(open))) < 0 ||
-            bpf_probe_read_kernel(table.files, sizeof(table.files), (const void *) (table.fd + i * sizeof(table.files))) < 0) {
-                table.bits |= FILTER_HOLDS;
+        if (bpf_probe_read_kernel(&open, sizeof(open), (const void *) (table->open + i * sizeof(open))) < 0 ||
+            bpf_probe_read_kernel(table->files, sizeof(table->files), (const void *) (table->fd + i * sizeof(table->files))) < 0) {
+                table->bits |= FILTER_HOLDS;
                 return 1;
         }
         bpf_loop(open >> 32 ? CHUNK : open >> 16 ? 32 : open >> 8 ? 16 : 8, look_at_descriptor, NULL, 0);
         return 0;
 }
 
-static __u32 look_at_files(const struct files_struct *files) {
+static __u32 look_at_files(const struct files_struct *files, struct table *table) {
         const struct fdtable *fdt = files->fdt;
 
-        table.fd = (unsigned long) fdt->fd;
-        table.open = (unsigned long) fdt->open_fds;
-        table.max_fds = fdt->max_fds;
-        table.bits = table.max_fds > CHUNKS_MAX * CHUNK || table.max_fds % CHUNK > 0 ? FILTER_HOLDS : 0;
-        if (!table.bits)
+        table->fd = (unsigned long) fdt->fd;
+        table->open = (unsigned long) fdt->open_fds;
+        table->max_fds = fdt->max_fds;
+        table->bits = table->max_fds > CHUNKS_MAX * CHUNK || table->max_fds % CHUNK > 0 ? FILTER_HOLDS : 0;
+        if (!table->bits)
                 bpf_loop(CHUNKS_MAX, look_at_chunk, NULL, 0);
-        return table.bits;
+        return table->bits;
 }
 
 /* Each slot but the last of a node has its last address; where that is 0 nothing stands any more, and the slot goes as far as the node does. */
-static void look_at_leaf(void) {
+static void look_at_leaf(struct tree *tree) {
         for (__u32 i = 0; i < SLOTS; i++) {
-                unsigned long mapping = tree.words[FIRST_PIVOT + SLOTS - 1 + i];
+                unsigned long mapping = tree->words[FIRST_PIVOT + SLOTS - 1 + i];
                 if (mapping) {
-                        tree.file = (unsigned long) CAST(struct vm_area_struct, mapping)->vm_file;
-                        if (tree.file && tree.file != tree.last_file)
-                                tree.bits |= look_at_file(tree.file) | look_above(tree.file);
-                        tree.last_file = tree.file;
-                        tree.n++;
+                        tree->file = (unsigned long) CAST(struct vm_area_struct, mapping)->vm_file;
+                        if (tree->file && tree->file != tree->last_file)
+                                tree->bits |= look_at_file(tree->file) | look_above(tree->file);
+                        tree->last_file = tree->file;
+                        tree->n++;
                 }
-                if (tree.words[FIRST_PIVOT + i] - 1 >= tree.last - 1)
+                if (tree->words[FIRST_PIVOT + i] - 1 >= tree->last - 1)
                         return;
         }
 }
 
-static void go_down(void) {
+static void go_down(struct tree *tree) {
         for (__u32 i = 0; i < INNER_SLOTS; i++) {
-                unsigned long last = i + 1 < INNER_SLOTS ? tree.words[FIRST_PIVOT + i] : 0;
-                last = last ?: tree.last;
-                if (tree.address > last)
+                unsigned long last = i + 1 < INNER_SLOTS ? tree->words[FIRST_PIVOT + i] : 0;
+                last = last ?: tree->last;
+                if (tree->address > last)
                         continue;
-                tree.last = last;
-                tree.node = tree.words[FIRST_PIVOT + INNER_SLOTS - 1 + i];
+                tree->last = last;
+                tree->node = tree->words[FIRST_PIVOT + INNER_SLOTS - 1 + i];
                 return;
         }
 }
 
 /* From the root down to the leaf of an address; and from there to the root again with the address behind the leaf. */
 static long look_at_node(__u32 i, void *unused) {
-        __u32 type = tree.node >> NODE_TYPE_SHIFT & NODE_TYPE_MASK;
+        struct state *own = state();
+        if (!own)
+                return 1;
+        struct tree *tree = &own->tree;
+        __u32 type = tree->node >> NODE_TYPE_SHIFT & NODE_TYPE_MASK;
 
-        if (bpf_probe_read_kernel(tree.words, sizeof(tree.words), (const void *) (tree.node & ~(unsigned long) NODE_ADDRESS_MASK)) < 0)
+        if (bpf_probe_read_kernel(tree->words, sizeof(tree->words), (const void *) (tree->node & ~(unsigned long) NODE_ADDRESS_MASK)) < 0)
                 return 1;
         if (type == INNER) {
-                go_down();
+                go_down(tree);
                 return 0;
         }
         if (type != LEAF)
                 return 1;
-        look_at_leaf();
-        tree.at_end = tree.last == -1UL;
-        tree.address = tree.last + 1;
-        tree.last = -1UL;
-        tree.node = tree.root;
-        return tree.at_end;
+        look_at_leaf(tree);
+        tree->at_end = tree->last == -1UL;
+        tree->address = tree->last + 1;
+        tree->last = -1UL;
+        tree->node = tree->root;
+        return tree->at_end;
 }
 
 /* Counts those who changed the mappings and are done with it. */
@@ -280,33 +311,33 @@ static __u32 n_writers(const struct mm_struct *mm) {
         return (__u32) ((const struct mm_struct___number *) mm)->mm_lock_seq;
 }
 
-static __u32 look_at_mappings(const struct mm_struct *mm) {
+static __u32 look_at_mappings(const struct mm_struct *mm, struct tree *tree) {
         __u32 before = n_writers(mm);
 
-        tree.bits = mm->mmap_lock.count.counter & WRITER_LOCKED ? FILTER_HOLDS : 0;
-        if (tree.bits)
-                return tree.bits;
+        tree->bits = mm->mmap_lock.count.counter & WRITER_LOCKED ? FILTER_HOLDS : 0;
+        if (tree->bits)
+                return tree->bits;
         (void) __sync_val_compare_and_swap(&fence, 0, 0); /* what stands before it is read before, and what behind, behind */
-        tree.root = tree.node = (unsigned long) mm->mm_mt.ma_root;
-        tree.address = tree.last_file = 0;
-        tree.last = -1UL;
-        tree.n = 0;
-        tree.at_end = 0;
+        tree->root = tree->node = (unsigned long) mm->mm_mt.ma_root;
+        tree->address = tree->last_file = 0;
+        tree->last = -1UL;
+        tree->n = 0;
+        tree->at_end = 0;
         bpf_loop(NODES_MAX, look_at_node, NULL, 0);
         (void) __sync_val_compare_and_swap(&fence, 0, 0);
-        _Bool whole = tree.at_end && tree.n == mm->map_count && n_writers(mm) == before && !(mm->mmap_lock.count.counter & WRITER_LOCKED);
-        return whole ? tree.bits : FILTER_HOLDS;
+        _Bool whole = tree->at_end && tree->n == mm->map_count && n_writers(mm) == before && !(mm->mmap_lock.count.counter & WRITER_LOCKED);
+        return whole ? tree->bits : FILTER_HOLDS;
 }
 
-static __u32 look_at_memory(const struct task_struct *task, const struct task_struct *leader) {
+static __u32 look_at_memory(const struct task_struct *task, const struct task_struct *leader, struct tree *tree) {
         const struct mm_struct *mm = task->mm;
 
         if (!mm || (task != leader && mm == leader->mm))
                 return 0;
-        __u32 bits = look_at_mappings(mm) << FILTER_MAPPINGS_SHIFT;
-        tree.file = (unsigned long) mm->exe_file;
+        __u32 bits = look_at_mappings(mm, tree) << FILTER_MAPPINGS_SHIFT;
+        tree->file = (unsigned long) mm->exe_file;
         if (given.wants_fs)
-                bits |= look_at_file(tree.file);
+                bits |= look_at_file(tree->file);
         return task->mm == mm ? bits : bits | FILTER_HOLDS;
 }
 
@@ -322,15 +353,18 @@ static __u32 look_at_folders(const struct task_struct *task, const struct task_s
 static __u32 look_at_thread(const struct task_struct *task) {
         const struct task_struct *leader = task->group_leader;
         const struct files_struct *files = task->files;
+        struct state *own = state();
 
+        if (!own)
+                return FILTER_HOLDS;
         if (bpf_ktime_get_ns() >= given.deadline && (__u32) task->tgid != given.own)
                 return FILTER_HOLDS;
         __u32 bits = look_at_folders(task, leader);
         if (files && (task == leader || files != leader->files)) {
-                bits |= look_at_files(files);
+                bits |= look_at_files(files, &own->table);
                 bits |= task->files == files ? 0 : FILTER_HOLDS;
         }
-        return bits | look_at_memory(task, leader);
+        return bits | look_at_memory(task, leader, &own->tree);
 }
 
 SEC("iter/task")
@@ -339,6 +373,10 @@ int filter(struct bpf_iter__task *context) {
                 return 0;
         /* Of a pointer that it trusts the verifier looks up by name, each time, what may be trusted behind it. */
         const struct task_struct *task = CAST(struct task_struct, context->task);
+
+        /* Each who reads takes every second one. */
+        if ((task->pid & 1) != reader())
+                return 0;
         struct filter_answer answer = { .pid = (__u32) task->tgid, .bits = look_at_thread(task) };
         if (task->pid == task->tgid)
                 answer.bits |= FILTER_LEADER;

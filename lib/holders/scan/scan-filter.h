@@ -33,6 +33,8 @@ struct filter_target {
 };
 
 enum {
+        FILTER_READERS = 2,     /* threads of ours */
+
         FILTER_HOLDS = 1,       /* or it was not understood */
         FILTER_OWN = 2,
         FILTER_MAPPINGS_SHIFT = 2, /* the same of mappings stands so much higher */

@@ -68,6 +68,10 @@ int look_note_as(Look *l, GapKind kind, int error) {
         return 0;
 }
 
+bool look_is_refused(const Gaps *g, GapKind kind) {
+        return g->of[kind].n > 0 && (g->of[kind].error == -EACCES || g->of[kind].error == -EPERM);
+}
+
 int look_note(Look *l, int error) {
         return look_note_as(l, error == -ETIME ? GAP_TIME : GAP_PROCESS, error);
 }
@@ -150,14 +154,6 @@ static int look_once(Scan *s, int proc, const char *name, int pid) {
         return r < 0 || l.holder.n_holds == 0 ? r : look_note(&l, add_holder(&l));
 }
 
-/* That does not change in a moment: a rule of the machine says so (SELinux and its like), or we are not root. */
-static bool is_refused(const Gaps *g) {
-        for (size_t i = 0; i < _GAP_KIND_MAX; i++)
-                if (g->of[i].n > 0 && (g->of[i].error == -EACCES || g->of[i].error == -EPERM))
-                        return true;
-        return false;
-}
-
 /* A process that changes its program or ends in the wrong moment cannot be read; it can a moment later, or is gone. */
 int scan_process(Scan *s, int proc, const char *name) {
         const Gaps before = s->holders.gaps;
@@ -173,7 +169,8 @@ int scan_process(Scan *s, int proc, const char *name) {
                         holder_done(&s->holders.items[--s->holders.n_items]);
                 s->holders.gaps = (Gaps) { 0 };
                 r = look_once(s, proc, name, (int) pid);
-                if (gaps_none(&s->holders.gaps) || is_refused(&s->holders.gaps) || now_monotonic() >= s->deadline)
+                bool is_refused = look_is_refused(&s->holders.gaps, GAP_PROCESS) || look_is_refused(&s->holders.gaps, GAP_FILE);
+                if (gaps_none(&s->holders.gaps) || is_refused || now_monotonic() >= s->deadline)
                         break;
                 (void) nanosleep(&pause, NULL);
         }

@@ -123,5 +123,5 @@ int look_at_process(Look *l) {
                 r = look_at_memory(&tl, &first);
         if (r >= 0)
                 r = look_at_descriptors(&first);
-        return r < 0 || !process_has_threads(l->dirfd) ? r : look_at_threads(&tl);
+        return r < 0 || look_is_refused(&l->scan->holders.gaps, GAP_PROCESS) || !process_has_threads(l->dirfd) ? r : look_at_threads(&tl);
 }
