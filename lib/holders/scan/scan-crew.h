@@ -10,7 +10,8 @@
 /* What they do. The whole is what all of them work on; each has a part of its own beside it. */
 typedef struct CrewWork {
         size_t part_size;
-        void (*leave_out)(void *whole, uint64_t deadline, ProcessRoll *roll); /* whom nobody has to look at; before the others, and not where one process is asked for. NULL: nobody */
+        /* Whom nobody has to look at; before the others, and not where one process is asked for. NULL: nobody. */
+        void (*leave_out)(void *whole, uint64_t deadline, ProcessRoll *roll);
         int (*begin)(void *part, void *whole, uint64_t deadline); /* the part is zeroed; deadline: monotonic */
         int (*look)(void *part, int proc, const char *name);      /* at one process of /proc; a negative errno ends the work */
         int (*look_at_files)(void *part, int proc, const char *name); /* the same without its memory; NULL: there is nothing else to look at */

@@ -80,9 +80,9 @@ enum {
         /* kernel/locking/rwsem.c: somebody changes the mappings. */
         WRITER_LOCKED = 1,
 
-        /* include/linux/maple_tree.h: a node has a word for its parent, the last address of each slot but the last, and the slots; its type is in
-         * its address. Each of these looked up in the kernel's types would take the loader a millisecond, and a change of them shows: the
-         * number of mappings is not the kernel's then. */
+        /* include/linux/maple_tree.h: a node has a word for its parent, the last address of each slot but the last, and the slots; its type
+         * is in its address. To look each of these up in the kernel's types would take the loader a millisecond, and a change of them shows:
+         * the number of mappings is not the kernel's then. */
         NODE_TYPE_SHIFT = 3, NODE_TYPE_MASK = 15, NODE_ADDRESS_MASK = 255,
         LEAF = 1, INNER = 3,    /* leaf_64, arange_64 */
         NODE_WORDS = 32, FIRST_PIVOT = 1, SLOTS = 16, INNER_SLOTS = 10,
@@ -179,12 +179,15 @@ __noinline __u32 look_at_file(unsigned long address) {
         return bits;
 }
 
-/* Of a file of an overlay the file below is mapped, which knows the one above (fs/file_table.c:backing_file). Which bit says that it is such a file no
- * description of types has, and it has moved: all are taken for one. What stands behind another file leads nowhere, or to a look too many. */
+/* Of a file of an overlay the file below is mapped, which knows the one above (fs/file_table.c:backing_file). Which bit says that it is such
+ * a file no description of types has, and it has moved: all are taken for one. What stands behind another file leads nowhere, or to a look
+ * too many. */
 static __u32 look_above(unsigned long address) {
         if (!given.wants_anonymous || !bpf_core_type_exists(struct backing_file))
                 return 0;
-        return bpf_core_field_exists(struct backing_file, user_path) ? look_at_mount(CAST(struct backing_file, address)->user_path.mnt) : FILTER_HOLDS;
+        if (!bpf_core_field_exists(struct backing_file, user_path))
+                return FILTER_HOLDS;
+        return look_at_mount(CAST(struct backing_file, address)->user_path.mnt);
 }
 
 /* What is registered with an io_uring, and what a socket is bound to, no descriptor shows. */
@@ -252,7 +255,7 @@ static __u32 look_at_files(const struct files_struct *files, struct table *table
         return table->bits;
 }
 
-/* Each slot but the last of a node has its last address; where that is 0 nothing stands any more, and the slot goes as far as the node does. */
+/* Each slot but the last of a node has its last address; where that is 0 nothing stands any more, and the slot goes as far as the node. */
 static void look_at_leaf(struct tree *tree) {
         for (__u32 i = 0; i < SLOTS; i++) {
                 unsigned long mapping = tree->words[FIRST_PIVOT + SLOTS - 1 + i];
@@ -325,8 +328,8 @@ static __u32 look_at_mappings(const struct mm_struct *mm, struct tree *tree) {
         tree->at_end = 0;
         bpf_loop(NODES_MAX, look_at_node, NULL, 0);
         (void) __sync_val_compare_and_swap(&fence, 0, 0);
-        _Bool whole = tree->at_end && tree->n == mm->map_count && n_writers(mm) == before && !(mm->mmap_lock.count.counter & WRITER_LOCKED);
-        return whole ? tree->bits : FILTER_HOLDS;
+        _Bool same = n_writers(mm) == before && !(mm->mmap_lock.count.counter & WRITER_LOCKED);
+        return same && tree->at_end && tree->n == mm->map_count ? tree->bits : FILTER_HOLDS;
 }
 
 static __u32 look_at_memory(const struct task_struct *task, const struct task_struct *leader, struct tree *tree) {
@@ -358,6 +361,9 @@ static __u32 look_at_thread(const struct task_struct *task) {
         if (!own)
                 return FILTER_HOLDS;
         if (bpf_ktime_get_ns() >= given.deadline && (__u32) task->tgid != given.own)
+                return FILTER_HOLDS;
+        /* It has ended, and another thread that has its files may take its number in the middle of this (fs/exec.c:de_thread()). */
+        if (task == leader && !files)
                 return FILTER_HOLDS;
         __u32 bits = look_at_folders(task, leader);
         if (files && (task == leader || files != leader->files)) {

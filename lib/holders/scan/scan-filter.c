@@ -28,7 +28,8 @@ enum {
         PROGRAM_MSEC = 1000,    /* whoever has not been looked at then is left to /proc; and a quarter of the time at most */
         GIVE_UP_MSEC = 2000,
 
-        ANSWERS = 8192,         /* the kernel fills no more at a time (kernel/bpf/bpf_iter.c) */
+        ANSWERS = 4096,         /* the kernel fills no more at a time (kernel/bpf/bpf_iter.c: eight pages) */
+        ROOM = 16 * ANSWERS,
 
         KERNEL_MINOR_BITS = 20, /* include/linux/kdev_t.h */
 };
@@ -155,6 +156,7 @@ static int grow(Answers *a, size_t n) {
 static int read_all(int link, Answers *a) {
         _cleanup_close_ int fd = lib.bpf_iter_create(link);
 
+        /* Mostly there is room: whoever changes his mappings just when he is looked at is not understood, and that are we as well. */
         for (ssize_t n = 1; n != 0;) {
                 int r = fd < 0 ? fd : grow(a, ANSWERS);
                 if (r < 0)
@@ -182,7 +184,11 @@ static int read_answers(struct bpf_program *loaded, Answers *ret) {
         Reading other = { .link = lib.bpf_link__fd(link) };
         pthread_t thread;
 
-        int r = -pthread_create(&thread, NULL, reading_main, &other);
+        int r = grow(ret, ROOM);
+        if (r >= 0)
+                r = grow(&other.answers, ROOM);
+        if (r >= 0)
+                r = -pthread_create(&thread, NULL, reading_main, &other);
         if (r < 0)
                 return r;
         r = read_all(other.link, ret);

@@ -17,9 +17,10 @@ typedef enum FilterWay {
         FILTER_NEVER,
 } FilterWay;
 
-/* Leaves out of the roll, before its first pass, whoever holds none of them. It takes a kernel of 6.4 or later with a description of its types (BTF), CAP_BPF and
- * CAP_PERFMON, libbpf, and the first process namespace. Where one of these is missing, or it is not done in time (deadline: monotonic), nobody is left out, or not all
- * who could be, and that is no error. The number of those left out; a negative errno tells why there are none. */
+/* Leaves out of the roll, before its first pass, whoever holds none of them. It takes a kernel of 6.4 or later with a description of its
+ * types (BTF), CAP_BPF and CAP_PERFMON, libbpf, and the first process namespace. Where one of these is missing, or it is not done in time
+ * (deadline: monotonic), nobody is left out, or not all who could be, and that is no error. The number of those left out; a negative errno
+ * tells why there are none. */
 int scan_filter(const HoldTargets *targets, FilterWay way, uint64_t deadline, ProcessRoll *roll);
 #endif
 

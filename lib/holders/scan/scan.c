@@ -73,8 +73,8 @@ static void take(void *whole, const Gaps *gaps, void *ret) {
 
 static int scan(ScanWay way, const HoldTargets *targets, uint64_t deadline, int pid, Holders *ret) {
         static const CrewWork work = {
-                .part_size = sizeof(Scan), .leave_out = leave_out, .begin = begin, .look = look, .look_at_files = look_at_files, .hand_over = hand_over, .end = end,
-                .take = take, .free = whole_free,
+                .part_size = sizeof(Scan), .leave_out = leave_out, .begin = begin, .look = look, .look_at_files = look_at_files,
+                .hand_over = hand_over, .end = end, .take = take, .free = whole_free,
         };
         Whole *w = calloc(1, sizeof(*w));
         if (!w)
