@@ -25,8 +25,9 @@ enum {
         /* As many processes are looked at through /proc while the program is loaded. */
         WORTH_PROCESSES = 400,
 
-        PROGRAM_MSEC = 1000,    /* whoever has not been looked at then is left to /proc; and a quarter of the time at most */
-        GIVE_UP_MSEC = 2000,
+        /* A quarter of the time at most, and a half. */
+        PROGRAM_MSEC = 1000,    /* whoever has not been looked at then is left to /proc */
+        GIVE_UP_MSEC = 2000,    /* it is left behind */
 
         ANSWERS = 4096,         /* the kernel fills no more at a time (kernel/bpf/bpf_iter.c: eight pages) */
         ROOM = 16 * ANSWERS,
@@ -276,16 +277,22 @@ static bool is_worth_it(void) {
         return stat("/proc", &st) >= 0 && st.st_nlink > WORTH_PROCESSES;
 }
 
+static uint64_t at_most(uint64_t usec, uint64_t msec) {
+        return usec < msec * USEC_PER_MSEC ? usec : msec * USEC_PER_MSEC;
+}
+
 int scan_filter(const HoldTargets *targets, FilterWay way, uint64_t deadline, ProcessRoll *roll) {
-        static const ApartOptions options = { .interruptible = true, .timeout_usec = GIVE_UP_MSEC * USEC_PER_MSEC };
-        const uint64_t now = now_monotonic(), quarter = deadline > now ? (deadline - now) / 4 : 0;
-        Filter f = { .targets = targets, .deadline = now + (quarter < PROGRAM_MSEC * USEC_PER_MSEC ? quarter : PROGRAM_MSEC * USEC_PER_MSEC) };
+        static bool was_late; /* once is enough: it is left behind, and may hang in the kernel */
+        const uint64_t now = now_monotonic(), left = deadline > now ? deadline - now : 0;
+        const ApartOptions options = { .timeout_usec = at_most(left / 2, GIVE_UP_MSEC) };
+        Filter f = { .targets = targets, .deadline = now + at_most(left / 4, PROGRAM_MSEC) };
         _cleanup_free_ char *text = NULL;
         int n = 0;
 
-        if (way == FILTER_NEVER || (way == FILTER_WHERE_WORTH && !is_worth_it()) || !sees_all() || quarter == 0)
+        if (way == FILTER_NEVER || (way == FILTER_WHERE_WORTH && !is_worth_it()) || !sees_all() || left == 0 || was_late)
                 return 0;
         int r = run_apart(work, &f, &options, &text);
+        was_late = r == -EINPROGRESS;
         for (char *p = text, *blank; r >= 0 && p && (blank = strchr(p, ' ')); p = blank + 1) {
                 uint64_t pid;
 
