@@ -102,6 +102,7 @@ static void set_end(const Engine *e, size_t n) {
 void engine_turn_to(Engine *e, size_t n) {
         set_end(e, n);
         e->step = e->run.n = n;
+        e->run.resumed = e->resumed;
         e->run.steps = e->plan->steps;
         e->run.n_steps = e->plan->n_steps;
         json_object_put(e->args);

@@ -75,6 +75,7 @@ typedef struct StepRun {
         uint64_t n;             /* which step of the plan it is */
         const Step *steps;      /* borrowed: the plan's, or NULL */
         size_t n_steps;
+        bool resumed;           /* another worker began the removal, and may have begun this step: engine_can_go_back() goes by it */
         int (*note)(struct StepRun *run, json_object *notes); /* the engine's own: all of the array, or none; NULL: nobody keeps any */
         int (*same_card)(struct StepRun *run); /* the engine's own: see step_card_check() */
         json_object *since;     /* borrowed: the kernel log's place when the removal began (kernel/kmsg-since.h), or NULL */

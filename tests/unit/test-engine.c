@@ -21,6 +21,10 @@
         ",{\"name\": \"power-off\", \"args\": {\"scope\": {\"slot\": \"2\", \"port\": \"0000:0c:00.0\", \"address\": \"0000:0d:00\"," \
         "\"power_controller\": true, \"functions\": [\"0000:0d:00.0\"]}}}, {\"name\": \"prove-safe\", \"args\": {\"scope\": {}}}"
 
+#define MEMORY_POWER_STEP                                                                                       \
+        ",{\"name\": \"power-off\", \"args\": {\"scope\": {\"slot\": \"2\", \"port\": \"0000:0c:00.0\", \"address\": \"0000:0d:00\"," \
+        "\"power_controller\": true, \"functions\": [\"0000:0d:00.0\"], \"ranges\": [{\"start\": 19595788288, \"size\": 536870912}]}}}"
+
 /* The memory of the recorded machine, which is online. */
 #define CARD_STEP                                                                                               \
         ",{\"name\": \"disable-dax\", \"args\": {\"dax\": \"dax0.0\", \"driver\": \"kmem\", \"start\": 19595788288,"  \
@@ -194,6 +198,25 @@ static void test_power_off_under_way(void) {
         CHECK_INT(power_off_called_off("1\n", true), -ECANCELED);
         CHECK(power_off_called_off("0\n", true) != -ECANCELED);
         CHECK(power_off_called_off("0\n", false) != -ECANCELED);
+}
+
+/* Whether the card is ready to lose its power is asked right before that, and a no leads back. Whoever goes on for another worker would be stuck
+ * behind the record of it, and asks before. */
+static void test_power_off_not_ready(void) {
+        _cleanup_(case_done) Case c, taken_up;
+
+        case_new(&c, CARD("0x1"), ANNOUNCE_STEP MEMORY_POWER_STEP);
+        CHECK_INT(engine_forward(&c.engine), -EBUSY);
+        CHECK(engine_can_go_back(&c.engine));
+        check_kinds(&c, "start do done do failed");
+
+        case_new(&taken_up, CARD("0x1"), ANNOUNCE_STEP MEMORY_POWER_STEP);
+        CHECK_INT(journal_step(taken_up.journal, "do", 0, NULL), 0);
+        case_reopen(&taken_up);
+        CHECK_INT(engine_forward(&taken_up.engine), -EBUSY);
+        CHECK(startswith(taken_up.engine.run.why, "not ready to lose power: "));
+        CHECK(engine_can_go_back(&taken_up.engine));
+        check_kinds(&taken_up, "start do do done failed");
 }
 
 /* What a step's check finds stops it before anything is written down or touched. */
@@ -410,6 +433,7 @@ int main(void) {
         test_card_changed_meanwhile();
         test_can_go_back();
         test_power_off_under_way();
+        test_power_off_not_ready();
         test_check_refuses();
         test_other_card();
         test_driver_gone();

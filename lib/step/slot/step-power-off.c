@@ -36,16 +36,19 @@ static int power_path(json_object *scope, StepRun *run, char **ret) {
         return 0;
 }
 
+static int is_ready(json_object *args, StepRun *run) {
+        _cleanup_free_ char *why = NULL;
+
+        return prove_ask(args, run, true, &why) ? 0 : step_fail(run, -EBUSY, "not ready to lose power: %s", why);
+}
+
+/* Whether it is ready is asked right before the write, where a no still leads back. Who goes on for another worker has no way back from there
+ * (engine_can_go_back()), and asks here as well. */
 static int power_check(json_object *args, StepRun *run) {
-        _cleanup_free_ char *why = NULL, *path = NULL;
+        _cleanup_free_ char *path = NULL;
 
         int r = power_path(json_get(args, "scope"), run, &path);
-        if (r < 0)
-                return r;
-
-        if (!prove_ask(args, run, true, &why))
-                return step_fail(run, -EBUSY, "not ready to lose power: %s", why);
-        return 0;
+        return r < 0 || !run->resumed ? r : is_ready(args, run);
 }
 
 /* The indicator blinks until the second after the power is over (drivers/pci/hotplug/pciehp_ctrl.c:remove_board). */
@@ -107,9 +110,9 @@ static int power_write(json_object *args, StepRun *run) {
          * is no, the way back restores the light (step-hold.c). */
         int r = light_veil(scope, run);
         if (r >= 0)
-                r = power_check(args, run);
-        if (r >= 0)
                 r = power_path(scope, run, &path);
+        if (r >= 0)
+                r = is_ready(args, run);
         if (r < 0)
                 return r;
         switch_path = shell_quoted(path);
