@@ -124,6 +124,8 @@ void step_run_done(StepRun *run) {
         free(TAKE_PTR(run->why));
         free(TAKE_PTR(run->remedy));
         json_object_put(TAKE_PTR(run->lost));
+        json_object_put(TAKE_PTR(run->proof.scope));
+        json_object_put(TAKE_PTR(run->proof.report));
         index_done(run);
 }
 

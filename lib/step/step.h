@@ -93,6 +93,11 @@ typedef struct StepRun {
         json_object *takes_down; /* borrowed: the plan's member of that name, or NULL */
         json_object *card;      /* likewise; in a restoration the card that is there now */
         json_object *(*notes_of)(struct StepRun *run, uint64_t n); /* the engine's own */
+        struct {
+                json_object *scope, *report; /* owned; NULL: none */
+                uint64_t asked_usec;    /* wall clock */
+                uint64_t until;         /* monotonic */
+        } proof;                /* prove.c's own: all of the answers were yes, a breath ago */
         json_object *lost;      /* array of strings, owned: what no way back can restore, told with the ending */
         uint64_t announced_until;
         char *why;              /* what a step has to say about its failure, for a person; owned */

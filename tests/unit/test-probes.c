@@ -11,10 +11,13 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include "base/clock.h"
 #include "base/fileio.h"
 #include "kernel/mounts/mountinfo.h"
 #include "kernel/sysfs/attr.h"
 #include "probe/probe.h"
+#include "step/back/prove.h"
+#include "noted.h"
 #include "test.h"
 
 #define CXL "/sys/bus/cxl/devices/"
@@ -797,6 +800,31 @@ static void test_unknown(void) {
         CHECK_STR(why, first);
 }
 
+/* What the note says of a proof that was kept before: from when its answers are. */
+static uint64_t noted_after(json_object *about, uint64_t until) {
+        StepRun run = { .note = keep_notes, .proof = { .scope = json_ref(about), .report = json_object_new_array(), .asked_usec = 7, .until = until } };
+        _cleanup_json_ json_object *args = json_object_new_object();
+
+        json_set(args, "scope", json_ref(scope));
+        int r = prove_note(args, &run);
+        uint64_t asked = json_u64(json_at(run.notes, 0), "asked_usec");
+        CHECK_INT(r, asked == 7 ? 0 : -EBUSY); /* the card is there */
+        CHECK(!run.proof.report);
+        json_object_put(run.notes);
+        step_run_done(&run);
+        return asked;
+}
+
+/* The light relies on answers of the same breath and about the same card, or asks itself; and on none twice. */
+static void test_breath(void) {
+        _cleanup_json_ json_object *other = json_object_new_object();
+        uint64_t later = now_monotonic() + 3600 * USEC_PER_SEC;
+
+        CHECK_INT(noted_after(scope, later), 7);
+        CHECK(noted_after(scope, now_monotonic()) != 7);
+        CHECK(noted_after(other, later) != 7);
+}
+
 int main(void) {
         static const char text[] =
                 "{\"slot\": \"2\", \"port\": \"0000:0c:00.0\", \"service\": \"0000:0c:00.0:pcie004\", \"address\": \"0000:0d:00\","
@@ -818,6 +846,7 @@ int main(void) {
         test_kernel_log();
         test_acknowledge();
         test_unknown();
+        test_breath();
         CHECK_INT(json_object_object_length(counted), 17); /* all but goes-on, which has a test of its own */
         json_object_put(counted);
         json_object_put(scope);

@@ -4,20 +4,59 @@
 #include "probe/probe.h"
 #include "step/back/prove.h"
 
+/* From the last answer to the light; longer than writing both down takes. */
+#define BREATH_USEC (50 * USEC_PER_MSEC)
+
+static void drop(StepRun *run) {
+        json_object_put(TAKE_PTR(run->proof.scope));
+        json_object_put(TAKE_PTR(run->proof.report));
+}
+
 int prove_ask(json_object *args, StepRun *run, bool before_power_off, char **ret_why) {
         _cleanup_json_ json_object *scope = probe_scope(json_get(args, "scope"), run->since);
 
         return probes_ask(scope, before_power_off, ret_why);
 }
 
-int prove_note(json_object *args, StepRun *run) {
+int prove_all(json_object *args, StepRun *run, char **ret_why) {
         _cleanup_json_ json_object *scope = probe_scope(json_get(args, "scope"), run->since), *report = NULL;
+
+        drop(run);
+        if (!probes_report(scope, false, &report)) {
+                *ret_why = probes_why(report);
+                return 0;
+        }
+        run->proof.scope = json_ref(json_get(args, "scope"));
+        run->proof.report = TAKE_PTR(report);
+        run->proof.asked_usec = now_wall();
+        run->proof.until = now_monotonic() + BREATH_USEC;
+        return 1;
+}
+
+/* The answers of this breath, whether all of them are yes, and when they were given. */
+static bool answers(json_object *args, StepRun *run, json_object **ret, uint64_t *ret_usec) {
+        _cleanup_json_ json_object *scope = probe_scope(json_get(args, "scope"), run->since);
+
+        if (run->proof.report && now_monotonic() < run->proof.until && json_object_equal(run->proof.scope, json_get(args, "scope"))) {
+                *ret = json_ref(run->proof.report);
+                *ret_usec = run->proof.asked_usec;
+                return true;
+        }
+        bool all = probes_report(scope, false, ret);
+        *ret_usec = now_wall();
+        return all;
+}
+
+int prove_note(json_object *args, StepRun *run) {
+        _cleanup_json_ json_object *report = NULL;
         _cleanup_free_ char *why = NULL;
         json_object *note = json_object_new_object();
+        uint64_t usec = 0;
 
-        bool all = probes_report(scope, false, &report);
+        bool all = answers(args, run, &report, &usec);
+        drop(run);
         json_set(note, "probes", json_ref(report));
-        json_set_u64(note, "asked_usec", now_wall());
+        json_set_u64(note, "asked_usec", usec);
         int r = step_note(run, note);
         if (r < 0)
                 return r;

@@ -19,7 +19,7 @@ static int prove_apply(json_object *args, StepRun *run) {
 static int prove_verify(json_object *args, StepRun *run) {
         _cleanup_free_ char *why = NULL;
 
-        return prove_ask(args, run, false, &why) ? STEP_APPLIED : STEP_NOT_APPLIED;
+        return prove_all(args, run, &why) ? STEP_APPLIED : STEP_NOT_APPLIED;
 }
 
 const StepOps step_prove_safe_ops = {
