@@ -45,6 +45,12 @@ int journal_append(Journal *j, json_object *record) {
         return append_line_durably(j->fd, json_text(record));
 }
 
+/* Outlives us, but not yet the machine. */
+static int append(Journal *j, json_object *record) {
+        json_set_u64(record, "usec", now_wall());
+        return append_line(j->fd, json_text(record));
+}
+
 int journal_append_all(Journal *j, json_object *records) {
         _cleanup_free_ char *text = NULL;
         _cleanup_fclose_ FILE *f = NULL;
@@ -317,7 +323,8 @@ int journal_step(Journal *j, const char *ev, size_t n, const char *text) {
         json_set_u64(record, "n", n);
         if (text)
                 json_set_str(record, "text", text);
-        int r = journal_append(j, record);
+        /* That it is done nobody goes by who finds it begun: that lasts together with what is written behind it. */
+        int r = streq(ev, "done") ? append(j, record) : journal_append(j, record);
         if (r >= 0 && streq(ev, "do") && (j->last_do == SIZE_MAX || n > j->last_do))
                 j->last_do = n;
         return r;

@@ -11,7 +11,8 @@
  *      before  picture, card   how everything is, before anything is taken away or put back; none: it was not begun. card: what the card says of
  *                              itself, where it has by then
  *      card    before, after   what it said later, and what it says behind a restoration
- *      do n, done n            forward; "do" stands before the first write of a step, "done" after verify said applied
+ *      do n, done n            forward; "do" stands before the first write of a step, "done" after verify said applied; "done" is not synced by
+ *                              itself, but together with the next record
  *      back    why             from here the direction is backwards, for ever
  *      undo n, undone n, failed n
  *      write   what, pid, start_time   a write that may be left behind is about to be made by this process; not synced: no writer outlives

@@ -36,6 +36,13 @@ int fsync(int fd) {
         return (int) syscall(SYS_fsync, fd);
 }
 
+static unsigned data_synced;
+
+int fdatasync(int fd) {
+        data_synced++;
+        return (int) syscall(SYS_fdatasync, fd);
+}
+
 static unsigned times_synced(const char *folder, const char *dir) {
         _cleanup_free_ char *path = strf("%s%s\n", dir, folder);
         unsigned n = 0;
@@ -83,6 +90,19 @@ static void test_round_trip(void) {
 }
 
 /* Once it has turned back it never goes forward again, whoever reads it. */
+/* Before a step touches anything its record is on the medium; that it is done gets there together with the next one. */
+static void test_synced(void) {
+        _cleanup_(journal_freep) Journal *j = create("20");
+
+        data_synced = 0;
+        CHECK_INT(journal_step(j, "do", 0, NULL), 0);
+        CHECK_INT(data_synced, 1);
+        CHECK_INT(journal_step(j, "done", 0, NULL), 0);
+        CHECK_INT(data_synced, 1);
+        CHECK_INT(journal_end(j, "safe", "done", "safe to pull", NULL), 0);
+        CHECK_INT(data_synced, 2);
+}
+
 static void test_direction_stays(void) {
         _cleanup_(journal_freep) Journal *j = create("2"), *back = NULL;
 
@@ -520,6 +540,7 @@ int main(void) {
         setenv("SAFE_REMOVE_STATE_DIR", dir, 1);
         setenv("SAFE_REMOVE_RUN_DIR", run, 1);
         test_round_trip();
+        test_synced();
         test_direction_stays();
         test_notes();
         test_card();
