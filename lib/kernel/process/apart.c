@@ -10,6 +10,7 @@
 #include "base/clock.h"
 #include "base/fileio.h"
 #include "kernel/process/apart.h"
+#include "kernel/process/pidfd.h"
 #include "kernel/process/process-stat.h"
 
 enum {
@@ -185,7 +186,10 @@ static bool child_end(pid_t pid, int pipe_fd, ApartAnswer *a) {
  * left to be collected by whoever inherits it. */
 static void child_reap(pid_t pid) {
         uint64_t deadline = now_monotonic() + DEATH_TIMEOUT_MSEC * USEC_PER_MSEC;
+        _cleanup_close_ int fd = -EBADF;
 
+        if (pidfd_open_process(pid, &fd) >= 0)
+                (void) pidfd_wait(fd, DEATH_TIMEOUT_MSEC * USEC_PER_MSEC);
         while (waitpid(pid, NULL, WNOHANG) == 0 && now_monotonic() < deadline)
                 (void) poll(NULL, 0, 1);
 }
