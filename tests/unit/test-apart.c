@@ -157,16 +157,8 @@ static int count_up(void *data, char **ret_text) {
         return 0;
 }
 
-/* Work that can be ended does not go on behind whoever wanted it. */
-static void test_orphan(void) {
-        volatile uint64_t *count = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-        const ApartOptions options = { .interruptible = true, .timeout_usec = 600 * USEC_PER_SEC };
-
-        CHECK((void *) count != MAP_FAILED);
-        pid_t pid = fork();
-        CHECK(pid >= 0);
-        if (pid == 0)
-                _exit(run_apart(count_up, (void *) count, &options, NULL) < 0);
+/* Whoever counts stops with its end. */
+static void check_ends_with(pid_t pid, volatile uint64_t *count) {
         while (*count < 10)
                 (void) poll(NULL, 0, 1);
         CHECK_INT(kill(pid, SIGKILL), 0);
@@ -178,6 +170,19 @@ static void test_orphan(void) {
                 ended = *count == before;
         }
         CHECK(ended);
+}
+
+/* Work that can be ended does not go on behind whoever wanted it. */
+static void test_orphan(void) {
+        volatile uint64_t *count = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+        const ApartOptions options = { .interruptible = true, .timeout_usec = 600 * USEC_PER_SEC };
+
+        CHECK((void *) count != MAP_FAILED);
+        pid_t pid = fork();
+        CHECK(pid >= 0);
+        if (pid == 0)
+                _exit(run_apart(count_up, (void *) count, &options, NULL) < 0);
+        check_ends_with(pid, count);
 }
 
 /* Takes its time of running, not of the clock. */
@@ -235,6 +240,11 @@ static int tell(void *userdata, const char *what, int pid, uint64_t start_time, 
         return t->answer;
 }
 
+static int tell_mortal(void *userdata, const char *what, int pid, uint64_t start_time, bool mortal) {
+        CHECK(mortal);
+        return 0;
+}
+
 /* Nobody makes the machine so full that a slot is not held: who may be left behind does the work himself, and is told of. */
 static void test_no_process_left(void) {
         const ApartOptions options = { .what = "a slot", .timeout_usec = 30 * USEC_PER_SEC };
@@ -279,7 +289,93 @@ static void test_no_process_left(void) {
         apart_set_witness(NULL, NULL);
 }
 
+static unsigned *times; /* shared with those who do the work */
+
+static int say_who(void *data, char **ret_text) {
+        (*times)++;
+        *ret_text = strf("%d %d %s", (int) getpid(), (int) getppid(), (const char *) data);
+        return *ret_text ? 0 : -ENOMEM;
+}
+
+/* Is it a child of ours, and the one that was told of before it began? */
+static void check_who(const Told *told) {
+        const ApartOptions options = { .what = "a slot", .flat = sizeof("slot 2"), .timeout_usec = 30 * USEC_PER_SEC };
+        _cleanup_free_ char *text = NULL, *wanted = NULL;
+
+        CHECK_INT(run_apart(say_who, (char[]) { "slot 2" }, &options, &text), 0);
+        wanted = strf("%d %d slot 2", told->pid, (int) getpid());
+        CHECK_STR(text, wanted);
+        CHECK(!apart_is_alive(told->pid, told->start_time) && kill(told->pid, 0) < 0);
+}
+
+static int last_child(void) {
+        _cleanup_fclose_ FILE *f = fopen("/proc/thread-self/children", "re");
+        int pid = 0;
+
+        while (f && fscanf(f, "%d", &pid) == 1)
+                continue;
+        CHECK(pid > 0);
+        return pid;
+}
+
+static int count_by_reference(void *data, char **ret_text) {
+        return count_up(*(void **) data, ret_text);
+}
+
+/* What somebody who is killed had begun, and a signal ends, ends with him. */
+static void orphan_of_ready(uint64_t *count) {
+        const ApartOptions options = { .what = "a slot", .flat = sizeof(count), .interruptible = true, .timeout_usec = 600 * USEC_PER_SEC };
+        Told told = { 0 };
+
+        apart_set_witness(tell_mortal, &told);
+        apart_make_ready();
+        fork_error = EAGAIN;
+        _exit(run_apart(count_by_reference, &count, &options, NULL) < 0);
+}
+
+static void test_orphan_of_ready(void) {
+        volatile uint64_t *count = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+
+        CHECK((void *) count != MAP_FAILED);
+        pid_t pid = fork();
+        CHECK(pid >= 0);
+        if (pid == 0)
+                orphan_of_ready((uint64_t *) count);
+        check_ends_with(pid, count);
+}
+
+/* A process that was made before makes those that have nothing to know of us. They are ours like others, and where it is gone others do it. */
+static void test_ready(void) {
+        const ApartOptions options = { .what = "a slot", .flat = 1, .timeout_usec = 30 * USEC_PER_SEC };
+        Told told = { 0 };
+
+        times = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+        CHECK((void *) times != MAP_FAILED);
+        apart_set_witness(tell, &told);
+        apart_make_ready();
+        fork_error = EAGAIN; /* it needs none */
+        check_who(&told);
+        check_who(&told);
+        CHECK_INT(*times, 2);
+
+        told.answer = -ENOSPC;
+        CHECK_INT(run_apart(say_who, (char[]) { "" }, &options, NULL), -ENOSPC);
+        CHECK_INT(*times, 2);
+
+        /* Killed is the one that waits for the next order, and with the next one the one that would have made another. */
+        told.answer = fork_error = 0;
+        for (unsigned i = 0; i < 2; i++) {
+                int ready = last_child();
+                CHECK_INT(kill(ready, SIGKILL), 0);
+                CHECK_INT(waitpid(ready, NULL, 0), ready);
+                check_who(&told);
+                CHECK_INT(*times, 3 + i);
+        }
+        apart_set_witness(NULL, NULL);
+}
+
 int main(void) {
+        (void) signal(SIGPIPE, SIG_IGN);
         test_cannot_look();
         test_no_process_left();
         test_answers();
@@ -287,5 +383,7 @@ int main(void) {
         test_does_not_end();
         test_orphan();
         test_stopped();
+        test_orphan_of_ready();
+        test_ready();
         return EXIT_SUCCESS;
 }

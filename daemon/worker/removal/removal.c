@@ -319,6 +319,8 @@ int worker_run(WorkerIo *io, json_object *request) {
         _cleanup_(removal_done) Removal m = { .io = io, .lock = -EBADF, .started = now_monotonic() };
         bool press = streq_ptr(json_str(request, "trigger"), "button");
 
+        apart_make_ready();
+
         int r = understand(io, request, press, &m.request);
         if (r < 0)
                 return r;

@@ -10,6 +10,7 @@
 #include "daemon/worker/view.h"
 #include "engine/records.h"
 #include "kernel/pci/pcie-slot.h"
+#include "kernel/process/apart.h"
 #include "plan/restore.h"
 #include "plan/scope/scope.h"
 #include "removal.h"
@@ -138,6 +139,7 @@ int restoration_resume(Removal *m, bool back) {
 int worker_restore(WorkerIo *io, json_object *request) {
         _cleanup_(removal_done) Removal m = { .io = io, .lock = -EBADF, .started = now_monotonic() };
 
+        apart_make_ready();
         int r = restoration_understand(io, request, &m.request);
         if (r < 0)
                 return r;

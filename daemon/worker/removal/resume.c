@@ -7,6 +7,7 @@
 #include "daemon/worker/verbs.h"
 #include "engine/engine.h"
 #include "engine/state-dir.h"
+#include "kernel/process/apart.h"
 #include "config.h"
 #include "removal.h"
 
@@ -177,6 +178,7 @@ static int resume(WorkerIo *io, const char *id, bool back, const GiveBack *g) {
 }
 
 int worker_resume(WorkerIo *io, const char *id, bool back) {
+        apart_make_ready();
         return resume(io, id, back, &(GiveBack) { 0 });
 }
 

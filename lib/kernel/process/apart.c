@@ -12,6 +12,7 @@
 #include "kernel/process/apart.h"
 #include "kernel/process/pidfd.h"
 #include "kernel/process/process-stat.h"
+#include "kernel/process/ready.h"
 
 enum {
         /* How often running work asks whether it was cancelled. There is no event to wait for that would not need the
@@ -23,6 +24,7 @@ enum {
         DEATH_TIMEOUT_MSEC = 10 * 1000,
 
         TEXT_MAX = 16 * 1024 * 1024,
+        ORDER_MAX = 8 * 1024,
 };
 
 /* Nothing but a stop keeps us from asking for so long. */
@@ -182,6 +184,108 @@ static bool child_end(pid_t pid, int pipe_fd, ApartAnswer *a) {
         return r < 0;
 }
 
+/* A process that is to do the work, and our ends of the pipes to it. */
+typedef struct Child {
+        pid_t pid;
+        int answer, go;
+} Child;
+
+static void child_close(Child *c) {
+        closep(&c->answer);
+        closep(&c->go);
+}
+
+/* The two pipes: of each our end, and the child's. */
+static int pipes_make(Child *ret, int theirs[static READY_FDS]) {
+        int answer[2], gate[2];
+
+        if (pipe2(answer, O_CLOEXEC) < 0)
+                return -errno;
+        if (pipe2(gate, O_CLOEXEC) < 0) {
+                int error = errno;
+                close(answer[0]);
+                close(answer[1]);
+                return -error;
+        }
+        *ret = (Child) { .answer = answer[0], .go = gate[1] };
+        theirs[0] = answer[1];
+        theirs[1] = gate[0];
+        return 0;
+}
+
+static void theirs_close(int theirs[static READY_FDS]) {
+        for (size_t i = 0; i < READY_FDS; i++)
+                close(theirs[i]);
+}
+
+/* What a child of ready.h does, told through its gate: this, and the data. Then comes the byte that lets it begin. */
+typedef struct Order {
+        apart_work_t work;
+        pid_t parent;
+        bool interruptible;
+        size_t n;
+        char data[ORDER_MAX];
+} Order;
+
+static bool read_all(int fd, void *data, size_t length) {
+        for (char *p = data; length > 0;) {
+                ssize_t n = read(fd, p, length);
+                if (n < 0 && errno == EINTR)
+                        continue;
+                if (n <= 0)
+                        return false;
+                p += n;
+                length -= (size_t) n;
+        }
+        return true;
+}
+
+static void ordered(const int fds[static READY_FDS]) {
+        static Order o;
+        char go;
+
+        if (read_all(fds[1], &o, offsetof(Order, data)) && o.n <= sizeof(o.data) && read_all(fds[1], o.data, o.n) && read_all(fds[1], &go, 1))
+                child(fds[0], o.parent, o.interruptible, o.work, o.data);
+        _exit(EXIT_FAILURE); /* nobody needs it, or it must not begin */
+}
+
+/* The next one, which is asked for beforehand. A copy of this process has none: its descriptors are others' there. */
+static struct {
+        pid_t owner; /* 0: none is asked for */
+        Child child;
+} next;
+
+static void ask_for_next(void) {
+        int theirs[READY_FDS];
+
+        if (next.owner == getpid() || pipes_make(&next.child, theirs) < 0)
+                return;
+        next.owner = ready_ask(theirs) >= 0 ? getpid() : 0;
+        theirs_close(theirs);
+        if (next.owner == 0)
+                child_close(&next.child);
+}
+
+void apart_make_ready(void) {
+        if (ready_make(ordered) >= 0)
+                ask_for_next();
+}
+
+/* False: somebody else has to be made. */
+static bool take_ready(apart_work_t work, const void *data, const ApartOptions *options, Child *ret) {
+        Order o = { .work = work, .parent = getpid(), .interruptible = options->interruptible, .n = options->flat };
+
+        if (next.owner != getpid() || options->flat > sizeof(o.data))
+                return false;
+        _cleanup_(child_close) Child c = next.child;
+        next.owner = 0;
+        memcpy(o.data, data, o.n);
+        if (ready_take(&c.pid) < 0 || !write_all(c.go, &o, offsetof(Order, data) + o.n))
+                return false;
+        *ret = (Child) { .pid = c.pid, .answer = TAKE_FD(c.answer), .go = TAKE_FD(c.go) };
+        return true;
+}
+
 /* Collects a child that has answered or died, which is over in a moment: it is to be seen that nobody is at it any more. One that hangs is
  * left to be collected by whoever inherits it. */
 static void child_reap(pid_t pid) {
@@ -225,46 +329,55 @@ static int child_watch(Apart *w, uint64_t until, char **ret_text) {
         }
 }
 
+static int fork_here(apart_work_t work, void *data, const ApartOptions *options, bool is_told, Child *ret) {
+        _cleanup_(child_close) Child c = { .answer = -EBADF, .go = -EBADF };
+        int theirs[READY_FDS];
+
+        int r = pipes_make(&c, theirs);
+        if (r < 0)
+                return r;
+        pid_t parent = getpid(), pid = fork();
+        if (pid == 0) {
+                char go;
+                close(c.go);
+                if (is_told && !read_all(theirs[1], &go, 1))
+                        _exit(EXIT_FAILURE);
+                child(theirs[0], parent, options->interruptible, work, data);
+        }
+        int error = errno;
+        theirs_close(theirs); /* our copy must go, or a dead child would not end the pipe */
+        if (pid < 0)
+                return -error;
+        *ret = (Child) { .pid = pid, .answer = TAKE_FD(c.answer), .go = TAKE_FD(c.go) };
+        return 0;
+}
+
 int apart_start(apart_work_t work, void *data, const ApartOptions *options, Apart *ret) {
-        int fds[2];
+        _cleanup_(child_close) Child c = { .answer = -EBADF, .go = -EBADF };
+        bool is_told = options->what && witness.told, is_ready;
 
         *ret = (Apart) { .reader = -EBADF };
         if (time_has_ended())
                 return -ETIME;
-        if (pipe2(fds, O_CLOEXEC) < 0)
-                return -errno;
-        _cleanup_close_ int reader = fds[0];
-        _cleanup_close_ int writer = fds[1];
-        if (pipe2(fds, O_CLOEXEC) < 0)
-                return -errno;
-        _cleanup_close_ int gate = fds[0];
-        _cleanup_close_ int go = fds[1];
-        bool is_told = options->what && witness.told;
-
-        pid_t parent = getpid(), pid = fork();
-        if (pid < 0)
-                return -errno;
-        if (pid == 0 && is_told) {
-                char c;
-                close(go);
-                if (read(gate, &c, 1) != 1)
-                        _exit(EXIT_FAILURE);
-        }
-        if (pid == 0)
-                child(writer, parent, options->interruptible, work, data);
+        is_ready = is_told && options->flat > 0 && take_ready(work, data, options, &c);
+        int r = is_ready ? 0 : fork_here(work, data, options, is_told, &c);
+        if (r < 0)
+                return r;
 
         /* Done on this side, before it begins: it may be a while until it runs for the first time. */
         if (options->outlives)
-                (void) setpgid(pid, pid);
+                (void) setpgid(c.pid, c.pid);
 
-        int r = is_told ? apart_begins(options->what, pid, options->interruptible, go) : 0;
-        close(TAKE_FD(go));
+        if (is_told)
+                r = apart_begins(options->what, c.pid, options->interruptible, c.go);
+        close(TAKE_FD(c.go));
+        if (is_ready)
+                ask_for_next();
         if (r < 0) {
-                child_reap(pid);
+                child_reap(c.pid);
                 return r;
         }
-        /* Our copy of the writer goes with this function, or a dead child would not end the pipe. */
-        *ret = (Apart) { .pid = pid, .reader = TAKE_FD(reader), .options = *options, .deadline = now_monotonic() + time_for(options->timeout_usec) };
+        *ret = (Apart) { .pid = c.pid, .reader = TAKE_FD(c.answer), .options = *options, .deadline = now_monotonic() + time_for(options->timeout_usec) };
         return 0;
 }
 

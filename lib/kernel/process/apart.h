@@ -13,6 +13,7 @@ typedef int (*apart_work_t)(void *data, char **ret_text);
 typedef struct ApartOptions {
         const char *what;       /* what it changes, for a person; NULL: it only looks */
         bool interruptible;     /* a signal ends the work; otherwise it is left behind when its time is over */
+        size_t flat;            /* of the data, where none of its bytes points anywhere: then apart_make_ready() has made it cheaper; 0: unknown */
         bool outlives;          /* it is to go on when the teller has ended: no signal to that one's group reaches it */
         uint64_t timeout_usec;
 
@@ -38,6 +39,9 @@ bool apart_is_alive(int pid, uint64_t start_time);
 /* This process may be left behind itself, and nobody waits for its answer: from now on it does what it has to do even where the machine has no
  * process or descriptor left for another one, and is then what the witness is told of. */
 void apart_be_expendable(void);
+
+/* Work with flat data is done by children of a process that is made now, as long as that lasts (ready.h). */
+void apart_make_ready(void);
 
 /* What the work returned; -ETIME when the time was over and it was ended, or was not begun for that (base/clock.h), -ECANCELED likewise;
  * -EINPROGRESS when it was left behind, also what a signal should have ended and has not;

@@ -10,18 +10,15 @@ enum {
         AGAIN_MSEC = 10,
 };
 
-typedef struct Write {
-        const char *path, *value;
-} Write;
-
+/* The data is the path, and behind its end the value. */
 static int write_value(void *data, char **ret_text) {
-        const Write *w = data;
+        const char *path = data, *value = path + strlen(path) + 1;
 
-        _cleanup_close_ int fd = open(w->path, O_WRONLY | O_TRUNC | O_CLOEXEC | O_NOCTTY);
+        _cleanup_close_ int fd = open(path, O_WRONLY | O_TRUNC | O_CLOEXEC | O_NOCTTY);
         if (fd < 0)
                 return -errno;
         /* Whoever ends this process for good lets it return no more: it was stopped in the middle, and goes on. */
-        while (write(fd, w->value, strlen(w->value)) < 0) {
+        while (write(fd, value, strlen(value)) < 0) {
                 if (errno != EINTR)
                         return -errno;
                 (void) poll(NULL, 0, AGAIN_MSEC);
@@ -30,15 +27,20 @@ static int write_value(void *data, char **ret_text) {
 }
 
 int kernel_write(const char *path, const char *value, const WriteOptions *options) {
-        _cleanup_free_ char *what = strf("%s > %s", value, path);
-        Write w = { .path = path, .value = value };
+        size_t n = strlen(path) + 1, length = n + strlen(value) + 1;
+        _cleanup_free_ char *what = strf("%s > %s", value, path), *data = malloc(length);
         const ApartOptions apart = {
                 .what = what,
+                .flat = length,
                 .interruptible = options->kind == WRITE_INTERRUPTIBLE,
                 .timeout_usec = options->timeout_usec,
                 .cancelled = options->cancelled,
                 .userdata = options->userdata,
         };
 
-        return what ? run_apart(write_value, &w, &apart, NULL) : -ENOMEM;
+        if (!what || !data)
+                return -ENOMEM;
+        memcpy(data, path, n);
+        memcpy(data + n, value, length - n);
+        return run_apart(write_value, data, &apart, NULL);
 }
