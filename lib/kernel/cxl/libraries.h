@@ -1,0 +1,38 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+#include "base/json.h"
+#include "base/util.h"
+
+/* What libcxl, libdaxctl and libndctl see of this machine's memory cards, each asked in a process of its own (library.h): one that waits for udev
+ * keeps none of the others. An array of three:
+ *      {"library": "libcxl", "memdevs": [{"name", "bdf", "serial"}],
+ *       "regions": [{"name", "start", "size", "targets": [{"position", "decoder", "memdev"}]}], "said": ["line"]}
+ *      {"library": "libdaxctl", "daxes": [{"name", "start", "size", "driven"}], "said"}
+ *      {"library": "libndctl", "namespaces": [{"name", "region", "start", "size"}], "said"}
+ * A key that is not there is one that the library does not know (it has numbers that stand for that, and zeros for what it could not parse);
+ * `said` is what it logged: each line is an error, and mostly of something that it has left out.
+ *      {"library", "silent": "why"}
+ * is one that has not answered. */
+typedef struct Libraries Libraries;
+
+/* Asks all three. gone (borrowed; NULL: nothing): an array of PCI functions of which none may be there any more before they look. What cannot be
+ * started is silent. 0 or -ENOMEM. */
+int libraries_ask(json_object *gone, Libraries **ret);
+
+/* Takes the answers that there are, and waits for the others for so long at most. True: nobody is waited for any more. */
+bool libraries_hear(Libraries *l, uint64_t wait_usec);
+
+/* The same for whoever must not be late because of udev: waits for as long as its queue is empty. They are silent for no other reason
+ * then, but for their 2 s. */
+bool libraries_hear_unless_busy(Libraries *l);
+
+/* All have answered, or could not be asked: there is nothing that more time would change. */
+bool libraries_have_spoken(const Libraries *l);
+
+/* The document, by what has been heard so far. New reference. */
+json_object *libraries_seen(const Libraries *l);
+
+/* Ends those that have not answered. */
+void libraries_free(Libraries *l);
+DEFINE_CLEANUP_FUNC(Libraries, libraries_free)

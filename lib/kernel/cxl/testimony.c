@@ -1,0 +1,270 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "base/span.h"
+#include "kernel/cxl/testimony.h"
+
+typedef struct Kind {
+        const char *library, *list;
+        const char *numbers[2], *words[2];      /* keys that must be the same where both know them */
+} Kind;
+
+static const Kind kinds[] = {
+        { "libcxl", "memdevs", { NULL }, { "bdf", "serial" } },
+        { "libcxl", "regions", { "start", "size" }, { NULL } },
+        { "libdaxctl", "daxes", { "start", "size" }, { NULL } },
+        { "libndctl", "namespaces", { "size" }, { "region" } },
+};
+
+/* What it does, in words; taken over. */
+static void add(json_object *found, json_object *answer, bool contradicts, char *does) {
+        const char *library = json_str(answer, "library");
+        _cleanup_free_ char *owned = does;
+        json_object *o = json_object_new_object();
+
+        json_set_str(o, "library", library);
+        json_set_bool(o, "contradicts", contradicts);
+        json_set_strf(o, "text", "%s %s", library, owned ?: "says something for which there is no memory");
+        json_object_array_add(found, o);
+}
+
+static json_object *by_name(json_object *list, const char *name) {
+        for (size_t i = 0; i < json_len(list); i++)
+                if (name && streq_ptr(json_str(json_at(list, i), "name"), name))
+                        return json_at(list, i);
+        return NULL;
+}
+
+static bool is_known(json_object *o, const char *key, json_type type) {
+        return json_object_is_type(json_get(o, key), type);
+}
+
+static bool has_text(json_object *array, const char *text) {
+        for (size_t i = 0; i < json_len(array); i++)
+                if (text && streq_ptr(json_object_get_string(json_at(array, i)), text))
+                        return true;
+        return false;
+}
+
+static bool is_on_ranges(json_object *card, json_object *o) {
+        json_object *ranges = json_array(card, "ranges");
+
+        for (size_t i = 0; i < json_len(ranges); i++) {
+                json_object *range = json_at(ranges, i);
+                if (!json_flag(range, "goes_with_power") &&
+                    span_overlaps(json_u64(o, "start"), json_u64(o, "size"), json_u64(range, "start"), json_u64(range, "size")))
+                        return true;
+        }
+        return false;
+}
+
+static bool is_cards_memdev(json_object *ours, const char *name) {
+        return json_flag(by_name(json_array(ours, "memdevs"), name), "card");
+}
+
+/* By what the library says of it. */
+static bool is_said_to_be_cards(json_object *ours, json_object *theirs) {
+        json_object *targets = json_array(theirs, "targets");
+
+        if (has_text(json_array(ours, "functions"), json_str(theirs, "bdf")) || is_on_ranges(ours, theirs))
+                return true;
+        for (size_t i = 0; i < json_len(targets); i++)
+                if (is_cards_memdev(ours, json_str(json_at(targets, i), "memdev")))
+                        return true;
+        return false;
+}
+
+static json_object *target_at(json_object *targets, uint64_t position) {
+        for (size_t i = 0; i < json_len(targets); i++)
+                if (json_u64(json_at(targets, i), "position") == position)
+                        return json_at(targets, i);
+        return NULL;
+}
+
+static bool is_other_word(json_object *ours, json_object *theirs, const char *key) {
+        return is_known(ours, key, json_type_string) && is_known(theirs, key, json_type_string) && !streq(json_str(ours, key), json_str(theirs, key));
+}
+
+static void compare_targets(json_object *found, json_object *answer, json_object *ours, json_object *theirs) {
+        json_object *here = json_array(ours, "targets"), *there = json_array(theirs, "targets");
+        const char *name = json_str(theirs, "name");
+
+        if (!here || !there)
+                return;
+        if (json_len(here) != json_len(there))
+                add(found, answer, true, strf("reads %zu targets of %s, and the kernel shows us %zu", json_len(there), name, json_len(here)));
+        for (size_t i = 0; i < json_len(there); i++) {
+                json_object *o = json_at(there, i), *t = target_at(here, json_u64(o, "position"));
+                if (t && !is_other_word(t, o, "decoder") && !is_other_word(t, o, "memdev"))
+                        continue;
+                add(found, answer, true, strf("reads %s of %s as target %ju of %s, and the kernel shows us %s of %s", json_str(o, "decoder") ?: "?",
+                                              json_str(o, "memdev") ?: "?", (uintmax_t) json_u64(o, "position"), name,
+                                              json_str(t, "decoder") ?: "none", json_str(t, "memdev") ?: "none"));
+        }
+}
+
+static void compare(const Kind *kind, json_object *found, json_object *answer, json_object *ours, json_object *theirs) {
+        const char *name = json_str(theirs, "name");
+
+        for (size_t i = 0; i < ELEMENTSOF(kind->words) && kind->words[i]; i++)
+                if (is_other_word(ours, theirs, kind->words[i]))
+                        add(found, answer, true, strf("reads %s as the %s of %s, and the kernel shows us %s", json_str(theirs, kind->words[i]),
+                                                      kind->words[i], name, json_str(ours, kind->words[i])));
+        for (size_t i = 0; i < ELEMENTSOF(kind->numbers) && kind->numbers[i]; i++) {
+                const char *key = kind->numbers[i];
+                uint64_t here = json_u64(ours, key), there = json_u64(theirs, key);
+                if (is_known(ours, key, json_type_int) && is_known(theirs, key, json_type_int) && here != there)
+                        add(found, answer, true, strf("reads 0x%jx as the %s of %s, and the kernel shows us 0x%jx", (uintmax_t) there, key, name,
+                                                      (uintmax_t) here));
+        }
+        compare_targets(found, answer, ours, theirs);
+}
+
+static void look_for_others(const Kind *kind, json_object *found, json_object *answer, json_object *ours) {
+        json_object *list = json_array(answer, kind->list);
+
+        for (size_t i = 0; i < json_len(list); i++) {
+                json_object *theirs = json_at(list, i), *same = by_name(json_array(ours, kind->list), json_str(theirs, "name"));
+                if (json_flag(same, "card"))
+                        compare(kind, found, answer, same, theirs);
+                else if (is_said_to_be_cards(ours, theirs))
+                        add(found, answer, true, strf(same ? "sees %s as the card's, and the kernel shows us that it is not" :
+                                                             "sees %s on the card, which the kernel does not show us",
+                                                      json_str(theirs, "name") ?: "something without a name"));
+        }
+}
+
+/* One that has logged an error may have left out what it does not see. */
+static void look_for_missing(const Kind *kind, json_object *found, json_object *answer, json_object *ours) {
+        json_object *list = json_array(ours, kind->list), *said = json_array(answer, "said");
+
+        for (size_t i = 0; i < json_len(list); i++) {
+                json_object *o = json_at(list, i);
+                const char *name = json_str(o, "name");
+                if (!json_flag(o, "card") || by_name(json_array(answer, kind->list), name))
+                        continue;
+                add(found, answer, json_len(said) == 0, strf("does not see %s", name ?: "?"));
+        }
+}
+
+static json_object *answer_of(json_object *theirs, const char *library) {
+        for (size_t i = 0; i < json_len(theirs); i++)
+                if (streq_ptr(json_str(json_at(theirs, i), "library"), library))
+                        return json_at(theirs, i);
+        return NULL;
+}
+
+static bool has_any(json_object *ours, const char *library) {
+        for (size_t k = 0; k < ELEMENTSOF(kinds); k++) {
+                json_object *list = streq(kinds[k].library, library) ? json_array(ours, kinds[k].list) : NULL;
+                for (size_t i = 0; i < json_len(list); i++)
+                        if (json_flag(json_at(list, i), "card"))
+                                return true;
+        }
+        return false;
+}
+
+static char *joined(json_object *lines) {
+        char *text = NULL;
+
+        for (size_t i = 0; i < json_len(lines); i++) {
+                const char *line = json_object_get_string(json_at(lines, i));
+                char *longer = line ? strf("%s%s%s", text ?: "", text ? "; " : "", line) : NULL;
+                if (!line)
+                        continue;
+                free(text);
+                text = longer;
+        }
+        return text;
+}
+
+/* Each that has not said all, once. */
+static void add_notes(json_object *found, json_object *theirs) {
+        for (size_t i = 0; i < json_len(theirs); i++) {
+                json_object *answer = json_at(theirs, i);
+                const char *silent = json_str(answer, "silent");
+                _cleanup_free_ char *said = joined(json_array(answer, "said"));
+
+                if (silent)
+                        add(found, answer, false, strf("%s", silent));
+                else if (said)
+                        add(found, answer, false, strf("may have left something out: %s", said));
+        }
+}
+
+json_object *testimony_against(json_object *ours, json_object *theirs) {
+        json_object *found = json_object_new_array();
+        _cleanup_json_ json_object *of_card = json_object_new_array();
+
+        if (!json_object_is_type(theirs, json_type_array))
+                return found;
+        for (size_t k = 0; k < ELEMENTSOF(kinds); k++) {
+                json_object *answer = answer_of(theirs, kinds[k].library);
+                if (!json_array(answer, kinds[k].list))
+                        continue;
+                look_for_others(&kinds[k], found, answer, ours);
+                look_for_missing(&kinds[k], found, answer, ours);
+        }
+        /* Of a network card nobody has to hear that libndctl is silent. */
+        for (size_t i = 0; i < json_len(theirs); i++)
+                if (has_any(ours, json_str(json_at(theirs, i), "library") ?: ""))
+                        json_object_array_add(of_card, json_ref(json_at(theirs, i)));
+        add_notes(found, of_card);
+        return found;
+}
+
+/* Names are given out again, and so are addresses of PCI functions, but not in the same slot while it has no power. */
+static bool is_left_memdev(json_object *scope, json_object *memdev) {
+        const char *bdf = json_str(memdev, "bdf"), *address = json_str(scope, "address");
+        json_object *memdevs = json_array(scope, "memdevs");
+
+        if (bdf)
+                return has_text(json_array(scope, "functions"), bdf) || (address && *address && startswith(bdf, address));
+        for (size_t i = 0; i < json_len(memdevs); i++)
+                if (streq_ptr(json_str(json_at(memdevs, i), "serial"), json_str(memdev, "serial") ?: ""))
+                        return true;
+        return false;
+}
+
+static bool is_left(json_object *scope, const char *list, json_object *o) {
+        if (streq(list, "memdevs"))
+                return is_left_memdev(scope, o);
+        if (streq(list, "daxes") && !json_flag(o, "driven"))
+                return false;
+        return (streq(list, "daxes") || json_len(json_array(scope, "functions")) > 0) && is_on_ranges(scope, o);
+}
+
+static bool is_memory(json_object *scope) {
+        json_object *ranges = json_array(scope, "ranges");
+
+        for (size_t i = 0; i < json_len(ranges); i++)
+                if (!json_flag(json_at(ranges, i), "goes_with_power"))
+                        return true;
+        return json_len(json_array(scope, "memdevs")) > 0 || json_flag(scope, "memory_unknown");
+}
+
+json_object *testimony_left(json_object *scope, json_object *theirs) {
+        json_object *found = json_object_new_array();
+
+        if (!json_object_is_type(theirs, json_type_array))
+                return found;
+        for (size_t k = 0; k < ELEMENTSOF(kinds); k++) {
+                json_object *answer = answer_of(theirs, kinds[k].library), *list = json_array(answer, kinds[k].list);
+                for (size_t i = 0; i < json_len(list); i++) {
+                        json_object *o = json_at(list, i);
+                        const char *name = json_str(o, "name") ?: "something without a name", *serial = json_str(o, "serial");
+                        if (!is_left(scope, kinds[k].list, o))
+                                continue;
+                        add(found, answer, true, json_has(o, "start") ? strf("sees %s at 0x%jx", name, (uintmax_t) json_u64(o, "start")) :
+                                                 serial ? strf("sees %s with serial %s", name, serial) : strf("sees %s", name));
+                }
+        }
+        if (is_memory(scope))
+                add_notes(found, theirs);
+        return found;
+}
+
+json_object *testimony_contradiction(json_object *found) {
+        for (size_t i = 0; i < json_len(found); i++)
+                if (json_flag(json_at(found, i), "contradicts"))
+                        return json_at(found, i);
+        return NULL;
+}

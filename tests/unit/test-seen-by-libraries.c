@@ -1,0 +1,155 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* On the recorded machine "storage": what the libraries are heard to see, and that none of their ways to go wrong is ours. What udev says of its queue
+ * is scripted here, in front of libudev. */
+#include <fcntl.h>
+#include <libudev.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include "kernel/cxl/libraries.h"
+#include "test.h"
+
+#define BUS "/sys/devices/platform/ACPI0017:00/root0/nvdimm-bridge0/ndbus0"
+#define REGION "/sys/devices/platform/ACPI0017:00/root0/decoder0.0/region0"
+
+static bool busy; /* udev's queue is */
+
+int udev_queue_get_queue_is_empty(struct udev_queue *queue) {
+        return !busy;
+}
+
+int access(const char *path, int mode) {
+        if (streq(path, "/run/udev/queue"))
+                return busy ? 0 : -1;
+        return (int) syscall(SYS_faccessat, AT_FDCWD, path, mode);
+}
+
+static json_object *answer_of(json_object *seen, const char *library) {
+        for (size_t i = 0; i < json_len(seen); i++)
+                if (streq_ptr(json_str(json_at(seen, i), "library"), library))
+                        return json_at(seen, i);
+        CHECK(!"the library is in the document");
+        return NULL;
+}
+
+static json_object *named(json_object *answer, const char *list, const char *name) {
+        for (size_t i = 0; i < json_len(json_array(answer, list)); i++)
+                if (streq_ptr(json_str(json_at(json_array(answer, list), i), "name"), name))
+                        return json_at(json_array(answer, list), i);
+        return NULL;
+}
+
+/* All of them answer. */
+static json_object *ask(void) {
+        _cleanup_(libraries_freep) Libraries *l = NULL;
+
+        CHECK_INT(libraries_ask(NULL, &l), 0);
+        CHECK(libraries_hear_unless_busy(l));
+        json_object *seen = libraries_seen(l);
+        for (size_t i = 0; i < json_len(seen); i++)
+                CHECK_STR(json_str(json_at(seen, i), "silent"), NULL);
+        return seen;
+}
+
+static void test_all(void) {
+        _cleanup_json_ json_object *seen = ask();
+        json_object *cxl = answer_of(seen, "libcxl"), *region = named(cxl, "regions", "region0");
+        json_object *target = json_at(json_array(region, "targets"), 0), *ns = named(answer_of(seen, "libndctl"), "namespaces", "namespace0.3");
+
+        CHECK_STR(json_str(named(cxl, "memdevs", "mem1"), "serial"), "0x2");
+        CHECK_STR(json_str(named(cxl, "memdevs", "mem1"), "bdf"), "0000:0e:00.0");
+        CHECK_INT(json_u64(region, "start"), 0x490000000);
+        CHECK_INT(json_u64(region, "size"), 0x20000000);
+        CHECK_STR(json_str(target, "decoder"), "decoder3.0");
+        CHECK_STR(json_str(target, "memdev"), "mem1");
+        CHECK_INT(json_u64(named(answer_of(seen, "libdaxctl"), "daxes", "dax0.1"), "start"), 0x496200000);
+        CHECK_STR(json_str(ns, "region"), "region0");
+        CHECK_INT(json_u64(ns, "start"), 0x49b000000);
+        CHECK_INT(json_u64(ns, "size"), 0x2000000);
+        CHECK(!named(answer_of(seen, "libndctl"), "namespaces", "namespace0.6")); /* what the next one is made of */
+        CHECK_INT(json_len(json_array(cxl, "said")), 0);
+}
+
+static char *read_all(const char *path) {
+        char text[256] = "";
+        _cleanup_close_ int fd = open(path, O_RDONLY | O_CLOEXEC);
+
+        CHECK(fd >= 0 && read(fd, text, sizeof(text) - 1) > 0);
+        return strdup(text);
+}
+
+/* What cannot be read is not known, and keeps nobody. Without `interleave_ways` the library's own number is four thousand million. */
+static void test_unreadable(void) {
+        _cleanup_free_ char *ways = read_all(REGION "/interleave_ways"), *serial = read_all("/sys/bus/cxl/devices/mem1/serial");
+
+        CHECK_INT(unlink(REGION "/interleave_ways"), 0);
+        CHECK_INT(unlink("/sys/bus/cxl/devices/mem1/serial"), 0);
+        _cleanup_json_ json_object *seen = ask();
+        json_object *cxl = answer_of(seen, "libcxl");
+        CHECK(named(cxl, "regions", "region0") && !json_has(named(cxl, "regions", "region0"), "targets"));
+        CHECK(named(cxl, "memdevs", "mem1") && !json_has(named(cxl, "memdevs", "mem1"), "serial"));
+        test_put(REGION "/interleave_ways", ways);
+        test_put("/sys/bus/cxl/devices/mem1/serial", serial);
+
+        CHECK_INT(unlink("/dev/cxl/mem1"), 0);
+        _cleanup_json_ json_object *less = ask();
+        CHECK(!named(answer_of(less, "libcxl"), "memdevs", "mem1"));
+        CHECK(json_len(json_array(answer_of(less, "libcxl"), "said")) > 0);
+        test_put("/dev/cxl/mem1", "");
+}
+
+static bool has_heard_the_first(Libraries *l) {
+        (void) libraries_hear(l, 0);
+        _cleanup_json_ json_object *seen = libraries_seen(l);
+
+        return !json_has(json_at(seen, 0), "silent");
+}
+
+/* libdaxctl does not wait for udev. */
+static void test_busy(void) {
+        _cleanup_(libraries_freep) Libraries *l = NULL;
+        uint64_t begin = now_monotonic();
+
+        /* They look at the queue where the kernel can tell them that it is through itself. */
+        test_put("/sys/bus/cxl/flush", "");
+        test_put(BUS "/wait_probe", "1\n");
+        busy = true;
+        CHECK_INT(libraries_ask(NULL, &l), 0);
+        WAIT_FOR(has_heard_the_first(l));
+        CHECK(!libraries_hear_unless_busy(l));
+        _cleanup_json_ json_object *seen = libraries_seen(l);
+        CHECK(named(answer_of(seen, "libdaxctl"), "daxes", "dax0.1"));
+        CHECK_STR(json_str(answer_of(seen, "libcxl"), "silent"), "has not answered yet: udev's queue is busy");
+        CHECK_STR(json_str(answer_of(seen, "libndctl"), "silent"), "has not answered yet: udev's queue is busy");
+
+        /* Whoever waits for them waits for 2 s at most: a list alone would take them 5 s. */
+        CHECK(libraries_hear(l, UINT64_MAX / 2));
+        _cleanup_json_ json_object *late = libraries_seen(l);
+        CHECK_STR(json_str(answer_of(late, "libcxl"), "silent"), "has not answered within 2 s: udev's queue is busy");
+        CHECK(now_monotonic() - begin >= 2 * USEC_PER_SEC);
+        busy = false;
+}
+
+/* They look when the card is gone, and not before. */
+static void test_gone(void) {
+        _cleanup_(libraries_freep) Libraries *l = NULL;
+        _cleanup_json_ json_object *gone = json_object_new_array(), *seen = NULL;
+
+        json_append_str(gone, "0000:0e:00.0");
+        CHECK_INT(libraries_ask(gone, &l), 0);
+        CHECK(!libraries_hear(l, 50 * USEC_PER_MSEC));
+        CHECK_INT(rename("/sys/bus/cxl/devices/mem1", "/sys/bus/cxl/mem1"), 0);
+        CHECK_INT(rename("/sys/bus/pci/devices/0000:0e:00.0", "/sys/bus/pci/0000:0e:00.0"), 0);
+        CHECK(libraries_hear(l, UINT64_MAX / 2));
+        seen = libraries_seen(l);
+        CHECK(named(answer_of(seen, "libcxl"), "memdevs", "mem0") && !named(answer_of(seen, "libcxl"), "memdevs", "mem1"));
+        CHECK(json_has(named(answer_of(seen, "libdaxctl"), "daxes", "dax0.1"), "driven"));
+}
+
+int main(void) {
+        test_all();
+        test_unreadable();
+        test_busy();
+        test_gone();
+        return EXIT_SUCCESS;
+}
