@@ -5,6 +5,7 @@
 #include "engine/engine.h"
 #include "engine/records.h"
 #include "kernel/cxl/card-state.h"
+#include "kernel/cxl/libraries.h"
 #include "plan/finish.h"
 #include "plan/restore.h"
 #include "page.h"
@@ -43,16 +44,44 @@ static int plan_the_rest(Request *request, const PlanRequest *planner, Plan **re
         return r < 0 ? r : 1;
 }
 
+/* By this look at the machine, and what the libraries see of it. They are asked while the records are read, and none is waited for that waits for
+ * udev. */
+static int plan_the_removal(Request *request, Plan **ret) {
+        _cleanup_(libraries_freep) Libraries *libraries = NULL;
+        _cleanup_json_ json_object *seen = NULL;
+
+        int r = libraries_ask(NULL, &libraries);
+        if (r >= 0)
+                r = request_find_under_way(request);
+        if (r < 0)
+                return r;
+        (void) libraries_hear_unless_busy(libraries);
+        seen = libraries_seen(libraries);
+        PlanRequest planner = request_for_planner(request);
+        planner.libraries = seen;
+        planner.ask_card = &request->card;
+        return plan_removal(request->topology, request->slot, &planner, ret);
+}
+
+/* They look a moment later than we did: something may have come or gone in between. */
+static int plan_until_agreed(Request *request, Plan **ret) {
+        _cleanup_(plan_freep) Plan *plan = NULL;
+
+        int r = plan_the_removal(request, &plan);
+        if (r < 0 || !plan_has_blocker(plan, "LIBRARIES_DISAGREE")) {
+                *ret = TAKE_PTR(plan);
+                return r;
+        }
+        r = request_look_again(request);
+        return r < 0 ? r : plan_the_removal(request, ret);
+}
+
 int request_plan_removal(Request *request, Plan **ret) {
         _cleanup_(plan_freep) Plan *plan = NULL;
 
-        int r = request_find_under_way(request);
-        if (r < 0)
-                return r;
-        PlanRequest planner = request_for_planner(request);
-        planner.ask_card = &request->card;
-        r = plan_removal(request->topology, request->slot, &planner, &plan);
+        int r = plan_until_agreed(request, &plan);
         if (r >= 0 && plan_verdict(plan) == PLAN_NOTHING) {
+                PlanRequest planner = request_for_planner(request);
                 r = plan_the_rest(request, &planner, ret);
                 if (r > 0)
                         return 0;

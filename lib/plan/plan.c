@@ -216,6 +216,15 @@ PlanVerdict plan_verdict(const Plan *p) {
         return v < 0 ? PLAN_BLOCKED : (PlanVerdict) v;
 }
 
+bool plan_has_blocker(const Plan *p, const char *code) {
+        json_object *blockers = json_array(p->doc, "blockers");
+
+        for (size_t i = 0; i < json_len(blockers); i++)
+                if (streq_ptr(json_str(json_at(blockers, i), "code"), code))
+                        return true;
+        return false;
+}
+
 const char *plan_digest(const Plan *p) {
         return json_str(p->doc, "digest");
 }

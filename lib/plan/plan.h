@@ -48,6 +48,7 @@ bool plan_is_finish(const Plan *p);
 
 /* What its document says, borrowed. One without a verdict that is understood is blocked; before plan_seal() there is no digest. */
 PlanVerdict plan_verdict(const Plan *p);
+bool plan_has_blocker(const Plan *p, const char *code);
 const char *plan_digest(const Plan *p);
 const char *plan_slot_name(const Plan *p);
 size_t plan_n_slots(const Plan *p);

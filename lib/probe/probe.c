@@ -24,6 +24,7 @@ const Probe *const probes[] = {
         &probe_power,
         &probe_link,
         &probe_indicators,
+        &probe_libraries,
         &probe_kernel_log,
         NULL,
 };

@@ -32,7 +32,7 @@ typedef struct Probe {
 
 extern const Probe probe_processes, probe_mounts, probe_references, probe_below_port, probe_block_devices, probe_goes_on, probe_kernel_users, probe_memory_blocks,
         probe_iomem, probe_regions, probe_decoders, probe_drivers, probe_functions, probe_memdevs, probe_power, probe_link, probe_indicators,
-        probe_kernel_log;
+        probe_libraries, probe_kernel_log;
 
 /* All of them in the order in which they are asked, NULL at the end. */
 extern const Probe *const probes[];
@@ -76,6 +76,14 @@ int scope_read_u64f(json_object *scope, uint64_t *ret, const char *format, ...) 
 
 /* Whether an array of strings has this one. */
 bool scope_names(json_object *scope, const char *key, const char *name);
+
+/* probe-libraries.c. Asks the libraries about the card whose power is about to go: they look when its functions are gone. What they say the
+ * probe takes, which waits for none of them then. */
+void libraries_begin(json_object *scope);
+
+/* Behind the light: where one has not answered all are asked anew and waited for, 2 s at most. 1: none has anything against it; 0: *ret_answer (newly
+ * allocated) is what one has, asked again. 1 where none was asked. */
+int libraries_late(json_object *scope, char **ret_answer);
 
 /* What the kernel has complained of since the removal began, looked at by itself: 1: an operator may acknowledge it, *ret_since is what the
  * scope's "since" is then (new reference). 0: not that; *ret_line is the complaint that is about memory or the card. A negative errno:

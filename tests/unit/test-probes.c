@@ -21,6 +21,7 @@
 #include "test.h"
 
 #define CXL "/sys/bus/cxl/devices/"
+#define DAX "/sys/bus/dax/devices/"
 #define MEMORY "/sys/devices/system/memory/"
 
 static json_object *scope, *counted;
@@ -77,7 +78,7 @@ static int ask(const char *name, char **ret_answer) {
 
 /* Those that ask what only the power takes away. */
 static bool is_about_power(const char *name) {
-        static const char *const names[] = { "functions", "memdevs", "power", "link", "indicators" };
+        static const char *const names[] = { "functions", "memdevs", "power", "link", "indicators", "libraries" };
 
         for (size_t i = 0; i < ELEMENTSOF(names); i++)
                 if (streq(name, names[i]))
@@ -193,6 +194,41 @@ static void test_unread_addresses(void) {
         put(path, "odd\n");
         drop("/sys/bus/nd/devices/namespace7.0/driver");
         check_yes("drivers"); /* nobody uses it */
+}
+
+/* They find their way to it over other files than we do. What they have once said in favour counts until the light. */
+static void test_libraries(void) {
+        _cleanup_json_ json_object *functions = json_ref(json_get(scope, "functions"));
+        _cleanup_free_ char *answer = NULL;
+
+        check_no("libraries", "libcxl sees mem1 with serial 0x1");
+        json_set(scope, "functions", json_tokener_parse("[\"0000:99:00.0\"]"));
+        check_no("libraries", "libcxl sees mem1 with serial 0x1"); /* something is at the slot's address */
+        json_set_str(scope, "address", NULL);
+        check_no("libraries", "libcxl sees region0 at 0x490000000");
+        put(CXL "region0/resource", "0x4b0000000\n");
+        check_no("libraries", "libdaxctl sees dax0.0 at 0x490000000");
+        put(DAX "dax0.0/resource", "0x4b0000000\n");
+
+        CHECK_INT(unlink("/dev/cxl/mem0"), 0);
+        CHECK_INT(ask("libraries", &answer), 1);
+        CHECK(strstr(answer, "libcxl may have left something out: libcxl: mem0"));
+        put("/dev/cxl/mem0", "");
+        put(DAX "dax0.0/resource", "0x490000000\n");
+        check_yes("libraries");
+        CHECK_INT(libraries_late(scope, &answer), 1);
+
+        /* Asked early they look when the card is gone. */
+        json_set(scope, "functions", json_ref(functions));
+        json_set_str(scope, "address", "0000:0d:00");
+        libraries_begin(scope);
+        check_yes("libraries"); /* nobody waits for them */
+        CHECK_INT(rename("/sys/bus/pci/devices/0000:0d:00.0", "/sys/bus/pci/0000:0d:00.0"), 0);
+        free(TAKE_PTR(answer));
+        CHECK_INT(libraries_late(scope, &answer), 0);
+        CHECK_STR(answer, "libcxl sees mem1 with serial 0x1");
+        CHECK_INT(rename("/sys/bus/pci/0000:0d:00.0", "/sys/bus/pci/devices/0000:0d:00.0"), 0);
+        put(CXL "region0/resource", "0x490000000\n");
 }
 
 static void test_cxl(void) {
@@ -782,6 +818,7 @@ static void test_unknown(void) {
 
         json_object_put(TAKE_PTR(scope));
         CHECK_INT(json_parse(text, strlen(text), &scope), 0);
+        drop(CXL "mem1");
         CHECK(reported(&again));
         CHECK_INT(probes_ask(scope, false, &why), 1);
 
@@ -835,6 +872,7 @@ int main(void) {
         counted = json_object_new_object();
         test_ranges();
         test_memory();
+        test_libraries();
         test_cxl();
         test_slot();
         test_blocks();
@@ -847,7 +885,7 @@ int main(void) {
         test_acknowledge();
         test_unknown();
         test_breath();
-        CHECK_INT(json_object_object_length(counted), 17); /* all but goes-on, which has a test of its own */
+        CHECK_INT(json_object_object_length(counted), 18); /* all but goes-on, which has a test of its own */
         json_object_put(counted);
         json_object_put(scope);
         return EXIT_SUCCESS;

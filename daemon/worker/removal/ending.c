@@ -8,6 +8,7 @@
 #include "engine/last-seen.h"
 #include "engine/state-dir.h"
 #include "kernel/pci/pcie-slot.h"
+#include "probe/probe.h"
 #include "removal.h"
 
 static void certificate_take(Removal *m) {
@@ -125,6 +126,34 @@ static char *again(const Removal *m, const char *slots) {
         return plan_n_slots(m->plan) > 1 ? strf("for slot in %s; do safe-remove remove $slot; done", slots) : strf("safe-remove remove %s", slots);
 }
 
+/* The light waits for no library; one that sees something of the card all the same has it withdrawn. */
+static char *why_withdrawn(const Removal *m) {
+        for (size_t n = 0; n < m->plan->n_steps; n++) {
+                json_object *scope = json_get(m->plan->steps[n].args, "scope");
+                _cleanup_free_ char *why = NULL;
+                if (m->plan->steps[n].type == STEP_SHOW_SAFE && libraries_late(scope, &why) == 0)
+                        return strf("the light of slot %s said safe, and is withdrawn: %s", json_str(scope, "slot") ?: "?", why ?: "out of memory");
+        }
+        return NULL;
+}
+
+static int end_proven(Removal *m) {
+        bool has_light = m->plan->steps[m->plan->n_steps - 1].type != STEP_PROVE_SAFE;
+
+        if (has_light) {
+                tell_led(m, LED_SAFE);
+                _cleanup_free_ char *why = why_withdrawn(m);
+                _cleanup_free_ char *slots = plan_slot_words(m->plan), *remedy = again(m, slots);
+                if (why)
+                        return end_stuck(m, why, remedy);
+        }
+        for (size_t i = 0; i < plan_n_slots(m->plan); i++)
+                last_seen_forget(last_seen_key(json_str(plan_slot(m->plan, i), "port"), json_str(plan_slot(m->plan, i), "name")));
+        if (has_light)
+                return removal_end(m, OUTCOME_SAFE, "done", "safe to pull", NULL);
+        return removal_end(m, OUTCOME_RELEASED, "done", "nothing uses it any more; power the machine off to take it out", NULL);
+}
+
 int removal_go_forward(Removal *m) {
         _cleanup_free_ char *message = NULL;
         _cleanup_free_ char *slots = plan_slot_words(m->plan);
@@ -135,14 +164,8 @@ int removal_go_forward(Removal *m) {
                 return removal_go_back(m, "failed", message);
         }
         r = engine_forward(&m->engine);
-        for (size_t i = 0; i < plan_n_slots(m->plan) && r >= 0; i++)
-                last_seen_forget(last_seen_key(json_str(plan_slot(m->plan, i), "port"), json_str(plan_slot(m->plan, i), "name")));
-        if (r >= 0 && m->plan->steps[m->plan->n_steps - 1].type == STEP_PROVE_SAFE)
-                return removal_end(m, OUTCOME_RELEASED, "done", "nothing uses it any more; power the machine off to take it out", NULL);
-        if (r >= 0) {
-                tell_led(m, LED_SAFE);
-                return removal_end(m, OUTCOME_SAFE, "done", "safe to pull", NULL);
-        }
+        if (r >= 0)
+                return end_proven(m);
 
         const char *name = step_type_to_string(m->plan->steps[m->engine.failed_step].type);
         if (engine_can_go_back(&m->engine)) {

@@ -34,6 +34,7 @@ static const char *const blocker_code_table[_BLOCKER_CODE_MAX] = {
         [BLOCKER_VIRTIO_MEM] = "VIRTIO_MEM",
         [BLOCKER_FOREIGN_MEMMAP] = "FOREIGN_MEMMAP",
         [BLOCKER_NOT_UNDERSTOOD] = "NOT_UNDERSTOOD",
+        [BLOCKER_LIBRARIES_DISAGREE] = "LIBRARIES_DISAGREE",
         [BLOCKER_SYSTEM_FS] = "SYSTEM_FS",
         [BLOCKER_MOUNT_BELOW] = "MOUNT_BELOW",
         [BLOCKER_LOCKED_MOUNT] = "LOCKED_MOUNT",
@@ -214,6 +215,7 @@ int plan_add_blockers(Plan *p, const Topology *t, const Scope *s, const PlanRequ
                 find_card(&f);
                 find_shutdown(&f);
                 find_programs(&f, p);
+                find_libraries(&f);
         }
         find_odd(&f);
         find_policy_warnings(&f);

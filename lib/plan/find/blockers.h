@@ -39,6 +39,7 @@ typedef enum BlockerCode {
         BLOCKER_VIRTIO_MEM,     /* memory that the hypervisor gave, and only it takes back */
         BLOCKER_FOREIGN_MEMMAP, /* page structs of other memory lie on the card, or may: nothing forces that */
         BLOCKER_NOT_UNDERSTOOD, /* something cannot be read or understood; hard where it could be the card's */
+        BLOCKER_LIBRARIES_DISAGREE, /* libcxl, libdaxctl or libndctl sees the card otherwise than we do; a warning where one has not said all */
         BLOCKER_SYSTEM_FS,      /* the running system, the journal or our own state lies on the card */
         BLOCKER_MOUNT_BELOW,    /* another device's file system is mounted inside one that goes */
         BLOCKER_LOCKED_MOUNT,   /* less privileged users have a copy of its mount in a namespace of theirs, which nobody else can take;
@@ -170,6 +171,9 @@ void find_shutdown(Findings *f);
 
 /* find-odd.c: what the look could not read or understand. */
 void find_odd(Findings *f);
+
+/* find-libraries.c: what the request's libraries see otherwise than we do, and which have not said all. */
+void find_libraries(Findings *f);
 
 /* find-kernel-users.c: targets, heartbeats, caches, pools, and devices that no step takes down. */
 void find_kernel_users(Findings *f);
