@@ -8,7 +8,7 @@
 #include "args.h"
 
 enum {
-        OPTION_ROWS = 16,
+        OPTION_ROWS = 17,
         SECONDS_MAX = 24 * 3600,
         LIMIT_MAX = 10000,
         DIGEST_LENGTH = 64,
@@ -20,6 +20,7 @@ enum {
         OPT_ACKNOWLEDGE,
         OPT_NO_COLOR,
         OPT_NO_WAIT,
+        OPT_SANITIZE,
         OPT_VERIFY,
 };
 
@@ -94,6 +95,13 @@ static ExitCode set_acknowledge(Args *a, const char *value) {
         return CODE_DONE;
 }
 
+static ExitCode set_sanitize(Args *a, const char *value) {
+        if (value && (!*value || *value == ',' || strstr(value, ",,") || value[strlen(value) - 1] == ','))
+                return fail(CODE_USAGE, NULL, "--sanitize wants serial numbers with commas between them, not '%s'", value);
+        a->sanitize = value ?: "yes";
+        return CODE_DONE;
+}
+
 static ExitCode set_json(Args *a, const char *value) {
         static const char *const words[_JSON_MODE_MAX] = { "off", "short", "pretty" };
 
@@ -162,6 +170,7 @@ static const OptionRow option_rows[OPTION_ROWS] = {
         { "force", OPT_FORCE, "WORDS", "plan explain remove ", set_force, "kill,shutdown,unmap,unproven,poison: what only force allows" },
         { "acknowledge", OPT_ACKNOWLEDGE, "kernel-log", "remove ", set_acknowledge,
           "what the kernel has complained of is not about this card" },
+        { "sanitize", OPT_SANITIZE, "[SERIAL,...]", "plan explain remove ", set_sanitize, "have the card erase itself; with persistent data: this one" },
         { "equal-card", OPT_EQUAL_CARD, "yes|no", "restore ", set_equal_card,
           "whether another card of the same make and size will do" },
         { "dry-run", OPT_DRY_RUN, NULL, "restore ", set_dry_run, "print the plan, do nothing" },

@@ -188,6 +188,7 @@ static int append_request(sd_bus_message *m, const Args *a) {
                 { a->force, "force", "s", a->force, 0 },
                 { a->equal_card, "equal_card", "s", a->equal_card, 0 },
                 { a->acknowledge, "acknowledge", "s", a->acknowledge, 0 },
+                { a->sanitize, "sanitize", "s", a->sanitize, 0 },
         };
 
         int r = append_targets(m, a);

@@ -422,6 +422,10 @@ static void print_run_line(json_object *plan, const Args *a) {
                 printf(" --zone-normal %s", a->zone_normal);
         if (a->force)
                 printf(" --force=%s", a->force);
+        if (a->sanitize) {
+                _cleanup_free_ char *serials = streq(a->sanitize, "yes") ? NULL : shell_quoted(a->sanitize);
+                printf(" --sanitize%s%s", serials ? "=" : "", serials ?: "");
+        }
         putchar('\n');
 }
 

@@ -43,6 +43,16 @@ static void print_chain(json_object *c) {
         printf("  %-9s %s\n", "sha256", json_str(c, "sha256") ?: "-");
 }
 
+static void print_sanitized(json_object *sanitized) {
+        for (size_t i = 0; i < json_len(sanitized); i++) {
+                json_object *s = json_at(sanitized, i);
+                printf("  %-9s %s, serial %s, by %s, %s to %s\n", "erased", json_str(s, "sanitized") ?: "?", json_str(s, "serial") ?: "unknown",
+                       json_str(s, "method") ?: "?", FORMAT_TIME(json_u64(s, "started_usec")), FORMAT_TIME(json_u64(s, "ended_usec")));
+                print_lines("verified", json_array(s, "verified"));
+                print_lines("not seen", json_array(s, "not_verified"));
+        }
+}
+
 static void print_certificate(json_object *c) {
         bool safe = streq_ptr(json_str(c, "outcome"), "safe");
 
@@ -51,6 +61,7 @@ static void print_certificate(json_object *c) {
         printf(": %s\n", json_str(c, "message") ?: "");
         print_subject(c);
         print_lines("forced", json_array(c, "forced"));
+        print_sanitized(json_array(c, "sanitized"));
         print_lines("lost", json_array(c, "lost"));
         print_chain(c);
         if (json_len(json_array(c, "probes")) > 0)

@@ -6,8 +6,45 @@
 #include "cli/text/plan-text.h"
 #include "verbs.h"
 
+/* Somebody sits there: he is asked for the serial number of each card whose persistent data is to be erased. Nobody types what is on another
+ * card by mistake. */
+static ExitCode ask_serials(const Args *a, char **ret) {
+        _cleanup_json_ json_object *plan = NULL;
+        _cleanup_bus_ sd_bus *bus = NULL;
+
+        ExitCode code = client_connect(&bus);
+        if (code == CODE_DONE)
+                code = client_plan(bus, a, &plan);
+        json_object *blockers = json_array(plan, "blockers");
+        for (size_t i = 0; code == CODE_DONE && i < json_len(blockers); i++) {
+                json_object *b = json_at(blockers, i);
+                _cleanup_free_ char *line = NULL;
+                size_t size = 0;
+
+                if (!streq_ptr(json_str(b, "code"), "WHICH_SERIAL"))
+                        continue;
+                fprintf(stderr, "%s.\nSerial number of the card to erase: ", json_str(b, "what"));
+                if (getline(&line, &size, stdin) < 0 || !*line || *line == '\n')
+                        return fail(CODE_BLOCKED, NULL, "no serial number was given: nothing was touched");
+                line[strcspn(line, "\n")] = '\0';
+                char *more = strf("%s%s%s", *ret ?: "", *ret ? "," : "", line);
+                free(*ret);
+                *ret = more;
+        }
+        return code;
+}
+
 ExitCode verb_remove(const Args *a) {
-        return ask_and_follow(a, "removal", client_remove);
+        _cleanup_free_ char *serials = NULL;
+        Args with = *a;
+
+        if (streq_ptr(a->sanitize, "yes") && output.json == JSON_OFF && isatty(STDIN_FILENO) && isatty(STDERR_FILENO)) {
+                ExitCode code = ask_serials(a, &serials);
+                if (code != CODE_DONE)
+                        return code;
+                with.sanitize = serials ?: a->sanitize;
+        }
+        return ask_and_follow(&with, "removal", client_remove);
 }
 
 ExitCode verb_restore(const Args *a) {

@@ -14,6 +14,7 @@ static const struct {
         { "zone_normal", "s" },
         { "force", "s" },
         { "acknowledge", "s" },
+        { "sanitize", "s" },
         { "equal_card", "s" },
         { "step_delay_msec", "u" },
 };

@@ -39,7 +39,9 @@ static int plan_the_rest(Request *request, const PlanRequest *planner, Plan **re
                 return r == -ENOMEM ? r : 0;
         if (outcome_from_string(json_str(record->journal->end, "outcome")) != OUTCOME_STUCK || !is_due(record->plan, request))
                 return 0;
-        const FinishSource source = { .id = record->id, .plan = record->plan, .since = json_get(record->journal->start, "since") };
+        const FinishSource source = {
+                .id = record->id, .plan = record->plan, .notes = record->journal->notes, .since = json_get(record->journal->start, "since"),
+        };
         r = plan_finish(request->slot, planner, &source, ret);
         return r < 0 ? r : 1;
 }

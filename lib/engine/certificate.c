@@ -110,6 +110,19 @@ static json_object *forced_of(const Records *r) {
         return forced;
 }
 
+/* What the cards were told to do with all that is on them, how that was seen to have happened, and what was not seen. */
+static json_object *sanitized_of(const Records *r) {
+        json_object *all = json_object_new_array();
+
+        for (size_t i = 0; i < json_len(json_array(r->plan, "steps")); i++) {
+                json_object *notes = journal_notes(r->journal, i);
+                for (size_t k = 0; k < json_len(notes); k++)
+                        if (json_str(json_at(notes, k), "sanitized"))
+                                json_object_array_add(all, json_ref(json_at(notes, k)));
+        }
+        return all;
+}
+
 static void set_chain(json_object *o, const ChainLink *before) {
         json_object *chain = json_object_new_object();
 
@@ -127,6 +140,7 @@ static json_object *certificate_make(uint64_t removal, const Records *r, const C
         static const char *const restored[] = { "kind", "of" };
         json_object *start = r->journal->start, *end = r->journal->end;
         json_object *o = json_object_new_object(), *records = json_object_new_object();
+        _cleanup_json_ json_object *sanitized = sanitized_of(r);
 
         json_set_str(o, "schema", SCHEMA);
         json_set_strf(o, "removal", "%ju", (uintmax_t) removal);
@@ -144,6 +158,8 @@ static json_object *certificate_make(uint64_t removal, const Records *r, const C
         json_set(o, "ended_usec", json_ref(json_get(end, "usec")));
         copy(o, end, ended, ELEMENTSOF(ended));
         json_set(o, "forced", forced_of(r));
+        if (json_len(sanitized) > 0)
+                json_set(o, "sanitized", json_ref(sanitized));
         json_set(o, "probes", probes_of(r));
         json_set_str(records, "journal", r->journal_sha256);
         json_set_str(records, "plan.json", r->plan_sha256);

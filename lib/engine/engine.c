@@ -235,10 +235,13 @@ static int step_forward(Engine *e, size_t n) {
 /* What the steps before `first` had in the process of the worker that died. Nothing is written down about it: the record has them as
  * done, and whoever goes on next does the same. */
 static int retake(Engine *e, size_t first) {
-        size_t tail = plan_first_irreversible(e->plan);
+        size_t power = 0;
 
         /* Once the power goes there is nothing left to have. */
-        if (first >= tail && step_ops(e->plan->steps[tail].type)->verify(e->plan->steps[tail].args, &e->run) != STEP_NOT_APPLIED)
+        while (power < e->plan->n_steps && !step_ops(e->plan->steps[power].type)->takes_power)
+                power++;
+        if (first >= power && power < e->plan->n_steps &&
+            step_ops(e->plan->steps[power].type)->verify(e->plan->steps[power].args, &e->run) != STEP_NOT_APPLIED)
                 return 0;
         for (size_t n = 0; n < first; n++) {
                 const Step *step = &e->plan->steps[n];

@@ -40,6 +40,36 @@ static int add_steps(Plan *p, const Plan *removal, const Slot *slot, const PlanR
         return 0;
 }
 
+/* As far as it wrote down that all of it was. */
+static bool was_erased(const FinishSource *source) {
+        bool any = false;
+
+        for (size_t n = 0; n < source->plan->n_steps; n++) {
+                bool sanitized = false;
+                char number[24];
+
+                if (source->plan->steps[n].type != STEP_SANITIZE)
+                        continue;
+                snprintf(number, sizeof(number), "%zu", n);
+                json_object *notes = json_array(source->notes, number);
+                for (size_t i = 0; i < json_len(notes); i++)
+                        sanitized = sanitized || json_str(json_at(notes, i), "sanitized");
+                if (!sanitized)
+                        return false;
+                any = true;
+        }
+        return any;
+}
+
+/* Its power is off: a card that has not erased itself by then does not do it for a request that comes behind. */
+static void find_not_erased(Findings *f, const FinishSource *source, const Slot *slot) {
+        if (!f->request->policy->sanitize || was_erased(source))
+                return;
+        json_object *o = finding(f, BLOCKER_NO_SANITIZE, true, "the card in slot %s has no power any more, and was not erased", slot->name);
+        json_set_strf(o, "evidence", "removal %s, which this would finish, did not do that", source->id);
+        finding_remedy(o, "safe-remove remove %s  # without --sanitize: it leaves with what is on it", slot->word);
+}
+
 static json_object *slots_json(const Slot *slot, const PlanRequest *request) {
         json_object *array = json_object_new_array();
 
@@ -61,6 +91,7 @@ int plan_finish(const Slot *slot, const PlanRequest *request, const FinishSource
         }
         find_writers(&f);
         find_unread(&f);
+        find_not_erased(&f, source, slot);
         json_set_str(p->doc, "verdict", plan_verdict_to_string(json_len(f.blockers) > 0 ? PLAN_BLOCKED : PLAN_READY));
         json_set_str(p->doc, "target", request->target);
         json_set_str(p->doc, "trigger", request->trigger);

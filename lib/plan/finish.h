@@ -8,6 +8,7 @@
 typedef struct FinishSource {
         const char *id;
         const Plan *plan;
+        json_object *notes;     /* what its steps noted, by their number; NULL: nothing */
         json_object *since;     /* the kernel log's place when it began; may be NULL */
 } FinishSource;
 

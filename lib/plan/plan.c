@@ -9,6 +9,7 @@
 
 enum {
         MOVED_BYTES_PER_USEC = 400,
+        SANITIZED_BYTES_PER_USEC = 100,
 };
 
 static const char *const plan_verdict_table[_PLAN_VERDICT_MAX] = {
@@ -60,10 +61,10 @@ size_t plan_first_irreversible(const Plan *p) {
         return i;
 }
 
-/* Behind a step that cannot be undone, nothing can be. */
+/* Behind a step that cannot be undone, nothing is: only what is meant to stand there does. */
 static bool tail_is_tail(const Plan *p) {
         for (size_t i = plan_first_irreversible(p); i < p->n_steps; i++)
-                if (!step_ops(p->steps[i].type)->irreversible)
+                if (!step_ops(p->steps[i].type)->irreversible && !step_ops(p->steps[i].type)->in_tail)
                         return false;
         return true;
 }
@@ -72,15 +73,15 @@ static json_object *step_to_json(const Plan *p, size_t n) {
         const Step *step = &p->steps[n];
         const StepOps *ops = step_ops(step->type);
         _cleanup_free_ char *does = NULL, *undo = NULL;
-        bool restores = plan_is_restoration(p);
+        bool restores = plan_is_restoration(p), tail = n >= plan_first_irreversible(p);
         json_object *o = json_object_new_object();
 
         ops->describe(step->args, &does, &undo);
         json_set_u64(o, "n", n);
         json_set_str(o, "name", step_type_to_string(step->type));
         json_set_str(o, "does", restores ? undo : does);
-        json_set_str(o, "undo", restores ? NULL : undo);
-        json_set_bool(o, "reversible", !ops->irreversible && !restores);
+        json_set_str(o, "undo", restores || tail ? NULL : undo);
+        json_set_bool(o, "reversible", !tail && !restores);
         json_set(o, "args", json_ref(step->args));
         if (restores) {
                 json_set_bool(o, "frame", step->frame);
@@ -96,6 +97,8 @@ static uint64_t step_estimate(const Step *step) {
         switch (step->type) {
         case STEP_OFFLINE_MEMORY:
                 return blocks * 50000;
+        case STEP_SANITIZE:
+                return json_u64(step->args, "bytes") / SANITIZED_BYTES_PER_USEC;
         case STEP_ANNOUNCE:
                 return json_u64(step->args, "grace_sec") * 1000000;
         default:

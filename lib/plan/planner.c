@@ -23,6 +23,8 @@
  *                      deleted, device memory of every interleave target freed
  *      auto-online     the administrator's choice is back; nothing of the card can appear any more
  *      holders thawed  those that were only held up, their memory has moved
+ *      sanitize        where that is asked for: nothing decodes the card any more, and its memory device is still there to be asked. From
+ *                      here on there is no way back then; the slot stays held, since it may take hours and a press must not end it
  *      memdev off      nothing stands on it
  *      release         pciehp is needed for the power
  *      ----            no way back from here; everything is asked once more
@@ -188,6 +190,33 @@ static int add_region(Plan *p, const Topology *t, const Region *region) {
         return 0;
 }
 
+/* Every memory device of the cards; where it has no command for it, find-sanitize.c says so. */
+static int add_sanitize_one(Plan *p, const char *key, const char *device, const char *serial, const char *method, uint64_t bytes, bool persistent) {
+        json_object *args = json_object_new_object();
+
+        json_set_str(args, key, device);
+        json_set_str(args, "serial", serial);
+        json_set_str(args, "method", method);
+        json_set_u64(args, "bytes", bytes);
+        json_set_bool(args, "persistent", persistent);
+        return plan_add_step(p, STEP_SANITIZE, args);
+}
+
+static int add_sanitize(Plan *p, const Scope *s, const Policy *policy) {
+        int r = 0;
+
+        for (size_t i = 0; policy->sanitize && i < s->n_memdevs && r >= 0; i++) {
+                const Memdev *m = s->memdevs[i];
+                _cleanup_free_ char *serial = strf("0x%jx", (uintmax_t) m->serial);
+                r = add_sanitize_one(p, "memdev", m->name, serial, m->sanitizes || !m->erases ? "sanitize" : "secure-erase",
+                                     m->ram_size + m->pmem_size, m->pmem_size > 0);
+        }
+        for (size_t i = 0; policy->sanitize && i < s->n_nmems && r >= 0; i++)
+                if (!s->nmems[i]->memdev)
+                        r = add_sanitize_one(p, "nmem", s->nmems[i]->name, s->nmems[i]->id ?: "", "overwrite", 0, true);
+        return r;
+}
+
 static int add_memdevs(Plan *p, const Scope *s) {
         for (size_t i = 0; i < s->n_memdevs; i++) {
                 if (!s->memdevs[i]->driver)
@@ -200,6 +229,20 @@ static int add_memdevs(Plan *p, const Scope *s) {
                         return r;
         }
         return 0;
+}
+
+/* Behind a step that cannot be undone a second press changes nobody's mind any more. */
+static int add_releases(Plan *p, const Scope *s) {
+        bool late = plan_first_irreversible(p) < p->n_steps;
+        int r = 0;
+
+        for (size_t i = 0; i < scope_n_slots(s) && r >= 0; i++) {
+                size_t before = p->n_steps;
+                r = plan_add_slot_service(p, scope_slot(s, i), STEP_RELEASE);
+                if (r >= 0 && late && p->n_steps > before)
+                        json_set_bool(p->steps[before].args, "no_way_back", true);
+        }
+        return r;
 }
 
 static const StepType tail[] = { STEP_POWER_OFF, STEP_PROVE_SAFE, STEP_SHOW_SAFE };
@@ -281,9 +324,11 @@ static int add_steps(Plan *p, const Topology *t, const Scope *s, const PlanReque
         if (r >= 0)
                 r = plan_add_thaw(p);
         if (r >= 0)
+                r = add_sanitize(p, s, request->policy);
+        if (r >= 0)
                 r = add_memdevs(p, s);
-        for (size_t i = 0; i < scope_n_slots(s) && r >= 0; i++)
-                r = plan_add_slot_service(p, scope_slot(s, i), STEP_RELEASE);
+        if (r >= 0)
+                r = add_releases(p, s);
         if (r < 0)
                 return r;
         return s->n_others > 0 ? add_tails(p, t, s) : add_tail(p, t, s);

@@ -19,6 +19,7 @@ DEFINE_STRING_TABLE(zone_policy, ZonePolicy)
 void policy_done(Policy *policy) {
         json_object_put(TAKE_PTR(policy->rules));
         json_object_put(TAKE_PTR(policy->mount_rules));
+        json_object_put(TAKE_PTR(policy->sanitize_serials));
 }
 
 Policy policy_default(void) {
@@ -26,6 +27,7 @@ Policy policy_default(void) {
                 .limits.offline_timeout_usec = 60 * USEC_PER_SEC,
                 /* Powering off takes 1 s by specification; a region's decoders are reset in milliseconds. */
                 .limits.write_timeout_usec = 60 * USEC_PER_SEC,
+                .limits.sanitize_timeout_usec = 24 * 3600 * USEC_PER_SEC,
                 .holder_scan_usec = 2 * USEC_PER_SEC,
                 .zone_normal = ZONE_POLICY_REFUSE,
                 .equal_card = true,
@@ -113,6 +115,23 @@ static char *dark_light_apply(Policy *policy, const char *value) {
         return word_apply(&policy->dark_light_accepted, value, "refuse", "accept");
 }
 
+/* "yes" where nothing persists, else the serial number of each card, once more: one that is named wrongly keeps what it has. */
+static char *sanitize_apply(Policy *policy, const char *value) {
+        _cleanup_free_ char *copy = strdup(value);
+        _cleanup_json_ json_object *serials = json_object_new_array();
+        char *rest = copy;
+
+        for (char *word; !streq(value, "yes") && (word = strsep(&rest, ","));) {
+                if (!*word)
+                        return strf("'%s' is not \"yes\", or serial numbers with commas between them", value);
+                json_append_str(serials, word);
+        }
+        policy->sanitize = true;
+        json_object_put(policy->sanitize_serials);
+        policy->sanitize_serials = TAKE_PTR(serials);
+        return NULL;
+}
+
 static char *acknowledge_apply(Policy *policy, const char *value) {
         if (!streq(value, "kernel-log"))
                 return strf("'%s' is not \"kernel-log\"", value);
@@ -133,6 +152,7 @@ static const struct {
         { "OfflineTimeoutSec", "offline_timeout_sec", USEC_PER_SEC, 0, 24 * 3600, offsetof(Policy, limits.offline_timeout_usec) },
         { "WriteTimeoutSec", NULL, USEC_PER_SEC, 1, 3600, offsetof(Policy, limits.write_timeout_usec) },
         { "HolderScanMSec", NULL, USEC_PER_MSEC, 0, 60 * 1000, offsetof(Policy, holder_scan_usec) },
+        { "SanitizeTimeoutSec", NULL, USEC_PER_SEC, 1, 30 * 24 * 3600, offsetof(Policy, limits.sanitize_timeout_usec) },
         { "StepDelayMSec", "step_delay_msec", USEC_PER_MSEC, 0, 600 * 1000, offsetof(Policy, limits.step_delay_usec) },
         { "StepDelayAt", NULL, .apply = delay_at_apply },
         { "ZoneNormal", "zone_normal", .apply = zone_apply },
@@ -144,6 +164,7 @@ static const struct {
         /* Of a single request only: nobody should have decided beforehand that processes are killed, or pages given up unseen. */
         { NULL, "force", .apply = force_apply },
         { NULL, "acknowledge", .apply = acknowledge_apply },
+        { NULL, "sanitize", .apply = sanitize_apply },
 };
 
 static char *setting_apply(Policy *policy, size_t row, const char *value) {
@@ -221,7 +242,7 @@ int policy_load(Policy *ret, json_object *warnings) {
         if (r < 0)
                 return r;
         *ret = policy;
-        policy.rules = policy.mount_rules = NULL;
+        policy.rules = policy.mount_rules = policy.sanitize_serials = NULL;
         return 0;
 }
 

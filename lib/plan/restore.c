@@ -49,10 +49,89 @@ static bool is_put_back(StepType type) {
         }
 }
 
+static json_object *notes_of(const RestoreSource *source, size_t n) {
+        char number[24];
+
+        snprintf(number, sizeof(number), "%zu", n);
+        return json_array(source->notes, number);
+}
+
+static bool has_note(json_object *notes, const char *key) {
+        for (size_t i = 0; i < json_len(notes); i++)
+                if (json_str(json_at(notes, i), key))
+                        return true;
+        return false;
+}
+
+/* Did the removal have a card with persistent data erase itself, as far as `key` of the step's notes: "began", "sanitized"? */
+static bool was_erased(const RestoreSource *source, const char *key) {
+        for (size_t n = 0; n < source->plan->n_steps; n++)
+                if (source->plan->steps[n].type == STEP_SANITIZE && json_flag(source->plan->steps[n].args, "persistent") &&
+                    has_note(notes_of(source, n), key))
+                        return true;
+        return false;
+}
+
+/* Memory without content is there again after an erasure as well. What stood on content is not, nor does anybody start who used it: he would
+ * find an empty folder, and begin anew in it. */
+static bool outlives_erasure(const Step *step) {
+        switch (step->type) {
+        case STEP_OFFLINE_MEMORY:
+        case STEP_UNPLUG_MEMORY:
+        case STEP_DISABLE_DAX:
+        case STEP_DISABLE_REGION:
+        case STEP_DECOMMIT_REGION:
+        case STEP_DELETE_REGION:
+                return !streq_ptr(json_str(json_get(step->args, "region"), "mode"), "pmem");
+        case STEP_DISABLE_MEMDEV:
+                return true;
+        default:
+                return false;
+        }
+}
+
+/* Whether step n is one that the restoration reverts. */
+static bool is_taken(const RestoreSource *source, size_t n) {
+        const Step *step = &source->plan->steps[n];
+
+        return is_put_back(step->type) && (outlives_erasure(step) || !was_erased(source, "sanitized"));
+}
+
+static bool is_nothing_left(const RestoreSource *source) {
+        for (size_t n = 0; n < source->plan->n_steps; n++)
+                if (is_taken(source, n) && source->plan->steps[n].type != STEP_DISABLE_MEMDEV)
+                        return false;
+        return true;
+}
+
+/* What is not put back, and why. */
+static void find_erased(Findings *f, const RestoreSource *source) {
+        bool done = was_erased(source, "sanitized");
+
+        if (!done && !was_erased(source, "began"))
+                return;
+        _cleanup_free_ char *all = NULL;
+        json_object *o = finding(f, BLOCKER_ERASED, false, "removal %s %s", source->id,
+                                 done ? "erased what was on the card: that is not put back" :
+                                        "had the card erase itself, and nobody knows how far it got");
+
+        for (size_t n = 0; n < source->plan->n_steps && done; n++) {
+                const Step *step = &source->plan->steps[n];
+                _cleanup_free_ char *does = NULL, *undo = NULL;
+                if (!is_put_back(step->type) || is_taken(source, n))
+                        continue;
+                step_ops(step->type)->describe(step->args, &does, &undo);
+                char *more = strf("%s%s%s (%s)", all ?: "", all ? "; " : "", step_type_to_string(step->type), undo ?: "?");
+                free(all);
+                all = more;
+        }
+        json_set_strf(o, "evidence", "%s%s", done ? "left out: " : "what is still there is put back", done ? all ?: "nothing" : "");
+        finding_remedy(o, "safe-remove certificate %s  # says what was erased, and how that was seen", source->id);
+}
+
 static int add_step(Plan *p, const RestoreSource *source, size_t n, json_object *memdevs) {
         const Step *step = &source->plan->steps[n];
         json_object *args = NULL;
-        char number[24];
 
         if (json_object_deep_copy(step->args, &args, NULL) < 0)
                 return -ENOMEM;
@@ -60,8 +139,7 @@ static int add_step(Plan *p, const RestoreSource *source, size_t n, json_object 
         int r = plan_add_step(p, step->type, args);
         if (r < 0)
                 return r;
-        snprintf(number, sizeof(number), "%zu", n);
-        p->steps[p->n_steps - 1].notes = json_ref(json_array(source->notes, number));
+        p->steps[p->n_steps - 1].notes = json_ref(notes_of(source, n));
         return 0;
 }
 
@@ -122,7 +200,7 @@ static int add_steps(Plan *p, const Topology *t, const Scope *s, const RestoreSo
                 r = plan_add_auto_online(p, policy, "offline");
         opened = p->n_steps;
         for (size_t n = source->plan->n_steps; n > 0 && r >= 0; n--)
-                if (is_put_back(source->plan->steps[n - 1].type))
+                if (is_taken(source, n - 1))
                         r = add_step(p, source, n - 1, memdevs);
         closing = p->n_steps;
         if (r >= 0)
@@ -151,9 +229,13 @@ static void add_head(Plan *p, const Slot *slot, const Scope *s, const PlanReques
 
 /* Why there is nothing to be put back, for a person; NULL when there is. */
 static char *nothing(const Slot *slot, const Scope *s, const RestoreSource *source, const char **ret_code) {
-        *ret_code = scope_is_empty(s) ? "empty-slot" : "no-removal";
+        bool erased = !scope_is_empty(s) && source && was_erased(source, "sanitized") && is_nothing_left(source);
+
+        *ret_code = scope_is_empty(s) ? "empty-slot" : erased ? "erased" : "no-removal";
         if (scope_is_empty(s))
                 return strf("there is no card with power in slot %s", slot->name);
+        if (erased)
+                return strf("removal %s erased what was on the card: nothing of it can be put back", source->id);
         return source ? NULL : strf("no removal of the card in slot %s is on record", slot->name);
 }
 
@@ -181,6 +263,9 @@ static int fill(Plan *p, const Topology *t, const Scope *s, const PlanRequest *r
         find_unread(&f);
         restore_find_blockers(&f, source->plan, json_get(p->doc, "card"), memdevs);
         restore_find_windows(&f, source->plan, memdevs);
+        find_erased(&f, source);
+        if (was_erased(source, "sanitized"))
+                json_set_bool(p->doc, "erased", true);
         r = add_steps(p, t, s, source, memdevs);
         if (json_len(f.blockers) > 0)
                 json_set_str(p->doc, "verdict", plan_verdict_to_string(PLAN_BLOCKED));

@@ -32,6 +32,7 @@ typedef enum StepType {
         STEP_DISABLE_REGION,
         STEP_DECOMMIT_REGION,
         STEP_DELETE_REGION,
+        STEP_SANITIZE,
         STEP_DISABLE_MEMDEV,
         STEP_RELEASE,
         STEP_POWER_OFF,
@@ -61,6 +62,7 @@ typedef enum StepState {
 typedef struct StepLimits {
         uint64_t offline_timeout_usec;  /* for one memory block, all tries together */
         uint64_t write_timeout_usec;    /* for one write that nothing can interrupt: unbind, commit, slot power */
+        uint64_t sanitize_timeout_usec; /* for one card that erases itself */
         uint64_t step_delay_usec;       /* drill: pause before and after each step, inside its journal bracket */
         uint64_t step_delay_at;         /* a bit for each StepType that has these pauses; none: all have */
 } StepLimits;
@@ -168,6 +170,12 @@ typedef struct StepOps {
         /* Without them the plan's tail begins: nothing behind such a step can be undone. */
         bool irreversible;
 
+        /* It may stand in the tail as well, and is not undone there. */
+        bool in_tail;
+
+        /* It takes the card's power: behind it there is nothing left that a descriptor of ours could keep. */
+        bool takes_power;
+
         /* Somebody else's clock runs until it is applied: no pause before it, and a cancel is obeyed behind it. */
         bool urgent;
 
@@ -215,7 +223,7 @@ int step_validate(const Step *step, char **ret_why);
 
 extern const StepOps step_hold_ops, step_announce_ops, step_auto_online_ops, step_offline_memory_ops,
         step_unplug_memory_ops, step_disable_dax_ops, step_disable_region_ops, step_decommit_region_ops,
-        step_delete_region_ops, step_disable_memdev_ops, step_release_ops, step_power_off_ops, step_prove_safe_ops,
+        step_delete_region_ops, step_sanitize_ops, step_disable_memdev_ops, step_release_ops, step_power_off_ops, step_prove_safe_ops,
         step_show_safe_ops, step_unmount_ops,
         step_disable_namespace_ops, step_disable_nd_region_ops, step_fence_dax_ops, step_detach_loop_ops, step_deactivate_dm_ops,
         step_remove_md_member_ops, step_remove_dm_part_ops, step_stop_md_ops, step_prove_unpinned_ops,

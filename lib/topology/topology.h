@@ -60,6 +60,8 @@ typedef struct Memdev {
         char *driver;          /* "cxl_mem" or NULL */
         uint64_t serial;       /* 0: it has none */
         uint64_t ram_size, pmem_size;
+        bool sanitizes;        /* it can erase itself by Sanitize, */
+        bool erases;           /* by Secure Erase */
         int node;
 } Memdev;
 
@@ -130,6 +132,7 @@ typedef struct Nmem {
         char *bus;             /* ndbus0 */
         char *memdev;          /* the CXL memdev behind it, or NULL: an NVDIMM in a socket, which has no slot */
         char *id;              /* what tells it from others: its unique id (NFIT) or serial number; or NULL */
+        bool has_security;     /* the kernel has commands for its security, of which erasing itself is one */
 } Nmem;
 
 /* A region of an nvdimm bus. Its names are as those of CXL regions and mean other things: this is /sys/bus/nd/devices/NAME. */

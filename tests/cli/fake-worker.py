@@ -66,6 +66,10 @@ def plan_of(slot, request):
                          if s["name"] in request["targets"]]
     # Another wish is another plan: an option that got lost on the way shows.
     options = {key: value for key, value in request.get("options", {}).items() if key != "digest"}
+    if options.get("sanitize", plan["card"] and plan["card"]["serial"]) != (plan["card"] and plan["card"]["serial"]):
+        plan.update(verdict="blocked", blockers=[{
+            "code": "WHICH_SERIAL", "severity": "hard", "what": "mem1 has persistent data, which is erased only where its serial number is given",
+            "evidence": "other numbers were given", "remedy": [f"safe-remove show {slot}"]}])
     if options:
         plan["digest"] = hashlib.sha256(json.dumps(options, sort_keys=True).encode()).hexdigest()
     return plan

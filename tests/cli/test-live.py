@@ -66,6 +66,22 @@ def test_detach_and_cancel(bus):
     expect(waiter.returncode == 6 and out.endswith(end), f"the one who waited: {waiter.returncode}: {out}")
 
 
+def test_asks_for_the_serial_number(bus):
+    """Somebody at a terminal is asked once more which card he means; nobody else is, and a wrong answer touches nothing."""
+    t = Terminal(bus, "remove", "2", "--sanitize")
+    t.wait_for("Serial number of the card to erase: ")
+    t.type(b"0x1\n")
+    expect(t.finish() == 0, f"the right number: {t.output}")
+    for typed, want in ((b"0x7\n", "refused, nothing was touched"), (b"\n", "no serial number was given: nothing was touched")):
+        t = Terminal(bus, "remove", "2", "--sanitize")
+        t.wait_for("Serial number of the card to erase: ")
+        t.type(typed)
+        expect(t.finish() == 5 and want in t.output, f"after {typed}: {t.output}")
+    silent = bus.run("remove", "2", "--sanitize")
+    expect(silent.returncode == 5 and "Serial number of" not in silent.stderr, f"without a terminal: {silent.returncode}: {silent.stderr}")
+    expect(bus.run("remove", "2", "--sanitize=0x1").returncode == 0, "the number on the command line")
+
+
 def test_no_wait(bus):
     text = bus.run("remove", "7", "--no-wait")
     expect(text.returncode == 0 and "started; see: safe-remove status 7\n" in text.stdout, text.stdout + text.stderr)
@@ -188,8 +204,8 @@ def main():
     bus = Bus(*sys.argv[1:4])
     try:
         bus.start_daemon()
-        for test in (test_live_view, test_detach_and_cancel, test_no_wait, test_monitor, test_completion, test_altered_certificate,
-                     test_daemon_comes_back, test_unknown_slots, test_no_daemon):
+        for test in (test_live_view, test_asks_for_the_serial_number, test_detach_and_cancel, test_no_wait, test_monitor, test_completion,
+                     test_altered_certificate, test_daemon_comes_back, test_unknown_slots, test_no_daemon):
             print(test.__name__, flush=True)
             test(bus)
     except BaseException:

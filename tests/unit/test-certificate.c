@@ -127,6 +127,25 @@ static void test_content(void) {
         check_verifies(2);
 }
 
+/* A card that erased itself: what was noted of it, as it was noted. */
+static void test_sanitized(void) {
+        static const char text[] = "[{\"began\": \"sanitize\"}, {\"sanitized\": \"mem1\", \"serial\": \"0x1\", \"labels\": \"erased\"}]";
+        _cleanup_json_ json_object *notes = NULL, *o = NULL, *other = NULL;
+
+        state_new();
+        finish("1");
+        _cleanup_(journal_freep) Journal *j = begin("2");
+        CHECK_INT(json_parse(text, strlen(text), &notes), 0);
+        CHECK_INT(journal_note(j, 0, notes), 0);
+        end(j);
+        CHECK_INT(chain_read(2, &o, NULL, NULL), 0);
+        CHECK_INT(json_len(json_array(o, "sanitized")), 1);
+        CHECK_STR(json_str(json_at(json_array(o, "sanitized"), 0), "labels"), "erased");
+        CHECK_INT(chain_read(1, &other, NULL, NULL), 0);
+        CHECK(!json_has(other, "sanitized"));
+        check_verifies(2);
+}
+
 /* Each byte of each file that the proof stands on, one at a time. */
 static void test_altered_byte(void) {
         static const struct { const char *id, *name; } files[] = {
@@ -387,6 +406,7 @@ int main(void) {
         top = dir;
         test_seal();
         test_content();
+        test_sanitized();
         test_altered_byte();
         test_missing();
         test_swapped();

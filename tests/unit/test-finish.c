@@ -55,6 +55,38 @@ static void test_plan(const Plan *removal, const Slot *slot, const PlanRequest *
               json_len(json_array(json_get(removal->steps[removal->n_steps - 1].args, "scope"), "ranges")));
 }
 
+/* A card without power does not erase itself; one that has done so is finished as ever. */
+static void test_not_erased(const Topology *t, const Slot *slot, const PlanRequest *request) {
+        _cleanup_(plan_freep) Plan *removal = NULL, *p = NULL, *q = NULL, *without = NULL;
+        _cleanup_json_ json_object *notes = json_object_new_object();
+        json_object *noted = json_object_new_array(), *note = json_object_new_object();
+        Policy policy = policy_default();
+        PlanRequest with = *request;
+        size_t n = 0;
+
+        with.policy = &policy;
+        policy.sanitize = true;
+        CHECK_INT(plan_removal(t, slot, &with, &removal), 0);
+        const FinishSource source = { .id = "7", .plan = removal, .notes = notes };
+        CHECK_INT(plan_finish(slot, &with, &source, &p), 0);
+        CHECK_INT(plan_verdict(p), PLAN_BLOCKED);
+        CHECK_STR(json_str(json_at(json_array(p->doc, "blockers"), 0), "code"), "NO_SANITIZE");
+
+        while (removal->steps[n].type != STEP_SANITIZE)
+                n++;
+        _cleanup_free_ char *number = strf("%zu", n);
+        json_set_str(note, "sanitized", "mem1");
+        json_object_array_add(noted, note);
+        json_set(notes, number, noted);
+        CHECK_INT(plan_finish(slot, &with, &source, &q), 0);
+        CHECK_INT(plan_verdict(q), PLAN_READY);
+        policy.sanitize = false;
+        json_object_object_del(notes, number);
+        CHECK_INT(plan_finish(slot, &with, &source, &without), 0);
+        CHECK_INT(plan_verdict(without), PLAN_READY);
+        policy_done(&policy);
+}
+
 int main(void) {
         _cleanup_(topology_freep) Topology *t = NULL;
         _cleanup_(plan_freep) Plan *removal = NULL;
@@ -66,6 +98,7 @@ int main(void) {
         test_due(removal, topology_slot(t, "2"));
         test_plan(removal, topology_slot(t, "2"), &request);
         test_still_writing(removal, topology_slot(t, "2"), &request);
+        test_not_erased(t, topology_slot(t, "2"), &request);
         policy_done(&policy);
         return 0;
 }

@@ -74,6 +74,27 @@ static void test_tail(void) {
         CHECK_INT(plan_seal(p), -EINVAL);
 }
 
+/* What is meant to stand there too has no way back there. */
+static void test_in_tail(void) {
+        static const char sanitize[] = "{\"memdev\": \"mem1\", \"serial\": \"0x1\", \"method\": \"sanitize\", \"bytes\": 1, \"persistent\": true}";
+        _cleanup_(plan_freep) Plan *p = NULL, *back = NULL;
+        json_object *args[3] = { 0 };
+        _cleanup_free_ char *why = NULL;
+
+        for (size_t i = 0; i < ELEMENTSOF(args); i++)
+                CHECK_INT(json_parse(sanitize, strlen(sanitize), &args[i]), 0);
+        CHECK_INT(plan_new(&p), 0);
+        CHECK_INT(plan_add_step(p, STEP_DISABLE_MEMDEV, args[0]), 0);
+        CHECK_INT(plan_add_step(p, STEP_SANITIZE, args[1]), 0);
+        CHECK_INT(plan_add_step(p, STEP_DISABLE_MEMDEV, args[2]), 0);
+        CHECK_INT(plan_seal(p), 0);
+        json_object *steps = json_array(p->doc, "steps"), *before = json_at(steps, 0), *behind = json_at(steps, 2);
+        CHECK(json_flag(before, "reversible") && json_str(before, "undo"));
+        CHECK(!json_flag(behind, "reversible") && !json_str(behind, "undo"));
+        CHECK_INT(plan_from_json(p->doc, &back, &why), 0);
+        CHECK_INT(plan_first_irreversible(back), 1);
+}
+
 static void check_rejected(const char *text, const char *expected) {
         _cleanup_json_ json_object *doc = NULL;
         _cleanup_(plan_freep) Plan *p = NULL;
@@ -111,6 +132,7 @@ int main(void) {
         test_round_trip();
         test_digest_covers();
         test_tail();
+        test_in_tail();
         test_rejects();
         test_every_step_has_operations();
         return EXIT_SUCCESS;

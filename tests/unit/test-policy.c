@@ -58,7 +58,7 @@ static int apply(Policy *p, const char *options, char **ret_why) {
 }
 
 static void test_options(void) {
-        _cleanup_free_ char *why = NULL, *why2 = NULL, *why3 = NULL, *why4 = NULL;
+        _cleanup_free_ char *why = NULL, *why2 = NULL, *why3 = NULL, *why4 = NULL, *why5 = NULL;
         Policy p = policy_default();
 
         CHECK_INT(apply(&p, "{\"grace_sec\": 60, \"zone_normal\": \"try\", \"digest\": \"x\"}", &why), 0);
@@ -87,6 +87,16 @@ static void test_options(void) {
         CHECK(p.force_kill && !p.force_shutdown);
         CHECK_INT(apply(&p, "{\"force\": \"leak\"}", &why3), -EINVAL);
         CHECK_STR(why3, "option force: 'leak' is not a list of \"kill\", \"shutdown\", \"unmap\", \"unproven\" and \"poison\"");
+
+        CHECK(!p.sanitize);
+        CHECK_INT(apply(&p, "{\"sanitize\": \"yes\"}", &why3), 0);
+        CHECK(p.sanitize && json_len(p.sanitize_serials) == 0);
+        CHECK_INT(apply(&p, "{\"sanitize\": \"0x1,8089-a2\"}", &why3), 0);
+        CHECK_INT(json_len(p.sanitize_serials), 2);
+        CHECK_STR(json_object_get_string(json_at(p.sanitize_serials, 1)), "8089-a2");
+        CHECK_INT(apply(&p, "{\"sanitize\": \"0x1,,0x2\"}", &why5), -EINVAL);
+        CHECK_STR(why5, "option sanitize: '0x1,,0x2' is not \"yes\", or serial numbers with commas between them");
+        policy_done(&p);
 
         /* Settings without an option name are the administrator's alone. */
         CHECK_INT(apply(&p, "{\"WriteTimeoutSec\": 1}", &why4), -EINVAL);

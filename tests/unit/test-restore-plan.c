@@ -308,6 +308,73 @@ static void test_no_window(void) {
         check_blocked(&c, "OTHER_WINDOW");
 }
 
+/* A removal that had the card erase itself, and noted that by `key`. */
+static void erase(Case *c, const char *key, bool persistent) {
+        json_object *noted = json_object_new_array(), *note = json_object_new_object();
+        PlanRequest r = request(c);
+        size_t n = 0;
+
+        c->policy.sanitize = true;
+        plan_free(TAKE_PTR(c->removal));
+        CHECK_INT(plan_removal(c->t, c->slot, &r, &c->removal), 0);
+        while (c->removal->steps[n].type != STEP_SANITIZE)
+                n++;
+        json_set_bool(c->removal->steps[n].args, "persistent", persistent);
+        _cleanup_free_ char *number = strf("%zu", n);
+        if (key)
+                json_set_str(note, key, "mem1");
+        json_object_array_add(noted, note);
+        json_set(c->notes, number, noted);
+}
+
+static const char *warning(const Case *c, const char *member) {
+        return json_str(json_at(json_array(c->plan->doc, "warnings"), 0), member);
+}
+
+/* Memory that had no content to lose comes back, and is asked for by nobody as long as he would find an empty folder. */
+static void test_erased(void) {
+        static const char memory[] = "release* auto-online* disable-memdev delete-region decommit-region disable-region disable-dax offline-memory "
+                                     "auto-online* hold*";
+        _cleanup_(case_done) Case volatile_only, both, begun;
+
+        case_new(&volatile_only);
+        erase(&volatile_only, "sanitized", false);
+        make(&volatile_only);
+        check_blocked(&volatile_only, NULL);
+        check_steps(volatile_only.plan, memory);
+        CHECK_INT(json_len(json_array(volatile_only.plan->doc, "warnings")), 0);
+
+        case_new(&both);
+        erase(&both, "sanitized", true);
+        both.removal->steps[1].type = STEP_END_HOLDERS; /* whatever it was */
+        make(&both);
+        check_steps(both.plan, memory);
+        CHECK_STR(warning(&both, "code"), "ERASED");
+        CHECK(strstr(warning(&both, "evidence"), "end-holders ("));
+        CHECK(json_flag(both.plan->doc, "erased") && !json_flag(volatile_only.plan->doc, "erased"));
+
+        /* Nobody knows how far it got: what is there is put back. */
+        case_new(&begun);
+        erase(&begun, "began", true);
+        make(&begun);
+        check_steps(begun.plan, memory);
+        CHECK(strstr(warning(&begun, "what"), "nobody knows how far it got"));
+}
+
+static void test_all_erased(void) {
+        _cleanup_(case_done) Case c;
+
+        case_new(&c);
+        erase(&c, "sanitized", true);
+        for (size_t i = 0; i < c.removal->n_steps; i++)
+                if (json_get(c.removal->steps[i].args, "region"))
+                        json_set_str(json_get(c.removal->steps[i].args, "region"), "mode", "pmem");
+        make(&c);
+        CHECK_INT(plan_verdict(c.plan), PLAN_NOTHING);
+        CHECK_STR(json_str(c.plan->doc, "code"), "erased");
+        CHECK(strstr(json_str(c.plan->doc, "message"), "removal 7 erased"));
+}
+
 static void test_nothing(void) {
         _cleanup_(case_done) Case c;
         PlanRequest r;
@@ -339,6 +406,8 @@ int main(void) {
         test_peer_missing();
         test_other_window();
         test_no_window();
+        test_erased();
+        test_all_erased();
         test_nothing();
         return EXIT_SUCCESS;
 }

@@ -123,7 +123,12 @@ int removal_stop_behind(Removal *m, const char *why) {
 
 /* Some of several slots may have lost their power: what is left to do is asked for each. */
 static char *again(const Removal *m, const char *slots) {
-        return plan_n_slots(m->plan) > 1 ? strf("for slot in %s; do safe-remove remove $slot; done", slots) : strf("safe-remove remove %s", slots);
+        const char *sanitize = json_str(json_get(m->request.doc, "options"), "sanitize");
+        _cleanup_free_ char *value = sanitize ? shell_quoted(sanitize) : NULL;
+        _cleanup_free_ char *option = !sanitize ? strdup("") : streq(sanitize, "yes") ? strdup(" --sanitize") : strf(" --sanitize=%s", value ?: "");
+
+        return plan_n_slots(m->plan) > 1 ? strf("for slot in %s; do safe-remove remove $slot%s; done", slots, option ?: "")
+                                         : strf("safe-remove remove %s%s", slots, option ?: "");
 }
 
 /* The light waits for no library; one that sees something of the card all the same has it withdrawn. */

@@ -115,7 +115,8 @@ static int end_incomplete(Removal *m, int error) {
 
 static int end_rebuilt(Removal *m, const char *code, const char *how) {
         _cleanup_free_ char *compared = restoration_compare(m);
-        _cleanup_free_ char *message = strf("what removal %s took down is there %s%s", json_str(m->plan->doc, "of"), how, compared ?: "");
+        _cleanup_free_ char *message = strf("what removal %s took down is there %s%s%s", json_str(m->plan->doc, "of"), how,
+                                            json_flag(m->plan->doc, "erased") ? ", but for what it erased" : "", compared ?: "");
 
         return removal_end(m, OUTCOME_REBUILT, code, message, NULL);
 }

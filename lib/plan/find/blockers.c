@@ -66,6 +66,10 @@ static const char *const blocker_code_table[_BLOCKER_CODE_MAX] = {
         [BLOCKER_PEER_MISSING] = "PEER_MISSING",
         [BLOCKER_NOT_READY] = "NOT_READY",
         [BLOCKER_NO_PROGRAM] = "NO_PROGRAM",
+        [BLOCKER_NO_SANITIZE] = "NO_SANITIZE",
+        [BLOCKER_WHICH_SERIAL] = "WHICH_SERIAL",
+        [BLOCKER_ERASES] = "ERASES",
+        [BLOCKER_ERASED] = "ERASED",
         [BLOCKER_POLICY] = "POLICY",
 };
 
@@ -214,6 +218,7 @@ int plan_add_blockers(Plan *p, const Topology *t, const Scope *s, const PlanRequ
                 find_kernel_users(&f);
                 find_card(&f);
                 find_shutdown(&f);
+                find_sanitize(&f);
                 find_programs(&f, p);
                 find_libraries(&f);
         }

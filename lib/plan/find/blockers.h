@@ -72,6 +72,10 @@ typedef enum BlockerCode {
         BLOCKER_PEER_MISSING,   /* of a restoration: a region goes over another card too, which is not there */
         BLOCKER_NOT_READY,      /* of a restoration: the kernel has not made a memory device of the card (yet) */
         BLOCKER_NO_PROGRAM,     /* a program of the system's that a step is done with is not installed */
+        BLOCKER_NO_SANITIZE,    /* it is to be erased, and cannot, or something on the card cannot */
+        BLOCKER_WHICH_SERIAL,   /* persistent data is to be erased, and the card's serial number was not given, or another one */
+        BLOCKER_ERASES,         /* warning: all that is on the card is erased, and the way back ends there */
+        BLOCKER_ERASED,         /* warning, of a restoration: what the removal erased is not put back */
         BLOCKER_POLICY,         /* warning: a line of the policy files could not be used */
         _BLOCKER_CODE_MAX,
         _BLOCKER_CODE_INVALID = -EINVAL,
@@ -168,6 +172,9 @@ const BlockDevice *findings_block(const Findings *f, const char *name);
 
 /* plan-holders.c: what it costs where file systems are shut down, and which cannot be. */
 void find_shutdown(Findings *f);
+
+/* find-sanitize.c: what keeps the cards from being erased, or the data of another one from that. */
+void find_sanitize(Findings *f);
 
 /* find-odd.c: what the look could not read or understand. */
 void find_odd(Findings *f);

@@ -68,6 +68,7 @@ static int memdev_revert(json_object *args, StepRun *run) {
 }
 
 const StepOps step_disable_memdev_ops = {
+        .in_tail = true,
         .needs_card = true,
         .typical_usec = 50000,
         .args = "memdev:s serial:s",

@@ -141,6 +141,7 @@ static int power_apply(json_object *args, StepRun *run) {
 
 const StepOps step_power_off_ops = {
         .irreversible = true,
+        .takes_power = true,
         .needs_card = true,
         .typical_usec = 1100000, /* the specification's second between power off and link off */
         .args = "scope:o",

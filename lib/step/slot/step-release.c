@@ -15,6 +15,8 @@ static void release_describe(json_object *args, char **ret_does, char **ret_undo
 static int release_check(json_object *args, StepRun *run) {
         SlotRegisters s;
 
+        if (json_flag(args, "no_way_back"))
+                return 0;
         if (slot_registers_read(json_str(args, "port"), &s) >= 0 && s.button_pressed)
                 return step_fail(run, -ECANCELED, "the slot's button was pressed again");
         return 0;
@@ -34,6 +36,7 @@ static int release_verify(json_object *args, StepRun *run) {
 }
 
 const StepOps step_release_ops = {
+        .in_tail = true,
         .needs_card = true,
         .typical_usec = 50000,
         .args = "port:s service:s",

@@ -45,6 +45,9 @@ static int read_memdev(Topology *t, Memdev *m) {
         if (parse_bdf(parent, &m->bdf, &has_domain) == -ENOMEM)
                 return -ENOMEM;
 
+        /* The kernel shows what the device says that it has (drivers/cxl/core/memdev.c:cxl_memdev_security_visible). */
+        m->sanitizes = path_existsf(DEVICES "/%s/security/sanitize", m->name);
+        m->erases = path_existsf(DEVICES "/%s/security/erase", m->name);
         r = device_driver(t, "cxl", m->name, &m->driver);
         if (r >= 0)
                 r = read_optional(t, &m->serial, m->name, "serial");

@@ -54,6 +54,7 @@ static int read_nmem(Topology *t, Nmem *n) {
 
         if (r >= 0)
                 r = read_memdev(t, n);
+        n->has_security = path_existsf(DEVICES "/%s/security", n->name);
         return r < 0 ? r : read_id(t, n);
 }
 

@@ -1,0 +1,132 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* Cards that leave empty. What is asked for is that nothing of anybody's is on them any more, so whatever of them cannot be erased is in the
+ * way, and so is a card with persistent data that nobody has named a second time. */
+#include "plan/find/blockers.h"
+
+static char *serial_of(const Memdev *m) {
+        return strf("0x%jx", (uintmax_t) m->serial);
+}
+
+/* Nobody should send a card away for empty because the request that says so could not be had otherwise. */
+static void without(Findings *f, json_object *o, const char *instead) {
+        if (instead)
+                finding_remedy(o, "%s", instead);
+        finding_remedy(o, "safe-remove remove %s  # without --sanitize: it leaves with what is on it", f->s->words);
+}
+
+static void find_memdev(Findings *f, const Memdev *m) {
+        _cleanup_free_ char *bind = strf("echo %s > /sys/bus/cxl/drivers/cxl_mem/bind", m->name);
+        json_object *o;
+
+        if (!m->sanitizes && !m->erases) {
+                o = finding(f, BLOCKER_NO_SANITIZE, true, "%s has no command that erases it, or this kernel does not know it", m->name);
+                json_set_strf(o, "evidence", "/sys/bus/cxl/devices/%s/security has neither sanitize nor erase", m->name);
+                without(f, o, NULL);
+        } else if (!m->driver) {
+                /* drivers/cxl/core/mbox.c:cxl_mem_sanitize() wants its endpoint, to know that nothing is decoded. */
+                o = finding(f, BLOCKER_NO_SANITIZE, true, "%s has no driver, without which the kernel does not let it erase itself", m->name);
+                json_set_strf(o, "evidence", "/sys/bus/cxl/devices/%s/driver is not there", m->name);
+                without(f, o, bind);
+        }
+}
+
+static void find_nmem(Findings *f, const Nmem *n) {
+        if (n->memdev || n->has_security)
+                return;
+        json_object *o = finding(f, BLOCKER_NO_SANITIZE, true, "%s has no command that erases it, or this kernel does not know it", n->name);
+        json_set_strf(o, "evidence", "/sys/bus/nd/devices/%s/security is not there", n->name);
+        without(f, o, NULL);
+}
+
+/* A disk of the card's own, beside its memory or in place of it. */
+static void find_disk(Findings *f, const BlockDevice *b) {
+        bool ours = b->kind == BLOCK_DISK && b->dev != 0 && b->bdf && scope_has_function(f->s, b->bdf);
+
+        if (!ours)
+                return;
+        json_object *o = finding(f, BLOCKER_NO_SANITIZE, true, "%s is on the card, and only memory is erased by this version", b->name);
+        json_set_strf(o, "evidence", "/sys/class/block/%s stands on %s", b->name, b->bdf);
+        without(f, o, NULL);
+}
+
+static void find_nothing(Findings *f) {
+        json_object *o = finding(f, BLOCKER_NO_SANITIZE, true, "slot %s has no memory that could be erased", f->s->words);
+        json_set_str(o, "evidence", "no memN of /sys/bus/cxl/devices and no NVDIMM is on its card");
+        without(f, o, NULL);
+}
+
+static bool is_given(const Findings *f, const char *serial) {
+        json_object *given = f->request->policy->sanitize_serials;
+
+        for (size_t i = 0; i < json_len(given); i++)
+                if (streq_ptr(json_object_get_string(json_at(given, i)), serial))
+                        return true;
+        return false;
+}
+
+/* Says which card, and not its number: that is to be read from the card, or from what `show` says of it. */
+static void find_not_given(Findings *f, const char *device, const char *serial) {
+        if (is_given(f, serial))
+                return;
+        json_object *given = f->request->policy->sanitize_serials, *o;
+
+        o = finding(f, BLOCKER_WHICH_SERIAL, true, "%s has persistent data, which is erased only where its serial number is given", device);
+        json_set_str(o, "evidence", json_len(given) > 0 ? "other numbers were given" : "no serial number was given");
+        finding_remedy(o, "safe-remove show %s  # says its serial number; then: safe-remove remove %s --sanitize=SERIAL", f->s->slot->word,
+                       f->s->words);
+}
+
+static bool is_of_cards(const Findings *f, const char *given) {
+        for (size_t i = 0; i < f->s->n_memdevs; i++) {
+                _cleanup_free_ char *serial = serial_of(f->s->memdevs[i]);
+                if (streq_ptr(serial, given))
+                        return true;
+        }
+        for (size_t i = 0; i < f->s->n_nmems; i++)
+                if (streq_ptr(f->s->nmems[i]->id, given))
+                        return true;
+        return false;
+}
+
+/* Whoever names another card means another card. */
+static void find_others(Findings *f) {
+        json_object *given = f->request->policy->sanitize_serials;
+
+        for (size_t i = 0; i < json_len(given); i++) {
+                const char *serial = json_object_get_string(json_at(given, i));
+                if (is_of_cards(f, serial))
+                        continue;
+                json_object *o = finding(f, BLOCKER_WHICH_SERIAL, true, "no card of this request has the serial number '%s' that was given",
+                                         serial);
+                json_set_strf(o, "evidence", "it is to be erased, and slot %s has another card", f->s->words);
+                finding_remedy(o, "safe-remove list  # says which card is where");
+        }
+}
+
+void find_sanitize(Findings *f) {
+        const Scope *s = f->s;
+
+        if (!f->request->policy->sanitize)
+                return;
+        size_t before = json_len(f->blockers);
+        for (size_t i = 0; i < s->n_memdevs; i++) {
+                _cleanup_free_ char *serial = serial_of(s->memdevs[i]);
+                find_memdev(f, s->memdevs[i]);
+                if (s->memdevs[i]->pmem_size > 0)
+                        find_not_given(f, s->memdevs[i]->name, serial);
+        }
+        for (size_t i = 0; i < s->n_nmems; i++) {
+                find_nmem(f, s->nmems[i]);
+                if (!s->nmems[i]->memdev)
+                        find_not_given(f, s->nmems[i]->name, s->nmems[i]->id ?: "");
+        }
+        for (size_t i = 0; i < s->n_blocks; i++)
+                find_disk(f, s->blocks[i]);
+        if (s->n_memdevs == 0 && s->n_nmems == 0 && json_len(f->blockers) == before)
+                find_nothing(f);
+        find_others(f);
+
+        json_object *o = finding(f, BLOCKER_ERASES, false,
+                                 "all that is on the card is erased, which may take hours; from there on there is no way back");
+        json_set_str(o, "evidence", "--sanitize");
+}

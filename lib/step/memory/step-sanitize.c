@@ -1,0 +1,307 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* Has a card erase itself, once nothing of it is decoded any more: a CXL memory device by Sanitize or, where it has not got that, Secure Erase;
+ * an NVDIMM by overwrite or, likewise, erase. Nothing brings back what was on it: the first write is the point of no return, and whatever fails
+ * behind it keeps the light from saying safe.
+ *
+ * Sanitize and overwrite go on in the background, for hours on a large card. The kernel says that they go on and notifies whoever polls
+ * (drivers/cxl/pci.c:cxl_mbox_sanitize_work, drivers/nvdimm/security.c), and nothing of how they ended: the card itself is asked for that. So a
+ * worker that takes up for another one waits where the card is still at it. Where it is idle and nobody wrote down how it ended, it is told
+ * to do it again: nobody else could say whether it came to its end. */
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+
+#include "base/clock.h"
+#include "kernel/cxl/cxl-media.h"
+#include "kernel/sysfs/attr.h"
+#include "step/step.h"
+
+enum {
+        LOOK_MSEC = 1000,       /* older kernels do not notify of each end */
+};
+
+#define TELL_USEC (10 * USEC_PER_SEC)
+
+typedef struct Way {
+        const char *method;     /* as the plan says it */
+        const char *key;        /* of the argument that names the device */
+        const char *devices;
+        const char *state;      /* the attribute that tells whether the device is at it */
+        const char *busy;       /* what it reads then */
+        const char *attribute, *value;
+        const char *instead;    /* the method for a device that has no such command, or NULL */
+} Way;
+
+static const Way ways[] = {
+        { "sanitize", "memdev", "/sys/bus/cxl/devices", "security/state", "sanitize", "security/sanitize", "1", NULL },
+        { "secure-erase", "memdev", "/sys/bus/cxl/devices", "security/state", "sanitize", "security/erase", "1", NULL },
+        { "overwrite", "nmem", "/sys/bus/nd/devices", "security", "overwrite", "security", "overwrite 0", "erase" },
+        { "erase", "nmem", "/sys/bus/nd/devices", "security", "overwrite", "security", "erase 0", NULL },
+};
+
+static const Way *way_of(const char *method) {
+        for (size_t i = 0; i < ELEMENTSOF(ways); i++)
+                if (streq_ptr(ways[i].method, method))
+                        return &ways[i];
+        return NULL;
+}
+
+static const char *device_of(json_object *args) {
+        return json_str(args, "memdev") ?: json_str(args, "nmem") ?: "?";
+}
+
+static bool is_cxl(json_object *args) {
+        return json_str(args, "memdev");
+}
+
+static char *path_of(const Way *way, json_object *args, const char *attribute) {
+        return strf("%s/%s/%s", way->devices, device_of(args), attribute);
+}
+
+static void sanitize_describe(json_object *args, char **ret_does, char **ret_undo) {
+        const Way *way = way_of(json_str(args, "method")), *instead = way ? way_of(way->instead) : NULL;
+        _cleanup_free_ char *path = way ? path_of(way, args, way->attribute) : NULL, *state = way ? path_of(way, args, way->state) : NULL;
+
+        if (!way)
+                return;
+        *ret_does = strf("write %s to %s%s%s%s, which erases the card; wait while %s reads %s%s", way->value, path, instead ? " (or " : "",
+                         instead ? instead->value : "", instead ? " if it has no such command)" : "", state, way->busy,
+                         is_cxl(args) ? ", and ask the card whether it is done" : "");
+}
+
+/* The note that has the key, of this step; NULL: there is none. */
+static json_object *noted(StepRun *run, const char *key) {
+        for (size_t i = json_len(run->notes); i-- > 0;)
+                if (json_has(json_at(run->notes, i), key))
+                        return json_at(run->notes, i);
+        return NULL;
+}
+
+/* 1: the device is erasing itself. */
+static int is_busy(const Way *way, json_object *args, StepRun *run, char **ret_state) {
+        _cleanup_free_ char *path = path_of(way, args, way->state), *state = NULL;
+
+        int r = path ? attr_read(path, &state) : -ENOMEM;
+        if (r < 0)
+                return step_fail(run, r, "%s cannot be read: %s", path ?: "?", strerror(-r));
+        r = streq(state, way->busy);
+        if (ret_state)
+                *ret_state = TAKE_PTR(state);
+        return r;
+}
+
+/* What the way behind it relies on, asked while there still is a way back. */
+static int cxl_check(json_object *args, StepRun *run) {
+        const char *memdev = json_str(args, "memdev");
+        _cleanup_free_ char *serial = NULL;
+
+        int r = attr_readf(&serial, "/sys/bus/cxl/devices/%s/serial", memdev);
+        if (r < 0)
+                return step_fail(run, r, "the serial number of %s cannot be read: %s", memdev, strerror(-r));
+        if (!streq_ptr(serial, json_str(args, "serial")))
+                return step_fail(run, -ESTALE, "the serial number of %s is %s, the plan was made for %s", memdev, serial,
+                                 json_str(args, "serial"));
+        r = step_ops(STEP_DISABLE_MEMDEV)->check(args, run);
+        if (r < 0)
+                return r;
+        r = cxl_media_serve(memdev);
+        return r >= 0 ? 0 : step_fail(run, r, "%s does not say whether its media serve (%s), so nobody could tell whether it was erased",
+                                      memdev, strerror(-r));
+}
+
+static int sanitize_check(json_object *args, StepRun *run) {
+        const Way *way = way_of(json_str(args, "method"));
+        _cleanup_free_ char *state = NULL;
+
+        if (!way || !json_str(args, way->key))
+                return step_fail(run, -EINVAL, "the plan does not say how the card is to be erased");
+        int busy = is_busy(way, args, run, &state);
+        if (busy < 0)
+                return busy;
+        if (busy > 0)
+                return noted(run, "began") ? 0 : step_fail(run, -EBUSY, "%s is erasing itself, and this removal has not asked for it",
+                                                           device_of(args));
+        /* With a passphrase both refuse (drivers/cxl/core/mbox.c:__cxl_mem_sanitize), and there would be no way back. */
+        if (!streq(state, "disabled"))
+                return step_fail(run, -EBUSY, "%s has a passphrase (its security is %s), and cannot be erased before that is taken off: "
+                                 "ndctl disable-passphrase", device_of(args), state);
+        return is_cxl(args) ? cxl_check(args, run) : 0;
+}
+
+static int read_word(int fd, char *ret, size_t size) {
+        ssize_t n = pread(fd, ret, size - 1, 0);
+
+        if (n < 0)
+                return -errno;
+        ret[n] = '\0';
+        ret[strcspn(ret, "\n")] = '\0';
+        return 0;
+}
+
+/* Until the device is idle. Nothing calls it off: a device that is told to stop, or loses its power, keeps its media disabled. */
+static int wait_idle(const Way *way, json_object *args, StepRun *run) {
+        _cleanup_free_ char *path = path_of(way, args, way->state);
+        uint64_t start = now_monotonic(), deadline = start + time_for(run->limits->sanitize_timeout_usec), told = 0;
+        char word[32];
+
+        _cleanup_close_ int fd = path ? open(path, O_RDONLY | O_CLOEXEC) : -EBADF;
+        if (fd < 0)
+                return step_fail(run, -errno, "%s cannot be read: %s", path ?: "?", strerror(errno));
+        for (;;) {
+                struct pollfd p = { .fd = fd, .events = POLLPRI };
+
+                int r = read_word(fd, word, sizeof(word));
+                if (r < 0)
+                        return step_fail(run, r, "%s cannot be read any more, and nobody knows how far %s got: %s", path, device_of(args),
+                                         strerror(-r));
+                if (!streq(word, way->busy))
+                        return 0;
+                uint64_t now = now_monotonic(), sec = (now - start) / USEC_PER_SEC;
+                if (now >= deadline)
+                        return step_fail(run, -ETIME, "%s is still erasing itself after %ju s (SanitizeTimeoutSec), and goes on with it",
+                                         device_of(args), (uintmax_t) sec);
+                if (told == 0 || now - told >= TELL_USEC) {
+                        step_progress(run, 0, 0, "%s is erasing itself, %ju s so far", device_of(args), (uintmax_t) sec);
+                        told = now;
+                }
+                (void) poll(&p, 1, deadline - now < LOOK_MSEC * USEC_PER_MSEC ? (int) ((deadline - now) / USEC_PER_MSEC) + 1 : LOOK_MSEC);
+        }
+}
+
+/* Has the card erase itself, unless it is at it; *ret is the way that it took. Written down first, and by then it counts: a command that
+ * failed may have begun all the same. */
+static int begin(const Way *way, json_object *args, StepRun *run, const Way **ret) {
+        _cleanup_free_ char *path = path_of(way, args, way->attribute);
+        json_object *note = json_object_new_object();
+
+        json_set_str(note, "began", way->method);
+        json_set_u64(note, "usec", now_wall());
+        int r = step_note(run, note);
+        if (r < 0)
+                return r;
+        *ret = way;
+        r = path ? step_write(run, path, way->value) : -ENOMEM;
+        if (r >= 0 || r == -EINPROGRESS)
+                return r;
+        if ((r == -EOPNOTSUPP || r == -ENOTTY) && way->instead)
+                return begin(way_of(way->instead), args, run, ret);
+        return is_busy(way, args, run, NULL) > 0 ? 0 : r;
+}
+
+static void said(json_object *note, const char *key, const char *format, ...) _printf_(3, 4);
+
+static void said(json_object *note, const char *key, const char *format, ...) {
+        _cleanup_free_ char *text = NULL;
+        va_list ap;
+
+        va_start(ap, format);
+        text = strfv(format, ap);
+        va_end(ap);
+        json_append_str(json_array(note, key), text);
+}
+
+/* -EIO: they are still there, which Sanitize does not leave; Secure Erase may. */
+static int look_at_labels(const Way *way, json_object *args, StepRun *run, json_object *note) {
+        static const char *const words[] = {
+                [CXL_LABELS_NO_AREA] = "none", [CXL_LABELS_BLANK] = "erased", [CXL_LABELS_NO_INDEX] = "erased", [CXL_LABELS_THERE] = "kept",
+        };
+        const char *memdev = json_str(args, "memdev");
+        uint64_t bytes = 0;
+
+        int r = cxl_labels_look(memdev, &bytes);
+        json_set_str(note, "labels", r < 0 ? "unknown" : words[r]);
+        if (r < 0)
+                said(note, "not_verified", "its labels could not be read: %s", strerror(-r));
+        if (r == CXL_LABELS_BLANK)
+                said(note, "verified", "its %ju bytes of labels read as one byte throughout", (uintmax_t) bytes);
+        if (r == CXL_LABELS_NO_INDEX)
+                said(note, "verified", "its %ju bytes of labels have no index of namespaces in them", (uintmax_t) bytes);
+        if (r != CXL_LABELS_THERE)
+                return 0;
+        if (streq(way->method, "sanitize"))
+                return step_fail(run, -EIO, "%s says that it is done, and its labels are still there", memdev);
+        said(note, "not_verified", "its labels are still there: this command is about the data alone");
+        return 0;
+}
+
+/* What can be seen of the end. */
+static int look_at_end(const Way *way, json_object *args, StepRun *run, json_object *note) {
+        const char *device = device_of(args);
+
+        said(note, "verified", "the kernel took the command, and %s is idle again", device);
+        if (!is_cxl(args)) {
+                json_set_str(note, "labels", "unknown");
+                said(note, "not_verified", "the kernel does not tell how it ended, and the labels were not read");
+                return 0;
+        }
+        int r = cxl_media_serve(device);
+        if (r < 0)
+                return step_fail(run, r, "%s does not say any more whether its media serve: %s", device, strerror(-r));
+        if (r == 0)
+                return step_fail(run, -EIO, "%s has not erased itself: its media are still disabled", device);
+        said(note, "verified", "the media of %s serve, which they do only after a success", device);
+        said(note, "not_verified", "its memory was not read: nothing decodes it any more");
+        return look_at_labels(way, args, run, note);
+}
+
+static int finish(const Way *way, json_object *args, StepRun *run) {
+        _cleanup_json_ json_object *note = json_object_new_object();
+
+        json_set_str(note, "sanitized", device_of(args));
+        json_set_str(note, "serial", json_str(args, "serial"));
+        json_set_str(note, "method", way->method);
+        json_set_u64(note, "bytes", json_u64(args, "bytes"));
+        json_set_bool(note, "persistent", json_flag(args, "persistent"));
+        json_set_u64(note, "started_usec", json_u64(noted(run, "began"), "usec"));
+        json_set(note, "verified", json_object_new_array());
+        json_set(note, "not_verified", json_object_new_array());
+        int r = look_at_end(way, args, run, note);
+        if (r < 0)
+                return r;
+        json_set_u64(note, "ended_usec", now_wall());
+        if (json_flag(args, "persistent"))
+                step_lost(run, "what was on %s (serial number %s) was erased: no namespace and no file system on it can be restored",
+                          device_of(args), json_str(args, "serial"));
+        return step_note(run, TAKE_PTR(note));
+}
+
+static int sanitize_apply(json_object *args, StepRun *run) {
+        const Way *way = way_of(json_str(args, "method"));
+
+        /* A step of the tail that has begun is gone on with whatever is left of the card: not this one. */
+        int r = step_card_check(run);
+        if (r >= 0)
+                r = sanitize_check(args, run);
+        int busy = r < 0 ? r : is_busy(way, args, run, NULL);
+        if (busy < 0)
+                return busy;
+        if (busy > 0)
+                way = way_of(json_str(noted(run, "began"), "began")) ?: way;
+        else
+                r = begin(way, args, run, &way);
+        if (r >= 0)
+                r = wait_idle(way, args, run);
+        return r < 0 ? r : finish(way, args, run);
+}
+
+static int sanitize_verify(json_object *args, StepRun *run) {
+        const Way *way = way_of(json_str(args, "method"));
+
+        /* With nothing written down nothing was written. */
+        if (!noted(run, "began"))
+                return STEP_NOT_APPLIED;
+        int busy = way ? is_busy(way, args, run, NULL) : -EINVAL;
+        if (busy < 0)
+                return busy;
+        return busy == 0 && noted(run, "sanitized") ? STEP_APPLIED : STEP_PARTLY_APPLIED;
+}
+
+const StepOps step_sanitize_ops = {
+        .irreversible = true,
+        .needs_card = true,
+        .args = "serial:s method:s bytes:u persistent:b",
+        .describe = sanitize_describe,
+        .check = sanitize_check,
+        .apply = sanitize_apply,
+        .verify = sanitize_verify,
+};

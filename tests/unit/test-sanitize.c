@@ -1,0 +1,366 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* A card that erases itself: what it answers before and after is the test's (the link has ioctl() wrapped), on a recorded machine where
+ * nothing does anything with what is written. What was written can be read afterwards. */
+#include <linux/cxl_mem.h>
+#include <stdarg.h>
+#include <sys/ioctl.h>
+#include <sys/mman.h>
+
+#include "base/fileio.h"
+#include "noted.h"
+#include "step/step.h"
+#include "test.h"
+
+#define MEMDEV "/sys/bus/cxl/devices/mem1"
+#define STATE MEMDEV "/security/state"
+#define COMMAND MEMDEV "/security/sanitize"
+#define NMEM "/sys/bus/nd/devices/nmem0/security"
+#define INDEX_AT 512
+
+enum {
+        MEDIA_DISABLED = 7,
+        UNSUPPORTED = 3,
+        LABELS = 8192,
+};
+
+/* The card, which its askers see from processes of their own. */
+typedef struct Card {
+        uint32_t before, after;         /* what it returns to a question about its media: until it is told to erase itself, and then */
+        bool no_partitions, no_labels, no_health;
+        bool not_ready;                 /* what its health says */
+        char labels[LABELS];
+        unsigned n_labels;              /* reads of them */
+} Card;
+
+static Card *card;
+
+int __real_ioctl(int fd, unsigned long request, ...);
+int __wrap_ioctl(int fd, unsigned long request, ...);
+
+static uint32_t labels_read(const struct cxl_send_command *c) {
+        const uint32_t *in = (const uint32_t *) (uintptr_t) c->in.payload;
+
+        CHECK(in[0] + in[1] <= LABELS && in[1] == c->out.size);
+        memcpy((void *) (uintptr_t) c->out.payload, card->labels + in[0], in[1]);
+        card->n_labels++;
+        return 0;
+}
+
+static bool was_told(void) {
+        _cleanup_free_ char *text = NULL;
+
+        return read_file(COMMAND, &text, NULL) >= 0 && *text;
+}
+
+int __wrap_ioctl(int fd, unsigned long request, ...) {
+        va_list ap;
+
+        va_start(ap, request);
+        void *arg = va_arg(ap, void *);
+        va_end(ap);
+        if (request != CXL_MEM_SEND_COMMAND)
+                return __real_ioctl(fd, request, arg);
+
+        struct cxl_send_command *c = arg;
+        bool lacks = c->id == CXL_MEM_COMMAND_ID_GET_PARTITION_INFO ? card->no_partitions :
+                     c->id == CXL_MEM_COMMAND_ID_GET_LSA ? card->no_labels : card->no_health;
+        if (lacks) {
+                errno = ENOTTY;
+                return -1;
+        }
+        c->retval = c->id == CXL_MEM_COMMAND_ID_GET_HEALTH_INFO ? 0 : was_told() ? card->after : card->before;
+        if (c->id == CXL_MEM_COMMAND_ID_GET_HEALTH_INFO)
+                ((uint8_t *) (uintptr_t) c->out.payload)[1] = card->not_ready;
+        else if (c->id == CXL_MEM_COMMAND_ID_GET_LSA && c->retval == 0)
+                c->retval = labels_read(c);
+        return 0;
+}
+
+static const StepLimits limits = { .write_timeout_usec = 20 * USEC_PER_SEC, .sanitize_timeout_usec = 20 * USEC_PER_SEC };
+static const StepLimits hasty = { .write_timeout_usec = 20 * USEC_PER_SEC, .sanitize_timeout_usec = 1 };
+
+typedef struct Case {
+        json_object *args;
+        StepRun run;
+} Case;
+
+static Case case_of(const char *device, const char *method, const char *serial, bool persistent) {
+        Case c = { .run = { .limits = &limits, .note = keep_notes, .notes = json_object_new_array() } };
+        _cleanup_free_ char *text = strf("{\"%s\": \"%s\", \"serial\": \"%s\", \"method\": \"%s\", \"bytes\": 536870912, \"persistent\": %s}",
+                                         streq(device, "nmem0") ? "nmem" : "memdev", device, serial, method, persistent ? "true" : "false");
+
+        CHECK_INT(json_parse(text, strlen(text), &c.args), 0);
+        memset(card, 0, sizeof(*card));
+        test_put(STATE, "disabled\n");
+        test_put(COMMAND, "");
+        test_put(MEMDEV "/label_storage_size", "0\n");
+        return c;
+}
+
+static Case case_new(void) {
+        return case_of("mem1", "sanitize", "0x1", false);
+}
+
+static void case_done(Case *c) {
+        json_object_put(c->args);
+        json_object_put(c->run.notes);
+        step_run_done(&c->run);
+}
+
+static int check(Case *c) {
+        return step_sanitize_ops.check(c->args, &c->run);
+}
+
+static int apply(Case *c) {
+        return step_sanitize_ops.apply(c->args, &c->run);
+}
+
+static int verify(Case *c) {
+        return step_sanitize_ops.verify(c->args, &c->run);
+}
+
+static void check_why(const Case *c, const char *part) {
+        if (!c->run.why || !strstr(c->run.why, part))
+                CHECK_STR(c->run.why, part);
+}
+
+static void check_written(const char *path, const char *want) {
+        _cleanup_free_ char *text = NULL;
+
+        CHECK_INT(read_file(path, &text, NULL), 0);
+        text[strcspn(text, "\n")] = '\0';
+        CHECK_STR(text, want);
+}
+
+static json_object *last_note(const Case *c) {
+        return json_at(c->run.notes, json_len(c->run.notes) - 1);
+}
+
+static void check_erased(const Case *c, const char *labels) {
+        CHECK(json_str(last_note(c), "sanitized"));
+        CHECK_STR(json_str(last_note(c), "labels"), labels);
+        CHECK(json_len(json_array(last_note(c), "verified")) > 0);
+        CHECK(json_u64(last_note(c), "ended_usec") >= json_u64(last_note(c), "started_usec") && json_u64(last_note(c), "started_usec") > 0);
+}
+
+/* Neither check nor apply lets it happen, nothing is written, and there is a way back. */
+static void check_refused(Case *c, int error, const char *why) {
+        CHECK_INT(check(c), error);
+        check_why(c, why);
+        CHECK_INT(apply(c), error);
+        check_why(c, why);
+        check_written(COMMAND, "");
+        CHECK_INT(json_len(c->run.notes), 0);
+        CHECK_INT(verify(c), STEP_NOT_APPLIED);
+}
+
+static void test_erased(void) {
+        _cleanup_(case_done) Case c = case_new();
+
+        CHECK_INT(check(&c), 0);
+        CHECK_INT(verify(&c), STEP_NOT_APPLIED);
+        CHECK_INT(apply(&c), 0);
+        check_written(COMMAND, "1");
+        CHECK_INT(verify(&c), STEP_APPLIED);
+        check_erased(&c, "none");
+        CHECK_INT(json_len(c.run.lost), 0);
+        test_put(STATE, "sanitize\n"); /* somebody has it done again */
+        CHECK_INT(verify(&c), STEP_PARTLY_APPLIED);
+}
+
+static void test_refuses(void) {
+        _cleanup_(case_done) Case serial = case_of("mem1", "sanitize", "0x7", false), other = case_of("mem1", "explode", "0x1", false), c = case_new();
+
+        check_refused(&serial, -ESTALE, "the plan was made for 0x7");
+        check_refused(&other, -EINVAL, "does not say how");
+        test_put(STATE, "unlocked\n");
+        check_refused(&c, -EBUSY, "has a passphrase");
+        test_put(STATE, "sanitize\n");
+        check_refused(&c, -EBUSY, "this removal has not asked for it");
+        test_put(STATE, "disabled\n");
+        test_put("/sys/bus/cxl/devices/decoder3.0/region", "region0\n");
+        check_refused(&c, -EBUSY, "belongs to a region");
+        test_put("/sys/bus/cxl/devices/decoder3.0/region", "\n");
+        card->no_partitions = card->no_labels = card->no_health = true;
+        check_refused(&c, -EOPNOTSUPP, "nobody could tell whether it was erased");
+        card->no_partitions = false;
+        card->before = UNSUPPORTED;
+        check_refused(&c, -EIO, "nobody could tell whether it was erased");
+}
+
+static int other_card(StepRun *run) {
+        return step_fail(run, -ESTALE, "it is another card");
+}
+
+/* A tail that has begun is gone on with whatever card there is; this is what must never be. */
+static void test_other_card(void) {
+        _cleanup_(case_done) Case c = case_new();
+
+        c.run.same_card = other_card;
+        CHECK_INT(apply(&c), -ESTALE);
+        check_written(COMMAND, "");
+        CHECK_INT(json_len(c.run.notes), 0);
+}
+
+/* It says itself that it has not done it, in whatever words it has. */
+static void test_failed(void) {
+        for (int lacks = 0; lacks < 3; lacks++) {
+                _cleanup_(case_done) Case c = case_new();
+                card->after = MEDIA_DISABLED;
+                card->no_partitions = lacks > 0;
+                card->no_labels = lacks > 1;
+                card->not_ready = true;
+                CHECK_INT(check(&c), 0);
+                CHECK_INT(apply(&c), -EIO);
+                check_why(&c, "its media are still disabled");
+                CHECK_INT(verify(&c), STEP_PARTLY_APPLIED);
+                CHECK(!json_str(last_note(&c), "sanitized"));
+        }
+}
+
+/* One whose media are disabled from before: this is what mends it. */
+static void test_mended(void) {
+        _cleanup_(case_done) Case c = case_new();
+
+        card->before = MEDIA_DISABLED;
+        CHECK_INT(check(&c), 0);
+        CHECK_INT(apply(&c), 0);
+        CHECK_INT(verify(&c), STEP_APPLIED);
+}
+
+/* What cannot be written may have been taken all the same. */
+static void test_not_taken(void) {
+        _cleanup_(case_done) Case c = case_new();
+
+        CHECK(unlink(COMMAND) >= 0 && mkdir(COMMAND, 0755) >= 0);
+        CHECK_INT(apply(&c), -EISDIR);
+        CHECK_INT(verify(&c), STEP_PARTLY_APPLIED);
+        CHECK(rmdir(COMMAND) >= 0);
+}
+
+static void labels_are(const char *size, char fill, const char *index) {
+        test_put(MEMDEV "/label_storage_size", size);
+        memset(card->labels, fill, sizeof(card->labels));
+        if (index)
+                memcpy(card->labels + INDEX_AT, index, strlen(index) + 1);
+}
+
+static void test_labels(void) {
+        _cleanup_(case_done) Case blank = case_of("mem1", "sanitize", "0x1", true);
+
+        labels_are("8192\n", '\xff', NULL);
+        CHECK_INT(apply(&blank), 0);
+        check_erased(&blank, "erased");
+        CHECK_INT(card->n_labels, 4); /* payload_max is 2048 */
+        CHECK_INT(json_len(blank.run.lost), 1);
+
+        _cleanup_(case_done) Case other = case_of("mem1", "sanitize", "0x1", true);
+        labels_are("8000\n", 0, "NAMESPACE");
+        CHECK_INT(apply(&other), 0);
+        check_erased(&other, "erased");
+
+        _cleanup_(case_done) Case there = case_of("mem1", "sanitize", "0x1", true);
+        labels_are("8192\n", 0, "NAMESPACE_INDEX");
+        CHECK_INT(apply(&there), -EIO);
+        check_why(&there, "its labels are still there");
+        CHECK_INT(verify(&there), STEP_PARTLY_APPLIED);
+
+        /* The other command is about the data. */
+        _cleanup_(case_done) Case kept = case_of("mem1", "secure-erase", "0x1", true);
+        labels_are("8192\n", 0, "NAMESPACE_INDEX");
+        CHECK_INT(apply(&kept), 0);
+        check_written(MEMDEV "/security/erase", "1");
+        check_erased(&kept, "kept");
+}
+
+static void begun(Case *c) {
+        json_object *notes = json_object_new_array(), *note = json_object_new_object();
+
+        json_set_str(note, "began", "sanitize");
+        json_set_u64(note, "usec", 1);
+        json_object_array_add(notes, note);
+        CHECK_INT(keep_notes(&c->run, notes), 0);
+        json_object_put(notes);
+}
+
+/* The card is done once it was told that it is at it. */
+static void card_ends(void *userdata, uint64_t done, uint64_t of, const char *text) {
+        unsigned *n = userdata;
+
+        CHECK(strstr(text, "mem1 is erasing itself"));
+        (*n)++;
+        test_put(STATE, "disabled\n");
+}
+
+/* Another worker has begun it: waited for, not begun again. */
+static void test_goes_on(void) {
+        _cleanup_(case_done) Case c = case_new();
+        unsigned told = 0;
+
+        begun(&c);
+        test_put(STATE, "sanitize\n");
+        CHECK_INT(verify(&c), STEP_PARTLY_APPLIED);
+        c.run.progress = card_ends;
+        c.run.userdata = &told;
+        CHECK_INT(apply(&c), 0);
+        CHECK_INT(told, 1);
+        check_written(COMMAND, "");
+        CHECK_INT(verify(&c), STEP_APPLIED);
+}
+
+/* Idle, and nobody wrote down how it ended: nobody knows, so it is done again. */
+static void test_done_again(void) {
+        _cleanup_(case_done) Case c = case_new();
+
+        begun(&c);
+        CHECK_INT(verify(&c), STEP_PARTLY_APPLIED);
+        CHECK_INT(apply(&c), 0);
+        check_written(COMMAND, "1");
+        CHECK_INT(verify(&c), STEP_APPLIED);
+}
+
+static bool says_stop(void *userdata) {
+        return true;
+}
+
+/* Nobody waits for ever, and nobody calls it off. */
+static void test_too_long(void) {
+        _cleanup_(case_done) Case c = case_new();
+
+        begun(&c);
+        test_put(STATE, "sanitize\n");
+        c.run.limits = &hasty;
+        c.run.cancelled = says_stop;
+        CHECK_INT(apply(&c), -ETIME);
+        check_why(&c, "still erasing itself");
+        CHECK_INT(verify(&c), STEP_PARTLY_APPLIED);
+}
+
+/* The kernel does not say how an NVDIMM's ended, and that is said. */
+static void test_nvdimm(void) {
+        _cleanup_(case_done) Case c = case_of("nmem0", "overwrite", "8089-a2-1842-00002b", true);
+
+        CHECK_INT(check(&c), 0);
+        CHECK_INT(apply(&c), 0);
+        check_written(NMEM, "overwrite 0");
+        check_erased(&c, "unknown");
+        CHECK_INT(json_len(json_array(last_note(&c), "not_verified")), 1);
+        CHECK_INT(verify(&c), STEP_APPLIED);
+}
+
+int main(void) {
+        card = mmap(NULL, sizeof(*card), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+        CHECK(card != MAP_FAILED);
+        test_erased();
+        test_refuses();
+        test_other_card();
+        test_failed();
+        test_mended();
+        test_not_taken();
+        test_labels();
+        test_goes_on();
+        test_done_again();
+        test_too_long();
+        test_nvdimm();
+        return EXIT_SUCCESS;
+}
