@@ -6,6 +6,7 @@
 
 #include "base/fileio.h"
 #include "kernel/pci/pcie-slot.h"
+#include "step/step.h"
 #include "test.h"
 
 #define PORT "0000:0c:00.0"
@@ -153,6 +154,20 @@ static void test_button_clear(void) {
         CHECK_INT(slot_button_clear("0000:7f:00.0"), -ENOENT);
 }
 
+/* Before the port is given back for its power: somebody has changed their mind, unless there is no way back any more. */
+static void test_second_press(void) {
+        static const char text[] = "{\"port\": \"" PORT "\", \"service\": \"" PORT ":pcie004\"}";
+        _cleanup_json_ json_object *args = NULL;
+        StepRun run = { 0 };
+
+        CHECK_INT(json_parse(text, strlen(text), &args), 0);
+        poke(SLOT_STATUS, (const uint8_t[]) { 0x01 }, 1);
+        CHECK_INT(step_release_ops.check(args, &run), -ECANCELED);
+        json_set_bool(args, "no_way_back", true);
+        CHECK_INT(step_release_ops.check(args, &run), 0);
+        step_run_done(&run);
+}
+
 int main(void) {
         test_read();
         test_decode();
@@ -162,5 +177,6 @@ int main(void) {
         test_write_keeps();
         test_write_missing();
         test_button_clear();
+        test_second_press();
         return EXIT_SUCCESS;
 }
