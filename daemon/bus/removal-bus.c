@@ -82,7 +82,7 @@ int removal_bus_cancel(Removal *r, sd_bus_message *call, json_object *by, sd_bus
                                 outcome_to_string(r->outcome));
         if (k < 0)
                 return sd_bus_error_setf(error, BUS_ERROR_TOO_LATE,
-                                "Removal %s is past the point from which it can be put back. It will be over in a moment.", r->id);
+                                "Removal %s is past the point from which it can be put back. It goes on to its end.", r->id);
         return sd_bus_reply_method_return(call, "");
 }
 

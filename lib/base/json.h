@@ -38,7 +38,7 @@ static inline json_object *json_ref(json_object *o) {
 
 /* Strict parse of a whole text (no trailing rubbish, depth-limited, UTF-8). 0, -EBADMSG or -ENOMEM. The first leaves strings as
  * they are in the text; so does whoever passes them on or shows them. The second is for who hands them to the kernel: names have the
- * bytes that they have there (base/utf8.h). */
+ * bytes that they have there (base/util.h). */
 int json_parse(const char *text, size_t length, json_object **ret);
 int json_parse_names(const char *text, size_t length, json_object **ret);
 

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "kernel/cxl/card-parts.h"
+#include "kernel/cxl/card-state.h"
 #include "fuzz.h"
 
 static void tell(void *userdata, const char *text) {

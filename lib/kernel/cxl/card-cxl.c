@@ -10,6 +10,7 @@
 
 #include "config.h"
 #include "kernel/cxl/card-parts.h"
+#include "kernel/cxl/card-state.h"
 #include "kernel/sysfs/attr.h"
 
 enum {

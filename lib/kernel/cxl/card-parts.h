@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
-#include "kernel/cxl/card-state.h"
+#include "kernel/cxl/library.h"
 
 /* In whoever asked: of an answer (NULL: none) all that is in the tables of what there can be. A new reference. */
 json_object *card_state_checked(json_object *answer);

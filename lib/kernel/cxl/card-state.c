@@ -2,6 +2,7 @@
 #include <errno.h>
 
 #include "kernel/cxl/card-parts.h"
+#include "kernel/cxl/card-state.h"
 #include "kernel/sysfs/attr.h"
 
 enum {

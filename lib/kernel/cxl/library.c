@@ -8,7 +8,7 @@
 #include <syslog.h>
 
 #include "base/clock.h"
-#include "base/utf8.h"
+#include "base/util.h"
 #include "kernel/process/apart.h"
 #include "kernel/cxl/library.h"
 
