@@ -69,7 +69,7 @@ def ram_of_two_ranges(lab):
     lab.check(keeper.verify() is not None, "the keeper should live")
 
 
-@scenario("ranges-device", timeout=240)
+@scenario("ranges-device", timeout=240, turn=True)
 def device_of_two_ranges(lab):
     """All pages of both ranges are counted before the driver goes."""
     goes_and_comes(lab, as_device(lab))
@@ -91,7 +91,7 @@ def cancel(lab):
     removal.check_untouched(lab, 2, before)
 
 
-@scenario("ranges-killed", timeout=240)
+@scenario("ranges-killed", timeout=240, turn=True)
 def killed(lab):
     """The worker of a restoration is killed as soon as the second device is there, which has no memory yet: another one goes on."""
     before, had = take_out(lab, as_ram(lab))

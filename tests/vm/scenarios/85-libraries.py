@@ -106,7 +106,7 @@ def contradict(lab):
     lab.check(lab.slot(2).leds().safe, "the light should say safe")
 
 
-@scenario("libraries-late", timeout=240)
+@scenario("libraries-late", timeout=240, turn=True)
 def late(lab):
     """udev's queue is busy all the time: neither the hold nor the light waits for who waits for that, and both say so."""
     ram = lab.ram(2)

@@ -130,7 +130,7 @@ def firmware_transfer(lab):
     removal.check_safe(lab, 2)
 
 
-@scenario("refuse-sanitize", timeout=240)
+@scenario("refuse-sanitize", timeout=240, turn=True)
 def sanitize(lab):
     """A card that erases itself is not switched off."""
     name = memdev(lab, "0x1")
