@@ -141,6 +141,7 @@ typedef struct Answers {
 /* What one thread reads. */
 typedef struct Reading {
         int link;
+        pthread_barrier_t *both;        /* before the first read of either, and behind the last */
         Answers answers;
         int result;
 } Reading;
@@ -173,26 +174,34 @@ static int read_all(int link, Answers *a) {
 static void *reading_main(void *userdata) {
         Reading *r = userdata;
 
+        (void) pthread_barrier_wait(r->both);
         r->result = read_all(r->link, &r->answers);
+        (void) pthread_barrier_wait(r->both);
         return NULL;
 }
 
-/* Two threads read, each what the program makes for it. */
+/* Two threads read, each what the program makes for it. A thread that begins or ends changes the mappings of both, so neither does while the other one
+ * reads: we are to be understood. */
 static int read_answers(struct bpf_program *loaded, Answers *ret) {
         const struct bpf_link *link = lib.bpf_program__attach_iter(loaded, NULL);
         if (!link)
                 return -errno;
-        Reading other = { .link = lib.bpf_link__fd(link) };
+        pthread_barrier_t both;
+        Reading other = { .link = lib.bpf_link__fd(link), .both = &both };
         pthread_t thread;
 
-        int r = grow(ret, ROOM);
+        int r = -pthread_barrier_init(&both, NULL, 2);
+        if (r >= 0)
+                r = grow(ret, ROOM);
         if (r >= 0)
                 r = grow(&other.answers, ROOM);
         if (r >= 0)
                 r = -pthread_create(&thread, NULL, reading_main, &other);
         if (r < 0)
                 return r;
+        (void) pthread_barrier_wait(&both);
         r = read_all(other.link, ret);
+        (void) pthread_barrier_wait(&both);
         (void) pthread_join(thread, NULL);
         r = r < 0 ? r : other.result;
         if (r >= 0)
