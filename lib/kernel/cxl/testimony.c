@@ -16,7 +16,7 @@ static const Kind kinds[] = {
 
 /* What it does, in words; taken over. */
 static void add(json_object *found, json_object *answer, bool contradicts, char *does) {
-        const char *library = json_str(answer, "library");
+        const char *library = json_str(answer, "library") ?: "a library without a name";
         _cleanup_free_ char *owned = does;
         json_object *o = json_object_new_object();
 
