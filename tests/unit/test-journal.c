@@ -89,7 +89,6 @@ static void test_round_trip(void) {
         CHECK_STR(json_str(back->start, "slot"), "2");
 }
 
-/* Once it has turned back it never goes forward again, whoever reads it. */
 /* Before a step touches anything its record is on the medium; that it is done gets there together with the next one. */
 static void test_synced(void) {
         _cleanup_(journal_freep) Journal *j = create("20");
@@ -103,6 +102,7 @@ static void test_synced(void) {
         CHECK_INT(data_synced, 2);
 }
 
+/* Once it has turned back it never goes forward again, whoever reads it. */
 static void test_direction_stays(void) {
         _cleanup_(journal_freep) Journal *j = create("2"), *back = NULL;
 
