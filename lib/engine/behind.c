@@ -16,7 +16,7 @@ enum {
 
 bool engine_left_behind(Engine *e, json_object *writer, int result) {
         json_object *now = journal_writer(e->journal);
-        bool is_new = now && (json_u64(now, "pid") != json_u64(writer, "pid") && json_u64(now, "start_time") >= json_u64(writer, "start_time"));
+        bool is_new = json_u64(now, "order") > json_u64(writer, "order");
 
         /* Whatever the step has made of it: some of what it writes it does not wait for, or does not need. And what did not come to its end in
          * time may have been a look, or has come to it since; a step's word does only where nobody writes down who is at it. */

@@ -74,9 +74,11 @@ static json_object *living(json_object *writers) {
         return found;
 }
 
+/* In the order in which they were written down; a process may be older than one that was written down before it. */
 static int writer_keep(Journal *j, json_object *record) {
         _cleanup_json_ json_object *writers = living(j->writers);
 
+        json_set_u64(record, "order", ++j->n_writers);
         if (json_object_array_add(writers, json_ref(record)) < 0)
                 return -ENOMEM;
         json_object_put(j->writers);

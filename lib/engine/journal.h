@@ -15,7 +15,7 @@
  *                              itself, but together with the next record
  *      back    why             from here the direction is backwards, for ever
  *      undo n, undone n, failed n
- *      write   what, pid, start_time   a write that may be left behind is about to be made by this process; not synced: no writer outlives
+ *      write   what, pid, start_time, order    a write that may be left behind is about to be made by this process; not synced: no writer outlives
  *                              the boot
  *      lost n, text            something that no way back restores
  *      end     outcome, code, message, remedy, lost
@@ -34,6 +34,7 @@ typedef struct Journal {
         json_object *before;    /* how everything was before the first step (plan/picture.h); NULL: not written down */
         json_object *card;      /* {"before", "after"}: what the card said of itself (kernel/cxl/card-state.h); NULL: nobody has asked */
         json_object *notes;     /* { "N": [note, ...] }; NULL while there are none */
+        uint64_t n_writers;     /* that were written down */
         json_object *writers;   /* array of "write" records of this boot, without those that have ended; NULL while there are none */
         json_object *slots;     /* of the plan: [{"name", "port"}]; owned */
         json_object *lost;      /* array of strings without repetition; NULL while there are none */

@@ -348,6 +348,17 @@ static void test_nvdimm(void) {
         CHECK_INT(verify(&c), STEP_APPLIED);
 }
 
+/* What has the name by now is another module: nothing is written to it. */
+static void test_other_nvdimm(void) {
+        _cleanup_(case_done) Case c = case_of("nmem0", "overwrite", "8089-a2-1842-00002c", true);
+
+        test_put(NMEM, "disabled\n");
+        CHECK_INT(check(&c), -ESTALE);
+        CHECK_INT(apply(&c), -ESTALE);
+        check_why(&c, "the id of nmem0 is 8089-a2-1842-00002b");
+        CHECK(!c.run.notes || json_len(c.run.notes) == 0);
+}
+
 int main(void) {
         card = mmap(NULL, sizeof(*card), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
         CHECK(card != MAP_FAILED);
@@ -362,5 +373,6 @@ int main(void) {
         test_done_again();
         test_too_long();
         test_nvdimm();
+        test_other_nvdimm();
         return EXIT_SUCCESS;
 }

@@ -280,8 +280,13 @@ static bool take_ready(apart_work_t work, const void *data, const ApartOptions *
         _cleanup_(child_close) Child c = next.child;
         next.owner = 0;
         memcpy(o.data, data, o.n);
-        if (ready_take(&c.pid) < 0 || !write_all(c.go, &o, offsetof(Order, data) + o.n))
+        if (ready_take(&c.pid) < 0)
                 return false;
+        if (!write_all(c.go, &o, offsetof(Order, data) + o.n)) { /* somebody has killed it */
+                (void) waitpid(c.pid, NULL, WNOHANG);
+                ask_for_next();
+                return false;
+        }
         *ret = (Child) { .pid = c.pid, .answer = TAKE_FD(c.answer), .go = TAKE_FD(c.go) };
         return true;
 }

@@ -51,13 +51,12 @@ static uint64_t time_left(const Manager *m) {
         return m->end > now ? m->end - now : 0;
 }
 
-/* Serves what has come, or waits for more. */
+/* Serves what has come, or waits for more. The manager tells of everything that goes on, so more may always have come. */
 static int serve(const Manager *m) {
-        int r = sd_bus_process(m->bus, NULL);
-        if (r != 0)
-                return r;
         uint64_t left = time_left(m);
-        return left > 0 ? sd_bus_wait(m->bus, left) : -ETIME;
+        int r = left > 0 ? sd_bus_process(m->bus, NULL) : -ETIME;
+
+        return r != 0 ? r : sd_bus_wait(m->bus, left);
 }
 
 /* sd_bus_call() would wait for the handshake without an end (sd-bus.c:bus_ensure_running), so that is waited for here. */

@@ -12,6 +12,7 @@
 #include <poll.h>
 
 #include "base/clock.h"
+#include "kernel/cxl/card-serial.h"
 #include "kernel/cxl/cxl-media.h"
 #include "kernel/sysfs/attr.h"
 #include "step/step.h"
@@ -109,6 +110,19 @@ static int cxl_check(json_object *args, StepRun *run) {
                                       memdev, strerror(-r));
 }
 
+/* A name may be another module's by now. */
+static int nmem_check(json_object *args, StepRun *run) {
+        const char *nmem = json_str(args, "nmem"), *planned = json_str(args, "serial");
+        _cleanup_free_ char *id = NULL;
+
+        int r = nmem_id(nmem, &id);
+        if (r < 0)
+                return step_fail(run, r, "the id of %s cannot be read: %s", nmem, strerror(-r));
+        if (!id || !*id || !streq_ptr(id, planned))
+                return step_fail(run, -ESTALE, "the id of %s is %s, the plan was made for %s", nmem, id ?: "not known", planned ?: "none");
+        return 0;
+}
+
 static int sanitize_check(json_object *args, StepRun *run) {
         const Way *way = way_of(json_str(args, "method"));
         _cleanup_free_ char *state = NULL;
@@ -125,7 +139,7 @@ static int sanitize_check(json_object *args, StepRun *run) {
         if (!streq(state, "disabled"))
                 return step_fail(run, -EBUSY, "%s has a passphrase (its security is %s), and cannot be erased before that is taken off: "
                                  "ndctl disable-passphrase", device_of(args), state);
-        return is_cxl(args) ? cxl_check(args, run) : 0;
+        return is_cxl(args) ? cxl_check(args, run) : nmem_check(args, run);
 }
 
 static int read_word(int fd, char *ret, size_t size) {

@@ -111,13 +111,14 @@ static int power_write(json_object *args, StepRun *run) {
         int r = light_veil(scope, run);
         if (r >= 0)
                 r = power_path(scope, run, &path);
-        if (r >= 0)
+        if (r >= 0) {
+                switch_path = shell_quoted(path);
+                step_remedy(run, "echo 0 > %s && safe-remove remove %s", switch_path, slot);
+                libraries_begin(scope); /* three processes that wait for the card to be gone; the power-off takes a second, and they less */
                 r = is_ready(args, run);
+        }
         if (r < 0)
                 return r;
-        switch_path = shell_quoted(path);
-        step_remedy(run, "echo 0 > %s && safe-remove remove %s", switch_path, slot);
-        libraries_begin(scope); /* three processes that wait for the card to be gone; the power-off takes a second, and they less */
         r = step_write(run, path, "0");
 
         /* -ENODEV says that a power-off is under way already: the write of a worker that died. It ends by itself; the
