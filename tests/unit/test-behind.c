@@ -210,10 +210,6 @@ static void test_older_writer(void) {
 
         case_begin(&c, make_plan("removal", "null", POLICY));
         pid_t older = waiting_child_start(nothing), newer = waiting_child_start(nothing);
-        for (unsigned i = 0; i < 1000 && start_time_of(newer) == start_time_of(older); i++) { /* that is counted in ticks */
-                waiting_child_end(newer);
-                newer = waiting_child_start(nothing);
-        }
         CHECK_INT(journal_write_begins(c.journal, "offline > state", older, start_time_of(older), true), 0);
         CHECK_INT(journal_write_begins(c.journal, "offline > state", newer, start_time_of(newer), true), 0);
         _cleanup_json_ json_object *writer = json_ref(journal_writer(c.journal));
@@ -223,6 +219,25 @@ static void test_older_writer(void) {
         CHECK(!engine_left_behind(&c.engine, writer, 0) && !c.engine.left_behind);
         CHECK(engine_left_behind(&c.engine, NULL, 0) && c.engine.left_behind);
         waiting_child_end(older);
+}
+
+/* A process that was made beforehand is older than one that was written down before it, and writes later all the same. */
+static void test_made_beforehand(void) {
+        _cleanup_(case_done) Case c;
+
+        case_begin(&c, make_plan("removal", "null", POLICY));
+        pid_t beforehand = waiting_child_start(nothing), forked = waiting_child_start(nothing);
+        for (unsigned i = 0; i < 1000 && start_time_of(forked) == start_time_of(beforehand); i++) { /* that is counted in ticks */
+                waiting_child_end(forked);
+                forked = waiting_child_start(nothing);
+        }
+        CHECK_INT(journal_write_begins(c.journal, "umount", forked, start_time_of(forked), true), 0);
+        _cleanup_json_ json_object *writer = json_ref(journal_writer(c.journal));
+        CHECK(!engine_left_behind(&c.engine, writer, 0));
+        CHECK_INT(journal_write_begins(c.journal, "0000:0c:00.0 > bind", beforehand, start_time_of(beforehand), true), 0);
+        CHECK(engine_left_behind(&c.engine, writer, 0) && c.engine.left_behind);
+        waiting_child_end(beforehand);
+        waiting_child_end(forked);
 }
 
 /* Some of many are named, and all are let go by the line. */
@@ -286,6 +301,7 @@ int main(void) {
         test_revert_hangs();
         test_look_takes_long();
         test_older_writer();
+        test_made_beforehand();
         test_many_stand();
         test_step_says_done();
         test_remove_tree(dir);
