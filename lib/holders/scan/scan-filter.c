@@ -286,6 +286,15 @@ static bool is_worth_it(void) {
         return stat("/proc", &st) >= 0 && st.st_nlink > WORTH_PROCESSES;
 }
 
+/* The threads of a process are looked at one after the other, while they may hand what they hold to each other: who is left out by that shows in a
+ * file system's super block, and keeps an exclusive open from a disk. A character device and a lent file have no such witness. */
+static bool has_witness(const HoldTargets *targets) {
+        for (size_t i = 0; i < targets->n_items; i++)
+                if (targets->items[i].kind != TARGET_FS && targets->items[i].kind != TARGET_BLOCK)
+                        return false;
+        return true;
+}
+
 static uint64_t at_most(uint64_t usec, uint64_t msec) {
         return usec < msec * USEC_PER_MSEC ? usec : msec * USEC_PER_MSEC;
 }
@@ -298,7 +307,7 @@ int scan_filter(const HoldTargets *targets, FilterWay way, uint64_t deadline, Pr
         _cleanup_free_ char *text = NULL;
         int n = 0;
 
-        if (way == FILTER_NEVER || (way == FILTER_WHERE_WORTH && !is_worth_it()) || !sees_all() || left == 0 || was_late)
+        if (way == FILTER_NEVER || (way == FILTER_WHERE_WORTH && (!is_worth_it() || !has_witness(targets))) || !sees_all() || left == 0 || was_late)
                 return 0;
         int r = run_apart(work, &f, &options, &text);
         was_late = r == -EINPROGRESS;
