@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include <inttypes.h>
 
-#include "card-view.h"
 #include "cli/removal.h"
+#include "card-view.h"
 #include "format.h"
 #include "output.h"
 #include "plan-text.h"

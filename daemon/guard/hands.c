@@ -10,7 +10,7 @@
 #include "base/parse.h"
 #include "kernel/pci/held-slot.h"
 #include "kernel/process/apart.h"
-#include "step/ending/hotplug-service.h"
+#include "step/evict/hotplug-service.h"
 #include "step/step.h"
 #include "hands.h"
 

@@ -3,8 +3,8 @@
 #include <sys/socket.h>
 
 #include "daemon/log.h"
-#include "peers.h"
 #include "daemon/source/guard-socket.h"
+#include "peers.h"
 
 enum {
         PEERS_MAX = 4,         /* the daemon, its successor, and whoever debugs it */

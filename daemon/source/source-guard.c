@@ -5,8 +5,8 @@
 #include <sys/socket.h>
 
 #include "base/clock.h"
-#include "guard-socket.h"
 #include "daemon/log.h"
+#include "guard-socket.h"
 #include "source.h"
 
 #define AGAIN_USEC (200 * USEC_PER_MSEC)

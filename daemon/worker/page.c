@@ -2,8 +2,8 @@
 #include <errno.h>
 
 #include "base/parse.h"
-#include "history.h"
 #include "engine/seal.h"
+#include "history.h"
 #include "page.h"
 #include "verbs.h"
 #include "view.h"

@@ -4,11 +4,11 @@
 
 #include "base/clock.h"
 #include "base/parse.h"
-#include "history.h"
 #include "engine/chain.h"
 #include "engine/engine.h"
 #include "engine/state-dir.h"
 #include "plan/policy.h"
+#include "history.h"
 #include "page.h"
 #include "request.h"
 #include "verbs.h"

@@ -7,8 +7,8 @@
 
 #include "base/parse.h"
 #include "daemon/worker/lost/last-seen.h"
-#include "request.h"
 #include "page.h"
+#include "request.h"
 #include "sub-uid.h"
 #include "verbs.h"
 #include "view.h"

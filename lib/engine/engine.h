@@ -3,8 +3,8 @@
 
 #include "base/strtab.h"
 #include "engine/journal.h"
-#include "step/back/region-moves.h"
 #include "step/step.h"
+#include "step/undo/region-moves.h"
 
 /* Runs a plan and knows no device type. Forward: every step is written down, applied, verified, written down as done.
  * Something fails or somebody cancels: written down once, then backwards from the last step that may have touched
@@ -111,7 +111,7 @@ int engine_identity_check(Engine *e, const StepOps *ops, int state);
 /* Reverts step n until the kernel shows nothing of it, twice at most, once where a write of it is left behind; what was lost is written down. */
 int engine_revert(Engine *e, size_t n);
 
-/* behind.c. Has what a step was just called for, with this result, left a write behind that was not under way before? (writer: the last of those
+/* engine/late-write.c. Has what a step was just called for, with this result, left a write behind that was not under way before? (writer: the last of those
  * that were, or NULL.) Then e->left_behind is set. */
 bool engine_left_behind(Engine *e, json_object *writer, int result);
 

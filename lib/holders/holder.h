@@ -5,7 +5,7 @@
 
 #include "base/json.h"
 #include "base/strtab.h"
-#include "holders/gaps.h"
+#include "holders/look-gaps.h"
 
 /* Which processes use what is on a card, and how: mappings, descriptors, folders, programs. What the kernel itself holds
  * (mounts, swap, loop, dm, md) is in the topology. */

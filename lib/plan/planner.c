@@ -41,7 +41,7 @@
 #include "plan/plan-storage.h"
 #include "plan/planner.h"
 #include "plan/scope/scope.h"
-#include "step/ending/hotplug-service.h"
+#include "step/evict/hotplug-service.h"
 
 static int add_announce(Plan *p, const Policy *policy) {
         if (policy->grace_usec == 0)

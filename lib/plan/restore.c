@@ -7,7 +7,7 @@
 #include "plan/find/blockers.h"
 #include "plan/planner.h"
 #include "plan/restore.h"
-#include "step/back/region-moves.h"
+#include "step/undo/region-moves.h"
 
 /* Everything that has a name of a memory device in it is found by the key; its serial number, where it stands beside, with it. */
 static void rename_memdevs(json_object *o, json_object *memdevs) {

@@ -3,7 +3,7 @@
 #include <sys/sysmacros.h>
 
 #include "base/clock.h"
-#include "holders/present.h"
+#include "holders/pages-present.h"
 #include "kernel/sysfs/attr.h"
 #include "probe/evidence.h"
 

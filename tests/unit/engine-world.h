@@ -4,9 +4,9 @@
 #include <errno.h>
 
 #include "base/fileio.h"
-#include "plan-text.h"
 #include "engine/engine.h"
 #include "kernel/memory/memory-block.h"
+#include "plan-text.h"
 #include "test.h"
 
 /* A world for the engine: a recorded machine (tests/roots/enter ram2.root), whose files take every write but move nothing: a policy

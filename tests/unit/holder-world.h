@@ -11,7 +11,7 @@
 
 #include "base/clock.h"
 #include "kernel/process/cgroup.h"
-#include "step/ending/holder-look.h"
+#include "step/evict/holder-look.h"
 #include "noted.h"
 #include "own-processes.h"
 

@@ -7,8 +7,8 @@
 #include <ndctl/libndctl.h>
 #include <signal.h>
 
-#include "config.h"
 #include "kernel/cxl/card-state.h"
+#include "config.h"
 #include "test.h"
 
 typedef struct Line {

@@ -5,10 +5,10 @@
 #include <sys/wait.h>
 
 #include "base/fileio.h"
-#include "plan-text.h"
 #include "engine/certificate.h"
 #include "engine/journal.h"
 #include "engine/state-dir.h"
+#include "plan-text.h"
 #include "test.h"
 
 static const char *top;

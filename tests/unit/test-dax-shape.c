@@ -6,8 +6,8 @@
 
 #include "base/clock.h"
 #include "base/fileio.h"
+#include "step/undo/dax-shape.h"
 #include "noted.h"
-#include "step/back/dax-shape.h"
 #include "test.h"
 
 #define DAX "/sys/bus/dax/devices/dax0."

@@ -8,7 +8,7 @@
 
 #include "base/clock.h"
 #include "kernel/block/block-ground.h"
-#include "step/back/device-back.h"
+#include "step/undo/device-back.h"
 #include "noted.h"
 #include "test.h"
 

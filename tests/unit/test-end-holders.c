@@ -8,9 +8,9 @@
 #include "base/fileio.h"
 #include "holders/process.h"
 #include "kernel/process/process-stat.h"
-#include "step/ending/holder-freeze.h"
-#include "step/ending/others-held.h"
-#include "step/ending/units.h"
+#include "step/evict/hold-meanwhile.h"
+#include "step/evict/holder-freeze.h"
+#include "step/evict/units.h"
 #include "holder-world.h"
 
 #define STOP_ONCE "stop a.service\n"

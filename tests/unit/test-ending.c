@@ -5,10 +5,10 @@
 #include <sys/wait.h>
 
 #include "base/clock.h"
-#include "plan-text.h"
 #include "daemon/worker/removal/removal.h"
 #include "engine/certificate.h"
 #include "engine/state-dir.h"
+#include "plan-text.h"
 #include "test.h"
 
 static Plan *make_plan(void) {

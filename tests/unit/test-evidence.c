@@ -2,9 +2,9 @@
 /* What stands for a look at everybody where somebody has made more of them than there is time for. On the recorded machine "ram2". */
 #include <sys/sysmacros.h>
 
-#include "holders/gaps.h"
+#include "holders/look-gaps.h"
 #include "probe/evidence.h"
-#include "step/ending/users.h"
+#include "step/evict/users.h"
 #include "test.h"
 
 #define DAX "/sys/devices/virtual/dax9.0"

@@ -13,8 +13,8 @@
 #include "kernel/block/loop.h"
 #include "kernel/block/swap.h"
 #include "kernel/mounts/file-id.h"
-#include "step/back/device-back.h"
 #include "step/step.h"
+#include "step/undo/device-back.h"
 #include "noted.h"
 #include "own-processes.h"
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* Why a look is not complete: what is told of it, and what is to be done about it. */
 #include "base/clock.h"
-#include "holders/gaps.h"
+#include "holders/look-gaps.h"
 #include "plan/find/blockers.h"
 #include "hanging-process.h"
 

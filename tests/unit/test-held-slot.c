@@ -9,7 +9,7 @@
 #include "base/run-dir.h"
 #include "kernel/pci/held-slot.h"
 #include "kernel/process/process-stat.h"
-#include "step/ending/hotplug-service.h"
+#include "step/evict/hotplug-service.h"
 #include "test.h"
 
 #define PORT "0000:0c:00.0"

@@ -10,7 +10,7 @@
 
 #include "base/clock.h"
 #include "holders/holder.h"
-#include "holders/present.h"
+#include "holders/pages-present.h"
 #include "hanging-process.h"
 
 static char folder[] = "/dev/shm/test-holders-XXXXXX";

@@ -10,7 +10,6 @@
 #include "base/clock.h"
 #include "base/fileio.h"
 #include "base/run-dir.h"
-#include "plan-text.h"
 #include "engine/chain.h"
 #include "engine/journal.h"
 #include "engine/state-dir.h"
@@ -18,6 +17,7 @@
 #include "kernel/sysfs/attr.h"
 #include "kernel/sysfs/write.h"
 #include "own-processes.h"
+#include "plan-text.h"
 #include "test.h"
 
 /* The folders whose entries were made durable, in the place of the C library's. */

@@ -3,7 +3,7 @@
 #include <linux/kernel-page-flags.h>
 
 #include "kernel/pages/page-frame.h"
-#include "step/back/poison.h"
+#include "step/undo/poison.h"
 #include "test.h"
 
 #define FLAG(name) (UINT64_C(1) << KPF_##name)

@@ -5,7 +5,7 @@
 #include <sys/mman.h>
 #include <sys/stat.h>
 
-#include "holders/present.h"
+#include "holders/pages-present.h"
 #include "test.h"
 
 enum {

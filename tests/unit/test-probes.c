@@ -16,7 +16,7 @@
 #include "kernel/mounts/mountinfo.h"
 #include "kernel/sysfs/attr.h"
 #include "probe/probe.h"
-#include "step/back/prove.h"
+#include "step/undo/prove.h"
 #include "noted.h"
 #include "test.h"
 

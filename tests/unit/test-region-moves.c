@@ -2,7 +2,7 @@
 /* On the recorded machine "ram2", whose region stands at 0x490000000: what was planned for it where another card's stands by now. */
 #include <errno.h>
 
-#include "step/back/region-moves.h"
+#include "step/undo/region-moves.h"
 #include "test.h"
 
 #define BLOCK 0x8000000ULL /* 128 MiB: the region has memory146 to memory149 */

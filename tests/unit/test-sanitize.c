@@ -7,8 +7,8 @@
 #include <sys/mman.h>
 
 #include "base/fileio.h"
-#include "noted.h"
 #include "step/step.h"
+#include "noted.h"
 #include "test.h"
 
 #define MEMDEV "/sys/bus/cxl/devices/mem1"

@@ -12,7 +12,7 @@
 #include "kernel/pci/held-slot.h"
 #include "kernel/pci/pcie-slot.h"
 #include "kernel/process/apart.h"
-#include "step/ending/hotplug-service.h"
+#include "step/evict/hotplug-service.h"
 #include "own-processes.h"
 
 #define PORT "0000:0c:00.0"

@@ -2,8 +2,8 @@
 /* What follows the driver's going, with /dev/zero for a dax device: private mappings of it keep their file. */
 #include "holders/process.h"
 #include "holders/scan/sync-files.h"
-#include "step/ending/holder-freeze.h"
-#include "step/ending/take-mappings.h"
+#include "step/evict/holder-freeze.h"
+#include "step/evict/take-mappings.h"
 #include "holder-world.h"
 
 static void map_zero(bool touch) {

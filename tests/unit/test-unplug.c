@@ -8,8 +8,8 @@
 
 #include "base/clock.h"
 #include "base/fileio.h"
-#include "step/back/region-moves.h"
 #include "step/step.h"
+#include "step/undo/region-moves.h"
 #include "noted.h"
 #include "test.h"
 

@@ -14,7 +14,7 @@
 #include "kernel/log/kmsg-since.h"
 #include "kernel/process/apart.h"
 #include "probe/probe.h"
-#include "step/ending/units.h"
+#include "step/evict/units.h"
 #include "removal.h"
 
 #define LOOK_USEC (30 * USEC_PER_SEC) /* in which a held slot's machine is looked at again where that fails */

@@ -3,7 +3,7 @@
 
 #include "base/json.h"
 #include "base/util.h"
-#include "holders/gaps.h"
+#include "holders/look-gaps.h"
 
 /* Who has memory on a NUMA node. */
 

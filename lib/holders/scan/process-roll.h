@@ -5,7 +5,7 @@
 #include <limits.h>
 
 #include "base/id-map.h"
-#include "holders/gaps.h"
+#include "holders/look-gaps.h"
 
 /* Every process of the machine once, and then again those that came meanwhile. The kernel lists /proc in one go, so who is
  * short-lived is gone when their turn comes, and who took something over from one that ended is not in the list

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
-#include "holders/gaps.h"
+#include "holders/look-gaps.h"
 #include "holders/scan/process-roll.h"
 
 /* Threads that look at one process after the other. Whatever asks the kernel about a process's memory does it through them: the answer

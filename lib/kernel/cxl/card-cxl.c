@@ -8,10 +8,10 @@
 #include <linux/cxl_mem.h>
 #include <sys/ioctl.h>
 
-#include "config.h"
 #include "kernel/cxl/card-parts.h"
 #include "kernel/cxl/card-state.h"
 #include "kernel/sysfs/attr.h"
+#include "config.h"
 
 enum {
         COLDEST = -273,

@@ -2,7 +2,7 @@
 #pragma once
 
 #include "base/strtab.h"
-#include "holders/gaps.h"
+#include "holders/look-gaps.h"
 #include "plan/plan-request.h"
 #include "plan/plan.h"
 #include "plan/scope/scope.h"

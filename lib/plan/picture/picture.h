@@ -2,7 +2,7 @@
 #pragma once
 
 #include "plan/scope/scope.h"
-#include "step/back/region-moves.h"
+#include "step/undo/region-moves.h"
 
 /* What a removal that is called off has to bring back, as one look at the machine shows it: each memory block with its zone, devices
  * with their drivers and words, regions, decoders, namespaces, disks and volumes with what they stand on, mounts, swap, what the kernel

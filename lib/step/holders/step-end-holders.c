@@ -7,7 +7,7 @@
 #include "base/clock.h"
 #include "holders/process.h"
 #include "kernel/sysfs/fence.h"
-#include "step/ending/end-holder.h"
+#include "step/evict/end-holder.h"
 
 enum {
         QUIET_LOOKS = 2,
@@ -172,7 +172,7 @@ static int end_apply(json_object *args, StepRun *run) {
                 r = unmap_of(args, run, &unmap);
         if (r < 0)
                 return r;
-        others_held_begin(&e.others, run);
+        hold_meanwhile_begin(&e.others, run);
         return end_all(&e, &unmap);
 }
 

@@ -7,7 +7,7 @@
 #include "base/clock.h"
 #include "holders/process.h"
 #include "kernel/process/cgroup.h"
-#include "step/ending/holder-freeze.h"
+#include "step/evict/holder-freeze.h"
 
 enum {
         /* Looks that found somebody new whom only SIGSTOP can hold up. Short-lived children come from somewhere: from the second look

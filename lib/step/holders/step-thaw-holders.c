@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* The way forward of those who were frozen: behind the last step that anybody of them could get in the way of. Nothing of the card is
  * left to use then; memory has moved. Going back from here there is nothing to do: they run. */
-#include "step/ending/holder-freeze.h"
+#include "step/evict/holder-freeze.h"
 
 static void thaw_describe(json_object *args, char **ret_does, char **ret_undo) {
         *ret_does = strf("thaw whoever is still frozen by step %ju, last first", (uintmax_t) json_u64(args, "of") + 1);

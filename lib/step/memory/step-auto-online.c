@@ -12,8 +12,8 @@
 #include "base/clock.h"
 #include "kernel/memory/memory-block.h"
 #include "kernel/sysfs/listing.h"
-#include "step/back/block-runs.h"
 #include "step/step.h"
+#include "step/undo/block-runs.h"
 
 /* Asked about one block after the other, the lowest first: others may have set every second one offline. */
 typedef struct Cursor {

@@ -7,8 +7,8 @@
 
 #include "kernel/cxl/cxl-region.h"
 #include "kernel/sysfs/attr.h"
-#include "step/back/region-create.h"
 #include "step/step.h"
+#include "step/undo/region-create.h"
 
 static void delete_describe(json_object *args, char **ret_does, char **ret_undo) {
         json_object *region = json_get(args, "region");

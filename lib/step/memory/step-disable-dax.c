@@ -8,8 +8,8 @@
 #include "kernel/cxl/dax.h"
 #include "kernel/sysfs/attr.h"
 #include "kernel/sysfs/driver.h"
-#include "step/back/dax-shape.h"
-#include "step/back/dax-users.h"
+#include "step/undo/dax-shape.h"
+#include "step/undo/dax-users.h"
 
 static void dax_describe(json_object *args, char **ret_does, char **ret_undo) {
         const char *dax = json_str(args, "dax"), *driver = json_str(args, "driver");

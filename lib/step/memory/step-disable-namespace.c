@@ -17,8 +17,8 @@
 #include "kernel/mounts/xfs.h"
 #include "kernel/sysfs/driver.h"
 #include "kernel/sysfs/fence.h"
-#include "step/back/dax-users.h"
-#include "step/ending/users.h"
+#include "step/evict/users.h"
+#include "step/undo/dax-users.h"
 
 typedef struct Found {
         char *name, *device, *driver, *block, *dax;

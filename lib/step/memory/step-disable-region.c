@@ -8,8 +8,8 @@
 #include "kernel/cxl/nd.h"
 #include "kernel/sysfs/driver.h"
 #include "kernel/sysfs/fence.h"
-#include "step/back/dax-shape.h"
 #include "step/step.h"
+#include "step/undo/dax-shape.h"
 
 static void region_describe(json_object *args, char **ret_does, char **ret_undo) {
         const char *name = json_str(json_get(args, "region"), "name");

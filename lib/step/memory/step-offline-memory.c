@@ -8,9 +8,9 @@
 #include "holders/memory/unmovable.h"
 #include "kernel/memory/memory-block.h"
 #include "kernel/sysfs/write.h"
-#include "step/back/block-runs.h"
-#include "step/back/poison.h"
 #include "step/step.h"
+#include "step/undo/block-runs.h"
+#include "step/undo/poison.h"
 
 enum {
         /* Between two tries of a busy block. The kernel has no event for "a page was let go". */

@@ -15,11 +15,11 @@
 #include "kernel/sysfs/attr.h"
 #include "kernel/sysfs/driver.h"
 #include "kernel/sysfs/write.h"
-#include "step/back/dax-shape.h"
-#include "step/back/device-back.h"
-#include "step/back/poison.h"
-#include "step/back/region-moves.h"
 #include "step/step.h"
+#include "step/undo/dax-shape.h"
+#include "step/undo/device-back.h"
+#include "step/undo/poison.h"
+#include "step/undo/region-moves.h"
 
 #define DEVICES "/sys/bus/dax/devices"
 

@@ -4,7 +4,7 @@
  * stays up, and nobody but us decides about it until the driver is back. Meanwhile the power indicator blinks, as the
  * specification asks while a removal is pending: after a press it does already, for a command we set it. */
 #include "led/led.h"
-#include "step/ending/hotplug-service.h"
+#include "step/evict/hotplug-service.h"
 
 static void hold_describe(json_object *args, char **ret_does, char **ret_undo) {
         _cleanup_free_ char *take = hotplug_service_describe_take(args);

@@ -9,7 +9,7 @@
 #include "kernel/pci/pcie-slot.h"
 #include "led/led.h"
 #include "probe/probe.h"
-#include "step/back/prove.h"
+#include "step/undo/prove.h"
 
 static void power_describe(json_object *args, char **ret_does, char **ret_undo) {
         json_object *scope = json_get(args, "scope");

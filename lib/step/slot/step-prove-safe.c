@@ -2,7 +2,7 @@
 /* Asks every probe afresh. Nothing is written to the kernel: this step can only say no. */
 #include <errno.h>
 
-#include "step/back/prove.h"
+#include "step/undo/prove.h"
 
 static void prove_describe(json_object *args, char **ret_does, char **ret_undo) {
         *ret_does = strf("ask the kernel afresh: no process, no memory block, no /proc/iomem entry, no region, no decoder, no PCI function, "

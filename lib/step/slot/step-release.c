@@ -3,7 +3,7 @@
  * they are, pciehp turns them off with the power. A way back from here is long (decoders, memory), so the slot is held
  * again for it. */
 #include "kernel/pci/pcie-slot.h"
-#include "step/ending/hotplug-service.h"
+#include "step/evict/hotplug-service.h"
 
 static void release_describe(json_object *args, char **ret_does, char **ret_undo) {
         *ret_does = hotplug_service_describe_give(args);

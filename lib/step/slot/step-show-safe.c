@@ -5,7 +5,7 @@
 #include <errno.h>
 
 #include "led/led.h"
-#include "step/back/prove.h"
+#include "step/undo/prove.h"
 
 static void show_describe(json_object *args, char **ret_does, char **ret_undo) {
         json_object *scope = json_get(args, "scope");

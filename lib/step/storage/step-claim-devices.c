@@ -11,7 +11,7 @@
 #include "kernel/mounts/mountinfo.h"
 #include "kernel/sysfs/attr.h"
 #include "kernel/users/kernel-users.h"
-#include "step/ending/users.h"
+#include "step/evict/users.h"
 
 enum {
         /* udev's and LVM's tools, mkfs and fsck have a device for themselves for a moment, and the kernel tells nobody when they let

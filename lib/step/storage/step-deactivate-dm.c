@@ -5,9 +5,9 @@
 
 #include "kernel/block/dm-table.h"
 #include "kernel/sysfs/attr.h"
-#include "step/back/device-back.h"
-#include "step/back/dm-setup.h"
-#include "step/ending/users.h"
+#include "step/evict/users.h"
+#include "step/undo/device-back.h"
+#include "step/undo/dm-setup.h"
 
 /* A leg of a volume that goes on without it is known to lvm as a part of that volume only. */
 static bool is_leg(json_object *args) {

@@ -9,8 +9,8 @@
 #include "kernel/block/blockdev.h"
 #include "kernel/block/loop.h"
 #include "kernel/mounts/mountinfo.h"
-#include "step/back/device-back.h"
-#include "step/ending/users.h"
+#include "step/evict/users.h"
+#include "step/undo/device-back.h"
 
 enum {
         /* Until the last one has closed it (udev looks at it for a moment). There is no event for it. */

@@ -11,8 +11,8 @@
 #include "kernel/mounts/mountinfo.h"
 #include "kernel/sysfs/attr.h"
 #include "kernel/sysfs/listing.h"
-#include "step/back/device-back.h"
-#include "step/back/dm-setup.h"
+#include "step/undo/device-back.h"
+#include "step/undo/dm-setup.h"
 
 static bool is_path(json_object *args) {
         return streq_ptr(json_str(args, "kind"), "path");

@@ -4,7 +4,7 @@
 
 #include "base/clock.h"
 #include "kernel/block/md.h"
-#include "step/ending/users.h"
+#include "step/evict/users.h"
 #include "step/step.h"
 
 enum {

@@ -10,8 +10,8 @@
 #include "kernel/block/swap.h"
 #include "kernel/mounts/file-id.h"
 #include "kernel/mounts/mountinfo.h"
-#include "step/back/device-back.h"
 #include "step/step.h"
+#include "step/undo/device-back.h"
 
 enum {
         /* What a slow device reads in random order: for a deadline, not for a promise. */

@@ -15,10 +15,10 @@
 #include "kernel/mounts/mount-options.h"
 #include "kernel/mounts/unmount.h"
 #include "kernel/sysfs/attr.h"
-#include "step/back/device-back.h"
-#include "step/back/mount-back.h"
-#include "step/ending/shutdown.h"
-#include "step/ending/users.h"
+#include "step/evict/shutdown.h"
+#include "step/evict/users.h"
+#include "step/undo/device-back.h"
+#include "step/undo/mount-back.h"
 
 enum {
         BUSY_RETRY_MSEC = 100,

@@ -4,7 +4,7 @@
 #include "base/clock.h"
 #include "kernel/pages/page-frame.h"
 #include "kernel/sysfs/attr.h"
-#include "step/back/poison.h"
+#include "step/undo/poison.h"
 
 #define GIVE_UP "/sys/devices/system/memory/hard_offline_page"
 

@@ -8,7 +8,7 @@
 #include "kernel/block/loop.h"
 #include "kernel/mounts/mountinfo.h"
 #include "kernel/sysfs/listing.h"
-#include "step/back/device-back.h"
+#include "step/undo/device-back.h"
 
 enum {
         /* How long a device that came back may take to have its node and udev's links, and how often we look. */

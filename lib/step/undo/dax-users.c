@@ -2,8 +2,8 @@
 #include <errno.h>
 
 #include "kernel/sysfs/attr.h"
-#include "step/back/dax-users.h"
-#include "step/ending/users.h"
+#include "step/evict/users.h"
+#include "step/undo/dax-users.h"
 
 int dax_may_go(StepRun *run, const char *dax, const char *node, bool force, json_object *ranges, TakenMemory *ret) {
         TakenMemory m = { .way = FORCED_DEVICE_DAX, .kind = TARGET_CHAR, .name = node, .ranges = ranges };

@@ -3,7 +3,7 @@
 #include <sys/sysmacros.h>
 
 #include "kernel/block/blockdev.h"
-#include "step/ending/shutdown.h"
+#include "step/evict/shutdown.h"
 
 int fs_args_read(json_object *args, MountedFs *ret, StepRun *run) {
         json_object *fs = json_get(args, "fs");

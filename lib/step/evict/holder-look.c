@@ -8,8 +8,8 @@
 #include "holders/process.h"
 #include "holders/message-bus.h"
 #include "kernel/process/cgroup.h"
-#include "step/ending/holder-look.h"
-#include "step/ending/users.h"
+#include "step/evict/holder-look.h"
+#include "step/evict/users.h"
 
 void holder_look_done(HolderLook *l) {
         hold_targets_done(&l->targets);

@@ -6,11 +6,11 @@
 #include "base/clock.h"
 #include "holders/process.h"
 #include "kernel/process/pidfd.h"
-#include "step/back/mount-back.h"
-#include "step/ending/end-holder.h"
-#include "step/ending/holder-freeze.h"
-#include "step/ending/shutdown.h"
-#include "step/ending/units.h"
+#include "step/evict/end-holder.h"
+#include "step/evict/holder-freeze.h"
+#include "step/evict/shutdown.h"
+#include "step/evict/units.h"
+#include "step/undo/mount-back.h"
 
 enum {
         TRACERS_MAX = 16,
@@ -24,7 +24,7 @@ void end_run_done(EndRun *e) {
         free(e->endings);
         free(e->stops);
         json_object_put(e->tried);
-        others_held_done(&e->others);
+        hold_meanwhile_done(&e->others);
 }
 
 static int ending_of(EndRun *e, const Holder *h, Ending **ret) {

@@ -4,8 +4,8 @@
 
 #include "base/clock.h"
 #include "holders/process.h"
-#include "step/ending/end-holder.h"
-#include "step/ending/units.h"
+#include "step/evict/end-holder.h"
+#include "step/evict/units.h"
 
 enum {
         /* The manager tells nobody but its bus when a unit has stopped. */

@@ -4,7 +4,7 @@
 #include "kernel/cxl/cxl-region.h"
 #include "kernel/memory/memory-block.h"
 #include "kernel/sysfs/attr.h"
-#include "step/back/region-create.h"
+#include "step/undo/region-create.h"
 
 #define CXL "/sys/bus/cxl/devices"
 

@@ -7,8 +7,8 @@
 #include "kernel/mounts/mountinfo.h"
 #include "kernel/sysfs/attr.h"
 #include "kernel/sysfs/listing.h"
-#include "step/back/device-back.h"
-#include "step/back/dm-setup.h"
+#include "step/undo/device-back.h"
+#include "step/undo/dm-setup.h"
 
 #define MAPPED "mapper/"
 

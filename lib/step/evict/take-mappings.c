@@ -4,15 +4,15 @@
 #include <sys/sysmacros.h>
 
 #include "base/clock.h"
-#include "holders/present.h"
+#include "holders/pages-present.h"
 #include "holders/process.h"
 #include "holders/scan/sync-files.h"
 #include "kernel/mounts/mountinfo.h"
 #include "kernel/pages/page-census.h"
 #include "kernel/process/apart.h"
-#include "step/ending/others-held.h"
-#include "step/ending/take-mappings.h"
-#include "step/ending/users.h"
+#include "step/evict/hold-meanwhile.h"
+#include "step/evict/take-mappings.h"
+#include "step/evict/users.h"
 
 enum {
         STOP_TIMEOUT_SEC = 10,
@@ -214,7 +214,7 @@ bool take_unfinished(StepRun *run) {
 }
 
 /* 1: nobody has a page, and of a file system nobody is left; 0: not yet. */
-static int nobody_has_a_page(OthersHeld *others, StepRun *run, TargetKind kind, dev_t dev, const char *name) {
+static int nobody_has_a_page(HoldMeanwhile *others, StepRun *run, TargetKind kind, dev_t dev, const char *name) {
         _cleanup_(holders_freep) Holders *found = NULL;
 
         int r = step_scan(kind, dev, name, &found);
@@ -242,13 +242,13 @@ static int prove(StepRun *run, json_object *note) {
         uint64_t deadline = now_monotonic() + PROOF_TIMEOUT_SEC * USEC_PER_SEC;
         int kind = target_kind_from_string(json_str(note, "kind"));
         const char *name = json_str(note, "name");
-        _cleanup_(others_held_done) OthersHeld others = { 0 };
+        _cleanup_(hold_meanwhile_done) HoldMeanwhile others = { 0 };
         dev_t dev;
 
         int r = kind < 0 ? kind : dev_parse(json_str(note, "dev"), &dev);
         if (r < 0 || !name)
                 return step_fail(run, -EBADMSG, "the note about what was taken cannot be understood");
-        others_held_begin(&others, run);
+        hold_meanwhile_begin(&others, run);
         while ((r = nobody_has_a_page(&others, run, (TargetKind) kind, dev, name)) == 0) {
                 if (now_monotonic() >= deadline)
                         return step_fail(run, -EBUSY, "%s was taken, but those who had it do not end", name);

@@ -8,7 +8,7 @@
 #include "kernel/sysfs/attr.h"
 #include "kernel/sysfs/driver.h"
 #include "kernel/sysfs/listing.h"
-#include "step/back/dax-shape.h"
+#include "step/undo/dax-shape.h"
 
 /* drivers/cxl/core/region.c:cxl_dax_region_alloc names it after the region. */
 #define REGION "/sys/bus/cxl/devices/dax_%s"

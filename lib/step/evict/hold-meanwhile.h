@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
-#include "step/ending/holder-freeze.h"
+#include "step/evict/holder-freeze.h"
 
 /* Who was frozen or stopped by somebody else, before or without us, stays so. Only who is asked to end has to run for that: it is let go,
  * and held up again once it has ended or not. (SIGKILL gets through to who is stopped, and to who is frozen by the unified hierarchy's
@@ -9,24 +9,24 @@
  *      {"frozen": "/x.slice/y.service", "id", "unit", "by_manager"}    the group and its inode; by_manager: `systemctl freeze` did it
  *      {"stopped": pid, "start_time", "comm", "unit"} */
 
-typedef struct OthersHeld {
+typedef struct HoldMeanwhile {
         StepRun *run;
         json_object *ours;      /* who stands still for this removal, as freeze_notes_index() makes it */
-} OthersHeld;
+} HoldMeanwhile;
 
 /* From the notes of this step and of those before it in the plan. */
-void others_held_begin(OthersHeld *o, StepRun *run);
-void others_held_done(OthersHeld *o);
+void hold_meanwhile_begin(HoldMeanwhile *o, StepRun *run);
+void hold_meanwhile_done(HoldMeanwhile *o);
 
 /* Lets a process run, with the groups from its own up to its unit's, whoever held it up: it is about to be told to end. 0, or a negative
  * errno: it could not be noted, and nobody was let go. */
-int others_let_run(OthersHeld *o, const Holder *h);
+int others_let_run(HoldMeanwhile *o, const Holder *h);
 
 /* The same for all in a unit's group; NULL: it has none. */
-int others_let_unit_run(OthersHeld *o, const char *unit, const char *cgroup);
+int others_let_unit_run(HoldMeanwhile *o, const char *unit, const char *cgroup);
 
 /* Lets it run as far as it stands still for this removal: it may let go by itself. */
-void others_let_ours_run(const OthersHeld *o, const Holder *h);
+void others_let_ours_run(const HoldMeanwhile *o, const Holder *h);
 
 /* The group above the process's unit that somebody asked to freeze: it cannot be let go without strangers. Newly allocated; NULL: none. */
 char *others_frozen_above(const Holder *h);

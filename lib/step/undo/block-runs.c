@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "kernel/memory/memory-block.h"
-#include "step/back/block-runs.h"
+#include "step/undo/block-runs.h"
 
 enum {
         RUNS_TOLD = 8,

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
-#include "step/ending/holder-look.h"
+#include "step/evict/holder-look.h"
 
 /* Holding processes up without their noticing: by the freezer of their cgroup where everybody in it may be held up, which catches
  * what forks too; by SIGSTOP where they share a group with others (a login session) or have none. The notes of this, each
@@ -40,7 +40,7 @@ int holder_stop_other(StepRun *run, const Holder *other, bool killed, FreezeTime
 /* Stops a process by SIGSTOP alone, whatever its group. */
 int holder_stop(StepRun *run, const Holder *h, uint64_t deadline);
 
-/* Lets it run, whoever held it up. With its group, all in there run. Who was not held up by this removal: others-held.h. */
+/* Lets it run, whoever held it up. With its group, all in there run. Who was not held up by this removal: evict/hold-meanwhile.h. */
 int holder_thaw(const Holder *h);
 
 /* 1: a stop is in force for one of its threads, or on its way to it. 0, -ESRCH. */

@@ -4,7 +4,7 @@
 #include "kernel/cxl/cxl-region.h"
 #include "kernel/memory/memory-block.h"
 #include "kernel/sysfs/attr.h"
-#include "step/back/region-moves.h"
+#include "step/undo/region-moves.h"
 
 void region_moves_done(RegionMoves *m) {
         free(TAKE_PTR(m->items));

@@ -7,9 +7,9 @@
 #include "kernel/mounts/mount-options.h"
 #include "kernel/mounts/remount.h"
 #include "kernel/mounts/unmount.h"
-#include "step/back/device-back.h"
-#include "step/back/mount-back.h"
-#include "step/ending/shutdown.h"
+#include "step/evict/shutdown.h"
+#include "step/undo/device-back.h"
+#include "step/undo/mount-back.h"
 
 enum {
         FOREIGN_MSEC = 20 * 1000,       /* for what less privileged users have mounted, shared among them */

@@ -7,22 +7,22 @@
 #include "holders/process.h"
 #include "kernel/process/cgroup.h"
 #include "kernel/process/pidfd.h"
-#include "step/ending/others-held.h"
-#include "step/ending/units.h"
+#include "step/evict/hold-meanwhile.h"
+#include "step/evict/units.h"
 
 enum {
         HOLD_TIMEOUT_SEC = 5,
         POLL_MSEC = 5,
 };
 
-void others_held_begin(OthersHeld *o, StepRun *run) {
-        *o = (OthersHeld) { .run = run, .ours = json_object_new_object() };
+void hold_meanwhile_begin(HoldMeanwhile *o, StepRun *run) {
+        *o = (HoldMeanwhile) { .run = run, .ours = json_object_new_object() };
         for (uint64_t n = 0; n < run->n; n++)
                 freeze_notes_index(step_notes_of(run, n), o->ours);
         freeze_notes_index(run->notes, o->ours);
 }
 
-void others_held_done(OthersHeld *o) {
+void hold_meanwhile_done(HoldMeanwhile *o) {
         json_object_put(o->ours);
 }
 
@@ -66,7 +66,7 @@ static void manager_freeze(const StepRun *run, const char *unit, bool freeze) {
         step_run_done(&ask);
 }
 
-static int group_note(OthersHeld *o, const char *cgroup, const char *unit, bool by_manager) {
+static int group_note(HoldMeanwhile *o, const char *cgroup, const char *unit, bool by_manager) {
         json_object *note = json_object_new_object();
         uint64_t id = 0;
 
@@ -78,7 +78,7 @@ static int group_note(OthersHeld *o, const char *cgroup, const char *unit, bool 
         return step_note(o->run, note);
 }
 
-static int group_let_run(OthersHeld *o, const char *cgroup, const char *unit) {
+static int group_let_run(HoldMeanwhile *o, const char *cgroup, const char *unit) {
         int r = cgroup_asked_to_freeze(cgroup);
 
         if (r <= 0)
@@ -93,7 +93,7 @@ static int group_let_run(OthersHeld *o, const char *cgroup, const char *unit) {
         return 0;
 }
 
-static int process_note(OthersHeld *o, const Holder *h) {
+static int process_note(HoldMeanwhile *o, const Holder *h) {
         json_object *note = json_object_new_object();
 
         json_set_u64(note, "stopped", (uint64_t) h->pid);
@@ -103,7 +103,7 @@ static int process_note(OthersHeld *o, const Holder *h) {
         return step_note(o->run, note);
 }
 
-int others_let_run(OthersHeld *o, const Holder *h) {
+int others_let_run(HoldMeanwhile *o, const Holder *h) {
         _cleanup_free_ char *top = h->cgroup ? unit_group_of(h->cgroup, h->unit) : NULL, *at = h->cgroup ? strdup(h->cgroup) : NULL;
         _cleanup_free_ char *key = freeze_process_key((uint64_t) h->pid, h->start_time);
         int r = 0;
@@ -117,11 +117,11 @@ int others_let_run(OthersHeld *o, const Holder *h) {
         return r;
 }
 
-int others_let_unit_run(OthersHeld *o, const char *unit, const char *cgroup) {
+int others_let_unit_run(HoldMeanwhile *o, const char *unit, const char *cgroup) {
         return cgroup ? group_let_run(o, cgroup, unit) : 0;
 }
 
-void others_let_ours_run(const OthersHeld *o, const Holder *h) {
+void others_let_ours_run(const HoldMeanwhile *o, const Holder *h) {
         _cleanup_free_ char *key = freeze_process_key((uint64_t) h->pid, h->start_time);
         Holder ours = { .pid = h->pid, .start_time = h->start_time, .cgroup = h->cgroup && json_has(o->ours, h->cgroup) ? h->cgroup : NULL };
 

@@ -4,7 +4,7 @@
 #include "kernel/pci/held-slot.h"
 #include "kernel/sysfs/driver.h"
 #include "led/led.h"
-#include "step/ending/hotplug-service.h"
+#include "step/evict/hotplug-service.h"
 
 static const char bus[] = "pci_express";
 static const char driver[] = "pciehp";

@@ -5,7 +5,7 @@
 #include <sys/sysmacros.h>
 
 #include "base/clock.h"
-#include "holders/present.h"
+#include "holders/pages-present.h"
 #include "holders/scan/maps.h"
 #include "holders/scan/scan-crew.h"
 

@@ -7,7 +7,7 @@
 #include "base/fileio.h"
 #include "kernel/process/system-manager.h"
 #include "kernel/sysfs/listing.h"
-#include "step/ending/units.h"
+#include "step/evict/units.h"
 
 enum {
         GROUP_MAX = 256,        /* units that go down with one: more than that and the name list is not what we think it is */

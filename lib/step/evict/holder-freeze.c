@@ -9,7 +9,7 @@
 #include "holders/process.h"
 #include "kernel/process/cgroup.h"
 #include "kernel/process/pidfd.h"
-#include "step/ending/holder-freeze.h"
+#include "step/evict/holder-freeze.h"
 
 enum {
         /* A process stops when it next comes out of the kernel. Only its parent hears of it. */

@@ -2,7 +2,7 @@
 #include "base/clock.h"
 #include "kernel/pci/pcie-slot.h"
 #include "probe/probe.h"
-#include "step/back/prove.h"
+#include "step/undo/prove.h"
 
 /* From the last answer to the light; longer than writing both down takes. */
 #define BREATH_USEC (50 * USEC_PER_MSEC)

@@ -5,8 +5,8 @@
 
 #include "engine/engine.h"
 #include "kernel/process/apart.h"
-#include "step/ending/holder-freeze.h"
-#include "step/ending/take-mappings.h"
+#include "step/evict/holder-freeze.h"
+#include "step/evict/take-mappings.h"
 
 enum {
         NAMED_MAX = 3,

@@ -5,9 +5,9 @@
 
 #include "base/clock.h"
 #include "holders/process.h"
-#include "step/ending/end-holder.h"
-#include "step/ending/holder-freeze.h"
-#include "step/ending/units.h"
+#include "step/evict/end-holder.h"
+#include "step/evict/holder-freeze.h"
+#include "step/evict/units.h"
 
 enum {
         /* A unit that comes back is stopped again so often. */

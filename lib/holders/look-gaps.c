@@ -3,7 +3,7 @@
 #include <fcntl.h>
 
 #include "base/fileio.h"
-#include "holders/gaps.h"
+#include "holders/look-gaps.h"
 #include "holders/process.h"
 
 void gap_note(Gaps *g, GapKind kind, int pid, int error) {

@@ -15,7 +15,7 @@
 #include "kernel/mounts/mountinfo.h"
 #include "kernel/sysfs/attr.h"
 #include "kernel/sysfs/driver.h"
-#include "step/ending/users.h"
+#include "step/evict/users.h"
 
 enum {
         SCAN_BUDGET_SEC = 30,

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
-#include "step/ending/others-held.h"
+#include "step/evict/hold-meanwhile.h"
 
 /* Ending those who use a card, each by the ladder of its rule: a rung is begun, has its time, and is followed by the next. A unit is
  * stopped once for all its processes. Notes, each written before what it speaks of is done:
@@ -10,7 +10,7 @@
  *              left (monotonic clock; 0: never), and how long it may take
  *      {"signal": 15, "pid", "start_time", "comm", "unit", "units": [...]}
  *      {"spare": "x.service"}
- *      those of whom others had frozen or stopped (others-held.h)
+ *      those of whom others had frozen or stopped (evict/hold-meanwhile.h)
  *      those of a file system that is shut down (shutdown.h), and {"remounting": "259:0"} before it is mounted afresh
  */
 
@@ -41,7 +41,7 @@ typedef struct Ending {
 typedef struct EndRun {
         const HolderLook *look;
         StepRun *run;
-        OthersHeld others;
+        HoldMeanwhile others;
         bool force_kill;
         json_object *shutdown;  /* array, or NULL: the file systems that may be shut down (shutdown.h); borrowed */
         json_object *tried;     /* those of them for which it was tried; owned */
