@@ -192,11 +192,17 @@ def of_storage(lab):
     lab.cleanup(lambda: lab.run(f"{INSIDE} umount /sys/class/block", check=False))
     stuck(lab, "block-devices", f"sh {FAKE}/make", target="3")
     lab.sh(f"{INSIDE} umount /sys/class/block")
-    # One partition of 40,000 sectors behind the first 2,048. Not every Debian has addpart.
+    # One partition of 40,000 sectors after the first 2,048. Not every Debian has addpart. A partition gets the lowest number that
+    # is free: the one of the card, unless somebody had a partition open when the table was read a second time.
     lab.sh(r"""truncate -s 32M /run/image && printf '\0\0\0\0\203\0\0\0\0\10\0\0\100\234\0\0' | dd of=/run/image bs=1 seek=446 conv=notrunc status=none &&
-        printf '\125\252' | dd of=/run/image bs=1 seek=510 conv=notrunc status=none && losetup -P /dev/loop0 /run/image""")
+        printf '\125\252' | dd of=/run/image bs=1 seek=510 conv=notrunc status=none""")
     lab.cleanup(lambda: lab.run("umount /mnt/other; losetup -d /dev/loop0; rm -f /run/image", check=False))
-    lab.equal(lab.sh("cat /sys/class/block/loop0p1/dev"), number, "the number of another block device")
+
+    def has_number():
+        lab.run("losetup -d /dev/loop0; udevadm settle; losetup -P /dev/loop0 /run/image; udevadm settle", check=False)
+        return lab.run("cat /sys/class/block/loop0p1/dev", check=False)[1].strip() == number
+
+    lab.wait_for(has_number, 60, f"another block device to have the number {number}")
     lab.filesystem("/dev/loop0p1", "ext4", target="/mnt/other")
     stuck_again(lab, "mounts", "true", target="3")
     lab.sh("umount /mnt/other")
