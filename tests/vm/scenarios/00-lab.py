@@ -70,7 +70,7 @@ def second_press(lab):
     lab.check(leds.button_pressed and leds.power == "blink", f"the press should be latched, the light blink: {leds}")
 
 
-@scenario("lab-interleave", profile="nodes", daemon=False)
+@scenario("lab-interleave", profile="nodes", daemon=False, turn=True)
 def interleave(lab):
     """Two cards can make one region, and afterwards a region each, in a NUMA node each."""
     both = lab.ram(2, 3)

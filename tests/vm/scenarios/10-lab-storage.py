@@ -33,7 +33,7 @@ def pmem_out_and_in(lab):
         disk.umount()
 
 
-@scenario("lab-nvme-out-and-in", profile="mixed", daemon=False)
+@scenario("lab-nvme-out-and-in", profile="mixed", daemon=False, turn=True)
 def nvme_out_and_in(lab):
     disk = lab.filesystem(lab.disk(4), "ext4")
     wanted = disk.fill(mib=16)
@@ -46,7 +46,7 @@ def nvme_out_and_in(lab):
     lab.equal(disk.sum(), wanted, "the checksum of what was written")
 
 
-@scenario("lab-storage-stack", profile="mixed", daemon=False)
+@scenario("lab-storage-stack", profile="mixed", daemon=False, turn=True)
 def stack(lab):
     """Everything on everything: the lab takes it down again before the next scenario."""
     region = lab.pmem(3)
@@ -58,7 +58,7 @@ def stack(lab):
     lab.holder("--own-namespace", "--map=shared", "/mnt/loop/file")
 
 
-@scenario("lab-empty-again", profile="mixed", daemon=False)
+@scenario("lab-empty-again", profile="mixed", daemon=False, turn=True)
 def empty_again(lab):
     """What the scenarios before this one left on cards and board has gone."""
     lab.equal(lab.sh(f"lsblk -n -o FSTYPE {lab.disk(4)}"), "", "what is on the disk")
@@ -127,7 +127,7 @@ def bomb_and_counter(lab):
     lab.check(lines > 10 and missed == 0 and longest >= 2000, f"the counter should have been frozen and miss nothing: {lines} {missed} {longest}")
 
 
-@scenario("lab-fabric", profile="fabric", daemon=False)
+@scenario("lab-fabric", profile="fabric", daemon=False, turn=True)
 def fabric(lab):
     """Two host bridges make one region over four cards; the cards behind the switch are in slots of their own; the hypervisor's memory
     is the guest's."""
@@ -143,7 +143,7 @@ def fabric(lab):
     lab.equal(lab.sh(f"basename $(readlink /sys/bus/pci/devices/{lab.slot(4).bdf()}/virtio*/driver)"), "virtio_mem", "the driver in slot 4")
 
 
-@scenario("lab-disks", profile="disks", daemon=False)
+@scenario("lab-disks", profile="disks", daemon=False, turn=True)
 def disks(lab):
     """A disk in an inner slot goes out and comes back with what is on it. Two controllers are two ways to one disk."""
     disk = lab.disk(6)

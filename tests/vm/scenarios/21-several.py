@@ -75,7 +75,7 @@ def room(lab):
         removal.check_untouched(lab, name, before)
 
 
-@scenario("several-under-way", profile="nodes", timeout=300)
+@scenario("several-under-way", profile="nodes", timeout=300, turn=True)
 def under_way(lab):
     """While one is on its way its memory is no room for the other, and what is on it has to go somewhere too."""
     first, second = lab.ram(2), lab.ram(3, window=1)
@@ -115,7 +115,7 @@ def killed(lab):
             removal.check_untouched(lab, name, before)
 
 
-@scenario("several-refused", profile="nodes")
+@scenario("several-refused", profile="nodes", turn=True)
 def refused(lab):
     """One card twice, one that is not there, an empty slot: one clear line, nothing touched."""
     number = removal.last_id(lab)
@@ -128,7 +128,7 @@ def refused(lab):
     lab.check(all(lab.slot(name).driver_bound() for name in (2, 3)), "no slot should be held")
 
 
-@scenario("several-stuck", profile="nodes", timeout=300)
+@scenario("several-stuck", profile="nodes", timeout=300, turn=True)
 def stuck(lab):
     """One of them cannot be proved at the last moment: no light says safe, of either; asked again, both do."""
     cards = {2: lab.ram(2), 3: lab.ram(3, window=1)}

@@ -64,7 +64,7 @@ def daemon_stands_still(lab):
     lab.check(not is_marked(lab, 2), "the mark should be gone")
 
 
-@scenario("press-nobody-decides", timeout=200)
+@scenario("press-nobody-decides", timeout=200, turn=True)
 def nobody_decides(lab):
     """No daemon comes: the slot is given back, and a second press before that has the same effect at once."""
     lab.ram(2)
@@ -118,7 +118,7 @@ def whose_hold(lab):
     removal.check_untouched(lab, 2, before)
 
 
-@scenario("press-after-stop", timeout=240)
+@scenario("press-after-stop", timeout=240, turn=True)
 def after_stop(lab):
     """A removal had claimed the slot and is put back, because the service is stopped: the next press is held as the first one was."""
     lab.ram(2)

@@ -195,7 +195,7 @@ def by_others_ended(lab):
         check_counts(lab, name, "main")
 
 
-@scenario("frozen-not-and-killed", profile="mixed", timeout=400)
+@scenario("frozen-not-and-killed", profile="mixed", timeout=400, turn=True)
 def not_and_killed(lab):
     """Three users of a card whom nobody can hold up: an unprivileged user has each wait for a file server of his own that never answers. One is in a
     unit with somebody who stands still, two in a login session. Without the word they are in the way, with it they are killed."""

@@ -98,7 +98,7 @@ def stale_plan(lab):
     removal.check_safe(lab, 2)
 
 
-@scenario("refuse-other-users")
+@scenario("refuse-other-users", turn=True)
 def other_users(lab):
     """Everybody may look, only root may remove and cancel."""
     nobody = "setpriv --reuid=65534 --regid=65534 --clear-groups safe-remove"

@@ -26,7 +26,7 @@ def given_by_host(lab):
     return lab.sh("grep -c 'System RAM (virtio_mem)' /proc/iomem || true") != "0"
 
 
-@scenario("addresses-virtio-mem", profile="fabric", own_guest=True)
+@scenario("addresses-virtio-mem", profile="fabric", own_guest=True, turn=True)
 def virtio_mem(lab):
     """Memory that the host gave is refused with the host's remedy, and goes once the host has taken it back."""
     lab.wait_for(lambda: given_by_host(lab), 60, "the host's memory to be there")
@@ -79,7 +79,7 @@ def with_other_memmap(lab):
     return ram, namespace, lab.sh(f"head -c 8M {namespace.device} | sha256sum")
 
 
-@scenario("addresses-foreign-memmap", profile="mixed", timeout=400)
+@scenario("addresses-foreign-memmap", profile="mixed", timeout=400, turn=True)
 def foreign_memmap(lab):
     """Page structs of another device lie on the card: named with it, refused under every force, and its bytes stay what they were."""
     _, namespace, content = with_other_memmap(lab)
@@ -98,7 +98,7 @@ def foreign_memmap(lab):
     lab.sh(f"ndctl enable-namespace {namespace.name}")
 
 
-@scenario("addresses-foreign-memmap-card", timeout=300)
+@scenario("addresses-foreign-memmap-card", timeout=300, turn=True)
 def foreign_memmap_card(lab):
     """The page structs of another card's System RAM lie on this one when both share a node and this one came first."""
     ram, other = lab.ram(2, online="online"), lab.ram(3)
@@ -114,7 +114,7 @@ def foreign_memmap_card(lab):
     lab.check("FOREIGN_MEMMAP" not in blockers(lab, 2, "--zone-normal=try"), "without the other card there are none")
 
 
-@scenario("addresses-foreign-memmap-unseen", profile="mixed", timeout=300)
+@scenario("addresses-foreign-memmap-unseen", profile="mixed", timeout=300, turn=True)
 def foreign_memmap_unseen(lab):
     """Where the kernel does not let its page tables be read, they may lie there, which is as bad."""
     _, namespace, _ = with_other_memmap(lab)

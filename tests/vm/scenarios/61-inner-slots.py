@@ -73,7 +73,7 @@ def held_and_refused(lab, number):
         lab.check(status != 0 and "slot 8" in out + err, f"slot {inner} should be refused because of slot 8: {status} {out}{err}")
 
 
-@scenario("inner-slots-cxl-outer", profile="fabric", own_guest=True, timeout=500)
+@scenario("inner-slots-cxl-outer", profile="fabric", own_guest=True, timeout=500, turn=True)
 def outer_slot(lab):
     """A CXL switch goes with the two cards in its slots: called off first, then for good."""
     both = keepers(lab, 10, 11)
@@ -102,7 +102,7 @@ def outer_slot(lab):
     lab.check(not listed & {"10", "11"}, f"the slots of the switch should not be listed: {listed}")
 
 
-@scenario("inner-slot-disk", profile="disks", timeout=300)
+@scenario("inner-slot-disk", profile="disks", timeout=300, turn=True)
 def inner_disk(lab):
     """One of two disks behind a PCIe switch, mounted and in use, by its own slot: the other one's user notices nothing."""
     disk, other = (lab.filesystem(lab.disk(number), "ext4", f"/mnt/inner{number}") for number in (6, 7))
@@ -120,7 +120,7 @@ def inner_disk(lab):
     lab.equal((disk.mounted(), disk.sum()), (True, sums[0]), "whether it is mounted, and what is on it")
 
 
-@scenario("inner-slots-disks", profile="disks", own_guest=True, timeout=400)
+@scenario("inner-slots-disks", profile="disks", own_guest=True, timeout=400, turn=True)
 def outer_disks(lab):
     """A PCIe switch goes with two disks that are mounted and in use; what was written is on them."""
     made = {number: lab.filesystem(lab.disk(number), "ext4", f"/mnt/inner{number}") for number in (6, 7)}

@@ -64,7 +64,7 @@ def msync(lab):
     lab.check(writer.verify() > 50, "there should be records")
 
 
-@scenario("fsdax-cancel", profile="mixed", timeout=300)
+@scenario("fsdax-cancel", profile="mixed", timeout=300, turn=True)
 def cancel(lab):
     """Called off when all is down but the card: region, namespace, mount and writer are back, on the same card."""
     disk = lab.filesystem(lab.pmem(3).namespace().device)

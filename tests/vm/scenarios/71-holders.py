@@ -157,7 +157,7 @@ def devdax_ram(lab):
     removal.check_card_works(lab, 2)
 
 
-@scenario("holders-bar")
+@scenario("holders-bar", turn=True)
 def bar(lab):
     """The memory of an ordinary card's function, mapped straight from sysfs as long as no driver of the kernel has it."""
     function = f"/sys/bus/pci/devices/{lab.slot(4).bdf()}"
@@ -272,7 +272,7 @@ def hang_devdax(lab):
     storage.take_out(lab, 2)
 
 
-@scenario("holders-names", profile="mixed", timeout=300)
+@scenario("holders-names", profile="mixed", timeout=300, turn=True)
 def names(lab):
     """Names are any bytes: a mount, a file and a process that are no UTF-8 are told, found again, ended, and put back."""
     disk = lab.filesystem(lab.pmem(3).namespace().device)

@@ -30,7 +30,7 @@ def bind_and_overlay(lab):
     lab.equal(lab.sh("cat /mnt/over/file /mnt/over/new"), "below\nabove", "what is in the overlay")
 
 
-@scenario("stack-swap", profile="mixed", timeout=300)
+@scenario("stack-swap", profile="mixed", timeout=300, turn=True)
 def swap(lab):
     """Swap that is in use: what is in it comes back to memory, and the swap with its priority."""
     device = lab.pmem(3).namespace("sector").device
@@ -87,7 +87,7 @@ def exchanged(lab):
     lab.equal(lab.sh("head -n 1 /dev/loop5 | head -c 4"), "true", "what is in the image")
 
 
-@scenario("stack-loop-elsewhere", profile="mixed", timeout=300)
+@scenario("stack-loop-elsewhere", profile="mixed", timeout=300, turn=True)
 def loop_elsewhere(lab):
     """Loop devices of files that are called like the card's disk, and lie where somebody has a /dev of his own: none of the card's."""
     device = lab.pmem(3).namespace().device
@@ -136,7 +136,7 @@ def lvm_across(lab):
     lab.equal(disk.sum(), wanted, "what is on the volume")
 
 
-@scenario("stack-mirror", profile="mixed", timeout=300)
+@scenario("stack-mirror", profile="mixed", timeout=300, turn=True)
 def mirror(lab):
     """An array with one leg on the card goes on without it: told beforehand, its users are left alone, and it is whole again later."""
     legs = [lab.pmem(3).namespace("raw").device, lab.nvdimm().namespace("raw", mib=64).device]
@@ -211,7 +211,7 @@ def nvdimm(lab):
     lab.equal(disk.sum(), wanted, "what is on it")
 
 
-@scenario("stack-nvme", profile="mixed", timeout=300)
+@scenario("stack-nvme", profile="mixed", timeout=300, turn=True)
 def nvme(lab):
     """A disk, pulled by button with a file system mounted and in use."""
     disk = lab.filesystem(lab.disk(4), "ext4", "/mnt/disk")

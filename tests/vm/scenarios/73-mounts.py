@@ -55,7 +55,7 @@ exec unshare --mount --pid --fork --kill-child --propagation private sh -c '
 """
 
 
-@scenario("mounts-container", profile="mixed", timeout=300)
+@scenario("mounts-container", profile="mixed", timeout=300, turn=True)
 def container(lab):
     """A container whose root is an overlay on the card goes as a whole, with all that is mounted in it."""
     disk = lab.filesystem(lab.pmem(3).namespace().device, "ext4")
@@ -73,7 +73,7 @@ def container(lab):
     lab.equal(lab.sh(f"cat {engine}/volume/file"), "written", "what the container wrote")
 
 
-@scenario("mounts-locked", profile="mixed", timeout=300)
+@scenario("mounts-locked", profile="mixed", timeout=300, turn=True)
 def locked(lab):
     """A sandbox of an ordinary user has a copy of the mount, which nobody can take from it: told before anything is taken."""
     disk = lab.filesystem(lab.pmem(3).namespace().device, "ext4")

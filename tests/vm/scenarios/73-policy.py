@@ -27,7 +27,7 @@ def check_called_off(lab, number, before, code="cancelled"):
     return end
 
 
-@scenario("policy-refuse", profile="mixed")
+@scenario("policy-refuse", profile="mixed", turn=True)
 def refuse(lab):
     """One unit of two is not to be disturbed: nobody is, and its owner's reason is told."""
     disk = card_with_file_system(lab)
@@ -50,7 +50,7 @@ def refuse(lab):
         lab.equal((holder.running(), holder.look()), (True, "ok"), f"{holder.name} running, its bytes")
 
 
-@scenario("policy-stop-and-cancel", profile="mixed", timeout=240)
+@scenario("policy-stop-and-cancel", profile="mixed", timeout=240, turn=True)
 def stop_and_cancel(lab):
     """A unit that was stopped runs again when the removal is called off, on the mount that it had."""
     disk = card_with_file_system(lab)

@@ -12,7 +12,7 @@ def used_card(lab):
     return disk, wanted, writer
 
 
-@scenario("restore-wrong-card", profile="mixed", timeout=300)
+@scenario("restore-wrong-card", profile="mixed", timeout=300, turn=True)
 def wrong_card(lab):
     """A card that does not match is refused, and not a byte of it is touched; the right one is restored afterwards."""
     disk, wanted, writer = used_card(lab)

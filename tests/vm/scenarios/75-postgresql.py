@@ -7,7 +7,7 @@ from harness import removal, storage
 from harness.scenario import scenario
 
 
-@scenario("postgresql", profile="mixed", timeout=600)
+@scenario("postgresql", profile="mixed", timeout=600, turn=True)
 def postgresql(lab):
     """Card out and in under load, by command and by button: every transaction that pgbench saw committed is there, whatever it lost."""
     disk = lab.filesystem(lab.pmem(3).namespace(mib=256).device)

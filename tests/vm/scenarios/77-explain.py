@@ -30,7 +30,7 @@ def paste(lab, number, code, remedies):
     lab.equal(left, [], f"what is left of it after '{remedies[0]}'")
 
 
-@scenario("explain-holder-refuses", profile="mixed")
+@scenario("explain-holder-refuses", profile="mixed", turn=True)
 def holder_refuses(lab):
     """By the unit's name, which a shell would take for something else."""
     disk = lab.filesystem(lab.pmem(3).namespace().device, "ext4")
@@ -41,7 +41,7 @@ def holder_refuses(lab):
     storage.take_out(lab, 3)
 
 
-@scenario("explain-mount-below", profile="mixed")
+@scenario("explain-mount-below", profile="mixed", turn=True)
 def mount_below(lab):
     """Another device's file system is mounted inside, at a place with a blank and a quote, and one more inside that."""
     disk = lab.filesystem(lab.pmem(3).namespace().device, "ext4")
@@ -51,7 +51,7 @@ def mount_below(lab):
     storage.take_out(lab, 3)
 
 
-@scenario("explain-nfs-export", profile="mixed")
+@scenario("explain-nfs-export", profile="mixed", turn=True)
 def nfs_export(lab):
     """The kernel's NFS server: no process holds anything."""
     disk = lab.filesystem(lab.pmem(3).namespace().device, "ext4")
@@ -66,7 +66,7 @@ def nfs_export(lab):
     storage.take_out(lab, 3)
 
 
-@scenario("explain-own-session", profile="mixed")
+@scenario("explain-own-session", profile="mixed", turn=True)
 def own_session(lab):
     """Whoever asks stands on the card himself: he is not ended, but told to go."""
     disk = lab.filesystem(lab.pmem(3).namespace().device, "ext4")

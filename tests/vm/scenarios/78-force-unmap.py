@@ -70,7 +70,7 @@ def namespace(lab):
 XFS_SAYS = [r"Memory failure", r"Sending SIGBUS", r"Shutting down filesystem", r"Starting recovery"]
 
 
-@scenario("force-unmap-xfs", profile="mixed", timeout=240, allow=XFS_SAYS)
+@scenario("force-unmap-xfs", profile="mixed", timeout=240, allow=XFS_SAYS, turn=True)
 def xfs(lab):
     """XFS is told that its memory goes, and tells its users: they end, and not a byte is lost. Not one who would survive that."""
     disk = lab.filesystem(lab.pmem(3).namespace().device)

@@ -68,7 +68,7 @@ def lio_end(lab):
     lab.run(f"rmdir {LIO} {CONFIG}/target/core/iblock_0; modprobe -r target_core_iblock target_core_mod", check=False)
 
 
-@scenario("claim-target", profile="mixed", timeout=240)
+@scenario("claim-target", profile="mixed", timeout=240, turn=True)
 def target(lab):
     """nvmet has the disk open for nobody in particular: only its own folder tells. Not mounted, that folder is no proof of anything."""
     device = lab.disk(4)
@@ -90,7 +90,7 @@ def target(lab):
     same_after_return(lab, wanted)
 
 
-@scenario("claim-lio", profile="mixed", timeout=240)
+@scenario("claim-lio", profile="mixed", timeout=240, turn=True)
 def lio(lab):
     """LIO exports the disk; what it says of the number counts, not what somebody wrote as its path."""
     wanted = fill(lab, lab.disk(4))
@@ -156,7 +156,7 @@ def claim_kept(lab):
     removal.check_safe(lab, 4)
 
 
-@scenario("claim-zram", profile="mixed", timeout=300)
+@scenario("claim-zram", profile="mixed", timeout=300, turn=True)
 def zram(lab):
     """Compressed swap that writes back to the disk: refused with its name; what was swapped out comes back to memory."""
     device = lab.disk(4)
@@ -174,7 +174,7 @@ def zram(lab):
     keeper.finish()
 
 
-@scenario("claim-bcache", profile="mixed", timeout=300)
+@scenario("claim-bcache", profile="mixed", timeout=300, turn=True)
 def bcache(lab):
     """The disk is a cache that has what was written last: refused; written back, it goes, and every byte is on what it cached."""
     cache, backing = lab.disk(4), lab.nvdimm().namespace("raw", mib=96).device
@@ -195,7 +195,7 @@ def bcache(lab):
     lab.sh("umount /mnt/card && e2fsck -fn /dev/bcache0", timeout=120)
 
 
-@scenario("claim-journal", profile="mixed", timeout=300)
+@scenario("claim-journal", profile="mixed", timeout=300, turn=True)
 def journal(lab):
     """The disk has the journal of a file system that is elsewhere: this goes with it, and nothing of it is lost."""
     journal_device, device = lab.disk(4), lab.nvdimm().namespace("raw", mib=96).device

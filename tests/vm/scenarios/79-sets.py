@@ -19,7 +19,7 @@ def refused(lab, target, code):
     return found[code]
 
 
-@scenario("set-md-journal", profile="mixed", timeout=420)
+@scenario("set-md-journal", profile="mixed", timeout=420, turn=True)
 def md_journal(lab):
     """RAID 5 of memory in the board, its journal on the card: without that it would take no write, so it goes as a whole."""
     board = lab.nvdimm()
@@ -46,7 +46,7 @@ def md_journal(lab):
     disk.check()
 
 
-@scenario("set-crypt", profile="mixed", timeout=420)
+@scenario("set-crypt", profile="mixed", timeout=420, turn=True)
 def crypt(lab):
     """A key that only its owner has: refused, and nobody is disturbed. The printed remedy makes way."""
     device = lab.disk(4)
@@ -68,7 +68,7 @@ def crypt(lab):
     lab.equal(disk.sum(), wanted, "what is on the disk")
 
 
-@scenario("set-crypt-swap", profile="mixed", timeout=300)
+@scenario("set-crypt-swap", profile="mixed", timeout=300, turn=True)
 def crypt_swap(lab):
     """Swap under a key that was made up for it: refused, with what makes way."""
     lab.sh(f"cryptsetup open --type plain --key-file /dev/urandom --cipher aes-xts-plain64 --key-size 256 {lab.disk(4)} swap && "
@@ -80,7 +80,7 @@ def crypt_swap(lab):
     storage.take_out(lab, 4)
 
 
-@scenario("set-suspended", profile="mixed", timeout=300)
+@scenario("set-suspended", profile="mixed", timeout=300, turn=True)
 def suspended(lab):
     """A mapping that answers nobody: refused at once, and the printed remedy makes way."""
     sectors = lab.sh(f"blockdev --getsz {lab.disk(4)}")
@@ -120,7 +120,7 @@ def way_lost_on_the_way(lab, target, loses):
     lab.check("the last one" in end["message"], f"the reason should be named: {end['message']}")
 
 
-@scenario("set-native-multipath", profile="disks", timeout=300)
+@scenario("set-native-multipath", profile="disks", timeout=300, turn=True)
 def native_multipath(lab):
     """The same where the NVMe driver itself knows that the disk has two ways: nothing is taken down, and the plan says what is left."""
     if "N" in lab.sh("cat /sys/module/nvme_core/parameters/multipath"):
@@ -142,7 +142,7 @@ def native_multipath(lab):
     lab.equal((user.running(), user.look(), disk.sum()), (True, "ok", wanted), "user and content")
 
 
-@scenario("set-multipath", profile="disks", timeout=420)
+@scenario("set-multipath", profile="disks", timeout=420, turn=True)
 def multipath(lab):
     """One disk in two slots. A path leaves and comes back while somebody writes; the last one that works takes all with it."""
     no_native_multipath(lab)
@@ -179,7 +179,7 @@ def multipath(lab):
     lab.equal((disk.sum(), lab.sh(f"cat {disk.target}/8 {disk.target}/9")), (wanted, "while 8 was out\nwhile 9 was out"), "what is on the disk")
 
 
-@scenario("set-lvm-mirror", profile="mixed", timeout=420)
+@scenario("set-lvm-mirror", profile="mixed", timeout=420, turn=True)
 def lvm_mirror(lab):
     """A RAID volume goes on without the leg on the card, and the leg that comes back is given what was written meanwhile."""
     legs = [lab.pmem(3).namespace("raw", mib=64).device, lab.nvdimm().namespace("raw", mib=64).device]
@@ -238,7 +238,7 @@ def whole_again(lab, disk, wanted):
     disk.check()
 
 
-@scenario("set-btrfs-mirror", profile="disks", timeout=400)
+@scenario("set-btrfs-mirror", profile="disks", timeout=400, turn=True)
 def btrfs_mirror(lab):
     """Everything is there twice: with one card out, what is left has it all."""
     disk, wanted, user = btrfs(lab, "raid1")
@@ -266,7 +266,7 @@ def btrfs_single(lab):
     whole_again(lab, disk, wanted)
 
 
-@scenario("set-btrfs-both", profile="disks", timeout=400)
+@scenario("set-btrfs-both", profile="disks", timeout=400, turn=True)
 def btrfs_both(lab):
     """Both cards in one request: nothing of it is left behind, and it comes back when both are there."""
     disk, wanted, user = btrfs(lab, "single")
@@ -281,7 +281,7 @@ def btrfs_both(lab):
     whole_again(lab, disk, wanted)
 
 
-@scenario("set-container", profile="mixed", timeout=300)
+@scenario("set-container", profile="mixed", timeout=300, turn=True)
 def container(lab):
     """Metadata that a program keeps: out of the volume first, then out of its container; whole again later."""
     legs = [lab.pmem(3).namespace("raw", mib=64).device, lab.nvdimm().namespace("raw", mib=64).device]

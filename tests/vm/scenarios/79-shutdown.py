@@ -98,7 +98,7 @@ def shut_down(lab, number, disk):
     finish(lab, disk, stubborn)
 
 
-@scenario("shutdown-xfs", profile="mixed", timeout=400, allow=TOLD)
+@scenario("shutdown-xfs", profile="mixed", timeout=400, allow=TOLD, turn=True)
 def xfs(lab):
     shut_down(lab, 3, lab.filesystem(lab.pmem(3).namespace().device))
 
@@ -113,7 +113,7 @@ def f2fs(lab):
     shut_down(lab, 4, lab.filesystem(lab.disk(4), "f2fs"))
 
 
-@scenario("shutdown-called-off", profile="mixed", timeout=300, allow=TOLD)
+@scenario("shutdown-called-off", profile="mixed", timeout=300, allow=TOLD, turn=True)
 def called_off(lab):
     """The way back of what was shut down is a fresh mount: new files can be made, what was synced is there, and the price is told."""
     disk = lab.filesystem(lab.disk(4), "ext4")
@@ -199,7 +199,7 @@ def by_mount(lab):
 DEAD = [*TOLD, r"nvme", r"EXT4-fs", r"critical .* error", r"lost async page write", r"device offline"]
 
 
-@scenario("shutdown-media-gone", profile="mixed", timeout=300, allow=DEAD)
+@scenario("shutdown-media-gone", profile="mixed", timeout=300, allow=DEAD, turn=True)
 def media_gone(lab):
     """The disk's controller is dead and the kernel has given it up: nothing can be written any more, and nothing waits for that."""
     disk = lab.filesystem(lab.disk(4), "ext4")

@@ -67,7 +67,7 @@ def clean(lab):
     removal.check_safe(lab, 2)
 
 
-@scenario("pins-clean-1g")
+@scenario("pins-clean-1g", turn=True)
 def clean_1g(lab):
     """1 GiB over two cards is counted in under 0.2 s."""
     devdax(lab, 2, 3)
@@ -85,7 +85,7 @@ def check_ended_by_policy(lab, pinner):
     removal.check_safe(lab, 2)
 
 
-@scenario("pins-mapping-gone")
+@scenario("pins-mapping-gone", turn=True)
 def mapping_gone(lab):
     """An io_uring has 4 KiB of 512 MiB, the mapping is gone: named, ended by the policy, and the card goes without an oops."""
     _, device = devdax(lab, 2)
@@ -113,7 +113,7 @@ def descriptor_gone(lab):
     check_ended_by_policy(lab, pinner)
 
 
-@scenario("pins-innocent")
+@scenario("pins-innocent", turn=True)
 def innocent(lab):
     """A process with registered buffers elsewhere is not touched, while another's pin is found."""
     _, device = devdax(lab, 2)
@@ -127,7 +127,7 @@ def innocent(lab):
     removal.check_safe(lab, 2)
 
 
-@scenario("pins-every-kind")
+@scenario("pins-every-kind", turn=True)
 def every_kind(lab):
     """Pipes and AF_XDP sockets pin too; several processes, one of which only got a descriptor from another one."""
     _, device = devdax(lab, 2)
@@ -141,7 +141,7 @@ def every_kind(lab):
     removal.check_safe(lab, 2)
 
 
-@scenario("pins-nobody-named", timeout=240)
+@scenario("pins-nobody-named", timeout=240, turn=True)
 def nobody_named(lab):
     """A reference in nobody's hands (a descriptor on its way through a socket): refused, all as before; then it goes."""
     _, device = devdax(lab, 2)
@@ -156,7 +156,7 @@ def nobody_named(lab):
     removal.check_safe(lab, 2)
 
 
-@scenario("pins-not-provable")
+@scenario("pins-not-provable", turn=True)
 def not_provable(lab):
     """The kernel does not let us count: said so, and the rest works. With a suspect it takes force, which is written down."""
     devdax(lab, 2)
@@ -178,7 +178,7 @@ def not_provable(lab):
     removal.check_safe(lab, 2)
 
 
-@scenario("pins-without-types")
+@scenario("pins-without-types", turn=True)
 def without_types(lab):
     """A kernel that does not describe its types: said so, and the rest works."""
     devdax(lab, 2)
@@ -198,7 +198,7 @@ def file_on_card(lab):
     return disk, f"{disk.target}/file"
 
 
-@scenario("pins-fsdax", profile="mixed", timeout=240)
+@scenario("pins-fsdax", profile="mixed", timeout=240, turn=True)
 def fsdax(lab):
     """Pages of a file in a pipe, the file closed: nothing keeps the file system busy, and the next file would be given them. Named,
     ended, and counted twice: before the file system goes, and before its driver does. An io_uring cannot have such pages."""
@@ -242,7 +242,7 @@ def lockdown(lab):
     lab.check(lab.slot(2).leds().safe and lab.slot(2).bdf() is None, "the card should be out")
 
 
-@scenario("pins-by-hand", daemon=False, own_guest=True, allow=[r"."])
+@scenario("pins-by-hand", daemon=False, own_guest=True, allow=[r"."], turn=True)
 def by_hand(lab):
     """What the manual procedure does of the same: every command succeeds, and the kernel oopses when the process ends."""
     ram, device = devdax(lab, 2)

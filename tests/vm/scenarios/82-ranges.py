@@ -75,7 +75,7 @@ def device_of_two_ranges(lab):
     goes_and_comes(lab, as_device(lab))
 
 
-@scenario("ranges-cancel", timeout=240)
+@scenario("ranges-cancel", timeout=240, turn=True)
 def cancel(lab):
     """Called off when the region is gone: it is made again, and of it the devices."""
     as_ram(lab)

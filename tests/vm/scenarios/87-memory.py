@@ -29,7 +29,7 @@ def refused_until(lab, blocker, remedy):
     lab.equal(storage.codes(storage.plan(lab, "2")), set(), "what is in the way after the remedy")
 
 
-@scenario("memory-tmpfs")
+@scenario("memory-tmpfs", turn=True)
 def tmpfs(lab):
     """A tmpfs whose files may be on the card only."""
     ram = lab.ram(2)
@@ -41,7 +41,7 @@ def tmpfs(lab):
     removal.check_safe(lab, 2, ram)
 
 
-@scenario("memory-hugetlb")
+@scenario("memory-hugetlb", turn=True)
 def hugetlb(lab):
     """Huge pages that were promised to somebody, and are nowhere but on the card."""
     ram = lab.ram(2)

@@ -138,7 +138,7 @@ def power_cut_unseen(lab):
     check_lost(lab, 2, "memory-blocks", f"memory{ram.block_numbers[0]} is online")
 
 
-@scenario("power-cut-disk", profile="mixed", timeout=240, allow=DEAD_DISK)
+@scenario("power-cut-disk", profile="mixed", timeout=240, allow=DEAD_DISK, turn=True)
 def power_cut_disk(lab):
     """Daemon and guard are away while the kernel takes the power of a disk that is mounted, and the state directory hangs since before that: it
     keeps neither the disk from being remembered nor the light from saying so."""
@@ -251,7 +251,7 @@ def verified(lab, number):
     return status, "not_known" in json.loads(out)
 
 
-@scenario("log-wrapped-elsewhere", own_guest=True, profile="mixed", timeout=300, allow=(*DEAD_DISK, r"JBD2", r"\bsd \d"))
+@scenario("log-wrapped-elsewhere", own_guest=True, profile="mixed", timeout=300, allow=(*DEAD_DISK, r"JBD2", r"\bsd \d"), turn=True)
 def log_wrapped_elsewhere(lab):
     """The kernel's log is overwritten while a disk of no slot is gone and in use. The guard has kept which slots have had a card: one that has had
     none since its removal is proved still, one that had a card which nobody saw is not."""

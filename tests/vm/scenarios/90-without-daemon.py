@@ -20,7 +20,7 @@ def without_daemon(lab):
 
 
 @scenario("without-daemon-fsdax", profile="mixed", daemon=False, own_guest=True,
-          allow=[r"Memory failure", r"Sending SIGBUS", r"CRC error", r"I/O [Ee]rror", r"Shutting down filesystem", r"Corruption"])
+          allow=[r"Memory failure", r"Sending SIGBUS", r"CRC error", r"I/O [Ee]rror", r"Shutting down filesystem", r"Corruption"], turn=True)
 def without_daemon_fsdax(lab):
     """The address decoders go first, then the file system is told: the slot says "safe to pull", the file system is dead."""
     disk = lab.filesystem(lab.pmem(3).namespace().device)

@@ -143,7 +143,7 @@ def finish(lab, end):
     check_erased(lab, removal.last_id(lab), 2)
 
 
-@scenario("sanitize-fails", timeout=300)
+@scenario("sanitize-fails", timeout=300, turn=True)
 def fails(lab):
     """The kernel does not take the command: that is no way back, and no light."""
     ram_with_pattern(lab, 2)
