@@ -23,18 +23,6 @@ static const char *const pin_grade_table[_PIN_GRADE_MAX] = {
 
 DEFINE_STRING_TABLE(pin_grade, PinGrade)
 
-void pins_free(Pins *p) {
-        if (!p)
-                return;
-        for (size_t i = 0; i < p->n_items; i++) {
-                holder_done(&p->items[i].who);
-                free(p->items[i].found);
-        }
-        free(p->items);
-        free(p->why_inexact);
-        free(p);
-}
-
 json_object *pin_to_json(const Pin *p) {
         json_object *o = json_object_new_object();
 

@@ -4,25 +4,53 @@
 
 #include "base/clock.h"
 #include "base/fileio.h"
+#include "base/id-map.h"
 #include "base/parse.h"
-#include "holders/pins/pin-scan.h"
+#include "holders/pins/pin-holder.h"
 #include "holders/process.h"
+#include "holders/protect.h"
 #include "holders/scan/process-roll.h"
+#include "kernel/users/rdma-regions.h"
 
 enum {
         RDMA_TIMEOUT_USEC = 2 * 1000 * 1000,
 };
 
-static void look_done(PinLook *l) {
-        for (size_t i = 0; i < _PIN_KIND_MAX; i++)
-                free(l->evidence[i].found);
-        id_map_done(&l->files);
-        closep(&l->dirfd);
-        closep(&l->living);
+typedef struct PinScan {
+        const CardMemory *memory;
+        size_t n_memory;
+        const Holders *holders;         /* or NULL */
+        uint64_t deadline;              /* monotonic */
+        Protection protection;
+        RdmaRegions rdma;
+        FilePages *files;               /* NULL: /proc must do */
+        Pins *pins;                     /* borrowed */
+} PinScan;
+
+/* What was found about one process, by kind. */
+typedef struct Evidence {
+        char *found;                    /* NULL: nothing; the first that is certain, else the first */
+        PinGrade grade;
+        uint64_t bytes;
+} Evidence;
+
+typedef struct PinLook {
+        PinScan *scan;
+        int pid, dirfd;                 /* /proc/PID */
+        int living;                     /* another thread's where the first one has ended, else -EBADF */
+        uint64_t vm_pin, vm_lck;
+        IdMap files;                    /* that were looked at already: several descriptors may be of one */
+        bool explained;                 /* what it has pinned was seen, and is not of the card */
+        Evidence evidence[_PIN_KIND_MAX];
+} PinLook;
+
+/* Where to read what all threads share. */
+static int shared_of(const PinLook *l) {
+        return process_shared(l->dirfd, l->living);
 }
 
 /* Whoever ended, and what was closed meanwhile, pins nothing; what else goes wrong makes the scan incomplete. -ENOMEM or 0. */
-int pin_scan_note(PinScan *s, int pid, int error) {
+static int note(PinScan *s, int pid, int error) {
         if (error == -ENOMEM)
                 return error;
         if (error == -ETIME)
@@ -30,6 +58,264 @@ int pin_scan_note(PinScan *s, int pid, int error) {
         else if (error < 0 && error != -ENOENT && error != -ESRCH)
                 gap_note(&s->pins->gaps, GAP_PROCESS, pid, error);
         return 0;
+}
+
+/* What follows the word at the beginning of a line; NULL without such a line. */
+static const char *find_line(const char *text, const char *word) {
+        for (const char *p = text; p; p = strchr(p, '\n'), p = p ? p + 1 : NULL) {
+                const char *rest = startswith(p, word);
+                if (rest)
+                        return rest;
+        }
+        return NULL;
+}
+
+/* Up to one of the characters, which must be there. */
+static int take_u64(const char **p, const char *stop, uint64_t *ret) {
+        size_t n = strcspn(*p, stop);
+        _cleanup_free_ char *digits = strndup(*p, n);
+
+        if (!digits)
+                return -ENOMEM;
+        int r = (*p)[n] == '\0' ? -EBADMSG : parse_u64(digits, ret);
+        if (r < 0)
+                return -EBADMSG;
+        *p += n;
+        return 0;
+}
+
+/* "UserBufs:\tN", and a line "    I: 0xADDRESS/LENGTH" for each, which the kernel leaves out when the ring is busy, or when the place is
+ * empty (io_uring/fdinfo.c). Lines of other tables look different. */
+int ring_buffers_parse(const char *fdinfo, RingBuffers *ret) {
+        RingBuffers buffers = { 0 };
+        const char *p = find_line(fdinfo, "UserBufs:\t");
+
+        if (!p)
+                return -EBADMSG;
+        int r = take_u64(&p, "\n", &buffers.n);
+        if (r < 0)
+                return r;
+        for (p = strchr(p, '\n') + 1; *p == ' '; p = strchr(p, '\n') + 1) {
+                uint64_t bytes, address;
+
+                p += strspn(p, " 0123456789");
+                p = startswith(p, ": ");
+                if (!p)
+                        return -EBADMSG;
+                if (*p == '0') {
+                        r = take_u64(&p, "/\n", &address);
+                        if (r >= 0 && *p++ != '/')
+                                r = -EBADMSG;
+                        if (r >= 0)
+                                r = take_u64(&p, "\n", &bytes);
+                        if (r < 0 || __builtin_add_overflow(buffers.bytes, bytes, &buffers.bytes))
+                                return r < 0 ? r : -EBADMSG;
+                }
+                if (!strchr(p, '\n'))
+                        return -EBADMSG;
+        }
+        *ret = buffers;
+        return 0;
+}
+
+int status_bytes(const char *status, const char *field, uint64_t *ret) {
+        _cleanup_free_ char *word = strf("%s:\t", field);
+        uint64_t kib, bytes;
+
+        if (!word)
+                return -ENOMEM;
+        const char *p = find_line(status, word);
+        if (!p)
+                return -ENOENT;
+        p += strspn(p, " ");
+        int r = take_u64(&p, " \n", &kib);
+        if (r < 0)
+                return r;
+        if (!startswith(p, " kB\n") || __builtin_mul_overflow(kib, 1024, &bytes))
+                return -EBADMSG;
+        *ret = bytes;
+        return 0;
+}
+
+/* Takes over `found`. What is certain replaces what is suspected. */
+static int add_evidence(PinLook *l, PinKind kind, PinGrade grade, uint64_t bytes, char *found) {
+        _cleanup_free_ char *owned = found;
+        Evidence *e = &l->evidence[kind];
+
+        if (!owned)
+                return -ENOMEM;
+        if (e->found && e->grade == grade) {
+                e->bytes += bytes;
+                return 0;
+        }
+        if (e->found && e->grade == PIN_CERTAIN)
+                return 0;
+        free(e->found);
+        *e = (Evidence) { .found = TAKE_PTR(owned), .grade = grade, .bytes = bytes };
+        return 0;
+}
+
+/* What the kernel's own lists say: 1 when they do, and what is to be said is said. Whether the file is still there is the process's
+ * business. */
+static int look_exactly(PinLook *l, PinKind kind, FilePagesKind pages, const char *fd, const char *link) {
+        FilePagesAnswer answer;
+        uint64_t number;
+
+        if (!l->scan->files || parse_u64(fd, &number) < 0 || number > INT32_MAX)
+                return 0;
+        int r = file_pages_in(l->scan->files, l->pid, (int) number, pages, l->scan->memory, l->scan->n_memory, &answer);
+        if (r == -EOPNOTSUPP)
+                return 0;
+        if (r < 0)
+                return r == -ENOENT ? 1 : r;
+        l->explained = l->explained || kind == PIN_RING;
+        if (answer.bytes == 0)
+                return 1;
+        r = id_map_add(&l->files, answer.file, 0);
+        if (r > 0)
+                r = add_evidence(l, kind, PIN_CERTAIN, answer.bytes, strf("/proc/%d/fd/%s -> %s: %ju bytes", l->pid, fd, link, (uintmax_t) answer.bytes));
+        return r < 0 ? r : 1;
+}
+
+static int look_at_ring(PinLook *l, const char *fd, const char *link) {
+        _cleanup_free_ char *path = strf("fdinfo/%s", fd), *text = NULL;
+        RingBuffers buffers;
+
+        int r = look_exactly(l, PIN_RING, FILE_PAGES_RING, fd, link);
+        if (r != 0)
+                return r;
+        if (!path)
+                return -ENOMEM;
+        r = read_file_at(shared_of(l), path, &text, NULL);
+        if (r >= 0)
+                r = ring_buffers_parse(text, &buffers);
+        if (r < 0 || buffers.n == 0)
+                return r;
+        return add_evidence(l, PIN_RING, PIN_SUSPECTED, buffers.bytes,
+                            strf("/proc/%d/fdinfo/%s: UserBufs: %ju", l->pid, fd, (uintmax_t) buffers.n));
+}
+
+static int look_at_pipe(PinLook *l, const char *fd, const char *link) {
+        return look_exactly(l, PIN_PIPE, FILE_PAGES_PIPE, fd, link);
+}
+
+static int look_at_socket(PinLook *l, const char *fd, const char *link) {
+        return look_exactly(l, PIN_XDP, FILE_PAGES_XDP, fd, link);
+}
+
+static int look_at_vfio(PinLook *l, const char *fd, const char *link) {
+        return add_evidence(l, PIN_VFIO, PIN_SUSPECTED, 0, strf("/proc/%d/fd/%s -> %s, VmLck %ju, VmPin %ju bytes", l->pid, fd, link,
+                                                                (uintmax_t) l->vm_lck, (uintmax_t) l->vm_pin));
+}
+
+/* Only vdpa pins for long (drivers/vhost/vdpa.c), and accounts for it. */
+static int look_at_vhost(PinLook *l, const char *fd, const char *link) {
+        if (l->vm_pin == 0)
+                return 0;
+        return add_evidence(l, PIN_VHOST, PIN_SUSPECTED, 0,
+                            strf("/proc/%d/fd/%s -> %s, VmPin %ju bytes", l->pid, fd, link, (uintmax_t) l->vm_pin));
+}
+
+/* Its memory is what it maps. */
+static int look_at_machine(PinLook *l, const char *fd, const char *link) {
+        const Holders *holders = l->scan->holders;
+
+        for (size_t i = 0; holders && i < holders->n_items; i++)
+                for (size_t k = 0; holders->items[i].pid == l->pid && k < holders->items[i].n_holds; k++)
+                        if (holders->items[i].holds[k].way == HOLD_MAPPING)
+                                return add_evidence(l, PIN_KVM, PIN_CERTAIN, holders->items[i].holds[k].bytes,
+                                                    strf("/proc/%d/fd/%s -> %s, %s", l->pid, fd, link, holders->items[i].holds[k].found));
+        return 0;
+}
+
+static int look_at_descriptor(PinLook *l, const char *fd) {
+        static const struct {
+                const char *prefix;
+                int (*look)(PinLook *l, const char *fd, const char *link);
+        } kinds[] = {
+                { "anon_inode:[io_uring]", look_at_ring },
+                { "pipe:[", look_at_pipe },
+                { "socket:[", look_at_socket },
+                { "/dev/vfio/", look_at_vfio },
+                { "/dev/iommu", look_at_vfio },
+                { "/dev/vhost-", look_at_vhost },
+                { "anon_inode:kvm-vm", look_at_machine },
+        };
+        _cleanup_free_ char *path = strf("fd/%s", fd);
+        char link[64];
+
+        if (!path)
+                return -ENOMEM;
+        ssize_t n = readlinkat(shared_of(l), path, link, sizeof(link) - 1);
+        if (n < 0)
+                return -errno;
+        link[n] = '\0';
+        for (size_t i = 0; i < ELEMENTSOF(kinds); i++)
+                if (startswith(link, kinds[i].prefix))
+                        return kinds[i].look(l, fd, link);
+        return 0;
+}
+
+static int look_at_descriptors(PinLook *l) {
+        _cleanup_close_ int fd = openat(shared_of(l), "fd", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+        _cleanup_(closedirp) DIR *dir = fd < 0 ? NULL : fdopendir(fd);
+        if (!dir)
+                return -errno;
+        (void) TAKE_FD(fd);
+
+        for (struct dirent *e; (e = readdir(dir));) {
+                if (now_monotonic() >= l->scan->deadline)
+                        return -ETIME;
+                int r = e->d_name[0] == '.' ? 0 : note(l->scan, l->pid, look_at_descriptor(l, e->d_name));
+                if (r < 0)
+                        return r;
+        }
+        return 0;
+}
+
+static int look_at_memory(PinLook *l) {
+        uint64_t bytes = 0;
+        bool other = false;
+
+        for (size_t i = 0; i < l->scan->rdma.n_items; i++)
+                if (l->scan->rdma.items[i].pid == l->pid)
+                        bytes += l->scan->rdma.items[i].bytes;
+        if (bytes > 0) {
+                int r = add_evidence(l, PIN_RDMA, PIN_SUSPECTED, bytes, strf("rdma resource show mr pid %d", l->pid));
+                if (r < 0)
+                        return r;
+        }
+        for (size_t i = 0; i < _PIN_KIND_MAX; i++)
+                other = other || l->evidence[i].found;
+        if (l->vm_pin == 0 || other || l->explained)
+                return 0;
+        return add_evidence(l, PIN_MEMORY, PIN_SUSPECTED, l->vm_pin,
+                            strf("/proc/%d/status: VmPin: %ju kB", l->pid, (uintmax_t) (l->vm_pin / 1024)));
+}
+
+static int read_status(PinLook *l) {
+        _cleanup_free_ char *status = NULL;
+
+        int r = read_file_at(shared_of(l), "status", &status, NULL);
+        if (r >= 0)
+                r = status_bytes(status, "VmPin", &l->vm_pin);
+        return r < 0 ? r : status_bytes(status, "VmLck", &l->vm_lck);
+}
+
+/* Gathers all evidence about the process. */
+static int look_at_process(PinLook *l) {
+        int r = read_status(l);
+        if (r >= 0)
+                r = look_at_descriptors(l);
+        return r < 0 ? r : look_at_memory(l);
+}
+
+static void look_done(PinLook *l) {
+        for (size_t i = 0; i < _PIN_KIND_MAX; i++)
+                free(l->evidence[i].found);
+        id_map_done(&l->files);
+        closep(&l->dirfd);
+        closep(&l->living);
 }
 
 static int identify(PinLook *l, Holder *ret) {
@@ -42,9 +328,9 @@ static int identify(PinLook *l, Holder *ret) {
         if (r >= 0)
                 r = process_comm(l->dirfd, &h.comm);
         if (r >= 0)
-                r = process_exe(pin_look_shared(l), &h.exe);
+                r = process_exe(shared_of(l), &h.exe);
         if (r >= 0)
-                r = process_unit_and_cgroup(pin_look_shared(l), &h.unit, &h.cgroup);
+                r = process_unit_and_cgroup(shared_of(l), &h.unit, &h.cgroup);
         if (r < 0)
                 return r;
         h.start_time = st.start_time;
@@ -85,7 +371,7 @@ static int scan_process(PinScan *s, int proc, const char *name, int pid) {
                 return -errno;
         int r = process_open_living(l.dirfd, &l.living);
         if (r >= 0)
-                r = pin_look_at_process(&l);
+                r = look_at_process(&l);
         return r < 0 ? r : add_pins(&l);
 }
 
@@ -102,7 +388,7 @@ static int scan_all(PinScan *s) {
                 }
                 r = parse_u64(name, &pid);
                 if (r >= 0)
-                        r = pin_scan_note(s, (int) pid, scan_process(s, dirfd(roll.proc), name, (int) pid));
+                        r = note(s, (int) pid, scan_process(s, dirfd(roll.proc), name, (int) pid));
         }
         return r;
 }
@@ -118,6 +404,18 @@ static int compare(const void *a, const void *b) {
 
         return x->grade != y->grade ? (int) x->grade - (int) y->grade : x->who.pid != y->who.pid ? x->who.pid - y->who.pid :
                (int) x->kind - (int) y->kind;
+}
+
+void pins_free(Pins *p) {
+        if (!p)
+                return;
+        for (size_t i = 0; i < p->n_items; i++) {
+                holder_done(&p->items[i].who);
+                free(p->items[i].found);
+        }
+        free(p->items);
+        free(p->why_inexact);
+        free(p);
 }
 
 int pins_scan(const CardMemory *memory, size_t n_memory, const HoldTargets *targets, const Holders *holders, uint64_t budget_usec,

@@ -13,58 +13,6 @@ enum {
         ENTRIES_SIZE = 32 * 1024,
 };
 
-bool target_is(const HoldTarget *t, dev_t fs, uint64_t inode, mode_t mode, dev_t rdev) {
-        switch (t->kind) {
-        case TARGET_FS:
-                return t->dev == fs;
-        case TARGET_BLOCK:
-                return S_ISBLK(mode) && t->dev == rdev;
-        case TARGET_CHAR:
-                return S_ISCHR(mode) && t->dev == rdev;
-        case TARGET_FILE:
-                return t->dev == fs && t->inode == inode;
-        default:
-                return false;
-        }
-}
-
-/* By the mount alone. -ENODATA: nobody's mountinfo that was read has it. */
-static int file_system_of_mount(Look *l, uint64_t mount_id, dev_t *ret) {
-        SeenMounts *mounts = &l->scan->mounts;
-
-        if (!seen_mount(mounts, mount_id) && !l->mounts_learned) {
-                l->mounts_learned = true;
-                int r = look_note(l, seen_mounts_learn(mounts, look_shared(l)));
-                if (r < 0)
-                        return r;
-        }
-        const SeenMount *m = seen_mount(mounts, mount_id);
-        if (!m)
-                return -ENODATA;
-        *ret = m->dev;
-        return 0;
-}
-
-/* The number of the file system that a file with this st_dev and on this mount is on. A mount that the process cannot see, for
- * the file was handed to it, and nobody else's mountinfo had: then st_dev has to do. */
-static int file_system_of(Look *l, dev_t st_dev, uint64_t mount_id, dev_t *ret) {
-        SeenMounts *mounts = &l->scan->mounts;
-
-        if (seen_dev(mounts, st_dev, ret))
-                return 0;
-        int r = file_system_of_mount(l, mount_id, ret);
-        if (r == -ENODATA)
-                *ret = st_dev;
-        else if (r >= 0)
-                r = seen_dev_add(mounts, st_dev, *ret);
-        return r == -ENODATA ? 0 : r;
-}
-
-int look_file_system(Look *l, const struct statx *st, dev_t *ret) {
-        *ret = makedev(st->stx_dev_major, st->stx_dev_minor);
-        return l->scan->wants_anonymous && major(*ret) == 0 ? file_system_of(l, *ret, st->stx_mnt_id, ret) : 0;
-}
-
 static int add_file(const ThreadLook *t, int at, const char *folder, const char *name, HoldWay way, size_t target) {
         _cleanup_free_ char *path = NULL, *found = strf("/proc/%d/%s%s%s", t->look->pid, t->name, folder, name);
 
@@ -100,7 +48,7 @@ static int look_at_dead(const ThreadLook *t, int at, const char *folder, const c
 
         int r = dead_file_look(at, name, &file);
         if (r >= 0 && file.dev == 0)
-                r = file_system_of_mount(t->look, file.mount_id, &fs);
+                r = look_mount(t->look, file.mount_id, &fs);
         else
                 fs = file.dev;
         if (r < 0)

@@ -84,8 +84,8 @@ int look_at_ring(const ThreadLook *t, int at, const char *name);
 /* The file system of a file, as its mounts have it in mountinfo; asked with STATX_MNT_ID. 0 or -ENOMEM. */
 int look_file_system(Look *l, const struct statx *st, dev_t *ret);
 
-/* All of the process, threads that share less with it than usual included. */
-int look_at_process(Look *l);
+/* By the mount alone. -ENODATA: nobody's mountinfo that was read has it. */
+int look_mount(Look *l, uint64_t mount_id, dev_t *ret);
 
 /* Is it the target? By the number of the file system, and what stat says of the file itself. */
 bool target_is(const HoldTarget *t, dev_t fs, uint64_t inode, mode_t mode, dev_t rdev);

@@ -22,6 +22,5 @@ json_object *card_state_unknown(const char *why);
 typedef void (*card_told_t)(void *userdata, const char *text);
 size_t card_state_compare(json_object *before, json_object *now, card_told_t tell, void *userdata);
 
-/* "mem1" -> "disabled", "unlocked", "locked", "frozen", "sanitize"; "nmem0" -> also "overwrite". From sysfs, no library is asked. *ret is NULL where
- * the kernel has no word for it. */
-int card_security_read(const char *device, char **ret);
+/* In whoever asked: of an answer (NULL: none) all that is in the tables of what there can be. A new reference. */
+json_object *card_state_checked(json_object *answer);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* What memory cards are at themselves, which the power would break off, and what they will be when they come back. By sysfs alone: no library has to
  * answer for that. */
-#include "kernel/cxl/card-state.h"
+#include "kernel/cxl/card-parts.h"
 #include "plan/find/blockers.h"
 
 static bool has_nmem(const Scope *s, const char *name) {

@@ -102,7 +102,7 @@ static int cxl_check(json_object *args, StepRun *run) {
         if (!streq_ptr(serial, json_str(args, "serial")))
                 return step_fail(run, -ESTALE, "the serial number of %s is %s, the plan was made for %s", memdev, serial,
                                  json_str(args, "serial"));
-        r = step_ops(STEP_DISABLE_MEMDEV)->check(args, run);
+        r = step_disable_memdev_ops.check(args, run);
         if (r < 0)
                 return r;
         r = cxl_media_serve(memdev);

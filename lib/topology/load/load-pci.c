@@ -175,15 +175,10 @@ static int find_outer_alone(Topology *t, Slot *s) {
         return set_outer(s, slot_of_path(t, path));
 }
 
-int topology_load_slots(Topology **ret) {
-        _cleanup_(topology_freep) Topology *t = calloc(1, sizeof(*t));
-        if (!t)
-                return -ENOMEM;
+int load_outer_slots(Topology *t) {
+        int r = 0;
 
-        int r = load_slots(t);
         for (size_t i = 0; i < t->n_slots && r >= 0; i++)
                 r = find_outer_alone(t, &t->slots[i]);
-        if (r >= 0)
-                *ret = TAKE_PTR(t);
         return r;
 }

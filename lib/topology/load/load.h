@@ -8,12 +8,13 @@
  * goes away while it is read is left out. One of which something cannot be read or understood stays, with what is known of it,
  * and that is noted as odd: a card that nobody sees would be pulled. -ENOMEM is the one error.
  *
- * They read sysfs themselves, but for the ranges of dax devices, which libdaxctl reads: it waits for nobody (kernel/dax.h). libcxl, up to
+ * They read sysfs themselves, but for the ranges of dax devices, which libdaxctl reads: it waits for nobody (kernel/cxl/dax.h). libcxl, up to
  * version 81 at least, writes /sys/bus/cxl/flush and then waits up to 5 s for udev's queue to run empty, again for every kind of object it
  * lists (libcxl.c:device_parse). Both leave out a device of which one attribute or the /dev node is missing, and print to standard error.
  * None of that may stand between a button and its answer. The tests compare what we read with what they say. */
 int load_slots(Topology *t);
 int load_functions(Topology *t);
+int load_outer_slots(Topology *t);       /* instead, where nothing but the slots is looked at */
 int load_memdevs(Topology *t);
 int load_regions(Topology *t);
 int load_decoders(Topology *t);

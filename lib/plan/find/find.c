@@ -1,0 +1,131 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include <errno.h>
+
+#include "base/span.h"
+#include "plan/find/blockers.h"
+
+static bool decodes_for(const Region *r, const Decoder *d) {
+        if (d->kind == DECODER_ROOT)
+                return streq(d->name, r->root_decoder);
+        if (d->kind == DECODER_SWITCH)
+                return d->committed && span_overlaps(r->start, r->size, d->start, d->size);
+        for (size_t i = 0; i < r->n_targets; i++)
+                if (streq(d->name, r->targets[i].decoder))
+                        return true;
+        return false;
+}
+
+/* One that is locked locks all of the region: newer kernels refuse to take it back, older ones believe that they did. */
+static const char *locked_by(const Findings *f, const Region *r) {
+        if (r->locked)
+                return r->name;
+        for (size_t i = 0; i < f->t->n_decoders; i++)
+                if (f->t->decoders[i].locked && decodes_for(r, &f->t->decoders[i]))
+                        return f->t->decoders[i].name;
+        return NULL;
+}
+
+/* drivers/cxl/core/region.c:cxl_extended_linear_cache_resize: such a region is the firmware's, whose halves change places with each other in
+ * the hardware. It goes with memory that is not the card's, and nobody can make it again. */
+static void find_cached(Findings *f, const Region *r) {
+        if (r->cache_size == 0)
+                return;
+        json_object *o = finding(f, BLOCKER_LOCKED, true, "%s is cached by the machine's own memory, which the firmware has set up for good", r->name);
+        json_set_strf(o, "evidence", "/sys/bus/cxl/devices/%s/extended_linear_cache_size: %ju MiB", r->name, (uintmax_t) (r->cache_size >> 20));
+        finding_remedy(o, "systemctl poweroff  # only a machine without power lets go of this card");
+}
+
+static void find_locked(Findings *f, const Region *r) {
+        const char *by = locked_by(f, r);
+
+        if (!by)
+                return;
+        json_object *o = finding(f, BLOCKER_LOCKED, true, "%s has decoders that the firmware has locked", r->name);
+        json_set_strf(o, "evidence", "/sys/bus/cxl/devices/%s/locked reads 1", by);
+        finding_remedy(o, "systemctl poweroff  # only a machine without power lets go of this card");
+}
+
+static bool in_scope_region(const Findings *f, const Region *r) {
+        for (size_t i = 0; i < f->s->n_regions; i++)
+                if (f->s->regions[i] == r)
+                        return true;
+        return false;
+}
+
+/* A region that cannot be followed to its cards could stand on this one: better no removal than half of one. */
+static void find_unknown_targets(Findings *f) {
+        for (size_t i = 0; i < f->t->n_regions; i++) {
+                const Region *r = &f->t->regions[i];
+                size_t known = 0;
+
+                for (size_t j = 0; j < r->n_targets; j++)
+                        known += r->targets[j].memdev && topology_memdev(f->t, r->targets[j].memdev);
+                bool idle = !r->committed && !in_scope_region(f, r);
+                if (idle || known == r->ways)
+                        continue;
+                json_object *o = finding(f, BLOCKER_UNKNOWN_TARGET, true, "%s has targets that cannot be followed to a card", r->name);
+                json_set_strf(o, "evidence", "%zu of %u targets in /sys/bus/cxl/devices/%s belong to a known memdev", known, r->ways, r->name);
+                finding_remedy(o, "cxl list -R -r %s -T  # its cards; one without a memory device needs its driver (cxl_pci)", r->name);
+        }
+}
+
+void find_policy_warnings(Findings *f) {
+        json_object *lines = f->request->policy_warnings;
+
+        for (size_t i = 0; i < json_len(lines); i++)
+                (void) finding(f, BLOCKER_POLICY, false, "%s", json_object_get_string(json_at(lines, i)));
+}
+
+int plan_add_blockers(Plan *p, const Topology *t, const Scope *s, const PlanRequest *request, bool *ret_blocked) {
+        _cleanup_(scope_done) Scope all = { 0 };
+        Findings f = {
+                .t = t, .s = s, .request = request,
+                .blockers = json_object_new_array(), .warnings = json_object_new_array(),
+        };
+
+        json_set(p->doc, "blockers", f.blockers);
+        json_set(p->doc, "warnings", f.warnings);
+
+        int r = request->n_under_way > 0 ? scope_find_with_under_way(t, s, request, &all) : 0;
+        if (r < 0)
+                return r;
+        f.all = request->n_under_way > 0 ? &all : NULL;
+        find_writers(&f);
+        find_unread(&f);
+        if (!scope_is_empty(s)) {
+                /* First, since what is said about kernel zones could be forced. */
+                r = find_foreign_memmap(&f);
+                find_kernel_zone(&f);
+                if (r >= 0)
+                        r = find_room(&f);
+                if (r >= 0)
+                        r = find_memory_use(&f, p->doc);
+                if (r >= 0)
+                        r = find_under_way(&f);
+                if (r < 0)
+                        return r;
+                find_addresses(&f);
+                find_stray_memory(&f);
+                for (size_t i = 0; i < s->n_regions; i++) {
+                        find_locked(&f, s->regions[i]);
+                        find_cached(&f, s->regions[i]);
+                }
+                find_unknown_targets(&f);
+                find_drivers(&f);
+                find_slot(&f);
+                r = find_storage(&f);
+                if (r < 0)
+                        return r;
+                find_kernel_users(&f);
+                find_card(&f);
+                find_shutdown(&f);
+                find_sanitize(&f);
+                find_programs(&f, p);
+                find_libraries(&f);
+        }
+        find_odd(&f);
+        find_policy_warnings(&f);
+        r = find_holders(&f, p->doc);
+        *ret_blocked = json_len(f.blockers) > 0;
+        return r;
+}
