@@ -244,16 +244,16 @@ static ExitCode parse_options(int argc, char **argv, Args *a, bool seen[static O
         }
 }
 
-static ExitCode find_verb(const char *name, const Verb **ret) {
-        for (size_t i = 0; i < verb_table_size; i++)
-                if (streq(verb_table[i].name, name)) {
-                        *ret = &verb_table[i];
+static ExitCode find_verb(const Verb *verbs, const char *name, const Verb **ret) {
+        for (const Verb *v = verbs; v->name; v++)
+                if (streq(v->name, name)) {
+                        *ret = v;
                         return CODE_DONE;
                 }
 
         _cleanup_free_ char *names = strdup("");
-        for (size_t i = 0; names && i < verb_table_size; i++) {
-                char *more = strf("%s%s%s", names, i > 0 ? ", " : "", verb_table[i].name);
+        for (const Verb *v = verbs; names && v->name; v++) {
+                char *more = strf("%s%s%s", names, v > verbs ? ", " : "", v->name);
                 free(names);
                 names = more;
         }
@@ -275,14 +275,14 @@ static ExitCode check_operands(const Verb *verb, int n, char **operands) {
         return CODE_DONE;
 }
 
-ExitCode args_parse(int argc, char **argv, Args *ret) {
+ExitCode args_parse(const Verb *verbs, int argc, char **argv, Args *ret) {
         bool seen[OPTION_ROWS] = { false };
         Args a = { 0 };
 
         opterr = 0;
         ExitCode code = parse_options(argc, argv, &a, seen);
         if (code == CODE_DONE && optind < argc)
-                code = find_verb(argv[optind], &a.verb);
+                code = find_verb(verbs, argv[optind], &a.verb);
         if (code != CODE_DONE)
                 return code;
 
@@ -319,15 +319,15 @@ static void print_option_help(const OptionRow *row) {
                 printf("      %-26s %s\n", left ?: "", row->help);
 }
 
-void args_print_help(const Verb *verb) {
+void args_print_help(const Verb *verbs, const Verb *verb) {
         printf("safe-remove %s%s%s%s [OPTION...]\n\n", verb ? verb->name : "VERB", verb && verb->operand ? " " : "",
                verb ? verb->operand ?: "" : " [TARGET...]", verb && verb->several ? "..." : "");
         puts(verb ? verb->help : "Makes pulling a CXL memory card out of a running server safe.");
 
         if (!verb) {
                 puts("\nVerbs:");
-                for (size_t i = 0; i < verb_table_size; i++)
-                        printf("  %-11s %-12s %s\n", verb_table[i].name, verb_table[i].operand ?: "", verb_table[i].help);
+                for (const Verb *v = verbs; v->name; v++)
+                        printf("  %-11s %-12s %s\n", v->name, v->operand ?: "", v->help);
                 puts("\nTARGET: a slot (2, slot:2), a PCI function (0000:0d:00.0), a port (port:0000:0c:00.0), mem1, region0, dax0.0, node1,\n"
                      "memory147, nmem0, namespace0.0, /dev/pmem0, a mount point, or serial:0x1. A bare number is a slot.");
         }

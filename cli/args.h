@@ -32,11 +32,9 @@ struct Verb {
         bool several;                   /* takes more than one operand: cards that go together */
 };
 
-extern const Verb verb_table[];
-extern const size_t verb_table_size;
-
-/* On anything but CODE_DONE the error has been printed. Sets the output mode as soon as it is known, so that later
+/* verbs: all there are, behind them one without a name. On anything but CODE_DONE the error has been printed. Sets the output mode as soon as it is known, so that later
  * errors come in the form that was asked for. */
-ExitCode args_parse(int argc, char **argv, Args *ret);
+ExitCode args_parse(const Verb *verbs, int argc, char **argv, Args *ret);
 
-void args_print_help(const Verb *verb);
+/* Of one of them; NULL: of all. */
+void args_print_help(const Verb *verbs, const Verb *verb);

@@ -3,7 +3,7 @@
 #include "cli/verb/verbs.h"
 #include "args.h"
 
-const Verb verb_table[] = {
+static const Verb verbs[] = {
         { "list",    NULL,          false, "the slots: card, memory, state, LEDs", verb_list },
         { "show",    "TARGET",      true,  "a card's memory: regions, dax devices, nodes, blocks", verb_show },
         { "plan",    "TARGET",      true,  "what removing it would do, without doing it", verb_plan, true },
@@ -16,8 +16,8 @@ const Verb verb_table[] = {
         { "history", NULL,          false, "past removals, newest first", verb_history },
         { "verify",  "TARGET",      true,  "ask the kernel again whether a slot is safe", verb_verify },
         { "certificate", "[ID]",    false, "what is proven of a removal, sealed", verb_certificate },
+        { 0 },
 };
-const size_t verb_table_size = ELEMENTSOF(verb_table);
 
 static void output_setup(const Args *a) {
         const char *term = getenv("TERM"), *no_color = getenv("NO_COLOR");
@@ -30,7 +30,7 @@ static void output_setup(const Args *a) {
 static ExitCode run(int argc, char **argv) {
         Args a;
 
-        ExitCode code = args_parse(argc, argv, &a);
+        ExitCode code = args_parse(verbs, argc, argv, &a);
         if (code != CODE_DONE)
                 return code;
 
@@ -40,7 +40,7 @@ static ExitCode run(int argc, char **argv) {
                 return CODE_DONE;
         }
         if (a.help) {
-                args_print_help(a.verb);
+                args_print_help(verbs, a.verb);
                 return CODE_DONE;
         }
         return a.verb->run(&a);

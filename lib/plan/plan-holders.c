@@ -3,6 +3,7 @@
  * could be held, not only when somebody was seen to hold it: whoever comes between the plan and the act is found by the step. */
 #include <errno.h>
 #include <fnmatch.h>
+#include <sys/sysmacros.h>
 
 #include "holders/holder-rule.h"
 #include "holders/holder.h"
@@ -190,6 +191,37 @@ const char *shutdown_word(const Topology *t, const Scope *s, const PlanRequest *
 }
 
 /* All of one file system are together. */
+static json_object *mount_json(const Mount *m) {
+        json_object *o = json_object_new_object();
+
+        json_set_u64(o, "ns", m->ns);
+        json_set_u64(o, "pid", (uint64_t) m->pid);
+        json_set_str(o, "ns_path", m->ns_path);
+        json_set_str(o, "target", m->target);
+        json_set_str(o, "root", m->root);
+        json_set_str(o, "options", m->options);
+        json_set_str(o, "propagation", m->propagation);
+        return o;
+}
+
+json_object *storage_unmount_args(const Topology *t, const Scope *s, const PlanRequest *request, size_t place) {
+        const Mount *first = s->mounts[place];
+        json_object *args = json_object_new_object(), *fs = json_object_new_object(), *mounts = json_object_new_array();
+
+        json_set_strf(fs, "dev", "%u:%u", major(first->dev), minor(first->dev));
+        json_set_str(fs, "type", first->type);
+        json_set_str(fs, "source", first->source);
+        json_set_str(fs, "super_options", first->super_options);
+        for (size_t i = place; i < s->n_mounts && s->mounts[i]->dev == first->dev; i++)
+                json_object_array_add(mounts, mount_json(s->mounts[i]));
+        json_set(args, "fs", fs);
+        json_set(args, "mounts", mounts);
+        json_set_str(args, "shutdown", shutdown_word(t, s, request, first));
+        if (unmap_wanted(t, s, request, first))
+                json_set_bool(args, "leave_mapped", true);
+        return args;
+}
+
 static bool is_first(const Scope *s, size_t n) {
         return n == 0 || s->mounts[n - 1]->dev != s->mounts[n]->dev;
 }
@@ -244,62 +276,6 @@ void find_shutdown(Findings *f) {
                 else if (r != -ENOENT)
                         cannot_finding(f, f->s->mounts[i], why);
         }
-}
-
-bool dax_is_mapped(const DaxDevice *d) {
-        return d->driver && !streq(d->driver, "kmem");
-}
-
-static int add_file_systems(const Scope *s, HoldTargets *targets) {
-        for (size_t i = 0; i < s->n_mounts; i++) {
-                /* All of one file system are together. */
-                bool known = i > 0 && s->mounts[i - 1]->dev == s->mounts[i]->dev;
-                int r = known ? 0 : hold_targets_add(targets, TARGET_FS, s->mounts[i]->dev, s->mounts[i]->target);
-                if (r < 0)
-                        return r;
-        }
-        return 0;
-}
-
-static int add_devices(const Scope *s, HoldTargets *targets) {
-        for (size_t i = 0; i < s->n_blocks; i++) {
-                _cleanup_free_ char *name = strf("/dev/%s", s->blocks[i]->name);
-                /* One path of several to an NVMe disk has no number of its own: nobody opens it. */
-                if (s->blocks[i]->dev == 0)
-                        continue;
-                int r = name ? hold_targets_add(targets, TARGET_BLOCK, s->blocks[i]->dev, name) : -ENOMEM;
-                if (r >= 0)
-                        r = hold_targets_add_generic(targets, s->blocks[i]->name);
-                if (r < 0)
-                        return r;
-        }
-        for (size_t i = 0; i < s->n_daxes; i++) {
-                _cleanup_free_ char *name = strf("/dev/%s", s->daxes[i]->name);
-                if (!dax_is_mapped(s->daxes[i]) || s->daxes[i]->dev == 0)
-                        continue;
-                int r = name ? hold_targets_add(targets, TARGET_CHAR, s->daxes[i]->dev, name) : -ENOMEM;
-                if (r < 0)
-                        return r;
-        }
-        return 0;
-}
-
-int storage_targets(const Scope *s, const PlanRequest *request, HoldTargets *ret) {
-        HoldTargets targets = { 0 };
-
-        int r = add_file_systems(s, &targets);
-        if (r >= 0)
-                r = add_devices(s, &targets);
-        for (size_t i = 0; i < s->n_functions && r >= 0; i++)
-                r = hold_targets_add_function(&targets, s->functions[i]->bdf);
-        if (r >= 0 && request->caller_session > 0)
-                r = hold_targets_protect_session(&targets, request->caller_session);
-        if (r < 0) {
-                hold_targets_done(&targets);
-                return r;
-        }
-        *ret = targets;
-        return 0;
 }
 
 /* Does any rule have something to say about memory, which otherwise just moves? */

@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* The memory of the card that processes can pin, and the step that lets no driver go before nobody does. */
+/* What of the card a process can have: file systems, devices, and memory that it can pin; and the step that lets no driver go before nobody has
+ * any pinned. */
+#include <errno.h>
+
 #include "kernel/pages/page-census.h"
 #include "plan/plan-storage.h"
 
@@ -7,6 +10,62 @@ enum {
         /* An io_uring is taken apart in the background when its process has ended; I/O comes back when its device is done. */
         TIMEOUT_SEC = 10,
 };
+
+bool dax_is_mapped(const DaxDevice *d) {
+        return d->driver && !streq(d->driver, "kmem");
+}
+
+static int add_file_systems(const Scope *s, HoldTargets *targets) {
+        for (size_t i = 0; i < s->n_mounts; i++) {
+                /* All of one file system are together. */
+                bool known = i > 0 && s->mounts[i - 1]->dev == s->mounts[i]->dev;
+                int r = known ? 0 : hold_targets_add(targets, TARGET_FS, s->mounts[i]->dev, s->mounts[i]->target);
+                if (r < 0)
+                        return r;
+        }
+        return 0;
+}
+
+static int add_devices(const Scope *s, HoldTargets *targets) {
+        for (size_t i = 0; i < s->n_blocks; i++) {
+                _cleanup_free_ char *name = strf("/dev/%s", s->blocks[i]->name);
+                /* One path of several to an NVMe disk has no number of its own: nobody opens it. */
+                if (s->blocks[i]->dev == 0)
+                        continue;
+                int r = name ? hold_targets_add(targets, TARGET_BLOCK, s->blocks[i]->dev, name) : -ENOMEM;
+                if (r >= 0)
+                        r = hold_targets_add_generic(targets, s->blocks[i]->name);
+                if (r < 0)
+                        return r;
+        }
+        for (size_t i = 0; i < s->n_daxes; i++) {
+                _cleanup_free_ char *name = strf("/dev/%s", s->daxes[i]->name);
+                if (!dax_is_mapped(s->daxes[i]) || s->daxes[i]->dev == 0)
+                        continue;
+                int r = name ? hold_targets_add(targets, TARGET_CHAR, s->daxes[i]->dev, name) : -ENOMEM;
+                if (r < 0)
+                        return r;
+        }
+        return 0;
+}
+
+int storage_targets(const Scope *s, const PlanRequest *request, HoldTargets *ret) {
+        HoldTargets targets = { 0 };
+
+        int r = add_file_systems(s, &targets);
+        if (r >= 0)
+                r = add_devices(s, &targets);
+        for (size_t i = 0; i < s->n_functions && r >= 0; i++)
+                r = hold_targets_add_function(&targets, s->functions[i]->bdf);
+        if (r >= 0 && request->caller_session > 0)
+                r = hold_targets_protect_session(&targets, request->caller_session);
+        if (r < 0) {
+                hold_targets_done(&targets);
+                return r;
+        }
+        *ret = targets;
+        return 0;
+}
 
 static void add_range(json_object *array, uint64_t start, uint64_t size, CensusKind kind) {
         json_object *o = json_object_new_object();

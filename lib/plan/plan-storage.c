@@ -35,37 +35,6 @@ static void set_dev(json_object *o, const char *key, dev_t dev) {
         json_set_strf(o, key, "%u:%u", major(dev), minor(dev));
 }
 
-static json_object *mount_json(const Mount *m) {
-        json_object *o = json_object_new_object();
-
-        json_set_u64(o, "ns", m->ns);
-        json_set_u64(o, "pid", (uint64_t) m->pid);
-        json_set_str(o, "ns_path", m->ns_path);
-        json_set_str(o, "target", m->target);
-        json_set_str(o, "root", m->root);
-        json_set_str(o, "options", m->options);
-        json_set_str(o, "propagation", m->propagation);
-        return o;
-}
-
-json_object *storage_unmount_args(const Topology *t, const Scope *s, const PlanRequest *request, size_t place) {
-        const Mount *first = s->mounts[place];
-        json_object *args = json_object_new_object(), *fs = json_object_new_object(), *mounts = json_object_new_array();
-
-        set_dev(fs, "dev", first->dev);
-        json_set_str(fs, "type", first->type);
-        json_set_str(fs, "source", first->source);
-        json_set_str(fs, "super_options", first->super_options);
-        for (size_t i = place; i < s->n_mounts && s->mounts[i]->dev == first->dev; i++)
-                json_object_array_add(mounts, mount_json(s->mounts[i]));
-        json_set(args, "fs", fs);
-        json_set(args, "mounts", mounts);
-        json_set_str(args, "shutdown", shutdown_word(t, s, request, first));
-        if (unmap_wanted(t, s, request, first))
-                json_set_bool(args, "leave_mapped", true);
-        return args;
-}
-
 static int add_unmount(Taken *k, size_t place) {
         return plan_add_step(k->plan, STEP_UNMOUNT, storage_unmount_args(k->t, k->s, k->request, place));
 }

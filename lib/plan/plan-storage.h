@@ -21,7 +21,7 @@ int unmap_check(const Topology *t, const Scope *s, const HoldTarget *target, cha
 /* Those of the targets for which the request wants that, where the kernel can. */
 bool unmap_wanted(const Topology *t, const Scope *s, const PlanRequest *request, const Mount *m);
 
-/* The arguments of the step that unmounts the file system whose first mount is at that place of s->mounts. New reference. */
+/* plan-holders.c. The arguments of the step that unmounts the file system whose first mount is at that place of s->mounts. New reference. */
 json_object *storage_unmount_args(const Topology *t, const Scope *s, const PlanRequest *request, size_t place);
 
 /* plan-holders.c: may the file system be shut down where its users do not go, and how? 0; -ENOENT: nobody wants that; -EOPNOTSUPP with

@@ -83,6 +83,12 @@ static const struct {
         { "failed", OUTCOME_RESTORED },
 };
 
+const char *removal_first_remedy(const Removal *m) {
+        json_object *remedies = json_array(json_at(json_array(m->plan->doc, "blockers"), 0), "remedy");
+
+        return json_len(remedies) > 0 ? json_object_get_string(json_at(remedies, 0)) : NULL;
+}
+
 /* What the first blocker or the step that failed says against it; the way back forgets the latter. */
 static char *remedy_of_reason(const Removal *m, const char *code) {
         const char *remedy = streq(code, "blocked") ? removal_first_remedy(m) : streq(code, "failed") ? m->engine.run.remedy : NULL;

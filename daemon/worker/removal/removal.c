@@ -167,12 +167,6 @@ int removal_begin(Removal *m) {
         return 0;
 }
 
-const char *removal_first_remedy(const Removal *m) {
-        json_object *remedies = json_array(json_at(json_array(m->plan->doc, "blockers"), 0), "remedy");
-
-        return json_len(remedies) > 0 ? json_object_get_string(json_at(remedies, 0)) : NULL;
-}
-
 /* Of a card that is gone from one of the slots; NULL where nothing is. */
 static char *what_is_left(const Plan *p) {
         for (size_t i = 0; i < plan_n_slots(p); i++) {

@@ -38,9 +38,6 @@ bool removal_may_go(Removal *m);
 /* Writes plan and start record down. */
 int removal_begin(Removal *m);
 
-/* Of the plan's first blocker, or NULL. */
-const char *removal_first_remedy(const Removal *m);
-
 /* Why the plan is not carried out and the code of that, or NULL. Newly allocated. */
 char *removal_objection(const Removal *m, const char **ret_code);
 
@@ -52,6 +49,9 @@ int removal_end(Removal *m, Outcome outcome, const char *code, const char *messa
 int removal_end_unwritable(Removal *m, int error);
 int removal_go_back(Removal *m, const char *code, const char *reason);
 int removal_go_forward(Removal *m);
+
+/* removal/ending.c. Of the plan's first blocker, or NULL. */
+const char *removal_first_remedy(const Removal *m);
 
 /* A write that an earlier worker left behind is under way still (why): back, as far as that goes, or stuck where there is no way back. */
 int removal_stop_behind(Removal *m, const char *why);

@@ -45,12 +45,6 @@ static int ending_of(EndRun *e, const Holder *h, Ending **ret) {
         return 0;
 }
 
-int end_pass(Ending *n, char *why) {
-        free(n->why_not);
-        n->why_not = why;
-        return 0;
-}
-
 static int signal_note(EndRun *e, const Holder *h, int signal) {
         json_object *note = json_object_new_object(), *units = json_object_new_array();
 

@@ -62,10 +62,10 @@ char *end_waiting_for(const EndRun *e, const Holder *h);
 /* Is it there although, and since, its unit was stopped? Somebody starts it: a socket, a timer, Restart=, a person. */
 bool end_came_back(const EndRun *e, const Holder *h, const Ending *n);
 
-/* The parts of it. A rung that is not taken has a reason, which is taken over; always 0, which is "not for this one". */
+/* end-unit.c. A rung that is not taken has a reason, which is taken over; always 0, which is "not for this one". */
 int end_pass(Ending *n, char *why);
 
-/* end-unit.c: the rung "stop" of a holder. 1: its unit is being stopped; 0: not for this one; or a negative errno. */
+/* The rung "stop" of a holder. 1: its unit is being stopped; 0: not for this one; or a negative errno. */
 int end_unit_begin(EndRun *e, Ending *n, const Holder *h, uint64_t wait_usec);
 
 /* Has the unit stopped, or is its time over? In the second case its manager must not go on to kill. NULL: nothing to watch. */

@@ -20,6 +20,12 @@ enum {
 /* Having the manager read its files anew takes seconds on a slow machine; it must be through before it would kill. */
 #define SPARE_USEC (20 * USEC_PER_SEC)
 
+int end_pass(Ending *n, char *why) {
+        free(n->why_not);
+        n->why_not = why;
+        return 0;
+}
+
 UnitStop *end_unit_find(const EndRun *e, const char *unit) {
         for (size_t i = 0; i < e->n_stops; i++)
                 if (streq_ptr(e->stops[i].unit, unit))
