@@ -5,7 +5,7 @@
 
 #include "kernel/log/kmsg.h"
 
-/* Keeps what the kernel's log said of PCI functions, for when it is overwritten (kernel/boot-log.h). */
+/* Keeps what the kernel's log said of PCI functions, for when it is overwritten (kernel/log/boot-log.h). */
 typedef struct KeptLog KeptLog;
 
 /* Reads the log up to here. NULL: nothing is kept; both others do nothing then. */

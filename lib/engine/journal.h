@@ -31,7 +31,7 @@ typedef struct Journal {
         char *back_why;
         json_object *start;     /* the start record */
         json_object *end;       /* the end record, of one that has ended */
-        json_object *before;    /* how everything was before the first step (plan/picture.h); NULL: not written down */
+        json_object *before;    /* how everything was before the first step (plan/picture/picture.h); NULL: not written down */
         json_object *card;      /* {"before", "after"}: what the card said of itself (kernel/cxl/card-state.h); NULL: nobody has asked */
         json_object *notes;     /* { "N": [note, ...] }; NULL while there are none */
         uint64_t n_writers;     /* that were written down */

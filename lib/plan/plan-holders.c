@@ -146,7 +146,7 @@ static char *stands_on_it(const Topology *t, const Scope *s, dev_t dev) {
         return NULL;
 }
 
-/* As kernel/fs-shutdown.h:fs_media_gone() asks the kernel right before it is done. */
+/* As kernel/mounts/fs-shutdown.h:fs_media_gone() asks the kernel right before it is done. */
 static bool is_gone(const Topology *t, const char *name, unsigned depth) {
         const BlockDevice *b = topology_block_device(t, name);
 

@@ -43,7 +43,7 @@ int plan_add_end_of_holders(Plan *p, const Topology *t, const Scope *s, const Pl
 /* Appends the steps that end the card's users and take down what stands on it, above all namespaces and regions. */
 int plan_add_storage(Plan *p, const Topology *t, const Scope *s, const PlanRequest *request);
 
-/* The memory of the card whose pages a process can pin, as the steps about holders want it (kernel/page-census.h). */
+/* The memory of the card whose pages a process can pin, as the steps about holders want it (kernel/pages/page-census.h). */
 json_object *storage_pages_json(const Scope *s);
 
 /* Appends the step that proves that nobody does. Behind it drivers go. */

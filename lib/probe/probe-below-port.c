@@ -44,7 +44,7 @@ static int other_is_explained(json_object *scope, const char *name, const char *
         return !first ? -ENOMEM : startswith(first, port) || scope_names(scope, "functions", first);
 }
 
-/* The plan lets no other driver pass (plan/find-drivers.c). */
+/* The plan lets no other driver pass (plan/find/find-drivers.c). */
 static int driver_is_explained(const char *bus, const char *name, char **ret_answer) {
         _cleanup_free_ char *driver = NULL;
 

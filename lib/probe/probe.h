@@ -16,7 +16,7 @@
  * "memory_unknown": true (a function is a memory card's, and nobody told what it decodes),
  * and, added when they are asked because it differs from one removal to the next, "since": {"sequence", "taint",
  * "acknowledged": ["line"]}: the kernel log's place when the removal began, or behind the complaints that the operator has acknowledged
- * (kernel/kmsg-since.h). {"unread": "why"} where the log could not be read then.
+ * (kernel/log/kmsg-since.h). {"unread": "why"} where the log could not be read then.
  */
 typedef struct Probe {
         const char *name;

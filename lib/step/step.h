@@ -5,7 +5,7 @@
 #include "base/strtab.h"
 
 /* A step is a value: a type and its arguments, everything its undo needs included. The table of operations says what can
- * be done with it. One file per type, step-NAME.c; step.c has the table. */
+ * be done with it. One file per type, step-NAME.c; steps.c has the table. */
 
 typedef enum StepType {
         STEP_HOLD,
@@ -80,11 +80,11 @@ typedef struct StepRun {
         bool resumed;           /* another worker began the removal, and may have begun this step: engine_can_go_back() goes by it */
         int (*note)(struct StepRun *run, json_object *notes); /* the engine's own: all of the array, or none; NULL: nobody keeps any */
         int (*same_card)(struct StepRun *run); /* the engine's own: see step_card_check() */
-        json_object *since;     /* borrowed: the kernel log's place when the removal began (kernel/kmsg-since.h), or NULL */
+        json_object *since;     /* borrowed: the kernel log's place when the removal began (kernel/log/kmsg-since.h), or NULL */
         bool light_closed;      /* the slot's registers cannot be written (lockdown): its light stays as it is */
         bool ignore_cancel;     /* on the way back nothing is cancelled */
         bool restoring;         /* the notes are those of a removal that is over, perhaps of another boot: they tell of no process of today */
-        const struct RegionMoves *moves; /* in a restoration: which regions stand elsewhere now (step/region-moves.h), or NULL; borrowed */
+        const struct RegionMoves *moves; /* in a restoration: which regions stand elsewhere now (step/undo/region-moves.h), or NULL; borrowed */
         bool backwards;         /* verify() is asked whether anything of the step is left to be put back, not whether it is done */
         json_object *notes;     /* array, borrowed: what this step noted in this removal so far, oldest first */
         struct {

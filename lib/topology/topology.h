@@ -206,7 +206,7 @@ struct Mount {
         char *type, *source;
         char *super_options;
         int order;             /* mounts of a namespace in the order in which they were made */
-        bool foreign;          /* its namespace is one of less privileged users (kernel/mount-ns.h) */
+        bool foreign;          /* its namespace is one of less privileged users (kernel/mounts/mount-ns.h) */
         const Mount *parent;   /* what it stands on, where that can be seen; topology_index() finds it */
         const Mount *bottom;   /* the last of those below it, it itself where it stands on nothing */
         unsigned depth;        /* how many mounts there are from it down: 1 for one that stands on nothing */

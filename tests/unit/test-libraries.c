@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* Runs on a recorded machine: what we read of /sys ourselves (topology/load.h says why) is what libcxl and libdaxctl say. */
+/* Runs on a recorded machine: what we read of /sys ourselves (topology/load/load.h says why) is what libcxl and libdaxctl say. */
 #include <cxl/libcxl.h>
 #include <daxctl/libdaxctl.h>
 

@@ -27,7 +27,7 @@ void vanished_done(VanishedList *l);
 #define _cleanup_vanished_ _cleanup_(vanished_done)
 
 /* Those that none of the scopes in `known` tells of: nobody has seen their card while they were there. Only devices that root alone can have used
- * are meant: of what anybody may mount none has a device. Which slot it was the kernel's log tells (kernel/boot-log.h), of an NVMe disk by its
+ * are meant: of what anybody may mount none has a device. Which slot it was the kernel's log tells (kernel/log/boot-log.h), of an NVMe disk by its
  * controller, of persistent memory where one slot alone had a memory card that is gone. Nothing is guessed: others' slot is not known. 0, or
  * -ENOMEM; what cannot be found out is not in the list. */
 int vanished_find(const Topology *t, json_object *known, VanishedList *ret);

@@ -4,7 +4,7 @@
 #include "holders/holder.h"
 #include "kernel/pages/file-pages.h"
 
-/* Who has pages of a card pinned. The census (kernel/page-census.h) knows whether anybody has; these are the owners that can be
+/* Who has pages of a card pinned. The census (kernel/pages/page-census.h) knows whether anybody has; these are the owners that can be
  * found. A mapping or a descriptor of the card need not be left, so they are looked for by what pins. */
 
 typedef enum PinKind {

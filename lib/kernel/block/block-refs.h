@@ -31,5 +31,5 @@ int block_refs_load(BlockRefs *l);
 /* Adds the mounts of file systems on devices, of every namespace, one mount for each device that a file system is on. For whoever has the
  * time: the namespaces are entered one by one, in a process of its own, and once more where a device is gone. -ETIME or -EINPROGRESS when that
  * took longer than allowed, which counts for each time.
- * all: as with mounts_find_all() (kernel/mounts.h). */
+ * all: as with mounts_find_all() (kernel/mounts/mounts.h). */
 int block_refs_load_mounts(BlockRefs *l, bool all, uint64_t timeout_usec);

@@ -6,7 +6,7 @@
 #include "base/util.h"
 
 /* Loop devices. Their setup as JSON: {"backing_file", "offset", "sizelimit", "flags", "block_size", "device", "inode"}; flags are
- * the kernel's LO_FLAGS_ bits, the last two its numbers of the open file. And which file that is, where it could be found out: "file" (kernel/file-id.h) of a regular one that its path leads to from the
+ * the kernel's LO_FLAGS_ bits, the last two its numbers of the open file. And which file that is, where it could be found out: "file" (kernel/mounts/file-id.h) of a regular one that its path leads to from the
  * host's root, "node" ("259:3") of a block device. */
 
 /* "loop3" -> 3, else -EINVAL: the name goes into a path and a command. */

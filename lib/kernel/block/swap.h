@@ -5,7 +5,7 @@
 #include "base/util.h"
 #include "kernel/process/apart.h"
 
-/* Which file it is that the path leads to from the host's root, straight (kernel/file-id.h). */
+/* Which file it is that the path leads to from the host's root, straight (kernel/mounts/file-id.h). */
 int swap_file_id(const char *path, uint64_t timeout_usec, json_object **ret);
 
 /* swapoff(2): everything on it is read back into memory, which takes its time; a signal ends it and leaves the swap on

@@ -86,7 +86,7 @@ int boot_log_take(BootLog *l, const KmsgRecord *record) {
         if (!l->begun || record->sequence - l->last > 1)
                 begin(l, record->sequence);
         l->last = record->sequence;
-        /* A program may say anything, but neither for the kernel nor of a device (kernel/kmsg.c). */
+        /* A program may say anything, but neither for the kernel nor of a device (kernel/log/kmsg.c). */
         if (record->priority >> 3 != 0 || !record->device)
                 return 0;
         const char *function = startswith(record->text, "pci "), *controller = startswith(record->text, "nvme ");

@@ -89,7 +89,7 @@ enum {
         MOUNT_NS_PATIENT_MSEC = 6000,                   /* for whoever has to know */
         MOUNT_NS_SHARE_MSEC = 20,                       /* that a user gets at least, however many there are */
         MOUNT_NS_BUDGET_BYTES = 15 * 1024 * 1024,       /* of all their tables, for whoever keeps them: with what is said of each they fit
-                                                         * into one answer (kernel/apart.c) */
+                                                         * into one answer (kernel/process/apart.c) */
         MOUNT_NS_TABLE_BYTES = 4 * 1024 * 1024,         /* of a single one: 100 bytes a line make 40,000 mounts */
         MOUNT_NS_WHOLE_TABLE_BYTES = 64 * 1024 * 1024,  /* of one of the host's own */
 };

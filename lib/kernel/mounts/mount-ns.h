@@ -18,7 +18,7 @@ int mount_ns_open_each(const MountNs *items, size_t n, int (*visit)(const MountN
  * speak for the namespace, or not any more: it has to be entered then. -EFBIG when it is longer than max bytes, -ENOMEM; else its length. */
 int mount_ns_text(const MountNs *ns, size_t max, char **ret);
 
-/* For a process of its own (kernel/apart.h): from here on every path is looked up in that namespace, from its root. */
+/* For a process of its own (kernel/process/apart.h): from here on every path is looked up in that namespace, from its root. */
 int mount_ns_enter(int fd);
 int mount_ns_enter_host(void); /* the same with that of /proc/1 */
 

@@ -213,7 +213,7 @@ int mounts_of_table(const MountedFs *fs, const MountNs *ns, const MountEntries *
 }
 
 enum {
-        /* What the answer has of less privileged users' mounts, and of one user's: it has an end (kernel/apart.c), and nobody is to make it fail for the
+        /* What the answer has of less privileged users' mounts, and of one user's: it has an end (kernel/process/apart.c), and nobody is to make it fail for the
          * others. */
         FOREIGN_BYTES = 12 * 1024 * 1024,
         USER_BYTES = 3 * 1024 * 1024,

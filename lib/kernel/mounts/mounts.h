@@ -20,7 +20,7 @@ bool mounted_fs_is(const MountedFs *fs, const MountEntry *m);
 
 /* Every mount of it, as [{"ns", "pid", "foreign", "ns_path", "id", "parent_id", "root", "target", "options", "propagation", "parent_propagation", "source",
  * "super_options", "on_top": [where other file systems are mounted on it], "names": ["net:[4026532600] at PATH", names of namespaces that are, which
-which go with it (kernel/unmount.h)]}]. Of those of less
+which go with it (kernel/mounts/unmount.h)]}]. Of those of less
  * privileged users as many as there is room for, for each of them: the first that had none has "more": true and "owner", who that is. -EINPROGRESS
  * when the kernel did not answer in time, -EFBIG when the machine's own are too many (mounts_find_error()). */
 int mounts_find(const MountedFs *fs, uint64_t timeout_usec, json_object **ret);

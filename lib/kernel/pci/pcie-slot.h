@@ -47,7 +47,7 @@ int slot_registers_read(const char *port, SlotRegisters *ret);
 /* Sets indicators by writing the high byte (power) or low byte (attention) of Slot Control; INDICATOR_RESERVED leaves
  * one as it is. Waits for the port's Command Completed bit between writes. Only for ports whose pciehp is unbound, or
  * for the power indicator of an idle slot: the kernel's own writes are read-modify-write under a lock we do not have.
- * A process of its own writes, which the witness is told of (kernel/apart.h); -EINPROGRESS: it was left behind, and may come to it yet. Nothing
+ * A process of its own writes, which the witness is told of (kernel/process/apart.h); -EINPROGRESS: it was left behind, and may come to it yet. Nothing
  * is written where they show that already. Reads back; -EIO when the port did not take it, -EPERM under lockdown, -EOPNOTSUPP without such an indicator (nothing is
  * written then). */
 int slot_indicators_write(const char *port, Indicator power, Indicator attention);

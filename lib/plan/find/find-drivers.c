@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* Each driver of the card is known, with what it makes and how its users are found (kernel/known-drivers.h), or in the way: most
+/* Each driver of the card is known, with what it makes and how its users are found (kernel/sysfs/known-drivers.h), or in the way: most
  * drivers make no device that tells of their users. */
 #include "kernel/sysfs/known-drivers.h"
 #include "plan/find/blockers.h"

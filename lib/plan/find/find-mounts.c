@@ -149,7 +149,7 @@ static void locked_finding(Findings *f, const Mount *m) {
         end_remedy(f, o, m);
 }
 
-/* No step takes those away: the unmount would be refused (kernel/unmount.c). *locked: of each of the topology's mounts, whether. */
+/* No step takes those away: the unmount would be refused (kernel/mounts/unmount.c). *locked: of each of the topology's mounts, whether. */
 static int find_locked_mounts(Findings *f, bool *locked) {
         _cleanup_free_ const Mount **items = calloc(f->s->n_mounts + 1, sizeof(*items)), **of_host = calloc(f->s->n_mounts + 1, sizeof(*of_host));
         Some some = { .items = items }, host = { .items = of_host };
@@ -217,7 +217,7 @@ static void below_finding(Findings *f, const Mount *m, const Mount *parent) {
                 finding_remedy(o, "%sumount -R %s", enter, target);
 }
 
-/* A container's network and the like, by name: whoever is in it keeps it, and the name goes (kernel/unmount.c). */
+/* A container's network and the like, by name: whoever is in it keeps it, and the name goes (kernel/mounts/unmount.c). */
 static void name_finding(Findings *f, const Mount *m) {
         _cleanup_free_ char *target = shell_quoted(m->target), *enter = enter_words(f, m);
         json_object *o = finding(f, BLOCKER_NO_WAY_BACK, false, "%s is a name of the namespace %s, inside a file system of the card: it goes, and is "

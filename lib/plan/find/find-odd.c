@@ -168,7 +168,7 @@ static bool is_below(const char *path, const char *folder) {
 
 /* The path is one of some mount namespace, or was one: the file is the card's if it is mounted on the way in any of them, whatever lies over that. And a
  * node of one of its disks may be where nobody but a file system in memory has it. A file system that lives on without a mount tells itself
- * (find-kernel-users.c, step/step-unmount.c). */
+ * (find-kernel-users.c, step/storage/step-unmount.c). */
 static Whose whose_loop(const Findings *f, const BlockDevice *b) {
         const Mount *m = topology_mount_of_path(f->t, topology_host_ns(f->t), b->label);
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* Arrays and mappings that stand on this card, alone or on others too. What a step would refuse is told here, before anybody is ended:
- * both ask the same functions (kernel/md.h, kernel/dm-table.h). */
+ * both ask the same functions (kernel/block/md.h, kernel/block/dm-table.h). */
 #include "kernel/block/dm-table.h"
 #include "kernel/sysfs/attr.h"
 #include "plan/find/blockers.h"

@@ -48,7 +48,7 @@ void picture_add_holders(json_object *picture, json_object *holders, json_object
 /* Is it one that picture_of() makes, and not an older version's? */
 bool picture_is_known(json_object *picture);
 
-/* The same things where their regions stand now (step/region-moves.h): blocks by their numbers, devices and regions by their addresses. A new
+/* The same things where their regions stand now (step/undo/region-moves.h): blocks by their numbers, devices and regions by their addresses. A new
  * reference. */
 json_object *picture_moved(json_object *picture, const RegionMoves *moves);
 

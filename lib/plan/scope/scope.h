@@ -68,7 +68,7 @@ int scope_part(const Scope *s, size_t i, Scope *ret);
 /* Nothing sits in the slot. */
 bool scope_is_empty(const Scope *s);
 
-/* Does the whole block lie in the scope's ranges? The same answer as kernel/memory-block.h gives to steps and probes. */
+/* Does the whole block lie in the scope's ranges? The same answer as kernel/memory/memory-block.h gives to steps and probes. */
 bool scope_has_block(const Scope *s, const Topology *t, const MemoryBlock *b);
 
 /* The first range that has an address in common with [start, start+size); NULL: none. */
@@ -77,7 +77,7 @@ const ScopeRange *scope_range_at(const Scope *s, uint64_t start, uint64_t size);
 /* May memory that no range of the scope tells of be on one of its cards? */
 bool scope_may_have(const Scope *s, const Topology *t, uint64_t start, uint64_t size);
 
-/* Is it one of a file system that goes? And does it go with its namespace, whose root is on one (plan/nested-mounts.h)? */
+/* Is it one of a file system that goes? And does it go with its namespace, whose root is on one (scope-storage.c)? */
 bool scope_has_mount(const Scope *s, const Topology *t, const Mount *m);
 bool scope_mount_ends(const Scope *s, const Topology *t, const Mount *m);
 
@@ -96,7 +96,7 @@ json_object *scope_ranges_json(const Scope *s); /* [{"start", "size", "why", "go
 json_object *scope_card_question(const Scope *s); /* for kernel/cxl/card-state.h; NULL where nothing of it has a node to be asked through */
 json_object *scope_slot_json(const Slot *slot);
 json_object *scope_inner_json(const Scope *s); /* the slots inside, as probes and people know them */
-json_object *region_step_json(const Region *r); /* as kernel/cxl-region.h wants it; NULL for none */
+json_object *region_step_json(const Region *r); /* as kernel/cxl/cxl-region.h wants it; NULL for none */
 json_object *dax_ranges_json(const DaxDevice *d); /* [{"start", "size"}], in the order of the device */
 json_object *dax_region_json(const Topology *t, const DaxDevice *d); /* of a device without a region the addresses alone */
 

@@ -11,7 +11,7 @@ typedef struct HolderLook {
         Protection protection;
         bool force_kill;        /* who holds a target is killed in the end */
         json_object *rules;     /* borrowed from the step's arguments */
-        json_object *ranges;    /* array, or NULL: the card's memory whose pages can be pinned (kernel/page-census.h); borrowed */
+        json_object *ranges;    /* array, or NULL: the card's memory whose pages can be pinned (kernel/pages/page-census.h); borrowed */
         json_object *nodes;     /* array of numbers, or NULL: NUMA nodes whose users count too, if a rule is about them; borrowed */
 } HolderLook;
 

@@ -13,7 +13,7 @@ int hotplug_service_driven(json_object *args, StepRun *run);
 /* The arguments of a release (`hold` is NULL), or of a hold of the slot with these registers; the caller's. */
 json_object *hotplug_service_args(const char *port, const char *service, const SlotRegisters *hold);
 
-/* Takes pciehp off the port and lets the power LED blink. The slot is marked as held by us before (kernel/held-slot.h), until it is given
+/* Takes pciehp off the port and lets the power LED blink. The slot is marked as held by us before (kernel/pci/held-slot.h), until it is given
  * back. */
 int hotplug_service_take(json_object *args, StepRun *run);
 int hotplug_service_give(json_object *args, StepRun *run);

@@ -21,7 +21,7 @@ static void power_describe(json_object *args, char **ret_does, char **ret_undo) 
                 strf("write 0 to /sys/bus/pci/slots/%s/power", slot);
 }
 
-/* The slot is known by where it is: its name may be another slot's by now (kernel/slot-folder.h). */
+/* The slot is known by where it is: its name may be another slot's by now (kernel/pci/pcie-slot.h). */
 static int power_path(json_object *scope, StepRun *run, char **ret) {
         _cleanup_free_ char *name = NULL;
         const char *address = json_str(scope, "address");

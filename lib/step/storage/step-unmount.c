@@ -257,7 +257,7 @@ static bool follows_hosts(json_object *mount, json_object *found) {
 }
 
 /* Of what stayed the first that is locked, or does not answer, and does not go with one of the host's own either, as in a plan
- * (plan/find-mounts.c); NULL: there is none. */
+ * (plan/find/find-mounts.c); NULL: there is none. */
 static int first_locked(json_object *found, json_object *left, json_object **ret) {
         _cleanup_(id_map_done) IdMap places = { 0 };
         int r = 0;

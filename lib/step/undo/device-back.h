@@ -12,7 +12,7 @@
 int device_note(StepRun *run, dev_t dev);
 
 /* The device as it is called now: the very one that was noted where it never went away; else one with the same content that is the card's
- * (kernel/block-ground.h), under the same path or, where there is one only (or one btrfs only), another. What was none of the card's comes
+ * (kernel/block/block-ground.h), under the same path or, where there is one only (or one btrfs only), another. What was none of the card's comes
  * back under its path alone. On the way back it is waited for a little: udev needs its time. -ENODEV with the reason noted. */
 int device_find(StepRun *run, const char *path, char **ret_path, dev_t *ret_dev);
 

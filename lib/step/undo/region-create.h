@@ -3,7 +3,7 @@
 
 #include "step/step.h"
 
-/* Creates a region as a plan wrote it down (see kernel/cxl-region.h): decoders reserved, interleave, size, targets; not yet
+/* Creates a region as a plan wrote it down (see kernel/cxl/cxl-region.h): decoders reserved, interleave, size, targets; not yet
  * committed. Idempotent: goes on where somebody stopped. -ENOTUNIQ when the kernel gave it other addresses, unless a restoration takes them
  * (region-moves.h). */
 int region_create(json_object *region, StepRun *run);
