@@ -224,6 +224,33 @@ typedef struct SlotDoor {
         uint16_t control;
 } SlotDoor;
 
+/* Finds the registers and reads them once more; what is written is made of that. door_close(). */
+static int door_open(const char *port, SlotDoor *ret) {
+        uint8_t config[CONFIG_LENGTH];
+        size_t length = 0;
+
+        _cleanup_close_ int fd = config_open(port, O_RDWR);
+        if (fd < 0)
+                return fd;
+        int r = config_read(fd, config, &length);
+        if (r < 0)
+                return r;
+        int at = find_capability(config, length);
+        if (at < 0)
+                return at;
+        *ret = (SlotDoor) {
+                .fd = TAKE_FD(fd),
+                .at = at,
+                .completes = !(get32(config + at + PCI_EXP_SLTCAP) & PCI_EXP_SLTCAP_NCCS),
+                .control = get16(config + at + PCI_EXP_SLTCTL),
+        };
+        return 0;
+}
+
+static void door_close(SlotDoor *d) {
+        closep(&d->fd);
+}
+
 static int write_byte(const SlotDoor *d, int offset, uint8_t value) {
         return pwrite(d->fd, &value, 1, d->at + offset) < 0 ? -errno : 0;
 }
@@ -269,26 +296,11 @@ typedef struct SlotWrite {
 } SlotWrite;
 
 static int indicators_set(void *data, char **ret_text) {
+        _cleanup_(door_close) SlotDoor d = { .fd = -EBADF };
         const SlotWrite *w = data;
-        uint8_t config[CONFIG_LENGTH];
-        size_t length = 0;
 
-        _cleanup_close_ int fd = config_open(w->port, O_RDWR);
-        if (fd < 0)
-                return fd;
-        int r = config_read(fd, config, &length);
-        if (r < 0)
-                return r;
-        int at = find_capability(config, length);
-        if (at < 0)
-                return at;
-        SlotDoor d = {
-                .fd = fd,
-                .at = at,
-                .completes = !(get32(config + at + PCI_EXP_SLTCAP) & PCI_EXP_SLTCAP_NCCS),
-                .control = get16(config + at + PCI_EXP_SLTCTL),
-        };
-        if (w->power != INDICATOR_RESERVED)
+        int r = door_open(w->port, &d);
+        if (r >= 0 && w->power != INDICATOR_RESERVED)
                 r = control_write(&d, true, PCI_EXP_SLTCTL_PIC, (uint16_t) (w->power << PIC_SHIFT));
         if (r >= 0 && w->attention != INDICATOR_RESERVED)
                 r = control_write(&d, false, PCI_EXP_SLTCTL_AIC, (uint16_t) (w->attention << AIC_SHIFT));
@@ -333,21 +345,11 @@ int slot_indicators_write(const char *port, Indicator power, Indicator attention
 }
 
 static int button_clear(void *data, char **ret_text) {
-        static const uint8_t pressed = PCI_EXP_SLTSTA_ABP;
+        _cleanup_(door_close) SlotDoor d = { .fd = -EBADF };
         const SlotWrite *w = data;
-        uint8_t config[CONFIG_LENGTH];
-        size_t length = 0;
 
-        _cleanup_close_ int fd = config_open(w->port, O_RDWR);
-        if (fd < 0)
-                return fd;
-        int r = config_read(fd, config, &length);
-        if (r < 0)
-                return r;
-        int at = find_capability(config, length);
-        if (at < 0)
-                return at;
-        return pwrite(fd, &pressed, 1, at + PCI_EXP_SLTSTA) < 0 ? -errno : 0;
+        int r = door_open(w->port, &d);
+        return r < 0 ? r : write_byte(&d, PCI_EXP_SLTSTA, PCI_EXP_SLTSTA_ABP);
 }
 
 int slot_button_clear(const char *port) {
