@@ -4,6 +4,7 @@
  * of files in FOLDER. HOLDERS of them, evenly spread, map FILE too and close it. Says "ready"; all end with it.
  */
 #include <fcntl.h>
+#include <limits.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -49,11 +50,21 @@ static int hold(const char *file) {
         return close(fd);
 }
 
-int main(int argc, char **argv) {
-        if (argc != 6)
-                return fail("crowd PROCESSES MAPPINGS FOLDER FILE HOLDERS");
-        int processes = atoi(argv[1]), mappings = atoi(argv[2]), holders = atoi(argv[5]);
+/* -1: it is none. */
+static int number(const char *text) {
+        char *end;
+        long n = strtol(text, &end, 10);
 
+        return *text && !*end && n >= 0 && n <= INT_MAX ? (int) n : -1;
+}
+
+int main(int argc, char **argv) {
+        int processes = argc == 6 ? number(argv[1]) : -1, mappings = argc == 6 ? number(argv[2]) : -1, holders = argc == 6 ? number(argv[5]) : -1;
+
+        if (processes < 0 || mappings < 0 || holders < 0) {
+                fputs("crowd PROCESSES MAPPINGS FOLDER FILE HOLDERS\n", stderr);
+                return EXIT_FAILURE;
+        }
         for (int i = 0; i < (mappings - OWN_MAPPINGS) / 5; i++)
                 if (load(argv[3], i) < 0)
                         return fail(argv[3]);

@@ -11,7 +11,9 @@
 #include <systemd/sd-bus.h>
 
 #include "base/clock.h"
+#include "base/parse.h"
 #include "kernel/mounts/mountinfo.h"
+#include "kernel/process/command.h"
 #include "topology/load/load.h"
 
 /* Nobody needs their headers to build this: they are not linked anywhere here. */
@@ -167,7 +169,11 @@ static int bus_unit(void) {
 }
 
 static int tool_unit(void) {
-        return system("systemctl show -p ActiveState systemd-journald.service > /dev/null") == 0 ? 1 : -1;
+        static const char *const argv[] = { "systemctl", "show", "-p", "ActiveState", "systemd-journald.service", NULL };
+        const CommandOptions options = { .timeout_usec = 10 * USEC_PER_SEC };
+        _cleanup_(command_result_done) CommandResult result = { 0 };
+
+        return command_run(argv, &options, &result) == 0 && result.status == 0 ? 1 : -1;
 }
 
 static const struct {
@@ -194,22 +200,26 @@ static int compare(const void *a, const void *b) {
 }
 
 int main(int argc, char **argv) {
-        int rounds = argc > 1 ? atoi(argv[1]) : 20;
+        uint64_t rounds = 20;
 
+        if (argc > 1 && (parse_u64(argv[1], &rounds) < 0 || rounds == 0)) {
+                fputs("libraries ROUNDS\n", stderr);
+                return EXIT_FAILURE;
+        }
         libmount = dlopen("libmount.so.1", RTLD_NOW);
         libblkid = dlopen("libblkid.so.1", RTLD_NOW);
 
         for (size_t i = 0; i < ELEMENTSOF(questions); i++) {
-                _cleanup_free_ uint64_t *took = calloc((size_t) rounds, sizeof(*took));
+                _cleanup_free_ uint64_t *took = calloc(rounds, sizeof(*took));
                 int found = 0;
-                for (int k = 0; took && k < rounds; k++) {
+                for (uint64_t k = 0; took && k < rounds; k++) {
                         uint64_t begin = now_monotonic();
                         found = questions[i].ask();
                         took[k] = now_monotonic() - begin;
                 }
                 if (!took)
                         return EXIT_FAILURE;
-                qsort(took, (size_t) rounds, sizeof(*took), compare);
+                qsort(took, rounds, sizeof(*took), compare);
                 printf("%-26s min %9ju  median %9ju  max %9ju us  (%d)\n", questions[i].name, (uintmax_t) took[0], (uintmax_t) took[rounds / 2],
                        (uintmax_t) took[rounds - 1], found);
                 fflush(stdout);

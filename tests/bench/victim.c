@@ -58,7 +58,14 @@ int main(int argc, char **argv) {
         const struct timespec pause = { .tv_nsec = PAUSE_NSEC };
         size_t n = 0;
 
-        for (int i = 0; argc > 1 && i < atoi(argv[1]); i++)
+        char *end = NULL;
+        unsigned long mappings = argc == 2 ? strtoul(argv[1], &end, 10) : 0;
+        if (!end || end == argv[1] || *end) {
+                fputs("victim MAPPINGS\n", stderr);
+                return EXIT_FAILURE;
+        }
+
+        for (unsigned long i = 0; i < mappings; i++)
                 if (mmap(NULL, PAGE, i % 2 ? PROT_READ : PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0) == MAP_FAILED)
                         return EXIT_FAILURE;
         puts("ready");
