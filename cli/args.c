@@ -2,6 +2,7 @@
 #include <ctype.h>
 #include <errno.h>
 #include <getopt.h>
+#include <stddef.h>
 
 #include "base/parse.h"
 #include "cli/text/output.h"
@@ -32,17 +33,13 @@ typedef struct OptionRow {
         const char *verbs;      /* NULL: all; else words, each with a blank behind it */
         ExitCode (*set)(Args *a, const char *value);
         const char *help;
+        size_t flag;            /* without a function: where the word is that it sets, */
+        size_t number;          /* and the number, if max says that it is one */
+        uint32_t max;
 } OptionRow;
 
-static ExitCode set_number(const char *value, uint32_t max, uint32_t *ret, bool *ret_has, const char *name) {
-        uint64_t v;
-
-        if (parse_u64(value, &v) < 0 || v > max)
-                return fail(CODE_USAGE, NULL, "--%s wants a whole number from 0 to %u, not '%s'", name, max, value);
-        *ret = (uint32_t) v;
-        *ret_has = true;
-        return CODE_DONE;
-}
+#define FLAG(field) .flag = offsetof(Args, field)
+#define NUMBER(field, most) .flag = offsetof(Args, has_##field), .number = offsetof(Args, field), .max = (most)
 
 static ExitCode set_digest(Args *a, const char *value) {
         size_t n = strlen(value);
@@ -113,58 +110,11 @@ static ExitCode set_json(Args *a, const char *value) {
         return fail(CODE_USAGE, NULL, "--json wants 'pretty', 'short' or 'off', not '%s'", value);
 }
 
-static ExitCode set_grace(Args *a, const char *value) {
-        return set_number(value, SECONDS_MAX, &a->grace_sec, &a->has_grace, "grace");
-}
-
-static ExitCode set_offline_timeout(Args *a, const char *value) {
-        return set_number(value, SECONDS_MAX, &a->offline_timeout_sec, &a->has_offline_timeout, "offline-timeout");
-}
-
-static ExitCode set_limit(Args *a, const char *value) {
-        return set_number(value, LIMIT_MAX, &a->limit, &a->has_limit, "lines");
-}
-
-static ExitCode set_help(Args *a, const char *value) {
-        a->help = true;
-        return CODE_DONE;
-}
-
-static ExitCode set_version(Args *a, const char *value) {
-        a->version = true;
-        return CODE_DONE;
-}
-
-static ExitCode set_no_legend(Args *a, const char *value) {
-        a->no_legend = true;
-        return CODE_DONE;
-}
-
-static ExitCode set_no_color(Args *a, const char *value) {
-        a->no_color = true;
-        return CODE_DONE;
-}
-
-static ExitCode set_verify(Args *a, const char *value) {
-        a->verify = true;
-        return CODE_DONE;
-}
-
-static ExitCode set_dry_run(Args *a, const char *value) {
-        a->dry_run = true;
-        return CODE_DONE;
-}
-
-static ExitCode set_no_wait(Args *a, const char *value) {
-        a->no_wait = true;
-        return CODE_DONE;
-}
-
 static const OptionRow option_rows[OPTION_ROWS] = {
         { "plan", 'p', "DIGEST", "remove ", set_digest, "only if the plan is still the one with this digest" },
-        { "grace", 'g', "SEC", "plan explain remove ", set_grace, "give listeners at least this long" },
-        { "offline-timeout", 't', "SEC", "plan explain remove ", set_offline_timeout,
-          "give up on a memory block after this long" },
+        { "grace", 'g', "SEC", "plan explain remove ", NULL, "give listeners at least this long", NUMBER(grace_sec, SECONDS_MAX) },
+        { "offline-timeout", 't', "SEC", "plan explain remove ", NULL,
+          "give up on a memory block after this long", NUMBER(offline_timeout_sec, SECONDS_MAX) },
         { "zone-normal", 'z', "try|refuse", "plan explain remove ", set_zone_normal,
           "what to do about memory in ZONE_NORMAL" },
         { "force", OPT_FORCE, "WORDS", "plan explain remove ", set_force, "kill,shutdown,unmap,unproven,poison: what only force allows" },
@@ -173,16 +123,30 @@ static const OptionRow option_rows[OPTION_ROWS] = {
         { "sanitize", OPT_SANITIZE, "[SERIAL,...]", "plan explain remove ", set_sanitize, "have the card erase itself; with persistent data: this one" },
         { "equal-card", OPT_EQUAL_CARD, "yes|no", "restore ", set_equal_card,
           "whether another card of the same make and size will do" },
-        { "dry-run", OPT_DRY_RUN, NULL, "restore ", set_dry_run, "print the plan, do nothing" },
-        { "no-wait", OPT_NO_WAIT, NULL, "remove restore cancel ", set_no_wait, "return as soon as the request is accepted" },
-        { "lines", 'n', "N", "history ", set_limit, "show the last N removals (0: all)" },
-        { "verify", OPT_VERIFY, NULL, "certificate ", set_verify, "check that no certificate is missing or altered" },
+        { "dry-run", OPT_DRY_RUN, NULL, "restore ", NULL, "print the plan, do nothing", FLAG(dry_run) },
+        { "no-wait", OPT_NO_WAIT, NULL, "remove restore cancel ", NULL, "return as soon as the request is accepted", FLAG(no_wait) },
+        { "lines", 'n', "N", "history ", NULL, "show the last N removals (0: all)", NUMBER(limit, LIMIT_MAX) },
+        { "verify", OPT_VERIFY, NULL, "certificate ", NULL, "check that no certificate is missing or altered", FLAG(verify) },
         { "json", 'j', "[pretty|short|off]", NULL, set_json, "JSON on standard output" },
-        { "no-legend", OPT_NO_LEGEND, NULL, NULL, set_no_legend, "no headers, no closing remarks" },
-        { "no-color", OPT_NO_COLOR, NULL, NULL, set_no_color, "no color (as with NO_COLOR in the environment)" },
-        { "help", 'h', NULL, NULL, set_help, "this text" },
-        { "version", 'V', NULL, NULL, set_version, "print the version" },
+        { "no-legend", OPT_NO_LEGEND, NULL, NULL, NULL, "no headers, no closing remarks", FLAG(no_legend) },
+        { "no-color", OPT_NO_COLOR, NULL, NULL, NULL, "no color (as with NO_COLOR in the environment)", FLAG(no_color) },
+        { "help", 'h', NULL, NULL, NULL, "this text", FLAG(help) },
+        { "version", 'V', NULL, NULL, NULL, "print the version", FLAG(version) },
 };
+
+static ExitCode set_row(const OptionRow *row, Args *a, const char *value) {
+        uint64_t v;
+
+        if (row->set)
+                return row->set(a, value);
+        if (row->max > 0) {
+                if (parse_u64(value, &v) < 0 || v > row->max)
+                        return fail(CODE_USAGE, NULL, "--%s wants a whole number from 0 to %u, not '%s'", row->name, row->max, value);
+                *(uint32_t *) (void *) ((char *) a + row->number) = (uint32_t) v;
+        }
+        *(bool *) ((char *) a + row->flag) = true;
+        return CODE_DONE;
+}
 
 static bool row_is_for(const OptionRow *row, const Verb *verb) {
         if (!row->verbs || !verb)
@@ -238,7 +202,7 @@ static ExitCode parse_options(int argc, char **argv, Args *a, bool seen[static O
 
                 const OptionRow *row = row_by_letter(c);
                 seen[row - option_rows] = true;
-                ExitCode code = row->set(a, optarg);
+                ExitCode code = set_row(row, a, optarg);
                 if (code != CODE_DONE)
                         return code;
         }

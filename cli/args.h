@@ -18,7 +18,7 @@ typedef struct Args {
         const char *acknowledge;
         const char *sanitize;           /* "yes", or serial numbers with commas between them */
         uint32_t grace_sec, offline_timeout_sec, limit;
-        bool has_grace, has_offline_timeout, has_limit;
+        bool has_grace_sec, has_offline_timeout_sec, has_limit;
         bool no_wait, dry_run, verify, no_legend, no_color;
         bool help, version;
 } Args;

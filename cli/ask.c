@@ -4,14 +4,6 @@
 #include "follow.h"
 #include "removal.h"
 
-/* Interrupting the wait is not a wish to interrupt the removal: half-way is the worst place to be surprised. */
-static ExitCode detached(const Follow *f, const char *noun) {
-        _cleanup_free_ char *name = shell_quoted(f->name);
-
-        return fail(CODE_DETACHED, NULL, "%s %s goes on; see: safe-remove status %s; to stop it: safe-remove cancel %s",
-                    noun, f->id, name, name);
-}
-
 static ExitCode accepted(sd_bus *bus, const char *path, const char *noun) {
         _cleanup_free_ char *id = bus_name_of_path(path);
         _cleanup_json_ json_object *properties = NULL;
@@ -56,8 +48,11 @@ ExitCode ask_and_follow(const Args *a, const char *noun, ExitCode (*ask)(sd_bus 
                 code = ask(bus, a, &path);
         if (code == CODE_DONE)
                 code = follow(&f, path, noun);
-        if (code == CODE_DETACHED)
-                return detached(&f, noun);
+        if (code == CODE_DETACHED) {
+                /* Interrupting the wait is not a wish to interrupt the removal: half-way is the worst place to be surprised. */
+                _cleanup_free_ char *name = shell_quoted(f.name);
+                return fail(code, NULL, "%s %s goes on; see: safe-remove status %s; to stop it: safe-remove cancel %s", noun, f.id, name, name);
+        }
         if (code != CODE_DONE)
                 return code;
 

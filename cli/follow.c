@@ -28,38 +28,28 @@ void follow_done(Follow *f) {
         json_object_put(f->result);
 }
 
-static void take_led(Follow *f, json_object *event) {
-        free(f->leds);
-        f->leds = led_text(json_str(event, "power"), json_str(event, "attention"));
-}
-
-static void take_end(Follow *f, json_object *event) {
-        json_object_put(f->end);
-        f->end = json_ref(event);
-        f->look = true;
-}
-
-/* The event says that there is one; it may be long. */
-static void take_plan(Follow *f, json_object *event) {
-        _cleanup_json_ json_object *report = json_object_new_object();
-
-        client_add_report(f->listen.bus, f->id, report);
-        json_set(event, "plan", json_ref(json_get(report, "plan")));
-}
-
 static void on_event(json_object *event, void *userdata) {
+        const char *type = json_str(event, "type");
         Follow *f = userdata;
 
         if (!streq_ptr(event_removal(event), f->id))
                 return;
 
-        if (streq_ptr(json_str(event, "type"), "plan") && !f->progress.silent)
-                take_plan(f, event);
+        /* The event says that there is a plan; it may be long. */
+        if (streq_ptr(type, "plan") && !f->progress.silent) {
+                _cleanup_json_ json_object *report = json_object_new_object();
+                client_add_report(f->listen.bus, f->id, report);
+                json_set(event, "plan", json_ref(json_get(report, "plan")));
+        }
         progress_event(&f->progress, event);
-        if (streq_ptr(json_str(event, "type"), "led"))
-                take_led(f, event);
-        else if (streq_ptr(json_str(event, "type"), "end"))
-                take_end(f, event);
+        if (streq_ptr(type, "led")) {
+                free(f->leds);
+                f->leds = led_text(json_str(event, "power"), json_str(event, "attention"));
+        } else if (streq_ptr(type, "end")) {
+                json_object_put(f->end);
+                f->end = json_ref(event);
+                f->look = true;
+        }
 }
 
 static int on_completed(sd_bus_message *m, void *userdata, sd_bus_error *e) {

@@ -107,11 +107,6 @@ uint64_t removal_took(json_object *entry) {
         return end > start ? end - start : 0; /* the wall clock may have been set */
 }
 
-/* "2", "slot2" and "slot:2" are the same slot. */
-static const char *slot_number(const char *name) {
-        return startswith(name, "slot:") ?: startswith(name, "slot") ?: name;
-}
-
 /* The other names are those that a slot object carries. */
 static bool slot_has_name(json_object *slot, const char *name) {
         static const char *const keys[] = { "card_address", "memdev", "serial" };
@@ -128,7 +123,9 @@ static bool slot_has_name(json_object *slot, const char *name) {
 /* The daemon's order (a bare number is a slot wherever there is one of that name, only then an id): `status 7` must not
  * show another removal than `cancel 7` stops. */
 json_object *removal_find(json_object *removals, json_object *slots, const char *name) {
-        json_object *found = find_by_slot(removals, slot_number(name)) ?: find_by(removals, "target", name);
+        /* "2", "slot2" and "slot:2" are the same slot. */
+        const char *slot = startswith(name, "slot:") ?: startswith(name, "slot") ?: name;
+        json_object *found = find_by_slot(removals, slot) ?: find_by(removals, "target", name);
 
         for (size_t i = 0; !found && i < json_len(slots); i++)
                 if (slot_has_name(json_at(slots, i), name))

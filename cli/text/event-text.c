@@ -100,7 +100,7 @@ static char *text_message(json_object *e) {
         return text_with(json_str(e, "type"), json_str(e, "message"));
 }
 
-/* What the daemon has seen itself: "message" is there where there is more to say. */
+/* "message" is there where there is more to say. */
 static char *text_seen(json_object *e, const char *what) {
         const char *port = json_str(e, "port");
         _cleanup_free_ char *seen = strf("%s%s%s", what, port ? ", port " : "", port ?: "");
@@ -108,46 +108,9 @@ static char *text_seen(json_object *e, const char *what) {
         return seen ? text_with(seen, json_str(e, "message")) : NULL;
 }
 
-static char *text_button(json_object *e) {
-        return text_seen(e, "attention button");
-}
-
-static char *text_request(json_object *e) {
-        return text_seen(e, "a device event asks for a removal");
-}
-
-static char *text_unserved(json_object *e) {
-        return text_seen(e, "a removal is asked for that cannot be served");
-}
-
-static char *text_kmsg_lost(json_object *e) {
-        return text_seen(e, "kernel messages were lost, and maybe a press of a button with them");
-}
-
-static char *text_card_gone(json_object *e) {
-        return text_seen(e, "the card was pulled without being safe to pull");
-}
-
-static char *text_card_lost(json_object *e) {
-        return text_seen(e, "the card was pulled or lost its power, and not all of it is gone");
-}
-
-static char *text_disk_lost(json_object *e) {
-        return text_seen(e, "a disk is gone and still in use");
-}
-
-static char *text_withdrawn(json_object *e) {
-        return text_seen(e, "no longer safe to pull");
-}
-
 /* What the monitor has seen of the daemon. */
 static char *text_daemon(json_object *e) {
         return strf("the daemon is %s", json_str(e, "state") ?: "?");
-}
-
-/* A type that this version does not know: all there is. */
-static char *text_other(json_object *e) {
-        return strdup(json_text(e));
 }
 
 char *event_text(json_object *event) {
@@ -158,15 +121,26 @@ char *event_text(json_object *event) {
                 { "target", text_target },     { "plan", text_plan },   { "waiting", text_message },
                 { "announce", text_announce }, { "step", text_step },   { "progress", text_progress },
                 { "state", text_state },       { "led", text_led },     { "end", text_end },
-                { "error", text_message },     { "button", text_button },
-                { "request", text_request },   { "request-unserved", text_unserved }, { "kmsg-lost", text_kmsg_lost },
-                { "card-gone", text_card_gone }, { "card-lost", text_card_lost }, { "disk-lost", text_disk_lost }, { "withdrawn", text_withdrawn },
-                { "daemon", text_daemon },
+                { "error", text_message },     { "daemon", text_daemon },
+        };
+        /* What the daemon has seen itself. */
+        static const char *const seen[][2] = {
+                { "button", "attention button" },
+                { "request", "a device event asks for a removal" },
+                { "request-unserved", "a removal is asked for that cannot be served" },
+                { "kmsg-lost", "kernel messages were lost, and maybe a press of a button with them" },
+                { "card-gone", "the card was pulled without being safe to pull" },
+                { "card-lost", "the card was pulled or lost its power, and not all of it is gone" },
+                { "disk-lost", "a disk is gone and still in use" },
+                { "withdrawn", "no longer safe to pull" },
         };
         const char *type = json_str(event, "type");
 
         for (size_t i = 0; i < ELEMENTSOF(types); i++)
                 if (streq_ptr(types[i].type, type))
                         return types[i].text(event);
-        return text_other(event);
+        for (size_t i = 0; i < ELEMENTSOF(seen); i++)
+                if (streq_ptr(seen[i][0], type))
+                        return text_seen(event, seen[i][1]);
+        return strdup(json_text(event)); /* a type that this version does not know: all there is */
 }

@@ -193,10 +193,6 @@ static void print_pin(json_object *h) {
         printf(" (%s, %s): %s\n", json_str(h, "what") ?: "?", json_str(h, "grade") ?: "?", json_str(h, "found") ?: "");
 }
 
-static void print_export(json_object *h) {
-        printf("  NFS export of %s to %s\n", json_str(h, "path") ?: "?", json_str(h, "client") ?: "?");
-}
-
 static void print_memory_holders(json_object *holders) {
         static const char *const headers[] = { "PID", "COMMAND", "UNIT", "UID", "NODE", "USES", "MEMORY" };
         _cleanup_table_ Table *t = table_new(headers, ELEMENTSOF(headers));
@@ -239,7 +235,7 @@ static void print_holders(json_object *plan, size_t n_holds) {
                 else if (is_kind(h, "pin"))
                         print_pin(h);
                 else if (is_kind(h, "nfs-export"))
-                        print_export(h);
+                        printf("  NFS export of %s to %s\n", json_str(h, "path") ?: "?", json_str(h, "client") ?: "?");
         }
         print_memory_holders(holders);
         if (partial)
@@ -414,9 +410,9 @@ static void print_run_line(json_object *plan, const Args *a) {
                 return;
         }
         printf("\nRun it:  safe-remove remove %s --plan %s", target, json_str(plan, "digest") ?: "");
-        if (a->has_grace)
+        if (a->has_grace_sec)
                 printf(" --grace %" PRIu32, a->grace_sec);
-        if (a->has_offline_timeout)
+        if (a->has_offline_timeout_sec)
                 printf(" --offline-timeout %" PRIu32, a->offline_timeout_sec);
         if (a->zone_normal)
                 printf(" --zone-normal %s", a->zone_normal);

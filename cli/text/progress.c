@@ -74,11 +74,6 @@ void progress_tick(Progress *p) {
                 repaint(p);
 }
 
-static void trim_right(char *s) {
-        for (size_t n = strlen(s); n > 0 && s[n - 1] == ' '; n--)
-                s[n - 1] = '\0';
-}
-
 /* A restoration's steps are a removal's, each of them undone. */
 static char *step_prefix(const Progress *p, json_object *e) {
         bool restores = streq_ptr(json_str(p->plan, "kind"), "restore");
@@ -111,7 +106,8 @@ static void step_ends(Progress *p, json_object *e, const char *what, Color color
 
         if (!line)
                 return;
-        trim_right(line);
+        for (size_t n = strlen(line); n > 0 && line[n - 1] == ' '; n--)
+                line[n - 1] = '\0';
         if (p->live)
                 line[clip(line, terminal_columns() - 1)] = '\0';
         print_line(p, color, line);

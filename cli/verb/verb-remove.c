@@ -66,13 +66,6 @@ static ExitCode find_path(sd_bus *bus, const char *name, char **ret) {
         return CODE_DONE;
 }
 
-/* Cancelled is what was asked for, so here everything put back is success. */
-static ExitCode cancelled(ExitCode code) {
-        if (code == CODE_RESTORED)
-                return CODE_DONE;
-        return code == CODE_DONE ? CODE_BLOCKED : code;
-}
-
 static ExitCode requested(sd_bus *bus, const char *path) {
         if (output.json == JSON_OFF)
                 puts("cancel requested");
@@ -101,5 +94,9 @@ ExitCode verb_cancel(const Args *a) {
         code = follow_run(&f, path);
         if (code == CODE_DETACHED)
                 return fail(code, NULL, "the cancel was requested; see: safe-remove status %s", f.name);
-        return code == CODE_DONE ? cancelled(removal_print(f.result, NULL)) : code;
+        if (code != CODE_DONE)
+                return code;
+        /* Cancelled is what was asked for, so here everything put back is success. */
+        code = removal_print(f.result, NULL);
+        return code == CODE_RESTORED ? CODE_DONE : code == CODE_DONE ? CODE_BLOCKED : code;
 }

@@ -85,14 +85,11 @@ static bool file_id(int dirfd, const char *path, struct statx *ret) {
         return statx(dirfd, path, AT_STATX_DONT_SYNC, STATX_INO, ret) >= 0;
 }
 
-static bool is_same_file(const struct statx *a, const struct statx *b) {
-        return a->stx_ino == b->stx_ino && a->stx_dev_major == b->stx_dev_major && a->stx_dev_minor == b->stx_dev_minor;
-}
-
 static bool is_same(int dirfd, const char *link, const char *path) {
         struct statx theirs, ours;
 
-        return file_id(dirfd, link, &theirs) && file_id(AT_FDCWD, path, &ours) && is_same_file(&theirs, &ours);
+        return file_id(dirfd, link, &theirs) && file_id(AT_FDCWD, path, &ours) && theirs.stx_ino == ours.stx_ino &&
+               theirs.stx_dev_major == ours.stx_dev_major && theirs.stx_dev_minor == ours.stx_dev_minor;
 }
 
 /* Are names of files those of the machine's own root there? In the sandbox of a service they are, which has the machine's root folder with mounts

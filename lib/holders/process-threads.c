@@ -164,12 +164,6 @@ int status_takes(const char *status, int signal) {
         return 1;
 }
 
-static int status_has_pending(const char *status, int signal) {
-        int r = status_mask(status, "ShdPnd", signal);
-
-        return r != 0 ? r : status_mask(status, "SigPnd", signal);
-}
-
 int process_ignores(int dirfd, int signal) {
         _cleanup_free_ char *status = NULL;
 
@@ -181,7 +175,9 @@ int process_has_pending(int dirfd, int signal) {
         _cleanup_free_ char *status = NULL;
 
         int r = read_file_at(dirfd, "status", &status, NULL);
-        return r < 0 ? r : status_has_pending(status, signal);
+        if (r >= 0)
+                r = status_mask(status, "ShdPnd", signal);
+        return r != 0 ? r : status_mask(status, "SigPnd", signal);
 }
 
 int process_takes(int dirfd, int signal) {

@@ -207,11 +207,6 @@ void memory_holders_free(MemoryHolders *h) {
         free(h);
 }
 
-/* A process that ended is no holder, and not one that could not be looked at either. */
-static bool has_ended(int error) {
-        return error == -ENOENT || error == -ESRCH;
-}
-
 /* Everything is read through one descriptor of /proc/PID: should the number be given to another process meanwhile, the
  * reads fail instead of telling about that one. */
 static int read_holder(int dirfd, int shared, int pid, const NumaUse *use, MemoryHolders *holders) {
@@ -294,7 +289,8 @@ static int look(void *part, int proc, const char *name) {
                 r = scan_process(p, proc, name, (int) pid);
         if (r == -ENOMEM)
                 return r;
-        if (r < 0 && !has_ended(r))
+        /* A process that ended is no holder, and not one that could not be looked at either. */
+        if (r < 0 && r != -ENOENT && r != -ESRCH)
                 gap_note(&p->found.gaps, GAP_PROCESS, (int) pid, r);
         return 0;
 }

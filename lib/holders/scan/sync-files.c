@@ -33,13 +33,6 @@ static int sync_mapping(const Mapping *m, void *userdata) {
         return path ? sync_one(l->shared, path) : -ENOMEM;
 }
 
-static int sync_mapped(const Look *l) {
-        _cleanup_close_ int maps = openat(l->shared, "maps", O_RDONLY | O_CLOEXEC);
-        MapsWay way = MAPS_BEST;
-
-        return maps < 0 ? -errno : maps_each(maps, &way, sync_mapping, (void *) l);
-}
-
 static int sync_open(const Look *l, const char *thread) {
         _cleanup_listing_ Listing fds = { 0 };
 
@@ -65,7 +58,9 @@ int holder_sync_files(const Holder *h, dev_t dev) {
         if (r < 0)
                 return r;
         const Look l = { .pid = h->pid, .dirfd = dirfd, .shared = process_shared(dirfd, living), .dev = dev };
-        r = sync_mapped(&l);
+        _cleanup_close_ int maps = openat(l.shared, "maps", O_RDONLY | O_CLOEXEC);
+        MapsWay way = MAPS_BEST;
+        r = maps < 0 ? -errno : maps_each(maps, &way, sync_mapping, (void *) &l);
         if (r >= 0)
                 r = listing_readf(&threads, "/proc/%d/task", h->pid);
         for (size_t i = 0; i < threads.n && r >= 0; i++)

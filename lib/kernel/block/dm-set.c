@@ -125,13 +125,6 @@ int dm_multipath_serves(const char *block, const char *status, md_goes_t goes, v
         return r < 0 ? r : dm_paths_without(status, devs, n) > gone;
 }
 
-/* "raid5_ls" and "raid10_near" are layouts of a level; what has metadata and no copies is none. */
-static char *level_of(const char *type) {
-        if (startswith(type, "raid0"))
-                return strdup("raid0");
-        return strndup(type, strcspn(type, "_"));
-}
-
 bool dm_mirror_is_whole(const char *status) {
         _cleanup_words_ Words w = { 0 };
         bool ok = true;
@@ -206,7 +199,8 @@ int dm_raid_parse(const char *params, const char *status, name_t name, void *use
         const char *type = next(&table), *health = state.n > 2 ? state.words[2] : "", *action = state.n > 4 ? state.words[4] : "";
         if (!type)
                 return -EBADMSG;
-        a->level = level_of(type);
+        /* "raid5_ls" and "raid10_near" are layouts of a level; what has metadata and no copies is none. */
+        a->level = startswith(type, "raid0") ? strdup("raid0") : strndup(type, strcspn(type, "_"));
         a->reshaping = streq(action, "reshape");
         if (streq(action, "resync") || streq(action, "recover"))
                 a->syncing = strdup(action);

@@ -1,14 +1,94 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* The programs are so small that they are written down as instructions: no compiler for them at build time, no library at run
- * time. What they are made of is in bpf-insn.h. */
+ * time. */
 #include <errno.h>
+#include <linux/bpf.h>
 #include <linux/btf.h>
 #include <sys/mman.h>
+#include <sys/syscall.h>
 
 #include "base/fileio.h"
 #include "kernel/memory/kernel-memory.h"
-#include "kernel/pages/bpf-insn.h"
-#include "kernel/pages/bpf.h"
+
+/* Instructions of the kernel's virtual machine as initializers of struct bpf_insn (Documentation/bpf/standardization/instruction-set.rst):
+ * the few that we need. Those that load 64 bits take two. */
+#define R0 BPF_REG_0
+#define R1 BPF_REG_1
+#define R2 BPF_REG_2
+#define R3 BPF_REG_3
+#define R4 BPF_REG_4
+#define R6 BPF_REG_6
+#define R10 BPF_REG_10
+
+#define INSN(opcode, dst, src, offset, immediate) \
+        (struct bpf_insn) { .code = (opcode), .dst_reg = (dst), .src_reg = (src), .off = (offset), .imm = (immediate) }
+
+#define INSN_64(dst, kind, low, high) \
+        INSN(BPF_LD | BPF_DW | BPF_IMM, dst, kind, 0, (int32_t) (low)), INSN(0, 0, 0, 0, (int32_t) (high))
+#define INSN_CONSTANT(dst, value) INSN_64(dst, 0, (uint64_t) (value), (uint64_t) (value) >> 32)
+#define INSN_MAP_VALUE(dst, fd, offset) INSN_64(dst, BPF_PSEUDO_MAP_VALUE, fd, offset)
+#define INSN_FUNCTION(dst, distance) INSN_64(dst, BPF_PSEUDO_FUNC, distance, 0) /* from the instruction behind the first half */
+
+#define INSN_LOAD64(dst, src, offset) INSN(BPF_LDX | BPF_DW | BPF_MEM, dst, src, offset, 0)
+#define INSN_STORE64(dst, src, offset) INSN(BPF_STX | BPF_DW | BPF_MEM, dst, src, offset, 0)
+#define INSN_OP(op, dst, src) INSN(BPF_ALU64 | BPF_X | (op), dst, src, 0, 0)
+#define INSN_OP_IMM(op, dst, value) INSN(BPF_ALU64 | BPF_K | (op), dst, 0, 0, value)
+#define INSN_MOVE(dst, src) INSN_OP(BPF_MOV, dst, src)
+#define INSN_MOVE_IMM(dst, value) INSN_OP_IMM(BPF_MOV, dst, value)
+#define INSN_JUMP_IMM(op, dst, value, distance) INSN(BPF_JMP | BPF_K | (op), dst, 0, distance, value)
+#define INSN_CALL(helper) INSN(BPF_JMP | BPF_CALL, 0, 0, 0, helper)
+#define INSN_EXIT() INSN(BPF_JMP | BPF_EXIT, 0, 0, 0, 0)
+
+enum {
+        BPF_LOG_SIZE = 64 * 1024,
+};
+
+static uint64_t bpf_pointer(const void *p) {
+        return (uint64_t) (uintptr_t) p;
+}
+
+/* A descriptor or what else the command returns, or a negative errno. */
+static int bpf_call(enum bpf_cmd command, union bpf_attr *attr) {
+        long r = syscall(SYS_bpf, command, attr, sizeof(*attr));
+
+        return r < 0 ? -errno : (int) r;
+}
+
+/* The descriptor of a program. One of several functions has them described in types_fd (NULL, 0, -1: one function). `log` may be NULL or takes
+ * BPF_LOG_SIZE bytes of what the verifier has to say. The kernel offers its reading functions to programs under the GPL only; the GPL may be
+ * chosen for what is under the LGPL. */
+static int bpf_load_program(const struct bpf_insn *insns, size_t n, const struct bpf_func_info *functions, size_t n_functions,
+                     int types_fd, char *log) {
+        union bpf_attr attr = {
+                .prog_type = BPF_PROG_TYPE_SYSCALL,
+                .insns = bpf_pointer(insns), .insn_cnt = (uint32_t) n,
+                .license = bpf_pointer("GPL"),
+                .prog_flags = BPF_F_SLEEPABLE,
+                .prog_name = "safe_remove",
+                .log_level = log ? 1 : 0, .log_buf = bpf_pointer(log), .log_size = log ? BPF_LOG_SIZE : 0,
+        };
+
+        if (functions) {
+                attr.prog_btf_fd = (uint32_t) types_fd;
+                attr.func_info_rec_size = sizeof(*functions);
+                attr.func_info = bpf_pointer(functions);
+                attr.func_info_cnt = (uint32_t) n_functions;
+        }
+        return bpf_call(BPF_PROG_LOAD, &attr);
+}
+
+/* Runs it once; the context is read and written. */
+static int bpf_run_program(int prog_fd, void *context, size_t size, uint32_t *ret_value) {
+        union bpf_attr attr = {
+                .test = { .prog_fd = (uint32_t) prog_fd, .ctx_in = bpf_pointer(context), .ctx_size_in = (uint32_t) size },
+        };
+
+        int r = bpf_call(BPF_PROG_RUN, &attr);
+        if (r < 0)
+                return r;
+        *ret_value = attr.test.retval;
+        return 0;
+}
 
 /* main(answer): return bpf_kallsyms_lookup_name(name, sizeof(name), 0, &answer->address), by way of the stack. Compared with
  * /proc/kallsyms this saves the writing and reading of some 200,000 lines. */

@@ -93,20 +93,17 @@ static int mount_open(const MountedFs *fs, json_object *mount, char **ret_why) {
         return TAKE_FD(fd);
 }
 
-static bool is_read_only(json_object *mount) {
-        return mount_has_option(json_str(mount, "options"), "ro") || mount_has_option(json_str(mount, "super_options"), "ro");
-}
-
 /* A file system that is shut down refuses a new file, whatever else it still answers from memory. On a frozen one this would wait until
  * it is thawed. -ENODATA: it cannot be told. */
 static int is_dead(int fd, json_object *mount) {
+        bool read_only = mount_has_option(json_str(mount, "options"), "ro") || mount_has_option(json_str(mount, "super_options"), "ro");
         struct stat st;
 
         if (mount_has_option(json_str(mount, "super_options"), "shutdown"))
                 return 1;
         if (fstat(fd, &st) < 0)
                 return errno == EIO ? 1 : -errno;
-        if (!S_ISDIR(st.st_mode) || is_read_only(mount))
+        if (!S_ISDIR(st.st_mode) || read_only)
                 return -ENODATA;
         _cleanup_close_ int file = openat(fd, ".", O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);
         return file < 0 && (errno == EIO || errno == ESHUTDOWN || errno == EROFS);

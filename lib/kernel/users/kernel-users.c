@@ -289,12 +289,13 @@ static int read_upload(KernelUsers *l, const char *path, const char *text) {
         return streq(text, "idle") ? 0 : add_work(l, path, what ?: "a firmware update", until("until grep -qx idle", path));
 }
 
+/* Of a CXL memory device the one word, of an NVDIMM the other. */
 static int read_erasure(KernelUsers *l, const char *path, const char *text) {
-        return streq(text, "sanitize") ? add_work(l, path, "an erasure", until("while grep -qx sanitize", path)) : 0;
-}
+        bool sanitize = streq(text, "sanitize");
 
-static int read_overwrite(KernelUsers *l, const char *path, const char *text) {
-        return streq(text, "overwrite") ? add_work(l, path, "an erasure", until("while grep -qx overwrite", path)) : 0;
+        if (!sanitize && !streq(text, "overwrite"))
+                return 0;
+        return add_work(l, path, "an erasure", until(sanitize ? "while grep -qx sanitize" : "while grep -qx overwrite", path));
 }
 
 static int read_activation(KernelUsers *l, const char *path, const char *text) {
@@ -368,7 +369,7 @@ static const struct Place {
         { CONFIG "/nvmet/subsystems/*/namespaces/*/p2pmem", read_lent, false, KERNEL_USER_DEVICE, NULL, NULL },
         { "/sys/bus/cxl/devices/mem*/firmware/*/status", read_upload, false, KERNEL_USER_WORK, NULL, NULL },
         { "/sys/bus/cxl/devices/mem*/security/state", read_erasure, false, KERNEL_USER_WORK, NULL, NULL },
-        { "/sys/bus/nd/devices/nmem*/security", read_overwrite, false, KERNEL_USER_WORK, NULL, NULL },
+        { "/sys/bus/nd/devices/nmem*/security", read_erasure, false, KERNEL_USER_WORK, NULL, NULL },
         { "/sys/bus/nd/devices/nmem*/firmware/activate", read_activation, false, KERNEL_USER_WORK, NULL, NULL },
         { "/proc/spl/kstat/zfs/*/state", read_pool, false, KERNEL_USER_POOL, "zfs", "/proc/spl/kstat/zfs" },
 };
