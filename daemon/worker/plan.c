@@ -48,7 +48,7 @@ static int plan_the_rest(Request *request, const PlanRequest *planner, Plan **re
 
 /* By this look at the machine, and what the libraries see of it. They are asked while the records are read, and none is waited for that waits for
  * udev. */
-static int plan_the_removal(Request *request, Plan **ret) {
+static int plan_the_removal(Request *request, json_object *said_before, Plan **ret) {
         _cleanup_(libraries_freep) Libraries *libraries = NULL;
         _cleanup_json_ json_object *seen = NULL;
 
@@ -61,21 +61,40 @@ static int plan_the_removal(Request *request, Plan **ret) {
         seen = libraries_seen(libraries);
         PlanRequest planner = request_for_planner(request);
         planner.libraries = seen;
+        planner.said_before = said_before;
         planner.ask_card = &request->card;
         return plan_removal(request->topology, request->slot, &planner, ret);
 }
 
-/* They look a moment later than we did: something may have come or gone in between. */
+/* What they had against that plan. */
+static json_object *said_against(const Plan *plan) {
+        json_object *blockers = json_array(plan->doc, "blockers"), *said = json_object_new_array();
+
+        for (size_t i = 0; i < json_len(blockers); i++) {
+                json_object *b = json_at(blockers, i);
+                if (!streq_ptr(json_str(b, "code"), "LIBRARIES_DISAGREE"))
+                        continue;
+                json_object *o = json_object_new_object();
+                json_set_str(o, "library", json_str(b, "library"));
+                json_set_bool(o, "contradicts", true);
+                json_set_str(o, "text", json_str(b, "evidence"));
+                json_object_array_add(said, o);
+        }
+        return said;
+}
+
+/* They look a moment later than we did: something may have come or gone in between. Who has been wrong for that reason says so himself. */
 static int plan_until_agreed(Request *request, Plan **ret) {
         _cleanup_(plan_freep) Plan *plan = NULL;
 
-        int r = plan_the_removal(request, &plan);
+        int r = plan_the_removal(request, NULL, &plan);
         if (r < 0 || !plan_has_blocker(plan, "LIBRARIES_DISAGREE")) {
                 *ret = TAKE_PTR(plan);
                 return r;
         }
+        _cleanup_json_ json_object *said = said_against(plan);
         r = request_look_again(request);
-        return r < 0 ? r : plan_the_removal(request, ret);
+        return r < 0 ? r : plan_the_removal(request, said, ret);
 }
 
 int request_plan_removal(Request *request, Plan **ret) {

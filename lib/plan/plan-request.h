@@ -16,6 +16,7 @@ typedef struct PlanRequest {
         json_object *unread;    /* removals of these slots, of those inside of them and around them, whose records cannot be read, an array of
                                  * {"id" (NULL: nobody knows which there are), "slot" (NULL: it may be of any), "why"}; or NULL */
         json_object *libraries; /* what libcxl, libdaxctl and libndctl see (kernel/cxl/libraries.h); NULL: they were not asked */
+        json_object *said_before; /* what they had against an earlier look (kernel/cxl/testimony.h): it stands until they take it back; or NULL */
         const char *trigger;    /* "command", "button", "uevent" */
         const Policy *policy;
         json_object *policy_warnings; /* array of strings, may be NULL */

@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "kernel/cxl/libraries.h"
+#include "plan/planner.h"
 #include "test.h"
 
 #define BUS "/sys/devices/platform/ACPI0017:00/root0/nvdimm-bridge0/ndbus0"
@@ -146,8 +147,64 @@ static void test_gone(void) {
         CHECK(json_has(named(answer_of(seen, "libdaxctl"), "daxes", "dax0.1"), "driven"));
 }
 
+static size_t count(const Plan *p, const char *list) {
+        size_t n = 0;
+
+        for (size_t i = 0; i < json_len(json_array(p->doc, list)); i++)
+                n += streq(json_str(json_at(json_array(p->doc, list), i), "code"), "LIBRARIES_DISAGREE");
+        return n;
+}
+
+static Plan *plan_by(json_object *seen, json_object *said_before) {
+        _cleanup_(topology_freep) Topology *t = NULL;
+        Policy policy = policy_default();
+        const PlanRequest request = { .target = "2", .trigger = "command", .policy = &policy, .libraries = seen, .said_before = said_before };
+        const Slot *slot = NULL;
+        Plan *p = NULL;
+
+        CHECK_INT(topology_load(&t), 0);
+        for (size_t i = 0; i < t->n_functions; i++)
+                if (streq(t->functions[i].bdf, "0000:0e:00.0"))
+                        slot = topology_slot(t, t->functions[i].slot);
+        CHECK(slot);
+        CHECK_INT(plan_removal(t, slot, &request, &p), 0);
+        policy_done(&policy);
+        return p;
+}
+
+/* Each contradiction is in the way, however much else there is, and so is one of an earlier look that nobody has taken back. What has not been
+ * said is told up to a number. */
+static void test_plan(void) {
+        _cleanup_json_ json_object *seen = ask(), *before = json_tokener_parse("[{\"library\": \"libcxl\", \"contradicts\": true, \"text\": \"x\"}]");
+        json_object *memdevs = json_array(answer_of(seen, "libcxl"), "memdevs");
+
+        _cleanup_(plan_freep) Plan *none = plan_by(seen, NULL), *taken_back = plan_by(seen, before);
+        CHECK_INT(count(none, "blockers") + count(none, "warnings"), 0);
+        CHECK_INT(count(taken_back, "blockers"), 0);
+
+        json_append_str(json_array(answer_of(seen, "libcxl"), "said"), "mem9: odd");
+        _cleanup_(plan_freep) Plan *stands = plan_by(seen, before);
+        CHECK_INT(count(stands, "blockers"), 1);
+
+        for (size_t i = 0; i < 20; i++) {
+                json_object *memdev = json_object_new_object(), *silent = json_object_new_object();
+                json_set_strf(memdev, "name", "mem%zu", 100 + i);
+                json_set_str(memdev, "bdf", "0000:0e:00.0");
+                json_object_array_add(memdevs, memdev);
+                json_set_str(silent, "library", "libndctl");
+                json_set_str(silent, "silent", "has not answered yet");
+                json_object_array_add(seen, silent);
+        }
+        _cleanup_(plan_freep) Plan *many = plan_by(seen, NULL);
+        CHECK_INT(count(many, "blockers"), 20);
+        CHECK_INT(count(many, "warnings"), 17);
+        json_object *warnings = json_array(many->doc, "warnings");
+        CHECK_STR(json_str(json_at(warnings, json_len(warnings) - 1), "what"), "5 more things that the libraries do not see of the card, or have not said");
+}
+
 int main(void) {
         test_all();
+        test_plan();
         test_unreadable();
         test_busy();
         test_gone();

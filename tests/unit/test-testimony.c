@@ -152,7 +152,37 @@ static void test_complaints(void) {
         check("{'functions': ['0000:04:00.0'], 'ranges': []}", theirs, false, NULL);
         check("{'functions': ['0000:0d:00.0'], 'ranges': []}", THEIRS, true, "libcxl sees mem1 on the card, which the kernel does not show us");
         check("[7]", "{'library': 7}", false, NULL);
-        check(OURS, "[7, {'library': 'libcxl', 'memdevs': 7}, {'library': 'libcxl', 'said': [null]}]", false, NULL);
+        check(OURS, "[7, {'library': 'libcxl', 'memdevs': 7}, {'library': 'libcxl', 'said': [null]}]", false,
+              "libcxl may have left something out: ?");
+}
+
+/* What was said against it stands until that same library has said all that it sees, and does not say it again. */
+static void test_standing(void) {
+        static const char EARLIER[] = "[{'library': 'libcxl', 'contradicts': true, 'text': 'libcxl sees mem9'}, {'library': 'libndctl', 'contradicts': false},"
+                                      " {'library': 'libdaxctl', 'contradicts': true, 'text': 'libdaxctl sees dax9.0'}]";
+        static const struct {
+                const char *old, *new, *expected;
+        } again[] = {
+                { "'said'", "'said'", NULL },
+                { "'libndctl', 'said': []", "'libndctl', 'silent': 'x'", NULL },
+                { "'libcxl', 'said': []", "'libcxl', 'said': ['mem9: odd']", "libcxl sees mem9; asked again it may have left something out: mem9: odd" },
+                { "'libcxl', 'said': []", "'libcxl', 'silent': 'could not be asked: x'", "libcxl sees mem9; asked again it could not be asked: x" },
+                { "'libdaxctl', 'said': []", "'libdaxctl', 'silent': 'has not answered yet'",
+                  "libdaxctl sees dax9.0; asked again it has not answered yet" },
+                { "'daxes'", "'odd'", "libdaxctl sees dax9.0; asked again it has not answered" },
+                { "'library': 'libcxl'", "'library': 'libother'", "libcxl sees mem9; asked again it has not answered" },
+        };
+        _cleanup_json_ json_object *earlier = parse(EARLIER);
+
+        for (size_t i = 0; i < ELEMENTSOF(again); i++) {
+                _cleanup_free_ char *text = streq(again[i].old, again[i].new) ? strdup(THEIRS) : with(THEIRS, again[i].old, again[i].new);
+                _cleanup_json_ json_object *theirs = parse(text);
+
+                check_found(testimony_standing(earlier, theirs), again[i].expected, again[i].expected);
+        }
+        _cleanup_json_ json_object *nobody = testimony_standing(earlier, NULL);
+        CHECK_INT(json_len(nobody), 2);
+        check_found(testimony_standing(NULL, NULL), false, NULL);
 }
 
 /* Behind the power-off. */
@@ -202,6 +232,7 @@ static void test_left(void) {
 int main(void) {
         test_cases();
         test_complaints();
+        test_standing();
         test_left();
         return EXIT_SUCCESS;
 }

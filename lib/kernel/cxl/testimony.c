@@ -176,17 +176,22 @@ static char *joined(json_object *lines) {
         return text;
 }
 
+/* Why there may be more than it has said, in words. NULL: there is nothing that it has not said. */
+static char *why_not_all(json_object *answer) {
+        const char *silent = json_str(answer, "silent");
+        _cleanup_free_ char *said = joined(json_array(answer, "said"));
+
+        if (silent)
+                return strf("%s", silent);
+        return json_len(json_array(answer, "said")) > 0 ? strf("may have left something out: %s", said ?: "?") : NULL;
+}
+
 /* Each that has not said all, once. */
 static void add_notes(json_object *found, json_object *theirs) {
         for (size_t i = 0; i < json_len(theirs); i++) {
-                json_object *answer = json_at(theirs, i);
-                const char *silent = json_str(answer, "silent");
-                _cleanup_free_ char *said = joined(json_array(answer, "said"));
-
-                if (silent)
-                        add(found, answer, false, strf("%s", silent));
-                else if (said)
-                        add(found, answer, false, strf("may have left something out: %s", said));
+                char *why = why_not_all(json_at(theirs, i));
+                if (why)
+                        add(found, json_at(theirs, i), false, why);
         }
 }
 
@@ -260,6 +265,32 @@ json_object *testimony_left(json_object *scope, json_object *theirs) {
         if (is_memory(scope))
                 add_notes(found, theirs);
         return found;
+}
+
+static bool has_lists(json_object *answer) {
+        const char *library = json_str(answer, "library");
+
+        for (size_t k = 0; k < ELEMENTSOF(kinds); k++)
+                if (streq_ptr(kinds[k].library, library) && !json_array(answer, kinds[k].list))
+                        return false;
+        return library;
+}
+
+json_object *testimony_standing(json_object *earlier, json_object *theirs) {
+        json_object *standing = json_object_new_array();
+
+        for (size_t i = 0; i < json_len(earlier); i++) {
+                json_object *e = json_at(earlier, i), *answer = answer_of(theirs, json_str(e, "library") ?: "");
+                _cleanup_free_ char *why = why_not_all(answer);
+                if (!json_flag(e, "contradicts") || (has_lists(answer) && !why))
+                        continue;
+                json_object *o = json_object_new_object();
+                json_set_str(o, "library", json_str(e, "library"));
+                json_set_bool(o, "contradicts", true);
+                json_set_strf(o, "text", "%s; asked again it %s", json_str(e, "text") ?: "?", why ?: "has not answered");
+                json_object_array_add(standing, o);
+        }
+        return standing;
 }
 
 json_object *testimony_contradiction(json_object *found) {

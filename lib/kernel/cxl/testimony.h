@@ -21,5 +21,9 @@ json_object *testimony_against(json_object *ours, json_object *theirs);
  * socket stays, and so do its regions and namespaces. */
 json_object *testimony_left(json_object *scope, json_object *theirs);
 
+/* Which contradictions of such an array stand when the libraries have been asked again: of who has not said all this time, and so has taken nothing
+ * back. Such an array. */
+json_object *testimony_standing(json_object *earlier, json_object *theirs);
+
 /* The first of such an array that contradicts, or NULL; borrowed. */
 json_object *testimony_contradiction(json_object *found);

@@ -4,7 +4,7 @@
 #include "plan/find/blockers.h"
 
 enum {
-        TOLD_MAX = 16,
+        NOTES_MAX = 16,
 };
 
 static json_object *add_to(json_object *list, const char *name, bool of_card) {
@@ -131,23 +131,41 @@ static const char *command_of(const char *library) {
         return streq_ptr(library, "libdaxctl") ? "daxctl list -D -R" : streq_ptr(library, "libndctl") ? "ndctl list -R -N -i" : "cxl list -M -R -T";
 }
 
+static void tell(Findings *f, json_object *said) {
+        const char *library = json_str(said, "library") ?: "?";
+        bool hard = json_flag(said, "contradicts");
+        json_object *o = finding(f, BLOCKER_LIBRARIES_DISAGREE, hard,
+                                 hard ? "%s does not see the card as we do" : "%s has not said all that it sees of the card", library);
+
+        json_set_str(o, "library", library);
+        json_set_str(o, "evidence", json_str(said, "text"));
+        if (hard)
+                finding_remedy(o, "%s  # what it sees; safe-remove show has what we do. Nothing is taken down while one of them is wrong",
+                               command_of(library));
+        else
+                finding_remedy(o, "udevadm settle --timeout=60; %s  # what it sees", command_of(library));
+}
+
+/* Every contradiction is in the way, and told. Of what is not said there may be a line for each device. */
+static void tell_all(Findings *f, json_object *said) {
+        size_t n_notes = 0;
+
+        for (size_t i = 0; i < json_len(said); i++)
+                if (json_flag(json_at(said, i), "contradicts") || n_notes++ < NOTES_MAX)
+                        tell(f, json_at(said, i));
+        if (n_notes > NOTES_MAX) {
+                json_object *o = finding(f, BLOCKER_LIBRARIES_DISAGREE, false, "%zu more things that the libraries do not see of the card, or have not said",
+                                         n_notes - NOTES_MAX);
+                json_set_strf(o, "evidence", "the first %d are told one by one", NOTES_MAX);
+        }
+}
+
 void find_libraries(Findings *f) {
         if (!f->request->libraries)
                 return;
         _cleanup_json_ json_object *ours = what_we_see(f), *found = testimony_against(ours, f->request->libraries);
+        _cleanup_json_ json_object *standing = testimony_standing(f->request->said_before, f->request->libraries);
 
-        for (size_t i = 0; i < json_len(found) && i < TOLD_MAX; i++) {
-                json_object *it = json_at(found, i), *o;
-                const char *library = json_str(it, "library") ?: "?";
-                bool hard = json_flag(it, "contradicts");
-
-                o = finding(f, BLOCKER_LIBRARIES_DISAGREE, hard, hard ? "%s does not see the card as we do" : "%s has not said all that it sees of the card",
-                            library);
-                json_set_str(o, "evidence", json_str(it, "text"));
-                if (hard)
-                        finding_remedy(o, "%s  # what it sees; safe-remove show has what we do. Nothing is taken down while one of them is wrong",
-                                       command_of(library));
-                else
-                        finding_remedy(o, "udevadm settle --timeout=60; %s  # what it sees", command_of(library));
-        }
+        tell_all(f, standing);
+        tell_all(f, found);
 }
