@@ -18,11 +18,12 @@ void probes_print(json_object *probes, const char *indent) {
                 return;
         for (size_t i = 0; i < json_len(probes); i++) {
                 json_object *p = json_at(probes, i);
-                const char *answer = json_str(p, "answer");
+                const char *answer = json_str(p, "answer"), *later = json_str(p, "later");
 
                 table_cell(t, COLOR_NONE, json_str(p, "name"));
                 print_answer(t, p);
-                table_cellf(t, COLOR_NONE, "%s%s%s", json_str(p, "question") ?: "?", answer ? ": " : "?", answer ?: "");
+                table_cellf(t, COLOR_NONE, "%s%s%s%s%s", json_str(p, "question") ?: "?", answer ? ": " : "?", answer ?: "",
+                            later ? "; later: " : "", later ?: "");
         }
         table_print(t, indent);
 }

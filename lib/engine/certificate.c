@@ -61,36 +61,42 @@ static void copy(json_object *to, json_object *from, const char *const *keys, si
                 json_set(to, keys[i], json_ref(json_get(from, keys[i])));
 }
 
-/* The answers that a light relied on: of the last step that noted any; of several slots the last about this one. Borrowed, or NULL. */
-static json_object *last_probes(const Records *r, const char *slot) {
+/* The last note with this key: of the last step that noted any; of several slots the last about this one. Borrowed, or NULL. */
+static json_object *last_note(const Records *r, const char *slot, const char *key) {
         json_object *steps = json_array(r->plan, "steps");
 
         for (size_t i = json_len(steps); i-- > 0;) {
                 json_object *notes = journal_notes(r->journal, i), *scope = json_get(json_get(json_at(steps, i), "args"), "scope");
                 for (size_t k = json_len(notes); k-- > 0 && (!slot || streq_ptr(json_str(scope, "slot"), slot));)
-                        if (json_array(json_at(notes, k), "probes"))
-                                return json_get(json_at(notes, k), "probes");
+                        if (json_get(json_at(notes, k), key))
+                                return json_at(notes, k);
         }
         return NULL;
 }
 
+/* The answers that a light relied on, and what those said behind it who had not answered. slot: of several; else NULL. */
+static void add_probes(json_object *all, const Records *r, const char *slot) {
+        json_object *of_slot = json_array(last_note(r, slot, "probes"), "probes"), *later = last_note(r, slot, "later");
+
+        for (size_t i = 0; i < json_len(of_slot); i++) {
+                json_object *probe = NULL;
+                if (json_object_deep_copy(json_at(of_slot, i), &probe, NULL) < 0)
+                        continue;
+                if (slot)
+                        json_set_str(probe, "slot", slot);
+                if (later && streq_ptr(json_str(probe, "name"), "libraries"))
+                        json_set_str(probe, "later", json_str(later, "later"));
+                json_object_array_add(all, probe);
+        }
+}
+
 static json_object *probes_of(const Records *r) {
-        json_object *slots = json_array(r->plan, "slots"), *probes = last_probes(r, NULL), *all;
+        json_object *slots = json_array(r->plan, "slots"), *all = json_object_new_array();
 
         if (!slots)
-                return probes ? json_ref(probes) : json_object_new_array();
-        all = json_object_new_array();
-        for (size_t i = 0; i < json_len(slots); i++) {
-                const char *slot = json_str(json_at(slots, i), "name");
-                json_object *of_slot = last_probes(r, slot);
-                for (size_t k = 0; k < json_len(of_slot); k++) {
-                        json_object *probe = NULL;
-                        if (json_object_deep_copy(json_at(of_slot, k), &probe, NULL) < 0)
-                                continue;
-                        json_set_str(probe, "slot", slot);
-                        json_object_array_add(all, probe);
-                }
-        }
+                add_probes(all, r, NULL);
+        for (size_t i = 0; i < json_len(slots); i++)
+                add_probes(all, r, json_str(json_at(slots, i), "name"));
         return all;
 }
 

@@ -68,9 +68,30 @@ void libraries_begin(json_object *scope) {
 }
 
 static json_object *found_left(json_object *scope) {
-        _cleanup_json_ json_object *seen = libraries_seen(find(scope)->libraries);
+        Asked *a = find(scope);
+        _cleanup_json_ json_object *seen = a ? libraries_seen(a->libraries) : NULL;
 
         return testimony_left(scope, seen);
+}
+
+/* Of the machine as it is, so that one question is about all cards. They have all of their time. */
+static int ask_now(Libraries **ret) {
+        _cleanup_json_ json_object *none = json_object_new_array();
+
+        int r = libraries_ask(none, ret);
+        if (r >= 0)
+                (void) libraries_hear(*ret, LIBRARY_USEC);
+        return r;
+}
+
+/* Something of it may have been on its way out still. What was found before, by what they see now. */
+static json_object *found_again(json_object *scope, json_object *before, json_object *seen) {
+        _cleanup_json_ json_object *standing = testimony_standing(before, seen);
+        json_object *found = testimony_left(scope, seen);
+
+        for (size_t i = 0; i < json_len(standing); i++)
+                json_object_array_add(found, json_ref(json_at(standing, i)));
+        return found;
 }
 
 /* All that they have to say, in words; NULL: nothing. */
@@ -85,38 +106,6 @@ static char *in_words(json_object *found) {
         return words;
 }
 
-/* Does it say anything of it, or is it silent? */
-static bool speaks_of_it(json_object *found, const char *library) {
-        for (size_t i = 0; i < json_len(found); i++)
-                if (streq_ptr(json_str(json_at(found, i), "library"), library))
-                        return true;
-        return false;
-}
-
-/* Something of it may have been on its way out still. Who does not answer this time has taken nothing back. */
-static int ask_again(json_object *scope, json_object *said, char **ret_answer) {
-        int r = put_question(scope, NULL);
-        bool all = r >= 0 && libraries_hear(find(scope)->libraries, LIBRARY_USEC);
-        _cleanup_json_ json_object *found = all ? found_left(scope) : NULL;
-        json_object *says = testimony_contradiction(found);
-
-        if (found && !says && !speaks_of_it(found, json_str(said, "library")))
-                return 1;
-        *ret_answer = strdup(json_str(says ?: said, "text"));
-        forget(scope);
-        return 0;
-}
-
-static int judge(json_object *scope, char **ret_answer) {
-        _cleanup_json_ json_object *found = found_left(scope);
-        json_object *said = testimony_contradiction(found);
-
-        if (said)
-                return ask_again(scope, said, ret_answer);
-        *ret_answer = in_words(found);
-        return 1;
-}
-
 static int ask(json_object *scope, char **ret_answer) {
         if (!find(scope)) {
                 int r = put_question(scope, NULL);
@@ -125,23 +114,99 @@ static int ask(json_object *scope, char **ret_answer) {
                 (void) libraries_hear_unless_busy(find(scope)->libraries);
         }
         (void) libraries_hear(find(scope)->libraries, 0);
-        return judge(scope, ret_answer);
+
+        _cleanup_json_ json_object *first = found_left(scope), *found = testimony_contradiction(first) ? NULL : json_ref(first), *seen = NULL;
+        if (!found) {
+                _cleanup_(libraries_freep) Libraries *again = NULL;
+                if (ask_now(&again) >= 0)
+                        seen = libraries_seen(again);
+                found = found_again(scope, first, seen);
+                forget(scope);
+                if (!testimony_contradiction(found) && remember(scope, TAKE_PTR(again)) < 0)
+                        return -ENOMEM;
+        }
+        json_object *says = testimony_contradiction(found);
+        *ret_answer = says ? strdup(json_str(says, "text")) : in_words(found);
+        return !says;
 }
 
-int libraries_late(json_object *scope, char **ret_answer) {
-        _cleanup_free_ char *answer = NULL;
+/* Does it say anything of it, or is it silent? */
+static bool speaks_of_it(json_object *found, const char *library) {
+        for (size_t i = 0; i < json_len(found); i++)
+                if (streq_ptr(json_str(json_at(found, i), "library"), library))
+                        return true;
+        return false;
+}
 
-        if (!find(scope))
-                return 1;
+/* What became of those who had not said all for the light, by what was found then and what is found now. NULL: there is nothing to say. */
+static json_object *late_word(json_object *before, json_object *found) {
+        json_object *says = testimony_contradiction(found), *o;
+        _cleanup_free_ char *words = says ? strdup(json_str(says, "text")) : in_words(found);
+
+        for (size_t i = 0; i < json_len(before) && !says; i++) {
+                const char *library = json_str(json_at(before, i), "library");
+                if (speaks_of_it(found, library))
+                        continue;
+                _cleanup_free_ char *others = words;
+                words = strf("%s%s%s has answered late, and agrees", others ?: "", others ? "; " : "", library);
+        }
+        if (!words && !says)
+                return NULL;
+        o = json_object_new_object();
+        json_set_bool(o, "contradicts", says);
+        json_set_str(o, "text", words ?: "out of memory");
+        return o;
+}
+
+static json_object *could_not_ask(int error) {
+        json_object *o = json_object_new_object();
+
+        json_set_bool(o, "contradicts", false);
+        json_set_strf(o, "text", "libcxl, libdaxctl and libndctl could not be asked: %s", strerror(-error));
+        return o;
+}
+
+/* What they have to say of each scope that is open. NULL: they could not be asked. */
+static json_object *found_of(json_object *scopes, json_object *open, int *ret_error) {
+        _cleanup_(libraries_freep) Libraries *first = NULL, *second = NULL;
+        _cleanup_json_ json_object *seen = NULL, *again = NULL;
+
+        *ret_error = ask_now(&first);
+        if (*ret_error < 0)
+                return NULL;
+        json_object *all = json_object_new_array();
+        seen = libraries_seen(first);
+        for (size_t i = 0; i < json_len(scopes); i++) {
+                json_object *scope = json_at(scopes, i), *found = json_at(open, i) ? testimony_left(scope, seen) : NULL;
+                if (testimony_contradiction(found)) {
+                        _cleanup_json_ json_object *before = found;
+                        if (!second && ask_now(&second) >= 0)
+                                again = libraries_seen(second);
+                        found = found_again(scope, before, again);
+                }
+                json_object_array_add(all, found);
+        }
+        return all;
+}
+
+json_object *libraries_late(json_object *scopes) {
+        json_object *late = json_object_new_array();
+        _cleanup_json_ json_object *open = json_object_new_array(), *found = NULL; /* open: what was found for the light, where that was not all */
+        bool any = false;
+        int error = 0;
+
+        for (size_t i = 0; i < json_len(scopes); i++) {
+                Asked *a = find(json_at(scopes, i));
+                bool is_open = !a || !libraries_have_answered(a->libraries);
+                json_object_array_add(open, is_open ? found_left(json_at(scopes, i)) : NULL);
+                any = any || is_open;
+        }
         /* Who was late has all of its time once more: a second that the power-off took may be most of it. */
-        int r = libraries_have_spoken(find(scope)->libraries) ? 0 : put_question(scope, NULL);
-        if (r < 0)
-                return 1;
-        (void) libraries_hear(find(scope)->libraries, LIBRARY_USEC);
-        r = judge(scope, &answer);
-        if (r == 0)
-                *ret_answer = TAKE_PTR(answer);
-        return r;
+        if (any)
+                found = found_of(scopes, open, &error);
+        for (size_t i = 0; i < json_len(scopes); i++)
+                json_object_array_add(late, !json_at(open, i) ? NULL : found ? late_word(json_at(open, i), json_at(found, i)) : could_not_ask(error));
+        return late;
 }
 
 const Probe probe_libraries = {

@@ -81,9 +81,11 @@ bool scope_names(json_object *scope, const char *key, const char *name);
  * probe takes, which waits for none of them then. */
 void libraries_begin(json_object *scope);
 
-/* Behind the light: where one has not answered all are asked anew and waited for, 2 s at most. 1: none has anything against it; 0: *ret_answer (newly
- * allocated) is what one has, asked again. 1 where none was asked. */
-int libraries_late(json_object *scope, char **ret_answer);
+/* Behind the light, about each of an array of scopes: where not all had answered they are asked anew and waited for, all together 2 s at most (4 s
+ * where one has something against a light: it is asked once more). An array as long as that: NULL where there is nothing to say, else
+ *      {"contradicts": true, "text"}: what one has against it;
+ *      {"contradicts": false, "text"}: who has answered late and agrees, and who has not answered, or could not be asked. */
+json_object *libraries_late(json_object *scopes);
 
 /* What the kernel has complained of since the removal began, looked at by itself: 1: an operator may acknowledge it, *ret_since is what the
  * scope's "since" is then (new reference). 0: not that; *ret_line is the complaint that is about memory or the card. A negative errno:

@@ -20,7 +20,8 @@ static Plan *make_plan(void) {
 }
 
 static void note_write(Journal *j) {
-        static const char text[] = "[{\"probes\": [{\"name\": \"power\", \"holds\": true}], \"forced\": \"poison of memory147\"}]";
+        static const char text[] = "[{\"probes\": [{\"name\": \"power\", \"holds\": true}, {\"name\": \"libraries\"}], "
+                                   "\"forced\": \"poison of memory147\"}, {\"later\": \"libcxl has answered late, and agrees\"}]";
         _cleanup_json_ json_object *notes = NULL;
 
         CHECK_INT(json_parse(text, strlen(text), &notes), 0);
@@ -120,6 +121,8 @@ static void test_content(void) {
         CHECK_STR(json_str(json_get(o, "card"), "serial"), "0x1");
         CHECK_STR(json_str(json_get(json_get(o, "card_state"), "before"), "said"), "healthy");
         CHECK_STR(json_str(json_at(json_array(o, "probes"), 0), "name"), "power");
+        CHECK(!json_has(json_at(json_array(o, "probes"), 0), "later"));
+        CHECK_STR(json_str(json_at(json_array(o, "probes"), 1), "later"), "libcxl has answered late, and agrees");
         CHECK_STR(json_object_get_string(json_at(json_array(o, "forced"), 0)), "poison of memory147");
         CHECK_STR(json_object_get_string(json_at(json_array(o, "lost"), 0)), "process 12 was ended");
         CHECK_STR(json_str(json_get(o, "chain"), "previous_removal"), "1");

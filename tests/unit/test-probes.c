@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* On the recorded machine "ram2", whose card in slot 2 is in use: each probe finds what its name says, by itself, and nothing once that
  * is gone. Against the real kernel: tests/vm/scenarios/85-proof.py. */
+#include <dlfcn.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/loop.h>
@@ -26,6 +27,16 @@
 
 static json_object *scope, *counted;
 static const char *loop_answer; /* the number of what a loop device is bound to, or NULL: it is not told */
+
+static bool no_process; /* no more can be made */
+
+pid_t fork(void) {
+        pid_t (*next)(void) = (pid_t (*)(void)) dlsym(RTLD_NEXT, "fork");
+
+        CHECK(next);
+        errno = EAGAIN;
+        return no_process ? -1 : next();
+}
 
 static const char *goes_with; /* what is no longer there behind the first look at this device's link */
 static const char *goes;
@@ -196,6 +207,19 @@ static void test_unread_addresses(void) {
         check_yes("drivers"); /* nobody uses it */
 }
 
+/* Of two cards, the other of which has nothing to say. */
+static void check_late(bool contradicts, const char *expected) {
+        _cleanup_json_ json_object *scopes = json_object_new_array(), *late = NULL;
+
+        json_object_array_add(scopes, json_tokener_parse("{\"slot\": \"other\"}"));
+        json_object_array_add(scopes, json_ref(scope));
+        late = libraries_late(scopes);
+        CHECK_INT(json_len(late), 2);
+        CHECK_INT(json_flag(json_at(late, 1), "contradicts"), contradicts);
+        CHECK(!expected || strstr(json_str(json_at(late, 1), "text"), expected));
+        CHECK(expected || !json_at(late, 1));
+}
+
 /* They find their way to it over other files than we do. What they have once said in favour counts until the light. */
 static void test_libraries(void) {
         _cleanup_json_ json_object *functions = json_ref(json_get(scope, "functions"));
@@ -216,17 +240,32 @@ static void test_libraries(void) {
         put("/dev/cxl/mem0", "");
         put(DAX "dax0.0/resource", "0x490000000\n");
         check_yes("libraries");
-        CHECK_INT(libraries_late(scope, &answer), 1);
+        check_late(false, NULL);
 
-        /* Asked early they look when the card is gone. */
+        /* Asked early they look when the card is gone, and nobody waits for them. */
+        _cleanup_json_ json_object *there = json_object_new_array();
+        json_append_str(there, json_str(scope, "port"));
+        json_set(scope, "functions", json_ref(there));
+        put(DAX "dax0.0/resource", "0x4b0000000\n");
+        libraries_begin(scope);
+        check_yes("libraries");
+        check_late(false, "libcxl has answered late, and agrees; libndctl has answered late, and agrees");
+
+        libraries_begin(scope);
+        check_yes("libraries");
+        no_process = true;
+        check_late(false, "libdaxctl could not be asked: Resource temporarily unavailable; libcxl could not be asked: Resource temporarily "
+                          "unavailable; libndctl could not be asked: Resource temporarily unavailable");
+        no_process = false;
+        put(DAX "dax0.0/resource", "0x490000000\n");
+
         json_set(scope, "functions", json_ref(functions));
         json_set_str(scope, "address", "0000:0d:00");
         libraries_begin(scope);
         check_yes("libraries"); /* nobody waits for them */
         CHECK_INT(rename("/sys/bus/pci/devices/0000:0d:00.0", "/sys/bus/pci/0000:0d:00.0"), 0);
         free(TAKE_PTR(answer));
-        CHECK_INT(libraries_late(scope, &answer), 0);
-        CHECK_STR(answer, "libcxl sees mem1 with serial 0x1");
+        check_late(true, "libcxl sees mem1 with serial 0x1");
         CHECK_INT(rename("/sys/bus/pci/0000:0d:00.0", "/sys/bus/pci/devices/0000:0d:00.0"), 0);
         put(CXL "region0/resource", "0x490000000\n");
 }

@@ -7,7 +7,9 @@
 #include <unistd.h>
 
 #include "kernel/cxl/libraries.h"
+#include "kernel/cxl/library.h"
 #include "plan/planner.h"
+#include "probe/probe.h"
 #include "test.h"
 
 #define BUS "/sys/devices/platform/ACPI0017:00/root0/nvdimm-bridge0/ndbus0"
@@ -131,6 +133,20 @@ static void test_busy(void) {
         busy = false;
 }
 
+/* Behind the lights of several cards: all of them are waited for together. */
+static void test_late(void) {
+        _cleanup_json_ json_object *scopes = json_tokener_parse("[{\"slot\": \"1\", \"memdevs\": [{}]}, {\"slot\": \"2\", \"memdevs\": [{}]}]");
+        uint64_t begin = now_monotonic();
+
+        busy = true;
+        _cleanup_json_ json_object *late = libraries_late(scopes);
+        busy = false;
+        CHECK(now_monotonic() - begin < 2 * LIBRARY_USEC);
+        for (size_t i = 0; i < 2; i++)
+                CHECK(strstr(json_str(json_at(late, i), "text"), "libcxl has not answered within 2 s: udev's queue is busy; "
+                                                                 "libndctl has not answered within 2 s: udev's queue is busy"));
+}
+
 /* They look when the card is gone, and not before. */
 static void test_gone(void) {
         _cleanup_(libraries_freep) Libraries *l = NULL;
@@ -207,6 +223,7 @@ int main(void) {
         test_plan();
         test_unreadable();
         test_busy();
+        test_late();
         test_gone();
         return EXIT_SUCCESS;
 }

@@ -137,15 +137,45 @@ static char *again(const Removal *m, const char *slots) {
                                          : strf("safe-remove remove %s%s", slots, option ?: "");
 }
 
-/* The light waits for no library; one that sees something of the card all the same has it withdrawn. */
-static char *why_withdrawn(const Removal *m) {
-        for (size_t n = 0; n < m->plan->n_steps; n++) {
-                json_object *scope = json_get(m->plan->steps[n].args, "scope");
-                _cleanup_free_ char *why = NULL;
-                if (m->plan->steps[n].type == STEP_SHOW_SAFE && libraries_late(scope, &why) == 0)
-                        return strf("the light of slot %s said safe, and is withdrawn: %s", json_str(scope, "slot") ?: "?", why ?: "out of memory");
+/* The scopes of the steps that have shown safe, and which those are. */
+static json_object *shown_scopes(const Plan *p, json_object *steps) {
+        json_object *scopes = json_object_new_array();
+
+        for (size_t n = 0; n < p->n_steps; n++) {
+                if (p->steps[n].type != STEP_SHOW_SAFE)
+                        continue;
+                json_object_array_add(scopes, json_ref(json_get(p->steps[n].args, "scope")));
+                json_object_array_add(steps, json_object_new_uint64(n));
         }
-        return NULL;
+        return scopes;
+}
+
+/* For the certificate, which is not written yet. */
+static void note_late(Removal *m, size_t n, json_object *word) {
+        _cleanup_json_ json_object *notes = json_object_new_array();
+        json_object *note = json_object_new_object();
+
+        json_set_str(note, "later", json_str(word, "text"));
+        json_object_array_add(notes, note);
+        (void) journal_note(m->journal, n, notes);
+}
+
+/* The light waits for no library; one that sees something of the card all the same has it withdrawn. */
+static bool is_withdrawn(Removal *m, char **ret_why) {
+        _cleanup_json_ json_object *steps = json_object_new_array(), *scopes = shown_scopes(m->plan, steps), *late = libraries_late(scopes);
+        bool withdrawn = false;
+
+        for (size_t i = 0; i < json_len(late); i++) {
+                json_object *word = json_at(late, i);
+                if (json_flag(word, "contradicts") && !withdrawn) {
+                        *ret_why = strf("the light of slot %s said safe, and is withdrawn: %s", json_str(json_at(scopes, i), "slot") ?: "?",
+                                        json_str(word, "text"));
+                        withdrawn = true;
+                }
+                if (word)
+                        note_late(m, (size_t) json_object_get_uint64(json_at(steps, i)), word);
+        }
+        return withdrawn;
 }
 
 static int end_proven(Removal *m) {
@@ -153,10 +183,9 @@ static int end_proven(Removal *m) {
 
         if (has_light) {
                 tell_led(m, LED_SAFE);
-                _cleanup_free_ char *why = why_withdrawn(m);
-                _cleanup_free_ char *slots = plan_slot_words(m->plan), *remedy = again(m, slots);
-                if (why)
-                        return end_stuck(m, why, remedy);
+                _cleanup_free_ char *why = NULL, *slots = plan_slot_words(m->plan), *remedy = again(m, slots);
+                if (is_withdrawn(m, &why))
+                        return end_stuck(m, why ?: "the light said safe, and is withdrawn", remedy);
         }
         for (size_t i = 0; i < plan_n_slots(m->plan); i++)
                 last_seen_forget(last_seen_key(json_str(plan_slot(m->plan, i), "port"), json_str(plan_slot(m->plan, i), "name")));

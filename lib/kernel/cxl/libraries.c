@@ -194,8 +194,9 @@ static const struct {
 
 struct Libraries {
         LibraryCall *calls[ELEMENTSOF(libraries)];      /* NULL: nobody is waited for */
+        bool asked[ELEMENTSOF(libraries)];
         json_object *answers[ELEMENTSOF(libraries)];
-        int errors[ELEMENTSOF(libraries)];              /* why there is none */
+        int errors[ELEMENTSOF(libraries)];              /* why there is none, or why it was not asked */
 };
 
 int libraries_ask(json_object *gone, Libraries **ret) {
@@ -206,8 +207,10 @@ int libraries_ask(json_object *gone, Libraries **ret) {
                 return -ENOMEM;
         if (gone)
                 json_set(question, "gone", json_ref(gone));
-        for (size_t i = 0; i < ELEMENTSOF(libraries); i++)
+        for (size_t i = 0; i < ELEMENTSOF(libraries); i++) {
                 l->errors[i] = library_ask(libraries[i].ask, question, &l->calls[i]);
+                l->asked[i] = l->errors[i] >= 0;
+        }
         *ret = TAKE_PTR(l);
         return 0;
 }
@@ -245,21 +248,20 @@ bool libraries_hear_unless_busy(Libraries *l) {
         return true;
 }
 
-static bool is_late(const Libraries *l, size_t i) {
-        return l->errors[i] == -EAGAIN || l->errors[i] == -ETIME;
-}
-
-bool libraries_have_spoken(const Libraries *l) {
+bool libraries_have_answered(const Libraries *l) {
         for (size_t i = 0; i < ELEMENTSOF(libraries); i++)
-                if (l->calls[i] || is_late(l, i))
+                if (!l->answers[i])
                         return false;
         return true;
 }
 
+/* No process for it, for one: the -EAGAIN of fork() is not that of an answer that is late. */
 static char *why_silent(const Libraries *l, size_t i) {
-        if (!is_late(l, i))
-                return strf("could not be asked: %s", strerror(-l->errors[i]));
-        return strf("has not answered %s%s", l->errors[i] == -ETIME ? "within 2 s" : "yet", udev_is_busy() ? ": udev's queue is busy" : "");
+        bool over = l->errors[i] == -ETIME;
+
+        if (l->asked[i] && (l->calls[i] || over))
+                return strf("has not answered %s%s", over ? "within 2 s" : "yet", udev_is_busy() ? ": udev's queue is busy" : "");
+        return strf("could not be asked: %s", l->errors[i] == -ECHILD ? "the process that asked it died" : strerror(-l->errors[i]));
 }
 
 json_object *libraries_seen(const Libraries *l) {

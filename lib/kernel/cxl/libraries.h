@@ -27,8 +27,8 @@ bool libraries_hear(Libraries *l, uint64_t wait_usec);
  * then, but for their 2 s. */
 bool libraries_hear_unless_busy(Libraries *l);
 
-/* All have answered, or could not be asked: there is nothing that more time would change. */
-bool libraries_have_spoken(const Libraries *l);
+/* By what has been heard so far: there is nothing that more time, or another question, would change. */
+bool libraries_have_answered(const Libraries *l);
 
 /* The document, by what has been heard so far. New reference. */
 json_object *libraries_seen(const Libraries *l);

@@ -166,6 +166,6 @@ void find_libraries(Findings *f) {
         _cleanup_json_ json_object *ours = what_we_see(f), *found = testimony_against(ours, f->request->libraries);
         _cleanup_json_ json_object *standing = testimony_standing(f->request->said_before, f->request->libraries);
 
-        tell_all(f, standing);
         tell_all(f, found);
+        tell_all(f, standing);
 }
