@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* Runs on the recorded machine "ram2". What topology_load() sees is compared with golden files; here are the finders, and
  * what a machine that changes or answers nonsense does. */
+#include <daxctl/libdaxctl.h>
+#include <dlfcn.h>
 #include <errno.h>
 #include <limits.h>
 #include <sys/stat.h>
@@ -209,6 +211,27 @@ static void test_dax_unread(void) {
         CHECK_INT(rename("/dev/was", "/dev/dax0.0"), 0);
 }
 
+static uint64_t lie; /* of the library, about where a range is: it fits together as well */
+
+unsigned long long daxctl_mapping_get_start(struct daxctl_mapping *mapping) {
+        unsigned long long (*next)(struct daxctl_mapping *) = (unsigned long long (*)(struct daxctl_mapping *)) dlsym(RTLD_NEXT, __func__);
+
+        return next(mapping) + (next(mapping) == 0x490000000 ? lie : 0);
+}
+
+unsigned long long daxctl_mapping_get_end(struct daxctl_mapping *mapping) {
+        unsigned long long (*next)(struct daxctl_mapping *) = (unsigned long long (*)(struct daxctl_mapping *)) dlsym(RTLD_NEXT, __func__);
+
+        return next(mapping) + (next(mapping) == 0x497ffffff ? lie : 0);
+}
+
+/* What the library says is not taken where the folder says otherwise. */
+static void test_dax_lie(void) {
+        lie = 0x1000;
+        check_dax_odd(DAX "/mapping0", -EBADMSG);
+        lie = 0;
+}
+
 /* One whose node we have hidden is none that the library sees. */
 static void test_dax_hidden(void) {
         CHECK_INT(rename("/dev/dax0.0", "/dev/.safe-remove.dax0.0"), 0);
@@ -393,6 +416,7 @@ int main(void) {
         test_unreadable_array();
         test_dax_ranges();
         test_dax_unread();
+        test_dax_lie();
         test_dax_hidden();
         test_dax_without_ranges();
         test_dax_seed();

@@ -55,6 +55,7 @@ typedef struct Told {
         uint64_t start, size, align, region_align;
         Placed *ranges;
         size_t n_ranges, allocated;
+        bool is_other;          /* than what the folder says */
 } Told;
 
 static void told_done(Told *t) {
@@ -73,6 +74,11 @@ static int by_offset(const void *a, const void *b) {
         const Placed *x = a, *y = b;
 
         return x->offset < y->offset ? -1 : x->offset > y->offset;
+}
+
+static void sort_ranges(Told *t) {
+        if (t->n_ranges > 0)
+                qsort(t->ranges, t->n_ranges, sizeof(*t->ranges), by_offset);
 }
 
 /* Each begins where the one before it ends, and together they are the device. The library ends its list at the first range that it cannot
@@ -112,17 +118,55 @@ static int add_device(DaxList *l, Told *t) {
                 r = vec_grow((void **) &l->items, l->n, &l->allocated, sizeof(*l->items));
         if (r < 0)
                 return r;
-        if (t->n_ranges > 0)
-                qsort(t->ranges, t->n_ranges, sizeof(*t->ranges), by_offset);
+        sort_ranges(t);
 
         DaxSeen *d = &l->items[l->n++];
-        *d = (DaxSeen) { .name = strdup(t->name), .size = t->size, .align = own_align(t), .unread = !ranges_fit(t),
+        *d = (DaxSeen) { .name = strdup(t->name), .size = t->size, .align = own_align(t), .unread = t->is_other || !ranges_fit(t),
                          .ranges = calloc(t->n_ranges + 1, sizeof(*d->ranges)) };
         if (!d->name || !d->ranges)
                 return -ENOMEM;
         for (size_t i = 0; i < t->n_ranges && !d->unread; i++)
                 d->ranges[d->n_ranges++] = (DaxRange) { t->ranges[i].start, t->ranges[i].last - t->ranges[i].start + 1 };
         return 0;
+}
+
+/* 1: there is no further one. */
+static int read_range(Told *t) {
+        Placed p;
+
+        if (!path_existsf(DAX_DEVICES "/%s/mapping%zu", t->name, t->n_ranges))
+                return 1;
+        int r = attr_read_u64f(&p.offset, DAX_DEVICES "/%s/mapping%zu/page_offset", t->name, t->n_ranges);
+        if (r >= 0)
+                r = attr_read_u64f(&p.start, DAX_DEVICES "/%s/mapping%zu/start", t->name, t->n_ranges);
+        if (r >= 0)
+                r = attr_read_u64f(&p.last, DAX_DEVICES "/%s/mapping%zu/end", t->name, t->n_ranges);
+        return r < 0 ? r : told_range(t, p);
+}
+
+/* What the folder itself says of a device of this name. */
+static int read_folder(Told *t) {
+        int r = attr_read_u64f(&t->start, DAX_DEVICES "/%s/resource", t->name);
+
+        if (r >= 0)
+                r = attr_read_u64f(&t->size, DAX_DEVICES "/%s/size", t->name);
+        while (r == 0)
+                r = read_range(t);
+        return r < 0 ? r : 0;
+}
+
+/* Nobody else reads the ranges: what the library says of them is held against what we read, here. */
+static int hold_against_folder(Told *t) {
+        _cleanup_(told_done) Told own = { .name = t->name };
+
+        int r = read_folder(&own);
+        sort_ranges(t);
+        sort_ranges(&own);
+        t->is_other = r < 0 || own.size != t->size || own.n_ranges != t->n_ranges;
+        for (size_t i = 0; i < t->n_ranges && !t->is_other; i++)
+                t->is_other = own.ranges[i].offset != t->ranges[i].offset || own.ranges[i].start != t->ranges[i].start ||
+                              own.ranges[i].last != t->ranges[i].last;
+        return r == -ENOMEM ? r : 0;
 }
 
 static int add_from_library(DaxList *l, struct daxctl_dev *dev) {
@@ -137,6 +181,8 @@ static int add_from_library(DaxList *l, struct daxctl_dev *dev) {
                 if (r >= 0)
                         r = told_range(&t, (Placed) { daxctl_mapping_get_offset(mapping), daxctl_mapping_get_start(mapping),
                                                       daxctl_mapping_get_end(mapping) });
+        if (r >= 0)
+                r = hold_against_folder(&t);
         return r < 0 ? r : add_device(l, &t);
 }
 
@@ -157,34 +203,16 @@ static int read_library(DaxList *l) {
         return r;
 }
 
-/* 1: there is no further one. */
-static int hidden_range(Told *t) {
-        Placed p;
-
-        if (!path_existsf(DAX_DEVICES "/%s/mapping%zu", t->name, t->n_ranges))
-                return 1;
-        int r = attr_read_u64f(&p.offset, DAX_DEVICES "/%s/mapping%zu/page_offset", t->name, t->n_ranges);
-        if (r >= 0)
-                r = attr_read_u64f(&p.start, DAX_DEVICES "/%s/mapping%zu/start", t->name, t->n_ranges);
-        if (r >= 0)
-                r = attr_read_u64f(&p.last, DAX_DEVICES "/%s/mapping%zu/end", t->name, t->n_ranges);
-        return r < 0 ? r : told_range(t, p);
-}
-
 /* What cannot be read stays left out. */
 static int add_hidden(DaxList *l, const char *name) {
         _cleanup_(told_done) Told t = { .name = name };
 
-        int r = attr_read_u64f(&t.start, DAX_DEVICES "/%s/resource", name);
-        if (r >= 0)
-                r = attr_read_u64f(&t.size, DAX_DEVICES "/%s/size", name);
+        int r = read_folder(&t);
         if (r >= 0)
                 r = attr_read_u64f(&t.align, DAX_DEVICES "/%s/align", name);
         if (r >= 0)
                 r = attr_read_u64f(&t.region_align, DAX_DEVICES "/%s/../dax_region/align", name);
-        while (r == 0)
-                r = hidden_range(&t);
-        return r > 0 ? add_device(l, &t) : r == -ENOMEM ? r : 0;
+        return r >= 0 ? add_device(l, &t) : r == -ENOMEM ? r : 0;
 }
 
 /* The library sees none of which we have hidden the node (sysfs/fence.h). */

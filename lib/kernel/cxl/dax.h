@@ -19,7 +19,7 @@ typedef struct DaxSeen {
         uint64_t align;         /* bytes, where it is another one than its region's; else 0 */
         DaxRange *ranges;       /* in the order of the device, which need not be that of the addresses */
         size_t n_ranges;
-        bool unread;            /* what was to be read of the ranges does not fit together: there are none here */
+        bool unread;            /* what was read of the ranges does not fit together, or the folder says otherwise: there are none here */
 } DaxSeen;
 
 typedef struct DaxList {

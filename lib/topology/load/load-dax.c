@@ -47,15 +47,9 @@ static int read_dev(Topology *t, DaxDevice *d) {
         return r < 0 ? odd_addf(t, r, DEVICES "/%s/dev", d->name) : 0;
 }
 
-/* libdaxctl leaves out what has no size, or no node in /dev. */
+/* libdaxctl leaves out what has no size, which we have read, or no node in /dev. */
 static int left_out(Topology *t, const char *name) {
-        size_t n_odd = t->n_odd;
-        uint64_t size;
-
-        if (!path_existsf(DEVICES "/%s", name))
-                return -ENODEV;
-        int r = required_u64f(t, &size, DEVICES "/%s/size", name);
-        return r < 0 || t->n_odd > n_odd ? r : odd_addf(t, -ENODATA, DEVICES "/%s/dev", name);
+        return path_existsf(DEVICES "/%s", name) ? odd_addf(t, -ENODATA, DEVICES "/%s/dev", name) : -ENODEV;
 }
 
 /* Where its memory is libdaxctl says. A device that it leaves out, and one of which it says what does not fit together, stays without ranges,
@@ -65,7 +59,6 @@ static int take_ranges(Topology *t, DaxDevice *d) {
 
         if (!seen)
                 return left_out(t, d->name);
-        d->size = seen->size;
         d->align = seen->align;
         if (d->align & (d->align - 1))
                 return odd_addf(t, -EBADMSG, DEVICES "/%s/align", d->name);
@@ -98,7 +91,8 @@ static int read_memmap(Topology *t, DaxDevice *d) {
                        odd_addf(t, -EBADMSG, DEVICES "/%s/memmap_on_memory", d->name) : 0;
 }
 
-/* Steps find a device by where it begins, and the library does not tell an address that it could not read from 0: that one we read. */
+/* Steps find a device by where it begins, and the library does not tell an address that it could not read from 0: that one we read. And the size,
+ * so that the witness (find-libraries.c) is not held against itself. */
 static int read_dax(Topology *t, DaxDevice *d) {
         int r = read_ancestors(t, d);
         if (r >= 0)
@@ -106,6 +100,8 @@ static int read_dax(Topology *t, DaxDevice *d) {
         size_t n_odd = t->n_odd;
         if (r >= 0)
                 r = required_u64f(t, &d->start, DEVICES "/%s/resource", d->name);
+        if (r >= 0)
+                r = required_u64f(t, &d->size, DEVICES "/%s/size", d->name);
         if (r >= 0 && t->n_odd == n_odd)
                 r = take_ranges(t, d);
         if (r >= 0)
