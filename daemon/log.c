@@ -138,6 +138,7 @@ static void send_fields(int priority, LogMessage message, const LogSubject *subj
                         add_text(fields, &n, "SAFE_REMOVE_SERIAL", json_str(json_get(other, "card"), "serial"));
                 }
                 add_text(fields, &n, "SAFE_REMOVE_BY_UID", subject->by_uid);
+                add_text(fields, &n, "SAFE_REMOVE_LIBRARY", subject->library);
                 add_text(fields, &n, "SAFE_REMOVE_CERTIFICATE", subject->certificate);
         }
 

@@ -35,7 +35,7 @@ typedef enum LogMessage {
         _LOG_MESSAGE_MAX,
 } LogMessage;
 
-/* What a line is about: fields SAFE_REMOVE_REMOVAL=, _SLOT=, _SLOTS=, _PORT=, _STEP=, _OUTCOME=, _SERIAL=, _BY_UID= and _CERTIFICATE=. NULL is left
+/* What a line is about: fields SAFE_REMOVE_REMOVAL=, _SLOT=, _SLOTS=, _PORT=, _STEP=, _OUTCOME=, _SERIAL=, _BY_UID=, _LIBRARY= and _CERTIFICATE=. NULL is left
  * out. Of several slots each has a _SLOT= and a _SERIAL= of its own, so that whoever filters by one finds it. */
 typedef struct LogSubject {
         const char *removal;
@@ -47,6 +47,7 @@ typedef struct LogSubject {
         const char *outcome;
         const char *serial;
         const char *by_uid;
+        const char *library;    /* that has logged it: "libcxl" */
         const char *certificate; /* the digest, so that whoever keeps the journal elsewhere can tell a rewritten chain */
 } LogSubject;
 

@@ -413,6 +413,16 @@ static int take_end(Removal *r, json_object *event) {
         return 0;
 }
 
+/* Its own words, for who reads the journal. */
+static int take_library(Removal *r, json_object *event) {
+        char uid[24];
+        LogSubject subject = removal_subject(r, uid);
+
+        subject.library = json_str(event, "library");
+        log_write(LOG_INFO, LOG_MESSAGE_NONE, &subject, "%s %s of slot %s: %s", removal_noun(r), r->id, removal_label(r), json_str(event, "text") ?: "?");
+        return 0;
+}
+
 /* A resumed worker that cannot even begin. */
 static int take_error(Removal *r, json_object *event) {
         removal_give_up(r, OUTCOME_STUCK, json_str(event, "message") ?: "The worker gave no reason.");
@@ -431,6 +441,7 @@ static const struct {
         { "progress", take_progress },
         { "state", take_state },
         { "end", take_end },
+        { "library", take_library, .quiet = true },
         { "error", take_error, .quiet = true },
 };
 

@@ -7,8 +7,29 @@
 
 enum {
         PLAN_MAX = 12 * 1024 * 1024, /* bytes of the plan that is told, twice in a line: what a user may be told, and well below the daemon's lines */
+        SAID_MAX = 16,
         LIST_MAX = 2 * 1024 * 1024,  /* of each of its lists, where it is longer */
 };
+
+/* For the journal, a line of one library: removals alone tell them, which not everybody may ask for; a plan is told what is in the way of it, and
+ * to who asked. The same question brings the same lines. */
+void tell_said(void *userdata, const char *line) {
+        Removal *m = userdata;
+        size_t length = strcspn(line, ":");
+        json_object *o;
+
+        if (!m->said)
+                m->said = json_object_new_object();
+        if (json_has(m->said, line) || json_object_object_length(m->said) > SAID_MAX)
+                return;
+        bool more = json_object_object_length(m->said) == SAID_MAX;
+        json_set_bool(m->said, line, true);
+        _cleanup_free_ char *library = strndup(line, length);
+        o = worker_line("library");
+        json_set_str(o, "library", more || !line[length] ? NULL : library);
+        json_set_str(o, "text", more ? "the libraries have logged more than that" : line);
+        worker_send(m->io, o);
+}
 
 static void tell_step(void *userdata, size_t n, StepPhase phase, const char *text, uint64_t usec) {
         Removal *m = userdata;

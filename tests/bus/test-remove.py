@@ -36,7 +36,7 @@ class Remove(BusTest):
         self.assertEqual(self.report(removal)["plan"]["target"], "/closed/2")
 
     def test_what_is_told(self):
-        self.write("play/script", "step hold\nannounce\nled blink off\nwait go\nstep power-off\n")
+        self.write("play/script", "step hold\nlogs\nannounce\nled blink off\nwait go\nstep power-off\n")
         monitor = self.monitor()
         removal = self.remove("mem0", "{'grace_sec': <uint32 7>}")
         wait_for(lambda: self.slot("2", "PowerLed") == "blink", "the indicator")
@@ -56,6 +56,7 @@ class Remove(BusTest):
         self.assertEqual(monitor.signals("Completed"), [["safe", "done"]])
         self.assertEqual([d[:2] for d in monitor.signals("PrepareForRemoval")], [["2", True], ["2", False]])
         self.assertEqual(monitor.signals("InterfacesAdded")[0][0], removal)
+        self.assertIn("Removal 1 of slot 2: libcxl: mem9: odd", self.log())
         changes = monitor.changes("Removal")
         self.assertEqual([c["State"] for c in changes if "State" in c], ["working", "ended"])
         self.assertIn({"StepCount": 2, "Holders": 0, "Blockers": 0}, changes)

@@ -75,6 +75,15 @@ static int fail(Library *l, json_object *question, json_object *answer) {
         return -ENXIO;
 }
 
+static size_t n_heard;
+
+/* library_listener_t */
+static void hear(void *userdata, const char *line) {
+        CHECK_STR(userdata, "me");
+        CHECK(n_heard > 0 || startswith(line, "libcxl: mem0: "));
+        n_heard++;
+}
+
 static json_object *ask(library_work_t work, json_object *question, int expected) {
         _cleanup_(library_call_freep) LibraryCall *call = NULL;
         json_object *answer = NULL;
@@ -91,7 +100,9 @@ static void test_answer(void) {
         for (size_t i = 0; i < ELEMENTSOF(counts); i++) {
                 _cleanup_json_ json_object *question = json_object_new_object(), *answer = NULL;
                 json_set_u64(question, "lines", counts[i]);
+                n_heard = 0;
                 answer = ask(tell, question, 0);
+                CHECK_INT(n_heard, json_len(json_array(answer, "said")));
                 json_object *said = json_array(answer, "said");
                 CHECK_INT(json_u64(answer, "asked"), counts[i]);
                 CHECK_INT(json_len(said), counts[i] <= 32 ? counts[i] : 33);
@@ -141,6 +152,7 @@ static void test_forgotten(void) {
 }
 
 int main(void) {
+        library_set_listener(hear, (void *) "me");
         test_answer();
         test_loop_ends_itself();
         test_loop();

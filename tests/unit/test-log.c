@@ -94,6 +94,10 @@ static void test_several(void) {
 }
 
 static void test_one(void) {
+        log_write(LOG_INFO, LOG_MESSAGE_NONE, &(LogSubject) { .library = "libcxl" }, "mem0: odd");
+        CHECK(hear());
+        CHECK_INT(count("SAFE_REMOVE_LIBRARY=libcxl"), 1);
+
         char id[] = "7", slot[] = "2", label[] = "2";
 
         tell(&(Removal) { .id = id, .slot = slot, .label = label });

@@ -110,6 +110,33 @@ static void test_many(void) {
         CHECK_INT(json_len(holders), 1500);
 }
 
+static size_t count_in(const char *text, const char *word) {
+        size_t n = 0;
+
+        for (const char *p = text; (p = strstr(p, word)); p += strlen(word))
+                n++;
+        return n;
+}
+
+/* Nobody fills the journal with what a library logs, however often it is asked. */
+static void test_said(void) {
+        _cleanup_close_ int fd = memfd_create("told", MFD_CLOEXEC);
+        WorkerIo io = { .in = -EBADF, .out = fd };
+        Removal m = { .io = &io };
+        char lines[16384] = { 0 };
+
+        for (size_t i = 0; i < 40; i++) {
+                _cleanup_free_ char *line = strf("libcxl: mem%zu: odd", i % 20);
+                tell_said(&m, line);
+        }
+        CHECK(pread(fd, lines, sizeof(lines) - 1, 0) > 0);
+        CHECK_INT(count_in(lines, "\n"), 17);
+        CHECK_INT(count_in(lines, "\"libcxl\""), 16);
+        CHECK_INT(count_in(lines, "libcxl: mem7: odd"), 1);
+        CHECK_INT(count_in(lines, "the libraries have logged more than that"), 1);
+        json_object_put(m.said);
+}
+
 /* A reason is told as who asked may see it. */
 static void test_error(void) {
         static const char message[] = "there is no mount point /x here; there is: /, ";
@@ -135,5 +162,6 @@ int main(void) {
         test_holds();
         test_many();
         test_error();
+        test_said();
         return EXIT_SUCCESS;
 }

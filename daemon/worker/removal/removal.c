@@ -29,6 +29,8 @@ enum {
 
 void removal_done(Removal *m) {
         apart_set_witness(NULL, NULL);
+        library_set_listener(NULL, NULL);
+        json_object_put(m->said);
         time_set_end(0);
         engine_done(&m->engine);
         if (m->journal) {
@@ -314,6 +316,7 @@ int worker_run(WorkerIo *io, json_object *request) {
         bool press = streq_ptr(json_str(request, "trigger"), "button");
 
         apart_make_ready();
+        library_set_listener(tell_said, &m);
 
         int r = understand(io, request, press, &m.request);
         if (r < 0)

@@ -21,6 +21,7 @@ typedef struct Removal {
         /* Of a give-back, else 0 (monotonic): when it has the machine or goes without it, is through with the steps, and with the slots. */
         uint64_t until_lock, until, until_slots;
         size_t step;            /* the one under way, for its progress */
+        json_object *said;      /* what the libraries have logged, as keys: each line is told once */
         char certificate[SHA256_HEX]; /* the digest of the one that was written at its end; "" without */
 } Removal;
 
@@ -80,5 +81,6 @@ void tell_target(Removal *m);
 void tell_waiting(Removal *m);
 void tell_led(Removal *m, LedState state);      /* the state we mean and what the slot really shows */
 void tell_end(Removal *m, Outcome outcome, const char *code, const char *message, json_object *remedy);
+void tell_said(void *removal, const char *line); /* library_listener_t */
 EngineListener tell_listener(Removal *m);
 StepRun tell_step_run(Removal *m);

@@ -141,6 +141,7 @@ int worker_restore(WorkerIo *io, json_object *request) {
         _cleanup_(removal_done) Removal m = { .io = io, .lock = -EBADF, .started = now_monotonic() };
 
         apart_make_ready();
+        library_set_listener(tell_said, &m);
         int r = restoration_understand(io, request, &m.request);
         if (r < 0)
                 return r;

@@ -143,6 +143,7 @@ static int resume(WorkerIo *io, const char *id, bool back, const GiveBack *g) {
         };
         _cleanup_free_ char *why = NULL;
 
+        library_set_listener(tell_said, &m);
         int r = journal_open(id, &m.journal, &m.plan, &why);
         if (r < 0) {
                 worker_send_error(io, "internal", why ?: strerror(-r));

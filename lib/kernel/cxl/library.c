@@ -145,6 +145,24 @@ int library_ask(library_work_t work, json_object *question, LibraryCall **ret) {
         return 0;
 }
 
+static struct {
+        library_listener_t said;
+        void *userdata;
+} listener;
+
+void library_set_listener(library_listener_t said, void *userdata) {
+        listener.said = said;
+        listener.userdata = userdata;
+}
+
+static void tell_listener(json_object *said) {
+        for (size_t i = 0; listener.said && i < json_len(said); i++) {
+                const char *line = json_object_get_string(json_at(said, i));
+                if (line)
+                        listener.said(listener.userdata, line);
+        }
+}
+
 int library_answer(LibraryCall *call, uint64_t wait_usec, json_object **ret) {
         _cleanup_json_ json_object *answer = NULL;
         _cleanup_free_ char *text = NULL;
@@ -162,6 +180,7 @@ int library_answer(LibraryCall *call, uint64_t wait_usec, json_object **ret) {
                 r = -EBADMSG;
         if (r < 0)
                 return r;
+        tell_listener(json_array(answer, "said"));
         *ret = TAKE_PTR(answer);
         return 0;
 }

@@ -36,6 +36,10 @@ int library_ask(library_work_t work, json_object *question, LibraryCall **ret);
  * has had its answer. */
 int library_answer(LibraryCall *call, uint64_t wait_usec, json_object **ret);
 
+/* Hears each line that a library has logged, when its answer is taken. One for all; NULL: nobody. */
+typedef void (*library_listener_t)(void *userdata, const char *line);
+void library_set_listener(library_listener_t said, void *userdata);
+
 /* Ends the process if it has not answered. */
 void library_call_free(LibraryCall *call);
 DEFINE_CLEANUP_FUNC(LibraryCall, library_call_free)
