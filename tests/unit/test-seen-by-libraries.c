@@ -8,7 +8,9 @@
 
 #include "kernel/cxl/libraries.h"
 #include "kernel/cxl/library.h"
+#include "kernel/cxl/testimony.h"
 #include "plan/planner.h"
+#include "plan/scope/scope.h"
 #include "probe/probe.h"
 #include "test.h"
 
@@ -218,8 +220,49 @@ static void test_plan(void) {
         CHECK_STR(json_str(json_at(warnings, json_len(warnings) - 1), "what"), "5 more things that the libraries do not see of the card, or have not said");
 }
 
+static size_t n_looks;
+
+static json_object *ours(void *topology) {
+        _cleanup_(scope_done) Scope s = { 0 };
+        const Slot *slot = NULL;
+        Topology *t = topology;
+
+        n_looks++;
+        for (size_t i = 0; i < t->n_functions; i++)
+                if (streq(t->functions[i].bdf, "0000:0e:00.0"))
+                        slot = topology_slot(t, t->functions[i].slot);
+        CHECK_INT(scope_find(t, slot, &s), 0);
+        return scope_witness_json(&s, t);
+}
+
+static json_object *nothing(void *userdata) {
+        return NULL;
+}
+
+/* Behind a way back: they are asked twice where one has something against it. */
+static void test_back(void) {
+        _cleanup_(topology_freep) Topology *t = NULL;
+        char *region;
+
+        CHECK_INT(topology_load(&t), 0);
+        _cleanup_json_ json_object *agree = libraries_against(ours, t);
+        CHECK_INT(json_len(agree), 0);
+        CHECK_INT(n_looks, 1);
+
+        region = t->regions[0].name;
+        t->regions[0].name = strdup("region9");
+        _cleanup_json_ json_object *against = libraries_against(ours, t);
+        CHECK(testimony_contradiction(against));
+        CHECK_INT(n_looks, 3);
+        free(t->regions[0].name);
+        t->regions[0].name = region;
+        _cleanup_json_ json_object *blind = libraries_against(nothing, NULL);
+        CHECK_INT(json_len(blind), 0);
+}
+
 int main(void) {
         test_all();
+        test_back();
         test_plan();
         test_unreadable();
         test_busy();

@@ -7,6 +7,7 @@
 #include "holders/memory/memory-holder.h"
 #include "holders/process.h"
 #include "kernel/cxl/card-state.h"
+#include "kernel/cxl/libraries.h"
 #include "plan/picture/picture.h"
 #include "removal.h"
 
@@ -178,6 +179,27 @@ static void compare_cards(Removal *m, const Journal *then, json_object *lost) {
         (void) journal_card(m->journal, before, now);
 }
 
+/* What we see of the plan's cards now. */
+static json_object *seen_now(void *removal) {
+        const Removal *m = removal;
+        _cleanup_(topology_freep) Topology *t = NULL;
+        _cleanup_(scope_done) Scope s = { 0 };
+
+        return topology_load(&t) >= 0 && scope_of_plan(t, m->plan, &s) >= 0 ? scope_witness_json(&s, t) : NULL;
+}
+
+/* The second witness: it is in the way of nothing here, and what it has against it is listed. */
+static void ask_witness(Removal *m, json_object *lost) {
+        _cleanup_json_ json_object *against = libraries_against(seen_now, m);
+
+        for (size_t i = 0; i < json_len(against); i++) {
+                _cleanup_free_ char *text = strf("%s does not see the card as we do: %s", json_str(json_at(against, i), "library") ?: "?",
+                                                 json_str(json_at(against, i), "text") ?: "?");
+                if (text)
+                        tell_lost(lost, text);
+        }
+}
+
 static int compare_with(Removal *m, json_object *before, json_object *holders, const Journal *then) {
         _cleanup_json_ json_object *lost = json_object_new_array();
 
@@ -185,6 +207,7 @@ static int compare_with(Removal *m, json_object *before, json_object *holders, c
         compare_policies(holders, lost);
         if (then)
                 compare_cards(m, then, lost);
+        ask_witness(m, lost);
         (void) journal_lost(m->journal, m->engine.step, lost);
         return r;
 }

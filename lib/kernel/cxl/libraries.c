@@ -11,6 +11,7 @@
 #include "base/parse.h"
 #include "kernel/cxl/libraries.h"
 #include "kernel/cxl/library.h"
+#include "kernel/cxl/testimony.h"
 
 enum {
         WAYS_MAX = 64,          /* the specification ends at 16 */
@@ -277,6 +278,30 @@ json_object *libraries_seen(const Libraries *l) {
                 json_object_array_add(seen, o);
         }
         return seen;
+}
+
+/* One look of theirs and one of ours; who has been asked before and takes nothing back stands by what he said. */
+static json_object *ask_against(json_object *(*ours)(void *userdata), void *userdata, json_object *earlier) {
+        _cleanup_(libraries_freep) Libraries *l = NULL;
+        json_object *against = json_object_new_array();
+
+        if (libraries_ask(NULL, &l) >= 0)
+                (void) libraries_hear(l, time_for(LIBRARY_USEC));
+        _cleanup_json_ json_object *here = ours(userdata), *seen = l ? libraries_seen(l) : json_object_new_array();
+        _cleanup_json_ json_object *found = here ? testimony_against(here, seen) : json_object_new_array();
+        _cleanup_json_ json_object *standing = testimony_standing(earlier, seen);
+        for (size_t i = 0; i < json_len(found); i++)
+                if (json_flag(json_at(found, i), "contradicts"))
+                        json_object_array_add(against, json_ref(json_at(found, i)));
+        for (size_t i = 0; i < json_len(standing); i++)
+                json_object_array_add(against, json_ref(json_at(standing, i)));
+        return against;
+}
+
+json_object *libraries_against(json_object *(*ours)(void *userdata), void *userdata) {
+        _cleanup_json_ json_object *first = ask_against(ours, userdata, NULL);
+
+        return json_len(first) > 0 ? ask_against(ours, userdata, first) : json_object_new_array();
 }
 
 void libraries_free(Libraries *l) {

@@ -33,6 +33,11 @@ bool libraries_have_answered(const Libraries *l);
 /* The document, by what has been heard so far. New reference. */
 json_object *libraries_seen(const Libraries *l);
 
+/* What they have against what we see of a card that has come back, asked a second time where there is something: it may have been on its way still.
+ * They have 2 s each time. ours: a new reference to what we see (testimony.h), or NULL where nobody can look: nothing is held against that. An array
+ * as in testimony.h, of contradictions alone; who does not answer has nothing against it. */
+json_object *libraries_against(json_object *(*ours)(void *userdata), void *userdata);
+
 /* Ends those that have not answered. */
 void libraries_free(Libraries *l);
 DEFINE_CLEANUP_FUNC(Libraries, libraries_free)

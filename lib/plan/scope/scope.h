@@ -93,6 +93,7 @@ json_object *scope_probe_json(const Scope *s, const Topology *t);
 json_object *scope_seen_json(const Scope *s, const Topology *t); /* the same without a look at who refers to what is gone already, which takes time; */
 void scope_add_gone_before(json_object *o, const Scope *s, const Topology *t); /* and that look */
 json_object *scope_ranges_json(const Scope *s); /* [{"start", "size", "why", "goes_with_power"}] */
+json_object *scope_witness_json(const Scope *s, const Topology *t); /* what we see of all cards, and which are of the scope: kernel/cxl/testimony.h */
 json_object *scope_card_question(const Scope *s); /* for kernel/cxl/card-state.h; NULL where nothing of it has a node to be asked through */
 json_object *scope_slot_json(const Slot *slot);
 json_object *scope_inner_json(const Scope *s); /* the slots inside, as probes and people know them */
