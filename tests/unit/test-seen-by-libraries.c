@@ -103,6 +103,42 @@ static void test_unreadable(void) {
         test_put("/dev/cxl/mem1", "");
 }
 
+/* A number that stands for "could not be read", or nothing where a number should be, is no number. */
+static const struct {
+        const char *path, *library, *list, *name, *key;
+        bool has_other;         /* without the file it looks elsewhere */
+} sentinels[] = {
+        { REGION "/resource", "libcxl", "regions", "region0", "start", false },
+        { REGION "/size", "libcxl", "regions", "region0", "size", false },
+        { REGION "/interleave_ways", "libcxl", "regions", "region0", "targets", false },
+        { "/sys/bus/cxl/devices/mem1/serial", "libcxl", "memdevs", "mem1", "serial", false },
+        { "/sys/bus/dax/devices/dax0.1/resource", "libdaxctl", "daxes", "dax0.1", "start", true },
+        { "/sys/bus/nd/devices/namespace0.3/resource", "libndctl", "namespaces", "namespace0.3", "start", false },
+};
+
+static void test_sentinels(void) {
+        static const char *const instead[] = { NULL, "", "0x0\n", "odd\n" };
+        char *texts[ELEMENTSOF(sentinels)];
+
+        for (size_t i = 0; i < ELEMENTSOF(sentinels); i++)
+                texts[i] = read_all(sentinels[i].path);
+        for (size_t k = 0; k < ELEMENTSOF(instead); k++) {
+                for (size_t i = 0; i < ELEMENTSOF(sentinels); i++)
+                        if (instead[k])
+                                test_put(sentinels[i].path, instead[k]);
+                        else
+                                CHECK_INT(unlink(sentinels[i].path), 0);
+                _cleanup_json_ json_object *seen = ask();
+                for (size_t i = 0; i < ELEMENTSOF(sentinels); i++) {
+                        json_object *o = named(answer_of(seen, sentinels[i].library), sentinels[i].list, sentinels[i].name);
+                        CHECK(o && (!json_has(o, sentinels[i].key) || (!instead[k] && sentinels[i].has_other)));
+                        test_put(sentinels[i].path, texts[i]);
+                }
+        }
+        for (size_t i = 0; i < ELEMENTSOF(sentinels); i++)
+                free(texts[i]);
+}
+
 static bool has_heard_the_first(Libraries *l) {
         (void) libraries_hear(l, 0);
         _cleanup_json_ json_object *seen = libraries_seen(l);
@@ -265,6 +301,7 @@ int main(void) {
         test_back();
         test_plan();
         test_unreadable();
+        test_sentinels();
         test_busy();
         test_late();
         test_gone();
