@@ -380,8 +380,10 @@ void card_state_print(json_object *state, const char *heading) {
                 print_memdev(json_at(memdevs, i));
         for (size_t i = 0; i < json_len(nmems); i++)
                 print_nmem(json_at(nmems, i));
-        for (size_t i = 0; i < json_len(bad); i++)
-                printf("  bad blocks of %s: %" PRIu64 "\n", json_str(json_at(bad, i), "region") ?: "?", json_u64(json_at(bad, i), "blocks"));
+        for (size_t i = 0; i < json_len(bad); i++) {
+                json_object *blocks = json_get(json_at(bad, i), "blocks");
+                printf("  bad blocks of %s: %s\n", json_str(json_at(bad, i), "region") ?: "?", blocks ? json_object_get_string(blocks) : "not known");
+        }
         for (size_t i = 0; i < json_len(scrubs); i++)
                 printf("  scrubbing of %s: %s\n", json_str(json_at(scrubs, i), "bus") ?: "?", json_str(json_at(scrubs, i), "state") ?: "not known");
         for (size_t i = 0; i < json_len(notes); i++)

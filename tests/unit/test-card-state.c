@@ -180,7 +180,7 @@ OF(int, ndctl_dimm_failed_arm, ndctl_dimm)
 OF(int, ndctl_dimm_failed_restore, ndctl_dimm)
 OF(int, ndctl_dimm_failed_flush, ndctl_dimm)
 OF(int, ndctl_dimm_failed_map, ndctl_dimm)
-OF(int, ndctl_cmd_submit, ndctl_cmd)
+OF(int, ndctl_cmd_submit_xlat, ndctl_cmd)
 OF(unsigned, ndctl_cmd_smart_get_flags, ndctl_cmd)
 OF(unsigned, ndctl_cmd_smart_get_health, ndctl_cmd)
 OF(unsigned, ndctl_cmd_smart_get_life_used, ndctl_cmd)
@@ -206,6 +206,12 @@ struct badblock *ndctl_region_get_first_badblock(struct ndctl_region *region) {
 /* A list without an end is cut. */
 struct badblock *ndctl_region_get_next_badblock(struct ndctl_region *region) {
         return says("badblocks") < 0 || ++n_bad <= says("badblocks") ? &bad : NULL;
+}
+
+static void put(const char *path, const char *text) {
+        _cleanup_fclose_ FILE *f = fopen(path, "we");
+
+        CHECK(f && fputs(text, f) >= 0);
 }
 
 static json_object *named(const char *name, const char *key, const char *value) {
@@ -262,6 +268,7 @@ static const Line healthy[] = {
         { "cxl_cmd_health_info_get_volatile_errors", 7 }, { "cxl_cmd_identify_get_total_size", 512 << 20 },
         { "cxl_cmd_alert_config_dev_under_temperature_prog_warn_threshold_valid", 1 },
         { "cxl_cmd_alert_config_get_dev_under_temperature_prog_warn_threshold", 0xffec },
+        { "cxl_cmd_alert_config_get_dev_over_temperature_crit_alert_threshold", 70 },
         { "cxl_cmd_alert_config_get_life_used_crit_alert_threshold", 75 }, { "cxl_cmd_partition_get_active_volatile_size", 256 << 20 },
         { "cxl_cmd_fw_info_get_num_slots", 2 }, { "cxl_cmd_fw_info_get_active_slot", 1 }, { "cxl_cmd_fw_info_get_staged_slot", 2 },
 };
@@ -355,7 +362,8 @@ static void test_no_answer(void) {
 
         run_script(refused, ELEMENTSOF(refused), 0);
         _cleanup_json_ json_object *busy = ask(true);
-        CHECK(!part(busy, "identity") && !part(busy, "partition"));
+        CHECK_INT(json_object_object_length(part(busy, "partition")), 4); /* none of which is known */
+        CHECK(!json_get(part(busy, "partition"), "volatile_bytes"));
         CHECK_STR(note(busy, 0), "mem1: identity is not known: the card answers with code 21");
 
         script.leaves_out = true;
@@ -382,6 +390,7 @@ static void test_modules(void) {
                 { "ndctl_cmd_smart_get_spares", 50 }, { "ndctl_bus_get_scrub_state", 1 }, { "ndctl_bus_get_scrub_count", 5 }, { "badblocks", 3 },
         };
 
+        put("/sys/bus/nd/devices/region9/badblocks", "8 16\n8 16\n8 16\n");
         run_script(lines, ELEMENTSOF(lines), 0);
         _cleanup_json_ json_object *state = ask(false);
         json_object *m = json_at(json_array(state, "nmems"), 0), *scrub = json_at(json_array(state, "scrubs"), 0);
@@ -405,7 +414,8 @@ static void test_modules(void) {
         m = json_at(json_array(unknown, "nmems"), 0);
         CHECK(!json_get(m, "security") && !json_get(m, "activation") && !json_get(m, "dirty_shutdowns"));
         CHECK(!json_get(json_at(json_array(unknown, "scrubs"), 0), "state"));
-        check_number(json_at(json_array(unknown, "bad_blocks"), 0), "ranges", 100 * 1000);
+        CHECK(json_array(unknown, "bad_blocks") && !json_get(json_at(json_array(unknown, "bad_blocks"), 0), "ranges")); /* without an end */
+        CHECK(!json_get(m, "trouble")); /* no platform's driver has flags of it */
 
         script.looping = true;
         _cleanup_json_ json_object *endless = ask(false);
@@ -413,16 +423,30 @@ static void test_modules(void) {
         CHECK_INT(json_len(json_array(endless, "nmems")), 0);
 }
 
-static void collect(void *userdata, const char *text) {
-        json_append_str(userdata, text);
+typedef struct Told {
+        json_object *worse, *noted;
+} Told;
+
+static void collect(void *userdata, bool worse, const char *text) {
+        const Told *told = userdata;
+
+        json_append_str(worse ? told->worse : told->noted, text);
 }
 
-static void check_told(json_object *before, json_object *now, const char *wanted) {
-        _cleanup_json_ json_object *lines = json_object_new_array();
+static const char *first(json_object *lines) {
+        return json_len(lines) > 0 ? json_object_get_string(json_at(lines, 0)) : NULL;
+}
 
-        CHECK_INT(card_state_compare(before, now, collect, lines), wanted ? 1 : 0);
-        if (wanted)
-                CHECK_STR(json_object_get_string(json_at(lines, 0)), wanted);
+/* NULL: nothing; else one line alone. */
+static void check_told(json_object *before, json_object *now, const char *worse, const char *noted) {
+        _cleanup_json_ json_object *lines = json_object_new_array(), *notes = json_object_new_array();
+        Told told = { .worse = lines, .noted = notes };
+
+        size_t n = card_state_compare(before, now, collect, &told);
+        CHECK_STR(first(lines) ?: "", worse ?: "");
+        CHECK_STR(first(notes) ?: "", noted ?: "");
+        CHECK_INT(n, worse ? 1 : 0);
+        CHECK_INT(json_len(notes), noted ? 1 : 0);
 }
 
 static json_object *after(const char *getter, long long value) {
@@ -434,44 +458,131 @@ static json_object *after(const char *getter, long long value) {
         return ask(true);
 }
 
-/* What got worse is told, what is not known of one of them is not compared, and better or warmer is nothing. */
+#define CARD "the card with serial number 0x1: "
+
+/* What got worse or is not known of one of them is told, what merely differs is told apart, and fewer errors or a warmer card are nothing. */
 static void test_compare(void) {
         static const struct {
                 const char *getter;
                 long long value;
-                const char *told;
+                const char *worse, *noted;
         } cases[] = {
-                { "cxl_cmd_health_info_get_life_used", 3, NULL },
-                { "cxl_cmd_health_info_get_life_used", 5, "the card with serial number 0x1: used of its life: 5 %, before 3 %" },
-                { "cxl_cmd_health_info_get_life_used", -EOPNOTSUPP, NULL },
-                { "cxl_cmd_health_info_get_dirty_shutdowns", 3, "the card with serial number 0x1: dirty shutdowns: 3, before 2" },
-                { "cxl_cmd_health_info_get_volatile_errors", 6, NULL },
-                { "cxl_cmd_health_info_get_temperature", 60, NULL },
-                { "cxl_cmd_health_info_get_hw_replacement_needed", 1, "the card with serial number 0x1: it asks to be replaced, before not" },
-                { "cxl_cmd_identify_get_total_size", 1, "the card with serial number 0x1: its bytes in all are 1, before 536870912" },
+                { "cxl_cmd_health_info_get_life_used", 3, NULL, NULL },
+                { "cxl_cmd_health_info_get_life_used", 5, CARD "used of its life: 5 %, before 3 %", NULL },
+                { "cxl_cmd_health_info_get_life_used", 2, NULL, NULL },
+                { "cxl_cmd_health_info_get_life_used", -EOPNOTSUPP, CARD "used of its life: not known, before 3 %", NULL },
+                { "cxl_cmd_health_info_get_dirty_shutdowns", 3, CARD "dirty shutdowns: 3, before 2", NULL },
+                { "cxl_cmd_health_info_get_volatile_errors", 6, NULL, NULL },
+                { "cxl_cmd_health_info_get_temperature", 60, NULL, NULL },
+                { "cxl_cmd_health_info_get_temperature", 71, CARD "its temperature is 71 C, before -10 C", NULL },
+                { "cxl_cmd_health_info_get_temperature", 0xffeb, CARD "its temperature is -21 C, before -10 C", NULL },
+                { "cxl_cmd_health_info_get_temperature", 0x7fff, CARD "its temperature is not known, before -10 C", NULL },
+                { "cxl_cmd_health_info_get_hw_replacement_needed", 1, CARD "it asks to be replaced: yes, before no", NULL },
+                { "cxl_cmd_health_info_get_hw_replacement_needed", -ENXIO, CARD "it asks to be replaced: not known, before no", NULL },
+                { "cxl_cmd_health_info_get_ext_temperature_critical", 1, CARD "its temperature's status is not known, before warning", NULL },
+                { "cxl_cmd_identify_get_total_size", 1, CARD "its bytes in all are 1, before 536870912", NULL },
+                { "cxl_cmd_partition_get_next_volatile_size", 4096, NULL, CARD "its volatile bytes after a reset are 4096, before 0" },
+                { "cxl_cmd_alert_config_get_dev_under_temperature_prog_warn_threshold", 0xfff0, CARD "it warns below -16 C, before -20 C", NULL },
+                { "cxl_cmd_alert_config_dev_under_temperature_prog_warn_threshold_valid", 0, CARD "it warns below not known, before -20 C", NULL },
+                { "cxl_cmd_alert_config_get_life_used_crit_alert_threshold", 80, NULL, CARD "critical is a life used of 80 %, before 75 %" },
+                { "cxl_cmd_new_get_health_info", -EOPNOTSUPP, CARD "its health is not known, before it was", NULL },
+                { "cxl_cmd_new_get_health_info", -EIO, CARD "its health is not known, before it was", NULL },
+                { "cxl_cmd_fw_info_get_active_slot", HAVE_CXL_FW_INFO ? 2 : 1, HAVE_CXL_FW_INFO ? CARD "its firmware runs from slot 2, before 1" : NULL, NULL },
+                { "cxl_cmd_fw_info_get_staged_slot", HAVE_CXL_FW_INFO ? 1 : 2, NULL,
+                  HAVE_CXL_FW_INFO ? CARD "its firmware after a reset is from slot 1, before 2" : NULL },
         };
 
         run_script(healthy, ELEMENTSOF(healthy), 0);
         _cleanup_json_ json_object *before = ask(true), *none = card_state_unknown("nobody has asked");
         for (size_t i = 0; i < ELEMENTSOF(cases); i++) {
                 _cleanup_json_ json_object *now = after(cases[i].getter, cases[i].value);
-                check_told(before, now, cases[i].told);
+                check_told(before, now, cases[i].worse, cases[i].noted);
         }
-        check_told(before, none, NULL);
-        check_told(none, before, NULL);
-        check_told(NULL, before, NULL);
+        check_told(before, none, CARD "what it says of itself is not known, before it was", NULL);
+        check_told(before, NULL, CARD "what it says of itself is not known, before it was", NULL);
+        check_told(none, before, CARD "what it says of itself is known, before not", NULL);
+        check_told(NULL, before, CARD "what it says of itself is known, before not", NULL);
+        check_told(none, none, "what the card says of itself is not known, and was not before", NULL);
+        check_told(NULL, none, "what the card says of itself is not known, and was not before", NULL);
+        check_told(NULL, NULL, NULL, NULL); /* there is no card that could be asked */
+}
+
+/* What it does not offer either time is nobody's loss; what it failed to answer both times nobody knows. */
+static void test_compare_failed(void) {
+        _cleanup_json_ json_object *without = after("cxl_cmd_new_get_health_info", -EOPNOTSUPP), *healthy_now = after("none", 0);
+        _cleanup_json_ json_object *failed = after("cxl_cmd_new_get_health_info", -EIO);
+
+        check_told(without, without, NULL, NULL);
+        check_told(without, healthy_now, CARD "its health is known, before not", NULL);
+        check_told(failed, failed, CARD "its health is not known, before not", NULL);
+        check_told(without, failed, CARD "its health is not known, before not", NULL);
+}
+
+static json_object *module_after(const char *getter, long long value) {
+        Line lines[] = {
+                { getter, value }, { "ndctl_dimm_get_security", NDCTL_SECURITY_DISABLED }, { "ndctl_dimm_get_fw_activate_state", NDCTL_FWA_IDLE },
+                { "ndctl_dimm_cmd_new_smart", 1 }, { "ndctl_cmd_smart_get_flags", ND_SMART_HEALTH_VALID | ND_SMART_SPARES_VALID },
+                { "ndctl_cmd_smart_get_spares", 50 }, { "badblocks", 1 },
+        };
+
+        run_script(lines, ELEMENTSOF(lines), 0);
+        return ask(false);
+}
+
+#define MODULE "the memory module 0x2: "
+
+static void test_compare_modules(void) {
+        static const struct {
+                const char *getter;
+                long long value;
+                const char *worse;
+        } cases[] = {
+                { "none", 0, NULL },
+                { "ndctl_cmd_smart_get_spares", 49, MODULE "left of its spares: 49 %, before 50 %" },
+                { "ndctl_cmd_smart_get_spares", 51, NULL },
+                { "ndctl_cmd_smart_get_health", ND_SMART_NON_CRITICAL_HEALTH, MODULE "its health is non-critical, before ok" },
+                { "ndctl_dimm_get_fw_activate_state", NDCTL_FWA_ARMED, MODULE "the activation of its firmware is armed, before idle" },
+                { "ndctl_dimm_failed_map", 1, MODULE "it has had trouble: mapping failed, before none" },
+                { "ndctl_dimm_failed_map", -ENXIO, MODULE "it has had trouble: not known, before none" },
+                { "ndctl_bus_get_scrub_count", 7, NULL },
+                { "badblocks", 2, "the nvdimm region at 0x100000: bad blocks: not known, before 16" }, /* the kernel tells of one */
+        };
+
+        test_make_folders("/sys/bus/nd/devices/nmem0/nfit");
+        put("/sys/bus/nd/devices/nmem0/nfit/flags", "\n");
+        put("/sys/bus/nd/devices/region9/badblocks", "8 16\n");
+        _cleanup_json_ json_object *before = module_after("none", 0);
+        for (size_t i = 0; i < ELEMENTSOF(cases); i++) {
+                _cleanup_json_ json_object *now = module_after(cases[i].getter, cases[i].value);
+                check_told(before, now, cases[i].worse, NULL);
+        }
+        _cleanup_json_ json_object *unknown = module_after("badblocks", 2), *scrubbing = module_after("ndctl_bus_get_scrub_state", 1);
+        check_told(unknown, unknown, "the nvdimm region at 0x100000: bad blocks: not known, before not known", NULL);
+        check_told(before, scrubbing, NULL, "the bus ndbus0: scrubbing is running, before idle");
+        _cleanup_json_ json_object *silent = module_after("ndctl_cmd_submit_xlat", -EIO), *again = module_after("ndctl_cmd_submit_xlat", -EIO);
+        check_told(silent, again, MODULE "asked for its health it has failed, before failed", NULL);
+        /* A page of text that is full may be one that was cut. */
+        _cleanup_free_ char *full = NULL;
+        for (size_t i = 0; i < 500; i++) {
+                _cleanup_free_ char *rest = full;
+                full = strf("%s1000000 1\n", rest ?: "");
+        }
+        put("/sys/bus/nd/devices/region9/badblocks", full);
+        _cleanup_json_ json_object *cut = module_after("badblocks", 500);
+        CHECK(!json_get(json_at(json_array(cut, "bad_blocks"), 0), "blocks"));
+        CHECK(strstr(note(cut, 0), "not all of its bad blocks are known"));
 }
 
 int main(void) {
         CHECK_INT(unsetenv("CXL_LOG"), 0);
         test_make_folders("/sys/bus/nd/devices/region9");
-        _cleanup_fclose_ FILE *f = fopen("/sys/bus/nd/devices/region9/badblocks", "we");
-        CHECK(f);
         test_healthy();
         test_sentinels();
         test_nonsense();
         test_no_answer();
         test_modules();
         test_compare();
+        test_compare_failed();
+        test_compare_modules();
         return EXIT_SUCCESS;
 }

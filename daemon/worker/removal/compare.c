@@ -4,6 +4,7 @@
 #include <errno.h>
 
 #include "base/clock.h"
+#include "base/parse.h"
 #include "holders/memory/memory-holder.h"
 #include "holders/process.h"
 #include "kernel/cxl/card-state.h"
@@ -18,7 +19,18 @@ enum {
         /* What comes up by itself (a driver, udev's link) may be a moment behind the last step. */
         SETTLE_MSEC = 2000,
         AGAIN_MSEC = 200,
+
+        /* udev is at what has just come back, and the card's libraries wait for it: their 2 s are for their answer. Anybody can keep it busy. */
+        UDEV_MSEC = 5000,
+        UDEV_AGAIN_MSEC = 20,
 };
+
+/* The removal whose things a restoration has put back. Nothing in it is owned. */
+typedef struct Restored {
+        const Journal *journal;
+        const RegionMoves *moves;
+        bool same_card;
+} Restored;
 
 /* The plan's slots in a topology; -ENODEV when one of them is not there. */
 static int scope_of_plan(const Topology *t, const Plan *p, Scope *ret) {
@@ -36,26 +48,25 @@ static int scope_of_plan(const Topology *t, const Plan *p, Scope *ret) {
         return scope_find_all(t, slots[0], slots + 1, n - 1, ret);
 }
 
-/* ask: where a question to the card's libraries goes; NULL: nobody asks. */
-static int picture_take(const Topology *t, const Plan *p, json_object *before, LibraryCall **ask, json_object **ret) {
+/* ret_question: to the card's libraries, NULL where there is none to put; or NULL. */
+static int picture_take(const Topology *t, const Plan *p, json_object *before, json_object **ret_question, json_object **ret) {
         _cleanup_(scope_done) Scope s = { 0 };
 
         int r = scope_of_plan(t, p, &s);
         if (r < 0)
                 return r;
-        _cleanup_json_ json_object *question = ask && !*ask ? scope_card_question(&s) : NULL;
-        if (question)
-                (void) card_state_ask(question, ask);
+        if (ret_question)
+                *ret_question = scope_card_question(&s);
         *ret = picture_of(&s, t);
         picture_add_holders(*ret, json_array(p->doc, "holders"), before);
         return 0;
 }
 
-static int look(const Removal *m, LibraryCall **ask, json_object **ret) {
+static int look(const Removal *m, json_object **ret_question, json_object **ret) {
         _cleanup_(topology_freep) Topology *t = NULL;
 
         int r = topology_load(&t);
-        return r < 0 ? r : picture_take(t, m->plan, m->journal->before, ask, ret);
+        return r < 0 ? r : picture_take(t, m->plan, m->journal->before, ret_question, ret);
 }
 
 /* Whoever goes on for another one has that one's, or comes too late to take one. */
@@ -100,18 +111,21 @@ static void tell_nobody(void *userdata, const char *text) {
         (void) text;
 }
 
-/* Lists what is not as in `before`. 0 or a negative errno: nobody can see. */
-static int compare_pictures(Removal *m, json_object *before, LibraryCall **ask, json_object *lost) {
+/* Lists what is not as in `before`. 0 or a negative errno: nobody can see. ret_question: what the card is to be asked, as it is in the end; or NULL. */
+static int compare_pictures(Removal *m, json_object *before, json_object **ret_question, json_object *lost) {
         uint64_t deadline = now_monotonic() + SETTLE_MSEC * USEC_PER_MSEC;
-        _cleanup_json_ json_object *now = NULL;
+        _cleanup_json_ json_object *now = NULL, *question = NULL;
         int r;
 
-        while ((r = look(m, ask, &now)) >= 0 && now_monotonic() < deadline && picture_compare(before, now, tell_nobody, NULL) > 0) {
+        while ((r = look(m, &question, &now)) >= 0 && now_monotonic() < deadline && picture_compare(before, now, tell_nobody, NULL) > 0) {
                 json_object_put(TAKE_PTR(now));
+                json_object_put(TAKE_PTR(question));
                 step_pause(&m->engine.run, AGAIN_MSEC);
         }
         if (r >= 0)
                 (void) picture_compare(before, now, tell_lost, lost);
+        if (ret_question)
+                *ret_question = TAKE_PTR(question);
         return r;
 }
 
@@ -168,15 +182,20 @@ static void compare_policies(json_object *holders, json_object *lost) {
                 tell_lost(lost, "not every process could be looked at again, whether its memory policy is as it was");
 }
 
-/* Of a restoration: is the card worse, or another one in itself, than before its removal? then: that removal's record; NULL: of none. */
-static void compare_cards(Removal *m, const Journal *then, json_object *lost) {
-        _cleanup_json_ json_object *now = NULL;
-        json_object *before = then ? json_get(then->card, "before") : NULL;
+/* What the card says of itself in the end. NULL: there is no card to ask. */
+static json_object *ask_card(Removal *m, json_object *question) {
+        uint64_t deadline = now_monotonic() + UDEV_MSEC * USEC_PER_MSEC;
+        _cleanup_(library_call_freep) LibraryCall *call = NULL;
+        json_object *state = NULL;
 
-        if (!m->request.card || card_state_take(m->request.card, LIBRARY_USEC, &now) < 0)
-                return;
-        (void) card_state_compare(before, now, tell_lost, lost);
-        (void) journal_card(m->journal, before, now);
+        if (!question)
+                return NULL;
+        while (udev_is_busy() && now_monotonic() < deadline)
+                step_pause(&m->engine.run, UDEV_AGAIN_MSEC);
+        int r = card_state_ask(question, &call);
+        if (r >= 0)
+                r = card_state_take(call, LIBRARY_USEC, &state);
+        return r < 0 ? card_state_unknown(strerror(-r)) : state;
 }
 
 /* What we see of the plan's cards now. */
@@ -200,13 +219,64 @@ static void ask_witness(Removal *m, json_object *lost) {
         }
 }
 
-static int compare_with(Removal *m, json_object *before, json_object *holders, const Journal *then) {
-        _cleanup_json_ json_object *lost = json_object_new_array();
+typedef struct Told {
+        json_object *now, *lost;
+} Told;
 
-        int r = compare_pictures(m, before, then ? &m->request.card : NULL, lost);
+/* card_told_t */
+static void tell_card(void *userdata, bool worse, const char *text) {
+        const Told *told = userdata;
+
+        if (worse)
+                tell_lost(told->lost, text);
+        else
+                json_append_str(json_array(told->now, "notes"), text);
+}
+
+/* Places are told by addresses, which move with their region. */
+static json_object *card_moved(json_object *state, const RegionMoves *moves) {
+        json_object *moved = json_object_new_object(), *list = json_object_new_array(), *bad = json_array(state, "bad_blocks");
+
+        json_object_object_foreach(state, key, value)
+                json_set(moved, key, json_ref(value));
+        for (size_t i = 0; i < json_len(bad); i++) {
+                json_object *o = json_object_new_object();
+                uint64_t start;
+                json_object_object_foreach(json_at(bad, i), k, v)
+                        json_set(o, k, json_ref(v));
+                if (parse_u64(json_str(o, "start") ?: "", &start) >= 0)
+                        json_set_strf(o, "start", "0x%jx", (uintmax_t) region_moves_address(moves, start));
+                json_object_array_add(list, o);
+        }
+        json_set(moved, "bad_blocks", list);
+        return moved;
+}
+
+/* Of a restoration: is the card worse, or another one in itself, than before its removal? Nobody says that it is not who does not know. One that stands
+ * in for it is another one, and the plan has said so. */
+static void compare_cards(Removal *m, const Restored *of, json_object *question, json_object *lost) {
+        _cleanup_json_ json_object *now = ask_card(m, question), *before = json_ref(json_get(of->journal->card, "before"));
+        Told told = { .now = now, .lost = lost };
+
+        if (before && of->moves->n > 0) {
+                json_object *moved = card_moved(before, of->moves);
+                json_object_put(before);
+                before = moved;
+        }
+        if (of->same_card)
+                (void) card_state_compare(before, now, tell_card, &told);
+        if (now)
+                (void) journal_card(m->journal, json_get(of->journal->card, "before"), now);
+}
+
+/* of: NULL but for a restoration. */
+static int compare_with(Removal *m, json_object *before, json_object *holders, const Restored *of) {
+        _cleanup_json_ json_object *lost = json_object_new_array(), *question = NULL;
+
+        int r = compare_pictures(m, before, of ? &question : NULL, lost);
         compare_policies(holders, lost);
-        if (then)
-                compare_cards(m, then, lost);
+        if (of)
+                compare_cards(m, of, question, lost);
         ask_witness(m, lost);
         (void) journal_lost(m->journal, m->engine.step, lost);
         return r;
@@ -249,11 +319,11 @@ char *restoration_compare(Removal *m) {
         r = region_moves_find(m->plan->steps, m->plan->n_steps, true, &moves);
         if (r < 0)
                 return NULL;
+        const char *serial = json_str(json_get(plan->doc, "card"), "serial"), *serial_now = json_str(json_get(m->plan->doc, "card"), "serial");
+        const Restored of = { .journal = removal, .moves = &moves, .same_card = streq_ptr(serial, serial_now) };
         _cleanup_json_ json_object *then = picture_moved(removal->before, &moves);
-        _cleanup_json_ json_object *before = picture_of_restored(then, m->journal->before,
-                                                                 json_str(json_get(plan->doc, "card"), "serial"),
-                                                                 json_str(json_get(m->plan->doc, "card"), "serial"));
-        r = compare_with(m, before, json_array(plan->doc, "holders"), removal);
+        _cleanup_json_ json_object *before = picture_of_restored(then, m->journal->before, serial, serial_now);
+        r = compare_with(m, before, json_array(plan->doc, "holders"), &of);
         if (r < 0)
                 return strf("; whether all is as it was before that cannot be seen (%s)", strerror(-r));
         _cleanup_free_ char *compared = compared_text(m, " that"), *moved = moves_text(&moves);

@@ -19,6 +19,7 @@ enum {
         NO_TEMPERATURE = 0x7fff, /* CXL 3.1, 8.2.9.9.3.1; libcxl takes 0xffff for it */
         VERSION_BYTES = 16,
         FIRMWARE_SLOTS = 4,
+        STATUS_UNSUPPORTED = 3, /* CXL 3.1, table 8-34; drivers/cxl/cxlmem.h:CMD_CMD_RC_TABLE */
 };
 
 /* Without the sign that the card gave it, unless it is an error. */
@@ -149,6 +150,12 @@ static void fill_partition(struct cxl_cmd *cmd, json_object *o) {
         set_bytes(o, "next_persistent_bytes", cxl_cmd_partition_get_next_persistent_size(cmd));
 }
 
+/* By the library's list of commands, by the kernel (drivers/cxl/core/mbox.c:cxl_to_mem_cmd), or by the card. Anything else is one that failed: the card
+ * has an answer which nobody knows. */
+static bool is_not_offered(int error, int status) {
+        return error == -EOPNOTSUPP || error == -ENOTTY || (error >= 0 && status == STATUS_UNSUPPORTED);
+}
+
 static const char *const slot_keys[FIRMWARE_SLOTS] = { "slot_1_version", "slot_2_version", "slot_3_version", "slot_4_version" };
 
 #if HAVE_CXL_FW_INFO
@@ -193,6 +200,7 @@ static void ask_firmware(const char *name, json_object *o, json_object *answer) 
         int r = firmware_read(name, &info);
         if (r < 0) {
                 card_note(answer, "%s: firmware is not known: %s", name, strerror(-r));
+                json_set(o, "firmware", is_not_offered(r, 0) ? NULL : json_object_new_object());
                 return;
         }
         json_object *part = json_object_new_object();
@@ -238,6 +246,7 @@ static void ask_section(struct cxl_memdev *memdev, const struct Section *s, json
                         card_note(answer, "%s: %s is not known: the card answers with code %d", name, s->key, status);
                 else
                         card_note(answer, "%s: %s is not known: %s", name, s->key, r < 0 ? strerror(-r) : "libcxl does not say why");
+                json_set(o, s->key, is_not_offered(r, status) ? NULL : json_object_new_object());
                 return;
         }
         json_object *part = json_object_new_object();
@@ -260,8 +269,9 @@ static void ask_memdev(struct cxl_memdev *memdev, json_object *wanted, json_obje
         const char *name = cxl_memdev_get_devname(memdev);
         _cleanup_free_ char *text = strf("0x%llx", serial);
 
-        if (serial != ULLONG_MAX && !streq_ptr(text, json_str(wanted, "serial"))) {
-                card_note(answer, "%s: libcxl says that its serial number is %s, not %s", name, text ?: "?", json_str(wanted, "serial") ?: "?");
+        if (!streq_ptr(text, json_str(wanted, "serial"))) {
+                card_note(answer, "%s: libcxl says that its serial number is %s, not %s", name, serial == ULLONG_MAX ? "not known" : text ?: "?",
+                          json_str(wanted, "serial") ?: "?");
                 return;
         }
         json_object *o = json_object_new_object();

@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <limits.h>
 #include <ndctl/libndctl.h>
+#include <unistd.h>
 
 #include "kernel/cxl/card-parts.h"
 #include "kernel/sysfs/attr.h"
@@ -10,7 +11,8 @@
 enum {
         COLDEST = -273,
         HOTTEST = 1000,
-        BAD_RANGES_MAX = 100 * 1000, /* the kernel keeps no more than fit into a page (block/badblocks.c) */
+        RANGE_BYTES = 8,                /* of the page in which the kernel keeps them (include/linux/badblocks.h:MAX_BADBLOCKS) */
+        LINE_BYTES = 64,                /* more than a line of the page in which it tells them (block/badblocks.c:badblocks_show) */
 };
 
 /* What the question says of it; NULL: it was not asked for. */
@@ -45,7 +47,8 @@ static void ask_smart(struct ndctl_dimm *dimm, json_object *o, json_object *answ
         const char *name = ndctl_dimm_get_devname(dimm);
         _cleanup_(cmd_unrefp) struct ndctl_cmd *cmd = ndctl_dimm_cmd_new_smart(dimm);
 
-        int r = cmd ? ndctl_cmd_submit(cmd) : -EOPNOTSUPP;
+        int r = cmd ? ndctl_cmd_submit_xlat(cmd) : -EOPNOTSUPP;
+        json_set_str(o, "smart", r >= 0 ? "answered" : cmd ? "failed" : NULL);
         if (r < 0) {
                 card_note(answer, "%s: its health is not known: %s", name, strerror(-r));
                 return;
@@ -62,6 +65,18 @@ static void ask_smart(struct ndctl_dimm *dimm, json_object *o, json_object *answ
                                 HOTTEST);
 }
 
+/* The library takes the flags of its platform's own driver, and none for no trouble where there are none to read: as on a CXL card. */
+static bool has_flags(const char *name) {
+        static const char *const platforms[] = { "nfit", "papr" };
+
+        for (size_t i = 0; i < ELEMENTSOF(platforms); i++) {
+                _cleanup_free_ char *flags = NULL;
+                if (attr_readf(&flags, "/sys/bus/nd/devices/%s/%s/flags", name, platforms[i]) >= 0)
+                        return true;
+        }
+        return false;
+}
+
 static void set_trouble(struct ndctl_dimm *dimm, json_object *o) {
         static const struct {
                 int (*has)(struct ndctl_dimm *dimm);
@@ -71,15 +86,18 @@ static void set_trouble(struct ndctl_dimm *dimm, json_object *o) {
                 { ndctl_dimm_failed_restore, "a restore failed" }, { ndctl_dimm_failed_flush, "a flush failed" },
                 { ndctl_dimm_failed_map, "mapping failed" },
         };
+        bool known = has_flags(ndctl_dimm_get_devname(dimm));
         _cleanup_free_ char *all = NULL;
 
         for (size_t i = 0; i < ELEMENTSOF(troubles); i++) {
-                if (troubles[i].has(dimm) <= 0)
+                int has = troubles[i].has(dimm);
+                known = known && has >= 0;
+                if (has <= 0)
                         continue;
                 _cleanup_free_ char *before = all;
                 all = strf("%s%s%s", before ?: "", before ? ", " : "", troubles[i].words);
         }
-        json_set_str(o, "trouble", all ?: "none");
+        json_set_str(o, "trouble", all ?: known ? "none" : NULL);
 }
 
 /* Which word the kernel has for it; the library's enum has a value for not knowing. */
@@ -115,27 +133,41 @@ static void ask_dimm(struct ndctl_dimm *dimm, json_object *wanted, json_object *
         json_object_array_add(json_array(answer, "nmems"), o);
 }
 
-/* An empty list is what the library has for one that it cannot read as well: the attribute is asked whether it can be. */
+static int64_t lines_of(const char *text) {
+        int64_t n = *text ? 1 : 0;
+
+        for (; *text; text++)
+                n += *text == '\n';
+        return n;
+}
+
+/* An empty list is what the library has for one that it cannot read as well, so the attribute is asked how many there are. The kernel keeps as many as fit
+ * into a page, and tells as many as fit into one: with either full there may be more. */
 static void ask_region(struct ndctl_region *region, json_object *wanted, json_object *answer) {
         const char *name = ndctl_region_get_devname(region);
+        int64_t page = sysconf(_SC_PAGESIZE), n = 0, blocks = 0, n_told;
         _cleanup_free_ char *text = NULL;
         struct badblock *bad;
-        int64_t n = 0, blocks = 0;
 
         if (attr_readf(&text, "/sys/bus/nd/devices/%s/badblocks", name) < 0) {
                 card_note(answer, "%s: its bad blocks are not known", name);
                 return;
         }
+        n_told = lines_of(text);
         ndctl_region_badblock_foreach(region, bad) {
                 blocks += bad->len;
-                if (++n >= BAD_RANGES_MAX)
+                if (++n > page / RANGE_BYTES)
                         break;
         }
+        bool all = n == n_told && n < page / RANGE_BYTES && (int64_t) strlen(text) < page - LINE_BYTES;
+        if (!all)
+                card_note(answer, "%s: not all of its bad blocks are known: %jd ranges are told, libndctl has %jd with %jd blocks", name, (intmax_t) n_told,
+                          (intmax_t) n, (intmax_t) blocks);
         json_object *o = json_object_new_object();
         json_set_str(o, "region", name);
         json_set_str(o, "start", json_str(wanted, "start"));
-        card_set_number(o, "ranges", n, 0, BAD_RANGES_MAX);
-        card_set_number(o, "blocks", blocks, 0, INT64_MAX);
+        card_set_number(o, "ranges", all ? n : -1, 0, INT64_MAX);
+        card_set_number(o, "blocks", all ? blocks : -1, 0, INT64_MAX);
         json_object_array_add(json_array(answer, "bad_blocks"), o);
 }
 
@@ -150,8 +182,8 @@ static void ask_scrub(struct ndctl_bus *bus, json_object *answer) {
         json_object_array_add(json_array(answer, "scrubs"), o);
 }
 
-/* How many of the modules it has. Its regions are a list of their own, with a wait of its own. */
-static size_t ask_bus(struct ndctl_bus *bus, json_object *nmems, json_object *regions, json_object *answer) {
+/* How many of the modules it has, and of the regions. Those are a list of their own, with a wait of its own. */
+static size_t ask_bus(struct ndctl_bus *bus, json_object *nmems, json_object *regions, json_object *answer, size_t *n_regions) {
         struct ndctl_region *region;
         struct ndctl_dimm *dimm;
         size_t n = 0;
@@ -169,6 +201,7 @@ static size_t ask_bus(struct ndctl_bus *bus, json_object *nmems, json_object *re
                         json_object *wanted = wanted_of(regions, ndctl_region_get_devname(region));
                         if (wanted)
                                 ask_region(region, wanted, answer);
+                        *n_regions += wanted != NULL;
                 }
         ask_scrub(bus, answer);
         return n;
@@ -178,7 +211,7 @@ void card_ask_nd(Library *l, json_object *question, json_object *answer) {
         json_object *nmems = json_array(question, "nmems"), *regions = json_array(question, "nd_regions");
         struct ndctl_ctx *ctx = NULL;
         struct ndctl_bus *bus;
-        size_t n = 0;
+        size_t n = 0, n_regions = 0;
 
         int r = library_ndctl(l, &ctx);
         if (r < 0) {
@@ -186,7 +219,9 @@ void card_ask_nd(Library *l, json_object *question, json_object *answer) {
                 return;
         }
         ndctl_bus_foreach(ctx, bus)
-                n += ask_bus(bus, nmems, regions, answer);
+                n += ask_bus(bus, nmems, regions, answer, &n_regions);
         if (n < json_len(nmems))
                 card_note(answer, "libndctl leaves %zu of %zu memory modules out", json_len(nmems) - n, json_len(nmems));
+        if (n > 0 && n_regions < json_len(regions))
+                card_note(answer, "libndctl leaves %zu of %zu regions of memory modules out", json_len(regions) - n_regions, json_len(regions));
 }

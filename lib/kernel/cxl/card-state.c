@@ -64,7 +64,7 @@ static const Field memdev_fields[] = {
 
 static const Field nmem_fields[] = {
         { "name", FIELD_TEXT }, { "id", FIELD_TEXT }, { "security", FIELD_TEXT }, { "activation", FIELD_TEXT }, { "dirty_shutdowns", FIELD_NUMBER },
-        { "health", FIELD_TEXT }, { "life_used_percent", FIELD_NUMBER }, { "spares_percent", FIELD_NUMBER },
+        { "smart", FIELD_TEXT }, { "health", FIELD_TEXT }, { "life_used_percent", FIELD_NUMBER }, { "spares_percent", FIELD_NUMBER },
         { "temperature_celsius", FIELD_NUMBER, .least = COLDEST }, { "trouble", FIELD_TEXT }, { 0 },
 };
 

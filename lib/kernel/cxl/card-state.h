@@ -17,9 +17,10 @@ int card_state_take(LibraryCall *call, uint64_t wait_usec, json_object **ret);
 /* One for which there was no time to ask. */
 json_object *card_state_unknown(const char *why);
 
-/* card-compare.c: tells in lines of what has changed between two of them that says something about the same cards: what got worse, and what the
- * card is now that it was not. Only what is known of both. Returns how much that is. */
-typedef void (*card_told_t)(void *userdata, const char *text);
+/* card-compare.c: tells in lines of what is not the same in two of them (NULL: nobody asked). What got worse, what the card is now that it was not, and
+ * what is known of one of them alone is `worse`; what merely differs is told with false. What neither of them knows is told where the card failed to
+ * answer, not where it does not offer it. Returns how much is worse; 0 is "the same, as far as it can be known". */
+typedef void (*card_told_t)(void *userdata, bool worse, const char *text);
 size_t card_state_compare(json_object *before, json_object *now, card_told_t tell, void *userdata);
 
 /* In whoever asked: of an answer (NULL: none) all that is in the tables of what there can be. A new reference. */

@@ -237,8 +237,7 @@ bool libraries_hear(Libraries *l, uint64_t wait_usec) {
         return all;
 }
 
-/* What libudev's udev_queue_get_queue_is_empty() looks at, and so what they wait for. */
-static bool udev_is_busy(void) {
+bool udev_is_busy(void) {
         return access("/run/udev/queue", F_OK) == 0;
 }
 

@@ -20,6 +20,9 @@ typedef struct Libraries Libraries;
  * started is silent. 0 or -ENOMEM. */
 int libraries_ask(json_object *gone, Libraries **ret);
 
+/* What libudev's udev_queue_get_queue_is_empty() looks at, and so what the libraries wait for. */
+bool udev_is_busy(void);
+
 /* Takes the answers that there are, and waits for the others for so long at most. True: nobody is waited for any more. */
 bool libraries_hear(Libraries *l, uint64_t wait_usec);
 
