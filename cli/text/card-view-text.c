@@ -54,8 +54,8 @@ static void print_slot(json_object *view) {
         for (size_t i = 0; i < json_len(memdevs); i++) {
                 json_object *m = json_at(memdevs, i);
                 printf("  %s: %s volatile, %s persistent, driver %s\n", json_str(m, "name") ?: "?",
-                       FORMAT_SIZE(json_u64(m, "ram_bytes")), FORMAT_SIZE(json_u64(m, "pmem_bytes")),
-                       json_str(m, "driver") ?: "none");
+                       json_get(m, "ram_bytes") ? FORMAT_SIZE(json_u64(m, "ram_bytes")) : "not known",
+                       json_get(m, "pmem_bytes") ? FORMAT_SIZE(json_u64(m, "pmem_bytes")) : "not known", json_str(m, "driver") ?: "none");
         }
 }
 

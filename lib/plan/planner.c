@@ -209,7 +209,7 @@ static int add_sanitize(Plan *p, const Scope *s, const Policy *policy) {
                 const Memdev *m = s->memdevs[i];
                 _cleanup_free_ char *serial = strf("0x%jx", (uintmax_t) m->serial);
                 r = add_sanitize_one(p, "memdev", m->name, serial, m->sanitizes || !m->erases ? "sanitize" : "secure-erase",
-                                     m->ram_size + m->pmem_size, m->pmem_size > 0);
+                                     m->ram_size + m->pmem_size, m->keeps_data);
         }
         for (size_t i = 0; policy->sanitize && i < s->n_nmems && r >= 0; i++)
                 if (!s->nmems[i]->memdev)

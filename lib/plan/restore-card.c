@@ -208,7 +208,11 @@ static bool is_persistent(const Plan *removal) {
                     json_has(args, "nd_region"))
                         return true;
         }
-        return !json_str(card, "memdev") || json_u64(card, "pmem_bytes") > 0;
+        return !json_str(card, "memdev") || !json_get(card, "pmem_bytes") || json_u64(card, "pmem_bytes") > 0;
+}
+
+static bool size_is_known(json_object *card) {
+        return json_get(card, "ram_bytes") && json_get(card, "pmem_bytes");
 }
 
 static uint64_t bytes_of(json_object *card) {
@@ -219,6 +223,7 @@ static void find_other_serial(Findings *f, const Plan *removal, json_object *car
         json_object *was = json_get(removal->doc, "card");
         const Slot *slot = f->s->slot;
         const char *why = is_persistent(removal) ? "what was taken down is on the card itself and on no other" :
+                          !size_is_known(was) || !size_is_known(card) ? "nobody knows whether it is of the same size" :
                           bytes_of(was) != bytes_of(card) ? "it is of another size" :
                           !f->request->policy->equal_card ? "equal cards are not accepted (equal_card is no)" : NULL;
 

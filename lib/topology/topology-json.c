@@ -291,8 +291,8 @@ static json_object *memdev_to_json(const Topology *t, const Memdev *m) {
         json_set_str(o, "slot", slot_name_of(t, m->bdf));
         json_set_str(o, "driver", m->driver);
         set_serial(o, m);
-        json_set_u64(o, "ram_bytes", m->ram_size);
-        json_set_u64(o, "pmem_bytes", m->pmem_size);
+        json_set(o, "ram_bytes", m->ram_known ? json_object_new_uint64(m->ram_size) : NULL);
+        json_set(o, "pmem_bytes", m->pmem_known ? json_object_new_uint64(m->pmem_size) : NULL);
         set_node(o, "node", m->node);
         return o;
 }

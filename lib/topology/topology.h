@@ -60,6 +60,8 @@ typedef struct Memdev {
         char *driver;          /* "cxl_mem" or NULL */
         uint64_t serial;       /* 0: it has none */
         uint64_t ram_size, pmem_size;
+        bool ram_known, pmem_known; /* their sizes: of one that is not, 0 says nothing */
+        bool keeps_data;       /* it has persistent memory, or nobody can say that it has none */
         bool sanitizes;        /* it can erase itself by Sanitize, */
         bool erases;           /* by Secure Erase */
         int node;

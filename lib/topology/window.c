@@ -99,7 +99,7 @@ static bool is_accounted_for(const Topology *t, const PciFunction *f) {
         const Memdev *m = memdev_of(t, f);
         uint64_t left;
 
-        if (!m || __builtin_add_overflow(m->ram_size, m->pmem_size, &left) || left == 0)
+        if (!m || !m->ram_known || !m->pmem_known || __builtin_add_overflow(m->ram_size, m->pmem_size, &left) || left == 0)
                 return false;
         for (size_t i = 0; i < t->n_decoders; i++) {
                 const Decoder *d = &t->decoders[i];

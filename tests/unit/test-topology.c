@@ -6,6 +6,7 @@
 #include <errno.h>
 #include <limits.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include "topology/topology.h"
 #include "test.h"
@@ -406,6 +407,34 @@ static void test_unreadable_array(void) {
         check_nothing_odd();
 }
 
+/* A card keeps what is on it unless it says that it has nothing to keep it on, and no memory module is made of it. */
+static void test_persistent(void) {
+        static const struct {
+                const char *size;       /* NULL: not there */
+                bool has_nmem, known, keeps_data;
+        } cases[] = {
+                { "0x0\n", false, true, false }, { "0x1000\n", false, true, true }, { NULL, false, false, true }, { "what\n", false, false, true },
+                { "0x0\n", true, true, true },
+        };
+        const char *path = CXL "/mem1/pmem/size";
+
+        for (size_t i = 0; i < ELEMENTSOF(cases); i++) {
+                (void) remove(path);
+                if (cases[i].size)
+                        put(path, cases[i].size);
+                if (cases[i].has_nmem) {
+                        test_make_folders(CXL "/mem1/pmem9");
+                        test_make_folders("/sys/bus/nd/devices/nmem9/cxl");
+                        CHECK_INT(symlink("../../../devices/pci0000:0c/0000:0c:00.0/0000:0d:00.0/mem1/pmem9", CXL "/pmem9"), 0);
+                        put("/sys/bus/nd/devices/nmem9/cxl/provider", "pmem9\n");
+                }
+                _cleanup_(topology_freep) Topology *t = load();
+                fprintf(stderr, "%s:\n", cases[i].size ?: "not there");
+                CHECK_INT(topology_memdev(t, "mem1")->pmem_known, cases[i].known);
+                CHECK_INT(topology_memdev(t, "mem1")->keeps_data, cases[i].keeps_data);
+        }
+}
+
 int main(void) {
         test_finders();
         test_endpoint_gone();
@@ -421,5 +450,6 @@ int main(void) {
         test_dax_without_ranges();
         test_dax_seed();
         test_unconfigured_region();
+        test_persistent();
         return EXIT_SUCCESS;
 }

@@ -68,12 +68,13 @@ static bool is_given(const Findings *f, const char *serial) {
 }
 
 /* Says which card, and not its number: that is to be read from the card, or from what `show` says of it. */
-static void find_not_given(Findings *f, const char *device, const char *serial) {
+static void find_not_given(Findings *f, const char *device, bool sure, const char *serial) {
         if (is_given(f, serial))
                 return;
         json_object *given = f->request->policy->sanitize_serials, *o;
 
-        o = finding(f, BLOCKER_WHICH_SERIAL, true, "%s has persistent data, which is erased only where its serial number is given", device);
+        o = finding(f, BLOCKER_WHICH_SERIAL, true, "%s %s persistent data, which is erased only where its serial number is given", device,
+                    sure ? "has" : "may have");
         json_set_str(o, "evidence", json_len(given) > 0 ? "other numbers were given" : "no serial number was given");
         finding_remedy(o, "safe-remove show %s  # says its serial number; then: safe-remove remove %s --sanitize=SERIAL", f->s->slot->word,
                        f->s->words);
@@ -115,13 +116,13 @@ void find_sanitize(Findings *f) {
         for (size_t i = 0; i < s->n_memdevs; i++) {
                 _cleanup_free_ char *serial = serial_of(s->memdevs[i]);
                 find_memdev(f, s->memdevs[i]);
-                if (s->memdevs[i]->pmem_size > 0)
-                        find_not_given(f, s->memdevs[i]->name, serial);
+                if (s->memdevs[i]->keeps_data)
+                        find_not_given(f, s->memdevs[i]->name, s->memdevs[i]->pmem_known, serial);
         }
         for (size_t i = 0; i < s->n_nmems; i++) {
                 find_nmem(f, s->nmems[i]);
                 if (!s->nmems[i]->memdev)
-                        find_not_given(f, s->nmems[i]->name, s->nmems[i]->id ?: "");
+                        find_not_given(f, s->nmems[i]->name, true, s->nmems[i]->id ?: "");
         }
         for (size_t i = 0; i < s->n_blocks; i++)
                 find_disk(f, s->blocks[i]);

@@ -88,8 +88,8 @@ static json_object *first_json(const Scope *s, const Slot *slot) {
         json_object *o = function_json(s, f);
         const Memdev *m = memdev_on(s, f);
         if (m) {
-                json_set_u64(o, "ram_bytes", m->ram_size);
-                json_set_u64(o, "pmem_bytes", m->pmem_size);
+                json_set(o, "ram_bytes", m->ram_known ? json_object_new_uint64(m->ram_size) : NULL);
+                json_set(o, "pmem_bytes", m->pmem_known ? json_object_new_uint64(m->pmem_size) : NULL);
         }
         return o;
 }

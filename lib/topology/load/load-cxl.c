@@ -25,6 +25,18 @@ static int read_optional_text(Topology *t, char **ret, const char *device, const
         return optional_textf(t, ret, DEVICES "/%s/%s", device, attribute);
 }
 
+/* Not there is not 0. */
+static int read_capacity(Topology *t, const Memdev *m, const char *attribute, uint64_t *ret, bool *ret_known) {
+        _cleanup_free_ char *text = NULL;
+
+        int r = read_optional_text(t, &text, m->name, attribute);
+        if (r < 0 || !text)
+                return r;
+        r = parse_u64(text, ret);
+        *ret_known = r >= 0;
+        return r < 0 ? odd_addf(t, r, DEVICES "/%s/%s", m->name, attribute) : 0;
+}
+
 static int read_node(Topology *t, Memdev *m) {
         _cleanup_free_ char *node = NULL;
 
@@ -52,9 +64,10 @@ static int read_memdev(Topology *t, Memdev *m) {
         if (r >= 0)
                 r = read_optional(t, &m->serial, m->name, "serial");
         if (r >= 0)
-                r = read_optional(t, &m->ram_size, m->name, "ram/size");
+                r = read_capacity(t, m, "ram/size", &m->ram_size, &m->ram_known);
         if (r >= 0)
-                r = read_optional(t, &m->pmem_size, m->name, "pmem/size");
+                r = read_capacity(t, m, "pmem/size", &m->pmem_size, &m->pmem_known);
+        m->keeps_data = !m->pmem_known || m->pmem_size > 0;
         if (r >= 0)
                 r = read_node(t, m);
         return r;

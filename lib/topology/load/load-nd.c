@@ -27,7 +27,13 @@ static int read_memdev(Topology *t, Nmem *n) {
         if (r < 0 || !path)
                 return is_gone(r) ? 0 : r;
         n->memdev = ancestor(path, 1);
-        return n->memdev ? 0 : -ENOMEM;
+        if (!n->memdev)
+                return -ENOMEM;
+        /* Whatever the card says of its size: somebody has made a memory module of it. */
+        for (size_t i = 0; i < t->n_memdevs; i++)
+                if (streq(t->memdevs[i].name, n->memdev))
+                        t->memdevs[i].keeps_data = true;
+        return 0;
 }
 
 /* CXL's `id` is the card's serial number in decimal; everywhere else we write it in hexadecimal. */
