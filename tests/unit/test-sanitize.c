@@ -1,12 +1,17 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* A card that erases itself: what it answers before and after is the test's (the link has ioctl() wrapped), on a recorded machine where
- * nothing does anything with what is written. What was written can be read afterwards. */
+/* A card that erases itself: what it answers before and after is the test's (the link has ioctl() wrapped, and for NVDIMMs the step's write and
+ * the kernel's log), on a recorded machine where nothing does anything with what is written. What was written can be read afterwards. */
+#include <fcntl.h>
 #include <linux/cxl_mem.h>
+#include <linux/ndctl.h>
 #include <stdarg.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
 
 #include "base/fileio.h"
+#include "kernel/cxl/nmem-overwrite.h"
+#include "kernel/log/kmsg-since.h"
+#include "kernel/log/kmsg.h"
 #include "step/step.h"
 #include "noted.h"
 #include "test.h"
@@ -15,6 +20,12 @@
 #define STATE MEMDEV "/security/state"
 #define COMMAND MEMDEV "/security/sanitize"
 #define NMEM "/sys/bus/nd/devices/nmem0/security"
+#define FROZEN "/sys/bus/nd/devices/nmem0/frozen"
+#define CONTROL "/sys/kernel/debug/dynamic_debug/control"
+#define SITE "drivers/nvdimm/security.c:460 [libnvdimm]__nvdimm_security_overwrite_query "
+#define HEAD "# filename:lineno [module]function flags format\n" SITE "=p \"overwrite failed\\012\"\n"
+#define TOLD HEAD SITE "=p \"overwrite completed\\012\"\n"
+#define NOT_TOLD HEAD SITE "=_ \"overwrite completed\\012\"\n"
 #define INDEX_AT 512
 
 enum {
@@ -46,6 +57,24 @@ static uint32_t labels_read(const struct cxl_send_command *c) {
         return 0;
 }
 
+static int nmem_labels(unsigned long request, void *arg) {
+        struct nd_cmd_get_config_size *size = arg;
+        struct nd_cmd_get_config_data_hdr *data = arg;
+
+        if (card->no_labels) {
+                errno = ENOTTY;
+                return -1;
+        }
+        if (request == ND_IOCTL_GET_CONFIG_SIZE) {
+                *size = (struct nd_cmd_get_config_size) { .config_size = LABELS, .max_xfer = 1024 };
+                return 0;
+        }
+        CHECK(data->in_offset + data->in_length <= LABELS && data->in_length <= 1024);
+        memcpy(data->out_buf, card->labels + data->in_offset, data->in_length);
+        data->status = 0;
+        return 0;
+}
+
 static bool was_told(void) {
         _cleanup_free_ char *text = NULL;
 
@@ -58,6 +87,8 @@ int __wrap_ioctl(int fd, unsigned long request, ...) {
         va_start(ap, request);
         void *arg = va_arg(ap, void *);
         va_end(ap);
+        if (request == ND_IOCTL_GET_CONFIG_SIZE || request == ND_IOCTL_GET_CONFIG_DATA)
+                return nmem_labels(request, arg);
         if (request != CXL_MEM_SEND_COMMAND)
                 return __real_ioctl(fd, request, arg);
 
@@ -257,7 +288,8 @@ static void test_labels(void) {
         _cleanup_(case_done) Case other = case_of("mem1", "sanitize", "0x1", true);
         labels_are("8000\n", 0, "NAMESPACE");
         CHECK_INT(apply(&other), 0);
-        check_erased(&other, "erased");
+        check_erased(&other, "no-index");
+        CHECK_INT(json_len(json_array(last_note(&other), "not_verified")), 2);
 
         _cleanup_(case_done) Case there = case_of("mem1", "sanitize", "0x1", true);
         labels_are("8192\n", 0, "NAMESPACE_INDEX");
@@ -336,16 +368,217 @@ static void test_too_long(void) {
         CHECK_INT(verify(&c), STEP_PARTLY_APPLIED);
 }
 
-/* The kernel does not say how an NVDIMM's ended, and that is said. */
-static void test_nvdimm(void) {
-        _cleanup_(case_done) Case c = case_of("nmem0", "overwrite", "8089-a2-1842-00002b", true);
+/* What the module and the kernel do with what is written to them. */
+static struct {
+        const char *log[4];             /* records, in the kernel's own words */
+        size_t n_read;
+        const char *after;              /* its security when a command was taken */
+        int overwrite, erase;           /* what the write of it returns */
+        bool deaf;                      /* nothing switches the message on */
+        char told[64];                  /* all commands, behind each other */
+} nmem;
 
+int __real_step_write(StepRun *run, const char *path, const char *value);
+int __wrap_step_write(StepRun *run, const char *path, const char *value);
+int __wrap_kmsg_mark(const char *text, KmsgMark *ret);
+int __wrap_kmsg_open_all(void);
+int __wrap_kmsg_next(int fd, KmsgRecord *ret);
+
+int __wrap_step_write(StepRun *run, const char *path, const char *value) {
+        if (streq(path, CONTROL) && !nmem.deaf) {
+                CHECK_STR(value, OVERWRITE_TELL);
+                test_put(CONTROL, TOLD);
+                return 0;
+        }
+        if (!streq(path, NMEM))
+                return __real_step_write(run, path, value);
+        strcat(strcat(nmem.told, value), ";");
+        int r = streq(value, "erase 0") ? nmem.erase : nmem.overwrite;
+        if (r >= 0)
+                test_put(NMEM, nmem.after);
+        return r < 0 ? step_fail(run, r, "%s", strerror(-r)) : 0;
+}
+
+int __wrap_kmsg_mark(const char *text, KmsgMark *ret) {
+        CHECK(strstr(text, "nmem0"));
+        *ret = (KmsgMark) { .sequence = 100 };
+        return 0;
+}
+
+int __wrap_kmsg_open_all(void) {
+        nmem.n_read = 0;
+        return open("/dev/null", O_RDONLY | O_CLOEXEC);
+}
+
+int __wrap_kmsg_next(int fd, KmsgRecord *ret) {
+        const char *text = nmem.n_read < ELEMENTSOF(nmem.log) ? nmem.log[nmem.n_read++] : NULL;
+
+        if (!text)
+                return 0;
+        CHECK_INT(kmsg_parse(text, strlen(text), ret), 0);
+        return 1;
+}
+
+#define COMPLETED "7,100,5000,-;nvdimm nmem0: overwrite completed\n SUBSYSTEM=nd\n DEVICE=+nd:nmem0\n"
+#define FAILED "7,101,5000,-;nvdimm nmem0: overwrite failed\n SUBSYSTEM=nd\n DEVICE=+nd:nmem0\n"
+
+static Case nmem_case(const char *method, const char *log) {
+        Case c = case_of("nmem0", method, "8089-a2-1842-00002b", true);
+
+        memset(&nmem, 0, sizeof(nmem));
+        nmem.log[0] = log;
+        nmem.after = "disabled\n";
+        test_put(NMEM, "disabled\n");
+        test_put(FROZEN, "0\n");
+        test_make_folders("/sys/kernel/debug/dynamic_debug");
+        test_put(CONTROL, TOLD);
+        return c;
+}
+
+static void check_unknown(Case *c, const char *why) {
+        CHECK_INT(apply(c), -EIO);
+        check_why(c, why);
+        CHECK_INT(verify(c), STEP_PARTLY_APPLIED);
+        CHECK(!json_str(last_note(c), "sanitized"));
+        CHECK_INT(json_len(c->run.lost), 0);
+}
+
+/* The kernel says it in its log alone, and what it says of this module counts, behind the command, the last of it. Idle is no answer. */
+static void test_nvdimm(void) {
+        static const struct {
+                const char *log[2], *after, *why;
+        } bad[] = {
+                { { NULL }, "disabled\n", "does not say how its overwrite ended" },
+                { { FAILED }, "disabled\n", "its overwrite failed" },
+                { { COMPLETED, FAILED }, "disabled\n", "its overwrite failed" },
+                { { "7,99,5000,-;nvdimm nmem0: overwrite completed\n DEVICE=+nd:nmem0\n" }, "disabled\n", "does not say how" },
+                { { "7,100,5000,-;nvdimm nmem1: overwrite completed\n DEVICE=+nd:nmem1\n" }, "disabled\n", "does not say how" },
+                { { "12,100,5000,-;nvdimm nmem0: overwrite completed\n" }, "disabled\n", "does not say how" },
+                { { COMPLETED }, "locked\n", "the security of nmem0 is locked" },
+        };
+        _cleanup_(case_done) Case good = nmem_case("overwrite", FAILED);
+
+        nmem.log[0] = "7,100,5000,-;nvdimm nmem0: overwrite failed\n DEVICE=+nd:nmem0\n";
+        nmem.log[1] = "7,101,5000,-;nvdimm nmem0: overwrite completed\n SUBSYSTEM=nd\n DEVICE=+nd:nmem0\n"; /* somebody had it done again */
+        CHECK_INT(check(&good), 0);
+        CHECK_INT(verify(&good), STEP_NOT_APPLIED);
+        CHECK_INT(apply(&good), 0);
+        CHECK_STR(nmem.told, "overwrite 0;");
+        check_erased(&good, "erased");
+        CHECK_INT(json_len(json_array(last_note(&good), "not_verified")), 1);
+        CHECK_INT(verify(&good), STEP_APPLIED);
+        CHECK_INT(json_len(good.run.lost), 1);
+
+        for (size_t i = 0; i < ELEMENTSOF(bad); i++) {
+                _cleanup_(case_done) Case c = nmem_case("overwrite", NULL);
+                memcpy(nmem.log, bad[i].log, sizeof(bad[i].log));
+                nmem.after = bad[i].after;
+                check_unknown(&c, bad[i].why);
+                CHECK_STR(nmem.told, "overwrite 0;");
+        }
+}
+
+/* Overwritten are the labels too. */
+static void test_nvdimm_labels(void) {
+        _cleanup_(case_done) Case there = nmem_case("overwrite", COMPLETED);
+        memcpy(card->labels + INDEX_AT, "NAMESPACE_INDEX", sizeof("NAMESPACE_INDEX"));
+        check_unknown(&there, "its labels are still there");
+
+        _cleanup_(case_done) Case other = nmem_case("overwrite", COMPLETED);
+        card->labels[7] = 1;
+        CHECK_INT(apply(&other), 0);
+        check_erased(&other, "no-index");
+        CHECK_INT(json_len(json_array(last_note(&other), "not_verified")), 2);
+
+        _cleanup_(case_done) Case unread = nmem_case("overwrite", COMPLETED);
+        card->no_labels = true;
+        CHECK_INT(apply(&unread), 0);
+        check_erased(&unread, "unknown");
+}
+
+/* Erase ends with its write, and needs nobody's log. */
+static void test_nvdimm_erase(void) {
+        _cleanup_(case_done) Case instead = nmem_case("overwrite", NULL), failed = nmem_case("overwrite", NULL);
+        Case alone;
+
+        nmem.overwrite = -ENOTTY;
+        memcpy(card->labels + INDEX_AT, "NAMESPACE_INDEX", sizeof("NAMESPACE_INDEX"));
+        CHECK_INT(apply(&instead), 0);
+        CHECK_STR(nmem.told, "overwrite 0;erase 0;");
+        check_erased(&instead, "kept");
+        CHECK_STR(json_str(last_note(&instead), "method"), "erase");
+        CHECK_INT(verify(&instead), STEP_APPLIED);
+
+        nmem.erase = -ENXIO;
+        CHECK_INT(apply(&failed), -ENXIO);
+        CHECK_INT(verify(&failed), STEP_PARTLY_APPLIED);
+        CHECK(!json_str(last_note(&failed), "sanitized"));
+
+        alone = nmem_case("erase", NULL);
+        CHECK(unlink(CONTROL) >= 0);
+        CHECK_INT(check(&alone), 0);
+        CHECK_INT(apply(&alone), 0);
+        check_erased(&alone, "erased");
+        case_done(&alone);
+}
+
+static void nmem_ends(void *userdata, uint64_t done, uint64_t of, const char *text) {
+        test_put(NMEM, "disabled\n");
+}
+
+/* The worker that began it has died: the place in the log is in its note. */
+static void test_nvdimm_goes_on(void) {
+        _cleanup_(case_done) Case c = nmem_case("overwrite", COMPLETED);
+        json_object *notes = json_object_new_array(), *note = json_object_new_object();
+
+        json_set_str(note, "began", "overwrite");
+        json_set_u64(note, "usec", 1);
+        json_set_u64(note, "log", 100);
+        json_object_array_add(notes, note);
+        CHECK_INT(keep_notes(&c.run, notes), 0);
+        json_object_put(notes);
+        test_put(NMEM, "overwrite\n");
+        c.run.progress = nmem_ends;
+        CHECK_INT(apply(&c), 0);
+        CHECK_STR(nmem.told, "");
+        check_erased(&c, "erased");
+}
+
+/* Where nobody could tell how it ended, it does not begin. */
+static void test_nvdimm_told(void) {
+        _cleanup_(case_done) Case c = nmem_case("overwrite", COMPLETED);
+        Case deaf, none, frozen, locked;
+
+        test_put(CONTROL, NOT_TOLD);
         CHECK_INT(check(&c), 0);
         CHECK_INT(apply(&c), 0);
-        check_written(NMEM, "overwrite 0");
-        check_erased(&c, "unknown");
-        CHECK_INT(json_len(json_array(last_note(&c), "not_verified")), 1);
-        CHECK_INT(verify(&c), STEP_APPLIED);
+        CHECK_INT(overwrite_is_told(), 1);
+
+        deaf = nmem_case("overwrite", COMPLETED);
+        nmem.deaf = true;
+        test_put(CONTROL, NOT_TOLD);
+        CHECK(apply(&deaf) < 0);
+        CHECK_STR(nmem.told, "");
+        CHECK_INT(verify(&deaf), STEP_NOT_APPLIED);
+        case_done(&deaf);
+
+        none = nmem_case("overwrite", COMPLETED);
+        test_put(CONTROL, HEAD);
+        check_refused(&none, -EOPNOTSUPP, "nobody could tell whether it was erased");
+        CHECK(unlink(CONTROL) >= 0);
+        check_refused(&none, -EOPNOTSUPP, "nobody could tell whether it was erased");
+        case_done(&none);
+
+        frozen = nmem_case("overwrite", COMPLETED);
+        test_put(FROZEN, "1\n");
+        check_refused(&frozen, -EBUSY, "is frozen");
+        case_done(&frozen);
+
+        locked = nmem_case("overwrite", COMPLETED);
+        test_put(NMEM, "unlocked\n");
+        check_refused(&locked, -EBUSY, "has a passphrase");
+        CHECK_STR(nmem.told, "");
+        case_done(&locked);
 }
 
 /* What has the name by now is another module: nothing is written to it. */
@@ -353,6 +586,7 @@ static void test_other_nvdimm(void) {
         _cleanup_(case_done) Case c = case_of("nmem0", "overwrite", "8089-a2-1842-00002c", true);
 
         test_put(NMEM, "disabled\n");
+        test_put(CONTROL, TOLD);
         CHECK_INT(check(&c), -ESTALE);
         CHECK_INT(apply(&c), -ESTALE);
         check_why(&c, "the id of nmem0 is 8089-a2-1842-00002b");
@@ -373,6 +607,10 @@ int main(void) {
         test_done_again();
         test_too_long();
         test_nvdimm();
+        test_nvdimm_labels();
+        test_nvdimm_erase();
+        test_nvdimm_goes_on();
+        test_nvdimm_told();
         test_other_nvdimm();
         return EXIT_SUCCESS;
 }

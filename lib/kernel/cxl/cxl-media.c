@@ -2,9 +2,11 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/cxl_mem.h>
+#include <linux/ndctl.h>
 #include <sys/ioctl.h>
 
 #include "base/clock.h"
+#include "base/parse.h"
 #include "kernel/cxl/cxl-media.h"
 #include "kernel/process/apart.h"
 #include "kernel/sysfs/attr.h"
@@ -80,9 +82,12 @@ int cxl_media_serve(const char *memdev) {
 }
 
 typedef struct Labels {
-        const char *memdev;
-        uint64_t bytes;
-        size_t chunk;
+        const char *device;
+        int (*open)(const char *device);
+        int (*measure)(int fd, struct Labels *l);       /* fills in what is below */
+        int (*read)(int fd, uint32_t at, uint32_t n, uint8_t *out);
+        uint64_t bytes;         /* 0: it keeps none */
+        uint64_t transfer;      /* it gives so many of them at once */
 } Labels;
 
 static bool has_index(const uint8_t *chunk, size_t n) {
@@ -92,20 +97,18 @@ static bool has_index(const uint8_t *chunk, size_t n) {
         return false;
 }
 
-static int labels_apart(void *data, char **ret_text) {
-        const Labels *l = data;
+static int look_at(int fd, const Labels *l) {
         uint8_t chunk[CHUNK_MAX], first = 0;
+        size_t size = (size_t) (l->transfer < CHUNK_MAX ? l->transfer : CHUNK_MAX) & ~(size_t) (INDEX_ALIGN - 1);
         bool blank = true;
 
-        _cleanup_close_ int fd = open_memdev(l->memdev);
-        if (fd < 0)
-                return fd;
-        for (uint64_t at = 0; at < l->bytes; at += l->chunk) {
-                size_t n = l->bytes - at < l->chunk ? (size_t) (l->bytes - at) : l->chunk;
-                const uint32_t where[2] = { (uint32_t) at, (uint32_t) n };
+        if (l->bytes > UINT32_MAX || size == 0)
+                return -ERANGE;
+        for (uint64_t at = 0; at < l->bytes; at += size) {
+                size_t n = l->bytes - at < size ? (size_t) (l->bytes - at) : size;
 
-                int r = send_command(fd, CXL_MEM_COMMAND_ID_GET_LSA, where, sizeof(where), chunk, n);
-                if (r != RC_SUCCESS)
+                int r = l->read(fd, (uint32_t) at, (uint32_t) n, chunk);
+                if (r != 0)
                         return r < 0 ? r : -EIO;
                 if (has_index(chunk, n))
                         return CXL_LABELS_THERE;
@@ -113,27 +116,88 @@ static int labels_apart(void *data, char **ret_text) {
                 for (size_t i = 0; i < n && blank; i++)
                         blank = chunk[i] == first;
         }
-        return blank ? CXL_LABELS_BLANK : CXL_LABELS_NO_INDEX;
+        return l->bytes == 0 ? CXL_LABELS_NO_AREA : blank ? CXL_LABELS_BLANK : CXL_LABELS_NO_INDEX;
+}
+
+static int labels_apart(void *data, char **ret_text) {
+        Labels *l = data;
+
+        _cleanup_close_ int fd = l->open(l->device);
+        int r = fd < 0 ? fd : l->measure(fd, l);
+        if (r >= 0)
+                *ret_text = strf("%ju", (uintmax_t) l->bytes);
+        return r < 0 ? r : look_at(fd, l);
+}
+
+static int labels_look(Labels *l, uint64_t *ret_bytes) {
+        const ApartOptions options = { .timeout_usec = LABELS_USEC };
+        _cleanup_free_ char *text = NULL;
+        uint64_t bytes;
+
+        int r = run_apart(labels_apart, l, &options, &text);
+        if (r < 0)
+                return r;
+        if (!text || parse_u64(text, &bytes) < 0)
+                return -EIO;
+        *ret_bytes = bytes;
+        return r;
+}
+
+static int memdev_measure(int fd, Labels *l) {
+        return attr_read_u64f(&l->transfer, DEVICES "/%s/payload_max", l->device);
+}
+
+static int memdev_read(int fd, uint32_t at, uint32_t n, uint8_t *out) {
+        const uint32_t where[2] = { at, n };
+
+        return send_command(fd, CXL_MEM_COMMAND_ID_GET_LSA, where, sizeof(where), out, n);
 }
 
 int cxl_labels_look(const char *memdev, uint64_t *ret_bytes) {
-        const ApartOptions options = { .timeout_usec = LABELS_USEC };
-        uint64_t bytes = 0, payload = 0;
+        Labels l = { .device = memdev, .open = open_memdev, .measure = memdev_measure, .read = memdev_read };
 
-        int r = attr_read_u64f(&bytes, DEVICES "/%s/label_storage_size", memdev);
-        if (r == -ENOENT || (r >= 0 && bytes == 0)) {
+        int r = attr_read_u64f(&l.bytes, DEVICES "/%s/label_storage_size", memdev);
+        if (r == -ENOENT || (r >= 0 && l.bytes == 0)) {
                 *ret_bytes = 0;
                 return CXL_LABELS_NO_AREA;
         }
-        if (r >= 0)
-                r = attr_read_u64f(&payload, DEVICES "/%s/payload_max", memdev);
-        if (r >= 0 && (bytes > UINT32_MAX || payload < INDEX_ALIGN))
-                r = -ERANGE;
-        if (r < 0)
-                return r;
-        Labels l = { .memdev = memdev, .bytes = bytes, .chunk = (payload < CHUNK_MAX ? payload : CHUNK_MAX) & ~(uint64_t) (INDEX_ALIGN - 1) };
-        r = run_apart(labels_apart, &l, &options, NULL);
-        if (r >= 0)
-                *ret_bytes = bytes;
-        return r;
+        return r < 0 ? r : labels_look(&l, ret_bytes);
+}
+
+static int open_nmem(const char *nmem) {
+        _cleanup_free_ char *path = strf("/dev/%s", nmem);
+
+        int fd = path ? open(path, O_RDWR | O_CLOEXEC | O_NOCTTY) : -ENOMEM;
+        return path && fd < 0 ? -errno : fd;
+}
+
+static int nmem_measure(int fd, Labels *l) {
+        struct nd_cmd_get_config_size c = { 0 };
+
+        if (ioctl(fd, ND_IOCTL_GET_CONFIG_SIZE, &c) < 0)
+                return -errno;
+        if (c.status != 0)
+                return -EIO;
+        l->bytes = c.config_size;
+        l->transfer = c.max_xfer;
+        return 0;
+}
+
+static int nmem_read(int fd, uint32_t at, uint32_t n, uint8_t *out) {
+        _cleanup_free_ struct nd_cmd_get_config_data_hdr *c = calloc(1, sizeof(*c) + n);
+
+        if (!c)
+                return -ENOMEM;
+        c->in_offset = at;
+        c->in_length = n;
+        if (ioctl(fd, ND_IOCTL_GET_CONFIG_DATA, c) < 0)
+                return -errno;
+        memcpy(out, c->out_buf, n);
+        return c->status == 0 ? 0 : -EIO;
+}
+
+int nmem_labels_look(const char *nmem, uint64_t *ret_bytes) {
+        Labels l = { .device = nmem, .open = open_nmem, .measure = nmem_measure, .read = nmem_read };
+
+        return labels_look(&l, ret_bytes);
 }

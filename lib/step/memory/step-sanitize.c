@@ -4,9 +4,10 @@
  * behind it keeps the light from saying safe.
  *
  * Sanitize and overwrite go on in the background, for hours on a large card. The kernel says that they go on and notifies whoever polls
- * (drivers/cxl/pci.c:cxl_mbox_sanitize_work, drivers/nvdimm/security.c), and nothing of how they ended: the card itself is asked for that. So a
- * worker that takes up for another one waits where the card is still at it. Where it is idle and nobody wrote down how it ended, it is told
- * to do it again: nobody else could say whether it came to its end. */
+ * (drivers/cxl/pci.c:cxl_mbox_sanitize_work, drivers/nvdimm/security.c), and nothing of how they ended: a CXL card itself is asked for that, and
+ * of an NVDIMM there is a line in the kernel's log (kernel/cxl/nmem-overwrite.h). Where neither says that it is done, it is not. Erase is done when
+ * its write returns, and that says how. So a worker that takes up for another one waits where the card is still at it. Where it is idle and
+ * nobody wrote down how it ended, it is told to do it again: nobody else could say whether it came to its end. */
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
@@ -14,6 +15,8 @@
 #include "base/clock.h"
 #include "kernel/cxl/card-serial.h"
 #include "kernel/cxl/cxl-media.h"
+#include "kernel/cxl/nmem-overwrite.h"
+#include "kernel/log/kmsg-since.h"
 #include "kernel/sysfs/attr.h"
 #include "step/step.h"
 
@@ -31,13 +34,15 @@ typedef struct Way {
         const char *busy;       /* what it reads then */
         const char *attribute, *value;
         const char *instead;    /* the method for a device that has no such command, or NULL */
+        bool keeps_labels;      /* it is about the data alone */
+        bool goes_on;           /* the write returns when it has begun */
 } Way;
 
 static const Way ways[] = {
-        { "sanitize", "memdev", "/sys/bus/cxl/devices", "security/state", "sanitize", "security/sanitize", "1", NULL },
-        { "secure-erase", "memdev", "/sys/bus/cxl/devices", "security/state", "sanitize", "security/erase", "1", NULL },
-        { "overwrite", "nmem", "/sys/bus/nd/devices", "security", "overwrite", "security", "overwrite 0", "erase" },
-        { "erase", "nmem", "/sys/bus/nd/devices", "security", "overwrite", "security", "erase 0", NULL },
+        { "sanitize", "memdev", "/sys/bus/cxl/devices", "security/state", "sanitize", "security/sanitize", "1", NULL, false, true },
+        { "secure-erase", "memdev", "/sys/bus/cxl/devices", "security/state", "sanitize", "security/erase", "1", NULL, true, false },
+        { "overwrite", "nmem", "/sys/bus/nd/devices", "security", "overwrite", "security", "overwrite 0", "erase", false, true },
+        { "erase", "nmem", "/sys/bus/nd/devices", "security", "overwrite", "security", "erase 0", NULL, true, false },
 };
 
 static const Way *way_of(const char *method) {
@@ -67,7 +72,8 @@ static void sanitize_describe(json_object *args, char **ret_does, char **ret_und
                 return;
         *ret_does = strf("write %s to %s%s%s%s, which erases the card; wait while %s reads %s%s", way->value, path, instead ? " (or " : "",
                          instead ? instead->value : "", instead ? " if it has no such command)" : "", state, way->busy,
-                         is_cxl(args) ? ", and ask the card whether it is done" : "");
+                         is_cxl(args) ? ", and ask the card whether it is done" :
+                         way->goes_on ? ", and look in the kernel's log how it ended (dynamic_debug is told to say so: " OVERWRITE_TELL ")" : "");
 }
 
 /* The note that has the key, of this step; NULL: there is none. */
@@ -110,17 +116,26 @@ static int cxl_check(json_object *args, StepRun *run) {
                                       memdev, strerror(-r));
 }
 
-/* A name may be another module's by now. */
-static int nmem_check(json_object *args, StepRun *run) {
+/* A name may be another module's by now. The kernel refuses one without its driver, and one whose security is frozen, which firmware likes to do
+ * (drivers/nvdimm/security.c:security_overwrite, check_security_state). */
+static int nmem_check(const Way *way, json_object *args, StepRun *run) {
         const char *nmem = json_str(args, "nmem"), *planned = json_str(args, "serial");
         _cleanup_free_ char *id = NULL;
+        uint64_t frozen = 0;
 
         int r = nmem_id(nmem, &id);
         if (r < 0)
                 return step_fail(run, r, "the id of %s cannot be read: %s", nmem, strerror(-r));
         if (!id || !*id || !streq_ptr(id, planned))
                 return step_fail(run, -ESTALE, "the id of %s is %s, the plan was made for %s", nmem, id ?: "not known", planned ?: "none");
-        return 0;
+        r = attr_read_u64f(&frozen, "/sys/bus/nd/devices/%s/frozen", nmem); /* since Linux 5.4 */
+        if (r < 0 && r != -ENOENT)
+                return step_fail(run, r, "whether the security of %s is frozen cannot be read: %s", nmem, strerror(-r));
+        if (frozen != 0)
+                return step_fail(run, -EBUSY, "the security of %s is frozen until the machine is started anew, and it cannot be erased", nmem);
+        r = way->goes_on ? overwrite_is_told() : 0;
+        return r >= 0 ? 0 : step_fail(run, r, "this kernel does not say how an overwrite of %s ends (%s), so nobody could tell whether it was erased",
+                                      nmem, strerror(-r));
 }
 
 static int sanitize_check(json_object *args, StepRun *run) {
@@ -139,7 +154,7 @@ static int sanitize_check(json_object *args, StepRun *run) {
         if (!streq(state, "disabled"))
                 return step_fail(run, -EBUSY, "%s has a passphrase (its security is %s), and cannot be erased before that is taken off: "
                                  "ndctl disable-passphrase", device_of(args), state);
-        return is_cxl(args) ? cxl_check(args, run) : nmem_check(args, run);
+        return is_cxl(args) ? cxl_check(args, run) : nmem_check(way, args, run);
 }
 
 static int read_word(int fd, char *ret, size_t size) {
@@ -182,15 +197,41 @@ static int wait_idle(const Way *way, json_object *args, StepRun *run) {
         }
 }
 
+/* From here on the kernel says how an overwrite ends, and *ret is the place in its log behind which it will. */
+static int listen(json_object *args, StepRun *run, KmsgMark *ret) {
+        const char *control = overwrite_control();
+        _cleanup_free_ char *text = strf("safe-remove: %s is told to erase itself", device_of(args));
+
+        int r = overwrite_is_told();
+        if (r == 0 && control) {
+                r = step_write(run, control, OVERWRITE_TELL);
+                if (r < 0)
+                        return r;
+                r = overwrite_is_told();
+        }
+        if (r <= 0)
+                return step_fail(run, r < 0 ? r : -EIO, "the kernel cannot be told to say how an overwrite of %s ends: %s", device_of(args),
+                                 r < 0 ? strerror(-r) : control);
+        r = text ? kmsg_mark(text, ret) : -ENOMEM;
+        return r >= 0 ? 0 : step_fail(run, r, "the kernel's log cannot be read: %s", strerror(-r));
+}
+
 /* Has the card erase itself, unless it is at it; *ret is the way that it took. Written down first, and by then it counts: a command that
  * failed may have begun all the same. */
 static int begin(const Way *way, json_object *args, StepRun *run, const Way **ret) {
         _cleanup_free_ char *path = path_of(way, args, way->attribute);
-        json_object *note = json_object_new_object();
+        bool listens = !is_cxl(args) && way->goes_on;
+        KmsgMark mark = { 0 };
 
+        int r = listens ? listen(args, run, &mark) : 0;
+        if (r < 0)
+                return r;
+        json_object *note = json_object_new_object();
         json_set_str(note, "began", way->method);
         json_set_u64(note, "usec", now_wall());
-        int r = step_note(run, note);
+        if (listens)
+                json_set_u64(note, "log", mark.sequence);
+        r = step_note(run, note);
         if (r < 0)
                 return r;
         *ret = way;
@@ -214,40 +255,35 @@ static void said(json_object *note, const char *key, const char *format, ...) {
         json_append_str(json_array(note, key), text);
 }
 
-/* -EIO: they are still there, which Sanitize does not leave; Secure Erase may. */
+/* -EIO: they are still there, which only the commands that are about the data alone leave. What has no index of namespaces is nothing that anybody
+ * knows, and not nothing. */
 static int look_at_labels(const Way *way, json_object *args, StepRun *run, json_object *note) {
         static const char *const words[] = {
-                [CXL_LABELS_NO_AREA] = "none", [CXL_LABELS_BLANK] = "erased", [CXL_LABELS_NO_INDEX] = "erased", [CXL_LABELS_THERE] = "kept",
+                [CXL_LABELS_NO_AREA] = "none", [CXL_LABELS_BLANK] = "erased", [CXL_LABELS_NO_INDEX] = "no-index", [CXL_LABELS_THERE] = "kept",
         };
-        const char *memdev = json_str(args, "memdev");
+        const char *device = device_of(args);
         uint64_t bytes = 0;
 
-        int r = cxl_labels_look(memdev, &bytes);
+        int r = is_cxl(args) ? cxl_labels_look(device, &bytes) : nmem_labels_look(device, &bytes);
         json_set_str(note, "labels", r < 0 ? "unknown" : words[r]);
         if (r < 0)
                 said(note, "not_verified", "its labels could not be read: %s", strerror(-r));
         if (r == CXL_LABELS_BLANK)
                 said(note, "verified", "its %ju bytes of labels read as one byte throughout", (uintmax_t) bytes);
         if (r == CXL_LABELS_NO_INDEX)
-                said(note, "verified", "its %ju bytes of labels have no index of namespaces in them", (uintmax_t) bytes);
+                said(note, "not_verified", "there is something in its %ju bytes of labels, though no index of namespaces", (uintmax_t) bytes);
         if (r != CXL_LABELS_THERE)
                 return 0;
-        if (streq(way->method, "sanitize"))
-                return step_fail(run, -EIO, "%s says that it is done, and its labels are still there", memdev);
+        if (!way->keeps_labels)
+                return step_fail(run, -EIO, "%s says that it is done, and its labels are still there", device);
         said(note, "not_verified", "its labels are still there: this command is about the data alone");
         return 0;
 }
 
-/* What can be seen of the end. */
-static int look_at_end(const Way *way, json_object *args, StepRun *run, json_object *note) {
+static int cxl_look_at_end(json_object *args, StepRun *run, json_object *note) {
         const char *device = device_of(args);
 
         said(note, "verified", "the kernel took the command, and %s is idle again", device);
-        if (!is_cxl(args)) {
-                json_set_str(note, "labels", "unknown");
-                said(note, "not_verified", "the kernel does not tell how it ended, and the labels were not read");
-                return 0;
-        }
         int r = cxl_media_serve(device);
         if (r < 0)
                 return step_fail(run, r, "%s does not say any more whether its media serve: %s", device, strerror(-r));
@@ -255,7 +291,34 @@ static int look_at_end(const Way *way, json_object *args, StepRun *run, json_obj
                 return step_fail(run, -EIO, "%s has not erased itself: its media are still disabled", device);
         said(note, "verified", "the media of %s serve, which they do only after a success", device);
         said(note, "not_verified", "its memory was not read: nothing decodes it any more");
-        return look_at_labels(way, args, run, note);
+        return 0;
+}
+
+/* Idle it is after a failure as well. */
+static int nmem_look_at_end(const Way *way, json_object *args, StepRun *run, json_object *note) {
+        const char *device = device_of(args);
+        _cleanup_free_ char *state = NULL;
+
+        int r = is_busy(way, args, run, &state);
+        if (r < 0)
+                return r;
+        if (!streq(state, "disabled"))
+                return step_fail(run, -EIO, "the security of %s is %s behind its erasure, and nobody knows whether it was erased", device, state);
+        r = way->goes_on ? overwrite_ended(device, json_u64(noted(run, "began"), "log")) : 1;
+        if (r <= 0)
+                return step_fail(run, -EIO, "%s is idle again and is not known to be erased: the kernel's log %s", device,
+                                 r == 0 ? "says that its overwrite failed" : "does not say how its overwrite ended");
+        said(note, "verified", way->goes_on ? "the kernel's log says that the overwrite of %s was completed" :
+                                              "the command of %s came back without an error, which is the module's own answer", device);
+        said(note, "not_verified", "its memory was not read: no namespace is on it any more");
+        return 0;
+}
+
+/* What can be seen of the end. */
+static int look_at_end(const Way *way, json_object *args, StepRun *run, json_object *note) {
+        int r = is_cxl(args) ? cxl_look_at_end(args, run, note) : nmem_look_at_end(way, args, run, note);
+
+        return r < 0 ? r : look_at_labels(way, args, run, note);
 }
 
 static int finish(const Way *way, json_object *args, StepRun *run) {
