@@ -39,6 +39,20 @@ static bool is_card_controller(json_object *scope, const KernelUser *u) {
         return gone && json_len(blocks) > 0;
 }
 
+/* Of a memory module, which is called as the module in it. */
+static bool is_socket(json_object *scope) {
+        return !json_str(scope, "port") && !json_str(scope, "address") && startswith(json_str(scope, "slot") ?: "", "nmem");
+}
+
+/* Work that cannot be followed to a device may be that of any memory card. */
+static bool is_work_of(json_object *scope, const KernelUser *u) {
+        if (u->kind != KERNEL_USER_WORK)
+                return false;
+        if (!u->on)
+                return is_socket(scope) || json_len(json_array(scope, "memdevs")) > 0;
+        return is_socket(scope) && streq_ptr(startswith(u->on, "/sys/bus/nd/devices/"), json_str(scope, "slot"));
+}
+
 /* What the card does by itself. */
 static bool is_card_itself(json_object *scope, const KernelUser *u) {
         json_object *functions = json_array(scope, "functions");
@@ -82,6 +96,8 @@ static bool is_of_card(json_object *scope, const KernelUser *u) {
 
         if (u->kind == KERNEL_USER_POOL)
                 return may_be_pool_of(blocks, u);
+        if (is_work_of(scope, u))
+                return true;
         /* What cannot be followed to a device has not said no. */
         if ((!u->on && u->dev == 0) || is_lost_link(u))
                 return json_len(blocks) > 0;
@@ -94,7 +110,7 @@ static bool is_of_card(json_object *scope, const KernelUser *u) {
 static int ask(json_object *scope, char **ret_answer) {
         _cleanup_kernel_users_ KernelUsers users = { 0 };
 
-        if (json_len(json_array(scope, "block_devices")) == 0 && json_len(json_array(scope, "functions")) == 0)
+        if (json_len(json_array(scope, "block_devices")) == 0 && json_len(json_array(scope, "functions")) == 0 && !is_socket(scope))
                 return 1;
         int r = kernel_users_read(&users);
         if (r < 0)

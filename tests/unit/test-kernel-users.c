@@ -176,6 +176,12 @@ static void test_work(void) {
         test_remove_tree(MEMDEV "/security/state");
         test_make_folders(MEMDEV "/security/state"); /* a folder is nothing to read */
         check_user(KERNEL_USER_WORK, "work of its own, which cannot be read", MEMDEV, "cat " MEMDEV "/security/state  # it has to be readable");
+        test_remove_tree(MEMDEV "/security/state");
+        CHECK(mkfifo(MEMDEV "/security/state", 0600) >= 0); /* this read has no end */
+        check_user(KERNEL_USER_WORK, "work of its own, which cannot be read", MEMDEV, "cat " MEMDEV "/security/state  # it has to be readable");
+        put(MEMDEV "/firmware/mem1/status", "transferring\n"); /* nobody has to wait for the state to know */
+        check_user(KERNEL_USER_WORK, "a firmware update (transferring)", MEMDEV,
+                   "until grep -qx idle " MEMDEV "/firmware/mem1/status; do sleep 5; done  # it returns when that is done");
         test_remove_tree(MEMDEV);
         check_nobody();
 }

@@ -464,7 +464,16 @@ static void test_link(void) {
         put(NAMESPACE "/device_path", "/dev/pmem1\n");
 }
 
-/* A use outlives the device, by its name; another device's that has the name by now is none of the card's. */
+/* Whether nobody has what is in a module's socket, which has neither port nor functions. */
+static void check_socket(const char *slot, int want) {
+        _cleanup_json_ json_object *socket = json_object_new_object();
+        _cleanup_free_ char *answer = NULL;
+
+        json_set_str(socket, "slot", slot);
+        CHECK_INT(probe_kernel_users.ask(socket, &answer), want);
+        CHECK(want || strstr(answer, "a firmware activation that is armed"));
+}
+
 /* New firmware for a card that stays is none of this one's; its own keeps the power on. */
 static void test_work(void) {
         json_object *functions = json_object_new_array();
@@ -481,8 +490,15 @@ static void test_work(void) {
         put("/sys/bus/cxl/devices/mem1/security/state", "disabled\n");
         check_yes("kernel-users");
         json_set(scope, "functions", json_object_new_array());
+        test_make_folders("/sys/bus/nd/devices/nmem7/firmware");
+        put("/sys/bus/nd/devices/nmem7/firmware/activate", "armed\n");
+        check_yes("kernel-users");
+        check_socket("nmem8", 1);
+        check_socket("nmem7", 0);
+        test_remove_tree("/sys/bus/nd/devices/nmem7");
 }
 
+/* A use outlives the device, by its name; another device's that has the name by now is none of the card's. */
 static void test_kernel_users(void) {
         check_yes("kernel-users");
         test_make_folders(NAMESPACE);

@@ -212,6 +212,12 @@ static void test_refuses(void) {
         test_put("/sys/bus/cxl/devices/decoder3.0/region", "region0\n");
         check_refused(&c, -EBUSY, "belongs to a region");
         test_put("/sys/bus/cxl/devices/decoder3.0/region", "\n");
+        test_make_folders(MEMDEV "/firmware/mem1");
+        test_put(MEMDEV "/firmware/mem1/status", "transferring\n");
+        check_refused(&c, -EBUSY, "mem1 is busy with a firmware update (transferring)");
+        CHECK_INT(step_disable_memdev_ops.apply(c.args, &c.run), -EBUSY);
+        CHECK(c.run.remedy && strstr(c.run.remedy, "until grep -qx idle " MEMDEV "/firmware/mem1/status"));
+        test_remove_tree(MEMDEV "/firmware");
         card->no_partitions = card->no_labels = card->no_health = true;
         check_refused(&c, -EOPNOTSUPP, "nobody could tell whether it was erased");
         card->no_partitions = false;

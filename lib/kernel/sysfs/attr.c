@@ -4,6 +4,7 @@
 
 #include "base/fileio.h"
 #include "base/parse.h"
+#include "kernel/process/apart.h"
 #include "kernel/sysfs/attr.h"
 
 int attr_read(const char *path, char **ret) {
@@ -21,6 +22,22 @@ int attr_read(const char *path, char **ret) {
 
         *ret = TAKE_PTR(text);
         return 0;
+}
+
+/* apart_work_t */
+static int read_apart(void *data, char **ret_text) {
+        return attr_read(data, ret_text);
+}
+
+int attr_read_within(const char *path, uint64_t timeout_usec, char **ret) {
+        const ApartOptions options = { .interruptible = true, .flat = strlen(path) + 1, .timeout_usec = timeout_usec };
+        _cleanup_free_ char *text = NULL;
+
+        int r = run_apart(read_apart, (void *) path, &options, &text);
+        if (r < 0)
+                return r;
+        *ret = text ? TAKE_PTR(text) : strdup("");
+        return *ret ? 0 : -ENOMEM;
 }
 
 int attr_read_word_at(int dirfd, const char *name, char *ret, size_t size) {

@@ -9,6 +9,9 @@ int attr_read(const char *path, char **ret);
 int attr_readf(char **ret, const char *format, ...) _printf_(2, 3);
 int attr_read_u64f(uint64_t *ret, const char *format, ...) _printf_(2, 3); /* decimal or 0x */
 
+/* The same in a process of its own, which may be left behind: -ETIME or -EINPROGRESS where the kernel has not answered in that time. */
+int attr_read_within(const char *path, uint64_t timeout_usec, char **ret);
+
 /* The same of one that is a word or two, for whoever reads very many: one read into memory of the caller's, -EBADMSG for a longer text. */
 int attr_read_word_at(int dirfd, const char *name, char *ret, size_t size);
 

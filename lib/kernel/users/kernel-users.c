@@ -1,12 +1,17 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include <sys/sysmacros.h>
 
+#include "base/clock.h"
 #include "kernel/pci/device-places.h"
 #include "kernel/process/command.h"
 #include "kernel/sysfs/attr.h"
 #include "kernel/users/kernel-users.h"
 
 #define CONFIG "/sys/kernel/config"
+
+/* The kernel sends a card one command at a time, and shows its state between two of them (drivers/cxl/core/memdev.c:security_state_show). Each takes
+ * 2 s at most (drivers/cxl/pci.c:CXL_MAILBOX_TIMEOUT_MS). */
+#define WAIT_USEC (3 * USEC_PER_SEC)
 
 static const char *const kernel_user_kind_table[_KERNEL_USER_KIND_MAX] = {
         [KERNEL_USER_TARGET] = "target",
@@ -350,6 +355,7 @@ static const struct Place {
         bool folder;            /* the pattern leads to a folder or link, not to an attribute */
         KernelUserKind kind;
         const char *module, *root;
+        bool waits;             /* for whatever the device is at: read with a deadline */
 } places[] = {
         { CONFIG "/target/core/*/*/info", read_lio, false, KERNEL_USER_TARGET, "target_core_mod", CONFIG "/target" },
         { CONFIG "/nvmet/subsystems/*/namespaces/*/device_path", read_nvmet, false, KERNEL_USER_TARGET, "nvmet", CONFIG "/nvmet" },
@@ -368,9 +374,9 @@ static const struct Place {
         { "/sys/module/pstore_blk/parameters/blkdev", read_log, false, KERNEL_USER_LOG, NULL, NULL },
         { CONFIG "/nvmet/subsystems/*/namespaces/*/p2pmem", read_lent, false, KERNEL_USER_DEVICE, NULL, NULL },
         { "/sys/bus/cxl/devices/mem*/firmware/*/status", read_upload, false, KERNEL_USER_WORK, NULL, NULL },
-        { "/sys/bus/cxl/devices/mem*/security/state", read_erasure, false, KERNEL_USER_WORK, NULL, NULL },
+        { "/sys/bus/cxl/devices/mem*/security/state", read_erasure, false, KERNEL_USER_WORK, NULL, NULL, true },
         { "/sys/bus/nd/devices/nmem*/security", read_erasure, false, KERNEL_USER_WORK, NULL, NULL },
-        { "/sys/bus/nd/devices/nmem*/firmware/activate", read_activation, false, KERNEL_USER_WORK, NULL, NULL },
+        { "/sys/bus/nd/devices/nmem*/firmware/activate", read_activation, false, KERNEL_USER_WORK, NULL, NULL, true },
         { "/proc/spl/kstat/zfs/*/state", read_pool, false, KERNEL_USER_POOL, "zfs", "/proc/spl/kstat/zfs" },
 };
 
@@ -387,13 +393,25 @@ typedef struct Reading {
         const struct Place *place;
 } Reading;
 
+/* New firmware comes by commands that take longer, and would keep this one's answer waiting. */
+static bool has_work(const KernelUsers *l, const char *path) {
+        _cleanup_free_ char *on = device_folder(path);
+
+        for (size_t i = 0; i < l->n_items; i++)
+                if (l->items[i].kind == KERNEL_USER_WORK && streq_ptr(l->items[i].on, on))
+                        return true;
+        return false;
+}
+
 /* place_visit_t */
 static int read_one(const char *path, void *userdata) {
         const Reading *reading = userdata;
         const struct Place *p = reading->place;
         _cleanup_free_ char *text = NULL;
 
-        int r = p->folder ? 0 : attr_read(path, &text);
+        if (p->waits && has_work(reading->users, path))
+                return 0;
+        int r = p->folder ? 0 : p->waits ? attr_read_within(path, WAIT_USEC, &text) : attr_read(path, &text);
         if (place_is_gone(r))
                 return 0;
         if (r >= 0)
@@ -438,6 +456,15 @@ static int read_mounted_pools(KernelUsers *l, const MountEntries *mounts) {
 
 char *kernel_user_device(const KernelUser *u) {
         return u->on && u->on[0] == '/' ? place_of_node(u->on) : u->on ? strdup(u->on) : NULL;
+}
+
+int kernel_users_read_work(KernelUsers *l) {
+        int r = 0;
+
+        for (size_t i = 0; i < ELEMENTSOF(places) && r >= 0; i++)
+                if (places[i].kind == KERNEL_USER_WORK)
+                        r = read_place(l, &places[i]);
+        return r;
 }
 
 int kernel_users_read(KernelUsers *l) {

@@ -56,6 +56,9 @@ int kernel_users_add(KernelUsers *l, KernelUser u);
  * -ENOMEM. */
 int kernel_users_read(KernelUsers *l);
 
+/* Of these KERNEL_USER_WORK alone, for all memory devices of the machine: by sysfs, and with an end. */
+int kernel_users_read_work(KernelUsers *l);
+
 /* The name in sysfs of the device that it is on, whatever link it was given by (newly allocated; nobody's when the link leads nowhere). NULL:
  * on a file or folder, or not told. */
 char *kernel_user_device(const KernelUser *u);

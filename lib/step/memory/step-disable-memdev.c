@@ -1,11 +1,13 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* Takes the memory driver off the card, once no region stands on it any more. With a committed region this would be the
- * kernel's own, wrong order (drivers/cxl/core/region.c:cxl_region_detach): the check looks for one. */
+ * kernel's own, wrong order (drivers/cxl/core/region.c:cxl_region_detach): the check looks for one. And for what the card is at itself, which may have
+ * begun behind the plan: from here it is only a moment to the power, where that is asked for the last time (probe-kernel-users.c). */
 #include <errno.h>
 
 #include "base/fileio.h"
 #include "kernel/sysfs/attr.h"
 #include "kernel/sysfs/driver.h"
+#include "kernel/users/kernel-users.h"
 #include "step/step.h"
 
 static void memdev_describe(json_object *args, char **ret_does, char **ret_undo) {
@@ -34,6 +36,23 @@ static int decoder_in_use(const char *memdev, char **ret_decoder) {
         return 0;
 }
 
+static int idle_check(const char *memdev, StepRun *run) {
+        _cleanup_free_ char *folder = strf("/sys/bus/cxl/devices/%s", memdev);
+        _cleanup_kernel_users_ KernelUsers users = { 0 };
+
+        int r = folder ? kernel_users_read_work(&users) : -ENOMEM;
+        if (r < 0)
+                return step_fail(run, r, "whether %s is busy cannot be read: %s", memdev, strerror(-r));
+        for (size_t i = 0; i < users.n_items; i++) {
+                const KernelUser *u = &users.items[i];
+                if (u->on && !streq(u->on, folder))
+                        continue;
+                step_remedy(run, "%s", u->remedy);
+                return step_fail(run, -EBUSY, "%s is busy with %s (%s)", memdev, u->who, u->evidence);
+        }
+        return 0;
+}
+
 static int memdev_check(json_object *args, StepRun *run) {
         _cleanup_free_ char *decoder = NULL;
 
@@ -43,7 +62,7 @@ static int memdev_check(json_object *args, StepRun *run) {
         if (r > 0)
                 return step_fail(run, -EBUSY, "%s of %s belongs to a region that appeared after the plan was made",
                                  decoder, json_str(args, "memdev"));
-        return 0;
+        return idle_check(json_str(args, "memdev"), run);
 }
 
 static int memdev_verify(json_object *args, StepRun *run) {
