@@ -580,6 +580,12 @@ static void test_nvdimm_told(void) {
         check_refused(&frozen, -EBUSY, "is frozen");
         case_done(&frozen);
 
+        Case idle = nmem_case("overwrite", COMPLETED);
+        test_remove_tree("/sys/bus/nd/devices/nmem0/driver");
+        check_refused(&idle, -EBUSY, "has no driver");
+        test_make_folders("/sys/bus/nd/devices/nmem0/driver");
+        case_done(&idle);
+
         locked = nmem_case("overwrite", COMPLETED);
         test_put(NMEM, "unlocked\n");
         check_refused(&locked, -EBUSY, "has a passphrase");

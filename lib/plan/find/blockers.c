@@ -64,6 +64,7 @@ static const char *const blocker_code_table[_BLOCKER_CODE_MAX] = {
         [BLOCKER_NOT_READY] = "NOT_READY",
         [BLOCKER_NO_PROGRAM] = "NO_PROGRAM",
         [BLOCKER_NO_SANITIZE] = "NO_SANITIZE",
+        [BLOCKER_PASSPHRASE] = "PASSPHRASE",
         [BLOCKER_WHICH_SERIAL] = "WHICH_SERIAL",
         [BLOCKER_ERASES] = "ERASES",
         [BLOCKER_ERASED] = "ERASED",

@@ -73,6 +73,7 @@ typedef enum BlockerCode {
         BLOCKER_NOT_READY,      /* of a restoration: the kernel has not made a memory device of the card (yet) */
         BLOCKER_NO_PROGRAM,     /* a program of the system's that a step is done with is not installed */
         BLOCKER_NO_SANITIZE,    /* it is to be erased, and cannot, or something on the card cannot */
+        BLOCKER_PASSPHRASE,     /* it is to be erased, and has a passphrase, with which it is not */
         BLOCKER_WHICH_SERIAL,   /* persistent data is to be erased, and the card's serial number was not given, or another one */
         BLOCKER_ERASES,         /* warning: all that is on the card is erased, and the way back ends there */
         BLOCKER_ERASED,         /* warning, of a restoration: what the removal erased is not put back */

@@ -1,6 +1,9 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* Cards that leave empty. What is asked for is that nothing of anybody's is on them any more, so whatever of them cannot be erased is in the
  * way, and so is a card with persistent data that nobody has named a second time. */
+#include "kernel/cxl/card-state.h"
+#include "kernel/cxl/nmem-overwrite.h"
+#include "kernel/sysfs/attr.h"
 #include "plan/find/blockers.h"
 
 static char *serial_of(const Memdev *m) {
@@ -12,6 +15,41 @@ static void without(Findings *f, json_object *o, const char *instead) {
         if (instead)
                 finding_remedy(o, "%s", instead);
         finding_remedy(o, "safe-remove remove %s  # without --sanitize: it leaves with what is on it", f->s->words);
+}
+
+/* What ndctl knows a card by: its NVDIMM. NULL: the kernel has made none of it (yet). */
+static const char *nmem_of(const Findings *f, const char *device) {
+        for (size_t i = 0; i < f->t->n_nmems; i++)
+                if (streq_ptr(f->t->nmems[i].memdev, device) || streq_ptr(f->t->nmems[i].name, device))
+                        return f->t->nmems[i].name;
+        return NULL;
+}
+
+/* With a passphrase the kernel refuses (drivers/cxl/core/mbox.c:__cxl_mem_sanitize), whatever the card's state is. One that is at it is CARD_BUSY. */
+static void find_passphrase(Findings *f, const char *device) {
+        const char *nmem = nmem_of(f, device) ?: "nmemN";
+        _cleanup_free_ char *state = NULL;
+
+        int r = card_security_read(device, &state);
+        if (r < 0 || !state) {
+                json_object *o = finding(f, BLOCKER_NO_SANITIZE, true, "the security state of %s cannot be read: whether it can erase itself is not known",
+                                         device);
+                json_set_strf(o, "evidence", "%s", r < 0 ? strerror(-r) : "the kernel does not show it");
+                without(f, o, NULL);
+                return;
+        }
+        if (streq(state, "disabled") || streq(state, "sanitize") || streq(state, "overwrite"))
+                return;
+        json_object *o = finding(f, BLOCKER_PASSPHRASE, true, "%s has a passphrase, and does not erase itself before that is taken off", device);
+        json_set_strf(o, "evidence", "its security state is \"%s\"", state);
+        if (streq(state, "frozen"))
+                finding_remedy(o, "shutdown -r now  # its security is frozen until then; behind it: ndctl disable-passphrase %s", nmem);
+        else if (streq(state, "locked"))
+                finding_remedy(o, "ndctl disable-dimm %s; ndctl enable-dimm %s; ndctl disable-passphrase %s  # with its key in /etc/ndctl/keys", nmem,
+                               nmem, nmem);
+        else
+                finding_remedy(o, "ndctl disable-passphrase %s", nmem);
+        without(f, o, NULL);
 }
 
 static void find_memdev(Findings *f, const Memdev *m) {
@@ -28,14 +66,48 @@ static void find_memdev(Findings *f, const Memdev *m) {
                 json_set_strf(o, "evidence", "/sys/bus/cxl/devices/%s/driver is not there", m->name);
                 without(f, o, bind);
         }
+        if (m->sanitizes || m->erases)
+                find_passphrase(f, m->name);
+}
+
+/* Why no overwrite of it would begin, or nobody could tell how it ended, and the file that says so (step-sanitize.c: nmem_check); NULL: it would, as far
+ * as can be seen. */
+static const char *nmem_refuses(const Nmem *n, char **ret_evidence, const char **ret_remedy) {
+        uint64_t frozen = 0;
+
+        if (!n->has_security) {
+                *ret_evidence = strf("/sys/bus/nd/devices/%s/security is not there", n->name);
+                return "has no command that erases it, or this kernel does not know it";
+        }
+        int r = attr_read_u64f(&frozen, "/sys/bus/nd/devices/%s/frozen", n->name);
+        if (frozen != 0 || (r < 0 && r != -ENOENT)) {
+                *ret_evidence = strf("/sys/bus/nd/devices/%s/frozen: %s", n->name, r < 0 ? strerror(-r) : "1");
+                *ret_remedy = "shutdown -r now  # it is frozen until then, and again where the firmware's setup says so";
+                return "takes no command that erases it: its security is frozen";
+        }
+        if (!path_existsf("/sys/bus/nd/devices/%s/driver", n->name)) {
+                *ret_evidence = strf("/sys/bus/nd/devices/%s/driver is not there", n->name);
+                return "has no driver, without which the kernel does not let it erase itself";
+        }
+        r = overwrite_is_told();
+        if (r < 0) {
+                *ret_evidence = strf("%s: %s", overwrite_control() ?: "/proc/dynamic_debug/control", strerror(-r));
+                return "could be erased, and nobody could tell whether it was: this kernel does not say how an overwrite ends";
+        }
+        return NULL;
 }
 
 static void find_nmem(Findings *f, const Nmem *n) {
-        if (n->memdev || n->has_security)
-                return;
-        json_object *o = finding(f, BLOCKER_NO_SANITIZE, true, "%s has no command that erases it, or this kernel does not know it", n->name);
-        json_set_strf(o, "evidence", "/sys/bus/nd/devices/%s/security is not there", n->name);
-        without(f, o, NULL);
+        _cleanup_free_ char *evidence = NULL;
+        const char *remedy = NULL, *why = n->memdev ? NULL : nmem_refuses(n, &evidence, &remedy);
+
+        if (why) {
+                json_object *o = finding(f, BLOCKER_NO_SANITIZE, true, "%s %s", n->name, why);
+                json_set_str(o, "evidence", evidence);
+                without(f, o, remedy);
+        }
+        if (!n->memdev && n->has_security)
+                find_passphrase(f, n->name);
 }
 
 /* A disk of the card's own, beside its memory or in place of it. */

@@ -133,6 +133,8 @@ static int nmem_check(const Way *way, json_object *args, StepRun *run) {
                 return step_fail(run, r, "whether the security of %s is frozen cannot be read: %s", nmem, strerror(-r));
         if (frozen != 0)
                 return step_fail(run, -EBUSY, "the security of %s is frozen until the machine is started anew, and it cannot be erased", nmem);
+        if (!path_existsf("/sys/bus/nd/devices/%s/driver", nmem))
+                return step_fail(run, -EBUSY, "%s has no driver, without which the kernel does not let it erase itself", nmem);
         r = way->goes_on ? overwrite_is_told() : 0;
         return r >= 0 ? 0 : step_fail(run, r, "this kernel does not say how an overwrite of %s ends (%s), so nobody could tell whether it was erased",
                                       nmem, strerror(-r));
