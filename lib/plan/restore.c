@@ -63,18 +63,105 @@ static bool has_note(json_object *notes, const char *key) {
         return false;
 }
 
-/* Did the removal have a card with persistent data erase itself, as far as `key` of the step's notes: "began", "sanitized"? */
+/* Did step n have persistent data erased, as far as `key` of its notes: "began", "sanitized"? */
+static bool has_erased(const RestoreSource *source, size_t n, const char *key) {
+        const Step *step = &source->plan->steps[n];
+
+        return step->type == STEP_SANITIZE && json_flag(step->args, "persistent") && has_note(notes_of(source, n), key);
+}
+
+/* Of any card. */
 static bool was_erased(const RestoreSource *source, const char *key) {
         for (size_t n = 0; n < source->plan->n_steps; n++)
-                if (source->plan->steps[n].type == STEP_SANITIZE && json_flag(source->plan->steps[n].args, "persistent") &&
-                    has_note(notes_of(source, n), key))
+                if (has_erased(source, n, key))
                         return true;
         return false;
 }
 
+/* Was a card erased that this slot's power took along? `scope` is what the removal wrote down of the slot. */
+static bool is_erased(const RestoreSource *source, json_object *scope) {
+        json_object *memdevs = json_array(scope, "memdevs");
+
+        for (size_t n = 0; n < source->plan->n_steps; n++) {
+                json_object *args = source->plan->steps[n].args;
+                const char *memdev = json_str(args, "memdev"), *nmem = json_str(args, "nmem");
+
+                if (!has_erased(source, n, "sanitized"))
+                        continue;
+                if (nmem && streq_ptr(nmem, json_str(scope, "slot")))
+                        return true;
+                for (size_t i = 0; memdev && i < json_len(memdevs); i++)
+                        if (streq_ptr(memdev, json_str(json_at(memdevs, i), "name")) &&
+                            streq_ptr(json_str(args, "serial"), json_str(json_at(memdevs, i), "serial")))
+                                return true;
+        }
+        return false;
+}
+
+static bool has_dev(json_object *scope, const char *list, const char *dev) {
+        json_object *items = json_array(scope, list);
+
+        for (size_t i = 0; dev && i < json_len(items); i++)
+                if (streq_ptr(json_str(json_at(items, i), "dev"), dev))
+                        return true;
+        return false;
+}
+
+static bool has_address(json_object *scope, json_object *of) {
+        json_object *ranges = json_array(scope, "ranges");
+        uint64_t start = json_u64(of, "start");
+
+        for (size_t i = 0; of && i < json_len(ranges); i++)
+                if (start >= json_u64(json_at(ranges, i), "start") && start - json_u64(json_at(ranges, i), "start") < json_u64(json_at(ranges, i), "size"))
+                        return true;
+        return false;
+}
+
+/* The numbers of character devices are others than those of block devices. */
+static bool has_target(json_object *scope, json_object *target) {
+        const char *kind = json_str(target, "kind"), *dev = json_str(target, "dev");
+
+        return streq_ptr(kind, "fs") ? has_dev(scope, "file_systems", dev) :
+               streq_ptr(kind, "block") ? has_dev(scope, "block_devices", dev) : has_dev(scope, "dax_devices", dev);
+}
+
+/* Does what the step takes down stand on the card of this slot, by whatever it is known by? */
+static bool stands_on(json_object *args, json_object *scope) {
+        static const char *const numbers[] = { "dev", "block_dev", "member_dev" };
+        json_object *targets = json_array(args, "targets"), *ranges = json_array(args, "ranges");
+
+        for (size_t i = 0; i < ELEMENTSOF(numbers); i++)
+                if (has_dev(scope, "block_devices", json_str(args, numbers[i])) || has_dev(scope, "file_systems", json_str(args, numbers[i])))
+                        return true;
+        for (size_t i = 0; i < json_len(targets); i++)
+                if (has_target(scope, json_at(targets, i)))
+                        return true;
+        for (size_t i = 0; i < json_len(ranges); i++)
+                if (has_address(scope, json_at(ranges, i)))
+                        return true;
+        return has_dev(scope, "file_systems", json_str(json_get(args, "fs"), "dev")) || has_address(scope, json_get(args, "region")) ||
+               has_address(scope, json_get(args, "nd_region"));
+}
+
+/* What stood on several cards is gone with one of them; so is what is nobody's by what was written down. */
+static bool is_lost(const RestoreSource *source, const Step *step) {
+        bool of_any = false;
+
+        for (size_t n = 0; n < source->plan->n_steps; n++) {
+                json_object *scope = json_get(source->plan->steps[n].args, "scope");
+
+                if (source->plan->steps[n].type != STEP_PROVE_SAFE || !stands_on(step->args, scope))
+                        continue;
+                if (is_erased(source, scope))
+                        return true;
+                of_any = true;
+        }
+        return !of_any;
+}
+
 /* Memory without content is there again after an erasure as well. What stood on content is not, nor does anybody start who used it: he would
  * find an empty folder, and begin anew in it. */
-static bool outlives_erasure(const Step *step) {
+static bool outlives_erasure(const RestoreSource *source, const Step *step) {
         switch (step->type) {
         case STEP_OFFLINE_MEMORY:
         case STEP_UNPLUG_MEMORY:
@@ -82,11 +169,11 @@ static bool outlives_erasure(const Step *step) {
         case STEP_DISABLE_REGION:
         case STEP_DECOMMIT_REGION:
         case STEP_DELETE_REGION:
-                return !streq_ptr(json_str(json_get(step->args, "region"), "mode"), "pmem");
+                return !streq_ptr(json_str(json_get(step->args, "region"), "mode"), "pmem") || !is_lost(source, step);
         case STEP_DISABLE_MEMDEV:
                 return true;
         default:
-                return false;
+                return !is_lost(source, step);
         }
 }
 
@@ -94,7 +181,7 @@ static bool outlives_erasure(const Step *step) {
 static bool is_taken(const RestoreSource *source, size_t n) {
         const Step *step = &source->plan->steps[n];
 
-        return is_put_back(step->type) && (outlives_erasure(step) || !was_erased(source, "sanitized"));
+        return is_put_back(step->type) && (!was_erased(source, "sanitized") || outlives_erasure(source, step));
 }
 
 static bool is_nothing_left(const RestoreSource *source) {
@@ -104,18 +191,24 @@ static bool is_nothing_left(const RestoreSource *source) {
         return true;
 }
 
-/* What is not put back, and why. */
-static void find_erased(Findings *f, const RestoreSource *source) {
-        bool done = was_erased(source, "sanitized");
+/* "0x1, 0x2": the cards that began to erase themselves and, as far as is known, have `ended` it. NULL: none. */
+static char *serials_of(const RestoreSource *source, bool ended) {
+        char *all = NULL;
 
-        if (!done && !was_erased(source, "began"))
-                return;
-        _cleanup_free_ char *all = NULL;
-        json_object *o = finding(f, BLOCKER_ERASED, false, "removal %s %s", source->id,
-                                 done ? "erased what was on the card: that is not put back" :
-                                        "had the card erase itself, and nobody knows how far it got");
+        for (size_t n = 0; n < source->plan->n_steps; n++) {
+                if (!has_erased(source, n, ended ? "sanitized" : "began") || (!ended && has_erased(source, n, "sanitized")))
+                        continue;
+                char *more = strf("%s%s%s", all ?: "", all ? ", " : "", json_str(source->plan->steps[n].args, "serial") ?: "?");
+                free(all);
+                all = more;
+        }
+        return all;
+}
 
-        for (size_t n = 0; n < source->plan->n_steps && done; n++) {
+static char *left_out(const RestoreSource *source) {
+        char *all = NULL;
+
+        for (size_t n = 0; n < source->plan->n_steps; n++) {
                 const Step *step = &source->plan->steps[n];
                 _cleanup_free_ char *does = NULL, *undo = NULL;
                 if (!is_put_back(step->type) || is_taken(source, n))
@@ -125,8 +218,25 @@ static void find_erased(Findings *f, const RestoreSource *source) {
                 free(all);
                 all = more;
         }
-        json_set_strf(o, "evidence", "%s%s", done ? "left out: " : "what is still there is put back", done ? all ?: "nothing" : "");
-        finding_remedy(o, "safe-remove certificate %s  # says what was erased, and how that was seen", source->id);
+        return all;
+}
+
+/* What is not put back, and why. */
+static void find_erased(Findings *f, const RestoreSource *source) {
+        _cleanup_free_ char *ended = serials_of(source, true), *begun = serials_of(source, false), *out = ended ? left_out(source) : NULL;
+        json_object *o;
+
+        if (ended) {
+                o = finding(f, BLOCKER_ERASED, false, "removal %s erased what was on the card (serial number %s): that is not put back", source->id, ended);
+                json_set_strf(o, "evidence", "left out: %s", out ?: "nothing");
+                finding_remedy(o, "safe-remove certificate %s  # says what was erased, and how that was seen", source->id);
+        }
+        if (begun) {
+                o = finding(f, BLOCKER_ERASED, false, "removal %s had the card erase itself (serial number %s), and nobody knows how far it got", source->id,
+                            begun);
+                json_set_str(o, "evidence", "what is still there is put back");
+                finding_remedy(o, "safe-remove certificate %s  # says what was erased, and how that was seen", source->id);
+        }
 }
 
 static int add_step(Plan *p, const RestoreSource *source, size_t n, json_object *memdevs) {

@@ -5,6 +5,7 @@
 #include "base/span.h"
 #include "engine/identity.h"
 #include "plan/planner.h"
+#include "plan/restore.h"
 #include "plan/scope/scope.h"
 #include "test.h"
 
@@ -207,6 +208,59 @@ static void test_under_way(const Topology *t) {
         CHECK_INT(beside->n_steps, alone->n_steps);
 }
 
+/* The restoration of a removal of both cards, each of them told to erase itself, as far as the notes say by these keys (NULL: not begun). */
+static Plan *restoration(const Topology *t, const Plan *removal, const char *mem0, const char *mem1) {
+        _cleanup_json_ json_object *notes = json_object_new_object();
+        const Slot *other[] = { topology_slot(t, "3") };
+        Policy policy = policy_default();
+        const PlanRequest request = { .target = "2", .trigger = "command", .policy = &policy, .others = other, .n_others = 1 };
+        const RestoreSource source = { .id = "7", .plan = removal, .notes = notes };
+        Plan *p = NULL;
+
+        for (size_t n = 0; n < removal->n_steps; n++) {
+                const char *memdev = json_str(removal->steps[n].args, "memdev"), *key = streq_ptr(memdev, "mem0") ? mem0 : mem1;
+                if (removal->steps[n].type != STEP_SANITIZE || !key)
+                        continue;
+                json_object *noted = json_object_new_array(), *note = json_object_new_object();
+                _cleanup_free_ char *number = strf("%zu", n);
+                json_set_str(note, key, memdev);
+                json_object_array_add(noted, note);
+                json_set(notes, number, noted);
+                json_set_bool(removal->steps[n].args, "persistent", true);
+        }
+        CHECK_INT(plan_restoration(t, topology_slot(t, "2"), &request, &source, &p), 0);
+        policy_done(&policy);
+        return p;
+}
+
+static const char *erased(const Plan *p, size_t i) {
+        json_object *warnings = json_array(p->doc, "warnings");
+
+        for (size_t k = 0; k < json_len(warnings); k++)
+                if (streq(json_str(json_at(warnings, k), "code"), "ERASED") && i-- == 0)
+                        return json_str(json_at(warnings, k), "what");
+        return "";
+}
+
+/* All that stands on either stands on the card in slot 3. What the other one has lost is none of it. */
+static void test_one_erased(const Topology *t) {
+        const Slot *other[] = { topology_slot(t, "3") };
+        Policy policy = policy_default();
+        const PlanRequest request = { .target = "2", .trigger = "command", .policy = &policy, .others = other, .n_others = 1 };
+        _cleanup_(plan_freep) Plan *removal = NULL;
+
+        policy.sanitize = true;
+        CHECK_INT(plan_removal(t, topology_slot(t, "2"), &request, &removal), 0);
+        _cleanup_(plan_freep) Plan *whole = restoration(t, removal, NULL, NULL), *first = restoration(t, removal, "sanitized", "began"),
+                                   *second = restoration(t, removal, NULL, "sanitized");
+        CHECK(index_of(whole, STEP_DELETE_REGION, NULL, true) < index_of(whole, STEP_UNMOUNT, NULL, false));
+        CHECK_INT(first->n_steps, whole->n_steps);
+        CHECK(strstr(erased(first, 0), "serial number 0x1") && strstr(erased(first, 1), "(serial number 0x2), and nobody knows"));
+        CHECK(plan_verdict(first) != PLAN_NOTHING && plan_verdict(second) == PLAN_NOTHING);
+        CHECK_STR(json_str(second->doc, "code"), "erased");
+        policy_done(&policy);
+}
+
 int main(int argc, char **argv) {
         _cleanup_(topology_freep) Topology *t = NULL;
 
@@ -220,5 +274,6 @@ int main(int argc, char **argv) {
         test_parts(t);
         test_identity(t);
         test_under_way(t);
+        test_one_erased(t);
         return EXIT_SUCCESS;
 }
