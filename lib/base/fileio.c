@@ -133,6 +133,13 @@ static int write_all(int fd, const char *data, size_t length) {
         return 0;
 }
 
+int fsync_path(const char *path) {
+        _cleanup_close_ int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
+        if (fd < 0)
+                return -errno;
+        return fsync(fd) < 0 ? -errno : 0;
+}
+
 int fsync_parent(const char *path) {
         _cleanup_free_ char *copy = strdup(path);
         if (!copy)
@@ -144,7 +151,7 @@ int fsync_parent(const char *path) {
         return fsync(fd) < 0 ? -errno : 0;
 }
 
-int write_file_durably(const char *path, const char *text) {
+static int replace(const char *path, const char *text, bool durably) {
         _cleanup_free_ char *temp = strf("%s.new", path);
         if (!temp)
                 return -ENOMEM;
@@ -156,11 +163,19 @@ int write_file_durably(const char *path, const char *text) {
         int r = write_all(fd, text, strlen(text));
         if (r < 0)
                 return r;
-        if (fsync(fd) < 0)
+        if (durably && fsync(fd) < 0)
                 return -errno;
         if (rename(temp, path) < 0)
                 return -errno;
-        return fsync_parent(path);
+        return durably ? fsync_parent(path) : 0;
+}
+
+int replace_file(const char *path, const char *text) {
+        return replace(path, text, false);
+}
+
+int write_file_durably(const char *path, const char *text) {
+        return replace(path, text, true);
 }
 
 int append_line(int fd, const char *line) {

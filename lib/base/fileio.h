@@ -33,11 +33,15 @@ int read_link_at(int dirfd, const char *path, char **ret);
  * or the new text, also after power loss. */
 int write_file_durably(const char *path, const char *text);
 
+/* The same for what need not outlive the machine, or is made to afterwards. */
+int replace_file(const char *path, const char *text);
+
 /* Appends one whole line (a newline is added), or nothing; `fd` opened O_APPEND. Durably: and fdatasyncs. */
 int append_line(int fd, const char *line);
 int append_line_durably(int fd, const char *line);
 
-/* The folder that `path` is in, so that the name is there after power loss too. */
+/* What was written to the file, or the names in the folder, are there after power loss too; and the folder that `path` is in. */
+int fsync_path(const char *path);
 int fsync_parent(const char *path);
 
 /* A new folder, 0700, whose name is there after power loss: -EEXIST when there is one. */

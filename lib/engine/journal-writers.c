@@ -57,11 +57,11 @@ static int writers_write(const char *path, uint64_t removal, json_object *slots,
         json_set(doc, "writers", json_ref(writers));
         if (!path)
                 return -ENOMEM;
-        int r = write_file_durably(path, json_text(doc));
+        int r = replace_file(path, json_text(doc));
         if (r != -ENOENT)
                 return r;
         r = folder_make();
-        return r < 0 ? r : write_file_durably(path, json_text(doc));
+        return r < 0 ? r : replace_file(path, json_text(doc));
 }
 
 /* A new array of those that are at it still. */
@@ -275,7 +275,7 @@ int writers_alive(uint64_t but, json_object **ret) {
         if (r < 0 && r != -ENOENT)
                 return r;
         for (size_t i = 0; i < names.n; i++)
-                /* Whoever wrote a ".new" died of it, and began nothing (write_file_durably()). */
+                /* Whoever wrote a ".new" died of it, and began nothing (replace_file()). */
                 if (!endswith(names.names[i], ".new")) {
                         r = add_alive(names.names[i], but, found);
                         if (r < 0)

@@ -84,9 +84,7 @@ static int file_open(Journal *j, int flags) {
                 return -ENOMEM;
 
         j->fd = open(path, O_WRONLY | O_APPEND | O_CLOEXEC | O_NOFOLLOW | flags, 0600);
-        if (j->fd < 0)
-                return -errno;
-        return flags & O_CREAT ? fsync_parent(path) : 0;
+        return j->fd < 0 ? -errno : 0;
 }
 
 int journal_replace_plan(Journal *j, const Plan *plan) {
@@ -105,7 +103,28 @@ static int dirs_make(const Journal *j) {
                 r = mkdir_private(removals);
         if (r < 0)
                 return r;
-        return mkdir_durably(j->dir);
+        return mkdir(j->dir, 0700) < 0 ? -errno : 0;
+}
+
+/* Nobody has heard of the removal yet, so its folder and both files last at once, and only here: a file system writes what belongs together for
+ * the first that is waited for. The plan before the record that goes by it. */
+static int make_durable(const Journal *j) {
+        _cleanup_free_ char *plan = strf("%s/plan.json", j->dir);
+        if (!plan)
+                return -ENOMEM;
+
+        int r = fsync_path(plan);
+        if (r >= 0)
+                r = fsync(j->fd) < 0 ? -errno : 0;
+        if (r >= 0)
+                r = fsync_path(j->dir);
+        return r < 0 ? r : fsync_parent(j->dir);
+}
+
+static int plan_write(const Journal *j, const Plan *plan) {
+        _cleanup_free_ char *path = strf("%s/plan.json", j->dir);
+
+        return path ? replace_file(path, json_text(plan->doc)) : -ENOMEM;
 }
 
 static json_object *slot_names(const Plan *plan) {
@@ -139,7 +158,7 @@ int journal_create(const char *id, const Plan *plan, json_object *start, Journal
         if (r >= 0)
                 r = dirs_make(j);
         if (r >= 0)
-                r = journal_replace_plan(j, plan);
+                r = plan_write(j, plan);
         if (r >= 0)
                 r = file_open(j, O_CREAT | O_EXCL);
         if (r < 0)
@@ -154,7 +173,9 @@ int journal_create(const char *id, const Plan *plan, json_object *start, Journal
         json_set(record, "card", json_ref(json_get(plan->doc, "card")));
         json_object_object_foreach(owned, key, value)
                 json_set(record, key, json_ref(value));
-        r = journal_append(j, record);
+        r = append(j, record);
+        if (r >= 0)
+                r = make_durable(j);
         if (r < 0)
                 return r;
         j->start = json_ref(record);
