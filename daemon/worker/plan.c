@@ -46,13 +46,12 @@ static int plan_the_rest(Request *request, const PlanRequest *planner, Plan **re
         return r < 0 ? r : 1;
 }
 
-/* By this look at the machine, and what the libraries see of it. They are asked while the records are read, and none is waited for that waits for
- * udev. */
+/* By this look at the machine, and what the libraries see of it, of whom none is waited for that waits for udev. */
 static int plan_the_removal(Request *request, json_object *said_before, Plan **ret) {
-        _cleanup_(libraries_freep) Libraries *libraries = NULL;
+        _cleanup_(libraries_freep) Libraries *libraries = TAKE_PTR(request->libraries);
         _cleanup_json_ json_object *seen = NULL;
 
-        int r = libraries_ask(NULL, &libraries);
+        int r = libraries ? 0 : libraries_ask(NULL, &libraries);
         if (r >= 0)
                 r = request_find_under_way(request);
         if (r < 0)
@@ -83,7 +82,7 @@ static json_object *said_against(const Plan *plan) {
         return said;
 }
 
-/* They look a moment later than we did: something may have come or gone in between. Who has been wrong for that reason says so himself. */
+/* They look a moment before or after us: something may have come or gone in between. Who has been wrong for that reason says so himself. */
 static int plan_until_agreed(Request *request, Plan **ret) {
         _cleanup_(plan_freep) Plan *plan = NULL;
 
@@ -118,7 +117,7 @@ int worker_plan(WorkerIo *io, json_object *doc) {
         _cleanup_(plan_freep) Plan *plan = NULL;
         json_object *state = NULL;
 
-        int r = request_understand(io, doc, &request);
+        int r = request_understand_removal(io, doc, &request);
         if (r < 0)
                 return r;
         r = request_plan_removal(&request, &plan);

@@ -22,6 +22,8 @@ void request_done(Request *r) {
         free(r->other_names);
         free(r->other_ports);
         free(r->under_way);
+        if (r->libraries)
+                libraries_free(r->libraries);
         if (r->card)
                 library_call_free(r->card);
         json_object_put(r->writers);
@@ -141,6 +143,14 @@ static int check_cards(WorkerIo *io, const Request *r) {
         return fail(io, -ENXIO, "unknown", why);
 }
 
+/* They are at it on other CPUs meanwhile; and who asks has little in his memory yet, of which each of their processes is a copy. */
+static int look(Request *r, Topology **ret) {
+        if (r->libraries)
+                libraries_free(TAKE_PTR(r->libraries));
+        int q = r->asks_libraries ? libraries_ask(NULL, &r->libraries) : 0;
+        return q < 0 ? q : topology_load(ret);
+}
+
 static int slots_understand(WorkerIo *io, Request *r) {
         json_object *targets = json_array(r->doc, "targets");
         size_t n = json_len(targets);
@@ -149,7 +159,7 @@ static int slots_understand(WorkerIo *io, Request *r) {
                 return fail(io, -EINVAL, "malformed", "the request names no target");
         if (n > SLOTS_MAX)
                 return fail(io, -EINVAL, "malformed", "the request names too many targets");
-        int q = topology_load(&r->topology);
+        int q = look(r, &r->topology);
         if (q < 0) {
                 _cleanup_free_ char *text = strf("the machine cannot be looked at: %s", strerror(-q));
                 return fail(io, q, "internal", text);
@@ -161,8 +171,8 @@ static int slots_understand(WorkerIo *io, Request *r) {
         return q < 0 ? q : check_cards(io, r);
 }
 
-int request_understand(WorkerIo *io, json_object *doc, Request *ret) {
-        Request r = { .doc = json_ref(doc) };
+static int understand(WorkerIo *io, json_object *doc, bool asks_libraries, Request *ret) {
+        Request r = { .doc = json_ref(doc), .asks_libraries = asks_libraries };
 
         int q = policy_understand(io, &r);
         if (q >= 0)
@@ -175,8 +185,16 @@ int request_understand(WorkerIo *io, json_object *doc, Request *ret) {
         return 0;
 }
 
+int request_understand(WorkerIo *io, json_object *doc, Request *ret) {
+        return understand(io, doc, false, ret);
+}
+
+int request_understand_removal(WorkerIo *io, json_object *doc, Request *ret) {
+        return understand(io, doc, true, ret);
+}
+
 int request_understand_press(WorkerIo *io, json_object *doc, const char *port, Request *ret) {
-        Request r = { .doc = json_ref(doc) };
+        Request r = { .doc = json_ref(doc), .asks_libraries = true };
 
         int q = policy_understand(io, &r);
         if (q >= 0) {
@@ -202,7 +220,7 @@ static const Slot *find_again(const Topology *t, const char *port, const char *n
 int request_look_again(Request *r) {
         Topology *t = NULL;
 
-        int q = topology_load(&t);
+        int q = look(r, &t);
         if (q < 0)
                 return q;
         topology_free(r->topology);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
+#include "kernel/cxl/libraries.h"
 #include "plan/planner.h"
 #include "io.h"
 
@@ -18,6 +19,8 @@ typedef struct Request {
         const Slot **under_way; /* of removals that have begun; request_find_under_way() */
         size_t n_under_way;
         json_object *writers;   /* that earlier removals of these slots have left behind; request_find_under_way() */
+        bool asks_libraries;    /* a removal's: they look when we look */
+        Libraries *libraries;   /* what they were asked with the last look, and nobody has heard yet; or NULL */
         LibraryCall *card;      /* what the planner has asked the card's libraries, and nobody has taken yet; or NULL */
         json_object *unread;    /* removals of these slots whose records cannot be read, by what the daemon says; likewise */
 } Request;
@@ -27,7 +30,11 @@ void request_done(Request *r);
 /* 0, or a negative errno after an `error` line was sent. */
 int request_understand(WorkerIo *io, json_object *doc, Request *ret);
 
-/* Of a press at the slot of this port: policy and the slots alone, without a look at the rest of the machine. */
+/* One that is to be planned: libcxl, libdaxctl and libndctl are asked what they see while we look ourselves. */
+int request_understand_removal(WorkerIo *io, json_object *doc, Request *ret);
+
+/* Of a press at the slot of this port: policy and the slots alone, without a look at the rest of the machine. The libraries are asked with the look
+ * that comes behind the hold. */
 int request_understand_press(WorkerIo *io, json_object *doc, const char *port, Request *ret);
 
 /* All but the first. */

@@ -308,7 +308,7 @@ static int run_command(Removal *m) {
 static int understand(WorkerIo *io, json_object *request, bool press, Request *ret) {
         const char *target = json_str(request, "target"), *port = press && target ? startswith(target, "port:") : NULL;
 
-        return port ? request_understand_press(io, request, port, ret) : request_understand(io, request, ret);
+        return port ? request_understand_press(io, request, port, ret) : request_understand_removal(io, request, ret);
 }
 
 int worker_run(WorkerIo *io, json_object *request) {
