@@ -146,9 +146,15 @@ static uintmax_t seconds_since(uint64_t start) {
 }
 
 int step_write(StepRun *run, const char *path, const char *value) {
+        return step_write_meanwhile(run, path, value, NULL, NULL);
+}
+
+int step_write_meanwhile(StepRun *run, const char *path, const char *value, void (*meanwhile)(void *userdata), void *userdata) {
         const WriteOptions options = {
                 .kind = WRITE_ABANDONABLE,
                 .timeout_usec = run->limits->write_timeout_usec,
+                .meanwhile = meanwhile,
+                .userdata = userdata,
         };
 
         uint64_t start = now_monotonic();

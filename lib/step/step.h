@@ -145,6 +145,9 @@ void step_pause(StepRun *run, unsigned msec);
 /* One write with the policy's deadline; the reason of a failure is noted with the path and value. */
 int step_write(StepRun *run, const char *path, const char *value);
 
+/* The same, and something else that is done while the write is under way. */
+int step_write_meanwhile(StepRun *run, const char *path, const char *value, void (*meanwhile)(void *userdata), void *userdata);
+
 /* Runs one of the system's tools with the policy's deadline for a write: 0 when its exit status is 0, else a negative errno with
  * what it said noted (-EIO for any other status). *ret_out (may be NULL) is its standard output. */
 int step_command(StepRun *run, const char *const *argv, char **ret_out);

@@ -87,6 +87,23 @@ static void test_hanging(const char *dir) {
         CHECK(f);
 }
 
+static void look_behind_it(void *path) {
+        _cleanup_fclose_ FILE *f = fopen(path, "re");
+        char text[16] = "";
+
+        CHECK(f && fgets(text, sizeof(text), f));
+        CHECK_STR(text, "offline");
+}
+
+/* What is to be done meanwhile is: nobody else reads what is written. */
+static void test_meanwhile(const char *dir) {
+        _cleanup_free_ char *path = dir_file(dir, "meanwhile");
+        const WriteOptions options = { .timeout_usec = 10 * USEC_PER_SEC, .meanwhile = look_behind_it, .userdata = path };
+
+        CHECK_INT(mkfifo(path, 0600), 0);
+        CHECK_INT(kernel_write(path, "offline", &options), 0);
+}
+
 int main(void) {
         char dir[] = "/tmp/safe-remove-write-XXXXXX";
 
@@ -95,6 +112,7 @@ int main(void) {
         test_errno(dir);
         test_interrupted(dir);
         test_hanging(dir);
+        test_meanwhile(dir);
         test_remove_tree(dir);
         return EXIT_SUCCESS;
 }

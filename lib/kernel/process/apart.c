@@ -417,6 +417,8 @@ int run_apart(apart_work_t work, void *data, const ApartOptions *options, char *
         _cleanup_free_ char *text = NULL;
 
         int r = apart_start(work, data, options, &a);
+        if (r >= 0 && options->meanwhile)
+                options->meanwhile(options->userdata);
         if (r >= 0)
                 r = apart_answer(&a, UINT64_MAX, &text);
         else if (r != -ETIME && expendable.is)

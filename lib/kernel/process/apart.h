@@ -20,6 +20,9 @@ typedef struct ApartOptions {
         /* Asked several times a second meanwhile; true ends interruptible work. (Other work goes on: its outcome is needed to
          * know what to undo.) */
         bool (*cancelled)(void *userdata);
+
+        /* run_apart() calls it while the work is under way; NULL: there is nothing else to do. */
+        void (*meanwhile)(void *userdata);
         void *userdata;
 } ApartOptions;
 

@@ -35,6 +35,7 @@ int kernel_write(const char *path, const char *value, const WriteOptions *option
                 .interruptible = options->kind == WRITE_INTERRUPTIBLE,
                 .timeout_usec = options->timeout_usec,
                 .cancelled = options->cancelled,
+                .meanwhile = options->meanwhile,
                 .userdata = options->userdata,
         };
 

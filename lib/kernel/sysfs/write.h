@@ -19,6 +19,7 @@ typedef struct WriteOptions {
         WriteKind kind;
         uint64_t timeout_usec;
         write_cancelled_t cancelled;
+        void (*meanwhile)(void *userdata);      /* called once it is under way; NULL: nothing is to be done then */
         void *userdata;
 } WriteOptions;
 

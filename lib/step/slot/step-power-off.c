@@ -102,6 +102,11 @@ static int light_veil(json_object *scope, StepRun *run) {
         return 0;
 }
 
+/* Three processes that wait for the card to be gone. The power-off takes a second, and they less. */
+static void ask_libraries(void *scope) {
+        libraries_begin(scope);
+}
+
 static int power_write(json_object *args, StepRun *run) {
         json_object *scope = json_get(args, "scope");
         _cleanup_free_ char *path = NULL, *slot = slot_word(json_str(scope, "slot")), *switch_path = NULL;
@@ -114,12 +119,11 @@ static int power_write(json_object *args, StepRun *run) {
         if (r >= 0) {
                 switch_path = shell_quoted(path);
                 step_remedy(run, "echo 0 > %s && safe-remove remove %s", switch_path, slot);
-                libraries_begin(scope); /* three processes that wait for the card to be gone; the power-off takes a second, and they less */
                 r = is_ready(args, run);
         }
         if (r < 0)
                 return r;
-        r = step_write(run, path, "0");
+        r = step_write_meanwhile(run, path, "0", ask_libraries, scope);
 
         /* -ENODEV says that a power-off is under way already: the write of a worker that died. It ends by itself; the
          * kernel has no event for it that we could wait for. */
