@@ -82,10 +82,33 @@ static void test_turns(void) {
         test_remove_tree(folder);
 }
 
+static void be_setuid(void) {
+        CHECK_INT(setresuid(65534, 0, 0), 0);
+}
+
+/* Whoever has got root's rights is who he was before, also where the kernel does not tell without a text: only its own threads are root's unseen. */
+static void test_setuid(void) {
+        _cleanup_(process_roll_done) ProcessRoll roll = { 0 };
+        pid_t child = waiting_child_start(be_setuid);
+        _cleanup_free_ char *of_child = strf("%d", child);
+        char name[NAME_MAX + 1] = "";
+        size_t owner = 0;
+
+        CHECK_INT(process_roll_begin(&roll), 0);
+        roll.by_pidfd = false;
+        roll.has_sessions = true;
+        while (!streq(name, of_child))
+                CHECK_INT(process_roll_next_in_pass(&roll, name, &owner), 1);
+        CHECK_INT(roll.owners[owner].uid, 65534);
+        waiting_child_end(child);
+}
+
 int main(void) {
         /* Whose the folders are tells before their status does, unless they are root's. */
-        if (geteuid() == 0)
+        if (geteuid() == 0) {
                 test_turns();
+                test_setuid();
+        }
 
         static Seen s;
         _cleanup_(process_roll_done) ProcessRoll roll = { 0 };

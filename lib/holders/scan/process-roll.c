@@ -46,6 +46,7 @@ int process_roll_begin(ProcessRoll *r) {
                 return -errno;
         r->host_users = user_ns_host();
         r->by_pidfd = fstatfs(dirfd(r->proc), &fs) >= 0 && fs.f_type == PROC_SUPER_MAGIC;
+        r->has_sessions = r->by_pidfd && pid_ns_is_first();
         return owner_find(r, 0, &root);
 }
 
@@ -178,14 +179,19 @@ static int maker_of(ProcessRoll *r, const char *link, uint64_t id, uint32_t *ret
         return 0;
 }
 
-/* Who has root's rights may have been begun by another user, which his status tells. */
-static int uid_by_folder(ProcessRoll *r, const char *name, uint32_t *ret) {
+/* The kernel's own threads, which are most of root's, are in no session. (Nobody else is but who was begun before there was any.) */
+static bool is_the_kernels(const ProcessRoll *r, int pid) {
+        return r->has_sessions && getsid(pid) == 0;
+}
+
+/* Who has root's rights may have been begun by another user, which his status tells: half a look. */
+static int uid_by_folder(ProcessRoll *r, const char *name, int pid, uint32_t *ret) {
         struct stat st;
 
         if (fstatat(dirfd(r->proc), name, &st, 0) < 0)
                 return -errno;
         *ret = st.st_uid;
-        if (st.st_uid != 0)
+        if (st.st_uid != 0 || is_the_kernels(r, pid))
                 return 0;
         _cleanup_close_ int fd = openat(dirfd(r->proc), name, O_PATH | O_DIRECTORY | O_CLOEXEC);
         if (fd >= 0)
@@ -216,7 +222,7 @@ static int key_of(ProcessRoll *r, const char *name, int pid, uint64_t *ret) {
 
         *ret = 0;
         /* It has ended: the look finds that out. */
-        if (uid_by_pidfd(r, pid, &uid) < 0 && uid_by_folder(r, name, &uid) < 0)
+        if (uid_by_pidfd(r, pid, &uid) < 0 && uid_by_folder(r, name, pid, &uid) < 0)
                 return 0;
         *ret = uid;
         (void) snprintf(link, sizeof(link), "%s/ns/user", name);

@@ -35,6 +35,7 @@ typedef struct ProcessRoll {
         size_t *heap;           /* of the owners, the next one first */
         size_t n_heap, n_heap_allocated;
         bool by_pidfd;          /* is asked whose a process is: these are processes, no recorded ones, and the kernel answers */
+        bool has_sessions;      /* and in which session a process is says something: these are the numbers of the first process namespace */
         uint64_t host_users;    /* kernel/process/user-ns.h */
         IdMap users;            /* other user namespaces, in `makers` */
         uint32_t *makers;

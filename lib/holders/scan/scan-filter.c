@@ -15,6 +15,7 @@
 #include "base/parse.h"
 #include "holders/scan/scan-filter.h"
 #include "kernel/process/apart.h"
+#include "kernel/process/user-ns.h"
 
 #if HAVE_SCAN_FILTER
 
@@ -34,9 +35,6 @@ enum {
 
         KERNEL_MINOR_BITS = 20, /* include/linux/kdev_t.h */
 };
-
-/* include/linux/proc_ns.h: PROC_PID_INIT_INO. The program tells the numbers that processes have there. */
-#define FIRST_PID_NAMESPACE 0xEFFFFFFCU
 
 static const unsigned char program[] = {
 #include "scan-filter.bpf.inc"
@@ -271,12 +269,11 @@ static int work(void *data, char **ret_text) {
         return fclose(f) == 0 ? r : -ENOMEM;
 }
 
-/* The folders of /proc are processes of the first namespace, and no recorded ones. */
+/* The folders of /proc are processes of the first namespace, whose numbers the program tells, and no recorded ones. */
 static bool sees_all(void) {
         struct statfs fs;
-        struct stat st;
 
-        return statfs("/proc", &fs) >= 0 && fs.f_type == PROC_SUPER_MAGIC && stat("/proc/self/ns/pid", &st) >= 0 && st.st_ino == FIRST_PID_NAMESPACE;
+        return statfs("/proc", &fs) >= 0 && fs.f_type == PROC_SUPER_MAGIC && pid_ns_is_first();
 }
 
 /* /proc has a link for each process beside a few of its own. */

@@ -1,17 +1,14 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include <errno.h>
-#include <sys/stat.h>
 
 #include "kernel/process/task-files.h"
+#include "kernel/process/user-ns.h"
 
 enum {
         /* More processes than a kernel has numbers for (PID_MAX_LIMIT): then we went astray. */
         TASKS_MAX = 4 * 1024 * 1024,
         TRIES = 3,
 };
-
-/* include/linux/proc_ns.h:PROC_PID_INIT_INO, the same since 3.8. */
-#define INIT_PID_NAMESPACE 0xeffffffcU
 
 void task_files_done(TaskFiles *t) {
         free(TAKE_PTR(t->tasks));
@@ -83,9 +80,8 @@ static int load_tasks(TaskFiles *t, uint64_t init_task) {
 int task_files_load(KernelMemory *memory, const Btf *btf, TaskFiles *ret) {
         _cleanup_(task_files_done) TaskFiles t = { .memory = memory };
         uint64_t init_task;
-        struct stat st;
 
-        if (stat("/proc/self/ns/pid", &st) < 0 || st.st_ino != INIT_PID_NAMESPACE)
+        if (!pid_ns_is_first())
                 return -EOPNOTSUPP;
         int r = load_layout(btf, &t);
         if (r >= 0)

@@ -13,6 +13,9 @@
 #define NS_GET_OWNER_UID _IO(0xb7, 4)
 #endif
 
+/* include/linux/proc_ns.h:PROC_PID_INIT_INO, the same since 3.8. */
+#define FIRST_PID_NS 0xeffffffcU
+
 enum {
         DEPTH_MAX = 33, /* kernel/user_namespace.c:create_user_ns allows no more */
 };
@@ -21,6 +24,12 @@ uint64_t user_ns_host(void) {
         struct stat st;
 
         return stat("/proc/1/ns/user", &st) < 0 ? 0 : st.st_ino;
+}
+
+bool pid_ns_is_first(void) {
+        struct stat st;
+
+        return stat("/proc/self/ns/pid", &st) >= 0 && st.st_ino == FIRST_PID_NS;
 }
 
 uint32_t user_ns_owner(int users, uint64_t host) {

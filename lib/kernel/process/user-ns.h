@@ -11,6 +11,9 @@
 /* The inode of that of PID 1; 0: it cannot be found out, and nobody is in another one then. */
 uint64_t user_ns_host(void);
 
+/* The numbers that processes have here are those that they have for the kernel. */
+bool pid_ns_is_first(void);
+
 /* Who made it, or the outermost that it lies in: nobody makes one but in his own. fd: of its nsfs file; host: as above.
  * (fs/nsfs.c:ns_ioctl) */
 uint32_t user_ns_owner(int fd, uint64_t host);
