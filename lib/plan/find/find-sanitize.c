@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* Cards that leave empty. What is asked for is that nothing of anybody's is on them any more, so whatever of them cannot be erased is in the
  * way, and so is a card with persistent data that nobody has named a second time. */
+#include "kernel/cxl/card-parts.h"
 #include "kernel/cxl/card-state.h"
 #include "kernel/cxl/nmem-overwrite.h"
 #include "kernel/sysfs/attr.h"
