@@ -226,6 +226,9 @@ int request_look_again(Request *r) {
         topology_free(r->topology);
         r->topology = t;
         r->n_under_way = 0;
+        /* What the cards were asked is of the look before: the next plan asks again. */
+        if (r->card)
+                library_call_free(TAKE_PTR(r->card));
         r->slot = find_again(t, r->port, r->slot_name);
         bool all = r->slot;
         for (size_t i = 0; i < r->n_others; i++) {

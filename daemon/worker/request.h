@@ -48,7 +48,7 @@ int request_add_slot(Request *r, const Slot *slot);
  * in the way, others count as under way. A negative errno where the records cannot be listed. */
 int request_find_under_way(Request *r);
 
-/* Looks at the machine again and finds the same slots in it, held or not. */
+/* Looks at the machine again and finds the same slots in it, held or not. Whatever the cards were asked before is dropped. */
 int request_look_again(Request *r);
 
 /* Borrows from the request. */
