@@ -417,6 +417,12 @@ static void test_modules(void) {
         CHECK(json_array(unknown, "bad_blocks") && !json_get(json_at(json_array(unknown, "bad_blocks"), 0), "ranges")); /* without an end */
         CHECK(!json_get(m, "trouble")); /* no platform's driver has flags of it */
 
+        put("/sys/bus/nd/devices/nmem0/cxl/id", "3\n");
+        _cleanup_json_ json_object *other = ask(false);
+        CHECK_INT(json_len(json_array(other, "nmems")), 0);
+        CHECK_STR(note(other, 0), "nmem0: its id is 0x3, not 0x2");
+        put("/sys/bus/nd/devices/nmem0/cxl/id", "2\n");
+
         script.looping = true;
         _cleanup_json_ json_object *endless = ask(false);
         script.looping = false;
@@ -575,6 +581,8 @@ static void test_compare_modules(void) {
 
 int main(void) {
         CHECK_INT(unsetenv("CXL_LOG"), 0);
+        test_make_folders("/sys/bus/nd/devices/nmem0/cxl");
+        put("/sys/bus/nd/devices/nmem0/cxl/id", "2\n");
         test_make_folders("/sys/bus/nd/devices/region9");
         test_healthy();
         test_sentinels();

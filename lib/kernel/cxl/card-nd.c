@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include "kernel/cxl/card-parts.h"
+#include "kernel/cxl/card-serial.h"
 #include "kernel/sysfs/attr.h"
 
 enum {
@@ -121,9 +122,17 @@ static void set_activation(struct ndctl_dimm *dimm, json_object *o) {
 }
 
 static void ask_dimm(struct ndctl_dimm *dimm, json_object *wanted, json_object *answer) {
-        json_object *o = json_object_new_object();
+        const char *name = ndctl_dimm_get_devname(dimm);
+        _cleanup_free_ char *id = NULL;
 
-        json_set_str(o, "name", ndctl_dimm_get_devname(dimm));
+        /* The library knows it by its name, which may be another one's by now. */
+        (void) nmem_id(name, &id);
+        if (!streq_ptr(id, json_str(wanted, "id"))) {
+                card_note(answer, "%s: its id is %s, not %s", name, id ?: "not known", json_str(wanted, "id") ?: "none");
+                return;
+        }
+        json_object *o = json_object_new_object();
+        json_set_str(o, "name", name);
         json_set_str(o, "id", json_str(wanted, "id"));
         set_security(dimm, o);
         set_activation(dimm, o);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include <errno.h>
 
+#include "base/parse.h"
 #include "kernel/cxl/card-serial.h"
 #include "kernel/sysfs/attr.h"
 #include "kernel/sysfs/listing.h"
@@ -29,6 +30,15 @@ int nvme_serial(const char *bdf, char **ret) {
         return 0;
 }
 
+/* What the look at the machine takes for it (lib/topology/load/load-nd.c). */
 int nmem_id(const char *nmem, char **ret) {
-        return attr_readf(ret, "/sys/bus/nd/devices/%s/nfit/id", nmem);
+        _cleanup_free_ char *text = NULL;
+        uint64_t serial;
+
+        if (attr_readf(&text, "/sys/bus/nd/devices/%s/cxl/id", nmem) >= 0 && parse_u64(text, &serial) >= 0) {
+                *ret = strf("0x%jx", (uintmax_t) serial);
+                return *ret ? 0 : -ENOMEM;
+        }
+        int r = attr_readf(ret, "/sys/bus/nd/devices/%s/nfit/id", nmem);
+        return r == -ENOENT ? attr_readf(ret, "/sys/bus/nd/devices/%s/nfit/serial", nmem) : r;
 }

@@ -2,6 +2,7 @@
 #pragma once
 
 /* What tells a card from another of its kind where it is no CXL memory: the serial number of the NVMe controller on a PCI
- * function, the unique id of an NVDIMM (drivers/acpi/nfit/core.c: id). Newly allocated; -ENOENT where it has none. */
+ * function, the id of a memory module: its card's serial number (drivers/cxl/pmem.c: id, which is decimal), or the unique id or serial number of an
+ * NVDIMM (drivers/acpi/nfit/core.c). Newly allocated; -ENOENT where it has none. */
 int nvme_serial(const char *bdf, char **ret);
 int nmem_id(const char *nmem, char **ret);
