@@ -50,6 +50,9 @@ static void test_numbers(void) {
                       "{\"region\": {\"start\": 19595788288, \"targets\": [], \"moved_from\": 19058917376}, \"start\": 19595788289, \"size\": 19058917376}");
         check_applied(&m, "{\"region\": {\"start\": 19058917376, \"targets\": [], \"moved_from\": 5}}",
                       "{\"region\": {\"start\": 19595788288, \"targets\": [], \"moved_from\": 5}}");
+        /* Bad blocks. */
+        check_applied(&m, "{\"bad_blocks\": [{\"start\": \"0x470000001\", \"blocks\": 145}], \"nmems\": [{\"id\": \"0x470000000\"}], \"start\": \"?\"}",
+                      "{\"bad_blocks\": [{\"start\": \"0x490000001\", \"blocks\": 145}], \"nmems\": [{\"id\": \"0x470000000\"}], \"start\": \"?\"}");
         check_applied(&none, "{\"start\": 19058917376}", "{\"start\": 19058917376}");
 }
 

@@ -4,7 +4,6 @@
 #include <errno.h>
 
 #include "base/clock.h"
-#include "base/parse.h"
 #include "holders/memory/memory-holder.h"
 #include "holders/process.h"
 #include "kernel/cxl/card-state.h"
@@ -233,36 +232,14 @@ static void tell_card(void *userdata, bool worse, const char *text) {
                 json_append_str(json_array(told->now, "notes"), text);
 }
 
-/* Places are told by addresses, which move with their region. */
-static json_object *card_moved(json_object *state, const RegionMoves *moves) {
-        json_object *moved = json_object_new_object(), *list = json_object_new_array(), *bad = json_array(state, "bad_blocks");
-
-        json_object_object_foreach(state, key, value)
-                json_set(moved, key, json_ref(value));
-        for (size_t i = 0; i < json_len(bad); i++) {
-                json_object *o = json_object_new_object();
-                uint64_t start;
-                json_object_object_foreach(json_at(bad, i), k, v)
-                        json_set(o, k, json_ref(v));
-                if (parse_u64(json_str(o, "start") ?: "", &start) >= 0)
-                        json_set_strf(o, "start", "0x%jx", (uintmax_t) region_moves_address(moves, start));
-                json_object_array_add(list, o);
-        }
-        json_set(moved, "bad_blocks", list);
-        return moved;
-}
-
 /* Of a restoration: is the card worse, or another one in itself, than before its removal? Nobody says that it is not who does not know. One that stands
  * in for it is another one, and the plan has said so. */
 static void compare_cards(Removal *m, const Restored *of, json_object *question, json_object *lost) {
-        _cleanup_json_ json_object *now = ask_card(m, question), *before = json_ref(json_get(of->journal->card, "before"));
+        _cleanup_json_ json_object *now = ask_card(m, question), *before = NULL;
         Told told = { .now = now, .lost = lost };
 
-        if (before && of->moves->n > 0) {
-                json_object *moved = card_moved(before, of->moves);
-                json_object_put(before);
-                before = moved;
-        }
+        if (json_get(of->journal->card, "before"))
+                before = region_moves_apply(of->moves, json_get(of->journal->card, "before"));
         if (of->same_card)
                 (void) card_state_compare(before, now, tell_card, &told);
         if (now)

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include <errno.h>
 
+#include "base/parse.h"
 #include "kernel/cxl/cxl-region.h"
 #include "kernel/memory/memory-block.h"
 #include "kernel/sysfs/attr.h"
@@ -119,6 +120,17 @@ static json_object *number_now(const RegionMoves *m, const char *of, const char 
                                    json_ref(number);
 }
 
+/* An address as what a card says of itself has it: in hexadecimal. */
+static json_object *text_now(const RegionMoves *m, json_object *text) {
+        _cleanup_free_ char *now = NULL;
+        uint64_t address;
+
+        if (parse_u64(json_object_get_string(text), &address) < 0)
+                return json_ref(text);
+        now = strf("0x%jx", (uintmax_t) region_moves_address(m, address));
+        return now ? json_object_new_string(now) : json_ref(text);
+}
+
 /* `of`: the key of the object that it is in. Lists are as what they are a list of. */
 static json_object *moved(const RegionMoves *m, const char *of, const char *key, json_object *o) {
         json_object *copy;
@@ -140,6 +152,8 @@ static json_object *moved(const RegionMoves *m, const char *of, const char *key,
                 return copy;
         case json_type_int:
                 return number_now(m, of, key, o);
+        case json_type_string:
+                return is_address(key) ? text_now(m, o) : json_ref(o);
         default:
                 return json_ref(o);
         }

@@ -29,6 +29,6 @@ uint64_t region_moves_address(const RegionMoves *m, uint64_t address);
 /* [[first, last, ...], ...] with the numbers of today, in their order: one that has moved in pieces is as many. A new reference. */
 json_object *region_moves_runs(const RegionMoves *m, json_object *runs);
 
-/* A step's arguments, or what it noted of memory, with the addresses ("start", "data_start") and numbers of blocks ("blocks", "offline",
+/* A step's arguments, what it noted of memory, or what a card says of itself, with the addresses ("start", "data_start") and numbers of blocks ("blocks", "offline",
  * "own") of today; a region's own that has moved has "moved_from" beside it. A new reference, to the same object where nothing has moved. */
 json_object *region_moves_apply(const RegionMoves *m, json_object *o);
