@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """What a card says of itself: in show, in explain, in the certificate, compared at a restoration; and what it is at keeps it where it is."""
 
-from harness import programs, removal
+from harness import programs, removal, storage
 from harness.scenario import scenario
 
 DROP_IN = "/run/systemd/system/safe-remove-guard.service.d/scenario.conf"
@@ -112,6 +112,21 @@ def remedy(lab):
     lab.sh(lines[0], timeout=90)
 
 
+def began_late(lab, loader):
+    """One that begins behind the plan, when nothing but the power is left to take: the removal turns round there."""
+    at = storage.step_number(lab, "release", 2)
+    removal.drill(lab, 2000, "release")
+    number = removal.last_id(lab) + 1
+    lab.cli("remove", "2", "--no-wait")
+    removal.wait_for_record(lab, number, f'"ev":"do","n":{at}', 60,
+                            then=f"echo 1 > {loader}/loading; head -c 65536 /dev/zero > {loader}/data; echo 0 > {loader}/loading")
+    end = removal.wait_for_end(lab, number)
+    lab.equal((end["outcome"], end["code"]), ("restored", "failed"), f"the ending ({end['message']})")
+    lab.check("a firmware update" in end["message"], end["message"])
+    lab.check(lab.slot(2).bdf() and not lab.slot(2).leds().safe, "the card should be there, and the light should say so")
+    lab.sh(f"echo 1 > {loader}/cancel || true; timeout 60 sh -c 'until grep -qx idle {loader}/status; do sleep 0.2; done'", timeout=70)
+
+
 @scenario("refuse-firmware-transfer", timeout=240, allow=[r"firmware", r"cxl_pci"])
 def firmware_transfer(lab):
     """A card takes its time over new firmware, part by part: the power stays on, by command and by button; the remedy waits for the end of it."""
@@ -127,6 +142,8 @@ def firmware_transfer(lab):
     lab.sh(f"echo 1 > {loader}/cancel", timeout=60)
     remedy(lab)
     lab.equal(lab.sh(f"cat {loader}/status").strip(), "idle", "the transfer behind the remedy")
+    began_late(lab, loader)
+    removal.policy(lab)
     lab.cli("remove", "2")
     removal.check_safe(lab, 2)
 
