@@ -239,6 +239,41 @@ static void test_other_card(void) {
         CHECK_INT(json_len(c.run.notes), 0);
 }
 
+/* What the module and the kernel do with what is written to them. */
+static struct {
+        const char *log[4];             /* records, in the kernel's own words */
+        size_t n_read;
+        const char *after;              /* its security when a command was taken */
+        int overwrite, erase;           /* what the write of it returns */
+        bool deaf;                      /* nothing switches the message on */
+        int sanitize;                   /* what the write of a CXL card's command returns */
+        bool sanitizes;                 /* the card is at it behind that */
+        char told[64];                  /* all commands, behind each other */
+} nmem;
+
+int __real_step_write(StepRun *run, const char *path, const char *value);
+int __wrap_step_write(StepRun *run, const char *path, const char *value);
+
+int __wrap_step_write(StepRun *run, const char *path, const char *value) {
+        if (streq(path, CONTROL) && !nmem.deaf) {
+                CHECK_STR(value, OVERWRITE_TELL);
+                test_put(CONTROL, TOLD);
+                return 0;
+        }
+        if (!streq(path, NMEM)) {
+                int r = streq(path, MEMDEV "/security/erase") || streq(path, COMMAND) ? nmem.sanitize : 0;
+                r = r < 0 ? step_fail(run, r, "%s", strerror(-r)) : __real_step_write(run, path, value);
+                if (nmem.sanitizes)
+                        test_put(STATE, "sanitize\n");
+                return r;
+        }
+        strcat(strcat(nmem.told, value), ";");
+        int r = streq(value, "erase 0") ? nmem.erase : nmem.overwrite;
+        if (r >= 0)
+                test_put(NMEM, nmem.after);
+        return r < 0 ? step_fail(run, r, "%s", strerror(-r)) : 0;
+}
+
 /* It says itself that it has not done it, in whatever words it has. */
 static void test_failed(void) {
         for (int lacks = 0; lacks < 3; lacks++) {
@@ -253,6 +288,49 @@ static void test_failed(void) {
                 CHECK_INT(verify(&c), STEP_PARTLY_APPLIED);
                 CHECK(!json_str(last_note(&c), "sanitized"));
         }
+}
+
+static void card_is_done(void *userdata, uint64_t done, uint64_t of, const char *text) {
+        test_put(STATE, "disabled\n");
+}
+
+/* It took the command, was at it for a while, and failed; told once more, it does it. */
+static void test_failed_late(void) {
+        _cleanup_(case_done) Case c = case_new();
+
+        card->after = MEDIA_DISABLED;
+        nmem.sanitizes = true;
+        c.run.progress = card_is_done;
+        CHECK_INT(apply(&c), -EIO);
+        check_why(&c, "its media are still disabled");
+        check_written(COMMAND, "1");
+        CHECK_INT(verify(&c), STEP_PARTLY_APPLIED);
+        CHECK(!json_str(last_note(&c), "sanitized"));
+        card->after = 0;
+        CHECK_INT(apply(&c), 0);
+        CHECK_INT(verify(&c), STEP_APPLIED);
+        nmem.sanitizes = false;
+}
+
+/* Whatever the card's answer is, and by either command: nobody knows what it has done by then. One that is at it all the same has taken it. */
+static void test_refused(void) {
+        static const char *const methods[] = { "sanitize", "secure-erase" };
+
+        for (size_t i = 0; i < ELEMENTSOF(methods); i++) {
+                _cleanup_(case_done) Case c = case_of("mem1", methods[i], "0x1", true);
+                nmem.sanitize = i == 0 ? -EBUSY : -ENXIO;
+                CHECK_INT(apply(&c), nmem.sanitize);
+                CHECK_INT(verify(&c), STEP_PARTLY_APPLIED);
+                CHECK_STR(json_str(last_note(&c), "began"), methods[i]);
+                CHECK_INT(json_len(c.run.lost), 0);
+        }
+        _cleanup_(case_done) Case at_it = case_new();
+        nmem.sanitize = -EBUSY;
+        nmem.sanitizes = true;
+        at_it.run.progress = card_is_done;
+        CHECK_INT(apply(&at_it), 0);
+        nmem.sanitize = 0;
+        nmem.sanitizes = false;
 }
 
 /* One whose media are disabled from before: this is what mends it. */
@@ -374,36 +452,9 @@ static void test_too_long(void) {
         CHECK_INT(verify(&c), STEP_PARTLY_APPLIED);
 }
 
-/* What the module and the kernel do with what is written to them. */
-static struct {
-        const char *log[4];             /* records, in the kernel's own words */
-        size_t n_read;
-        const char *after;              /* its security when a command was taken */
-        int overwrite, erase;           /* what the write of it returns */
-        bool deaf;                      /* nothing switches the message on */
-        char told[64];                  /* all commands, behind each other */
-} nmem;
-
-int __real_step_write(StepRun *run, const char *path, const char *value);
-int __wrap_step_write(StepRun *run, const char *path, const char *value);
 int __wrap_kmsg_mark(const char *text, KmsgMark *ret);
 int __wrap_kmsg_open_all(void);
 int __wrap_kmsg_next(int fd, KmsgRecord *ret);
-
-int __wrap_step_write(StepRun *run, const char *path, const char *value) {
-        if (streq(path, CONTROL) && !nmem.deaf) {
-                CHECK_STR(value, OVERWRITE_TELL);
-                test_put(CONTROL, TOLD);
-                return 0;
-        }
-        if (!streq(path, NMEM))
-                return __real_step_write(run, path, value);
-        strcat(strcat(nmem.told, value), ";");
-        int r = streq(value, "erase 0") ? nmem.erase : nmem.overwrite;
-        if (r >= 0)
-                test_put(NMEM, nmem.after);
-        return r < 0 ? step_fail(run, r, "%s", strerror(-r)) : 0;
-}
 
 int __wrap_kmsg_mark(const char *text, KmsgMark *ret) {
         CHECK(strstr(text, "nmem0"));
@@ -612,6 +663,8 @@ int main(void) {
         test_refuses();
         test_other_card();
         test_failed();
+        test_failed_late();
+        test_refused();
         test_mended();
         test_not_taken();
         test_labels();
