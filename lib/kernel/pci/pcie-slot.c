@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <linux/pci_regs.h>
 #include <poll.h>
 
@@ -290,9 +291,10 @@ static int control_write(SlotDoor *d, bool high, uint16_t mask, uint16_t value) 
         return wait_completed(d);
 }
 
+/* Flat, so that a child made beforehand takes it (apart.h). */
 typedef struct SlotWrite {
-        const char *port;
         Indicator power, attention;
+        char port[NAME_MAX + 1];
 } SlotWrite;
 
 static int indicators_set(void *data, char **ret_text) {
@@ -309,9 +311,11 @@ static int indicators_set(void *data, char **ret_text) {
 
 /* A write to configuration space waits for the port to wake up, and for whoever has its lock (drivers/pci/access.c:pci_wait_cfg), for ever if
  * need be: a process of its own makes it, which somebody knows of. */
-static int write_apart(apart_work_t work, SlotWrite *w, const char *what) {
-        const ApartOptions options = { .what = what, .timeout_usec = WRITE_USEC };
+static int write_apart(apart_work_t work, SlotWrite *w, const char *port, const char *what) {
+        const ApartOptions options = { .what = what, .flat = sizeof(*w), .timeout_usec = WRITE_USEC };
 
+        if ((size_t) snprintf(w->port, sizeof(w->port), "%s", port) >= sizeof(w->port))
+                return -ENAMETOOLONG;
         return what ? run_apart(work, w, &options, NULL) : -ENOMEM;
 }
 
@@ -333,10 +337,10 @@ int slot_indicators_write(const char *port, Indicator power, Indicator attention
         if (is_shown(&s, power, attention))
                 return 0;
 
-        SlotWrite w = { .port = port, .power = power, .attention = attention };
+        SlotWrite w = { .power = power, .attention = attention };
         _cleanup_free_ char *what = strf("power LED %s, attention LED %s > registers of port %s", indicator_to_string(power),
                                          indicator_to_string(attention), port);
-        r = write_apart(indicators_set, &w, what);
+        r = write_apart(indicators_set, &w, port, what);
         if (r >= 0)
                 r = slot_registers_read(port, &s);
         if (r < 0)
@@ -353,12 +357,12 @@ static int button_clear(void *data, char **ret_text) {
 }
 
 int slot_button_clear(const char *port) {
-        SlotWrite w = { .port = port };
+        SlotWrite w = { .power = INDICATOR_RESERVED, .attention = INDICATOR_RESERVED };
         SlotRegisters s;
 
         int r = slot_registers_read(port, &s);
         if (r < 0 || !s.button_pressed)
                 return r;
         _cleanup_free_ char *what = strf("button latch > registers of port %s", port);
-        return write_apart(button_clear, &w, what);
+        return write_apart(button_clear, &w, port, what);
 }
