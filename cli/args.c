@@ -111,7 +111,7 @@ static ExitCode set_json(Args *a, const char *value) {
 }
 
 static const OptionRow option_rows[OPTION_ROWS] = {
-        { "plan", 'p', "DIGEST", "remove ", set_digest, "only if the plan is still the one with this digest" },
+        { "plan", 'p', "DIGEST", "remove ", set_digest, "only if the plan still has this digest" },
         { "grace", 'g', "SEC", "plan explain remove ", NULL, "give listeners at least this long", NUMBER(grace_sec, SECONDS_MAX) },
         { "offline-timeout", 't', "SEC", "plan explain remove ", NULL,
           "give up on a memory block after this long", NUMBER(offline_timeout_sec, SECONDS_MAX) },
@@ -119,8 +119,9 @@ static const OptionRow option_rows[OPTION_ROWS] = {
           "what to do about memory in ZONE_NORMAL" },
         { "force", OPT_FORCE, "WORDS", "plan explain remove ", set_force, "kill,shutdown,unmap,unproven,poison: what only force allows" },
         { "acknowledge", OPT_ACKNOWLEDGE, "kernel-log", "remove ", set_acknowledge,
-          "what the kernel has complained of is not about this card" },
-        { "sanitize", OPT_SANITIZE, "[SERIAL,...]", "plan explain remove ", set_sanitize, "have the card erase itself; with persistent data: this one" },
+          "the kernel's errors are not about this card" },
+        { "sanitize", OPT_SANITIZE, "[SERIAL,...]", "plan explain remove ", set_sanitize, "have the card erase itself; persistent data: give its "
+                "serial" },
         { "equal-card", OPT_EQUAL_CARD, "yes|no", "restore ", set_equal_card,
           "whether another card of the same make and size will do" },
         { "dry-run", OPT_DRY_RUN, NULL, "restore ", NULL, "print the plan, do nothing", FLAG(dry_run) },

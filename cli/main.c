@@ -15,7 +15,7 @@ static const Verb verbs[] = {
         { "monitor", NULL,          false, "print events as they come", verb_monitor },
         { "history", NULL,          false, "past removals, newest first", verb_history },
         { "verify",  "TARGET",      true,  "ask the kernel again whether a slot is safe", verb_verify },
-        { "certificate", "[ID]",    false, "what is proven of a removal, sealed", verb_certificate },
+        { "certificate", "[ID]",    false, "the sealed record of a removal and its proof", verb_certificate },
         { 0 },
 };
 

@@ -141,7 +141,7 @@ static void print_on_remove(json_object *h) {
         if (json_flag(h, "protected"))
                 print_colored(COLOR_BAD, "is never ended");
         else if (json_len(rungs) == 0)
-                print_colored(COLOR_BAD, "is not to be disturbed");
+                print_colored(COLOR_BAD, "must not be disturbed");
         else
                 fputs("on removal: ", stdout);
         for (size_t i = 0; i < json_len(rungs); i++)
@@ -427,8 +427,8 @@ static void print_run_line(json_object *plan, const Args *a) {
 
 static void print_reasons(json_object *plan) {
         print_verdict(plan);
-        print_findings(json_array(plan, "blockers"), "In the way", COLOR_BAD);
-        print_findings(json_array(plan, "warnings"), "Good to know", COLOR_WARN);
+        print_findings(json_array(plan, "blockers"), "Blockers", COLOR_BAD);
+        print_findings(json_array(plan, "warnings"), "Warnings", COLOR_WARN);
         print_memory(json_get(plan, "memory"));
         print_files(json_get(plan, "memory"));
 }

@@ -84,7 +84,7 @@ static ExitCode status_all(json_object *all) {
         else if (json_len(shown) > 0)
                 (void) removal_print(json_at(shown, 0), NULL);
         else
-                puts("nothing is being removed, and nothing has been");
+                puts("no removal is running, and none is on record");
         return json_len(shown) > 0 ? CODE_DONE : CODE_NOTHING;
 }
 

@@ -159,7 +159,7 @@ void manager_bus_answered(void *asker, const char *path, const char *code, const
 
         int r = path ? sd_bus_reply_method_return(call, "o", path) : sd_bus_reply_method_errorf(call, bus_error_of_code(code), "%s", message);
         if (r < 0)
-                log_plain(LOG_WARNING, "Who asked for a removal could not be answered: %s", strerror(-r));
+                log_plain(LOG_WARNING, "A request for a removal could not be answered: %s", strerror(-r));
 }
 
 static int remove_or_restore(Bus *b, sd_bus_message *call, json_object *by, RemovalKind kind, sd_bus_error *error) {

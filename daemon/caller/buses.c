@@ -104,7 +104,7 @@ static int on_system_lost(sd_bus_message *m, void *userdata, sd_bus_error *error
 }
 
 static void leave_stuck(Buses *b) {
-        log_plain(LOG_WARNING, "The bus does not take what it is told, and is left. It is joined again.");
+        log_plain(LOG_WARNING, "The bus accepts no more messages. The connection is closed and made again.");
         b->n_checks = 0;
         b->said = 0;
         leave_system(b);

@@ -37,7 +37,7 @@ int sub_uid_take(json_object *list) {
         free(ranges.items);
         ranges.items = items;
         if (n != ranges.n)
-                log_plain(LOG_INFO, "Ranges of user numbers that are somebody's (subuid(5)): %zu.", n);
+                log_plain(LOG_INFO, "Ranges of user ids read from subuid(5): %zu.", n);
         ranges.n = n;
         return 0;
 }
@@ -48,7 +48,7 @@ static void on_answer(json_object *answer, const char *why_not, void *userdata) 
         bool taken = list && sub_uid_take(list) >= 0;
 
         if (!taken && !ranges.told)
-                log_plain(LOG_WARNING, "Which ranges of numbers users have (subuid(5)) cannot be read: %s. It is tried again.",
+                log_plain(LOG_WARNING, "The users' ranges of user ids (subuid(5)) cannot be read: %s. It is tried again.",
                           json_str(answer, "message") ?: why_not ?: strerror(ENOMEM));
         ranges.told = !taken;
         ranges.pause_usec = taken ? AGAIN_USEC : 2 * ranges.pause_usec < AGAIN_MAX_USEC ? 2 * ranges.pause_usec : AGAIN_MAX_USEC;

@@ -94,7 +94,7 @@ int authorize_change(json_object *by, sd_bus_error *reterr) {
 
 int who_charge(Who *w, sd_bus_message *call, uint32_t uid, size_t bytes, sd_bus_error *reterr) {
         if (!who_is_privileged_uid(uid) && !quota_take(w->quota, sub_uid_user(uid), bytes, now_monotonic()))
-                return sd_bus_error_setf(reterr, BUS_ERROR_BUSY, "You have been told a lot in a short time. Ask again in a few seconds.");
+                return sd_bus_error_setf(reterr, BUS_ERROR_BUSY, "You have received too many answers in a short time. Ask again in a few seconds.");
         buses_said(w->buses, sd_bus_message_get_bus(call), bytes);
         return 0;
 }
@@ -187,7 +187,7 @@ static int read_credentials(sd_bus_message *reply, Sender *s) {
 /* The connection is gone, or the bus does not say whose it is. */
 static void refuse_unknown(Sender *s, int why) {
         for (size_t i = 0; i < s->n_kept; i++)
-                (void) sd_bus_reply_method_errorf(s->kept[i].call, BUS_ERROR_NOT_AUTHORIZED, "It is not known who asks for this: %s.",
+                (void) sd_bus_reply_method_errorf(s->kept[i].call, BUS_ERROR_NOT_AUTHORIZED, "The caller could not be identified: %s.",
                                 strerror(-why));
 }
 
@@ -454,7 +454,8 @@ int who_pays(Who *w, sd_bus_message *call, size_t bytes, sd_bus_error *reterr) {
         if (r < 0)
                 return r;
         if (s->debt + bytes > DEBT_MAX)
-                return sd_bus_error_setf(reterr, BUS_ERROR_BUSY, "It is not known yet who asks, and this connection asks a lot. Try again in a moment.");
+                return sd_bus_error_setf(reterr, BUS_ERROR_BUSY, "The caller is not identified yet, and too many calls of this connection wait. "
+                                         "Try again in a moment.");
         s->debt += bytes;
         buses_said(w->buses, bus, bytes);
         return 0;

@@ -217,7 +217,7 @@ static void ask_give_back(Port *p, json_object *message) {
         bool kept = p->state == PORT_HELD && p->found && !port_is_watched(p);
 
         if (is_ours(p) || kept)
-                port_give_back(p, json_str(message, "why") ?: "nothing comes of the removal", kept);
+                port_give_back(p, json_str(message, "why") ?: "the removal does not take place", kept);
 }
 
 static void ask_look(Port *p, json_object *message) {
@@ -237,7 +237,7 @@ static void hello_at(Port *p) {
         if (held && !held_is_undriven(p->port))
                 port_settle(p, PORT_FREE);
         else if (held && p->found)
-                port_give_back(p, "the slot was held, and no removal that has not ended is of it", true);
+                port_give_back(p, "the slot was held, and no removal of it is unfinished", true);
         else if (held && !p->back && (p->unheard || !port_is_watched(p)))
                 port_tell_press(p, !port_is_claimed(p));
         else if (p->unheard && (port_is_watched(p) || now_monotonic() - p->pressed_usec < KERNEL_USEC))

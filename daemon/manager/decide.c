@@ -42,7 +42,7 @@ static void on_pressed(Manager *m, const SourceEvent *e) {
 
         if (e->again) {
                 if (!running && !manager_enquiry_at_port(m, e->port))
-                        manager_give_back_press(m, e->port, "what was to be done for the press has been done");
+                        manager_give_back_press(m, e->port, "the press has been answered already");
                 return;
         }
         manager_tell_about(m, "button", e->port, "pressed");

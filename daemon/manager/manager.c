@@ -278,14 +278,14 @@ bool manager_is_unread(Manager *m, const char *slot, const char *port) {
 
 char *manager_unread_text(Manager *m, const Removal *r) {
         if (!m->records_known)
-                return strf("The records of removals in %s cannot be read yet, so that nobody knows which have not ended. They are tried again "
+                return strf("The records of removals in %s cannot be read yet, so which of them have not ended is not known. They are read again "
                             "(journalctl -u safe-removed; findmnt -T %s).", state_dir(), state_dir());
         for (size_t i = 0; r && i < removal_n_slots(r); i++) {
                 json_object *entry = unread_at(m, removal_slot(r, i), removal_port(r, i));
                 const char *id = json_str(entry, "id");
                 if (entry)
-                        return strf("The record of removal %s, which %s at slot %s, cannot be read (%s): nobody knows whether it has ended. "
-                                    "See to it (ls -l %s/removals/%s); once it can be read or is away it is looked at again.",
+                        return strf("The record of removal %s, which %s at slot %s, cannot be read (%s), so whether it has ended is not known. "
+                                    "Repair it or move it away (ls -l %s/removals/%s); it is then read again.",
                                     id, unread_is_of_any(entry) ? "may have been" : "was", removal_slot(r, i) ?: "?", json_str(entry, "why"), state_dir(), id);
         }
         return NULL;

@@ -140,13 +140,14 @@ static bool take_up(Removal *r, Removal *left) {
         Removal *resumed = NULL;
 
         if (!left->record) {
-                _cleanup_free_ char *message = strf("%s %s of slot %s has not ended, and its record could not be read. Once it can be, have it go on "
+                _cleanup_free_ char *message = strf("%s %s of slot %s has not ended, and its record could not be read. Once it can be, continue it "
                                                     "(systemctl restart safe-removed.service).", removal_noun(left), left->id, removal_label(left));
                 manager_removal_unstartable(r, "busy", message, m);
                 return true;
         }
         if (r->kind != left->kind) {
-                _cleanup_free_ char *message = strf("%s %s of slot %s has not ended. Have it go on first (safe-remove %s).", removal_noun(left), left->id,
+                _cleanup_free_ char *message = strf("%s %s of slot %s has not ended. Continue it first (safe-remove "
+                                                    "%s).", removal_noun(left), left->id,
                                                     removal_label(left), left->kind == KIND_RESTORE ? "restore" : "remove");
                 manager_removal_unstartable(r, "busy", message, m);
                 return true;

@@ -82,7 +82,7 @@ void manager_recall_outcomes(Manager *m, json_object *entries) {
 
         int r = boot_id_read(boot);
         if (r < 0) {
-                log_plain(LOG_WARNING, "How earlier removals ended cannot be told: %s", strerror(-r));
+                log_plain(LOG_WARNING, "The outcomes of earlier removals cannot be shown: %s", strerror(-r));
                 return;
         }
         json_object_put(m->recalled);

@@ -289,9 +289,9 @@ char *writer_text(json_object *writer) {
         const char *what = json_str(writer, "what"), *names = what ? startswith(what, WRITER_LETS_RUN) : NULL;
 
         if (json_str(writer, "unread"))
-                return strf("%s: whoever it speaks of may still wait in the kernel", what);
+                return strf("%s: the process that it names may still wait in the kernel", what);
         if (names)
-                return strf("process %ju waits for a write to the kernel, and lets those run on behind it who stand still: %s",
+                return strf("process %ju waits for a write to the kernel, and after that continues the stopped processes: %s",
                             (uintmax_t) json_u64(writer, "pid"), names);
         return strf("process %ju still waits in the kernel (%s)", (uintmax_t) json_u64(writer, "pid"), json_str(writer, "what"));
 }

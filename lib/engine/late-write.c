@@ -132,7 +132,7 @@ void engine_tell_standing(Engine *e) {
                 return;
         _cleanup_free_ char *names = names_line(standing), *then = plan_again(e), *line = go_on_line(standing, then);
         json_object *somebody = leave_somebody(e, names ?: "some");
-        char *why = strf("%s; %s stand still until then", e->stuck_why ?: "", names ?: "some");
+        char *why = strf("%s; until then these stay stopped: %s", e->stuck_why ?: "", names ?: "some");
         char *remedy = line ? standing_remedy(writer, somebody, line) : NULL;
         if (why) {
                 free(e->stuck_why);

@@ -64,16 +64,16 @@ char *gap_text(GapKind kind, const Gap *gap) {
                 [GAP_HANG] = "hangs in the kernel, and whoever looks at its memory would too",
                 [GAP_MAPPINGS] = "hangs in the kernel, and whoever asks what it has mapped would too",
                 [GAP_PROCESS] = "could not be read",
-                [GAP_FILE] = "has a file that its file system tells nothing of",
+                [GAP_FILE] = "has an open file that cannot be looked up",
                 [GAP_NETWORK] = "is in a network namespace that could not be asked for sockets",
         };
         _cleanup_close_ int dirfd = open_process(gap->pid);
         _cleanup_free_ char *comm = NULL, *more = gap->n > 1 ? strf(", and %zu other%s", gap->n - 1, gap->n > 2 ? "s" : "") : strdup("");
 
         if (kind == GAP_TIME && gap->has_uid)
-                return strf("the time for it was over, most of which went to processes of user %u", gap->uid);
+                return strf("the time limit was reached; processes of user %u took most of it", gap->uid);
         if (kind == GAP_TIME)
-                return strdup("the time for it was over");
+                return strdup("the time limit was reached");
         if (kind == GAP_RDMA)
                 return strdup("what is pinned for RDMA could not be listed");
         if (gap->pid == 0)

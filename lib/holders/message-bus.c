@@ -25,5 +25,5 @@ char *message_bus_remedy(const Holder *h) {
                 return strdup("busctl --json=pretty " ASK " GetStats"
                               "  # a peer whose IncomingFds or OutgoingFds is not 0: end its ProcessID, not the bus");
         return strdup("busctl list --unique --no-legend | while read -r name pid comm rest; do busctl " ASK " GetConnectionStats s \"$name\" 2>/dev/null | "
-                      "grep -Eq '\"(Incoming|Outgoing)FDs\" u [1-9]' && echo \"$pid $comm\"; done  # whoever is listed: end him, not the bus");
+                      "grep -Eq '\"(Incoming|Outgoing)FDs\" u [1-9]' && echo \"$pid $comm\"; done  # end the processes that are listed, not the bus");
 }

@@ -67,7 +67,7 @@ static void find_not_erased(Findings *f, const FinishSource *source, const Slot 
                 return;
         json_object *o = finding(f, BLOCKER_NO_SANITIZE, true, "the card in slot %s has no power any more, and was not erased", slot->name);
         json_set_strf(o, "evidence", "removal %s, which this would finish, did not do that", source->id);
-        finding_remedy(o, "safe-remove remove %s  # without --sanitize: it leaves with what is on it", slot->word);
+        finding_remedy(o, "safe-remove remove %s  # without --sanitize: the card keeps its data", slot->word);
 }
 
 static json_object *slots_json(const Slot *slot, const PlanRequest *request) {

@@ -24,7 +24,7 @@ static int dax_can(const Scope *s, const HoldTarget *target, char **ret_why) {
         for (size_t i = 0; i < s->n_daxes; i++)
                 if (s->daxes[i]->dev == target->dev && dax_is_mapped(s->daxes[i]))
                         return forced_unmap_check(FORCED_DEVICE_DAX, NULL, ret_why);
-        *ret_why = strf("%s is no memory that processes map", target->name);
+        *ret_why = strf("processes cannot map %s", target->name);
         return -EOPNOTSUPP;
 }
 
@@ -60,10 +60,10 @@ int unmap_check(const Topology *t, const Scope *s, const HoldTarget *target, cha
         case TARGET_FS:
                 return fs_can(t, s, target, ret_why);
         case TARGET_FILE:
-                *ret_why = strf("%s goes with its function only", target->name);
+                *ret_why = strf("%s can only be removed with its PCI function", target->name);
                 return -EOPNOTSUPP;
         default:
-                *ret_why = strf("%s is no memory that processes map", target->name);
+                *ret_why = strf("processes cannot map %s", target->name);
                 return -EOPNOTSUPP;
         }
 }
@@ -173,7 +173,7 @@ int shutdown_check(const Topology *t, const Scope *s, const PlanRequest *request
                 r = fs_shutdown_check(m->type, NULL, ret_why);
         if (r < 0)
                 return r;
-        *ret_why = mount_has_option(m->super_options, "ro") ? strf("it is mounted read-only, nobody waits to write to it") :
+        *ret_why = mount_has_option(m->super_options, "ro") ? strf("it is mounted read-only, so nobody waits to write to it") :
                    stands_on_it(t, s, m->dev);
         if (*ret_why)
                 return -EOPNOTSUPP;
@@ -259,7 +259,7 @@ static void cost_finding(Findings *f, const Mount *m, FsShutdown how) {
 static void cannot_finding(Findings *f, const Mount *m, const char *why) {
         json_object *o = finding(f, BLOCKER_CANNOT_SHUT_DOWN, false, "%s (%s on %s) cannot be shut down: %s", m->target, m->type, m->source, why);
 
-        json_set_strf(o, "evidence", "its users are ended as with --force=kill; who hangs in the kernel for it is in the way");
+        json_set_strf(o, "evidence", "its users are ended as with --force=kill; a user that hangs in the kernel blocks the removal");
         _cleanup_free_ char *target = shell_quoted(m->target);
         finding_remedy(o, "fuser -vm %s  # who uses it", target);
 }

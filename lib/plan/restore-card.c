@@ -222,7 +222,7 @@ static uint64_t bytes_of(json_object *card) {
 static void find_other_serial(Findings *f, const Plan *removal, json_object *card) {
         json_object *was = json_get(removal->doc, "card");
         const Slot *slot = f->s->slot;
-        const char *why = is_persistent(removal) ? "what was taken down is on the card itself and on no other" :
+        const char *why = is_persistent(removal) ? "what was taken down is stored on the removed card" :
                           !size_is_known(was) || !size_is_known(card) ? "nobody knows whether it is of the same size" :
                           bytes_of(was) != bytes_of(card) ? "it is of another size" :
                           !f->request->policy->equal_card ? "equal cards are not accepted (equal_card is no)" : NULL;
@@ -266,7 +266,7 @@ static void find_missing(json_object *memdev, void *userdata) {
 
         if (!was || json_has(m->memdevs, was))
                 return;
-        json_object *o = finding(m->f, BLOCKER_PEER_MISSING, true, "the memory went over another card too, which is not there");
+        json_object *o = finding(m->f, BLOCKER_PEER_MISSING, true, "the memory was interleaved with another card, which is not there");
         json_set_strf(o, "evidence", "no memory device has serial number %s (it was in slot %s)", json_str(memdev, "serial"), slot ?: "-");
         finding_remedy(o, "safe-remove restore %s  # once that card is in as well", m->f->s->slot->word);
 }
@@ -336,7 +336,7 @@ static void find_window(Findings *f, const Plan *removal, json_object *region, j
         json_object *o;
 
         if (card) {
-                o = finding(f, BLOCKER_OTHER_WINDOW, true, "%s was in the window %s, which does not lead to the card where it is now", name, root);
+                o = finding(f, BLOCKER_OTHER_WINDOW, true, "%s was in the window %s, which does not reach this slot", name, root);
                 json_set_strf(o, "evidence", "/sys/bus/cxl/devices/%s/target_list leads to %s%s, and %s is not below that", root, window->targets[0],
                               window->n_targets > 1 ? " and others" : "", card->bdf);
                 finding_remedy(o, "safe-remove remove %s  # and put it into slot %s, where it was", f->s->slot->word, was ?: "?");

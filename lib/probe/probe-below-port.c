@@ -110,7 +110,7 @@ static int ask(json_object *scope, char **ret_answer) {
 
 const Probe probe_below_port = {
         .name = "below-port",
-        .question = "is nothing below the slot's port that the plan did not know",
+        .question = "are there no devices below the slot's port but those in the plan",
         .before_power_off = true,
         .ask = ask,
 };

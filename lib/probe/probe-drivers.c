@@ -80,7 +80,7 @@ static int ask(json_object *scope, char **ret_answer) {
 
 const Probe probe_drivers = {
         .name = "drivers",
-        .question = "is no driver bound to a device on the card's addresses, and does the slot have its own",
+        .question = "is no driver bound to a device on the card's addresses, and is the slot's own driver bound",
         .before_power_off = true,
         .ask = ask,
 };

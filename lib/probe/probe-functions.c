@@ -54,7 +54,7 @@ static int ask(json_object *scope, char **ret_answer) {
         /* That nothing is there says nothing about a card of which nobody knows what was there. A module in a socket has none. */
         if (r <= 0 || json_len(functions) > 0 || (!in_slot && json_len(json_array(scope, "ranges")) > 0))
                 return r;
-        *ret_answer = strdup("nothing that the card had is known");
+        *ret_answer = strdup("which PCI functions the card had is not known");
         return -ENODATA;
 }
 

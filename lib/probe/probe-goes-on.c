@@ -106,14 +106,14 @@ static int ask(json_object *scope, char **ret_answer) {
         for (size_t i = 0; i < json_len(parts) && r > 0; i++) {
                 r = serves(scope, json_at(parts, i));
                 if (r == 0)
-                        *ret_answer = strf("%s has no other path or copy that works: the card has the last one", json_str(json_at(parts, i), "name"));
+                        *ret_answer = strf("%s has no other working path or copy: the last one is on the card", json_str(json_at(parts, i), "name"));
         }
         return r;
 }
 
 const Probe probe_goes_on = {
         .name = "goes-on",
-        .question = "has all that goes on without the card another path or copy that works",
+        .question = "does everything that goes on without the card have another working path or copy",
         .before_power_off = true,
         .ask = ask,
 };

@@ -36,7 +36,7 @@ static int ask(json_object *scope, char **ret_answer) {
 
 const Probe probe_iomem = {
         .name = "iomem",
-        .question = "has nobody a claim on the card's addresses in /proc/iomem",
+        .question = "does no driver have the card's addresses reserved in /proc/iomem",
         .before_power_off = true,
         .ask = ask,
 };

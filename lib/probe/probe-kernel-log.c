@@ -11,11 +11,11 @@ static int ask(json_object *scope, char **ret_answer) {
         _cleanup_free_ char *line = NULL;
 
         if (!since) {
-                *ret_answer = strdup("no removal is known from whose start on to look");
+                *ret_answer = strdup("no removal of this card is known, so the log has no place to start from");
                 return 1;
         }
         if (json_str(since, "unread")) {
-                *ret_answer = strf("it could not be read when the removal began: %s", json_str(since, "unread"));
+                *ret_answer = strf("the log could not be read when the removal began: %s", json_str(since, "unread"));
                 return -ENODATA;
         }
         int r = kmsg_clean_since(&mark, &line);
@@ -23,7 +23,7 @@ static int ask(json_object *scope, char **ret_answer) {
         if (r == 0)
                 *ret_answer = strf("it says: %s", line);
         else if (r > 0 && acknowledged > 0)
-                *ret_answer = strf("but for what was acknowledged: %s%s",
+                *ret_answer = strf("no other error than the acknowledged one: %s%s",
                                    json_object_get_string(json_at(json_array(since, "acknowledged"), 0)), acknowledged > 1 ? ", ..." : "");
         return r;
 }
@@ -69,7 +69,7 @@ int kernel_log_acknowledge(json_object *scope, json_object **ret_since, char **r
 
 const Probe probe_kernel_log = {
         .name = "kernel-log",
-        .question = "has the kernel complained of nothing since the removal began",
+        .question = "has the kernel logged no error since the removal began",
         .before_power_off = true,
         .ask = ask,
 };

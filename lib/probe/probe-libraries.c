@@ -211,6 +211,6 @@ json_object *libraries_late(json_object *scopes) {
 
 const Probe probe_libraries = {
         .name = "libraries",
-        .question = "do libcxl, libdaxctl and libndctl see nothing of the card either",
+        .question = "do libcxl, libdaxctl and libndctl see nothing of the card",
         .ask = ask,
 };

@@ -134,7 +134,7 @@ int processes_of_scope(json_object *scope, size_t max, json_object *lines) {
 
 const Probe probe_processes = {
         .name = "processes",
-        .question = "does no process map anything of the card, hold it open or stand in it",
+        .question = "does no process use the card, by a mapping, an open file or its working directory",
         .before_power_off = true,
         .ask = ask,
 };

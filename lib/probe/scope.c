@@ -40,7 +40,7 @@ bool scope_is_blind(json_object *scope, char **ret_answer) {
                 memory = memory || !json_flag(json_at(ranges, i), "goes_with_power");
         if (memory || (!json_flag(scope, "memory_unknown") && (json_len(ranges) > 0 || json_len(json_array(scope, "memdevs")) == 0)))
                 return false;
-        *ret_answer = strdup("nothing is known of where the card's memory was");
+        *ret_answer = strdup("where the card's memory was is not known");
         return true;
 }
 

@@ -139,7 +139,7 @@ class StuckBus(UsersTest):
         self.daemon.send_signal(signal.SIGCONT)
         private = Connection(self.path("run/private"), alone=True)
         self.addCleanup(private.close)
-        wait_for(lambda: "does not take what it is told" in self.log(), "the bus to be left", 8)  # without bytes it is ten seconds
+        wait_for(lambda: "accepts no more messages" in self.log(), "the bus to be left", 8)  # without bytes it is ten seconds
         self.assertTrue(private.answer(private.send("Ping", **PEER), 60))
         self.assertLess(self.resident() - idle, 20 * 1024)
         self.bus_daemon.send_signal(signal.SIGCONT)

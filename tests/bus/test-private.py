@@ -143,7 +143,7 @@ class Private(BusTest):
         self.bus_daemon.send_signal(signal.SIGSTOP)
         c = self.connect()
         removal = c.answer(c.send("Remove", "sa{sv}", ("2", {}))).text
-        wait_for(lambda: "does not take what it is told" in self.log(), "the daemon to leave it", harness.PATIENCE * 4)
+        wait_for(lambda: "accepts no more messages" in self.log(), "the daemon to leave it", harness.PATIENCE * 4)
         self.assertEqual(c.answer(c.send("Cancel", "s", ("2",))).kind, 2)
         self.bus_daemon.send_signal(signal.SIGCONT)
         wait_for(lambda: self.objects("slot"), "the daemon on the bus")

@@ -323,7 +323,7 @@ class Ranges(SocketTest):
         os.environ["SAFE_REMOVE_SUBUID"] = f.name
         self.addCleanup(os.environ.pop, "SAFE_REMOVE_SUBUID")
         super().setUp()
-        harness.wait_for(lambda: "somebody's (subuid(5)): 1." in self.log(), "the ranges\n" + self.log())
+        harness.wait_for(lambda: "read from subuid(5): 1." in self.log(), "the ranges\n" + self.log())
 
     def test_turns(self):
         self.least_of(self.numbers)

@@ -260,7 +260,7 @@ def restore():
         restoration.step(1, "do")
         restoration.step(1, "failed", 1000, "region0 came back at 0x4b0000000 instead of 0x490000000: another region took its place")
         restoration.end("incomplete", "failed", "step delete-region: region0 came back at 0x4b0000000 instead of 0x490000000: another "
-                        "region took its place; what stands in the list is not put back", ["safe-remove restore 5  # goes on from there"],
+                        "region took its place; what is listed is not put back", ["safe-remove restore 5  # goes on from there"],
                         ["delete-region (create the region again)", "offline-memory (write the word of its zone)"])
     else:
         for n in range(len(plan["steps"])):

@@ -114,7 +114,7 @@ static void test_what_goes_back(bool taken) {
         CHECK_INT(told.failed, taken ? 0x3c : 0x38);
         wait_for_state(pid, taken);
 
-        _cleanup_free_ char *who = strf("process %d (child) stand still until then", pid), *line = strf("{ kill -CONT %d; safe-remove plan 2; }", pid);
+        _cleanup_free_ char *who = strf("until then these stay stopped: process %d (child)", pid), *line = strf("{ kill -CONT %d; safe-remove plan 2; }", pid);
         CHECK_INT(!!strstr(c.engine.stuck_why, who), taken);
         CHECK_INT(streq_ptr(c.engine.stuck_remedy, line), taken);
         waiting_child_end(pid);
@@ -136,7 +136,7 @@ static void test_they_run_on(void) {
         pid_t somebody = (pid_t) json_u64(journal_writer(c.journal), "pid");
         CHECK(somebody != pid && getpgid(somebody) == somebody);
         _cleanup_free_ char *text = writer_text(journal_writer(c.journal));
-        _cleanup_free_ char *who = strf("lets those run on behind it who stand still: process %d (child)", standing);
+        _cleanup_free_ char *who = strf("after that continues the stopped processes: process %d (child)", standing);
         CHECK(strstr(text, who));
         _cleanup_free_ char *line = strf("tail --pid=%d -f /dev/null && tail --pid=%d -f /dev/null && { kill -CONT %d; safe-remove plan 2; }", pid,
                                          somebody, standing);
@@ -253,7 +253,7 @@ static void test_many_stand(void) {
         note_forced(&c, 1);
         c.engine.left_behind = true;
         CHECK_INT(engine_back(&c.engine, "failed", "test"), -EIO);
-        CHECK(strstr(c.engine.stuck_why, " (child) and 2 more stand still until then"));
+        CHECK(strstr(c.engine.stuck_why, " (child) and 2 more"));
         size_t n_named = 0;
         for (const char *p = c.engine.stuck_why; (p = strstr(p, "(child)")); p++)
                 n_named++;

@@ -205,7 +205,7 @@ static void test_ignores(void) {
         _cleanup_json_ json_object *args = args_new("[]");
         _cleanup_(world_run_done) StepRun run = world_run();
         Child holder = child_start(session, "a", ignore_term);
-        _cleanup_free_ char *why = strf("process %d (test-end-holder, session-9.scope) holds %s/a by mapping; all that may be done about it "
+        _cleanup_free_ char *why = strf("process %d (test-end-holder, session-9.scope) holds %s/a by mapping; everything that the policy allows "
                                         "has been tried: it ignores SIGTERM", holder.pid, world_folder);
 
         CHECK(child_runs(&holder));
@@ -337,7 +337,7 @@ static void test_left_to_the_kernel(void) {
         fd = -EBADF;
         CHECK(child_runs(&open_only));
         CHECK_INT(ops->apply(args, &run), -EBUSY);
-        CHECK(strstr(run.why, "by descriptor; all that may be done about it has been tried"));
+        CHECK(strstr(run.why, "by descriptor; everything that the policy allows has been tried"));
         child_end(&open_only);
 }
 

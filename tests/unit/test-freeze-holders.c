@@ -292,7 +292,7 @@ static void check_hanging(bool way_back) {
         wait_hanging(&holder);
         json_set_u64(args, "timeout_sec", 1);
         CHECK_INT(ops->apply(args, &run), -EBUSY);
-        CHECK(strstr(run.why, "come out of the kernel"));
+        CHECK(strstr(run.why, "hangs in the kernel"));
         apply_cancelled(&run, args);
         json_set_u64(args, "timeout_sec", 20);
         json_set_bool(args, "force_kill", true);
@@ -391,7 +391,7 @@ static void test_first_thread_hangs(void) {
         CHECK(child_runs(&holder));
         json_set_u64(args, "timeout_sec", 1);
         CHECK_INT(ops->apply(args, &run), -EBUSY);
-        CHECK(strstr(run.why, "come out of the kernel"));
+        CHECK(strstr(run.why, "hangs in the kernel"));
         apply_cancelled(&run, args);
         CHECK(child_stands(&holder));
         CHECK(ops->verify(args, &run) != STEP_APPLIED);
@@ -462,13 +462,13 @@ static char *words;
 
 static void hear(void *userdata, uint64_t done, uint64_t of, const char *text) {
         n_told += streq(text, words);
-        CHECK(!strstr(text, "does not come out of the kernel"));
+        CHECK(!strstr(text, "hangs in the kernel"));
 }
 
 /* Of that process, from here on. */
 static void listen_for(StepRun *run, const Child *holder) {
         free(words);
-        words = strf("process %d (test-freeze-hol) is set going again each time it is held up; it runs until it is ended", holder->pid);
+        words = strf("process %d (test-freeze-hol) is continued by somebody each time it is stopped; it runs until it is ended", holder->pid);
         n_told = 0;
         run->progress = hear;
 }

@@ -19,14 +19,14 @@ static void test_texts(void) {
 
         check_text(GAP_PROCESS, (Gap) { 1, PID, PID, -EACCES }, "process 1073741824 could not be read", "/proc/1073741824: Permission denied",
                    "kill 1073741824");
-        check_text(GAP_FILE, (Gap) { 2, PID, 7, -EIO }, "process 1073741824 has a file that its file system tells nothing of, and 1 other",
+        check_text(GAP_FILE, (Gap) { 2, PID, 7, -EIO }, "process 1073741824 has an open file that cannot be looked up, and 1 other",
                    "/proc/1073741824/fd: Input/output error", "kill 1073741824");
         check_text(GAP_NETWORK, (Gap) { 3, PID, 7, -EPERM }, "process 1073741824 is in a network namespace that could not be asked for sockets, "
                    "and 2 others", "/proc/1073741824/ns/net: Operation not permitted", "kill 1073741824");
         check_text(GAP_RDMA, (Gap) { 1, 0, 0, -ETIME }, "what is pinned for RDMA could not be listed", "rdma resource show mr: Timer expired",
                    "rdma resource show mr");
         check_text(GAP_TIME, (Gap) { .n = 5000, .has_uid = true, .uid = 65534 },
-                   "the time for it was over, most of which went to processes of user 65534", "Success",
+                   "the time limit was reached; processes of user 65534 took most of it", "Success",
                    "ps -fU 65534  # what this user runs: end what is not needed");
         check_text(GAP_PROCESS, (Gap) { 1, 0, 0, -ENOENT }, "/proc could not be read: No such file or directory", "No such file or directory", NULL);
 }
@@ -89,7 +89,7 @@ static void test_plan(void) {
         HangingProcess hanging;
 
         CHECK(!look(0));
-        check_finding(look(1), "the time for it was over", "[Removal]\\nHolderScanMSec=");
+        check_finding(look(1), "the time limit was reached", "[Removal]\\nHolderScanMSec=");
         if (!hanging_process_start(&hanging))
                 return;
         _cleanup_free_ char *kill_it = strf("kill -KILL %d;", hanging.pid);

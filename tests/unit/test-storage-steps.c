@@ -265,7 +265,7 @@ static void test_other_dm(void) {
         test_putf("CRYPT-LUKS2-1\n", BLOCK "/dm-1/dm/uuid");
         test_putf("0 8192 crypt aes-xts-plain64 :64:logon:x 0 259:4 32768\n", "%s/say", bin);
         CHECK_INT(check(&c), -EBUSY);
-        check_why(&c, "secret is encrypted with a key that only you have");
+        check_why(&c, "secret is encrypted, and safe-remove has no key to open it again");
         CHECK_INT(apply(&c), -EBUSY);
         check_tools("dmsetup table secret\ndmsetup table secret\n");
 
@@ -390,7 +390,7 @@ static void test_loop(void) {
         CHECK_INT(check(&c), 0);
         check_holder_refused(&c, "loop1");
         test_putf("/a file (deleted)\n", BLOCK "/loop1/loop/backing_file");
-        check_refused(&deleted, "loop1 has the last hold of a file without a name");
+        check_refused(&deleted, "loop1 keeps a deleted file");
         test_putf("/a file (deleted) twice\n", BLOCK "/loop1/loop/backing_file");
         CHECK_INT(check(&c), 0);
 

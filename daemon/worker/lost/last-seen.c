@@ -99,7 +99,8 @@ static bool is_unread(int error) {
 static char *unread_text(const char *key, int error) {
         _cleanup_free_ char *path = last_seen_path(key);
 
-        return strf("nobody knows what the card had that was here: %s cannot be read (%s); once it is away its card counts as never seen", path ?: "?",
+        return strf("what the card that was here had is not known: %s cannot be read (%s); without that file the card counts as never "
+                    "seen", path ?: "?",
                     strerror(-error));
 }
 

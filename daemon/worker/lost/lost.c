@@ -150,7 +150,7 @@ static void add_users(const Topology *t, json_object *scope, json_object *lines)
                         all = false;
         add_rest(lines, n, "users of that memory");
         if (!all)
-                json_append_str(lines, "whose memory it was could not be found out of every process");
+                json_append_str(lines, "whose memory it was could not be found out for every process");
 }
 
 static bool has_name(json_object *scope, const char *name) {

@@ -267,7 +267,7 @@ char *removal_compare(Removal *m) {
         if (!picture_is_known(m->journal->before))
                 return strdup(m->plan->n_steps > 1 ? "; what was taken down is put back" : "; nothing was taken down");
         int r = compare_with(m, m->journal->before, json_array(m->plan->doc, "holders"), NULL);
-        return r < 0 ? strf("; what was taken down is put back, but that all is as it was before cannot be seen (%s)", strerror(-r))
+        return r < 0 ? strf("; what was taken down is put back, whether everything is as before cannot be checked (%s)", strerror(-r))
                      : compared_text(m, "");
 }
 
@@ -290,9 +290,9 @@ char *restoration_compare(Removal *m) {
 
         int r = journal_read(json_str(m->plan->doc, "of") ?: "", &removal, &plan, &why);
         if (r < 0)
-                return strf("; whether all is as it was before that cannot be seen (its record cannot be read: %s)", why ?: strerror(-r));
+                return strf("; whether everything is as before cannot be checked (its record cannot be read: %s)", why ?: strerror(-r));
         if (!picture_is_known(removal->before) || !picture_is_known(m->journal->before))
-                return strdup("; how all was before that is not on record");
+                return strdup("; the state before that is not on record");
         r = region_moves_find(m->plan->steps, m->plan->n_steps, true, &moves);
         if (r < 0)
                 return NULL;
@@ -302,7 +302,7 @@ char *restoration_compare(Removal *m) {
         _cleanup_json_ json_object *before = picture_of_restored(then, m->journal->before, serial, serial_now);
         r = compare_with(m, before, json_array(plan->doc, "holders"), &of);
         if (r < 0)
-                return strf("; whether all is as it was before that cannot be seen (%s)", strerror(-r));
+                return strf("; whether everything is as before cannot be checked (%s)", strerror(-r));
         _cleanup_free_ char *compared = compared_text(m, " that"), *moved = moves_text(&moves);
         return strf("%s%s", moved ?: "", compared ?: "");
 }

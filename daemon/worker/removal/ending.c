@@ -56,7 +56,7 @@ int removal_end_unwritable(Removal *m, int error) {
 
 /* Without its end, and turned back: whoever starts next goes on with it. */
 static int leave(Removal *m, const char *message) {
-        _cleanup_free_ char *why = strf("there was no more time: %s; the next start of the service goes on with it", message);
+        _cleanup_free_ char *why = strf("the time was over: %s; the next start of the service goes on with it", message);
 
         worker_send_error(m->io, "interrupted", why ?: strerror(ENOMEM));
         return -ETIME;
@@ -200,7 +200,7 @@ int removal_go_forward(Removal *m) {
 
         int r = removal_picture(m);
         if (r < 0) {
-                message = strf("how everything is cannot be written down: %s", strerror(-r));
+                message = strf("the state of the machine cannot be recorded: %s", strerror(-r));
                 return removal_go_back(m, "failed", message);
         }
         r = engine_forward(&m->engine);

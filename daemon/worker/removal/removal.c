@@ -205,7 +205,7 @@ char *removal_objection(const Removal *m, const char **ret_code) {
         if (!digest || streq_ptr(digest, plan_digest(m->plan)))
                 return NULL;
         *ret_code = "stale";
-        return strf("the plan is now %s, not %s: the machine has changed since it was shown", plan_digest(m->plan), digest);
+        return strf("the machine has changed since the plan was shown: its digest is now %s, not %s", plan_digest(m->plan), digest);
 }
 
 /* The slot is held, so there is time to look once more at what could not be looked at: what was odd may have been on its way. */
@@ -237,7 +237,7 @@ static int plan_held(Removal *m) {
         if (r == -ECANCELED)
                 return step_fail(&m->engine.run, r, "cancelled while another removal was running");
         if (r < 0)
-                return step_fail(&m->engine.run, r, "the machine cannot be taken: %s", strerror(-r));
+                return step_fail(&m->engine.run, r, "the lock of the machine cannot be taken: %s", strerror(-r));
         if (r > 0)
                 tell_state(m, "planning"); /* it was waiting */
         r = look_held(m, &plan);

@@ -107,7 +107,7 @@ static int end_refused(Removal *m) {
 static int end_incomplete(Removal *m, int error) {
         const char *code = error == -ECANCELED ? "cancelled" : "failed";
         _cleanup_free_ char *slot = slot_word(plan_slot_name(m->plan)); /* of several, any names the restoration */
-        _cleanup_free_ char *message = strf("%s; what stands in the list is not put back", m->engine.stuck_why ?: strerror(-error));
+        _cleanup_free_ char *message = strf("%s; what is listed is not put back", m->engine.stuck_why ?: strerror(-error));
         _cleanup_free_ char *again = strf("safe-remove restore %s  # goes on from there", slot);
 
         return removal_end(m, OUTCOME_INCOMPLETE, code, message, m->engine.stuck_remedy ?: again);

@@ -74,7 +74,7 @@ static int end_after_boot(Removal *m) {
                 told |= tell_outliving(m, n);
         return removal_end(m, OUTCOME_INTERRUPTED, "interrupted",
                            told ? "the machine was started anew while this removal ran; what it had written to disks is listed, and was not put back" :
-                           "the machine was started anew while this removal ran; nothing of it is in force any more", NULL);
+                           "the machine was started anew while this removal ran; it changed nothing that outlasts a restart", NULL);
 }
 
 static int resume_opened(Removal *m, bool back) {
@@ -131,7 +131,7 @@ static int give_slots_back(Removal *m) {
                 result = result < 0 ? result : r;
         }
         _cleanup_free_ char *slots = plan_slot_words(m->plan);
-        _cleanup_free_ char *why = strf("another removal keeps the machine: of slot %s %s; the next start of the service puts back the rest", slots ?: "?",
+        _cleanup_free_ char *why = strf("another removal is at work, of slot %s %s; the next start of the service puts back the rest", slots ?: "?",
                                         result < 0 ? "nothing could be given back" : "the slot itself was given back");
         worker_send_error(m->io, "interrupted", why ?: strerror(ENOMEM));
         return result;

@@ -61,7 +61,7 @@ typedef enum BlockerCode {
         BLOCKER_CARD_BUSY,      /* a memory card is at work of its own (new firmware, an erasure, an activation that is armed), or may be */
         BLOCKER_CARD_LOCKED,    /* warning: it has a passphrase, and comes back locked */
         BLOCKER_NFS_EXPORT,     /* the kernel's NFS server holds a file system */
-        BLOCKER_HOLDER_REFUSES, /* a rule of the administrator's says that this holder is not to be disturbed */
+        BLOCKER_HOLDER_REFUSES, /* a rule of the administrator's says that this holder must not be disturbed */
         BLOCKER_HOLDER_PROTECTED, /* PID 1, the caller's own session, this service: nothing that may be ended */
         BLOCKER_CANNOT_UNMAP,   /* force is to take a mapping that the kernel cannot take, or does not survive taking */
         BLOCKER_FS_SHUTDOWN,    /* warning: by force a file system is shut down if its users do not go */

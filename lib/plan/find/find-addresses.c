@@ -11,7 +11,7 @@ static bool is_memory(const Scope *s) {
 }
 
 static void find_unreadable_map(Findings *f) {
-        json_object *o = finding(f, BLOCKER_ADDRESSES_UNKNOWN, true, "nobody knows who uses the card's addresses: /proc/iomem cannot be read");
+        json_object *o = finding(f, BLOCKER_ADDRESSES_UNKNOWN, true, "/proc/iomem cannot be read, so who uses the card's addresses is not known");
 
         if (f->t->iomem_error == -EPERM)
                 json_set_str(o, "evidence", "the kernel shows every address as 0 to those without CAP_SYS_ADMIN");
@@ -53,7 +53,7 @@ static void find_silent_card(Findings *f, const PciFunction *p) {
 
         if (!topology_is_memory(f->t, p) || (m && (has_decoders(f, m) || is_seen_from_above(f, p))))
                 return;
-        json_object *o = finding(f, BLOCKER_MEMORY_UNKNOWN, true, "%s is a memory card, and nobody knows what memory of it is in use", p->bdf);
+        json_object *o = finding(f, BLOCKER_MEMORY_UNKNOWN, true, "%s is a memory card, and which of its memory is in use is not known", p->bdf);
         if (m) {
                 json_set_strf(o, "evidence", "%s has no driver, and no port above it tells what it decodes", m->name);
                 finding_remedy(o, "echo %s > /sys/bus/cxl/drivers/cxl_mem/bind", m->name);
@@ -83,10 +83,10 @@ static void find_decoders_without_region(Findings *f) {
                 if (d->kind == DECODER_ROOT || !d->committed || d->unreadable || !r || !streq(r->why, d->name) ||
                     in_own_region(f, d->start, d->size))
                         continue;
-                json_object *o = finding(f, BLOCKER_UNKNOWN_TARGET, true, "the card decodes 0x%jx-0x%jx, and no region tells what for",
+                json_object *o = finding(f, BLOCKER_UNKNOWN_TARGET, true, "the card decodes 0x%jx-0x%jx, and no region covers that",
                                          (uintmax_t) d->start, (uintmax_t) span_last(d->start, d->size));
                 json_set_strf(o, "evidence", "%s is committed in /sys/bus/cxl/devices, without a region that could be taken down", d->name);
-                finding_remedy(o, "systemctl poweroff  # the firmware committed it, and only a machine without power lets go of this card");
+                finding_remedy(o, "systemctl poweroff  # the firmware committed it, and this card can only be taken out while the machine is off");
         }
 }
 
@@ -98,7 +98,7 @@ static void find_unreadable_decoders(Findings *f) {
                         continue;
                 json_object *o = finding(f, BLOCKER_UNKNOWN_TARGET, true, "%s may decode addresses of this card", d->name);
                 json_set_strf(o, "evidence", "the attributes of /sys/bus/cxl/devices/%s cannot be understood", d->name);
-                finding_remedy(o, "grep -r . /sys/bus/cxl/devices/%s/  # one of these is odd; report it with the kernel's version", d->name);
+                finding_remedy(o, "grep -r . /sys/bus/cxl/devices/%s/  # one of these is not valid; report it with the kernel's version", d->name);
         }
 }
 
@@ -180,12 +180,12 @@ static void find_kernel_ram(Findings *f, const ScopeRange *r) {
         }
         if (k.n_blocks == 0 && (!k.line || f->t->n_blocks > 0))
                 return;
-        json_object *o = finding(f, BLOCKER_SYSTEM_RAM, true, by_driver ? "%s is memory that the kernel was left with, without a driver" :
-                                 "%s is memory that the firmware gave to the kernel", r->why);
+        json_object *o = finding(f, BLOCKER_SYSTEM_RAM, true, by_driver ? "the kernel still uses memory of %s, whose driver is gone" :
+                                 "the firmware gave memory of %s to the kernel", r->why);
         _cleanup_free_ char *evidence = ram_evidence(&k, r);
         json_set_str(o, "evidence", evidence);
         if (by_driver)
-                finding_remedy(o, "systemctl reboot  # its driver was taken off while it was online, and nothing else lets go of it");
+                finding_remedy(o, "systemctl reboot  # its driver was unbound while the memory was online; only a reboot frees it");
         else
                 finding_remedy(o, "systemctl reboot --firmware-setup  # and give the memory there the attribute \"specific purpose\"");
 }
@@ -234,10 +234,11 @@ static void find_claims(Findings *f, const ScopeRange *r) {
                 if (!span_overlaps(m->start, span_size(m->start, m->end), r->start, r->size) || is_description(m) ||
                     startswith(m->name, "System RAM") || is_own_claim(f, m->name) || is_old_dax(f, m->name))
                         continue;
-                json_object *o = finding(f, BLOCKER_ADDRESSES_CLAIMED, true, "\"%s\" has a claim on addresses of %s", m->name, r->why);
-                json_set_strf(o, "evidence", "0x%jx-0x%jx in /proc/iomem, and it is nothing that is taken down with the card",
+                json_object *o = finding(f, BLOCKER_ADDRESSES_CLAIMED, true, "\"%s\" has reserved addresses of %s", m->name, r->why);
+                json_set_strf(o, "evidence", "0x%jx-0x%jx in /proc/iomem; no step of a removal takes that down",
                               (uintmax_t) m->start, (uintmax_t) m->end);
-                finding_remedy(o, "grep -B 3 -A 3 '%jx-' /proc/iomem  # whoever claims it has to let go of it first", (uintmax_t) m->start);
+                finding_remedy(o, "grep -B 3 -A 3 '%jx-' /proc/iomem  # the driver that reserved it must be unloaded or unbound "
+                               "first", (uintmax_t) m->start);
                 return;
         }
 }
@@ -251,14 +252,14 @@ static void find_virtio_mem(Findings *f, const ScopeRange *r) {
         if (!m)
                 return;
         if (!startswith(r->why, "virtio")) {
-                json_object *o = finding(f, BLOCKER_SYSTEM_RAM, true, "%s is memory of the kernel's", r->why);
+                json_object *o = finding(f, BLOCKER_SYSTEM_RAM, true, "the kernel uses memory of %s", r->why);
                 json_set_strf(o, "evidence", "0x%jx-0x%jx is \"%s\" in /proc/iomem", (uintmax_t) m->start, (uintmax_t) m->end, m->name);
-                finding_remedy(o, "systemctl poweroff  # its driver gave it to the kernel, and this version does not take it back");
+                finding_remedy(o, "systemctl poweroff  # its driver gave the memory to the kernel, and this version cannot take it offline");
                 return;
         }
         for (; m; m = iomem_find_system_ram(f->t->iomem, r->start, r->size, m))
                 bytes += span_size(m->start, m->end);
-        json_object *o = finding(f, BLOCKER_VIRTIO_MEM, true, "%s (virtio-mem) has given memory to the kernel, which only its host takes back",
+        json_object *o = finding(f, BLOCKER_VIRTIO_MEM, true, "%s (virtio-mem) has given memory to the kernel, and only the host can take it back",
                                  r->why);
         json_set_strf(o, "evidence", "%ju MiB at 0x%jx-0x%jx are \"System RAM (virtio_mem)\" in /proc/iomem", (uintmax_t) (bytes >> 20),
                       (uintmax_t) r->start, (uintmax_t) span_last(r->start, r->size));
@@ -301,10 +302,10 @@ static bool find_stray_block(Findings *f) {
                 const MemoryBlock *b = &f->t->blocks[i];
                 if (!may_be_ours(f, b->start, f->t->block_size))
                         continue;
-                json_object *o = finding(f, BLOCKER_UNKNOWN_TARGET, true, "memory%ju lies in a CXL window, but no region says on which card",
+                json_object *o = finding(f, BLOCKER_UNKNOWN_TARGET, true, "memory%ju lies in a CXL window, and no region shows on which card",
                                          (uintmax_t) b->id);
                 json_set_strf(o, "evidence", "0x%jx, memory%ju %s", (uintmax_t) b->start, (uintmax_t) b->id, b->online ? "online" : "offline");
-                finding_remedy(o, "systemctl reboot  # memory that was left over from a removed card goes with it");
+                finding_remedy(o, "systemctl reboot  # a reboot frees memory that is left over from a removed card");
                 return true;
         }
         return false;
@@ -326,8 +327,8 @@ static bool find_stray_dax(Findings *f) {
                 const DaxRange *stray = stray_range(f, d);
                 if (!stray)
                         continue;
-                json_object *o = finding(f, BLOCKER_UNKNOWN_TARGET, true, "%s lies in a CXL window, but no region says on which card", d->name);
-                json_set_strf(o, "evidence", "0x%jx-0x%jx, driven by %s; this card can be reached there and has memory that no decoder accounts for",
+                json_object *o = finding(f, BLOCKER_UNKNOWN_TARGET, true, "%s lies in a CXL window, and no region shows on which card", d->name);
+                json_set_strf(o, "evidence", "0x%jx-0x%jx, driven by %s; this card can be reached there, and has memory that no decoder covers",
                               (uintmax_t) stray->start, (uintmax_t) span_last(stray->start, stray->size), d->driver);
                 if (streq(d->driver, "kmem"))
                         finding_remedy(o, "daxctl offline-memory %s", d->name);
@@ -342,9 +343,10 @@ static void find_stray_claim(Findings *f) {
                 const IomemRange *m = &f->t->iomem->ranges[i];
                 if (is_description(m) || is_old_dax(f, m->name) || !may_be_ours(f, m->start, span_size(m->start, m->end)))
                         continue;
-                json_object *o = finding(f, BLOCKER_UNKNOWN_TARGET, true, "\"%s\" lies in a CXL window, but no region says on which card", m->name);
+                json_object *o = finding(f, BLOCKER_UNKNOWN_TARGET, true, "\"%s\" lies in a CXL window, and no region shows on which card", m->name);
                 json_set_strf(o, "evidence", "0x%jx-0x%jx in /proc/iomem", (uintmax_t) m->start, (uintmax_t) m->end);
-                finding_remedy(o, "grep -B 3 -A 3 '%jx-' /proc/iomem  # whoever claims it has to let go of it first", (uintmax_t) m->start);
+                finding_remedy(o, "grep -B 3 -A 3 '%jx-' /proc/iomem  # the driver that reserved it must be unloaded or unbound "
+                               "first", (uintmax_t) m->start);
                 return;
         }
 }

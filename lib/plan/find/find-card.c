@@ -38,9 +38,9 @@ static void find_lock(Findings *f, const char *device) {
                 return;
         if (!streq(state, "locked") && !streq(state, "unlocked") && !streq(state, "frozen"))
                 return;
-        json_object *o = finding(f, BLOCKER_CARD_LOCKED, false, "%s comes back locked", device);
-        json_set_strf(o, "evidence", "its security state is \"%s\": it has a passphrase, and nobody can use it before that is given again", state);
-        finding_remedy(o, "ls /etc/ndctl/keys  # the key has to be there when it comes back");
+        json_object *o = finding(f, BLOCKER_CARD_LOCKED, false, "%s will be locked when the card is back", device);
+        json_set_strf(o, "evidence", "its security state is \"%s\": it has a passphrase, and can be used only after that is given again", state);
+        finding_remedy(o, "ls /etc/ndctl/keys  # the key must be there when the card is back");
 }
 
 void find_card(Findings *f) {

@@ -15,9 +15,10 @@ static bool is_of_card(const Findings *f, const ForeignChild *c) {
 }
 
 static void unknown_driver(Findings *f, const char *bus, const char *device, const char *driver) {
-        json_object *o = finding(f, BLOCKER_UNKNOWN_DRIVER, true, "%s is driven by %s, which this version does not know", device, driver);
+        json_object *o = finding(f, BLOCKER_UNKNOWN_DRIVER, true, "%s has the driver %s, which this version of safe-remove does not "
+                                 "know", device, driver);
 
-        json_set_strf(o, "evidence", "/sys/bus/%s/devices/%s/driver leads to %s; who uses what it makes cannot be looked for", bus, device,
+        json_set_strf(o, "evidence", "/sys/bus/%s/devices/%s/driver leads to %s; who uses its devices cannot be found out", bus, device,
                       driver);
         /* The kernel takes a dax device's driver away under a mounted file system (famfs) without a word, in whatever namespace that is. */
         _cleanup_free_ char *unless = streq(bus, "dax") ? strf("! grep -Fs ' /dev/%s ' /proc/[0-9]*/mountinfo && ", device) : NULL;
@@ -43,7 +44,7 @@ static void find_children(Findings *f) {
                         continue;
                 }
                 json_object *o = finding(f, BLOCKER_FOREIGN_DEVICE, true, "%s %s is on the card", c->subsystem, c->name);
-                json_set_strf(o, "evidence", "a child device of %s; its users are not looked for by this version", c->bdf ?: c->region);
+                json_set_strf(o, "evidence", "a child device of %s; this version cannot find out who uses it", c->bdf ?: c->region);
                 if (c->bdf)
                         finding_remedy(o, "echo 1 > /sys/bus/pci/devices/%s/remove  # once nobody uses %s any more", c->bdf, c->name);
                 else
@@ -59,7 +60,7 @@ static void find_function(Findings *f, const PciFunction *p) {
         if (!k || k->users != DRIVER_HAS_PROCESS)
                 return;
         json_object *o = finding(f, BLOCKER_USER_DRIVER, true, "%s is driven from user space (%s)", p->bdf, p->driver);
-        json_set_str(o, "evidence", "its removal would wait for the process that has it open, for ever");
+        json_set_str(o, "evidence", "the kernel would wait without end for the process that has it open");
         finding_remedy(o, "echo %s > /sys/bus/pci/drivers/%s/unbind  # once the virtual machine or program that uses it has ended",
                        p->bdf, p->driver);
 }

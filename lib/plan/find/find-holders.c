@@ -112,7 +112,7 @@ static void refusal_finding(Findings *f, const MemoryHolder *h, const Node *node
         if (!memory_holder_uses(h) || !holder_rule_has(rule, HOLDER_REFUSE))
                 return;
         _cleanup_free_ char *end = process_end_command(h->unit, h->pid);
-        json_object *o = finding(f, BLOCKER_HOLDER_REFUSES, true, "process %d (%s) has memory on node %d and is not to be disturbed: %s",
+        json_object *o = finding(f, BLOCKER_HOLDER_REFUSES, true, "process %d (%s) has memory on node %d and must not be disturbed: %s",
                                  h->pid, h->comm, node->id, holder_rule_reason(rule));
         json_set_strf(o, "evidence", "/proc/%d/numa_maps: %ju MiB; rule in %s", h->pid, (uintmax_t) (h->bytes >> 20),
                       json_str(rule, "from") ?: "the defaults");

@@ -84,7 +84,8 @@ static void pool_findings(Findings *f, const KernelUse *u) {
                         continue;
                 json_object *o = finding(f, BLOCKER_KERNEL_USER, true, "the ZFS pool %s %s %s", u->user.who, told ? "is on" : "may be on", b->name);
                 json_set_strf(o, "evidence", "%s; %s", u->user.evidence, told ? "zpool list -v names it" :
-                              "the kernel does not tell which devices a pool has, zpool(8) could not be asked, and nothing else that is known is on it");
+                              "the kernel does not tell which devices a pool has, zpool(8) could not be asked, and no other user of this device is "
+                              "known");
                 finding_remedy(o, "zpool status -P -L  # what is on it");
                 finding_remedy(o, "%s", u->user.remedy);
         }
@@ -112,7 +113,7 @@ static void use_finding(Findings *f, const KernelUse *u) {
                 if (scope_has_function(f->s, u->bdf))
                         user_finding(f, u, u->bdf);
         } else if (f->s->n_blocks > 0 || is_zram_in_scope(f, u)) {
-                user_finding(f, u, "something that cannot be followed to a device, and may be on this card");
+                user_finding(f, u, "a device that could not be identified, and may be on this card");
         }
 }
 
@@ -132,7 +133,7 @@ static bool is_path_head(const Findings *f, const BlockDevice *b) {
 
 /* A device on top of the card's that no step knows how to take down: bcache, DRBD, whatever else claims its lower ones with a link. */
 static void stack_finding(Findings *f, const BlockDevice *b) {
-        json_object *o = finding(f, BLOCKER_KERNEL_USER, true, "%s stands on %s, and this version cannot take it down", b->name, b->lower[0]);
+        json_object *o = finding(f, BLOCKER_KERNEL_USER, true, "%s is built on %s, and this version cannot take it down", b->name, b->lower[0]);
 
         json_set_strf(o, "evidence", "/sys/block/%s/slaves/%s", b->name, b->lower[0]);
         if (startswith(b->name, "bcache")) {
@@ -142,7 +143,7 @@ static void stack_finding(Findings *f, const BlockDevice *b) {
                 finding_remedy(o, "drbdsetup detach %s  # lets go of the disk; while %s is in use a peer must have all of the data",
                                b->name + strlen("drbd"), b->name);
         else
-                finding_remedy(o, "lsblk -s /dev/%s  # what it is; it must be taken down with its own tools", b->name);
+                finding_remedy(o, "lsblk -s /dev/%s  # shows what it is; take it down with its own tools", b->name);
 }
 
 static bool is_known_file_system(const Findings *f, const char *block) {
@@ -200,7 +201,8 @@ static void find_left_file_system(Findings *f, const BlockDevice *b) {
         for (size_t i = 0; i < ELEMENTSOF(types); i++) {
                 if (!path_existsf("/sys/fs/%s/%s", types[i], b->name) || is_known_file_system(f, b->name))
                         continue;
-                json_object *o = finding(f, BLOCKER_KERNEL_USER, true, "the %s on %s is mounted nowhere that can be seen, and lives on", types[i], b->name);
+                json_object *o = finding(f, BLOCKER_KERNEL_USER, true, "the %s on %s is still in use by the kernel, and no mount of it can be "
+                                         "seen", types[i], b->name);
                 _cleanup_free_ char *elsewhere = left_out_text(f);
                 json_set_strf(o, "evidence", "/sys/fs/%s/%s; it was unmounted lazily, or is in a mount that somebody has detached%s%s", types[i],
                               b->name, elsewhere ? ", or in one of " : "", elsewhere ?: "");
@@ -220,7 +222,7 @@ static void find_unknown_swap(Findings *f, const Swap *w) {
 
         if (w->file || w->dev != 0 || f->s->n_blocks == 0)
                 return;
-        json_object *o = finding(f, BLOCKER_KERNEL_USER, true, "the swap on %s cannot be followed to a device, and may be on this card", w->path);
+        json_object *o = finding(f, BLOCKER_KERNEL_USER, true, "the device of the swap %s could not be identified, and may be on this card", w->path);
         json_set_strf(o, "evidence", "/proc/swaps: %s", w->path);
         finding_remedy(o, "swapoff %s", quoted ?: "");
 }

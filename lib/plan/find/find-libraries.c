@@ -16,12 +16,13 @@ static void tell(Findings *f, json_object *said) {
         const char *library = json_str(said, "library") ?: "?";
         bool hard = json_flag(said, "contradicts");
         json_object *o = finding(f, BLOCKER_LIBRARIES_DISAGREE, hard,
-                                 hard ? "%s does not see the card as we do" : "%s has not said all that it sees of the card", library);
+                                 hard ? "%s and the kernel's own files disagree about this card" : "%s has not "
+                    "given a complete answer about this card", library);
 
         json_set_str(o, "library", library);
         json_set_str(o, "evidence", json_str(said, "text"));
         if (hard)
-                finding_remedy(o, "%s  # what it sees; safe-remove show has what we do. Nothing is taken down while one of them is wrong",
+                finding_remedy(o, "%s  # shows what the library sees; compare with safe-remove show. Nothing is removed while they differ",
                                command_of(library));
         else
                 finding_remedy(o, "udevadm settle --timeout=60; %s  # what it sees", command_of(library));

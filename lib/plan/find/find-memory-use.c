@@ -147,7 +147,7 @@ static void huge_finding(Findings *f, const Node *node, const HugePool *here, co
 
         if (findings_node_stays(f, node) || (promised == 0 && (!gigantic || needed <= elsewhere)))
                 return;
-        json_object *o = finding(f, BLOCKER_HUGETLB_NO_ROOM, true, "huge pages of %ju MiB on node %d are needed and fit nowhere else",
+        json_object *o = finding(f, BLOCKER_HUGETLB_NO_ROOM, true, "huge pages of %ju MiB on node %d are in use, and no other node has room for them",
                                  (uintmax_t) (here->page_bytes >> 20), node->id);
         json_set_strf(o, "evidence", "%ju in use and %ju free on the node (%ju MiB), %ju free elsewhere, %ju promised to mappings",
                       (uintmax_t) used(here), (uintmax_t) here->free, (uintmax_t) (here->total * here->page_bytes >> 20), (uintmax_t) elsewhere,
@@ -279,7 +279,7 @@ static int look_at_tmpfs(Findings *f, const Mount *m, const int *going, size_t n
         json_object_array_add(list, o);
 
         _cleanup_free_ char *target = shell_quoted(m->target);
-        o = finding(f, BLOCKER_BOUND_TMPFS, true, "the tmpfs on %s is bound to node %s, which goes", m->target, nodes);
+        o = finding(f, BLOCKER_BOUND_TMPFS, true, "the tmpfs on %s is bound to node %s, which leaves with the card", m->target, nodes);
         if (known)
                 json_set_strf(o, "evidence", "%ju KiB are in it; mounted with %s", (uintmax_t) (bytes >> 10), m->super_options);
         else
@@ -300,7 +300,8 @@ static int look_at_groups(Findings *f, const int *going, size_t n) {
                 _cleanup_free_ char *unit = shell_quoted(strrchr(g->cgroup, '/') + 1);
                 if (!g->bound)
                         continue;
-                json_object *o = finding(f, BLOCKER_CPUSET_EMPTY, true, "the control group %s may use no memory but that of node %s, which goes",
+                json_object *o = finding(f, BLOCKER_CPUSET_EMPTY, true, "the control group %s may use only memory of node %s, which leaves with "
+                                         "the card",
                                          g->cgroup, g->mems);
                 json_set_strf(o, "evidence", "cpuset.mems.effective is %s; process %d is in it with %ju KiB of anonymous memory in the group", g->mems,
                               g->pid, (uintmax_t) (g->anonymous >> 10));

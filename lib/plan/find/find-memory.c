@@ -87,10 +87,10 @@ static void tell(Findings *f, const Room *r, const MemoryGroups *groups) {
         json_object *o;
 
         if (limited)
-                o = finding(f, BLOCKER_CGROUP_LIMIT, true, "what is in use only fits if it is swapped, and the limits of its control groups do "
-                            "not allow that");
+                o = finding(f, BLOCKER_CGROUP_LIMIT, true, "the card's used memory fits elsewhere only if some is swapped, and the limits of its "
+                            "control groups do not allow that");
         else
-                o = finding(f, BLOCKER_NO_ROOM, true, "what is in use does not fit into the memory that stays");
+                o = finding(f, BLOCKER_NO_ROOM, true, "the card's used memory does not fit into the memory that remains");
         _cleanup_free_ char *why = evidence(r, g), *unit = g ? shell_quoted(memory_group_unit(g)) : NULL;
         json_set_str(o, "evidence", why);
         if (limited && unit)
@@ -183,7 +183,7 @@ void find_kernel_zone(Findings *f) {
                               "kernel pages (/proc/kpageflags)", (uintmax_t) n, (uintmax_t) k.pages.slab,
                               (uintmax_t) k.pages.page_tables, (uintmax_t) k.pages.reserved, (uintmax_t) k.pages.other);
         else
-                json_set_str(o, "evidence", "what sits on these pages cannot be seen (/proc/kpageflags)");
+                json_set_str(o, "evidence", "what these pages are used for cannot be read (/proc/kpageflags)");
         if (hard)
                 finding_remedy(o, "safe-remove remove %s --zone-normal=try", f->s->words);
         finding_remedy(o, "echo online_movable > " AUTO_ONLINE_PATH "  # before the next card is added, so that its memory can leave again");

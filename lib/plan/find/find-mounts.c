@@ -75,7 +75,7 @@ static void more_finding(Findings *f, BlockerCode code, bool hard, size_t told, 
         if (told <= TOLD_MAX)
                 return;
         json_object *o = finding(f, code, hard, "%zu more %s", told - TOLD_MAX, of_what);
-        json_set_strf(o, "evidence", "the first %d are told one by one", TOLD_MAX);
+        json_set_strf(o, "evidence", "the first %d are listed one by one", TOLD_MAX);
         finding_remedy(o, "lsns -t mnt  # the namespaces, and who is in them");
 }
 
@@ -142,8 +142,9 @@ static void end_remedy(Findings *f, json_object *o, const Mount *m) {
 }
 
 static void locked_finding(Findings *f, const Mount *m) {
-        json_object *o = finding(f, BLOCKER_LOCKED_MOUNT, true, "%s of the card is mounted in a namespace of less privileged users, at a place that follows none "
-                                 "of the machine's own: it may be locked there, which the kernel tells nobody, and then goes with the namespace only", m->target);
+        json_object *o = finding(f, BLOCKER_LOCKED_MOUNT, true, "%s of the card is mounted in a less privileged user's namespace, where unmounts "
+                                 "of the machine's own do not reach it: the kernel may have locked it there, and then it can only end with the "
+                                 "namespace", m->target);
 
         mount_evidence(o, m);
         end_remedy(f, o, m);
@@ -220,11 +221,11 @@ static void below_finding(Findings *f, const Mount *m, const Mount *parent) {
 /* A container's network and the like, by name: whoever is in it keeps it, and the name goes (kernel/mounts/unmount.c). */
 static void name_finding(Findings *f, const Mount *m) {
         _cleanup_free_ char *target = shell_quoted(m->target), *enter = enter_words(f, m);
-        json_object *o = finding(f, BLOCKER_NO_WAY_BACK, false, "%s is a name of the namespace %s, inside a file system of the card: it goes, and is "
-                                 "not made again", m->target, m->root);
+        json_object *o = finding(f, BLOCKER_NO_WAY_BACK, false, "%s keeps the namespace %s and lies in a file system of the card: it is unmounted, "
+                                 "and cannot be mounted again", m->target, m->root);
 
         mount_evidence(o, m);
-        finding_remedy(o, "%sumount %s  # who is in that namespace stays in it", enter, target);
+        finding_remedy(o, "%sumount %s  # processes in that namespace stay in it", enter, target);
 }
 
 /* Not what ends with its namespace, or is told by it already. */
@@ -253,8 +254,8 @@ static int find_mounts_below(Findings *f, const bool *locked) {
  * (step-claim-devices.c): so this is no more than told. */
 static void automount_finding(Findings *f, const Mount *m, const Mount *autofs) {
         _cleanup_free_ char *target = shell_quoted(m->target), *end = automounter_end_command(autofs);
-        json_object *o = finding(f, BLOCKER_AUTOMOUNT, false, "%s is mounted on demand: who looks at it after it was unmounted has it mounted "
-                                 "again, and this removal turns back if that is before the device is its own", m->target);
+        json_object *o = finding(f, BLOCKER_AUTOMOUNT, false, "%s is an automount: whoever opens it after the unmount has it mounted again, and if "
+                                 "that is before the device is claimed the removal is undone", m->target);
 
         mount_evidence(o, autofs);
         if (end)
@@ -273,10 +274,10 @@ static void find_relative_overlays(Findings *f) {
                 if (!first || !streq(m->type, "overlay") || !overlay_is_relative(m->super_options) || n++ >= TOLD_MAX)
                         continue;
                 _cleanup_free_ char *target = shell_quoted(m->target), *enter = enter_words(f, m);
-                json_object *o = finding(f, BLOCKER_NO_WAY_BACK, false, "the overlay on %s is not mounted again, should this removal turn back or the card "
-                                         "come back: its folders are told relative to one that is not known", m->target);
+                json_object *o = finding(f, BLOCKER_NO_WAY_BACK, false, "the overlay on %s cannot be mounted again, neither by an undo nor by a "
+                                         "restoration: its folders are relative paths, and what they start from is not known", m->target);
                 json_set_strf(o, "evidence", "its options: %s", m->super_options);
-                finding_remedy(o, "%sumount %s  # and have it mounted by whoever did that, a container engine", enter, target);
+                finding_remedy(o, "%sumount %s  # and later have it mounted again by what mounted it, such as a container engine", enter, target);
         }
 }
 
@@ -340,8 +341,8 @@ static void deleted_finding(Findings *f, const Mount *m) {
         /* A container that is ended does not come back, and nobody wants to mount it there. */
         bool soft = ends(f, m);
         _cleanup_free_ char *name = strndup(m->root, strlen(m->root) - strlen(DELETED));
-        json_object *o = finding(f, BLOCKER_LAST_HOLD, !soft, "%s of the card is deleted, and its mount on %s is the last hold of it: without that its "
-                                 "content is lost%s", name, m->target, soft ? ", with the container that is ended" : "");
+        json_object *o = finding(f, BLOCKER_LAST_HOLD, !soft, "%s of the card is deleted, and only its mount on %s keeps the content: an unmount "
+                                 "would lose it%s", name, m->target, soft ? ", with the container that is ended" : "");
 
         mount_evidence(o, m);
         save_remedy(f, o, m);
@@ -354,7 +355,7 @@ static void find_deleted_roots(Findings *f) {
         for (size_t i = 0; i < f->s->n_mounts; i++)
                 if (root_is_deleted(f->s->mounts[i]) && n++ < TOLD_MAX)
                         deleted_finding(f, f->s->mounts[i]);
-        more_finding(f, BLOCKER_LAST_HOLD, true, n, "mounts are the last hold of something deleted");
+        more_finding(f, BLOCKER_LAST_HOLD, true, n, "mounts are all that keeps a deleted file or folder");
 }
 
 /* famfs has a dax device for its disk, which no block device tells of, and of which the source is all there is. */
@@ -368,8 +369,8 @@ static void find_mounted_dax(Findings *f) {
                         if (!streq(f->s->daxes[j]->name, name))
                                 continue;
                         _cleanup_free_ char *target = shell_quoted(m->target), *enter = enter_words(f, m);
-                        json_object *o = finding(f, BLOCKER_DAX_MOUNTED, true, "a file system (%s) is mounted from %s, on %s: no step of this version "
-                                                 "takes it away", m->type, name, m->target);
+                        json_object *o = finding(f, BLOCKER_DAX_MOUNTED, true, "a file system (%s) is mounted from %s, on %s: this version cannot "
+                                                 "unmount that", m->type, name, m->target);
                         mount_evidence(o, m);
                         finding_remedy(o, "%sumount -R %s", enter, target);
                 }

@@ -283,29 +283,30 @@ static Whose whose(const Findings *f, const Odd *o) {
 
 static void odd_finding(Findings *f, const Odd *o, Whose w) {
         static const char *const words[] = {
-                [OTHERS] = "it is of something else than this card",
-                [CARDS] = "it is of this card",
-                [NOBODY_KNOWS] = "whether it is of this card cannot be told",
+                [OTHERS] = "it belongs to something other than this card",
+                [CARDS] = "it belongs to this card",
+                [NOBODY_KNOWS] = "whether it belongs to this card is not known",
         };
         static const char *const loop_words[] = {
-                [OTHERS] = "its path leads nowhere to this card",
-                [CARDS] = "it stands on this card",
+                [OTHERS] = "its path does not lead to this card",
+                [CARDS] = "its path leads to this card",
                 [NOBODY_KNOWS] = "by its path it could be this card's",
         };
         bool text = o->error == -EINVAL || o->error == -ERANGE || o->error == -EBADMSG;
         _cleanup_free_ char *path = shell_quoted(o->path);
 
         if (is_unasked_loop(o)) {
-                json_object *l = finding(f, BLOCKER_NOT_UNDERSTOOD, w != OTHERS, "which file %s names was not asked: its file system may not answer, or it "
-                                         "is behind others that do not", o->path);
+                json_object *l = finding(f, BLOCKER_NOT_UNDERSTOOD, w != OTHERS, "the file that %s names could not be looked up: its file system "
+                                         "may not "
+                                         "answer, or an earlier one did not", o->path);
                 json_set_strf(l, "evidence", "%s", loop_words[w]);
-                finding_remedy(l, "cat %s  # whoever serves that file system has to answer; or losetup -d what is not needed", path);
+                finding_remedy(l, "cat %s  # the file system must answer; detach loop devices that are not needed with losetup -d", path);
                 return;
         }
         json_object *b = finding(f, BLOCKER_NOT_UNDERSTOOD, w != OTHERS, "%s %s", o->path,
                                  text ? "cannot be understood" : "cannot be read");
         json_set_strf(b, "evidence", "%s; %s", strerror(-o->error), words[w]);
-        finding_remedy(b, "ls -ld %s; head -c 256 %s  # what is wrong there; when it reads right, ask again", path, path);
+        finding_remedy(b, "ls -ld %s; head -c 256 %s  # shows what is wrong; ask again once it can be read", path, path);
 }
 
 void find_odd(Findings *f) {
@@ -318,9 +319,9 @@ void find_odd(Findings *f) {
         }
         for (size_t hard = 0; hard < ELEMENTSOF(told); hard++)
                 if (told[hard] > TOLD_MAX) {
-                        json_object *o = finding(f, BLOCKER_NOT_UNDERSTOOD, hard, "%zu more things cannot be read or are not understood",
+                        json_object *o = finding(f, BLOCKER_NOT_UNDERSTOOD, hard, "%zu more files cannot be read or understood",
                                                  told[hard] - TOLD_MAX);
-                        json_set_strf(o, "evidence", "the first %d are told one by one", TOLD_MAX);
-                        finding_remedy(o, "dmesg -l err,warn | tail -n 50  # what fails here");
+                        json_set_strf(o, "evidence", "the first %d are listed one by one", TOLD_MAX);
+                        finding_remedy(o, "dmesg -l err,warn | tail -n 50  # the kernel's errors say what fails");
                 }
 }

@@ -15,7 +15,7 @@ static char *serial_of(const Memdev *m) {
 static void without(Findings *f, json_object *o, const char *instead) {
         if (instead)
                 finding_remedy(o, "%s", instead);
-        finding_remedy(o, "safe-remove remove %s  # without --sanitize: it leaves with what is on it", f->s->words);
+        finding_remedy(o, "safe-remove remove %s  # without --sanitize: the card keeps its data", f->s->words);
 }
 
 /* What ndctl knows a card by: its NVDIMM. NULL: the kernel has made none of it (yet). */

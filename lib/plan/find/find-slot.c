@@ -46,8 +46,8 @@ static void find_no_light(Findings *f, const Slot *slot) {
 
         if (!slot->has_registers || s->has_power_indicator)
                 return;
-        json_object *o = finding(f, BLOCKER_NO_LIGHT, false, s->has_attention_indicator ? "slot %s has no power light: its attention light is off over "
-                                 "a card that runs, as over one that can be pulled"
+        json_object *o = finding(f, BLOCKER_NO_LIGHT, false, s->has_attention_indicator ? "slot %s has no power light: its attention light is off "
+                                 "both while the card runs and when it can be pulled"
                                  : "slot %s has no light that says when its card can be pulled", slot->name);
         if (s->has_attention_indicator)
                 json_set_strf(o, "evidence", "Slot Capabilities of %s: an attention indicator and no power indicator", slot->port);
@@ -66,7 +66,7 @@ static void find_lockdown(Findings *f, const Slot *slot) {
         json_object *o = finding(f, BLOCKER_LOCKDOWN, false, "the kernel's lockdown keeps the lights of slot %s from being set while it is held",
                                  slot->name);
         json_set_strf(o, "evidence", "/sys/kernel/security/lockdown: %s; the power light does not blink during a removal that no button asked "
-                      "for, and goes on blinking behind a press that is called off%s",
+                      "for, and goes on blinking after a press that is called off%s",
                       l == LOCKDOWN_UNKNOWN ? "not understood" : l == LOCKDOWN_INTEGRITY ? "integrity" : "confidentiality",
                       l == LOCKDOWN_INTEGRITY ? "" : "; whether pages are pinned cannot be proven");
         finding_remedy(o, "safe-remove status %s  # says what the light cannot", slot->word);
@@ -76,7 +76,7 @@ static void find_held(Findings *f, const Slot *slot, const char *where, const Sl
         if (!slot->held)
                 return;
         json_object *o = finding(f, BLOCKER_SLOT_HELD, true, "slot %s, which is %s slot %s, is held", slot->name, where, of->name);
-        json_set_strf(o, "evidence", "/sys/bus/pci_express/devices/%s has no driver: a removal of that slot runs, or was broken off",
+        json_set_strf(o, "evidence", "/sys/bus/pci_express/devices/%s has no driver: a removal of that slot is running or was interrupted",
                       slot->service);
         finding_remedy(o, "echo %s > /sys/bus/pci_express/drivers/pciehp/bind  # once no removal of slot %s runs any more", slot->service,
                        slot->name);

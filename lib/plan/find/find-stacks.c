@@ -175,7 +175,7 @@ static void spans_finding(Findings *f, const BlockDevice *b, const char *other) 
         const BlockDevice *path = b->multipath ? topology_block_device(f->t, other) : NULL;
 
         if (path && path->trouble) {
-                json_object *o = finding(f, BLOCKER_SPANS_DEVICES, false, "%s has another path, %s, that serves nobody, and goes as a whole",
+                json_object *o = finding(f, BLOCKER_SPANS_DEVICES, false, "%s has another path, %s, that does not work, and is taken down as a whole",
                                          b->label ?: b->name, other);
                 json_set_strf(o, "evidence", "%s: %s", other, path->trouble);
                 status_remedy(o, b, "");
@@ -183,8 +183,8 @@ static void spans_finding(Findings *f, const BlockDevice *b, const char *other) 
         }
         /* The label of an array is its level only. */
         _cleanup_free_ char *array = b->kind == BLOCK_MD && b->label ? strf("%s (%s)", b->name, b->label) : NULL;
-        json_object *o = finding(f, BLOCKER_SPANS_DEVICES, false, "%s stands on %s too, which is not on this card, and "
-                                 "goes as a whole", array ?: b->label ?: b->name, other);
+        json_object *o = finding(f, BLOCKER_SPANS_DEVICES, false, "%s stands on %s too, which is not on this card, and is taken down as a "
+                                 "whole", array ?: b->label ?: b->name, other);
 
         json_set_strf(o, "evidence", "/sys/block/%s/slaves/%s", b->name, other);
         finding_remedy(o, "lsblk -s /dev/%s  # what it stands on", b->name);
@@ -218,7 +218,7 @@ static void find_suspended(Findings *f, const BlockDevice *b) {
 
         if (!b->suspended || (!findings_block(f, b->name) && !has_part_in_scope(f, b)))
                 return;
-        json_object *o = finding(f, BLOCKER_SUSPENDED, true, "%s is suspended: whatever is asked of it waits in the kernel", b->label ?: b->name);
+        json_object *o = finding(f, BLOCKER_SUSPENDED, true, "%s is suspended: every read and write of it waits in the kernel", b->label ?: b->name);
         json_set_strf(o, "evidence", "/sys/block/%s/dm/suspended reads 1", b->name);
         finding_remedy(o, "dmsetup resume %s", name);
 }
@@ -243,8 +243,8 @@ static void encrypted_finding(Findings *f, const BlockDevice *b) {
         _cleanup_free_ char *name = shell_quoted(b->label ?: b->name), *place = NULL;
         const Mount *m = mount_of(f, b);
 
-        json_object *o = finding(f, BLOCKER_ENCRYPTED, true, "%s is encrypted with a key that only you have: it could not be opened again%s",
-                                 b->label ?: b->name, plain ? ", and a key that was made up for it is lost with it" : "");
+        json_object *o = finding(f, BLOCKER_ENCRYPTED, true, "%s is encrypted, and safe-remove has no key to open it again%s",
+                                 b->label ?: b->name, plain ? "; its random key is lost when it is closed" : "");
         json_set_strf(o, "evidence", "/sys/block/%s/dm/uuid: %s", b->name, b->uuid ?: "none; its table has a target \"crypt\"");
         if (m)
                 place = shell_quoted(m->target);
@@ -258,9 +258,9 @@ static void encrypted_finding(Findings *f, const BlockDevice *b) {
 
 static void unknown_finding(Findings *f, const BlockDevice *b, const char *type) {
         _cleanup_free_ char *name = shell_quoted(b->label ?: b->name);
-        json_object *o = type ? finding(f, BLOCKER_UNKNOWN_MAPPING, true, "%s is a mapping of a kind that is not known here (%s): whether it could "
-                                        "be made again is not known", b->label ?: b->name, type)
-                              : finding(f, BLOCKER_UNKNOWN_MAPPING, true, "what %s is made of cannot be read", b->label ?: b->name);
+        json_object *o = type ? finding(f, BLOCKER_UNKNOWN_MAPPING, true, "%s has a device-mapper target that is not known here (%s): whether it "
+                                        "could be made again is not known", b->label ?: b->name, type)
+                              : finding(f, BLOCKER_UNKNOWN_MAPPING, true, "the table of %s cannot be read", b->label ?: b->name);
 
         json_set_strf(o, "evidence", type ? "the table of /sys/block/%s" : "/dev/mapper/control told nothing of /sys/block/%s", b->name);
         finding_remedy(o, "dmsetup remove %s  # once nobody uses it; dmsetup table %s tells what it is", name, name);
@@ -326,7 +326,7 @@ static void find_fate(Findings *f, const BlockDevice *b) {
 static void find_partial(Findings *f, const BlockDevice *b) {
         if (!findings_block(f, b->name) || !mapping_is_partial(f->t, b))
                 return;
-        json_object *o = finding(f, BLOCKER_PARTIAL, false, "%s is active with a part missing, and comes back the same way", b->label ?: b->name);
+        json_object *o = finding(f, BLOCKER_PARTIAL, false, "%s is active with a part missing, and is restored the same way", b->label ?: b->name);
         json_set_strf(o, "evidence", "/sys/block/%s/slaves: an error target has the place of the part", b->name);
         finding_remedy(o, "vgs -o +devices  # what is missing");
 }

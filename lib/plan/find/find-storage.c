@@ -26,14 +26,14 @@ static void system_path_finding(Findings *f, const char *path, const char *what)
                 return;
         json_object *o = finding(f, BLOCKER_SYSTEM_FS, true, "%s lies on this card: %s", path, what);
         json_set_strf(o, "evidence", "%s (%s) is mounted on %s", m->source, m->type, m->target);
-        finding_remedy(o, "systemctl poweroff  # the running system cannot let go of this card");
+        finding_remedy(o, "systemctl poweroff  # the running system needs this card");
 }
 
 static void find_system_fs(Findings *f) {
         for (size_t i = 0; i < ELEMENTSOF(system_paths); i++)
                 system_path_finding(f, system_paths[i], "the system runs from it");
         if (f->request->state_dir)
-                system_path_finding(f, f->request->state_dir, "what this removal does would be written down on it");
+                system_path_finding(f, f->request->state_dir, "the records of removals are kept there");
 }
 
 static uint64_t memory_available(void) {
@@ -65,7 +65,7 @@ static void find_swap_room(Findings *f) {
         if (f->s->n_swaps == 0 || going <= available + free_elsewhere)
                 return;
         uint64_t missing = (going - available - free_elsewhere + MIB - 1) / MIB;
-        json_object *o = finding(f, BLOCKER_NO_ROOM, true, "what is swapped out to the card fits nowhere else");
+        json_object *o = finding(f, BLOCKER_NO_ROOM, true, "the memory that is swapped out to the card fits nowhere else");
         json_set_strf(o, "evidence", "%ju MiB are swapped out to it; %ju MiB of memory and %ju MiB of other swap are free",
                       (uintmax_t) (going >> 20), (uintmax_t) (available >> 20), (uintmax_t) (free_elsewhere >> 20));
         finding_remedy(o, "(umask 077; dd if=/dev/zero of=" SWAP_FILE " bs=1M count=%ju) && mkswap " SWAP_FILE " && swapon " SWAP_FILE
@@ -81,7 +81,8 @@ static bool is_mounted(const Findings *f, const BlockDevice *b) {
 
 /* Its file has a name, in another mount namespace or below what was mounted over it since. */
 static void elsewhere_finding(Findings *f, const BlockDevice *b) {
-        json_object *o = finding(f, BLOCKER_NO_WAY_BACK, false, "the path of the file of %s (%s) leads elsewhere: it is detached, and not attached again",
+        json_object *o = finding(f, BLOCKER_NO_WAY_BACK, false, "the path of the file of %s (%s) leads to another file now: it is detached, and "
+                                 "not attached again",
                                  b->name, b->label);
 
         json_set_strf(o, "evidence", "/sys/block/%s/loop/backing_file: %s; it is not the file that losetup -l shows by its inode", b->name, b->label);
@@ -99,8 +100,8 @@ static void find_last_holds(Findings *f) {
                                 elsewhere_finding(f, b);
                         continue;
                 }
-                json_object *o = finding(f, BLOCKER_LAST_HOLD, true, "%s has the last hold of a file without a name (%s): it can be detached, and "
-                                         "never attached again", b->name, b->label);
+                json_object *o = finding(f, BLOCKER_LAST_HOLD, true, "%s keeps a deleted file (%s): once detached, it could not be attached "
+                                         "again", b->name, b->label);
                 json_set_strf(o, "evidence", "/sys/block/%s/loop/backing_file: %s", b->name, b->label);
                 _cleanup_free_ char *unmount = is_mounted(f, b) ? strf("umount -A /dev/%s && ", b->name) : strdup("");
                 finding_remedy(o, "%s" SAVED_DIR " && dd if=/dev/%s of=\"$saved/%s.img\" bs=1M conv=fsync && losetup -d /dev/%s",
@@ -115,9 +116,9 @@ static void find_nameless_swap(Findings *f) {
 
                 if (!w->file || !endswith(w->path, " (deleted)"))
                         continue;
-                json_object *o = finding(f, BLOCKER_LAST_HOLD, true, "the swap file %s has no name any more: nobody can switch it off", w->path);
+                json_object *o = finding(f, BLOCKER_LAST_HOLD, true, "the swap file %s is deleted, and can no longer be switched off", w->path);
                 json_set_strf(o, "evidence", "/proc/swaps: %s", w->path);
-                finding_remedy(o, "systemctl reboot  # nothing else lets go of it");
+                finding_remedy(o, "systemctl reboot  # only a reboot releases it");
         }
 }
 
@@ -173,8 +174,8 @@ static void find_spanning_file_systems(Findings *f) {
                                 other = fs->devices[j];
                 if (!ours || !other)
                         continue;
-                json_object *o = finding(f, BLOCKER_SPANS_DEVICES, false, "the %s on %s stands on %s too, which is not on this card, "
-                                         "and goes as a whole", fs->type, ours, other);
+                json_object *o = finding(f, BLOCKER_SPANS_DEVICES, false, "the %s on %s stands on %s too, which is not on this card, and is taken "
+                                         "down as a whole", fs->type, ours, other);
                 json_set_strf(o, "evidence", "%zu devices have a part of it", fs->n_devices);
                 finding_remedy(o, "lsblk -f  # what it stands on");
         }

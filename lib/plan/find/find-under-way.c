@@ -21,10 +21,10 @@ int scope_find_with_under_way(const Topology *t, const Scope *s, const PlanReque
 void find_writers(Findings *f) {
         for (size_t i = 0; i < json_len(f->request->writers); i++) {
                 json_object *writer = json_at(f->request->writers, i);
-                json_object *o = finding(f, BLOCKER_STILL_WRITING, true, "%s: what it does may take effect at any time", json_str(writer, "text"));
+                json_object *o = finding(f, BLOCKER_STILL_WRITING, true, "%s: its write may still take effect at any time", json_str(writer, "text"));
 
                 if (json_flag(writer, "unread"))
-                        json_set_str(o, "evidence", "what cannot be read is not taken for nobody");
+                        json_set_str(o, "evidence", "a file that cannot be read may name a process that still writes");
                 else if (json_u64(writer, "removal") > 0)
                         json_set_strf(o, "evidence", "it was left behind by removal %ju", (uintmax_t) json_u64(writer, "removal"));
                 else if (json_flag(writer, "light"))
@@ -36,7 +36,8 @@ void find_writers(Findings *f) {
 }
 
 static void tell_none_read(Findings *f, const char *why) {
-        json_object *o = finding(f, BLOCKER_RECORD_UNREAD, true, "the records of removals cannot be read yet: nobody knows which have not ended");
+        json_object *o = finding(f, BLOCKER_RECORD_UNREAD, true, "the records of removals cannot be read yet, so whether one has not ended is not "
+                                 "known");
 
         json_set_strf(o, "evidence", "%s: %s", f->request->state_dir, why);
         finding_remedy(o, "findmnt -T %s; journalctl -b -u safe-removed.service  # they are tried again", f->request->state_dir);
@@ -52,10 +53,10 @@ void find_unread(Findings *f) {
                         tell_none_read(f, why);
                         continue;
                 }
-                json_object *o = finding(f, BLOCKER_RECORD_UNREAD, true, "the record of removal %s, which %s%s, cannot be read: nobody knows whether it "
-                                         "has ended", id, slot ? "was at slot " : "may have been at any slot", slot ?: "");
+                json_object *o = finding(f, BLOCKER_RECORD_UNREAD, true, "the record of removal %s, which %s%s, cannot be read, so whether it has "
+                                         "ended is not known", id, slot ? "was at slot " : "may have been at any slot", slot ?: "");
                 json_set_strf(o, "evidence", "%s/removals/%s: %s", f->request->state_dir, id, why);
-                finding_remedy(o, "ls -l %s/removals/%s  # once its journal can be read, or it is away, it is looked at again, within a minute or so",
+                finding_remedy(o, "ls -l %s/removals/%s  # repair it or move it away; it is read again within a minute or so",
                                f->request->state_dir, id);
         }
 }
@@ -101,7 +102,7 @@ static char *names_of(const PlanRequest *request) {
 static void tell(Findings *f, const char *name, bool both) {
         _cleanup_free_ char *slots = names_of(f->request);
         json_object *o = finding(f, BLOCKER_UNDER_WAY, true, both ? "the removal of slot %s, which is under way, takes %s down as well" :
-                                 "slot %s is being removed, and without its card as well nothing of %s is left", slots ?: "?", name);
+                                 "slot %s is being removed: without both cards nothing of %s is left", slots ?: "?", name);
 
         json_set_str(o, "evidence", "a removal that has begun and not ended is on record");
         finding_remedy(o, "safe-remove status  # and ask again once that removal has ended, or cancel it and remove all of the cards together");

@@ -62,7 +62,7 @@ int find_served(Findings *f, int pid, const char *program) {
 }
 
 static void protected_finding(Findings *f, const Holder *h) {
-        json_object *o = finding(f, BLOCKER_HOLDER_PROTECTED, true, "process %d (%s) uses the card and is not ended by anybody here",
+        json_object *o = finding(f, BLOCKER_HOLDER_PROTECTED, true, "process %d (%s) uses the card and is never ended by safe-remove",
                                  h->pid, h->comm);
 
         json_set_str(o, "evidence", h->n_holds > 0 ? h->holds[0].found : NULL);
@@ -81,7 +81,7 @@ static void bus_finding(Findings *f, const Holder *h) {
 
 static void refusal_finding(Findings *f, const Holder *h, json_object *rule) {
         _cleanup_free_ char *end = process_end_command(h->unit, h->pid);
-        json_object *o = finding(f, BLOCKER_HOLDER_REFUSES, true, "%s%s%d (%s) is not to be disturbed: %s", h->unit ?: "", h->unit ?
+        json_object *o = finding(f, BLOCKER_HOLDER_REFUSES, true, "%s%s%d (%s) must not be disturbed: %s", h->unit ?: "", h->unit ?
                                  ", process " : "process ", h->pid, h->comm, holder_rule_reason(rule));
 
         json_set_strf(o, "evidence", "%s; rule in %s", h->n_holds > 0 ? h->holds[0].found : "", json_str(rule, "from") ?: "the defaults");

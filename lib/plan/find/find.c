@@ -30,9 +30,10 @@ static const char *locked_by(const Findings *f, const Region *r) {
 static void find_cached(Findings *f, const Region *r) {
         if (r->cache_size == 0)
                 return;
-        json_object *o = finding(f, BLOCKER_LOCKED, true, "%s is cached by the machine's own memory, which the firmware has set up for good", r->name);
+        json_object *o = finding(f, BLOCKER_LOCKED, true, "%s has a cache in the machine's own memory, which the firmware set up and the kernel "
+                                 "cannot take apart", r->name);
         json_set_strf(o, "evidence", "/sys/bus/cxl/devices/%s/extended_linear_cache_size: %ju MiB", r->name, (uintmax_t) (r->cache_size >> 20));
-        finding_remedy(o, "systemctl poweroff  # only a machine without power lets go of this card");
+        finding_remedy(o, "systemctl poweroff  # this card can only be taken out while the machine is off");
 }
 
 static void find_locked(Findings *f, const Region *r) {
@@ -42,7 +43,7 @@ static void find_locked(Findings *f, const Region *r) {
                 return;
         json_object *o = finding(f, BLOCKER_LOCKED, true, "%s has decoders that the firmware has locked", r->name);
         json_set_strf(o, "evidence", "/sys/bus/cxl/devices/%s/locked reads 1", by);
-        finding_remedy(o, "systemctl poweroff  # only a machine without power lets go of this card");
+        finding_remedy(o, "systemctl poweroff  # this card can only be taken out while the machine is off");
 }
 
 static bool in_scope_region(const Findings *f, const Region *r) {

@@ -138,7 +138,7 @@ static int group_thaw(const char *cgroup) {
         return r == -ENOENT ? 0 : r;
 }
 
-/* -ETIME: one of its processes does not come out of the kernel, or somebody keeps the group from it. */
+/* -ETIME: one of its processes hangs in the kernel, or somebody keeps the group from it. */
 static int group_freeze(StepRun *run, const Holder *h, uint64_t deadline) {
         /* A group that somebody else has asked to freeze may still be about to. */
         if (!step_has_noted(run, "cgroup", h->cgroup) && cgroup_asked_to_freeze(h->cgroup) <= 0) {
@@ -169,7 +169,7 @@ static int stop_failed(StepRun *run, const Holder *h) {
                 return r;
         if (tracer > 0)
                 return step_fail(run, -EBUSY, "process %d (%s) cannot be stopped: process %d traces it, and lets it go on", h->pid, h->comm, tracer);
-        return step_fail(run, -EBUSY, "process %d (%s) cannot be stopped: it does not come out of the kernel", h->pid, h->comm);
+        return step_fail(run, -EBUSY, "process %d (%s) cannot be stopped: it hangs in the kernel", h->pid, h->comm);
 }
 
 /* 0 also for one that somebody has set going again: the next look finds it. -ETIME: it does not stand still. */
@@ -254,7 +254,7 @@ static int group_freeze_within(StepRun *run, const Holder *h, bool killed, Freez
         if (r != -ETIME)
                 return r;
         if (!killed)
-                return step_fail(run, -EBUSY, "%s cannot be frozen: one of its processes does not come out of the kernel", h->unit);
+                return step_fail(run, -EBUSY, "%s cannot be frozen: one of its processes hangs in the kernel", h->unit);
         time_spend(t, began);
         /* One that somebody else froze is left to him. */
         if (!step_has_noted(run, "cgroup", h->cgroup))
@@ -269,7 +269,7 @@ int holder_freeze(const HolderLook *l, StepRun *run, const Holder *h, FreezeTime
         int r = group_may_freeze(run, l, h) ? group_freeze_within(run, h, killed, t) : stop_within(run, h, killed, t);
         if (r != -ETIME)
                 return r;
-        step_progress(run, 0, 0, "process %d (%s) does not stand still; it is killed as it is, if nothing else ends it", h->pid, h->comm);
+        step_progress(run, 0, 0, "process %d (%s) cannot be stopped; it is killed while it runs, if nothing else ends it", h->pid, h->comm);
         return holder_let_be(run, h);
 }
 

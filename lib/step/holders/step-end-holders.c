@@ -59,7 +59,7 @@ static int fail_left(const EndRun *e, const Holder *h, const Ending *n, size_t m
         else
                 step_remedy(e->run, "kill -KILL %d", h->pid);
         return step_fail(e->run, -EBUSY, "%s%s; %s%s%s", text, others,
-                         came_back ? "its unit was stopped and came back" : n->n_rungs > 0 ? "all that may be done about it has been tried" :
+                         came_back ? "its unit was stopped and came back" : n->n_rungs > 0 ? "everything that the policy allows has been tried" :
                          "nothing may be done about it", n->why_not ? ": " : "", n->why_not ?: "");
 }
 
@@ -157,7 +157,7 @@ static int end_all(EndRun *e, const HoldTargets *unmap) {
 static int unmap_of(json_object *args, StepRun *run, HoldTargets *ret) {
         int r = json_has(args, "unmap") ? hold_targets_from_json(json_array(args, "unmap"), ret) : 0;
 
-        return r < 0 ? step_fail(run, r, "what may be taken by force cannot be understood: %s", strerror(-r)) : 0;
+        return r < 0 ? step_fail(run, r, "the list of what may be unmapped by force cannot be read: %s", strerror(-r)) : 0;
 }
 
 static int end_apply(json_object *args, StepRun *run) {

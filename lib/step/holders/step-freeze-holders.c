@@ -29,7 +29,7 @@ enum {
 static void freeze_describe(json_object *args, char **ret_does, char **ret_undo) {
         _cleanup_free_ char *names = holder_targets_text(json_array(args, "targets"));
 
-        *ret_does = strf("freeze the processes that use %s, until a look finds nobody new", names);
+        *ret_does = strf("freeze the processes that use %s, until no new ones are found", names);
         *ret_undo = strf("thaw them, last first");
 }
 
@@ -109,7 +109,7 @@ static int count_and_hold_up(const HolderLook *l, StepRun *run, json_object *see
         json_set_u64(seen, key, times);
         if (times <= LET_BE_LOOKS)
                 return hold_up(l, run, h, looks, t);
-        step_progress(run, 0, 0, "process %d (%s) is set going again each time it is held up; it runs until it is ended", h->pid, h->comm);
+        step_progress(run, 0, 0, "process %d (%s) is continued by somebody each time it is stopped; it runs until it is ended", h->pid, h->comm);
         return holder_let_be(run, h);
 }
 

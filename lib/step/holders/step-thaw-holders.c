@@ -4,7 +4,7 @@
 #include "step/evict/holder-freeze.h"
 
 static void thaw_describe(json_object *args, char **ret_does, char **ret_undo) {
-        *ret_does = strf("thaw whoever is still frozen by step %ju, last first", (uintmax_t) json_u64(args, "of") + 1);
+        *ret_does = strf("thaw the processes that are still frozen by step %ju, last first", (uintmax_t) json_u64(args, "of") + 1);
 }
 
 static int thaw_apply(json_object *args, StepRun *run) {

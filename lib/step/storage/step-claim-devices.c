@@ -34,7 +34,7 @@ static char *names_of(json_object *devices) {
 static void claim_describe(json_object *args, char **ret_does, char **ret_undo) {
         _cleanup_free_ char *names = names_of(json_array(args, "devices"));
 
-        *ret_does = strf("open %s exclusively and keep it until it is gone; who has it is in the way, which no plan can ask", names ?: "nothing");
+        *ret_does = strf("open %s exclusively until gone; a user that no plan can see stops the removal here", names ?: "nothing");
         *ret_undo = strf("let go of %s", names ?: "nothing");
 }
 
@@ -76,7 +76,7 @@ static int say_who(StepRun *run, const char *name, dev_t dev) {
                 step_remedy(run, "%s", u->remedy);
                 return step_fail(run, -EBUSY, "%s is in use: %s has it", name, u->who);
         }
-        step_remedy(run, "lsblk /dev/%s && fuser -v -m /dev/%s; zpool status -P; targetcli ls; nvmetcli ls  # who has it must let go of it",
+        step_remedy(run, "lsblk /dev/%s && fuser -v -m /dev/%s; zpool status -P; targetcli ls; nvmetcli ls  # the user of the device must release it",
                     name, name);
         if (holders)
                 return step_fail(run, -EBUSY, "%s is in use: %s stands on it", name, holders);

@@ -55,7 +55,7 @@ static int check_targets(json_object *args, StepRun *run) {
         switch (dm_table_fate(table, false, &unknown)) {
         case DM_NEEDS_KEY:
                 step_remedy(run, "cryptsetup close %s", name);
-                return step_fail(run, -EBUSY, "%s is encrypted with a key that only you have: it could not be opened again", json_str(args, "dm"));
+                return step_fail(run, -EBUSY, "%s is encrypted, and safe-remove has no key to open it again", json_str(args, "dm"));
         case DM_NOT_KNOWN:
                 step_remedy(run, "dmsetup remove %s", name);
                 return step_fail(run, -EBUSY, "whether %s could be made again is not known (%s)", json_str(args, "dm"), unknown);

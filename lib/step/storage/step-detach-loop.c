@@ -29,7 +29,7 @@ static int loop_check(json_object *args, StepRun *run) {
         const char *name = json_str(args, "loop"), *file = json_str(args, "backing_file");
 
         if (loop_has_last_hold(name, run->limits->write_timeout_usec))
-                return step_fail(run, -EBUSY, "%s has the last hold of a file without a name (%s): its content would be lost", name, file);
+                return step_fail(run, -EBUSY, "%s keeps a deleted file (%s): its content would be lost", name, file);
         return step_block_unclaimed(run, name);
 }
 
@@ -180,7 +180,7 @@ static int loop_revert(json_object *args, StepRun *run) {
                 return step_fail(run, r, "%s cannot be attached to %s again: %s", name, json_str(setup, "backing_file"), strerror(-r));
         }
         if (told)
-                step_lost(run, "/dev/%s is attached again, and these settings are not as they were: %s", name, told);
+                step_lost(run, "/dev/%s is attached again, with other settings than before: %s", name, told);
         if (!json_has(setup, "node"))
                 return 0;
         /* What stands on it asks whether it is bound to that (device-back.c), and its device may have another number by now. */

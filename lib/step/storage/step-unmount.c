@@ -126,7 +126,8 @@ static char *may_keep(char **ret_end) {
                         continue;
                 _cleanup_free_ char *more = n > 1 ? strf(" (and %zu more)", n - 1) : NULL;
                 *ret_end = end_command(json_u64(first, "ns"), json_u64(first, "pid"));
-                return strf("process %ju, of less privileged users, has %s of its own on %s%s, which may keep it", (uintmax_t) json_u64(first, "pid"),
+                return strf("process %ju, of less privileged users, has the mount %s of its own on %s%s, which may keep "
+                            "it", (uintmax_t) json_u64(first, "pid"),
                             kinds[i].what, json_str(first, "target") ?: "?", more ?: "");
         }
         return NULL;
@@ -143,7 +144,7 @@ static int lives_on(json_object *args, const char *why, StepRun *run) {
                 step_remedy(run, "%s  # if that is what keeps it; of a freeze: fsfreeze -u %s, once it is mounted again", end, target);
         else
                 step_remedy(run, "fsfreeze -u %s  # once it is mounted again; \"Invalid argument\": it was not frozen", target);
-        return step_fail(run, -EBUSY, "nothing shows a mount of %s any more, but its file system lives on (%s): a freeze (fsfreeze, a "
+        return step_fail(run, -EBUSY, "no mount of %s is left, but its file system is still active (%s): a freeze (fsfreeze, a "
                          "backup), a lazily unmounted or detached mount or an overlay keeps it%s%s%s%s", json_str(json_get(args, "fs"), "source"), why,
                          in_flight ? "; " : "", in_flight ?: "", unseen ? "; " : "", unseen ?: "");
 }

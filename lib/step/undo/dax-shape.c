@@ -130,7 +130,8 @@ static int leave_kmem(const DaxSeen *d, StepRun *run) {
         if (!driver)
                 return 0;
         if (!streq(driver, "kmem"))
-                return step_fail(run, -EBUSY, "%s is driven by %s, and has not the memory that it had: somebody else has made it", d->name, driver);
+                return step_fail(run, -EBUSY, "%s is driven by %s, and does not have the memory that it had: somebody else has set it "
+                                 "up", d->name, driver);
         for (size_t i = 0; i < d->n_ranges && r >= 0; i++)
                 r = step_offline_check(run, d->ranges[i].start, d->ranges[i].size, d->name);
         return r < 0 ? r : step_unbind(run, "dax", d->name, "kmem");

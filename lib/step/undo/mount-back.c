@@ -318,7 +318,8 @@ int mounts_back(json_object *args, StepRun *run) {
 
         if (never_comes_back(args)) {
                 json_object *m = json_at(json_array(args, "mounts"), 0);
-                step_lost(run, "%s is not mounted again: its folders were told relative to one that is not known", json_str(m, "target"));
+                step_lost(run, "%s is not mounted again: its folders are relative paths, and what they start from is not "
+                          "known", json_str(m, "target"));
                 return 0;
         }
         int r = back_init(&b, args, run);

@@ -146,7 +146,7 @@ def kill_guard(lab, until="the next guard"):
 def guard_dies(lab):
     """While the slot is held, and while a restoration has it: whose it is the next guard knows, and a second press is heard."""
     ram = lab.ram(2)
-    nobodys = f"journalctl -b -u {GUARD} -o cat | grep -c 'no removal that has not ended' || true"
+    nobodys = f"journalctl -b -u {GUARD} -o cat | grep -c 'no removal of it is unfinished' || true"
     before, others = removal.Picture.take(lab), lab.sh(nobodys)
     claim_within(lab, 3)
     removal.drill(lab, 2000, "disable-region")

@@ -132,7 +132,7 @@ def waits_for_a_server(lab):
                  "the reader to wait for the server")
     status, out, err = lab.cli("remove", "2", check=False)
     lab.equal(status, removal.RESTORED, f"the exit status ({out}{err})")
-    lab.check(f"process {reader.pid} " in out + err and "does not come out of the kernel" in out + err, f"who cannot be stopped should be told: {out}{err}")
+    lab.check(f"process {reader.pid} " in out + err and "hangs in the kernel" in out + err, f"who cannot be stopped should be told: {out}{err}")
     check_counts(lab, "plain", "main")
     lab.sh("touch /run/stand/mute.go")
     check_counts(lab, "reads", "main")
@@ -211,7 +211,7 @@ def not_and_killed(lab):
         lab.wait_for(lambda: lab.sh(f"cut -d ' ' -f 3 /proc/{each.pid}/stat") == "D", 30, f"{each.unit} to wait")  # pylint: disable=cell-var-from-loop
     status, out, err = lab.cli("remove", "3", check=False, timeout=180)
     lab.equal(status, removal.RESTORED, f"the exit status ({out}{err})")
-    lab.check("does not come out of the kernel" in out + err, f"why it is called off should be told: {out}{err}")
+    lab.check("hangs in the kernel" in out + err, f"why it is called off should be told: {out}{err}")
     lab.cli("remove", "3", "--force=kill", timeout=240)
     removal.check_safe(lab, 3)
     for each in users:

@@ -78,7 +78,7 @@ def target(lab):
     far = nvmet_begin(lab, device)
     user = lab.spawn("user", f"exec sleep 1000 < {far}")
     lab.sh(f"umount {CONFIG}")
-    for line in refused(lab, "cannot be followed"):
+    for line in refused(lab, "could not be identified"):
         lab.sh(line)
     lines = refused(lab, "nvmet lab, namespace 1")
     lab.equal((user.running(), content(lab, far)), (True, wanted), "who has the exported disk, and what he reads")

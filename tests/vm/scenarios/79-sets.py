@@ -74,7 +74,7 @@ def crypt_swap(lab):
     lab.sh(f"cryptsetup open --type plain --key-file /dev/urandom --cipher aes-xts-plain64 --key-size 256 {lab.disk(4)} swap && "
            "mkswap -q /dev/mapper/swap && swapon /dev/mapper/swap", timeout=120)
     finding = refused(lab, "4", "ENCRYPTED")
-    lab.check("made up" in finding["what"], f"what cannot come back should be told: {finding['what']}")
+    lab.check("random key" in finding["what"], f"what cannot come back should be told: {finding['what']}")
     lab.check("/dev/dm-" in lab.sh("cat /proc/swaps"), "the swap should be untouched")
     lab.sh(finding["remedy"][0])
     storage.take_out(lab, 4)

@@ -44,7 +44,7 @@ def hang(lab, disk, writer):
 def refused(lab, number, users, before):
     """Without the word everything is as it was, who hangs included."""
     text = remove(lab, number, status=removal.RESTORED)
-    lab.check(any(f"process {pid} " in text for pid in users) or "does not come out of the kernel" in text,
+    lab.check(any(f"process {pid} " in text for pid in users) or "hangs in the kernel" in text,
               f"who is in the way should be told: {text}")
     storage.check_as_before(lab, before)
     leds = lab.slot(number).leds()
@@ -172,7 +172,7 @@ def frozen_idle(lab):
     lab.sh(f"fsfreeze -f {disk.target}")
     lab.cleanup(lambda: lab.sh(f"fsfreeze -u {disk.target} 2> /dev/null || true"))
     text = remove(lab, 4, status=removal.RESTORED)
-    lab.check("lives on" in text and f"fsfreeze -u {disk.target}" in text, f"what keeps it should be told: {text}")
+    lab.check("still active" in text and f"fsfreeze -u {disk.target}" in text, f"what keeps it should be told: {text}")
     storage.check_as_before(lab, before)
     lab.sh(removal.history(lab)[0]["remedy"][0].split("#")[0])
     storage.take_out(lab, 4)
