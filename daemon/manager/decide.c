@@ -7,7 +7,7 @@
 #include "removals.h"
 #include "slots.h"
 
-/* What happened, and what is to be done about it. */
+/* Decides what is done about each event of a source. */
 
 #define BESIDE_REMOVAL_USEC (5 * USEC_PER_SEC)
 

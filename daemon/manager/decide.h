@@ -3,7 +3,7 @@
 
 #include "manager.h"
 
-/* What has happened, by the sources, and what is to be done about it. */
+/* Decides what is done about each event of a source. */
 
 /* It listens to its removals and hears nothing yet; whoever else is to hear of all listens before it is started. */
 int manager_new(sd_event *event, Manager **ret);

@@ -9,8 +9,8 @@ enum {
         UNANSWERED_SEC_MAX = 3600, /* whose workers hang in the kernel: each leaves one more there */
 };
 
-/* An attention LED that does not show yet what it is to show. A write may fail behind one that hangs since before; that one's word must not be
- * the last. */
+/* Attention LEDs that do not yet show what they should. A new write may be followed by an older one that hung in the kernel; the older one
+ * must not be the last. */
 struct Light {
         Manager *manager;
         char *port;

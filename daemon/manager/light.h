@@ -3,9 +3,9 @@
 
 #include "manager.h"
 
-/* The attention indicator of a slot that no removal is at: on when its light has become untrue, off when that is over. A worker
- * process writes it and reads it back; the slot shows what it reads. Until it reads what is wanted, and nobody on
- * record is at the slot any more who could write something else, it is tried again, with pauses of 2 s to 64 s,
+/* The attention indicator of a slot without a removal: on when its light has become untrue, off when that is over. A worker
+ * writes it and reads it back; the slot shows what it reads. It is tried again, with pauses of 2 s to 64 s, until it reads what is wanted
+ * and no process on record could still write something else there,
  * unless something else is wanted since, a removal begins there or the slot goes. Pending ones are dropped by lights_free(). -ENOMEM. */
 int light_attention(Manager *m, const ManagedSlot *s, const char *attention);
 

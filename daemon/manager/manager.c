@@ -5,7 +5,7 @@
 #include "engine/state-dir.h"
 #include "manager.h"
 
-/* What the manager knows: its slots and removals, which of them belong together, whose records nobody can read; and who hears of it. */
+/* The manager's state: slots, removals, which of them belong together, and records that cannot be read; and its listeners. */
 
 enum {
         UNREAD_MAX = 64,       /* removals that cannot be read, of which a worker is told */

@@ -5,7 +5,7 @@
 #include "daemon/source/source.h"
 #include "slot.h"
 
-/* What the manager knows, and asks of itself: slots, removals, what is on record. Whoever is told does so as a listener; what is decided is in
+/* The manager's state: slots, removals, and what is on record. Other rooms hear of it as listeners. Decisions are in
  * decide.h, removals.h, slots.h, ports.h, light.h and records.h. */
 
 enum {

@@ -2,7 +2,7 @@
 #include "step/step.h"
 #include "ports.h"
 
-/* What is wanted of the guard, port by port: it follows from the steps that hold slots and let them go. */
+/* What the daemon wants of the guard, port by port. It follows from the steps that hold slots and release them. */
 
 static void *guard_of(const Manager *m) {
         return m->source_states[SOURCE_GUARD];

@@ -3,7 +3,7 @@
 
 #include "manager.h"
 
-/* What is wanted of the guard, port by port: it follows from the steps that hold slots and let them go. */
+/* What the daemon wants of the guard, port by port. It follows from the steps that hold slots and release them. */
 
 extern const RemovalListener ports_listener; /* its userdata is the manager */
 

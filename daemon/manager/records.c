@@ -9,8 +9,8 @@
 #include "removals.h"
 #include "slots.h"
 
-/* What is on record when the daemon starts. A worker reads it, since a file system may never answer; until it has, nobody knows which slot has a
- * removal that has not ended, and whether a number is free: no removal is started, and no slot is shown as ready. */
+/* Reads the records when the daemon starts. A worker does that, since a file system may never answer. Until it has answered, it is not known
+ * which slots have an unfinished removal and which numbers are free: no removal is started, and no slot is shown as ready. */
 
 #define READ_USEC (20 * USEC_PER_SEC)
 #define COME_UP_USEC (5 * USEC_PER_SEC)  /* longer than reading takes on a busy machine; then the daemon serves without */

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* From "somebody wants this card out" to one running removal per slot; and from a card that has come to what puts it back. */
+/* Turns requests into removals, one at a time for a slot; and a card that has come back into its restoration. */
 #include "base/clock.h"
 #include "base/parse.h"
 #include "daemon/caller/options.h"

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* Which slots there are, and what each look at the machine, and each removal, changes about them. */
+/* Keeps the list of slots: what each look at the machine, and each removal, changes of it. */
 #include "base/clock.h"
 #include "light.h"
 #include "ports.h"

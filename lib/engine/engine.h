@@ -6,9 +6,9 @@
 #include "step/step.h"
 #include "step/undo/region-moves.h"
 
-/* Runs a plan and knows no device type. Forward: every step is written down, applied, verified, written down as done.
- * Something fails or somebody cancels: written down once, then backwards from the last step that may have touched
- * anything. Behind the first step that cannot be undone there is only forward, or stuck. */
+/* Runs a plan and knows no device type. Forward: each step is recorded, applied, verified, and recorded as done.
+ * If a step fails or the removal is cancelled, that is recorded once, and the steps are undone, beginning with the last that may have touched
+ * anything. After the first step that cannot be undone the removal goes forward, or is stuck. */
 
 typedef enum Outcome {
         OUTCOME_SAFE,

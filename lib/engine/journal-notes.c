@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* What steps find out when they act: notes, which their undo reads, and losses, which the ending tells. */
+/* Notes: what a step finds out when it acts and its undo reads. Losses: what cannot be put back, which the ending reports. */
 #include <errno.h>
 
 #include "engine/journal.h"

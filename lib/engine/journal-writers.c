@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* The processes that write to the kernel for a removal, and may be left behind by it or by the end of its worker: also those that a signal
- * ends, and that die with their worker, since who hangs in the kernel hears no signal. What they write may take effect at any time: nobody
- * goes on, nothing of the card comes back into use, and nobody makes another plan for its slot before they have ended.
+/* The processes that write to the kernel for a removal. They may outlive it, or its worker: a process that hangs in the kernel does not react
+ * to a signal, so those are recorded too that a signal should end. What they write may take effect at any time. Until they have ended, the
+ * removal does not go on, nothing of the card is put back into use, and no other plan is made for its slot.
  *
- * They end with the boot, and so does what is known of them, run_dir()/writers/ID: all that may be at it for one removal, whatever became of
- * its journal. The journal has those that no signal ends as well, for whoever takes it up. */
+ * They end with the boot, and so does their record, run_dir()/writers/ID: all writers of one removal, whatever became of its journal. The
+ * journal also has those that no signal ends, for the worker that resumes the removal. */
 #include <errno.h>
 
 #include "base/clock.h"

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* What is still under way in the kernel behind a step, on either way: journal-writers.c knows who, the engine goes by it. */
+/* Writes that are still under way in the kernel after a step, forward or back. journal-writers.c knows them; the engine waits or stops by them. */
 #include <errno.h>
 #include <poll.h>
 

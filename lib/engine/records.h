@@ -3,7 +3,7 @@
 
 #include "engine/journal.h"
 
-/* A removal that is over, as the state directory has it: for putting back what it took down. */
+/* Reads the records of a removal that has ended, for putting back what it took down. */
 typedef struct Record {
         char *id;
         Journal *journal;       /* its start, end and notes; nothing can be written to it */

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* A restoration: the steps of a removal, each of them reverted. Its plan has them in the order in which that is done, so that
- * here "do n" means: put back what step n took down. */
+/* Runs a restoration: the steps of a removal, each reverted. Its plan has them in that order, so
+ * "do n" here means: put back what step n took down. */
 #include <errno.h>
 
 #include "base/clock.h"

@@ -3,15 +3,15 @@
 
 #include "step/evict/hold-meanwhile.h"
 
-/* Ending those who use a card, each by the ladder of its rule: a rung is begun, has its time, and is followed by the next. A unit is
- * stopped once for all its processes. Notes, each written before what it speaks of is done:
+/* Ends the processes that use a card, each by the actions of its rule: one action is begun, has its time, and is followed by the next. A unit is
+ * stopped once for all its processes. Notes, each written before the action that it is about:
  *      {"stop": "x.service", "units": [...], "passing": [...], "kill_at_usec", "wait_usec"}
- *              the units that go down with it and can be started again, and those that cannot; when the manager would kill what is
- *              left (monotonic clock; 0: never), and how long it may take
+ *              the units that stop with it: those that can be started again, and those that cannot; when systemd would kill the rest
+ *              (monotonic clock; 0: never), and how long the stop may take
  *      {"signal": 15, "pid", "start_time", "comm", "unit", "units": [...]}
  *      {"spare": "x.service"}
- *      those of whom others had frozen or stopped (evict/hold-meanwhile.h)
- *      those of a file system that is shut down (shutdown.h), and {"remounting": "259:0"} before it is mounted afresh
+ *      the notes of processes that others had frozen or stopped (evict/hold-meanwhile.h)
+ *      the notes of a file system that is shut down (shutdown.h), and {"remounting": "259:0"} before it is mounted afresh
  */
 
 typedef struct UnitStop {

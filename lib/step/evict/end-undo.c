@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* The way back of those who were ended, from the notes: units are started again, the rest is told. */
+/* Undoes the ending of holders, by the notes: starts the units again, and reports the processes that are not started again. */
 #include <errno.h>
 
 #include "base/clock.h"

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* The rung "stop": once for a unit, for the sake of all its processes. */
+/* The action "stop": stops a unit, once for all its processes. */
 #include <errno.h>
 #include <string.h>
 

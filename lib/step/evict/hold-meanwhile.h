@@ -3,9 +3,9 @@
 
 #include "step/evict/holder-freeze.h"
 
-/* Who was frozen or stopped by somebody else, before or without us, stays so. Only who is asked to end has to run for that: it is let go,
- * and held up again once it has ended or not. (SIGKILL gets through to who is stopped, and to who is frozen by the unified hierarchy's
- * freezer, kernel/signal.c:get_signal.) Notes, each written before anybody is let go:
+/* A process or group that somebody else has frozen or stopped stays so. Only a process that is asked to end has to run for that: it is thawed or
+ * continued, and frozen or stopped again afterwards, whether it has ended or not. (SIGKILL reaches a stopped process, and one that the unified
+ * hierarchy's freezer has frozen, kernel/signal.c:get_signal.) Notes, each written before anything is thawed or continued:
  *      {"frozen": "/x.slice/y.service", "id", "unit", "by_manager"}    the group and its inode; by_manager: `systemctl freeze` did it
  *      {"stopped": pid, "start_time", "comm", "unit"} */
 

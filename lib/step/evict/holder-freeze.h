@@ -3,9 +3,9 @@
 
 #include "step/evict/holder-look.h"
 
-/* Holding processes up without their noticing: by the freezer of their cgroup where everybody in it may be held up, which catches
- * what forks too; by SIGSTOP where they share a group with others (a login session) or have none. The notes of this, each
- * written before it is done, are {"cgroup", "unit"} and {"pid", "start_time", "comm"}. Who was frozen or stopped by somebody else
+/* Stops processes without their noticing. If all processes of a cgroup may be stopped, its freezer does it, which catches forks too. A
+ * process that shares its group with others (a login session), or has none, gets SIGSTOP. The notes, each
+ * written before it is done, are {"cgroup", "unit"} and {"pid", "start_time", "comm"}. What somebody else has frozen or stopped
  * already is not noted, and stays so. */
 
 /* 1: none of its threads can run, or only when its tracer lets it. 0: one can. -ESRCH: it has ended. */

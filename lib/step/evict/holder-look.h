@@ -5,7 +5,7 @@
 #include "holders/protect.h"
 #include "step/step.h"
 
-/* Who holds what a step is about, and what the rules say about them: what freezing and ending have in common. */
+/* Finds the holders of a step's targets, and what the rules say about them. Freezing and ending both use it. */
 typedef struct HolderLook {
         HoldTargets targets;
         Protection protection;

@@ -5,9 +5,9 @@
 #include "kernel/sysfs/quirks.h"
 #include "step/step.h"
 
-/* Taking mappings from those who do not give them up: a driver goes although somebody has mapped its memory, and the kernel takes the
- * pages out of every mapping. Only on kernels that are known to stand it, only without pinned pages, for which nothing waits, and
- * done only when it is then seen that nobody has a page any more. Notes, written before it is done:
+/* Takes mappings away by force: a driver is unbound although a process has mapped its memory, and the kernel takes the
+ * pages out of every mapping. Only on kernels that are known to survive it, only without pinned pages, for which nothing waits; it counts as
+ * done only when no process has a page of the memory any more. Notes, written before it is done:
  *      {"forced": "unmap: ...", "kind", "dev", "name"}     and those of stopping processes (holder-freeze.h)
  */
 typedef struct TakenMemory {

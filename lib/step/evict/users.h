@@ -6,7 +6,7 @@
 #include "holders/holder.h"
 #include "step/step.h"
 
-/* Who is in the way, looked for again right before a driver goes: the kernel itself asks nobody. */
+/* Looks for users once more, right before a driver is unbound: the kernel itself does not ask whether there are any. */
 
 /* All of them. */
 int step_scan(TargetKind kind, dev_t dev, const char *name, Holders **ret);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* Ends who uses the card, each as its rule says (end-holder.c), until two looks in a row find nobody. Nothing is done to anybody on an old
- * look: who was seen is looked at again right before a signal. */
+/* Ends the processes that use the card, each as its rule says (end-holder.c), until two looks in a row find none. No process is touched on an old
+ * look: each is looked at again right before a signal. */
 #include <errno.h>
 #include <poll.h>
 

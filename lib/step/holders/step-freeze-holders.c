@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* Holds up everybody who uses the card, and looks again until nobody new is found: whoever is frozen opens, maps and forks nothing
- * any more, so what is decided afterwards is decided about a world that stands still. What it does to whom is in holder-freeze.c. */
+/* Freezes all processes that use the card, and looks again until no new ones are found. A frozen process opens, maps and forks nothing,
+ * so later decisions are about a state that does not change. How each is frozen is in holder-freeze.c. */
 #include <errno.h>
 #include <fcntl.h>
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* The way forward of those who were frozen: behind the last step that anybody of them could get in the way of. Nothing of the card is
- * left to use then; memory has moved. Going back from here there is nothing to do: they run. */
+/* Thaws the processes that are still frozen, after the last step that one of them could disturb. Nothing of the card is
+ * left to use then; memory has moved. Its undo does nothing: they run. */
 #include "step/evict/holder-freeze.h"
 
 static void thaw_describe(json_object *args, char **ret_does, char **ret_undo) {

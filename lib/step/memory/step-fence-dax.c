@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* Hides the node of a dax device, so that nobody opens it anew while those that have it are found and ended. */
+/* Hides the node of a dax device, so that no process opens it while its users are found and ended. */
 #include <errno.h>
 
 #include "kernel/mounts/mountinfo.h"

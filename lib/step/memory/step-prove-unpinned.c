@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* The last look before a driver lets go of memory that processes used: does anybody still hold a page of it? Nothing in the kernel
- * would wait for that (mm/memremap.c:memunmap_pages), and whoever lets go of a page afterwards crashes the machine. By now the
- * holders have ended and nobody can come anew, so what is left goes by itself within moments (I/O in flight, an io_uring that is
+/* The last check before a driver releases memory that processes used: does anything still refer to a page of it? The kernel
+ * would not wait for that (mm/memremap.c:memunmap_pages), and releasing such a page later crashes the machine. By now the
+ * holders have ended and no new ones can come. So a reference that is left either goes by itself within moments (I/O in flight, an io_uring that is
  * being taken apart in the background) or has an owner, who is named. Changes nothing: there is nothing to undo. */
 #include <errno.h>
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* Tells listeners (PrepareForRemoval on the bus) and gives them the time the policy grants, before anything of theirs is
- * taken away. Nothing in the kernel changes, so a worker that takes over grants the time anew. */
+/* Tells listeners (PrepareForRemoval on the bus) and gives them the time that the policy grants, before anything is
+ * taken down. Nothing in the kernel changes, so a worker that resumes the removal grants the time again. */
 #include "base/clock.h"
 #include "step/step.h"
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* Holding the slot: the hot-plug service driver is taken off the port, and with it goes the delayed work that would power
- * the slot off 5 s after a button press (drivers/pci/hotplug/pciehp_hpc.c:pciehp_release_ctrl cancels it). The card
- * stays up, and nobody but us decides about it until the driver is back. Meanwhile the power indicator blinks, as the
+/* Holds the slot: unbinds the hot-plug service driver from the port. That cancels the delayed work that would power
+ * the slot off 5 s after a button press (drivers/pci/hotplug/pciehp_hpc.c:pciehp_release_ctrl). The card
+ * stays up, and only this removal decides about it until the driver is bound again. Meanwhile the power indicator blinks, as the
  * specification asks while a removal is pending: after a press it does already, for a command we set it. */
 #include "led/led.h"
 #include "step/evict/hotplug-service.h"

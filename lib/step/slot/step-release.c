@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* The hold's other half on the way forward: pciehp comes back so that it can power the slot off. The indicators stay as
- * they are, pciehp turns them off with the power. A way back from here is long (decoders, memory), so the slot is held
- * again for it. */
+/* The opposite of hold, on the way forward: pciehp is bound again so that it can power the slot off. The indicators stay as
+ * they are; pciehp turns them off with the power. The undo is long from here (decoders, memory), so it begins by
+ * holding the slot again. */
 #include "kernel/pci/pcie-slot.h"
 #include "step/evict/hotplug-service.h"
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* The light. pciehp turned the power indicator off with the power; what keeps the slot from saying "safe to pull" is the
- * attention indicator, on since before the power went. It goes off on answers of prove-safe that are 50 ms old at most (undo/prove.c), or
- * else of a proof that is asked anew; behind it all of the proof is asked once more, both indicators with it. */
+/* Sets the light. pciehp has turned the power indicator off with the power. What still keeps the slot from saying "safe to pull" is the
+ * attention indicator, which is on since before the power went. It is turned off on answers of prove-safe that are 50 ms old at most
+ * (undo/prove.c), or else on a proof that is asked anew. After that the whole proof is asked once more, and both indicators are read back. */
 #include <errno.h>
 
 #include "led/led.h"

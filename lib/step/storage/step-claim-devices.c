@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* Asks the kernel for each disk and partition that nothing stands on any more: an exclusive open is refused when anybody in the kernel
- * has it, whatever the plan knew of him. The descriptors are kept until the device is gone, so that nobody gets it meanwhile. They
- * are this process's: a worker that goes on for another one takes them anew. */
+/* Asks the kernel for each disk and partition that has nothing on it any more: an exclusive open is refused if any user in the kernel
+ * has the device, whether or not the plan knew of it. The descriptors are kept until the device is gone, so that no new user gets it. They
+ * belong to this process: a worker that resumes the removal opens them anew. */
 #include <errno.h>
 #include <sys/sysmacros.h>
 

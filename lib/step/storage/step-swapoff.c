@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* Reads back what was swapped to the card. Where memory and the other swaps cannot take it the kernel would end processes
- * (mm/swapfile.c: swapoff runs as a candidate for the OOM killer itself, and whoever else is larger goes first), so it is
+/* Reads back what was swapped to the card. If memory and the other swaps cannot take it, the kernel would end processes
+ * (mm/swapfile.c: swapoff makes itself a candidate for the OOM killer, and a larger process goes first), so the room is
  * counted before. */
 #include <errno.h>
 

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* Takes one file system away, in every mount namespace that has it: the host's first, since what is taken there goes by itself
- * where the namespace of a service follows it. Done is only what the kernel has ended: no mount anywhere, and the super block
- * gone, which a mount that nobody sees (lazily unmounted, detached) would keep alive. Whoever comes into the way meanwhile is
- * waited for a little (udev looks at things for moments) and then named. */
+/* Unmounts one file system in every mount namespace that has it: in the host's first, since its unmounts propagate to the
+ * namespaces of services. It is done only when the kernel has ended it: no mount anywhere, and the super block
+ * gone, which a mount that cannot be seen (lazily unmounted, detached) would keep. A user that appears meanwhile is
+ * waited for a little (udev opens devices for moments) and then named. */
 #include <errno.h>
 #include <fcntl.h>
 #include <sys/sysmacros.h>

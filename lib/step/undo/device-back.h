@@ -5,8 +5,8 @@
 
 #include "step/step.h"
 
-/* Block devices that go and come back, perhaps under another name: pmem1 instead of pmem0, dm-4 instead of dm-3; and those that never go. What is on
- * them (file system, swap) has a UUID that udev reads, and that a copy of it has too. */
+/* Finds block devices that went and came back, perhaps under another name (pmem1 instead of pmem0, dm-4 instead of dm-3), and those that never
+ * went. What is on them (file system, swap) has a UUID that udev reads, and that a copy of it has too. */
 
 /* Notes once which one it is, and that UUID if udev knows one. dev 0: there is no device. */
 int device_note(StepRun *run, dev_t dev);

@@ -3,7 +3,7 @@
 
 #include "step/step.h"
 
-/* How a mapping is made up, in front of a step that takes it down or a part out of it. */
+/* Records how a device-mapper device is set up, before a step takes it down or takes a part out of it. */
 
 /* By uuid where it has one: "dm-3" now. -ENODEV. */
 int dm_find(const char *name, const char *uuid, char **ret_block);

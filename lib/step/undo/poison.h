@@ -3,9 +3,9 @@
 
 #include "step/step.h"
 
-/* What keeps a memory block from going offline may be pages that somebody has pinned: they do not move, and neither the kernel nor
- * anybody else can take them away. As the last rung the kernel gives such pages up (memory_failure(), as after a memory error): whoever
- * has them mapped gets a SIGBUS, and the block can go without them. By explicit force only: nobody gets the bytes back. */
+/* A memory block may not go offline because pages of it are pinned: they do not move, and neither the kernel nor
+ * anything else can take them away. As the last resort the kernel gives such pages up (memory_failure(), as after a memory error): a process that
+ * has them mapped gets a SIGBUS, and the block can go without them. By explicit force only: their content is lost. */
 
 /* What a step says that may do so. */
 #define POISON_DOES "; pages that are pinned are given up, and who has them mapped gets a SIGBUS (--force=poison)"
