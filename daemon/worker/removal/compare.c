@@ -189,7 +189,7 @@ static json_object *ask_card(Removal *m, json_object *question) {
 
         if (!question)
                 return NULL;
-        while (udev_is_busy() && now_monotonic() < deadline)
+        while (udev_is_busy() && now_monotonic() < deadline && !step_cancelled(&m->engine.run))
                 step_pause(&m->engine.run, UDEV_AGAIN_MSEC);
         int r = card_state_ask(question, &call);
         if (r >= 0)
@@ -297,7 +297,8 @@ char *restoration_compare(Removal *m) {
         if (r < 0)
                 return NULL;
         const char *serial = json_str(json_get(plan->doc, "card"), "serial"), *serial_now = json_str(json_get(m->plan->doc, "card"), "serial");
-        const Restored of = { .journal = removal, .moves = &moves, .same_card = streq_ptr(serial, serial_now) };
+        /* Of several none stands in for another one, and any of them may be the first now. */
+        const Restored of = { .journal = removal, .moves = &moves, .same_card = plan_n_slots(plan) > 1 || streq_ptr(serial, serial_now) };
         _cleanup_json_ json_object *then = picture_moved(removal->before, &moves);
         _cleanup_json_ json_object *before = picture_of_restored(then, m->journal->before, serial, serial_now);
         r = compare_with(m, before, json_array(plan->doc, "holders"), &of);
