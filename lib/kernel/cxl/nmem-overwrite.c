@@ -39,12 +39,14 @@ int overwrite_is_told(void) {
         _cleanup_free_ char *text = NULL;
 
         int r = control ? read_file(control, &text, NULL) : -EOPNOTSUPP;
-        if (r < 0)
-                return r;
+        return r < 0 ? r : overwrite_told_by(text);
+}
+
+int overwrite_told_by(const char *text) {
         for (const char *line = text; *line;) {
                 size_t n = strcspn(line, "\n");
 
-                r = read_line(line, n);
+                int r = read_line(line, n);
                 if (r >= 0)
                         return r;
                 line += n + (line[n] ? 1 : 0);

@@ -11,6 +11,9 @@
  * is not known. */
 int overwrite_is_told(void);
 
+/* The same by the text of dynamic_debug's list, whatever that is. */
+int overwrite_told_by(const char *text);
+
 /* Where it is told to, and how: a path (static) that takes OVERWRITE_TELL; NULL: there is none. It stays so until the machine is started anew: one line
  * of the log behind an overwrite, which whoever goes on for another worker needs as well. */
 const char *overwrite_control(void);
