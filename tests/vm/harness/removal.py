@@ -69,6 +69,14 @@ def wait_for_end(lab, number, timeout=120):
     return end
 
 
+def step_times(lab, number):
+    """{("do" or "done", step): milliseconds} of removal `number`, the first time of each, and {name: step}."""
+    records = [json.loads(line) for line in lab.sh(f"cat {STATE_DIR}/removals/{number}/journal").splitlines()]
+    steps = json.loads(lab.sh(f"cat {STATE_DIR}/removals/{number}/plan.json"))["steps"]
+    times = {(r["ev"], r["n"]): r["usec"] // 1000 for r in reversed(records) if r["ev"] in ("do", "done")}
+    return times, {s["name"]: s["n"] for s in steps}
+
+
 def certificate(lab, number):
     """The certificate of removal `number`, which is written behind its end record."""
     def written():

@@ -3,7 +3,7 @@
 
 import re
 
-from . import bus_methods, programs
+from . import bus_methods, programs, removal
 
 USER = ("User=nobody", "LimitNOFILE=524288", "LimitNPROC=infinity", "TasksMax=infinity")
 
@@ -31,6 +31,31 @@ def begin(guest, name):
     if made < least:
         raise AssertionError(f"{name} should have made {least}, not {made}")
     return attacker
+
+
+def press_to_light(lab, number):
+    """Presses, and waits for the end, which has to be safe. In milliseconds: from the press to the hold; by its own record from the hold to the
+    first step behind it, and from the power to the light."""
+    removed = removal.last_id(lab) + 1
+    watch = Watch(lab.slot(number))
+    lab.slot(number).press()
+    end = removal.wait_for_end(lab, removed)
+    lab.equal(end["outcome"], "safe", f"the outcome ({end['message']})")
+    at, index = removal.step_times(lab, removed)
+    hold = watch.msec()
+    lab.check(hold is not None, "the slot should be held")
+    return hold, at["do", 1] - at["done", 0], at["done", index["show-safe"]] - at["done", index["power-off"]]
+
+
+SLOWER = 6  # times; a wait for a library is its 2 s, ten times of what a plan or a proof takes
+
+
+def check_no_slower(lab, idle, busy):
+    """Two of these: the same removal while nobody does anything, and now."""
+    print(f"     hold, plan and light: idle {idle}, now {busy} ms", flush=True)
+    lab.check(busy[0] < SLOWER * (idle[0] + idle[1]), f"the hold should wait for nobody: {busy[0]} ms, and {idle[0]} ms when idle")
+    lab.check(busy[1] < SLOWER * idle[1], f"the plan should wait for nobody: {busy[1]} ms, and {idle[1]} ms when idle")
+    lab.check(busy[2] < SLOWER * idle[2], f"the light should wait for nobody: {busy[2]} ms, and {idle[2]} ms when idle")
 
 
 class Watch:

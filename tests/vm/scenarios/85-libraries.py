@@ -3,7 +3,7 @@
 
 import contextlib
 
-from harness import removal, storage
+from harness import removal, siege, storage
 from harness.scenario import scenario
 
 FAKE = "/run/lab-libraries"
@@ -109,14 +109,14 @@ def contradict(lab):
 @scenario("libraries-late", timeout=240, turn=True)
 def late(lab):
     """udev's queue is busy all the time: neither the hold nor the light waits for who waits for that, and both say so."""
-    ram = lab.ram(2)
+    ram, other = lab.ram(2), lab.ram(3)
+    idle = siege.press_to_light(lab, 3)
+    removal.check_safe(lab, 3, other)
     stop_udev(lab)
     soft = told(lab.cli_json("plan", "2", check=False), "soft")
     lab.check(any("libcxl has not answered" in text for text in soft), f"libcxl should be late for the plan: {soft}")
     number = removal.last_id(lab) + 1
-    lab.slot(2).press()
-    end = removal.wait_for_end(lab, number)
-    lab.equal(end["outcome"], "safe", f"the outcome ({end['message']})")
+    siege.check_no_slower(lab, idle, siege.press_to_light(lab, 2))
     removal.check_safe(lab, 2, ram)
     holds, answer = answer_of(lab, number)
     lab.check(holds and "libcxl has not answered" in answer and "udev's queue is busy" in answer, f"libcxl should be late for the light: {answer}")

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """What a card says of itself: in show, in explain, in the certificate, compared at a restoration; and what it is at keeps it where it is."""
 
-from harness import programs, removal, storage
+from harness import programs, removal, siege, storage
 from harness.scenario import scenario
 
 DROP_IN = "/run/systemd/system/safe-remove-guard.service.d/scenario.conf"
@@ -80,23 +80,29 @@ def worse(lab):
 
 @scenario("card-state-busy-queue")
 def busy_queue(lab):
-    """udev's queue keeps the libraries waiting: neither plan nor light waits for them longer than they may take."""
-    ram = lab.ram(2)
+    """udev's queue keeps the libraries waiting: neither hold, plan nor light of a removal waits for them, and who asks for a plan no longer than they
+    may take. Nobody says of a card that could not be asked that it is as it was."""
+    ram, other = lab.ram(2), lab.ram(3)
+    idle = siege.press_to_light(lab, 3)
+    removal.check_safe(lab, 3, other)
     lab.sh("udevadm settle; udevadm control --stop-exec-queue; echo change > /sys/class/mem/null/uevent")
     try:
         lab.wait_for(lambda: lab.run("test -e /run/udev/queue", check=False)[0] == 0, 20, "an event in udev's queue")
         state = lab.cli_json("plan", "2")["card_state"]
         lab.equal(state["memdevs"], [], "what is known of the card")
         lab.check("did not answer within 2 s" in state["notes"][0], f"it should say why: {state}")
-        lab.slot(2).press()
-        lab.wait_leds(2, safe=True, timeout=60)
+        siege.check_no_slower(lab, idle, siege.press_to_light(lab, 2))
         number = removal.last_id(lab)
-        lab.equal(removal.wait_for_end(lab, number)["outcome"], "safe", "the outcome")
         told = removal.certificate(lab, number)["card_state"]
         lab.check("did not answer" in told["before"]["notes"][0], f"the certificate should say so: {told}")
     finally:
         lab.sh("udevadm control --start-exec-queue; udevadm settle")
     removal.check_safe(lab, 2, ram)
+    lab.slot(2).insert()
+    out = lab.cli("restore", "2", timeout=180)[1]
+    lost = removal.history(lab)[0]["lost"]
+    lab.equal(lost, ["the card with serial number 0x1: what it says of itself is known, before not"], "what is not known to be as it was")
+    lab.check(lost[0] in out and "except for what is listed" in out, f"the command should say it: {out}")
 
 
 def check_busy(lab, what):
