@@ -476,8 +476,8 @@ int __wrap_kmsg_next(int fd, KmsgRecord *ret) {
         return 1;
 }
 
-#define COMPLETED "7,100,5000,-;nvdimm nmem0: overwrite completed\n SUBSYSTEM=nd\n DEVICE=+nd:nmem0\n"
-#define FAILED "7,101,5000,-;nvdimm nmem0: overwrite failed\n SUBSYSTEM=nd\n DEVICE=+nd:nmem0\n"
+#define COMPLETED "7,100,5000,-;nvdimm nmem0: overwrite completed\n SUBSYSTEM=nd\n DEVICE=c241:0\n"
+#define FAILED "7,101,5000,-;nvdimm nmem0: overwrite failed\n SUBSYSTEM=nd\n DEVICE=c241:0\n"
 
 static Case nmem_case(const char *method, const char *log) {
         Case c = case_of("nmem0", method, "8089-a2-1842-00002b", true);
@@ -508,15 +508,17 @@ static void test_nvdimm(void) {
                 { { NULL }, "disabled\n", "does not say how its overwrite ended" },
                 { { FAILED }, "disabled\n", "its overwrite failed" },
                 { { COMPLETED, FAILED }, "disabled\n", "its overwrite failed" },
-                { { "7,99,5000,-;nvdimm nmem0: overwrite completed\n DEVICE=+nd:nmem0\n" }, "disabled\n", "does not say how" },
-                { { "7,100,5000,-;nvdimm nmem1: overwrite completed\n DEVICE=+nd:nmem1\n" }, "disabled\n", "does not say how" },
+                { { "7,99,5000,-;nvdimm nmem0: overwrite completed\n DEVICE=c241:0\n" }, "disabled\n", "does not say how" },
+                { { "7,100,5000,-;nvdimm nmem1: overwrite completed\n DEVICE=c241:1\n" }, "disabled\n", "does not say how" },
                 { { "12,100,5000,-;nvdimm nmem0: overwrite completed\n" }, "disabled\n", "does not say how" },
+                { { "12,100,5000,-;nvdimm nmem0: overwrite completed\n DEVICE=c241:0\n" }, "disabled\n", "does not say how" },
+                { { "7,100,5000,-;nvdimm nmem0: overwrite completed\n DEVICE=+nd:nmem0\n" }, "disabled\n", "does not say how" },
                 { { COMPLETED }, "locked\n", "the security of nmem0 is locked" },
         };
         _cleanup_(case_done) Case good = nmem_case("overwrite", FAILED);
 
-        nmem.log[0] = "7,100,5000,-;nvdimm nmem0: overwrite failed\n DEVICE=+nd:nmem0\n";
-        nmem.log[1] = "7,101,5000,-;nvdimm nmem0: overwrite completed\n SUBSYSTEM=nd\n DEVICE=+nd:nmem0\n"; /* somebody had it done again */
+        nmem.log[0] = "7,100,5000,-;nvdimm nmem0: overwrite failed\n DEVICE=c241:0\n";
+        nmem.log[1] = "7,101,5000,-;nvdimm nmem0: overwrite completed\n SUBSYSTEM=nd\n DEVICE=c241:0\n"; /* somebody had it done again */
         CHECK_INT(check(&good), 0);
         CHECK_INT(verify(&good), STEP_NOT_APPLIED);
         CHECK_INT(apply(&good), 0);

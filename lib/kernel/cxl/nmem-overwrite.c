@@ -54,11 +54,23 @@ int overwrite_told_by(const char *text) {
         return -EOPNOTSUPP;
 }
 
-int overwrite_ended(const char *nmem, uint64_t since) {
-        _cleanup_free_ char *device = strf("+nd:%s", nmem);
-        int r = -ENOMEM, said = -ENODATA;
+/* A record is of a module by its device number, or by its name where it has none (drivers/base/core.c:set_dev_info). */
+static int device_of(const char *nmem, char **ret) {
+        _cleanup_free_ char *number = NULL;
 
-        _cleanup_close_ int fd = device ? kmsg_open_all() : -ENOMEM;
+        int r = attr_readf(&number, "/sys/bus/nd/devices/%s/dev", nmem);
+        if (r < 0 && r != -ENOENT)
+                return r;
+        *ret = number ? strf("c%s", number) : strf("+nd:%s", nmem);
+        return *ret ? 0 : -ENOMEM;
+}
+
+int overwrite_ended(const char *nmem, uint64_t since) {
+        _cleanup_free_ char *device = NULL, *completed = strf("%s: overwrite completed", nmem), *failed = strf("%s: overwrite failed", nmem);
+        int said = -ENODATA;
+
+        int r = completed && failed ? device_of(nmem, &device) : -ENOMEM;
+        _cleanup_close_ int fd = r < 0 ? r : kmsg_open_all();
         if (fd < 0)
                 return fd;
         for (;;) {
@@ -70,9 +82,9 @@ int overwrite_ended(const char *nmem, uint64_t since) {
                 /* Nobody but the kernel can name a device in a record. */
                 if (record.sequence < since || record.priority >> FACILITY_SHIFT != 0 || !streq_ptr(record.device, device))
                         continue;
-                if (endswith(record.text, "overwrite completed"))
+                if (endswith(record.text, completed))
                         said = 1;
-                else if (endswith(record.text, "overwrite failed"))
+                else if (endswith(record.text, failed))
                         said = 0;
         }
 }
