@@ -20,7 +20,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
 
         if (json_parse((const char *) data, size, &both) < 0)
                 return 0;
-        check_found(testimony_against(json_at(both, 0), json_at(both, 1)));
+        _cleanup_json_ json_object *earlier = testimony_against(json_at(both, 0), json_at(both, 1));
+        check_found(testimony_standing(earlier, json_at(both, 1)));
+        check_found(testimony_standing(earlier, json_at(both, 0)));
+        check_found(json_ref(earlier));
         check_found(testimony_left(json_at(both, 0), json_at(both, 1)));
         return 0;
 }

@@ -47,9 +47,9 @@ def told(plan, severity):
 
 
 def answer_of(lab, number):
-    """What the light relied on: whether the libraries had nothing against it, and what they said."""
+    """What the light relied on: whether the libraries had nothing against it, what they said, and what they said behind it."""
     probe = next(p for p in removal.certificate(lab, number)["probes"] if p["name"] == "libraries")
-    return probe["holds"], probe["answer"]
+    return probe["holds"], probe["answer"], probe.get("later")
 
 
 @scenario("libraries-agree")
@@ -61,7 +61,7 @@ def agree(lab):
     lab.equal(told(plan, "hard") + told(plan, "soft"), [], "what the libraries have against the plan")
     number = removal.last_id(lab) + 1
     lab.cli("remove", "2")
-    lab.equal(answer_of(lab, number), (True, None), "what they say at the light")
+    lab.equal(answer_of(lab, number), (True, None, None), "what they say at the light")
 
 
 @scenario("libraries-disagree")
@@ -118,9 +118,10 @@ def late(lab):
     number = removal.last_id(lab) + 1
     siege.check_no_slower(lab, idle, siege.press_to_light(lab, 2))
     removal.check_safe(lab, 2, ram)
-    holds, answer = answer_of(lab, number)
+    holds, answer, later = answer_of(lab, number)
     lab.check(holds and "libcxl has not answered" in answer and "udev's queue is busy" in answer, f"libcxl should be late for the light: {answer}")
     lab.check("libdaxctl" not in answer, f"libdaxctl waits for nobody: {answer}")
+    lab.check(later and "libcxl has not answered within 2 s" in later, f"libcxl should not have answered behind the light either: {later}")
 
 
 @scenario("libraries-withdrawn", timeout=240)
