@@ -15,9 +15,9 @@
 #include "plan/planner.h"
 #include "plan/policy.h"
 #include "plan/restore.h"
+#include "tests/unit/test.h"
 #include "topology/select/select.h"
 #include "topology/topology.h"
-#include "test.h"
 
 enum {
         LINE_FIELDS = 3,

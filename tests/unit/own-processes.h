@@ -10,7 +10,7 @@
 
 #include "base/fileio.h"
 #include "kernel/process/process-stat.h"
-#include "test.h"
+#include "tests/unit/test.h"
 
 /* Goes on in a child, and ends as that does. */
 static inline void go_on_in_child(void) {

@@ -1,0 +1,68 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* Runs on the recorded machine "nested-slots": a box is the one that was looked at only while everything in it is. */
+#include <errno.h>
+
+#include "base/fileio.h"
+#include "engine/identity.h"
+#include "plan/restore.h"
+#include "plan/scope/scope.h"
+#include "tests/unit/test.h"
+
+#define SECOND_DISK "/sys/bus/pci/devices/0000:04:00.0"
+
+static json_object *card_of(const char *slot) {
+        _cleanup_(topology_freep) Topology *t = NULL;
+        _cleanup_(scope_done) Scope s = { 0 };
+
+        CHECK_INT(topology_load(&t), 0);
+        CHECK_INT(scope_find(t, topology_slot(t, slot), &s), 0);
+        return scope_card_json(&s);
+}
+
+static void check(json_object *card, int want, const char *why) {
+        _cleanup_free_ char *said = NULL;
+
+        CHECK_INT(card_identity_check(card, NULL, &said), want);
+        CHECK(why ? said && strstr(said, why) : !said);
+}
+
+static void put(const char *path, const char *text) {
+        _cleanup_fclose_ FILE *f = fopen(path, "we");
+
+        CHECK(f);
+        fputs(text, f);
+}
+
+/* The card is called after what is in the slot itself, and each function below the port has its entry. */
+static void test_card(json_object *box, json_object *disk) {
+        CHECK_STR(json_str(box, "bdf"), "0000:01:00.0");
+        CHECK(!json_str(box, "serial"));
+        CHECK_INT(json_len(json_array(box, "endpoints")), 5);
+        CHECK_STR(json_str(disk, "bdf"), "0000:04:00.0");
+        CHECK(!json_has(disk, "endpoints"));
+}
+
+static void test_other_disk(json_object *box, json_object *disk) {
+        check(box, 0, NULL);
+        check(disk, 0, NULL);
+        put(SECOND_DISK "/nvme/nvme1/serial", "SN-9999\n");
+        check(box, -ESTALE, "SN-9999");
+        check(disk, -ESTALE, "SN-9999");
+
+        put(SECOND_DISK "/nvme/nvme1/serial", "SN-0001\n");
+        put(SECOND_DISK "/device", "0x0011\n");
+        check(box, -ESTALE, "0000:04:00.0");
+
+        CHECK_INT(unlink(SECOND_DISK "/device"), 0);
+        check(box, -ENODEV, "0000:04:00.0");
+        put(SECOND_DISK "/device", "0x0010\n");
+        check(box, 0, NULL);
+}
+
+int main(void) {
+        _cleanup_json_ json_object *box = card_of("4"), *disk = card_of("11");
+
+        test_card(box, disk);
+        test_other_disk(box, disk);
+        return EXIT_SUCCESS;
+}

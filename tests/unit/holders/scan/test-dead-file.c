@@ -1,0 +1,127 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* A file system that is shut down answers EIO to whoever asks it for a file (XFS: even for stat()). Who has its files open is found all
+ * the same, and who has none of them does not make the look incomplete. The calls that would say EIO are our own here. */
+#include <errno.h>
+#include <fcntl.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <sys/sysmacros.h>
+#include <sys/xattr.h>
+
+#include "holders/holder.h"
+#include "holders/scan/dead-file.h"
+#include "kernel/mounts/mount-ns.h"
+#include "tests/unit/own-processes.h"
+
+static char folder[] = "/dev/shm/test-dead-file-XXXXXX";
+static char *file, *fifo;
+static dev_t dead;      /* the file system that is shut down; 0: none */
+
+static bool is_dead(const struct statx *st) {
+        return dead != 0 && makedev(st->stx_dev_major, st->stx_dev_minor) == dead;
+}
+
+static int ask(int at, const char *path, int flags, unsigned mask, struct statx *ret) {
+        return (int) syscall(SYS_statx, at, path, flags, mask, ret);
+}
+
+int statx(int at, const char *restrict path, int flags, unsigned mask, struct statx *restrict ret) {
+        int r = ask(at, path, flags, mask, ret);
+
+        if (r < 0 || !is_dead(ret))
+                return r;
+        errno = EIO;
+        return -1;
+}
+
+/* The kernel asks the file system only where a file can have such attributes. */
+ssize_t getxattr(const char *path, const char *name, void *value, size_t size) {
+        struct statx st;
+
+        CHECK_INT(ask(AT_FDCWD, path, 0, STATX_TYPE, &st), 0);
+        if (!is_dead(&st))
+                return syscall(SYS_getxattr, path, name, value, size);
+        errno = S_ISREG(st.stx_mode) || S_ISDIR(st.stx_mode) ? EIO : EPERM;
+        return -1;
+}
+
+static void hold_file(void) {
+        int fd = open(file, O_RDWR | O_CLOEXEC);
+
+        CHECK(fd >= 0 && mmap(NULL, 4096, PROT_READ, MAP_SHARED, fd, 0) != MAP_FAILED);
+        CHECK_INT(chdir(folder), 0);
+}
+
+static void hold_fifo(void) {
+        CHECK(open(fifo, O_RDWR | O_CLOEXEC) >= 0);
+}
+
+static bool holds(const Holder *h, HoldWay way) {
+        for (size_t i = 0; i < h->n_holds; i++)
+                if (h->holds[i].way == way)
+                        return true;
+        return false;
+}
+
+/* What the look at one process finds who holds something of the dead file system, for a target. */
+static void check_look(void (*hold)(void), TargetKind kind, dev_t dev, size_t n_found, bool complete) {
+        _cleanup_(hold_targets_done) HoldTargets targets = { 0 };
+        _cleanup_(holders_freep) Holders *found = NULL;
+
+        CHECK_INT(hold_targets_add(&targets, kind, dev, "target"), 0);
+        pid_t pid = waiting_child_start(hold);
+        CHECK_INT(holders_scan_process(&targets, pid, &found), 0);
+        waiting_child_end(pid);
+        CHECK_INT(found->n_items, n_found);
+        CHECK_INT(gaps_none(&found->gaps), complete);
+        if (n_found > 0 && hold == hold_file)
+                CHECK(holds(&found->items[0], HOLD_DESCRIPTOR) && holds(&found->items[0], HOLD_CWD) && holds(&found->items[0], HOLD_MAPPING));
+}
+
+static void test_look(void) {
+        _cleanup_close_ int proc = open("/proc", O_PATH | O_DIRECTORY | O_CLOEXEC), fd = open(file, O_PATH | O_CLOEXEC);
+        _cleanup_free_ char *name = strf("%d", fd);
+        _cleanup_close_ int fds = open("/proc/self/fd", O_PATH | O_DIRECTORY | O_CLOEXEC);
+        uint64_t id = 0;
+        DeadFile f;
+
+        CHECK_INT(mount_id_of(proc, fd, &id), 0);
+        CHECK_INT(dead_file_look(fds, name, &f), 0);
+        CHECK_INT(f.mount_id, id);
+        CHECK(!f.special);
+        CHECK_INT(dead_file_look(AT_FDCWD, fifo, &f), 0);
+        CHECK(f.special);
+        CHECK(dead_file_look(fds, "9999", &f) < 0);
+}
+
+int main(void) {
+        struct stat st, other;
+
+        (void) see_own_processes();
+        CHECK(mkdtemp(folder));
+        file = strf("%s/file", folder);
+        fifo = strf("%s/fifo", folder);
+        CHECK(file && fifo);
+        int fd = open(file, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+        CHECK(fd >= 0 && ftruncate(fd, 4096) == 0 && close(fd) == 0);
+        CHECK_INT(mkfifo(fifo, 0600), 0);
+        CHECK_INT(stat(file, &st), 0);
+        CHECK_INT(stat("/proc/self", &other), 0);
+
+        check_look(hold_file, TARGET_FS, st.st_dev, 1, true);
+        dead = st.st_dev;
+        test_look();
+        check_look(hold_file, TARGET_FS, st.st_dev, 1, true);
+        check_look(hold_file, TARGET_FS, other.st_dev, 0, true);
+        check_look(hold_file, TARGET_BLOCK, makedev(259, 1), 0, true);
+        check_look(hold_fifo, TARGET_FS, st.st_dev, 1, true);
+        /* It may be the node of that very disk. */
+        check_look(hold_fifo, TARGET_BLOCK, makedev(259, 1), 0, false);
+
+        dead = 0;
+        test_remove_tree(folder);
+        free(file);
+        free(fifo);
+        return EXIT_SUCCESS;
+}
