@@ -19,9 +19,25 @@ struct Asked {
 
 static Asked *asked;
 
+/* "slot" -> what was found against it, until those who have said it take it back. The proof is asked several times in a row. */
+static json_object *against;
+
+static const char *slot_of(json_object *scope) {
+        return json_str(scope, "slot") ?: "";
+}
+
+static void remember_against(json_object *scope, json_object *found) {
+        if (!against)
+                against = json_object_new_object();
+        if (testimony_contradiction(found))
+                json_set(against, slot_of(scope), json_ref(found));
+        else
+                json_object_object_del(against, slot_of(scope));
+}
+
 static void forget(json_object *scope) {
         for (Asked **a = &asked; *a; a = &(*a)->next) {
-                if (!streq((*a)->slot, json_str(scope, "slot") ?: ""))
+                if (!streq((*a)->slot, slot_of(scope)))
                         continue;
                 Asked *forgotten = *a;
                 *a = forgotten->next;
@@ -34,14 +50,14 @@ static void forget(json_object *scope) {
 
 static Asked *find(json_object *scope) {
         for (Asked *a = asked; a; a = a->next)
-                if (streq(a->slot, json_str(scope, "slot") ?: ""))
+                if (streq(a->slot, slot_of(scope)))
                         return a;
         return NULL;
 }
 
 static int remember(json_object *scope, Libraries *libraries) {
         Asked *a = calloc(1, sizeof(*a));
-        char *slot = strdup(json_str(scope, "slot") ?: "");
+        char *slot = strdup(slot_of(scope));
 
         if (!a || !slot) {
                 free(a);
@@ -115,7 +131,8 @@ static int ask(json_object *scope, char **ret_answer) {
         }
         (void) libraries_hear(find(scope)->libraries, 0);
 
-        _cleanup_json_ json_object *first = found_left(scope), *found = testimony_contradiction(first) ? NULL : json_ref(first), *seen = NULL;
+        _cleanup_json_ json_object *heard = libraries_seen(find(scope)->libraries), *first = found_again(scope, json_get(against, slot_of(scope)), heard),
+                                   *found = testimony_contradiction(first) ? NULL : json_ref(first), *seen = NULL;
         if (!found) {
                 _cleanup_(libraries_freep) Libraries *again = NULL;
                 if (ask_now(&again) >= 0)
@@ -125,6 +142,7 @@ static int ask(json_object *scope, char **ret_answer) {
                 if (!testimony_contradiction(found) && remember(scope, TAKE_PTR(again)) < 0)
                         return -ENOMEM;
         }
+        remember_against(scope, found);
         json_object *says = testimony_contradiction(found);
         *ret_answer = says ? strdup(json_str(says, "text")) : in_words(found);
         return !says;

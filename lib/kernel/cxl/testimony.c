@@ -284,10 +284,12 @@ json_object *testimony_standing(json_object *earlier, json_object *theirs) {
                 _cleanup_free_ char *why = why_not_all(answer);
                 if (!json_flag(e, "contradicts") || (has_lists(answer) && !why))
                         continue;
+                const char *said = json_str(e, "said") ?: json_str(e, "text");
                 json_object *o = json_object_new_object();
                 json_set_str(o, "library", json_str(e, "library"));
                 json_set_bool(o, "contradicts", true);
-                json_set_strf(o, "text", "%s; asked again it %s", json_str(e, "text") ?: "?", why ?: "has not answered");
+                json_set_str(o, "said", said);
+                json_set_strf(o, "text", "%s; asked again it %s", said ?: "?", why ?: "has not answered");
                 json_object_array_add(standing, o);
         }
         return standing;

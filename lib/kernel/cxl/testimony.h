@@ -22,7 +22,7 @@ json_object *testimony_against(json_object *ours, json_object *theirs);
 json_object *testimony_left(json_object *scope, json_object *theirs);
 
 /* Which contradictions of such an array stand when the libraries have been asked again: of who has not said all this time, and so has taken nothing
- * back. Such an array. */
+ * back. Such an array, which may be the earlier one of the next time: "said" is what was said first. */
 json_object *testimony_standing(json_object *earlier, json_object *theirs);
 
 /* The first of such an array that contradicts, or NULL; borrowed. */

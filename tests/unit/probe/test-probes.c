@@ -234,6 +234,16 @@ static void test_libraries(void) {
         check_no("libraries", "libdaxctl sees dax0.0 at 0x490000000");
         put(DAX "dax0.0/resource", "0x4b0000000\n");
 
+        /* Without it libdaxctl complains of the device each time, and has never said all. */
+        test_make_folders("/sys/dev/char/0:0");
+        CHECK_INT(symlink("../../../bus/dax", "/sys/dev/char/0:0/subsystem"), 0);
+
+        /* However often it is asked: one that does not answer takes nothing back. */
+        no_process = true;
+        check_no("libraries", "libdaxctl sees dax0.0 at 0x490000000; asked again it could not be asked: Resource temporarily unavailable");
+        check_no("libraries", "libdaxctl sees dax0.0 at 0x490000000; asked again it could not be asked: Resource temporarily unavailable");
+        no_process = false;
+
         CHECK_INT(unlink("/dev/cxl/mem0"), 0);
         CHECK_INT(ask("libraries", &answer), 1);
         CHECK(strstr(answer, "libcxl may have left something out: libcxl: mem0"));
