@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* A removal that got stuck at the proof has done everything but the light. Once its reason is gone nobody has to do more than ask
  * again: what the steps are asked about is what that removal wrote down while the card was there. */
+#include <errno.h>
+
 #include "plan/find/blockers.h"
 #include "plan/finish.h"
 #include "plan/planner.h"
@@ -27,16 +29,59 @@ bool finish_is_due(const Plan *removal, const Slot *slot) {
         return !has_power_or_light(slot) && scope_of(removal, slot);
 }
 
-static int add_steps(Plan *p, const Plan *removal, const Slot *slot, const PlanRequest *request) {
+/* The last answer of the probe among these notes, newest last. 1: there is one; *ret is what a library had against the card then, or NULL. */
+static int libraries_in(json_object *notes, const char **ret) {
+        for (size_t i = json_len(notes); i-- > 0;) {
+                json_object *note = json_at(notes, i), *probes = json_array(note, "probes");
+                *ret = json_flag(note, "contradicts") ? json_str(note, "later") : NULL;
+                if (*ret)
+                        return 1;
+                for (size_t k = 0; k < json_len(probes); k++) {
+                        json_object *probe = json_at(probes, k);
+                        if (!streq_ptr(json_str(probe, "name"), "libraries"))
+                                continue;
+                        *ret = json_flag(probe, "holds") ? NULL : json_str(probe, "answer");
+                        return 1;
+                }
+        }
+        return 0;
+}
+
+/* What that removal asked about, and what a library said then: it stands here too, until that library takes it back. *ret is the caller's. */
+static int scope_again(const FinishSource *source, const Slot *slot, json_object **ret) {
+        json_object *was = scope_of(source->plan, slot), *scope = NULL;
+        const char *said = NULL;
+        int found = 0;
+
+        if (!was || json_object_deep_copy(was, &scope, NULL) < 0)
+                return was ? -ENOMEM : -ENOENT;
+        for (size_t n = source->plan->n_steps; n-- > 0 && found == 0;) {
+                char number[24];
+                snprintf(number, sizeof(number), "%zu", n);
+                json_object *of = json_get(source->plan->steps[n].args, "scope");
+                if (of && streq_ptr(json_str(of, "port"), json_str(was, "port")))
+                        found = libraries_in(json_array(source->notes, number), &said);
+        }
+        if (said)
+                json_set_str(scope, "libraries_against", said);
+        else if (found)
+                json_object_object_del(scope, "libraries_against");
+        *ret = scope;
+        return 0;
+}
+
+static int add_steps(Plan *p, const FinishSource *source, const Slot *slot, const PlanRequest *request) {
         static const StepType types[] = { STEP_PROVE_SAFE, STEP_SHOW_SAFE };
 
-        for (size_t i = 0; i < ELEMENTSOF(types); i++) {
-                int r = plan_add_about_scope(p, types[i], scope_of(removal, slot));
-                for (size_t k = 0; k < request->n_others && r >= 0; k++)
-                        r = plan_add_about_scope(p, types[i], scope_of(removal, request->others[k]));
-                if (r < 0)
-                        return r;
-        }
+        for (size_t i = 0; i < ELEMENTSOF(types); i++)
+                for (size_t k = 0; k <= request->n_others; k++) {
+                        _cleanup_json_ json_object *scope = NULL;
+                        int r = scope_again(source, k == 0 ? slot : request->others[k - 1], &scope);
+                        if (r >= 0)
+                                r = plan_add_about_scope(p, types[i], scope);
+                        if (r < 0)
+                                return r;
+                }
         return 0;
 }
 
@@ -109,7 +154,7 @@ int plan_finish(const Slot *slot, const PlanRequest *request, const FinishSource
         json_set(p->doc, "warnings", f.warnings);
         json_set(p->doc, "holders", json_object_new_array());
         json_set_bool(p->doc, "holders_complete", true);
-        r = add_steps(p, source->plan, slot, request);
+        r = add_steps(p, source, slot, request);
         if (r >= 0)
                 r = plan_seal(p);
         if (r < 0)

@@ -32,7 +32,7 @@ static void remember_against(json_object *scope, json_object *found) {
         if (testimony_contradiction(found))
                 json_set(against, slot_of(scope), json_ref(found));
         else
-                json_object_object_del(against, slot_of(scope));
+                json_set(against, slot_of(scope), json_object_new_array()); /* it is taken back */
 }
 
 static void forget(json_object *scope) {
@@ -122,6 +122,27 @@ static char *in_words(json_object *found) {
         return words;
 }
 
+/* What stands against the card from an earlier question: of this process, or of the removal that is being finished, which wrote down words. */
+static json_object *said_before(json_object *scope) {
+        static const char *const names[] = { "libcxl", "libdaxctl", "libndctl" };
+        json_object *before = json_get(against, slot_of(scope)), *said;
+        const char *text = json_str(scope, "libraries_against");
+
+        if (before || !text)
+                return json_ref(before);
+        said = json_object_new_array();
+        for (size_t i = 0; i < ELEMENTSOF(names); i++) {
+                if (!strstr(text, names[i]))
+                        continue;
+                json_object *o = json_object_new_object();
+                json_set_str(o, "library", names[i]);
+                json_set_bool(o, "contradicts", true);
+                json_set_str(o, "text", text);
+                json_object_array_add(said, o);
+        }
+        return said;
+}
+
 static int ask(json_object *scope, char **ret_answer) {
         if (!find(scope)) {
                 int r = put_question(scope, NULL);
@@ -131,7 +152,7 @@ static int ask(json_object *scope, char **ret_answer) {
         }
         (void) libraries_hear(find(scope)->libraries, 0);
 
-        _cleanup_json_ json_object *heard = libraries_seen(find(scope)->libraries), *first = found_again(scope, json_get(against, slot_of(scope)), heard),
+        _cleanup_json_ json_object *before = said_before(scope), *heard = libraries_seen(find(scope)->libraries), *first = found_again(scope, before, heard),
                                    *found = testimony_contradiction(first) ? NULL : json_ref(first), *seen = NULL;
         if (!found) {
                 _cleanup_(libraries_freep) Libraries *again = NULL;

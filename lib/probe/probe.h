@@ -13,6 +13,7 @@
  * of them can be the card's), and "volumes": ["/sys/fs/btrfs/UUID"] (that had one of the card's as a member),
  * "goes_on": [{"name": "md0", "dev"}] (stands on the card and elsewhere, and stays),
  * "not_understood": ["/sys/..."] (attributes that told nothing when the plan was made, which has said whose they are),
+ * "libraries_against": "libcxl sees ..." (what a library had against the card in the removal that is being finished),
  * "memory_unknown": true (a function is a memory card's, and nobody told what it decodes),
  * and, added when they are asked because it differs from one removal to the next, "since": {"sequence", "taint",
  * "acknowledged": ["line"]}: the kernel log's place when the removal began, or behind the complaints that the operator has acknowledged

@@ -150,12 +150,13 @@ static json_object *shown_scopes(const Plan *p, json_object *steps) {
         return scopes;
 }
 
-/* For the certificate, which is not written yet. */
+/* For the certificate, which is not written yet, and for a finishing (plan/finish.c). */
 static void note_late(Removal *m, size_t n, json_object *word) {
         _cleanup_json_ json_object *notes = json_object_new_array();
         json_object *note = json_object_new_object();
 
         json_set_str(note, "later", json_str(word, "text"));
+        json_set_bool(note, "contradicts", json_flag(word, "contradicts"));
         json_object_array_add(notes, note);
         (void) journal_note(m->journal, n, notes);
 }

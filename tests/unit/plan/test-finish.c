@@ -55,6 +55,37 @@ static void test_plan(const Plan *removal, const Slot *slot, const PlanRequest *
               json_len(json_array(json_get(removal->steps[removal->n_steps - 1].args, "scope"), "ranges")));
 }
 
+static const char *against_in(const Plan *p, size_t step) {
+        return json_str(json_get(p->steps[step].args, "scope"), "libraries_against");
+}
+
+/* What a library had against the card stands in the finishing, and in the finishing of that, until the library was asked again and took it back. */
+static void test_libraries(const Plan *removal, const Slot *slot, const PlanRequest *request) {
+        static const char text[] = "[{\"probes\": [{\"name\": \"libraries\", \"holds\": false, \"answer\": \"libcxl sees mem9\"}]}]",
+                          late[] = "[{\"probes\": [{\"name\": \"libraries\", \"holds\": true}]}, {\"later\": \"libcxl sees mem8\", \"contradicts\": true}]",
+                          taken_back[] = "[{\"probes\": [{\"name\": \"libraries\", \"holds\": true}]}]";
+        _cleanup_json_ json_object *notes = json_object_new_object();
+        _cleanup_(plan_freep) Plan *p = NULL, *q = NULL, *silent = NULL, *agreed = NULL;
+        _cleanup_free_ char *last = strf("%zu", removal->n_steps - 1), *proof = strf("%zu", removal->n_steps - 2);
+
+        json_set(notes, proof, json_tokener_parse(text));
+        const FinishSource source = { .id = "7", .plan = removal, .notes = notes };
+        CHECK_INT(plan_finish(slot, request, &source, &p), 0);
+        CHECK_STR(against_in(p, 0), "libcxl sees mem9");
+        CHECK_STR(against_in(p, 1), "libcxl sees mem9");
+        json_set(notes, last, json_tokener_parse(late));
+        CHECK_INT(plan_finish(slot, request, &source, &q), 0);
+        CHECK_STR(against_in(q, 1), "libcxl sees mem8");
+
+        _cleanup_json_ json_object *again = json_object_new_object();
+        const FinishSource second = { .id = "8", .plan = p, .notes = again };
+        CHECK_INT(plan_finish(slot, request, &second, &silent), 0);
+        CHECK_STR(against_in(silent, 0), "libcxl sees mem9");
+        json_set(again, "0", json_tokener_parse(taken_back));
+        CHECK_INT(plan_finish(slot, request, &second, &agreed), 0);
+        CHECK(!against_in(agreed, 0));
+}
+
 /* A card without power does not erase itself; one that has done so is finished as ever. */
 static void test_not_erased(const Topology *t, const Slot *slot, const PlanRequest *request) {
         _cleanup_(plan_freep) Plan *removal = NULL, *p = NULL, *q = NULL, *without = NULL;
@@ -98,6 +129,7 @@ int main(void) {
         test_due(removal, topology_slot(t, "2"));
         test_plan(removal, topology_slot(t, "2"), &request);
         test_still_writing(removal, topology_slot(t, "2"), &request);
+        test_libraries(removal, topology_slot(t, "2"), &request);
         test_not_erased(t, topology_slot(t, "2"), &request);
         policy_done(&policy);
         return 0;

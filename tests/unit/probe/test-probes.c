@@ -252,6 +252,21 @@ static void test_libraries(void) {
         check_yes("libraries");
         check_late(false, NULL);
 
+        /* What one has said in the removal that is being finished stands likewise. */
+        _cleanup_json_ json_object *mine = TAKE_PTR(scope);
+        scope = json_tokener_parse(json_object_to_json_string(mine));
+        json_set_str(scope, "slot", "finished");
+        json_set_str(scope, "libraries_against", "libdaxctl sees dax9.0");
+        no_process = true;
+        check_no("libraries", "libdaxctl sees dax9.0; asked again it could not be asked: Resource temporarily unavailable");
+        no_process = false;
+        put(DAX "dax0.0/resource", "0x4b0000000\n");
+        check_yes("libraries");
+        check_yes("libraries"); /* it is taken back for good */
+        put(DAX "dax0.0/resource", "0x490000000\n");
+        json_object_put(scope);
+        scope = TAKE_PTR(mine);
+
         /* Asked early they look when the card is gone, and nobody waits for them. */
         _cleanup_json_ json_object *there = json_object_new_array();
         json_append_str(there, json_str(scope, "port"));
