@@ -192,7 +192,7 @@ typedef struct StepOps {
          * one's. */
         bool in_process;
 
-        /* It writes to a disk what a start of the machine does not undo. */
+        /* It does to a disk or a card what a start of the machine does not undo. */
         bool outlives_boot;
 
         /* What one usually takes; the planner sums them up. 0: estimated from the arguments. */

@@ -55,11 +55,13 @@ static int tell_outliving(Removal *m, size_t n) {
         if (!ops->outlives_boot)
                 return 0;
         engine_turn_to(&m->engine, n);
-        if (ops->verify(m->engine.args, &m->engine.run) == STEP_NOT_APPLIED)
+        int state = ops->verify(m->engine.args, &m->engine.run);
+        if (state == STEP_NOT_APPLIED)
                 return 0;
         ops->describe(m->engine.args, &does, &undo);
         _cleanup_json_ json_object *texts = json_object_new_array();
-        json_append_strf(texts, "%s was done before the machine was started anew, and is not undone: %s", does ?: "?", undo ?: "?");
+        json_append_strf(texts, "%s was %s before the machine was started anew, and is not undone%s%s", does ?: "?",
+                         state == STEP_APPLIED ? "done" : "begun", undo ? ": " : "", undo ?: "");
         (void) journal_lost(m->journal, n, texts);
         return 1;
 }
@@ -73,7 +75,7 @@ static int end_after_boot(Removal *m) {
         for (size_t n = 0; n < m->plan->n_steps && m->journal->last_do != SIZE_MAX && n <= m->journal->last_do; n++)
                 told |= tell_outliving(m, n);
         return removal_end(m, OUTCOME_INTERRUPTED, "interrupted",
-                           told ? "the machine was started anew while this removal ran; what it had written to disks is listed, and was not put back" :
+                           told ? "the machine was started anew while this removal ran; what it had done to disks and cards is listed, and was not put back" :
                            "the machine was started anew while this removal ran; it changed nothing that outlasts a restart", NULL);
 }
 

@@ -242,7 +242,8 @@ static int begin(const Way *way, json_object *args, StepRun *run, const Way **re
                 return r;
         if ((r == -EOPNOTSUPP || r == -ENOTTY) && way->instead)
                 return begin(way_of(way->instead), args, run, ret);
-        return is_busy(way, args, run, NULL) > 0 ? 0 : r;
+        /* Erase is never seen at it: that is somebody else's command then. */
+        return way->goes_on && is_busy(way, args, run, NULL) > 0 ? 0 : r;
 }
 
 static void said(json_object *note, const char *key, const char *format, ...) _printf_(3, 4);
@@ -356,7 +357,9 @@ static int sanitize_apply(json_object *args, StepRun *run) {
                 return busy;
         if (busy > 0)
                 way = way_of(json_str(noted(run, "began"), "began")) ?: way;
-        else
+        if (busy > 0 && !way->goes_on)
+                return step_fail(run, -EBUSY, "%s is erasing itself by another command than this removal's", device_of(args));
+        if (busy == 0)
                 r = begin(way, args, run, &way);
         if (r >= 0)
                 r = wait_idle(way, args, run);
@@ -378,6 +381,7 @@ static int sanitize_verify(json_object *args, StepRun *run) {
 const StepOps step_sanitize_ops = {
         .irreversible = true,
         .needs_card = true,
+        .outlives_boot = true, /* what was on it is gone, however far it got */
         .args = "serial:s method:s bytes:u persistent:b",
         .describe = sanitize_describe,
         .check = sanitize_check,

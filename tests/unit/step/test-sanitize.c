@@ -333,6 +333,25 @@ static void test_refused(void) {
         nmem.sanitizes = false;
 }
 
+/* An erasure that came back with an error, or was begun by a worker that is gone, and a module that is at somebody else's overwrite: how that ends
+ * says nothing of ours. */
+static void test_anothers_overwrite(void) {
+        for (int resumed = 0; resumed < 2; resumed++) {
+                _cleanup_(case_done) Case c = case_of("mem1", "secure-erase", "0x1", true);
+                c.run.progress = card_is_done;
+                nmem.sanitize = -EBUSY;
+                nmem.sanitizes = true;
+                if (resumed) {
+                        CHECK_INT(apply(&c), -EBUSY);
+                        test_put(STATE, "sanitize\n");
+                }
+                CHECK_INT(apply(&c), -EBUSY);
+                CHECK(!json_str(last_note(&c), "sanitized"));
+                nmem.sanitize = 0;
+                nmem.sanitizes = false;
+        }
+}
+
 /* One whose media are disabled from before: this is what mends it. */
 static void test_mended(void) {
         _cleanup_(case_done) Case c = case_new();
@@ -416,6 +435,7 @@ static void test_goes_on(void) {
         begun(&c);
         test_put(STATE, "sanitize\n");
         CHECK_INT(verify(&c), STEP_PARTLY_APPLIED);
+        CHECK(step_sanitize_ops.outlives_boot);
         c.run.progress = card_ends;
         c.run.userdata = &told;
         CHECK_INT(apply(&c), 0);
@@ -667,6 +687,7 @@ int main(void) {
         test_failed();
         test_failed_late();
         test_refused();
+        test_anothers_overwrite();
         test_mended();
         test_not_taken();
         test_labels();
