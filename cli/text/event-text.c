@@ -32,7 +32,7 @@ static char *text_target(json_object *e) {
         json_object *card = json_get(e, "card");
 
         if (!card)
-                return strdup("is about a slot without a CXL card");
+                return strdup("is about a slot, no CXL card is known in it so far");
         return strf("is about card %s, serial %s", json_str(card, "bdf") ?: "-", json_str(card, "serial") ?: "-");
 }
 

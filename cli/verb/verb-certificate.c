@@ -19,10 +19,10 @@ static void print_subject(json_object *c) {
         json_object *slots = json_array(c, "slots");
 
         if (!slots)
-                printf("  %-9s slot %s (port %s)\n", "slot", json_str(slot, "name") ?: "?", json_str(slot, "port") ?: "unknown");
+                printf("  %-9s slot %s (port %s)\n", "slot", json_str(slot, "name") ?: "?", json_str(slot, "port") ?: "none");
         for (size_t i = 0; i < json_len(slots); i++)
                 printf("  %-9s slot %s (port %s)\n", i == 0 ? "slots" : "", json_str(json_at(slots, i), "name") ?: "?",
-                       json_str(json_at(slots, i), "port") ?: "unknown");
+                       json_str(json_at(slots, i), "port") ?: "none");
         if (card)
                 printf("  %-9s %s, serial %s\n", "card", json_str(card, "bdf") ?: "?", json_str(card, "serial") ?: "unknown");
         printf("  %-9s %s of '%s' by uid %" PRIu64 " (%s)\n", "asked", json_str(c, "trigger") ?: "?", json_str(c, "target") ?: "?",

@@ -23,7 +23,7 @@ static int announce_apply(json_object *args, StepRun *run) {
 
         while (now_monotonic() < run->announced_until) {
                 if (step_cancelled(run))
-                        return step_fail(run, -ECANCELED, "cancelled while listeners had their time");
+                        return step_fail(run, -ECANCELED, "cancelled in the grace time, before anything was taken down");
                 step_pause(run, 500);
                 uint64_t passed = (now_monotonic() - start) / USEC_PER_SEC;
                 step_progress(run, passed > grace ? grace : passed, grace, "waiting for listeners");
