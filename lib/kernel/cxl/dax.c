@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* libdaxctl waits for nobody: it reads the folder and what is in it. It leaves out a device of which the size or the node in /dev is missing,
+/* libdaxctl waits for nobody but the kernel: it reads the folder and what is in it. It leaves out a device of which the size or the node in /dev is missing,
  * ends a list of ranges at the first that it cannot read, and has -1 or 0 for an address or a node that it could not read: whoever asks
  * has to hold what it says against the folder, and reads himself what has to be right for its own sake. */
 #include <daxctl/libdaxctl.h>
@@ -7,11 +7,15 @@
 #include <sys/sysmacros.h>
 #include <unistd.h>
 
+#include "base/clock.h"
 #include "base/fileio.h"
+#include "base/parse.h"
 #include "kernel/cxl/dax.h"
 #include "kernel/sysfs/attr.h"
 #include "kernel/sysfs/fence.h"
 #include "kernel/sysfs/listing.h"
+
+#define RANGE_USEC (2 * USEC_PER_SEC)
 
 #ifdef __SANITIZE_ADDRESS__
 /* It never frees the ranges that it has given (48 bytes each, in a process that lives for one look or removal). */
@@ -96,11 +100,15 @@ static bool ranges_fit(const Told *t) {
         return sum == t->size;
 }
 
+static bool has_ranges(const char *name) {
+        return path_existsf(DAX_DEVICES "/%s/mapping1", name);
+}
+
 /* Without a second one (mapping1, drivers/dax/bus.c:devm_register_dax_mapping) the device is what its address and size say. */
 static int add_only_range(Told *t) {
         uint64_t last;
 
-        if (path_existsf(DAX_DEVICES "/%s/mapping1", t->name) || __builtin_add_overflow(t->start, t->size - 1, &last))
+        if (has_ranges(t->name) || __builtin_add_overflow(t->start, t->size - 1, &last))
                 return 0;
         return told_range(t, (Placed) { 0, t->start, last });
 }
@@ -130,43 +138,60 @@ static int add_device(DaxList *l, Told *t) {
         return 0;
 }
 
+static int read_in_time(const Told *t, const char *attribute, uint64_t *ret) {
+        _cleanup_free_ char *path = strf(DAX_DEVICES "/%s/mapping%zu/%s", t->name, t->n_ranges, attribute), *text = NULL;
+
+        int r = path ? attr_read_within(path, RANGE_USEC, &text) : -ENOMEM;
+        return r < 0 ? r : parse_u64(text, ret);
+}
+
 /* 1: there is no further one. */
 static int read_range(Told *t) {
         Placed p;
 
         if (!path_existsf(DAX_DEVICES "/%s/mapping%zu", t->name, t->n_ranges))
                 return 1;
-        int r = attr_read_u64f(&p.offset, DAX_DEVICES "/%s/mapping%zu/page_offset", t->name, t->n_ranges);
+        int r = read_in_time(t, "page_offset", &p.offset);
         if (r >= 0)
-                r = attr_read_u64f(&p.start, DAX_DEVICES "/%s/mapping%zu/start", t->name, t->n_ranges);
+                r = read_in_time(t, "start", &p.start);
         if (r >= 0)
-                r = attr_read_u64f(&p.last, DAX_DEVICES "/%s/mapping%zu/end", t->name, t->n_ranges);
+                r = read_in_time(t, "end", &p.last);
         return r < 0 ? r : told_range(t, p);
 }
 
-/* What the folder itself says of a device of this name. */
+/* What the folder itself says of a device of this name. A range is shown under the lock of all dax regions (drivers/dax/bus.c:get_dax_range), which
+ * a device that hangs on its way in keeps: of a device that has only one, its address and size say the same, and nobody asks. */
 static int read_folder(Told *t) {
         int r = attr_read_u64f(&t->start, DAX_DEVICES "/%s/resource", t->name);
 
         if (r >= 0)
                 r = attr_read_u64f(&t->size, DAX_DEVICES "/%s/size", t->name);
-        while (r == 0)
+        while (r == 0 && has_ranges(t->name))
                 r = read_range(t);
         return r < 0 ? r : 0;
 }
 
-/* Nobody else reads the ranges: what the library says of them is held against what we read, here. */
-static int hold_against_folder(Told *t) {
+/* Nobody else reads the ranges: what the library says of them is held against what we read, here. It is asked only for what could be read. */
+static int hold_against_folder(Told *t, struct daxctl_dev *dev) {
         _cleanup_(told_done) Told own = { .name = t->name };
+        struct daxctl_mapping *mapping;
 
         int r = read_folder(&own);
+        t->is_other = r < 0 || own.size != t->size || (own.size > 0 && own.start != t->start);
+        if (r == -ENOMEM || t->is_other || !has_ranges(t->name))
+                return r == -ENOMEM ? r : 0;
+        daxctl_mapping_foreach(dev, mapping) {
+                r = told_range(t, (Placed) { daxctl_mapping_get_offset(mapping), daxctl_mapping_get_start(mapping), daxctl_mapping_get_end(mapping) });
+                if (r < 0)
+                        return r;
+        }
         sort_ranges(t);
         sort_ranges(&own);
-        t->is_other = r < 0 || own.size != t->size || own.n_ranges != t->n_ranges;
+        t->is_other = own.n_ranges != t->n_ranges;
         for (size_t i = 0; i < t->n_ranges && !t->is_other; i++)
                 t->is_other = own.ranges[i].offset != t->ranges[i].offset || own.ranges[i].start != t->ranges[i].start ||
                               own.ranges[i].last != t->ranges[i].last;
-        return r == -ENOMEM ? r : 0;
+        return 0;
 }
 
 static int add_from_library(DaxList *l, struct daxctl_dev *dev) {
@@ -174,15 +199,8 @@ static int add_from_library(DaxList *l, struct daxctl_dev *dev) {
                 .name = daxctl_dev_get_devname(dev), .start = daxctl_dev_get_resource(dev), .size = daxctl_dev_get_size(dev),
                 .align = daxctl_dev_get_align(dev), .region_align = daxctl_region_get_align(daxctl_dev_get_region(dev)),
         };
-        struct daxctl_mapping *mapping;
-        int r = 0;
 
-        daxctl_mapping_foreach(dev, mapping)
-                if (r >= 0)
-                        r = told_range(&t, (Placed) { daxctl_mapping_get_offset(mapping), daxctl_mapping_get_start(mapping),
-                                                      daxctl_mapping_get_end(mapping) });
-        if (r >= 0)
-                r = hold_against_folder(&t);
+        int r = hold_against_folder(&t, dev);
         return r < 0 ? r : add_device(l, &t);
 }
 
