@@ -203,6 +203,10 @@ static ExitCode parse_options(int argc, char **argv, Args *a, bool seen[static O
 
                 const OptionRow *row = row_by_letter(c);
                 seen[row - option_rows] = true;
+                /* It would be a target more, and that card would be erased too. */
+                if (c == OPT_SANITIZE && !optarg && optind < argc && argv[optind][0] != '-')
+                        return fail(CODE_USAGE, NULL, "'--sanitize %s' is not clear: a serial number comes right after '=' (--sanitize=%s), and a target "
+                                    "before --sanitize", argv[optind], argv[optind]);
                 ExitCode code = set_row(row, a, optarg);
                 if (code != CODE_DONE)
                         return code;

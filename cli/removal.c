@@ -173,6 +173,12 @@ char *removal_leds(sd_bus *bus, const char *slot) {
         return led_text(json_str(properties, "power_led"), json_str(properties, "attention_led"));
 }
 
+const char *lost_word(json_object *removal) {
+        const char *outcome = json_str(removal, "outcome");
+
+        return streq_ptr(outcome, "safe") || streq_ptr(outcome, "released") ? "lost" : "not put back";
+}
+
 const char *removal_noun(json_object *removal) {
         return streq_ptr(json_str(removal, "kind"), "restore") ? "restoration" : "removal";
 }
@@ -230,7 +236,7 @@ static void print_ended(json_object *removal, const char *leds) {
         for (size_t i = 0; i < json_len(remedy); i++)
                 printf("  %s %s\n", i == 0 ? "remedy:" : "       ", json_object_get_string(json_at(remedy, i)));
         for (size_t i = 0; i < json_len(lost); i++)
-                printf("  not put back: %s\n", json_object_get_string(json_at(lost, i)));
+                printf("  %s: %s\n", lost_word(removal), json_object_get_string(json_at(lost, i)));
 }
 
 ExitCode removal_print(json_object *removal, const char *leds) {

@@ -17,6 +17,9 @@ json_object *removal_of_end(json_object *event);
 /* "removal" or "restoration". */
 const char *removal_noun(json_object *removal);
 
+/* What a line of its "lost" is about: of a removal that is done nothing was to be put back. */
+const char *lost_word(json_object *removal);
+
 /* The slots that it is of, newly allocated: "2", or "2 3" of several. Also of an event, a plan and a certificate. */
 char *slots_text(json_object *o);
 

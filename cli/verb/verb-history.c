@@ -26,13 +26,13 @@ static Color outcome_color(const char *outcome) {
         return COLOR_NONE;
 }
 
-/* What a removal did not put back is told below the table, by its number: it may be long. */
+/* What a removal did not put back, or what went with the card, is told below the table, by its number: it may be long. */
 static void print_lost(json_object *removals) {
         for (size_t i = 0; i < json_len(removals); i++) {
                 json_object *r = json_at(removals, i), *lost = json_array(r, "lost");
 
                 for (size_t k = 0; k < json_len(lost); k++)
-                        printf("%s %s, not put back: %s\n", removal_noun(r), json_str(r, "id"), json_object_get_string(json_at(lost, k)));
+                        printf("%s %s, %s: %s\n", removal_noun(r), json_str(r, "id"), lost_word(r), json_object_get_string(json_at(lost, k)));
         }
 }
 

@@ -41,6 +41,10 @@ WRONG = [
     (["remove", "2", "--acknowledge=all"], "--acknowledge wants 'kernel-log', not 'all'"),
     (["plan", "2", "--acknowledge=kernel-log"], "'plan' has no option '--acknowledge'"),
     (["remove", "2", "--sanitize=0x1,"], "--sanitize wants serial numbers with commas between them, not '0x1,'"),
+    (["remove", "2", "--sanitize", "0x1"], "'--sanitize 0x1' is not clear: a serial number comes right after '=' (--sanitize=0x1), and a target "
+                                           "before --sanitize"),
+    (["remove", "--sanitize", "2"], "'--sanitize 2' is not clear: a serial number comes right after '=' (--sanitize=2), and a target "
+                                    "before --sanitize"),
     (["remove", "2", "--sanitize="], "not ''"),
     (["restore", "2", "--sanitize"], "'restore' has no option '--sanitize'"),
     (["list", "--force=kill"], "'list' has no option '--force'"),

@@ -17,7 +17,7 @@ static void find_unreadable_map(Findings *f) {
                 json_set_str(o, "evidence", "the kernel shows every address as 0 to those without CAP_SYS_ADMIN");
         else
                 json_set_strf(o, "evidence", "/proc/iomem: %s", strerror(-f->t->iomem_error));
-        finding_remedy(o, "systemctl restart safe-removed  # it needs CAP_SYS_ADMIN and a /proc that shows /proc/iomem");
+        finding_remedy(o, "systemctl restart safe-remove-guard  # its workers need CAP_SYS_ADMIN and a /proc that shows /proc/iomem");
 }
 
 static const Memdev *memdev_of(const Findings *f, const PciFunction *p) {
