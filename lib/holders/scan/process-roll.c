@@ -179,7 +179,8 @@ static int maker_of(ProcessRoll *r, const char *link, uint64_t id, uint32_t *ret
         return 0;
 }
 
-/* The kernel's own threads, which are most of root's, are in no session. (Nobody else is but who was begun before there was any.) */
+/* The kernel's own threads, which are most of root's, are in no session. (What else is in none is root's too: programs that the kernel starts itself, as
+ * for a core dump, and who was begun before there was any. Nobody gets back there from a session.) */
 static bool is_the_kernels(const ProcessRoll *r, int pid) {
         return r->has_sessions && getsid(pid) == 0;
 }
