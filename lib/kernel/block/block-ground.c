@@ -32,17 +32,6 @@ static bool is_below_card(const char *place, json_object *card) {
         return found;
 }
 
-/* The firmware's modules are known by their names; one of a CXL card says whose it is, as the child of a memory device
- * (drivers/cxl/pmem.c:provider_show). */
-static bool is_cards_module(const char *nmem, json_object *card) {
-        _cleanup_free_ char *provider = NULL, *place = NULL;
-
-        if (streq_ptr(nmem, json_str(card, "nmem")))
-                return true;
-        return attr_readf(&provider, ND "/%s/cxl/provider", nmem) >= 0 && link_readf(&place, "/sys/bus/cxl/devices/%s", provider) >= 0 &&
-               is_below_card(place, card);
-}
-
 /* ".../ndbus0/region1/namespace1.0/block/pmem1": it is in the memory of all of the region's modules. */
 static bool is_in_cards_region(const char *place, json_object *card) {
         const char *bus = strstr(place, "/ndbus"), *region = bus ? strchr(bus + 1, '/') : NULL;
@@ -52,11 +41,16 @@ static bool is_in_cards_region(const char *place, json_object *card) {
         if (!name || attr_read_u64f(&n, ND "/%s/mappings", name) < 0)
                 return false;
         for (uint64_t i = 0; i < n && i < MAPPINGS_MAX; i++) {
-                _cleanup_free_ char *nmem = NULL;
+                _cleanup_free_ char *nmem = NULL, *provider = NULL, *memdev = NULL;
                 if (attr_readf(&nmem, ND "/%s/mapping%ju", name, (uintmax_t) i) < 0)
                         continue;
                 nmem[strcspn(nmem, ",")] = '\0';
-                if (is_cards_module(nmem, card))
+                if (streq_ptr(nmem, json_str(card, "nmem")))
+                        return true;
+                /* The firmware's modules are known by their names; one of a CXL card says whose it is, as the child of a memory device
+                 * (drivers/cxl/pmem.c:provider_show). */
+                if (attr_readf(&provider, ND "/%s/cxl/provider", nmem) >= 0 && link_readf(&memdev, "/sys/bus/cxl/devices/%s", provider) >= 0 &&
+                    is_below_card(memdev, card))
                         return true;
         }
         return false;
@@ -75,22 +69,18 @@ static int look_at_paths(const char *head, json_object *card, BlockGround *g) {
         return r;
 }
 
-/* "loop0" of "loop0p1" too. */
-static void found_loop(const char *name, BlockGround *g) {
-        const char *end = startswith(name, "loop");
-        _cleanup_free_ char *disk = g->names ? strndup(name, (size_t) (end - name) + strspn(end, "0123456789")) : NULL;
-
-        g->loop = true;
-        if (disk)
-                json_append_str(g->names, disk);
-}
-
 static int look(const char *name, json_object *card, unsigned depth, BlockGround *g) {
         _cleanup_free_ char *place = NULL;
         _cleanup_listing_ Listing lower = { 0 };
+        const char *number = startswith(name, "loop");
 
-        if (startswith(name, "loop")) {
-                found_loop(name, g);
+        if (number) {
+                /* "loop0" of "loop0p1" too. */
+                _cleanup_free_ char *disk = g->names ? strndup(name, (size_t) (number - name) + strspn(number, "0123456789")) : NULL;
+
+                g->loop = true;
+                if (disk)
+                        json_append_str(g->names, disk);
                 return 0;
         }
         int r = depth > 0 ? link_readf(&place, CLASS "/%s", name) : -ELOOP;

@@ -199,23 +199,17 @@ static int add_loop(BlockRefs *l, Numbers *numbers, const char *name, const char
         return r;
 }
 
-static int add_loops(BlockRefs *l) {
+static int load(BlockRefs *l) {
         _cleanup_(numbers_done) Numbers numbers = { 0 };
         _cleanup_loop_files_ LoopFiles files = { 0 };
-
-        int r = loop_files_load(&files, is_node, NULL);
-        for (size_t i = 0; i < files.n && r >= 0; i++)
-                r = add_loop(l, &numbers, files.names[i], files.paths[i], loop_files_find(&files, files.names[i]));
-        return r;
-}
-
-static int load(BlockRefs *l) {
         int r = 0;
 
         for (size_t i = 0; i < ELEMENTSOF(sources) && r >= 0; i++)
                 r = places_visit(sources[i].pattern, add_file, &(Reading) { l, &sources[i] });
         if (r >= 0)
-                r = add_loops(l);
+                r = loop_files_load(&files, is_node, NULL);
+        for (size_t i = 0; i < files.n && r >= 0; i++)
+                r = add_loop(l, &numbers, files.names[i], files.paths[i], loop_files_find(&files, files.names[i]));
         return r < 0 ? r : add_swaps(l);
 }
 
@@ -291,15 +285,6 @@ static int see_apart(void *data, char **ret_text) {
         return r < 0 ? r : *ret_text ? 0 : -ENOMEM;
 }
 
-static int add_mount(BlockRefs *l, Numbers *numbers, json_object *mount) {
-        _cleanup_free_ char *device = NULL;
-        const char *dev = json_str(mount, "dev");
-
-        int r = dev ? device_at(dev, numbers, &device) : -EBADMSG;
-        /* A number without a device has no name any more either. */
-        return r < 0 && r != -ENOENT ? r : add(l, "it is mounted on %s", json_str(mount, "where") ?: "?", device ?: dev);
-}
-
 static int load_mounts(BlockRefs *l, bool all, uint64_t timeout_usec) {
         const ApartOptions options = { .timeout_usec = timeout_usec };
         _cleanup_(numbers_done) Numbers numbers = { 0 };
@@ -309,8 +294,15 @@ static int load_mounts(BlockRefs *l, bool all, uint64_t timeout_usec) {
         int r = run_apart(see_apart, &all, &options, &text);
         if (r >= 0)
                 r = text ? json_parse_names(text, strlen(text), &mounts) : -EBADMSG;
-        for (size_t i = 0; i < json_len(mounts) && r >= 0; i++)
-                r = add_mount(l, &numbers, json_at(mounts, i));
+        for (size_t i = 0; i < json_len(mounts) && r >= 0; i++) {
+                const char *dev = json_str(json_at(mounts, i), "dev"), *where = json_str(json_at(mounts, i), "where");
+                _cleanup_free_ char *device = NULL;
+
+                r = dev ? device_at(dev, &numbers, &device) : -EBADMSG;
+                /* A number without a device has no name any more either. */
+                if (r >= 0 || r == -ENOENT)
+                        r = add(l, "it is mounted on %s", where ?: "?", device ?: dev);
+        }
         return r;
 }
 

@@ -137,10 +137,6 @@ bool dm_mirror_is_whole(const char *status) {
         return ok && legs > 0 && health && strlen(health) == legs && strspn(health, "A") == legs;
 }
 
-static MdRole role_of(char health) {
-        return health == 'A' ? MD_IN_SYNC : health == 'a' ? MD_REBUILT : health == 'D' ? MD_FAULTY : MD_UNKNOWN;
-}
-
 typedef char *(*name_t)(dev_t dev, void *userdata);
 
 static int add_leg(MdArray *a, const char *meta, const char *data, MdRole role, name_t name, void *userdata) {
@@ -181,7 +177,8 @@ static int add_legs(MdArray *a, Words *table, const char *health, name_t name, v
                 const char *meta = next(table), *data = next(table);
                 if (!data)
                         return -EBADMSG;
-                r = add_leg(a, meta, data, i < strlen(health) ? role_of(health[i]) : MD_UNKNOWN, name, userdata);
+                char h = i < strlen(health) ? health[i] : '\0';
+                r = add_leg(a, meta, data, h == 'A' ? MD_IN_SYNC : h == 'a' ? MD_REBUILT : h == 'D' ? MD_FAULTY : MD_UNKNOWN, name, userdata);
         }
         return r < 0 ? r : ok ? 0 : -EBADMSG;
 }

@@ -33,11 +33,6 @@ static bool has_parts(const char *type) {
         return streq(type, "raid") || streq(type, "multipath") || streq(type, "mirror");
 }
 
-/* Those whose parameters say whether they come back. Of all others they stay in the kernel: a key may be among them. */
-static bool is_shown(const char *type) {
-        return has_parts(type) || streq(type, "snapshot") || streq(type, "snapshot-merge") || streq(type, "verity");
-}
-
 /* In a buffer that is large enough; newly allocated. The kernel wipes its own copy. */
 static int ask(int control, dev_t dev, uint32_t flags, struct dm_ioctl **ret) {
         for (size_t size = FIRST_BYTES; size <= MOST_BYTES; size *= 4) {
@@ -75,11 +70,14 @@ static int print(FILE *out, dev_t dev, const char *half, const struct dm_ioctl *
                         return -EBADMSG;
                 memcpy(&spec, data + at, sizeof(spec));
                 spec.target_type[sizeof(spec.target_type) - 1] = '\0';
-                bool table = streq(half, "table"), shown = table ? is_shown(spec.target_type) : has_parts(spec.target_type);
+                /* Those whose parameters say whether they come back. Of all others they stay in the kernel: a key may be among them. */
+                const char *type = spec.target_type;
+                bool table = streq(half, "table"), shown = has_parts(type) || (table && (streq(type, "snapshot") || streq(type, "snapshot-merge") ||
+                                                                                          streq(type, "verity")));
                 if (table || shown)
-                        fprintf(out, "%u:%u %s %s%s%.*s\n", major(dev), minor(dev), half, table ? spec.target_type : "",
+                        fprintf(out, "%u:%u %s %s%s%.*s\n", major(dev), minor(dev), half, table ? type : "",
                                 table && shown ? " " : "", shown ? (int) strnlen(params, (size_t) (end - params)) : 0, params);
-                parts = parts || has_parts(spec.target_type);
+                parts = parts || has_parts(type);
                 at = spec.next;
         }
         return parts;
@@ -131,24 +129,21 @@ static int add_status(DmTargets *l, dev_t dev, const char *status) {
         return -EBADMSG;
 }
 
-static int add_target(DmTargets *l, dev_t dev, const char *text) {
-        size_t n = strcspn(text, " ");
-
-        int r = vec_grow((void **) &l->items, l->n, &l->a, sizeof(DmTarget));
-        if (r < 0)
-                return r;
-        l->items[l->n] = (DmTarget) { .dev = dev, .type = strndup(text, n), .params = text[n] ? strdup(text + n + 1) : NULL };
-        l->n++;
-        return l->items[l->n - 1].type && (!text[n] || l->items[l->n - 1].params) ? 0 : -ENOMEM;
-}
-
 static int parse_line(DmTargets *l, char *line) {
         char *rest = line, *number = strsep(&rest, " "), *half = strsep(&rest, " ");
         dev_t dev;
 
         if (!half || !rest || dev_parse(number, &dev) < 0)
                 return -EBADMSG;
-        return streq(half, "table") ? add_target(l, dev, rest) : add_status(l, dev, rest);
+        if (!streq(half, "table"))
+                return add_status(l, dev, rest);
+        int r = vec_grow((void **) &l->items, l->n, &l->a, sizeof(DmTarget));
+        if (r < 0)
+                return r;
+        DmTarget *t = &l->items[l->n++];
+        char *params = strchr(rest, ' ');
+        *t = (DmTarget) { .dev = dev, .type = strndup(rest, strcspn(rest, " ")), .params = params ? strdup(params + 1) : NULL };
+        return t->type && (!params || t->params) ? 0 : -ENOMEM;
 }
 
 int dm_targets_parse(const char *text, DmTargets *ret) {

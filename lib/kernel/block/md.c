@@ -138,15 +138,6 @@ static int read_member(MdArray *a, const char *md, const char *entry) {
         return r;
 }
 
-static int read_members(MdArray *a, const char *md) {
-        _cleanup_listing_ Listing l = { 0 };
-
-        int r = listing_readf(&l, BLOCK "/%s/md", md);
-        for (size_t i = 0; i < l.n && r >= 0; i++)
-                r = read_member(a, md, l.names[i]);
-        return r;
-}
-
 /* "external:imsm" is a container; "external:/md127/0" is volume 0 in one, with "-" for "/" while a program keeps it still
  * (drivers/md/md.c:metadata_show). */
 static int read_metadata(MdArray *a, const char *md) {
@@ -226,6 +217,7 @@ static int read_disks(MdArray *a, const char *md) {
 }
 
 static int read_array(MdArray *a, const char *md) {
+        _cleanup_listing_ Listing members = { 0 };
         _cleanup_free_ char *state = NULL;
 
         /* Not to be read, or not there: it was not started. */
@@ -252,7 +244,11 @@ static int read_array(MdArray *a, const char *md) {
                 r = read_bitmap(a, md);
         if (r >= 0)
                 r = read_sync(a, md);
-        return r < 0 ? r : read_members(a, md);
+        if (r >= 0)
+                r = listing_readf(&members, BLOCK "/%s/md", md);
+        for (size_t i = 0; i < members.n && r >= 0; i++)
+                r = read_member(a, md, members.names[i]);
+        return r;
 }
 
 int md_read(const char *md, MdArray **ret) {
