@@ -42,16 +42,11 @@ static char *handle_of(int fd) {
         return hex ? strf("%d:%s", h->handle_type, hex) : NULL;
 }
 
-/* FAT has no numbers of its own: the kernel counts one up as it reads a file (iunique()), and the handle is made of that. With FUSE both
- * are whatever the program that serves it says, and most count as well. After the next mount they are another file's. */
-static bool is_numbered_anew(int fd) {
-        struct statfs fs;
-
-        return fstatfs(fd, &fs) >= 0 && (fs.f_type == MSDOS_SUPER_MAGIC || fs.f_type == EXFAT_SUPER_MAGIC || fs.f_type == FUSE_SUPER_MAGIC);
-}
-
 json_object *file_id(int fd) {
-        bool anew = is_numbered_anew(fd);
+        struct statfs fs;
+        /* FAT has no numbers of its own: the kernel counts one up as it reads a file (iunique()), and the handle is made of that. With FUSE both
+         * are whatever the program that serves it says, and most count as well. After the next mount they are another file's. */
+        bool anew = fstatfs(fd, &fs) >= 0 && (fs.f_type == MSDOS_SUPER_MAGIC || fs.f_type == EXFAT_SUPER_MAGIC || fs.f_type == FUSE_SUPER_MAGIC);
         _cleanup_free_ char *handle = anew ? NULL : handle_of(fd);
         struct statx st;
 

@@ -211,15 +211,6 @@ static int ask_by_path(MountNs *ns, Users *u) {
         return 0;
 }
 
-static int list_processes(MountNsList *l) {
-        _cleanup_listing_ Listing processes = { 0 };
-
-        int r = listing_readf(&processes, "/proc");
-        for (size_t i = 0; i < processes.n && r >= 0; i++)
-                r = add_process(l, processes.names[i]);
-        return r;
-}
-
 /* A bind mount of a namespace's file: its type is nsfs, and what is mounted is called "mnt:[4026532365]". */
 static int add_bind_mounts(MountNsList *l, const char *folder, size_t max) {
         _cleanup_free_ char *path = strf("%s/mountinfo", folder), *text = NULL;
@@ -320,25 +311,21 @@ static void turns_done(Turns *t) {
         free(t->n);
 }
 
-static int take_turn(Turns *t, Place *p) {
-        size_t i;
-
-        int r = id_map_add(&t->owners, p->ns.owner, t->owners.n);
-        if (r >= 0 && id_map_find(&t->owners, p->ns.owner, &i))
-                p->turn = ++t->n[i];
-        return r < 0 ? r : 0;
-}
-
 /* Those with processes have the first turns. */
 static int take_turns(Place *places, size_t n) {
         _cleanup_(turns_done) Turns turns = { .n = calloc(n + 1, sizeof(size_t)) };
         int r = turns.n ? 0 : -ENOMEM;
+        size_t owner;
 
         for (int empty = 0; empty < 2; empty++)
-                for (size_t i = 0; i < n && r >= 0; i++)
-                        if (places[i].ns.foreign && (places[i].ns.pid == 0) == empty)
-                                r = take_turn(&turns, &places[i]);
-        return r;
+                for (size_t i = 0; i < n && r >= 0; i++) {
+                        if (!places[i].ns.foreign || (places[i].ns.pid == 0) != empty)
+                                continue;
+                        r = id_map_add(&turns.owners, places[i].ns.owner, turns.owners.n);
+                        if (r >= 0 && id_map_find(&turns.owners, places[i].ns.owner, &owner))
+                                places[i].turn = ++turns.n[owner];
+                }
+        return r < 0 ? r : 0;
 }
 
 int mount_ns_sort(MountNsList *l) {
@@ -363,8 +350,11 @@ int mount_ns_sort(MountNsList *l) {
 
 int mount_ns_list(MountNsList *l) {
         _cleanup_(users_done) Users users = { .host = user_ns_host() };
+        _cleanup_listing_ Listing processes = { 0 };
 
-        int r = list_processes(l);
+        int r = listing_readf(&processes, "/proc");
+        for (size_t i = 0; i < processes.n && r >= 0; i++)
+                r = add_process(l, processes.names[i]);
         if (r >= 0)
                 r = list_all(l, &users);
         for (size_t i = 0; i < l->n_items && r >= 0; i++)

@@ -127,15 +127,21 @@ static int by_parent(const void *a, const void *b) {
         return x->parent_id != y->parent_id ? (x->parent_id < y->parent_id ? -1 : 1) : (x > y) - (x < y);
 }
 
-/* All of a namespace, those on one mount together and in their order. */
-static const MountEntry **sort_by_parent(const MountEntries *l) {
-        const MountEntry **sorted = calloc(l->n_items + 1, sizeof(*sorted));
+/* All of a namespace, those on one mount together and in their order; and by their ids, each place in the table. */
+static int sort_by_parent(const MountEntries *l, const MountEntry ***ret, IdMap *places) {
+        _cleanup_free_ const MountEntry **sorted = calloc(l->n_items + 1, sizeof(*sorted));
 
-        for (size_t i = 0; sorted && i < l->n_items; i++)
+        if (!sorted)
+                return -ENOMEM;
+        for (size_t i = 0; i < l->n_items; i++) {
                 sorted[i] = &l->items[i];
-        if (sorted && l->n_items > 1)
+                if (id_map_add(places, l->items[i].id, i) < 0)
+                        return -ENOMEM;
+        }
+        if (l->n_items > 1)
                 qsort(sorted, l->n_items, sizeof(*sorted), by_parent);
-        return sorted;
+        *ret = TAKE_PTR(sorted);
+        return 0;
 }
 
 static size_t first_on(const MountEntry *const *sorted, size_t n, uint64_t id) {
@@ -162,15 +168,6 @@ static json_object *on_top(const MountEntry *const *sorted, size_t n, const Moun
                 json_append_str(array, names ? name : m->target);
         }
         return array;
-}
-
-/* By their ids, each place in the table. */
-static int find_places(const MountEntries *l, IdMap *places) {
-        int r = 0;
-
-        for (size_t i = 0; i < l->n_items && r >= 0; i++)
-                r = id_map_add(places, l->items[i].id, i);
-        return r;
 }
 
 static json_object *mount_json(const MountNs *ns, const MountEntry *m, const MountEntry *parent) {
@@ -201,7 +198,7 @@ int mounts_of_table(const MountedFs *fs, const MountNs *ns, const MountEntries *
                 const MountEntry *m = &l->items[i];
                 if (!mounted_fs_is(fs, m))
                         continue;
-                if (!sorted && ((sorted = sort_by_parent(l)) == NULL || find_places(l, &places) < 0))
+                if (!sorted && sort_by_parent(l, &sorted, &places) < 0)
                         return -ENOMEM;
                 const MountEntry *parent = id_map_find(&places, m->parent_id, &place) ? &l->items[place] : NULL;
                 json_object *o = mount_json(ns, m, parent);

@@ -83,22 +83,6 @@ static int umount_one(Unmount *u, const MountEntry *m, int proc_fd, const char *
         return r;
 }
 
-static bool is_name_on(const IdMap *places, const MountEntry *m) {
-        size_t i;
-
-        return mount_is_name(m->type, m->root) && id_map_find(places, m->parent_id, &i);
-}
-
-/* By their ids, the mounts of it in a table. */
-static int find_places(const MountedFs *fs, const MountEntries *l, IdMap *places) {
-        int r = 0;
-
-        for (size_t i = 0; i < l->n_items && r >= 0; i++)
-                if (mounted_fs_is(fs, &l->items[i]))
-                        r = id_map_add(places, l->items[i].id, i);
-        return r;
-}
-
 static void add_left(json_object *left, const MountNs *ns, const MountEntry *m, int error, const char *why) {
         json_object *o = json_object_new_object();
 
@@ -112,31 +96,33 @@ static void add_left(json_object *left, const MountNs *ns, const MountEntry *m, 
         json_object_array_add(left, o);
 }
 
-static int umount_in_time(Unmount *u, const MountEntry *m, int proc_fd, const char **ret_why) {
-        if (!time_is_over(u))
-                return umount_one(u, m, proc_fd, ret_why);
-        u->late = true;
-        *ret_why = "there was no time left for it";
-        return -ETIME;
-}
-
 /* Once over the mounts of the namespace, the last one first. *ret_left is what did not go, as far as it is told. */
 static int unmount_pass(Unmount *u, const MountNs *ns, int proc_fd, size_t max, json_object **ret_left, size_t *ret_n_left, size_t *ret_done) {
         _cleanup_json_ json_object *left = json_object_new_array();
         _cleanup_mount_entries_ MountEntries l = { 0 };
         _cleanup_(id_map_done) IdMap places = { 0 };
-        size_t done = 0, n_left = 0;
+        size_t done = 0, n_left = 0, at;
 
-        int length = mount_ns_read(proc_fd, max, &l), r = length < 0 ? length : find_places(u->fs, &l, &places);
+        int length = mount_ns_read(proc_fd, max, &l), r = length;
+        for (size_t i = 0; i < l.n_items && r >= 0; i++)
+                if (mounted_fs_is(u->fs, &l.items[i]))
+                        r = id_map_add(&places, l.items[i].id, i);
         if (r < 0)
                 return r;
         for (size_t i = l.n_items; i > 0; i--) {
                 const MountEntry *m = &l.items[i - 1];
                 const char *why = NULL;
 
-                if (!mounted_fs_is(u->fs, m) && !is_name_on(&places, m))
+                bool is_name = mount_is_name(m->type, m->root) && id_map_find(&places, m->parent_id, &at);
+                if (!is_name && !mounted_fs_is(u->fs, m))
                         continue;
-                r = umount_in_time(u, m, proc_fd, &why);
+                if (!time_is_over(u))
+                        r = umount_one(u, m, proc_fd, &why);
+                else {
+                        u->late = true;
+                        why = "there was no time left for it";
+                        r = -ETIME;
+                }
                 if (r >= 0)
                         done++;
                 else if (n_left++ < LEFT_MAX)
@@ -174,24 +160,19 @@ static int unmount_in_ns(const MountNs *ns, int proc_fd, size_t max, uint64_t un
         return r;
 }
 
-/* Once over all namespaces. 1: another time would take more. */
-static int unmount_round(Unmount *u) {
-        json_object_put(u->left);
-        u->left = json_object_new_array();
-        u->n_done = 0;
-        u->late = false;
-        int r = mount_ns_for_each(unmount_in_ns, u);
-        return r < 0 ? r : (r > 0 || u->late) && u->n_done > 0;
-}
-
 static int unmount_apart(void *data, char **ret_text) {
         Unmount *u = data;
         uint64_t last = now_monotonic() + ROUNDS_SEC * USEC_PER_SEC, until = last < u->end ? last : u->end;
         int r;
 
-        do
-                r = unmount_round(u);
-        while (r > 0 && now_monotonic() < until);
+        /* Each time once over all namespaces, while another time would take more. */
+        do {
+                json_object_put(u->left);
+                u->left = json_object_new_array();
+                u->n_done = 0;
+                u->late = false;
+                r = mount_ns_for_each(unmount_in_ns, u);
+        } while ((r > 0 || (r == 0 && u->late)) && u->n_done > 0 && now_monotonic() < until);
         *ret_text = strdup(json_text(u->left));
         return r < 0 ? r : *ret_text ? 0 : -ENOMEM;
 }
