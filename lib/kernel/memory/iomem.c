@@ -68,18 +68,12 @@ static int parse_line(const char *line, size_t length, IomemRange *ret) {
         return 0;
 }
 
-static bool all_zero(const Iomem *m) {
-        for (size_t i = 0; i < m->n_ranges; i++)
-                if (m->ranges[i].start != 0 || m->ranges[i].end != 0)
-                        return false;
-        return true;
-}
-
 int iomem_parse(const char *text, Iomem **ret) {
         _cleanup_(iomem_freep) Iomem *m = calloc(1, sizeof(*m));
+        bool some = false;
+
         if (!m)
                 return -ENOMEM;
-
         while (*text) {
                 size_t length = strcspn(text, "\n");
 
@@ -89,6 +83,7 @@ int iomem_parse(const char *text, Iomem **ret) {
                 r = parse_line(text, length, &m->ranges[m->n_ranges]);
                 if (r < 0)
                         return r;
+                some = some || m->ranges[m->n_ranges].start != 0 || m->ranges[m->n_ranges].end != 0;
                 m->n_ranges++;
                 text += length + (text[length] == '\n');
         }
@@ -96,7 +91,7 @@ int iomem_parse(const char *text, Iomem **ret) {
         /* No machine is without resources, so nothing at all is not an answer either. */
         if (m->n_ranges == 0)
                 return -EBADMSG;
-        if (all_zero(m))
+        if (!some)
                 return -EPERM;
 
         *ret = TAKE_PTR(m);

@@ -222,17 +222,6 @@ static int load_gatherer(int map_fd, int types_fd, char *log) {
         return bpf_load_program(insns, ELEMENTSOF(insns), functions, ELEMENTSOF(functions), types_fd, log);
 }
 
-static int create_map(void) {
-        union bpf_attr attr = {
-                .map_type = BPF_MAP_TYPE_ARRAY,
-                .key_size = sizeof(uint32_t), .value_size = sizeof(Area), .max_entries = 1,
-                .map_flags = BPF_F_MMAPABLE,
-                .map_name = "safe_remove",
-        };
-
-        return bpf_call(BPF_MAP_CREATE, &attr);
-}
-
 /* The last line that says anything: what the verifier ends with are figures. */
 static char *verifier_says(char *log) {
         char *said = NULL;
@@ -259,9 +248,15 @@ static char *why_not(int error, int map_fd, int types_fd) {
 }
 
 static int kernel_memory_start(KernelMemory *m, int *types_fd) {
+        union bpf_attr map = {
+                .map_type = BPF_MAP_TYPE_ARRAY,
+                .key_size = sizeof(uint32_t), .value_size = sizeof(Area), .max_entries = 1,
+                .map_flags = BPF_F_MMAPABLE,
+                .map_name = "safe_remove",
+        };
         int r;
 
-        r = m->map_fd = create_map();
+        r = m->map_fd = bpf_call(BPF_MAP_CREATE, &map);
         if (r < 0)
                 return r;
         r = *types_fd = load_types();

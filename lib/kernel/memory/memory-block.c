@@ -44,14 +44,6 @@ int memory_block_size(uint64_t *ret) {
         return 0;
 }
 
-/* The zone of an online block is the first word; a block over several zones says "none". */
-static Zone zone_of(const char *valid_zones) {
-        _cleanup_free_ char *word = strndup(valid_zones, strcspn(valid_zones, " "));
-        int z = word ? zone_from_string(word) : -ENOMEM;
-
-        return z < 0 ? ZONE_NONE : (Zone) z;
-}
-
 /* What reads many of them: a machine with tens of terabytes has a hundred thousand, and each file that is opened counts. */
 typedef struct Reader {
         int dirfd;                      /* of all blocks */
@@ -153,7 +145,11 @@ static int read_block(const Reader *reader, uint64_t id, MemoryBlock *ret) {
                 r = read_word(reader, id, "valid_zones", word);
                 if (r < 0 && r != -ENOENT)
                         return r;
-                b.zone = r >= 0 ? zone_of(word) : ZONE_NONE;
+                /* The zone of an online block is the first word; a block over several zones says "none". */
+                if (r >= 0)
+                        word[strcspn(word, " ")] = '\0';
+                int zone = r >= 0 ? zone_from_string(word) : r;
+                b.zone = zone < 0 ? ZONE_NONE : (Zone) zone;
         }
 
         r = node_of(reader, id, &b.node);

@@ -224,13 +224,6 @@ bool held_is_marked(const char *port) {
         return read_mark(held, port, &mark) >= 0;
 }
 
-static void delete_mark(const char *port) {
-        _cleanup_free_ char *path = mark_path(held, port);
-
-        if (path)
-                (void) unlink(path);
-}
-
 /* Of a slot that is held it is somebody's all the same. NULL: it is not; a press there has to be answered, whatever lies in the way of its mark. */
 static json_object *unread_mark(const char *port) {
         _cleanup_free_ char *service = NULL;
@@ -253,9 +246,11 @@ int held_list(json_object **ret) {
         for (size_t i = 0; i < l.n; i++) {
                 json_object *mark = NULL;
                 r = read_mark(held, l.names[i], &mark);
-                if (r == -ESTALE)
-                        delete_mark(l.names[i]);
-                else if (r < 0 && r != -ENOENT)
+                if (r == -ESTALE) {
+                        _cleanup_free_ char *path = mark_path(held, l.names[i]);
+                        if (path)
+                                (void) unlink(path);
+                } else if (r < 0 && r != -ENOENT)
                         mark = unread_mark(l.names[i]);
                 if (mark)
                         json_object_array_add(list, mark);

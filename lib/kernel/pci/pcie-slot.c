@@ -36,16 +36,6 @@ char *slot_address_complete(const char *address) {
         return strf("%s%s", address, bus && strchr(bus + 1, ':') ? "" : ":00");
 }
 
-/* 1: this folder is at the address. One that goes away meanwhile is nobody's. */
-static int is_at(const char *name, const char *address) {
-        _cleanup_free_ char *text = NULL, *complete = NULL;
-
-        if (attr_readf(&text, SLOTS "/%s/address", name) < 0)
-                return 0;
-        complete = slot_address_complete(text);
-        return complete ? streq(complete, address) : -ENOMEM;
-}
-
 int slot_folder_at(const char *address, char **ret_name) {
         _cleanup_listing_ Listing l = { 0 };
         _cleanup_free_ char *without_power = NULL;
@@ -54,10 +44,14 @@ int slot_folder_at(const char *address, char **ret_name) {
         if (r < 0)
                 return r == -ENOENT ? -ENODEV : r;
         for (size_t i = 0; i < l.n; i++) {
-                r = is_at(l.names[i], address);
-                if (r < 0)
-                        return r;
-                if (r == 0)
+                _cleanup_free_ char *text = NULL, *complete = NULL;
+                /* One that goes away meanwhile is nobody's. */
+                if (attr_readf(&text, SLOTS "/%s/address", l.names[i]) < 0)
+                        continue;
+                complete = slot_address_complete(text);
+                if (!complete)
+                        return -ENOMEM;
+                if (!streq(complete, address))
                         continue;
                 char *name = strdup(l.names[i]);
                 if (!name)
