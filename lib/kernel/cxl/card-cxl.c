@@ -254,20 +254,10 @@ static void ask_section(struct cxl_memdev *memdev, const struct Section *s, json
         json_set(o, s->key, part);
 }
 
-/* Of the kernel's own words the library has no more than we have: fw_update_in_progress() is true without a loader. */
-static void ask_kernel(const char *name, json_object *o) {
-        _cleanup_free_ char *security = NULL, *transfer = NULL;
-
-        if (card_security_read(name, &security) >= 0 && security)
-                card_set_text(o, "security", security, strlen(security));
-        if (attr_readf(&transfer, "/sys/bus/cxl/devices/%s/firmware/%s/status", name, name) >= 0)
-                card_set_text(o, "transfer", transfer, strlen(transfer));
-}
-
 static void ask_memdev(struct cxl_memdev *memdev, json_object *wanted, json_object *answer) {
         unsigned long long serial = cxl_memdev_get_serial(memdev);
         const char *name = cxl_memdev_get_devname(memdev);
-        _cleanup_free_ char *text = strf("0x%llx", serial);
+        _cleanup_free_ char *text = strf("0x%llx", serial), *security = NULL, *transfer = NULL;
 
         if (!streq_ptr(text, json_str(wanted, "serial"))) {
                 card_note(answer, "%s: libcxl says that its serial number is %s, not %s", name, serial == ULLONG_MAX ? "not known" : text ?: "?",
@@ -277,22 +267,17 @@ static void ask_memdev(struct cxl_memdev *memdev, json_object *wanted, json_obje
         json_object *o = json_object_new_object();
         json_set_str(o, "name", name);
         json_set_str(o, "serial", json_str(wanted, "serial"));
-        ask_kernel(name, o);
+        /* Of the kernel's own words the library has no more than we have: fw_update_in_progress() is true without a loader. */
+        if (card_security_read(name, &security) >= 0 && security)
+                card_set_text(o, "security", security, strlen(security));
+        if (attr_readf(&transfer, "/sys/bus/cxl/devices/%s/firmware/%s/status", name, name) >= 0)
+                card_set_text(o, "transfer", transfer, strlen(transfer));
         for (size_t i = 0; i < ELEMENTSOF(sections); i++)
                 ask_section(memdev, &sections[i], o, answer);
 #if !HAVE_CXL_FW_INFO
         ask_firmware(name, o, answer);
 #endif
         json_object_array_add(json_array(answer, "memdevs"), o);
-}
-
-static struct cxl_memdev *find(struct cxl_ctx *ctx, const char *name) {
-        struct cxl_memdev *memdev;
-
-        cxl_memdev_foreach(ctx, memdev)
-                if (streq_ptr(cxl_memdev_get_devname(memdev), name))
-                        return memdev;
-        return NULL;
 }
 
 void card_ask_cxl(Library *l, json_object *question, json_object *answer) {
@@ -306,7 +291,10 @@ void card_ask_cxl(Library *l, json_object *question, json_object *answer) {
         }
         for (size_t i = 0; i < json_len(wanted); i++) {
                 const char *name = json_str(json_at(wanted, i), "name");
-                struct cxl_memdev *memdev = find(ctx, name);
+                struct cxl_memdev *memdev;
+                cxl_memdev_foreach(ctx, memdev)
+                        if (streq_ptr(cxl_memdev_get_devname(memdev), name))
+                                break;
                 if (memdev)
                         ask_memdev(memdev, json_at(wanted, i), answer);
                 else

@@ -66,18 +66,6 @@ static void ask_smart(struct ndctl_dimm *dimm, json_object *o, json_object *answ
                                 HOTTEST);
 }
 
-/* The library takes the flags of its platform's own driver, and none for no trouble where there are none to read: as on a CXL card. */
-static bool has_flags(const char *name) {
-        static const char *const platforms[] = { "nfit", "papr" };
-
-        for (size_t i = 0; i < ELEMENTSOF(platforms); i++) {
-                _cleanup_free_ char *flags = NULL;
-                if (attr_readf(&flags, "/sys/bus/nd/devices/%s/%s/flags", name, platforms[i]) >= 0)
-                        return true;
-        }
-        return false;
-}
-
 static void set_trouble(struct ndctl_dimm *dimm, json_object *o) {
         static const struct {
                 int (*has)(struct ndctl_dimm *dimm);
@@ -87,8 +75,15 @@ static void set_trouble(struct ndctl_dimm *dimm, json_object *o) {
                 { ndctl_dimm_failed_restore, "a restore failed" }, { ndctl_dimm_failed_flush, "a flush failed" },
                 { ndctl_dimm_failed_map, "mapping failed" },
         };
-        bool known = has_flags(ndctl_dimm_get_devname(dimm));
+        static const char *const platforms[] = { "nfit", "papr" };
         _cleanup_free_ char *all = NULL;
+        bool known = false;
+
+        /* The library takes the flags of its platform's own driver, and none for no trouble where there are none to read: as on a CXL card. */
+        for (size_t i = 0; i < ELEMENTSOF(platforms) && !known; i++) {
+                _cleanup_free_ char *flags = NULL;
+                known = attr_readf(&flags, "/sys/bus/nd/devices/%s/%s/flags", ndctl_dimm_get_devname(dimm), platforms[i]) >= 0;
+        }
 
         for (size_t i = 0; i < ELEMENTSOF(troubles); i++) {
                 int has = troubles[i].has(dimm);
@@ -101,27 +96,15 @@ static void set_trouble(struct ndctl_dimm *dimm, json_object *o) {
         json_set_str(o, "trouble", all ?: known ? "none" : NULL);
 }
 
-/* Which word the kernel has for it; the library's enum has a value for not knowing. */
-static void set_security(struct ndctl_dimm *dimm, json_object *o) {
-        static const char *const words[] = {
+static void ask_dimm(struct ndctl_dimm *dimm, json_object *wanted, json_object *answer) {
+        /* Which word the kernel has for it; the library's enums have a value for not knowing. */
+        static const char *const securities[] = {
                 [NDCTL_SECURITY_DISABLED] = "disabled", [NDCTL_SECURITY_UNLOCKED] = "unlocked", [NDCTL_SECURITY_LOCKED] = "locked",
                 [NDCTL_SECURITY_FROZEN] = "frozen", [NDCTL_SECURITY_OVERWRITE] = "overwrite",
         };
-        int state = ndctl_dimm_get_security(dimm);
-
-        json_set_str(o, "security", state >= 0 && state < (int) ELEMENTSOF(words) ? words[state] : NULL);
-}
-
-static void set_activation(struct ndctl_dimm *dimm, json_object *o) {
-        static const char *const words[] = {
+        static const char *const activations[] = {
                 [NDCTL_FWA_IDLE] = "idle", [NDCTL_FWA_ARMED] = "armed", [NDCTL_FWA_BUSY] = "busy", [NDCTL_FWA_ARM_OVERFLOW] = "overflow",
         };
-        int state = ndctl_dimm_get_fw_activate_state(dimm);
-
-        json_set_str(o, "activation", state >= 0 && state < (int) ELEMENTSOF(words) ? words[state] : NULL);
-}
-
-static void ask_dimm(struct ndctl_dimm *dimm, json_object *wanted, json_object *answer) {
         const char *name = ndctl_dimm_get_devname(dimm);
         _cleanup_free_ char *id = NULL;
 
@@ -134,20 +117,14 @@ static void ask_dimm(struct ndctl_dimm *dimm, json_object *wanted, json_object *
         json_object *o = json_object_new_object();
         json_set_str(o, "name", name);
         json_set_str(o, "id", json_str(wanted, "id"));
-        set_security(dimm, o);
-        set_activation(dimm, o);
+        int security = ndctl_dimm_get_security(dimm);
+        json_set_str(o, "security", security >= 0 && security < (int) ELEMENTSOF(securities) ? securities[security] : NULL);
+        int activation = ndctl_dimm_get_fw_activate_state(dimm);
+        json_set_str(o, "activation", activation >= 0 && activation < (int) ELEMENTSOF(activations) ? activations[activation] : NULL);
         card_set_number(o, "dirty_shutdowns", ndctl_dimm_get_dirty_shutdown(dimm), 0, INT64_MAX);
         set_trouble(dimm, o);
         ask_smart(dimm, o, answer);
         json_object_array_add(json_array(answer, "nmems"), o);
-}
-
-static int64_t lines_of(const char *text) {
-        int64_t n = *text ? 1 : 0;
-
-        for (; *text; text++)
-                n += *text == '\n';
-        return n;
 }
 
 /* An empty list is what the library has for one that it cannot read as well, so the attribute is asked how many there are. The kernel keeps as many as fit
@@ -162,7 +139,9 @@ static void ask_region(struct ndctl_region *region, json_object *wanted, json_ob
                 card_note(answer, "%s: its bad blocks are not known", name);
                 return;
         }
-        n_told = lines_of(text);
+        n_told = *text ? 1 : 0;
+        for (const char *c = text; *c; c++)
+                n_told += *c == '\n';
         ndctl_region_badblock_foreach(region, bad) {
                 blocks += bad->len;
                 if (++n > page / RANGE_BYTES)

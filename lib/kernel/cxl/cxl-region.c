@@ -8,13 +8,6 @@
 
 #define CXL "/sys/bus/cxl/devices"
 
-/* Does this endpoint port belong to the memdev? Its uport link points to it (drivers/cxl/core/port.c). */
-static bool endpoint_of(const char *endpoint, const char *memdev) {
-        _cleanup_free_ char *uport = NULL;
-
-        return link_namef(&uport, CXL "/%s/uport", endpoint) >= 0 && streq_ptr(uport, memdev);
-}
-
 int region_target_decoder(json_object *target, char **ret) {
         _cleanup_(closedirp) DIR *d = opendir(CXL);
         if (!d)
@@ -22,7 +15,9 @@ int region_target_decoder(json_object *target, char **ret) {
 
         for (struct dirent *e; (e = readdir(d));) {
                 const char *number = startswith(e->d_name, "endpoint");
-                if (!number || !endpoint_of(e->d_name, json_str(target, "memdev")))
+                _cleanup_free_ char *uport = NULL;
+                /* An endpoint port belongs to the memdev that its uport link points to (drivers/cxl/core/port.c). */
+                if (!number || link_namef(&uport, CXL "/%s/uport", e->d_name) < 0 || !streq_ptr(uport, json_str(target, "memdev")))
                         continue;
 
                 char *name = strf("decoder%s.%ju", number, (uintmax_t) json_u64(target, "index"));

@@ -104,32 +104,23 @@ static bool has_ranges(const char *name) {
         return path_existsf(DAX_DEVICES "/%s/mapping1", name);
 }
 
-/* Without a second one (mapping1, drivers/dax/bus.c:devm_register_dax_mapping) the device is what its address and size say. */
-static int add_only_range(Told *t) {
-        uint64_t last;
-
-        if (has_ranges(t->name) || __builtin_add_overflow(t->start, t->size - 1, &last))
-                return 0;
-        return told_range(t, (Placed) { 0, t->start, last });
-}
-
-/* 0 and all ones, and what is no power of 2: it could not be read. */
-static uint64_t own_align(const Told *t) {
-        uint64_t region = t->region_align;
-
-        return t->align == region || region & (region - 1) || region == 0 ? 0 : t->align;
-}
-
 static int add_device(DaxList *l, Told *t) {
-        int r = t->n_ranges == 0 && t->size > 0 ? add_only_range(t) : 0;
+        uint64_t region = t->region_align, last;
+        int r = 0;
+
+        /* Without a second one (mapping1, drivers/dax/bus.c:devm_register_dax_mapping) the device is what its address and size say. */
+        if (t->n_ranges == 0 && t->size > 0 && !has_ranges(t->name) && !__builtin_add_overflow(t->start, t->size - 1, &last))
+                r = told_range(t, (Placed) { 0, t->start, last });
         if (r >= 0)
                 r = vec_grow((void **) &l->items, l->n, &l->allocated, sizeof(*l->items));
         if (r < 0)
                 return r;
         sort_ranges(t);
 
+        /* 0 and all ones, and what is no power of 2: it could not be read. */
+        uint64_t align = t->align == region || region & (region - 1) || region == 0 ? 0 : t->align;
         DaxSeen *d = &l->items[l->n++];
-        *d = (DaxSeen) { .name = strdup(t->name), .size = t->size, .align = own_align(t), .unread = t->is_other || !ranges_fit(t),
+        *d = (DaxSeen) { .name = strdup(t->name), .size = t->size, .align = align, .unread = t->is_other || !ranges_fit(t),
                          .ranges = calloc(t->n_ranges + 1, sizeof(*d->ranges)) };
         if (!d->name || !d->ranges)
                 return -ENOMEM;
@@ -194,16 +185,6 @@ static int hold_against_folder(Told *t, struct daxctl_dev *dev) {
         return 0;
 }
 
-static int add_from_library(DaxList *l, struct daxctl_dev *dev) {
-        _cleanup_(told_done) Told t = {
-                .name = daxctl_dev_get_devname(dev), .start = daxctl_dev_get_resource(dev), .size = daxctl_dev_get_size(dev),
-                .align = daxctl_dev_get_align(dev), .region_align = daxctl_region_get_align(daxctl_dev_get_region(dev)),
-        };
-
-        int r = hold_against_folder(&t, dev);
-        return r < 0 ? r : add_device(l, &t);
-}
-
 static int read_library(DaxList *l) {
         _cleanup_(ctx_unrefp) struct daxctl_ctx *ctx = NULL;
         struct daxctl_region *region;
@@ -214,9 +195,16 @@ static int read_library(DaxList *l) {
         daxctl_set_log_fn(ctx, no_log);
         daxctl_region_foreach(ctx, region) {
                 struct daxctl_dev *dev;
-                daxctl_dev_foreach(region, dev)
+                daxctl_dev_foreach(region, dev) {
+                        _cleanup_(told_done) Told t = {
+                                .name = daxctl_dev_get_devname(dev), .start = daxctl_dev_get_resource(dev), .size = daxctl_dev_get_size(dev),
+                                .align = daxctl_dev_get_align(dev), .region_align = daxctl_region_get_align(daxctl_dev_get_region(dev)),
+                        };
                         if (r >= 0)
-                                r = add_from_library(l, dev);
+                                r = hold_against_folder(&t, dev);
+                        if (r >= 0)
+                                r = add_device(l, &t);
+                }
         }
         return r;
 }

@@ -155,14 +155,6 @@ void library_set_listener(library_listener_t said, void *userdata) {
         listener.userdata = userdata;
 }
 
-static void tell_listener(json_object *said) {
-        for (size_t i = 0; listener.said && i < json_len(said); i++) {
-                const char *line = json_object_get_string(json_at(said, i));
-                if (line)
-                        listener.said(listener.userdata, line);
-        }
-}
-
 int library_answer(LibraryCall *call, uint64_t wait_usec, json_object **ret) {
         _cleanup_json_ json_object *answer = NULL;
         _cleanup_free_ char *text = NULL;
@@ -176,11 +168,16 @@ int library_answer(LibraryCall *call, uint64_t wait_usec, json_object **ret) {
         if (r < 0)
                 return r;
         r = text ? json_parse(text, strlen(text), &answer) : -EBADMSG;
-        if (r >= 0 && !json_array(answer, "said"))
+        json_object *said = json_array(answer, "said");
+        if (r >= 0 && !said)
                 r = -EBADMSG;
         if (r < 0)
                 return r;
-        tell_listener(json_array(answer, "said"));
+        for (size_t i = 0; listener.said && i < json_len(said); i++) {
+                const char *line = json_object_get_string(json_at(said, i));
+                if (line)
+                        listener.said(listener.userdata, line);
+        }
         *ret = TAKE_PTR(answer);
         return 0;
 }

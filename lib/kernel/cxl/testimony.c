@@ -56,18 +56,14 @@ static bool is_on_ranges(json_object *card, json_object *o) {
         return false;
 }
 
-static bool is_cards_memdev(json_object *ours, const char *name) {
-        return json_flag(by_name(json_array(ours, "memdevs"), name), "card");
-}
-
 /* By what the library says of it. */
 static bool is_said_to_be_cards(json_object *ours, json_object *theirs) {
-        json_object *targets = json_array(theirs, "targets");
+        json_object *targets = json_array(theirs, "targets"), *memdevs = json_array(ours, "memdevs");
 
         if (has_text(json_array(ours, "functions"), json_str(theirs, "bdf")) || is_on_ranges(ours, theirs))
                 return true;
         for (size_t i = 0; i < json_len(targets); i++)
-                if (is_cards_memdev(ours, json_str(json_at(targets, i), "memdev")))
+                if (json_flag(by_name(memdevs, json_str(json_at(targets, i), "memdev")), "card"))
                         return true;
         return false;
 }

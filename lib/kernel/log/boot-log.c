@@ -42,12 +42,6 @@ static int add(BootLog *l, const char *bdf, const char *controller, uint32_t cla
         return e->bdf && (e->controller || !controller) ? 0 : -ENOMEM;
 }
 
-static void drop(BootLog *l, LogEntry *e) {
-        free(e->bdf);
-        free(e->controller);
-        *e = l->items[--l->n_items];
-}
-
 /* "pci 0000:0d:00.0: [1b36:0010] type 00 class 0x010802 PCIe Endpoint" (older kernels without the last words). */
 static int take_function(BootLog *l, const KmsgRecord *record, const char *said) {
         char bdf[FIELD_MAX + 1];
@@ -74,7 +68,9 @@ static int take_controller(BootLog *l, const KmsgRecord *record, const char *sai
                 return 0;
         LogEntry *before = (LogEntry *) boot_log_controller(l, name);
         if (before) {
-                drop(l, before);
+                free(before->bdf);
+                free(before->controller);
+                *before = l->items[--l->n_items];
                 l->changed = record->sequence;
         }
         return fields < 2 ? 0 : add(l, bdf, name, 0, record->sequence);

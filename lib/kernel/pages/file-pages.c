@@ -63,15 +63,6 @@ static int read_u32(const FilePages *f, uint64_t address, uint32_t *ret) {
         return kernel_memory_u32(f->memmap.memory, address, ret);
 }
 
-/* UINT64_MAX for what points to no page frame of the memmap. */
-static uint64_t physical_of(const FilePages *f, uint64_t page) {
-        uint64_t offset = page - f->memmap.base;
-
-        if (page < f->memmap.base || offset % f->memmap.entry_size != 0)
-                return UINT64_MAX;
-        return offset / f->memmap.entry_size * f->memmap.frame_size;
-}
-
 static bool is_within(const Tally *t, uint64_t physical) {
         for (size_t i = 0; i < t->n_memory; i++)
                 if (physical >= t->memory[i].start && physical - t->memory[i].start < t->memory[i].size)
@@ -87,7 +78,11 @@ static int tally_some(FilePages *f, const PageList *l, uint64_t from, size_t n, 
         if (r < 0)
                 return r;
         for (size_t i = 0; i < n; i++) {
-                f->pages[i] = physical_of(f, values[i]);
+                const Memmap *m = &f->memmap;
+                uint64_t offset = values[i] - m->base;
+
+                /* UINT64_MAX for what points to no page frame of the memmap. */
+                f->pages[i] = values[i] < m->base || offset % m->entry_size != 0 ? UINT64_MAX : offset / m->entry_size * m->frame_size;
                 n_within += is_within(t, f->pages[i]);
         }
         if (n_within == 0)
@@ -130,24 +125,20 @@ static int tally_buffer(FilePages *f, uint64_t buffer, Tally *t) {
         return tally_list(f, &list, t);
 }
 
-/* Where the table of buffers lies and how long it is. Its elements point to buffers, or to nodes that do. */
-static int find_buffers(FilePages *f, uint64_t ctx, bool nodes, uint64_t *ret_table, uint32_t *ret_n) {
-        uint64_t table_at = nodes ? ctx + f->at[CTX_BUF_TABLE] + f->at[TABLE_NODES] : ctx + f->at[CTX_USER_BUFS];
-        uint64_t n_at = nodes ? ctx + f->at[CTX_BUF_TABLE] + f->at[TABLE_NR] : ctx + f->at[CTX_NR_USER_BUFS];
-
-        int r = read_u64(f, table_at, ret_table);
-        return r < 0 ? r : read_u32(f, n_at, ret_n);
-}
-
 /* tally_ring(), tally_pipe(), tally_xdp(): add the pages that the file with this private data keeps. */
 static int tally_ring(FilePages *f, uint64_t ctx, Tally *t) {
         bool nodes = has_fields(f, CTX_BUF_TABLE, NODE_BUF);
+        /* Where the table of buffers lies and how long it is. Its elements point to buffers, or to nodes that do. */
+        uint64_t table_at = nodes ? ctx + f->at[CTX_BUF_TABLE] + f->at[TABLE_NODES] : ctx + f->at[CTX_USER_BUFS];
+        uint64_t n_at = nodes ? ctx + f->at[CTX_BUF_TABLE] + f->at[TABLE_NR] : ctx + f->at[CTX_NR_USER_BUFS];
         uint64_t table, buffer;
         uint32_t n;
 
         if ((!nodes && !has_fields(f, CTX_USER_BUFS, CTX_NR_USER_BUFS)) || !has_fields(f, BUF_NR_BVECS, BVEC_LEN))
                 return -EOPNOTSUPP;
-        int r = find_buffers(f, ctx, nodes, &table, &n);
+        int r = read_u64(f, table_at, &table);
+        if (r >= 0)
+                r = read_u32(f, n_at, &n);
         if (r < 0 || n > BUFFERS_MAX)
                 return r < 0 ? r : -ENOENT;
         for (uint32_t i = 0; i < n && r >= 0; i++) {

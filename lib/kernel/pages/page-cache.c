@@ -43,26 +43,22 @@ void page_cache_free(PageCache *c) {
         free(c);
 }
 
-static int load_layout(PageCache *c) {
-        _cleanup_(btf_freep) Btf *btf = NULL;
-
-        int r = btf_load(&btf);
-        if (r >= 0)
-                r = btf_member_offset(btf, "page", "mapping", &c->mapping);
-        if (r == -ENOENT && btf)
-                r = btf_member_offset(btf, "folio", "mapping", &c->mapping);
-        return r < 0 ? r : inode_layout_load(btf, &c->inode);
-}
-
 int page_cache_open(PageCache **ret, char **ret_why) {
         _cleanup_(page_cache_freep) PageCache *c = calloc(1, sizeof(*c));
+        _cleanup_(btf_freep) Btf *btf = NULL;
 
         if (!c)
                 return -ENOMEM;
         int r = memmap_open(&c->memmap, ret_why);
         if (r < 0)
                 return r;
-        r = load_layout(c);
+        r = btf_load(&btf);
+        if (r >= 0)
+                r = btf_member_offset(btf, "page", "mapping", &c->mapping);
+        if (r == -ENOENT && btf)
+                r = btf_member_offset(btf, "folio", "mapping", &c->mapping);
+        if (r >= 0)
+                r = inode_layout_load(btf, &c->inode);
         if (r < 0) {
                 *ret_why = strf("this kernel's files do not look like any we know: %s", strerror(-r));
                 return r;
@@ -109,19 +105,8 @@ static void merge(PageCache *c) {
         c->n = n;
 }
 
-/* What an entry without a file has in this place means something else (the lowest bits tell an anonymous page,
- * include/linux/page-flags.h:PAGE_MAPPING_FLAGS). */
-static int take_page(PageCache *c, uint64_t flags, uint64_t mapping) {
-        const uint64_t none = FLAG(NOPAGE) | FLAG(BUDDY) | FLAG(SLAB) | FLAG(ANON) | FLAG(HUGE) | FLAG(PGTABLE) | FLAG(OFFLINE);
-
-        if (flags & FLAG(COMPOUND_TAIL))
-                mapping = c->last;
-        else
-                c->last = mapping = flags & none || !(flags & FLAG(LRU)) || mapping & 3 ? 0 : mapping;
-        return mapping == 0 ? 0 : add(c, mapping);
-}
-
 int page_cache_count(PageCache *c, uint64_t start, uint64_t size) {
+        const uint64_t none = FLAG(NOPAGE) | FLAG(BUDDY) | FLAG(SLAB) | FLAG(ANON) | FLAG(HUGE) | FLAG(PGTABLE) | FLAG(OFFLINE);
         const Memmap *m = &c->memmap;
         uint64_t n_frames = size / m->frame_size;
 
@@ -134,8 +119,16 @@ int page_cache_count(PageCache *c, uint64_t start, uint64_t size) {
                 int r = page_flags_read(from / m->frame_size, n, c->flags);
                 if (r >= 0)
                         r = kernel_memory_gather(m->memory, memmap_entry(m, from) + c->mapping, m->entry_size, n, &mappings);
-                for (size_t i = 0; i < n && r >= 0; i++)
-                        r = take_page(c, c->flags[i], mappings[i]);
+                for (size_t i = 0; i < n && r >= 0; i++) {
+                        uint64_t flags = c->flags[i], mapping = mappings[i];
+
+                        /* What an entry without a file has in this place means something else (the lowest bits tell an anonymous page,
+                         * include/linux/page-flags.h:PAGE_MAPPING_FLAGS). */
+                        if (!(flags & FLAG(COMPOUND_TAIL)))
+                                c->last = flags & none || !(flags & FLAG(LRU)) || mapping & 3 ? 0 : mapping;
+                        if (c->last != 0)
+                                r = add(c, c->last);
+                }
                 if (r < 0)
                         return r;
         }

@@ -127,13 +127,9 @@ json_object *census_result_to_json(const CensusResult *r) {
         return o;
 }
 
-static char *unit_text(uint64_t bytes) {
-        return bytes >= 1U << 30 ? strf("%ju GiB", (uintmax_t) (bytes >> 30)) :
-               bytes >= 1U << 20 ? strf("%ju MiB", (uintmax_t) (bytes >> 20)) : strf("%ju KiB", (uintmax_t) (bytes >> 10));
-}
-
 char *census_result_text(const CensusResult *r) {
-        _cleanup_free_ char *unit = unit_text(r->unit);
+        _cleanup_free_ char *unit = r->unit >= 1U << 30 ? strf("%ju GiB", (uintmax_t) (r->unit >> 30)) :
+                                    r->unit >= 1U << 20 ? strf("%ju MiB", (uintmax_t) (r->unit >> 20)) : strf("%ju KiB", (uintmax_t) (r->unit >> 10));
 
         if (!unit)
                 return NULL;

@@ -30,24 +30,10 @@ static int add_interpreter(const char *rule, void *userdata) {
                                                   .remedy = strf("echo -1 > %s", quoted ?: "") });
 }
 
-static int read_interpreters(KernelUsers *l, const char *folder) {
-        _cleanup_free_ char *pattern = strf("%s/*", folder);
-
-        int r = pattern ? places_visit(pattern, add_interpreter, l) : -ENOMEM;
-        return r == -ENOMEM ? r : 0;
-}
-
 /* An ecryptfs on its lower folder, an erofs on its image (fs/erofs/super.c, since 6.12). */
 static bool stands_on_file(const MountEntry *m) {
         return major(m->dev) == 0 && m->source[0] == '/' && !startswith(m->source, "//") && !startswith(m->source, "/dev/") &&
                !startswith(m->type, "fuse") && !mount_source_is_free(m->type) && !streq(m->source, m->target);
-}
-
-static int add_image(KernelUsers *l, const MountEntry *m) {
-        _cleanup_free_ char *quoted = shell_quoted(m->target);
-
-        return kernel_users_add(l, (KernelUser) { .kind = KERNEL_USER_FILE, .who = strf("the %s on %s", m->type, m->target), .on = strdup(m->source),
-                                                  .evidence = strf("/proc/1/mountinfo: %s", m->target), .remedy = strf("umount %s", quoted ?: "") });
 }
 
 /* The kernel has such a device for the file system alone, and says by which name it was given; that may lead elsewhere or nowhere now. */
@@ -67,11 +53,18 @@ static int add_sections(KernelUsers *l, const MountEntry *m) {
 }
 
 static int read_mount(KernelUsers *l, const MountEntry *m) {
-        if (streq(m->type, "binfmt_misc"))
-                return read_interpreters(l, m->target);
+        if (streq(m->type, "binfmt_misc")) {
+                _cleanup_free_ char *pattern = strf("%s/*", m->target);
+                int r = pattern ? places_visit(pattern, add_interpreter, l) : -ENOMEM;
+                return r == -ENOMEM ? r : 0;
+        }
         if (streq(m->type, "xfs") || streq(m->type, "reiserfs"))
                 return add_sections(l, m);
-        return stands_on_file(m) ? add_image(l, m) : 0;
+        if (!stands_on_file(m))
+                return 0;
+        _cleanup_free_ char *quoted = shell_quoted(m->target);
+        return kernel_users_add(l, (KernelUser) { .kind = KERNEL_USER_FILE, .who = strf("the %s on %s", m->type, m->target), .on = strdup(m->source),
+                                                  .evidence = strf("/proc/1/mountinfo: %s", m->target), .remedy = strf("umount %s", quoted ?: "") });
 }
 
 /* "p:uprobes/name /srv/bin/program:0x00000000000001b0(0x0) arguments" (kernel/trace/trace_uprobe.c:trace_uprobe_show) */
