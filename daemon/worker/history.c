@@ -138,14 +138,6 @@ static void reverse(json_object *array) {
         }
 }
 
-static json_object *unreadable_entry(uint64_t number, int error) {
-        json_object *entry = json_object_new_object();
-
-        json_set_strf(entry, "id", "%" PRIu64, number);
-        json_set_str(entry, "why", strerror(-error));
-        return entry;
-}
-
 int history_survey(size_t recent, uint64_t *ret_highest, json_object **ret_unfinished, json_object **ret_unreadable, json_object **ret_recent) {
         _cleanup_json_ json_object *unfinished = json_object_new_array(), *unreadable = json_object_new_array(), *newest = json_object_new_array();
         _cleanup_free_ uint64_t *ids = NULL;
@@ -165,8 +157,11 @@ int history_survey(size_t recent, uint64_t *ret_highest, json_object **ret_unfin
                 if (r == -ENOENT || r == -ENOTDIR || r == -ENODATA || json_flag(entry, "ended"))
                         continue;
                 bool read = r >= 0;
-                if (!read)
-                        entry = unreadable_entry(ids[i], r);
+                if (!read) {
+                        entry = json_object_new_object();
+                        json_set_strf(entry, "id", "%" PRIu64, ids[i]);
+                        json_set_str(entry, "why", strerror(-r));
+                }
                 history_add_port(entry, ids[i]);
                 json_object_array_add(read ? unfinished : unreadable, json_ref(entry));
         }
@@ -191,14 +186,6 @@ static bool is_begun(json_object *records, size_t n) {
                         begun = streq_ptr(ev, "do") || (begun && !streq_ptr(ev, "undo"));
         }
         return begun;
-}
-
-/* The last question before the power was answered with no, and the card stays. */
-static bool is_turned_back(json_object *records) {
-        for (size_t i = 0; i < json_len(records); i++)
-                if (streq_ptr(json_str(json_at(records, i), "ev"), "back"))
-                        return true;
-        return false;
 }
 
 /* Of a step that the record has. */
@@ -233,6 +220,9 @@ json_object *history_holds(uint64_t number, bool *ret_finishing) {
                 bool yields = let_go && !restore && is_begun(records, i);
                 json_set_str(holds, port, port_want_to_string(yields ? PORT_WANT_YIELD : PORT_WANT_CLAIM));
         }
-        *ret_finishing = finishing && !is_turned_back(records);
+        /* The last question before the power was answered with no, and the card stays. */
+        for (size_t i = 0; i < json_len(records); i++)
+                finishing = finishing && !streq_ptr(json_str(json_at(records, i), "ev"), "back");
+        *ret_finishing = finishing;
         return holds;
 }

@@ -53,20 +53,15 @@ void worker_send(WorkerIo *io, json_object *line) {
         send_line(io, json_text(owned));
 }
 
-/* Up to there and not into a character. */
-static size_t part_length(const char *text, size_t left) {
-        size_t n = left < PART_MAX_BYTES ? left : PART_MAX_BYTES;
-
-        while (n < left && n > 0 && ((unsigned char) text[n] & 0xc0) == 0x80)
-                n--;
-        return n > 0 ? n : left;
-}
-
 static void send_parts(WorkerIo *io, const char *text) {
         for (size_t left = strlen(text), n; left > 0; text += n, left -= n) {
                 json_object *part = worker_line("part");
 
-                n = part_length(text, left);
+                /* Up to there and not into a character. */
+                n = left < PART_MAX_BYTES ? left : PART_MAX_BYTES;
+                while (n < left && n > 0 && ((unsigned char) text[n] & 0xc0) == 0x80)
+                        n--;
+                n = n > 0 ? n : left;
                 json_set(part, "text", json_object_new_string_len(text, (int) n));
                 worker_send(io, part);
         }
@@ -121,17 +116,6 @@ static int next_line(WorkerIo *io, json_object **ret) {
         return 0;
 }
 
-static void obey(WorkerIo *io, json_object *line) {
-        const char *type = json_str(line, "type");
-
-        if (streq_ptr(type, "go")) {
-                io->go = true;
-                if (!io->refuse && json_str(line, "refuse"))
-                        io->refuse = strdup(json_str(line, "refuse"));
-        } else if (streq_ptr(type, "cancel") && !io->cancel_why)
-                io->cancel_why = strdup(json_str(line, "why") ?: "command");
-}
-
 static size_t obey_lines(WorkerIo *io) {
         size_t n = 0;
 
@@ -139,7 +123,13 @@ static size_t obey_lines(WorkerIo *io) {
                 _cleanup_json_ json_object *line = NULL;
                 if (next_line(io, &line) == 0)
                         return n;
-                obey(io, line);
+                const char *type = json_str(line, "type");
+                if (streq_ptr(type, "go")) {
+                        io->go = true;
+                        if (!io->refuse && json_str(line, "refuse"))
+                                io->refuse = strdup(json_str(line, "refuse"));
+                } else if (streq_ptr(type, "cancel") && !io->cancel_why)
+                        io->cancel_why = strdup(json_str(line, "why") ?: "command");
         }
 }
 

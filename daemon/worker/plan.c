@@ -22,14 +22,6 @@ static bool is_of_slots(const Record *r, void *userdata) {
         return all;
 }
 
-static bool is_due(const Plan *removal, const Request *request) {
-        bool due = finish_is_due(removal, request->slot);
-
-        for (size_t i = 0; i < request->n_others && due; i++)
-                due = finish_is_due(removal, request->others[i]);
-        return due;
-}
-
 /* A slot without anything up in it may be that of a removal that did not get as far as the light. 1: it is. */
 static int plan_the_rest(Request *request, const PlanRequest *planner, Plan **ret) {
         _cleanup_(record_freep) Record *record = NULL;
@@ -37,7 +29,10 @@ static int plan_the_rest(Request *request, const PlanRequest *planner, Plan **re
         int r = record_find(is_of_slots, request, &record);
         if (r < 0)
                 return r == -ENOMEM ? r : 0;
-        if (outcome_from_string(json_str(record->journal->end, "outcome")) != OUTCOME_STUCK || !is_due(record->plan, request))
+        bool due = outcome_from_string(json_str(record->journal->end, "outcome")) == OUTCOME_STUCK && finish_is_due(record->plan, request->slot);
+        for (size_t i = 0; i < request->n_others && due; i++)
+                due = finish_is_due(record->plan, request->others[i]);
+        if (!due)
                 return 0;
         const FinishSource source = {
                 .id = record->id, .plan = record->plan, .notes = record->journal->notes, .since = json_get(record->journal->start, "since"),

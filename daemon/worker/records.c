@@ -126,15 +126,6 @@ int worker_certificate(WorkerIo *io, json_object *request) {
         return 0;
 }
 
-/* Restoring unasked (Restore=auto): which of the cards that are new in their slots get back what their removal took down. Once for each
- * removal: what counts is the newest record of the card, or else of the slot, so that a daemon that was away neither misses a card
- * nor tries one twice. */
-static bool wanted_by_policy(void) {
-        _cleanup_json_ json_object *warnings = json_object_new_array();
-        _cleanup_(policy_done) Policy policy = { 0 };
-
-        return policy_load(&policy, warnings) >= 0 && policy.restore_auto;
-}
 
 /* It was removed alone, or with others in one request. */
 static bool is_of_card(json_object *card, const char *serial) {
@@ -177,13 +168,17 @@ static bool is_ready(json_object *now, json_object *entry) {
         return (!json_str(card, "memdev") || *(json_str(now, "memdev") ?: "")) && (!json_str(card, "serial") || *(json_str(now, "serial") ?: ""));
 }
 
+/* Restoring unasked (Restore=auto): which of the cards that are new in their slots get back what their removal took down. Once for each
+ * removal: what counts is the newest record of the card, or else of the slot, so that a daemon that was away neither misses a card
+ * nor tries one twice. */
 int worker_came_back(WorkerIo *io, json_object *request) {
         json_object *cards = json_array(request, "cards"), *restore = json_object_new_array(), *o = json_object_new_object();
-        _cleanup_json_ json_object *history = NULL;
+        _cleanup_json_ json_object *history = NULL, *warnings = json_object_new_array();
+        _cleanup_(policy_done) Policy policy = { 0 };
 
         json_set_str(o, "type", "came-back");
         json_set(o, "restore", restore);
-        if (wanted_by_policy() && history_load(RECORDS_MAX, &history) >= 0)
+        if (policy_load(&policy, warnings) >= 0 && policy.restore_auto && history_load(RECORDS_MAX, &history) >= 0)
                 for (size_t i = 0; i < json_len(cards); i++) {
                         json_object *card = json_at(cards, i);
                         const char *slot = json_str(card, "slot") ?: "";

@@ -150,14 +150,6 @@ static size_t same_person(size_t p) {
         return p;
 }
 
-static void join_persons(size_t a, size_t b) {
-        a = same_person(a);
-        b = same_person(b);
-        ranges.persons[b].same = a;
-        if (ranges.persons[b].user < ranges.persons[a].user)
-                ranges.persons[a].user = ranges.persons[b].user;
-}
-
 static int by_number(const void *a, const void *b) {
         const Range *x = a, *y = b;
 
@@ -178,7 +170,10 @@ static void join_ranges(void) {
                         ranges.items[n++] = *range;
                         continue;
                 }
-                join_persons(before->person, range->person);
+                size_t a = same_person(before->person), b = same_person(range->person);
+                ranges.persons[b].same = a;
+                if (ranges.persons[b].user < ranges.persons[a].user)
+                        ranges.persons[a].user = ranges.persons[b].user;
                 before->last = range->last > before->last ? range->last : before->last;
         }
         ranges.n = n;

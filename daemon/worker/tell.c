@@ -196,16 +196,9 @@ void tell_waiting(Removal *m) {
         worker_send(m->io, o);
 }
 
-static json_object *public_ending(json_object *end) {
-        static const char *const keys[] = { "message", "remedy", "lost" };
-        _cleanup_json_ json_object *o = json_object_new_object();
-
-        for (size_t i = 0; i < ELEMENTSOF(keys); i++)
-                json_set(o, keys[i], json_ref(json_get(end, keys[i])));
-        return public_copy(o);
-}
-
 void tell_end(Removal *m, Outcome outcome, const char *code, const char *message, json_object *remedy) {
+        static const char *const keys[] = { "message", "remedy", "lost" };
+        _cleanup_json_ json_object *public = json_object_new_object();
         json_object *o = worker_line("end");
 
         json_set_str(o, "outcome", outcome_to_string(outcome));
@@ -215,7 +208,9 @@ void tell_end(Removal *m, Outcome outcome, const char *code, const char *message
         json_set(o, "lost", m->journal && m->journal->lost ? json_ref(m->journal->lost) : json_object_new_array());
         json_set_str(o, "certificate", *m->certificate ? m->certificate : NULL);
         json_set_u64(o, "usec", now_monotonic() - m->started);
-        json_set(o, "public", public_ending(o));
+        for (size_t i = 0; i < ELEMENTSOF(keys); i++)
+                json_set(public, keys[i], json_ref(json_get(o, keys[i])));
+        json_set(o, "public", public_copy(public));
         worker_send(m->io, o);
 }
 

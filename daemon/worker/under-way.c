@@ -128,17 +128,6 @@ static int look_for_writers(const Request *r, uint64_t own, json_object **ret) {
         }
 }
 
-static int find_writers(Request *r, uint64_t own) {
-        _cleanup_json_ json_object *alive = NULL;
-
-        json_object_put(TAKE_PTR(r->writers));
-        r->writers = json_object_new_array();
-        int q = look_for_writers(r, own, &alive);
-        for (size_t i = 0; i < json_len(alive) && q >= 0; i++)
-                q = add_writer(r, json_at(alive, i));
-        return q;
-}
-
 /* One whose plan cannot be read either may be of any slot. */
 static void add_unread(Request *r, json_object *record) {
         json_object *slots = json_array(record, "plan_slots"), *o;
@@ -159,15 +148,6 @@ static void add_unread(Request *r, json_object *record) {
         json_set_str(o, "slot", slot ? slot->name : NULL);
         json_set_str(o, "why", json_str(record, "why"));
         json_object_array_add(r->unread, o);
-}
-
-static void find_unread(Request *r) {
-        json_object *records = json_array(r->doc, "unread");
-
-        json_object_put(TAKE_PTR(r->unread));
-        r->unread = json_object_new_array();
-        for (size_t i = 0; i < json_len(records); i++)
-                add_unread(r, json_at(records, i));
 }
 
 /* One that could be read when the daemon began, or of which a removal that is resumed was not told. It may be of any slot. */
@@ -214,17 +194,27 @@ static int look_at(Request *r, uint64_t id, uint64_t own) {
 }
 
 int request_find_under_way(Request *r) {
+        json_object *unread = json_array(r->doc, "unread");
+        _cleanup_json_ json_object *alive = NULL;
         _cleanup_free_ uint64_t *ids = NULL;
         uint64_t own = 0;
         size_t n = 0;
 
         r->n_under_way = 0;
         (void) parse_u64(json_str(r->doc, "id") ?: "0", &own); /* a plan's is 0 */
-        find_unread(r);
+        json_object_put(TAKE_PTR(r->unread));
+        r->unread = json_object_new_array();
+        for (size_t i = 0; i < json_len(unread); i++)
+                add_unread(r, json_at(unread, i));
         int q = removal_ids(&ids, &n);
         for (size_t i = 0; q >= 0 && i < n; i++)
                 q = look_at(r, ids[i], own);
-        if (q >= 0)
-                q = find_writers(r, own);
+        if (q < 0)
+                return q;
+        json_object_put(TAKE_PTR(r->writers));
+        r->writers = json_object_new_array();
+        q = look_for_writers(r, own, &alive);
+        for (size_t i = 0; i < json_len(alive) && q >= 0; i++)
+                q = add_writer(r, json_at(alive, i));
         return q < 0 ? q : 0;
 }

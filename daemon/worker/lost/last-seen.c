@@ -111,17 +111,6 @@ char *last_seen_left(const char *key) {
         return is_unread(r) ? unread_text(key, r) : r < 0 ? NULL : what_is_left(json_get(before, "scope"));
 }
 
-/* The first look that finds it writes down what was lost: the next one may find less. */
-static json_object *what_was_lost(const char *key, const Topology *t, json_object *before) {
-        json_object *lost = json_ref(json_array(before, "lost"));
-
-        if (lost)
-                return lost;
-        lost = lost_lines(t, json_get(before, "scope"));
-        (void) last_seen_add_lost(key, lost);
-        return lost;
-}
-
 /* A stick that was pulled while it was mounted is not what keeps a slot from being empty. */
 static void ask_about_gone(const char *key, json_object *before, json_object *entry, const VanishedList *vanished, const Slot *slot) {
         _cleanup_json_ json_object *scope = probe_scope(json_get(before, "scope"), NULL);
@@ -135,7 +124,13 @@ static void ask_about_gone(const char *key, json_object *before, json_object *en
                 return;
         }
         json_set_str(entry, "left", left);
-        json_set(entry, "lost", what_was_lost(key, vanished->t, before));
+        json_object *lost = json_ref(json_array(before, "lost"));
+        if (!lost) {
+                /* The first look that finds it writes down what was lost: the next one may find less. */
+                lost = lost_lines(vanished->t, json_get(before, "scope"));
+                (void) last_seen_add_lost(key, lost);
+        }
+        json_set(entry, "lost", lost);
 }
 
 static json_object *slot_entry(json_object *topology, const char *name) {

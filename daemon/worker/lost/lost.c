@@ -30,14 +30,6 @@ static void add_rest(json_object *lines, size_t n, const char *what) {
                 json_append_strf(lines, "%zu more %s", n - LINES_MAX, what);
 }
 
-static char *blocks_line(const Topology *t, const MemoryBlock *first, size_t n) {
-        _cleanup_free_ char *to = n > 1 ? strf(" to memory%ju", (uintmax_t) (first->id + n - 1)) : strdup("");
-        uint64_t mib = n * t->block_size >> 20;
-
-        return first->online ? strf("memory%ju%s: %ju MiB online in zone %s", (uintmax_t) first->id, to ?: "", (uintmax_t) mib, zone_to_string(first->zone))
-                             : strf("memory%ju%s: %ju MiB offline", (uintmax_t) first->id, to ?: "", (uintmax_t) mib);
-}
-
 typedef struct LostMemory {
         const Topology *t;
         json_object *scope;
@@ -56,8 +48,14 @@ static void add_memory(const Topology *t, json_object *scope, json_object *lines
         const MemoryBlock *first;
         size_t lost = 0;
 
-        for (size_t at = 0, n; (n = memory_blocks_next_run(t->blocks, t->n_blocks, is_lost, &m, &at, &first)) > 0;)
-                add_line(lines, &lost, blocks_line(t, first, n));
+        for (size_t at = 0, n; (n = memory_blocks_next_run(t->blocks, t->n_blocks, is_lost, &m, &at, &first)) > 0;) {
+                _cleanup_free_ char *to = n > 1 ? strf(" to memory%ju", (uintmax_t) (first->id + n - 1)) : strdup("");
+                uint64_t mib = n * t->block_size >> 20;
+
+                add_line(lines, &lost, first->online ? strf("memory%ju%s: %ju MiB online in zone %s", (uintmax_t) first->id, to ?: "", (uintmax_t) mib,
+                                                            zone_to_string(first->zone))
+                                                     : strf("memory%ju%s: %ju MiB offline", (uintmax_t) first->id, to ?: "", (uintmax_t) mib));
+        }
         add_rest(lines, lost, "pieces of memory");
 }
 
@@ -271,31 +269,20 @@ static bool may_be_of(const Topology *t, const Slot *slot, const IomemRange *ram
         return false;
 }
 
-static void add_range(json_object *ranges, const IomemRange *ram) {
-        json_object *range = json_object_new_object();
-
-        json_set_u64(range, "start", ram->start);
-        json_set_u64(range, "size", span_size(ram->start, ram->end));
-        json_set_str(range, "why", ram->name);
-        json_object_array_add(ranges, range);
-}
-
-/* A card has one at least, and that is at the slot's address. */
-static json_object *first_function(const Slot *slot) {
-        json_object *functions = json_object_new_array();
-
-        json_append_strf(functions, "%s%s.0", slot->address, slot->whole_bus ? ":00" : "");
-        return functions;
-}
-
 json_object *lost_without_record(const Topology *t, const Slot *slot, json_object *known, const VanishedList *vanished) {
         _cleanup_json_ json_object *ranges = json_object_new_array(), *scope = NULL;
         _cleanup_(scope_done) Scope s = { 0 };
+        json_object *functions;
 
         for (size_t i = 0; slot->port && slot->address && t->iomem && i < t->iomem->n_ranges; i++) {
                 const IomemRange *ram = &t->iomem->ranges[i];
-                if (streq(ram->name, "System RAM (kmem)") && !has_device(t, ram) && !has_cards(t, ram) && !is_known(known, ram) && may_be_of(t, slot, ram))
-                        add_range(ranges, ram);
+                if (!streq(ram->name, "System RAM (kmem)") || has_device(t, ram) || has_cards(t, ram) || is_known(known, ram) || !may_be_of(t, slot, ram))
+                        continue;
+                json_object *range = json_object_new_object();
+                json_set_u64(range, "start", ram->start);
+                json_set_u64(range, "size", span_size(ram->start, ram->end));
+                json_set_str(range, "why", ram->name);
+                json_object_array_add(ranges, range);
         }
         if (!slot->address || scope_find(t, slot, &s) < 0)
                 return NULL;
@@ -304,7 +291,10 @@ json_object *lost_without_record(const Topology *t, const Slot *slot, json_objec
         if (json_len(ranges) == 0 && !disks)
                 return NULL;
         json_set(scope, "ranges", json_ref(ranges));
-        json_set(scope, "functions", first_function(slot));
+        /* A card has one at least, and that is at the slot's address. */
+        functions = json_object_new_array();
+        json_append_strf(functions, "%s%s.0", slot->address, slot->whole_bus ? ":00" : "");
+        json_set(scope, "functions", functions);
         return TAKE_PTR(scope);
 }
 

@@ -43,11 +43,6 @@ static bool is_known(json_object *known, const char *device, const char *number)
         return false;
 }
 
-/* "nvme0n1", "sdb": what a later kernel may have beside its super blocks has neither. */
-static bool is_disk_name(const char *device) {
-        return strpbrk(device, "0123456789") || startswith(device, "sd") || startswith(device, "vd") || startswith(device, "xvd") || startswith(device, "hd");
-}
-
 /* What is on no card: a file, another machine, memory. */
 static bool is_elsewhere(const char *device) {
         static const char *const names[] = { "loop", "nbd", "rbd", "zram", "ram", "drbd", "rnbd", "ublkb" };
@@ -174,13 +169,16 @@ static int add_mounts(VanishedList *l, json_object *known) {
 
 /* By its name, or by the number that is all there is. A name that anybody may have chosen tells of no disk. */
 static int add_reference(VanishedList *l, json_object *known, const BlockRef *ref) {
+        const char *d = ref->device;
         dev_t dev;
 
-        if (ref->place || ref->chosen || strchr(ref->device, '!'))
+        if (ref->place || ref->chosen || strchr(d, '!'))
                 return 0;
-        if (dev_parse(ref->device, &dev) >= 0)
+        if (dev_parse(d, &dev) >= 0)
                 return add(l, known, NULL, dev);
-        return is_disk_name(ref->device) ? add(l, known, ref->device, 0) : 0;
+        /* "nvme0n1", "sdb": what a later kernel may have beside its super blocks has neither. */
+        bool disk = strpbrk(d, "0123456789") || startswith(d, "sd") || startswith(d, "vd") || startswith(d, "xvd") || startswith(d, "hd");
+        return disk ? add(l, known, d, 0) : 0;
 }
 
 /* Super blocks, journals, swap, members, and what stands on it. */
@@ -191,14 +189,6 @@ static int add_references(VanishedList *l, json_object *known) {
         for (size_t i = 0; i < refs.n_items && r != -ENOMEM; i++)
                 r = add_reference(l, known, &refs.items[i]);
         return r == -ENOMEM ? r : 0;
-}
-
-/* "nvme3n1p2" is on the controller nvme3, or on another one of the same card's subsystem, which has its number from that
- * (drivers/nvme/host/core.c:nvme_init_subsystem). */
-static char *controller_of(const char *device) {
-        unsigned number, namespace;
-
-        return sscanf(device, "nvme%un%u", &number, &namespace) == 2 ? strf("nvme%u", number) : NULL;
 }
 
 /* How many buses are below the slot's port, where the function is on one of them; 0: it is elsewhere. The port keeps their numbers when its
@@ -263,7 +253,10 @@ static const Slot *slot_of_memory(VanishedList *l) {
 }
 
 static void find_slot(VanishedList *l, Vanished *v) {
-        _cleanup_free_ char *controller = controller_of(v->device);
+        unsigned number, namespace;
+        /* "nvme3n1p2" is on the controller nvme3, or on another one of the same card's subsystem, which has its number from that
+         * (drivers/nvme/host/core.c:nvme_init_subsystem). */
+        _cleanup_free_ char *controller = sscanf(v->device, "nvme%un%u", &number, &namespace) == 2 ? strf("nvme%u", number) : NULL;
         const LogEntry *e = controller ? boot_log_controller(&l->log, controller) : NULL;
 
         if (e)

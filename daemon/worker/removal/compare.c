@@ -128,29 +128,18 @@ static int compare_pictures(Removal *m, json_object *before, json_object **ret_q
         return r;
 }
 
-static bool is_among(const MemoryHolders *l, int pid, uint64_t start_time) {
-        for (size_t i = 0; l && i < l->n_items; i++)
-                if (l->items[i].pid == pid && l->items[i].start_time == start_time)
-                        return true;
-        return false;
-}
-
 /* Has its policy lost the node, which it had? */
 static bool has_lost_node(const MemoryHolders *now, json_object *holder) {
+        uint64_t start_time = json_u64(holder, "start_time");
         int pid = (int) json_u64(holder, "pid");
         _cleanup_close_ int dirfd = -EBADF;
 
-        return json_flag(holder, "in_policy") && process_open(pid, json_u64(holder, "start_time"), &dirfd, NULL) >= 0 &&
-               !is_among(now, pid, json_u64(holder, "start_time"));
-}
-
-/* Node by node, as the holders of a plan are listed; what was found of the one before is of no use for the next. */
-static int look_at_policies(int node, int *looked_at, MemoryHolders **found) {
-        if (node == *looked_at)
-                return 0;
-        memory_holders_free(TAKE_PTR(*found));
-        *looked_at = node;
-        return memory_policies_scan(node, time_for(POLICIES_USEC), found);
+        if (process_open(pid, start_time, &dirfd, NULL) < 0)
+                return false;
+        for (size_t i = 0; now && i < now->n_items; i++)
+                if (now->items[i].pid == pid && now->items[i].start_time == start_time)
+                        return false;
+        return true;
 }
 
 /* When the last memory of a node goes, the kernel takes the node out of everybody's memory policy (kernel/cgroup/cpuset.c: mpol_rebind_task(),
@@ -165,7 +154,12 @@ static void compare_policies(json_object *holders, json_object *lost) {
                 json_object *h = json_at(holders, i);
                 if (!json_flag(h, "in_policy"))
                         continue;
-                r = look_at_policies((int) json_u64(h, "node"), &node, &now);
+                /* Node by node, as the holders of a plan are listed; what was found of the one before is of no use for the next. */
+                if (node != (int) json_u64(h, "node")) {
+                        memory_holders_free(TAKE_PTR(now));
+                        node = (int) json_u64(h, "node");
+                        r = memory_policies_scan(node, time_for(POLICIES_USEC), &now);
+                }
                 bool missing = r >= 0 && has_lost_node(now, h), is_sure = missing && gaps_none(&now->gaps);
                 unknown = unknown || r < 0 || missing != is_sure;
                 _cleanup_free_ char *text = !is_sure || n++ >= POLICIES_TOLD_MAX ? NULL :

@@ -54,17 +54,13 @@ int removal_end_unwritable(Removal *m, int error) {
         return removal_end(m, OUTCOME_REFUSED, "no-state-dir", message, NULL);
 }
 
-/* Without its end, and turned back: whoever starts next goes on with it. */
-static int leave(Removal *m, const char *message) {
-        _cleanup_free_ char *why = strf("the time was over: %s; the next start of the service goes on with it", message);
-
-        worker_send_error(m->io, "interrupted", why ?: strerror(ENOMEM));
-        return -ETIME;
-}
-
 static int end_stuck(Removal *m, const char *message, const char *remedy) {
-        if (m->until > 0 && (time_was_short() || now_monotonic() >= m->until))
-                return leave(m, message);
+        if (m->until > 0 && (time_was_short() || now_monotonic() >= m->until)) {
+                /* Without its end, and turned back: whoever starts next goes on with it. */
+                _cleanup_free_ char *why = strf("the time was over: %s; the next start of the service goes on with it", message);
+                worker_send_error(m->io, "interrupted", why ?: strerror(ENOMEM));
+                return -ETIME;
+        }
         for (size_t i = 0; i < plan_n_slots(m->plan); i++)
                 (void) led_fault(json_str(plan_slot(m->plan, i), "port"), plan_slot_address(m->plan, i));
         tell_led(m, LED_STUCK);
@@ -89,16 +85,10 @@ const char *removal_first_remedy(const Removal *m) {
         return json_len(remedies) > 0 ? json_object_get_string(json_at(remedies, 0)) : NULL;
 }
 
-/* What the first blocker or the step that failed says against it; the way back forgets the latter. */
-static char *remedy_of_reason(const Removal *m, const char *code) {
-        const char *remedy = streq(code, "blocked") ? removal_first_remedy(m) : streq(code, "failed") ? m->engine.run.remedy : NULL;
-
-        return remedy ? strdup(remedy) : NULL;
-}
-
 int removal_go_back(Removal *m, const char *code, const char *reason) {
-        _cleanup_free_ char *why = strdup(reason ?: "no reason given"), *message = NULL;
-        _cleanup_free_ char *remedy = remedy_of_reason(m, code);
+        /* What the first blocker or the step that failed says against it; the way back forgets the latter. */
+        const char *against = streq(code, "blocked") ? removal_first_remedy(m) : streq(code, "failed") ? m->engine.run.remedy : NULL;
+        _cleanup_free_ char *why = strdup(reason ?: "no reason given"), *remedy = against ? strdup(against) : NULL, *message = NULL;
 
         (void) engine_back(&m->engine, code, why);
         if (m->engine.n_not_undone > 0) {
@@ -150,17 +140,6 @@ static json_object *shown_scopes(const Plan *p, json_object *steps) {
         return scopes;
 }
 
-/* For the certificate, which is not written yet, and for a finishing (plan/finish.c). */
-static void note_late(Removal *m, size_t n, json_object *word) {
-        _cleanup_json_ json_object *notes = json_object_new_array();
-        json_object *note = json_object_new_object();
-
-        json_set_str(note, "later", json_str(word, "text"));
-        json_set_bool(note, "contradicts", json_flag(word, "contradicts"));
-        json_object_array_add(notes, note);
-        (void) journal_note(m->journal, n, notes);
-}
-
 /* The light waits for no library; one that sees something of the card all the same has it withdrawn. */
 static bool is_withdrawn(Removal *m, char **ret_why) {
         _cleanup_json_ json_object *steps = json_object_new_array(), *scopes = shown_scopes(m->plan, steps), *late = libraries_late(scopes);
@@ -173,8 +152,15 @@ static bool is_withdrawn(Removal *m, char **ret_why) {
                                         json_str(word, "text"));
                         withdrawn = true;
                 }
-                if (word)
-                        note_late(m, (size_t) json_object_get_uint64(json_at(steps, i)), word);
+                if (!word)
+                        continue;
+                /* For the certificate, which is not written yet, and for a finishing (plan/finish.c). */
+                _cleanup_json_ json_object *notes = json_object_new_array();
+                json_object *note = json_object_new_object();
+                json_set_str(note, "later", json_str(word, "text"));
+                json_set_bool(note, "contradicts", json_flag(word, "contradicts"));
+                json_object_array_add(notes, note);
+                (void) journal_note(m->journal, (size_t) json_object_get_uint64(json_at(steps, i)), notes);
         }
         return withdrawn;
 }

@@ -128,21 +128,11 @@ static json_object *since_of_finish(const Removal *m) {
         return json_ref(since);
 }
 
-/* Where this happened, for whoever reads the certificate elsewhere. */
-static void set_machine(json_object *o) {
-        struct utsname u;
-
-        if (uname(&u) < 0)
-                return;
-        json_set_str(o, "host", u.nodename);
-        json_set_str(o, "kernel", u.release);
-        json_set_str(o, "version", PROJECT_VERSION);
-}
-
 static json_object *start_record(const Removal *m) {
         static const char *const asked[] = { "target", "trigger", "by", "options" };
         static const char *const planned[] = { "kind", "of" };
         json_object *o = json_object_new_object();
+        struct utsname u;
 
         for (size_t i = 0; i < ELEMENTSOF(asked); i++)
                 json_set(o, asked[i], json_ref(json_get(m->request.doc, asked[i])));
@@ -151,7 +141,12 @@ static json_object *start_record(const Removal *m) {
         for (size_t i = 0; i < ELEMENTSOF(planned); i++)
                 if (json_has(m->plan->doc, planned[i]))
                         json_set(o, planned[i], json_ref(json_get(m->plan->doc, planned[i])));
-        set_machine(o);
+        /* Where this happened, for whoever reads the certificate elsewhere. */
+        if (uname(&u) >= 0) {
+                json_set_str(o, "host", u.nodename);
+                json_set_str(o, "kernel", u.release);
+                json_set_str(o, "version", PROJECT_VERSION);
+        }
         if (plan_is_finish(m->plan))
                 json_set(o, "since", since_of_finish(m));
         else
@@ -304,13 +299,6 @@ static int run_command(Removal *m) {
         return why ? removal_end(m, OUTCOME_REFUSED, code, why, removal_first_remedy(m)) : removal_go_forward(m);
 }
 
-/* A press needs no look to be held and written down: that could fail, or take longer than the kernel waits. */
-static int understand(WorkerIo *io, json_object *request, bool press, Request *ret) {
-        const char *target = json_str(request, "target"), *port = press && target ? startswith(target, "port:") : NULL;
-
-        return port ? request_understand_press(io, request, port, ret) : request_understand_removal(io, request, ret);
-}
-
 int worker_run(WorkerIo *io, json_object *request) {
         _cleanup_(removal_done) Removal m = { .io = io, .lock = -EBADF, .started = now_monotonic() };
         bool press = streq_ptr(json_str(request, "trigger"), "button");
@@ -318,7 +306,9 @@ int worker_run(WorkerIo *io, json_object *request) {
         apart_make_ready();
         library_set_listener(tell_said, &m);
 
-        int r = understand(io, request, press, &m.request);
+        /* A press needs no look to be held and written down: that could fail, or take longer than the kernel waits. */
+        const char *target = json_str(request, "target"), *port = press && target ? startswith(target, "port:") : NULL;
+        int r = port ? request_understand_press(io, request, port, &m.request) : request_understand_removal(io, request, &m.request);
         if (r < 0)
                 return r;
         tell_target(&m);

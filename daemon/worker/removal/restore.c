@@ -104,15 +104,6 @@ static int end_refused(Removal *m) {
         return removal_end(m, OUTCOME_REFUSED, "blocked", why, removal_first_remedy(m));
 }
 
-static int end_incomplete(Removal *m, int error) {
-        const char *code = error == -ECANCELED ? "cancelled" : "failed";
-        _cleanup_free_ char *slot = slot_word(plan_slot_name(m->plan)); /* of several, any names the restoration */
-        _cleanup_free_ char *message = strf("%s; what is listed is not put back", m->engine.stuck_why ?: strerror(-error));
-        _cleanup_free_ char *again = strf("safe-remove restore %s  # goes on from there", slot);
-
-        return removal_end(m, OUTCOME_INCOMPLETE, code, message, m->engine.stuck_remedy ?: again);
-}
-
 static int end_rebuilt(Removal *m, const char *code, const char *how) {
         _cleanup_free_ char *compared = restoration_compare(m);
         _cleanup_free_ char *message = strf("what removal %s took down is there %s%s%s", json_str(m->plan->doc, "of"), how,
@@ -126,7 +117,12 @@ static int restoration_go(Removal *m) {
         if (!m->engine.resumed && !engine_restore_needed(&m->engine))
                 return end_rebuilt(m, "as-it-was", "already");
         int r = engine_restore(&m->engine);
-        return r < 0 ? end_incomplete(m, r) : end_rebuilt(m, "done", "again");
+        if (r >= 0)
+                return end_rebuilt(m, "done", "again");
+        _cleanup_free_ char *slot = slot_word(plan_slot_name(m->plan)); /* of several, any names the restoration */
+        _cleanup_free_ char *message = strf("%s; what is listed is not put back", m->engine.stuck_why ?: strerror(-r));
+        _cleanup_free_ char *again = strf("safe-remove restore %s  # goes on from there", slot);
+        return removal_end(m, OUTCOME_INCOMPLETE, r == -ECANCELED ? "cancelled" : "failed", message, m->engine.stuck_remedy ?: again);
 }
 
 int restoration_resume(Removal *m, bool back) {
