@@ -266,18 +266,14 @@ int manager_new(sd_event *event, Manager **ret) {
         return 0;
 }
 
-/* A source that cannot be started is no reason to leave the others, and the command, unserved. */
-static void start_sources(Manager *m) {
+int manager_start(Manager *m) {
+        /* A source that cannot be started is no reason to leave the others, and the command, unserved. */
         for (size_t i = 0; i < MANAGER_SOURCES; i++) {
                 int r = sources[i]->start(&m->source_context, &m->source_states[i]);
                 if (r < 0)
                         log_write(LOG_ERR, LOG_MESSAGE_SOURCE_FAILED, NULL, "The source \"%s\" cannot be used: %s. Without it %s.",
                                         sources[i]->name, strerror(-r), sources[i]->without);
         }
-}
-
-int manager_start(Manager *m) {
-        start_sources(m);
 
         int r = manager_read_records(m);
         if (r < 0)

@@ -224,29 +224,15 @@ int light_assert(Manager *m, const ManagedSlot *s) {
 }
 
 /* A removal begins at the slot, and the lights are its own: whoever is at one is ended. */
-static void drop(Manager *m, ManagedSlot *s) {
-        Light *l = light_of(m, slot_get(s, SLOT_TEXT_PORT));
-
-        if (!l)
-                return;
-        s->light_off = s->light_off || streq(l->wanted, "off");
-        forget(l);
-}
-
-/* as_before: with the lights that it had found, so that what was to be turned off then is turned off now. */
-static void resume(Manager *m, ManagedSlot *s, bool as_before) {
-        bool off = s->light_off && as_before;
-
-        s->light_off = false;
-        if (off && light_attention(m, s, "off") < 0)
-                log_plain(LOG_ERR, "The attention LED of slot %s cannot be turned off.", slot_get(s, SLOT_TEXT_NAME));
-}
-
 static void on_started(Removal *r, void *userdata) {
         for (size_t i = 0; i < removal_n_slots(r); i++) {
                 ManagedSlot *slot = manager_slot_of_removal(userdata, r, i);
-                if (slot)
-                        drop(userdata, slot);
+                Light *l = slot ? light_of(userdata, slot_get(slot, SLOT_TEXT_PORT)) : NULL;
+
+                if (!l)
+                        continue;
+                slot->light_off = slot->light_off || streq(l->wanted, "off");
+                forget(l);
         }
 }
 
@@ -258,7 +244,11 @@ static void on_ended(Removal *r, void *userdata) {
 
                 if (!slot)
                         continue;
-                resume(userdata, slot, as_before);
+                /* With the lights that it had found, what was to be turned off then is turned off now. */
+                bool off = slot->light_off && as_before;
+                slot->light_off = false;
+                if (off && light_attention(userdata, slot, "off") < 0)
+                        log_plain(LOG_ERR, "The attention LED of slot %s cannot be turned off.", slot_get(slot, SLOT_TEXT_NAME));
                 /* Its light would go on blinking, as if somebody were at work; or whoever was left behind in the kernel may turn it off yet. */
                 if ((r->given_up || slot->outcome == OUTCOME_STUCK) && removal_port(r, i) && light_attention(userdata, slot, "on") < 0)
                         log_plain(LOG_ERR, "The attention LED of slot %s cannot be turned on.", removal_slot(r, i) ?: "?");

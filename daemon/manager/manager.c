@@ -11,18 +11,13 @@ enum {
         UNREAD_MAX = 64,       /* removals that cannot be read, of which a worker is told */
 };
 
-static size_t index_of(const Manager *m, const Removal *r) {
+/* Off the list, keeping its order. */
+void manager_forget(Removal *r) {
+        Manager *m = manager_of(r);
         size_t i = 0;
 
         while (i < m->n_removals && m->removals[i] != r)
                 i++;
-        return i;
-}
-
-/* Off the list, keeping its order. */
-void manager_forget(Removal *r) {
-        Manager *m = manager_of(r);
-        size_t i = index_of(m, r);
 
         manager_answer(m, TAKE_PTR(r->asker), NULL, "internal", "It was called off before it had begun.");
         if (r->started)

@@ -26,12 +26,6 @@ void manager_give_back_press(Manager *m, const char *port, const char *why) {
                 guard_give_back(guard_of(m), port, why);
 }
 
-static void watch(Manager *m, const Removal *r) {
-        for (size_t i = 0; i < removal_n_slots(r); i++)
-                if (manager_want(m, removal_port(r, i), PORT_WANT_WATCH) < 0)
-                        log_plain(LOG_WARNING, "Slot %s cannot be watched: a second press of its button will not be noticed.", removal_slot(r, i));
-}
-
 /* The ports that a plan holds, those of slots inside of its slots among them: {"PORT": "want"}, as it is known. */
 void manager_claim_slots(Manager *m, Removal *r, json_object *holds) {
         for (size_t i = 0; i < removal_n_slots(r); i++)
@@ -123,7 +117,9 @@ void manager_guard_slot(Manager *m, const ManagedSlot *s) {
 }
 
 static void on_started(Removal *r, void *userdata) {
-        watch(userdata, r);
+        for (size_t i = 0; i < removal_n_slots(r); i++)
+                if (manager_want(userdata, removal_port(r, i), PORT_WANT_WATCH) < 0)
+                        log_plain(LOG_WARNING, "Slot %s cannot be watched: a second press of its button will not be noticed.", removal_slot(r, i));
 }
 
 static void on_told(Removal *r, json_object *event, void *userdata) {

@@ -341,24 +341,22 @@ static json_object *new_card(Manager *m, ManagedSlot *s) {
         return o;
 }
 
-/* It may have gone, or have been removed, since it was asked about: one that was and still sits in its slot has not come back. */
-static void restore_at(Manager *m, const char *name) {
-        const ManagedSlot *s = name ? manager_slot(m, name) : NULL;
-        _cleanup_free_ char *card = s ? card_of(s) : NULL;
-        const Removal *last = s ? manager_removal_of_slot(m, name, slot_get(s, SLOT_TEXT_PORT)) : NULL;
-
-        if (card && streq_ptr(card, s->considered) && (!last || (!removal_runs(last) && last->number <= m->came_back_number)))
-                start_restoration(m, s);
-}
-
 static void on_came_back(json_object *answer, const char *why_not, void *userdata) {
         Manager *m = userdata;
         json_object *restore = json_array(answer, "restore");
 
         if (!answer)
                 log_plain(LOG_WARNING, "Whether a card has come back cannot be found out: %s", why_not);
-        for (size_t i = 0; i < json_len(restore); i++)
-                restore_at(m, json_object_get_string(json_at(restore, i)));
+        for (size_t i = 0; i < json_len(restore); i++) {
+                /* It may have gone, or have been removed, since it was asked about: one that was and still sits in its slot has not come back. */
+                const char *name = json_object_get_string(json_at(restore, i));
+                const ManagedSlot *s = name ? manager_slot(m, name) : NULL;
+                _cleanup_free_ char *card = s ? card_of(s) : NULL;
+                const Removal *last = s ? manager_removal_of_slot(m, name, slot_get(s, SLOT_TEXT_PORT)) : NULL;
+
+                if (card && streq_ptr(card, s->considered) && (!last || (!removal_runs(last) && last->number <= m->came_back_number)))
+                        start_restoration(m, s);
+        }
         question_free(TAKE_PTR(m->came_back));
         manager_consider_restoring(m); /* what has come meanwhile */
 }

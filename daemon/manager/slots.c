@@ -106,15 +106,6 @@ void manager_recall_outcomes(Manager *m, json_object *entries) {
         }
 }
 
-/* While a slot is held its folder is gone and its name comes from the port's registers, which need not be the name the
- * kernel had given it. The port stays the same, and so does our object. */
-static ManagedSlot *slot_of_entry(Manager *m, json_object *entry) {
-        const char *port = json_str(entry, "port");
-        ManagedSlot *s = port ? manager_slot_at_port(m, port) : NULL;
-
-        return s ?: manager_slot(m, json_str(entry, "name"));
-}
-
 /* A card that was pulled, and not all of it went. Its slot shows a fault until that is gone too, or a card is in it. */
 static int take_left(ManagedSlot *s, json_object *entry) {
         const char *left = json_str(entry, "left"), *name = slot_get(s, SLOT_TEXT_NAME), *port = slot_get(s, SLOT_TEXT_PORT);
@@ -230,11 +221,15 @@ static int update_slot(ManagedSlot *s, json_object *entry) {
 }
 
 static int take_entry(Manager *m, json_object *entry) {
-        const char *name = json_str(entry, "name");
-        ManagedSlot *s = name ? slot_of_entry(m, entry) : NULL;
+        const char *name = json_str(entry, "name"), *port = json_str(entry, "port");
 
         if (!name)
                 return 0;
+        /* While a slot is held its folder is gone and its name comes from the port's registers, which need not be the name the
+         * kernel had given it. The port stays the same, and so does our object. */
+        ManagedSlot *s = port ? manager_slot_at_port(m, port) : NULL;
+        if (!s)
+                s = manager_slot(m, name);
         return s ? update_slot(s, entry) : add_slot(m, entry);
 }
 
