@@ -34,17 +34,6 @@ void print_colored(Color color, const char *format, ...) {
                 fputs(color_end(), stdout);
 }
 
-static void print_error_json(ExitCode code, const char *error, const char *message) {
-        _cleanup_json_ json_object *o = json_object_new_object();
-
-        json_set_str(o, "schema", "safe-remove/error/1");
-        json_set_str(o, "code", exit_code_name(code));
-        json_set_u64(o, "exit", code);
-        json_set_str(o, "error", error);
-        json_set_str(o, "message", message);
-        print_json(o);
-}
-
 ExitCode fail(ExitCode code, const char *error, const char *format, ...) {
         va_list ap;
 
@@ -56,10 +45,17 @@ ExitCode fail(ExitCode code, const char *error, const char *format, ...) {
 
         /* What was printed so far belongs before the error, also when both end up in one file. */
         fflush(stdout);
-        if (output.json == JSON_OFF)
+        if (output.json == JSON_OFF) {
                 fprintf(stderr, "safe-remove: %s\n", message ?: "out of memory");
-        else
-                print_error_json(code, error, message);
+                return code;
+        }
+        _cleanup_json_ json_object *o = json_object_new_object();
+        json_set_str(o, "schema", "safe-remove/error/1");
+        json_set_str(o, "code", exit_code_name(code));
+        json_set_u64(o, "exit", code);
+        json_set_str(o, "error", error);
+        json_set_str(o, "message", message);
+        print_json(o);
         return code;
 }
 
@@ -67,20 +63,16 @@ ExitCode fail_memory(void) {
         return fail(CODE_FAILED, NULL, "out of memory");
 }
 
-static void clean_string(json_object *o) {
-        if (utf8_is_printable(json_object_get_string(o)))
-                return;
-
-        _cleanup_free_ char *copy = strdup(json_object_get_string(o));
-        if (copy)
-                utf8_make_printable(copy);
-        json_object_set_string(o, copy ?: "?");
-}
-
 /* Recursion is bounded by the depth that json_parse() accepts. */
 void json_make_printable(json_object *o) {
         if (json_object_is_type(o, json_type_string)) {
-                clean_string(o);
+                const char *text = json_object_get_string(o);
+                if (utf8_is_printable(text))
+                        return;
+                _cleanup_free_ char *copy = strdup(text);
+                if (copy)
+                        utf8_make_printable(copy);
+                json_object_set_string(o, copy ?: "?");
         } else if (json_object_is_type(o, json_type_array)) {
                 for (size_t i = 0; i < json_len(o); i++)
                         json_make_printable(json_at(o, i));

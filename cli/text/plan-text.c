@@ -101,19 +101,14 @@ static void print_storage(json_object *down) {
         }
 }
 
-static bool is_empty(json_object *down) {
+static void print_takes_down(json_object *down, const char *heading) {
         static const char *const keys[] = { "regions", "dax", "nodes", "namespaces", "block_devices", "file_systems", "swaps" };
+        json_object *regions = json_array(down, "regions"), *dax = json_array(down, "dax"), *nodes = json_array(down, "nodes");
         size_t n = 0;
 
         for (size_t i = 0; i < ELEMENTSOF(keys); i++)
                 n += json_len(json_array(down, keys[i]));
-        return n == 0;
-}
-
-static void print_takes_down(json_object *down, const char *heading) {
-        json_object *regions = json_array(down, "regions"), *dax = json_array(down, "dax"), *nodes = json_array(down, "nodes");
-
-        if (is_empty(down))
+        if (n == 0)
                 return;
         print_heading(heading);
         for (size_t i = 0; i < json_len(regions); i++)
@@ -151,13 +146,6 @@ static void print_on_remove(json_object *h) {
         putchar('\n');
 }
 
-static void add_hold(Table *t, json_object *hold) {
-        table_cell(t, COLOR_NONE, json_str(hold, "way"));
-        table_cell(t, COLOR_NONE, json_str(hold, "path") ?: json_str(hold, "target"));
-        table_cell(t, COLOR_NONE, json_u64(hold, "bytes") > 0 ? FORMAT_SIZE(json_u64(hold, "bytes")) : NULL);
-        table_cell(t, COLOR_NONE, json_str(hold, "found"));
-}
-
 static void print_holds(json_object *h, size_t n_holds) {
         static const char *const headers[] = { "HOLDS BY", "PATH", "SIZE", "SEEN IN" };
         json_object *holds = json_array(h, "holds");
@@ -167,30 +155,33 @@ static void print_holds(json_object *h, size_t n_holds) {
 
         if (!t)
                 return;
-        for (size_t i = 0; i < shown; i++)
-                add_hold(t, json_at(holds, i));
+        for (size_t i = 0; i < shown; i++) {
+                json_object *hold = json_at(holds, i);
+
+                table_cell(t, COLOR_NONE, json_str(hold, "way"));
+                table_cell(t, COLOR_NONE, json_str(hold, "path") ?: json_str(hold, "target"));
+                table_cell(t, COLOR_NONE, json_u64(hold, "bytes") > 0 ? FORMAT_SIZE(json_u64(hold, "bytes")) : NULL);
+                table_cell(t, COLOR_NONE, json_str(hold, "found"));
+        }
         if (n > 0)
                 table_print(t, "    ");
         if (more > 0)
                 printf("    and %" PRIu64 " more\n", more);
 }
 
+/* With what it has open, or with the pages that a driver keeps for it, whatever became of its mappings. */
 static void print_process(json_object *h, size_t n_holds) {
         printf("  process %" PRIu64 " (%s)", json_u64(h, "pid"), json_str(h, "comm") ?: "?");
         if (json_str(h, "unit"))
                 printf(", %s", json_str(h, "unit"));
         printf(", uid %" PRIu64 ", ", json_u64(h, "uid"));
+        if (is_kind(h, "pin")) {
+                printf("pins %s (%s, %s): %s\n", FORMAT_SIZE(json_u64(h, "bytes")), json_str(h, "what") ?: "?", json_str(h, "grade") ?: "?",
+                       json_str(h, "found") ?: "");
+                return;
+        }
         print_on_remove(h);
         print_holds(h, n_holds);
-}
-
-/* Pages that a driver keeps for a process, whatever became of its mappings. */
-static void print_pin(json_object *h) {
-        printf("  process %" PRIu64 " (%s)", json_u64(h, "pid"), json_str(h, "comm") ?: "?");
-        if (json_str(h, "unit"))
-                printf(", %s", json_str(h, "unit"));
-        printf(", uid %" PRIu64 ", pins %s", json_u64(h, "uid"), FORMAT_SIZE(json_u64(h, "bytes")));
-        printf(" (%s, %s): %s\n", json_str(h, "what") ?: "?", json_str(h, "grade") ?: "?", json_str(h, "found") ?: "");
 }
 
 static void print_memory_holders(json_object *holders) {
@@ -230,10 +221,8 @@ static void print_holders(json_object *plan, size_t n_holds) {
         for (size_t i = 0; i < json_len(holders); i++) {
                 json_object *h = json_at(holders, i);
 
-                if (is_kind(h, "process"))
+                if (is_kind(h, "process") || is_kind(h, "pin"))
                         print_process(h, n_holds);
-                else if (is_kind(h, "pin"))
-                        print_pin(h);
                 else if (is_kind(h, "nfs-export"))
                         printf("  NFS export of %s to %s\n", json_str(h, "path") ?: "?", json_str(h, "client") ?: "?");
         }

@@ -2,14 +2,6 @@
 #include "output.h"
 #include "probe-text.h"
 
-static void print_answer(Table *t, json_object *probe) {
-        json_object *holds = json_get(probe, "holds");
-        bool yes = json_flag(probe, "holds");
-
-        /* What could not be found out is as bad as a no, and another thing. */
-        table_cell(t, yes ? COLOR_GOOD : COLOR_BAD, yes ? "yes" : holds ? "NO" : "NOT KNOWN");
-}
-
 void probes_print(json_object *probes, const char *indent) {
         static const char *const headers[] = { "PROBE", "HOLDS", "QUESTION" };
         _cleanup_table_ Table *t = table_new(headers, ELEMENTSOF(headers));
@@ -19,9 +11,11 @@ void probes_print(json_object *probes, const char *indent) {
         for (size_t i = 0; i < json_len(probes); i++) {
                 json_object *p = json_at(probes, i);
                 const char *answer = json_str(p, "answer"), *later = json_str(p, "later");
+                bool yes = json_flag(p, "holds");
 
                 table_cell(t, COLOR_NONE, json_str(p, "name"));
-                print_answer(t, p);
+                /* What could not be found out is as bad as a no, and another thing. */
+                table_cell(t, yes ? COLOR_GOOD : COLOR_BAD, yes ? "yes" : json_get(p, "holds") ? "NO" : "NOT KNOWN");
                 table_cellf(t, COLOR_NONE, "%s%s%s%s%s", json_str(p, "question") ?: "?", answer ? ": " : "?", answer ?: "",
                             later ? "; later: " : "", later ?: "");
         }

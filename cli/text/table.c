@@ -135,21 +135,20 @@ static size_t column_width(const Table *t, size_t column, size_t first) {
         return widest;
 }
 
-static void print_cell(const Cell *c, size_t width, bool right, bool last) {
-        int fill = (int) (width - format_width(c->text));
-
-        /* No blanks behind the last column: they wrap on a narrow terminal and end up in golden files. */
-        printf("%*s%s%s%s%*s", right ? fill : 0, "", color_start(c->color), c->text, c->color ? color_end() : "",
-               right || last ? 0 : fill, "");
-        fputs(last ? "\n" : "  ", stdout);
-}
-
 void table_print(const Table *t, const char *indent) {
         size_t first = output.legend ? 0 : t->n_columns;
 
         for (size_t i = first; i + t->n_columns <= t->n_cells; i += t->n_columns) {
                 fputs(indent, stdout);
-                for (size_t c = 0; c < t->n_columns; c++)
-                        print_cell(&t->cells[i + c], column_width(t, c, first), t->right[c], c + 1 == t->n_columns);
+                for (size_t c = 0; c < t->n_columns; c++) {
+                        const Cell *cell = &t->cells[i + c];
+                        int fill = (int) (column_width(t, c, first) - format_width(cell->text));
+                        bool last = c + 1 == t->n_columns;
+
+                        /* No blanks behind the last column: they wrap on a narrow terminal and end up in golden files. */
+                        printf("%*s%s%s%s%*s", t->right[c] ? fill : 0, "", color_start(cell->color), cell->text, cell->color ? color_end() : "",
+                               t->right[c] || last ? 0 : fill, "");
+                        fputs(last ? "\n" : "  ", stdout);
+                }
         }
 }

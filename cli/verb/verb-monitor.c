@@ -51,15 +51,6 @@ static const ListenHandler listen_handler = {
         .daemon = on_daemon,
 };
 
-/* Silence of a daemon that is not there would look like peace. This call also starts it. */
-static ExitCode check_daemon(sd_bus *bus) {
-        _cleanup_json_ json_object *properties = NULL;
-        _cleanup_error_ sd_bus_error e = SD_BUS_ERROR_NULL;
-
-        int r = client_properties(bus, BUS_PATH, BUS_MANAGER, &properties, &e);
-        return r < 0 ? client_fail(r, &e) : CODE_DONE;
-}
-
 static int leave_at_signals(sd_event *event) {
         sigset_t set;
 
@@ -78,14 +69,18 @@ ExitCode verb_monitor(const Args *a) {
         _cleanup_event_ sd_event *event = NULL;
         _cleanup_bus_ sd_bus *bus = NULL;
         _cleanup_(listen_done) Listen l = { 0 };
+        _cleanup_json_ json_object *properties = NULL;
+        _cleanup_error_ sd_bus_error e = SD_BUS_ERROR_NULL;
 
         ExitCode code = client_connect(&bus);
-        if (code == CODE_DONE)
-                code = check_daemon(bus);
         if (code != CODE_DONE)
                 return code;
+        /* Silence of a daemon that is not there would look like peace. This call also starts it. */
+        int r = client_properties(bus, BUS_PATH, BUS_MANAGER, &properties, &e);
+        if (r < 0)
+                return client_fail(r, &e);
 
-        int r = sd_event_new(&event);
+        r = sd_event_new(&event);
         if (r >= 0)
                 r = listen_start(&l, bus, event, &listen_handler, NULL);
         if (r >= 0)

@@ -7,15 +7,6 @@
 #include "verbs.h"
 
 /* The plan says which slot a name means: one rule for names, and it is the one that a removal would go by. And what the card says of itself. */
-static ExitCode find_slot(json_object *plan, const char **ret) {
-        const char *slot = json_str(json_get(plan, "slot"), "name");
-
-        if (!slot)
-                return client_fail(-EBADMSG, NULL);
-        *ret = slot;
-        return CODE_DONE;
-}
-
 ExitCode verb_show(const Args *a) {
         _cleanup_json_ json_object *plan = NULL, *topology = NULL, *view = NULL;
         _cleanup_bus_ sd_bus *bus = NULL;
@@ -24,10 +15,11 @@ ExitCode verb_show(const Args *a) {
         ExitCode code = client_connect(&bus);
         if (code == CODE_DONE)
                 code = client_plan(bus, a, &plan);
-        if (code == CODE_DONE)
-                code = find_slot(plan, &slot);
-        if (code == CODE_DONE)
-                code = client_topology(bus, &topology);
+        if (code != CODE_DONE)
+                return code;
+        slot = json_str(json_get(plan, "slot"), "name");
+        code = slot ? client_topology(bus, &topology) : client_fail(-EBADMSG, NULL);
+
         if (code != CODE_DONE)
                 return code;
 

@@ -4,21 +4,8 @@
 #include "cli/text/probe-text.h"
 #include "verbs.h"
 
-static size_t count_no(json_object *probes) {
-        size_t n = 0;
-
-        for (size_t i = 0; i < json_len(probes); i++)
-                n += !json_flag(json_at(probes, i), "holds");
-        return n;
-}
-
 static bool is_about_nothing(json_object *o) {
         return streq_ptr(json_str(o, "subject"), "none");
-}
-
-static const char *after_what(json_object *o) {
-        return json_str(o, "removal") ? "after removal " : streq_ptr(json_str(o, "subject"), "last-seen") ?
-                "the card was pulled or lost its power without being removed" : "the card is up";
 }
 
 /* A disk that is gone and in use, of which nothing tells whether it was in this slot. */
@@ -40,7 +27,9 @@ static void print_not_known(json_object *o) {
 static void print_verdict(json_object *o) {
         const char *power = json_str(o, "power_led"), *attention = json_str(o, "attention_led");
         json_object *probes = json_array(o, "probes");
+        const char *removal = json_str(o, "removal");
         bool holds = json_flag(o, "holds");
+        size_t n_no = 0;
 
         printf("slot %s: ", json_str(o, "slot") ?: "?");
         if (is_about_nothing(o)) {
@@ -48,11 +37,14 @@ static void print_verdict(json_object *o) {
                 puts(": no card has been seen in it since the machine was started");
                 return;
         }
+        for (size_t i = 0; i < json_len(probes); i++)
+                n_no += !json_flag(json_at(probes, i), "holds");
         if (holds)
                 print_colored(COLOR_GOOD, "every probe holds");
         else
-                print_colored(COLOR_BAD, "not proven safe: %zu of %zu probes do not hold", count_no(probes), json_len(probes));
-        printf("  (%s%s", after_what(o), json_str(o, "removal") ?: "");
+                print_colored(COLOR_BAD, "not proven safe: %zu of %zu probes do not hold", n_no, json_len(probes));
+        printf("  (%s%s", removal ? "after removal " : streq_ptr(json_str(o, "subject"), "last-seen") ?
+                          "the card was pulled or lost its power without being removed" : "the card is up", removal ?: "");
         printf("; power LED %s, attention LED %s)\n", power ?: "none", attention ?: "none");
 }
 
