@@ -3,7 +3,7 @@
 
 #include "base/fileio.h"
 #include "kernel/cxl/nmem-overwrite.h"
-#include "kernel/log/kmsg.h"
+#include "kernel/log/kmsg-since.h"
 #include "kernel/sysfs/attr.h"
 
 enum {
@@ -65,26 +65,28 @@ static int device_of(const char *nmem, char **ret) {
         return *ret ? 0 : -ENOMEM;
 }
 
+typedef struct Ending {
+        const char *device, *completed, *failed;
+        int said;
+} Ending;
+
+/* The last word of the kernel counts. Nobody else can name a device in a record. */
+static bool hear_ending(KmsgRecord *record, void *data) {
+        Ending *e = data;
+
+        if (record->priority >> FACILITY_SHIFT == 0 && streq_ptr(record->device, e->device))
+                e->said = endswith(record->text, e->completed) ? 1 : endswith(record->text, e->failed) ? 0 : e->said;
+        return false;
+}
+
 int overwrite_ended(const char *nmem, uint64_t since) {
         _cleanup_free_ char *device = NULL, *completed = strf("%s: overwrite completed", nmem), *failed = strf("%s: overwrite failed", nmem);
-        int said = -ENODATA;
+        uint64_t next_one;
 
         int r = completed && failed ? device_of(nmem, &device) : -ENOMEM;
-        _cleanup_close_ int fd = r < 0 ? r : kmsg_open_all();
-        if (fd < 0)
-                return fd;
-        for (;;) {
-                _cleanup_(kmsg_record_done) KmsgRecord record = { 0 };
-
-                r = kmsg_next(fd, &record);
-                if (r <= 0)
-                        return r < 0 ? r : said;
-                /* Nobody but the kernel can name a device in a record. */
-                if (record.sequence < since || record.priority >> FACILITY_SHIFT != 0 || !streq_ptr(record.device, device))
-                        continue;
-                if (endswith(record.text, completed))
-                        said = 1;
-                else if (endswith(record.text, failed))
-                        said = 0;
-        }
+        if (r < 0)
+                return r;
+        Ending ending = { .device = device, .completed = completed, .failed = failed, .said = -ENODATA };
+        r = kmsg_each_since(since, hear_ending, &ending, &next_one);
+        return r < 0 ? r : ending.said;
 }

@@ -3,7 +3,6 @@
 #include <fcntl.h>
 
 #include "kernel/sysfs/attr.h"
-#include "kernel/log/kmsg.h"
 #include "kernel/log/kmsg-since.h"
 
 enum {
@@ -43,9 +42,9 @@ static int read_taint(uint64_t *ret) {
         return attr_read_u64f(ret, "/proc/sys/kernel/tainted");
 }
 
-static int behind_the_last(uint64_t *ret) {
-        uint64_t sequence = 0;
-        int r;
+int kmsg_each_since(uint64_t sequence, bool (*hear)(KmsgRecord *record, void *data), void *data, uint64_t *ret_next) {
+        uint64_t expected = sequence;
+        bool lost = false;
 
         _cleanup_close_ int fd = kmsg_open_all();
         if (fd < 0)
@@ -53,14 +52,26 @@ static int behind_the_last(uint64_t *ret) {
         for (;;) {
                 _cleanup_(kmsg_record_done) KmsgRecord record = { 0 };
 
-                r = kmsg_next(fd, &record);
-                if (r <= 0)
+                int r = kmsg_next(fd, &record);
+                if (r < 0)
+                        return r;
+                if (r == 0)
                         break;
-                sequence = record.sequence + 1;
+                if (record.sequence < sequence)
+                        continue;
+                lost = lost || record.sequence > expected;
+                expected = record.sequence + 1;
+                if (hear(&record, data))
+                        break;
         }
-        if (r >= 0)
-                *ret = sequence;
-        return r;
+        *ret_next = expected;
+        return !lost;
+}
+
+static bool hear_nothing(KmsgRecord *record, void *data) {
+        (void) record;
+        (void) data;
+        return false;
 }
 
 int kmsg_mark(const char *text, KmsgMark *ret) {
@@ -85,7 +96,7 @@ int kmsg_mark(const char *text, KmsgMark *ret) {
         if (r > 0)
                 mark.sequence = record.sequence;
         else if (r == 0)
-                r = behind_the_last(&mark.sequence);
+                r = kmsg_each_since(0, hear_nothing, NULL, &mark.sequence);
         if (r < 0)
                 return r;
         *ret = mark;
@@ -163,39 +174,11 @@ static bool take_trouble(KmsgRecord *record, void *data) {
         return above || !strstr(*line, CUT_HERE);
 }
 
-/* Every record since the mark, until hear() has enough. 1; 0: some of them are lost; or a negative errno. *ret_next is the number behind
- * the last. */
-static int each_since(const KmsgMark *mark, bool (*hear)(KmsgRecord *record, void *data), void *data, uint64_t *ret_next) {
-        uint64_t expected = mark->sequence;
-        bool lost = false;
-
-        _cleanup_close_ int fd = kmsg_open_all();
-        if (fd < 0)
-                return fd;
-        for (;;) {
-                _cleanup_(kmsg_record_done) KmsgRecord record = { 0 };
-
-                int r = kmsg_next(fd, &record);
-                if (r < 0)
-                        return r;
-                if (r == 0)
-                        break;
-                if (record.sequence < mark->sequence)
-                        continue;
-                lost = lost || record.sequence > expected;
-                expected = record.sequence + 1;
-                if (hear(&record, data))
-                        break;
-        }
-        *ret_next = expected;
-        return !lost;
-}
-
 int kmsg_clean_since(const KmsgMark *mark, char **ret_line) {
         _cleanup_free_ char *line = NULL;
         uint64_t next_one;
 
-        int r = each_since(mark, take_trouble, &line, &next_one);
+        int r = kmsg_each_since(mark->sequence, take_trouble, &line, &next_one);
         if (r >= 0 && line) {
                 *ret_line = TAKE_PTR(line);
                 return 0;
@@ -298,7 +281,7 @@ int kmsg_acknowledge(const KmsgMark *mark, json_object *names, KmsgMark *ret_mar
 
         int r = read_taint(&behind.taint);
         if (r >= 0)
-                r = each_since(mark, hear_complaint, &c, &behind.sequence);
+                r = kmsg_each_since(mark->sequence, hear_complaint, &c, &behind.sequence);
         if (r > 0 && c.refused) {
                 *ret_line = TAKE_PTR(c.refused);
                 return 0;

@@ -2,8 +2,9 @@
 #pragma once
 
 #include "base/json.h"
+#include "kernel/log/kmsg.h"
 
-/* What the kernel has complained about since some moment. */
+/* What the kernel has said, and complained about, since some moment. */
 
 /* A place in the kernel log and in the kernel's own list of complaints. */
 typedef struct KmsgMark {
@@ -14,6 +15,10 @@ typedef struct KmsgMark {
 /* Writes `text` into the kernel log, for whoever reads it, and takes its place there. Where nothing can be written, the place
  * behind the last record. */
 int kmsg_mark(const char *text, KmsgMark *ret);
+
+/* Hands every record from that number on to hear(), which may take what is in it, until it says that it has enough. 1; 0: some of them are lost; or a
+ * negative errno. *ret_next is the number behind the last one that was heard, or that number where there was none. */
+int kmsg_each_since(uint64_t sequence, bool (*hear)(KmsgRecord *record, void *data), void *data, uint64_t *ret_next);
 
 /* 1: no record since then says that something of the kernel's is broken. 0: one does, *ret_line is its text. -ENODATA: records
  * since then were overwritten before anybody could look, and the taint cannot answer for them either. */
