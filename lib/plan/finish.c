@@ -6,15 +6,27 @@
 #include "plan/find/blockers.h"
 #include "plan/finish.h"
 #include "plan/planner.h"
+#include "plan/restore.h"
 
-/* What the removal wrote down of this slot; a removal of one slot has nothing about another. */
+/* What the removal wrote down of this slot for a step; a removal of one slot has nothing about another. NULL: the step is about something else. */
+static json_object *scope_in(const Plan *removal, size_t n, const Slot *slot) {
+        json_object *scope = json_get(removal->steps[n].args, "scope");
+
+        return scope && (plan_n_slots(removal) == 1 || restore_is_same_place(scope, slot)) ? scope : NULL;
+}
+
 static json_object *scope_of(const Plan *removal, const Slot *slot) {
-        for (size_t i = removal->n_steps; i-- > 0;) {
-                json_object *scope = json_get(removal->steps[i].args, "scope");
-                if (removal->steps[i].type == STEP_SHOW_SAFE && (plan_n_slots(removal) == 1 || streq_ptr(json_str(scope, "port"), slot->port)))
-                        return scope;
-        }
+        for (size_t n = removal->n_steps; n-- > 0;)
+                if (removal->steps[n].type == STEP_SHOW_SAFE && scope_in(removal, n, slot))
+                        return scope_in(removal, n, slot);
         return NULL;
+}
+
+static json_object *notes_of(const FinishSource *source, size_t n) {
+        char number[24];
+
+        snprintf(number, sizeof(number), "%zu", n);
+        return json_array(source->notes, number);
 }
 
 /* Somebody must have left the light as it was: over a slot that says "safe to pull" there is nothing to finish. */
@@ -29,42 +41,27 @@ bool finish_is_due(const Plan *removal, const Slot *slot) {
         return !has_power_or_light(slot) && scope_of(removal, slot);
 }
 
-/* The last answer of the probe among these notes, newest last. 1: there is one; *ret is what a library had against the card then, or NULL. */
-static int libraries_in(json_object *notes, const char **ret) {
-        for (size_t i = json_len(notes); i-- > 0;) {
-                json_object *note = json_at(notes, i), *probes = json_array(note, "probes");
-                *ret = json_flag(note, "contradicts") ? json_str(note, "later") : NULL;
-                if (*ret)
-                        return 1;
-                for (size_t k = 0; k < json_len(probes); k++) {
-                        json_object *probe = json_at(probes, k);
-                        if (!streq_ptr(json_str(probe, "name"), "libraries"))
-                                continue;
-                        *ret = json_flag(probe, "holds") ? NULL : json_str(probe, "answer");
-                        return 1;
-                }
+/* What the libraries had against the card when they were asked last; an empty array: nothing. NULL: that is not on record. Borrowed. */
+static json_object *against_of(const FinishSource *source, const Slot *slot) {
+        json_object *against = NULL;
+
+        for (size_t n = source->plan->n_steps; n-- > 0 && !against;) {
+                json_object *notes = scope_in(source->plan, n, slot) ? notes_of(source, n) : NULL;
+                for (size_t i = json_len(notes); i-- > 0 && !against;)
+                        against = json_array(json_at(notes, i), "libraries_against");
         }
-        return 0;
+        return against;
 }
 
-/* What that removal asked about, and what a library said then: it stands here too, until that library takes it back. *ret is the caller's. */
+/* What that removal asked about, and what the libraries said then: it stands here too, until they take it back. *ret is the caller's. */
 static int scope_again(const FinishSource *source, const Slot *slot, json_object **ret) {
-        json_object *was = scope_of(source->plan, slot), *scope = NULL;
-        const char *said = NULL;
-        int found = 0;
+        json_object *was = scope_of(source->plan, slot), *against = against_of(source, slot), *scope = NULL;
 
         if (!was || json_object_deep_copy(was, &scope, NULL) < 0)
                 return was ? -ENOMEM : -ENOENT;
-        for (size_t n = source->plan->n_steps; n-- > 0 && found == 0;) {
-                char number[24];
-                snprintf(number, sizeof(number), "%zu", n);
-                json_object *of = json_get(source->plan->steps[n].args, "scope");
-                if (of && streq_ptr(json_str(of, "port"), json_str(was, "port")))
-                        found = libraries_in(json_array(source->notes, number), &said);
-        }
-        if (said)
-                json_set_str(scope, "libraries_against", said);
-        else if (found)
+        if (json_len(against) > 0)
+                json_set(scope, "libraries_against", json_ref(against));
+        else if (against)
                 json_object_object_del(scope, "libraries_against");
         *ret = scope;
         return 0;
@@ -72,13 +69,18 @@ static int scope_again(const FinishSource *source, const Slot *slot, json_object
 
 static int add_steps(Plan *p, const FinishSource *source, const Slot *slot, const PlanRequest *request) {
         static const StepType types[] = { STEP_PROVE_SAFE, STEP_SHOW_SAFE };
+        _cleanup_json_ json_object *scopes = json_object_new_array();
 
+        for (size_t k = 0; k <= request->n_others; k++) {
+                json_object *scope = NULL;
+                int r = scope_again(source, k == 0 ? slot : request->others[k - 1], &scope);
+                if (r < 0)
+                        return r;
+                json_object_array_add(scopes, scope);
+        }
         for (size_t i = 0; i < ELEMENTSOF(types); i++)
-                for (size_t k = 0; k <= request->n_others; k++) {
-                        _cleanup_json_ json_object *scope = NULL;
-                        int r = scope_again(source, k == 0 ? slot : request->others[k - 1], &scope);
-                        if (r >= 0)
-                                r = plan_add_about_scope(p, types[i], scope);
+                for (size_t k = 0; k < json_len(scopes); k++) {
+                        int r = plan_add_about_scope(p, types[i], json_at(scopes, k));
                         if (r < 0)
                                 return r;
                 }
@@ -90,13 +92,11 @@ static bool was_erased(const FinishSource *source) {
         bool any = false;
 
         for (size_t n = 0; n < source->plan->n_steps; n++) {
+                json_object *notes = notes_of(source, n);
                 bool sanitized = false;
-                char number[24];
 
                 if (source->plan->steps[n].type != STEP_SANITIZE)
                         continue;
-                snprintf(number, sizeof(number), "%zu", n);
-                json_object *notes = json_array(source->notes, number);
                 for (size_t i = 0; i < json_len(notes); i++)
                         sanitized = sanitized || json_str(json_at(notes, i), "sanitized");
                 if (!sanitized)

@@ -49,7 +49,7 @@ static bool same_make(json_object *was, json_object *is) {
         return true;
 }
 
-static bool same_place(json_object *was, const Slot *slot) {
+bool restore_is_same_place(json_object *was, const Slot *slot) {
         return slot->port && json_str(was, "port") ? streq(slot->port, json_str(was, "port"))
                                                    : streq_ptr(slot->name, json_str(was, "name"));
 }
@@ -87,7 +87,7 @@ static bool is_card_of(const Plan *removal, size_t i, json_object *card, const S
         if (!was || !card || !same_make(was, card) || !same_endpoints(endpoints, in_slot, card))
                 return false;
         if (!json_str(was, "serial"))
-                return !json_str(card, "serial") && same_place(plan_slot(removal, i), slot);
+                return !json_str(card, "serial") && restore_is_same_place(plan_slot(removal, i), slot);
         return streq_ptr(json_str(was, "serial"), json_str(card, "serial"));
 }
 
@@ -112,7 +112,7 @@ static bool is_elsewhere(const Topology *t, json_object *card) {
 bool restore_is_same_slot(const Plan *removal, const Topology *t, const Slot *slot) {
         for (size_t i = 0; i < plan_n_slots(removal); i++) {
                 json_object *was = card_was(removal, i);
-                if (was && same_place(plan_slot(removal, i), slot))
+                if (was && restore_is_same_place(plan_slot(removal, i), slot))
                         return !is_elsewhere(t, was);
         }
         return false;
@@ -135,7 +135,7 @@ const Slot *restore_slot_now(const Plan *removal, const Topology *t, size_t i) {
         for (size_t k = 0; k < t->n_slots; k++) {
                 _cleanup_(scope_done) Scope s = { 0 };
                 const Slot *slot = &t->slots[k];
-                bool may_be = serial ? has_serial_below(t, slot, serial) : same_place(plan_slot(removal, i), slot);
+                bool may_be = serial ? has_serial_below(t, slot, serial) : restore_is_same_place(plan_slot(removal, i), slot);
 
                 if (!may_be || scope_find(t, slot, &s) < 0)
                         continue;

@@ -14,6 +14,9 @@ typedef struct RestoreSource {
  * number is known by its ids and its slot. */
 bool restore_is_same_card(const Plan *removal, json_object *card, const Slot *slot);
 
+/* Is it the place that a plan wrote down as its slot, or in a scope? By the port; where one of them has none (a module's socket) by the name. */
+bool restore_is_same_place(json_object *was, const Slot *slot);
+
 /* Was the removal one of this slot, and is its card nowhere else in the machine? Then the card in it may stand in for the other. */
 bool restore_is_same_slot(const Plan *removal, const Topology *t, const Slot *slot);
 

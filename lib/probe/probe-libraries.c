@@ -9,6 +9,10 @@
 #include "kernel/cxl/testimony.h"
 #include "probe/probe.h"
 
+enum {
+        TOLD_MAX = 8,           /* in words; a card has many devices, and a library may see each of them */
+};
+
 /* What was asked about a slot, until there is something against it. */
 typedef struct Asked Asked;
 struct Asked {
@@ -102,45 +106,43 @@ static int ask_now(Libraries **ret) {
 
 /* Something of it may have been on its way out still. What was found before, by what they see now. */
 static json_object *found_again(json_object *scope, json_object *before, json_object *seen) {
-        _cleanup_json_ json_object *standing = testimony_standing(before, seen);
         json_object *found = testimony_left(scope, seen);
 
-        for (size_t i = 0; i < json_len(standing); i++)
-                json_object_array_add(found, json_ref(json_at(standing, i)));
+        testimony_add_standing(found, before, seen);
         return found;
 }
 
-/* All that they have to say, in words; NULL: nothing. */
+/* All that they have to say, in words, or where any of them contradicts what those say who do; NULL: nothing. */
 static char *in_words(json_object *found) {
+        bool contradicted = testimony_contradiction(found);
         char *words = NULL;
+        size_t n = 0;
 
         for (size_t i = 0; i < json_len(found); i++) {
-                char *longer = strf("%s%s%s", words ?: "", words ? "; " : "", json_str(json_at(found, i), "text"));
+                json_object *said = json_at(found, i);
+                if ((contradicted && !json_flag(said, "contradicts")) || n++ >= TOLD_MAX)
+                        continue;
+                char *longer = strf("%s%s%s", words ?: "", words ? "; " : "", json_str(said, "text"));
                 free(words);
                 words = longer;
+        }
+        if (n > TOLD_MAX && words) {
+                _cleanup_free_ char *told = words;
+                words = strf("%s; and %zu things more", told, n - TOLD_MAX);
         }
         return words;
 }
 
-/* What stands against the card from an earlier question: of this process, or of the removal that is being finished, which wrote down words. */
+/* What stands against the card from an earlier question: of this process, or of another one of this removal or of the one that is being finished,
+ * which wrote it down. Borrowed. */
 static json_object *said_before(json_object *scope) {
-        static const char *const names[] = { "libcxl", "libdaxctl", "libndctl" };
-        json_object *before = json_get(against, slot_of(scope)), *said;
-        const char *text = json_str(scope, "libraries_against");
+        return json_get(against, slot_of(scope)) ?: json_array(scope, "libraries_against");
+}
 
-        if (before || !text)
-                return json_ref(before);
-        said = json_object_new_array();
-        for (size_t i = 0; i < ELEMENTSOF(names); i++) {
-                if (!strstr(text, names[i]))
-                        continue;
-                json_object *o = json_object_new_object();
-                json_set_str(o, "library", names[i]);
-                json_set_bool(o, "contradicts", true);
-                json_set_str(o, "text", text);
-                json_object_array_add(said, o);
-        }
-        return said;
+json_object *libraries_standing(json_object *scope) {
+        json_object *found = json_get(against, slot_of(scope));
+
+        return found ? testimony_contradictions(found) : NULL;
 }
 
 static int ask(json_object *scope, char **ret_answer) {
@@ -152,7 +154,7 @@ static int ask(json_object *scope, char **ret_answer) {
         }
         (void) libraries_hear(find(scope)->libraries, 0);
 
-        _cleanup_json_ json_object *before = said_before(scope), *heard = libraries_seen(find(scope)->libraries), *first = found_again(scope, before, heard),
+        _cleanup_json_ json_object *heard = libraries_seen(find(scope)->libraries), *first = found_again(scope, said_before(scope), heard),
                                    *found = testimony_contradiction(first) ? NULL : json_ref(first), *seen = NULL;
         if (!found) {
                 _cleanup_(libraries_freep) Libraries *again = NULL;
@@ -164,9 +166,8 @@ static int ask(json_object *scope, char **ret_answer) {
                         return -ENOMEM;
         }
         remember_against(scope, found);
-        json_object *says = testimony_contradiction(found);
-        *ret_answer = says ? strdup(json_str(says, "text")) : in_words(found);
-        return !says;
+        *ret_answer = in_words(found);
+        return !testimony_contradiction(found);
 }
 
 /* Does it say anything of it, or is it silent? */
@@ -179,8 +180,9 @@ static bool speaks_of_it(json_object *found, const char *library) {
 
 /* What became of those who had not said all for the light, by what was found then and what is found now. NULL: there is nothing to say. */
 static json_object *late_word(json_object *before, json_object *found) {
-        json_object *says = testimony_contradiction(found), *o;
-        _cleanup_free_ char *words = says ? strdup(json_str(says, "text")) : in_words(found);
+        bool says = testimony_contradiction(found);
+        _cleanup_free_ char *words = in_words(found);
+        json_object *o;
 
         for (size_t i = 0; i < json_len(before) && !says; i++) {
                 const char *library = json_str(json_at(before, i), "library");
@@ -194,6 +196,8 @@ static json_object *late_word(json_object *before, json_object *found) {
         o = json_object_new_object();
         json_set_bool(o, "contradicts", says);
         json_set_str(o, "text", words ?: "out of memory");
+        if (says)
+                json_set(o, "libraries_against", testimony_contradictions(found));
         return o;
 }
 

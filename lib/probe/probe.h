@@ -13,7 +13,8 @@
  * of them can be the card's), and "volumes": ["/sys/fs/btrfs/UUID"] (that had one of the card's as a member),
  * "goes_on": [{"name": "md0", "dev"}] (stands on the card and elsewhere, and stays),
  * "not_understood": ["/sys/..."] (attributes that told nothing when the plan was made, which has said whose they are),
- * "libraries_against": "libcxl sees ..." (what a library had against the card in the removal that is being finished),
+ * "libraries_against": [{"library", "contradicts": true, "text"}] (what the libraries had against the card, in this removal or in the one that is
+ * being finished, and have not taken back: kernel/cxl/testimony.h),
  * "memory_unknown": true (a function is a memory card's, and nobody told what it decodes),
  * and, added when they are asked because it differs from one removal to the next, "since": {"sequence", "taint",
  * "acknowledged": ["line"]}: the kernel log's place when the removal began, or behind the complaints that the operator has acknowledged
@@ -84,9 +85,13 @@ void libraries_begin(json_object *scope);
 
 /* Behind the light, about each of an array of scopes: where not all had answered they are asked anew and waited for, all together 2 s at most (4 s
  * where one has something against a light: it is asked once more). An array as long as that: NULL where there is nothing to say, else
- *      {"contradicts": true, "text"}: what one has against it;
+ *      {"contradicts": true, "text", "libraries_against"}: what they have against it, in words and as in a scope;
  *      {"contradicts": false, "text"}: who has answered late and agrees, and who has not answered, or could not be asked. */
 json_object *libraries_late(json_object *scopes);
+
+/* What they had against the card when the probe was asked last, as in a scope's "libraries_against"; an empty array: nothing. New reference. NULL: this
+ * process has not asked about that slot. */
+json_object *libraries_standing(json_object *scope);
 
 /* What the kernel has complained of since the removal began, looked at by itself: 1: an operator may acknowledge it, *ret_since is what the
  * scope's "since" is then (new reference). 0: not that; *ret_line is the complaint that is about memory or the card. A negative errno:

@@ -159,6 +159,8 @@ static bool is_withdrawn(Removal *m, char **ret_why) {
                 json_object *note = json_object_new_object();
                 json_set_str(note, "later", json_str(word, "text"));
                 json_set_bool(note, "contradicts", json_flag(word, "contradicts"));
+                if (json_has(word, "libraries_against"))
+                        json_set(note, "libraries_against", json_ref(json_get(word, "libraries_against")));
                 json_object_array_add(notes, note);
                 (void) journal_note(m->journal, (size_t) json_object_get_uint64(json_at(steps, i)), notes);
         }

@@ -288,12 +288,11 @@ static json_object *ask_against(json_object *(*ours)(void *userdata), void *user
                 (void) libraries_hear(l, time_for(LIBRARY_USEC));
         _cleanup_json_ json_object *here = ours(userdata), *seen = l ? libraries_seen(l) : json_object_new_array();
         _cleanup_json_ json_object *found = here ? testimony_against(here, seen) : json_object_new_array();
-        _cleanup_json_ json_object *standing = testimony_standing(earlier, seen);
+
+        testimony_add_standing(found, earlier, seen);
         for (size_t i = 0; i < json_len(found); i++)
                 if (json_flag(json_at(found, i), "contradicts"))
                         json_object_array_add(against, json_ref(json_at(found, i)));
-        for (size_t i = 0; i < json_len(standing); i++)
-                json_object_array_add(against, json_ref(json_at(standing, i)));
         return against;
 }
 

@@ -272,23 +272,47 @@ static bool has_lists(json_object *answer) {
         return library;
 }
 
-json_object *testimony_standing(json_object *earlier, json_object *theirs) {
-        json_object *standing = json_object_new_array();
+static const char *first_said(json_object *found) {
+        return json_str(found, "said") ?: json_str(found, "text") ?: "?";
+}
 
+static bool has_said(json_object *list, json_object *found) {
+        for (size_t i = 0; i < json_len(list); i++)
+                if (streq_ptr(json_str(json_at(list, i), "library"), json_str(found, "library")) &&
+                    streq(first_said(json_at(list, i)), first_said(found)))
+                        return true;
+        return false;
+}
+
+void testimony_add_standing(json_object *found, json_object *earlier, json_object *theirs) {
         for (size_t i = 0; i < json_len(earlier); i++) {
                 json_object *e = json_at(earlier, i), *answer = answer_of(theirs, json_str(e, "library") ?: "");
                 _cleanup_free_ char *why = why_not_all(answer);
-                if (!json_flag(e, "contradicts") || (has_lists(answer) && !why))
+                if (!json_flag(e, "contradicts") || (has_lists(answer) && !why) || has_said(found, e))
                         continue;
-                const char *said = json_str(e, "said") ?: json_str(e, "text");
                 json_object *o = json_object_new_object();
                 json_set_str(o, "library", json_str(e, "library"));
                 json_set_bool(o, "contradicts", true);
-                json_set_str(o, "said", said);
-                json_set_strf(o, "text", "%s; asked again it %s", said ?: "?", why ?: "has not answered");
-                json_object_array_add(standing, o);
+                json_set_str(o, "said", first_said(e));
+                json_set_strf(o, "text", "%s; asked again it %s", first_said(e), why ?: "has not answered");
+                json_object_array_add(found, o);
         }
-        return standing;
+}
+
+json_object *testimony_contradictions(json_object *found) {
+        json_object *all = json_object_new_array();
+
+        for (size_t i = 0; i < json_len(found); i++) {
+                json_object *said = json_at(found, i);
+                if (!json_flag(said, "contradicts") || has_said(all, said))
+                        continue;
+                json_object *o = json_object_new_object();
+                json_set_str(o, "library", json_str(said, "library"));
+                json_set_bool(o, "contradicts", true);
+                json_set_str(o, "text", first_said(said));
+                json_object_array_add(all, o);
+        }
+        return all;
 }
 
 json_object *testimony_contradiction(json_object *found) {

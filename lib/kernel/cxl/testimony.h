@@ -21,9 +21,12 @@ json_object *testimony_against(json_object *ours, json_object *theirs);
  * socket stays, and so do its regions and namespaces. */
 json_object *testimony_left(json_object *scope, json_object *theirs);
 
-/* Which contradictions of such an array stand when the libraries have been asked again: of who has not said all this time, and so has taken nothing
- * back. Such an array, which may be the earlier one of the next time: "said" is what was said first. */
-json_object *testimony_standing(json_object *earlier, json_object *theirs);
+/* Adds to what was found when the libraries were asked again which earlier contradictions stand: of who has not said all this time, and so has taken
+ * nothing back. None that was found again; "said" is what was said first. The array may be the earlier one of the next time. */
+void testimony_add_standing(json_object *found, json_object *earlier, json_object *theirs);
 
 /* The first of such an array that contradicts, or NULL; borrowed. */
 json_object *testimony_contradiction(json_object *found);
+
+/* The contradictions of such an array, each as it was said first, to be written down: such an array, which may be an earlier one. New reference. */
+json_object *testimony_contradictions(json_object *found);

@@ -46,8 +46,7 @@ void find_libraries(Findings *f) {
         if (!f->request->libraries)
                 return;
         _cleanup_json_ json_object *ours = scope_witness_json(f->s, f->t), *found = testimony_against(ours, f->request->libraries);
-        _cleanup_json_ json_object *standing = testimony_standing(f->request->said_before, f->request->libraries);
 
+        testimony_add_standing(found, f->request->said_before, f->request->libraries);
         tell_all(f, found);
-        tell_all(f, standing);
 }

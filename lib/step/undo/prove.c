@@ -12,17 +12,51 @@ static void drop(StepRun *run) {
         json_object_put(TAKE_PTR(run->proof.report));
 }
 
-int prove_ask(json_object *args, StepRun *run, bool before_power_off, char **ret_why) {
-        _cleanup_json_ json_object *scope = probe_scope(json_get(args, "scope"), run->since);
+/* What the libraries had against the card by this step's notes, newest last; borrowed. NULL: nobody has noted that they were asked. */
+static json_object *noted_against(StepRun *run) {
+        json_object *noted = NULL;
 
-        return probes_ask(scope, before_power_off, ret_why);
+        for (size_t i = json_len(run->notes); i-- > 0 && !noted;)
+                noted = json_array(json_at(run->notes, i), "libraries_against");
+        return noted;
+}
+
+/* What is asked about: what the plan wrote down, and what stands against the card since, maybe from a worker that died. */
+static json_object *scope_of_now(json_object *args, StepRun *run) {
+        json_object *scope = probe_scope(json_get(args, "scope"), run->since), *noted = noted_against(run);
+
+        if (noted)
+                json_set(scope, "libraries_against", json_ref(noted));
+        return scope;
+}
+
+/* What a library says in a look at the light stands too, for whoever goes on or finishes this. */
+static void note_against(json_object *scope, StepRun *run) {
+        _cleanup_json_ json_object *standing = libraries_standing(scope);
+        json_object *note;
+
+        if (json_len(standing) == 0 || json_object_equal(standing, noted_against(run)))
+                return;
+        note = json_object_new_object();
+        json_set(note, "libraries_against", json_ref(standing));
+        (void) step_note(run, note);
+}
+
+int prove_ask(json_object *args, StepRun *run, bool before_power_off, char **ret_why) {
+        _cleanup_json_ json_object *scope = scope_of_now(args, run);
+
+        int r = probes_ask(scope, before_power_off, ret_why);
+        if (r == 0 && !before_power_off)
+                note_against(scope, run);
+        return r;
 }
 
 int prove_all(json_object *args, StepRun *run, char **ret_why) {
-        _cleanup_json_ json_object *scope = probe_scope(json_get(args, "scope"), run->since), *report = NULL;
+        _cleanup_json_ json_object *scope = scope_of_now(args, run), *report = NULL;
 
         drop(run);
         if (!probes_report(scope, false, &report)) {
+                note_against(scope, run);
                 *ret_why = probes_why(report);
                 return 0;
         }
@@ -35,7 +69,7 @@ int prove_all(json_object *args, StepRun *run, char **ret_why) {
 
 /* The answers of this breath, whether all of them are yes, and when they were given. */
 static bool answers(json_object *args, StepRun *run, json_object **ret, uint64_t *ret_usec) {
-        _cleanup_json_ json_object *scope = probe_scope(json_get(args, "scope"), run->since);
+        _cleanup_json_ json_object *scope = scope_of_now(args, run);
 
         if (run->proof.report && now_monotonic() < run->proof.until && json_object_equal(run->proof.scope, json_get(args, "scope"))) {
                 *ret = json_ref(run->proof.report);
@@ -48,7 +82,7 @@ static bool answers(json_object *args, StepRun *run, json_object **ret, uint64_t
 }
 
 int prove_note(json_object *args, StepRun *run) {
-        _cleanup_json_ json_object *report = NULL;
+        _cleanup_json_ json_object *report = NULL, *standing = NULL;
         _cleanup_free_ char *why = NULL;
         json_object *note = json_object_new_object();
         uint64_t usec = 0;
@@ -57,6 +91,9 @@ int prove_note(json_object *args, StepRun *run) {
         drop(run);
         json_set(note, "probes", json_ref(report));
         json_set_u64(note, "asked_usec", usec);
+        standing = libraries_standing(json_get(args, "scope"));
+        if (standing)
+                json_set(note, "libraries_against", json_ref(standing));
         int r = step_note(run, note);
         if (r < 0)
                 return r;

@@ -55,15 +55,29 @@ static void test_plan(const Plan *removal, const Slot *slot, const PlanRequest *
               json_len(json_array(json_get(removal->steps[removal->n_steps - 1].args, "scope"), "ranges")));
 }
 
+#define SAID(library, text) "{\"library\": \"" library "\", \"contradicts\": true, \"text\": \"" text "\"}"
+
+/* "mem9 dax9.0", or NULL. */
 static const char *against_in(const Plan *p, size_t step) {
-        return json_str(json_get(p->steps[step].args, "scope"), "libraries_against");
+        json_object *against = json_get(json_get(p->steps[step].args, "scope"), "libraries_against");
+        static char all[64];
+
+        if (!against)
+                return NULL;
+        CHECK(json_len(against) > 0);
+        *all = '\0';
+        for (size_t i = 0; i < json_len(against); i++) {
+                CHECK(json_flag(json_at(against, i), "contradicts") && json_str(json_at(against, i), "library"));
+                snprintf(all + strlen(all), sizeof(all) - strlen(all), "%s%s", i > 0 ? " " : "", json_str(json_at(against, i), "text"));
+        }
+        return all;
 }
 
-/* What a library had against the card stands in the finishing, and in the finishing of that, until the library was asked again and took it back. */
+/* What the libraries had against the card stands in the finishing, and in the finishing of that, until they were asked again and took it back. */
 static void test_libraries(const Plan *removal, const Slot *slot, const PlanRequest *request) {
-        static const char text[] = "[{\"probes\": [{\"name\": \"libraries\", \"holds\": false, \"answer\": \"libcxl sees mem9\"}]}]",
-                          late[] = "[{\"probes\": [{\"name\": \"libraries\", \"holds\": true}]}, {\"later\": \"libcxl sees mem8\", \"contradicts\": true}]",
-                          taken_back[] = "[{\"probes\": [{\"name\": \"libraries\", \"holds\": true}]}]";
+        static const char text[] = "[{\"probes\": [], \"libraries_against\": [" SAID("libcxl", "mem9") ", " SAID("libdaxctl", "dax9.0") "]}, {\"odd\": 1}]",
+                          late[] = "[{\"probes\": [], \"libraries_against\": []}, {\"later\": \"x\", \"libraries_against\": [" SAID("libcxl", "mem8") "]}]",
+                          taken_back[] = "[{\"probes\": [], \"libraries_against\": []}]";
         _cleanup_json_ json_object *notes = json_object_new_object();
         _cleanup_(plan_freep) Plan *p = NULL, *q = NULL, *silent = NULL, *agreed = NULL;
         _cleanup_free_ char *last = strf("%zu", removal->n_steps - 1), *proof = strf("%zu", removal->n_steps - 2);
@@ -71,19 +85,57 @@ static void test_libraries(const Plan *removal, const Slot *slot, const PlanRequ
         json_set(notes, proof, json_tokener_parse(text));
         const FinishSource source = { .id = "7", .plan = removal, .notes = notes };
         CHECK_INT(plan_finish(slot, request, &source, &p), 0);
-        CHECK_STR(against_in(p, 0), "libcxl sees mem9");
-        CHECK_STR(against_in(p, 1), "libcxl sees mem9");
+        CHECK_STR(against_in(p, 0), "mem9 dax9.0");
+        CHECK_STR(against_in(p, 1), "mem9 dax9.0");
         json_set(notes, last, json_tokener_parse(late));
         CHECK_INT(plan_finish(slot, request, &source, &q), 0);
-        CHECK_STR(against_in(q, 1), "libcxl sees mem8");
+        CHECK_STR(against_in(q, 1), "mem8");
 
         _cleanup_json_ json_object *again = json_object_new_object();
         const FinishSource second = { .id = "8", .plan = p, .notes = again };
         CHECK_INT(plan_finish(slot, request, &second, &silent), 0);
-        CHECK_STR(against_in(silent, 0), "libcxl sees mem9");
+        CHECK_STR(against_in(silent, 0), "mem9 dax9.0");
         json_set(again, "0", json_tokener_parse(taken_back));
         CHECK_INT(plan_finish(slot, request, &second, &agreed), 0);
         CHECK(!against_in(agreed, 0));
+}
+
+static void add_about(Plan *removal, StepType type, const char *slot) {
+        json_object *args = json_object_new_object(), *scope = json_object_new_object();
+
+        json_set_str(scope, "name", slot);
+        json_set_str(scope, "slot", slot);
+        json_set_str(scope, "port", NULL);
+        json_set(args, "scope", scope);
+        CHECK_INT(plan_add_step(removal, type, args), 0);
+}
+
+/* Sockets of modules have no ports: of two in one removal each has what was written down of it, by its name. */
+static void test_sockets(const PlanRequest *request) {
+        static char names[2][8] = { "nmem0", "nmem1" };
+        const Slot first = { .name = names[0] }, second = { .name = names[1] }, *others[] = { &second };
+        _cleanup_json_ json_object *notes = json_object_new_object(), *slots = json_object_new_array();
+        _cleanup_(plan_freep) Plan *removal = NULL, *p = NULL;
+        PlanRequest both = *request;
+
+        CHECK_INT(plan_new(&removal), 0);
+        for (size_t i = 0; i < 4; i++)
+                add_about(removal, i < 2 ? STEP_PROVE_SAFE : STEP_SHOW_SAFE, names[i % 2]);
+        json_object_array_add(slots, scope_slot_json(&first));
+        json_object_array_add(slots, scope_slot_json(&second));
+        json_set(removal->doc, "slots", json_ref(slots));
+        json_set(notes, "0", json_tokener_parse("[{\"libraries_against\": [" SAID("libndctl", "namespace0.0") "]}]"));
+        json_set(notes, "1", json_tokener_parse("[{\"libraries_against\": [" SAID("libndctl", "namespace1.0") "]}]"));
+        const FinishSource source = { .id = "7", .plan = removal, .notes = notes };
+        both.others = others;
+        both.n_others = 1;
+        both.targets = slots;
+        CHECK_INT(plan_finish(&first, &both, &source, &p), 0);
+        CHECK_INT(p->n_steps, 4);
+        for (size_t i = 0; i < 4; i++) {
+                CHECK_STR(json_str(json_get(p->steps[i].args, "scope"), "slot"), names[i % 2]);
+                CHECK_STR(against_in(p, i), i % 2 ? "namespace1.0" : "namespace0.0");
+        }
 }
 
 /* A card without power does not erase itself; one that has done so is finished as ever. */
@@ -130,6 +182,7 @@ int main(void) {
         test_plan(removal, topology_slot(t, "2"), &request);
         test_still_writing(removal, topology_slot(t, "2"), &request);
         test_libraries(removal, topology_slot(t, "2"), &request);
+        test_sockets(&request);
         test_not_erased(t, topology_slot(t, "2"), &request);
         policy_done(&policy);
         return 0;

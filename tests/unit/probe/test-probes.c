@@ -220,16 +220,52 @@ static void check_late(bool contradicts, const char *expected) {
         CHECK(expected || !json_at(late, 1));
 }
 
+static size_t n_standing(void) {
+        _cleanup_json_ json_object *standing = libraries_standing(scope);
+
+        return json_len(standing);
+}
+
+/* What the libraries say in any look at the light is noted once, and stands for another worker when none of them answers him. */
+static void test_noted(void) {
+        _cleanup_json_ json_object *args = json_object_new_object();
+        json_object *mine = scope;
+        _cleanup_free_ char *why = NULL, *still = NULL, *silent = NULL;
+        StepRun run = { .note = keep_notes };
+
+        json_set(args, "scope", json_ref(scope));
+        CHECK(!prove_all(args, &run, &why) && !prove_all(args, &run, &still));
+        CHECK_INT(json_len(run.notes), 1);
+        CHECK_INT(json_len(json_array(json_at(run.notes, 0), "libraries_against")), 2);
+        CHECK_INT(prove_note(args, &run), -EBUSY);
+        CHECK_INT(json_len(json_array(json_at(run.notes, 1), "libraries_against")), 2);
+
+        scope = json_tokener_parse(json_object_to_json_string(mine));
+        json_set_str(scope, "slot", "another worker's");
+        json_set(args, "scope", json_ref(scope));
+        CHECK_INT(n_standing(), 0);
+        no_process = true;
+        CHECK(!prove_all(args, &run, &silent));
+        no_process = false;
+        CHECK_INT(n_standing(), 2);
+        json_object_put(scope);
+        scope = mine;
+        json_object_put(run.notes);
+        step_run_done(&run);
+}
+
 /* They find their way to it over other files than we do. What they have once said in favour counts until the light. */
 static void test_libraries(void) {
         _cleanup_json_ json_object *functions = json_ref(json_get(scope, "functions"));
         _cleanup_free_ char *answer = NULL;
 
-        check_no("libraries", "libcxl sees mem1 with serial 0x1");
+        check_no("libraries", "libcxl sees mem1 with serial 0x1; libcxl sees region0 at 0x490000000; libdaxctl sees dax0.0 at 0x490000000");
         json_set(scope, "functions", json_tokener_parse("[\"0000:99:00.0\"]"));
-        check_no("libraries", "libcxl sees mem1 with serial 0x1"); /* something is at the slot's address */
+        /* Something is at the slot's address. */
+        check_no("libraries", "libcxl sees mem1 with serial 0x1; libcxl sees region0 at 0x490000000; libdaxctl sees dax0.0 at 0x490000000");
         json_set_str(scope, "address", NULL);
-        check_no("libraries", "libcxl sees region0 at 0x490000000");
+        check_no("libraries", "libcxl sees region0 at 0x490000000; libdaxctl sees dax0.0 at 0x490000000");
+        test_noted();
         put(CXL "region0/resource", "0x4b0000000\n");
         check_no("libraries", "libdaxctl sees dax0.0 at 0x490000000");
         put(DAX "dax0.0/resource", "0x4b0000000\n");
@@ -256,7 +292,7 @@ static void test_libraries(void) {
         _cleanup_json_ json_object *mine = TAKE_PTR(scope);
         scope = json_tokener_parse(json_object_to_json_string(mine));
         json_set_str(scope, "slot", "finished");
-        json_set_str(scope, "libraries_against", "libdaxctl sees dax9.0");
+        json_set(scope, "libraries_against", json_tokener_parse("[{\"library\": \"libdaxctl\", \"contradicts\": true, \"text\": \"libdaxctl sees dax9.0\"}]"));
         no_process = true;
         check_no("libraries", "libdaxctl sees dax9.0; asked again it could not be asked: Resource temporarily unavailable");
         no_process = false;

@@ -156,6 +156,13 @@ static void test_complaints(void) {
               "libcxl may have left something out: ?");
 }
 
+static json_object *standing(json_object *earlier, json_object *theirs) {
+        json_object *found = json_object_new_array();
+
+        testimony_add_standing(found, earlier, theirs);
+        return found;
+}
+
 /* What was said against it stands until that same library has said all that it sees, and does not say it again. */
 static void test_standing(void) {
         static const char EARLIER[] = "[{'library': 'libcxl', 'contradicts': true, 'text': 'libcxl sees mem9'}, {'library': 'libndctl', 'contradicts': false},"
@@ -178,11 +185,30 @@ static void test_standing(void) {
                 _cleanup_free_ char *text = streq(again[i].old, again[i].new) ? strdup(THEIRS) : with(THEIRS, again[i].old, again[i].new);
                 _cleanup_json_ json_object *theirs = parse(text);
 
-                check_found(testimony_standing(earlier, theirs), again[i].expected, again[i].expected);
+                check_found(standing(earlier, theirs), again[i].expected, again[i].expected);
         }
-        _cleanup_json_ json_object *nobody = testimony_standing(earlier, NULL);
+        _cleanup_json_ json_object *nobody = standing(earlier, NULL);
         CHECK_INT(json_len(nobody), 2);
-        check_found(testimony_standing(NULL, NULL), false, NULL);
+
+        /* However often nobody answers: each stands once, and is written down as it was said first. */
+        json_object_array_add(nobody, json_ref(json_at(earlier, 0)));
+        json_object_array_add(nobody, json_ref(json_at(earlier, 1)));
+        _cleanup_json_ json_object *again_nobody = standing(nobody, NULL), *all = testimony_contradictions(nobody);
+        CHECK_INT(json_len(again_nobody), 2);
+        CHECK_STR(json_str(json_at(again_nobody, 0), "text"), "libcxl sees mem9; asked again it has not answered");
+        CHECK_INT(json_len(all), 2);
+        CHECK_STR(json_str(json_at(all, 0), "text"), "libcxl sees mem9");
+        CHECK_STR(json_str(json_at(all, 1), "text"), "libdaxctl sees dax9.0");
+        CHECK_STR(json_str(json_at(all, 1), "library"), "libdaxctl");
+        check_found(testimony_contradictions(NULL), false, NULL);
+
+        /* What it says again, and may have left something out, it says once. */
+        _cleanup_json_ json_object *anew = json_object_new_array();
+        json_object_array_add(anew, json_ref(json_at(earlier, 0)));
+        testimony_add_standing(anew, earlier, NULL);
+        CHECK_INT(json_len(anew), 2);
+        CHECK_STR(json_str(json_at(anew, 0), "text"), "libcxl sees mem9");
+        check_found(standing(NULL, NULL), false, NULL);
 }
 
 /* Behind the power-off. */
