@@ -155,12 +155,30 @@ static int ask_daxctl(Library *l, json_object *question, json_object *answer) {
         return 0;
 }
 
+/* As we write it (card-serial.h): a platform's id has dashes, and a CXL card's is its serial number in decimal. The library has all ones for a serial
+ * number that it could not read. */
+static json_object *nmem_json(struct ndctl_dimm *dimm) {
+        json_object *o = named(ndctl_dimm_get_devname(dimm));
+        const char *id = ndctl_dimm_get_unique_id(dimm);
+        unsigned serial = ndctl_dimm_get_serial(dimm);
+        uint64_t number;
+
+        if (id && strchr(id, '-'))
+                json_set_str(o, "id", id);
+        else if (id && parse_u64(id, &number) >= 0 && number != 0)
+                json_set_strf(o, "id", "0x%jx", (uintmax_t) number);
+        else if (!id && serial != UINT_MAX)
+                json_set_strf(o, "id", "0x%08x", serial);
+        return o;
+}
+
 static int ask_ndctl(Library *l, json_object *question, json_object *answer) {
-        json_object *namespaces = json_object_new_array();
+        json_object *namespaces = json_object_new_array(), *nmems = json_object_new_array();
         struct ndctl_ctx *ctx = NULL;
         struct ndctl_bus *bus;
 
         json_set(answer, "namespaces", namespaces);
+        json_set(answer, "nmems", nmems);
         int r = library_ndctl(l, &ctx);
         if (r < 0)
                 return r;
@@ -179,6 +197,9 @@ static int ask_ndctl(Library *l, json_object *question, json_object *answer) {
                                 json_object_array_add(namespaces, o);
                         }
                 }
+                struct ndctl_dimm *dimm;
+                ndctl_dimm_foreach(bus, dimm)
+                        json_object_array_add(nmems, nmem_json(dimm));
         }
         return 0;
 }

@@ -9,7 +9,7 @@
  *      {"library": "libcxl", "memdevs": [{"name", "bdf", "serial"}],
  *       "regions": [{"name", "start", "size", "targets": [{"position", "decoder", "memdev"}]}], "said": ["line"]}
  *      {"library": "libdaxctl", "daxes": [{"name", "start", "size", "driven"}], "said"}
- *      {"library": "libndctl", "namespaces": [{"name", "region", "start", "size"}], "said"}
+ *      {"library": "libndctl", "namespaces": [{"name", "region", "start", "size"}], "nmems": [{"name", "id"}], "said"}
  * A key that is not there is one that the library does not know (it has numbers that stand for that, and zeros for what it could not parse);
  * `said` is what it logged: each line is an error, and mostly of something that it has left out.
  *      {"library", "silent": "why"}

@@ -12,6 +12,7 @@ static const Kind kinds[] = {
         { "libcxl", "regions", { "start", "size" }, { NULL } },
         { "libdaxctl", "daxes", { "start", "size" }, { NULL } },
         { "libndctl", "namespaces", { "size" }, { "region" } },
+        { "libndctl", "nmems", { NULL }, { "id" } },
 };
 
 /* What it does, in words; taken over. */
@@ -228,7 +229,7 @@ static bool is_left_memdev(json_object *scope, json_object *memdev) {
 static bool is_left(json_object *scope, const char *list, json_object *o) {
         if (streq(list, "memdevs"))
                 return is_left_memdev(scope, o);
-        if (streq(list, "daxes") && !json_flag(o, "driven"))
+        if (streq(list, "nmems") || (streq(list, "daxes") && !json_flag(o, "driven")))
                 return false;
         return (streq(list, "daxes") || json_len(json_array(scope, "functions")) > 0) && is_on_ranges(scope, o);
 }

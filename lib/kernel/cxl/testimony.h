@@ -11,14 +11,14 @@
 
 /* Of a card that is there. ours has all of the machine, as our own readers found it, and whose it is:
  *      {"functions": ["0000:0d:00.0"], "ranges": [{"start", "size", "goes_with_power"}] (of the card; as in a probe's scope),
- *       "memdevs", "regions", "daxes", "namespaces": as in libraries.h, each with "card": true where it is the card's}
+ *       "memdevs", "regions", "daxes", "namespaces", "nmems": as in libraries.h, each with "card": true where it is the card's}
  * A key that is not there is not known. It contradicts where a library sees something of the card that we do not, does not see something that we
  * do while it has nothing to complain of, or reads another number. */
 json_object *testimony_against(json_object *ours, json_object *theirs);
 
 /* Of a card that is gone, by the scope that was written down of it (probe/probe.h). It contradicts where a library sees something of the card's
  * still: a memdev in its place or with its serial number, and on its addresses a region, a dax device with a driver or a namespace. A module in a
- * socket stays, and so do its regions and namespaces. */
+ * socket stays, and so do its regions and namespaces; a card's module goes with its memdev. */
 json_object *testimony_left(json_object *scope, json_object *theirs);
 
 /* Adds to what was found when the libraries were asked again which earlier contradictions stand: of who has not said all this time, and so has taken

@@ -107,6 +107,24 @@ static json_object *namespaces_json(const Scope *s, const Topology *t) {
         return list;
 }
 
+static bool has_nmem(const Scope *s, const Nmem *n) {
+        for (size_t i = 0; i < s->n_nmems; i++)
+                if (s->nmems[i] == n)
+                        return true;
+        return false;
+}
+
+static json_object *nmems_json(const Scope *s, const Topology *t) {
+        json_object *list = json_object_new_array();
+
+        for (size_t i = 0; i < t->n_nmems; i++) {
+                json_object *o = add_to(list, t->nmems[i].name, has_nmem(s, &t->nmems[i]));
+                if (t->nmems[i].id)
+                        json_set_str(o, "id", t->nmems[i].id);
+        }
+        return list;
+}
+
 json_object *scope_witness_json(const Scope *s, const Topology *t) {
         json_object *o = json_object_new_object(), *functions = json_object_new_array();
 
@@ -118,5 +136,6 @@ json_object *scope_witness_json(const Scope *s, const Topology *t) {
         json_set(o, "regions", regions_json(s, t));
         json_set(o, "daxes", daxes_json(s, t));
         json_set(o, "namespaces", namespaces_json(s, t));
+        json_set(o, "nmems", nmems_json(s, t));
         return o;
 }

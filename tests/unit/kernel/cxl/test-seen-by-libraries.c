@@ -72,6 +72,7 @@ static void test_all(void) {
         CHECK_INT(json_u64(ns, "start"), 0x49b000000);
         CHECK_INT(json_u64(ns, "size"), 0x2000000);
         CHECK(!named(answer_of(seen, "libndctl"), "namespaces", "namespace0.6")); /* what the next one is made of */
+        CHECK_STR(json_str(named(answer_of(seen, "libndctl"), "nmems", "nmem0"), "id"), "0x2");
         CHECK_INT(json_len(json_array(cxl, "said")), 0);
 }
 
@@ -114,6 +115,7 @@ static const struct {
         { "/sys/bus/cxl/devices/mem1/serial", "libcxl", "memdevs", "mem1", "serial", false },
         { "/sys/bus/dax/devices/dax0.1/resource", "libdaxctl", "daxes", "dax0.1", "start", true },
         { "/sys/bus/nd/devices/namespace0.3/resource", "libndctl", "namespaces", "namespace0.3", "start", false },
+        { "/sys/bus/nd/devices/nmem0/cxl/id", "libndctl", "nmems", "nmem0", "id", false },
 };
 
 static void test_sentinels(void) {
@@ -235,6 +237,12 @@ static void test_plan(void) {
         _cleanup_(plan_freep) Plan *none = plan_by(seen, NULL), *taken_back = plan_by(seen, before);
         CHECK_INT(count(none, "blockers") + count(none, "warnings"), 0);
         CHECK_INT(count(taken_back, "blockers"), 0);
+
+        json_object *module = named(answer_of(seen, "libndctl"), "nmems", "nmem0");
+        json_set_str(module, "id", "0x7");
+        _cleanup_(plan_freep) Plan *other_module = plan_by(seen, NULL);
+        CHECK_INT(count(other_module, "blockers"), 1);
+        json_set_str(module, "id", "0x2");
 
         json_append_str(json_array(answer_of(seen, "libcxl"), "said"), "mem9: odd");
         _cleanup_(plan_freep) Plan *stands = plan_by(seen, before);

@@ -12,7 +12,8 @@ static const char OURS[] =
         "              'targets': [{'position': 0, 'decoder': 'decoder3.0', 'memdev': 'mem1'}, {'position': 1, 'decoder': 'decoder2.0', 'memdev': 'mem0'}]},"
         "             {'name': 'region1', 'start': 8192, 'size': 4096, 'targets': [{'position': 0, 'decoder': 'decoder2.1', 'memdev': 'mem0'}]}],"
         " 'daxes': [{'name': 'dax0.0', 'card': true, 'start': 4096, 'size': 4096}, {'name': 'dax1.0', 'start': 8192, 'size': 4096}],"
-        " 'namespaces': [{'name': 'namespace0.0', 'card': true, 'region': 'region0', 'size': 4096}, {'name': 'namespace1.0', 'region': 'region1', 'size': 4096}]}";
+        " 'namespaces': [{'name': 'namespace0.0', 'card': true, 'region': 'region0', 'size': 4096}, {'name': 'namespace1.0', 'region': 'region1', 'size': 4096}],"
+        " 'nmems': [{'name': 'nmem0', 'card': true, 'id': '0x1'}, {'name': 'nmem1', 'id': '0x2'}]}";
 
 static const char THEIRS[] =
         "[{'library': 'libdaxctl', 'said': [], 'daxes': [{'name': 'dax0.0', 'start': 4096, 'size': 4096}, {'name': 'dax1.0', 'start': 8192, 'size': 4096}]},"
@@ -22,7 +23,8 @@ static const char THEIRS[] =
         "               'targets': [{'position': 1, 'decoder': 'decoder2.0', 'memdev': 'mem0'}, {'position': 0, 'decoder': 'decoder3.0', 'memdev': 'mem1'}]},"
         "              {'name': 'region1', 'start': 8192, 'size': 4096, 'targets': [{'position': 0, 'decoder': 'decoder2.1', 'memdev': 'mem0'}]}]},"
         " {'library': 'libndctl', 'said': [], 'namespaces': [{'name': 'namespace0.0', 'region': 'region0', 'start': 4096, 'size': 4096},"
-        "                                                   {'name': 'namespace1.0', 'region': 'region1', 'start': 8192, 'size': 4096}]}]";
+        "                                                   {'name': 'namespace1.0', 'region': 'region1', 'start': 8192, 'size': 4096}],"
+        "  'nmems': [{'name': 'nmem0', 'id': '0x1'}, {'name': 'nmem1', 'id': '0x2'}]}]";
 
 static json_object *parse(const char *text) {
         json_object *o = NULL;
@@ -78,6 +80,8 @@ static const struct {
         { false, "'dax0.0', 'start': 4096, 'size': 4096", "'dax0.0'", false, NULL },
         { true, "'name': 'dax0.0', 'card': true, 'start': 4096, 'size': 4096", "'name': 'dax0.0', 'card': true", false, NULL },
         { false, "'region': 'region0', 'start': 4096, 'size': 4096", "'start': null", false, NULL },
+        { false, "'name': 'nmem0', 'id': '0x1'", "'name': 'nmem0'", false, NULL },
+        { true, "'name': 'nmem0', 'card': true, 'id': '0x1'", "'name': 'nmem0', 'card': true, 'id': null", false, NULL },
 
         /* Another number. */
         { false, "'serial': '0x1'", "'serial': '0x7'", true, "libcxl reads 0x7 as the serial of mem1, and the kernel shows us 0x1" },
@@ -92,6 +96,8 @@ static const struct {
           "libndctl reads 0x1 as the size of namespace0.0, and the kernel shows us 0x1000" },
         { false, "'namespace0.0', 'region': 'region0'", "'namespace0.0', 'region': 'region1'", true,
           "libndctl reads region1 as the region of namespace0.0, and the kernel shows us region0" },
+        { false, "'id': '0x1'", "'id': '8089-a2-1842-00002b'", true,
+          "libndctl reads 8089-a2-1842-00002b as the id of nmem0, and the kernel shows us 0x1" },
 
         /* Other targets. */
         { false, "'decoder': 'decoder3.0'", "'decoder': 'decoder3.1'", true,
@@ -106,6 +112,7 @@ static const struct {
         { false, "{'name': 'mem1', 'bdf': '0000:0d:00.0', 'serial': '0x1'}, ", "", true, "libcxl does not see mem1" },
         { false, "{'name': 'dax0.0', 'start': 4096, 'size': 4096}, ", "", true, "libdaxctl does not see dax0.0" },
         { false, "{'name': 'namespace0.0', 'region': 'region0', 'start': 4096, 'size': 4096},", "", true, "libndctl does not see namespace0.0" },
+        { false, "{'name': 'nmem0', 'id': '0x1'}, ", "", true, "libndctl does not see nmem0" },
         { true, "{'name': 'mem1', 'card': true, 'bdf': '0000:0d:00.0', 'serial': '0x1'}, ", "", true,
           "libcxl sees mem1 on the card, which the kernel does not show us" },
         { true, "'name': 'dax0.0', 'card': true", "'name': 'dax7.0'", true, "libdaxctl sees dax0.0 on the card, which the kernel does not show us" },
@@ -115,6 +122,8 @@ static const struct {
 
         /* Of the other card nothing is in the way. */
         { false, "'serial': '0x2'", "'serial': '0x7'", false, NULL },
+        { false, "'id': '0x2'", "'id': '0x7'", false, NULL },
+        { false, ", {'name': 'nmem1', 'id': '0x2'}", "", false, NULL },
         { false, ", {'name': 'mem0', 'bdf': '0000:0e:00.0', 'serial': '0x2'}", "", false, NULL },
         { true, ", {'name': 'mem0', 'bdf': '0000:0e:00.0', 'serial': '0x2'}", "", false, NULL },
         { true, "{'name': 'dax1.0', 'start': 8192, 'size': 4096}", "7", false, NULL },
@@ -239,6 +248,7 @@ static void test_left(void) {
                 { "libdaxctl", "daxes", "'name': 'dax0.0', 'start': 4096, 'size': 4096, 'driven': false", NULL }, /* the firmware's stays, unused */
                 { "libndctl", "namespaces", "'name': 'namespace0.0', 'start': 4096, 'size': 1", "libndctl sees namespace0.0 at 0x1000" },
                 { "libndctl", "namespaces", "'name': 'namespace0.0', 'size': 1", NULL },
+                { "libndctl", "nmems", "'name': 'nmem0', 'id': '0x1', 'start': 4096, 'size': 4096", NULL },
         };
 
         for (size_t i = 0; i < ELEMENTSOF(left); i++) {
