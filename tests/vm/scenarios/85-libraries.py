@@ -80,7 +80,8 @@ def disagree(lab):
 
 @scenario("libraries-contradict", timeout=240)
 def contradict(lab):
-    """All our probes say yes, and libcxl still sees a memory device with the card's serial number: the light does not say safe."""
+    """All our probes say yes, and libcxl still sees a memory device with the card's serial number: the light does not say safe, nor does it for
+    the finishing before libcxl has taken that back."""
     lab.ram(2)
     removal.drill(lab, 300, "release", "power-off")
     power = storage.step_number(lab, "power-off", "2")
@@ -105,6 +106,14 @@ def contradict(lab):
             asked = removal.certificate(lab, number)["probes"]
             lab.equal([p["name"] for p in asked if not p["holds"]], ["libraries"], "what the certificate says does not hold")
     removal.policy(lab)
+    # What was found stands in the finishing as long as libcxl cannot be heard.
+    stop_udev(lab)
+    lab.cli("remove", "2", check=False)
+    end = removal.wait_for_end(lab, number + 1)
+    lab.equal(end["outcome"], "stuck", f"the finishing's outcome ({end['message']})")
+    lab.check("libcxl sees mem99 with serial" in end["message"] and "asked again it has not answered" in end["message"], end["message"])
+    lab.check(not lab.slot(2).leds().safe, "the light should not say safe")
+    lab.sh("udevadm control --start-exec-queue; udevadm settle --timeout=30")
     lab.cli("remove", "2")
     lab.check(lab.slot(2).leds().safe, "the light should say safe")
 
