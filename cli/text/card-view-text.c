@@ -359,11 +359,18 @@ static void print_nmem(json_object *m) {
                 { "security", "security" }, { "activation", "activation of firmware" }, { "health", "health" },
                 { "life_used_percent", "life used", NULL, UNIT_PERCENT }, { "spares_percent", "spares", NULL, UNIT_PERCENT },
                 { "temperature_celsius", "temperature", NULL, UNIT_CELSIUS }, { "dirty_shutdowns", "dirty shutdowns" },
-                { "trouble", "trouble:" },
+                { "trouble", "trouble:" }, { "alarms", "alarms:" },
+        };
+        static const Line alerts[] = {
+                { "switched_on", "switched on:" }, { "spares_warning_percent", "spares", NULL, UNIT_PERCENT },
+                { "over_temperature_warning_celsius", "temperature", NULL, UNIT_CELSIUS },
+                { "over_controller_temperature_warning_celsius", "controller's temperature", NULL, UNIT_CELSIUS },
         };
 
         printf("  %s, id %s\n", json_str(m, "name") ?: "?", json_str(m, "id") ?: "unknown");
         print_part(m, "state", lines, ELEMENTSOF(lines));
+        if (json_get(m, "alerts"))
+                print_part(json_get(m, "alerts"), "alerts", alerts, ELEMENTSOF(alerts));
 }
 
 void card_state_print(json_object *state, const char *heading) {

@@ -84,6 +84,11 @@ static const Question of_nmems[] = {
         { NULL, "trouble", "it has had trouble:", HAS_WORDS, .good = none },
         { NULL, "security", "its security state is", DIFFERS },
         { NULL, "activation", "the activation of its firmware is", HAS_WORDS, .good = idle },
+        { NULL, "alarms", "it has raised alarms:", HAS_WORDS, .good = none },
+        { "alerts", "switched_on", "alarms that are switched on:", DIFFERS },
+        { "alerts", "spares_warning_percent", "it warns at spares of", DIFFERS, " %" },
+        { "alerts", "over_temperature_warning_celsius", "it warns above", DIFFERS, " C" },
+        { "alerts", "over_controller_temperature_warning_celsius", "it warns at a controller's temperature above", DIFFERS, " C" },
 };
 
 static const Question of_bad_blocks[] = {
@@ -212,13 +217,13 @@ static bool has_values(json_object *part) {
 /* True: the part is known of both, and its values are to be compared. Told once for all of them where it is not. */
 static bool compare_part(Compare *c, size_t list, json_object *before, json_object *now, const char *part) {
         json_object *was = json_get(before, part), *is = json_get(now, part);
-        bool then = has_values(was), today = has_values(is);
+        bool then = has_values(was), today = has_values(is), are_many = endswith(part, "s");
 
         if (then && today)
                 return true;
         if (was || is)
-                told(c, WORSE, "%s %s: its %s is %sknown, before %s", lists[list].called, json_str(now, lists[list].identity), part, today ? "" : "not ",
-                     then ? "it was" : "not");
+                told(c, WORSE, "%s %s: its %s %s %sknown, before %s", lists[list].called, json_str(now, lists[list].identity), part,
+                     are_many ? "are" : "is", today ? "" : "not ", !then ? "not" : are_many ? "they were" : "it was");
         return false;
 }
 

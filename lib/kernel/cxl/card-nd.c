@@ -38,6 +38,37 @@ static void set_health(json_object *o, unsigned health) {
                         json_set_str(o, "health", words[i].word);
 }
 
+/* Which of the alarms a word of the card has, "spares, media temperature"; NULL: it is all ones, the library's word for not knowing. */
+static char *alarms_text(unsigned alarms) {
+        static const struct {
+                unsigned bit;
+                const char *word;
+        } words[] = {
+                { ND_SMART_SPARE_TRIP, "spares" }, { ND_SMART_MTEMP_TRIP, "media temperature" }, { ND_SMART_CTEMP_TRIP, "controller temperature" },
+        };
+        char *text = NULL;
+
+        if (alarms == UINT_MAX)
+                return NULL;
+        for (size_t i = 0; i < ELEMENTSOF(words); i++) {
+                if (!(alarms & words[i].bit))
+                        continue;
+                _cleanup_free_ char *before = text;
+                text = strf("%s%s%s", before ?: "", before ? ", " : "", words[i].word);
+        }
+        return text ?: strdup("none");
+}
+
+static void set_alarms(json_object *o, const char *key, unsigned alarms) {
+        _cleanup_free_ char *text = alarms_text(alarms);
+
+        json_set_str(o, key, text);
+}
+
+static void set_temperature(json_object *o, const char *key, unsigned encoded) {
+        card_set_number(o, key, (int64_t) ndctl_decode_smart_temperature(encoded), COLDEST, HOTTEST);
+}
+
 static void cmd_unrefp(struct ndctl_cmd **cmd) {
         if (*cmd)
                 ndctl_cmd_unref(*cmd);
@@ -62,8 +93,29 @@ static void ask_smart(struct ndctl_dimm *dimm, json_object *o, json_object *answ
         if (flags & ND_SMART_SPARES_VALID)
                 card_set_number(o, "spares_percent", ndctl_cmd_smart_get_spares(cmd), 0, 100);
         if (flags & ND_SMART_MTEMP_VALID)
-                card_set_number(o, "temperature_celsius", (int64_t) ndctl_decode_smart_temperature(ndctl_cmd_smart_get_media_temperature(cmd)), COLDEST,
-                                HOTTEST);
+                set_temperature(o, "temperature_celsius", ndctl_cmd_smart_get_media_temperature(cmd));
+        if (flags & ND_SMART_ALARM_VALID)
+                set_alarms(o, "alarms", ndctl_cmd_smart_get_alarm_flags(cmd));
+}
+
+/* Which alarms are switched on, and at what each would be raised: an object without anything where the module failed to answer, null where it has no
+ * such command. */
+static void ask_alerts(struct ndctl_dimm *dimm, json_object *o, json_object *answer) {
+        _cleanup_(cmd_unrefp) struct ndctl_cmd *cmd = ndctl_dimm_cmd_new_smart_threshold(dimm);
+
+        if (!cmd)
+                return;
+        int r = ndctl_cmd_submit_xlat(cmd);
+        json_object *part = json_object_new_object();
+        json_set(o, "alerts", part);
+        if (r < 0) {
+                card_note(answer, "%s: its alerts are not known: %s", ndctl_dimm_get_devname(dimm), strerror(-r));
+                return;
+        }
+        set_alarms(part, "switched_on", ndctl_cmd_smart_threshold_get_alarm_control(cmd));
+        card_set_number(part, "spares_warning_percent", ndctl_cmd_smart_threshold_get_spares(cmd), 0, 100);
+        set_temperature(part, "over_temperature_warning_celsius", ndctl_cmd_smart_threshold_get_media_temperature(cmd));
+        set_temperature(part, "over_controller_temperature_warning_celsius", ndctl_cmd_smart_threshold_get_ctrl_temperature(cmd));
 }
 
 static void set_trouble(struct ndctl_dimm *dimm, json_object *o) {
@@ -124,6 +176,7 @@ static void ask_dimm(struct ndctl_dimm *dimm, json_object *wanted, json_object *
         card_set_number(o, "dirty_shutdowns", ndctl_dimm_get_dirty_shutdown(dimm), 0, INT64_MAX);
         set_trouble(dimm, o);
         ask_smart(dimm, o, answer);
+        ask_alerts(dimm, o, answer);
         json_object_array_add(json_array(answer, "nmems"), o);
 }
 

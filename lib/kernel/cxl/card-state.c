@@ -62,10 +62,17 @@ static const Field memdev_fields[] = {
         { "partition", FIELD_PART, partition_fields }, { "firmware", FIELD_PART, firmware_fields }, { 0 },
 };
 
+static const Field nmem_alert_fields[] = {
+        { "switched_on", FIELD_TEXT }, { "spares_warning_percent", FIELD_NUMBER },
+        { "over_temperature_warning_celsius", FIELD_NUMBER, .least = COLDEST },
+        { "over_controller_temperature_warning_celsius", FIELD_NUMBER, .least = COLDEST }, { 0 },
+};
+
 static const Field nmem_fields[] = {
         { "name", FIELD_TEXT }, { "id", FIELD_TEXT }, { "security", FIELD_TEXT }, { "activation", FIELD_TEXT }, { "dirty_shutdowns", FIELD_NUMBER },
         { "smart", FIELD_TEXT }, { "health", FIELD_TEXT }, { "life_used_percent", FIELD_NUMBER }, { "spares_percent", FIELD_NUMBER },
-        { "temperature_celsius", FIELD_NUMBER, .least = COLDEST }, { "trouble", FIELD_TEXT }, { 0 },
+        { "temperature_celsius", FIELD_NUMBER, .least = COLDEST }, { "trouble", FIELD_TEXT }, { "alarms", FIELD_TEXT },
+        { "alerts", FIELD_PART, nmem_alert_fields }, { 0 },
 };
 
 static const Field bad_block_fields[] = {

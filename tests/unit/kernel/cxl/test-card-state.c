@@ -194,11 +194,20 @@ OF(unsigned, ndctl_cmd_smart_get_health, ndctl_cmd)
 OF(unsigned, ndctl_cmd_smart_get_life_used, ndctl_cmd)
 OF(unsigned, ndctl_cmd_smart_get_spares, ndctl_cmd)
 OF(unsigned, ndctl_cmd_smart_get_media_temperature, ndctl_cmd)
+OF(unsigned, ndctl_cmd_smart_get_alarm_flags, ndctl_cmd)
+OF(unsigned, ndctl_cmd_smart_threshold_get_alarm_control, ndctl_cmd)
+OF(unsigned, ndctl_cmd_smart_threshold_get_spares, ndctl_cmd)
+OF(unsigned, ndctl_cmd_smart_threshold_get_media_temperature, ndctl_cmd)
+OF(unsigned, ndctl_cmd_smart_threshold_get_ctrl_temperature, ndctl_cmd)
 OF(int, ndctl_bus_get_scrub_state, ndctl_bus)
 OF(unsigned, ndctl_bus_get_scrub_count, ndctl_bus)
 
 struct ndctl_cmd *ndctl_dimm_cmd_new_smart(struct ndctl_dimm *dimm) {
         return says("ndctl_dimm_cmd_new_smart") ? (struct ndctl_cmd *) &thing : NULL;
+}
+
+struct ndctl_cmd *ndctl_dimm_cmd_new_smart_threshold(struct ndctl_dimm *dimm) {
+        return says("ndctl_dimm_cmd_new_smart_threshold") ? (struct ndctl_cmd *) &thing : NULL;
 }
 
 void ndctl_cmd_unref(struct ndctl_cmd *cmd) {
@@ -410,7 +419,8 @@ static void test_modules(void) {
         CHECK_STR(json_str(m, "health"), "critical");
         check_number(m, "dirty_shutdowns", 4);
         check_number(m, "life_used_percent", 12);
-        CHECK(!json_get(m, "spares_percent")); /* no flag vouches for it */
+        CHECK(!json_get(m, "spares_percent") && !json_get(m, "alarms")); /* no flag vouches for them */
+        CHECK(!json_get(m, "alerts")); /* it has no command for them */
         CHECK_STR(json_str(scrub, "state"), "running");
         check_number(scrub, "count", 5);
         CHECK_STR(json_str(blocks, "start"), "0x100000");
@@ -424,6 +434,8 @@ static void test_modules(void) {
         CHECK(!json_get(json_at(json_array(unknown, "scrubs"), 0), "state"));
         CHECK(json_array(unknown, "bad_blocks") && !json_get(json_at(json_array(unknown, "bad_blocks"), 0), "ranges")); /* without an end */
         CHECK(!json_get(m, "trouble")); /* no platform's driver has flags of it */
+        CHECK(json_has(m, "alerts") && json_object_is_type(json_get(m, "alerts"), json_type_object)); /* it failed to say */
+        CHECK(!json_get(json_get(m, "alerts"), "switched_on"));
 
         put("/sys/bus/nd/devices/nmem0/cxl/id", "3\n");
         _cleanup_json_ json_object *other = ask(false);
@@ -535,8 +547,11 @@ static void test_compare_failed(void) {
 static json_object *module_after(const char *getter, long long value) {
         Line lines[] = {
                 { getter, value }, { "ndctl_dimm_get_security", NDCTL_SECURITY_DISABLED }, { "ndctl_dimm_get_fw_activate_state", NDCTL_FWA_IDLE },
-                { "ndctl_dimm_cmd_new_smart", 1 }, { "ndctl_cmd_smart_get_flags", ND_SMART_HEALTH_VALID | ND_SMART_SPARES_VALID },
+                { "ndctl_dimm_cmd_new_smart", 1 }, { "ndctl_cmd_smart_get_flags", ND_SMART_HEALTH_VALID | ND_SMART_SPARES_VALID | ND_SMART_ALARM_VALID },
                 { "ndctl_cmd_smart_get_spares", 50 }, { "badblocks", 1 },
+                { "ndctl_dimm_cmd_new_smart_threshold", !streq(getter, "ndctl_cmd_submit_xlat") },
+                { "ndctl_cmd_smart_threshold_get_alarm_control", ND_SMART_SPARE_TRIP | ND_SMART_MTEMP_TRIP },
+                { "ndctl_cmd_smart_threshold_get_spares", 10 }, { "ndctl_cmd_smart_threshold_get_media_temperature", 85 * 16 },
         };
 
         run_script(lines, ELEMENTSOF(lines), 0);
@@ -558,6 +573,17 @@ static void test_compare_modules(void) {
                 { "ndctl_dimm_get_fw_activate_state", NDCTL_FWA_ARMED, MODULE "the activation of its firmware is armed, before idle" },
                 { "ndctl_dimm_failed_map", 1, MODULE "it has had trouble: mapping failed, before none" },
                 { "ndctl_dimm_failed_map", -ENXIO, MODULE "it has had trouble: not known, before none" },
+                { "ndctl_cmd_smart_get_alarm_flags", ND_SMART_SPARE_TRIP | ND_SMART_CTEMP_TRIP,
+                  MODULE "it has raised alarms: spares, controller temperature, before none" },
+                { "ndctl_cmd_smart_get_alarm_flags", UINT_MAX, MODULE "it has raised alarms: not known, before none" },
+                { "ndctl_cmd_smart_threshold_get_alarm_control", ND_SMART_MTEMP_TRIP,
+                  MODULE "alarms that are switched on: media temperature, before spares, media temperature" },
+                { "ndctl_cmd_smart_threshold_get_spares", 5, MODULE "it warns at spares of 5 %, before 10 %" },
+                { "ndctl_cmd_smart_threshold_get_spares", UINT_MAX, MODULE "it warns at spares of not known, before 10 %" },
+                { "ndctl_cmd_smart_threshold_get_media_temperature", 90 * 16, MODULE "it warns above 90 C, before 85 C" },
+                { "ndctl_cmd_smart_threshold_get_media_temperature", UINT_MAX, MODULE "it warns above not known, before 85 C" },
+                { "ndctl_cmd_smart_threshold_get_ctrl_temperature", 16, MODULE "it warns at a controller's temperature above 1 C, before 0 C" },
+                { "ndctl_dimm_cmd_new_smart_threshold", 0, MODULE "its alerts are not known, before they were" },
                 { "ndctl_bus_get_scrub_count", 7, NULL },
                 { "badblocks", 2, "the nvdimm region at 0x100000: bad blocks: not known, before 16" }, /* the kernel tells of one */
         };
