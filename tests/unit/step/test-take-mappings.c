@@ -1,10 +1,61 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* What follows the driver's going, with /dev/zero for a dax device: private mappings of it keep their file. */
+#include <errno.h>
+
 #include "holders/process.h"
 #include "holders/scan/sync-files.h"
+#include "kernel/pages/page-census.h"
 #include "step/evict/holder-freeze.h"
 #include "step/evict/take-mappings.h"
 #include "tests/unit/holders/holder-world.h"
+
+static struct {
+        CensusRange asked[4];
+        size_t n;
+        uint64_t pinned;        /* the range that begins there has a page that somebody uses */
+} census;
+
+int __wrap_page_census(uint64_t start, uint64_t size, CensusKind kind, CensusResult *ret);
+int __wrap_forced_unmap_check(ForcedUnmap way, const char *release, char **ret_why);
+
+int __wrap_page_census(uint64_t start, uint64_t size, CensusKind kind, CensusResult *ret) {
+        CHECK(kind == CENSUS_DEVICE_DAX && census.n < ELEMENTSOF(census.asked));
+        census.asked[census.n++] = (CensusRange) { .start = start, .size = size };
+        *ret = (CensusResult) { .verdict = start == census.pinned ? CENSUS_REFERENCED : CENSUS_CLEAN, .unit = 4096, .n_units = 1 };
+        return 0;
+}
+
+int __wrap_forced_unmap_check(ForcedUnmap way, const char *release, char **ret_why) {
+        return 0;
+}
+
+static int check_pages(json_object *ranges, uint64_t pinned) {
+        _cleanup_(world_run_done) StepRun run = world_run();
+        const TakenMemory m = { .way = FORCED_DEVICE_DAX, .kind = TARGET_CHAR, .name = "/dev/dax0.0", .start = 0x1000, .size = 0x3000, .ranges = ranges };
+
+        memset(&census, 0, sizeof(census));
+        census.pinned = pinned;
+        int r = take_check(&run, &m);
+        CHECK(r < 0 ? strstr(run.why, "/dev/dax0.0 cannot be taken by force") != NULL : !run.why);
+        return r;
+}
+
+/* Nothing is taken while a page of it is pinned: of a device in two places each of them is looked at, and nothing between them. */
+static void test_pinned(void) {
+        _cleanup_json_ json_object *ranges = json_tokener_parse("[{\"start\": 4096, \"size\": 4096}, {\"start\": 12288, \"size\": 8192}]");
+
+        CHECK_INT(check_pages(NULL, 0), 0);
+        CHECK_INT(census.n, 1);
+        CHECK_INT(census.asked[0].size, 0x3000);
+        CHECK_INT(check_pages(NULL, 0x1000), -EBUSY);
+
+        CHECK_INT(check_pages(ranges, 0), 0);
+        CHECK_INT(census.n, 2);
+        CHECK(census.asked[0].start == 0x1000 && census.asked[0].size == 0x1000);
+        CHECK(census.asked[1].start == 0x3000 && census.asked[1].size == 0x2000);
+        CHECK_INT(check_pages(ranges, 0x1000), -EBUSY);
+        CHECK_INT(check_pages(ranges, 0x3000), -EBUSY);
+}
 
 static void map_zero(bool touch) {
         _cleanup_close_ int fd = open("/dev/zero", O_RDWR | O_CLOEXEC);
@@ -128,6 +179,7 @@ static void test_sync_files(void) {
 int main(void) {
         if (!world_begin())
                 return 77;
+        test_pinned();
         test_nothing_taken();
         test_taken();
         test_under_way();

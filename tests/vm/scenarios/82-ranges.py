@@ -2,7 +2,7 @@
 """Dax devices that somebody has made of a region's memory: one of two ranges, with another device between them. They are taken down as
 others are, and come back with the ranges that they had."""
 
-from harness import memory, removal
+from harness import memory, removal, storage
 from harness.removal import Picture
 from harness.scenario import scenario
 
@@ -35,11 +35,11 @@ def as_device(lab):
     return ram
 
 
-def take_out(lab, ram):
+def take_out(lab, ram, *options):
     """What there was before."""
     before, had = Picture.take(lab), ranges(lab)
     lab.check(any("mapping1" in line for line in had), f"a device should have two ranges: {had}")
-    lab.cli("remove", "2")
+    lab.cli("remove", "2", *options)
     removal.check_safe(lab, 2, ram)
     lab.slot(2).insert()
     return before, had
@@ -71,8 +71,20 @@ def ram_of_two_ranges(lab):
 
 @scenario("ranges-device", timeout=240, turn=True)
 def device_of_two_ranges(lab):
-    """All pages of both ranges are counted before the driver goes."""
-    goes_and_comes(lab, as_device(lab))
+    """All pages of both ranges are counted before the driver goes, which takes them from somebody who does not let go."""
+    ram = as_device(lab)
+    held = lab.holder("--stubborn", "--map=shared", f"/dev/{ram.dax}", properties=["SendSIGKILL=no", "TimeoutStopSec=2"])
+    storage.rules(lab, ({"Unit": held.unit}, {"Action": "term", "TermSec": 2}))
+    lab.cleanup(lambda: held.running() and held.signal("KILL"))
+    lab.equal(held.look(), "ok", "its bytes")
+    before, had = take_out(lab, ram, "--force=unmap")
+    forced = removal.certificate(lab, removal.last_id(lab))["forced"]
+    lab.check(len(forced) == 1 and f"unmap: /dev/{ram.dax} taken from process {held.pids[-1]} " in forced[0], f"what was forced should be said: {forced}")
+    lab.equal((held.running(), held.look()), (True, "SIGBUS"), "running, and its bytes")
+    held.signal("KILL")
+    held.wait()
+    lab.cli("restore", "2")
+    check_rebuilt(lab, before, had)
 
 
 @scenario("ranges-cancel", timeout=240, turn=True)
