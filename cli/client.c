@@ -353,7 +353,7 @@ int client_properties(sd_bus *bus, const char *path, const char *interface, json
 }
 
 void client_add_report(sd_bus *bus, const char *id, json_object *removal) {
-        static const char *const keys[] = { "message", "remedy", "lost", "plan" };
+        static const char *const keys[] = { "message", "remedy", "lost", "disturbed", "plan" };
         _cleanup_error_ sd_bus_error e = SD_BUS_ERROR_NULL;
         _cleanup_message_ sd_bus_message *m = NULL;
         _cleanup_json_ json_object *report = NULL;

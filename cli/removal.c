@@ -6,6 +6,10 @@
 #include "cli/text/output.h"
 #include "removal.h"
 
+enum {
+        DISTURBED_MAX = 20,
+};
+
 #define SCHEMA "safe-remove/removal/1"
 
 /* The plan is a document of its own; on the bus it travels as text. */
@@ -23,7 +27,7 @@ static json_object *plan_of(json_object *removal) {
 static json_object *removal_new(json_object *from) {
         static const char *const keys[] = {
                 "id", "kind", "slot", "target", "trigger", "by_uid", "state", "step", "step_index", "step_count", "progress",
-                "started_usec", "usec", "cancelable", "outcome", "code", "message", "remedy", "lost",
+                "started_usec", "usec", "cancelable", "outcome", "code", "message", "remedy", "lost", "disturbed",
         };
         json_object *o = json_object_new_object();
 
@@ -204,6 +208,17 @@ static const char *reason_text(json_object *removal) {
         return message;
 }
 
+/* How many there are was their users' choice. */
+static void print_disturbed(json_object *removal) {
+        json_object *all = json_array(removal, "disturbed");
+        size_t n = json_len(all);
+
+        for (size_t i = 0; i < n && i < DISTURBED_MAX; i++)
+                printf("  disturbed: %s\n", json_object_get_string(json_at(all, i)));
+        if (n > DISTURBED_MAX)
+                printf("  disturbed: %zu more (safe-remove certificate %s)\n", n - DISTURBED_MAX, json_str(removal, "id") ?: "");
+}
+
 static void print_ended(json_object *removal, const char *leds) {
         bool restores = streq_ptr(json_str(removal, "kind"), "restore");
         const struct {
@@ -237,6 +252,7 @@ static void print_ended(json_object *removal, const char *leds) {
                 printf("  %s %s\n", i == 0 ? "remedy:" : "       ", json_object_get_string(json_at(remedy, i)));
         for (size_t i = 0; i < json_len(lost); i++)
                 printf("  %s: %s\n", lost_word(removal), json_object_get_string(json_at(lost, i)));
+        print_disturbed(removal);
 }
 
 ExitCode removal_print(json_object *removal, const char *leds) {

@@ -60,6 +60,7 @@ static void print_certificate(json_object *c) {
         print_colored(safe ? COLOR_GOOD : COLOR_WARN, "%s", json_str(c, "outcome") ?: "?");
         printf(": %s\n", json_str(c, "message") ?: "");
         print_subject(c);
+        print_lines("disturbed", json_array(c, "disturbed"));
         print_lines("forced", json_array(c, "forced"));
         print_sanitized(json_array(c, "sanitized"));
         print_lines("lost", json_array(c, "lost"));

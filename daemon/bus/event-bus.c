@@ -73,6 +73,7 @@ static void send(Bus *b, json_object *event) {
         /* Thousands of lines are in the removal's report. */
         if (strlen(json_text(event) ?: "") > ANSWER_INLINE_MAX) {
                 json_object_object_del(event, "lost");
+                json_object_object_del(event, "disturbed");
                 json_object_object_del(event, "remedy");
         }
         const char *text = json_text(event);

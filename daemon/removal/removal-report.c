@@ -85,11 +85,13 @@ static json_object *ending_of(const RemovalEnding *e, const RemovalReport *p, bo
                 json_set_str(o, "message", e->message ?: "");
                 json_set(o, "remedy", lines_of(e->remedy));
                 json_set(o, "lost", lines_of(e->lost));
+                json_set(o, "disturbed", lines_of(e->disturbed));
                 return o;
         }
         json_set_str(o, "message", json_str(p->public, "message") ?: "");
         json_set(o, "remedy", json_ref(json_array(p->public, "remedy")) ?: json_object_new_array());
         json_set(o, "lost", json_ref(json_array(p->public, "lost")) ?: json_object_new_array());
+        json_set(o, "disturbed", json_ref(json_array(p->public, "disturbed")) ?: json_object_new_array());
         json_set_bool(o, "withheld", true);
         return o;
 }

@@ -11,13 +11,13 @@ typedef struct RemovalReport RemovalReport;
 /* The plan of an event, whole and "public"; both may be long, and neither is kept in this process's memory. */
 int removal_report_take_plan(RemovalReport **report, json_object *event);
 
-/* Of an ending: {"message", "remedy", "lost"} for everybody; NULL: nothing that says more than the daemon itself. */
+/* Of an ending: {"message", "remedy", "lost", "disturbed"} for everybody; NULL: nothing that says more than the daemon itself. */
 int removal_report_take_ending(RemovalReport **report, json_object *public);
 
 /* The ending for root. */
 typedef struct RemovalEnding {
         const char *id, *message; /* NULL: none yet */
-        char **remedy, **lost;    /* NULL-terminated, may be NULL */
+        char **remedy, **lost, **disturbed; /* NULL-terminated, may be NULL */
 } RemovalEnding;
 
 /* "safe-remove/report/1" as it is now. */

@@ -63,6 +63,7 @@ void removal_free(Removal *r) {
         free(r->certificate);
         strv_free(r->remedy);
         strv_free(r->lost);
+        strv_free(r->disturbed);
         free(r);
 }
 
@@ -160,7 +161,7 @@ uint64_t removal_age(const Removal *r) {
 }
 
 int removal_report(Removal *r, bool privileged, Answer **ret) {
-        const RemovalEnding ending = { .id = r->id, .message = r->message, .remedy = r->remedy, .lost = r->lost };
+        const RemovalEnding ending = { .id = r->id, .message = r->message, .remedy = r->remedy, .lost = r->lost, .disturbed = r->disturbed };
 
         return removal_report_make(&r->report, &ending, privileged, ret);
 }
@@ -397,6 +398,8 @@ static int take_end(Removal *r, json_object *event) {
         if (k < 0)
                 return k;
         k = take_lines(&r->lost, json_array(event, "lost"));
+        if (k >= 0)
+                k = take_lines(&r->disturbed, json_array(event, "disturbed"));
         if (k >= 0)
                 k = removal_report_take_ending(&r->report, json_get(event, "public"));
         if (k < 0)

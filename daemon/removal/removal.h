@@ -108,7 +108,7 @@ struct Removal {
         Outcome outcome;       /* _OUTCOME_INVALID while it runs */
         char *code, *message;
         char *certificate;     /* the digest of its certificate, or NULL */
-        char **remedy, **lost; /* NULL-terminated, may be NULL */
+        char **remedy, **lost, **disturbed; /* NULL-terminated, may be NULL */
 
         Worker *worker;
         bool finishing;        /* a step that cannot be undone is on record as begun, by a worker before: its card may go at any time */

@@ -20,7 +20,7 @@ static void copy_keys(json_object *to, json_object *from, const char *const *key
 static void take_record(json_object *record, void *userdata) {
         static const char *const start_keys[] = { "slot", "trigger", "by", "target", "options", "card", "boot", NULL };
         static const char *const restore_keys[] = { "kind", "of", NULL }, *const several_keys[] = { "slots", "targets", NULL };
-        static const char *const end_keys[] = { "outcome", "code", "message", "remedy", "lost", NULL };
+        static const char *const end_keys[] = { "outcome", "code", "message", "remedy", "lost", "disturbed", NULL };
         json_object *entry = userdata;
         const char *ev = json_str(record, "ev");
 

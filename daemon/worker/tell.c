@@ -197,7 +197,7 @@ void tell_waiting(Removal *m) {
 }
 
 void tell_end(Removal *m, Outcome outcome, const char *code, const char *message, json_object *remedy) {
-        static const char *const keys[] = { "message", "remedy", "lost" };
+        static const char *const keys[] = { "message", "remedy", "lost", "disturbed" };
         _cleanup_json_ json_object *public = json_object_new_object();
         json_object *o = worker_line("end");
 
@@ -206,6 +206,7 @@ void tell_end(Removal *m, Outcome outcome, const char *code, const char *message
         json_set_str(o, "message", message);
         json_set(o, "remedy", json_ref(remedy));
         json_set(o, "lost", m->journal && m->journal->lost ? json_ref(m->journal->lost) : json_object_new_array());
+        json_set(o, "disturbed", m->journal ? journal_disturbed(m->journal) : json_object_new_array());
         json_set_str(o, "certificate", *m->certificate ? m->certificate : NULL);
         json_set_u64(o, "usec", now_monotonic() - m->started);
         for (size_t i = 0; i < ELEMENTSOF(keys); i++)

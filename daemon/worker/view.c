@@ -99,15 +99,15 @@ static char *without_addresses(const char *text) {
         return copy;
 }
 
-/* Where in a text a process is named: "process 812 (dd)", "/proc/812/fd", "kill -KILL 812", "nsenter -t 812". */
+/* Where in a text a process is named: "process 812 (dd)", "/proc/812/fd", "kill -KILL 812", "nsenter -t 812", or a unit for its processes. */
 static size_t process_in(const char *text) {
-        static const char *const before[] = { "process ", "/proc/", "kill ", "nsenter -t ", "pid " };
+        static const char *const before[] = { "process ", "/proc/", "kill ", "nsenter -t ", "pid ", "processes of " };
 
         for (size_t i = 0; text[i]; i++)
                 for (size_t k = 0; k < ELEMENTSOF(before); k++) {
                         const char *behind = startswith(text + i, before[k]);
 
-                        if (behind && (streq(before[k], "kill ") || isdigit((unsigned char) *behind)))
+                        if (behind && (streq(before[k], "kill ") || streq(before[k], "processes of ") || isdigit((unsigned char) *behind)))
                                 return i;
                 }
         return strlen(text);

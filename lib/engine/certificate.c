@@ -142,7 +142,7 @@ static void set_chain(json_object *o, const ChainLink *before) {
 
 static json_object *certificate_make(uint64_t removal, const Records *r, const ChainLink *before) {
         static const char *const asked[] = { "target", "trigger", "by", "options", "boot", "host", "kernel", "version" };
-        static const char *const ended[] = { "outcome", "code", "message", "remedy", "lost" };
+        static const char *const ended[] = { "outcome", "code", "message", "remedy", "lost", "disturbed" };
         static const char *const restored[] = { "kind", "of" };
         json_object *start = r->journal->start, *end = r->journal->end;
         json_object *o = json_object_new_object(), *records = json_object_new_object();

@@ -371,6 +371,7 @@ int journal_end(Journal *j, const char *outcome, const char *code, const char *m
         json_set_str(record, "message", message);
         json_set(record, "remedy", json_ref(remedy));
         json_set(record, "lost", j->lost ? json_ref(j->lost) : json_object_new_array());
+        json_set(record, "disturbed", journal_disturbed(j));
         j->ended = true;
         return journal_append(j, record);
 }

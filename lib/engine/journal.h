@@ -18,7 +18,7 @@
  *      write   what, pid, start_time, order    a write that may be left behind is about to be made by this process; not synced: no writer outlives
  *                              the boot
  *      lost n, text            something that no way back restores
- *      end     outcome, code, message, remedy, lost
+ *      end     outcome, code, message, remedy, lost, disturbed
  * A torn last line (power loss while it was written) counts as not written. */
 typedef struct Journal {
         int fd;
@@ -93,6 +93,10 @@ void journal_notes_inherit(Journal *j, size_t n, json_object *notes);
  * could not be written. */
 int journal_lost(Journal *j, size_t n, json_object *texts);
 
+/* journal-disturbed.c. Whom the removal has ended, stopped or frozen, a line for each process or unit: "process 812 (dd) of user 1000, x.service:
+ * SIGTERM, SIGKILL"; who was ended first. A new array, empty where it was nobody, and of a restoration. */
+json_object *journal_disturbed(const Journal *j);
+
 /* A record of either kind, read back. -EBADMSG: a note of a step that was not begun, or one that holds nothing. */
 int journal_note_replay(Journal *j, json_object *record);
 int journal_lost_replay(Journal *j, json_object *record);
@@ -129,5 +133,5 @@ json_object *journal_writer(const Journal *j);
 char *writer_text(json_object *writer);
 char *writer_remedy(json_object *writer, const char *then);
 
-/* The last record; what was lost is added. remedy (a list of lines, NULL: none) stays the caller's. */
+/* The last record; what was lost, and who was disturbed, is added. remedy (a list of lines, NULL: none) stays the caller's. */
 int journal_end(Journal *j, const char *outcome, const char *code, const char *message, json_object *remedy);

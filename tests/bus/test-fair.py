@@ -204,9 +204,10 @@ class Fair(UsersTest):
         self.assertEqual(self.wait_end(removal), "stuck")
         events, report = heard()
         public = {key for event in events for key in event}
-        self.assertFalse(public & {"plan", "public", "message", "remedy", "lost", "text"}, public)
+        self.assertFalse(public & {"plan", "public", "message", "remedy", "lost", "disturbed", "text"}, public)
         self.assertEqual([e["steps"] for e in events if e["type"] == "plan"], [1])
         self.assertEqual((report["message"], report["lost"], report["plan"]), ("public", [], {"digest": "d1", "withheld": True}))
+        self.assertEqual((report["disturbed"], self.report(removal)["disturbed"]), ([], ["process 813 (cat) of user 1000: SIGKILL"]))
         self.assertEqual(self.report(removal)["lost"], ["process 812 (dd) was ended"])
         mine = []
         while not mine or mine[-1]["type"] != "end":
@@ -215,6 +216,7 @@ class Fair(UsersTest):
                 mine.append(json.loads(message.text))
         self.assertEqual([e["type"] for e in mine], [e["type"] for e in events])
         self.assertEqual(mine[-1]["lost"], ["process 812 (dd) was ended"])
+        self.assertEqual(mine[-1]["disturbed"], ["process 813 (cat) of user 1000: SIGKILL"])
         self.assertIn("write it", [e.get("text") for e in mine])
         self.assertFalse([e for e in mine if "plan" in e or "public" in e])
 

@@ -125,7 +125,7 @@ class Public(SocketTest):
         self.assertEqual(heard(), "listening")
         self.write("play/script", "step hold\nstuck\n")
         self.assertEqual(self.wait_end(self.remove("2")), "stuck")
-        self.assertFalse({"lost", "text", "remedy", "plan"} & {key for event in heard() for key in event})
+        self.assertFalse({"lost", "disturbed", "text", "remedy", "plan"} & {key for event in heard() for key in event})
 
     def test_root_has_his_own(self):
         with self.raw() as s:

@@ -140,6 +140,7 @@ class Recovery(BusTest):
         self.assertEqual(self.report(removal)["remedy"], ["Stop the process that pins it."])
         self.assertEqual(self.report(removal)["lost"], ["process 812 (dd) was ended"])
         self.assertEqual(self.json_of("GetHistory", "u", "1")["removals"][0]["lost"], ["process 812 (dd) was ended"])
+        self.assertEqual(self.json_of("GetHistory", "u", "1")["removals"][0]["disturbed"], ["process 813 (cat) of user 1000: SIGKILL"])
         self.assertEqual(self.slot("2", "State"), "stuck")
         self.restart()
         self.assertEqual(self.slot("2", "State"), "stuck")  # from the records

@@ -117,6 +117,8 @@ class Run:
         self.slots = [s["name"] for s in plan.get("slots", [])] or [slot]
         self.folder = STATE / "removals" / ident
         self.usec = 0
+        self.disturbed = {"2": ["processes of db.service, 20 (db) of user 113 among them: their unit was stopped"],
+                          "6": [f"process {n} (dd) of user 1000: SIGTERM, SIGKILL" for n in range(12, 34)]}.get(slot, [])
 
     def note(self, **record):
         self.folder.mkdir(parents=True, exist_ok=True)
@@ -154,8 +156,8 @@ class Run:
         if self.folder.exists():
             self.certify(outcome, code, message, remedy)
             self.note(ev="end", usec=1767225605000000, outcome=outcome, code=code, message=message, remedy=list(remedy),
-                      lost=list(lost))
-        say(type="end", outcome=outcome, code=code, message=message, remedy=list(remedy), lost=list(lost), usec=self.usec)
+                      lost=list(lost), disturbed=self.disturbed)
+        say(type="end", outcome=outcome, code=code, message=message, remedy=list(remedy), lost=list(lost), disturbed=self.disturbed, usec=self.usec)
 
     def certify(self, outcome, code, message, remedy):
         ends = json.loads((STATE / "chain.json").read_text()) if (STATE / "chain.json").exists() else {"head": {"number": 0}}
@@ -166,7 +168,7 @@ class Run:
             "slot": self.plan["slot"], "card": self.plan["card"], "plan_digest": self.plan["digest"], "target": self.slot,
             "trigger": "command", "by": {"uid": 0, "pid": 0, "comm": "safe-remove"}, "options": {"force": "kill"}, "host": "machine",
             "kernel": "6.12", "started_usec": 1767225600000000, "ended_usec": 1767225605000000, "outcome": outcome, "code": code,
-            "message": message, "remedy": list(remedy), "lost": ["process 12 (dd) was ended"], "forced": ["SIGKILL to process 12 (dd)"],
+            "message": message, "remedy": list(remedy), "lost": ["process 12 (dd) was ended"], "disturbed": self.disturbed, "forced": ["SIGKILL to process 12 (dd)"],
             "probes": PROBES if outcome == "safe" else []})
         (self.folder / "certificate.json").write_text(text)
         newest = {"number": head["number"] + 1, "removal": self.folder.name, "sha256": digest}

@@ -55,9 +55,20 @@ static int signal_note(EndRun *e, const Holder *h, int signal) {
         json_set_u64(note, "pid", (uint64_t) h->pid);
         json_set_u64(note, "start_time", h->start_time);
         json_set_str(note, "comm", h->comm);
+        json_set_u64(note, "uid", h->uid);
         json_set_str(note, "unit", h->unit);
         json_set(note, "units", units);
         return step_note(e->run, note);
+}
+
+/* The ending says who was sent what, not whom it was only noted of. 1, or a negative errno. */
+static int unsent_note(EndRun *e, const Holder *h) {
+        json_object *note = json_object_new_object();
+
+        json_set_u64(note, "unsent", (uint64_t) h->pid);
+        json_set_u64(note, "start_time", h->start_time);
+        int r = step_note(e->run, note);
+        return r < 0 ? r : 1;
 }
 
 /* Written down, looked at once more, and only then done: the descriptor is this process's whatever becomes of its number. */
@@ -73,11 +84,14 @@ static int signal_begin(EndRun *e, Ending *n, const Holder *h, int signal) {
         if (r >= 0)
                 r = holder_look_again(e->look, h);
         if (r <= 0)
-                return r < 0 ? r : 1;
+                return r < 0 ? r : unsent_note(e, h);
         step_progress(e->run, 0, 0, "%s to process %d (%s)", signal == SIGKILL ? "SIGKILL" : "SIGTERM", h->pid, h->comm);
-        r = pidfd_signal(pidfd, signal);
-        if (r < 0 && r != -ESRCH)
-                return end_pass(n, strf("signalling it: %s", strerror(-r)));
+        int sent = pidfd_signal(pidfd, signal);
+        r = sent < 0 ? unsent_note(e, h) : 0;
+        if (r < 0)
+                return r;
+        if (sent < 0 && sent != -ESRCH)
+                return end_pass(n, strf("signalling it: %s", strerror(-sent)));
         /* What cannot be caught needs nobody to run for it. */
         if (signal == SIGKILL)
                 others_let_ours_run(&e->others, h);
@@ -163,8 +177,9 @@ static int tracer_kill(EndRun *e, Ending *n, const Holder *h) {
         if (r < 0)
                 return r;
         step_progress(e->run, 0, 0, "SIGKILL to process %d (%s), which keeps process %d (%s) from its end", t.pid, t.comm, h->pid, h->comm);
-        r = pidfd_signal(pidfd, SIGKILL);
-        return r < 0 && r != -ESRCH ? end_pass(n, strf("signalling its tracer: %s", strerror(-r))) : 1;
+        int sent = pidfd_signal(pidfd, SIGKILL);
+        r = sent < 0 ? unsent_note(e, &t) : 1;
+        return r >= 0 && sent < 0 && sent != -ESRCH ? end_pass(n, strf("signalling its tracer: %s", strerror(-sent))) : r;
 }
 
 /* The rung "shutdown": the file systems of somebody who has outlived everything else end before he does, so that he comes back from

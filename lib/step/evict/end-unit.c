@@ -74,10 +74,14 @@ static int let_run(EndRun *e, const UnitInfos *group, const Holder *h) {
         return r;
 }
 
-static int stop_note(EndRun *e, const UnitStop *s, json_object *units, json_object *passing, uint64_t wait_usec) {
-        json_object *note = json_object_new_object();
+static int stop_note(EndRun *e, const UnitStop *s, const Holder *h, json_object *units, json_object *passing, uint64_t wait_usec) {
+        json_object *note = json_object_new_object(), *process = json_object_new_object();
 
+        json_set_u64(process, "pid", (uint64_t) h->pid);
+        json_set_str(process, "comm", h->comm);
+        json_set_u64(process, "uid", h->uid);
         json_set_str(note, "stop", s->unit);
+        json_set(note, "process", process);
         json_set(note, "units", json_ref(units));
         json_set(note, "passing", json_ref(passing));
         json_set_u64(note, "kill_at_usec", s->kill_at == UINT64_MAX ? 0 : s->kill_at);
@@ -109,7 +113,7 @@ static int stop_do(EndRun *e, UnitStop *s, Ending *n, const UnitInfo *unit, cons
         s->until = now + wait_usec;
         s->ask_at = now + ASK_USEC;
         s->times++;
-        r = stop_note(e, s, units, passing, wait_usec);
+        r = stop_note(e, s, h, units, passing, wait_usec);
         if (r >= 0 && kills && s->kill_at < s->until + SPARE_USEC)
                 r = end_spare(e->run, s->unit);
         if (r >= 0)

@@ -86,6 +86,8 @@ static json_object *process_note(const char *key, const Holder *h) {
         json_set_u64(note, key, (uint64_t) h->pid);
         json_set_u64(note, "start_time", h->start_time);
         json_set_str(note, "comm", h->comm);
+        json_set_u64(note, "uid", h->uid);
+        json_set_str(note, "unit", h->unit);
         return note;
 }
 

@@ -46,7 +46,7 @@ static int stop_other(const HolderLook *l, StepRun *run, const Holder *holder, i
         ProcessStat st;
 
         _cleanup_close_ int dirfd = path ? open(path, O_PATH | O_DIRECTORY | O_CLOEXEC) : -EBADF;
-        if (dirfd < 0 || process_stat(dirfd, &st) < 0 || process_comm(dirfd, &h.comm) < 0 ||
+        if (dirfd < 0 || process_stat(dirfd, &st) < 0 || process_comm(dirfd, &h.comm) < 0 || process_uid(dirfd, &h.uid) < 0 ||
             process_unit_and_cgroup(dirfd, &h.unit, &h.cgroup) < 0)
                 return -ESRCH;
         if (protection_covers(&l->protection, pid, &st, h.unit) || !streq_ptr(h.cgroup, holder->cgroup))

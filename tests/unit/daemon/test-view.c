@@ -135,7 +135,7 @@ static void test_hidepid(const char *option) {
         _cleanup_free_ char *writer = seen(SECOND, "{\"what\":\"x\",\"pid\":7}");
         CHECK_INT(strchr(writer, '7') != NULL, !invisible);
         for (const char *const *text = (const char *const[]) { "x: process 7 (dd) uses it", "kill -KILL 7", "ls -l /proc/7/status", "nsenter -t 7 -m umount /x",
-             "x.service, process 7 (dd)", NULL }; *text; text++) {
+             "x.service, process 7 (dd)", "processes of x7.service: their unit was stopped", NULL }; *text; text++) {
                 _cleanup_free_ char *document = strf("{\"lost\":[\"%s\"]}", *text), *got = seen(SECOND, document), *own = seen(0, document);
 
                 CHECK_INT(strchr(got, '7') != NULL, whole);

@@ -147,6 +147,60 @@ static void test_notes(void) {
         CHECK_STR(json_object_get_string(json_at(back->lost, 0)), "process 12 (dd) was ended");
 }
 
+static void note_text(Journal *j, size_t n, const char *text) {
+        _cleanup_json_ json_object *notes = NULL;
+
+        CHECK_INT(json_parse(text, strlen(text), &notes), 0);
+        CHECK_INT(journal_note(j, n, notes), 0);
+}
+
+/* Who was ended, by what was noted before it was done; whoever let go before the signal was not. */
+static void test_disturbed(void) {
+        static const char *const want[] = {
+                "processes of b.service, 20 (db) of user 113 among them: their unit was stopped, and c.service with it, and run-d.scope with it",
+                "process 12 (dd) of user 1000, a.service: SIGTERM, SIGKILL",
+                "process 14 (cat): SIGTERM",
+                "processes of a.service: frozen meanwhile",
+                "process 15 (sh) of user 0: stopped meanwhile",
+        };
+        _cleanup_(journal_freep) Journal *j = create("31"), *back = NULL;
+
+        CHECK_INT(journal_step(j, "do", 0, NULL), 0);
+        note_text(j, 0, "[{\"cgroup\": \"/system.slice/a.service\", \"unit\": \"a.service\"}, {\"pid\": 15, \"start_time\": 5, \"comm\": \"sh\", \"uid\": 0},"
+                        " {\"pid\": 12, \"start_time\": 5, \"comm\": \"dd\", \"uid\": 1000}, {\"let_be\": 16, \"start_time\": 5, \"comm\": \"x\"}]");
+        CHECK_INT(journal_step(j, "do", 1, NULL), 0);
+        note_text(j, 1, "[{\"signal\": 15, \"pid\": 12, \"start_time\": 5, \"comm\": \"dd\", \"uid\": 1000, \"unit\": \"a.service\", \"units\": []},"
+                        " {\"signal\": 15, \"pid\": 13, \"start_time\": 5, \"comm\": \"dd\", \"unit\": null}, {\"unsent\": 13, \"start_time\": 5},"
+                        " {\"signal\": 15, \"pid\": 14, \"start_time\": 5, \"comm\": \"cat\"}, {\"signal\": 9, \"pid\": 14, \"start_time\": 5, \"comm\": \"cat\"},"
+                        " {\"unsent\": 14, \"start_time\": 5}, {\"signal\": 9, \"pid\": 12, \"start_time\": 5, \"comm\": \"dd\", \"uid\": 1000},"
+                        " {\"stop\": \"b.service\", \"process\": {\"pid\": 20, \"comm\": \"db\", \"uid\": 113},"
+                        "  \"units\": [\"b.service\", \"c.service\"], \"passing\": [\"run-d.scope\"]}]");
+        CHECK_INT(journal_end(j, "safe", "done", "safe to pull", NULL), 0);
+        CHECK_INT(reopen("31", &back), 0);
+        json_object *told = json_array(back->end, "disturbed");
+        CHECK_INT(json_len(told), ELEMENTSOF(want));
+        for (size_t i = 0; i < ELEMENTSOF(want); i++)
+                CHECK_STR(json_object_get_string(json_at(told, i)), want[i]);
+}
+
+/* Nobody can make the ending as long as he likes. */
+static void test_disturbed_many(void) {
+        _cleanup_(journal_freep) Journal *j = create("32");
+        _cleanup_json_ json_object *notes = json_object_new_array(), *told = NULL;
+
+        for (unsigned i = 0; i < 1000; i++) {
+                json_object *note = json_object_new_object();
+                json_set_u64(note, "signal", 9);
+                json_set_u64(note, "pid", i + 2);
+                json_object_array_add(notes, note);
+        }
+        CHECK_INT(journal_step(j, "do", 0, NULL), 0);
+        CHECK_INT(journal_note(j, 0, notes), 0);
+        told = journal_disturbed(j);
+        CHECK_INT(json_len(told), 257);
+        CHECK_STR(json_object_get_string(json_at(told, 256)), "processes that are not listed: 744 more");
+}
+
 static json_object *said(const char *what) {
         json_object *o = json_object_new_object();
 
@@ -543,6 +597,8 @@ int main(void) {
         test_synced();
         test_direction_stays();
         test_notes();
+        test_disturbed();
+        test_disturbed_many();
         test_card();
         test_id_taken();
         test_names_last(dir);

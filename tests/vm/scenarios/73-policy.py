@@ -100,8 +100,10 @@ def never_kill(lab):
     lab.check(str(stubborn.pids[0]) in out + err, f"who did not go should be told: {out}{err}")
     storage.check_as_before(lab, before)
     lab.equal((stubborn.running(), stubborn.look()), (True, "ok"), "the holder running, its bytes")
-    storage.take_out(lab, 3, "--force=kill")
+    end = storage.take_out(lab, 3, "--force=kill")
     lab.equal(stubborn.wait(10), "KILL", "how it ended")
+    said = [line for line in end["disturbed"] if line.startswith(f"process {stubborn.pids[0]} (")]
+    lab.check(len(said) == 1 and f" of user 0, {stubborn.unit}: " in said[0] and said[0].endswith("SIGKILL"), f"whom it has killed: {end['disturbed']}")
 
 
 @scenario("policy-stubborn-unit", profile="mixed", timeout=300, turn=True)
