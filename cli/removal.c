@@ -34,6 +34,9 @@ static json_object *removal_new(json_object *from) {
         json_set_str(o, "schema", SCHEMA);
         for (size_t i = 0; i < ELEMENTSOF(keys); i++)
                 json_set(o, keys[i], json_ref(json_get(from, keys[i])));
+        /* On the bus that is a number, whoever asked. */
+        if (json_str(from, "trigger") && !streq(json_str(from, "trigger"), "command"))
+                json_set(o, "by_uid", NULL);
         json_set(o, "plan", plan_of(from));
         if (json_len(json_array(from, "slots")) > 1)
                 json_set(o, "slots", json_ref(json_get(from, "slots")));
@@ -47,7 +50,8 @@ json_object *removal_of_properties(json_object *properties) {
 json_object *removal_of_history(json_object *entry) {
         json_object *o = removal_new(entry);
 
-        json_set(o, "by_uid", json_ref(json_get(json_get(entry, "by"), "uid")));
+        if (streq_ptr(json_str(entry, "trigger"), "command"))
+                json_set(o, "by_uid", json_ref(json_get(json_get(entry, "by"), "uid")));
         /* Where the daemon works on it, it is on the bus too; here it is one that nobody works on. */
         json_set_str(o, "state", json_flag(entry, "ended") ? "ended" : "unfinished");
         if (json_has(entry, "ended_usec"))

@@ -13,8 +13,26 @@ static void print_lines(const char *label, json_object *lines) {
                 printf("  %-9s %s\n", i == 0 ? label : "", json_object_get_string(json_at(lines, i)));
 }
 
+/* Nobody who has a number stands behind a button. */
+static void print_asker(json_object *c) {
+        static const char *const words[][2] = {
+                { "button", "by the button of the slot" },
+                { "uevent", "by a device event" },
+                { "insert", "by nobody, its card was back" },
+        };
+        json_object *by = json_get(c, "by");
+
+        for (size_t i = 0; i < ELEMENTSOF(words); i++)
+                if (streq_ptr(words[i][0], json_str(c, "trigger"))) {
+                        printf("  %-9s %s\n", "asked", words[i][1]);
+                        return;
+                }
+        printf("  %-9s %s of '%s' by uid %" PRIu64 " (%s)\n", "asked", json_str(c, "trigger") ?: "?", json_str(c, "target") ?: "?",
+               json_u64(by, "uid"), json_str(by, "comm") ?: "?");
+}
+
 static void print_subject(json_object *c) {
-        json_object *card = json_get(c, "card"), *slot = json_get(c, "slot"), *by = json_get(c, "by");
+        json_object *card = json_get(c, "card"), *slot = json_get(c, "slot");
 
         json_object *slots = json_array(c, "slots");
 
@@ -25,8 +43,7 @@ static void print_subject(json_object *c) {
                        json_str(json_at(slots, i), "port") ?: "none");
         if (card)
                 printf("  %-9s %s, serial %s\n", "card", json_str(card, "bdf") ?: "?", json_str(card, "serial") ?: "unknown");
-        printf("  %-9s %s of '%s' by uid %" PRIu64 " (%s)\n", "asked", json_str(c, "trigger") ?: "?", json_str(c, "target") ?: "?",
-               json_u64(by, "uid"), json_str(by, "comm") ?: "?");
+        print_asker(c);
         printf("  %-9s %s, kernel %s\n", "on", json_str(c, "host") ?: "?", json_str(c, "kernel") ?: "?");
         printf("  %-9s %s to %s\n", "time", FORMAT_TIME(json_u64(c, "started_usec")), FORMAT_TIME(json_u64(c, "ended_usec")));
         printf("  %-9s %s\n", "plan", json_str(c, "plan_digest") ?: "-");

@@ -14,9 +14,9 @@
 static int ask(Manager *m, Trigger trigger, const char *target) {
         _cleanup_json_ json_object *by = json_object_new_object();
 
-        /* Whoever can press the button or write to a device's uevent attribute needs no further permission. */
-        json_set_u64(by, "uid", 0);
-        json_set_u64(by, "pid", 0);
+        /* Whoever can press the button or write to a device's uevent attribute needs no further permission. It is no user who asks. */
+        json_set(by, "uid", NULL);
+        json_set(by, "pid", NULL);
         json_set_str(by, "comm", trigger_to_string(trigger));
 
         int r = manager_remove(m, (RemovalRequest) { .trigger = trigger, .target = target, .by = by });

@@ -188,6 +188,12 @@ static bool call_outer_off(Removal *r) {
 }
 
 void manager_removal_found(Removal *r, void *userdata) {
+        static const char *const asker[_TRIGGER_MAX] = {
+                [TRIGGER_COMMAND] = "command, uid ",
+                [TRIGGER_BUTTON] = "the button of the slot",
+                [TRIGGER_UEVENT] = "a device event",
+                [TRIGGER_INSERT] = "its card is back",
+        };
         Manager *m = userdata;
         Removal *running = manager_running_at_slots(m, r);
         char uid[24];
@@ -220,8 +226,8 @@ void manager_removal_found(Removal *r, void *userdata) {
 
         LogSubject subject = removal_subject(r, uid);
         log_write(LOG_NOTICE, r->kind == KIND_RESTORE ? LOG_MESSAGE_RESTORE_STARTED : LOG_MESSAGE_STARTED, &subject,
-                        "%s %s of slot %s (%s) starts: %s, uid %s.", removal_noun(r), r->id, removal_label(r), r->target,
-                        trigger_to_string(r->trigger), uid);
+                        "%s %s of slot %s (%s) starts: %s%s.", removal_noun(r), r->id, removal_label(r), r->target,
+                        asker[r->trigger], subject.by_uid ?: "");
         show_started(r);
         tell_target(r);
         reply_path(r, r->path);
@@ -308,8 +314,8 @@ static void start_restoration(Manager *m, const ManagedSlot *s) {
                 .kind = KIND_RESTORE, .trigger = TRIGGER_INSERT, .target = slot_get(s, SLOT_TEXT_NAME), .by = by,
         };
 
-        json_set_u64(by, "uid", 0);
-        json_set_u64(by, "pid", 0);
+        json_set(by, "uid", NULL);
+        json_set(by, "pid", NULL);
         json_set_str(by, "comm", "safe-removed");
         int r = manager_remove(m, request);
         if (r < 0)

@@ -145,7 +145,7 @@ LogSubject removal_subject(const Removal *r, char uid[static 24]) {
                 .step = r->step,
                 .outcome = outcome_to_string(r->outcome),
                 .serial = json_str(r->card, "serial"),
-                .by_uid = r->by ? uid : NULL,
+                .by_uid = json_get(r->by, "uid") ? uid : NULL, /* else a button, or an event */
                 .certificate = r->certificate,
         };
 }

@@ -42,7 +42,8 @@ class Events(BusTest):
             os.unlink(self.path("play/go"))
             event = monitor.events()[0]
             self.assertEqual((event["type"], event["port"], event["slot"]), ("button", PORT, "2"))
-        self.assertEqual(json.loads(self.worker_log()[0].removeprefix("run "))["by"]["comm"], "button")
+        self.assertEqual(json.loads(self.worker_log()[0].removeprefix("run "))["by"], {"uid": None, "pid": None, "comm": "button"})
+        self.assertIn("starts: the button of the slot.", self.log())
 
     def nest(self, inner, outer):
         """Slot `inner` is inside of slot `outer`, by the port as the worker tells it."""

@@ -166,7 +166,8 @@ class Run:
             "schema": "safe-remove/certificate/1", "removal": self.folder.name,
             "chain": {"number": head["number"] + 1, "previous_removal": head.get("removal"), "previous": head.get("sha256")},
             "slot": self.plan["slot"], "card": self.plan["card"], "plan_digest": self.plan["digest"], "target": self.slot,
-            "trigger": "command", "by": {"uid": 0, "pid": 0, "comm": "safe-remove"}, "options": {"force": "kill"}, "host": "machine",
+            **({"trigger": "button", "by": {"uid": None, "pid": None, "comm": "button"}} if self.slot == "6" else
+               {"trigger": "command", "by": {"uid": 0, "pid": 0, "comm": "safe-remove"}}), "options": {"force": "kill"}, "host": "machine",
             "kernel": "6.12", "started_usec": 1767225600000000, "ended_usec": 1767225605000000, "outcome": outcome, "code": code,
             "message": message, "remedy": list(remedy), "lost": ["process 12 (dd) was ended"], "disturbed": self.disturbed, "forced": ["SIGKILL to process 12 (dd)"],
             "probes": PROBES if outcome == "safe" else []})
