@@ -6,39 +6,14 @@
 #include "base/span.h"
 #include "plan/find/blockers.h"
 
-static bool is_memory(const Scope *s) {
-        return s->is_memory || s->has_virtio_mem;
-}
-
-static void find_unreadable_map(Findings *f) {
-        json_object *o = finding(f, BLOCKER_ADDRESSES_UNKNOWN, true, "/proc/iomem cannot be read, so who uses the card's addresses is not known");
-
-        if (f->t->iomem_error == -EPERM)
-                json_set_str(o, "evidence", "the kernel shows every address as 0 to those without CAP_SYS_ADMIN");
-        else
-                json_set_strf(o, "evidence", "/proc/iomem: %s", strerror(-f->t->iomem_error));
-        finding_remedy(o, "systemctl restart safe-remove-guard  # its workers need CAP_SYS_ADMIN and a /proc that shows /proc/iomem");
-}
-
-static const Memdev *memdev_of(const Findings *f, const PciFunction *p) {
-        for (size_t i = 0; i < f->s->n_memdevs; i++)
-                if (streq_ptr(f->s->memdevs[i]->bdf, p->bdf))
-                        return f->s->memdevs[i];
-        return NULL;
-}
-
-static bool has_decoders(const Findings *f, const Memdev *m) {
-        for (size_t i = 0; i < f->t->n_decoders; i++)
-                if (streq_ptr(f->t->decoders[i].memdev, m->name))
-                        return true;
-        return false;
-}
-
-/* Does a port above the function tell what is sent to it? Host bridges have one for as long as the platform's driver is there, whether
- * or not a card's own is (drivers/cxl/acpi.c:add_host_bridge_uport). */
-static bool is_seen_from_above(const Findings *f, const PciFunction *p) {
+/* Its own decoders are the card's word for what it decodes. A card without a driver has no such word, and one whose memory driver is off has the
+ * word of the ports above it: host bridges have one for as long as the platform's driver is there, whether or not a card's own is
+ * (drivers/cxl/acpi.c:add_host_bridge_uport). */
+static bool is_told_of(const Findings *f, const PciFunction *p, const Memdev *m) {
         for (size_t i = 0; i < f->t->n_decoders; i++) {
                 const Decoder *d = &f->t->decoders[i];
+                if (streq_ptr(d->memdev, m->name))
+                        return true;
                 for (size_t j = 0; d->kind == DECODER_SWITCH && j < d->n_targets; j++)
                         if (function_is_below(p, d->targets[j]))
                                 return true;
@@ -46,12 +21,13 @@ static bool is_seen_from_above(const Findings *f, const PciFunction *p) {
         return false;
 }
 
-/* Its own decoders are the card's word for what it decodes. A card without a driver has no such word, and one whose memory driver is off
- * has the word of the ports above it. */
 static void find_silent_card(Findings *f, const PciFunction *p) {
-        const Memdev *m = memdev_of(f, p);
+        const Memdev *m = NULL;
 
-        if (!topology_is_memory(f->t, p) || (m && (has_decoders(f, m) || is_seen_from_above(f, p))))
+        for (size_t i = 0; i < f->s->n_memdevs && !m; i++)
+                if (streq_ptr(f->s->memdevs[i]->bdf, p->bdf))
+                        m = f->s->memdevs[i];
+        if (!topology_is_memory(f->t, p) || (m && is_told_of(f, p, m)))
                 return;
         json_object *o = finding(f, BLOCKER_MEMORY_UNKNOWN, true, "%s is a memory card, and which of its memory is in use is not known", p->bdf);
         if (m) {
@@ -67,21 +43,18 @@ static void find_silent_card(Findings *f, const PciFunction *p) {
         }
 }
 
-static bool in_own_region(const Findings *f, uint64_t start, uint64_t size) {
-        for (size_t i = 0; i < f->s->n_regions; i++)
-                if (span_within(start, size, f->s->regions[i]->start, f->s->regions[i]->size))
-                        return true;
-        return false;
-}
-
 /* Decoders are taken back with their region, or by the loss of power behind everybody's back. */
 static void find_decoders_without_region(Findings *f) {
         for (size_t i = 0; i < f->t->n_decoders; i++) {
                 const Decoder *d = &f->t->decoders[i];
                 const ScopeRange *r = scope_range_at(f->s, d->start, d->size);
 
-                if (d->kind == DECODER_ROOT || !d->committed || d->unreadable || !r || !streq(r->why, d->name) ||
-                    in_own_region(f, d->start, d->size))
+                if (d->kind == DECODER_ROOT || !d->committed || d->unreadable || !r || !streq(r->why, d->name))
+                        continue;
+                bool covered = false;
+                for (size_t k = 0; k < f->s->n_regions && !covered; k++)
+                        covered = span_within(d->start, d->size, f->s->regions[k]->start, f->s->regions[k]->size);
+                if (covered)
                         continue;
                 json_object *o = finding(f, BLOCKER_UNKNOWN_TARGET, true, "the card decodes 0x%jx-0x%jx, and no region covers that",
                                          (uintmax_t) d->start, (uintmax_t) span_last(d->start, d->size));
@@ -102,21 +75,20 @@ static void find_unreadable_decoders(Findings *f) {
         }
 }
 
-/* kmem uses whole blocks of a range only; of what it has before the first and behind the last one nothing can be the kernel's by it. */
-static bool is_in_blocks_of(const DaxRange *r, uint64_t block, uint64_t start, uint64_t size) {
-        uint64_t before = r->start % block ? block - r->start % block : 0;
-        uint64_t whole = r->size > before ? (r->size - before) / block * block : 0;
-
-        return span_within(start, size, r->start + before, whole);
-}
-
-/* Is there a dax device that a step takes this memory off with? */
+/* Is there a dax device that a step takes this memory off with? kmem uses whole blocks of a range only; of what it has before the first and
+ * behind the last one nothing can be the kernel's by it. */
 static bool is_taken_down(const Findings *f, uint64_t start, uint64_t size) {
+        uint64_t block = f->t->block_size ?: 1;
+
         for (size_t i = 0; i < f->s->n_daxes; i++) {
                 const DaxDevice *d = f->s->daxes[i];
-                for (size_t k = 0; streq_ptr(d->driver, "kmem") && k < d->n_ranges; k++)
-                        if (is_in_blocks_of(&d->ranges[k], f->t->block_size ?: 1, start, size))
+                for (size_t k = 0; streq_ptr(d->driver, "kmem") && k < d->n_ranges; k++) {
+                        const DaxRange *r = &d->ranges[k];
+                        uint64_t before = r->start % block ? block - r->start % block : 0;
+                        uint64_t whole = r->size > before ? (r->size - before) / block * block : 0;
+                        if (span_within(start, size, r->start + before, whole))
                                 return true;
+                }
         }
         return false;
 }
@@ -190,27 +162,17 @@ static void find_kernel_ram(Findings *f, const ScopeRange *r) {
                 finding_remedy(o, "systemctl reboot --firmware-setup  # and give the memory there the attribute \"specific purpose\"");
 }
 
-static bool names(const char *name, const char *a, const char *b, const char *c) {
-        return streq_ptr(name, a) || streq_ptr(name, b) || streq_ptr(name, c);
-}
-
 /* What a step takes down claims its addresses in its own name. */
 static bool is_own_claim(const Findings *f, const char *name) {
         const Scope *s = f->s;
 
-        for (size_t i = 0; i < s->n_regions; i++)
-                if (streq(name, s->regions[i]->name))
+        if (SCOPE_NAMED(s, regions, name) || SCOPE_NAMED(s, nd_regions, name) || SCOPE_NAMED(s, daxes, name))
+                return true;
+        for (size_t i = 0; i < s->n_namespaces; i++) {
+                const Namespace *n = s->namespaces[i];
+                if (streq(name, n->name) || streq_ptr(name, n->device) || streq_ptr(name, n->dax) || streq_ptr(name, n->block))
                         return true;
-        for (size_t i = 0; i < s->n_nd_regions; i++)
-                if (streq(name, s->nd_regions[i]->name))
-                        return true;
-        for (size_t i = 0; i < s->n_daxes; i++)
-                if (streq(name, s->daxes[i]->name))
-                        return true;
-        for (size_t i = 0; i < s->n_namespaces; i++)
-                if (names(name, s->namespaces[i]->name, s->namespaces[i]->device, s->namespaces[i]->dax) ||
-                    streq_ptr(name, s->namespaces[i]->block))
-                        return true;
+        }
         return false;
 }
 
@@ -268,8 +230,14 @@ static void find_virtio_mem(Findings *f, const ScopeRange *r) {
 }
 
 void find_addresses(Findings *f) {
-        if (is_memory(f->s) && !f->t->iomem)
-                find_unreadable_map(f);
+        if ((f->s->is_memory || f->s->has_virtio_mem) && !f->t->iomem) {
+                json_object *o = finding(f, BLOCKER_ADDRESSES_UNKNOWN, true, "/proc/iomem cannot be read, so who uses the card's addresses is not known");
+                if (f->t->iomem_error == -EPERM)
+                        json_set_str(o, "evidence", "the kernel shows every address as 0 to those without CAP_SYS_ADMIN");
+                else
+                        json_set_strf(o, "evidence", "/proc/iomem: %s", strerror(-f->t->iomem_error));
+                finding_remedy(o, "systemctl restart safe-remove-guard  # its workers need CAP_SYS_ADMIN and a /proc that shows /proc/iomem");
+        }
         for (size_t i = 0; i < f->s->n_functions; i++)
                 find_silent_card(f, f->s->functions[i]);
         find_decoders_without_region(f);
@@ -286,15 +254,12 @@ void find_addresses(Findings *f) {
         }
 }
 
-static bool in_some_region(const Findings *f, uint64_t start, uint64_t size) {
+/* It is in no region, whosever, and in no range of the card. */
+static bool may_be_ours(const Findings *f, uint64_t start, uint64_t size) {
         for (size_t i = 0; i < f->t->n_regions; i++)
                 if (span_overlaps(start, size, f->t->regions[i].start, f->t->regions[i].size))
-                        return true;
-        return scope_range_at(f->s, start, size);
-}
-
-static bool may_be_ours(const Findings *f, uint64_t start, uint64_t size) {
-        return !in_some_region(f, start, size) && scope_may_have(f->s, f->t, start, size);
+                        return false;
+        return !scope_range_at(f->s, start, size) && scope_may_have(f->s, f->t, start, size);
 }
 
 static bool find_stray_block(Findings *f) {
@@ -311,20 +276,16 @@ static bool find_stray_block(Findings *f) {
         return false;
 }
 
-/* Without a driver nobody uses it. */
-static const DaxRange *stray_range(const Findings *f, const DaxDevice *d) {
-        if (d->region || d->nd_region || !d->driver)
-                return NULL;
-        for (size_t i = 0; i < d->n_ranges; i++)
-                if (may_be_ours(f, d->ranges[i].start, d->ranges[i].size))
-                        return &d->ranges[i];
-        return NULL;
-}
-
 static bool find_stray_dax(Findings *f) {
         for (size_t i = 0; i < f->t->n_daxes; i++) {
                 const DaxDevice *d = &f->t->daxes[i];
-                const DaxRange *stray = stray_range(f, d);
+                const DaxRange *stray = NULL;
+                /* Without a driver nobody uses it. */
+                bool alone = !d->region && !d->nd_region && d->driver;
+
+                for (size_t k = 0; alone && k < d->n_ranges && !stray; k++)
+                        if (may_be_ours(f, d->ranges[k].start, d->ranges[k].size))
+                                stray = &d->ranges[k];
                 if (!stray)
                         continue;
                 json_object *o = finding(f, BLOCKER_UNKNOWN_TARGET, true, "%s lies in a CXL window, and no region shows on which card", d->name);
@@ -338,7 +299,9 @@ static bool find_stray_dax(Findings *f) {
         return false;
 }
 
-static void find_stray_claim(Findings *f) {
+void find_stray_memory(Findings *f) {
+        if (!f->s->is_memory || find_stray_block(f) || find_stray_dax(f))
+                return;
         for (size_t i = 0; f->t->iomem && i < f->t->iomem->n_ranges; i++) {
                 const IomemRange *m = &f->t->iomem->ranges[i];
                 if (is_description(m) || is_old_dax(f, m->name) || !may_be_ours(f, m->start, span_size(m->start, m->end)))
@@ -349,9 +312,4 @@ static void find_stray_claim(Findings *f) {
                                "first", (uintmax_t) m->start);
                 return;
         }
-}
-
-void find_stray_memory(Findings *f) {
-        if (f->s->is_memory && !find_stray_block(f) && !find_stray_dax(f))
-                find_stray_claim(f);
 }

@@ -4,28 +4,14 @@
 #include "kernel/cxl/card-parts.h"
 #include "plan/find/blockers.h"
 
-static bool has_nmem(const Scope *s, const char *name) {
-        for (size_t i = 0; i < s->n_nmems; i++)
-                if (streq(s->nmems[i]->name, name))
-                        return true;
-        return false;
-}
-
-/* Work that cannot be followed to a device may be that of any memory card. */
-static bool is_of_card(const Findings *f, const KernelUse *u) {
-        const char *slash = u->user.on ? strrchr(u->user.on, '/') : NULL;
-
-        if (!slash)
-                return f->s->is_memory;
-        return scope_has_memdev(f->s, slash + 1) || has_nmem(f->s, slash + 1) || (u->bdf && scope_has_function(f->s, u->bdf));
-}
-
 static void find_work(Findings *f, const KernelUse *u) {
-        const char *slash = u->user.on ? strrchr(u->user.on, '/') : NULL;
+        const char *slash = u->user.on ? strrchr(u->user.on, '/') : NULL, *on = slash ? slash + 1 : NULL;
+        /* Work that cannot be followed to a device may be that of any memory card. */
+        bool ours = on ? scope_has_memdev(f->s, on) || SCOPE_NAMED(f->s, nmems, on) || (u->bdf && scope_has_function(f->s, u->bdf)) : f->s->is_memory;
 
-        if (u->user.kind != KERNEL_USER_WORK || !is_of_card(f, u))
+        if (u->user.kind != KERNEL_USER_WORK || !ours)
                 return;
-        json_object *o = finding(f, BLOCKER_CARD_BUSY, true, "%s is busy with %s", slash ? slash + 1 : "a memory card", u->user.who);
+        json_object *o = finding(f, BLOCKER_CARD_BUSY, true, "%s is busy with %s", on ?: "a memory card", u->user.who);
         json_set_str(o, "evidence", u->user.evidence);
         finding_remedy(o, "%s", u->user.remedy);
 }

@@ -4,16 +4,6 @@
 #include "kernel/sysfs/known-drivers.h"
 #include "plan/find/blockers.h"
 
-static bool is_of_card(const Findings *f, const ForeignChild *c) {
-        for (size_t i = 0; c->bdf && i < f->s->n_functions; i++)
-                if (streq(f->s->functions[i]->bdf, c->bdf))
-                        return true;
-        for (size_t i = 0; c->region && i < f->s->n_regions; i++)
-                if (streq(f->s->regions[i]->name, c->region))
-                        return true;
-        return false;
-}
-
 static void unknown_driver(Findings *f, const char *bus, const char *device, const char *driver) {
         json_object *o = finding(f, BLOCKER_UNKNOWN_DRIVER, true, "%s has the driver %s, which this version of safe-remove does not "
                                  "know", device, driver);
@@ -36,7 +26,7 @@ static bool has_children(const Findings *f, const char *bdf) {
 static void find_children(Findings *f) {
         for (size_t i = 0; i < f->t->n_foreign; i++) {
                 const ForeignChild *c = &f->t->foreign[i];
-                if (!is_of_card(f, c))
+                if (!(c->bdf && scope_has_function(f->s, c->bdf)) && !SCOPE_NAMED(f->s, regions, c->region))
                         continue;
                 if (c->driver) {
                         if (!known_driver(c->subsystem, c->driver) && !has_children(f, c->bdf))

@@ -119,26 +119,18 @@ static void refusal_finding(Findings *f, const MemoryHolder *h, const Node *node
         finding_remedy(o, "%s", end);
 }
 
-/* The node, and all others that are gone then as well: who may use no more than those has nothing left. */
-static size_t going_with(const Findings *f, const Node *node, int *nodes) {
-        const Scope *all = findings_all(f);
-        size_t n = 0;
-
-        if (!nodes)
-                return 0;
-        nodes[n++] = node->id;
-        for (size_t i = 0; i < all->n_nodes; i++)
-                if (all->nodes[i] != node && !findings_node_stays(f, all->nodes[i]))
-                        nodes[n++] = all->nodes[i]->id;
-        return n;
-}
-
 static int find_on_node(Findings *f, const Node *node, json_object *holders, Gaps *gaps) {
         _cleanup_(memory_holders_freep) MemoryHolders *found = NULL;
+        const Scope *all = findings_all(f);
+        _cleanup_free_ int *nodes = calloc(all->n_nodes + 1, sizeof(int));
+        size_t n = 0;
 
-        _cleanup_free_ int *nodes = calloc(findings_all(f)->n_nodes + 1, sizeof(int));
-        size_t n = going_with(f, node, nodes);
-
+        /* With all others that are gone then as well: who may use no more than those has nothing left. */
+        if (nodes)
+                nodes[n++] = node->id;
+        for (size_t i = 0; nodes && i < all->n_nodes; i++)
+                if (all->nodes[i] != node && !findings_node_stays(f, all->nodes[i]))
+                        nodes[n++] = all->nodes[i]->id;
         int r = nodes ? memory_holders_scan(nodes, n, f->request->policy->holder_scan_usec, &found) : -ENOMEM;
         if (r < 0) {
                 gap_note(gaps, GAP_PROCESS, 0, r);
@@ -157,16 +149,10 @@ static int find_on_node(Findings *f, const Node *node, json_object *holders, Gap
         return 0;
 }
 
-static void more_time(const Findings *f, json_object *o) {
-        uint64_t msec = f->request->policy->holder_scan_usec / USEC_PER_MSEC, more = msec * 4;
-
-        json_set_strf(o, "evidence", "HolderScanMSec=%ju", (uintmax_t) msec);
-        finding_remedy(o, "mkdir -p " POLICY_DROPIN_DIR " && printf '[Removal]\\nHolderScanMSec=%ju\\n' > " POLICY_DROPIN_DIR
-                       "/holder-scan.conf", (uintmax_t) (more <= SCAN_MSEC_MAX ? more : 0));
-}
-
 /* Each reason has a remedy of its own. */
 static void find_gaps(Findings *f, const Gaps *gaps) {
+        uint64_t msec = f->request->policy->holder_scan_usec / USEC_PER_MSEC, more = msec * 4;
+
         for (int kind = 0; kind < _GAP_KIND_MAX; kind++) {
                 const Gap *gap = &gaps->of[kind];
                 if (gap->n == 0)
@@ -174,9 +160,11 @@ static void find_gaps(Findings *f, const Gaps *gaps) {
                 _cleanup_free_ char *text = gap_text((GapKind) kind, gap), *evidence = gap_evidence((GapKind) kind, gap);
                 _cleanup_free_ char *remedy = gap_remedy((GapKind) kind, gap);
                 json_object *o = finding(f, BLOCKER_HOLDERS_UNKNOWN, false, "not every process could be looked at: %s", text ?: "?");
-                if (kind == GAP_TIME)
-                        more_time(f, o);
-                else {
+                if (kind == GAP_TIME) {
+                        json_set_strf(o, "evidence", "HolderScanMSec=%ju", (uintmax_t) msec);
+                        finding_remedy(o, "mkdir -p " POLICY_DROPIN_DIR " && printf '[Removal]\\nHolderScanMSec=%ju\\n' > " POLICY_DROPIN_DIR
+                                       "/holder-scan.conf", (uintmax_t) (more <= SCAN_MSEC_MAX ? more : 0));
+                } else {
                         json_set_str(o, "evidence", evidence);
                         finding_remedy(o, "%s", remedy ?: "ls /proc");
                 }

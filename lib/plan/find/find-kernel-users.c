@@ -13,13 +13,6 @@ enum {
         LEFT_OUT_TOLD_MAX = 3, /* users */
 };
 
-static const BlockDevice *block_in_scope(const Scope *s, const char *name) {
-        for (size_t i = 0; i < s->n_blocks; i++)
-                if (streq_ptr(s->blocks[i]->name, name))
-                        return s->blocks[i];
-        return NULL;
-}
-
 static bool is_mounted_in_scope(const Scope *s, dev_t dev) {
         for (size_t i = 0; i < s->n_mounts; i++)
                 if (s->mounts[i]->dev == dev)
@@ -91,10 +84,6 @@ static void pool_findings(Findings *f, const KernelUse *u) {
         }
 }
 
-static bool is_zram_in_scope(const Findings *f, const KernelUse *u) {
-        return u->user.kind == KERNEL_USER_ZRAM && block_in_scope(f->s, u->user.who);
-}
-
 static void use_finding(Findings *f, const KernelUse *u) {
         if (u->user.kind == KERNEL_USER_POOL) {
                 pool_findings(f, u);
@@ -104,7 +93,7 @@ static void use_finding(Findings *f, const KernelUse *u) {
                 return;
         if (u->block) {
                 bool with_fs = u->user.kind == KERNEL_USER_JOURNAL || u->user.kind == KERNEL_USER_MEMBER;
-                if (block_in_scope(f->s, u->block) && !(with_fs && goes_with_file_system(f, u->block)))
+                if (scope_has_block_device(f->s, u->block) && !(with_fs && goes_with_file_system(f, u->block)))
                         user_finding(f, u, u->block);
         } else if (u->file_system) {
                 if (is_mounted_in_scope(f->s, u->file_system))
@@ -112,7 +101,7 @@ static void use_finding(Findings *f, const KernelUse *u) {
         } else if (u->bdf) {
                 if (scope_has_function(f->s, u->bdf))
                         user_finding(f, u, u->bdf);
-        } else if (f->s->n_blocks > 0 || is_zram_in_scope(f, u)) {
+        } else if (f->s->n_blocks > 0) {
                 user_finding(f, u, "a device that could not be identified, and may be on this card");
         }
 }
@@ -122,13 +111,6 @@ static bool is_told(const Findings *f, const char *name) {
                 if (f->t->uses[i].user.kind == KERNEL_USER_ZRAM && streq(f->t->uses[i].user.who, name))
                         return true;
         return false;
-}
-
-/* The disk of a multipath namespace stands on hidden ones, and goes with them. */
-static bool is_path_head(const Findings *f, const BlockDevice *b) {
-        const BlockDevice *lower = topology_block_device(f->t, b->lower[0]);
-
-        return lower && lower->dev == 0;
 }
 
 /* A device on top of the card's that no step knows how to take down: bcache, DRBD, whatever else claims its lower ones with a link. */
@@ -231,8 +213,11 @@ void find_kernel_users(Findings *f) {
         for (size_t i = 0; i < f->t->n_uses; i++)
                 use_finding(f, &f->t->uses[i]);
         for (size_t i = 0; i < f->s->n_blocks; i++) {
-                const BlockDevice *b = f->s->blocks[i];
-                if (b->kind == BLOCK_DISK && b->n_lower > 0 && !is_path_head(f, b) && !is_told(f, b->name))
+                const BlockDevice *b = f->s->blocks[i], *lower = b->n_lower > 0 ? topology_block_device(f->t, b->lower[0]) : NULL;
+                /* The disk of a multipath namespace stands on hidden ones, and goes with them. */
+                bool is_path_head = lower && lower->dev == 0;
+
+                if (b->kind == BLOCK_DISK && b->n_lower > 0 && !is_path_head && !is_told(f, b->name))
                         stack_finding(f, b);
                 find_left_file_system(f, b);
         }

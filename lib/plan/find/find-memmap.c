@@ -63,26 +63,19 @@ static void remedy(json_object *o, const Other *other) {
         }
 }
 
-static char *name_of(const Other *other) {
-        return other->name ? strdup(other->name) : strf("the memory from memory%ju on", (uintmax_t) other->id);
-}
+/* `bytes` of them were found there; 0: they may be, for all that can be told. */
+static void tell(Memmaps *m, const Other *other, uint64_t bytes) {
+        _cleanup_free_ char *name = other->name ? strdup(other->name) : strf("the memory from memory%ju on", (uintmax_t) other->id);
+        uintmax_t kib = other->size / PAGE * PAGE_STRUCT >> 10;
+        json_object *o = finding(m->f, BLOCKER_FOREIGN_MEMMAP, true, "page structs of %s %s in the memory of this card", name ?: "a device",
+                                 bytes > 0 ? "lie" : "may lie");
 
-static void tell_found(Memmaps *m, const Other *other, uint64_t bytes) {
-        _cleanup_free_ char *name = name_of(other);
-        json_object *o = finding(m->f, BLOCKER_FOREIGN_MEMMAP, true, "page structs of %s lie in the memory of this card", name ?: "a device");
-
-        json_set_strf(o, "evidence", "%ju KiB of %ju KiB (%u bytes for each page of it), by the kernel's page tables (read by BPF); without "
-                      "them the kernel crashes", (uintmax_t) (bytes >> 10), (uintmax_t) (other->size / PAGE * PAGE_STRUCT >> 10), (unsigned) PAGE_STRUCT);
-        remedy(o, other);
-}
-
-static void tell_possible(Memmaps *m, const Other *other) {
-        _cleanup_free_ char *name = name_of(other);
-        json_object *o = finding(m->f, BLOCKER_FOREIGN_MEMMAP, true, "page structs of %s may lie in the memory of this card", name ?: "a device");
-
-        json_set_strf(o, "evidence", "possible: %ju KiB (%u bytes for each page of it) are somewhere, the card has memory in a kernel zone, and "
-                      "the kernel's page tables, which tell, cannot be read by BPF: %s", (uintmax_t) (other->size / PAGE * PAGE_STRUCT >> 10),
-                      (unsigned) PAGE_STRUCT, m->why ?: "no memory");
+        if (bytes > 0)
+                json_set_strf(o, "evidence", "%ju KiB of %ju KiB (%u bytes for each page of it), by the kernel's page tables (read by BPF); without "
+                              "them the kernel crashes", (uintmax_t) (bytes >> 10), kib, (unsigned) PAGE_STRUCT);
+        else
+                json_set_strf(o, "evidence", "possible: %ju KiB (%u bytes for each page of it) are somewhere, the card has memory in a kernel zone, and "
+                              "the kernel's page tables, which tell, cannot be read by BPF: %s", kib, (unsigned) PAGE_STRUCT, m->why ?: "no memory");
         remedy(o, other);
 }
 
@@ -93,21 +86,14 @@ static void look_at(Memmaps *m, const Other *other) {
                 int r = vmemmap_bytes_in(m->vmemmap, other->start, other->size, m->areas, m->n_areas, &bytes);
                 if (r >= 0) {
                         if (bytes > 0)
-                                tell_found(m, other, bytes);
+                                tell(m, other, bytes);
                         return;
                 }
                 free(m->why);
                 m->why = strdup(strerror(-r));
         }
         if (other->may_be_here)
-                tell_possible(m, other);
-}
-
-static bool is_own_namespace(const Scope *s, const Namespace *n) {
-        for (size_t i = 0; i < s->n_namespaces; i++)
-                if (s->namespaces[i] == n)
-                        return true;
-        return false;
+                tell(m, other, 0);
 }
 
 /* Those of a namespace lie in itself where it was made so (map=dev: `mode` of what claims it reads "pmem", drivers/nvdimm/pfn_devs.c), and
@@ -117,7 +103,7 @@ static void look_at_namespace(Memmaps *m, const Namespace *n) {
         Other other = { .name = n->name, .start = n->data_start, .size = n->data_size };
         _cleanup_free_ char *mode = NULL;
 
-        if (!n->driver || is_own_namespace(m->f->s, n) || (n->data_size == 0 && !g))
+        if (!n->driver || SCOPE_HAS(m->f->s, namespaces, n) || (n->data_size == 0 && !g))
                 return;
         if (other.size == 0) {
                 other.start = g->start;
@@ -129,20 +115,6 @@ static void look_at_namespace(Memmaps *m, const Namespace *n) {
                 look_at(m, &other);
 }
 
-static bool is_own_dax(const Scope *s, const DaxDevice *d) {
-        for (size_t i = 0; i < s->n_daxes; i++)
-                if (s->daxes[i] == d)
-                        return true;
-        return false;
-}
-
-static bool has_device(const Topology *t, uint64_t at) {
-        for (size_t i = 0; i < t->n_daxes; i++)
-                if (dax_overlaps(&t->daxes[i], at, 1))
-                        return true;
-        return false;
-}
-
 /* Memory that is nobody's device: what the machine began with has its page structs in itself, what came later anywhere. */
 static void look_at_blocks(Memmaps *m) {
         const Topology *t = m->f->t;
@@ -150,7 +122,10 @@ static void look_at_blocks(Memmaps *m) {
 
         for (size_t i = 0; i <= t->n_blocks; i++) {
                 const MemoryBlock *b = i < t->n_blocks ? &t->blocks[i] : NULL;
-                bool counts = b && !scope_has_block(m->f->s, t, b) && !has_device(t, b->start);
+                bool counts = b && !scope_has_block(m->f->s, t, b);
+
+                for (size_t k = 0; counts && k < t->n_daxes; k++)
+                        counts = !dax_overlaps(&t->daxes[k], b->start, 1);
                 if (counts && run.size > 0 && run.start + run.size == b->start) {
                         run.size += t->block_size;
                         continue;
@@ -168,7 +143,7 @@ static void look_at_all(Memmaps *m) {
                 look_at_namespace(m, &t->namespaces[i]);
         for (size_t i = 0; i < t->n_daxes; i++) {
                 const DaxDevice *d = &t->daxes[i];
-                for (size_t k = 0; d->driver && !d->nd_region && !is_own_dax(m->f->s, d) && k < d->n_ranges; k++)
+                for (size_t k = 0; d->driver && !d->nd_region && !SCOPE_HAS(m->f->s, daxes, d) && k < d->n_ranges; k++)
                         look_at(m, &(Other) { .name = d->name, .driver = d->driver, .start = d->ranges[k].start, .size = d->ranges[k].size,
                                               .may_be_here = true });
         }

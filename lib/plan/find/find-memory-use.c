@@ -25,33 +25,16 @@ enum {
 /* Below that nobody is asked, and the look is spared. */
 #define WORTH_A_LOOK (UINT64_C(1) << 20)
 
-static char *path_below(const Mount *m, const char *path) {
-        const char *root = streq(m->root, "/") ? "" : m->root, *rest = startswith(path, root);
-
-        if (!rest || (*rest != '/' && *rest))
-                return NULL;
-        return strf("%s%s", streq(m->target, "/") ? "" : m->target, rest);
-}
-
 /* Where the first of its mounts has it; what is mounted nowhere, or has no name, has NULL. Newly allocated. */
 static char *path_of(const Topology *t, const CachedFile *file) {
         for (size_t i = 0; file->path && i < t->n_mounts; i++) {
-                char *path = t->mounts[i].dev == file->dev ? path_below(&t->mounts[i], file->path) : NULL;
-                if (path)
-                        return path;
+                const Mount *m = &t->mounts[i];
+                const char *root = streq(m->root, "/") ? "" : m->root, *rest = m->dev == file->dev ? startswith(file->path, root) : NULL;
+
+                if (rest && (*rest == '/' || !*rest))
+                        return strf("%s%s", streq(m->target, "/") ? "" : m->target, rest);
         }
         return NULL;
-}
-
-static json_object *file_json(const Topology *t, const CachedFile *file) {
-        _cleanup_free_ char *path = path_of(t, file);
-        json_object *o = json_object_new_object();
-
-        json_set_str(o, "path", path);
-        json_set_strf(o, "dev", "%u:%u", major(file->dev), minor(file->dev));
-        json_set_u64(o, "inode", file->inode);
-        json_set_u64(o, "bytes", file->bytes);
-        return o;
 }
 
 static int count_blocks(const Findings *f, const Node *node, PageCache *cache) {
@@ -80,8 +63,17 @@ static int find_files(const Findings *f, const Node *node, uint64_t bytes, json_
         if (r < 0)
                 return r == -ENOMEM ? r : 0;
         json_object *array = json_object_new_array();
-        for (size_t i = 0; i < files.n; i++)
-                json_object_array_add(array, file_json(f->t, &files.items[i]));
+        for (size_t i = 0; i < files.n; i++) {
+                const CachedFile *file = &files.items[i];
+                _cleanup_free_ char *path = path_of(f->t, file);
+                json_object *o = json_object_new_object();
+
+                json_set_str(o, "path", path);
+                json_set_strf(o, "dev", "%u:%u", major(file->dev), minor(file->dev));
+                json_set_u64(o, "inode", file->inode);
+                json_set_u64(o, "bytes", file->bytes);
+                json_object_array_add(array, o);
+        }
         json_set(to, "files", array);
         cached_files_done(&files);
         return 0;
@@ -111,23 +103,15 @@ static const HugePool *pool_of(const HugePool *pools, size_t n, uint64_t page_by
         return NULL;
 }
 
-static const Node *roomiest(const Findings *f) {
-        const Node *found = NULL;
-
-        for (size_t i = 0; i < f->t->n_nodes; i++) {
-                const Node *n = &f->t->nodes[i];
-                if (findings_node_stays(f, n) && (!found || n->free > found->free))
-                        found = n;
-        }
-        return found;
-}
-
 /* So many pages more on the node with the most room. */
 static void remedy_pool(const Findings *f, json_object *o, uint64_t page_bytes, uint64_t missing) {
-        const Node *to = roomiest(f);
         _cleanup_free_ HugePool *pools = NULL;
+        const Node *to = NULL;
         size_t n = 0;
 
+        for (size_t i = 0; i < f->t->n_nodes; i++)
+                if (findings_node_stays(f, &f->t->nodes[i]) && (!to || f->t->nodes[i].free > to->free))
+                        to = &f->t->nodes[i];
         if (!to || huge_pools_read(to->id, &pools, &n) < 0)
                 return;
         const HugePool *p = pool_of(pools, n, page_bytes);
@@ -156,16 +140,6 @@ static void huge_finding(Findings *f, const Node *node, const HugePool *here, co
         finding_remedy(o, "grep -l hugepages /proc/[0-9]*/maps  # stop one of these");
 }
 
-static json_object *huge_json(const Node *node, const HugePool *p) {
-        json_object *o = json_object_new_object();
-
-        json_set_u64(o, "node", (uint64_t) node->id);
-        json_set_u64(o, "page_bytes", p->page_bytes);
-        json_set_u64(o, "total", p->total);
-        json_set_u64(o, "free", p->free);
-        return o;
-}
-
 static int look_at_huge_pages(Findings *f, const Node *node, json_object *list, uint64_t *ret_used) {
         _cleanup_free_ HugePool *here = NULL, *all = NULL;
         size_t n_here = 0, n_all = 0;
@@ -181,7 +155,13 @@ static int look_at_huge_pages(Findings *f, const Node *node, json_object *list, 
                 if (here[i].total == 0)
                         continue;
                 bytes += used(&here[i]) * here[i].page_bytes;
-                json_object_array_add(list, huge_json(node, &here[i]));
+
+                json_object *o = json_object_new_object();
+                json_set_u64(o, "node", (uint64_t) node->id);
+                json_set_u64(o, "page_bytes", here[i].page_bytes);
+                json_set_u64(o, "total", here[i].total);
+                json_set_u64(o, "free", here[i].free);
+                json_object_array_add(list, o);
                 if (machine)
                         huge_finding(f, node, &here[i], machine);
         }

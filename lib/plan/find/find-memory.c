@@ -26,15 +26,6 @@ uint64_t findings_bytes_going(const Findings *f) {
         return n;
 }
 
-static bool swap_goes(const Findings *f, const Swap *swap) {
-        const Scope *s = findings_all(f);
-
-        for (size_t i = 0; i < s->n_swaps; i++)
-                if (s->swaps[i] == swap)
-                        return true;
-        return false;
-}
-
 static Room room_look(const Findings *f) {
         Room r = { .going = findings_bytes_going(f) };
 
@@ -45,7 +36,7 @@ static Room room_look(const Findings *f) {
         }
         for (size_t i = 0; i < f->t->n_swaps; i++) {
                 const Swap *s = &f->t->swaps[i];
-                if (!swap_goes(f, s) && s->size > s->used)
+                if (!SCOPE_HAS(findings_all(f), swaps, s) && s->size > s->used)
                         r.swap += s->size - s->used;
         }
         return r;

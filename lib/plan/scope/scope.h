@@ -109,5 +109,26 @@ json_object *dax_region_json(const Topology *t, const DaxDevice *d); /* of a dev
                 _r;                                                                                             \
         })
 
+/* Is this thing of the topology one of the scope's? */
+#define SCOPE_HAS(s, field, item)                                                                               \
+        ({                                                                                                      \
+                const typeof(**(s)->field) *_item = (item);                                                     \
+                bool _found = false;                                                                            \
+                for (size_t _i = 0; _i < (s)->n_##field && !_found; _i++)                                       \
+                        _found = (s)->field[_i] == _item;                                                       \
+                _found;                                                                                         \
+        })
+
+/* The one of them that has this name; NULL: none, or no name. */
+#define SCOPE_NAMED(s, field, called)                                                                           \
+        ({                                                                                                      \
+                const char *_name = (called);                                                                   \
+                typeof(*(s)->field) _found = NULL;                                                              \
+                for (size_t _i = 0; _name && _i < (s)->n_##field && !_found; _i++)                              \
+                        if (streq((s)->field[_i]->name, _name))                                                 \
+                                _found = (s)->field[_i];                                                        \
+                _found;                                                                                         \
+        })
+
 /* scope-storage.c, for scope_find() alone: what stands on the card and stores. */
 int scope_find_storage(const Topology *t, Scope *s);
