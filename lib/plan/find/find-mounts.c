@@ -141,15 +141,6 @@ static void end_remedy(Findings *f, json_object *o, const Mount *m) {
                 finding_remedy(o, "pkill --ns %d --nslist mnt%s%s  # all in that namespace", m->pid, unkeep ? "; " : "", unkeep ?: "");
 }
 
-static void locked_finding(Findings *f, const Mount *m) {
-        json_object *o = finding(f, BLOCKER_LOCKED_MOUNT, true, "%s of the card is mounted in a less privileged user's namespace, where unmounts "
-                                 "of the machine's own do not reach it: the kernel may have locked it there, and then it can only end with the "
-                                 "namespace", m->target);
-
-        mount_evidence(o, m);
-        end_remedy(f, o, m);
-}
-
 /* No step takes those away: the unmount would be refused (kernel/mounts/unmount.c). *locked: of each of the topology's mounts, whether. */
 static int find_locked_mounts(Findings *f, bool *locked) {
         _cleanup_free_ const Mount **items = calloc(f->s->n_mounts + 1, sizeof(*items)), **of_host = calloc(f->s->n_mounts + 1, sizeof(*of_host));
@@ -168,8 +159,13 @@ static int find_locked_mounts(Findings *f, bool *locked) {
                 some.items[some.n++] = m;
         }
         keep_first(&some, compare_by_ns, sort_by_ns);
-        for (size_t i = 0; i < some.n && i < TOLD_MAX; i++)
-                locked_finding(f, some.items[i]);
+        for (size_t i = 0; i < some.n && i < TOLD_MAX; i++) {
+                json_object *o = finding(f, BLOCKER_LOCKED_MOUNT, true, "%s of the card is mounted in a less privileged user's namespace, where unmounts "
+                                         "of the machine's own do not reach it: the kernel may have locked it there, and then it can only end with the "
+                                         "namespace", some.items[i]->target);
+                mount_evidence(o, some.items[i]);
+                end_remedy(f, o, some.items[i]);
+        }
         more_finding(f, BLOCKER_LOCKED_MOUNT, true, some.n, "namespaces of less privileged users have a file system of the card");
         return 0;
 }
@@ -250,20 +246,6 @@ static int find_mounts_below(Findings *f, const bool *locked) {
         return 0;
 }
 
-/* Whoever looks at the place once it is unmounted has it mounted again, which ends when the removal has the device for itself
- * (step-claim-devices.c): so this is no more than told. */
-static void automount_finding(Findings *f, const Mount *m, const Mount *autofs) {
-        _cleanup_free_ char *target = shell_quoted(m->target), *end = automounter_end_command(autofs);
-        json_object *o = finding(f, BLOCKER_AUTOMOUNT, false, "%s is an automount: whoever opens it after the unmount has it mounted again, and if "
-                                 "that is before the device is claimed the removal is undone", m->target);
-
-        mount_evidence(o, autofs);
-        if (end)
-                finding_remedy(o, "umount %s && %s  # and start that again once the card is back", target, end);
-        else
-                finding_remedy(o, "umount %s && umount %s  # the second is of the automount point, whose daemon is gone", target, target);
-}
-
 /* Whoever mounted it had gone to another folder before. */
 static void find_relative_overlays(Findings *f) {
         size_t n = 0;
@@ -281,13 +263,6 @@ static void find_relative_overlays(Findings *f) {
         }
 }
 
-static const Mount *first_mount_of(const Findings *f, dev_t dev) {
-        for (size_t i = 0; i < f->t->n_mounts; i++)
-                if (f->t->mounts[i].dev == dev)
-                        return &f->t->mounts[i];
-        return NULL;
-}
-
 /* An overlay keeps the file systems of its folders, wherever the paths lead that were said when it was mounted. Less privileged users can give
  * themselves another root behind it: then nothing tells, and the card's file system may live on when it is mounted nowhere any more. */
 static void find_unseen_layers(Findings *f) {
@@ -295,8 +270,13 @@ static void find_unseen_layers(Findings *f) {
 
         for (size_t i = 0; i < f->t->n_file_systems && f->s->n_mounts > 0; i++) {
                 const FileSystem *fs = &f->t->file_systems[i];
-                const Mount *m = fs->layer_unseen && n++ < TOLD_MAX ? first_mount_of(f, fs->dev) : NULL;
+                const Mount *m = NULL;
 
+                if (!fs->layer_unseen || n++ >= TOLD_MAX)
+                        continue;
+                for (size_t k = 0; k < f->t->n_mounts && !m; k++)
+                        if (f->t->mounts[k].dev == fs->dev)
+                                m = &f->t->mounts[k];
                 if (!m || in_scope(f, m))
                         continue;
                 _cleanup_free_ char *inside = inside_words(f, m);
@@ -307,19 +287,22 @@ static void find_unseen_layers(Findings *f) {
         more_finding(f, BLOCKER_LOCKED_MOUNT, false, n, "overlays of less privileged users may have a folder of the card's");
 }
 
+/* Whoever looks at the place once it is unmounted has it mounted again, which ends when the removal has the device for itself
+ * (step-claim-devices.c): so this is no more than told. */
 static void find_automounts(Findings *f) {
         for (size_t i = 0; i < f->s->n_mounts; i++) {
                 const Mount *m = f->s->mounts[i];
-                if (m->ns == topology_host_ns(f->t) && m->parent && streq(m->parent->type, "autofs"))
-                        automount_finding(f, m, m->parent);
+                if (m->ns != topology_host_ns(f->t) || !m->parent || !streq(m->parent->type, "autofs"))
+                        continue;
+                _cleanup_free_ char *target = shell_quoted(m->target), *end = automounter_end_command(m->parent);
+                json_object *o = finding(f, BLOCKER_AUTOMOUNT, false, "%s is an automount: whoever opens it after the unmount has it mounted again, and if "
+                                         "that is before the device is claimed the removal is undone", m->target);
+                mount_evidence(o, m->parent);
+                if (end)
+                        finding_remedy(o, "umount %s && %s  # and start that again once the card is back", target, end);
+                else
+                        finding_remedy(o, "umount %s && umount %s  # the second is of the automount point, whose daemon is gone", target, target);
         }
-}
-
-/* fs/d_path.c:dentry_path() writes that behind the name of what has none any more; no name has two slashes in it. */
-static bool root_is_deleted(const Mount *m) {
-        const char *end = m->root ? strstr(m->root, DELETED) : NULL;
-
-        return end && streq(end, DELETED);
 }
 
 /* Its content is copied from outside where that can be: a container may have no tools. Into a folder of its own, since anybody may have
@@ -337,24 +320,24 @@ static void save_remedy(const Findings *f, json_object *o, const Mount *m) {
                                (uintmax_t) m->id, enter, target);
 }
 
-static void deleted_finding(Findings *f, const Mount *m) {
-        /* A container that is ended does not come back, and nobody wants to mount it there. */
-        bool soft = ends(f, m);
-        _cleanup_free_ char *name = strndup(m->root, strlen(m->root) - strlen(DELETED));
-        json_object *o = finding(f, BLOCKER_LAST_HOLD, !soft, "%s of the card is deleted, and only its mount on %s keeps the content: an unmount "
-                                 "would lose it%s", name, m->target, soft ? ", with the container that is ended" : "");
-
-        mount_evidence(o, m);
-        save_remedy(f, o, m);
-}
-
-/* A bind mount of a file or folder that was deleted: the mount is what keeps its content, and nothing can mount it again. */
+/* A bind mount of a file or folder that was deleted: the mount is what keeps its content, and nothing can mount it again.
+ * fs/d_path.c:dentry_path() writes that behind the name of what has none any more; no name has two slashes in it. */
 static void find_deleted_roots(Findings *f) {
         size_t n = 0;
 
-        for (size_t i = 0; i < f->s->n_mounts; i++)
-                if (root_is_deleted(f->s->mounts[i]) && n++ < TOLD_MAX)
-                        deleted_finding(f, f->s->mounts[i]);
+        for (size_t i = 0; i < f->s->n_mounts; i++) {
+                const Mount *m = f->s->mounts[i];
+                const char *deleted = m->root ? strstr(m->root, DELETED) : NULL;
+                if (!deleted || !streq(deleted, DELETED) || n++ >= TOLD_MAX)
+                        continue;
+                /* A container that is ended does not come back, and nobody wants to mount it there. */
+                bool soft = ends(f, m);
+                _cleanup_free_ char *name = strndup(m->root, (size_t) (deleted - m->root));
+                json_object *o = finding(f, BLOCKER_LAST_HOLD, !soft, "%s of the card is deleted, and only its mount on %s keeps the content: an unmount "
+                                         "would lose it%s", name, m->target, soft ? ", with the container that is ended" : "");
+                mount_evidence(o, m);
+                save_remedy(f, o, m);
+        }
         more_finding(f, BLOCKER_LAST_HOLD, true, n, "mounts are all that keeps a deleted file or folder");
 }
 

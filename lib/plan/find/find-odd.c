@@ -70,13 +70,6 @@ static int whose_by_ancestors(const Findings *f, const char *where, Whose *ret) 
         return physical ? 0 : -ENOENT;
 }
 
-static bool has_memdev(const Findings *f, const char *name) {
-        for (size_t i = 0; i < f->s->n_memdevs; i++)
-                if (streq_ptr(name, f->s->memdevs[i]->name))
-                        return true;
-        return false;
-}
-
 static Whose whose_memdev(const Findings *f, const char *name, const Odd *o) {
         return o->where ? OTHERS : unless(has_memory(f));
 }
@@ -86,7 +79,7 @@ static Whose whose_region(const Findings *f, const char *name, const Odd *o) {
         size_t known = 0;
 
         for (size_t i = 0; r && i < r->n_targets; i++) {
-                if (has_memdev(f, r->targets[i].memdev))
+                if (scope_has_memdev(f->s, r->targets[i].memdev))
                         return CARDS;
                 known += topology_memdev(f->t, r->targets[i].memdev) != NULL;
         }
@@ -102,28 +95,20 @@ static Whose whose_decoder(const Findings *f, const char *name, const Odd *o) {
         return unless(has_memory(f));
 }
 
-static bool has_nd_region(const Findings *f, const char *name) {
-        for (size_t i = 0; i < f->s->n_nd_regions; i++)
-                if (streq_ptr(name, f->s->nd_regions[i]->name))
-                        return true;
-        return false;
-}
-
 static Whose whose_dax(const Findings *f, const char *name, const Odd *o) {
         const DaxDevice *d = topology_dax(f->t, name);
 
-        for (size_t i = 0; i < f->s->n_daxes; i++)
-                if (f->s->daxes[i] == d)
-                        return CARDS;
+        if (SCOPE_HAS(f->s, daxes, d))
+                return CARDS;
         if (d && d->region)
                 return whose_region(f, d->region, o);
-        return d && d->nd_region && !has_nd_region(f, d->nd_region) ? OTHERS : unless(has_memory(f));
+        return d && d->nd_region && !SCOPE_NAMED(f->s, nd_regions, d->nd_region) ? OTHERS : unless(has_memory(f));
 }
 
 static Whose whose_nmem(const Findings *f, const char *name, const Odd *o) {
         const Nmem *n = topology_nmem(f->t, name);
 
-        if (streq_ptr(f->s->slot->nmem, name) || (n && has_memdev(f, n->memdev)))
+        if (streq_ptr(f->s->slot->nmem, name) || (n && scope_has_memdev(f->s, n->memdev)))
                 return CARDS;
         return n && n->memdev ? OTHERS : unless(has_memory(f));
 }
@@ -131,7 +116,7 @@ static Whose whose_nmem(const Findings *f, const char *name, const Odd *o) {
 static Whose whose_nd_region(const Findings *f, const char *name, const Odd *o) {
         const NdRegion *g = topology_nd_region(f->t, name);
 
-        if (has_nd_region(f, name))
+        if (SCOPE_NAMED(f->s, nd_regions, name))
                 return CARDS;
         size_t known = 0;
         for (size_t i = 0; g && i < g->n_nmems; i++)
@@ -149,21 +134,8 @@ static Whose whose_namespace(const Findings *f, const char *name, const Odd *o) 
         return unless(has_memory(f));
 }
 
-static bool has_block(const Findings *f, const BlockDevice *b) {
-        for (size_t i = 0; i < f->s->n_blocks; i++)
-                if (f->s->blocks[i] == b)
-                        return true;
-        return false;
-}
-
 static bool is_unasked_loop(const Odd *o) {
         return o->error == -ETIME;
-}
-
-static bool is_below(const char *path, const char *folder) {
-        const char *rest = startswith(path, folder);
-
-        return streq(folder, "/") || (rest && (*rest == '/' || *rest == '\0'));
 }
 
 /* The path is one of some mount namespace, or was one: the file is the card's if it is mounted on the way in any of them, whatever lies over that. And a
@@ -174,9 +146,11 @@ static Whose whose_loop(const Findings *f, const BlockDevice *b) {
 
         for (size_t i = 0; i < f->s->n_mounts; i++) {
                 const Mount *on_card = f->s->mounts[i];
+                const char *rest = startswith(b->label, on_card->target);
+                bool below = streq(on_card->target, "/") || (rest && (*rest == '/' || *rest == '\0'));
                 /* Every path is below a container's own root. What the host has a mount of its own for is not looked for there. */
                 bool is_root = on_card->ns != topology_host_ns(f->t) && streq(on_card->target, "/");
-                if (is_below(b->label, on_card->target) && !(is_root && m && !streq(m->target, "/")))
+                if (below && !(is_root && m && !streq(m->target, "/")))
                         return NOBODY_KNOWS;
         }
         bool in_memory = !m || streq(m->type, "tmpfs") || streq(m->type, "ramfs") || streq(m->type, "devtmpfs");
@@ -187,11 +161,10 @@ static Whose whose_loop(const Findings *f, const BlockDevice *b) {
 static Whose whose_block(const Findings *f, const char *name, const Odd *o) {
         const BlockDevice *b = topology_block_device(f->t, name);
 
-        if (b && has_block(f, b))
+        if (SCOPE_HAS(f->s, blocks, b))
                 return CARDS;
         for (size_t i = 0; b && i < b->n_lower; i++) {
-                const BlockDevice *lower = topology_block_device(f->t, b->lower[i]);
-                if (lower && has_block(f, lower))
+                if (SCOPE_HAS(f->s, blocks, topology_block_device(f->t, b->lower[i])))
                         return CARDS;
         }
         if (b && b->label && is_unasked_loop(o))
@@ -225,9 +198,8 @@ static Whose whose_slot(const Findings *f, const char *name, const Odd *o) {
         for (size_t i = 0; i < scope_n_slots(f->s); i++)
                 if (streq(name, scope_slot(f->s, i)->name))
                         return CARDS;
-        for (size_t i = 0; i < f->s->n_inner; i++)
-                if (streq(name, f->s->inner[i]->name))
-                        return CARDS;
+        if (SCOPE_NAMED(f->s, inner, name))
+                return CARDS;
         return other && other->address ? OTHERS : NOBODY_KNOWS;
 }
 

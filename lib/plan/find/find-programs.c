@@ -4,11 +4,6 @@
 #include "kernel/process/command.h"
 #include "plan/find/blockers.h"
 
-/* As Debian calls them, where the name is another one. */
-static const char *package_of(const char *program) {
-        return streq(program, "lvchange") ? "lvm2" : program;
-}
-
 static bool asked_before(const Plan *p, size_t n, const char *program) {
         for (size_t i = 0; i < n; i++) {
                 const StepOps *ops = step_ops(p->steps[i].type);
@@ -30,6 +25,8 @@ void find_programs(Findings *f, const Plan *p) {
                 json_object *o = finding(f, BLOCKER_NO_PROGRAM, true, "the step %s needs %s, which is not installed",
                                          step_type_to_string(p->steps[i].type), program);
                 json_set_strf(o, "evidence", "step %zu: %s", i + 1, does ?: "?");
-                finding_remedy(o, "apt-get install %s  # on Debian; elsewhere the package that has %s", package_of(program), program);
+                /* As Debian calls the package, where that has another name. */
+                finding_remedy(o, "apt-get install %s  # on Debian; elsewhere the package that has %s", streq(program, "lvchange") ? "lvm2" : program,
+                               program);
         }
 }

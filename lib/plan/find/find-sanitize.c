@@ -18,19 +18,16 @@ static void without(Findings *f, json_object *o, const char *instead) {
         finding_remedy(o, "safe-remove remove %s  # without --sanitize: the card keeps its data", f->s->words);
 }
 
-/* What ndctl knows a card by: its NVDIMM. NULL: the kernel has made none of it (yet). */
-static const char *nmem_of(const Findings *f, const char *device) {
-        for (size_t i = 0; i < f->t->n_nmems; i++)
-                if (streq_ptr(f->t->nmems[i].memdev, device) || streq_ptr(f->t->nmems[i].name, device))
-                        return f->t->nmems[i].name;
-        return NULL;
-}
-
 /* With a passphrase the kernel refuses (drivers/cxl/core/mbox.c:__cxl_mem_sanitize), whatever the card's state is. One that is at it is CARD_BUSY. */
 static void find_passphrase(Findings *f, const char *device) {
-        const char *nmem = nmem_of(f, device) ?: "nmemN";
         _cleanup_free_ char *state = NULL;
+        /* What ndctl knows a card by: its NVDIMM, if the kernel has made one of it (yet). */
+        const char *nmem = NULL;
 
+        for (size_t i = 0; i < f->t->n_nmems && !nmem; i++)
+                if (streq_ptr(f->t->nmems[i].memdev, device) || streq_ptr(f->t->nmems[i].name, device))
+                        nmem = f->t->nmems[i].name;
+        nmem = nmem ?: "nmemN";
         int r = card_security_read(device, &state);
         if (r < 0 || !state) {
                 json_object *o = finding(f, BLOCKER_NO_SANITIZE, true, "the security state of %s cannot be read: whether it can erase itself is not known",
@@ -122,32 +119,18 @@ static void find_disk(Findings *f, const BlockDevice *b) {
         without(f, o, NULL);
 }
 
-static void find_nothing(Findings *f) {
-        json_object *o = finding(f, BLOCKER_NO_SANITIZE, true, "slot %s has no memory that could be erased", f->s->words);
-        json_set_str(o, "evidence", "no memN of /sys/bus/cxl/devices and no NVDIMM is on its card");
-        without(f, o, NULL);
-}
-
-/* A card without a serial number (0) cannot be named by it. */
-static bool is_given(const Findings *f, const char *serial) {
-        json_object *given = f->request->policy->sanitize_serials;
-
-        if (!serial || !*serial || streq(serial, "0x0"))
-                return false;
-        for (size_t i = 0; i < json_len(given); i++)
-                if (streq_ptr(json_object_get_string(json_at(given, i)), serial))
-                        return true;
-        return false;
-}
-
 /* Says which card, and not its number: that is to be read from the card, or from what `show` says of it. */
 static void find_not_given(Findings *f, const char *device, bool sure, const char *serial) {
-        if (is_given(f, serial))
-                return;
-        json_object *given = f->request->policy->sanitize_serials, *o;
+        json_object *given = f->request->policy->sanitize_serials;
+        /* A card without a serial number (0) cannot be named by it. */
+        bool has_serial = serial && *serial && !streq(serial, "0x0"), is_given = false;
 
-        o = finding(f, BLOCKER_WHICH_SERIAL, true, "%s %s persistent data, which is erased only where its serial number is given", device,
-                    sure ? "has" : "may have");
+        for (size_t i = 0; has_serial && i < json_len(given) && !is_given; i++)
+                is_given = streq_ptr(json_object_get_string(json_at(given, i)), serial);
+        if (is_given)
+                return;
+        json_object *o = finding(f, BLOCKER_WHICH_SERIAL, true, "%s %s persistent data, which is erased only where its serial number is given", device,
+                                 sure ? "has" : "may have");
         json_set_str(o, "evidence", json_len(given) > 0 ? "other numbers were given" : "no serial number was given");
         finding_remedy(o, "safe-remove show %s  # says its serial number; then: safe-remove remove %s --sanitize=SERIAL", f->s->slot->word,
                        f->s->words);
@@ -182,6 +165,7 @@ static void find_others(Findings *f) {
 
 void find_sanitize(Findings *f) {
         const Scope *s = f->s;
+        json_object *o;
 
         if (!f->request->policy->sanitize)
                 return;
@@ -199,11 +183,13 @@ void find_sanitize(Findings *f) {
         }
         for (size_t i = 0; i < s->n_blocks; i++)
                 find_disk(f, s->blocks[i]);
-        if (s->n_memdevs == 0 && s->n_nmems == 0 && json_len(f->blockers) == before)
-                find_nothing(f);
+        if (s->n_memdevs == 0 && s->n_nmems == 0 && json_len(f->blockers) == before) {
+                o = finding(f, BLOCKER_NO_SANITIZE, true, "slot %s has no memory that could be erased", s->words);
+                json_set_str(o, "evidence", "no memN of /sys/bus/cxl/devices and no NVDIMM is on its card");
+                without(f, o, NULL);
+        }
         find_others(f);
 
-        json_object *o = finding(f, BLOCKER_ERASES, false,
-                                 "all that is on the card is erased, which may take hours; from there on there is no way back");
+        o = finding(f, BLOCKER_ERASES, false, "all that is on the card is erased, which may take hours; from there on there is no way back");
         json_set_str(o, "evidence", "--sanitize");
 }

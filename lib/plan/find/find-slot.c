@@ -95,19 +95,18 @@ static void find_nested_slots(Findings *f, const Slot *slot) {
         }
 }
 
-static void look_at_slot(Findings *f, const Slot *slot) {
-        /* An NVDIMM's socket has neither power to switch nor lights. */
-        if (slot->nmem)
-                return;
-        find_power_switch(f, slot);
-        find_registers(f, slot);
-        find_dark_light(f, slot);
-        find_no_light(f, slot);
-        find_lockdown(f, slot);
-        find_nested_slots(f, slot);
-}
-
 void find_slot(Findings *f) {
-        for (size_t i = 0; i < scope_n_slots(f->s); i++)
-                look_at_slot(f, scope_slot(f->s, i));
+        for (size_t i = 0; i < scope_n_slots(f->s); i++) {
+                const Slot *slot = scope_slot(f->s, i);
+
+                /* An NVDIMM's socket has neither power to switch nor lights. */
+                if (slot->nmem)
+                        continue;
+                find_power_switch(f, slot);
+                find_registers(f, slot);
+                find_dark_light(f, slot);
+                find_no_light(f, slot);
+                find_lockdown(f, slot);
+                find_nested_slots(f, slot);
+        }
 }

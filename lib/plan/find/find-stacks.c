@@ -11,10 +11,7 @@ enum {
 };
 
 const BlockDevice *findings_block(const Findings *f, const char *name) {
-        for (size_t i = 0; i < f->s->n_blocks; i++)
-                if (streq(f->s->blocks[i]->name, name))
-                        return f->s->blocks[i];
-        return NULL;
+        return SCOPE_NAMED(f->s, blocks, name);
 }
 
 bool mapping_is_placeholder(const BlockDevice *b) {
@@ -39,35 +36,27 @@ static bool member_goes(const char *member, void *userdata) {
         return findings_block(userdata, member);
 }
 
-static void degrades_finding(Findings *f, const BlockDevice *md, const char *member) {
-        uint64_t degraded = 0;
-        bool known = attr_read_u64f(&degraded, "/sys/class/block/%s/md/degraded", md->name) >= 0;
-        _cleanup_free_ char *missing = known ? strf(", %ju missing already", (uintmax_t) degraded) : strdup("");
-        json_object *o = finding(f, BLOCKER_DEGRADES, false, "%s goes on without %s: degraded, until the card is back", md->name, member);
-        json_set_strf(o, "evidence", "/sys/block/%s/md: %s of %ju disks%s", md->name, md->label ?: "an array", (uintmax_t) md->array->disks,
-                      missing);
-        finding_remedy(o, "mdadm --detail /dev/%s  # with another member added beforehand the array has its copies without this card", md->name);
-}
-
-static void spare_finding(Findings *f, const BlockDevice *md, const MdMember *member) {
-        bool spare = member->role == MD_SPARE;
-        json_object *o = finding(f, BLOCKER_GOES_ON, false, "%s goes on without %s, its %s", md->name, member->name,
-                                 spare ? "hot spare: until the card is back it has one less" : "failed member");
-
-        json_set_strf(o, "evidence", "/sys/block/%s/md/dev-%s/state", md->name, member->name);
-        finding_remedy(o, "mdadm --detail /dev/%s", md->name);
-}
-
 /* What only loses a member. A container has its disks for its volumes, which tell of them. */
 static void member_finding(Findings *f, const BlockDevice *md, const char *name) {
         const MdMember *member = md->array ? md_member(md->array, name) : NULL;
+        uint64_t degraded = 0;
+        json_object *o;
 
         if (!member || streq(md->array->level, "container"))
                 return;
-        if (member->role == MD_SPARE || member->role == MD_FAULTY)
-                spare_finding(f, md, member);
-        else
-                degrades_finding(f, md, name);
+        if (member->role == MD_SPARE || member->role == MD_FAULTY) {
+                o = finding(f, BLOCKER_GOES_ON, false, "%s goes on without %s, its %s", md->name, member->name,
+                            member->role == MD_SPARE ? "hot spare: until the card is back it has one less" : "failed member");
+                json_set_strf(o, "evidence", "/sys/block/%s/md/dev-%s/state", md->name, member->name);
+                finding_remedy(o, "mdadm --detail /dev/%s", md->name);
+                return;
+        }
+        bool known = attr_read_u64f(&degraded, "/sys/class/block/%s/md/degraded", md->name) >= 0;
+        _cleanup_free_ char *missing = known ? strf(", %ju missing already", (uintmax_t) degraded) : strdup("");
+        o = finding(f, BLOCKER_DEGRADES, false, "%s goes on without %s: degraded, until the card is back", md->name, name);
+        json_set_strf(o, "evidence", "/sys/block/%s/md: %s of %ju disks%s", md->name, md->label ?: "an array", (uintmax_t) md->array->disks,
+                      missing);
+        finding_remedy(o, "mdadm --detail /dev/%s  # with another member added beforehand the array has its copies without this card", md->name);
 }
 
 /* What tells more of a mapping or a namespace with several paths. */
@@ -78,14 +67,6 @@ static void status_remedy(json_object *o, const BlockDevice *b, const char *comm
                 finding_remedy(o, "dmsetup status %s%s", name, comment);
         else
                 finding_remedy(o, "nvme list-subsys /dev/%s%s", b->name, comment);
-}
-
-static void leg_finding(Findings *f, const BlockDevice *volume, const char *leg) {
-        json_object *o = finding(f, BLOCKER_DEGRADES, false, "%s goes on without %s: degraded, until the card is back", volume->label, leg);
-
-        json_set_strf(o, "evidence", "%s of %ju legs; /sys/block/%s/slaves/%s", volume->array->level, (uintmax_t) volume->array->disks,
-                      volume->name, leg);
-        status_remedy(o, volume, "  # A: a leg that has all of the data");
 }
 
 static void path_finding(Findings *f, const BlockDevice *map, const char *path) {
@@ -107,12 +88,17 @@ static void path_finding(Findings *f, const BlockDevice *map, const char *path) 
 
 /* What goes on without a part that is on this card. */
 static void part_finding(Findings *f, const BlockDevice *b, const char *part) {
+        const MdMember *leg = b->array ? md_member(b->array, part) : NULL;
+
         if (b->kind == BLOCK_MD)
                 member_finding(f, b, part);
         else if (b->multipath)
                 path_finding(f, b, part);
-        else if (b->array && md_member(b->array, part) && streq(md_member(b->array, part)->name, part))
-                leg_finding(f, b, part);
+        else if (leg && streq(leg->name, part)) {
+                json_object *o = finding(f, BLOCKER_DEGRADES, false, "%s goes on without %s: degraded, until the card is back", b->label, part);
+                json_set_strf(o, "evidence", "%s of %ju legs; /sys/block/%s/slaves/%s", b->array->level, (uintmax_t) b->array->disks, b->name, part);
+                status_remedy(o, b, "  # A: a leg that has all of the data");
+        }
 }
 
 static bool has_part_in_scope(const Findings *f, const BlockDevice *b) {
@@ -190,12 +176,6 @@ static void spans_finding(Findings *f, const BlockDevice *b, const char *other) 
         finding_remedy(o, "lsblk -s /dev/%s  # what it stands on", b->name);
 }
 
-static bool is_missing(const Findings *f, const char *name) {
-        const BlockDevice *b = topology_block_device(f->t, name);
-
-        return b && mapping_is_placeholder(b);
-}
-
 /* What stands on this card and on others: a set that goes as a whole, or an array that goes on without its member. */
 static void find_sets(Findings *f) {
         for (size_t i = 0; i < f->t->n_block_devices; i++) {
@@ -203,10 +183,11 @@ static void find_sets(Findings *f) {
                 bool ours = findings_block(f, b->name);
 
                 for (size_t j = 0; j < b->n_lower; j++) {
-                        bool lower = findings_block(f, b->lower[j]);
-                        if (lower && !ours)
+                        const BlockDevice *lower = topology_block_device(f->t, b->lower[j]);
+                        bool lower_ours = findings_block(f, b->lower[j]), missing = lower && mapping_is_placeholder(lower);
+                        if (lower_ours && !ours)
                                 part_finding(f, b, b->lower[j]);
-                        if (!lower && ours && !is_missing(f, b->lower[j]))
+                        if (!lower_ours && ours && !missing)
                                 spans_finding(f, b, b->lower[j]);
                 }
         }
@@ -223,32 +204,24 @@ static void find_suspended(Findings *f, const BlockDevice *b) {
         finding_remedy(o, "dmsetup resume %s", name);
 }
 
-static bool is_swap(const Findings *f, const BlockDevice *b) {
-        for (size_t i = 0; i < f->s->n_swaps; i++)
-                if (!f->s->swaps[i]->file && f->s->swaps[i]->dev == b->dev)
-                        return true;
-        return false;
-}
-
-static const Mount *mount_of(const Findings *f, const BlockDevice *b) {
-        for (size_t i = 0; i < f->s->n_mounts; i++)
-                if (f->s->mounts[i]->dev == b->dev && f->s->mounts[i]->ns == topology_host_ns(f->t))
-                        return f->s->mounts[i];
-        return NULL;
-}
-
 /* A key that was made up at boot is not even its owner's: what was on it is gone with it, and a new one is made. */
 static void encrypted_finding(Findings *f, const BlockDevice *b) {
         bool plain = b->uuid && startswith(b->uuid, "CRYPT-PLAIN-");
         _cleanup_free_ char *name = shell_quoted(b->label ?: b->name), *place = NULL;
-        const Mount *m = mount_of(f, b);
+        const Mount *m = NULL;
+        bool is_swap = false;
 
+        for (size_t i = 0; i < f->s->n_mounts && !m; i++)
+                if (f->s->mounts[i]->dev == b->dev && f->s->mounts[i]->ns == topology_host_ns(f->t))
+                        m = f->s->mounts[i];
+        for (size_t i = 0; i < f->s->n_swaps && !is_swap; i++)
+                is_swap = !f->s->swaps[i]->file && f->s->swaps[i]->dev == b->dev;
         json_object *o = finding(f, BLOCKER_ENCRYPTED, true, "%s is encrypted, and safe-remove has no key to open it again%s",
                                  b->label ?: b->name, plain ? "; its random key is lost when it is closed" : "");
         json_set_strf(o, "evidence", "/sys/block/%s/dm/uuid: %s", b->name, b->uuid ?: "none; its table has a target \"crypt\"");
         if (m)
                 place = shell_quoted(m->target);
-        if (is_swap(f, b))
+        if (is_swap)
                 finding_remedy(o, "swapoff /dev/mapper/%s && cryptsetup close %s", name, name);
         else if (m)
                 finding_remedy(o, "umount %s && cryptsetup close %s  # and cryptsetup open once the card is back", place, name);
@@ -332,35 +305,29 @@ static void find_partial(Findings *f, const BlockDevice *b) {
 }
 
 /* LVM has this name for itself: what stands on it is copied from one device to another, and somebody waits for the end of it. */
-static bool is_being_moved(const BlockDevice *b) {
+static void find_move(Findings *f, const BlockDevice *b) {
         const char *name = b->uuid && startswith(b->uuid, "LVM-") && b->label ? strrchr(b->label, '-') : NULL;
         const char *number = name ? startswith(name, "-pvmove") : NULL;
+        bool moves = number && *number && !number[strspn(number, "0123456789")];
 
-        return number && *number && !number[strspn(number, "0123456789")];
-}
-
-static void find_move(Findings *f, const BlockDevice *b) {
-        if (!is_being_moved(b) || (!findings_block(f, b->name) && !has_part_in_scope(f, b)))
+        if (!moves || (!findings_block(f, b->name) && !has_part_in_scope(f, b)))
                 return;
         json_object *o = finding(f, BLOCKER_ARRAY_BUSY, true, "volumes are being moved to or from this card (%s)", b->label);
         json_set_strf(o, "evidence", "/sys/block/%s/dm/name", b->name);
         finding_remedy(o, "pvmove  # goes on with it, and returns when it is done; pvmove --abort takes it back");
 }
 
-static void find_mapping(Findings *f, const BlockDevice *b) {
-        if (b->kind != BLOCK_DM)
-                return;
-        find_suspended(f, b);
-        find_move(f, b);
-        find_fate(f, b);
-        find_partial(f, b);
-}
-
 void find_stacks(Findings *f) {
         find_sets(f);
         for (size_t i = 0; i < f->t->n_block_devices; i++) {
-                find_busy_array(f, &f->t->block_devices[i]);
-                find_bitmap_file(f, &f->t->block_devices[i]);
-                find_mapping(f, &f->t->block_devices[i]);
+                const BlockDevice *b = &f->t->block_devices[i];
+                find_busy_array(f, b);
+                find_bitmap_file(f, b);
+                if (b->kind != BLOCK_DM)
+                        continue;
+                find_suspended(f, b);
+                find_move(f, b);
+                find_fate(f, b);
+                find_partial(f, b);
         }
 }

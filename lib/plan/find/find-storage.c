@@ -29,13 +29,6 @@ static void system_path_finding(Findings *f, const char *path, const char *what)
         finding_remedy(o, "systemctl poweroff  # the running system needs this card");
 }
 
-static void find_system_fs(Findings *f) {
-        for (size_t i = 0; i < ELEMENTSOF(system_paths); i++)
-                system_path_finding(f, system_paths[i], "the system runs from it");
-        if (f->request->state_dir)
-                system_path_finding(f, f->request->state_dir, "the records of removals are kept there");
-}
-
 static uint64_t memory_available(void) {
         _cleanup_free_ char *text = NULL;
         uint64_t kib = 0;
@@ -79,29 +72,27 @@ static bool is_mounted(const Findings *f, const BlockDevice *b) {
         return false;
 }
 
-/* Its file has a name, in another mount namespace or below what was mounted over it since. */
-static void elsewhere_finding(Findings *f, const BlockDevice *b) {
-        json_object *o = finding(f, BLOCKER_NO_WAY_BACK, false, "the path of the file of %s (%s) leads to another file now: it is detached, and "
-                                 "not attached again",
-                                 b->name, b->label);
-
-        json_set_strf(o, "evidence", "/sys/block/%s/loop/backing_file: %s; it is not the file that losetup -l shows by its inode", b->name, b->label);
-        finding_remedy(o, "losetup -O NAME,BACK-INO,BACK-MAJ:MIN,BACK-FILE /dev/%s  # which file it is; attach it by hand afterwards", b->name);
-}
-
 /* A loop device whose file has no name any more: it can be detached, and never attached again. */
 static void find_last_holds(Findings *f) {
         for (size_t i = 0; i < f->s->n_blocks; i++) {
                 const BlockDevice *b = f->s->blocks[i];
                 if (b->kind != BLOCK_LOOP || !b->label)
                         continue;
+                json_object *o;
                 if (!loop_has_last_hold(b->name, LOOP_TIMEOUT_MSEC * USEC_PER_MSEC)) {
-                        if (loop_leads_elsewhere(b->name, LOOP_TIMEOUT_MSEC * USEC_PER_MSEC))
-                                elsewhere_finding(f, b);
+                        if (!loop_leads_elsewhere(b->name, LOOP_TIMEOUT_MSEC * USEC_PER_MSEC))
+                                continue;
+                        /* Its file has a name, in another mount namespace or below what was mounted over it since. */
+                        o = finding(f, BLOCKER_NO_WAY_BACK, false, "the path of the file of %s (%s) leads to another file now: it is detached, and "
+                                    "not attached again", b->name, b->label);
+                        json_set_strf(o, "evidence", "/sys/block/%s/loop/backing_file: %s; it is not the file that losetup -l shows by its inode", b->name,
+                                      b->label);
+                        finding_remedy(o, "losetup -O NAME,BACK-INO,BACK-MAJ:MIN,BACK-FILE /dev/%s  # which file it is; attach it by hand afterwards",
+                                       b->name);
                         continue;
                 }
-                json_object *o = finding(f, BLOCKER_LAST_HOLD, true, "%s keeps a deleted file (%s): once detached, it could not be attached "
-                                         "again", b->name, b->label);
+                o = finding(f, BLOCKER_LAST_HOLD, true, "%s keeps a deleted file (%s): once detached, it could not be attached "
+                            "again", b->name, b->label);
                 json_set_strf(o, "evidence", "/sys/block/%s/loop/backing_file: %s", b->name, b->label);
                 _cleanup_free_ char *unmount = is_mounted(f, b) ? strf("umount -A /dev/%s && ", b->name) : strdup("");
                 finding_remedy(o, "%s" SAVED_DIR " && dd if=/dev/%s of=\"$saved/%s.img\" bs=1M conv=fsync && losetup -d /dev/%s",
@@ -144,21 +135,20 @@ static bool has_lost_device(const char *device, char **ret_evidence) {
         return false;
 }
 
-static void find_degraded_volume(Findings *f, const Mount *m) {
-        const FileSystem *fs = streq_ptr(m->type, "btrfs") && !mount_has_option(m->super_options, "degraded") ? topology_file_system(f->t, m->dev) : NULL;
-        _cleanup_free_ char *evidence = NULL, *place = shell_quoted(m->target);
-
-        if (!fs || fs->n_devices == 0 || !has_lost_device(fs->devices[0], &evidence))
-                return;
-        json_object *o = finding(f, BLOCKER_PARTIAL, false, "the btrfs on %s has lost a device, and would not be mounted again without it", m->target);
-        json_set_str(o, "evidence", evidence);
-        finding_remedy(o, "mount -o remount,degraded %s  # then it comes back the same way", place ?: "");
-}
-
 static void find_degraded_volumes(Findings *f) {
-        for (size_t i = 0; i < f->s->n_mounts; i++)
-                if (i == 0 || f->s->mounts[i]->dev != f->s->mounts[i - 1]->dev)
-                        find_degraded_volume(f, f->s->mounts[i]);
+        for (size_t i = 0; i < f->s->n_mounts; i++) {
+                const Mount *m = f->s->mounts[i];
+                bool first = i == 0 || m->dev != f->s->mounts[i - 1]->dev;
+                if (!first || !streq_ptr(m->type, "btrfs") || mount_has_option(m->super_options, "degraded"))
+                        continue;
+                const FileSystem *fs = topology_file_system(f->t, m->dev);
+                _cleanup_free_ char *evidence = NULL, *place = shell_quoted(m->target);
+                if (!fs || fs->n_devices == 0 || !has_lost_device(fs->devices[0], &evidence))
+                        continue;
+                json_object *o = finding(f, BLOCKER_PARTIAL, false, "the btrfs on %s has lost a device, and would not be mounted again without it", m->target);
+                json_set_str(o, "evidence", evidence);
+                finding_remedy(o, "mount -o remount,degraded %s  # then it comes back the same way", place ?: "");
+        }
 }
 
 /* A file system of several devices goes as a whole, too. */
@@ -182,7 +172,10 @@ static void find_spanning_file_systems(Findings *f) {
 }
 
 int find_storage(Findings *f) {
-        find_system_fs(f);
+        for (size_t i = 0; i < ELEMENTSOF(system_paths); i++)
+                system_path_finding(f, system_paths[i], "the system runs from it");
+        if (f->request->state_dir)
+                system_path_finding(f, f->request->state_dir, "the records of removals are kept there");
         int r = find_mounts(f);
         if (r < 0)
                 return r;

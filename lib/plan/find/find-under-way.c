@@ -35,26 +35,22 @@ void find_writers(Findings *f) {
         }
 }
 
-static void tell_none_read(Findings *f, const char *why) {
-        json_object *o = finding(f, BLOCKER_RECORD_UNREAD, true, "the records of removals cannot be read yet, so whether one has not ended is not "
-                                 "known");
-
-        json_set_strf(o, "evidence", "%s: %s", f->request->state_dir, why);
-        finding_remedy(o, "findmnt -T %s; journalctl -b -u safe-removed.service  # they are tried again", f->request->state_dir);
-}
-
 /* Closed world: it may have taken half of the card down. */
 void find_unread(Findings *f) {
         for (size_t i = 0; i < json_len(f->request->unread); i++) {
                 json_object *record = json_at(f->request->unread, i);
                 const char *id = json_str(record, "id"), *slot = json_str(record, "slot"), *why = json_str(record, "why") ?: "?";
+                json_object *o;
 
                 if (!id) {
-                        tell_none_read(f, why);
+                        o = finding(f, BLOCKER_RECORD_UNREAD, true, "the records of removals cannot be read yet, so whether one has not ended is not "
+                                    "known");
+                        json_set_strf(o, "evidence", "%s: %s", f->request->state_dir, why);
+                        finding_remedy(o, "findmnt -T %s; journalctl -b -u safe-removed.service  # they are tried again", f->request->state_dir);
                         continue;
                 }
-                json_object *o = finding(f, BLOCKER_RECORD_UNREAD, true, "the record of removal %s, which %s%s, cannot be read, so whether it has "
-                                         "ended is not known", id, slot ? "was at slot " : "may have been at any slot", slot ?: "");
+                o = finding(f, BLOCKER_RECORD_UNREAD, true, "the record of removal %s, which %s%s, cannot be read, so whether it has "
+                            "ended is not known", id, slot ? "was at slot " : "may have been at any slot", slot ?: "");
                 json_set_strf(o, "evidence", "%s/removals/%s: %s", f->request->state_dir, id, why);
                 finding_remedy(o, "ls -l %s/removals/%s  # repair it or move it away; it is read again within a minute or so",
                                f->request->state_dir, id);
@@ -88,22 +84,15 @@ static const char *swap_name(const void *item) {
         return ((const Swap *) item)->path;
 }
 
-static char *names_of(const PlanRequest *request) {
-        char *names = strdup("");
-
-        for (size_t i = 0; i < request->n_under_way && names; i++) {
-                char *more = strf("%s%s%s", names, i > 0 ? ", " : "", request->under_way[i]->name);
-                free(names);
-                names = more;
-        }
-        return names;
-}
-
 static void tell(Findings *f, const char *name, bool both) {
-        _cleanup_free_ char *slots = names_of(f->request);
+        _cleanup_free_ char *slots = strdup("");
+
+        for (size_t i = 0; i < f->request->n_under_way && slots; i++) {
+                _cleanup_free_ char *before = slots;
+                slots = strf("%s%s%s", before, i > 0 ? ", " : "", f->request->under_way[i]->name);
+        }
         json_object *o = finding(f, BLOCKER_UNDER_WAY, true, both ? "the removal of slot %s, which is under way, takes %s down as well" :
                                  "slot %s is being removed: without both cards nothing of %s is left", slots ?: "?", name);
-
         json_set_str(o, "evidence", "a removal that has begun and not ended is on record");
         finding_remedy(o, "safe-remove status  # and ask again once that removal has ended, or cancel it and remove all of the cards together");
 }

@@ -27,20 +27,16 @@ static const char *use_of(const Findings *f, const BlockDevice *b) {
         return NULL;
 }
 
-static bool stands_on(const BlockDevice *upper, const BlockDevice *lower) {
-        for (size_t i = 0; i < upper->n_lower; i++)
-                if (streq(upper->lower[i], lower->name))
-                        return true;
-        return false;
-}
-
 /* Its partitions, and what was made of it, count as well. */
 static const char *use_of_all(const Findings *f, const BlockDevice *b) {
         const char *use = use_of(f, b);
 
         for (size_t i = 0; i < f->t->n_block_devices && !use; i++) {
                 const BlockDevice *upper = &f->t->block_devices[i];
-                if (stands_on(upper, b))
+                bool stands_on = false;
+                for (size_t j = 0; j < upper->n_lower && !stands_on; j++)
+                        stands_on = streq(upper->lower[j], b->name);
+                if (stands_on)
                         use = upper->kind == BLOCK_PARTITION ? use_of(f, upper) : upper->name;
         }
         return use;
@@ -105,20 +101,16 @@ static void unmap_finding(Findings *f, const Holder *h, const HoldTargets *targe
         }
 }
 
-static bool shuts_down(const Findings *f, const Holder *h, const HoldTargets *targets) {
-        for (size_t i = 0; i < h->n_holds; i++)
-                if (h->holds[i].target < targets->n_items && shutdown_of_target(f->t, f->s, f->request, &targets->items[h->holds[i].target]))
-                        return true;
-        return false;
-}
-
 /* The rungs that would be tried, in words; empty for a holder that nothing is done about. */
 static json_object *on_remove_json(const Findings *f, const Holder *h, json_object *rule, const HoldTargets *targets) {
-        const HolderForce force = { .kill = f->request->policy->force_kill, .shutdown = shuts_down(f, h, targets) };
+        HolderForce force = { .kill = f->request->policy->force_kill };
         HolderAction ladder[_HOLDER_ACTION_MAX];
         json_object *words = json_object_new_array();
-        size_t n = h->protected ? 0 : holder_rule_ladder(rule, h, force, ladder);
 
+        for (size_t i = 0; i < h->n_holds && !force.shutdown; i++)
+                force.shutdown = h->holds[i].target < targets->n_items &&
+                                 shutdown_of_target(f->t, f->s, f->request, &targets->items[h->holds[i].target]);
+        size_t n = h->protected ? 0 : holder_rule_ladder(rule, h, force, ladder);
         for (size_t i = 0; i < n; i++)
                 json_append_str(words, holder_action_to_string(ladder[i]));
         return words;

@@ -15,16 +15,6 @@ static bool decodes_for(const Region *r, const Decoder *d) {
         return false;
 }
 
-/* One that is locked locks all of the region: newer kernels refuse to take it back, older ones believe that they did. */
-static const char *locked_by(const Findings *f, const Region *r) {
-        if (r->locked)
-                return r->name;
-        for (size_t i = 0; i < f->t->n_decoders; i++)
-                if (f->t->decoders[i].locked && decodes_for(r, &f->t->decoders[i]))
-                        return f->t->decoders[i].name;
-        return NULL;
-}
-
 /* drivers/cxl/core/region.c:cxl_extended_linear_cache_resize: such a region is the firmware's, whose halves change places with each other in
  * the hardware. It goes with memory that is not the card's, and nobody can make it again. */
 static void find_cached(Findings *f, const Region *r) {
@@ -36,21 +26,18 @@ static void find_cached(Findings *f, const Region *r) {
         finding_remedy(o, "systemctl poweroff  # this card can only be taken out while the machine is off");
 }
 
+/* One that is locked locks all of the region: newer kernels refuse to take it back, older ones believe that they did. */
 static void find_locked(Findings *f, const Region *r) {
-        const char *by = locked_by(f, r);
+        const char *by = r->locked ? r->name : NULL;
 
+        for (size_t i = 0; i < f->t->n_decoders && !by; i++)
+                if (f->t->decoders[i].locked && decodes_for(r, &f->t->decoders[i]))
+                        by = f->t->decoders[i].name;
         if (!by)
                 return;
         json_object *o = finding(f, BLOCKER_LOCKED, true, "%s has decoders that the firmware has locked", r->name);
         json_set_strf(o, "evidence", "/sys/bus/cxl/devices/%s/locked reads 1", by);
         finding_remedy(o, "systemctl poweroff  # this card can only be taken out while the machine is off");
-}
-
-static bool in_scope_region(const Findings *f, const Region *r) {
-        for (size_t i = 0; i < f->s->n_regions; i++)
-                if (f->s->regions[i] == r)
-                        return true;
-        return false;
 }
 
 /* A region that cannot be followed to its cards could stand on this one: better no removal than half of one. */
@@ -61,7 +48,7 @@ static void find_unknown_targets(Findings *f) {
 
                 for (size_t j = 0; j < r->n_targets; j++)
                         known += r->targets[j].memdev && topology_memdev(f->t, r->targets[j].memdev);
-                bool idle = !r->committed && !in_scope_region(f, r);
+                bool idle = !r->committed && !SCOPE_HAS(f->s, regions, r);
                 if (idle || known == r->ways)
                         continue;
                 json_object *o = finding(f, BLOCKER_UNKNOWN_TARGET, true, "%s has targets that cannot be followed to a card", r->name);
