@@ -7,6 +7,7 @@ from harness import removal, siege, storage
 from harness.scenario import scenario
 
 FAKE = "/run/lab-libraries"
+TWIN = "/run/lab-twin"
 INSIDE = "nsenter -t $(systemctl show -p MainPID --value safe-remove-guard.service) -m"
 DEVICES = "/sys/bus/cxl/devices"
 CODE = "LIBRARIES_DISAGREE"
@@ -16,7 +17,7 @@ CODE = "LIBRARIES_DISAGREE"
 def devices(lab, change, put=None):
     """What the workers see in the folder of all CXL devices, which libcxl looks into for memdevs alone: a copy of it, with one thing
     changed. `put` is called with the shell line that puts it there."""
-    lab.sh(f"rm -rf {FAKE} && mkdir -p {FAKE}/devices {FAKE}/left")
+    lab.sh(f"rm -rf {FAKE} && mkdir -p {FAKE}/devices")
     lab.write(f"{FAKE}/put", f"""set -e
         for d in {DEVICES}/*; do ln -s $(readlink -f $d) {FAKE}/devices/; done
         {change}
@@ -29,10 +30,10 @@ def devices(lab, change, put=None):
 
 
 def twin(lab, number):
-    """A memory device of nobody's with the serial number of the card: our probes ask for the one of its name."""
-    card = f"{DEVICES}/{lab.slot(number).memdev()}"
-    return f"""ln -s {FAKE}/left {FAKE}/devices/mem99; mkdir -p /dev/cxl; touch /dev/cxl/mem99
-        cd $(readlink -f {card}) && cp --parents serial payload_max label_storage_size firmware_version ram/size pmem/size {FAKE}/left/"""
+    """A memory device of nobody's with the serial number of the card, copied while that is there: our probes ask for the one of its name."""
+    lab.sh(f"rm -rf {TWIN} && mkdir {TWIN} && cd $(readlink -f {DEVICES}/{lab.slot(number).memdev()}) &&"
+           f" cp --parents serial payload_max label_storage_size firmware_version ram/size pmem/size {TWIN}/")
+    return f"ln -s {TWIN} {FAKE}/devices/mem99; mkdir -p /dev/cxl; touch /dev/cxl/mem99"
 
 
 def stop_udev(lab):
@@ -83,7 +84,7 @@ def contradict(lab):
     """All our probes say yes, and libcxl still sees a memory device with the card's serial number: the light does not say safe, nor does it for
     the finishing before libcxl has taken that back."""
     lab.ram(2)
-    removal.drill(lab, 300, "release", "power-off")
+    removal.drill(lab, 1000, "release", "power-off")
     power = storage.step_number(lab, "power-off", "2")
     number = removal.last_id(lab) + 1
 
