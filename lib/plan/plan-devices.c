@@ -7,13 +7,6 @@
 /* Which block devices a removal asks for: what is left of the card when everything on it is taken down. A disk and its partitions
  * exclude each other, so of a disk with partitions those are taken: while anybody has one, nobody can have the disk. */
 
-static bool has_partitions(const Scope *s, const BlockDevice *disk) {
-        for (size_t i = 0; i < s->n_blocks; i++)
-                if (s->blocks[i]->kind == BLOCK_PARTITION && streq_ptr(s->blocks[i]->disk, disk->name))
-                        return true;
-        return false;
-}
-
 /* A file system whose mappings are taken by force stays mounted until its memory goes (step-disable-namespace.c). */
 static bool stays_mounted(const Topology *t, const Scope *s, const PlanRequest *request, const BlockDevice *b) {
         for (size_t i = 0; i < s->n_mounts; i++)
@@ -23,7 +16,12 @@ static bool stays_mounted(const Topology *t, const Scope *s, const PlanRequest *
 }
 
 static bool is_leaf(const Scope *s, const BlockDevice *b) {
-        return b->dev != 0 && (b->kind == BLOCK_PARTITION || (b->kind == BLOCK_DISK && !has_partitions(s, b)));
+        if (b->dev == 0 || (b->kind != BLOCK_PARTITION && b->kind != BLOCK_DISK))
+                return false;
+        for (size_t i = 0; i < s->n_blocks; i++)
+                if (s->blocks[i]->kind == BLOCK_PARTITION && streq_ptr(s->blocks[i]->disk, b->name))
+                        return false;
+        return true;
 }
 
 int plan_add_claims(Plan *p, const Topology *t, const Scope *s, const PlanRequest *request) {
@@ -55,13 +53,6 @@ static json_object *nd_region_json(const NdRegion *r) {
         return o;
 }
 
-static const NdRegion *nd_region_of(const Scope *s, const Namespace *n) {
-        for (size_t i = 0; i < s->n_nd_regions; i++)
-                if (streq_ptr(s->nd_regions[i]->name, n->nd_region))
-                        return s->nd_regions[i];
-        return NULL;
-}
-
 /* A device that may still be mapped when its memory goes, or the file system right on it that may still be mounted. */
 static void set_unmap(json_object *args, const Topology *t, const Scope *s, const PlanRequest *request, const Namespace *n,
                       const BlockDevice *block) {
@@ -84,7 +75,7 @@ static void set_unmap(json_object *args, const Topology *t, const Scope *s, cons
 }
 
 static int add_namespace(Plan *p, const Topology *t, const Scope *s, const PlanRequest *request, const Namespace *n) {
-        const NdRegion *region = nd_region_of(s, n);
+        const NdRegion *region = SCOPE_NAMED(s, nd_regions, n->nd_region);
         const BlockDevice *block = n->block ? topology_block_device(t, n->block) : NULL;
 
         /* Of a region that is disabled the kernel enables nothing when it comes back. */
@@ -106,23 +97,20 @@ static int add_namespace(Plan *p, const Topology *t, const Scope *s, const PlanR
         return plan_add_step(p, STEP_DISABLE_NAMESPACE, args);
 }
 
-static int add_nd_region(Plan *p, const Topology *t, const NdRegion *r) {
-        const Region *cxl = r->cxl_region ? topology_region(t, r->cxl_region) : NULL;
-
-        if (!r->driver)
-                return 0;
-        json_object *args = json_object_new_object();
-        json_set(args, "nd_region", nd_region_json(r));
-        json_set(args, "region", cxl ? region_step_json(cxl) : NULL);
-        return plan_add_step(p, STEP_DISABLE_ND_REGION, args);
-}
-
 int plan_add_namespaces(Plan *p, const Topology *t, const Scope *s, const PlanRequest *request) {
         int r = 0;
 
         for (size_t i = 0; i < s->n_namespaces && r >= 0; i++)
                 r = add_namespace(p, t, s, request, s->namespaces[i]);
-        for (size_t i = 0; i < s->n_nd_regions && r >= 0; i++)
-                r = add_nd_region(p, t, s->nd_regions[i]);
+        for (size_t i = 0; i < s->n_nd_regions && r >= 0; i++) {
+                const NdRegion *g = s->nd_regions[i];
+                const Region *cxl = g->cxl_region ? topology_region(t, g->cxl_region) : NULL;
+                if (!g->driver)
+                        continue;
+                json_object *args = json_object_new_object();
+                json_set(args, "nd_region", nd_region_json(g));
+                json_set(args, "region", cxl ? region_step_json(cxl) : NULL);
+                r = plan_add_step(p, STEP_DISABLE_ND_REGION, args);
+        }
         return r;
 }

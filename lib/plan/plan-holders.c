@@ -20,14 +20,6 @@ enum {
 
 /* What of the card a process can have mapped, and the kernel take from it (--force=unmap, ForceUnmap=). */
 
-static int dax_can(const Scope *s, const HoldTarget *target, char **ret_why) {
-        for (size_t i = 0; i < s->n_daxes; i++)
-                if (s->daxes[i]->dev == target->dev && dax_is_mapped(s->daxes[i]))
-                        return forced_unmap_check(FORCED_DEVICE_DAX, NULL, ret_why);
-        *ret_why = strf("processes cannot map %s", target->name);
-        return -EOPNOTSUPP;
-}
-
 /* The kernel asks whoever has the whole device for itself, which no partition, volume or second device may stand between. */
 static bool is_told(const Topology *t, const Scope *s, const Mount *m) {
         const FileSystem *fs = topology_file_system(t, m->dev);
@@ -56,16 +48,20 @@ static int fs_can(const Topology *t, const Scope *s, const HoldTarget *target, c
 int unmap_check(const Topology *t, const Scope *s, const HoldTarget *target, char **ret_why) {
         switch (target->kind) {
         case TARGET_CHAR:
-                return dax_can(s, target, ret_why);
+                for (size_t i = 0; i < s->n_daxes; i++)
+                        if (s->daxes[i]->dev == target->dev && dax_is_mapped(s->daxes[i]))
+                                return forced_unmap_check(FORCED_DEVICE_DAX, NULL, ret_why);
+                break;
         case TARGET_FS:
                 return fs_can(t, s, target, ret_why);
         case TARGET_FILE:
                 *ret_why = strf("%s can only be removed with its PCI function", target->name);
                 return -EOPNOTSUPP;
         default:
-                *ret_why = strf("processes cannot map %s", target->name);
-                return -EOPNOTSUPP;
+                break;
         }
+        *ret_why = strf("processes cannot map %s", target->name);
+        return -EOPNOTSUPP;
 }
 
 static int unmap_targets(const Topology *t, const Scope *s, const PlanRequest *request, const HoldTargets *targets, HoldTargets *ret) {
@@ -190,20 +186,6 @@ const char *shutdown_word(const Topology *t, const Scope *s, const PlanRequest *
         return how == FS_SHUTDOWN_NO_FLUSH ? "noflush" : "flush";
 }
 
-/* All of one file system are together. */
-static json_object *mount_json(const Mount *m) {
-        json_object *o = json_object_new_object();
-
-        json_set_u64(o, "ns", m->ns);
-        json_set_u64(o, "pid", (uint64_t) m->pid);
-        json_set_str(o, "ns_path", m->ns_path);
-        json_set_str(o, "target", m->target);
-        json_set_str(o, "root", m->root);
-        json_set_str(o, "options", m->options);
-        json_set_str(o, "propagation", m->propagation);
-        return o;
-}
-
 json_object *storage_unmount_args(const Topology *t, const Scope *s, const PlanRequest *request, size_t place) {
         const Mount *first = s->mounts[place];
         json_object *args = json_object_new_object(), *fs = json_object_new_object(), *mounts = json_object_new_array();
@@ -212,8 +194,19 @@ json_object *storage_unmount_args(const Topology *t, const Scope *s, const PlanR
         json_set_str(fs, "type", first->type);
         json_set_str(fs, "source", first->source);
         json_set_str(fs, "super_options", first->super_options);
-        for (size_t i = place; i < s->n_mounts && s->mounts[i]->dev == first->dev; i++)
-                json_object_array_add(mounts, mount_json(s->mounts[i]));
+        /* All of one file system are together. */
+        for (size_t i = place; i < s->n_mounts && s->mounts[i]->dev == first->dev; i++) {
+                const Mount *m = s->mounts[i];
+                json_object *o = json_object_new_object();
+                json_set_u64(o, "ns", m->ns);
+                json_set_u64(o, "pid", (uint64_t) m->pid);
+                json_set_str(o, "ns_path", m->ns_path);
+                json_set_str(o, "target", m->target);
+                json_set_str(o, "root", m->root);
+                json_set_str(o, "options", m->options);
+                json_set_str(o, "propagation", m->propagation);
+                json_object_array_add(mounts, o);
+        }
         json_set(args, "fs", fs);
         json_set(args, "mounts", mounts);
         json_set_str(args, "shutdown", shutdown_word(t, s, request, first));
@@ -292,23 +285,17 @@ static bool rules_about_memory(json_object *rules) {
         return false;
 }
 
-static json_object *nodes_json(const Scope *s) {
-        json_object *nodes = json_object_new_array();
+static int add_freeze(Plan *p, const Scope *s, json_object *targets, const PlanRequest *request) {
+        json_object *args = json_object_new_object(), *nodes = json_object_new_array();
 
         for (size_t i = 0; i < s->n_nodes; i++)
                 json_object_array_add(nodes, json_object_new_int(s->nodes[i]->id));
-        return nodes;
-}
-
-static int add_freeze(Plan *p, const Scope *s, json_object *targets, const PlanRequest *request) {
-        json_object *args = json_object_new_object();
-
         json_set(args, "targets", json_ref(targets));
         if (request->policy->force_kill)
                 json_set_bool(args, "force_kill", true);
         json_set(args, "rules", json_ref(request->policy->rules));
         json_set(args, "ranges", storage_pages_json(s));
-        json_set(args, "nodes", nodes_json(s));
+        json_set(args, "nodes", nodes);
         json_set_u64(args, "timeout_sec", FREEZE_TIMEOUT_SEC);
         return plan_add_step(p, STEP_FREEZE_HOLDERS, args);
 }

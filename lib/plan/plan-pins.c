@@ -15,17 +15,6 @@ bool dax_is_mapped(const DaxDevice *d) {
         return d->driver && !streq(d->driver, "kmem");
 }
 
-static int add_file_systems(const Scope *s, HoldTargets *targets) {
-        for (size_t i = 0; i < s->n_mounts; i++) {
-                /* All of one file system are together. */
-                bool known = i > 0 && s->mounts[i - 1]->dev == s->mounts[i]->dev;
-                int r = known ? 0 : hold_targets_add(targets, TARGET_FS, s->mounts[i]->dev, s->mounts[i]->target);
-                if (r < 0)
-                        return r;
-        }
-        return 0;
-}
-
 static int add_devices(const Scope *s, HoldTargets *targets) {
         for (size_t i = 0; i < s->n_blocks; i++) {
                 _cleanup_free_ char *name = strf("/dev/%s", s->blocks[i]->name);
@@ -51,8 +40,12 @@ static int add_devices(const Scope *s, HoldTargets *targets) {
 
 int storage_targets(const Scope *s, const PlanRequest *request, HoldTargets *ret) {
         HoldTargets targets = { 0 };
+        int r = 0;
 
-        int r = add_file_systems(s, &targets);
+        /* All mounts of one file system are together. */
+        for (size_t i = 0; i < s->n_mounts && r >= 0; i++)
+                if (i == 0 || s->mounts[i - 1]->dev != s->mounts[i]->dev)
+                        r = hold_targets_add(&targets, TARGET_FS, s->mounts[i]->dev, s->mounts[i]->target);
         if (r >= 0)
                 r = add_devices(s, &targets);
         for (size_t i = 0; i < s->n_functions && r >= 0; i++)

@@ -35,10 +35,6 @@ static void set_dev(json_object *o, const char *key, dev_t dev) {
         json_set_strf(o, key, "%u:%u", major(dev), minor(dev));
 }
 
-static int add_unmount(Taken *k, size_t place) {
-        return plan_add_step(k->plan, STEP_UNMOUNT, storage_unmount_args(k->t, k->s, k->request, place));
-}
-
 static int take_swap(Taken *k, dev_t dev, bool file) {
         for (size_t i = 0; i < k->s->n_swaps; i++) {
                 const Swap *w = k->s->swaps[i];
@@ -109,17 +105,6 @@ static void find_places(Taken *k) {
         sort_found(k->layers, k->n_layers);
 }
 
-/* What is mounted on a folder of it goes first, whatever it stands on; and what has its layers there. */
-static int take_those_on(Taken *k, dev_t dev) {
-        int r = 0;
-
-        for (size_t i = first_of(k->nested, k->n_nested, dev); i < k->n_nested && k->nested[i].dev == dev && r >= 0; i++)
-                r = take_fs(k, k->s->mounts[k->nested[i].place]->dev);
-        for (size_t i = first_of(k->layers, k->n_layers, dev); i < k->n_layers && k->layers[i].dev == dev && r >= 0; i++)
-                r = take_fs(k, k->t->file_systems[k->layers[i].place].dev);
-        return r;
-}
-
 /* All mounts of one file system, once, behind everything whose file or layer lies on it. */
 static int take_fs(Taken *k, dev_t dev) {
         size_t found = first_of(k->firsts, k->n_firsts, dev);
@@ -127,22 +112,18 @@ static int take_fs(Taken *k, dev_t dev) {
                 return 0;
 
         k->mounts[k->firsts[found].place] = true;
-        int r = take_those_on(k, dev);
+        int r = 0;
+        /* What is mounted on a folder of it goes first, whatever it stands on; and what has its layers there. */
+        for (size_t i = first_of(k->nested, k->n_nested, dev); i < k->n_nested && k->nested[i].dev == dev && r >= 0; i++)
+                r = take_fs(k, k->s->mounts[k->nested[i].place]->dev);
+        for (size_t i = first_of(k->layers, k->n_layers, dev); i < k->n_layers && k->layers[i].dev == dev && r >= 0; i++)
+                r = take_fs(k, k->t->file_systems[k->layers[i].place].dev);
         for (size_t i = 0; i < k->s->n_blocks && r >= 0; i++)
                 if (k->s->blocks[i]->kind == BLOCK_LOOP && k->s->blocks[i]->backing == dev)
                         r = take_block(k, i);
         if (r >= 0)
                 r = take_swap(k, dev, true);
-        return r < 0 ? r : add_unmount(k, k->firsts[found].place);
-}
-
-/* One of several devices may be of a member's, a log's or a journal's number and not of the file system's own. */
-static int take_all_fs(Taken *k, dev_t dev) {
-        int r = take_fs(k, dev);
-
-        for (size_t i = first_of(k->devices, k->n_devices, dev); i < k->n_devices && k->devices[i].dev == dev && r >= 0; i++)
-                r = take_fs(k, k->t->file_systems[k->devices[i].place].dev);
-        return r;
+        return r < 0 ? r : plan_add_step(k->plan, STEP_UNMOUNT, storage_unmount_args(k->t, k->s, k->request, k->firsts[found].place));
 }
 
 static bool stands_on(const BlockDevice *upper, const BlockDevice *lower) {
@@ -150,13 +131,6 @@ static bool stands_on(const BlockDevice *upper, const BlockDevice *lower) {
                 return true;
         for (size_t i = 0; i < upper->n_lower; i++)
                 if (streq(upper->lower[i], lower->name))
-                        return true;
-        return false;
-}
-
-static bool in_scope(const Scope *s, const BlockDevice *b) {
-        for (size_t i = 0; i < s->n_blocks; i++)
-                if (s->blocks[i] == b)
                         return true;
         return false;
 }
@@ -195,7 +169,7 @@ static int leave_mapping(Taken *k, const BlockDevice *map) {
         json_set_str(args, "kind", map->multipath ? "path" : "leg");
         for (size_t i = 0; i < map->n_lower; i++) {
                 const BlockDevice *part = topology_block_device(k->t, map->lower[i]);
-                if (!part || !in_scope(k->s, part))
+                if (!part || !SCOPE_HAS(k->s, blocks, part))
                         continue;
                 json_object *o = json_object_new_object();
                 json_set_str(o, "name", part->name);
@@ -216,7 +190,7 @@ static bool has_daemon(const BlockDevice *set) {
 static int leave_mappings(Taken *k, const BlockDevice *part, bool paths) {
         for (size_t i = 0; i < k->t->n_block_devices; i++) {
                 const BlockDevice *map = &k->t->block_devices[i];
-                if (map->kind != BLOCK_DM || has_daemon(map) != paths || k->left[i] || !stands_on(map, part) || in_scope(k->s, map))
+                if (map->kind != BLOCK_DM || has_daemon(map) != paths || k->left[i] || !stands_on(map, part) || SCOPE_HAS(k->s, blocks, map))
                         continue;
                 k->left[i] = true;
                 int r = leave_mapping(k, map);
@@ -230,7 +204,7 @@ static int leave_mappings(Taken *k, const BlockDevice *part, bool paths) {
 static bool is_leg(const Taken *k, const BlockDevice *b) {
         for (size_t i = 0; i < k->t->n_block_devices; i++) {
                 const BlockDevice *upper = &k->t->block_devices[i];
-                if (upper->kind == BLOCK_DM && stands_on(upper, b) && (!in_scope(k->s, upper) || is_leg(k, upper)))
+                if (upper->kind == BLOCK_DM && stands_on(upper, b) && (!SCOPE_HAS(k->s, blocks, upper) || is_leg(k, upper)))
                         return true;
         }
         return false;
@@ -244,7 +218,7 @@ static bool is_container(const BlockDevice *b) {
 static int leave_arrays(Taken *k, const BlockDevice *member, bool containers, bool daemons) {
         for (size_t i = 0; i < k->t->n_block_devices; i++) {
                 const BlockDevice *md = &k->t->block_devices[i];
-                if (md->kind != BLOCK_MD || has_daemon(md) != daemons || is_container(member) || is_container(md) != containers || !stands_on(md, member) || in_scope(k->s, md))
+                if (md->kind != BLOCK_MD || has_daemon(md) != daemons || is_container(member) || is_container(md) != containers || !stands_on(md, member) || SCOPE_HAS(k->s, blocks, md))
                         continue;
                 int r = leave_array(k, md, member);
                 if (r < 0)
@@ -269,7 +243,7 @@ bool storage_leaves_daemons(const Topology *t, const Scope *s) {
         for (size_t i = 0; i < t->n_block_devices; i++) {
                 const BlockDevice *set = &t->block_devices[i];
                 for (size_t j = 0; j < s->n_blocks; j++)
-                        if (has_daemon(set) && !in_scope(s, set) && stands_on(set, s->blocks[j]))
+                        if (has_daemon(set) && !SCOPE_HAS(s, blocks, set) && stands_on(set, s->blocks[j]))
                                 return true;
         }
         return false;
@@ -334,7 +308,10 @@ static int take_block(Taken *k, size_t i) {
                 if (stands_on(k->s->blocks[j], b))
                         r = take_block(k, j);
         if (r >= 0)
-                r = take_all_fs(k, b->dev);
+                r = take_fs(k, b->dev);
+        /* One of several devices may be of a member's, a log's or a journal's number and not of the file system's own. */
+        for (size_t n = first_of(k->devices, k->n_devices, b->dev); n < k->n_devices && k->devices[n].dev == b->dev && r >= 0; n++)
+                r = take_fs(k, k->t->file_systems[k->devices[n].place].dev);
         if (r >= 0)
                 r = take_swap(k, b->dev, false);
         if (r >= 0)
@@ -342,17 +319,6 @@ static int take_block(Taken *k, size_t i) {
         for (int containers = 0; containers < 2 && r >= 0; containers++)
                 r = leave_arrays(k, b, containers, false);
         return r < 0 ? r : take_block_itself(k, b);
-}
-
-static int take_all(Taken *k) {
-        int r = 0;
-
-        for (size_t i = 0; i < k->s->n_blocks && r >= 0; i++)
-                r = take_block(k, i);
-        /* What is left stands on several devices and has a number of its own (btrfs). */
-        for (size_t i = 0; i < k->s->n_mounts && r >= 0; i++)
-                r = take_fs(k, k->s->mounts[i]->dev);
-        return r;
 }
 
 static int add_fences(Plan *p, const Scope *s) {
@@ -372,23 +338,15 @@ static int add_fences(Plan *p, const Scope *s) {
         return 0;
 }
 
-static void count_places(const Topology *t, size_t *ret_layers, size_t *ret_devices) {
-        size_t layers = 0, devices = 0;
-
-        for (size_t i = 0; i < t->n_file_systems; i++) {
-                layers += t->file_systems[i].n_layers;
-                devices += t->file_systems[i].n_devices;
-        }
-        *ret_layers = layers;
-        *ret_devices = devices;
-}
-
 int plan_add_storage(Plan *p, const Topology *t, const Scope *s, const PlanRequest *request) {
         _cleanup_free_ bool *blocks = calloc(s->n_blocks + 1, sizeof(bool)), *mounts = calloc(s->n_mounts + 1, sizeof(bool));
         _cleanup_free_ bool *left = calloc(t->n_block_devices + 1, sizeof(bool));
-        size_t n_layers, n_devices;
+        size_t n_layers = 0, n_devices = 0;
 
-        count_places(t, &n_layers, &n_devices);
+        for (size_t i = 0; i < t->n_file_systems; i++) {
+                n_layers += t->file_systems[i].n_layers;
+                n_devices += t->file_systems[i].n_devices;
+        }
         _cleanup_free_ Found *firsts = calloc(s->n_mounts + 1, sizeof(Found)), *nested = calloc(s->n_mounts + 1, sizeof(Found)),
                              *layers = calloc(n_layers + 1, sizeof(Found)), *devices = calloc(n_devices + 1, sizeof(Found));
         if (!blocks || !mounts || !left || !firsts || !nested || !layers || !devices)
@@ -406,5 +364,10 @@ int plan_add_storage(Plan *p, const Topology *t, const Scope *s, const PlanReque
                 r = plan_add_end_of_holders(p, t, s, request);
         if (r >= 0)
                 r = plan_add_proof_of_files(p, s, request);
-        return r < 0 ? r : take_all(&k);
+        for (size_t i = 0; i < s->n_blocks && r >= 0; i++)
+                r = take_block(&k, i);
+        /* What is left stands on several devices and has a number of its own (btrfs). */
+        for (size_t i = 0; i < s->n_mounts && r >= 0; i++)
+                r = take_fs(&k, s->mounts[i]->dev);
+        return r;
 }

@@ -106,12 +106,8 @@ static uint64_t step_estimate(const Step *step) {
         }
 }
 
-/* Arguments that name who is there at the moment: a service that starts or ends, in whose sandbox a file system is mounted as
+/* Without the arguments that name who is there at the moment: a service that starts or ends, in whose sandbox a file system is mounted as
  * well, is no other machine. */
-static bool is_momentary(const char *argument) {
-        return streq(argument, "mounts") || streq(argument, "targets");
-}
-
 static json_object *step_for_digest(json_object *step) {
         json_object *o = json_object_new_object(), *args = json_object_new_object();
 
@@ -119,7 +115,7 @@ static json_object *step_for_digest(json_object *step) {
                 if (!streq(key, "args"))
                         json_set(o, key, json_ref(value));
         json_object_object_foreach(json_get(step, "args"), name, argument)
-                if (!is_momentary(name))
+                if (!streq(name, "mounts") && !streq(name, "targets"))
                         json_set(args, name, json_ref(argument));
         json_set(o, "args", args);
         return o;

@@ -84,12 +84,6 @@ static int add_offline_blocks(Plan *p, const Topology *t, const DaxDevice *d, co
         return plan_add_step(p, STEP_OFFLINE_MEMORY, args);
 }
 
-/* Of a device with one range its start and size say all. */
-static void set_ranges(json_object *args, const DaxDevice *d) {
-        if (d->n_ranges > 1)
-                json_set(args, "ranges", dax_ranges_json(d));
-}
-
 static int add_unplug(Plan *p, const Topology *t, const DaxDevice *d, const Policy *policy) {
         if (streq(d->state, "unplugged"))
                 return 0;
@@ -114,7 +108,9 @@ static int add_disable_dax(Plan *p, const Topology *t, const DaxDevice *d, const
         json_set_str(args, "driver", d->driver);
         json_set_u64(args, "start", d->start);
         json_set_u64(args, "size", d->size);
-        set_ranges(args, d);
+        /* Of a device with one range its start and size say all. */
+        if (d->n_ranges > 1)
+                json_set(args, "ranges", dax_ranges_json(d));
         json_set(args, "region", dax_region_json(t, d));
         if (policy->force_unmap && dax_is_mapped(d))
                 json_set_bool(args, "force", true);
@@ -131,12 +127,6 @@ static int add_daxes(Plan *p, const Topology *t, const Scope *s, const Policy *p
         for (size_t i = 0; i < s->n_daxes && r >= 0; i++)
                 r = s->daxes[i]->nd_region ? 0 : add_disable_dax(p, t, s->daxes[i], policy);
         return r;
-}
-
-/* What the kernel makes of a region is one device with all of it, for kmem (drivers/dax/cxl.c:cxl_dax_region_probe). */
-static bool is_the_kernels(const DaxDevice *d, const Region *region) {
-        return d->n_ranges == 1 && d->start == region->start && d->size == region->size && d->driver && d->align == 0 &&
-               !streq_ptr(d->memmap_on_memory, "0");
 }
 
 static json_object *dax_json(const DaxDevice *d) {
@@ -163,7 +153,10 @@ static void set_daxes(json_object *args, const Topology *t, const Region *region
                 if (!streq_ptr(d->region, region->name) || d->n_ranges == 0)
                         continue;
                 json_object_array_add(daxes, dax_json(d));
-                all_the_kernels = all_the_kernels && is_the_kernels(d, region);
+                /* What the kernel makes of a region is one device with all of it, for kmem (drivers/dax/cxl.c:cxl_dax_region_probe). */
+                if (d->n_ranges != 1 || d->start != region->start || d->size != region->size || !d->driver || d->align != 0 ||
+                    streq_ptr(d->memmap_on_memory, "0"))
+                        all_the_kernels = false;
         }
         if (all_the_kernels)
                 json_object_put(daxes);
@@ -278,15 +271,6 @@ static int add_tails(Plan *p, const Topology *t, const Scope *s) {
         return r;
 }
 
-/* Is anything of the card the kernel's own memory, or could become it? On a way back every device of a volatile region does for a
- * moment (step-disable-dax.c). */
-static bool has_memory(const Scope *s) {
-        for (size_t i = 0; i < s->n_daxes; i++)
-                if (!s->daxes[i]->nd_region)
-                        return true;
-        return false;
-}
-
 static int add_holds(Plan *p, const Topology *t, const Scope *s) {
         int r = 0;
 
@@ -300,8 +284,13 @@ static int add_holds(Plan *p, const Topology *t, const Scope *s) {
 }
 
 static int add_steps(Plan *p, const Topology *t, const Scope *s, const PlanRequest *request) {
-        const char *policy = has_memory(s) ? t->auto_online : NULL;
+        const char *policy = NULL;
 
+        /* Is anything of the card the kernel's own memory, or could become it? On a way back every device of a volatile region does for a
+         * moment (step-disable-dax.c). */
+        for (size_t i = 0; i < s->n_daxes; i++)
+                if (!s->daxes[i]->nd_region)
+                        policy = t->auto_online;
         int r = add_holds(p, t, s);
         if (r >= 0)
                 r = add_announce(p, request->policy);

@@ -77,22 +77,15 @@ static char *kinds_take(Parser *p, const char *value) {
         return json_len(json_array(p->rule, "kind")) > before ? NULL : strf("there is no kind");
 }
 
-static bool is_about_holders(json_object *rule) {
-        return json_len(json_array(rule, "unit")) > 0 || json_len(json_array(rule, "exe")) > 0 || json_len(json_array(rule, "kind")) > 0;
-}
-
-static char *mount_take(Parser *p, const char *value) {
-        if (*value != '/')
-                return strf("'%s' is no absolute path", value);
-        if (!json_has(p->rule, "mount"))
-                json_set(p->rule, "mount", json_object_new_array());
-        json_append_str(json_array(p->rule, "mount"), value);
-        return NULL;
-}
-
 static char *match_take(Parser *p, const IniLine *line) {
-        if (streq(line->key, "Mount"))
-                return mount_take(p, line->value);
+        if (streq(line->key, "Mount")) {
+                if (*line->value != '/')
+                        return strf("'%s' is no absolute path", line->value);
+                if (!json_has(p->rule, "mount"))
+                        json_set(p->rule, "mount", json_object_new_array());
+                json_append_str(json_array(p->rule, "mount"), line->value);
+                return NULL;
+        }
         if (streq(line->key, "Unit"))
                 return pattern_take(p, "unit", line->value);
         if (streq(line->key, "Exe"))
@@ -194,7 +187,9 @@ static char *line_take(const IniLine *line, void *userdata) {
         if (p->acting)
                 return action_line_take(p, line);
         char *wrong = match_take(p, line);
-        if (!wrong && json_has(p->rule, "mount") && is_about_holders(p->rule))
+        bool about_holders = json_len(json_array(p->rule, "unit")) > 0 || json_len(json_array(p->rule, "exe")) > 0 ||
+                             json_len(json_array(p->rule, "kind")) > 0;
+        if (!wrong && json_has(p->rule, "mount") && about_holders)
                 wrong = strf("a rule is about mount points (Mount=), or about who uses what is there (Unit=, Exe=, Kind=)");
         return wrong ? unusable(p, line, wrong) : NULL;
 }
@@ -243,24 +238,6 @@ int policy_mount_shutdown(json_object *mount_rules, const char *target, const ch
         return -ENOENT;
 }
 
-static int file_load(json_object *rules, const char *path, json_object *warnings) {
-        _cleanup_free_ char *text = NULL;
-
-        int r = read_config_file(path, &text, NULL);
-        if (r < 0) {
-                json_append_strf(warnings, "%s: cannot be read: %s", path, strerror(-r));
-                return r == -ENOMEM ? r : 0;
-        }
-        return policy_rules_parse(rules, path, text, warnings);
-}
-
-/* Somebody in /etc has put another one (or an empty one) in its place. */
-static bool is_replaced(const char *path) {
-        _cleanup_free_ char *other = strf(CONFIG_DIR "/policy.d/%s", strrchr(path, '/') + 1);
-
-        return other && access(other, F_OK) == 0;
-}
-
 int policy_rules_load(json_object *warnings, json_object **ret, json_object **ret_mounts) {
         static const char *const folders[] = { CONFIG_VENDOR_DIR "/policy.d/*.conf", CONFIG_DIR "/policy.d/*.conf" };
         _cleanup_json_ json_object *rules = json_object_new_array();
@@ -270,9 +247,18 @@ int policy_rules_load(json_object *warnings, json_object **ret, json_object **re
                 if (glob(folders[k], 0, NULL, &files) != 0)
                         continue;
                 for (size_t i = 0; i < files.gl_pathc; i++) {
-                        if (k == 0 && is_replaced(files.gl_pathv[i]))
+                        const char *path = files.gl_pathv[i];
+                        _cleanup_free_ char *text = NULL, *other = k == 0 ? strf(CONFIG_DIR "/policy.d/%s", strrchr(path, '/') + 1) : NULL;
+
+                        /* Somebody in /etc has put another one (or an empty one) in its place. */
+                        if (other && access(other, F_OK) == 0)
                                 continue;
-                        int r = file_load(rules, files.gl_pathv[i], warnings);
+                        int r = read_config_file(path, &text, NULL);
+                        if (r < 0)
+                                json_append_strf(warnings, "%s: cannot be read: %s", path, strerror(-r));
+                        if (r == -ENOMEM)
+                                return r;
+                        r = r < 0 ? 0 : policy_rules_parse(rules, path, text, warnings);
                         if (r < 0)
                                 return r;
                 }

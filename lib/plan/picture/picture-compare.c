@@ -87,18 +87,14 @@ typedef struct Compare {
         void *userdata;
 } Compare;
 
-/* Whose number is up to the machine's users. */
-static bool is_of_users(const char *what) {
-        return strstr(what, IN_NAMESPACE) || startswith(what, PROCESS_NAME) || startswith(what, GROUP_NAME);
-}
-
 static void differs(Compare *c, const char *what, const char *now, const char *was, const char *back) {
         _cleanup_free_ char *text = !now ? strf("%s is not there any more, and was: %s", what, was)
                                   : !was ? strf("%s is there now (%s), and was not", what, now)
                                          : strf("%s: now %s, before it was %s", what, now, was);
         _cleanup_free_ char *line = text && back ? strf("%s; to have it as it was: %s", text, back) : NULL;
 
-        bool of_users = is_of_users(what);
+        /* Whose number is up to the machine's users. */
+        bool of_users = strstr(what, IN_NAMESPACE) || startswith(what, PROCESS_NAME) || startswith(what, GROUP_NAME);
         if (c->n[of_users]++ < kinds[of_users].told_max && text)
                 c->told(c->userdata, line ?: text);
 }

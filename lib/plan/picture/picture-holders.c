@@ -22,25 +22,20 @@ static void add_group(json_object *picture, const char *group, json_object *befo
                 picture_add(picture, name, text, back);
 }
 
-/* Whether it stands still by a signal; NULL: it has ended, or its tracer holds it, which may come and go without us. */
-static const char *process_stands(int pid, uint64_t start_time) {
+/* Whether it stands still by a signal: not where it has ended, or its tracer holds it, which may come and go without us. */
+static void add_process(json_object *picture, json_object *holder, json_object *before) {
+        int pid = (int) json_u64(holder, "pid");
+        _cleanup_free_ char *name = strf(PROCESS_NAME "%d (%s)", pid, json_str(holder, "comm") ?: "?"), *back = NULL;
         _cleanup_close_ int dirfd = -EBADF;
         ThreadStates states;
 
-        if (process_open(pid, start_time, &dirfd, NULL) < 0 || process_threads(dirfd, &states) < 0 || states.traced > 0)
-                return NULL;
-        return states.stopped > 0 ? "stopped" : "not stopped";
-}
-
-static void add_process(json_object *picture, json_object *holder, json_object *before) {
-        int pid = (int) json_u64(holder, "pid");
-        const char *stands = process_stands(pid, json_u64(holder, "start_time"));
-        _cleanup_free_ char *name = strf(PROCESS_NAME "%d (%s)", pid, json_str(holder, "comm") ?: "?");
-        _cleanup_free_ char *back = stands ? strf("kill -%s %d", streq(stands, "stopped") ? "STOP" : "CONT", pid) : NULL;
-        const char *text = stands ?: name ? was_told(before, name) : NULL;
-
-        if (name && text)
-                picture_add(picture, name, text, back);
+        if (!name)
+                return;
+        if (process_open(pid, json_u64(holder, "start_time"), &dirfd, NULL) >= 0 && process_threads(dirfd, &states) >= 0 && states.traced == 0) {
+                back = strf("kill -%s %d", states.stopped > 0 ? "STOP" : "CONT", pid);
+                picture_add(picture, name, states.stopped > 0 ? "stopped" : "not stopped", back);
+        } else if (was_told(before, name))
+                picture_add(picture, name, was_told(before, name), NULL);
 }
 
 void picture_add_holders(json_object *picture, json_object *holders, json_object *before) {

@@ -19,19 +19,14 @@ static char *word_in_force(const char *text) {
         return close ? strndup(open + 1, (size_t) (close - open - 1)) : strndup(text, strcspn(text, " ("));
 }
 
-/* Volumes get their number anew. */
-static char *folder_of(const BlockDevice *b) {
-        _cleanup_free_ char *label = b->kind == BLOCK_DM ? shell_quoted(b->label) : NULL;
-
-        return label ? strf("/sys/class/block/$(basename $(readlink -f /dev/mapper/%s))", label) : strf("/sys/class/block/%s", b->name);
-}
-
 static void add_setting(json_object *picture, const Topology *t, const BlockDevice *b, const char *setting) {
         _cleanup_free_ char *text = NULL;
 
         if (attr_readf(&text, "/sys/class/block/%s/%s", b->name, setting) < 0)
                 return;
-        _cleanup_free_ char *device = picture_device_name(t, b), *folder = folder_of(b);
+        _cleanup_free_ char *device = picture_device_name(t, b), *label = b->kind == BLOCK_DM ? shell_quoted(b->label) : NULL;
+        /* Volumes get their number anew. */
+        _cleanup_free_ char *folder = label ? strf("/sys/class/block/$(basename $(readlink -f /dev/mapper/%s))", label) : strf("/sys/class/block/%s", b->name);
         /* "write back" is one word. */
         _cleanup_free_ char *word = streq(setting, "queue/write_cache") ? strdup(text) : word_in_force(text), *quoted = shell_quoted(word);
         _cleanup_free_ char *name = device ? strf("%s of %s", setting, device) : NULL;
@@ -55,10 +50,14 @@ static void add_pools(json_object *picture, int node) {
         }
 }
 
-static void add_nodes(json_object *picture, const Scope *s, const Topology *t) {
+void picture_add_settings(json_object *picture, const Scope *s, const Topology *t) {
+        for (size_t i = 0; i < t->n_block_devices; i++) {
+                const BlockDevice *b = &t->block_devices[i];
+                for (size_t k = 0; !b->disk && scope_has_block_device(s, b->name) && k < ELEMENTSOF(settings); k++)
+                        add_setting(picture, t, b, settings[k]);
+        }
+        /* The nodes of one card are in a row; once more does nothing. */
         int last = -1;
-
-        /* Of one card they are in a row; once more does nothing. */
         for (size_t i = 0; i < t->n_blocks; i++) {
                 const MemoryBlock *b = &t->blocks[i];
                 if (b->node < 0 || b->node == last || !scope_has_block(s, t, b))
@@ -66,13 +65,4 @@ static void add_nodes(json_object *picture, const Scope *s, const Topology *t) {
                 last = b->node;
                 add_pools(picture, last);
         }
-}
-
-void picture_add_settings(json_object *picture, const Scope *s, const Topology *t) {
-        for (size_t i = 0; i < t->n_block_devices; i++) {
-                const BlockDevice *b = &t->block_devices[i];
-                for (size_t k = 0; !b->disk && scope_has_block_device(s, b->name) && k < ELEMENTSOF(settings); k++)
-                        add_setting(picture, t, b, settings[k]);
-        }
-        add_nodes(picture, s, t);
 }

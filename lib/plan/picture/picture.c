@@ -77,11 +77,6 @@ static void add_blocks(json_object *o, const Scope *s, const Topology *t) {
         json_set(o, "blocks", runs);
 }
 
-static Indicator power_light(const Slot *slot) {
-        /* Of one that is held it blinks by us, or by the press that we came for: what it is to show again is what there is to see. */
-        return !slot->held ? slot->registers.power : slot->registers.power_on ? INDICATOR_ON : INDICATOR_OFF;
-}
-
 static char *attention_command(const Slot *slot) {
         static const char *const words[_INDICATOR_MAX] = { [INDICATOR_OFF] = "0", [INDICATOR_ON] = "1", [INDICATOR_BLINK] = "2" };
         const char *word = words[slot->registers.attention];
@@ -92,6 +87,8 @@ static char *attention_command(const Slot *slot) {
 
 static void add_registers(Painter *p, const Slot *slot) {
         const SlotRegisters *r = &slot->registers;
+        /* Of one that is held it blinks by us, or by the press that we came for: what it is to show again is what there is to see. */
+        Indicator power_light = !slot->held ? r->power : r->power_on ? INDICATOR_ON : INDICATOR_OFF;
 
         if (!slot->has_registers)
                 return;
@@ -99,7 +96,7 @@ static void add_registers(Painter *p, const Slot *slot) {
         if (r->has_link_active)
                 add_frame(p, strf("the link of slot %s", slot->name), strdup(r->link_active ? "up" : "down"), (Back) { 0 });
         if (r->has_power_indicator)
-                add_frame(p, strf("the power light of slot %s", slot->name), strdup(indicator_to_string(power_light(slot))), (Back) { 0 });
+                add_frame(p, strf("the power light of slot %s", slot->name), strdup(indicator_to_string(power_light)), (Back) { 0 });
         if (r->has_attention_indicator)
                 add_frame(p, strf("the attention light of slot %s", slot->name), strdup(indicator_to_string(r->attention)),
                           back_same(attention_command(slot)));
@@ -160,13 +157,6 @@ static char *dax_command(const DaxDevice *d, const char *command) {
         return strf("d=$(dirname $(grep -lx 0x%jx /sys/bus/dax/devices/*/resource)) && %s", (uintmax_t) d->start, command);
 }
 
-static Back dax_driver_back(const DaxDevice *d) {
-        _cleanup_free_ char *bind = d->driver ? strf("{ echo ${d##*/} > $d/driver/unbind; echo ${d##*/} > /sys/bus/dax/drivers/%s/bind; }", d->driver)
-                                              : strdup("echo ${d##*/} > $d/driver/unbind");
-
-        return (Back) { .changed = bind ? dax_command(d, bind) : NULL };
-}
-
 /* Where those of several are: what has one is where its name says. */
 static char *dax_ranges_text(const DaxDevice *d) {
         char *text = strf("%zu ranges", d->n_ranges);
@@ -182,9 +172,11 @@ static void add_daxes(Painter *p) {
         for (size_t i = 0; i < p->s->n_daxes; i++) {
                 const DaxDevice *d = p->s->daxes[i];
                 _cleanup_free_ char *ranges = dax_ranges_text(d);
+                _cleanup_free_ char *bind = d->driver ? strf("{ echo ${d##*/} > $d/driver/unbind; echo ${d##*/} > /sys/bus/dax/drivers/%s/bind; }", d->driver)
+                                                      : strdup("echo ${d##*/} > $d/driver/unbind");
                 add(p, strf("dax device at 0x%jx", (uintmax_t) d->start),
                     strf("%ju bytes in %s, node %d, driver %s", (uintmax_t) d->size, ranges ?: "", d->target_node, d->driver ?: "none"),
-                    dax_driver_back(d));
+                    (Back) { .changed = bind ? dax_command(d, bind) : NULL });
                 if (!d->state)
                         continue;
                 _cleanup_free_ char *write = strf("echo %s > $d/state", d->state);
@@ -291,17 +283,6 @@ static int by_text(const void *a, const void *b) {
         return strcmp(json_object_get_string(*x), json_object_get_string(*y));
 }
 
-/* In one line, whatever order the kernel has them in. Takes over both. */
-static char *joined(char *text, json_object *words) {
-        json_object_array_sort(words, by_text);
-        for (size_t i = 0; i < json_len(words); i++) {
-                _cleanup_free_ char *before = text;
-                text = strf("%s, %s", before ?: "", json_object_get_string(json_at(words, i)));
-        }
-        json_object_put(words);
-        return text;
-}
-
 static json_object *members_of(const Topology *t, const MdArray *a) {
         static const char *const roles[_MD_ROLE_MAX] = {
                 [MD_IN_SYNC] = "in sync", [MD_REBUILT] = "being rebuilt", [MD_SPARE] = "a spare", [MD_JOURNAL] = "the journal",
@@ -348,10 +329,16 @@ static Back device_back(const BlockDevice *b) {
 
 static void add_device(Painter *p, const BlockDevice *b) {
         const MdArray *a = b->array;
+        _cleanup_json_ json_object *words = a ? members_of(p->t, a) : parts_of(p->t, b);
         char *text = strf("%ju bytes%s%s%s%s", (uintmax_t) b->size, b->read_only ? ", read-only" : "", b->suspended ? ", suspended" : "",
                           b->trouble ? ", serves nobody: " : "", b->trouble ?: "");
 
-        text = joined(text, a ? members_of(p->t, a) : parts_of(p->t, b));
+        /* In one line, whatever order the kernel has them in. */
+        json_object_array_sort(words, by_text);
+        for (size_t i = 0; i < json_len(words); i++) {
+                _cleanup_free_ char *before = text;
+                text = strf("%s, %s", before ?: "", json_object_get_string(json_at(words, i)));
+        }
         if (a) {
                 _cleanup_free_ char *before = text;
                 text = strf("%s of %ju disks%s%s, %s", a->level, (uintmax_t) a->disks, a->inactive ? ", not started" : "",
