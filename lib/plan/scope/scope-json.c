@@ -22,18 +22,6 @@ json_object *scope_slot_json(const Slot *slot) {
         return o;
 }
 
-/* The identity that is checked again before every write. A card that has neither memdev nor serial number is known by its ids
- * alone. */
-static json_object *nvdimm_json(const Nmem *n) {
-        json_object *o = json_object_new_object();
-
-        json_set_str(o, "bdf", NULL);
-        json_set_str(o, "memdev", NULL);
-        json_set_str(o, "nmem", n->name);
-        json_set_str(o, "serial", n->id);
-        return o;
-}
-
 static const Memdev *memdev_on(const Scope *s, const PciFunction *f) {
         for (size_t i = 0; i < s->n_memdevs; i++)
                 if (streq_ptr(s->memdevs[i]->bdf, f->bdf))
@@ -73,15 +61,6 @@ static const PciFunction *first_of_card(const Scope *s, const Slot *slot) {
         return first ?: s->functions[0];
 }
 
-/* Every function below the port with what tells it from others: each of them has to be the one that was looked at. */
-static json_object *endpoints_json(const Scope *s) {
-        json_object *array = json_object_new_array();
-
-        for (size_t i = 0; i < s->n_functions; i++)
-                json_object_array_add(array, function_json(s, s->functions[i]));
-        return array;
-}
-
 /* The document of the slot's card without what else is below the port. */
 static json_object *first_json(const Scope *s, const Slot *slot) {
         const PciFunction *f = first_of_card(s, slot);
@@ -94,13 +73,25 @@ static json_object *first_json(const Scope *s, const Slot *slot) {
         return o;
 }
 
+/* The identity that is checked again before every write. A card that has neither memdev nor serial number is known by its ids
+ * alone. */
 json_object *scope_card_json(const Scope *s) {
-        if (s->n_functions == 0)
-                return s->n_nmems > 0 ? nvdimm_json(s->nmems[0]) : NULL;
-
-        json_object *o = first_json(s, s->slot);
-        if (s->n_functions > 1)
-                json_set(o, "endpoints", endpoints_json(s));
+        if (s->n_functions == 0 && s->n_nmems == 0)
+                return NULL;
+        json_object *o = s->n_functions > 0 ? first_json(s, s->slot) : json_object_new_object();
+        if (s->n_functions == 0) {
+                json_set_str(o, "bdf", NULL);
+                json_set_str(o, "memdev", NULL);
+                json_set_str(o, "nmem", s->nmems[0]->name);
+                json_set_str(o, "serial", s->nmems[0]->id);
+        }
+        if (s->n_functions > 1) {
+                /* Every function below the port with what tells it from others: each of them has to be the one that was looked at. */
+                json_object *endpoints = json_object_new_array();
+                for (size_t i = 0; i < s->n_functions; i++)
+                        json_object_array_add(endpoints, function_json(s, s->functions[i]));
+                json_set(o, "endpoints", endpoints);
+        }
         return o;
 }
 
@@ -114,21 +105,6 @@ json_object *scope_slots_json(const Scope *s) {
                 json_object_array_add(array, o);
         }
         return array;
-}
-
-bool scope_has_block_device(const Scope *s, const char *name) {
-        for (size_t i = 0; i < s->n_blocks; i++)
-                if (streq(s->blocks[i]->name, name))
-                        return true;
-        return false;
-}
-
-/* A disk on a PCI function of the card is there until the function goes. */
-static bool block_goes_with_power(const Scope *s, const BlockDevice *b) {
-        for (size_t i = 0; i < s->n_functions; i++)
-                if (streq_ptr(b->bdf, s->functions[i]->bdf))
-                        return b->kind == BLOCK_DISK || b->kind == BLOCK_PARTITION;
-        return false;
 }
 
 /* The kernel keeps the disk of a namespace for as long as it has any path to it, one that serves nobody as well; and its partitions. */
@@ -153,13 +129,15 @@ static void set_storage(json_object *o, const Scope *s) {
         json_object *blocks = json_object_new_array(), *file_systems = json_object_new_array();
 
         for (size_t i = 0; i < s->n_blocks; i++) {
-                json_object *b = json_object_new_object();
-                json_set_str(b, "name", s->blocks[i]->name);
-                json_set_strf(b, "dev", "%u:%u", major(s->blocks[i]->dev), minor(s->blocks[i]->dev));
-                json_set_bool(b, "goes_with_power", block_goes_with_power(s, s->blocks[i]));
-                if (head_stays(s, s->blocks[i]))
-                        json_set_bool(b, "stays", true);
-                json_object_array_add(blocks, b);
+                const BlockDevice *b = s->blocks[i];
+                json_object *block = json_object_new_object();
+                json_set_str(block, "name", b->name);
+                json_set_strf(block, "dev", "%u:%u", major(b->dev), minor(b->dev));
+                /* A disk on a PCI function of the card is there until the function goes. */
+                json_set_bool(block, "goes_with_power", scope_has_function(s, b->bdf) && (b->kind == BLOCK_DISK || b->kind == BLOCK_PARTITION));
+                if (head_stays(s, b))
+                        json_set_bool(block, "stays", true);
+                json_object_array_add(blocks, block);
         }
         for (size_t i = 0; i < s->n_mounts; i++) {
                 if (i > 0 && s->mounts[i]->dev == s->mounts[i - 1]->dev)
@@ -263,23 +241,6 @@ void scope_add_gone_before(json_object *o, const Scope *s, const Topology *t) {
         set_unless_empty(o, "volumes", volumes);
 }
 
-/* Of attributes that the look did not understand find-odd.c has said whose they are: they are not asked once more. */
-static void set_not_understood(json_object *o, const Topology *t) {
-        json_object *paths = json_object_new_array();
-
-        for (size_t i = 0; i < t->n_odd; i++)
-                json_append_str(paths, t->odd[i].path);
-        set_unless_empty(o, "not_understood", paths);
-}
-
-/* A memory card that nobody tells of (MEMORY_UNKNOWN): where its memory was is not known either once it is gone. */
-static bool has_silent_memory(const Scope *s, const Topology *t) {
-        for (size_t i = 0; i < s->n_functions; i++)
-                if (topology_is_memory(t, s->functions[i]) && !memdev_on(s, s->functions[i]))
-                        return true;
-        return false;
-}
-
 json_object *scope_inner_json(const Scope *s) {
         json_object *array = json_object_new_array();
 
@@ -297,15 +258,18 @@ json_object *scope_seen_json(const Scope *s, const Topology *t) {
         const Slot *slot = s->slot;
         const SlotRegisters *regs = slot->has_registers ? &slot->registers : NULL;
         json_object *o = scope_slot_json(slot);
-        json_object *functions = json_object_new_array(), *memdevs = json_object_new_array();
+        json_object *functions = json_object_new_array(), *memdevs = json_object_new_array(), *odd = json_object_new_array();
+        bool silent = false;
 
         /* The probes know the slot by this key; everything else is as in the plan's "slot". */
         json_set_str(o, "slot", slot->name);
         json_set_str(o, "address", slot->address);
         json_set_bool(o, "power_indicator", regs && regs->has_power_indicator);
         json_set_bool(o, "attention_indicator", regs && regs->has_attention_indicator);
-        for (size_t i = 0; i < s->n_functions; i++)
+        for (size_t i = 0; i < s->n_functions; i++) {
                 json_append_str(functions, s->functions[i]->bdf);
+                silent = silent || (topology_is_memory(t, s->functions[i]) && !memdev_on(s, s->functions[i]));
+        }
         if (s->n_inner > 0)
                 json_set(o, "inner", scope_inner_json(s));
         for (size_t i = 0; i < s->n_memdevs; i++) {
@@ -320,11 +284,15 @@ json_object *scope_seen_json(const Scope *s, const Topology *t) {
         json_set(o, "functions", functions);
         json_set(o, "memdevs", memdevs);
         json_set(o, "ranges", scope_ranges_json(s));
-        if (has_silent_memory(s, t))
+        /* A memory card that nobody tells of (MEMORY_UNKNOWN): where its memory was is not known either once it is gone. */
+        if (silent)
                 json_set_bool(o, "memory_unknown", true);
         if (s->n_functions > s->n_memdevs && !may_have_disks(s, t))
                 json_set_bool(o, "without_disks", true);
-        set_not_understood(o, t);
+        /* Of attributes that the look did not understand find-odd.c has said whose they are: they are not asked once more. */
+        for (size_t i = 0; i < t->n_odd; i++)
+                json_append_str(odd, t->odd[i].path);
+        set_unless_empty(o, "not_understood", odd);
         return o;
 }
 
@@ -332,18 +300,6 @@ json_object *scope_probe_json(const Scope *s, const Topology *t) {
         json_object *o = scope_seen_json(s, t);
 
         scope_add_gone_before(o, s, t);
-        return o;
-}
-
-static json_object *target_json(const RegionTarget *t) {
-        json_object *o = json_object_new_object();
-
-        json_set_u64(o, "position", t->position);
-        json_set_str(o, "memdev", t->memdev);
-        json_set_u64(o, "index", t->decoder_index);
-        json_set_u64(o, "dpa_start", t->dpa_start);
-        json_set_u64(o, "dpa_size", t->dpa_size);
-        json_set_str(o, "mode", t->mode);
         return o;
 }
 
@@ -361,8 +317,17 @@ json_object *region_step_json(const Region *r) {
         json_set_u64(o, "granularity", r->granularity);
         json_set_str(o, "mode", r->mode);
         json_set_str(o, "uuid", r->uuid);
-        for (size_t i = 0; i < r->n_targets; i++)
-                json_object_array_add(targets, target_json(&r->targets[i]));
+        for (size_t i = 0; i < r->n_targets; i++) {
+                const RegionTarget *target = &r->targets[i];
+                json_object *each = json_object_new_object();
+                json_set_u64(each, "position", target->position);
+                json_set_str(each, "memdev", target->memdev);
+                json_set_u64(each, "index", target->decoder_index);
+                json_set_u64(each, "dpa_start", target->dpa_start);
+                json_set_u64(each, "dpa_size", target->dpa_size);
+                json_set_str(each, "mode", target->mode);
+                json_object_array_add(targets, each);
+        }
         json_set(o, "targets", targets);
         return o;
 }

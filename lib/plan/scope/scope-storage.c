@@ -26,16 +26,6 @@ static unsigned rank_of_file_system(const Stack *k, dev_t dev) {
         return fs ? k->file_systems[fs - k->t->file_systems] : 0;
 }
 
-static bool is_on_card(const Stack *k, const BlockDevice *b) {
-        for (size_t i = 0; i < k->s->n_functions; i++)
-                if (streq_ptr(k->s->functions[i]->bdf, b->bdf))
-                        return true;
-        for (size_t i = 0; i < k->s->n_namespaces; i++)
-                if (streq_ptr(k->s->namespaces[i]->block, b->name))
-                        return true;
-        return false;
-}
-
 static size_t count_going(const Stack *k, char *const *names, size_t n) {
         size_t going = 0;
 
@@ -47,14 +37,6 @@ static size_t count_going(const Stack *k, char *const *names, size_t n) {
 /* md_goes_t */
 static bool member_goes(const char *member, void *userdata) {
         return rank_of_block(userdata, member) > 0;
-}
-
-/* What stands on the card and is not known to the array as a member may be anything. */
-static bool array_goes(Stack *k, const BlockDevice *b) {
-        for (size_t i = 0; i < b->n_lower; i++)
-                if (rank_of_block(k, b->lower[i]) > 0 && !md_member(b->array, b->lower[i]))
-                        return true;
-        return md_without(b->array, member_goes, k) == MD_ENDS;
 }
 
 /* A path that serves nobody is none that it could go on over. */
@@ -70,11 +52,18 @@ static bool has_path_left(const Stack *k, const BlockDevice *b) {
 static bool block_goes(Stack *k, const BlockDevice *b) {
         size_t going = count_going(k, b->lower, b->n_lower);
 
-        if (is_on_card(k, b) || rank_of_file_system(k, b->backing) > 0)
+        if (scope_has_function(k->s, b->bdf) || rank_of_file_system(k, b->backing) > 0)
                 return true;
-        if (b->array)
-                return array_goes(k, b);
-        return going > 0 && !(b->multipath && has_path_left(k, b));
+        for (size_t i = 0; i < k->s->n_namespaces; i++)
+                if (streq_ptr(k->s->namespaces[i]->block, b->name))
+                        return true;
+        if (!b->array)
+                return going > 0 && !(b->multipath && has_path_left(k, b));
+        /* What stands on the card and is not known to the array as a member may be anything. */
+        for (size_t i = 0; i < b->n_lower; i++)
+                if (rank_of_block(k, b->lower[i]) > 0 && !md_member(b->array, b->lower[i]))
+                        return true;
+        return md_without(b->array, member_goes, k) == MD_ENDS;
 }
 
 static bool file_system_goes(const Stack *k, const FileSystem *fs) {
@@ -354,15 +343,12 @@ bool scope_mount_ends(const Scope *s, const Topology *t, const Mount *m) {
         return mount_ends(t, m, is_in_scope, &in);
 }
 
-static bool swap_goes(const Stack *k, const Swap *w) {
-        const BlockDevice *b = topology_block_device_at(k->t, w->dev);
-
-        return w->file ? rank_of_file_system(k, w->dev) > 0 : b && rank_of_block(k, b->name) > 0;
-}
-
 static int add_swaps(const Stack *k, Scope *s) {
         for (size_t i = 0; i < k->t->n_swaps; i++) {
-                int r = swap_goes(k, &k->t->swaps[i]) ? SCOPE_ADD(s, swaps, &k->t->swaps[i]) : 0;
+                const Swap *w = &k->t->swaps[i];
+                const BlockDevice *b = w->file ? NULL : topology_block_device_at(k->t, w->dev);
+                bool goes = w->file ? rank_of_file_system(k, w->dev) > 0 : b && rank_of_block(k, b->name) > 0;
+                int r = goes ? SCOPE_ADD(s, swaps, w) : 0;
                 if (r < 0)
                         return r;
         }

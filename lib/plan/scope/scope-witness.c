@@ -49,31 +49,17 @@ static json_object *targets_json(const Region *g) {
         return targets;
 }
 
-static bool has_region(const Scope *s, const Region *g) {
-        for (size_t i = 0; i < s->n_regions; i++)
-                if (s->regions[i] == g)
-                        return true;
-        return false;
-}
-
 static json_object *regions_json(const Scope *s, const Topology *t) {
         json_object *list = json_object_new_array();
 
         for (size_t i = 0; i < t->n_regions; i++) {
                 const Region *g = &t->regions[i];
-                json_object *o = add_to(list, g->name, has_region(s, g));
+                json_object *o = add_to(list, g->name, SCOPE_HAS(s, regions, g));
                 set_place(o, g->start, g->size);
                 if (g->ways > 0 && g->n_targets == g->ways)
                         json_set(o, "targets", targets_json(g));
         }
         return list;
-}
-
-static bool has_dax(const Scope *s, const DaxDevice *d) {
-        for (size_t i = 0; i < s->n_daxes; i++)
-                if (s->daxes[i] == d)
-                        return true;
-        return false;
 }
 
 static json_object *daxes_json(const Scope *s, const Topology *t) {
@@ -82,16 +68,9 @@ static json_object *daxes_json(const Scope *s, const Topology *t) {
         for (size_t i = 0; i < t->n_daxes; i++) {
                 const DaxDevice *d = &t->daxes[i];
                 /* Without a size they see none either. */
-                set_place(add_to(list, d->name, d->size > 0 && has_dax(s, d)), d->start, d->size);
+                set_place(add_to(list, d->name, d->size > 0 && SCOPE_HAS(s, daxes, d)), d->start, d->size);
         }
         return list;
-}
-
-static bool has_namespace(const Scope *s, const Namespace *n) {
-        for (size_t i = 0; i < s->n_namespaces; i++)
-                if (s->namespaces[i] == n)
-                        return true;
-        return false;
 }
 
 static json_object *namespaces_json(const Scope *s, const Topology *t) {
@@ -99,7 +78,7 @@ static json_object *namespaces_json(const Scope *s, const Topology *t) {
 
         for (size_t i = 0; i < t->n_namespaces; i++) {
                 const Namespace *n = &t->namespaces[i];
-                json_object *o = add_to(list, n->name, n->size > 0 && has_namespace(s, n));
+                json_object *o = add_to(list, n->name, n->size > 0 && SCOPE_HAS(s, namespaces, n));
                 set_place(o, 0, n->size);
                 if (n->nd_region)
                         json_set_str(o, "region", n->nd_region);

@@ -45,16 +45,6 @@ static int find_inner(const Topology *t, Scope *s) {
         return 0;
 }
 
-static bool is_inside(const Scope *s, const char *slot) {
-        for (size_t i = 0; i < s->n_inner; i++)
-                if (streq_ptr(s->inner[i]->name, slot))
-                        return true;
-        for (size_t i = 0; i < scope_n_slots(s); i++)
-                if (streq_ptr(scope_slot(s, i)->name, slot))
-                        return true;
-        return false;
-}
-
 /* The function's card is in one of the removal's very slots and not in one inside of it. */
 static bool scope_is_outermost(const Scope *s, const PciFunction *f) {
         for (size_t i = 0; i < scope_n_slots(s); i++)
@@ -72,7 +62,7 @@ static int find_functions(const Topology *t, Scope *s) {
         for (size_t pass = 0; pass < 2; pass++)
                 for (size_t i = 0; i < t->n_functions; i++) {
                         const PciFunction *f = &t->functions[i];
-                        bool wanted = is_inside(s, f->slot) && scope_is_outermost(s, f) == (pass == 0);
+                        bool own = scope_is_outermost(s, f), wanted = pass == 0 ? own : !own && SCOPE_NAMED(s, inner, f->slot);
                         int r = wanted ? SCOPE_ADD(s, functions, f) : 0;
                         if (r < 0)
                                 return r;
@@ -113,19 +103,13 @@ static int find_regions(const Topology *t, Scope *s) {
         return 0;
 }
 
-static bool is_on_card(const Scope *s, const DaxDevice *d) {
-        for (size_t i = 0; i < s->n_regions; i++)
-                if (streq_ptr(d->region, s->regions[i]->name))
-                        return true;
-        for (size_t i = 0; i < s->n_namespaces; i++)
-                if (streq_ptr(s->namespaces[i]->dax, d->name))
-                        return true;
-        return false;
-}
-
 static int find_daxes(const Topology *t, Scope *s) {
         for (size_t i = 0; i < t->n_daxes; i++) {
-                int r = is_on_card(s, &t->daxes[i]) ? SCOPE_ADD(s, daxes, &t->daxes[i]) : 0;
+                const DaxDevice *d = &t->daxes[i];
+                bool ours = SCOPE_NAMED(s, regions, d->region);
+                for (size_t j = 0; j < s->n_namespaces && !ours; j++)
+                        ours = streq_ptr(s->namespaces[j]->dax, d->name);
+                int r = ours ? SCOPE_ADD(s, daxes, d) : 0;
                 if (r < 0)
                         return r;
         }
@@ -161,23 +145,11 @@ static int find_nodes(const Topology *t, Scope *s) {
         return 0;
 }
 
-static bool has_region(const Scope *s, const char *name) {
-        for (size_t i = 0; name && i < s->n_regions; i++)
-                if (streq(s->regions[i]->name, name))
-                        return true;
-        return false;
-}
-
-static bool is_of_card(const Scope *s, const Nmem *n) {
-        for (size_t i = 0; n->memdev && i < s->n_memdevs; i++)
-                if (streq(s->memdevs[i]->name, n->memdev))
-                        return true;
-        return streq_ptr(s->slot->nmem, n->name) && s->slot->nmem;
-}
-
 static int find_nmems(const Topology *t, Scope *s) {
         for (size_t i = 0; i < t->n_nmems; i++) {
-                int r = is_of_card(s, &t->nmems[i]) ? SCOPE_ADD(s, nmems, &t->nmems[i]) : 0;
+                const Nmem *n = &t->nmems[i];
+                bool ours = scope_has_memdev(s, n->memdev) || (s->slot->nmem && streq(s->slot->nmem, n->name));
+                int r = ours ? SCOPE_ADD(s, nmems, n) : 0;
                 if (r < 0)
                         return r;
         }
@@ -193,7 +165,7 @@ static int higher_nd_first(const void *a, const void *b) {
 static int find_nd_regions(const Topology *t, Scope *s) {
         for (size_t i = 0; i < t->n_nd_regions; i++) {
                 const NdRegion *g = &t->nd_regions[i];
-                bool ours = has_region(s, g->cxl_region);
+                bool ours = SCOPE_NAMED(s, regions, g->cxl_region);
                 for (size_t j = 0; j < s->n_nmems && !ours; j++)
                         ours = nd_region_uses_nmem(g, s->nmems[j]->name);
                 int r = ours ? SCOPE_ADD(s, nd_regions, g) : 0;
@@ -205,13 +177,6 @@ static int find_nd_regions(const Topology *t, Scope *s) {
         return 0;
 }
 
-static bool has_nmem(const Scope *s, const Nmem *n) {
-        for (size_t i = 0; i < s->n_nmems; i++)
-                if (s->nmems[i] == n)
-                        return true;
-        return false;
-}
-
 /* Modules in other sockets; those of other cards are known by their memdevs. */
 static int find_nmem_peers(const Topology *t, Scope *s) {
         for (size_t i = 0; i < t->n_nmems; i++) {
@@ -219,7 +184,7 @@ static int find_nmem_peers(const Topology *t, Scope *s) {
                 bool loses = false;
                 for (size_t j = 0; j < s->n_nd_regions && !loses; j++)
                         loses = nd_region_uses_nmem(s->nd_regions[j], n->name);
-                int r = loses && !n->memdev && !has_nmem(s, n) ? SCOPE_ADD(s, nmem_peers, n) : 0;
+                int r = loses && !n->memdev && !SCOPE_HAS(s, nmems, n) ? SCOPE_ADD(s, nmem_peers, n) : 0;
                 if (r < 0)
                         return r;
         }
@@ -270,13 +235,6 @@ bool scope_may_have(const Scope *s, const Topology *t, uint64_t start, uint64_t 
         return topology_in_window(t, start, size) && may_be_on_card(t, s, start, size);
 }
 
-bool scope_has_function(const Scope *s, const char *bdf) {
-        for (size_t i = 0; i < s->n_functions; i++)
-                if (streq_ptr(s->functions[i]->bdf, bdf))
-                        return true;
-        return false;
-}
-
 /* Nobody else's. */
 static bool is_on_card_only(const Topology *t, const Scope *s, uint64_t start, uint64_t size) {
         if (!scope_may_have(s, t, start, size))
@@ -287,19 +245,6 @@ static bool is_on_card_only(const Topology *t, const Scope *s, uint64_t start, u
         return true;
 }
 
-bool scope_has_memdev(const Scope *s, const char *name) {
-        for (size_t i = 0; name && i < s->n_memdevs; i++)
-                if (streq(s->memdevs[i]->name, name))
-                        return true;
-        return false;
-}
-
-static bool decodes_for_card(const Topology *t, const Scope *s, const Decoder *d) {
-        if (d->kind == DECODER_ENDPOINT)
-                return scope_has_memdev(s, d->memdev);
-        return d->kind == DECODER_SWITCH && may_be_on_card(t, s, d->start, d->size);
-}
-
 /* The card's own first: they are named where several decode the same. */
 static int add_decoders(const Topology *t, Scope *s) {
         static const DecoderKind kinds[] = { DECODER_ENDPOINT, DECODER_SWITCH };
@@ -307,34 +252,26 @@ static int add_decoders(const Topology *t, Scope *s) {
         for (size_t k = 0; k < ELEMENTSOF(kinds); k++)
                 for (size_t i = 0; i < t->n_decoders; i++) {
                         const Decoder *d = &t->decoders[i];
-                        if (d->kind != kinds[k] || d->unreadable || !d->committed || d->size == 0 || !decodes_for_card(t, s, d))
+                        if (d->kind != kinds[k] || d->unreadable || !d->committed || d->size == 0)
                                 continue;
-                        int r = add_memory(s, d->start, d->size, d->name);
+                        bool ours = d->kind == DECODER_ENDPOINT ? scope_has_memdev(s, d->memdev) : may_be_on_card(t, s, d->start, d->size);
+                        int r = ours ? add_memory(s, d->start, d->size, d->name) : 0;
                         if (r < 0)
                                 return r;
                 }
         return 0;
 }
 
-static bool has_dax(const Scope *s, const DaxDevice *d) {
-        for (size_t i = 0; i < s->n_daxes; i++)
-                if (s->daxes[i] == d)
-                        return true;
-        return false;
-}
-
-static bool has_all_of(const Topology *t, const Scope *s, const DaxDevice *d) {
-        for (size_t i = 0; i < d->n_ranges; i++)
-                if (!is_on_card_only(t, s, d->ranges[i].start, d->ranges[i].size))
-                        return false;
-        return d->n_ranges > 0;
-}
-
 /* A device that stands on no region, as hmem makes it of memory that the firmware set aside. */
 static int add_daxes(const Topology *t, Scope *s) {
         for (size_t i = 0; i < t->n_daxes; i++) {
                 const DaxDevice *d = &t->daxes[i];
-                if (d->region || d->nd_region || has_dax(s, d) || !has_all_of(t, s, d))
+                bool all = d->n_ranges > 0;
+                if (d->region || d->nd_region || SCOPE_HAS(s, daxes, d))
+                        continue;
+                for (size_t k = 0; k < d->n_ranges && all; k++)
+                        all = is_on_card_only(t, s, d->ranges[k].start, d->ranges[k].size);
+                if (!all)
                         continue;
                 int r = SCOPE_ADD(s, daxes, d);
                 for (size_t k = 0; k < d->n_ranges && r >= 0; k++)
@@ -357,19 +294,12 @@ static int add_bars(Scope *s, const PciFunction *f) {
         return 0;
 }
 
-static bool is_on_function(const Scope *s, const char *bdf) {
-        for (size_t i = 0; i < s->n_functions; i++)
-                if (streq(s->functions[i]->bdf, bdf))
-                        return true;
-        return false;
-}
-
 /* The memory of virtio-mem is in no BAR: the host says where it is, and the driver claims all of it in the device's name
  * (drivers/virtio/virtio_mem.c:virtio_mem_create_resource). */
 static int add_virtio_mem(const Topology *t, Scope *s) {
         for (size_t i = 0; i < t->n_foreign; i++) {
                 const ForeignChild *c = &t->foreign[i];
-                if (!streq(c->subsystem, "virtio") || !streq_ptr(c->driver, "virtio_mem") || !c->bdf || !is_on_function(s, c->bdf))
+                if (!streq(c->subsystem, "virtio") || !streq_ptr(c->driver, "virtio_mem") || !c->bdf || !scope_has_function(s, c->bdf))
                         continue;
                 s->has_virtio_mem = true;
                 for (size_t j = 0; t->iomem && j < t->iomem->n_ranges; j++) {

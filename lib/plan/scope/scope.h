@@ -81,10 +81,6 @@ bool scope_may_have(const Scope *s, const Topology *t, uint64_t start, uint64_t 
 bool scope_has_mount(const Scope *s, const Topology *t, const Mount *m);
 bool scope_mount_ends(const Scope *s, const Topology *t, const Mount *m);
 
-bool scope_has_memdev(const Scope *s, const char *name);
-bool scope_has_block_device(const Scope *s, const char *name);
-bool scope_has_function(const Scope *s, const char *bdf);
-
 /* For the document: "card", "takes_down"; and the scope that probes are asked about. New references. */
 json_object *scope_card_json(const Scope *s);
 json_object *scope_slots_json(const Scope *s); /* of several slots: scope_slot_json() of each, with its "card"; NULL for one */
@@ -129,6 +125,21 @@ json_object *dax_region_json(const Topology *t, const DaxDevice *d); /* of a dev
                                 _found = (s)->field[_i];                                                        \
                 _found;                                                                                         \
         })
+
+static inline bool scope_has_memdev(const Scope *s, const char *name) {
+        return SCOPE_NAMED(s, memdevs, name);
+}
+
+static inline bool scope_has_block_device(const Scope *s, const char *name) {
+        return SCOPE_NAMED(s, blocks, name);
+}
+
+static inline bool scope_has_function(const Scope *s, const char *bdf) {
+        for (size_t i = 0; i < s->n_functions; i++)
+                if (streq_ptr(s->functions[i]->bdf, bdf))
+                        return true;
+        return false;
+}
 
 /* scope-storage.c, for scope_find() alone: what stands on the card and stores. */
 int scope_find_storage(const Topology *t, Scope *s);

@@ -3,17 +3,6 @@
 
 #include "plan/scope/scope.h"
 
-static json_object *memdev_json(const Topology *t, const Memdev *m) {
-        const Slot *slot = topology_slot_of_function(t, m->bdf);
-        json_object *o = json_object_new_object();
-
-        json_set_str(o, "memdev", m->name);
-        json_set_str(o, "bdf", m->bdf);
-        json_set_str(o, "slot", slot ? slot->name : NULL);
-        json_set_strf(o, "serial", "0x%jx", (uintmax_t) m->serial);
-        return o;
-}
-
 static json_object *region_json(const Scope *s, const Topology *t, const Region *r) {
         json_object *o = json_object_new_object(), *peers = json_object_new_array();
 
@@ -22,19 +11,19 @@ static json_object *region_json(const Scope *s, const Topology *t, const Region 
         json_set_u64(o, "size", r->size);
         json_set_u64(o, "ways", r->ways);
         json_set_str(o, "mode", r->mode);
-        for (size_t i = 0; i < s->n_peers; i++)
-                if (region_uses_memdev(r, s->peers[i]->name))
-                        json_object_array_add(peers, memdev_json(t, s->peers[i]));
+        for (size_t i = 0; i < s->n_peers; i++) {
+                const Memdev *m = s->peers[i];
+                const Slot *slot = topology_slot_of_function(t, m->bdf);
+                if (!region_uses_memdev(r, m->name))
+                        continue;
+                json_object *peer = json_object_new_object();
+                json_set_str(peer, "memdev", m->name);
+                json_set_str(peer, "bdf", m->bdf);
+                json_set_str(peer, "slot", slot ? slot->name : NULL);
+                json_set_strf(peer, "serial", "0x%jx", (uintmax_t) m->serial);
+                json_object_array_add(peers, peer);
+        }
         json_set(o, "peers", peers);
-        return o;
-}
-
-static json_object *block_json(const MemoryBlock *b) {
-        json_object *o = json_object_new_object();
-
-        json_set_u64(o, "id", b->id);
-        json_set_str(o, "zone", zone_to_string(b->zone));
-        json_set_str(o, "state", b->online ? "online" : "offline");
         return o;
 }
 
@@ -73,15 +62,6 @@ static json_object *block_devices_json(const Scope *s) {
         return array;
 }
 
-static json_object *mount_json(const Mount *m) {
-        json_object *o = json_object_new_object();
-
-        json_set_u64(o, "ns", m->ns);
-        json_set(o, "pid", m->pid > 0 ? json_object_new_int(m->pid) : NULL);
-        json_set_str(o, "target", m->target);
-        return o;
-}
-
 /* The mounts of one file system stand together. */
 static json_object *file_systems_json(const Scope *s) {
         json_object *array = json_object_new_array(), *mounts = NULL;
@@ -97,7 +77,11 @@ static json_object *file_systems_json(const Scope *s) {
                         json_set(o, "mounts", mounts);
                         json_object_array_add(array, o);
                 }
-                json_object_array_add(mounts, mount_json(m));
+                json_object *mount = json_object_new_object();
+                json_set_u64(mount, "ns", m->ns);
+                json_set(mount, "pid", m->pid > 0 ? json_object_new_int(m->pid) : NULL);
+                json_set_str(mount, "target", m->target);
+                json_object_array_add(mounts, mount);
         }
         return array;
 }
@@ -116,19 +100,15 @@ static json_object *swaps_json(const Scope *s) {
 }
 
 /* Which card is in a slot inside is told by its first function. */
-static const PciFunction *function_in(const Scope *s, const Slot *slot) {
-        for (size_t i = 0; i < s->n_functions; i++)
-                if (streq_ptr(s->functions[i]->slot, slot->name))
-                        return s->functions[i];
-        return NULL;
-}
-
 static json_object *slots_json(const Scope *s) {
         json_object *array = scope_inner_json(s);
 
         for (size_t i = 0; i < s->n_inner; i++) {
-                const PciFunction *f = function_in(s, s->inner[i]);
-                json_set_str(json_at(array, i), "card", f ? f->bdf : NULL);
+                const PciFunction *first = NULL;
+                for (size_t k = 0; k < s->n_functions && !first; k++)
+                        if (streq_ptr(s->functions[k]->slot, s->inner[i]->name))
+                                first = s->functions[k];
+                json_set_str(json_at(array, i), "card", first ? first->bdf : NULL);
         }
         return array;
 }
@@ -144,14 +124,20 @@ json_object *scope_takes_down_json(const Scope *s, const Topology *t) {
         for (size_t i = 0; i < s->n_daxes; i++)
                 json_append_str(daxes, s->daxes[i]->name);
         for (size_t i = 0; i < s->n_nodes; i++) {
-                        json_object_array_add(nodes, json_object_new_int(s->nodes[i]->id));
-                        used += s->nodes[i]->total - s->nodes[i]->free;
-                }
-        for (size_t i = 0; i < t->n_blocks; i++)
-                if (scope_has_block(s, t, &t->blocks[i])) {
-                        json_object_array_add(blocks, block_json(&t->blocks[i]));
-                        bytes += t->blocks[i].online ? t->block_size : 0;
-                }
+                json_object_array_add(nodes, json_object_new_int(s->nodes[i]->id));
+                used += s->nodes[i]->total - s->nodes[i]->free;
+        }
+        for (size_t i = 0; i < t->n_blocks; i++) {
+                const MemoryBlock *b = &t->blocks[i];
+                if (!scope_has_block(s, t, b))
+                        continue;
+                json_object *block = json_object_new_object();
+                json_set_u64(block, "id", b->id);
+                json_set_str(block, "zone", zone_to_string(b->zone));
+                json_set_str(block, "state", b->online ? "online" : "offline");
+                json_object_array_add(blocks, block);
+                bytes += b->online ? t->block_size : 0;
+        }
 
         if (s->n_inner > 0)
                 json_set(o, "slots", slots_json(s));
