@@ -143,7 +143,11 @@ int history_survey(size_t recent, uint64_t *ret_highest, json_object **ret_unfin
         _cleanup_free_ uint64_t *ids = NULL;
         size_t n = 0;
 
+        uint64_t highest = 0;
+
         int r = removal_ids(&ids, &n);
+        if (r >= 0)
+                r = removal_number_highest(&highest);
         if (r < 0)
                 return r;
         for (size_t i = n; i-- > 0;) {
@@ -168,7 +172,7 @@ int history_survey(size_t recent, uint64_t *ret_highest, json_object **ret_unfin
         reverse(unfinished);
         reverse(unreadable);
 
-        *ret_highest = n > 0 ? ids[n - 1] : 0;
+        *ret_highest = highest;
         *ret_unfinished = TAKE_PTR(unfinished);
         *ret_unreadable = TAKE_PTR(unreadable);
         *ret_recent = TAKE_PTR(newest);

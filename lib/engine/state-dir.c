@@ -47,8 +47,8 @@ static int ascending(const void *a, const void *b) {
         return x < y ? -1 : x > y;
 }
 
-int removal_ids(uint64_t **ret, size_t *ret_n) {
-        _cleanup_free_ char *path = strf("%s/removals", state_dir());
+static int ids_in(const char *folder, uint64_t **ret, size_t *ret_n) {
+        _cleanup_free_ char *path = strf("%s/%s", state_dir(), folder);
         _cleanup_free_ uint64_t *ids = NULL;
         size_t n = 0, allocated = 0;
 
@@ -70,6 +70,51 @@ int removal_ids(uint64_t **ret, size_t *ret_n) {
                 qsort(ids, n, sizeof(*ids), ascending);
         *ret = TAKE_PTR(ids);
         *ret_n = n;
+        return 0;
+}
+
+int removal_ids(uint64_t **ret, size_t *ret_n) {
+        return ids_in("removals", ret, ret_n);
+}
+
+/* One that is gone meanwhile is gone since there is a higher one. */
+int removal_number_keep(const char *id) {
+        uint64_t own;
+
+        if (!id || !is_id(id, &own))
+                return -EINVAL;
+        _cleanup_free_ char *folder = strf("%s/numbers", state_dir()), *path = strf("%s/numbers/%s", state_dir(), id);
+        _cleanup_free_ uint64_t *ids = NULL;
+        size_t n = 0;
+
+        if (!folder || !path)
+                return -ENOMEM;
+        int r = mkdir_private(state_dir());
+        if (r >= 0)
+                r = mkdir_private(folder);
+        if (r < 0)
+                return r;
+        _cleanup_close_ int fd = create_durably(path, O_WRONLY);
+        r = fd < 0 ? fd : ids_in("numbers", &ids, &n);
+        for (size_t i = 0; r >= 0 && i + 1 < n; i++) { /* all but the highest */
+                _cleanup_free_ char *lower = strf("%s/%ju", folder, (uintmax_t) ids[i]);
+                if (lower)
+                        (void) unlink(lower);
+        }
+        return r;
+}
+
+int removal_number_highest(uint64_t *ret) {
+        _cleanup_free_ uint64_t *ids = NULL, *kept = NULL;
+        size_t n = 0, n_kept = 0;
+
+        int r = ids_in("removals", &ids, &n);
+        if (r >= 0)
+                r = ids_in("numbers", &kept, &n_kept);
+        if (r < 0)
+                return r;
+        uint64_t newest = n > 0 ? ids[n - 1] : 0, other = n_kept > 0 ? kept[n_kept - 1] : 0;
+        *ret = newest > other ? newest : other;
         return 0;
 }
 

@@ -3,7 +3,8 @@
 
 #include "base/util.h"
 
-/* STATE_DIR, or what SAFE_REMOVE_STATE_DIR says: removals/ID/ for each removal, `lock` for the one that has the machine. */
+/* STATE_DIR, or what SAFE_REMOVE_STATE_DIR says: removals/ID/ for each removal, `lock` for the one that has the machine, numbers/ID for the
+ * newest that may have left no record. */
 const char *state_dir(void);
 
 /* Newly allocated STATE_DIR/removals/ID; -EINVAL unless id is a plain decimal number. */
@@ -11,6 +12,11 @@ int removal_dir(const char *id, char **ret);
 
 /* Ids of all removals, ascending; the array and its strings belong to the caller (removal_ids_free). */
 int removal_ids(uint64_t **ret, size_t *ret_n);
+
+/* A number names one removal for ever, also one that found nothing to do and left no record: kept durably, from its beginning on, in the place
+ * of lower ones. And the highest that any has or had; 0: none. */
+int removal_number_keep(const char *id);
+int removal_number_highest(uint64_t *ret);
 
 /* A file of a record, as read_regular_file() reads it; for whoever may hang, which is no event loop. -EFBIG: longer than any record. */
 int record_file_read(const char *path, char **ret, size_t *ret_length);

@@ -165,6 +165,7 @@ class Recovery(BusTest):
         self.record(4, self.start_record(target="mem0"), {"ev": "do", "n": 0, "usec": 1})
         self.record(5, self.start_record(slot="3"), {"ev": "end", "outcome": "refused", "code": "blocked", "message": "", "remedy": []})
         self.record(6)  # nothing was begun
+        os.makedirs(self.path("state/numbers/8"))  # it left no record
         self.write("play/resume-script", "wait go\nstep power-off\n")
         self.start_daemon()
         wait_for(self.resumes, "a worker that goes on")
@@ -176,7 +177,7 @@ class Recovery(BusTest):
         self.assertEqual(self.remove("2"), removal)
         self.write_registers("0000:0c:00.0", 0x02c0, 0x0041)  # pressed again; the port is from the plan
         self.assertEqual(self.wait_end(removal), "restored")
-        self.assertEqual(self.remove("3"), f"{ROOT}/removal/_37")  # one above the highest folder
+        self.assertEqual(self.remove("3"), f"{ROOT}/removal/_39")  # one above the highest that there was
 
     def card_goes(self, *records):
         """A daemon that was killed finds this on record, and the card gone while the worker that goes on has said nothing yet."""

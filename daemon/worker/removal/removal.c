@@ -279,6 +279,8 @@ static int run_button(Removal *m) {
 static int run_command(Removal *m) {
         const char *code = NULL;
 
+        /* Where that is not possible a removal is not begun either; what ends without a record is told all the same. */
+        (void) removal_number_keep(json_str(m->request.doc, "id"));
         int r = removal_take_machine(m);
         if (r == -ECANCELED)
                 return removal_end(m, OUTCOME_RESTORED, "cancelled", "cancelled while another removal was running", NULL);

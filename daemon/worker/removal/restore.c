@@ -9,6 +9,7 @@
 #include "daemon/worker/verbs.h"
 #include "daemon/worker/view.h"
 #include "engine/records.h"
+#include "engine/state-dir.h"
 #include "kernel/pci/pcie-slot.h"
 #include "kernel/process/apart.h"
 #include "plan/restore.h"
@@ -145,6 +146,7 @@ int worker_restore(WorkerIo *io, json_object *request) {
         if (!removal_may_go(&m))
                 return 0;
 
+        (void) removal_number_keep(json_str(m.request.doc, "id"));
         r = removal_take_machine(&m);
         if (r == -ECANCELED)
                 return removal_end(&m, OUTCOME_REFUSED, "cancelled", "cancelled while a removal was running", NULL);

@@ -201,6 +201,26 @@ static void test_disturbed_many(void) {
         CHECK_STR(json_object_get_string(json_at(told, 256)), "processes that are not listed: 744 more");
 }
 
+/* A number is never given twice, whatever became of its removal. */
+static void test_numbers(const char *dir) {
+        _cleanup_free_ char *folder = strf("%s/numbers", dir), *lower = strf("%s/numbers/777", dir), *highest = strf("%s/numbers/778", dir);
+        uint64_t number = 0;
+
+        CHECK_INT(removal_number_keep("777"), 0);
+        CHECK_INT(removal_number_highest(&number), 0);
+        CHECK_INT(number, 777);
+        CHECK_INT(removal_number_keep("778"), 0);
+        CHECK_INT(removal_number_keep("776"), 0);
+        CHECK_INT(removal_number_highest(&number), 0);
+        CHECK_INT(number, 778);
+        CHECK(access(lower, F_OK) < 0 && access(highest, F_OK) == 0);
+        CHECK_INT(removal_number_keep("../x"), -EINVAL);
+        CHECK_INT(removal_number_keep(NULL), -EINVAL);
+        test_remove_tree(folder);
+        CHECK_INT(removal_number_highest(&number), 0);
+        CHECK(number > 0 && number < 776); /* of the records */
+}
+
 static json_object *said(const char *what) {
         json_object *o = json_object_new_object();
 
@@ -599,6 +619,7 @@ int main(void) {
         test_notes();
         test_disturbed();
         test_disturbed_many();
+        test_numbers(dir);
         test_card();
         test_id_taken();
         test_names_last(dir);
