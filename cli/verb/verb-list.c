@@ -1,10 +1,19 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include <inttypes.h>
+#include <poll.h>
 
+#include "base/clock.h"
+#include "cli/bus.h"
 #include "cli/client.h"
 #include "cli/text/format.h"
 #include "cli/text/output.h"
 #include "verbs.h"
+
+enum {
+        RECORDS_POLL_MSEC = 100,
+};
+
+#define RECORDS_USEC (5 * USEC_PER_SEC)
 
 /* The slot's card in numbers; sizes are not on the slot object, which knows nothing but hardware. */
 static void add_memory(json_object *slots, json_object *topology) {
@@ -111,13 +120,34 @@ static void print_vanished(json_object *topology) {
         }
 }
 
+static bool records_are_read(sd_bus *bus) {
+        _cleanup_error_ sd_bus_error e = SD_BUS_ERROR_NULL;
+        _cleanup_json_ json_object *o = NULL;
+
+        /* A daemon of an earlier version does not say. */
+        return client_properties(bus, BUS_PATH, BUS_MANAGER, &o, &e) < 0 || !json_has(o, "records_read") || json_flag(o, "records_read");
+}
+
+/* The daemon has just started: until it has read its records, it shows no slot as anything but unknown. That changes without a signal. */
+static bool wait_for_records(sd_bus *bus) {
+        uint64_t until = now_monotonic() + RECORDS_USEC;
+        bool read;
+
+        while (!(read = records_are_read(bus)) && now_monotonic() < until)
+                (void) poll(NULL, 0, RECORDS_POLL_MSEC);
+        return read;
+}
+
 /* Whether a removal of it has ended nobody knows: that is not "all is well". */
-static ExitCode tell_unknown(json_object *slots) {
+static ExitCode tell_unknown(json_object *slots, bool read) {
         for (size_t i = 0; i < json_len(slots); i++) {
                 if (!streq_ptr(json_str(json_at(slots, i), "state"), "unknown"))
                         continue;
                 if (output.json != JSON_OFF)
                         return CODE_FAILED; /* the document says it */
+                if (!read)
+                        return fail(CODE_FAILED, NULL, "slot %s is unknown: the daemon has not read the records of removals yet; 'journalctl -b -u "
+                                    "safe-removed' says whether it can", json_str(json_at(slots, i), "name") ?: "?");
                 return fail(CODE_FAILED, NULL, "slot %s is unknown: the record of a removal cannot be read; 'journalctl -b -u safe-removed' says which",
                             json_str(json_at(slots, i), "name") ?: "?");
         }
@@ -136,6 +166,7 @@ ExitCode verb_list(const Args *a) {
         /* A failed look is a failure. What was seen before is shown all the same, and says that it is old. */
         if (looked != CODE_DONE && (looked != CODE_FAILED || output.json != JSON_OFF))
                 return looked;
+        bool read = wait_for_records(bus);
         code = client_objects(bus, &slots, &removals);
         if (code != CODE_DONE)
                 return code;
@@ -151,5 +182,5 @@ ExitCode verb_list(const Args *a) {
                 print_left(topology);
                 print_vanished(topology);
         }
-        return looked != CODE_DONE ? looked : tell_unknown(slots);
+        return looked != CODE_DONE ? looked : tell_unknown(slots, read);
 }

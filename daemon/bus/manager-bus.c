@@ -316,6 +316,13 @@ static int get_version(sd_bus *bus, const char *path, const char *interface, con
         return sd_bus_message_append(reply, "s", PROJECT_VERSION);
 }
 
+static int get_records_read(sd_bus *bus, const char *path, const char *interface, const char *property, sd_bus_message *reply,
+                void *userdata, sd_bus_error *error) {
+        const Bus *b = userdata;
+
+        return sd_bus_message_append(reply, "b", b->manager->records_known);
+}
+
 /* Who may do what is decided by authorize_change(), hence UNPRIVILEGED everywhere. */
 static const sd_bus_vtable manager_vtable[] = {
         SD_BUS_VTABLE_START(0),
@@ -357,6 +364,7 @@ static const sd_bus_vtable manager_vtable[] = {
         SD_BUS_METHOD_WITH_ARGS("OpenVerifyCertificates", SD_BUS_NO_ARGS, SD_BUS_ARGS("h", json), on_method, SD_BUS_VTABLE_UNPRIVILEGED),
         SD_BUS_METHOD_WITH_ARGS("Subscribe", SD_BUS_NO_ARGS, SD_BUS_NO_RESULT, on_method, SD_BUS_VTABLE_UNPRIVILEGED),
         SD_BUS_PROPERTY("Version", "s", get_version, 0, SD_BUS_VTABLE_PROPERTY_CONST),
+        SD_BUS_PROPERTY("RecordsRead", "b", get_records_read, 0, 0),
         SD_BUS_PROPERTY("Removals", "ao", get_removals, 0, SD_BUS_VTABLE_PROPERTY_EMITS_CHANGE),
         SD_BUS_SIGNAL_WITH_ARGS("Event", SD_BUS_ARGS("s", json), 0),
         SD_BUS_SIGNAL_WITH_ARGS("PrepareForRemoval", SD_BUS_ARGS("s", slot, "b", start, "t", deadline_usec), 0),

@@ -273,8 +273,10 @@ bool manager_is_unread(Manager *m, const char *slot, const char *port) {
 
 char *manager_unread_text(Manager *m, const Removal *r) {
         if (!m->records_known)
-                return strf("The records of removals in %s cannot be read yet, so which of them have not ended is not known. They are read again "
-                            "(journalctl -u safe-removed; findmnt -T %s).", state_dir(), state_dir());
+                return m->told_unread ? strf("The records of removals in %s cannot be read yet, so which of them have not ended is not known. They are "
+                                             "read again (journalctl -u safe-removed; findmnt -T %s).", state_dir(), state_dir()) :
+                                        strf("The service has just started and is still reading the records of removals in %s: which of them have not "
+                                             "ended is not known yet. Try again in a moment.", state_dir());
         for (size_t i = 0; r && i < removal_n_slots(r); i++) {
                 json_object *entry = unread_at(m, removal_slot(r, i), removal_port(r, i));
                 const char *id = json_str(entry, "id");

@@ -4,6 +4,7 @@
 import json
 import os
 import signal
+import subprocess
 
 import harness
 from harness import BusError, BusTest, ROOT, wait_for
@@ -251,8 +252,13 @@ class Recovery(BusTest):
             self.assertIn("cannot be read yet", refused.exception.message)
         self.assertEqual((self.resumes(), self.objects("removal")), ([], {}))
         self.assertIn("does not answer", self.log())
+        self.assertEqual(self.get(ROOT, "Manager", "RecordsRead"), False)
+        listed = subprocess.run([os.environ["SAFE_REMOVE"], "list"], env=self.env, capture_output=True, text=True, timeout=60)
+        self.assertIn("has not read the records of removals yet", listed.stderr)
+        self.assertEqual(listed.returncode, 1)
         journal.close()
         wait_for(lambda: self.resumes() == [["4", "auto"]], "the removal to go on\n" + self.log())
+        self.assertEqual(self.get(ROOT, "Manager", "RecordsRead"), True)
         self.assertEqual(self.wait_end(f"{ROOT}/removal/_34"), "safe")
         self.assertEqual(self.slot("3", "State"), "refused")
         self.assertEqual(self.remove("3"), f"{ROOT}/removal/_36")
