@@ -10,12 +10,11 @@
 #include "base/clock.h"
 #include "base/fileio.h"
 #include "base/json.h"
-#include "base/spawn.h"
 #include "daemon/log.h"
 #include "daemon/source/guard-socket.h"
+#include "start.h"
 #include "workers.h"
 
-#define WORKER_NAME "safe-remove-worker"
 #define STARTER_NAME "safe-remove-sta" /* as ps(1) shows it */
 
 enum {
@@ -49,6 +48,7 @@ struct Job {
 struct Starter {
         sd_event *event;
         sd_event_source *listening, *dying_over;
+        Start *start;
         Job *jobs;
         unsigned n_jobs;
         unsigned n_dying;      /* whose daemon is gone, and who are not yet */
@@ -83,6 +83,13 @@ static int on_dying_over(sd_event_source *timer, uint64_t usec, void *userdata) 
         return 0;
 }
 
+static bool has_removal(const Starter *s) {
+        for (const Job *j = s->jobs; j; j = j->next)
+                if (start_is_removal(j->verb))
+                        return true;
+        return false;
+}
+
 static void job_free(Job *j) {
         Starter *s = j->starter;
         Job **at = &s->jobs;
@@ -97,6 +104,8 @@ static void job_free(Job *j) {
                 close(j->link);
         free(j->verb);
         free(j);
+        if (!has_removal(s))
+                start_prepare(s->start);
         leave_if_last(s);
 }
 
@@ -111,12 +120,10 @@ static void kill_group(Job *j) {
 /* How many of them hang in the kernel with what should have ended them may be there, and no more are started: -1: any number. Those who ask
  * again for ever would take all places in the end, and a removal would have none. */
 static int hanging_max(const char *verb) {
-        static const char *const removals[] = { "run", "restore", "resume" };
         static const char *const readers[] = { "records", "record", "history", "certificate", "certificates" };
 
-        for (size_t i = 0; i < ELEMENTSOF(removals); i++)
-                if (streq(verb, removals[i]))
-                        return -1;
+        if (start_is_removal(verb))
+                return -1;
         for (size_t i = 0; i < ELEMENTSOF(readers); i++)
                 if (streq(verb, readers[i]))
                         return HANGING_READERS;
@@ -185,52 +192,20 @@ static void on_gone(Job *j) {
 }
 
 static int start(Job *j, const char *verb, int stream) {
-        const char *path = getenv("SAFE_REMOVE_WORKER") ?: LIBEXEC_DIR "/" WORKER_NAME, *const argv[] = { WORKER_NAME, verb, NULL };
-        const Spawn worker = {
-                .path = path, .argv = argv, .environment = environ, .in = stream, .out = stream, .err = STDERR_FILENO, .own_group = true,
-        };
+        Starter *s = j->starter;
 
         if (!verb || stream < 0 || j->pid != 0)
                 return -EINVAL;
-        if (!is_let_in(j->starter, verb))
+        if (!is_let_in(s, verb))
                 return -EBUSY;
         j->verb = strdup(verb);
-        int r = j->verb ? spawn_process(&worker, &j->pid) : -ENOMEM;
+        int r = j->verb ? start_worker(s->start, verb, stream, &j->pid) : -ENOMEM;
         if (r < 0)
                 return r;
-        r = sd_event_add_child(j->starter->event, &j->child, j->pid, WEXITED, on_child, j);
-        /* Told by the kernel as often as it takes: sd-event passes over what becomes ready behind another event (its threshold), and one that
-         * is told once is lost then. It takes the change only by way of "off". */
-        if (r >= 0)
-                r = sd_event_source_set_enabled(j->child, SD_EVENT_OFF);
-        if (r >= 0)
-                r = sd_event_source_set_enabled(j->child, SD_EVENT_ON);
+        r = start_watch(s->event, j->pid, on_child, j, &j->child);
         if (r < 0)
                 kill_group(j);
         return r;
-}
-
-/* There is room for a second one, which comes as well then and is nobody's. */
-static void take_one(const int *fds, size_t n, int *ret_fd) {
-        for (size_t i = 1; i < n; i++)
-                close(fds[i]);
-        if (n > 0)
-                *ret_fd = fds[0];
-}
-
-/* A message, and a descriptor where there is one. */
-static ssize_t receive(int link, char *buffer, size_t size, int *ret_fd) {
-        _Alignas(struct cmsghdr) char control[CMSG_SPACE(sizeof(int))];
-        struct iovec iov = { .iov_base = buffer, .iov_len = size };
-        struct msghdr message = { .msg_iov = &iov, .msg_iovlen = 1, .msg_control = control, .msg_controllen = sizeof(control) };
-
-        ssize_t n = recvmsg(link, &message, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
-        if (n < 0)
-                return -errno;
-        const struct cmsghdr *c = CMSG_FIRSTHDR(&message);
-        if (c && c->cmsg_level == SOL_SOCKET && c->cmsg_type == SCM_RIGHTS)
-                take_one((const int *) (const void *) CMSG_DATA(c), (c->cmsg_len - CMSG_LEN(0)) / sizeof(int), ret_fd);
-        return n;
 }
 
 static int on_link(sd_event_source *io, int fd, uint32_t revents, void *userdata) {
@@ -239,7 +214,7 @@ static int on_link(sd_event_source *io, int fd, uint32_t revents, void *userdata
         char buffer[MESSAGE_MAX];
         Job *j = userdata;
 
-        ssize_t n = receive(fd, buffer, sizeof(buffer), &stream);
+        ssize_t n = guard_receive(fd, buffer, sizeof(buffer), MSG_DONTWAIT, &stream);
         if (n == -EAGAIN || n == -EINTR)
                 return 0;
         if (n <= 0 || json_parse(buffer, (size_t) n, &message) < 0) {
@@ -284,6 +259,7 @@ static int on_guard_gone(sd_event_source *io, int fd, uint32_t revents, void *us
 
         s->last_ones = true;
         s->listening = sd_event_source_disable_unref(s->listening);
+        start_close(s->start);
         close(LISTENER_FD);
         leave_if_last(s);
         return sd_event_source_set_enabled(io, SD_EVENT_OFF);
@@ -313,10 +289,15 @@ static void be_ordinary(void) {
 static int run(Starter *s) {
         int r = sd_event_new(&s->event);
         if (r >= 0)
+                r = start_init(s->event, &s->start);
+        if (r >= 0)
                 r = sd_event_add_io(s->event, &s->listening, LISTENER_FD, EPOLLIN, on_connection, s);
         if (r >= 0)
                 r = sd_event_add_io(s->event, NULL, STDIN_FILENO, EPOLLIN, on_guard_gone, s);
-        return r < 0 ? r : sd_event_loop(s->event);
+        if (r < 0)
+                return r;
+        start_prepare(s->start);
+        return sd_event_loop(s->event);
 }
 
 static _Noreturn void be_starter(int line, int listener) {

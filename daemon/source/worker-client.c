@@ -304,7 +304,6 @@ static int on_word(sd_event_source *io, int fd, uint32_t revents, void *userdata
  * end of the worker. Never blocks; negative errno where the guard is not there just now. */
 static int start_process(const char *verb, int stream, int *ret_link) {
         _cleanup_json_ json_object *o = json_object_new_object();
-        _Alignas(struct cmsghdr) char control[CMSG_SPACE(sizeof(int))] = { 0 };
 
         json_set_str(o, "type", "start-worker");
         json_set_str(o, "verb", verb);
@@ -315,13 +314,9 @@ static int start_process(const char *verb, int stream, int *ret_link) {
         if (link < 0)
                 return link;
 
-        struct iovec iov = { .iov_base = (char *) text, .iov_len = strlen(text) };
-        struct msghdr message = { .msg_iov = &iov, .msg_iovlen = 1, .msg_control = control, .msg_controllen = sizeof(control) };
-        struct cmsghdr *c = CMSG_FIRSTHDR(&message);
-        *c = (struct cmsghdr) { .cmsg_level = SOL_SOCKET, .cmsg_type = SCM_RIGHTS, .cmsg_len = CMSG_LEN(sizeof(int)) };
-        memcpy(CMSG_DATA(c), &stream, sizeof(int));
-        if (sendmsg(link, &message, MSG_NOSIGNAL | MSG_DONTWAIT) < 0)
-                return -errno;
+        int r = guard_send(link, text, stream);
+        if (r < 0)
+                return r;
         *ret_link = TAKE_FD(link);
         return 0;
 }

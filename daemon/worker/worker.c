@@ -6,8 +6,10 @@
 #include <sys/prctl.h>
 
 #include "base/parse.h"
+#include "daemon/source/guard-socket.h"
 #include "daemon/worker/lost/last-seen.h"
 #include "page.h"
+#include "ready.h"
 #include "request.h"
 #include "sub-uid.h"
 #include "verbs.h"
@@ -141,8 +143,12 @@ int main(int argc, char *argv[]) {
         if (!end_with_starter())
                 return EXIT_FAILURE;
 
-        for (size_t i = 0; argc == 2 && i < ELEMENTSOF(verbs); i++)
-                if (streq(argv[1], verbs[i].name))
+        const char *verb = argc == 2 ? argv[1] : "";
+        if (streq(verb, READY_WORD) && ready_wait(argv[1], &verb) < 0)
+                return EXIT_FAILURE;
+
+        for (size_t i = 0; i < ELEMENTSOF(verbs); i++)
+                if (streq(verb, verbs[i].name))
                         return verb_run(&verbs[i], &io) < 0 ? EXIT_FAILURE : EXIT_SUCCESS;
 
         fprintf(stderr, "usage: safe-remove-worker scan|topology|plan|run|plan-restore|restore|resume|give-back|verify|history|record|records|came-back|certificate|certificates|light|sub-uids (started for safe-removed)\n");

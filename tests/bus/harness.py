@@ -242,12 +242,18 @@ class BusTest(unittest.TestCase):
             return f.read()
 
     def workers(self):
-        return [int(p) for p in os.listdir("/proc") if p.isdigit() and self.is_worker(p)]
+        """Those at work."""
+        return [int(p) for p in os.listdir("/proc") if p.isdigit() and self.is_worker(p, False)]
 
-    def is_worker(self, pid):
+    def waiting_workers(self):
+        """Those that were made beforehand and have no verb yet: one at most."""
+        return [int(p) for p in os.listdir("/proc") if p.isdigit() and self.is_worker(p, True)]
+
+    def is_worker(self, pid, waits):
         try:
             with open(f"/proc/{pid}/cmdline", "rb") as f, open(f"/proc/{pid}/environ", "rb") as e:
-                return b"fake-worker" in f.read() and self.folder.encode() in e.read()
+                line = f.read()
+                return (b"fake-worker" in line or b"safe-remove-worker" in line) and (b"\0waits-for-a-verb\0" in line) == waits and self.folder.encode() in e.read()
         except OSError:
             return False
 

@@ -7,6 +7,7 @@ import errno
 import fcntl
 import json
 import os
+import shutil
 import signal
 import socket
 import stat
@@ -59,23 +60,43 @@ class Workers(BusTest):
     def resumes(self):
         return [line for line in self.worker_log() if line.startswith("resume ")]
 
+    def one_waiting(self, but=0):
+        """The worker that was made beforehand for the guard of now, and says that it waits."""
+        def found():
+            with contextlib.suppress(OSError):
+                return [pid for pid in self.waiting_workers() if pid != but and self.comm(pid) == "safe-remove-idl" and
+                        int(status(int(status(pid)["PPid"]))["PPid"]) == self.guard.pid]
+        return wait_for(found, "a worker that is made beforehand")[0]
+
     def test_what_a_worker_has(self):
-        """The guard's own rights on the machine, and nothing of what it has to be quick."""
+        """The guard's own rights on the machine, and nothing of what it has to be quick. The one that was made beforehand has no more than
+        another."""
         self.stop_guard()
         self.env["NOTIFY_SOCKET"] = "/nowhere"
         ahead = [words for words in (["chrt", "-r", "10"], ["choom", "-n", "-950", "--"])
                  if subprocess.run(words + ["true"], stderr=subprocess.DEVNULL).returncode == 0]
         before = [word for words in ahead for word in words]
         self.start_guard(before)
+        starter, = wait_for(lambda: self.starters() if [int(status(pid)["PPid"]) for pid in self.starters()] == [self.guard.pid] else [],
+                            "the first guard's starter to leave")
+        waiting = self.one_waiting()
         _, worker = self.start_and_wait()
-        wait_for(lambda: len(self.starters()) == 1, "the first guard's starter to leave")
-        starter, = self.starters()
-        self.assertEqual(int(status(worker)["PPid"]), starter)
-        self.assertEqual(int(status(starter)["PPid"]), self.guard.pid)
-        for pid in (worker, starter):
-            self.assertEqual(os.sched_getscheduler(pid), os.SCHED_OTHER)
+        self.assertEqual(worker, waiting)
+        self.check_scheduling(before, starter)
+        self.check_worker(before, starter, worker)
+        self.remove("3")  # no other one is made beforehand while a removal is at work
+        second, = wait_for(lambda: [pid for pid in self.removing() if pid != worker], "a second worker")
+        self.assertEqual(self.waiting_workers(), [])
+        self.check_worker(before, starter, second)
+
+    def check_scheduling(self, before, pid):
+        self.assertEqual(os.sched_getscheduler(pid), os.SCHED_OTHER)
         if "chrt" in before:
             self.assertEqual(os.sched_getscheduler(self.guard.pid), os.SCHED_RR)
+
+    def check_worker(self, before, starter, worker):
+        self.assertEqual(int(status(worker)["PPid"]), starter)
+        self.check_scheduling(before, worker)
         if "choom" in before:
             with open(f"/proc/{worker}/oom_score_adj") as f:
                 self.assertEqual(f.read(), "-900\n")
@@ -90,6 +111,87 @@ class Workers(BusTest):
         self.assertTrue(sockets.pop().startswith("socket:"))
         more = [os.readlink(f"/proc/{worker}/fd/{fd}") for fd in os.listdir(f"/proc/{worker}/fd") if int(fd) > 2]
         self.assertEqual([path for path in more if not path.startswith(self.path("play"))], [])
+
+    def test_one_made_beforehand(self):
+        """A removal gets it and a look does not, which everybody may ask for; who has not begun yet may leave it again; and one that dies has
+        a successor."""
+        first = self.one_waiting()
+        link, worker, _ = self.ask_starter("scan")
+        self.assertNotEqual(worker, first)
+        link.close()
+        self.assertEqual(self.manager("GetTopology")[:2], "('")
+        self.assertEqual(self.waiting_workers(), [first])
+
+        os.kill(first, signal.SIGKILL)
+        second = self.one_waiting(but=first)
+        link, worker, _ = self.ask_starter("run")
+        self.assertEqual(worker, second)
+        link.close()
+        wait_for(lambda: not os.path.exists(f"/proc/{second}"), "its end, since nobody wants it any more")
+        third = self.one_waiting(but=second)
+
+        starter, = self.starters()
+        os.kill(starter, signal.SIGSTOP)  # it has not heard of the death when it is asked
+        os.kill(third, signal.SIGKILL)
+        wait_for(lambda: status(third)["State"].startswith("Z"), "its death")
+        link = self.send_to_starter("run")
+        os.kill(starter, signal.SIGCONT)
+        self.assertNotEqual(json.loads(link.recv(512))["pid"], third)
+        link.close()
+
+        waiting = self.one_waiting(but=third)
+        os.kill(starter, signal.SIGKILL)
+        wait_for(lambda: not os.path.exists(f"/proc/{waiting}"), "it to end with its starter")
+        waiting = self.one_waiting(but=waiting)
+        self.stop_guard()
+        wait_for(lambda: not os.path.exists(f"/proc/{waiting}"), "it to leave with the guard")
+
+    def test_one_that_never_waits(self):
+        """Whatever the one that is made beforehand does in its beginning, no removal depends on it."""
+        self.write("play/never-waits", "")
+        self.stop_guard()
+        self.start_guard()
+        wait_for(lambda: [pid for pid in self.waiting_workers() if int(status(int(status(pid)["PPid"]))["PPid"]) == self.guard.pid], "it to begin")
+        self.assertEqual(self.wait_end(self.remove("2")), "safe")
+
+    def test_an_upgrade(self):
+        """The program was replaced behind the back of the one that was made beforehand, which is the new one then."""
+        self.stop_guard()
+        program = self.env["SAFE_REMOVE_WORKER"] = self.path("safe-remove-worker")
+        shutil.copy(os.environ["REAL_WORKER"], program)
+        self.start_guard()
+
+        def image(pid):
+            with open(f"/proc/{pid}/auxv", "rb") as f:  # where everything is, which is by chance
+                return f.read()
+        waiting = self.one_waiting()
+        before = image(waiting)
+        link, worker, _ = self.ask_starter("run")
+        wait_for(lambda: self.comm(waiting) == "safe-remove-wor", "it to be at work")
+        self.assertEqual((worker, image(waiting)), (waiting, before))
+        self.assertEqual(self.line(waiting).rstrip(b"\0"), b"safe-remove-worker\0run")
+        wait_for(lambda: sorted(os.listdir(f"/proc/{waiting}/fd")) == ["0", "1", "2"], "it to have its stream, and nothing else")
+        self.assertEqual(os.readlink(f"/proc/{waiting}/fd/0"), os.readlink(f"/proc/{waiting}/fd/1"))
+        link.close()
+
+        waiting = self.one_waiting(but=waiting)
+        shutil.copy(os.environ["REAL_WORKER"], program + ".new")
+        os.rename(program + ".new", program)
+        self.assertTrue(os.readlink(f"/proc/{waiting}/exe").endswith(" (deleted)"))
+        link, worker, _ = self.ask_starter("run")
+        self.assertEqual(worker, waiting)
+        wait_for(lambda: os.readlink(f"/proc/{waiting}/exe") == program, "it to be the new program")
+        wait_for(lambda: self.line(waiting) == b"safe-remove-worker\0run\0", "what it was started with to be what it does")
+
+    @staticmethod
+    def line(pid):
+        with open(f"/proc/{pid}/cmdline", "rb") as f:
+            return f.read()
+
+    @staticmethod
+    def comm(pid):
+        with open(f"/proc/{pid}/comm") as f:
+            return f.read().strip()
 
     def test_the_guard_dies(self):
         """Its workers go on, and what they did ends as it would have; the next guard starts the next ones."""
@@ -190,6 +292,11 @@ class Workers(BusTest):
 
     def ask_starter(self, verb):
         """A worker that we have asked for ourselves: the connection that stands for it, and its process; 0 and the errno where there is none."""
+        link = self.send_to_starter(verb)
+        word = json.loads(link.recv(512))
+        return link, word.get("pid", 0), word.get("errno", 0)
+
+    def send_to_starter(self, verb):
         link = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         self.addCleanup(link.close)
         link.settimeout(harness.PATIENCE)
@@ -198,8 +305,7 @@ class Workers(BusTest):
         self.addCleanup(ours.close)
         socket.send_fds(link, [json.dumps({"type": "start-worker", "verb": verb}).encode()], [theirs.fileno()])
         theirs.close()
-        word = json.loads(link.recv(512))
-        return link, word.get("pid", 0), word.get("errno", 0)
+        return link
 
     def test_those_that_hang_take_no_places(self):
         """Two readers of records that were killed and do not die; others, and removals, have their places still."""
