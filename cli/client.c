@@ -368,12 +368,6 @@ void client_add_report(sd_bus *bus, const char *id, json_object *removal) {
                 json_set(removal, keys[i], json_ref(json_get(report, keys[i])));
 }
 
-bool client_subscribe(sd_bus *bus) {
-        _cleanup_error_ sd_bus_error e = SD_BUS_ERROR_NULL;
-
-        return sd_bus_call_method(bus, BUS_NAME, BUS_PATH, BUS_MANAGER, "Subscribe", &e, NULL, "") >= 0;
-}
-
 typedef struct Objects {
         json_object *slots, *removals;
 } Objects;

@@ -46,8 +46,5 @@ int client_properties(sd_bus *bus, const char *path, const char *interface, json
 /* Adds what the daemon says of one removal to us: message, remedy, lost, plan. Quietly: one that is gone has none. */
 void client_add_report(sd_bus *bus, const char *id, json_object *removal);
 
-/* Asks for events with everything in them, which only root gets. Quietly: false where they are for others. */
-bool client_subscribe(sd_bus *bus);
-
 /* The text of a JSON document from the bus. -EBADMSG when it is none. */
 int client_parse(const char *text, json_object **ret);

@@ -25,6 +25,7 @@ void follow_done(Follow *f) {
         free(f->name);
         free(f->leds);
         json_object_put(f->end);
+        json_object_put(f->properties);
         json_object_put(f->result);
 }
 
@@ -60,22 +61,31 @@ static int on_completed(sd_bus_message *m, void *userdata, sd_bus_error *e) {
         return 0;
 }
 
-/* Progress comes with the events; of the properties only the end matters, and for that one look is enough. */
+static bool is_over(const Follow *f) {
+        return streq_ptr(json_str(f->properties, "state"), "ended");
+}
+
+/* Progress comes with the events; of the properties only the end matters. Whoever has had all of them and hears each change need not ask again. */
 static int on_changed(sd_bus_message *m, void *userdata, sd_bus_error *e) {
         _cleanup_json_ json_object *changed = NULL;
         Follow *f = userdata;
 
         if (!streq_ptr(sd_bus_message_get_path(m), f->path))
                 return 0;
-        if (sd_bus_message_skip(m, "s") >= 0 && bus_read_properties(m, &changed) >= 0 &&
-            streq_ptr(json_str(changed, "state"), "ended"))
-                f->look = true;
+        if (!f->properties || sd_bus_message_skip(m, "s") < 0 || bus_read_properties(m, &changed) < 0)
+                return 0; /* they are asked for anyway */
+        if (output.json == JSON_OFF)
+                json_make_printable(changed);
+        json_object_object_foreach(changed, key, value)
+                json_set(f->properties, key, json_ref(value));
+        f->look = f->look || is_over(f);
         return 0;
 }
 
 static void on_daemon(bool runs, void *userdata) {
         Follow *f = userdata;
 
+        json_object_put(TAKE_PTR(f->properties)); /* what changes meanwhile is not heard */
         if (runs)
                 f->look = true;
         else
@@ -152,23 +162,34 @@ static void look_elsewhere(Follow *f) {
                 f->deadline = now_monotonic() + RETURN_SEC * USEC_PER_SEC;
 }
 
-/* One question to the daemon. */
-static void look(Follow *f) {
+/* Asks the daemon, unless its end was heard. */
+static int ask(Follow *f) {
         _cleanup_json_ json_object *properties = NULL;
         _cleanup_error_ sd_bus_error e = SD_BUS_ERROR_NULL;
 
-        if (client_properties(f->listen.bus, f->path, BUS_REMOVAL, &properties, &e) < 0) {
+        if (is_over(f))
+                return 0;
+        int r = client_properties(f->listen.bus, f->path, BUS_REMOVAL, &properties, &e);
+        if (r < 0)
+                return r;
+        json_object_put(f->properties);
+        f->properties = TAKE_PTR(properties);
+        return 0;
+}
+
+static void look(Follow *f) {
+        if (ask(f) < 0) {
                 look_elsewhere(f);
                 return;
         }
 
-        set_name(f, json_str(properties, "slot"));
+        set_name(f, json_str(f->properties, "slot"));
         f->deadline = 0;
         f->look = f->completed;
-        if (!streq_ptr(json_str(properties, "state"), "ended"))
+        if (!is_over(f))
                 return;
-        client_add_report(f->listen.bus, f->id, properties);
-        f->result = removal_of_properties(properties);
+        client_add_report(f->listen.bus, f->id, f->properties);
+        f->result = removal_of_properties(f->properties);
 }
 
 static ExitCode lost(Follow *f) {
@@ -181,7 +202,7 @@ static ExitCode lost(Follow *f) {
 
 /* What was said before the end is in the queue by now: the bus keeps the order. */
 static ExitCode finish(Follow *f) {
-        for (unsigned i = 0; i < DRAIN_MAX && sd_event_run(f->event, 0) > 0; i++)
+        for (unsigned i = 0; i < DRAIN_MAX && f->listen.bus && sd_bus_process(f->listen.bus, NULL) > 0; i++)
                 continue;
         progress_done(&f->progress);
         /* The object does not say how long it took. */

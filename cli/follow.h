@@ -19,6 +19,7 @@ typedef struct Follow {
         json_object *end;       /* its "end" event, once heard */
         char *leds;             /* what its last "led" event said, in words */
         int signal;             /* that made us leave */
+        json_object *properties; /* as they are, by what was read and what was heard since; NULL: unknown */
         json_object *result;    /* safe-remove/removal/1 */
 } Follow;
 

@@ -27,11 +27,26 @@ static int on_event(sd_bus_message *m, void *userdata, sd_bus_error *e) {
         return 0;
 }
 
+static int on_subscribed(sd_bus_message *m, void *userdata, sd_bus_error *e) {
+        Listen *l = userdata;
+
+        l->subscribed = !sd_bus_message_is_method_error(m, NULL);
+        return 0;
+}
+
+/* To events with everything in them, which only root gets; others hear those that all hear. Nobody waits for the answer: it comes before all that
+ * only a subscriber is told, and what is asked next is answered behind it. */
+static int subscribe(Listen *l) {
+        return sd_bus_call_method_async(l->bus, NULL, BUS_NAME, BUS_PATH, BUS_MANAGER, "Subscribe", on_subscribed, l, "");
+}
+
 static void take_state(Listen *l, bool runs) {
         if (l->gone != runs)
                 return;
         l->gone = !runs;
-        l->subscribed = runs && client_subscribe(l->bus);
+        l->subscribed = false;
+        if (runs)
+                (void) subscribe(l);
         l->handler->daemon(runs, l->userdata);
 }
 
@@ -96,6 +111,5 @@ int listen_start(Listen *l, sd_bus *bus, sd_event *event, const ListenHandler *h
         *l = (Listen) { .bus = sd_bus_ref(bus), .event = sd_event_ref(event), .handler = handler, .userdata = userdata };
 
         int r = hear(l);
-        l->subscribed = r >= 0 && client_subscribe(bus);
-        return r;
+        return r < 0 ? r : subscribe(l);
 }
