@@ -7,11 +7,40 @@
 #include "kernel/process/apart.h"
 #include "kernel/sysfs/attr.h"
 
+enum {
+        ROOM = 4096, /* the usual attribute is a few bytes long */
+};
+
+/* What is below these is sysfs itself, where a text comes whole if there is room for it: it is one record of a seq_file (sysfs_kf_seq_show() in
+ * fs/sysfs/file.c), or is copied from a buffer (memory_read_from_buffer()). A second read() that says so is half of what an attribute costs, and a look
+ * reads hundreds. The files of other file systems, also of those below /sys, come in parts. */
+static bool comes_whole(const char *path) {
+        return startswith(path, "/sys/bus/") || startswith(path, "/sys/class/") || startswith(path, "/sys/devices/");
+}
+
+static int read_text(const char *path, char **ret, size_t *ret_length) {
+        char text[ROOM];
+
+        if (!comes_whole(path))
+                return read_file(path, ret, ret_length);
+        _cleanup_close_ int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY);
+        if (fd < 0)
+                return -errno;
+        ssize_t n = read(fd, text, sizeof(text));
+        if (n < 0 && errno != EINTR)
+                return -errno;
+        if (n < 0 || (size_t) n == sizeof(text))
+                return read_file(path, ret, ret_length);
+        *ret = strndup(text, (size_t) n);
+        *ret_length = (size_t) n;
+        return *ret ? 0 : -ENOMEM;
+}
+
 int attr_read(const char *path, char **ret) {
         _cleanup_free_ char *text = NULL;
         size_t n = 0;
 
-        int r = read_file(path, &text, &n);
+        int r = read_text(path, &text, &n);
         if (r < 0)
                 return r;
         /* No one-value attribute has a NUL byte in it; whoever compared the rest would compare only a part. */

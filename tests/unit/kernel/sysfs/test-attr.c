@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include <errno.h>
+#include <glob.h>
+#include <sched.h>
+#include <sys/mount.h>
 
 #include "base/fileio.h"
 #include "kernel/sysfs/attr.h"
@@ -76,6 +79,50 @@ static void test_links(const char *folder) {
         CHECK(!path_existsf("%s/missing", folder));
 }
 
+/* One read has what reading to the end has: of this kernel's own attributes, those that do not change by themselves. */
+static void test_whole(void) {
+        static const char *const patterns[] = {
+                "/sys/devices/system/cpu/online", "/sys/devices/system/cpu/vulnerabilities/*", "/sys/devices/system/cpu/cpu0/topology/*",
+                "/sys/devices/system/node/node0/cpu*", "/sys/devices/system/node/node0/distance", "/sys/devices/system/memory/block_size_bytes",
+                "/sys/bus/pci/devices/*/resource", "/sys/bus/pci/devices/*/uevent", "/sys/bus/pci/devices/*/vendor", "/sys/class/*/*/uevent",
+        };
+        glob_t found = { 0 };
+
+        for (size_t i = 0; i < ELEMENTSOF(patterns); i++)
+                (void) glob(patterns[i], i > 0 ? GLOB_APPEND : 0, NULL, &found);
+        for (size_t i = 0; i < found.gl_pathc; i++) {
+                _cleanup_free_ char *text = NULL, *all = NULL;
+                size_t n = 0;
+
+                if (read_file(found.gl_pathv[i], &all, &n) < 0)
+                        continue;
+                CHECK_INT(attr_read(found.gl_pathv[i], &text), 0);
+                if (n > 0 && all[n - 1] == '\n')
+                        all[n - 1] = '\0';
+                CHECK_STR(text, all);
+        }
+        globfree(&found);
+}
+
+/* An attribute may be longer than usual. (In the place of the kernel's, and in a mount namespace of our own.) */
+static void test_long(void) {
+        _cleanup_free_ char *text = NULL;
+        char bytes[2 * 4096 + 1];
+
+        if (geteuid() != 0 || unshare(CLONE_NEWNS) < 0 || mount("none", "/", NULL, MS_REC | MS_PRIVATE, NULL) < 0 ||
+            mount("test", "/sys/class", "tmpfs", 0, NULL) < 0)
+                return;
+        memset(bytes, 'x', sizeof(bytes));
+        for (size_t n = 4095; n <= sizeof(bytes); n += n < 4098 ? 1 : sizeof(bytes) - 4098) {
+                put("/sys/class", "long", bytes, n);
+                free(text);
+                CHECK_INT(attr_read("/sys/class/long", &text), 0);
+                CHECK_INT(strlen(text), n);
+        }
+        put("/sys/class", "nul", "a\0b", 3);
+        CHECK_INT(attr_read("/sys/class/nul", &text), -EBADMSG);
+}
+
 int main(void) {
         char folder[] = "/tmp/test-attr.XXXXXX";
 
@@ -84,5 +131,7 @@ int main(void) {
         test_number(folder);
         test_links(folder);
         test_remove_tree(folder);
+        test_whole();
+        test_long();
         return EXIT_SUCCESS;
 }
