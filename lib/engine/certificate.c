@@ -193,15 +193,10 @@ static int certificate_write(Chain *c, uint64_t removal) {
         return chain_save(c);
 }
 
-/* Of the ids from `first` on. */
-static ChainLink newest_of(const uint64_t *ids, size_t n, size_t first) {
-        ChainLink newest = { 0 };
-
-        for (size_t i = first; i < n; i++) {
-                ChainLink l;
-                if (chain_read(ids[i], NULL, NULL, &l) >= 0 && l.number > newest.number)
-                        newest = l;
-        }
+/* Of the ids from `first` on, or `newest` where none is newer. */
+static ChainLink newest_of(const uint64_t *ids, size_t n, size_t first, ChainLink newest) {
+        for (size_t i = first; i < n; i++)
+                (void) chain_read_newer(ids[i], newest.number, &newest);
         return newest;
 }
 
@@ -215,16 +210,14 @@ static int chain_recover(Chain *c, const char *what, const ChainLink *newest) {
 static int chain_take(Chain *c, const uint64_t *ids, size_t n) {
         int r = chain_load(c);
         if (r == -EBADMSG || (r >= 0 && !c->exists)) {
-                ChainLink newest = newest_of(ids, n, 0);
+                ChainLink newest = newest_of(ids, n, 0, (ChainLink) { 0 });
                 return newest.number > 0 || r < 0 ? chain_recover(c, r < 0 ? "not as it was written" : "missing", &newest) : 0;
         }
         if (r < 0)
                 return r;
 
         /* One behind, when whoever wrote the newest certificate died before saying so. */
-        ChainLink newest = newest_of(ids, n, n > RECENT ? n - RECENT : 0);
-        if (newest.number > c->head.number)
-                c->head = newest;
+        c->head = newest_of(ids, n, n > RECENT ? n - RECENT : 0, c->head);
         return 0;
 }
 

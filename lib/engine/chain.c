@@ -108,23 +108,39 @@ int chain_save(const Chain *c) {
         return path && text ? write_file_durably(path, text) : -ENOMEM;
 }
 
-int chain_read(uint64_t removal, json_object **ret, char **ret_text, ChainLink *ret_link) {
-        _cleanup_free_ char *path = strf("%s/removals/%ju/certificate.json", state_dir(), (uintmax_t) removal), *text = NULL;
+static int certificate_read(uint64_t removal, char **ret, size_t *ret_length) {
+        _cleanup_free_ char *path = strf("%s/removals/%ju/certificate.json", state_dir(), (uintmax_t) removal);
+
+        return path ? record_file_read(path, ret, ret_length) : -ENOMEM;
+}
+
+static int link_open(uint64_t removal, const char *text, size_t length, json_object **ret, ChainLink *ret_link) {
         _cleanup_json_ json_object *o = NULL;
         ChainLink l = { .removal = removal };
         uint64_t says = 0;
-        size_t length;
 
-        if (!path)
-                return -ENOMEM;
-        int r = record_file_read(path, &text, &length);
-        if (r >= 0)
-                r = seal_open(text, length, &o, l.sha256);
+        int r = seal_open(text, length, &o, l.sha256);
         if (r < 0)
                 return r;
         l.number = json_u64(json_get(o, "chain"), "number");
         if (parse_u64(json_str(o, "removal") ?: "", &says) < 0 || says != removal || l.number == 0)
                 return -EBADMSG;
+        *ret = TAKE_PTR(o);
+        *ret_link = l;
+        return 0;
+}
+
+int chain_read(uint64_t removal, json_object **ret, char **ret_text, ChainLink *ret_link) {
+        _cleanup_json_ json_object *o = NULL;
+        _cleanup_free_ char *text = NULL;
+        size_t length;
+        ChainLink l;
+
+        int r = certificate_read(removal, &text, &length);
+        if (r >= 0)
+                r = link_open(removal, text, length, &o, &l);
+        if (r < 0)
+                return r;
 
         if (ret_link)
                 *ret_link = l;
@@ -133,6 +149,33 @@ int chain_read(uint64_t removal, json_object **ret, char **ret_text, ChainLink *
         if (ret_text)
                 *ret_text = TAKE_PTR(text);
         return 0;
+}
+
+/* 0: that is for the seal to say. Behind what we write in front of it nothing else can look like this: a quotation mark in a string is escaped. */
+static uint64_t number_of(const char *text) {
+        static const char key[] = "\"chain\":{\"number\":";
+        const char *at = strstr(text, key);
+
+        return at ? strtoull(at + strlen(key), NULL, 10) : 0;
+}
+
+int chain_read_newer(uint64_t removal, uint64_t than, ChainLink *ret) {
+        _cleanup_json_ json_object *o = NULL;
+        _cleanup_free_ char *text = NULL;
+        size_t length;
+        ChainLink l;
+
+        int r = certificate_read(removal, &text, &length);
+        if (r < 0)
+                return r;
+        uint64_t number = number_of(text);
+        if (number > 0 && number <= than)
+                return 0;
+        r = link_open(removal, text, length, &o, &l);
+        if (r < 0 || l.number <= than)
+                return r < 0 ? r : 0;
+        *ret = l;
+        return 1;
 }
 
 int chain_newest(uint64_t *ret_removal) {

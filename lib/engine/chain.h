@@ -41,6 +41,10 @@ int chain_save(const Chain *c);
  * removal has none. -EBADMSG: the text is not as it was sealed, or is another removal's. */
 int chain_read(uint64_t removal, json_object **ret, char **ret_text, ChainLink *ret_link);
 
+/* 1 with the place of that removal's certificate where its number is higher than `than`, else 0: for an ending, which asks this of many and has the
+ * seal of none checked that says itself that it is older. Errors as above. */
+int chain_read_newer(uint64_t removal, uint64_t than, ChainLink *ret);
+
 /* The removal of the newest certificate; -ENOENT while there is none. */
 int chain_newest(uint64_t *ret_removal);
 
