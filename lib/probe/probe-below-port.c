@@ -113,4 +113,5 @@ const Probe probe_below_port = {
         .question = "are there no devices below the slot's port but those in the plan",
         .before_power_off = true,
         .ask = ask,
+        .ask_early = ask, /* what is there is a device, or has the driver of one */
 };

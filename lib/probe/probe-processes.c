@@ -9,6 +9,7 @@
 
 enum {
         SCAN_SEC = 30,
+        SCAN_EARLY_MSEC = 1500, /* the power-off is not much longer */
 };
 
 /* Numbers are given out again: one that a living device of another name has is no longer the card's. And a disk that is there until
@@ -70,13 +71,13 @@ static const Hold *hold_that_counts(const Holder *h, const HoldTargets *targets)
 }
 
 /* *ret stays NULL where the card had nothing that a process could have. */
-static int find(json_object *scope, HoldTargets *targets, Holders **ret) {
+static int find(json_object *scope, uint64_t budget_usec, HoldTargets *targets, Holders **ret) {
         int r = add_all(json_array(scope, "dax_devices"), TARGET_CHAR, "char", targets);
         if (r >= 0)
                 r = add_all(json_array(scope, "block_devices"), TARGET_BLOCK, "block", targets);
         if (r < 0 || targets->n_items == 0)
                 return r;
-        return holders_scan(targets, SCAN_SEC * USEC_PER_SEC, ret);
+        return holders_scan(targets, budget_usec, ret);
 }
 
 /* Where there was not enough time, or somebody hangs, which anybody can see to: what the kernel says of the devices themselves. */
@@ -95,7 +96,7 @@ static int ask(json_object *scope, char **ret_answer) {
         _cleanup_(hold_targets_done) HoldTargets targets = { 0 };
         _cleanup_(holders_freep) Holders *found = NULL;
 
-        int r = find(scope, &targets, &found);
+        int r = find(scope, SCAN_SEC * USEC_PER_SEC, &targets, &found);
         if (r < 0 || !found)
                 return r < 0 ? r : 1;
         for (size_t i = 0; i < found->n_items; i++) {
@@ -114,12 +115,35 @@ static int ask(json_object *scope, char **ret_answer) {
         return -EAGAIN;
 }
 
+static bool is_there(json_object *device) {
+        _cleanup_free_ char *now = NULL;
+
+        int r = link_namef(&now, "/sys/dev/char/%s", json_str(device, "dev"));
+        return r < 0 ? r != -ENOENT : streq_ptr(now, json_str(device, "name"));
+}
+
+/* A character device that is gone is opened and mapped by nobody any more: who is to have it has it from somebody who has it already. So there must
+ * be none before the look, and nobody at all in it. Of a disk somebody may have a file on a file system that outlives it. */
+static int ask_early(json_object *scope, char **ret_answer) {
+        _cleanup_(hold_targets_done) HoldTargets targets = { 0 };
+        _cleanup_(holders_freep) Holders *found = NULL;
+        json_object *daxes = json_array(scope, "dax_devices");
+
+        if (json_len(json_array(scope, "block_devices")) > 0)
+                return 0;
+        for (size_t i = 0; i < json_len(daxes); i++)
+                if (is_there(json_at(daxes, i)))
+                        return 0;
+        int r = find(scope, SCAN_EARLY_MSEC * USEC_PER_MSEC, &targets, &found);
+        return r < 0 ? r : !found || (found->n_items == 0 && gaps_none(&found->gaps));
+}
+
 int processes_of_scope(json_object *scope, size_t max, json_object *lines) {
         _cleanup_(hold_targets_done) HoldTargets targets = { 0 };
         _cleanup_(holders_freep) Holders *found = NULL;
         size_t n = 0;
 
-        int r = find(scope, &targets, &found);
+        int r = find(scope, SCAN_SEC * USEC_PER_SEC, &targets, &found);
         for (size_t i = 0; r >= 0 && found && i < found->n_items; i++) {
                 const Holder *h = &found->items[i];
                 const Hold *hold = hold_that_counts(h, &targets);
@@ -137,4 +161,5 @@ const Probe probe_processes = {
         .question = "does no process use the card, by a mapping, an open file or its working directory",
         .before_power_off = true,
         .ask = ask,
+        .ask_early = ask_early,
 };

@@ -36,7 +36,7 @@ json_object *probe_scope(json_object *scope, json_object *since) {
         return o;
 }
 
-bool probes_report(json_object *scope, bool before_power_off, json_object **ret) {
+static bool report_on(json_object *scope, bool before_power_off, json_object *early, json_object **ret) {
         json_object *report = json_object_new_array();
         bool all = true;
 
@@ -45,8 +45,11 @@ bool probes_report(json_object *scope, bool before_power_off, json_object **ret)
 
                 if (before_power_off && !(*p)->before_power_off)
                         continue;
-                int r = (*p)->ask(scope, &answer);
+                bool is_known = (*p)->ask_early && scope_names(early, "holds", (*p)->name);
+                int r = is_known ? 1 : (*p)->ask(scope, &answer);
                 json_object *o = json_object_new_object();
+                if (is_known)
+                        json_set_u64(o, "asked_usec", json_u64(early, "asked_usec"));
                 json_set_str(o, "name", (*p)->name);
                 json_set_str(o, "question", (*p)->question);
                 json_set(o, "holds", r < 0 ? NULL : json_object_new_boolean(r > 0));
@@ -56,6 +59,14 @@ bool probes_report(json_object *scope, bool before_power_off, json_object **ret)
         }
         *ret = report;
         return all;
+}
+
+bool probes_report(json_object *scope, bool before_power_off, json_object **ret) {
+        return report_on(scope, before_power_off, NULL, ret);
+}
+
+bool probes_report_behind(json_object *scope, json_object *early, json_object **ret) {
+        return report_on(scope, false, early, ret);
 }
 
 static char *in_words(const char *name, const char *question, const char *answer) {

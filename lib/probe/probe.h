@@ -30,6 +30,11 @@ typedef struct Probe {
         /* 1: it holds. 0: it does not, *ret_answer says what was found. Negative errno: could not find out, which is as
          * bad as no. *ret_answer is newly allocated or NULL. */
         int (*ask)(json_object *scope, char **ret_answer);
+
+        /* The same question while the power goes, when the card's functions are gone. 1: it holds, and cannot cease to hold unless a device comes.
+         * Anything else counts for nothing. Of what the worker has (claims.h, the libraries) it knows nothing, since a process of its own asks
+         * (early.c). NULL: only what is asked when the power is off counts. */
+        int (*ask_early)(json_object *scope, char **ret_answer);
 } Probe;
 
 extern const Probe probe_processes, probe_mounts, probe_references, probe_below_port, probe_block_devices, probe_goes_on, probe_kernel_users, probe_memory_blocks,
@@ -46,6 +51,16 @@ int probes_ask(json_object *scope, bool before_power_off, char **ret_why);
 /* The same, but asks on behind a no: [{"name", "question", "holds": true | false | null (not known), "answer"}]. True when every one
  * holds. */
 bool probes_report(json_object *scope, bool before_power_off, json_object **ret);
+
+/* The same for the light, but what holds according to early_take() (NULL: nothing) is not asked again; it has its own "asked_usec" then. */
+bool probes_report_behind(json_object *scope, json_object *early, json_object **ret);
+
+/* early.c. Puts the questions that may be put while the power goes, about the card whose power is about to go. */
+void early_begin(json_object *scope);
+
+/* What has been answered yes about that card and still holds: {"holds": ["name"], "asked_usec", "events"}. NULL: nothing, or nobody has answered
+ * yet, or a device has come or gone since. New reference; no answer is given twice. */
+json_object *early_take(json_object *scope);
 
 /* The first of a report that does not hold, in words; NULL when all do. */
 char *probes_why(json_object *report);

@@ -102,8 +102,9 @@ static int light_veil(json_object *scope, StepRun *run) {
         return 0;
 }
 
-/* Three processes that wait for the card to be gone. The power-off takes a second, and they less. */
-static void ask_libraries(void *scope) {
+/* Processes that wait for the card to be gone. The power-off takes a second, and they less. */
+static void ask_meanwhile(void *scope) {
+        early_begin(scope);
         libraries_begin(scope);
 }
 
@@ -123,7 +124,7 @@ static int power_write(json_object *args, StepRun *run) {
         }
         if (r < 0)
                 return r;
-        r = step_write_meanwhile(run, path, "0", ask_libraries, scope);
+        r = step_write_meanwhile(run, path, "0", ask_meanwhile, scope);
 
         /* -ENODEV says that a power-off is under way already: the write of a worker that died. It ends by itself; the
          * kernel has no event for it that we could wait for. */

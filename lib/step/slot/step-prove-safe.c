@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* Asks every probe afresh. Nothing is written to the kernel: this step can only say no. */
+/* Asks every probe afresh, but for what was asked while the power went and still holds (probe/early.c). Nothing is written to the kernel: this
+ * step can only say no. */
 #include <errno.h>
 
 #include "step/undo/prove.h"

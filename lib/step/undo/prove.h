@@ -6,7 +6,8 @@
 /* Asks every probe about the step's scope. 1 when all hold; else 0 with *ret_why. */
 int prove_ask(json_object *args, StepRun *run, bool before_power_off, char **ret_why);
 
-/* The same of all probes. Where each holds its answers are kept for as long as a breath lasts. */
+/* The same of all probes; what was answered while the power went and still holds is not asked again. Where each holds its answers are kept for as
+ * long as a breath lasts. */
 int prove_all(json_object *args, StepRun *run, char **ret_why);
 
 /* The same in front of the light, and the answers are noted, for the certificate: those of prove_all() where they are of this breath and about the
