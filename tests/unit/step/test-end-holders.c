@@ -184,7 +184,8 @@ static void test_leaves(void) {
         leaver = holder.pid;
         run.note = note_and_leave;
         apply(&run, args);
-        CHECK_INT(json_len(run.notes), 1);
+        CHECK_INT(json_len(run.notes), 2);
+        CHECK_INT(json_u64(json_at(run.notes, 1), "unsent"), holder.pid);
         CHECK(child_runs(&holder));
         child_end(&holder);
 }
