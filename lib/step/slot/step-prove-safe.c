@@ -3,11 +3,50 @@
  * step can only say no. */
 #include <errno.h>
 
+#include "probe/probe.h"
 #include "step/undo/prove.h"
 
+/* A question that is not here is told as it is put. */
+static const struct {
+        const char *probe, *words;
+} in_short[] = {
+        { "processes", "no process" },
+        { "mounts", "no mount" },
+        { "references", "no reference to its disks" },
+        { "below-port", "nothing unknown below the port" },
+        { "block-devices", "no disk" },
+        { "goes-on", "another path for what goes on" },
+        { "kernel-users", "no user in the kernel" },
+        { "memory-blocks", "no memory block" },
+        { "iomem", "no /proc/iomem entry" },
+        { "regions", "no region" },
+        { "decoders", "no decoder" },
+        { "drivers", "no driver" },
+        { "functions", "no PCI function" },
+        { "memdevs", "no memdev" },
+        { "power", "slot power off" },
+        { "link", "link down" },
+        { "indicators", "power LED off" },
+        { "libraries", "no library that sees it" },
+        { "kernel-log", "no complaint in the kernel log" },
+};
+
+static const char *words_of(const Probe *p) {
+        for (size_t i = 0; i < ELEMENTSOF(in_short); i++)
+                if (streq(in_short[i].probe, p->name))
+                        return in_short[i].words;
+        return p->question;
+}
+
 static void prove_describe(json_object *args, char **ret_does, char **ret_undo) {
-        *ret_does = strf("ask the kernel afresh: no process, no memory block, no /proc/iomem entry, no region, no decoder, no PCI function, "
-                         "no memdev, slot power off, link down, power LED off, no complaint in the kernel log");
+        char *text = strdup("ask the kernel afresh: ");
+
+        for (const Probe *const *p = probes; *p; p++) {
+                char *longer = strf("%s%s%s", text ?: "", p == probes ? "" : ", ", words_of(*p));
+                free(text);
+                text = longer;
+        }
+        *ret_does = text;
 }
 
 static int prove_apply(json_object *args, StepRun *run) {

@@ -978,6 +978,19 @@ static void test_breath(void) {
         CHECK(noted_after(other, later) != 7);
 }
 
+/* The step that asks them says so of each, in fewer words than the question has. */
+static void test_described(void) {
+        _cleanup_free_ char *does = NULL, *undo = NULL;
+        size_t n_probes = 0, n_said = 1;
+
+        step_ops(STEP_PROVE_SAFE)->describe(NULL, &does, &undo);
+        for (const Probe *const *p = probes; *p; p++, n_probes++)
+                CHECK(!strstr(does, (*p)->question));
+        for (const char *c = does; *c; c++)
+                n_said += *c == ',';
+        CHECK_INT(n_said, n_probes);
+}
+
 int main(void) {
         static const char text[] =
                 "{\"slot\": \"2\", \"port\": \"0000:0c:00.0\", \"service\": \"0000:0c:00.0:pcie004\", \"address\": \"0000:0d:00\","
@@ -986,6 +999,7 @@ int main(void) {
 
         CHECK_INT(json_parse(text, strlen(text), &scope), 0);
         counted = json_object_new_object();
+        test_described();
         test_ranges();
         test_memory();
         test_libraries();
