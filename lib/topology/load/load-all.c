@@ -4,19 +4,6 @@
 
 #include "topology/load/load.h"
 
-static void drop_mount(Topology *t) {
-        Mount *m = &t->mounts[--t->n_mounts];
-
-        free(m->ns_path);
-        free(m->root);
-        free(m->target);
-        free(m->options);
-        free(m->propagation);
-        free(m->type);
-        free(m->source);
-        free(m->super_options);
-}
-
 /* All of the storage side, with its arrays. */
 static void topology_drop_storage(Topology *t) {
         while (t->n_nmems > 0)
@@ -29,8 +16,17 @@ static void topology_drop_storage(Topology *t) {
                 topology_drop_block_device(t);
         while (t->n_file_systems > 0)
                 topology_drop_file_system(t);
-        while (t->n_mounts > 0)
-                drop_mount(t);
+        while (t->n_mounts > 0) {
+                Mount *m = &t->mounts[--t->n_mounts];
+                free(m->ns_path);
+                free(m->root);
+                free(m->target);
+                free(m->options);
+                free(m->propagation);
+                free(m->type);
+                free(m->source);
+                free(m->super_options);
+        }
         for (size_t i = 0; i < t->n_swaps; i++)
                 free(t->swaps[i].path);
         free(t->nmems);

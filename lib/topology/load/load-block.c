@@ -159,27 +159,38 @@ static int read_kind(Topology *t, BlockDevice *b, const char *path) {
         }
 }
 
-static bool is_hidden(const char *name) {
-        uint64_t hidden = 0;
-
-        return attr_read_u64f(&hidden, DEVICES "/%s/hidden", name) >= 0 && hidden != 0;
-}
-
 /* A hidden one has none. */
 static int read_dev(Topology *t, BlockDevice *b) {
         _cleanup_free_ char *dev = NULL;
+        uint64_t hidden = 0;
 
         int r = attr_readf(&dev, DEVICES "/%s/dev", b->name);
-        if (is_gone(r) && is_hidden(b->name))
+        if (is_gone(r) && attr_read_u64f(&hidden, DEVICES "/%s/hidden", b->name) >= 0 && hidden != 0)
                 return 0;
         if (r >= 0)
                 r = dev_parse(dev, &b->dev);
         return r < 0 ? odd_addf(t, r, DEVICES "/%s/dev", b->name) : 0;
 }
 
-static int read_block(Topology *t, BlockDevice *b) {
+/* A loop device without a file, a mapping that is being deleted (nobody has it open then), an optical drive without a disc: nothing
+ * of it can be anywhere. An array that was not started has no size either, but has its members. A disk whose controller the kernel has given
+ * up has none any more (drivers/nvme/host/core.c:nvme_mark_namespaces_dead), and whoever used it does so still. */
+static bool is_empty(const BlockDevice *b, bool odd) {
+        if (b->kind == BLOCK_LOOP || b->kind == BLOCK_DM || b->kind == BLOCK_MD)
+                return !b->label;
+        return !odd && b->size == 0 && b->n_lower == 0 && !startswith(b->name, "nvme");
+}
+
+static int add_block(Topology *t, const char *name) {
         _cleanup_free_ char *path = NULL;
         uint64_t sectors = 0, read_only = 0;
+        size_t n_odd = t->n_odd;
+        BlockDevice *b = TOPOLOGY_ADD(t, block_devices);
+        if (!b)
+                return -ENOMEM;
+        b->name = strdup(name);
+        if (!b->name)
+                return -ENOMEM;
 
         int r = device_linkf(t, &path, DEVICES "/%s", b->name);
         if (r >= 0)
@@ -201,26 +212,6 @@ static int read_block(Topology *t, BlockDevice *b) {
                 r = odd_addf(t, -ERANGE, DEVICES "/%s/size", b->name);
         }
         b->read_only = read_only != 0;
-        return r;
-}
-
-/* A loop device without a file, a mapping that is being deleted (nobody has it open then), an optical drive without a disc: nothing
- * of it can be anywhere. An array that was not started has no size either, but has its members. A disk whose controller the kernel has given
- * up has none any more (drivers/nvme/host/core.c:nvme_mark_namespaces_dead), and whoever used it does so still. */
-static bool is_empty(const BlockDevice *b, bool odd) {
-        if (b->kind == BLOCK_LOOP || b->kind == BLOCK_DM || b->kind == BLOCK_MD)
-                return !b->label;
-        return !odd && b->size == 0 && b->n_lower == 0 && !startswith(b->name, "nvme");
-}
-
-static int add_block(Topology *t, const char *name) {
-        BlockDevice *b = TOPOLOGY_ADD(t, block_devices);
-        if (!b)
-                return -ENOMEM;
-
-        size_t n_odd = t->n_odd;
-        b->name = strdup(name);
-        int r = b->name ? read_block(t, b) : -ENOMEM;
         return r >= 0 && is_empty(b, t->n_odd > n_odd) ? DEVICE_IS_NOTHING : r;
 }
 
@@ -281,22 +272,16 @@ static int find_paths(Topology *t) {
         return 0;
 }
 
-/* The function that all paths are on, or NULL. */
-static const char *common_function(Topology *t, const BlockDevice *head) {
+/* It is on the function that all of its paths are on, if they are. */
+static int settle(Topology *t, BlockDevice *head) {
         const char *bdf = NULL;
 
         for (size_t i = 0; i < head->n_lower; i++) {
                 const BlockDevice *path = device(t, head->lower[i]);
                 if (!path->bdf || (bdf && !streq(path->bdf, bdf)))
-                        return NULL;
+                        return 0;
                 bdf = path->bdf;
         }
-        return bdf;
-}
-
-static int settle(Topology *t, BlockDevice *head) {
-        const char *bdf = common_function(t, head);
-
         if (!bdf)
                 return 0;
         head->multipath = false;
@@ -304,33 +289,25 @@ static int settle(Topology *t, BlockDevice *head) {
         return head->bdf ? 0 : -ENOMEM;
 }
 
-static int settle_partition(Topology *t, BlockDevice *b) {
-        const BlockDevice *disk = b->kind == BLOCK_PARTITION && !b->bdf ? device(t, b->disk) : NULL;
-
-        if (!disk || !disk->bdf)
-                return 0;
-        b->bdf = strdup(disk->bdf);
-        return b->bdf ? 0 : -ENOMEM;
-}
-
-static int read_troubles(Topology *t, const BlockDevice *head) {
-        int r = 0;
-
-        for (size_t i = 0; i < head->n_lower && r >= 0; i++)
-                r = nvme_path_trouble(head->lower[i], &device(t, head->lower[i])->trouble);
-        return r;
-}
-
 int load_nvme_paths(Topology *t) {
         int r = find_paths(t);
 
-        for (size_t i = 0; i < t->n_block_devices && r >= 0; i++)
-                if (t->block_devices[i].multipath) {
-                        r = read_troubles(t, &t->block_devices[i]);
-                        if (r >= 0)
-                                r = settle(t, &t->block_devices[i]);
-                }
-        for (size_t i = 0; i < t->n_block_devices && r >= 0; i++)
-                r = settle_partition(t, &t->block_devices[i]);
+        for (size_t i = 0; i < t->n_block_devices && r >= 0; i++) {
+                BlockDevice *head = &t->block_devices[i];
+                if (!head->multipath)
+                        continue;
+                for (size_t j = 0; j < head->n_lower && r >= 0; j++)
+                        r = nvme_path_trouble(head->lower[j], &device(t, head->lower[j])->trouble);
+                if (r >= 0)
+                        r = settle(t, head);
+        }
+        for (size_t i = 0; i < t->n_block_devices && r >= 0; i++) {
+                BlockDevice *b = &t->block_devices[i];
+                const BlockDevice *disk = b->kind == BLOCK_PARTITION && !b->bdf ? device(t, b->disk) : NULL;
+                if (!disk || !disk->bdf)
+                        continue;
+                b->bdf = strdup(disk->bdf);
+                r = b->bdf ? 0 : -ENOMEM;
+        }
         return r;
 }

@@ -37,26 +37,22 @@ static int read_capacity(Topology *t, const Memdev *m, const char *attribute, ui
         return r < 0 ? odd_addf(t, r, DEVICES "/%s/%s", m->name, attribute) : 0;
 }
 
-static int read_node(Topology *t, Memdev *m) {
-        _cleanup_free_ char *node = NULL;
-
-        int r = read_optional_text(t, &node, m->name, "numa_node");
-        if (r < 0 || !node)
-                return r;
-        r = parse_node(node, &m->node);
-        return r < 0 ? odd_addf(t, r, DEVICES "/%s/numa_node", m->name) : 0;
-}
-
-static int read_memdev(Topology *t, Memdev *m) {
-        _cleanup_free_ char *parent = NULL;
+static int add_memdev(Topology *t, const char *name) {
+        _cleanup_free_ char *parent = NULL, *node = NULL;
         bool has_domain = false;
+        Memdev *m = TOPOLOGY_ADD(t, memdevs);
+        if (!m)
+                return -ENOMEM;
+        m->node = -1;
+        m->name = strdup(name);
+        if (!m->name)
+                return -ENOMEM;
 
         int r = device_parent(t, "cxl", m->name, &parent);
         if (r < 0)
                 return r;
         if (parse_bdf(parent, &m->bdf, &has_domain) == -ENOMEM)
                 return -ENOMEM;
-
         /* The kernel shows what the device says that it has (drivers/cxl/core/memdev.c:cxl_memdev_security_visible). */
         m->sanitizes = path_existsf(DEVICES "/%s/security/sanitize", m->name);
         m->erases = path_existsf(DEVICES "/%s/security/erase", m->name);
@@ -69,18 +65,11 @@ static int read_memdev(Topology *t, Memdev *m) {
                 r = read_capacity(t, m, "pmem/size", &m->pmem_size, &m->pmem_known);
         m->keeps_data = !m->pmem_known || m->pmem_size > 0;
         if (r >= 0)
-                r = read_node(t, m);
-        return r;
-}
-
-static int add_memdev(Topology *t, const char *name) {
-        Memdev *m = TOPOLOGY_ADD(t, memdevs);
-        if (!m)
-                return -ENOMEM;
-
-        m->node = -1;
-        m->name = strdup(name);
-        return m->name ? read_memdev(t, m) : -ENOMEM;
+                r = read_optional_text(t, &node, m->name, "numa_node");
+        if (r < 0 || !node)
+                return r;
+        r = parse_node(node, &m->node);
+        return r < 0 ? odd_addf(t, r, DEVICES "/%s/numa_node", m->name) : 0;
 }
 
 /* What the card is asked for: nothing else is treated like memory (drivers/cxl/cxl.h:cxl_decoder_mode_name, and the partitions of
@@ -97,14 +86,6 @@ static int read_mode(Topology *t, char **ret, const char *device, bool optional)
                 if (streq_ptr(*ret, words[i]))
                         return 0;
         return odd_addf(t, -EINVAL, DEVICES "/%s/mode", device);
-}
-
-/* Kernels before 6.3 tell it of the decoders only. */
-static int settle_mode(Region *g) {
-        if (g->mode || g->n_targets == 0 || !g->targets[0].mode)
-                return 0;
-        g->mode = strdup(g->targets[0].mode);
-        return g->mode ? 0 : -ENOMEM;
 }
 
 /* The endpoint decoder of a target, decoderENDPOINT.INDEX. Its parent is the endpoint port, whose `uport` is the memdev
@@ -180,15 +161,6 @@ static int read_interleave(Topology *t, Region *g) {
         return 0;
 }
 
-/* The way back makes the region with it again. */
-static int read_uuid(Topology *t, Region *g) {
-        int r = read_optional_text(t, &g->uuid, g->name, "uuid");
-
-        if (r < 0 || !g->uuid || (strlen(g->uuid) == 36 && strspn(g->uuid, "0123456789abcdefABCDEF-") == 36))
-                return r;
-        return odd_addf(t, -EINVAL, DEVICES "/%s/uuid", g->name);
-}
-
 static int read_flags(Topology *t, Region *g) {
         uint64_t committed, locked;
 
@@ -204,9 +176,15 @@ static int read_flags(Topology *t, Region *g) {
         return 0;
 }
 
-static int read_region(Topology *t, Region *g) {
-        int r = device_parent(t, "cxl", g->name, &g->root_decoder);
+static int add_region(Topology *t, const char *name) {
+        Region *g = TOPOLOGY_ADD(t, regions);
+        if (!g)
+                return -ENOMEM;
+        g->name = strdup(name);
+        if (!g->name)
+                return -ENOMEM;
 
+        int r = device_parent(t, "cxl", g->name, &g->root_decoder);
         if (r >= 0)
                 r = device_driver(t, "cxl", g->name, &g->driver);
         if (r >= 0)
@@ -220,13 +198,17 @@ static int read_region(Topology *t, Region *g) {
         if (r >= 0)
                 r = read_mode(t, &g->mode, g->name, true);
         if (r >= 0)
-                r = read_uuid(t, g);
+                r = read_optional_text(t, &g->uuid, g->name, "uuid");
+        /* The way back makes the region with it again. */
+        if (r >= 0 && g->uuid && (strlen(g->uuid) != 36 || strspn(g->uuid, "0123456789abcdefABCDEF-") != 36))
+                r = odd_addf(t, -EINVAL, DEVICES "/%s/uuid", g->name);
         if (r >= 0)
                 r = read_targets(t, g);
-        if (r >= 0)
-                r = settle_mode(g);
         if (r < 0)
                 return r;
+        /* Kernels before 6.3 tell it of the decoders only. */
+        if (!g->mode && g->n_targets > 0 && g->targets[0].mode && !(g->mode = strdup(g->targets[0].mode)))
+                return -ENOMEM;
 
         /* Without addresses yet, `resource` reads -1 (drivers/cxl/core/region.c:resource_show). */
         uint64_t end;
@@ -236,15 +218,6 @@ static int read_region(Topology *t, Region *g) {
                 return 0;
         g->size = 0;
         return odd_addf(t, -ERANGE, DEVICES "/%s/size", g->name);
-}
-
-static int add_region(Topology *t, const char *name) {
-        Region *g = TOPOLOGY_ADD(t, regions);
-        if (!g)
-                return -ENOMEM;
-
-        g->name = strdup(name);
-        return g->name ? read_region(t, g) : -ENOMEM;
 }
 
 static bool is_region(const char *name) {

@@ -47,18 +47,14 @@ static int read_dev(Topology *t, DaxDevice *d) {
         return r < 0 ? odd_addf(t, r, DEVICES "/%s/dev", d->name) : 0;
 }
 
-/* libdaxctl leaves out what has no size, which we have read, or no node in /dev. */
-static int left_out(Topology *t, const char *name) {
-        return path_existsf(DEVICES "/%s", name) ? odd_addf(t, -ENODATA, DEVICES "/%s/dev", name) : -ENODEV;
-}
-
 /* Where its memory is libdaxctl says. A device that it leaves out, and one of which it says what does not fit together, stays without ranges,
  * and that is noted. */
 static int take_ranges(Topology *t, DaxDevice *d) {
         const DaxSeen *seen = dax_list_find(t->dax_list, d->name);
 
+        /* It leaves out what has no size, which we have read, or no node in /dev. */
         if (!seen)
-                return left_out(t, d->name);
+                return path_existsf(DEVICES "/%s", d->name) ? odd_addf(t, -ENODATA, DEVICES "/%s/dev", d->name) : -ENODEV;
         d->align = seen->align;
         if (d->align & (d->align - 1))
                 return odd_addf(t, -EBADMSG, DEVICES "/%s/align", d->name);
@@ -70,15 +66,6 @@ static int take_ranges(Topology *t, DaxDevice *d) {
         memcpy(d->ranges, seen->ranges, seen->n_ranges * sizeof(*d->ranges));
         d->n_ranges = seen->n_ranges;
         return 0;
-}
-
-static int read_node(Topology *t, DaxDevice *d) {
-        _cleanup_free_ char *node = NULL;
-
-        int r = attr_readf(&node, DEVICES "/%s/target_node", d->name);
-        if (r >= 0)
-                r = parse_node(node, &d->target_node);
-        return r < 0 ? odd_addf(t, r, DEVICES "/%s/target_node", d->name) : 0;
 }
 
 static int read_memmap(Topology *t, DaxDevice *d) {
@@ -93,7 +80,17 @@ static int read_memmap(Topology *t, DaxDevice *d) {
 
 /* Steps find a device by where it begins, and the library does not tell an address that it could not read from 0: that one we read. And the size,
  * so that the witness (find-libraries.c) is not held against itself. */
-static int read_dax(Topology *t, DaxDevice *d) {
+static int add_dax(Topology *t, const char *name) {
+        _cleanup_free_ char *node = NULL;
+        DaxDevice *d = TOPOLOGY_ADD(t, daxes);
+        if (!d)
+                return -ENOMEM;
+        size_t all_odd = t->n_odd;
+        d->target_node = -1;
+        d->name = strdup(name);
+        if (!d->name)
+                return -ENOMEM;
+
         int r = read_ancestors(t, d);
         if (r >= 0)
                 r = device_driver(t, "dax", d->name, &d->driver);
@@ -104,30 +101,21 @@ static int read_dax(Topology *t, DaxDevice *d) {
                 r = required_u64f(t, &d->size, DEVICES "/%s/size", d->name);
         if (r >= 0 && t->n_odd == n_odd)
                 r = take_ranges(t, d);
+        if (r < 0)
+                return r;
+        r = attr_readf(&node, DEVICES "/%s/target_node", d->name);
         if (r >= 0)
-                r = read_node(t, d);
+                r = parse_node(node, &d->target_node);
+        if (r < 0)
+                r = odd_addf(t, r, DEVICES "/%s/target_node", d->name);
         if (r >= 0)
                 r = read_dev(t, d);
         if (r >= 0)
                 r = read_memmap(t, d);
-        return r < 0 ? r : optional_textf(t, &d->state, DEVICES "/%s/state", d->name);
-}
-
-/* A seed (what `create` hands out next) has no memory and no driver: there is nothing to see. */
-static bool is_seed(const Topology *t, const DaxDevice *d, size_t n_odd) {
-        return d->size == 0 && !d->driver && t->n_odd == n_odd;
-}
-
-static int add_dax(Topology *t, const char *name) {
-        DaxDevice *d = TOPOLOGY_ADD(t, daxes);
-        if (!d)
-                return -ENOMEM;
-
-        size_t n_odd = t->n_odd;
-        d->target_node = -1;
-        d->name = strdup(name);
-        int r = d->name ? read_dax(t, d) : -ENOMEM;
-        return r >= 0 && is_seed(t, d, n_odd) ? DEVICE_IS_NOTHING : r;
+        if (r >= 0)
+                r = optional_textf(t, &d->state, DEVICES "/%s/state", d->name);
+        /* A seed (what `create` hands out next) has no memory and no driver: there is nothing to see. */
+        return r >= 0 && d->size == 0 && !d->driver && t->n_odd == all_odd ? DEVICE_IS_NOTHING : r;
 }
 
 static bool is_dax(const char *name) {

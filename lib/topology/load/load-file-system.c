@@ -114,12 +114,16 @@ static int add_overlay(const Topology *t, FileSystem *fs, const Mount *m) {
         return r;
 }
 
-static int read_file_system(Topology *t, FileSystem *fs, const Mount *m) {
+static int add_mount(Topology *t, const Mount *m) {
+        FileSystem *fs = TOPOLOGY_ADD(t, file_systems);
+        if (!fs)
+                return -ENOMEM;
         fs->dev = m->dev;
         fs->type = strdup(m->type);
         if (!fs->type)
                 return -ENOMEM;
 
+        bool overlay = streq(m->type, "overlay");
         int r = add_device(fs, topology_block_device_at(t, m->dev));
         if (r >= 0 && fs->n_devices == 0 && startswith(m->source, "/dev/") && !mount_source_is_free(m->type))
                 r = add_sources(t, fs, m->source);
@@ -127,16 +131,6 @@ static int read_file_system(Topology *t, FileSystem *fs, const Mount *m) {
                 r = add_btrfs(t, fs);
         if (r >= 0 && (streq(m->type, "xfs") || streq(m->type, "reiserfs")))
                 r = add_sections(t, fs, m->super_options);
-        return r;
-}
-
-static int add_mount(Topology *t, const Mount *m) {
-        FileSystem *fs = TOPOLOGY_ADD(t, file_systems);
-        if (!fs)
-                return -ENOMEM;
-
-        bool overlay = streq(m->type, "overlay");
-        int r = read_file_system(t, fs, m);
         if (r >= 0 && overlay)
                 r = add_overlay(t, fs, m);
         if (r >= 0 && fs->n_devices == 0 && !overlay)

@@ -15,13 +15,6 @@ static int set_block(KernelUse *u, const BlockDevice *b) {
         return u->block ? 0 : -ENOMEM;
 }
 
-/* "/dev/nvme0": what is passed through to a controller can reach all that it has. */
-static int follow_controller(KernelUse *u, const char *node) {
-        int r = link_namef(&u->bdf, "/sys/class/nvme/%s/device", node);
-
-        return r == -ENOMEM ? r : 0;
-}
-
 /* The function that a device in sysfs is on, or is. */
 static int follow_device(KernelUse *u, const char *path) {
         _cleanup_free_ char *line = NULL;
@@ -54,8 +47,11 @@ static int follow_path(const Topology *t, KernelUse *u, const char *path) {
 
         if (b)
                 return set_block(u, b);
-        if (node)
-                return follow_controller(u, node);
+        if (node) {
+                /* "/dev/nvme0": what is passed through to a controller can reach all that it has. */
+                int r = link_namef(&u->bdf, "/sys/class/nvme/%s/device", node);
+                return r == -ENOMEM ? r : 0;
+        }
         if (u->user.kind == KERNEL_USER_DEVICE || u->user.kind == KERNEL_USER_WORK)
                 return follow_device(u, path);
         const Mount *m = topology_mount_of_path(t, topology_host_ns(t), path);

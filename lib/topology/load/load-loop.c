@@ -56,26 +56,6 @@ static int stand_on_device(BlockDevice *loop, const BlockDevice *b) {
         return b ? strings_add(&loop->lower, &loop->n_lower, &loop->a_lower, b->name) : 0;
 }
 
-/* Nobody has to be waited for. Nodes of devices that somebody made in a place of his own are there as well. */
-static bool is_in_memory(const Mount *m) {
-        return streq(m->type, "tmpfs") || streq(m->type, "ramfs") || streq(m->type, "devtmpfs");
-}
-
-/* Its name is all that is known. */
-static int take_by_name(Topology *t, const BlockDevice *loop) {
-        _cleanup_free_ char *evidence = strf("/sys/block/%s/loop/backing_file", loop->name), *remedy = strf("losetup -d /dev/%s  # once it is mounted nowhere", loop->name);
-        const KernelUser user = { .kind = KERNEL_USER_FILE, .who = loop->name, .on = loop->label, .evidence = evidence, .remedy = remedy };
-
-        if (!evidence || !remedy)
-                return -ENOMEM;
-        return loop->label ? load_other_places(t, &user, loop->backing) : 0;
-}
-
-/* What stat() tells of their files is not what their mounts have. */
-static bool has_numbers_of_its_own(const Mount *m) {
-        return streq(m->type, "btrfs") || streq(m->type, "bcachefs") || streq(m->type, "overlay");
-}
-
 static const Mount *mount_by_name(const Topology *t, const char *path) {
         return path ? topology_mount_of_path(t, topology_host_ns(t), path) : NULL;
 }
@@ -87,7 +67,12 @@ static int read_by_name(Topology *t, BlockDevice *loop) {
         if (device)
                 return stand_on_device(loop, device);
         loop->backing = m ? m->dev : 0;
-        return take_by_name(t, loop);
+        /* Its name is all that is known. */
+        _cleanup_free_ char *evidence = strf("/sys/block/%s/loop/backing_file", loop->name), *remedy = strf("losetup -d /dev/%s  # once it is mounted nowhere", loop->name);
+        const KernelUser user = { .kind = KERNEL_USER_FILE, .who = loop->name, .on = loop->label, .evidence = evidence, .remedy = remedy };
+        if (!evidence || !remedy)
+                return -ENOMEM;
+        return loop->label ? load_other_places(t, &user, loop->backing) : 0;
 }
 
 static int read_loop(Topology *t, BlockDevice *loop, const LoopFile *file) {
@@ -98,8 +83,9 @@ static int read_loop(Topology *t, BlockDevice *loop, const LoopFile *file) {
         loop->backing = file->device;
         if (major(file->device) != 0 || topology_file_system(t, file->device))
                 return 0;
+        /* What stat() tells of these file systems' files is not what their mounts have. */
         const Mount *m = mount_by_name(t, loop->label);
-        if (m && has_numbers_of_its_own(m))
+        if (m && (streq(m->type, "btrfs") || streq(m->type, "bcachefs") || streq(m->type, "overlay")))
                 loop->backing = m->dev;
         return 0;
 }
@@ -108,8 +94,10 @@ static int read_loop(Topology *t, BlockDevice *loop, const LoopFile *file) {
 static bool may_be_asked(const char *name, const char *path, void *userdata) {
         const Topology *t = userdata;
         const Mount *m = mount_by_name(t, path);
+        /* Nodes of devices that somebody made in a place of his own are there as well. */
+        bool in_memory = m && (streq(m->type, "tmpfs") || streq(m->type, "ramfs") || streq(m->type, "devtmpfs"));
 
-        return !m || topology_file_system(t, m->dev) || is_in_memory(m) || file_system_answers(m->type);
+        return !m || in_memory || topology_file_system(t, m->dev) || file_system_answers(m->type);
 }
 
 int load_loops(Topology *t) {

@@ -25,13 +25,6 @@ static const struct {
         { "LVM-", "linear" },
 };
 
-/* kpartx: "part1-mpath-..." */
-static bool is_partition(const char *uuid) {
-        const char *number = startswith(uuid, "part");
-
-        return number && isdigit((unsigned char) *number) && number[strspn(number, "0123456789")] == '-';
-}
-
 /* "vg-data_rimage_0" of "vg-data": the leg of a RAID volume, "_rmeta_0" what is known about it. */
 static bool is_part(const BlockDevice *volume, const BlockDevice *part, const char *kind) {
         const char *rest = part->label ? startswith(part->label, volume->label) : NULL;
@@ -39,25 +32,21 @@ static bool is_part(const BlockDevice *volume, const BlockDevice *part, const ch
         return rest && (rest = startswith(rest, kind)) && isdigit((unsigned char) *rest);
 }
 
-static const BlockDevice *meta_of(const Topology *t, const BlockDevice *volume, const BlockDevice *leg) {
+static int add_leg(const Topology *t, const BlockDevice *volume, const BlockDevice *leg) {
         const char *number = strrchr(leg->label, '_');
+        const BlockDevice *meta = NULL;
 
-        for (size_t i = 0; i < volume->n_lower; i++) {
+        for (size_t i = 0; i < volume->n_lower && !meta; i++) {
                 const BlockDevice *b = topology_block_device(t, volume->lower[i]);
                 if (b && is_part(volume, b, "_rmeta_") && streq_ptr(strrchr(b->label, '_'), number))
-                        return b;
+                        meta = b;
         }
-        return NULL;
-}
-
-static int add_leg(const Topology *t, const BlockDevice *volume, const BlockDevice *leg) {
-        const BlockDevice *meta = meta_of(t, volume, leg);
-
         int r = md_add_member(volume->array, leg->name, MD_IN_SYNC);
         if (r < 0 || !meta)
                 return r;
-        volume->array->members[volume->array->n_members - 1].meta = strdup(meta->name);
-        return volume->array->members[volume->array->n_members - 1].meta ? 0 : -ENOMEM;
+        MdMember *member = &volume->array->members[volume->array->n_members - 1];
+        member->meta = strdup(meta->name);
+        return member->meta ? 0 : -ENOMEM;
 }
 
 /* As large as each of its legs: they are copies of each other. Of any other size it may be striped, and is taken for that. */
@@ -106,20 +95,21 @@ static const char *guess_volume(const Topology *t, const BlockDevice *b) {
         return has_layer(t, b, "-cow") ? "snapshot" : b->n_lower == 1 ? "snapshot-origin" : "cache";
 }
 
-static const char *guess_target(const Topology *t, const BlockDevice *b) {
-        for (size_t i = 0; b->uuid && i < ELEMENTSOF(makers); i++)
-                if (startswith(b->uuid, makers[i].prefix))
-                        return streq(makers[i].target, "linear") ? guess_volume(t, b) : makers[i].target;
-        return b->uuid && is_partition(b->uuid) ? "linear" : NULL;
-}
-
 /* what of it can be known without its table. 0 or -ENOMEM. */
 static int guess_mapping(Topology *t, BlockDevice *b) {
         int r = b->uuid && startswith(b->uuid, "LVM-") ? guess_raid(t, b) : 0;
-        const char *target = r < 0 ? NULL : guess_target(t, b);
+        const char *target = NULL, *number = b->uuid ? startswith(b->uuid, "part") : NULL;
 
-        if (!target)
+        if (r < 0)
                 return r;
+        for (size_t i = 0; b->uuid && i < ELEMENTSOF(makers) && !target; i++)
+                if (startswith(b->uuid, makers[i].prefix))
+                        target = streq(makers[i].target, "linear") ? guess_volume(t, b) : makers[i].target;
+        /* kpartx: "part1-mpath-..." */
+        if (!target && number && isdigit((unsigned char) *number) && number[strspn(number, "0123456789")] == '-')
+                target = "linear";
+        if (!target)
+                return 0;
         b->multipath = streq(target, "multipath");
         return strings_add(&b->targets, &b->n_targets, &b->a_targets, target);
 }
@@ -204,15 +194,6 @@ static int read_states(Topology *t, const BlockDevice *map) {
         return 0;
 }
 
-static int read_all_states(Topology *t) {
-        int r = 0;
-
-        for (size_t i = 0; i < t->n_block_devices && r >= 0; i++)
-                if (t->block_devices[i].kind == BLOCK_DM && t->block_devices[i].multipath)
-                        r = read_states(t, &t->block_devices[i]);
-        return r;
-}
-
 static int read_mappings(Topology *t) {
         _cleanup_free_ dev_t *devs = calloc(t->n_block_devices + 1, sizeof(dev_t));
         _cleanup_dm_targets_ DmTargets all = { 0 };
@@ -235,5 +216,8 @@ static int read_mappings(Topology *t) {
 int load_mappings(Topology *t) {
         int r = read_mappings(t);
 
-        return r < 0 ? r : read_all_states(t);
+        for (size_t i = 0; i < t->n_block_devices && r >= 0; i++)
+                if (t->block_devices[i].kind == BLOCK_DM && t->block_devices[i].multipath)
+                        r = read_states(t, &t->block_devices[i]);
+        return r;
 }

@@ -7,7 +7,6 @@
 #include "kernel/sysfs/listing.h"
 #include "topology/load/load.h"
 
-
 int parse_node(const char *text, int *ret) {
         uint64_t v;
 
@@ -86,8 +85,11 @@ static int odd_block(void *t, uint64_t id, int error) {
         return odd_addf(t, error, MEMORY_BLOCKS "/memory%ju", (uintmax_t) id);
 }
 
-static int load_blocks(Topology *t) {
-        int r = memory_block_size(&t->block_size);
+int load_memory(Topology *t) {
+        int r = load_nodes(t);
+        if (r < 0)
+                return r;
+        r = memory_block_size(&t->block_size);
         if (r < 0) /* without memory hot-plug there is no such folder */
                 return r == -ENOENT && !path_existsf(MEMORY_BLOCKS) ? 0 : odd_add(t, r, MEMORY_BLOCKS "/block_size_bytes");
 
@@ -95,10 +97,4 @@ static int load_blocks(Topology *t) {
         if (r < 0 && r != -ENOMEM)
                 r = odd_add(t, r, MEMORY_BLOCKS);
         return r < 0 ? r : optional_textf(t, &t->auto_online, AUTO_ONLINE_PATH);
-}
-
-int load_memory(Topology *t) {
-        int r = load_nodes(t);
-
-        return r < 0 ? r : load_blocks(t);
 }

@@ -55,22 +55,19 @@ static int read_id(Topology *t, Nmem *n) {
         return r;
 }
 
-static int read_nmem(Topology *t, Nmem *n) {
-        int r = device_parent(t, "nd", n->name, &n->bus);
-
-        if (r >= 0)
-                r = read_memdev(t, n);
-        n->has_security = path_existsf(DEVICES "/%s/security", n->name);
-        return r < 0 ? r : read_id(t, n);
-}
-
 static int add_nmem(Topology *t, const char *name) {
         Nmem *n = TOPOLOGY_ADD(t, nmems);
         if (!n)
                 return -ENOMEM;
-
         n->name = strdup(name);
-        return n->name ? read_nmem(t, n) : -ENOMEM;
+        if (!n->name)
+                return -ENOMEM;
+
+        int r = device_parent(t, "nd", n->name, &n->bus);
+        if (r >= 0)
+                r = read_memdev(t, n);
+        n->has_security = path_existsf(DEVICES "/%s/security", n->name);
+        return r < 0 ? r : read_id(t, n);
 }
 
 static bool is_nmem(const char *name) {
@@ -101,21 +98,15 @@ static int read_mappings(Topology *t, NdRegion *g) {
         return r;
 }
 
-/* Both kinds of region are called regionN, each on its bus; what they share are the addresses. */
-static int find_cxl_region(const Topology *t, NdRegion *g) {
-        for (size_t i = 0; i < t->n_regions; i++) {
-                const Region *cxl = &t->regions[i];
-                if (!streq_ptr(cxl->mode, "pmem") || cxl->size == 0 || cxl->start != g->start || cxl->size != g->size)
-                        continue;
-                g->cxl_region = strdup(cxl->name);
-                return g->cxl_region ? 0 : -ENOMEM;
-        }
-        return 0;
-}
+static int add_region(Topology *t, const char *name) {
+        NdRegion *g = TOPOLOGY_ADD(t, nd_regions);
+        if (!g)
+                return -ENOMEM;
+        g->name = strdup(name);
+        if (!g->name)
+                return -ENOMEM;
 
-static int read_region(Topology *t, NdRegion *g) {
         int r = device_parent(t, "nd", g->name, &g->bus);
-
         if (r >= 0)
                 r = device_driver(t, "nd", g->name, &g->driver);
         if (r >= 0)
@@ -129,16 +120,17 @@ static int read_region(Topology *t, NdRegion *g) {
         }
         if (r >= 0)
                 r = read_mappings(t, g);
-        return r < 0 ? r : find_cxl_region(t, g);
-}
-
-static int add_region(Topology *t, const char *name) {
-        NdRegion *g = TOPOLOGY_ADD(t, nd_regions);
-        if (!g)
-                return -ENOMEM;
-
-        g->name = strdup(name);
-        return g->name ? read_region(t, g) : -ENOMEM;
+        if (r < 0)
+                return r;
+        /* Both kinds of region are called regionN, each on its bus; what they share are the addresses. */
+        for (size_t i = 0; i < t->n_regions; i++) {
+                const Region *cxl = &t->regions[i];
+                if (!streq_ptr(cxl->mode, "pmem") || cxl->size == 0 || cxl->start != g->start || cxl->size != g->size)
+                        continue;
+                g->cxl_region = strdup(cxl->name);
+                return g->cxl_region ? 0 : -ENOMEM;
+        }
+        return r;
 }
 
 static bool is_region(const char *name) {
@@ -253,9 +245,16 @@ static int read_dax(Topology *t, Namespace *n) {
         return 0;
 }
 
-static int read_namespace(Topology *t, Namespace *n) {
-        int r = device_parent(t, "nd", n->name, &n->nd_region);
+static int add_namespace(Topology *t, const char *name) {
+        size_t n_odd = t->n_odd;
+        Namespace *n = TOPOLOGY_ADD(t, namespaces);
+        if (!n)
+                return -ENOMEM;
+        n->name = strdup(name);
+        if (!n->name)
+                return -ENOMEM;
 
+        int r = device_parent(t, "nd", n->name, &n->nd_region);
         if (r >= 0)
                 r = required_u64f(t, &n->size, DEVICES "/%s/size", n->name);
         if (r >= 0)
@@ -266,23 +265,10 @@ static int read_namespace(Topology *t, Namespace *n) {
                 r = read_mode(t, n);
         if (r >= 0)
                 r = read_block(t, n);
-        return r < 0 ? r : read_dax(t, n);
-}
-
-/* Each region keeps one that is nothing yet, for the next to be made of. */
-static bool is_seed(const Topology *t, const Namespace *n, size_t n_odd) {
-        return n->size == 0 && !n->driver && t->n_odd == n_odd;
-}
-
-static int add_namespace(Topology *t, const char *name) {
-        Namespace *n = TOPOLOGY_ADD(t, namespaces);
-        if (!n)
-                return -ENOMEM;
-
-        size_t n_odd = t->n_odd;
-        n->name = strdup(name);
-        int r = n->name ? read_namespace(t, n) : -ENOMEM;
-        return r >= 0 && is_seed(t, n, n_odd) ? DEVICE_IS_NOTHING : r;
+        if (r >= 0)
+                r = read_dax(t, n);
+        /* Each region keeps one that is nothing yet, for the next to be made of. */
+        return r >= 0 && n->size == 0 && !n->driver && t->n_odd == n_odd ? DEVICE_IS_NOTHING : r;
 }
 
 static bool is_namespace(const char *name) {

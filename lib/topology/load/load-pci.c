@@ -75,13 +75,19 @@ static int read_resources(Topology *t, PciFunction *f) {
         return r >= 0 || is_gone(r) ? 0 : odd_addf(t, r, DEVICES "/%s/resource", f->bdf);
 }
 
-static int read_function(Topology *t, PciFunction *f) {
+static int add_function(Topology *t, const char *bdf) {
         _cleanup_free_ char *path = NULL;
+        const Slot *s = NULL;
+        PciFunction *f = TOPOLOGY_ADD(t, functions);
+        if (!f)
+                return -ENOMEM;
+        f->bdf = strdup(bdf);
+        if (!f->bdf)
+                return -ENOMEM;
 
         int r = device_linkf(t, &path, DEVICES "/%s", f->bdf);
         if (r < 0)
                 return r;
-        const Slot *s = NULL;
         r = path ? find_slot(t, f->bdf, path, &s) : 0;
         if (r < 0)
                 return r;
@@ -99,15 +105,6 @@ static int read_function(Topology *t, PciFunction *f) {
                 return -ENOMEM;
         f->path = TAKE_PTR(path);
         return r >= 0 && f->slot ? read_resources(t, f) : r;
-}
-
-static int add_function(Topology *t, const char *bdf) {
-        PciFunction *f = TOPOLOGY_ADD(t, functions);
-        if (!f)
-                return -ENOMEM;
-
-        f->bdf = strdup(bdf);
-        return f->bdf ? read_function(t, f) : -ENOMEM;
 }
 
 static bool is_any(const char *name) {
@@ -166,19 +163,18 @@ int load_functions(Topology *t) {
 }
 
 /* Where no functions are known, the port's own line of ancestors tells. */
-static int find_outer_alone(Topology *t, Slot *s) {
-        _cleanup_free_ char *path = NULL;
-
-        int r = s->port ? link_readf(&path, DEVICES "/%s", s->port) : -ENOENT;
-        if (r < 0)
-                return is_gone(r) || r == -EINVAL ? 0 : odd_addf(t, r, DEVICES "/%s", s->port);
-        return set_outer(s, slot_of_path(t, path));
-}
-
 int load_outer_slots(Topology *t) {
         int r = 0;
 
-        for (size_t i = 0; i < t->n_slots && r >= 0; i++)
-                r = find_outer_alone(t, &t->slots[i]);
+        for (size_t i = 0; i < t->n_slots && r >= 0; i++) {
+                Slot *s = &t->slots[i];
+                _cleanup_free_ char *path = NULL;
+
+                r = s->port ? link_readf(&path, DEVICES "/%s", s->port) : -ENOENT;
+                if (r >= 0)
+                        r = set_outer(s, slot_of_path(t, path));
+                else
+                        r = is_gone(r) || r == -EINVAL ? 0 : odd_addf(t, r, DEVICES "/%s", s->port);
+        }
         return r;
 }

@@ -34,13 +34,6 @@ static void folders_done(Folders *f) {
         free(f->items);
 }
 
-/* "DDDD:BB" without a device is a slot that has the whole bus (drivers/pci/slot.c:address_read_file). */
-static bool is_whole_bus(const char *address) {
-        const char *bus = strchr(address, ':');
-
-        return bus && !strchr(bus + 1, ':');
-}
-
 static int read_folder(Topology *t, Folders *f, const char *name) {
         _cleanup_free_ char *address = NULL;
 
@@ -51,10 +44,12 @@ static int read_folder(Topology *t, Folders *f, const char *name) {
         if (r < 0)
                 return r;
 
+        /* "DDDD:BB" without a device is a slot that has the whole bus (drivers/pci/slot.c:address_read_file). */
+        const char *bus = strchr(address, ':');
         f->items[f->n++] = (Folder) {
                 .name = strdup(name),
                 .address = slot_address_complete(address),
-                .whole_bus = is_whole_bus(address),
+                .whole_bus = bus && !strchr(bus + 1, ':'),
                 .has_power = path_existsf(SLOTS "/%s/power", name),
         };
         return f->items[f->n - 1].name && f->items[f->n - 1].address ? 0 : -ENOMEM;
@@ -67,13 +62,6 @@ static int read_folders(Topology *t, Folders *f) {
         for (size_t i = 0; i < l.n && r >= 0; i++)
                 r = read_folder(t, f, l.names[i]);
         return r;
-}
-
-static Folder *folder_at(Folders *f, const char *address) {
-        for (size_t i = 0; i < f->n; i++)
-                if (streq(f->items[i].address, address))
-                        return &f->items[i];
-        return NULL;
 }
 
 static bool name_taken(const Topology *t, const Folders *f, const char *name) {
@@ -148,7 +136,10 @@ static int add_service(Topology *t, Folders *f, const char *service) {
         s->has_registers = slot_registers_read(s->port, &s->registers) >= 0;
 
         /* A folder that only says where the slot is may have its name; pciehp's own has the power attribute too. */
-        Folder *folder = folder_at(f, s->address);
+        Folder *folder = NULL;
+        for (size_t i = 0; i < f->n && !folder; i++)
+                if (streq(f->items[i].address, s->address))
+                        folder = &f->items[i];
         if (folder) {
                 folder->used = true;
                 s->name = strdup(folder->name);

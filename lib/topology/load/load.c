@@ -118,36 +118,6 @@ void odd_drop(Topology *t, size_t n) {
         }
 }
 
-static void memdev_done(Memdev *m) {
-        free(m->name);
-        free(m->bdf);
-        free(m->driver);
-}
-
-static void region_done(Region *g) {
-        for (size_t i = 0; i < g->n_targets; i++) {
-                free(g->targets[i].decoder);
-                free(g->targets[i].memdev);
-                free(g->targets[i].mode);
-        }
-        free(g->targets);
-        free(g->name);
-        free(g->root_decoder);
-        free(g->driver);
-        free(g->mode);
-        free(g->uuid);
-}
-
-static void dax_done(DaxDevice *d) {
-        free(d->ranges);
-        free(d->memmap_on_memory);
-        free(d->name);
-        free(d->region);
-        free(d->nd_region);
-        free(d->driver);
-        free(d->state);
-}
-
 static const char *const block_kind_table[_BLOCK_KIND_MAX] = {
         [BLOCK_DISK] = "disk",
         [BLOCK_PARTITION] = "partition",
@@ -170,15 +140,39 @@ void topology_drop_function(Topology *t) {
 }
 
 void topology_drop_memdev(Topology *t) {
-        memdev_done(&t->memdevs[--t->n_memdevs]);
+        Memdev *m = &t->memdevs[--t->n_memdevs];
+
+        free(m->name);
+        free(m->bdf);
+        free(m->driver);
 }
 
 void topology_drop_region(Topology *t) {
-        region_done(&t->regions[--t->n_regions]);
+        Region *g = &t->regions[--t->n_regions];
+
+        for (size_t i = 0; i < g->n_targets; i++) {
+                free(g->targets[i].decoder);
+                free(g->targets[i].memdev);
+                free(g->targets[i].mode);
+        }
+        free(g->targets);
+        free(g->name);
+        free(g->root_decoder);
+        free(g->driver);
+        free(g->mode);
+        free(g->uuid);
 }
 
 void topology_drop_dax(Topology *t) {
-        dax_done(&t->daxes[--t->n_daxes]);
+        DaxDevice *d = &t->daxes[--t->n_daxes];
+
+        free(d->ranges);
+        free(d->memmap_on_memory);
+        free(d->name);
+        free(d->region);
+        free(d->nd_region);
+        free(d->driver);
+        free(d->state);
 }
 
 /* What the loaders have in common: names and attributes of devices that may go away or lack what others have. */
@@ -296,14 +290,6 @@ int device_parent(Topology *t, const char *bus, const char *device, char **ret) 
         return *ret ? 0 : -ENOMEM;
 }
 
-/* Was something missing that every device of the kind has? */
-static bool lacks_something(const Topology *t, size_t first) {
-        for (size_t i = first; i < t->n_odd; i++)
-                if (is_gone(t->odd[i].error))
-                        return true;
-        return false;
-}
-
 /* Parts of a device go before it goes itself: then it is looked at again, for as long as that lasts. One that stays as it is, is odd. */
 static int add_device(Topology *t, const DeviceKind *kind, const char *name) {
         size_t n_odd = t->n_odd;
@@ -312,7 +298,10 @@ static int add_device(Topology *t, const DeviceKind *kind, const char *name) {
                 int r = kind->add(t, name);
                 if (r == -ENOMEM)
                         return r;
-                bool going = is_gone(r) || lacks_something(t, n_odd);
+                bool going = is_gone(r);
+                /* Or was something missing that every device of the kind has? */
+                for (size_t i = n_odd; i < t->n_odd && !going; i++)
+                        going = is_gone(t->odd[i].error);
                 bool nothing = r == DEVICE_IS_NOTHING || (going && !path_existsf("%s/%s", kind->folder, name));
                 if (!nothing && (!going || tries == TRIES))
                         return r < 0 ? odd_addf(t, r, "%s/%s", kind->folder, name) : 0;
