@@ -76,19 +76,13 @@ static json_object *namespace_to_json(const Topology *t, const Namespace *n) {
         return o;
 }
 
-static json_object *members_in_sync(const MdArray *a) {
-        json_object *array = json_object_new_array();
-
-        for (size_t i = 0; a && i < a->n_members; i++)
-                if (a->members[i].role == MD_IN_SYNC)
-                        json_append_str(array, a->members[i].name);
-        return array;
-}
-
 static json_object *block_device_to_json(const Topology *t, const BlockDevice *b) {
         bool redundant = b->array && md_members_needed(b->array) <= md_members_in_sync(b->array);
-        json_object *o = json_object_new_object();
+        json_object *o = json_object_new_object(), *in_sync = json_object_new_array();
 
+        for (size_t i = 0; b->array && i < b->array->n_members; i++)
+                if (b->array->members[i].role == MD_IN_SYNC)
+                        json_append_str(in_sync, b->array->members[i].name);
         json_set_str(o, "name", b->name);
         set_dev(o, "dev", b->dev);
         json_set_str(o, "kind", block_kind_to_string(b->kind));
@@ -100,7 +94,7 @@ static json_object *block_device_to_json(const Topology *t, const BlockDevice *b
         json_set_str(o, "uuid", b->uuid);
         set_dev(o, "backing", b->backing);
         json_set(o, "members_needed", redundant ? json_object_new_uint64(md_members_needed(b->array)) : NULL);
-        json_set(o, "in_sync", members_in_sync(b->array));
+        json_set(o, "in_sync", in_sync);
         return o;
 }
 
@@ -146,23 +140,19 @@ static json_object *swap_to_json(const Topology *t, const Swap *s) {
         return o;
 }
 
-/* Thousands of mounts are of proc, tmpfs and the like, which are on no card. */
-static json_object *mounts_to_json(const Topology *t) {
-        json_object *array = json_object_new_array();
+static void storage_to_json(const Topology *t, json_object *o) {
+        json_object *mounts = json_object_new_array();
 
+        /* Thousands of mounts are of proc, tmpfs and the like, which are on no card. */
         for (size_t i = 0; i < t->n_mounts; i++)
                 if (topology_file_system(t, t->mounts[i].dev))
-                        json_object_array_add(array, mount_to_json(t, &t->mounts[i]));
-        return array;
-}
-
-static void storage_to_json(const Topology *t, json_object *o) {
+                        json_object_array_add(mounts, mount_to_json(t, &t->mounts[i]));
         SET_ARRAY(o, "nmems", t, nmems, nmem_to_json);
         SET_ARRAY(o, "nd_regions", t, nd_regions, nd_region_to_json);
         SET_ARRAY(o, "namespaces", t, namespaces, namespace_to_json);
         SET_ARRAY(o, "block_devices", t, block_devices, block_device_to_json);
         SET_ARRAY(o, "file_systems", t, file_systems, file_system_to_json);
-        json_set(o, "mounts", mounts_to_json(t));
+        json_set(o, "mounts", mounts);
         SET_ARRAY(o, "swaps", t, swaps, swap_to_json);
 }
 

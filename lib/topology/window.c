@@ -73,13 +73,6 @@ static bool is_ours(const Topology *t, DecoderKind kind, const PciFunction *f, u
         return false;
 }
 
-static bool is_in_some_window(const Topology *t, uint64_t start, uint64_t size) {
-        for (size_t i = 0; i < t->n_decoders; i++)
-                if (is_asked(&t->decoders[i], DECODER_ROOT) && span_overlaps(start, size, t->decoders[i].start, t->decoders[i].size))
-                        return true;
-        return false;
-}
-
 bool topology_in_window(const Topology *t, uint64_t start, uint64_t size) {
         for (size_t i = 0; i < t->n_decoders; i++) {
                 const Decoder *d = &t->decoders[i];
@@ -122,5 +115,10 @@ bool topology_may_be_on(const Topology *t, const PciFunction *f, uint64_t start,
         if (!topology_is_memory(t, f) || is_accounted_for(t, f))
                 return false;
         /* A machine whose windows nobody knows leads from anywhere to anywhere. */
-        return !is_in_some_window(t, start, size) || is_ours(t, DECODER_ROOT, f, start, size);
+        bool in_window = false;
+        for (size_t i = 0; i < t->n_decoders && !in_window; i++) {
+                const Decoder *d = &t->decoders[i];
+                in_window = is_asked(d, DECODER_ROOT) && span_overlaps(start, size, d->start, d->size);
+        }
+        return !in_window || is_ours(t, DECODER_ROOT, f, start, size);
 }
