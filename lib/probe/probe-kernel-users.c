@@ -53,19 +53,28 @@ static bool is_work_of(json_object *scope, const KernelUser *u) {
         return is_socket(scope) && streq_ptr(startswith(u->on, "/sys/bus/nd/devices/"), json_str(scope, "slot"));
 }
 
-/* What the card does by itself. */
-static bool is_card_itself(json_object *scope, const KernelUser *u) {
+/* Is a device on one of the card's functions? 1, 0, or a negative errno. */
+static int is_on_card(json_object *scope, const char *device) {
         json_object *functions = json_array(scope, "functions");
         _cleanup_free_ char *line = NULL;
 
-        if ((u->kind != KERNEL_USER_DEVICE && u->kind != KERNEL_USER_WORK) || !u->on || link_readf(&line, "%s", u->on) < 0)
-                return false;
-        for (size_t i = 0; i < json_len(functions); i++) {
+        int r = link_readf(&line, "%s", device);
+        for (size_t i = 0; i < json_len(functions) && r >= 0; i++) {
                 const char *bdf = json_object_get_string(json_at(functions, i)), *found = bdf ? strstr(line, bdf) : NULL;
                 if (found && strchr("/", found[strlen(bdf)])) /* or the end */
-                        return true;
+                        return 1;
         }
-        return false;
+        return r < 0 ? r : 0;
+}
+
+/* What the card does by itself. */
+static bool is_card_itself(json_object *scope, const KernelUser *u) {
+        return (u->kind == KERNEL_USER_DEVICE || u->kind == KERNEL_USER_WORK) && u->on && is_on_card(scope, u->on) > 0;
+}
+
+/* kernel_users_others_t */
+static bool is_others(const char *device, void *scope) {
+        return !is_socket(scope) && is_on_card(scope, device) == 0;
 }
 
 /* A pool that is whole has lost nothing. Of one that is not, zpool(8) tells the devices; who cannot be asked has not said no. */
@@ -112,7 +121,7 @@ static int ask(json_object *scope, char **ret_answer) {
 
         if (json_len(json_array(scope, "block_devices")) == 0 && json_len(json_array(scope, "functions")) == 0 && !is_socket(scope))
                 return 1;
-        int r = kernel_users_read(&users);
+        int r = kernel_users_read_but(&users, is_others, scope);
         if (r < 0)
                 return r;
         for (size_t i = 0; i < users.n_items; i++)

@@ -385,7 +385,16 @@ static int add_unknown(KernelUsers *l, const struct Place *p, const char *path, 
 typedef struct Reading {
         KernelUsers *users;
         const struct Place *place;
+        kernel_users_others_t is_others;        /* NULL: nobody's */
+        void *userdata;
 } Reading;
+
+/* Nobody waits for a device that nothing is asked about. */
+static bool is_others(const Reading *r, const char *path) {
+        _cleanup_free_ char *on = r->is_others ? device_folder(path) : NULL;
+
+        return on && r->is_others(on, r->userdata);
+}
 
 /* New firmware comes by commands that take longer, and would keep this one's answer waiting. */
 static bool has_work(const KernelUsers *l, const char *path) {
@@ -403,7 +412,7 @@ static int read_one(const char *path, void *userdata) {
         const struct Place *p = reading->place;
         _cleanup_free_ char *text = NULL;
 
-        if (p->waits && has_work(reading->users, path))
+        if (p->waits && (is_others(reading, path) || has_work(reading->users, path)))
                 return 0;
         int r = p->folder ? 0 : p->waits ? attr_read_within(path, WAIT_USEC, &text) : attr_read(path, &text);
         if (place_is_gone(r))
@@ -414,7 +423,7 @@ static int read_one(const char *path, void *userdata) {
         return r == -ENOMEM || !remedy ? -ENOMEM : add_unknown(reading->users, p, path, remedy);
 }
 
-static int read_place(KernelUsers *l, const struct Place *p) {
+static int read_place(KernelUsers *l, const struct Place *p, kernel_users_others_t others, void *userdata) {
         int r = 0;
 
         if (p->module && path_existsf("/sys/module/%s", p->module) && !path_existsf("%s", p->root)) {
@@ -422,7 +431,7 @@ static int read_place(KernelUsers *l, const struct Place *p) {
                 r = unload ? add_unknown(l, p, p->root, startswith(p->root, CONFIG) ? "mount -t configfs configfs " CONFIG : unload) : -ENOMEM;
         }
         if (r >= 0)
-                r = places_visit(p->pattern, read_one, &(Reading) { l, p });
+                r = places_visit(p->pattern, read_one, &(Reading) { l, p, others, userdata });
         return r == -EIO ? add_unknown(l, p, p->pattern, "dmesg  # why it cannot be read") : r;
 }
 
@@ -457,16 +466,20 @@ int kernel_users_read_work(KernelUsers *l) {
 
         for (size_t i = 0; i < ELEMENTSOF(places) && r >= 0; i++)
                 if (places[i].kind == KERNEL_USER_WORK)
-                        r = read_place(l, &places[i]);
+                        r = read_place(l, &places[i], NULL, NULL);
         return r;
 }
 
 int kernel_users_read(KernelUsers *l) {
+        return kernel_users_read_but(l, NULL, NULL);
+}
+
+int kernel_users_read_but(KernelUsers *l, kernel_users_others_t others, void *userdata) {
         _cleanup_mount_entries_ MountEntries mounts = { 0 };
         int r = 0;
 
         for (size_t i = 0; i < ELEMENTSOF(places) && r >= 0; i++)
-                r = read_place(l, &places[i]);
+                r = read_place(l, &places[i], others, userdata);
         if (r >= 0)
                 r = mountinfo_read_first(&mounts);
         if (r >= 0)

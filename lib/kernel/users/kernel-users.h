@@ -56,6 +56,10 @@ int kernel_users_add(KernelUsers *l, KernelUser u);
  * -ENOMEM. */
 int kernel_users_read(KernelUsers *l);
 
+/* The same, but of a device (its folder in sysfs) that is said to be another one's nothing is read that waits for what it is at. */
+typedef bool (*kernel_users_others_t)(const char *device, void *userdata);
+int kernel_users_read_but(KernelUsers *l, kernel_users_others_t is_others, void *userdata);
+
 /* Of these KERNEL_USER_WORK alone, for all memory devices of the machine: by sysfs, and with an end. */
 int kernel_users_read_work(KernelUsers *l);
 

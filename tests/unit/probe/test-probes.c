@@ -29,12 +29,14 @@ static json_object *scope, *counted;
 static const char *loop_answer; /* the number of what a loop device is bound to, or NULL: it is not told */
 
 static bool no_process; /* no more can be made */
+static unsigned n_processes; /* that were made */
 
 pid_t fork(void) {
         pid_t (*next)(void) = (pid_t (*)(void)) dlsym(RTLD_NEXT, "fork");
 
         CHECK(next);
         errno = EAGAIN;
+        n_processes += !no_process;
         return no_process ? -1 : next();
 }
 
@@ -548,15 +550,21 @@ static void test_work(void) {
         test_make_folders("/sys/bus/cxl/devices/mem1/security");
         put("/sys/bus/cxl/devices/mem1/security/state", "sanitize\n");
         check_no("kernel-users", "an erasure has it: /sys/bus/cxl/devices/mem1/security/state: /sys/bus/cxl/devices/mem1");
+        test_make_folders("/sys/bus/cxl/devices/mem0/security");
+        put("/sys/bus/cxl/devices/mem0/security/state", "sanitize\n");
+        unsigned before = n_processes;
+        check_no("kernel-users", "an erasure has it: /sys/bus/cxl/devices/mem1/security/state: /sys/bus/cxl/devices/mem1");
+        CHECK_INT(n_processes - before, 1); /* nobody waits for the other card's answer */
         put("/sys/bus/cxl/devices/mem1/security/state", "disabled\n");
         check_yes("kernel-users");
         json_set(scope, "functions", json_object_new_array());
-        test_make_folders("/sys/bus/nd/devices/nmem7/firmware");
+        test_make_folders("/sys/devices/odd/ndbus7/nmem7/firmware");
+        CHECK_INT(symlink("../../../devices/odd/ndbus7/nmem7", "/sys/bus/nd/devices/nmem7"), 0);
         put("/sys/bus/nd/devices/nmem7/firmware/activate", "armed\n");
         check_yes("kernel-users");
         check_socket("nmem8", 1);
         check_socket("nmem7", 0);
-        test_remove_tree("/sys/bus/nd/devices/nmem7");
+        drop("/sys/bus/nd/devices/nmem7");
 }
 
 /* A use outlives the device, by its name; another device's that has the name by now is none of the card's. */
