@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* The processes that write to the kernel for a removal. They may outlive it, or its worker: a process that hangs in the kernel does not react
  * to a signal, so those are recorded too that a signal should end. What they write may take effect at any time. Until they have ended, the
- * removal does not go on, nothing of the card is put back into use, and no other plan is made for its slot.
+ * removal does not go on, nothing of the card is put back into use, and no other plan is made for its slot. Who has ended what it wrote may live on,
+ * for the next write, and is none of them then.
  *
  * They end with the boot, and so does their record, run_dir()/writers/ID: all writers of one removal, whatever became of its journal. The
  * journal also has those that no signal ends, for the worker that resumes the removal. */
@@ -109,6 +110,25 @@ int journal_write_begins(void *journal, const char *what, int pid, uint64_t star
         int q = mortal ? r : append_line(j->fd, json_text(record));
         /* One of the two will do. On the way back neither has to: a slot that stays held for want of a record is the worse end. */
         return r >= 0 || q >= 0 || j->backwards ? 0 : r;
+}
+
+/* One of these that cannot be taken from the file counts as being at it until it has ended: so its process is not kept. */
+int journal_write_ended(void *journal, int pid, uint64_t start_time) {
+        _cleanup_json_ json_object *writers = json_object_new_array();
+        Journal *j = journal;
+
+        for (size_t i = 0; i < json_len(j->writers); i++) {
+                json_object *writer = json_at(j->writers, i);
+                if (json_u64(writer, "pid") != (uint64_t) pid || json_u64(writer, "start_time") != start_time)
+                        json_object_array_add(writers, json_ref(writer));
+        }
+        _cleanup_free_ char *path = writers_path(j);
+        int r = !path ? -ENOMEM : json_len(writers) > 0 ? writers_write(path, journal_removal(j), j->slots, writers) : unlink(path) < 0 ? -errno : 0;
+        if (r < 0 && r != -ENOENT)
+                return r;
+        json_object_put(j->writers);
+        j->writers = TAKE_PTR(writers);
+        return 0;
 }
 
 int journal_writer_replay(Journal *j, json_object *record) {

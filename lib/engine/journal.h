@@ -107,6 +107,9 @@ int journal_writer_replay(Journal *j, json_object *record);
  * way back. */
 int journal_write_begins(void *journal, const char *what, int pid, uint64_t start_time, bool mortal);
 
+/* An apart_witness_of_end_t: of those that are at it this one is none any more. */
+int journal_write_ended(void *journal, int pid, uint64_t start_time);
+
 /* For who takes a removal up: what it was writing; -ENOMEM. Where that is on record and cannot be read, somebody may be at it: such a record has
  * `unread`, the file's path, in the place of a process, and counts as alive until the file is away. And behind its end: what is known of that is
  * forgotten, unless one is at it still. */

@@ -22,7 +22,7 @@ enum {
 static struct {
         json_object *scope;     /* NULL: nobody was asked */
         Apart apart;
-} asked = { .apart.reader = -EBADF };
+} asked = { .apart.child = { .answer = -EBADF, .go = -EBADF } };
 
 static int events(uint64_t *ret) {
         return attr_read_u64f(ret, "/sys/kernel/uevent_seqnum");
@@ -76,8 +76,8 @@ static int ask_apart(void *data, char **ret_text) {
 }
 
 static void forget(void) {
-        if (asked.apart.pid > 0)
-                (void) kill(asked.apart.pid, SIGKILL);
+        if (asked.apart.child.pid > 0)
+                (void) kill(asked.apart.child.pid, SIGKILL);
         apart_forget(&asked.apart);
         json_object_put(TAKE_PTR(asked.scope));
 }

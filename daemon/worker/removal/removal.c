@@ -52,6 +52,7 @@ void removal_set_up_engine(Removal *m) {
         m->engine.run.since = json_get(m->journal->start, "since");
         m->engine.listener = tell_listener(m);
         apart_set_witness(journal_write_begins, m->journal);
+        apart_set_witness_of_end(journal_write_ended);
 }
 
 /* Nobody else needs any of them now; one that is taken up deals with its own. What fails the next one tries again. */

@@ -137,7 +137,7 @@ int library_ask(library_work_t work, json_object *question, LibraryCall **ret) {
 
         if (!call)
                 return -ENOMEM;
-        *call = (LibraryCall) { .work = work, .question = json_ref(question), .apart.reader = -EBADF };
+        *call = (LibraryCall) { .work = work, .question = json_ref(question), .apart.child = APART_CHILD_NONE };
         int r = apart_start(ask_apart, call, &options, &call->apart);
         if (r < 0)
                 return r;
@@ -183,8 +183,8 @@ int library_answer(LibraryCall *call, uint64_t wait_usec, json_object **ret) {
 }
 
 void library_call_free(LibraryCall *call) {
-        if (call->apart.pid > 0)
-                (void) kill(call->apart.pid, SIGKILL);
+        if (call->apart.child.pid > 0)
+                (void) kill(call->apart.child.pid, SIGKILL);
         apart_forget(&call->apart);
         json_object_put(call->question);
         free(call);

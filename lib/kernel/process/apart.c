@@ -1,10 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include <errno.h>
-#include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
-#include <sys/prctl.h>
-#include <sys/syscall.h>
 #include <sys/wait.h>
 
 #include "base/clock.h"
@@ -12,7 +9,6 @@
 #include "kernel/process/apart.h"
 #include "kernel/process/pidfd.h"
 #include "kernel/process/process-stat.h"
-#include "kernel/process/ready.h"
 
 enum {
         /* How often running work asks whether it was cancelled. There is no event to wait for that would not need the
@@ -24,40 +20,25 @@ enum {
         DEATH_TIMEOUT_MSEC = 10 * 1000,
 
         TEXT_MAX = 16 * 1024 * 1024,
-        ORDER_MAX = 8 * 1024,
 };
 
 /* Nothing but a stop keeps us from asking for so long. */
 #define STOPPED_USEC (2 * USEC_PER_SEC)
 
-/* The answer: this, then the text. The process's end of the pipe is closed behind it. */
-typedef struct Head {
-        int error;
-        size_t length;
-} Head;
-
-
-static bool write_all(int fd, const void *data, size_t length) {
-        for (const char *p = data; length > 0;) {
-                ssize_t n = write(fd, p, length);
-                if (n < 0 && errno == EINTR)
-                        continue;
-                if (n < 0)
-                        return false;
-                p += n;
-                length -= (size_t) n;
-        }
-        return true;
-}
-
 static struct {
         apart_witness_t told;
+        apart_witness_of_end_t ended;
         void *userdata;
 } witness;
 
 void apart_set_witness(apart_witness_t told, void *userdata) {
         witness.told = told;
+        witness.ended = NULL;
         witness.userdata = userdata;
+}
+
+void apart_set_witness_of_end(apart_witness_of_end_t ended) {
+        witness.ended = ended;
 }
 
 bool apart_has_witness(void) {
@@ -104,35 +85,19 @@ int apart_begins(const char *what, int pid, bool mortal, int go) {
         return r;
 }
 
-/* It keeps no descriptor of ours, so that one which is left behind for ever holds nothing that anybody waits for (journal
- * lock, sockets). */
-static _Noreturn void child(int pipe_fd, pid_t parent, bool interruptible, apart_work_t work, void *data) {
-        static const int defaulted[] = { SIGTERM, SIGINT, SIGHUP, SIGALRM };
-        char *text = NULL;
-        sigset_t none;
+static bool is_whole(const ApartAnswer *a) {
+        ApartAnswerHead head;
 
-        /* Only the ending signal may interrupt: any pending unblocked signal ends offlining. */
-        for (size_t i = 0; i < ELEMENTSOF(defaulted); i++)
-                signal(defaulted[i], SIG_DFL);
-        sigemptyset(&none);
-        sigprocmask(SIG_SETMASK, &none, NULL);
-
-        /* Nobody would know of it. (Other work is not ended by that either.) */
-        if (interruptible && (prctl(PR_SET_PDEATHSIG, SIGKILL) < 0 || getppid() != parent))
-                _exit(EXIT_FAILURE);
-        if (dup2(pipe_fd, STDIN_FILENO) < 0 || syscall(SYS_close_range, 1u, ~0u, 0u) < 0)
-                _exit(EXIT_FAILURE);
-
-        Head head = { .error = work(data, &text) };
-        head.length = text ? strlen(text) : 0;
-        bool told = write_all(STDIN_FILENO, &head, sizeof(head)) && write_all(STDIN_FILENO, text, head.length);
-        _exit(told ? EXIT_SUCCESS : EXIT_FAILURE);
+        if (a->n < sizeof(head))
+                return false;
+        memcpy(&head, a->bytes, sizeof(head));
+        return a->n >= sizeof(head) + head.length;
 }
 
 /* Reads what there is. 1: the answer is complete; 0: not yet; -ECHILD: it died before it was. */
 static int answer_wait(int pipe_fd, int timeout_msec, ApartAnswer *a) {
         struct pollfd p = { .fd = pipe_fd, .events = POLLIN };
-        Head head;
+        ApartAnswerHead head;
 
         int r = poll(&p, 1, timeout_msec);
         if (r < 0)
@@ -152,17 +117,17 @@ static int answer_wait(int pipe_fd, int timeout_msec, ApartAnswer *a) {
         memcpy(a->bytes + a->n, chunk, (size_t) n);
         a->n += (size_t) n;
 
-        if (a->n < sizeof(head))
-                return 0;
-        memcpy(&head, a->bytes, sizeof(head));
-        if (head.length > TEXT_MAX)
-                return -EFBIG;
-        return a->n >= sizeof(head) + head.length;
+        if (a->n >= sizeof(head)) {
+                memcpy(&head, a->bytes, sizeof(head));
+                if (head.length > TEXT_MAX)
+                        return -EFBIG;
+        }
+        return is_whole(a);
 }
 
 /* Gives the text to whoever wants it and the work's result. */
 static int answer_take(ApartAnswer *a, char **ret_text) {
-        Head head;
+        ApartAnswerHead head;
 
         memcpy(&head, a->bytes, sizeof(head));
         if (ret_text && head.length > 0) {
@@ -174,121 +139,15 @@ static int answer_take(ApartAnswer *a, char **ret_text) {
 }
 
 /* Whether it has let go of the pipe: what it was at is over then. One that hangs in the kernel hears no signal. */
-static bool child_end(pid_t pid, int pipe_fd, ApartAnswer *a) {
+static bool child_end(Apart *w) {
         uint64_t deadline = now_monotonic() + DEATH_TIMEOUT_MSEC * USEC_PER_MSEC;
         int r;
 
-        kill(pid, SIGKILL);
-        while ((r = answer_wait(pipe_fd, CANCEL_POLL_MSEC, a)) >= 0 && now_monotonic() < deadline)
+        w->is_killed = true;
+        kill(w->child.pid, SIGKILL);
+        while ((r = answer_wait(w->child.answer, CANCEL_POLL_MSEC, &w->answer)) >= 0 && now_monotonic() < deadline)
                 ;
         return r < 0;
-}
-
-/* A process that is to do the work, and our ends of the pipes to it. */
-typedef struct Child {
-        pid_t pid;
-        int answer, go;
-} Child;
-
-static void child_close(Child *c) {
-        closep(&c->answer);
-        closep(&c->go);
-}
-
-/* The two pipes: of each our end, and the child's. */
-static int pipes_make(Child *ret, int theirs[static READY_FDS]) {
-        int answer[2], gate[2];
-
-        if (pipe2(answer, O_CLOEXEC) < 0)
-                return -errno;
-        if (pipe2(gate, O_CLOEXEC) < 0) {
-                int error = errno;
-                close(answer[0]);
-                close(answer[1]);
-                return -error;
-        }
-        *ret = (Child) { .answer = answer[0], .go = gate[1] };
-        theirs[0] = answer[1];
-        theirs[1] = gate[0];
-        return 0;
-}
-
-static void theirs_close(int theirs[static READY_FDS]) {
-        for (size_t i = 0; i < READY_FDS; i++)
-                close(theirs[i]);
-}
-
-/* What a child of ready.h does, told through its gate: this, and the data. Then comes the byte that lets it begin. */
-typedef struct Order {
-        apart_work_t work;
-        pid_t parent;
-        bool interruptible;
-        size_t n;
-        char data[ORDER_MAX];
-} Order;
-
-static bool read_all(int fd, void *data, size_t length) {
-        for (char *p = data; length > 0;) {
-                ssize_t n = read(fd, p, length);
-                if (n < 0 && errno == EINTR)
-                        continue;
-                if (n <= 0)
-                        return false;
-                p += n;
-                length -= (size_t) n;
-        }
-        return true;
-}
-
-static void ordered(const int fds[static READY_FDS]) {
-        static Order o;
-        char go;
-
-        if (read_all(fds[1], &o, offsetof(Order, data)) && o.n <= sizeof(o.data) && read_all(fds[1], o.data, o.n) && read_all(fds[1], &go, 1))
-                child(fds[0], o.parent, o.interruptible, o.work, o.data);
-        _exit(EXIT_FAILURE); /* nobody needs it, or it must not begin */
-}
-
-/* The next one, which is asked for beforehand. A copy of this process has none: its descriptors are others' there. */
-static struct {
-        pid_t owner; /* 0: none is asked for */
-        Child child;
-} next;
-
-static void ask_for_next(void) {
-        int theirs[READY_FDS];
-
-        if (next.owner == getpid() || pipes_make(&next.child, theirs) < 0)
-                return;
-        next.owner = ready_ask(theirs) >= 0 ? getpid() : 0;
-        theirs_close(theirs);
-        if (next.owner == 0)
-                child_close(&next.child);
-}
-
-void apart_make_ready(void) {
-        if (ready_make(ordered) >= 0)
-                ask_for_next();
-}
-
-/* False: somebody else has to be made. */
-static bool take_ready(apart_work_t work, const void *data, const ApartOptions *options, Child *ret) {
-        Order o = { .work = work, .parent = getpid(), .interruptible = options->interruptible, .n = options->flat };
-
-        if (next.owner != getpid() || options->flat > sizeof(o.data))
-                return false;
-        _cleanup_(child_close) Child c = next.child;
-        next.owner = 0;
-        memcpy(o.data, data, o.n);
-        if (ready_take(&c.pid) < 0)
-                return false;
-        if (!write_all(c.go, &o, offsetof(Order, data) + o.n)) { /* somebody has killed it */
-                (void) waitpid(c.pid, NULL, WNOHANG);
-                ask_for_next();
-                return false;
-        }
-        *ret = (Child) { .pid = c.pid, .answer = TAKE_FD(c.answer), .go = TAKE_FD(c.go) };
-        return true;
 }
 
 /* Collects a child that has answered or died, which is over in a moment: it is to be seen that nobody is at it any more. One that hangs is
@@ -309,7 +168,7 @@ static int child_watch(Apart *w, uint64_t until, char **ret_text) {
 
         for (uint64_t asked = now_monotonic();; asked = now_monotonic()) {
                 uint64_t left = until > asked ? (until - asked) / USEC_PER_MSEC : 0;
-                int r = answer_wait(w->reader, left < CANCEL_POLL_MSEC ? (int) left : CANCEL_POLL_MSEC, &w->answer);
+                int r = answer_wait(w->child.answer, left < CANCEL_POLL_MSEC ? (int) left : CANCEL_POLL_MSEC, &w->answer);
                 /* Who was stopped meanwhile, and most likely the work with it, has not had the time. */
                 if (now_monotonic() - asked > STOPPED_USEC)
                         w->deadline += now_monotonic() - asked;
@@ -328,44 +187,51 @@ static int child_watch(Apart *w, uint64_t until, char **ret_text) {
                 if (!options->interruptible)
                         return -EINPROGRESS;
 
-                if (!child_end(w->pid, w->reader, &w->answer))
+                if (!child_end(w))
                         return -EINPROGRESS;
                 return cancelled ? -ECANCELED : -ETIME;
         }
 }
 
-static int fork_here(apart_work_t work, void *data, const ApartOptions *options, bool is_told, Child *ret) {
-        _cleanup_(child_close) Child c = { .answer = -EBADF, .go = -EBADF };
-        int theirs[READY_FDS];
+/* Who makes what changes something, and who looks. They are two: the journal names the first, who is taken to write as long as he lives where his worker
+ * has died, and a look that hangs is no write. */
+static ApartHelper writer, looker;
 
-        int r = pipes_make(&c, theirs);
+void apart_make_ready(void) {
+        if (helpers_make_ready() >= 0)
+                helper_ask(&writer);
+}
+
+static ApartHelper *helper_for(const ApartOptions *options) {
+        bool is_one_of_many = options->flat > 0 && options->flat <= HELPER_DATA_MAX && !options->outlives;
+
+        return !is_one_of_many ? NULL : !options->what ? &looker : witness.told ? &writer : NULL;
+}
+
+/* A helper's start is looked up once: it is not collected before we do it. */
+static int helper_begins(ApartChild *c, apart_work_t work, const void *data, const ApartOptions *options) {
+        ProcessStat st = { .start_time = c->start_time };
+
+        int r = !options->what || c->start_time > 0 ? 0 : stat_of(c->pid, &st);
+        if (r >= 0 && options->what)
+                r = witness.told(witness.userdata, options->what, c->pid, st.start_time, options->interruptible);
         if (r < 0)
                 return r;
-        pid_t parent = getpid(), pid = fork();
-        if (pid == 0) {
-                char go;
-                close(c.go);
-                if (is_told && !read_all(theirs[1], &go, 1))
-                        _exit(EXIT_FAILURE);
-                child(theirs[0], parent, options->interruptible, work, data);
-        }
-        int error = errno;
-        theirs_close(theirs); /* our copy must go, or a dead child would not end the pipe */
-        if (pid < 0)
-                return -error;
-        *ret = (Child) { .pid = pid, .answer = TAKE_FD(c.answer), .go = TAKE_FD(c.go) };
-        return 0;
+        c->start_time = st.start_time;
+        return helper_order(c, work, data, options->flat, options->interruptible);
 }
 
 int apart_start(apart_work_t work, void *data, const ApartOptions *options, Apart *ret) {
-        _cleanup_(child_close) Child c = { .answer = -EBADF, .go = -EBADF };
-        bool is_told = options->what && witness.told, is_ready;
+        _cleanup_(child_close) ApartChild c = APART_CHILD_NONE;
+        bool is_told = options->what && witness.told;
+        ApartHelper *helper = helper_for(options);
 
-        *ret = (Apart) { .reader = -EBADF };
+        *ret = (Apart) { .child = APART_CHILD_NONE };
         if (time_has_ended())
                 return -ETIME;
-        is_ready = is_told && options->flat > 0 && take_ready(work, data, options, &c);
-        int r = is_ready ? 0 : fork_here(work, data, options, is_told, &c);
+        if (helper && !helper_take(helper, &writer, &c))
+                helper = NULL;
+        int r = helper ? 0 : child_fork(work, data, options->interruptible, is_told, &c);
         if (r < 0)
                 return r;
 
@@ -373,37 +239,50 @@ int apart_start(apart_work_t work, void *data, const ApartOptions *options, Apar
         if (options->outlives)
                 (void) setpgid(c.pid, c.pid);
 
-        if (is_told)
+        if (helper)
+                r = helper_begins(&c, work, data, options);
+        else if (is_told)
                 r = apart_begins(options->what, c.pid, options->interruptible, c.go);
-        close(TAKE_FD(c.go));
-        if (is_ready)
-                ask_for_next();
+        if (r < 0 || !helper)
+                close(TAKE_FD(c.go));
         if (r < 0) {
                 child_reap(c.pid);
                 return r;
         }
-        *ret = (Apart) { .pid = c.pid, .reader = TAKE_FD(c.answer), .options = *options, .deadline = now_monotonic() + time_for(options->timeout_usec) };
+        *ret = (Apart) { .helper = helper, .options = *options, .deadline = now_monotonic() + time_for(options->timeout_usec) };
+        ret->child = (ApartChild) { .pid = c.pid, .start_time = c.start_time, .answer = TAKE_FD(c.answer), .go = TAKE_FD(c.go) };
         return 0;
+}
+
+/* It has ended what it was at, and that is on record: who waits for the next order is at nothing. */
+static bool stays(Apart *a) {
+        if (!a->helper || a->is_killed || !is_whole(&a->answer))
+                return false;
+        if (a->options.what && (!witness.ended || witness.ended(witness.userdata, a->child.pid, a->child.start_time) < 0))
+                return false;
+        return helper_keep(a->helper, &a->child);
 }
 
 int apart_answer(Apart *a, uint64_t wait_usec, char **ret_text) {
         const uint64_t now = now_monotonic();
 
         int r = child_watch(a, wait_usec < UINT64_MAX - now ? now + wait_usec : UINT64_MAX, ret_text);
-        if (r != -EINPROGRESS && r != -EAGAIN) {
-                child_reap(a->pid);
-                a->pid = 0;
+        /* What has answered is over, whatever its answer. */
+        bool is_over = (is_whole(&a->answer) && !a->is_killed) || (r != -EINPROGRESS && r != -EAGAIN);
+        if (is_over && !stays(a)) {
+                close(TAKE_FD(a->child.go));
+                child_reap(a->child.pid);
+                a->child.pid = 0;
         }
         return r;
 }
 
 void apart_forget(Apart *a) {
-        if (a->pid > 0)
-                (void) waitpid(a->pid, NULL, WNOHANG);
-        if (a->reader >= 0)
-                close(a->reader);
+        if (a->child.pid > 0)
+                (void) waitpid(a->child.pid, NULL, WNOHANG);
+        child_close(&a->child);
         free(a->answer.bytes);
-        *a = (Apart) { .reader = -EBADF };
+        *a = (Apart) { .child = APART_CHILD_NONE };
 }
 
 static int run_here(apart_work_t work, void *data, const ApartOptions *options, char **ret_text) {
@@ -413,7 +292,7 @@ static int run_here(apart_work_t work, void *data, const ApartOptions *options, 
 }
 
 int run_apart(apart_work_t work, void *data, const ApartOptions *options, char **ret_text) {
-        _cleanup_(apart_forget) Apart a = { .reader = -EBADF };
+        _cleanup_(apart_forget) Apart a = { .child = APART_CHILD_NONE };
         _cleanup_free_ char *text = NULL;
 
         int r = apart_start(work, data, options, &a);

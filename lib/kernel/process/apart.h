@@ -1,14 +1,10 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
-#include "base/util.h"
+#include "kernel/process/apart-child.h"
 
 /* Work that the kernel may never give back (a write to an attribute, umount, syncfs, joining another mount namespace), done in
  * a process of its own: the worker goes on whatever becomes of it. */
-
-/* Runs in that process, which has no descriptors but what it opens itself. 0 or a negative errno; *ret_text, newly allocated,
- * is handed to the parent in either case when it is set. */
-typedef int (*apart_work_t)(void *data, char **ret_text);
 
 typedef struct ApartOptions {
         const char *what;       /* what it changes, for a person; NULL: it only looks */
@@ -33,6 +29,11 @@ typedef int (*apart_witness_t)(void *userdata, const char *what, int pid, uint64
 void apart_set_witness(apart_witness_t witness, void *userdata);
 bool apart_has_witness(void);
 
+/* Is told when the work of such a process has come to its end, whatever it returned: the process waits for the next from then on, and ends with us.
+ * A negative errno: that could not be written down, and it is ended. NULL, which it is for each new witness: a process does one thing and ends. */
+typedef int (*apart_witness_of_end_t)(void *userdata, int pid, uint64_t start_time);
+void apart_set_witness_of_end(apart_witness_of_end_t ended);
+
 /* Tells the witness of a process that waits for a byte from `go`, and lets it begin. A negative errno: it must not. */
 int apart_begins(const char *what, int pid, bool mortal, int go);
 
@@ -43,7 +44,8 @@ bool apart_is_alive(int pid, uint64_t start_time);
  * process or descriptor left for another one, and is then what the witness is told of. */
 void apart_be_expendable(void);
 
-/* Work with flat data is done by children of a process that is made now, as long as that lasts (ready.h). */
+/* Flat work is done by two processes from now on, the writer and the looker, as long as what each of them does comes to an end in time: then by
+ * another one. They are made by a process that knows nothing of the machine yet (ready.h). */
 void apart_make_ready(void);
 
 /* What the work returned; -ETIME when the time was over and it was ended, or was not begun for that (base/clock.h), -ECANCELED likewise;
@@ -60,8 +62,9 @@ typedef struct ApartAnswer {
 /* The same for whoever has something else to do meanwhile. */
 typedef struct Apart {
         ApartOptions options;
-        int pid;                /* 0: it has answered, or ended */
-        int reader;
+        ApartChild child;
+        ApartHelper *helper;    /* who does it, where it is one that stays */
+        bool is_killed;
         uint64_t deadline;      /* monotonic */
         ApartAnswer answer;
 } Apart;

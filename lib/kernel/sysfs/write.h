@@ -23,7 +23,7 @@ typedef struct WriteOptions {
         void *userdata;
 } WriteOptions;
 
-/* Writes `value` to the attribute `path` in a process of its own. 0 when the kernel accepted it, the kernel's
+/* Writes `value` to the attribute `path` in another process (apart.h). 0 when the kernel accepted it, the kernel's
  * negative errno, -ETIME when the deadline passed and the writer was ended, -ECANCELED likewise, -EINPROGRESS when it was left
  * behind, whether it could not be ended or did not end. A stop signal that interrupts the write (offlining ends with EINTR at any) is no failure: once the writer
  * goes on it is made again. "Accepted" is not "done": read the kernel again. */

@@ -375,6 +375,46 @@ static void test_writers(void) {
         CHECK(access(file, F_OK) == 0);
 }
 
+/* A process that has ended its write and lives on is at nothing, for whoever asks; one that hangs beside it is. */
+static void test_ended(void) {
+        _cleanup_free_ char *file = strf("%s/writers/48", run_dir());
+        pid_t one = hanging(), two = hanging();
+        Journal *j = create("48");
+
+        CHECK_INT(journal_write_begins(j, "an unbind", one, start_time_of(one), false), 0);
+        CHECK_INT(journal_write_begins(j, "a commit", two, start_time_of(two), false), 0);
+        CHECK_INT(journal_write_ended(j, two, start_time_of(two)), 0);
+        CHECK_STR(json_str(journal_writer(j), "what"), "an unbind");
+        CHECK_INT(n_alive(0), 1);
+
+        /* Another one's start is another process. */
+        CHECK_INT(journal_write_ended(j, one, start_time_of(one) + 1), 0);
+        CHECK_INT(n_alive(0), 1);
+        CHECK_INT(journal_write_ended(j, one, start_time_of(one)), 0);
+        CHECK(!journal_writer(j) && n_alive(0) == 0 && access(file, F_OK) < 0);
+
+        /* At the next it is at it again. One whose record cannot be taken back has not ended. */
+        CHECK_INT(journal_write_begins(j, "a power-off", one, start_time_of(one), false), 0);
+        CHECK_STR(json_str(journal_writer(j), "what"), "a power-off");
+        CHECK(unlink(file) == 0 && mkdir(file, 0700) == 0);
+        CHECK(journal_write_ended(j, one, start_time_of(one)) < 0);
+        CHECK(journal_writer(j));
+        CHECK(rmdir(file) == 0);
+        CHECK_INT(journal_write_ended(j, one, start_time_of(one)), 0);
+        CHECK(!journal_writer(j));
+
+        /* Whoever takes it up does not know, and asks whether it has ended. */
+        journal_free(TAKE_PTR(j));
+        CHECK_INT(reopen("48", &j), 0);
+        CHECK(journal_writer(j));
+        CHECK_INT(kill(one, SIGKILL), 0);
+        CHECK_INT(waitpid(one, NULL, 0), one);
+        CHECK_INT(kill(two, SIGKILL), 0);
+        CHECK_INT(waitpid(two, NULL, 0), two);
+        CHECK(!journal_writer(j));
+        journal_free(j);
+}
+
 static bool light_is_written(const char *port) {
         _cleanup_json_ json_object *writer = light_writer(port);
 
@@ -625,6 +665,7 @@ int main(void) {
         test_names_last(dir);
         test_left_behind(dir);
         test_writers();
+        test_ended();
         test_light_writers();
         test_no_writers();
         test_unread_writers();

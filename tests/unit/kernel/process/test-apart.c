@@ -308,13 +308,11 @@ static void check_who(const Told *told) {
         CHECK(!apart_is_alive(told->pid, told->start_time) && kill(told->pid, 0) < 0);
 }
 
-static int last_child(void) {
+static int first_child(void) {
         _cleanup_fclose_ FILE *f = fopen("/proc/thread-self/children", "re");
         int pid = 0;
 
-        while (f && fscanf(f, "%d", &pid) == 1)
-                continue;
-        CHECK(pid > 0);
+        CHECK(f && fscanf(f, "%d", &pid) == 1 && pid > 0);
         return pid;
 }
 
@@ -344,6 +342,11 @@ static void test_orphan_of_ready(void) {
         check_ends_with(pid, count);
 }
 
+static void kill_child(int pid) {
+        CHECK_INT(kill(pid, SIGKILL), 0);
+        CHECK_INT(waitpid(pid, NULL, 0), pid);
+}
+
 /* A process that was made before makes those that have nothing to know of us. They are ours like others, and where it is gone others do it. */
 static void test_ready(void) {
         const ApartOptions options = { .what = "a slot", .flat = 1, .timeout_usec = 30 * USEC_PER_SEC };
@@ -362,16 +365,267 @@ static void test_ready(void) {
         CHECK_INT(run_apart(say_who, (char[]) { "" }, &options, NULL), -ENOSPC);
         CHECK_INT(*times, 2);
 
-        /* Killed is the one that waits for the next order, and with the next one the one that would have made another. */
+        /* Killed is the one that would have made another. */
         told.answer = fork_error = 0;
-        for (unsigned i = 0; i < 2; i++) {
-                int ready = last_child();
-                CHECK_INT(kill(ready, SIGKILL), 0);
-                CHECK_INT(waitpid(ready, NULL, 0), ready);
-                check_who(&told);
-                CHECK_INT(*times, 3 + i);
-        }
+        kill_child(first_child());
+        check_who(&told);
+        CHECK_INT(*times, 3);
         apart_set_witness(NULL, NULL);
+}
+
+/* What a witness of ends hears. */
+static struct {
+        int pid, times, answer;
+        uint64_t start_time;
+} ended;
+
+static int tell_end(void *userdata, int pid, uint64_t start_time) {
+        ended.pid = pid;
+        ended.start_time = start_time;
+        ended.times++;
+        return ended.answer;
+}
+
+static int tell_any(void *userdata, const char *what, int pid, uint64_t start_time, bool mortal) {
+        Told *t = userdata;
+
+        t->pid = pid;
+        t->start_time = start_time;
+        return 0;
+}
+
+static void begin_with_writer(Told *told) {
+        apart_set_witness(tell_any, told);
+        apart_set_witness_of_end(tell_end);
+        apart_make_ready();
+        fork_error = EAGAIN; /* it needs none */
+}
+
+/* Who does it: the writer, which was told of before, and is at nothing behind it. */
+static int check_writer(const Told *told) {
+        const ApartOptions options = { .what = "a slot", .flat = sizeof("slot 2"), .timeout_usec = 30 * USEC_PER_SEC };
+        _cleanup_free_ char *text = NULL, *wanted = NULL;
+        int before = ended.times;
+
+        CHECK_INT(run_apart(say_who, (char[]) { "slot 2" }, &options, &text), 0);
+        wanted = strf("%d %d slot 2", told->pid, (int) getpid());
+        CHECK_STR(text, wanted);
+        CHECK_INT(ended.times, before + 1);
+        CHECK(ended.pid == told->pid && ended.start_time == told->start_time);
+        CHECK(apart_is_alive(told->pid, told->start_time) == (ended.answer >= 0));
+        return told->pid;
+}
+
+static int leave_open(void *data, char **ret_text) {
+        return dup(STDIN_FILENO) < 0 ? -errno : count_descriptors(data, ret_text);
+}
+
+/* As long as it ends with all that it does, it is one and the same. It holds nothing of what it did before. */
+static void one_after_the_other(void) {
+        ApartOptions options = { .what = "a slot", .flat = 1, .timeout_usec = 30 * USEC_PER_SEC };
+        Told told = { 0 };
+
+        begin_with_writer(&told);
+        int first = check_writer(&told);
+        CHECK_INT(check_writer(&told), first);
+        CHECK_INT(run_apart(leave_open, (char[]) { "" }, &options, NULL), 3);
+        CHECK_INT(run_apart(leave_open, (char[]) { "" }, &options, NULL), 3);
+        CHECK_INT(check_writer(&told), first);
+
+        /* What is to go on without us needs one of its own. */
+        options.outlives = true;
+        fork_error = 0;
+        CHECK_INT(run_apart(leave_open, (char[]) { "" }, &options, NULL), 2);
+        CHECK(told.pid != first);
+        fork_error = EAGAIN;
+        CHECK_INT(check_writer(&told), first);
+
+        /* Whoever would be on record as at it still has to end, and so has who tells of a witness that hears of no end. */
+        ended.answer = -ENOSPC;
+        CHECK_INT(check_writer(&told), first);
+        ended.answer = 0;
+        int second = check_writer(&told);
+        CHECK(second != first);
+        kill_child(second);
+        second = check_writer(&told);
+        apart_set_witness(tell_any, &told);
+        check_who(&told);
+        CHECK_INT(told.pid, second);
+        check_who(&told);
+        CHECK(told.pid != second);
+}
+
+static int who_looks(void) {
+        const ApartOptions options = { .interruptible = true, .flat = 1, .timeout_usec = 30 * USEC_PER_SEC };
+        _cleanup_free_ char *text = NULL;
+        int pid = 0;
+
+        CHECK_INT(run_apart(say_who, (char[]) { "" }, &options, &text), 0);
+        CHECK(text && sscanf(text, "%d", &pid) == 1);
+        return pid;
+}
+
+/* Who looks is never on record, so he is another one: a look that hangs is no write. */
+static void one_that_looks(void) {
+        const ApartOptions brief = { .interruptible = true, .flat = sizeof(int), .timeout_usec = 200 * USEC_PER_MSEC };
+        int msec = 60 * 1000;
+        Told told = { 0 };
+
+        begin_with_writer(&told);
+        int looks = who_looks();
+        CHECK_INT(told.pid, 0);
+        int writes = check_writer(&told);
+        CHECK(writes != looks);
+        CHECK_INT(who_looks(), looks);
+        CHECK_INT(run_apart(hang, &msec, &brief, NULL), -ETIME);
+        int next = who_looks();
+        CHECK(next != looks && next != writes);
+        CHECK_INT(check_writer(&told), writes);
+        CHECK_INT(ended.times, 2);
+}
+
+static int fail_for_now(void *data, char **ret_text) {
+        return -EAGAIN;
+}
+
+/* One that does not end, or dies, has never ended for that, and the next is another one. */
+static void one_that_hangs(void) {
+        ApartOptions options = { .what = "a slot", .flat = sizeof(int), .timeout_usec = 200 * USEC_PER_MSEC };
+        int msec = 60 * 1000, times_before;
+        Told told = { 0 };
+
+        begin_with_writer(&told);
+        int first = check_writer(&told);
+        times_before = ended.times;
+        CHECK_INT(run_apart(hang, &msec, &options, NULL), -EINPROGRESS);
+        CHECK_INT(told.pid, first);
+        CHECK_INT(ended.times, times_before);
+        CHECK(apart_is_alive(first, told.start_time));
+        int second = check_writer(&told);
+        CHECK(second != first);
+        CHECK_INT(check_writer(&told), second);
+        kill_child(first);
+
+        options.interruptible = true;
+        times_before = ended.times;
+        CHECK_INT(run_apart(hang, &msec, &options, NULL), -ETIME);
+        CHECK_INT(told.pid, second);
+        CHECK(!apart_is_alive(second, told.start_time));
+        int third = check_writer(&told);
+        CHECK(third != second);
+
+        options.timeout_usec = 30 * USEC_PER_SEC;
+        CHECK_INT(run_apart(die, &msec, &options, NULL), -ECHILD);
+        CHECK_INT(ended.times, times_before + 1);
+        CHECK(!apart_is_alive(third, told.start_time));
+        int fourth = check_writer(&told);
+        CHECK(fourth != third);
+
+        /* That it is to be tried again is an answer as well. */
+        CHECK_INT(run_apart(fail_for_now, &msec, &options, NULL), -EAGAIN);
+        CHECK_INT(ended.times, times_before + 3);
+        CHECK_INT(check_writer(&told), fourth);
+}
+
+static void run_teller(void (*tells)(void)) {
+        int status;
+
+        fork_error = 0;
+        pid_t pid = fork();
+        CHECK(pid >= 0);
+        if (pid == 0) {
+                tells();
+                _exit(EXIT_SUCCESS);
+        }
+        CHECK_INT(waitpid(pid, &status, 0), pid);
+        CHECK_INT(status, 0);
+}
+
+/* What a teller that is killed leaves, seen from outside. */
+static struct Left {
+        volatile uint64_t count;
+        volatile int pid;
+        volatile uint64_t start_time;
+        volatile bool is_there;
+} *left;
+
+static int count_on(void *data, char **ret_text) {
+        for (unsigned i = 0; i < 30; i++) {
+                left->count++;
+                (void) poll(NULL, 0, 20);
+        }
+        return 0;
+}
+
+static int tell_left(void *userdata, const char *what, int pid, uint64_t start_time, bool mortal) {
+        left->pid = pid;
+        left->start_time = start_time;
+        return 0;
+}
+
+static const ApartOptions for_left = { .what = "a slot", .flat = 1, .timeout_usec = 600 * USEC_PER_SEC };
+
+static void wait_for_end(void) {
+        left->is_there = true;
+        for (;;)
+                pause();
+}
+
+static void tell_nothing_more(void) {
+        CHECK_INT(run_apart(fail_for_now, (char[]) { "" }, &for_left, NULL), -EAGAIN);
+        wait_for_end();
+}
+
+/* It is told while it is stopped, and goes on when nobody is there who told it. */
+static void tell_stopped(void) {
+        Apart a;
+
+        CHECK_INT(run_apart(fail_for_now, (char[]) { "" }, &for_left, NULL), -EAGAIN);
+        CHECK_INT(kill(left->pid, SIGSTOP), 0);
+        CHECK_INT(apart_start(count_on, (char[]) { "" }, &for_left, &a), 0);
+        wait_for_end();
+}
+
+static void tell_work(void) {
+        left->is_there = true;
+        (void) run_apart(count_on, (char[]) { "" }, &for_left, NULL);
+}
+
+static void kill_teller(void (*tells)(void), uint64_t count) {
+        *left = (struct Left) { 0 };
+        fork_error = 0;
+        pid_t pid = fork();
+        CHECK(pid >= 0);
+        if (pid == 0) {
+                apart_set_witness(tell_left, NULL);
+                apart_set_witness_of_end(tell_end);
+                apart_make_ready();
+                tells();
+                _exit(EXIT_SUCCESS);
+        }
+        while (!left->is_there || left->count < count)
+                (void) poll(NULL, 0, 1);
+        CHECK(apart_is_alive(left->pid, left->start_time));
+        CHECK_INT(kill(pid, SIGKILL), 0);
+        CHECK_INT(waitpid(pid, NULL, 0), pid);
+        for (unsigned i = 0; i < 1000 && apart_is_alive(left->pid, left->start_time); i++)
+                (void) poll(NULL, 0, 10);
+        CHECK(!apart_is_alive(left->pid, left->start_time));
+}
+
+static void test_writer(void) {
+        left = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+        CHECK((void *) left != MAP_FAILED);
+        run_teller(one_after_the_other);
+        run_teller(one_that_hangs);
+        run_teller(one_that_looks);
+
+        /* At nothing it ends with its teller, and begins nothing for one that has ended. What nothing interrupts goes on, and is the last. */
+        kill_teller(tell_nothing_more, 0);
+        kill_teller(tell_stopped, 0);
+        CHECK_INT(left->count, 0);
+        kill_teller(tell_work, 1);
+        CHECK_INT(left->count, 30);
 }
 
 int main(void) {
@@ -385,5 +639,6 @@ int main(void) {
         test_stopped();
         test_orphan_of_ready();
         test_ready();
+        test_writer();
         return EXIT_SUCCESS;
 }
