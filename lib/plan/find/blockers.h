@@ -122,9 +122,6 @@ int scope_find_with_under_way(const Topology *t, const Scope *s, const PlanReque
 /* find-memory.c: bytes of memory that are online and go with any of the cards. */
 uint64_t findings_bytes_going(const Findings *f);
 
-/* find-programs.c: programs that the steps need and that are not there. */
-void find_programs(Findings *f, const Plan *p);
-
 /* Lines of the policy files that cannot be used. */
 void find_policy_warnings(Findings *f);
 

@@ -248,21 +248,17 @@ static void not_again_finding(Findings *f, const BlockDevice *b) {
 }
 
 /* A snapshot is taken down together with what it is a snapshot of, by LVM's own rule, and that is in use elsewhere. */
-static const BlockDevice *origin_that_stays(const Findings *f, const BlockDevice *snapshot) {
-        for (size_t i = 0; i < f->t->n_block_devices; i++) {
-                const BlockDevice *b = &f->t->block_devices[i];
-                if (b->n_targets == 0 || !streq(b->targets[0], "snapshot-origin") || findings_block(f, b->name))
-                        continue;
-                for (size_t j = 0; j < snapshot->n_lower; j++)
-                        if (b->n_lower > 0 && streq(b->lower[0], snapshot->lower[j]))
-                                return b;
-        }
-        return NULL;
-}
-
 static void find_snapshot(Findings *f, const BlockDevice *b) {
-        const BlockDevice *origin = streq(b->targets[0], "snapshot") ? origin_that_stays(f, b) : NULL;
+        const BlockDevice *origin = NULL;
 
+        for (size_t i = 0; i < f->t->n_block_devices && !origin && streq(b->targets[0], "snapshot"); i++) {
+                const BlockDevice *o = &f->t->block_devices[i];
+                if (o->n_targets == 0 || !streq(o->targets[0], "snapshot-origin") || findings_block(f, o->name))
+                        continue;
+                for (size_t j = 0; j < b->n_lower && !origin; j++)
+                        if (o->n_lower > 0 && streq(o->lower[0], b->lower[j]))
+                                origin = o;
+        }
         if (!origin)
                 return;
         json_object *o = finding(f, BLOCKER_UNKNOWN_MAPPING, true, "%s is a snapshot of %s, which is not on this card, and what %s keeps of it would "

@@ -57,33 +57,6 @@ int find_served(Findings *f, int pid, const char *program) {
         return 0;
 }
 
-static void protected_finding(Findings *f, const Holder *h) {
-        json_object *o = finding(f, BLOCKER_HOLDER_PROTECTED, true, "process %d (%s) uses the card and is never ended by safe-remove",
-                                 h->pid, h->comm);
-
-        json_set_str(o, "evidence", h->n_holds > 0 ? h->holds[0].found : NULL);
-        if (h->n_holds > 0 && h->holds[0].way == HOLD_CWD)
-                finding_remedy(o, "cd /  # in that session");
-        finding_remedy(o, "ls -l /proc/%d/cwd /proc/%d/fd  # it is PID 1, this service, or the session that asks", h->pid, h->pid);
-}
-
-static void bus_finding(Findings *f, const Holder *h) {
-        _cleanup_free_ char *text = message_bus_text(h), *remedy = message_bus_remedy(h);
-        json_object *o = finding(f, BLOCKER_HOLDER_PROTECTED, true, "%s", text);
-
-        json_set_str(o, "evidence", h->n_holds > 0 ? h->holds[0].found : NULL);
-        finding_remedy(o, "%s", remedy);
-}
-
-static void refusal_finding(Findings *f, const Holder *h, json_object *rule) {
-        _cleanup_free_ char *end = process_end_command(h->unit, h->pid);
-        json_object *o = finding(f, BLOCKER_HOLDER_REFUSES, true, "%s%s%d (%s) must not be disturbed: %s", h->unit ?: "", h->unit ?
-                                 ", process " : "process ", h->pid, h->comm, holder_rule_reason(rule));
-
-        json_set_strf(o, "evidence", "%s; rule in %s", h->n_holds > 0 ? h->holds[0].found : "", json_str(rule, "from") ?: "the defaults");
-        finding_remedy(o, "%s", end);
-}
-
 /* A kernel that is known to crash or hang there is not driven there. Then the policy is all there is, and where that has nothing to
  * try either the operator should know before anybody is ended. */
 static void unmap_finding(Findings *f, const Holder *h, const HoldTargets *targets, bool hard) {
@@ -116,21 +89,33 @@ static json_object *on_remove_json(const Findings *f, const Holder *h, json_obje
         return words;
 }
 
+/* Each is listed, and told where nothing may be done about it. */
 static void add_holder(Findings *f, const Holder *h, const HoldTargets *targets, json_object *holders) {
-        json_object *o = holder_to_json(h, targets), *rule = holder_rule_for(f->request->policy->rules, h);
-        bool refuses = holder_rule_has(rule, HOLDER_REFUSE);
+        json_object *listed = holder_to_json(h, targets), *rule = holder_rule_for(f->request->policy->rules, h), *o;
+        const char *found = h->n_holds > 0 ? h->holds[0].found : NULL;
 
         json_object *rungs = on_remove_json(f, h, rule, targets);
-        json_set(o, "on_remove", rungs);
-        json_set_str(o, "rule", json_str(rule, "from"));
-        json_object_array_add(holders, o);
-        if (unit_is_message_bus(h->unit))
-                bus_finding(f, h);
-        else if (h->protected)
-                protected_finding(f, h);
-        else if (refuses)
-                refusal_finding(f, h, rule);
-        else if (f->request->policy->force_unmap)
+        json_set(listed, "on_remove", rungs);
+        json_set_str(listed, "rule", json_str(rule, "from"));
+        json_object_array_add(holders, listed);
+        if (unit_is_message_bus(h->unit)) {
+                _cleanup_free_ char *text = message_bus_text(h), *remedy = message_bus_remedy(h);
+                o = finding(f, BLOCKER_HOLDER_PROTECTED, true, "%s", text);
+                json_set_str(o, "evidence", found);
+                finding_remedy(o, "%s", remedy);
+        } else if (h->protected) {
+                o = finding(f, BLOCKER_HOLDER_PROTECTED, true, "process %d (%s) uses the card and is never ended by safe-remove", h->pid, h->comm);
+                json_set_str(o, "evidence", found);
+                if (h->n_holds > 0 && h->holds[0].way == HOLD_CWD)
+                        finding_remedy(o, "cd /  # in that session");
+                finding_remedy(o, "ls -l /proc/%d/cwd /proc/%d/fd  # it is PID 1, this service, or the session that asks", h->pid, h->pid);
+        } else if (holder_rule_has(rule, HOLDER_REFUSE)) {
+                _cleanup_free_ char *end = process_end_command(h->unit, h->pid);
+                o = finding(f, BLOCKER_HOLDER_REFUSES, true, "%s%s%d (%s) must not be disturbed: %s", h->unit ?: "", h->unit ? ", process " : "process ",
+                            h->pid, h->comm, holder_rule_reason(rule));
+                json_set_strf(o, "evidence", "%s; rule in %s", found ?: "", json_str(rule, "from") ?: "the defaults");
+                finding_remedy(o, "%s", end);
+        } else if (f->request->policy->force_unmap)
                 unmap_finding(f, h, targets, json_len(rungs) == 0);
 }
 
