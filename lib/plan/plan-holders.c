@@ -154,15 +154,6 @@ static bool is_gone(const Topology *t, const char *name, unsigned depth) {
         return b->size == 0 || b->n_lower > 0;
 }
 
-static bool media_gone(const Topology *t, dev_t dev) {
-        const FileSystem *fs = topology_file_system(t, dev);
-
-        for (size_t i = 0; fs && i < fs->n_devices; i++)
-                if (!is_gone(t, fs->devices[i], STACK_DEPTH_MAX))
-                        return false;
-        return fs && fs->n_devices > 0;
-}
-
 int shutdown_check(const Topology *t, const Scope *s, const PlanRequest *request, const Mount *m, FsShutdown *ret, char **ret_why) {
         int r = is_wanted(t, s, request->policy, m->dev, ret_why);
         if (r >= 0)
@@ -173,7 +164,11 @@ int shutdown_check(const Topology *t, const Scope *s, const PlanRequest *request
                    stands_on_it(t, s, m->dev);
         if (*ret_why)
                 return -EOPNOTSUPP;
-        *ret = media_gone(t, m->dev) ? FS_SHUTDOWN_NO_FLUSH : FS_SHUTDOWN_FLUSH;
+        const FileSystem *fs = topology_file_system(t, m->dev);
+        bool gone = fs && fs->n_devices > 0;
+        for (size_t i = 0; gone && i < fs->n_devices; i++)
+                gone = is_gone(t, fs->devices[i], STACK_DEPTH_MAX);
+        *ret = gone ? FS_SHUTDOWN_NO_FLUSH : FS_SHUTDOWN_FLUSH;
         return 0;
 }
 
@@ -249,25 +244,22 @@ static void cost_finding(Findings *f, const Mount *m, FsShutdown how) {
         finding_remedy(o, "fuser -vm %s  # who uses it; without them it is just unmounted", target);
 }
 
-static void cannot_finding(Findings *f, const Mount *m, const char *why) {
-        json_object *o = finding(f, BLOCKER_CANNOT_SHUT_DOWN, false, "%s (%s on %s) cannot be shut down: %s", m->target, m->type, m->source, why);
-
-        json_set_strf(o, "evidence", "its users are ended as with --force=kill; a user that hangs in the kernel blocks the removal");
-        _cleanup_free_ char *target = shell_quoted(m->target);
-        finding_remedy(o, "fuser -vm %s  # who uses it", target);
-}
-
 void find_shutdown(Findings *f) {
         for (size_t i = 0; i < f->s->n_mounts && f->request->policy->force_kill; i++) {
                 _cleanup_free_ char *why = NULL;
+                const Mount *m = f->s->mounts[i];
                 FsShutdown how;
                 if (!is_first(f->s, i))
                         continue;
-                int r = shutdown_check(f->t, f->s, f->request, f->s->mounts[i], &how, &why);
+                int r = shutdown_check(f->t, f->s, f->request, m, &how, &why);
                 if (r >= 0)
-                        cost_finding(f, f->s->mounts[i], how);
-                else if (r != -ENOENT)
-                        cannot_finding(f, f->s->mounts[i], why);
+                        cost_finding(f, m, how);
+                if (r >= 0 || r == -ENOENT)
+                        continue;
+                json_object *o = finding(f, BLOCKER_CANNOT_SHUT_DOWN, false, "%s (%s on %s) cannot be shut down: %s", m->target, m->type, m->source, why);
+                json_set_strf(o, "evidence", "its users are ended as with --force=kill; a user that hangs in the kernel blocks the removal");
+                _cleanup_free_ char *target = shell_quoted(m->target);
+                finding_remedy(o, "fuser -vm %s  # who uses it", target);
         }
 }
 

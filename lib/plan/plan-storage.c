@@ -249,50 +249,36 @@ bool storage_leaves_daemons(const Topology *t, const Scope *s) {
         return false;
 }
 
-static int take_loop(Taken *k, const BlockDevice *b) {
-        json_object *args = json_object_new_object();
-
-        json_set_str(args, "loop", b->name);
-        set_dev(args, "dev", b->dev);
-        json_set_str(args, "backing_file", b->label ?: "");
-        json_set_bool(args, "read_only", b->read_only);
-        return plan_add_step(k->plan, STEP_DETACH_LOOP, args);
-}
-
-static int take_dm(Taken *k, const BlockDevice *b) {
-        json_object *args = json_object_new_object();
-
-        json_set_str(args, "dm", b->label ?: b->name);
-        json_set_str(args, "uuid", b->uuid ?: "");
-        set_dev(args, "dev", b->dev);
-        if (is_leg(k, b))
-                json_set_bool(args, "leg", true);
-        else if (mapping_is_partial(k->t, b))
-                json_set_bool(args, "partial", true);
-        return plan_add_step(k->plan, STEP_DEACTIVATE_DM, args);
-}
-
-static int take_md(Taken *k, const BlockDevice *b) {
-        json_object *args = json_object_new_object(), *members = json_object_new_array();
-
-        for (size_t i = 0; i < b->n_lower; i++)
-                json_append_str(members, b->lower[i]);
-        json_set_str(args, "md", b->name);
-        json_set_str(args, "uuid", b->uuid ?: "");
-        set_dev(args, "dev", b->dev);
-        json_set(args, "members", members);
-        return plan_add_step(k->plan, STEP_STOP_MD, args);
-}
-
 static int take_block_itself(Taken *k, const BlockDevice *b) {
+        json_object *args = json_object_new_object(), *members;
+
         switch (b->kind) {
         case BLOCK_LOOP:
-                return take_loop(k, b);
+                json_set_str(args, "loop", b->name);
+                set_dev(args, "dev", b->dev);
+                json_set_str(args, "backing_file", b->label ?: "");
+                json_set_bool(args, "read_only", b->read_only);
+                return plan_add_step(k->plan, STEP_DETACH_LOOP, args);
         case BLOCK_DM:
-                return take_dm(k, b);
+                json_set_str(args, "dm", b->label ?: b->name);
+                json_set_str(args, "uuid", b->uuid ?: "");
+                set_dev(args, "dev", b->dev);
+                if (is_leg(k, b))
+                        json_set_bool(args, "leg", true);
+                else if (mapping_is_partial(k->t, b))
+                        json_set_bool(args, "partial", true);
+                return plan_add_step(k->plan, STEP_DEACTIVATE_DM, args);
         case BLOCK_MD:
-                return take_md(k, b);
+                members = json_object_new_array();
+                for (size_t i = 0; i < b->n_lower; i++)
+                        json_append_str(members, b->lower[i]);
+                json_set_str(args, "md", b->name);
+                json_set_str(args, "uuid", b->uuid ?: "");
+                set_dev(args, "dev", b->dev);
+                json_set(args, "members", members);
+                return plan_add_step(k->plan, STEP_STOP_MD, args);
         default:
+                json_object_put(args);
                 return 0;
         }
 }

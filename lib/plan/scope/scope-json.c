@@ -46,26 +46,24 @@ static json_object *function_json(const Scope *s, const PciFunction *f) {
         return o;
 }
 
-/* The slot's own card is called after its memory device where it has one, else after its first function; never after what sits
- * in a slot inside of it. */
-static const PciFunction *first_of_card(const Scope *s, const Slot *slot) {
+/* The document of the slot's own card, without what else is below the port: it is called after its memory device where it has one, else after its
+ * first function; never after what sits in a slot inside of it. */
+static json_object *first_json(const Scope *s, const Slot *slot) {
         const PciFunction *first = NULL;
+        const Memdev *m = NULL;
 
-        for (size_t i = 0; i < s->n_functions; i++) {
+        for (size_t i = 0; i < s->n_functions && !m; i++) {
                 if (!streq_ptr(s->functions[i]->slot, slot->name))
                         continue;
-                if (memdev_on(s, s->functions[i]))
-                        return s->functions[i];
-                first = first ?: s->functions[i];
+                m = memdev_on(s, s->functions[i]);
+                if (m || !first)
+                        first = s->functions[i];
         }
-        return first ?: s->functions[0];
-}
-
-/* The document of the slot's card without what else is below the port. */
-static json_object *first_json(const Scope *s, const Slot *slot) {
-        const PciFunction *f = first_of_card(s, slot);
-        json_object *o = function_json(s, f);
-        const Memdev *m = memdev_on(s, f);
+        if (!first) {
+                first = s->functions[0];
+                m = memdev_on(s, first);
+        }
+        json_object *o = function_json(s, first);
         if (m) {
                 json_set(o, "ram_bytes", m->ram_known ? json_object_new_uint64(m->ram_size) : NULL);
                 json_set(o, "pmem_bytes", m->pmem_known ? json_object_new_uint64(m->pmem_size) : NULL);

@@ -154,17 +154,6 @@ static bool mount_goes(const Mount *m, void *userdata) {
         return rank_of_file_system(userdata, m->dev) > 0;
 }
 
-/* A file system that is mounted on a folder of another one comes before that, whatever either stands on. */
-static int add_nested_edges(Stack *k, Edges *e) {
-        _cleanup_free_ Nesting *nested = NULL;
-        size_t n = 0, first = k->t->n_block_devices;
-
-        int r = nested_mounts(k->t, mount_goes, k, &nested, &n);
-        for (size_t i = 0; i < n && r >= 0; i++)
-                r = add_edge(k, e, first + nested[i].lower, first + nested[i].upper);
-        return r;
-}
-
 static int compare_edges(const void *a, const void *b) {
         const Edge *x = a, *y = b;
 
@@ -172,14 +161,19 @@ static int compare_edges(const void *a, const void *b) {
 }
 
 static int find_edges(Stack *k, Edges *e) {
+        _cleanup_free_ Nesting *nested = NULL;
+        size_t n = 0, first = k->t->n_block_devices;
         int r = 0;
 
         for (size_t i = 0; i < k->t->n_block_devices && r >= 0; i++)
                 r = add_block_edges(k, e, i);
         for (size_t i = 0; i < k->t->n_file_systems && r >= 0; i++)
                 r = add_file_system_edges(k, e, i);
+        /* A file system that is mounted on a folder of another one comes before that, whatever either stands on. */
         if (r >= 0)
-                r = add_nested_edges(k, e);
+                r = nested_mounts(k->t, mount_goes, k, &nested, &n);
+        for (size_t i = 0; i < n && r >= 0; i++)
+                r = add_edge(k, e, first + nested[i].lower, first + nested[i].upper);
         if (e->n > 1)
                 qsort(e->items, e->n, sizeof(e->items[0]), compare_edges);
         return r;
