@@ -168,15 +168,6 @@ static int add_targets(Topology *t, const DmTargets *all) {
         return r;
 }
 
-static int guess_all(Topology *t) {
-        int r = 0;
-
-        for (size_t i = 0; i < t->n_block_devices && r >= 0; i++)
-                if (t->block_devices[i].kind == BLOCK_DM)
-                        r = guess_mapping(t, &t->block_devices[i]);
-        return r;
-}
-
 /* What the device says of itself counts as well: "running" of SCSI, "live" of an NVMe controller. Others say nothing. */
 static int read_states(Topology *t, const BlockDevice *map) {
         for (size_t i = 0; i < map->n_lower; i++) {
@@ -207,8 +198,13 @@ static int read_mappings(Topology *t) {
         if (n == 0)
                 return 0;
         int r = dm_targets_read(devs, n, TIMEOUT_SEC * USEC_PER_SEC, &all);
-        if (r == -ENOENT)
-                return guess_all(t);
+        if (r == -ENOENT) {
+                r = 0;
+                for (size_t i = 0; i < t->n_block_devices && r >= 0; i++)
+                        if (t->block_devices[i].kind == BLOCK_DM)
+                                r = guess_mapping(t, &t->block_devices[i]);
+                return r;
+        }
         /* What cannot be read is not known, and that is told of those that go with a card. */
         return r == -ENOMEM ? r : r < 0 ? 0 : add_targets(t, &all);
 }
