@@ -90,16 +90,22 @@ static int take_name(const char *path, void *userdata) {
 }
 
 /* A SCSI device by its address: "sda", or NULL for one that is no disk. */
+static char *disk_of_scsi(const char *address) {
+        _cleanup_free_ char *pattern = strf("/sys/class/scsi_device/%s/device/block/*", address);
+        char *name = NULL;
+
+        (void) (pattern ? places_visit(pattern, take_name, &name) : 0);
+        return name;
+}
+
 static char *disk_of_pscsi(const char *info) {
         unsigned channel, target, lun, host;
         const char *location = strstr(info, "Channel ID:");
-        char *name = NULL;
 
         if (!location || sscanf(location, "Channel ID: %u Target ID: %u LUN: %u Host ID: %u", &channel, &target, &lun, &host) != 4)
                 return NULL;
-        _cleanup_free_ char *pattern = strf("/sys/class/scsi_device/%u:%u:%u:%u/device/block/*", host, channel, target, lun);
-        (void) (pattern ? places_visit(pattern, take_name, &name) : 0);
-        return name;
+        _cleanup_free_ char *address = strf("%u:%u:%u:%u", host, channel, target, lun);
+        return address ? disk_of_scsi(address) : NULL;
 }
 
 /* LIO's backstores (drivers/target/target_core_{iblock,file,pscsi}.c: show_configfs_dev_params). udev_path is whatever somebody wrote
@@ -389,21 +395,15 @@ typedef struct Reading {
         void *userdata;
 } Reading;
 
-/* Nobody waits for a device that nothing is asked about. */
-static bool is_others(const Reading *r, const char *path) {
-        _cleanup_free_ char *on = r->is_others ? device_folder(path) : NULL;
-
-        return on && r->is_others(on, r->userdata);
-}
-
-/* New firmware comes by commands that take longer, and would keep this one's answer waiting. */
-static bool has_work(const KernelUsers *l, const char *path) {
+/* New firmware comes by commands that take longer, and would keep this one's answer waiting. Nor is anybody waited for who is another card. */
+static bool is_left_out(const Reading *r, const char *path) {
+        const KernelUsers *l = r->users;
         _cleanup_free_ char *on = device_folder(path);
 
         for (size_t i = 0; i < l->n_items; i++)
                 if (l->items[i].kind == KERNEL_USER_WORK && streq_ptr(l->items[i].on, on))
                         return true;
-        return false;
+        return on && r->is_others && r->is_others(on, r->userdata);
 }
 
 /* place_visit_t */
@@ -412,7 +412,7 @@ static int read_one(const char *path, void *userdata) {
         const struct Place *p = reading->place;
         _cleanup_free_ char *text = NULL;
 
-        if (p->waits && (is_others(reading, path) || has_work(reading->users, path)))
+        if (p->waits && is_left_out(reading, path))
                 return 0;
         int r = p->folder ? 0 : p->waits ? attr_read_within(path, WAIT_USEC, &text) : attr_read(path, &text);
         if (place_is_gone(r))
@@ -468,10 +468,6 @@ int kernel_users_read_work(KernelUsers *l) {
                 if (places[i].kind == KERNEL_USER_WORK)
                         r = read_place(l, &places[i], NULL, NULL);
         return r;
-}
-
-int kernel_users_read(KernelUsers *l) {
-        return kernel_users_read_but(l, NULL, NULL);
 }
 
 int kernel_users_read_but(KernelUsers *l, kernel_users_others_t others, void *userdata) {

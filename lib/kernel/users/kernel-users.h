@@ -52,13 +52,14 @@ int kernel_users_add(KernelUsers *l, KernelUser u);
 #define _cleanup_kernel_users_ _cleanup_(kernel_users_done)
 
 /* All of the machine, read from configfs, sysfs and /proc: nothing is opened but attributes. A place that is there and cannot be read,
- * and one whose module is loaded while its folder cannot be seen (configfs is not mounted), is a user of which nothing is told. 0 or
- * -ENOMEM. */
-int kernel_users_read(KernelUsers *l);
-
-/* The same, but of a device (its folder in sysfs) that is said to be another one's nothing is read that waits for what it is at. */
+ * and one whose module is loaded while its folder cannot be seen (configfs is not mounted), is a user of which nothing is told. Of a device (its
+ * folder in sysfs) that is said to be another one's nothing is read that waits for what it is at. 0 or -ENOMEM. */
 typedef bool (*kernel_users_others_t)(const char *device, void *userdata);
 int kernel_users_read_but(KernelUsers *l, kernel_users_others_t is_others, void *userdata);
+
+static inline int kernel_users_read(KernelUsers *l) {
+        return kernel_users_read_but(l, NULL, NULL);
+}
 
 /* Of these KERNEL_USER_WORK alone, for all memory devices of the machine: by sysfs, and with an end. */
 int kernel_users_read_work(KernelUsers *l);
