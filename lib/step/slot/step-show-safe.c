@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* Sets the light. pciehp has turned the power indicator off with the power. What still keeps the slot from saying "safe to pull" is the
  * attention indicator, which is on since before the power went. It is turned off on answers of prove-safe that are 50 ms old at most
- * (undo/prove.c), or else on a proof that is asked anew. After that the whole proof is asked once more, and both indicators are read back. */
+ * (undo/prove.c; some are from the power-off's second where nothing has changed since, probe/early.c), or else on a
+ * proof that is asked anew. After that the whole proof is asked once more, and both indicators are read back. */
 #include <errno.h>
 
 #include "led/led.h"

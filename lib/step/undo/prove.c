@@ -52,7 +52,8 @@ int prove_ask(json_object *args, StepRun *run, bool before_power_off, char **ret
 }
 
 int prove_all(json_object *args, StepRun *run, char **ret_why) {
-        _cleanup_json_ json_object *scope = scope_of_now(args, run), *early = early_take(json_get(args, "scope")), *report = NULL;
+        _cleanup_json_ json_object *scope = scope_of_now(args, run), *report = NULL;
+        _cleanup_json_ json_object *early = early_take(json_get(args, "scope"));
 
         drop(run);
         if (!probes_report_behind(scope, early, &report)) {
