@@ -192,8 +192,11 @@ static void test_dax_unread(void) {
         check_dax_odd(DAX "/mapping0", -EBADMSG);                       /* the list ends at the first range, which is not all of it */
         CHECK_INT(rename(DAX "/mapping1/was", DAX "/mapping1/end"), 0);
         CHECK_INT(rename(DAX "/mapping0/start", DAX "/mapping0/was"), 0);
-        check_dax_odd(DAX "/mapping0", -EBADMSG);                       /* none at all, and not because this kernel has none */
+        check_dax_odd(DAX "/mapping0", -EBADMSG);                       /* one that cannot be read */
         CHECK_INT(rename(DAX "/mapping0/was", DAX "/mapping0/start"), 0);
+        CHECK_INT(rename(DAX "/mapping0", DAX "/was0"), 0);
+        check_dax_odd(DAX "/mapping0", -EBADMSG);                       /* none at all, and not because this kernel has none */
+        CHECK_INT(rename(DAX "/was0", DAX "/mapping0"), 0);
         put_range(0, 0x490000000, 0x497ffffff, 0x9000);
         check_dax_odd(DAX "/mapping0", -EBADMSG);                       /* a gap in the device */
         put_range(0, 0x490000000, UINT64_MAX, 0x8000);
