@@ -161,13 +161,6 @@ void card_view_print(json_object *view) {
         card_state_print(json_get(view, "card_state"), "Card state");
 }
 
-static json_object *find(json_object *array, const char *key, const char *value) {
-        for (size_t i = 0; value && i < json_len(array); i++)
-                if (streq_ptr(json_str(json_at(array, i), key), value))
-                        return json_at(array, i);
-        return NULL;
-}
-
 /* Addresses are written as text; one that cannot be read belongs to nothing. */
 static uint64_t address(json_object *o, const char *key) {
         uint64_t v;
@@ -185,13 +178,13 @@ static bool region_is_on(json_object *region, json_object *view) {
 
         for (size_t i = 0; i < json_len(targets); i++)
                 if (in_slot(json_at(targets, i), view) ||
-                    find(json_array(view, "memdevs"), "name", json_str(json_at(targets, i), "memdev")))
+                    json_find(json_array(view, "memdevs"), "name", json_str(json_at(targets, i), "memdev")))
                         return true;
         return false;
 }
 
 static bool dax_is_on(json_object *dax, json_object *view) {
-        return find(json_array(view, "regions"), "name", json_str(dax, "region"));
+        return json_find(json_array(view, "regions"), "name", json_str(dax, "region"));
 }
 
 /* By address and not by node: a node may have memory of other cards, and of the board. */
@@ -229,7 +222,7 @@ json_object *card_view(json_object *topology, const char *slot) {
                 { "functions", in_slot }, { "memdevs", in_slot },  { "foreign", in_slot },   { "regions", region_is_on },
                 { "dax", dax_is_on },     { "blocks", block_is_on }, { "nodes", node_is_on },
         };
-        json_object *found = find(json_array(topology, "slots"), "name", slot);
+        json_object *found = json_find(json_array(topology, "slots"), "name", slot);
         if (!found)
                 return NULL;
 

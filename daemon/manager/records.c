@@ -33,20 +33,13 @@ static void tell_status(Manager *m) {
         (void) sd_notifyf(0, "%sSTATUS=%s", m->up ? "READY=1\n" : "", status);
 }
 
-static json_object *with_id(json_object *entries, const char *id) {
-        for (size_t i = 0; i < json_len(entries); i++)
-                if (streq_ptr(json_str(json_at(entries, i), "id"), id))
-                        return json_at(entries, i);
-        return NULL;
-}
-
 /* At the first time all of them; later those that could not be read before: the others are this daemon's own. */
 static void resume_all(Manager *m, json_object *unfinished) {
         for (size_t i = 0; i < json_len(unfinished); i++) {
                 json_object *entry = json_at(unfinished, i);
                 const char *id = json_str(entry, "id");
 
-                if (m->records_known && (!with_id(m->unreadable, id) || manager_has_removal(m, id)))
+                if (m->records_known && (!json_find(m->unreadable, "id", id) || manager_has_removal(m, id)))
                         continue;
                 int r = manager_resume(m, entry);
                 if (r < 0)
@@ -59,7 +52,7 @@ static void tell_unreadable(Manager *m, json_object *unreadable) {
                 json_object *entry = json_at(unreadable, i);
                 const char *id = json_str(entry, "id"), *port = json_str(entry, "port");
 
-                if (!with_id(m->unreadable, id))
+                if (!json_find(m->unreadable, "id", id))
                         log_plain(LOG_ERR, "The record of removal %s cannot be read: %s. Whether it has ended is not known%s%s; see %s/removals/%s.", id,
                                   json_str(entry, "why"), port ? ", and no removal is started at port " : unread_is_of_any(entry) ? ", nor at which slot: none is started" : "",
                                   port ?: "", state_dir(), id);

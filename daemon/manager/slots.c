@@ -32,31 +32,24 @@ static void tell_card_lost(Manager *m, const ManagedSlot *s, json_object *lost) 
         manager_tell(m, event);
 }
 
-static bool has_device(json_object *disks, const char *device) {
-        for (size_t i = 0; i < json_len(disks); i++)
-                if (streq_ptr(json_str(json_at(disks, i), "device"), device))
-                        return true;
-        return false;
-}
-
-static void tell_disk_lost(Manager *m, json_object *disk) {
-        const char *device = json_str(disk, "device") ?: "?", *slot = json_str(disk, "slot");
-        _cleanup_json_ json_object *event = manager_event_about(m, "disk-lost", NULL, device);
-        _cleanup_free_ char *all = in_one_line(json_array(disk, "lost"));
-        LogSubject subject = { .slot = slot };
-
-        log_write(LOG_CRIT, LOG_MESSAGE_DISK_LOST, &subject, "The disk %s is gone and still in use; %s. Lost: %s", device,
-                  slot ? "its slot has another card now" : "nothing tells which slot it was in", all ?: "?");
-        if (slot)
-                json_set_str(event, "slot", slot);
-        json_set(event, "lost", json_ref(json_array(disk, "lost")));
-        manager_tell(m, event);
-}
-
 static void tell_disks_lost(Manager *m, json_object *before, json_object *now) {
-        for (size_t i = 0; i < json_len(now); i++)
-                if (!has_device(before, json_str(json_at(now, i), "device")))
-                        tell_disk_lost(m, json_at(now, i));
+        for (size_t i = 0; i < json_len(now); i++) {
+                json_object *disk = json_at(now, i);
+                const char *device = json_str(disk, "device") ?: "?", *slot = json_str(disk, "slot");
+
+                if (json_find(before, "device", device))
+                        continue;
+                _cleanup_json_ json_object *event = manager_event_about(m, "disk-lost", NULL, device);
+                _cleanup_free_ char *all = in_one_line(json_array(disk, "lost"));
+                LogSubject subject = { .slot = slot };
+
+                log_write(LOG_CRIT, LOG_MESSAGE_DISK_LOST, &subject, "The disk %s is gone and still in use; %s. Lost: %s", device,
+                          slot ? "its slot has another card now" : "nothing tells which slot it was in", all ?: "?");
+                if (slot)
+                        json_set_str(event, "slot", slot);
+                json_set(event, "lost", json_ref(json_array(disk, "lost")));
+                manager_tell(m, event);
+        }
 }
 
 /* Newest first. */

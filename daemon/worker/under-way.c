@@ -62,20 +62,15 @@ static int add_slot(Request *r, json_object *o) {
         return 0;
 }
 
-/* Ours, inside of one of ours, or around it: its card is this one, or goes with it. */
-static bool concerns_us(const Request *r, const Slot *slot) {
-        bool concerns = is_ours(r, slot) || is_nested(r->topology, slot, r->slot);
-
-        for (size_t k = 0; k < r->n_others && !concerns; k++)
-                concerns = is_nested(r->topology, slot, r->others[k]);
-        return concerns;
-}
-
-/* The first of them that does; NULL: none. */
+/* The first of these that is ours, inside of one of ours, or around it: its card is this one, or goes with it. NULL: none. */
 static const Slot *one_that_concerns_us(const Request *r, json_object *slots) {
         for (size_t i = 0; i < json_len(slots); i++) {
                 const Slot *slot = slot_of(r, json_at(slots, i));
-                if (slot && concerns_us(r, slot))
+                bool concerns = slot && (is_ours(r, slot) || is_nested(r->topology, slot, r->slot));
+
+                for (size_t k = 0; k < r->n_others && slot && !concerns; k++)
+                        concerns = is_nested(r->topology, slot, r->others[k]);
+                if (concerns)
                         return slot;
         }
         return NULL;
@@ -153,11 +148,8 @@ static void add_unread(Request *r, json_object *record) {
 /* One that could be read when the daemon began, or of which a removal that is resumed was not told. It may be of any slot. */
 static void add_unread_now(Request *r, const char *id, const char *why) {
         _cleanup_json_ json_object *record = json_object_new_object();
-        json_object *known = json_array(r->doc, "unread");
-
-        for (size_t i = 0; i < json_len(known); i++)
-                if (streq_ptr(json_str(json_at(known, i), "id"), id))
-                        return;
+        if (json_find(json_array(r->doc, "unread"), "id", id))
+                return;
         json_set_str(record, "id", id);
         json_set_str(record, "why", why);
         add_unread(r, record);

@@ -55,6 +55,13 @@ json_object *json_at(json_object *array, size_t i) {
         return i < json_len(array) ? json_object_array_get_idx(array, i) : NULL;
 }
 
+json_object *json_find(json_object *array, const char *key, const char *value) {
+        for (size_t i = 0; value && i < json_len(array); i++)
+                if (streq_ptr(json_str(json_at(array, i), key), value))
+                        return json_at(array, i);
+        return NULL;
+}
+
 void json_set(json_object *o, const char *key, json_object *value) {
         json_object_object_add(o, key, value);
 }

@@ -21,6 +21,7 @@ json_object *json_get(json_object *o, const char *key);
 json_object *json_array(json_object *o, const char *key); /* NULL unless it is an array */
 size_t json_len(json_object *array);                      /* 0 for NULL */
 json_object *json_at(json_object *array, size_t i);
+json_object *json_find(json_object *array, const char *key, const char *value); /* the first element that has it; NULL for a value of NULL */
 
 /* Writers. json_set() takes over `value`; a NULL string or object is written as null. */
 void json_set(json_object *o, const char *key, json_object *value);

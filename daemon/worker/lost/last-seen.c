@@ -133,15 +133,6 @@ static void ask_about_gone(const char *key, json_object *before, json_object *en
         json_set(entry, "lost", lost);
 }
 
-static json_object *slot_entry(json_object *topology, const char *name) {
-        json_object *slots = json_array(topology, "slots");
-
-        for (size_t i = 0; i < json_len(slots); i++)
-                if (streq_ptr(json_str(json_at(slots, i), "name"), name))
-                        return json_at(slots, i);
-        return NULL;
-}
-
 static void add_unseen(json_object *scope, json_object *unseen) {
         static const char *const keys[] = { "ranges", "block_devices", "gone", "file_systems", "gone_before" };
 
@@ -234,7 +225,7 @@ void last_seen_update(const Topology *t, json_object *topology) {
                 _cleanup_json_ json_object *before = NULL;
                 const Slot *slot = &t->slots[i];
                 const char *key = last_seen_key(slot->port, slot->name);
-                json_object *entry = slot_entry(topology, slot->name);
+                json_object *entry = json_find(json_array(topology, "slots"), "name", slot->name);
 
                 /* A module in a socket stays there. And of a held slot the plan has written everything down. */
                 if (!slot->address || slot->held || scope_find(t, slot, &s) < 0)

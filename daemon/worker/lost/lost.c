@@ -152,12 +152,7 @@ static void add_users(const Topology *t, json_object *scope, json_object *lines)
 }
 
 static bool has_name(json_object *scope, const char *name) {
-        json_object *blocks = json_array(scope, "block_devices");
-
-        for (size_t i = 0; i < json_len(blocks); i++)
-                if (streq_ptr(json_str(json_at(blocks, i), "name"), name))
-                        return true;
-        return name && scope_names(scope, "gone", name);
+        return name && (json_find(json_array(scope, "block_devices"), "name", name) || scope_names(scope, "gone", name));
 }
 
 static void add_swap(const Topology *t, json_object *scope, json_object *lines) {

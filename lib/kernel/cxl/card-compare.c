@@ -242,21 +242,12 @@ static void compare(Compare *c, size_t list, json_object *before, json_object *n
         }
 }
 
-static json_object *find(json_object *state, size_t list, const char *name) {
-        json_object *all = json_array(state, lists[list].list);
-
-        for (size_t i = 0; i < json_len(all) && name; i++)
-                if (streq_ptr(json_str(json_at(all, i), lists[list].identity), name))
-                        return json_at(all, i);
-        return NULL;
-}
-
 static void compare_list(Compare *c, size_t list, json_object *before, json_object *now) {
         json_object *then = json_array(before, lists[list].list), *today = json_array(now, lists[list].list);
 
         for (size_t i = 0; i < json_len(today); i++) {
                 const char *name = json_str(json_at(today, i), lists[list].identity);
-                json_object *was = find(before, list, name);
+                json_object *was = json_find(then, lists[list].identity, name);
                 if (was)
                         compare(c, list, was, json_at(today, i));
                 else if (lists[list].whole)
@@ -264,7 +255,7 @@ static void compare_list(Compare *c, size_t list, json_object *before, json_obje
         }
         for (size_t i = 0; i < json_len(then); i++) {
                 const char *name = json_str(json_at(then, i), lists[list].identity);
-                if (!find(now, list, name) && lists[list].whole)
+                if (!json_find(today, lists[list].identity, name) && lists[list].whole)
                         told(c, WORSE, "%s %s: %s is not known, before it was", lists[list].called, name ?: "not known", lists[list].whole);
         }
 }

@@ -16,14 +16,6 @@ enum {
         LINE_BYTES = 64,                /* more than a line of the page in which it tells them (block/badblocks.c:badblocks_show) */
 };
 
-/* What the question says of it; NULL: it was not asked for. */
-static json_object *wanted_of(json_object *list, const char *name) {
-        for (size_t i = 0; i < json_len(list); i++)
-                if (streq_ptr(json_str(json_at(list, i), "name"), name))
-                        return json_at(list, i);
-        return NULL;
-}
-
 static void set_health(json_object *o, unsigned health) {
         static const struct {
                 unsigned bit;
@@ -230,7 +222,7 @@ static size_t ask_bus(struct ndctl_bus *bus, json_object *nmems, json_object *re
         size_t n = 0;
 
         ndctl_dimm_foreach(bus, dimm) {
-                json_object *wanted = wanted_of(nmems, ndctl_dimm_get_devname(dimm));
+                json_object *wanted = json_find(nmems, "name", ndctl_dimm_get_devname(dimm));
                 if (wanted)
                         ask_dimm(dimm, wanted, answer);
                 n += wanted != NULL;
@@ -239,7 +231,7 @@ static size_t ask_bus(struct ndctl_bus *bus, json_object *nmems, json_object *re
                 return 0;
         if (json_len(regions) > 0)
                 ndctl_region_foreach(bus, region) {
-                        json_object *wanted = wanted_of(regions, ndctl_region_get_devname(region));
+                        json_object *wanted = json_find(regions, "name", ndctl_region_get_devname(region));
                         if (wanted)
                                 ask_region(region, wanted, answer);
                         *n_regions += wanted != NULL;

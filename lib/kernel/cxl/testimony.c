@@ -27,13 +27,6 @@ static void add(json_object *found, json_object *answer, bool contradicts, char 
         json_object_array_add(found, o);
 }
 
-static json_object *by_name(json_object *list, const char *name) {
-        for (size_t i = 0; i < json_len(list); i++)
-                if (name && streq_ptr(json_str(json_at(list, i), "name"), name))
-                        return json_at(list, i);
-        return NULL;
-}
-
 static bool is_known(json_object *o, const char *key, json_type type) {
         return json_object_is_type(json_get(o, key), type);
 }
@@ -64,7 +57,7 @@ static bool is_said_to_be_cards(json_object *ours, json_object *theirs) {
         if (has_text(json_array(ours, "functions"), json_str(theirs, "bdf")) || is_on_ranges(ours, theirs))
                 return true;
         for (size_t i = 0; i < json_len(targets); i++)
-                if (json_flag(by_name(memdevs, json_str(json_at(targets, i), "memdev")), "card"))
+                if (json_flag(json_find(memdevs, "name", json_str(json_at(targets, i), "memdev")), "card"))
                         return true;
         return false;
 }
@@ -119,7 +112,7 @@ static void look_for_others(const Kind *kind, json_object *found, json_object *a
         json_object *list = json_array(answer, kind->list);
 
         for (size_t i = 0; i < json_len(list); i++) {
-                json_object *theirs = json_at(list, i), *same = by_name(json_array(ours, kind->list), json_str(theirs, "name"));
+                json_object *theirs = json_at(list, i), *same = json_find(json_array(ours, kind->list), "name", json_str(theirs, "name"));
                 if (json_flag(same, "card"))
                         compare(kind, found, answer, same, theirs);
                 else if (is_said_to_be_cards(ours, theirs))
@@ -136,17 +129,10 @@ static void look_for_missing(const Kind *kind, json_object *found, json_object *
         for (size_t i = 0; i < json_len(list); i++) {
                 json_object *o = json_at(list, i);
                 const char *name = json_str(o, "name");
-                if (!json_flag(o, "card") || by_name(json_array(answer, kind->list), name))
+                if (!json_flag(o, "card") || json_find(json_array(answer, kind->list), "name", name))
                         continue;
                 add(found, answer, json_len(said) == 0, strf("does not see %s", name ?: "?"));
         }
-}
-
-static json_object *answer_of(json_object *theirs, const char *library) {
-        for (size_t i = 0; i < json_len(theirs); i++)
-                if (streq_ptr(json_str(json_at(theirs, i), "library"), library))
-                        return json_at(theirs, i);
-        return NULL;
 }
 
 static bool has_any(json_object *ours, const char *library) {
@@ -159,28 +145,22 @@ static bool has_any(json_object *ours, const char *library) {
         return false;
 }
 
-static char *joined(json_object *lines) {
-        char *text = NULL;
-
-        for (size_t i = 0; i < json_len(lines); i++) {
-                const char *line = json_object_get_string(json_at(lines, i));
-                char *longer = line ? strf("%s%s%s", text ?: "", text ? "; " : "", line) : NULL;
-                if (!line)
-                        continue;
-                free(text);
-                text = longer;
-        }
-        return text;
-}
-
 /* Why there may be more than it has said, in words. NULL: there is nothing that it has not said. */
 static char *why_not_all(json_object *answer) {
+        json_object *lines = json_array(answer, "said");
         const char *silent = json_str(answer, "silent");
-        _cleanup_free_ char *said = joined(json_array(answer, "said"));
+        _cleanup_free_ char *said = NULL;
 
         if (silent)
                 return strf("%s", silent);
-        return json_len(json_array(answer, "said")) > 0 ? strf("may have left something out: %s", said ?: "?") : NULL;
+        for (size_t i = 0; i < json_len(lines); i++) {
+                const char *line = json_object_get_string(json_at(lines, i));
+                if (!line)
+                        continue;
+                _cleanup_free_ char *before = said;
+                said = strf("%s%s%s", before ?: "", before ? "; " : "", line);
+        }
+        return json_len(lines) > 0 ? strf("may have left something out: %s", said ?: "?") : NULL;
 }
 
 /* Each that has not said all, once. */
@@ -199,7 +179,7 @@ json_object *testimony_against(json_object *ours, json_object *theirs) {
         if (!json_object_is_type(theirs, json_type_array))
                 return found;
         for (size_t k = 0; k < ELEMENTSOF(kinds); k++) {
-                json_object *answer = answer_of(theirs, kinds[k].library);
+                json_object *answer = json_find(theirs, "library", kinds[k].library);
                 if (!json_array(answer, kinds[k].list))
                         continue;
                 look_for_others(&kinds[k], found, answer, ours);
@@ -249,7 +229,7 @@ json_object *testimony_left(json_object *scope, json_object *theirs) {
         if (!json_object_is_type(theirs, json_type_array))
                 return found;
         for (size_t k = 0; k < ELEMENTSOF(kinds); k++) {
-                json_object *answer = answer_of(theirs, kinds[k].library), *list = json_array(answer, kinds[k].list);
+                json_object *answer = json_find(theirs, "library", kinds[k].library), *list = json_array(answer, kinds[k].list);
                 for (size_t i = 0; i < json_len(list); i++) {
                         json_object *o = json_at(list, i);
                         const char *name = json_str(o, "name") ?: "something without a name", *serial = json_str(o, "serial");
@@ -287,7 +267,7 @@ static bool has_said(json_object *list, json_object *found) {
 
 void testimony_add_standing(json_object *found, json_object *earlier, json_object *theirs) {
         for (size_t i = 0; i < json_len(earlier); i++) {
-                json_object *e = json_at(earlier, i), *answer = answer_of(theirs, json_str(e, "library") ?: "");
+                json_object *e = json_at(earlier, i), *answer = json_find(theirs, "library", json_str(e, "library") ?: "");
                 _cleanup_free_ char *why = why_not_all(answer);
                 if (!json_flag(e, "contradicts") || (has_lists(answer) && !why) || has_said(found, e))
                         continue;

@@ -43,6 +43,17 @@ static void test_depth(void) {
         CHECK_INT(parse(text), -EBADMSG);
 }
 
+static void test_find(void) {
+        static const char text[] = "[{\"n\": \"a\"}, 1, {\"n\": null}, {\"n\": \"b\", \"i\": 1}, {\"n\": \"b\", \"i\": 2}]";
+        _cleanup_json_ json_object *o = NULL;
+
+        CHECK_INT(json_parse(text, strlen(text), &o), 0);
+        CHECK_INT(json_u64(json_find(o, "n", "b"), "i"), 1);
+        CHECK(!json_find(o, "n", "c"));
+        CHECK(!json_find(o, "n", NULL)); /* nothing is not the same as nothing */
+        CHECK(!json_find(NULL, "n", "a"));
+}
+
 static void test_readers(void) {
         static const char text[] = "{\"s\": \"x\", \"n\": 18446744073709551615, \"b\": true, \"a\": [\"y\"], \"z\": null}";
         _cleanup_json_ json_object *o = NULL;
@@ -104,6 +115,7 @@ int main(void) {
         test_parse();
         test_depth();
         test_readers();
+        test_find();
         test_writers();
         return EXIT_SUCCESS;
 }
