@@ -66,23 +66,21 @@ typedef struct Asking {
         size_t *at; /* shared */
 } Asking;
 
-static void ask(const char *name, LoopFile *file) {
-        struct loop_info64 info = { 0 };
-
-        _cleanup_close_ int fd = loop_open(name, O_RDONLY);
-        if (fd >= 0 && ioctl(fd, LOOP_GET_STATUS64, &info) >= 0) {
-                file->node = info.lo_rdevice;
-                file->device = info.lo_device;
-                file->answered = true;
-        }
-        file->asked = true;
-}
-
 static int ask_apart(void *data, char **ret_text) {
         const Asking *a = data;
 
-        for (; *a->at < a->files->n; ++*a->at)
-                ask(a->files->names[*a->at], &a->files->files[*a->at]);
+        for (; *a->at < a->files->n; ++*a->at) {
+                LoopFile *file = &a->files->files[*a->at];
+                struct loop_info64 info = { 0 };
+
+                _cleanup_close_ int fd = loop_open(a->files->names[*a->at], O_RDONLY);
+                if (fd >= 0 && ioctl(fd, LOOP_GET_STATUS64, &info) >= 0) {
+                        file->node = info.lo_rdevice;
+                        file->device = info.lo_device;
+                        file->answered = true;
+                }
+                file->asked = true;
+        }
         return 0;
 }
 

@@ -136,20 +136,6 @@ static int read_in_time(const Told *t, const char *attribute, uint64_t *ret) {
         return r < 0 ? r : parse_u64(text, ret);
 }
 
-/* 1: there is no further one. */
-static int read_range(Told *t) {
-        Placed p;
-
-        if (!path_existsf(DAX_DEVICES "/%s/mapping%zu", t->name, t->n_ranges))
-                return 1;
-        int r = read_in_time(t, "page_offset", &p.offset);
-        if (r >= 0)
-                r = read_in_time(t, "start", &p.start);
-        if (r >= 0)
-                r = read_in_time(t, "end", &p.last);
-        return r < 0 ? r : told_range(t, p);
-}
-
 /* What the folder itself says of a device of this name. A range is shown under the lock of all dax regions (drivers/dax/bus.c:get_dax_range), which
  * a device that hangs on its way in keeps: of a device that has only one, its address and size say the same, and nobody asks. */
 static int read_folder(Told *t) {
@@ -157,8 +143,17 @@ static int read_folder(Told *t) {
 
         if (r >= 0)
                 r = attr_read_u64f(&t->size, DAX_DEVICES "/%s/size", t->name);
-        while (r == 0 && has_ranges(t->name))
-                r = read_range(t);
+        while (r == 0 && has_ranges(t->name) && path_existsf(DAX_DEVICES "/%s/mapping%zu", t->name, t->n_ranges)) {
+                Placed p;
+
+                r = read_in_time(t, "page_offset", &p.offset);
+                if (r >= 0)
+                        r = read_in_time(t, "start", &p.start);
+                if (r >= 0)
+                        r = read_in_time(t, "end", &p.last);
+                if (r >= 0)
+                        r = told_range(t, p);
+        }
         return r < 0 ? r : 0;
 }
 
@@ -209,18 +204,6 @@ static int read_library(DaxList *l) {
         return r;
 }
 
-/* What cannot be read stays left out. */
-static int add_hidden(DaxList *l, const char *name) {
-        _cleanup_(told_done) Told t = { .name = name };
-
-        int r = read_folder(&t);
-        if (r >= 0)
-                r = attr_read_u64f(&t.align, DAX_DEVICES "/%s/align", name);
-        if (r >= 0)
-                r = attr_read_u64f(&t.region_align, DAX_DEVICES "/%s/../dax_region/align", name);
-        return r >= 0 ? add_device(l, &t) : r == -ENOMEM ? r : 0;
-}
-
 /* The library sees none of which we have hidden the node (sysfs/fence.h). */
 static int read_hidden(DaxList *l) {
         _cleanup_listing_ Listing names = { 0 };
@@ -230,7 +213,17 @@ static int read_hidden(DaxList *l) {
                 return r == -ENOMEM ? r : 0;
         for (size_t i = 0; i < names.n && r >= 0; i++) {
                 _cleanup_free_ char *node = strf("/dev/%s", names.names[i]);
-                r = node && !dax_list_find(l, names.names[i]) && fence_exists(node) ? add_hidden(l, names.names[i]) : 0;
+                _cleanup_(told_done) Told t = { .name = names.names[i] };
+
+                if (!node || dax_list_find(l, t.name) || !fence_exists(node))
+                        continue;
+                r = read_folder(&t);
+                if (r >= 0)
+                        r = attr_read_u64f(&t.align, DAX_DEVICES "/%s/align", t.name);
+                if (r >= 0)
+                        r = attr_read_u64f(&t.region_align, DAX_DEVICES "/%s/../dax_region/align", t.name);
+                /* What cannot be read stays left out. */
+                r = r >= 0 ? add_device(l, &t) : r == -ENOMEM ? r : 0;
         }
         return r;
 }

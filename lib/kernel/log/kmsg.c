@@ -155,16 +155,6 @@ int kmsg_parse(const char *data, size_t length, KmsgRecord *ret) {
         return 0;
 }
 
-/* The text behind "pcieport 0000:0c:00.0: pciehp: Slot(2): ", or NULL. */
-static const char *behind_slot(const char *text) {
-        const char *p = strstr(text, "pciehp: Slot(");
-        if (!p)
-                return NULL;
-
-        p = strchr(p, ')');
-        return p ? startswith(p, "): ") : NULL;
-}
-
 SlotMessage kmsg_slot_message(const KmsgRecord *record, const char **ret_port) {
         /* Facility 0 is the kernel; what a program writes into /dev/kmsg has facility "user" or whatever it likes but
          * never a DEVICE key. Both are asked: a removal must not be started by a line somebody echoed. */
@@ -172,7 +162,8 @@ SlotMessage kmsg_slot_message(const KmsgRecord *record, const char **ret_port) {
                 return _SLOT_MESSAGE_INVALID;
 
         const char *port = startswith(record->device, "+pci:");
-        const char *said = behind_slot(record->text);
+        /* The text behind "pcieport 0000:0c:00.0: pciehp: Slot(2): ". */
+        const char *slot = strstr(record->text, "pciehp: Slot("), *end = slot ? strchr(slot, ')') : NULL, *said = end ? startswith(end, "): ") : NULL;
         if (!port || !said)
                 return _SLOT_MESSAGE_INVALID;
 

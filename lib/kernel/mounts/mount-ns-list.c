@@ -199,18 +199,6 @@ static int visit_add(int fd, void *data) {
         return r;
 }
 
-/* Where it cannot be opened its process tells: nobody is in one of lesser users than his own. */
-static int ask_by_path(MountNs *ns, Users *u) {
-        _cleanup_free_ char *folder = mount_ns_process_folder(ns), *theirs = NULL, *ours = NULL;
-
-        _cleanup_close_ int fd = open(ns->path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
-        if (fd >= 0)
-                return ask_users(fd, u, ns);
-        ns->foreign = folder && link_readf(&theirs, "%s/ns/user", folder) >= 0 && link_readf(&ours, "/proc/1/ns/user") >= 0 && !streq(theirs, ours);
-        ns->owner = USER_NS_OWNER_UNKNOWN;
-        return 0;
-}
-
 /* A bind mount of a namespace's file: its type is nsfs, and what is mounted is called "mnt:[4026532365]". */
 static int add_bind_mounts(MountNsList *l, const char *folder, size_t max) {
         _cleanup_free_ char *path = strf("%s/mountinfo", folder), *text = NULL;
@@ -357,9 +345,23 @@ int mount_ns_list(MountNsList *l) {
                 r = add_process(l, processes.names[i]);
         if (r >= 0)
                 r = list_all(l, &users);
-        for (size_t i = 0; i < l->n_items && r >= 0; i++)
-                if (l->items[i].path)
-                        r = ask_by_path(&l->items[i], &users);
+        for (size_t i = 0; i < l->n_items && r >= 0; i++) {
+                _cleanup_free_ char *folder = NULL, *theirs = NULL, *ours = NULL;
+                MountNs *ns = &l->items[i];
+
+                if (!ns->path)
+                        continue;
+                _cleanup_close_ int fd = open(ns->path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
+                if (fd >= 0) {
+                        r = ask_users(fd, &users, ns);
+                        continue;
+                }
+                /* Where it cannot be opened its process tells: nobody is in one of lesser users than his own. */
+                folder = mount_ns_process_folder(ns);
+                ns->foreign = folder && link_readf(&theirs, "%s/ns/user", folder) >= 0 && link_readf(&ours, "/proc/1/ns/user") >= 0 &&
+                              !streq(theirs, ours);
+                ns->owner = USER_NS_OWNER_UNKNOWN;
+        }
         return r < 0 ? r : mount_ns_sort(l);
 }
 

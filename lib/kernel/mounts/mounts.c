@@ -144,23 +144,18 @@ static int sort_by_parent(const MountEntries *l, const MountEntry ***ret, IdMap 
         return 0;
 }
 
-static size_t first_on(const MountEntry *const *sorted, size_t n, uint64_t id) {
-        size_t first = 0;
-
-        while (first < n) {
-                size_t middle = first + (n - first) / 2;
-                if (sorted[middle]->parent_id < id)
-                        first = middle + 1;
-                else
-                        n = middle;
-        }
-        return first;
-}
-
 static json_object *on_top(const MountEntry *const *sorted, size_t n, const MountEntry *below, const MountedFs *fs, bool names) {
         json_object *array = json_object_new_array();
+        size_t first = 0;
 
-        for (size_t i = first_on(sorted, n, below->id); i < n && sorted[i]->parent_id == below->id; i++) {
+        for (size_t end = n; first < end;) {
+                size_t middle = first + (end - first) / 2;
+                if (sorted[middle]->parent_id < below->id)
+                        first = middle + 1;
+                else
+                        end = middle;
+        }
+        for (size_t i = first; i < n && sorted[i]->parent_id == below->id; i++) {
                 const MountEntry *m = sorted[i];
                 if (m->id == below->id || mounted_fs_is(fs, m) || mount_is_name(m->type, m->root) != names)
                         continue;

@@ -160,21 +160,6 @@ bool slot_lights_are_foreign(const char *port) {
         return strcspn(port, ":") > strlen("ffff");
 }
 
-/* The same for a port whose indicators may be somebody else's. */
-static int port_registers_decode(const char *port, const uint8_t *config, size_t length, SlotRegisters *ret) {
-        SlotRegisters s;
-
-        int r = slot_registers_decode(config, length, &s);
-        if (r < 0)
-                return r;
-        if (slot_lights_are_foreign(port)) {
-                s.has_attention_indicator = s.has_power_indicator = false;
-                s.attention = s.power = INDICATOR_RESERVED;
-        }
-        *ret = s;
-        return 0;
-}
-
 static int config_open(const char *port, int flags) {
         _cleanup_free_ char *bdf = NULL;
         bool has_domain = false;
@@ -203,12 +188,23 @@ static int config_read(int fd, uint8_t config[static CONFIG_LENGTH], size_t *ret
 int slot_registers_read(const char *port, SlotRegisters *ret) {
         uint8_t config[CONFIG_LENGTH];
         size_t length = 0;
+        SlotRegisters s;
 
         _cleanup_close_ int fd = config_open(port, O_RDONLY);
         if (fd < 0)
                 return fd;
         int r = config_read(fd, config, &length);
-        return r < 0 ? r : port_registers_decode(port, config, length, ret);
+        if (r >= 0)
+                r = slot_registers_decode(config, length, &s);
+        if (r < 0)
+                return r;
+        /* A port whose indicators are somebody else's has none for us. */
+        if (slot_lights_are_foreign(port)) {
+                s.has_attention_indicator = s.has_power_indicator = false;
+                s.attention = s.power = INDICATOR_RESERVED;
+        }
+        *ret = s;
+        return 0;
 }
 
 /* One port's slot registers, open for writing. */
