@@ -288,10 +288,11 @@ char *manager_unread_text(Manager *m, const Removal *r) {
         return NULL;
 }
 
-/* More than these are as good as all: whoever plans is told that it may be any slot's. */
-static json_object *unread_list(Manager *m) {
+json_object *manager_unread(Manager *m) {
+        if (m->records_known && json_len(m->unreadable) == 0)
+                return NULL;
         json_object *list = json_object_new_array();
-
+        /* More than these are as good as all: whoever plans is told that it may be any slot's. */
         if (!m->records_known || json_len(m->unreadable) > UNREAD_MAX) {
                 json_object *any = json_object_new_object();
                 json_set_str(any, "why", m->records_known ? "too many of them cannot be read" : "they have not been read yet");
@@ -300,10 +301,6 @@ static json_object *unread_list(Manager *m) {
         for (size_t i = 0; m->records_known && i < json_len(m->unreadable) && i < UNREAD_MAX; i++)
                 json_object_array_add(list, json_ref(json_at(m->unreadable, i)));
         return list;
-}
-
-json_object *manager_unread(Manager *m) {
-        return !m->records_known || json_len(m->unreadable) > 0 ? unread_list(m) : NULL;
 }
 
 static void show(ManagedSlot *s, SlotView *view) {

@@ -45,20 +45,6 @@ static bool is_others(Manager *m, const Removal *r, const char *port) {
         return other && other != r;
 }
 
-/* A removal that nobody could end is still the slot's: a second press and a pulled card are to be noticed there. */
-static void unwatch(Manager *m, const Removal *r) {
-        PortWant want = r->given_up ? PORT_WANT_CLAIM : PORT_WANT_NOTHING;
-
-        for (size_t i = 0; i < removal_n_slots(r); i++)
-                if (!is_others(m, r, removal_port(r, i)))
-                        (void) manager_want(m, removal_port(r, i), want);
-        json_object_object_foreach(r->holds, port, held) {
-                (void) held;
-                if (!is_others(m, r, port))
-                        (void) manager_want(m, port, want);
-        }
-}
-
 /* What the step that holds a slot, or lets it go, makes of it. A step is told when it stands in the record: from then on whoever has the
  * record gives the slot back. Backwards (a restoration is a removal's way back) each is the other one's opposite. */
 static PortWant want_of_step(const Removal *r, bool hold, StepPhase phase) {
@@ -136,9 +122,18 @@ static void on_unbegun(Removal *r, const char *why, void *userdata) {
 }
 
 static void on_ended(Removal *r, void *userdata) {
+        /* A removal that nobody could end is still the slot's: a second press and a pulled card are to be noticed there. */
+        PortWant want = r->given_up ? PORT_WANT_CLAIM : PORT_WANT_NOTHING;
         Manager *m = userdata;
 
-        unwatch(m, r);
+        for (size_t i = 0; i < removal_n_slots(r); i++)
+                if (!is_others(m, r, removal_port(r, i)))
+                        (void) manager_want(m, removal_port(r, i), want);
+        json_object_object_foreach(r->holds, held_port, held) {
+                (void) held;
+                if (!is_others(m, r, held_port))
+                        (void) manager_want(m, held_port, want);
+        }
         for (size_t i = 0; i < removal_n_slots(r); i++) {
                 const ManagedSlot *slot = manager_slot_of_removal(m, r, i);
                 const char *port = removal_port(r, i);

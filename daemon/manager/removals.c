@@ -12,24 +12,20 @@ enum {
         ENDED_MAX = 32,        /* ended removals that stay on the bus */
 };
 
-/* Makes room on the bus: a slot shows its newest removal, and there is an end to how far back one can look (the history
- * goes further). */
-static void forget_ended(Manager *m, const Removal *started) {
+/* From here on everybody sees it. Room is made for it on the bus: a slot shows its newest removal, and there is an end to how far back one can look (the
+ * history goes further). */
+static void show_started(Removal *r) {
+        Manager *m = manager_of(r);
         size_t n_ended = 0;
 
         for (size_t i = m->n_removals; i-- > 0;) {
-                Removal *r = m->removals[i];
+                Removal *other = m->removals[i];
 
-                if (r == started || !r->started || removal_runs(r))
+                if (other == r || !other->started || removal_runs(other))
                         continue;
-                if (manager_all_in(r, started) || ++n_ended > ENDED_MAX)
-                        manager_forget(r);
+                if (manager_all_in(other, r) || ++n_ended > ENDED_MAX)
+                        manager_forget(other);
         }
-}
-
-/* From here on everybody sees it. */
-static void show_started(Removal *r) {
-        forget_ended(manager_of(r), r);
         removal_tell_started(r);
 }
 

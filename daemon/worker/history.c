@@ -192,13 +192,6 @@ static bool is_begun(json_object *records, size_t n) {
         return begun;
 }
 
-/* Of a step that the record has. */
-static bool is_irreversible(json_object *step) {
-        int type = step_type_from_string(json_str(step, "name") ?: "");
-
-        return type >= 0 && step_ops((StepType) type)->irreversible;
-}
-
 static void add_record(json_object *record, void *records) {
         json_object_array_add(records, json_ref(record));
 }
@@ -216,8 +209,9 @@ json_object *history_holds(uint64_t number, bool *ret_finishing) {
                 json_object *step = json_at(steps, i);
                 const char *name = json_str(step, "name"), *port = json_str(json_get(step, "args"), "port");
                 bool let_go = streq_ptr(name, step_type_to_string(STEP_RELEASE));
+                int type = step_type_from_string(name ?: "");
 
-                finishing = finishing || (is_irreversible(step) && is_begun(records, i));
+                finishing = finishing || (type >= 0 && step_ops((StepType) type)->irreversible && is_begun(records, i));
                 if (!port || (!let_go && !streq_ptr(name, step_type_to_string(STEP_HOLD))))
                         continue;
                 /* In a restoration a release is what takes the slot. */

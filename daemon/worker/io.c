@@ -53,7 +53,15 @@ void worker_send(WorkerIo *io, json_object *line) {
         send_line(io, json_text(owned));
 }
 
-static void send_parts(WorkerIo *io, const char *text) {
+void worker_send_document(WorkerIo *io, json_object *request, const char *text) {
+        if (!text) {
+                worker_send_error(io, "internal", "Out of memory.");
+                return;
+        }
+        if (!json_flag(request, "parts")) {
+                send_line(io, text);
+                return;
+        }
         for (size_t left = strlen(text), n; left > 0; text += n, left -= n) {
                 json_object *part = worker_line("part");
 
@@ -66,15 +74,6 @@ static void send_parts(WorkerIo *io, const char *text) {
                 worker_send(io, part);
         }
         worker_send(io, worker_line("answer"));
-}
-
-void worker_send_document(WorkerIo *io, json_object *request, const char *text) {
-        if (!text)
-                worker_send_error(io, "internal", "Out of memory.");
-        else if (json_flag(request, "parts"))
-                send_parts(io, text);
-        else
-                send_line(io, text);
 }
 
 static int fill(WorkerIo *io, int timeout_msec) {

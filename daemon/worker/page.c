@@ -19,55 +19,44 @@ static size_t length_of(json_object *o) {
         return text ? strlen(text) : 0;
 }
 
-static const char *longest_key(json_object *item) {
-        const char *longest = NULL;
-        size_t most = 0;
-
-        json_object_object_foreach(item, key, value) {
-                size_t n = length_of(value);
-
-                if (n >= most && !streq(key, "left_out")) {
-                        most = n;
-                        longest = key;
-                }
-        }
-        return longest;
-}
-
 /* One that no page could hold goes without what is longest in it, which a stream gives. */
 static void shorten(json_object *item) {
         while (json_object_is_type(item, json_type_object) && length_of(item) > PAGE_BYTES_MAX) {
-                const char *key = longest_key(item);
-                if (!key)
+                const char *longest = NULL;
+                size_t most = 0;
+
+                json_object_object_foreach(item, key, value) {
+                        size_t n = length_of(value);
+
+                        if (n >= most && !streq(key, "left_out")) {
+                                most = n;
+                                longest = key;
+                        }
+                }
+                if (!longest)
                         return;
                 if (!json_has(item, "left_out"))
                         json_set(item, "left_out", json_object_new_array());
-                json_append_str(json_get(item, "left_out"), key);
-                json_object_object_del(item, key);
+                json_append_str(json_get(item, "left_out"), longest);
+                json_object_object_del(item, longest);
         }
 }
 
-/* How many bytes somebody has this instant changes all the time, and nothing about who stands where. */
-static json_object *without_bytes(json_object *items) {
-        json_object *all = json_object_new_array();
+/* "holders@9f0c...": the list as this caller sees it by this look. Who asks for the next page by that name gets it, or is told that it is gone. */
+static char *name_of_list(json_object *items, const char *what) {
+        _cleanup_json_ json_object *said = json_object_new_array();
+        char sum[SHA256_HEX];
 
+        /* How many bytes somebody has this instant changes all the time, and nothing about who stands where. */
         for (size_t i = 0; i < json_len(items); i++) {
                 json_object *item = json_object_new_object();
 
                 json_object_object_foreach(json_at(items, i), key, value)
                         if (!streq(key, "bytes"))
                                 json_set(item, key, json_ref(value));
-                json_object_array_add(all, item);
+                json_object_array_add(said, item);
         }
-        return all;
-}
-
-/* "holders@9f0c...": the list as this caller sees it by this look. Who asks for the next page by that name gets it, or is told that it is gone. */
-static char *name_of_list(json_object *items, const char *what) {
-        _cleanup_json_ json_object *said = without_bytes(items);
         const char *text = json_text(said);
-        char sum[SHA256_HEX];
-
         if (!text)
                 return NULL;
         sha256_of(text, strlen(text), sum);

@@ -135,25 +135,22 @@ void tell_plan(Removal *m) {
         worker_send(m->io, o);
 }
 
-static void tell_led_of(Removal *m, LedState state, json_object *slot) {
-        const char *port = json_str(slot, "port");
-        json_object *o = worker_line("led");
-        SlotRegisters s;
-        bool known = port && slot_registers_read(port, &s) >= 0;
-
-        json_set_str(o, "state", led_state_to_string(state));
-        json_set_str(o, "power", known && s.has_power_indicator ? indicator_to_string(s.power) : NULL);
-        json_set_str(o, "attention", known && s.has_attention_indicator ? indicator_to_string(s.attention) : NULL);
-        if (plan_n_slots(m->plan) > 1) {
-                json_set_str(o, "slot", json_str(slot, "name"));
-                json_set_str(o, "port", port);
-        }
-        worker_send(m->io, o);
-}
-
 void tell_led(Removal *m, LedState state) {
-        for (size_t i = 0; i < plan_n_slots(m->plan); i++)
-                tell_led_of(m, state, plan_slot(m->plan, i));
+        for (size_t i = 0; i < plan_n_slots(m->plan); i++) {
+                const char *port = json_str(plan_slot(m->plan, i), "port");
+                json_object *o = worker_line("led");
+                SlotRegisters s;
+                bool known = port && slot_registers_read(port, &s) >= 0;
+
+                json_set_str(o, "state", led_state_to_string(state));
+                json_set_str(o, "power", known && s.has_power_indicator ? indicator_to_string(s.power) : NULL);
+                json_set_str(o, "attention", known && s.has_attention_indicator ? indicator_to_string(s.attention) : NULL);
+                if (plan_n_slots(m->plan) > 1) {
+                        json_set_str(o, "slot", json_str(plan_slot(m->plan, i), "name"));
+                        json_set_str(o, "port", port);
+                }
+                worker_send(m->io, o);
+        }
 }
 
 static void add_outer(const Topology *t, const Slot *slot, json_object *array) {

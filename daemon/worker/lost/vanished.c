@@ -167,27 +167,25 @@ static int add_mounts(VanishedList *l, json_object *known) {
         return r < 0 ? r : 0;
 }
 
-/* By its name, or by the number that is all there is. A name that anybody may have chosen tells of no disk. */
-static int add_reference(VanishedList *l, json_object *known, const BlockRef *ref) {
-        const char *d = ref->device;
-        dev_t dev;
-
-        if (ref->place || ref->chosen || strchr(d, '!'))
-                return 0;
-        if (dev_parse(d, &dev) >= 0)
-                return add(l, known, NULL, dev);
-        /* "nvme0n1", "sdb": what a later kernel may have beside its super blocks has neither. */
-        bool disk = strpbrk(d, "0123456789") || startswith(d, "sd") || startswith(d, "vd") || startswith(d, "xvd") || startswith(d, "hd");
-        return disk ? add(l, known, d, 0) : 0;
-}
-
 /* Super blocks, journals, swap, members, and what stands on it. */
 static int add_references(VanishedList *l, json_object *known) {
         _cleanup_block_refs_ BlockRefs refs = { 0 };
 
         int r = block_refs_load(&refs);
-        for (size_t i = 0; i < refs.n_items && r != -ENOMEM; i++)
-                r = add_reference(l, known, &refs.items[i]);
+        for (size_t i = 0; i < refs.n_items && r != -ENOMEM; i++) {
+                const char *d = refs.items[i].device;
+                dev_t dev;
+
+                /* By its name, or by the number that is all there is. A name that anybody may have chosen tells of no disk. */
+                if (refs.items[i].place || refs.items[i].chosen || strchr(d, '!'))
+                        continue;
+                /* "nvme0n1", "sdb": what a later kernel may have beside its super blocks has neither. */
+                bool disk = strpbrk(d, "0123456789") || startswith(d, "sd") || startswith(d, "vd") || startswith(d, "xvd") || startswith(d, "hd");
+                if (dev_parse(d, &dev) >= 0)
+                        r = add(l, known, NULL, dev);
+                else if (disk)
+                        r = add(l, known, d, 0);
+        }
         return r == -ENOMEM ? r : 0;
 }
 

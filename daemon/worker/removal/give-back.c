@@ -29,16 +29,6 @@ enum {
 
 #define WHY "the service was stopped, and the records of removals do not answer"
 
-static pid_t start(WorkerIo *io, uint64_t end) {
-        pid_t parent = getpid(), pid = fork();
-
-        if (pid != 0)
-                return pid < 0 ? -errno : pid;
-        if (prctl(PR_SET_PDEATHSIG, SIGKILL) < 0 || getppid() != parent)
-                _exit(EXIT_FAILURE);
-        _exit(give_back_by_records(io, end) < 0 ? EXIT_FAILURE : EXIT_SUCCESS);
-}
-
 /* False: the time is over. */
 static bool has_ended(pid_t pid, uint64_t end, int *ret_status) {
         for (;;) {
@@ -113,7 +103,12 @@ int worker_give_back(WorkerIo *io) {
         uint64_t end = now_monotonic() + give_back_usec();
         int status = 0;
 
-        pid_t pid = start(io, end);
+        pid_t parent = getpid(), pid = fork();
+        if (pid == 0) {
+                if (prctl(PR_SET_PDEATHSIG, SIGKILL) < 0 || getppid() != parent)
+                        _exit(EXIT_FAILURE);
+                _exit(give_back_by_records(io, end) < 0 ? EXIT_FAILURE : EXIT_SUCCESS);
+        }
         if (pid < 0)
                 return give_back_by_records(io, end);
         if (has_ended(pid, end + LATE_USEC, &status))
