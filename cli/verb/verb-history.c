@@ -26,16 +26,6 @@ static Color outcome_color(const char *outcome) {
         return COLOR_NONE;
 }
 
-/* What a removal did not put back, or what went with the card, is told below the table, by its number: it may be long. */
-static void print_lost(json_object *removals) {
-        for (size_t i = 0; i < json_len(removals); i++) {
-                json_object *r = json_at(removals, i), *lost = json_array(r, "lost");
-
-                for (size_t k = 0; k < json_len(lost); k++)
-                        printf("%s %s, %s: %s\n", removal_noun(r), json_str(r, "id"), lost_word(r), json_object_get_string(json_at(lost, k)));
-        }
-}
-
 static void print_history(json_object *removals) {
         static const char *const headers[] = { "ID", "WHEN", "SLOT", "KIND", "TRIGGER", "OUTCOME", "TOOK", "MESSAGE" };
         _cleanup_table_ Table *t = table_new(headers, ELEMENTSOF(headers));
@@ -58,7 +48,13 @@ static void print_history(json_object *removals) {
                 table_cell(t, COLOR_NONE, message_text(r));
         }
         table_print(t, "");
-        print_lost(removals);
+        /* What a removal did not put back, or what went with the card, is told below the table, by its number: it may be long. */
+        for (size_t i = 0; i < json_len(removals); i++) {
+                json_object *r = json_at(removals, i), *lost = json_array(r, "lost");
+
+                for (size_t k = 0; k < json_len(lost); k++)
+                        printf("%s %s, %s: %s\n", removal_noun(r), json_str(r, "id"), lost_word(r), json_object_get_string(json_at(lost, k)));
+        }
 }
 
 ExitCode verb_history(const Args *a) {

@@ -8,13 +8,17 @@ ExitCode verb_plan(const Args *a) {
         return ask_for_plan(a, client_plan, plan_show);
 }
 
-/* The part of a plan that says why, under its own schema. */
-static void print_explanation_json(json_object *plan) {
+/* As JSON the part of a plan that says why, under its own schema. */
+static void print_explanation(json_object *plan, const Args *a) {
         static const char *const keys[] = {
                 "target", "slot", "card", "verdict", "blockers", "warnings", "memory", "holders", "holders_complete",
         };
-        _cleanup_json_ json_object *o = json_object_new_object();
 
+        if (output.json == JSON_OFF) {
+                plan_print_explanation(plan);
+                return;
+        }
+        _cleanup_json_ json_object *o = json_object_new_object();
         json_set_str(o, "schema", "safe-remove/explain/1");
         for (size_t i = 0; i < ELEMENTSOF(keys); i++)
                 json_set(o, keys[i], json_ref(json_get(plan, keys[i])));
@@ -23,13 +27,6 @@ static void print_explanation_json(json_object *plan) {
         if (json_array(plan, "slots"))
                 json_set(o, "slots", json_ref(json_get(plan, "slots")));
         print_json(o);
-}
-
-static void print_explanation(json_object *plan, const Args *a) {
-        if (output.json != JSON_OFF)
-                print_explanation_json(plan);
-        else
-                plan_print_explanation(plan);
 }
 
 ExitCode verb_explain(const Args *a) {

@@ -62,14 +62,6 @@ static ExitCode collect(sd_bus *bus, json_object *removals, json_object **ret) {
         return CODE_DONE;
 }
 
-static void print_list_json(json_object *removals) {
-        _cleanup_json_ json_object *o = json_object_new_object();
-
-        json_set_str(o, "schema", "safe-remove/status/1");
-        json_set(o, "removals", json_ref(removals));
-        print_json(o);
-}
-
 /* The running ones; the newest of all where none runs. */
 static ExitCode status_all(json_object *all) {
         _cleanup_json_ json_object *shown = removals_running(all);
@@ -77,9 +69,13 @@ static ExitCode status_all(json_object *all) {
 
         if (!running && json_len(all) > 0)
                 json_object_array_add(shown, json_ref(json_at(all, 0)));
-        if (output.json != JSON_OFF)
-                print_list_json(shown);
-        else if (running)
+        if (output.json != JSON_OFF) {
+                _cleanup_json_ json_object *o = json_object_new_object();
+
+                json_set_str(o, "schema", "safe-remove/status/1");
+                json_set(o, "removals", json_ref(shown));
+                print_json(o);
+        } else if (running)
                 print_running(shown);
         else if (json_len(shown) > 0)
                 (void) removal_print(json_at(shown, 0), NULL);
