@@ -192,18 +192,6 @@ static char *value_text(const Question *q, json_object *value) {
         return strf("%s%s", json_object_get_string(value), q->unit ?: "");
 }
 
-static void compare_values(Compare *c, size_t list, json_object *before, json_object *now, const Question *q) {
-        Change change = change_of(q, before, now);
-        _cleanup_free_ char *was = NULL, *is = NULL;
-
-        if (change == SAME)
-                return;
-        was = value_text(q, value_of(before, q));
-        is = value_text(q, value_of(now, q));
-        told(c, change, "%s %s: %s%s %s, before %s", lists[list].called, json_str(now, lists[list].identity), q->words,
-             q->rule == BECOMES_TRUE ? ":" : "", is ?: "?", was ?: "?");
-}
-
 /* A part has values where the card has answered; it is an object without any where it failed, and none where the card does not offer it. */
 static bool has_values(json_object *part) {
         if (!json_object_is_type(part, json_type_object))
@@ -237,8 +225,12 @@ static void compare(Compare *c, size_t list, json_object *before, json_object *n
                         part = q->part;
                         both = compare_part(c, list, before, now, part);
                 }
-                if (!q->part || both)
-                        compare_values(c, list, before, now, q);
+                Change change = q->part && !both ? SAME : change_of(q, before, now);
+                if (change == SAME)
+                        continue;
+                _cleanup_free_ char *was = value_text(q, value_of(before, q)), *is = value_text(q, value_of(now, q));
+                told(c, change, "%s %s: %s%s %s, before %s", lists[list].called, json_str(now, lists[list].identity), q->words,
+                     q->rule == BECOMES_TRUE ? ":" : "", is ?: "?", was ?: "?");
         }
 }
 

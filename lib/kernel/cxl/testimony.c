@@ -108,11 +108,12 @@ static void compare(const Kind *kind, json_object *found, json_object *answer, j
         compare_targets(found, answer, ours, theirs);
 }
 
-static void look_for_others(const Kind *kind, json_object *found, json_object *answer, json_object *ours) {
-        json_object *list = json_array(answer, kind->list);
+/* What the library has of the card, and what it has not. */
+static void compare_lists(const Kind *kind, json_object *found, json_object *answer, json_object *ours) {
+        json_object *here = json_array(ours, kind->list), *there = json_array(answer, kind->list), *said = json_array(answer, "said");
 
-        for (size_t i = 0; i < json_len(list); i++) {
-                json_object *theirs = json_at(list, i), *same = json_find(json_array(ours, kind->list), "name", json_str(theirs, "name"));
+        for (size_t i = 0; i < json_len(there); i++) {
+                json_object *theirs = json_at(there, i), *same = json_find(here, "name", json_str(theirs, "name"));
                 if (json_flag(same, "card"))
                         compare(kind, found, answer, same, theirs);
                 else if (is_said_to_be_cards(ours, theirs))
@@ -120,17 +121,12 @@ static void look_for_others(const Kind *kind, json_object *found, json_object *a
                                                              "sees %s on the card, which the kernel does not show us",
                                                       json_str(theirs, "name") ?: "something without a name"));
         }
-}
-
-/* One that has logged an error may have left out what it does not see. */
-static void look_for_missing(const Kind *kind, json_object *found, json_object *answer, json_object *ours) {
-        json_object *list = json_array(ours, kind->list), *said = json_array(answer, "said");
-
-        for (size_t i = 0; i < json_len(list); i++) {
-                json_object *o = json_at(list, i);
+        for (size_t i = 0; i < json_len(here); i++) {
+                json_object *o = json_at(here, i);
                 const char *name = json_str(o, "name");
-                if (!json_flag(o, "card") || json_find(json_array(answer, kind->list), "name", name))
+                if (!json_flag(o, "card") || json_find(there, "name", name))
                         continue;
+                /* One that has logged an error may have left out what it does not see. */
                 add(found, answer, json_len(said) == 0, strf("does not see %s", name ?: "?"));
         }
 }
@@ -182,8 +178,7 @@ json_object *testimony_against(json_object *ours, json_object *theirs) {
                 json_object *answer = json_find(theirs, "library", kinds[k].library);
                 if (!json_array(answer, kinds[k].list))
                         continue;
-                look_for_others(&kinds[k], found, answer, ours);
-                look_for_missing(&kinds[k], found, answer, ours);
+                compare_lists(&kinds[k], found, answer, ours);
         }
         /* Of a network card nobody has to hear that libndctl is silent. */
         for (size_t i = 0; i < json_len(theirs); i++)
