@@ -119,6 +119,19 @@ static void find_disk(Findings *f, const BlockDevice *b) {
         without(f, o, NULL);
 }
 
+#define SERIAL_FORM "a serial number is given as 'safe-remove show' says it, that of a CXL card as 0x..."
+
+static char *given_text(json_object *given) {
+        char *text = strdup("");
+
+        for (size_t i = 0; i < json_len(given); i++) {
+                char *longer = strf("%s%s'%s'", text ?: "", i > 0 ? ", " : "", json_object_get_string(json_at(given, i)));
+                free(text);
+                text = longer;
+        }
+        return text;
+}
+
 /* Says which card, and not its number: that is to be read from the card, or from what `show` says of it. */
 static void find_not_given(Findings *f, const char *device, bool sure, const char *serial) {
         json_object *given = f->request->policy->sanitize_serials;
@@ -131,7 +144,8 @@ static void find_not_given(Findings *f, const char *device, bool sure, const cha
                 return;
         json_object *o = finding(f, BLOCKER_WHICH_SERIAL, true, "%s %s persistent data, which is erased only where its serial number is given", device,
                                  sure ? "has" : "may have");
-        json_set_str(o, "evidence", json_len(given) > 0 ? "other numbers were given" : "no serial number was given");
+        _cleanup_free_ char *numbers = given_text(given);
+        json_set_strf(o, "evidence", "%s%s; " SERIAL_FORM, json_len(given) > 0 ? "given: " : "no serial number was given", numbers);
         finding_remedy(o, "safe-remove show %s  # says its serial number; then: safe-remove remove %s --sanitize=SERIAL", f->s->slot->word,
                        f->s->words);
 }
@@ -158,7 +172,7 @@ static void find_others(Findings *f) {
                         continue;
                 json_object *o = finding(f, BLOCKER_WHICH_SERIAL, true, "no card of this request has the serial number '%s' that was given",
                                          serial);
-                json_set_strf(o, "evidence", "it is to be erased, and slot %s has another card", f->s->words);
+                json_set_strf(o, "evidence", "it is to be erased, and slot %s has another card; " SERIAL_FORM, f->s->words);
                 finding_remedy(o, "safe-remove list  # says which card is where");
         }
 }
