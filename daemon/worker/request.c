@@ -2,6 +2,7 @@
 #include <errno.h>
 
 #include "engine/state-dir.h"
+#include "topology/select/select-name.h"
 #include "topology/select/select.h"
 #include "request.h"
 
@@ -151,24 +152,47 @@ static int look(Request *r, Topology **ret) {
         return q < 0 ? q : topology_load(ret);
 }
 
+/* Three processes are started to ask the libraries: not for a slot that is not there, or for what is no name. */
+static bool may_be_there(const char *target) {
+        _cleanup_(topology_freep) Topology *slots = NULL;
+        _cleanup_(name_done) Name name = { 0 };
+
+        if (!target || name_parse(target, &name) == -EINVAL)
+                return false;
+        return name.kind != NAME_SLOT || topology_load_slots(&slots) < 0 || topology_slot(slots, name.text);
+}
+
+static bool all_may_be_there(const Request *r) {
+        json_object *targets = json_array(r->doc, "targets");
+        bool all = json_len(targets) > 0 || may_be_there(json_str(r->doc, "target"));
+
+        for (size_t i = 0; i < json_len(targets) && all; i++)
+                all = may_be_there(json_object_get_string(json_at(targets, i)));
+        return all;
+}
+
 static int slots_understand(WorkerIo *io, Request *r) {
         json_object *targets = json_array(r->doc, "targets");
         size_t n = json_len(targets);
+        bool asks = r->asks_libraries;
 
         if (n == 0 && !json_str(r->doc, "target"))
                 return fail(io, -EINVAL, "malformed", "the request names no target");
         if (n > SLOTS_MAX)
                 return fail(io, -EINVAL, "malformed", "the request names too many targets");
+        r->asks_libraries = asks && all_may_be_there(r);
         int q = look(r, &r->topology);
         if (q < 0) {
                 _cleanup_free_ char *text = strf("the machine cannot be looked at: %s", strerror(-q));
                 return fail(io, q, "internal", text);
         }
         if (n == 0)
-                return select_slot(io, r, json_str(r->doc, "target"));
+                q = select_slot(io, r, json_str(r->doc, "target"));
         for (size_t i = 0; i < n && q >= 0; i++)
                 q = select_slot(io, r, json_object_get_string(json_at(targets, i)) ?: "");
-        return q < 0 ? q : check_cards(io, r);
+        if (q >= 0 && asks && !r->asks_libraries)
+                return fail(io, -EAGAIN, "unknown", "the slot has only just come: ask once more");
+        return q < 0 || n == 0 ? q : check_cards(io, r);
 }
 
 static int understand(WorkerIo *io, json_object *doc, bool asks_libraries, Request *ret) {
