@@ -237,8 +237,8 @@ static void print_ended(json_object *removal, const char *leds) {
                 { "nothing", COLOR_NONE, restores ? "nothing to restore" : "nothing to remove" },
                 { "stuck", COLOR_BAD, "STUCK, needs attention" },
                 { "interrupted", COLOR_WARN, "interrupted by a reboot" },
-                { "rebuilt", COLOR_GOOD, "restored" },
-                { "incomplete", COLOR_BAD, "restored in part" },
+                { "rebuilt", COLOR_GOOD, "rebuilt" },
+                { "incomplete", COLOR_BAD, "rebuilt in part" },
         };
         const char *outcome = json_str(removal, "outcome"), *message = reason_text(removal);
         json_object *remedy = json_array(removal, "remedy"), *lost = json_array(removal, "lost");

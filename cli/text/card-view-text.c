@@ -338,12 +338,16 @@ static void print_memdev(json_object *m) {
                 { "activates_online", "can be activated online", NULL, UNIT_FLAG },
         };
 
+        /* Both are 0 where no other partition is pending. */
+        json_object *part = json_get(m, "partition"), *next = json_get(part, "next_volatile_bytes"), *other = json_get(part, "next_persistent_bytes");
+        bool changes = !next || !other || json_u64(part, "next_volatile_bytes") > 0 || json_u64(part, "next_persistent_bytes") > 0;
+
         printf("  %s, serial %s\n", json_str(m, "name") ?: "?", json_str(m, "serial") ?: "unknown");
         print_part(m, "state", itself, ELEMENTSOF(itself));
         print_part(json_get(m, "identity"), "identity", identity, ELEMENTSOF(identity));
         print_health(json_get(m, "health"));
         print_alerts(json_get(m, "alerts"));
-        print_part(json_get(m, "partition"), "partition", partition, ELEMENTSOF(partition));
+        print_part(json_get(m, "partition"), "partition", partition, changes ? ELEMENTSOF(partition) : 2);
         print_part(json_get(m, "firmware"), "firmware", firmware, ELEMENTSOF(firmware));
 }
 

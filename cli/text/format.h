@@ -5,6 +5,7 @@
 
 enum {
         FORMAT_MAX = 64,
+        STEP_COLUMNS = 17, /* as long as the longest name of a step */
 };
 
 /* "512 MiB", "1.5 GiB", "4 KiB", "17 B": binary units, one decimal only where it says something. */

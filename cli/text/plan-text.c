@@ -365,12 +365,12 @@ static void print_steps(json_object *plan) {
                 json_object *s = json_at(steps, i);
 
                 printf("  %2zu  ", i + 1);
-                print_colored(COLOR_BOLD, "%s%-16s", restores(plan) ? "undo " : "", json_str(s, "name") ?: "?");
+                print_colored(COLOR_BOLD, "%s%-*s", restores(plan) ? "undo " : "", STEP_COLUMNS, json_str(s, "name") ?: "?");
                 printf("  %s\n", json_str(s, "does") ?: "");
                 if (json_str(s, "undo"))
-                        printf("      %-16s  undo: %s\n", "", json_str(s, "undo"));
+                        printf("      %-*s  undo: %s\n", STEP_COLUMNS, "", json_str(s, "undo"));
                 else if (!json_flag(s, "reversible") && !restores(plan))
-                        printf("      %-16s  %sno way back%s\n", "", color_start(COLOR_WARN), color_end());
+                        printf("      %-*s  %sno way back%s\n", STEP_COLUMNS, "", color_start(COLOR_WARN), color_end());
         }
 }
 

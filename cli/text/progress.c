@@ -78,8 +78,8 @@ void progress_tick(Progress *p) {
 static char *step_prefix(const Progress *p, json_object *e) {
         bool restores = streq_ptr(json_str(p->plan, "kind"), "restore");
 
-        return strf("[%2" PRIu64 "/%" PRIu64 "] %s%-16s", json_u64(e, "n") + 1, json_u64(e, "of"), restores ? "undo " : "",
-                    json_str(e, "name") ?: "");
+        return strf("[%2" PRIu64 "/%" PRIu64 "] %s%-*s", json_u64(e, "n") + 1, json_u64(e, "of"), restores ? "undo " : "",
+                    STEP_COLUMNS, json_str(e, "name") ?: "");
 }
 
 static void step_begins(Progress *p, json_object *e, const char *what) {

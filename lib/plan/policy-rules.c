@@ -23,13 +23,16 @@ typedef struct Parser {
         bool acting;            /* in its [OnRemove] */
 } Parser;
 
-/* Nobody knows any more what was meant by the rule. */
+/* Nobody knows any more what was meant by the rule. For the warning, in the place of `wrong`. */
 static char *unusable(Parser *p, const IniLine *line, char *wrong) {
         if (p->rule) {
+                char *warning = strf("%s; the rule now refuses all that it matches", wrong);
                 holder_rule_set_actions(p->rule, &(HolderAction) { HOLDER_REFUSE }, 1);
                 json_set_strf(p->rule, "reason", "%s:%u cannot be understood (%s), so what it may be about is left alone", p->file,
                               line->number, wrong);
                 json_set_bool(p->rule, "unusable", true);
+                free(wrong);
+                return warning;
         }
         return wrong;
 }

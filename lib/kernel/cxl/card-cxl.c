@@ -199,7 +199,7 @@ static void ask_firmware(const char *name, json_object *o, json_object *answer) 
 
         int r = firmware_read(name, &info);
         if (r < 0) {
-                card_note(answer, "%s: firmware is not known: %s", name, strerror(-r));
+                card_note(answer, "%s: firmware is not known: %s", name, card_why(r));
                 json_set(o, "firmware", is_not_offered(r, 0) ? NULL : json_object_new_object());
                 return;
         }
@@ -245,7 +245,7 @@ static void ask_section(struct cxl_memdev *memdev, const struct Section *s, json
                 if (status != 0)
                         card_note(answer, "%s: %s is not known: the card answers with code %d", name, s->key, status);
                 else
-                        card_note(answer, "%s: %s is not known: %s", name, s->key, r < 0 ? strerror(-r) : "libcxl does not say why");
+                        card_note(answer, "%s: %s is not known: %s", name, s->key, r < 0 ? card_why(r) : "libcxl does not say why");
                 json_set(o, s->key, is_not_offered(r, status) ? NULL : json_object_new_object());
                 return;
         }

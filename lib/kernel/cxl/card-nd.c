@@ -74,7 +74,7 @@ static void ask_smart(struct ndctl_dimm *dimm, json_object *o, json_object *answ
         int r = cmd ? ndctl_cmd_submit_xlat(cmd) : -EOPNOTSUPP;
         json_set_str(o, "smart", r >= 0 ? "answered" : cmd ? "failed" : NULL);
         if (r < 0) {
-                card_note(answer, "%s: its health is not known: %s", name, strerror(-r));
+                card_note(answer, "%s: its health is not known: %s", name, card_why(r));
                 return;
         }
         unsigned flags = ndctl_cmd_smart_get_flags(cmd);

@@ -19,6 +19,25 @@ void card_note(json_object *answer, const char *format, ...) {
                 json_append_str(json_array(answer, "notes"), text);
 }
 
+const char *card_why(int error) {
+        switch (error) {
+        case -EOPNOTSUPP:
+        case -ENOTTY:
+                return "the card does not offer that";
+        case -ENODEV:
+        case -ENXIO:
+        case -ENOENT:
+                return "its device is gone, or there is no node in /dev to ask it through";
+        case -EACCES:
+        case -EPERM:
+                return "the kernel lets nobody ask";
+        case -EREMOTEIO:
+                return "the card answers with an error";
+        default:
+                return strerror(-error);
+        }
+}
+
 void card_set_number(json_object *o, const char *key, int64_t value, int64_t least, int64_t most) {
         json_set(o, key, value >= least && value <= most ? json_object_new_int64(value) : NULL);
 }

@@ -14,6 +14,9 @@ void card_ask_nd(Library *l, json_object *question, json_object *answer);
 /* One more of the answer's notes; behind the 64th none. */
 void card_note(json_object *answer, const char *format, ...) _printf_(2, 3);
 
+/* Why a card was not asked, or gave no answer, for a note. Static, or strerror()'s. */
+const char *card_why(int error);
+
 /* A number, or null where it is beyond the range that makes sense. */
 void card_set_number(json_object *o, const char *key, int64_t value, int64_t least, int64_t most);
 

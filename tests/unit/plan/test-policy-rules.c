@@ -143,14 +143,14 @@ static void test_units(void) {
 static void test_bad_lines(void) {
         static const char *const expected[] = {
                 "a.conf:1: 'Unit=x' stands in no known section",
-                "a.conf:3: key 'Units' is not known in [Match]",
-                "a.conf:8: 'stopp' is no action, there are refuse, or some of wait, stop, freeze, term and kill",
+                "a.conf:3: key 'Units' is not known in [Match]; the rule now refuses all that it matches",
+                "a.conf:8: 'stopp' is no action, there are refuse, or some of wait, stop, freeze, term and kill; the rule now refuses all that it matches",
                 "a.conf:12: '-1' is not a number from 0 to 86400",
-                "a.conf:15: 'refuse' goes with nothing else, and each action only once",
-                "a.conf:17: 'maps' is no kind, there are mapping, descriptor, cwd, root, program, pin and memory",
-                "a.conf:19: section [Removal] is not known, there are [Match] and [OnRemove]",
-                "a.conf:21: the pattern is empty",
-                "a.conf:23: 'Action' is not KEY=VALUE",
+                "a.conf:15: 'refuse' goes with nothing else, and each action only once; the rule now refuses all that it matches",
+                "a.conf:17: 'maps' is no kind, there are mapping, descriptor, cwd, root, program, pin and memory; the rule now refuses all that it matches",
+                "a.conf:19: section [Removal] is not known, there are [Match] and [OnRemove]; the rule now refuses all that it matches",
+                "a.conf:21: the pattern is empty; the rule now refuses all that it matches",
+                "a.conf:23: 'Action' is not KEY=VALUE; the rule now refuses all that it matches",
         };
         _cleanup_json_ json_object *warnings = json_object_new_array(), *rules = parse(
                 "Unit=x\n[Match]\nUnits=a.service\n[OnRemove]\nAction=stop\n"         /* 5 */
@@ -192,12 +192,12 @@ static void test_mounts(void) {
 /* A typing error shuts nothing down, and spares whom the rule may have been about. */
 static void test_bad_mounts(void) {
         static const char *const expected[] = {
-                "a.conf:2: 'srv' is no absolute path",
-                "a.conf:5: a rule is about mount points (Mount=), or about who uses what is there (Unit=, Exe=, Kind=)",
-                "a.conf:11: Action= is about who uses something, and does not go with Mount=",
+                "a.conf:2: 'srv' is no absolute path; the rule now refuses all that it matches",
+                "a.conf:5: a rule is about mount points (Mount=), or about who uses what is there (Unit=, Exe=, Kind=); the rule now refuses all that it matches",
+                "a.conf:11: Action= is about who uses something, and does not go with Mount=; the rule now refuses all that it matches",
                 "a.conf:16: 'perhaps' is not \"yes\" or \"no\"",
                 "a.conf:20: ShutdownFileSystems= needs Mount= in [Match]",
-                "a.conf:21: 'shutdown' is no action, there are refuse, or some of wait, stop, freeze, term and kill",
+                "a.conf:21: 'shutdown' is no action, there are refuse, or some of wait, stop, freeze, term and kill; the rule now refuses all that it matches",
         };
         _cleanup_json_ json_object *warnings = json_object_new_array(), *rules = parse(
                 "[Match]\nMount=srv\n"                                                               /* 2 */

@@ -6,6 +6,7 @@
 
 #include "base/clock.h"
 #include "base/fileio.h"
+#include "cli/text/format.h"
 #include "kernel/sysfs/attr.h"
 #include "step/step.h"
 #include "tests/unit/noted.h"
@@ -562,10 +563,22 @@ static void test_relative_overlay(void) {
         CHECK_INT(verify(&c), STEP_NOT_APPLIED);
 }
 
+/* The columns of plans and of what is told meanwhile. */
+static void test_names(void) {
+        size_t longest = 0;
+
+        for (int i = 0; i < _STEP_TYPE_MAX; i++) {
+                size_t length = strlen(step_type_to_string((StepType) i));
+                longest = length > longest ? length : longest;
+        }
+        CHECK_INT(longest, STEP_COLUMNS);
+}
+
 int main(void) {
         CHECK_INT(symlink("class/block", "/sys/block"), 0);
         tools_make();
         drivers_make();
+        test_names();
         test_stop_md();
         test_stop_md_begun();
         test_member_stays();

@@ -375,7 +375,7 @@ static void test_no_answer(void) {
         _cleanup_json_ json_object *state = ask(true);
         CHECK(!part(state, "health"));
         CHECK(part(state, "alerts"));
-        CHECK_STR(note(state, 0), "mem1: health is not known: Operation not supported");
+        CHECK_STR(note(state, 0), "mem1: health is not known: the card does not offer that");
 
         run_script(refused, ELEMENTSOF(refused), 0);
         _cleanup_json_ json_object *busy = ask(true);
