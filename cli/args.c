@@ -30,7 +30,7 @@ typedef struct OptionRow {
         const char *name;
         int letter;             /* above every character: without a short form */
         const char *value;      /* "[...]": optional */
-        const char *verbs;      /* NULL: all; else words, each with a blank behind it */
+        const char *verbs;      /* NULL: all; else words, each with a blank after it */
         ExitCode (*set)(Args *a, const char *value);
         const char *help;
         size_t flag;            /* without a function: where the word is that it sets, */

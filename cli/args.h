@@ -32,7 +32,7 @@ struct Verb {
         bool several;                   /* takes more than one operand: cards that go together */
 };
 
-/* verbs: all there are, behind them one without a name. On anything but CODE_DONE the error has been printed. Sets the output mode as soon as it is known, so that later
+/* verbs: all there are, after them one without a name. On anything but CODE_DONE the error has been printed. Sets the output mode as soon as it is known, so that later
  * errors come in the form that was asked for. */
 ExitCode args_parse(const Verb *verbs, int argc, char **argv, Args *ret);
 

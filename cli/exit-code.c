@@ -63,7 +63,7 @@ static const struct {
         { "incomplete",  NULL,         CODE_STUCK },
         { "nothing",     NULL,         CODE_NOTHING },
         { "stuck",       NULL,         CODE_STUCK },
-        /* Also behind a hold: with a digest that no longer matches, nothing but the hold was ever taken. */
+        /* Also after a hold: with a digest that no longer matches, nothing but the hold was ever taken. */
         { "refused",     "stale",      CODE_STALE },
         { "restored",    "stale",      CODE_STALE },
         { "refused",     "empty-slot", CODE_NOTHING },

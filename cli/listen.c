@@ -35,7 +35,7 @@ static int on_subscribed(sd_bus_message *m, void *userdata, sd_bus_error *e) {
 }
 
 /* To events with everything in them, which only root gets; others hear those that all hear. Nobody waits for the answer: it comes before all that
- * only a subscriber is told, and what is asked next is answered behind it. */
+ * only a subscriber is told, and what is asked next is answered after it. */
 static int subscribe(Listen *l) {
         return sd_bus_call_method_async(l->bus, NULL, BUS_NAME, BUS_PATH, BUS_MANAGER, "Subscribe", on_subscribed, l, "");
 }
