@@ -13,12 +13,12 @@ uint64_t now_monotonic(void);
 uint64_t now_wall(void);
 
 /* For a process that has to be through at a moment (monotonic; 0: it has none), whatever it waits for: nothing that changes the machine or
- * looks at it is begun behind that. */
+ * looks at it is begun after that. */
 void time_set_end(uint64_t monotonic);
 bool time_has_ended(void);
 
 /* How long one thing may take that has `usec` by itself: at most half of what is left until the end, so that one which hangs leaves time
- * for those behind it. */
+ * for those after it. */
 uint64_t time_for(uint64_t usec);
 
 /* Has anything had less than that, since there is an end? */

@@ -4,7 +4,7 @@
 #include "base/util.h"
 
 /* Strict number readers: the whole string, no sign, no blanks around it. 0, -EINVAL or -ERANGE.
- * parse_u64() takes decimal, or hexadecimal behind 0x. */
+ * parse_u64() takes decimal, or hexadecimal after 0x. */
 int parse_u64(const char *s, uint64_t *ret);
 int parse_hex(const char *s, uint64_t *ret);
 

@@ -65,7 +65,7 @@ static inline bool streq_ptr(const char *a, const char *b) {
         return a && b ? streq(a, b) : a == b;
 }
 
-/* The rest of s behind the prefix, or NULL where s does not start with it. */
+/* The rest of s after the prefix, or NULL where s does not start with it. */
 static inline const char *startswith(const char *s, const char *prefix) {
         size_t n = strlen(prefix);
 

@@ -74,7 +74,7 @@ static json_object *last_note(const Records *r, const char *slot, const char *ke
         return NULL;
 }
 
-/* The answers that a light relied on, and what those said behind it who had not answered. slot: of several; else NULL. */
+/* The answers that a light relied on, and what those said after it who had not answered. slot: of several; else NULL. */
 static void add_probes(json_object *all, const Records *r, const char *slot) {
         json_object *of_slot = json_array(last_note(r, slot, "probes"), "probes"), *later = last_note(r, slot, "later");
 

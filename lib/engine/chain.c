@@ -238,7 +238,7 @@ void removals_prune(size_t keep) {
 
 enum {
         LOOKS_MAX = 5,
-        PAUSE_MSEC = 50, /* behind the first look, then twice as long each time: a certificate is some small files on a slow disk */
+        PAUSE_MSEC = 50, /* after the first look, then twice as long each time: a certificate is some small files on a slow disk */
 };
 
 typedef struct Found {
@@ -381,7 +381,7 @@ static bool is_same_link(const ChainLink *a, const ChainLink *b) {
         return a->number == b->number && a->removal == b->removal && streq(a->sha256, b->sha256);
 }
 
-/* Is chain.json as it was in front of the look? Whoever adds a certificate, or lets one go, says so there. */
+/* Is chain.json as it was before the look? Whoever adds a certificate, or lets one go, says so there. */
 static bool is_as_before(const Chain *before, int error) {
         _cleanup_(chain_done) Chain now = { 0 };
 

@@ -143,7 +143,7 @@ static void drill_pause(Engine *e, StepType type) {
                 step_pause(&e->run, (unsigned) (l->step_delay_usec / USEC_PER_MSEC));
 }
 
-/* A card that is gone in front of the step that takes its power: somebody else has switched the slot off. What was wanted is reached. */
+/* A card that is gone before the step that takes its power: somebody else has switched the slot off. What was wanted is reached. */
 static bool is_done_by_others(Engine *e, const Step *step) {
         const StepOps *ops = step_ops(step->type);
 

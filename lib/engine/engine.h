@@ -82,7 +82,7 @@ bool engine_can_go_back(const Engine *e);
 int engine_back(Engine *e, const char *code, const char *why);
 
 /* restore.c. Takes the plan of a restoration (docs/PROTOCOL.md): each of its steps is reverted, in the plan's order, unless the
- * kernel shows nothing of it any more; "do" and "done" are written down for it. Behind one that fails, or once somebody has
+ * kernel shows nothing of it any more; "do" and "done" are written down for it. After one that fails, or once somebody has
  * cancelled, only the steps that the plan calls its frame are taken: the slot is given back and the machine's policy is as it
  * was. What was not taken is told as lost. 0, or the negative errno of the first step that failed (-ECANCELED when cancelled),
  * the reason in e->stuck_why, what to do in e->stuck_remedy. */

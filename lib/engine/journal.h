@@ -10,7 +10,7 @@
  *      note n, note            what step n found out when it acted and its undo will need; between its "do" and whatever comes last
  *      before  picture, card   how everything is, before anything is taken away or put back; none: it was not begun. card: what the card says of
  *                              itself, where it has by then
- *      card    before, after   what it said later, and what it says behind a restoration
+ *      card    before, after   what it said later, and what it says after a restoration
  *      do n, done n            forward; "do" stands before the first write of a step, "done" after verify said applied; "done" is not synced by
  *                              itself, but together with the next record
  *      back    why             from here the direction is backwards, for ever
@@ -111,7 +111,7 @@ int journal_write_begins(void *journal, const char *what, int pid, uint64_t star
 int journal_write_ended(void *journal, int pid, uint64_t start_time);
 
 /* For who takes a removal up: what it was writing; -ENOMEM. Where that is on record and cannot be read, somebody may be at it: such a record has
- * `unread`, the file's path, in the place of a process, and counts as alive until the file is away. And behind its end: what is known of that is
+ * `unread`, the file's path, in the place of a process, and counts as alive until the file is away. And after its end: what is known of that is
  * forgotten, unless one is at it still. */
 int journal_writers_load(Journal *j);
 void journal_writers_close(Journal *j);

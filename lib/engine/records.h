@@ -14,5 +14,5 @@ void record_free(Record *r);
 DEFINE_CLEANUP_FUNC(Record, record_free)
 
 /* The newest removal that took everything of its card down and of which `fits` says yes. Its ending was safe or released, or it
- * was stuck only behind its point of no return. Records that cannot be read are passed over. -ENOENT when there is none. */
+ * was stuck only after its point of no return. Records that cannot be read are passed over. -ENOENT when there is none. */
 int record_find(bool (*fits)(const Record *r, void *userdata), void *userdata, Record **ret);

@@ -24,7 +24,7 @@ static void turn_to(Engine *e, size_t n) {
         e->run.backwards = e->run.restoring = true;
 }
 
-/* What the removal noted when it took the step; the restoration's own notes come behind. */
+/* What the removal noted when it took the step; the restoration's own notes come after. */
 static void notes_inherit(Engine *e) {
         for (size_t n = 0; n < e->plan->n_steps && !e->inherited; n++)
                 journal_notes_inherit(e->journal, n, e->plan->steps[n].notes);
@@ -141,7 +141,7 @@ int engine_restore(Engine *e) {
                         close_frame(e, n);
         }
 
-        /* Behind the frame: a step may wait a while for a device that does not come, and the slot is held until then. */
+        /* After the frame: a step may wait a while for a device that does not come, and the slot is held until then. */
         for (size_t n = stopped; error < 0 && n < e->plan->n_steps; n++)
                 if (!is_frame(e, n))
                         tell_not_taken(e, n);

@@ -24,7 +24,7 @@ int record_file_read(const char *path, char **ret, size_t *ret_length);
 /* Whether the record in a removal's folder is that of a finished one. */
 bool removal_has_ended(const char *dir);
 
-/* Whether it began in this boot and has not ended, for who looks at all of them in front of somebody's deadline: of one that is over no
+/* Whether it began in this boot and has not ended, for who looks at all of them before somebody's deadline: of one that is over no
  * more than a page is read, however long it is. May say yes of a record that cannot be read, or of one that ended with a long story. */
 bool removal_may_be_under_way(const char *dir);
 

@@ -96,7 +96,7 @@ typedef struct Holders {
 } Holders;
 
 void holders_clear(Holders *h);
-int holders_move(Holders *to, Holders *from); /* those of `from` behind those of `to`; so are its gaps. -ENOMEM: nothing moved */
+int holders_move(Holders *to, Holders *from); /* those of `from` after those of `to`; so are its gaps. -ENOMEM: nothing moved */
 void holders_free(Holders *h);
 DEFINE_CLEANUP_FUNC(Holders, holders_free)
 

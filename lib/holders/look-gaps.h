@@ -50,5 +50,5 @@ char *gaps_text(const Gaps *g);
 /* Where it is seen: "/proc/12/status, /proc/12/wchan: folio_wait_bit". */
 char *gap_evidence(GapKind kind, const Gap *gap);
 
-/* A command behind which that is no gap any more; NULL where a process does not help, as with the time. */
+/* A command after which that is no gap any more; NULL where a process does not help, as with the time. */
 char *gap_remedy(GapKind kind, const Gap *gap);

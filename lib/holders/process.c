@@ -91,7 +91,7 @@ bool process_has_threads(int dirfd) {
         return statx(dirfd, "task", AT_STATX_DONT_SYNC, STATX_NLINK, &st) < 0 || st.stx_nlink != 3;
 }
 
-/* The number is looked up behind the folder of threads once more: it may have been given to somebody else meanwhile. */
+/* The number is looked up after the folder of threads once more: it may have been given to somebody else meanwhile. */
 static int open_thread(int dirfd, const char *tid) {
         _cleanup_free_ char *folder = strf("../%s", tid), *task = strf("task/%s", tid);
         ProcessStat st;

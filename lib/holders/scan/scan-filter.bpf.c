@@ -320,7 +320,7 @@ static __u32 look_at_mappings(const struct mm_struct *mm, struct tree *tree) {
         tree->bits = mm->mmap_lock.count.counter & WRITER_LOCKED ? FILTER_HOLDS : 0;
         if (tree->bits)
                 return tree->bits;
-        (void) __sync_val_compare_and_swap(&fence, 0, 0); /* what stands before it is read before, and what behind, behind */
+        (void) __sync_val_compare_and_swap(&fence, 0, 0); /* what stands before it is read before, and what after, after */
         tree->root = tree->node = (unsigned long) mm->mm_mt.ma_root;
         tree->address = tree->last_file = 0;
         tree->last = -1UL;

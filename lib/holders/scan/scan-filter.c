@@ -139,7 +139,7 @@ typedef struct Answers {
 /* What one thread reads. */
 typedef struct Reading {
         int link;
-        pthread_barrier_t *both;        /* before the first read of either, and behind the last */
+        pthread_barrier_t *both;        /* before the first read of either, and after the last */
         Answers answers;
         int result;
 } Reading;

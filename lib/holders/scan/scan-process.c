@@ -14,7 +14,7 @@
 enum {
         /* At one process that cannot be read. */
         LOOKS_MAX = 5,
-        PAUSE_NSEC = 1000000, /* behind the first look, then twice as long each time: there is no event for "may be read again" */
+        PAUSE_NSEC = 1000000, /* after the first look, then twice as long each time: there is no event for "may be read again" */
 };
 
 /* A device whose usual node is there can be told by that node's inode, also where nothing else says which device a node is. */

@@ -10,7 +10,7 @@ int prove_ask(json_object *args, StepRun *run, bool before_power_off, char **ret
  * long as a breath lasts. */
 int prove_all(json_object *args, StepRun *run, char **ret_why);
 
-/* The same in front of the light, and the answers are noted, for the certificate: those of prove_all() where they are of this breath and about the
+/* The same before the light, and the answers are noted, for the certificate: those of prove_all() where they are of this breath and about the
  * same card, else new ones. 0, or -EBUSY with the reason given. */
 int prove_note(json_object *args, StepRun *run);
 
