@@ -170,16 +170,16 @@ typedef enum StepMeanwhile {
 } StepMeanwhile;
 
 typedef struct StepOps {
-        /* Without them the plan's tail begins: nothing behind such a step can be undone. */
+        /* Without them the plan's tail begins: nothing after such a step can be undone. */
         bool irreversible;
 
         /* It may stand in the tail as well, and is not undone there. */
         bool in_tail;
 
-        /* It takes the card's power: behind it there is nothing left that a descriptor of ours could keep. */
+        /* It takes the card's power: after it there is nothing left that a descriptor of ours could keep. */
         bool takes_power;
 
-        /* Somebody else's clock runs until it is applied: no pause before it, and a cancel is obeyed behind it. */
+        /* Somebody else's clock runs until it is applied: no pause before it, and a cancel is obeyed after it. */
         bool urgent;
 
         /* The identity of the card is checked again before apply and revert. */

@@ -19,7 +19,7 @@ enum {
         /* Neither that a group is told to thaw again nor a cancel is an event for who waits for it to freeze. */
         GROUP_POLL_MSEC = 20,
 
-        /* How long all who are killed in the end have for standing still, and each of them behind that. */
+        /* How long all who are killed in the end have for standing still, and each of them after that. */
         KILLED_SEC = 5,
         KILLED_EACH_MSEC = 200,
 

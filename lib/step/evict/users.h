@@ -14,7 +14,7 @@ int step_scan(TargetKind kind, dev_t dev, const char *name, Holders **ret);
 /* 0; -EAGAIN with the reason and a remedy noted where not every process could be looked at. */
 int step_gaps(StepRun *run, const Gaps *gaps, const char *name);
 
-/* The same at a step behind which the kernel itself is asked: a file system's super block when it is unmounted, a block device by an exclusive
+/* The same at a step after which the kernel itself is asked: a file system's super block when it is unmounted, a block device by an exclusive
  * open, a dax device right before its driver goes. Where there was not enough time, or somebody hangs, and nothing else, those of these
  * targets are for it to tell of; whoever took the time, or hangs, is told, and keeps nobody from going on. */
 int step_gaps_of(StepRun *run, const Gaps *gaps, const HoldTargets *targets, const char *name);

@@ -192,12 +192,12 @@ static void lift_fences(json_object *targets) {
 }
 
 static int end_revert(json_object *args, StepRun *run) {
-        /* What used it comes behind it. */
+        /* What used it comes after it. */
         int r = end_shutdown_undo(json_array(args, "shutdown"), run);
         lift_fences(json_array(args, "targets"));
         if (r >= 0)
                 r = end_undo(run);
-        /* Behind all that needs them running, and also where that failed. */
+        /* After all that needs them running, and also where that failed. */
         others_hold_again(run);
         return r;
 }

@@ -93,7 +93,7 @@ static void bring_online(Newcomers *c, uint64_t id) {
                 block_runs_add(c->left, id);
 }
 
-/* Behind the policy: blocks that are new, or went and came back and were online, are brought online by `word`; what could not be is told
+/* After the policy: blocks that are new, or went and came back and were online, are brought online by `word`; what could not be is told
  * as lost, and so is one that never went away and is offline now, which somebody has set so. `own`: [[first, last], ...] that are the
  * card's, besides those of the plan (run->takes_down). Others' memory fails no removal; it takes no longer than two writes may. */
 static void newcomers_bring_online(json_object *note, json_object *own, const char *word, StepRun *run) {

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* Takes the memory driver off the card, once no region stands on it any more. With a committed region this would be the
  * kernel's own, wrong order (drivers/cxl/core/region.c:cxl_region_detach): the check looks for one. And for what the card is at itself, which may have
- * begun behind the plan: from here it is only a moment to the power, where that is asked for the last time (probe-kernel-users.c). */
+ * begun after the plan: from here it is only a moment to the power, where that is asked for the last time (probe-kernel-users.c). */
 #include <errno.h>
 
 #include "base/fileio.h"

@@ -40,7 +40,7 @@ static void offline_describe(json_object *args, char **ret_does, char **ret_undo
                          memory_block_online_word((Zone) zone_from_string(zone)));
 }
 
-/* A block that is gone is as good as offline: the device was taken down behind this step already. */
+/* A block that is gone is as good as offline: the device was taken down after this step already. */
 static int block_is(uint64_t id, bool *ret_online, Zone *ret_zone) {
         MemoryBlock b;
 

@@ -112,7 +112,7 @@ static char *owners_text(const Proof *p) {
         for (size_t i = 0; i < n && i < NAMED_MAX; i++) {
                 _cleanup_free_ char *one = pin_text(&p->pins->items[i]);
                 const Pin *pin = &p->pins->items[i];
-                /* The amount behind where it was found: who may not look there is shown neither (daemon/worker/view.c). */
+                /* The amount after where it was found: who may not look there is shown neither (daemon/worker/view.c). */
                 char *longer = strf("%s%s%s (%s: %ju bytes)", text ?: "", text ? "; " : "", one ?: "?", pin->found, (uintmax_t) pin->bytes);
                 free(text);
                 text = longer;

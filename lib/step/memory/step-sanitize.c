@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* Has a card erase itself, once nothing of it is decoded any more: a CXL memory device by Sanitize or, where it has not got that, Secure Erase;
  * an NVDIMM by overwrite or, likewise, erase. Nothing brings back what was on it: the first write is the point of no return, and whatever fails
- * behind it keeps the light from saying safe.
+ * after it keeps the light from saying safe.
  *
  * Sanitize and overwrite go on in the background, for hours on a large card. The kernel says that they go on and notifies whoever polls
  * (drivers/cxl/pci.c:cxl_mbox_sanitize_work, drivers/nvdimm/security.c), and nothing of how they ended: a CXL card itself is asked for that, and
@@ -97,7 +97,7 @@ static int is_busy(const Way *way, json_object *args, StepRun *run, char **ret_s
         return r;
 }
 
-/* What the way behind it relies on, asked while there still is a way back. */
+/* What the way after it relies on, asked while there still is a way back. */
 static int cxl_check(json_object *args, StepRun *run) {
         const char *memdev = json_str(args, "memdev");
         _cleanup_free_ char *serial = NULL;
@@ -199,7 +199,7 @@ static int wait_idle(const Way *way, json_object *args, StepRun *run) {
         }
 }
 
-/* From here on the kernel says how an overwrite ends, and *ret is the place in its log behind which it will. */
+/* From here on the kernel says how an overwrite ends, and *ret is the place in its log after which it will. */
 static int listen(json_object *args, StepRun *run, KmsgMark *ret) {
         const char *control = overwrite_control();
         _cleanup_free_ char *text = strf("safe-remove: %s is told to erase itself", device_of(args));
@@ -306,7 +306,7 @@ static int nmem_look_at_end(const Way *way, json_object *args, StepRun *run, jso
         if (r < 0)
                 return r;
         if (!streq(state, "disabled"))
-                return step_fail(run, -EIO, "the security of %s is %s behind its erasure, and nobody knows whether it was erased", device, state);
+                return step_fail(run, -EIO, "the security of %s is %s after its erasure, and nobody knows whether it was erased", device, state);
         r = way->goes_on ? overwrite_ended(device, json_u64(noted(run, "began"), "log")) : 1;
         if (r <= 0)
                 return step_fail(run, -EIO, "%s is idle again and is not known to be erased: the kernel's log %s", device,

@@ -2,7 +2,7 @@
 /* The whole device at once, where the kernel offers it: `unplugged`, written to the `state` of a dax device, takes every block offline and
  * removes the memory, or leaves all as it was (drivers/dax/kmem.c:state_store). Where the kernel refuses that, it does not say which block
  * is the reason: then the blocks are taken one by one (step-offline-memory.c), which tells block and zone, and the word is written
- * behind it. The kmem driver stays bound and is taken off by the next step.
+ * after it. The kmem driver stays bound and is taken off by the next step.
  *
  * The word says what was last written there, not how the blocks are: they may have been brought online by hand under `offline`, and one
  * by one into other zones. So how each of them is gets noted before the write, and the way back goes by that. The word comes back too,

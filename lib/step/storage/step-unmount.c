@@ -23,7 +23,7 @@
 enum {
         BUSY_RETRY_MSEC = 100,
         BUSY_TRIES = 20,
-        UNMOUNT_SEC = 30,       /* and no try but the last is begun behind that, however many mounts somebody made */
+        UNMOUNT_SEC = 30,       /* and no try but the last is begun after that, however many mounts somebody made */
 
         /* The last reference of a super block is dropped by whoever had it, in his time. The kernel has no event for it. */
         GONE_RETRY_MSEC = 50,

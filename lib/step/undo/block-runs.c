@@ -31,7 +31,7 @@ void block_runs_tell(StepRun *run, json_object *runs, const char *word, const ch
                 _cleanup_free_ char *command = command_for(first, last, word);
 
                 if (i == RUNS_TOLD) {
-                        step_lost(run, "more memory blocks, memory%ju and others behind it, %s (grep -l offline " MEMORY_BLOCKS "/memory*/state)",
+                        step_lost(run, "more memory blocks, memory%ju and others after it, %s (grep -l offline " MEMORY_BLOCKS "/memory*/state)",
                                   first, several);
                         return;
                 }
