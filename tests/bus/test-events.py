@@ -387,7 +387,7 @@ class Events(BusTest):
         wait_for(lambda: [light["attention"] for light in self.lights()] == ["on", "off"], "the light to be off\n" + self.log())
 
     def test_light_darkened_by_a_late_write(self):
-        """A write that had hung ends behind ours: what the slot is to show is what it shows."""
+        """A write that had hung ends after ours: what the slot is to show is what it shows."""
         off = self.withdraw()
         self.wait_light("on")
         self.write_machine([{**off, "occupied": True, "power": "on", "power_led": "blink", "attention_led": "off"}, slot("3", 1)])
@@ -511,7 +511,7 @@ class Events(BusTest):
         self.write_machine([slot("2", 0), slot("3", 1), slot("5", 5), slot("6", 6)])
         self.write("play/go", "")
         begin = time.monotonic()
-        wait_for(lambda: len(self.objects("slot")) == 4, "the scan behind its end")
+        wait_for(lambda: len(self.objects("slot")) == 4, "the scan after its end")
         self.assertLess(time.monotonic() - begin, 4)
 
     def test_pulled_when_it_may_be(self):

@@ -110,7 +110,7 @@ class Limits(UsersTest):
         self.assertEqual(heard(), "sent")
         wait_for(lambda: any(line.startswith("topology ") for line in self.worker_log()), "the look")
         root = self.connect()
-        root.answer(root.send("Cancel", "s", ("9",)))  # behind them
+        root.answer(root.send("Cancel", "s", ("9",)))  # after them
         wait_for(lambda: self.descriptors() < before + 16, "the descriptors to be closed")
         os.unlink(self.path("play/slow-looks"))
         self.assertEqual(len(heard()), 20)

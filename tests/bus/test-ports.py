@@ -154,7 +154,7 @@ class Ports(BusTest):
         self.wait_wants("claim", "claim")
         self.restart_guard("claim", "claim")
         self.guard.tell(**press, press=7)
-        self.guard.tell(type="button-pressed", port=INNER, held=True, press=7)  # another one, heard behind that: it calls the removal off
+        self.guard.tell(type="button-pressed", port=INNER, held=True, press=7)  # another one, heard after that: it calls the removal off
         self.wait_wants("nothing", "nothing")
         self.assertEqual(self.get(f"{ROOT}/removal/_31", "Removal", "Outcome"), "restored")
         self.assertEqual(self.log().count("button pressed again"), 1)

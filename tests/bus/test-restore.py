@@ -192,7 +192,7 @@ class Automatic(RestoreTest):
         os.unlink(self.path("play/slow-came-back"))
         self.write_machine([slot("2", 0), slot("3", 1), slot("4", 2)])
         send_device_event("add", "/devices/virtual/mem9", "cxl")
-        wait_for(lambda: self.worker_log().count("came-back") > asked, "the next question, behind that answer")
+        wait_for(lambda: self.worker_log().count("came-back") > asked, "the next question, after that answer")
         self.assertEqual(self.requests("restore"), [])
 
     def test_while_daemon_is_away(self):

@@ -265,7 +265,7 @@ static void test_press(void) {
         check_told(NULL);
 }
 
-/* The second press: before the claim the guard's, behind it the removal's. */
+/* The second press: before the claim the guard's, after it the removal's. */
 static void test_second_press(void) {
         begin();
         press_and_hold();
@@ -624,7 +624,7 @@ static void test_deaths(void) {
                 const char *want;
                 char then;
                 const char *told;
-                const char *told_next;  /* and what by the guard behind that one */
+                const char *told_next;  /* and what by the guard after that one */
         } deaths[] = {
                 { LOGGED,     none,      HAND_HOLD, NULL,      0,         NULL },
                 { LOGGED,     cancelled, 0,         "nothing", 0,         NULL },
@@ -742,7 +742,7 @@ static void test_hanging(void) {
         check_told(NULL);
 }
 
-/* It is held, and who wrote to its registers hangs: it is given back behind that. */
+/* It is held, and who wrote to its registers hangs: it is given back after that. */
 static void test_registers_hang(void) {
         begin();
         happens(SOURCE_BUTTON_PRESSED, PRESS, false);

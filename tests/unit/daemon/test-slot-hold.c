@@ -109,7 +109,7 @@ static void let_go(int fd, const char *path, const char *want) {
         CHECK(!want);
 }
 
-/* The kernel's side of an unbind, and where `back` of the bind behind it, in a process of its own. It ends well when both were written by somebody
+/* The kernel's side of an unbind, and where `back` of the bind after it, in a process of its own. It ends well when both were written by somebody
  * who was noted. */
 static void kernel_main(bool back, int ready) {
         (void) prctl(PR_SET_PDEATHSIG, SIGKILL);
@@ -173,7 +173,7 @@ static void test_call_off(void) {
         CHECK(held_noted(PORT, HELD_WRITER) > 0 && !held_is_being_written(PORT));
 }
 
-/* The driver's link is gone, and the unbind does not come back: nothing is written behind it. */
+/* The driver's link is gone, and the unbind does not come back: nothing is written after it. */
 static void test_call_off_hangs(void) {
         const StepLimits limits = { .write_timeout_usec = 3 * USEC_PER_SEC };
 

@@ -362,7 +362,7 @@ static void test_reader(void) {
                 _cleanup_json_ json_object *seen = NULL;
                 _exit(chain_verify_patiently(&seen) < 0 || !json_flag(seen, "verified"));
         }
-        CHECK_INT(certificates_write(), 0); /* in its first look or behind it */
+        CHECK_INT(certificates_write(), 0); /* in its first look or after it */
         int status;
         CHECK_INT(waitpid(pid, &status, 0), pid);
         CHECK_INT(status, 0);

@@ -143,7 +143,7 @@ static void test_card_changed_meanwhile(void) {
         file_write(SERIAL, "0x1\n");
 }
 
-/* Behind the first step that cannot be undone there is a way back only where it has left no trace, and nobody may be at it still. */
+/* After the first step that cannot be undone there is a way back only where it has left no trace, and nobody may be at it still. */
 static void test_can_go_back(void) {
         _cleanup_(case_done) Case c, finish;
 
@@ -359,7 +359,7 @@ static void test_notes(void) {
         check_kinds(&c, "start do done do done note done back undo lost undone undo undone");
 }
 
-/* Who went is told behind the step that ended him, and a step that noted something is asked to undo it whatever the kernel shows. */
+/* Who went is told after the step that ended him, and a step that noted something is asked to undo it whatever the kernel shows. */
 static void test_lost_and_noted(void) {
         _cleanup_(case_done) Case c;
 

@@ -69,7 +69,7 @@ static void test_elsewhere(void) {
         CHECK_STR(e.engine.stuck_why, "step disable-dax: no dax device begins at 0x490000001 any more");
 }
 
-/* What stands behind a step that failed is not tried, but for the end of the frame; what was not done is told. */
+/* What stands after a step that failed is not tried, but for the end of the frame; what was not done is told. */
 static void test_failure_stops(void) {
         _cleanup_(case_done) Case c;
 

@@ -66,7 +66,7 @@ static void test_digest_covers(void) {
         CHECK(!streq(plan_digest(b), plan_digest(a)));
 }
 
-/* Nothing that can be undone stands behind something that cannot. */
+/* Nothing that can be undone stands after something that cannot. */
 static void test_tail(void) {
         _cleanup_(plan_freep) Plan *p = make("offline");
 

@@ -40,7 +40,7 @@ pid_t fork(void) {
         return no_process ? -1 : next();
 }
 
-static const char *goes_with; /* what is no longer there behind the first look at this device's link */
+static const char *goes_with; /* what is no longer there after the first look at this device's link */
 static const char *goes;
 
 /* In front of the C library's. */

@@ -171,7 +171,7 @@ static void breed(volatile uint64_t *count) {
         }
 }
 
-/* Who was born before the mother stood still may map the file behind the last look: he is found by the next one. */
+/* Who was born before the mother stood still may map the file after the last look: he is found by the next one. */
 static void apply_until_it_lasts(StepRun *run, json_object *args) {
         unsigned lasted = 0;
 
@@ -282,7 +282,7 @@ static void apply_cancelled(StepRun *run, json_object *args) {
 }
 
 /* Who does not come out of the kernel is in the way, unless it is killed in the end; it does not go on either way before it
- * is told to, and then it does, also when it comes out behind that. */
+ * is told to, and then it does, also when it comes out after that. */
 static void check_hanging(bool way_back) {
         _cleanup_json_ json_object *args = world_args("[]");
         _cleanup_(world_run_done) StepRun run = world_run();
@@ -418,7 +418,7 @@ static bool runs_as_its_tracer_does(const Child *c) {
         return *c->count > before + 1;
 }
 
-/* A tracer has the stop and has not passed it on yet: it runs on behind the way back, though the tracer passes it on then. */
+/* A tracer has the stop and has not passed it on yet: it runs on after the way back, though the tracer passes it on then. */
 static void test_tracer_has_it(void) {
         _cleanup_json_ json_object *args = world_args("[]");
         _cleanup_(world_run_done) StepRun run = world_run();

@@ -247,7 +247,7 @@ static struct {
         int overwrite, erase;           /* what the write of it returns */
         bool deaf;                      /* nothing switches the message on */
         int sanitize;                   /* what the write of a CXL card's command returns */
-        bool sanitizes;                 /* the card is at it behind that */
+        bool sanitizes;                 /* the card is at it after that */
         char told[64];                  /* all commands, behind each other */
 } nmem;
 

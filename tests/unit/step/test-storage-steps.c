@@ -312,7 +312,7 @@ static void set_up_mapping(const char *told) {
         CHECK(mkdir(SLAVES "/nvme0n1p1", 0755) == 0 || errno == EEXIST);
 }
 
-/* The daemon is asked first; where the path is still there behind it, the table is changed. */
+/* The daemon is asked first; where the path is still there after it, the table is changed. */
 static void test_path(void) {
         _cleanup_free_ char *number = NULL, *told = NULL, *failed = NULL;
         _cleanup_(case_done) Case c = case_new(STEP_REMOVE_DM_PART, "{\"dm\": \"lab-spare\", \"uuid\": \"\", \"kind\": \"path\", " PARTS "}");

@@ -126,7 +126,7 @@ static void test_taken(void) {
         }
 }
 
-/* The driver is on its way out: who could pin a page of it stands still until somebody goes on behind that, and can be named. */
+/* The driver is on its way out: who could pin a page of it stands still until somebody goes on after that, and can be named. */
 static void test_under_way(void) {
         _cleanup_(world_run_done) StepRun run = world_run();
         _cleanup_json_ json_object *standing = json_object_new_object();

@@ -52,7 +52,7 @@ static void test_many(void) {
         topology_drop_names(&t);
 }
 
-/* Those that came behind the sorting are found as well, and of two of one name it is the first in either case. */
+/* Those that came after the sorting are found as well, and of two of one name it is the first in either case. */
 static void test_meanwhile(void) {
         static char a[] = "a", b[] = "b", label[] = "raid1";
         BlockDevice some[] = {

@@ -150,7 +150,7 @@ class Lab:
             self._before = Picture.take(self)
 
     def compare(self, called_off):
-        """Behind a removal: if it was called off, everything must be as it was before, for which what the scenario itself has changed
+        """After a removal: if it was called off, everything must be as it was before, for which what the scenario itself has changed
         meanwhile must be told (changed)."""
         before, self._before = self._before, None
         if called_off and before:

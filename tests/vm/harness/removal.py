@@ -78,7 +78,7 @@ def step_times(lab, number):
 
 
 def certificate(lab, number):
-    """The certificate of removal `number`, which is written behind its end record."""
+    """The certificate of removal `number`, which is written after its end record."""
     def written():
         status, out, _ = lab.cli("certificate", number, "--json", check=False)
         return json.loads(out) if status == 0 else None

@@ -35,7 +35,7 @@ def begin(guest, name):
 
 def press_to_light(lab, number):
     """Presses, and waits for the end, which has to be safe. In milliseconds: from the press to the hold; by its own record from the hold to the
-    first step behind it, and from the power to the light."""
+    first step after it, and from the power to the light."""
     removed = removal.last_id(lab) + 1
     watch = Watch(lab.slot(number))
     lab.slot(number).press()

@@ -71,7 +71,7 @@ def begin_back(lab, **settings):
 
 
 def check_waits(lab, ram, number, writer):
-    """The unbind hangs still; nothing was done behind it, and nothing of the card was put back. (The slot and the policy may be.)"""
+    """The unbind hangs still; nothing was done after it, and nothing of the card was put back. (The slot and the policy may be.)"""
     lab.check(hangs(lab, writer), "the unbind should hang still: the scenario shows nothing otherwise")
     at = records(lab, number, "do")[-1]["n"]
     lab.equal([each["n"] for each in records(lab, number, "done") if each["n"] >= at], [], "what was done since")
@@ -83,7 +83,7 @@ def check_waits_back(lab, ram, number, writer):
     """The same on the way back: what is behind the step that hangs stays taken down."""
     lab.check(hangs(lab, writer), "the bind should hang still: the scenario shows nothing otherwise")
     at = records(lab, number, "undo")[-1]["n"]
-    lab.equal([each["n"] for each in records(lab, number, "undone") if 1 < each["n"] <= at], [], "what was put back behind it")
+    lab.equal([each["n"] for each in records(lab, number, "undone") if 1 < each["n"] <= at], [], "what was put back after it")
     lab.equal(ram.online(), 0, "the blocks that were put back")
 
 

@@ -75,5 +75,5 @@ def is_durable(lab):
     removal.check_safe(lab, 2, ram)
     traces = [lab.sh(f"cat {path}").splitlines() for path in lab.sh(f"grep -l '/removals/{number}' /run/trace.*").split()]
     counts = [check_durable(lab, lines) for lines in traces]
-    print(f"     (names synced, and writes to drivers behind that: {counts})", flush=True)
+    print(f"     (names synced, and writes to drivers after that: {counts})", flush=True)
     lab.check(any(durable >= 3 and writes >= 3 for durable, writes in counts), f"there should be names and writes: {counts}")

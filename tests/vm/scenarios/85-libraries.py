@@ -48,7 +48,7 @@ def told(plan, severity):
 
 
 def answer_of(lab, number):
-    """What the light relied on: whether the libraries had nothing against it, what they said, and what they said behind it."""
+    """What the light relied on: whether the libraries had nothing against it, what they said, and what they said after it."""
     probe = next(p for p in removal.certificate(lab, number)["probes"] if p["name"] == "libraries")
     return probe["holds"], probe["answer"], probe.get("later")
 
@@ -134,12 +134,12 @@ def late(lab):
     holds, answer, later = answer_of(lab, number)
     lab.check(holds and "libcxl has not answered" in answer and "udev's queue is busy" in answer, f"libcxl should be late for the light: {answer}")
     lab.check("libdaxctl" not in answer, f"libdaxctl waits for nobody: {answer}")
-    lab.check(later and "libcxl has not answered within 2 s" in later, f"libcxl should not have answered behind the light either: {later}")
+    lab.check(later and "libcxl has not answered within 2 s" in later, f"libcxl should not have answered after the light either: {later}")
 
 
 @scenario("libraries-withdrawn", timeout=240)
 def withdrawn(lab):
-    """libcxl comes to its word right behind the light, and has something against it."""
+    """libcxl comes to its word right after the light, and has something against it."""
     lab.ram(2)
     stop_udev(lab)
     with devices(lab, twin(lab, 2)):
@@ -151,7 +151,7 @@ def withdrawn(lab):
         lab.cli("remove", "2", check=False)
         end = removal.wait_for_end(lab, number)
         lab.equal(end["outcome"], "stuck", f"the outcome ({end['message']})")
-        # By the step's own last look at its light, or by what comes behind it.
+        # By the step's own last look at its light, or by what comes after it.
         lab.check("libcxl sees mem99 with serial" in end["message"], end["message"])
         leds = lab.slot(2).leds()
         lab.check(not leds.safe and leds.attention == "on", f"the light should not say safe any more: {leds}")

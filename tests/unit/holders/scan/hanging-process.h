@@ -95,7 +95,7 @@ static inline pid_t hanging_process_fork(void) {
         return pid;
 }
 
-/* True when it hangs; false where it cannot be had (no FUSE, no right to mount). Behind see_own_processes(). */
+/* True when it hangs; false where it cannot be had (no FUSE, no right to mount). After see_own_processes(). */
 static inline bool hanging_process_start(HangingProcess *h) {
         _cleanup_free_ char *options = NULL;
         int told[2], opened[2];

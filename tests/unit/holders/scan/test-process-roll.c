@@ -47,7 +47,7 @@ static void put_process(const char *folder, int pid, unsigned uid) {
         CHECK(f && fprintf(f, "Name:\tx\nUid:\t%u\t%u\t%u\t%u\n", uid, uid, uid, uid) > 0);
 }
 
-/* 5 of root's, 20 of one user's, and behind 300 of another one's, each of which takes as long as a thousand of the others: who has little comes
+/* 5 of root's, 20 of one user's, and after 300 of another one's, each of which takes as long as a thousand of the others: who has little comes
  * early, and the third one is named. */
 static void test_turns(void) {
         enum { ROOTS = 5, FEW = 20, MANY = 300, FIRST = 100000 };

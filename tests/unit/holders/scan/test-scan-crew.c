@@ -92,7 +92,7 @@ static const CrewWork with_files = {
         .free = free_whole,
 };
 
-/* All threads are gone behind it. */
+/* All threads are gone after it. */
 static Found run(const CrewWork *work, bool in_look, bool in_files, int only) {
         const struct timespec late = { .tv_sec = time(NULL) + LATE_SEC };
         Found *whole = calloc(1, sizeof(*whole)), found = { 0 };

@@ -173,7 +173,7 @@ static void test_busy(void) {
         busy = false;
 }
 
-/* Behind the lights of several cards: all of them are waited for together. */
+/* After the lights of several cards: all of them are waited for together. */
 static void test_late(void) {
         _cleanup_json_ json_object *scopes = json_tokener_parse("[{\"slot\": \"1\", \"memdevs\": [{}]}, {\"slot\": \"2\", \"memdevs\": [{}]}]");
         uint64_t begin = now_monotonic();
@@ -283,7 +283,7 @@ static json_object *nothing(void *userdata) {
         return NULL;
 }
 
-/* Behind a way back: they are asked twice where one has something against it. */
+/* After a way back: they are asked twice where one has something against it. */
 static void test_back(void) {
         _cleanup_(topology_freep) Topology *t = NULL;
         char *region;

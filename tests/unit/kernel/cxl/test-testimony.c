@@ -220,7 +220,7 @@ static void test_standing(void) {
         check_found(standing(NULL, NULL), false, NULL);
 }
 
-/* Behind the power-off. */
+/* After the power-off. */
 static const char SCOPE[] = "{'slot': '2', 'address': '0000:0d:00', 'functions': ['0000:0d:00.0'], 'memdevs': [{'name': 'mem1', 'serial': '0x1'}],"
                             " 'ranges': [{'start': 4096, 'size': 4096}, {'start': 65536, 'size': 4096, 'goes_with_power': true}]}";
 static const char SOCKET[] = "{'slot': 'nmem0', 'functions': [], 'memdevs': [], 'ranges': [{'start': 4096, 'size': 4096}]}";

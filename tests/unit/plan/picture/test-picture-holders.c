@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* Holders that stood still before and run behind a way back, or the other way round, are told; those that have ended are not. */
+/* Holders that stood still before and run after a way back, or the other way round, are told; those that have ended are not. */
 #include <fcntl.h>
 #include <signal.h>
 #include <sys/wait.h>

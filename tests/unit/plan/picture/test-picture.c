@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* What is compared behind a way back, on the recorded machine "hotplug": whatever is another thing is told, and nothing else. */
+/* What is compared after a way back, on the recorded machine "hotplug": whatever is another thing is told, and nothing else. */
 #include "tests/unit/plan/picture/picture-told.h"
 
 /* The kernel's own names count on, and mean nothing. */
@@ -170,7 +170,7 @@ static void check_restored(json_object *removal, json_object *own, json_object *
         free(told.text);
 }
 
-/* Behind a restoration: the card's things are those that its removal wrote down, the slot's and the machine's those of its own
+/* After a restoration: the card's things are those that its removal wrote down, the slot's and the machine's those of its own
  * beginning. */
 static void test_restored(json_object *removal) {
         _cleanup_(topology_freep) Topology *t = NULL;
