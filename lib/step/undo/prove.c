@@ -30,12 +30,13 @@ static json_object *scope_of_now(json_object *args, StepRun *run) {
         return scope;
 }
 
-/* What a library says in a look at the light stands too, for whoever goes on or finishes this. */
+/* What a library says in a look at the light stands too, for whoever goes on or finishes this. A step notes nothing before it is done for the first time:
+ * the journal could not be read. */
 static void note_against(json_object *scope, StepRun *run) {
         _cleanup_json_ json_object *standing = libraries_standing(scope);
         json_object *note;
 
-        if (json_len(standing) == 0 || json_object_equal(standing, noted_against(run)))
+        if (!prove_noted(run) || json_len(standing) == 0 || json_object_equal(standing, noted_against(run)))
                 return;
         note = json_object_new_object();
         json_set(note, "libraries_against", json_ref(standing));

@@ -232,15 +232,18 @@ static size_t n_standing(void) {
 static void test_noted(void) {
         _cleanup_json_ json_object *args = json_object_new_object();
         json_object *mine = scope;
-        _cleanup_free_ char *why = NULL, *still = NULL, *silent = NULL;
+        _cleanup_free_ char *early = NULL, *why = NULL, *still = NULL, *silent = NULL;
         StepRun run = { .note = keep_notes };
 
         json_set(args, "scope", json_ref(scope));
+        CHECK(!prove_all(args, &run, &early));
+        CHECK(!run.notes); /* the step is on no record yet */
+        run.notes = json_tokener_parse("[{\"probes\": [], \"libraries_against\": []}]");
         CHECK(!prove_all(args, &run, &why) && !prove_all(args, &run, &still));
-        CHECK_INT(json_len(run.notes), 1);
-        CHECK_INT(json_len(json_array(json_at(run.notes, 0), "libraries_against")), 2);
-        CHECK_INT(prove_note(args, &run), -EBUSY);
+        CHECK_INT(json_len(run.notes), 2);
         CHECK_INT(json_len(json_array(json_at(run.notes, 1), "libraries_against")), 2);
+        CHECK_INT(prove_note(args, &run), -EBUSY);
+        CHECK_INT(json_len(json_array(json_at(run.notes, 2), "libraries_against")), 2);
 
         scope = json_tokener_parse(json_object_to_json_string(mine));
         json_set_str(scope, "slot", "another worker's");

@@ -45,9 +45,9 @@ def take_out(lab, ram, *options):
     return before, had
 
 
-def check_rebuilt(lab, before, had):
+def check_rebuilt(lab, before, had, lost=()):
     newest = removal.history(lab)[0]
-    lab.equal((newest["kind"], newest["outcome"], newest["code"], newest["lost"]), ("restore", "rebuilt", "done", []), "the ending")
+    lab.equal((newest["kind"], newest["outcome"], newest["code"], newest["lost"]), ("restore", "rebuilt", "done", list(lost)), "the ending")
     lab.equal(ranges(lab), had, "the ranges of the devices")
     removal.check_untouched(lab, 2, before)
 
@@ -84,7 +84,7 @@ def device_of_two_ranges(lab):
     held.signal("KILL")
     held.wait()
     lab.cli("restore", "2")
-    check_rebuilt(lab, before, had)
+    check_rebuilt(lab, before, had, forced)
 
 
 @scenario("ranges-cancel", timeout=240, turn=True)
