@@ -13,7 +13,7 @@ static void print_lines(const char *label, json_object *lines) {
                 printf("  %-9s %s\n", i == 0 ? label : "", json_object_get_string(json_at(lines, i)));
 }
 
-/* Nobody who has a number stands behind a button. */
+/* A button, an event and a card that was put back are no user: there is no uid to tell. */
 static void print_asker(json_object *c) {
         static const char *const words[][2] = {
                 { "button", "by the button of the slot" },

@@ -65,7 +65,7 @@ void worker_send_document(WorkerIo *io, json_object *request, const char *text) 
         for (size_t left = strlen(text), n; left > 0; text += n, left -= n) {
                 json_object *part = worker_line("part");
 
-                /* Up to there and not into a character. */
+                /* So many bytes at most, and no character is cut in two. */
                 n = left < PART_MAX_BYTES ? left : PART_MAX_BYTES;
                 while (n < left && n > 0 && ((unsigned char) text[n] & 0xc0) == 0x80)
                         n--;

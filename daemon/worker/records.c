@@ -126,7 +126,6 @@ int worker_certificate(WorkerIo *io, json_object *request) {
         return 0;
 }
 
-
 /* It was removed alone, or with others in one request. */
 static bool is_of_card(json_object *card, const char *serial) {
         json_object *endpoints = json_array(card, "endpoints");

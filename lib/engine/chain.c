@@ -151,7 +151,8 @@ int chain_read(uint64_t removal, json_object **ret, char **ret_text, ChainLink *
         return 0;
 }
 
-/* 0: that is for the seal to say. Behind what we write in front of it nothing else can look like this: a quotation mark in a string is escaped. */
+/* The certificate's number, without a look at its seal; 0: not found, and then the seal has to be checked. No string can look like this key: a
+ * quotation mark in one is escaped. */
 static uint64_t number_of(const char *text) {
         static const char key[] = "\"chain\":{\"number\":";
         const char *at = strstr(text, key);

@@ -344,7 +344,7 @@ int journal_step(Journal *j, const char *ev, size_t n, const char *text) {
         json_set_u64(record, "n", n);
         if (text)
                 json_set_str(record, "text", text);
-        /* That it is done nobody goes by who finds it begun: that lasts together with what is written after it. */
+        /* Whoever goes on asks the kernel whether a step that was begun is done, and not this: it is synced with the record after it. */
         int r = streq(ev, "done") ? append(j, record) : journal_append(j, record);
         if (r >= 0 && streq(ev, "do") && (j->last_do == SIZE_MAX || n > j->last_do))
                 j->last_do = n;

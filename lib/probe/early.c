@@ -2,7 +2,7 @@
 /* Questions that are put while the power goes. pciehp takes the card's functions away at once and then waits a second: what nobody can begin to
  * use without a device of the card's is asked in that second already, in a process of its own, for which nobody waits. Such a yes counts at the
  * light as long as no device has come, gone or changed its driver since, anywhere in the machine: the kernel gives each of these events a number
- * (kobject_uevent_env(), from drivers/base/core.c:device_add among others). All other questions are asked behind the write, and these too where
+ * (kobject_uevent_env(), from drivers/base/core.c:device_add among others). All other questions are asked after the write, and these too where
  * there is no such yes. */
 #include <errno.h>
 #include <poll.h>

@@ -90,22 +90,16 @@ static int take_name(const char *path, void *userdata) {
 }
 
 /* A SCSI device by its address: "sda", or NULL for one that is no disk. */
-static char *disk_of_scsi(const char *address) {
-        _cleanup_free_ char *pattern = strf("/sys/class/scsi_device/%s/device/block/*", address);
-        char *name = NULL;
-
-        (void) (pattern ? places_visit(pattern, take_name, &name) : 0);
-        return name;
-}
-
 static char *disk_of_pscsi(const char *info) {
         unsigned channel, target, lun, host;
         const char *location = strstr(info, "Channel ID:");
+        char *name = NULL;
 
         if (!location || sscanf(location, "Channel ID: %u Target ID: %u LUN: %u Host ID: %u", &channel, &target, &lun, &host) != 4)
                 return NULL;
-        _cleanup_free_ char *address = strf("%u:%u:%u:%u", host, channel, target, lun);
-        return address ? disk_of_scsi(address) : NULL;
+        _cleanup_free_ char *pattern = strf("/sys/class/scsi_device/%u:%u:%u:%u/device/block/*", host, channel, target, lun);
+        (void) (pattern ? places_visit(pattern, take_name, &name) : 0);
+        return name;
 }
 
 /* LIO's backstores (drivers/target/target_core_{iblock,file,pscsi}.c: show_configfs_dev_params). udev_path is whatever somebody wrote
@@ -395,7 +389,8 @@ typedef struct Reading {
         void *userdata;
 } Reading;
 
-/* New firmware comes by commands that take longer, and would keep this one's answer waiting. Nor is anybody waited for who is another card. */
+/* New firmware comes by commands that take longer, and would keep this one's answer waiting. Nor is a device waited for that is another
+ * card's. */
 static bool is_left_out(const Reading *r, const char *path) {
         const KernelUsers *l = r->users;
         _cleanup_free_ char *on = device_folder(path);

@@ -30,8 +30,8 @@ static json_object *scope_of_now(json_object *args, StepRun *run) {
         return scope;
 }
 
-/* What a library says in a look at the light stands too, for whoever goes on or finishes this. A step notes nothing before it is done for the first time:
- * the journal could not be read. */
+/* What a library says in a look at the light stands too, for whoever goes on or finishes this. Not before the step has noted its first answers: a look
+ * may come before its "do" is on record, and a journal with a note of a step that was not begun cannot be read. */
 static void note_against(json_object *scope, StepRun *run) {
         _cleanup_json_ json_object *standing = libraries_standing(scope);
         json_object *note;
