@@ -377,7 +377,8 @@ static void log_end(Removal *r) {
                         outcome_to_string(r->outcome), r->message ?: "",
                         r->remedy && r->remedy[0] ? " Remedy: " : "", r->remedy && r->remedy[0] ? r->remedy[0] : "");
         for (char **line = r->lost; line && *line; line++)
-                log_write(LOG_WARNING, LOG_MESSAGE_NONE, &subject, "%s %s of slot %s, not put back: %s.", removal_noun(r), r->id, removal_label(r), *line);
+                log_write(LOG_WARNING, LOG_MESSAGE_NONE, &subject, "%s %s of slot %s, %s: %s.", removal_noun(r), r->id, removal_label(r),
+                                r->outcome == OUTCOME_SAFE || r->outcome == OUTCOME_RELEASED ? "lost" : "not put back", *line);
 }
 
 static int take_end(Removal *r, json_object *event) {

@@ -350,6 +350,7 @@ class Events(BusTest):
         """Whoever is left behind by the removal turns it off later: it says "safe to pull" no longer than until a look."""
         self.write("play/script", "step hold\nstuck\n")
         self.assertEqual(self.wait_end(self.remove("2")), "stuck")
+        self.assertIn("Removal 1 of slot 2, not put back: process 812 (dd) was ended.", self.log())
         wait_for(lambda: len(self.lights()) == 1 and self.slot("2", "AttentionLed") == "on", "the light\n" + self.log())
         self.write_machine([{**slot("2", 0), "power": "off", "power_led": "off"}, slot("3", 1)])
         self.settle()

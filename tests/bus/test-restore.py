@@ -136,9 +136,10 @@ class Released(RestoreTest):
             {"name": "region0", "bus": "ndbus0", "driver": driver, "nmems": ["nmem0"]}]}))
 
     def test_until_it_is_used_again(self):
-        self.write("play/script", "step unmount\nend-as released\n")
+        self.write("play/script", "step unmount\nend-as released process 812 (dd) was ended\n")
         removal = self.remove("nmem0")
         self.assertEqual(self.wait_end(removal), "released")
+        self.assertIn("Removal 1 of slot nmem0, lost: process 812 (dd) was ended.", self.log())
         self.assertEqual(self.get(removal, "Removal", "Progress"), 1)
         self.assertEqual(self.slot("nmem0", "State"), "released")
         self.in_use(None)
