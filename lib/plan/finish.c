@@ -106,7 +106,7 @@ static bool was_erased(const FinishSource *source) {
         return any;
 }
 
-/* Its power is off: a card that has not erased itself by then does not do it for a request that comes behind. */
+/* Its power is off: a card that has not erased itself by then does not do it for a request that comes after that. */
 static void find_not_erased(Findings *f, const FinishSource *source, const Slot *slot) {
         if (!f->request->policy->sanitize || was_erased(source))
                 return;

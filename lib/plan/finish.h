@@ -4,7 +4,7 @@
 #include "plan/planner.h"
 #include "plan/scope/scope.h"
 
-/* What the finishing of a removal is made from: one that is on record and got stuck behind its point of no return. */
+/* What the finishing of a removal is made from: one that is on record and got stuck after its point of no return. */
 typedef struct FinishSource {
         const char *id;
         const Plan *plan;

@@ -62,7 +62,7 @@ static int compare_found(const void *a, const void *b) {
         return x->place < y->place ? -1 : x->place > y->place;
 }
 
-/* Whatever follows has that number behind it, in the order of its places. */
+/* Where those of that number begin: they follow each other in the order of their places. */
 static size_t first_of(const Found *sorted, size_t n, dev_t dev) {
         size_t first = 0;
 
@@ -105,7 +105,7 @@ static void find_places(Taken *k) {
         sort_found(k->layers, k->n_layers);
 }
 
-/* All mounts of one file system, once, behind everything whose file or layer lies on it. */
+/* All mounts of one file system, once, after everything whose file or layer lies on it. */
 static int take_fs(Taken *k, dev_t dev) {
         size_t found = first_of(k->firsts, k->n_firsts, dev);
         if (found == k->n_firsts || k->firsts[found].dev != dev || k->mounts[k->firsts[found].place])

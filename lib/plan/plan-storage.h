@@ -46,7 +46,7 @@ int plan_add_storage(Plan *p, const Topology *t, const Scope *s, const PlanReque
 /* The memory of the card whose pages a process can pin, as the steps about holders want it (kernel/pages/page-census.h). */
 json_object *storage_pages_json(const Scope *s);
 
-/* Appends the step that proves that nobody does. Behind it drivers go. */
+/* Appends the step that proves that nobody does. After it drivers go. */
 int plan_add_proof(Plan *p, const Scope *s, const PlanRequest *request);
 
 /* The same for pages of files alone, where anything is mounted. The kernel takes a file's pages back with its file system, whoever has

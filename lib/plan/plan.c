@@ -61,7 +61,7 @@ size_t plan_first_irreversible(const Plan *p) {
         return i;
 }
 
-/* Behind a step that cannot be undone, nothing is: only what is meant to stand there does. */
+/* After a step that cannot be undone comes none that can: only what is meant to stand there does. */
 static bool tail_is_tail(const Plan *p) {
         for (size_t i = plan_first_irreversible(p); i < p->n_steps; i++)
                 if (!step_ops(p->steps[i].type)->irreversible && !step_ops(p->steps[i].type)->in_tail)
@@ -194,7 +194,7 @@ int plan_from_json(json_object *doc, Plan **ret, char **ret_why) {
                         return r;
         }
         if (!tail_is_tail(p)) {
-                *ret_why = strf("a step that can be undone stands behind one that cannot");
+                *ret_why = strf("a step that can be undone comes after one that cannot");
                 return -EBADMSG;
         }
         *ret = TAKE_PTR(p);

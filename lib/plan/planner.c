@@ -224,7 +224,7 @@ static int add_memdevs(Plan *p, const Scope *s) {
         return 0;
 }
 
-/* Behind a step that cannot be undone a second press changes nobody's mind any more. */
+/* After a step that cannot be undone a second press changes nobody's mind any more. */
 static int add_releases(Plan *p, const Scope *s) {
         bool late = plan_first_irreversible(p) < p->n_steps;
         int r = 0;

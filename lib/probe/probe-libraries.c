@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* A second witness: libcxl, libdaxctl and libndctl read the kernel with eyes of their own. They may be late, since they wait for udev: nobody waits for
- * them in front of the light, and one that has something against it afterwards has it withdrawn (libraries_late()). */
+ * them before the light, and one that has something against it afterwards has it withdrawn (libraries_late()). */
 #include <errno.h>
 
 #include "base/clock.h"

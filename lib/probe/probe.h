@@ -17,7 +17,7 @@
  * being finished, and have not taken back: kernel/cxl/testimony.h),
  * "memory_unknown": true (a function is a memory card's, and nobody told what it decodes),
  * and, added when they are asked because it differs from one removal to the next, "since": {"sequence", "taint",
- * "acknowledged": ["line"]}: the kernel log's place when the removal began, or behind the complaints that the operator has acknowledged
+ * "acknowledged": ["line"]}: the kernel log's place when the removal began, or after the complaints that the operator has acknowledged
  * (kernel/log/kmsg-since.h). {"unread": "why"} where the log could not be read then.
  */
 typedef struct Probe {
@@ -48,7 +48,7 @@ extern const Probe *const probes[];
  * first that does not and its answer. Never an errno: not knowing is no. */
 int probes_ask(json_object *scope, bool before_power_off, char **ret_why);
 
-/* The same, but asks on behind a no: [{"name", "question", "holds": true | false | null (not known), "answer"}]. True when every one
+/* The same, but asks on after a no: [{"name", "question", "holds": true | false | null (not known), "answer"}]. True when every one
  * holds. */
 bool probes_report(json_object *scope, bool before_power_off, json_object **ret);
 
@@ -65,7 +65,7 @@ json_object *early_take(json_object *scope);
 /* The first of a report that does not hold, in words; NULL when all do. */
 char *probes_why(json_object *report);
 
-/* Every process that the probe "processes" finds, as a line each ("process 7 (sleep) has folder nvme0n1"), behind `max` of them their number.
+/* Every process that the probe "processes" finds, as a line each ("process 7 (sleep) has folder nvme0n1"), after `max` of them their number.
  * 0; -EAGAIN: there may be more; or another negative errno. */
 int processes_of_scope(json_object *scope, size_t max, json_object *lines);
 
@@ -98,7 +98,7 @@ bool scope_names(json_object *scope, const char *key, const char *name);
  * probe takes, which waits for none of them then. */
 void libraries_begin(json_object *scope);
 
-/* Behind the light, about each of an array of scopes: where not all had answered they are asked anew and waited for, all together 2 s at most (4 s
+/* After the light, about each of an array of scopes: where not all had answered they are asked anew and waited for, all together 2 s at most (4 s
  * where one has something against a light: it is asked once more). An array as long as that: NULL where there is nothing to say, else
  *      {"contradicts": true, "text", "libraries_against"}: what they have against it, in words and as in a scope;
  *      {"contradicts": false, "text"}: who has answered late and agrees, and who has not answered, or could not be asked. */

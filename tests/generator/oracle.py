@@ -132,7 +132,7 @@ def _check_shape(steps, restored):
     """Steps without a way back are the tail; a restoration reverts what can be, the last one first."""
     reversible = [step["reversible"] for step in steps]
     if sorted(reversible, reverse=True) != reversible:
-        yield "a step that can be undone stands behind one that cannot"
+        yield "a step that can be undone comes after one that cannot"
     names = [step["name"] for step in steps]
     mirror = [step["name"] for step in reversed(steps) if step["reversible"] and step["name"] not in FRAME]
     if mirror != restored:

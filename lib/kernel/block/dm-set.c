@@ -45,7 +45,7 @@ static const char *next(Words *w) {
         return w->at < w->n ? w->words[w->at++] : NULL;
 }
 
-/* A number that says how many words or things follow; 0 behind the end and for nonsense, with *ok cleared. */
+/* A number that says how many words or things follow; 0 after the end and for nonsense, with *ok cleared. */
 static size_t next_count(Words *w, bool *ok) {
         const char *word = next(w);
         uint64_t value = 0;
@@ -67,7 +67,7 @@ static bool is_one_of(const char *word, const dev_t *devs, size_t n) {
         return false;
 }
 
-/* Behind the number of each path stands whether it is active (drivers/md/dm-mpath.c:multipath_status). */
+/* After the number of each path stands whether it is active (drivers/md/dm-mpath.c:multipath_status). */
 static bool path_state(const Words *w, size_t i, dev_t *ret) {
         return i + 1 < w->n && dev_parse(w->words[i], ret) >= 0 && (streq(w->words[i + 1], "A") || streq(w->words[i + 1], "F"));
 }

@@ -84,7 +84,7 @@ static int ask_apart(void *data, char **ret_text) {
         return 0;
 }
 
-/* One behind the other, and from one that hangs on in another process. */
+/* One after the other, and from one that hangs on in another process. */
 static int ask_all(LoopFiles *l) {
         const ApartOptions options = { .interruptible = true, .timeout_usec = ASK_SEC * USEC_PER_SEC };
         size_t *at = mmap(NULL, sizeof(*at), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);

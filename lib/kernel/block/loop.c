@@ -15,7 +15,7 @@
 #include "kernel/process/apart.h"
 #include "kernel/sysfs/attr.h"
 
-#define DELETED " (deleted)" /* behind the path of a file without a name (fs/d_path.c), and perhaps in the name of one that has it */
+#define DELETED " (deleted)" /* after the path of a file without a name (fs/d_path.c), and perhaps in the name of one that has it */
 
 #define SETTINGS ((uint32_t) (LO_FLAGS_READ_ONLY | LO_FLAGS_PARTSCAN | LO_FLAGS_DIRECT_IO)) /* autoclear is the last mount's */
 

@@ -50,13 +50,13 @@ typedef bool (*loop_wanted_t)(const char *name, const char *path, void *userdata
 
 /* Asks all loop devices that `wanted` says yes to and that are bound. The kernel asks the file's own system (drivers/block/loop.c:
  * loop_get_status), which may never answer, and anybody may have made one that does not: that takes two seconds at most, whose file is
- * behind such a one may then not be asked. 0 or a negative errno; no answer is none. */
+ * after such a one may then not be asked. 0 or a negative errno; no answer is none. */
 int loop_files_load(LoopFiles *l, loop_wanted_t wanted, void *userdata);
 
 /* NULL: the kernel did not say. */
 const LoopFile *loop_files_find(const LoopFiles *l, const char *name);
 
-/* Nobody knows what its file is: it was not wanted, did not answer in time, or was behind others that did not. */
+/* Nobody knows what its file is: it was not wanted, did not answer in time, or was after others that did not. */
 bool loop_files_unasked(const LoopFiles *l, const char *name);
 
 /* Lets go of the file. With the device open elsewhere the kernel says yes and does it when the last one closes it: look at

@@ -21,7 +21,7 @@ int memory_available(uint64_t *ret);
 
 /* A line of /proc/swaps, the kernel's escapes undone. */
 typedef struct SwapEntry {
-        char *path;             /* as seen from the root it was opened in; " (deleted)" behind a file that has no name any more */
+        char *path;             /* as seen from the root it was opened in; " (deleted)" after a file that has no name any more */
         bool file;              /* else a block device */
         uint64_t size, used;    /* bytes */
         int priority;

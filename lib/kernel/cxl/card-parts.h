@@ -11,7 +11,7 @@ enum {
 void card_ask_cxl(Library *l, json_object *question, json_object *answer);
 void card_ask_nd(Library *l, json_object *question, json_object *answer);
 
-/* One more of the answer's notes; behind the 64th none. */
+/* One more of the answer's notes; after the 64th none. */
 void card_note(json_object *answer, const char *format, ...) _printf_(2, 3);
 
 /* Why a card was not asked, or gave no answer, for a note. Static, or strerror()'s. */

@@ -11,7 +11,7 @@
 int card_state_ask(json_object *question, LibraryCall **ret);
 
 /* What they said, a new reference; where nobody answered it says why among its `notes`. -EAGAIN: nobody has yet; the libraries have 2 s from
- * the question on. Behind anything else the call has had its answer. */
+ * the question on. After anything else the call has had its answer. */
 int card_state_take(LibraryCall *call, uint64_t wait_usec, json_object **ret);
 
 /* One for which there was no time to ask. */

@@ -14,7 +14,7 @@
 #define DEVICES "/sys/bus/cxl/devices"
 #define INDEX_SIGNATURE "NAMESPACE_INDEX" /* drivers/nvdimm/label.h: with its NUL, at the start of an index block */
 
-/* A command takes two seconds at most (drivers/cxl/pci.c:CXL_MAILBOX_TIMEOUT_MS), and some may be in front of ours. */
+/* A command takes two seconds at most (drivers/cxl/pci.c:CXL_MAILBOX_TIMEOUT_MS), and some may be before ours. */
 #define ASK_USEC (15 * USEC_PER_SEC)
 #define LABELS_USEC (60 * USEC_PER_SEC)
 

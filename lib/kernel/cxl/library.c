@@ -103,7 +103,7 @@ int library_ndctl(Library *l, struct ndctl_ctx **ret) {
         return 0;
 }
 
-/* SIGALRM ends this process, whoever is there to see it: a loop in a library is nobody's load for longer than that. (A moment behind the
+/* SIGALRM ends this process, whoever is there to see it: a loop in a library is nobody's load for longer than that. (A moment after the
  * deadline: who waits is told of that, and of nobody's death.) */
 #define ALARM_USEC (LIBRARY_USEC + 100 * USEC_PER_MSEC)
 
@@ -113,7 +113,7 @@ static void set_alarm(uint64_t usec) {
         (void) setitimer(ITIMER_REAL, &time, NULL);
 }
 
-/* Nothing is given back here: the process ends behind it. */
+/* Nothing is given back here: the process ends after it. */
 static int ask_apart(void *data, char **ret_text) {
         LibraryCall *call = data;
         Library l = { .said = json_object_new_array() };

@@ -32,7 +32,7 @@ int library_ask(library_work_t work, json_object *question, LibraryCall **ret);
 
 /* The answer: what the work has filled, with `said`, an array of the lines that the libraries logged meanwhile ("libcxl: mem0: ..."; an omission
  * of theirs is among them). Waits for it as long as that, and not beyond the 2 s. A new reference. -EAGAIN: none yet; -ETIME: it came to
- * no end in its 2 s, or there is no time for it; -EBADMSG: nonsense; -ECHILD: it died; or what the work returned. Behind any but -EAGAIN the call
+ * no end in its 2 s, or there is no time for it; -EBADMSG: nonsense; -ECHILD: it died; or what the work returned. After any but -EAGAIN the call
  * has had its answer. */
 int library_answer(LibraryCall *call, uint64_t wait_usec, json_object **ret);
 

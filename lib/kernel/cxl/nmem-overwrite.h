@@ -15,10 +15,10 @@ int overwrite_is_told(void);
 int overwrite_told_by(const char *text);
 
 /* Where it is told to, and how: a path (static) that takes OVERWRITE_TELL; NULL: there is none. It stays so until the machine is started anew: one line
- * of the log behind an overwrite, which whoever goes on for another worker needs as well. */
+ * of the log after an overwrite, which whoever goes on for another worker needs as well. */
 const char *overwrite_control(void);
 #define OVERWRITE_TELL "func __nvdimm_security_overwrite_query +p"
 
-/* What it said last of the module's, behind that place of the kernel's log (KmsgMark.sequence). 1: completed. 0: failed. -ENODATA: nothing, or it
+/* What it said last of the module's, after that place of the kernel's log (KmsgMark.sequence). 1: completed. 0: failed. -ENODATA: nothing, or it
  * cannot be read any more. */
 int overwrite_ended(const char *nmem, uint64_t since);

@@ -30,7 +30,7 @@ int boot_log_load(BootLog *l);
 
 /* Takes in one record: that of a function that was found (drivers/pci/probe.c:pci_setup_device), and that of an NVMe controller
  * (drivers/nvme/host/pci.c:nvme_probe), which is another function's, or nobody's, when it is said anew. The kernel's own alone count. One that
- * was taken already says nothing new; behind one that is missing all begins anew, as it does where there are more functions than
+ * was taken already says nothing new; after one that is missing all begins anew, as it does where there are more functions than
  * anybody remembers. 0 or -ENOMEM. */
 int boot_log_take(BootLog *l, const KmsgRecord *record);
 

@@ -14,7 +14,7 @@ enum {
 /* What comes with one of them: machine check 4, bad page 5, died 7, warning 9, soft lockup 14. */
 #define TROUBLE_TAINTS (UINT64_C(1) << 4 | UINT64_C(1) << 5 | UINT64_C(1) << 7 | UINT64_C(1) << 9 | UINT64_C(1) << 14)
 
-/* Stands above every warning and every bug (lib/bug.c, kernel/panic.c), on a line of its own: the one behind it says more. */
+/* Stands above every warning and every bug (lib/bug.c, kernel/panic.c), on a line of its own: the one after it says more. */
 #define CUT_HERE "[ cut here ]"
 
 /* What a kernel that has lost its way, or memory, begins a line with. What merely failed (a driver's error, a device that went away) is none of
@@ -103,7 +103,7 @@ int kmsg_mark(const char *text, KmsgMark *ret) {
         return 0;
 }
 
-/* What stands behind a process's name where the kernel tells what a program of a user did: it crashed, it wanted too much.
+/* What stands after a process's name where the kernel tells what a program of a user did: it crashed, it wanted too much.
  * (show_signal_msg(), do_trap(), dump_header(), warn_alloc(), bio_check_eod()) */
 static bool is_behind_name(const char *text) {
         static const char *const words[] = {
@@ -120,7 +120,7 @@ static bool is_behind_name(const char *text) {
         return false;
 }
 
-/* Any user can have such a line said, with a name that looks like a complaint, and with other words of his (the program's file) behind it. */
+/* Any user can have such a line said, with a name that looks like a complaint, and with other words of his (the program's file) after it. */
 static bool is_of_program(const char *text) {
         const char *name = startswith(text, "traps: ") ?: text;
 
@@ -241,7 +241,7 @@ typedef struct Complaint {
         json_object *lines;     /* of those that may be acknowledged */
         char *refused;
         unsigned left;          /* records of the trace that are still looked at */
-        bool cut;               /* the line behind this one says what it is */
+        bool cut;               /* the line after this one says what it is */
 } Complaint;
 
 enum {

@@ -13,11 +13,11 @@ typedef struct KmsgMark {
 } KmsgMark;
 
 /* Writes `text` into the kernel log, for whoever reads it, and takes its place there. Where nothing can be written, the place
- * behind the last record. */
+ * after the last record. */
 int kmsg_mark(const char *text, KmsgMark *ret);
 
 /* Hands every record from that number on to hear(), which may take what is in it, until it says that it has enough. 1; 0: some of them are lost; or a
- * negative errno. *ret_next is the number behind the last one that was heard, or that number where there was none. */
+ * negative errno. *ret_next is the number after the last one that was heard, or that number where there was none. */
 int kmsg_each_since(uint64_t sequence, bool (*hear)(KmsgRecord *record, void *data), void *data, uint64_t *ret_next);
 
 /* 1: no record since then says that something of the kernel's is broken. 0: one does, *ret_line is its text. -ENODATA: records
@@ -29,7 +29,7 @@ bool kmsg_is_trouble(const char *text);
 
 /* What an operator may say of the complaints since then: that he has read them, and that they are not about this. 1: none of them is about
  * the kernel's own memory, about memory, CXL or PCI, or about anything that is called as one of `names` (an array of strings, or NULL), in
- * the line itself or in the trace behind it: *ret_lines (new reference) has them, and *ret_mark is the place behind everything that has
+ * the line itself or in the trace after it: *ret_lines (new reference) has them, and *ret_mark is the place after everything that has
  * been said so far. 0: one of them is, *ret_line is its text. -ENODATA: nobody can say what was complained of. */
 int kmsg_acknowledge(const KmsgMark *mark, json_object *names, KmsgMark *ret_mark, json_object **ret_lines, char **ret_line);
 

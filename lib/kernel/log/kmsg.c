@@ -118,7 +118,7 @@ static int parse_header(const char **p, const char *end, KmsgRecord *record) {
                 return -EBADMSG;
         record->priority = (unsigned) priority;
 
-        /* Flags, and whatever later kernels put behind further commas ("caller=T1"). */
+        /* Flags, and whatever later kernels put after further commas ("caller=T1"). */
         const char *semicolon = memchr(*p, ';', (size_t) (line_end(*p, end) - *p));
         if (!semicolon)
                 return -EBADMSG;
@@ -162,7 +162,7 @@ SlotMessage kmsg_slot_message(const KmsgRecord *record, const char **ret_port) {
                 return _SLOT_MESSAGE_INVALID;
 
         const char *port = startswith(record->device, "+pci:");
-        /* The text behind "pcieport 0000:0c:00.0: pciehp: Slot(2): ". */
+        /* The text after "pcieport 0000:0c:00.0: pciehp: Slot(2): ". */
         const char *slot = strstr(record->text, "pciehp: Slot("), *end = slot ? strchr(slot, ')') : NULL, *said = end ? startswith(end, "): ") : NULL;
         if (!port || !said)
                 return _SLOT_MESSAGE_INVALID;

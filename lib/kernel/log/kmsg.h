@@ -22,7 +22,7 @@ int kmsg_parse(const char *data, size_t length, KmsgRecord *ret);
 int kmsg_open(int flags);
 int kmsg_open_all(void);
 
-/* 1: a record was read, for kmsg_record_done(); 0: there are no more. Where some were overwritten (EPIPE), the next one is the first behind
+/* 1: a record was read, for kmsg_record_done(); 0: there are no more. Where some were overwritten (EPIPE), the next one is the first after
  * them: its number tells. */
 int kmsg_next(int fd, KmsgRecord *ret);
 

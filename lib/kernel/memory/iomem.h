@@ -29,7 +29,7 @@ int iomem_load(Iomem **ret);
  * host bridge's own windows, and what the firmware says of the addresses. NULL when there is none. */
 const IomemRange *iomem_find_leftover(const Iomem *m, uint64_t start, uint64_t size);
 
-/* Memory that the kernel uses as its own (System RAM, whoever added it) with an address in [start, start+size), the first behind `after`
+/* Memory that the kernel uses as its own (System RAM, whoever added it) with an address in [start, start+size), the first that follows `after`
  * (NULL: at all). NULL when there is none. */
 const IomemRange *iomem_find_system_ram(const Iomem *m, uint64_t start, uint64_t size, const IomemRange *after);
 

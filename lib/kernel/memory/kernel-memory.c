@@ -27,7 +27,7 @@
         INSN(BPF_LD | BPF_DW | BPF_IMM, dst, kind, 0, (int32_t) (low)), INSN(0, 0, 0, 0, (int32_t) (high))
 #define INSN_CONSTANT(dst, value) INSN_64(dst, 0, (uint64_t) (value), (uint64_t) (value) >> 32)
 #define INSN_MAP_VALUE(dst, fd, offset) INSN_64(dst, BPF_PSEUDO_MAP_VALUE, fd, offset)
-#define INSN_FUNCTION(dst, distance) INSN_64(dst, BPF_PSEUDO_FUNC, distance, 0) /* from the instruction behind the first half */
+#define INSN_FUNCTION(dst, distance) INSN_64(dst, BPF_PSEUDO_FUNC, distance, 0) /* from the instruction after the first half */
 
 #define INSN_LOAD64(dst, src, offset) INSN(BPF_LDX | BPF_DW | BPF_MEM, dst, src, offset, 0)
 #define INSN_STORE64(dst, src, offset) INSN(BPF_STX | BPF_DW | BPF_MEM, dst, src, offset, 0)

@@ -51,7 +51,7 @@ typedef int (*memory_block_odd_t)(void *userdata, uint64_t id, int error);
 int memory_blocks_all(MemoryBlock **ret, size_t *ret_n, memory_block_odd_t odd, void *userdata);
 
 /* Blocks side by side that `wanted` says yes of, all in the same state and zone: how many there are in the next such run from *at on, 0: there
- * is none. *ret_first is its first, and *at behind its last. `blocks` are n, lowest first. */
+ * is none. *ret_first is its first, and *at the place after its last. `blocks` are n, lowest first. */
 typedef bool (*memory_block_wanted_t)(const MemoryBlock *b, void *userdata);
 size_t memory_blocks_next_run(const MemoryBlock *blocks, size_t n, memory_block_wanted_t wanted, void *userdata, size_t *at,
                               const MemoryBlock **ret_first);

@@ -11,7 +11,7 @@ enum {
         NODES_MAX = 4096, /* more than any kernel is built for (CONFIG_NODES_SHIFT) */
 };
 
-/* "Node 1 MemFree:  1024 kB": the number behind the key. 0: the key is not there. */
+/* "Node 1 MemFree:  1024 kB": the number after the key. 0: the key is not there. */
 static int take(const char *text, const char *key, uint64_t *ret) {
         size_t n = strlen(key);
 

@@ -113,7 +113,7 @@ static int is_dead(int fd, json_object *mount) {
 static int shut_down_once(int fd, json_object *mount, FsShutdown how, int *ret_error) {
         uint32_t flag = (uint32_t) how;
         int error = ioctl(fd, FS_IOC_SHUTDOWN_ALL, &flag) < 0 ? -errno : 0;
-        /* Behind the shutdown: whoever is let go on can write nothing any more. */
+        /* After the shutdown: whoever is let go on can write nothing any more. */
         int thawed = ioctl(fd, FS_IOC_THAW, 0) >= 0;
 
         if (error >= 0) {

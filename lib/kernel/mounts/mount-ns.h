@@ -9,7 +9,7 @@
 /* A descriptor of one by its id, through the path first that is known of it (may be NULL). -ENOENT: it is no more. */
 int mount_ns_open(uint64_t id, const char *path);
 
-/* The same for many (by_id need not be filled in), those that a path leads to first: visit() gets the descriptors, which are closed behind it,
+/* The same for many (by_id need not be filled in), those that a path leads to first: visit() gets the descriptors, which are closed after it,
  * or a negative errno for one that cannot be opened, and ends all by returning anything but 0. Those that are no more are left out. */
 int mount_ns_open_each(const MountNs *items, size_t n, int (*visit)(const MountNs *ns, int fd, void *data), void *data);
 

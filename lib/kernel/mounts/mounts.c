@@ -106,7 +106,7 @@ int mount_tables_for_each(bool all, int (*visit)(const MountNs *ns, const MountE
         size_t n = 0;
 
         int r = mount_ns_list(&l);
-        /* Behind the list: whoever makes that long takes no time from the others' tables. */
+        /* After the list: whoever makes that long takes no time from the others' tables. */
         mount_ns_budget_begin(&e.budget, all ? MOUNT_NS_PATIENT_MSEC : MOUNT_NS_BUDGET_MSEC, SIZE_MAX);
         _cleanup_free_ MountNs *silent = r < 0 ? NULL : calloc(l.n_items + 1, sizeof(MountNs));
         if (!silent)

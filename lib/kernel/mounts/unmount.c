@@ -16,7 +16,7 @@ enum {
         BUSY_PAUSES_MAX = 2500, /* for all of them together, 5 s */
 
         LEFT_MAX = 1000,        /* that are told */
-        ROUNDS_SEC = 10,        /* no round is begun behind that: each gives every user his share of the time once (kernel/mounts/mount-ns-list.h) */
+        ROUNDS_SEC = 10,        /* no round is begun after that: each gives every user his share of the time once (kernel/mounts/mount-ns-list.h) */
 };
 
 typedef struct Unmount {

@@ -88,7 +88,7 @@ static int index_types(Btf *b, const char *p, size_t size) {
         return 0;
 }
 
-/* A section lies behind the header, where the header says. */
+/* A section lies after the header, where the header says. */
 static bool section_fits(const struct btf_header *header, size_t size, uint32_t offset, uint32_t length) {
         return header->hdr_len <= size && offset <= size - header->hdr_len && length <= size - header->hdr_len - offset;
 }

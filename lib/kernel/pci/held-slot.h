@@ -29,7 +29,7 @@ int held_prepare(const char *port);
 /* Of all ports that have such a service. */
 void held_prepare_all(void);
 
-/* What is known of a port besides, from one guard to the next: it stands in front of its mark, held or ready, each number at its place, and is
+/* What is known of a port besides, from one guard to the next: it stands before its mark, held or ready, each number at its place, and is
  * written there, which a full /run does not keep from. */
 typedef enum HeldNote {
         HELD_PRESS,    /* the kernel's record (its number in the log) for which the slot was held last */

@@ -20,7 +20,7 @@ typedef struct ApartChild {
 
 void child_close(ApartChild *c);
 
-/* The answer: this, then the text. One that ends closes its end of the pipe behind it. */
+/* The answer: this, then the text. One that ends closes its end of the pipe after it. */
 typedef struct ApartAnswerHead {
         int error;
         size_t length;

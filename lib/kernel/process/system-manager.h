@@ -9,7 +9,7 @@
  * Each function makes a connection of its own and waits no longer than `timeout_usec` (base/clock.h: time_for()) for everything together.
  * 0, or a negative errno with *ret_why newly allocated (NULL without memory): -ENOENT where there is no such manager, -ETIME when it
  * does not answer in time, -EIO when it says no. What it was asked for before may be done still: a manager serves its oldest message
- * first, so what is asked of it later, by whomever, comes behind that. */
+ * first, so what is asked of it later, by whomever, comes after that. */
 
 /* The properties of units, loaded for that where they are not yet: {"NAME": {"Id": "NAME", "ActiveState": "active", ...}}, by the names asked
  * for (array of strings). Texts, flags, numbers and lists of texts as what they are in JSON; of any other list nothing but its

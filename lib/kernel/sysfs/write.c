@@ -10,7 +10,7 @@ enum {
         AGAIN_MSEC = 10,
 };
 
-/* The data is the path, and behind its end the value. */
+/* The data is the path, and after its end the value. */
 static int write_value(void *data, char **ret_text) {
         const char *path = data, *value = path + strlen(path) + 1;
 

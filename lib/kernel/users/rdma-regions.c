@@ -25,7 +25,7 @@ typedef struct Rest {
         size_t size;
 } Rest;
 
-/* Behind the last one the padding may be missing. */
+/* After the last one the padding may be missing. */
 static void step_over(Rest *rest, size_t length) {
         size_t padded = (length + NLMSG_ALIGNTO - 1) / NLMSG_ALIGNTO * NLMSG_ALIGNTO, step = padded < rest->size ? padded : rest->size;
 

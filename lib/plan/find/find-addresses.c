@@ -76,7 +76,7 @@ static void find_unreadable_decoders(Findings *f) {
 }
 
 /* Is there a dax device that a step takes this memory off with? kmem uses whole blocks of a range only; of what it has before the first and
- * behind the last one nothing can be the kernel's by it. */
+ * after the last one nothing can be the kernel's by it. */
 static bool is_taken_down(const Findings *f, uint64_t start, uint64_t size) {
         uint64_t block = f->t->block_size ?: 1;
 

@@ -264,7 +264,7 @@ static void find_relative_overlays(Findings *f) {
 }
 
 /* An overlay keeps the file systems of its folders, wherever the paths lead that were said when it was mounted. Less privileged users can give
- * themselves another root behind it: then nothing tells, and the card's file system may live on when it is mounted nowhere any more. */
+ * themselves another root afterwards: then nothing tells, and the card's file system may live on when it is mounted nowhere any more. */
 static void find_unseen_layers(Findings *f) {
         size_t n = 0;
 
@@ -321,7 +321,7 @@ static void save_remedy(const Findings *f, json_object *o, const Mount *m) {
 }
 
 /* A bind mount of a file or folder that was deleted: the mount is what keeps its content, and nothing can mount it again.
- * fs/d_path.c:dentry_path() writes that behind the name of what has none any more; no name has two slashes in it. */
+ * fs/d_path.c:dentry_path() writes that after the name of what has none any more; no name has two slashes in it. */
 static void find_deleted_roots(Findings *f) {
         size_t n = 0;
 

@@ -41,7 +41,7 @@ static void find_passphrase(Findings *f, const char *device) {
         json_object *o = finding(f, BLOCKER_PASSPHRASE, true, "%s has a passphrase, and does not erase itself before that is taken off", device);
         json_set_strf(o, "evidence", "its security state is \"%s\"", state);
         if (streq(state, "frozen"))
-                finding_remedy(o, "shutdown -r now  # its security is frozen until then; behind it: ndctl disable-passphrase %s", nmem);
+                finding_remedy(o, "shutdown -r now  # its security is frozen until then; after that: ndctl disable-passphrase %s", nmem);
         else if (streq(state, "locked"))
                 finding_remedy(o, "ndctl disable-dimm %s; ndctl enable-dimm %s; ndctl disable-passphrase %s  # with its key in /etc/ndctl/keys", nmem,
                                nmem, nmem);

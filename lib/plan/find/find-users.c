@@ -119,7 +119,7 @@ static void add_holder(Findings *f, const Holder *h, const HoldTargets *targets,
                 unmap_finding(f, h, targets, json_len(rungs) == 0);
 }
 
-/* The daemon of a set that goes on lets go of the part that is taken out of it, in front of all others: it is not ended. */
+/* The daemon of a set that goes on lets go of the part that is taken out of it, before all others: it is not ended. */
 static bool lets_go_by_itself(const Findings *f, const Holder *h) {
         const char *program = h->exe ? strrchr(h->exe, '/') : NULL;
 

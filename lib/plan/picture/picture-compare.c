@@ -99,8 +99,8 @@ static void differs(Compare *c, const char *what, const char *now, const char *w
                 c->told(c->userdata, line ?: text);
 }
 
-/* The state of block `id` in runs, of which those before *at end in front of it; NULL: there is no such block. *ret_until: the first
- * number behind it of which the answer may be another one. */
+/* The state of block `id` in runs, of which those before *at end end before it; NULL: there is no such block. *ret_until: the first
+ * number after it of which the answer may be another one. */
 static const char *state_at(json_object *runs, size_t *at, uint64_t id, uint64_t *ret_until) {
         json_object *run;
 

@@ -16,10 +16,10 @@
 /* Between a mount's place and its namespace's number, which ends the name of the thing. */
 #define IN_NAMESPACE " in namespace "
 #define ONLINE_IN_ZONE "online in zone "
-/* With the number and the group behind it. */
+/* With the number and the group after it. */
 #define PROCESS_NAME "process "
 #define GROUP_NAME "control group "
-/* With its serial number behind it. */
+/* With its serial number after it. */
 #define MEMDEV_NAME "memory device "
 
 /* {"format", "blocks": [[first, last, "online in zone Movable"], ...], "things": {"dax device at 0x...": ["... driver kmem"], ...},
@@ -52,7 +52,7 @@ bool picture_is_known(json_object *picture);
  * reference. */
 json_object *picture_moved(json_object *picture, const RegionMoves *moves);
 
-/* How everything is to be behind a restoration: the card's things as before its removal, on a card with serial_now (each as "0x1", or
+/* How everything is to be after a restoration: the card's things as before its removal, on a card with serial_now (each as "0x1", or
  * NULL) for the one with serial_was; slots and the machine's policy as they were when the restoration began. A new reference. */
 json_object *picture_of_restored(json_object *removal, json_object *own, const char *serial_was, const char *serial_now);
 

@@ -90,7 +90,7 @@ static void find_what_goes(Stack *k) {
         }
 }
 
-/* Something that goes stands on something that goes: blocks by their places, file systems by theirs behind all of the blocks. */
+/* Something that goes stands on something that goes: blocks by their places, file systems by theirs after all of the blocks. */
 typedef struct Edge {
         size_t lower, upper;
 } Edge;

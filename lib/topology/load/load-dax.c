@@ -11,7 +11,7 @@
 
 #define DEVICES DAX_DEVICES
 
-/* The component behind the one that begins with `parent`, where that is a region. */
+/* The component after the one that begins with `parent`, where that is a region. */
 static char *region_below(const char *path, const char *parent) {
         const char *above = strstr(path, parent);
         const char *region = above ? strchr(above + 1, '/') : NULL;

@@ -65,7 +65,7 @@ static int read_id(Topology *t, const char *bdf, const char *attribute, uint32_t
         return r;
 }
 
-/* Lines behind the ROM's are a bridge's windows, which are what lies below it. Where there is no such file, whoever has a claim there is
+/* Lines after the ROM's are a bridge's windows, which are what lies below it. Where there is no such file, whoever has a claim there is
  * below the function in /proc/iomem. */
 static int read_resources(Topology *t, PciFunction *f) {
         int r = pci_resource_read(f->bdf, &f->resources, &f->n_resources);

@@ -71,7 +71,7 @@ static bool name_taken(const Topology *t, const Folders *f, const char *name) {
         return topology_slot(t, name) != NULL;
 }
 
-/* The name pciehp would give: the physical slot number, with "-1", "-2", ... behind it where another slot has that already
+/* The name pciehp would give: the physical slot number, with "-1", "-2", ... after it where another slot has that already
  * (pciehp_core.c:init_slot, drivers/pci/slot.c:make_slot_name). */
 static char *derive_name(const Topology *t, const Folders *f, const Slot *s) {
         if (!s->has_registers)

@@ -86,7 +86,7 @@ static int parse_serial(const char *s, Name *ret) {
         return 0;
 }
 
-/* "mem1", "region0", ...: a word and a number behind it. */
+/* "mem1", "region0", ...: a word and a number after it. */
 static int parse_numbered(const char *s, Name *ret) {
         static const struct {
                 const char *prefix;

@@ -62,7 +62,7 @@ static void say_candidate(FILE *f, const char *bdf, const Memdev *m, const Slot 
         fputc(')', f);
 }
 
-/* What there is, one behind the other. */
+/* What there is, one after the other. */
 typedef struct List {
         FILE *stream;
         size_t n, more;        /* named, and left out */

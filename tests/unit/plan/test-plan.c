@@ -114,7 +114,7 @@ static void test_rejects(void) {
         check_rejected("{\"schema\": \"safe-remove/plan/1\", \"steps\": ["
                        "{\"name\": \"power-off\", \"args\": {\"scope\": {}}},"
                        "{\"name\": \"auto-online\", \"args\": {\"value\": \"a\", \"was\": \"b\"}}]}",
-                       "a step that can be undone stands behind one that cannot");
+                       "a step that can be undone comes after one that cannot");
 }
 
 /* Every step that a plan may have describes itself, and says how it is undone unless it cannot be. */
