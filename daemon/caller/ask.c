@@ -348,7 +348,7 @@ int asks_add(Asks *a, sd_bus_message *call, json_object *by, const AskWish *wish
                 return r;
         for (const Ask *p = a->first; p; p = p->next)
                 if (p->user == user)
-                        fresh->turn = a->turn; /* behind those who have none under way */
+                        fresh->turn = a->turn; /* after those who have none under way */
         Ask **last = &a->first;
         while (*last)
                 last = &(*last)->next;

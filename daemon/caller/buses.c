@@ -131,7 +131,7 @@ static int on_check(sd_event_source *timer, uint64_t usec, void *userdata) {
         return 0;
 }
 
-/* Behind whatever else was done. A bus has its limits for what of a service's is not read yet, and takes nothing more from it then, for
+/* After whatever else was done. A bus has its limits for what of a service's is not read yet, and takes nothing more from it then, for
  * nobody; what waits here goes with the connection. */
 static int on_post(sd_event_source *post, void *userdata) {
         Buses *b = userdata;

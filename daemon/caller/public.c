@@ -186,7 +186,7 @@ static int hand_over(const Peer *peer) {
         ssize_t n = peek(peer, header, sizeof(header));
         if (n < (ssize_t) sizeof(header))
                 return n == -EAGAIN || n > 0 ? 0 : (int) n;
-        /* Two lengths behind the header: that of its fields, which are filled up to eight, and that of the body. */
+        /* Two lengths after the header: that of its fields, which are filled up to eight, and that of the body. */
         uint32_t body = number_at(header, 4), fields = number_at(header, 12);
         if (body > MESSAGE_MAX || fields > MESSAGE_MAX)
                 return -EMSGSIZE;

@@ -48,7 +48,7 @@ static int on_end(sd_event_source *io, int fd, uint32_t revents, void *userdata)
 }
 
 _Noreturn static void be_writer(const BootLog *log, int end) {
-        /* Neither before others on the processor, as the guard is, nor with an older word behind that of the next guard, nor with its lock. */
+        /* Neither before others on the processor, as the guard is, nor with an older word after that of the next guard, nor with its lock. */
         (void) prctl(PR_SET_PDEATHSIG, SIGKILL);
         (void) dup2(end, STDIN_FILENO);
         (void) close_range(STDERR_FILENO + 1, ~0U, 0);

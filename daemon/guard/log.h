@@ -12,5 +12,5 @@ typedef struct KeptLog KeptLog;
 KeptLog *kept_log_new(sd_event *event);
 void kept_log_free(KeptLog *k);
 
-/* One more record. It is written behind everything else there is to do, and by another process. */
+/* One more record. It is written after everything else there is to do, and by another process. */
 void kept_log_take(KeptLog *k, const KmsgRecord *record);

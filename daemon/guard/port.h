@@ -77,7 +77,7 @@ void port_tell_press(Port *p, bool held);
 void port_settle(Port *p, PortState state);
 void port_poll(Port *p);
 
-/* A press behind which there may be a second one: it is taken when all that is there has been heard. */
+/* A press after which there may be a second one: it is taken when all that is there has been heard. */
 void port_press(Port *p, SourceEventKind kind, const char *text, uint64_t said_usec);
 void port_take(Port *p);
 

@@ -39,7 +39,7 @@ static void on_hand_done(HandWork work, const char *port, const char *why, void 
                 g->world.handler->left(g->world.userdata);
 }
 
-/* Behind all records that were there: a second press among them has called the first one off, in the kernel's own way. */
+/* After all records that were there: a second press among them has called the first one off, in the kernel's own way. */
 static int on_pending(sd_event_source *source, void *userdata) {
         Ports *g = userdata;
 
@@ -108,7 +108,7 @@ static void on_past_held(Port *p, const SourceEvent *e) {
 }
 
 /* What was said while no guard listened, and perhaps before: what an earlier one has dealt with is noted. A slot that is held without a mark is
- * an earlier guard's too, which had no room for one: nobody else takes a slot in the 5 s behind a press. */
+ * an earlier guard's too, which had no room for one: nobody else takes a slot in the 5 s after a press. */
 static void on_past(Port *p, const SourceEvent *e) {
         if (e->sequence > 0 && e->sequence <= held_noted(p->port, HELD_SERVED))
                 return;

@@ -48,7 +48,7 @@ int start_watch(sd_event *event, pid_t pid, sd_event_child_handler_t handler, vo
         int r = sd_event_add_child(event, &child, pid, WEXITED, handler, userdata);
         if (r < 0)
                 return r;
-        /* Told by the kernel as often as it takes: sd-event passes over what becomes ready behind another event (its threshold), and one that
+        /* Told by the kernel as often as it takes: sd-event passes over what becomes ready after another event (its threshold), and one that
          * is told once is lost then. It takes the change only by way of "off". */
         r = sd_event_source_set_enabled(child, SD_EVENT_OFF);
         if (r >= 0)

@@ -125,7 +125,7 @@ static void judge_gone(Manager *m, const char *port) {
         const ManagedSlot *s = manager_slot_at_port(m, port);
         Removal *running = manager_running_holding(m, port);
 
-        /* Behind the power-off a card may be pulled; and other cards than memory (an NVMe drive, say) may be at any time. Whether a slot that
+        /* After the power-off a card may be pulled; and other cards than memory (an NVMe drive, say) may be at any time. Whether a slot that
          * is safe has a card is what the next scan will tell. */
         if (running ? may_go(running) : s && (s->outcome == OUTCOME_SAFE || !*slot_get(s, SLOT_TEXT_MEMDEV)))
                 return;

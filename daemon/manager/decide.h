@@ -10,5 +10,5 @@ int manager_new(sd_event *event, Manager **ret);
 void manager_free(Manager *m);
 DEFINE_CLEANUP_FUNC(Manager, manager_free)
 
-/* Sources on, the records being read: behind that unfinished removals are resumed, the slots are looked at, and systemd is told. */
+/* Sources on, the records being read: after that unfinished removals are resumed, the slots are looked at, and systemd is told. */
 int manager_start(Manager *m);

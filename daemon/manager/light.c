@@ -17,7 +17,7 @@ struct Light {
         char *wanted;
         bool newer;            /* wanted since the worker that is at it began */
         bool told;             /* that it cannot be set */
-        unsigned pause_sec;    /* before the next try, behind one that failed; doubled each time */
+        unsigned pause_sec;    /* before the next try, after one that failed; doubled each time */
         Question *question;
         sd_event_source *retry;
         Light *next;
@@ -78,7 +78,7 @@ static bool is_settled(const Light *l) {
 
 static void try(Light *l);
 
-/* It may have been turned on behind the end of what it was for. */
+/* It may have been turned on after the end of what it was for. */
 static void turn_off(Light *l) {
         char *wanted = strdup("off");
         if (!wanted) {

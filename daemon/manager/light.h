@@ -9,11 +9,11 @@
  * unless something else is wanted since, a removal begins there or the slot goes. Pending ones are dropped by lights_free(). -ENOMEM. */
 int light_attention(Manager *m, const ManagedSlot *s, const char *attention);
 
-/* Behind a look: the light of a fault is set once more where the slot shows another one and nobody is at it. A write that had hung since before
+/* After a look: the light of a fault is set once more where the slot shows another one and nobody is at it. A write that had hung since before
  * may have been the last word. */
 int light_assert(Manager *m, const ManagedSlot *s);
 
-/* A removal that begins ends whoever is at one of its lights; behind it what was to be turned off is, and a fault's light is on. Its userdata is
+/* A removal that begins ends whoever is at one of its lights; after it what was to be turned off is, and a fault's light is on. Its userdata is
  * the manager. */
 extern const RemovalListener lights_listener;
 

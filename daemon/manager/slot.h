@@ -88,5 +88,5 @@ enum {
         SLOT_PROPERTIES_MAX = _SLOT_TEXT_MAX + 3,
 };
 
-/* Takes the view over. How many properties differ from the former one; their names go to `ret`, NULL behind the last. */
+/* Takes the view over. How many properties differ from the former one; their names go to `ret`, NULL after the last. */
 size_t slot_take_view(ManagedSlot *s, SlotView *view, const char *ret[static SLOT_PROPERTIES_MAX + 1]);

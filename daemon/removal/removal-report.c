@@ -75,7 +75,7 @@ static json_object *lines_of(char **lines) {
         return array;
 }
 
-/* Without the plan, which comes behind it. */
+/* Without the plan, which comes after it. */
 static json_object *ending_of(const RemovalEnding *e, const RemovalReport *p, bool privileged) {
         json_object *o = json_object_new_object();
 

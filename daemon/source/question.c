@@ -120,7 +120,7 @@ static void on_line(json_object *line, void *userdata) {
                 q->answer = json_ref(line);
 }
 
-/* Only now: an answer of a worker that crashed behind it is no answer. (The exit status is for the shell; an error is an
+/* Only now: an answer of a worker that crashed after it is no answer. (The exit status is for the shell; an error is an
  * answer too.) */
 static void on_ended(WorkerEnd end, int code, void *userdata) {
         Question *q = userdata;

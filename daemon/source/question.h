@@ -39,7 +39,7 @@ typedef void (*question_answered_t)(json_object *answer, const char *why_not, vo
 int question_ask(sd_event *event, const char *verb, json_object *input, uint64_t deadline_usec,
                 question_answered_t answered, void *userdata, Question **ret);
 
-/* Right behind it: no more than so many bytes of a document. Without this it is ANSWER_BYTES_MAX. */
+/* Right after it: no more than so many bytes of a document. Without this it is ANSWER_BYTES_MAX. */
 void question_limit(Question *q, size_t most);
 
 /* Within question_answered_t: the document that was asked for, which is the last line itself where the worker did not send it in

@@ -22,7 +22,7 @@ struct Scanner {
         scanner_done_t done;
         void *userdata;
         Question *question;    /* the look under way */
-        bool again;            /* somebody wants another one behind it */
+        bool again;            /* somebody wants another one after it */
         bool distrusted;       /* what it will say is old already */
         sd_event_source *later; /* a wish that has time */
         Waiters now, next;

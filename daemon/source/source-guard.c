@@ -127,7 +127,7 @@ static int say_want(GuardSource *s, const Wish *w) {
         return say(s, "want", w->port, "want", port_want_to_string(w->want));
 }
 
-/* What a guard that was started anew cannot know. Behind the hello it tells of what it holds, and gives back what nobody wants. */
+/* What a guard that was started anew cannot know. After the hello it tells of what it holds, and gives back what nobody wants. */
 static void say_all(GuardSource *s) {
         for (size_t i = 0; i < s->n_wishes; i++)
                 (void) say_want(s, &s->wishes[i]);

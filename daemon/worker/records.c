@@ -151,7 +151,7 @@ static json_object *newest_record(json_object *entries, const char *serial, cons
         return of_slot;
 }
 
-/* Behind a reboot it is for what the machine does at boot to decide what is used. */
+/* After a reboot it is for what the machine does at boot to decide what is used. */
 static bool is_finished_removal(json_object *entry) {
         int outcome = outcome_from_string(json_str(entry, "outcome"));
         char boot[33];

@@ -34,7 +34,7 @@ int request_understand(WorkerIo *io, json_object *doc, Request *ret);
 int request_understand_removal(WorkerIo *io, json_object *doc, Request *ret);
 
 /* Of a press at the slot of this port: policy and the slots alone, without a look at the rest of the machine. The libraries are asked with the look
- * that comes behind the hold. */
+ * that comes after the hold. */
 int request_understand_press(WorkerIo *io, json_object *doc, const char *port, Request *ret);
 
 /* All but the first. */
@@ -54,7 +54,7 @@ int request_look_again(Request *r);
 /* Borrows from the request. */
 PlanRequest request_for_planner(const Request *r);
 
-/* worker/plan.c. That of the removal of the card in the slot; where one got stuck behind its point of no return and its card is
+/* worker/plan.c. That of the removal of the card in the slot; where one got stuck after its point of no return and its card is
  * still in the slot, that of finishing it. */
 int request_plan_removal(Request *request, Plan **ret);
 

@@ -46,7 +46,7 @@ static bool is_shown(View *v, const char *path, size_t length) {
         return path_view_shows(&v->paths, name, n);
 }
 
-/* Up to where a text may be shown; all of it where nothing in it is closed. A name may have any characters in it, so behind a path
+/* Up to where a text may be shown; all of it where nothing in it is closed. A name may have any characters in it, so after a path
  * nothing is sure to be none of it: what goes on with a slash is taken for that. */
 static size_t shown_length(View *v, const char *text) {
         bool behind_path = false;

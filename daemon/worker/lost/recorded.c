@@ -54,7 +54,7 @@ static int record_load(uint64_t removal, json_object **ret_plan, Journal *j) {
         return r < 0 ? r : journal_replay(j, records, boot);
 }
 
-/* 1: this removal began behind that moment of this boot, was of the slot and has a scope, which is in *ret. */
+/* 1: this removal began after that moment of this boot, was of the slot and has a scope, which is in *ret. */
 static int subject_from_record(uint64_t removal, const char *port, const char *slot, uint64_t after_usec, Subject *ret) {
         _cleanup_(journal_freep) Journal *j = calloc(1, sizeof(Journal));
         _cleanup_json_ json_object *plan = NULL;

@@ -15,7 +15,7 @@ typedef struct Subject {
 
 void subject_done(Subject *s);
 
-/* Of the newest removals of the slot behind that moment of this boot (0: at any time). 1: found. */
+/* Of the newest removals of the slot after that moment of this boot (0: at any time). 1: found. */
 int recorded_subject(const char *port, const char *slot, uint64_t after_usec, Subject *ret);
 
 /* Where the kernel's log was when the slot's last removal of this boot began, if that ended safe: what was in the slot before is proved gone.

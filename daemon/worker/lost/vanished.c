@@ -226,7 +226,7 @@ static bool is_occupied(const Topology *t, const Slot *slot) {
         return false;
 }
 
-/* The one empty slot that had a memory card, which was not proved gone; NULL: there are several, or none, or nobody can tell. Of a card in front of
+/* The one empty slot that had a memory card, which was not proved gone; NULL: there are several, or none, or nobody can tell. Of a card before
  * what is known of the log nothing tells; and the records are asked once in vain, and not for each. */
 static const Slot *slot_of_memory(VanishedList *l) {
         const Slot *found = NULL;

@@ -41,7 +41,7 @@ bool vanished_add_to_scope(const VanishedList *l, const Slot *slot, json_object 
  * is of another kind. had_none: this one has had no card of which not all was proved gone, and everything is another's, also what is known. */
 void vanished_leave_out(const VanishedList *l, const Slot *slot, bool had_none, json_object *scope);
 
-/* Whether the slot, which has no card now, could be where something was of which nothing tells the slot: it had a card at or behind that place in
+/* Whether the slot, which has no card now, could be where something was of which nothing tells the slot: it had a card at or after that place in
  * the kernel's log (0: at any time), or what is known of the log does not reach back to it. */
 bool vanished_may_be_of(const VanishedList *l, const Slot *slot, uint64_t since);
 

@@ -15,7 +15,7 @@ enum {
         POLICIES_USEC = 2 * 1000 * 1000,
         POLICIES_TOLD_MAX = 20, /* anybody can have processes with one */
 
-        /* What comes up by itself (a driver, udev's link) may be a moment behind the last step. */
+        /* What comes up by itself (a driver, udev's link) may be a moment after the last step. */
         SETTLE_MSEC = 2000,
         AGAIN_MSEC = 200,
 

@@ -66,11 +66,11 @@ int removal_picture(Removal *m);
 /* At the end: writes down what the card said of itself before, where that came too late for the picture. */
 void removal_card(Removal *m);
 
-/* Behind a way back: compares, lists what is not as it was, and returns what may be said of it ("; everything is as it was before").
+/* After a way back: compares, lists what is not as it was, and returns what may be said of it ("; everything is as it was before").
  * Newly allocated, or NULL. */
 char *removal_compare(Removal *m);
 
-/* Behind a restoration: the same with what its removal wrote down before it took the card down ("; everything is as it was before
+/* After a restoration: the same with what its removal wrote down before it took the card down ("; everything is as it was before
  * that"). */
 char *restoration_compare(Removal *m);
 

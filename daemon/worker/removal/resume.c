@@ -15,7 +15,7 @@ enum {
         WRITER_POLL_MSEC = 100,
 };
 
-/* Behind the unit's TimeoutStopSec= the manager kills whoever is not through. */
+/* After the unit's TimeoutStopSec= the manager kills whoever is not through. */
 #define GIVE_BACK_USEC (STOP_SEC * 4 / 5 * USEC_PER_SEC)
 
 /* The workers of the service are gone by then, but for those that nobody can end: so long for somebody else's. */
@@ -101,7 +101,7 @@ static int resume_opened(Removal *m, bool back) {
         if (back && engine_can_go_back(&m->engine))
                 return removal_go_back(m, "cancelled", "the worker or the service ended in the middle of it");
         if (!is_hold_only(m->plan)) {
-                /* A plan that must not be carried out is on record too, from before somebody could write "back" behind it. */
+                /* A plan that must not be carried out is on record too, from before somebody could write "back" after it. */
                 const char *code = NULL;
                 _cleanup_free_ char *objection = removal_objection(m, &code);
                 return objection ? removal_go_back(m, code, objection) : removal_go_forward(m);
@@ -118,7 +118,7 @@ static int give_slots_back(Removal *m) {
         size_t last = m->journal->last_do;
         int result = 0;
 
-        /* Behind the point of no return there is no slot to give back, and forward needs the machine. */
+        /* After the point of no return there is no slot to give back, and forward needs the machine. */
         if (!plan_is_restoration(m->plan) && last != SIZE_MAX && last >= plan_first_irreversible(m->plan))
                 return -EWOULDBLOCK;
 
