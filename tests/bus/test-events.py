@@ -328,7 +328,7 @@ class Events(BusTest):
         self.wait_end(removal)
 
     def test_light_is_set_until_nobody_else_writes(self):
-        """Who is left behind in the kernel may write something else, behind a write that was in force."""
+        """Who is left behind in the kernel may write something else, after a write that was in force."""
         self.write("play/light-hangs", "")
         self.withdraw()
         wait_for(lambda: len(self.lights()) > 1, "the next try\n" + self.log())

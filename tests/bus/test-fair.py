@@ -75,7 +75,7 @@ class Fair(UsersTest):
         wait_for(self.looks, "the first look")
         calls = [(c, c.send("GetTopology")) for c in [self.connect() for _ in range(100)]]
         last = self.connect()
-        last.answer(last.send("Cancel", "s", ("9",)))  # a new connection behind the others: they are known, and their calls are in the queue
+        last.answer(last.send("Cancel", "s", ("9",)))  # a new connection after the others: they are known, and their calls are in the queue
         os.unlink(self.path("play/slow-looks"))
         self.assertEqual(first.answer(serial).kind, 2)
         self.assertEqual({c.answer(s).text for c, s in calls}, {json.dumps({**json.loads(self.read("play/machine.json")), "filling": ""})})
@@ -86,7 +86,7 @@ class Fair(UsersTest):
             return f.read()
 
     def test_nothing_is_made_in_the_loop(self):
-        """What is asked for behind a long history is answered before it."""
+        """What is asked for after a long history is answered before it."""
         self.stop_daemon()
         self.write_history(1000)
         self.start_daemon()

@@ -105,7 +105,7 @@ def test_monitor(bus):
         bus.run("remove", "2")
         while not lines or lines[-1].get("outcome") != "safe":
             lines.append(json.loads(machine.stdout.readline()))
-        while "ended safe" not in human:  # it may be behind the other one
+        while "ended safe" not in human:  # it may come after the other one
             human += text.stdout.readline()
     finally:
         for p in (text, machine):
@@ -117,7 +117,7 @@ def test_monitor(bus):
     expect("slot 2  removal " in human and "step 2/6 offline-memory done in 0.2 s" in human, human)
     expect("ended safe after 1.5 s: safe to pull" in human, human)
     blanks = [line for line in human.split("\n") if line.endswith((" ", ":"))]
-    expect(not blanks, f"lines with nothing behind a colon or a blank: {blanks}")
+    expect(not blanks, f"lines with nothing after a colon or a blank: {blanks}")
 
 
 def complete(bus, *words):

@@ -12,7 +12,7 @@ static int feed(DIR *dir, const char *name) {
         if (r < 0)
                 return r;
 
-        /* Without the byte that read_file_at() puts behind it. */
+        /* Without the byte that read_file_at() puts after it. */
         _cleanup_free_ uint8_t *exact = malloc(size > 0 ? size : 1);
         FUZZ_CHECK(exact);
         memcpy(exact, data, size);

@@ -148,7 +148,7 @@ static void test_they_run_on(void) {
         waiting_child_end(standing);
 }
 
-/* The driver is bound again, and the kernel does not come back from it: it is not asked twice, and nothing is put back behind it. */
+/* The driver is bound again, and the kernel does not come back from it: it is not asked twice, and nothing is put back after it. */
 static void test_revert_hangs(void) {
         static const StepLimits short_limits = { .offline_timeout_usec = USEC_PER_SEC, .write_timeout_usec = USEC_PER_SEC };
         _cleanup_(case_done) Case c;
@@ -265,7 +265,7 @@ static void test_many_stand(void) {
         }
 }
 
-/* Whatever a step says of itself, and the kernel shows: who was to write for it has not ended, so it is not done, and nothing behind it is. */
+/* Whatever a step says of itself, and the kernel shows: who was to write for it has not ended, so it is not done, and nothing after it is. */
 static void test_step_says_done(void) {
         _cleanup_(case_done) Case c;
         Told told = { 0 };

@@ -201,7 +201,7 @@ static void test_power_off_under_way(void) {
 }
 
 /* Whether the card is ready to lose its power is asked right before that, and a no leads back. Whoever goes on for another worker would be stuck
- * behind the record of it, and asks before. */
+ * after the record of it, and asks before. */
 static void test_power_off_not_ready(void) {
         _cleanup_(case_done) Case c, taken_up;
 
@@ -293,7 +293,7 @@ static void resume(Case *c, bool back) {
         check_policy(back ? "online_movable" : "online_kernel");
 }
 
-/* Died after each record, with the write behind that record made or not made: resumed, it ends in one of the two states
+/* Died after each record, with the write after that record made or not made: resumed, it ends in one of the two states
  * that were promised. */
 static void test_crash_at_every_record(void) {
         static const char *const worlds[][2] = {

@@ -255,7 +255,7 @@ static void test_id_taken(void) {
         CHECK_INT(journal_create("0", p, json_object_new_object(), &second), -EINVAL);
 }
 
-/* Every name that is made is there after power loss too: the folder that it is in is synced, behind it; and the record behind the plan. */
+/* Every name that is made is there after power loss too: the folder that it is in is synced, after it; and the record after the plan. */
 static void test_names_last(const char *dir) {
         _cleanup_free_ char *state = strf("%s/state", dir);
         _cleanup_(plan_freep) Plan *p = make_plan();
@@ -499,7 +499,7 @@ static void test_unread_writers(void) {
         CHECK_INT(reopen("47", &j), 0);
         check_unread(journal_writer(j), file);
 
-        /* It goes on being so when somebody of ours has written the file anew, and behind the end. */
+        /* It goes on being so when somebody of ours has written the file anew, and after the end. */
         CHECK_INT(journal_write_begins(j, "another", one, start_time_of(one), true), 0);
         CHECK_INT(kill(one, SIGKILL), 0);
         CHECK_INT(waitpid(one, NULL, 0), one);

@@ -110,7 +110,7 @@ static void resume(Case *c) {
         CHECK(plan_is_restoration(c->plan));
 }
 
-/* Died after each record, with the write behind that record made or not made: another worker brings it to its end. */
+/* Died after each record, with the write after that record made or not made: another worker brings it to its end. */
 static void test_crash_at_every_record(void) {
         static const char *const worlds[][2] = {
                 { "online_movable", "online_movable" }, /* start */

@@ -40,7 +40,7 @@ int statx(int dir, const char *path, int flags, unsigned mask, struct statx *ret
         return 0;
 }
 
-/* Every other question is put behind the write alone, and so is a new one until somebody has thought about it: what it asks about can change to a no
+/* Every other question is put after the write alone, and so is a new one until somebody has thought about it: what it asks about can change to a no
  * without a device that comes, by the write's end or by what somebody does meanwhile. */
 static void test_which(void) {
         static const char *const early[] = { "processes", "below-port" };

@@ -177,7 +177,7 @@ static void test_memory(void) {
         put("/proc/iomem", "00000000-00000fff : Reserved\n490000000-58fffffff : CXL Window 0\n  4aff00000-4afffffff : dax0.0\n");
         check_no("iomem", "0x4aff00000-0x4afffffff is still \"dax0.0\"");
         put("/proc/iomem", "490000000-58fffffff : CXL Window 0\n  4b0000000-4b0ffffff : region1\n");
-        check_yes("iomem"); /* another card's, right behind */
+        check_yes("iomem"); /* another card's, right after */
 }
 
 static void check_unknown(const char *name) {

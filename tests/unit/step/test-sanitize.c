@@ -248,7 +248,7 @@ static struct {
         bool deaf;                      /* nothing switches the message on */
         int sanitize;                   /* what the write of a CXL card's command returns */
         bool sanitizes;                 /* the card is at it after that */
-        char told[64];                  /* all commands, behind each other */
+        char told[64];                  /* all commands, one after the other */
 } nmem;
 
 int __real_step_write(StepRun *run, const char *path, const char *value);
@@ -520,7 +520,7 @@ static void check_unknown(Case *c, const char *why) {
         CHECK_INT(json_len(c->run.lost), 0);
 }
 
-/* The kernel says it in its log alone, and what it says of this module counts, behind the command, the last of it. Idle is no answer. */
+/* The kernel says it in its log alone, and what it says of this module counts, after the command, the last of it. Idle is no answer. */
 static void test_nvdimm(void) {
         static const struct {
                 const char *log[2], *after, *why;

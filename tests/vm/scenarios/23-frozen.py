@@ -176,7 +176,7 @@ def by_others(lab):
 
 @scenario("frozen-by-others-ended", profile="mixed", timeout=300, turn=True)
 def by_others_ended(lab):
-    """One of a frozen unit's processes uses the card and is ended, for which all of them have to be thawed: when the removal is called off behind
+    """One of a frozen unit's processes uses the card and is ended, for which all of them have to be thawed: when the removal is called off after
     that, the others are frozen again."""
     disk = lab.filesystem(lab.pmem(3).namespace().device, "ext4")
     session(lab)

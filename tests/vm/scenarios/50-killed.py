@@ -50,7 +50,7 @@ register("hold", "hold", '"ev":"done","n":0')
 for index, name in enumerate(STEPS[1:], 1):
     register(name, name.removesuffix("-back"), f'"ev":"do","n":{index}')
 
-# The proof writes nothing that could be half done, so it has no "do". Behind it only one step is left, whose pauses must
+# The proof writes nothing that could be half done, so it has no "do". After it only one step is left, whose pauses must
 # be long enough for the victim to be there still.
 register("prove-safe", "show-safe", '"ev":"done","n":10', pause=400)
 register("show-safe", "show-safe", '"ev":"do","n":12', pause=400)

@@ -80,7 +80,7 @@ def check_waits(lab, ram, number, writer):
 
 
 def check_waits_back(lab, ram, number, writer):
-    """The same on the way back: what is behind the step that hangs stays taken down."""
+    """The same on the way back: what is after the step that hangs stays taken down."""
     lab.check(hangs(lab, writer), "the bind should hang still: the scenario shows nothing otherwise")
     at = records(lab, number, "undo")[-1]["n"]
     lab.equal([each["n"] for each in records(lab, number, "undone") if 1 < each["n"] <= at], [], "what was put back after it")
@@ -159,7 +159,7 @@ def give_back(lab):
 
 @scenario("hanging-revert", timeout=300, turn=True)
 def revert(lab):
-    """The kernel does not come back from a step that is put back, for longer than that may take: nothing is put back behind it."""
+    """The kernel does not come back from a step that is put back, for longer than that may take: nothing is put back after it."""
     ram, taker = prepare(lab)
     number, writer = begin_back(lab, WriteTimeoutSec=6)
     end = check_stuck(lab, number, writer)

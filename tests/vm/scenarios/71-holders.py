@@ -230,7 +230,7 @@ def unseen(lab):
 
 
 def hang(lab, name, used, properties=()):
-    """A process that hangs with its memory locked: whoever asks what it has mapped hangs as well. It goes on behind the returned function."""
+    """A process that hangs with its memory locked: whoever asks what it has mapped hangs as well. It goes on once the returned function is called."""
     program, folder = lab.program("stand"), f"/mnt/mute-{name}"
     lab.sh(f"modprobe fuse && mkdir -p {folder}")
     lab.spawn(f"mute-{name}", f"exec {program} mute {name} {folder}").wait_for_output("ready")

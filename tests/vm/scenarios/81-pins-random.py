@@ -35,7 +35,7 @@ echo {between}; cat /run/said"""
 
 AT_ONCE = "safe-remove remove 2 > /run/said 2>&1; echo $?"
 
-# The removal is called off right behind the proof, wherever that meets it.
+# The removal is called off right after the proof, wherever that meets it.
 CALLED_OFF = """safe-remove remove 2 > /run/said 2>&1 &
 while kill -0 $! 2> /dev/null && ! grep -qs '"ev":"done","n":{proof}[,}}]' {record}/journal; do sleep 0.02; done
 safe-remove cancel 2 > /dev/null 2>&1

@@ -67,7 +67,7 @@ def check_stuck(lab, probe, number, target):
 
 
 def stuck(lab, probe, cause, target="2"):
-    """A removal whose last proof fails at one probe: `cause` is a shell line that is run in front of the last step, with the
+    """A removal whose last proof fails at one probe: `cause` is a shell line that is run before the last step, with the
     worker stopped, so that it may take its time."""
     removal.drill(lab, 300, "power-off", "show-safe")
     last = storage.step_number(lab, "show-safe", target)

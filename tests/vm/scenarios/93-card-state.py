@@ -121,7 +121,7 @@ def remedy(lab):
 
 
 def began_late(lab, loader):
-    """One that begins behind the plan, when nothing but the power is left to take: the removal turns round there."""
+    """One that begins after the plan, when nothing but the power is left to take: the removal turns round there."""
     at = storage.step_number(lab, "release", 2)
     removal.drill(lab, 2000, "release")
     number = removal.last_id(lab) + 1
@@ -149,7 +149,7 @@ def firmware_transfer(lab):
     lab.check(lab.slot(2).bdf(), "the card should be there")
     lab.sh(f"echo 1 > {loader}/cancel", timeout=60)
     remedy(lab)
-    lab.equal(lab.sh(f"cat {loader}/status").strip(), "idle", "the transfer behind the remedy")
+    lab.equal(lab.sh(f"cat {loader}/status").strip(), "idle", "the transfer after the remedy")
     began_late(lab, loader)
     removal.policy(lab)
     lab.cli("remove", "2")

@@ -124,7 +124,7 @@ static void check_long_name(size_t length, bool ended) {
 }
 
 static void test_long_names(void) {
-        /* Those that end with a buffer, or right behind it, among them. */
+        /* Those that end with a buffer, or right after it, among them. */
         for (size_t n = 32000; n < 33000; n++)
                 check_long_name(n, true);
         check_long_name(PATH_MAX, true);

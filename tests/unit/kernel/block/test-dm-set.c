@@ -76,7 +76,7 @@ static void check_without(const char *table, const char *want) {
 }
 
 static void test_without(void) {
-        /* A whole group, one of two in a group, arguments behind each path, none left. */
+        /* A whole group, one of two in a group, arguments after each path, none left. */
         check_without("0 8 multipath 1 queue_if_no_path 0 2 2 service-time 0 1 2 8:0 1 1 service-time 0 1 2 8:32 1 1",
                       "0 8 multipath 1 queue_if_no_path 0 1 1 service-time 0 1 2 8:32 1 1");
         check_without("0 8 multipath 0 1 alua 1 1 round-robin 0 3 1 8:0 1000 8:32 1000 8:16 1000",

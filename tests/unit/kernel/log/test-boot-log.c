@@ -58,7 +58,7 @@ static void test_next_card(void) {
         CHECK_STR(place(&l, "nvme1"), "0000:0d:00.0");
 }
 
-/* Whoever may write to the log is not the kernel; and what a user's device calls itself stands behind its driver's name. */
+/* Whoever may write to the log is not the kernel; and what a user's device calls itself stands after its driver's name. */
 static void test_forged(void) {
         static const char *const lines[] = {
                 "14,1,1,-;nvme nvme0: pci function 0000:0d:00.0\n",

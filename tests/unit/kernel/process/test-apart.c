@@ -172,7 +172,7 @@ static void check_ends_with(pid_t pid, volatile uint64_t *count) {
         CHECK(ended);
 }
 
-/* Work that can be ended does not go on behind whoever wanted it. */
+/* Work that can be ended does not outlive whoever wanted it. */
 static void test_orphan(void) {
         volatile uint64_t *count = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
         const ApartOptions options = { .interruptible = true, .timeout_usec = 600 * USEC_PER_SEC };
@@ -401,7 +401,7 @@ static void begin_with_writer(Told *told) {
         fork_error = EAGAIN; /* it needs none */
 }
 
-/* Who does it: the writer, which was told of before, and is at nothing behind it. */
+/* Who does it: the writer, which was told of before, and is at nothing after it. */
 static int check_writer(const Told *told) {
         const ApartOptions options = { .what = "a slot", .flat = sizeof("slot 2"), .timeout_usec = 30 * USEC_PER_SEC };
         _cleanup_free_ char *text = NULL, *wanted = NULL;

@@ -146,7 +146,7 @@ static void test_told(void) {
         apart_set_witness(NULL, NULL);
 }
 
-/* It does not go on behind whoever wanted it. */
+/* It does not outlive whoever wanted it. */
 static void test_dies_with_us(void) {
         const char *const argv[] = { "sleep", "600", NULL };
         const CommandOptions options = { .what = "sleep", .timeout_usec = 600 * USEC_PER_SEC };
