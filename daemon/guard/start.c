@@ -135,8 +135,10 @@ static int give_away(Start *s, const char *verb, int stream, pid_t *ret) {
         if (recv(s->door, said, sizeof(said), MSG_DONTWAIT) <= 0)
                 return -EAGAIN;
         int r = guard_send(s->door, verb, stream);
-        if (r < 0)
+        if (r < 0) { /* it says only once that it waits: it leaves, and another one takes its place */
+                shut_door(s);
                 return r;
+        }
         s->child = sd_event_source_disable_unref(s->child);
         shut_door(s);
         s->deaths = 0;

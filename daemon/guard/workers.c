@@ -194,7 +194,8 @@ static void on_gone(Job *j) {
 static int start(Job *j, const char *verb, int stream) {
         Starter *s = j->starter;
 
-        if (!verb || stream < 0 || j->pid != 0)
+        /* One that waits would get its verb from whoever asked for it, and its job would not be known as a removal. */
+        if (!verb || stream < 0 || j->pid != 0 || streq(verb, READY_WORD))
                 return -EINVAL;
         if (!is_let_in(s, verb))
                 return -EBUSY;

@@ -10,6 +10,7 @@
 
 enum {
         ENTRIES_MAX = 1000,
+        DISTURBED_MAX = 8,      /* of an entry in a list: how many there were was their users' choice, and its certificate names them */
 };
 
 static void copy_keys(json_object *to, json_object *from, const char *const *keys) {
@@ -87,6 +88,16 @@ int history_entry(uint64_t number, json_object **ret) {
         return 0;
 }
 
+static void shorten_disturbed(json_object *entry) {
+        json_object *all = json_array(entry, "disturbed");
+        size_t n = json_len(all);
+
+        if (n <= DISTURBED_MAX)
+                return;
+        json_object_array_del_idx(all, DISTURBED_MAX, n - DISTURBED_MAX);
+        json_append_strf(all, "and %zu more (safe-remove certificate %s)", n - DISTURBED_MAX, json_str(entry, "id"));
+}
+
 int history_load_before(uint64_t before, uint32_t limit, json_object **ret) {
         _cleanup_json_ json_object *history = json_object_new_object();
         _cleanup_free_ uint64_t *ids = NULL;
@@ -107,8 +118,10 @@ int history_load_before(uint64_t before, uint32_t limit, json_object **ret) {
                 r = history_entry(ids[i], &entry);
                 if (r == -ENOMEM)
                         return r;
-                if (r >= 0)
-                        json_object_array_add(entries, entry);
+                if (r < 0)
+                        continue;
+                shorten_disturbed(entry);
+                json_object_array_add(entries, entry);
         }
 
         *ret = TAKE_PTR(history);
@@ -138,6 +151,15 @@ static void reverse(json_object *array) {
         }
 }
 
+/* How it ended in words: for the daemon, which is after the outcomes, and whose line of them all has an end. How long the story is was the choice of the
+ * processes' users. */
+static void forget_story(json_object *entry) {
+        static const char *const keys[] = { "message", "remedy", "lost", "disturbed" };
+
+        for (size_t i = 0; i < ELEMENTSOF(keys); i++)
+                json_object_object_del(entry, keys[i]);
+}
+
 int history_survey(size_t recent, uint64_t *ret_highest, json_object **ret_unfinished, json_object **ret_unreadable, json_object **ret_recent) {
         _cleanup_json_ json_object *unfinished = json_object_new_array(), *unreadable = json_object_new_array(), *newest = json_object_new_array();
         _cleanup_free_ uint64_t *ids = NULL;
@@ -156,8 +178,10 @@ int history_survey(size_t recent, uint64_t *ret_highest, json_object **ret_unfin
                 r = history_entry(ids[i], &entry);
                 if (r == -ENOMEM)
                         return r;
-                if (r >= 0 && json_len(newest) < recent)
+                if (r >= 0 && json_len(newest) < recent) {
+                        forget_story(entry);
                         json_object_array_add(newest, json_ref(entry));
+                }
                 if (r == -ENOENT || r == -ENOTDIR || r == -ENODATA || json_flag(entry, "ended"))
                         continue;
                 bool read = r >= 0;

@@ -8,7 +8,10 @@
 #include <sys/socket.h>
 #include <sys/stat.h>
 
+#include "base/clock.h"
+#include "base/fileio.h"
 #include "daemon/source/guard-socket.h"
+#include "kernel/process/process-stat.h"
 #include "ready.h"
 
 #define COMM_WAITING "safe-remove-idl" /* as ps(1) shows it, so that nobody takes it for one at work */
@@ -18,14 +21,22 @@ enum {
         COMM_MAX = 16,
 };
 
+/* A file that was changed so shortly before the start of this process, or after it, may have another one at its name by now than was linked. */
+#define LINKED_USEC USEC_PER_SEC
+
 typedef struct Files {
         struct {
                 const char *path;
                 struct stat stat;
         } file[FILES_MAX];
         size_t n;
+        uint64_t since;        /* wall clock: what was changed later may not be what was linked */
         bool unknown;          /* one of them cannot be told from another */
 } Files;
+
+static bool is_older(const struct stat *st, uint64_t since) {
+        return (uint64_t) st->st_ctim.tv_sec * USEC_PER_SEC + (uint64_t) st->st_ctim.tv_nsec / 1000 < since;
+}
 
 static const char *own_path(void) {
         return (const char *) getauxval(AT_EXECFN);
@@ -38,7 +49,7 @@ static int add_file(struct dl_phdr_info *info, size_t size, void *userdata) {
 
         if (path && *path != '/')
                 return 0;
-        if (!path || files->n == FILES_MAX || stat(path, &files->file[files->n].stat) < 0)
+        if (!path || files->n == FILES_MAX || stat(path, &files->file[files->n].stat) < 0 || !is_older(&files->file[files->n].stat, files->since))
                 files->unknown = true;
         else
                 files->file[files->n++].path = path;
@@ -73,12 +84,25 @@ static int run_anew(const char *verb) {
         return r;
 }
 
+/* The wall clock when this process began, and a moment before; 0: not known. It was linked after that. */
+static uint64_t wall_at_start(void) {
+        _cleanup_free_ char *text = NULL;
+        struct timespec up;
+        ProcessStat st;
+
+        if (read_file("/proc/self/stat", &text, NULL) < 0 || stat_parse(text, &st) < 0 || clock_gettime(CLOCK_BOOTTIME, &up) < 0)
+                return 0;
+        uint64_t ticks = (uint64_t) sysconf(_SC_CLK_TCK), now = (uint64_t) up.tv_sec * USEC_PER_SEC + (uint64_t) up.tv_nsec / 1000;
+        uint64_t age = now - st.start_time * USEC_PER_SEC / ticks + LINKED_USEC, wall = now_wall();
+        return age < wall ? wall - age : 0;
+}
+
 int ready_wait(char *word, const char **ret_verb) {
         size_t size = strlen(word) + 1;
         char comm[COMM_MAX] = "";
         int stream = -EBADF;
         ssize_t n;
-        Files files = { 0 };
+        Files files = { .since = wall_at_start() };
 
         (void) dl_iterate_phdr(add_file, &files);
         if (send(STDIN_FILENO, READY_SAYS, strlen(READY_SAYS), MSG_NOSIGNAL) < 0)

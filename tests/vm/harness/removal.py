@@ -55,8 +55,14 @@ def history(lab):
     return lab.cli_json("history")["removals"]
 
 
-def last_id(lab):
+def last_record(lab):
+    """The number of the newest record."""
     return int(lab.sh(f"ls {STATE_DIR}/removals 2> /dev/null | sort -n | tail -n 1") or 0)
+
+
+def last_id(lab):
+    """The highest number that a removal has had: of one that ended without a record that alone is kept."""
+    return int(lab.sh(f"(cd {STATE_DIR} && ls removals numbers 2> /dev/null) | grep -x '[0-9]*' | sort -n | tail -n 1") or 0)
 
 
 def wait_for_end(lab, number, timeout=120):

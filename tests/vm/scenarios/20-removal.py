@@ -52,12 +52,12 @@ def plan_touches_nothing(lab):
     lab.ram(2, 3)
     before = removal.Picture.take(lab)
     leds = lab.slot(2).leds()
-    number = removal.last_id(lab)
+    number = removal.last_record(lab)
     plan = lab.cli_json("plan", "2")
     lab.equal(plan["verdict"], "ready", "the verdict")
     lab.equal(removal.Picture.take(lab), before, "the machine")
     lab.equal(lab.slot(2).leds(), leds, "the registers of the slot")
-    lab.equal(removal.last_id(lab), number, "the newest record")
+    lab.equal(removal.last_record(lab), number, "the newest record")
 
 
 @scenario("ram-interleaved", timeout=240)

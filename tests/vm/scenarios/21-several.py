@@ -118,13 +118,13 @@ def killed(lab):
 @scenario("several-refused", profile="nodes", turn=True)
 def refused(lab):
     """One card twice, one that is not there, an empty slot: one clear line, nothing touched."""
-    number = removal.last_id(lab)
+    number = removal.last_record(lab)
     for names, status, word in ((("2", "serial:0x1"), removal.USAGE, "once"), (("2", "99"), removal.NOT_FOUND, "99"),
                                 (("2", "5"), removal.NOT_FOUND, "slot 5")):
         found, out, err = lab.cli("remove", *names, check=False)
         lab.equal(found, status, f"the exit status of removing {names} ({out}{err})")
         lab.check(word in out + err, f"the answer should name '{word}': {out}{err}")
-    lab.equal(removal.last_id(lab), number, "the newest record")
+    lab.equal(removal.last_record(lab), number, "the newest record")
     lab.check(all(lab.slot(name).driver_bound() for name in (2, 3)), "no slot should be held")
 
 

@@ -55,7 +55,7 @@ def check_runs_on(lab, kinds):
 
 def held_up(lab):
     """The processes and groups that the newest removal has written down before it held them up."""
-    return lab.sh(f"grep '\"ev\":\"note\"' {removal.STATE_DIR}/removals/{removal.last_id(lab)}/journal")
+    return lab.sh(f"grep '\"ev\":\"note\"' {removal.STATE_DIR}/removals/{removal.last_record(lab)}/journal")
 
 
 def freeze_memory(lab, *units):

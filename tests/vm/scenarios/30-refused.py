@@ -69,7 +69,7 @@ def names(lab):
     """Names that are empty, unknown, ambiguous or no names at all: one clear line, a status of its own, nothing touched."""
     ram = lab.ram(2, 3)
     before = removal.Picture.take(lab)
-    number = removal.last_id(lab)
+    number = removal.last_record(lab)
     for name, status, word in (("5", removal.NOTHING, "slot 5"),
                                ("mem99", removal.NOT_FOUND, "mem99"),
                                ("77", removal.NOT_FOUND, "77"),
@@ -82,7 +82,7 @@ def names(lab):
         lab.equal(found, status, f"the exit status of removing '{name}' ({out}{err})")
         lab.check(word in out + err, f"the answer should name '{word}': {out}{err}")
     lab.equal(removal.Picture.take(lab), before, "the machine")
-    lab.equal(removal.last_id(lab), number, "the newest record")
+    lab.equal(removal.last_record(lab), number, "the newest record")
 
 
 @scenario("refuse-stale-plan")

@@ -112,7 +112,7 @@ def before_refusal(lab):
     lab.keeper(ram.node, mib=8, unmovable=True)
     before = removal.Picture.take(lab)
     lab.equal(lab.cli("remove", "2", check=False)[0], removal.BLOCKED, "the exit status")
-    number = removal.last_id(lab)
+    number = removal.last_record(lab)
     lab.sh(f"systemctl stop safe-removed.service; sed -i '/\"ev\":\"end\"/d' {removal.STATE_DIR}/removals/{number}/journal; "
            "systemctl start safe-removed.service")
     end = removal.wait_for_end(lab, number)

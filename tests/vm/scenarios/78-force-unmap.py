@@ -23,7 +23,7 @@ def remove(lab, number, *options, status):
 
 def check_forced(lab, number, name, *pids):
     """What was taken, and from whom, stands in the certificate of the slot's last removal."""
-    forced = removal.certificate(lab, removal.last_id(lab))["forced"]
+    forced = removal.certificate(lab, removal.last_record(lab))["forced"]
     lab.equal(len(forced), 1, f"how often force was used ({forced})")
     lab.check(forced[0].startswith(f"unmap: {name} taken from ") and all(f"process {pid} " in forced[0] for pid in pids),
               f"it should be said what was forced: {forced}")

@@ -53,7 +53,7 @@ def refused(lab, number, users, before):
 
 def check_told(lab, disk, end):
     """What was forced is in the certificate, and what it costs was told with the ending."""
-    forced = removal.certificate(lab, removal.last_id(lab))["forced"]
+    forced = removal.certificate(lab, removal.last_record(lab))["forced"]
     lab.equal(len(forced), 1, f"how often force was used ({forced})")
     lab.check(forced[0].startswith(f"shutdown: {disk.target} ({disk.type} on "), f"it should be said what was forced: {forced}")
     lab.check(any(f"{disk.target} ({disk.type} on " in line and "shut down" in line for line in end["lost"]),
@@ -150,7 +150,7 @@ def stuck(lab):
     storage.rules(lab, ({"Unit": user.unit}, {"Action": "term", "TermSec": 2, "KillSec": 2}))
     status, out, err = lab.cli("remove", 4, FORCE, check=False, timeout=240)
     lab.equal(status, removal.STUCK, f"the exit status ({out}{err})")
-    end = removal.wait_for_end(lab, removal.last_id(lab))
+    end = removal.wait_for_end(lab, removal.last_record(lab))
     lab.equal(end["outcome"], "stuck", "the ending")
     lab.check("was shut down and is still in use" in end["message"] and disk.target in end["remedy"][0], f"what stays, and the remedy: {end}")
     leds = lab.slot(4).leds()

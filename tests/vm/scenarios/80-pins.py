@@ -48,7 +48,7 @@ def remove(lab, *options, card="2", status=removal.SAFE):
     """Remove a card; (number of the removal, all that was said)."""
     found, out, err = lab.cli("remove", card, *options, check=False)
     lab.equal(found, status, f"the exit status ({out}{err})")
-    return removal.last_id(lab), out + err
+    return removal.last_record(lab), out + err
 
 
 def pins_of(lab, process, card="2"):

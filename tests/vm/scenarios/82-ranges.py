@@ -78,7 +78,7 @@ def device_of_two_ranges(lab):
     lab.cleanup(lambda: held.running() and held.signal("KILL"))
     lab.equal(held.look(), "ok", "its bytes")
     before, had = take_out(lab, ram, "--force=unmap")
-    forced = removal.certificate(lab, removal.last_id(lab))["forced"]
+    forced = removal.certificate(lab, removal.last_record(lab))["forced"]
     lab.check(len(forced) == 1 and f"unmap: /dev/{ram.dax} taken from process {held.pids[-1]} " in forced[0], f"what was forced should be said: {forced}")
     lab.equal((held.running(), held.look()), (True, "SIGBUS"), "running, and its bytes")
     held.signal("KILL")

@@ -256,12 +256,12 @@ def verify(lab):
     """Asked of a card that is up, of one that is not, by anybody; nothing is touched."""
     ram = lab.ram(2)
     before = removal.Picture.take(lab)
-    number = removal.last_id(lab)
+    number = removal.last_record(lab)
     status, out, _ = lab.run("setpriv --reuid=65534 --regid=65534 --clear-groups safe-remove verify 2", check=False)
     lab.equal(status, removal.NOT_PROVEN, "the exit status")
     for said in (f"memory{ram.block_numbers[0]} is online", "is driven by kmem", "the link of port", "slot 2 reads power 1"):
         lab.check(said in out, f"'{said}' should be said: {out}")
-    lab.equal((removal.Picture.take(lab), removal.last_id(lab)), (before, number), "the machine and the newest record")
+    lab.equal((removal.Picture.take(lab), removal.last_record(lab)), (before, number), "the machine and the newest record")
     lab.cli("remove", "2")
     status, out, _ = lab.cli("verify", "2", check=False)
     lab.equal(status, 0, f"the exit status ({out})")

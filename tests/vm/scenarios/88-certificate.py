@@ -11,7 +11,7 @@ def certificate(lab):
     lab.ram(2)
     lab.cli("remove", "2")
     lab.cli("remove", "3")
-    number = removal.last_id(lab) - 1
+    number = removal.last_record(lab) - 1
     told = removal.certificate(lab, number)
     lab.equal((told["removal"], told["card"]["serial"], told["slot"]["name"], told["outcome"]), (str(number), "0x1", "2", "safe"),
               "removal, serial number, slot and outcome")

@@ -44,12 +44,12 @@ def card_state(lab):
         lab.check("BWFW VERSION 00" in out and "health      not known" in out, f"{words} should say it to people too: {out}")
     lab.cli("remove", "2")
     removal.check_safe(lab, 2, ram)
-    told = removal.certificate(lab, removal.last_id(lab))["card_state"]
+    told = removal.certificate(lab, removal.last_record(lab))["card_state"]
     check_state(lab, told["before"])
     lab.check("after" not in told, f"nobody can ask a card without power: {told}")
     lab.slot(2).insert()
     lab.cli("restore", "2", timeout=180)
-    record = removal.certificate(lab, removal.last_id(lab))
+    record = removal.certificate(lab, removal.last_record(lab))
     check_state(lab, record["card_state"]["before"])
     check_state(lab, record["card_state"]["after"])
     lab.equal([line for line in record["lost"] if "serial number" in line], [], "what has got worse")
@@ -94,7 +94,7 @@ def busy_queue(lab):
         lab.equal(state["memdevs"], [], "what is known of the card")
         lab.check("did not answer within 2 s" in state["notes"][0], f"it should say why: {state}")
         siege.check_no_slower(lab, idle, siege.press_to_light(lab, 2))
-        number = removal.last_id(lab)
+        number = removal.last_record(lab)
         told = removal.certificate(lab, number)["card_state"]
         lab.check("did not answer" in told["before"]["notes"][0], f"the certificate should say so: {told}")
     finally:

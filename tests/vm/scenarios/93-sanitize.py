@@ -79,7 +79,7 @@ def ram(lab):
     lab.equal(lab.cli("remove", 2, "--plan", made["digest"], check=False)[0], removal.STALE, "the exit status for the plan without its option")
     lab.check(on_card(lab, 2), "nothing should have been touched")
     lab.cli("remove", 2, "--sanitize", "--plan", made["digest"], timeout=200)
-    number = removal.last_id(lab)
+    number = removal.last_record(lab)
     removal.check_safe(lab, 2, memory)
     check_erased(lab, number, 2)
     lab.slot(2).insert()
@@ -101,7 +101,7 @@ def pmem(lab):
         lab.check(any(what in (b["what"] + b["evidence"]) for b in made["blockers"]), f"the plan should say '{what}': {made['blockers']}")
     lab.check(disk.mounted() and on_card(lab, 3), "nothing should have been touched")
     lab.cli("remove", 3, "--sanitize=0x2", timeout=200)
-    number = removal.last_id(lab)
+    number = removal.last_record(lab)
     removal.check_safe(lab, 3)
     told = check_erased(lab, number, 3, serials=("0x2",))
     lab.equal((told["sanitized"][0]["labels"], told["sanitized"][0]["persistent"]), ("erased", True), "its labels")
@@ -118,7 +118,7 @@ def both(lab):
     for slot in (2, 3):
         ram_with_pattern(lab, slot, window=slot - 2)
     lab.cli("remove", 2, 3, "--sanitize", timeout=250)
-    number = removal.last_id(lab)
+    number = removal.last_record(lab)
     for slot in (2, 3):
         removal.check_safe(lab, slot)
     check_erased(lab, number, 2, 3, serials=("0x1", "0x2"))
@@ -140,7 +140,7 @@ def finish(lab, end):
     lab.equal(end["remedy"], ["safe-remove remove 2 --sanitize"], "the remedy")
     lab.sh(end["remedy"][0], timeout=200)
     removal.check_safe(lab, 2)
-    check_erased(lab, removal.last_id(lab), 2)
+    check_erased(lab, removal.last_record(lab), 2)
 
 
 @scenario("sanitize-fails", timeout=300, turn=True)
@@ -151,7 +151,7 @@ def fails(lab):
     lab.sh(f"mount --bind /dev/full {path}")
     lab.cleanup(lambda: lab.sh(f"! mountpoint -q {path} || umount {path}"))
     lab.equal(lab.cli("remove", 2, "--sanitize", check=False)[0], removal.STUCK, "the exit status")
-    end = check_stuck(lab, removal.last_id(lab), "No space left on device")
+    end = check_stuck(lab, removal.last_record(lab), "No space left on device")
     lab.check(on_card(lab, 2), "the pattern should be there: nothing has erased it")
     lab.sh(f"umount {path}")
     finish(lab, end)
