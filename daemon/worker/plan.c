@@ -34,6 +34,10 @@ static int plan_the_rest(Request *request, const PlanRequest *planner, Plan **re
                 due = finish_is_due(record->plan, request->others[i]);
         if (!due)
                 return 0;
+        /* Then a card has been in the slot again: what became of that one, the old record does not know. */
+        r = record_was_finished(record);
+        if (r != 0)
+                return r == -ENOMEM ? r : 0;
         const FinishSource source = {
                 .id = record->id, .plan = record->plan, .notes = record->journal->notes, .since = json_get(record->journal->start, "since"),
         };

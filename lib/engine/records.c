@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include <errno.h>
 
+#include "base/parse.h"
 #include "engine/engine.h"
 #include "engine/records.h"
 #include "engine/state-dir.h"
@@ -57,4 +58,29 @@ int record_find(bool (*fits)(const Record *r, void *userdata), void *userdata, R
                 return 0;
         }
         return -ENOENT;
+}
+
+static bool finishes(const Record *later, const Record *r) {
+        return plan_is_finish(later->plan) && streq_ptr(json_str(later->plan->doc, "of"), r->id) &&
+               outcome_from_string(json_str(later->journal->end, "outcome")) == OUTCOME_SAFE;
+}
+
+int record_was_finished(const Record *r) {
+        _cleanup_free_ uint64_t *ids = NULL;
+        uint64_t own = 0;
+        size_t n = 0;
+
+        int k = parse_u64(r->id, &own);
+        if (k >= 0)
+                k = removal_ids(&ids, &n);
+        for (size_t i = n; k >= 0 && i > 0 && ids[i - 1] > own; i--) {
+                _cleanup_(record_freep) Record *later = NULL;
+
+                int q = record_read(ids[i - 1], &later);
+                if (q == -ENOMEM)
+                        return q;
+                if (q >= 0 && finishes(later, r))
+                        return 1;
+        }
+        return k < 0 ? k : 0;
 }

@@ -16,3 +16,6 @@ DEFINE_CLEANUP_FUNC(Record, record_free)
 /* The newest removal that took everything of its card down and of which `fits` says yes. Its ending was safe or released, or it
  * was stuck only after its point of no return. Records that cannot be read are passed over. -ENOENT when there is none. */
 int record_find(bool (*fits)(const Record *r, void *userdata), void *userdata, Record **ret);
+
+/* Has somebody finished it since: is there a later record of a finishing of it that ended safe? What cannot be read is none. -ENOMEM, 0 or 1. */
+int record_was_finished(const Record *r);

@@ -158,17 +158,26 @@ static bool any(const Record *r, void *userdata) {
         return true;
 }
 
-static void write_removal(const char *outcome) {
+/* finishes: the number of the removal that it finishes; NULL: it is one itself. */
+static void write_record(const char *finishes, const char *outcome) {
         _cleanup_(plan_freep) Plan *p = make_plan("removal", CARD, OPEN);
         _cleanup_(journal_freep) Journal *j = NULL;
         _cleanup_free_ char *id = strf("%u", next_id++);
 
+        if (finishes) {
+                json_set_str(p->doc, "kind", "finish");
+                json_set_str(p->doc, "of", finishes);
+        }
         CHECK_INT(journal_create(id, p, json_object_new_object(), &j), 0);
         CHECK_INT(journal_step(j, "do", 0, NULL), 0);
         if (streq(outcome, "restored"))
                 CHECK_INT(journal_back(j, "cancelled", "test"), 0);
         if (*outcome)
                 CHECK_INT(journal_end(j, outcome, "done", "test", NULL), 0);
+}
+
+static void write_removal(const char *outcome) {
+        write_record(NULL, outcome);
 }
 
 /* The newest that took everything down: none that runs, was called off, refused, or is a restoration itself. */
@@ -187,6 +196,20 @@ static void test_record(void) {
         CHECK_STR(r->id, wanted);
 }
 
+/* Only a finishing of that very removal that ended safe is its end. */
+static void test_finished(void) {
+        _cleanup_(record_freep) Record *r = NULL;
+
+        CHECK_INT(record_find(any, NULL, &r), 0);
+        write_record("4711", "safe");
+        write_record(r->id, "stuck");
+        write_record(r->id, "");
+        CHECK_INT(record_was_finished(r), 0);
+        write_record(r->id, "safe");
+        write_record(r->id, "stuck");
+        CHECK_INT(record_was_finished(r), 1);
+}
+
 int main(void) {
         _cleanup_free_ char *dir = test_folder();
 
@@ -200,6 +223,7 @@ int main(void) {
         test_crash_at_every_record();
         test_crash_behind_failure();
         test_record();
+        test_finished();
         test_remove_tree(dir);
         return EXIT_SUCCESS;
 }

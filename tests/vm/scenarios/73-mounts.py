@@ -187,9 +187,13 @@ def link_to_part(lab):
     def places():
         return {mount["target"] for fs in storage.plan(lab, "3")["takes_down"]["file_systems"] for mount in fs["mounts"]}
     lab.check(place in places(), "the plan should have his")
-    end = storage.call_off_at(lab, "unmount", target="3", pause=8000, timeout=120, meanwhile=f"timeout 30 sh -c 'while mountpoint -q {disk.target}; do "
-                              f"sleep 0.1; done' && mount {disk.device} {other} && mv {other}/home/x {other}/home/was && "
-                              f"ln -s ../private {other}/home/x && umount {other}")
+    home = f"{other}/home"
+    lab.write("/run/link", f"""while mountpoint -q {disk.target}; do sleep 0.1; done
+        # The step may be at it still, and takes this mount along: then once more.
+        until mount {disk.device} {other} && {{ [ -d {home}/was ] || mv {home}/x {home}/was; }} && ln -sfn ../private {home}/x && umount {other}; do
+            sleep 0.1
+        done""")
+    end = storage.call_off_at(lab, "unmount", target="3", pause=8000, timeout=120, meanwhile="timeout 30 sh /run/link")
     lab.check(any(place in line and "a link or a file is on the way" in line for line in end["lost"]), f"he should be told: {end['lost'][:5]}")
     lab.check(place not in places(), "nothing should be where his was")
     lab.equal(disk.sum(), wanted, "what is on it")
