@@ -17,5 +17,6 @@ DEFINE_CLEANUP_FUNC(Record, record_free)
  * was stuck only after its point of no return. Records that cannot be read are passed over. -ENOENT when there is none. */
 int record_find(bool (*fits)(const Record *r, void *userdata), void *userdata, Record **ret);
 
-/* Has somebody finished it since: is there a later record of a finishing of it that ended safe? What cannot be read is none. -ENOMEM, 0 or 1. */
+/* Has somebody finished it since: is there a later record of a finishing of it that ended safe? 1: yes. 0: no; a record that cannot be read is none,
+ * and a blocker of every plan for its slot (RECORD_UNREAD). A negative errno: the records cannot be listed, or -ENOMEM. */
 int record_was_finished(const Record *r);
