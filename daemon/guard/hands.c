@@ -10,6 +10,7 @@
 #include "base/parse.h"
 #include "kernel/pci/held-slot.h"
 #include "kernel/process/apart.h"
+#include "kernel/process/pidfd.h"
 #include "step/evict/hotplug-service.h"
 #include "step/step.h"
 #include "hands.h"
@@ -19,12 +20,14 @@ enum {
         MESSAGE_MAX = 512,
 };
 
+#define LEAVE_USEC USEC_PER_SEC         /* for those who are ready and are not needed any more */
 #define WRITE_USEC (30 * USEC_PER_SEC) /* for one write that nothing can interrupt; longer, and the hand says so */
 
 typedef struct Hand Hand;
 struct Hand {
         Hands *hands;
         pid_t pid;
+        int pidfd;             /* -EBADF: not known */
         int fd;
         HandWork work;
         char *port;            /* NULL while it is ready */
@@ -131,6 +134,8 @@ static void hand_free(Hand *hand) {
         sd_event_source_disable_unref(hand->io);
         if (hand->fd >= 0)
                 close(hand->fd);
+        if (hand->pidfd >= 0)
+                close(hand->pidfd);
         free(hand->port);
         free(hand);
 }
@@ -172,7 +177,7 @@ static int make_ready(Hands *h) {
         Hand *hand = calloc(1, sizeof(*hand));
         if (!hand)
                 return -ENOMEM;
-        *hand = (Hand) { .hands = h, .fd = -EBADF };
+        *hand = (Hand) { .hands = h, .fd = -EBADF, .pidfd = -EBADF };
 
         hand->pid = fork();
         if (hand->pid < 0) {
@@ -189,6 +194,7 @@ static int make_ready(Hands *h) {
                 be_hand(STDIN_FILENO);
         }
         hand->fd = TAKE_FD(ours);
+        (void) pidfd_open_process(hand->pid, &hand->pidfd);
         int r = sd_event_add_io(h->event, &hand->io, hand->fd, EPOLLIN, on_reply, hand);
         if (r >= 0)
                 r = sd_event_source_set_priority(hand->io, SD_EVENT_PRIORITY_IMPORTANT);
@@ -258,14 +264,28 @@ int hands_new(sd_event *event, hand_done_t done, void *userdata, Hands **ret) {
         return 0;
 }
 
-void hands_free(Hands *h) {
-        if (!h)
-                return;
+/* They leave by themselves when nobody has anything for them; those who are at work are not waited for. */
+static void dismiss_ready(Hands *h) {
+        uint64_t deadline = now_monotonic() + LEAVE_USEC;
+
+        for (Hand *hand = h->ready; hand; hand = hand->next) {
+                hand->io = sd_event_source_disable_unref(hand->io);
+                close(TAKE_FD(hand->fd));
+        }
         while (h->ready) {
                 Hand *hand = h->ready;
+                uint64_t now = now_monotonic();
+                if (hand->pidfd >= 0)
+                        (void) pidfd_wait(hand->pidfd, now < deadline ? deadline - now : 0);
                 h->ready = hand->next;
                 hand_free(hand);
         }
+}
+
+void hands_free(Hands *h) {
+        if (!h)
+                return;
+        dismiss_ready(h);
         while (h->busy) {
                 Hand *hand = h->busy;
                 h->busy = hand->next;

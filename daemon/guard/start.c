@@ -2,14 +2,17 @@
 #include <errno.h>
 #include <signal.h>
 #include <sys/socket.h>
+#include <sys/wait.h>
 
 #include "base/clock.h"
 #include "base/spawn.h"
 #include "daemon/source/guard-socket.h"
+#include "kernel/process/pidfd.h"
 #include "start.h"
 
 #define WORKER_NAME "safe-remove-worker"
 #define AFTER_USEC USEC_PER_SEC
+#define END_USEC USEC_PER_SEC   /* SIGKILL ends it at once, or it sits in the kernel */
 
 enum {
         DEATHS_MAX = 9,        /* after so many, every eight minutes: it is no loop, whatever is wrong with it */
@@ -74,6 +77,21 @@ static void shut_door(Start *s) {
                 close(TAKE_FD(s->door));
 }
 
+/* It has nothing to leave in order. Nothing of it is there any more afterwards, as long as the kernel lets it go. */
+static void end_waiting(Start *s) {
+        _cleanup_close_ int pidfd = -EBADF;
+
+        s->child = sd_event_source_disable_unref(s->child);
+        shut_door(s);
+        if (s->pid == 0)
+                return;
+        (void) kill(-s->pid, SIGKILL);
+        if (pidfd_open_process(s->pid, &pidfd) >= 0)
+                (void) pidfd_wait(pidfd, END_USEC);
+        (void) waitpid(s->pid, NULL, WNOHANG);
+        s->pid = 0;
+}
+
 static int on_died(sd_event_source *child, const siginfo_t *info, void *userdata) {
         Start *s = userdata;
 
@@ -100,11 +118,8 @@ static int make_ready(Start *s) {
         }
         s->door = TAKE_FD(ours);
         r = start_watch(s->event, s->pid, on_died, s, &s->child);
-        if (r < 0) { /* its end would not be seen */
-                (void) kill(-s->pid, SIGKILL);
-                s->pid = 0;
-                shut_door(s);
-        }
+        if (r < 0) /* its end would not be seen */
+                end_waiting(s);
         return r;
 }
 
@@ -157,5 +172,5 @@ int start_worker(Start *s, const char *verb, int stream, pid_t *ret) {
 void start_close(Start *s) {
         s->closed = true;
         s->timer = sd_event_source_disable_unref(s->timer);
-        shut_door(s); /* it leaves */
+        end_waiting(s);
 }

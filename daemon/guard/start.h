@@ -25,7 +25,7 @@ int start_worker(Start *s, const char *verb, int stream, pid_t *ret);
 /* No removal is under way: in a moment there will be one that waits, if there is none. */
 void start_prepare(Start *s);
 
-/* Nobody is started any more. */
+/* Nobody is started any more, and the one that waits has ended (but for one that sits in the kernel longer than a second). */
 void start_close(Start *s);
 
 /* `handler` once, at the end of the process. */

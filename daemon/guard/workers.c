@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <sched.h>
 #include <signal.h>
 #include <sys/prctl.h>
@@ -12,6 +13,7 @@
 #include "base/json.h"
 #include "daemon/log.h"
 #include "daemon/source/guard-socket.h"
+#include "kernel/process/pidfd.h"
 #include "start.h"
 #include "workers.h"
 
@@ -31,6 +33,7 @@ enum {
 #define LOCKED_MAX ((rlim_t) 8 * 1024 * 1024)  /* the kernel's own; the guard's has no end */
 #define DYING_USEC (5 * USEC_PER_SEC)          /* SIGKILL ends a process at once, or it sits in the kernel */
 #define AGAIN_USEC (100 * USEC_PER_MSEC)
+#define LEAVE_MSEC 2000                        /* for the starter to leave: longer than the one who waits may take to end */
 
 typedef struct Starter Starter;
 
@@ -60,6 +63,7 @@ struct Workers {
         sd_event *event;
         int listener;          /* kept here: what is asked for while a starter is replaced is not lost */
         int line;              /* its end is the end of the other side */
+        int starter;           /* the process, as a pidfd; -EBADF: not known */
         sd_event_source *io, *again;
 };
 
@@ -262,6 +266,8 @@ static int on_guard_gone(sd_event_source *io, int fd, uint32_t revents, void *us
         s->listening = sd_event_source_disable_unref(s->listening);
         start_close(s->start);
         close(LISTENER_FD);
+        if (s->n_jobs > 0)
+                (void) send(fd, "", 1, MSG_NOSIGNAL | MSG_DONTWAIT); /* it stays: a guard that is being stopped waits for that, or for its end */
         leave_if_last(s);
         return sd_event_source_set_enabled(io, SD_EVENT_OFF);
 }
@@ -333,6 +339,8 @@ static int on_starter_gone(sd_event_source *io, int fd, uint32_t revents, void *
         log_plain(LOG_ERR, "The process that starts workers has ended; another one takes its place. Workers that run go on.");
         w->io = sd_event_source_disable_unref(w->io);
         close(TAKE_FD(w->line));
+        closep(&w->starter);
+        w->starter = -EBADF;
         w->again = sd_event_source_disable_unref(w->again);
         return sd_event_add_time_relative(w->event, &w->again, CLOCK_MONOTONIC, AGAIN_USEC, 0, on_again, w);
 }
@@ -357,6 +365,7 @@ static int start_starter(Workers *w) {
                 return r;
         }
         w->line = TAKE_FD(ours);
+        (void) pidfd_open_process(pid, &w->starter);
         return 0;
 }
 
@@ -365,7 +374,7 @@ Workers *workers_new(sd_event *event) {
         int r = w ? 0 : -ENOMEM;
 
         if (w) {
-                *w = (Workers) { .event = event, .line = -EBADF };
+                *w = (Workers) { .event = event, .line = -EBADF, .starter = -EBADF };
                 w->listener = r = guard_listen(GUARD_SOCKET_WORKERS, BACKLOG);
         }
         if (r >= 0)
@@ -377,13 +386,26 @@ Workers *workers_new(sd_event *event) {
         return NULL;
 }
 
+/* What were left of the unit behind its main process would be told as left over. A starter whose workers are at work stays, and says so. */
+static void dismiss_starter(const Workers *w) {
+        struct pollfd p = { .fd = w->line, .events = POLLIN };
+        char stays;
+
+        (void) shutdown(w->line, SHUT_WR);
+        if (poll(&p, 1, LEAVE_MSEC) > 0 && recv(w->line, &stays, sizeof(stays), MSG_DONTWAIT) <= 0 && w->starter >= 0)
+                (void) pidfd_wait(w->starter, LEAVE_MSEC * USEC_PER_MSEC);
+}
+
 void workers_free(Workers *w) {
         if (!w)
                 return;
         sd_event_source_disable_unref(w->io);
         sd_event_source_disable_unref(w->again);
-        if (w->line >= 0)
+        if (w->line >= 0) {
+                dismiss_starter(w);
                 close(w->line);
+        }
+        closep(&w->starter);
         if (w->listener >= 0)
                 close(w->listener);
         free(w);

@@ -41,11 +41,14 @@ class Workers(BusTest):
         return wait_for(self.removing, "a worker")[0]
 
     def starters(self):
+        return self.named("safe-remove-sta")
+
+    def named(self, name):
         found = []
         for pid in os.listdir("/proc"):
             try:
                 with open(f"/proc/{pid}/comm") as f, open(f"/proc/{pid}/environ", "rb") as e:
-                    if f.read() == "safe-remove-sta\n" and self.folder.encode() in e.read():
+                    if f.read() == name + "\n" and self.folder.encode() in e.read():
                         found.append(int(pid))
             except OSError:
                 continue
@@ -143,8 +146,12 @@ class Workers(BusTest):
         os.kill(starter, signal.SIGKILL)
         wait_for(lambda: not os.path.exists(f"/proc/{waiting}"), "it to end with its starter")
         waiting = self.one_waiting(but=waiting)
-        self.stop_guard()
-        wait_for(lambda: not os.path.exists(f"/proc/{waiting}"), "it to leave with the guard")
+        made = [pid for name in ("safe-remove-sta", "safe-remove-gua") for pid in self.named(name) if pid != self.guard.pid]
+        self.assertEqual(len(made), 1 + 4, "the starter and those who take slots")
+        self.guard.terminate()
+        os.waitid(os.P_PID, self.guard.pid, os.WEXITED | os.WNOWAIT)
+        left = [pid for pid in [waiting, *made] if os.path.exists(f"/proc/{pid}")]
+        self.assertEqual(left, [], "who is left when the guard has ended")
 
     def test_one_that_never_waits(self):
         """Whatever the one that is made beforehand does in its beginning, no removal depends on it."""
@@ -289,6 +296,16 @@ class Workers(BusTest):
         self.assertEqual(self.wait_end(removal), "restored")
         os.waitpid(worker, WALL)
         wait_for(lambda: not os.path.exists(f"/proc/{worker}"), "its end to be seen")
+
+    def test_a_starter_that_does_not_leave(self):
+        """A guard that is stopped waits for it, and not for ever: two seconds."""
+        starter, = self.starters()
+        os.kill(starter, signal.SIGSTOP)
+        begin = time.monotonic()
+        self.stop_guard()
+        self.assertGreater(time.monotonic() - begin, 2)
+        os.kill(starter, signal.SIGCONT)
+        wait_for(lambda: not self.starters(), "it to leave")
 
     def ask_starter(self, verb):
         """A worker that we have asked for ourselves: the connection that stands for it, and its process; 0 and the errno where there is none."""

@@ -103,6 +103,15 @@ def guard_restarted(lab):
     removal.check_safe(lab, 2, ram)
     resumed = lab.sh(f"journalctl -q -o cat SAFE_REMOVE_REMOVAL={number} MESSAGE_ID=c95dd9af16904ea9bef9ad424c06aed5")
     lab.equal(resumed, "", "nobody had to take it up again")
+    # While nobody is at work the guard takes all that it has made along, and systemd finds nothing left over.
+    said = lab.sh("""group=/sys/fs/cgroup/system.slice/safe-remove-guard.service/cgroup.procs
+        of() { for pid in $(cat $group); do cat /proc/$pid/comm; done 2> /dev/null | sort | uniq -c | grep -c "$1"; }
+        for i in $(seq 300); do [ "$(of idl),$(of wor),$(of '1 safe-remove-sta')" = 1,0,1 ] && break; sleep 0.1; done; of idl
+        journalctl -q -n 0 --show-cursor > /run/cursor; systemctl restart safe-remove-guard.service; journalctl --sync
+        journalctl -q -o cat --after-cursor "$(sed -n 's/^-- cursor: //p' /run/cursor)" UNIT=safe-remove-guard.service""").split("\n")
+    lab.equal(said[0], "1", "how many workers waited")
+    lab.check(any("Started" in line for line in said), f"the guard should have been restarted: {said}")
+    lab.equal([line for line in said if "remains running" in line or "left-over process" in line], [], "what was left over")
 
 
 @scenario("kill-before-refusal")
