@@ -80,10 +80,11 @@ static int find(json_object *scope, uint64_t budget_usec, HoldTargets *targets, 
         return holders_scan(targets, budget_usec, ret);
 }
 
-/* Where there was not enough time, or somebody hangs, which anybody can see to: what the kernel says of the devices themselves. */
+/* Where there was not enough time, or somebody hangs or does not let a file of his be looked up (an io_uring that is kept busy), which anybody can
+ * see to: what the kernel says of the devices themselves. A file may lie on a file system that outlives its disk. */
 static bool kernel_answers(json_object *scope, const Gaps *gaps) {
         json_object *daxes = json_array(scope, "dax_devices"), *blocks = json_array(scope, "block_devices");
-        bool free = gaps_none_but(gaps, GAPS_OF_ANYBODY);
+        bool free = gaps_none_but(gaps, GAPS_OF_ANYBODY | (json_len(blocks) > 0 ? 0 : 1U << GAP_FILE));
 
         for (size_t i = 0; i < json_len(daxes) && free; i++)
                 free = does_not_count("char", json_at(daxes, i)) || evidence_char_is_free(json_at(daxes, i));

@@ -221,7 +221,8 @@ static int look_once(Scan *s, int proc, const char *name, int pid) {
         return r < 0 || l.holder.n_holds == 0 ? r : look_note(&l, add_holder(&l));
 }
 
-/* A process that changes its program or ends in the wrong moment cannot be read; it can a moment later, or is gone. */
+/* A process that changes its program or ends in the wrong moment cannot be read; it can a moment later, or is gone. Nor is a refusal believed at
+ * once: the kernel refuses a link of whoever has ended while it was followed (fs/proc/base.c:proc_pid_get_link). */
 int scan_process(Scan *s, int proc, const char *name) {
         const Gaps before = s->holders.gaps;
         size_t n_items = s->holders.n_items;
@@ -237,7 +238,7 @@ int scan_process(Scan *s, int proc, const char *name) {
                 s->holders.gaps = (Gaps) { 0 };
                 r = look_once(s, proc, name, (int) pid);
                 bool is_refused = look_is_refused(&s->holders.gaps, GAP_PROCESS) || look_is_refused(&s->holders.gaps, GAP_FILE);
-                if (gaps_none(&s->holders.gaps) || is_refused || now_monotonic() >= s->deadline)
+                if (gaps_none(&s->holders.gaps) || (is_refused && n > 0) || now_monotonic() >= s->deadline)
                         break;
                 (void) nanosleep(&pause, NULL);
         }

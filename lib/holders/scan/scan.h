@@ -87,8 +87,8 @@ int look_add(Look *l, HoldWay way, size_t target, const char *path, const char *
 int look_note(Look *l, int error);
 int look_note_as(Look *l, GapKind kind, int error);
 
-/* A rule of the machine keeps it, or a file of it, from being read (SELinux and its like), or we are not root: that is noted, and another look a
- * moment later would tell no more. */
+/* A rule of the machine keeps it, or a file of it, from being read (SELinux and its like), or we are not root: that is noted. Of one
+ * that ends just then the kernel says the same, but not twice. */
 bool look_is_refused(const Gaps *of_process, GapKind kind);
 
 /* Add what of the thread is one of the targets. 0 or -ENOMEM. */

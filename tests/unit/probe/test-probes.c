@@ -829,11 +829,11 @@ static void test_mapped_file(const char *real) {
 }
 
 /* One that cannot be looked at may have anything, also where the kernel says that the card's device is gone: its word stands only for what
- * there was no time for. */
+ * there was no time for, and for files that do not say what they are. */
 static void test_unread_process(void) {
         static const char gone[] = "[{\"name\": \"dax9.0\", \"dev\": \"240:7\"}]";
         json_object *devices = NULL, *blocks = json_ref(json_get(scope, "block_devices"));
-        _cleanup_free_ char *answer = NULL, *again = NULL;
+        _cleanup_free_ char *answer = NULL, *again = NULL, *file = NULL;
 
         test_make_folders("/proc/78");
         CHECK_INT(symlink("fd", "/proc/78/fd"), 0);
@@ -843,8 +843,13 @@ static void test_unread_process(void) {
         json_set(scope, "dax_devices", devices);
         json_set(scope, "block_devices", NULL);
         CHECK_INT(ask("processes", &again), -EAGAIN);
-        json_set(scope, "dax_devices", NULL);
+
+        CHECK(unlink("/proc/78/fd") == 0 && mkdir("/proc/78/fd", 0755) == 0 && symlink("3", "/proc/78/fd/3") == 0);
+        check_yes("processes");
         json_set(scope, "block_devices", blocks);
+        CHECK_INT(ask("processes", &file), -EAGAIN);
+        CHECK_STR(file, "not every process could be looked at: process 78 has an open file that cannot be looked up");
+        json_set(scope, "dax_devices", NULL);
         test_remove_tree("/proc/78");
         check_yes("processes");
 }

@@ -17,6 +17,8 @@
 static char folder[] = "/dev/shm/test-dead-file-XXXXXX";
 static char *file, *fifo;
 static dev_t dead;      /* the file system that is shut down; 0: none */
+static pid_t dying;     /* ends while its mapping is looked up, which the kernel refuses then; 0: nobody */
+static bool refused;    /* and so it is of everybody else */
 
 static bool is_dead(const struct statx *st) {
         return dead != 0 && makedev(st->stx_dev_major, st->stx_dev_minor) == dead;
@@ -27,6 +29,15 @@ static int ask(int at, const char *path, int flags, unsigned mask, struct statx 
 }
 
 int statx(int at, const char *restrict path, int flags, unsigned mask, struct statx *restrict ret) {
+        bool of_mapping = startswith(path, "map_files/");
+
+        if (of_mapping && dying > 0)
+                waiting_child_end(dying);
+        if (of_mapping && (dying > 0 || refused)) {
+                dying = 0;
+                errno = EACCES;
+                return -1;
+        }
         int r = ask(at, path, flags, mask, ret);
 
         if (r < 0 || !is_dead(ret))
@@ -95,6 +106,26 @@ static void test_look(void) {
         CHECK(dead_file_look(fds, "9999", &f) < 0);
 }
 
+/* Who is gone is nobody, and no look was refused for want of a right. */
+static void test_refusal(void) {
+        for (size_t lives = 0; lives < 2; lives++) {
+                _cleanup_(hold_targets_done) HoldTargets targets = { 0 };
+                _cleanup_(holders_freep) Holders *found = NULL;
+
+                CHECK_INT(hold_targets_add(&targets, TARGET_BLOCK, makedev(259, 1), "target"), 0);
+                pid_t pid = waiting_child_start(hold_file);
+                dying = lives ? 0 : pid;
+                refused = lives;
+                CHECK_INT(holders_scan_process(&targets, pid, &found), 0);
+                if (lives)
+                        waiting_child_end(pid);
+                CHECK_INT(dying, 0);
+                CHECK_INT(found->n_items, 0);
+                CHECK_INT(gaps_none(&found->gaps), !lives);
+        }
+        refused = false;
+}
+
 int main(void) {
         struct stat st, other;
 
@@ -110,6 +141,7 @@ int main(void) {
         CHECK_INT(stat("/proc/self", &other), 0);
 
         check_look(hold_file, TARGET_FS, st.st_dev, 1, true);
+        test_refusal();
         dead = st.st_dev;
         test_look();
         check_look(hold_file, TARGET_FS, st.st_dev, 1, true);
