@@ -75,8 +75,8 @@ static void join_running(Removal *r, Removal *running) {
 void manager_drop_enquiry(Removal *r) {
         Manager *m = manager_of(r);
 
-        if (r->number == m->last_number)
-                m->last_number--; /* never said to anybody, and nothing bears it */
+        if (r->number == m->last_number && !r->slot)
+                m->last_number--; /* its worker has not come to keeping it: never said to anybody, and nothing bears it */
         manager_forget(r);
 }
 
@@ -242,9 +242,10 @@ void manager_removal_unstartable(Removal *r, const char *code, const char *messa
                 manager_give_back_press(m, port, message);
         if (port && manager_look_at_slot(m, port) < 0)
                 log_plain(LOG_ERR, "The slot at port %s cannot be looked at after its button was pressed.", port);
+        bool told = r->asker && !streq(code ?: "", "internal"); /* what is wrong with the machine is not for the caller alone */
         if (r->asker)
                 reply_error(r, code, message);
-        else
+        if (!told)
                 log_write(LOG_WARNING, LOG_MESSAGE_REFUSED, &subject, "The %s asks for %s, which cannot be %s: %s",
                                 trigger_to_string(r->trigger), r->target, r->kind == KIND_RESTORE ? "restored" : "removed", message);
         manager_drop_enquiry(r);

@@ -178,7 +178,7 @@ class Recovery(BusTest):
         self.assertEqual(self.remove("2"), removal)
         self.write_registers("0000:0c:00.0", 0x02c0, 0x0041)  # pressed again; the port is from the plan
         self.assertEqual(self.wait_end(removal), "restored")
-        self.assertEqual(self.remove("3"), f"{ROOT}/removal/_39")  # one above the highest that there was
+        self.assertEqual(self.remove("3"), f"{ROOT}/removal/_310")  # above the highest that there was, and the one that was kept for who joined
 
     def card_goes(self, *records):
         """A daemon that was killed finds this on record, and the card gone while the worker that goes on has said nothing yet."""

@@ -12,6 +12,7 @@ import signal
 import socket
 import stat
 import subprocess
+import tempfile
 import termios
 import time
 import unittest
@@ -296,6 +297,36 @@ class Workers(BusTest):
         self.assertEqual(self.wait_end(removal), "restored")
         os.waitpid(worker, WALL)
         wait_for(lambda: not os.path.exists(f"/proc/{worker}"), "its end to be seen")
+
+    def test_a_number_is_kept_before_it_is_told(self):
+        """The daemon may die the moment after: no other removal gets it. Where it cannot be kept, nothing is begun."""
+        apart = tempfile.TemporaryDirectory(dir="/tmp")  # the recorded machine has a /dev/shm of its own
+        self.addCleanup(apart.cleanup)
+        roots, state = os.path.join(harness.SOURCE, "tests/roots"), os.path.join(apart.name, "state")
+
+        def ask(number, verb, **more):
+            request = {"id": number, "target": "2", "trigger": "command", "by": {"uid": 0}, "options": {}, **more}
+            done = subprocess.run([f"{roots}/enter", f"{roots}/ram2.root", os.environ["REAL_WORKER"], verb], input=json.dumps(request) + "\n",
+                                  capture_output=True, text=True, timeout=harness.PATIENCE * 3, env={**os.environ, "SAFE_REMOVE_STATE_DIR": state})
+            if done.returncode == 77:
+                self.skipTest(done.stderr)
+            told = [json.loads(line) for line in done.stdout.splitlines()]
+            return [line for line in told if line["type"] in ("target", "error", "end")]  # nobody says "go"
+
+        command, = ask("7", "run")
+        self.assertEqual((command["type"], os.listdir(f"{state}/numbers")), ("target", ["7"]))
+        press = {"trigger": "button", "target": "port:" + command["port"]}
+        self.assertEqual([line["type"] for line in ask("8", "run", **press)], ["target"])
+        self.assertEqual(os.listdir(f"{state}/numbers"), ["8"])
+        self.assertEqual(ask("9", "run", target="nothing")[0]["type"], "error")
+        self.assertEqual(os.listdir(f"{state}/numbers"), ["8"])
+        shutil.rmtree(f"{state}/numbers")
+        with open(f"{state}/numbers", "w", encoding="ascii"):
+            pass
+        for more in ({}, press):
+            told, = ask("9", "run", **more)
+            self.assertEqual((told["type"], told["code"]), ("error", "internal"))
+            self.assertIn(f"({state}/numbers)", told["message"])
 
     def test_a_starter_that_does_not_leave(self):
         """A guard that is stopped waits for it, and not for ever: two seconds."""

@@ -93,6 +93,15 @@ int removal_take_machine(Removal *m) {
         }
 }
 
+int removal_take_number(Removal *m) {
+        int r = removal_number_keep(json_str(m->request.doc, "id"));
+        if (r >= 0)
+                return 0;
+        _cleanup_free_ char *text = strf("Nothing is begun whose number cannot be written down (%s/numbers): %s.", state_dir(), strerror(-r));
+        worker_send_error(m->io, "internal", text ?: strerror(-r));
+        return r;
+}
+
 bool removal_may_go(Removal *m) {
         uint64_t deadline = now_monotonic() + GO_TIMEOUT_MSEC * USEC_PER_MSEC;
 
@@ -280,8 +289,6 @@ static int run_button(Removal *m) {
 static int run_command(Removal *m) {
         const char *code = NULL;
 
-        /* Where that is not possible a removal is not begun either; what ends without a record is told all the same. */
-        (void) removal_number_keep(json_str(m->request.doc, "id"));
         int r = removal_take_machine(m);
         if (r == -ECANCELED)
                 return removal_end(m, OUTCOME_RESTORED, "cancelled", "cancelled while another removal was running", NULL);
@@ -312,6 +319,8 @@ int worker_run(WorkerIo *io, json_object *request) {
         /* A press needs no look to be held and written down: that could fail, or take longer than the kernel waits. */
         const char *target = json_str(request, "target"), *port = press && target ? startswith(target, "port:") : NULL;
         int r = port ? request_understand_press(io, request, port, &m.request) : request_understand_removal(io, request, &m.request);
+        if (r >= 0)
+                r = removal_take_number(&m);
         if (r < 0)
                 return r;
         tell_target(&m);

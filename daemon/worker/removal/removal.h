@@ -33,6 +33,10 @@ void removal_set_up_engine(Removal *m);
 /* Waits until no other removal has the machine. 1: had to wait, so what was seen before may be old. -EWOULDBLOCK: the time was over. */
 int removal_take_machine(Removal *m);
 
+/* Keeps the number before the target is told: nobody hears of a number that could be given to another one. Where that is not possible, which is told,
+ * nothing is begun. */
+int removal_take_number(Removal *m);
+
 /* Waits for the daemon's word; false when it does not come. */
 bool removal_may_go(Removal *m);
 

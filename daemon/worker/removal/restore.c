@@ -140,13 +140,14 @@ int worker_restore(WorkerIo *io, json_object *request) {
         apart_make_ready();
         library_set_listener(tell_said, &m);
         int r = restoration_understand(io, request, &m.request);
+        if (r >= 0)
+                r = removal_take_number(&m);
         if (r < 0)
                 return r;
         tell_target(&m);
         if (!removal_may_go(&m))
                 return 0;
 
-        (void) removal_number_keep(json_str(m.request.doc, "id"));
         r = removal_take_machine(&m);
         if (r == -ECANCELED)
                 return removal_end(&m, OUTCOME_REFUSED, "cancelled", "cancelled while a removal was running", NULL);
