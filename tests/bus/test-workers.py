@@ -154,6 +154,33 @@ class Workers(BusTest):
         left = [pid for pid in [waiting, *made] if os.path.exists(f"/proc/{pid}")]
         self.assertEqual(left, [], "who is left when the guard has ended")
 
+    def is_about_to_make_one(self, starter):
+        """Whether its clock is set for that; it has no other one while nobody dies."""
+        set_for = []
+        for fd in os.listdir(f"/proc/{starter}/fdinfo"):
+            with open(f"/proc/{starter}/fdinfo/{fd}", encoding="ascii") as f:
+                set_for += [line for line in f if line.startswith("it_value:")]
+        return any(line.split(":", 1)[1].strip() != "(0, 0)" for line in set_for)
+
+    def test_none_is_made_while_a_removal_runs(self):
+        """The next one comes after the last removal, whoever else ends before."""
+        waiting = self.one_waiting()
+        starter, = self.starters()
+        first, worker, _ = self.ask_starter("run")
+        self.assertEqual(worker, waiting)
+        for verb in ("scan", "run"):
+            other, worker, _ = self.ask_starter(verb)
+            other.send(b'{"type":"kill"}')
+            self.assertEqual(json.loads(other.recv(512))["type"], "ended")
+            third, _, _ = self.ask_starter("scan")  # answered when all that followed from that end has been done
+            self.assertEqual((self.waiting_workers(), self.is_about_to_make_one(starter)), ([], False), verb)
+            third.send(b'{"type":"kill"}')
+            self.assertEqual(json.loads(third.recv(512))["type"], "ended")
+        first.send(b'{"type":"kill"}')
+        self.assertEqual(json.loads(first.recv(512))["type"], "ended")
+        wait_for(lambda: self.is_about_to_make_one(starter) or self.waiting_workers(), "the next one to be made")
+        self.assertNotEqual(self.one_waiting(), waiting)
+
     def test_one_that_never_waits(self):
         """Whatever the one that is made beforehand does in its beginning, no removal depends on it."""
         self.write("play/never-waits", "")
