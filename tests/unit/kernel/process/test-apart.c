@@ -3,16 +3,21 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <linux/filter.h>
+#include <linux/seccomp.h>
 #include <poll.h>
+#include <sched.h>
 #include <signal.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/ptrace.h>
 #include <sys/resource.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 
 #include "base/clock.h"
 #include "kernel/process/apart.h"
+#include "kernel/process/ready.h"
 #include "tests/unit/test.h"
 
 static int fork_error; /* what the machine says that has no process left */
@@ -373,6 +378,63 @@ static void test_ready(void) {
         apart_set_witness(NULL, NULL);
 }
 
+/* No process makes one for its parent any more, as `serve` does in ready.c. */
+static void take_clone_away(void) {
+        struct sock_filter filter[] = {
+                BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
+                BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_clone, 0, 3),
+                BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, args[0])),
+                BPF_JUMP(BPF_JMP | BPF_JSET | BPF_K, CLONE_PARENT, 0, 1),
+                BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | EAGAIN),
+                BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
+        };
+        const struct sock_fprog program = { .len = ELEMENTSOF(filter), .filter = filter };
+
+        CHECK_INT(prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0), 0);
+        CHECK_INT(prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program, 0, 0), 0);
+}
+
+static void never(const int fds[static READY_FDS]) {
+        _exit(EXIT_FAILURE);
+}
+
+static void ready_in_vain(void) {
+        const ApartOptions options = { .what = "a slot", .flat = sizeof("slot 2"), .timeout_usec = 30 * USEC_PER_SEC };
+        const int fds[READY_FDS] = { STDIN_FILENO, STDIN_FILENO };
+        pid_t pid = 0;
+
+        take_clone_away();
+        CHECK_INT(ready_ask(fds), -ENOTCONN);
+        fork_error = ENOMEM;
+        CHECK_INT(ready_make(never), -ENOMEM);
+        fork_error = 0;
+        CHECK_INT(ready_make(never), 0);
+        CHECK_INT(ready_ask(fds), 0);
+        CHECK_INT(ready_take(&pid), -EAGAIN);
+        CHECK_INT(pid, 0);
+        CHECK_INT(ready_ask(fds), -ENOTCONN);
+        CHECK_INT(ready_take(&pid), -ENOTCONN);
+
+        /* And whoever wants something done does it by himself, or hears that he cannot. */
+        apart_make_ready();
+        CHECK_INT(run_apart(say_who, (char[]) { "slot 2" }, &options, NULL), 0);
+        fork_error = EAGAIN;
+        CHECK_INT(run_apart(say_who, (char[]) { "slot 2" }, &options, NULL), -EAGAIN);
+        _exit(EXIT_SUCCESS);
+}
+
+/* The one that makes others can make none. */
+static void test_ready_in_vain(void) {
+        int status;
+
+        pid_t pid = fork();
+        CHECK(pid >= 0);
+        if (pid == 0)
+                ready_in_vain();
+        CHECK_INT(waitpid(pid, &status, 0), pid);
+        CHECK(WIFEXITED(status) && WEXITSTATUS(status) == EXIT_SUCCESS);
+}
+
 /* What a witness of ends hears. */
 static struct {
         int pid, times, answer;
@@ -639,6 +701,7 @@ int main(void) {
         test_stopped();
         test_orphan_of_ready();
         test_ready();
+        test_ready_in_vain();
         test_writer();
         return EXIT_SUCCESS;
 }
