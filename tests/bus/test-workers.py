@@ -42,7 +42,16 @@ class Workers(BusTest):
         return wait_for(self.removing, "a worker")[0]
 
     def starters(self):
-        return self.named("safe-remove-sta")
+        """A child of theirs that is about to become a worker bears their name for a moment."""
+        found = self.named("safe-remove-sta")
+        return [pid for pid in found if self.parent(pid) not in (0, *found)]
+
+    @staticmethod
+    def parent(pid):
+        try:
+            return int(status(pid)["PPid"])
+        except (OSError, KeyError):
+            return 0
 
     def named(self, name):
         found = []
@@ -81,8 +90,8 @@ class Workers(BusTest):
                  if subprocess.run(words + ["true"], stderr=subprocess.DEVNULL).returncode == 0]
         before = [word for words in ahead for word in words]
         self.start_guard(before)
-        starter, = wait_for(lambda: self.starters() if [int(status(pid)["PPid"]) for pid in self.starters()] == [self.guard.pid] else [],
-                            "the first guard's starter to leave")
+        starter, = wait_for(self.starters, "the next guard's starter")
+        self.assertEqual(self.parent(starter), self.guard.pid)
         waiting = self.one_waiting()
         _, worker = self.start_and_wait()
         self.assertEqual(worker, waiting)
@@ -147,7 +156,7 @@ class Workers(BusTest):
         os.kill(starter, signal.SIGKILL)
         wait_for(lambda: not os.path.exists(f"/proc/{waiting}"), "it to end with its starter")
         waiting = self.one_waiting(but=waiting)
-        made = [pid for name in ("safe-remove-sta", "safe-remove-gua") for pid in self.named(name) if pid != self.guard.pid]
+        made = [pid for pid in self.starters() + self.named("safe-remove-gua") if pid != self.guard.pid]
         self.assertEqual(len(made), 1 + 4, "the starter and those who take slots")
         self.guard.terminate()
         os.waitid(os.P_PID, self.guard.pid, os.WEXITED | os.WNOWAIT)
