@@ -37,15 +37,21 @@ bool seen_mounts_overlay(const SeenMounts *s, dev_t dev) {
         return id_map_find(&s->by_dev, dev, &i) && s->items[i].dev == dev && s->items[i].overlay;
 }
 
-/* 1: read already. A process with another root sees other mounts than its namespace has, and is none's. */
-static int is_known(SeenMounts *s, int dirfd) {
+/* 0: none. A process with another root sees other mounts than its namespace has. */
+static uint64_t namespace_of(int dirfd) {
         _cleanup_free_ char *root = NULL;
         struct stat st;
 
         if (read_link_at(dirfd, "root", &root) < 0 || !streq(root, "/") || fstatat(dirfd, "ns/mnt", &st, 0) < 0)
                 return 0;
-        int r = id_map_add(&s->namespaces, st.st_ino, 0);
-        return r < 0 ? r : r == 0;
+        return st.st_ino;
+}
+
+/* Once it was read, and not before: who ends while it is read of him leaves it to the next one in it. */
+static int know(SeenMounts *s, uint64_t namespace) {
+        int r = namespace > 0 ? id_map_add(&s->namespaces, namespace, 0) : 0;
+
+        return r < 0 ? r : 0;
 }
 
 int seen_mounts_learn(SeenMounts *s, int dirfd) {
@@ -53,13 +59,13 @@ int seen_mounts_learn(SeenMounts *s, int dirfd) {
         _cleanup_free_ char *text = NULL;
         struct stat users;
 
-        int r = is_known(s, dirfd);
-        if (r != 0)
-                return r < 0 ? r : 0;
-        bool foreign = fstatat(dirfd, "ns/user", &users, 0) >= 0 && users.st_ino != user_ns_host();
-        r = read_file_at_most(dirfd, "mountinfo", foreign ? MOUNT_NS_TABLE_BYTES : MOUNT_NS_WHOLE_TABLE_BYTES, &text, NULL);
-        if (r == -EFBIG)
+        uint64_t namespace = namespace_of(dirfd);
+        if (namespace > 0 && id_map_find(&s->namespaces, namespace, &(size_t) { 0 }))
                 return 0;
+        bool foreign = fstatat(dirfd, "ns/user", &users, 0) >= 0 && users.st_ino != user_ns_host();
+        int r = read_file_at_most(dirfd, "mountinfo", foreign ? MOUNT_NS_TABLE_BYTES : MOUNT_NS_WHOLE_TABLE_BYTES, &text, NULL);
+        if (r == -EFBIG)
+                return know(s, namespace);
         if (r >= 0)
                 r = mountinfo_parse(text, &entries);
         if (r < 0)
@@ -81,7 +87,7 @@ int seen_mounts_learn(SeenMounts *s, int dirfd) {
                         return r;
                 *m = (SeenMount) { .id = e->id, .dev = e->dev, .overlay = streq(e->type, "overlay") };
         }
-        return 0;
+        return know(s, namespace);
 }
 
 bool seen_dev(const SeenMounts *s, dev_t st_dev, dev_t *ret) {

@@ -11,6 +11,7 @@
 
 #include "holders/holder.h"
 #include "holders/scan/dead-file.h"
+#include "holders/seen-mounts.h"
 #include "kernel/mounts/mount-ns.h"
 #include "tests/unit/own-processes.h"
 
@@ -19,6 +20,7 @@ static char *file, *fifo;
 static dev_t dead;      /* the file system that is shut down; 0: none */
 static pid_t dying;     /* ends while its mapping is looked up, which the kernel refuses then; 0: nobody */
 static bool refused;    /* and so it is of everybody else */
+static pid_t leaving;   /* ends when it is known in which mount namespace it is; 0: nobody */
 
 static bool is_dead(const struct statx *st) {
         return dead != 0 && makedev(st->stx_dev_major, st->stx_dev_minor) == dead;
@@ -44,6 +46,16 @@ int statx(int at, const char *restrict path, int flags, unsigned mask, struct st
                 return r;
         errno = EIO;
         return -1;
+}
+
+int fstatat(int at, const char *restrict path, struct stat *restrict ret, int flags) {
+        int r = (int) syscall(SYS_newfstatat, at, path, ret, flags);
+
+        if (leaving > 0 && streq(path, "ns/mnt")) {
+                waiting_child_end(leaving);
+                leaving = 0;
+        }
+        return r;
 }
 
 /* The kernel asks the file system only where a file can have such attributes. */
@@ -126,6 +138,26 @@ static void test_refusal(void) {
         refused = false;
 }
 
+static void hold_nothing(void) {
+}
+
+/* What could not be read of one who ended is read of the next one in his namespace. */
+static void test_leaving(void) {
+        _cleanup_close_ int own = open("/proc/self", O_PATH | O_DIRECTORY | O_CLOEXEC);
+        pid_t pid = waiting_child_start(hold_nothing);
+        _cleanup_free_ char *path = strf("/proc/%d", pid);
+        _cleanup_close_ int proc = open(path, O_PATH | O_DIRECTORY | O_CLOEXEC);
+        SeenMounts mounts = { 0 };
+
+        leaving = pid;
+        CHECK(seen_mounts_learn(&mounts, proc) < 0);
+        CHECK_INT(leaving, 0);
+        CHECK_INT(mounts.n_items, 0);
+        CHECK_INT(seen_mounts_learn(&mounts, own), 0);
+        CHECK(mounts.n_items > 0);
+        seen_mounts_done(&mounts);
+}
+
 int main(void) {
         struct stat st, other;
 
@@ -142,6 +174,7 @@ int main(void) {
 
         check_look(hold_file, TARGET_FS, st.st_dev, 1, true);
         test_refusal();
+        test_leaving();
         dead = st.st_dev;
         test_look();
         check_look(hold_file, TARGET_FS, st.st_dev, 1, true);
