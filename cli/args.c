@@ -220,12 +220,9 @@ static ExitCode find_verb(const Verb *verbs, const char *name, const Verb **ret)
                         return CODE_DONE;
                 }
 
-        _cleanup_free_ char *names = strdup("");
-        for (const Verb *v = verbs; names && v->name; v++) {
-                char *more = strf("%s%s%s", names, v > verbs ? ", " : "", v->name);
-                free(names);
-                names = more;
-        }
+        _cleanup_free_ char *names = NULL;
+        for (const Verb *v = verbs; v->name; v++)
+                (void) text_add(&names, ", ", "%s", v->name);
         return fail(CODE_USAGE, NULL, "unknown verb '%s'; there are: %s", name, names ?: "");
 }
 

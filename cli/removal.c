@@ -74,14 +74,14 @@ static const char *name_of(json_object *slot) {
 
 char *slots_text(json_object *o) {
         json_object *slots = json_array(o, "slots");
-        char *text = json_len(slots) > 1 ? strdup("") : strdup(name_of(json_get(o, "slot")) ?: "?");
+        _cleanup_free_ char *text = NULL;
 
-        for (size_t i = 0; i < json_len(slots) && json_len(slots) > 1 && text; i++) {
-                char *more = strf("%s%s%s", text, i > 0 ? " " : "", name_of(json_at(slots, i)) ?: "?");
-                free(text);
-                text = more;
-        }
-        return text;
+        if (json_len(slots) <= 1)
+                return strdup(name_of(json_get(o, "slot")) ?: "?");
+        for (size_t i = 0; i < json_len(slots); i++)
+                if (text_add(&text, " ", "%s", name_of(json_at(slots, i)) ?: "?") < 0)
+                        return NULL;
+        return TAKE_PTR(text);
 }
 
 static json_object *find_by(json_object *removals, const char *key, const char *value) {

@@ -63,13 +63,10 @@ static void print_slot(json_object *view) {
 static void cell_targets(Table *t, json_object *targets) {
         _cleanup_free_ char *text = strdup("");
 
-        for (size_t i = 0; text && i < json_len(targets); i++) {
+        for (size_t i = 0; i < json_len(targets); i++) {
                 json_object *m = json_at(targets, i);
                 const char *slot = json_str(m, "slot");
-                char *more = strf("%s%s%s%s%s%s", text, i > 0 ? ", " : "", json_str(m, "memdev") ?: "missing",
-                                  slot ? " (slot " : "", slot ?: "", slot ? ")" : "");
-                free(text);
-                text = more;
+                (void) text_add(&text, ", ", "%s%s%s%s", json_str(m, "memdev") ?: "missing", slot ? " (slot " : "", slot ?: "", slot ? ")" : "");
         }
         table_cell(t, json_len(targets) > 1 ? COLOR_WARN : COLOR_NONE, text);
 }

@@ -377,15 +377,14 @@ static void print_steps(json_object *plan) {
 /* As the plan has them, each as a shell wants it. */
 static char *targets_text(json_object *plan, const Args *a) {
         json_object *targets = json_array(plan, "targets");
-        char *text = targets ? strdup("") : shell_quoted(json_str(plan, "target") ?: a->target);
+        _cleanup_free_ char *text = targets ? strdup("") : shell_quoted(json_str(plan, "target") ?: a->target);
 
-        for (size_t i = 0; i < json_len(targets) && text; i++) {
+        for (size_t i = 0; i < json_len(targets); i++) {
                 _cleanup_free_ char *target = shell_quoted(json_object_get_string(json_at(targets, i)));
-                char *more = strf("%s%s%s", text, i > 0 ? " " : "", target);
-                free(text);
-                text = more;
+                if (!target || text_add(&text, " ", "%s", target) < 0)
+                        return NULL;
         }
-        return text;
+        return TAKE_PTR(text);
 }
 
 /* The line to paste. Options that shaped this plan have to shape the next one too, or the digest does not match. */

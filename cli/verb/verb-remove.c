@@ -27,9 +27,7 @@ static ExitCode ask_serials(const Args *a, char **ret) {
                 if (getline(&line, &size, stdin) < 0 || !*line || *line == '\n')
                         return fail(CODE_BLOCKED, NULL, "no serial number was given: nothing was touched");
                 line[strcspn(line, "\n")] = '\0';
-                char *more = strf("%s%s%s", *ret ?: "", *ret ? "," : "", line);
-                free(*ret);
-                *ret = more;
+                (void) text_add(ret, ",", "%s", line);
         }
         return code;
 }

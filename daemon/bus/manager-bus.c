@@ -22,9 +22,9 @@ static int read_wish_of_several(sd_bus_message *call, char **ret_target, json_ob
 
         int r = sd_bus_message_enter_container(call, 'a', "s");
         while (r >= 0 && (r = sd_bus_message_read_basic(call, 's', &name)) > 0) {
-                char *more = all ? strf("%s%s%s", all, *all ? " " : "", name) : NULL;
-                free(all);
-                all = more;
+                r = text_add(&all, " ", "%s", name);
+                if (r < 0)
+                        return r;
                 json_append_str(targets, name);
         }
         if (r >= 0)

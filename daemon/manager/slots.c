@@ -10,11 +10,8 @@
 static char *in_one_line(json_object *lines) {
         char *text = strdup("");
 
-        for (size_t i = 0; text && i < json_len(lines); i++) {
-                char *longer = strf("%s%s%s", text, i > 0 ? "; " : "", json_object_get_string(json_at(lines, i)));
-                free(text);
-                text = longer;
-        }
+        for (size_t i = 0; i < json_len(lines); i++)
+                (void) text_add(&text, "; ", "%s", json_object_get_string(json_at(lines, i)));
         return text;
 }
 

@@ -103,11 +103,9 @@ static int add_other(Removal *r, json_object *slot) {
 
         if (!name || streq(name, r->slot))
                 return 0;
-        char *label = strf("%s %s", r->label, name);
-        if (!label)
-                return -ENOMEM;
-        free(r->label);
-        r->label = label;
+        int k = text_add(&r->label, " ", "%s", name);
+        if (k < 0)
+                return k;
         r->others = r->others ?: json_object_new_array();
         json_object_array_add(r->others, json_ref(slot));
         return 0;

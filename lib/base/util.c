@@ -157,6 +157,20 @@ char *strf(const char *format, ...) {
         return s;
 }
 
+int text_add(char **text, const char *separator, const char *format, ...) {
+        va_list ap;
+
+        va_start(ap, format);
+        _cleanup_free_ char *part = strfv(format, ap);
+        va_end(ap);
+        char *longer = part ? strf("%s%s%s", *text ?: "", *text && **text ? separator : "", part) : NULL;
+        if (!longer)
+                return -ENOMEM;
+        free(*text);
+        *text = longer;
+        return 0;
+}
+
 /* What a terminal or a line of text does not carry: control characters, and what is no UTF-8 (length 0). */
 static bool needs_number(const char *s, size_t length) {
         return length == 0 || utf8_control_length(s) > 0;

@@ -83,6 +83,11 @@ static inline const char *endswith(const char *s, const char *suffix) {
 char *strf(const char *format, ...) _printf_(1, 2);
 char *strfv(const char *format, va_list ap) _printf_(1, 0);
 
+/* Makes *text longer by a formatted part, after the separator where it says something already. *text is NULL or newly allocated, and may be
+ * another pointer afterwards, which the caller owns as before. 0, or -ENOMEM: it is what it was, so that whoever wants all of it or nothing
+ * has to ask. */
+int text_add(char **text, const char *separator, const char *format, ...) _printf_(3, 4);
+
 /* What a shell takes for exactly this word: the word itself where nothing in it means anything to a shell, else quoted; one line of
  * UTF-8 without control characters whatever is in it. For commands that people paste. Newly allocated; NULL when out of memory or
  * for NULL. */

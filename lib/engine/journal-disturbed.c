@@ -58,9 +58,7 @@ static void take_stop(Disturbed *d, json_object *note) {
                 const char *with = json_object_get_string(i < json_len(units) ? json_at(units, i) : json_at(passing, i - json_len(units)));
                 if (streq_ptr(with, unit))
                         continue;
-                char *longer = strf("%s, and %s with it", text ?: "", with);
-                free(text);
-                text = longer;
+                (void) text_add(&text, ", ", "and %s with it", with);
         }
         if (one)
                 json_set_strf(entry, "one", ", %ju (%s) of user %ju among them", (uintmax_t) json_u64(one, "pid"), json_str(one, "comm") ?: "?",
@@ -87,11 +85,8 @@ static void take_note(Disturbed *d, json_object *note) {
 static char *signals_text(json_object *signals) {
         char *text = strdup("");
 
-        for (size_t i = 0; i < json_len(signals); i++) {
-                char *longer = strf("%s%s%s", text ?: "", i > 0 ? ", " : "", json_object_get_string(json_at(signals, i)));
-                free(text);
-                text = longer;
-        }
+        for (size_t i = 0; i < json_len(signals); i++)
+                (void) text_add(&text, ", ", "%s", json_object_get_string(json_at(signals, i)));
         return text;
 }
 

@@ -57,33 +57,25 @@ bool engine_goes_back_meanwhile(const Engine *e, const StepOps *ops) {
 
 /* As many as fit into a line that somebody pastes. All are in the record, as notes. */
 static char *go_on_line(json_object *standing, const char *then) {
-        char *line = strdup("{ ");
+        _cleanup_free_ char *line = NULL;
         size_t n = 0;
 
-        json_object_object_foreach(standing, each, name) {
-                char *longer = name && n++ < LINES_MAX ? strf("%s%s; ", line ?: "", each) : NULL;
-                if (longer) {
-                        free(line);
-                        line = longer;
-                }
-        }
-        _cleanup_free_ char *owned = line;
-        return strf("%s%s; }", line ?: "{ ", then ?: "true");
+        json_object_object_foreach(standing, each, name)
+                if (name && n++ < LINES_MAX)
+                        (void) text_add(&line, "", "%s; ", each);
+        return strf("{ %s%s; }", line ?: "", then ?: "true");
 }
 
 static char *names_line(json_object *standing) {
-        char *line = strdup("");
+        char *line = NULL;
         size_t n = 0;
 
-        json_object_object_foreach(standing, each, name) {
-                char *longer = each && n++ < NAMED_MAX ? strf("%s%s%s", line ?: "", n > 1 ? ", " : "", json_object_get_string(name)) : NULL;
-                if (longer) {
-                        free(line);
-                        line = longer;
-                }
-        }
-        _cleanup_free_ char *owned = line;
-        return n > NAMED_MAX ? strf("%s and %zu more", line ?: "", n - NAMED_MAX) : strdup(line ?: "");
+        json_object_object_foreach(standing, each, name)
+                if (each && n++ < NAMED_MAX)
+                        (void) text_add(&line, ", ", "%s", json_object_get_string(name));
+        if (n > NAMED_MAX)
+                (void) text_add(&line, " ", "and %zu more", n - NAMED_MAX);
+        return line;
 }
 
 /* In a process of its own. */
@@ -132,12 +124,8 @@ void engine_tell_standing(Engine *e) {
                 return;
         _cleanup_free_ char *names = names_line(standing), *then = plan_again(e), *line = go_on_line(standing, then);
         json_object *somebody = leave_somebody(e, names ?: "some");
-        char *why = strf("%s; until then these stay stopped: %s", e->stuck_why ?: "", names ?: "some");
         char *remedy = line ? standing_remedy(writer, somebody, line) : NULL;
-        if (why) {
-                free(e->stuck_why);
-                e->stuck_why = why;
-        }
+        (void) text_add(&e->stuck_why, "; ", "until then these stay stopped: %s", names ?: "some");
         if (remedy) {
                 free(e->stuck_remedy);
                 e->stuck_remedy = remedy;

@@ -86,11 +86,9 @@ char *gaps_text(const Gaps *g) {
         char *text = NULL;
 
         for (int kind = 0; kind < _GAP_KIND_MAX; kind++) {
-                _cleanup_free_ char *one = g->of[kind].n > 0 ? gap_text((GapKind) kind, &g->of[kind]) : NULL, *before = text;
+                _cleanup_free_ char *one = g->of[kind].n > 0 ? gap_text((GapKind) kind, &g->of[kind]) : NULL;
                 if (one)
-                        text = strf("%s%s%s", before ?: "", before ? "; " : "", one);
-                else
-                        text = TAKE_PTR(before);
+                        (void) text_add(&text, "; ", "%s", one);
         }
         return text;
 }

@@ -257,13 +257,12 @@ const char *plan_slot_address(const Plan *p, size_t i) {
 }
 
 char *plan_slot_words(const Plan *p) {
-        char *words = strdup("");
+        _cleanup_free_ char *words = strdup("");
 
-        for (size_t i = 0; i < plan_n_slots(p) && words; i++) {
+        for (size_t i = 0; i < plan_n_slots(p); i++) {
                 _cleanup_free_ char *word = slot_word(json_str(plan_slot(p, i), "name"));
-                char *more = strf("%s%s%s", words, i > 0 ? " " : "", word ?: "?");
-                free(words);
-                words = more;
+                if (text_add(&words, " ", "%s", word ?: "?") < 0)
+                        return NULL;
         }
-        return words;
+        return TAKE_PTR(words);
 }

@@ -198,9 +198,7 @@ static char *serials_of(const RestoreSource *source, bool ended) {
         for (size_t n = 0; n < source->plan->n_steps; n++) {
                 if (!has_erased(source, n, ended ? "sanitized" : "began") || (!ended && has_erased(source, n, "sanitized")))
                         continue;
-                char *more = strf("%s%s%s", all ?: "", all ? ", " : "", json_str(source->plan->steps[n].args, "serial") ?: "?");
-                free(all);
-                all = more;
+                (void) text_add(&all, ", ", "%s", json_str(source->plan->steps[n].args, "serial") ?: "?");
         }
         return all;
 }
@@ -214,9 +212,7 @@ static char *left_out(const RestoreSource *source) {
                 if (!is_put_back(step->type) || is_taken(source, n))
                         continue;
                 step_ops(step->type)->describe(step->args, &does, &undo);
-                char *more = strf("%s%s%s (%s)", all ?: "", all ? "; " : "", step_type_to_string(step->type), undo ?: "?");
-                free(all);
-                all = more;
+                (void) text_add(&all, "; ", "%s (%s)", step_type_to_string(step->type), undo ?: "?");
         }
         return all;
 }

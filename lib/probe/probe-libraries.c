@@ -122,14 +122,10 @@ static char *in_words(json_object *found) {
                 json_object *said = json_at(found, i);
                 if ((contradicted && !json_flag(said, "contradicts")) || n++ >= TOLD_MAX)
                         continue;
-                char *longer = strf("%s%s%s", words ?: "", words ? "; " : "", json_str(said, "text"));
-                free(words);
-                words = longer;
+                (void) text_add(&words, "; ", "%s", json_str(said, "text"));
         }
-        if (n > TOLD_MAX && words) {
-                _cleanup_free_ char *told = words;
-                words = strf("%s; and %zu things more", told, n - TOLD_MAX);
-        }
+        if (n > TOLD_MAX)
+                (void) text_add(&words, "; ", "and %zu things more", n - TOLD_MAX);
         return words;
 }
 
@@ -186,10 +182,8 @@ static json_object *late_word(json_object *before, json_object *found) {
 
         for (size_t i = 0; i < json_len(before) && !says; i++) {
                 const char *library = json_str(json_at(before, i), "library");
-                if (speaks_of_it(found, library))
-                        continue;
-                _cleanup_free_ char *others = words;
-                words = strf("%s%s%s has answered late, and agrees", others ?: "", others ? "; " : "", library);
+                if (!speaks_of_it(found, library))
+                        (void) text_add(&words, "; ", "%s has answered late, and agrees", library);
         }
         if (!words && !says)
                 return NULL;

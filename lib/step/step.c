@@ -172,11 +172,8 @@ int step_command(StepRun *run, const char *const *argv, char **ret_out) {
         _cleanup_(command_result_done) CommandResult result = { 0 };
         _cleanup_free_ char *line = NULL;
 
-        for (size_t i = 0; argv[i]; i++) {
-                char *longer = strf("%s%s%s", line ?: "", line ? " " : "", argv[i]);
-                free(line);
-                line = longer;
-        }
+        for (size_t i = 0; argv[i]; i++)
+                (void) text_add(&line, " ", "%s", argv[i]);
         options.what = line ?: argv[0];
         uint64_t start = now_monotonic();
         int r = command_run(argv, &options, &result);

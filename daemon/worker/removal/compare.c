@@ -265,14 +265,12 @@ char *removal_compare(Removal *m) {
                      : compared_text(m, "");
 }
 
-/* "; the memory at 0x... is at 0x... now". NULL: out of memory. */
+/* "; the memory that was at 0x... is at 0x... now". NULL: none of it moved. */
 static char *moves_text(const RegionMoves *moves) {
-        char *text = strdup("");
+        char *text = NULL;
 
-        for (size_t i = 0; i < moves->n && text; i++) {
-                _cleanup_free_ char *before = text;
-                text = strf("%s; the memory that was at 0x%jx is at 0x%jx now", before, (uintmax_t) moves->items[i].from, (uintmax_t) moves->items[i].to);
-        }
+        for (size_t i = 0; i < moves->n; i++)
+                (void) text_add(&text, "", "; the memory that was at 0x%jx is at 0x%jx now", (uintmax_t) moves->items[i].from, (uintmax_t) moves->items[i].to);
         return text;
 }
 

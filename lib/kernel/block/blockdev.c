@@ -104,10 +104,7 @@ char *blockdev_holders(const char *name) {
 
         if (listing_readf(&l, "/sys/class/block/%s/holders", name) < 0)
                 return NULL;
-        for (size_t i = 0; i < l.n; i++) {
-                char *longer = strf("%s%s%s", all ?: "", all ? ", " : "", l.names[i]);
-                free(all);
-                all = longer;
-        }
+        for (size_t i = 0; i < l.n; i++)
+                (void) text_add(&all, ", ", "%s", l.names[i]);
         return all;
 }

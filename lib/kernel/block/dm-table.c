@@ -19,9 +19,8 @@ char *dm_table_translate(const char *table, char *(*translate)(const char *numbe
                         return NULL;
                 if (!blank && isdigit((unsigned char) *word) && dev_parse(word, &dev) >= 0)
                         other = translate(word, userdata);
-                char *longer = strf("%s%s", done, other ?: word);
-                free(done);
-                done = longer;
+                if (text_add(&done, "", "%s", other ?: word) < 0)
+                        return NULL;
                 p += n;
         }
         return TAKE_PTR(done);

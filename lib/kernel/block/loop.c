@@ -254,13 +254,6 @@ static int file_find(json_object *setup, char **ret_why) {
         return r < 0 ? r : TAKE_FD(fd);
 }
 
-static void differs(char **what, const char *setting) {
-        char *longer = strf("%s%s%s", *what ?: "", *what ? ", " : "", setting);
-
-        free(*what);
-        *what = longer;
-}
-
 /* As the kernel had the numbers then: it was never let go of, or somebody was quicker. A file system that was mounted anew meanwhile may have
  * another number. */
 static bool is_as_noted(json_object *setup, const struct loop_info64 *info) {
@@ -289,13 +282,13 @@ static int compare_bound(const Work *w, int fd, int file, char **ret_differs, ch
         int r = attr_read_u64f(&block_size, "/sys/block/%s/queue/logical_block_size", w->name);
         uint32_t other = (info.lo_flags ^ (uint32_t) json_u64(w->setup, "flags")) & SETTINGS;
         if (other & LO_FLAGS_READ_ONLY)
-                differs(ret_differs, "read-only");
+                (void) text_add(ret_differs, ", ", "read-only");
         if (other & LO_FLAGS_DIRECT_IO)
-                differs(ret_differs, "direct I/O");
+                (void) text_add(ret_differs, ", ", "direct I/O");
         if (other & LO_FLAGS_PARTSCAN)
-                differs(ret_differs, "partitions");
+                (void) text_add(ret_differs, ", ", "partitions");
         if (r < 0 || block_size != json_u64(w->setup, "block_size"))
-                differs(ret_differs, "block size");
+                (void) text_add(ret_differs, ", ", "block size");
         return 0;
 }
 

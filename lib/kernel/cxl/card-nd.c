@@ -42,12 +42,9 @@ static char *alarms_text(unsigned alarms) {
 
         if (alarms == UINT_MAX)
                 return NULL;
-        for (size_t i = 0; i < ELEMENTSOF(words); i++) {
-                if (!(alarms & words[i].bit))
-                        continue;
-                _cleanup_free_ char *before = text;
-                text = strf("%s%s%s", before ?: "", before ? ", " : "", words[i].word);
-        }
+        for (size_t i = 0; i < ELEMENTSOF(words); i++)
+                if (alarms & words[i].bit)
+                        (void) text_add(&text, ", ", "%s", words[i].word);
         return text ?: strdup("none");
 }
 
@@ -132,10 +129,8 @@ static void set_trouble(struct ndctl_dimm *dimm, json_object *o) {
         for (size_t i = 0; i < ELEMENTSOF(troubles); i++) {
                 int has = troubles[i].has(dimm);
                 known = known && has >= 0;
-                if (has <= 0)
-                        continue;
-                _cleanup_free_ char *before = all;
-                all = strf("%s%s%s", before ?: "", before ? ", " : "", troubles[i].words);
+                if (has > 0)
+                        (void) text_add(&all, ", ", "%s", troubles[i].words);
         }
         json_set_str(o, "trouble", all ?: known ? "none" : NULL);
 }

@@ -116,7 +116,7 @@ int nd_region_enabled(const char *region, char **ret) {
 
         int r = listing_readf(&l, ND "/%s", region);
         for (size_t i = 0; i < l.n && r >= 0; i++) {
-                _cleanup_free_ char *device = NULL, *driver = NULL, *longer = NULL;
+                _cleanup_free_ char *device = NULL, *driver = NULL;
 
                 if (!is_namespace(l.names[i]))
                         continue;
@@ -125,11 +125,7 @@ int nd_region_enabled(const char *region, char **ret) {
                         r = driver_of("nd", device, &driver);
                 if (r < 0 || !driver)
                         continue;
-                longer = strf("%s%s%s", all ?: "", all ? ", " : "", l.names[i]);
-                if (!longer)
-                        return -ENOMEM;
-                free(all);
-                all = TAKE_PTR(longer);
+                r = text_add(&all, ", ", "%s", l.names[i]);
         }
         if (r < 0)
                 return r;

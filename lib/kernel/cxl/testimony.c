@@ -151,10 +151,8 @@ static char *why_not_all(json_object *answer) {
                 return strf("%s", silent);
         for (size_t i = 0; i < json_len(lines); i++) {
                 const char *line = json_object_get_string(json_at(lines, i));
-                if (!line)
-                        continue;
-                _cleanup_free_ char *before = said;
-                said = strf("%s%s%s", before ?: "", before ? "; " : "", line);
+                if (line)
+                        (void) text_add(&said, "; ", "%s", line);
         }
         return json_len(lines) > 0 ? strf("may have left something out: %s", said ?: "?") : NULL;
 }

@@ -60,16 +60,16 @@ static int take_number(char **rest, uint64_t *ret) {
 static int take_propagation(char **rest, char **ret) {
         _cleanup_free_ char *all = strdup("");
 
+        if (!all)
+                return -ENOMEM;
         for (char *word; (word = strsep(rest, " "));) {
-                if (!all)
-                        return -ENOMEM;
                 if (streq(word, "-")) {
                         *ret = TAKE_PTR(all);
                         return 0;
                 }
-                char *longer = strf("%s%s%s", all, *all ? " " : "", word);
-                free(all);
-                all = longer;
+                int r = text_add(&all, " ", "%s", word);
+                if (r < 0)
+                        return r;
         }
         return -EBADMSG;
 }

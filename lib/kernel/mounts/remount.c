@@ -38,13 +38,6 @@ static int fail(Again *a, int r, const char *what) {
         return r;
 }
 
-static void lose(Again *a, const char *what) {
-        char *longer = strf("%s%s%s", a->lost ?: "", a->lost ? "," : "", what);
-
-        free(a->lost);
-        a->lost = longer;
-}
-
 /* Overlay's list of layers may be longer than a value: each by itself then, as kernels from 6.8 on take it. */
 static int set_layers(int fd, const char *list) {
         _cleanup_free_ char *copy = strdup(list);
@@ -82,7 +75,7 @@ static int set_options(Again *a, int fd) {
                 super_option_split(word, &key, &value, &skip);
                 r = skip ? 0 : set_option(fd, key, value);
                 if (r == -EINVAL) {
-                        lose(a, key);
+                        (void) text_add(&a->lost, ",", "%s", key);
                         r = 0;
                 }
         }
@@ -203,7 +196,7 @@ static int propagation_finish(Again *a, int fd, bool copied) {
         unsigned long wanted = mount_propagation(fields);
 
         if (!copied && mount_group(fields, "master:"))
-                lose(a, "slave");
+                (void) text_add(&a->lost, ",", "slave");
         if (copied && (wanted == MS_SHARED || wanted == MS_SLAVE))
                 return 0;
         int r = propagation_set(fd, wanted == MS_SLAVE ? MS_PRIVATE : wanted);
@@ -233,7 +226,7 @@ static int again(Again *a) {
         if (r < 0)
                 return fail(a, r, "the options of the mount");
         if (unknown)
-                lose(a, unknown);
+                (void) text_add(&a->lost, ",", "%s", unknown);
         _cleanup_close_ int place = path_open_straight(target);
         if (place < 0)
                 return fail(a, place, place == -ELOOP ? LINK_MADE : "its folder");

@@ -147,18 +147,16 @@ static char *left_out_text(const Findings *f) {
 static char *left_out_users(const Findings *f) {
         char *all = strdup("");
 
-        for (size_t i = 0; i < f->t->n_left_out && i < LEFT_OUT_TOLD_MAX && all; i++) {
+        for (size_t i = 0; i < f->t->n_left_out && i < LEFT_OUT_TOLD_MAX; i++) {
                 const LeftOut *l = &f->t->left_out[i];
-                _cleanup_free_ char *before = all, *too_long = NULL, *in = l->pid > 0 ? strf(" of process %d", l->pid) : strdup("");
+                _cleanup_free_ char *too_long = NULL, *in = l->pid > 0 ? strf(" of process %d", l->pid) : strdup("");
                 if (l->n_long > 0)
                         too_long = strf(", %zu of them with a longer table of mounts than there was room for, which is %d MiB at most", l->n_long,
                                         MOUNT_NS_TABLE_BYTES >> 20);
-                all = strf("%s%suser %u has %zu%s (namespace %ju%s)", before, i > 0 ? ", " : "", l->owner, l->n, too_long ?: "", (uintmax_t) l->ns, in ?: "");
+                (void) text_add(&all, ", ", "user %u has %zu%s (namespace %ju%s)", l->owner, l->n, too_long ?: "", (uintmax_t) l->ns, in ?: "");
         }
-        if (all && f->t->n_left_out > LEFT_OUT_TOLD_MAX) {
-                _cleanup_free_ char *before = all;
-                all = strf("%s, and %zu more users", before, f->t->n_left_out - LEFT_OUT_TOLD_MAX);
-        }
+        if (f->t->n_left_out > LEFT_OUT_TOLD_MAX)
+                (void) text_add(&all, ", ", "and %zu more users", f->t->n_left_out - LEFT_OUT_TOLD_MAX);
         return all;
 }
 

@@ -427,14 +427,14 @@ static void loop_finding(Findings *f, const Nesting *nested, size_t n, const Nes
         json_object *x = finding(f, BLOCKER_MOUNT_LOOP, true, "file systems of the card are mounted in each other: %s (%s) on %s, and %s (%s) on %s; none "
                                  "can be unmounted first", m->source, m->type, m->target, o->source, o->type, o->target);
         mount_evidence(x, m);
-        for (size_t i = n; i > 0 && commands; i--) {
+        for (size_t i = n; i > 0; i--) {
                 const Nesting *each = &nested[i - 1];
                 if (each->upper != first->upper || each->lower != first->lower)
                         continue;
                 if ((is_follower(f, each->mount) && !is_follower(f, first->mount)) || told++ >= TOLD_MAX)
                         continue;
-                _cleanup_free_ char *target = shell_quoted(each->mount->target), *enter = enter_words(f, each->mount), *so_far = commands;
-                commands = strf("%s%s%sumount %s", so_far, *so_far ? " && " : "", enter, target);
+                _cleanup_free_ char *target = shell_quoted(each->mount->target), *enter = enter_words(f, each->mount);
+                (void) text_add(&commands, " && ", "%sumount %s", enter, target);
         }
         finding_remedy(x, "%s  # once nobody uses it there", commands);
 }

@@ -124,11 +124,8 @@ static void find_disk(Findings *f, const BlockDevice *b) {
 static char *given_text(json_object *given) {
         char *text = strdup("");
 
-        for (size_t i = 0; i < json_len(given); i++) {
-                char *longer = strf("%s%s'%s'", text ?: "", i > 0 ? ", " : "", json_object_get_string(json_at(given, i)));
-                free(text);
-                text = longer;
-        }
+        for (size_t i = 0; i < json_len(given); i++)
+                (void) text_add(&text, ", ", "'%s'", json_object_get_string(json_at(given, i)));
         return text;
 }
 

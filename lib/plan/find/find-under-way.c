@@ -87,10 +87,8 @@ static const char *swap_name(const void *item) {
 static void tell(Findings *f, const char *name, bool both) {
         _cleanup_free_ char *slots = strdup("");
 
-        for (size_t i = 0; i < f->request->n_under_way && slots; i++) {
-                _cleanup_free_ char *before = slots;
-                slots = strf("%s%s%s", before, i > 0 ? ", " : "", f->request->under_way[i]->name);
-        }
+        for (size_t i = 0; i < f->request->n_under_way; i++)
+                (void) text_add(&slots, ", ", "%s", f->request->under_way[i]->name);
         json_object *o = finding(f, BLOCKER_UNDER_WAY, true, both ? "the removal of slot %s, which is under way, takes %s down as well" :
                                  "slot %s is being removed: without both cards nothing of %s is left", slots ?: "?", name);
         json_set_str(o, "evidence", "a removal that has begun and not ended is on record");

@@ -17,19 +17,20 @@ static bool ends_with_word(const char *text, const char *end, const char *word) 
 /* A newly allocated copy. NULL: out of memory. */
 static char *text_moved(const RegionMoves *moves, const char *text) {
         const char *at = text;
-        char *all = strdup("");
+        _cleanup_free_ char *all = NULL;
 
-        for (const char *found; all && (found = strstr(at, "0x"));) {
-                _cleanup_free_ char *before = all;
+        for (const char *found; (found = strstr(at, "0x"));) {
                 char *end;
                 uint64_t was = strtoull(found, &end, 16);
                 bool is_address = (ends_with_word(text, found, " at ") && !startswith(end, " of ")) || ends_with_word(text, found, " -lx ");
                 uint64_t now = is_address ? region_moves_address(moves, was) : was;
-                all = now == was ? strf("%s%.*s", before, (int) (end - at), at) : strf("%s%.*s0x%jx", before, (int) (found - at), at, (uintmax_t) now);
+                int r = now == was ? text_add(&all, "", "%.*s", (int) (end - at), at)
+                                   : text_add(&all, "", "%.*s0x%jx", (int) (found - at), at, (uintmax_t) now);
+                if (r < 0)
+                        return NULL;
                 at = end;
         }
-        _cleanup_free_ char *head = all;
-        return head ? strf("%s%s", head, at) : NULL;
+        return text_add(&all, "", "%s", at) < 0 ? NULL : TAKE_PTR(all);
 }
 
 /* With all the texts and names that are in it. */
@@ -147,10 +148,8 @@ static void compare_blocks(Compare *c) {
 static char *words_of(json_object *values) {
         char *text = NULL;
 
-        for (size_t i = 0; i < json_len(values) && i < TOLD_MAX; i++) {
-                _cleanup_free_ char *before = text;
-                text = strf("%s%s%s", before ?: "", before ? "; " : "", json_object_get_string(json_at(values, i)));
-        }
+        for (size_t i = 0; i < json_len(values) && i < TOLD_MAX; i++)
+                (void) text_add(&text, "; ", "%s", json_object_get_string(json_at(values, i)));
         return text;
 }
 
@@ -206,17 +205,17 @@ size_t picture_compare(json_object *before, json_object *after, picture_told_t t
 
 /* A newly allocated copy with another word wherever `was` is one. NULL: out of memory. */
 static char *replaced(const char *text, const char *was, const char *now) {
-        char *all = strdup("");
+        _cleanup_free_ char *all = strdup("");
         size_t n = strlen(was);
 
-        for (const char *at; *text && all; text = at) {
-                _cleanup_free_ char *before = all;
+        for (const char *at; *text; text = at) {
                 const char *found = strstr(text, was);
                 bool whole = found && !strchr("0123456789abcdef", found[n] ?: ' ');
                 at = found ? found + n : text + strlen(text);
-                all = strf("%s%.*s%.*s", before, (int) ((found ?: at) - text), text, found ? (int) strlen(whole ? now : was) : 0, whole ? now : was);
+                if (text_add(&all, "", "%.*s%s", (int) ((found ?: at) - text), text, !found ? "" : whole ? now : was) < 0)
+                        return NULL;
         }
-        return all;
+        return TAKE_PTR(all);
 }
 
 /* The card's things of one picture, by the names that it has now. */

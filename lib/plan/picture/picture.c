@@ -161,10 +161,8 @@ static char *dax_command(const DaxDevice *d, const char *command) {
 static char *dax_ranges_text(const DaxDevice *d) {
         char *text = strf("%zu ranges", d->n_ranges);
 
-        for (size_t i = 0; text && d->n_ranges > 1 && i < d->n_ranges; i++) {
-                _cleanup_free_ char *before = text;
-                text = strf("%s, %ju at 0x%jx", before, (uintmax_t) d->ranges[i].size, (uintmax_t) d->ranges[i].start);
-        }
+        for (size_t i = 0; d->n_ranges > 1 && i < d->n_ranges; i++)
+                (void) text_add(&text, ", ", "%ju at 0x%jx", (uintmax_t) d->ranges[i].size, (uintmax_t) d->ranges[i].start);
         return text;
 }
 
@@ -195,9 +193,8 @@ static char *targets_of(const Region *r, const Topology *t) {
         for (size_t i = 0; i < r->n_targets; i++) {
                 const RegionTarget *target = &r->targets[i];
                 const Memdev *m = target->memdev ? topology_memdev(t, target->memdev) : NULL;
-                _cleanup_free_ char *before = text;
-                text = strf("%s, target %u: %ju bytes at 0x%jx of " MEMDEV_NAME "0x%jx", before ?: "", target->position, (uintmax_t) target->dpa_size,
-                            (uintmax_t) target->dpa_start, (uintmax_t) (m ? m->serial : 0));
+                (void) text_add(&text, "", ", target %u: %ju bytes at 0x%jx of " MEMDEV_NAME "0x%jx", target->position, (uintmax_t) target->dpa_size,
+                                (uintmax_t) target->dpa_start, (uintmax_t) (m ? m->serial : 0));
         }
         return text;
 }
@@ -335,10 +332,8 @@ static void add_device(Painter *p, const BlockDevice *b) {
 
         /* In one line, whatever order the kernel has them in. */
         json_object_array_sort(words, by_text);
-        for (size_t i = 0; i < json_len(words); i++) {
-                _cleanup_free_ char *before = text;
-                text = strf("%s, %s", before ?: "", json_object_get_string(json_at(words, i)));
-        }
+        for (size_t i = 0; i < json_len(words); i++)
+                (void) text_add(&text, ", ", "%s", json_object_get_string(json_at(words, i)));
         if (a) {
                 _cleanup_free_ char *before = text;
                 text = strf("%s of %ju disks%s%s, %s", a->level, (uintmax_t) a->disks, a->inactive ? ", not started" : "",

@@ -382,17 +382,14 @@ bool scope_is_empty(const Scope *s) {
 }
 
 static int set_slots(Scope *s, const Slot *const *others, size_t n) {
-        s->words = strdup(s->slot->word ?: s->slot->name);
-        for (size_t i = 0; i < n && s->words; i++) {
-                char *more = strf("%s %s", s->words, others[i]->word ?: others[i]->name);
-                int r = SCOPE_ADD(s, others, others[i]);
+        int r = text_add(&s->words, " ", "%s", s->slot->word ?: s->slot->name);
 
-                free(s->words);
-                s->words = more;
-                if (r < 0)
-                        return r;
+        for (size_t i = 0; i < n && r >= 0; i++) {
+                r = text_add(&s->words, " ", "%s", others[i]->word ?: others[i]->name);
+                if (r >= 0)
+                        r = SCOPE_ADD(s, others, others[i]);
         }
-        return s->words ? 0 : -ENOMEM;
+        return r;
 }
 
 int scope_find(const Topology *t, const Slot *slot, Scope *ret) {

@@ -78,9 +78,7 @@ static char *names_text(json_object *names) {
 
         for (size_t i = 0; i < json_len(names); i++) {
                 _cleanup_free_ char *name = shell_quoted(json_object_get_string(json_at(names, i)));
-                char *longer = strf("%s%s%s", text ?: "", i > 0 ? " " : "", name);
-                free(text);
-                text = longer;
+                (void) text_add(&text, " ", "%s", name);
         }
         return text;
 }

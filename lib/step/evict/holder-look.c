@@ -44,11 +44,8 @@ char *holder_targets_text(json_object *targets) {
 
         for (size_t i = 0; i < json_len(targets); i++) {
                 const char *name = json_str(json_at(targets, i), "name");
-                if (!name)
-                        continue;
-                char *longer = strf("%s%s%s", text ?: "", text ? ", " : "", name);
-                free(text);
-                text = longer;
+                if (name)
+                        (void) text_add(&text, ", ", "%s", name);
         }
         return text ?: strdup("the card's memory");
 }

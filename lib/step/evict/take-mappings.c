@@ -152,9 +152,7 @@ static int note_forced(StepRun *run, const TakenMemory *m, const Holders *found)
 
         for (size_t i = 0; i < found->n_items && i < NAMED_MAX; i++) {
                 const Holder *h = &found->items[i];
-                char *longer = strf("%s%sprocess %d (%s%s%s)", who ?: "", i > 0 ? ", " : "", h->pid, h->comm, h->unit ? ", " : "", h->unit ?: "");
-                free(who);
-                who = longer;
+                (void) text_add(&who, ", ", "process %d (%s%s%s)", h->pid, h->comm, h->unit ? ", " : "", h->unit ?: "");
         }
         others = found->n_items > NAMED_MAX ? strf(" and %zu more", found->n_items - NAMED_MAX) : strdup("");
         json_set_strf(note, "forced", "unmap: %s taken from %s%s", m->name, who ?: "?", others ?: "");

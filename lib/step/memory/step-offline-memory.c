@@ -32,10 +32,8 @@ static void offline_describe(json_object *args, char **ret_does, char **ret_undo
 
         *ret_does = strf("write offline to /sys/devices/system/memory/memory{%ju..%ju}/state (%zu blocks of %s, node %ju)",
                          (uintmax_t) high, (uintmax_t) low, n, json_str(args, "dax"), (uintmax_t) json_u64(args, "node"));
-        if (json_flag(args, "poison")) {
-                _cleanup_free_ char *plain = *ret_does;
-                *ret_does = strf("%s" POISON_DOES, plain);
-        }
+        if (json_flag(args, "poison"))
+                (void) text_add(ret_does, "", POISON_DOES);
         *ret_undo = strf("write the word of its zone (%s) to each block's state, lowest first",
                          memory_block_online_word((Zone) zone_from_string(zone)));
 }

@@ -43,9 +43,7 @@ static void prove_describe(json_object *args, char **ret_does, char **ret_undo) 
 
         for (size_t i = 0; i < json_len(ranges); i++) {
                 uint64_t start = json_u64(json_at(ranges, i), "start"), size = json_u64(json_at(ranges, i), "size");
-                char *longer = strf("%s%s0x%jx-0x%jx", where ?: "", i > 0 ? ", " : "", (uintmax_t) start, (uintmax_t) (start + size - 1));
-                free(where);
-                where = longer;
+                (void) text_add(&where, ", ", "0x%jx-0x%jx", (uintmax_t) start, (uintmax_t) (start + size - 1));
         }
         *ret_does = strf("count the references to every page of %s: nobody may hold one%s", where ?: "the card",
                          json_flag(args, "force") ? " (forced: go on if somebody does)" : "");
@@ -104,7 +102,7 @@ static int look_until(Proof *p, StepRun *run, uint64_t timeout_usec) {
 
 /* Who it is, as far as anybody can tell. */
 static char *owners_text(const Proof *p) {
-        _cleanup_free_ char *text = NULL;
+        char *text = NULL;
         size_t n = p->pins ? p->pins->n_items : 0;
 
         if (n == 0)
@@ -113,11 +111,11 @@ static char *owners_text(const Proof *p) {
                 _cleanup_free_ char *one = pin_text(&p->pins->items[i]);
                 const Pin *pin = &p->pins->items[i];
                 /* The amount after where it was found: who may not look there is shown neither (daemon/worker/view.c). */
-                char *longer = strf("%s%s%s (%s: %ju bytes)", text ?: "", text ? "; " : "", one ?: "?", pin->found, (uintmax_t) pin->bytes);
-                free(text);
-                text = longer;
+                (void) text_add(&text, "; ", "%s (%s: %ju bytes)", one ?: "?", pin->found, (uintmax_t) pin->bytes);
         }
-        return n > NAMED_MAX ? strf("%s; and %zu more", text, n - NAMED_MAX) : TAKE_PTR(text);
+        if (n > NAMED_MAX)
+                (void) text_add(&text, "; ", "and %zu more", n - NAMED_MAX);
+        return text;
 }
 
 static const char *trend(const Proof *p) {

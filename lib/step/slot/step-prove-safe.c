@@ -39,14 +39,11 @@ static const char *words_of(const Probe *p) {
 }
 
 static void prove_describe(json_object *args, char **ret_does, char **ret_undo) {
-        char *text = strdup("ask the kernel afresh: ");
+        _cleanup_free_ char *text = NULL;
 
-        for (const Probe *const *p = probes; *p; p++) {
-                char *longer = strf("%s%s%s", text ?: "", p == probes ? "" : ", ", words_of(*p));
-                free(text);
-                text = longer;
-        }
-        *ret_does = text;
+        for (const Probe *const *p = probes; *p; p++)
+                (void) text_add(&text, ", ", "%s", words_of(*p));
+        *ret_does = strf("ask the kernel afresh: %s", text ?: "");
 }
 
 static int prove_apply(json_object *args, StepRun *run) {

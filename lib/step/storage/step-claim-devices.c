@@ -23,11 +23,8 @@ enum {
 static char *names_of(json_object *devices) {
         char *all = NULL;
 
-        for (size_t i = 0; i < json_len(devices); i++) {
-                char *longer = strf("%s%s%s", all ?: "", all ? ", " : "", json_str(json_at(devices, i), "name"));
-                free(all);
-                all = longer;
-        }
+        for (size_t i = 0; i < json_len(devices); i++)
+                (void) text_add(&all, ", ", "%s", json_str(json_at(devices, i), "name"));
         return all;
 }
 

@@ -22,12 +22,8 @@ static char *names_of(json_object *args) {
         json_object *parts = json_array(args, "parts");
         char *all = NULL;
 
-        for (size_t i = 0; i < json_len(parts); i++) {
-                const char *name = json_str(json_at(parts, i), "name");
-                char *longer = strf("%s%s%s", all ?: "", all ? ", " : "", name ?: "");
-                free(all);
-                all = longer;
-        }
+        for (size_t i = 0; i < json_len(parts); i++)
+                (void) text_add(&all, ", ", "%s", json_str(json_at(parts, i), "name") ?: "");
         return all;
 }
 

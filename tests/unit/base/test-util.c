@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include <ctype.h>
 #include <errno.h>
+#include <wchar.h>
 
 #include "base/clock.h"
 #include "base/strtab.h"
@@ -32,6 +33,27 @@ static void test_strings(void) {
 
         _cleanup_free_ char *s = strf("%s-%d", "x", 7);
         CHECK_STR(s, "x-7");
+}
+
+static void test_text(void) {
+        _cleanup_free_ char *text = NULL, *empty = strdup("");
+
+        CHECK_INT(text_add(&text, ", ", "%s", "a"), 0);
+        CHECK_STR(text, "a");
+        CHECK_INT(text_add(&text, ", ", "%s-%d", "b", 7), 0);
+        CHECK_STR(text, "a, b-7");
+        CHECK_INT(text_add(&text, "; ", "again %s", text), 0); /* itself */
+        CHECK_STR(text, "a, b-7; again a, b-7");
+
+        /* What says nothing needs no separator after it. */
+        CHECK_INT(text_add(&empty, ", ", "%s", ""), 0);
+        CHECK_STR(empty, "");
+        CHECK_INT(text_add(&empty, ", ", "%s", "a"), 0);
+        CHECK_STR(empty, "a");
+
+        /* This one cannot be written, as where memory is short: what was there stays. */
+        CHECK_INT(text_add(&empty, ", ", "%lc", (wint_t) 0x20ac), -ENOMEM);
+        CHECK_STR(empty, "a");
 }
 
 static void test_quoted(void) {
@@ -104,6 +126,7 @@ static void test_clock(void) {
 
 int main(void) {
         test_strings();
+        test_text();
         test_quoted();
         test_table();
         test_vector();

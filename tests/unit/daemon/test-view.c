@@ -28,9 +28,7 @@ static char *filled(const char *format) {
 
         for (const char *p = format, *next; *p; p = next) {
                 next = strstr(p, "%s") ?: p + strlen(p);
-                char *longer = strf("%s%.*s%s", text, (int) (next - p), p, *next ? folder : "");
-                free(text);
-                text = longer;
+                CHECK_INT(text_add(&text, "", "%.*s%s", (int) (next - p), p, *next ? folder : ""), 0);
                 next += *next ? 2 : 0;
         }
         return text;

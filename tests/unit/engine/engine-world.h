@@ -95,9 +95,7 @@ static inline void check_kinds(const Case *c, const char *expected) {
 
         for (const char *p = text; (p = strstr(p, "\"ev\":\""));) {
                 p += strlen("\"ev\":\"");
-                char *longer = strf("%s%s%.*s", kinds, *kinds ? " " : "", (int) strcspn(p, "\""), p);
-                free(kinds);
-                kinds = longer;
+                CHECK_INT(text_add(&kinds, " ", "%.*s", (int) strcspn(p, "\""), p), 0);
         }
         CHECK_STR(kinds, expected);
 }

@@ -23,11 +23,8 @@ static Topology machine(FileSystem *file_systems, size_t n, Mount *mounts, size_
 static void check_codes(json_object *findings, const char *expected) {
         _cleanup_free_ char *codes = strdup("");
 
-        for (size_t i = 0; i < json_len(findings); i++) {
-                char *longer = strf("%s%s%s", codes, i > 0 ? " " : "", json_str(json_at(findings, i), "code"));
-                free(codes);
-                codes = longer;
-        }
+        for (size_t i = 0; i < json_len(findings); i++)
+                CHECK_INT(text_add(&codes, " ", "%s", json_str(json_at(findings, i), "code")), 0);
         CHECK_STR(codes, expected);
 }
 

@@ -14,9 +14,7 @@ static char *steps_text(const Plan *p) {
         for (size_t i = 0; i < p->n_steps; i++) {
                 json_object *args = p->steps[i].args;
                 const char *what = json_str(args, "path") ?: json_str(args, "loop") ?: json_str(json_get(args, "fs"), "dev");
-                char *longer = strf("%s%s%s %s", all, i > 0 ? ", " : "", step_type_to_string(p->steps[i].type), what ?: "");
-                free(all);
-                all = longer;
+                CHECK_INT(text_add(&all, ", ", "%s %s", step_type_to_string(p->steps[i].type), what ?: ""), 0);
         }
         return all;
 }

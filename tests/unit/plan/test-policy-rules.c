@@ -96,11 +96,8 @@ static void check_ladder(json_object *rule, const Holder *h, HolderForce force, 
         HolderAction rungs[_HOLDER_ACTION_MAX];
         _cleanup_free_ char *text = strdup("");
 
-        for (size_t i = 0, n = holder_rule_ladder(rule, h, force, rungs); i < n; i++) {
-                char *longer = strf("%s%s%s", text, *text ? " " : "", holder_action_to_string(rungs[i]));
-                free(text);
-                text = longer;
-        }
+        for (size_t i = 0, n = holder_rule_ladder(rule, h, force, rungs); i < n; i++)
+                CHECK_INT(text_add(&text, " ", "%s", holder_action_to_string(rungs[i])), 0);
         CHECK_STR(text, expected);
 }
 

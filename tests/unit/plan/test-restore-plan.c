@@ -53,12 +53,8 @@ static bool is_same_card(const Case *c) {
 static void check_steps(const Plan *p, const char *expected) {
         _cleanup_free_ char *names = strdup("");
 
-        for (size_t i = 0; i < p->n_steps; i++) {
-                char *longer = strf("%s%s%s%s", names, *names ? " " : "", step_type_to_string(p->steps[i].type),
-                                    p->steps[i].frame ? "*" : "");
-                free(names);
-                names = longer;
-        }
+        for (size_t i = 0; i < p->n_steps; i++)
+                CHECK_INT(text_add(&names, " ", "%s%s", step_type_to_string(p->steps[i].type), p->steps[i].frame ? "*" : ""), 0);
         CHECK_STR(names, expected);
 }
 

@@ -298,9 +298,7 @@ static void check_foreign(const char *want) {
                         CHECK_STR(c->driver, "virtio_rng");
                         continue;
                 }
-                char *longer = strf("%s%s%s", list, *list ? " " : "", c->name);
-                free(list);
-                list = longer;
+                CHECK_INT(text_add(&list, " ", "%s", c->name), 0);
         }
         CHECK_STR(list, want);
 }

@@ -24,11 +24,8 @@ int main(void) {
                 _cleanup_free_ char *got = strdup("");
 
                 CHECK_INT(overlay_folders_parse(cases[i].options, &f), 0);
-                for (size_t j = 0; j < f.n_paths; j++) {
-                        char *longer = strf("%s%s%s", got, j > 0 ? "|" : "", f.paths[j]);
-                        free(got);
-                        got = longer;
-                }
+                for (size_t j = 0; j < f.n_paths; j++)
+                        CHECK_INT(text_add(&got, "|", "%s", f.paths[j]), 0);
                 CHECK_STR(got, cases[i].folders);
                 CHECK_INT(overlay_is_relative(cases[i].options), *got && *got != '/');
         }
