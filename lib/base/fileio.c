@@ -120,14 +120,14 @@ int read_link_at(int dirfd, const char *path, char **ret) {
         return -ENAMETOOLONG;
 }
 
-static int write_all(int fd, const char *data, size_t length) {
-        while (length > 0) {
-                ssize_t n = write(fd, data, length);
+int write_all(int fd, const void *data, size_t length) {
+        for (const char *p = data; length > 0;) {
+                ssize_t n = write(fd, p, length);
                 if (n < 0 && errno == EINTR)
                         continue;
                 if (n < 0)
                         return -errno;
-                data += n;
+                p += n;
                 length -= (size_t) n;
         }
         return 0;

@@ -36,6 +36,9 @@ int write_file_durably(const char *path, const char *text);
 /* The same for what need not outlive the machine, or is made to afterwards. */
 int replace_file(const char *path, const char *text);
 
+/* Writes all of it to where a write may wait, as long as that takes. 0, or a negative errno when only a part of it, or nothing, was taken. */
+int write_all(int fd, const void *data, size_t length);
+
 /* Appends one whole line (a newline is added), or nothing; `fd` opened O_APPEND. Durably: and fdatasyncs. */
 int append_line(int fd, const char *line);
 int append_line_durably(int fd, const char *line);

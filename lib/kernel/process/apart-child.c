@@ -7,21 +7,9 @@
 #include <sys/syscall.h>
 #include <sys/wait.h>
 
+#include "base/fileio.h"
 #include "kernel/process/apart-child.h"
 #include "kernel/process/ready.h"
-
-static bool write_all(int fd, const void *data, size_t length) {
-        for (const char *p = data; length > 0;) {
-                ssize_t n = write(fd, p, length);
-                if (n < 0 && errno == EINTR)
-                        continue;
-                if (n < 0)
-                        return false;
-                p += n;
-                length -= (size_t) n;
-        }
-        return true;
-}
 
 static bool read_all(int fd, void *data, size_t length) {
         for (char *p = data; length > 0;) {
@@ -79,7 +67,7 @@ static void default_signals(void) {
 static bool answer_send(int fd, int error, const char *text) {
         const ApartAnswerHead head = { .error = error, .length = text ? strlen(text) : 0 };
 
-        return write_all(fd, &head, sizeof(head)) && write_all(fd, text, head.length);
+        return write_all(fd, &head, sizeof(head)) >= 0 && write_all(fd, text, head.length) >= 0;
 }
 
 /* It keeps no descriptor of ours, so that one which is left behind for ever holds nothing that anybody waits for (journal
@@ -157,7 +145,7 @@ int helper_order(const ApartChild *c, apart_work_t work, const void *data, size_
         Order o = { .work = work, .parent = getpid(), .interruptible = interruptible, .n = n };
 
         memcpy(o.data, data, o.n);
-        return write_all(c->go, &o, offsetof(Order, data) + o.n) ? 0 : -errno;
+        return write_all(c->go, &o, offsetof(Order, data) + o.n);
 }
 
 static pid_t made_ready_by;
