@@ -84,13 +84,6 @@ char *slots_text(json_object *o) {
         return TAKE_PTR(text);
 }
 
-static json_object *find_by(json_object *removals, const char *key, const char *value) {
-        for (size_t i = 0; value && i < json_len(removals); i++)
-                if (streq_ptr(json_str(json_at(removals, i), key), value))
-                        return json_at(removals, i);
-        return NULL;
-}
-
 char *slots_label(json_object *o) {
         _cleanup_free_ char *slots = slots_text(o);
 
@@ -99,7 +92,7 @@ char *slots_label(json_object *o) {
 
 /* Of several slots each finds it. */
 static json_object *find_by_slot(json_object *removals, const char *slot) {
-        json_object *found = find_by(removals, "slot", slot);
+        json_object *found = json_find(removals, "slot", slot);
 
         for (size_t i = 0; slot && !found && i < json_len(removals); i++) {
                 json_object *slots = json_array(json_at(removals, i), "slots");
@@ -133,14 +126,14 @@ static bool slot_has_name(json_object *slot, const char *name) {
 json_object *removal_find(json_object *removals, json_object *slots, const char *name) {
         /* "2", "slot2" and "slot:2" are the same slot. */
         const char *slot = startswith(name, "slot:") ?: startswith(name, "slot") ?: name;
-        json_object *found = find_by_slot(removals, slot) ?: find_by(removals, "target", name);
+        json_object *found = find_by_slot(removals, slot) ?: json_find(removals, "target", name);
 
         for (size_t i = 0; !found && i < json_len(slots); i++)
                 if (slot_has_name(json_at(slots, i), name))
                         found = find_by_slot(removals, json_str(json_at(slots, i), "name"));
-        if (found || find_by(slots, "name", name))
+        if (found || json_find(slots, "name", name))
                 return found;
-        return find_by(removals, "id", name);
+        return json_find(removals, "id", name);
 }
 
 json_object *removals_running(json_object *removals) {
@@ -162,7 +155,7 @@ int removal_from_history(sd_bus *bus, const char *id, json_object **ret) {
         if (r < 0)
                 return r;
 
-        json_object *entry = find_by(json_array(history, "removals"), "id", id);
+        json_object *entry = json_find(json_array(history, "removals"), "id", id);
         if (!json_flag(entry, "ended"))
                 return -ENOENT;
         *ret = removal_of_history(entry);

@@ -253,11 +253,9 @@ bool unread_is_of_any(json_object *entry) {
 
 static bool is_port_of(json_object *entry, const char *slot, const char *port) {
         json_object *slots = json_array(entry, "plan_slots");
-        bool is = unread_is_of_any(entry) || (port && *port && streq_ptr(json_str(entry, "port"), port));
 
-        for (size_t i = 0; i < json_len(slots) && !is; i++)
-                is = (port && *port && streq_ptr(json_str(json_at(slots, i), "port"), port)) || (slot && streq_ptr(json_str(json_at(slots, i), "name"), slot));
-        return is;
+        return unread_is_of_any(entry) || json_find(slots, "name", slot) ||
+               (port && *port && (streq_ptr(json_str(entry, "port"), port) || json_find(slots, "port", port)));
 }
 
 static json_object *unread_at(Manager *m, const char *slot, const char *port) {

@@ -154,11 +154,9 @@ static bool is_in_use_again(const Manager *m, const ManagedSlot *s) {
         json_object *regions = json_array(m->topology, "nd_regions");
 
         for (size_t i = 0; i < json_len(regions); i++) {
-                json_object *region = json_at(regions, i), *nmems = json_array(region, "nmems");
-                for (size_t k = 0; k < json_len(nmems); k++)
-                        if (json_str(region, "driver") &&
-                            streq_ptr(json_object_get_string(json_at(nmems, k)), slot_get(s, SLOT_TEXT_NAME)))
-                                return true;
+                json_object *region = json_at(regions, i);
+                if (json_str(region, "driver") && json_has_string(json_array(region, "nmems"), slot_get(s, SLOT_TEXT_NAME)))
+                        return true;
         }
         return false;
 }

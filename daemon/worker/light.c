@@ -43,11 +43,8 @@ static bool is_written(const char *port) {
                 json_object *writer = json_at(alive, i), *slots = json_get(writer, "slots");
                 if (json_u64(writer, "pid") == (uint64_t) getpid())
                         continue;
-                if (json_len(slots) == 0)
+                if (json_len(slots) == 0 || json_find(slots, "port", port))
                         return true;
-                for (size_t k = 0; k < json_len(slots); k++)
-                        if (streq_ptr(json_str(json_at(slots, k), "port"), port))
-                                return true;
         }
         return false;
 }

@@ -62,6 +62,13 @@ json_object *json_find(json_object *array, const char *key, const char *value) {
         return NULL;
 }
 
+bool json_has_string(json_object *array, const char *value) {
+        for (size_t i = 0; value && i < json_len(array); i++)
+                if (streq_ptr(json_object_get_string(json_at(array, i)), value))
+                        return true;
+        return false;
+}
+
 void json_set(json_object *o, const char *key, json_object *value) {
         json_object_object_add(o, key, value);
 }

@@ -22,6 +22,7 @@ json_object *json_array(json_object *o, const char *key); /* NULL unless it is a
 size_t json_len(json_object *array);                      /* 0 for NULL */
 json_object *json_at(json_object *array, size_t i);
 json_object *json_find(json_object *array, const char *key, const char *value); /* the first element that has it; NULL for a value of NULL */
+bool json_has_string(json_object *array, const char *value);                    /* as one of its elements; NULL is none of them */
 
 /* Writers. json_set() takes over `value`; a NULL string or object is written as null. */
 void json_set(json_object *o, const char *key, json_object *value);

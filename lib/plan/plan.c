@@ -216,12 +216,7 @@ PlanVerdict plan_verdict(const Plan *p) {
 }
 
 bool plan_has_blocker(const Plan *p, const char *code) {
-        json_object *blockers = json_array(p->doc, "blockers");
-
-        for (size_t i = 0; i < json_len(blockers); i++)
-                if (streq_ptr(json_str(json_at(blockers, i), "code"), code))
-                        return true;
-        return false;
+        return json_find(json_array(p->doc, "blockers"), "code", code);
 }
 
 const char *plan_digest(const Plan *p) {

@@ -54,13 +54,6 @@ bool restore_is_same_place(json_object *was, const Slot *slot) {
                                                    : streq_ptr(slot->name, json_str(was, "name"));
 }
 
-static bool has_endpoint(json_object *endpoints, const char *serial) {
-        for (size_t i = 0; i < json_len(endpoints); i++)
-                if (streq_ptr(json_str(json_at(endpoints, i), "serial"), serial))
-                        return true;
-        return false;
-}
-
 /* A box is the same when everything in it that has a serial number is. The endpoints of a removal of several cards are told apart by
  * their slots. */
 static bool same_endpoints(json_object *before, const char *in_slot, json_object *is) {
@@ -69,7 +62,7 @@ static bool same_endpoints(json_object *before, const char *in_slot, json_object
         for (size_t i = 0; i < json_len(before); i++) {
                 const char *serial = json_str(json_at(before, i), "serial"), *slot = json_str(json_at(before, i), "slot");
                 bool counts = serial && (!in_slot || streq_ptr(slot, in_slot)) && !streq_ptr(serial, json_str(is, "serial"));
-                if (counts && !has_endpoint(now, serial))
+                if (counts && !json_find(now, "serial", serial))
                         return false;
         }
         return true;

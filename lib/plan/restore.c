@@ -99,12 +99,7 @@ static bool is_erased(const RestoreSource *source, json_object *scope) {
 }
 
 static bool has_dev(json_object *scope, const char *list, const char *dev) {
-        json_object *items = json_array(scope, list);
-
-        for (size_t i = 0; dev && i < json_len(items); i++)
-                if (streq_ptr(json_str(json_at(items, i), "dev"), dev))
-                        return true;
-        return false;
+        return json_find(json_array(scope, list), "dev", dev);
 }
 
 static bool has_address(json_object *scope, json_object *of) {

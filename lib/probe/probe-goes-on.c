@@ -17,12 +17,7 @@ enum {
 };
 
 static bool is_cards(json_object *scope, const char *name) {
-        json_object *blocks = json_array(scope, "block_devices");
-
-        for (size_t i = 0; i < json_len(blocks); i++)
-                if (streq_ptr(json_str(json_at(blocks, i), "name"), name))
-                        return true;
-        return false;
+        return json_find(json_array(scope, "block_devices"), "name", name);
 }
 
 /* md_goes_t */

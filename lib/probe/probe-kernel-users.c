@@ -25,7 +25,7 @@ static bool is_card_device(json_object *block, const KernelUser *u) {
 
 /* "/dev/nvme0" leads to a controller, which is one of the card's functions or is gone. */
 static bool is_card_controller(json_object *scope, const KernelUser *u) {
-        json_object *functions = json_array(scope, "functions"), *blocks = json_array(scope, "block_devices");
+        json_object *blocks = json_array(scope, "block_devices");
         const char *node = u->on ? startswith(u->on, "/dev/nvme") : NULL;
         _cleanup_free_ char *bdf = NULL;
         bool gone;
@@ -33,9 +33,8 @@ static bool is_card_controller(json_object *scope, const KernelUser *u) {
         if (!node || node[strspn(node, "0123456789")])
                 return false;
         gone = link_namef(&bdf, "/sys/class/nvme/nvme%s/device", node) < 0;
-        for (size_t i = 0; i < json_len(functions); i++)
-                if (streq_ptr(bdf, json_object_get_string(json_at(functions, i))))
-                        return true;
+        if (scope_names(scope, "functions", bdf))
+                return true;
         return gone && json_len(blocks) > 0;
 }
 

@@ -166,14 +166,6 @@ static int ask(json_object *scope, char **ret_answer) {
         return !testimony_contradiction(found);
 }
 
-/* Does it say anything of it, or is it silent? */
-static bool speaks_of_it(json_object *found, const char *library) {
-        for (size_t i = 0; i < json_len(found); i++)
-                if (streq_ptr(json_str(json_at(found, i), "library"), library))
-                        return true;
-        return false;
-}
-
 /* What became of those who had not said all for the light, by what was found then and what is found now. NULL: there is nothing to say. */
 static json_object *late_word(json_object *before, json_object *found) {
         bool says = testimony_contradiction(found);
@@ -182,7 +174,7 @@ static json_object *late_word(json_object *before, json_object *found) {
 
         for (size_t i = 0; i < json_len(before) && !says; i++) {
                 const char *library = json_str(json_at(before, i), "library");
-                if (!speaks_of_it(found, library))
+                if (!json_find(found, "library", library)) /* it says nothing of it any more */
                         (void) text_add(&words, "; ", "%s has answered late, and agrees", library);
         }
         if (!words && !says)

@@ -16,10 +16,7 @@ enum {
 static bool is_scopes_block(json_object *scope, const char *device) {
         json_object *blocks = json_array(scope, "block_devices");
 
-        for (size_t i = 0; i < json_len(blocks); i++)
-                if (streq_ptr(json_str(json_at(blocks, i), "name"), device) || streq_ptr(json_str(json_at(blocks, i), "dev"), device))
-                        return true;
-        return false;
+        return json_find(blocks, "name", device) || json_find(blocks, "dev", device);
 }
 
 /* Names are given out again: of one that lives, the block-devices probe knows whether it is the card's. */

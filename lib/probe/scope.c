@@ -58,10 +58,5 @@ bool scope_is_below_port(json_object *scope, const char *place) {
 }
 
 bool scope_names(json_object *scope, const char *key, const char *name) {
-        json_object *names = json_array(scope, key);
-
-        for (size_t i = 0; i < json_len(names); i++)
-                if (streq_ptr(json_object_get_string(json_at(names, i)), name))
-                        return true;
-        return false;
+        return json_has_string(json_array(scope, key), name);
 }

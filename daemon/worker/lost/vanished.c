@@ -30,10 +30,7 @@ void vanished_done(VanishedList *l) {
 }
 
 static bool has_block(json_object *blocks, const char *device, const char *number) {
-        for (size_t i = 0; i < json_len(blocks); i++)
-                if (streq_ptr(json_str(json_at(blocks, i), "name"), device) || (number && streq_ptr(json_str(json_at(blocks, i), "dev"), number)))
-                        return true;
-        return false;
+        return json_find(blocks, "name", device) || json_find(blocks, "dev", number);
 }
 
 static bool is_known(json_object *known, const char *device, const char *number) {

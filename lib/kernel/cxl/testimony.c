@@ -31,13 +31,6 @@ static bool is_known(json_object *o, const char *key, json_type type) {
         return json_object_is_type(json_get(o, key), type);
 }
 
-static bool has_text(json_object *array, const char *text) {
-        for (size_t i = 0; i < json_len(array); i++)
-                if (text && streq_ptr(json_object_get_string(json_at(array, i)), text))
-                        return true;
-        return false;
-}
-
 static bool is_on_ranges(json_object *card, json_object *o) {
         json_object *ranges = json_array(card, "ranges");
 
@@ -54,7 +47,7 @@ static bool is_on_ranges(json_object *card, json_object *o) {
 static bool is_said_to_be_cards(json_object *ours, json_object *theirs) {
         json_object *targets = json_array(theirs, "targets"), *memdevs = json_array(ours, "memdevs");
 
-        if (has_text(json_array(ours, "functions"), json_str(theirs, "bdf")) || is_on_ranges(ours, theirs))
+        if (json_has_string(json_array(ours, "functions"), json_str(theirs, "bdf")) || is_on_ranges(ours, theirs))
                 return true;
         for (size_t i = 0; i < json_len(targets); i++)
                 if (json_flag(json_find(memdevs, "name", json_str(json_at(targets, i), "memdev")), "card"))
@@ -189,14 +182,10 @@ json_object *testimony_against(json_object *ours, json_object *theirs) {
 /* Names are given out again, and so are addresses of PCI functions, but not in the same slot while it has no power. */
 static bool is_left_memdev(json_object *scope, json_object *memdev) {
         const char *bdf = json_str(memdev, "bdf"), *address = json_str(scope, "address");
-        json_object *memdevs = json_array(scope, "memdevs");
 
         if (bdf)
-                return has_text(json_array(scope, "functions"), bdf) || (address && *address && startswith(bdf, address));
-        for (size_t i = 0; i < json_len(memdevs); i++)
-                if (streq_ptr(json_str(json_at(memdevs, i), "serial"), json_str(memdev, "serial") ?: ""))
-                        return true;
-        return false;
+                return json_has_string(json_array(scope, "functions"), bdf) || (address && *address && startswith(bdf, address));
+        return json_find(json_array(scope, "memdevs"), "serial", json_str(memdev, "serial"));
 }
 
 static bool is_left(json_object *scope, const char *list, json_object *o) {

@@ -133,10 +133,8 @@ static char *given_text(json_object *given) {
 static void find_not_given(Findings *f, const char *device, bool sure, const char *serial) {
         json_object *given = f->request->policy->sanitize_serials;
         /* A card without a serial number (0) cannot be named by it. */
-        bool has_serial = serial && *serial && !streq(serial, "0x0"), is_given = false;
+        bool has_serial = serial && *serial && !streq(serial, "0x0"), is_given = has_serial && json_has_string(given, serial);
 
-        for (size_t i = 0; has_serial && i < json_len(given) && !is_given; i++)
-                is_given = streq_ptr(json_object_get_string(json_at(given, i)), serial);
         if (is_given)
                 return;
         json_object *o = finding(f, BLOCKER_WHICH_SERIAL, true, "%s %s persistent data, which is erased only where its serial number is given", device,

@@ -203,13 +203,6 @@ static void set_dax_devices(json_object *o, const Scope *s) {
         json_set(o, "dax_devices", daxes);
 }
 
-static bool has_text(json_object *array, const char *text) {
-        for (size_t i = 0; i < json_len(array); i++)
-                if (streq_ptr(json_object_get_string(json_at(array, i)), text))
-                        return true;
-        return false;
-}
-
 static bool may_have_disks(const Scope *s, const Topology *t) {
         bool may = s->n_blocks > 0;
 
@@ -232,7 +225,7 @@ void scope_add_gone_before(json_object *o, const Scope *s, const Topology *t) {
 
                 if (!ref->place)
                         json_append_str(gone, ref->device);
-                if (ref->volume && scope_has_block_device(s, ref->device) && !has_text(volumes, ref->volume))
+                if (ref->volume && scope_has_block_device(s, ref->device) && !json_has_string(volumes, ref->volume))
                         json_append_str(volumes, ref->volume);
         }
         set_unless_empty(o, "gone_before", gone);

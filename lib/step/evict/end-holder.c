@@ -275,10 +275,7 @@ static int end_shutdown(EndRun *e, Ending *n, const Holder *h) {
 }
 
 static bool noted(StepRun *run, const char *key, json_object *entry) {
-        for (size_t i = 0; i < json_len(run->notes); i++)
-                if (streq_ptr(json_str(json_at(run->notes, i), key), json_str(json_get(entry, "fs"), "dev")))
-                        return true;
-        return false;
+        return json_find(run->notes, key, json_str(json_get(entry, "fs"), "dev"));
 }
 
 static int bring_back(json_object *entry, StepRun *run) {

@@ -17,15 +17,8 @@ enum {
 #define RUNTIME_UNITS "/run/systemd/system"
 #define DROP_IN "50-safe-remove.conf"
 
-bool names_have(json_object *names, const char *name) {
-        for (size_t i = 0; i < json_len(names); i++)
-                if (streq_ptr(json_object_get_string(json_at(names, i)), name))
-                        return true;
-        return false;
-}
-
 void names_add(json_object *names, const char *name) {
-        if (!names_have(names, name))
+        if (!json_has_string(names, name))
                 json_append_str(names, name);
 }
 
@@ -273,7 +266,7 @@ int units_unspare_left(StepRun *run, json_object *but) {
                 return r == -ENOENT ? 0 : step_fail(run, r, RUNTIME_UNITS ": %s", strerror(-r));
         for (size_t i = 0; i < folders.n; i++) {
                 _cleanup_free_ char *unit = has_suffix(folders.names[i], ".d") ? strndup(folders.names[i], strlen(folders.names[i]) - strlen(".d")) : NULL;
-                int q = unit && !names_have(but, unit) && unit_is_spared(unit) ? unspare_left(run, unit) : 0;
+                int q = unit && !json_has_string(but, unit) && unit_is_spared(unit) ? unspare_left(run, unit) : 0;
                 r = r < 0 ? r : q;
         }
         return r;

@@ -66,4 +66,3 @@ int units_unspare_left(StepRun *run, json_object *but);
 
 /* Appends a name unless it is there. */
 void names_add(json_object *names, const char *name);
-bool names_have(json_object *names, const char *name);

@@ -251,9 +251,8 @@ static bool word_fits(const char *word, json_object *memory) {
 
         if (streq(word, "online_movable"))
                 return true;
-        for (size_t i = 0; i < json_len(blocks); i++)
-                if (streq_ptr(json_str(json_at(blocks, i), "zone"), zone_to_string(ZONE_MOVABLE)))
-                        return false;
+        if (json_find(blocks, "zone", zone_to_string(ZONE_MOVABLE)))
+                return false;
         return startswith(word, "online") && json_len(json_array(memory, "offline")) == 0;
 }
 

@@ -51,12 +51,7 @@ static size_t numbers_of(json_object *args, dev_t *ret, size_t room) {
 }
 
 static bool is_part(json_object *args, const char *name) {
-        json_object *parts = json_array(args, "parts");
-
-        for (size_t i = 0; i < json_len(parts); i++)
-                if (streq_ptr(json_str(json_at(parts, i), "name"), name))
-                        return true;
-        return false;
+        return json_find(json_array(args, "parts"), "name", name);
 }
 
 /* md_goes_t */

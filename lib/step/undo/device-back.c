@@ -100,11 +100,9 @@ static bool loops_are_back(StepRun *run, dev_t dev) {
         _cleanup_json_ json_object *names = NULL;
         bool back = block_ground_loops(dev, &names) >= 0;
 
-        for (size_t i = 0; i < json_len(names); i++)
-                for (size_t n = 0; n < run->n_steps && back; n++)
-                        if (run->steps[n].type == STEP_DETACH_LOOP &&
-                            streq_ptr(json_str(run->steps[n].args, "loop"), json_object_get_string(json_at(names, i))))
-                                back = loop_is_back(run, json_str(run->steps[n].args, "loop"), step_notes_of(run, n));
+        for (size_t n = 0; n < run->n_steps && back; n++)
+                if (run->steps[n].type == STEP_DETACH_LOOP && json_has_string(names, json_str(run->steps[n].args, "loop")))
+                        back = loop_is_back(run, json_str(run->steps[n].args, "loop"), step_notes_of(run, n));
         return back;
 }
 

@@ -54,6 +54,17 @@ static void test_find(void) {
         CHECK(!json_find(NULL, "n", "a"));
 }
 
+static void test_has_string(void) {
+        static const char text[] = "[\"a\", null, \"\", \"b\"]";
+        _cleanup_json_ json_object *o = NULL;
+
+        CHECK_INT(json_parse(text, strlen(text), &o), 0);
+        CHECK(json_has_string(o, "a") && json_has_string(o, "b") && json_has_string(o, ""));
+        CHECK(!json_has_string(o, "c"));
+        CHECK(!json_has_string(o, NULL));
+        CHECK(!json_has_string(NULL, "a"));
+}
+
 static void test_readers(void) {
         static const char text[] = "{\"s\": \"x\", \"n\": 18446744073709551615, \"b\": true, \"a\": [\"y\"], \"z\": null}";
         _cleanup_json_ json_object *o = NULL;
@@ -116,6 +127,7 @@ int main(void) {
         test_depth();
         test_readers();
         test_find();
+        test_has_string();
         test_writers();
         return EXIT_SUCCESS;
 }
