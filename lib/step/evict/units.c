@@ -127,16 +127,10 @@ int unit_freeze(StepRun *run, const char *unit, bool freeze) {
         return manager_said(run, r, why);
 }
 
-static bool has_suffix(const char *s, const char *suffix) {
-        size_t n = strlen(s), k = strlen(suffix);
-
-        return n > k && streq(s + n - k, suffix);
-}
-
 /* Up, or about to be: a unit that is just failing or stopping is not ours to start again. */
 static void group_add(const UnitInfo *u, json_object *units, json_object *passing) {
         if (unit_info_is_up(u))
-                names_add(u->transient || has_suffix(u->id, ".scope") ? passing : units, u->id);
+                names_add(u->transient || endswith(u->id, ".scope") ? passing : units, u->id);
 }
 
 static int add_level(StepRun *run, json_object *level, json_object *units, json_object *passing, json_object *next) {
@@ -191,7 +185,7 @@ int unit_stop(StepRun *run, const UnitInfo *unit) {
         for (size_t i = 0; i < json_len(unit->triggers); i++)
                 for (size_t k = 0; k < ELEMENTSOF(triggers); k++) {
                         const char *name = json_object_get_string(json_at(unit->triggers, i));
-                        if (name && has_suffix(name, triggers[k]))
+                        if (name && endswith(name, triggers[k]))
                                 names_add(names, name);
                 }
         names_add(names, unit->id);
@@ -225,7 +219,7 @@ bool unit_is_spared(const char *unit) {
 
 int unit_spare(StepRun *run, const char *unit) {
         _cleanup_free_ char *folder = drop_in_folder(unit), *path = folder ? strf("%s/" DROP_IN, folder) : NULL;
-        const char *section = has_suffix(unit, ".scope") ? "[Scope]" : "[Service]";
+        const char *section = endswith(unit, ".scope") ? "[Scope]" : "[Service]";
         _cleanup_free_ char *text = strf("# Written by safe-remove: it was stopped for a card that is to be taken out.\n%s\nSendSIGKILL=no\n",
                                          section);
 
@@ -265,7 +259,8 @@ int units_unspare_left(StepRun *run, json_object *but) {
         if (r < 0)
                 return r == -ENOENT ? 0 : step_fail(run, r, RUNTIME_UNITS ": %s", strerror(-r));
         for (size_t i = 0; i < folders.n; i++) {
-                _cleanup_free_ char *unit = has_suffix(folders.names[i], ".d") ? strndup(folders.names[i], strlen(folders.names[i]) - strlen(".d")) : NULL;
+                const char *name = folders.names[i], *suffix = endswith(name, ".d");
+                _cleanup_free_ char *unit = suffix ? strndup(name, (size_t) (suffix - name)) : NULL;
                 int q = unit && !json_has_string(but, unit) && unit_is_spared(unit) ? unspare_left(run, unit) : 0;
                 r = r < 0 ? r : q;
         }
