@@ -210,14 +210,29 @@ static int append_request(sd_bus_message *m, const Args *a) {
         return sd_bus_message_close_container(m);
 }
 
-ExitCode client_topology(sd_bus *bus, json_object **ret) {
+/* `target` is NULL where the method takes none. */
+static ExitCode call_for_look(sd_bus *bus, const char *member, const char *target, json_object **ret) {
         _cleanup_error_ sd_bus_error e = SD_BUS_ERROR_NULL;
         _cleanup_message_ sd_bus_message *m = NULL;
 
-        int r = manager_call_new(bus, "OpenTopology", &m);
+        int r = manager_call_new(bus, member, &m);
+        if (r >= 0 && target)
+                r = sd_bus_message_append(m, "s", target);
         if (r >= 0)
                 r = call_for_json(bus, m, LOOK_USEC, ret, &e);
         return r < 0 ? client_fail(r, &e) : CODE_DONE;
+}
+
+ExitCode client_topology(sd_bus *bus, json_object **ret) {
+        return call_for_look(bus, "OpenTopology", NULL, ret);
+}
+
+ExitCode client_verify(sd_bus *bus, const char *target, json_object **ret) {
+        return call_for_look(bus, "OpenVerify", target, ret);
+}
+
+ExitCode client_verify_certificates(sd_bus *bus, json_object **ret) {
+        return call_for_look(bus, "OpenVerifyCertificates", NULL, ret);
 }
 
 static ExitCode call_for_plan(sd_bus *bus, const char *member, const Args *a, json_object **ret) {
@@ -227,28 +242,6 @@ static ExitCode call_for_plan(sd_bus *bus, const char *member, const Args *a, js
         int r = manager_call_new(bus, member, &m);
         if (r >= 0)
                 r = append_request(m, a);
-        if (r >= 0)
-                r = call_for_json(bus, m, LOOK_USEC, ret, &e);
-        return r < 0 ? client_fail(r, &e) : CODE_DONE;
-}
-
-ExitCode client_verify(sd_bus *bus, const char *target, json_object **ret) {
-        _cleanup_error_ sd_bus_error e = SD_BUS_ERROR_NULL;
-        _cleanup_message_ sd_bus_message *m = NULL;
-
-        int r = manager_call_new(bus, "OpenVerify", &m);
-        if (r >= 0)
-                r = sd_bus_message_append(m, "s", target);
-        if (r >= 0)
-                r = call_for_json(bus, m, LOOK_USEC, ret, &e);
-        return r < 0 ? client_fail(r, &e) : CODE_DONE;
-}
-
-ExitCode client_verify_certificates(sd_bus *bus, json_object **ret) {
-        _cleanup_error_ sd_bus_error e = SD_BUS_ERROR_NULL;
-        _cleanup_message_ sd_bus_message *m = NULL;
-
-        int r = manager_call_new(bus, "OpenVerifyCertificates", &m);
         if (r >= 0)
                 r = call_for_json(bus, m, LOOK_USEC, ret, &e);
         return r < 0 ? client_fail(r, &e) : CODE_DONE;
