@@ -6,19 +6,10 @@
 #include "removals.h"
 #include "slots.h"
 
-/* A line of the journal may be long, but not without end. */
-static char *in_one_line(json_object *lines) {
-        char *text = strdup("");
-
-        for (size_t i = 0; i < json_len(lines); i++)
-                (void) text_add(&text, "; ", "%s", json_object_get_string(json_at(lines, i)));
-        return text;
-}
-
 static void tell_card_lost(Manager *m, const ManagedSlot *s, json_object *lost) {
         const char *port = slot_get(s, SLOT_TEXT_PORT);
         _cleanup_json_ json_object *event = manager_event_about(m, "card-lost", port, s->left);
-        _cleanup_free_ char *all = in_one_line(lost);
+        _cleanup_free_ char *all = json_joined(lost, NULL, "; ");
         _cleanup_free_ char *what = strf("the card was pulled or lost its power while it was in use, and not all of it is gone (%s): what was on it "
                                          "is lost, and whoever uses it may take the machine down; restart the machine. Lost: %s",
                                          s->left, all && *all ? all : "see safe-remove verify");
@@ -37,7 +28,7 @@ static void tell_disks_lost(Manager *m, json_object *before, json_object *now) {
                 if (json_find(before, "device", device))
                         continue;
                 _cleanup_json_ json_object *event = manager_event_about(m, "disk-lost", NULL, device);
-                _cleanup_free_ char *all = in_one_line(json_array(disk, "lost"));
+                _cleanup_free_ char *all = json_joined(json_array(disk, "lost"), NULL, "; ");
                 LogSubject subject = { .slot = slot };
 
                 log_write(LOG_CRIT, LOG_MESSAGE_DISK_LOST, &subject, "The disk %s is gone and still in use; %s. Lost: %s", device,

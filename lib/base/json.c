@@ -69,6 +69,18 @@ bool json_has_string(json_object *array, const char *value) {
         return false;
 }
 
+char *json_joined(json_object *array, const char *key, const char *separator) {
+        _cleanup_free_ char *text = strdup("");
+
+        for (size_t i = 0; i < json_len(array); i++) {
+                json_object *o = json_at(array, i);
+                const char *part = key ? json_str(o, key) : json_object_get_string(o);
+                if (part && text_add(&text, separator, "%s", part) < 0)
+                        return NULL;
+        }
+        return TAKE_PTR(text);
+}
+
 void json_set(json_object *o, const char *key, json_object *value) {
         json_object_object_add(o, key, value);
 }

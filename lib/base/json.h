@@ -24,6 +24,10 @@ json_object *json_at(json_object *array, size_t i);
 json_object *json_find(json_object *array, const char *key, const char *value); /* the first element that has it; NULL for a value of NULL */
 bool json_has_string(json_object *array, const char *value);                    /* as one of its elements; NULL is none of them */
 
+/* Its strings in one text, or with a key what its objects have there; what has none is passed over. Newly allocated; "" where there is nothing,
+ * NULL when out of memory. */
+char *json_joined(json_object *array, const char *key, const char *separator);
+
 /* Writers. json_set() takes over `value`; a NULL string or object is written as null. */
 void json_set(json_object *o, const char *key, json_object *value);
 void json_set_str(json_object *o, const char *key, const char *value);

@@ -82,14 +82,6 @@ static void take_note(Disturbed *d, json_object *note) {
                 json_set_bool(process_of(d, note, json_u64(note, "pid")), "stopped", true);
 }
 
-static char *signals_text(json_object *signals) {
-        char *text = strdup("");
-
-        for (size_t i = 0; i < json_len(signals); i++)
-                (void) text_add(&text, ", ", "%s", json_object_get_string(json_at(signals, i)));
-        return text;
-}
-
 typedef struct Lines {
         json_object *array;
         size_t left_out;
@@ -112,7 +104,7 @@ static void add_lines(Lines *l, const Disturbed *d, bool ended) {
         }
         json_object_object_foreach(d->processes, key, process) {
                 json_object *signals = json_get(process, "signals");
-                _cleanup_free_ char *text = signals_text(signals);
+                _cleanup_free_ char *text = json_joined(signals, NULL, ", ");
                 if (json_len(signals) > 0 ? ended : !ended && json_flag(process, "stopped"))
                         add_line(l, json_str(process, "who") ?: key, ended ? text ?: "?" : "stopped meanwhile");
         }

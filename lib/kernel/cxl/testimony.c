@@ -138,16 +138,11 @@ static bool has_any(json_object *ours, const char *library) {
 static char *why_not_all(json_object *answer) {
         json_object *lines = json_array(answer, "said");
         const char *silent = json_str(answer, "silent");
-        _cleanup_free_ char *said = NULL;
+        _cleanup_free_ char *said = json_joined(lines, NULL, "; ");
 
         if (silent)
                 return strf("%s", silent);
-        for (size_t i = 0; i < json_len(lines); i++) {
-                const char *line = json_object_get_string(json_at(lines, i));
-                if (line)
-                        (void) text_add(&said, "; ", "%s", line);
-        }
-        return json_len(lines) > 0 ? strf("may have left something out: %s", said ?: "?") : NULL;
+        return json_len(lines) > 0 ? strf("may have left something out: %s", said && *said ? said : "?") : NULL;
 }
 
 /* Each that has not said all, once. */

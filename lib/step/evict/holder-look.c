@@ -40,14 +40,9 @@ bool holder_is_killed(const HolderLook *l, const Holder *h) {
 }
 
 char *holder_targets_text(json_object *targets) {
-        char *text = NULL;
+        _cleanup_free_ char *names = json_joined(targets, "name", ", ");
 
-        for (size_t i = 0; i < json_len(targets); i++) {
-                const char *name = json_str(json_at(targets, i), "name");
-                if (name)
-                        (void) text_add(&text, ", ", "%s", name);
-        }
-        return text ?: strdup("the card's memory");
+        return names && *names ? TAKE_PTR(names) : strdup("the card's memory");
 }
 
 char *holder_name(const Holder *h) {

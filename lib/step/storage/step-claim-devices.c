@@ -20,19 +20,11 @@ enum {
         RETRY_MSEC = 100,
 };
 
-static char *names_of(json_object *devices) {
-        char *all = NULL;
-
-        for (size_t i = 0; i < json_len(devices); i++)
-                (void) text_add(&all, ", ", "%s", json_str(json_at(devices, i), "name"));
-        return all;
-}
-
 static void claim_describe(json_object *args, char **ret_does, char **ret_undo) {
-        _cleanup_free_ char *names = names_of(json_array(args, "devices"));
+        _cleanup_free_ char *names = json_joined(json_array(args, "devices"), "name", ", ");
 
-        *ret_does = strf("open %s exclusively until gone; a user that no plan can see stops the removal here", names ?: "nothing");
-        *ret_undo = strf("let go of %s", names ?: "nothing");
+        *ret_does = strf("open %s exclusively until gone; a user that no plan can see stops the removal here", names && *names ? names : "nothing");
+        *ret_undo = strf("let go of %s", names && *names ? names : "nothing");
 }
 
 /* Name and number together: either may be another device's by now. */

@@ -18,18 +18,9 @@ static bool is_path(json_object *args) {
         return streq_ptr(json_str(args, "kind"), "path");
 }
 
-static char *names_of(json_object *args) {
-        json_object *parts = json_array(args, "parts");
-        char *all = NULL;
-
-        for (size_t i = 0; i < json_len(parts); i++)
-                (void) text_add(&all, ", ", "%s", json_str(json_at(parts, i), "name") ?: "");
-        return all;
-}
-
 static void part_describe(json_object *args, char **ret_does, char **ret_undo) {
         const char *dm = json_str(args, "dm"), *uuid = json_str(args, "uuid");
-        _cleanup_free_ char *names = names_of(args);
+        _cleanup_free_ char *names = json_joined(json_array(args, "parts"), "name", ", ");
 
         if (is_path(args)) {
                 *ret_does = strf("multipathd del path %s, or dmsetup load %s without it: it goes on over its other paths", names, dm);

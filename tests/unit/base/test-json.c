@@ -54,6 +54,19 @@ static void test_find(void) {
         CHECK(!json_find(NULL, "n", "a"));
 }
 
+static void test_joined(void) {
+        static const char text[] = "{\"strings\": [\"a\", null, \"b\"], \"objects\": [{\"n\": \"a\"}, {}, 1, {\"n\": \"b\"}, {\"n\": \"c\"}]}";
+        _cleanup_json_ json_object *o = NULL;
+
+        CHECK_INT(json_parse(text, strlen(text), &o), 0);
+        _cleanup_free_ char *strings = json_joined(json_array(o, "strings"), NULL, ", "), *values = json_joined(json_array(o, "objects"), "n", " "),
+                            *none = json_joined(json_array(o, "objects"), "m", ", "), *nothing = json_joined(NULL, NULL, ", ");
+        CHECK_STR(strings, "a, b");
+        CHECK_STR(values, "a b c");
+        CHECK_STR(none, "");
+        CHECK_STR(nothing, "");
+}
+
 static void test_has_string(void) {
         static const char text[] = "[\"a\", null, \"\", \"b\"]";
         _cleanup_json_ json_object *o = NULL;
@@ -128,6 +141,7 @@ int main(void) {
         test_readers();
         test_find();
         test_has_string();
+        test_joined();
         test_writers();
         return EXIT_SUCCESS;
 }
