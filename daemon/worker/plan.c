@@ -2,7 +2,9 @@
 /* The plan that a request comes to. */
 #include <errno.h>
 
+#include "daemon/worker/lost/last-seen.h"
 #include "engine/engine.h"
+#include "engine/last-seen.h"
 #include "engine/records.h"
 #include "kernel/cxl/card-state.h"
 #include "kernel/cxl/libraries.h"
@@ -13,33 +15,97 @@
 #include "verbs.h"
 #include "view.h"
 
-static bool is_of_slots(const Record *r, void *userdata) {
-        const Request *request = userdata;
-        bool all = !r->journal->other_boot && restore_is_same_slot(r->plan, request->topology, request->slot);
-
-        for (size_t i = 0; i < request->n_others && all; i++)
-                all = restore_is_same_slot(r->plan, request->topology, request->others[i]);
-        return all;
+static const Slot *slot_at(const Request *request, size_t i) {
+        return i == 0 ? request->slot : request->others[i - 1];
 }
 
-/* A slot without anything up in it may be that of a removal that did not get as far as the light. 1: it is. */
+/* Of this boot, and of a card that was in one of the slots. */
+static bool is_of_any(const Record *r, void *userdata) {
+        const Request *request = userdata;
+
+        for (size_t i = 0; i <= request->n_others && !r->journal->other_boot; i++)
+                for (size_t k = 0; k < plan_n_slots(r->plan); k++)
+                        if (restore_is_same_place(plan_slot(r->plan, k), slot_at(request, i)))
+                                return true;
+        return false;
+}
+
+/* It got stuck, and no slot that is asked for has got its light, or its card elsewhere. */
+static bool is_due(const Record *r, const Request *request) {
+        bool due = outcome_from_string(json_str(r->journal->end, "outcome")) == OUTCOME_STUCK;
+
+        for (size_t i = 0; i <= request->n_others && due; i++)
+                due = restore_is_same_slot(r->plan, request->topology, slot_at(request, i)) && finish_is_due(r->plan, slot_at(request, i));
+        return due;
+}
+
+typedef struct Since {
+        Request *request;
+        const Record *record;
+        json_object *seen, *unread;     /* as in FinishSource */
+} Since;
+
+/* One that has finished it for one of the slots; what others planned for these slots since is taken down from them. */
+static bool is_over(const Record *later, void *userdata) {
+        Since *since = userdata;
+
+        if (!is_of_any(later, since->request))
+                return false;
+        if (record_finishes(later, since->record))
+                return true;
+        for (size_t i = 0; i <= since->request->n_others; i++) {
+                json_object *scope = finish_scope(later->plan, slot_at(since->request, i));
+                if (scope && restore_is_same_place(scope, slot_at(since->request, i)))
+                        json_object_array_add(since->seen, json_ref(scope));
+        }
+        return false;
+}
+
+/* What the looks have seen in the slots since. */
+static int ask_looks(Since *since) {
+        const Journal *j = since->record->journal;
+
+        for (size_t i = 0; i <= since->request->n_others; i++) {
+                const Slot *slot = slot_at(since->request, i);
+                _cleanup_free_ char *path = last_seen_path(last_seen_key(slot->port, slot->name));
+                _cleanup_json_ json_object *seen = NULL;
+                json_object *o;
+
+                int r = last_seen_gone(since->request->topology, slot, &seen);
+                if (r == -ENOMEM)
+                        return r;
+                if (seen && finish_is_later(since->record->plan, slot, seen, json_u64(j->start, "monotonic_usec"), json_u64(j->end, "monotonic_usec")))
+                        json_object_array_add(since->seen, json_ref(json_get(seen, "scope")));
+                if (r >= 0)
+                        continue;
+                o = json_object_new_object();
+                json_set_str(o, "slot", slot->name);
+                json_set_str(o, "path", path);
+                json_set_str(o, "why", strerror(-r));
+                json_object_array_add(since->unread, o);
+        }
+        return 0;
+}
+
+/* A slot without anything up in it may be that of a removal that did not get as far as the light. Only the newest one of these slots is asked: what
+ * it says is of the last card that was taken down there. 1: it is. */
 static int plan_the_rest(Request *request, const PlanRequest *planner, Plan **ret) {
+        _cleanup_json_ json_object *seen = json_object_new_array(), *unread = json_object_new_array();
         _cleanup_(record_freep) Record *record = NULL;
 
-        int r = record_find(is_of_slots, request, &record);
-        if (r < 0)
+        int r = record_find(is_of_any, request, &record);
+        if (r < 0 || !is_due(record, request))
                 return r == -ENOMEM ? r : 0;
-        bool due = outcome_from_string(json_str(record->journal->end, "outcome")) == OUTCOME_STUCK && finish_is_due(record->plan, request->slot);
-        for (size_t i = 0; i < request->n_others && due; i++)
-                due = finish_is_due(record->plan, request->others[i]);
-        if (!due)
-                return 0;
-        /* Then a card has been in the slot again: what became of that one, the old record does not know. */
-        r = record_was_finished(record);
+        Since since = { .request = request, .record = record, .seen = seen, .unread = unread };
+        r = record_find_later(record, is_over, &since);
         if (r != 0)
                 return r == -ENOMEM ? r : 0;
+        r = ask_looks(&since);
+        if (r < 0)
+                return r;
         const FinishSource source = {
                 .id = record->id, .plan = record->plan, .notes = record->journal->notes, .since = json_get(record->journal->start, "since"),
+                .seen = seen, .unread = unread,
         };
         r = plan_finish(request->slot, planner, &source, ret);
         return r < 0 ? r : 1;

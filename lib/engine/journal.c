@@ -366,6 +366,7 @@ int journal_back(Journal *j, const char *code, const char *why) {
 int journal_end(Journal *j, const char *outcome, const char *code, const char *message, json_object *remedy) {
         _cleanup_json_ json_object *record = record_new("end");
 
+        json_set_u64(record, "monotonic_usec", now_monotonic());
         json_set_str(record, "outcome", outcome);
         json_set_str(record, "code", code);
         json_set_str(record, "message", message);

@@ -18,7 +18,7 @@
  *      write   what, pid, start_time, order    a write that may be left behind is about to be made by this process; not synced: no writer outlives
  *                              the boot
  *      lost n, text            something that no way back restores
- *      end     outcome, code, message, remedy, lost, disturbed
+ *      end     monotonic_usec, outcome, code, message, remedy, lost, disturbed
  * A torn last line (power loss while it was written) counts as not written. */
 typedef struct Journal {
         int fd;

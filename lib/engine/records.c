@@ -60,12 +60,12 @@ int record_find(bool (*fits)(const Record *r, void *userdata), void *userdata, R
         return -ENOENT;
 }
 
-static bool finishes(const Record *later, const Record *r) {
+bool record_finishes(const Record *later, const Record *r) {
         return plan_is_finish(later->plan) && streq_ptr(json_str(later->plan->doc, "of"), r->id) &&
                outcome_from_string(json_str(later->journal->end, "outcome")) == OUTCOME_SAFE;
 }
 
-int record_was_finished(const Record *r) {
+int record_find_later(const Record *r, bool (*fits)(const Record *later, void *userdata), void *userdata) {
         _cleanup_free_ uint64_t *ids = NULL;
         uint64_t own = 0;
         size_t n = 0;
@@ -79,7 +79,7 @@ int record_was_finished(const Record *r) {
                 int q = record_read(ids[i - 1], &later);
                 if (q == -ENOMEM)
                         return q;
-                if (q >= 0 && finishes(later, r))
+                if (q >= 0 && fits(later, userdata))
                         return 1;
         }
         return k < 0 ? k : 0;

@@ -17,6 +17,9 @@ DEFINE_CLEANUP_FUNC(Record, record_free)
  * was stuck only after its point of no return. Records that cannot be read are passed over. -ENOENT when there is none. */
 int record_find(bool (*fits)(const Record *r, void *userdata), void *userdata, Record **ret);
 
-/* Has somebody finished it since: is there a later record of a finishing of it that ended safe? 1: yes. 0: no; a record that cannot be read is none,
+/* Is there a later record of which `fits` says yes? The newest one is asked about first. 1: yes. 0: no; a record that cannot be read is none,
  * and a blocker of every plan for its slot (RECORD_UNREAD). A negative errno: the records cannot be listed, or -ENOMEM. */
-int record_was_finished(const Record *r);
+int record_find_later(const Record *r, bool (*fits)(const Record *later, void *userdata), void *userdata);
+
+/* Is it that of a finishing of this removal that ended safe? */
+bool record_finishes(const Record *later, const Record *r);

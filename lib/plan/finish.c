@@ -15,10 +15,10 @@ static json_object *scope_in(const Plan *removal, size_t n, const Slot *slot) {
         return scope && (plan_n_slots(removal) == 1 || restore_is_same_place(scope, slot)) ? scope : NULL;
 }
 
-static json_object *scope_of(const Plan *removal, const Slot *slot) {
-        for (size_t n = removal->n_steps; n-- > 0;)
-                if (removal->steps[n].type == STEP_SHOW_SAFE && scope_in(removal, n, slot))
-                        return scope_in(removal, n, slot);
+json_object *finish_scope(const Plan *plan, const Slot *slot) {
+        for (size_t n = plan->n_steps; n-- > 0;)
+                if (plan->steps[n].type == STEP_SHOW_SAFE && scope_in(plan, n, slot))
+                        return scope_in(plan, n, slot);
         return NULL;
 }
 
@@ -38,7 +38,7 @@ static bool has_power_or_light(const Slot *slot) {
 }
 
 bool finish_is_due(const Plan *removal, const Slot *slot) {
-        return !has_power_or_light(slot) && scope_of(removal, slot);
+        return !has_power_or_light(slot) && finish_scope(removal, slot);
 }
 
 /* What the libraries had against the card when they were asked last; an empty array: nothing. NULL: that is not on record. Borrowed. */
@@ -53,9 +53,80 @@ static json_object *against_of(const FinishSource *source, const Slot *slot) {
         return against;
 }
 
+/* Of a range nobody asks who says so ("why"): that is another one while the card goes. */
+static bool is_same(json_object *a, json_object *b) {
+        if (!json_has(a, "start") || !json_has(b, "start"))
+                return json_object_equal(a, b);
+        return json_u64(a, "start") == json_u64(b, "start") && json_u64(a, "size") == json_u64(b, "size") &&
+               json_flag(a, "goes_with_power") == json_flag(b, "goes_with_power");
+}
+
+static bool has(json_object *array, json_object *item) {
+        for (size_t i = 0; i < json_len(array); i++)
+                if (is_same(json_at(array, i), item))
+                        return true;
+        return false;
+}
+
+/* The members of an array that another one has as well, or those that it has not. New reference. */
+static json_object *members(json_object *array, json_object *other, bool in_both) {
+        json_object *found = json_object_new_array();
+
+        for (size_t i = 0; i < json_len(array); i++)
+                if (has(other, json_at(array, i)) == in_both)
+                        json_object_array_add(found, json_ref(json_at(array, i)));
+        return found;
+}
+
+static void add_all(json_object *scope, const char *key, json_object *more) {
+        _cleanup_json_ json_object *missing = members(more, json_array(scope, key), false);
+
+        if (json_len(missing) > 0 && !json_array(scope, key))
+                json_set(scope, key, json_object_new_array());
+        for (size_t i = 0; i < json_len(missing); i++)
+                json_object_array_add(json_array(scope, key), json_ref(json_at(missing, i)));
+}
+
+/* What a scope lists of its card. */
+static const char *const lists[] = {
+        "functions", "memdevs", "ranges", "dax_devices", "block_devices", "file_systems", "gone", "volumes", "goes_on", "inner",
+};
+
+bool finish_is_later(const Plan *plan, const Slot *slot, json_object *seen, uint64_t began_usec, uint64_t ended_usec) {
+        json_object *was = finish_scope(plan, slot), *scope = json_get(seen, "scope");
+        uint64_t usec = json_u64(seen, "seen_usec") ?: UINT64_MAX;
+        bool all = true;
+
+        for (size_t i = 0; i < ELEMENTSOF(lists) && all; i++) {
+                _cleanup_json_ json_object *more = members(json_array(scope, lists[i]), json_array(was, lists[i]), false);
+                all = json_len(more) == 0;
+        }
+        return usec > began_usec && (usec > ended_usec || !all);
+}
+
+static bool had_disks_perhaps(json_object *scope) {
+        return json_len(json_array(scope, "functions")) > json_len(json_array(scope, "memdevs")) && !json_flag(scope, "without_disks");
+}
+
+/* A card that has been in the slot since has to be gone as the removal's has. What was gone before the removal, or was not understood then, is none
+ * of the removal's card; of a later one it may be. */
+static void add_seen(json_object *scope, json_object *seen) {
+        /* Before the lists are one. */
+        if (had_disks_perhaps(scope) || had_disks_perhaps(seen))
+                json_set_bool(scope, "with_disks", true);
+        for (size_t i = 0; i < ELEMENTSOF(lists); i++)
+                add_all(scope, lists[i], json_array(seen, lists[i]));
+        if (json_array(scope, "gone_before"))
+                json_set(scope, "gone_before", members(json_array(scope, "gone_before"), json_array(seen, "gone"), false));
+        if (json_array(scope, "not_understood"))
+                json_set(scope, "not_understood", members(json_array(scope, "not_understood"), json_array(seen, "not_understood"), true));
+        if (json_flag(seen, "memory_unknown"))
+                json_set_bool(scope, "memory_unknown", true);
+}
+
 /* What that removal asked about, and what the libraries said then: it stands here too, until they take it back. *ret is the caller's. */
 static int scope_again(const FinishSource *source, const Slot *slot, json_object **ret) {
-        json_object *was = scope_of(source->plan, slot), *against = against_of(source, slot), *scope = NULL;
+        json_object *was = finish_scope(source->plan, slot), *against = against_of(source, slot), *scope = NULL;
 
         if (!was || json_object_deep_copy(was, &scope, NULL) < 0)
                 return was ? -ENOMEM : -ENOENT;
@@ -63,6 +134,9 @@ static int scope_again(const FinishSource *source, const Slot *slot, json_object
                 json_set(scope, "libraries_against", json_ref(against));
         else if (against)
                 json_object_object_del(scope, "libraries_against");
+        for (size_t i = 0; i < json_len(source->seen); i++)
+                if (restore_is_same_place(json_at(source->seen, i), slot))
+                        add_seen(scope, json_at(source->seen, i));
         *ret = scope;
         return 0;
 }
@@ -115,6 +189,36 @@ static void find_not_erased(Findings *f, const FinishSource *source, const Slot 
         finding_remedy(o, "safe-remove remove %s  # without --sanitize: the card keeps its data", slot->word);
 }
 
+/* Closed world: of a card that may have been in the slot since, nobody can say that it is gone. */
+static void find_seen_unread(Findings *f, const FinishSource *source) {
+        for (size_t i = 0; i < json_len(source->unread); i++) {
+                json_object *unread = json_at(source->unread, i), *o;
+                const char *path = json_str(unread, "path") ?: "?";
+
+                o = finding(f, BLOCKER_RECORD_UNREAD, true, "what was seen last in slot %s cannot be read, so whether another card has been in it is not "
+                            "known", json_str(unread, "slot"));
+                json_set_strf(o, "evidence", "%s: %s", path, json_str(unread, "why") ?: "?");
+                finding_remedy(o, "rm %s  # what such a card has left is looked for without it", path);
+        }
+}
+
+/* It left no address that could be asked about (lib/probe/scope.c: scope_is_blind()), and those of the removal's card would answer for it. */
+static void find_seen_blind(Findings *f, const FinishSource *source) {
+        for (size_t i = 0; i < json_len(source->seen); i++) {
+                json_object *seen = json_at(source->seen, i), *ranges = json_array(seen, "ranges"), *o;
+                bool memory = false;
+
+                for (size_t k = 0; k < json_len(ranges); k++)
+                        memory = memory || !json_flag(json_at(ranges, k), "goes_with_power");
+                if (memory || !json_flag(seen, "memory_unknown"))
+                        continue;
+                o = finding(f, BLOCKER_MEMORY_UNKNOWN, true, "a memory card has been in slot %s since, and where its memory was is not known",
+                            json_str(seen, "slot"));
+                json_set_strf(o, "evidence", "it was in the slot after removal %s, which this would finish, had begun", source->id);
+                finding_remedy(o, "shutdown -r now  # what is left of it cannot be found out; leave the card in until then");
+        }
+}
+
 static json_object *slots_json(const Slot *slot, const PlanRequest *request) {
         json_object *array = json_object_new_array();
 
@@ -137,6 +241,8 @@ int plan_finish(const Slot *slot, const PlanRequest *request, const FinishSource
         find_writers(&f);
         find_unread(&f);
         find_not_erased(&f, source, slot);
+        find_seen_unread(&f, source);
+        find_seen_blind(&f, source);
         json_set_str(p->doc, "verdict", plan_verdict_to_string(json_len(f.blockers) > 0 ? PLAN_BLOCKED : PLAN_READY));
         json_set_str(p->doc, "target", request->target);
         json_set_str(p->doc, "trigger", request->trigger);

@@ -91,7 +91,7 @@ static int look_at_volumes(json_object *scope, const BlockRefs *refs, char **ret
 static bool may_have_had_disks(json_object *scope) {
         size_t n_functions = json_len(json_array(scope, "functions"));
 
-        return json_len(json_array(scope, "block_devices")) > 0 ||
+        return json_len(json_array(scope, "block_devices")) > 0 || json_flag(scope, "with_disks") ||
                (n_functions > json_len(json_array(scope, "memdevs")) && !json_flag(scope, "without_disks"));
 }
 

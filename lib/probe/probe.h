@@ -15,6 +15,7 @@
  * "not_understood": ["/sys/..."] (attributes that told nothing when the plan was made, which has said whose they are),
  * "libraries_against": [{"library", "contradicts": true, "text"}] (what the libraries had against the card, in this removal or in the one that is
  * being finished, and have not taken back: kernel/cxl/testimony.h),
+ * "with_disks": true (of several cards, one after the other, in the slot: one may have had disks),
  * "memory_unknown": true (a function is a memory card's, and nobody told what it decodes),
  * and, added when they are asked because it differs from one removal to the next, "since": {"sequence", "taint",
  * "acknowledged": ["line"]}: the kernel log's place when the removal began, or after the complaints that the operator has acknowledged

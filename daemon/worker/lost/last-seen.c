@@ -3,6 +3,7 @@
  * behind it. Only who has seen the card knows that this is its. */
 #include <errno.h>
 
+#include "base/clock.h"
 #include "engine/last-seen.h"
 #include "engine/state-dir.h"
 #include "plan/scope/scope.h"
@@ -172,9 +173,29 @@ static json_object *card_before(const char *key, const Topology *t, const Slot *
                 json_set(before, "scope", json_ref(unseen));
         }
         json_object_object_del(before, "lost");
+        json_set_u64(before, "seen_usec", now_monotonic());
         (void) last_seen_store(key, json_get(before, "card"), json_get(before, "scope"));
         json_object_put(unseen);
         return before;
+}
+
+int last_seen_gone(const Topology *t, const Slot *slot, json_object **ret) {
+        const char *key = last_seen_key(slot->port, slot->name);
+        _cleanup_json_ json_object *known = all_known(t), *before = NULL;
+        _cleanup_vanished_ VanishedList vanished = { 0 };
+        _cleanup_(scope_done) Scope s = { 0 };
+
+        int r = last_seen_load(key, &before);
+        if (is_unread(r))
+                return r;
+        json_object_put(TAKE_PTR(before));
+        r = scope_find(t, slot, &s);
+        if (r >= 0)
+                r = vanished_find(t, known, &vanished);
+        if (r < 0)
+                return r;
+        *ret = s.n_functions > 0 ? NULL : card_before(key, t, slot, known, &vanished);
+        return 0;
 }
 
 int last_seen_vanished(const Topology *t, VanishedList *ret) {

@@ -15,5 +15,9 @@ int last_seen_vanished(const Topology *t, VanishedList *ret);
  * nobody saw one since the last that was proved gone. Newly allocated. */
 char *last_seen_left(const char *key);
 
+/* What was seen last in a slot without a card, and what is left of a card that nobody saw (engine/last-seen.h): a new reference. NULL: nothing, or the
+ * slot has a card. A negative errno: something may have been, and cannot be read. */
+int last_seen_gone(const Topology *t, const Slot *slot, json_object **ret);
+
 /* What the slot is called in the state directory (engine/last-seen.h). Borrowed. */
 const char *last_seen_key(const char *port, const char *name);

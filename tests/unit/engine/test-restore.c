@@ -196,6 +196,10 @@ static void test_record(void) {
         CHECK_STR(r->id, wanted);
 }
 
+static bool is_its_end(const Record *later, void *userdata) {
+        return record_finishes(later, userdata);
+}
+
 /* Only a finishing of that very removal that ended safe is its end. */
 static void test_finished(void) {
         _cleanup_(record_freep) Record *r = NULL;
@@ -204,10 +208,10 @@ static void test_finished(void) {
         write_record("4711", "safe");
         write_record(r->id, "stuck");
         write_record(r->id, "");
-        CHECK_INT(record_was_finished(r), 0);
+        CHECK_INT(record_find_later(r, is_its_end, r), 0);
         write_record(r->id, "safe");
         write_record(r->id, "stuck");
-        CHECK_INT(record_was_finished(r), 1);
+        CHECK_INT(record_find_later(r, is_its_end, r), 1);
 }
 
 int main(void) {

@@ -170,6 +170,110 @@ static void test_not_erased(const Topology *t, const Slot *slot, const PlanReque
         policy_done(&policy);
 }
 
+#define DISK(number) "{\"name\": \"nvme" number "n1\", \"dev\": \"259:" number "\"}"
+#define RANGE(start) "{\"start\": " start ", \"size\": 4096, \"why\": \"region0\"}"
+#define RANGE_SAID(start, why) "{\"start\": " start ", \"size\": 4096, \"why\": \"" why "\"}"
+#define PLACE "\"name\": \"2\", \"slot\": \"2\", \"port\": null, "
+
+static Plan *plan_about(const char *scope) {
+        json_object *args = json_object_new_object();
+        Plan *p = NULL;
+
+        json_set(args, "scope", json_tokener_parse(scope));
+        CHECK_INT(plan_new(&p), 0);
+        CHECK_INT(plan_add_step(p, STEP_SHOW_SAFE, args), 0);
+        return p;
+}
+
+static Plan *finish_with(const char *scope, const char *seen, const char *unread, const PlanRequest *request) {
+        static char name[] = "2", word[] = "2";
+        const Slot slot = { .name = name, .word = word };
+        _cleanup_json_ json_object *all = seen ? json_tokener_parse(seen) : NULL, *away = unread ? json_tokener_parse(unread) : NULL;
+        _cleanup_(plan_freep) Plan *removal = plan_about(scope);
+        const FinishSource source = { .id = "7", .plan = removal, .seen = all, .unread = away };
+        Plan *p = NULL;
+
+        CHECK_INT(plan_finish(&slot, request, &source, &p), 0);
+        return p;
+}
+
+static void check_scope(const Plan *p, const char *wanted) {
+        for (size_t i = 0; i < p->n_steps; i++) {
+                json_object *scope = json_get(p->steps[i].args, "scope");
+                _cleanup_json_ json_object *o = json_tokener_parse(wanted);
+                CHECK(json_object_equal(scope, o));
+        }
+}
+
+/* What has been in the slot since is asked about as well, each thing once; nothing of another slot. */
+static void test_seen(const PlanRequest *request) {
+        static const char was[] = "{" PLACE "\"functions\": [\"0000:0d:00.0\"], \"ranges\": [" RANGE("4096") "], \"block_devices\": [" DISK("1") "], "
+                                  "\"without_disks\": true, \"gone_before\": [\"sdx\", \"sdy\"], \"not_understood\": [\"/sys/a\", \"/sys/b\"]}",
+                          later[] = "[{\"name\": \"3\", \"slot\": \"3\", \"port\": null, \"ranges\": [" RANGE("65536") "]}, "
+                                    "{" PLACE "\"functions\": [\"0000:0d:00.0\", \"0000:0d:00.1\"], \"ranges\": [" RANGE("4096") ", " RANGE("8192") "], "
+                                    "\"memdevs\": [{\"name\": \"mem4\", \"serial\": \"0x4\"}], \"block_devices\": [" DISK("1") ", " DISK("2") "], "
+                                    "\"dax_devices\": [{\"name\": \"dax9.0\"}], \"file_systems\": [{\"dev\": \"259:2\"}], \"gone\": [\"sdy\"], "
+                                    "\"volumes\": [\"/sys/v\"], \"goes_on\": [{\"name\": \"md0\"}], \"inner\": [{\"name\": \"2-1\"}], "
+                                    "\"gone_before\": [\"nvme1n1\"], \"not_understood\": [\"/sys/b\", \"/sys/c\"], \"memory_unknown\": true}]",
+                          both[] = "{" PLACE "\"functions\": [\"0000:0d:00.0\", \"0000:0d:00.1\"], \"ranges\": [" RANGE("4096") ", " RANGE("8192") "], "
+                                   "\"memdevs\": [{\"name\": \"mem4\", \"serial\": \"0x4\"}], \"block_devices\": [" DISK("1") ", " DISK("2") "], "
+                                   "\"dax_devices\": [{\"name\": \"dax9.0\"}], \"file_systems\": [{\"dev\": \"259:2\"}], \"gone\": [\"sdy\"], "
+                                   "\"volumes\": [\"/sys/v\"], \"goes_on\": [{\"name\": \"md0\"}], \"inner\": [{\"name\": \"2-1\"}], "
+                                   "\"without_disks\": true, \"with_disks\": true, \"gone_before\": [\"sdx\"], \"not_understood\": [\"/sys/b\"], "
+                                   "\"memory_unknown\": true}";
+        _cleanup_(plan_freep) Plan *p = finish_with(was, later, NULL, request), *alone = finish_with(was, "[]", NULL, request),
+                                   *again = finish_with(both, later, NULL, request);
+
+        CHECK_INT(plan_verdict(p), PLAN_READY);
+        CHECK_INT(p->n_steps, 2);
+        check_scope(p, both);
+        check_scope(alone, was);
+        check_scope(again, both);
+}
+
+static void check_blocked(const char *scope, const char *seen, const char *unread, const char *code, const char *remedy, const PlanRequest *request) {
+        _cleanup_(plan_freep) Plan *p = finish_with(scope, seen, unread, request);
+        json_object *blockers = json_array(p->doc, "blockers"), *first = json_at(blockers, 0);
+
+        CHECK_INT(plan_verdict(p), PLAN_BLOCKED);
+        CHECK_INT(json_len(blockers), 1);
+        CHECK_STR(json_str(first, "code"), code);
+        CHECK(startswith(json_object_get_string(json_at(json_array(first, "remedy"), 0)), remedy));
+}
+
+/* What was seen while the removal ran is its own card on its way, unless there is more of it. */
+static void test_later(void) {
+        static const char was[] = "{" PLACE "\"ranges\": [" RANGE("4096") ", " RANGE("8192") "]}",
+                          less[] = "{\"seen_usec\": 20, \"scope\": {" PLACE "\"memory_unknown\": true, \"ranges\": [" RANGE_SAID("8192", "decoder3.0") "]}}",
+                          more[] = "{\"seen_usec\": 20, \"scope\": {" PLACE "\"ranges\": [" RANGE("4096") ", " RANGE("12288") "]}}",
+                          sometime[] = "{\"scope\": {" PLACE "}}";
+        static const struct {
+                const char *seen;
+                uint64_t began, ended;
+                bool later;
+        } cases[] = {
+                { less, 10, 30, false }, { less, 10, 19, true }, { less, 20, 30, false }, { more, 10, 30, true }, { more, 19, 20, true },
+                { more, 20, 30, false }, { less, 10, 0, true }, { sometime, 10, 30, true },
+        };
+        static char name[] = "2", word[] = "2";
+        const Slot slot = { .name = name, .word = word };
+        _cleanup_(plan_freep) Plan *removal = plan_about(was);
+
+        for (size_t i = 0; i < ELEMENTSOF(cases); i++) {
+                _cleanup_json_ json_object *seen = json_tokener_parse(cases[i].seen);
+                CHECK(seen && finish_is_later(removal, &slot, seen, cases[i].began, cases[i].ended) == cases[i].later);
+        }
+}
+
+/* Of a card that cannot be asked about, the removal's own says nothing. */
+static void test_not_known(const PlanRequest *request) {
+        static const char was[] = "{" PLACE "\"ranges\": [" RANGE("4096") "]}",
+                          blind[] = "[{" PLACE "\"memory_unknown\": true, \"ranges\": [{\"start\": 1, \"size\": 1, \"goes_with_power\": true}]}]";
+
+        check_blocked(was, NULL, "[{\"slot\": \"2\", \"path\": \"/run/x\", \"why\": \"torn\"}]", "RECORD_UNREAD", "rm /run/x ", request);
+        check_blocked(was, blind, NULL, "MEMORY_UNKNOWN", "shutdown -r now ", request);
+}
+
 int main(void) {
         _cleanup_(topology_freep) Topology *t = NULL;
         _cleanup_(plan_freep) Plan *removal = NULL;
@@ -183,6 +287,9 @@ int main(void) {
         test_still_writing(removal, topology_slot(t, "2"), &request);
         test_libraries(removal, topology_slot(t, "2"), &request);
         test_sockets(&request);
+        test_seen(&request);
+        test_later();
+        test_not_known(&request);
         test_not_erased(t, topology_slot(t, "2"), &request);
         policy_done(&policy);
         return 0;

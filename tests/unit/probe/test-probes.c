@@ -782,6 +782,9 @@ static void check_card_without_disks(const char *mounted) {
         check_no("references", "259:9 is gone, and in use: it is mounted on /srv (namespace 4026531841)");
         json_set_bool(scope, "without_disks", true);
         check_yes("references");
+        json_set_bool(scope, "with_disks", true); /* another one that was in the slot may have had some */
+        check_no("references", "259:9 is gone, and in use: it is mounted on /srv (namespace 4026531841)");
+        json_object_object_del(scope, "with_disks");
         json_object_object_del(scope, "without_disks");
         json_set(scope, "block_devices", blocks);
         json_set(scope, "functions", functions);

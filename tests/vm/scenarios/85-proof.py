@@ -212,8 +212,8 @@ def of_storage(lab):
 @scenario("proof-of-kernel-log", profile="nodes", timeout=240, own_guest=True, allow=[r"removing memory fails", r"cannot be hotremoved"])
 def of_kernel_log(lab):
     """The kernel loses another card's memory meanwhile: nobody knows what else it has lost, and asking again does not help."""
-    lab.ram(2)
-    other = lab.ram(3, window=1)
+    other = lab.ram(3)
+    lab.ram(2, window=1)
     end = stuck(lab, "kernel-log", f"echo {other.dax} > /sys/bus/dax/drivers/kmem/unbind")
     lab.check("removing memory fails" in end["message"], end["message"])
     stuck_again(lab, "kernel-log", "true")
@@ -222,6 +222,17 @@ def of_kernel_log(lab):
     lab.equal(status, removal.STUCK, "the exit status of putting aside what is about memory")
     end = check_stuck(lab, "kernel-log", number, "2")
     lab.check("shutdown -r" in end["remedy"][0], f"the remedy: {end['remedy']}")
+    # Meanwhile the slot has the card again, with its memory elsewhere, and somebody pulls it: that is asked about as well.
+    lab.slot(2).insert()
+    newer = lab.ram(2)
+    lab.wait_for(lambda: f'"start":{newer.start},' in lab.sh("cat /run/safe-remove/cards/*.json || true"), 20, "the daemon to have seen the memory")
+    lab.slot(2).pull()
+    lab.wait_leds(2, attention="on")
+    number = removal.last_id(lab) + 1
+    lab.equal(lab.cli("remove", "2", check=False)[0], removal.STUCK, "the exit status of asking again")
+    end = removal.wait_for_end(lab, number)
+    lab.check(f"memory{newer.block_numbers[0]} is online" in end["message"], f"what is left of the newer card should be said: {end['message']}")
+    lab.check(not lab.slot(2).leds().safe, f"the light should not say safe: {lab.slot(2).leds()}")
 
 
 HUNG = r"blocked for more than \d+ seconds|hung_task_timeout_secs|Call Trace|RIP: 0033"
