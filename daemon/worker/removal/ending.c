@@ -106,17 +106,6 @@ int removal_go_back(Removal *m, const char *code, const char *reason) {
         return removal_end(m, OUTCOME_RESTORED, code, why, NULL);
 }
 
-int removal_stop_behind(Removal *m, const char *why) {
-        _cleanup_free_ char *slots = plan_slot_words(m->plan), *then = strf("safe-remove plan %s", slots ?: ""), *message = NULL, *remedy = NULL;
-        json_object *writer = journal_writer(m->journal);
-
-        if (engine_can_go_back(&m->engine))
-                return removal_go_back(m, "failed", why);
-        message = strf("%s, where there is no way back", why);
-        remedy = writer ? writer_remedy(writer, then) : strdup(then ?: "");
-        return end_stuck(m, message, remedy);
-}
-
 /* Some of several slots may have lost their power: what is left to do is asked for each. */
 static char *again(const Removal *m, const char *slots) {
         const char *sanitize = json_str(json_get(m->request.doc, "options"), "sanitize");
@@ -125,6 +114,17 @@ static char *again(const Removal *m, const char *slots) {
 
         return plan_n_slots(m->plan) > 1 ? strf("for slot in %s; do safe-remove remove $slot%s; done", slots, option ?: "")
                                          : strf("safe-remove remove %s%s", slots, option ?: "");
+}
+
+int removal_stop_behind(Removal *m, const char *why) {
+        _cleanup_free_ char *slots = plan_slot_words(m->plan), *then = strf("safe-remove plan %s", slots ?: ""), *message = NULL, *remedy = NULL;
+        json_object *writer = journal_writer(m->journal);
+
+        if (engine_can_go_back(&m->engine))
+                return removal_go_back(m, "failed", why);
+        message = strf("%s, where there is no way back", why);
+        remedy = writer ? writer_remedy(writer, then) : again(m, slots);
+        return end_stuck(m, message, remedy);
 }
 
 /* The scopes of the steps that have shown safe, and which those are. */

@@ -4,10 +4,12 @@
 
 #include "base/clock.h"
 #include "base/parse.h"
+#include "daemon/worker/lost/last-seen.h"
 #include "daemon/worker/verbs.h"
 #include "engine/engine.h"
 #include "engine/state-dir.h"
 #include "kernel/process/apart.h"
+#include "plan/finish.h"
 #include "config.h"
 #include "removal.h"
 
@@ -79,6 +81,36 @@ static int end_after_boot(Removal *m) {
                            "the machine was started anew while this removal ran; it changed nothing that outlasts a restart", NULL);
 }
 
+/* Why what was seen in one of the slots may be of a card that this plan does not know, where a slot has none. Newly allocated; NULL: nothing was. */
+static char *later_in(const Removal *m, const Topology *t, json_object *place) {
+        const char *port = json_str(place, "port"), *name = json_str(place, "name");
+        const Slot *slot = port ? topology_slot_of_port(t, port) : name ? topology_slot(t, name) : NULL;
+        _cleanup_json_ json_object *seen = NULL;
+
+        if (!slot || !finish_scope(m->plan, slot))
+                return NULL;
+        int r = last_seen_gone(t, slot, &seen);
+        if (r < 0)
+                return last_seen_left(last_seen_key(slot->port, slot->name)) ?: strdup(strerror(-r));
+        if (!seen || !finish_is_later(m->plan, slot, seen, json_u64(m->journal->start, "monotonic_usec"), UINT64_MAX))
+                return NULL;
+        return strf("another card may have been in slot %s since, of which the plan knows nothing", slot->name);
+}
+
+/* Whoever began it has left the slots to the kernel. Newly allocated; NULL: no other card was seen there. Who asks once more has it proved gone as well
+ * (plan/finish.h). */
+static char *other_card(const Removal *m) {
+        _cleanup_(topology_freep) Topology *t = NULL;
+        char *why = NULL;
+
+        int r = topology_load(&t);
+        if (r < 0)
+                return strf("the machine cannot be looked at: %s", strerror(-r));
+        for (size_t i = 0; i < plan_n_slots(m->plan) && !why; i++)
+                why = later_in(m, t, plan_slot(m->plan, i));
+        return why;
+}
+
 static int resume_opened(Removal *m, bool back) {
         Journal *j = m->journal;
 
@@ -104,7 +136,10 @@ static int resume_opened(Removal *m, bool back) {
                 /* A plan that must not be carried out is on record too, from before somebody could write "back" after it. */
                 const char *code = NULL;
                 _cleanup_free_ char *objection = removal_objection(m, &code);
-                return objection ? removal_go_back(m, code, objection) : removal_go_forward(m);
+                if (objection)
+                        return removal_go_back(m, code, objection);
+                _cleanup_free_ char *other = m->engine.touched_tail ? other_card(m) : NULL;
+                return other ? removal_stop_behind(m, other) : removal_go_forward(m);
         }
 
         int r = engine_forward(&m->engine);
