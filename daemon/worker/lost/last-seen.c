@@ -160,8 +160,8 @@ static json_object *all_known(const Topology *t) {
 }
 
 /* What somebody saw, and what nobody did: the daemon may have been away for all of the card's life, or since its memory came online. */
-static json_object *card_before(const char *key, const Topology *t, const Slot *slot, json_object *known, const VanishedList *vanished) {
-        json_object *before = NULL, *unseen = lost_without_record(t, slot, known, vanished);
+static json_object *card_before(const char *key, const Topology *t, const Slot *slot, json_object *known, const VanishedList *vanished, Topology **again) {
+        json_object *before = NULL, *unseen = lost_without_record(t, slot, known, vanished, again);
         bool seen = last_seen_load(key, &before) >= 0;
 
         if (!unseen)
@@ -233,6 +233,7 @@ static bool is_remembered_unread(const char *key, json_object *slot) {
 
 void last_seen_update(const Topology *t, json_object *topology) {
         _cleanup_json_ json_object *known = all_known(t), *of_no_slot = NULL;
+        _cleanup_(topology_freep) Topology *again = NULL;
         _cleanup_vanished_ VanishedList vanished = { 0 };
 
         (void) vanished_find(t, known, &vanished);
@@ -257,7 +258,7 @@ void last_seen_update(const Topology *t, json_object *topology) {
                 }
                 if (is_remembered_unread(key, entry))
                         continue;
-                before = card_before(key, t, slot, known, &vanished);
+                before = card_before(key, t, slot, known, &vanished, &again);
                 if (before && entry)
                         ask_about_gone(key, before, entry, &vanished, slot);
         }

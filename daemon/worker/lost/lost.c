@@ -264,10 +264,9 @@ static bool may_be_of(const Topology *t, const Slot *slot, const IomemRange *ram
         return false;
 }
 
-json_object *lost_without_record(const Topology *t, const Slot *slot, json_object *known, const VanishedList *vanished) {
-        _cleanup_json_ json_object *ranges = json_object_new_array(), *scope = NULL;
-        _cleanup_(scope_done) Scope s = { 0 };
-        json_object *functions;
+/* Memory that is the kernel's, has no device behind it, and may have been the slot's card's. */
+static json_object *memory_of_nobody(const Topology *t, const Slot *slot, json_object *known) {
+        json_object *ranges = json_object_new_array();
 
         for (size_t i = 0; slot->port && slot->address && t->iomem && i < t->iomem->n_ranges; i++) {
                 const IomemRange *ram = &t->iomem->ranges[i];
@@ -279,6 +278,39 @@ json_object *lost_without_record(const Topology *t, const Slot *slot, json_objec
                 json_set_str(range, "why", ram->name);
                 json_object_array_add(ranges, range);
         }
+        return ranges;
+}
+
+/* A look reads regions and devices before it reads which memory there is: what comes online in between has none of them in that look, as if
+ * their card were lost. So it is looked at once more. Legitimate memory comes after its region, with all its targets, and goes before it: what
+ * was there before this look's regions were read, and is there after that, would have had one. What remains of a lost card's region does not
+ * tell: it is uncommitted and without targets, as one is that somebody is about to make (drivers/cxl/core/region.c:cxl_region_detach). Where
+ * nobody can look again, the first look counts. */
+static json_object *memory_of_nobody_still(const Slot *slot, json_object *known, json_object *before, Topology **again) {
+        json_object *ranges = json_object_new_array();
+
+        if (json_len(before) > 0 && !*again)
+                (void) topology_load(again);
+        const Slot *now = *again ? topology_slot(*again, slot->name) : NULL;
+        _cleanup_json_ json_object *still = now && (*again)->iomem ? memory_of_nobody(*again, now, known) : json_ref(before);
+
+        for (size_t i = 0; i < json_len(still); i++) {
+                json_object *range = json_at(still, i);
+                for (size_t k = 0; k < json_len(before); k++)
+                        if (span_overlaps(json_u64(range, "start"), json_u64(range, "size"), json_u64(json_at(before, k), "start"),
+                                          json_u64(json_at(before, k), "size"))) {
+                                json_object_array_add(ranges, json_ref(range));
+                                break;
+                        }
+        }
+        return ranges;
+}
+
+json_object *lost_without_record(const Topology *t, const Slot *slot, json_object *known, const VanishedList *vanished, Topology **again) {
+        _cleanup_json_ json_object *once = memory_of_nobody(t, slot, known), *ranges = memory_of_nobody_still(slot, known, once, again), *scope = NULL;
+        _cleanup_(scope_done) Scope s = { 0 };
+        json_object *functions;
+
         if (!slot->address || scope_find(t, slot, &s) < 0)
                 return NULL;
         scope = scope_seen_json(&s, t);

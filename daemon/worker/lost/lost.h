@@ -14,8 +14,9 @@ json_object *lost_uses(const Topology *t, json_object *scope);
 
 /* The scope of a card that nobody saw in this slot, made of what the machine itself tells: memory that is the kernel's, with no device behind
  * it, in a window of addresses that leads to the slot; and block devices that were in it. `known` are scopes that such memory may belong to as
- * well. New reference; NULL where there is none, or the slot cannot be where it came from. */
-json_object *lost_without_record(const Topology *t, const Slot *slot, json_object *known, const VanishedList *vanished);
+ * well. New reference; NULL where there is none, or the slot cannot be where it came from. *again: a second look, for all slots, which is made
+ * where the first one finds such memory (NULL before that): what is not so in both is no loss. The caller frees it. */
+json_object *lost_without_record(const Topology *t, const Slot *slot, json_object *known, const VanishedList *vanished, Topology **again);
 
 /* Those of no slot, and those whose slot has another card: [{"device", "slot": "4" or null, "lost": lines}], where they are not many; NULL where
  * there are none. New reference. */
