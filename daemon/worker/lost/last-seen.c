@@ -40,11 +40,12 @@ static bool is_left(json_object *range) {
 }
 
 /* Of a card that is on its way the regions go before the functions do, and the memory that was theirs after them. */
-static void keep_what_is_left(json_object *scope, json_object *before) {
+static void keep_what_is_left(const Topology *t, json_object *scope, json_object *before) {
         json_object *ranges = json_array(scope, "ranges"), *old = json_array(before, "ranges");
 
         for (size_t i = 0; i < json_len(old); i++)
-                if (!json_flag(json_at(old, i), "goes_with_power") && !is_among(ranges, json_at(old, i)) && is_left(json_at(old, i)))
+                if (!json_flag(json_at(old, i), "goes_with_power") && !is_among(ranges, json_at(old, i)) && !lost_is_taken(t, json_at(old, i)) &&
+                    is_left(json_at(old, i)))
                         json_object_array_add(ranges, json_ref(json_at(old, i)));
 }
 
@@ -62,13 +63,27 @@ static void end_loss(json_object *before, json_object *slot) {
                 json_set_bool(slot, "was_lost", true);
 }
 
+/* A look, and a second one (NULL: none was needed yet, or nobody could): what one look sees may not have been so at any one time. */
+typedef struct Look {
+        const Topology *t;
+        Topology *again;
+        json_object *known;
+        VanishedList vanished;
+} Look;
+
+static void look_done(Look *l) {
+        topology_free(l->again);
+        json_object_put(l->known);
+        vanished_done(&l->vanished);
+}
+
 /* Nothing is written where all is as it was. What cannot be written is not remembered, which no look fails for. */
 static void remember(const char *key, const Topology *t, const Scope *s, json_object *slot) {
         _cleanup_json_ json_object *scope = scope_seen_json(s, t), *before = NULL, *card = NULL;
 
         (void) last_seen_load(key, &before);
         end_loss(before, slot);
-        keep_what_is_left(scope, json_get(before, "scope"));
+        keep_what_is_left(t, scope, json_get(before, "scope"));
         if (before && !json_has(before, "lost") && is_same(scope, json_get(before, "scope")))
                 return;
         scope_add_gone_before(scope, s, t);
@@ -76,18 +91,31 @@ static void remember(const char *key, const Topology *t, const Scope *s, json_ob
         (void) last_seen_store(key, card, scope);
 }
 
-/* What the slot itself shows is not asked about: a slot that somebody has emptied may show anything. */
-static char *what_is_left(json_object *scope) {
-        static const Probe *const asked[] = {
-                &probe_functions, &probe_memdevs, &probe_memory_blocks, &probe_iomem, &probe_regions, &probe_decoders, &probe_block_devices,
-                &probe_kernel_users, &probe_references, &probe_mounts, &probe_processes,
+/* What the slot itself shows is not asked about: a slot that somebody has emptied may show anything. Where a card is there again, its own
+ * devices are no answer. */
+static char *what_is_left(json_object *scope, bool occupied) {
+        static const struct {
+                const Probe *probe;
+                bool beside_a_card;
+        } asked[] = {
+                { &probe_functions, false },
+                { &probe_memdevs, false },
+                { &probe_memory_blocks, true },
+                { &probe_iomem, false },
+                { &probe_regions, false },
+                { &probe_decoders, false },
+                { &probe_block_devices, false },
+                { &probe_kernel_users, true },
+                { &probe_references, true },
+                { &probe_mounts, true },
+                { &probe_processes, false },
         };
 
         for (size_t i = 0; i < ELEMENTSOF(asked); i++) {
                 _cleanup_free_ char *answer = NULL;
-                int r = asked[i]->ask(scope, &answer);
+                int r = occupied && !asked[i].beside_a_card ? 1 : asked[i].probe->ask(scope, &answer);
                 if (r <= 0)
-                        return strf("%s: %s", asked[i]->name, answer ?: r < 0 ? strerror(-r) : "no");
+                        return strf("%s: %s", asked[i].probe->name, answer ?: r < 0 ? strerror(-r) : "no");
         }
         return NULL;
 }
@@ -109,28 +137,49 @@ char *last_seen_left(const char *key) {
         _cleanup_json_ json_object *before = NULL;
 
         int r = last_seen_load(key, &before);
-        return is_unread(r) ? unread_text(key, r) : r < 0 ? NULL : what_is_left(json_get(before, "scope"));
+        return is_unread(r) ? unread_text(key, r) : r < 0 ? NULL : what_is_left(json_get(before, "scope"), false);
 }
 
-/* A stick that was pulled while it was mounted is not what keeps a slot from being empty. */
-static void ask_about_gone(const char *key, json_object *before, json_object *entry, const VanishedList *vanished, const Slot *slot) {
+/* As t has it. A stick that was pulled while it was mounted is not what keeps a slot from being empty, nor is another card's region. */
+static char *left_in(const Look *l, const Topology *t, const Slot *slot, json_object *before) {
         _cleanup_json_ json_object *scope = probe_scope(json_get(before, "scope"), NULL);
+        json_object *ranges = json_array(scope, "ranges"), *own = json_object_new_array();
+        const Slot *now = topology_slot(t, slot->name);
+        _cleanup_(scope_done) Scope s = { 0 };
 
-        vanished_leave_out(vanished, slot, false, scope);
-        _cleanup_free_ char *left = what_is_left(scope);
+        for (size_t i = 0; i < json_len(ranges); i++)
+                if (!lost_is_taken(t, json_at(ranges, i)))
+                        json_object_array_add(own, json_ref(json_at(ranges, i)));
+        json_set(scope, "ranges", own);
+        vanished_leave_out(&l->vanished, slot, false, scope);
+        return what_is_left(scope, now && scope_find(t, now, &s) >= 0 && s.n_functions > 0);
+}
+
+/* What is found for the first time is told when a second look finds it too: a card that somebody takes away and brings back at once (PCI's `remove`
+ * and `rescan`) was missing in the first look and answers the probes after it. What the second look does not find, the next one asks about. */
+static void ask_about_gone(Look *l, const char *key, json_object *before, json_object *entry, const Slot *slot) {
+        _cleanup_free_ char *left = left_in(l, l->t, slot, before);
 
         if (!left) {
                 end_loss(before, entry);
                 last_seen_forget(key);
                 return;
         }
-        json_set_str(entry, "left", left);
         json_object *lost = json_ref(json_array(before, "lost"));
         if (!lost) {
+                if (!l->again)
+                        (void) topology_load(&l->again);
+                if (l->again) {
+                        free(left);
+                        left = left_in(l, l->again, slot, before);
+                        if (!left)
+                                return;
+                }
                 /* The first look that finds it writes down what was lost: the next one may find less. */
-                lost = lost_lines(vanished->t, json_get(before, "scope"));
+                lost = lost_lines(l->t, json_get(before, "scope"));
                 (void) last_seen_add_lost(key, lost);
         }
+        json_set_str(entry, "left", left);
         json_set(entry, "lost", lost);
 }
 
@@ -160,8 +209,8 @@ static json_object *all_known(const Topology *t) {
 }
 
 /* What somebody saw, and what nobody did: the daemon may have been away for all of the card's life, or since its memory came online. */
-static json_object *card_before(const char *key, const Topology *t, const Slot *slot, json_object *known, const VanishedList *vanished, Topology **again) {
-        json_object *before = NULL, *unseen = lost_without_record(t, slot, known, vanished, again);
+static json_object *card_before(Look *l, const char *key, const Slot *slot) {
+        json_object *before = NULL, *unseen = lost_without_record(l->t, slot, l->known, &l->vanished, &l->again);
         bool seen = last_seen_load(key, &before) >= 0;
 
         if (!unseen)
@@ -232,16 +281,15 @@ static bool is_remembered_unread(const char *key, json_object *slot) {
 }
 
 void last_seen_update(const Topology *t, json_object *topology) {
-        _cleanup_json_ json_object *known = all_known(t), *of_no_slot = NULL;
-        _cleanup_(topology_freep) Topology *again = NULL;
-        _cleanup_vanished_ VanishedList vanished = { 0 };
+        _cleanup_(look_done) Look l = { .t = t, .known = all_known(t) };
+        _cleanup_json_ json_object *of_no_slot = NULL;
 
-        (void) vanished_find(t, known, &vanished);
-        of_no_slot = lost_vanished(&vanished);
+        (void) vanished_find(t, l.known, &l.vanished);
+        of_no_slot = lost_vanished(&l.vanished);
         if (of_no_slot)
                 json_set(topology, "vanished", json_ref(of_no_slot));
-        if (vanished.unread < 0)
-                tell_unread(topology, vanished.unread);
+        if (l.vanished.unread < 0)
+                tell_unread(topology, l.vanished.unread);
         for (size_t i = 0; i < t->n_slots; i++) {
                 _cleanup_(scope_done) Scope s = { 0 };
                 _cleanup_json_ json_object *before = NULL;
@@ -258,8 +306,8 @@ void last_seen_update(const Topology *t, json_object *topology) {
                 }
                 if (is_remembered_unread(key, entry))
                         continue;
-                before = card_before(key, t, slot, known, &vanished, &again);
+                before = card_before(&l, key, slot);
                 if (before && entry)
-                        ask_about_gone(key, before, entry, &vanished, slot);
+                        ask_about_gone(&l, key, before, entry, slot);
         }
 }

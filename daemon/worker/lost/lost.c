@@ -215,14 +215,29 @@ static bool has_device(const Topology *t, const IomemRange *ram) {
 }
 
 /* All cards of a region are there: whatever became of its device, its memory is. */
+static bool is_whole(const Topology *t, const Region *r) {
+        unsigned there = 0;
+
+        for (size_t k = 0; k < r->n_targets; k++)
+                there += r->targets[k].memdev && topology_memdev(t, r->targets[k].memdev);
+        return r->ways > 0 && there >= r->ways;
+}
+
 static bool has_cards(const Topology *t, const IomemRange *ram) {
         for (size_t i = 0; i < t->n_regions; i++) {
                 const Region *r = &t->regions[i];
-                unsigned there = 0;
 
-                for (size_t k = 0; k < r->n_targets; k++)
-                        there += r->targets[k].memdev && topology_memdev(t, r->targets[k].memdev);
-                if (r->ways > 0 && there >= r->ways && span_overlaps(ram->start, span_size(ram->start, ram->end), r->start, r->size))
+                if (is_whole(t, r) && span_overlaps(ram->start, span_size(ram->start, ram->end), r->start, r->size))
+                        return true;
+        }
+        return false;
+}
+
+bool lost_is_taken(const Topology *t, json_object *range) {
+        for (size_t i = 0; i < t->n_regions; i++) {
+                const Region *r = &t->regions[i];
+
+                if (is_whole(t, r) && span_within(json_u64(range, "start"), json_u64(range, "size"), r->start, r->size))
                         return true;
         }
         return false;

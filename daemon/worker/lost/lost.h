@@ -12,6 +12,11 @@ json_object *lost_lines(const Topology *t, json_object *scope);
 /* The same of block devices and file systems alone, for every look: nobody looks at processes. */
 json_object *lost_uses(const Topology *t, json_object *scope);
 
+/* These addresses are a region's by now, and all its cards are there: nothing at them is of a card that is gone. Whoever makes a region gets none at
+ * which memory of the kernel's own is left (drivers/cxl/core/region.c:alloc_hpa), and one that the kernel assembles from committed decoders leads
+ * to what is there. */
+bool lost_is_taken(const Topology *t, json_object *range);
+
 /* The scope of a card that nobody saw in this slot, made of what the machine itself tells: memory that is the kernel's, with no device behind
  * it, in a window of addresses that leads to the slot; and block devices that were in it. `known` are scopes that such memory may belong to as
  * well. New reference; NULL where there is none, or the slot cannot be where it came from. *again: a second look, for all slots, which is made
