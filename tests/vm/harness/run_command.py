@@ -38,7 +38,7 @@ def _chosen(only, seed, newer):
 
 
 def _run_all(runner, work, keep=False):
-    """Run what is left of the work in one guest after the other; the counts of how it went."""
+    """Run what is left of the work in one guest after the other; the counts of how it went, and the failures in short."""
     try:
         while item := work.take(runner.booted):
             if not runner.run(item) and keep:
@@ -46,13 +46,14 @@ def _run_all(runner, work, keep=False):
     except LabError as error:
         _say(f"the lab itself failed: {error}")
         runner.counts["failed"] += 1
+        runner.failures.append(f"FAIL the lab itself: {error}")
     finally:
         if keep:
             runner.guest.agent.rest()
             _say(f"the guest goes on: tests/vm/lab --name {runner.guest.name} exec ...")
         else:
             runner.end()
-    return runner.counts
+    return runner.counts, runner.failures
 
 
 def _run_beside(args, work, number, results):
@@ -69,10 +70,17 @@ def _run_many(args, work):
     fork = multiprocessing.get_context("fork")
     results = fork.SimpleQueue()
     workers = [fork.Process(target=_run_beside, args=(args, work, number, results)) for number in range(1, args.guests + 1)]
-    counts = dict.fromkeys(COUNTS, 0)
+    counts, failures = dict.fromkeys(COUNTS, 0), []
     try:
         for worker in workers:
             worker.start()
+        # A pipe takes no more than 64 KiB from who ends before it is read.
+        while any(worker.is_alive() for worker in workers) or not results.empty():
+            while not results.empty():
+                more, failed = results.get()
+                counts = {what: count + more[what] for what, count in counts.items()}
+                failures += failed
+            workers[0].join(0.2)
         for worker in workers:
             worker.join()
     except KeyboardInterrupt:
@@ -81,16 +89,12 @@ def _run_many(args, work):
         raise
     for worker in workers:
         if worker.exitcode != 0:
-            _say(f"what ran scenarios beside the others ended with {worker.exitcode}")
+            failures.append(f"FAIL what ran scenarios beside the others ended with {worker.exitcode}")
             counts["failed"] += 1
-    while not results.empty():
-        for what, count in results.get().items():
-            counts[what] += count
     left = work.left()
-    for item in left:
-        _say(f"FAIL {item.name}: nobody came to run it")
+    failures += [f"FAIL {item.name}: nobody came to run it" for item in left]
     counts["failed"] += len(left)
-    return counts
+    return counts, failures
 
 
 def _interrupted(_signal, _frame):
@@ -112,11 +116,14 @@ def main(argv):
     signal.signal(signal.SIGTERM, _interrupted)  # no guest stays behind
     try:
         if args.guests == 1:
-            counts = _run_all(Runner(args.name, args.stage, args.seed, _say), work, args.keep)
+            counts, failures = _run_all(Runner(args.name, args.stage, args.seed, _say), work, args.keep)
         else:
-            counts = _run_many(args, work)
+            counts, failures = _run_many(args, work)
     except KeyboardInterrupt:
         _say("interrupted")
         return 130
+    # Once more, since of a long output often only the end is to be had.
+    for line in ("what failed:", *failures) if failures else ():
+        _say(line)
     _say(", ".join(f"{count} {what}" for what, count in counts.items()))
     return 1 if counts["failed"] else 0

@@ -15,6 +15,8 @@ from .paths import lab_dir
 
 COUNTS = ("passed", "failed", "skipped")
 
+AGAIN_LINES = 6     # of each failure, told once more at the end
+
 
 @contextlib.contextmanager
 def _time_limit(seconds):
@@ -52,6 +54,7 @@ class Runner:
         self.booted = None
         self.installed = False
         self.counts = dict.fromkeys(COUNTS, 0)
+        self.failures = []
 
     # -- the guest ----------------------------------------------------------------------------------------------------
 
@@ -146,6 +149,7 @@ class Runner:
         try:
             lines = evidence.collect(self.guest, folder, lab.log.lines() if lab else [], story)
         except (GuestGone, OSError) as error:
-            lines = [story, f"(nothing more can be had from the guest: {error})"]
+            lines = [*story.splitlines(), f"(nothing more can be had from the guest: {error})"]
         # In one piece: other guests may have something to say as well.
         self.say("\n     ".join([f"FAIL {item.name} {seconds:.1f}s: see {folder}", *lines]))
+        self.failures.append("\n     ".join([f"FAIL {item.name}", *lines[:AGAIN_LINES]]))
