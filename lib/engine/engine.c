@@ -1,12 +1,15 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include <errno.h>
+#include <unistd.h>
 
 #include "base/clock.h"
+#include "base/run-dir.h"
 #include "engine/engine.h"
 #include "engine/identity.h"
 #include "kernel/sysfs/attr.h"
 
 #define SLOT_USEC (5 * USEC_PER_SEC)
+#define DRILL_LOOK_MSEC 50
 
 static const char *const outcome_table[_OUTCOME_MAX] = {
         [OUTCOME_SAFE] = "safe",
@@ -135,12 +138,19 @@ int engine_identity_check(Engine *e, const StepOps *ops, int state) {
         return same_card(&e->run);
 }
 
-/* A pause inside a step's bracket in the journal, for rehearsals: a second press, a kill, a look at the LED. */
-static void drill_pause(Engine *e, StepType type) {
+/* A pause inside a step's bracket in the journal, for rehearsals: a second press, a kill, a look at the LED. It is over when whoever rehearses says so
+ * by a file of that name, so that he need not be quicker than so many milliseconds. */
+static void drill_pause(Engine *e, const char *when, StepType type) {
         const StepLimits *l = e->run.limits;
 
-        if (l->step_delay_at == 0 || l->step_delay_at >> type & 1)
-                step_pause(&e->run, (unsigned) (l->step_delay_usec / USEC_PER_MSEC));
+        if (l->step_delay_at != 0 && !(l->step_delay_at >> type & 1))
+                return;
+        _cleanup_free_ char *over = strf("%s/drill-over/%s-%s", run_dir(), when, step_type_to_string(type));
+        uint64_t until = now_monotonic() + l->step_delay_usec;
+        for (uint64_t now = now_monotonic(); now < until && !step_cancelled(&e->run) && (!over || access(over, F_OK) < 0); now = now_monotonic()) {
+                uint64_t left = (until - now) / USEC_PER_MSEC + 1;
+                step_pause(&e->run, left > DRILL_LOOK_MSEC ? DRILL_LOOK_MSEC : (unsigned) left);
+        }
 }
 
 /* A card that is gone before the step that takes its power: somebody else has switched the slot off. What was wanted is reached. */
@@ -175,7 +185,7 @@ static int step_do(Engine *e, size_t n, int before, bool begun) {
                 return r;
         uint64_t start = now_monotonic();
         if (!ops->urgent)
-                drill_pause(e, step->type);
+                drill_pause(e, "before", step->type);
         if (is_cancelled_before(e, n, begun))
                 return step_fail(&e->run, -ECANCELED, "cancelled");
 
@@ -190,7 +200,7 @@ static int step_do(Engine *e, size_t n, int before, bool begun) {
         r = ops->apply(step->args, &e->run);
         record_lost(e);
         bool behind = engine_left_behind(e, NULL, r);
-        drill_pause(e, step->type);
+        drill_pause(e, "after", step->type);
         if (behind)
                 return r < 0 ? r : engine_fail_under_way(e);
 
@@ -312,12 +322,12 @@ int engine_revert(Engine *e, size_t n) {
         bool behind = false;
 
         /* Twice: somebody may touch the same thing in the same moment, a press of the button that is given back for one. */
-        drill_pause(e, type);
+        drill_pause(e, "before", type);
         for (unsigned tries = 0; tries < 2 && state != STEP_NOT_APPLIED && !behind; tries++) {
                 r = ops->revert(e->args, &e->run);
                 record_lost(e);
                 behind = engine_left_behind(e, writer, r);
-                drill_pause(e, type);
+                drill_pause(e, "after", type);
                 state = behind ? STEP_PARTLY_APPLIED : ops->verify(e->args, &e->run);
         }
         if (behind)

@@ -3,6 +3,8 @@
 #include <sys/stat.h>
 
 #include "base/clock.h"
+#include "base/fileio.h"
+#include "base/run-dir.h"
 #include "tests/unit/engine/engine-world.h"
 
 #define POLICY_STEP "{\"name\": \"auto-online\", \"args\": {\"value\": \"online\", \"was\": \"online_movable\"}}"
@@ -101,6 +103,36 @@ static void test_only_what_shows_counts(void) {
         CHECK_INT(c.engine.failed_step, 0);
         CHECK_STR(c.engine.run.why, "the kernel accepted every write, but what was asked for has not happened");
         check_kinds(&c, "start do failed");
+}
+
+/* A drill that nobody has patience for ends when its file is there: of each half for itself. */
+static void end_pauses(void) {
+        _cleanup_free_ char *before = strf("%s/drill-over/before-auto-online", run_dir()), *after = strf("%s/drill-over/after-auto-online", run_dir());
+        _cleanup_free_ char *now = NULL;
+
+        CHECK_INT(auto_online_policy_read(&now), 0);
+        if (streq(now, "online_movable"))
+                file_write(before, "");
+        else {
+                CHECK(access(before, F_OK) == 0);
+                file_write(after, "");
+        }
+}
+
+static void test_drill_over(void) {
+        static const StepLimits patient = { .offline_timeout_usec = 1000000, .write_timeout_usec = 5000000, .step_delay_usec = 600 * USEC_PER_SEC };
+        _cleanup_(case_done) Case c;
+        _cleanup_free_ char *folder = strf("%s/drill-over", run_dir()), *after = strf("%s/after-auto-online", folder);
+
+        CHECK_INT(mkdir_private(run_dir()), 0);
+        CHECK_INT(mkdir_private(folder), 0);
+        case_new(&c, "null", POLICY_STEPS);
+        pause_with(&c, end_pauses);
+        c.engine.run.limits = &patient;
+        CHECK_INT(engine_forward(&c.engine), 0);
+        CHECK(access(after, F_OK) == 0);
+        check_kinds(&c, "start do done do done");
+        test_remove_tree(folder);
 }
 
 #define DRIVER "/sys/bus/pci_express/devices/0000:0c:00.0:pcie004/driver"
@@ -420,9 +452,10 @@ static void test_note_unwritable(void) {
 }
 
 int main(void) {
-        _cleanup_free_ char *dir = test_folder();
+        _cleanup_free_ char *dir = test_folder(), *run = strf("%s/run", dir);
 
         setenv("SAFE_REMOVE_STATE_DIR", dir, 1);
+        setenv("SAFE_REMOVE_RUN_DIR", run, 1);
 
         /* Files that can only be written are not in a recording. */
         fclosep(&(FILE *) { fopen("/sys/bus/pci_express/drivers/pciehp/unbind", "we") });
@@ -430,6 +463,7 @@ int main(void) {
         test_failure_goes_back();
         test_only_what_shows_counts();
         test_what_shows_counts();
+        test_drill_over();
         test_card_changed_meanwhile();
         test_can_go_back();
         test_power_off_under_way();
