@@ -42,65 +42,38 @@ static int read_taint(uint64_t *ret) {
         return attr_read_u64f(ret, "/proc/sys/kernel/tainted");
 }
 
-int kmsg_each_since(uint64_t sequence, bool (*hear)(KmsgRecord *record, void *data), void *data, uint64_t *ret_next) {
-        uint64_t expected = sequence;
-        bool lost = false;
+/* How far the log was read. */
+typedef struct Reading {
+        int fd;
+        uint64_t next;          /* the record that is due */
+        bool lost;              /* some were overwritten before they were read */
+} Reading;
 
-        _cleanup_close_ int fd = kmsg_open_all();
-        if (fd < 0)
-                return fd;
+static int go_on(Reading *reading, uint64_t sequence, bool (*hear)(KmsgRecord *record, void *data), void *data) {
         for (;;) {
                 _cleanup_(kmsg_record_done) KmsgRecord record = { 0 };
 
-                int r = kmsg_next(fd, &record);
-                if (r < 0)
+                int r = kmsg_next(reading->fd, &record);
+                if (r <= 0)
                         return r;
-                if (r == 0)
-                        break;
                 if (record.sequence < sequence)
                         continue;
-                lost = lost || record.sequence > expected;
-                expected = record.sequence + 1;
+                reading->lost = reading->lost || record.sequence > reading->next;
+                reading->next = record.sequence + 1;
                 if (hear(&record, data))
-                        break;
+                        return 0;
         }
-        *ret_next = expected;
-        return !lost;
 }
 
-static bool hear_nothing(KmsgRecord *record, void *data) {
-        (void) record;
-        (void) data;
-        return false;
-}
+int kmsg_each_since(uint64_t sequence, bool (*hear)(KmsgRecord *record, void *data), void *data, uint64_t *ret_next) {
+        Reading r = { .fd = kmsg_open_all(), .next = sequence };
 
-int kmsg_mark(const char *text, KmsgMark *ret) {
-        _cleanup_(kmsg_record_done) KmsgRecord record = { 0 };
-        _cleanup_free_ char *line = strf("<6>%s\n", text);
-        KmsgMark mark;
-
-        _cleanup_close_ int fd = kmsg_open(O_RDONLY);
-        if (fd < 0)
-                return fd;
-        if (lseek(fd, 0, SEEK_END) < 0)
-                return -errno;
-        int r = read_taint(&mark.taint);
-        if (r < 0)
-                return r;
-
-        /* The first record from here on is ours, or one that came between: both are late enough. A write may be refused, or be
-         * dropped without a word (printk.devkmsg=ratelimit). */
-        _cleanup_close_ int writer = kmsg_open(O_WRONLY);
-        ssize_t n = writer < 0 || !line ? -1 : write(writer, line, strlen(line));
-        r = n < 0 ? 0 : kmsg_next(fd, &record);
-        if (r > 0)
-                mark.sequence = record.sequence;
-        else if (r == 0)
-                r = kmsg_each_since(0, hear_nothing, NULL, &mark.sequence);
-        if (r < 0)
-                return r;
-        *ret = mark;
-        return 0;
+        int q = r.fd < 0 ? r.fd : go_on(&r, sequence, hear, data);
+        closep(&r.fd);
+        if (q < 0)
+                return q;
+        *ret_next = r.next;
+        return !r.lost;
 }
 
 /* What stands after a process's name where the kernel tells what a program of a user did: it crashed, it wanted too much.
@@ -174,10 +147,81 @@ static bool take_trouble(KmsgRecord *record, void *data) {
         return above || !strstr(*line, CUT_HERE);
 }
 
+/* The log from this process's first mark on, which is kept open: who asks again reads what was said since, and not the whole log once more. */
+static struct {
+        pid_t owner; /* a copy of this process has none: it would read what we have to */
+        uint64_t sequence;
+        Reading reading;
+        char *line;
+} kept;
+
+/* Takes over the descriptor, from which this record was read. */
+static void keep(int fd, KmsgRecord *record) {
+        if (kept.owner == getpid()) {
+                close(fd);
+                return;
+        }
+        kept.owner = getpid();
+        kept.sequence = record->sequence;
+        kept.reading = (Reading) { .fd = fd, .next = record->sequence + 1 };
+        kept.line = NULL;
+        (void) take_trouble(record, &kept.line);
+}
+
+static bool hear_nothing(KmsgRecord *record, void *data) {
+        (void) record;
+        (void) data;
+        return false;
+}
+
+int kmsg_mark(const char *text, KmsgMark *ret) {
+        _cleanup_(kmsg_record_done) KmsgRecord record = { 0 };
+        _cleanup_free_ char *line = strf("<6>%s\n", text);
+        KmsgMark mark;
+
+        _cleanup_close_ int fd = kmsg_open(O_RDONLY);
+        if (fd < 0)
+                return fd;
+        if (lseek(fd, 0, SEEK_END) < 0)
+                return -errno;
+        int r = read_taint(&mark.taint);
+        if (r < 0)
+                return r;
+
+        /* The first record from here on is ours, or one that came between: both are late enough. A write may be refused, or be
+         * dropped without a word (printk.devkmsg=ratelimit). */
+        _cleanup_close_ int writer = kmsg_open(O_WRONLY);
+        ssize_t n = writer < 0 || !line ? -1 : write(writer, line, strlen(line));
+        r = n < 0 ? 0 : kmsg_next(fd, &record);
+        if (r > 0) {
+                mark.sequence = record.sequence;
+                keep(TAKE_FD(fd), &record);
+        } else if (r == 0)
+                r = kmsg_each_since(0, hear_nothing, NULL, &mark.sequence);
+        if (r < 0)
+                return r;
+        *ret = mark;
+        return 0;
+}
+
+static int clean_since_kept(const KmsgMark *mark, char **ret_line) {
+        bool is_over = kept.line && !strstr(kept.line, CUT_HERE);
+
+        int r = is_over ? 0 : go_on(&kept.reading, mark->sequence, take_trouble, &kept.line);
+        if (r < 0)
+                return r;
+        if (!kept.line)
+                return kept.reading.lost ? clean_by_taint(mark, ret_line) : 1;
+        *ret_line = strdup(kept.line);
+        return *ret_line ? 0 : -ENOMEM;
+}
+
 int kmsg_clean_since(const KmsgMark *mark, char **ret_line) {
         _cleanup_free_ char *line = NULL;
         uint64_t next_one;
 
+        if (kept.owner == getpid() && kept.sequence == mark->sequence)
+                return clean_since_kept(mark, ret_line);
         int r = kmsg_each_since(mark->sequence, take_trouble, &line, &next_one);
         if (r >= 0 && line) {
                 *ret_line = TAKE_PTR(line);

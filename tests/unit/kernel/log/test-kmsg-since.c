@@ -1,6 +1,36 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include <fcntl.h>
+
 #include "kernel/log/kmsg-since.h"
 #include "tests/unit/test.h"
+
+/* The log of test_kept(), from its beginning on; who opens it anew begins there. */
+static struct {
+        const KmsgRecord *records;
+        size_t n, next, opened;
+} told;
+
+int __wrap_kmsg_open(int flags);
+int __wrap_kmsg_open_all(void);
+int __wrap_kmsg_next(int fd, KmsgRecord *ret);
+
+int __wrap_kmsg_open(int flags) {
+        return open("/dev/null", flags | O_CLOEXEC);
+}
+
+int __wrap_kmsg_open_all(void) {
+        told.next = 0;
+        told.opened++;
+        return __wrap_kmsg_open(O_RDONLY);
+}
+
+int __wrap_kmsg_next(int fd, KmsgRecord *ret) {
+        if (told.next >= told.n)
+                return 0;
+        *ret = told.records[told.next++];
+        ret->text = strdup(ret->text);
+        return 1;
+}
 
 /* As kernels of several years say it. */
 static void test_trouble(void) {
@@ -117,7 +147,47 @@ static void test_frames(void) {
                 CHECK(!kmsg_is_related(others[i], NULL));
 }
 
+static int clean(const KmsgMark *mark, size_t n, const char *expected) {
+        _cleanup_free_ char *line = NULL;
+
+        told.n = n;
+        int r = kmsg_clean_since(mark, &line);
+        if (r == 0)
+                CHECK_STR(line, expected);
+        return r;
+}
+
+/* Who set the mark reads on from where he was, also within a complaint, and has not forgotten one. Any other begins at the beginning. */
+static void test_kept(void) {
+        static char texts[][64] = { "ours", "pcieport: fine", "------------[ cut here ]------------", "said by a user", "kernel BUG at x.c:1!", "fine" };
+        static const KmsgRecord records[] = {
+                { .priority = 14, .sequence = 7, .text = texts[0] }, { .priority = 6, .sequence = 8, .text = texts[1] },
+                { .priority = 4, .sequence = 9, .text = texts[2] }, { .priority = 12, .sequence = 10, .text = texts[3] },
+                { .priority = 2, .sequence = 11, .text = texts[4] }, { .priority = 6, .sequence = 12, .text = texts[5] },
+        };
+        KmsgMark mark, other;
+
+        told.records = records;
+        told.n = 1;
+        CHECK_INT(kmsg_mark("ours", &mark), 0);
+        CHECK_INT(mark.sequence, 7);
+        CHECK_INT(clean(&mark, 1, NULL), 1);
+        CHECK_INT(clean(&mark, 2, NULL), 1);
+        CHECK_INT(clean(&mark, 4, texts[2]), 0);
+        CHECK_INT(clean(&mark, 6, texts[4]), 0);
+        CHECK_INT(clean(&mark, 6, texts[4]), 0);
+        CHECK_INT(told.opened, 0);
+
+        other = (KmsgMark) { .sequence = 12, .taint = mark.taint };
+        CHECK_INT(clean(&other, 6, NULL), 1);
+        CHECK_INT(told.opened, 1);
+        other.sequence = 11;
+        CHECK_INT(clean(&other, 6, texts[4]), 0);
+        CHECK_INT(told.opened, 2);
+}
+
 int main(void) {
+        test_kept();
         test_frames();
         test_unrelated();
         test_trouble();
