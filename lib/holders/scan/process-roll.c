@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/kcmp.h>
 #include <linux/magic.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <sys/vfs.h>
 
 #include "base/clock.h"
@@ -16,6 +18,7 @@ enum {
         PASSES_MAX = 4,
         BITS = 8 * sizeof(unsigned long),
         ROOT = 0,               /* the first owner */
+        KTHREADD = 2,           /* init/main.c:rest_init */
 
         /* What is put down for a look that has just begun, so that several threads do not all go to the same user. */
         BEGUN_USEC = 50,
@@ -37,6 +40,13 @@ static int owner_find(ProcessRoll *r, uint64_t key, size_t *ret) {
         return 0;
 }
 
+static bool has_kthreadd(const ProcessRoll *r) {
+        _cleanup_close_ int fd = openat(dirfd(r->proc), "2", O_PATH | O_DIRECTORY | O_CLOEXEC);
+        ProcessStat st;
+
+        return fd >= 0 && process_stat(fd, &st) >= 0 && st.kernel_thread;
+}
+
 int process_roll_begin(ProcessRoll *r) {
         struct statfs fs;
         size_t root;
@@ -47,6 +57,7 @@ int process_roll_begin(ProcessRoll *r) {
         r->host_users = user_ns_host();
         r->by_pidfd = fstatfs(dirfd(r->proc), &fs) >= 0 && fs.f_type == PROC_SUPER_MAGIC;
         r->has_sessions = r->by_pidfd && pid_ns_is_first();
+        r->has_kthreadd = r->has_sessions && has_kthreadd(r);
         return owner_find(r, 0, &root);
 }
 
@@ -185,14 +196,27 @@ static bool is_the_kernels(const ProcessRoll *r, int pid) {
         return r->has_sessions && getsid(pid) == 0;
 }
 
+static bool shares(int pid, int type) {
+        return syscall(SYS_kcmp, pid, KTHREADD, type, 0, 0) == 0;
+}
+
+/* Nearly all of the kernel's threads do (create_kthread()). One that takes a process's address space for a while has one then, a program
+ * that the kernel starts has descriptors of its own, and one that ends has none. Where the kernel does not compare, nobody does. */
+bool process_roll_shares_kthreadd(const ProcessRoll *r, int pid) {
+        return r->has_kthreadd && pid != KTHREADD && is_the_kernels(r, pid) && shares(pid, KCMP_VM) && shares(pid, KCMP_FILES) && shares(pid, KCMP_FS);
+}
+
 /* Who has root's rights may have been begun by another user, which his status tells: half a look. */
 static int uid_by_folder(ProcessRoll *r, const char *name, int pid, uint32_t *ret) {
         struct stat st;
 
+        *ret = 0;
+        if (is_the_kernels(r, pid))
+                return 0;
         if (fstatat(dirfd(r->proc), name, &st, 0) < 0)
                 return -errno;
         *ret = st.st_uid;
-        if (st.st_uid != 0 || is_the_kernels(r, pid))
+        if (st.st_uid != 0)
                 return 0;
         _cleanup_close_ int fd = openat(dirfd(r->proc), name, O_PATH | O_DIRECTORY | O_CLOEXEC);
         if (fd >= 0)

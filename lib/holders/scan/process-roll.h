@@ -36,6 +36,7 @@ typedef struct ProcessRoll {
         size_t n_heap, n_heap_allocated;
         bool by_pidfd;          /* is asked whose a process is: these are processes, no recorded ones, and the kernel answers */
         bool has_sessions;      /* and in which session a process is says something: these are the numbers of the first process namespace */
+        bool has_kthreadd;      /* and there is the thread that makes all of the kernel's own */
         uint64_t host_users;    /* kernel/process/user-ns.h */
         IdMap users;            /* other user namespaces, in `makers` */
         uint32_t *makers;
@@ -59,6 +60,10 @@ int process_roll_next_in_pass(ProcessRoll *r, char ret[static NAME_MAX + 1], siz
 
 /* A process of that owner took so long. */
 void process_roll_spent(ProcessRoll *r, size_t owner, uint64_t usec);
+
+/* Whether this one is a thread of the kernel's that has no address space, and neither descriptors nor folders but those of kthreadd, who is called
+ * himself. May wait as long as a look at the process. */
+bool process_roll_shares_kthreadd(const ProcessRoll *r, int pid);
 
 /* The time is over: notes how many were not called in this pass, and the user whose processes took most of it, where there is one beside root. */
 void process_roll_over(const ProcessRoll *r, Gaps *gaps);

@@ -183,7 +183,8 @@ static int work(Member *m, void *part) {
 
         int r = part ? c->work->begin(part, c->whole, c->deadline) : -ENOMEM;
         while (r >= 0 && !c->over && (r = next_process(m, name)) > 0) {
-                int looked = (m->files_only ? c->work->look_at_files : c->work->look)(part, dirfd(c->roll.proc), name);
+                bool is_idle = c->only == 0 && process_roll_shares_kthreadd(&c->roll, m->at);
+                int looked = is_idle ? 0 : (m->files_only ? c->work->look_at_files : c->work->look)(part, dirfd(c->roll.proc), name);
                 r = come_back(m, part);
                 if (looked < 0)
                         r = looked;

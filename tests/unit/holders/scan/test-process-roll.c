@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include <linux/kcmp.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 
 #include "holders/scan/process-roll.h"
 #include "tests/unit/own-processes.h"
@@ -103,6 +105,37 @@ static void test_setuid(void) {
         waiting_child_end(child);
 }
 
+static int wait_for_end(void *data) {
+        while (syscall(SYS_pause) != 0)
+                continue;
+        return 0;
+}
+
+/* The second process of a namespace of our own, which we are, stands for kthreadd: whoever has anything that he has not is looked at. */
+static void test_kthreadd(void) {
+        static const struct {
+                int flags;
+                bool shares;
+        } children[] = {
+                { CLONE_VM | CLONE_FILES | CLONE_FS, true },
+                { CLONE_FILES | CLONE_FS, false }, { CLONE_VM | CLONE_FS, false }, { CLONE_VM | CLONE_FILES, false },
+        };
+        const ProcessRoll roll = { .has_sessions = true, .has_kthreadd = true }, elsewhere = { 0 };
+        static _Alignas(16) char stack[64 * 1024];
+
+        /* Who has begun a session is no thread of the kernel's, and not every kernel compares. */
+        if (getpid() != 2 || getsid(0) != 0 || syscall(SYS_kcmp, 2, 2, KCMP_VM, 0, 0) != 0)
+                return;
+        CHECK(!process_roll_shares_kthreadd(&roll, 2));
+        for (size_t i = 0; i < ELEMENTSOF(children); i++) {
+                pid_t child = clone(wait_for_end, stack + sizeof(stack), children[i].flags | SIGCHLD, NULL);
+                CHECK(child > 0);
+                CHECK_INT(process_roll_shares_kthreadd(&roll, child), children[i].shares);
+                CHECK(!process_roll_shares_kthreadd(&elsewhere, child));
+                waiting_child_end(child);
+        }
+}
+
 int main(void) {
         /* Whose the folders are tells before their status does, unless they are root's. */
         if (geteuid() == 0) {
@@ -168,5 +201,6 @@ int main(void) {
         while (!streq(name, of_child))
                 CHECK_INT(process_roll_next(&roll, name), 1);
         waiting_child_end(child);
+        test_kthreadd();
         return EXIT_SUCCESS;
 }
