@@ -106,6 +106,11 @@ DEFINE_CLEANUP_FUNC(Holders, holders_free)
  * a gap, at the latest a little later. 0 or a negative errno (no /proc, no memory). */
 int holders_scan(const HoldTargets *targets, uint64_t budget_usec, Holders **ret);
 
+/* The same for whoever has something else to do meanwhile. Whatever became of it, who has begun a look ends it, which waits for it. */
+typedef struct HoldersScan HoldersScan;
+int holders_scan_begin(const HoldTargets *targets, uint64_t budget_usec, HoldersScan **ret);
+int holders_scan_end(HoldersScan *scan, Holders **ret);
+
 /* The same look at one process, for some seconds: none or one item. */
 int holders_scan_process(const HoldTargets *targets, int pid, Holders **ret);
 

@@ -70,14 +70,19 @@ static const Hold *hold_that_counts(const Holder *h, const HoldTargets *targets)
         return NULL;
 }
 
-/* *ret stays NULL where the card had nothing that a process could have. */
-static int find(json_object *scope, uint64_t budget_usec, HoldTargets *targets, Holders **ret) {
+/* None where the card had nothing that a process could have. */
+static int targets_of(json_object *scope, HoldTargets *targets) {
         int r = add_all(json_array(scope, "dax_devices"), TARGET_CHAR, "char", targets);
         if (r >= 0)
                 r = add_all(json_array(scope, "block_devices"), TARGET_BLOCK, "block", targets);
-        if (r < 0 || targets->n_items == 0)
-                return r;
-        return holders_scan(targets, budget_usec, ret);
+        return r;
+}
+
+/* *ret stays NULL where there are none. */
+static int find(json_object *scope, uint64_t budget_usec, HoldTargets *targets, Holders **ret) {
+        int r = targets_of(scope, targets);
+
+        return r < 0 || targets->n_items == 0 ? r : holders_scan(targets, budget_usec, ret);
 }
 
 /* Where there was not enough time, or somebody hangs or does not let a file of his be looked up (an io_uring that is kept busy), which anybody can
@@ -93,27 +98,75 @@ static bool kernel_answers(json_object *scope, const Gaps *gaps) {
         return free;
 }
 
-static int ask(json_object *scope, char **ret_answer) {
-        _cleanup_(hold_targets_done) HoldTargets targets = { 0 };
+typedef struct Question {
+        json_object *scope;
+        HoldTargets targets;
+        HoldersScan *scan;      /* NULL where there is nothing to look for */
+} Question;
+
+static void question_free(Question *q) {
+        if (!q)
+                return;
+        hold_targets_done(&q->targets);
+        json_object_put(q->scope);
+        free(q);
+}
+
+DEFINE_CLEANUP_FUNC(Question, question_free)
+
+static int question_begin(json_object *scope, Question **ret) {
+        _cleanup_(question_freep) Question *q = calloc(1, sizeof(*q));
+        if (!q)
+                return -ENOMEM;
+
+        q->scope = json_ref(scope);
+        int r = targets_of(scope, &q->targets);
+        if (r >= 0 && q->targets.n_items > 0)
+                r = holders_scan_begin(&q->targets, SCAN_SEC * USEC_PER_SEC, &q->scan);
+        if (r < 0)
+                return r;
+        *ret = TAKE_PTR(q);
+        return 0;
+}
+
+static int end(void *begun, char **ret_answer) {
+        _cleanup_(question_freep) Question *q = begun;
         _cleanup_(holders_freep) Holders *found = NULL;
 
-        int r = find(scope, SCAN_SEC * USEC_PER_SEC, &targets, &found);
+        int r = q->scan ? holders_scan_end(q->scan, &found) : 0;
         if (r < 0 || !found)
                 return r < 0 ? r : 1;
         for (size_t i = 0; i < found->n_items; i++) {
                 const Holder *h = &found->items[i];
-                const Hold *hold = hold_that_counts(h, &targets);
+                const Hold *hold = hold_that_counts(h, &q->targets);
                 if (!hold)
                         continue;
                 *ret_answer = strf("process %d (%s) has %s %s: %s", h->pid, h->comm, hold_way_to_string(hold->way),
-                                   targets.items[hold->target].name, hold->found);
+                                   q->targets.items[hold->target].name, hold->found);
                 return 0;
         }
-        if (gaps_none(&found->gaps) || kernel_answers(scope, &found->gaps))
+        if (gaps_none(&found->gaps) || kernel_answers(q->scope, &found->gaps))
                 return 1;
         _cleanup_free_ char *gaps = gaps_text(&found->gaps);
         *ret_answer = strf("not every process could be looked at: %s", gaps ?: "?");
         return -EAGAIN;
+}
+
+static int ask(json_object *scope, char **ret_answer) {
+        Question *q = NULL;
+
+        int r = question_begin(scope, &q);
+        return r < 0 ? r : end(q, ret_answer);
+}
+
+/* Another question may open a disk (evidence_block_is_free()), and we would be found to have it. */
+static int begin(json_object *scope, void **ret) {
+        Question *q = NULL;
+
+        int r = json_len(json_array(scope, "block_devices")) > 0 ? -EBUSY : question_begin(scope, &q);
+        if (r >= 0)
+                *ret = q;
+        return r;
 }
 
 static bool is_there(json_object *device) {
@@ -162,5 +215,7 @@ const Probe probe_processes = {
         .question = "does no process use the card, by a mapping, an open file or its working directory",
         .before_power_off = true,
         .ask = ask,
+        .begin = begin,
+        .end = end,
         .ask_early = ask_early,
 };

@@ -82,17 +82,68 @@ char *probes_why(json_object *report) {
         return NULL;
 }
 
-int probes_ask(json_object *scope, bool before_power_off, char **ret_why) {
-        for (const Probe *const *p = probes; *p; p++) {
-                _cleanup_free_ char *answer = NULL;
+enum {
+        BEGUN_MAX = 2,
+};
 
-                if (before_power_off && !(*p)->before_power_off)
+/* What was begun, in the order of the probes. */
+typedef struct Begun {
+        const Probe *probes[BEGUN_MAX];
+        void *questions[BEGUN_MAX];
+        size_t n;
+} Begun;
+
+static bool is_asked(const Probe *p, bool before_power_off) {
+        return p->before_power_off || !before_power_off;
+}
+
+static void begin_all(json_object *scope, bool before_power_off, Begun *ret) {
+        for (const Probe *const *p = probes; *p && ret->n < BEGUN_MAX; p++) {
+                void *question = NULL;
+
+                if (!(*p)->begin || !is_asked(*p, before_power_off) || (*p)->begin(scope, &question) < 0)
+                        continue;
+                ret->probes[ret->n] = *p;
+                ret->questions[ret->n++] = question;
+        }
+}
+
+static bool was_begun(const Begun *begun, const Probe *p) {
+        for (size_t i = 0; i < begun->n; i++)
+                if (begun->probes[i] == p)
+                        return true;
+        return false;
+}
+
+/* The first no is the answer, also where another one was begun before it. */
+static bool is_yes(const Probe *p, int r, char *answer, char **why) {
+        if (r <= 0 && !*why)
+                *why = in_words(p->name, p->question, answer ?: (r < 0 ? strerror(-r) : NULL));
+        free(answer);
+        return r > 0;
+}
+
+int probes_ask(json_object *scope, bool before_power_off, char **ret_why) {
+        Begun begun = { 0 };
+        char *why = NULL;
+        bool all = true;
+
+        begin_all(scope, before_power_off, &begun);
+        for (const Probe *const *p = probes; *p && all; p++) {
+                char *answer = NULL;
+
+                if (!is_asked(*p, before_power_off) || was_begun(&begun, *p))
                         continue;
                 int r = (*p)->ask(scope, &answer);
-                if (r > 0)
-                        continue;
-                *ret_why = in_words((*p)->name, (*p)->question, answer ?: (r < 0 ? strerror(-r) : NULL));
-                return 0;
+                all = is_yes(*p, r, answer, &why);
         }
-        return 1;
+        for (size_t i = 0; i < begun.n; i++) {
+                char *answer = NULL;
+
+                int r = begun.probes[i]->end(begun.questions[i], &answer);
+                all = is_yes(begun.probes[i], r, answer, &why) && all;
+        }
+        if (!all)
+                *ret_why = why;
+        return all;
 }

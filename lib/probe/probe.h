@@ -32,6 +32,11 @@ typedef struct Probe {
          * bad as no. *ret_answer is newly allocated or NULL. */
         int (*ask)(json_object *scope, char **ret_answer);
 
+        /* The same in two parts, for what takes long: the other questions are asked between them. NULL: it does not, or (*ret) nothing has begun. Whatever
+         * was begun is ended. */
+        int (*begin)(json_object *scope, void **ret);
+        int (*end)(void *begun, char **ret_answer);
+
         /* The same question while the power goes, when the card's functions are gone. 1: it holds, and cannot cease to hold unless a device comes.
          * Anything else counts for nothing. Of what the worker has (claims.h, the libraries) it knows nothing, since a process of its own asks
          * (early.c). NULL: only what is asked when the power is off counts. */

@@ -31,8 +31,6 @@ enum {
         GRACE_SEC = 2,
 };
 
-typedef struct Crew Crew;
-
 typedef struct Member {
         Crew *crew;
         pthread_t thread;
@@ -293,7 +291,7 @@ static void wait_for_all(Crew *c) {
         }
 }
 
-static int crew_end(Crew *c, void *ret) {
+int crew_end(Crew *c, void *ret) {
         int r = 0;
 
         (void) pthread_mutex_lock(&c->lock);
@@ -322,7 +320,7 @@ static int crew_end(Crew *c, void *ret) {
         return r;
 }
 
-int crew_run(const CrewWork *work, void *whole, uint64_t deadline, int pid, void *ret) {
+int crew_start(const CrewWork *work, void *whole, uint64_t deadline, int pid, Crew **ret) {
         Crew *c = calloc(1, sizeof(*c));
         if (!c) {
                 work->free(whole);
@@ -344,5 +342,13 @@ int crew_run(const CrewWork *work, void *whole, uint64_t deadline, int pid, void
                 crew_free(c);
                 return r;
         }
-        return crew_end(c, ret);
+        *ret = c;
+        return 0;
+}
+
+int crew_run(const CrewWork *work, void *whole, uint64_t deadline, int pid, void *ret) {
+        Crew *c = NULL;
+
+        int r = crew_start(work, whole, deadline, pid, &c);
+        return r < 0 ? r : crew_end(c, ret);
 }

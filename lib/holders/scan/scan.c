@@ -71,7 +71,7 @@ static void take(void *whole, const Gaps *gaps, void *ret) {
         w->found = (Holders) { 0 };
 }
 
-static int scan(ScanWay way, const HoldTargets *targets, uint64_t deadline, int pid, Holders *ret) {
+static int start(ScanWay way, const HoldTargets *targets, uint64_t deadline, int pid, Crew **ret) {
         static const CrewWork work = {
                 .part_size = sizeof(Scan), .leave_out = leave_out, .begin = begin, .look = look, .look_at_files = look_at_files,
                 .hand_over = hand_over, .end = end, .take = take, .free = whole_free,
@@ -88,7 +88,7 @@ static int scan(ScanWay way, const HoldTargets *targets, uint64_t deadline, int 
                 whole_free(w);
                 return r;
         }
-        return crew_run(&work, w, deadline, pid, ret);
+        return crew_start(&work, w, deadline, pid, ret);
 }
 
 static int compare(const void *a, const void *b) {
@@ -97,18 +97,52 @@ static int compare(const void *a, const void *b) {
         return x->pid < y->pid ? -1 : x->pid > y->pid;
 }
 
-int holders_scan_by(ScanWay way, const HoldTargets *targets, uint64_t budget_usec, Holders **ret) {
-        _cleanup_(holders_freep) Holders *holders = calloc(1, sizeof(*holders));
-        if (!holders)
+struct HoldersScan {
+        Crew *crew;
+        Holders *holders;
+};
+
+static int begin_by(ScanWay way, const HoldTargets *targets, uint64_t deadline, int pid, HoldersScan **ret) {
+        HoldersScan *s = calloc(1, sizeof(*s));
+        if (!s)
                 return -ENOMEM;
-        int r = scan(way, targets, budget_usec > 0 ? now_monotonic() + budget_usec : UINT64_MAX, 0, holders);
+        s->holders = calloc(1, sizeof(*s->holders));
+        int r = s->holders ? start(way, targets, deadline, pid, &s->crew) : -ENOMEM;
+        if (r < 0) {
+                free(s->holders);
+                free(s);
+                return r;
+        }
+        *ret = s;
+        return 0;
+}
+
+static uint64_t deadline_of(uint64_t budget_usec) {
+        return budget_usec > 0 ? now_monotonic() + budget_usec : UINT64_MAX;
+}
+
+int holders_scan_begin(const HoldTargets *targets, uint64_t budget_usec, HoldersScan **ret) {
+        return begin_by((ScanWay) { 0 }, targets, deadline_of(budget_usec), 0, ret);
+}
+
+int holders_scan_end(HoldersScan *scan, Holders **ret) {
+        _cleanup_(holders_freep) Holders *holders = scan->holders;
+
+        int r = crew_end(scan->crew, holders);
+        free(scan);
         if (r < 0)
                 return r;
-
         if (holders->n_items > 1)
                 qsort(holders->items, holders->n_items, sizeof(Holder), compare);
         *ret = TAKE_PTR(holders);
         return 0;
+}
+
+int holders_scan_by(ScanWay way, const HoldTargets *targets, uint64_t budget_usec, Holders **ret) {
+        HoldersScan *s = NULL;
+
+        int r = begin_by(way, targets, deadline_of(budget_usec), 0, &s);
+        return r < 0 ? r : holders_scan_end(s, ret);
 }
 
 int holders_scan(const HoldTargets *targets, uint64_t budget_usec, Holders **ret) {
@@ -116,12 +150,8 @@ int holders_scan(const HoldTargets *targets, uint64_t budget_usec, Holders **ret
 }
 
 int holders_scan_process(const HoldTargets *targets, int pid, Holders **ret) {
-        _cleanup_(holders_freep) Holders *holders = calloc(1, sizeof(*holders));
-        if (!holders)
-                return -ENOMEM;
-        int r = scan((ScanWay) { 0 }, targets, now_monotonic() + ONE_SEC * USEC_PER_SEC, pid, holders);
-        if (r < 0)
-                return r;
-        *ret = TAKE_PTR(holders);
-        return 0;
+        HoldersScan *s = NULL;
+
+        int r = begin_by((ScanWay) { 0 }, targets, now_monotonic() + ONE_SEC * USEC_PER_SEC, pid, &s);
+        return r < 0 ? r : holders_scan_end(s, ret);
 }
