@@ -230,8 +230,8 @@ static json_object *card_before(Look *l, const char *key, const Slot *slot) {
 
 int last_seen_gone(const Topology *t, const Slot *slot, json_object **ret) {
         const char *key = last_seen_key(slot->port, slot->name);
-        _cleanup_json_ json_object *known = all_known(t), *before = NULL;
-        _cleanup_vanished_ VanishedList vanished = { 0 };
+        _cleanup_(look_done) Look l = { .t = t, .known = all_known(t) };
+        _cleanup_json_ json_object *before = NULL;
         _cleanup_(scope_done) Scope s = { 0 };
 
         int r = last_seen_load(key, &before);
@@ -240,10 +240,10 @@ int last_seen_gone(const Topology *t, const Slot *slot, json_object **ret) {
         json_object_put(TAKE_PTR(before));
         r = scope_find(t, slot, &s);
         if (r >= 0)
-                r = vanished_find(t, known, &vanished);
+                r = vanished_find(t, l.known, &l.vanished);
         if (r < 0)
                 return r;
-        *ret = s.n_functions > 0 ? NULL : card_before(key, t, slot, known, &vanished);
+        *ret = s.n_functions > 0 ? NULL : card_before(&l, key, slot);
         return 0;
 }
 
