@@ -90,8 +90,7 @@ class Workers(BusTest):
                  if subprocess.run(words + ["true"], stderr=subprocess.DEVNULL).returncode == 0]
         before = [word for words in ahead for word in words]
         self.start_guard(before)
-        starter, = wait_for(self.starters, "the next guard's starter")
-        self.assertEqual(self.parent(starter), self.guard.pid)
+        starter, = wait_for(lambda: [pid for pid in self.starters() if self.parent(pid) == self.guard.pid], "the next guard's starter")
         waiting = self.one_waiting()
         _, worker = self.start_and_wait()
         self.assertEqual(worker, waiting)
