@@ -172,7 +172,11 @@ static int look_at_process(Look *l) {
                 r = look_at_memory(&tl, &first);
         if (r >= 0)
                 r = look_at_descriptors(&first);
-        return r < 0 || look_is_refused(&l->scan->holders.gaps, GAP_PROCESS) || !process_has_threads(l->dirfd) ? r : look_at_threads(&tl);
+        if (r < 0 || look_is_refused(&l->scan->holders.gaps, GAP_PROCESS) || !process_has_threads(l->dirfd))
+                return r;
+        r = look_at_threads(&tl);
+        /* The first thread has ended, and each of the others had when it was its turn: who passes himself on like that was not seen. */
+        return r >= 0 && l->living >= 0 && !tl.has_memory && !l->scan->files_only ? look_note_as(l, GAP_HANG, -EAGAIN) : r;
 }
 
 static int add_holder(Look *l) {

@@ -3,6 +3,8 @@
  * the same, and who has none of them does not make the look incomplete. The calls that would say EIO are our own here. */
 #include <errno.h>
 #include <fcntl.h>
+#include <pthread.h>
+#include <stdarg.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
@@ -10,6 +12,7 @@
 #include <sys/xattr.h>
 
 #include "holders/holder.h"
+#include "holders/process.h"
 #include "holders/scan/dead-file.h"
 #include "holders/seen-mounts.h"
 #include "kernel/mounts/mount-ns.h"
@@ -20,6 +23,7 @@ static char *file, *fifo;
 static dev_t dead;      /* the file system that is shut down; 0: none */
 static pid_t dying;     /* ends while its mapping is looked up, which the kernel refuses then; 0: nobody */
 static bool refused;    /* and so it is of everybody else */
+static bool unmapped;   /* whichever thread is asked what is mapped, it has just ended */
 static pid_t leaving;   /* ends when it is known in which mount namespace it is; 0: nobody */
 
 static bool is_dead(const struct statx *st) {
@@ -45,6 +49,18 @@ int statx(int at, const char *restrict path, int flags, unsigned mask, struct st
         if (r < 0 || !is_dead(ret))
                 return r;
         errno = EIO;
+        return -1;
+}
+
+int openat(int at, const char *path, int flags, ...) {
+        va_list list;
+
+        va_start(list, flags);
+        mode_t mode = flags & O_CREAT ? va_arg(list, mode_t) : 0;
+        va_end(list);
+        if (!unmapped || !streq(path, "maps"))
+                return (int) syscall(SYS_openat, at, path, flags, mode);
+        errno = ESRCH;
         return -1;
 }
 
@@ -141,6 +157,46 @@ static void test_refusal(void) {
 static void hold_nothing(void) {
 }
 
+static void *stay(void *unused) {
+        while (pause() < 0)
+                ;
+        return NULL;
+}
+
+/* The first thread ends, the second one is there. */
+static pid_t pass_on(void) {
+        pid_t pid = fork();
+        pthread_t thread;
+
+        CHECK(pid >= 0);
+        if (pid > 0)
+                return pid;
+        (void) prctl(PR_SET_PDEATHSIG, SIGKILL);
+        CHECK_INT(pthread_create(&thread, NULL, stay, NULL), 0);
+        pthread_exit(NULL);
+}
+
+/* One of whom no thread stays long enough to be looked at may have anything. The kernel is asked then, as of one that hangs. */
+static void test_passed_on(void) {
+        _cleanup_(hold_targets_done) HoldTargets targets = { 0 };
+        pid_t pid = pass_on();
+
+        CHECK_INT(hold_targets_add(&targets, TARGET_CHAR, makedev(240, 7), "target"), 0);
+        while (thread_state(pid, pid) != 'Z')
+                (void) sched_yield();
+        for (size_t i = 0; i < 2; i++) {
+                _cleanup_(holders_freep) Holders *found = NULL;
+
+                unmapped = i > 0;
+                CHECK_INT(holders_scan_process(&targets, pid, &found), 0);
+                CHECK_INT(found->n_items, 0);
+                CHECK_INT(found->gaps.of[GAP_HANG].n, i);
+                CHECK(gaps_none_but(&found->gaps, GAPS_OF_ANYBODY));
+        }
+        unmapped = false;
+        waiting_child_end(pid);
+}
+
 /* What could not be read of one who ended is read of the next one in his namespace. */
 static void test_leaving(void) {
         _cleanup_close_ int own = open("/proc/self", O_PATH | O_DIRECTORY | O_CLOEXEC);
@@ -175,6 +231,7 @@ int main(void) {
         check_look(hold_file, TARGET_FS, st.st_dev, 1, true);
         test_refusal();
         test_leaving();
+        test_passed_on();
         dead = st.st_dev;
         test_look();
         check_look(hold_file, TARGET_FS, st.st_dev, 1, true);
