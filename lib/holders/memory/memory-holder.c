@@ -325,7 +325,12 @@ static void take(void *whole, const Gaps *gaps, void *ret) {
         *from = (MemoryHolders) { 0 };
 }
 
-static int scan(const int *nodes, size_t n, bool policies, uint64_t budget_usec, MemoryHolders **ret) {
+struct MemoryScan {
+        Crew *crew;
+        MemoryHolders *holders;
+};
+
+static int begin_scan(const int *nodes, size_t n, bool policies, uint64_t budget_usec, MemoryScan *ret) {
         static const CrewWork work = {
                 .part_size = sizeof(Part), .begin = begin, .look = look, .hand_over = hand_over, .end = end, .take = take, .free = whole_free,
         };
@@ -341,14 +346,48 @@ static int scan(const int *nodes, size_t n, bool policies, uint64_t budget_usec,
                 return -ENOMEM;
         }
         memcpy(w->nodes, nodes, n * sizeof(int));
-        int r = crew_run(&work, w, deadline, 0, holders);
+        int r = crew_start(&work, w, deadline, 0, &ret->crew);
         if (r < 0)
                 return r;
+        ret->holders = TAKE_PTR(holders);
+        return 0;
+}
 
+static int end_scan(MemoryScan *s, MemoryHolders **ret) {
+        _cleanup_(memory_holders_freep) MemoryHolders *holders = s->holders;
+
+        int r = crew_end(s->crew, holders);
+        if (r < 0)
+                return r;
         if (holders->n_items > 1)
                 qsort(holders->items, holders->n_items, sizeof(MemoryHolder), compare);
         *ret = TAKE_PTR(holders);
         return 0;
+}
+
+int memory_scan_begin(const int *nodes, size_t n, uint64_t budget_usec, MemoryScan **ret) {
+        MemoryScan *s = calloc(1, sizeof(*s));
+
+        int r = s ? begin_scan(nodes, n, false, budget_usec, s) : -ENOMEM;
+        if (r >= 0)
+                *ret = s;
+        else
+                free(s);
+        return r;
+}
+
+int memory_scan_end(MemoryScan *scan, MemoryHolders **ret) {
+        int r = end_scan(scan, ret);
+
+        free(scan);
+        return r;
+}
+
+static int scan(const int *nodes, size_t n, bool policies, uint64_t budget_usec, MemoryHolders **ret) {
+        MemoryScan s = { 0 };
+
+        int r = begin_scan(nodes, n, policies, budget_usec, &s);
+        return r < 0 ? r : end_scan(&s, ret);
 }
 
 int memory_holders_scan(const int *nodes, size_t n, uint64_t budget_usec, MemoryHolders **ret) {

@@ -42,6 +42,11 @@ bool memory_holder_uses(const MemoryHolder *h);
  * latest a little later. 0 or a negative errno (no /proc, no memory). */
 int memory_holders_scan(const int *nodes, size_t n, uint64_t budget_usec, MemoryHolders **ret);
 
+/* The same for whoever has something else to do meanwhile. Whatever became of it, who has begun a look ends it, which waits for it. */
+typedef struct MemoryScan MemoryScan;
+int memory_scan_begin(const int *nodes, size_t n, uint64_t budget_usec, MemoryScan **ret);
+int memory_scan_end(MemoryScan *scan, MemoryHolders **ret);
+
 /* The same of those alone whose policy has the node so (numactl --interleave), with pages there or without. */
 int memory_policies_scan(int node, uint64_t budget_usec, MemoryHolders **ret);
 

@@ -95,6 +95,7 @@ struct Findings {
         const Scope *all;       /* with the cards of other removals that are under way; NULL: there are none */
         const PlanRequest *request;
         json_object *blockers, *warnings;
+        struct MemoryScan *look; /* at who has memory on the first node, from find_holders_begin() until find_holders() */
 };
 
 /* Of a remedy that saves something: a folder that nobody else has made, or can look into; its name is printed. */
@@ -189,6 +190,9 @@ void find_card(Findings *f);
 /* find-holders.c: who uses what is on the card, and what would be done about it, and who has memory on the nodes, into "holders" and
  * "holders_complete" of the document. The last are not in the way, their memory moves; but the operator wants to see whose it is, and who
  * cannot live without it. 0 or -ENOMEM. */
+/* The look at who has memory of the card takes long: it is begun first, and whoever does not come to find_holders() ends it. */
+void find_holders_begin(Findings *f);
+void find_holders_end(Findings *f);
 int find_holders(Findings *f, json_object *doc);
 
 /* find-users.c: a process that uses the card and serves a disk to others out of it, which somebody uses. 0 or -ENOMEM. */

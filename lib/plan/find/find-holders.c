@@ -119,19 +119,49 @@ static void refusal_finding(Findings *f, const MemoryHolder *h, const Node *node
         finding_remedy(o, "%s", end);
 }
 
-static int find_on_node(Findings *f, const Node *node, json_object *holders, Gaps *gaps) {
-        _cleanup_(memory_holders_freep) MemoryHolders *found = NULL;
+/* This one, and all others that are gone then as well: who may use no more than those has nothing left. */
+static int *nodes_with(const Findings *f, const Node *node, size_t *ret_n) {
         const Scope *all = findings_all(f);
-        _cleanup_free_ int *nodes = calloc(all->n_nodes + 1, sizeof(int));
+        int *nodes = calloc(all->n_nodes + 1, sizeof(int));
         size_t n = 0;
 
-        /* With all others that are gone then as well: who may use no more than those has nothing left. */
         if (nodes)
                 nodes[n++] = node->id;
         for (size_t i = 0; nodes && i < all->n_nodes; i++)
                 if (all->nodes[i] != node && !findings_node_stays(f, all->nodes[i]))
                         nodes[n++] = all->nodes[i]->id;
-        int r = nodes ? memory_holders_scan(nodes, n, f->request->policy->holder_scan_usec, &found) : -ENOMEM;
+        *ret_n = n;
+        return nodes;
+}
+
+void find_holders_begin(Findings *f) {
+        size_t n = 0;
+        _cleanup_free_ int *nodes = f->s->n_nodes > 0 ? nodes_with(f, f->s->nodes[0], &n) : NULL;
+
+        if (nodes)
+                (void) memory_scan_begin(nodes, n, f->request->policy->holder_scan_usec, &f->look);
+}
+
+void find_holders_end(Findings *f) {
+        _cleanup_(memory_holders_freep) MemoryHolders *found = NULL;
+
+        if (f->look)
+                (void) memory_scan_end(TAKE_PTR(f->look), &found);
+}
+
+static int look_at_node(Findings *f, const Node *node, MemoryHolders **ret) {
+        size_t n;
+
+        if (f->look)
+                return memory_scan_end(TAKE_PTR(f->look), ret);
+        _cleanup_free_ int *nodes = nodes_with(f, node, &n);
+        return nodes ? memory_holders_scan(nodes, n, f->request->policy->holder_scan_usec, ret) : -ENOMEM;
+}
+
+static int find_on_node(Findings *f, const Node *node, json_object *holders, Gaps *gaps) {
+        _cleanup_(memory_holders_freep) MemoryHolders *found = NULL;
+
+        int r = look_at_node(f, node, &found);
         if (r < 0) {
                 gap_note(gaps, GAP_PROCESS, 0, r);
                 return r == -ENOMEM ? r : 0;

@@ -94,6 +94,45 @@ static void find_programs(Findings *f, const Plan *p) {
         }
 }
 
+static int find_all(Findings *f, Plan *p) {
+        find_writers(f);
+        find_unread(f);
+        if (!scope_is_empty(f->s)) {
+                /* First, since what is said about kernel zones could be forced. */
+                int r = find_foreign_memmap(f);
+                find_kernel_zone(f);
+                if (r >= 0)
+                        r = find_room(f);
+                if (r >= 0)
+                        r = find_memory_use(f, p->doc);
+                if (r >= 0)
+                        r = find_under_way(f);
+                if (r < 0)
+                        return r;
+                find_addresses(f);
+                find_stray_memory(f);
+                for (size_t i = 0; i < f->s->n_regions; i++) {
+                        find_locked(f, f->s->regions[i]);
+                        find_cached(f, f->s->regions[i]);
+                }
+                find_unknown_targets(f);
+                find_drivers(f);
+                find_slot(f);
+                r = find_storage(f);
+                if (r < 0)
+                        return r;
+                find_kernel_users(f);
+                find_card(f);
+                find_shutdown(f);
+                find_sanitize(f);
+                find_programs(f, p);
+                find_libraries(f);
+        }
+        find_odd(f);
+        find_policy_warnings(f);
+        return find_holders(f, p->doc);
+}
+
 int plan_add_blockers(Plan *p, const Topology *t, const Scope *s, const PlanRequest *request, bool *ret_blocked) {
         _cleanup_(scope_done) Scope all = { 0 };
         Findings f = {
@@ -108,42 +147,11 @@ int plan_add_blockers(Plan *p, const Topology *t, const Scope *s, const PlanRequ
         if (r < 0)
                 return r;
         f.all = request->n_under_way > 0 ? &all : NULL;
-        find_writers(&f);
-        find_unread(&f);
-        if (!scope_is_empty(s)) {
-                /* First, since what is said about kernel zones could be forced. */
-                r = find_foreign_memmap(&f);
-                find_kernel_zone(&f);
-                if (r >= 0)
-                        r = find_room(&f);
-                if (r >= 0)
-                        r = find_memory_use(&f, p->doc);
-                if (r >= 0)
-                        r = find_under_way(&f);
-                if (r < 0)
-                        return r;
-                find_addresses(&f);
-                find_stray_memory(&f);
-                for (size_t i = 0; i < s->n_regions; i++) {
-                        find_locked(&f, s->regions[i]);
-                        find_cached(&f, s->regions[i]);
-                }
-                find_unknown_targets(&f);
-                find_drivers(&f);
-                find_slot(&f);
-                r = find_storage(&f);
-                if (r < 0)
-                        return r;
-                find_kernel_users(&f);
-                find_card(&f);
-                find_shutdown(&f);
-                find_sanitize(&f);
-                find_programs(&f, p);
-                find_libraries(&f);
-        }
-        find_odd(&f);
-        find_policy_warnings(&f);
-        r = find_holders(&f, p->doc);
+        find_holders_begin(&f);
+        r = find_all(&f, p);
+        find_holders_end(&f);
+        if (r < 0)
+                return r;
         *ret_blocked = json_len(f.blockers) > 0;
-        return r;
+        return 0;
 }
