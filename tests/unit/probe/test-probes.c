@@ -857,6 +857,18 @@ static void test_unread_process(void) {
         check_yes("processes");
 }
 
+/* All questions of before the power-off, of a card that has had nothing but that device: the look at the processes goes on meanwhile, and counts. */
+static void check_all(const char *expected) {
+        static const char text[] = "{\"slot\": \"2\", \"address\": \"0000:0d:00\", \"functions\": [\"0000:99:00.0\"], \"without_disks\": true,"
+                                   " \"dax_devices\": [{\"name\": \"null\", \"dev\": \"1:3\"}]}";
+        _cleanup_json_ json_object *about = NULL;
+        _cleanup_free_ char *why = NULL;
+
+        CHECK_INT(json_parse(text, strlen(text), &about), 0);
+        CHECK_INT(probes_ask(about, true, &why), !expected);
+        CHECK(!expected || (why && startswith(why, expected)));
+}
+
 /* This process, as the only one of the recorded machine: it has a character device open. */
 static void test_processes(void) {
         static const char text[] = "[{\"name\": \"null\", \"dev\": \"1:3\"}]", odd[] = "[{\"name\": \"null\", \"dev\": \"odd\"}]";
@@ -868,6 +880,7 @@ static void test_processes(void) {
         test_make_folders("/sys/dev/char");
         CHECK_INT(symlink("../../devices/virtual/mem/null", "/sys/dev/char/1:3"), 0);
         check_yes("processes");
+        check_all(NULL);
 
         _cleanup_close_ int fd = open("/dev/null", O_RDWR | O_CLOEXEC);
         CHECK(fd >= 0 && link_readf(&self, "/proc/.real/self") >= 0);
@@ -876,6 +889,7 @@ static void test_processes(void) {
         CHECK_INT(mount(real, "/proc/77", NULL, MS_BIND, NULL), 0);
         CHECK_INT(ask("processes", &answer), 0);
         CHECK(answer && startswith(answer, "process 77 (test-probes) has descriptor null: /proc/77/fd/"));
+        check_all("processes (");
         CHECK_INT(umount2("/proc/77", MNT_DETACH), 0);
         CHECK_INT(rmdir("/proc/77"), 0);
 
