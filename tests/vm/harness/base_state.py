@@ -5,6 +5,7 @@ guest has to be booted anew."""
 
 from . import background, cxl_region, memory, storage_state
 from .errors import LabError
+from .removal import DRILL_OVER
 from .slot import Slot
 from .stage import GUARD, SERVICE
 
@@ -12,6 +13,7 @@ from .stage import GUARD, SERVICE
 QUIET_DAEMON = f"""systemctl cat {SERVICE} > /dev/null 2>&1 || exit 0
 systemctl stop {SERVICE} {GUARD}
 systemctl reset-failed {SERVICE} {GUARD} 2> /dev/null
+rm -rf {DRILL_OVER}
 exit 0"""
 
 # Give back what somebody may have left held. A press that is still latched would start the kernel's 5 s at once.

@@ -121,7 +121,7 @@ class Guest:
 
     # -- commands -----------------------------------------------------------------------------------------------------
 
-    def run(self, command, timeout=60, check=True, stdin="", env=()):
+    def run(self, command, timeout=120, check=True, stdin="", env=()):
         """Run a command (a shell line or a list) to its end: (exit status, output, error output)."""
         argv = ["/bin/sh", "-c", command] if isinstance(command, str) else list(command)
         pid = self.agent.start(argv, stdin.encode(), env)
@@ -152,11 +152,11 @@ class Guest:
         """Start a command that goes on by itself, as a transient service; see Background."""
         return Background(self, name, command, properties)
 
-    def out(self, command, timeout=60):
+    def out(self, command, timeout=120):
         """The output of a command that must succeed, without the last line's end."""
         return self.run(command, timeout)[1].rstrip("\n")
 
-    def succeeds(self, command, timeout=60):
+    def succeeds(self, command, timeout=120):
         return self.run(command, timeout, check=False)[0] == 0
 
     def read(self, path):
@@ -169,5 +169,5 @@ class Guest:
         """Wait for a function to return something true, or for a command to end with an expected status."""
         def command():
             return self.run(condition, timeout, check=False)[0] in ok
-        return wait.until(condition if callable(condition) else command, timeout, what or str(condition),
+        return wait.until(condition if callable(condition) else command, max(timeout, wait.PATIENCE), what or str(condition),
                           rest=self.agent.rest)

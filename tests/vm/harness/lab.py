@@ -110,7 +110,7 @@ class Lab:
     def run(self, command, **options):
         return self.guest.run(command, **options)
 
-    def sh(self, command, timeout=60):
+    def sh(self, command, timeout=120):
         """The output of a shell line that must succeed."""
         return self.guest.out(command, timeout)
 
@@ -173,7 +173,7 @@ class Lab:
 
     def wait_for(self, condition, timeout, what):
         """Wait until a function returns something true, and return that."""
-        return wait.until(condition, timeout, what, rest=self.guest.agent.rest)
+        return wait.until(condition, max(timeout, wait.PATIENCE), what, rest=self.guest.agent.rest)
 
     def wait_leds(self, number, timeout=30, **wanted):
         """Wait until a slot's lights are as wanted: power="off", attention="off", power_on=False, safe=True, ..."""

@@ -7,6 +7,8 @@ from .picture import Picture  # noqa: F401: removal.Picture is how scenarios kno
 
 STATE_DIR = "/var/lib/safe-remove"
 POLICY_FILE = "/etc/safe-remove/conf.d/scenario.conf"
+DRILL_OVER = "/run/safe-remove/drill-over"
+DRILL_SEC = 120  # longer than whoever comes in between may need
 
 SAFE, NOTHING, NOT_FOUND, BLOCKED, RESTORED, STUCK, AMBIGUOUS, STALE, NOT_PROVEN, USAGE, BUSY, NOT_AUTHORISED = (
     0, 2, 3, 5, 6, 7, 9, 10, 11, 64, 75, 77)
@@ -18,12 +20,51 @@ def policy(lab, **settings):
     lab.write(POLICY_FILE, f"[Removal]\n{lines}")
 
 
-def drill(lab, msec, *steps):
-    """Pauses before and after these steps, in which somebody comes in between. A newer kernel takes the memory of a whole device away
-    in the place of block after block."""
-    if "offline-memory" in steps:
-        steps = (*steps, "unplug-memory")
+def _on_any_kernel(pauses):
+    """A newer one takes the memory of a whole device away in the place of block after block."""
+    return sorted({*pauses, *(pause.replace("offline-memory", "unplug-memory") for pause in pauses)})
+
+
+def slow_down(lab, msec, *steps):
+    """Pauses before and after these steps, where it makes no difference whether somebody comes in between or too late."""
+    steps = _on_any_kernel(steps)
     policy(lab, StepDelayMSec=msec, StepDelayAt=" ".join(steps))
+
+
+def _halves(pauses):
+    return sorted({half for pause in pauses for half in ([pause] if pause.startswith(("before-", "after-")) else [f"before-{pause}", f"after-{pause}"])})
+
+
+def go_on(*pauses):
+    """A shell line that ends these pauses of a drill: "before-STEP", "after-STEP", or STEP for both."""
+    return f"mkdir -p {DRILL_OVER} && touch {' '.join(f'{DRILL_OVER}/{half}' for half in _halves(pauses))}"
+
+
+def drill(lab, *pauses, **settings):
+    """Has a removal stand still at these pauses ("before-STEP", "after-STEP", or STEP for both) until it is called off, or somebody says go_on():
+    however slow the machine is, whoever comes in between is in time. Returns the line that ends all of them."""
+    pauses = _on_any_kernel(pauses)
+    steps = sorted({pause.removeprefix("before-").removeprefix("after-") for pause in pauses})
+    over = sorted(set(_halves(steps)) - set(_halves(pauses)))
+    lab.sh(f"rm -rf {DRILL_OVER}" + (f"; {go_on(*over)}" if over else ""))
+    lab.cleanup(lambda: lab.run(go_on(*steps), check=False))
+    policy(lab, StepDelayMSec=DRILL_SEC * 1000, StepDelayAt=" ".join(steps), **settings)
+    return go_on(*steps)
+
+
+def when_back(number):
+    """A shell line that waits until removal `number` is on its way back: its worker hears of that a little later than who has asked for it."""
+    return f"timeout 60 sh -c 'until grep -q ev...back {STATE_DIR}/removals/{number}/journal; do sleep 0.05; done'"
+
+
+def call_off(number, target, go):
+    """A shell line that calls off a removal that stands still in a drill, and has it go on once it is on its way back."""
+    return f"safe-remove cancel {target} --no-wait && {when_back(number)} && {go}"
+
+
+def stop_service(number, go):
+    """The same by stopping the service, to the end of that."""
+    return f"{{ {when_back(number)} && {go}; }} & systemctl stop safe-removed.service; wait"
 
 
 def plug_module(lab, size=256 << 20):
@@ -91,12 +132,12 @@ def certificate(lab, number):
     return lab.wait_for(written, 20, f"the certificate of removal {number}")
 
 
-def wait_for_record(lab, number, text, timeout=60, then="true"):
+def wait_for_record(lab, number, text, timeout=120, then="true"):
     """Wait until the journal of removal `number` has a record with this text, and run a command right then; the guest does
     both, so that no way to and fro lies between, and without a process for each look. Returns what the command printed."""
     look = 'grep -qm 1 -F -- "$1" < <(exec tail -n +1 -s 0.05 -F --pid=$$ "$0" 2> /dev/null)'
     journal = f"{STATE_DIR}/removals/{number}/journal"
-    return lab.sh(f"timeout {timeout} bash -c '{look}' {journal} '{text}' && {{ {then}; }}", timeout + 10)
+    return lab.sh(f"timeout {timeout} bash -c '{look}' {journal} '{text}' && {{ {then}; }}", timeout + 120)
 
 
 def check_safe(lab, number, ram=None):

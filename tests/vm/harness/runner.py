@@ -16,6 +16,7 @@ from .paths import lab_dir
 COUNTS = ("passed", "failed", "skipped")
 
 AGAIN_LINES = 6     # of each failure, told once more at the end
+BUSY_HOST = 2       # so much longer may a scenario take than it should
 
 
 @contextlib.contextmanager
@@ -99,7 +100,7 @@ class Runner:
             self.prepare(item)
             start = time.monotonic()
             lab = Lab(self.guest, item.name, self.seed, item.daemon)
-            with _time_limit(item.timeout):
+            with _time_limit(BUSY_HOST * item.timeout):
                 item.function(lab)
                 lab.compare_left()
             story = None

@@ -53,27 +53,26 @@ def take_out(lab, number, *options, button=False):
 
 def call_off_late(lab, number, button=False):
     """Have the card in slot `number` removed, and call it off when all is down but the card; see that it is put back. Returns the end record."""
-    removal_id = removal.last_id(lab) + 1
-    removal.drill(lab, 1000, "disable-memdev")
+    removal_id, at = removal.last_id(lab) + 1, step_number(lab, "disable-memdev", number)
+    go = removal.drill(lab, "disable-memdev")
     if button:
         lab.slot(number).press()
     else:
         lab.cli("remove", number, "--no-wait")
-    removal.wait_for_record(lab, removal_id, '"ev":"done"',
-                            then=f"timeout 60 sh -c 'while [ -e /sys/block/pmem0 ]; do sleep 0.05; done' && safe-remove cancel {number}")
+    removal.wait_for_record(lab, removal_id, f'"ev":"do","n":{at},', 120, then=removal.call_off(removal_id, number, go))
     end = removal.wait_for_end(lab, removal_id, 120)
     lab.equal((end["outcome"], end["code"]), ("restored", "cancelled"), f"the ending ({end['message']})")
     return end
 
 
-def cancel_at(lab, step, *options, target="2", meanwhile="true", pause=700, timeout=60):
-    """Begin a removal by command, and in the middle of a step run a line, which takes no longer than `pause` (ms), and cancel it. Returns the end
-    record, whatever that is."""
+def cancel_at(lab, step, *options, target="2", meanwhile="true", timeout=60, after=False):
+    """Begin a removal by command, and in the middle of a step, before its write or after it, run a line and cancel it. Returns the end record,
+    whatever that is."""
     at = step_number(lab, step, target, *options)
-    removal.drill(lab, pause, step)
+    go = removal.drill(lab, f"after-{step}" if after else step)
     number = removal.last_id(lab) + 1
     lab.cli("remove", target, "--no-wait", *options)
-    removal.wait_for_record(lab, number, f'"ev":"do","n":{at}', timeout, then=f"{meanwhile} && safe-remove cancel {target} --no-wait")
+    removal.wait_for_record(lab, number, f'"ev":"do","n":{at},', timeout, then=f"{meanwhile} && {removal.call_off(number, target, go)}")
     return removal.wait_for_end(lab, number, timeout)
 
 

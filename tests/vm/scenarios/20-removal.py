@@ -97,7 +97,7 @@ def ordinary_card(lab):
 def two_slots(lab):
     """Two buttons at once: both slots are held at once, one removal has the machine, then the other."""
     first, second = lab.ram(2), lab.ram(3, window=1)
-    removal.drill(lab, 1000, "offline-memory")
+    removal.slow_down(lab, 1000, "offline-memory")
     number = removal.last_id(lab) + 1
     lab.slot(2).press()
     lab.slot(3).press()
@@ -166,7 +166,7 @@ def memory_added_meanwhile(lab):
     """A memory module is plugged in while new memory is kept offline for the card: it is online afterwards, and nothing else is."""
     ram = lab.ram(2)
     before, blocks = removal.offline_blocks(lab), removal.count_blocks(lab)
-    removal.drill(lab, 6000, "disable-region")
+    removal.slow_down(lab, 6000, "disable-region")
     waiting = lab.spawn("remove", "safe-remove remove 2")
     lab.wait_for(lambda: lab.sh("cat /sys/devices/system/memory/auto_online_blocks") == "offline", 90, "new memory to be kept offline")
     added = removal.plug_module(lab)

@@ -82,7 +82,7 @@ def under_way(lab):
     before = removal.Picture.take(lab)
     crowd(lab, first, second)
     lab.equal(verdict(lab, "3")[0], "ready", "the plan of slot 3 alone")
-    removal.drill(lab, 20000, "offline-memory")
+    removal.slow_down(lab, 20000, "offline-memory")
     number = removal.last_id(lab) + 1
     lab.cli("remove", "2", "--no-wait")
     removal.wait_for_record(lab, number, '"ev":"do","n":2')
@@ -101,7 +101,7 @@ def killed(lab):
     """The worker is killed between the two cards: both go on, or both are as they were."""
     first, second = lab.ram(2), lab.ram(3, window=1)
     before = removal.Picture.take(lab)
-    removal.drill(lab, 300, "disable-region")
+    removal.slow_down(lab, 300, "disable-region")
     number = removal.last_id(lab) + 1
     lab.cli("remove", "2", "3", "--no-wait")
     lab.wait_leds(3, power="blink", timeout=30)
@@ -135,7 +135,7 @@ def stuck(lab):
     port = lab.slot(3).place.bdf
     steps = lab.cli_json("plan", "2", "3")["steps"]
     first = next(step["n"] for step in steps if step["name"] == "show-safe")
-    removal.drill(lab, 1500, "show-safe")
+    removal.slow_down(lab, 1500, "show-safe")
     number = removal.last_id(lab) + 1
     lab.cli("remove", "2", "3", "--no-wait")
     removal.wait_for_record(lab, number, f'"ev":"do","n":{first},', 120, then=f"setpci -s {port} CAP_EXP+18.w=0100:0300")

@@ -124,10 +124,10 @@ def after_stop(lab):
     lab.ram(2)
     before = removal.Picture.take(lab)
     claim_within(lab, 8)
-    removal.drill(lab, 1000, "disable-region")
+    go = removal.drill(lab, "disable-region")
     number = removal.last_id(lab) + 1
     lab.slot(2).press()
-    removal.wait_for_record(lab, number, '"ev":"do","n":4', 90, then="systemctl stop safe-removed.service")
+    removal.wait_for_record(lab, number, '"ev":"do","n":4', 90, then=removal.stop_service(number, go))
     removal.check_untouched(lab, 2, before)
     press_in_vain(lab)
     lab.sh("systemctl start safe-removed.service")
@@ -149,20 +149,22 @@ def guard_dies(lab):
     nobodys = f"journalctl -b -u {GUARD} -o cat | grep -c 'no removal of it is unfinished' || true"
     before, others = removal.Picture.take(lab), lab.sh(nobodys)
     claim_within(lab, 3)
-    removal.drill(lab, 2000, "disable-region")
+    go = removal.drill(lab, "disable-region")
     number = removal.last_id(lab) + 1
     lab.slot(2).press()
     removal.wait_for_record(lab, number, '"ev":"do","n":4', 90)
     kill_guard(lab)
     lab.check(not lab.slot(2).driver_bound() and is_marked(lab, 2), "the slot should be held still")
+    lab.sh(go)
     lab.equal(removal.wait_for_end(lab, number)["outcome"], "safe", "the ending")
     removal.check_safe(lab, 2, ram)
 
     lab.slot(2).insert()
-    removal.drill(lab, 2000, "disable-region", "delete-region")
+    go = removal.drill(lab, "disable-region", "delete-region")
     lab.cli("restore", "2", "--no-wait")
     lab.wait_for(lambda: not lab.slot(2).driver_bound(), 60, "the restoration to hold the slot")
     kill_guard(lab)
+    lab.sh(go)
     lab.equal(removal.wait_for_end(lab, number + 1, 180)["outcome"], "rebuilt", "the ending")
     removal.check_untouched(lab, 2, before)
     lab.check(not is_marked(lab, 2), "the mark should be gone")
@@ -177,8 +179,8 @@ def kill_untold(lab, number, victims):
     lab.slot(number).press()
     # A hand that is at work has another one in its place, until it has ended.
     count, n = f"pgrep -c -P {guard}", len(children.split())
-    lab.sh(f"""timeout 4 sh -c 'until [ $({count}) -gt {n} ]; do sleep 0.01; done'; kill -STOP {guard}; kill -CONT {children}
-        timeout 10 sh -c 'until [ $({count}) -eq {n} ]; do sleep 0.01; done'; systemctl kill --kill-whom=main --signal=KILL {victims}""")
+    lab.sh(f"""timeout 30 sh -c 'until [ $({count}) -gt {n} ]; do sleep 0.01; done'; kill -STOP {guard}; kill -CONT {children}
+        timeout 30 sh -c 'until [ $({count}) -eq {n} ]; do sleep 0.01; done'; systemctl kill --kill-whom=main --signal=KILL {victims}""")
     lab.check(not lab.slot(number).driver_bound() and is_marked(lab, number), f"slot {number} should be held")
 
 
@@ -207,11 +209,11 @@ def all_die_untold(lab):
 def served_once(lab):
     """The kernel's log still has the press when the next guard reads it, and the slot is on its way down by then, driven and blinking."""
     ram = lab.ram(2)
-    removal.drill(lab, 600, "release", "power-off")
+    go = removal.drill(lab, "release", "power-off")
     said = f"journalctl -b -u {GUARD} -o cat | grep -c '{lab.slot(2).place.bdf} is held' || true"
     before, number = int(lab.sh(said)), removal.last_id(lab) + 1
     lab.slot(2).press()
-    removal.wait_for_record(lab, number, '"ev":"do","n":9', 90, then=f"systemctl kill --kill-whom=main --signal=KILL {GUARD}")
+    removal.wait_for_record(lab, number, '"ev":"do","n":9', 90, then=f"systemctl kill --kill-whom=main --signal=KILL {GUARD}; {go}")
     lab.equal(removal.wait_for_end(lab, number, 150)["outcome"], "safe", "the ending")
     removal.check_safe(lab, 2, ram)
     lab.equal(int(lab.sh(said)), before + 1, "how often the slot was taken")

@@ -21,11 +21,12 @@ def second_press(lab):
     ram = lab.ram(2)
     before = removal.Picture.take(lab)
     keeper = lab.keeper(ram.node, mib=48)
-    removal.drill(lab, 10000, "disable-dax")
+    go = removal.drill(lab, "disable-dax")
     number = removal.last_id(lab) + 1
     lab.slot(2).press()
     wait_offline(lab, ram.block_numbers[0])
     lab.slot(2).press(force=True)
+    lab.sh(f"{removal.when_back(number)} && {go}", timeout=90)
     end = removal.wait_for_end(lab, number, 150)
     lab.equal((end["outcome"], end["code"]), ("restored", "cancelled"), "the ending")
     removal.check_untouched(lab, 2, before)
@@ -58,13 +59,13 @@ def without_bus(lab):
     ram = lab.ram(2)
     before = removal.Picture.take(lab)
     daemon = lab.sh("systemctl show -P MainPID safe-removed")
-    removal.drill(lab, 10000, "disable-dax")
+    go = removal.drill(lab, "disable-dax")
     number = removal.last_id(lab) + 1
     waiting = lab.spawn("remove", "safe-remove remove 2")
     wait_offline(lab, ram.block_numbers[0])
     lab.cleanup(lambda: lab.sh("systemctl start dbus.socket"))
     lab.sh("systemctl stop dbus.socket dbus.service; ! busctl list")
-    lab.cli("cancel", "2")
+    lab.sh(removal.call_off(number, 2, go), timeout=90)
     end = removal.wait_for_end(lab, number, 150)
     lab.equal((end["outcome"], end["code"]), ("restored", "cancelled"), "the ending")
     lab.equal(waiting.wait(30), str(removal.RESTORED), "the exit status of the removal that was cancelled")
@@ -78,10 +79,10 @@ def late(lab):
     """Everything is down but the power: the region is created again, over both cards, block for block."""
     lab.ram(2, 3)
     before = removal.Picture.take(lab)
-    removal.drill(lab, 1000, "disable-memdev")
+    go = removal.drill(lab, "disable-memdev")
     number = removal.last_id(lab) + 1
     lab.slot(2).press()
-    removal.wait_for_record(lab, number, '"ev":"done","n":7', 90, then="safe-remove cancel 2")
+    removal.wait_for_record(lab, number, '"ev":"done","n":7', 90, then=removal.call_off(number, 2, go))
     end = removal.wait_for_end(lab, number, 120)
     lab.equal((end["outcome"], end["code"]), ("restored", "cancelled"), "the ending")
     removal.check_untouched(lab, 2, before)
@@ -92,10 +93,10 @@ def late_device(lab):
     """Memory that is a device and no System RAM: it is again, for a while it was kmem's, and no block of it came online. On the next
     card of that name nothing of this is left."""
     lab.devdax(lab.ram(2, online="offline"))
-    removal.drill(lab, 1000, "delete-region", "disable-memdev")
-    number = removal.last_id(lab) + 1
+    number, step = removal.last_id(lab) + 1, storage.step_number(lab, "delete-region", "2")
+    go = removal.drill(lab, "disable-memdev")
     lab.slot(2).press()
-    lab.sh("timeout 90 sh -c 'while [ -e /sys/bus/cxl/devices/region0 ]; do sleep 0.05; done' && safe-remove cancel 2", timeout=100)
+    removal.wait_for_record(lab, number, f'"ev":"done","n":{step},', 90, then=removal.call_off(number, 2, go))
     end = removal.wait_for_end(lab, number, 120)
     lab.equal((end["outcome"], end["code"], end["message"].count("lost")), ("restored", "cancelled", 0), "the ending")
     lab.equal(lab.sh("basename $(readlink /sys/bus/dax/devices/dax0.0/driver)").strip(), "device_dax", "the driver")
@@ -173,11 +174,11 @@ def what_changed(lab):
     ram = lab.ram(2)
     other = lab.ram(3)
     step = storage.step_number(lab, storage.offline_step(lab), "2")
-    removal.drill(lab, 2000, "disable-dax")
+    go = removal.drill(lab, "disable-dax")
     number = removal.last_id(lab) + 1
     lab.cli("remove", "2", "--no-wait")
-    removal.wait_for_record(lab, number, f'"ev":"done","n":{step}',
-                            then="echo online > /sys/devices/system/memory/auto_online_blocks && safe-remove cancel 2 --no-wait")
+    removal.wait_for_record(lab, number, f'"ev":"done","n":{step},',
+                            then=f"echo online > /sys/devices/system/memory/auto_online_blocks && {removal.call_off(number, 2, go)}")
     lab.changed()
     end = removal.wait_for_end(lab, number, 60)
     lab.equal(end["outcome"], "restored", f"the ending ({end['message']})")
@@ -205,10 +206,10 @@ def writer_stopped(lab):
 def too_late(lab):
     """Past the point of no return a cancel is refused, in words, and the removal ends safe."""
     ram = lab.ram(2)
-    removal.drill(lab, 700, "power-off", "show-safe")
+    go = removal.drill(lab, "power-off", "show-safe")
     number = removal.last_id(lab) + 1
     lab.slot(2).press()
-    said = removal.wait_for_record(lab, number, '"ev":"do","n":10', 90, then="safe-remove cancel 2 2>&1; echo status=$?")
+    said = removal.wait_for_record(lab, number, '"ev":"do","n":10', 90, then=f"safe-remove cancel 2 2>&1; echo status=$?; {go}")
     lab.check("point" in said and "status=0" not in said, f"the cancel should be refused in words: {said}")
     lab.equal(removal.wait_for_end(lab, number)["outcome"], "safe", "the ending")
     removal.check_safe(lab, 2, ram)
@@ -218,7 +219,7 @@ def too_late(lab):
 def twice(lab):
     """The same removal asked for twice is one removal, and both callers see its end."""
     ram = lab.ram(2)
-    removal.drill(lab, 1500, "offline-memory")
+    removal.slow_down(lab, 1500, "offline-memory")
     number = removal.last_id(lab)
     callers = [lab.spawn(f"remove{n}", "safe-remove remove 2") for n in (1, 2)]
     lab.equal([caller.wait(90) for caller in callers], ["0", "0"], "the exit statuses")
@@ -230,15 +231,17 @@ def twice(lab):
 def light_waits_for_proof(lab):
     """The kernel turns the power LED off with the power. That must not read "safe to pull" before the proof is there."""
     ram = lab.ram(2)
-    removal.drill(lab, 1500, "power-off", "show-safe")
+    go = removal.drill(lab, "after-power-off", "show-safe")
     number = removal.last_id(lab) + 1
     lab.slot(2).press()
     removal.wait_for_record(lab, number, '"ev":"do","n":10', 90)
     lab.wait_leds(2, power="off", timeout=20)
     leds = lab.slot(2).leds()
     lab.check(leds.attention == "on" and not leds.safe, f"the light should not say safe yet: {leds}")
-    removal.wait_for_record(lab, number, '"ev":"do","n":12', 20)
+    lab.sh(removal.go_on("power-off"))
+    removal.wait_for_record(lab, number, '"ev":"do","n":12', 60)
     lab.check(not lab.slot(2).leds().safe, "the light should still not say safe")
+    lab.sh(go)
     lab.equal(removal.wait_for_end(lab, number)["outcome"], "safe", "the ending")
     removal.check_safe(lab, 2, ram)
 
@@ -248,10 +251,10 @@ def power_off_by_others(lab):
     """Somebody switches the slot off between the release and our own power-off: what was wanted is reached, it is proved and shown."""
     ram = lab.ram(2)
     step = storage.step_number(lab, "power-off", "2")
-    removal.drill(lab, 2000, "power-off")
+    go = removal.drill(lab, "power-off")
     number = removal.last_id(lab) + 1
     lab.slot(2).press()
-    removal.wait_for_record(lab, number, f'"ev":"do","n":{step}', 90, then="echo 0 > /sys/bus/pci/slots/2/power")
+    removal.wait_for_record(lab, number, f'"ev":"do","n":{step}', 90, then=f"echo 0 > /sys/bus/pci/slots/2/power; {go}")
     end = removal.wait_for_end(lab, number, 60)
     lab.equal((end["outcome"], end["code"]), ("safe", "done"), f"the ending ({end['message']})")
     removal.check_safe(lab, 2, ram)
@@ -262,12 +265,14 @@ def stuck(lab):
     """Neither finished nor put back: somebody took the card's addresses in between. The light says fault, the message names
     step and remedy, and the slot is not held."""
     lab.ram(2)
-    removal.drill(lab, 3000, "disable-memdev")
+    go = removal.drill(lab, "disable-memdev")
     number = removal.last_id(lab) + 1
     lab.slot(2).press()
     removal.wait_for_record(lab, number, '"ev":"done","n":7', 90)
     lab.ram(3, online="offline")
+    goes_on = lab.spawn("go-on", f"{removal.when_back(number)} && {go}")
     lab.equal(lab.cli("cancel", "2", check=False)[0], removal.STUCK, "the exit status of cancel")
+    lab.equal(goes_on.wait(), "0", "whoever has it go on")
     end = removal.wait_for_end(lab, number, 120)
     lab.equal(end["outcome"], "stuck", "the ending")
     lab.check("delete-region" in end["message"], f"the step should be named: {end['message']}")
@@ -282,11 +287,12 @@ def stuck(lab):
 def pulled(lab):
     """Pulled by surprise in the middle: never a light that says safe, and the message says what happened."""
     lab.ram(2)
-    removal.drill(lab, 3000, "auto-online")
+    go = removal.drill(lab, "auto-online")
     number = removal.last_id(lab) + 1
     lab.slot(2).press()
     removal.wait_for_record(lab, number, '"ev":"do","n":1')
     lab.slot(2).pull()
+    lab.sh(go)
     lab.changed()
     end = removal.wait_for_end(lab, number, 120)
     lab.check(end["outcome"] in ("stuck", "restored"), f"the ending should not be {end['outcome']}: {json.dumps(end)}")

@@ -18,14 +18,16 @@ VICTIMS = {
 }
 
 
-def kill_at(lab, step, record, victim, pause=150):
+def kill_at(lab, step, record, victim):
     """A record is written before a step and after it, with a pause inside: the kill falls before or after the write."""
     ram = lab.ram(2)
     before = removal.Picture.take(lab)
-    removal.drill(lab, pause, step)
+    go = removal.drill(lab, lab.random.choice((f"before-{step}", f"after-{step}"))) if step != "auto-online" else "true"
+    if step == "auto-online":  # there are two of them
+        removal.slow_down(lab, 150, step)
     number = removal.last_id(lab) + 1
     lab.slot(2).press()
-    removal.wait_for_record(lab, number, record, 90, then=f"sleep {lab.random.choice((0, 0.1, 0.2, 0.3))}; {VICTIMS[victim]}")
+    removal.wait_for_record(lab, number, record, 90, then=f"sleep {lab.random.choice((0, 0.1, 0.2, 0.3))}; {VICTIMS[victim]}; {go}")
     end = removal.wait_for_end(lab, number, 150)
     if end["outcome"] == "safe":
         removal.check_safe(lab, 2, ram)
@@ -35,14 +37,14 @@ def kill_at(lab, step, record, victim, pause=150):
     lab.equal(lab.sh("cat /sys/devices/system/memory/auto_online_blocks"), "online_movable", "the auto-online policy")
 
 
-def register(name, step, record, **options):
+def register(name, step, record):
     """A sample kills one of the three at each step, the full matrix each."""
     if os.environ.get("LAB_LONG"):
         for victim in VICTIMS:
-            scenario(f"kill-{victim}-at-{name}", timeout=240)(functools.partial(kill_at, step=step, record=record, victim=victim, **options))
+            scenario(f"kill-{victim}-at-{name}", timeout=240)(functools.partial(kill_at, step=step, record=record, victim=victim))
     else:
         scenario(f"kill-at-{name}", timeout=240)(
-            lambda lab: kill_at(lab, step, record, lab.random.choice(sorted(VICTIMS)), **options))
+            lambda lab: kill_at(lab, step, record, lab.random.choice(sorted(VICTIMS))))
 
 
 # The guard holds a pressed slot before there is a record: nothing is left to "do" of the first step.
@@ -50,10 +52,9 @@ register("hold", "hold", '"ev":"done","n":0')
 for index, name in enumerate(STEPS[1:], 1):
     register(name, name.removesuffix("-back"), f'"ev":"do","n":{index}')
 
-# The proof writes nothing that could be half done, so it has no "do". After it only one step is left, whose pauses must
-# be long enough for the victim to be there still.
-register("prove-safe", "show-safe", '"ev":"done","n":10', pause=400)
-register("show-safe", "show-safe", '"ev":"do","n":12', pause=400)
+# The proof writes nothing that could be half done, so it has no "do".
+register("prove-safe", "show-safe", '"ev":"done","n":10')
+register("show-safe", "show-safe", '"ev":"do","n":12')
 
 
 @scenario("kill-on-the-way-back", timeout=240)
@@ -61,11 +62,13 @@ def on_the_way_back(lab):
     """Killed while it puts things back: it goes on putting back, never forward again."""
     lab.ram(2)
     before = removal.Picture.take(lab)
-    removal.drill(lab, 800, "decommit-region", "release")
+    go = removal.drill(lab, "after-disable-memdev", "decommit-region")
     number = removal.last_id(lab) + 1
     lab.slot(2).press()
-    removal.wait_for_record(lab, number, '"ev":"done","n":8', 90, then="safe-remove cancel 2 --no-wait")
-    removal.wait_for_record(lab, number, '"ev":"undo","n":5', then=VICTIMS[lab.random.choice(sorted(VICTIMS))])
+    removal.wait_for_record(lab, number, '"ev":"done","n":4', 90, then=removal.go_on("decommit-region"))
+    removal.wait_for_record(lab, number, '"ev":"do","n":8', 90, then=f"rm -r {removal.DRILL_OVER} && safe-remove cancel 2 --no-wait && "
+                                                                    f"{removal.when_back(number)} && {removal.go_on('disable-memdev')}")
+    removal.wait_for_record(lab, number, '"ev":"undo","n":5', then=f"{VICTIMS[lab.random.choice(sorted(VICTIMS))]}; {go}")
     end = removal.wait_for_end(lab, number, 150)
     lab.equal((end["outcome"], end["code"]), ("restored", "cancelled"), "the ending")
     removal.check_untouched(lab, 2, before)
@@ -76,10 +79,10 @@ def stop(lab):
     """The service is stopped on purpose: nobody would ever go on, so everything is put back before systemctl returns."""
     lab.ram(2)
     before = removal.Picture.take(lab)
-    removal.drill(lab, 1000, "disable-region")
+    go = removal.drill(lab, "disable-region")
     number = removal.last_id(lab) + 1
     lab.slot(2).press()
-    removal.wait_for_record(lab, number, '"ev":"do","n":4', 90, then="systemctl stop safe-removed.service")
+    removal.wait_for_record(lab, number, '"ev":"do","n":4', 90, then=removal.stop_service(number, go))
     removal.check_untouched(lab, 2, before)
     lab.equal(removal.wait_for_end(lab, number, 1)["outcome"], "restored", "the ending")
 
@@ -89,13 +92,14 @@ def guard_restarted(lab):
     """A worker is a process of the guard's unit, without what the guard has to be quick, and goes on while the guard is restarted. The daemon
     has no right of its own."""
     ram = lab.ram(2)
-    removal.drill(lab, 1000, "disable-region")
+    go = removal.drill(lab, "disable-region")
     number = removal.last_id(lab) + 1
     lab.cli("remove", "2", "--no-wait")
     said = removal.wait_for_record(lab, number, '"ev":"do","n":4', 90, then="""pid=$(pgrep -o -f '^safe-remove-worker run')
         echo score $(cat /proc/$pid/oom_score_adj); echo where $(cat /proc/$pid/cgroup); echo class $(ps -o cls= -p $pid)
         systemctl restart safe-remove-guard.service; kill -0 $pid && echo goes on
-        grep CapEff /proc/$(systemctl show -P MainPID safe-removed.service)/status""").split("\n")
+        grep CapEff /proc/$(systemctl show -P MainPID safe-removed.service)/status
+        """ + go).split("\n")
     lab.equal(said[0::2], ["score -900", "class TS", "CapEff:\t0000000000000000"], "what a worker and the daemon have")
     lab.check("safe-remove-guard.service" in said[1], f"where a worker is: {said[1]}")
     lab.equal(said[3], "goes on", "the worker")

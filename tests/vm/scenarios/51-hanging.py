@@ -37,6 +37,12 @@ def hangs(lab, pid):
     return lab.sh(f"cut -d ' ' -f 3 /proc/{pid}/stat 2> /dev/null || true") == "D"
 
 
+# The same block in ten looks: the one that is pinned, and not one of those before it.
+BEGINS = f"""touch {HANG}; timeout 60 sh -c 'n=0 last=; while [ $n -lt 10 ]; do sleep 0.1
+        block=$(grep -lx going-offline /sys/devices/system/memory/memory*/state)
+        [ -n "$block" ] && [ "$block" = "$last" ] && n=$((n + 1)) || n=0; last=$block; done'"""
+
+
 def stands_still(lab, held):
     return lab.sh(f"cat /sys/fs/cgroup/lab.slice/{held.unit}/cgroup.freeze") == "1"
 
@@ -53,9 +59,9 @@ def hanging_writer(lab, number, written):
 def begin(lab, *options, written="kmem/unbind", **settings):
     """A removal of slot 2 whose unbind hangs; (its number, the process that hangs)."""
     number, at = removal.last_id(lab) + 1, storage.step_number(lab, STEP, "2", *options)
-    removal.policy(lab, StepDelayMSec=4000, StepDelayAt=STEP, **settings)
+    go = removal.drill(lab, f"before-{STEP}", **settings)
     lab.cli("remove", "2", "--no-wait", *options)
-    removal.wait_for_record(lab, number, f'"ev":"do","n":{at}', 90, then=f"touch {HANG}")
+    removal.wait_for_record(lab, number, f'"ev":"do","n":{at},', 90, then=f"{BEGINS} && {go}")
     lab.changed()  # somebody else is at the memory of the other card
     return number, hanging_writer(lab, number, written)
 
@@ -63,9 +69,9 @@ def begin(lab, *options, written="kmem/unbind", **settings):
 def begin_back(lab, **settings):
     """A removal of slot 2 that is called off, and on its way back the kernel does not come back from adding the memory."""
     number, at = removal.last_id(lab) + 1, storage.step_number(lab, "decommit-region", "2")
-    removal.policy(lab, StepDelayMSec=4000, StepDelayAt="decommit-region", **settings)
+    go = removal.drill(lab, "decommit-region", **settings)
     lab.cli("remove", "2", "--no-wait")
-    removal.wait_for_record(lab, number, f'"ev":"do","n":{at}', 90, then=f"touch {HANG}; safe-remove cancel 2 --no-wait")
+    removal.wait_for_record(lab, number, f'"ev":"do","n":{at},', 90, then=f"{BEGINS} && {removal.call_off(number, 2, go)}")
     lab.changed()
     return number, hanging_writer(lab, number, "/bind")
 

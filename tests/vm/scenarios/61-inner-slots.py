@@ -83,7 +83,7 @@ def outer_slot(lab):
     lab.equal(len([one for one in plan["card"]["endpoints"] if one["memdev"]]), 2, "memory devices of the card")
     before = removal.Picture.take(lab)
 
-    removal.drill(lab, 3000, "release")
+    removal.slow_down(lab, 3000, "release")
     number = removal.last_id(lab) + 1
     lab.cli("remove", "8", "--no-wait")
     held_and_refused(lab, number)
@@ -144,7 +144,7 @@ def outer_disks(lab):
 def guard_dies(lab):
     """The inner slots stay the outer removal's with the next guard too; a press at one of them calls all of it off."""
     before = removal.Picture.take(lab)
-    removal.drill(lab, 60000, "release")
+    removal.slow_down(lab, 60000, "release")
     number = removal.last_id(lab) + 1
     lab.cli("remove", "4", "--no-wait")
     for slot in (4, 6, 7):

@@ -68,11 +68,11 @@ def exchanged(lab):
     lab.cleanup(lambda: lab.run(f"swapoff {home}/swap; losetup -d /dev/loop5", check=False))
     exchange = f"cd {home}; for f in swap image; do mv $f was-$f && mv their-$f $f || exit 1; done"
     removal_id = removal.last_id(lab) + 1
-    at = storage.step_number(lab, "swapoff", "4")
-    removal.drill(lab, 3000, "swapoff")
+    at = storage.step_number(lab, "unmount", "4")
+    go = removal.drill(lab, "before-unmount")
     lab.cli("remove", "4", "--no-wait")
-    removal.wait_for_record(lab, removal_id, f'"ev":"do","n":{at}', then="timeout 20 sh -c 'while grep -q /home/swap /proc/swaps || [ -e /sys/block/loop5/loop ]; do "
-                            f"sleep 0.05; done' && {theirs} sh -c '{exchange}' && safe-remove cancel 4 --no-wait && cd /")
+    removal.wait_for_record(lab, removal_id, f'"ev":"do","n":{at},', then="timeout 20 sh -c 'while grep -q /home/swap /proc/swaps || [ -e /sys/block/loop5/loop ]; do "
+                            f"sleep 0.05; done' && {theirs} sh -c '{exchange}' && {removal.call_off(removal_id, 4, go)} && cd /")
     lab.changed()
     end = removal.wait_for_end(lab, removal_id)
     for name, what in (("loop5", "is not attached"), ("home/swap", "is not switched on")):

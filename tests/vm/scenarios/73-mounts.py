@@ -143,7 +143,7 @@ def part(lab):
     lab.cleanup(lambda: lab.run("umount -A /mnt/part; rmdir /mnt/part", check=False))
     lab.changed()
     end = storage.cancel_at(lab, "unmount", target="3", timeout=120, meanwhile=f"setpriv --reuid=1000 --regid=1000 --clear-groups sh -c 'cd {top}/home && mv web was && "
-                            f"ln -s ../secret web' && timeout 20 sh -c 'while mountpoint -q {top}; do sleep 0.05; done'")
+                            f"ln -s ../secret web' && {removal.go_on('before-unmount')} && timeout 60 sh -c 'while mountpoint -q {top}; do sleep 0.05; done'")
     lab.check("a link or a file is on the way to it now" in end["message"], f"why should be told: {end}")
     lab.check(lab.run("mountpoint -q /mnt/part", check=False)[0] != 0, "nothing should be mounted there")
     lab.check(disk.mounted(), "the file system itself should be back")
@@ -193,7 +193,7 @@ def link_to_part(lab):
         until mount {disk.device} {other} && {{ [ -d {home}/was ] || mv {home}/x {home}/was; }} && ln -sfn ../private {home}/x && umount {other}; do
             sleep 0.1
         done""")
-    end = storage.call_off_at(lab, "unmount", target="3", pause=8000, timeout=120, meanwhile="timeout 30 sh /run/link")
+    end = storage.call_off_at(lab, "unmount", target="3", after=True, timeout=120, meanwhile="timeout 30 sh /run/link")
     lab.check(any(place in line and "a link or a file is on the way" in line for line in end["lost"]), f"he should be told: {end['lost'][:5]}")
     lab.check(place not in places(), "nothing should be where his was")
     lab.equal(disk.sum(), wanted, "what is on it")
@@ -212,7 +212,7 @@ def copy(lab):
         link = f"/dev/disk/by-uuid/{uuid}"
         lab.sh(f"rm -f {image} && truncate -s 16M {image} && mkfs.ext4 -q -F -U {uuid} {image} && losetup /dev/loop5 {image}")
         # Anew: it is the last disk that came.
-        storage.call_off_at(lab, step, target=str(number), pause=5000, timeout=120,
+        storage.call_off_at(lab, step, target=str(number), timeout=120,
                             meanwhile=f"losetup -d /dev/loop5 && losetup /dev/loop5 {image} && udevadm settle && ln -sfn /dev/loop5 {link}")
         lab.equal(disk.sum(), wanted, "what is on it")
         lab.sh(f"ln -sfn /dev/loop5 {link}")

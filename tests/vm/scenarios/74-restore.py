@@ -95,7 +95,7 @@ def disabled_namespace(lab):
     check("beforehand")
     number = removal.last_id(lab) + 1
     step = storage.step_number(lab, "disable-nd-region", "3")
-    removal.drill(lab, 1000, "disable-memdev")
+    removal.slow_down(lab, 1000, "disable-memdev")
     lab.slot(3).press()
     removal.wait_for_record(lab, number, f'"ev":"done","n":{step}', 90, then="safe-remove cancel 3")
     end = removal.wait_for_end(lab, number, 120)

@@ -68,7 +68,7 @@ def memory_added_meanwhile(lab):
     lab.cli("remove", "2")
     removal.check_safe(lab, 2, ram)
     lab.slot(2).insert()
-    removal.drill(lab, 6000, "disable-region")
+    removal.slow_down(lab, 6000, "disable-region")
     waiting = lab.spawn("restore", "safe-remove restore 2")
     lab.wait_for(lambda: lab.sh("cat /sys/devices/system/memory/auto_online_blocks") == "offline", 90, "new memory to be kept offline")
     added = removal.plug_module(lab)

@@ -109,7 +109,7 @@ def claimed_meanwhile(lab, then, said):
     wanted = fill(lab, lab.disk(4))
     configfs(lab, "target_core_mod", "target_core_iblock")
     lab.cleanup(lambda: lio_end(lab))
-    removal.drill(lab, 1500, "claim-devices")
+    removal.slow_down(lab, 1500, "claim-devices")
     number, step = removal.last_id(lab) + 1, storage.step_number(lab, "claim-devices", "4")
     before = removal.Picture.take(lab)
     lab.cli("remove", "4", "--no-wait")
@@ -142,7 +142,7 @@ def claim_kept(lab):
     """From the question to the power nobody gets the disk, also when another worker goes on."""
     device = lab.disk(4)
     lab.sh(f"mkfs.ext4 -q {device} && mkdir -p /mnt/other")
-    removal.drill(lab, 2000, "thaw-holders", "release")
+    removal.slow_down(lab, 2000, "thaw-holders", "release")
     number, step = removal.last_id(lab) + 1, storage.step_number(lab, "release", "4")
     attempt = f"mount {device} /mnt/other 2>&1 || true"
     lab.cli("remove", "4", "--no-wait")

@@ -121,7 +121,7 @@ def called_off(lab):
     stubborn = stubborn_user(lab, disk)
     storage.rules(lab, asked(stubborn))
     before = storage.StoragePicture.take(lab)
-    removal.drill(lab, 3000, "unmount")
+    removal.slow_down(lab, 3000, "unmount")
     number = removal.last_id(lab) + 1
     lab.cli("remove", 4, FORCE, "--no-wait")
     removal.wait_for_record(lab, number, '"forced":"shutdown: ', then=f"touch {disk.target}/new 2>&1 || true; safe-remove cancel 4")

@@ -92,7 +92,7 @@ def cancel(lab):
     """Called off when the region is gone: it is made again, and of it the devices."""
     as_ram(lab)
     before, had = Picture.take(lab), ranges(lab)
-    removal.drill(lab, 10000, "delete-region")
+    removal.slow_down(lab, 10000, "delete-region")
     number = removal.last_id(lab) + 1
     lab.cli("remove", "2", "--no-wait")
     lab.wait_for(lambda: lab.sh("ls -d /sys/bus/cxl/devices/region* 2> /dev/null || true") == "", 120, "the region to be gone")

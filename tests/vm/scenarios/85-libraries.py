@@ -84,7 +84,7 @@ def contradict(lab):
     """All our probes say yes, and libcxl still sees a memory device with the card's serial number: the light does not say safe, nor does it for
     the finishing before libcxl has taken that back."""
     lab.ram(2)
-    removal.drill(lab, 1000, "release", "power-off")
+    removal.slow_down(lab, 1000, "release", "power-off")
     power = storage.step_number(lab, "power-off", "2")
     number = removal.last_id(lab) + 1
 

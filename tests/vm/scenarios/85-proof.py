@@ -69,13 +69,14 @@ def check_stuck(lab, probe, number, target):
 def stuck(lab, probe, cause, target="2"):
     """A removal whose last proof fails at one probe: `cause` is a shell line that is run before the last step, with the
     worker stopped, so that it may take its time."""
-    removal.drill(lab, 300, "power-off", "show-safe")
+    go = removal.drill(lab, "power-off", "show-safe")
     last = storage.step_number(lab, "show-safe", target)
     number = removal.last_id(lab) + 1
     lab.cli("remove", target, "--no-wait")
-    removal.wait_for_record(lab, number, f'"ev":"do","n":{last - 2},', 120, then=f"pgrep -o -f '^safe-remove-worker run' > {FAKE}.worker")
+    removal.wait_for_record(lab, number, f'"ev":"do","n":{last - 2},', 120, then=f"pgrep -o -f '^safe-remove-worker run' > {FAKE}.worker; "
+                                                                                       f"{removal.go_on('power-off')}")
     removal.wait_for_record(lab, number, f'"ev":"do","n":{last},', 60,
-                            then=f"read worker < {FAKE}.worker; kill -STOP $worker; {cause}; kill -CONT $worker")
+                            then=f"read worker < {FAKE}.worker; kill -STOP $worker; {cause}; {go}; kill -CONT $worker")
     removal.policy(lab)
     return check_stuck(lab, probe, number, target)
 

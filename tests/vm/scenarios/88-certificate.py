@@ -42,7 +42,7 @@ def certificate(lab):
 @scenario("proof-certificate-of-the-killed", timeout=240)
 def certificate_of_the_killed(lab):
     """A worker that dies on the way leaves no gap: whoever goes on writes it."""
-    removal.drill(lab, 400, "show-safe")
+    removal.slow_down(lab, 400, "show-safe")
     number = removal.last_id(lab) + 1
     record = f'"ev":"do","n":{storage.step_number(lab, "show-safe", "2")},'
     lab.cli("remove", "2", "--no-wait")

@@ -123,11 +123,11 @@ def remedy(lab):
 def began_late(lab, loader):
     """One that begins after the plan, when nothing but the power is left to take: the removal turns round there."""
     at = storage.step_number(lab, "release", 2)
-    removal.drill(lab, 2000, "release")
+    go = removal.drill(lab, "release")
     number = removal.last_id(lab) + 1
     lab.cli("remove", "2", "--no-wait")
     removal.wait_for_record(lab, number, f'"ev":"do","n":{at}', 60,
-                            then=f"echo 1 > {loader}/loading; head -c 65536 /dev/zero > {loader}/data; echo 0 > {loader}/loading")
+                            then=f"echo 1 > {loader}/loading; head -c 65536 /dev/zero > {loader}/data; echo 0 > {loader}/loading; {go}")
     end = removal.wait_for_end(lab, number)
     lab.equal((end["outcome"], end["code"]), ("restored", "failed"), f"the ending ({end['message']})")
     lab.check("a firmware update" in end["message"], end["message"])
