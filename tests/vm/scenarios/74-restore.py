@@ -95,9 +95,9 @@ def disabled_namespace(lab):
     check("beforehand")
     number = removal.last_id(lab) + 1
     step = storage.step_number(lab, "disable-nd-region", "3")
-    removal.slow_down(lab, 1000, "disable-memdev")
+    go = removal.drill(lab, "disable-memdev")
     lab.slot(3).press()
-    removal.wait_for_record(lab, number, f'"ev":"done","n":{step}', 90, then="safe-remove cancel 3")
+    removal.wait_for_record(lab, number, f'"ev":"done","n":{step},', 90, then=removal.call_off(number, 3, go))
     end = removal.wait_for_end(lab, number, 120)
     lab.equal((end["outcome"], end["code"]), ("restored", "cancelled"), f"the ending ({end['message']})")
     check("when the removal was called off")

@@ -109,11 +109,11 @@ def claimed_meanwhile(lab, then, said):
     wanted = fill(lab, lab.disk(4))
     configfs(lab, "target_core_mod", "target_core_iblock")
     lab.cleanup(lambda: lio_end(lab))
-    removal.slow_down(lab, 1500, "claim-devices")
+    go = removal.drill(lab, "before-claim-devices")
     number, step = removal.last_id(lab) + 1, storage.step_number(lab, "claim-devices", "4")
     before = removal.Picture.take(lab)
     lab.cli("remove", "4", "--no-wait")
-    removal.wait_for_record(lab, number, f'"ev":"do","n":{step}', then=f"{lio_begin(lab.disk(4))} && {then}")
+    removal.wait_for_record(lab, number, f'"ev":"do","n":{step},', then=f"{lio_begin(lab.disk(4))} && {then} && {go}")
     lab.changed()
     end = removal.wait_for_end(lab, number)
     lab.equal(end["outcome"], "restored", f"the ending ({end['message']})")
@@ -142,14 +142,15 @@ def claim_kept(lab):
     """From the question to the power nobody gets the disk, also when another worker goes on."""
     device = lab.disk(4)
     lab.sh(f"mkfs.ext4 -q {device} && mkdir -p /mnt/other")
-    removal.slow_down(lab, 2000, "thaw-holders", "release")
+    go = removal.drill(lab, "release")
     number, step = removal.last_id(lab) + 1, storage.step_number(lab, "release", "4")
     attempt = f"mount {device} /mnt/other 2>&1 || true"
     lab.cli("remove", "4", "--no-wait")
-    said = removal.wait_for_record(lab, number, f'"ev":"do","n":{step}', then=f"{attempt}; pkill -KILL -x safe-remove-wor")
+    said = removal.wait_for_record(lab, number, f'"ev":"do","n":{step},', then=f"{attempt}; pkill -KILL -x safe-remove-wor")
     lab.check("already mounted or mount point busy" in said or "busy" in said, f"a mount meanwhile: {said}")
-    said = lab.sh(f"timeout 30 sh -c 'until grep -q resume {removal.STATE_DIR}/removals/{number}/journal || pgrep -x safe-remove-wor; do sleep 0.05; "
-                  f"done' > /dev/null; sleep 0.5; {attempt}")
+    # The next one writes the step down anew, and stands still in it too.
+    said = lab.sh(f"timeout 60 sh -c 'until [ $(grep -c do...n..{step}, {removal.STATE_DIR}/removals/{number}/journal) -gt 1 ]; do sleep 0.05; done'; "
+                  f"{attempt}; {go}", timeout=90)
     lab.check("busy" in said, f"a mount when another worker has taken over: {said}")
     end = removal.wait_for_end(lab, number)
     lab.equal(end["outcome"], "safe", f"the ending ({end['message']})")
