@@ -92,11 +92,11 @@ def cancel(lab):
     """Called off when the region is gone: it is made again, and of it the devices."""
     as_ram(lab)
     before, had = Picture.take(lab), ranges(lab)
-    removal.slow_down(lab, 10000, "delete-region")
+    go = removal.drill(lab, "after-delete-region")
     number = removal.last_id(lab) + 1
     lab.cli("remove", "2", "--no-wait")
     lab.wait_for(lambda: lab.sh("ls -d /sys/bus/cxl/devices/region* 2> /dev/null || true") == "", 120, "the region to be gone")
-    lab.cli("cancel", "2")
+    lab.sh(removal.call_off(number, 2, go), timeout=90)
     end = removal.wait_for_end(lab, number, 150)
     lab.equal((end["outcome"], end["code"], end.get("lost", [])), ("restored", "cancelled", []), "the ending")
     lab.equal(ranges(lab), had, "the ranges of the devices")

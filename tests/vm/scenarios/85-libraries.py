@@ -84,16 +84,16 @@ def contradict(lab):
     """All our probes say yes, and libcxl still sees a memory device with the card's serial number: the light does not say safe, nor does it for
     the finishing before libcxl has taken that back."""
     lab.ram(2)
-    removal.slow_down(lab, 1000, "release", "power-off")
+    go = removal.drill(lab, "release", "power-off")
     power = storage.step_number(lab, "power-off", "2")
     number = removal.last_id(lab) + 1
 
     def in_front_of_the_power(put):
         lab.cli("remove", "2", "--no-wait")
         removal.wait_for_record(lab, number, f'"ev":"do","n":{power - 1},', 60,
-                                then=f"pgrep -o -f '^safe-remove-worker run' > {FAKE}/worker")
+                                then=f"pgrep -o -f '^safe-remove-worker run' > {FAKE}/worker; {removal.go_on('release')}")
         removal.wait_for_record(lab, number, f'"ev":"do","n":{power},', 60,
-                                then=f"read worker < {FAKE}/worker; kill -STOP $worker; {put}; kill -CONT $worker")
+                                then=f"read worker < {FAKE}/worker; kill -STOP $worker; {put}; {go}; kill -CONT $worker")
 
     with devices(lab, twin(lab, 2), in_front_of_the_power):
         end = removal.wait_for_end(lab, number)

@@ -42,11 +42,11 @@ def certificate(lab):
 @scenario("proof-certificate-of-the-killed", timeout=240)
 def certificate_of_the_killed(lab):
     """A worker that dies on the way leaves no gap: whoever goes on writes it."""
-    removal.slow_down(lab, 400, "show-safe")
+    go = removal.drill(lab, "show-safe")
     number = removal.last_id(lab) + 1
     record = f'"ev":"do","n":{storage.step_number(lab, "show-safe", "2")},'
     lab.cli("remove", "2", "--no-wait")
-    removal.wait_for_record(lab, number, record, 90, then="pkill -KILL -x safe-remove-wor")
+    removal.wait_for_record(lab, number, record, 90, then=f"pkill -KILL -x safe-remove-wor; {go}")
     lab.equal(removal.wait_for_end(lab, number)["outcome"], "safe", "the outcome")
     told = removal.certificate(lab, number)
     lab.equal([p["name"] for p in told["probes"] if p["holds"] is not True], [], "the probes that did not hold")
