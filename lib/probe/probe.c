@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "base/clock.h"
 #include "probe/probe.h"
 
 const Probe *const probes[] = {
@@ -86,6 +87,8 @@ enum {
         BEGUN_MAX = 2,
 };
 
+#define FRESH_USEC (100 * USEC_PER_MSEC) /* after it an answer is given once more; usually all of them take less */
+
 /* What was begun, in the order of the probes. */
 typedef struct Begun {
         const Probe *probes[BEGUN_MAX];
@@ -123,26 +126,37 @@ static bool is_yes(const Probe *p, int r, char *answer, char **why) {
         return r > 0;
 }
 
-int probes_ask(json_object *scope, bool before_power_off, char **ret_why) {
-        Begun begun = { 0 };
-        char *why = NULL;
+/* Those that were not begun. */
+static bool ask_others(json_object *scope, bool before_power_off, const Begun *begun, char **why) {
         bool all = true;
 
-        begin_all(scope, before_power_off, &begun);
         for (const Probe *const *p = probes; *p && all; p++) {
                 char *answer = NULL;
 
-                if (!is_asked(*p, before_power_off) || was_begun(&begun, *p))
+                if (!is_asked(*p, before_power_off) || was_begun(begun, *p))
                         continue;
                 int r = (*p)->ask(scope, &answer);
-                all = is_yes(*p, r, answer, &why);
+                all = is_yes(*p, r, answer, why);
         }
+        return all;
+}
+
+int probes_ask(json_object *scope, bool before_power_off, char **ret_why) {
+        Begun begun = { 0 };
+        char *why = NULL;
+
+        begin_all(scope, before_power_off, &begun);
+        uint64_t asked = now_monotonic();
+        bool all = ask_others(scope, before_power_off, &begun, &why);
         for (size_t i = 0; i < begun.n; i++) {
                 char *answer = NULL;
 
                 int r = begun.probes[i]->end(begun.questions[i], &answer);
                 all = is_yes(begun.probes[i], r, answer, &why) && all;
         }
+        /* Anybody can have enough processes for half a minute, in which the other answers grow old. */
+        if (all && begun.n > 0 && now_monotonic() > asked + FRESH_USEC)
+                all = ask_others(scope, before_power_off, &begun, &why);
         if (!all)
                 *ret_why = why;
         return all;

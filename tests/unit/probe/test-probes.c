@@ -14,6 +14,7 @@
 
 #include "base/clock.h"
 #include "base/fileio.h"
+#include "holders/holder.h"
 #include "kernel/mounts/mountinfo.h"
 #include "kernel/sysfs/attr.h"
 #include "probe/probe.h"
@@ -869,6 +870,38 @@ static void check_all(const char *expected) {
         CHECK(!expected || (why && startswith(why, expected)));
 }
 
+static bool slow; /* there are that many processes */
+
+int __real_holders_scan_end(HoldersScan *scan, Holders **ret);
+int __wrap_holders_scan_end(HoldersScan *scan, Holders **ret);
+
+/* Meanwhile somebody makes a region at the card's addresses. */
+int __wrap_holders_scan_end(HoldersScan *scan, Holders **ret) {
+        if (slow) {
+                test_make_folders(CXL "region8");
+                put(CXL "region8/size", "4096\n");
+                put(CXL "region8/resource", "0x900000000\n");
+                (void) usleep(300 * 1000);
+        }
+        return __real_holders_scan_end(scan, ret);
+}
+
+/* Whoever has so many processes that the look at them takes long does not keep the other answers from being those of now. */
+static void test_slow_look(void) {
+        static const char text[] = "{\"slot\": \"2\", \"address\": \"0000:0d:00\", \"functions\": [\"0000:99:00.0\"], \"without_disks\": true,"
+                                   " \"ranges\": [{\"start\": 38654705664, \"size\": 4096}], \"dax_devices\": [{\"name\": \"null\", \"dev\": \"1:3\"}]}";
+        _cleanup_json_ json_object *about = NULL;
+        _cleanup_free_ char *why = NULL;
+
+        CHECK_INT(json_parse(text, strlen(text), &about), 0);
+        CHECK_INT(probes_ask(about, true, &why), 1);
+        slow = true;
+        CHECK_INT(probes_ask(about, true, &why), 0);
+        slow = false;
+        CHECK(why && startswith(why, "regions ("));
+        test_remove_tree(CXL "region8");
+}
+
 /* This process, as the only one of the recorded machine: it has a character device open. */
 static void test_processes(void) {
         static const char text[] = "[{\"name\": \"null\", \"dev\": \"1:3\"}]", odd[] = "[{\"name\": \"null\", \"dev\": \"odd\"}]";
@@ -881,6 +914,7 @@ static void test_processes(void) {
         CHECK_INT(symlink("../../devices/virtual/mem/null", "/sys/dev/char/1:3"), 0);
         check_yes("processes");
         check_all(NULL);
+        test_slow_look();
 
         _cleanup_close_ int fd = open("/dev/null", O_RDWR | O_CLOEXEC);
         CHECK(fd >= 0 && link_readf(&self, "/proc/.real/self") >= 0);
