@@ -204,12 +204,21 @@ int kmsg_mark(const char *text, KmsgMark *ret) {
         return 0;
 }
 
+/* What could not be read may have been passed over: who asks again begins anew. */
+static void keep_no_longer(void) {
+        closep(&kept.reading.fd);
+        free(kept.line);
+        kept.owner = 0;
+}
+
 static int clean_since_kept(const KmsgMark *mark, char **ret_line) {
         bool is_over = kept.line && !strstr(kept.line, CUT_HERE);
 
         int r = is_over ? 0 : go_on(&kept.reading, mark->sequence, take_trouble, &kept.line);
-        if (r < 0)
+        if (r < 0) {
+                keep_no_longer();
                 return r;
+        }
         if (!kept.line)
                 return kept.reading.lost ? clean_by_taint(mark, ret_line) : 1;
         *ret_line = strdup(kept.line);

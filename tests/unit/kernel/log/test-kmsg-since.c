@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include <errno.h>
 #include <fcntl.h>
 
 #include "kernel/log/kmsg-since.h"
@@ -8,6 +9,7 @@
 static struct {
         const KmsgRecord *records;
         size_t n, next, opened;
+        int error;              /* of the next read, which passes a record over */
 } told;
 
 int __wrap_kmsg_open(int flags);
@@ -25,8 +27,14 @@ int __wrap_kmsg_open_all(void) {
 }
 
 int __wrap_kmsg_next(int fd, KmsgRecord *ret) {
+        int error = told.error;
+
         if (told.next >= told.n)
                 return 0;
+        told.error = 0;
+        told.next += error < 0;
+        if (error < 0)
+                return error;
         *ret = told.records[told.next++];
         ret->text = strdup(ret->text);
         return 1;
@@ -169,6 +177,7 @@ static void test_kept(void) {
 
         told.records = records;
         told.n = 1;
+        told.next = told.opened = 0;
         CHECK_INT(kmsg_mark("ours", &mark), 0);
         CHECK_INT(mark.sequence, 7);
         CHECK_INT(clean(&mark, 1, NULL), 1);
@@ -186,7 +195,26 @@ static void test_kept(void) {
         CHECK_INT(told.opened, 2);
 }
 
+/* Nor has he passed over what could not be read: he begins anew. */
+static void test_unread(void) {
+        static char texts[][64] = { "ours", "kernel BUG at x.c:1!" };
+        static const KmsgRecord records[] = { { .priority = 14, .sequence = 7, .text = texts[0] }, { .priority = 2, .sequence = 8, .text = texts[1] } };
+        KmsgMark mark;
+
+        told.records = records;
+        told.next = 0;
+        told.n = 1;
+        told.opened = 0;
+        CHECK_INT(kmsg_mark("ours", &mark), 0);
+        CHECK_INT(clean(&mark, 1, NULL), 1);
+        told.error = -EIO;
+        CHECK_INT(clean(&mark, 2, NULL), -EIO);
+        CHECK_INT(clean(&mark, 2, texts[1]), 0);
+        CHECK_INT(told.opened, 1);
+}
+
 int main(void) {
+        test_unread();
         test_kept();
         test_frames();
         test_unrelated();
