@@ -210,7 +210,7 @@ static void find_seen_blind(Findings *f, const FinishSource *source) {
 
                 for (size_t k = 0; k < json_len(ranges); k++)
                         memory = memory || !json_flag(json_at(ranges, k), "goes_with_power");
-                if (memory || !json_flag(seen, "memory_unknown"))
+                if (memory || (!json_flag(seen, "memory_unknown") && (json_len(ranges) > 0 || json_len(json_array(seen, "memdevs")) == 0)))
                         continue;
                 o = finding(f, BLOCKER_MEMORY_UNKNOWN, true, "a memory card has been in slot %s since, and where its memory was is not known",
                             json_str(seen, "slot"));

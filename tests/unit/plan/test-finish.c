@@ -268,10 +268,12 @@ static void test_later(void) {
 /* Of a card that cannot be asked about, the removal's own says nothing. */
 static void test_not_known(const PlanRequest *request) {
         static const char was[] = "{" PLACE "\"ranges\": [" RANGE("4096") "]}",
-                          blind[] = "[{" PLACE "\"memory_unknown\": true, \"ranges\": [{\"start\": 1, \"size\": 1, \"goes_with_power\": true}]}]";
+                          blind[] = "[{" PLACE "\"memory_unknown\": true, \"ranges\": [{\"start\": 1, \"size\": 1, \"goes_with_power\": true}]}]",
+                          bare[] = "[{" PLACE "\"memdevs\": [{\"name\": \"mem4\", \"serial\": \"0x4\"}], \"ranges\": []}]";
 
         check_blocked(was, NULL, "[{\"slot\": \"2\", \"path\": \"/run/x\", \"why\": \"torn\"}]", "RECORD_UNREAD", "rm /run/x ", request);
         check_blocked(was, blind, NULL, "MEMORY_UNKNOWN", "shutdown -r now ", request);
+        check_blocked(was, bare, NULL, "MEMORY_UNKNOWN", "shutdown -r now ", request);
 }
 
 int main(void) {
