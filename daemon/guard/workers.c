@@ -386,14 +386,18 @@ Workers *workers_new(sd_event *event) {
         return NULL;
 }
 
-/* What were left of the unit behind its main process would be told as left over. A starter whose workers are at work stays, and says so. */
+/* What were left of the unit behind its main process would be told as left over. A starter whose workers are at work stays, and says so. All of it
+ * has one deadline: the next guard has to be there before the kernel's five seconds after a press are over. */
 static void dismiss_starter(const Workers *w) {
+        uint64_t deadline = now_monotonic() + LEAVE_MSEC * USEC_PER_MSEC;
         struct pollfd p = { .fd = w->line, .events = POLLIN };
         char stays;
 
         (void) shutdown(w->line, SHUT_WR);
-        if (poll(&p, 1, LEAVE_MSEC) > 0 && recv(w->line, &stays, sizeof(stays), MSG_DONTWAIT) <= 0 && w->starter >= 0)
-                (void) pidfd_wait(w->starter, LEAVE_MSEC * USEC_PER_MSEC);
+        bool leaves = poll(&p, 1, LEAVE_MSEC) > 0 && recv(w->line, &stays, sizeof(stays), MSG_DONTWAIT) <= 0;
+        uint64_t now = now_monotonic();
+        if (leaves && w->starter >= 0 && now < deadline)
+                (void) pidfd_wait(w->starter, deadline - now);
 }
 
 void workers_free(Workers *w) {

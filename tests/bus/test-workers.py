@@ -162,6 +162,21 @@ class Workers(BusTest):
         left = [pid for pid in [waiting, *made] if os.path.exists(f"/proc/{pid}")]
         self.assertEqual(left, [], "who is left when the guard has ended")
 
+    def test_a_guard_waits_for_nobody_who_does_not_leave(self):
+        """The next guard must hear of a press before the kernel acts on it."""
+        self.one_waiting()
+        made = [pid for pid in self.starters() + self.named("safe-remove-gua") if self.parent(pid) == self.guard.pid]
+        self.assertEqual(len(made), 1 + 4, "the starter and those who take slots")
+        try:
+            for pid in made:
+                os.kill(pid, signal.SIGSTOP)
+            self.guard.terminate()
+            wait_for(lambda: os.waitid(os.P_PID, self.guard.pid, os.WEXITED | os.WNOWAIT | os.WNOHANG), "its end")
+        finally:
+            for pid in made:
+                os.kill(pid, signal.SIGCONT)
+        wait_for(lambda: not any(os.path.exists(f"/proc/{pid}") for pid in made), "them to leave, too")
+
     def is_about_to_make_one(self, starter):
         """Whether its clock is set for that; it has no other one while nobody dies."""
         set_for = []
