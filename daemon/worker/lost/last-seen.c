@@ -11,6 +11,10 @@
 #include "last-seen.h"
 #include "lost.h"
 
+enum {
+        FILE_SYSTEMS_MAX = 1000,
+};
+
 const char *last_seen_key(const char *port, const char *name) {
         return port ?: name;
 }
@@ -77,10 +81,24 @@ static void look_done(Look *l) {
         vanished_done(&l->vanished);
 }
 
+/* Anybody can have thousands of overlays stand on the card's files, in a namespace of his own; and of what is too long nothing is written. What an
+ * overlay stands on is asked about itself. */
+static void keep_few_file_systems(json_object *scope) {
+        json_object *all = json_array(scope, "file_systems"), *few = json_object_new_array();
+
+        for (size_t i = 0; i < json_len(all); i++) {
+                bool overlay = json_len(all) > FILE_SYSTEMS_MAX && streq_ptr(json_str(json_at(all, i), "type"), "overlay");
+                if (!overlay)
+                        json_object_array_add(few, json_ref(json_at(all, i)));
+        }
+        json_set(scope, "file_systems", few);
+}
+
 /* Nothing is written where all is as it was. What cannot be written is not remembered, which no look fails for. */
 static void remember(const char *key, const Topology *t, const Scope *s, json_object *slot) {
         _cleanup_json_ json_object *scope = scope_seen_json(s, t), *before = NULL, *card = NULL;
 
+        keep_few_file_systems(scope);
         (void) last_seen_load(key, &before);
         end_loss(before, slot);
         keep_what_is_left(t, scope, json_get(before, "scope"));
