@@ -80,7 +80,7 @@ def _run_many(args, work):
                 more, failed = results.get()
                 counts = {what: count + more[what] for what, count in counts.items()}
                 failures += failed
-            workers[0].join(0.2)
+            time.sleep(0.2)
         for worker in workers:
             worker.join()
     except KeyboardInterrupt:
