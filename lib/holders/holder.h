@@ -106,7 +106,7 @@ DEFINE_CLEANUP_FUNC(Holders, holders_free)
  * a gap, at the latest a little later. 0 or a negative errno (no /proc, no memory). */
 int holders_scan(const HoldTargets *targets, uint64_t budget_usec, Holders **ret);
 
-/* The same for whoever has something else to do meanwhile. Whatever became of it, who has begun a look ends it, which waits for it. */
+/* The same in two parts, for whoever has something else to do meanwhile. Whoever has begun a look ends it: that waits for it, and frees it. */
 typedef struct HoldersScan HoldersScan;
 int holders_scan_begin(const HoldTargets *targets, uint64_t budget_usec, HoldersScan **ret);
 int holders_scan_end(HoldersScan *scan, Holders **ret);

@@ -42,7 +42,7 @@ bool memory_holder_uses(const MemoryHolder *h);
  * latest a little later. 0 or a negative errno (no /proc, no memory). */
 int memory_holders_scan(const int *nodes, size_t n, uint64_t budget_usec, MemoryHolders **ret);
 
-/* The same for whoever has something else to do meanwhile. Whatever became of it, who has begun a look ends it, which waits for it. */
+/* The same in two parts, for whoever has something else to do meanwhile. Whoever has begun a look ends it: that waits for it, and frees it. */
 typedef struct MemoryScan MemoryScan;
 int memory_scan_begin(const int *nodes, size_t n, uint64_t budget_usec, MemoryScan **ret);
 int memory_scan_end(MemoryScan *scan, MemoryHolders **ret);

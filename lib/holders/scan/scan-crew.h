@@ -23,13 +23,12 @@ typedef struct CrewWork {
 
 /* Does it at all processes, or at the one whose pid is not 0, until the deadline (monotonic; UINT64_MAX: there is none), and a little longer
  * if it must. Whoever is not back in a second from a process that hangs in the kernel is left behind there, and somebody else looks at
- * that one's files (GAP_MAPPINGS; GAP_HANG where he is not back either) and goes on with the others. Whoever is not back in the end is left behind as well, with the whole: what was found until then is all, and has a gap.
+ * that one's files (GAP_MAPPINGS; GAP_HANG where he is not back either) and goes on with the others. Whoever is not back in the end is left
+ * behind as well, with the whole: what was found until then is all, and has a gap.
  * Takes over the whole, also where it fails; nothing that is the caller's may be in it. 0 or a negative errno. */
+int crew_run(const CrewWork *work, void *whole, uint64_t deadline, int pid, void *ret);
+
+/* The same in two parts, for whoever has something else to do meanwhile. Whoever has started a crew ends it: that waits for it, and frees it. */
 typedef struct Crew Crew;
 int crew_start(const CrewWork *work, void *whole, uint64_t deadline, int pid, Crew **ret);
-
-/* Waits for who was started, in any case: nobody else frees it. */
 int crew_end(Crew *c, void *ret);
-
-/* Both. */
-int crew_run(const CrewWork *work, void *whole, uint64_t deadline, int pid, void *ret);

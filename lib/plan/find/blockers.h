@@ -190,10 +190,12 @@ void find_card(Findings *f);
 /* find-holders.c: who uses what is on the card, and what would be done about it, and who has memory on the nodes, into "holders" and
  * "holders_complete" of the document. The last are not in the way, their memory moves; but the operator wants to see whose it is, and who
  * cannot live without it. 0 or -ENOMEM. */
-/* The look at who has memory of the card takes long: it is begun first, and whoever does not come to find_holders() ends it. */
+int find_holders(Findings *f, json_object *doc);
+
+/* The look at who has memory on the first node takes long: it is begun before all else, and find_holders() takes its answer. Whoever has begun it
+ * ends it, also where nobody came to find_holders(). */
 void find_holders_begin(Findings *f);
 void find_holders_end(Findings *f);
-int find_holders(Findings *f, json_object *doc);
 
 /* find-users.c: a process that uses the card and serves a disk to others out of it, which somebody uses. 0 or -ENOMEM. */
 int find_served(Findings *f, int pid, const char *program);
