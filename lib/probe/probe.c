@@ -37,6 +37,10 @@ json_object *probe_scope(json_object *scope, json_object *since) {
         return o;
 }
 
+static bool is_asked(const Probe *p, bool before_power_off) {
+        return p->before_power_off || !before_power_off;
+}
+
 static bool report_on(json_object *scope, bool before_power_off, json_object *early, json_object **ret) {
         json_object *report = json_object_new_array();
         bool all = true;
@@ -44,7 +48,7 @@ static bool report_on(json_object *scope, bool before_power_off, json_object *ea
         for (const Probe *const *p = probes; *p; p++) {
                 _cleanup_free_ char *answer = NULL;
 
-                if (before_power_off && !(*p)->before_power_off)
+                if (!is_asked(*p, before_power_off))
                         continue;
                 bool is_known = (*p)->ask_early && scope_names(early, "holds", (*p)->name);
                 int r = is_known ? 1 : (*p)->ask(scope, &answer);
@@ -95,10 +99,6 @@ typedef struct Begun {
         void *questions[BEGUN_MAX];
         size_t n;
 } Begun;
-
-static bool is_asked(const Probe *p, bool before_power_off) {
-        return p->before_power_off || !before_power_off;
-}
 
 static void begin_all(json_object *scope, bool before_power_off, Begun *ret) {
         for (const Probe *const *p = probes; *p && ret->n < BEGUN_MAX; p++) {

@@ -50,8 +50,8 @@ extern const Probe probe_processes, probe_mounts, probe_references, probe_below_
 /* All of them in the order in which they are asked, NULL at the end. */
 extern const Probe *const probes[];
 
-/* Asks all (or only those that must hold before the power goes). 1 when every one holds; else 0 with *ret_why naming the
- * first that does not and its answer. Never an errno: not knowing is no. */
+/* Asks all (or only those that must hold before the power goes); those that take long have their answer after the others. 1 when every one holds;
+ * else 0 with *ret_why naming the first that does not and its answer. Never an errno: not knowing is no. */
 int probes_ask(json_object *scope, bool before_power_off, char **ret_why);
 
 /* The same, but asks on after a no: [{"name", "question", "holds": true | false | null (not known), "answer"}]. True when every one
