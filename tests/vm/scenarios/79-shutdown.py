@@ -124,7 +124,7 @@ def called_off(lab):
     go = removal.drill(lab, "after-unmount")
     number = removal.last_id(lab) + 1
     lab.cli("remove", 4, FORCE, "--no-wait")
-    removal.wait_for_record(lab, number, '"forced":"shutdown: ', 
+    removal.wait_for_record(lab, number, '"forced":"shutdown: ',
                             then=f"touch {disk.target}/new 2>&1 || true; {removal.call_off(number, 4, go)}")
     end = removal.wait_for_end(lab, number, 120)
     lab.equal((end["outcome"], end["code"]), ("restored", "cancelled"), f"the ending ({end['message']})")
