@@ -135,10 +135,10 @@ def stuck(lab):
     port = lab.slot(3).place.bdf
     steps = lab.cli_json("plan", "2", "3")["steps"]
     first = next(step["n"] for step in steps if step["name"] == "show-safe")
-    removal.slow_down(lab, 1500, "show-safe")
+    go = removal.drill(lab, "show-safe")
     number = removal.last_id(lab) + 1
     lab.cli("remove", "2", "3", "--no-wait")
-    removal.wait_for_record(lab, number, f'"ev":"do","n":{first},', 120, then=f"setpci -s {port} CAP_EXP+18.w=0100:0300")
+    removal.wait_for_record(lab, number, f'"ev":"do","n":{first},', 120, then=f"setpci -s {port} CAP_EXP+18.w=0100:0300; {go}")
     end = removal.wait_for_end(lab, number)
     lab.equal(end["outcome"], "stuck", f"the ending ({end['message']})")
     lab.check("indicators (" in end["message"], f"what does not hold should be said: {end['message']}")

@@ -83,11 +83,11 @@ def outer_slot(lab):
     lab.equal(len([one for one in plan["card"]["endpoints"] if one["memdev"]]), 2, "memory devices of the card")
     before = removal.Picture.take(lab)
 
-    removal.slow_down(lab, 3000, "release")
+    go = removal.drill(lab, "release")
     number = removal.last_id(lab) + 1
     lab.cli("remove", "8", "--no-wait")
     held_and_refused(lab, number)
-    lab.cli("cancel", "8")
+    lab.sh(removal.call_off(number, 8, go), timeout=90)
     end = removal.wait_for_end(lab, number, 180)
     lab.equal((end["outcome"], end["code"]), ("restored", "cancelled"), f"the ending ({end['message']})")
     removal.check_untouched(lab, 8, before)

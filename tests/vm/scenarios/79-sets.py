@@ -110,9 +110,9 @@ def path_in(lab, number):
 def way_lost_on_the_way(lab, target, loses):
     """What the plan counted on as the other way is lost while the removal is under way: the power stays on."""
     number, release = removal.last_id(lab) + 1, storage.step_number(lab, "release", target)
-    removal.slow_down(lab, 3000, "release")
+    go = removal.drill(lab, "release")
     caller = lab.spawn("remover", f"safe-remove remove {target}")
-    removal.wait_for_record(lab, number, f'"ev":"do","n":{release},', then=loses)
+    removal.wait_for_record(lab, number, f'"ev":"do","n":{release},', then=f"{loses}; {go}")
     lab.changed()
     end = removal.wait_for_end(lab, number, 60)
     caller.wait(30)
