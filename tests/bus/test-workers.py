@@ -378,15 +378,18 @@ class Workers(BusTest):
             self.assertEqual((told["type"], told["code"]), ("error", "internal"))
             self.assertIn(f"({state}/numbers)", told["message"])
 
-    def test_a_starter_that_does_not_leave(self):
-        """A guard that is stopped waits for it, and not for ever: two seconds."""
+    def test_who_does_not_leave(self):
+        """A guard that is stopped waits, and not for ever: two seconds for its starter, and one for those who take slots."""
         starter, = self.starters()
-        os.kill(starter, signal.SIGSTOP)
+        hand = next(pid for pid in self.named("safe-remove-gua") if pid != self.guard.pid)
+        for pid in (starter, hand):
+            os.kill(pid, signal.SIGSTOP)
         begin = time.monotonic()
         self.stop_guard()
-        self.assertGreater(time.monotonic() - begin, 2)
-        os.kill(starter, signal.SIGCONT)
-        wait_for(lambda: not self.starters(), "it to leave")
+        self.assertGreater(time.monotonic() - begin, 2 + 1)
+        for pid in (starter, hand):
+            os.kill(pid, signal.SIGCONT)
+        wait_for(lambda: not self.starters() and hand not in self.named("safe-remove-gua"), "them to leave")
 
     def ask_starter(self, verb):
         """A worker that we have asked for ourselves: the connection that stands for it, and its process; 0 and the errno where there is none."""
