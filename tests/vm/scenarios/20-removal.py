@@ -166,11 +166,12 @@ def memory_added_meanwhile(lab):
     """A memory module is plugged in while new memory is kept offline for the card: it is online afterwards, and nothing else is."""
     ram = lab.ram(2)
     before, blocks = removal.offline_blocks(lab), removal.count_blocks(lab)
-    removal.slow_down(lab, 6000, "disable-region")
+    go = removal.drill(lab, "disable-region")
     waiting = lab.spawn("remove", "safe-remove remove 2")
     lab.wait_for(lambda: lab.sh("cat /sys/devices/system/memory/auto_online_blocks") == "offline", 90, "new memory to be kept offline")
     added = removal.plug_module(lab)
     lab.wait_for(lambda: ram.blocks() == [] and removal.offline_blocks(lab) != before, 60, "the module's blocks, which are offline")
+    lab.sh(go)
     lab.equal(waiting.wait(120), str(removal.SAFE), "the exit status of the removal")
     removal.check_safe(lab, 2, ram)
     lab.equal(removal.offline_blocks(lab), before, "the blocks that are offline")

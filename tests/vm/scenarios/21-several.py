@@ -82,16 +82,17 @@ def under_way(lab):
     before = removal.Picture.take(lab)
     crowd(lab, first, second)
     lab.equal(verdict(lab, "3")[0], "ready", "the plan of slot 3 alone")
-    removal.slow_down(lab, 20000, "offline-memory")
+    go = removal.drill(lab, "offline-memory")
     number = removal.last_id(lab) + 1
     lab.cli("remove", "2", "--no-wait")
-    removal.wait_for_record(lab, number, '"ev":"do","n":2')
+    removal.wait_for_record(lab, number, '"ev":"do","n":2,')
     said, blockers = verdict(lab, "3")
     lab.equal((said, list(blockers)), ("blocked", ["NO_ROOM"]), "the plan of slot 3 while slot 2 goes")
     lab.check("1024 MiB go" in blockers["NO_ROOM"], f"the arithmetic should be that of both: {blockers}")
     status, out, err = lab.cli("remove", "2", "3", check=False)
     lab.equal(status, removal.BUSY, f"the exit status of asking for both now ({out}{err})")
-    lab.cli("cancel", "2")
+    lab.sh(removal.call_off(number, 2, go), timeout=90)
+    lab.equal(removal.wait_for_end(lab, number)["outcome"], "restored", "the ending")
     removal.check_untouched(lab, 2, before)
     lab.equal(verdict(lab, "3"), ("ready", {}), "the plan of slot 3 once that is called off")
 
@@ -135,7 +136,7 @@ def stuck(lab):
     port = lab.slot(3).place.bdf
     steps = lab.cli_json("plan", "2", "3")["steps"]
     first = next(step["n"] for step in steps if step["name"] == "show-safe")
-    go = removal.drill(lab, "show-safe")
+    go = removal.drill(lab, "before-show-safe")
     number = removal.last_id(lab) + 1
     lab.cli("remove", "2", "3", "--no-wait")
     removal.wait_for_record(lab, number, f'"ev":"do","n":{first},', 120, then=f"setpci -s {port} CAP_EXP+18.w=0100:0300; {go}")

@@ -144,7 +144,7 @@ def outer_disks(lab):
 def guard_dies(lab):
     """The inner slots stay the outer removal's with the next guard too; a press at one of them calls all of it off."""
     before = removal.Picture.take(lab)
-    removal.slow_down(lab, 60000, "release")
+    go = removal.drill(lab, "release")
     number = removal.last_id(lab) + 1
     lab.cli("remove", "4", "--no-wait")
     for slot in (4, 6, 7):
@@ -157,6 +157,7 @@ def guard_dies(lab):
     for slot in (4, 6, 7):
         lab.check(not lab.slot(slot).driver_bound(), f"slot {slot} should be held still")
     lab.slot(6).press(force=True)
+    lab.sh(f"{removal.when_back(number)} && {go}", timeout=90)
     end = removal.wait_for_end(lab, number, 120)
     lab.equal((end["outcome"], end["code"]), ("restored", "cancelled"), f"the ending ({end['message']})")
     before.check(lab)

@@ -4,7 +4,7 @@
 import itertools
 from dataclasses import replace
 
-from harness import removal
+from harness import removal, storage
 from harness.removal import Picture
 from harness.scenario import scenario
 
@@ -68,12 +68,13 @@ def memory_added_meanwhile(lab):
     lab.cli("remove", "2")
     removal.check_safe(lab, 2, ram)
     lab.slot(2).insert()
-    removal.slow_down(lab, 6000, "disable-region")
+    go = removal.drill(lab, "disable-region")
     waiting = lab.spawn("restore", "safe-remove restore 2")
     lab.wait_for(lambda: lab.sh("cat /sys/devices/system/memory/auto_online_blocks") == "offline", 90, "new memory to be kept offline")
     added = removal.plug_module(lab)
     lab.wait_for(lambda: removal.count_blocks(lab) >= blocks - len(ram.block_numbers) + added, 60, "the module's blocks")
     lab.equal(lab.sh("cat /sys/devices/system/memory/auto_online_blocks"), "offline", "the policy: the module came too late for this scenario")
+    lab.sh(go)
     lab.equal(waiting.wait(120), "0", "the exit status of the restoration")
     lab.equal(removal.offline_blocks(lab), before, "the blocks that are offline")
     lab.equal(removal.count_blocks(lab), blocks + added, "the blocks there are")
@@ -159,11 +160,12 @@ def interleaved(lab):
     check_rebuilt(lab, before)
 
 
-def begin_slowly(lab, delay_msec):
-    """A restoration under way, with time for somebody to come in between: what was there before, and its number."""
+def begin_slowly(lab, delay_msec, first=0):
+    """A restoration under way, with time for somebody to come in between from step `first` on: what was there before, and its number."""
     before = take_out(lab, 2)
     lab.slot(2).insert()
-    removal.policy(lab, StepDelayMSec=delay_msec)
+    names = storage.step_names(lab.cli_json("restore", "2", "--dry-run"))
+    removal.slow_down(lab, delay_msec, *names[first:])
     number = removal.last_id(lab) + 1
     lab.cli("restore", "2", "--no-wait")
     return before, number
@@ -172,7 +174,7 @@ def begin_slowly(lab, delay_msec):
 @scenario("restore-killed", timeout=240, turn=True)
 def killed(lab):
     """The worker is killed in the middle, three times: another one goes on."""
-    before, number = begin_slowly(lab, delay_msec=200)
+    before, number = begin_slowly(lab, delay_msec=400)
     for step in (0, 3, 5):
         removal.wait_for_record(lab, number, f'"ev":"do","n":{step}', 60, then=f"sleep 0.1; {KILL_WORKER}")
     end = removal.wait_for_end(lab, number)
@@ -183,7 +185,7 @@ def killed(lab):
 @scenario("restore-stopped", timeout=240, turn=True)
 def stopped(lab):
     """The service is stopped in the middle: the slot is given back and the policy as it was; the next restoration goes on."""
-    before, number = begin_slowly(lab, delay_msec=300)
+    before, number = begin_slowly(lab, delay_msec=1500, first=4)
     removal.wait_for_record(lab, number, '"ev":"do","n":4', 60, then="systemctl stop safe-removed.service")
     lab.equal(removal.wait_for_end(lab, number, 1)["outcome"], "incomplete", "the ending")
     lab.check(lab.slot(2).driver_bound(), "slot 2 should not be held")
@@ -196,7 +198,7 @@ def stopped(lab):
 @scenario("restore-press", timeout=240, turn=True)
 def press(lab):
     """A press in the middle calls it off: the card keeps its power, and the next one goes on from there."""
-    before, number = begin_slowly(lab, delay_msec=500)
+    before, number = begin_slowly(lab, delay_msec=1500, first=3)
     removal.wait_for_record(lab, number, '"ev":"do","n":3', 60)
     lab.equal(lab.slot(2).leds().power, "blink", "the power LED meanwhile")
     lab.slot(2).press(force=True)
@@ -234,7 +236,7 @@ def auto(lab):
 def what_changed(lab):
     """Somebody takes a block offline that was just put back: it is listed, with the command that brings it back, instead of saying that
     all is as it was. Run, and asked again, there is nothing more to tell."""
-    before, number = begin_slowly(lab, delay_msec=300)
+    before, number = begin_slowly(lab, delay_msec=1500, first=-1)
     last = len(lab.cli_json("restore", "2", "--dry-run")["steps"]) - 1
     block = max((line.split()[0] for line in before.lines if line.startswith("memory")), key=lambda name: int(name.removeprefix("memory")))
     removal.wait_for_record(lab, number, f'"ev":"do","n":{last}', 90, then=f"echo offline > /sys/devices/system/memory/{block}/state")
