@@ -91,7 +91,7 @@ enum {
         BEGUN_MAX = 2,
 };
 
-#define FRESH_USEC (100 * USEC_PER_MSEC) /* after it an answer is given once more; usually all of them take less */
+#define FRESH_USEC (50 * USEC_PER_MSEC) /* after it an answer is given once more; usually what was begun has ended by then */
 
 /* What was begun, in the order of the probes. */
 typedef struct Begun {
@@ -146,8 +146,8 @@ int probes_ask(json_object *scope, bool before_power_off, char **ret_why) {
         char *why = NULL;
 
         begin_all(scope, before_power_off, &begun);
-        uint64_t asked = now_monotonic();
         bool all = ask_others(scope, before_power_off, &begun, &why);
+        uint64_t answered = now_monotonic();
         for (size_t i = 0; i < begun.n; i++) {
                 char *answer = NULL;
 
@@ -155,7 +155,7 @@ int probes_ask(json_object *scope, bool before_power_off, char **ret_why) {
                 all = is_yes(begun.probes[i], r, answer, &why) && all;
         }
         /* Anybody can have enough processes for half a minute, in which the other answers grow old. */
-        if (all && begun.n > 0 && now_monotonic() > asked + FRESH_USEC)
+        if (all && begun.n > 0 && now_monotonic() > answered + FRESH_USEC)
                 all = ask_others(scope, before_power_off, &begun, &why);
         if (!all)
                 *ret_why = why;
