@@ -190,7 +190,7 @@ def served_untold(lab, victims):
     kill_untold(lab, 2, victims)
     lab.equal(removal.wait_for_end(lab, number)["outcome"], "safe", "the ending")
     removal.check_safe(lab, 2, ram)
-    lab.equal(removal.last_id(lab), number, "the last removal")
+    lab.equal(removal.last_record(lab), number, "the last removal")
 
 
 @scenario("press-guard-dies-untold", timeout=200)
