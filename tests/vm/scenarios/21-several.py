@@ -159,7 +159,7 @@ def stuck(lab):
     lab.equal(lab.cli("remove", "2", "3", check=False)[0], removal.NOTHING, "the exit status of asking once more")
 
 
-@scenario("several-mirror", profile="mixed", timeout=300)
+@scenario("several-mirror", profile="mixed", timeout=300, turn=True)
 def mirror(lab):
     """A mirror between the cards has no copy elsewhere when both go: it is stopped, and comes back with them."""
     lab.sh(f"mdadm --create /dev/md7 --run --level=1 --raid-devices=2 --assume-clean {lab.pmem(3).namespace().device} {lab.disk(4)}", timeout=120)

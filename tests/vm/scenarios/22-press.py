@@ -80,7 +80,7 @@ def nobody_decides(lab):
     removal.check_untouched(lab, 2, before)
 
 
-@scenario("press-record-hangs", timeout=240)
+@scenario("press-record-hangs", timeout=240, turn=True)
 def record_hangs(lab):
     """The state directory takes no writes: nothing is begun, and the slot is given back."""
     lab.ram(2)

@@ -48,7 +48,7 @@ def xfs(lab):
     many_times(lab, "xfs")
 
 
-@scenario("fsdax-ext4", profile="mixed", timeout=900)
+@scenario("fsdax-ext4", profile="mixed", timeout=900, turn=True)
 def ext4(lab):
     many_times(lab, "ext4")
 

@@ -66,7 +66,7 @@ def check_erased(lab, number, *slots, serials=("0x1",)):
     return told
 
 
-@scenario("sanitize-ram", timeout=240)
+@scenario("sanitize-ram", timeout=240, turn=True)
 def ram(lab):
     """Volatile memory: nothing is asked for twice, and the memory comes back, empty."""
     memory = ram_with_pattern(lab, 2)
