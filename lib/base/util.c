@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include <ctype.h>
 #include <errno.h>
+#include <strings.h>
 
 #include "base/util.h"
 
@@ -10,6 +12,12 @@ enum {
         TAIL = 0x80,
         TAIL_BITS = 0x3f,
         BYTE_LENGTH = 3,
+};
+
+enum {
+        WORD_MAX = 32,         /* no known word is longer by much, and nobody's table is larger */
+        PREFIX_MIN = 3,
+        DISTANCE_MAX = 3,
 };
 
 static bool is_tail(unsigned char c) {
@@ -254,4 +262,45 @@ int strings_add(char ***strings, size_t *n, size_t *n_allocated, const char *s) 
                 return r;
         (*strings)[(*n)++] = TAKE_PTR(copy);
         return 0;
+}
+
+static size_t smaller(size_t a, size_t b) {
+        return a < b ? a : b;
+}
+
+/* How many letters are to be left out, put in, changed or exchanged with the next one (optimal string alignment). */
+static size_t distance(const char *a, size_t n, const char *b, size_t m) {
+        size_t rows[3][WORD_MAX + 1];
+
+        for (size_t k = 0; k <= m; k++)
+                rows[0][k] = k;
+        for (size_t i = 1; i <= n; i++) {
+                size_t *row = rows[i % 3], *above = rows[(i + 2) % 3], *two_above = rows[(i + 1) % 3];
+                row[0] = i;
+                for (size_t k = 1; k <= m; k++) {
+                        int x = tolower((unsigned char) a[i - 1]), y = tolower((unsigned char) b[k - 1]);
+                        row[k] = smaller(above[k - 1] + (x != y), smaller(above[k], row[k - 1]) + 1);
+                        if (i > 1 && k > 1 && x == tolower((unsigned char) b[k - 2]) && y == tolower((unsigned char) a[i - 2]))
+                                row[k] = smaller(row[k], two_above[k - 2] + 1);
+                }
+        }
+        return rows[n % 3][m];
+}
+
+const char *text_nearest(const char *text, const void *rows, size_t n, size_t size) {
+        size_t length = strlen(text), best = smaller((length + 2) / 3, DISTANCE_MAX) + 1;
+        const char *nearest = NULL;
+
+        for (size_t i = 0; i < n && length <= WORD_MAX; i++) {
+                const char *word = *(const char *const *) ((const char *) rows + i * size);
+                size_t m = word ? strlen(word) : 0;
+                if (m == 0 || m > WORD_MAX)
+                        continue;
+                size_t far = length >= PREFIX_MIN && strncasecmp(text, word, length) == 0 ? 0 : distance(text, length, word, m);
+                if (far < best) {
+                        best = far;
+                        nearest = word;
+                }
+        }
+        return nearest;
 }

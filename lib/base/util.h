@@ -99,6 +99,11 @@ int vec_grow(void **items, size_t n_items, size_t *n_allocated, size_t item_size
 /* Appends a copy to such a vector of strings. 0 or -ENOMEM. */
 int strings_add(char ***strings, size_t *n, size_t *n_allocated, const char *s);
 
+/* The known word that somebody may have meant by `text`, or NULL where none is near: letters left out, put in, changed, exchanged with the next or of
+ * the other case (one in three, three at most), or the rest of a longer word left out. `rows` is a table of `n` rows of `size` bytes, each of which
+ * begins with its word (a const char *; NULL: none); an array of strings is one too. The first of several that are as near. */
+const char *text_nearest(const char *text, const void *rows, size_t n, size_t size);
+
 /* JSON and the bus are UTF-8, a name that the kernel has (of a file, a process) is any bytes. In text each byte that is no
  * UTF-8 has one of 128 code points that nobody else uses, U+F780 for 0x80 to U+F7FF for 0xff. */
 

@@ -35,6 +35,28 @@ static void test_strings(void) {
         CHECK_STR(s, "x-7");
 }
 
+static void test_nearest(void) {
+        static const struct {
+                const char *word;
+                int more;
+        } verbs[] = { { "remove", 1 }, { "restore", 2 }, { NULL, 0 }, { "list", 3 }, { "history", 4 } };
+        static const char *const keys[] = { "GraceSec", "OfflineTimeoutSec", "WriteTimeoutSec", "Restore" };
+        static const struct {
+                const char *text, *verb, *key;
+        } cases[] = {
+                { "remvoe", "remove", NULL }, { "retsore", "restore", "Restore" }, { "lst", "list", NULL }, { "hist", "history", NULL },
+                { "grace_sec", NULL, "GraceSec" }, { "GRACESEC", NULL, "GraceSec" }, { "GraceMSec", NULL, "GraceSec" },
+                { "OfflineTimoutSecs", NULL, "OfflineTimeoutSec" }, { "x", NULL, NULL }, { "", NULL, NULL }, { "unplug", NULL, NULL },
+                { "a text that is far longer than any word could be", NULL, NULL },
+        };
+
+        for (size_t i = 0; i < ELEMENTSOF(cases); i++) {
+                CHECK_STR(text_nearest(cases[i].text, verbs, ELEMENTSOF(verbs), sizeof(verbs[0])), cases[i].verb);
+                CHECK_STR(text_nearest(cases[i].text, keys, ELEMENTSOF(keys), sizeof(keys[0])), cases[i].key);
+        }
+        CHECK_STR(text_nearest("remove", NULL, 0, sizeof(keys[0])), NULL);
+}
+
 static void test_text(void) {
         _cleanup_free_ char *text = NULL, *empty = strdup("");
 
@@ -126,6 +148,7 @@ static void test_clock(void) {
 
 int main(void) {
         test_strings();
+        test_nearest();
         test_text();
         test_quoted();
         test_table();
