@@ -18,6 +18,7 @@ const ExitCodeRow exit_code_table[] = {
         { CODE_UNREACHABLE,    "unreachable",    "the daemon or the bus cannot be reached" },
         { CODE_BUSY,           "busy",           "busy, try again later" },
         { CODE_NOT_AUTHORIZED, "not-authorized", "not authorised" },
+        { CODE_CONFIG,         "config",         "lines of the files with settings and rules cannot be used" },
         { CODE_DETACHED,       "detached",       "interrupted while waiting; the removal goes on" },
 };
 const size_t exit_code_table_size = ELEMENTSOF(exit_code_table);

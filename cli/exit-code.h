@@ -22,6 +22,7 @@ typedef enum ExitCode {
         CODE_UNREACHABLE = 69,
         CODE_BUSY = 75,
         CODE_NOT_AUTHORIZED = 77,
+        CODE_CONFIG = 78,
         CODE_DETACHED = 130,
 } ExitCode;
 

@@ -16,6 +16,8 @@ static const Verb verbs[] = {
         { "history", NULL,          false, "past removals, newest first", verb_history },
         { "verify",  "TARGET",      true,  "ask the kernel again whether a slot is safe", verb_verify },
         { "certificate", "[ID]",    false, "the sealed record of a removal and its proof", verb_certificate },
+        { "cat-config", NULL,       false, "the files with settings and rules, as they are read", verb_cat_config },
+        { "policy",  "check [FILE]", false, "what is wrong in them, or in the files named after it", verb_policy, true },
         { 0 },
 };
 

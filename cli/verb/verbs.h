@@ -15,3 +15,5 @@ ExitCode verb_monitor(const Args *a);
 ExitCode verb_history(const Args *a);
 ExitCode verb_verify(const Args *a);
 ExitCode verb_certificate(const Args *a);
+ExitCode verb_cat_config(const Args *a);
+ExitCode verb_policy(const Args *a);

@@ -73,6 +73,19 @@ static int verb_sub_uids(WorkerIo *io) {
         return 0;
 }
 
+static int verb_check_policy(WorkerIo *io, json_object *request) {
+        json_object *result = NULL;
+
+        int r = policy_check(json_array(request, "files"), &result);
+        if (r < 0) {
+                worker_send_error(io, "internal", strerror(-r));
+                return r;
+        }
+        json_set_str(result, "type", "policy");
+        worker_send(io, result);
+        return 0;
+}
+
 static int verb_resume(WorkerIo *io, json_object *doc) {
         return worker_resume(io, json_str(doc, "id"), streq_ptr(json_str(doc, "direction"), "back"));
 }
@@ -109,6 +122,7 @@ static const struct Verb {
         { "certificates", .run = worker_certificates },
         { "light", .answer = worker_light },
         { "sub-uids", .run = verb_sub_uids },
+        { "check-policy", .answer = verb_check_policy },
 };
 
 static int verb_run(const struct Verb *verb, WorkerIo *io) {
@@ -151,6 +165,6 @@ int main(int argc, char *argv[]) {
                 if (streq(verb, verbs[i].name))
                         return verb_run(&verbs[i], &io) < 0 ? EXIT_FAILURE : EXIT_SUCCESS;
 
-        fprintf(stderr, "usage: safe-remove-worker scan|topology|plan|run|plan-restore|restore|resume|give-back|verify|history|record|records|came-back|certificate|certificates|light|sub-uids (started for safe-removed)\n");
+        fprintf(stderr, "usage: safe-remove-worker scan|topology|plan|run|plan-restore|restore|resume|give-back|verify|history|record|records|came-back|certificate|certificates|light|sub-uids|check-policy (started for safe-removed)\n");
         return 64;
 }

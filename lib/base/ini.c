@@ -4,6 +4,13 @@
 
 #include "base/ini.h"
 
+#define BYTE_ORDER_MARK "\xef\xbb\xbf" /* U+FEFF */
+
+enum {
+        LINE_BYTES_MAX = 4096,
+        WARNINGS_MAX = 50,     /* of a file; all of them stand in each plan */
+};
+
 char *strip(char *s) {
         while (isspace((unsigned char) *s))
                 s++;
@@ -33,18 +40,48 @@ static char *line_take(char *text, IniLine *line, ini_take_t take, void *userdat
         return take(line, userdata);
 }
 
-int ini_parse(const char *file, const char *text, ini_take_t take, void *userdata, json_object *warnings) {
-        _cleanup_free_ char *copy = strdup(text);
+static char *line_check(char *text, size_t length, IniLine *line, ini_take_t take, void *userdata) {
+        _cleanup_free_ char *why = NULL;
+
+        if (memchr(text, '\0', length))
+                why = strdup("there is a NUL byte in it");
+        else if (length > LINE_BYTES_MAX && *text != '#' && *text != ';')
+                why = strf("it is longer than %d bytes", LINE_BYTES_MAX);
+        else
+                return line_take(text, line, take, userdata);
+        IniLine unreadable = { .number = line->number, .section = line->section, .unreadable = why };
+        return why ? take(&unreadable, userdata) : NULL;
+}
+
+int ini_parse(const char *file, const char *text, size_t length, ini_take_t take, void *userdata, json_object *warnings) {
+        size_t mark = length >= strlen(BYTE_ORDER_MARK) && memcmp(text, BYTE_ORDER_MARK, strlen(BYTE_ORDER_MARK)) == 0 ? strlen(BYTE_ORDER_MARK) : 0;
+        _cleanup_free_ char *copy = malloc(length + 1);
+        unsigned n_wrong = 0;
+        IniLine line = { 0 };
+
         if (!copy)
                 return -ENOMEM;
+        memcpy(copy, text, length);
+        copy[length] = '\0';
 
-        IniLine line = { 0 };
-        char *rest = copy;
-        for (char *next; (next = strsep(&rest, "\n"));) {
+        for (char *at = copy + mark, *next; at; at = next) {
+                size_t left = (size_t) (copy + length - at);
+                char *end = memchr(at, '\n', left);
+                next = end ? end + 1 : NULL;
+                if (end)
+                        *end = '\0';
                 line.number++;
-                _cleanup_free_ char *wrong = line_take(next, &line, take, userdata);
-                if (wrong)
+                _cleanup_free_ char *wrong = line_check(at, end ? (size_t) (end - at) : left, &line, take, userdata);
+                if (wrong && ++n_wrong <= WARNINGS_MAX)
                         json_append_strf(warnings, "%s:%u: %s", file, line.number, wrong);
         }
+        if (n_wrong > WARNINGS_MAX)
+                json_append_strf(warnings, "%s: %u lines more cannot be used", file, n_wrong - WARNINGS_MAX);
         return 0;
+}
+
+char *ini_hint(const char *word, const void *rows, size_t n, size_t size) {
+        const char *near = text_nearest(word, rows, n, size);
+
+        return near ? strf("; did you mean %s?", near) : strdup("");
 }

@@ -1,15 +1,16 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include <errno.h>
 #include <fnmatch.h>
-#include <glob.h>
-#include <sys/stat.h>
 
-#include "base/fileio.h"
 #include "base/ini.h"
 #include "base/parse.h"
 #include "holders/holder-rule.h"
 #include "plan/policy-rules.h"
-#include "config.h"
+
+static const char *const match_keys[] = { "Unit", "Exe", "Kind", "Mount" };
+static const char *const action_keys[] = {
+        "Action", "Reason", "ShutdownFileSystems", "WaitSec", "StopSec", "FreezeSec", "TermSec", "KillSec", "Priority",
+};
 
 enum {
         SECONDS_MAX = 24 * 3600,
@@ -21,6 +22,8 @@ typedef struct Parser {
         const char *file;
         json_object *rule;      /* the current one, borrowed from rules; NULL before the first section and in an unknown one */
         bool acting;            /* in its [OnRemove] */
+        bool lost_section;      /* the section before was none of ours, and no rule had begun: what follows may be the rest of one */
+        unsigned seen[ELEMENTSOF(action_keys)]; /* in which line of the rule; 0: not yet */
 } Parser;
 
 /* Nobody knows any more what was meant by the rule. For the warning, in the place of `wrong`. */
@@ -41,7 +44,8 @@ static void rule_begin(Parser *p) {
         p->rule = holder_rule_new(p->file);
         json_set_u64(p->rule, "priority", 0);
         json_object_array_add(p->rules, p->rule);
-        p->acting = false;
+        p->acting = p->lost_section = false;
+        memset(p->seen, 0, sizeof(p->seen));
 }
 
 static char *section_take(Parser *p, const IniLine *line) {
@@ -50,12 +54,24 @@ static char *section_take(Parser *p, const IniLine *line) {
                 return NULL;
         }
         if (streq(line->section, "[OnRemove]")) {
+                bool lost = p->lost_section;
                 if (!p->rule)
                         rule_begin(p);
                 p->acting = true;
-                return NULL;
+                return lost ? unusable(p, line, strf("nobody knows what it is about, since the section before it is not known")) : NULL;
         }
-        return unusable(p, line, strf("section %s is not known, there are [Match] and [OnRemove]", line->section));
+        p->lost_section = !p->rule;
+        static const char *const sections[] = { "[Match]", "[OnRemove]" };
+        _cleanup_free_ char *hint = ini_hint(line->section, sections, ELEMENTSOF(sections), sizeof(sections[0]));
+        return unusable(p, line, strf("section %s is not known, there are [Match] and [OnRemove]%s", line->section, hint ?: ""));
+}
+
+static char *key_unknown(const char *key, const char *section, const char *const *keys, size_t n, const char *const *others, size_t n_others) {
+        for (size_t i = 0; i < n_others; i++)
+                if (streq(others[i], key))
+                        return strf("key '%s' is not known in %s, it belongs in the other section", key, section);
+        _cleanup_free_ char *hint = ini_hint(key, keys, n, sizeof(keys[0]));
+        return strf("key '%s' is not known in %s%s", key, section, hint ?: "");
 }
 
 static char *pattern_take(Parser *p, const char *list, const char *value) {
@@ -73,8 +89,11 @@ static char *kinds_take(Parser *p, const char *value) {
         for (char *word; (word = strsep(&rest, " \t"));) {
                 if (!*word)
                         continue;
-                if (hold_way_from_string(word) < 0 && !streq(word, "memory"))
-                        return strf("'%s' is no kind, there are mapping, descriptor, cwd, root, program, pin and memory", word);
+                if (hold_way_from_string(word) < 0 && !streq(word, "memory")) {
+                        static const char *const kinds[] = { "mapping", "descriptor", "cwd", "root", "program", "pin", "memory" };
+                        _cleanup_free_ char *hint = ini_hint(word, kinds, ELEMENTSOF(kinds), sizeof(kinds[0]));
+                        return strf("'%s' is no kind, there are mapping, descriptor, cwd, root, program, pin and memory%s", word, hint ?: "");
+                }
                 holder_rule_add_pattern(p->rule, "kind", word);
         }
         return json_len(json_array(p->rule, "kind")) > before ? NULL : strf("there is no kind");
@@ -95,7 +114,7 @@ static char *match_take(Parser *p, const IniLine *line) {
                 return pattern_take(p, "exe", line->value);
         if (streq(line->key, "Kind"))
                 return kinds_take(p, line->value);
-        return strf("key '%s' is not known in [Match]", line->key);
+        return key_unknown(line->key, "[Match]", match_keys, ELEMENTSOF(match_keys), action_keys, ELEMENTSOF(action_keys));
 }
 
 static char *action_take(Parser *p, const char *value) {
@@ -108,8 +127,11 @@ static char *action_take(Parser *p, const char *value) {
                 if (!*word)
                         continue;
                 int action = holder_action_from_string(word);
-                if (action < 0 || action == HOLDER_SHUTDOWN)
-                        return strf("'%s' is no action, there are refuse, or some of wait, stop, freeze, term and kill", word);
+                if (action < 0 || action == HOLDER_SHUTDOWN) {
+                        static const char *const words[] = { "refuse", "wait", "stop", "freeze", "term", "kill" };
+                        _cleanup_free_ char *hint = ini_hint(word, words, ELEMENTSOF(words), sizeof(words[0]));
+                        return strf("'%s' is no action, there are refuse, or some of wait, stop, freeze, term and kill%s", word, hint ?: "");
+                }
                 for (size_t i = 0; i < n; i++)
                         if (actions[i] == (HolderAction) action || actions[i] == HOLDER_REFUSE || action == HOLDER_REFUSE)
                                 return strf("'%s' goes with nothing else, and each action only once", word);
@@ -171,24 +193,39 @@ static char *action_line_take(Parser *p, const IniLine *line) {
         if (json_has(p->rule, "mount") && streq(line->key, "Action"))
                 return unusable(p, line, strf("Action= is about who uses something, and does not go with Mount="));
         if (!streq(line->key, "Action"))
-                return unusable(p, line, strf("key '%s' is not known in [OnRemove]", line->key));
+                return unusable(p, line, key_unknown(line->key, "[OnRemove]", action_keys, ELEMENTSOF(action_keys), match_keys, ELEMENTSOF(match_keys)));
         if (lost)
                 return NULL;
         wrong = action_take(p, line->value);
         return wrong ? unusable(p, line, wrong) : NULL;
 }
 
+static unsigned seen_before(Parser *p, const IniLine *line) {
+        for (size_t i = 0; i < ELEMENTSOF(action_keys); i++)
+                if (streq(action_keys[i], line->key)) {
+                        unsigned before = p->seen[i];
+                        p->seen[i] = line->number;
+                        return before;
+                }
+        return 0;
+}
+
 static char *line_take(const IniLine *line, void *userdata) {
         Parser *p = userdata;
 
+        if (line->unreadable)
+                return unusable(p, line, strf("the line is not read: %s", line->unreadable));
         if (!line->key)
                 return section_take(p, line);
         if (!p->rule)
                 return strf("'%s%s%s' stands in no known section", line->key, line->value ? "=" : "", line->value ?: "");
         if (!line->value)
                 return unusable(p, line, strf("'%s' is not KEY=VALUE", line->key));
-        if (p->acting)
-                return action_line_take(p, line);
+        if (p->acting) {
+                char *wrong = action_line_take(p, line);
+                unsigned before = seen_before(p, line);
+                return wrong || before == 0 ? wrong : strf("%s= stands in line %u of the same rule already; what stands here counts", line->key, before);
+        }
         char *wrong = match_take(p, line);
         bool about_holders = json_len(json_array(p->rule, "unit")) > 0 || json_len(json_array(p->rule, "exe")) > 0 ||
                              json_len(json_array(p->rule, "kind")) > 0;
@@ -197,10 +234,10 @@ static char *line_take(const IniLine *line, void *userdata) {
         return wrong ? unusable(p, line, wrong) : NULL;
 }
 
-int policy_rules_parse(json_object *rules, const char *file, const char *text, json_object *warnings) {
+int policy_rules_parse(json_object *rules, const char *file, const char *text, size_t length, json_object *warnings) {
         Parser p = { .rules = rules, .file = file };
 
-        return ini_parse(file, text, line_take, &p, warnings);
+        return ini_parse(file, text, length, line_take, &p, warnings);
 }
 
 json_object *policy_rules_sort(json_object *rules) {
@@ -239,34 +276,4 @@ int policy_mount_shutdown(json_object *mount_rules, const char *target, const ch
                 }
         }
         return -ENOENT;
-}
-
-int policy_rules_load(json_object *warnings, json_object **ret, json_object **ret_mounts) {
-        static const char *const folders[] = { CONFIG_VENDOR_DIR "/policy.d/*.conf", CONFIG_DIR "/policy.d/*.conf" };
-        _cleanup_json_ json_object *rules = json_object_new_array();
-
-        for (size_t k = 0; k < ELEMENTSOF(folders); k++) {
-                _cleanup_(globfree) glob_t files = { 0 };
-                if (glob(folders[k], 0, NULL, &files) != 0)
-                        continue;
-                for (size_t i = 0; i < files.gl_pathc; i++) {
-                        const char *path = files.gl_pathv[i];
-                        _cleanup_free_ char *text = NULL, *other = k == 0 ? strf(CONFIG_DIR "/policy.d/%s", strrchr(path, '/') + 1) : NULL;
-
-                        /* Somebody in /etc has put another one (or an empty one) in its place. */
-                        if (other && access(other, F_OK) == 0)
-                                continue;
-                        int r = read_config_file(path, &text, NULL);
-                        if (r < 0)
-                                json_append_strf(warnings, "%s: cannot be read: %s", path, strerror(-r));
-                        if (r == -ENOMEM)
-                                return r;
-                        r = r < 0 ? 0 : policy_rules_parse(rules, path, text, warnings);
-                        if (r < 0)
-                                return r;
-                }
-        }
-        *ret = policy_rules_sort(rules);
-        *ret_mounts = policy_rules_take_mounts(*ret);
-        return 0;
 }

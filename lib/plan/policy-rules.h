@@ -3,14 +3,12 @@
 
 #include "base/json.h"
 
-/* What is done about the processes that use a card, by unit, program and way of holding: safe-remove.policy(5). Read from
- *      /usr/lib/safe-remove/policy.d/NAME.conf and /etc/safe-remove/policy.d/NAME.conf
- * where a file in /etc takes the place of the one with the same name, and a later rule goes before an earlier one. The result
- * is the array that holders/holder-rule.h evaluates. */
+/* What is done about the processes that use a card, by unit, program and way of holding: safe-remove.policy(5). Read from the files
+ * that policy-files.h finds; a later rule goes before an earlier one. The result is the array that holders/holder-rule.h evaluates. */
 
-/* Adds one file's rules at the end of `rules`. What cannot be used is described in `warnings` ("FILE:LINE: ..."), and turns the rule it
+/* Adds one file's rules, of so many bytes, at the end of `rules`. What cannot be used is described in `warnings` ("FILE:LINE: ..."), and turns the rule it
  * stands in into one that refuses: what was meant to be spared must not be ended for a typing error. Never fails but for -ENOMEM. */
-int policy_rules_parse(json_object *rules, const char *file, const char *text, json_object *warnings);
+int policy_rules_parse(json_object *rules, const char *file, const char *text, size_t length, json_object *warnings);
 
 /* Rules in the order in which files were read -> the order in which they are asked: highest priority first, of the same the last
  * one first. A new array. */
@@ -22,6 +20,3 @@ json_object *policy_rules_take_mounts(json_object *rules);
 /* What the rules say about shutting down what is mounted there (ShutdownFileSystems=): 1: yes, 0: no, -ENOENT: nothing. *ret_from is
  * the file of the rule, borrowed. */
 int policy_mount_shutdown(json_object *mount_rules, const char *target, const char **ret_from);
-
-/* All files there are, sorted: about holders, and about mount points. */
-int policy_rules_load(json_object *warnings, json_object **ret, json_object **ret_mounts);

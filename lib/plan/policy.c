@@ -1,10 +1,9 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-#include <glob.h>
-
 #include "base/clock.h"
 #include "base/fileio.h"
 #include "base/ini.h"
 #include "base/parse.h"
+#include "plan/policy-files.h"
 #include "plan/policy-rules.h"
 #include "plan/policy.h"
 #include "config.h"
@@ -78,6 +77,14 @@ static char *word_apply(bool *field, const char *value, const char *no, const ch
         return NULL;
 }
 
+static char *step_hint(const char *word) {
+        const char *names[_STEP_TYPE_MAX];
+
+        for (size_t i = 0; i < ELEMENTSOF(names); i++)
+                names[i] = step_type_to_string((StepType) i);
+        return ini_hint(word, names, ELEMENTSOF(names), sizeof(names[0]));
+}
+
 static char *delay_at_apply(Policy *policy, const char *value) {
         _cleanup_free_ char *copy = strdup(value);
         uint64_t at = 0;
@@ -86,8 +93,10 @@ static char *delay_at_apply(Policy *policy, const char *value) {
         _Static_assert(_STEP_TYPE_MAX <= 64, "a bit for each");
         for (char *word; (word = strsep(&rest, " \t"));) {
                 int type = step_type_from_string(word);
-                if (type < 0 && *word)
-                        return strf("'%s' is no step, 'safe-remove plan' shows what they are called", word);
+                if (type < 0 && *word) {
+                        _cleanup_free_ char *hint = step_hint(word);
+                        return strf("'%s' is no step, 'safe-remove plan' shows what they are called%s", word, hint ?: "");
+                }
                 if (type >= 0)
                         at |= UINT64_C(1) << type;
         }
@@ -179,71 +188,159 @@ static char *setting_apply(Policy *policy, size_t row, const char *value) {
         return NULL;
 }
 
+typedef struct Parser {
+        Policy *policy;
+        unsigned seen[ELEMENTSOF(settings)]; /* in which line of this file; 0: not yet */
+} Parser;
+
+static char *key_take(Parser *p, const IniLine *line) {
+        size_t i = 0;
+
+        while (i < ELEMENTSOF(settings) && !streq_ptr(settings[i].key, line->key))
+                i++;
+        if (i == ELEMENTSOF(settings)) {
+                _cleanup_free_ char *hint = ini_hint(line->key, settings, ELEMENTSOF(settings), sizeof(settings[0]));
+                return strf("key '%s' is not known%s", line->key, hint ?: "");
+        }
+        unsigned before = p->seen[i];
+        char *wrong = setting_apply(p->policy, i, line->value);
+        p->seen[i] = line->number;
+        return wrong || before == 0 ? wrong : strf("%s= stands in line %u already; what stands here counts", line->key, before);
+}
+
 /* What is wrong with a line, or NULL. */
 static char *line_take(const IniLine *line, void *userdata) {
-        bool known = streq_ptr(line->section, "[Removal]");
+        static const char *const sections[] = { "[Removal]" };
+        bool known = streq_ptr(line->section, sections[0]);
 
+        if (line->unreadable)
+                return strf("the line is not read: %s", line->unreadable);
+        if (!line->key && !known) {
+                _cleanup_free_ char *hint = ini_hint(line->section, sections, ELEMENTSOF(sections), sizeof(sections[0]));
+                return strf("section %s is not known, there is only [Removal]%s", line->section, hint ?: "");
+        }
         if (!line->key)
-                return known ? NULL : strf("section %s is not known, there is only [Removal]", line->section);
+                return NULL;
         if (!line->value)
                 return strf("'%s' is not KEY=VALUE", line->key);
         if (!known)
                 return strf("'%s=%s' stands in no known section", line->key, line->value);
-        for (size_t i = 0; i < ELEMENTSOF(settings); i++)
-                if (streq_ptr(settings[i].key, line->key))
-                        return setting_apply(userdata, i, line->value);
-        return strf("key '%s' is not known", line->key);
+        return key_take(userdata, line);
 }
 
-int policy_parse(Policy *policy, const char *file, const char *text, json_object *warnings) {
-        return ini_parse(file, text, line_take, policy, warnings);
+int policy_parse(Policy *policy, const char *file, const char *text, size_t length, json_object *warnings) {
+        Parser p = { .policy = policy };
+
+        return ini_parse(file, text, length, line_take, &p, warnings);
 }
 
-static int policy_load_file(Policy *policy, const char *path, json_object *warnings) {
+/* Into the policy, whose rules are in the order of the files yet. */
+static int file_take(Policy *policy, json_object *file, json_object *warnings) {
+        const char *path = json_str(file, "path");
         _cleanup_free_ char *text = NULL;
+        size_t length;
 
-        int r = read_config_file(path, &text, NULL);
-        if (r == -ENOENT)
-                return 0;
+        int r = read_config_file(path, &text, &length);
         if (r < 0) {
                 json_append_strf(warnings, "%s: cannot be read: %s", path, strerror(-r));
-                return 0;
+                return r == -ENOMEM ? r : 0;
         }
-        return policy_parse(policy, path, text, warnings);
-}
-
-/* Tests bring a folder of their own. */
-static const char *config_dir(void) {
-        return getenv("SAFE_REMOVE_CONFIG_DIR") ?: CONFIG_DIR;
+        if (!json_has(file, "kind"))
+                json_set_str(file, "kind", policy_kind_to_string(policy_kind_of(path, text, length)));
+        if (streq_ptr(json_str(file, "kind"), policy_kind_to_string(POLICY_RULES)))
+                return policy_rules_parse(policy->rules, path, text, length, warnings);
+        return policy_parse(policy, path, text, length, warnings);
 }
 
 int policy_load(Policy *ret, json_object *warnings) {
-        _cleanup_free_ char *own = strf("%s/safe-remove.conf", config_dir()), *pattern = strf("%s/conf.d/*.conf", config_dir());
-        const char *const files[] = { CONFIG_VENDOR_DIR "/safe-remove.conf", own };
         _cleanup_(policy_done) Policy policy = policy_default();
+        _cleanup_json_ json_object *files = NULL, *rules = NULL;
 
-        if (!own || !pattern)
-                return -ENOMEM;
-        for (size_t i = 0; i < ELEMENTSOF(files); i++) {
-                int r = policy_load_file(&policy, files[i], warnings);
+        int r = policy_files(&files, warnings);
+        if (r < 0)
+                return r;
+        policy.rules = json_object_new_array();
+        for (size_t i = 0; i < json_len(files); i++) {
+                r = file_take(&policy, json_at(files, i), warnings);
                 if (r < 0)
                         return r;
         }
-
-        _cleanup_(globfree) glob_t dropins = { 0 };
-        if (glob(pattern, 0, NULL, &dropins) == 0)
-                for (size_t i = 0; i < dropins.gl_pathc; i++) {
-                        int r = policy_load_file(&policy, dropins.gl_pathv[i], warnings);
-                        if (r < 0)
-                                return r;
-                }
-
-        int r = policy_rules_load(warnings, &policy.rules, &policy.mount_rules);
-        if (r < 0)
-                return r;
+        rules = policy.rules;
+        policy.rules = policy_rules_sort(rules);
+        policy.mount_rules = policy_rules_take_mounts(policy.rules);
         *ret = policy;
         policy.rules = policy.mount_rules = policy.sanitize_serials = NULL;
         return 0;
+}
+
+/* "FILE:LINE: MESSAGE" and "FILE: MESSAGE", of a file that is known. */
+static json_object *warning_parts(const char *path, const char *text) {
+        const char *rest = startswith(text, path) ?: text, *message = strstr(rest, ": ");
+        json_object *o = json_object_new_object();
+        char *end = NULL;
+        unsigned long line = *rest == ':' ? strtoul(rest + 1, &end, 10) : 0;
+
+        json_set_str(o, "file", path);
+        json_set(o, "line", line > 0 ? json_object_new_int64((int64_t) line) : NULL);
+        json_set_str(o, "message", message ? message + 2 : text);
+        return o;
+}
+
+int policy_check(json_object *paths, json_object **ret) {
+        _cleanup_json_ json_object *result = json_object_new_object(), *files = NULL, *about_folders = json_object_new_array();
+        _cleanup_(policy_done) Policy policy = policy_default();
+        json_object *all = json_object_new_array();
+        int r = 0;
+
+        json_set(result, "warnings", all);
+        policy.rules = json_object_new_array();
+        if (!paths)
+                r = policy_files(&files, about_folders);
+        else
+                files = json_object_new_array();
+        for (size_t i = 0; i < json_len(paths); i++) {
+                json_object *file = json_object_new_object();
+                json_set_str(file, "path", json_object_get_string(json_at(paths, i)));
+                json_object_array_add(files, file);
+        }
+        for (size_t i = 0; i < json_len(about_folders); i++)
+                json_object_array_add(all, warning_parts("", json_object_get_string(json_at(about_folders, i))));
+        for (size_t i = 0; i < json_len(files) && r >= 0; i++) {
+                _cleanup_json_ json_object *warnings = json_object_new_array();
+                r = file_take(&policy, json_at(files, i), warnings);
+                for (size_t k = 0; k < json_len(warnings); k++)
+                        json_object_array_add(all, warning_parts(json_str(json_at(files, i), "path"), json_object_get_string(json_at(warnings, k))));
+        }
+        if (r < 0)
+                return r;
+        json_set(result, "files", TAKE_PTR(files));
+        *ret = TAKE_PTR(result);
+        return 0;
+}
+
+static const struct {
+        const char *key;
+        size_t offset;
+} limits[] = {
+        { "offline_timeout_usec", offsetof(Policy, limits.offline_timeout_usec) },
+        { "write_timeout_usec", offsetof(Policy, limits.write_timeout_usec) },
+        { "sanitize_timeout_usec", offsetof(Policy, limits.sanitize_timeout_usec) },
+        { "step_delay_usec", offsetof(Policy, limits.step_delay_usec) },
+        { "step_delay_at", offsetof(Policy, limits.step_delay_at) },
+};
+
+json_object *policy_limits(const Policy *policy) {
+        json_object *o = json_object_new_object();
+
+        for (size_t i = 0; i < ELEMENTSOF(limits); i++)
+                json_set_u64(o, limits[i].key, *(const uint64_t *) (const void *) ((const char *) policy + limits[i].offset));
+        return o;
+}
+
+void policy_take_limits(Policy *policy, json_object *from) {
+        for (size_t i = 0; i < ELEMENTSOF(limits); i++)
+                if (json_has(from, limits[i].key))
+                        *(uint64_t *) (void *) ((char *) policy + limits[i].offset) = json_u64(from, limits[i].key);
 }
 
 static int option_apply(Policy *policy, const char *name, json_object *value, char **ret_why) {
@@ -261,7 +358,8 @@ static int option_apply(Policy *policy, const char *name, json_object *value, ch
                 return -EINVAL;
         }
 
-        *ret_why = strf("option '%s' is not known", name);
+        _cleanup_free_ char *hint = ini_hint(name, &settings[0].option, ELEMENTSOF(settings), sizeof(settings[0]));
+        *ret_why = strf("option '%s' is not known%s", name, hint ?: "");
         return -EINVAL;
 }
 

@@ -6,12 +6,8 @@
 #include "step/step.h"
 #include "config.h"
 
-/* The folder of the administrator's own files; what it says wins. */
-#define POLICY_DROPIN_DIR CONFIG_DIR "/conf.d"
-
-/* What the administrator decided beforehand. Read from (later wins, key by key)
- *      /usr/lib/safe-remove/safe-remove.conf, /etc/safe-remove/safe-remove.conf, /etc/safe-remove/conf.d/NAME.conf
- * and overridden by the options of a request. Documented in safe-remove.conf(5). */
+/* What the administrator decided beforehand: the settings of the files that policy-files.h finds, of which a later one wins key by key, the rules,
+ * and over all of them the options of a request. Documented in safe-remove.conf(5). */
 
 /* Memory in a kernel zone: refuse it when pages that cannot move are seen on it, or try and put back what was done. */
 typedef enum ZonePolicy {
@@ -49,12 +45,21 @@ void policy_done(Policy *policy);
 /* The built-in defaults, without rules. */
 Policy policy_default(void);
 
-/* Applies one file's text. Lines that cannot be used are left out and described in `warnings` (a JSON array of strings,
+/* Applies one file's text of so many bytes. Lines that cannot be used are left out and described in `warnings` (a JSON array of strings,
  * "FILE:LINE: ..."): a typo must not keep a button press from being answered. Never fails but for -ENOMEM. */
-int policy_parse(Policy *policy, const char *file, const char *text, json_object *warnings);
+int policy_parse(Policy *policy, const char *file, const char *text, size_t length, json_object *warnings);
 
 /* Defaults, then all files there are, and the rules. */
 int policy_load(Policy *ret, json_object *warnings);
+
+/* What is wrong with these files (an array of paths), or with all that are read where it is NULL: {"files": as policy-files.h has them, "warnings":
+ * [{"file", "line" (null: not of a line), "message"}]}. Whether a file has settings or rules is seen by its first section. */
+int policy_check(json_object *paths, json_object **ret);
+
+/* The limits of a removal that has begun, as its record keeps them: whoever goes on with it goes by those, whatever the files say by then. The
+ * second leaves what is not in `from` (NULL: nothing is; the record is an older version's). */
+json_object *policy_limits(const Policy *policy);
+void policy_take_limits(Policy *policy, json_object *from);
 
 /* Applies a request's options. Here a bad value is an error: -EINVAL with *ret_why naming option and value. */
 int policy_apply_options(Policy *policy, json_object *options, char **ret_why);

@@ -121,7 +121,7 @@ class BusTest(unittest.TestCase):
         self.write_machine(self.slots)
         self.write("play/script", self.script)
         self.env = {**os.environ, "SAFE_REMOVE_BUS": "session", "DBUS_SESSION_BUS_ADDRESS": f"unix:path={self.path('bus')}",
-                    "SAFE_REMOVE_STATE_DIR": self.path("state"), "SAFE_REMOVE_CONFIG_DIR": self.path("etc"), "SAFE_REMOVE_WORKER": os.path.join(HERE, "fake-worker"),
+                    "SAFE_REMOVE_STATE_DIR": self.path("state"), "SAFE_REMOVE_CONFIG_DIRS": self.path("etc"), "SAFE_REMOVE_WORKER": os.path.join(HERE, "fake-worker"),
                     "FAKE_WORKER_PLAY": self.path("play"), "SAFE_REMOVE_KMSG": self.path("kmsg"),
                     "SAFE_REMOVE_RUN_DIR": self.path("run"),
                     "UBSAN_OPTIONS": "halt_on_error=1:print_stacktrace=1"}

@@ -349,4 +349,4 @@ def certificates():
         pruned=1 if altered else 0, problems=problems)
 
 
-{"waits-for-a-verb": lambda: None, "scan": scan, "topology": topology, "history": real_worker, "certificate": real_worker, "record": real_worker, "records": real_worker, "sub-uids": real_worker, "came-back": real_worker, "plan": plan, "run": run, "restore": restore, "plan-restore": plan_restore, "resume": resume, "verify": verify, "certificates": certificates}[sys.argv[1]]()
+{"waits-for-a-verb": lambda: None, "scan": scan, "topology": topology, "history": real_worker, "certificate": real_worker, "record": real_worker, "records": real_worker, "sub-uids": real_worker, "check-policy": real_worker, "came-back": real_worker, "plan": plan, "run": run, "restore": restore, "plan-restore": plan_restore, "resume": resume, "verify": verify, "certificates": certificates}[sys.argv[1]]()

@@ -52,6 +52,9 @@ WRONG = [
     (["verify"], "'verify' needs a TARGET"),
     (["history", "--verify"], "'history' has no option '--verify'"),
     (["certificate", "1", "2"], "'2' is one too many"),
+    (["policy"], "'policy' is followed by 'check': safe-remove policy check [FILE...]"),
+    (["policy", "chek"], "'policy' is followed by 'check', not chek: safe-remove policy check [FILE...]"),
+    (["cat-config", "x"], "'cat-config' takes no operand"),
     (["history", "-n", "many"], "--lines wants a whole number"),
 ]
 
@@ -80,7 +83,7 @@ def check_documented():
     completion = (ROOT / "cli/completion/safe-remove").read_text()
 
     verbs, options, codes = (text.split(f"{head}:\n")[1].split("\n\n")[0] for head in ("Verbs", "Options", "Exit status"))
-    for verb in re.findall(r"^  (\w+)", verbs, re.M):
+    for verb in re.findall(r"^  ([\w-]+)", verbs, re.M):
         assert f".It Cm {verb}" in man, f"{verb} is not in the man page"
         assert re.search(rf"local verbs='[^']*\b{verb}\b", completion), f"{verb} is not in the completion"
         assert run(verb, "--help").stdout.startswith(f"safe-remove {verb}"), f"help of {verb}"

@@ -151,6 +151,7 @@ static json_object *start_record(const Removal *m) {
         for (size_t i = 0; i < ELEMENTSOF(planned); i++)
                 if (json_has(m->plan->doc, planned[i]))
                         json_set(o, planned[i], json_ref(json_get(m->plan->doc, planned[i])));
+        json_set(o, "limits", policy_limits(&m->request.policy));
         /* Where this happened, for whoever reads the certificate elsewhere. */
         if (uname(&u) >= 0) {
                 json_set_str(o, "host", u.nodename);

@@ -189,12 +189,13 @@ static int resume(WorkerIo *io, const char *id, bool back, const GiveBack *g) {
         if (m.journal->ended)
                 return 0;
 
-        /* The request as it was; a policy that cannot be read any more is the default. */
+        /* The request as it was, with the limits that it began with; what the files say by now is for the next one. */
         m.request.doc = json_ref(m.journal->start);
         m.request.warnings = json_object_new_array();
         m.request.policy = policy_default();
         (void) policy_load(&m.request.policy, m.request.warnings);
         (void) policy_apply_options(&m.request.policy, json_get(m.journal->start, "options"), &why);
+        policy_take_limits(&m.request.policy, json_get(m.journal->start, "limits"));
         const char *port = json_str(json_get(m.plan->doc, "slot"), "port");
         m.request.slot_name = strdup(plan_slot_name(m.plan) ?: "");
         m.request.port = port ? strdup(port) : NULL;

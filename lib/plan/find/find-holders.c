@@ -6,6 +6,7 @@
 #include "holders/memory/memory-holder.h"
 #include "holders/process.h"
 #include "plan/find/blockers.h"
+#include "plan/policy-files.h"
 
 /* How long the plan's list of holders may become. Whoever has processes chooses how many they are, what their files are called, and what
  * their control groups are: nobody's choice makes a plan that cannot be told or written down. No step reads these texts, each looks

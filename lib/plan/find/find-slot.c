@@ -2,6 +2,7 @@
 /* The slot itself: can its power be switched, and can its lights say what is true? */
 #include "kernel/sysfs/quirks.h"
 #include "plan/find/blockers.h"
+#include "plan/policy-files.h"
 
 static void find_power_switch(Findings *f, const Slot *slot) {
         /* A held slot has no folder; it is back when the slot is released. */

@@ -18,9 +18,10 @@ static Plan *make_plan(const Topology *t) {
         _cleanup_json_ json_object *warnings = json_object_new_array();
         Policy policy = policy_default();
         const PlanRequest request = { .target = "2", .trigger = "command", .policy = &policy };
+        static const char line[] = "[Removal]\nDarkLight=accept\n";
         Plan *p = NULL;
 
-        CHECK_INT(policy_parse(&policy, "x", "[Removal]\nDarkLight=accept\n", warnings), 0);
+        CHECK_INT(policy_parse(&policy, "x", line, strlen(line), warnings), 0);
         CHECK_INT(plan_removal(t, topology_slot(t, "2"), &request, &p), 0);
         CHECK_INT(plan_verdict(p), PLAN_READY);
         policy_done(&policy);

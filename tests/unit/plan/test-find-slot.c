@@ -20,7 +20,7 @@ static void check_verdict(const Topology *t, const char *line, PlanVerdict verdi
         Policy policy = policy_default();
         const PlanRequest request = { .target = "2", .trigger = "command", .policy = &policy };
 
-        CHECK_INT(policy_parse(&policy, "x", line, warnings), 0);
+        CHECK_INT(policy_parse(&policy, "x", line, strlen(line), warnings), 0);
         CHECK_INT(json_len(warnings), streq(line, "[Removal]\nDarkLight=perhaps\n"));
         CHECK_INT(plan_removal(t, topology_slot(t, "2"), &request, &p), 0);
         CHECK_INT(plan_verdict(p), verdict);

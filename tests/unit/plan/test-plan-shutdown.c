@@ -62,7 +62,7 @@ static void world_done(World *w) {
 static void rules(World *w, const char *lines) {
         _cleanup_json_ json_object *warnings = json_object_new_array(), *all = json_object_new_array(), *sorted = NULL;
 
-        CHECK_INT(policy_rules_parse(all, "a.conf", lines, warnings), 0);
+        CHECK_INT(policy_rules_parse(all, "a.conf", lines, strlen(lines), warnings), 0);
         sorted = policy_rules_sort(all);
         json_object_put(TAKE_PTR(w->policy.mount_rules));
         w->policy.mount_rules = policy_rules_take_mounts(sorted);

@@ -9,7 +9,7 @@
 static json_object *parse(const char *text, json_object *warnings) {
         _cleanup_json_ json_object *rules = json_object_new_array();
 
-        CHECK_INT(policy_rules_parse(rules, "a.conf", text, warnings), 0);
+        CHECK_INT(policy_rules_parse(rules, "a.conf", text, strlen(text), warnings), 0);
         return policy_rules_sort(rules);
 }
 
@@ -140,8 +140,8 @@ static void test_units(void) {
 static void test_bad_lines(void) {
         static const char *const expected[] = {
                 "a.conf:1: 'Unit=x' stands in no known section",
-                "a.conf:3: key 'Units' is not known in [Match]; the rule now refuses all that it matches",
-                "a.conf:8: 'stopp' is no action, there are refuse, or some of wait, stop, freeze, term and kill; the rule now refuses all that it matches",
+                "a.conf:3: key 'Units' is not known in [Match]; did you mean Unit?; the rule now refuses all that it matches",
+                "a.conf:8: 'stopp' is no action, there are refuse, or some of wait, stop, freeze, term and kill; did you mean stop?; the rule now refuses all that it matches",
                 "a.conf:12: '-1' is not a number from 0 to 86400",
                 "a.conf:15: 'refuse' goes with nothing else, and each action only once; the rule now refuses all that it matches",
                 "a.conf:17: 'maps' is no kind, there are mapping, descriptor, cwd, root, program, pin and memory; the rule now refuses all that it matches",
@@ -165,7 +165,33 @@ static void test_bad_lines(void) {
         for (size_t i = 0; i < json_len(rules); i++) /* last first */
                 CHECK_INT(holder_rule_has(json_at(rules, i), HOLDER_REFUSE), i != 4);
         CHECK_STR(holder_rule_reason(json_at(rules, 5)), "a.conf:8 cannot be understood ('stopp' is no action, there are refuse, or some of "
-                  "wait, stop, freeze, term and kill), so what it may be about is left alone");
+                  "wait, stop, freeze, term and kill; did you mean stop?), so what it may be about is left alone");
+}
+
+/* A rule of which a part may be missing spares, whatever it says; what stands twice is told. */
+static void test_odd_rules(void) {
+        static const char *const expected[] = {
+                "a.conf:1: section [Mach] is not known, there are [Match] and [OnRemove]; did you mean [Match]?",
+                "a.conf:2: 'Unit=a.service' stands in no known section",
+                "a.conf:3: nobody knows what it is about, since the section before it is not known; the rule now refuses all that it matches",
+                "a.conf:6: key 'Action' is not known in [Match], it belongs in the other section; the rule now refuses all that it matches",
+                "a.conf:10: StopSec= stands in line 9 of the same rule already; what stands here counts",
+                "a.conf:12: the line is not read: there is a NUL byte in it; the rule now refuses all that it matches",
+        };
+        static const char text[] = "[Mach]\nUnit=a.service\n[OnRemove]\nAction=kill\n"             /* 4 */
+                                   "[Match]\nAction=stop\n"                                        /* 6 */
+                                   "[Match]\n[OnRemove]\nStopSec=1\nStopSec=2\n"                   /* 10 */
+                                   "[Match]\nUnit=a\0.service\n[OnRemove]\nStopSec=1\n";
+        _cleanup_json_ json_object *warnings = json_object_new_array(), *rules = json_object_new_array();
+
+        CHECK_INT(policy_rules_parse(rules, "a.conf", text, sizeof(text) - 1, warnings), 0);
+        CHECK_INT(json_len(warnings), ELEMENTSOF(expected));
+        for (size_t i = 0; i < ELEMENTSOF(expected); i++)
+                CHECK_STR(json_object_get_string(json_at(warnings, i)), expected[i]);
+        CHECK_INT(json_len(rules), 4);
+        for (size_t i = 0; i < json_len(rules); i++)
+                CHECK_INT(holder_rule_has(json_at(rules, i), HOLDER_REFUSE), i != 2);
+        CHECK_INT(holder_rule_usec(json_at(rules, 2), HOLDER_STOP), 2 * USEC_PER_SEC);
 }
 
 /* Rules about mount points are kept apart from those about holders, and say nothing about these. */
@@ -224,7 +250,7 @@ static void test_shipped(const char *path) {
         char text[4096] = "";
 
         CHECK(f && fread(text, 1, sizeof(text) - 1, f) > 0);
-        CHECK_INT(policy_rules_parse(rules, path, text, warnings), 0);
+        CHECK_INT(policy_rules_parse(rules, path, text, strlen(text), warnings), 0);
         CHECK_INT(json_len(warnings), 0);
         CHECK(holder_rule_has(rule_for(rules, "polkit.service", NULL, HOLD_CWD), HOLDER_REFUSE));
         CHECK(!rule_for(rules, "postgresql.service", NULL, HOLD_CWD));
@@ -239,6 +265,7 @@ int main(int argc, char **argv) {
         test_ladder();
         test_units();
         test_bad_lines();
+        test_odd_rules();
         test_mounts();
         test_bad_mounts();
         CHECK(argc == 2);
