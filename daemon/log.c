@@ -40,6 +40,7 @@ static const char *const message_ids[_LOG_MESSAGE_MAX] = {
         [LOG_MESSAGE_WITHDRAWN] = "4bc9d6f2b91e4122959a6d3a2d5d5196",
         [LOG_MESSAGE_EVENTS_LOST] = "9dfed9f1691d418792050280cbe6c807",
         [LOG_MESSAGE_SOURCE_FAILED] = "70b15f770f8f40ba946897e8c0d63fb0",
+        [LOG_MESSAGE_POLICY] = "7725e63672204ce2875fb9fe22259b7c",
 };
 
 static void add_field(struct iovec *fields, size_t *n, char *field) {

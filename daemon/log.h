@@ -32,6 +32,7 @@ typedef enum LogMessage {
         LOG_MESSAGE_WITHDRAWN,
         LOG_MESSAGE_EVENTS_LOST,
         LOG_MESSAGE_SOURCE_FAILED,
+        LOG_MESSAGE_POLICY,
         _LOG_MESSAGE_MAX,
 } LogMessage;
 

@@ -5,6 +5,7 @@
 #include "base/clock.h"
 #include "daemon/bus/bus.h"
 #include "daemon/manager/decide.h"
+#include "daemon/manager/policy.h"
 
 /* SIGKILL ends a worker at once unless it sits in the kernel; whoever puts its removal back waits for it then. */
 #define STOP_USEC (10 * USEC_PER_SEC)
@@ -57,12 +58,21 @@ static int on_stop_signal(sd_event_source *source, const struct signalfd_siginfo
         return r < 0 ? sd_event_exit(d->event, EXIT_FAILURE) : 0;
 }
 
+static int on_reload_signal(sd_event_source *source, const struct signalfd_siginfo *info, void *userdata) {
+        const Daemon *d = userdata;
+
+        if (d->manager)
+                manager_reload(d->manager);
+        return 0;
+}
+
 static int set_up_loop(Daemon *d) {
         sigset_t mask;
 
         (void) sigemptyset(&mask);
         (void) sigaddset(&mask, SIGTERM);
         (void) sigaddset(&mask, SIGINT);
+        (void) sigaddset(&mask, SIGHUP);
         if (sigprocmask(SIG_BLOCK, &mask, NULL) < 0)
                 return -errno;
 
@@ -73,6 +83,9 @@ static int set_up_loop(Daemon *d) {
         if (r < 0)
                 return r;
         r = sd_event_add_signal(d->event, NULL, SIGINT, on_stop_signal, d);
+        if (r < 0)
+                return r;
+        r = sd_event_add_signal(d->event, NULL, SIGHUP, on_reload_signal, d);
         if (r < 0)
                 return r;
 

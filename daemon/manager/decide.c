@@ -2,6 +2,7 @@
 #include "base/clock.h"
 #include "decide.h"
 #include "light.h"
+#include "policy.h"
 #include "ports.h"
 #include "records.h"
 #include "removals.h"
@@ -234,6 +235,7 @@ void manager_free(Manager *m) {
         lights_free(m);
         manager_free_reading(m);
         question_free(m->came_back);
+        manager_free_reload(m);
         scanner_free(m->scanner);
         manager_free_removals(m);
         manager_free_slots(m);

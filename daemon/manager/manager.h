@@ -56,6 +56,8 @@ struct Manager {
         uint64_t last_number;
         Question *came_back;           /* a worker is asked about cards that have come (removals.h) */
         uint64_t came_back_number;     /* last_number when it was asked */
+        Question *reload;              /* a worker looks through the files with settings (policy.h) */
+        bool reload_again;
         Light *lights;                 /* attention LEDs that are being set */
 };
 

@@ -622,6 +622,24 @@ class Events(BusTest):
         wait_for(lambda: len(self.objects("slot")) == 1, "the end of the other slots")
         wait_for(lambda: len(monitor.signals("InterfacesRemoved")) == 2, "its signal")
 
+    def test_reload(self):
+        """In the middle of a removal, twice at once: mistakes are told with their line, and the removal goes on."""
+        os.makedirs(self.path("etc/conf.d"))
+        removal = self.remove("2")
+        wait_for(lambda: self.get(removal, "Removal", "Step"), "its first step")
+        self.write("etc/conf.d/50-mine.conf", "[Removal]\nGraceSecs=5\n")
+        for _ in range(2):
+            self.daemon.send_signal(signal.SIGHUP)
+        wait_for(lambda: f"{self.path('etc/conf.d/50-mine.conf')}:2: key 'GraceSecs' is not known; did you mean GraceSec?" in self.log(), "the mistake")
+        wait_for(lambda: "Reloaded: 1 file with settings and rules, 1 warning." in self.log(), "the end of the reload")
+        self.write("etc/conf.d/50-mine.conf", "[Removal]\nGraceSec=5\n")
+        self.daemon.send_signal(signal.SIGHUP)
+        wait_for(lambda: "Reloaded: 1 file with settings and rules, 0 warnings." in self.log(), "the next reload")
+        self.assertNotEqual(self.get(removal, "Removal", "State"), "ended")
+        self.write("play/go", "")
+        self.assertEqual(self.wait_end(removal), "safe")
+        self.assertEqual([line for line in self.worker_log() if line.startswith("resume")], [])
+
     def test_scan_fails(self):
         self.write("play/scan-fails", "")
         send_device_event("remove", "/devices/system/memory/memory1", "memory")

@@ -114,8 +114,7 @@ def killed(lab):
     """The worker is killed, and the write has no end within its time: the next worker says so and leaves all as it is. Once it has ended
     the remedy leads on."""
     ram, taker = prepare(lab)
-    number, writer = begin(lab)
-    removal.policy(lab, WriteTimeoutSec=4)
+    number, writer = begin(lab, WriteTimeoutSec=20)
     lab.sh("pkill -KILL -x safe-remove-wor")
     end = check_stuck(lab, number, writer)
     check_waits(lab, ram, number, writer)
@@ -128,12 +127,20 @@ def killed(lab):
 
 @scenario("hanging-unbind-goes-on", timeout=300, turn=True)
 def goes_on(lab):
-    """The worker is killed, and the write returns while the next one waits for that: the removal goes on."""
+    """The worker is killed, and the write returns while the next one waits for that: the removal goes on, with the time that it began with. A
+    reload meanwhile tells what is wrong in the files, and is for the next removal."""
     ram, taker = prepare(lab)
     number, writer = begin(lab)
-    removal.policy(lab)
+    removal.policy(lab, WriteTimeoutSec=1, GraceSecs=9)
+    lab.sh("systemctl reload safe-removed.service")
+    wrong = f"{removal.POLICY_FILE}:3: key 'GraceSecs' is not known; did you mean GraceSec?"
+    lab.wait_for(lambda: wrong in lab.sh("journalctl -b -o cat MESSAGE_ID=7725e63672204ce2875fb9fe22259b7c || true"), 60, "the mistake in the journal")
+    code, _, told = lab.cli("policy", "check", check=False)
+    lab.equal((code, told.strip()), (78, wrong), "what the check says")
+    lab.check(f"# {removal.POLICY_FILE}\n[Removal]\nWriteTimeoutSec=1" in lab.cli("cat-config")[1], "the file should be shown")
     lab.sh("pkill -KILL -x safe-remove-wor")
     lab.wait_for(lambda: next_worker(lab, writer), 60, "the next worker")
+    lab.wait_for(lambda: int(lab.sh(f"ps -o etimes= -p {next_worker(lab, writer)[0]}")) > 2, 60, "it to have waited for longer than the new time")
     lab.equal(lab.cli_json("status", "2", check=False)["state"], "working", "the state meanwhile")
     check_waits(lab, ram, number, writer)
     taker.stop()
