@@ -9,10 +9,11 @@
 #include "args.h"
 
 enum {
-        OPTION_ROWS = 17,
         SECONDS_MAX = 24 * 3600,
         LIMIT_MAX = 10000,
         DIGEST_LENGTH = 64,
+        HELP_COLUMNS = 80,
+        HELP_INDENT = 32,       /* where the words about an option begin */
         /* Above every character, for the options without a short form. */
         OPT_NO_LEGEND = 256,
         OPT_FORCE,
@@ -30,7 +31,7 @@ typedef struct OptionRow {
         const char *name;
         int letter;             /* above every character: without a short form */
         const char *value;      /* "[...]": optional */
-        const char *verbs;      /* NULL: all; else words, each with a blank after it */
+        const char *verbs;      /* NULL: all; else words with blanks between them */
         ExitCode (*set)(Args *a, const char *value);
         const char *help;
         size_t flag;            /* without a function: where the word is that it sets, */
@@ -110,29 +111,31 @@ static ExitCode set_json(Args *a, const char *value) {
         return fail(CODE_USAGE, NULL, "--json wants 'pretty', 'short' or 'off', not '%s'", value);
 }
 
-static const OptionRow option_rows[OPTION_ROWS] = {
-        { "plan", 'p', "DIGEST", "remove ", set_digest, "only if the plan still has this digest" },
-        { "grace", 'g', "SEC", "plan explain remove ", NULL, "give listeners at least this long", NUMBER(grace_sec, SECONDS_MAX) },
-        { "offline-timeout", 't', "SEC", "plan explain remove ", NULL,
-          "give up on a memory block after this long", NUMBER(offline_timeout_sec, SECONDS_MAX) },
-        { "zone-normal", 'z', "try|refuse", "plan explain remove ", set_zone_normal,
-          "what to do about memory in ZONE_NORMAL" },
-        { "force", OPT_FORCE, "WORDS", "plan explain remove ", set_force, "kill,shutdown,unmap,unproven,poison: what only force allows" },
-        { "acknowledge", OPT_ACKNOWLEDGE, "kernel-log", "remove ", set_acknowledge,
-          "the kernel's errors are not about this card" },
-        { "sanitize", OPT_SANITIZE, "[SERIAL,...]", "plan explain remove ", set_sanitize, "have the card erase itself; persistent data: give its "
-                "serial" },
-        { "equal-card", OPT_EQUAL_CARD, "yes|no", "restore ", set_equal_card,
-          "whether another card of the same make and size will do" },
-        { "dry-run", OPT_DRY_RUN, NULL, "restore ", NULL, "print the plan, do nothing", FLAG(dry_run) },
-        { "no-wait", OPT_NO_WAIT, NULL, "remove restore cancel ", NULL, "return as soon as the request is accepted", FLAG(no_wait) },
-        { "lines", 'n', "N", "history ", NULL, "show the last N removals (0: all)", NUMBER(limit, LIMIT_MAX) },
-        { "verify", OPT_VERIFY, NULL, "certificate ", NULL, "check that no certificate is missing or altered", FLAG(verify) },
+static const OptionRow option_rows[] = {
+        { "plan", 'p', "DIGEST", "remove", set_digest, "only if the plan still has this digest" },
+        { "grace", 'g', "SEC", "plan explain remove", NULL, "wait SEC after the announcement before taking anything away",
+          NUMBER(grace_sec, SECONDS_MAX) },
+        { "offline-timeout", 't', "SEC", "plan explain remove", NULL, "give up on a memory block after SEC",
+          NUMBER(offline_timeout_sec, SECONDS_MAX) },
+        { "zone-normal", 'z', "try|refuse", "plan explain remove", set_zone_normal, "what to do about memory in ZONE_NORMAL" },
+        { "force", OPT_FORCE, "WORDS", "plan explain remove", set_force, "kill,shutdown,unmap,unproven,poison: what only force allows" },
+        { "acknowledge", OPT_ACKNOWLEDGE, "kernel-log", "remove", set_acknowledge, "the kernel's errors are not about this card" },
+        { "sanitize", OPT_SANITIZE, "[SERIAL,...]", "plan explain remove", set_sanitize,
+          "have the card erase itself; persistent data: give its serial" },
+        { "equal-card", OPT_EQUAL_CARD, "yes|no", "restore", set_equal_card, "whether another card of the same make and size will do" },
+        { "dry-run", OPT_DRY_RUN, NULL, "restore", NULL, "print the plan, do nothing", FLAG(dry_run) },
+        { "no-wait", OPT_NO_WAIT, NULL, "remove restore cancel", NULL, "return as soon as the request is accepted", FLAG(no_wait) },
+        { "lines", 'n', "N", "history", NULL, "show the last N removals (0: all)", NUMBER(limit, LIMIT_MAX) },
+        { "verify", OPT_VERIFY, NULL, "certificate", NULL, "check that no certificate is missing or altered", FLAG(verify) },
         { "json", 'j', "[pretty|short|off]", NULL, set_json, "JSON on standard output" },
         { "no-legend", OPT_NO_LEGEND, NULL, NULL, NULL, "no headers, no closing remarks", FLAG(no_legend) },
         { "no-color", OPT_NO_COLOR, NULL, NULL, NULL, "no color (as with NO_COLOR in the environment)", FLAG(no_color) },
         { "help", 'h', NULL, NULL, NULL, "this text", FLAG(help) },
         { "version", 'V', NULL, NULL, NULL, "print the version", FLAG(version) },
+};
+
+enum {
+        OPTION_ROWS = ELEMENTSOF(option_rows),
 };
 
 static ExitCode set_row(const OptionRow *row, Args *a, const char *value) {
@@ -154,8 +157,8 @@ static bool row_is_for(const OptionRow *row, const Verb *verb) {
                 return true;
 
         size_t n = strlen(verb->name);
-        for (const char *p = row->verbs; *p; p = strchr(p, ' ') + 1)
-                if (strncmp(p, verb->name, n) == 0 && p[n] == ' ')
+        for (const char *p = row->verbs; *p; p += strcspn(p, " "), p += strspn(p, " "))
+                if (strcspn(p, " ") == n && strncmp(p, verb->name, n) == 0)
                         return true;
         return false;
 }
@@ -179,23 +182,36 @@ static ExitCode fail_option(int c, const char *text) {
         return fail(CODE_USAGE, NULL, "unknown option '%s'; 'safe-remove --help' lists them", text);
 }
 
-static ExitCode parse_options(int argc, char **argv, Args *a, bool seen[static OPTION_ROWS]) {
-        struct option longs[OPTION_ROWS + 1] = { 0 };
-        char shorts[3 * OPTION_ROWS + 2] = ":";
-        size_t n = 1;
+typedef struct Grammar {
+        struct option longs[OPTION_ROWS + 1];
+        char shorts[3 * OPTION_ROWS + 3];
+} Grammar;
+
+/* `stops`: at the first operand, which belongs to somebody else together with all that follows. */
+static Grammar grammar_make(bool stops) {
+        Grammar g = { .shorts = { stops ? '+' : ':', ':' } };
+        size_t n = stops ? 2 : 1;
 
         for (size_t i = 0; i < OPTION_ROWS; i++) {
                 int has = !option_rows[i].value ? no_argument : option_rows[i].value[0] == '[' ? optional_argument : required_argument;
-                longs[i] = (struct option){ option_rows[i].name, has, NULL, option_rows[i].letter };
+                g.longs[i] = (struct option){ option_rows[i].name, has, NULL, option_rows[i].letter };
                 if (option_rows[i].letter >= 256)
                         continue;
-                shorts[n++] = (char) option_rows[i].letter;
+                g.shorts[n++] = (char) option_rows[i].letter;
                 for (int k = has; k > 0; k--)
-                        shorts[n++] = ':';
+                        g.shorts[n++] = ':';
         }
+        g.shorts[n] = '\0';
+        return g;
+}
 
+/* Of argv, whose first word is no option. Afterwards optind is the first operand. */
+static ExitCode parse_options(int argc, char **argv, bool stops, Args *a, bool seen[static OPTION_ROWS]) {
+        Grammar g = grammar_make(stops);
+
+        optind = 0; /* from the beginning, whatever was read before */
         for (;;) {
-                int c = getopt_long(argc, argv, shorts, longs, NULL);
+                int c = getopt_long(argc, argv, g.shorts, g.longs, NULL);
                 if (c < 0)
                         return CODE_DONE;
                 if (c == ':' || c == '?')
@@ -241,61 +257,120 @@ static ExitCode check_operands(const Verb *verb, int n, char **operands) {
         return CODE_DONE;
 }
 
+static ExitCode check_options(const Verb *verb, const bool seen[static OPTION_ROWS]) {
+        for (size_t i = 0; i < OPTION_ROWS; i++)
+                if (seen[i] && !row_is_for(&option_rows[i], verb))
+                        return fail(CODE_USAGE, NULL, "'%s' has no option '--%s'; 'safe-remove %s --help' lists those it has", verb->name,
+                                    option_rows[i].name, verb->name);
+        return CODE_DONE;
+}
+
 ExitCode args_parse(const Verb *verbs, int argc, char **argv, Args *ret) {
         bool seen[OPTION_ROWS] = { false };
         Args a = { 0 };
 
+        /* Up to the verb, which says how the rest is to be read. */
         opterr = 0;
-        ExitCode code = parse_options(argc, argv, &a, seen);
-        if (code == CODE_DONE && optind < argc)
-                code = find_verb(verbs, argv[optind], &a.verb);
+        ExitCode code = parse_options(argc, argv, true, &a, seen);
+        argc -= optind;
+        argv += optind;
+        if (code == CODE_DONE && argc > 0)
+                code = find_verb(verbs, argv[0], &a.verb);
+        if (code == CODE_DONE && a.verb)
+                code = parse_options(argc, argv, a.verb->command, &a, seen);
         if (code != CODE_DONE)
                 return code;
 
         if (!a.help && !a.version) {
                 if (!a.verb)
                         return fail(CODE_USAGE, NULL, "needs a verb, such as: safe-remove list; --help lists them");
-                for (size_t i = 0; i < OPTION_ROWS; i++)
-                        if (seen[i] && !row_is_for(&option_rows[i], a.verb))
-                                return fail(CODE_USAGE, NULL, "'%s' has no option '--%s'; 'safe-remove %s --help' lists those it has", a.verb->name,
-                                            option_rows[i].name, a.verb->name);
-                code = check_operands(a.verb, argc - optind - 1, argv + optind + 1);
+                code = check_options(a.verb, seen);
+                if (code == CODE_DONE)
+                        code = check_operands(a.verb, argc - optind, argv + optind);
                 if (code != CODE_DONE)
                         return code;
-                a.target = argv[optind + 1];
-                a.targets = argv + optind + 1;
-                a.n_targets = (size_t) (argc - optind - 1);
+                a.target = argv[optind];
+                a.targets = argv + optind;
+                a.n_targets = (size_t) (argc - optind);
         }
 
         *ret = a;
         return CODE_DONE;
 }
 
-static void print_option_help(const OptionRow *row) {
-        _cleanup_free_ char *left = NULL;
-        const char *value = row->value ?: "";
+/* Words behind a left column of `indent`, as many to a line as fit. The cursor is at `column`. */
+static void print_words(const char *words, size_t column, size_t indent) {
+        if (column >= indent) {
+                putchar('\n');
+                column = 0;
+        }
+        printf("%*s", (int) (indent - column), "");
+        column = indent;
+        while (*words) {
+                size_t n = strcspn(words, " ");
+                if (column > indent && column + 1 + n > HELP_COLUMNS) {
+                        printf("\n%*s", (int) indent, "");
+                        column = indent;
+                }
+                column += (size_t) printf("%s%.*s", column > indent ? " " : "", (int) n, words);
+                words += n + strspn(words + n, " ");
+        }
+        putchar('\n');
+}
 
-        if (value[0] == '[')
-                left = strf("--%s[=%s", row->name, value + 1);
-        else
-                left = strf("--%s%s%s", row->name, *value ? "=" : "", value);
-        if (row->letter < 256)
-                printf("  -%c, %-26s %s\n", row->letter, left ?: "", row->help);
-        else
-                printf("      %-26s %s\n", left ?: "", row->help);
+static void print_option_help(const OptionRow *row) {
+        const char *value = row->value ?: "";
+        bool optional = value[0] == '[', is_short = row->letter < 256;
+
+        int column = is_short ? printf("  -%c, ", row->letter) : printf("      ");
+        column += printf("--%s%s%s%s", row->name, optional ? "[" : "", *value ? "=" : "", optional ? value + 1 : value);
+        print_words(row->help, (size_t) column, HELP_INDENT);
+}
+
+static void print_verbs(const Verb *verbs) {
+        static const char *const groups[_VERB_GROUP_MAX] = {
+                [VERB_LOOKS] = "Looking (nothing is changed)",
+                [VERB_CHANGES] = "Removing and restoring",
+                [VERB_FOLLOWS] = "Following and proving",
+                [VERB_SETS_UP] = "Setting up and reporting",
+        };
+
+        puts("\nVerbs:");
+        for (size_t g = 0; g < _VERB_GROUP_MAX; g++) {
+                bool first = true;
+                for (const Verb *v = verbs; v->name; v++) {
+                        if (v->group != g)
+                                continue;
+                        if (first)
+                                printf(" %s\n", groups[g]);
+                        first = false;
+                        print_words(v->help, (size_t) printf("  %-11s %s", v->name, v->operand ?: ""), 26);
+                }
+        }
+}
+
+static bool returns(const Verb *verb, ExitCode code) {
+        static const ExitCode all[] = { CODE_DONE, CODE_FAILED, CODE_USAGE, CODE_UNREACHABLE, CODE_BUSY, CODE_NOT_AUTHORIZED };
+
+        for (size_t i = 0; i < ELEMENTSOF(all); i++)
+                if (code == all[i])
+                        return true;
+        for (size_t i = 0; verb && i < ELEMENTSOF(verb->codes); i++)
+                if (code == verb->codes[i])
+                        return true;
+        return !verb;
 }
 
 void args_print_help(const Verb *verbs, const Verb *verb) {
         printf("safe-remove %s%s%s%s [OPTION...]\n\n", verb ? verb->name : "VERB", verb && verb->operand ? " " : "",
-               verb ? verb->operand ?: "" : " [TARGET...]", verb && verb->several ? "..." : "");
+               verb ? verb->operand ?: "" : " [TARGET...]", verb && verb->several && !verb->command ? "..." : "");
         puts(verb ? verb->help : "Makes pulling a CXL memory card out of a running server safe.");
 
         if (!verb) {
-                puts("\nVerbs:");
-                for (const Verb *v = verbs; v->name; v++)
-                        printf("  %-11s %-12s %s\n", v->name, v->operand ?: "", v->help);
-                puts("\nTARGET: a slot (2, slot:2), a PCI function (0000:0d:00.0), a port (port:0000:0c:00.0), mem1, region0, dax0.0, node1,\n"
-                     "memory147, nmem0, namespace0.0, /dev/pmem0, a mount point, or serial:0x1. A bare number is a slot.");
+                print_verbs(verbs);
+                puts("\nTARGET: a slot (2, slot:2), a PCI function (0000:0d:00.0), a port\n"
+                     "(port:0000:0c:00.0), mem1, region0, dax0.0, node1, memory147, nmem0,\n"
+                     "namespace0.0, /dev/pmem0, a mount point, or serial:0x1. A bare number is a slot.");
         }
         puts("\nOptions:");
         for (size_t i = 0; i < OPTION_ROWS; i++)
@@ -303,6 +378,7 @@ void args_print_help(const Verb *verbs, const Verb *verb) {
                         print_option_help(&option_rows[i]);
         puts("\nExit status:");
         for (size_t i = 0; i < exit_code_table_size; i++)
-                printf("  %3d  %s\n", (int) exit_code_table[i].code, exit_code_table[i].meaning);
+                if (returns(verb, exit_code_table[i].code))
+                        print_words(exit_code_table[i].meaning, (size_t) printf("  %3d", (int) exit_code_table[i].code), 7);
         puts("\nMore in safe-remove(8).");
 }

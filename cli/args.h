@@ -23,6 +23,16 @@ typedef struct Args {
         bool help, version;
 } Args;
 
+/* Where --help lists it. */
+typedef enum VerbGroup {
+        VERB_LOOKS,
+        VERB_CHANGES,
+        VERB_FOLLOWS,
+        VERB_SETS_UP,
+        _VERB_GROUP_MAX,
+} VerbGroup;
+
+/* A row needs its first five columns; the rest is named where it is not 0. */
 struct Verb {
         const char *name;
         const char *operand;            /* "TARGET", "[ID|TARGET]", NULL: takes none */
@@ -30,6 +40,9 @@ struct Verb {
         const char *help;
         ExitCode (*run)(const Args *a);
         bool several;                   /* takes more than one operand: cards that go together */
+        bool command;                   /* its operands are a COMMAND: an option behind the first is that command's */
+        VerbGroup group;
+        ExitCode codes[10];             /* what it may return beside those that every verb may return (0 1 64 69 75 77); for --help */
 };
 
 /* verbs: all there are, after them one without a name. On anything but CODE_DONE the error has been printed. Sets the output mode as soon as it is known, so that later

@@ -3,21 +3,33 @@
 #include "cli/verb/verbs.h"
 #include "args.h"
 
+/* What a plan may end with beside the codes that every verb has. */
+#define PLAN_CODES CODE_NOTHING, CODE_NOT_FOUND, CODE_BLOCKED, CODE_AMBIGUOUS
+
 static const Verb verbs[] = {
-        { "list",    NULL,          false, "the slots: card, memory, state, LEDs", verb_list },
-        { "show",    "TARGET",      true,  "a card's memory: regions, dax devices, nodes, blocks", verb_show },
-        { "plan",    "TARGET",      true,  "what removing it would do, without doing it", verb_plan, true },
-        { "explain", "TARGET",      true,  "why it cannot be removed, and what to do about that", verb_explain, true },
-        { "remove",  "TARGET",      true,  "take a card out of use and power its slot off", verb_remove, true },
-        { "restore", "TARGET",      true,  "put back what a removal took down, when the card is in again", verb_restore },
-        { "cancel",  "ID|TARGET",   true,  "stop a removal and put everything back", verb_cancel },
-        { "status",  "[ID|TARGET]", false, "running removals, else the last one", verb_status },
-        { "monitor", NULL,          false, "print events as they come", verb_monitor },
-        { "history", NULL,          false, "past removals, newest first", verb_history },
-        { "verify",  "TARGET",      true,  "ask the kernel again whether a slot is safe", verb_verify },
-        { "certificate", "[ID]",    false, "the sealed record of a removal and its proof", verb_certificate },
-        { "cat-config", NULL,       false, "the files with settings and rules, as they are read", verb_cat_config },
-        { "policy",  "check [FILE]", false, "what is wrong in them, or in the files named after it", verb_policy, true },
+        { "list", NULL, false, "the slots: card, memory, state, LEDs", verb_list },
+        { "show", "TARGET", true, "a card's memory: regions, dax devices, nodes, blocks", verb_show,
+          .codes = { CODE_NOT_FOUND, CODE_BLOCKED, CODE_AMBIGUOUS } },
+        { "plan", "TARGET", true, "what removing it would do, without doing it", verb_plan, .several = true, .codes = { PLAN_CODES } },
+        { "explain", "TARGET", true, "why it cannot be removed, and what to do about that", verb_explain, .several = true,
+          .codes = { PLAN_CODES } },
+        { "remove", "TARGET", true, "take a card out of use and power its slot off", verb_remove, .several = true, .group = VERB_CHANGES,
+          .codes = { PLAN_CODES, CODE_RESTORED, CODE_STUCK, CODE_STALE, CODE_DETACHED } },
+        { "restore", "TARGET", true, "put back what a removal took down, when the card is in again", verb_restore, .group = VERB_CHANGES,
+          .codes = { PLAN_CODES, CODE_STUCK, CODE_DETACHED } },
+        { "cancel", "ID|TARGET", true, "stop a removal and put everything back", verb_cancel, .group = VERB_CHANGES,
+          .codes = { CODE_NOTHING, CODE_NOT_FOUND, CODE_BLOCKED, CODE_STUCK, CODE_AMBIGUOUS, CODE_DETACHED } },
+        { "status", "[ID|TARGET]", false, "running removals, else the last one", verb_status, .group = VERB_FOLLOWS,
+          .codes = { CODE_NOTHING, CODE_NOT_FOUND } },
+        { "monitor", NULL, false, "print events as they come", verb_monitor, .group = VERB_FOLLOWS },
+        { "history", NULL, false, "past removals, newest first", verb_history, .group = VERB_FOLLOWS },
+        { "verify", "TARGET", true, "ask the kernel again whether a slot is safe", verb_verify, .group = VERB_FOLLOWS,
+          .codes = { CODE_NOTHING, CODE_NOT_FOUND, CODE_BLOCKED, CODE_AMBIGUOUS, CODE_NOT_PROVEN } },
+        { "certificate", "[ID]", false, "show the tamper-evident record of a removal", verb_certificate, .group = VERB_FOLLOWS,
+          .codes = { CODE_NOT_FOUND, CODE_NOT_PROVEN } },
+        { "cat-config", NULL, false, "the files with settings and rules, as they are read", verb_cat_config, .group = VERB_SETS_UP },
+        { "policy", "check [FILE]", false, "what is wrong in them, or in the files named after it", verb_policy, .several = true,
+          .group = VERB_SETS_UP, .codes = { CODE_CONFIG } },
         { 0 },
 };
 

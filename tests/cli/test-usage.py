@@ -83,13 +83,17 @@ def check_documented():
     completion = (ROOT / "cli/completion/safe-remove").read_text()
 
     verbs, options, codes = (text.split(f"{head}:\n")[1].split("\n\n")[0] for head in ("Verbs", "Options", "Exit status"))
-    for verb in re.findall(r"^  ([\w-]+)", verbs, re.M):
+    for verb in re.findall(r"^  ([a-z][a-z-]*)", verbs, re.M):
         assert f".It Cm {verb}" in man, f"{verb} is not in the man page"
         assert re.search(rf"local verbs='[^']*\b{verb}\b", completion), f"{verb} is not in the completion"
-        assert run(verb, "--help").stdout.startswith(f"safe-remove {verb}"), f"help of {verb}"
+        mine = run(verb, "--help").stdout
+        assert mine.startswith(f"safe-remove {verb}"), f"help of {verb}"
+        assert all(len(line) <= 80 for line in (text + mine).split("\n")), f"a line of over 80 columns: {text}{mine}"
+        assert re.search(r"^ +77  ", mine, re.M) and not re.search(r"^ +8  ", mine, re.M), f"exit codes of {verb}: {mine}"
     for option in re.findall(r"--([a-z-]+)", options):
         assert f"Fl -{option}" in man, f"--{option} is not in the man page"
         assert f"--{option}" in completion, f"--{option} is not in the completion"
+    assert "130" not in run("list", "--help").stdout and "130" in run("remove", "--help").stdout, "each verb has its own exit codes"
     here = sorted(re.findall(r"^ +(\d+)  ", codes, re.M))
     there = sorted(re.findall(r"^\.It (\d+)$", man.split(".Sh EXIT STATUS")[1].split(".Sh ")[0], re.M))
     assert here == there, f"exit codes: {here} here, {there} in the man page"
