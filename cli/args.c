@@ -11,7 +11,7 @@
 enum {
         SECONDS_MAX = 24 * 3600,
         LIMIT_MAX = 10000,
-        DIGEST_LENGTH = 64,
+        OPERAND_MAX = 4096,     /* a path's longest */
         HELP_COLUMNS = 80,
         HELP_INDENT = 32,       /* where the words about an option begin */
         /* Above every character, for the options without a short form. */
@@ -21,6 +21,9 @@ enum {
         OPT_EQUAL_CARD,
         OPT_ACKNOWLEDGE,
         OPT_NO_COLOR,
+        OPT_NO_PAGER,
+        OPT_NO_ASK_PASSWORD,
+        OPT_NAMES,
         OPT_NO_WAIT,
         OPT_SANITIZE,
         OPT_VERIFY,
@@ -48,18 +51,43 @@ static ExitCode set_digest(Args *a, const char *value) {
         for (size_t i = 0; i < n; i++)
                 if (!isxdigit((unsigned char) value[i]))
                         n = 0;
-        if (n != DIGEST_LENGTH)
-                return fail(CODE_USAGE, NULL, "--plan wants the %d hex digits that 'safe-remove plan' printed, not '%s'",
-                            DIGEST_LENGTH, value);
+        if (n < DIGEST_SHORTEST || n > DIGEST_LENGTH)
+                return fail(CODE_USAGE, NULL, "--plan wants the digest that 'safe-remove plan' printed, or its first %d hex digits or more, not '%s'",
+                            DIGEST_SHORTEST, value);
         a->digest = value;
         return CODE_DONE;
 }
 
-static ExitCode set_zone_normal(Args *a, const char *value) {
-        if (!streq(value, "try") && !streq(value, "refuse"))
-                return fail(CODE_USAGE, NULL, "--zone-normal wants 'try' or 'refuse', not '%s'", value);
-        a->zone_normal = value;
+/* "; did you mean 'try'?", or nothing where no word is near. Newly allocated; NULL is nothing too. */
+static char *meant(const char *text, const void *rows, size_t n, size_t size, const char *prefix) {
+        _cleanup_free_ char *word = strndup(text, strcspn(text, "=,"));
+        const char *nearest = word ? text_nearest(word, rows, n, size) : NULL;
+
+        return nearest ? strf("; did you mean '%s%s'?", prefix, nearest) : NULL;
+}
+
+static ExitCode fail_value(const char *option, const char *wants, const char *value, const char *const *words, size_t n) {
+        _cleanup_free_ char *hint = meant(value, words, n, sizeof(*words), "");
+
+        return fail(CODE_USAGE, NULL, "--%s wants %s, not '%s'%s", option, wants, value, hint ?: "");
+}
+
+/* One of two words. */
+static ExitCode set_word(const char *option, const char *const words[static 2], const char *value, const char **ret) {
+        _cleanup_free_ char *wants = strf("'%s' or '%s'", words[0], words[1]);
+
+        if (!streq(value, words[0]) && !streq(value, words[1]))
+                return fail_value(option, wants ?: words[0], value, words, 2);
+        *ret = value;
         return CODE_DONE;
+}
+
+static ExitCode set_zone_normal(Args *a, const char *value) {
+        return set_word("zone-normal", (const char *const[]){ "try", "refuse" }, value, &a->zone_normal);
+}
+
+static ExitCode set_equal_card(Args *a, const char *value) {
+        return set_word("equal-card", (const char *const[]){ "yes", "no" }, value, &a->equal_card);
 }
 
 static ExitCode set_force(Args *a, const char *value) {
@@ -72,23 +100,21 @@ static ExitCode set_force(Args *a, const char *value) {
                 size_t n = strcspn(p, ","), i = 0;
                 while (i < ELEMENTSOF(words) && (strlen(words[i]) != n || strncmp(words[i], p, n) != 0))
                         i++;
-                if (i == ELEMENTSOF(words))
-                        return fail(CODE_USAGE, NULL, "--force wants 'kill', 'shutdown', 'unmap', 'unproven', 'poison' or several with commas, not '%s'", value);
+                if (i < ELEMENTSOF(words))
+                        continue;
+                _cleanup_free_ char *hint = meant(p, words, ELEMENTSOF(words), sizeof(*words), "");
+                return fail(CODE_USAGE, NULL, "--force wants 'kill', 'shutdown', 'unmap', 'unproven', 'poison' or several with commas, not '%s'%s", value,
+                            hint ?: "");
         }
         a->force = value;
         return CODE_DONE;
 }
 
-static ExitCode set_equal_card(Args *a, const char *value) {
-        if (!streq(value, "yes") && !streq(value, "no"))
-                return fail(CODE_USAGE, NULL, "--equal-card wants 'yes' or 'no', not '%s'", value);
-        a->equal_card = value;
-        return CODE_DONE;
-}
-
 static ExitCode set_acknowledge(Args *a, const char *value) {
-        if (!streq(value, "kernel-log"))
-                return fail(CODE_USAGE, NULL, "--acknowledge wants 'kernel-log', not '%s'", value);
+        static const char *const words[] = { "kernel-log" };
+
+        if (!streq(value, words[0]))
+                return fail_value("acknowledge", "'kernel-log'", value, words, 1);
         a->acknowledge = value;
         return CODE_DONE;
 }
@@ -108,7 +134,7 @@ static ExitCode set_json(Args *a, const char *value) {
                         output.json = (JsonMode) i;
                         return CODE_DONE;
                 }
-        return fail(CODE_USAGE, NULL, "--json wants 'pretty', 'short' or 'off', not '%s'", value);
+        return fail_value("json", "'pretty', 'short' or 'off'", value, words, ELEMENTSOF(words));
 }
 
 static const OptionRow option_rows[] = {
@@ -123,12 +149,16 @@ static const OptionRow option_rows[] = {
         { "sanitize", OPT_SANITIZE, "[SERIAL,...]", "plan explain remove", set_sanitize,
           "have the card erase itself; persistent data: give its serial" },
         { "equal-card", OPT_EQUAL_CARD, "yes|no", "restore", set_equal_card, "whether another card of the same make and size will do" },
-        { "dry-run", OPT_DRY_RUN, NULL, "restore", NULL, "print the plan, do nothing", FLAG(dry_run) },
+        { "dry-run", OPT_DRY_RUN, NULL, "remove restore cancel", NULL, "print the plan, do nothing", FLAG(dry_run) },
+        { "yes", 'y', NULL, "remove restore", NULL, "do not ask on a terminal whether to go ahead", FLAG(yes) },
+        { "no-ask-password", OPT_NO_ASK_PASSWORD, NULL, "remove restore cancel", NULL, "do not ask for authorization", FLAG(no_ask_password) },
+        { "names", OPT_NAMES, NULL, "list", NULL, "every name that a card goes by, one a line (for completions)", FLAG(names) },
         { "no-wait", OPT_NO_WAIT, NULL, "remove restore cancel", NULL, "return as soon as the request is accepted", FLAG(no_wait) },
         { "lines", 'n', "N", "history", NULL, "show the last N removals (0: all)", NUMBER(limit, LIMIT_MAX) },
         { "verify", OPT_VERIFY, NULL, "certificate", NULL, "check that no certificate is missing or altered", FLAG(verify) },
         { "json", 'j', "[pretty|short|off]", NULL, set_json, "JSON on standard output" },
         { "no-legend", OPT_NO_LEGEND, NULL, NULL, NULL, "no headers, no closing remarks", FLAG(no_legend) },
+        { "no-pager", OPT_NO_PAGER, NULL, NULL, NULL, "do not show long output in a pager", FLAG(no_pager) },
         { "no-color", OPT_NO_COLOR, NULL, NULL, NULL, "no color (as with NO_COLOR in the environment)", FLAG(no_color) },
         { "help", 'h', NULL, NULL, NULL, "this text", FLAG(help) },
         { "version", 'V', NULL, NULL, NULL, "print the version", FLAG(version) },
@@ -179,7 +209,8 @@ static ExitCode fail_option(int c, const char *text) {
                 return fail(CODE_USAGE, NULL, "option '--%s' takes no value", row->name);
         if (optopt)
                 return fail(CODE_USAGE, NULL, "unknown option '-%c'; 'safe-remove --help' lists them", optopt);
-        return fail(CODE_USAGE, NULL, "unknown option '%s'; 'safe-remove --help' lists them", text);
+        _cleanup_free_ char *hint = meant(text + strspn(text, "-"), option_rows, OPTION_ROWS, sizeof(OptionRow), "--");
+        return fail(CODE_USAGE, NULL, "unknown option '%s'%s", text, hint ?: "; 'safe-remove --help' lists them");
 }
 
 typedef struct Grammar {
@@ -237,9 +268,11 @@ static ExitCode find_verb(const Verb *verbs, const char *name, const Verb **ret)
                 }
 
         _cleanup_free_ char *names = NULL;
-        for (const Verb *v = verbs; v->name; v++)
+        size_t n = 0;
+        for (const Verb *v = verbs; v->name; v++, n++)
                 (void) text_add(&names, ", ", "%s", v->name);
-        return fail(CODE_USAGE, NULL, "unknown verb '%s'; there are: %s", name, names ?: "");
+        _cleanup_free_ char *hint = meant(name, verbs, n, sizeof(Verb), "");
+        return fail(CODE_USAGE, NULL, "unknown verb '%s'%s%s", name, hint ?: "; there are: ", hint ? "" : names ?: "");
 }
 
 static ExitCode check_operands(const Verb *verb, int n, char **operands) {
@@ -254,12 +287,21 @@ static ExitCode check_operands(const Verb *verb, int n, char **operands) {
         for (int i = 0; i < n; i++)
                 if (operands[i][0] == '\0')
                         return fail(CODE_USAGE, NULL, "the %s of '%s' is empty", verb->operand, verb->name);
+        for (int i = 0; i < n && !verb->command; i++)
+                if (strlen(operands[i]) > OPERAND_MAX)
+                        return fail(CODE_USAGE, NULL, "the %s of '%s' is longer than %d bytes: no name is", verb->operand, verb->name, OPERAND_MAX);
         return CODE_DONE;
 }
 
+/* The command alone has only what all have. */
+static const Verb no_verb = { .name = "" };
+
 static ExitCode check_options(const Verb *verb, const bool seen[static OPTION_ROWS]) {
         for (size_t i = 0; i < OPTION_ROWS; i++)
-                if (seen[i] && !row_is_for(&option_rows[i], verb))
+                if (seen[i] && !row_is_for(&option_rows[i], verb) && !*verb->name)
+                        return fail(CODE_USAGE, NULL, "'--%s' needs a verb, such as: safe-remove %.*s; 'safe-remove --help' lists them", option_rows[i].name,
+                                    (int) strcspn(option_rows[i].verbs, " "), option_rows[i].verbs);
+                else if (seen[i] && !row_is_for(&option_rows[i], verb))
                         return fail(CODE_USAGE, NULL, "'%s' has no option '--%s'; 'safe-remove %s --help' lists those it has", verb->name,
                                     option_rows[i].name, verb->name);
         return CODE_DONE;
@@ -282,18 +324,17 @@ ExitCode args_parse(const Verb *verbs, int argc, char **argv, Args *ret) {
                 return code;
 
         if (!a.help && !a.version) {
-                if (!a.verb)
-                        return fail(CODE_USAGE, NULL, "needs a verb, such as: safe-remove list; --help lists them");
-                code = check_options(a.verb, seen);
-                if (code == CODE_DONE)
+                code = check_options(a.verb ?: &no_verb, seen);
+                if (code == CODE_DONE && a.verb)
                         code = check_operands(a.verb, argc - optind, argv + optind);
                 if (code != CODE_DONE)
                         return code;
+        }
+        if (a.verb) {
                 a.target = argv[optind];
                 a.targets = argv + optind;
                 a.n_targets = (size_t) (argc - optind);
         }
-
         *ret = a;
         return CODE_DONE;
 }

@@ -19,7 +19,7 @@ typedef struct Args {
         const char *sanitize;           /* "yes", or serial numbers with commas between them */
         uint32_t grace_sec, offline_timeout_sec, limit;
         bool has_grace_sec, has_offline_timeout_sec, has_limit;
-        bool no_wait, dry_run, verify, no_legend, no_color;
+        bool no_wait, dry_run, yes, names, no_ask_password, verify, no_legend, no_color, no_pager;
         bool help, version;
 } Args;
 
@@ -41,6 +41,7 @@ struct Verb {
         ExitCode (*run)(const Args *a);
         bool several;                   /* takes more than one operand: cards that go together */
         bool command;                   /* its operands are a COMMAND: an option behind the first is that command's */
+        bool pages;                     /* prints a document and ends: wrapped on a terminal, and in a pager if it is long */
         VerbGroup group;
         ExitCode codes[10];             /* what it may return beside those that every verb may return (0 1 64 69 75 77); for --help */
 };

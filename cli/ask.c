@@ -22,11 +22,9 @@ static ExitCode accepted(sd_bus *bus, const char *path, const char *noun) {
 
 static ExitCode follow(Follow *f, const char *path, const char *noun) {
         _cleanup_free_ char *id = bus_name_of_path(path);
-        _cleanup_free_ char *text = strf("%s %s started%s", noun, id ?: "?",
-                                         f->progress.live ? "; Ctrl-C leaves it running" : "");
 
-        if (text)
-                progress_note(&f->progress, text);
+        /* It may have nothing to do, or be refused: then nothing has started. */
+        f->progress.started_note = strf("%s %s started%s", noun, id ?: "?", f->progress.live ? "; Ctrl-C leaves it running" : "");
         return follow_run(f, path);
 }
 
@@ -49,6 +47,7 @@ ExitCode ask_and_follow(const Args *a, const char *noun, ExitCode (*ask)(sd_bus 
         if (code == CODE_DONE)
                 code = follow(&f, path, noun);
         if (code == CODE_DETACHED) {
+                progress_done(&f.progress);
                 /* Interrupting the wait is not a wish to interrupt the removal: half-way is the worst place to be surprised. */
                 _cleanup_free_ char *name = shell_quoted(f.name);
                 return fail(code, NULL, "%s %s goes on; see: safe-remove status %s; to stop it: safe-remove cancel %s", noun, f.id, name, name);
@@ -58,7 +57,7 @@ ExitCode ask_and_follow(const Args *a, const char *noun, ExitCode (*ask)(sd_bus 
 
         /* What the worker read back last of all. The slot object, for want of that, is as old as the daemon's last look. */
         _cleanup_free_ char *leds = f.leds || !f.listen.bus ? NULL : removal_leds(f.listen.bus, json_str(f.result, "slot"));
-        return removal_print(f.result, f.leds ?: leds);
+        return removal_report(f.result, f.leds ?: leds);
 }
 
 ExitCode ask_for_plan(const Args *a, ExitCode (*ask)(sd_bus *bus, const Args *a, json_object **ret),

@@ -15,6 +15,29 @@ enum {
 #define CALL_USEC (30 * USEC_PER_SEC)
 #define LOOK_USEC (120 * USEC_PER_SEC)
 
+/* What somebody would type after an error of the daemon's, whose message does not know who asked. NULL: it says all. */
+static const char *hint_for(ExitCode code) {
+        static const struct {
+                ExitCode code;
+                const char *hint;
+        } hints[] = {
+                { CODE_FAILED, "see: journalctl -b -u safe-removed" },
+                { CODE_NOTHING, "see: safe-remove status" },
+                { CODE_NOT_FOUND, "see: safe-remove list" },
+                { CODE_BLOCKED, "see: safe-remove list" },
+                { CODE_AMBIGUOUS, "see: safe-remove list" },
+                { CODE_NOT_PROVEN, "see: safe-remove certificate --verify" },
+                { CODE_USAGE, "see: safe-remove --help" },
+                { CODE_BUSY, "see: safe-remove status" },
+                { CODE_NOT_AUTHORIZED, "try it as root" },
+        };
+
+        for (size_t i = 0; i < ELEMENTSOF(hints); i++)
+                if (hints[i].code == code)
+                        return hints[i].hint;
+        return NULL;
+}
+
 ExitCode client_fail(int r, const sd_bus_error *e) {
         bool told = e && sd_bus_error_is_set(e);
         ExitCode code = told ? exit_code_of_error(e->name) : CODE_UNREACHABLE;
@@ -27,7 +50,7 @@ ExitCode client_fail(int r, const sd_bus_error *e) {
                 return fail(code, told ? e->name : NULL,
                             "the daemon cannot be reached (%s); see: systemctl status safe-removed",
                             told && e->message ? e->message : strerror(-r));
-        return fail(code, told ? e->name : NULL, "%s", told && e->message ? e->message : strerror(-r));
+        return fail_with_hint(code, told ? e->name : NULL, hint_for(code), "%s", told && e->message ? e->message : strerror(-r));
 }
 
 static int open_peer(const struct sockaddr_un *address, sd_bus **ret) {
@@ -256,6 +279,9 @@ ExitCode client_certificate(sd_bus *bus, const char *id, char **ret) {
                 r = sd_bus_message_append(m, "s", id);
         if (r >= 0)
                 r = call_for_text(bus, m, CALL_USEC, ret, &e);
+        /* It is named by its removal. */
+        if (r < 0 && sd_bus_error_is_set(&e) && e.message && exit_code_of_error(e.name) == CODE_NOT_FOUND)
+                return fail_with_hint(CODE_NOT_FOUND, e.name, "see: safe-remove history", "%s", e.message);
         return r < 0 ? client_fail(r, &e) : CODE_DONE;
 }
 

@@ -186,8 +186,11 @@ static void look(Follow *f) {
         set_name(f, json_str(f->properties, "slot"));
         f->deadline = 0;
         f->look = f->completed;
-        if (!is_over(f))
+        if (!is_over(f)) {
+                if (json_u64(f->properties, "step_count") > 0)
+                        progress_has_started(&f->progress);
                 return;
+        }
         client_add_report(f->listen.bus, f->id, f->properties);
         f->result = removal_of_properties(f->properties);
 }

@@ -1,4 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include <langinfo.h>
+#include <locale.h>
+
 #include "cli/text/output.h"
 #include "cli/verb/verbs.h"
 #include "args.h"
@@ -7,11 +10,11 @@
 #define PLAN_CODES CODE_NOTHING, CODE_NOT_FOUND, CODE_BLOCKED, CODE_AMBIGUOUS
 
 static const Verb verbs[] = {
-        { "list", NULL, false, "the slots: card, memory, state, LEDs", verb_list },
-        { "show", "TARGET", true, "a card's memory: regions, dax devices, nodes, blocks", verb_show,
+        { "list", NULL, false, "the slots: card, memory, state, LEDs", verb_list, .pages = true },
+        { "show", "TARGET", true, "a card's memory: regions, dax devices, nodes, blocks", verb_show, .pages = true,
           .codes = { CODE_NOT_FOUND, CODE_BLOCKED, CODE_AMBIGUOUS } },
-        { "plan", "TARGET", true, "what removing it would do, without doing it", verb_plan, .several = true, .codes = { PLAN_CODES } },
-        { "explain", "TARGET", true, "why it cannot be removed, and what to do about that", verb_explain, .several = true,
+        { "plan", "TARGET", true, "what removing it would do, without doing it", verb_plan, .pages = true, .several = true, .codes = { PLAN_CODES } },
+        { "explain", "TARGET", true, "why it cannot be removed, and what to do about that", verb_explain, .pages = true, .several = true,
           .codes = { PLAN_CODES } },
         { "remove", "TARGET", true, "take a card out of use and power its slot off", verb_remove, .several = true, .group = VERB_CHANGES,
           .codes = { PLAN_CODES, CODE_RESTORED, CODE_STUCK, CODE_STALE, CODE_DETACHED } },
@@ -19,13 +22,13 @@ static const Verb verbs[] = {
           .codes = { PLAN_CODES, CODE_STUCK, CODE_DETACHED } },
         { "cancel", "ID|TARGET", true, "stop a removal and put everything back", verb_cancel, .group = VERB_CHANGES,
           .codes = { CODE_NOTHING, CODE_NOT_FOUND, CODE_BLOCKED, CODE_STUCK, CODE_AMBIGUOUS, CODE_DETACHED } },
-        { "status", "[ID|TARGET]", false, "running removals, else the last one", verb_status, .group = VERB_FOLLOWS,
+        { "status", "[ID|TARGET]", false, "running removals, else the last one", verb_status, .pages = true, .group = VERB_FOLLOWS,
           .codes = { CODE_NOTHING, CODE_NOT_FOUND } },
         { "monitor", NULL, false, "print events as they come", verb_monitor, .group = VERB_FOLLOWS },
-        { "history", NULL, false, "past removals, newest first", verb_history, .group = VERB_FOLLOWS },
-        { "verify", "TARGET", true, "ask the kernel again whether a slot is safe", verb_verify, .group = VERB_FOLLOWS,
+        { "history", NULL, false, "past removals, newest first", verb_history, .pages = true, .group = VERB_FOLLOWS },
+        { "verify", "TARGET", true, "ask the kernel again whether a slot is safe", verb_verify, .pages = true, .group = VERB_FOLLOWS,
           .codes = { CODE_NOTHING, CODE_NOT_FOUND, CODE_BLOCKED, CODE_AMBIGUOUS, CODE_NOT_PROVEN } },
-        { "certificate", "[ID]", false, "show the tamper-evident record of a removal", verb_certificate, .group = VERB_FOLLOWS,
+        { "certificate", "[ID]", false, "show the tamper-evident record of a removal", verb_certificate, .pages = true, .group = VERB_FOLLOWS,
           .codes = { CODE_NOT_FOUND, CODE_NOT_PROVEN } },
         { "cat-config", NULL, false, "the files with settings and rules, as they are read", verb_cat_config, .group = VERB_SETS_UP },
         { "policy", "check [FILE]", false, "what is wrong in them, or in the files named after it", verb_policy, .several = true,
@@ -35,10 +38,14 @@ static const Verb verbs[] = {
 
 static void output_setup(const Args *a) {
         const char *term = getenv("TERM"), *no_color = getenv("NO_COLOR");
-        bool dumb = !term || streq(term, "dumb");
+        bool dumb = !term || streq(term, "dumb"), terminal = output.json == JSON_OFF && isatty(STDOUT_FILENO);
 
+        (void) setlocale(LC_CTYPE, "");
+        output.utf8 = streq(nl_langinfo(CODESET), "UTF-8");
         output.legend = !a->no_legend;
-        output.color = output.json == JSON_OFF && !a->no_color && !(no_color && *no_color) && !dumb && isatty(STDOUT_FILENO);
+        output.color = terminal && !a->no_color && !(no_color && *no_color) && !dumb;
+        output.columns = terminal ? terminal_columns() : 0;
+        output.pager = terminal && !a->no_pager && !dumb && a->verb && a->verb->pages;
 }
 
 static ExitCode run(int argc, char **argv) {
@@ -57,7 +64,11 @@ static ExitCode run(int argc, char **argv) {
                 args_print_help(verbs, a.verb);
                 return CODE_DONE;
         }
-        return a.verb->run(&a);
+        if (!a.verb || a.verb->pages)
+                output_keep();
+        code = a.verb ? a.verb->run(&a) : verb_overview(&a);
+        output_release();
+        return code;
 }
 
 int main(int argc, char **argv) {

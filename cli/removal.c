@@ -246,7 +246,7 @@ static void print_ended(json_object *removal, const char *leds) {
                 printf("  (%s)", leds);
         printf("%s%s\n", message && *message && !safe ? ": " : "", message && !safe ? message : "");
         for (size_t i = 0; i < json_len(remedy); i++)
-                printf("  %s %s\n", i == 0 ? "remedy:" : "       ", json_object_get_string(json_at(remedy, i)));
+                printf("%s  %s %s\n", output_as_it_is(), i == 0 ? "remedy:" : "       ", json_object_get_string(json_at(remedy, i)));
         for (size_t i = 0; i < json_len(lost); i++)
                 printf("  %s: %s\n", lost_word(removal), json_object_get_string(json_at(lost, i)));
         print_disturbed(removal);
@@ -264,6 +264,13 @@ ExitCode removal_print(json_object *removal, const char *leds) {
         if (!ended)
                 return CODE_DONE;
         return exit_code_of_removal(json_str(removal, "outcome"), json_str(removal, "code"));
+}
+
+ExitCode removal_report(json_object *removal, const char *leds) {
+        output_keep();
+        ExitCode code = removal_print(removal, leds);
+        output_release();
+        return code;
 }
 
 void removal_print_now(sd_bus *bus, const char *path) {

@@ -42,6 +42,9 @@ int removal_from_history(sd_bus *bus, const char *id, json_object **ret);
 /* Prints how it ended (or that it runs) in the mode's form and returns what to exit with. `leds` may be NULL. */
 ExitCode removal_print(json_object *removal, const char *leds);
 
+/* The same at the end of a command that has followed it: wrapped on a terminal. */
+ExitCode removal_report(json_object *removal, const char *leds);
+
 /* As an object, in whatever state it is now. */
 void removal_print_now(sd_bus *bus, const char *path);
 

@@ -5,6 +5,7 @@
 #include "card-view.h"
 #include "format.h"
 #include "output.h"
+#include "storage-text.h"
 
 /* A section of the page: a heading and a table with one row an item. Nothing at all for no items. */
 static void print_section(const char *heading, json_object *items, const char *const *headers, size_t n_headers,
@@ -44,7 +45,7 @@ static void print_slot(json_object *view) {
 
         printf("slot %s: ", json_str(slot, "name"));
         if (card)
-                printf("card %s, %s, serial %s\n", json_str(card, "bdf") ?: "?", json_str(card, "memdev") ?: "no memdev",
+                printf("card %s, %s, serial %s\n", json_str(card, "bdf") ?: json_str(card, "nmem") ?: "?", json_str(card, "memdev") ?: "no memdev",
                        json_str(card, "serial") ?: "unknown");
         else
                 puts(json_flag(slot, "occupied") ? "card present, not in use" : "empty");
@@ -141,6 +142,23 @@ static json_object *merge_blocks(json_object *blocks, uint64_t block_size) {
         return rows;
 }
 
+/* As the plan has it, which knows what stands on what. */
+static void print_stored(json_object *stored) {
+        size_t n = 0;
+
+        json_object_object_foreach(stored, key, items) {
+                (void) key;
+                n += json_len(items);
+        }
+        if (n == 0)
+                return;
+        if (output.legend) {
+                putchar('\n');
+                print_colored(COLOR_BOLD, "Stored on it\n");
+        }
+        storage_print(stored);
+}
+
 void card_view_print(json_object *view) {
         static const char *const regions[] = { "NAME", "SIZE", "MODE", "START", "DECODERS", "CARDS" };
         static const char *const dax[] = { "NAME", "SIZE", "REGION", "DRIVER", "NODE" };
@@ -155,6 +173,7 @@ void card_view_print(json_object *view) {
         print_section("NUMA nodes", json_array(view, "nodes"), nodes, ELEMENTSOF(nodes), row_node);
         print_section("Memory blocks", merged, blocks, ELEMENTSOF(blocks), row_blocks);
         print_section("Other devices", json_array(view, "foreign"), foreign, ELEMENTSOF(foreign), row_foreign);
+        print_stored(json_get(view, "stored"));
         card_state_print(json_get(view, "card_state"), "Card state");
 }
 

@@ -1,8 +1,18 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include <stdarg.h>
+#include <sys/ioctl.h>
 
+#include "base/parse.h"
 #include "base/util.h"
 #include "output.h"
+#include "pager.h"
+#include "wrap.h"
+
+enum {
+        COLUMNS_DEFAULT = 80,
+        COLUMNS_MIN = 20,
+        COLUMNS_MAX = 10000,
+};
 
 Output output = { .legend = true };
 
@@ -34,19 +44,64 @@ void print_colored(Color color, const char *format, ...) {
                 fputs(color_end(), stdout);
 }
 
-ExitCode fail(ExitCode code, const char *error, const char *format, ...) {
-        va_list ap;
+size_t terminal_columns(void) {
+        const char *columns = getenv("COLUMNS");
+        struct winsize w = { 0 };
+        uint64_t n;
 
-        va_start(ap, format);
-        _cleanup_free_ char *message = strfv(format, ap);
-        va_end(ap);
+        if (!columns || parse_u64(columns, &n) < 0)
+                n = ioctl(STDOUT_FILENO, TIOCGWINSZ, &w) == 0 && w.ws_col > 0 ? w.ws_col : COLUMNS_DEFAULT;
+        return n < COLUMNS_MIN ? COLUMNS_MIN : n > COLUMNS_MAX ? COLUMNS_MAX : (size_t) n;
+}
+
+static bool is_longer_than_terminal(const char *text) {
+        struct winsize w = { 0 };
+        size_t lines = 1; /* the prompt that follows */
+
+        for (const char *p = text; (p = strchr(p, '\n')); p++)
+                lines++;
+        return ioctl(STDOUT_FILENO, TIOCGWINSZ, &w) == 0 && w.ws_row > 0 && lines > w.ws_row;
+}
+
+static struct {
+        FILE *terminal;         /* the real standard output, while another one stands in for it */
+        char *text;
+        size_t size;
+} kept;
+
+void output_keep(void) {
+        FILE *f = kept.terminal || output.columns == 0 ? NULL : open_memstream(&kept.text, &kept.size);
+
+        if (!f)
+                return;
+        kept.terminal = stdout;
+        stdout = f;
+}
+
+void output_release(void) {
+        if (!kept.terminal)
+                return;
+        fclose(stdout);
+        stdout = TAKE_PTR(kept.terminal);
+
+        _cleanup_free_ char *text = TAKE_PTR(kept.text), *wrapped = text ? text_wrap(text, output.columns) : NULL;
+        if (wrapped && (!output.pager || !is_longer_than_terminal(wrapped) || !pager_show(wrapped, output.utf8)))
+                fputs(wrapped, stdout);
+}
+
+const char *output_as_it_is(void) {
+        return kept.terminal ? TEXT_AS_IT_IS : "";
+}
+
+static ExitCode tell(ExitCode code, const char *error, const char *hint, char *message) {
         if (message)
                 utf8_make_printable(message);
 
         /* What was printed so far belongs before the error, also when both end up in one file. */
+        output_release();
         fflush(stdout);
         if (output.json == JSON_OFF) {
-                fprintf(stderr, "safe-remove: %s\n", message ?: "out of memory");
+                fprintf(stderr, "safe-remove: %s%s%s\n", message ?: "out of memory", hint ? "; " : "", hint ?: "");
                 return code;
         }
         _cleanup_json_ json_object *o = json_object_new_object();
@@ -55,8 +110,31 @@ ExitCode fail(ExitCode code, const char *error, const char *format, ...) {
         json_set_u64(o, "exit", code);
         json_set_str(o, "error", error);
         json_set_str(o, "message", message);
+        json_set_str(o, "hint", hint);
         print_json(o);
         return code;
+}
+
+ExitCode fail(ExitCode code, const char *error, const char *format, ...) {
+        va_list ap;
+
+        va_start(ap, format);
+        _cleanup_free_ char *message = strfv(format, ap);
+        va_end(ap);
+        return tell(code, error, NULL, message);
+}
+
+ExitCode fail_with_hint(ExitCode code, const char *error, const char *hint, const char *format, ...) {
+        va_list ap;
+
+        va_start(ap, format);
+        _cleanup_free_ char *message = strfv(format, ap);
+        va_end(ap);
+        /* A sentence that goes on. */
+        size_t n = message ? strlen(message) : 0;
+        if (hint && n > 0 && message[n - 1] == '.')
+                message[n - 1] = '\0';
+        return tell(code, error, hint, message);
 }
 
 ExitCode fail_memory(void) {

@@ -27,6 +27,9 @@ typedef struct Output {
         JsonMode json;
         bool legend;
         bool color;
+        bool utf8;              /* the locale has it */
+        bool pager;             /* what is longer than the terminal goes to one */
+        size_t columns;         /* of the terminal; 0: none, lines are as long as they are */
 } Output;
 
 extern Output output;
@@ -36,9 +39,21 @@ void print_colored(Color color, const char *format, ...) _printf_(2, 3);
 const char *color_start(Color color);   /* "" without color */
 const char *color_end(void);
 
+/* The width of the terminal now: $COLUMNS, else what it says itself, else 80. */
+size_t terminal_columns(void);
+
+/* From here on standard output is kept back. output_release() prints it: on a terminal with long lines wrapped, and in a pager if there are more
+ * lines than the terminal has. So does fail(). */
+void output_keep(void);
+void output_release(void);
+
+/* In front of a line that is a command, to be copied as a whole. "" where nothing is wrapped. */
+const char *output_as_it_is(void);
+
 /* In JSON mode one object (safe-remove/error/1) on stdout, else one line on stderr. `error` is the D-Bus error name or
  * NULL. Returns the code, so that a caller can say what went wrong and leave in one statement. */
 ExitCode fail(ExitCode code, const char *error, const char *format, ...) _printf_(3, 4);
+ExitCode fail_with_hint(ExitCode code, const char *error, const char *hint, const char *format, ...) _printf_(4, 5); /* what to type next */
 ExitCode fail_memory(void);
 
 /* Names and command lines of processes are somebody else's text: control characters in it (an escape sequence that
@@ -58,6 +73,12 @@ DEFINE_CLEANUP_FUNC(Table, table_free)
 #define _cleanup_table_ _cleanup_(table_freep)
 
 void table_align_right(Table *t, size_t column);
+
+/* On a terminal that is too narrow for all columns, these are left out first, in the order of these calls; a line says which. */
+void table_spare(Table *t, size_t column);
 int table_cell(Table *t, Color color, const char *text); /* fills left to right; NULL and "" print as "-" */
 int table_cellf(Table *t, Color color, const char *format, ...) _printf_(3, 4);
+
+/* Where there is no room on the terminal: the last column is wrapped, or stands below its row, if it has a text; else spare columns are left out;
+ * else each row becomes a block with a line a cell. No cell is ever cut off. */
 void table_print(const Table *t, const char *indent);

@@ -1,11 +1,13 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include <inttypes.h>
 
+#include "base/parse.h"
 #include "cli/removal.h"
 #include "card-view.h"
 #include "format.h"
 #include "output.h"
 #include "plan-text.h"
+#include "storage-text.h"
 
 static void print_heading(const char *text) {
         if (!output.legend)
@@ -48,59 +50,6 @@ static void print_blocks(json_object *blocks) {
         }
 }
 
-static void print_namespace(json_object *n) {
-        const char *block = json_str(n, "block_device"), *dax = json_str(n, "dax");
-
-        printf("  %s  %s %s%s%s\n", json_str(n, "name") ?: "?", FORMAT_SIZE(json_u64(n, "size")), json_str(n, "mode") ?: "",
-               block || dax ? ", " : "", block ?: dax ?: "");
-}
-
-static void print_block_device(json_object *b) {
-        const char *label = json_str(b, "label");
-
-        printf("  %s  %s %s%s%s\n", json_str(b, "name") ?: "?", FORMAT_SIZE(json_u64(b, "size")), json_str(b, "kind") ?: "",
-               label ? " " : "", label ?: "");
-}
-
-/* Mounts of other namespaces with a process that sees them. */
-static void print_file_system(json_object *fs) {
-        json_object *mounts = json_array(fs, "mounts");
-        uint64_t first = json_u64(json_at(mounts, 0), "ns");
-
-        printf("  %s on %s, mounted at\n", json_str(fs, "type") ?: "?", json_str(fs, "source") ?: "?");
-        for (size_t i = 0; i < json_len(mounts); i++) {
-                json_object *m = json_at(mounts, i);
-
-                printf("    %s", json_str(m, "target") ?: "?");
-                if (json_u64(m, "ns") != first)
-                        printf("  (mount namespace %" PRIu64 ", of process %" PRIu64 ")", json_u64(m, "ns"), json_u64(m, "pid"));
-                putchar('\n');
-        }
-}
-
-static void print_swap(json_object *s) {
-        printf("  swap on %s  %s", json_str(s, "path") ?: "?", FORMAT_SIZE(json_u64(s, "size")));
-        printf(", %s in use\n", FORMAT_SIZE(json_u64(s, "used")));
-}
-
-static void print_storage(json_object *down) {
-        static const struct {
-                const char *key;
-                void (*print)(json_object *item);
-        } kinds[] = {
-                { "namespaces", print_namespace },
-                { "block_devices", print_block_device },
-                { "file_systems", print_file_system },
-                { "swaps", print_swap },
-        };
-
-        for (size_t i = 0; i < ELEMENTSOF(kinds); i++) {
-                json_object *items = json_array(down, kinds[i].key);
-                for (size_t k = 0; k < json_len(items); k++)
-                        kinds[i].print(json_at(items, k));
-        }
-}
-
 static void print_takes_down(json_object *down, const char *heading) {
         static const char *const keys[] = { "regions", "dax", "nodes", "namespaces", "block_devices", "file_systems", "swaps" };
         json_object *regions = json_array(down, "regions"), *dax = json_array(down, "dax"), *nodes = json_array(down, "nodes");
@@ -120,7 +69,7 @@ static void print_takes_down(json_object *down, const char *heading) {
         if (json_u64(down, "memory_bytes") > 0)
                 printf("  memory in use as system RAM: %s\n", FORMAT_SIZE(json_u64(down, "memory_bytes")));
         print_blocks(json_array(down, "blocks"));
-        print_storage(down);
+        storage_print(down);
 }
 
 /* Who uses a card. Processes that use files and devices on it, each with its ways of holding and what would be done about it;
@@ -193,6 +142,8 @@ static void print_memory_holders(json_object *holders) {
                 return;
         table_align_right(t, 0);
         table_align_right(t, 6);
+        table_spare(t, 4);
+        table_spare(t, 5);
         for (size_t i = 0; i < json_len(holders); i++) {
                 json_object *h = json_at(holders, i);
 
@@ -243,7 +194,7 @@ static void print_cards(json_object *slots) {
         puts("");
         for (size_t i = 0; i < json_len(slots); i++) {
                 json_object *slot = json_at(slots, i), *card = json_get(slot, "card");
-                printf("  slot %s: card %s, %s, serial %s\n", json_str(slot, "name") ?: "?", json_str(card, "bdf") ?: "?",
+                printf("  slot %s: card %s, %s, serial %s\n", json_str(slot, "name") ?: "?", json_str(card, "bdf") ?: json_str(card, "nmem") ?: "?",
                        json_str(card, "memdev") ?: "no memdev", json_str(card, "serial") ?: "unknown");
         }
 }
@@ -351,7 +302,7 @@ static void print_findings(json_object *findings, const char *heading, Color col
                 if (json_str(f, "evidence"))
                         printf("    seen:    %s\n", json_str(f, "evidence"));
                 for (size_t k = 0; k < json_len(remedy); k++)
-                        printf("    %s %s\n", k == 0 ? "remedy: " : "        ", json_object_get_string(json_at(remedy, k)));
+                        printf("%s    %s %s\n", output_as_it_is(), k == 0 ? "remedy: " : "        ", json_object_get_string(json_at(remedy, k)));
         }
 }
 
@@ -394,10 +345,10 @@ static void print_run_line(json_object *plan, const Args *a) {
         if (!output.legend || !streq_ptr(json_str(plan, "verdict"), "ready"))
                 return;
         if (restores(plan)) {
-                printf("\nRun it:  safe-remove restore %s%s%s\n", target, a->equal_card ? " --equal-card=" : "", a->equal_card ?: "");
+                printf("\n%sRun it:  safe-remove restore %s%s%s\n", output_as_it_is(), target, a->equal_card ? " --equal-card=" : "", a->equal_card ?: "");
                 return;
         }
-        printf("\nRun it:  safe-remove remove %s --plan %s", target, json_str(plan, "digest") ?: "");
+        printf("\n%sRun it:  safe-remove remove %s --plan %.*s", output_as_it_is(), target, DIGEST_SHORTEST, json_str(plan, "digest") ?: "");
         if (a->has_grace_sec)
                 printf(" --grace %" PRIu32, a->grace_sec);
         if (a->has_offline_timeout_sec)

@@ -1,38 +1,22 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include <inttypes.h>
-#include <sys/ioctl.h>
 
 #include "base/clock.h"
 #include "event-text.h"
 #include "format.h"
 #include "output.h"
 #include "progress.h"
-
-static size_t terminal_columns(void) {
-        struct winsize w = { 0 };
-
-        return ioctl(STDOUT_FILENO, TIOCGWINSZ, &w) == 0 && w.ws_col > 0 ? w.ws_col : 80;
-}
-
-/* Bytes of the longest start of s that takes at most `columns`. */
-static int clip(const char *s, size_t columns) {
-        size_t i = 0, n = 0;
-
-        for (; s[i]; i++) {
-                bool starts = ((unsigned char) s[i] & 0xc0) != 0x80;
-                if (starts && n == columns)
-                        break;
-                n += starts;
-        }
-        return (int) i;
-}
+#include "wrap.h"
 
 static void repaint(const Progress *p) {
         _cleanup_free_ char *text = strf("%s  %8s  %s", p->step, FORMAT_DURATION(now_monotonic() - p->started), p->detail ?: "");
 
-        /* One column is left free: a line that fills the last one wraps, and the next repaint would miss it. */
-        if (text)
-                printf("\r\033[K%.*s", clip(text, terminal_columns() - 1), text);
+        /* One column is left free: a line that fills the last one wraps, and the next repaint would miss it. The whole line comes at the step's end. */
+        size_t columns = terminal_columns() - 1, more = output.utf8 ? 1 : strlen("...");
+        if (text && format_width(text) > columns)
+                printf("\r\033[K%.*s%s", (int) text_clip(text, columns - more), text, output.utf8 ? "\u2026" : "...");
+        else if (text)
+                printf("\r\033[K%s", text);
         fflush(stdout);
 }
 
@@ -55,18 +39,28 @@ void progress_start(Progress *p) {
 void progress_done(Progress *p) {
         clear_line(p);
         json_object_put(TAKE_PTR(p->plan));
+        free(TAKE_PTR(p->started_note));
         fflush(stdout);
 }
 
 static void print_line(Progress *p, Color color, const char *text) {
+        _cleanup_free_ char *wrapped = text_wrap(text, p->live ? terminal_columns() : 0);
+
         clear_line(p);
-        print_colored(color, "%s\n", text);
+        print_colored(color, "%s\n", wrapped ?: text);
         fflush(stdout);
 }
 
 void progress_note(Progress *p, const char *text) {
         if (!p->silent)
                 print_line(p, COLOR_NONE, text);
+}
+
+void progress_has_started(Progress *p) {
+        _cleanup_free_ char *note = TAKE_PTR(p->started_note);
+
+        if (note)
+                progress_note(p, note);
 }
 
 void progress_tick(Progress *p) {
@@ -108,8 +102,6 @@ static void step_ends(Progress *p, json_object *e, const char *what, Color color
                 return;
         for (size_t n = strlen(line); n > 0 && line[n - 1] == ' '; n--)
                 line[n - 1] = '\0';
-        if (p->live)
-                line[clip(line, terminal_columns() - 1)] = '\0';
         print_line(p, color, line);
 }
 
@@ -182,7 +174,11 @@ void progress_event(Progress *p, json_object *event) {
                 { "kmsg-lost", on_text },
         };
 
-        for (size_t i = 0; !p->silent && i < ELEMENTSOF(types); i++)
-                if (streq_ptr(types[i].type, json_str(event, "type")))
-                        types[i].handle(p, event);
+        for (size_t i = 0; !p->silent && i < ELEMENTSOF(types); i++) {
+                if (!streq_ptr(types[i].type, json_str(event, "type")))
+                        continue;
+                if (!streq(types[i].type, "plan") || streq_ptr(json_str(event, "verdict"), "ready"))
+                        progress_has_started(p);
+                types[i].handle(p, event);
+        }
 }

@@ -12,10 +12,12 @@ typedef struct Progress {
         char *step;             /* "[ 3/12] offline-memory", the step that runs; NULL: no line to repaint */
         char *detail;           /* its latest progress, or NULL */
         uint64_t started;       /* of that step, monotonic */
+        char *started_note;     /* newly allocated: said before anything else, once it has really started; NULL: said, or nothing to say */
         json_object *plan;      /* what its steps do; NULL when that was said before we listened */
 } Progress;
 
 void progress_start(Progress *p);
+void progress_has_started(Progress *p);                 /* it works: not refused, not nothing */
 void progress_event(Progress *p, json_object *event);
 void progress_note(Progress *p, const char *text);      /* a whole line between the steps */
 void progress_tick(Progress *p);                        /* repaints: time has passed */

@@ -69,9 +69,17 @@ typedef struct Cell {
         Color color;
 } Cell;
 
+enum {
+        GAP = 2,                /* blanks between columns */
+        TEXT_MIN = 24,          /* a column that is wider has a text, and may be wrapped to this */
+        BELOW_INDENT = 4,
+};
+
 struct Table {
         size_t n_columns;
         bool *right;
+        size_t *spare;          /* the n-th to be left out, from 1; 0: never */
+        size_t n_spare;
         Cell *cells;            /* row after row; the first row is the header */
         size_t n_cells, n_allocated;
 };
@@ -81,6 +89,7 @@ void table_free(Table *t) {
                 free(t->cells[i].text);
         free(t->cells);
         free(t->right);
+        free(t->spare);
         free(t);
 }
 
@@ -112,7 +121,8 @@ Table *table_new(const char *const *headers, size_t n_columns) {
 
         t->n_columns = n_columns;
         t->right = calloc(n_columns, sizeof(bool));
-        if (!t->right)
+        t->spare = calloc(n_columns, sizeof(size_t));
+        if (!t->right || !t->spare)
                 return NULL;
         for (size_t i = 0; i < n_columns; i++)
                 if (table_cell(t, COLOR_DIM, headers[i]) < 0)
@@ -122,6 +132,10 @@ Table *table_new(const char *const *headers, size_t n_columns) {
 
 void table_align_right(Table *t, size_t column) {
         t->right[column] = true;
+}
+
+void table_spare(Table *t, size_t column) {
+        t->spare[column] = ++t->n_spare;
 }
 
 static size_t column_width(const Table *t, size_t column, size_t first) {
@@ -135,20 +149,114 @@ static size_t column_width(const Table *t, size_t column, size_t first) {
         return widest;
 }
 
-void table_print(const Table *t, const char *indent) {
-        size_t first = output.legend ? 0 : t->n_columns;
+/* How a table is laid out. */
+typedef struct Layout {
+        size_t left_out;        /* spare columns */
+        bool below;             /* the last column's text stands below its row */
+        bool blocks;            /* a line a cell */
+} Layout;
 
-        for (size_t i = first; i + t->n_columns <= t->n_cells; i += t->n_columns) {
-                fputs(indent, stdout);
+static bool is_shown(const Table *t, size_t column, const Layout *l) {
+        return t->spare[column] == 0 || t->spare[column] > l->left_out;
+}
+
+/* Of all columns but the last. */
+static size_t width_before_last(const Table *t, size_t first, const Layout *l) {
+        size_t width = 0;
+
+        for (size_t c = 0; c + 1 < t->n_columns; c++)
+                if (is_shown(t, c, l))
+                        width += column_width(t, c, first) + GAP;
+        return width;
+}
+
+static Layout find_layout(const Table *t, size_t first, size_t indent) {
+        size_t last = column_width(t, t->n_columns - 1, first), room = output.columns > indent ? output.columns - indent : 0;
+        bool is_text = last > TEXT_MIN && !t->right[t->n_columns - 1];
+        Layout l = { 0 };
+
+        if (output.columns == 0)
+                return l;
+        for (;; l.left_out++) {
+                size_t before = width_before_last(t, first, &l);
+                if (before + last <= room || (is_text && before + TEXT_MIN <= room))
+                        return l;
+                if (is_text && before - GAP <= room)
+                        return (Layout){ .left_out = l.left_out, .below = true };
+                /* What is left out has to be said. */
+                if (l.left_out == t->n_spare || !output.legend)
+                        return (Layout){ .blocks = true };
+        }
+}
+
+static void print_cell(const Cell *cell) {
+        fputs(color_start(cell->color), stdout);
+        fputs(cell->text, stdout);
+        fputs(cell->color ? color_end() : "", stdout);
+}
+
+static void print_row(const Table *t, size_t row, size_t first, const Layout *l, const char *indent) {
+        size_t n = t->n_columns - l->below;
+
+        fputs(indent, stdout);
+        for (size_t c = 0; c < n; c++) {
+                const Cell *cell = &t->cells[row + c];
+                int fill = (int) (column_width(t, c, first) - format_width(cell->text));
+                bool last = c + 1 == n;
+
+                if (!is_shown(t, c, l))
+                        continue;
+                /* No blanks behind the last column: they wrap on a narrow terminal and end up in golden files. */
+                printf("%*s", t->right[c] ? fill : 0, "");
+                print_cell(cell);
+                printf("%*s%s", t->right[c] || last ? 0 : fill, "", last ? "\n" : "  ");
+        }
+        if (!l->below)
+                return;
+        printf("%s%*s", indent, BELOW_INDENT, "");
+        print_cell(&t->cells[row + n]);
+        putchar('\n');
+}
+
+static void print_blocks(const Table *t, const char *indent) {
+        size_t widest = 0;
+
+        for (size_t c = 0; c < t->n_columns; c++) {
+                size_t width = format_width(t->cells[c].text);
+                widest = width > widest ? width : widest;
+        }
+        for (size_t row = t->n_columns; row + t->n_columns <= t->n_cells; row += t->n_columns) {
+                if (row > t->n_columns)
+                        putchar('\n');
                 for (size_t c = 0; c < t->n_columns; c++) {
-                        const Cell *cell = &t->cells[i + c];
-                        int fill = (int) (column_width(t, c, first) - format_width(cell->text));
-                        bool last = c + 1 == t->n_columns;
-
-                        /* No blanks behind the last column: they wrap on a narrow terminal and end up in golden files. */
-                        printf("%*s%s%s%s%*s", t->right[c] ? fill : 0, "", color_start(cell->color), cell->text, cell->color ? color_end() : "",
-                               t->right[c] || last ? 0 : fill, "");
-                        fputs(last ? "\n" : "  ", stdout);
+                        fputs(indent, stdout);
+                        print_cell(&t->cells[c]);
+                        printf("%*s", (int) (widest - format_width(t->cells[c].text) + GAP), "");
+                        print_cell(&t->cells[row + c]);
+                        putchar('\n');
                 }
         }
+}
+
+static void tell_left_out(const Table *t, const Layout *l, const char *indent) {
+        _cleanup_free_ char *names = NULL;
+
+        for (size_t c = 0; c < t->n_columns; c++)
+                if (!is_shown(t, c, l))
+                        (void) text_add(&names, ", ", "%s", t->cells[c].text);
+        if (names)
+                printf("%s(no room for: %s)\n", indent, names);
+}
+
+void table_print(const Table *t, const char *indent) {
+        size_t first = output.legend ? 0 : t->n_columns;
+        Layout l = find_layout(t, first, strlen(indent));
+
+        if (l.blocks) {
+                print_blocks(t, indent);
+                return;
+        }
+        for (size_t i = first; i + t->n_columns <= t->n_cells; i += t->n_columns)
+                print_row(t, i, first, &l, indent);
+        tell_left_out(t, &l, indent);
 }

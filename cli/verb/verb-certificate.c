@@ -42,7 +42,7 @@ static void print_subject(json_object *c) {
                 printf("  %-9s slot %s (port %s)\n", i == 0 ? "slots" : "", json_str(json_at(slots, i), "name") ?: "?",
                        json_str(json_at(slots, i), "port") ?: "none");
         if (card)
-                printf("  %-9s %s, serial %s\n", "card", json_str(card, "bdf") ?: "?", json_str(card, "serial") ?: "unknown");
+                printf("  %-9s %s, serial %s\n", "card", json_str(card, "bdf") ?: json_str(card, "nmem") ?: "?", json_str(card, "serial") ?: "unknown");
         print_asker(c);
         printf("  %-9s %s, kernel %s\n", "on", json_str(c, "host") ?: "?", json_str(c, "kernel") ?: "?");
         printf("  %-9s %s to %s\n", "time", FORMAT_TIME(json_u64(c, "started_usec")), FORMAT_TIME(json_u64(c, "ended_usec")));

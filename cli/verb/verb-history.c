@@ -33,6 +33,7 @@ static void print_history(json_object *removals) {
         if (!t)
                 return;
         table_align_right(t, 6);
+        table_spare(t, 4);
         for (size_t i = 0; i < json_len(removals); i++) {
                 json_object *r = json_at(removals, i);
                 const char *outcome = json_str(r, "outcome");
@@ -72,6 +73,6 @@ ExitCode verb_history(const Args *a) {
         else if (json_len(json_array(history, "removals")) > 0)
                 print_history(json_array(history, "removals"));
         else if (output.legend)
-                puts("no removals yet");
+                puts("no removals yet; start with: safe-remove list");
         return CODE_DONE;
 }

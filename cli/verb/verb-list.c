@@ -6,14 +6,30 @@
 #include "cli/bus.h"
 #include "cli/client.h"
 #include "cli/text/format.h"
+#include "cli/text/names-text.h"
 #include "cli/text/output.h"
 #include "verbs.h"
 
 enum {
         RECORDS_POLL_MSEC = 100,
+        WIDE = 120,             /* columns, from which on all of a list fits */
 };
 
 #define RECORDS_USEC (5 * USEC_PER_SEC)
+
+/* A memory module in a socket: its part of the regions of its bus that it is in. */
+static uint64_t module_bytes(json_object *topology, const char *slot) {
+        json_object *nmem = json_find(json_array(topology, "nmems"), "slot", slot), *regions = json_array(topology, "nd_regions");
+        uint64_t bytes = 0;
+
+        for (size_t i = 0; nmem && !json_str(nmem, "memdev") && i < json_len(regions); i++) {
+                json_object *members = json_array(json_at(regions, i), "nmems");
+                for (size_t k = 0; k < json_len(members); k++)
+                        if (streq_ptr(json_object_get_string(json_at(members, k)), json_str(nmem, "name")))
+                                bytes += json_u64(json_at(regions, i), "size") / json_len(members);
+        }
+        return bytes;
+}
 
 /* The slot's card in numbers; sizes are not on the slot object, which knows nothing but hardware. */
 static void add_memory(json_object *slots, json_object *topology) {
@@ -21,7 +37,7 @@ static void add_memory(json_object *slots, json_object *topology) {
 
         for (size_t i = 0; i < json_len(slots); i++) {
                 json_object *slot = json_at(slots, i);
-                uint64_t ram = 0, pmem = 0;
+                uint64_t ram = 0, pmem = module_bytes(topology, json_str(slot, "name"));
 
                 for (size_t k = 0; k < json_len(memdevs); k++) {
                         json_object *m = json_at(memdevs, k);
@@ -62,6 +78,15 @@ static void memory_cell(Table *t, json_object *slot) {
                 table_cell(t, COLOR_NONE, ram > 0 ? FORMAT_SIZE(ram) : NULL);
 }
 
+static void state_cell(Table *t, json_object *slot) {
+        const char *state = json_str(slot, "state");
+
+        if (json_flag(slot, "stale"))
+                table_cellf(t, COLOR_WARN, "%s (stale)", state ?: "?");
+        else
+                table_cell(t, state_color(state), state);
+}
+
 static void print_slots(json_object *slots) {
         static const char *const headers[] = {
                 "SLOT", "STATE", "CARD", "MEMDEV", "SERIAL", "MEMORY", "POWER", "POWER-LED", "ATTENTION-LED",
@@ -76,15 +101,34 @@ static void print_slots(json_object *slots) {
                 json_object *s = json_at(slots, i);
 
                 table_cell(t, COLOR_NONE, json_str(s, "name"));
-                if (json_flag(s, "stale"))
-                        table_cellf(t, COLOR_WARN, "%s (stale)", json_str(s, "state") ?: "?");
-                else
-                        table_cell(t, state_color(json_str(s, "state")), json_str(s, "state"));
+                state_cell(t, s);
                 for (size_t k = 0; k < ELEMENTSOF(middle); k++)
                         table_cell(t, COLOR_NONE, json_str(s, middle[k]));
                 memory_cell(t, s);
                 for (size_t k = 0; k < ELEMENTSOF(tail); k++)
                         table_cell(t, COLOR_NONE, json_str(s, tail[k]));
+        }
+        table_print(t, "");
+}
+
+/* For a terminal: the lights in one column, and nothing that `show` tells as well. */
+static void print_slots_narrow(json_object *slots) {
+        static const char *const headers[] = { "SLOT", "STATE", "CARD", "MEMDEV", "SERIAL", "MEMORY", "PWR/ATT" };
+        static const char *const middle[] = { "card_address", "memdev", "serial" };
+        _cleanup_table_ Table *t = table_new(headers, ELEMENTSOF(headers));
+
+        if (!t)
+                return;
+        table_spare(t, 3);
+        for (size_t i = 0; i < json_len(slots); i++) {
+                json_object *s = json_at(slots, i);
+
+                table_cell(t, COLOR_NONE, json_str(s, "name"));
+                state_cell(t, s);
+                for (size_t k = 0; k < ELEMENTSOF(middle); k++)
+                        table_cell(t, COLOR_NONE, json_str(s, middle[k]));
+                memory_cell(t, s);
+                table_cellf(t, COLOR_NONE, "%s/%s", json_str(s, "power_led") ?: "-", json_str(s, "attention_led") ?: "-");
         }
         table_print(t, "");
 }
@@ -154,6 +198,15 @@ static ExitCode tell_unknown(json_object *slots, bool read) {
         return CODE_DONE;
 }
 
+static ExitCode list_names(sd_bus *bus) {
+        _cleanup_json_ json_object *topology = NULL;
+
+        ExitCode code = client_topology(bus, &topology);
+        if (code == CODE_DONE)
+                names_print(topology);
+        return code;
+}
+
 ExitCode verb_list(const Args *a) {
         _cleanup_json_ json_object *slots = NULL, *removals = NULL, *topology = NULL;
         _cleanup_bus_ sd_bus *bus = NULL;
@@ -162,6 +215,8 @@ ExitCode verb_list(const Args *a) {
         ExitCode code = client_connect(&bus);
         if (code != CODE_DONE)
                 return code;
+        if (a->names)
+                return list_names(bus);
         ExitCode looked = client_topology(bus, &topology);
         /* A failed look is a failure. What was seen before is shown all the same, and says that it is old. */
         if (looked != CODE_DONE && (looked != CODE_FAILED || output.json != JSON_OFF))
@@ -174,6 +229,8 @@ ExitCode verb_list(const Args *a) {
         add_memory(slots, topology);
         if (output.json != JSON_OFF)
                 print_slots_json(slots);
+        else if (json_len(slots) > 0 && output.columns > 0 && output.columns < WIDE)
+                print_slots_narrow(slots);
         else if (json_len(slots) > 0)
                 print_slots(slots);
         else if (output.legend)

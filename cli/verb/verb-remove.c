@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "base/parse.h"
 #include "cli/ask.h"
 #include "cli/follow.h"
 #include "cli/removal.h"
+#include "cli/text/confirm.h"
 #include "cli/text/output.h"
 #include "cli/text/plan-text.h"
 #include "verbs.h"
@@ -32,21 +34,81 @@ static ExitCode ask_serials(const Args *a, char **ret) {
         return code;
 }
 
-ExitCode verb_remove(const Args *a) {
-        _cleanup_free_ char *serials = NULL;
-        Args with = *a;
+/* What somebody says yes to is what is done: the request goes out with the digest of the plan that he was shown. A plan that cannot be carried
+ * out needs no question: the request says why, as everywhere. So does one that joins a removal that runs. */
+static ExitCode confirm(const Args *a, json_object **ret_plan, bool *ret_yes) {
+        _cleanup_bus_ sd_bus *bus = NULL;
 
+        ExitCode code = client_connect(&bus);
+        if (code == CODE_DONE)
+                code = client_plan(bus, a, ret_plan);
+        *ret_yes = code == CODE_DONE && (!streq_ptr(json_str(*ret_plan, "verdict"), "ready") || confirm_plan(*ret_plan, a));
+        return code != CODE_DONE || *ret_yes ? code : fail(CODE_BLOCKED, NULL, "not confirmed: nothing was touched");
+}
+
+/* The plan alone, and whether it is the one that was asked for. */
+static ExitCode remove_dry(const Args *a) {
+        _cleanup_json_ json_object *plan = NULL;
+        _cleanup_bus_ sd_bus *bus = NULL;
+
+        ExitCode code = client_connect(&bus);
+        if (code == CODE_DONE)
+                code = client_plan(bus, a, &plan);
+        if (code != CODE_DONE)
+                return code;
+        if (a->digest && streq_ptr(json_str(plan, "verdict"), "ready") && !digest_is_meant(a->digest, json_str(plan, "digest")))
+                return fail(CODE_STALE, NULL, "the machine has changed since the plan was shown: its digest is now %.*s...; see: safe-remove plan %s",
+                            DIGEST_SHORTEST, json_str(plan, "digest") ?: "unknown", a->target);
+        output_keep();
+        plan_show(plan, a);
+        output_release();
+        return exit_code_of_verdict(json_str(plan, "verdict"));
+}
+
+ExitCode verb_remove(const Args *a) {
+        _cleanup_json_ json_object *plan = NULL;
+        _cleanup_free_ char *serials = NULL;
+        ExitCode code = CODE_DONE;
+        Args with = *a;
+        bool yes;
+
+        if (a->dry_run)
+                return remove_dry(a);
         if (streq_ptr(a->sanitize, "yes") && output.json == JSON_OFF && isatty(STDIN_FILENO) && isatty(STDERR_FILENO)) {
-                ExitCode code = ask_serials(a, &serials);
+                code = ask_serials(a, &serials);
                 if (code != CODE_DONE)
                         return code;
                 with.sanitize = serials ?: a->sanitize;
         }
-        return ask_and_follow(&with, "removal", client_remove);
+        /* Who gives the digest has seen the plan; what is forced or erased is told once more. */
+        if (confirm_can_ask(a) && (!a->digest || a->force || a->sanitize)) {
+                code = confirm(&with, &plan, &yes);
+                if (code == CODE_DONE && streq_ptr(json_str(plan, "verdict"), "ready") && !a->digest)
+                        with.digest = json_str(plan, "digest");
+        }
+        return code == CODE_DONE ? ask_and_follow(&with, "removal", client_remove) : code;
 }
 
 ExitCode verb_restore(const Args *a) {
-        return a->dry_run ? ask_for_plan(a, client_plan_restore, plan_show) : ask_and_follow(a, "restoration", client_restore);
+        _cleanup_json_ json_object *plan = NULL;
+        _cleanup_bus_ sd_bus *bus = NULL;
+
+        if (a->dry_run) {
+                output_keep();
+                ExitCode code = ask_for_plan(a, client_plan_restore, plan_show);
+                output_release();
+                return code;
+        }
+        if (confirm_can_ask(a)) {
+                ExitCode code = client_connect(&bus);
+                if (code == CODE_DONE)
+                        code = client_plan_restore(bus, a, &plan);
+                if (code != CODE_DONE)
+                        return code;
+                if (streq_ptr(json_str(plan, "verdict"), "ready") && !confirm_plan(plan, a))
+                        return fail(CODE_BLOCKED, NULL, "not confirmed: nothing was touched");
+        }
+        return ask_and_follow(a, "restoration", client_restore);
 }
 
 /* The object path of the running removal that a name means; NULL when only the daemon can tell. */
@@ -72,6 +134,32 @@ static ExitCode requested(sd_bus *bus, const char *path) {
         return CODE_DONE;
 }
 
+/* What a cancel would find: the steps that were begun, last first, each with its way back. */
+static ExitCode cancel_dry(sd_bus *bus, const char *path) {
+        _cleanup_json_ json_object *removal = NULL, *properties = NULL;
+        _cleanup_error_ sd_bus_error e = SD_BUS_ERROR_NULL;
+        _cleanup_free_ char *id = path ? bus_name_of_path(path) : NULL;
+
+        if (!id)
+                return fail(CODE_NOTHING, NULL, "no removal of this name is running; see: safe-remove status");
+        int r = client_properties(bus, path, BUS_REMOVAL, &properties, &e);
+        if (r < 0)
+                return client_fail(r, &e);
+        client_add_report(bus, id, properties);
+        removal = removal_of_properties(properties);
+        if (!json_flag(removal, "cancelable"))
+                return fail(CODE_BLOCKED, NULL, "%s %s cannot be cancelled any more; see: safe-remove status %s", removal_noun(removal), id, id);
+
+        ExitCode code = removal_print(removal, NULL);
+        json_object *steps = json_array(json_get(removal, "plan"), "steps");
+        for (size_t i = (size_t) json_u64(removal, "step_index") + 1; output.json == JSON_OFF && i-- > 0;) {
+                json_object *step = json_at(steps, i);
+                if (step)
+                        printf("  would undo step %zu, %s: %s\n", i + 1, json_str(step, "name") ?: "?", json_str(step, "undo") ?: "nothing to do");
+        }
+        return code;
+}
+
 ExitCode verb_cancel(const Args *a) {
         _cleanup_bus_ sd_bus *bus = NULL;
         _cleanup_free_ char *path = NULL;
@@ -82,6 +170,8 @@ ExitCode verb_cancel(const Args *a) {
                 code = follow_prepare(&f, bus);
         if (code == CODE_DONE)
                 code = find_path(bus, a->target, &path);
+        if (code == CODE_DONE && a->dry_run)
+                return cancel_dry(bus, path);
         if (code == CODE_DONE)
                 code = client_cancel(bus, a->target);
         if (code != CODE_DONE)
@@ -91,10 +181,12 @@ ExitCode verb_cancel(const Args *a) {
 
         code = follow_run(&f, path);
         if (code == CODE_DETACHED)
+                progress_done(&f.progress);
+        if (code == CODE_DETACHED)
                 return fail(code, NULL, "the cancel was requested; see: safe-remove status %s", f.name);
         if (code != CODE_DONE)
                 return code;
         /* Cancelled is what was asked for, so here everything put back is success. */
-        code = removal_print(f.result, NULL);
+        code = removal_report(f.result, NULL);
         return code == CODE_RESTORED ? CODE_DONE : code == CODE_DONE ? CODE_BLOCKED : code;
 }

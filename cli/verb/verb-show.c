@@ -6,6 +6,15 @@
 #include "cli/text/output.h"
 #include "verbs.h"
 
+static void add_stored(json_object *view, json_object *down) {
+        static const char *const keys[] = { "namespaces", "block_devices", "file_systems", "swaps" };
+        json_object *stored = json_object_new_object();
+
+        for (size_t i = 0; i < ELEMENTSOF(keys); i++)
+                json_set(stored, keys[i], json_ref(json_array(down, keys[i])) ?: json_object_new_array());
+        json_set(view, "stored", stored);
+}
+
 /* The plan says which slot a name means: one rule for names, and it is the one that a removal would go by. And what the card says of itself. */
 ExitCode verb_show(const Args *a) {
         _cleanup_json_ json_object *plan = NULL, *topology = NULL, *view = NULL;
@@ -28,6 +37,7 @@ ExitCode verb_show(const Args *a) {
                 return fail(CODE_NOT_FOUND, NULL, "slot %s is not there any more", slot);
         if (json_has(plan, "card_state"))
                 json_set(view, "card_state", json_ref(json_get(plan, "card_state")));
+        add_stored(view, json_get(plan, "takes_down"));
         if (output.json != JSON_OFF)
                 print_json(view);
         else

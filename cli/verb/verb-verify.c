@@ -40,12 +40,14 @@ static void print_verdict(json_object *o) {
         for (size_t i = 0; i < json_len(probes); i++)
                 n_no += !json_flag(json_at(probes, i), "holds");
         if (holds)
-                print_colored(COLOR_GOOD, "every probe holds");
+                print_colored(COLOR_GOOD, "proven safe, every probe is ok");
         else
-                print_colored(COLOR_BAD, "not proven safe: %zu of %zu probes do not hold", n_no, json_len(probes));
+                print_colored(COLOR_BAD, "not proven safe: %zu of %zu probes fail", n_no, json_len(probes));
         printf("  (%s%s", removal ? "after removal " : streq_ptr(json_str(o, "subject"), "last-seen") ?
                           "the card was pulled or lost its power without being removed" : "the card is up", removal ?: "");
         printf("; power LED %s, attention LED %s)\n", power ?: "none", attention ?: "none");
+        if (!holds && !removal && !streq_ptr(json_str(o, "subject"), "last-seen") && output.legend)
+                puts("  While the card is in use most probes fail; that is expected.");
 }
 
 ExitCode verb_verify(const Args *a) {

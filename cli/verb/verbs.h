@@ -3,6 +3,7 @@
 
 #include "cli/args.h"
 
+ExitCode verb_overview(const Args *a); /* without a verb */
 ExitCode verb_list(const Args *a);
 ExitCode verb_show(const Args *a);
 ExitCode verb_plan(const Args *a);

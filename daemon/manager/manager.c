@@ -203,14 +203,16 @@ static bool names_function(const char *text, const char *bdf) {
         return streq(asked, has_domain || !behind_domain ? bdf : behind_domain + 1);
 }
 
-/* "serial:0x1", "serial:1", "0x1"; in numbers, as 0x01 is the same card. */
+/* "serial:0x1", "serial:1", "0x1"; in numbers where both are, as 0x01 is the same card. */
 static bool names_serial(const char *text, const char *serial) {
         const char *number = startswith(text, "serial:");
         uint64_t asked, have;
 
         if (!number && startswith(text, "0x"))
                 number = text;
-        return number && serial && parse_u64(number, &asked) == 0 && parse_u64(serial, &have) == 0 && asked == have;
+        if (!number || !serial)
+                return false;
+        return streq(number, serial) || (parse_u64(number, &asked) == 0 && parse_u64(serial, &have) == 0 && asked == have);
 }
 
 static bool names_card(const char *text, json_object *card) {

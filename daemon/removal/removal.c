@@ -370,9 +370,12 @@ static void log_end(Removal *r) {
                        is_success(r->outcome) ? LOG_NOTICE : LOG_WARNING;
         char uid[24];
         LogSubject subject = removal_subject(r, uid);
+        const char *said = r->message ? strstr(r->message, ": ") : NULL;
 
-        log_write(priority, message_of_outcome[r->outcome], &subject, "%s %s of slot %s: %s. %s%s%s", removal_noun(r), r->id, removal_label(r),
-                        outcome_to_string(r->outcome), r->message ?: "",
+        /* The slot is named already. */
+        said = said && startswith(r->message, "slot ") ? said + strlen(": ") : r->message;
+        log_write(priority, message_of_outcome[r->outcome], &subject, "%s %s of slot %s ended (%s): %s.%s%s", removal_noun(r), r->id, removal_label(r),
+                        outcome_to_string(r->outcome), said ?: "",
                         r->remedy && r->remedy[0] ? " Remedy: " : "", r->remedy && r->remedy[0] ? r->remedy[0] : "");
         for (char **line = r->lost; line && *line; line++)
                 log_write(LOG_WARNING, LOG_MESSAGE_NONE, &subject, "%s %s of slot %s, %s: %s.", removal_noun(r), r->id, removal_label(r),

@@ -75,3 +75,11 @@ int parse_bdf(const char *s, char **ret, bool *ret_has_domain) {
         *ret_has_domain = has_domain;
         return 0;
 }
+
+bool digest_is_meant(const char *asked, const char *digest) {
+        size_t n = asked ? strlen(asked) : 0;
+
+        if (!asked || !digest)
+                return false;
+        return streq(asked, digest) || (n >= DIGEST_SHORTEST && n <= strlen(digest) && strncasecmp(asked, digest, n) == 0);
+}

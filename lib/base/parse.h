@@ -14,3 +14,11 @@ int parse_bool(const char *s, bool *ret);
 /* "DDDD:BB:DD.F" or "BB:DD.F" (domain 0000 is then *not* assumed: *ret_has_domain is false and the text is
  * kept as written). Lower-cases. -EINVAL when it is not an address. */
 int parse_bdf(const char *s, char **ret, bool *ret_has_domain);
+
+enum {
+        DIGEST_LENGTH = 64,     /* hex digits of a SHA-256 */
+        DIGEST_SHORTEST = 8,    /* that stand for one */
+};
+
+/* Does somebody who writes `asked` mean this digest: all of it, or no fewer than its first DIGEST_SHORTEST digits? Either may be NULL: no. */
+bool digest_is_meant(const char *asked, const char *digest);

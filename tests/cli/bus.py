@@ -1,13 +1,16 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """A private bus with the real daemon on it, whose guard starts fake-worker.py for every worker."""
+import fcntl
 import json
 import os
 import pathlib
 import select
 import shutil
+import struct
 import subprocess
 import sys
 import tempfile
+import termios
 import time
 
 HERE = pathlib.Path(__file__).resolve().parent
@@ -35,7 +38,7 @@ class Bus:
         self.bus = subprocess.Popen(["dbus-daemon", f"--config-file={config}", "--nofork", "--print-address=1"],
                                     stdout=subprocess.PIPE, text=True, stderr=open(self.folder / "bus.log", "w"))
         address = self.bus.stdout.readline().strip()
-        self.env = {k: v for k, v in os.environ.items() if k not in ("NO_COLOR", "LANG", "LC_ALL")}
+        self.env = {k: v for k, v in os.environ.items() if k not in ("NO_COLOR", "LANG", "LC_ALL", "COLUMNS", "PAGER", "SAFE_REMOVE_PAGER", "LESS")}
         self.env.update(DBUS_SESSION_BUS_ADDRESS=address, SAFE_REMOVE_BUS="session", TZ="UTC", TERM="xterm",
                         SAFE_REMOVE_STATE_DIR=str(self.state))
         # What the command is not told of: it comes by the bus.
@@ -100,11 +103,12 @@ def wait_for(condition, what, seconds=TIMEOUT):
 class Terminal:
     """The CLI on a terminal of its own."""
 
-    def __init__(self, bus, *argv):
+    def __init__(self, bus, *argv, columns=0, rows=0, env=None, program=None):
         self.master, slave = os.openpty()
         self.output = ""
-        self.process = subprocess.Popen([bus.cli, *argv], env=bus.env, stdin=slave, stdout=slave, stderr=slave,
-                                        start_new_session=True, preexec_fn=lambda: take_terminal(slave))
+        fcntl.ioctl(slave, termios.TIOCSWINSZ, struct.pack("HHHH", rows, columns, 0, 0))
+        self.process = subprocess.Popen(program or [bus.cli, *argv], env=env or bus.env, stdin=slave, stdout=slave, stderr=slave,
+                                        start_new_session=True, preexec_fn=lambda: fcntl.ioctl(slave, termios.TIOCSCTTY, 0))
         os.close(slave)
 
     def read(self):
@@ -129,9 +133,3 @@ class Terminal:
         wait_for(lambda: not self.read(), "the end of the terminal")
         os.close(self.master)
         return self.process.wait(TIMEOUT)
-
-
-def take_terminal(fd):
-    import fcntl
-    import termios
-    fcntl.ioctl(fd, termios.TIOCSCTTY, 0)

@@ -236,7 +236,7 @@ def run():
         removal.end("nothing", "empty-slot", "the slot is empty")
     elif plan["verdict"] == "blocked":
         removal.end("refused", "blocked", plan["blockers"][0]["what"], plan["blockers"][0]["remedy"])
-    elif digest and (digest != plan["digest"] or slot == "8"):
+    elif digest and (not plan["digest"].startswith(digest) or slot == "8"):
         removal.end("refused", "stale", "the plan is no longer the one with this digest", [f"safe-remove plan {slot}"])
     else:
         removal.start(request)

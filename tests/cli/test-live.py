@@ -5,6 +5,8 @@ import json
 import os
 import pathlib
 import select
+import shlex
+import shutil
 import subprocess
 import sys
 
@@ -27,25 +29,26 @@ def wait_running(bus, slot):
 
 
 def test_live_view(bus):
-    t = Terminal(bus, "remove", "2")
+    t = Terminal(bus, "remove", "2", "--yes")
     code = t.finish()
     expect(code == 0, f"exit {code}: {t.output}")
     expect("\r\033[K" in t.output, "no line was repainted")
     expect("[ 2/6] offline-memory" in t.output, "a step is missing")
     expect("from here on there is no way back" in t.output, "the point of no return was not announced")
-    told = [line for line in t.output.replace("\r\n", "\n").strip().split("\n") if not line.startswith("  disturbed: ")]
+    told = [line for line in t.output.replace("\r\n", "\n").strip().split("\n") if not line.startswith(("  disturbed: ", "      "))]
     expect("slot 2: \033[1;32msafe to pull\033[0m  (power LED off, attention LED off)" in told[-1], f"last line: {told[-1]!r}")
     widest = max(len(part) for line in t.output.split("\n") for part in line.split("\r\033[K") if part.startswith("["))
     expect(widest <= 81, f"a step's line takes {widest} columns of 80")
 
 
 def test_detach_and_cancel(bus):
-    t = Terminal(bus, "remove", "7")
+    t = Terminal(bus, "remove", "7", "-y")
     t.wait_for("1/4 memory147 offline")
     t.type(b"\x03")
     code = t.finish()
     expect(code == 130, f"exit {code}")
     expect("goes on" in t.output and "safe-remove cancel 7" in t.output, t.output)
+    expect("\r\033[Ksafe-remove: removal" in t.output, f"what was said about it is on a line of its own: {t.output!r}")
     expect(status(bus, "7")["state"] == "working", "the removal did not go on")
 
     table = bus.run("status").stdout.split("\n")
@@ -68,18 +71,55 @@ def test_detach_and_cancel(bus):
 
 def test_asks_for_the_serial_number(bus):
     """Somebody at a terminal is asked once more which card he means; nobody else is, and a wrong answer touches nothing."""
-    t = Terminal(bus, "remove", "2", "--sanitize")
+    t = Terminal(bus, "remove", "2", "--sanitize", "--yes")
     t.wait_for("Serial number of the card to erase: ")
     t.type(b"0x1\n")
     expect(t.finish() == 0, f"the right number: {t.output}")
     for typed, want in ((b"0x7\n", "refused, nothing was touched"), (b"\n", "no serial number was given: nothing was touched")):
-        t = Terminal(bus, "remove", "2", "--sanitize")
+        t = Terminal(bus, "remove", "2", "--sanitize", "--yes")
         t.wait_for("Serial number of the card to erase: ")
         t.type(typed)
         expect(t.finish() == 5 and want in t.output, f"after {typed}: {t.output}")
+    t = Terminal(bus, "remove", "2", "--sanitize")
+    t.wait_for("Serial number of the card to erase: ")
+    t.type(b"0x1\n")
+    t.wait_for("ERASED         all that is on the card; there is no way back\r\nGo ahead? [y/N] ")
+    t.type(b"\n")
+    expect(t.finish() == 5 and "not confirmed: nothing was touched" in t.output, f"the right number, and no yes: {t.output}")
     silent = bus.run("remove", "2", "--sanitize")
     expect(silent.returncode == 5 and "Serial number of" not in silent.stderr, f"without a terminal: {silent.returncode}: {silent.stderr}")
     expect(bus.run("remove", "2", "--sanitize=0x1").returncode == 0, "the number on the command line")
+
+
+def test_confirmation(bus):
+    """Somebody at a terminal is told what goes down, and nothing does without a yes. Nobody else is asked, nor who has given the digest."""
+    for keys in (b"n\n", b"\n", b"\x04", b"yess\n"):
+        t = Terminal(bus, "remove", "2")
+        t.wait_for("Go ahead? [y/N] ")
+        t.type(keys)
+        code = t.finish()
+        expect(code == 5 and "not confirmed: nothing was touched" in t.output and "started" not in t.output, f"{keys}: exit {code}: {t.output}")
+    shown = t.output.replace("\r\n", "\n")
+    host = os.uname().nodename
+    expect(f"Remove the card of slot 2 on {host}:" in shown and "card 0000:0d:00.0, mem1, serial 0x1" in shown, shown)
+    expect("memory         384 MiB of System RAM\n" in shown and "also loses it  slot 7 (serial 0x6)\n" in shown, shown)
+    for keys in (b"y\n", b"YES\n"):
+        t = Terminal(bus, "remove", "2")
+        t.wait_for("Go ahead? [y/N] ")
+        t.type(keys)
+        code = t.finish()
+        expect(code == 0 and "safe to pull" in t.output, f"{keys}: exit {code}: {t.output}")
+    # What was said yes to is what is asked for: of slot 8 the plan is another one by then.
+    t = Terminal(bus, "remove", "8")
+    t.wait_for("Go ahead? [y/N] ")
+    t.type(b"y\n")
+    expect(t.finish() == 10, f"another plan than the one that was shown: {t.output}")
+    digest = json.loads(bus.run("plan", "2", "--json").stdout)["digest"]
+    t = Terminal(bus, "remove", "2", "--plan", digest[:8])
+    expect(t.finish() == 0 and "Go ahead" not in t.output, f"with the digest: {t.output}")
+    # A refusal needs no question, and a second wish for the same removal none either.
+    t = Terminal(bus, "remove", "3")
+    expect(t.finish() == 5 and "Go ahead" not in t.output, t.output)
 
 
 def test_no_wait(bus):
@@ -120,28 +160,82 @@ def test_monitor(bus):
     expect(not blanks, f"lines with nothing after a colon or a blank: {blanks}")
 
 
+def completing(bus):
+    """Completions call the command by its name."""
+    return {**bus.env, "PATH": f"{pathlib.Path(bus.cli).resolve().parent}:{bus.env['PATH']}"}
+
+
 def complete(bus, *words):
-    script = """. "$1"; shift; COMP_WORDS=("$@") COMP_CWORD=$(($# - 1)) COMP_LINE="$*" COMP_POINT=1000
+    script = """. "$1"; shift; COMP_WORDS=("$@") COMP_CWORD=$(($# - 1)) COMP_LINE="$*" COMP_POINT=1000 COMP_WORDBREAKS=$' \\t\\n=:'
                 _safe_remove; printf '%s\\n' "${COMPREPLY[@]}" """
-    path = f"{pathlib.Path(bus.cli).resolve().parent}:{bus.env['PATH']}"
     source = str(HERE.parent.parent / "cli/completion/safe-remove")
-    r = subprocess.run(["bash", "-c", script, "bash", source, "safe-remove", *words], env={**bus.env, "PATH": path},
+    r = subprocess.run(["bash", "-c", script, "bash", source, "safe-remove", *words], env=completing(bus),
                        capture_output=True, text=True, timeout=60)
     expect(not r.stderr, r.stderr)
     return r.stdout.split()
 
 
+NAMES = {"3", "0000:0e:00.0", "mem2", "serial:0x2", "port:0000:0c:01.0", "region1", "dax1.0"}
+
+
 def test_completion(bus):
     expect("explain" in complete(bus, "") and complete(bus, "rem") == ["remove"], "verbs")
-    expect({"3", "0000:0e:00.0", "mem2", "serial:0x2"} <= set(complete(bus, "plan", "")), complete(bus, "plan", ""))
+    expect(NAMES <= set(complete(bus, "plan", "")), complete(bus, "plan", ""))
+    expect("4" not in complete(bus, "plan", "") and "4" in complete(bus, "verify", ""), "the empty slot")
+    expect(complete(bus, "plan", "0000", ":", "0e", ":", "") == ["00.0"], complete(bus, "plan", "0000", ":", "0e", ":", ""))
+    expect(complete(bus, "plan", "serial", ":") == ["0x2", "0x4", "0x5", "0x6", "0x7"], complete(bus, "plan", "serial", ":"))
     expect("--plan" in complete(bus, "remove", "2", "--"), "options of remove")
     expect("--plan" not in complete(bus, "plan", "2", "--"), "options of plan")
     expect(complete(bus, "remove", "--zone-normal", "=", "t") == ["try"], "values")
     expect(complete(bus, "remove", "--force", "=", "unm") == ["unmap"], "values")
+    expect(complete(bus, "remove", "--sanitize", "=", "0x2") == ["0x2"], "serial numbers")
     expect(complete(bus, "cancel", "") == [], "nothing runs")
+    ids = bus.run("history", "--no-legend").stdout.split("\n")
+    expect(complete(bus, "certificate", "")[0] == ids[0].split()[0], "ids")
     bus.run("remove", "7", "--no-wait")
     expect(complete(bus, "cancel", "") == ["7"], "what runs")
     bus.run("cancel", "7")
+    # Whoever cannot reach the daemon is left alone.
+    silent = dict(bus.env)
+    bus.env["DBUS_SESSION_BUS_ADDRESS"] = "unix:path=/nonexistent"
+    expect(complete(bus, "plan", "") == [], "without a bus")
+    bus.env.update(silent)
+
+
+def test_completion_of_fish(bus):
+    if not shutil.which("fish"):
+        print("  skipped: no fish here")
+        return
+
+    def fish(line):
+        source = HERE.parent.parent / "cli/completion/safe-remove.fish"
+        r = subprocess.run(["fish", "--no-config", "-c", f"source {source}; complete -C {shlex.quote(line)}"], env=completing(bus),
+                           capture_output=True, text=True, timeout=60)
+        expect(r.returncode == 0 and not r.stderr, f"{r.returncode}: {r.stderr}")
+        return [entry.split("\t")[0] for entry in r.stdout.splitlines()]
+
+    expect({"remove", "restore"} == set(fish("safe-remove re")), fish("safe-remove re"))
+    expect(NAMES <= set(fish("safe-remove plan ")) and "4" not in fish("safe-remove plan "), fish("safe-remove plan "))
+    expect("4" in fish("safe-remove verify "), "the empty slot")
+    expect("--plan" in fish("safe-remove remove 2 --p") and "--plan" not in fish("safe-remove plan 2 --p"), "options")
+    expect(fish("safe-remove remove --zone-normal=t") == ["--zone-normal=try"], fish("safe-remove remove --zone-normal=t"))
+
+
+def test_completion_of_zsh(bus):
+    if not shutil.which("zsh"):
+        print("  skipped: no zsh here")
+        return
+    folder = HERE.parent.parent / "cli/completion"
+    t = Terminal(bus, program=["zsh", "-f", "-i"], env={**completing(bus), "PS1": "> "}, columns=200, rows=50)
+    t.type(f"fpath=({folder} $fpath); autoload -Uz compinit; compinit -D -u; LISTMAX=1000; echo rea''dy\n".encode())
+    t.wait_for("ready")
+    for typed, want in ((b"safe-remove verif\t", "safe-remove verify"), (b"safe-remove plan mem2\t", "mem2"), (b"safe-remove plan ser\t", "serial")):
+        t.output = ""
+        t.type(typed)
+        t.wait_for(want)
+        t.type(b"\x15\n")
+    t.type(b"exit\n")
+    t.finish()
 
 
 def test_altered_certificate(bus):
@@ -204,7 +298,7 @@ def main():
     bus = Bus(*sys.argv[1:4])
     try:
         bus.start_daemon()
-        for test in (test_live_view, test_asks_for_the_serial_number, test_detach_and_cancel, test_no_wait, test_monitor, test_completion,
+        for test in (test_live_view, test_asks_for_the_serial_number, test_detach_and_cancel, test_confirmation, test_no_wait, test_monitor, test_completion, test_completion_of_fish, test_completion_of_zsh,
                      test_altered_certificate, test_daemon_comes_back, test_unknown_slots, test_no_daemon):
             print(test.__name__, flush=True)
             test(bus)

@@ -6,6 +6,7 @@
 #include <sys/utsname.h>
 
 #include "base/clock.h"
+#include "base/parse.h"
 #include "daemon/worker/lost/last-seen.h"
 #include "daemon/worker/press.h"
 #include "daemon/worker/verbs.h"
@@ -208,7 +209,7 @@ char *removal_objection(const Removal *m, const char **ret_code) {
                 break;
         }
 
-        if (!digest || streq_ptr(digest, plan_digest(m->plan)))
+        if (!digest || digest_is_meant(digest, plan_digest(m->plan)))
                 return NULL;
         *ret_code = "stale";
         return strf("the machine has changed since the plan was shown: its digest is now %s, not %s", plan_digest(m->plan), digest);

@@ -119,8 +119,11 @@ int name_parse(const char *s, Name *ret) {
                 return *rest ? parse_text(rest, NAME_SLOT, ret) : -EINVAL;
         if ((rest = startswith(s, "port:")))
                 return parse_address(rest, NAME_PORT, ret);
-        if ((rest = startswith(s, "serial:")))
-                return parse_serial(rest, ret);
+        /* A disk's or a memory module's may be any text. */
+        if ((rest = startswith(s, "serial:")) && *rest) {
+                int r = parse_serial(rest, ret);
+                return r == -EINVAL ? parse_text(rest, NAME_SERIAL, ret) : r;
+        }
         if (startswith(s, "0x"))
                 return parse_serial(s, ret);
 

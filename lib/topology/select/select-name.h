@@ -28,7 +28,7 @@ DECLARE_STRING_TABLE(name_kind, NameKind); /* what a person would call it: "slot
 typedef struct Name {
         NameKind kind;
         char *text;            /* as the kernel writes it: without "slot:", "port:", lower-case addresses, no "/" at the end */
-        uint64_t number;       /* NAME_NODE, NAME_BLOCK, NAME_SERIAL */
+        uint64_t number;       /* NAME_NODE, NAME_BLOCK; NAME_SERIAL: 0 where it is not a number */
         bool has_domain;       /* NAME_FUNCTION, NAME_PORT */
 } Name;
 

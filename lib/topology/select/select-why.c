@@ -46,7 +46,7 @@ char *why_malformed(const char *name) {
         if (!said)
                 return NULL;
         return strf("\"%s\" does not name a card; use a slot (2, slot2, slot:2), a PCI address (0000:0d:00.0), "
-                    "port:ADDRESS, memN, regionN, daxN.N, nmemN, namespaceN.N, nodeN, memoryN, serial:0xN, "
+                    "port:ADDRESS, memN, regionN, daxN.N, nmemN, namespaceN.N, nodeN, memoryN, serial:NUMBER, "
                     "/dev/NAME or a mount point", said);
 }
 
@@ -111,6 +111,13 @@ static void list_memdevs(List *l, const Topology *t) {
 static void list_serials(List *l, const Topology *t) {
         for (size_t i = 0; i < t->n_memdevs; i++)
                 list(l, "0x%" PRIx64, t->memdevs[i].serial);
+        /* One behind a memory device has that one's. */
+        for (size_t i = 0; i < t->n_nmems; i++)
+                if (!t->nmems[i].memdev && t->nmems[i].id)
+                        list(l, "%s", t->nmems[i].id);
+        for (size_t i = 0; i < t->n_functions; i++)
+                if (t->functions[i].serial)
+                        list(l, "%s", t->functions[i].serial);
 }
 
 /* Both kinds, each name once. */

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "base/parse.h"
 #include "topology/select/select-add.h"
 #include "topology/select/select-name.h"
 #include "topology/select/select.h"
@@ -45,12 +46,33 @@ static int find_slots(const Topology *t, const Name *name, Candidates *c) {
 static int find_memdevs(const Topology *t, const Name *name, Candidates *c) {
         for (size_t i = 0; i < t->n_memdevs; i++) {
                 const Memdev *m = &t->memdevs[i];
-                bool meant = name->kind == NAME_SERIAL ? name->number != 0 && m->serial == name->number : streq(m->name, name->text);
-                int r = meant ? candidates_add_memdev(t, m, c) : 0;
+                int r = streq(m->name, name->text) ? candidates_add_memdev(t, m, c) : 0;
                 if (r < 0)
                         return r;
         }
         return 0;
+}
+
+/* In numbers where both are, as 0x01 is the same card. */
+static bool is_serial(const Name *name, const char *serial) {
+        uint64_t number;
+
+        if (!serial)
+                return false;
+        return name->number == 0 ? streq(serial, name->text) : parse_u64(serial, &number) == 0 && number == name->number;
+}
+
+/* Whatever `list` shows as one. */
+static int find_serials(const Topology *t, const Name *name, Candidates *c) {
+        int r = 0;
+
+        for (size_t i = 0; i < t->n_memdevs && r >= 0; i++)
+                r = name->number != 0 && t->memdevs[i].serial == name->number ? candidates_add_memdev(t, &t->memdevs[i], c) : 0;
+        for (size_t i = 0; i < t->n_nmems && r >= 0; i++)
+                r = is_serial(name, t->nmems[i].id) ? candidates_add_nmem(t, &t->nmems[i], c) : 0;
+        for (size_t i = 0; i < t->n_functions && r >= 0; i++)
+                r = is_serial(name, t->functions[i].serial) ? candidates_add_function(t, &t->functions[i], c) : 0;
+        return r;
 }
 
 static int find_region(const Topology *t, const Name *name, Candidates *c) {
@@ -143,7 +165,7 @@ static int find(const Topology *t, const Name *name, Candidates *c) {
                 [NAME_DAX] = find_dax,
                 [NAME_NODE] = find_node,
                 [NAME_BLOCK] = find_block,
-                [NAME_SERIAL] = find_memdevs,
+                [NAME_SERIAL] = find_serials,
                 [NAME_NMEM] = find_nmem,
                 [NAME_NAMESPACE] = find_namespace,
                 [NAME_DEVICE] = find_device,

@@ -12,7 +12,7 @@
  *      dax device      "dax0.0"
  *      node            "node1"
  *      memory block    "memory147"
- *      serial          "serial:0x1", "serial:1", "0x1"
+ *      serial          "serial:0x1", "serial:1", "0x1"; "serial:TEXT" as `list` shows that of a disk or a memory module
  *      memory module   "nmem0"        the NVDIMM, or the card behind it
  *      namespace       "namespace0.0"
  *      device          "/dev/pmem0", "/dev/nvme0n1", "/dev/mapper/NAME", "/dev/dax0.0", ...

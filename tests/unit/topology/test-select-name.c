@@ -36,12 +36,15 @@ int main(void) {
                 { "/", NAME_MOUNT, "/", 0 },
                 { "///", NAME_MOUNT, "/", 0 },
                 { "/mnt/data//", NAME_MOUNT, "/mnt/data", 0 },
+                { "serial:x", NAME_SERIAL, "x", 0 },
+                { "serial:-1", NAME_SERIAL, "-1", 0 },
+                { "serial:89-a2 b", NAME_SERIAL, "89-a2 b", 0 },
                 { "0xABCDEF0123456789", NAME_SERIAL, "0xabcdef0123456789", 0xabcdef0123456789 },
         };
         static const char *const malformed[] = {
                 "", " 2", "2 ", "-2", "2-", "2-x", "+2", "slot", "slot:", "slotx", "port:", "port:2", "mem", "mem1.0", "mem-1",
                 "memory", "memoryx", "region", "dax", "dax0", "dax0.", "dax.0", "dax0.0.0", "node", "node-1", "serial:",
-                "serial:x", "serial:-1", "0x", "0xg", "0x12345678123456789", "99999999999999999999x", "foo", "0d:00", "Slot2",
+                "0x", "0xg", "0x12345678123456789", "99999999999999999999x", "foo", "0d:00", "Slot2",
                 "mem99999999999999999999", "nmem", "nmemx", "namespace0", "namespace0.", "mnt/data",
         };
 

@@ -109,6 +109,8 @@ static const Case cases[] = {
         { "storage", "/", SELECT_NO_SLOT, "mount point / is not on a card" },
         { "storage", "/run", SELECT_NO_SLOT, "mount point /run is not on a card" },
         { "storage", "nmem7", SELECT_UNKNOWN, "there is no memory module nmem7 here; there is: nmem0, nmem1" },
+        { "storage", "serial:8680-56341200", SELECT_FOUND, "nmem1" }, /* no number */
+        { "storage", "serial:8680", SELECT_UNKNOWN, "no card with the serial number 0x21e8 here; there is: 0x1, 0x2, 8680-56341200" },
         { "storage", "region1", SELECT_UNKNOWN, "there is: region0, region2" },
         { "storage", "namespace1.0", SELECT_UNKNOWN, "there is: namespace0.0, " },
 
