@@ -8,6 +8,8 @@
 #include "base/parse.h"
 #include "daemon/source/guard-socket.h"
 #include "daemon/worker/lost/last-seen.h"
+#include "holders/holder-rule.h"
+#include "plan/declaration.h"
 #include "page.h"
 #include "ready.h"
 #include "request.h"
@@ -156,6 +158,7 @@ int main(int argc, char *argv[]) {
         signal(SIGPIPE, SIG_IGN);
         if (!end_with_starter())
                 return EXIT_FAILURE;
+        holder_rule_set_declared(declaration_of);
 
         const char *verb = argc == 2 ? argv[1] : "";
         if (streq(verb, READY_WORD) && ready_wait(argv[1], &verb) < 0)

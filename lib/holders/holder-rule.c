@@ -7,6 +7,7 @@
 #include "holders/holder-rule.h"
 #include "holders/process.h"
 #include "kernel/mounts/mount-ns.h"
+#include "config.h"
 
 static const char *const holder_action_table[_HOLDER_ACTION_MAX] = {
         [HOLDER_REFUSE] = "refuse",
@@ -136,20 +137,54 @@ static bool has_kind(json_object *rule, const Holder *h) {
         return json_len(json_array(rule, "kind")) == 0;
 }
 
+static json_object *(*declared_by)(const char *unit);
+
+void holder_rule_set_declared(json_object *(*declared)(const char *unit)) {
+        declared_by = declared;
+}
+
+/* Those that came with the package say what is usual, unless one was given a priority. */
+static bool is_usual(json_object *rule) {
+        return startswith(json_str(rule, "from") ?: "", CONFIG_VENDOR_DIR "/") && json_u64(rule, "priority") == 0;
+}
+
+/* The first rule that fits, where the unit's own word comes after the administrator's and before what is usual. */
+static json_object *rule_that_fits(json_object *rules, const char *unit, bool (*fits)(json_object *rule, const void *holder), const void *holder) {
+        json_object *own = NULL;
+        bool asked = !declared_by || !unit;
+
+        for (size_t i = 0; i < json_len(rules); i++) {
+                json_object *rule = json_at(rules, i);
+                if (!asked && is_usual(rule)) {
+                        asked = true;
+                        own = declared_by(unit);
+                        if (own)
+                                return own;
+                }
+                if (fits(rule, holder))
+                        return rule;
+        }
+        return asked ? NULL : declared_by(unit);
+}
+
+static bool fits_holder(json_object *rule, const void *holder) {
+        const Holder *h = holder;
+
+        return list_fits(rule, "unit", h->unit) && has_kind(rule, h) && exe_fits(rule, h->pid, h->start_time, h->exe);
+}
+
 json_object *holder_rule_for(json_object *rules, const Holder *h) {
-        for (size_t i = 0; i < json_len(rules); i++)
-                if (list_fits(json_at(rules, i), "unit", h->unit) && has_kind(json_at(rules, i), h) &&
-                    exe_fits(json_at(rules, i), h->pid, h->start_time, h->exe))
-                        return json_at(rules, i);
-        return NULL;
+        return rule_that_fits(rules, h->unit, fits_holder, h);
+}
+
+static bool fits_memory(json_object *rule, const void *holder) {
+        const MemoryHolder *h = holder;
+
+        return list_fits(rule, "unit", h->unit) && list_fits(rule, "kind", "memory") && exe_fits(rule, h->pid, h->start_time, h->exe);
 }
 
 json_object *memory_holder_rule_for(json_object *rules, const MemoryHolder *h) {
-        for (size_t i = 0; i < json_len(rules); i++)
-                if (list_fits(json_at(rules, i), "unit", h->unit) && list_fits(json_at(rules, i), "kind", "memory") &&
-                    exe_fits(json_at(rules, i), h->pid, h->start_time, h->exe))
-                        return json_at(rules, i);
-        return NULL;
+        return rule_that_fits(rules, h->unit, fits_memory, h);
 }
 
 static HolderAction rule_action(json_object *rule, size_t i) {

@@ -31,6 +31,10 @@ DECLARE_STRING_TABLE(holder_action, HolderAction); /* "refuse", "wait", "stop", 
 json_object *holder_rule_for(json_object *rules, const Holder *h);
 json_object *memory_holder_rule_for(json_object *rules, const MemoryHolder *h);
 
+/* Who knows what a unit says of itself (plan/declaration.h): a rule, borrowed, or NULL. It counts after the administrator's rules and before those of
+ * the package that have no priority. For the whole process; until it is set, no unit says anything. */
+void holder_rule_set_declared(json_object *(*declared)(const char *unit));
+
 /* Is the action among its rungs? */
 bool holder_rule_has(json_object *rule, HolderAction action);
 

@@ -240,6 +240,32 @@ int policy_rules_parse(json_object *rules, const char *file, const char *text, s
         return ini_parse(file, text, length, line_take, &p, warnings);
 }
 
+/* A unit's own lines say what [OnRemove] says; its name is all there is to match. */
+static char *unit_line_take(const IniLine *line, void *userdata) {
+        Parser *p = userdata;
+
+        if (!streq_ptr(line->section, "[X-SafeRemove]") || !line->key)
+                return NULL;
+        bool action = streq(line->key, "OnRemove");
+        IniLine own = *line;
+        json_set_bool(p->rule, "declared", true);
+        if (action)
+                own.key = "Action";
+        else if (!streq(line->key, "Reason") && !endswith(line->key, "Sec"))
+                return unusable(p, line, strf("key '%s' is not known in [X-SafeRemove]", line->key));
+        if (!line->value)
+                return unusable(p, line, strf("'%s' is not KEY=VALUE", line->key));
+        char *wrong = action_line_take(p, &own);
+        /* A service asked for something, if only for a number of seconds: nobody guesses which. */
+        return wrong && !json_flag(p->rule, "unusable") ? unusable(p, line, wrong) : wrong;
+}
+
+int policy_rule_of_unit(json_object *rule, const char *file, const char *text, json_object *warnings) {
+        Parser p = { .rule = rule, .file = file, .acting = true };
+
+        return ini_parse(file, text, unit_line_take, &p, warnings);
+}
+
 json_object *policy_rules_sort(json_object *rules) {
         json_object *sorted = json_object_new_array();
 

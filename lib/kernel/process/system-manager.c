@@ -188,6 +188,21 @@ static int show_one(const Manager *m, const char *name, json_object *all) {
         return r < 0 ? fail(m, r == -ENOMEM ? r : -EBADMSG, "what the system manager says of %s cannot be understood", name) : 0;
 }
 
+/* One property of a unit, which is loaded for that by the path that stands for it. */
+static int property_read(const Manager *m, const char *unit, const char *path, const char *name, json_object *o) {
+        _cleanup_(sd_bus_message_unrefp) sd_bus_message *call = NULL, *answer = NULL;
+
+        int r = sd_bus_message_new_method_call(m->bus, &call, NAME, path, "org.freedesktop.DBus.Properties", "Get");
+        if (r >= 0)
+                r = sd_bus_message_append(call, "ss", NAME ".Unit", name);
+        if (r < 0)
+                return fail_connection(m, r);
+        r = ask(m, call, unit, &answer);
+        if (r >= 0)
+                r = value_read(answer, name, o);
+        return r < 0 && !*m->ret_why ? fail(m, -EBADMSG, "what the system manager says of %s cannot be understood", unit) : r < 0 ? r : 0;
+}
+
 static Manager manager(uint64_t timeout_usec, char **ret_why) {
         *ret_why = NULL;
         return (Manager) { .end = now_monotonic() + time_for(timeout_usec), .ret_why = ret_why };
@@ -203,6 +218,29 @@ int system_manager_show(json_object *names, uint64_t timeout_usec, json_object *
         if (r >= 0)
                 *ret = TAKE_PTR(all);
         return r;
+}
+
+int system_manager_files(const char *unit, uint64_t timeout_usec, json_object **ret, char **ret_why) {
+        _cleanup_(manager_done) Manager m = manager(timeout_usec, ret_why);
+        _cleanup_json_ json_object *o = json_object_new_object(), *files = json_object_new_array();
+        _cleanup_free_ char *path = NULL;
+
+        int r = manager_open(&m);
+        if (r >= 0 && sd_bus_path_encode("/org/freedesktop/systemd1/unit", unit, &path) < 0)
+                return -ENOMEM;
+        if (r >= 0)
+                r = property_read(&m, unit, path, "FragmentPath", o);
+        if (r >= 0)
+                r = property_read(&m, unit, path, "DropInPaths", o);
+        if (r < 0)
+                return r;
+        const char *fragment = json_str(o, "FragmentPath");
+        if (fragment && *fragment)
+                json_append_str(files, fragment);
+        for (size_t i = 0; i < json_len(json_array(o, "DropInPaths")); i++)
+                json_object_array_add(files, json_ref(json_at(json_array(o, "DropInPaths"), i)));
+        *ret = TAKE_PTR(files);
+        return 0;
 }
 
 /* The results that systemctl takes for a success (systemd's bus-wait-for-jobs.c). */

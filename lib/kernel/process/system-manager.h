@@ -16,6 +16,10 @@
  * length, as that many nulls; what is nothing of these is left out. */
 int system_manager_show(json_object *names, uint64_t timeout_usec, json_object **ret, char **ret_why);
 
+/* The files that it has read for a unit, in the order in which they count (later wins): array of paths, which the caller owns. A unit that there is
+ * not has none. */
+int system_manager_files(const char *unit, uint64_t timeout_usec, json_object **ret, char **ret_why);
+
 /* Queues a job for each of them, in their order, going on past one that is refused: "StopUnit", "StartUnit". With `wait` it comes back when the
  * last job has ended, and a job that failed is -EIO. */
 int system_manager_queue(const char *method, json_object *names, bool wait, uint64_t timeout_usec, char **ret_why);

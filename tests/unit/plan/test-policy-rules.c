@@ -1,9 +1,13 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include <errno.h>
+#include <sys/stat.h>
 
 #include "base/clock.h"
+#include "base/fileio.h"
 #include "holders/holder-rule.h"
+#include "plan/declaration.h"
 #include "plan/policy-rules.h"
+#include "config.h"
 #include "tests/unit/test.h"
 
 static json_object *parse(const char *text, json_object *warnings) {
@@ -257,6 +261,109 @@ static void test_shipped(const char *path) {
         CHECK(!memory_holder_rule_for(rules, &m));
 }
 
+static json_object *own_rule;
+
+static json_object *declared_for_test(const char *unit) {
+        return streq(unit, "cache.service") ? own_rule : NULL;
+}
+
+/* What a unit says in its own files: later ones win, other sections are none of ours, and what cannot be understood refuses. */
+static void test_declaration(void) {
+        static const struct {
+                const char *first, *second, *action, *reason;
+                bool declared;
+        } cases[] = {
+                { "[Service]\nExecStart=/bin/true\nOnRemove=refuse\n", "", "[ \"wait\", \"stop\", \"term\" ]", NULL, false },
+                { "[X-SafeRemove]\nOnRemove=stop\nStopSec=90\n", "", "[ \"stop\" ]", NULL, true },
+                { "[X-SafeRemove]\nOnRemove=stop\n", "[X-SafeRemove]\nOnRemove=refuse\nReason=ask us\n", "[ \"refuse\" ]", "ask us", true },
+                { "[X-SafeRemove]\nOnRemove=refuse\n", "[X-SafeRemove]\nOnRemove=freeze kill\n[Install]\nStopSec=x\n", "[ \"freeze\", \"kill\" ]", NULL, true },
+                { "[X-SafeRemove]\nOnRemove=end\n", "[X-SafeRemove]\nOnRemove=stop\n", "[ \"refuse\" ]",
+                  "a.service:2 cannot be understood ('end' is no action, there are refuse, or some of wait, stop, freeze, term and kill), so what it may be "
+                  "about is left alone", true },
+                { "[X-SafeRemove]\nStopSec=soon\n", "", "[ \"refuse\" ]",
+                  "a.service:2 cannot be understood ('soon' is not a number from 0 to 86400), so what it may be about is left alone", true },
+                { "[X-SafeRemove]\nUnit=other.service\n", "", "[ \"refuse\" ]",
+                  "a.service:2 cannot be understood (key 'Unit' is not known in [X-SafeRemove]), so what it may be about is left alone", true },
+                { "[X-SafeRemove]\nOnRemove\n", "", "[ \"refuse\" ]",
+                  "a.service:2 cannot be understood ('OnRemove' is not KEY=VALUE), so what it may be about is left alone", true },
+        };
+
+        for (size_t i = 0; i < ELEMENTSOF(cases); i++) {
+                _cleanup_json_ json_object *rule = holder_rule_new("a.service"), *warnings = json_object_new_array();
+
+                CHECK_INT(policy_rule_of_unit(rule, "a.service", cases[i].first, warnings), 0);
+                CHECK_INT(policy_rule_of_unit(rule, "b.conf", cases[i].second, warnings), 0);
+                CHECK_STR(json_object_to_json_string(json_array(rule, "action")), cases[i].action);
+                CHECK_STR(json_str(rule, "reason"), cases[i].reason);
+                CHECK_INT(json_flag(rule, "declared"), cases[i].declared);
+        }
+}
+
+/* The administrator's rules come first, then the unit's own word, then what came with the package and has no priority. */
+static void test_whose_word(void) {
+        _cleanup_json_ json_object *rules = json_object_new_array(), *warnings = json_object_new_array(), *sorted = NULL;
+        static const struct {
+                const char *unit, *from;
+        } cases[] = {
+                { "cache.service", "cache.service" },
+                { "shop.service", "/etc/safe-remove/policy.d/a.conf" },
+                { "log.service", CONFIG_VENDOR_DIR "/policy.d/z.conf" },
+        };
+
+        own_rule = holder_rule_new("cache.service");
+        CHECK_INT(policy_rules_parse(rules, CONFIG_VENDOR_DIR "/policy.d/z.conf", "[Match]\n[OnRemove]\nAction=term\n", warnings), 0);
+        CHECK_INT(policy_rules_parse(rules, "/etc/safe-remove/policy.d/a.conf", "[Match]\nUnit=shop.service\n[OnRemove]\nAction=stop\n", warnings), 0);
+        sorted = policy_rules_sort(rules);
+        holder_rule_set_declared(declared_for_test);
+        for (size_t i = 0; i < ELEMENTSOF(cases); i++)
+                CHECK_STR(json_str(rule_for(sorted, cases[i].unit, "/bin/a", HOLD_CWD), "from"), cases[i].from);
+
+        /* Of what the package has, a priority counts more; and the administrator's word stands above the unit's. */
+        CHECK_INT(policy_rules_parse(rules, CONFIG_VENDOR_DIR "/policy.d/y.conf", "[Match]\nUnit=c*\n[OnRemove]\nAction=refuse\nPriority=1\n", warnings), 0);
+        json_object_put(sorted);
+        sorted = policy_rules_sort(rules);
+        CHECK_STR(json_str(rule_for(sorted, "cache.service", "/bin/a", HOLD_CWD), "from"), CONFIG_VENDOR_DIR "/policy.d/y.conf");
+        CHECK_INT(policy_rules_parse(rules, "/etc/safe-remove/policy.d/b.conf", "[Match]\nUnit=cache.*\n[OnRemove]\nPriority=2\n", warnings), 0);
+        json_object_put(sorted);
+        sorted = policy_rules_sort(rules);
+        CHECK_STR(json_str(rule_for(sorted, "cache.service", "/bin/a", HOLD_CWD), "from"), "/etc/safe-remove/policy.d/b.conf");
+        holder_rule_set_declared(NULL);
+        json_object_put(own_rule);
+}
+
+/* The files that count, in their order. One that is gone says nothing; one that somebody else may write to, or that is none, refuses. */
+static void test_declaration_files(void) {
+        _cleanup_json_ json_object *files = json_object_new_array(), *rule = NULL, *open = NULL, *none = NULL, *folder = NULL;
+        char dir[] = "/tmp/test-declaration-XXXXXX";
+
+        CHECK(mkdtemp(dir));
+        _cleanup_free_ char *unit = strf("%s/a.service", dir), *drop_in = strf("%s/b.conf", dir), *gone = strf("%s/c.conf", dir);
+        CHECK_INT(replace_file(unit, "[Service]\nExecStart=/bin/true\n[X-SafeRemove]\nOnRemove=refuse\n"), 0);
+        CHECK_INT(replace_file(drop_in, "[X-SafeRemove]\nOnRemove=stop\n"), 0);
+        json_append_str(files, unit);
+        json_append_str(files, drop_in);
+        json_append_str(files, gone);
+        rule = declaration_read("a.service", files);
+        if (getuid() == 0) {
+                CHECK_STR(json_object_to_json_string(json_array(rule, "action")), "[ \"stop\" ]");
+                CHECK_STR(json_str(rule, "from"), drop_in);
+        }
+        CHECK_INT(chmod(drop_in, 0666), 0);
+        open = declaration_read("a.service", files);
+        CHECK(holder_rule_has(open, HOLDER_REFUSE));
+        CHECK(strstr(holder_rule_reason(open), "is not root's alone"));
+        CHECK_INT(replace_file(unit, "[Service]\n"), 0);
+        CHECK_INT(replace_file(drop_in, "[Service]\n"), 0);
+        none = declaration_read("a.service", files);
+        CHECK(!none);
+        json_append_str(files, dir);
+        folder = declaration_read("a.service", files);
+        CHECK(holder_rule_has(folder, HOLDER_REFUSE));
+        CHECK_INT(unlink(unit), 0);
+        CHECK_INT(unlink(drop_in), 0);
+        CHECK_INT(rmdir(dir), 0);
+}
+
 int main(int argc, char **argv) {
         test_round_trip();
         test_match();
@@ -270,5 +377,8 @@ int main(int argc, char **argv) {
         test_bad_mounts();
         CHECK(argc == 2);
         test_shipped(argv[1]);
+        test_declaration();
+        test_whose_word();
+        test_declaration_files();
         return EXIT_SUCCESS;
 }

@@ -50,6 +50,34 @@ def refuse(lab):
         lab.equal((holder.running(), holder.look()), (True, "ok"), f"{holder.name} running, its bytes")
 
 
+@scenario("policy-declared", profile="mixed", turn=True)
+def declared(lab):
+    """A unit says itself what should become of it, in a drop-in; the administrator's rule stands above that, and a typing error refuses."""
+    disk = card_with_file_system(lab)
+    ledger = lab.holder("--map=shared", f"{disk.target}/ledger", name="ledger")
+    folder = f"/run/systemd/system/{ledger.unit}.d"
+
+    def declare(*lines):
+        lab.write(f"{folder}/removal.conf", "\n".join(["[X-SafeRemove]", *lines, ""]))
+        lab.sh("systemctl daemon-reload")
+        return storage.plan(lab, "3")
+
+    lab.sh(f"mkdir -p {folder}")
+    lab.cleanup(lambda: lab.sh(f"rm -rf {folder}; systemctl daemon-reload"))
+    lab.check("HOLDER_REFUSES" in storage.codes(declare("OnRemove=refuse", "Reason=ask the bookkeepers")), "the plan should have the blocker")
+    status, out, err = lab.cli("remove", "3", check=False)
+    lab.equal(status, removal.BLOCKED, f"the exit status ({out}{err})")
+    lab.check("ask the bookkeepers" in out + err and f"{folder}/removal.conf" in out + err, f"reason and file should be told: {out}{err}")
+    lab.check("HOLDER_REFUSES" in storage.codes(declare("OnRemove=sotp")), "a word that is not known should refuse")
+    storage.rules(lab, ({"Unit": ledger.unit}, {"Action": "wait stop"}))
+    lab.check("HOLDER_REFUSES" not in storage.codes(storage.plan(lab, "3")), "the administrator's rule should stand above the unit's word")
+    lab.sh(f"rm -f {storage.RULES}")
+    plan = declare("OnRemove=stop", "StopSec=20")
+    lab.equal([(h["on_remove"], h["rule"]) for h in plan["holders"] if h.get("unit") == ledger.unit], [(["stop"], f"{folder}/removal.conf")], "its rule")
+    lab.equal(lab.cli("remove", "3")[0], removal.SAFE, "the exit status")
+    lab.check(not ledger.running(), "the unit should be stopped")
+
+
 @scenario("policy-stop-and-cancel", profile="mixed", timeout=240, turn=True)
 def stop_and_cancel(lab):
     """A unit that was stopped runs again when the removal is called off, on the mount that it had."""

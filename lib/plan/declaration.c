@@ -1,0 +1,84 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include <errno.h>
+#include <sys/stat.h>
+
+#include "base/clock.h"
+#include "base/fileio.h"
+#include "holders/holder-rule.h"
+#include "kernel/process/system-manager.h"
+#include "plan/declaration.h"
+#include "plan/policy-rules.h"
+
+#define ASK_USEC (2 * USEC_PER_SEC)
+
+static json_object *refusal(json_object *rule, const char *format, ...) _printf_(2, 3);
+
+static json_object *refusal(json_object *rule, const char *format, ...) {
+        _cleanup_free_ char *why = NULL;
+        va_list ap;
+
+        va_start(ap, format);
+        why = strfv(format, ap);
+        va_end(ap);
+        holder_rule_set_actions(rule, &(HolderAction) { HOLDER_REFUSE }, 1);
+        json_set_str(rule, "reason", why);
+        json_set_bool(rule, "declared", true);
+        json_set_bool(rule, "unusable", true);
+        return rule;
+}
+
+/* One that is gone says nothing any more; one that is not root's has nothing to say here, but may not be passed over either. */
+static int file_read(json_object *rule, const char *unit, const char *path) {
+        _cleanup_json_ json_object *warnings = json_object_new_array();
+        _cleanup_free_ char *text = NULL;
+        struct stat st;
+
+        int r = read_config_file(path, &text, NULL);
+        if (r == -ENOENT || r == -ENOMEM)
+                return r == -ENOENT ? 0 : r;
+        if (r < 0)
+                return (void) refusal(rule, "%s cannot be read (%s), so what %s says of a removal is not known", path, strerror(-r), unit), 0;
+        if (!strstr(text, "[X-SafeRemove]"))
+                return 0;
+        if (stat(path, &st) < 0 || st.st_uid != 0 || (st.st_mode & (S_IWGRP | S_IWOTH)))
+                return (void) refusal(rule, "%s says something of a removal, and is not root's alone", path), 0;
+        json_set_str(rule, "from", path);
+        return policy_rule_of_unit(rule, path, text, warnings);
+}
+
+json_object *declaration_read(const char *unit, json_object *files) {
+        _cleanup_json_ json_object *rule = holder_rule_new(unit);
+
+        for (size_t i = 0; i < json_len(files); i++)
+                if (file_read(rule, unit, json_object_get_string(json_at(files, i)) ?: "") < 0)
+                        return NULL;
+        return json_flag(rule, "declared") ? TAKE_PTR(rule) : NULL;
+}
+
+static json_object *find(const char *unit, bool *ret_silent) {
+        _cleanup_json_ json_object *files = NULL;
+        _cleanup_free_ char *why = NULL;
+
+        int r = system_manager_files(unit, ASK_USEC, &files, &why);
+        *ret_silent = r == -ETIME;
+        if (r == -ENOENT)
+                return NULL;
+        if (r < 0)
+                return refusal(holder_rule_new(unit), "what %s says of its own removal cannot be read: %s", unit, why ?: strerror(-r));
+        return declaration_read(unit, files);
+}
+
+json_object *declaration_of(const char *unit) {
+        static json_object *known = NULL, *silent = NULL;
+        bool is_silent = false;
+
+        if (!known)
+                known = json_object_new_object();
+        if (json_object_object_get_ex(known, unit, NULL))
+                return json_get(known, unit);
+        json_object *rule = silent ? json_ref(silent) : find(unit, &is_silent);
+        if (is_silent)
+                silent = json_ref(rule);
+        json_set(known, unit, rule);
+        return rule;
+}
