@@ -6,7 +6,7 @@
 
 #include "base/util.h"
 
-/* The connections on which the daemon is spoken to: the system bus, those that came over root's own socket (/run/safe-remove/private),
+/* The connections on which the daemon is spoken to: the system bus, those that came over root's own socket (/run/safe-remove/daemon/private),
  * which nobody else can flood and which needs no bus daemon, and those of everybody else (public.h). The objects are the same on all of them, and all of them hear what is told.
  * A system bus that is not there, or goes, is tried again; root is served meanwhile. */
 

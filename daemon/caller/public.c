@@ -338,7 +338,7 @@ static int add_peer(Public *p, int *fd, const struct ucred *who) {
         return 0;
 }
 
-/* Root, and whoever runs the daemon, have a socket of their own. */
+/* Root, and whoever runs the workers, have a socket of their own. */
 static int on_connection(sd_event_source *io, int fd, uint32_t revents, void *userdata) {
         Public *p = userdata;
 
@@ -349,7 +349,7 @@ static int on_connection(sd_event_source *io, int fd, uint32_t revents, void *us
 
                 if (connection == -EAGAIN)
                         break;
-                if (connection >= 0 && who.uid != 0 && who.uid != geteuid() && make_room(p, sub_uid_user(who.uid)))
+                if (connection >= 0 && who.uid != 0 && who.uid != run_owner() && make_room(p, sub_uid_user(who.uid)))
                         (void) add_peer(p, &connection, &who); /* who is not served has the bus */
         }
         return 0;

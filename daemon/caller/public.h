@@ -6,7 +6,7 @@
 
 #include "base/util.h"
 
-/* Connections over the socket that everybody may connect to, /run/safe-remove/public. A flooded bus daemon serves nobody in time, so here are
+/* Connections over the socket that everybody may connect to, /run/safe-remove/daemon/public. A flooded bus daemon serves nobody in time, so here are
  * turns: one message of each user's at a time, however many connections he has. Nothing of it is read further than that: a message comes to
  * D-Bus' library only when it is there as a whole, is short, has no descriptors, and the one before has been answered as far as that goes at
  * once; so nothing that somebody sends, or does not read, is kept here. */

@@ -5,6 +5,7 @@
 
 #include "base/clock.h"
 #include "base/fileio.h"
+#include "base/run-dir.h"
 #include "bus-error.h"
 #include "quota.h"
 #include "sub-uid.h"
@@ -82,11 +83,11 @@ bool who_is_privileged(json_object *by) {
         return json_has(by, "uid") && who_is_privileged_uid((uint32_t) json_u64(by, "uid"));
 }
 
+/* Whoever runs the workers owns what they can do: root in production, the developer in a test. The daemon's own user owns nothing. */
 bool who_is_privileged_uid(uint32_t uid) {
-        return uid == 0 || uid == geteuid();
+        return uid == 0 || uid == run_owner();
 }
 
-/* Whoever runs the daemon owns what it can do: root in production, the developer in a test. */
 int authorize_change(json_object *by, sd_bus_error *reterr) {
         return who_is_privileged(by) ? 0 : sd_bus_error_setf(reterr, BUS_ERROR_NOT_AUTHORIZED,
                         "Only root may remove a card or cancel a removal. Try again with sudo.");

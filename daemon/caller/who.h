@@ -21,10 +21,10 @@ int who_asks(Who *w, sd_bus_message *call, who_then_t then, sd_bus_error *reterr
  * little, and it counts as soon as he is. */
 int who_pays(Who *w, sd_bus_message *call, size_t bytes, sd_bus_error *reterr);
 
-/* May this user have a reply of about so many bytes to the call? 0, or Busy in `reterr`. Whoever runs the daemon may. */
+/* May this user have a reply of about so many bytes to the call? 0, or Busy in `reterr`. Whoever runs the workers may. */
 int who_charge(Who *w, sd_bus_message *call, uint32_t uid, size_t bytes, sd_bus_error *reterr);
 
-/* Root, or whoever runs the daemon (a developer in a test). */
+/* Root, or whoever runs the workers (run_owner(): a developer in a test). Not the daemon's own user. */
 bool who_is_privileged(json_object *by);
 bool who_is_privileged_uid(uint32_t uid);
 

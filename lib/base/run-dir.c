@@ -29,21 +29,39 @@ int run_connect(const struct sockaddr_un *address, int type) {
         return TAKE_FD(fd);
 }
 
-/* Others may go through, and see no names. */
-static int open_way(void) {
+uid_t run_owner(void) {
         struct stat st;
 
-        if (stat(run_dir(), &st) < 0)
+        return stat(run_dir(), &st) < 0 ? 0 : st.st_uid;
+}
+
+/* Others may go through, and see no names. */
+static int open_way(const char *folder) {
+        struct stat st;
+
+        if (stat(folder, &st) < 0)
                 return -errno;
-        return st.st_mode & S_IXOTH || chmod(run_dir(), (st.st_mode & 0777) | S_IXGRP | S_IXOTH) >= 0 ? 0 : -errno;
+        return st.st_mode & S_IXOTH || chmod(folder, (st.st_mode & 0777) | S_IXGRP | S_IXOTH) >= 0 ? 0 : -errno;
+}
+
+/* The folder of a socket: run_dir(), or one in it. */
+static int make_way(const struct sockaddr_un *address, bool open) {
+        _cleanup_free_ char *folder = strndup(address->sun_path, (size_t) (strrchr(address->sun_path, '/') - address->sun_path));
+        if (!folder)
+                return -ENOMEM;
+
+        int r = mkdir_private(run_dir());
+        if (r >= 0)
+                r = mkdir_private(folder);
+        if (r >= 0 && open)
+                r = open_way(run_dir());
+        return r >= 0 && open ? open_way(folder) : r;
 }
 
 int run_listen(const struct sockaddr_un *address, int type, RunFor whom, int backlog) {
         static const mode_t modes[] = { [RUN_OWNER] = 0600, [RUN_GROUP] = 0660, [RUN_EVERYBODY] = 0666 };
 
-        int r = mkdir_private(run_dir());
-        if (r >= 0 && whom == RUN_EVERYBODY)
-                r = open_way();
+        int r = make_way(address, whom == RUN_EVERYBODY);
         if (r < 0)
                 return r;
         _cleanup_close_ int fd = socket(AF_UNIX, type | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
@@ -69,7 +87,7 @@ int run_accept(int listener, bool group, struct ucred *ret_who) {
         _cleanup_close_ int fd = run_accept_any(listener, &who);
         if (fd < 0)
                 return TAKE_FD(fd);
-        if (who.uid != 0 && who.uid != geteuid() && !(group && getegid() != 0 && who.gid == getegid()))
+        if (who.uid != 0 && who.uid != run_owner() && !(group && getegid() != 0 && who.gid == getegid()))
                 return -EPERM;
         if (ret_who)
                 *ret_who = who;
@@ -85,9 +103,9 @@ static int way_without_bus(const char *name, struct sockaddr_un *ret) {
 }
 
 int run_private_socket(struct sockaddr_un *ret) {
-        return way_without_bus("private", ret);
+        return way_without_bus("daemon/private", ret);
 }
 
 int run_public_socket(struct sockaddr_un *ret) {
-        return way_without_bus("public", ret);
+        return way_without_bus("daemon/public", ret);
 }

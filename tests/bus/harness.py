@@ -58,6 +58,7 @@ BUS_CONFIG = """<!DOCTYPE busconfig PUBLIC "-//freedesktop//DTD D-Bus Bus Config
   </policy>
   <policy user="root"><allow send_destination="org.freedesktop.DBus" send_interface="org.freedesktop.DBus.Monitoring"/></policy>
   <include>{source}/units/org.saferemove1.conf</include>
+  <policy user="{user}"><allow own="org.saferemove1"/></policy>
 </busconfig>
 """
 
@@ -112,6 +113,8 @@ def slot(name, number, card=True):
 class BusTest(unittest.TestCase):
     slots = [slot("2", 0), slot("3", 1)]
     script = "step hold\nstep offline-memory\nstep power-off\n"
+    daemon_uid = os.getuid()
+    daemon_as = UNPRIVILEGED
 
     def setUp(self):
         self.folder = tempfile.mkdtemp(prefix="safe-remove-bus.", dir=MEMORY)
@@ -183,7 +186,7 @@ class BusTest(unittest.TestCase):
                 stream.close()
 
     def start_bus(self):
-        self.write("bus.conf", BUS_CONFIG.format(folder=self.folder, source=SOURCE))
+        self.write("bus.conf", BUS_CONFIG.format(folder=self.folder, source=SOURCE, user=self.daemon_uid))
         with open(self.path("bus.log"), "wb") as log:
             self.bus_daemon = self.background(["dbus-daemon", "--nofork", "--nopidfile", "--config-file", self.path("bus.conf")], stderr=log)
         wait_for(lambda: os.path.exists(self.path("bus")), "the bus")
@@ -209,7 +212,7 @@ class BusTest(unittest.TestCase):
 
     def start_daemon(self, records_known=True):
         with open(self.path("daemon.log"), "ab") as log:
-            self.daemon = self.background(UNPRIVILEGED + [DAEMON], stdout=log, stderr=log)
+            self.daemon = self.background([*self.daemon_as, DAEMON], stdout=log, stderr=log)
         self.addCleanup(self.stop_daemon)
         wait_for(lambda: self.is_up(records_known), "the daemon, its first scan and the records")
         # Kept open: the end of the last writer would be the end of the log.

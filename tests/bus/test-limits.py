@@ -137,7 +137,7 @@ class StuckBus(UsersTest):
         root.answer(root.send("GetId", interface="org.freedesktop.DBus", path="/org/freedesktop/DBus", destination="org.freedesktop.DBus"))
         self.bus_daemon.send_signal(signal.SIGSTOP)  # it has written as much to the daemon's socket as goes in there
         self.daemon.send_signal(signal.SIGCONT)
-        private = Connection(self.path("run/private"), alone=True)
+        private = Connection(self.path("run/daemon/private"), alone=True)
         self.addCleanup(private.close)
         wait_for(lambda: "accepts no more messages" in self.log(), "the bus to be left", 8)  # without bytes it is ten seconds
         self.assertTrue(private.answer(private.send("Ping", **PEER), 60))

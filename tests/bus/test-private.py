@@ -3,6 +3,7 @@
 """Root's own way in: a socket that nobody else can flood, and that needs no bus daemon."""
 import json
 import os
+import pwd
 import select
 import signal
 import subprocess
@@ -19,7 +20,7 @@ class Private(BusTest):
     script = "step hold\nwait go\nstep power-off\n"
 
     def connect(self):
-        connection = Connection(self.path("run/private"), alone=True)
+        connection = Connection(self.path("run/daemon/private"), alone=True)
         self.addCleanup(connection.close)
         return connection
 
@@ -74,17 +75,17 @@ class Private(BusTest):
     @unittest.skipUnless(os.environ.get("SAFE_REMOVE_TEST_INSIDE") == "root", "needs another user")
     def test_nobody_else(self):
         """Neither by the modes nor by what the kernel says of the other end."""
-        self.assertEqual(os.stat(self.path("run/private")).st_mode & 0o777, 0o600)
+        self.assertEqual(os.stat(self.path("run/daemon/private")).st_mode & 0o777, 0o600)
         self.assertEqual(os.stat(self.path("run")).st_mode & 0o777, 0o711)  # the way to the socket for everybody
         os.chmod(self.path("run"), 0o755)
-        os.chmod(self.path("run/private"), 0o666)
+        os.chmod(self.path("run/daemon/private"), 0o666)
         self.connect()
         child = os.fork()
         if child == 0:
             code = 1
             try:
                 os.setresuid(NOBODY, NOBODY, NOBODY)
-                Connection(self.path("run/private"), alone=True)
+                Connection(self.path("run/daemon/private"), alone=True)
             except ConnectionError:
                 code = 17
             finally:
@@ -231,6 +232,47 @@ class Private(BusTest):
         while data := deaf.socket.recv(65536):
             unread += len(data)
         self.assertLess(unread, 1 << 20)
+
+
+DAEMON_UID = pwd.getpwnam("daemon").pw_uid  # some user that a bus knows
+
+
+@unittest.skipUnless(os.environ.get("SAFE_REMOVE_TEST_INSIDE") == "root", "needs another user")
+class OwnUser(BusTest):
+    """As the units have it: the guard is root's, and its group is the daemon's, who has a user of its own that may do nothing else."""
+
+    daemon_uid = DAEMON_UID
+    daemon_as = ["setpriv", f"--reuid={DAEMON_UID}", f"--regid={DAEMON_UID}", "--clear-groups", "--bounding-set=-all", "--no-new-privs"]
+
+    def start_guard(self, before=()):
+        os.makedirs(self.path("run/daemon"))
+        os.chown(self.path("run"), 0, DAEMON_UID)
+        os.chmod(self.path("run"), 0o751)
+        os.chown(self.path("run/daemon"), DAEMON_UID, DAEMON_UID)
+        os.chmod(self.path("run/daemon"), 0o751)
+        super().start_guard(["setpriv", f"--regid={DAEMON_UID}", "--clear-groups"])
+
+    def test_removes_for_root_alone(self):
+        for uid in (DAEMON_UID, NOBODY):
+            with self.assertRaises(harness.BusError) as refused:
+                self.manager("Remove", "'2'", "{}", as_uid=uid)
+            self.assertEqual(refused.exception.name, "NotAuthorized")
+        self.assertEqual(self.wait_end(self.remove("2")), "safe")
+
+    def test_shares_nothing(self):
+        """Root's socket is not for the daemon's own user, whatever its mode."""
+        child = os.fork()
+        if child == 0:
+            code = 1
+            try:
+                os.setresgid(NOBODY, NOBODY, NOBODY)
+                os.setresuid(DAEMON_UID, DAEMON_UID, DAEMON_UID)
+                Connection(self.path("run/daemon/private"), alone=True)
+            except ConnectionError:
+                code = 17
+            finally:
+                os._exit(code)
+        self.assertEqual(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), 17)
 
 
 if __name__ == "__main__":

@@ -32,7 +32,7 @@ class SocketTest(UsersTest):
     def here(self):
         """A connection, unless the daemon has no place for it."""
         try:
-            self.mine.append(Connection(self.path("run/public"), alone=True))
+            self.mine.append(Connection(self.path("run/daemon/public"), alone=True))
             self.addCleanup(self.mine[-1].socket.close)
             return self.mine[-1]
         except ConnectionError:
@@ -79,7 +79,7 @@ class SocketTest(UsersTest):
 class Public(SocketTest):
     def raw(self):
         s = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-        s.connect(self.path("run/public"))
+        s.connect(self.path("run/daemon/public"))
         return s
 
     def command_as(self, uid, *argv):
@@ -243,7 +243,7 @@ class Public(SocketTest):
 
     def cancel_by_root(self):
         begin = time.monotonic()
-        c = Connection(self.path("run/private"), alone=True)
+        c = Connection(self.path("run/daemon/private"), alone=True)
         self.assertEqual(c.answer(c.send("Cancel", "s", ("9",)), 60).error, f"{harness.NAME}.Error.NotRunning")
         took = time.monotonic() - begin
         c.close()

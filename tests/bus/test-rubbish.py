@@ -44,7 +44,7 @@ BODIES = (
 class Rubbish(UsersTest):
     def methods(self):
         """All that introspection tells of, and where."""
-        c = Connection(self.path("run/private"), alone=True)
+        c = Connection(self.path("run/daemon/private"), alone=True)
         self.addCleanup(c.close)
         found = []
         for path in (ROOT, f"{ROOT}/slot/_32", f"{ROOT}/removal/_31"):
@@ -59,7 +59,7 @@ class Rubbish(UsersTest):
         return len(os.listdir(f"/proc/{self.daemon.pid}/fd"))
 
     def is_alive(self):
-        c = Connection(self.path("run/private"), alone=True)
+        c = Connection(self.path("run/daemon/private"), alone=True)
         self.assertEqual(c.answer(c.send("Ping", **PEER), 60).kind, 2)
         c.close()
         self.assertIsNone(self.daemon.poll())
@@ -69,7 +69,7 @@ class Rubbish(UsersTest):
         self.remove("2")
         self.manager("Cancel", "'2'")
         methods, before = self.methods(), self.descriptors()
-        for where in ("bus", "run/private"):
+        for where in ("bus", "run/daemon/private"):
             c = Connection(self.path(where), where != "bus")
             for path, interface, member, wanted in methods:
                 if (interface, member) in ((f"{NAME}.Manager", "Remove"), (f"{NAME}.Manager", "Restore")):
@@ -111,11 +111,11 @@ class Rubbish(UsersTest):
                 c.close()
 
         before, idle = self.descriptors(), self.resident()
-        send(self.path("run/private"), 300)
+        send(self.path("run/daemon/private"), 300)
         self.is_alive()
         if os.environ.get("SAFE_REMOVE_TEST_INSIDE") == "root":
             def work(connect, say):
-                send(self.path("run/public"), 300)
+                send(self.path("run/daemon/public"), 300)
                 say("sent")
 
             self.assertEqual(self.as_user(NOBODY, work)(), "sent")
@@ -129,7 +129,7 @@ class Rubbish(UsersTest):
         null = os.open("/dev/null", os.O_RDONLY)
         self.addCleanup(os.close, null)
         for _ in range(20):
-            c = Connection(self.path("run/private"), alone=True)
+            c = Connection(self.path("run/daemon/private"), alone=True)
             for method in (("GetTopology",), ("Cancel", "s", ("9",))):
                 self.assertTrue(c.answer(c.send_with([null] * 16, *method), 60))
             c.socket.sendall(call(9, "GetTopology", descriptors=16)[:40])
