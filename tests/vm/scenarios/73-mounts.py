@@ -25,12 +25,17 @@ def clear(lab, code):
 @scenario("mounts-in-each-other", profile="mixed", timeout=300)
 def in_each_other(lab):
     """Two file systems of the card, each mounted in a folder of the other: refused, parted by the remedy; then the inner one goes first, and
-    both are back as they were."""
+    both are back as they were. The daemon, which has a mount namespace of its own, has none of them in it."""
     region = lab.pmem(3)
     one = lab.filesystem(region.namespace().device, "ext4", target="/mnt/one")
     two = lab.filesystem(region.namespace().device, "ext4", target="/mnt/two")
     lab.sh(f"mkdir /mnt/one/two /mnt/two/one && mount {two.device} /mnt/one/two && mount {one.device} '/mnt/two/one'")
     wanted = [one.fill(mib=1), two.fill(mib=1)]
+    # An unmount would not come through to a copy of a private mount.
+    lab.sh("mkdir -p /run/private && mount --bind /mnt/one /run/private && mount --make-private /run/private && systemctl restart safe-removed.service")
+    lab.cleanup(lambda: lab.run("umount /run/private; rmdir /run/private", check=False))
+    mounts = lab.sh("cat /proc/$(systemctl show -P MainPID safe-removed.service)/mountinfo")
+    lab.equal([line for line in mounts.splitlines() if "/mnt" in line or "/run/private" in line or one.device in line], [], "the daemon's own mounts")
     users = [lab.holder("/mnt/two/content", name="two"), lab.holder("/mnt/one/content", name="one")]
     clear(lab, "MOUNT_LOOP")
     named = storage.holders(storage.plan(lab, "3"))
