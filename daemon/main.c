@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include <signal.h>
+#include <sysexits.h>
 #include <systemd/sd-daemon.h>
 
 #include "base/clock.h"
@@ -15,6 +16,7 @@ typedef struct Daemon {
         Manager *manager;
         Bus *bus;
         sd_event_source *post, *deadline;
+        int status;            /* to exit with, once it was told to */
 } Daemon;
 
 static void daemon_done(Daemon *d) {
@@ -28,29 +30,31 @@ static void daemon_done(Daemon *d) {
 static int on_workers_gone(sd_event_source *post, void *userdata) {
         Daemon *d = userdata;
 
-        return worker_alive() > 0 ? 0 : sd_event_exit(d->event, EXIT_SUCCESS);
+        return worker_alive() > 0 ? 0 : sd_event_exit(d->event, d->status);
 }
 
 static int on_stop_deadline(sd_event_source *timer, uint64_t usec, void *userdata) {
         Daemon *d = userdata;
 
         log_plain(LOG_WARNING, "%u worker processes sit in the kernel and do not end; leaving without them.", worker_alive());
-        return sd_event_exit(d->event, EXIT_SUCCESS);
+        return sd_event_exit(d->event, d->status);
 }
 
 /* Stops at once, whatever runs: putting back what a removal has done is the job of ExecStopPost= and of the next start.
- * The end of the workers is waited for: ExecStopPost= must not run beside them. */
+ * The end of the workers is waited for: ExecStopPost= must not run beside them. With SIGUSR1 it makes way for a newer program: its unit starts the
+ * next one at once, which goes on with what ran, and ExecStopPost= sees by the status that nothing is to be put back. */
 static int on_stop_signal(sd_event_source *source, const struct signalfd_siginfo *info, void *userdata) {
         Daemon *d = userdata;
 
         if (!d->manager)
                 return 0;
+        d->status = info->ssi_signo == SIGUSR1 ? EX_TEMPFAIL : EXIT_SUCCESS;
         (void) sd_notify(0, "STOPPING=1");
         bus_free(TAKE_PTR(d->bus));
         manager_free(TAKE_PTR(d->manager));
 
         if (worker_alive() == 0)
-                return sd_event_exit(d->event, EXIT_SUCCESS);
+                return sd_event_exit(d->event, d->status);
         int r = sd_event_add_post(d->event, &d->post, on_workers_gone, d);
         if (r < 0)
                 return sd_event_exit(d->event, EXIT_FAILURE);
@@ -67,22 +71,19 @@ static int on_reload_signal(sd_event_source *source, const struct signalfd_sigin
 }
 
 static int set_up_loop(Daemon *d) {
+        static const int signals[] = { SIGTERM, SIGINT, SIGUSR1 };
         sigset_t mask;
 
         (void) sigemptyset(&mask);
-        (void) sigaddset(&mask, SIGTERM);
-        (void) sigaddset(&mask, SIGINT);
+        for (size_t i = 0; i < ELEMENTSOF(signals); i++)
+                (void) sigaddset(&mask, signals[i]);
         (void) sigaddset(&mask, SIGHUP);
         if (sigprocmask(SIG_BLOCK, &mask, NULL) < 0)
                 return -errno;
 
         int r = sd_event_default(&d->event);
-        if (r < 0)
-                return r;
-        r = sd_event_add_signal(d->event, NULL, SIGTERM, on_stop_signal, d);
-        if (r < 0)
-                return r;
-        r = sd_event_add_signal(d->event, NULL, SIGINT, on_stop_signal, d);
+        for (size_t i = 0; i < ELEMENTSOF(signals) && r >= 0; i++)
+                r = sd_event_add_signal(d->event, NULL, signals[i], on_stop_signal, d);
         if (r < 0)
                 return r;
         r = sd_event_add_signal(d->event, NULL, SIGHUP, on_reload_signal, d);
@@ -125,5 +126,5 @@ int main(int argc, char *argv[]) {
         }
 
         int r = run(&d);
-        return r == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+        return r >= 0 ? r : EXIT_FAILURE;
 }

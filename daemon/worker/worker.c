@@ -93,11 +93,12 @@ static int verb_resume(WorkerIo *io, json_object *doc) {
 }
 
 /* systemd runs this after the service has stopped. When it will start it again at once, the new daemon takes over and may
- * go on; when it was stopped on purpose, nobody would, and a slot must never be left held. */
+ * go on (as after an upgrade, for which it makes way); when it was stopped on purpose, nobody would, and a slot must never be left held. */
 static int verb_give_back(WorkerIo *io) {
-        const char *result = getenv("SERVICE_RESULT");
+        const char *result = getenv("SERVICE_RESULT"), *status = getenv("EXIT_STATUS");
+        bool made_way = streq_ptr(status, "75"); /* EX_TEMPFAIL, by SIGUSR1 */
 
-        return result && !streq(result, "success") ? 0 : worker_give_back(io);
+        return made_way || (result && !streq(result, "success")) ? 0 : worker_give_back(io);
 }
 
 /* Those with `answer` are asked something first: one line, read before they are called. */

@@ -156,6 +156,14 @@ class Recovery(BusTest):
         self.assertEqual(self.slot("2", "Removal"), removal)
         self.assertEqual(self.remove("3"), f"{ROOT}/removal/_32")
 
+    def test_daemon_makes_way(self):
+        """For a newer program, which goes on with what ran."""
+        removal = self.start_and_wait()
+        self.write("play/resume-script", "step hold\nstep power-off\n")
+        self.restart(signal.SIGUSR1)
+        self.assertEqual(self.wait_end(removal), "safe")
+        self.assertEqual(self.resumes(), [["1", "auto"]])
+
     def test_daemon_is_stopped(self):
         self.start_and_wait("step hold\nhang\n")
         self.stop_daemon()

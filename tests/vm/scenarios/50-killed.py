@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
-"""SIGKILL to the worker, the daemon or the guard at every step of a pressed removal. systemd and the journal do the rest: it ends safe
-or restored, and the slot is never left held. Which of the three is killed at which step changes with the seed."""
+"""SIGKILL to the worker, the daemon or the guard at every step of a pressed removal, or an upgrade of them all. systemd and the journal do the
+rest: it ends safe or restored, and the slot is never left held. Which of these happens at which step changes with the seed."""
 
 import functools
 import os
@@ -15,6 +15,7 @@ VICTIMS = {
     "guard": "systemctl kill --kill-whom=main --signal=KILL safe-remove-guard.service",
     "worker": "pkill -KILL -x safe-remove-wor",
     "daemon": "systemctl kill --kill-whom=main --signal=KILL safe-removed.service",
+    "upgrade": "systemctl restart safe-remove-guard.service; systemctl kill --kill-whom=main --signal=USR1 safe-removed.service",
 }
 
 
@@ -38,7 +39,7 @@ def kill_at(lab, step, record, victim):
 
 
 def register(name, step, record):
-    """A sample kills one of the three at each step, the full matrix each."""
+    """A sample kills one of them at each step, the full matrix each."""
     if os.environ.get("LAB_LONG"):
         for victim in VICTIMS:
             scenario(f"kill-{victim}-at-{name}", timeout=240)(functools.partial(kill_at, step=step, record=record, victim=victim))
