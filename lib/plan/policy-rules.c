@@ -263,7 +263,7 @@ static char *unit_line_take(const IniLine *line, void *userdata) {
 int policy_rule_of_unit(json_object *rule, const char *file, const char *text, json_object *warnings) {
         Parser p = { .rule = rule, .file = file, .acting = true };
 
-        return ini_parse(file, text, unit_line_take, &p, warnings);
+        return ini_parse(file, text, strlen(text), unit_line_take, &p, warnings);
 }
 
 json_object *policy_rules_sort(json_object *rules) {
