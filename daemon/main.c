@@ -71,22 +71,26 @@ static int on_reload_signal(sd_event_source *source, const struct signalfd_sigin
 }
 
 static int set_up_loop(Daemon *d) {
-        static const int signals[] = { SIGTERM, SIGINT, SIGUSR1 };
+        static const struct {
+                int number;
+                sd_event_signal_handler_t heard;
+        } signals[] = {
+                { SIGTERM, on_stop_signal },
+                { SIGINT, on_stop_signal },
+                { SIGUSR1, on_stop_signal },
+                { SIGHUP, on_reload_signal },
+        };
         sigset_t mask;
 
         (void) sigemptyset(&mask);
         for (size_t i = 0; i < ELEMENTSOF(signals); i++)
-                (void) sigaddset(&mask, signals[i]);
-        (void) sigaddset(&mask, SIGHUP);
+                (void) sigaddset(&mask, signals[i].number);
         if (sigprocmask(SIG_BLOCK, &mask, NULL) < 0)
                 return -errno;
 
         int r = sd_event_default(&d->event);
         for (size_t i = 0; i < ELEMENTSOF(signals) && r >= 0; i++)
-                r = sd_event_add_signal(d->event, NULL, signals[i], on_stop_signal, d);
-        if (r < 0)
-                return r;
-        r = sd_event_add_signal(d->event, NULL, SIGHUP, on_reload_signal, d);
+                r = sd_event_add_signal(d->event, NULL, signals[i].number, signals[i].heard, d);
         if (r < 0)
                 return r;
 
