@@ -32,18 +32,19 @@ static int file_read(json_object *rule, const char *unit, const char *path) {
         _cleanup_json_ json_object *warnings = json_object_new_array();
         _cleanup_free_ char *text = NULL;
         struct stat st;
+        size_t length;
 
-        int r = read_config_file(path, &text, NULL);
+        int r = read_config_file(path, &text, &length);
         if (r == -ENOENT || r == -ENOMEM)
                 return r == -ENOENT ? 0 : r;
         if (r < 0)
                 return (void) refusal(rule, "%s cannot be read (%s), so what %s says of a removal is not known", path, strerror(-r), unit), 0;
-        if (!strstr(text, "[X-SafeRemove]"))
+        if (!memmem(text, length, "[X-SafeRemove]", strlen("[X-SafeRemove]")))
                 return 0;
         if (stat(path, &st) < 0 || st.st_uid != 0 || (st.st_mode & (S_IWGRP | S_IWOTH)))
                 return (void) refusal(rule, "%s says something of a removal, and is not root's alone", path), 0;
         json_set_str(rule, "from", path);
-        return policy_rule_of_unit(rule, path, text, warnings);
+        return policy_rule_of_unit(rule, path, text, length, warnings);
 }
 
 json_object *declaration_read(const char *unit, json_object *files) {

@@ -244,8 +244,12 @@ int policy_rules_parse(json_object *rules, const char *file, const char *text, s
 static char *unit_line_take(const IniLine *line, void *userdata) {
         Parser *p = userdata;
 
-        if (!streq_ptr(line->section, "[X-SafeRemove]") || !line->key)
+        if (!streq_ptr(line->section, "[X-SafeRemove]") || (!line->key && !line->unreadable))
                 return NULL;
+        if (line->unreadable) {
+                json_set_bool(p->rule, "declared", true);
+                return unusable(p, line, strf("the line is not read: %s", line->unreadable));
+        }
         bool action = streq(line->key, "OnRemove");
         IniLine own = *line;
         json_set_bool(p->rule, "declared", true);
@@ -260,10 +264,10 @@ static char *unit_line_take(const IniLine *line, void *userdata) {
         return wrong && !json_flag(p->rule, "unusable") ? unusable(p, line, wrong) : wrong;
 }
 
-int policy_rule_of_unit(json_object *rule, const char *file, const char *text, json_object *warnings) {
+int policy_rule_of_unit(json_object *rule, const char *file, const char *text, size_t length, json_object *warnings) {
         Parser p = { .rule = rule, .file = file, .acting = true };
 
-        return ini_parse(file, text, strlen(text), unit_line_take, &p, warnings);
+        return ini_parse(file, text, length, unit_line_take, &p, warnings);
 }
 
 json_object *policy_rules_sort(json_object *rules) {

@@ -12,7 +12,7 @@ int policy_rules_parse(json_object *rules, const char *file, const char *text, s
 
 /* What a unit's file says of it in [X-SafeRemove] goes into `rule`, which has what the files before it said; "declared" is then true. A line that cannot
  * be used makes it refuse, as above. Never fails but for -ENOMEM. */
-int policy_rule_of_unit(json_object *rule, const char *file, const char *text, json_object *warnings);
+int policy_rule_of_unit(json_object *rule, const char *file, const char *text, size_t length, json_object *warnings);
 
 /* Rules in the order in which files were read -> the order in which they are asked: highest priority first, of the same the last
  * one first. A new array. */

@@ -12,7 +12,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
 
         if (!warnings || !rule)
                 return 0;
-        FUZZ_CHECK(policy_rule_of_unit(rule, "fuzz.service", text, warnings) == 0);
+        FUZZ_CHECK(policy_rule_of_unit(rule, "fuzz.service", text, strlen(text), warnings) == 0);
         FUZZ_CHECK(!json_flag(rule, "declared") || strstr(text, "[X-SafeRemove]"));
         FUZZ_CHECK(json_len(warnings) == 0 || (json_flag(rule, "unusable") && holder_rule_has(rule, HOLDER_REFUSE)));
         size_t n = holder_rule_ladder(rule, &h, (HolderForce) { 0 }, rungs);

@@ -10,6 +10,10 @@
 #include "config.h"
 #include "tests/unit/test.h"
 
+static int put(json_object *rules, const char *file, const char *text, json_object *warnings) {
+        return policy_rules_parse(rules, file, text, strlen(text), warnings);
+}
+
 static json_object *parse(const char *text, json_object *warnings) {
         _cleanup_json_ json_object *rules = json_object_new_array();
 
@@ -291,8 +295,8 @@ static void test_declaration(void) {
         for (size_t i = 0; i < ELEMENTSOF(cases); i++) {
                 _cleanup_json_ json_object *rule = holder_rule_new("a.service"), *warnings = json_object_new_array();
 
-                CHECK_INT(policy_rule_of_unit(rule, "a.service", cases[i].first, warnings), 0);
-                CHECK_INT(policy_rule_of_unit(rule, "b.conf", cases[i].second, warnings), 0);
+                CHECK_INT(policy_rule_of_unit(rule, "a.service", cases[i].first, strlen(cases[i].first), warnings), 0);
+                CHECK_INT(policy_rule_of_unit(rule, "b.conf", cases[i].second, strlen(cases[i].second), warnings), 0);
                 CHECK_STR(json_object_to_json_string(json_array(rule, "action")), cases[i].action);
                 CHECK_STR(json_str(rule, "reason"), cases[i].reason);
                 CHECK_INT(json_flag(rule, "declared"), cases[i].declared);
@@ -311,19 +315,19 @@ static void test_whose_word(void) {
         };
 
         own_rule = holder_rule_new("cache.service");
-        CHECK_INT(policy_rules_parse(rules, CONFIG_VENDOR_DIR "/policy.d/z.conf", "[Match]\n[OnRemove]\nAction=term\n", warnings), 0);
-        CHECK_INT(policy_rules_parse(rules, "/etc/safe-remove/policy.d/a.conf", "[Match]\nUnit=shop.service\n[OnRemove]\nAction=stop\n", warnings), 0);
+        CHECK_INT(put(rules, CONFIG_VENDOR_DIR "/policy.d/z.conf", "[Match]\n[OnRemove]\nAction=term\n", warnings), 0);
+        CHECK_INT(put(rules, "/etc/safe-remove/policy.d/a.conf", "[Match]\nUnit=shop.service\n[OnRemove]\nAction=stop\n", warnings), 0);
         sorted = policy_rules_sort(rules);
         holder_rule_set_declared(declared_for_test);
         for (size_t i = 0; i < ELEMENTSOF(cases); i++)
                 CHECK_STR(json_str(rule_for(sorted, cases[i].unit, "/bin/a", HOLD_CWD), "from"), cases[i].from);
 
         /* Of what the package has, a priority counts more; and the administrator's word stands above the unit's. */
-        CHECK_INT(policy_rules_parse(rules, CONFIG_VENDOR_DIR "/policy.d/y.conf", "[Match]\nUnit=c*\n[OnRemove]\nAction=refuse\nPriority=1\n", warnings), 0);
+        CHECK_INT(put(rules, CONFIG_VENDOR_DIR "/policy.d/y.conf", "[Match]\nUnit=c*\n[OnRemove]\nAction=refuse\nPriority=1\n", warnings), 0);
         json_object_put(sorted);
         sorted = policy_rules_sort(rules);
         CHECK_STR(json_str(rule_for(sorted, "cache.service", "/bin/a", HOLD_CWD), "from"), CONFIG_VENDOR_DIR "/policy.d/y.conf");
-        CHECK_INT(policy_rules_parse(rules, "/etc/safe-remove/policy.d/b.conf", "[Match]\nUnit=cache.*\n[OnRemove]\nPriority=2\n", warnings), 0);
+        CHECK_INT(put(rules, "/etc/safe-remove/policy.d/b.conf", "[Match]\nUnit=cache.*\n[OnRemove]\nPriority=2\n", warnings), 0);
         json_object_put(sorted);
         sorted = policy_rules_sort(rules);
         CHECK_STR(json_str(rule_for(sorted, "cache.service", "/bin/a", HOLD_CWD), "from"), "/etc/safe-remove/policy.d/b.conf");
