@@ -33,6 +33,7 @@ typedef enum LogMessage {
         LOG_MESSAGE_EVENTS_LOST,
         LOG_MESSAGE_SOURCE_FAILED,
         LOG_MESSAGE_POLICY,
+        LOG_MESSAGE_STAYS,
         _LOG_MESSAGE_MAX,
 } LogMessage;
 

@@ -151,6 +151,17 @@ static void print_left(json_object *topology) {
                                json_str(json_at(slots, i), "left"));
 }
 
+void print_stays(json_object *slots, const char *only) {
+        for (size_t i = 0; i < json_len(slots); i++) {
+                const char *stays = json_str(json_at(slots, i), "memory_stays"), *name = json_str(json_at(slots, i), "name") ?: "?";
+
+                if (!stays || !*stays || (only && !streq(only, name)))
+                        continue;
+                print_colored(COLOR_WARN, "slot %s: the card's memory will not leave again", name);
+                printf(": %s (safe-remove explain %s)\n", stays, name);
+        }
+}
+
 /* A disk that is gone and of no slot, or of one that has another card by now. */
 static void print_vanished(json_object *topology) {
         json_object *disks = json_array(topology, "vanished");
@@ -237,6 +248,7 @@ ExitCode verb_list(const Args *a) {
                 puts("no hot-plug slots");
         if (output.json == JSON_OFF) {
                 print_left(topology);
+                print_stays(slots, NULL);
                 print_vanished(topology);
         }
         return looked != CODE_DONE ? looked : tell_unknown(slots, read);

@@ -19,6 +19,7 @@ static void add_stored(json_object *view, json_object *down) {
 ExitCode verb_show(const Args *a) {
         _cleanup_json_ json_object *plan = NULL, *topology = NULL, *view = NULL;
         _cleanup_bus_ sd_bus *bus = NULL;
+        _cleanup_json_ json_object *slots = NULL, *removals = NULL;
         const char *slot = NULL;
 
         ExitCode code = client_connect(&bus);
@@ -40,7 +41,11 @@ ExitCode verb_show(const Args *a) {
         add_stored(view, json_get(plan, "takes_down"));
         if (output.json != JSON_OFF)
                 print_json(view);
-        else
+        else {
                 card_view_print(view);
+                /* What the daemon has found when the card came; that it does not answer any more is no reason to show less. */
+                if (client_objects(bus, &slots, &removals) == CODE_DONE)
+                        print_stays(slots, slot);
+        }
         return CODE_DONE;
 }

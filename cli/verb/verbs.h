@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
+#include "base/json.h"
 #include "cli/args.h"
 
 ExitCode verb_overview(const Args *a); /* without a verb */
 ExitCode verb_list(const Args *a);
+void print_stays(json_object *slots, const char *only); /* warnings of slots of which the daemon has said so; NULL: of all */
 ExitCode verb_show(const Args *a);
 ExitCode verb_plan(const Args *a);
 ExitCode verb_explain(const Args *a);

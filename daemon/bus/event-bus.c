@@ -17,7 +17,7 @@ static void warn(int error) {
 
 /* Of these types the message says what the hardware did, and is about nobody. */
 static bool has_public_message(const char *type) {
-        static const char *const types[] = { "button", "request", "request-unserved", "kmsg-lost", "given-back", "withdrawn" };
+        static const char *const types[] = { "button", "request", "request-unserved", "kmsg-lost", "given-back", "withdrawn", "memory-stays" };
 
         for (size_t i = 0; i < ELEMENTSOF(types); i++)
                 if (streq_ptr(type, types[i]))
@@ -29,7 +29,7 @@ static json_object *public_event(json_object *event) {
         static const char *const keys[] = {
                 "schema", "type", "time_usec", "removal", "slot", "slots", "port", "card", "state", "n", "of", "name", "phase", "done", "usec",
                 "outcome", "code", "certificate", "power", "attention", "deadline_usec", "digest", "verdict", "kind", "steps", "holders",
-                "blockers", "eta_usec",
+                "blockers", "eta_usec", "codes",
         };
         json_object *o = json_object_new_object();
 

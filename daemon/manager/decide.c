@@ -7,6 +7,7 @@
 #include "records.h"
 #include "removals.h"
 #include "slots.h"
+#include "stays.h"
 
 /* Decides what is done about each event of a source. */
 
@@ -85,9 +86,15 @@ static void on_unserved(Manager *m, const SourceEvent *e) {
         manager_tell_about(m, "request-unserved", NULL, e->text);
 }
 
+/* What a removal or a restoration brings is none that has come: it knows itself how that was. */
+static void on_memory_came(Manager *m, const SourceEvent *e) {
+        m->stays_arrived = m->stays_arrived || !manager_any_running(m);
+}
+
 /* A removal makes hundreds of events, and a scan beside it would read what the kernel has locked for it. Its end is
  * followed by a scan anyway; what happens elsewhere meanwhile has a moment's time. */
 static void on_topology_changed(Manager *m, const SourceEvent *e) {
+        manager_stays_changed(m);
         if (!manager_any_running(m) || scanner_want_within(m->scanner, BESIDE_REMOVAL_USEC) < 0)
                 manager_rescan(m);
 }
@@ -214,6 +221,7 @@ static void (*const handlers[_SOURCE_EVENT_KIND_MAX])(Manager *m, const SourceEv
         [SOURCE_GIVEN_BACK] = on_given_back,
         [SOURCE_REMOVAL_REQUESTED] = on_requested,
         [SOURCE_REQUEST_UNSERVED] = on_unserved,
+        [SOURCE_MEMORY_CAME] = on_memory_came,
         [SOURCE_TOPOLOGY_CHANGED] = on_topology_changed,
         [SOURCE_EVENTS_LOST] = on_lost,
         [SOURCE_CARD_GONE] = on_card_gone,
@@ -236,6 +244,7 @@ void manager_free(Manager *m) {
         manager_free_reading(m);
         question_free(m->came_back);
         manager_free_reload(m);
+        manager_free_stays(m);
         scanner_free(m->scanner);
         manager_free_removals(m);
         manager_free_slots(m);

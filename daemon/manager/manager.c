@@ -343,6 +343,17 @@ void manager_show_leds(ManagedSlot *s, const char *power, const char *attention)
         show(s, &view);
 }
 
+void manager_show_stays(ManagedSlot *s, const char *words) {
+        const Removal *removal = manager_removal_of_slot(s->manager, slot_get(s, SLOT_TEXT_NAME), slot_get(s, SLOT_TEXT_PORT));
+        SlotView view;
+
+        if (slot_view_make(s, NULL, removal, &view) < 0)
+                return;
+        if (slot_view_set(&view, SLOT_TEXT_STAYS, words) < 0)
+                log_plain(LOG_ERR, "Slot %s: what is said of its memory cannot be shown: %s", slot_get(s, SLOT_TEXT_NAME), strerror(ENOMEM));
+        show(s, &view);
+}
+
 void manager_show_new_slot(ManagedSlot *s) {
         const Manager *m = s->manager;
 

@@ -56,6 +56,9 @@ struct Manager {
         uint64_t last_number;
         Question *came_back;           /* a worker is asked about cards that have come (removals.h) */
         uint64_t came_back_number;     /* last_number when it was asked */
+        Question *stays;               /* whether the memory of the cards will ever leave (stays.h) */
+        sd_event_source *stays_pause;
+        bool stays_due, stays_arrived; /* and memory has come since the last time, which the policy may want online */
         Question *reload;              /* a worker looks through the files with settings (policy.h) */
         bool reload_again;
         Light *lights;                 /* attention LEDs that are being set */
@@ -90,6 +93,7 @@ void manager_free_slots(Manager *m);
 void manager_show_slot(ManagedSlot *s, json_object *entry, bool stale);
 void manager_refresh_slot(ManagedSlot *s); /* NULL is fine */
 void manager_show_leds(ManagedSlot *s, const char *power, const char *attention); /* NULL: as it was */
+void manager_show_stays(ManagedSlot *s, const char *words);
 void manager_show_new_slot(ManagedSlot *s); /* in the list, and to the listener from now on */
 void manager_hide_slot(ManagedSlot *s);
 

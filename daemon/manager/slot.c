@@ -14,6 +14,7 @@ static const char *const slot_text_table[_SLOT_TEXT_MAX] = {
         [SLOT_TEXT_ATTENTION_LED] = "AttentionLed",
         [SLOT_TEXT_STATE] = "State",
         [SLOT_TEXT_REMOVAL] = "Removal",
+        [SLOT_TEXT_STAYS] = "MemoryStays",
 };
 
 DEFINE_STRING_TABLE(slot_text, SlotText)
@@ -107,6 +108,12 @@ static int take_entry(SlotView *view, json_object *entry) {
                         return r;
         }
 
+        /* What was said of it was said of a card that is gone. */
+        if (!*view->text[SLOT_TEXT_MEMDEV]) {
+                int r = slot_view_set(view, SLOT_TEXT_STAYS, NULL);
+                if (r < 0)
+                        return r;
+        }
         view->held = json_flag(entry, "held");
         view->occupied = json_flag(entry, "occupied");
         view->stale = false;

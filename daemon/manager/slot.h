@@ -20,6 +20,7 @@ typedef enum SlotText {
         SLOT_TEXT_ATTENTION_LED,
         SLOT_TEXT_STATE,
         SLOT_TEXT_REMOVAL,
+        SLOT_TEXT_STAYS,       /* why the memory of its card will not leave again; "": nothing says so */
         _SLOT_TEXT_MAX,
         _SLOT_TEXT_INVALID = -EINVAL,
 } SlotText;

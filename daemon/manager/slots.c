@@ -5,6 +5,7 @@
 #include "ports.h"
 #include "removals.h"
 #include "slots.h"
+#include "stays.h"
 
 static void tell_card_lost(Manager *m, const ManagedSlot *s, json_object *lost) {
         const char *port = slot_get(s, SLOT_TEXT_PORT);
@@ -132,6 +133,7 @@ static int add_slot(Manager *m, json_object *entry) {
                 manager_guard_slot(m, s); /* the daemon was away since it was safe */
         manager_slot_seen(m, s);
         ManagedSlot *added = m->slots[m->n_slots++] = TAKE_PTR(s);
+        manager_stays_changed(m);
         manager_show_new_slot(added);
         r = take_left(added, entry);
         if (added->left)
@@ -188,6 +190,8 @@ static int update_slot(ManagedSlot *s, json_object *entry) {
         if (r < 0)
                 return r;
         manager_show_slot(s, entry, false);
+        if (!streq(card, slot_get(s, SLOT_TEXT_CARD_ADDRESS)) || !streq(serial, slot_get(s, SLOT_TEXT_SERIAL)))
+                manager_stays_changed(s->manager);
         if (!manager_running_at_slot(s->manager, slot_get(s, SLOT_TEXT_NAME), slot_get(s, SLOT_TEXT_PORT)))
                 forget_outcome(s, card, serial);
         bool withdrawn = s->withdrawn;
@@ -266,6 +270,7 @@ void manager_take_scan(json_object *topology, const char *why_not, void *userdat
         }
         drop_unseen(m);
         manager_consider_restoring(m);
+        manager_consider_stays(m);
         if (m->look_for_presses)
                 look_for_presses(m);
 }
@@ -301,6 +306,7 @@ static void on_ended(Removal *r, void *userdata) {
                         slot->outcome = r->kind == KIND_REMOVE ? r->outcome : _OUTCOME_INVALID;
                 manager_refresh_slot(slot);
         }
+        manager_stays_changed(m);
         scanner_distrust(m->scanner);
         manager_rescan(m);
 }

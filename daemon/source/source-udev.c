@@ -91,6 +91,8 @@ static int take_device(UdevSource *s, struct udev_device *d) {
 
         if (!subsystem || take_request(s, d, subsystem))
                 return 0;
+        if (streq(subsystem, "dax") && streq_ptr(udev_device_get_action(d), "bind") && property_is(d, "DRIVER", "kmem"))
+                emit(s, &(SourceEvent) { .kind = SOURCE_MEMORY_CAME });
         /* The platform bus is busy with things that are none of ours. */
         return streq(subsystem, "platform") ? 0 : postpone(s);
 }

@@ -8,6 +8,7 @@ static const char *const source_event_kind_table[_SOURCE_EVENT_KIND_MAX] = {
         [SOURCE_GIVEN_BACK] = "given-back",
         [SOURCE_REMOVAL_REQUESTED] = "removal-requested",
         [SOURCE_REQUEST_UNSERVED] = "request-unserved",
+        [SOURCE_MEMORY_CAME] = "memory-came",
         [SOURCE_TOPOLOGY_CHANGED] = "topology-changed",
         [SOURCE_EVENTS_LOST] = "events-lost",
         [SOURCE_CARD_GONE] = "card-gone",

@@ -16,6 +16,7 @@ typedef enum SourceEventKind {
         SOURCE_GIVEN_BACK,             /* port: the guard has given a slot back that nobody wanted; text: why */
         SOURCE_REMOVAL_REQUESTED,      /* bdf */
         SOURCE_REQUEST_UNSERVED,       /* text: a firmware request for a device that is in no slot */
+        SOURCE_MEMORY_CAME,            /* kmem has added the memory of a dax device */
         SOURCE_TOPOLOGY_CHANGED,
         SOURCE_EVENTS_LOST,            /* text: whose */
         SOURCE_CARD_GONE,              /* port */

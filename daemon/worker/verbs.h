@@ -44,3 +44,6 @@ int worker_certificates(WorkerIo *io);
 
 /* `light`: sets a slot's attention LED and reads its lights back. */
 int worker_light(WorkerIo *io, json_object *request);
+
+/* `stays`: the cards whose memory will not leave again; before that it brings memory that has come online, where the policy says so. */
+int worker_stays(WorkerIo *io, json_object *request);

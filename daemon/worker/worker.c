@@ -125,6 +125,7 @@ static const struct Verb {
         { "certificates", .run = worker_certificates },
         { "light", .answer = worker_light },
         { "sub-uids", .run = verb_sub_uids },
+        { "stays", .answer = worker_stays },
         { "check-policy", .answer = verb_check_policy },
 };
 
@@ -169,6 +170,6 @@ int main(int argc, char *argv[]) {
                 if (streq(verb, verbs[i].name))
                         return verb_run(&verbs[i], &io) < 0 ? EXIT_FAILURE : EXIT_SUCCESS;
 
-        fprintf(stderr, "usage: safe-remove-worker scan|topology|plan|run|plan-restore|restore|resume|give-back|verify|history|record|records|came-back|certificate|certificates|light|sub-uids|check-policy (started for safe-removed)\n");
+        fprintf(stderr, "usage: safe-remove-worker scan|topology|plan|run|plan-restore|restore|resume|give-back|verify|history|record|records|came-back|certificate|certificates|light|sub-uids|stays|check-policy (started for safe-removed)\n");
         return 64;
 }

@@ -120,6 +120,10 @@ static char *restore_apply(Policy *policy, const char *value) {
         return word_apply(&policy->restore_auto, value, "manual", "auto");
 }
 
+static char *online_movable_apply(Policy *policy, const char *value) {
+        return word_apply(&policy->online_movable, value, "no", "yes");
+}
+
 static char *dark_light_apply(Policy *policy, const char *value) {
         return word_apply(&policy->dark_light_accepted, value, "refuse", "accept");
 }
@@ -168,6 +172,7 @@ static const struct {
         { "DarkLight", NULL, .apply = dark_light_apply },
         { "Restore", NULL, .apply = restore_apply },
         { "EqualCard", "equal_card", .apply = equal_card_apply },
+        { "OnlineMovable", NULL, .apply = online_movable_apply },
         { "ForceUnmap", NULL, .apply = force_unmap_apply },
         { "ShutdownFileSystems", NULL, .apply = shutdown_apply },
         /* Of a single request only: nobody should have decided beforehand that processes are killed, or pages given up unseen. */

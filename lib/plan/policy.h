@@ -27,6 +27,7 @@ typedef struct Policy {
         bool dark_light_accepted;       /* a slot whose only light goes dark before the proof may be powered off */
         bool restore_auto;              /* what a removal took down is put back once its card is there again, unasked */
         bool equal_card;                /* volatile memory is put back with another card of the same make and size too */
+        bool online_movable;            /* memory of a card that has come is brought online in the movable zone */
         bool force_kill;                /* processes that nothing else ends get a SIGKILL */
         bool force_shutdown;            /* file systems whose users do not go are shut down; never without force_kill */
         bool shutdown_file_systems;     /* the same wherever a request has force_kill */

@@ -622,6 +622,59 @@ class Events(BusTest):
         wait_for(lambda: len(self.objects("slot")) == 1, "the end of the other slots")
         wait_for(lambda: len(monitor.signals("InterfacesRemoved")) == 2, "its signal")
 
+    def test_memory_stays(self):
+        """Told once, when it is found, and to everybody; taken back when it is mended or the card is gone; a storm of events is few looks."""
+        why = {"code": "ZONE_NORMAL", "what": "memory blocks memory8 to memory11 (4) are in zone Normal", "remedy": ["echo online_movable"]}
+        self.write("play/log-stays", "")
+        monitor = self.monitor()
+        self.write("play/stays", json.dumps([{"name": "2", "port": PORT, "findings": [why]}]))
+        for n in range(200):
+            send_device_event("add", f"/devices/system/memory/memory{n}", "memory")
+        wait_for(lambda: self.slot("2", "MemoryStays") == why["what"], "the warning")
+        self.assertEqual(self.slot("3", "MemoryStays"), "")
+        self.assertIn(f"The memory of the card in slot 2 will not leave again: {why['what']}. What to do: echo online_movable", self.log())
+        told = wait_for(lambda: [e for e in monitor.events() if e["type"] == "memory-stays"], "the event")
+        self.assertEqual([(e["slot"], e["port"], e["message"], e["codes"], "remedy" in e) for e in told], [("2", PORT, why["what"], ["ZONE_NORMAL"], False)])
+        listed = subprocess.run([os.environ["SAFE_REMOVE"], "list"], env=self.env, capture_output=True, text=True, timeout=60)
+        self.assertIn(f"slot 2: the card's memory will not leave again: {why['what']} (safe-remove explain 2)\n", listed.stdout)
+        self.assertLess(len(self.worker_log()), 4)
+
+        self.write("play/stays", "[]")
+        send_device_event("add", "/devices/system/memory/memory1", "memory")
+        wait_for(lambda: self.slot("2", "MemoryStays") == "", "the end of the warning")
+        self.assertEqual(self.log().count("will not leave again"), 1)
+
+    def test_memory_stays_of_a_card_that_goes(self):
+        self.write("play/stays", json.dumps([{"name": "2", "port": PORT, "findings": [{"code": "LOCKED", "what": "region0 is locked"}]}]))
+        send_device_event("add", "/devices/system/memory/memory1", "memory")
+        wait_for(lambda: self.slot("2", "MemoryStays") == "region0 is locked", "the warning")
+        self.write_machine([slot("2", 0, card=False), slot("3", 1)])
+        os.unlink(self.path("play/stays"))
+        send_device_event("remove", "/devices/system/memory/memory1", "memory")
+        wait_for(lambda: self.slot("2", "MemoryStays") == "", "the end of the warning")
+
+    def came(self):
+        send_device_event("bind", "/devices/pci0000:0c/dax0.0", "dax", DRIVER="kmem")
+
+    def test_memory_comes(self):
+        """Its worker hears of it, once; of what comes while a removal runs it does not: that is the removal's own."""
+        self.write("play/log-stays", "")
+        self.write("play/brings-online", "")
+        self.came()
+        wait_for(lambda: "stays arrived" in self.worker_log(), "the look")
+        wait_for(lambda: "4 memory blocks of cards that have come are online in zone Movable (OnlineMovable=yes)." in self.log(), "the blocks")
+        self.assertIn("1 memory block of cards that have come could not be brought online (OnlineMovable=yes): it hangs.", self.log())
+        removal = self.remove("2")
+        wait_for(lambda: self.get(removal, "Removal", "Step"), "its first step")
+        self.came()
+        self.settle()
+        looks = len(self.worker_log())
+        self.write("play/go", "")
+        self.assertEqual(self.wait_end(removal), "safe")
+        send_device_event("add", "/devices/system/memory/memory1", "memory")
+        wait_for(lambda: "stays" in self.worker_log()[looks:], "the next look")
+        self.assertEqual(self.worker_log().count("stays arrived"), 1)
+
     def test_reload(self):
         """In the middle of a removal, twice at once: mistakes are told with their line, and the removal goes on."""
         os.makedirs(self.path("etc/conf.d"))

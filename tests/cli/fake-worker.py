@@ -319,6 +319,11 @@ def topology():
     document(hear(), machine())
 
 
+def stays():
+    hear()
+    say(type="stays", slots=[])
+
+
 def real_worker():
     """What reads the records is no different where the records are made up."""
     os.execv(os.environ["REAL_WORKER"], ["safe-remove-worker", sys.argv[1]])
@@ -349,4 +354,4 @@ def certificates():
         pruned=1 if altered else 0, problems=problems)
 
 
-{"waits-for-a-verb": lambda: None, "scan": scan, "topology": topology, "history": real_worker, "certificate": real_worker, "record": real_worker, "records": real_worker, "sub-uids": real_worker, "check-policy": real_worker, "came-back": real_worker, "plan": plan, "run": run, "restore": restore, "plan-restore": plan_restore, "resume": resume, "verify": verify, "certificates": certificates}[sys.argv[1]]()
+{"waits-for-a-verb": lambda: None, "scan": scan, "topology": topology, "history": real_worker, "certificate": real_worker, "record": real_worker, "records": real_worker, "sub-uids": real_worker, "check-policy": real_worker, "stays": stays, "came-back": real_worker, "plan": plan, "run": run, "restore": restore, "plan-restore": plan_restore, "resume": resume, "verify": verify, "certificates": certificates}[sys.argv[1]]()

@@ -87,6 +87,10 @@ DECLARE_STRING_TABLE(blocker_code, BlockerCode);
 /* Fills "blockers", "warnings", "holders" and "holders_complete" of the plan's document. Sets *ret_blocked. */
 int plan_add_blockers(Plan *p, const Topology *t, const Scope *s, const PlanRequest *request, bool *ret_blocked);
 
+/* Before anybody asks for a plan: of the findings about the card in this slot those that say that its memory will not leave again, as in a plan's
+ * "blockers"; a new array, empty where nothing says so. -ENOMEM. */
+int plan_find_stays(const Topology *t, const Slot *slot, json_object **ret);
+
 /* Where findings go while they are collected. */
 typedef struct Findings Findings;
 struct Findings {

@@ -2,6 +2,7 @@
 #include <errno.h>
 
 #include "base/span.h"
+#include "kernel/memory/memory-block.h"
 #include "kernel/process/command.h"
 #include "plan/find/blockers.h"
 
@@ -153,5 +154,55 @@ int plan_add_blockers(Plan *p, const Topology *t, const Scope *s, const PlanRequ
         if (r < 0)
                 return r;
         *ret_blocked = json_len(f.blockers) > 0;
+        return 0;
+}
+
+/* None of the card's memory is there yet: which zone it will be in. */
+static void find_zone_to_come(Findings *f) {
+        const char *policy = f->t->auto_online;
+        uint64_t ram = 0;
+
+        for (size_t i = 0; i < f->s->n_memdevs; i++)
+                ram += f->s->memdevs[i]->ram_size;
+        if (ram == 0 || findings_bytes_going(f) > 0 || !policy || streq(policy, "offline") || streq(policy, "online_movable"))
+                return;
+        json_object *o = finding(f, BLOCKER_ZONE_NORMAL, false, "memory that is added comes up in a kernel zone, and so will the card's");
+        json_set_strf(o, "evidence", AUTO_ONLINE_PATH " reads %s", policy);
+        finding_remedy(o, "echo online_movable > " AUTO_ONLINE_PATH "  # before a region is made on it");
+}
+
+/* Those of them that are about memory which nobody can take back, whatever its users do. */
+static void take_stays(json_object *from, bool hard, json_object *to) {
+        static const BlockerCode codes[] = { BLOCKER_ZONE_NORMAL, BLOCKER_SYSTEM_RAM, BLOCKER_LOCKED, BLOCKER_FOREIGN_MEMMAP };
+
+        for (size_t i = 0; i < json_len(from); i++)
+                for (size_t k = 0; k < ELEMENTSOF(codes); k++)
+                        if (streq_ptr(json_str(json_at(from, i), "code"), blocker_code_to_string(codes[k])) && (hard || codes[k] == BLOCKER_ZONE_NORMAL))
+                                json_object_array_add(to, json_ref(json_at(from, i)));
+}
+
+int plan_find_stays(const Topology *t, const Slot *slot, json_object **ret) {
+        const Policy policy = policy_default();
+        const PlanRequest request = { .target = slot->name, .trigger = "look", .policy = &policy };
+        _cleanup_json_ json_object *blockers = json_object_new_array(), *warnings = json_object_new_array(), *stays = json_object_new_array();
+        _cleanup_(scope_done) Scope scope = { 0 };
+
+        int r = scope_find(t, slot, &scope);
+        if (r < 0)
+                return r;
+        Findings f = { .t = t, .s = &scope, .request = &request, .blockers = blockers, .warnings = warnings };
+        r = find_foreign_memmap(&f);
+        if (r < 0)
+                return r;
+        find_kernel_zone(&f);
+        find_zone_to_come(&f);
+        find_addresses(&f);
+        for (size_t i = 0; i < scope.n_regions; i++) {
+                find_locked(&f, scope.regions[i]);
+                find_cached(&f, scope.regions[i]);
+        }
+        take_stays(blockers, true, stays);
+        take_stays(warnings, false, stays);
+        *ret = TAKE_PTR(stays);
         return 0;
 }

@@ -11,8 +11,12 @@ def check_names_zone_and_blocks(lab, text, ram):
 
 @scenario("refuse-zone-normal")
 def zone_normal(lab):
-    """Kernel pages on the card: refused before anything is touched, by command and by button."""
+    """Kernel pages on the card: told when it has come, refused before anything is touched, by command and by button."""
     ram = lab.ram(2, online="online")
+    told = lab.wait_for(lambda: lab.sh("journalctl -b -o cat MESSAGE_ID=b65a476016944a00acd1574b3fbea094 SAFE_REMOVE_SLOT=2 || true"), 60, "the warning")
+    check_names_zone_and_blocks(lab, told, ram)
+    lab.check("echo online_movable" in told, f"what to do should be told: {told}")
+    lab.check("slot 2: the card's memory will not leave again" in lab.cli("list")[1], "the list should say it")
     lab.keeper(ram.node, mib=8, unmovable=True)
     before = removal.Picture.take(lab)
     status, out, err = lab.cli("remove", "2", check=False)
@@ -26,6 +30,23 @@ def zone_normal(lab):
     lab.equal((end["outcome"], end["code"]), ("refused", "blocked"), "the ending of the pressed one")
     check_names_zone_and_blocks(lab, end["message"], ram)
     removal.check_untouched(lab, 2, before)
+
+
+@scenario("online-movable", turn=True)
+def online_movable(lab):
+    """Memory that has come offline is brought online so that it can leave, where the policy says so; what somebody takes offline then stays so."""
+    removal.policy(lab, OnlineMovable="yes")
+    ram = lab.ram(2, online="offline")
+    lab.wait_for(lambda: ram.online() == 4, 60, "the blocks to be online")
+    lab.equal(ram.zones(), {"Movable"}, "their zone")
+    lab.wait_for(lambda: "4 memory blocks of cards that have come are online" in lab.sh("journalctl -b -o cat -u safe-removed"), 60, "the journal's line")
+    lab.check("will not leave" not in lab.cli("list")[1], "no card's memory should be said to stay")
+    lab.sh(f"echo offline > /sys/devices/system/memory/memory{ram.block_numbers[0]}/state")
+    lab.ram(3, online="offline")
+    lab.wait_for(lambda: "memory blocks of cards that have come" in lab.sh("journalctl -b -o cat -u safe-removed | tail -n 1"), 60, "the next look")
+    removal.policy(lab)
+    lab.cli("remove", "2")
+    removal.check_safe(lab, 2, ram)
 
 
 @scenario("refuse-zone-normal-tried", allow=[r"unmovable page"])
