@@ -275,6 +275,21 @@ static ExitCode find_verb(const Verb *verbs, const char *name, const Verb **ret)
         return fail(CODE_USAGE, NULL, "unknown verb '%s'%s%s", name, hint ?: "; there are: ", hint ? "" : names ?: "");
 }
 
+/* Of a verb that only says where another one is to be done. Without one it is the first of all. */
+static ExitCode find_inner_verb(const Verb *verbs, int *argc, char ***argv, Args *a) {
+        const Verb *outer = a->verb;
+
+        a->machine = *++*argv;
+        a->verb = verbs;
+        if (--*argc < 2 || (*argv)[1][0] == '-')
+                return CODE_DONE;
+        --*argc;
+        ExitCode code = find_verb(verbs, *++*argv, &a->verb);
+        if (code == CODE_DONE && !outer->takes_verb(a->verb->name))
+                return fail(CODE_USAGE, NULL, "'%s' has no '%s': a recorded machine can be looked at, and nothing else", outer->name, a->verb->name);
+        return code;
+}
+
 static ExitCode check_operands(const Verb *verb, int n, char **operands) {
         if (verb->operand_required && n < 1)
                 return fail(CODE_USAGE, NULL, "'%s' needs %s %s, such as: safe-remove %s 2", verb->name,
@@ -318,6 +333,8 @@ ExitCode args_parse(const Verb *verbs, int argc, char **argv, Args *ret) {
         argv += optind;
         if (code == CODE_DONE && argc > 0)
                 code = find_verb(verbs, argv[0], &a.verb);
+        if (code == CODE_DONE && a.verb && a.verb->takes_verb && argc > 1 && argv[1][0] != '-')
+                code = find_inner_verb(verbs, &argc, &argv, &a);
         if (code == CODE_DONE && a.verb)
                 code = parse_options(argc, argv, a.verb->command, &a, seen);
         if (code != CODE_DONE)

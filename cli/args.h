@@ -8,6 +8,7 @@ typedef struct Verb Verb;
 /* The command line, parsed and checked. Strings belong to argv. */
 typedef struct Args {
         const Verb *verb;
+        const char *machine;            /* a recorded one, of which the rest is; or NULL */
         const char *target;             /* the verb's first operand, or NULL */
         char **targets;                 /* all of them */
         size_t n_targets;
@@ -44,6 +45,7 @@ struct Verb {
         bool pages;                     /* prints a document and ends: wrapped on a terminal, and in a pager if it is long */
         VerbGroup group;
         ExitCode codes[10];             /* what it may return beside those that every verb may return (0 1 64 69 75 77); for --help */
+        bool (*takes_verb)(const char *verb); /* after its operand comes a command line of one of these verbs */
 };
 
 /* verbs: all there are, after them one without a name. On anything but CODE_DONE the error has been printed. Sets the output mode as soon as it is known, so that later

@@ -53,8 +53,15 @@ ExitCode client_fail(int r, const sd_bus_error *e) {
         return fail_with_hint(code, told ? e->name : NULL, hint_for(code), "%s", told && e->message ? e->message : strerror(-r));
 }
 
-static int open_peer(const struct sockaddr_un *address, sd_bus **ret) {
-        _cleanup_close_ int fd = run_connect(address, SOCK_STREAM);
+/* To somebody else than the daemon. */
+static int given = -EBADF;
+
+void client_use(int fd) {
+        given = fd;
+}
+
+static int open_peer(int connected, sd_bus **ret) {
+        _cleanup_close_ int fd = connected;
         _cleanup_bus_ sd_bus *bus = NULL;
 
         if (fd < 0)
@@ -80,14 +87,17 @@ static int open_without_bus(sd_bus **ret) {
 
         int r = run_private_socket(&address);
         if (r >= 0)
-                r = open_peer(&address, ret);
+                r = open_peer(run_connect(&address, SOCK_STREAM), ret);
         if (r != -EACCES)
                 return r;
         r = run_public_socket(&address);
-        return r < 0 ? r : open_peer(&address, ret);
+        return r < 0 ? r : open_peer(run_connect(&address, SOCK_STREAM), ret);
 }
 
 int client_open(sd_bus **ret) {
+        if (given >= 0)
+                return open_peer(TAKE_FD(given), ret);
+
         int r = open_without_bus(ret);
 
         /* Whoever stands still does so on the bus as well. */

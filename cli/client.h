@@ -7,6 +7,9 @@
 /* The daemon's methods as functions. Every one prints its own error and returns what to exit with; CODE_DONE means that
  * the ret_ parameters are set. Strings from the bus are made printable unless JSON was asked for. */
 
+/* The next connection is this one, which is taken over. */
+void client_use(int fd);
+
 /* Over root's own socket where we are let in, else the bus. */
 ExitCode client_connect(sd_bus **ret);
 

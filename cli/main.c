@@ -33,6 +33,8 @@ static const Verb verbs[] = {
         { "cat-config", NULL, false, "the files with settings and rules, as they are read", verb_cat_config, .group = VERB_SETS_UP },
         { "policy", "check [FILE]", false, "what is wrong in them, or in the files named after it", verb_policy, .several = true,
           .group = VERB_SETS_UP, .codes = { CODE_CONFIG } },
+        { "simulate", "MACHINE", true, "any look at a recorded machine: simulate MACHINE VERB...", verb_simulate, .group = VERB_SETS_UP,
+          .takes_verb = simulate_takes_verb },
         { 0 },
 };
 
@@ -64,6 +66,9 @@ static ExitCode run(int argc, char **argv) {
                 args_print_help(verbs, a.verb);
                 return CODE_DONE;
         }
+        code = a.machine ? simulate_start(a.machine) : CODE_DONE;
+        if (code != CODE_DONE)
+                return code;
         if (!a.verb || a.verb->pages)
                 output_keep();
         code = a.verb ? a.verb->run(&a) : verb_overview(&a);

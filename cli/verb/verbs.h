@@ -20,3 +20,8 @@ ExitCode verb_verify(const Args *a);
 ExitCode verb_certificate(const Args *a);
 ExitCode verb_cat_config(const Args *a);
 ExitCode verb_policy(const Args *a);
+ExitCode verb_simulate(const Args *a);
+
+/* The rest of this command is about a recorded machine, and not about this one. */
+ExitCode simulate_start(const char *machine);
+bool simulate_takes_verb(const char *verb);
