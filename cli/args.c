@@ -27,6 +27,7 @@ enum {
         OPT_NO_WAIT,
         OPT_SANITIZE,
         OPT_VERIFY,
+        OPT_KEEP_NAMES,
 };
 
 /* One row per option: what getopt_long() gets, what --help says, and which verbs take it all come from here. */
@@ -126,6 +127,13 @@ static ExitCode set_sanitize(Args *a, const char *value) {
         return CODE_DONE;
 }
 
+static ExitCode set_output(Args *a, const char *value) {
+        if (!*value)
+                return fail(CODE_USAGE, NULL, "--output wants the name of a file");
+        a->output = streq(value, "-") ? NULL : value;
+        return CODE_DONE;
+}
+
 static ExitCode set_json(Args *a, const char *value) {
         static const char *const words[_JSON_MODE_MAX] = { "off", "short", "pretty" };
 
@@ -156,6 +164,8 @@ static const OptionRow option_rows[] = {
         { "no-wait", OPT_NO_WAIT, NULL, "remove restore cancel", NULL, "return as soon as the request is accepted", FLAG(no_wait) },
         { "lines", 'n', "N", "history", NULL, "show the last N removals (0: all)", NUMBER(limit, LIMIT_MAX) },
         { "verify", OPT_VERIFY, NULL, "certificate", NULL, "check that no certificate is missing or altered", FLAG(verify) },
+        { "output", 'o', "FILE", "snapshot", set_output, "write it there, not to standard output" },
+        { "keep-names", OPT_KEEP_NAMES, NULL, "snapshot", NULL, "with names and serial numbers as they are", FLAG(keep_names) },
         { "json", 'j', "[pretty|short|off]", NULL, set_json, "JSON on standard output" },
         { "no-legend", OPT_NO_LEGEND, NULL, NULL, NULL, "no headers, no closing remarks", FLAG(no_legend) },
         { "no-pager", OPT_NO_PAGER, NULL, NULL, NULL, "do not show long output in a pager", FLAG(no_pager) },

@@ -13,6 +13,7 @@ typedef struct Args {
         char **targets;                 /* all of them */
         size_t n_targets;
         const char *digest;
+        const char *output;             /* a file */
         const char *zone_normal;
         const char *force;              /* words with commas between them */
         const char *equal_card;
@@ -20,7 +21,7 @@ typedef struct Args {
         const char *sanitize;           /* "yes", or serial numbers with commas between them */
         uint32_t grace_sec, offline_timeout_sec, limit;
         bool has_grace_sec, has_offline_timeout_sec, has_limit;
-        bool no_wait, dry_run, yes, names, no_ask_password, verify, no_legend, no_color, no_pager;
+        bool no_wait, dry_run, yes, names, no_ask_password, verify, keep_names, no_legend, no_color, no_pager;
         bool help, version;
 } Args;
 

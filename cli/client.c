@@ -268,6 +268,21 @@ ExitCode client_verify_certificates(sd_bus *bus, json_object **ret) {
         return call_for_look(bus, "OpenVerifyCertificates", NULL, ret);
 }
 
+ExitCode client_snapshot(sd_bus *bus, bool keep_names, json_object **ret) {
+        _cleanup_error_ sd_bus_error e = SD_BUS_ERROR_NULL;
+        _cleanup_message_ sd_bus_message *m = NULL;
+        _cleanup_free_ char *text = NULL;
+
+        int r = manager_call_new(bus, "OpenSnapshot", &m);
+        if (r >= 0)
+                r = sd_bus_message_append(m, "b", (int) keep_names);
+        if (r >= 0)
+                r = call_for_text(bus, m, LOOK_USEC, &text, &e);
+        if (r >= 0)
+                r = json_parse(text, strlen(text), ret); /* a file is not for a terminal */
+        return r < 0 ? client_fail(r, &e) : CODE_DONE;
+}
+
 static ExitCode call_for_plan(sd_bus *bus, const char *member, const Args *a, json_object **ret) {
         _cleanup_error_ sd_bus_error e = SD_BUS_ERROR_NULL;
         _cleanup_message_ sd_bus_message *m = NULL;

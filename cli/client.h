@@ -30,6 +30,8 @@ ExitCode client_history(sd_bus *bus, uint32_t limit, json_object **ret); /* the 
 ExitCode client_verify(sd_bus *bus, const char *target, json_object **ret);          /* safe-remove/verify/1 */
 ExitCode client_verify_certificates(sd_bus *bus, json_object **ret);                 /* safe-remove/chain/1 */
 
+ExitCode client_snapshot(sd_bus *bus, bool keep_names, json_object **ret);           /* safe-remove/snapshot/1, of a recorded machine */
+
 /* The certificate's text as it is, without its line end: what its digest is over. `id` "" is the newest. */
 ExitCode client_certificate(sd_bus *bus, const char *id, char **ret);
 

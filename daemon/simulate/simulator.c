@@ -139,9 +139,7 @@ static int ask(const Simulator *s, const char *verb, json_object *request, char 
                 return sd_bus_error_setf(error, BUS_ERROR_FAILED, "The worker that looks at the recorded machine does not answer: %s.", strerror(-r));
         size_t length = strcspn(text, "\n");
         text[length] = '\0';
-        if (streq(verb, "snapshot")) {
-                text[length] = '\n';
-        } else if (json_parse(text, length, &answer) < 0)
+        if (json_parse(text, length, &answer) < 0)
                 return sd_bus_error_setf(error, BUS_ERROR_FAILED, "The worker that looks at the recorded machine has failed.");
         if (streq_ptr(json_str(answer, "type"), "error"))
                 return sd_bus_error_setf(error, bus_error_of_code(json_str(answer, "code")), "%s", json_str(answer, "message") ?: "");
@@ -213,6 +211,14 @@ static int read_limit(sd_bus_message *call, json_object *request, sd_bus_error *
         return r;
 }
 
+static int read_keep_names(sd_bus_message *call, json_object *request, sd_bus_error *error) {
+        int keep = 0;
+
+        int r = sd_bus_message_read_basic(call, 'b', &keep);
+        json_set_bool(request, "keep_names", keep);
+        return r;
+}
+
 static int read_id(sd_bus_message *call, json_object *request, sd_bus_error *error) {
         const char *id;
 
@@ -235,6 +241,7 @@ static const struct {
         { "History", "history", read_limit },
         { "Certificate", "certificate", read_id },
         { "VerifyCertificates", "certificates", NULL },
+        { "Snapshot", "snapshot", read_keep_names },
 };
 
 static int answer_look(Simulator *s, sd_bus_message *call, sd_bus_error *error) {

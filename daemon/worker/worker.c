@@ -10,6 +10,7 @@
 #include "daemon/worker/lost/last-seen.h"
 #include "holders/holder-rule.h"
 #include "plan/declaration.h"
+#include "recorded/snapshot.h"
 #include "page.h"
 #include "ready.h"
 #include "request.h"
@@ -88,6 +89,24 @@ static int verb_check_policy(WorkerIo *io, json_object *request) {
         return 0;
 }
 
+/* A recording of this machine, for a report; who asks has the rights that we have. */
+static int verb_snapshot(WorkerIo *io, json_object *request) {
+        _cleanup_json_ json_object *o = json_object_new_object();
+        _cleanup_free_ char *text = NULL;
+        json_object *missing = NULL;
+
+        int r = snapshot_make(json_flag(request, "keep_names"), &text, &missing);
+        if (r < 0) {
+                worker_send_error(io, "internal", strerror(-r));
+                return r;
+        }
+        json_set_str(o, "schema", "safe-remove/snapshot/1");
+        json_set(o, "missing", missing);
+        json_set_str(o, "recording", text);
+        worker_send_document(io, request, json_text(o));
+        return 0;
+}
+
 static int verb_resume(WorkerIo *io, json_object *doc) {
         return worker_resume(io, json_str(doc, "id"), streq_ptr(json_str(doc, "direction"), "back"));
 }
@@ -127,6 +146,7 @@ static const struct Verb {
         { "sub-uids", .run = verb_sub_uids },
         { "stays", .answer = worker_stays },
         { "check-policy", .answer = verb_check_policy },
+        { "snapshot", .answer = verb_snapshot },
 };
 
 static int verb_run(const struct Verb *verb, WorkerIo *io) {
@@ -170,6 +190,6 @@ int main(int argc, char *argv[]) {
                 if (streq(verb, verbs[i].name))
                         return verb_run(&verbs[i], &io) < 0 ? EXIT_FAILURE : EXIT_SUCCESS;
 
-        fprintf(stderr, "usage: safe-remove-worker scan|topology|plan|run|plan-restore|restore|resume|give-back|verify|history|record|records|came-back|certificate|certificates|light|sub-uids|stays|check-policy (started for safe-removed)\n");
+        fprintf(stderr, "usage: safe-remove-worker scan|topology|plan|run|plan-restore|restore|resume|give-back|verify|history|record|records|came-back|certificate|certificates|light|sub-uids|stays|check-policy|snapshot (started for safe-removed)\n");
         return 64;
 }

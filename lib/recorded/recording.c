@@ -114,7 +114,7 @@ static int check_header(const char *line) {
 
         if (!number)
                 return 0;
-        _cleanup_free_ char *word = strndup(number, strcspn(number, " \t"));
+        _cleanup_free_ char *word = strndup(number, strcspn(number, ","));
         return word && parse_u64(word, &format) >= 0 && format >= 1 && format <= RECORDING_FORMAT ? 0 : -EPROTONOSUPPORT;
 }
 
