@@ -8,6 +8,7 @@
 #include "manager-bus.h"
 #include "removal-bus.h"
 #include "slot-bus.h"
+#include "typed-bus.h"
 
 enum {
         OBJECT_BYTES = 1024,   /* about that much of the reply */
@@ -79,7 +80,9 @@ static int serve(sd_bus *bus, void *userdata) {
                 r = manager_bus_register(b, bus);
         if (r >= 0)
                 r = slot_bus_register(b, bus);
-        return r < 0 ? r : removal_bus_register(b, bus);
+        if (r >= 0)
+                r = removal_bus_register(b, bus);
+        return r < 0 ? r : typed_bus_register(b, bus);
 }
 
 static void forget_names(void *userdata) {

@@ -67,18 +67,13 @@ static json_object *reading_new(json_object *by) {
         return request;
 }
 
-/* Each of these has a twin whose name begins with Open and which answers with a descriptor. */
-static bool wants_stream(sd_bus_message *call) {
-        return startswith(sd_bus_message_get_member(call), "Open");
-}
-
-/* And those that may be long one that begins with Page, for who cannot be handed a descriptor. */
+/* Documents that may be long have pages, by a method whose name begins so. */
 static bool wants_page(sd_bus_message *call) {
         return startswith(sd_bus_message_get_member(call), "Page");
 }
 
 static int ask_for(Bus *b, sd_bus_message *call, json_object *by, const char *verb, const char *what, json_object *request, sd_bus_error *error) {
-        const AskWish wish = { .verb = verb, .what = what, .request = request, .stream = wants_stream(call) };
+        const AskWish wish = { .verb = verb, .what = what, .request = request, .form = asks_form_of(call) };
 
         return asks_add(b->asks, call, by, &wish, error);
 }
@@ -86,7 +81,7 @@ static int ask_for(Bus *b, sd_bus_message *call, json_object *by, const char *ve
 /* The slots as well: who asks for the topology sees them as they are. */
 static int get_topology(void *bus, sd_bus_message *call, json_object *by, sd_bus_error *error) {
         _cleanup_json_ json_object *request = reading_new(by);
-        const AskWish wish = { .verb = "topology", .what = "The topology", .request = request, .look = true, .stream = wants_stream(call) };
+        const AskWish wish = { .verb = "topology", .what = "The topology", .request = request, .look = true, .form = asks_form_of(call) };
 
         return asks_add(((Bus *) bus)->asks, call, by, &wish, error);
 }
@@ -119,16 +114,24 @@ static int plan_restore_of(void *bus, sd_bus_message *call, json_object *by, sd_
         return plan_one(bus, call, by, "plan-restore", error);
 }
 
-static int plan_several(void *bus, sd_bus_message *call, json_object *by, sd_bus_error *error) {
-        _cleanup_json_ json_object *targets = NULL, *options = NULL, *request = NULL;
+int manager_bus_read_question(const Bus *b, sd_bus_message *call, json_object *by, json_object **ret, sd_bus_error *error) {
+        _cleanup_json_ json_object *targets = NULL, *options = NULL;
         _cleanup_free_ char *target = NULL;
 
         int r = read_wish_of_several(call, &target, &targets, &options, error);
         if (r < 0)
                 return r;
-        request = question_new(target, targets, options, by);
-        tell_unread(bus, request);
-        r = wants_page(call) ? asks_read_page(call, request) : 0;
+        *ret = question_new(target, targets, options, by);
+        tell_unread(b, *ret);
+        return 0;
+}
+
+static int plan_several(void *bus, sd_bus_message *call, json_object *by, sd_bus_error *error) {
+        _cleanup_json_ json_object *request = NULL;
+
+        int r = manager_bus_read_question(bus, call, by, &request, error);
+        if (r >= 0 && wants_page(call))
+                r = asks_read_page(call, request);
         return r < 0 ? r : ask_for(bus, call, by, "plan", "The plan", request, error);
 }
 
@@ -218,17 +221,6 @@ static int cancel(void *bus, sd_bus_message *call, json_object *by, sd_bus_error
         return removal_bus_cancel(removal, call, by, error);
 }
 
-static int get_history(void *bus, sd_bus_message *call, json_object *by, sd_bus_error *error) {
-        _cleanup_json_ json_object *request = reading_new(by);
-        uint32_t limit;
-
-        int r = sd_bus_message_read_basic(call, 'u', &limit);
-        if (r < 0)
-                return r;
-        json_set_u64(request, "limit", limit);
-        return ask_for(bus, call, by, "history", "The history", request, error);
-}
-
 static int page_history(void *bus, sd_bus_message *call, json_object *by, sd_bus_error *error) {
         _cleanup_json_ json_object *request = reading_new(by), *page = json_object_new_object();
         const char *before;
@@ -241,6 +233,19 @@ static int page_history(void *bus, sd_bus_message *call, json_object *by, sd_bus
         json_set_u64(request, "limit", most);
         json_set_str(page, "what", "removals");
         json_set(request, "page", TAKE_PTR(page));
+        return ask_for(bus, call, by, "history", "The history", request, error);
+}
+
+static int get_history(void *bus, sd_bus_message *call, json_object *by, sd_bus_error *error) {
+        _cleanup_json_ json_object *request = reading_new(by);
+        uint32_t limit;
+
+        if (wants_page(call))
+                return page_history(bus, call, by, error);
+        int r = sd_bus_message_read_basic(call, 'u', &limit);
+        if (r < 0)
+                return r;
+        json_set_u64(request, "limit", limit);
         return ask_for(bus, call, by, "history", "The history", request, error);
 }
 
@@ -259,40 +264,42 @@ static int verify_certificates(void *bus, sd_bus_message *call, json_object *by,
         return ask_for(bus, call, by, "certificates", "The verification", NULL, error);
 }
 
-/* What a method does once it is known who calls it. */
+static int read_kept(void *bus, sd_bus_message *call, json_object *by, sd_bus_error *error) {
+        return asks_read_kept(((Bus *) bus)->asks, call, by, error);
+}
+
+/* What a method does once it is known who calls it. A document comes in several forms, by methods with the same end. */
 static const struct {
         const char *member;
         who_then_t then;
 } methods[] = {
-        { "GetTopology", get_topology },
-        { "OpenTopology", get_topology },
+        { "Topology", get_topology },
         { "PlanRemoval", plan_removal_of },
-        { "OpenPlanRemoval", plan_removal_of },
-        { "PagePlanRemoval", plan_removal_of },
         { "PlanSeveral", plan_several },
-        { "OpenPlanSeveral", plan_several },
-        { "PagePlanSeveral", plan_several },
         { "PlanRestore", plan_restore_of },
-        { "OpenPlanRestore", plan_restore_of },
-        { "PagePlanRestore", plan_restore_of },
+        { "History", get_history },
+        { "Verify", verify },
+        { "Certificate", get_certificate },
+        { "VerifyCertificates", verify_certificates },
+        { "ReadKept", read_kept },
         { "Remove", remove_one },
         { "RemoveSeveral", remove_several },
         { "Restore", restore_one },
         { "Cancel", cancel },
-        { "GetHistory", get_history },
-        { "OpenHistory", get_history },
-        { "PageHistory", page_history },
-        { "Verify", verify },
-        { "OpenVerify", verify },
-        { "GetCertificate", get_certificate },
-        { "OpenCertificate", get_certificate },
         { "Subscribe", event_bus_subscribe },
-        { "VerifyCertificates", verify_certificates },
-        { "OpenVerifyCertificates", verify_certificates },
 };
 
+static const char *without_form(const char *member) {
+        static const char *const forms[] = { "Get", "Open", "Keep", "Page" };
+        const char *rest = NULL;
+
+        for (size_t i = 0; !rest && i < ELEMENTSOF(forms); i++)
+                rest = startswith(member, forms[i]);
+        return rest ?: member;
+}
+
 static int on_method(sd_bus_message *call, void *userdata, sd_bus_error *error) {
-        const char *member = sd_bus_message_get_member(call);
+        const char *member = without_form(sd_bus_message_get_member(call));
 
         for (size_t i = 0; i < ELEMENTSOF(methods); i++)
                 if (streq(methods[i].member, member))
@@ -322,6 +329,9 @@ static int get_records_read(sd_bus *bus, const char *path, const char *interface
 
         return sd_bus_message_append(reply, "b", b->manager->records_known);
 }
+
+#define KEPT(member, types, names) \
+        SD_BUS_METHOD_WITH_NAMES(member, types, names, "ut", SD_BUS_PARAM(number) SD_BUS_PARAM(bytes), on_method, SD_BUS_VTABLE_UNPRIVILEGED)
 
 /* Who may do what is decided by authorize_change(), hence UNPRIVILEGED everywhere. */
 static const sd_bus_vtable manager_vtable[] = {
@@ -363,6 +373,16 @@ static const sd_bus_vtable manager_vtable[] = {
         SD_BUS_METHOD_WITH_ARGS("VerifyCertificates", SD_BUS_NO_ARGS, SD_BUS_ARGS("s", json), on_method, SD_BUS_VTABLE_UNPRIVILEGED),
         SD_BUS_METHOD_WITH_ARGS("OpenVerifyCertificates", SD_BUS_NO_ARGS, SD_BUS_ARGS("h", json), on_method, SD_BUS_VTABLE_UNPRIVILEGED),
         SD_BUS_METHOD_WITH_ARGS("Subscribe", SD_BUS_NO_ARGS, SD_BUS_NO_RESULT, on_method, SD_BUS_VTABLE_UNPRIVILEGED),
+        /* For whoever cannot be handed a descriptor: the document is kept, and read piece by piece. */
+        KEPT("KeepTopology", "",),
+        KEPT("KeepPlanRemoval", "sa{sv}", SD_BUS_PARAM(target) SD_BUS_PARAM(options)),
+        KEPT("KeepPlanSeveral", "asa{sv}", SD_BUS_PARAM(targets) SD_BUS_PARAM(options)),
+        KEPT("KeepPlanRestore", "sa{sv}", SD_BUS_PARAM(target) SD_BUS_PARAM(options)),
+        KEPT("KeepHistory", "u", SD_BUS_PARAM(limit)),
+        KEPT("KeepVerify", "s", SD_BUS_PARAM(target)),
+        KEPT("KeepCertificate", "s", SD_BUS_PARAM(id)),
+        KEPT("KeepVerifyCertificates", "",),
+        SD_BUS_METHOD_WITH_ARGS("ReadKept", SD_BUS_ARGS("u", number), SD_BUS_ARGS("s", piece), on_method, SD_BUS_VTABLE_UNPRIVILEGED),
         SD_BUS_PROPERTY("Version", "s", get_version, 0, SD_BUS_VTABLE_PROPERTY_CONST),
         SD_BUS_PROPERTY("RecordsRead", "b", get_records_read, 0, 0),
         SD_BUS_PROPERTY("Removals", "ao", get_removals, 0, SD_BUS_VTABLE_PROPERTY_EMITS_CHANGE),

@@ -27,6 +27,9 @@ static const char *text_of(const Removal *r, const char *property) {
                 { "Step", r->step },
                 { "Outcome", outcome_to_string(r->outcome) },
                 { "Code", r->code },
+                { "Digest", json_str(r->plan, "digest") },
+                { "Verdict", json_str(r->plan, "verdict") },
+                { "Certificate", r->certificate },
         };
 
         for (size_t i = 0; i < ELEMENTSOF(texts); i++)
@@ -51,6 +54,7 @@ static int get_number(sd_bus *bus, const char *path, const char *interface, cons
                 { "StepCount", r->step_count },
                 { "Holders", json_u64(r->plan, "holders") },
                 { "Blockers", json_u64(r->plan, "blockers") },
+                { "Warnings", json_u64(r->plan, "warnings") },
                 { "ByUid", json_u64(r->by, "uid") },
         };
 
@@ -67,7 +71,7 @@ static int get_cancelable(sd_bus *bus, const char *path, const char *interface, 
         return sd_bus_message_append(reply, "b", r->state < REMOVAL_FINISHING && !r->cancelled);
 }
 
-static Removal *find_at(const Manager *m, const char *path) {
+Removal *removal_bus_at(const Manager *m, const char *path) {
         for (size_t i = 0; i < m->n_removals; i++)
                 if (m->removals[i]->started && streq(m->removals[i]->path, path))
                         return m->removals[i];
@@ -87,7 +91,7 @@ int removal_bus_cancel(Removal *r, sd_bus_message *call, json_object *by, sd_bus
 }
 
 static int cancel(void *bus, sd_bus_message *call, json_object *by, sd_bus_error *error) {
-        Removal *r = find_at(((Bus *) bus)->manager, sd_bus_message_get_path(call));
+        Removal *r = removal_bus_at(((Bus *) bus)->manager, sd_bus_message_get_path(call));
 
         int k = authorize_change(by, error);
         if (k < 0)
@@ -99,28 +103,39 @@ static int cancel(void *bus, sd_bus_message *call, json_object *by, sd_bus_error
 
 static int get_report(void *bus, sd_bus_message *call, json_object *by, sd_bus_error *error) {
         Bus *b = bus;
-        Removal *r = find_at(b->manager, sd_bus_message_get_path(call));
+        Removal *r = removal_bus_at(b->manager, sd_bus_message_get_path(call));
         _cleanup_(answer_unrefp) Answer *report = NULL;
 
         if (!r)
                 return sd_bus_error_setf(error, BUS_ERROR_UNKNOWN_NAME, "The removal has ended, and is in the history only.");
         int k = removal_report(r, who_is_privileged(by), &report);
-        return k < 0 ? k : asks_hand_over(b->asks, call, by, report, "The report", startswith(sd_bus_message_get_member(call), "Open"));
+        return k < 0 ? k : asks_hand_over(b->asks, call, by, report, "The report", asks_form_of(call));
 }
 
-static int get_page(void *bus, sd_bus_message *call, json_object *by, sd_bus_error *error) {
-        _cleanup_json_ json_object *request = json_object_new_object(), *reader = json_object_new_object();
-        const AskWish wish = { .verb = "page", .what = "The page", .request = request };
-        Bus *b = bus;
-        const Removal *r = find_at(b->manager, sd_bus_message_get_path(call));
+int removal_bus_page_request(const Bus *b, sd_bus_message *call, json_object *by, json_object **ret, sd_bus_error *error) {
+        const Removal *r = removal_bus_at(b->manager, sd_bus_message_get_path(call));
+        json_object *request, *reader;
 
         if (!r)
                 return sd_bus_error_setf(error, BUS_ERROR_UNKNOWN_NAME, "The removal has ended, and is in the history only.");
+        request = json_object_new_object();
+        reader = json_object_new_object();
         json_set_u64(reader, "uid", json_u64(by, "uid"));
-        json_set(request, "by", TAKE_PTR(reader));
+        json_set(request, "by", reader);
         json_set_str(request, "id", r->id);
         json_set_bool(request, "parts", true);
-        int k = asks_read_page(call, request);
+        *ret = request;
+        return 0;
+}
+
+static int get_page(void *bus, sd_bus_message *call, json_object *by, sd_bus_error *error) {
+        _cleanup_json_ json_object *request = NULL;
+        Bus *b = bus;
+
+        int k = removal_bus_page_request(b, call, by, &request, error);
+        if (k >= 0)
+                k = asks_read_page(call, request);
+        const AskWish wish = { .verb = "page", .what = "The page", .request = request };
         return k < 0 ? k : asks_add(b->asks, call, by, &wish, error);
 }
 
@@ -132,6 +147,7 @@ static const struct {
         { "Cancel", cancel },
         { "GetReport", get_report },
         { "OpenReport", get_report },
+        { "KeepReport", get_report },
         { "GetPage", get_page },
 };
 
@@ -173,6 +189,12 @@ static const sd_bus_vtable removal_vtable[] = {
         SD_BUS_PROPERTY("Cancelable", "b", get_cancelable, 0, SD_BUS_VTABLE_PROPERTY_EMITS_CHANGE),
         SD_BUS_PROPERTY("Holders", "u", get_number, 0, SD_BUS_VTABLE_PROPERTY_EMITS_CHANGE),
         SD_BUS_PROPERTY("Blockers", "u", get_number, 0, SD_BUS_VTABLE_PROPERTY_EMITS_CHANGE),
+        SD_BUS_PROPERTY("Warnings", "u", get_number, 0, SD_BUS_VTABLE_PROPERTY_EMITS_CHANGE),
+        SD_BUS_PROPERTY("Digest", "s", get_text, 0, SD_BUS_VTABLE_PROPERTY_EMITS_CHANGE),
+        SD_BUS_PROPERTY("Verdict", "s", get_text, 0, SD_BUS_VTABLE_PROPERTY_EMITS_CHANGE),
+        SD_BUS_PROPERTY("EstimatedEndUsec", "t", NULL, offsetof(Removal, estimated_end_usec), SD_BUS_VTABLE_PROPERTY_EMITS_CHANGE),
+        SD_BUS_PROPERTY("EndedUsec", "t", NULL, offsetof(Removal, ended_usec), SD_BUS_VTABLE_PROPERTY_EMITS_CHANGE),
+        SD_BUS_PROPERTY("Certificate", "s", get_text, 0, SD_BUS_VTABLE_PROPERTY_EMITS_CHANGE),
         SD_BUS_PROPERTY("DeadlineUsec", "t", NULL, offsetof(Removal, promised_usec), SD_BUS_VTABLE_PROPERTY_EMITS_CHANGE),
         SD_BUS_PROPERTY("Outcome", "s", get_text, 0, SD_BUS_VTABLE_PROPERTY_EMITS_CHANGE),
         SD_BUS_PROPERTY("Code", "s", get_text, 0, SD_BUS_VTABLE_PROPERTY_EMITS_CHANGE),
@@ -180,13 +202,14 @@ static const sd_bus_vtable removal_vtable[] = {
         SD_BUS_METHOD("Cancel", "", "", on_method, SD_BUS_VTABLE_UNPRIVILEGED),
         SD_BUS_METHOD_WITH_ARGS("GetReport", SD_BUS_NO_ARGS, SD_BUS_ARGS("s", json), on_method, SD_BUS_VTABLE_UNPRIVILEGED),
         SD_BUS_METHOD_WITH_ARGS("OpenReport", SD_BUS_NO_ARGS, SD_BUS_ARGS("h", json), on_method, SD_BUS_VTABLE_UNPRIVILEGED),
+        SD_BUS_METHOD_WITH_ARGS("KeepReport", SD_BUS_NO_ARGS, SD_BUS_ARGS("u", number, "t", bytes), on_method, SD_BUS_VTABLE_UNPRIVILEGED),
         SD_BUS_METHOD_WITH_ARGS("GetPage", SD_BUS_ARGS("s", what, "u", first, "u", most), SD_BUS_ARGS("s", json), on_method, SD_BUS_VTABLE_UNPRIVILEGED),
         SD_BUS_SIGNAL_WITH_NAMES("Completed", "ss", SD_BUS_PARAM(outcome) SD_BUS_PARAM(code), 0),
         SD_BUS_VTABLE_END
 };
 
 static int find(sd_bus *bus, const char *path, const char *interface, void *userdata, void **ret_found, sd_bus_error *error) {
-        *ret_found = find_at(((Bus *) userdata)->manager, path);
+        *ret_found = removal_bus_at(((Bus *) userdata)->manager, path);
         return *ret_found != NULL;
 }
 
@@ -229,7 +252,7 @@ static void warn(const Removal *r, int error) {
 
 /* Which removals run is a property of the manager's. */
 static void tell_runs(const Bus *b, const Removal *r) {
-        warn(r, buses_properties_changed(b->buses, MANAGER_PATH, MANAGER_INTERFACE, (const char *const[]) { "Removals", NULL }));
+        warn(r, buses_properties_changed(b->buses, MANAGER_PATH, MANAGER_INTERFACE, (const char *const[]) { "Removals", "RunningCount", NULL }));
 }
 
 static void tell_prepare(const Bus *b, const Removal *r, bool start) {

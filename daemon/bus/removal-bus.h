@@ -8,6 +8,12 @@
 int removal_bus_register(Bus *b, sd_bus *bus);
 int removal_bus_append_all(const Bus *b, sd_bus_message *reply); /* for GetManagedObjects */
 
+/* The removal that the bus shows at this path; NULL where there is none. */
+Removal *removal_bus_at(const Manager *m, const char *path);
+
+/* The request for a page of its plan, but for which page; or an error says that it has ended long ago. */
+int removal_bus_page_request(const Bus *b, sd_bus_message *call, json_object *by, json_object **ret, sd_bus_error *error);
+
 /* Cancels it and answers the call; or an error says why not. */
 int removal_bus_cancel(Removal *r, sd_bus_message *call, json_object *by, sd_bus_error *error);
 

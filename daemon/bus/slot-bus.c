@@ -40,6 +40,9 @@ static const sd_bus_vtable slot_vtable[] = {
         SD_BUS_PROPERTY("State", "s", get_text, 0, SD_BUS_VTABLE_PROPERTY_EMITS_CHANGE),
         SD_BUS_PROPERTY("MemoryStays", "s", get_text, 0, SD_BUS_VTABLE_PROPERTY_EMITS_CHANGE),
         SD_BUS_PROPERTY("Removal", "o", get_removal, 0, SD_BUS_VTABLE_PROPERTY_EMITS_CHANGE),
+        SD_BUS_PROPERTY("LastRemoval", "s", get_text, 0, SD_BUS_VTABLE_PROPERTY_EMITS_CHANGE),
+        SD_BUS_PROPERTY("LastOutcome", "s", get_text, 0, SD_BUS_VTABLE_PROPERTY_EMITS_CHANGE),
+        SD_BUS_PROPERTY("LastCode", "s", get_text, 0, SD_BUS_VTABLE_PROPERTY_EMITS_CHANGE),
         SD_BUS_VTABLE_END
 };
 
@@ -88,12 +91,22 @@ static void warn(const ManagedSlot *s, int error) {
                 log_plain(LOG_WARNING, "Slot %s: the bus cannot be told about it: %s", slot_get(s, SLOT_TEXT_NAME), strerror(-error));
 }
 
+static void tell_count(const Bus *b, const ManagedSlot *s) {
+        warn(s, buses_properties_changed(b->buses, MANAGER_PATH, MANAGER_INTERFACE, (const char *const[]) { "SlotCount", NULL }));
+}
+
 void slot_bus_added(ManagedSlot *s, void *bus) {
-        warn(s, buses_object_added(((Bus *) bus)->buses, s->path));
+        const Bus *b = bus;
+
+        warn(s, buses_object_added(b->buses, s->path));
+        tell_count(b, s);
 }
 
 void slot_bus_removed(ManagedSlot *s, void *bus) {
-        warn(s, buses_object_removed(((Bus *) bus)->buses, s->path));
+        const Bus *b = bus;
+
+        warn(s, buses_object_removed(b->buses, s->path));
+        tell_count(b, s);
 }
 
 void slot_bus_changed(const ManagedSlot *s, const char *const *properties, void *bus) {

@@ -8,6 +8,7 @@
 
 enum {
         CHUNK = 64 * 1024,
+        PIECE = 60 * 1024,     /* of one that is kept: a reply with it is no longer than others */
         STREAMS_OF_ONE = 2,    /* of one user */
         STREAMS_OF_USERS = 16,
         STREAMS_OF_ROOT = 32,
@@ -17,24 +18,42 @@ enum {
 /* A terminal's user scrolls in a pager, which has read it; a program that takes longer asks again. */
 #define READ_USEC (30 * USEC_PER_SEC)
 
-int answer_reply(Answer *a, sd_bus_message *call) {
-        _cleanup_free_ char *text = malloc(answer_size(a) + 1);
+static int read_text(const Answer *a, char **ret) {
+        char *text = malloc(answer_size(a) + 1);
         if (!text)
                 return -ENOMEM;
 
         ssize_t n = answer_read(a, 0, text, answer_size(a));
-        if (n < 0)
+        if (n < 0) {
+                free(text);
                 return (int) n;
+        }
         text[n] = '\0';
-        return sd_bus_reply_method_return(call, "s", text);
+        *ret = text;
+        return 0;
+}
+
+int answer_reply(Answer *a, sd_bus_message *call) {
+        _cleanup_free_ char *text = NULL;
+
+        int r = read_text(a, &text);
+        return r < 0 ? r : sd_bus_reply_method_return(call, "s", text);
+}
+
+int answer_parse(const Answer *a, json_object **ret) {
+        _cleanup_free_ char *text = NULL;
+
+        int r = read_text(a, &text);
+        return r < 0 ? r : json_parse(text, strlen(text), ret);
 }
 
 typedef struct Stream {
         Streams *streams;
         Answer *answer;
         size_t sent;
-        int fd;
-        uint32_t user;
+        int fd;                /* -EBADF: it is kept until it is asked for */
+        uint32_t number;       /* under this one; 0: it is not */
+        uint32_t uid, user;
         bool privileged;
         sd_event_source *io, *deadline;
         struct Stream *next;
@@ -42,6 +61,7 @@ typedef struct Stream {
 
 struct Streams {
         sd_event *event;
+        uint32_t last_number;  /* of those that are kept */
         Stream *first;
 };
 
@@ -192,5 +212,53 @@ int streams_reply(Streams *s, Answer *a, sd_bus_message *call, uint32_t user, bo
                 return r;
         t->next = s->first;
         s->first = TAKE_PTR(t);
+        return 0;
+}
+
+int streams_keep(Streams *s, Answer *a, sd_bus_message *call, uint32_t uid, uint32_t user, bool privileged) {
+        _cleanup_(stream_freep) Stream *t = calloc(1, sizeof(*t));
+
+        if (!t)
+                return -ENOMEM;
+        *t = (Stream) {
+                .streams = s, .answer = answer_ref(a), .fd = -EBADF, .number = ++s->last_number ?: ++s->last_number, .uid = uid, .user = user, .privileged = privileged,
+        };
+        int r = sd_event_add_time_relative(s->event, &t->deadline, CLOCK_MONOTONIC, READ_USEC, 0, on_time, t);
+        if (r >= 0)
+                r = sd_bus_reply_method_return(call, "ut", t->number, (uint64_t) answer_size(a));
+        if (r < 0)
+                return r;
+        t->next = s->first;
+        s->first = TAKE_PTR(t);
+        return 0;
+}
+
+int streams_read_kept(Streams *s, uint32_t number, uint32_t uid, char **ret) {
+        _cleanup_free_ char *piece = malloc(PIECE + 1);
+        Stream *t = s->first;
+
+        if (!piece)
+                return -ENOMEM;
+        while (t && (t->number != number || t->uid != uid))
+                t = t->next;
+        if (!t || number == 0)
+                return -ENOENT;
+        ssize_t n = answer_read(t->answer, t->sent, piece, PIECE);
+        if (n < 0)
+                return (int) n;
+        /* Not the beginning of a character whose rest is in the next piece. */
+        for (size_t rest = 0; t->sent + (size_t) n < answer_size(t->answer) && rest < 4; rest++) {
+                unsigned char last = (unsigned char) piece[n - 1];
+                if (last < 0x80)
+                        break;
+                n--;
+                if (last >= 0xc0)
+                        break;
+        }
+        piece[n] = '\0';
+        t->sent += (size_t) n;
+        if (n == 0)
+                (void) end(t);
+        *ret = TAKE_PTR(piece);
         return 0;
 }

@@ -13,6 +13,7 @@ enum {
         WAIT_OF_ONE = 16,      /* calls of one user that wait for their answers */
         WAIT_OF_USERS = 256,
         WAIT_OF_ROOT = 1024,
+        PIECE_COST = 60 * 1024, /* of a document that is kept */
         DESCRIPTOR_COST = 8192, /* bytes that a reply with one counts for: as long as the bus has not taken it, it is open here */
 };
 
@@ -21,7 +22,8 @@ enum {
 
 typedef struct Waiter {
         sd_bus_message *call;
-        bool stream;
+        AskForm form;
+        ask_typed_t typed;
 } Waiter;
 
 /* One question, and all who wait for its answer. */
@@ -37,6 +39,7 @@ typedef struct Ask {
         Question *question;    /* a worker has begun */
         unsigned awaited;      /* what is missing yet: the worker's answer, and the look */
         Answer *document;
+        json_object *parsed;   /* the same where somebody wants it typed */
         char *error, *why_not; /* instead of it: the name and the message of the bus error */
         struct Ask *next;
 } Ask;
@@ -57,6 +60,7 @@ static void ask_free(Ask *q) {
         free(q->waiters);
         json_object_put(q->request);
         answer_unref(q->document);
+        json_object_put(q->parsed);
         free(q->verb);
         free(q->what);
         free(q->error);
@@ -119,26 +123,69 @@ int asks_read_page(sd_bus_message *call, json_object *request) {
         return 0;
 }
 
-static int hand_over(Asks *a, sd_bus_message *call, uint32_t uid, Answer *document, const char *what, bool stream) {
+AskForm asks_form_of(sd_bus_message *call) {
+        const char *member = sd_bus_message_get_member(call);
+
+        return startswith(member, "Open") ? ASK_STREAM : startswith(member, "Keep") ? ASK_KEPT : ASK_TEXT;
+}
+
+static int hand_over(Asks *a, sd_bus_message *call, uint32_t uid, Answer *document, const char *what, AskForm form) {
         _cleanup_(sd_bus_error_free) sd_bus_error error = SD_BUS_ERROR_NULL;
         bool is_long = answer_size(document) > ANSWER_INLINE_MAX, privileged = who_is_privileged_uid(uid);
         uint32_t user = sub_uid_user(uid);
 
-        if (!stream && is_long)
+        if (form == ASK_TEXT && is_long)
                 return sd_bus_reply_method_errorf(call, BUS_ERROR_TOO_LARGE, "%s is %zu bytes long, too long for a reply. The method of the same name "
-                                "that begins with Open gives it through a descriptor.", what, answer_size(document));
-        if (is_long && !streams_make_room(a->streams, user, privileged, answer_size(document)))
+                                "that begins with Open gives it through a descriptor, the one with Keep in pieces.", what, answer_size(document));
+        if ((is_long || form == ASK_KEPT) && !streams_make_room(a->streams, user, privileged, answer_size(document)))
                 return sd_bus_reply_method_errorf(call, BUS_ERROR_BUSY, "Answers that you asked for are not read yet. Read them, then ask again.");
-        if (who_charge(a->who, call, uid, stream ? DESCRIPTOR_COST : answer_size(document), &error) < 0)
+        if (who_charge(a->who, call, uid, form == ASK_TEXT ? answer_size(document) : DESCRIPTOR_COST, &error) < 0)
                 return sd_bus_reply_method_error(call, &error);
-        return stream ? streams_reply(a->streams, document, call, user, privileged) : answer_reply(document, call);
+        if (form == ASK_KEPT)
+                return streams_keep(a->streams, document, call, uid, user, privileged);
+        return form == ASK_STREAM ? streams_reply(a->streams, document, call, user, privileged) : answer_reply(document, call);
 }
 
-int asks_hand_over(Asks *a, sd_bus_message *call, json_object *by, Answer *document, const char *what, bool stream) {
-        return hand_over(a, call, uid_of(by), document, what, stream);
+int asks_hand_over(Asks *a, sd_bus_message *call, json_object *by, Answer *document, const char *what, AskForm form) {
+        return hand_over(a, call, uid_of(by), document, what, form);
 }
 
-static int reply(const Ask *q, const Waiter *w) {
+int asks_read_kept(Asks *a, sd_bus_message *call, json_object *by, sd_bus_error *reterr) {
+        _cleanup_free_ char *piece = NULL;
+        uint32_t number;
+
+        int r = sd_bus_message_read_basic(call, 'u', &number);
+        if (r < 0)
+                return r;
+        /* Before it is read: who is told to come again gets the same piece then. */
+        r = who_charge(a->who, call, uid_of(by), PIECE_COST, reterr);
+        if (r < 0)
+                return r;
+        r = streams_read_kept(a->streams, number, uid_of(by), &piece);
+        if (r == -ENOENT)
+                return sd_bus_error_setf(reterr, BUS_ERROR_STALE, "No document is kept for you under this number (any more): ask for it again.");
+        return r < 0 ? r : sd_bus_reply_method_return(call, "s", piece);
+}
+
+/* A page is as short as a reply's text, so it may be parsed here: once, however many wait for it. */
+static int reply_typed(Ask *q, const Waiter *w) {
+        _cleanup_(sd_bus_message_unrefp) sd_bus_message *m = NULL;
+        _cleanup_(sd_bus_error_free) sd_bus_error error = SD_BUS_ERROR_NULL;
+        size_t size = answer_size(q->document);
+
+        if (size > ANSWER_INLINE_MAX)
+                return -EMSGSIZE;
+        if (who_charge(q->asks->who, w->call, q->uid, size, &error) < 0)
+                return sd_bus_reply_method_error(w->call, &error);
+        int r = q->parsed ? 0 : answer_parse(q->document, &q->parsed);
+        if (r >= 0)
+                r = sd_bus_message_new_method_return(w->call, &m);
+        if (r >= 0)
+                r = w->typed(q->parsed, m);
+        return r < 0 ? r : sd_bus_send(NULL, m, NULL);
+}
+
+static int reply(Ask *q, const Waiter *w) {
         if (!q->document) {
                 _cleanup_(sd_bus_error_free) sd_bus_error error = SD_BUS_ERROR_NULL;
                 const char *why_not = q->why_not ?: "Out of memory.";
@@ -147,7 +194,7 @@ static int reply(const Ask *q, const Waiter *w) {
                         return sd_bus_reply_method_error(w->call, &error);
                 return sd_bus_reply_method_errorf(w->call, q->error ?: BUS_ERROR_FAILED, "%s", why_not);
         }
-        return hand_over(q->asks, w->call, q->uid, q->document, q->what, w->stream);
+        return w->typed ? reply_typed(q, w) : hand_over(q->asks, w->call, q->uid, q->document, q->what, w->form);
 }
 
 static void start_next(Asks *a);
@@ -272,11 +319,11 @@ static void start_next(Asks *a) {
         }
 }
 
-static int add_waiter(Ask *q, sd_bus_message *call, bool stream) {
+static int add_waiter(Ask *q, sd_bus_message *call, const AskWish *wish) {
         int r = vec_grow((void **) &q->waiters, q->n_waiters, &q->a_waiters, sizeof(Waiter));
         if (r < 0)
                 return r;
-        q->waiters[q->n_waiters++] = (Waiter) { .call = sd_bus_message_ref(call), .stream = stream };
+        q->waiters[q->n_waiters++] = (Waiter) { .call = sd_bus_message_ref(call), .form = wish->form, .typed = wish->typed };
         return 0;
 }
 
@@ -336,14 +383,14 @@ int asks_add(Asks *a, sd_bus_message *call, json_object *by, const AskWish *wish
                 return r;
         Ask *q = find_same(a, uid, wish);
         if (q) {
-                r = add_waiter(q, call, wish->stream);
+                r = add_waiter(q, call, wish);
                 return r < 0 ? r : 1;
         }
 
         _cleanup_(ask_freep) Ask *fresh = NULL;
         r = ask_new(a, uid, user, privileged, wish, &fresh);
         if (r >= 0)
-                r = add_waiter(fresh, call, wish->stream);
+                r = add_waiter(fresh, call, wish);
         if (r < 0)
                 return r;
         for (const Ask *p = a->first; p; p = p->next)

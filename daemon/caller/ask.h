@@ -10,12 +10,26 @@
 
 typedef struct Asks Asks;
 
+/* How a document comes: as the text of the reply, through a descriptor that comes with it, or piece by piece (answer.h). By the method's name:
+ * Open... and Keep... are the latter two. */
+typedef enum AskForm {
+        ASK_TEXT,
+        ASK_STREAM,
+        ASK_KEPT,
+} AskForm;
+
+AskForm asks_form_of(sd_bus_message *call);
+
+/* Writes what the document says into a reply, as values of the bus's own types. */
+typedef int (*ask_typed_t)(json_object *document, sd_bus_message *reply);
+
 typedef struct AskWish {
         const char *verb;      /* of the worker */
         const char *what;      /* "The plan": for messages; stays the caller's */
         json_object *request;  /* NULL: the worker is told nothing */
         bool look;             /* the slots are looked at as well, and shown before it is answered */
-        bool stream;           /* the document comes by a descriptor, not as the text of the reply */
+        AskForm form;
+        ask_typed_t typed;     /* the reply is made of the document, which is a page; NULL: the reply is its text */
 } AskWish;
 
 /* On failure the call is not answered and `reterr` may be set: Busy says what to do. Returns 1. */
@@ -25,7 +39,10 @@ int asks_add(Asks *a, sd_bus_message *call, json_object *by, const AskWish *wish
 int asks_read_page(sd_bus_message *call, json_object *request);
 
 /* Answers with a document that is there already, by its own rules for long ones. */
-int asks_hand_over(Asks *a, sd_bus_message *call, json_object *by, Answer *document, const char *what, bool stream);
+int asks_hand_over(Asks *a, sd_bus_message *call, json_object *by, Answer *document, const char *what, AskForm form);
+
+/* Answers with the next piece of a document that is kept; `call` is of "u", its number. */
+int asks_read_kept(Asks *a, sd_bus_message *call, json_object *by, sd_bus_error *reterr);
 
 /* All three outlive it. */
 int asks_new(sd_event *event, Who *who, Scanner *scanner, Asks **ret);

@@ -250,6 +250,7 @@ void manager_free(Manager *m) {
         manager_free_slots(m);
         json_object_put(m->topology);
         json_object_put(m->recalled);
+        json_object_put(m->recalled_last);
         sd_event_unref(m->event);
         free(m);
 }

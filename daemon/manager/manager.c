@@ -365,9 +365,9 @@ void manager_show_new_slot(ManagedSlot *s) {
 void manager_hide_slot(ManagedSlot *s) {
         const Manager *m = s->manager;
 
+        s->shown = false;
         if (m->listener)
                 m->listener->slot_removed(s, m->listener_data);
-        s->shown = false;
 }
 
 void manager_listen(Manager *m, const ManagerListener *slots, const RemovalListener *removals, void *userdata) {

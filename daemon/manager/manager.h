@@ -50,6 +50,7 @@ struct Manager {
         uint64_t read_delay;
 
         json_object *recalled;         /* slot name -> outcome, until a scan has found the slot */
+        json_object *recalled_last;    /* slot name -> what ended there last, likewise (slot.h) */
 
         ManagedSlot **slots;           size_t n_slots, a_slots;
         Removal **removals;            size_t n_removals, a_removals; /* in the order of their start; enquiries too */

@@ -15,6 +15,9 @@ static const char *const slot_text_table[_SLOT_TEXT_MAX] = {
         [SLOT_TEXT_STATE] = "State",
         [SLOT_TEXT_REMOVAL] = "Removal",
         [SLOT_TEXT_STAYS] = "MemoryStays",
+        [SLOT_TEXT_LAST_REMOVAL] = "LastRemoval",
+        [SLOT_TEXT_LAST_OUTCOME] = "LastOutcome",
+        [SLOT_TEXT_LAST_CODE] = "LastCode",
 };
 
 DEFINE_STRING_TABLE(slot_text, SlotText)
@@ -39,6 +42,7 @@ void slot_free(ManagedSlot *s) {
         if (!s)
                 return;
         slot_view_done(&s->view);
+        json_object_put(s->last);
         free(s->considered);
         free(s->left);
         free(s->path);
@@ -182,6 +186,12 @@ int slot_view_make(const ManagedSlot *s, json_object *entry, const Removal *remo
         if (r < 0)
                 return r;
         r = slot_view_set(&view, SLOT_TEXT_REMOVAL, removal ? removal->path : "/");
+        if (r >= 0)
+                r = slot_view_set(&view, SLOT_TEXT_LAST_REMOVAL, json_str(s->last, "id"));
+        if (r >= 0)
+                r = slot_view_set(&view, SLOT_TEXT_LAST_OUTCOME, json_str(s->last, "outcome"));
+        if (r >= 0)
+                r = slot_view_set(&view, SLOT_TEXT_LAST_CODE, json_str(s->last, "code"));
         if (r < 0)
                 return r;
 

@@ -21,6 +21,9 @@ typedef enum SlotText {
         SLOT_TEXT_STATE,
         SLOT_TEXT_REMOVAL,
         SLOT_TEXT_STAYS,       /* why the memory of its card will not leave again; "": nothing says so */
+        SLOT_TEXT_LAST_REMOVAL,
+        SLOT_TEXT_LAST_OUTCOME,
+        SLOT_TEXT_LAST_CODE,
         _SLOT_TEXT_MAX,
         _SLOT_TEXT_INVALID = -EINVAL,
 } SlotText;
@@ -64,6 +67,7 @@ typedef struct ManagedSlot {
         SlotView view;
         bool unknown;          /* manager_is_unread() of it */
         Outcome outcome;       /* of the last removal, as long as its card is the one in the slot */
+        json_object *last;     /* {"id", "outcome", "code"} of what ended here last in this boot, whatever became of the card; or NULL */
         char *considered;      /* the card that was looked at whether to restore it unasked (removals.h) */
         bool withdrawn;        /* its "safe to pull" became untrue, and our attention LED says so until the card is up or gone */
         bool light_off;        /* its attention LED was to be turned off when its removal began */

@@ -41,12 +41,23 @@ static void tell_disks_lost(Manager *m, json_object *before, json_object *now) {
         }
 }
 
+static json_object *last_new(const char *id, const char *outcome, const char *code) {
+        json_object *o = json_object_new_object();
+
+        json_set_str(o, "id", id);
+        json_set_str(o, "outcome", outcome);
+        json_set_str(o, "code", code);
+        return o;
+}
+
 /* Newest first. */
 static void recall(Manager *m, json_object *entry, const char *slot) {
         bool removed = streq_ptr(json_str(entry, "kind"), removal_kind_to_string(KIND_REMOVE));
 
         if (slot && !json_has(m->recalled, slot))
                 json_set_str(m->recalled, slot, (removed ? json_str(entry, "outcome") : NULL) ?: "");
+        if (slot && json_str(entry, "outcome") && !json_has(m->recalled_last, slot))
+                json_set(m->recalled_last, slot, last_new(json_str(entry, "id"), json_str(entry, "outcome"), json_str(entry, "code")));
 }
 
 static void take_recalled(ManagedSlot *s) {
@@ -55,6 +66,10 @@ static void take_recalled(ManagedSlot *s) {
 
         if (json_has(s->manager->recalled, slot))
                 json_object_object_del(s->manager->recalled, slot);
+        if (!s->last && json_has(s->manager->recalled_last, slot)) {
+                s->last = json_ref(json_get(s->manager->recalled_last, slot));
+                json_object_object_del(s->manager->recalled_last, slot);
+        }
         if (outcome >= 0)
                 s->outcome = (Outcome) outcome;
 }
@@ -68,7 +83,9 @@ void manager_recall_outcomes(Manager *m, json_object *entries) {
                 return;
         }
         json_object_put(m->recalled);
+        json_object_put(m->recalled_last);
         m->recalled = json_object_new_object();
+        m->recalled_last = json_object_new_object();
         for (size_t i = 0; i < json_len(entries); i++) {
                 json_object *entry = json_at(entries, i), *slots = json_array(entry, "slots");
 
@@ -302,8 +319,11 @@ static void on_ended(Removal *r, void *userdata) {
 
         for (size_t i = 0; i < removal_n_slots(r); i++) {
                 ManagedSlot *slot = manager_slot_of_removal(m, r, i);
-                if (slot)
+                if (slot) {
                         slot->outcome = r->kind == KIND_REMOVE ? r->outcome : _OUTCOME_INVALID;
+                        json_object_put(slot->last);
+                        slot->last = last_new(r->id, outcome_to_string(r->outcome), r->code);
+                }
                 manager_refresh_slot(slot);
         }
         manager_stays_changed(m);

@@ -220,24 +220,41 @@ static const LogMessage message_of_outcome[_OUTCOME_MAX] = {
         [OUTCOME_INCOMPLETE] = LOG_MESSAGE_INCOMPLETE,
 };
 
+/* By the plan's estimate, which counts from the moment that listeners were promised; where that is over, by how long it took so far. How long a
+ * way back takes nobody has estimated. */
+static void set_estimate(Removal *r) {
+        uint64_t eta = json_u64(r->plan, "eta_usec"), now = now_wall(), spent = r->begun_usec > 0 ? now_monotonic() - r->begun_usec : 0;
+        uint64_t promised = r->promised_usec > now ? r->promised_usec - now : 0, left = spent < eta ? eta - spent : 0;
+
+        if (promised > 0)
+                left = eta;
+        else if (left == 0 && r->progress > 0)
+                left = (uint64_t) ((double) spent / r->progress * (1 - r->progress));
+        r->estimated_end_usec = eta > 0 && (r->state == REMOVAL_WORKING || r->state == REMOVAL_FINISHING) ? now + promised + left : 0;
+}
+
 static void set_state(Removal *r, RemovalState state) {
         if (r->state == state)
                 return;
+        if (state == REMOVAL_WORKING)
+                r->begun_usec = now_monotonic();
         r->state = state;
+        set_estimate(r);
         if (state == REMOVAL_FINISHING)
                 r->cancelled = false; /* came too late */
-        removal_emit(r, "State", "Cancelable");
+        removal_emit(r, "State", "Cancelable", "EstimatedEndUsec");
 }
 
 static void set_progress(Removal *r, double steps_done) {
         double of = r->step_count > 0 ? r->step_count : 1;
 
         r->progress = steps_done < of ? steps_done / of : 1;
+        set_estimate(r);
 }
 
 /* What everybody may know of a plan. */
 static json_object *plan_summary(json_object *plan) {
-        static const char *const keys[] = { "digest", "verdict", "kind", "of", "eta_usec" }, *const counts[] = { "steps", "holders", "blockers" };
+        static const char *const keys[] = { "digest", "verdict", "kind", "of", "eta_usec" }, *const counts[] = { "steps", "holders", "blockers", "warnings" };
         json_object *o = json_object_new_object();
 
         for (size_t i = 0; i < ELEMENTSOF(keys); i++)
@@ -273,7 +290,8 @@ static int take_plan(Removal *r, json_object *event) {
         r->step_ports = ports_of_steps(plan);
         if (json_get(plan, "card") && !r->card)
                 r->card = json_ref(json_get(plan, "card"));
-        removal_emit(r, "StepCount", "Holders", "Blockers");
+        set_estimate(r);
+        removal_emit(r, "StepCount", "Holders", "Blockers", "Warnings", "Digest", "Verdict", "EstimatedEndUsec");
         /* The event goes on without it. */
         json_object_object_del(event, "plan");
         json_object_object_del(event, "public");
@@ -295,7 +313,8 @@ static int take_waiting(Removal *r, json_object *event) {
 static int take_announce(Removal *r, json_object *event) {
         r->announced = true;
         r->promised_usec = json_u64(event, "deadline_usec");
-        removal_emit(r, "DeadlineUsec");
+        set_estimate(r);
+        removal_emit(r, "DeadlineUsec", "EstimatedEndUsec");
         return 0;
 }
 
@@ -322,7 +341,7 @@ static int take_step(Removal *r, json_object *event) {
         if (json_has(event, "of"))
                 r->step_count = (unsigned) json_u64(event, "of");
         set_progress(r, r->step_index + (phase == PHASE_DONE || phase == PHASE_UNDO ? 1.0 : 0.0));
-        removal_emit(r, "Step", "StepIndex", "StepCount", "Progress");
+        removal_emit(r, "Step", "StepIndex", "StepCount", "Progress", "EstimatedEndUsec");
         log_step(r, phase, event);
         return 0;
 }
@@ -332,7 +351,7 @@ static int take_progress(Removal *r, json_object *event) {
         double part = of > 0 && done <= of ? done / of : 0;
 
         set_progress(r, (double) json_u64(event, "n") + (r->state == REMOVAL_RESTORING ? 1 - part : part));
-        removal_emit(r, "Progress");
+        removal_emit(r, "Progress", "EstimatedEndUsec");
         return 0;
 }
 
@@ -413,7 +432,9 @@ static int take_end(Removal *r, json_object *event) {
         r->state = REMOVAL_ENDED;
         if (is_success(r->outcome))
                 r->progress = 1;
-        removal_emit(r, "State", "Cancelable", "Progress", "Outcome", "Code");
+        r->ended_usec = now_wall();
+        set_estimate(r);
+        removal_emit(r, "State", "Cancelable", "Progress", "Outcome", "Code", "Certificate", "EndedUsec", "EstimatedEndUsec");
         log_end(r);
         return 0;
 }

@@ -104,6 +104,8 @@ struct Removal {
         RemovalReport *report; /* the whole plan, and what was said at the end: for those who may see it (removal-report.h) */
         bool announced;
         uint64_t promised_usec; /* until then (wall clock) listeners were promised that nothing is taken away */
+        uint64_t begun_usec;   /* its steps were, monotonic */
+        uint64_t estimated_end_usec, ended_usec; /* wall clock; 0: nobody knows, it has not */
 
         Outcome outcome;       /* _OUTCOME_INVALID while it runs */
         char *code, *message;

@@ -89,16 +89,55 @@ static json_object *page_of(json_object *document, json_object *page, const char
         return o;
 }
 
+/* What a plan says in numbers and names; the lists themselves have pages. */
+static json_object *summary_of(json_object *document) {
+        static const char *const keys[] = { "digest", "verdict", "of", "eta_usec", "code", "message", "holders_complete", "withheld" },
+                          *const lists[] = { "steps", "holders", "blockers", "warnings" }, *const sizes[] = { "memory_bytes", "used_bytes" };
+        json_object *o = json_object_new_object(), *names = json_object_new_array(), *serials = json_object_new_array();
+        json_object *slots = json_array(document, "slots"), *slot = json_get(document, "slot"), *down = json_get(document, "takes_down");
+
+        for (size_t i = 0; i < ELEMENTSOF(keys); i++)
+                if (json_get(document, keys[i]))
+                        json_set(o, keys[i], json_ref(json_get(document, keys[i])));
+        for (size_t i = 0; i < ELEMENTSOF(lists); i++)
+                json_set_u64(o, lists[i], json_len(json_array(document, lists[i])));
+        for (size_t i = 0; i < ELEMENTSOF(sizes); i++)
+                if (json_has(down, sizes[i]))
+                        json_set(o, sizes[i], json_ref(json_get(down, sizes[i])));
+        json_set_str(o, "kind", json_str(document, "kind") ?: "remove");
+        for (size_t i = 0; i < (slots ? json_len(slots) : slot != NULL); i++) {
+                json_object *one = slots ? json_at(slots, i) : slot;
+                json_append_str(names, json_str(one, "name") ?: "");
+                json_append_str(serials, json_str(slots ? json_get(one, "card") : json_get(document, "card"), "serial") ?: "");
+        }
+        json_set(o, "slots", names);
+        json_set(o, "serials", serials);
+        return o;
+}
+
+/* A summary is a list of one. */
+static void add_summary(json_object *document, const char *what) {
+        json_object *items;
+
+        if (!streq_ptr(what, "summary"))
+                return;
+        items = json_object_new_array();
+        json_object_array_add(items, summary_of(document));
+        json_set(document, "summary", items);
+}
+
 void worker_send_pages(WorkerIo *io, json_object *request, json_object *document) {
         const char *digest = json_str(json_get(request, "options"), "digest"), *asked = json_str(json_get(request, "page"), "what") ?: "";
         _cleanup_free_ char *what = strndup(asked, strcspn(asked, "@")), *list = NULL;
-        json_object *page = json_get(request, "page"), *items = what ? json_array(document, what) : NULL;
+        json_object *page = json_get(request, "page"), *items;
         _cleanup_json_ json_object *answer = NULL;
 
         if (!page) {
                 worker_send_document(io, request, json_text(document));
                 return;
         }
+        add_summary(document, what);
+        items = what ? json_array(document, what) : NULL;
         /* One that has pages by other means has no digest: the history. */
         if (items && json_has(document, "digest"))
                 list = name_of_list(items, what);
@@ -111,7 +150,7 @@ void worker_send_pages(WorkerIo *io, json_object *request, json_object *document
                 return;
         }
         if (!items) {
-                worker_send_error(io, "bad-option", "There is no such list: steps, holders, blockers and warnings have pages.");
+                worker_send_error(io, "bad-option", "There is no such list: steps, holders, blockers, warnings and summary have pages.");
                 return;
         }
         answer = page_of(document, page, what, list, items);

@@ -15,9 +15,15 @@ from harness import BusError, BusTest, NAME, NOBODY, ROOT, SOURCE, wait_for
 bus_methods = importlib.machinery.SourceFileLoader("bus_methods", f"{SOURCE}/tests/vm/harness/bus_methods.py").load_module()
 
 
+WORDS = "org.gtk.GDBus.DocString"
+
+
 def canonical(interface):
+    """Without the words, which the service does not say."""
     for element in interface.iter():
         element.text = element.tail = None
+        for words in element.findall(f"annotation[@name='{WORDS}']"):
+            element.remove(words)
         element[:] = sorted(element, key=lambda e: (e.tag != "arg", e.tag, e.get("name")) if e.tag != "arg" else ("", "", ""))
     ElementTree.indent(interface)
     return ElementTree.tostring(interface, encoding="unicode")
@@ -36,6 +42,18 @@ class Contract(BusTest):
             real = [i for i in self.introspect(path) if i.get("name") == f"org.saferemove1.{name}"]
             self.assertEqual(len(real), 1, path)
             self.assertEqual(canonical(described[f"org.saferemove1.{name}"]), canonical(real[0]))
+
+    def test_every_member_has_words(self):
+        """A sentence for each, which is about no other."""
+        said = {}
+        for interface in ElementTree.parse(f"{SOURCE}/units/org.saferemove1.xml").getroot():
+            for member in (interface, *(m for m in interface if m.tag in ("method", "property", "signal"))):
+                words = member.findall(f"annotation[@name='{WORDS}']")
+                self.assertEqual(len(words), 1, member.get("name"))
+                self.assertRegex(words[0].get("value"), r"^\S.{10,}|^The same.*", member.get("name"))
+                said.setdefault((interface.get("name"), words[0].get("value")), []).append(member.get("name"))
+        for (_, words), members in said.items():
+            self.assertTrue(len(members) == 1 or words.startswith("The same"), (words, members))
 
     def out(self, command):
         """As a guest of the emulated machine does it."""

@@ -59,7 +59,7 @@ class Remove(BusTest):
         self.assertIn("Removal 1 of slot 2: libcxl: mem9: odd", self.log())
         changes = monitor.changes("Removal")
         self.assertEqual([c["State"] for c in changes if "State" in c], ["working", "ended"])
-        self.assertIn({"StepCount": 2, "Holders": 0, "Blockers": 0}, changes)
+        self.assertIn({"StepCount": 2, "Holders": 0, "Blockers": 0, "Warnings": 0, "Digest": "d1", "Verdict": "ready", "EstimatedEndUsec": 0}, changes)
         self.assertEqual([c["Progress"] for c in changes if "Progress" in c], [0, 0.25, 0.5, 0.5, 0.75, 1, 1])
         slot = monitor.changes("Slot")
         self.assertEqual(slot[0], {"State": "removing", "Removal": removal})
