@@ -9,6 +9,7 @@
 #include "plan/declaration.h"
 #include "plan/policy-rules.h"
 
+#define SECTION "[X-SafeRemove]"
 #define ASK_USEC (2 * USEC_PER_SEC)
 
 static json_object *refusal(json_object *rule, const char *format, ...) _printf_(2, 3);
@@ -31,15 +32,15 @@ static json_object *refusal(json_object *rule, const char *format, ...) {
 static int file_read(json_object *rule, const char *unit, const char *path) {
         _cleanup_json_ json_object *warnings = json_object_new_array();
         _cleanup_free_ char *text = NULL;
+        size_t length = 0;
         struct stat st;
-        size_t length;
 
         int r = read_config_file(path, &text, &length);
         if (r == -ENOENT || r == -ENOMEM)
                 return r == -ENOENT ? 0 : r;
         if (r < 0)
                 return (void) refusal(rule, "%s cannot be read (%s), so what %s says of a removal is not known", path, strerror(-r), unit), 0;
-        if (!memmem(text, length, "[X-SafeRemove]", strlen("[X-SafeRemove]")))
+        if (!memmem(text, length, SECTION, strlen(SECTION)))
                 return 0;
         if (stat(path, &st) < 0 || st.st_uid != 0 || (st.st_mode & (S_IWGRP | S_IWOTH)))
                 return (void) refusal(rule, "%s says something of a removal, and is not root's alone", path), 0;

@@ -246,13 +246,11 @@ static char *unit_line_take(const IniLine *line, void *userdata) {
 
         if (!streq_ptr(line->section, "[X-SafeRemove]") || (!line->key && !line->unreadable))
                 return NULL;
-        if (line->unreadable) {
-                json_set_bool(p->rule, "declared", true);
-                return unusable(p, line, strf("the line is not read: %s", line->unreadable));
-        }
+        json_set_bool(p->rule, "declared", true);
+        if (line->unreadable)
+                return unusable(p, line, strf("%s", line->unreadable));
         bool action = streq(line->key, "OnRemove");
         IniLine own = *line;
-        json_set_bool(p->rule, "declared", true);
         if (action)
                 own.key = "Action";
         else if (!streq(line->key, "Reason") && !endswith(line->key, "Sec"))

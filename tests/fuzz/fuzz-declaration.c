@@ -7,13 +7,14 @@
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
         _cleanup_json_ json_object *warnings = json_object_new_array(), *rule = holder_rule_new("fuzz.service");
         _cleanup_free_ char *text = fuzz_text(data, size);
+        static const char section[] = "[X-SafeRemove]";
         HolderAction rungs[_HOLDER_ACTION_MAX];
         Holder h = { .unit = (char *) "fuzz.service" };
 
         if (!warnings || !rule)
                 return 0;
-        FUZZ_CHECK(policy_rule_of_unit(rule, "fuzz.service", text, strlen(text), warnings) == 0);
-        FUZZ_CHECK(!json_flag(rule, "declared") || strstr(text, "[X-SafeRemove]"));
+        FUZZ_CHECK(policy_rule_of_unit(rule, "fuzz.service", text, size, warnings) == 0);
+        FUZZ_CHECK(!json_flag(rule, "declared") || memmem(text, size, section, strlen(section)));
         FUZZ_CHECK(json_len(warnings) == 0 || (json_flag(rule, "unusable") && holder_rule_has(rule, HOLDER_REFUSE)));
         size_t n = holder_rule_ladder(rule, &h, (HolderForce) { 0 }, rungs);
         for (size_t i = 0; i < n; i++)

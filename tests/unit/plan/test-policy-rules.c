@@ -303,9 +303,16 @@ static void test_declaration(void) {
         }
 }
 
+static void add_rules(json_object *rules, const char *file, const char *text) {
+        _cleanup_json_ json_object *warnings = json_object_new_array();
+
+        CHECK_INT(policy_rules_parse(rules, file, text, strlen(text), warnings), 0);
+        CHECK_INT(json_len(warnings), 0);
+}
+
 /* The administrator's rules come first, then the unit's own word, then what came with the package and has no priority. */
 static void test_whose_word(void) {
-        _cleanup_json_ json_object *rules = json_object_new_array(), *warnings = json_object_new_array(), *sorted = NULL;
+        _cleanup_json_ json_object *rules = json_object_new_array(), *sorted = NULL;
         static const struct {
                 const char *unit, *from;
         } cases[] = {
@@ -315,19 +322,19 @@ static void test_whose_word(void) {
         };
 
         own_rule = holder_rule_new("cache.service");
-        CHECK_INT(put(rules, CONFIG_VENDOR_DIR "/policy.d/z.conf", "[Match]\n[OnRemove]\nAction=term\n", warnings), 0);
-        CHECK_INT(put(rules, "/etc/safe-remove/policy.d/a.conf", "[Match]\nUnit=shop.service\n[OnRemove]\nAction=stop\n", warnings), 0);
+        add_rules(rules, CONFIG_VENDOR_DIR "/policy.d/z.conf", "[Match]\n[OnRemove]\nAction=term\n");
+        add_rules(rules, "/etc/safe-remove/policy.d/a.conf", "[Match]\nUnit=shop.service\n[OnRemove]\nAction=stop\n");
         sorted = policy_rules_sort(rules);
         holder_rule_set_declared(declared_for_test);
         for (size_t i = 0; i < ELEMENTSOF(cases); i++)
                 CHECK_STR(json_str(rule_for(sorted, cases[i].unit, "/bin/a", HOLD_CWD), "from"), cases[i].from);
 
         /* Of what the package has, a priority counts more; and the administrator's word stands above the unit's. */
-        CHECK_INT(put(rules, CONFIG_VENDOR_DIR "/policy.d/y.conf", "[Match]\nUnit=c*\n[OnRemove]\nAction=refuse\nPriority=1\n", warnings), 0);
+        add_rules(rules, CONFIG_VENDOR_DIR "/policy.d/y.conf", "[Match]\nUnit=c*\n[OnRemove]\nAction=refuse\nPriority=1\n");
         json_object_put(sorted);
         sorted = policy_rules_sort(rules);
         CHECK_STR(json_str(rule_for(sorted, "cache.service", "/bin/a", HOLD_CWD), "from"), CONFIG_VENDOR_DIR "/policy.d/y.conf");
-        CHECK_INT(put(rules, "/etc/safe-remove/policy.d/b.conf", "[Match]\nUnit=cache.*\n[OnRemove]\nPriority=2\n", warnings), 0);
+        add_rules(rules, "/etc/safe-remove/policy.d/b.conf", "[Match]\nUnit=cache.*\n[OnRemove]\nPriority=2\n");
         json_object_put(sorted);
         sorted = policy_rules_sort(rules);
         CHECK_STR(json_str(rule_for(sorted, "cache.service", "/bin/a", HOLD_CWD), "from"), "/etc/safe-remove/policy.d/b.conf");
