@@ -28,6 +28,7 @@ enum {
         OPT_SANITIZE,
         OPT_VERIFY,
         OPT_KEEP_NAMES,
+        OPT_PHASE,
 };
 
 /* One row per option: what getopt_long() gets, what --help says, and which verbs take it all come from here. */
@@ -134,6 +135,17 @@ static ExitCode set_output(Args *a, const char *value) {
         return CODE_DONE;
 }
 
+static ExitCode set_phase(Args *a, const char *value) {
+        static const char *const words[] = { "query", "pre", "undo", "post" };
+
+        for (size_t i = 0; i < ELEMENTSOF(words); i++)
+                if (streq(words[i], value)) {
+                        a->phase = words[i];
+                        return CODE_DONE;
+                }
+        return fail_value("phase", "'query', 'pre', 'undo' or 'post'", value, words, ELEMENTSOF(words));
+}
+
 static ExitCode set_json(Args *a, const char *value) {
         static const char *const words[_JSON_MODE_MAX] = { "off", "short", "pretty" };
 
@@ -166,6 +178,7 @@ static const OptionRow option_rows[] = {
         { "verify", OPT_VERIFY, NULL, "certificate", NULL, "check that no certificate is missing or altered", FLAG(verify) },
         { "output", 'o', "FILE", "snapshot", set_output, "write it there, not to standard output" },
         { "keep-names", OPT_KEEP_NAMES, NULL, "snapshot", NULL, "with names and serial numbers as they are", FLAG(keep_names) },
+        { "phase", OPT_PHASE, "PHASE", "hook-test", set_phase, "query, pre, undo or post: this phase alone" },
         { "json", 'j', "[pretty|short|off]", NULL, set_json, "JSON on standard output" },
         { "no-legend", OPT_NO_LEGEND, NULL, NULL, NULL, "no headers, no closing remarks", FLAG(no_legend) },
         { "no-pager", OPT_NO_PAGER, NULL, NULL, NULL, "do not show long output in a pager", FLAG(no_pager) },

@@ -36,6 +36,8 @@ static const Verb verbs[] = {
         { "snapshot", NULL, false, "record this machine for a report, names left out", verb_snapshot, .group = VERB_SETS_UP },
         { "simulate", "MACHINE", true, "any look at a recorded machine: simulate MACHINE VERB...", verb_simulate, .group = VERB_SETS_UP,
           .takes_verb = simulate_takes_verb },
+        { "hook-test", "PATH|NAME", true, "run a hook with a made-up card, and say how it is taken", verb_hook_test, .group = VERB_SETS_UP,
+          .codes = { CODE_NOT_FOUND } },
         { 0 },
 };
 

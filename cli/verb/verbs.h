@@ -26,3 +26,4 @@ ExitCode verb_simulate(const Args *a);
 /* The rest of this command is about a recorded machine, and not about this one. */
 ExitCode simulate_start(const char *machine);
 bool simulate_takes_verb(const char *verb);
+ExitCode verb_hook_test(const Args *a);

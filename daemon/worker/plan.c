@@ -2,6 +2,7 @@
 /* The plan that a request comes to. */
 #include <errno.h>
 
+#include "base/parse.h"
 #include "daemon/worker/lost/last-seen.h"
 #include "engine/engine.h"
 #include "engine/last-seen.h"
@@ -9,6 +10,7 @@
 #include "kernel/cxl/card-state.h"
 #include "kernel/cxl/libraries.h"
 #include "plan/finish.h"
+#include "plan/plan-hooks.h"
 #include "plan/restore.h"
 #include "page.h"
 #include "request.h"
@@ -171,10 +173,22 @@ int request_plan_removal(Request *request, Plan **ret) {
                 if (r > 0)
                         return 0;
         }
+        uint64_t removal = 0;
+        (void) parse_u64(json_str(request->doc, "id") ?: "0", &removal);
+        if (r >= 0)
+                r = plan_ask_hooks(plan, &request->policy, !request->spares_hooks, removal, request->cancelled, request->userdata);
         if (r < 0)
                 return r;
         *ret = TAKE_PTR(plan);
         return 0;
+}
+
+/* Root, as the daemon says: a plan that is asked for by whoever calls a worker by hand asks nobody. Nor do the pages of one, each of which is made of
+ * the same plan once more. */
+static bool has_a_say(json_object *doc) {
+        json_object *by = json_get(doc, "by");
+
+        return json_get(by, "uid") && json_u64(by, "uid") == 0 && !json_get(doc, "page");
 }
 
 int worker_plan(WorkerIo *io, json_object *doc) {
@@ -185,6 +199,7 @@ int worker_plan(WorkerIo *io, json_object *doc) {
         int r = request_understand_removal(io, doc, &request);
         if (r < 0)
                 return r;
+        request.spares_hooks = !has_a_say(doc);
         r = request_plan_removal(&request, &plan);
         if (r < 0) {
                 worker_send_error(io, "internal", strerror(-r));

@@ -19,9 +19,12 @@ typedef struct Request {
         const Slot **under_way; /* of removals that have begun; request_find_under_way() */
         size_t n_under_way;
         json_object *writers;   /* that earlier removals of these slots have left behind; request_find_under_way() */
+        bool spares_hooks;      /* a plan for somebody who has no say: no program of the administrator's is run for it */
         bool asks_libraries;    /* a removal's: they look when we look */
         Libraries *libraries;   /* what they were asked with the last look, and nobody has heard yet; or NULL */
         LibraryCall *card;      /* what the planner has asked the card's libraries, and nobody has taken yet; or NULL */
+        bool (*cancelled)(void *userdata); /* somebody wants it back while hooks are asked; NULL: nobody can */
+        void *userdata;
         json_object *unread;    /* removals of these slots whose records cannot be read, by what the daemon says; likewise */
 } Request;
 

@@ -114,6 +114,8 @@ void engine_turn_to(Engine *e, size_t n) {
         e->run.notes_of = notes_of;
         e->run.takes_down = json_get(e->plan->doc, "takes_down");
         e->run.card = json_get(e->plan->doc, "card");
+        e->run.plan = e->plan->doc;
+        e->run.removal = journal_removal(e->journal);
         e->run.same_card = same_card;
         e->run.notes = journal_notes(e->journal, n);
         free(TAKE_PTR(e->run.why));

@@ -8,6 +8,7 @@
  *                      are not released: the power-off takes their ports away, and a port that waits for the kernel's lock on
  *                      the bus while another one takes it away would have both wait for ever
  *      announce        listeners get their time while everything still works
+ *      run-hooks       so do the administrator's programs, which may object
  *      fence-dax       nobody opens the memory device anew
  *      sets            a path or member out of what goes on without it, where a daemon has it open for as long as it is one
  *      holders         frozen, so that nothing new appears between look and act, then ended by policy
@@ -38,6 +39,7 @@
 #include "base/clock.h"
 #include "kernel/cxl/card-state.h"
 #include "plan/find/blockers.h"
+#include "plan/plan-hooks.h"
 #include "plan/plan-storage.h"
 #include "plan/planner.h"
 #include "plan/scope/scope.h"
@@ -294,6 +296,8 @@ static int add_steps(Plan *p, const Topology *t, const Scope *s, const PlanReque
         int r = add_holds(p, t, s);
         if (r >= 0)
                 r = add_announce(p, request->policy);
+        if (r >= 0)
+                r = plan_add_hooks(p, request->policy);
         if (r >= 0)
                 r = plan_add_storage(p, t, s, request);
         if (r >= 0)

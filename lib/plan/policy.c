@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "base/clock.h"
 #include "base/fileio.h"
+#include "base/hook.h"
 #include "base/ini.h"
 #include "base/parse.h"
 #include "plan/policy-files.h"
@@ -19,6 +20,8 @@ void policy_done(Policy *policy) {
         json_object_put(TAKE_PTR(policy->rules));
         json_object_put(TAKE_PTR(policy->mount_rules));
         json_object_put(TAKE_PTR(policy->sanitize_serials));
+        json_object_put(TAKE_PTR(policy->hook_users));
+        json_object_put(TAKE_PTR(policy->hooks));
 }
 
 Policy policy_default(void) {
@@ -30,6 +33,7 @@ Policy policy_default(void) {
                 .holder_scan_usec = 2 * USEC_PER_SEC,
                 .zone_normal = ZONE_POLICY_REFUSE,
                 .equal_card = true,
+                .hook_timeout_usec = 10 * USEC_PER_SEC,
         };
 }
 
@@ -152,6 +156,17 @@ static char *acknowledge_apply(Policy *policy, const char *value) {
         return NULL;
 }
 
+static char *hook_user_apply(Policy *policy, const char *value) {
+        json_object *users = NULL;
+        char *wrong = hook_users_parse(value, &users);
+
+        if (wrong)
+                return wrong;
+        json_object_put(policy->hook_users);
+        policy->hook_users = users;
+        return NULL;
+}
+
 /* One row a setting: its key in files, its name as an option (NULL: not there), and its unit and place, or what reads its words. */
 static const struct {
         const char *key;
@@ -166,6 +181,9 @@ static const struct {
         { "WriteTimeoutSec", NULL, USEC_PER_SEC, 1, 3600, offsetof(Policy, limits.write_timeout_usec) },
         { "HolderScanMSec", NULL, USEC_PER_MSEC, 0, 60 * 1000, offsetof(Policy, holder_scan_usec) },
         { "SanitizeTimeoutSec", NULL, USEC_PER_SEC, 1, 30 * 24 * 3600, offsetof(Policy, limits.sanitize_timeout_usec) },
+        /* A press whose plan is not made within 50 s is given back (daemon/removal/removal-worker.c). */
+        { "HookTimeoutSec", NULL, USEC_PER_SEC, 1, 30, offsetof(Policy, hook_timeout_usec) },
+        { "HookUser", NULL, .apply = hook_user_apply },
         { "StepDelayMSec", "step_delay_msec", USEC_PER_MSEC, 0, 600 * 1000, offsetof(Policy, limits.step_delay_usec) },
         { "StepDelayAt", NULL, .apply = delay_at_apply },
         { "ZoneNormal", "zone_normal", .apply = zone_apply },
@@ -273,8 +291,12 @@ int policy_load(Policy *ret, json_object *warnings) {
         rules = policy.rules;
         policy.rules = policy_rules_sort(rules);
         policy.mount_rules = policy_rules_take_mounts(policy.rules);
+        r = hooks_find(hook_folders(), geteuid(), warnings, &policy.hooks);
+        if (r < 0)
+                return r;
+        hooks_set_users(policy.hooks, policy.hook_users);
         *ret = policy;
-        policy.rules = policy.mount_rules = policy.sanitize_serials = NULL;
+        policy.rules = policy.mount_rules = policy.sanitize_serials = policy.hook_users = policy.hooks = NULL;
         return 0;
 }
 

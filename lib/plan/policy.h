@@ -38,6 +38,9 @@ typedef struct Policy {
         json_object *sanitize_serials;  /* array of strings: of cards whose persistent data the operator means; owned, NULL for none */
         bool acknowledge_kernel_log;    /* of what the kernel has complained of until now the operator says that it is not about this */
         json_object *rules;             /* about holders (holders/holder-rule.h); owned */
+        json_object *hook_users;        /* {"HOOK": "USER"}, "" for all others; owned, NULL for none */
+        json_object *hooks;             /* {"name", "path", "user"} (plan-hooks.h); owned */
+        uint64_t hook_timeout_usec;     /* of each */
         json_object *mount_rules;       /* about file systems (policy-rules.h); owned */
 } Policy;
 

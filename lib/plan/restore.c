@@ -39,6 +39,7 @@ static bool is_put_back(StepType type) {
         case STEP_HOLD:
         case STEP_RELEASE:
         case STEP_ANNOUNCE:
+        case STEP_RUN_HOOKS:
         case STEP_AUTO_ONLINE:
         case STEP_FENCE_DAX:
         case STEP_FREEZE_HOLDERS:

@@ -10,6 +10,7 @@
 typedef enum StepType {
         STEP_HOLD,
         STEP_ANNOUNCE,
+        STEP_RUN_HOOKS,
         STEP_FENCE_DAX,
         STEP_FREEZE_HOLDERS,
         STEP_END_HOLDERS,
@@ -93,6 +94,8 @@ typedef struct StepRun {
                 json_object *keys;      /* owned */
         } index;                /* step.c's own */
         json_object *takes_down; /* borrowed: the plan's member of that name, or NULL */
+        json_object *plan;      /* likewise: its document */
+        uint64_t removal;       /* its number */
         json_object *card;      /* likewise; in a restoration the card that is there now */
         json_object *(*notes_of)(struct StepRun *run, uint64_t n); /* the engine's own */
         struct {
@@ -224,7 +227,7 @@ const StepOps *step_ops(StepType type);
 /* -EBADMSG with *ret_why when an argument is missing or of another type. */
 int step_validate(const Step *step, char **ret_why);
 
-extern const StepOps step_hold_ops, step_announce_ops, step_auto_online_ops, step_offline_memory_ops,
+extern const StepOps step_hold_ops, step_announce_ops, step_run_hooks_ops, step_auto_online_ops, step_offline_memory_ops,
         step_unplug_memory_ops, step_disable_dax_ops, step_disable_region_ops, step_decommit_region_ops,
         step_delete_region_ops, step_sanitize_ops, step_disable_memdev_ops, step_release_ops, step_power_off_ops, step_prove_safe_ops,
         step_show_safe_ops, step_unmount_ops,

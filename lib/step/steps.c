@@ -5,6 +5,7 @@
 static const char *const step_type_table[_STEP_TYPE_MAX] = {
         [STEP_HOLD] = "hold",
         [STEP_ANNOUNCE] = "announce",
+        [STEP_RUN_HOOKS] = "run-hooks",
         [STEP_FENCE_DAX] = "fence-dax",
         [STEP_FREEZE_HOLDERS] = "freeze-holders",
         [STEP_END_HOLDERS] = "end-holders",
@@ -40,6 +41,7 @@ DEFINE_STRING_TABLE(step_type, StepType)
 static const StepOps *const ops_table[_STEP_TYPE_MAX] = {
         [STEP_HOLD] = &step_hold_ops,
         [STEP_ANNOUNCE] = &step_announce_ops,
+        [STEP_RUN_HOOKS] = &step_run_hooks_ops,
         [STEP_FREEZE_HOLDERS] = &step_freeze_holders_ops,
         [STEP_FENCE_DAX] = &step_fence_dax_ops,
         [STEP_END_HOLDERS] = &step_end_holders_ops,

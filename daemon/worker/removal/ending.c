@@ -9,6 +9,7 @@
 #include "engine/state-dir.h"
 #include "kernel/pci/pcie-slot.h"
 #include "probe/probe.h"
+#include "step/hooks/hooks-run.h"
 #include "removal.h"
 
 static void certificate_take(Removal *m) {
@@ -167,6 +168,18 @@ static bool is_withdrawn(Removal *m, char **ret_why) {
         return withdrawn;
 }
 
+/* Nobody waits for them, and nothing depends on them any more: the journal has what becomes of them. */
+static int tell_hooks(Removal *m, int result) {
+        const HookCall call = { .phase = HOOK_POST, .removal = journal_removal(m->journal), .plan = m->plan->doc, .timeout_usec = m->request.policy.hook_timeout_usec };
+        json_object *answers = NULL;
+
+        closep(&m->lock);
+        m->lock = -EBADF;
+        if (json_len(m->request.policy.hooks) > 0 && hooks_call(m->request.policy.hooks, &call, &answers) >= 0)
+                json_object_put(answers);
+        return result;
+}
+
 static int end_proven(Removal *m) {
         bool has_light = m->plan->steps[m->plan->n_steps - 1].type != STEP_PROVE_SAFE;
 
@@ -179,8 +192,8 @@ static int end_proven(Removal *m) {
         for (size_t i = 0; i < plan_n_slots(m->plan); i++)
                 last_seen_forget(last_seen_key(json_str(plan_slot(m->plan, i), "port"), json_str(plan_slot(m->plan, i), "name")));
         if (has_light)
-                return removal_end(m, OUTCOME_SAFE, "done", "safe to pull", NULL);
-        return removal_end(m, OUTCOME_RELEASED, "done", "nothing uses it any more; power the machine off to take it out", NULL);
+                return tell_hooks(m, removal_end(m, OUTCOME_SAFE, "done", "safe to pull", NULL));
+        return tell_hooks(m, removal_end(m, OUTCOME_RELEASED, "done", "nothing uses it any more; power the machine off to take it out", NULL));
 }
 
 int removal_go_forward(Removal *m) {

@@ -298,6 +298,8 @@ static int run_command(Removal *m) {
                 r = request_look_again(&m->request);
         if (r >= 0)
                 r = request_plan_removal(&m->request, &m->plan);
+        if (r == -ECANCELED)
+                return removal_end(m, OUTCOME_RESTORED, "cancelled", "cancelled while hooks were asked", NULL);
         if (r < 0)
                 return removal_end(m, OUTCOME_REFUSED, "failed", strerror(-r), NULL);
 
@@ -326,6 +328,9 @@ int worker_run(WorkerIo *io, json_object *request) {
         if (r < 0)
                 return r;
         tell_target(&m);
+        StepRun run = tell_step_run(&m);
+        m.request.cancelled = run.cancelled;
+        m.request.userdata = run.userdata;
 
         if (!removal_may_go(&m))
                 return 0;

@@ -192,6 +192,9 @@ static int resume(WorkerIo *io, const char *id, bool back, const GiveBack *g) {
         /* The request as it was, with the limits that it began with; what the files say by now is for the next one. */
         m.request.doc = json_ref(m.journal->start);
         m.request.warnings = json_object_new_array();
+        StepRun run = tell_step_run(&m);
+        m.request.cancelled = run.cancelled;
+        m.request.userdata = run.userdata;
         m.request.policy = policy_default();
         (void) policy_load(&m.request.policy, m.request.warnings);
         (void) policy_apply_options(&m.request.policy, json_get(m.journal->start, "options"), &why);

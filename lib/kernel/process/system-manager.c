@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
 #include <systemd/sd-bus.h>
 
 #include "base/clock.h"
@@ -294,4 +296,204 @@ int system_manager_do(const char *method, const char *unit, uint64_t timeout_use
 
         int r = manager_open(&m);
         return r < 0 ? r : call_manager(&m, method, unit, NULL, &answer);
+}
+
+enum {
+        RUN_MEMORY_MIB = 256,
+        RUN_TASKS = 64,
+        RUNS_MAX = 64,          /* whose output wakes us; that of others is read a little later */
+        RUN_KILL_SEC = 1,       /* from SIGTERM to SIGKILL */
+        RUN_LOOK_MSEC = 200,    /* at whether somebody has cancelled */
+        READ_TURNS = 32,        /* of a pipe's worth each, until others have theirs */
+};
+
+typedef struct Runs {
+        UnitRun *items;
+        size_t n;
+} Runs;
+
+void unit_run_done(UnitRun *run) {
+        free(TAKE_PTR(run->why));
+        free(TAKE_PTR(run->output));
+        free(TAKE_PTR(run->object));
+        json_object_put(TAKE_PTR(run->properties));
+        closep(&run->out);
+        run->out = -EBADF;
+}
+
+/* Its last properties come before the word that its job is over (systemd's bus_job_send_removed_signal()). */
+static int on_run_message(sd_bus_message *a, void *userdata, sd_bus_error *ret_error) {
+        bool removed = sd_bus_message_is_signal(a, MANAGER, "JobRemoved");
+        const char *path = sd_bus_message_get_path(a), *job, *unit, *result;
+        Runs *runs = userdata;
+        uint32_t id;
+
+        if (removed && sd_bus_message_read(a, "uoss", &id, &job, &unit, &result) < 0)
+                return 0;
+        if (!removed && !sd_bus_message_is_signal(a, "org.freedesktop.DBus.Properties", "PropertiesChanged"))
+                return 0;
+        for (size_t i = 0; i < runs->n; i++) {
+                UnitRun *run = &runs->items[i];
+                if (removed && streq(unit, run->unit))
+                        run->ended = true;
+                if (!removed && streq_ptr(path, run->object) && sd_bus_message_skip(a, "s") >= 0)
+                        (void) properties_read(a, run->properties);
+        }
+        return 0;
+}
+
+/* What came, of which the end is kept. */
+static void output_read(UnitRun *run) {
+        for (int turn = 0; turn < READ_TURNS && run->out >= 0; turn++) {
+                if (run->n_output == 2 * run->output_max) {
+                        memmove(run->output, run->output + run->output_max, run->output_max);
+                        run->n_output = run->output_max;
+                }
+                ssize_t n = read(run->out, run->output + run->n_output, 2 * run->output_max - run->n_output);
+                if (n < 0 && errno == EAGAIN)
+                        return;
+                if (n <= 0) {
+                        closep(&run->out);
+                        run->out = -EBADF;
+                } else
+                        run->n_output += (size_t) n;
+        }
+}
+
+static int append_settings(sd_bus_message *a, const UnitRun *run, int out) {
+        int r = sd_bus_message_append(a, "(sv)(sv)(sv)(sv)(sv)(sv)(sv)(sv)(sv)(sv)(sv)(sv)(sv)(sv)(sv)", "Description", "s", run->description,
+                                      "Type", "s", "oneshot", "CollectMode", "s", "inactive-or-failed", "User", "s", run->user, "WorkingDirectory", "s", "/",
+                                      "NoNewPrivileges", "b", 1, "DefaultDependencies", "b", 0, "TimeoutStartUSec", "t", run->timeout_usec,
+                                      "TimeoutStopUSec", "t", RUN_KILL_SEC * USEC_PER_SEC, "MemoryMax", "t", (uint64_t) RUN_MEMORY_MIB << 20,
+                                      "TasksMax", "t", (uint64_t) RUN_TASKS, "LimitCORE", "t", UINT64_C(0), "UMask", "u", 0077u,
+                                      "SyslogIdentifier", "s", "safe-remove-hook", "StandardError", "s", "journal");
+        if (r >= 0)
+                r = sd_bus_message_append(a, "(sv)", "StandardInputFileDescriptor", "h", run->in);
+        if (r >= 0)
+                r = out >= 0 ? sd_bus_message_append(a, "(sv)", "StandardOutputFileDescriptor", "h", out) :
+                               sd_bus_message_append(a, "(sv)", "StandardOutput", "s", "journal");
+        return r < 0 ? r : sd_bus_message_append(a, "(sv)", "ExecStart", "a(sasb)", 1, run->path, 2, run->path, run->argument, 0);
+}
+
+static int run_start(const Manager *m, UnitRun *run) {
+        _cleanup_(sd_bus_message_unrefp) sd_bus_message *call = NULL, *answer = NULL;
+        _cleanup_close_ int in = -EBADF, out = -EBADF;
+        int fds[2];
+
+        run->properties = json_object_new_object();
+        if (sd_bus_path_encode("/org/freedesktop/systemd1/unit", run->unit, &run->object) < 0)
+                return -ENOMEM;
+        if (run->output_max > 0) {
+                if (pipe2(fds, O_CLOEXEC) < 0)
+                        return -errno;
+                in = fds[0];
+                out = fds[1];
+                /* Ours alone does not wait. */
+                if (fcntl(in, F_SETFL, O_NONBLOCK) < 0)
+                        return -errno;
+                run->output = malloc(2 * run->output_max);
+                if (!run->output)
+                        return -ENOMEM;
+        }
+        int r = sd_bus_message_new_method_call(m->bus, &call, NAME, PATH, MANAGER, "StartTransientUnit");
+        if (r >= 0)
+                r = sd_bus_message_append(call, "ss", run->unit, "fail");
+        if (r >= 0)
+                r = sd_bus_message_open_container(call, 'a', "(sv)");
+        if (r >= 0)
+                r = append_settings(call, run, out);
+        if (r >= 0)
+                r = sd_bus_message_close_container(call);
+        if (r >= 0)
+                r = sd_bus_message_append(call, "a(sa(sv))", 0);
+        if (r < 0)
+                return fail_connection(m, r);
+        r = ask(m, call, run->unit, &answer);
+        if (r >= 0)
+                run->out = TAKE_FD(in);
+        return r;
+}
+
+/* Waits for the manager, or for one that prints. */
+static int runs_wait(const Manager *m, const Runs *runs) {
+        struct pollfd fds[1 + RUNS_MAX];
+        nfds_t n = 1;
+
+        fds[0] = (struct pollfd) { .fd = sd_bus_get_fd(m->bus), .events = (short) sd_bus_get_events(m->bus) };
+        for (size_t i = 0; i < runs->n && n <= RUNS_MAX; i++)
+                if (runs->items[i].out >= 0)
+                        fds[n++] = (struct pollfd) { .fd = runs->items[i].out, .events = POLLIN };
+        return poll(fds, n, RUN_LOOK_MSEC) < 0 && errno != EINTR ? -errno : 0;
+}
+
+static bool is_over(Runs *runs) {
+        bool over = true;
+
+        for (size_t i = 0; i < runs->n; i++) {
+                UnitRun *run = &runs->items[i];
+                if (run->output)
+                        output_read(run);
+                over = over && (run->ended || run->why);
+        }
+        return over;
+}
+
+static int runs_follow(const Manager *m, Runs *runs, bool (*cancelled)(void *userdata), void *userdata) {
+        while (!is_over(runs)) {
+                if (cancelled && cancelled(userdata))
+                        return -ECANCELED;
+                int r = time_left(m) > 0 ? sd_bus_process(m->bus, NULL) : -ETIME;
+                if (r == 0)
+                        r = runs_wait(m, runs);
+                if (r < 0)
+                        return r;
+        }
+        return 0;
+}
+
+static void run_understand(UnitRun *run, bool waited) {
+        const char *result = json_str(run->properties, "Result");
+
+        if (!waited || run->why)
+                return;
+        run->code = (int) json_u64(run->properties, "ExecMainCode");
+        run->status = (int) json_u64(run->properties, "ExecMainStatus");
+        run->timed_out = streq_ptr(result, "timeout");
+        if (!run->ended)
+                run->why = strf("it has not ended in its time, though it was told to");
+        else if (run->code == 0 && !run->timed_out)
+                run->why = strf("how it ended is not known (%s)", result ?: "the system manager says nothing");
+}
+
+int system_manager_run(UnitRun *runs, size_t n, bool wait, uint64_t timeout_usec, bool (*cancelled)(void *userdata), void *userdata, char **ret_why) {
+        _cleanup_(manager_done) Manager m = manager(timeout_usec, ret_why);
+        Runs all = { runs, n };
+
+        for (size_t i = 0; i < n; i++)
+                runs[i].out = -EBADF;
+        int r = manager_open(&m);
+        if (r >= 0) /* before the first of them can end */
+                r = sd_bus_add_filter(m.bus, NULL, on_run_message, &all);
+        for (size_t i = 0; i < n && r >= 0; i++) {
+                r = run_start(&m, &runs[i]);
+                if (r != -EIO)
+                        continue;
+                /* It says no to this one, or is gone, which the next call finds. */
+                runs[i].why = TAKE_PTR(*ret_why) ?: strdup("the system manager refuses it");
+                r = 0;
+        }
+        if (r >= 0 && wait)
+                r = runs_follow(&m, &all, cancelled, userdata);
+        for (size_t i = 0; i < n; i++) {
+                _cleanup_(sd_bus_message_unrefp) sd_bus_message *answer = NULL;
+                _cleanup_free_ char *unheard = NULL;
+                if (wait && m.bus && runs[i].object && !runs[i].ended && !runs[i].why && (r == -ECANCELED || r == -ETIME)) {
+                        Manager last = { .bus = m.bus, .end = now_monotonic() + RUN_KILL_SEC * USEC_PER_SEC, .ret_why = &unheard };
+                        (void) call_manager(&last, "StopUnit", runs[i].unit, "replace", &answer);
+                }
+                run_understand(&runs[i], wait);
+        }
+        if (r >= 0 || r == -ECANCELED || (r == -ETIME && wait && n > 0 && runs[0].object)) /* those that have not ended say so */
+                return r == -ETIME ? 0 : r;
+        return *ret_why ? r : fail_connection(&m, r);
 }

@@ -26,3 +26,33 @@ int system_manager_queue(const char *method, json_object *names, bool wait, uint
 
 /* Has the manager do something at once, and waits for its end: "FreezeUnit" and "ThawUnit" of a unit, "Reload" with no unit (NULL). */
 int system_manager_do(const char *method, const char *unit, uint64_t timeout_usec, char **ret_why);
+
+/* A program that is to run once as a unit of its own (Type=oneshot), which is gone when it has ended: with nobody's rights but the user's, no way to more,
+ * little memory, few processes, and without a mount namespace of its own, which would have copies of mounts. */
+typedef struct UnitRun {
+        const char *unit;               /* "NAME.service", that there is not */
+        const char *description;
+        const char *path, *argument;    /* absolute; its one argument */
+        const char *user;
+        uint64_t timeout_usec;          /* then it is ended, with all that it started */
+        int in;                         /* becomes its standard input; the caller keeps it */
+        size_t output_max;              /* of its standard output so much is kept, the last of it; 0: all goes to the journal, as its error output does */
+
+        /* How it went; to be freed with unit_run_done(). */
+        bool ended;
+        int code, status;               /* as waitid(2) has them; code 0: no process was made, or nobody knows */
+        bool timed_out;
+        char *why;                      /* that it could not be started, or did not end; else NULL */
+        char *output;
+        size_t n_output;
+        struct json_object *properties; /* what the manager told meanwhile */
+        char *object;                   /* its path there */
+        int out;                        /* where its output is read, while it runs */
+} UnitRun;
+
+void unit_run_done(UnitRun *run);
+
+/* Starts them all, side by side, and waits for their ends, unless `wait` is false: then only until the manager has taken the orders. What they print is
+ * read and thrown away all the time, so none of them waits for us. `cancelled` (may be NULL) is asked again and again: -ECANCELED, and they are told to
+ * end. A unit that is refused, or does not end in all that time, has `why`. */
+int system_manager_run(UnitRun *runs, size_t n, bool wait, uint64_t timeout_usec, bool (*cancelled)(void *userdata), void *userdata, char **ret_why);

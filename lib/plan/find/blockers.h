@@ -77,6 +77,9 @@ typedef enum BlockerCode {
         BLOCKER_WHICH_SERIAL,   /* persistent data is to be erased, and the card's serial number was not given, or another one */
         BLOCKER_ERASES,         /* warning: all that is on the card is erased, and the way back ends there */
         BLOCKER_ERASED,         /* warning, of a restoration: what the removal erased is not put back */
+        BLOCKER_HOOK_VETO,      /* a program of the administrator's objects */
+        BLOCKER_HOOK_FAILED,    /* one has given no answer: it failed, or took too long, or nobody can run it */
+        BLOCKER_HOOKS_NOT_ASKED, /* warning: what they say to it is not known yet */
         BLOCKER_POLICY,         /* warning: a line of the policy files could not be used */
         _BLOCKER_CODE_MAX,
         _BLOCKER_CODE_INVALID = -EINVAL,

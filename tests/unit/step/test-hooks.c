@@ -1,0 +1,170 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* Which hooks there are, what their answers mean, and what the step makes of its notes. */
+#include <errno.h>
+#include <signal.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+
+#include "base/fileio.h"
+#include "step/hooks/hooks-run.h"
+#include "step/step.h"
+#include "tests/unit/test.h"
+
+static void test_answers(void) {
+        static const struct {
+                int code, status;
+                const char *output, *answer, *reason;
+        } cases[] = {
+                { CLD_EXITED, 0, "", "ok", NULL },
+                { CLD_EXITED, 2, "not mine\n", "does-not-apply", "not mine" },
+                { CLD_EXITED, 3, "begin\n  the backup runs \n\n", "veto", "the backup runs" },
+                { CLD_EXITED, 3, "", "veto", NULL },
+                { CLD_EXITED, 1, "disk full", "error", "it ended with status 1: disk full" },
+                { CLD_EXITED, 4, "", "error", "it ended with status 4" },
+                { CLD_EXITED, 255, "", "error", "it ended with status 255" },
+                { CLD_EXITED, 203, "", "error", "user nobody cannot run it" },
+                { CLD_EXITED, 217, "", "error", "there is no user nobody to run it as" },
+                { CLD_KILLED, 9, "x\n", "error", "it was ended by signal 9 (Killed): x" },
+                { CLD_DUMPED, 3, "", "error", "it was ended by signal 3 (Quit)" },
+                { CLD_EXITED, 3, "a\nx\033[2Jred\xff\n", "veto", "x?[2Jred\xef\xbf\xbd" },
+        };
+
+        for (size_t i = 0; i < ELEMENTSOF(cases); i++) {
+                _cleanup_json_ json_object *a = hook_answer_json("a", "nobody", cases[i].code, cases[i].status, cases[i].output, strlen(cases[i].output));
+
+                CHECK_STR(json_str(a, "answer"), cases[i].answer);
+                CHECK_STR(json_str(a, "reason"), cases[i].reason);
+        }
+}
+
+/* However long the line, and wherever it would be cut. */
+static void test_reason_length(void) {
+        char text[4000];
+
+        for (size_t i = 0; i + 1 < sizeof(text); i += 2)
+                memcpy(text + i, "\xc3\xa9", 2);
+        for (size_t shift = 0; shift < 2; shift++) {
+                _cleanup_free_ char *reason = hook_reason(text + shift, sizeof(text) - shift);
+                CHECK(reason && strlen(reason) <= HOOK_REASON_MAX && strlen(reason) > HOOK_REASON_MAX - 4);
+                CHECK(utf8_is_valid(reason, strlen(reason)));
+        }
+}
+
+static void file(const char *folder, const char *name, mode_t mode) {
+        _cleanup_free_ char *path = strf("%s/%s", folder, name);
+
+        CHECK_INT(replace_file(path, "#!/bin/sh\n"), 0);
+        CHECK_INT(chmod(path, mode), 0);
+}
+
+static json_object *find(const char *first, const char *second, uid_t owner, json_object *warnings) {
+        const char *const folders[] = { first, second, NULL };
+        json_object *hooks = NULL;
+
+        CHECK_INT(hooks_find(folders, owner, warnings, &hooks), 0);
+        return hooks;
+}
+
+static void test_folders(void) {
+        _cleanup_json_ json_object *warnings = json_object_new_array(), *hooks = NULL, *others = NULL;
+        char top[] = "/tmp/test-hooks-XXXXXX";
+
+        CHECK(mkdtemp(top));
+        _cleanup_free_ char *usr = strf("%s/usr", top), *etc = strf("%s/etc", top), *mask = strf("%s/etc/20-b", top), *link = strf("%s/etc/50-e", top);
+        CHECK(mkdir(usr, 0755) == 0 && mkdir(etc, 0755) == 0);
+        file(usr, "10-a", 0755);
+        file(usr, "20-b", 0755);
+        file(usr, "30-c", 0755);
+        file(etc, "30-c", 0755);
+        file(etc, "40-d", 0644);
+        file(etc, "45-d", 0777);
+        file(etc, "46-d", 04755);
+        file(etc, "60-f.dpkg-old", 0755);
+        file(etc, ".hidden", 0755);
+        CHECK(symlink("/dev/null", mask) == 0 && symlink("/bin/true", link) == 0);
+
+        hooks = find(usr, etc, getuid(), warnings);
+        _cleanup_free_ char *names = json_joined(hooks, "name", " "), *paths = json_joined(hooks, "path", " "), *all = json_joined(warnings, NULL, "\n");
+        CHECK_STR(names, "10-a 30-c");
+        CHECK(strstr(paths, "/etc/30-c"));
+        CHECK_INT(json_len(warnings), 5);
+        CHECK(strstr(all, "40-d: is left out: it is not executable (mode 0644)") && strstr(all, "45-d: is left out: others than its owner may write to it"));
+        CHECK(strstr(all, "46-d: is left out: it is a setuid") && strstr(all, "50-e: is left out: it is a link") && strstr(all, "no name of a hook"));
+
+        /* Somebody else's, and a folder that others may write to. */
+        others = find(usr, etc, getuid() + 1, warnings);
+        CHECK_INT(json_len(others), 0);
+        CHECK_INT(chmod(usr, 0777), 0);
+        json_object_put(hooks);
+        hooks = find(usr, etc, getuid(), warnings);
+        CHECK_INT(json_len(hooks), 1);
+
+        /* A folder that is none is not an empty one. */
+        json_object_put(hooks);
+        hooks = find(mask, "/nowhere", getuid(), warnings);
+        CHECK_STR(json_str(json_at(hooks, 0), "wrong"), "Not a directory");
+        _cleanup_free_ char *remove = strf("rm -r %s", top);
+        CHECK_INT(system(remove), 0);
+}
+
+static void test_users(void) {
+        static const struct {
+                const char *value, *wrong, *of_db, *of_others;
+        } cases[] = {
+                { "backup", NULL, "backup", "backup" },
+                { "nobody  50-db=postgres", NULL, "postgres", "nobody" },
+                { "50-db=root", NULL, "root", "nobody" },
+                { "50-db=", "'50-db=' is not USER or HOOK=USER", "nobody", "nobody" },
+                { "../x=root", "'../x=root' is not USER or HOOK=USER", "nobody", "nobody" },
+                { "ro;ot", "'ro;ot' is not USER or HOOK=USER", "nobody", "nobody" },
+        };
+
+        for (size_t i = 0; i < ELEMENTSOF(cases); i++) {
+                _cleanup_json_ json_object *users = NULL, *hooks = json_object_new_array();
+                _cleanup_free_ char *wrong = hook_users_parse(cases[i].value, &users);
+                CHECK_STR(wrong, cases[i].wrong);
+                for (int k = 0; k < 2; k++) {
+                        json_object *hook = json_object_new_object();
+                        json_set_str(hook, "name", k == 0 ? "50-db" : "60-x");
+                        json_object_array_add(hooks, hook);
+                }
+                hooks_set_users(hooks, users);
+                CHECK_STR(json_str(json_at(hooks, 0), "user"), cases[i].of_db);
+                CHECK_STR(json_str(json_at(hooks, 1), "user"), cases[i].of_others);
+        }
+}
+
+static int keep_notes(StepRun *run, json_object *notes) {
+        for (size_t i = 0; i < json_len(notes); i++)
+                json_object_array_add(run->notes, json_ref(json_at(notes, i)));
+        return 0;
+}
+
+/* A hook that cannot be asked is an error: it calls the removal off, and on the way back it is told as lost and keeps nothing from going on. */
+static void test_step(void) {
+        static const char args_text[] = "{\"hooks\":[{\"name\":\"/etc/safe-remove/hooks.d\",\"wrong\":\"Permission denied\",\"user\":\"nobody\"}],\"timeout_sec\":1}";
+        _cleanup_json_ json_object *args = NULL, *notes = json_object_new_array(), *plan = json_object_new_object();
+        const StepOps *ops = step_ops(STEP_RUN_HOOKS);
+        _cleanup_(step_run_done) StepRun run = { .notes = notes, .note = keep_notes, .plan = plan, .removal = 7 };
+        _cleanup_free_ char *does = NULL, *undo = NULL;
+
+        CHECK_INT(json_parse(args_text, strlen(args_text), &args), 0);
+        ops->describe(args, &does, &undo);
+        CHECK_STR(does, "run the hooks /etc/safe-remove/hooks.d (pre), 1 s at most");
+        CHECK_INT(ops->verify(args, &run), STEP_NOT_APPLIED);
+        CHECK_INT(ops->apply(args, &run), -EBUSY);
+        CHECK_STR(run.why, "hook /etc/safe-remove/hooks.d failed: Permission denied");
+        CHECK_INT(ops->verify(args, &run), STEP_PARTLY_APPLIED);
+        CHECK_INT(ops->revert(args, &run), 0);
+        CHECK_INT(ops->verify(args, &run), STEP_NOT_APPLIED);
+        CHECK_INT(json_len(run.lost), 1);
+}
+
+int main(void) {
+        test_answers();
+        test_reason_length();
+        test_folders();
+        test_users();
+        test_step();
+        return EXIT_SUCCESS;
+}

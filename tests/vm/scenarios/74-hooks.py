@@ -1,0 +1,91 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""Programs of the administrator's that have a say: they veto, hang, crash and talk too much, and nobody waits for them longer than was said."""
+
+from harness import removal, storage
+from harness.scenario import scenario
+
+FOLDER = "/etc/safe-remove/hooks.d"
+LOG = "/run/lab-hooks"
+
+# What each of them writes down of a call: its phase, as whom, and of which removal.
+NOTE = (f"""#!/bin/sh
+printf '%s %s %s\\n' "$1" "$(id -un)" "$(grep -o '"removal":[^,]*' | cut -d: -f2)" >> {LOG}
+""")
+
+
+def hooks(lab, **scripts):
+    """These hooks and no others, and an empty log of their calls that all of them may write to."""
+    lab.sh(f"rm -rf {FOLDER}; install -d -m 755 {FOLDER}; : > {LOG}; chmod 666 {LOG}")
+    lab.cleanup(lambda: lab.sh(f"rm -rf {FOLDER} {LOG}"))
+    for name, script in scripts.items():
+        lab.guest.write(f"{FOLDER}/{name}", NOTE + script)
+        lab.sh(f"chmod 755 {FOLDER}/{name}")
+
+
+def calls(lab):
+    """Who was called, as [phase, user, removal], of all of them; the log is empty then."""
+    return [line.split() for line in lab.sh(f"sort {LOG}; : > {LOG}").splitlines()]
+
+
+def said(plan, kind="blockers"):
+    return {(finding["code"], finding.get("hook")): finding["what"] for finding in plan[kind]}
+
+
+@scenario("hooks-object", turn=True)
+def object_to_it(lab):
+    """One vetoes, one hangs, one crashes, one prints 10 MiB: the first three block, each in its words, and nothing of them is left."""
+    lab.ram(2)
+    hooks(lab, backup='[ "$1" = query ] || exit 2\necho "the backup runs until six"\nexit 3\n')
+    text = said(storage.plan(lab, "2"))[("HOOK_VETO", "backup")]
+    lab.check("the backup runs until six" in text, f"the hook's reason: {text}")
+    lab.equal(calls(lab), [["query", "nobody", "null"]], "the calls")
+
+    plan = lab.sh("runuser -u daemon -- safe-remove plan 2 --json=short")
+    lab.check("HOOKS_NOT_ASKED" in plan and "HOOK_VETO" not in plan, f"somebody else's plan should say that they are asked later: {plan}")
+    lab.equal(calls(lab), [], "the calls for somebody else's plan")
+
+    number = removal.last_id(lab) + 1
+    lab.slot(2).press()
+    lab.wait_leds(2, power="blink", timeout=5)
+    end = removal.wait_for_end(lab, number)
+    lab.equal((end["outcome"], end["code"]), ("refused", "blocked"), "the ending of the pressed one")
+    lab.check("the backup runs until six" in end["message"], f"the reason should be told: {end}")
+    lab.equal(calls(lab), [["query", "nobody", f'"{number}"']], "the calls")
+
+    removal.policy(lab, HookTimeoutSec=3, HookUser="nobody loud=root")
+    hooks(lab, hangs="trap '' TERM\nsleep 1000 &\nsleep 1000\n", crashes="kill -SEGV $$\n",
+          loud="head -c 10485760 /dev/zero | tr '\\\\0' x\necho\necho fine\n", elsewhere="exit 2\n")
+    texts = said(storage.plan(lab, "2"))
+    lab.equal(set(texts), {("HOOK_FAILED", "hangs"), ("HOOK_FAILED", "crashes")}, "the blockers")
+    lab.check("within 3 s" in texts["HOOK_FAILED", "hangs"], f"the one that hangs: {texts}")
+    lab.check("signal 11" in texts["HOOK_FAILED", "crashes"], f"the one that crashes: {texts}")
+    lab.equal(sorted(user for _, user, _ in calls(lab)), ["nobody", "nobody", "nobody", "root"], "the users that they ran as")
+    lab.equal(lab.sh("systemctl list-units --all --no-legend 'safe-remove-hook*'; pgrep -f 'sleep 1000' || true"), "", "what is left of them")
+
+
+@scenario("hooks-run", turn=True)
+def run(lab):
+    """Called off, they are told so; one that fails when it begins calls it off; and of a card that is out all are told in the end."""
+    lab.ram(2)
+    hooks(lab, note="exit 0\n")
+    before = removal.Picture.take(lab)
+    number = removal.last_id(lab) + 1
+    go = removal.drill(lab, "after-run-hooks")
+    lab.spawn("remove", ["safe-remove", "remove", "2"])
+    lab.wait_for(lambda: "pre " in lab.sh(f"cat {LOG}"), 60, "the hook to hear that it begins")
+    lab.sh(removal.call_off(number, 2, go), timeout=90)
+    end = removal.wait_for_end(lab, number, 120)
+    lab.equal((end["outcome"], end["code"]), ("restored", "cancelled"), "the ending")
+    lab.equal(calls(lab), [[phase, "nobody", f'"{number}"'] for phase in ("pre", "query", "undo")], "the calls")
+
+    hooks(lab, note="exit 0\n", unwilling='[ "$1" != pre ] || { echo "no disk left"; exit 1; }\n')
+    status, out, err = lab.cli("remove", "2", check=False)
+    lab.equal(status, removal.RESTORED, f"the exit status ({out}{err})")
+    lab.check("unwilling" in out + err and "no disk left" in out + err, f"the hook and its reason should be told: {out}{err}")
+    lab.equal([phase for phase, _, _ in calls(lab)], ["pre", "pre", "query", "query", "undo", "undo"], "the calls")
+    lab.equal(removal.Picture.take(lab), before, "the machine")
+
+    hooks(lab, note='[ "$1" != post ] || exit 1\n')
+    lab.equal(lab.cli("remove", "2")[0], removal.SAFE, "the exit status")
+    lab.wait_for(lambda: "post " in lab.sh(f"cat {LOG}"), 30, "the hook to hear that the card can be pulled")
+    lab.equal([phase for phase, _, _ in calls(lab)], ["post", "pre", "query"], "the calls")
