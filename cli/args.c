@@ -29,6 +29,11 @@ enum {
         OPT_VERIFY,
         OPT_KEEP_NAMES,
         OPT_PHASE,
+        OPT_IGNORE_INHIBITORS,
+        OPT_WHAT,
+        OPT_WHO,
+        OPT_WHY,
+        OPT_MODE,
 };
 
 /* One row per option: what getopt_long() gets, what --help says, and which verbs take it all come from here. */
@@ -42,9 +47,11 @@ typedef struct OptionRow {
         size_t flag;            /* without a function: where the word is that it sets, */
         size_t number;          /* and the number, if max says that it is one */
         uint32_t max;
+        size_t text;            /* or where its value is to be found as it is */
 } OptionRow;
 
 #define FLAG(field) .flag = offsetof(Args, field)
+#define TEXT(field) .text = offsetof(Args, field)
 #define NUMBER(field, most) .flag = offsetof(Args, has_##field), .number = offsetof(Args, field), .max = (most)
 
 static ExitCode set_digest(Args *a, const char *value) {
@@ -112,6 +119,10 @@ static ExitCode set_force(Args *a, const char *value) {
         return CODE_DONE;
 }
 
+static ExitCode set_mode(Args *a, const char *value) {
+        return set_word("mode", (const char *const[]){ "block", "delay" }, value, &a->mode);
+}
+
 static ExitCode set_acknowledge(Args *a, const char *value) {
         static const char *const words[] = { "kernel-log" };
 
@@ -166,6 +177,7 @@ static const OptionRow option_rows[] = {
         { "zone-normal", 'z', "try|refuse", "plan explain remove", set_zone_normal, "what to do about memory in ZONE_NORMAL" },
         { "force", OPT_FORCE, "WORDS", "plan explain remove", set_force, "kill,shutdown,unmap,unproven,poison: what only force allows" },
         { "acknowledge", OPT_ACKNOWLEDGE, "kernel-log", "remove", set_acknowledge, "the kernel's errors are not about this card" },
+        { "ignore-inhibitors", OPT_IGNORE_INHIBITORS, NULL, "plan explain remove", NULL, "whoever keeps it is not asked", FLAG(ignore_inhibitors) },
         { "sanitize", OPT_SANITIZE, "[SERIAL,...]", "plan explain remove", set_sanitize,
           "have the card erase itself; persistent data: give its serial" },
         { "equal-card", OPT_EQUAL_CARD, "yes|no", "restore", set_equal_card, "whether another card of the same make and size will do" },
@@ -175,6 +187,10 @@ static const OptionRow option_rows[] = {
         { "names", OPT_NAMES, NULL, "list", NULL, "every name that a card goes by, one a line (for completions)", FLAG(names) },
         { "no-wait", OPT_NO_WAIT, NULL, "remove restore cancel", NULL, "return as soon as the request is accepted", FLAG(no_wait) },
         { "lines", 'n', "N", "history", NULL, "show the last N removals (0: all)", NUMBER(limit, LIMIT_MAX) },
+        { "what", OPT_WHAT, "all|NAMES", "inhibit", NULL, "slots, ports, serial numbers (default: all)", TEXT(what) },
+        { "who", OPT_WHO, "TEXT", "inhibit", NULL, "who you are (default: the command)", TEXT(who) },
+        { "why", OPT_WHY, "TEXT", "inhibit", NULL, "the reason, for whoever wants to remove the card", TEXT(why) },
+        { "mode", OPT_MODE, "block|delay", "inhibit", set_mode, "not at all (default), or not before the command has ended" },
         { "verify", OPT_VERIFY, NULL, "certificate", NULL, "check that no certificate is missing or altered", FLAG(verify) },
         { "output", 'o', "FILE", "snapshot", set_output, "write it there, not to standard output" },
         { "keep-names", OPT_KEEP_NAMES, NULL, "snapshot", NULL, "with names and serial numbers as they are", FLAG(keep_names) },
@@ -196,6 +212,10 @@ static ExitCode set_row(const OptionRow *row, Args *a, const char *value) {
 
         if (row->set)
                 return row->set(a, value);
+        if (row->text > 0) {
+                *(const char **) (void *) ((char *) a + row->text) = value;
+                return CODE_DONE;
+        }
         if (row->max > 0) {
                 if (parse_u64(value, &v) < 0 || v > row->max)
                         return fail(CODE_USAGE, NULL, "--%s wants a whole number from 0 to %u, not '%s'", row->name, row->max, value);
@@ -315,8 +335,8 @@ static ExitCode find_inner_verb(const Verb *verbs, int *argc, char ***argv, Args
 
 static ExitCode check_operands(const Verb *verb, int n, char **operands) {
         if (verb->operand_required && n < 1)
-                return fail(CODE_USAGE, NULL, "'%s' needs %s %s, such as: safe-remove %s 2", verb->name,
-                            strchr("AEIOU", verb->operand[0]) ? "an" : "a", verb->operand, verb->name);
+                return fail(CODE_USAGE, NULL, "'%s' needs %s %s, such as: safe-remove %s %s", verb->name,
+                            strchr("AEIOU", verb->operand[0]) ? "an" : "a", verb->operand, verb->name, verb->command ? "rsync -a /srv /backup" : "2");
         if (!verb->operand && n > 0)
                 return fail(CODE_USAGE, NULL, "'%s' takes no operand; '%s' is one too many", verb->name, operands[0]);
         if (n > 1 && !verb->several)

@@ -222,6 +222,7 @@ static int append_request(sd_bus_message *m, const Args *a) {
                 { a->equal_card, "equal_card", "s", a->equal_card, 0 },
                 { a->acknowledge, "acknowledge", "s", a->acknowledge, 0 },
                 { a->sanitize, "sanitize", "s", a->sanitize, 0 },
+                { a->ignore_inhibitors, "ignore_inhibitors", "b", NULL, true },
         };
 
         int r = append_targets(m, a);

@@ -22,7 +22,7 @@ function __safe_remove_serials
 end
 
 complete -c safe-remove -f
-set -l verbs list show plan explain remove restore cancel status monitor history verify certificate
+set -l verbs list show plan explain remove restore cancel status monitor history verify certificate inhibit inhibitors
 set -l none "not __fish_seen_subcommand_from $verbs"
 
 complete -c safe-remove -n $none -a list -d 'the slots: card, memory, state, LEDs'
@@ -37,6 +37,8 @@ complete -c safe-remove -n $none -a monitor -d 'print events as they come'
 complete -c safe-remove -n $none -a history -d 'past removals, newest first'
 complete -c safe-remove -n $none -a verify -d 'ask the kernel again whether a slot is safe'
 complete -c safe-remove -n $none -a certificate -d 'show the tamper-evident record of a removal'
+complete -c safe-remove -n $none -a inhibit -d 'run a command, and keep the cards meanwhile'
+complete -c safe-remove -n $none -a inhibitors -d 'who keeps cards, or has their removal wait'
 
 complete -c safe-remove -n '__fish_seen_subcommand_from plan explain remove' -a '(__safe_remove_occupied)'
 complete -c safe-remove -n '__fish_seen_subcommand_from show restore verify' -a '(__safe_remove_names)'
@@ -55,6 +57,12 @@ complete -c safe-remove -n '__fish_seen_subcommand_from plan explain remove' -s 
 complete -c safe-remove -n '__fish_seen_subcommand_from plan explain remove' -s z -l zone-normal -x -a 'try refuse' -d 'memory in ZONE_NORMAL'
 complete -c safe-remove -n '__fish_seen_subcommand_from plan explain remove' -l force -x -a 'kill shutdown unmap unproven poison' -d 'what only force allows'
 complete -c safe-remove -n '__fish_seen_subcommand_from plan explain remove' -l sanitize -a '(__safe_remove_serials)' -d 'have the card erase itself'
+complete -c safe-remove -n '__fish_seen_subcommand_from plan explain remove' -l ignore-inhibitors -d 'whoever keeps it is not asked'
+complete -c safe-remove -n '__fish_seen_subcommand_from inhibit' -l what -x -a all -d 'cards'
+complete -c safe-remove -n '__fish_seen_subcommand_from inhibit' -l who -x -d 'who you are'
+complete -c safe-remove -n '__fish_seen_subcommand_from inhibit' -l why -x -d 'the reason'
+complete -c safe-remove -n '__fish_seen_subcommand_from inhibit' -l mode -x -a 'block delay' -d 'not at all, or not yet'
+complete -c safe-remove -n '__fish_seen_subcommand_from inhibit' -a '(__fish_complete_subcommand --fcs-skip=2)'
 complete -c safe-remove -n '__fish_seen_subcommand_from remove' -s p -l plan -x -d 'only this plan'
 complete -c safe-remove -n '__fish_seen_subcommand_from remove' -l acknowledge -x -a kernel-log -d 'errors of other devices'
 complete -c safe-remove -n '__fish_seen_subcommand_from remove restore' -s y -l yes -d 'do not ask'

@@ -16,6 +16,8 @@ ExitCode verb_cancel(const Args *a);
 ExitCode verb_status(const Args *a);
 ExitCode verb_monitor(const Args *a);
 ExitCode verb_history(const Args *a);
+ExitCode verb_inhibit(const Args *a);
+ExitCode verb_inhibitors(const Args *a);
 ExitCode verb_verify(const Args *a);
 ExitCode verb_certificate(const Args *a);
 ExitCode verb_cat_config(const Args *a);

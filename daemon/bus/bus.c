@@ -5,6 +5,7 @@
 #include "daemon/caller/sub-uid.h"
 #include "bus.h"
 #include "event-bus.h"
+#include "inhibit-bus.h"
 #include "manager-bus.h"
 #include "removal-bus.h"
 #include "slot-bus.h"
@@ -102,6 +103,7 @@ static const ManagerListener listener = {
         .slot_removed = slot_bus_removed,
         .slot_changed = slot_bus_changed,
         .told = event_bus_told,
+        .inhibitors_changed = inhibit_bus_changed,
         .answered = manager_bus_answered,
 };
 

@@ -3,8 +3,10 @@
 
 #include "daemon/caller/bus-error.h"
 #include "daemon/caller/options.h"
+#include "daemon/manager/inhibitors.h"
 #include "daemon/manager/removals.h"
 #include "event-bus.h"
+#include "inhibit-bus.h"
 #include "manager-bus.h"
 #include "removal-bus.h"
 
@@ -86,11 +88,13 @@ static int get_topology(void *bus, sd_bus_message *call, json_object *by, sd_bus
         return asks_add(((Bus *) bus)->asks, call, by, &wish, error);
 }
 
-static void tell_unread(const Bus *b, json_object *request) {
-        json_object *unread = manager_unread(b->manager);
+static void tell_what_is_against(const Bus *b, json_object *request) {
+        json_object *unread = manager_unread(b->manager), *inhibitors = manager_inhibitors(b->manager);
 
         if (unread)
                 json_set(request, "unread", unread);
+        if (inhibitors)
+                json_set(request, "inhibitors", json_ref(inhibitors));
 }
 
 static int plan_one(Bus *b, sd_bus_message *call, json_object *by, const char *verb, sd_bus_error *error) {
@@ -101,7 +105,7 @@ static int plan_one(Bus *b, sd_bus_message *call, json_object *by, const char *v
         if (r < 0)
                 return r;
         request = question_new(target, NULL, options, by);
-        tell_unread(b, request);
+        tell_what_is_against(b, request);
         r = wants_page(call) ? asks_read_page(call, request) : 0;
         return r < 0 ? r : ask_for(b, call, by, verb, "The plan", request, error);
 }
@@ -122,7 +126,7 @@ int manager_bus_read_question(const Bus *b, sd_bus_message *call, json_object *b
         if (r < 0)
                 return r;
         *ret = question_new(target, targets, options, by);
-        tell_unread(b, *ret);
+        tell_what_is_against(b, *ret);
         return 0;
 }
 
@@ -286,6 +290,8 @@ static const struct {
         { "RemoveSeveral", remove_several },
         { "Restore", restore_one },
         { "Cancel", cancel },
+        { "Inhibit", inhibit_bus_take },
+        { "ListInhibitors", inhibit_bus_list },
         { "Subscribe", event_bus_subscribe },
 };
 
@@ -364,6 +370,9 @@ static const sd_bus_vtable manager_vtable[] = {
         SD_BUS_METHOD_WITH_ARGS("Restore", SD_BUS_ARGS("s", target, "a{sv}", options), SD_BUS_ARGS("o", removal), on_method,
                         SD_BUS_VTABLE_UNPRIVILEGED),
         SD_BUS_METHOD_WITH_ARGS("Cancel", SD_BUS_ARGS("s", target_or_id), SD_BUS_NO_RESULT, on_method, SD_BUS_VTABLE_UNPRIVILEGED),
+        SD_BUS_METHOD_WITH_ARGS("Inhibit", SD_BUS_ARGS("s", what, "s", who, "s", why, "s", mode), SD_BUS_ARGS("h", fd), on_method,
+                        SD_BUS_VTABLE_UNPRIVILEGED),
+        SD_BUS_METHOD_WITH_ARGS("ListInhibitors", SD_BUS_NO_ARGS, SD_BUS_ARGS("a(ssssuut)", inhibitors), on_method, SD_BUS_VTABLE_UNPRIVILEGED),
         SD_BUS_METHOD_WITH_ARGS("GetHistory", SD_BUS_ARGS("u", limit), SD_BUS_ARGS("s", json), on_method, SD_BUS_VTABLE_UNPRIVILEGED),
         SD_BUS_METHOD_WITH_ARGS("OpenHistory", SD_BUS_ARGS("u", limit), SD_BUS_ARGS("h", json), on_method, SD_BUS_VTABLE_UNPRIVILEGED),
         SD_BUS_METHOD_WITH_ARGS("Verify", SD_BUS_ARGS("s", target), SD_BUS_ARGS("s", json), on_method, SD_BUS_VTABLE_UNPRIVILEGED),
@@ -385,6 +394,8 @@ static const sd_bus_vtable manager_vtable[] = {
         SD_BUS_METHOD_WITH_ARGS("ReadKept", SD_BUS_ARGS("u", number), SD_BUS_ARGS("s", piece), on_method, SD_BUS_VTABLE_UNPRIVILEGED),
         SD_BUS_PROPERTY("Version", "s", get_version, 0, SD_BUS_VTABLE_PROPERTY_CONST),
         SD_BUS_PROPERTY("RecordsRead", "b", get_records_read, 0, 0),
+        SD_BUS_PROPERTY("BlockInhibited", "s", inhibit_bus_get, 0, SD_BUS_VTABLE_PROPERTY_EMITS_CHANGE),
+        SD_BUS_PROPERTY("DelayInhibited", "s", inhibit_bus_get, 0, SD_BUS_VTABLE_PROPERTY_EMITS_CHANGE),
         SD_BUS_PROPERTY("Removals", "ao", get_removals, 0, SD_BUS_VTABLE_PROPERTY_EMITS_CHANGE),
         SD_BUS_SIGNAL_WITH_ARGS("Event", SD_BUS_ARGS("s", json), 0),
         SD_BUS_SIGNAL_WITH_ARGS("PrepareForRemoval", SD_BUS_ARGS("s", slot, "b", start, "t", deadline_usec), 0),

@@ -273,7 +273,7 @@ static void on_changed(Removal *r, const char *const *properties, void *userdata
 }
 
 static void on_told(Removal *r, json_object *event, void *userdata) {
-        if (streq_ptr(json_str(event, "type"), "announce"))
+        if (streq_ptr(json_str(event, "type"), "announce") && !json_flag(event, "again"))
                 tell_prepare(userdata, r, true);
         event_bus_removal_told(r, event, userdata);
 }

@@ -13,6 +13,7 @@ static const struct {
         { "grace_sec", "u" },
         { "offline_timeout_sec", "u" },
         { "zone_normal", "s" },
+        { "ignore_inhibitors", "b" },
         { "force", "s" },
         { "acknowledge", "s" },
         { "sanitize", "s" },
@@ -30,6 +31,7 @@ static const char *type_of(const char *name) {
 static int read_value(sd_bus_message *m, const char *type, const char *name, json_object *options) {
         const char *text;
         uint32_t number;
+        int flag;
 
         int r = sd_bus_message_enter_container(m, 'v', type);
         if (r < 0)
@@ -40,6 +42,12 @@ static int read_value(sd_bus_message *m, const char *type, const char *name, jso
                 if (r < 0)
                         return r;
                 json_set_str(options, name, text);
+        } else if (streq(type, "b")) {
+                r = sd_bus_message_read_basic(m, 'b', &flag);
+                if (r < 0)
+                        return r;
+                if (flag) /* one that is not wished is as good as none */
+                        json_set_bool(options, name, true);
         } else {
                 r = sd_bus_message_read_basic(m, 'u', &number);
                 if (r < 0)

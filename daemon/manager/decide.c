@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "base/clock.h"
 #include "decide.h"
+#include "inhibitors.h"
 #include "light.h"
 #include "policy.h"
 #include "ports.h"
@@ -241,6 +242,7 @@ void manager_free(Manager *m) {
         for (size_t i = 0; i < MANAGER_SOURCES; i++)
                 sources[i]->stop(m->source_states[i]);
         lights_free(m);
+        manager_inhibitors_free(m);
         manager_free_reading(m);
         question_free(m->came_back);
         manager_free_reload(m);
@@ -255,6 +257,10 @@ void manager_free(Manager *m) {
         free(m);
 }
 
+static json_object *inhibitors_of(void *userdata) {
+        return manager_inhibitors(userdata);
+}
+
 int manager_new(sd_event *event, Manager **ret) {
         _cleanup_(manager_freep) Manager *m = calloc(1, sizeof(*m));
         if (!m)
@@ -262,17 +268,22 @@ int manager_new(sd_event *event, Manager **ret) {
 
         m->event = sd_event_ref(event);
         m->owner = (RemovalOwner) {
-                .event = event, .found = manager_removal_found, .unstartable = manager_removal_unstartable, .userdata = m,
+                .event = event, .found = manager_removal_found, .unstartable = manager_removal_unstartable,
+                .inhibitors = inhibitors_of, .userdata = m,
         };
         m->source_context = (SourceContext) { .event = event, .emit = on_source_event, .userdata = m };
 
         int r = scanner_new(event, manager_take_scan, m, &m->scanner);
         if (r < 0)
                 return r;
+        r = manager_inhibitors_start(m);
+        if (r < 0)
+                return r;
         /* What others show of a slot, or tell, comes last: they listen when this is done. */
         removal_listen(&m->owner, &slots_listener, m);
         removal_listen(&m->owner, &lights_listener, m);
         removal_listen(&m->owner, &ports_listener, m);
+        removal_listen(&m->owner, &inhibitors_listener, m);
 
         *ret = TAKE_PTR(m);
         return 0;

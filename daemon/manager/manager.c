@@ -232,6 +232,27 @@ static bool means(const char *text, const Removal *r) {
         return streq(text, r->target);
 }
 
+static bool is_inside_of(const char *text, const Removal *r) {
+        for (size_t i = 0; i < json_len(r->outer); i++) {
+                const char *port = startswith(text, "port:"), *slot = json_str(json_at(r->outer, i), "name");
+
+                if ((slot && names_slot(text, slot)) || (port && streq_ptr(port, json_str(json_at(r->outer, i), "port"))))
+                        return true;
+        }
+        return false;
+}
+
+Removal *manager_removal_inhibited(Manager *m, const char *word) {
+        for (size_t i = 0; i < m->n_removals; i++) {
+                Removal *r = m->removals[i];
+
+                if (removal_runs(r) && r->kind == KIND_REMOVE && r->state != REMOVAL_RESTORING && !r->cancelled &&
+                    (streq(word, "all") || means(word, r) || is_inside_of(word, r)))
+                        return r;
+        }
+        return NULL;
+}
+
 Removal *manager_running_meant(Manager *m, const char *text) {
         for (size_t i = 0; i < m->n_removals; i++)
                 if (removal_runs(m->removals[i]) && means(text, m->removals[i]))

@@ -15,6 +15,7 @@ enum {
 };
 
 typedef struct Light Light;
+typedef struct Inhibitors Inhibitors;
 
 /* Who is told of the slots, of what happens to no removal, and what comes of a request. One for all, which the rest need not know. */
 typedef struct ManagerListener {
@@ -22,6 +23,7 @@ typedef struct ManagerListener {
         void (*slot_removed)(ManagedSlot *s, void *userdata);
         void (*slot_changed)(const ManagedSlot *s, const char *const *properties, void *userdata); /* their names, NULL-terminated */
         void (*told)(json_object *event, void *userdata);
+        void (*inhibitors_changed)(void *userdata); /* inhibitors.h */
 
         /* With the path of the removal that does it, or (NULL) an error's code and message. The asker is heard of no more. */
         void (*answered)(void *asker, const char *path, const char *code, const char *message, void *userdata);
@@ -62,6 +64,7 @@ struct Manager {
         bool stays_due, stays_arrived; /* and memory has come since the last time, which the policy may want online */
         Question *reload;              /* a worker looks through the files with settings (policy.h) */
         bool reload_again;
+        Inhibitors *inhibitors;        /* who does not want cards to go (inhibitors.h) */
         Light *lights;                 /* attention LEDs that are being set */
 };
 
@@ -128,6 +131,9 @@ Removal *manager_running_holding(Manager *m, const char *port); /* or one whose 
 Removal *manager_given_up_at_slots(Manager *m, const Removal *r); /* without an end on record */
 Removal *manager_enquiry_at_port(Manager *m, const char *port);
 Removal *manager_removal_of_slot(Manager *m, const char *slot, const char *port); /* running, or the last one */
+
+/* One that has begun, is not on its way back, and is about what this word of an inhibitor names (plan/inhibitor.h). */
+Removal *manager_removal_inhibited(Manager *m, const char *word);
 
 /* The running removal that a person means by its slot, card or id; NULL if none. */
 Removal *manager_running_meant(Manager *m, const char *text);

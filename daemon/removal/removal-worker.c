@@ -198,12 +198,20 @@ int removal_enquire(Removal *r, json_object *unread) {
         return k < 0 ? k : worker_set_deadline(r->worker, ENQUIRY_USEC);
 }
 
+static void set_inhibitors(Removal *r, json_object *message) {
+        json_object *inhibitors = r->owner->inhibitors ? r->owner->inhibitors(r->owner->userdata) : NULL;
+
+        if (inhibitors && r->kind == KIND_REMOVE)
+                json_set(message, "inhibitors", json_ref(inhibitors));
+}
+
 int removal_go(Removal *r, const char *refuse) {
         _cleanup_json_ json_object *go = json_object_new_object();
 
         json_set_str(go, "type", "go");
         if (refuse)
                 json_set_str(go, "refuse", refuse);
+        set_inhibitors(r, go);
         int k = worker_send(r->worker, go);
         if (k < 0)
                 return k;
@@ -222,6 +230,8 @@ void removal_resume(Removal *r) {
         r->attempts++;
         json_set_str(message, "id", r->id);
         json_set_str(message, "direction", direction);
+        set_inhibitors(r, message); /* it may have been held and not planned */
+        r->released = false;
 
         LogSubject subject = removal_subject(r, uid);
         log_write(LOG_NOTICE, LOG_MESSAGE_RESUMED, &subject, "%s %s of slot %s is resumed (attempt %u of %u, direction %s).",
@@ -253,6 +263,15 @@ int removal_cancel(Removal *r, const char *why) {
         r->cancelled = true;
         removal_emit(r, "Cancelable");
         return 0;
+}
+
+void removal_release(Removal *r) {
+        _cleanup_json_ json_object *message = json_object_new_object();
+
+        if (r->released || !r->worker)
+                return;
+        json_set_str(message, "type", "released");
+        r->released = worker_send(r->worker, message) >= 0; /* else it goes by the clock */
 }
 
 void removal_give_up(Removal *r, Outcome outcome, const char *message) {

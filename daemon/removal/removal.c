@@ -49,6 +49,7 @@ void removal_free(Removal *r) {
         json_object_put(r->targets);
         json_object_put(r->others);
         json_object_put(r->plan);
+        json_object_put(r->delays);
         json_object_put(r->record);
         removal_report_free(r->report);
         free(r->id);
@@ -277,6 +278,11 @@ static json_object *ports_of_steps(json_object *plan) {
         return ports;
 }
 
+/* Of the inhibitors that it may wait for (step-announce.c). NULL: there is no such step. */
+static json_object *announcement(json_object *plan) {
+        return json_find(json_array(plan, "steps"), "name", step_type_to_string(STEP_ANNOUNCE));
+}
+
 static int take_plan(Removal *r, json_object *event) {
         json_object *plan = json_get(event, "plan");
 
@@ -288,6 +294,10 @@ static int take_plan(Removal *r, json_object *event) {
         r->step_count = (unsigned) json_u64(r->plan, "steps");
         json_object_put(r->step_ports);
         r->step_ports = ports_of_steps(plan);
+        json_object_put(r->delays);
+        r->delays = json_ref(json_array(json_get(announcement(plan), "args"), "inhibitors"));
+        /* Another daemon, or worker, may have told listeners that it begins: they are told of its end. */
+        r->announced = r->announced || (r->attempts > 0 && announcement(plan));
         if (json_get(plan, "card") && !r->card)
                 r->card = json_ref(json_get(plan, "card"));
         set_estimate(r);
@@ -311,6 +321,8 @@ static int take_waiting(Removal *r, json_object *event) {
 }
 
 static int take_announce(Removal *r, json_object *event) {
+        if (r->announced && r->promised_usec > 0)
+                json_set_bool(event, "again", true); /* a resumed one goes by the same time */
         r->announced = true;
         r->promised_usec = json_u64(event, "deadline_usec");
         set_estimate(r);

@@ -55,7 +55,7 @@ typedef struct RemovalListener {
 } RemovalListener;
 
 enum {
-        REMOVAL_LISTENERS_MAX = 4,
+        REMOVAL_LISTENERS_MAX = 5,
 };
 
 /* Whose removals these are: decides what comes of an enquiry, and may free the removal in both calls. */
@@ -63,6 +63,7 @@ typedef struct RemovalOwner {
         sd_event *event;
         void (*found)(Removal *r, void *userdata);      /* its slots are known, of a card that is there */
         void (*unstartable)(Removal *r, const char *code, const char *message, void *userdata);
+        json_object *(*inhibitors)(void *userdata);     /* for its plan (plan/inhibitor.h); NULL: there are none. Borrowed */
         void *userdata;
         struct {
                 const RemovalListener *calls;
@@ -102,6 +103,8 @@ struct Removal {
         double progress;
         json_object *plan;     /* what everybody may know of it: {"digest", "verdict", "steps", "holders", "blockers", ...} */
         RemovalReport *report; /* the whole plan, and what was said at the end: for those who may see it (removal-report.h) */
+        json_object *delays;   /* numbers of the inhibitors that its plan may wait for, or NULL */
+        bool released;         /* its worker knows that it need not */
         bool announced;
         uint64_t promised_usec; /* until then (wall clock) listeners were promised that nothing is taken away */
         uint64_t begun_usec;   /* its steps were, monotonic */
@@ -186,6 +189,9 @@ void removal_resume(Removal *r);
 
 /* 0 (also when it is on its way back already), or -ESTALE past the point of no return. */
 int removal_cancel(Removal *r, const char *why);
+
+/* Nobody has it wait any more. */
+void removal_release(Removal *r);
 
 /* Ends it in the daemon's own name, when no worker is there to do so. */
 void removal_give_up(Removal *r, Outcome outcome, const char *message);

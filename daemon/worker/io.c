@@ -15,6 +15,7 @@ void worker_io_done(WorkerIo *io) {
         free(io->buffer);
         free(io->refuse);
         free(io->cancel_why);
+        json_object_put(io->inhibitors);
 }
 
 void worker_send_error(WorkerIo *io, const char *code, const char *message) {
@@ -115,6 +116,11 @@ static int next_line(WorkerIo *io, json_object **ret) {
         return 0;
 }
 
+void worker_take_inhibitors(WorkerIo *io, json_object *line) {
+        json_object_put(io->inhibitors);
+        io->inhibitors = json_ref(json_array(line, "inhibitors"));
+}
+
 static size_t obey_lines(WorkerIo *io) {
         size_t n = 0;
 
@@ -125,9 +131,12 @@ static size_t obey_lines(WorkerIo *io) {
                 const char *type = json_str(line, "type");
                 if (streq_ptr(type, "go")) {
                         io->go = true;
+                        worker_take_inhibitors(io, line);
                         if (!io->refuse && json_str(line, "refuse"))
                                 io->refuse = strdup(json_str(line, "refuse"));
-                } else if (streq_ptr(type, "cancel") && !io->cancel_why)
+                } else if (streq_ptr(type, "released"))
+                        io->released = true;
+                else if (streq_ptr(type, "cancel") && !io->cancel_why)
                         io->cancel_why = strdup(json_str(line, "why") ?: "command");
         }
 }

@@ -12,6 +12,8 @@ typedef struct WorkerIo {
         bool ended;             /* the daemon's end is closed */
         bool go;
         char *refuse;           /* came with the go: a press that is answered with this reason, and nothing else */
+        bool released;          /* the inhibitors that the plan names are gone, all that may delay it */
+        json_object *inhibitors; /* came with the go, or with the request; owned, or NULL */
         char *cancel_why;       /* set once a cancel came in */
         json_object *by;        /* who asked, as the request has it; the request's own. NULL: nobody did */
 } WorkerIo;
@@ -36,6 +38,9 @@ void worker_receive(WorkerIo *io, int timeout_msec);
 
 /* The first line, whatever it is. -ENODATA when the stream ends first or nothing comes within timeout_msec. */
 int worker_receive_request(WorkerIo *io, int timeout_msec, json_object **ret);
+
+/* Who does not want cards to go, as the daemon says with a line, in the place of what it said before. */
+void worker_take_inhibitors(WorkerIo *io, json_object *line);
 
 /* Looks for a cancel without waiting. */
 bool worker_cancelled(void *io);

@@ -29,6 +29,7 @@ void request_done(Request *r) {
                 library_call_free(r->card);
         json_object_put(r->writers);
         json_object_put(r->unread);
+        json_object_put(r->inhibitors);
 }
 
 void request_drop_others(Request *r) {
@@ -196,7 +197,7 @@ static int slots_understand(WorkerIo *io, Request *r) {
 }
 
 static int understand(WorkerIo *io, json_object *doc, bool asks_libraries, Request *ret) {
-        Request r = { .doc = json_ref(doc), .asks_libraries = asks_libraries };
+        Request r = { .doc = json_ref(doc), .asks_libraries = asks_libraries, .inhibitors = json_ref(json_array(doc, "inhibitors")) };
 
         int q = policy_understand(io, &r);
         if (q >= 0)
@@ -276,7 +277,7 @@ PlanRequest request_for_planner(const Request *r) {
                 .targets = r->n_others > 0 ? json_array(r->doc, "targets") : NULL,
                 .others = r->others, .n_others = r->n_others,
                 .under_way = r->under_way, .n_under_way = r->n_under_way,
-                .writers = r->writers, .unread = r->unread,
+                .writers = r->writers, .unread = r->unread, .inhibitors = r->inhibitors,
                 .trigger = json_str(r->doc, "trigger") ?: "command",
                 .policy = &r->policy,
                 .policy_warnings = r->warnings,

@@ -75,6 +75,13 @@ static bool is_cancelled(void *userdata) {
         return worker_cancelled(((Removal *) userdata)->io);
 }
 
+static bool is_released(void *userdata) {
+        WorkerIo *io = ((Removal *) userdata)->io;
+
+        worker_receive(io, 0);
+        return io->released;
+}
+
 /* For everybody: the daemon, which asks nobody's folders, tells some people this. */
 static json_object *public_copy(json_object *document) {
         json_object *copy = NULL;
@@ -226,6 +233,7 @@ StepRun tell_step_run(Removal *m) {
                 .cancelled = is_cancelled,
                 .progress = tell_progress,
                 .announce = tell_announce,
+                .released = is_released,
                 .userdata = m,
         };
 }

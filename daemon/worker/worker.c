@@ -108,6 +108,7 @@ static int verb_snapshot(WorkerIo *io, json_object *request) {
 }
 
 static int verb_resume(WorkerIo *io, json_object *doc) {
+        worker_take_inhibitors(io, doc);
         return worker_resume(io, json_str(doc, "id"), streq_ptr(json_str(doc, "direction"), "back"));
 }
 

@@ -9,6 +9,7 @@
  *                      the bus while another one takes it away would have both wait for ever
  *      announce        listeners get their time while everything still works
  *      run-hooks       so do the administrator's programs, which may object
+ *      announce        listeners get their time while everything still works, and those who have asked for more (inhibitor.h)
  *      fence-dax       nobody opens the memory device anew
  *      sets            a path or member out of what goes on without it, where a daemon has it open for as long as it is one
  *      holders         frozen, so that nothing new appears between look and act, then ended by policy
@@ -40,17 +41,25 @@
 #include "kernel/cxl/card-state.h"
 #include "plan/find/blockers.h"
 #include "plan/plan-hooks.h"
+#include "plan/inhibitor.h"
 #include "plan/plan-storage.h"
 #include "plan/planner.h"
 #include "plan/scope/scope.h"
 #include "step/evict/hotplug-service.h"
 
-static int add_announce(Plan *p, const Policy *policy) {
-        if (policy->grace_usec == 0)
+static int add_announce(Plan *p, const Topology *t, const Scope *s, const PlanRequest *request) {
+        const Policy *policy = request->policy;
+        json_object *delays = policy->ignore_inhibitors ? NULL : inhibitors_that_delay(request->inhibitors, t, s);
+
+        if (policy->grace_usec == 0 && !delays)
                 return 0;
 
         json_object *args = json_object_new_object();
         json_set_u64(args, "grace_sec", policy->grace_usec / USEC_PER_SEC);
+        if (delays) {
+                json_set_u64(args, "delay_sec", policy->inhibit_delay_usec / USEC_PER_SEC);
+                json_set(args, "inhibitors", delays);
+        }
         return plan_add_step(p, STEP_ANNOUNCE, args);
 }
 
@@ -295,7 +304,7 @@ static int add_steps(Plan *p, const Topology *t, const Scope *s, const PlanReque
                         policy = t->auto_online;
         int r = add_holds(p, t, s);
         if (r >= 0)
-                r = add_announce(p, request->policy);
+                r = add_announce(p, t, s, request);
         if (r >= 0)
                 r = plan_add_hooks(p, request->policy);
         if (r >= 0)

@@ -30,6 +30,7 @@ Policy policy_default(void) {
                 /* Powering off takes 1 s by specification; a region's decoders are reset in milliseconds. */
                 .limits.write_timeout_usec = 60 * USEC_PER_SEC,
                 .limits.sanitize_timeout_usec = 24 * 3600 * USEC_PER_SEC,
+                .inhibit_delay_usec = 30 * USEC_PER_SEC,
                 .holder_scan_usec = 2 * USEC_PER_SEC,
                 .zone_normal = ZONE_POLICY_REFUSE,
                 .equal_card = true,
@@ -70,6 +71,12 @@ static char *force_apply(Policy *policy, const char *value) {
         policy->force_unmap = policy->force_unmap || unmap;
         policy->force_unproven = unproven;
         policy->force_poison = poison;
+        return NULL;
+}
+
+/* "true" or "false": an option alone. */
+static char *ignore_inhibitors_apply(Policy *policy, const char *value) {
+        policy->ignore_inhibitors = streq(value, "true");
         return NULL;
 }
 
@@ -177,6 +184,7 @@ static const struct {
         char *(*apply)(Policy *policy, const char *value);
 } settings[] = {
         { "GraceSec", "grace_sec", USEC_PER_SEC, 0, 24 * 3600, offsetof(Policy, grace_usec) },
+        { "InhibitDelayMaxSec", NULL, USEC_PER_SEC, 0, 24 * 3600, offsetof(Policy, inhibit_delay_usec) },
         { "OfflineTimeoutSec", "offline_timeout_sec", USEC_PER_SEC, 0, 24 * 3600, offsetof(Policy, limits.offline_timeout_usec) },
         { "WriteTimeoutSec", NULL, USEC_PER_SEC, 1, 3600, offsetof(Policy, limits.write_timeout_usec) },
         { "HolderScanMSec", NULL, USEC_PER_MSEC, 0, 60 * 1000, offsetof(Policy, holder_scan_usec) },
@@ -194,6 +202,7 @@ static const struct {
         { "ForceUnmap", NULL, .apply = force_unmap_apply },
         { "ShutdownFileSystems", NULL, .apply = shutdown_apply },
         /* Of a single request only: nobody should have decided beforehand that processes are killed, or pages given up unseen. */
+        { NULL, "ignore_inhibitors", .apply = ignore_inhibitors_apply },
         { NULL, "force", .apply = force_apply },
         { NULL, "acknowledge", .apply = acknowledge_apply },
         { NULL, "sanitize", .apply = sanitize_apply },

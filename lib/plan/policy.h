@@ -21,6 +21,8 @@ DECLARE_STRING_TABLE(zone_policy, ZonePolicy); /* "refuse", "try" */
 
 typedef struct Policy {
         uint64_t grace_usec;            /* between the announcement and the first block taken */
+        uint64_t inhibit_delay_usec;    /* how long a delay inhibitor may hold a removal up */
+        bool ignore_inhibitors;         /* nobody's inhibitor counts */
         StepLimits limits;
         uint64_t holder_scan_usec;      /* budget of the look for processes with memory on the node */
         ZonePolicy zone_normal;

@@ -74,6 +74,7 @@ typedef struct StepRun {
         bool (*cancelled)(void *userdata);
         void (*progress)(void *userdata, uint64_t done, uint64_t of, const char *text);
         void (*announce)(void *userdata, uint64_t deadline_usec);
+        bool (*released)(void *userdata); /* nobody who may delay it does so any more; NULL: nobody says that */
         void *userdata;
         uint64_t n;             /* which step of the plan it is */
         const Step *steps;      /* borrowed: the plan's, or NULL */

@@ -74,6 +74,7 @@ static const struct {
         Outcome outcome;
 } turned_back[] = {
         { "blocked", OUTCOME_REFUSED },
+        { "vetoed", OUTCOME_REFUSED },
         { "stale", OUTCOME_REFUSED },
         { "empty-slot", OUTCOME_NOTHING },
         { "cancelled", OUTCOME_RESTORED },
@@ -88,7 +89,7 @@ const char *removal_first_remedy(const Removal *m) {
 
 int removal_go_back(Removal *m, const char *code, const char *reason) {
         /* What the first blocker or the step that failed says against it; the way back forgets the latter. */
-        const char *against = streq(code, "blocked") ? removal_first_remedy(m) : streq(code, "failed") ? m->engine.run.remedy : NULL;
+        const char *against = streq(code, "blocked") || streq(code, "vetoed") ? removal_first_remedy(m) : streq(code, "failed") ? m->engine.run.remedy : NULL;
         _cleanup_free_ char *why = strdup(reason ?: "no reason given"), *remedy = against ? strdup(against) : NULL, *message = NULL;
 
         (void) engine_back(&m->engine, code, why);

@@ -14,6 +14,7 @@
 #include "engine/state-dir.h"
 #include "kernel/log/kmsg-since.h"
 #include "kernel/process/apart.h"
+#include "plan/find/blockers.h"
 #include "probe/probe.h"
 #include "step/evict/units.h"
 #include "removal.h"
@@ -108,6 +109,8 @@ bool removal_may_go(Removal *m) {
 
         while (!m->io->go && !m->io->ended && now_monotonic() < deadline)
                 worker_receive(m->io, 1000);
+        json_object_put(m->request.inhibitors);
+        m->request.inhibitors = json_ref(m->io->inhibitors);
         return m->io->go;
 }
 
@@ -200,7 +203,7 @@ char *removal_objection(const Removal *m, const char **ret_code) {
         }
         case PLAN_BLOCKED: {
                 json_object *first = json_at(blockers, 0);
-                *ret_code = "blocked";
+                *ret_code = blockers_are_vetoes(blockers) ? "vetoed" : "blocked";
                 return strf("%s: %s%s%s%s", json_str(first, "code") ?: "?", json_str(first, "what") ?: "",
                             json_str(first, "evidence") ? " (" : "", json_str(first, "evidence") ?: "",
                             json_str(first, "evidence") ? ")" : "");

@@ -203,6 +203,8 @@ static int resume(WorkerIo *io, const char *id, bool back, const GiveBack *g) {
         m.request.slot_name = strdup(plan_slot_name(m.plan) ?: "");
         m.request.port = port ? strdup(port) : NULL;
 
+        m.request.inhibitors = json_ref(io->inhibitors); /* one that was only held is still to be planned */
+
         removal_set_up_engine(&m);
         time_set_end(g->steps);
         if (!is_hold_only(m.plan))

@@ -28,6 +28,8 @@ typedef enum BlockerCode {
         BLOCKER_LOCKDOWN,       /* warning: the slot's registers cannot be written */
         BLOCKER_SLOT_HELD,      /* a slot inside of this one, or around it, is held: a removal of its own runs */
         BLOCKER_UNDER_WAY,      /* another removal takes it down too, or nothing of it is left once both cards are gone */
+        BLOCKER_INHIBITED,      /* somebody keeps it (safe-remove inhibit); a warning where the request passes over that */
+        BLOCKER_DELAYED,        /* warning: somebody may have it wait */
         BLOCKER_STILL_WRITING,  /* a process that an earlier removal left behind in the kernel may change it at any time */
         BLOCKER_RECORD_UNREAD,  /* what an earlier removal of the slot, of one inside of it or around it, has done cannot be read */
         BLOCKER_BOUND_PROCESS,  /* a process may use no other memory than what goes: the kernel would kill it */
@@ -119,6 +121,12 @@ static inline const Scope *findings_all(const Findings *f) {
 
 /* find-under-way.c: what other removals take down too, or what only they and this one together leave nothing of. 0 or -ENOMEM. */
 int find_under_way(Findings *f);
+
+/* find-inhibitors.c: who does not want it to go, or not yet. */
+void find_inhibitors(Findings *f);
+
+/* Is everything in the way somebody's veto, which ends when he says so? An array of a plan's "blockers". */
+bool blockers_are_vetoes(json_object *blockers);
 
 /* find-under-way.c: what an earlier removal of the same slot has left behind in the kernel. */
 void find_writers(Findings *f);

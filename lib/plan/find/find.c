@@ -99,6 +99,7 @@ static int find_all(Findings *f, Plan *p) {
         find_writers(f);
         find_unread(f);
         if (!scope_is_empty(f->s)) {
+                find_inhibitors(f);
                 /* First, since what is said about kernel zones could be forced. */
                 int r = find_foreign_memmap(f);
                 find_kernel_zone(f);

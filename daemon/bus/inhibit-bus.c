@@ -1,0 +1,85 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include <errno.h>
+
+#include "daemon/caller/bus-error.h"
+#include "daemon/manager/inhibitors.h"
+#include "inhibit-bus.h"
+
+enum {
+        TAKING_COST = 8192,    /* bytes that one counts for: so many can be taken, and given up, in a while (caller/quota.h) */
+        ENTRY_BYTES = 512,     /* of the list, about */
+};
+
+/* The policy decides who may: root alone where nobody says otherwise. */
+static int authorize_inhibit(json_object *by, sd_bus_error *error) {
+        return who_is_privileged(by) ? 0 : sd_bus_error_setf(error, BUS_ERROR_NOT_AUTHORIZED,
+                        "Only root may hold removals up (org.saferemove1.inhibit). Try again with sudo.");
+}
+
+int inhibit_bus_take(void *bus, sd_bus_message *call, json_object *by, sd_bus_error *error) {
+        InhibitRequest request = { .uid = (uint32_t) json_u64(by, "uid"), .pid = (uint32_t) json_u64(by, "pid") };
+        _cleanup_free_ char *why = NULL;
+        const Bus *b = bus;
+        int fd;
+
+        int r = authorize_inhibit(by, error);
+        if (r >= 0)
+                r = sd_bus_message_read(call, "ssss", &request.what, &request.who, &request.why, &request.mode);
+        if (r >= 0)
+                r = who_charge(b->who, call, request.uid, TAKING_COST, error);
+        if (r < 0)
+                return r;
+        r = manager_inhibit(b->manager, &request, &fd, &why);
+        if (r < 0)
+                return sd_bus_error_setf(error, r == -EINVAL ? BUS_ERROR_BAD_OPTION : r == -EDQUOT || r == -EBUSY ? BUS_ERROR_BUSY : BUS_ERROR_FAILED,
+                                         "No inhibitor: %s.", why ?: strerror(-r));
+        _cleanup_close_ _unused_ int ours = fd; /* the reply has a copy */
+        return sd_bus_reply_method_return(call, "h", fd);
+}
+
+/* Who it is of says himself who he is, for everybody to read. Which process that is, /proc may not show others. */
+static int append(sd_bus_message *reply, json_object *o, json_object *by) {
+        _cleanup_free_ char *words = strdup("");
+        json_object *what = json_array(o, "what");
+        uint32_t uid = json_flag(o, "lost") ? UINT32_MAX : (uint32_t) json_u64(o, "uid");
+        bool shown = who_is_privileged(by) || uid == json_u64(by, "uid");
+
+        for (size_t i = 0; i < json_len(what); i++) {
+                int r = text_add(&words, i > 0 ? " " : "", "%s", json_object_get_string(json_at(what, i)));
+                if (r < 0)
+                        return r;
+        }
+        return sd_bus_message_append(reply, "(ssssuut)", words ?: "", json_str(o, "who"), json_str(o, "why"), json_str(o, "mode"), uid,
+                                     shown ? (uint32_t) json_u64(o, "pid") : 0, json_u64(o, "since_usec"));
+}
+
+int inhibit_bus_list(void *bus, sd_bus_message *call, json_object *by, sd_bus_error *error) {
+        _cleanup_(sd_bus_message_unrefp) sd_bus_message *reply = NULL;
+        const Bus *b = bus;
+        json_object *list = manager_inhibitors(b->manager);
+
+        int r = who_charge(b->who, call, (uint32_t) json_u64(by, "uid"), (json_len(list) + 1) * ENTRY_BYTES, error);
+        if (r >= 0)
+                r = sd_bus_message_new_method_return(call, &reply);
+        if (r >= 0)
+                r = sd_bus_message_open_container(reply, 'a', "(ssssuut)");
+        for (size_t i = 0; i < json_len(list) && r >= 0; i++)
+                r = append(reply, json_at(list, i), by);
+        if (r >= 0)
+                r = sd_bus_message_close_container(reply);
+        return r < 0 ? r : sd_bus_send(NULL, reply, NULL);
+}
+
+int inhibit_bus_get(sd_bus *bus, const char *path, const char *interface, const char *property, sd_bus_message *reply, void *userdata,
+                    sd_bus_error *error) {
+        _cleanup_free_ char *words = manager_inhibited(((Bus *) userdata)->manager, streq(property, "DelayInhibited") ? INHIBIT_DELAY : INHIBIT_BLOCK);
+
+        return words ? sd_bus_message_append(reply, "s", words) : -ENOMEM;
+}
+
+void inhibit_bus_changed(void *bus) {
+        int r = buses_properties_changed(((Bus *) bus)->buses, MANAGER_PATH, MANAGER_INTERFACE,
+                                         (const char *const[]) { "BlockInhibited", "DelayInhibited", NULL });
+        if (r < 0)
+                log_plain(LOG_WARNING, "The bus cannot be told of inhibitors: %s", strerror(-r));
+}

@@ -1,0 +1,173 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* Who does not want a card to go: which words are understood, whom they are about, and what the plan makes of it. The recorded machine has a region over
+ * the cards in slots 2 and 3. */
+#include <errno.h>
+
+#include "plan/find/blockers.h"
+#include "plan/inhibitor.h"
+#include "plan/planner.h"
+#include "tests/unit/test.h"
+
+static void check_words(const char *text, const char *expected) {
+        _cleanup_json_ json_object *words = NULL;
+        _cleanup_free_ char *why = NULL;
+
+        CHECK_INT(inhibit_what_parse(text, &words, &why), 0);
+        CHECK_STR(json_text(words), expected);
+}
+
+static void check_refused(const char *text, const char *said) {
+        _cleanup_json_ json_object *words = NULL;
+        _cleanup_free_ char *why = NULL;
+
+        CHECK_INT(inhibit_what_parse(text, &words, &why), -EINVAL);
+        CHECK(why && strstr(why, said) && !words);
+}
+
+static void test_words(void) {
+        check_words("all", "[\"all\"]");
+        check_words(" 2  slot:box-1 slot3 2", "[\"slot:2\",\"slot:box-1\",\"slot:3\"]");
+        check_words("0x01 serial:1 port:0c:00.0 port:0001:0C:00.0", "[\"serial:0x1\",\"port:0000:0c:00.0\",\"port:0001:0c:00.0\"]");
+        check_refused("", "'what' is empty");
+        check_refused("   ", "not said");
+        /* They mean something else after the next start, or after the next plan. */
+        check_refused("2 mem1", "'mem1' is nothing");
+        check_refused("0000:0d:00.0", "slot:2");
+        check_refused("/mnt", "'/mnt'");
+        check_refused("ALL", "'ALL'");
+        check_refused("slot:", "'slot:'");
+        check_refused("slot:\t2", "control character");
+}
+
+static json_object *inhibitor(const char *what, const char *mode) {
+        static uint64_t id = 7;
+        _cleanup_free_ char *why = NULL;
+        json_object *o = json_object_new_object(), *words = NULL;
+
+        CHECK_INT(inhibit_what_parse(what, &words, &why), 0);
+        json_set_u64(o, "id", id++);
+        json_set(o, "what", words);
+        json_set_str(o, "who", "backup");
+        json_set_str(o, "why", "the nightly one");
+        json_set_str(o, "mode", mode);
+        json_set_u64(o, "uid", 1000);
+        json_set_u64(o, "pid", 812);
+        json_set_u64(o, "since_usec", 5);
+        return o;
+}
+
+static void check_kept(const char *text, int expected) {
+        _cleanup_json_ json_object *o = NULL;
+
+        CHECK_INT(inhibitor_parse(text, strlen(text), &o), expected);
+}
+
+static void test_description(void) {
+        _cleanup_json_ json_object *o = inhibitor("2", "delay");
+        static const char *const keys[] = { "id", "what", "who", "why", "mode", "uid", "pid", "since_usec" };
+
+        check_kept(json_text(o), 0);
+        for (size_t i = 0; i < ELEMENTSOF(keys); i++) {
+                _cleanup_json_ json_object *less = NULL;
+                CHECK_INT(json_object_deep_copy(o, &less, NULL), 0);
+                json_object_object_del(less, keys[i]);
+                check_kept(json_text(less), -EBADMSG);
+        }
+        check_kept("", -EBADMSG);
+        check_kept("[]", -EBADMSG);
+        check_kept("{\"id\": 1, \"what\": [2], \"who\": \"w\", \"why\": \"y\", \"mode\": \"block\", \"uid\": 0, \"pid\": 1, \"since_usec\": 1}", -EBADMSG);
+        check_kept("{\"id\": 1, \"what\": [\"all\"], \"who\": \"w\", \"why\": \"y\", \"mode\": \"maybe\", \"uid\": 0, \"pid\": 1, \"since_usec\": 1}", -EBADMSG);
+        json_set_str(o, "mode", "maybe");
+        CHECK_INT(inhibitor_mode(o), INHIBIT_BLOCK);
+}
+
+static Plan *plan(const Topology *t, const char *slot, const char *what, const char *mode, const Policy *policy) {
+        _cleanup_json_ json_object *list = json_object_new_array();
+        Plan *p = NULL;
+
+        json_object_array_add(list, what ? inhibitor(what, mode) : inhibitor_lost(3));
+        const PlanRequest request = { .target = slot, .trigger = "command", .policy = policy, .inhibitors = list };
+        CHECK_INT(plan_removal(t, topology_slot(t, slot), &request, &p), 0);
+        return p;
+}
+
+static json_object *finding_of(const Plan *p, const char *list, const char *code) {
+        return json_find(json_array(p->doc, list), "code", code);
+}
+
+static void check_about(const Topology *t, const char *slot, const char *what, bool expected) {
+        Policy policy = policy_default();
+        _cleanup_(plan_freep) Plan *block = plan(t, slot, what, "block", &policy), *delay = plan(t, slot, what, "delay", &policy);
+
+        CHECK_INT(finding_of(block, "blockers", "INHIBITED") != NULL, expected);
+        CHECK_INT(finding_of(delay, "warnings", "DELAYED") != NULL, expected);
+        CHECK_INT(json_find(json_array(delay->doc, "steps"), "name", "announce") != NULL, expected);
+        CHECK(!finding_of(delay, "blockers", "INHIBITED") && !json_find(json_array(block->doc, "steps"), "name", "announce"));
+        policy_done(&policy);
+}
+
+static void test_whom(const Topology *t) {
+        const Slot *two = topology_slot(t, "2");
+        _cleanup_free_ char *port = strf("port:%s", two->port);
+
+        check_about(t, "2", "all", true);
+        check_about(t, "2", "2", true);
+        check_about(t, "2", port, true);
+        check_about(t, "2", "serial:0x1", true);
+        check_about(t, "2", "slot:9 serial:0x9 port:0000:ff:00.0", false);
+        check_about(t, "2", "slot:9 2", true);
+        /* It loses its region. */
+        check_about(t, "2", "3", true);
+        check_about(t, "2", "serial:0x2", true);
+        check_about(t, "3", port, true);
+}
+
+static void test_plan(const Topology *t) {
+        Policy policy = policy_default();
+        _cleanup_(plan_freep) Plan *block = plan(t, "2", "2", "block", &policy), *delay = plan(t, "2", "2", "delay", &policy),
+                                   *lost = plan(t, "2", NULL, NULL, &policy);
+        json_object *o = finding_of(block, "blockers", "INHIBITED");
+
+        CHECK_INT(plan_verdict(block), PLAN_BLOCKED);
+        CHECK(blockers_are_vetoes(json_array(block->doc, "blockers")));
+        CHECK_STR(json_str(o, "what"), "'backup' does not let it go: the nightly one");
+        CHECK_STR(json_str(o, "evidence"), "block inhibitor of slot:2, by uid 1000, process 812");
+        CHECK(strstr(json_text(json_array(o, "remedy")), "safe-remove remove --ignore-inhibitors 2"));
+
+        CHECK_INT(plan_verdict(delay), PLAN_READY);
+        json_object *args = json_get(json_find(json_array(delay->doc, "steps"), "name", "announce"), "args");
+        CHECK_INT(json_u64(args, "grace_sec"), 0);
+        CHECK_INT(json_u64(args, "delay_sec"), 30);
+        CHECK_INT(json_len(json_array(args, "inhibitors")), 1);
+
+        CHECK_INT(plan_verdict(lost), PLAN_BLOCKED);
+        CHECK(strstr(json_str(finding_of(lost, "blockers", "INHIBITED"), "evidence"), "inhibitor 3"));
+
+        /* Nobody counts. */
+        _cleanup_json_ json_object *options = json_object_new_object();
+        _cleanup_free_ char *why = NULL;
+        json_set_bool(options, "ignore_inhibitors", true);
+        CHECK_INT(policy_apply_options(&policy, options, &why), 0);
+        _cleanup_(plan_freep) Plan *over = plan(t, "2", "2", "block", &policy), *at_once = plan(t, "2", "2", "delay", &policy);
+        CHECK_INT(plan_verdict(over), PLAN_READY);
+        CHECK(finding_of(over, "warnings", "INHIBITED") && finding_of(at_once, "warnings", "INHIBITED"));
+        CHECK(!json_find(json_array(at_once->doc, "steps"), "name", "announce"));
+        policy_done(&policy);
+
+        /* Something else is in the way as well: that is no veto. */
+        _cleanup_json_ json_object *both = json_object_new_array(), *none = json_object_new_array();
+        json_object_array_add(both, json_ref(o));
+        json_object_array_add(both, json_object_new_object());
+        CHECK(!blockers_are_vetoes(both) && !blockers_are_vetoes(none));
+}
+
+int main(int argc, char **argv) {
+        _cleanup_(topology_freep) Topology *t = NULL;
+
+        CHECK_INT(topology_load(&t), 0);
+        test_words();
+        test_description();
+        test_whom(t);
+        test_plan(t);
+        return EXIT_SUCCESS;
+}
