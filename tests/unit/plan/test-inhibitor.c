@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* Who does not want a card to go: which words are understood, whom they are about, and what the plan makes of it. The recorded machine has a region over
- * the cards in slots 2 and 3. */
+ * the cards in slots 2 and 3; another one has slots inside of a slot. */
 #include <errno.h>
 
 #include "plan/find/blockers.h"
@@ -161,10 +161,32 @@ static void test_plan(const Topology *t) {
         CHECK(!blockers_are_vetoes(both) && !blockers_are_vetoes(none));
 }
 
+/* What is in a box goes with it, and who keeps the box keeps what is in it. */
+static void test_box(const Topology *t, const Slot *inner) {
+        check_about(t, inner->name, inner->name, true);
+        check_about(t, inner->name, inner->outer, true);
+        check_about(t, inner->outer, inner->name, true);
+        check_about(t, inner->name, "slot:none", false);
+}
+
+/* One inside of another, with a card; NULL: there is none. */
+static const Slot *inner_slot(const Topology *t) {
+        for (size_t i = 0; i < t->n_functions; i++) {
+                const Slot *slot = t->functions[i].slot ? topology_slot(t, t->functions[i].slot) : NULL;
+                if (slot && slot->outer)
+                        return slot;
+        }
+        return NULL;
+}
+
 int main(int argc, char **argv) {
         _cleanup_(topology_freep) Topology *t = NULL;
 
         CHECK_INT(topology_load(&t), 0);
+        if (inner_slot(t)) {
+                test_box(t, inner_slot(t));
+                return EXIT_SUCCESS;
+        }
         test_words();
         test_description();
         test_whom(t);

@@ -10,8 +10,8 @@ POLICY_FILE = "/etc/safe-remove/conf.d/scenario.conf"
 DRILL_OVER = "/run/safe-remove/drill-over"
 DRILL_SEC = 120  # longer than whoever comes in between may need
 
-SAFE, NOTHING, NOT_FOUND, BLOCKED, RESTORED, STUCK, AMBIGUOUS, STALE, NOT_PROVEN, USAGE, BUSY, NOT_AUTHORISED = (
-    0, 2, 3, 5, 6, 7, 9, 10, 11, 64, 75, 77)
+SAFE, NOTHING, NOT_FOUND, VETOED, BLOCKED, RESTORED, STUCK, AMBIGUOUS, STALE, NOT_PROVEN, USAGE, BUSY, NOT_AUTHORISED = (
+    0, 2, 3, 4, 5, 6, 7, 9, 10, 11, 64, 75, 77)
 
 
 def policy(lab, **settings):

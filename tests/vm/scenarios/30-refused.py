@@ -49,6 +49,49 @@ def online_movable(lab):
     removal.check_safe(lab, 2, ram)
 
 
+def inhibit(lab, unit, *options):
+    """A process that has an inhibitor for as long as its unit runs."""
+    lab.sh(f"systemd-run --quiet --unit={unit} safe-remove inhibit {' '.join(options)} sleep infinity")
+    lab.cleanup(lambda: lab.sh(f"systemctl stop {unit} || true"))
+    lab.wait_for(lambda: f"--who={unit}" not in options or f'"who":"{unit}"' in lab.sh("safe-remove inhibitors --json"), 20, f"the inhibitor of {unit}")
+
+
+@scenario("refuse-inhibited", timeout=200, turn=True)
+def inhibited(lab):
+    """Somebody does not let the card go: told in his words, to a command and to the button, by the next daemon too. Then one who has it wait."""
+    ram = lab.ram(2)
+    inhibit(lab, "keeper", "--who=keeper", "--what=2", "--why='in the middle of it'")
+    lab.sh("systemctl restart safe-removed.service")
+    before = removal.Picture.take(lab)
+    status, out, err = lab.cli("remove", "2", check=False)
+    lab.equal(status, removal.VETOED, "the exit status")
+    lab.check("keeper" in out + err and "in the middle of it" in out + err, f"it should say who and why: {out}{err}")
+    removal.check_untouched(lab, 2, before)
+
+    number = removal.last_id(lab) + 1
+    lab.slot(2).press()
+    end = removal.wait_for_end(lab, number)
+    lab.equal((end["outcome"], end["code"]), ("refused", "vetoed"), "the ending of the pressed one")
+    lab.check("'keeper' does not let it go: in the middle of it" in end["message"], f"it should say who and why: {end['message']}")
+    removal.check_untouched(lab, 2, before)
+    lab.sh("systemctl stop keeper")
+
+    # To its limit, also where the daemon dies meanwhile.
+    removal.policy(lab, InhibitDelayMaxSec=8)
+    inhibit(lab, "delayer", "--who=delayer", "--mode=delay")
+    number = removal.last_id(lab) + 1
+    lab.cli("remove", "2", "--no-wait")
+    removal.wait_for_record(lab, number, "delay_until")
+    lab.sh("systemctl kill --kill-whom=main --signal=KILL safe-removed.service")
+    end = removal.wait_for_end(lab, number)
+    lab.equal(end["outcome"], "safe", "the ending of the one that waited")
+    times, steps = removal.step_times(lab, number)
+    waited = times["done", steps["announce"]] - times["do", steps["announce"]]
+    lab.check(waited >= 8000, f"it should have waited for 8 s, not for {waited} ms")
+    lab.check("delayer" in lab.sh("safe-remove inhibitors"), "whoever it waited for should not have ended")
+    removal.check_safe(lab, 2, ram)
+
+
 @scenario("refuse-zone-normal-tried", allow=[r"unmovable page"])
 def zone_normal_tried(lab):
     """Tried because somebody insisted: put back block for block, and the card still works."""

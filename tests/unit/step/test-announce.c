@@ -1,0 +1,116 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* How long a removal waits before it takes anything down, and for whom. */
+#include <errno.h>
+
+#include "base/clock.h"
+#include "step/step.h"
+#include "tests/unit/test.h"
+
+static struct {
+        unsigned asked, release_at, cancel_at; /* which question is answered with yes; 0: none */
+        unsigned n_asked_cancel;
+        uint64_t announced;
+        json_object *notes;
+} world;
+
+static bool is_released(void *userdata) {
+        return world.release_at > 0 && ++world.asked >= world.release_at;
+}
+
+static bool is_cancelled(void *userdata) {
+        return world.cancel_at > 0 && ++world.n_asked_cancel >= world.cancel_at;
+}
+
+static void announce(void *userdata, uint64_t deadline) {
+        world.announced = deadline;
+}
+
+static int note(StepRun *run, json_object *notes) {
+        for (size_t i = 0; i < json_len(notes); i++)
+                json_object_array_add(world.notes, json_ref(json_at(notes, i)));
+        return 0;
+}
+
+/* How many milliseconds it took. */
+static uint64_t wait_for(const char *args_text, int expected) {
+        _cleanup_json_ json_object *args = NULL;
+        static const StepLimits limits = { 0 };
+        StepRun run = { .limits = &limits, .released = is_released, .cancelled = is_cancelled, .announce = announce, .note = note, .notes = world.notes };
+        uint64_t start = now_monotonic();
+
+        CHECK_INT(json_parse(args_text, strlen(args_text), &args), 0);
+        CHECK_INT(step_announce_ops.apply(args, &run), expected);
+        if (expected == 0)
+                CHECK_INT(step_announce_ops.verify(args, &run), STEP_APPLIED);
+        step_run_done(&run);
+        return (now_monotonic() - start) / USEC_PER_MSEC;
+}
+
+static void begin(unsigned release_at, unsigned cancel_at) {
+        json_object_put(world.notes);
+        world = (typeof(world)) { .release_at = release_at, .cancel_at = cancel_at, .notes = json_object_new_array() };
+}
+
+#define DELAY(grace, delay) "{\"grace_sec\": " grace ", \"delay_sec\": " delay ", \"inhibitors\": [7]}"
+
+static void test_limits(void) {
+        uint64_t start = now_monotonic();
+
+        begin(0, 0);
+        CHECK(wait_for(DELAY("0", "1"), 0) >= 1000);
+        CHECK(world.announced >= start + USEC_PER_SEC);
+        CHECK_INT(json_len(world.notes), 1);
+        /* The longer one of both. */
+        begin(1, 0);
+        CHECK(wait_for(DELAY("1", "0"), 0) >= 1000);
+        begin(0, 0);
+        CHECK(wait_for("{\"grace_sec\": 0, \"delay_sec\": 3600}", 0) < 1000);
+}
+
+/* Whom nobody keeps does not wait; and one who is kept does not wait for ever. */
+static void test_released(void) {
+        begin(1, 0);
+        CHECK(wait_for(DELAY("0", "3600"), 0) < 60000);
+        begin(3, 0);
+        CHECK(wait_for(DELAY("0", "3600"), 0) >= 500);
+        CHECK(world.announced > now_monotonic() + 3000 * USEC_PER_SEC);
+        begin(1, 0);
+        CHECK(wait_for(DELAY("1", "3600"), 0) >= 1000);
+}
+
+static void test_cancelled(void) {
+        begin(0, 2);
+        CHECK(wait_for(DELAY("0", "3600"), -ECANCELED) < 60000);
+}
+
+/* Another worker began to wait: what it promised is kept, and no more. */
+static void test_resumed(void) {
+        json_object *earlier = json_object_new_object();
+        uint64_t now = now_monotonic();
+
+        begin(0, 0);
+        json_set_u64(earlier, "grace_until", now);
+        json_set_u64(earlier, "delay_until", now + USEC_PER_SEC);
+        json_object_array_add(world.notes, earlier);
+        uint64_t took = wait_for(DELAY("0", "3600"), 0);
+        CHECK(took < 60000 && now_monotonic() >= now + USEC_PER_SEC);
+        CHECK_INT(world.announced, now + USEC_PER_SEC);
+        CHECK_INT(json_len(world.notes), 1);
+        /* It was over. */
+        json_set_u64(earlier, "delay_until", now);
+        CHECK(wait_for(DELAY("0", "3600"), 0) < 60000);
+        /* A time that nobody can have promised. */
+        json_set_u64(earlier, "delay_until", UINT64_MAX);
+        world.release_at = 1;
+        CHECK(wait_for(DELAY("0", "3600"), 0) < 60000);
+        CHECK(world.announced < now_monotonic() + 3601 * USEC_PER_SEC);
+}
+
+int main(void) {
+        test_limits();
+        test_released();
+        test_cancelled();
+        test_resumed();
+        json_object_put(world.notes);
+        return EXIT_SUCCESS;
+}
