@@ -10,10 +10,6 @@
 #include "config.h"
 #include "tests/unit/test.h"
 
-static int put(json_object *rules, const char *file, const char *text, json_object *warnings) {
-        return policy_rules_parse(rules, file, text, strlen(text), warnings);
-}
-
 static json_object *parse(const char *text, json_object *warnings) {
         _cleanup_json_ json_object *rules = json_object_new_array();
 
