@@ -7,6 +7,7 @@
 #include "base/parse.h"
 #include "cli/text/output.h"
 #include "args.h"
+#include "connect.h"
 
 enum {
         SECONDS_MAX = 24 * 3600,
@@ -168,6 +169,13 @@ static ExitCode set_json(Args *a, const char *value) {
         return fail_value("json", "'pretty', 'short' or 'off'", value, words, ELEMENTSOF(words));
 }
 
+static ExitCode set_host(Args *a, const char *value) {
+        if (!*value || *value == '-' || *value == ':')
+                return fail(CODE_USAGE, NULL, "--host wants [USER@]HOST[:PORT], not '%s'", value);
+        client_set_host(value);
+        return CODE_DONE;
+}
+
 static const OptionRow option_rows[] = {
         { "plan", 'p', "DIGEST", "remove", set_digest, "only if the plan still has this digest" },
         { "grace", 'g', "SEC", "plan explain remove", NULL, "wait SEC after the announcement before taking anything away",
@@ -195,6 +203,8 @@ static const OptionRow option_rows[] = {
         { "output", 'o', "FILE", "snapshot", set_output, "write it there, not to standard output" },
         { "keep-names", OPT_KEEP_NAMES, NULL, "snapshot", NULL, "with names and serial numbers as they are", FLAG(keep_names) },
         { "phase", OPT_PHASE, "PHASE", "hook-test", set_phase, "query, pre, undo or post: this phase alone" },
+        { "host", 'H', "HOST", "list show plan explain remove restore cancel status monitor history verify certificate inhibitors", set_host,
+          "on that machine, by ssh: [USER@]HOST[:PORT]" },
         { "json", 'j', "[pretty|short|off]", NULL, set_json, "JSON on standard output" },
         { "no-legend", OPT_NO_LEGEND, NULL, NULL, NULL, "no headers, no closing remarks", FLAG(no_legend) },
         { "no-pager", OPT_NO_PAGER, NULL, NULL, NULL, "do not show long output in a pager", FLAG(no_pager) },

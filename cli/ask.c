@@ -1,4 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include <errno.h>
+#include <poll.h>
+
+#include "base/clock.h"
 #include "cli/text/output.h"
 #include "ask.h"
 #include "follow.h"
@@ -16,15 +20,91 @@ static ExitCode accepted(sd_bus *bus, const char *path, const char *noun) {
         /* By its slot, as everywhere: a bare number that is an id may name another slot. */
         (void) client_properties(bus, path, BUS_REMOVAL, &properties, &e);
         _cleanup_free_ char *name = shell_quoted(json_str(properties, "slot") ?: id ?: "");
-        printf("%s %s started; see: safe-remove status %s\n", noun, id ?: "?", name);
+        printf("%s %s started%s%s; see: %s status %s\n", noun, id ?: "?", client_host() ? " on " : "", client_host() ?: "", client_command(), name);
         return CODE_DONE;
+}
+
+enum {
+        /* For the daemon to be reached again, and from then on for the request to become a removal (the daemon takes 20 s at most to find out whose
+         * slot it is about). */
+        REACH_SEC = 90,
+        BEGIN_SEC = 30,
+        LOOK_MSEC = 500,
+};
+
+static char *target_of(const Args *a) {
+        _cleanup_free_ char *all = NULL;
+
+        for (size_t i = 0; i < a->n_targets; i++)
+                if (text_add(&all, " ", "%s", a->targets[i]) < 0)
+                        return NULL;
+        return TAKE_PTR(all);
+}
+
+/* Is that what we have asked for? One that runs, and that is of the same card by the same user, is: the daemon would answer with it. Of those that
+ * have ended only this machine's clock tells. */
+static bool is_ours(json_object *removal, const char *target, const char *kind, uint64_t asked_usec) {
+        bool runs = !streq_ptr(json_str(removal, "state"), "ended"), remote = client_host() != NULL;
+
+        if (!streq_ptr(json_str(removal, "trigger"), "command") || !streq_ptr(json_str(removal, "kind"), kind))
+                return false;
+        if (!remote && json_u64(removal, "by_uid") != geteuid())
+                return false;
+        /* Of a path the daemon does not tell everybody. */
+        bool same = strchr(target, '/') || streq_ptr(json_str(removal, "target"), target);
+        bool since = !remote && json_u64(removal, "started_usec") >= asked_usec;
+        return same && (since || (runs && !strchr(target, '/')));
+}
+
+/* By connections of its own: the one that was lost comes back by itself. 1: found. */
+static int look_for(const char *target, const char *kind, uint64_t asked_usec, char **ret_path) {
+        _cleanup_json_ json_object *slots = NULL, *removals = NULL;
+        _cleanup_error_ sd_bus_error e = SD_BUS_ERROR_NULL;
+        _cleanup_bus_ sd_bus *bus = NULL;
+
+        int r = client_open(&bus);
+        if (r >= 0)
+                r = client_try_objects(bus, &slots, &removals, &e);
+        for (size_t i = 0; r >= 0 && i < json_len(removals); i++)
+                if (is_ours(json_at(removals, i), target, kind, asked_usec))
+                        return sd_bus_path_encode(BUS_REMOVAL_PREFIX, json_str(json_at(removals, i), "id") ?: "", ret_path) < 0 ? -ENOMEM : 1;
+        return r < 0 ? r : 0;
+}
+
+/* The connection ended before an answer came. A second request might remove a card that somebody has put in since: we look, and do not ask again. */
+static ExitCode find_accepted(const Args *a, Follow *f, const char *noun, uint64_t asked_usec, char **ret_path) {
+        const char *kind = streq(noun, "restoration") ? "restore" : "remove";
+        uint64_t deadline = now_monotonic() + REACH_SEC * USEC_PER_SEC;
+        _cleanup_free_ char *target = target_of(a);
+        bool reached = false;
+
+        if (!target)
+                return fail_memory();
+        if (f)
+                progress_note(&f->progress, "the connection ended before the request was answered; looking whether it was accepted");
+        while (now_monotonic() < deadline && !(f && f->signal)) {
+                int r = look_for(target, kind, asked_usec, ret_path);
+                if (r > 0)
+                        return CODE_DONE;
+                if (r == 0 && !reached)
+                        deadline = now_monotonic() + BEGIN_SEC * USEC_PER_SEC;
+                reached = reached || r == 0;
+                if (!f)
+                        (void) poll(NULL, 0, LOOK_MSEC);
+                else if (sd_event_run(f->event, LOOK_MSEC * USEC_PER_MSEC) < 0)
+                        break;
+        }
+        return fail(CODE_UNREACHABLE, NULL, reached ? "the connection ended before the request was answered, and no %s of '%s' by you is running: it has "
+                    "not begun, or has ended; nothing was asked for again; see: %s status" : "the connection ended before the request was answered, and the "
+                    "daemon cannot be reached; whether a %s of '%s' runs is not known; see: %s status", noun, target, client_command());
 }
 
 static ExitCode follow(Follow *f, const char *path, const char *noun) {
         _cleanup_free_ char *id = bus_name_of_path(path);
 
         /* It may have nothing to do, or be refused: then nothing has started. */
-        f->progress.started_note = strf("%s %s started%s", noun, id ?: "?", f->progress.live ? "; Ctrl-C leaves it running" : "");
+        f->progress.started_note = strf("%s %s started%s%s%s", noun, id ?: "?", client_host() ? " on " : "", client_host() ?: "",
+                                        f->progress.live ? "; Ctrl-C leaves it running" : "");
         return follow_run(f, path);
 }
 
@@ -33,10 +113,17 @@ ExitCode ask_and_follow(const Args *a, const char *noun, ExitCode (*ask)(sd_bus 
         _cleanup_free_ char *path = NULL;
 
         ExitCode code = client_connect(&bus);
+        uint64_t asked_usec = now_wall();
         if (code != CODE_DONE)
                 return code;
         if (a->no_wait) {
                 code = ask(bus, a, &path);
+                if (code == CODE_DONE && !path) {
+                        bus = sd_bus_close_unref(bus);
+                        code = find_accepted(a, NULL, noun, asked_usec, &path);
+                        if (code == CODE_DONE)
+                                code = client_connect(&bus);
+                }
                 return code == CODE_DONE ? accepted(bus, path, noun) : code;
         }
 
@@ -44,13 +131,16 @@ ExitCode ask_and_follow(const Args *a, const char *noun, ExitCode (*ask)(sd_bus 
         code = follow_prepare(&f, bus);
         if (code == CODE_DONE)
                 code = ask(bus, a, &path);
+        if (code == CODE_DONE && !path)
+                code = find_accepted(a, &f, noun, asked_usec, &path);
         if (code == CODE_DONE)
                 code = follow(&f, path, noun);
         if (code == CODE_DETACHED) {
                 progress_done(&f.progress);
                 /* Interrupting the wait is not a wish to interrupt the removal: half-way is the worst place to be surprised. */
                 _cleanup_free_ char *name = shell_quoted(f.name);
-                return fail(code, NULL, "%s %s goes on; see: safe-remove status %s; to stop it: safe-remove cancel %s", noun, f.id, name, name);
+                return fail(code, NULL, "%s %s goes on; see: %s status %s; to stop it: %s cancel %s", noun, f.id, client_command(), name,
+                            client_command(), name);
         }
         if (code != CODE_DONE)
                 return code;

@@ -3,12 +3,12 @@
 #include <poll.h>
 
 #include "base/clock.h"
-#include "base/run-dir.h"
 #include "cli/text/output.h"
 #include "client.h"
 
 enum {
         STREAM_CHUNK = 64 * 1024,
+        BUSY_MSEC = 250,
 };
 
 /* A plan and a topology are a look at the whole machine by a process of its own: seconds on a large one. */
@@ -16,26 +16,26 @@ enum {
 #define LOOK_USEC (120 * USEC_PER_SEC)
 
 /* What somebody would type after an error of the daemon's, whose message does not know who asked. NULL: it says all. */
-static const char *hint_for(ExitCode code) {
+static char *hint_for(ExitCode code) {
         static const struct {
                 ExitCode code;
-                const char *hint;
+                const char *then;
         } hints[] = {
-                { CODE_FAILED, "see: journalctl -b -u safe-removed" },
-                { CODE_NOTHING, "see: safe-remove status" },
-                { CODE_NOT_FOUND, "see: safe-remove list" },
-                { CODE_BLOCKED, "see: safe-remove list" },
-                { CODE_AMBIGUOUS, "see: safe-remove list" },
-                { CODE_NOT_PROVEN, "see: safe-remove certificate --verify" },
-                { CODE_USAGE, "see: safe-remove --help" },
-                { CODE_BUSY, "see: safe-remove status" },
-                { CODE_NOT_AUTHORIZED, "try it as root" },
+                { CODE_NOTHING, "status" },
+                { CODE_NOT_FOUND, "list" },
+                { CODE_BLOCKED, "list" },
+                { CODE_AMBIGUOUS, "list" },
+                { CODE_NOT_PROVEN, "certificate --verify" },
+                { CODE_USAGE, "--help" },
+                { CODE_BUSY, "status" },
         };
 
         for (size_t i = 0; i < ELEMENTSOF(hints); i++)
                 if (hints[i].code == code)
-                        return hints[i].hint;
-        return NULL;
+                        return strf("see: %s %s", client_command(), hints[i].then);
+        if (code == CODE_FAILED)
+                return strf("see: %s%s%sjournalctl -b -u safe-removed", client_host() ? "ssh " : "", client_host() ?: "", client_host() ? " " : "");
+        return code == CODE_NOT_AUTHORIZED ? strdup("try it as root") : NULL;
 }
 
 ExitCode client_fail(int r, const sd_bus_error *e) {
@@ -46,82 +46,15 @@ ExitCode client_fail(int r, const sd_bus_error *e) {
                 return fail_memory();
         if (r == -EBADMSG)
                 return fail(CODE_FAILED, NULL, "the daemon's answer could not be read (another version?)");
+        if (code == CODE_UNREACHABLE && client_host())
+                return fail(code, told ? e->name : NULL, "the daemon on %s cannot be reached (%s); see: ssh %s systemctl status safe-removed", client_host(),
+                            told && e->message ? e->message : strerror(-r), client_host());
         if (code == CODE_UNREACHABLE)
                 return fail(code, told ? e->name : NULL,
                             "the daemon cannot be reached (%s); see: systemctl status safe-removed",
                             told && e->message ? e->message : strerror(-r));
-        return fail_with_hint(code, told ? e->name : NULL, hint_for(code), "%s", told && e->message ? e->message : strerror(-r));
-}
-
-/* To somebody else than the daemon. */
-static int given = -EBADF;
-
-void client_use(int fd) {
-        given = fd;
-}
-
-static int open_peer(int connected, sd_bus **ret) {
-        _cleanup_close_ int fd = connected;
-        _cleanup_bus_ sd_bus *bus = NULL;
-
-        if (fd < 0)
-                return fd;
-        int r = sd_bus_new(&bus);
-        if (r >= 0)
-                r = sd_bus_set_fd(bus, fd, fd);
-        if (r < 0)
-                return r;
-        TAKE_FD(fd);
-        r = sd_bus_start(bus);
-        /* It may have as many connections as it can have. */
-        if (r >= 0)
-                r = sd_bus_call_method(bus, BUS_NAME, BUS_PATH, "org.freedesktop.DBus.Peer", "Ping", NULL, NULL, "");
-        if (r >= 0)
-                *ret = TAKE_PTR(bus);
-        return r;
-}
-
-/* Nobody else can make these busy, root's own least of all. They need no bus daemon, so all that goes on can be called off without one. */
-static int open_without_bus(sd_bus **ret) {
-        struct sockaddr_un address;
-
-        int r = run_private_socket(&address);
-        if (r >= 0)
-                r = open_peer(run_connect(&address, SOCK_STREAM), ret);
-        if (r != -EACCES)
-                return r;
-        r = run_public_socket(&address);
-        return r < 0 ? r : open_peer(run_connect(&address, SOCK_STREAM), ret);
-}
-
-int client_open(sd_bus **ret) {
-        if (given >= 0)
-                return open_peer(TAKE_FD(given), ret);
-
-        int r = open_without_bus(ret);
-
-        /* Whoever stands still does so on the bus as well. */
-        return r >= 0 || r == -ETIMEDOUT ? r : run_wants_session_bus() ? sd_bus_open_user(ret) : sd_bus_open_system(ret);
-}
-
-ExitCode client_connect(sd_bus **ret) {
-        int r = client_open(ret);
-
-        if (r == -ETIMEDOUT)
-                return client_fail(r, NULL);
-        return r >= 0 ? CODE_DONE : fail(CODE_UNREACHABLE, NULL, "the %s bus cannot be reached: %s",
-                                         run_wants_session_bus() ? "session" : "system", strerror(-r));
-}
-
-bool client_is_there(sd_bus *bus) {
-        _cleanup_error_ sd_bus_error e = SD_BUS_ERROR_NULL;
-        _cleanup_message_ sd_bus_message *reply = NULL;
-        int there = 0;
-
-        if (sd_bus_is_bus_client(bus) == 0)
-                return true;
-        return sd_bus_call_method(bus, "org.freedesktop.DBus", "/org/freedesktop/DBus", "org.freedesktop.DBus", "NameHasOwner", &e, &reply,
-                                  "s", BUS_NAME) >= 0 && sd_bus_message_read(reply, "b", &there) >= 0 && there;
+        _cleanup_free_ char *hint = hint_for(code);
+        return fail_with_hint(code, told ? e->name : NULL, hint, "%s", told && e->message ? e->message : strerror(-r));
 }
 
 int client_parse(const char *text, json_object **ret) {
@@ -170,20 +103,58 @@ static int read_stream(int fd, uint64_t deadline, char **ret) {
         return 0;
 }
 
+/* Where no descriptor can come, the daemon keeps the document and we read it piece by piece. Who is told too much at once waits. */
+static int read_kept(sd_bus *bus, uint32_t number, uint64_t bytes, uint64_t deadline, char **ret, sd_bus_error *reterr) {
+        _cleanup_free_ char *text = bytes < SIZE_MAX ? malloc(bytes + 1) : NULL;
+        size_t size = 0;
+
+        if (!text)
+                return -ENOMEM;
+        for (;;) {
+                _cleanup_message_ sd_bus_message *reply = NULL;
+                const char *piece = NULL;
+
+                int r = sd_bus_call_method(bus, BUS_NAME, BUS_PATH, BUS_MANAGER, "ReadKept", reterr, &reply, "u", number);
+                if (r < 0 && sd_bus_error_has_name(reterr, BUS_NAME ".Error.Busy") && now_monotonic() < deadline) {
+                        sd_bus_error_free(reterr);
+                        (void) poll(NULL, 0, BUSY_MSEC);
+                        continue;
+                }
+                if (r < 0)
+                        return r;
+                if (sd_bus_message_read(reply, "s", &piece) < 0 || strlen(piece) > bytes - size)
+                        return -EBADMSG;
+                if (!*piece)
+                        break;
+                memcpy(text + size, piece, strlen(piece));
+                size += strlen(piece);
+        }
+        if (size != bytes)
+                return -EBADMSG;
+        text[size] = '\0';
+        *ret = TAKE_PTR(text);
+        return 0;
+}
+
 static int call_for_text(sd_bus *bus, sd_bus_message *m, uint64_t usec, char **ret, sd_bus_error *reterr) {
         _cleanup_message_ sd_bus_message *reply = NULL;
-        uint64_t deadline = now_monotonic() + usec;
+        uint64_t deadline = now_monotonic() + usec, bytes;
+        uint32_t number;
         int fd;
 
         int r = sd_bus_call(bus, m, usec, reterr, &reply);
         if (r < 0)
                 return r;
+        if (sd_bus_message_has_signature(reply, "ut")) {
+                r = sd_bus_message_read(reply, "ut", &number, &bytes);
+                return r < 0 ? r : read_kept(bus, number, bytes, deadline, ret, reterr);
+        }
         if (sd_bus_message_read(reply, "h", &fd) < 0) /* stays the reply's */
                 return -EBADMSG;
         return read_stream(fd, deadline, ret);
 }
 
-/* Calls a method whose answer is a descriptor with a JSON object behind it. */
+/* Calls a method whose answer is a JSON object. */
 static int call_for_json(sd_bus *bus, sd_bus_message *m, uint64_t usec, json_object **ret, sd_bus_error *reterr) {
         _cleanup_free_ char *text = NULL;
 
@@ -193,6 +164,13 @@ static int call_for_json(sd_bus *bus, sd_bus_message *m, uint64_t usec, json_obj
 
 static int manager_call_new(sd_bus *bus, const char *member, sd_bus_message **ret) {
         return sd_bus_message_new_method_call(bus, ret, BUS_NAME, BUS_PATH, BUS_MANAGER, member);
+}
+
+/* A call for a document, in the form in which it can come over this connection. */
+static int document_call_new(sd_bus *bus, const char *path, const char *interface, const char *document, sd_bus_message **ret) {
+        _cleanup_free_ char *member = strf("%s%s", sd_bus_can_send(bus, SD_BUS_TYPE_UNIX_FD) > 0 ? "Open" : "Keep", document);
+
+        return member ? sd_bus_message_new_method_call(bus, ret, BUS_NAME, path, interface, member) : -ENOMEM;
 }
 
 static int append_targets(sd_bus_message *m, const Args *a) {
@@ -245,11 +223,11 @@ static int append_request(sd_bus_message *m, const Args *a) {
 }
 
 /* `target` is NULL where the method takes none. */
-static ExitCode call_for_look(sd_bus *bus, const char *member, const char *target, json_object **ret) {
+static ExitCode call_for_look(sd_bus *bus, const char *document, const char *target, json_object **ret) {
         _cleanup_error_ sd_bus_error e = SD_BUS_ERROR_NULL;
         _cleanup_message_ sd_bus_message *m = NULL;
 
-        int r = manager_call_new(bus, member, &m);
+        int r = document_call_new(bus, BUS_PATH, BUS_MANAGER, document, &m);
         if (r >= 0 && target)
                 r = sd_bus_message_append(m, "s", target);
         if (r >= 0)
@@ -258,15 +236,15 @@ static ExitCode call_for_look(sd_bus *bus, const char *member, const char *targe
 }
 
 ExitCode client_topology(sd_bus *bus, json_object **ret) {
-        return call_for_look(bus, "OpenTopology", NULL, ret);
+        return call_for_look(bus, "Topology", NULL, ret);
 }
 
 ExitCode client_verify(sd_bus *bus, const char *target, json_object **ret) {
-        return call_for_look(bus, "OpenVerify", target, ret);
+        return call_for_look(bus, "Verify", target, ret);
 }
 
 ExitCode client_verify_certificates(sd_bus *bus, json_object **ret) {
-        return call_for_look(bus, "OpenVerifyCertificates", NULL, ret);
+        return call_for_look(bus, "VerifyCertificates", NULL, ret);
 }
 
 ExitCode client_snapshot(sd_bus *bus, bool keep_names, json_object **ret) {
@@ -274,7 +252,7 @@ ExitCode client_snapshot(sd_bus *bus, bool keep_names, json_object **ret) {
         _cleanup_message_ sd_bus_message *m = NULL;
         _cleanup_free_ char *text = NULL;
 
-        int r = manager_call_new(bus, "OpenSnapshot", &m);
+        int r = document_call_new(bus, BUS_PATH, BUS_MANAGER, "Snapshot", &m);
         if (r >= 0)
                 r = sd_bus_message_append(m, "b", (int) keep_names);
         if (r >= 0)
@@ -284,11 +262,11 @@ ExitCode client_snapshot(sd_bus *bus, bool keep_names, json_object **ret) {
         return r < 0 ? client_fail(r, &e) : CODE_DONE;
 }
 
-static ExitCode call_for_plan(sd_bus *bus, const char *member, const Args *a, json_object **ret) {
+static ExitCode call_for_plan(sd_bus *bus, const char *document, const Args *a, json_object **ret) {
         _cleanup_error_ sd_bus_error e = SD_BUS_ERROR_NULL;
         _cleanup_message_ sd_bus_message *m = NULL;
 
-        int r = manager_call_new(bus, member, &m);
+        int r = document_call_new(bus, BUS_PATH, BUS_MANAGER, document, &m);
         if (r >= 0)
                 r = append_request(m, a);
         if (r >= 0)
@@ -300,7 +278,7 @@ ExitCode client_certificate(sd_bus *bus, const char *id, char **ret) {
         _cleanup_error_ sd_bus_error e = SD_BUS_ERROR_NULL;
         _cleanup_message_ sd_bus_message *m = NULL;
 
-        int r = manager_call_new(bus, "OpenCertificate", &m);
+        int r = document_call_new(bus, BUS_PATH, BUS_MANAGER, "Certificate", &m);
         if (r >= 0)
                 r = sd_bus_message_append(m, "s", id);
         if (r >= 0)
@@ -312,17 +290,17 @@ ExitCode client_certificate(sd_bus *bus, const char *id, char **ret) {
 }
 
 ExitCode client_plan(sd_bus *bus, const Args *a, json_object **ret) {
-        return call_for_plan(bus, a->n_targets > 1 ? "OpenPlanSeveral" : "OpenPlanRemoval", a, ret);
+        return call_for_plan(bus, a->n_targets > 1 ? "PlanSeveral" : "PlanRemoval", a, ret);
 }
 
 ExitCode client_plan_restore(sd_bus *bus, const Args *a, json_object **ret) {
-        return call_for_plan(bus, "OpenPlanRestore", a, ret);
+        return call_for_plan(bus, "PlanRestore", a, ret);
 }
 
 int client_try_history(sd_bus *bus, uint32_t limit, json_object **ret, sd_bus_error *reterr) {
         _cleanup_message_ sd_bus_message *m = NULL;
 
-        int r = manager_call_new(bus, "OpenHistory", &m);
+        int r = document_call_new(bus, BUS_PATH, BUS_MANAGER, "History", &m);
         if (r >= 0)
                 r = sd_bus_message_append(m, "u", limit);
         return r < 0 ? r : call_for_json(bus, m, CALL_USEC, ret, reterr);
@@ -335,6 +313,11 @@ ExitCode client_history(sd_bus *bus, uint32_t limit, json_object **ret) {
         return r < 0 ? client_fail(r, &e) : CODE_DONE;
 }
 
+/* Whether the daemon has heard of it nobody can say. */
+static bool was_cut_off(int r) {
+        return r == -ECONNRESET || r == -ENOTCONN || r == -EPIPE || r == -ETIMEDOUT;
+}
+
 static ExitCode call_for_removal(sd_bus *bus, const char *member, const Args *a, char **ret_path) {
         _cleanup_error_ sd_bus_error e = SD_BUS_ERROR_NULL;
         _cleanup_message_ sd_bus_message *m = NULL, *reply = NULL;
@@ -345,6 +328,10 @@ static ExitCode call_for_removal(sd_bus *bus, const char *member, const Args *a,
                 r = append_request(m, a);
         if (r >= 0)
                 r = sd_bus_call(bus, m, LOOK_USEC, &e, &reply);
+        if (was_cut_off(r)) {
+                *ret_path = NULL;
+                return CODE_DONE;
+        }
         if (r < 0)
                 return client_fail(r, &e);
         if (sd_bus_message_read(reply, "o", &path) < 0)
@@ -406,7 +393,7 @@ void client_add_report(sd_bus *bus, const char *id, json_object *removal) {
 
         int r = sd_bus_path_encode(BUS_REMOVAL_PREFIX, id, &path);
         if (r >= 0)
-                r = sd_bus_message_new_method_call(bus, &m, BUS_NAME, path, BUS_REMOVAL, "OpenReport");
+                r = document_call_new(bus, path, BUS_REMOVAL, "Report", &m);
         if (r >= 0)
                 r = call_for_json(bus, m, CALL_USEC, &report, &e);
         for (size_t i = 0; r >= 0 && i < ELEMENTSOF(keys); i++)
@@ -460,25 +447,30 @@ static int newest_first(const void *a, const void *b) {
         return compare(b, a, "id");
 }
 
-ExitCode client_objects(sd_bus *bus, json_object **ret_slots, json_object **ret_removals) {
+int client_try_objects(sd_bus *bus, json_object **ret_slots, json_object **ret_removals, sd_bus_error *reterr) {
         _cleanup_json_ json_object *slots = json_object_new_array(), *removals = json_object_new_array();
-        _cleanup_error_ sd_bus_error e = SD_BUS_ERROR_NULL;
         _cleanup_message_ sd_bus_message *m = NULL, *reply = NULL;
 
         int r = sd_bus_message_new_method_call(bus, &m, BUS_NAME, BUS_PATH, "org.freedesktop.DBus.ObjectManager",
                                                "GetManagedObjects");
         if (r >= 0)
-                r = sd_bus_call(bus, m, 30 * USEC_PER_SEC, &e, &reply);
+                r = sd_bus_call(bus, m, 30 * USEC_PER_SEC, reterr, &reply);
         if (r < 0)
-                return client_fail(r, &e);
+                return r;
 
-        r = bus_read_dict(reply, "oa{sa{sv}}", read_object, &(Objects) { .slots = slots, .removals = removals });
-        if (r < 0)
-                return client_fail(-EBADMSG, NULL);
+        if (bus_read_dict(reply, "oa{sa{sv}}", read_object, &(Objects) { .slots = slots, .removals = removals }) < 0)
+                return -EBADMSG;
         json_object_array_sort(slots, compare_name);
         json_object_array_sort(removals, newest_first);
 
         *ret_slots = TAKE_PTR(slots);
         *ret_removals = TAKE_PTR(removals);
-        return CODE_DONE;
+        return 0;
+}
+
+ExitCode client_objects(sd_bus *bus, json_object **ret_slots, json_object **ret_removals) {
+        _cleanup_error_ sd_bus_error e = SD_BUS_ERROR_NULL;
+
+        int r = client_try_objects(bus, ret_slots, ret_removals, &e);
+        return r < 0 ? client_fail(r, &e) : CODE_DONE;
 }

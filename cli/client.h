@@ -3,21 +3,10 @@
 
 #include "args.h"
 #include "bus.h"
+#include "connect.h"
 
 /* The daemon's methods as functions. Every one prints its own error and returns what to exit with; CODE_DONE means that
  * the ret_ parameters are set. Strings from the bus are made printable unless JSON was asked for. */
-
-/* The next connection is this one, which is taken over. */
-void client_use(int fd);
-
-/* Over root's own socket where we are let in, else the bus. */
-ExitCode client_connect(sd_bus **ret);
-
-/* The same, quietly: negative errno. */
-int client_open(sd_bus **ret);
-
-/* Does a daemon serve this connection? One that does not run is not started by the question. */
-bool client_is_there(sd_bus *bus);
 
 /* What a failed call means. `r` is the call's negative errno, `e` may be unset. */
 ExitCode client_fail(int r, const sd_bus_error *e);
@@ -38,9 +27,13 @@ ExitCode client_certificate(sd_bus *bus, const char *id, char **ret);
 /* The same, quietly: negative errno. */
 int client_try_history(sd_bus *bus, uint32_t limit, json_object **ret, sd_bus_error *reterr);
 
+/* The same, quietly. */
+int client_try_objects(sd_bus *bus, json_object **ret_slots, json_object **ret_removals, sd_bus_error *reterr);
+
 /* All slots (by name) and removals (newest first; ended ones stay on the bus for a while), as arrays of objects. */
 ExitCode client_objects(sd_bus *bus, json_object **ret_slots, json_object **ret_removals);
 
+/* The path is NULL where the connection ended before an answer came: nobody knows whether the request was accepted. */
 ExitCode client_remove(sd_bus *bus, const Args *a, char **ret_path);
 ExitCode client_restore(sd_bus *bus, const Args *a, char **ret_path);
 ExitCode client_cancel(sd_bus *bus, const char *target_or_id);

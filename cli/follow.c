@@ -82,6 +82,14 @@ static int on_changed(sd_bus_message *m, void *userdata, sd_bus_error *e) {
         return 0;
 }
 
+static const char *text_of_state(const Listen *l, bool runs) {
+        if (!l->cut_off)
+                return runs ? "the daemon is back" : "the daemon is gone; the removal is in its journal, waiting for it to come back";
+        if (client_host())
+                return runs ? "the connection is back" : "the connection to that machine is lost; what runs there goes on, waiting for it to come back";
+        return runs ? "the bus is back" : "the bus is gone; what runs goes on, waiting for the bus to come back";
+}
+
 static void on_daemon(bool runs, void *userdata) {
         Follow *f = userdata;
 
@@ -90,7 +98,7 @@ static void on_daemon(bool runs, void *userdata) {
                 f->look = true;
         else
                 f->deadline = now_monotonic() + RETURN_SEC * USEC_PER_SEC;
-        progress_note(&f->progress, runs ? "the daemon is back" : "the daemon is gone; the removal is in its journal, waiting for it to come back");
+        progress_note(&f->progress, text_of_state(&f->listen, runs));
 }
 
 static int on_signal(sd_event_source *s, const struct signalfd_siginfo *si, void *userdata) {
@@ -199,8 +207,8 @@ static ExitCode lost(Follow *f) {
         progress_done(&f->progress);
         return fail(CODE_UNREACHABLE, NULL,
                     "removal %s could not be followed to its end: the daemon has not answered for %d s; "
-                    "ask again with: safe-remove status %s",
-                    f->id, RETURN_SEC, f->name);
+                    "ask again with: %s status %s",
+                    f->id, RETURN_SEC, client_command(), f->name);
 }
 
 /* What was said before the end is in the queue by now: the bus keeps the order. */

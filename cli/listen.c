@@ -3,8 +3,9 @@
 #include "client.h"
 #include "listen.h"
 
-/* A daemon that died is there again in a tenth of a second. */
+/* A daemon that died is there again in a tenth of a second. Another machine is asked by a program that we start each time. */
 #define RETRY_USEC (200 * USEC_PER_MSEC)
+#define RETRY_REMOTE_USEC (2 * USEC_PER_SEC)
 
 void listen_done(Listen *l) {
         sd_event_source_disable_unref(l->retry);
@@ -48,6 +49,7 @@ static void take_state(Listen *l, bool runs) {
         if (runs)
                 (void) subscribe(l);
         l->handler->daemon(runs, l->userdata);
+        l->cut_off = l->cut_off && !runs;
 }
 
 static int on_owner(sd_bus_message *m, void *userdata, sd_bus_error *e) {
@@ -67,6 +69,7 @@ static int retry_later(Listen *l);
 static int on_disconnected(sd_bus_message *m, void *userdata, sd_bus_error *e) {
         Listen *l = userdata;
 
+        l->cut_off = sd_bus_is_bus_client(l->bus) > 0;
         l->bus = sd_bus_close_unref(l->bus);
         take_state(l, false);
         return retry_later(l);
@@ -104,7 +107,7 @@ static int on_retry(sd_event_source *timer, uint64_t usec, void *userdata) {
 
 static int retry_later(Listen *l) {
         l->retry = sd_event_source_disable_unref(l->retry);
-        return sd_event_add_time_relative(l->event, &l->retry, CLOCK_MONOTONIC, RETRY_USEC, 0, on_retry, l);
+        return sd_event_add_time_relative(l->event, &l->retry, CLOCK_MONOTONIC, client_host() ? RETRY_REMOTE_USEC : RETRY_USEC, 0, on_retry, l);
 }
 
 int listen_start(Listen *l, sd_bus *bus, sd_event *event, const ListenHandler *handler, void *userdata) {

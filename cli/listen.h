@@ -19,6 +19,7 @@ typedef struct Listen {
         void *userdata;
         bool subscribed;        /* to events with everything in them */
         bool gone;              /* the daemon is away */
+        bool cut_off;           /* as far as we know: the bus is, and it may go on */
 } Listen;
 
 /* Hears from here on; `event` is kept as a reference. Negative errno. */

@@ -213,7 +213,7 @@ static void print_disturbed(json_object *removal) {
         for (size_t i = 0; i < n && i < DISTURBED_MAX; i++)
                 printf("  disturbed: %s\n", json_object_get_string(json_at(all, i)));
         if (n > DISTURBED_MAX)
-                printf("  disturbed: %zu more (safe-remove certificate %s)\n", n - DISTURBED_MAX, json_str(removal, "id") ?: "");
+                printf("  disturbed: %zu more (%s certificate %s)\n", n - DISTURBED_MAX, client_command(), json_str(removal, "id") ?: "");
 }
 
 static void print_ended(json_object *removal, const char *leds) {

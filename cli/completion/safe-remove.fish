@@ -45,6 +45,7 @@ complete -c safe-remove -n '__fish_seen_subcommand_from show restore verify' -a 
 complete -c safe-remove -n '__fish_seen_subcommand_from cancel status' -a '(__safe_remove_running)'
 complete -c safe-remove -n '__fish_seen_subcommand_from status certificate' -a '(__safe_remove_ids)'
 
+complete -c safe-remove -s H -l host -x -a '(__fish_print_hostnames)' -d 'on that machine, by ssh'
 complete -c safe-remove -s j -l json -a 'pretty short off' -d 'JSON on standard output'
 complete -c safe-remove -l no-legend -d 'no headers, no closing remarks'
 complete -c safe-remove -l no-pager -d 'no pager'

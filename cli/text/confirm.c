@@ -113,7 +113,8 @@ static void print_what(FILE *f, json_object *plan, const Args *a) {
         _cleanup_free_ char *label = slots_label(plan);
 
         (void) gethostname(host, sizeof(host) - 1);
-        fprintf(f, "%s %s on %s:\n", restores ? "Restore what was on the card of" : "Remove the card of", label, *host ? host : "this machine");
+        fprintf(f, "%s %s on %s:\n", restores ? "Restore what was on the card of" : "Remove the card of", label,
+                client_host() ?: (*host ? host : "this machine"));
         for (size_t i = 0; i < json_len(slots); i++)
                 print_card(f, json_at(slots, i), json_get(json_at(slots, i), "card"));
         if (!slots)

@@ -345,10 +345,10 @@ static void print_run_line(json_object *plan, const Args *a) {
         if (!output.legend || !streq_ptr(json_str(plan, "verdict"), "ready"))
                 return;
         if (restores(plan)) {
-                printf("\n%sRun it:  safe-remove restore %s%s%s\n", output_as_it_is(), target, a->equal_card ? " --equal-card=" : "", a->equal_card ?: "");
+                printf("\n%sRun it:  %s restore %s%s%s\n", output_as_it_is(), client_command(), target, a->equal_card ? " --equal-card=" : "", a->equal_card ?: "");
                 return;
         }
-        printf("\n%sRun it:  safe-remove remove %s --plan %.*s", output_as_it_is(), target, DIGEST_SHORTEST, json_str(plan, "digest") ?: "");
+        printf("\n%sRun it:  %s remove %s --plan %.*s", output_as_it_is(), client_command(), target, DIGEST_SHORTEST, json_str(plan, "digest") ?: "");
         if (a->has_grace_sec)
                 printf(" --grace %" PRIu32, a->grace_sec);
         if (a->has_offline_timeout_sec)

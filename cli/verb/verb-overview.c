@@ -71,10 +71,10 @@ static char *next_command(json_object *slots) {
         json_object *slot = find_subject(slots, &i);
 
         if (!slot)
-                return strdup("safe-remove --help");
+                return strf("%s --help", client_command());
         _cleanup_free_ char *name = shell_quoted(json_str(slot, "name"));
         bool bare = streq(advice[i].command, "certificate");
-        return strf("safe-remove %s%s%s", advice[i].command, bare ? "" : " ", bare ? "" : name ?: "");
+        return strf("%s %s%s%s", client_command(), advice[i].command, bare ? "" : " ", bare ? "" : name ?: "");
 }
 
 static void print_wrong(json_object *slots) {
@@ -131,6 +131,7 @@ ExitCode verb_overview(const Args *a) {
                 (void) removal_print(r, NULL);
         }
         if (output.legend)
-                printf("\nNext:  %s\nMore:  safe-remove list, safe-remove --help, man safe-remove\n", next ?: "safe-remove --help");
+                printf("\nNext:  %s\nMore:  %s list, %s --help, man safe-remove\n", next ?: "safe-remove --help",
+                       client_command(), client_command());
         return CODE_DONE;
 }

@@ -25,7 +25,7 @@ static ExitCode ask_serials(const Args *a, char **ret) {
 
                 if (!streq_ptr(json_str(b, "code"), "WHICH_SERIAL"))
                         continue;
-                fprintf(stderr, "%s.\nSerial number of the card to erase: ", json_str(b, "what"));
+                fprintf(stderr, "%s.\nSerial number of the card to erase%s%s: ", json_str(b, "what"), client_host() ? " on " : "", client_host() ?: "");
                 if (getline(&line, &size, stdin) < 0 || !*line || *line == '\n')
                         return fail(CODE_BLOCKED, NULL, "no serial number was given: nothing was touched");
                 line[strcspn(line, "\n")] = '\0';
@@ -57,8 +57,8 @@ static ExitCode remove_dry(const Args *a) {
         if (code != CODE_DONE)
                 return code;
         if (a->digest && streq_ptr(json_str(plan, "verdict"), "ready") && !digest_is_meant(a->digest, json_str(plan, "digest")))
-                return fail(CODE_STALE, NULL, "the machine has changed since the plan was shown: its digest is now %.*s...; see: safe-remove plan %s",
-                            DIGEST_SHORTEST, json_str(plan, "digest") ?: "unknown", a->target);
+                return fail(CODE_STALE, NULL, "the machine has changed since the plan was shown: its digest is now %.*s...; see: %s plan %s",
+                            DIGEST_SHORTEST, json_str(plan, "digest") ?: "unknown", client_command(), a->target);
         output_keep();
         plan_show(plan, a);
         output_release();
@@ -141,14 +141,14 @@ static ExitCode cancel_dry(sd_bus *bus, const char *path) {
         _cleanup_free_ char *id = path ? bus_name_of_path(path) : NULL;
 
         if (!id)
-                return fail(CODE_NOTHING, NULL, "no removal of this name is running; see: safe-remove status");
+                return fail(CODE_NOTHING, NULL, "no removal of this name is running; see: %s status", client_command());
         int r = client_properties(bus, path, BUS_REMOVAL, &properties, &e);
         if (r < 0)
                 return client_fail(r, &e);
         client_add_report(bus, id, properties);
         removal = removal_of_properties(properties);
         if (!json_flag(removal, "cancelable"))
-                return fail(CODE_BLOCKED, NULL, "%s %s cannot be cancelled any more; see: safe-remove status %s", removal_noun(removal), id, id);
+                return fail(CODE_BLOCKED, NULL, "%s %s cannot be cancelled any more; see: %s status %s", removal_noun(removal), id, client_command(), id);
 
         ExitCode code = removal_print(removal, NULL);
         json_object *steps = json_array(json_get(removal, "plan"), "steps");
@@ -183,7 +183,7 @@ ExitCode verb_cancel(const Args *a) {
         if (code == CODE_DETACHED)
                 progress_done(&f.progress);
         if (code == CODE_DETACHED)
-                return fail(code, NULL, "the cancel was requested; see: safe-remove status %s", f.name);
+                return fail(code, NULL, "the cancel was requested; see: %s status %s", client_command(), f.name);
         if (code != CODE_DONE)
                 return code;
         /* Cancelled is what was asked for, so here everything put back is success. */

@@ -89,7 +89,7 @@ static ExitCode status_one(json_object *all, json_object *slots, const char *nam
 
         json_object *found = removal_find(running, slots, name) ?: removal_find(all, slots, name);
         if (!found)
-                return fail(CODE_NOT_FOUND, NULL, "no removal has the id or the target '%s'; see: safe-remove history", name);
+                return fail(CODE_NOT_FOUND, NULL, "no removal has the id or the target '%s'; see: %s history", name, client_command());
 
         /* A question that was answered is a success, whatever the answer. */
         (void) removal_print(found, NULL);

@@ -1,0 +1,134 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* How the daemon is reached: by its sockets, by the bus, or by the bus of another machine. */
+#include <errno.h>
+
+#include "base/run-dir.h"
+#include "cli/text/output.h"
+#include "connect.h"
+
+static const char *host;
+
+void client_set_host(const char *of) {
+        host = of;
+}
+
+const char *client_host(void) {
+        return host;
+}
+
+const char *client_command(void) {
+        static char *command;
+
+        if (host && !command)
+                command = strf("safe-remove -H %s", host);
+        return command ?: "safe-remove";
+}
+
+/* To somebody else than the daemon. */
+static int given = -EBADF;
+
+void client_use(int fd) {
+        given = fd;
+}
+
+static int open_peer(int connected, sd_bus **ret) {
+        _cleanup_close_ int fd = connected;
+        _cleanup_bus_ sd_bus *bus = NULL;
+
+        if (fd < 0)
+                return fd;
+        int r = sd_bus_new(&bus);
+        if (r >= 0)
+                r = sd_bus_set_fd(bus, fd, fd);
+        if (r < 0)
+                return r;
+        TAKE_FD(fd);
+        r = sd_bus_start(bus);
+        /* It may have as many connections as it can have. */
+        if (r >= 0)
+                r = sd_bus_call_method(bus, BUS_NAME, BUS_PATH, "org.freedesktop.DBus.Peer", "Ping", NULL, NULL, "");
+        if (r >= 0)
+                *ret = TAKE_PTR(bus);
+        return r;
+}
+
+/* Nobody else can make these busy, root's own least of all. They need no bus daemon, so all that goes on can be called off without one. */
+static int open_without_bus(sd_bus **ret) {
+        struct sockaddr_un address;
+
+        int r = run_private_socket(&address);
+        if (r >= 0)
+                r = open_peer(run_connect(&address, SOCK_STREAM), ret);
+        if (r != -EACCES)
+                return r;
+        r = run_public_socket(&address);
+        return r < 0 ? r : open_peer(run_connect(&address, SOCK_STREAM), ret);
+}
+
+/* As systemctl -H does it: the bus there is at the other end of ssh's standard input and output. A port stands behind a colon; who has more to say
+ * to ssh does so in its configuration. */
+static int open_remote(sd_bus **ret) {
+        const char *ssh = getenv("SYSTEMD_SSH"), *port = strrchr(host, ':'), *name;
+        bool has_port = port && port == strchr(host, ':') && port[1] && strspn(port + 1, "0123456789") == strlen(port + 1);
+        _cleanup_free_ char *machine = has_port ? strndup(host, (size_t) (port - host)) : strdup(host);
+        char *argv[] = {
+                (char *) (ssh && *ssh ? ssh : "ssh"), (char *) "-xT", (char *) "-p", (char *) (has_port ? port + 1 : "22"), (char *) "--", machine,
+                (char *) "systemd-stdio-bridge", NULL,
+        };
+        _cleanup_bus_ sd_bus *bus = NULL;
+
+        if (!machine)
+                return -ENOMEM;
+        if (!has_port) { /* it may have another one in its configuration */
+                argv[2] = argv[4];
+                argv[3] = argv[5];
+                argv[4] = argv[6];
+                argv[5] = NULL;
+        }
+        int r = sd_bus_new(&bus);
+        if (r >= 0)
+                r = sd_bus_set_exec(bus, argv[0], argv);
+        if (r >= 0)
+                r = sd_bus_set_bus_client(bus, true);
+        if (r >= 0)
+                r = sd_bus_start(bus);
+        /* That it was let in is known once it has a name. */
+        if (r >= 0)
+                r = sd_bus_get_unique_name(bus, &name);
+        if (r >= 0)
+                *ret = TAKE_PTR(bus);
+        return r;
+}
+
+int client_open(sd_bus **ret) {
+        if (given >= 0)
+                return open_peer(TAKE_FD(given), ret);
+        if (host)
+                return open_remote(ret);
+        int r = open_without_bus(ret);
+
+        /* Whoever stands still does so on the bus as well. */
+        return r >= 0 || r == -ETIMEDOUT ? r : run_wants_session_bus() ? sd_bus_open_user(ret) : sd_bus_open_system(ret);
+}
+
+ExitCode client_connect(sd_bus **ret) {
+        int r = client_open(ret);
+
+        if (r < 0 && host)
+                return fail(CODE_UNREACHABLE, NULL, "%s cannot be reached by ssh: %s; try: ssh %s systemd-stdio-bridge --version", host, strerror(-r), host);
+        if (r == -ETIMEDOUT)
+                return fail(CODE_UNREACHABLE, NULL, "the daemon does not answer (%s); see: systemctl status safe-removed", strerror(-r));
+        return r >= 0 ? CODE_DONE : fail(CODE_UNREACHABLE, NULL, "the %s bus cannot be reached: %s",
+                                         run_wants_session_bus() ? "session" : "system", strerror(-r));
+}
+
+bool client_is_there(sd_bus *bus) {
+        _cleanup_error_ sd_bus_error e = SD_BUS_ERROR_NULL;
+        _cleanup_message_ sd_bus_message *reply = NULL;
+        int there = 0;
+
+        if (sd_bus_is_bus_client(bus) == 0)
+                return true;
+        return sd_bus_call_method(bus, "org.freedesktop.DBus", "/org/freedesktop/DBus", "org.freedesktop.DBus", "NameHasOwner", &e, &reply,
+                                  "s", BUS_NAME) >= 0 && sd_bus_message_read(reply, "b", &there) >= 0 && there;
+}

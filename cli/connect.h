@@ -1,0 +1,24 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+#include "bus.h"
+#include "exit-code.h"
+
+/* The machine whose daemon is asked, as ssh takes it ("[USER@]HOST[:PORT]"); NULL: this one. Before the first connection. */
+void client_set_host(const char *host);
+const char *client_host(void);
+
+/* How a command for the same machine begins: "safe-remove", or "safe-remove -H HOST". */
+const char *client_command(void);
+
+/* The next connection is this one, which is taken over. */
+void client_use(int fd);
+
+/* Over root's own socket where we are let in, else the bus; to another machine over its bus, by ssh. */
+ExitCode client_connect(sd_bus **ret);
+
+/* The same, quietly: negative errno. */
+int client_open(sd_bus **ret);
+
+/* Does a daemon serve this connection? One that does not run is not started by the question. */
+bool client_is_there(sd_bus *bus);
