@@ -2,6 +2,7 @@
 """The main job: cards whose memory is System RAM."""
 
 from harness import removal
+from harness.paths import TOP_DIR
 from harness.scenario import scenario
 
 
@@ -80,8 +81,15 @@ def interleaved(lab):
 
 @scenario("ram-idle-card")
 def idle_card(lab):
-    """A card with nothing on it; removing it again finds nothing to do."""
-    lab.cli("remove", "3")
+    """A card with nothing on it, by the documentation's client, which reads no JSON; removing it again finds nothing to do."""
+    lab.guest.write("/tmp/fleet-client.py", (TOP_DIR / "docs/examples/fleet-client.py").read_text())
+    client = "python3 /tmp/fleet-client.py"
+    lab.check(lab.sh(f"{client} list").startswith("slot 2: ready, card 0x1 at "), "the client should list the slots")
+    plan = lab.cli_json("plan", "3")
+    lab.check(lab.sh(f"{client} plan 3").startswith(f"slots 3: ready, {len(plan['steps'])} steps, about "), "the client should have the same plan")
+    said = lab.sh(f"{client} remove 3").splitlines()
+    lab.equal(said[-1], "slots 3: safe (done)", "the client's last word")
+    lab.check(any(line.startswith("[") for line in said), f"the client should follow it step by step: {said}")
     removal.check_safe(lab, 3)
     lab.equal(lab.cli("remove", "3", check=False)[0], removal.NOTHING, "the exit status of removing it again")
 
