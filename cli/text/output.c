@@ -101,7 +101,9 @@ static ExitCode tell(ExitCode code, const char *error, const char *hint, char *m
         output_release();
         fflush(stdout);
         if (output.json == JSON_OFF) {
-                fprintf(stderr, "safe-remove: %s%s%s\n", message ?: "out of memory", hint ? "; " : "", hint ?: "");
+                _cleanup_free_ char *line = strf("safe-remove: %s%s%s", message ?: "out of memory", hint ? "; " : "", hint ?: "");
+                _cleanup_free_ char *wrapped = line ? text_wrap(line, isatty(STDERR_FILENO) ? terminal_columns() : 0) : NULL;
+                fprintf(stderr, "%s\n", wrapped ?: "safe-remove: out of memory");
                 return code;
         }
         _cleanup_json_ json_object *o = json_object_new_object();

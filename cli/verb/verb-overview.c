@@ -84,13 +84,27 @@ static void print_wrong(json_object *slots) {
                                 printf("slot %s %s\n", json_str(json_at(slots, k), "name") ?: "?", advice[i].means);
 }
 
+/* `list` has the rest of them. */
+static json_object *slots_short(json_object *slots) {
+        static const char *const keys[] = { "name", "state", "card_address", "memdev", "serial", "removal" };
+        json_object *all = json_object_new_array();
+
+        for (size_t i = 0; i < json_len(slots); i++) {
+                json_object *o = json_object_new_object();
+                for (size_t k = 0; k < ELEMENTSOF(keys); k++)
+                        json_set(o, keys[k], json_ref(json_get(json_at(slots, i), keys[k])));
+                json_object_array_add(all, o);
+        }
+        return all;
+}
+
 static void print_json_form(json_object *slots, json_object *running, json_object *last, const char *next) {
         _cleanup_json_ json_object *o = json_object_new_object(), *shown = json_object_new_array();
 
         for (size_t i = 0; i < json_len(running); i++)
                 json_object_array_add(shown, removal_of_properties(json_at(running, i)));
         json_set_str(o, "schema", "safe-remove/overview/1");
-        json_set(o, "slots", json_ref(slots));
+        json_set(o, "slots", slots_short(slots));
         json_set(o, "running", json_ref(shown));
         json_set(o, "last", last ? removal_of_history(last) : NULL);
         json_set_str(o, "next", next);

@@ -229,7 +229,8 @@ def test_completion_of_zsh(bus):
     t = Terminal(bus, program=["zsh", "-f", "-i"], env={**completing(bus), "PS1": "> "}, columns=200, rows=50)
     t.type(f"fpath=({folder} $fpath); autoload -Uz compinit; compinit -D -u; LISTMAX=1000; echo rea''dy\n".encode())
     t.wait_for("ready")
-    for typed, want in ((b"safe-remove verif\t", "safe-remove verify"), (b"safe-remove plan mem2\t", "mem2"), (b"safe-remove plan ser\t", "serial")):
+    for typed, want in ((b"safe-remove verif\t", "safe-remove verify"), (b"safe-remove plan mem2\t", "mem2"), (b"safe-remove plan ser\t", "serial"),
+                        (b"safe-remove remove --acknow\t", "--acknowledge"), (b"safe-remove remove --zone-normal=t\t", "=try")):
         t.output = ""
         t.type(typed)
         t.wait_for(want)
