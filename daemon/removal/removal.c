@@ -126,14 +126,6 @@ int removal_take_slots(Removal *r, const char *slot, const char *port, json_obje
         return 0;
 }
 
-json_object *removal_slot_names(const Removal *r) {
-        json_object *names = json_object_new_array();
-
-        for (size_t i = 0; i < removal_n_slots(r); i++)
-                json_append_str(names, removal_slot(r, i));
-        return names;
-}
-
 LogSubject removal_subject(const Removal *r, char uid[static 24]) {
         (void) snprintf(uid, 24, "%" PRIu64, json_u64(r->by, "uid"));
         return (LogSubject) {

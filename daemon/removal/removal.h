@@ -164,7 +164,14 @@ static inline const char *removal_port(const Removal *r, size_t i) {
         return i == 0 ? r->port : json_str(json_at(r->others, i - 1), "port");
 }
 
-json_object *removal_slot_names(const Removal *r); /* an array of strings, the caller's */
+/* An array of strings, the caller's. */
+static inline json_object *removal_slot_names(const Removal *r) {
+        json_object *names = json_object_new_array();
+
+        for (size_t i = 0; i < removal_n_slots(r); i++)
+                json_append_str(names, removal_slot(r, i));
+        return names;
+}
 
 /* The slots as a sentence about it names them. */
 static inline const char *removal_label(const Removal *r) {
