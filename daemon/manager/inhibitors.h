@@ -2,7 +2,7 @@
 #pragma once
 
 #include "manager.h"
-#include "plan/inhibitor.h"
+#include "plan/find/inhibitor.h"
 
 /* Who does not want cards to go. Each has a pipe, whose other end is with whoever asked: it ends when the last copy of that is closed. They outlive
  * this process: systemd keeps our end of the pipe and the description, in a memory file, in the unit's store of descriptors. What it hands back and
@@ -23,7 +23,7 @@ typedef struct InhibitRequest {
  * *ret_why for a person; or another errno. */
 int manager_inhibit(Manager *m, const InhibitRequest *request, int *ret_fd, char **ret_why);
 
-/* All there are, as plan/inhibitor.h has them; borrowed, NULL where there are none. */
+/* All there are, as plan/find/inhibitor.h has them; borrowed, NULL where there are none. */
 json_object *manager_inhibitors(Manager *m);
 
 /* The words of all in that mode, each once, with blanks between them; "" where there are none. */

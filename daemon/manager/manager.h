@@ -132,7 +132,7 @@ Removal *manager_given_up_at_slots(Manager *m, const Removal *r); /* without an 
 Removal *manager_enquiry_at_port(Manager *m, const char *port);
 Removal *manager_removal_of_slot(Manager *m, const char *slot, const char *port); /* running, or the last one */
 
-/* One that has begun, is not on its way back, and is about what this word of an inhibitor names (plan/inhibitor.h). */
+/* One that has begun, is not on its way back, and is about what this word of an inhibitor names (plan/find/inhibitor.h). */
 Removal *manager_removal_inhibited(Manager *m, const char *word);
 
 /* The running removal that a person means by its slot, card or id; NULL if none. */

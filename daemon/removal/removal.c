@@ -270,13 +270,8 @@ static json_object *ports_of_steps(json_object *plan) {
         return ports;
 }
 
-/* Of the inhibitors that it may wait for (step-announce.c). NULL: there is no such step. */
-static json_object *announcement(json_object *plan) {
-        return json_find(json_array(plan, "steps"), "name", step_type_to_string(STEP_ANNOUNCE));
-}
-
 static int take_plan(Removal *r, json_object *event) {
-        json_object *plan = json_get(event, "plan");
+        json_object *plan = json_get(event, "plan"), *announce = json_find(json_array(plan, "steps"), "name", step_type_to_string(STEP_ANNOUNCE));
 
         int k = removal_report_take_plan(&r->report, event);
         if (k < 0)
@@ -287,9 +282,8 @@ static int take_plan(Removal *r, json_object *event) {
         json_object_put(r->step_ports);
         r->step_ports = ports_of_steps(plan);
         json_object_put(r->delays);
-        r->delays = json_ref(json_array(json_get(announcement(plan), "args"), "inhibitors"));
-        /* Another daemon, or worker, may have told listeners that it begins: they are told of its end. */
-        r->announced = r->announced || (r->attempts > 0 && announcement(plan));
+        r->delays = json_ref(json_array(json_get(announce, "args"), "inhibitors"));
+        r->announced = r->announced || (r->attempts > 0 && announce); /* perhaps told by another daemon: its end is told as well */
         if (json_get(plan, "card") && !r->card)
                 r->card = json_ref(json_get(plan, "card"));
         set_estimate(r);

@@ -63,7 +63,7 @@ typedef struct RemovalOwner {
         sd_event *event;
         void (*found)(Removal *r, void *userdata);      /* its slots are known, of a card that is there */
         void (*unstartable)(Removal *r, const char *code, const char *message, void *userdata);
-        json_object *(*inhibitors)(void *userdata);     /* for its plan (plan/inhibitor.h); NULL: there are none. Borrowed */
+        json_object *(*inhibitors)(void *userdata);     /* for its plan (plan/find/inhibitor.h); NULL: there are none. Borrowed */
         void *userdata;
         struct {
                 const RemovalListener *calls;

@@ -25,7 +25,7 @@ typedef struct Request {
         LibraryCall *card;      /* what the planner has asked the card's libraries, and nobody has taken yet; or NULL */
         bool (*cancelled)(void *userdata); /* somebody wants it back while hooks are asked; NULL: nobody can */
         void *userdata;
-        json_object *inhibitors; /* plan/inhibitor.h; owned, or NULL */
+        json_object *inhibitors; /* plan/find/inhibitor.h; owned, or NULL */
         json_object *unread;    /* removals of these slots whose records cannot be read, by what the daemon says; likewise */
 } Request;
 

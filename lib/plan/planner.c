@@ -41,7 +41,7 @@
 #include "kernel/cxl/card-state.h"
 #include "plan/find/blockers.h"
 #include "plan/plan-hooks.h"
-#include "plan/inhibitor.h"
+#include "plan/find/inhibitor.h"
 #include "plan/plan-storage.h"
 #include "plan/planner.h"
 #include "plan/scope/scope.h"

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include <errno.h>
 
-#include "plan/inhibitor.h"
+#include "plan/find/inhibitor.h"
 #include "fuzz.h"
 
 /* What somebody says is to be inhibited, and what was kept of an inhibitor. */

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* Who does not want the card to go, or not yet (plan/inhibitor.h). In his own words: it is he who has to be asked. */
+/* Who does not want the card to go, or not yet (plan/find/inhibitor.h). In his own words: it is he who has to be asked. */
 #include "base/clock.h"
 #include "plan/find/blockers.h"
-#include "plan/inhibitor.h"
+#include "plan/find/inhibitor.h"
 
 bool blockers_are_vetoes(json_object *blockers) {
         for (size_t i = 0; i < json_len(blockers); i++)

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* Tells listeners (PrepareForRemoval on the bus) and gives them the time that the policy grants, before anything is
- * taken down; and more to those who have asked for it (plan/inhibitor.h), until all of them are through. Until when is written down: nothing in the
+ * taken down; and more to those who have asked for it (plan/find/inhibitor.h), until all of them are through. Until when is written down: nothing in the
  * kernel changes, and a worker that goes on for another waits for what is left of that time, or nobody could say when it will be over. */
 #include "base/clock.h"
 #include "step/step.h"

@@ -4,7 +4,7 @@
 #include <errno.h>
 
 #include "plan/find/blockers.h"
-#include "plan/inhibitor.h"
+#include "plan/find/inhibitor.h"
 #include "plan/planner.h"
 #include "tests/unit/test.h"
 

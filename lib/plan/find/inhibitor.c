@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include <errno.h>
 
-#include "plan/inhibitor.h"
+#include "plan/find/inhibitor.h"
 #include "topology/select/select-name.h"
 
 static const char *const inhibit_mode_table[_INHIBIT_MODE_MAX] = {
