@@ -60,7 +60,7 @@ def object_to_it(lab):
     lab.check("within 3 s" in texts["HOOK_FAILED", "hangs"], f"the one that hangs: {texts}")
     lab.check("signal 11" in texts["HOOK_FAILED", "crashes"], f"the one that crashes: {texts}")
     lab.equal(sorted(user for _, user, _ in calls(lab)), ["nobody", "nobody", "nobody", "root"], "the users that they ran as")
-    lab.equal(lab.sh("systemctl list-units --all --no-legend 'safe-remove-hook*'; pgrep -f 'sleep 1000' || true"), "", "what is left of them")
+    lab.equal(lab.sh("systemctl list-units --all --no-legend 'safe-remove-hook*'; pgrep -f '^sleep 1000' || true"), "", "what is left of them")
 
 
 @scenario("hooks-run", turn=True)
