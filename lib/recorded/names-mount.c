@@ -14,6 +14,20 @@ static int add_name(Names *n, char **out, const char *name) {
         return names_add_made(out, dictionary_word(&n->dictionary, WORD_NAME, name, strlen(name)));
 }
 
+/* "pool/data/set" */
+static int add_dataset(Names *n, char **out, const char *source) {
+        for (const char *p = source;; p++) {
+                size_t length = strcspn(p, "/");
+                int r = names_add_made(out, dictionary_word(&n->dictionary, WORD_NAME, p, length));
+                p += length;
+                if (r < 0 || !*p)
+                        return r;
+                r = text_add(out, "", "/");
+                if (r < 0)
+                        return r;
+        }
+}
+
 /* A disk, a word that the kernel or systemd has put there, "server:/folder", or what somebody liked. */
 static int add_source(Names *n, char **out, const char *type, const char *source) {
         static const char *const common[] = { "none", "tmpfs", "udev", "devtmpfs", "proc", "sysfs", "cgroup", "cgroup2", "overlay", "shm", "mqueue", "debugfs",
@@ -23,6 +37,8 @@ static int add_source(Names *n, char **out, const char *type, const char *source
 
         if (source[0] == '/' && !folder)
                 return add_path(n, out, source);
+        if (streq(type, "zfs"))
+                return add_dataset(n, out, source);
         if (names_match(source, common) || streq(source, type))
                 return text_add(out, "", "%s", source);
         if (!folder)

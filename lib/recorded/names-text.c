@@ -20,6 +20,10 @@ static size_t hex_digits(const char *word) {
 bool names_is_uuid(const char *word) {
         static const unsigned lengths[] = { 8, 4, 4, 4, 12 };
 
+        /* None at all says something else. */
+        if (word[strspn(word, "0-")] == '\0')
+                return false;
+
         for (size_t i = 0; i < ELEMENTSOF(lengths); i++) {
                 if (hex_digits(word) != lengths[i])
                         return false;
@@ -50,7 +54,7 @@ static bool is_colon_uuid(const char *word) {
         return true;
 }
 
-/* Of IPv4, IPv6 or Ethernet; a PCI function's and a device's number are none. */
+/* Of IPv4, IPv6 or Ethernet; a PCI function's and a device's number are none, nor is the "0::" of a control group. */
 static bool is_address(const char *word) {
         unsigned a, b, c, d;
         size_t colons = 0;
@@ -62,7 +66,7 @@ static bool is_address(const char *word) {
                 return false;
         for (const char *p = word; *p; p++)
                 colons += *p == ':';
-        return strstr(word, "::") || colons == 7 || (colons == 5 && strlen(word) == 17);
+        return (strstr(word, "::") && strlen(word) > 3) || colons == 7 || (colons == 5 && strlen(word) == 17);
 }
 
 static int add_word(Names *n, char **text, const char *word) {
@@ -77,18 +81,23 @@ static bool is_of_word(char c) {
         return isalnum((unsigned char) c) || (c && strchr("._-:+@#", c)) || (unsigned char) c >= 0x80;
 }
 
-/* Where a path ends that begins here. What is in it of blanks is written as "\040". */
+/* Where a path ends that begins here. What is in it of blanks is written as "\040", also before the kernel's own remark. */
 static size_t path_length(const char *text) {
-        return strcspn(text, " \t\n,:;()\"'=<>|");
+        size_t n = strcspn(text, " \t\n,:;()\"'=<>|");
+
+        return n >= 4 && strncmp(text + n - 4, "\\040", 4) == 0 && startswith(text + n, "(deleted)") ? n + strlen("(deleted)") : n;
 }
 
 int names_add_text(Names *n, char **text, const char *from) {
+        char before = ' ';
+
         for (int r = 0; *from;) {
                 size_t length = 0;
 
                 while (is_of_word(from[length]))
                         length++;
-                bool path = length == 0 && *from == '/';
+                /* "MiB/s" has none in it. */
+                bool path = length == 0 && *from == '/' && !(isalnum((unsigned char) before) && from[1] == 's' && !is_of_word(from[2]));
                 length = path ? path_length(from) : length > 0 ? length : 1;
                 _cleanup_free_ char *word = strndup(from, length), *made = word && path && length > 1 ? names_path(n, word) : NULL;
                 if (!word || (path && length > 1 && !made))
@@ -97,6 +106,7 @@ int names_add_text(Names *n, char **text, const char *from) {
                 if (r < 0)
                         return r;
                 from += length;
+                before = from[-1];
         }
         return 0;
 }

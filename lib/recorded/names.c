@@ -94,7 +94,7 @@ static int add_name(Names *n, char **text, const char *word) {
 
 /* One part of the name of a mapping: what LVM adds to its name says what it is. */
 static int add_part(Names *n, char **text, const char *part) {
-        static const char *const whole[] = { "real", "cow", "tpool", "pvmove*", "rimage*", "swap", "root", "home", "", NULL };
+        static const char *const whole[] = { "real", "cow", "tpool", "pvmove*", "missing_*", "rimage*", "swap", "root", "home", "", NULL };
         static const char *const ends[] = { "_rimage_*", "_rmeta_*", "_mimage_*", "_mlog", "_cdata", "_cmeta", "_cpool", "_cvol", "_tdata", "_tmeta", "_corig",
                                             "_imeta", "_iorig", "_vorigin", "_vdata", "_wcorig", "_pmspare", NULL };
         const char *end = part + strlen(part);

@@ -203,7 +203,8 @@ static void visit_name(Emit *e, const char *path, mode_t mode, unsigned depth) {
 }
 
 static void visit_table(Emit *e, const char *path, mode_t mode, unsigned depth) {
-        if (S_ISREG(mode))
+        /* Where one is simulated, a file of /proc that was not recorded is a link to the real one. */
+        if (S_ISREG(mode) || (S_ISLNK(mode) && startswith(path, "/proc/")))
                 (void) emit_file(e, path, TABLE_MAX);
         else
                 visit_name(e, path, mode, depth);
