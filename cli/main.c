@@ -32,6 +32,8 @@ static const Verb verbs[] = {
           .codes = { CODE_NOT_FOUND, CODE_NOT_PROVEN } },
         { "inhibit", "COMMAND", true, "run a command, and keep the cards meanwhile", verb_inhibit, .several = true, .command = true, .group = VERB_SETS_UP },
         { "inhibitors", NULL, false, "who keeps cards, or has their removal wait", verb_inhibitors, .pages = true, .group = VERB_SETS_UP },
+        { "holders", "TARGET", true, "who uses the card, and what a removal does about that", verb_holders, .pages = true, .several = true,
+          .group = VERB_FOLLOWS, .codes = { CODE_NOT_FOUND, CODE_AMBIGUOUS } },
         { "cat-config", NULL, false, "the files with settings and rules, as they are read", verb_cat_config, .group = VERB_SETS_UP },
         { "policy", "check [FILE]", false, "what is wrong in them, or in the files named after it", verb_policy, .several = true,
           .group = VERB_SETS_UP, .codes = { CODE_CONFIG } },

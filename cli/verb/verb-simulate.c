@@ -17,7 +17,7 @@ enum {
 };
 
 bool simulate_takes_verb(const char *verb) {
-        static const char *const looks[] = { "list", "show", "plan", "explain", "status", "history", "verify", "certificate", "restore", "snapshot" };
+        static const char *const looks[] = { "list", "show", "plan", "explain", "status", "history", "verify", "certificate", "restore", "snapshot", "holders" };
 
         for (size_t i = 0; i < ELEMENTSOF(looks); i++)
                 if (streq(verb, looks[i]))

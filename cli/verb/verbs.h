@@ -22,6 +22,7 @@ ExitCode verb_verify(const Args *a);
 ExitCode verb_certificate(const Args *a);
 ExitCode verb_cat_config(const Args *a);
 ExitCode verb_policy(const Args *a);
+ExitCode verb_holders(const Args *a);
 ExitCode verb_snapshot(const Args *a);
 ExitCode verb_simulate(const Args *a);
 
