@@ -112,7 +112,7 @@ ExitCode ask_and_follow(const Args *a, const char *noun, ExitCode (*ask)(sd_bus 
         _cleanup_bus_ sd_bus *bus = NULL;
         _cleanup_free_ char *path = NULL;
 
-        ExitCode code = client_connect(&bus);
+        ExitCode code = client_connect_to_change(&bus);
         uint64_t asked_usec = now_wall();
         if (code != CODE_DONE)
                 return code;

@@ -4,6 +4,7 @@
 
 #include "base/clock.h"
 #include "cli/text/output.h"
+#include "agent.h"
 #include "client.h"
 
 enum {
@@ -327,7 +328,7 @@ static ExitCode call_for_removal(sd_bus *bus, const char *member, const Args *a,
         if (r >= 0)
                 r = append_request(m, a);
         if (r >= 0)
-                r = sd_bus_call(bus, m, LOOK_USEC, &e, &reply);
+                r = agent_call(bus, m, a, LOOK_USEC, &e, &reply);
         if (was_cut_off(r)) {
                 *ret_path = NULL;
                 return CODE_DONE;
@@ -352,15 +353,15 @@ ExitCode client_restore(sd_bus *bus, const Args *a, char **ret_path) {
         return call_for_removal(bus, "Restore", a, ret_path);
 }
 
-ExitCode client_cancel(sd_bus *bus, const char *target_or_id) {
+ExitCode client_cancel(sd_bus *bus, const Args *a) {
         _cleanup_error_ sd_bus_error e = SD_BUS_ERROR_NULL;
         _cleanup_message_ sd_bus_message *m = NULL, *reply = NULL;
 
         int r = manager_call_new(bus, "Cancel", &m);
         if (r >= 0)
-                r = sd_bus_message_append(m, "s", target_or_id);
+                r = sd_bus_message_append(m, "s", a->target);
         if (r >= 0)
-                r = sd_bus_call(bus, m, CALL_USEC, &e, &reply);
+                r = agent_call(bus, m, a, LOOK_USEC, &e, &reply);
         return r < 0 ? client_fail(r, &e) : CODE_DONE;
 }
 

@@ -52,14 +52,15 @@ static int open_peer(int connected, sd_bus **ret) {
         return r;
 }
 
-/* Nobody else can make these busy, root's own least of all. They need no bus daemon, so all that goes on can be called off without one. */
-static int open_without_bus(sd_bus **ret) {
+/* Nobody else can make these busy, root's own least of all. They need no bus daemon, so all that goes on can be called off without one. Over
+ * everybody's nobody can be authorized for anything. */
+static int open_without_bus(bool change, sd_bus **ret) {
         struct sockaddr_un address;
 
         int r = run_private_socket(&address);
         if (r >= 0)
                 r = open_peer(run_connect(&address, SOCK_STREAM), ret);
-        if (r != -EACCES)
+        if (r != -EACCES || change)
                 return r;
         r = run_public_socket(&address);
         return r < 0 ? r : open_peer(run_connect(&address, SOCK_STREAM), ret);
@@ -100,19 +101,26 @@ static int open_remote(sd_bus **ret) {
         return r;
 }
 
-int client_open(sd_bus **ret) {
+static int open_for(bool change, sd_bus **ret) {
         if (given >= 0)
                 return open_peer(TAKE_FD(given), ret);
         if (host)
                 return open_remote(ret);
-        int r = open_without_bus(ret);
+        int r = open_without_bus(change, ret);
 
         /* Whoever stands still does so on the bus as well. */
-        return r >= 0 || r == -ETIMEDOUT ? r : run_wants_session_bus() ? sd_bus_open_user(ret) : sd_bus_open_system(ret);
+        if (r >= 0 || r == -ETIMEDOUT)
+                return r;
+        r = run_wants_session_bus() ? sd_bus_open_user(ret) : sd_bus_open_system(ret);
+        return r >= 0 || !change || open_without_bus(false, ret) < 0 ? r : 0; /* without a bus he is told so over there */
 }
 
-ExitCode client_connect(sd_bus **ret) {
-        int r = client_open(ret);
+int client_open(sd_bus **ret) {
+        return open_for(false, ret);
+}
+
+static ExitCode connect_for(bool change, sd_bus **ret) {
+        int r = open_for(change, ret);
 
         if (r < 0 && host)
                 return fail(CODE_UNREACHABLE, NULL, "%s cannot be reached by ssh: %s; try: ssh %s systemd-stdio-bridge --version", host, strerror(-r), host);
@@ -120,6 +128,14 @@ ExitCode client_connect(sd_bus **ret) {
                 return fail(CODE_UNREACHABLE, NULL, "the daemon does not answer (%s); see: systemctl status safe-removed", strerror(-r));
         return r >= 0 ? CODE_DONE : fail(CODE_UNREACHABLE, NULL, "the %s bus cannot be reached: %s",
                                          run_wants_session_bus() ? "session" : "system", strerror(-r));
+}
+
+ExitCode client_connect(sd_bus **ret) {
+        return connect_for(false, ret);
+}
+
+ExitCode client_connect_to_change(sd_bus **ret) {
+        return connect_for(true, ret);
 }
 
 bool client_is_there(sd_bus *bus) {

@@ -17,6 +17,9 @@ void client_use(int fd);
 /* Over root's own socket where we are let in, else the bus; to another machine over its bus, by ssh. */
 ExitCode client_connect(sd_bus **ret);
 
+/* The same to change something: polkit knows users by their names on the bus. */
+ExitCode client_connect_to_change(sd_bus **ret);
+
 /* The same, quietly: negative errno. */
 int client_open(sd_bus **ret);
 

@@ -15,7 +15,7 @@
 #define PATIENCE_USEC (100 * USEC_PER_MSEC) /* once; then nobody waits until a line gets through again */
 
 enum {
-        FIELDS_MAX = 14, /* and two for each slot more */
+        FIELDS_MAX = 17, /* and two for each slot more */
 };
 
 static const char *const message_ids[_LOG_MESSAGE_MAX] = {
@@ -42,6 +42,7 @@ static const char *const message_ids[_LOG_MESSAGE_MAX] = {
         [LOG_MESSAGE_SOURCE_FAILED] = "70b15f770f8f40ba946897e8c0d63fb0",
         [LOG_MESSAGE_STAYS] = "b65a476016944a00acd1574b3fbea094",
         [LOG_MESSAGE_POLICY] = "7725e63672204ce2875fb9fe22259b7c",
+        [LOG_MESSAGE_DENIED] = "565cb8a00db04fe9b653d17e0ba41d97",
 };
 
 static void add_field(struct iovec *fields, size_t *n, char *field) {
@@ -140,6 +141,9 @@ static void send_fields(int priority, LogMessage message, const LogSubject *subj
                         add_text(fields, &n, "SAFE_REMOVE_SERIAL", json_str(json_get(other, "card"), "serial"));
                 }
                 add_text(fields, &n, "SAFE_REMOVE_BY_UID", subject->by_uid);
+                add_text(fields, &n, "SAFE_REMOVE_BY_SESSION", subject->by_session);
+                add_text(fields, &n, "SAFE_REMOVE_BY_UNIT", subject->by_unit);
+                add_text(fields, &n, "SAFE_REMOVE_ACTION", subject->action);
                 add_text(fields, &n, "SAFE_REMOVE_LIBRARY", subject->library);
                 add_text(fields, &n, "SAFE_REMOVE_CERTIFICATE", subject->certificate);
         }

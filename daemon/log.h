@@ -34,10 +34,12 @@ typedef enum LogMessage {
         LOG_MESSAGE_SOURCE_FAILED,
         LOG_MESSAGE_POLICY,
         LOG_MESSAGE_STAYS,
+        LOG_MESSAGE_DENIED,
         _LOG_MESSAGE_MAX,
 } LogMessage;
 
-/* What a line is about: fields SAFE_REMOVE_REMOVAL=, _SLOT=, _SLOTS=, _PORT=, _STEP=, _OUTCOME=, _SERIAL=, _BY_UID=, _LIBRARY= and _CERTIFICATE=. NULL is left
+/* What a line is about: fields SAFE_REMOVE_REMOVAL=, _SLOT=, _SLOTS=, _PORT=, _STEP=, _OUTCOME=, _SERIAL=, _BY_UID=, _BY_SESSION=, _BY_UNIT=, _ACTION=, _LIBRARY= and
+ * _CERTIFICATE=. NULL is left
  * out. Of several slots each has a _SLOT= and a _SERIAL= of its own, so that whoever filters by one finds it. */
 typedef struct LogSubject {
         const char *removal;
@@ -49,6 +51,9 @@ typedef struct LogSubject {
         const char *outcome;
         const char *serial;
         const char *by_uid;
+        const char *by_session; /* of logind */
+        const char *by_unit;    /* of systemd */
+        const char *action;     /* of polkit, that was refused */
         const char *library;    /* that has logged it: "libcxl" */
         const char *certificate; /* the digest, so that whoever keeps the journal elsewhere can tell a rewritten chain */
 } LogSubject;

@@ -27,8 +27,10 @@ static void print_asker(json_object *c) {
                         printf("  %-9s %s\n", "asked", words[i][1]);
                         return;
                 }
-        printf("  %-9s %s of '%s' by uid %" PRIu64 " (%s)\n", "asked", json_str(c, "trigger") ?: "?", json_str(c, "target") ?: "?",
-               json_u64(by, "uid"), json_str(by, "comm") ?: "?");
+        const char *session = json_str(by, "session"), *unit = json_str(by, "unit");
+
+        printf("  %-9s %s of '%s' by uid %" PRIu64 " (%s%s%s%s%s)\n", "asked", json_str(c, "trigger") ?: "?", json_str(c, "target") ?: "?",
+               json_u64(by, "uid"), json_str(by, "comm") ?: "?", session ? ", session " : "", session ?: "", unit ? ", unit " : "", unit ?: "");
 }
 
 static void print_subject(json_object *c) {

@@ -165,7 +165,7 @@ ExitCode verb_cancel(const Args *a) {
         _cleanup_free_ char *path = NULL;
         _cleanup_follow_ Follow f = { 0 };
 
-        ExitCode code = client_connect(&bus);
+        ExitCode code = client_connect_to_change(&bus);
         if (code == CODE_DONE)
                 code = follow_prepare(&f, bus);
         if (code == CODE_DONE)
@@ -173,7 +173,7 @@ ExitCode verb_cancel(const Args *a) {
         if (code == CODE_DONE && a->dry_run)
                 return cancel_dry(bus, path);
         if (code == CODE_DONE)
-                code = client_cancel(bus, a->target);
+                code = client_cancel(bus, a);
         if (code != CODE_DONE)
                 return code;
         if (a->no_wait || !path)

@@ -90,6 +90,7 @@ static void forget_names(void *userdata) {
         Bus *b = userdata;
 
         who_forget(b->who);
+        rights_forget(b->rights);
         b->subscribers = sd_bus_track_unref(b->subscribers);
 }
 
@@ -112,6 +113,7 @@ void bus_free(Bus *b) {
                 return;
         sub_uid_end();
         asks_free(b->asks);
+        rights_free(b->rights);
         who_free(b->who);
         sd_bus_track_unref(b->subscribers);
         /* Whoever waits for what comes of a removal is not answered any more. */
@@ -131,7 +133,9 @@ int bus_new(Manager *manager, Bus **ret) {
         if (r >= 0)
                 r = who_new(b->buses, b, &b->who);
         if (r >= 0)
-                r = asks_new(manager->event, b->who, manager->scanner, &b->asks);
+                r = rights_new(manager->event, b->buses, &b->rights);
+        if (r >= 0)
+                r = asks_new(manager->event, b->who, b->rights, manager->scanner, &b->asks);
         if (r < 0)
                 return r;
         manager_listen(manager, &listener, &removal_bus_listener, b);

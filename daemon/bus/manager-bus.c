@@ -9,6 +9,7 @@
 #include "inhibit-bus.h"
 #include "manager-bus.h"
 #include "removal-bus.h"
+#include "rights-bus.h"
 
 /* Decodes "sa{sv}". */
 static int read_wish(sd_bus_message *call, const char **ret_target, json_object **ret_options, sd_bus_error *error) {
@@ -150,17 +151,6 @@ static int verify(void *bus, sd_bus_message *call, json_object *by, sd_bus_error
         return ask_for(bus, call, by, "verify", "The proof", request, error);
 }
 
-/* The call is kept as who asks, until manager_bus_answered(). */
-static int start(const Bus *b, RemovalRequest request, sd_bus_message *call, sd_bus_error *error) {
-        request.asker = sd_bus_message_ref(call);
-        int r = manager_remove(b->manager, request);
-        if (r >= 0)
-                return 1;
-        sd_bus_message_unref(call);
-        return sd_bus_error_setf(error, BUS_ERROR_FAILED, "The %s cannot be started: %s.",
-                        request.kind == KIND_RESTORE ? "restoration" : "removal", strerror(-r));
-}
-
 void manager_bus_answered(void *asker, const char *path, const char *code, const char *message, void *bus) {
         _cleanup_(sd_bus_message_unrefp) sd_bus_message *call = asker;
 
@@ -169,19 +159,28 @@ void manager_bus_answered(void *asker, const char *path, const char *code, const
                 log_plain(LOG_WARNING, "A request for a removal could not be answered: %s", strerror(-r));
 }
 
+/* Who is not root is asked about before. */
+static int start(Bus *b, const RemovalRequest *request, sd_bus_message *call, sd_bus_error *error) {
+        _cleanup_json_ json_object *question = NULL;
+
+        if (who_is_privileged(request->by))
+                return rights_bus_begin(b, *request, call, error);
+        question = question_new(request->target, request->targets, request->options, request->by);
+        json_set_str(question, "kind", removal_kind_to_string(request->kind));
+        tell_what_is_against(b, question);
+        return rights_bus_start(b, call, question, error);
+}
+
 static int remove_or_restore(Bus *b, sd_bus_message *call, json_object *by, RemovalKind kind, sd_bus_error *error) {
         RemovalRequest request = { .kind = kind, .trigger = TRIGGER_COMMAND, .by = by };
         _cleanup_json_ json_object *options = NULL;
 
-        int r = authorize_change(by, error);
-        if (r < 0)
-                return r;
-        r = read_wish(call, &request.target, &options, error);
+        int r = read_wish(call, &request.target, &options, error);
         if (r < 0)
                 return r;
 
         request.options = options;
-        return start(b, request, call, error);
+        return start(b, &request, call, error);
 }
 
 static int remove_one(void *bus, sd_bus_message *call, json_object *by, sd_bus_error *error) {
@@ -196,33 +195,27 @@ static int remove_several(void *bus, sd_bus_message *call, json_object *by, sd_b
         _cleanup_json_ json_object *targets = NULL, *options = NULL;
         _cleanup_free_ char *target = NULL;
 
-        int r = authorize_change(by, error);
-        if (r < 0)
-                return r;
-        r = read_wish_of_several(call, &target, &targets, &options, error);
+        int r = read_wish_of_several(call, &target, &targets, &options, error);
         if (r < 0)
                 return r;
 
         const RemovalRequest request = {
                 .kind = KIND_REMOVE, .trigger = TRIGGER_COMMAND, .target = target, .targets = targets, .options = options, .by = by,
         };
-        return start(bus, request, call, error);
+        return start(bus, &request, call, error);
 }
 
 static int cancel(void *bus, sd_bus_message *call, json_object *by, sd_bus_error *error) {
         const char *text;
 
-        int r = authorize_change(by, error);
-        if (r < 0)
-                return r;
-        r = sd_bus_message_read_basic(call, 's', &text);
+        int r = sd_bus_message_read_basic(call, 's', &text);
         if (r < 0)
                 return r;
 
         Removal *removal = manager_running_meant(((Bus *) bus)->manager, text);
         if (!removal)
                 return sd_bus_error_setf(error, BUS_ERROR_NOT_RUNNING, "No removal of '%s' is running.", text);
-        return removal_bus_cancel(removal, call, by, error);
+        return rights_bus_cancel(bus, removal, call, by, error);
 }
 
 static int page_history(void *bus, sd_bus_message *call, json_object *by, sd_bus_error *error) {
@@ -339,7 +332,7 @@ static int get_records_read(sd_bus *bus, const char *path, const char *interface
 #define KEPT(member, types, names) \
         SD_BUS_METHOD_WITH_NAMES(member, types, names, "ut", SD_BUS_PARAM(number) SD_BUS_PARAM(bytes), on_method, SD_BUS_VTABLE_UNPRIVILEGED)
 
-/* Who may do what is decided by authorize_change(), hence UNPRIVILEGED everywhere. */
+/* Who may do what is decided by rights-bus.c, hence UNPRIVILEGED everywhere. */
 static const sd_bus_vtable manager_vtable[] = {
         SD_BUS_VTABLE_START(0),
         SD_BUS_METHOD_WITH_ARGS("GetTopology", SD_BUS_NO_ARGS, SD_BUS_ARGS("s", json), on_method, SD_BUS_VTABLE_UNPRIVILEGED),

@@ -13,6 +13,7 @@ typedef struct Bus {
         Manager *manager;
         Buses *buses;
         Who *who;              /* who the callers are; gives this to each method */
+        Rights *rights;        /* what those may who are not root */
         Asks *asks;            /* method calls that a worker is to answer */
         sd_bus_track *subscribers; /* who hears everything (event-bus.h) */
 } Bus;

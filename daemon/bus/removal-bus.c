@@ -7,6 +7,7 @@
 #include "daemon/strv.h"
 #include "event-bus.h"
 #include "removal-bus.h"
+#include "rights-bus.h"
 
 /* Everybody reads it, and a path may lead through a closed folder: the report says that to who may know. */
 static const char *public_target(const Removal *r) {
@@ -78,38 +79,34 @@ Removal *removal_bus_at(const Manager *m, const char *path) {
         return NULL;
 }
 
-int removal_bus_cancel(Removal *r, sd_bus_message *call, json_object *by, sd_bus_error *error) {
-        int k = manager_cancel(r, by);
-
-        if (k == -EALREADY)
-                return sd_bus_error_setf(error, BUS_ERROR_NOT_RUNNING, "%s %s has ended already (%s).", removal_noun(r), r->id,
-                                outcome_to_string(r->outcome));
-        if (k < 0)
-                return sd_bus_error_setf(error, BUS_ERROR_TOO_LATE,
-                                "Removal %s is past the point from which it can be put back. It goes on to its end.", r->id);
-        return sd_bus_reply_method_return(call, "");
-}
-
 static int cancel(void *bus, sd_bus_message *call, json_object *by, sd_bus_error *error) {
         Removal *r = removal_bus_at(((Bus *) bus)->manager, sd_bus_message_get_path(call));
 
-        int k = authorize_change(by, error);
-        if (k < 0)
-                return k;
         if (!r)
                 return sd_bus_error_setf(error, BUS_ERROR_NOT_RUNNING, "The removal has ended already.");
-        return removal_bus_cancel(r, call, by, error);
+        return rights_bus_cancel(bus, r, call, by, error);
 }
 
-static int get_report(void *bus, sd_bus_message *call, json_object *by, sd_bus_error *error) {
+/* `whole`: as for root. */
+static int hand_report_over(void *bus, sd_bus_message *call, json_object *by, json_object *kept, bool whole, sd_bus_error *error) {
         Bus *b = bus;
         Removal *r = removal_bus_at(b->manager, sd_bus_message_get_path(call));
         _cleanup_(answer_unrefp) Answer *report = NULL;
 
         if (!r)
                 return sd_bus_error_setf(error, BUS_ERROR_UNKNOWN_NAME, "The removal has ended, and is in the history only.");
-        int k = removal_report(r, who_is_privileged(by), &report);
+        int k = removal_report(r, whole, &report);
         return k < 0 ? k : asks_hand_over(b->asks, call, by, report, "The report", asks_form_of(call));
+}
+
+static int get_report(void *bus, sd_bus_message *call, json_object *by, sd_bus_error *error) {
+        _cleanup_json_ json_object *actions = json_object_new_array();
+        const RightsWish wish = { .actions = actions, .then = hand_report_over, .userdata = bus, .look = true };
+
+        if (who_is_privileged(by))
+                return hand_report_over(bus, call, by, NULL, true, error);
+        json_append_str(actions, "read-details");
+        return rights_ask(((Bus *) bus)->rights, call, by, &wish, error);
 }
 
 int removal_bus_page_request(const Bus *b, sd_bus_message *call, json_object *by, json_object **ret, sd_bus_error *error) {

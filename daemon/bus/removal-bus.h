@@ -14,8 +14,5 @@ Removal *removal_bus_at(const Manager *m, const char *path);
 /* The request for a page of its plan, but for which page; or an error says that it has ended long ago. */
 int removal_bus_page_request(const Bus *b, sd_bus_message *call, json_object *by, json_object **ret, sd_bus_error *error);
 
-/* Cancels it and answers the call; or an error says why not. */
-int removal_bus_cancel(Removal *r, sd_bus_message *call, json_object *by, sd_bus_error *error);
-
 /* Objects, properties, the signals Completed, PrepareForRemoval and Event. Its userdata is the Bus. */
 extern const RemovalListener removal_bus_listener;

@@ -40,6 +40,9 @@ typedef struct Ask {
         unsigned awaited;      /* what is missing yet: the worker's answer, and the look */
         Answer *document;
         json_object *parsed;   /* the same where somebody wants it typed */
+        ask_told_t told;
+        void *userdata;
+        json_object *line;     /* for those who are told */
         char *error, *why_not; /* instead of it: the name and the message of the bus error */
         struct Ask *next;
 } Ask;
@@ -47,6 +50,7 @@ typedef struct Ask {
 struct Asks {
         sd_event *event;
         Who *who;
+        Rights *rights;
         Scanner *scanner;
         Ask *first;            /* in the order in which they came */
         Streams *streams;
@@ -59,6 +63,7 @@ static void ask_free(Ask *q) {
                 sd_bus_message_unref(q->waiters[i].call);
         free(q->waiters);
         json_object_put(q->request);
+        json_object_put(q->line);
         answer_unref(q->document);
         json_object_put(q->parsed);
         free(q->verb);
@@ -70,12 +75,13 @@ static void ask_free(Ask *q) {
 
 DEFINE_CLEANUP_FUNC(Ask, ask_free)
 
-int asks_new(sd_event *event, Who *who, Scanner *scanner, Asks **ret) {
+int asks_new(sd_event *event, Who *who, Rights *rights, Scanner *scanner, Asks **ret) {
         _cleanup_(asks_freep) Asks *a = calloc(1, sizeof(*a));
         if (!a)
                 return -ENOMEM;
         a->event = event;
         a->who = who;
+        a->rights = rights;
         a->scanner = scanner;
         int r = streams_new(event, &a->streams);
         if (r < 0)
@@ -186,6 +192,10 @@ static int reply_typed(Ask *q, const Waiter *w) {
 }
 
 static int reply(Ask *q, const Waiter *w) {
+        if (q->line) {
+                q->told(q->userdata, w->call, q->request, q->line);
+                return 0;
+        }
         if (!q->document) {
                 _cleanup_(sd_bus_error_free) sd_bus_error error = SD_BUS_ERROR_NULL;
                 const char *why_not = q->why_not ?: "Out of memory.";
@@ -244,6 +254,8 @@ static void on_answer(json_object *answer, const char *why_not, void *userdata) 
                 refuse(q, BUS_ERROR_FAILED, strf("%s could not be made: %s.", q->what, why_not));
         else if (streq_ptr(json_str(answer, "type"), "error"))
                 refuse(q, bus_error_of_code(json_str(answer, "code")), strdup(message ?: "The worker gave no reason."));
+        else if (!q->why_not && q->told)
+                q->line = json_ref(answer);
         else if (!q->why_not) {
                 int r = question_document(q->question, &q->document);
                 if (r < 0)
@@ -283,13 +295,13 @@ static unsigned running(const Asks *a, bool privileged) {
 }
 
 static bool is_same(const Ask *q, uint32_t uid, const AskWish *wish) {
-        return q->uid == uid && streq(q->verb, wish->verb) && q->look == wish->look && json_object_equal(q->request, wish->request);
+        return q->uid == uid && streq(q->verb, wish->verb) && q->look == wish->look && q->told == wish->told && json_object_equal(q->request, wish->request);
 }
 
 /* Users have one question under way; root the same one only once: who asks again while it is answered waits for the next answer,
  * together with all who do so. */
 static bool must_wait(const Asks *a, const Ask *waiting) {
-        const AskWish wish = { .verb = waiting->verb, .request = waiting->request, .look = waiting->look };
+        const AskWish wish = { .verb = waiting->verb, .request = waiting->request, .look = waiting->look, .told = waiting->told };
 
         for (const Ask *q = a->first; q; q = q->next)
                 if (q->awaited > 0 && q->user == waiting->user && (!q->privileged || is_same(q, waiting->uid, &wish)))
@@ -341,7 +353,7 @@ static int ask_new(Asks *a, uint32_t uid, uint32_t user, bool privileged, const 
 
         *q = (Ask) {
                 .asks = a, .verb = strdup(wish->verb), .what = strdup(wish->what), .request = json_ref(wish->request),
-                .uid = uid, .user = user, .privileged = privileged, .look = wish->look,
+                .uid = uid, .user = user, .privileged = privileged, .look = wish->look, .told = wish->told, .userdata = wish->userdata,
         };
         if (!q->verb || !q->what)
                 return -ENOMEM;
@@ -374,7 +386,7 @@ static int check_room(const Asks *a, uint32_t user, bool privileged, sd_bus_erro
         return 0;
 }
 
-int asks_add(Asks *a, sd_bus_message *call, json_object *by, const AskWish *wish, sd_bus_error *reterr) {
+static int add(Asks *a, sd_bus_message *call, json_object *by, const AskWish *wish, sd_bus_error *reterr) {
         bool privileged = who_is_privileged(by);
         uint32_t uid = uid_of(by), user = sub_uid_user(uid);
 
@@ -402,4 +414,40 @@ int asks_add(Asks *a, sd_bus_message *call, json_object *by, const AskWish *wish
         *last = TAKE_PTR(fresh);
         start_next(a);
         return 1;
+}
+
+static void free_wish(json_object *kept, void *wish) {
+        free(wish);
+}
+
+/* Whether he may see more than others is known. */
+static int add_look(void *asks, sd_bus_message *call, json_object *by, json_object *kept, bool may, sd_bus_error *reterr) {
+        const AskWish *wish = json_object_get_userdata(kept);
+
+        if (may)
+                json_set_bool(json_get(wish->request, "by"), "details", true);
+        return add(asks, call, by, wish, reterr);
+}
+
+int asks_add(Asks *a, sd_bus_message *call, json_object *by, const AskWish *wish, sd_bus_error *reterr) {
+        _cleanup_json_ json_object *kept = NULL, *actions = NULL;
+        AskWish *copy;
+
+        if (who_is_privileged(by) || wish->told || !json_get(wish->request, "by"))
+                return add(a, call, by, wish, reterr);
+        kept = json_object_new_object();
+        json_set_str(kept, "verb", wish->verb);
+        json_set_str(kept, "what", wish->what);
+        json_set(kept, "request", json_ref(wish->request));
+        copy = malloc(sizeof(*copy));
+        if (!copy)
+                return -ENOMEM;
+        *copy = *wish;
+        copy->verb = json_str(kept, "verb");
+        copy->what = json_str(kept, "what");
+        json_object_set_userdata(kept, copy, free_wish);
+        actions = json_object_new_array();
+        json_append_str(actions, "read-details");
+        const RightsWish look = { .actions = actions, .kept = kept, .then = add_look, .userdata = a, .look = true };
+        return rights_ask(a->rights, call, by, &look, reterr);
 }

@@ -2,6 +2,7 @@
 #pragma once
 
 #include "daemon/source/scanner.h"
+#include "rights.h"
 #include "who.h"
 
 /* Questions of the bus that a worker answers. Everybody may ask, so everybody gets one answer at a time, however many connections he
@@ -23,6 +24,9 @@ AskForm asks_form_of(sd_bus_message *call);
 /* Writes what the document says into a reply, as values of the bus's own types. */
 typedef int (*ask_typed_t)(json_object *document, sd_bus_message *reply);
 
+/* For who wants the worker's line, and not its text as the answer to the call, which is his to answer then. `line` and `request` are the question's. */
+typedef void (*ask_told_t)(void *userdata, sd_bus_message *call, json_object *request, json_object *line);
+
 typedef struct AskWish {
         const char *verb;      /* of the worker */
         const char *what;      /* "The plan": for messages; stays the caller's */
@@ -30,9 +34,12 @@ typedef struct AskWish {
         bool look;             /* the slots are looked at as well, and shown before it is answered */
         AskForm form;
         ask_typed_t typed;     /* the reply is made of the document, which is a page; NULL: the reply is its text */
+        ask_told_t told;       /* or NULL */
+        void *userdata;
 } AskWish;
 
-/* On failure the call is not answered and `reterr` may be set: Busy says what to do. Returns 1. */
+/* On failure the call is not answered and `reterr` may be set: Busy says what to do. Returns 1. A document for a user who may read the details of others
+ * ("read-details") is made as for root; polkit is asked first, and a no is no error. */
 int asks_add(Asks *a, sd_bus_message *call, json_object *by, const AskWish *wish, sd_bus_error *reterr);
 
 /* Reads "suu" from the call: which list, from which item on, and how many of them at most (0: as many as fit) the answer is to have. */
@@ -44,7 +51,7 @@ int asks_hand_over(Asks *a, sd_bus_message *call, json_object *by, Answer *docum
 /* Answers with the next piece of a document that is kept; `call` is of "u", its number. */
 int asks_read_kept(Asks *a, sd_bus_message *call, json_object *by, sd_bus_error *reterr);
 
-/* All three outlive it. */
-int asks_new(sd_event *event, Who *who, Scanner *scanner, Asks **ret);
+/* All four outlive it. */
+int asks_new(sd_event *event, Who *who, Rights *rights, Scanner *scanner, Asks **ret);
 void asks_free(Asks *a); /* callers that wait are not answered any more */
 DEFINE_CLEANUP_FUNC(Asks, asks_free)

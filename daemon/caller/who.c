@@ -88,11 +88,6 @@ bool who_is_privileged_uid(uint32_t uid) {
         return uid == 0 || uid == run_owner();
 }
 
-int authorize_change(json_object *by, sd_bus_error *reterr) {
-        return who_is_privileged(by) ? 0 : sd_bus_error_setf(reterr, BUS_ERROR_NOT_AUTHORIZED,
-                        "Only root may remove a card or cancel a removal. Try again with sudo.");
-}
-
 int who_charge(Who *w, sd_bus_message *call, uint32_t uid, size_t bytes, sd_bus_error *reterr) {
         if (!who_is_privileged_uid(uid) && !quota_take(w->quota, sub_uid_user(uid), bytes, now_monotonic()))
                 return sd_bus_error_setf(reterr, BUS_ERROR_BUSY, "You have received too many answers in a short time. Ask again in a few seconds.");
@@ -370,6 +365,8 @@ static int fill(sd_bus_message *copy, sd_bus_message *call) {
                 r = sd_bus_message_set_sender(copy, sender);
         if (r >= 0)
                 r = sd_bus_message_set_expect_reply(copy, sd_bus_message_get_expect_reply(call));
+        if (r >= 0)
+                r = sd_bus_message_set_allow_interactive_authorization(copy, sd_bus_message_get_allow_interactive_authorization(call));
         if (r >= 0)
                 r = sd_bus_message_rewind(call, true);
         if (r >= 0)

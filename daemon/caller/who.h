@@ -28,9 +28,6 @@ int who_charge(Who *w, sd_bus_message *call, uint32_t uid, size_t bytes, sd_bus_
 bool who_is_privileged(json_object *by);
 bool who_is_privileged_uid(uint32_t uid);
 
-/* May who is described by a request's "by" change anything? 0, or a negative errno with `reterr` set. */
-int authorize_change(json_object *by, sd_bus_error *reterr);
-
 /* `userdata` is what each `then` gets; both outlive it. */
 int who_new(Buses *buses, void *userdata, Who **ret);
 void who_free(Who *w); /* calls that wait are not answered any more */

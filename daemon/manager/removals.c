@@ -235,8 +235,9 @@ void manager_removal_found(Removal *r, void *userdata) {
 
         LogSubject subject = removal_subject(r, uid);
         log_write(LOG_NOTICE, r->kind == KIND_RESTORE ? LOG_MESSAGE_RESTORE_STARTED : LOG_MESSAGE_STARTED, &subject,
-                        "%s %s of slot %s (%s) starts: %s%s.", removal_noun(r), r->id, removal_label(r), r->target,
-                        asker[r->trigger], subject.by_uid ?: "");
+                        "%s %s of slot %s (%s) starts: %s%s%s%s%s%s.", removal_noun(r), r->id, removal_label(r), r->target,
+                        asker[r->trigger], subject.by_uid ?: "", subject.by_session ? ", session " : "", subject.by_session ?: "",
+                        subject.by_unit ? ", unit " : "", subject.by_unit ?: "");
         log_ignored(r);
         show_started(r);
         tell_target(r);

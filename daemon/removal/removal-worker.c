@@ -42,6 +42,15 @@ static void unstartable(Removal *r, const char *code, const char *message) {
         r->owner->unstartable(r, code, message, r->owner->userdata);
 }
 
+/* What the worker has found out of who asked (worker/rights/asker.h). */
+static void take_asker(Removal *r, json_object *by) {
+        static const char *const keys[] = { "login_uid", "audit_session", "session", "unit" };
+
+        for (size_t i = 0; i < ELEMENTSOF(keys); i++)
+                if (json_get(by, keys[i]))
+                        json_set(r->by, keys[i], json_ref(json_get(by, keys[i])));
+}
+
 static void take_enquiry_answer(Removal *r, json_object *line) {
         const char *type = json_str(line, "type"), *slot = json_str(line, "slot"), *port = json_str(line, "port");
 
@@ -56,6 +65,7 @@ static void take_enquiry_answer(Removal *r, json_object *line) {
 
         int k = removal_take_slots(r, slot, port, json_array(line, "slots"));
         r->card = json_ref(json_get(line, "card"));
+        take_asker(r, json_get(line, "by"));
         r->outer = json_ref(json_array(line, "outer"));
         if (k < 0)
                 unstartable(r, "internal", "Out of memory.");

@@ -137,6 +137,8 @@ LogSubject removal_subject(const Removal *r, char uid[static 24]) {
                 .outcome = outcome_to_string(r->outcome),
                 .serial = json_str(r->card, "serial"),
                 .by_uid = json_get(r->by, "uid") ? uid : NULL, /* else a button, or an event */
+                .by_session = json_str(r->by, "session"),
+                .by_unit = json_str(r->by, "unit"),
                 .certificate = r->certificate,
         };
 }

@@ -31,6 +31,14 @@ void tell_said(void *userdata, const char *line) {
         worker_send(m->io, o);
 }
 
+void tell_unaudited(Removal *m, const char *why) {
+        json_object *o = worker_line("library");
+
+        json_set_str(o, "library", NULL);
+        json_set_strf(o, "text", "the kernel's audit log does not have what was forced: %s", why);
+        worker_send(m->io, o);
+}
+
 static void tell_step(void *userdata, size_t n, StepPhase phase, const char *text, uint64_t usec) {
         Removal *m = userdata;
         json_object *o = worker_line("step");
@@ -178,6 +186,7 @@ void tell_target(Removal *m) {
         json_object *o = worker_line("target");
         const Request *r = &m->request;
 
+        json_set(o, "by", json_ref(json_get(m->request.doc, "by"))); /* with what was found out of him */
         json_set_str(o, "slot", m->request.slot->name);
         json_set_str(o, "port", m->request.slot->port);
         bool known = scope_find_all(r->topology, r->slot, r->others, r->n_others, &scope) >= 0;

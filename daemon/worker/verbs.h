@@ -9,6 +9,10 @@ int worker_run(WorkerIo *io, json_object *request);
 /* `plan`: what a removal would do. */
 int worker_plan(WorkerIo *io, json_object *request);
 
+/* `rights`: what a user has to be allowed for a removal or a restoration; `denied`: that he was not, for the audit log, and who he is. */
+int worker_rights(WorkerIo *io, json_object *request);
+int worker_denied(WorkerIo *io, json_object *request);
+
 /* `restore`: puts back what a removal took down; `plan-restore`: what that would do. */
 int worker_restore(WorkerIo *io, json_object *request);
 int worker_plan_restore(WorkerIo *io, json_object *request);

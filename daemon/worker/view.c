@@ -224,7 +224,7 @@ static void restrict_value(View *v, json_object *o) {
 bool view_restrict(json_object *document, json_object *by) {
         uint64_t uid = json_u64(by, "uid");
 
-        return json_has(by, "uid") && uid != 0 && uid != geteuid() && view_restrict_for(document, (uint32_t) uid);
+        return json_has(by, "uid") && !json_flag(by, "details") && uid != 0 && uid != geteuid() && view_restrict_for(document, (uint32_t) uid);
 }
 
 bool view_restrict_for(json_object *document, uint32_t uid) {

@@ -148,6 +148,8 @@ static const struct Verb {
         { "stays", .answer = worker_stays },
         { "check-policy", .answer = verb_check_policy },
         { "snapshot", .answer = verb_snapshot },
+        { "rights", .answer = worker_rights },
+        { "denied", .answer = worker_denied },
 };
 
 static int verb_run(const struct Verb *verb, WorkerIo *io) {
@@ -191,6 +193,6 @@ int main(int argc, char *argv[]) {
                 if (streq(verb, verbs[i].name))
                         return verb_run(&verbs[i], &io) < 0 ? EXIT_FAILURE : EXIT_SUCCESS;
 
-        fprintf(stderr, "usage: safe-remove-worker scan|topology|plan|run|plan-restore|restore|resume|give-back|verify|history|record|records|came-back|certificate|certificates|light|sub-uids|stays|check-policy|snapshot (started for safe-removed)\n");
+        fprintf(stderr, "usage: safe-remove-worker scan|topology|plan|run|plan-restore|restore|resume|give-back|verify|history|record|records|came-back|certificate|certificates|light|sub-uids|stays|check-policy|snapshot|rights|denied (started for safe-removed)\n");
         return 64;
 }

@@ -36,7 +36,7 @@ def body_of(signature, arguments):
     return body
 
 
-def call(serial, member, signature="", arguments=(), interface=NAME + ".Manager", path=ROOT, destination=NAME, descriptors=0):
+def call(serial, member, signature="", arguments=(), interface=NAME + ".Manager", path=ROOT, destination=NAME, descriptors=0, flags=0):
     """The bytes of a method call, which so many descriptors come with."""
     body = body_of(signature, arguments)
     fields = b""
@@ -46,12 +46,13 @@ def call(serial, member, signature="", arguments=(), interface=NAME + ".Manager"
             fields = aligned(fields, 8) + bytes((code, 1)) + kind.encode() + b"\0" + text
     if descriptors:
         fields = aligned(fields, 8) + bytes((9, 1)) + b"u\0" + struct.pack("<I", descriptors)
-    header = struct.pack("<cBBBIII", b"l", 1, 0, 1, len(body), serial, len(fields)) + fields
+    header = struct.pack("<cBBBIII", b"l", 1, flags, 1, len(body), serial, len(fields)) + fields
     return aligned(header, 8) + body
 
 
 class Message:
-    def __init__(self, kind, reply_to, fields, body):
+    def __init__(self, kind, reply_to, fields, body, serial):
+        self.raw, self.serial = body, serial
         self.kind, self.reply_to, self.body = kind, reply_to, body.decode(errors="replace")
         self.member, self.error, self.destination, self.sender = (fields.get(code) for code in (3, 4, 6, 7))
         self.text = body[4:4 + struct.unpack("<I", body[:4])[0]].decode(errors="replace") if len(body) > 5 else ""
@@ -61,7 +62,7 @@ def parse(data):
     """The first message of `data` and its length; None where it is not all there."""
     if len(data) < 16:
         return None
-    _, kind, _, _, n_body, _, n_fields = struct.unpack("<cBBBIII", data[:16])
+    _, kind, _, _, n_body, serial, n_fields = struct.unpack("<cBBBIII", data[:16])
     begin = 16 + n_fields + -n_fields % 8
     if len(data) < begin + n_body:
         return None
@@ -81,7 +82,7 @@ def parse(data):
             at += value + 1
         elif code == 5:
             reply_to = value
-    return Message(kind, reply_to, fields, data[begin:begin + n_body]), begin + n_body
+    return Message(kind, reply_to, fields, data[begin:begin + n_body], serial), begin + n_body
 
 
 class Connection:

@@ -48,6 +48,7 @@ class UsersTest(BusTest):
     def setUp(self):
         # Freed memory that the sanitizer keeps is none that the daemon has.
         os.environ["ASAN_OPTIONS"] = "quarantine_size_mb=1:thread_local_quarantine_size_kb=64:malloc_context_size=2"
+        self.as_users = []
         super().setUp()
 
     def bus(self):
@@ -78,6 +79,7 @@ class UsersTest(BusTest):
 
         process = multiprocessing.Process(target=child, daemon=True)
         process.start()
+        self.as_users.append(process)
         self.addCleanup(process.join)
         self.addCleanup(process.kill)
         return lambda: said.get(timeout=harness.PATIENCE * 4)

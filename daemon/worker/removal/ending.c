@@ -4,6 +4,7 @@
 
 #include "base/clock.h"
 #include "daemon/worker/lost/last-seen.h"
+#include "daemon/worker/rights/forced.h"
 #include "engine/certificate.h"
 #include "engine/last-seen.h"
 #include "engine/state-dir.h"
@@ -44,6 +45,9 @@ int removal_end(Removal *m, Outcome outcome, const char *code, const char *messa
                 removal_card(m);
         if (m->journal)
                 removal_write_end(m, outcome, code, message, lines);
+        _cleanup_free_ char *unaudited = forced_audit(m, outcome);
+        if (unaudited)
+                tell_unaudited(m, unaudited);
         tell_end(m, outcome, code, message, lines);
         return 0;
 }

@@ -9,6 +9,7 @@
 #include "base/parse.h"
 #include "daemon/worker/lost/last-seen.h"
 #include "daemon/worker/press.h"
+#include "daemon/worker/rights/asker.h"
 #include "daemon/worker/verbs.h"
 #include "engine/certificate.h"
 #include "engine/state-dir.h"
@@ -96,6 +97,7 @@ int removal_take_machine(Removal *m) {
 }
 
 int removal_take_number(Removal *m) {
+        asker_find(json_get(m->request.doc, "by"));
         int r = removal_number_keep(json_str(m->request.doc, "id"));
         if (r >= 0)
                 return 0;

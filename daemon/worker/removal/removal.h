@@ -85,6 +85,7 @@ void tell_target(Removal *m);
 void tell_waiting(Removal *m);
 void tell_led(Removal *m, LedState state);      /* the state we mean and what the slot really shows */
 void tell_end(Removal *m, Outcome outcome, const char *code, const char *message, json_object *remedy);
+void tell_unaudited(Removal *m, const char *why);
 void tell_said(void *removal, const char *line); /* library_listener_t */
 EngineListener tell_listener(Removal *m);
 StepRun tell_step_run(Removal *m);

@@ -1,0 +1,68 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
+#include <sys/prctl.h>
+#include <sys/wait.h>
+
+#include "base/clock.h"
+#include "agent.h"
+
+/* Somebody is asked for passwords, for each of which the daemon waits five minutes. */
+#define PERSON_USEC (1800 * USEC_PER_SEC)
+
+typedef struct Agent {
+        bool may_ask;           /* somebody may be asked: the call says so */
+        pid_t pid;              /* 0: none was started */
+} Agent;
+
+enum {
+        READY_MSEC = 10 * 1000,
+};
+
+/* It closes the descriptor when it is ready, and so does its end. */
+static _Noreturn void become_agent(int notify, pid_t parent) {
+        char number[16];
+
+        (void) snprintf(number, sizeof(number), "%d", notify);
+        if (prctl(PR_SET_PDEATHSIG, SIGTERM) < 0 || getppid() != parent || fcntl(notify, F_SETFD, 0) < 0)
+                _exit(EXIT_FAILURE);
+        (void) execlp("pkttyagent", "pkttyagent", "--notify-fd", number, "--fallback", NULL);
+        _exit(EXIT_FAILURE);
+}
+
+/* Waits until it is ready, for its time. */
+static void agent_begin(const Args *a, Agent *ret) {
+        pid_t parent = getpid();
+        int fds[2];
+
+        *ret = (Agent) { .may_ask = !a->no_ask_password && geteuid() != 0 && isatty(STDIN_FILENO) };
+        if (!ret->may_ask || pipe2(fds, O_CLOEXEC) < 0)
+                return;
+        pid_t pid = fork();
+        if (pid == 0)
+                become_agent(fds[1], parent);
+        close(fds[1]);
+        if (pid > 0) {
+                ret->pid = pid;
+                (void) poll(&(struct pollfd) { .fd = fds[0] }, 1, READY_MSEC);
+        }
+        close(fds[0]);
+}
+
+static void agent_end(Agent *agent) {
+        if (agent->pid <= 0)
+                return;
+        (void) kill(agent->pid, SIGTERM);
+        (void) kill(agent->pid, SIGCONT);
+        (void) waitpid(agent->pid, NULL, 0);
+        agent->pid = 0;
+}
+
+int agent_call(sd_bus *bus, sd_bus_message *m, const Args *a, uint64_t usec, sd_bus_error *reterr, sd_bus_message **ret) {
+        _cleanup_(agent_end) Agent agent = { 0 };
+
+        agent_begin(a, &agent);
+        int r = sd_bus_message_set_allow_interactive_authorization(m, agent.may_ask);
+        return r < 0 ? r : sd_bus_call(bus, m, agent.may_ask ? PERSON_USEC : usec, reterr, ret);
+}

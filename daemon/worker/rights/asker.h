@@ -1,0 +1,14 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+#include "base/json.h"
+
+/* Adds to a request's `by` what the kernel says of the process that asked: "login_uid" (who had logged in), "audit_session", "unit" (of systemd), "session" (of
+ * logind). A key is left out where it is not known: the process has ended, or its number has another user by now. The daemon does not look there
+ * itself: whose control group a process has is told under a lock that others may hold for long. (A number that went to another process of the same
+ * user is not noticed: this is for people, and nothing is decided by it.) */
+void asker_find(json_object *by);
+
+/* One AUDIT_USER record about what he asked for. `what` are fields to be told before his own ("op" first), `done` whether it came to be. Where it
+ * cannot be written, why: newly allocated, NULL else. */
+char *asker_audit(json_object *by, json_object *what, bool done);

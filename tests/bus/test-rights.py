@@ -1,0 +1,182 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""What a user may who is not root: what polkit says, whatever polkit is like."""
+import json
+import os
+import re
+import unittest
+
+import harness
+from fake_polkit import CHALLENGE, NO, YES, Polkit
+from harness import NAME, NOBODY, ROOT, wait_for
+from users import OTHER, UsersTest
+
+DENIED = f"{NAME}.Error.NotAuthorized"
+INTERACTIVE = 4  # flag of a message
+REMOVE = ("Remove", "sa{sv}", ("2", {}))
+
+
+@unittest.skipUnless(os.environ.get("SAFE_REMOVE_TEST_INSIDE") == "root", "needs other users")
+class Rights(UsersTest):
+    script = "step hold\nwait go\nstep power-off\n"
+
+    def polkit(self, says):
+        self.authority = Polkit(self.bus(), says if callable(says) else lambda question: says)
+        self.addCleanup(self.end_polkit)
+        return self.authority
+
+    def end_polkit(self):
+        if self.authority:
+            self.authority.end()
+        self.authority = None
+
+    def ask(self, *method, uid=NOBODY, **more):
+        """(error, text) of the answer to a user's call."""
+        def work(connect, say):
+            c = connect()
+            m = c.answer(c.send(*method, **more), 60)
+            say((m.error, m.text))
+        return self.as_user(uid, work)
+
+    def refused(self, *method, action="remove", **more):
+        error, text = self.ask(*method, **more)()
+        self.assertEqual(error, DENIED, text)
+        self.assertIn(f"{NAME}.{action}: ", text)
+        return text
+
+    def noted(self, verb):
+        return [json.loads(line.removeprefix(verb + " ")) for line in self.worker_log() if line.startswith(verb + " ")]
+
+    def test_allowed(self):
+        polkit = self.polkit(YES)
+        error, path = self.ask(*REMOVE)()
+        self.assertEqual((error, path), (None, f"{ROOT}/removal/_31"))
+        question = [q for q in polkit.asked if q.action == f"{NAME}.remove"][0]
+        self.assertEqual((question.kind, question.flags, question.details), ("system-bus-name", 0, {"slot": "2", "serial": "0x1", "holders": "3"}))
+        self.assertRegex(question.subject["name"], r"^:1\.\d+$")
+        run = self.noted("run")[0]
+        self.assertEqual((run["by"]["uid"], run["options"]["digest"]), (NOBODY, "d1"))  # that plan and no other
+        # Who has asked may call it off, whatever polkit says by now; another user may not.
+        polkit.says = lambda question: NO
+        self.refused("Cancel", "s", ("2",), action="cancel", uid=OTHER)
+        self.assertEqual(self.ask("Cancel", "s", ("2",))()[0], None)
+        self.assertEqual(self.wait_end(path), "restored")
+        polkit.says = lambda question: YES
+        error, path = self.ask("Restore", "sa{sv}", ("0000:0d:00.0", {}))()
+        self.assertIsNone(error, path)
+        self.assertEqual(self.noted("restore")[0]["target"], "slot:2")
+
+    def test_denied(self):
+        """By name, in words that say why, in the journal with who it was, and in the audit log."""
+        polkit = self.polkit(NO)
+        self.assertIn("polkit refuses it", self.refused(*REMOVE))
+        self.refused("RemoveSeveral", "asa{sv}", (("2", "3"), {}))
+        self.refused("Restore", "sa{sv}", ("2", {}), action="restore")
+        polkit.says = lambda question: CHALLENGE
+        self.assertIn("was not to ask", self.refused(*REMOVE, uid=OTHER))
+        self.assertIn("no agent", self.refused(*REMOVE, flags=INTERACTIVE, uid=OTHER))
+        self.assertEqual([q.flags for q in polkit.asked if q.action == f"{NAME}.remove"][-2:], [0, 1])
+        self.assertEqual(self.objects("removal"), {})
+        self.assertFalse(self.noted("run"))
+        denied = wait_for(lambda: self.noted("denied"), "the audit log")[0]
+        self.assertEqual((denied["action"], denied["slot"], denied["serial"], denied["by"]["uid"]), ("remove", "2", "0x1", NOBODY))
+        line = wait_for(lambda: re.search(r"uid 65534 \(process \d+, \S+, session 3, unit some.scope\) is not authorized for \S+", self.log()), "the line").group()
+        self.assertTrue(line.endswith(f"{NAME}.remove:"), line)
+
+    def test_every_action_of_the_plan(self):
+        self.write("play/rights", "remove end-processes force-kill sanitize")
+        polkit = self.polkit(lambda question: NO if question.action.endswith("force-kill") else YES)
+        self.refused(*REMOVE, action="force-kill")
+        self.assertEqual([q.action.removeprefix(NAME + ".") for q in polkit.asked], ["remove", "end-processes", "force-kill"])
+        self.assertFalse(self.noted("run"))
+        # What he was shown is what he is asked about.
+        with self.assertRaises(harness.BusError) as stale:
+            self.manager("Remove", "'2'", "{'digest': <'d0'>}", as_uid=NOBODY)
+        self.assertEqual(stale.exception.name, "Stale")
+
+    def test_polkit_is_not_there(self):
+        self.assertIn("cannot be asked", self.refused(*REMOVE))
+        path = self.remove("2")  # root waits for nobody
+        self.assertIn("cannot be asked", self.refused("Cancel", "s", ("2",), action="cancel"))
+        self.manager("Cancel", "'2'")
+        self.wait_end(path)
+
+    def test_polkit_lies(self):
+        for word in (b"yes", "org.freedesktop.PolicyKit1.Error.Failed"):
+            polkit = self.polkit(word)
+            self.assertRegex(self.refused(*REMOVE), "cannot be read|so it is")
+            self.assertTrue(polkit.asked)
+            self.end_polkit()
+
+    def test_polkit_hangs(self):
+        """Root, other users' looks and a press go on; who leaves is forgotten, and so is a question that nobody answers."""
+        polkit = self.polkit(None)
+        waiting = self.ask(*REMOVE)
+        wait_for(lambda: polkit.asked, "the question")
+
+        gone = self.as_user(OTHER, lambda connect, say: (connect().send(*REMOVE, flags=INTERACTIVE), say(True)))
+        gone()
+        wait_for(lambda: any(q.flags for q in polkit.asked), "his question")
+        self.as_users[-1].kill()
+        name = next(q.name for q in polkit.asked if q.flags)
+        wait_for(lambda: name in polkit.called_off, "it to be called off")
+        path = self.remove("2")
+        self.assertEqual(self.ask("GetHistory", "u", (0,), uid=OTHER)()[0], None)
+        self.kernel_says("Slot(2): Button press: will power off in 5 sec", "0000:0c:00.0", 10)
+        self.assertEqual(self.wait_end(path), "restored")
+        self.assertIn("has not answered in time", waiting()[1])
+        self.assertIn(next(q.name for q in polkit.asked if q.action.endswith(".remove")), polkit.called_off)
+
+    def test_polkit_dies(self):
+        polkit = self.polkit(None)
+        waiting = self.ask(*REMOVE, flags=INTERACTIVE)
+        wait_for(lambda: any(q.action.endswith(".remove") for q in polkit.asked), "the question")
+        self.end_polkit()
+        self.assertEqual(waiting()[0], DENIED)
+        self.polkit(YES)
+        self.assertIsNone(self.ask(*REMOVE)()[0])
+
+    def test_flooded(self):
+        """One user has so many places, and his refusals so many lines."""
+        polkit = self.polkit(None)
+
+        def flood(connect, say):
+            c = connect()
+            for _ in range(8):
+                c.send(*REMOVE, flags=INTERACTIVE)
+            answers = []
+            while len(answers) < 4:
+                m = c.next(60)
+                answers += [m.error] if m.kind in (2, 3) else []
+            say(answers)
+        self.assertEqual(self.as_user(NOBODY, flood)(), [f"{NAME}.Error.Busy"] * 4)
+        polkit.says = lambda question: NO
+        self.refused(*REMOVE, uid=OTHER)
+
+        def deny(connect, say):
+            c = connect()
+            say([c.answer(c.send("Restore", "sa{sv}", ("2", {})), 60).error for _ in range(40)])
+        before = len(self.noted("denied"))
+        self.assertEqual(self.as_user(OTHER, deny)(), [DENIED] * 40)
+        self.assertLess(len(self.noted("denied")) - before, 30)
+
+    def test_details(self):
+        """A user who may read the details of others gets what root gets; polkit is asked for each look, and asks nobody."""
+        self.write("play/log-looks", "")
+        polkit = self.polkit(YES)
+        self.assertIsNone(self.ask("GetTopology")()[0])
+        self.assertTrue(self.noted("topology")[0]["by"]["details"])
+        self.assertEqual(polkit.asked[0].action, f"{NAME}.read-details")
+        path = self.remove("2")
+        report = self.ask("GetReport", path=path, interface=f"{NAME}.Removal")
+        self.assertNotIn("withheld", json.loads(report()[1]))
+        polkit.says = lambda question: NO
+        self.assertIsNone(self.ask("GetTopology")()[0])
+        self.assertNotIn("details", self.noted("topology")[1]["by"])
+        report = self.ask("GetReport", path=path, interface=f"{NAME}.Removal")
+        self.assertTrue(json.loads(report()[1])["withheld"])
+        self.assertFalse(self.noted("denied"))
+
+
+if __name__ == "__main__":
+    harness.main()
