@@ -39,6 +39,7 @@ static const struct {
         { "org.saferemove1.Error.TooLate", CODE_BLOCKED },
         { "org.saferemove1.Error.NotAuthorized", CODE_NOT_AUTHORIZED },
         { "org.saferemove1.Error.NotProven", CODE_NOT_PROVEN },
+        { "org.saferemove1.Error.Stale", CODE_STALE },
         { "org.freedesktop.DBus.Error.AccessDenied", CODE_NOT_AUTHORIZED },
         { "org.freedesktop.DBus.Error.AuthFailed", CODE_NOT_AUTHORIZED },
         { "org.freedesktop.DBus.Error.InteractiveAuthorizationRequired", CODE_NOT_AUTHORIZED },

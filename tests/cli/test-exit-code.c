@@ -17,6 +17,7 @@ static void test_errors(void) {
                 { "org.saferemove1.Error.TooLate", 5 },
                 { "org.saferemove1.Error.NotAuthorized", 77 },
                 { "org.saferemove1.Error.NotProven", 11 },
+                { "org.saferemove1.Error.Stale", 10 },
                 { "org.saferemove1.Error.Failed", 1 },
                 { "org.freedesktop.DBus.Error.ServiceUnknown", 69 },
                 { "org.freedesktop.DBus.Error.Spawn.ChildExited", 69 },
