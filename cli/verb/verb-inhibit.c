@@ -7,6 +7,7 @@
 #include <sys/prctl.h>
 #include <sys/wait.h>
 
+#include "cli/agent.h"
 #include "cli/client.h"
 #include "cli/text/format.h"
 #include "cli/text/output.h"
@@ -49,14 +50,14 @@ static ExitCode take(const Args *a, int *ret) {
 
         if (!who)
                 return fail_memory();
-        ExitCode code = client_connect(&bus);
+        ExitCode code = client_connect_to_change(&bus);
         if (code != CODE_DONE)
                 return code;
         int r = sd_bus_message_new_method_call(bus, &m, BUS_NAME, BUS_PATH, BUS_MANAGER, "Inhibit");
         if (r >= 0)
                 r = sd_bus_message_append(m, "ssss", a->what ?: "all", who, a->why ?: "no reason given", a->mode ?: "block");
         if (r >= 0)
-                r = sd_bus_call(bus, m, CALL_USEC, &e, &reply);
+                r = agent_call(bus, m, a, CALL_USEC, &e, &reply);
         if (r < 0)
                 return client_fail(r, &e);
         if (sd_bus_message_read(reply, "h", &fd) < 0) /* stays the reply's */

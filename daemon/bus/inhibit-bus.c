@@ -10,21 +10,13 @@ enum {
         ENTRY_BYTES = 512,     /* of the list, about */
 };
 
-/* The policy decides who may: root alone where nobody says otherwise. */
-static int authorize_inhibit(json_object *by, sd_bus_error *error) {
-        return who_is_privileged(by) ? 0 : sd_bus_error_setf(error, BUS_ERROR_NOT_AUTHORIZED,
-                        "Only root may hold removals up (org.saferemove1.inhibit). Try again with sudo.");
-}
-
-int inhibit_bus_take(void *bus, sd_bus_message *call, json_object *by, sd_bus_error *error) {
+static int take(void *bus, sd_bus_message *call, json_object *by, json_object *kept, bool may, sd_bus_error *error) {
         InhibitRequest request = { .uid = (uint32_t) json_u64(by, "uid"), .pid = (uint32_t) json_u64(by, "pid") };
         _cleanup_free_ char *why = NULL;
         const Bus *b = bus;
         int fd;
 
-        int r = authorize_inhibit(by, error);
-        if (r >= 0)
-                r = sd_bus_message_read(call, "ssss", &request.what, &request.who, &request.why, &request.mode);
+        int r = sd_bus_message_read(call, "ssss", &request.what, &request.who, &request.why, &request.mode);
         if (r >= 0)
                 r = who_charge(b->who, call, request.uid, TAKING_COST, error);
         if (r < 0)
@@ -35,6 +27,16 @@ int inhibit_bus_take(void *bus, sd_bus_message *call, json_object *by, sd_bus_er
                                          "No inhibitor: %s.", why ?: strerror(-r));
         _cleanup_close_ _unused_ int ours = fd; /* the reply has a copy */
         return sd_bus_reply_method_return(call, "h", fd);
+}
+
+int inhibit_bus_take(void *bus, sd_bus_message *call, json_object *by, sd_bus_error *error) {
+        _cleanup_json_ json_object *actions = json_object_new_array();
+        const RightsWish wish = { .actions = actions, .then = take, .userdata = bus };
+
+        if (who_is_privileged(by))
+                return take(bus, call, by, NULL, true, error);
+        json_append_str(actions, "inhibit");
+        return rights_ask(((const Bus *) bus)->rights, call, by, &wish, error);
 }
 
 /* Who it is of says himself who he is, for everybody to read. Which process that is, /proc may not show others. */

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "base/parse.h"
 #include "daemon/caller/bus-error.h"
 #include "daemon/manager/removals.h"
 #include "rights-bus.h"
@@ -47,7 +48,7 @@ static int ask_rights(Bus *b, sd_bus_message *call, json_object *request, json_o
         _cleanup_json_ json_object *details = details_of(line), *kept = json_object_new_object();
         json_object *by = json_get(line, "by") ?: json_get(request, "by"); /* with more of him, while he was there */
 
-        if (asked && digest && !streq(asked, digest))
+        if (asked && digest && !digest_is_meant(asked, digest))
                 return sd_bus_error_setf(reterr, BUS_ERROR_STALE, "The machine has changed since the plan was shown: its digest is now %s, not %s.", digest, asked);
         json_set(kept, "request", json_ref(request));
         json_set(kept, "slots", json_ref(json_get(line, "slots")));

@@ -83,6 +83,14 @@ class Rights(UsersTest):
         line = wait_for(lambda: re.search(r"uid 65534 \(process \d+, \S+, session 3, unit some.scope\) is not authorized for \S+", self.log()), "the line").group()
         self.assertTrue(line.endswith(f"{NAME}.remove:"), line)
 
+    def test_inhibit(self):
+        polkit = self.polkit(NO)
+        wish = ("Inhibit", "ssss", ("2", "backup", "not now", "block"))
+        self.refused(*wish, action="inhibit")
+        self.assertEqual(polkit.asked[-1].action, f"{NAME}.inhibit")
+        polkit.says = lambda question: YES
+        self.assertIsNone(self.ask(*wish)()[0])
+
     def test_every_action_of_the_plan(self):
         self.write("play/rights", "remove end-processes force-kill sanitize")
         polkit = self.polkit(lambda question: NO if question.action.endswith("force-kill") else YES)

@@ -75,6 +75,8 @@ class Rubbish(UsersTest):
                 if (interface, member) in ((f"{NAME}.Manager", "Remove"), (f"{NAME}.Manager", "Restore")):
                     continue  # right by chance is a removal
                 for signature, body in BODIES:
+                    if member.startswith("Keep") and signature == wanted:
+                        continue  # right by chance is a document that is kept for half a minute
                     c.serial += 1
                     c.socket.sendall(raw_call(c.serial, member, interface, path, signature, body))
                     answer = c.answer(c.serial, 60)

@@ -40,6 +40,8 @@ static void add_of_plan(const Request *request, const Plan *plan, json_object *a
         if (ends_processes(plan))
                 json_append_str(actions, "end-processes");
         add_force(&request->policy, actions);
+        if (request->policy.ignore_inhibitors)
+                json_append_str(actions, "override-inhibitor");
         for (size_t i = 0; i < plan->n_steps; i++)
                 if (plan->steps[i].type == STEP_SANITIZE) {
                         json_append_str(actions, "sanitize");

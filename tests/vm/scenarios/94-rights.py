@@ -71,6 +71,8 @@ def rights(lab):
     # Allowed by a rule; a word of force is an action of its own.
     allow(lab, "remove")
     lab.wait_for(lambda: "org.saferemove1.force-kill" in as_user(lab, "remove", "2", "--force=kill")[1], 30, "the rule to be read")
+    denied(lab, "override-inhibitor", "remove", "2", "--ignore-inhibitors")
+    denied(lab, "inhibit", "inhibit", "--what=2", "true")
     lab.equal(as_user(lab, "remove", "2", "--plan=" + "0" * 64)[0], 10, "the exit status of a plan that is another one")
     status, said = as_user(lab, "remove", "2")
     lab.equal(status, 0, f"the exit status ({said})")
