@@ -7,9 +7,8 @@
  *                      one: a press there would power a card off in the middle of it, a card put in would be nobody's. They
  *                      are not released: the power-off takes their ports away, and a port that waits for the kernel's lock on
  *                      the bus while another one takes it away would have both wait for ever
- *      announce        listeners get their time while everything still works
- *      run-hooks       so do the administrator's programs, which may object
  *      announce        listeners get their time while everything still works, and those who have asked for more (inhibitor.h)
+ *      run-hooks       so do the administrator's programs, which may object
  *      fence-dax       nobody opens the memory device anew
  *      sets            a path or member out of what goes on without it, where a daemon has it open for as long as it is one
  *      holders         frozen, so that nothing new appears between look and act, then ended by policy
