@@ -19,7 +19,7 @@ static char *word_of(const Name *n) {
         case NAME_PORT:
                 return strf("port:%s%s", n->has_domain ? "" : "0000:", n->text);
         case NAME_SERIAL:
-                return strf("serial:0x%jx", (uintmax_t) n->number);
+                return strf("serial:%s", n->text);
         default:
                 return NULL;
         }
@@ -142,15 +142,33 @@ static bool is_of_slot_or_around(const char *word, const Topology *t, const Slot
         return false;
 }
 
-static bool is_serial_of(const char *word, const Memdev *const *memdevs, size_t n) {
-        for (size_t i = 0; i < n; i++) {
-                char serial[32];
-
-                (void) snprintf(serial, sizeof(serial), "serial:0x%jx", (uintmax_t) memdevs[i]->serial);
-                if (memdevs[i]->serial > 0 && streq(word, serial))
+static bool is_memdev(const Name *name, const Memdev *const *memdevs, size_t n) {
+        for (size_t i = 0; i < n; i++)
+                if (name->number != 0 && memdevs[i]->serial == name->number)
                         return true;
-        }
         return false;
+}
+
+static bool is_module(const Name *name, const Nmem *const *nmems, size_t n) {
+        for (size_t i = 0; i < n; i++)
+                if (name_is_serial(name, nmems[i]->id))
+                        return true;
+        return false;
+}
+
+/* Of whatever has one: a memory card, a module, a disk. */
+static bool is_serial_of(const char *word, const Scope *s) {
+        _cleanup_(name_done) Name name = { 0 };
+
+        if (!startswith(word, "serial:"))
+                return false;
+        if (name_parse(word, &name) < 0)
+                return true; /* what cannot be understood is not a yes */
+        for (size_t i = 0; i < s->n_functions; i++)
+                if (name_is_serial(&name, s->functions[i]->serial))
+                        return true;
+        return is_memdev(&name, s->memdevs, s->n_memdevs) || is_memdev(&name, s->peers, s->n_peers) || is_module(&name, s->nmems, s->n_nmems) ||
+               is_module(&name, s->nmem_peers, s->n_nmem_peers);
 }
 
 /* The slot that a memdev's card is in. */
@@ -172,7 +190,7 @@ static bool word_is_about(const char *word, const Topology *t, const Scope *s) {
         for (size_t i = 0; i < s->n_inner; i++)
                 if (is_of_slot(word, s->inner[i]))
                         return true;
-        return is_serial_of(word, s->memdevs, s->n_memdevs) || is_serial_of(word, s->peers, s->n_peers) || is_slot_of_peer(word, t, s);
+        return is_serial_of(word, s) || is_slot_of_peer(word, t, s);
 }
 
 bool inhibitor_is_about(json_object *inhibitor, const Topology *t, const Scope *s) {

@@ -142,3 +142,11 @@ int name_parse(const char *s, Name *ret) {
         int r = parse_numbered(s, ret);
         return r == -EINVAL ? parse_address(s, NAME_FUNCTION, ret) : r;
 }
+
+bool name_is_serial(const Name *n, const char *serial) {
+        uint64_t number;
+
+        if (n->kind != NAME_SERIAL || !serial)
+                return false;
+        return n->number == 0 ? streq(serial, n->text) : parse_u64(serial, &number) == 0 && number == n->number;
+}

@@ -36,3 +36,6 @@ void name_done(Name *n);
 
 /* 0, -ENOMEM, or -EINVAL when it has none of the forms. */
 int name_parse(const char *s, Name *ret);
+
+/* Is it this serial number (NULL: none)? In numbers where both are, as 0x01 is the same card. */
+bool name_is_serial(const Name *n, const char *serial);

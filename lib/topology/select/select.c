@@ -1,5 +1,4 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-#include "base/parse.h"
 #include "topology/select/select-add.h"
 #include "topology/select/select-name.h"
 #include "topology/select/select.h"
@@ -53,15 +52,6 @@ static int find_memdevs(const Topology *t, const Name *name, Candidates *c) {
         return 0;
 }
 
-/* In numbers where both are, as 0x01 is the same card. */
-static bool is_serial(const Name *name, const char *serial) {
-        uint64_t number;
-
-        if (!serial)
-                return false;
-        return name->number == 0 ? streq(serial, name->text) : parse_u64(serial, &number) == 0 && number == name->number;
-}
-
 /* Whatever `list` shows as one. */
 static int find_serials(const Topology *t, const Name *name, Candidates *c) {
         int r = 0;
@@ -69,9 +59,9 @@ static int find_serials(const Topology *t, const Name *name, Candidates *c) {
         for (size_t i = 0; i < t->n_memdevs && r >= 0; i++)
                 r = name->number != 0 && t->memdevs[i].serial == name->number ? candidates_add_memdev(t, &t->memdevs[i], c) : 0;
         for (size_t i = 0; i < t->n_nmems && r >= 0; i++)
-                r = is_serial(name, t->nmems[i].id) ? candidates_add_nmem(t, &t->nmems[i], c) : 0;
+                r = name_is_serial(name, t->nmems[i].id) ? candidates_add_nmem(t, &t->nmems[i], c) : 0;
         for (size_t i = 0; i < t->n_functions && r >= 0; i++)
-                r = is_serial(name, t->functions[i].serial) ? candidates_add_function(t, &t->functions[i], c) : 0;
+                r = name_is_serial(name, t->functions[i].serial) ? candidates_add_function(t, &t->functions[i], c) : 0;
         return r;
 }
 

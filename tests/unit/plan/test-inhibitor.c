@@ -28,6 +28,7 @@ static void test_words(void) {
         check_words("all", "[\"all\"]");
         check_words(" 2  slot:box-1 slot3 2", "[\"slot:2\",\"slot:box-1\",\"slot:3\"]");
         check_words("0x01 serial:1 port:0c:00.0 port:0001:0C:00.0", "[\"serial:0x1\",\"port:0000:0c:00.0\",\"port:0001:0c:00.0\"]");
+        check_words("serial:S4EV-1", "[\"serial:S4EV-1\"]"); /* a disk's or a module's may be any text */
         check_refused("", "'what' is empty");
         check_refused("   ", "not said");
         /* They mean something else after the next start, or after the next plan. */
@@ -104,6 +105,22 @@ static void check_about(const Topology *t, const char *slot, const char *what, b
         CHECK_INT(json_find(json_array(delay->doc, "steps"), "name", "announce") != NULL, expected);
         CHECK(!finding_of(delay, "blockers", "INHIBITED") && !json_find(json_array(block->doc, "steps"), "name", "announce"));
         policy_done(&policy);
+}
+
+/* A disk's serial number, which may be any text or look like a number. */
+static void test_serial(Topology *t) {
+        PciFunction *f = t->functions;
+
+        while (!streq_ptr(f->slot, "2"))
+                f++;
+        free(f->serial);
+        f->serial = strdup("S4EV-1");
+        check_about(t, "2", "serial:S4EV-1", true);
+        check_about(t, "2", "serial:S4EV-2", false);
+        free(f->serial);
+        f->serial = strdup("0255");
+        check_about(t, "2", "serial:0xff", true);
+        check_about(t, "2", "serial:254", false);
 }
 
 static void test_whom(const Topology *t) {
@@ -191,5 +208,6 @@ int main(int argc, char **argv) {
         test_description();
         test_whom(t);
         test_plan(t);
+        test_serial(t);
         return EXIT_SUCCESS;
 }
