@@ -49,9 +49,19 @@ static int call(json_object *args, StepRun *run, HookPhase phase, json_object **
         return hooks_call(json_array(args, "hooks"), &c, ret);
 }
 
+/* What a worker before us has begun and not seen the end of: nobody is told twice at once. */
+static void end_left(json_object *args, StepRun *run) {
+        json_object *last = json_at(run->notes, json_len(run->notes) - 1);
+        uint64_t pid = json_u64(last, "worker");
+
+        if (streq_ptr(json_str(last, "hooks"), "begun") && pid != (uint64_t) getpid())
+                hooks_end_left(json_array(args, "hooks"), HOOK_PRE, run->removal, pid);
+}
+
 static int run_hooks_apply(json_object *args, StepRun *run) {
         _cleanup_json_ json_object *answers = NULL;
 
+        end_left(args, run);
         int r = note(run, "begun", NULL);
         if (r < 0)
                 return r;
@@ -73,10 +83,8 @@ static int run_hooks_apply(json_object *args, StepRun *run) {
 /* One that fails here keeps nothing from being put back: it is told with the ending. */
 static int run_hooks_revert(json_object *args, StepRun *run) {
         _cleanup_json_ json_object *answers = NULL;
-        uint64_t pid = json_len(run->notes) > 0 ? json_u64(json_at(run->notes, json_len(run->notes) - 1), "worker") : 0;
 
-        if (pid != 0 && pid != (uint64_t) getpid())
-                hooks_end_left(json_array(args, "hooks"), HOOK_PRE, run->removal, pid);
+        end_left(args, run);
         int r = call(args, run, HOOK_UNDO, &answers);
         if (r < 0)
                 return step_fail(run, r, "hooks cannot be run: %s", strerror(-r));
