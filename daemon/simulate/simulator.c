@@ -18,6 +18,7 @@
 #include "daemon/caller/peer-bus.h"
 #include "daemon/manager/slot.h"
 #include "sandbox.h"
+#include "config.h"
 
 #define ROOT_PATH "/org/saferemove1"
 #define WORKER "safe-remove-worker"
@@ -46,7 +47,7 @@ static _Noreturn void become_worker(const Simulator *s, const char *verb, int in
         char *const environment[] = {
                 (char *) "PATH=/usr/sbin:/usr/bin:/sbin:/bin", (char *) "SAFE_REMOVE_PATH=/proc/.programs", (char *) "SYSTEMD_DEVICE_VERIFY_SYSFS=0",
                 (char *) "TMPDIR=/dev/shm", (char *) "SAFE_REMOVE_RUN_DIR=/run/safe-remove", (char *) "SAFE_REMOVE_STATE_DIR=/var/lib/safe-remove",
-                (char *) "SAFE_REMOVE_CONFIG_DIR=/etc/safe-remove", asan ?: empty, NULL,
+                (char *) "SAFE_REMOVE_CONFIG_DIRS=" CONFIG_VENDOR_DIR ":/etc/safe-remove", asan ?: empty, NULL,
         };
 
         sigemptyset(&none);
