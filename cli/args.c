@@ -203,7 +203,7 @@ static const OptionRow option_rows[] = {
         { "output", 'o', "FILE", "snapshot", set_output, "write it there, not to standard output" },
         { "keep-names", OPT_KEEP_NAMES, NULL, "snapshot", NULL, "with names and serial numbers as they are", FLAG(keep_names) },
         { "phase", OPT_PHASE, "PHASE", "hook-test", set_phase, "query, pre, undo or post: this phase alone" },
-        { "host", 'H', "HOST", "list show plan explain remove restore cancel status monitor history verify certificate inhibitors", set_host,
+        { "host", 'H', "HOST", "list show plan explain remove restore cancel status monitor history verify certificate inhibitors holders", set_host,
           "on that machine, by ssh: [USER@]HOST[:PORT]" },
         { "json", 'j', "[pretty|short|off]", NULL, set_json, "JSON on standard output" },
         { "no-legend", OPT_NO_LEGEND, NULL, NULL, NULL, "no headers, no closing remarks", FLAG(no_legend) },

@@ -50,13 +50,13 @@ complete -c safe-remove -n '__safe_remove_in show restore verify' -a '(__safe_re
 complete -c safe-remove -n '__safe_remove_in cancel status' -a '(__safe_remove_running)'
 complete -c safe-remove -n '__safe_remove_in status certificate' -a '(__safe_remove_ids)'
 complete -c safe-remove -n '__safe_remove_in policy' -a check
-complete -c safe-remove -n '__safe_remove_in policy simulate snapshot' -F
+complete -c safe-remove -n '__safe_remove_in policy simulate snapshot hook-test' -F
 
 complete -c safe-remove -s H -l host -x -a '(__fish_print_hostnames)' -d 'on that machine, by ssh'
 complete -c safe-remove -s j -l json -a 'pretty short off' -d 'JSON on standard output'
-complete -c safe-remove -n '__safe_remove_in plan explain remove holders' -s z -l zone-normal -x -a 'try refuse' -d 'memory in ZONE_NORMAL'
-complete -c safe-remove -n '__safe_remove_in plan explain remove holders' -l force -x -a 'kill shutdown unmap unproven poison' -d 'what only force allows'
-complete -c safe-remove -n '__safe_remove_in plan explain remove holders' -l sanitize -a '(__safe_remove_serials)' -d 'have the card erase itself'
+complete -c safe-remove -n '__safe_remove_in plan explain remove' -s z -l zone-normal -x -a 'try refuse' -d 'memory in ZONE_NORMAL'
+complete -c safe-remove -n '__safe_remove_in plan explain remove' -l force -x -a 'kill shutdown unmap unproven poison' -d 'what only force allows'
+complete -c safe-remove -n '__safe_remove_in plan explain remove' -l sanitize -a '(__safe_remove_serials)' -d 'have the card erase itself'
 complete -c safe-remove -n '__safe_remove_in remove' -l acknowledge -x -a kernel-log -d 'errors of other devices'
 complete -c safe-remove -n '__safe_remove_in restore' -l equal-card -x -a 'yes no' -d 'another card of its make'
 complete -c safe-remove -n '__safe_remove_in inhibit' -l what -x -a all -d 'cards'
