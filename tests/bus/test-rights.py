@@ -4,6 +4,7 @@
 import json
 import os
 import re
+import time
 import unittest
 
 import harness
@@ -165,9 +166,10 @@ class Rights(UsersTest):
         def deny(connect, say):
             c = connect()
             say([c.answer(c.send("Restore", "sa{sv}", ("2", {})), 60).error for _ in range(40)])
-        before = len(self.noted("denied"))
+        before, started = len(self.noted("denied")), time.monotonic()
         self.assertEqual(self.as_user(OTHER, deny)(), [DENIED] * 40)
-        self.assertLess(len(self.noted("denied")) - before, 30)
+        # Four at once and one in two seconds; one more for what was allowed before.
+        self.assertLessEqual(len(self.noted("denied")) - before, 5 + (time.monotonic() - started) / 2)
 
     def test_details(self):
         """A user who may read the details of others gets what root gets; polkit is asked for each look, and asks nobody."""

@@ -46,7 +46,6 @@ def object_to_it(lab):
 
     number = removal.last_id(lab) + 1
     lab.slot(2).press()
-    lab.wait_leds(2, power="blink", timeout=5)
     end = removal.wait_for_end(lab, number)
     lab.equal((end["outcome"], end["code"]), ("refused", "blocked"), "the ending of the pressed one")
     lab.check("the backup runs until six" in end["message"], f"the reason should be told: {end}")
