@@ -8,7 +8,7 @@
 
 #include "base/fileio.h"
 #include "base/hook.h"
-#include "config.h"
+#include "base/ini.h"
 
 static const char *const hook_phase_table[_HOOK_PHASE_MAX] = {
         [HOOK_QUERY] = "query",
@@ -101,17 +101,16 @@ bool hook_name_is_good(const char *name) {
 }
 
 const char *const *hook_folders(void) {
-        static const char *folders[8] = { CONFIG_VENDOR_DIR "/hooks.d", "/run/safe-remove/hooks.d", CONFIG_DIR "/hooks.d", NULL };
-        static char own[ELEMENTSOF(folders) - 1][1024];
-        const char *dirs = getenv("SAFE_REMOVE_CONFIG_DIRS"); /* tests bring folders of their own */
+        static const char *folders[CONFIG_FOLDERS_MAX + 1];
+        static char own[CONFIG_FOLDERS_MAX][1024];
+        const char *const *dirs = config_folders();
         size_t n = 0;
 
-        for (const char *dir = dirs; dir && n < ELEMENTSOF(own); dir = strchr(dir, ':'), dir = dir ? dir + 1 : NULL) {
-                if (snprintf(own[n], sizeof(own[n]), "%.*s/hooks.d", (int) strcspn(dir, ":"), dir) >= (int) sizeof(own[n]))
-                        break;
+        while (dirs[n] && snprintf(own[n], sizeof(own[n]), "%s/hooks.d", dirs[n]) < (int) sizeof(own[n])) {
                 folders[n] = own[n];
-                folders[++n] = NULL;
+                n++;
         }
+        folders[n] = NULL;
         return folders;
 }
 

@@ -3,6 +3,7 @@
 #include <errno.h>
 
 #include "base/ini.h"
+#include "config.h"
 
 #define BYTE_ORDER_MARK "\xef\xbb\xbf" /* U+FEFF */
 
@@ -84,4 +85,18 @@ char *ini_hint(const char *word, const void *rows, size_t n, size_t size) {
         const char *near = text_nearest(word, rows, n, size);
 
         return near ? strf("; did you mean %s?", near) : strdup("");
+}
+
+const char *const *config_folders(void) {
+        static const char *folders[CONFIG_FOLDERS_MAX + 1];
+        static char copy[4096];
+        char *rest = copy;
+        size_t n = 0;
+
+        /* Tests bring folders of their own. */
+        (void) snprintf(copy, sizeof(copy), "%s", getenv("SAFE_REMOVE_CONFIG_DIRS") ?: CONFIG_VENDOR_DIR ":/run/safe-remove:" CONFIG_DIR);
+        for (char *folder; n < CONFIG_FOLDERS_MAX && (folder = strsep(&rest, ":"));)
+                folders[n++] = folder;
+        folders[n] = NULL;
+        return folders;
 }

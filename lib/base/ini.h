@@ -23,5 +23,13 @@ int ini_parse(const char *file, const char *text, size_t length, ini_take_t take
 /* For the end of what is said about an unknown word: "; did you mean GraceSec?" (text_nearest() has the arguments), or "". Newly allocated. */
 char *ini_hint(const char *word, const void *rows, size_t n, size_t size);
 
+enum {
+        CONFIG_FOLDERS_MAX = 8,
+};
+
+/* The folders that have settings, rules and hooks in them, NULL-terminated, those that win last: /usr/lib/safe-remove, /run/safe-remove and
+ * /etc/safe-remove. Static, until the next call. */
+const char *const *config_folders(void);
+
 /* Without the blanks around it; works in place. */
 char *strip(char *s);

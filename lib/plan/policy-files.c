@@ -12,9 +12,6 @@ static const char *const policy_kind_table[_POLICY_KIND_MAX] = {
 
 DEFINE_STRING_TABLE(policy_kind, PolicyKind)
 
-/* With colons between them, the last one wins. Tests bring folders of their own. */
-#define FOLDERS CONFIG_VENDOR_DIR ":/run/safe-remove:" CONFIG_DIR
-
 static int add(json_object *files, PolicyKind kind, const char *path) {
         json_object *file = json_object_new_object();
 
@@ -67,10 +64,10 @@ static int by_name(const void *a, const void *b) {
 }
 
 /* All of a kind in one folder of each folder, sorted, behind those of `files`. */
-static int take_kind(json_object *files, PolicyKind kind, const char *sub_folder, char *const *folders, size_t n, json_object *warnings) {
+static int take_kind(json_object *files, PolicyKind kind, const char *sub_folder, const char *const *folders, json_object *warnings) {
         _cleanup_json_ json_object *found = json_object_new_array();
 
-        for (size_t i = 0; i < n; i++) {
+        for (size_t i = 0; folders[i]; i++) {
                 _cleanup_free_ char *folder = strf("%s/%s", folders[i], sub_folder);
                 int r = folder ? take_folder(found, kind, folder, warnings) : -ENOMEM;
                 if (r < 0)
@@ -82,8 +79,8 @@ static int take_kind(json_object *files, PolicyKind kind, const char *sub_folder
         return 0;
 }
 
-static int take_all(json_object *files, char *const *folders, size_t n, json_object *warnings) {
-        for (size_t i = 0; i < n; i++) {
+static int take_all(json_object *files, const char *const *folders, json_object *warnings) {
+        for (size_t i = 0; folders[i]; i++) {
                 _cleanup_free_ char *path = strf("%s/safe-remove.conf", folders[i]);
                 if (!path)
                         return -ENOMEM;
@@ -91,21 +88,16 @@ static int take_all(json_object *files, char *const *folders, size_t n, json_obj
                 if (r < 0)
                         return r;
         }
-        int r = take_kind(files, POLICY_SETTINGS, "conf.d", folders, n, warnings);
-        return r < 0 ? r : take_kind(files, POLICY_RULES, "policy.d", folders, n, warnings);
+        int r = take_kind(files, POLICY_SETTINGS, "conf.d", folders, warnings);
+        return r < 0 ? r : take_kind(files, POLICY_RULES, "policy.d", folders, warnings);
 }
 
 int policy_files(json_object **ret, json_object *warnings) {
-        _cleanup_free_ char *copy = strdup(getenv("SAFE_REMOVE_CONFIG_DIRS") ?: FOLDERS);
         _cleanup_json_ json_object *files = json_object_new_array();
-        char *folders[8], *rest = copy;
-        size_t n = 0;
 
-        if (!copy || !files)
+        if (!files)
                 return -ENOMEM;
-        for (char *folder; n < ELEMENTSOF(folders) && (folder = strsep(&rest, ":"));)
-                folders[n++] = folder;
-        int r = take_all(files, folders, n, warnings);
+        int r = take_all(files, config_folders(), warnings);
         if (r < 0)
                 return r;
         *ret = TAKE_PTR(files);
