@@ -232,6 +232,8 @@ static int look_held(Removal *m, Plan **ret) {
                         r = request_plan_removal(&m->request, ret);
                 if (r >= 0)
                         return 0;
+                if (r == -ECANCELED)
+                        return step_fail(&m->engine.run, r, "cancelled while hooks were asked");
                 if (r == -ENODEV || now_monotonic() >= deadline)
                         return step_fail(&m->engine.run, r, "%s: %s", what, strerror(-r));
                 step_pause(&m->engine.run, LOOK_AGAIN_MSEC);
