@@ -150,14 +150,17 @@ ExitCode ask_and_follow(const Args *a, const char *noun, ExitCode (*ask)(sd_bus 
         return removal_report(f.result, f.leds ?: leds);
 }
 
-/* Whatever is in the way is somebody's wish, and ends when he says so. */
-static bool plan_is_vetoed(json_object *plan) {
+static bool is_vetoed(json_object *plan) {
         json_object *blockers = json_array(plan, "blockers");
 
         for (size_t i = 0; i < json_len(blockers); i++)
                 if (!streq_ptr(json_str(json_at(blockers, i), "code"), "INHIBITED"))
                         return false;
         return json_len(blockers) > 0;
+}
+
+ExitCode exit_code_of_plan(json_object *plan) {
+        return is_vetoed(plan) ? CODE_VETOED : exit_code_of_verdict(json_str(plan, "verdict"));
 }
 
 ExitCode ask_for_plan(const Args *a, ExitCode (*ask)(sd_bus *bus, const Args *a, json_object **ret),
@@ -172,5 +175,5 @@ ExitCode ask_for_plan(const Args *a, ExitCode (*ask)(sd_bus *bus, const Args *a,
                 return code;
 
         print(plan, a);
-        return plan_is_vetoed(plan) ? CODE_VETOED : exit_code_of_verdict(json_str(plan, "verdict"));
+        return exit_code_of_plan(plan);
 }

@@ -6,6 +6,9 @@
 /* Asks for a removal or a restoration (`noun`, for people) and follows it to its end, unless the command line says not to wait. */
 ExitCode ask_and_follow(const Args *a, const char *noun, ExitCode (*ask)(sd_bus *bus, const Args *a, char **ret_path));
 
-/* Asks for a plan, prints it, and ends as its verdict says. */
+/* By its verdict, and CODE_VETOED where whatever is in the way is somebody's wish, which ends when he says so. */
+ExitCode exit_code_of_plan(json_object *plan);
+
+/* Asks for a plan, prints it, and ends as it says. */
 ExitCode ask_for_plan(const Args *a, ExitCode (*ask)(sd_bus *bus, const Args *a, json_object **ret),
                       void (*print)(json_object *plan, const Args *a));

@@ -123,6 +123,8 @@ static void print_what(FILE *f, json_object *plan, const Args *a) {
         print_processes(f, json_array(plan, "holders"));
         if (a->force)
                 fprintf(f, "  %-13s  %s\n", "forced", a->force);
+        if (a->ignore_inhibitors)
+                fprintf(f, "  %-13s  whoever keeps it (safe-remove inhibitors)\n", "passed over");
         if (a->sanitize)
                 fprintf(f, "  %-13s  all that is on the card; there is no way back\n", "ERASED");
 }

@@ -62,7 +62,7 @@ static ExitCode remove_dry(const Args *a) {
         output_keep();
         plan_show(plan, a);
         output_release();
-        return exit_code_of_verdict(json_str(plan, "verdict"));
+        return exit_code_of_plan(plan);
 }
 
 ExitCode verb_remove(const Args *a) {
@@ -80,8 +80,8 @@ ExitCode verb_remove(const Args *a) {
                         return code;
                 with.sanitize = serials ?: a->sanitize;
         }
-        /* Who gives the digest has seen the plan; what is forced or erased is told once more. */
-        if (confirm_can_ask(a) && (!a->digest || a->force || a->sanitize)) {
+        /* Who gives the digest has seen the plan; what is forced or erased, and who is passed over, is told once more. */
+        if (confirm_can_ask(a) && (!a->digest || a->force || a->sanitize || a->ignore_inhibitors)) {
                 code = confirm(&with, &plan, &yes);
                 if (code == CODE_DONE && streq_ptr(json_str(plan, "verdict"), "ready") && !a->digest)
                         with.digest = json_str(plan, "digest");
