@@ -46,6 +46,8 @@ char *forced_audit(const Removal *m, Outcome outcome) {
         disturbed = journal_disturbed(m->journal);
         if (json_len(disturbed) > 0)
                 json_append_str(ops, "end-processes");
+        if (json_flag(json_get(m->journal->start, "options"), "ignore_inhibitors"))
+                json_append_str(ops, "override-inhibitor");
         for (size_t i = 0; i < json_len(ops) && !why_not; i++) {
                 json_set(what, "op", json_ref(json_at(ops, i)));
                 json_set_u64(what, "removal", journal_removal(m->journal));
