@@ -4,6 +4,7 @@
 #include <getopt.h>
 #include <stddef.h>
 
+#include "base/hook.h"
 #include "base/parse.h"
 #include "cli/text/output.h"
 #include "args.h"
@@ -148,14 +149,14 @@ static ExitCode set_output(Args *a, const char *value) {
 }
 
 static ExitCode set_phase(Args *a, const char *value) {
-        static const char *const words[] = { "query", "pre", "undo", "post" };
+        const char *words[_HOOK_PHASE_MAX];
 
         for (size_t i = 0; i < ELEMENTSOF(words); i++)
-                if (streq(words[i], value)) {
-                        a->phase = words[i];
-                        return CODE_DONE;
-                }
-        return fail_value("phase", "'query', 'pre', 'undo' or 'post'", value, words, ELEMENTSOF(words));
+                words[i] = hook_phase_to_string((HookPhase) i);
+        if (hook_phase_from_string(value) < 0)
+                return fail_value("phase", "'query', 'pre', 'undo' or 'post'", value, words, ELEMENTSOF(words));
+        a->phase = value;
+        return CODE_DONE;
 }
 
 static ExitCode set_json(Args *a, const char *value) {
