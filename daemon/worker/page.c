@@ -145,7 +145,7 @@ void worker_send_pages(WorkerIo *io, json_object *request, json_object *document
                 worker_send_error(io, "stale", "The list is another one now: begin again with its first page.");
                 return;
         }
-        if (digest && !streq_ptr(digest, json_str(document, "digest"))) {
+        if (digest && !digest_is_meant(digest, json_str(document, "digest"))) {
                 worker_send_error(io, "stale", "The plan is another one now: begin again with its first page.");
                 return;
         }
