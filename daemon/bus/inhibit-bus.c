@@ -10,13 +10,16 @@ enum {
         ENTRY_BYTES = 512,     /* of the list, about */
 };
 
+/* For whoever may. The call is read once more: polkit has been told some of it. */
 static int take(void *bus, sd_bus_message *call, json_object *by, json_object *kept, bool may, sd_bus_error *error) {
         InhibitRequest request = { .uid = (uint32_t) json_u64(by, "uid"), .pid = (uint32_t) json_u64(by, "pid") };
         _cleanup_free_ char *why = NULL;
         const Bus *b = bus;
         int fd;
 
-        int r = sd_bus_message_read(call, "ssss", &request.what, &request.who, &request.why, &request.mode);
+        int r = sd_bus_message_rewind(call, true);
+        if (r >= 0)
+                r = sd_bus_message_read(call, "ssss", &request.what, &request.who, &request.why, &request.mode);
         if (r >= 0)
                 r = who_charge(b->who, call, request.uid, TAKING_COST, error);
         if (r < 0)
@@ -30,12 +33,18 @@ static int take(void *bus, sd_bus_message *call, json_object *by, json_object *k
 }
 
 int inhibit_bus_take(void *bus, sd_bus_message *call, json_object *by, sd_bus_error *error) {
-        _cleanup_json_ json_object *actions = json_object_new_array();
-        const RightsWish wish = { .actions = actions, .then = take, .userdata = bus };
+        _cleanup_json_ json_object *actions = json_object_new_array(), *details = json_object_new_object();
+        const RightsWish wish = { .actions = actions, .details = details, .then = take, .userdata = bus };
+        const char *what, *who, *why, *mode;
 
         if (who_is_privileged(by))
                 return take(bus, call, by, NULL, true, error);
+        int r = sd_bus_message_read(call, "ssss", &what, &who, &why, &mode);
+        if (r < 0)
+                return r;
         json_append_str(actions, "inhibit");
+        json_set_str(details, "what", what);
+        json_set_str(details, "mode", mode);
         return rights_ask(((const Bus *) bus)->rights, call, by, &wish, error);
 }
 

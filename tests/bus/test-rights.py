@@ -88,7 +88,7 @@ class Rights(UsersTest):
         polkit = self.polkit(NO)
         wish = ("Inhibit", "ssss", ("2", "backup", "not now", "block"))
         self.refused(*wish, action="inhibit")
-        self.assertEqual(polkit.asked[-1].action, f"{NAME}.inhibit")
+        self.assertEqual((polkit.asked[-1].action, polkit.asked[-1].details), (f"{NAME}.inhibit", {"what": "2", "mode": "block"}))
         polkit.says = lambda question: YES
         self.assertIsNone(self.ask(*wish)()[0])
 
