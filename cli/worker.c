@@ -1,16 +1,22 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <signal.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
 
+#include "base/clock.h"
 #include "base/fileio.h"
 #include "base/spawn.h"
 #include "cli/text/output.h"
 #include "worker.h"
 
 #define WORKER_NAME "safe-remove-worker"
+
+enum {
+        ANSWER_MINUTES = 5, /* a snapshot looks at every process; anybody can have one that hangs whoever looks at it */
+};
 
 /* Both ends are one socket: what the worker does not read is no reason for it not to answer, and its end is seen by the end of the stream. */
 static int start(const char *path, const char *verb, int *ret_stream, pid_t *ret) {
@@ -35,6 +41,20 @@ static int send_request(int stream, json_object *request) {
                 return -ENOMEM;
         int r = write_all(stream, line, strlen(line));
         return r < 0 ? r : shutdown(stream, SHUT_WR) < 0 ? -errno : 0;
+}
+
+static int wait_for_answer(int stream) {
+        uint64_t deadline = now_monotonic() + ANSWER_MINUTES * 60 * USEC_PER_SEC;
+        struct pollfd p = { .fd = stream, .events = POLLIN };
+
+        for (uint64_t now; (now = now_monotonic()) < deadline;) {
+                int n = poll(&p, 1, (int) ((deadline - now) / USEC_PER_MSEC) + 1);
+                if (n > 0)
+                        return 0;
+                if (n < 0 && errno != EINTR)
+                        return -errno;
+        }
+        return -ETIME;
 }
 
 static int receive(int stream, json_object **ret) {
@@ -62,6 +82,11 @@ ExitCode worker_ask(const char *verb, json_object *request, json_object **ret) {
         if (r < 0)
                 return fail(CODE_FAILED, NULL, "%s cannot be started: %s; is the package whole?", path, strerror(-r));
         (void) send_request(stream, request);
+        if (wait_for_answer(stream) < 0) {
+                (void) kill(pid, SIGKILL); /* not waited for: it may sit in the kernel */
+                return fail(CODE_FAILED, NULL, "%s has not answered within %d minutes: something that it reads hangs; see: ps -eo pid,stat,comm,wchan", path,
+                            ANSWER_MINUTES);
+        }
         r = receive(TAKE_FD(stream), &answer);
         while (waitpid(pid, &status, 0) < 0 && errno == EINTR)
                 ;
