@@ -124,7 +124,7 @@ static void print_what(FILE *f, json_object *plan, const Args *a) {
         if (a->force)
                 fprintf(f, "  %-13s  %s\n", "forced", a->force);
         if (a->ignore_inhibitors)
-                fprintf(f, "  %-13s  whoever keeps it (safe-remove inhibitors)\n", "passed over");
+                fprintf(f, "  %-13s  whoever keeps it (%s inhibitors)\n", "passed over", client_command());
         if (a->sanitize)
                 fprintf(f, "  %-13s  all that is on the card; there is no way back\n", "ERASED");
 }
