@@ -13,5 +13,6 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
         FUZZ_CHECK(p.zone_normal == ZONE_POLICY_REFUSE || p.zone_normal == ZONE_POLICY_TRY);
         FUZZ_CHECK(p.grace_usec <= UINT64_C(86400) * 1000000);
         FUZZ_CHECK(p.limits.write_timeout_usec <= UINT64_C(3600) * 1000000);
+        policy_done(&p);
         return 0;
 }
