@@ -18,7 +18,7 @@ int dress_programs(Tree *t) {
 
         for (size_t i = 0; i < ELEMENTSOF(names) && r >= 0; i++) {
                 _cleanup_free_ char *path = strf(DRESS_PROGRAMS "/%s", names[i]);
-                r = path ? tree_make_link(t, path, "/usr/bin/true") : -ENOMEM;
+                r = path ? tree_make_link(t, path, TREE_PROGRAM) : -ENOMEM;
         }
         return r;
 }

@@ -15,8 +15,17 @@ enum {
         TREE_BYTES_MAX = 192 * 1024 * 1024,
 };
 
-/* Where the machine that simulates puts what is its own (daemon/simulate/sandbox.c). */
-#define RESERVED "/.real"
+/* Where the machine that simulates puts what is its own (recorded/dress.h). */
+#define REAL_PROC ".real"
+#define PROGRAMS ".programs"
+
+/* Is one of the names in the path this one? */
+static bool goes_through(const char *path, const char *name) {
+        for (const char *p = path + strspn(path, "/"); *p; p += strcspn(p, "/"), p += strspn(p, "/"))
+                if (strcspn(p, "/") == strlen(name) && startswith(p, name))
+                        return true;
+        return false;
+}
 
 /* Nothing but what a recording is of, by a path without detours. */
 static bool is_allowed(const char *path) {
@@ -25,7 +34,7 @@ static bool is_allowed(const char *path) {
 
         while (tops[i] && !startswith(path, tops[i]) && !(strlen(path) + 1 == strlen(tops[i]) && startswith(tops[i], path)))
                 i++;
-        if (!tops[i] || strlen(path) >= PATH_LENGTH_MAX || strstr(path, RESERVED))
+        if (!tops[i] || strlen(path) >= PATH_LENGTH_MAX || goes_through(path, REAL_PROC))
                 return false;
         for (const char *p = path; *p; depth++) {
                 size_t n = strcspn(++p, "/");
@@ -122,7 +131,8 @@ int tree_make_folder(Tree *t, const char *path) {
 int tree_make_link(Tree *t, const char *path, const char *target) {
         const char *name;
 
-        if (!*target || strstr(target, RESERVED))
+        /* Programs are run by whoever simulates: they are the one that does nothing, or are not there. */
+        if (!*target || goes_through(target, REAL_PROC) || goes_through(target, PROGRAMS) || (goes_through(path, PROGRAMS) && !streq(target, TREE_PROGRAM)))
                 return -EINVAL;
         _cleanup_close_ int folder = make_way(t, path, strlen(target), &name);
         if (folder < 0)
@@ -133,6 +143,8 @@ int tree_make_link(Tree *t, const char *path, const char *target) {
 int tree_make_file(Tree *t, const char *path, const void *data, size_t length) {
         const char *name;
 
+        if (goes_through(path, PROGRAMS))
+                return -EINVAL;
         _cleanup_close_ int folder = make_way(t, path, length, &name);
         if (folder < 0)
                 return folder;
