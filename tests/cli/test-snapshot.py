@@ -161,6 +161,14 @@ def this_machine(folder):
     assert run("snapshot").stdout.startswith("# safe-remove snapshot 1, ")
     assert json.loads(run("snapshot", "--json").stdout)["schema"] == "safe-remove/snapshot/1"
     assert run("snapshot", "-o", folder / "not-there/x").returncode == 1
+    # Once more, in its place; and not through what somebody else has put there.
+    assert run("snapshot", "-o", file).returncode == 0
+    (folder / "link").symlink_to(folder / "aim")
+    os.mkfifo(folder / "fifo")
+    for place in ("link", "fifo"):
+        assert run("snapshot", "-o", folder / place).returncode == 1
+    assert (folder / "link").is_symlink() and (folder / "fifo").is_fifo() and not (folder / "aim").exists()
+    assert not list(folder.glob("*.new"))
 
 
 def main():
