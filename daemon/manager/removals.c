@@ -3,6 +3,7 @@
 #include "base/clock.h"
 #include "base/parse.h"
 #include "daemon/caller/options.h"
+#include "daemon/caller/who.h"
 #include "inhibitors.h"
 #include "ports.h"
 #include "removals.h"
@@ -130,8 +131,13 @@ static int resume(Manager *m, json_object *entry, json_object *holds, bool back,
         return 0;
 }
 
-/* The slot's last removal has no end on record: its workers died of it again and again. Whoever asks for the slot has it taken up once more, and
- * a press calls it off. Nothing is read here: where the records hang the daemon must not. False: it cannot be taken up. */
+/* A user was authorized for what he asked for, and that goes on with what somebody else was authorized for: other words of force, perhaps. */
+static bool is_of_another(const Removal *r, const Removal *left) {
+        return r->asker && !who_is_privileged(r->by) && !(json_get(left->by, "uid") && json_u64(left->by, "uid") == json_u64(r->by, "uid"));
+}
+
+/* The slot's last removal has no end on record: its workers died of it again and again. Who asks for the slot has it taken up once more (of users he
+ * who had asked for it alone), and a press calls it off. Nothing is read here: where the records hang the daemon must not. False: it cannot be taken up. */
 static bool take_up(Removal *r, Removal *left) {
         Manager *m = manager_of(r);
         Removal *resumed = NULL;
@@ -139,6 +145,12 @@ static bool take_up(Removal *r, Removal *left) {
         if (!left->record) {
                 _cleanup_free_ char *message = strf("%s %s of slot %s has not ended, and its record could not be read. Once it can be, continue it "
                                                     "(systemctl restart safe-removed.service).", removal_noun(left), left->id, removal_label(left));
+                manager_removal_unstartable(r, "busy", message, m);
+                return true;
+        }
+        if (is_of_another(r, left)) {
+                _cleanup_free_ char *message = strf("%s %s of slot %s has not ended, and you have not asked for it. Who has, or root, continues it.",
+                                                    removal_noun(left), left->id, removal_label(left));
                 manager_removal_unstartable(r, "busy", message, m);
                 return true;
         }
