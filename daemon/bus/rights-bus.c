@@ -54,7 +54,8 @@ static int ask_rights(Bus *b, sd_bus_message *call, json_object *request, json_o
         json_set(kept, "slots", json_ref(json_get(line, "slots")));
         json_set_str(kept, "digest", digest);
         const RightsWish wish = { .actions = json_array(line, "actions"), .details = details, .kept = kept, .then = start_authorized, .userdata = b };
-        if (json_len(wish.actions) == 0 || json_len(json_array(line, "slots")) == 0)
+        bool bound = digest || streq_ptr(json_str(request, "kind"), removal_kind_to_string(KIND_RESTORE));
+        if (json_len(wish.actions) == 0 || json_len(json_array(line, "slots")) == 0 || !bound)
                 return sd_bus_error_setf(reterr, BUS_ERROR_FAILED, "The worker did not say what it takes.");
         return rights_ask(b->rights, call, by, &wish, reterr);
 }
