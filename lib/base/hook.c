@@ -137,7 +137,7 @@ static int folder_read(const char *folder, json_object *by_name, json_object *ho
                         unknown(hooks, folder, strerror(errno));
                 return 0;
         }
-        for (const struct dirent *entry; (entry = readdir(dir));) {
+        for (const struct dirent *entry; errno = 0, (entry = readdir(dir));) {
                 _cleanup_free_ char *path = strf("%s/%s", folder, entry->d_name);
                 if (!path)
                         return -ENOMEM;
@@ -148,6 +148,8 @@ static int folder_read(const char *folder, json_object *by_name, json_object *ho
                 else if (json_len(warnings) < 1000)
                         json_append_strf(warnings, "%s: is left out: this is no name of a hook", path);
         }
+        if (errno != 0)
+                unknown(hooks, folder, strerror(errno));
         return 0;
 }
 
@@ -174,6 +176,12 @@ int hooks_find(const char *const *folders, uid_t owner, json_object *warnings, j
         qsort(names, n, sizeof(char *), by_text);
         for (size_t i = 0; i < n; i++) {
                 const char *path = json_str(by_name, names[i]);
+                struct stat st;
+                if (lstat(path, &st) < 0) {
+                        if (errno != ENOENT) /* it has gone, and may */
+                                unknown(hooks, path, strerror(errno));
+                        continue;
+                }
                 if (is_masked(path))
                         continue;
                 _cleanup_free_ char *wrong = hook_file_wrong(path, owner);
