@@ -20,7 +20,7 @@
 #define STARTER_NAME "safe-remove-sta" /* as ps(1) shows it */
 
 enum {
-        JOBS_MAX = 128,        /* far more than the daemon ever has */
+        JOBS_MAX = 192,        /* more than those that may hang of all verbs together, and far more than the daemon ever has */
         HANGING_READERS = 2,   /* of each verb, see is_let_in() */
         HANGING_OTHERS = 8,
         HANGING_LIGHTS = 32,   /* one port that hangs is not to have the lights of all */
