@@ -11,6 +11,10 @@
 #include "removal-bus.h"
 #include "rights-bus.h"
 
+enum {
+        TIME_OF_USER_SEC = 600,
+};
+
 /* Decodes "sa{sv}". */
 static int read_wish(sd_bus_message *call, const char **ret_target, json_object **ret_options, sd_bus_error *error) {
         int r = sd_bus_message_read_basic(call, 's', ret_target);
@@ -159,12 +163,29 @@ void manager_bus_answered(void *asker, const char *path, const char *code, const
                 log_plain(LOG_WARNING, "A request for a removal could not be answered: %s", strerror(-r));
 }
 
+/* Other removals wait for the machine meanwhile, that of a press too: a user who may remove a card may not keep it from them for hours. */
+static int check_times(json_object *options, sd_bus_error *error) {
+        static const struct {
+                const char *option;
+                unsigned most;
+        } times[] = { { "grace_sec", TIME_OF_USER_SEC }, { "offline_timeout_sec", TIME_OF_USER_SEC }, { "step_delay_msec", 0 } };
+
+        for (size_t i = 0; i < ELEMENTSOF(times); i++)
+                if (json_u64(options, times[i].option) > times[i].most)
+                        return sd_bus_error_setf(error, BUS_ERROR_NOT_AUTHORIZED, "Option '%s' may be %u at most for who is not root: other removals wait "
+                                                 "meanwhile.", times[i].option, times[i].most);
+        return 0;
+}
+
 /* Who is not root is asked about before. */
 static int start(Bus *b, const RemovalRequest *request, sd_bus_message *call, sd_bus_error *error) {
         _cleanup_json_ json_object *question = NULL;
 
         if (who_is_privileged(request->by))
                 return rights_bus_begin(b, *request, call, error);
+        int r = check_times(request->options, error);
+        if (r < 0)
+                return r;
         question = question_new(request->target, request->targets, request->options, request->by);
         json_set_str(question, "kind", removal_kind_to_string(request->kind));
         tell_what_is_against(b, question);

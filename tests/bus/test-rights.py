@@ -102,6 +102,13 @@ class Rights(UsersTest):
         with self.assertRaises(harness.BusError) as stale:
             self.manager("Remove", "'2'", "{'digest': <'d0'>}", as_uid=NOBODY)
         self.assertEqual(stale.exception.name, "Stale")
+        # Nor does he keep the machine from others for hours.
+        asked = len(polkit.asked)
+        for options in ("{'grace_sec': <uint32 601>}", "{'offline_timeout_sec': <uint32 601>}", "{'step_delay_msec': <uint32 1>}"):
+            with self.assertRaises(harness.BusError) as long:
+                self.manager("Remove", "'2'", options, as_uid=NOBODY)
+            self.assertEqual(long.exception.name, "NotAuthorized")
+        self.assertEqual(len(polkit.asked), asked)
 
     def test_polkit_is_not_there(self):
         self.assertIn("cannot be asked", self.refused(*REMOVE))
