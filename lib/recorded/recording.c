@@ -10,6 +10,7 @@
 
 enum {
         INCLUDES_MAX = 8,       /* inside of each other */
+        INCLUDES_OF_ALL = 100,  /* in all: each may have others, again and again */
         TEXT_MAX = 128 * 1024 * 1024,
         FIELDS_MAX = 4,
 };
@@ -124,6 +125,8 @@ static int unpack_file(int fd, const char *name, Tree *t, unsigned depth, char *
 static int include(int folder, char *name, Tree *t, unsigned depth, char **ret_error) {
         if (!unescape_name(name) || depth >= INCLUDES_MAX || name[0] == '/' || !endswith(name, ".root"))
                 return -EBADMSG;
+        if (++t->includes > INCLUDES_OF_ALL)
+                return -EFBIG;
         _cleanup_close_ int fd = openat(folder, name, O_RDONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
         if (fd < 0)
                 return -errno;

@@ -9,6 +9,7 @@ typedef struct Tree {
         int top;                /* of the folder; borrowed */
         size_t entries;         /* so far */
         uint64_t bytes;
+        unsigned includes;      /* files that were read as a part of the recording */
 } Tree;
 
 /* The folder of that path ("/sys/bus") in it, made where it is not there: a descriptor, or a negative errno. */

@@ -100,6 +100,9 @@ def hostile(folder):
     canary.mkdir()
     os.mkfifo(folder / "fifo.root")
     (folder / "itself.root").write_text("i\titself.root\n")
+    (folder / "many0.root").write_text("# nothing\n")
+    for i in range(1, 7):
+        (folder / f"many{i}.root").write_text(f"i\tmany{i - 1}.root\n" * 50)
     (folder / "outside.txt").write_text("f\t/sys/bus/pci/slots/77/address\t0000:77:00\n")
     with open(folder / "huge.root", "wb") as huge:
         huge.truncate(1 << 40)
@@ -119,6 +122,7 @@ def hostile(folder):
         "other-include": "i\toutside.txt\n",
         "fifo-include": "i\tfifo.root\n",
         "itself": "i\titself.root\n",
+        "many": ram + "i\tmany6.root\n",
         "device": "i\t../../../dev/zero.root\n",
         "deep": f"{ram}d\t/sys{'/a' * 1000}\n",
         "offset": f"{ram}f\t/sys/x\tx\np\t/sys/x\t0xffffffffffff\t00\n",
