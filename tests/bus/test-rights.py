@@ -110,6 +110,18 @@ class Rights(UsersTest):
             self.assertEqual(long.exception.name, "NotAuthorized")
         self.assertEqual(len(polkit.asked), asked)
 
+    def test_left(self):
+        """What root has asked for is not taken up by who may remove cards and no more: it may go on with words of force."""
+        self.polkit(YES)
+        self.write("play/script", "step hold\ndie\n")
+        self.write("play/resume-script", "die\n")
+        self.assertEqual(self.wait_end(self.remove("2", "{'force': <'kill'>}")), "stuck")
+        tried = len([line for line in self.worker_log() if line.startswith("resume")])
+        error, text = self.ask(*REMOVE)()
+        self.assertEqual(error, f"{NAME}.Error.Busy", text)
+        self.assertIn("you have not asked for it", text)
+        self.assertEqual(len([line for line in self.worker_log() if line.startswith("resume")]), tried)
+
     def test_polkit_is_not_there(self):
         self.assertIn("cannot be asked", self.refused(*REMOVE))
         path = self.remove("2")  # root waits for nobody
