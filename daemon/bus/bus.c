@@ -68,6 +68,8 @@ static int on_call(sd_bus_message *call, void *userdata, sd_bus_error *reterr) {
             (!interface || streq(interface, "org.freedesktop.DBus.ObjectManager")))
                 return who_asks(b->who, call, get_objects, reterr);
         size_t bytes = startswith(path, MANAGER_PATH) ? bytes_of_library(interface, member) : REPLY_BYTES;
+        if (bytes > 0 && streq(path, MANAGER_PATH))
+                bytes += inhibit_bus_length(b); /* it may be among what is read */
         return bytes > 0 ? who_pays(b->who, call, bytes, reterr) : 0;
 }
 

@@ -39,6 +39,7 @@ typedef struct Inhibitor {
 struct Inhibitors {
         Inhibitor **all;       size_t n, allocated;
         json_object *list;     /* of all; NULL: to be made */
+        char *words[_INHIBIT_MODE_MAX]; /* likewise: what everybody may read again and again */
         uint64_t last_id;
         bool told_unkept;
 };
@@ -56,13 +57,19 @@ static void inhibitor_free(Inhibitor *i) {
 
 DEFINE_CLEANUP_FUNC(Inhibitor, inhibitor_free)
 
+static void forget_list(Inhibitors *h) {
+        json_object_put(TAKE_PTR(h->list));
+        for (size_t i = 0; i < ELEMENTSOF(h->words); i++)
+                free(TAKE_PTR(h->words[i]));
+}
+
 void manager_inhibitors_free(Manager *m) {
         if (!m->inhibitors)
                 return;
         for (size_t i = 0; i < m->inhibitors->n; i++)
                 inhibitor_free(m->inhibitors->all[i]);
         free(m->inhibitors->all);
-        json_object_put(m->inhibitors->list);
+        forget_list(m->inhibitors);
         free(m->inhibitors);
         m->inhibitors = NULL;
 }
@@ -79,7 +86,7 @@ json_object *manager_inhibitors(Manager *m) {
         return json_len(h->list) > 0 ? h->list : NULL;
 }
 
-char *manager_inhibited(Manager *m, InhibitMode mode) {
+static char *words_of(Manager *m, InhibitMode mode) {
         _cleanup_json_ json_object *seen = json_object_new_array();
         json_object *list = manager_inhibitors(m);
         _cleanup_free_ char *words = strdup("");
@@ -98,8 +105,16 @@ char *manager_inhibited(Manager *m, InhibitMode mode) {
         return TAKE_PTR(words);
 }
 
+const char *manager_inhibited(Manager *m, InhibitMode mode) {
+        char **words = &m->inhibitors->words[mode];
+
+        if (!*words)
+                *words = words_of(m, mode);
+        return *words;
+}
+
 static void changed(Manager *m) {
-        json_object_put(TAKE_PTR(m->inhibitors->list));
+        forget_list(m->inhibitors);
         if (m->listener && m->listener->inhibitors_changed)
                 m->listener->inhibitors_changed(m->listener_data);
 }

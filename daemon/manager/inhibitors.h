@@ -26,5 +26,5 @@ int manager_inhibit(Manager *m, const InhibitRequest *request, int *ret_fd, char
 /* All there are, as plan/find/inhibitor.h has them; borrowed, NULL where there are none. */
 json_object *manager_inhibitors(Manager *m);
 
-/* The words of all in that mode, each once, with blanks between them; "" where there are none. */
-char *manager_inhibited(Manager *m, InhibitMode mode);
+/* The words of all in that mode, each once, with blanks between them; "" where there are none. Borrowed; NULL: no memory. */
+const char *manager_inhibited(Manager *m, InhibitMode mode);

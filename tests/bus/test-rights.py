@@ -92,6 +92,14 @@ class Rights(UsersTest):
         polkit.says = lambda question: YES
         self.assertIsNone(self.ask(*wish)()[0])
 
+        def take_and_end(connect, say):
+            c = connect()
+            answers = [c.answer(c.send(*wish), 60) for _ in range(60)]
+            say([(m.error, m.text) for m in answers])
+        answers = self.as_user(OTHER, take_and_end)()
+        self.assertEqual([error for error, text in answers[:2]], [None] * 2)
+        self.assertTrue([text for error, text in answers if error and "too many answers" in text], answers)
+
     def test_every_action_of_the_plan(self):
         self.write("play/rights", "remove end-processes force-kill sanitize")
         polkit = self.polkit(lambda question: NO if question.action.endswith("force-kill") else YES)
