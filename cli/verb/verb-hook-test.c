@@ -75,7 +75,9 @@ static _Noreturn void become_hook(const char *path, const char *phase, int in, i
         const struct passwd *user = getuid() == 0 ? getpwnam(HOOK_USER) : NULL;
         char *const argv[] = { (char *) path, (char *) phase, NULL }, *const environment[] = { (char *) "PATH=" HOOK_PATH, NULL };
 
-        (void) setpgid(0, 0);
+        /* Of a session of its own: what it is given of our terminal is no place to type for it. Root is nobody whom it runs as. */
+        if (setsid() < 0 || (!user && getuid() == 0))
+                _exit(127);
         if (dup2(in, STDIN_FILENO) < 0 || dup2(out, STDOUT_FILENO) < 0 || chdir("/") < 0 || prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0)
                 _exit(127);
         if (user && (setgroups(0, NULL) < 0 || setgid(user->pw_gid) < 0 || setuid(user->pw_uid) < 0))
