@@ -313,7 +313,12 @@ static int check_running(Manager *m, json_object *doc, char **ret_why) {
                 *ret_why = strf("removal %s of slot %s has begun already. Cancel it (safe-remove cancel %s), or wait for its end", r->id, removal_label(r), r->id);
                 return -EBUSY;
         }
-        return 0;
+        /* It was told who has an inhibitor before this one, and may be about anything yet. */
+        const Removal *unplanned = inhibitor_mode(doc) == INHIBIT_BLOCK ? manager_removal_unplanned(m) : NULL;
+        if (!unplanned)
+                return 0;
+        *ret_why = strf("removal %s of slot %s has begun, and what goes with it is not known yet: try again in a moment", unplanned->id, removal_label(unplanned));
+        return -EBUSY;
 }
 
 /* Sealed: what systemd hands back later is what was put in. */

@@ -242,14 +242,42 @@ static bool is_inside_of(const char *text, const Removal *r) {
         return false;
 }
 
+/* A slot inside of its slots, or another card that loses a region. */
+static bool goes_with(Manager *m, const char *word, const Removal *r) {
+        const char *slot = startswith(word, "slot:"), *port = startswith(word, "port:");
+        const ManagedSlot *s = slot ? manager_slot(m, slot) : port ? manager_slot_at_port(m, port) : NULL;
+        const char *name = s ? slot_get(s, SLOT_TEXT_NAME) : slot, *at = s ? slot_get(s, SLOT_TEXT_PORT) : port;
+
+        for (size_t i = 0; at && *at && i < json_len(r->step_ports); i++)
+                if (streq_ptr(at, json_object_get_string(json_at(r->step_ports, i))))
+                        return true;
+        for (size_t i = 0; i < json_len(r->regions); i++) {
+                json_object *peers = json_array(json_at(r->regions, i), "peers");
+                for (size_t k = 0; k < json_len(peers); k++)
+                        if ((name && streq_ptr(name, json_str(json_at(peers, k), "slot"))) || names_serial(word, json_str(json_at(peers, k), "serial")))
+                                return true;
+        }
+        return false;
+}
+
+static bool takes_down(const Removal *r) {
+        return removal_runs(r) && r->kind == KIND_REMOVE && r->state != REMOVAL_RESTORING && !r->cancelled;
+}
+
 Removal *manager_removal_inhibited(Manager *m, const char *word) {
         for (size_t i = 0; i < m->n_removals; i++) {
                 Removal *r = m->removals[i];
 
-                if (removal_runs(r) && r->kind == KIND_REMOVE && r->state != REMOVAL_RESTORING && !r->cancelled &&
-                    (streq(word, "all") || means(word, r) || is_inside_of(word, r)))
+                if (takes_down(r) && (streq(word, "all") || means(word, r) || is_inside_of(word, r) || goes_with(m, word, r)))
                         return r;
         }
+        return NULL;
+}
+
+Removal *manager_removal_unplanned(Manager *m) {
+        for (size_t i = 0; i < m->n_removals; i++)
+                if (takes_down(m->removals[i]) && !m->removals[i]->plan)
+                        return m->removals[i];
         return NULL;
 }
 

@@ -134,6 +134,7 @@ Removal *manager_removal_of_slot(Manager *m, const char *slot, const char *port)
 
 /* One that has begun, is not on its way back, and is about what this word of an inhibitor names (plan/find/inhibitor.h). */
 Removal *manager_removal_inhibited(Manager *m, const char *word);
+Removal *manager_removal_unplanned(Manager *m); /* one that has begun, and of which is not known yet what it is about */
 
 /* The running removal that a person means by its slot, card or id; NULL if none. */
 Removal *manager_running_meant(Manager *m, const char *text);

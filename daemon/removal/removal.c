@@ -50,6 +50,7 @@ void removal_free(Removal *r) {
         json_object_put(r->others);
         json_object_put(r->plan);
         json_object_put(r->delays);
+        json_object_put(r->regions);
         json_object_put(r->record);
         removal_report_free(r->report);
         free(r->id);
@@ -283,6 +284,8 @@ static int take_plan(Removal *r, json_object *event) {
         r->step_count = (unsigned) json_u64(r->plan, "steps");
         json_object_put(r->step_ports);
         r->step_ports = ports_of_steps(plan);
+        json_object_put(r->regions);
+        r->regions = json_ref(json_array(json_get(plan, "takes_down"), "regions"));
         json_object_put(r->delays);
         r->delays = json_ref(json_array(json_get(announce, "args"), "inhibitors"));
         r->announced = r->announced || (r->attempts > 0 && announce); /* perhaps told by another daemon: its end is told as well */

@@ -103,6 +103,7 @@ struct Removal {
         double progress;
         json_object *plan;     /* what everybody may know of it: {"digest", "verdict", "steps", "holders", "blockers", ...} */
         RemovalReport *report; /* the whole plan, and what was said at the end: for those who may see it (removal-report.h) */
+        json_object *regions;  /* that it takes down, each with "peers": other cards, {"slot", "serial"}; or NULL */
         json_object *delays;   /* numbers of the inhibitors that its plan may wait for, or NULL */
         bool released;         /* its worker knows that it need not */
         bool announced;

@@ -336,11 +336,29 @@ class Inhibit(Inhibited):
                 self.manager("Inhibit", f"'{what}'", "'w'", "'y'", "'block'")
             self.assertEqual(refused.exception.name, "Busy", what)
             self.assertIn("safe-remove cancel 1", refused.exception.message)
+        wait_for(lambda: self.get(removal, "Removal", "Digest"), "the plan, by which slot 3 is another one")
         self.hold("--what=3")
         self.hold("--what=2", "--mode=delay")
         self.write("play/go", "")
         self.wait_end(removal)
         self.hold("--what=2")
+
+    def test_one_that_is_not_planned(self):
+        """It may take anything along yet: nobody is told that it is blocked by what it was not told of."""
+        self.write("play/script", "step hold\nwait go\n")
+        self.write("play/slow-plan", "")
+        self.write_machine([harness.slot("2", 0), harness.slot("3", 1)])
+        removal = self.remove("2")
+        with self.assertRaises(BusError) as refused:
+            self.manager("Inhibit", "'3'", "'w'", "'y'", "'block'")
+        self.assertEqual(refused.exception.name, "Busy")
+        self.assertIn("not known yet", refused.exception.message)
+        self.hold("--what=3", "--mode=delay")
+        os.unlink(self.path("play/slow-plan"))
+        wait_for(lambda: self.get(removal, "Removal", "Digest"), "the plan")
+        self.hold("--what=3")
+        self.write("play/go", "")
+        self.wait_end(removal)
 
     def test_passed_over(self):
         self.hold("--what=2", "--who=backup", "--why=not yet")
