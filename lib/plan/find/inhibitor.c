@@ -171,13 +171,16 @@ static bool is_serial_of(const char *word, const Scope *s) {
                is_module(&name, s->nmem_peers, s->n_nmem_peers);
 }
 
-/* The slot that a memdev's card is in. */
+/* The slot that a memdev's card is in, or a memory module's socket, which has its name. */
 static bool is_slot_of_peer(const char *word, const Topology *t, const Scope *s) {
         for (size_t i = 0; i < s->n_peers; i++) {
                 const Slot *slot = s->peers[i]->bdf ? topology_slot_of_function(t, s->peers[i]->bdf) : NULL;
                 if (slot && is_of_slot_or_around(word, t, slot))
                         return true;
         }
+        for (size_t i = 0; i < s->n_nmem_peers; i++)
+                if (is_of_slot_or_around(word, t, topology_slot(t, s->nmem_peers[i]->name)))
+                        return true;
         return false;
 }
 
