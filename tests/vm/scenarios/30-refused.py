@@ -5,16 +5,20 @@ from harness import removal, storage
 from harness.scenario import scenario
 
 
+def names_zone_and_blocks(text, ram):
+    return "Normal" in text and f"memory{ram.block_numbers[0]}" in text
+
+
 def check_names_zone_and_blocks(lab, text, ram):
-    lab.check("Normal" in text and f"memory{ram.block_numbers[0]}" in text, f"zone and blocks should be named: {text}")
+    lab.check(names_zone_and_blocks(text, ram), f"zone and blocks should be named: {text}")
 
 
 @scenario("refuse-zone-normal")
 def zone_normal(lab):
     """Kernel pages on the card: told when it has come, refused before anything is touched, by command and by button."""
     ram = lab.ram(2, online="online")
-    told = lab.wait_for(lambda: lab.sh("journalctl -b -o cat MESSAGE_ID=b65a476016944a00acd1574b3fbea094 SAFE_REMOVE_SLOT=2 || true"), 60, "the warning")
-    check_names_zone_and_blocks(lab, told, ram)
+    told = lab.wait_for(lambda: names_zone_and_blocks(text := lab.sh("journalctl -b -o cat MESSAGE_ID=b65a476016944a00acd1574b3fbea094 "
+                                                                     "SAFE_REMOVE_SLOT=2 || true"), ram) and text, 60, "the warning that names zone and blocks")
     lab.check("echo online_movable" in told, f"what to do should be told: {told}")
     lab.check("slot 2: the card's memory will not leave again" in lab.cli("list")[1], "the list should say it")
     lab.keeper(ram.node, mib=8, unmovable=True)
