@@ -44,17 +44,17 @@ static int take(json_object *files, PolicyKind kind, const char *folder, const c
 static int take_folder(json_object *files, PolicyKind kind, const char *folder, json_object *warnings) {
         _cleanup_(closedirp) DIR *d = opendir(folder);
 
-        if (!d) {
-                if (errno != ENOENT)
-                        json_append_strf(warnings, "%s: cannot be looked through: %s", folder, strerror(errno));
-                return 0;
-        }
-        for (struct dirent *e; (e = readdir(d));) {
+        errno = d ? 0 : errno;
+        for (struct dirent *e; d && (e = readdir(d)); errno = 0) {
                 int r = *e->d_name != '.' && endswith(e->d_name, ".conf") ? take(files, kind, folder, e->d_name) : 0;
                 if (r < 0)
                         return r;
         }
-        return 0;
+        if (errno == 0 || errno == ENOENT)
+                return 0;
+        json_append_strf(warnings, "%s: cannot be looked through: %s", folder, strerror(errno));
+        /* Rules that nobody can see spare somebody: the folder itself is read in their place, which fails. */
+        return kind == POLICY_RULES ? add(files, kind, folder) : 0;
 }
 
 static int by_name(const void *a, const void *b) {

@@ -15,6 +15,7 @@ static const char *const action_keys[] = {
 enum {
         SECONDS_MAX = 24 * 3600,
         PRIORITY_MAX = 1000,
+        PRIORITY_UNREAD,       /* goes before what anybody can write */
 };
 
 typedef struct Parser {
@@ -240,6 +241,18 @@ int policy_rules_parse(json_object *rules, const char *file, const char *text, s
         return ini_parse(file, text, length, line_take, &p, warnings);
 }
 
+int policy_rules_unread(json_object *rules, const char *path, const char *why) {
+        json_object *rule = holder_rule_new(path);
+
+        if (!rule)
+                return -ENOMEM;
+        json_set_u64(rule, "priority", PRIORITY_UNREAD);
+        holder_rule_set_actions(rule, &(HolderAction) { HOLDER_REFUSE }, 1);
+        json_set_strf(rule, "reason", "%s cannot be read (%s), so what it may be about is left alone", path, why);
+        json_set_bool(rule, "unusable", true);
+        return json_object_array_add(rules, rule) < 0 ? -ENOMEM : 0;
+}
+
 /* A unit's own lines say what [OnRemove] says; its name is all there is to match. */
 static char *unit_line_take(const IniLine *line, void *userdata) {
         Parser *p = userdata;
@@ -271,7 +284,7 @@ int policy_rule_of_unit(json_object *rule, const char *file, const char *text, s
 json_object *policy_rules_sort(json_object *rules) {
         json_object *sorted = json_object_new_array();
 
-        for (uint64_t priority = PRIORITY_MAX + 1; priority-- > 0;)
+        for (uint64_t priority = PRIORITY_UNREAD + 1; priority-- > 0;)
                 for (size_t i = json_len(rules); i-- > 0;)
                         if (json_u64(json_at(rules, i), "priority") == priority)
                                 json_object_array_add(sorted, json_ref(json_at(rules, i)));

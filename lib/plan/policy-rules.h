@@ -10,6 +10,10 @@
  * stands in into one that refuses: what was meant to be spared must not be ended for a typing error. Never fails but for -ENOMEM. */
 int policy_rules_parse(json_object *rules, const char *file, const char *text, size_t length, json_object *warnings);
 
+/* What stands in a file or folder of rules that cannot be read is not known: a rule that goes before all others, and refuses whoever it may be about, that
+ * is everybody. -ENOMEM. */
+int policy_rules_unread(json_object *rules, const char *path, const char *why);
+
 /* What a unit's file says of it in [X-SafeRemove] goes into `rule`, which has what the files before it said; "declared" is then true. A line that cannot
  * be used makes it refuse, as above. Never fails but for -ENOMEM. */
 int policy_rule_of_unit(json_object *rule, const char *file, const char *text, size_t length, json_object *warnings);

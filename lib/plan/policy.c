@@ -274,8 +274,9 @@ static int file_take(Policy *policy, json_object *file, json_object *warnings) {
 
         int r = read_config_file(path, &text, &length);
         if (r < 0) {
-                json_append_strf(warnings, "%s: cannot be read: %s", path, strerror(-r));
-                return r == -ENOMEM ? r : 0;
+                bool rules = streq_ptr(json_str(file, "kind"), policy_kind_to_string(POLICY_RULES));
+                json_append_strf(warnings, "%s: cannot be read: %s%s", path, strerror(-r), rules ? "; so no process is ended" : "");
+                return r == -ENOMEM ? r : rules ? policy_rules_unread(policy->rules, path, strerror(-r)) : 0;
         }
         if (!json_has(file, "kind"))
                 json_set_str(file, "kind", policy_kind_to_string(policy_kind_of(path, text, length)));

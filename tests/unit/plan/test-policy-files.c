@@ -3,6 +3,7 @@
 
 #include "base/clock.h"
 #include "base/fileio.h"
+#include "holders/holder-rule.h"
 #include "plan/policy-files.h"
 #include "plan/policy.h"
 #include "tests/unit/test.h"
@@ -126,6 +127,30 @@ static void test_rules(void) {
         CHECK_INT(json_len(policy.mount_rules), 1);
 }
 
+/* What may spare somebody and cannot be read spares everybody, whatever other rules say. */
+static void test_unread(void) {
+        static const char *const unread[] = { "etc/policy.d/00-folder.conf", "run/policy.d" };
+        char *const other = (char *) "z.service";
+        Holder h = { .pid = 12, .unit = other };
+
+        put("etc/policy.d/99-all.conf", "[Match]\n[OnRemove]\nAction=kill\nPriority=1000\n");
+        for (size_t i = 0; i < ELEMENTSOF(unread); i++) {
+                _cleanup_json_ json_object *warnings = json_object_new_array();
+                _cleanup_(policy_done) Policy policy = { 0 };
+                _cleanup_free_ char *path = path_of(unread[i]);
+
+                if (i == 0)
+                        CHECK_INT(mkdir(path, 0755), 0);
+                else
+                        CHECK_INT(symlink(path, path), 0); /* leads to itself, so nobody can look through it */
+                CHECK_INT(policy_load(&policy, warnings), 0);
+                CHECK(holder_rule_has(holder_rule_for(policy.rules, &h), HOLDER_REFUSE));
+                CHECK_STR(json_str(holder_rule_for(policy.rules, &h), "from"), path);
+                CHECK_INT(i == 0 ? rmdir(path) : unlink(path), 0);
+        }
+        drop("etc/policy.d/99-all.conf");
+}
+
 static void check_warning(json_object *result, size_t i, const char *file, uint64_t line, const char *message) {
         json_object *w = json_at(json_array(result, "warnings"), i);
 
@@ -163,6 +188,7 @@ int main(void) {
         test_folders();
         test_masks();
         test_rules();
+        test_unread();
         test_check();
         _cleanup_free_ char *command = strf("rm -r %s", folder);
         CHECK_INT(system(command), 0);
