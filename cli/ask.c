@@ -163,14 +163,18 @@ ExitCode exit_code_of_plan(json_object *plan) {
         return is_vetoed(plan) ? CODE_VETOED : exit_code_of_verdict(json_str(plan, "verdict"));
 }
 
-ExitCode ask_for_plan(const Args *a, ExitCode (*ask)(sd_bus *bus, const Args *a, json_object **ret),
-                      void (*print)(json_object *plan, const Args *a)) {
-        _cleanup_json_ json_object *plan = NULL;
+ExitCode ask_plan(const Args *a, ExitCode (*ask)(sd_bus *bus, const Args *a, json_object **ret), json_object **ret) {
         _cleanup_bus_ sd_bus *bus = NULL;
 
         ExitCode code = client_connect(&bus);
-        if (code == CODE_DONE)
-                code = ask(bus, a, &plan);
+        return code == CODE_DONE ? ask(bus, a, ret) : code;
+}
+
+ExitCode ask_for_plan(const Args *a, ExitCode (*ask)(sd_bus *bus, const Args *a, json_object **ret),
+                      void (*print)(json_object *plan, const Args *a)) {
+        _cleanup_json_ json_object *plan = NULL;
+
+        ExitCode code = ask_plan(a, ask, &plan);
         if (code != CODE_DONE)
                 return code;
 

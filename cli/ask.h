@@ -9,6 +9,9 @@ ExitCode ask_and_follow(const Args *a, const char *noun, ExitCode (*ask)(sd_bus 
 /* By its verdict, and CODE_VETOED where whatever is in the way is somebody's wish, which ends when he says so. */
 ExitCode exit_code_of_plan(json_object *plan);
 
+/* Connects, and asks for a plan of either kind (client_plan, client_plan_restore). */
+ExitCode ask_plan(const Args *a, ExitCode (*ask)(sd_bus *bus, const Args *a, json_object **ret), json_object **ret);
+
 /* Asks for a plan, prints it, and ends as it says. */
 ExitCode ask_for_plan(const Args *a, ExitCode (*ask)(sd_bus *bus, const Args *a, json_object **ret),
                       void (*print)(json_object *plan, const Args *a));

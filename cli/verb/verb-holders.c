@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-#include "cli/client.h"
+#include "cli/ask.h"
 #include "cli/text/format.h"
 #include "cli/text/output.h"
 #include "verbs.h"
@@ -107,11 +107,8 @@ static void print_holders_json(json_object *plan) {
 /* The plan says who they are and what would become of them: one that can be carried out or not is an answer all the same. */
 ExitCode verb_holders(const Args *a) {
         _cleanup_json_ json_object *plan = NULL;
-        _cleanup_bus_ sd_bus *bus = NULL;
 
-        ExitCode code = client_connect(&bus);
-        if (code == CODE_DONE)
-                code = client_plan(bus, a, &plan);
+        ExitCode code = ask_plan(a, client_plan, &plan);
         if (code != CODE_DONE)
                 return code;
 

@@ -87,11 +87,21 @@ static void state_cell(Table *t, json_object *slot) {
                 table_cell(t, state_color(state), state);
 }
 
+/* What a table has of each slot, however wide it is. */
+static void slot_cells(Table *t, json_object *s) {
+        static const char *const middle[] = { "card_address", "memdev", "serial" };
+
+        table_cell(t, COLOR_NONE, json_str(s, "name"));
+        state_cell(t, s);
+        for (size_t k = 0; k < ELEMENTSOF(middle); k++)
+                table_cell(t, COLOR_NONE, json_str(s, middle[k]));
+        memory_cell(t, s);
+}
+
 static void print_slots(json_object *slots) {
         static const char *const headers[] = {
                 "SLOT", "STATE", "CARD", "MEMDEV", "SERIAL", "MEMORY", "POWER", "POWER-LED", "ATTENTION-LED",
         };
-        static const char *const middle[] = { "card_address", "memdev", "serial" };
         static const char *const tail[] = { "power", "power_led", "attention_led" };
         _cleanup_table_ Table *t = table_new(headers, ELEMENTSOF(headers));
 
@@ -100,11 +110,7 @@ static void print_slots(json_object *slots) {
         for (size_t i = 0; i < json_len(slots); i++) {
                 json_object *s = json_at(slots, i);
 
-                table_cell(t, COLOR_NONE, json_str(s, "name"));
-                state_cell(t, s);
-                for (size_t k = 0; k < ELEMENTSOF(middle); k++)
-                        table_cell(t, COLOR_NONE, json_str(s, middle[k]));
-                memory_cell(t, s);
+                slot_cells(t, s);
                 for (size_t k = 0; k < ELEMENTSOF(tail); k++)
                         table_cell(t, COLOR_NONE, json_str(s, tail[k]));
         }
@@ -114,7 +120,6 @@ static void print_slots(json_object *slots) {
 /* For a terminal: the lights in one column, and nothing that `show` tells as well. */
 static void print_slots_narrow(json_object *slots) {
         static const char *const headers[] = { "SLOT", "STATE", "CARD", "MEMDEV", "SERIAL", "MEMORY", "PWR/ATT" };
-        static const char *const middle[] = { "card_address", "memdev", "serial" };
         _cleanup_table_ Table *t = table_new(headers, ELEMENTSOF(headers));
 
         if (!t)
@@ -123,11 +128,7 @@ static void print_slots_narrow(json_object *slots) {
         for (size_t i = 0; i < json_len(slots); i++) {
                 json_object *s = json_at(slots, i);
 
-                table_cell(t, COLOR_NONE, json_str(s, "name"));
-                state_cell(t, s);
-                for (size_t k = 0; k < ELEMENTSOF(middle); k++)
-                        table_cell(t, COLOR_NONE, json_str(s, middle[k]));
-                memory_cell(t, s);
+                slot_cells(t, s);
                 table_cellf(t, COLOR_NONE, "%s/%s", json_str(s, "power_led") ?: "-", json_str(s, "attention_led") ?: "-");
         }
         table_print(t, "");

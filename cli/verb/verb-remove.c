@@ -12,11 +12,8 @@
  * card by mistake. */
 static ExitCode ask_serials(const Args *a, char **ret) {
         _cleanup_json_ json_object *plan = NULL;
-        _cleanup_bus_ sd_bus *bus = NULL;
 
-        ExitCode code = client_connect(&bus);
-        if (code == CODE_DONE)
-                code = client_plan(bus, a, &plan);
+        ExitCode code = ask_plan(a, client_plan, &plan);
         json_object *blockers = json_array(plan, "blockers");
         for (size_t i = 0; code == CODE_DONE && i < json_len(blockers); i++) {
                 json_object *b = json_at(blockers, i);
@@ -37,11 +34,7 @@ static ExitCode ask_serials(const Args *a, char **ret) {
 /* What somebody says yes to is what is done: the request goes out with the digest of the plan that he was shown. A plan that cannot be carried
  * out needs no question: the request says why, as everywhere. So does one that joins a removal that runs. */
 static ExitCode confirm(const Args *a, json_object **ret_plan, bool *ret_yes) {
-        _cleanup_bus_ sd_bus *bus = NULL;
-
-        ExitCode code = client_connect(&bus);
-        if (code == CODE_DONE)
-                code = client_plan(bus, a, ret_plan);
+        ExitCode code = ask_plan(a, client_plan, ret_plan);
         *ret_yes = code == CODE_DONE && (!streq_ptr(json_str(*ret_plan, "verdict"), "ready") || confirm_plan(*ret_plan, a));
         return code != CODE_DONE || *ret_yes ? code : fail(CODE_BLOCKED, NULL, "not confirmed: nothing was touched");
 }
@@ -49,11 +42,8 @@ static ExitCode confirm(const Args *a, json_object **ret_plan, bool *ret_yes) {
 /* The plan alone, and whether it is the one that was asked for. */
 static ExitCode remove_dry(const Args *a) {
         _cleanup_json_ json_object *plan = NULL;
-        _cleanup_bus_ sd_bus *bus = NULL;
 
-        ExitCode code = client_connect(&bus);
-        if (code == CODE_DONE)
-                code = client_plan(bus, a, &plan);
+        ExitCode code = ask_plan(a, client_plan, &plan);
         if (code != CODE_DONE)
                 return code;
         if (a->digest && streq_ptr(json_str(plan, "verdict"), "ready") && !digest_is_meant(a->digest, json_str(plan, "digest")))
