@@ -287,6 +287,16 @@ class BusTest(unittest.TestCase):
         error = result.stderr.strip().split("GDBus.Error:", 1)[-1]
         raise BusError(*error.split(": ", 1))
 
+    def plan_of_machine(self, **more):
+        """The real worker's answer about the card in slot 2 of a recorded machine."""
+        roots = f"{SOURCE}/tests/roots"
+        request = {"id": "0", "target": "2", "trigger": "command", "by": {"uid": 0}, "options": {}, **more}
+        done = subprocess.run([f"{roots}/enter", f"{roots}/ram2.root", os.environ["REAL_WORKER"], "plan"], input=json.dumps(request) + "\n",
+                              capture_output=True, text=True, timeout=PATIENCE * 3)
+        if done.returncode == 77:
+            self.skipTest(done.stderr)
+        return json.loads(done.stdout)
+
     def manager(self, method, *arguments, **more):
         return self.call(ROOT, "org.saferemove1.Manager", method, *arguments, **more)
 

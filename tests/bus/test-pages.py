@@ -110,16 +110,7 @@ class Pages(UsersTest):
 
     def test_plan_that_has_changed(self):
         """Pages are of the plan that was looked at: with another one's digest there is none."""
-        roots = os.path.join(harness.SOURCE, "tests/roots")
-
-        def plan(**more):
-            request = {"id": "0", "target": "2", "trigger": "command", "by": {"uid": 0}, "options": {}, **more}
-            done = subprocess.run([f"{roots}/enter", f"{roots}/ram2.root", os.environ["REAL_WORKER"], "plan"], input=json.dumps(request) + "\n",
-                                  capture_output=True, text=True, timeout=harness.PATIENCE * 3)
-            if done.returncode == 77:
-                self.skipTest(done.stderr)
-            return json.loads(done.stdout)
-
+        plan = self.plan_of_machine
         whole = plan()
         page = plan(page={"what": "steps", "first": 1, "most": 2}, options={"digest": whole["digest"]})
         self.assertEqual((page["items"], page["total"], page["digest"]), (whole["steps"][1:3], len(whole["steps"]), whole["digest"]))

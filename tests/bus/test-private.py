@@ -14,6 +14,23 @@ from harness import BusTest, NOBODY, ROOT, wait_for
 from plain_bus import Connection
 
 PRIVATE_MAX = 64
+REFUSED = 17
+
+
+def connected_as(path, uid, gid):
+    """The exit status of a process of that user's that has tried to use root's socket."""
+    child = os.fork()
+    if child == 0:
+        code = 1
+        try:
+            os.setresgid(gid, gid, gid)
+            os.setresuid(uid, uid, uid)
+            Connection(path, alone=True)
+        except ConnectionError:
+            code = REFUSED
+        finally:
+            os._exit(code)
+    return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
 
 
 class Private(BusTest):
@@ -80,17 +97,7 @@ class Private(BusTest):
         os.chmod(self.path("run"), 0o755)
         os.chmod(self.path("run/daemon/private"), 0o666)
         self.connect()
-        child = os.fork()
-        if child == 0:
-            code = 1
-            try:
-                os.setresuid(NOBODY, NOBODY, NOBODY)
-                Connection(self.path("run/daemon/private"), alone=True)
-            except ConnectionError:
-                code = 17
-            finally:
-                os._exit(code)
-        self.assertEqual(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), 17)
+        self.assertEqual(connected_as(self.path("run/daemon/private"), NOBODY, os.getgid()), REFUSED)
 
     def test_so_many(self):
         """There is an end to them; the command takes the bus then."""
@@ -262,18 +269,7 @@ class OwnUser(BusTest):
 
     def test_shares_nothing(self):
         """Root's socket is not for the daemon's own user, whatever its mode."""
-        child = os.fork()
-        if child == 0:
-            code = 1
-            try:
-                os.setresgid(NOBODY, NOBODY, NOBODY)
-                os.setresuid(DAEMON_UID, DAEMON_UID, DAEMON_UID)
-                Connection(self.path("run/daemon/private"), alone=True)
-            except ConnectionError:
-                code = 17
-            finally:
-                os._exit(code)
-        self.assertEqual(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), 17)
+        self.assertEqual(connected_as(self.path("run/daemon/private"), DAEMON_UID, NOBODY), REFUSED)
 
 
 if __name__ == "__main__":

@@ -123,16 +123,7 @@ class Typed(UsersTest):
 
     def test_summary_of_a_machine(self):
         """By the real worker: the summary counts what the plan has."""
-        roots = f"{SOURCE}/tests/roots"
-
-        def plan(**more):
-            request = {"id": "0", "target": "2", "trigger": "command", "by": {"uid": 0}, "options": {}, **more}
-            done = subprocess.run([f"{roots}/enter", f"{roots}/ram2.root", os.environ["REAL_WORKER"], "plan"], input=json.dumps(request) + "\n",
-                                  capture_output=True, text=True, timeout=harness.PATIENCE * 3)
-            if done.returncode == 77:
-                self.skipTest(done.stderr)
-            return json.loads(done.stdout)
-
+        plan = self.plan_of_machine
         whole, page = plan(), plan(page={"what": "summary", "first": 0, "most": 0})
         self.assertEqual((page["total"], page["digest"]), (1, whole["digest"]))
         said = page["items"][0]
