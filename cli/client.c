@@ -3,12 +3,13 @@
 #include <poll.h>
 
 #include "base/clock.h"
+#include "base/spawn.h"
 #include "cli/text/output.h"
 #include "agent.h"
 #include "client.h"
 
 enum {
-        STREAM_CHUNK = 64 * 1024,
+        STREAM_MAX = 1024 * 1024 * 1024,
         BUSY_MSEC = 250,
 };
 
@@ -72,38 +73,6 @@ int client_parse(const char *text, json_object **ret) {
         return 0;
 }
 
-/* What the daemon has for us comes through a descriptor, as fast as we read it. An end that came too early is no JSON. */
-static int read_stream(int fd, uint64_t deadline, char **ret) {
-        _cleanup_free_ char *text = NULL;
-        size_t size = 0, allocated = 0;
-
-        for (;;) {
-                struct pollfd p = { .fd = fd, .events = POLLIN };
-                uint64_t now = now_monotonic();
-
-                if (allocated - size < STREAM_CHUNK) {
-                        char *grown = realloc(text, allocated * 2 + 2 * STREAM_CHUNK);
-                        if (!grown)
-                                return -ENOMEM;
-                        text = grown;
-                        allocated = allocated * 2 + 2 * STREAM_CHUNK;
-                }
-                if (now >= deadline)
-                        return -ETIMEDOUT;
-                if (poll(&p, 1, (int) ((deadline - now) / USEC_PER_MSEC) + 1) < 0 && errno != EINTR)
-                        return -errno;
-                ssize_t n = p.revents ? read(fd, text + size, STREAM_CHUNK) : -1;
-                if (n < 0 && p.revents && errno != EINTR)
-                        return -errno;
-                if (n == 0)
-                        break;
-                size += n > 0 ? (size_t) n : 0;
-        }
-        text[size] = '\0';
-        *ret = TAKE_PTR(text);
-        return 0;
-}
-
 /* Where no descriptor can come, the daemon keeps the document and we read it piece by piece. Who is told too much at once waits. */
 static int read_kept(sd_bus *bus, uint32_t number, uint64_t bytes, uint64_t deadline, char **ret, sd_bus_error *reterr) {
         _cleanup_free_ char *text = bytes < SIZE_MAX ? malloc(bytes + 1) : NULL;
@@ -152,7 +121,7 @@ static int call_for_text(sd_bus *bus, sd_bus_message *m, uint64_t usec, char **r
         }
         if (sd_bus_message_read(reply, "h", &fd) < 0) /* stays the reply's */
                 return -EBADMSG;
-        return read_stream(fd, deadline, ret);
+        return read_to_end(fd, deadline, STREAM_MAX, ret); /* an end that came too early is no JSON */
 }
 
 /* Calls a method whose answer is a JSON object. */

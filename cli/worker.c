@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include <errno.h>
 #include <fcntl.h>
-#include <poll.h>
 #include <signal.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
@@ -15,6 +14,7 @@
 #define WORKER_NAME "safe-remove-worker"
 
 enum {
+        ANSWER_MAX = 256 * 1024 * 1024,
         ANSWER_MINUTES = 5, /* a snapshot looks at every process; anybody can have one that hangs whoever looks at it */
 };
 
@@ -43,36 +43,10 @@ static int send_request(int stream, json_object *request) {
         return r < 0 ? r : shutdown(stream, SHUT_WR) < 0 ? -errno : 0;
 }
 
-static int wait_for_answer(int stream) {
-        uint64_t deadline = now_monotonic() + ANSWER_MINUTES * 60 * USEC_PER_SEC;
-        struct pollfd p = { .fd = stream, .events = POLLIN };
-
-        for (uint64_t now; (now = now_monotonic()) < deadline;) {
-                int n = poll(&p, 1, (int) ((deadline - now) / USEC_PER_MSEC) + 1);
-                if (n > 0)
-                        return 0;
-                if (n < 0 && errno != EINTR)
-                        return -errno;
-        }
-        return -ETIME;
-}
-
-static int receive(int stream, json_object **ret) {
-        _cleanup_fclose_ FILE *f = fdopen(stream, "r");
-        _cleanup_free_ char *line = NULL;
-        size_t allocated = 0;
-
-        if (!f) {
-                close(stream);
-                return -ENOMEM;
-        }
-        ssize_t n = getline(&line, &allocated, f);
-        return n <= 0 ? -ENODATA : json_parse(line, (size_t) n, ret);
-}
-
 ExitCode worker_ask(const char *verb, json_object *request, json_object **ret) {
         const char *path = getenv("SAFE_REMOVE_WORKER") ?: LIBEXEC_DIR "/" WORKER_NAME;
         _cleanup_json_ json_object *answer = NULL;
+        _cleanup_free_ char *text = NULL;
         _cleanup_close_ int stream = -EBADF;
         int status;
         pid_t pid;
@@ -82,12 +56,15 @@ ExitCode worker_ask(const char *verb, json_object *request, json_object **ret) {
         if (r < 0)
                 return fail(CODE_FAILED, NULL, "%s cannot be started: %s; is the package whole?", path, strerror(-r));
         (void) send_request(stream, request);
-        if (wait_for_answer(stream) < 0) {
+        r = read_to_end(stream, now_monotonic() + ANSWER_MINUTES * 60 * USEC_PER_SEC, ANSWER_MAX, &text);
+        if (r == -ETIMEDOUT) {
                 (void) kill(pid, SIGKILL); /* not waited for: it may sit in the kernel */
                 return fail(CODE_FAILED, NULL, "%s has not answered within %d minutes: something that it reads hangs; see: ps -eo pid,stat,comm,wchan", path,
                             ANSWER_MINUTES);
         }
-        r = receive(TAKE_FD(stream), &answer);
+        close(TAKE_FD(stream)); /* one that has more to say ends now */
+        if (r >= 0)
+                r = json_parse(text, strcspn(text, "\n"), &answer);
         while (waitpid(pid, &status, 0) < 0 && errno == EINTR)
                 ;
         if (r < 0)

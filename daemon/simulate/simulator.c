@@ -4,7 +4,6 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <libgen.h>
-#include <poll.h>
 #include <signal.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
@@ -13,6 +12,7 @@
 
 #include "base/clock.h"
 #include "base/fileio.h"
+#include "base/spawn.h"
 #include "daemon/caller/bus-error.h"
 #include "daemon/caller/options.h"
 #include "daemon/caller/peer-bus.h"
@@ -27,7 +27,6 @@
 
 enum {
         ANSWER_MAX = 256 * 1024 * 1024,
-        CHUNK = 64 * 1024,
         UNREAD = 16 * 1024 * 1024,
 };
 
@@ -62,36 +61,6 @@ static _Noreturn void become_worker(const Simulator *s, const char *verb, int in
         _exit(127);
 }
 
-/* All that it says, until it has said it. */
-static int hear(int fd, uint64_t deadline, char **ret) {
-        _cleanup_free_ char *text = NULL;
-        size_t size = 0, allocated = 0;
-
-        for (;;) {
-                struct pollfd p = { .fd = fd, .events = POLLIN };
-                uint64_t now = now_monotonic();
-
-                if (allocated - size < CHUNK) {
-                        allocated = allocated * 2 + 2 * CHUNK;
-                        char *grown = allocated > ANSWER_MAX ? NULL : realloc(text, allocated);
-                        if (!grown)
-                                return -ENOMEM;
-                        text = grown;
-                }
-                if (now >= deadline || poll(&p, 1, (int) ((deadline - now) / USEC_PER_MSEC) + 1) == 0)
-                        return -ETIMEDOUT;
-                ssize_t n = read(fd, text + size, CHUNK - 1);
-                if (n < 0 && errno != EINTR)
-                        return -errno;
-                if (n == 0)
-                        break;
-                size += n > 0 ? (size_t) n : 0;
-        }
-        text[size] = '\0';
-        *ret = TAKE_PTR(text);
-        return 0;
-}
-
 /* -EAGAIN: it got the number of a recorded process. */
 static int ask_once(const Simulator *s, const char *verb, const char *request, char **ret) {
         pid_t parent = getpid();
@@ -113,7 +82,7 @@ static int ask_once(const Simulator *s, const char *verb, const char *request, c
         if (request)
                 (void) (write_all(ours, request, strlen(request)) < 0 || write_all(ours, "\n", 1) < 0);
         (void) shutdown(ours, SHUT_WR);
-        int r = hear(reads, now_monotonic() + LOOK_USEC, ret);
+        int r = read_to_end(reads, now_monotonic() + LOOK_USEC, ANSWER_MAX, ret);
         if (r < 0)
                 (void) kill(pid, SIGKILL);
         while (waitpid(pid, &status, 0) < 0 && errno == EINTR)

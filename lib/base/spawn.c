@@ -1,12 +1,18 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <signal.h>
 #include <spawn.h>
 #include <sys/prctl.h>
 #include <sys/syscall.h>
 
+#include "base/clock.h"
 #include "base/spawn.h"
+
+enum {
+        CHUNK = 64 * 1024,
+};
 
 static void attributes_destroyp(posix_spawnattr_t **a) {
         if (*a)
@@ -105,5 +111,37 @@ int spawn_waiting(const Spawn *s, int *ret_go, pid_t *ret) {
         }
         *ret_go = TAKE_FD(go);
         *ret = pid;
+        return 0;
+}
+
+int read_to_end(int fd, uint64_t deadline, size_t max, char **ret) {
+        _cleanup_free_ char *text = NULL;
+        size_t size = 0, allocated = 0;
+        ssize_t n = -1;
+
+        while (n != 0) {
+                struct pollfd p = { .fd = fd, .events = POLLIN };
+                uint64_t now = now_monotonic();
+
+                if (size > max)
+                        return -EFBIG;
+                if (allocated - size <= CHUNK) {
+                        allocated = allocated * 2 + 2 * CHUNK;
+                        char *grown = realloc(text, allocated);
+                        if (!grown)
+                                return -ENOMEM;
+                        text = grown;
+                }
+                if (now >= deadline)
+                        return -ETIMEDOUT;
+                if (poll(&p, 1, (int) ((deadline - now) / USEC_PER_MSEC) + 1) < 0 && errno != EINTR)
+                        return -errno;
+                n = p.revents ? read(fd, text + size, CHUNK) : -1;
+                if (n < 0 && p.revents && errno != EINTR)
+                        return -errno;
+                size += n > 0 ? (size_t) n : 0;
+        }
+        text[size] = '\0';
+        *ret = TAKE_PTR(text);
         return 0;
 }

@@ -20,3 +20,7 @@ int spawn_process(const Spawn *s, pid_t *ret);
 /* The same, but it waits for a byte from *ret_go (the caller's to close) before it becomes the program, and ends without it. It gets SIGKILL
  * when the caller ends. A program that cannot be run ends with the status 127, and says why on its standard error. */
 int spawn_waiting(const Spawn *s, int *ret_go, pid_t *ret);
+
+/* All that somebody writes into a pipe or socket until its other end is closed: newly allocated, with a 0 behind it. -ETIMEDOUT once now_monotonic() has
+ * reached `deadline`, -EFBIG past max bytes. */
+int read_to_end(int fd, uint64_t deadline, size_t max, char **ret);
