@@ -413,4 +413,5 @@ class Monitor:
 def main():
     enter_namespaces()
     atexit.register(sys.stdout.flush)
-    unittest.main(verbosity=2)
+    # Whoever only wants to know whether it fails need not wait for all that waits in vain.
+    unittest.main(verbosity=2, failfast=bool(os.environ.get("FIRST_FAILURE")))
