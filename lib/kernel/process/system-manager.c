@@ -465,6 +465,19 @@ static void run_understand(UnitRun *run, bool waited) {
                 run->why = strf("how it ended is not known (%s)", result ?: "the system manager says nothing");
 }
 
+/* Nobody waits for their answers any more: they are told to end, by a connection of its own, since it may be that one which has failed, and are waited
+ * for. Of one whose order was on its way nobody knows whether it was taken. */
+static void runs_stop(const Runs *runs) {
+        _cleanup_json_ json_object *names = json_object_new_array();
+        _cleanup_free_ char *unheard = NULL;
+
+        for (size_t i = 0; i < runs->n; i++)
+                if (runs->items[i].object && !runs->items[i].ended && !runs->items[i].why)
+                        json_append_str(names, runs->items[i].unit);
+        if (json_len(names) > 0)
+                (void) system_manager_queue("StopUnit", names, true, 2 * RUN_KILL_SEC * USEC_PER_SEC, &unheard);
+}
+
 int system_manager_run(UnitRun *runs, size_t n, bool wait, uint64_t timeout_usec, bool (*cancelled)(void *userdata), void *userdata, char **ret_why) {
         _cleanup_(manager_done) Manager m = manager(timeout_usec, ret_why);
         Runs all = { runs, n };
@@ -484,15 +497,10 @@ int system_manager_run(UnitRun *runs, size_t n, bool wait, uint64_t timeout_usec
         }
         if (r >= 0 && wait)
                 r = runs_follow(&m, &all, cancelled, userdata);
-        for (size_t i = 0; i < n; i++) {
-                _cleanup_(sd_bus_message_unrefp) sd_bus_message *answer = NULL;
-                _cleanup_free_ char *unheard = NULL;
-                if (wait && m.bus && runs[i].object && !runs[i].ended && !runs[i].why && (r == -ECANCELED || r == -ETIME)) {
-                        Manager last = { .bus = m.bus, .end = now_monotonic() + RUN_KILL_SEC * USEC_PER_SEC, .ret_why = &unheard };
-                        (void) call_manager(&last, "StopUnit", runs[i].unit, "replace", &answer);
-                }
+        if (r < 0)
+                runs_stop(&all);
+        for (size_t i = 0; i < n; i++)
                 run_understand(&runs[i], wait);
-        }
         if (r >= 0 || r == -ECANCELED || (r == -ETIME && wait && n > 0 && runs[0].object)) /* those that have not ended say so */
                 return r == -ETIME ? 0 : r;
         return *ret_why ? r : fail_connection(&m, r);

@@ -53,6 +53,6 @@ typedef struct UnitRun {
 void unit_run_done(UnitRun *run);
 
 /* Starts them all, side by side, and waits for their ends, unless `wait` is false: then only until the manager has taken the orders. What they print is
- * read and thrown away all the time, so none of them waits for us. `cancelled` (may be NULL) is asked again and again: -ECANCELED, and they are told to
- * end. A unit that is refused, or does not end in all that time, has `why`. */
+ * read and thrown away all the time, so none of them waits for us. `cancelled` (may be NULL) is asked again and again: -ECANCELED. A unit that is refused, or
+ * does not end in all that time, has `why`. Where it cannot go on, or is cancelled, those that were started are stopped, and waited for. */
 int system_manager_run(UnitRun *runs, size_t n, bool wait, uint64_t timeout_usec, bool (*cancelled)(void *userdata), void *userdata, char **ret_why);

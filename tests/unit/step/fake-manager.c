@@ -2,11 +2,13 @@
 /* fake-manager FOLDER SOCKET: stands in for PID 1 at its private socket. A unit is a folder below FOLDER/units: `properties`, one KEY=VALUE a line
  * (lists with blanks between, times in microseconds), `state` its ActiveState, `group` the path of its cgroup.procs; `freezer`: its FreezerState;
  * `stubborn`: it does not stop; `broken`: it does not start; `slow`: its start does not come to its end; `stops`: who goes down with it.
- * FOLDER/log gets a line for each thing that it is told to do. A file FOLDER/deaf: it takes connections and says nothing. */
+ * `fragment` and `dropins`: the files that it has read for it. What
+ * is started as a transient unit runs on and on; FOLDER/hangs-up has the name of one that there is no answer about. FOLDER/log gets a line for each thing that it is told to do. A file FOLDER/deaf: it takes connections and says nothing. */
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/un.h>
 #include <systemd/sd-bus.h>
 #include <systemd/sd-event.h>
@@ -121,6 +123,24 @@ static int show(sd_bus_message *call) {
         return sd_bus_send(NULL, a, NULL);
 }
 
+/* Which files it has read for a unit: `fragment` and `dropins` name them. */
+static int get(sd_bus_message *call) {
+        _cleanup_(sd_bus_message_unrefp) sd_bus_message *a = NULL;
+        _cleanup_free_ char *unit = NULL, *fragment = NULL, *dropins = NULL;
+        const char *interface, *name;
+        char empty[] = "";
+
+        CHECK(sd_bus_path_decode(sd_bus_message_get_path(call), PATH "/unit", &unit) > 0);
+        CHECK(sd_bus_message_read(call, "ss", &interface, &name) >= 0 && sd_bus_message_new_method_return(call, &a) >= 0);
+        fragment = text_of(unit, "fragment");
+        dropins = text_of(unit, "dropins");
+        if (streq(name, "DropInPaths"))
+                CHECK(append_list(a, dropins ?: empty) == 0);
+        else
+                CHECK(sd_bus_message_append(a, "v", "s", streq(name, "FragmentPath") && fragment ? fragment : "") >= 0);
+        return sd_bus_send(NULL, a, NULL);
+}
+
 /* As the manager signals a unit's processes. */
 static void signal_group(const char *unit) {
         _cleanup_free_ char *procs = text_of(unit, "group"), *pids = NULL;
@@ -174,17 +194,35 @@ static int job(sd_bus_message *call, const char *unit, bool starts) {
         return 1;
 }
 
+/* One that runs on and on; or no answer, and the end of the connection. */
+static int run_transient(sd_bus_message *call, const char *unit) {
+        _cleanup_free_ char *units = strf("%s/units/%s", folder, unit), *path = strf(PATH "/job/%u", ++n_jobs), *file = strf("%s/hangs-up", folder), *who = NULL;
+
+        if (read_file(file, &who, NULL) >= 0 && streq(who, unit)) {
+                sd_bus_close(sd_bus_message_get_bus(call));
+                return 1;
+        }
+        CHECK(mkdir(units, 0755) == 0);
+        set_text(unit, "state", "active\n");
+        log_line("run", unit);
+        return sd_bus_reply_method_return(call, "o", path);
+}
+
 static int on_message(sd_bus_message *call, void *userdata, sd_bus_error *ret_error) {
         const char *unit = NULL;
 
         if (sd_bus_message_is_method_call(call, "org.freedesktop.DBus.Properties", "GetAll"))
                 return show(call);
+        if (sd_bus_message_is_method_call(call, "org.freedesktop.DBus.Properties", "Get"))
+                return get(call);
         if (sd_bus_message_is_method_call(call, MANAGER, "Reload")) {
                 log_line("daemon-reload", NULL);
                 return sd_bus_reply_method_return(call, NULL);
         }
         if (!sd_bus_message_is_method_call(call, MANAGER, NULL) || sd_bus_message_read(call, "s", &unit) < 0)
                 return 0;
+        if (sd_bus_message_is_method_call(call, MANAGER, "StartTransientUnit"))
+                return run_transient(call, unit);
         if (sd_bus_message_is_method_call(call, MANAGER, "LoadUnit")) {
                 _cleanup_free_ char *path = NULL;
                 CHECK(sd_bus_path_encode(PATH "/unit", unit, &path) >= 0);
@@ -219,7 +257,7 @@ static int on_connection(sd_event_source *source, int listener, uint32_t revents
         if (access(deaf, F_OK) == 0)
                 return 0; /* never to be closed */
         CHECK(sd_id128_randomize(&id) >= 0 && sd_bus_new(&bus) >= 0 && sd_bus_set_fd(bus, fd, fd) >= 0);
-        CHECK(sd_bus_set_server(bus, 1, id) >= 0 && sd_bus_set_trusted(bus, 1) >= 0 && sd_bus_start(bus) >= 0);
+        CHECK(sd_bus_set_server(bus, 1, id) >= 0 && sd_bus_set_trusted(bus, 1) >= 0 && sd_bus_negotiate_fds(bus, 1) >= 0 && sd_bus_start(bus) >= 0);
         CHECK(sd_bus_add_filter(bus, NULL, on_message, NULL) >= 0);
         CHECK(sd_bus_match_signal(bus, NULL, "org.freedesktop.DBus.Local", "/org/freedesktop/DBus/Local", "org.freedesktop.DBus.Local", "Disconnected",
                                   on_disconnect, bus) >= 0);
