@@ -96,32 +96,32 @@ enum {
 };
 
 /* What the rules say where the machine itself has it mounted; a mount point in somebody's own namespace is anybody's word. */
-static int rules_say(const Topology *t, const Scope *s, const Policy *policy, dev_t dev, const char **ret_from) {
+static int rules_say(const Topology *t, const Scope *s, const Policy *policy, dev_t dev, json_object **ret_rule) {
         uint64_t host = topology_host_ns(t);
         int said = -ENOENT;
 
         for (size_t i = 0; i < s->n_mounts; i++) {
-                const char *from = NULL;
+                json_object *rule = NULL;
                 if (s->mounts[i]->dev != dev || s->mounts[i]->ns != host)
                         continue;
-                int r = policy_mount_shutdown(policy->mount_rules, s->mounts[i]->target, &from);
+                int r = policy_mount_shutdown(policy->mount_rules, s->mounts[i]->target, &rule);
                 if (r < 0 || said == 0)
                         continue;
                 said = r;
-                *ret_from = from;
+                *ret_rule = rule;
         }
         return said;
 }
 
 /* 0, -ENOENT, or -EOPNOTSUPP where the word is given and a rule says no. */
 static int is_wanted(const Topology *t, const Scope *s, const Policy *policy, dev_t dev, char **ret_why) {
-        const char *from = NULL;
+        json_object *rule = NULL;
 
         if (!policy->force_kill)
                 return -ENOENT;
-        int said = json_len(policy->mount_rules) > 0 ? rules_say(t, s, policy, dev, &from) : -ENOENT;
+        int said = json_len(policy->mount_rules) > 0 ? rules_say(t, s, policy, dev, &rule) : -ENOENT;
         if (said == 0 && policy->force_shutdown) {
-                *ret_why = strf("%s says no", from ?: "the policy");
+                *ret_why = json_flag(rule, "unusable") ? strdup(holder_rule_reason(rule)) : strf("%s says no", json_str(rule, "from") ?: "the policy");
                 return -EOPNOTSUPP;
         }
         return said > 0 || policy->force_shutdown || (said < 0 && policy->shutdown_file_systems) ? 0 : -ENOENT;

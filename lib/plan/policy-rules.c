@@ -246,6 +246,9 @@ int policy_rules_unread(json_object *rules, const char *path, const char *why) {
 
         if (!rule)
                 return -ENOMEM;
+        json_object *mounts = json_object_new_array();
+        json_append_str(mounts, "*");
+        json_set(rule, "mount", mounts); /* about file systems too: it may have said that one is not to be shut down */
         json_set_u64(rule, "priority", PRIORITY_UNREAD);
         holder_rule_set_actions(rule, &(HolderAction) { HOLDER_REFUSE }, 1);
         json_set_strf(rule, "reason", "%s cannot be read (%s), so what it may be about is left alone", path, why);
@@ -306,13 +309,13 @@ json_object *policy_rules_take_mounts(json_object *rules) {
         return mounts;
 }
 
-int policy_mount_shutdown(json_object *mount_rules, const char *target, const char **ret_from) {
+int policy_mount_shutdown(json_object *mount_rules, const char *target, json_object **ret_rule) {
         for (size_t i = 0; i < json_len(mount_rules); i++) {
                 json_object *rule = json_at(mount_rules, i), *patterns = json_array(rule, "mount");
                 for (size_t j = 0; j < json_len(patterns); j++) {
                         if (fnmatch(json_object_get_string(json_at(patterns, j)), target, FNM_NOESCAPE) != 0)
                                 continue;
-                        *ret_from = json_str(rule, "from");
+                        *ret_rule = rule;
                         return json_flag(rule, "shutdown") && !json_flag(rule, "unusable");
                 }
         }

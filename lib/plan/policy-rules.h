@@ -11,7 +11,7 @@
 int policy_rules_parse(json_object *rules, const char *file, const char *text, size_t length, json_object *warnings);
 
 /* What stands in a file or folder of rules that cannot be read is not known: a rule that goes before all others, and refuses whoever it may be about, that
- * is everybody. -ENOMEM. */
+ * is everybody, and shuts no file system down. -ENOMEM. */
 int policy_rules_unread(json_object *rules, const char *path, const char *why);
 
 /* What a unit's file says of it in [X-SafeRemove] goes into `rule`, which has what the files before it said; "declared" is then true. A line that cannot
@@ -25,6 +25,6 @@ json_object *policy_rules_sort(json_object *rules);
 /* Takes those that are about mount points (Mount=) out of `rules`, as a new array. One that cannot be understood stays in both. */
 json_object *policy_rules_take_mounts(json_object *rules);
 
-/* What the rules say about shutting down what is mounted there (ShutdownFileSystems=): 1: yes, 0: no, -ENOENT: nothing. *ret_from is
- * the file of the rule, borrowed. */
-int policy_mount_shutdown(json_object *mount_rules, const char *target, const char **ret_from);
+/* What the rules say about shutting down what is mounted there (ShutdownFileSystems=): 1: yes, 0: no, -ENOENT: nothing. *ret_rule is the one that
+ * says so, borrowed. */
+int policy_mount_shutdown(json_object *mount_rules, const char *target, json_object **ret_rule);

@@ -5,6 +5,7 @@
 #include "base/fileio.h"
 #include "holders/holder-rule.h"
 #include "plan/policy-files.h"
+#include "plan/policy-rules.h"
 #include "plan/policy.h"
 #include "tests/unit/test.h"
 
@@ -133,11 +134,13 @@ static void test_unread(void) {
         char *const other = (char *) "z.service";
         Holder h = { .pid = 12, .unit = other };
 
-        put("etc/policy.d/99-all.conf", "[Match]\n[OnRemove]\nAction=kill\nPriority=1000\n");
+        put("etc/policy.d/99-all.conf", "[Match]\n[OnRemove]\nAction=kill\nPriority=1000\n"
+                                       "[Match]\nMount=/*\n[OnRemove]\nShutdownFileSystems=yes\nPriority=1000\n");
         for (size_t i = 0; i < ELEMENTSOF(unread); i++) {
                 _cleanup_json_ json_object *warnings = json_object_new_array();
                 _cleanup_(policy_done) Policy policy = { 0 };
                 _cleanup_free_ char *path = path_of(unread[i]);
+                json_object *rule = NULL;
 
                 if (i == 0)
                         CHECK_INT(mkdir(path, 0755), 0);
@@ -146,6 +149,8 @@ static void test_unread(void) {
                 CHECK_INT(policy_load(&policy, warnings), 0);
                 CHECK(holder_rule_has(holder_rule_for(policy.rules, &h), HOLDER_REFUSE));
                 CHECK_STR(json_str(holder_rule_for(policy.rules, &h), "from"), path);
+                CHECK_INT(policy_mount_shutdown(policy.mount_rules, "/srv/db", &rule), 0);
+                CHECK_STR(json_str(rule, "from"), path);
                 CHECK_INT(i == 0 ? rmdir(path) : unlink(path), 0);
         }
         drop("etc/policy.d/99-all.conf");

@@ -204,16 +204,16 @@ static void test_mounts(void) {
                                                         "[Match]\nMount=/srv/b\nMount=/srv/c\n[OnRemove]\nShutdownFileSystems=no\n"
                                                         "[Match]\nMount=/opt\n[OnRemove]\n[Match]\nUnit=a.service\n[OnRemove]\n");
         _cleanup_json_ json_object *mounts = policy_rules_take_mounts(rules);
-        const char *from = NULL;
+        json_object *rule = NULL;
 
         CHECK_INT(json_len(rules), 1);
         CHECK_INT(json_len(mounts), 3);
-        CHECK_INT(policy_mount_shutdown(mounts, "/srv/a", &from), 1);
-        CHECK_STR(from, "a.conf");
-        CHECK_INT(policy_mount_shutdown(mounts, "/srv/b", &from), 0);
-        CHECK_INT(policy_mount_shutdown(mounts, "/srv/c", &from), 0);
-        CHECK_INT(policy_mount_shutdown(mounts, "/opt", &from), 0);
-        CHECK_INT(policy_mount_shutdown(mounts, "/srv", &from), -ENOENT);
+        CHECK_INT(policy_mount_shutdown(mounts, "/srv/a", &rule), 1);
+        CHECK_STR(json_str(rule, "from"), "a.conf");
+        CHECK_INT(policy_mount_shutdown(mounts, "/srv/b", &rule), 0);
+        CHECK_INT(policy_mount_shutdown(mounts, "/srv/c", &rule), 0);
+        CHECK_INT(policy_mount_shutdown(mounts, "/opt", &rule), 0);
+        CHECK_INT(policy_mount_shutdown(mounts, "/srv", &rule), -ENOENT);
 }
 
 /* A typing error shuts nothing down, and spares whom the rule may have been about. */
@@ -232,15 +232,15 @@ static void test_bad_mounts(void) {
                 "[Match]\nMount=/b\n[OnRemove]\nAction=term\nShutdownFileSystems=yes\n"             /* 12 */
                 "[Match]\nMount=/c\n[OnRemove]\nShutdownFileSystems=perhaps\n"                      /* 16 */
                 "[OnRemove]\n[Match]\n[OnRemove]\nShutdownFileSystems=yes\nAction=shutdown\n", warnings);
-        const char *from;
+        json_object *rule;
 
         CHECK_INT(json_len(warnings), ELEMENTSOF(expected));
         for (size_t i = 0; i < ELEMENTSOF(expected); i++)
                 CHECK_STR(json_object_get_string(json_at(warnings, i)), expected[i]);
         _cleanup_json_ json_object *mounts = policy_rules_take_mounts(rules);
-        CHECK_INT(policy_mount_shutdown(mounts, "/a", &from), 0);
-        CHECK_INT(policy_mount_shutdown(mounts, "/b", &from), 0);
-        CHECK_INT(policy_mount_shutdown(mounts, "/c", &from), 0);
+        CHECK_INT(policy_mount_shutdown(mounts, "/a", &rule), 0);
+        CHECK_INT(policy_mount_shutdown(mounts, "/b", &rule), 0);
+        CHECK_INT(policy_mount_shutdown(mounts, "/c", &rule), 0);
         CHECK(holder_rule_has(rule_for(rules, "a.service", NULL, HOLD_CWD), HOLDER_REFUSE));
         for (size_t i = 0; i < json_len(rules); i++)
                 CHECK(holder_rule_has(json_at(rules, i), HOLDER_REFUSE));
