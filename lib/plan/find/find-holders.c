@@ -106,11 +106,12 @@ static void bound_finding(Findings *f, const MemoryHolder *h, const Node *node) 
         finding_remedy(o, "kill %d  # and start it again without numactl --membind=%d", h->pid, node->id);
 }
 
-/* Its memory would move without it, but the administrator wants it left in peace. */
-static void refusal_finding(Findings *f, const MemoryHolder *h, const Node *node) {
-        json_object *rule = memory_holder_rule_for(f->request->policy->rules, h);
+/* Its memory would move without it, but the administrator, or its unit, wants it left in peace, or held up meanwhile. */
+static void obey_rule(Findings *f, const MemoryHolder *h, const Node *node) {
+        json_object *rule = memory_holder_uses(h) ? memory_holder_rule_for(f->request->policy->rules, h) : NULL;
 
-        if (!memory_holder_uses(h) || !holder_rule_has(rule, HOLDER_REFUSE))
+        f->freezes_memory = f->freezes_memory || (rule && holder_rule_has(rule, HOLDER_FREEZE));
+        if (!rule || !holder_rule_has(rule, HOLDER_REFUSE))
                 return;
         _cleanup_free_ char *end = process_end_command(h->unit, h->pid);
         json_object *o = finding(f, BLOCKER_HOLDER_REFUSES, true, "process %d (%s) has memory on node %d and must not be disturbed: %s",
@@ -173,7 +174,7 @@ static int find_on_node(Findings *f, const Node *node, json_object *holders, Gap
 
                 json_set_u64(o, "node", (uint64_t) node->id);
                 json_object_array_add(holders, o);
-                refusal_finding(f, &found->items[i], node);
+                obey_rule(f, &found->items[i], node);
                 if (found->items[i].bound)
                         bound_finding(f, &found->items[i], node);
         }

@@ -135,7 +135,7 @@ static int find_all(Findings *f, Plan *p) {
         return find_holders(f, p->doc);
 }
 
-int plan_add_blockers(Plan *p, const Topology *t, const Scope *s, const PlanRequest *request, bool *ret_blocked) {
+int plan_add_blockers(Plan *p, const Topology *t, const Scope *s, const PlanRequest *request, bool *ret_blocked, bool *ret_freezes_memory) {
         _cleanup_(scope_done) Scope all = { 0 };
         Findings f = {
                 .t = t, .s = s, .request = request,
@@ -155,6 +155,7 @@ int plan_add_blockers(Plan *p, const Topology *t, const Scope *s, const PlanRequ
         if (r < 0)
                 return r;
         *ret_blocked = json_len(f.blockers) > 0;
+        *ret_freezes_memory = f.freezes_memory;
         return 0;
 }
 
