@@ -2,9 +2,11 @@
 /* An inhibitor for as long as a command runs, as systemd-inhibit(1) has it; and who has one now. */
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <pwd.h>
 #include <signal.h>
 #include <sys/prctl.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 
 #include "cli/agent.h"
@@ -13,6 +15,7 @@
 #include "cli/text/output.h"
 #include "verbs.h"
 
+#define ENTRY "ssssuuta{sv}"
 #define CALL_USEC (30 * UINT64_C(1000000))
 
 enum {
@@ -80,7 +83,23 @@ static void become(char **words, pid_t parent) {
         _exit(error == ENOENT ? EXIT_NOT_FOUND : EXIT_NOT_EXECUTABLE);
 }
 
-static ExitCode run_command(char **words) {
+/* The daemon ends a user's that has lasted too long: the command goes on, and nothing keeps the card for it any more. */
+static void watch(pid_t child, int fd) {
+        _cleanup_close_ int pidfd = (int) syscall(SYS_pidfd_open, child, 0);
+        struct pollfd fds[] = { { .fd = pidfd, .events = POLLIN }, { .fd = fd } };
+
+        while (pidfd >= 0 && fds[0].revents == 0) {
+                if (poll(fds, ELEMENTSOF(fds), -1) < 0 && errno != EINTR)
+                        return;
+                if (fds[1].revents == 0)
+                        continue;
+                fprintf(stderr, "safe-remove: the inhibitor has ended before the command: it has lasted as long as one may, or the service was stopped\n");
+                fds[1].fd = -1;
+                fds[1].revents = 0;
+        }
+}
+
+static ExitCode run_command(char **words, int fd) {
         struct sigaction ignore = { .sa_handler = SIG_IGN };
         pid_t parent = getpid();
         int status;
@@ -93,6 +112,7 @@ static ExitCode run_command(char **words) {
                 return fail(CODE_FAILED, NULL, "%s cannot be run: %s", words[0], strerror(errno));
         if (child == 0)
                 become(words, parent);
+        watch(child, fd);
         while (waitpid(child, &status, 0) < 0)
                 if (errno != EINTR)
                         return fail(CODE_FAILED, NULL, "%s cannot be waited for: %s", words[0], strerror(errno));
@@ -103,16 +123,38 @@ ExitCode verb_inhibit(const Args *a) {
         _cleanup_close_ int fd = -EBADF;
 
         ExitCode code = take(a, &fd);
-        return code == CODE_DONE ? run_command(a->targets) : code;
+        return code == CODE_DONE ? run_command(a->targets, fd) : code;
+}
+
+/* What a later version adds to it is passed over. */
+static int read_more(sd_bus_message *m, uint64_t *ret_until) {
+        const char *key;
+
+        int r = sd_bus_message_enter_container(m, 'a', "{sv}");
+        while (r >= 0 && (r = sd_bus_message_enter_container(m, 'e', "sv")) > 0) {
+                r = sd_bus_message_read(m, "s", &key);
+                if (r >= 0)
+                        r = streq(key, "until_usec") ? sd_bus_message_read(m, "v", "t", ret_until) : sd_bus_message_skip(m, "v");
+                if (r >= 0)
+                        r = sd_bus_message_exit_container(m);
+        }
+        return r < 0 ? r : sd_bus_message_exit_container(m);
 }
 
 static int read_one(sd_bus_message *m, json_object *list) {
         const char *what, *who, *why, *mode;
+        uint64_t since, until = 0;
         uint32_t uid, pid;
-        uint64_t since;
 
-        int r = sd_bus_message_read(m, "(ssssuut)", &what, &who, &why, &mode, &uid, &pid, &since);
+        int r = sd_bus_message_enter_container(m, 'r', ENTRY);
         if (r <= 0)
+                return r;
+        r = sd_bus_message_read(m, "ssssuut", &what, &who, &why, &mode, &uid, &pid, &since);
+        if (r >= 0)
+                r = read_more(m, &until);
+        if (r >= 0)
+                r = sd_bus_message_exit_container(m);
+        if (r < 0)
                 return r;
         json_object *o = json_object_new_object();
         json_set_str(o, "what", what);
@@ -128,6 +170,10 @@ static int read_one(sd_bus_message *m, json_object *list) {
         else
                 json_set(o, "pid", NULL);
         json_set_u64(o, "since_usec", since);
+        if (until > 0)
+                json_set_u64(o, "until_usec", until);
+        else
+                json_set(o, "until_usec", NULL);
         json_object_array_add(list, o);
         return 1;
 }
@@ -139,7 +185,7 @@ static ExitCode read_list(sd_bus *bus, json_object *list) {
         int r = sd_bus_call_method(bus, BUS_NAME, BUS_PATH, BUS_MANAGER, "ListInhibitors", &e, &reply, "");
         if (r < 0)
                 return client_fail(r, &e);
-        r = sd_bus_message_enter_container(reply, 'a', "(ssssuut)");
+        r = sd_bus_message_enter_container(reply, 'a', "(" ENTRY ")");
         while (r > 0)
                 r = read_one(reply, list);
         return r < 0 ? client_fail(-EBADMSG, NULL) : CODE_DONE;
@@ -166,7 +212,8 @@ static void print_list(json_object *list) {
                 table_cell(t, COLOR_NONE, user);
                 table_cell(t, COLOR_NONE, pid);
                 table_cell(t, COLOR_NONE, json_str(o, "what"));
-                table_cell(t, streq_ptr(json_str(o, "mode"), "block") ? COLOR_WARN : COLOR_NONE, json_str(o, "mode"));
+                _cleanup_free_ char *mode = json_has(o, "until_usec") ? strf("%s until %s", json_str(o, "mode"), FORMAT_TIME(json_u64(o, "until_usec"))) : NULL;
+                table_cell(t, streq_ptr(json_str(o, "mode"), "block") ? COLOR_WARN : COLOR_NONE, mode ?: json_str(o, "mode"));
                 table_cell(t, COLOR_NONE, json_str(o, "why"));
         }
         table_print(t, "");

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include <errno.h>
 
+#include "base/clock.h"
 #include "daemon/caller/bus-error.h"
 #include "daemon/manager/inhibitors.h"
 #include "inhibit-bus.h"
@@ -56,12 +57,18 @@ static int append(sd_bus_message *reply, json_object *o, json_object *by) {
         bool shown = who_is_privileged(by) || uid == json_u64(by, "uid");
 
         for (size_t i = 0; i < json_len(what); i++) {
-                int r = text_add(&words, i > 0 ? " " : "", "%s", json_object_get_string(json_at(what, i)));
-                if (r < 0)
-                        return r;
+                int k = text_add(&words, i > 0 ? " " : "", "%s", json_object_get_string(json_at(what, i)));
+                if (k < 0)
+                        return k;
         }
-        return sd_bus_message_append(reply, "(ssssuut)", words ?: "", json_str(o, "who"), json_str(o, "why"), json_str(o, "mode"), uid,
-                                     shown ? (uint32_t) json_u64(o, "pid") : 0, json_u64(o, "since_usec"));
+        uint64_t now = now_monotonic(), until = json_u64(o, "until_usec"), left = until > now ? until - now : 0;
+        int r = sd_bus_message_open_container(reply, 'r', "ssssuuta{sv}");
+        if (r >= 0)
+                r = sd_bus_message_append(reply, "ssssuut", words ?: "", json_str(o, "who"), json_str(o, "why"), json_str(o, "mode"), uid,
+                                          shown ? (uint32_t) json_u64(o, "pid") : 0, json_u64(o, "since_usec"));
+        if (r >= 0)
+                r = until > 0 ? sd_bus_message_append(reply, "a{sv}", 1, "until_usec", "t", now_wall() + left) : sd_bus_message_append(reply, "a{sv}", 0);
+        return r < 0 ? r : sd_bus_message_close_container(reply);
 }
 
 int inhibit_bus_list(void *bus, sd_bus_message *call, json_object *by, sd_bus_error *error) {
@@ -73,7 +80,7 @@ int inhibit_bus_list(void *bus, sd_bus_message *call, json_object *by, sd_bus_er
         if (r >= 0)
                 r = sd_bus_message_new_method_return(call, &reply);
         if (r >= 0)
-                r = sd_bus_message_open_container(reply, 'a', "(ssssuut)");
+                r = sd_bus_message_open_container(reply, 'a', "(ssssuuta{sv})");
         for (size_t i = 0; i < json_len(list) && r >= 0; i++)
                 r = append(reply, json_at(list, i), by);
         if (r >= 0)

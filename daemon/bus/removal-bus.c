@@ -270,8 +270,10 @@ static void on_changed(Removal *r, const char *const *properties, void *userdata
 }
 
 static void on_told(Removal *r, json_object *event, void *userdata) {
-        if (streq_ptr(json_str(event, "type"), "announce") && !json_flag(event, "again"))
+        if (streq_ptr(json_str(event, "type"), "announce") && !json_flag(event, "again")) {
                 tell_prepare(userdata, r, true);
+                removal_confirm_announced(r);
+        }
         event_bus_removal_told(r, event, userdata);
 }
 

@@ -2,11 +2,8 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
-#include <stddef.h>
 #include <sys/mman.h>
-#include <sys/socket.h>
 #include <sys/stat.h>
-#include <sys/un.h>
 #include <systemd/sd-daemon.h>
 #include <unistd.h>
 
@@ -14,6 +11,7 @@
 #include "base/parse.h"
 #include "daemon/caller/sub-uid.h"
 #include "daemon/caller/who.h"
+#include "fd-store.h"
 #include "inhibitors.h"
 
 enum {
@@ -25,6 +23,7 @@ enum {
 };
 
 #define LATER_USEC (100 * USEC_PER_MSEC)
+#define USERS_BLOCK_USEC (24 * 3600 * USEC_PER_SEC) /* as long as a user's may block a removal: a card that fails waits for nobody for ever */
 #define NAME_PREFIX "inhibitor-" /* of the descriptors that systemd keeps */
 
 typedef struct Inhibitor {
@@ -33,7 +32,7 @@ typedef struct Inhibitor {
         json_object *doc;
         int fd;                /* our end of the pipe; negative: it was lost */
         bool ended;            /* and systemd has not been told so yet */
-        sd_event_source *end, *later;
+        sd_event_source *end, *later, *too_long;
 } Inhibitor;
 
 struct Inhibitors {
@@ -49,6 +48,7 @@ static void inhibitor_free(Inhibitor *i) {
                 return;
         sd_event_source_disable_unref(i->end);
         sd_event_source_disable_unref(i->later);
+        sd_event_source_disable_unref(i->too_long);
         if (i->fd >= 0)
                 close(i->fd);
         json_object_put(i->doc);
@@ -137,46 +137,31 @@ static void release_if_free(Removal *r) {
                 removal_release(r);
 }
 
+/* Somebody is passed over, who may ask later why. A plan that is told once more passes over the same ones. */
+static void log_passed_over(Removal *r) {
+        const Inhibitors *h = manager_of(r)->inhibitors;
+        char uid[24];
+        LogSubject subject = removal_subject(r, uid);
+
+        for (size_t i = 0; i < h->n && json_len(r->passed_over) > 0 && r->attempts == 0; i++) {
+                json_object *o = h->all[i]->doc;
+                for (size_t k = 0; k < json_len(r->passed_over); k++)
+                        if (json_object_get_uint64(json_at(r->passed_over, k)) == h->all[i]->id)
+                                log_write(LOG_WARNING, LOG_MESSAGE_NONE, &subject, "Removal %s of slot %s was asked for by uid %s with ignore_inhibitors, and "
+                                          "passes over the %s inhibitor of '%s' (uid %" PRIu64 "): %s", r->id, removal_label(r), subject.by_uid ?: "?",
+                                          json_str(o, "mode"), json_str(o, "who"), json_u64(o, "uid"), json_str(o, "why"));
+        }
+}
+
 /* A plan names those that may hold it up, also one that another daemon's worker has made. */
 static void on_told(Removal *r, json_object *event, void *userdata) {
-        if (streq_ptr(json_str(event, "type"), "plan"))
-                release_if_free(r);
+        if (!streq_ptr(json_str(event, "type"), "plan"))
+                return;
+        release_if_free(r);
+        log_passed_over(r);
 }
 
 const RemovalListener inhibitors_listener = { .told = on_told };
-
-/* To systemd, without waiting for it: sd_notify() would, and nobody's wish may hold this process up. 1; 0: there is nobody who keeps anything; -EAGAIN: he
- * has too much to do just now. */
-static int notify(const char *state, const int *fds, size_t n) {
-        const char *path = getenv("NOTIFY_SOCKET");
-        struct sockaddr_un address = { .sun_family = AF_UNIX };
-        union {
-                struct cmsghdr header;
-                char space[CMSG_SPACE(2 * sizeof(int))];
-        } control = { 0 };
-        struct iovec text = { .iov_base = (char *) state, .iov_len = strlen(state) };
-        size_t length = path ? strlen(path) : 0;
-
-        if (length == 0 || length >= sizeof(address.sun_path) || !strchr("/@", *path))
-                return 0;
-        memcpy(address.sun_path, path, length);
-        if (*path == '@')
-                *address.sun_path = '\0';
-        struct msghdr m = {
-                .msg_name = &address, .msg_namelen = (socklen_t) (offsetof(struct sockaddr_un, sun_path) + length + (*path == '/')),
-                .msg_iov = &text, .msg_iovlen = 1,
-        };
-        if (n > 0) {
-                m.msg_control = &control;
-                m.msg_controllen = CMSG_SPACE(n * sizeof(int));
-                control.header = (struct cmsghdr) { .cmsg_len = CMSG_LEN(n * sizeof(int)), .cmsg_level = SOL_SOCKET, .cmsg_type = SCM_RIGHTS };
-                memcpy(CMSG_DATA(&control.header), fds, n * sizeof(int));
-        }
-        _cleanup_close_ int fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
-        if (fd < 0)
-                return -errno;
-        return sendmsg(fd, &m, MSG_DONTWAIT | MSG_NOSIGNAL) < 0 ? -errno : 1;
-}
 
 /* systemd hands them to the next process of this unit. Without FDPOLL=0 it would drop the pipe at the end of whoever has the other one, and nobody could tell
  * that from one that was lost. */
@@ -184,7 +169,7 @@ static int keep(Inhibitors *h, uint64_t id, int pipe, int description) {
         const int fds[] = { pipe, description };
         _cleanup_free_ char *state = strf("FDSTORE=1\nFDNAME=" NAME_PREFIX "%" PRIu64 "\nFDPOLL=0", id);
 
-        int r = state ? notify(state, fds, ELEMENTSOF(fds)) : -ENOMEM;
+        int r = state ? store_notify(state, fds, ELEMENTSOF(fds)) : -ENOMEM;
         if (r == 0 && !h->told_unkept)
                 log_plain(LOG_WARNING, "There is no systemd here that keeps inhibitors: they end with this process.");
         h->told_unkept = h->told_unkept || r == 0;
@@ -206,7 +191,7 @@ static void forget(Inhibitor *i) {
         size_t at = 0;
 
         i->later = sd_event_source_disable_unref(i->later);
-        if (state && notify(state, NULL, 0) == -EAGAIN &&
+        if (state && store_notify(state, NULL, 0) == -EAGAIN &&
             sd_event_add_time_relative(i->manager->event, &i->later, CLOCK_MONOTONIC, LATER_USEC, 0, on_later, i) >= 0)
                 return;
         while (h->all[at] != i)
@@ -220,19 +205,46 @@ static int on_later(sd_event_source *timer, uint64_t usec, void *userdata) {
         return 0;
 }
 
-/* The last copy of the other end is closed. */
-static int on_end(sd_event_source *source, int fd, uint32_t revents, void *userdata) {
-        Inhibitor *i = userdata;
+static void end(Inhibitor *i, const char *why) {
         Manager *m = i->manager;
 
         i->ended = true;
         i->end = sd_event_source_disable_unref(i->end);
-        log_about(i, "over");
+        i->too_long = sd_event_source_disable_unref(i->too_long);
+        log_about(i, why);
         forget(i);
         changed(m);
         for (size_t k = 0; k < m->n_removals; k++)
                 release_if_free(m->removals[k]);
+}
+
+/* The last copy of the other end is closed. */
+static int on_end(sd_event_source *source, int fd, uint32_t revents, void *userdata) {
+        end(userdata, "over");
         return 0;
+}
+
+/* Whoever has the other end sees that too: nobody reads there any more. */
+static int on_too_long(sd_event_source *timer, uint64_t usec, void *userdata) {
+        end(userdata, "ended, since it has lasted as long as a user's may");
+        return 0;
+}
+
+/* Drills do not wait for a day. */
+static uint64_t users_block_usec(void) {
+        const char *text = getenv("SAFE_REMOVE_INHIBIT_SEC");
+        uint64_t sec;
+
+        return text && parse_u64(text, &sec) >= 0 && sec > 0 && sec < USERS_BLOCK_USEC / USEC_PER_SEC ? sec * USEC_PER_SEC : USERS_BLOCK_USEC;
+}
+
+/* Root's has no end of its own, and a delay has one in each removal. */
+static int limit(Inhibitor *i) {
+        if (inhibitor_mode(i->doc) != INHIBIT_BLOCK || json_flag(i->doc, "lost") || who_is_privileged_uid((uint32_t) json_u64(i->doc, "uid")))
+                return 0;
+        if (!json_has(i->doc, "until_usec")) /* an older version's */
+                json_set_u64(i->doc, "until_usec", now_monotonic() + users_block_usec());
+        return sd_event_add_time(i->manager->event, &i->too_long, CLOCK_MONOTONIC, json_u64(i->doc, "until_usec"), 0, on_too_long, i);
 }
 
 /* Takes over doc and fd, whatever comes of it. */
@@ -251,6 +263,8 @@ static int add(Manager *m, uint64_t id, json_object *doc, int fd) {
         /* Nothing is read from it, and its end is told without being asked for. */
         if (r >= 0 && fd >= 0)
                 r = sd_event_add_io(m->event, &i->end, fd, 0, on_end, i);
+        if (r >= 0)
+                r = limit(i);
         if (r < 0)
                 return r;
         h->last_id = id > h->last_id ? id : h->last_id;
@@ -280,6 +294,8 @@ static int describe(const InhibitRequest *q, uint64_t id, json_object **ret, cha
         json_set_u64(o, "uid", q->uid);
         json_set_u64(o, "pid", q->pid);
         json_set_u64(o, "since_usec", now_wall());
+        if (streq(q->mode, "block") && !who_is_privileged_uid(q->uid))
+                json_set_u64(o, "until_usec", now_monotonic() + users_block_usec());
         *ret = TAKE_PTR(o);
         return 0;
 }
@@ -300,6 +316,25 @@ static int check_room(const Inhibitors *h, const InhibitRequest *q, char **ret_w
         *ret_why = own >= most ? strf("you have %zu inhibitors already, as many as one may have: end some first", own) :
                                  strf("there are %zu inhibitors of users already: try again when some have ended", all);
         return -EDQUOT;
+}
+
+/* Who protects a slot that is not there protects nothing, and relies on it. A serial number may be of a card that is still to come. */
+static int check_slots(Manager *m, json_object *doc, char **ret_why) {
+        json_object *what = json_array(doc, "what");
+        _cleanup_free_ char *there = NULL;
+
+        for (size_t i = 0; i < json_len(what); i++) {
+                const char *word = json_object_get_string(json_at(what, i)), *slot = startswith(word, "slot:"), *port = startswith(word, "port:");
+                if ((!slot && !port) || (slot ? manager_slot(m, slot) : manager_slot_at_port(m, port)))
+                        continue;
+                for (size_t k = 0; k < m->n_slots; k++)
+                        if (text_add(&there, k > 0 ? " " : "", "%s", slot ? slot_get(m->slots[k], SLOT_TEXT_NAME) : slot_get(m->slots[k], SLOT_TEXT_PORT)) < 0)
+                                return -ENOMEM;
+                *ret_why = !m->topology ? strf("the slots have not been looked at yet: try again in a moment") :
+                                          strf("there is no %s '%s' in this machine; there are: %s", slot ? "slot" : "port", slot ?: port, there ?: "none");
+                return m->topology ? -EINVAL : -EBUSY;
+        }
+        return 0;
 }
 
 /* One that has begun goes on: whoever is told that it is blocked must be able to rely on it. */
@@ -344,6 +379,8 @@ int manager_inhibit(Manager *m, const InhibitRequest *request, int *ret_fd, char
         int r = describe(request, id, &doc, ret_why);
         if (r >= 0)
                 r = check_room(m->inhibitors, request, ret_why);
+        if (r >= 0)
+                r = check_slots(m, doc, ret_why);
         if (r >= 0)
                 r = check_running(m, doc, ret_why);
         if (r < 0)

@@ -276,7 +276,7 @@ Removal *manager_removal_inhibited(Manager *m, const char *word) {
 
 Removal *manager_removal_unplanned(Manager *m) {
         for (size_t i = 0; i < m->n_removals; i++)
-                if (takes_down(m->removals[i]) && !m->removals[i]->plan)
+                if (takes_down(m->removals[i]) && (!m->removals[i]->plan || m->removals[i]->hold_only))
                         return m->removals[i];
         return NULL;
 }

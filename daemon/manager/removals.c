@@ -196,18 +196,6 @@ static bool call_outer_off(Removal *r) {
         return true;
 }
 
-/* Somebody is passed over, who may ask later why. */
-static void log_ignored(const Removal *r) {
-        json_object *list = json_flag(r->options, "ignore_inhibitors") ? manager_inhibitors(manager_of(r)) : NULL;
-        char uid[24];
-        LogSubject subject = removal_subject(r, uid);
-
-        for (size_t i = 0; i < json_len(list); i++)
-                log_write(LOG_WARNING, LOG_MESSAGE_NONE, &subject, "Removal %s of slot %s was asked for by uid %s with ignore_inhibitors, and does not ask for the "
-                          "%s inhibitor of '%s': %s", r->id, removal_label(r), subject.by_uid ?: "?", json_str(json_at(list, i), "mode"),
-                          json_str(json_at(list, i), "who"), json_str(json_at(list, i), "why"));
-}
-
 void manager_removal_found(Removal *r, void *userdata) {
         static const char *const asker[_TRIGGER_MAX] = {
                 [TRIGGER_COMMAND] = "command, uid ",
@@ -250,7 +238,6 @@ void manager_removal_found(Removal *r, void *userdata) {
                         "%s %s of slot %s (%s) starts: %s%s%s%s%s%s.", removal_noun(r), r->id, removal_label(r), r->target,
                         asker[r->trigger], subject.by_uid ?: "", subject.by_session ? ", session " : "", subject.by_session ?: "",
                         subject.by_unit ? ", unit " : "", subject.by_unit ?: "");
-        log_ignored(r);
         show_started(r);
         tell_target(r);
         reply_path(r, r->path);

@@ -284,6 +284,14 @@ void removal_release(Removal *r) {
         r->released = worker_send(r->worker, message) >= 0; /* else it goes by the clock */
 }
 
+void removal_confirm_announced(Removal *r) {
+        _cleanup_json_ json_object *message = json_object_new_object();
+
+        json_set_str(message, "type", "announced");
+        if (r->worker)
+                (void) worker_send(r->worker, message); /* else they are told twice, and not never */
+}
+
 void removal_give_up(Removal *r, Outcome outcome, const char *message) {
         _cleanup_json_ json_object *end = json_object_new_object();
         json_object *remedy = json_object_new_array();

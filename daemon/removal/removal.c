@@ -50,6 +50,7 @@ void removal_free(Removal *r) {
         json_object_put(r->others);
         json_object_put(r->plan);
         json_object_put(r->delays);
+        json_object_put(r->passed_over);
         json_object_put(r->regions);
         json_object_put(r->record);
         removal_report_free(r->report);
@@ -248,49 +249,11 @@ static void set_progress(Removal *r, double steps_done) {
         set_estimate(r);
 }
 
-/* What everybody may know of a plan. */
-static json_object *plan_summary(json_object *plan) {
-        static const char *const keys[] = { "digest", "verdict", "kind", "of", "eta_usec" }, *const counts[] = { "steps", "holders", "blockers", "warnings" };
-        json_object *o = json_object_new_object();
-
-        for (size_t i = 0; i < ELEMENTSOF(keys); i++)
-                if (json_has(plan, keys[i]))
-                        json_set(o, keys[i], json_ref(json_get(plan, keys[i])));
-        for (size_t i = 0; i < ELEMENTSOF(counts); i++)
-                json_set_u64(o, counts[i], json_len(json_array(plan, counts[i])));
-        return o;
-}
-
-/* Which steps hold a port, or let it go; those of slots inside of its slots are among them. */
-static json_object *ports_of_steps(json_object *plan) {
-        json_object *steps = json_array(plan, "steps"), *ports = json_object_new_array();
-
-        for (size_t i = 0; i < json_len(steps); i++) {
-                const char *name = json_str(json_at(steps, i), "name"), *port = json_str(json_get(json_at(steps, i), "args"), "port");
-                bool counts = streq_ptr(name, step_type_to_string(STEP_HOLD)) || streq_ptr(name, step_type_to_string(STEP_RELEASE));
-                json_object_array_add(ports, counts && port ? json_object_new_string(port) : NULL);
-        }
-        return ports;
-}
-
 static int take_plan(Removal *r, json_object *event) {
-        json_object *plan = json_get(event, "plan"), *announce = json_find(json_array(plan, "steps"), "name", step_type_to_string(STEP_ANNOUNCE));
-
         int k = removal_report_take_plan(&r->report, event);
         if (k < 0)
                 return k;
-        json_object_put(r->plan);
-        r->plan = plan_summary(plan);
-        r->step_count = (unsigned) json_u64(r->plan, "steps");
-        json_object_put(r->step_ports);
-        r->step_ports = ports_of_steps(plan);
-        json_object_put(r->regions);
-        r->regions = json_ref(json_array(json_get(plan, "takes_down"), "regions"));
-        json_object_put(r->delays);
-        r->delays = json_ref(json_array(json_get(announce, "args"), "inhibitors"));
-        r->announced = r->announced || (r->attempts > 0 && announce); /* perhaps told by another daemon: its end is told as well */
-        if (json_get(plan, "card") && !r->card)
-                r->card = json_ref(json_get(plan, "card"));
+        removal_learn_plan(r, json_get(event, "plan"));
         set_estimate(r);
         removal_emit(r, "StepCount", "Holders", "Blockers", "Warnings", "Digest", "Verdict", "EstimatedEndUsec");
         /* The event goes on without it. */

@@ -105,6 +105,8 @@ struct Removal {
         RemovalReport *report; /* the whole plan, and what was said at the end: for those who may see it (removal-report.h) */
         json_object *regions;  /* that it takes down, each with "peers": other cards, {"slot", "serial"}; or NULL */
         json_object *delays;   /* numbers of the inhibitors that its plan may wait for, or NULL */
+        json_object *passed_over; /* numbers of those that its plan passes over (ignore_inhibitors), or NULL */
+        bool hold_only;        /* its plan is a press's first one, which holds the slot: what goes with it is not known */
         bool released;         /* its worker knows that it need not */
         bool announced;
         uint64_t promised_usec; /* until then (wall clock) listeners were promised that nothing is taken away */
@@ -203,6 +205,12 @@ void removal_release(Removal *r);
 
 /* Ends it in the daemon's own name, when no worker is there to do so. */
 void removal_give_up(Removal *r, Outcome outcome, const char *message);
+
+/* Its worker hears that listeners were told of it, so that no other one has them told once more. */
+void removal_confirm_announced(Removal *r);
+
+/* removal-plan.c: takes what is kept of a plan. */
+void removal_learn_plan(Removal *r, json_object *plan);
 
 /* Takes over what a worker's line says, and tells the listeners. */
 int removal_take_event(Removal *r, json_object *event);

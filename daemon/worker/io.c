@@ -136,6 +136,8 @@ static size_t obey_lines(WorkerIo *io) {
                                 io->refuse = strdup(json_str(line, "refuse"));
                 } else if (streq_ptr(type, "released"))
                         io->released = true;
+                else if (streq_ptr(type, "announced"))
+                        io->announced = true;
                 else if (streq_ptr(type, "cancel") && !io->cancel_why)
                         io->cancel_why = strdup(json_str(line, "why") ?: "command");
         }

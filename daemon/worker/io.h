@@ -12,6 +12,7 @@ typedef struct WorkerIo {
         bool ended;             /* the daemon's end is closed */
         bool go;
         char *refuse;           /* came with the go: a press that is answered with this reason, and nothing else */
+        bool announced;         /* listeners were told that it begins */
         bool released;          /* the inhibitors that the plan names are gone, all that may delay it */
         json_object *inhibitors; /* came with the go, or with the request; owned, or NULL */
         char *cancel_why;       /* set once a cancel came in */

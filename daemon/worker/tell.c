@@ -71,12 +71,21 @@ static void tell_progress(void *userdata, uint64_t done, uint64_t of, const char
         worker_send(m->io, o);
 }
 
-static void tell_announce(void *userdata, uint64_t deadline_usec) {
+static void tell_announce(void *userdata, uint64_t deadline_usec, bool again) {
         Removal *m = userdata;
         json_object *o = worker_line("announce");
 
         json_set_u64(o, "deadline_usec", now_wall() + (deadline_usec - now_monotonic()));
+        if (again)
+                json_set_bool(o, "again", true);
         worker_send(m->io, o);
+}
+
+static bool is_announced(void *userdata) {
+        WorkerIo *io = ((Removal *) userdata)->io;
+
+        worker_receive(io, 0);
+        return io->announced;
 }
 
 static bool is_cancelled(void *userdata) {
@@ -242,6 +251,7 @@ StepRun tell_step_run(Removal *m) {
                 .cancelled = is_cancelled,
                 .progress = tell_progress,
                 .announce = tell_announce,
+                .announced = is_announced,
                 .released = is_released,
                 .userdata = m,
         };

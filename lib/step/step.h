@@ -73,7 +73,8 @@ typedef struct StepRun {
         const StepLimits *limits;
         bool (*cancelled)(void *userdata);
         void (*progress)(void *userdata, uint64_t done, uint64_t of, const char *text);
-        void (*announce)(void *userdata, uint64_t deadline_usec);
+        void (*announce)(void *userdata, uint64_t deadline_usec, bool again); /* again: listeners have heard it from a worker before this one */
+        bool (*announced)(void *userdata); /* they have heard it; NULL: nobody says that */
         bool (*released)(void *userdata); /* nobody who may delay it does so any more; NULL: nobody says that */
         void *userdata;
         uint64_t n;             /* which step of the plan it is */

@@ -6,6 +6,8 @@ import contextlib
 import ctypes
 import json
 import os
+import re
+import select
 import signal
 import socket
 import subprocess
@@ -234,6 +236,48 @@ class Inhibit(Inhibited):
         listed = self.busctl("call", NAME, ROOT, "org.saferemove1.Manager", "ListInhibitors", as_uid=harness.NOBODY)["data"][0]
         self.assertEqual(([entry[:1] + entry[3:6] for entry in listed], self.listed()[0][5]), ([["slot:2", "block", 0, 0]], holder.pid))
 
+    def test_no_such_slot(self):
+        """What protects nothing is not given: but for a serial number, whose card may come."""
+        for what, there in (("22", "there is no slot '22' in this machine; there are: 2 3"), ("2 slot:9", "no slot '9'"),
+                            ("port:0000:0f:00.0", "there is no port '0000:0f:00.0' in this machine; there are: 0000:0c:00.0 0000:0c:01.0")):
+            with self.assertRaises(BusError) as refused:
+                self.manager("Inhibit", f"'{what}'", "'w'", "'y'", "'delay'")
+            self.assertEqual(refused.exception.name, "BadOption")
+            self.assertIn(there, refused.exception.message)
+        self.hold("--what=serial:0x77")
+        self.assertEqual([entry[0] for entry in self.listed()], ["serial:0x77"])
+
+    def keep(self, number, **more):
+        """What systemd has kept of an inhibitor: the other end, whose last copy we have."""
+        pipe, other = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
+        text = os.memfd_create("inhibitor")
+        os.write(text, json.dumps({"id": number, "what": ["slot:3"], "who": f"who{number}", "why": "y", "mode": "block", "uid": 1000, "pid": 7,
+                                   "since_usec": 1, **more}).encode())
+        self.store.kept += [(f"inhibitor-{number}", pipe), (f"inhibitor-{number}", text)]
+        self.addCleanup(os.close, other)
+        return other
+
+    def test_end_of_a_users_block(self):
+        """It lasts as long as a user's may, over restarts too; whoever has it sees its end. Root's and delays last on."""
+        self.stop_daemon()
+        self.store.hear()
+        now = time.clock_gettime_ns(time.CLOCK_MONOTONIC) // 1000
+        short, older = self.keep(1, until_usec=now + 1500000), self.keep(2)
+        self.keep(3, mode="delay"), self.keep(4, uid=0), self.keep(5, until_usec=now + 3600 * 10**6)
+        self.env["SAFE_REMOVE_INHIBIT_SEC"] = "4"
+        self.start_daemon()
+        until = {entry[1]: entry[7] for entry in self.listed()}
+        self.assertEqual((until["who3"], until["who4"]), ({}, {}))
+        self.assertAlmostEqual(until["who5"]["until_usec"]["data"] / 1e6, time.time() + 3600, delta=60)
+        for fd, who in ((short, "who1"), (older, "who2")):
+            ends = select.poll()
+            ends.register(fd, 0)
+            self.assertEqual(ends.poll(PATIENCE * 1000), [(fd, select.POLLERR)], who)
+        wait_for(lambda: [entry[1] for entry in self.listed()] == ["who3", "who4", "who5"], "the two to end")
+        self.assertEqual(len(re.findall("has lasted as long as a user's may", self.log())), 2)
+        self.assertEqual(self.command("inhibitors", "--json").returncode, 0)
+        self.assertRegex(self.command("inhibitors").stdout, r"block until \d")
+
     def test_as_many_as_one_may_have(self):
         held = [self.hold("--what=3") for _ in range(64)]
         with self.assertRaises(BusError) as refused:
@@ -360,13 +404,31 @@ class Inhibit(Inhibited):
         self.write("play/go", "")
         self.wait_end(removal)
 
+    def test_one_that_is_only_held(self):
+        """A press whose plan is the hold alone, as one has that is resumed: the same."""
+        self.write("play/hold-only", "")
+        self.write("play/script", "step hold\nwait go\n")
+        self.write_machine([harness.slot("2", 0), harness.slot("3", 1)])
+        removal = self.remove("2")
+        wait_for(lambda: self.get(removal, "Removal", "Digest"), "the plan")
+        with self.assertRaises(BusError) as refused:
+            self.manager("Inhibit", "'3'", "'w'", "'y'", "'block'")
+        self.assertIn("not known yet", refused.exception.message)
+        self.write("play/go", "")
+        self.wait_end(removal)
+        self.hold("--what=3")
+
     def test_passed_over(self):
         self.hold("--what=2", "--who=backup", "--why=not yet")
+        self.hold("--what=2", "--who=copier", "--why=nor now", "--mode=delay")
+        self.hold("--what=3", "--who=elsewhere")
         removal = self.remove("2", "{'ignore_inhibitors': <true>}")
         self.wait_end(removal)
         request = [line for line in self.worker_log() if line.startswith("run ")][-1]
         self.assertEqual(json.loads(request.removeprefix("run "))["options"], {"ignore_inhibitors": True})
-        self.assertRegex(self.log(), r"asked for by uid 0 with ignore_inhibitors.* 'backup': not yet")
+        for words in ("block inhibitor of 'backup' .*: not yet", "delay inhibitor of 'copier' .*: nor now"):
+            self.assertRegex(self.log(), "asked for by uid 0 with ignore_inhibitors, and passes over the " + words)
+        self.assertNotRegex(self.log(), "passes over .*'elsewhere'")
         self.assertEqual(self.json_of("GetHistory", "u", "1")["removals"][0]["options"], {"ignore_inhibitors": True})
         self.wait_end(self.remove("2", "{'ignore_inhibitors': <false>}"))
         with self.assertRaises(BusError) as refused:
@@ -404,7 +466,8 @@ class Delay(Inhibited):
         holder = self.hold("--mode=delay", "--what=2")
         removal = self.remove("2")
         wait_for(lambda: self.get(removal, "Removal", "DeadlineUsec"), "the announcement")
-        self.write("play/resume-script", "plan\nstep announce\nannounce\nawait-release\nstep power-off\n")
+        wait_for(lambda: "announced" in self.worker_log(), "the worker to hear that listeners were told")
+        self.write("play/resume-script", "plan\nstep announce\nannounce again\nawait-release\nstep power-off\n")
         self.stop_daemon(signal.SIGKILL)
         self.start_daemon()
         monitor = self.monitor()
@@ -415,7 +478,7 @@ class Delay(Inhibited):
         self.assertEqual(self.wait_end(removal), "safe")
         self.assertEqual(self.worker_log().count("released"), 1)
         wait_for(lambda: monitor.signals("PrepareForRemoval"), "the end of it")
-        self.assertEqual(monitor.signals("PrepareForRemoval")[-1][:2], ["2", False])
+        self.assertEqual([told[:2] for told in monitor.signals("PrepareForRemoval")], [["2", False]])
 
 
 if __name__ == "__main__":

@@ -15,6 +15,7 @@ static void set_evidence(json_object *o, json_object *inhibitor) {
         json_object *what = json_array(inhibitor, "what");
         _cleanup_free_ char *words = strdup("");
 
+        json_set_u64(o, "inhibitor", json_u64(inhibitor, "id"));
         for (size_t i = 0; i < json_len(what); i++)
                 (void) text_add(&words, " ", "%s", json_object_get_string(json_at(what, i)));
         if (json_flag(inhibitor, "lost"))

@@ -7,6 +7,7 @@
 
 enum {
         LOOK_MSEC = 500,        /* the time between two looks at what the daemon has said */
+        FIRST_LOOK_MSEC = 20,   /* until it has said that listeners were told, which a worker after this one has to know */
 };
 
 static void announce_describe(json_object *args, char **ret_does, char **ret_undo) {
@@ -56,7 +57,24 @@ static bool is_waited_for(const Times *times, const StepRun *run) {
         return now < times->grace || (now < times->delay && !(run->released && run->released(run->userdata)));
 }
 
+static bool was_heard(const StepRun *run) {
+        for (size_t i = 0; i < json_len(run->notes); i++)
+                if (json_flag(json_at(run->notes, i), "heard"))
+                        return true;
+        return false;
+}
+
+/* Not before somebody has: who dies in between has them told twice, which they may be, and not never. */
+static int note_heard(StepRun *run, bool *heard) {
+        json_object *note = json_object_new_object();
+
+        *heard = true;
+        json_set_bool(note, "heard", true);
+        return step_note(run, note);
+}
+
 static int announce_apply(json_object *args, StepRun *run) {
+        bool heard = was_heard(run);
         uint64_t start = now_monotonic();
         Times times;
 
@@ -65,13 +83,15 @@ static int announce_apply(json_object *args, StepRun *run) {
                 return r;
         run->announced_until = times.grace > times.delay ? times.grace : times.delay;
         if (run->announce)
-                run->announce(run->userdata, run->announced_until);
+                run->announce(run->userdata, run->announced_until, heard);
 
         uint64_t all = run->announced_until > start ? (run->announced_until - start) / USEC_PER_SEC : 0;
         while (is_waited_for(&times, run)) {
+                if (!heard && run->announced && run->announced(run->userdata) && (r = note_heard(run, &heard)) < 0)
+                        return r;
                 if (step_cancelled(run))
                         return step_fail(run, -ECANCELED, "cancelled in the grace time, before anything was taken down");
-                step_pause(run, LOOK_MSEC);
+                step_pause(run, heard || !run->announced ? LOOK_MSEC : FIRST_LOOK_MSEC);
                 uint64_t passed = (now_monotonic() - start) / USEC_PER_SEC;
                 step_progress(run, passed > all ? all : passed, all, "waiting for %s", now_monotonic() < times.grace ? "listeners" : "inhibitors");
         }

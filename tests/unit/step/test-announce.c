@@ -10,6 +10,7 @@ static struct {
         unsigned asked, release_at, cancel_at; /* which question is answered with yes; 0: none */
         unsigned n_asked_cancel;
         uint64_t announced;
+        bool hears, again;      /* the daemon says that listeners were told; they are told once more */
         json_object *notes;
 } world;
 
@@ -25,8 +26,13 @@ static bool is_cancelled(void *userdata) {
         return asked > LOOKS_MAX || (world.cancel_at > 0 && asked >= world.cancel_at);
 }
 
-static void announce(void *userdata, uint64_t deadline) {
+static void announce(void *userdata, uint64_t deadline, bool again) {
         world.announced = deadline;
+        world.again = again;
+}
+
+static bool is_announced(void *userdata) {
+        return world.hears;
 }
 
 static int note(StepRun *run, json_object *notes) {
@@ -39,7 +45,7 @@ static int note(StepRun *run, json_object *notes) {
 static uint64_t wait_for(const char *args_text, int expected) {
         _cleanup_json_ json_object *args = NULL;
         static const StepLimits limits = { 0 };
-        StepRun run = { .limits = &limits, .released = is_released, .cancelled = is_cancelled, .announce = announce, .note = note, .notes = world.notes };
+        StepRun run = { .limits = &limits, .released = is_released, .cancelled = is_cancelled, .announce = announce, .announced = is_announced, .note = note, .notes = world.notes };
         uint64_t start = now_monotonic();
 
         CHECK_INT(json_parse(args_text, strlen(args_text), &args), 0);
@@ -52,7 +58,7 @@ static uint64_t wait_for(const char *args_text, int expected) {
 
 static void begin(unsigned release_at, unsigned cancel_at) {
         json_object_put(world.notes);
-        world = (typeof(world)) { .release_at = release_at, .cancel_at = cancel_at, .notes = json_object_new_array() };
+        world = (typeof(world)) { .release_at = release_at, .cancel_at = cancel_at, .hears = true, .notes = json_object_new_array() };
 }
 
 #define DELAY(grace, delay) "{\"grace_sec\": " grace ", \"delay_sec\": " delay ", \"inhibitors\": [7]}"
@@ -63,7 +69,8 @@ static void test_limits(void) {
         begin(0, 0);
         CHECK(wait_for(DELAY("0", "1"), 0) >= 1000);
         CHECK(world.announced >= start + USEC_PER_SEC);
-        CHECK_INT(json_len(world.notes), 1);
+        CHECK_INT(json_len(world.notes), 2);
+        CHECK(!world.again && json_flag(json_at(world.notes, 1), "heard"));
         /* The longer one of both. */
         begin(1, 0);
         CHECK(wait_for(DELAY("1", "0"), 0) >= 1000);
@@ -95,11 +102,23 @@ static void test_resumed(void) {
         begin(0, 0);
         json_set_u64(earlier, "grace_until", now);
         json_set_u64(earlier, "delay_until", now + USEC_PER_SEC);
-        json_object_array_add(world.notes, earlier);
+        json_object_array_add(world.notes, json_ref(earlier));
         uint64_t took = wait_for(DELAY("0", "3600"), 0);
         CHECK(took < 60000 && now_monotonic() >= now + USEC_PER_SEC);
         CHECK_INT(world.announced, now + USEC_PER_SEC);
-        CHECK_INT(json_len(world.notes), 1);
+        CHECK(!world.again);
+        CHECK_INT(json_len(world.notes), 2);
+        /* Listeners have heard of it by now; where nobody knows that, they are told once more. */
+        CHECK(wait_for(DELAY("0", "3600"), 0) < 60000);
+        CHECK(world.again);
+        CHECK_INT(json_len(world.notes), 2);
+        begin(0, 0);
+        world.hears = false;
+        CHECK(wait_for(DELAY("0", "1"), -ECANCELED) < 60000);
+        CHECK(wait_for(DELAY("0", "0"), 0) < 60000);
+        CHECK(!world.again);
+        begin(0, 0);
+        json_object_array_add(world.notes, json_ref(earlier));
         /* It was over. */
         json_set_u64(earlier, "delay_until", now);
         CHECK(wait_for(DELAY("0", "3600"), 0) < 60000);
@@ -108,6 +127,7 @@ static void test_resumed(void) {
         world.release_at = 1;
         CHECK(wait_for(DELAY("0", "3600"), 0) < 60000);
         CHECK(world.announced < now_monotonic() + 3601 * USEC_PER_SEC);
+        json_object_put(earlier);
 }
 
 int main(void) {
