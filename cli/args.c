@@ -203,7 +203,7 @@ static const OptionRow option_rows[] = {
         { "verify", OPT_VERIFY, NULL, "certificate", NULL, "check that no certificate is missing or altered", FLAG(verify) },
         { "output", 'o', "FILE", "snapshot", set_output, "write it there, not to standard output" },
         { "keep-names", OPT_KEEP_NAMES, NULL, "snapshot", NULL, "with names and serial numbers as they are", FLAG(keep_names) },
-        { "phase", OPT_PHASE, "PHASE", "hook-test", set_phase, "query, pre, undo or post: this phase alone" },
+        { "phase", OPT_PHASE, "PHASE", "hook-test", set_phase, "query, pre, undo, post or restore: this phase alone" },
         { "host", 'H', "HOST", "list show plan explain remove restore cancel status monitor history verify certificate inhibitors holders", set_host,
           "on that machine, by ssh: [USER@]HOST[:PORT]" },
         { "json", 'j', "[pretty|short|off]", NULL, set_json, "JSON on standard output" },

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* Runs a hook as a removal would, for whoever writes one: with a made-up card, without the daemon and without a card. A removal has the system manager
- * run it; here its limits are the time and what it prints, and the user where root asks. */
+ * run it; here its limits are the time and what it prints, and the user where root asks, as the configuration has them. */
 #include <errno.h>
 #include <fcntl.h>
 #include <grp.h>
@@ -14,13 +14,21 @@
 #include "base/clock.h"
 #include "base/fileio.h"
 #include "base/hook.h"
+#include "cli/client.h"
 #include "cli/text/output.h"
+#include "cli/worker.h"
 #include "verbs.h"
 
 enum {
-        LIMIT_SEC = 10, /* HookTimeoutSec='s default */
         UNKNOWN_PHASE = _HOOK_PHASE_MAX,
 };
+
+/* How it is run. */
+typedef struct Way {
+        const char *path;
+        const char *user;       /* HookUser= */
+        uint64_t limit_sec;     /* HookTimeoutSec= */
+} Way;
 
 typedef struct Trial {
         const char *phase;
@@ -32,25 +40,17 @@ typedef struct Trial {
         uint64_t usec;
 } Trial;
 
-/* The path of a hook by its name, as a removal would find it. */
-static char *path_of(const char *name) {
-        _cleanup_json_ json_object *hooks = NULL, *warnings = json_object_new_array();
+/* The path of a hook by its name, as a removal finds it, also where that one may not be run. NULL: there is none. */
+static char *path_of(const char *name, json_object *hooks) {
+        const char *path = json_str(json_find(hooks, "name", name), "path");
 
         if (strchr(name, '/'))
                 return realpath(name, NULL) ?: strdup(name);
-        if (hooks_find(hook_folders(), 0, warnings, &hooks) < 0)
-                return NULL;
-        const char *path = json_str(json_find(hooks, "name", name), "path");
-        for (size_t i = 0; !path && hook_folders()[i]; i++) {
-                _cleanup_free_ char *there = strf("%s/%s", hook_folders()[i], name);
-                if (there && access(there, F_OK) == 0)
-                        return TAKE_PTR(there);
-        }
         return path ? strdup(path) : NULL;
 }
 
 /* What a removal of a card of 1 GiB would tell it. */
-static int document_make(const char *phase) {
+static int document_make(const char *phase, uint64_t limit_sec) {
         static const char made_up[] =
                 "{\"trigger\":\"command\",\"target\":\"2\",\"slot\":{\"name\":\"2\",\"port\":\"0000:0c:00.0\"},\"card\":{\"bdf\":\"0000:0d:00.0\",\"memdev\":\"mem0\","
                 "\"serial\":\"0x1\"},\"takes_down\":{\"memdevs\":[\"mem0\"],\"regions\":[\"region0\"],\"ram_bytes\":1073741824,\"used_bytes\":0},"
@@ -63,7 +63,7 @@ static int document_make(const char *phase) {
                 return fd < 0 ? -errno : -ENOMEM;
         json_set_str(o, "schema", HOOK_SCHEMA);
         json_set_str(o, "phase", phase);
-        json_set_u64(o, "deadline_usec", now_wall() + LIMIT_SEC * USEC_PER_SEC);
+        json_set_u64(o, "deadline_usec", now_wall() + limit_sec * USEC_PER_SEC);
         const char *text = json_text(o);
         int r = text ? write_all(fd, text, strlen(text)) : -ENOMEM;
         if (r >= 0)
@@ -71,25 +71,23 @@ static int document_make(const char *phase) {
         return r < 0 || lseek(fd, 0, SEEK_SET) < 0 ? -EIO : TAKE_FD(fd);
 }
 
-static _Noreturn void become_hook(const char *path, const char *phase, int in, int out) {
-        const struct passwd *user = getuid() == 0 ? getpwnam(HOOK_USER) : NULL;
-        char *const argv[] = { (char *) path, (char *) phase, NULL }, *const environment[] = { (char *) "PATH=" HOOK_PATH, NULL };
+static _Noreturn void become_hook(const Way *way, const struct passwd *user, const char *phase, int in, int out) {
+        char *const argv[] = { (char *) way->path, (char *) phase, NULL }, *const environment[] = { (char *) "PATH=" HOOK_PATH, NULL };
 
-        /* Of a session of its own: what it is given of our terminal is no place to type for it. Root is nobody whom it runs as. */
-        if (setsid() < 0 || (!user && getuid() == 0))
+        /* Of a session of its own: what it is given of our terminal is no place to type for it. */
+        if (setsid() < 0)
                 _exit(127);
         if (dup2(in, STDIN_FILENO) < 0 || dup2(out, STDOUT_FILENO) < 0 || chdir("/") < 0 || prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0)
                 _exit(127);
-        if (user && (setgroups(0, NULL) < 0 || setgid(user->pw_gid) < 0 || setuid(user->pw_uid) < 0))
+        if (user && (initgroups(user->pw_name, user->pw_gid) < 0 || setgid(user->pw_gid) < 0 || setuid(user->pw_uid) < 0))
                 _exit(127);
-        (void) execve(path, argv, environment);
-        dprintf(STDOUT_FILENO, "%s cannot be run: %s\n", path, strerror(errno));
+        (void) execve(way->path, argv, environment);
+        dprintf(STDOUT_FILENO, "user %s cannot run it: %s\n", user ? user->pw_name : "you", strerror(errno));
         _exit(126);
 }
 
 /* Reads until it ends or its time is over; the last of what it says is kept. */
-static void listen_to(int out, Trial *t, char *buffer, size_t *n) {
-        uint64_t deadline = now_monotonic() + LIMIT_SEC * USEC_PER_SEC;
+static void listen_to(int out, uint64_t deadline, Trial *t, char *buffer, size_t *n) {
 
         for (;;) {
                 uint64_t now = now_monotonic();
@@ -111,10 +109,10 @@ static void listen_to(int out, Trial *t, char *buffer, size_t *n) {
         }
 }
 
-static int try_phase(const char *path, const char *phase, Trial *t) {
+static int try_phase(const Way *way, const struct passwd *user, const char *phase, Trial *t) {
         _cleanup_free_ char *buffer = malloc(2 * (size_t) HOOK_OUTPUT_MAX);
-        _cleanup_close_ int in = document_make(phase), out = -EBADF;
-        uint64_t start = now_monotonic();
+        _cleanup_close_ int in = document_make(phase, way->limit_sec), out = -EBADF;
+        uint64_t start = now_monotonic(), deadline = start + way->limit_sec * USEC_PER_SEC;
         size_t n = 0;
         int fds[2];
         siginfo_t info = { 0 };
@@ -126,14 +124,14 @@ static int try_phase(const char *path, const char *phase, Trial *t) {
         (void) fflush(stdout);
         pid_t pid = fork();
         if (pid == 0)
-                become_hook(path, phase, in, fds[1]);
+                become_hook(way, user, phase, in, fds[1]);
         close(fds[1]);
         if (pid < 0)
                 return -errno;
-        listen_to(out, t, buffer, &n);
+        listen_to(out, deadline, t, buffer, &n);
         /* One that has closed its output may go on working. */
         for (info.si_pid = 0; !t->timed_out && waitid(P_PID, (id_t) pid, &info, WEXITED | WNOHANG | WNOWAIT) == 0 && info.si_pid == 0;) {
-                t->timed_out = now_monotonic() >= start + LIMIT_SEC * USEC_PER_SEC;
+                t->timed_out = now_monotonic() >= deadline;
                 (void) poll(NULL, 0, 10); /* there is no event for it that a program without children of its own could miss */
         }
         (void) kill(-pid, SIGKILL);
@@ -147,6 +145,13 @@ static int try_phase(const char *path, const char *phase, Trial *t) {
         return 0;
 }
 
+/* Is it told of what has happened? */
+static bool is_late(const Trial *t) {
+        int phase = hook_phase_from_string(t->phase);
+
+        return phase == HOOK_UNDO || (phase >= 0 && hook_phase_is_told((HookPhase) phase));
+}
+
 /* What a removal would make of that. A phase that there will be one day does not apply to a hook that does not know it. */
 static const char *taken_as(const Trial *t, bool known) {
         static const char *const words[_HOOK_ANSWER_MAX] = {
@@ -157,17 +162,15 @@ static const char *taken_as(const Trial *t, bool known) {
                 return "was ended when its time was over, which is an error";
         if (!known && t->answer != HOOK_NOT_CONCERNED)
                 return "has to end with 2 where it does not know the phase";
-        if (t->answer == HOOK_VETO && (streq(t->phase, "post") || streq(t->phase, "undo")))
+        if (t->answer == HOOK_VETO && is_late(t))
                 return "objects, where nothing is left to object to: an error";
         return words[t->answer];
 }
 
 static bool is_good(const Trial *t, bool known) {
-        bool late = streq(t->phase, "post") || streq(t->phase, "undo");
-
         if (!known)
                 return !t->timed_out && t->answer == HOOK_NOT_CONCERNED;
-        return t->answer != HOOK_ERROR && !(late && t->answer == HOOK_VETO);
+        return t->answer != HOOK_ERROR && !(is_late(t) && t->answer == HOOK_VETO);
 }
 
 static json_object *trial_json(const Trial *t, bool known) {
@@ -186,8 +189,8 @@ static json_object *trial_json(const Trial *t, bool known) {
         return o;
 }
 
-static void trial_print(const Trial *t, bool known) {
-        _cleanup_free_ char *how = t->timed_out ? strf("ran for %d s", LIMIT_SEC) :
+static void trial_print(const Trial *t, uint64_t limit_sec, bool known) {
+        _cleanup_free_ char *how = t->timed_out ? strf("ran for %ju s", (uintmax_t) limit_sec) :
                                    t->code == CLD_EXITED ? strf("status %d", t->status) : strf("signal %d", t->status);
 
         printf("  %-8s %-10s %s%s%s\n", t->phase, how ?: "?", taken_as(t, known), t->reason ? ": " : "", t->reason ?: "");
@@ -195,45 +198,64 @@ static void trial_print(const Trial *t, bool known) {
                 printf("  %-8s %-10s it printed %zu bytes, of which the last %d count\n", "", "", t->n_printed, HOOK_OUTPUT_MAX);
 }
 
-static int try_all(const Args *a, const char *path, json_object *trials, bool *good) {
+static int try_all(const Args *a, const Way *way, const struct passwd *user, json_object *trials, bool *good) {
         for (int i = 0; i <= UNKNOWN_PHASE; i++) {
                 bool known = i < UNKNOWN_PHASE;
                 const char *phase = known ? hook_phase_to_string((HookPhase) i) : "unknown";
                 Trial t = { 0 };
                 if (a->phase && !streq(a->phase, phase))
                         continue;
-                int r = try_phase(path, phase, &t);
+                int r = try_phase(way, user, phase, &t);
                 if (r < 0)
                         return r;
                 *good = *good && is_good(&t, known);
                 json_object_array_add(trials, trial_json(&t, known));
                 if (output.json == JSON_OFF)
-                        trial_print(&t, known);
+                        trial_print(&t, way->limit_sec, known);
                 free(t.reason);
         }
         return 0;
 }
 
+/* Only root runs it as anybody else. */
+static ExitCode find_user(const char *name, const struct passwd **ret) {
+        *ret = getuid() == 0 ? getpwnam(name) : NULL;
+        return *ret || getuid() != 0 ? CODE_DONE :
+                                       fail(CODE_FAILED, NULL, "there is no user %s to run it as: HookUser= names him; see: %s cat-config", name, client_command());
+}
+
 ExitCode verb_hook_test(const Args *a) {
-        _cleanup_free_ char *path = path_of(a->target), *wrong = NULL;
-        _cleanup_json_ json_object *o = json_object_new_object();
+        _cleanup_json_ json_object *o = json_object_new_object(), *config = NULL;
         json_object *trials = json_object_new_array();
+        const struct passwd *user;
         bool good = true;
 
-        json_set_str(o, "schema", "safe-remove/hook-test/1");
-        json_set_str(o, "path", path);
         json_set(o, "trials", trials);
+        ExitCode code = worker_ask("hooks", NULL, &config);
+        if (code != CODE_DONE)
+                return code;
+        _cleanup_free_ char *path = path_of(a->target, json_array(config, "hooks")), *wrong = NULL;
         if (!path)
                 return fail(CODE_NOT_FOUND, NULL, "there is no hook '%s' in hooks.d; a path works too, such as: safe-remove hook-test ./%s", a->target,
                             a->target);
         const char *name = strrchr(path, '/') ? strrchr(path, '/') + 1 : path;
+        json_object *users = json_get(config, "users");
+        const Way way = { .path = path, .user = hook_user(users, name), .limit_sec = json_u64(config, "timeout_sec") };
         wrong = hook_name_is_good(name) ? hook_file_wrong(path, 0) : strf("'%s' is no name of a hook", name);
+        json_set_str(o, "schema", "safe-remove/hook-test/1");
+        json_set_str(o, "path", path);
         json_set_str(o, "wrong", wrong);
+        json_set_str(o, "user", way.user);
+        json_set_u64(o, "timeout_sec", way.limit_sec);
         if (access(path, X_OK) < 0)
                 return fail(CODE_FAILED, NULL, "%s cannot be run: %s", path, strerror(errno));
+        code = find_user(way.user, &user);
+        if (code != CODE_DONE)
+                return code;
         if (output.json == JSON_OFF)
-                printf("%s: %s%s\n", path, wrong ? "a removal leaves it out: " : "fit to be installed", wrong ?: "");
-        int r = try_all(a, path, trials, &good);
+                printf("%s: %s%s\n  as %s, for %ju s at most\n", path, wrong ? "there it would block every removal: " : "fit to be installed", wrong ?: "",
+                       user || getuid() == 0 ? way.user : "you", (uintmax_t) way.limit_sec);
+        int r = try_all(a, &way, user, trials, &good);
         if (r < 0)
                 return fail(CODE_FAILED, NULL, "%s cannot be tried: %s", path, strerror(-r));
         json_set_bool(o, "good", good && !wrong);

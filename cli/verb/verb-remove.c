@@ -10,13 +10,10 @@
 
 /* Somebody sits there: he is asked for the serial number of each card whose persistent data is to be erased. Nobody types what is on another
  * card by mistake. */
-static ExitCode ask_serials(const Args *a, char **ret) {
-        _cleanup_json_ json_object *plan = NULL;
-
-        ExitCode code = ask_plan(a, client_plan, &plan);
-        json_object *blockers = json_array(plan, "blockers");
-        for (size_t i = 0; code == CODE_DONE && i < json_len(blockers); i++) {
-                json_object *b = json_at(blockers, i);
+static ExitCode ask_serials(const Args *a, json_object **ret_plan, char **ret) {
+        ExitCode code = ask_plan(a, client_plan, ret_plan);
+        for (size_t i = 0; code == CODE_DONE && i < json_len(json_array(*ret_plan, "blockers")); i++) {
+                json_object *b = json_at(json_array(*ret_plan, "blockers"), i);
                 _cleanup_free_ char *line = NULL;
                 size_t size = 0;
 
@@ -34,7 +31,7 @@ static ExitCode ask_serials(const Args *a, char **ret) {
 /* What somebody says yes to is what is done: the request goes out with the digest of the plan that he was shown. A plan that cannot be carried
  * out needs no question: the request says why, as everywhere. So does one that joins a removal that runs. */
 static ExitCode confirm(const Args *a, json_object **ret_plan, bool *ret_yes) {
-        ExitCode code = ask_plan(a, client_plan, ret_plan);
+        ExitCode code = *ret_plan ? CODE_DONE : ask_plan(a, client_plan, ret_plan);
         *ret_yes = code == CODE_DONE && (!streq_ptr(json_str(*ret_plan, "verdict"), "ready") || confirm_plan(*ret_plan, a));
         return code != CODE_DONE || *ret_yes ? code : fail(CODE_BLOCKED, NULL, "not confirmed: nothing was touched");
 }
@@ -65,9 +62,11 @@ ExitCode verb_remove(const Args *a) {
         if (a->dry_run)
                 return remove_dry(a);
         if (streq_ptr(a->sanitize, "yes") && output.json == JSON_OFF && isatty(STDIN_FILENO) && isatty(STDERR_FILENO)) {
-                code = ask_serials(a, &serials);
+                code = ask_serials(a, &plan, &serials);
                 if (code != CODE_DONE)
                         return code;
+                if (serials) /* of another request: this plan is blocked for want of them */
+                        json_object_put(TAKE_PTR(plan));
                 with.sanitize = serials ?: a->sanitize;
         }
         /* Who gives the digest has seen the plan; what is forced or erased, and who is passed over, is told once more. */

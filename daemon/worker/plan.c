@@ -163,6 +163,12 @@ static int plan_until_agreed(Request *request, Plan **ret) {
         return r < 0 ? r : plan_the_removal(request, said, ret);
 }
 
+static bool is_root(json_object *doc) {
+        json_object *by = json_get(doc, "by");
+
+        return json_get(by, "uid") && json_u64(by, "uid") == 0;
+}
+
 int request_plan_removal(Request *request, Plan **ret) {
         _cleanup_(plan_freep) Plan *plan = NULL;
 
@@ -175,20 +181,22 @@ int request_plan_removal(Request *request, Plan **ret) {
         }
         uint64_t removal = 0;
         (void) parse_u64(json_str(request->doc, "id") ?: "0", &removal);
+        const HooksQuery query = {
+                .ask = !request->spares_hooks, .removal = removal, .digest = removal > 0 ? json_str(json_get(request->doc, "options"), "digest") : NULL,
+                .was_shown = is_root(request->doc), .cancelled = request->cancelled, .userdata = request->userdata,
+        };
         if (r >= 0)
-                r = plan_ask_hooks(plan, &request->policy, !request->spares_hooks, removal, request->cancelled, request->userdata);
+                r = plan_ask_hooks(plan, &request->policy, &query);
         if (r < 0)
                 return r;
         *ret = TAKE_PTR(plan);
         return 0;
 }
 
-/* Root, as the daemon says: a plan that is asked for by whoever calls a worker by hand asks nobody. Nor do the pages of one, each of which is made of
- * the same plan once more. */
+/* As the daemon says: a plan that is asked for by whoever calls a worker by hand asks nobody. Nor do the pages of one, each of which is made of the same
+ * plan once more. */
 static bool has_a_say(json_object *doc) {
-        json_object *by = json_get(doc, "by");
-
-        return json_get(by, "uid") && json_u64(by, "uid") == 0 && !json_get(doc, "page");
+        return is_root(doc) && !json_get(doc, "page");
 }
 
 int worker_plan(WorkerIo *io, json_object *doc) {

@@ -5,6 +5,7 @@
 #include <signal.h>
 #include <sys/prctl.h>
 
+#include "base/clock.h"
 #include "base/parse.h"
 #include "daemon/source/guard-socket.h"
 #include "daemon/worker/lost/last-seen.h"
@@ -89,6 +90,25 @@ static int verb_check_policy(WorkerIo *io, json_object *request) {
         return 0;
 }
 
+/* The hooks as a removal finds them, and how it would run others of the same names. */
+static int verb_hooks(WorkerIo *io) {
+        _cleanup_json_ json_object *warnings = json_object_new_array();
+        _cleanup_(policy_done) Policy policy = { 0 };
+        json_object *o;
+
+        int r = policy_load(&policy, warnings);
+        if (r < 0) {
+                worker_send_error(io, "internal", strerror(-r));
+                return r;
+        }
+        o = worker_line("hooks");
+        json_set(o, "hooks", json_ref(policy.hooks));
+        json_set(o, "users", json_ref(policy.hook_users));
+        json_set_u64(o, "timeout_sec", policy.hook_timeout_usec / USEC_PER_SEC);
+        worker_send(io, o);
+        return 0;
+}
+
 /* A recording of this machine, for a report; who asks has the rights that we have. */
 static int verb_snapshot(WorkerIo *io, json_object *request) {
         _cleanup_json_ json_object *o = json_object_new_object();
@@ -147,6 +167,7 @@ static const struct Verb {
         { "sub-uids", .run = verb_sub_uids },
         { "stays", .answer = worker_stays },
         { "check-policy", .answer = verb_check_policy },
+        { "hooks", .run = verb_hooks },
         { "snapshot", .answer = verb_snapshot },
         { "rights", .answer = worker_rights },
         { "denied", .answer = worker_denied },
@@ -193,6 +214,6 @@ int main(int argc, char *argv[]) {
                 if (streq(verb, verbs[i].name))
                         return verb_run(&verbs[i], &io) < 0 ? EXIT_FAILURE : EXIT_SUCCESS;
 
-        fprintf(stderr, "usage: safe-remove-worker scan|topology|plan|run|plan-restore|restore|resume|give-back|verify|history|record|records|came-back|certificate|certificates|light|sub-uids|stays|check-policy|snapshot|rights|denied (started for safe-removed)\n");
+        fprintf(stderr, "usage: safe-remove-worker scan|topology|plan|run|plan-restore|restore|resume|give-back|verify|history|record|records|came-back|certificate|certificates|light|sub-uids|stays|check-policy|hooks|snapshot|rights|denied (started for safe-removed)\n");
         return 64;
 }

@@ -15,6 +15,7 @@ static const char *const hook_phase_table[_HOOK_PHASE_MAX] = {
         [HOOK_PRE] = "pre",
         [HOOK_UNDO] = "undo",
         [HOOK_POST] = "post",
+        [HOOK_RESTORE] = "restore",
 };
 
 DEFINE_STRING_TABLE(hook_phase, HookPhase)
@@ -73,7 +74,7 @@ char *hook_file_wrong(const char *path, uid_t owner) {
         if (lstat(path, &st) < 0)
                 return strf("it cannot be looked at: %s", strerror(errno));
         if (S_ISLNK(st.st_mode))
-                return strf("it is a link, and not one to /dev/null");
+                return strf("it is a link%s, and not one to /dev/null", stat(path, &st) < 0 && errno == ENOENT ? " that leads nowhere" : "");
         if (!S_ISREG(st.st_mode))
                 return strf("it is no file");
         if (st.st_uid != owner)
@@ -87,17 +88,20 @@ char *hook_file_wrong(const char *path, uid_t owner) {
         return folder_wrong(path, owner);
 }
 
-bool hook_name_is_good(const char *name) {
+static bool is_put_aside(const char *name) {
         static const char *const aside[] = { "~", ".bak", ".orig", ".swp", ".tmp", ".dpkg-old", ".dpkg-new", ".dpkg-dist", ".dpkg-tmp", ".rpmsave", ".rpmnew",
                                              ".rpmorig" };
-        size_t n = strspn(name, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_.");
 
-        if (n == 0 || name[n] || n > HOOK_NAME_MAX || name[0] == '.' || name[0] == '-')
-                return false;
         for (size_t i = 0; i < ELEMENTSOF(aside); i++)
                 if (endswith(name, aside[i]))
-                        return false;
-        return true;
+                        return true;
+        return name[0] == '.';
+}
+
+bool hook_name_is_good(const char *name) {
+        size_t n = strspn(name, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_.");
+
+        return n > 0 && !name[n] && n <= HOOK_NAME_MAX && name[0] != '-' && !is_put_aside(name);
 }
 
 const char *const *hook_folders(void) {
@@ -120,10 +124,18 @@ static bool is_masked(const char *path) {
         return read_link_at(AT_FDCWD, path, &to) >= 0 && streq(to, "/dev/null");
 }
 
-static void unknown(json_object *hooks, const char *name, const char *why) {
+/* Whoever has put it there wants to be asked: `path` is NULL where nobody knows what there is. Names of files are anybody's bytes. */
+static void unknown(json_object *hooks, const char *name, const char *path, const char *why) {
+        _cleanup_free_ char *name_text = utf8_from_bytes(name), *path_text = path ? utf8_from_bytes(path) : NULL;
         json_object *o = json_object_new_object();
 
-        json_set_str(o, "name", name);
+        if (name_text)
+                utf8_make_printable(name_text);
+        if (path_text) {
+                utf8_make_printable(path_text);
+                json_set_str(o, "path", path_text);
+        }
+        json_set_str(o, "name", name_text ?: "?");
         json_set_str(o, "wrong", why);
         json_object_array_add(hooks, o);
 }
@@ -134,7 +146,7 @@ static int folder_read(const char *folder, json_object *by_name, json_object *ho
 
         if (!dir) {
                 if (errno != ENOENT)
-                        unknown(hooks, folder, strerror(errno));
+                        unknown(hooks, folder, NULL, strerror(errno));
                 return 0;
         }
         for (const struct dirent *entry; errno = 0, (entry = readdir(dir));) {
@@ -143,18 +155,36 @@ static int folder_read(const char *folder, json_object *by_name, json_object *ho
                         return -ENOMEM;
                 if (entry->d_name[0] == '.')
                         continue;
-                if (hook_name_is_good(entry->d_name))
+                if (!is_put_aside(entry->d_name))
                         json_set_str(by_name, entry->d_name, path);
                 else if (json_len(warnings) < 1000)
-                        json_append_strf(warnings, "%s: is left out: this is no name of a hook", path);
+                        json_append_strf(warnings, "%s: is left out: it has the name of a file that was put aside", path);
         }
         if (errno != 0)
-                unknown(hooks, folder, strerror(errno));
+                unknown(hooks, folder, NULL, strerror(errno));
         return 0;
 }
 
 static int by_text(const void *a, const void *b) {
         return strcmp(*(const char *const *) a, *(const char *const *) b);
+}
+
+/* None of them is passed over for a mistake that somebody has made with it: he believes that he is asked. */
+static void hook_add(json_object *hooks, const char *name, const char *path, uid_t owner) {
+        struct stat st;
+
+        if ((lstat(path, &st) < 0 && errno == ENOENT) || is_masked(path)) /* it has gone, and may */
+                return;
+        _cleanup_free_ char *wrong = hook_name_is_good(name) ? hook_file_wrong(path, owner) :
+                                     strf("its name is no hook's: up to %d letters, digits, '-', '_' and '.'", HOOK_NAME_MAX);
+        if (wrong) {
+                unknown(hooks, name, path, wrong);
+                return;
+        }
+        json_object *o = json_object_new_object();
+        json_set_str(o, "name", name);
+        json_set_str(o, "path", path);
+        json_object_array_add(hooks, o);
 }
 
 int hooks_find(const char *const *folders, uid_t owner, json_object *warnings, json_object **ret) {
@@ -174,29 +204,13 @@ int hooks_find(const char *const *folders, uid_t owner, json_object *warnings, j
                 names[n++] = key;
         }
         qsort(names, n, sizeof(char *), by_text);
-        for (size_t i = 0; i < n; i++) {
-                const char *path = json_str(by_name, names[i]);
-                struct stat st;
-                if (lstat(path, &st) < 0) {
-                        if (errno != ENOENT) /* it has gone, and may */
-                                unknown(hooks, path, strerror(errno));
-                        continue;
-                }
-                if (is_masked(path))
-                        continue;
-                _cleanup_free_ char *wrong = hook_file_wrong(path, owner);
-                if (wrong)
-                        json_append_strf(warnings, "%s: is left out: %s", path, wrong);
-                else if (json_len(hooks) >= HOOKS_MAX) {
-                        unknown(hooks, path, "there are too many hooks");
+        for (size_t i = 0; i < n; i++)
+                if (json_len(hooks) < HOOKS_MAX)
+                        hook_add(hooks, names[i], json_str(by_name, names[i]), owner);
+                else {
+                        unknown(hooks, names[i], json_str(by_name, names[i]), "there are too many hooks");
                         break;
-                } else {
-                        json_object *o = json_object_new_object();
-                        json_set_str(o, "name", names[i]);
-                        json_set_str(o, "path", path);
-                        json_object_array_add(hooks, o);
                 }
-        }
         *ret = TAKE_PTR(hooks);
         return 0;
 }
@@ -226,9 +240,13 @@ char *hook_users_parse(const char *value, json_object **ret) {
         return NULL;
 }
 
+const char *hook_user(json_object *users, const char *name) {
+        return json_str(users, name) ?: json_str(users, "") ?: HOOK_USER;
+}
+
 void hooks_set_users(json_object *hooks, json_object *users) {
         for (size_t i = 0; i < json_len(hooks); i++) {
                 json_object *hook = json_at(hooks, i);
-                json_set_str(hook, "user", json_str(users, json_str(hook, "name")) ?: json_str(users, "") ?: HOOK_USER);
+                json_set_str(hook, "user", hook_user(users, json_str(hook, "name")));
         }
 }

@@ -14,11 +14,12 @@ typedef enum HookPhase {
         HOOK_PRE,               /* it begins */
         HOOK_UNDO,              /* it was called off, or failed */
         HOOK_POST,              /* the card is safe to pull */
+        HOOK_RESTORE,           /* it is back, and what it had is put back */
         _HOOK_PHASE_MAX,
         _HOOK_PHASE_INVALID = -EINVAL,
 } HookPhase;
 
-DECLARE_STRING_TABLE(hook_phase, HookPhase); /* "query", "pre", "undo", "post": its argument */
+DECLARE_STRING_TABLE(hook_phase, HookPhase); /* "query", "pre", "undo", "post", "restore": its argument */
 
 typedef enum HookAnswer {
         HOOK_OK,                /* 0 */
@@ -42,6 +43,11 @@ enum {
 #define HOOK_SCHEMA "safe-remove/hook/1"
 #define HOOK_PATH "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
+/* Nobody waits for its end, and nothing depends on it. */
+static inline bool hook_phase_is_told(HookPhase phase) {
+        return phase == HOOK_POST || phase == HOOK_RESTORE;
+}
+
 /* What `status` of a process that has ended in the way `code` (as waitid(2) has them) means. */
 HookAnswer hook_answer_of(int code, int status);
 
@@ -59,12 +65,15 @@ bool hook_name_is_good(const char *name);
 const char *const *hook_folders(void);
 
 /* The hooks in these folders by their names, array of {"name", "path"}, the caller's: of the same name the one in the later folder counts, and a link to
- * /dev/null there takes it away. What is left out is described in `warnings`. A folder that cannot be read, and what is beyond HOOKS_MAX, is in the
- * array as {"name", "wrong"}: what it has to say is not known. -ENOMEM. */
+ * /dev/null there takes it away. What was put aside (FILE.bak) is left out and described in `warnings`. Whatever else nobody may run has "wrong" as well,
+ * and so have a folder that cannot be read (no "path") and what is beyond HOOKS_MAX: what they have to say is not known. -ENOMEM. */
 int hooks_find(const char *const *folders, uid_t owner, json_object *warnings, json_object **ret);
 
 /* HookUser=, "nobody 50-db=postgres", as {"": "nobody", "50-db": "postgres"}, the caller's. What is wrong with it, newly allocated, or NULL. */
 char *hook_users_parse(const char *value, json_object **ret);
 
-/* Adds "user" to each hook, by those (NULL: nothing was said). */
+/* As whom a hook of that name runs, by those (NULL: nothing was said). Borrowed. */
+const char *hook_user(json_object *users, const char *name);
+
+/* Adds "user" to each hook, by those. */
 void hooks_set_users(json_object *hooks, json_object *users);

@@ -7,7 +7,14 @@
 /* The step that runs them; none where there are none. */
 int plan_add_hooks(Plan *p, const Policy *policy);
 
-/* After plan_seal(): asks the hooks of a ready plan whether the removal may begin, where `ask` says that who wants to know has a say himself; else
- * a warning says that they will be asked. A veto, and whatever is no answer, blocks the plan. `removal` is its number, 0 for a plan that is only
- * shown. `cancelled` may be NULL; -ECANCELED. */
-int plan_ask_hooks(Plan *p, const Policy *policy, bool ask, uint64_t removal, bool (*cancelled)(void *userdata), void *userdata);
+typedef struct HooksQuery {
+        bool ask;               /* who wants to know has a say himself; else a warning says that they will be asked */
+        uint64_t removal;       /* its number; 0: a plan that is only shown */
+        const char *digest;     /* the removal is asked for with this plan; or NULL */
+        bool was_shown;         /* who asks for it has a say, and may have been shown it a moment ago (step/hooks/hooks-said.h) */
+        bool (*cancelled)(void *userdata); /* may be NULL */
+        void *userdata;
+} HooksQuery;
+
+/* After plan_seal(): asks the hooks of a ready plan whether the removal may begin. A veto, and whatever is no answer, blocks the plan. -ECANCELED. */
+int plan_ask_hooks(Plan *p, const Policy *policy, const HooksQuery *query);

@@ -10,7 +10,6 @@
 #include "engine/state-dir.h"
 #include "kernel/pci/pcie-slot.h"
 #include "probe/probe.h"
-#include "step/hooks/hooks-run.h"
 #include "removal.h"
 
 static void certificate_take(Removal *m) {
@@ -173,14 +172,17 @@ static bool is_withdrawn(Removal *m, char **ret_why) {
         return withdrawn;
 }
 
-/* Nobody waits for them, and nothing depends on them any more: the journal has what becomes of them. */
-static int tell_hooks(Removal *m, int result) {
-        const HookCall call = { .phase = HOOK_POST, .removal = journal_removal(m->journal), .plan = m->plan->doc, .timeout_usec = m->request.policy.hook_timeout_usec };
-        json_object *answers = NULL;
+int removal_tell_hooks(Removal *m, HookPhase phase, int result) {
+        const HookCall call = { .phase = phase, .removal = journal_removal(m->journal), .plan = m->plan->doc, .timeout_usec = m->request.policy.hook_timeout_usec };
+        json_object *answers = NULL, *hooks = m->request.policy.hooks;
 
+        /* Those that have heard that it begins, whatever is in the folders by now. */
+        for (size_t n = 0; n < m->plan->n_steps && !plan_is_restoration(m->plan); n++)
+                if (m->plan->steps[n].type == STEP_RUN_HOOKS)
+                        hooks = json_array(m->plan->steps[n].args, "hooks");
         closep(&m->lock);
         m->lock = -EBADF;
-        if (json_len(m->request.policy.hooks) > 0 && hooks_call(m->request.policy.hooks, &call, &answers) >= 0)
+        if (json_len(hooks) > 0 && hooks_call(hooks, &call, &answers) >= 0)
                 json_object_put(answers);
         return result;
 }
@@ -197,8 +199,8 @@ static int end_proven(Removal *m) {
         for (size_t i = 0; i < plan_n_slots(m->plan); i++)
                 last_seen_forget(last_seen_key(json_str(plan_slot(m->plan, i), "port"), json_str(plan_slot(m->plan, i), "name")));
         if (has_light)
-                return tell_hooks(m, removal_end(m, OUTCOME_SAFE, "done", "safe to pull", NULL));
-        return tell_hooks(m, removal_end(m, OUTCOME_RELEASED, "done", "nothing uses it any more; power the machine off to take it out", NULL));
+                return removal_tell_hooks(m, HOOK_POST, removal_end(m, OUTCOME_SAFE, "done", "safe to pull", NULL));
+        return removal_tell_hooks(m, HOOK_POST, removal_end(m, OUTCOME_RELEASED, "done", "nothing uses it any more; power the machine off to take it out", NULL));
 }
 
 int removal_go_forward(Removal *m) {

@@ -6,6 +6,7 @@
 #include "engine/chain.h"
 #include "engine/engine.h"
 #include "led/led.h"
+#include "step/hooks/hooks-run.h"
 
 /* What the parts of a removal in the worker share: removal/removal.c begins one, removal/resume.c goes on with one, both come to
  * removal/ending.c; worker/tell.c tells the daemon. */
@@ -53,6 +54,10 @@ int removal_run_held(Removal *m);
 int removal_end(Removal *m, Outcome outcome, const char *code, const char *message, const char *remedy);
 int removal_end_unwritable(Removal *m, int error);
 int removal_go_back(Removal *m, const char *code, const char *reason);
+
+/* After the end: has the hooks told of it, and returns `result`. Nobody waits for them, and nothing depends on them any more: the journal has what
+ * becomes of them. */
+int removal_tell_hooks(Removal *m, HookPhase phase, int result);
 int removal_go_forward(Removal *m);
 
 /* removal/ending.c. Of the plan's first blocker, or NULL. */

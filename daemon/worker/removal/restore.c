@@ -110,7 +110,7 @@ static int end_rebuilt(Removal *m, const char *code, const char *how) {
         _cleanup_free_ char *message = strf("what removal %s took down is there %s%s%s", json_str(m->plan->doc, "of"), how,
                                             json_flag(m->plan->doc, "erased") ? ", but for what it erased" : "", compared ?: "");
 
-        return removal_end(m, OUTCOME_REBUILT, code, message, NULL);
+        return removal_tell_hooks(m, HOOK_RESTORE, removal_end(m, OUTCOME_REBUILT, code, message, NULL));
 }
 
 static int restoration_go(Removal *m) {

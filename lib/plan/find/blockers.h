@@ -140,6 +140,9 @@ int scope_find_with_under_way(const Topology *t, const Scope *s, const PlanReque
 /* find-memory.c: bytes of memory that are online and go with any of the cards. */
 uint64_t findings_bytes_going(const Findings *f);
 
+/* plan-hooks.c: programs of the administrator's that nobody may run. */
+void find_hooks(Findings *f);
+
 /* Lines of the policy files that cannot be used. */
 void find_policy_warnings(Findings *f);
 

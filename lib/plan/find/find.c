@@ -128,6 +128,7 @@ static int find_all(Findings *f, Plan *p) {
                 find_shutdown(f);
                 find_sanitize(f);
                 find_programs(f, p);
+                find_hooks(f);
                 find_libraries(f);
         }
         find_odd(f);

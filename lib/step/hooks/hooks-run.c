@@ -19,7 +19,7 @@ enum {
 };
 
 json_object *hook_document(const HookCall *call) {
-        static const char *const keys[] = { "trigger", "target", "slot", "slots", "card", "takes_down", "digest", "eta_usec" };
+        static const char *const keys[] = { "trigger", "target", "slot", "slots", "card", "takes_down", "brings_back", "of", "digest", "eta_usec" };
         json_object *o = json_object_new_object();
 
         json_set_str(o, "schema", HOOK_SCHEMA);
@@ -120,7 +120,7 @@ static int run_prepare(UnitRun *run, Texts *texts, json_object *hook, const Hook
         *run = (UnitRun) {
                 .unit = texts->unit, .description = texts->description, .path = json_str(hook, "path"), .argument = phase,
                 .user = json_str(hook, "user") ?: "nobody", .timeout_usec = call->timeout_usec, .in = texts->in, .out = -EBADF,
-                .output_max = call->phase == HOOK_POST ? 0 : HOOK_OUTPUT_MAX,
+                .output_max = hook_phase_is_told(call->phase) ? 0 : HOOK_OUTPUT_MAX,
         };
         return texts->in < 0 ? texts->in : 0;
 }
@@ -131,7 +131,7 @@ static json_object *run_answer(json_object *hook, const UnitRun *run, const Hook
 
         if (why || run->why)
                 return answer(name, HOOK_ERROR, why ?: run->why);
-        if (call->phase == HOOK_POST)
+        if (hook_phase_is_told(call->phase))
                 return answer(name, HOOK_OK, NULL);
         if (run->timed_out)
                 return answer(name, HOOK_ERROR, late);
@@ -146,8 +146,8 @@ static int call_all(json_object *hooks, const HookCall *call, int memfd, UnitRun
                 if (r < 0)
                         return r;
         }
-        return system_manager_run(runs, n, call->phase != HOOK_POST, (call->phase == HOOK_POST ? 0 : call->timeout_usec) + MANAGER_USEC, call->cancelled,
-                                  call->userdata, ret_why);
+        bool waits = !hook_phase_is_told(call->phase);
+        return system_manager_run(runs, n, waits, (waits ? call->timeout_usec : 0) + MANAGER_USEC, call->cancelled, call->userdata, ret_why);
 }
 
 static int good_ones(json_object *hooks, json_object *good, json_object *answers) {

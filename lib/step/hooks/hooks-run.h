@@ -13,8 +13,8 @@ typedef struct HookCall {
 } HookCall;
 
 /* Asks the hooks (array of {"name", "path", "user"} or {"name", "wrong"}), each as a unit of its own (kernel/process/system-manager.h). *ret: array of
- * {"name", "answer", "reason"} in their order, the caller's. Whoever cannot be asked, for want of a system manager too, answers "error". In HOOK_POST
- * nobody waits for them: an answer is then only whether they were started. -ECANCELED, or -ENOMEM. */
+ * {"name", "answer", "reason"} in their order, the caller's. Whoever cannot be asked, for want of a system manager too, answers "error". Where
+ * nobody waits for them (hook_phase_is_told()), an answer is only whether they were started. -ECANCELED, or -ENOMEM. */
 int hooks_call(json_object *hooks, const HookCall *call, json_object **ret);
 
 /* Ends what another worker (its pid) has left running of that phase. */

@@ -7,6 +7,7 @@
 
 #include "base/fileio.h"
 #include "step/hooks/hooks-run.h"
+#include "step/hooks/hooks-said.h"
 #include "step/step.h"
 #include "tests/unit/test.h"
 
@@ -71,6 +72,7 @@ static void test_folders(void) {
 
         CHECK(mkdtemp(top));
         _cleanup_free_ char *usr = strf("%s/usr", top), *etc = strf("%s/etc", top), *mask = strf("%s/etc/20-b", top), *link = strf("%s/etc/50-e", top);
+        _cleanup_free_ char *dangling = strf("%s/etc/55-e", top);
         CHECK(mkdir(usr, 0755) == 0 && mkdir(etc, 0755) == 0);
         file(usr, "10-a", 0755);
         file(usr, "20-b", 0755);
@@ -81,23 +83,34 @@ static void test_folders(void) {
         file(etc, "46-d", 04755);
         file(etc, "60-f.dpkg-old", 0755);
         file(etc, ".hidden", 0755);
+        file(etc, "a b", 0755);
         CHECK(symlink("/dev/null", mask) == 0 && symlink("/bin/true", link) == 0);
 
+        CHECK_INT(symlink("/nowhere/hook", dangling), 0);
         hooks = find(usr, etc, getuid(), warnings);
-        _cleanup_free_ char *names = json_joined(hooks, "name", " "), *paths = json_joined(hooks, "path", " "), *all = json_joined(warnings, NULL, "\n");
-        CHECK_STR(names, "10-a 30-c");
-        CHECK(strstr(paths, "/etc/30-c"));
-        CHECK_INT(json_len(warnings), 5);
-        CHECK(strstr(all, "40-d: is left out: it is not executable (mode 0644)") && strstr(all, "45-d: is left out: others than its owner may write to it"));
-        CHECK(strstr(all, "46-d: is left out: it is a setuid") && strstr(all, "50-e: is left out: it is a link") && strstr(all, "no name of a hook"));
+        _cleanup_free_ char *names = json_joined(hooks, "name", " "), *all = json_joined(warnings, NULL, "\n");
+        CHECK_STR(names, "10-a 30-c 40-d 45-d 46-d 50-e 55-e a b");
+        CHECK(strstr(json_str(json_at(hooks, 1), "path"), "/etc/30-c"));
+        CHECK_INT(json_len(warnings), 1);
+        CHECK(strstr(all, "60-f.dpkg-old: is left out: it has the name of a file that was put aside"));
+        static const char *const wrong[] = {
+                NULL, NULL, "it is not executable (mode 0644)", "others than its owner may write to it (mode 0777)",
+                "it is a setuid or setgid program (mode 4755)", "it is a link, and not one to /dev/null", "it is a link that leads nowhere, and not one to /dev/null",
+                "its name is no hook's: up to 64 letters, digits, '-', '_' and '.'",
+        };
+        for (size_t i = 0; i < ELEMENTSOF(wrong); i++)
+                CHECK_STR(json_str(json_at(hooks, i), "wrong"), wrong[i]);
 
-        /* Somebody else's, and a folder that others may write to. */
+        /* Somebody else's, and a folder that others may write to: none of them is passed over. */
         others = find(usr, etc, getuid() + 1, warnings);
-        CHECK_INT(json_len(others), 0);
+        CHECK_INT(json_len(others), 8);
+        for (size_t i = 0; i < json_len(others); i++)
+                CHECK(json_str(json_at(others, i), "wrong"));
         CHECK_INT(chmod(usr, 0777), 0);
         json_object_put(hooks);
         hooks = find(usr, etc, getuid(), warnings);
-        CHECK_INT(json_len(hooks), 1);
+        CHECK(strstr(json_str(json_at(hooks, 0), "wrong"), "may write to its folder"));
+        CHECK(!json_str(json_at(hooks, 1), "wrong"));
 
         /* A folder that is none is not an empty one. */
         json_object_put(hooks);
@@ -134,6 +147,58 @@ static void test_users(void) {
         }
 }
 
+static json_object *said_plan(const char *digest, size_t holders) {
+        json_object *plan = json_object_new_object(), *array = json_object_new_array();
+
+        json_set_str(plan, "digest", digest);
+        for (size_t i = 0; i < holders; i++)
+                json_object_array_add(array, json_object_new_object());
+        json_set(plan, "holders", array);
+        return plan;
+}
+
+/* What was said counts once, for the same plan and hooks, and not for long. */
+static void test_said(void) {
+        char top[] = "/tmp/test-hooks-XXXXXX";
+
+        CHECK(mkdtemp(top) && setenv("SAFE_REMOVE_RUN_DIR", top, 1) == 0);
+        file(top, "10-a", 0755);
+        _cleanup_json_ json_object *warnings = json_object_new_array(), *hooks = find(top, "/nowhere", getuid(), warnings), *plan = said_plan("abc", 1);
+        _cleanup_json_ json_object *other = said_plan("abd", 1), *more = said_plan("abc", 2);
+        _cleanup_free_ char *kept = strf("%s/hooks-said.json", top), *text = NULL;
+
+        hooks_set_users(hooks, NULL);
+        CHECK(!hooks_said_take(hooks, plan));
+        CHECK_INT(hooks_said_keep(hooks, plan), 0);
+        CHECK(hooks_said_take(hooks, plan));
+        CHECK(!hooks_said_take(hooks, plan));
+        CHECK_INT(hooks_said_keep(hooks, plan), 0);
+        CHECK(!hooks_said_take(hooks, other));
+        CHECK_INT(hooks_said_keep(hooks, plan), 0);
+        CHECK(!hooks_said_take(hooks, more));
+
+        /* Another file, or another user. */
+        CHECK_INT(hooks_said_keep(hooks, plan), 0);
+        file(top, "10-a", 0700);
+        CHECK(!hooks_said_take(hooks, plan));
+        CHECK_INT(hooks_said_keep(hooks, plan), 0);
+        json_set_str(json_at(hooks, 0), "user", "root");
+        CHECK(!hooks_said_take(hooks, plan));
+
+        /* Too long ago, and what is no text of ours. */
+        CHECK_INT(hooks_said_keep(hooks, plan), 0);
+        CHECK_INT(read_file(kept, &text, NULL), 0);
+        _cleanup_json_ json_object *o = NULL;
+        CHECK_INT(json_parse(text, strlen(text), &o), 0);
+        json_set_u64(o, "at_usec", json_u64(o, "at_usec") > 61000000 ? json_u64(o, "at_usec") - 61000000 : UINT64_MAX);
+        CHECK_INT(replace_file(kept, json_text(o)), 0);
+        CHECK(!hooks_said_take(hooks, plan));
+        CHECK_INT(replace_file(kept, "{\"at_usec\": 1, \"subject\""), 0);
+        CHECK(!hooks_said_take(hooks, plan));
+        _cleanup_free_ char *remove = strf("rm -r %s", top);
+        CHECK_INT(system(remove), 0);
+}
+
 static int keep_notes(StepRun *run, json_object *notes) {
         for (size_t i = 0; i < json_len(notes); i++)
                 json_object_array_add(run->notes, json_ref(json_at(notes, i)));
@@ -165,6 +230,7 @@ int main(void) {
         test_reason_length();
         test_folders();
         test_users();
+        test_said();
         test_step();
         return EXIT_SUCCESS;
 }

@@ -88,3 +88,60 @@ def run(lab):
     lab.equal(lab.cli("remove", "2")[0], removal.SAFE, "the exit status")
     lab.wait_for(lambda: "post " in lab.sh(f"cat {LOG}"), 30, "the hook to hear that the card can be pulled")
     lab.equal([phase for phase, _, _ in calls(lab)], ["post", "pre", "query"], "the calls")
+
+
+@scenario("hooks-worker-killed", turn=True)
+def worker_killed(lab):
+    """The removal's process dies while a hook is told that it begins: what that one has started is ended, it is told once more, and in the end that it
+    was called off."""
+    lab.ram(2)
+    removal.policy(lab, HookTimeoutSec=30)
+    hooks(lab, slow='[ "$1" = pre ] || exit 0\nsleep 1001 &\nsleep 1001\n', quick="exit 0\n")
+    before = removal.Picture.take(lab)
+    number = removal.last_id(lab) + 1
+    lab.spawn("remove", ["safe-remove", "remove", "2"])
+    lab.wait_for(lambda: lab.sh(f"grep -c '^pre ' {LOG} || true") == "2" and lab.sh("pgrep -fc '^sleep 1001' || true") == "2", 60, "both hooks to be told")
+    first = lab.sh("pgrep -f '^sleep 1001'").split()
+    lab.sh("pkill -KILL -x safe-remove-wor")
+    lab.wait_for(lambda: lab.sh(f"grep -c '^pre ' {LOG} || true") == "4", 60, "both to be told once more")
+    left = lab.sh("pgrep -f '^sleep 1001' || true").split()
+    lab.equal(set(first) & set(left), set(), "what is left of the first ones")
+    lab.cli("cancel", str(number))
+    end = removal.wait_for_end(lab, number, 120)
+    lab.equal((end["outcome"], end["code"]), ("restored", "cancelled"), "the ending")
+    lab.equal([phase for phase, _, _ in calls(lab)], ["pre"] * 4 + ["query"] * 2 + ["undo"] * 2, "the calls")
+    lab.equal(lab.sh("systemctl list-units --all --no-legend 'safe-remove-hook*'; pgrep -f '^sleep 1001' || true"), "", "what is left of them")
+    lab.equal(removal.Picture.take(lab), before, "the machine")
+
+
+@scenario("hooks-once", turn=True)
+def once(lab):
+    """Asked once for the plan and the removal that goes by it, and again where anything has changed; a file that nobody may run blocks until it is masked;
+    told when the card is back."""
+    lab.ram(2)
+    hooks(lab, note="exit 0\n", broken="exit 0\n")
+    lab.sh(f"chmod 644 {FOLDER}/broken")
+    text = said(storage.plan(lab, "2"))[("HOOK_FAILED", "broken")]
+    lab.check("not executable" in text, f"why it cannot be asked: {text}")
+    lab.equal(calls(lab), [], "the calls while something is in the way")
+    lab.sh(f"rm {FOLDER}/broken; ln -s /dev/null {FOLDER}/broken")
+
+    digest = storage.plan(lab, "2")["digest"]
+    lab.sh(f"touch {FOLDER}/note")
+    number = removal.last_id(lab) + 1
+    go = removal.drill(lab, "after-run-hooks")
+    lab.spawn("remove", ["safe-remove", "remove", "2", "--plan", digest])
+    lab.wait_for(lambda: "pre " in lab.sh(f"cat {LOG}"), 60, "the hook to hear that it begins")
+    lab.sh(removal.call_off(number, 2, go), timeout=90)
+    removal.wait_for_end(lab, number, 120)
+    lab.equal([phase for phase, _, _ in calls(lab)], ["pre", "query", "query", "undo"], "the calls where the hook has changed")
+
+    digest = storage.plan(lab, "2")["digest"]
+    lab.equal(lab.cli("remove", "2", "--plan", digest)[0], removal.SAFE, "the exit status")
+    lab.wait_for(lambda: "post " in lab.sh(f"cat {LOG}"), 30, "the hook to hear that the card can be pulled")
+    lab.equal([phase for phase, _, _ in calls(lab)], ["post", "pre", "query"], "the calls of plan and removal")
+
+    lab.slot(2).insert()
+    lab.cli("restore", "2")
+    lab.wait_for(lambda: "restore " in lab.sh(f"cat {LOG}"), 30, "the hook to hear that it is back")
+    lab.equal([phase for phase, _, _ in calls(lab)], ["restore"], "the calls of the restoration")
