@@ -33,7 +33,7 @@ def cases():
     for line in (PLANS / "cases").read_text().splitlines():
         if line and not line.startswith("#"):
             name, root, target, options = line.split(maxsplit=3)
-            if "inhibitors" not in (wish := json.loads(options)):  # the daemon's own word, not an option
+            if not {"inhibitors", "hooks", "units"} & (wish := json.loads(options)).keys():  # the world, and no option
                 yield name, root, target.split("+"), wish
     for line in (PLANS / "machines").read_text().splitlines():
         if line and not line.startswith("#"):
