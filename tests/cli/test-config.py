@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: LGPL-2.1-or-later
-"""cat-config and policy check, as an ordinary user runs them: no daemon, no bus, the files of a folder of our own."""
+"""cat-config, policy check and hook-test, as an ordinary user runs them: no daemon, no bus, the files of a folder of our own."""
 import json
 import os
 import pathlib
@@ -57,6 +57,28 @@ def check(what, got, want):
         sys.exit(f"{what}:\n{got!r}\nis not\n{want!r}")
 
 
+def check_hook_test(f):
+    """By the configuration: who runs it (where root asks), and for how long."""
+    user = "daemon" if os.getuid() == 0 else "nobody"
+    os.chmod(f.path, 0o755)
+    f.put("etc/safe-remove.conf", f"[Removal]\nHookTimeoutSec=1\nHookUser=nobody 50-a={user}\n")
+    f.put("etc/hooks.d/50-a", "#!/bin/sh\ncase $1 in\nquery) id -un; exit 3 ;;\npre) exec sleep 100 ;;\nundo|post|restore) exit 0 ;;\n*) exit 2 ;;\nesac\n")
+    os.chmod(f"{f.path}/etc/hooks.d/50-a", 0o755)
+    out, err, code = f.run("hook-test", "50-a", "--json")
+    o = json.loads(out)
+    trials = {trial["phase"]: trial for trial in o["trials"]}
+    check("hook-test", (o["user"], o["timeout_sec"], o["good"], err, code), (user, 1, False, "", 1))
+    check("its phases", list(trials), ["query", "pre", "undo", "post", "restore", "unknown"])
+    check("its ends", [trial["answer"] for trial in trials.values()], ["veto", "error", "ok", "ok", "ok", "does-not-apply"])
+    check("who it ran as", trials["query"]["reason"], user if os.getuid() == 0 else subprocess.run(["id", "-un"], capture_output=True, text=True).stdout.strip())
+    check("the time", (trials["pre"]["timed_out"], 1_000_000 <= trials["pre"]["usec"] < 9_000_000), (True, True))
+    os.chmod(f"{f.path}/etc/hooks.d/50-a", 0o777)
+    out, err, code = f.run("hook-test", "50-a", "--phase=undo")
+    check("a hook that others may write to", ("there it would block every removal: " in out, "for 1 s at most" in out, code), (True, True, 1))
+    out, err, code = f.run("hook-test", "60-b")
+    check("no such hook", ("there is no hook '60-b'" in err, code), (True, 3))
+
+
 def main():
     with tempfile.TemporaryDirectory() as path:
         f = Folder(path)
@@ -86,6 +108,7 @@ def main():
         os.mkfifo(f"{path}/lib/conf.d/60-c.conf")
         out, err, code = f.run("policy", "check")
         check("a FIFO", (err.count("\n"), "60-c.conf: cannot be read" in err, code), (1, True, 78))
+        check_hook_test(f)
 
 
 if __name__ == "__main__":

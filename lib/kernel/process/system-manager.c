@@ -128,9 +128,7 @@ static int value_read(sd_bus_message *a, const char *key, json_object *o) {
         if (r < 0)
                 return r;
         char type = contents[0];
-        if (contents[1] && type != 'a')
-                return sd_bus_message_skip(a, "v");
-        if (!strchr("sobiuta", type))
+        if ((contents[1] && type != 'a') || !strchr("sobiuta", type))
                 return sd_bus_message_skip(a, "v");
         r = sd_bus_message_enter_container(a, 'v', contents);
         if (r < 0)
@@ -236,9 +234,8 @@ int system_manager_files(const char *unit, uint64_t timeout_usec, json_object **
                 r = property_read(&m, unit, path, "DropInPaths", o);
         if (r < 0)
                 return r;
-        const char *fragment = json_str(o, "FragmentPath");
-        if (fragment && *fragment)
-                json_append_str(files, fragment);
+        if (*(json_str(o, "FragmentPath") ?: ""))
+                json_append_str(files, json_str(o, "FragmentPath"));
         for (size_t i = 0; i < json_len(json_array(o, "DropInPaths")); i++)
                 json_object_array_add(files, json_ref(json_at(json_array(o, "DropInPaths"), i)));
         *ret = TAKE_PTR(files);
@@ -251,10 +248,8 @@ static int on_message(sd_bus_message *a, void *userdata, sd_bus_error *ret_error
         Manager *m = userdata;
         uint32_t id;
 
-        if (!sd_bus_message_is_signal(a, MANAGER, "JobRemoved"))
-                return 0;
-        int r = sd_bus_message_read(a, "uoss", &id, &path, &unit, &result);
-        if (r < 0 || !json_has(m->jobs, path))
+        if (!sd_bus_message_is_signal(a, MANAGER, "JobRemoved") || sd_bus_message_read(a, "uoss", &id, &path, &unit, &result) < 0 ||
+            !json_has(m->jobs, path))
                 return 0;
         json_object_object_del(m->jobs, path);
         if (!m->failed && !streq(result, "done") && !streq(result, "skipped"))
@@ -328,9 +323,8 @@ static int on_run_message(sd_bus_message *a, void *userdata, sd_bus_error *ret_e
         Runs *runs = userdata;
         uint32_t id;
 
-        if (removed && sd_bus_message_read(a, "uoss", &id, &job, &unit, &result) < 0)
-                return 0;
-        if (!removed && !sd_bus_message_is_signal(a, "org.freedesktop.DBus.Properties", "PropertiesChanged"))
+        if (removed ? sd_bus_message_read(a, "uoss", &id, &job, &unit, &result) < 0 :
+                      !sd_bus_message_is_signal(a, "org.freedesktop.DBus.Properties", "PropertiesChanged"))
                 return 0;
         for (size_t i = 0; i < runs->n; i++) {
                 UnitRun *run = &runs->items[i];
@@ -465,8 +459,7 @@ static void run_understand(UnitRun *run, bool waited) {
                 run->why = strf("how it ended is not known (%s)", result ?: "the system manager says nothing");
 }
 
-/* Nobody waits for their answers any more: they are told to end, by a connection of its own, since it may be that one which has failed, and are waited
- * for. Of one whose order was on its way nobody knows whether it was taken. */
+/* Nobody hears their answers any more. By a connection of its own, since the other one may have failed; whether the last order was taken nobody knows. */
 static void runs_stop(const Runs *runs) {
         _cleanup_json_ json_object *names = json_object_new_array();
         _cleanup_free_ char *unheard = NULL;
