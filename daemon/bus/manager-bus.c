@@ -278,6 +278,17 @@ static int get_certificate(void *bus, sd_bus_message *call, json_object *by, sd_
         return ask_for(bus, call, by, "certificate", "The certificate", request, error);
 }
 
+static int get_test_report(void *bus, sd_bus_message *call, json_object *by, sd_bus_error *error) {
+        _cleanup_json_ json_object *request = reading_new(by);
+        const char *id;
+
+        int r = sd_bus_message_read_basic(call, 's', &id);
+        if (r < 0)
+                return r;
+        json_set_str(request, "id", id);
+        return ask_for(bus, call, by, "test-report", "The report", request, error);
+}
+
 static int verify_certificates(void *bus, sd_bus_message *call, json_object *by, sd_bus_error *error) {
         return ask_for(bus, call, by, "certificates", "The verification", NULL, error);
 }
@@ -298,6 +309,7 @@ static const struct {
         { "History", get_history },
         { "Verify", verify },
         { "Certificate", get_certificate },
+        { "TestReport", get_test_report },
         { "VerifyCertificates", verify_certificates },
         { "ReadKept", read_kept },
         { "Remove", remove_one },
@@ -393,6 +405,8 @@ static const sd_bus_vtable manager_vtable[] = {
         SD_BUS_METHOD_WITH_ARGS("OpenVerify", SD_BUS_ARGS("s", target), SD_BUS_ARGS("h", json), on_method, SD_BUS_VTABLE_UNPRIVILEGED),
         SD_BUS_METHOD_WITH_ARGS("GetCertificate", SD_BUS_ARGS("s", id), SD_BUS_ARGS("s", certificate), on_method, SD_BUS_VTABLE_UNPRIVILEGED),
         SD_BUS_METHOD_WITH_ARGS("OpenCertificate", SD_BUS_ARGS("s", id), SD_BUS_ARGS("h", certificate), on_method, SD_BUS_VTABLE_UNPRIVILEGED),
+        SD_BUS_METHOD_WITH_ARGS("GetTestReport", SD_BUS_ARGS("s", id), SD_BUS_ARGS("s", report), on_method, SD_BUS_VTABLE_UNPRIVILEGED),
+        SD_BUS_METHOD_WITH_ARGS("OpenTestReport", SD_BUS_ARGS("s", id), SD_BUS_ARGS("h", report), on_method, SD_BUS_VTABLE_UNPRIVILEGED),
         SD_BUS_METHOD_WITH_ARGS("VerifyCertificates", SD_BUS_NO_ARGS, SD_BUS_ARGS("s", json), on_method, SD_BUS_VTABLE_UNPRIVILEGED),
         SD_BUS_METHOD_WITH_ARGS("OpenVerifyCertificates", SD_BUS_NO_ARGS, SD_BUS_ARGS("h", json), on_method, SD_BUS_VTABLE_UNPRIVILEGED),
         SD_BUS_METHOD_WITH_ARGS("Subscribe", SD_BUS_NO_ARGS, SD_BUS_NO_RESULT, on_method, SD_BUS_VTABLE_UNPRIVILEGED),
@@ -404,6 +418,7 @@ static const sd_bus_vtable manager_vtable[] = {
         KEPT("KeepHistory", "u", SD_BUS_PARAM(limit)),
         KEPT("KeepVerify", "s", SD_BUS_PARAM(target)),
         KEPT("KeepCertificate", "s", SD_BUS_PARAM(id)),
+        KEPT("KeepTestReport", "s", SD_BUS_PARAM(id)),
         KEPT("KeepVerifyCertificates", "",),
         SD_BUS_METHOD_WITH_ARGS("ReadKept", SD_BUS_ARGS("u", number), SD_BUS_ARGS("s", piece), on_method, SD_BUS_VTABLE_UNPRIVILEGED),
         SD_BUS_PROPERTY("Version", "s", get_version, 0, SD_BUS_VTABLE_PROPERTY_CONST),

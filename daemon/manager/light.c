@@ -237,7 +237,7 @@ static void on_started(Removal *r, void *userdata) {
 }
 
 static void on_ended(Removal *r, void *userdata) {
-        bool as_before = r->outcome == OUTCOME_REFUSED || r->outcome == OUTCOME_RESTORED;
+        bool as_before = r->outcome == OUTCOME_REFUSED || r->outcome == OUTCOME_RESTORED || r->outcome == OUTCOME_TESTED;
 
         for (size_t i = 0; i < removal_n_slots(r); i++) {
                 ManagedSlot *slot = manager_slot_of_removal(userdata, r, i);

@@ -154,6 +154,14 @@ static bool take_up(Removal *r, Removal *left) {
                 manager_removal_unstartable(r, "busy", message, m);
                 return true;
         }
+        /* A test is not asked for by who wants a card out, nor the other way round. */
+        const char *test = json_str(left->options, "self_test");
+        if (r->kind == left->kind && r->trigger != TRIGGER_BUTTON && !streq_ptr(json_str(r->options, "self_test"), test)) {
+                _cleanup_free_ char *message = strf("%s %s of slot %s has not ended. Continue it first (safe-remove %s).", test ? "The self-test" : "The removal",
+                                                    left->id, removal_label(left), !test ? "remove" : streq(test, "power") ? "self-test --with-power" : "self-test");
+                manager_removal_unstartable(r, "busy", message, m);
+                return true;
+        }
         if (r->kind != left->kind) {
                 _cleanup_free_ char *message = strf("%s %s of slot %s has not ended. Continue it first (safe-remove "
                                                     "%s).", removal_noun(left), left->id,

@@ -213,6 +213,7 @@ static const LogMessage message_of_outcome[_OUTCOME_MAX] = {
         [OUTCOME_STUCK] = LOG_MESSAGE_STUCK,
         [OUTCOME_INTERRUPTED] = LOG_MESSAGE_RESTORED,
         [OUTCOME_RELEASED] = LOG_MESSAGE_RELEASED,
+        [OUTCOME_TESTED] = LOG_MESSAGE_TESTED,
         [OUTCOME_REBUILT] = LOG_MESSAGE_REBUILT,
         [OUTCOME_INCOMPLETE] = LOG_MESSAGE_INCOMPLETE,
 };
@@ -347,7 +348,7 @@ static int take_lines(char ***field, json_object *lines) {
 }
 
 static bool is_success(Outcome outcome) {
-        return outcome == OUTCOME_SAFE || outcome == OUTCOME_RELEASED || outcome == OUTCOME_REBUILT;
+        return outcome == OUTCOME_SAFE || outcome == OUTCOME_RELEASED || outcome == OUTCOME_REBUILT || outcome == OUTCOME_TESTED;
 }
 
 static void log_end(Removal *r) {

@@ -173,7 +173,7 @@ int request_plan_removal(Request *request, Plan **ret) {
         _cleanup_(plan_freep) Plan *plan = NULL;
 
         int r = plan_until_agreed(request, &plan);
-        if (r >= 0 && plan_verdict(plan) == PLAN_NOTHING) {
+        if (r >= 0 && plan_verdict(plan) == PLAN_NOTHING && !plan_is_self_test(plan)) {
                 PlanRequest planner = request_for_planner(request);
                 r = plan_the_rest(request, &planner, ret);
                 if (r > 0)

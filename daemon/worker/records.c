@@ -157,7 +157,7 @@ static bool is_finished_removal(json_object *entry) {
         char boot[33];
 
         return boot_id_read(boot) >= 0 && streq_ptr(json_str(entry, "boot"), boot) && streq_ptr(json_str(entry, "kind"), "remove") &&
-               (outcome == OUTCOME_SAFE || outcome == OUTCOME_RELEASED);
+               (outcome == OUTCOME_SAFE || outcome == OUTCOME_RELEASED || (outcome == OUTCOME_TESTED && streq_ptr(json_str(entry, "code"), "powered")));
 }
 
 /* A card's driver comes a moment after the card. */

@@ -34,6 +34,9 @@ int worker_verify(WorkerIo *io, json_object *request);
 int worker_history(WorkerIo *io, json_object *request);
 int worker_certificate(WorkerIo *io, json_object *request);
 
+/* `test-report`: all about a self-test, without names; for everybody. */
+int worker_test_report(WorkerIo *io, json_object *request);
+
 /* `records`: what a daemon that starts has to know of them: what has not ended, what cannot be read, what became of the slots. */
 int worker_records(WorkerIo *io);
 

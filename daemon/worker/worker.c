@@ -162,6 +162,7 @@ static const struct Verb {
         { "came-back", .answer = worker_came_back },
         { "page", .answer = worker_page },
         { "certificate", .answer = worker_certificate },
+        { "test-report", .answer = worker_test_report },
         { "certificates", .run = worker_certificates },
         { "light", .answer = worker_light },
         { "sub-uids", .run = verb_sub_uids },
@@ -214,6 +215,6 @@ int main(int argc, char *argv[]) {
                 if (streq(verb, verbs[i].name))
                         return verb_run(&verbs[i], &io) < 0 ? EXIT_FAILURE : EXIT_SUCCESS;
 
-        fprintf(stderr, "usage: safe-remove-worker scan|topology|plan|run|plan-restore|restore|resume|give-back|verify|history|record|records|came-back|certificate|certificates|light|sub-uids|stays|check-policy|hooks|snapshot|rights|denied (started for safe-removed)\n");
+        fprintf(stderr, "usage: safe-remove-worker scan|topology|plan|run|plan-restore|restore|resume|give-back|verify|history|record|records|came-back|certificate|test-report|certificates|light|sub-uids|stays|check-policy|hooks|snapshot|rights|denied (started for safe-removed)\n");
         return 64;
 }

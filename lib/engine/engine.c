@@ -19,6 +19,7 @@ static const char *const outcome_table[_OUTCOME_MAX] = {
         [OUTCOME_STUCK] = "stuck",
         [OUTCOME_INTERRUPTED] = "interrupted",
         [OUTCOME_RELEASED] = "released",
+        [OUTCOME_TESTED] = "tested",
         [OUTCOME_REBUILT] = "rebuilt",
         [OUTCOME_INCOMPLETE] = "incomplete",
 };
@@ -249,9 +250,11 @@ static int step_forward(Engine *e, size_t n) {
 static int retake(Engine *e, size_t first) {
         size_t power = 0;
 
-        /* Once the power goes there is nothing left to have. */
+        /* Once the power goes there is nothing left to have, and whoever switches it on again wants nothing of it. */
         while (power < e->plan->n_steps && !step_ops(e->plan->steps[power].type)->takes_power)
                 power++;
+        if (first > power && e->plan->steps[first].type == STEP_POWER_ON)
+                return 0;
         if (first >= power && power < e->plan->n_steps &&
             step_ops(e->plan->steps[power].type)->verify(e->plan->steps[power].args, &e->run) != STEP_NOT_APPLIED)
                 return 0;

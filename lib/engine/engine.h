@@ -18,6 +18,7 @@ typedef enum Outcome {
         OUTCOME_STUCK,
         OUTCOME_INTERRUPTED,
         OUTCOME_RELEASED,       /* a removal's: nothing uses it any more, and there is no slot to power off */
+        OUTCOME_TESTED,         /* a self-test's: all of it could be taken down, and is as it was before; or has its power back and waits to be put back */
         OUTCOME_REBUILT,        /* a restoration's: what the removal took down is there again */
         OUTCOME_INCOMPLETE,     /* a restoration's: stopped in the middle */
         _OUTCOME_MAX,

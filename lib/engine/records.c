@@ -21,7 +21,7 @@ static bool took_all_down(const Record *r) {
 
         if (plan_is_restoration(r->plan) || plan_is_finish(r->plan) || j->backwards)
                 return false;
-        return outcome == OUTCOME_SAFE || outcome == OUTCOME_RELEASED ||
+        return outcome == OUTCOME_SAFE || outcome == OUTCOME_RELEASED || outcome == OUTCOME_TESTED ||
                (outcome == OUTCOME_STUCK && j->last_do != SIZE_MAX && j->last_do >= plan_first_irreversible(r->plan));
 }
 

@@ -13,8 +13,8 @@ typedef struct Record {
 void record_free(Record *r);
 DEFINE_CLEANUP_FUNC(Record, record_free)
 
-/* The newest removal that took everything of its card down and of which `fits` says yes. Its ending was safe or released, or it
- * was stuck only after its point of no return. Records that cannot be read are passed over. -ENOENT when there is none. */
+/* The newest removal that took everything of its card down and of which `fits` says yes. Its ending was safe or released, it was
+ * a self-test that has switched the power on again, or it was stuck only after its point of no return. Records that cannot be read are passed over. -ENOENT when there is none. */
 int record_find(bool (*fits)(const Record *r, void *userdata), void *userdata, Record **ret);
 
 /* Is there a later record of which `fits` says yes? The newest one is asked about first. 1: yes. 0: no; a record that cannot be read is none,

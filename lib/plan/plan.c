@@ -214,6 +214,10 @@ bool plan_is_finish(const Plan *p) {
         return streq_ptr(json_str(p->doc, "kind"), "finish");
 }
 
+bool plan_is_self_test(const Plan *p) {
+        return json_has(p->doc, "self_test");
+}
+
 PlanVerdict plan_verdict(const Plan *p) {
         int v = plan_verdict_from_string(json_str(p->doc, "verdict"));
 

@@ -49,6 +49,9 @@ bool plan_is_restoration(const Plan *p);
 /* That of finishing a removal (finish.h) takes nothing down and has no way back. */
 bool plan_is_finish(const Plan *p);
 
+/* That of a self-test ("self_test": "held" or "power") is a removal's up to where nothing is left that stands on the card, and is then put back. */
+bool plan_is_self_test(const Plan *p);
+
 /* What its document says, borrowed. One without a verdict that is understood is blocked; before plan_seal() there is no digest. */
 PlanVerdict plan_verdict(const Plan *p);
 bool plan_has_blocker(const Plan *p, const char *code);

@@ -7,6 +7,7 @@
  *                      one: a press there would power a card off in the middle of it, a card put in would be nobody's. They
  *                      are not released: the power-off takes their ports away, and a port that waits for the kernel's lock on
  *                      the bus while another one takes it away would have both wait for ever
+ *      test-lights     a self-test's alone: while nothing is taken down yet
  *      announce        listeners get their time while everything still works, and those who have asked for more (inhibitor.h)
  *      run-hooks       so do the administrator's programs, which may object
  *      fence-dax       nobody opens the memory device anew
@@ -29,7 +30,7 @@
  *      memdev off      nothing stands on it
  *      release         pciehp is needed for the power
  *      ----            no way back from here; everything is asked once more
- *      power-off, prove-safe, show-safe
+ *      power-off, prove-safe, show-safe; and of a self-test with power power-on. One without ends after "memdev off" and is undone
  *
  * Several cards in one request go the same way together: all slots are held first, then whatever stands on any of them is taken down from
  * the top, and at the end all powers go, all are proved, all lights are shown.
@@ -293,6 +294,44 @@ static int add_holds(Plan *p, const Topology *t, const Scope *s) {
         return r;
 }
 
+/* After all lights are shown. */
+static int add_power_on(Plan *p) {
+        size_t n = p->n_steps;
+        int r = 0;
+
+        for (size_t i = 0; i < n && r >= 0; i++)
+                if (p->steps[i].type == STEP_SHOW_SAFE)
+                        r = plan_add_about_scope(p, STEP_POWER_ON, json_get(p->steps[i].args, "scope"));
+        return r;
+}
+
+/* What the slot has, for the report too. */
+static int add_test_lights(Plan *p, const Slot *slot) {
+        const SlotRegisters *s = &slot->registers;
+        json_object *args;
+
+        if (!slot->service || !slot->has_registers)
+                return 0;
+        args = hotplug_service_args(slot->port, slot->service, s);
+        json_set_str(args, "slot", slot->name);
+        json_set_u64(args, "number", s->number);
+        json_set_bool(args, "attention_button", s->has_attention_button);
+        json_set_bool(args, "power_controller", s->has_power_controller);
+        json_set_bool(args, "power_indicator", s->has_power_indicator);
+        json_set_bool(args, "attention_indicator", s->has_attention_indicator);
+        json_set_bool(args, "link_reported", s->has_link_active);
+        return plan_add_step(p, STEP_TEST_LIGHTS, args);
+}
+
+static int add_end(Plan *p, const Topology *t, const Scope *s, const Policy *policy) {
+        if (policy->self_test && !policy->self_test_power)
+                return 0;
+        int r = add_releases(p, s);
+        if (r >= 0)
+                r = s->n_others > 0 ? add_tails(p, t, s) : add_tail(p, t, s);
+        return r >= 0 && policy->self_test_power ? add_power_on(p) : r;
+}
+
 static int add_steps(Plan *p, const Topology *t, const Scope *s, const PlanRequest *request) {
         const char *policy = NULL;
 
@@ -302,6 +341,8 @@ static int add_steps(Plan *p, const Topology *t, const Scope *s, const PlanReque
                 if (!s->daxes[i]->nd_region)
                         policy = t->auto_online;
         int r = add_holds(p, t, s);
+        for (size_t i = 0; i < scope_n_slots(s) && request->policy->self_test && r >= 0; i++)
+                r = add_test_lights(p, scope_slot(s, i));
         if (r >= 0)
                 r = add_announce(p, t, s, request);
         if (r >= 0)
@@ -328,11 +369,7 @@ static int add_steps(Plan *p, const Topology *t, const Scope *s, const PlanReque
                 r = add_sanitize(p, s, request->policy);
         if (r >= 0)
                 r = add_memdevs(p, s);
-        if (r >= 0)
-                r = add_releases(p, s);
-        if (r < 0)
-                return r;
-        return s->n_others > 0 ? add_tails(p, t, s) : add_tail(p, t, s);
+        return r < 0 ? r : add_end(p, t, s, request->policy);
 }
 
 static void add_head(Plan *p, const Slot *slot, const PlanRequest *request) {
@@ -341,6 +378,8 @@ static void add_head(Plan *p, const Slot *slot, const PlanRequest *request) {
         if (request->targets)
                 json_set(p->doc, "targets", json_ref(request->targets));
         json_set_str(p->doc, "trigger", request->trigger);
+        if (request->policy->self_test)
+                json_set_str(p->doc, "self_test", request->policy->self_test_power ? "power" : "held");
         json_set(p->doc, "slot", scope_slot_json(slot));
 }
 

@@ -1,9 +1,12 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include <errno.h>
+
 #include "base/clock.h"
 #include "base/fileio.h"
 #include "base/hook.h"
 #include "base/ini.h"
 #include "base/parse.h"
+#include "holders/holder-rule.h"
 #include "plan/policy-files.h"
 #include "plan/policy-rules.h"
 #include "plan/policy.h"
@@ -115,6 +118,11 @@ static char *delay_at_apply(Policy *policy, const char *value) {
         return NULL;
 }
 
+static char *self_test_apply(Policy *policy, const char *value) {
+        policy->self_test = true;
+        return word_apply(&policy->self_test_power, value, "held", "power");
+}
+
 static char *equal_card_apply(Policy *policy, const char *value) {
         return word_apply(&policy->equal_card, value, "no", "yes");
 }
@@ -206,6 +214,7 @@ static const struct {
         { NULL, "force", .apply = force_apply },
         { NULL, "acknowledge", .apply = acknowledge_apply },
         { NULL, "sanitize", .apply = sanitize_apply },
+        { NULL, "self_test", .apply = self_test_apply },
 };
 
 static char *setting_apply(Policy *policy, size_t row, const char *value) {
@@ -400,6 +409,38 @@ static int option_apply(Policy *policy, const char *name, json_object *value, ch
         return -EINVAL;
 }
 
+/* The one rule of a self-test, about everybody who uses files or devices: whoever comes in the middle of it ends it, and is not ended. */
+static int set_self_test_rule(Policy *policy) {
+        const HolderAction refuse = HOLDER_REFUSE;
+        json_object *rule = holder_rule_new("self-test");
+
+        if (!rule)
+                return -ENOMEM;
+        for (int way = 0; way < _HOLD_WAY_MAX; way++)
+                holder_rule_add_pattern(rule, "kind", hold_way_to_string((HoldWay) way));
+        holder_rule_set_actions(rule, &refuse, 1);
+        json_set_str(rule, "reason", "a self-test disturbs nobody");
+        json_object_put(policy->rules);
+        policy->rules = json_object_new_array();
+        json_object_array_add(policy->rules, rule);
+        return 0;
+}
+
+/* It forces nothing and erases nothing, whatever the files allow. */
+static int self_test_check(Policy *policy, json_object *options, char **ret_why) {
+        static const char *const against[] = { "force", "sanitize" };
+
+        if (!policy->self_test)
+                return 0;
+        for (size_t i = 0; i < ELEMENTSOF(against); i++)
+                if (json_has(options, against[i])) {
+                        *ret_why = strf("option self_test: a self-test takes nothing by force and erases nothing; ask without option %s", against[i]);
+                        return -EINVAL;
+                }
+        policy->force_unmap = policy->shutdown_file_systems = false;
+        return set_self_test_rule(policy);
+}
+
 int policy_apply_options(Policy *policy, json_object *options, char **ret_why) {
         if (!json_object_is_type(options, json_type_object))
                 return 0;
@@ -409,5 +450,5 @@ int policy_apply_options(Policy *policy, json_object *options, char **ret_why) {
                 if (r < 0)
                         return r;
         }
-        return 0;
+        return self_test_check(policy, options, ret_why);
 }

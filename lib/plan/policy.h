@@ -36,6 +36,8 @@ typedef struct Policy {
         bool force_unmap;               /* the kernel takes away mappings that nobody gives up */
         bool force_unproven;            /* drivers let go of memory of which pages may be pinned */
         bool force_poison;              /* the kernel gives up pages of System RAM that are pinned */
+        bool self_test;                 /* nothing is removed: what a removal would do is done to an idle card, and put back */
+        bool self_test_power;           /* the power as well; never without self_test */
         bool sanitize;                  /* the cards erase themselves before they go */
         json_object *sanitize_serials;  /* array of strings: of cards whose persistent data the operator means; owned, NULL for none */
         bool acknowledge_kernel_log;    /* of what the kernel has complained of until now the operator says that it is not about this */

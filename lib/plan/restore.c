@@ -37,6 +37,7 @@ static bool is_put_back(StepType type) {
 
         switch (type) {
         case STEP_HOLD:
+        case STEP_TEST_LIGHTS:
         case STEP_RELEASE:
         case STEP_ANNOUNCE:
         case STEP_RUN_HOOKS:

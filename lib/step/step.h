@@ -9,6 +9,7 @@
 
 typedef enum StepType {
         STEP_HOLD,
+        STEP_TEST_LIGHTS,
         STEP_ANNOUNCE,
         STEP_RUN_HOOKS,
         STEP_FENCE_DAX,
@@ -39,6 +40,7 @@ typedef enum StepType {
         STEP_POWER_OFF,
         STEP_PROVE_SAFE,
         STEP_SHOW_SAFE,
+        STEP_POWER_ON,
         _STEP_TYPE_MAX,
         _STEP_TYPE_INVALID = -EINVAL,
 } StepType;
@@ -229,10 +231,10 @@ const StepOps *step_ops(StepType type);
 /* -EBADMSG with *ret_why when an argument is missing or of another type. */
 int step_validate(const Step *step, char **ret_why);
 
-extern const StepOps step_hold_ops, step_announce_ops, step_run_hooks_ops, step_auto_online_ops, step_offline_memory_ops,
+extern const StepOps step_hold_ops, step_test_lights_ops, step_announce_ops, step_run_hooks_ops, step_auto_online_ops, step_offline_memory_ops,
         step_unplug_memory_ops, step_disable_dax_ops, step_disable_region_ops, step_decommit_region_ops,
         step_delete_region_ops, step_sanitize_ops, step_disable_memdev_ops, step_release_ops, step_power_off_ops, step_prove_safe_ops,
-        step_show_safe_ops, step_unmount_ops,
+        step_show_safe_ops, step_power_on_ops, step_unmount_ops,
         step_disable_namespace_ops, step_disable_nd_region_ops, step_fence_dax_ops, step_detach_loop_ops, step_deactivate_dm_ops,
         step_remove_md_member_ops, step_remove_dm_part_ops, step_stop_md_ops, step_prove_unpinned_ops,
         step_claim_devices_ops,

@@ -4,6 +4,7 @@
 
 static const char *const step_type_table[_STEP_TYPE_MAX] = {
         [STEP_HOLD] = "hold",
+        [STEP_TEST_LIGHTS] = "test-lights",
         [STEP_ANNOUNCE] = "announce",
         [STEP_RUN_HOOKS] = "run-hooks",
         [STEP_FENCE_DAX] = "fence-dax",
@@ -34,12 +35,14 @@ static const char *const step_type_table[_STEP_TYPE_MAX] = {
         [STEP_POWER_OFF] = "power-off",
         [STEP_PROVE_SAFE] = "prove-safe",
         [STEP_SHOW_SAFE] = "show-safe",
+        [STEP_POWER_ON] = "power-on",
 };
 
 DEFINE_STRING_TABLE(step_type, StepType)
 
 static const StepOps *const ops_table[_STEP_TYPE_MAX] = {
         [STEP_HOLD] = &step_hold_ops,
+        [STEP_TEST_LIGHTS] = &step_test_lights_ops,
         [STEP_ANNOUNCE] = &step_announce_ops,
         [STEP_RUN_HOOKS] = &step_run_hooks_ops,
         [STEP_FREEZE_HOLDERS] = &step_freeze_holders_ops,
@@ -70,6 +73,7 @@ static const StepOps *const ops_table[_STEP_TYPE_MAX] = {
         [STEP_POWER_OFF] = &step_power_off_ops,
         [STEP_PROVE_SAFE] = &step_prove_safe_ops,
         [STEP_SHOW_SAFE] = &step_show_safe_ops,
+        [STEP_POWER_ON] = &step_power_on_ops,
 };
 
 const StepOps *step_ops(StepType type) {

@@ -257,10 +257,12 @@ static char *compared_text(const Removal *m, const char *before_what) {
         return strf("; everything is as it was before%s%s", before_what, json_len(m->journal->lost) > 0 ? ", except for what is listed" : "");
 }
 
-char *removal_compare(Removal *m) {
+char *removal_compare(Removal *m, bool *ret_same) {
         if (!picture_is_known(m->journal->before))
                 return strdup(m->plan->n_steps > 1 ? "; what was taken down is put back" : "; nothing was taken down");
         int r = compare_with(m, m->journal->before, json_array(m->plan->doc, "holders"), NULL);
+        if (ret_same)
+                *ret_same = r >= 0 && json_len(m->journal->lost) == 0;
         return r < 0 ? strf("; what was taken down is put back, whether everything is as before cannot be checked (%s)", strerror(-r))
                      : compared_text(m, "");
 }

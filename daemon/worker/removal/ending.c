@@ -90,6 +90,14 @@ const char *removal_first_remedy(const Removal *m) {
         return json_len(remedies) > 0 ? json_object_get_string(json_at(remedies, 0)) : NULL;
 }
 
+/* A self-test's end: it has passed only if all of it was compared, and nothing is another thing than before. */
+static int end_put_back(Removal *m, const char *why) {
+        bool same = false;
+        _cleanup_free_ char *after = removal_compare(m, &same), *message = strf("%s%s", why, after ?: "");
+
+        return removal_end(m, same ? OUTCOME_TESTED : OUTCOME_RESTORED, same ? "tested" : "different", message, NULL);
+}
+
 int removal_go_back(Removal *m, const char *code, const char *reason) {
         /* What the first blocker or the step that failed says against it; the way back forgets the latter. */
         const char *against = streq(code, "blocked") || streq(code, "vetoed") ? removal_first_remedy(m) : streq(code, "failed") ? m->engine.run.remedy : NULL;
@@ -102,9 +110,11 @@ int removal_go_back(Removal *m, const char *code, const char *reason) {
         }
 
         tell_led(m, LED_REFUSED);
+        if (streq(code, "tested"))
+                return end_put_back(m, why);
         for (size_t i = 0; i < ELEMENTSOF(turned_back); i++)
                 if (streq(turned_back[i].code, code)) {
-                        _cleanup_free_ char *after = turned_back[i].outcome == OUTCOME_RESTORED ? removal_compare(m) : NULL;
+                        _cleanup_free_ char *after = turned_back[i].outcome == OUTCOME_RESTORED ? removal_compare(m, NULL) : NULL;
                         message = strf("%s%s", why, after ?: "");
                         return removal_end(m, turned_back[i].outcome, code, message, remedy);
                 }
@@ -203,6 +213,19 @@ static int end_proven(Removal *m) {
         return removal_tell_hooks(m, HOOK_POST, removal_end(m, OUTCOME_RELEASED, "done", "nothing uses it any more; power the machine off to take it out", NULL));
 }
 
+/* Nothing of it is in use any more, or its power has been off and is on again. The latter is put back by a restoration, as after any removal: names and
+ * addresses may be others by now. */
+static int end_self_test(Removal *m) {
+        _cleanup_free_ char *slots = plan_slot_words(m->plan), *remedy = strf("safe-remove restore %s", slots);
+
+        if (plan_first_irreversible(m->plan) == m->plan->n_steps) {
+                m->engine.failed_step = m->plan->n_steps - 1;
+                return removal_go_back(m, "tested", "all that a removal takes down could be taken down");
+        }
+        tell_led(m, LED_REFUSED);
+        return removal_end(m, OUTCOME_TESTED, "powered", "its power was off, proven safe, and is on again; what was taken down is to be restored", remedy);
+}
+
 int removal_go_forward(Removal *m) {
         _cleanup_free_ char *message = NULL;
         _cleanup_free_ char *slots = plan_slot_words(m->plan);
@@ -214,7 +237,7 @@ int removal_go_forward(Removal *m) {
         }
         r = engine_forward(&m->engine);
         if (r >= 0)
-                return end_proven(m);
+                return plan_is_self_test(m->plan) ? end_self_test(m) : end_proven(m);
 
         const char *name = step_type_to_string(m->plan->steps[m->engine.failed_step].type);
         if (engine_can_go_back(&m->engine)) {

@@ -76,8 +76,8 @@ int removal_picture(Removal *m);
 void removal_card(Removal *m);
 
 /* After a way back: compares, lists what is not as it was, and returns what may be said of it ("; everything is as it was before").
- * Newly allocated, or NULL. */
-char *removal_compare(Removal *m);
+ * Newly allocated, or NULL. ret_same (may be NULL): it could be compared, and nothing is listed. */
+char *removal_compare(Removal *m, bool *ret_same);
 
 /* After a restoration: the same with what its removal wrote down before it took the card down ("; everything is as it was before
  * that"). */

@@ -138,7 +138,9 @@ static int resume_opened(Removal *m, bool back) {
                 _cleanup_free_ char *objection = removal_objection(m, &code);
                 if (objection)
                         return removal_go_back(m, code, objection);
-                _cleanup_free_ char *other = m->engine.touched_tail ? other_card(m) : NULL;
+                /* The card that a self-test has given its power back is the plan's own, which that step asks for itself. */
+                bool asks = m->engine.touched_tail && m->plan->steps[m->engine.failed_step].type != STEP_POWER_ON;
+                _cleanup_free_ char *other = asks ? other_card(m) : NULL;
                 return other ? removal_stop_behind(m, other) : removal_go_forward(m);
         }
 

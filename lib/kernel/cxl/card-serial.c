@@ -30,6 +30,18 @@ int nvme_serial(const char *bdf, char **ret) {
         return 0;
 }
 
+int memdev_serial(const char *bdf, char **ret) {
+        _cleanup_listing_ Listing l = { 0 };
+
+        int r = listing_readf(&l, "/sys/bus/pci/devices/%s", bdf);
+        for (size_t i = 0; r >= 0 && i < l.n; i++) {
+                const char *number = startswith(l.names[i], "mem");
+                if (number && *number && number[strspn(number, "0123456789")] == '\0')
+                        return attr_readf(ret, "/sys/bus/pci/devices/%s/%s/serial", bdf, l.names[i]);
+        }
+        return r < 0 ? r : -ENOENT;
+}
+
 /* What the look at the machine takes for it (lib/topology/load/load-nd.c). */
 int nmem_id(const char *nmem, char **ret) {
         _cleanup_free_ char *text = NULL;

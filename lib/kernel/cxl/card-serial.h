@@ -6,3 +6,7 @@
  * NVDIMM (drivers/acpi/nfit/core.c). Newly allocated; -ENOENT where it has none. */
 int nvme_serial(const char *bdf, char **ret);
 int nmem_id(const char *nmem, char **ret);
+
+/* That of the memory device on a PCI function ("0x1", "0x0": it has none), whatever its name is by now. -ENOENT where the function has no memory device, or
+ * none yet. */
+int memdev_serial(const char *bdf, char **ret);

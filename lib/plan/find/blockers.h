@@ -79,6 +79,7 @@ typedef enum BlockerCode {
         BLOCKER_WHICH_SERIAL,   /* persistent data is to be erased, and the card's serial number was not given, or another one */
         BLOCKER_ERASES,         /* warning: all that is on the card is erased, and the way back ends there */
         BLOCKER_ERASED,         /* warning, of a restoration: what the removal erased is not put back */
+        BLOCKER_NOT_IDLE,       /* of a self-test: somebody uses the card, or a step of it would take something from somebody */
         BLOCKER_HOOK_VETO,      /* a program of the administrator's objects */
         BLOCKER_HOOK_FAILED,    /* one has given no answer: it failed, or took too long, or nobody can run it */
         BLOCKER_HOOKS_NOT_ASKED, /* warning: what they say to it is not known yet */
@@ -219,6 +220,9 @@ void find_holders_end(Findings *f);
 
 /* find-users.c: a process that uses the card and serves a disk to others out of it, which somebody uses. 0 or -ENOMEM. */
 int find_served(Findings *f, int pid, const char *program);
+
+/* find-idle.c: of a self-test, whatever a removal would end, unmount or take apart: it wants an idle card. After all others. */
+void find_idle(Findings *f, const Plan *p);
 
 /* find-holders.c: cuts the texts of the list that users choose to what a plan may hold, and counts in "more_holds" what is not listed.
  * 0 or -ENOMEM. */

@@ -133,7 +133,10 @@ static int find_all(Findings *f, Plan *p) {
         }
         find_odd(f);
         find_policy_warnings(f);
-        return find_holders(f, p->doc);
+        int r = find_holders(f, p->doc);
+        if (r >= 0 && f->request->policy->self_test)
+                find_idle(f, p);
+        return r;
 }
 
 int plan_add_blockers(Plan *p, const Topology *t, const Scope *s, const PlanRequest *request, bool *ret_blocked, bool *ret_freezes_memory) {

@@ -69,3 +69,18 @@ char *hotplug_service_describe_take(json_object *args) {
 char *hotplug_service_describe_give(json_object *args) {
         return describe(args, driver_bind_path(bus, driver));
 }
+
+/* The slot is known by where it is: its name may be another slot's by now (kernel/pci/pcie-slot.h). */
+int hotplug_power_path(json_object *scope, StepRun *run, char **ret) {
+        _cleanup_free_ char *name = NULL;
+        const char *address = json_str(scope, "address");
+
+        int r = address ? slot_folder_at(address, &name) : -ENODEV;
+        if (r < 0)
+                return step_fail(run, r, "no slot is at %s any more, where slot %s was: %s", address ?: "?", json_str(scope, "slot"), strerror(-r));
+        char *path = strf("/sys/bus/pci/slots/%s/power", name);
+        if (!path)
+                return -ENOMEM;
+        *ret = path;
+        return 0;
+}

@@ -21,3 +21,6 @@ int hotplug_service_give(json_object *args, StepRun *run);
 /* Newly allocated "write SERVICE to .../bind" and ".../unbind". */
 char *hotplug_service_describe_take(json_object *args);
 char *hotplug_service_describe_give(json_object *args);
+
+/* The attribute that switches the power of the slot that a step's scope is about; newly allocated. A negative errno with the reason noted. */
+int hotplug_power_path(json_object *scope, StepRun *run, char **ret);

@@ -9,6 +9,7 @@
 #include "kernel/pci/pcie-slot.h"
 #include "led/led.h"
 #include "probe/probe.h"
+#include "step/evict/hotplug-service.h"
 #include "step/undo/prove.h"
 
 static void power_describe(json_object *args, char **ret_does, char **ret_undo) {
@@ -19,21 +20,6 @@ static void power_describe(json_object *args, char **ret_does, char **ret_undo) 
                 strf("write 1 to /sys/bus/pci/slots/%s/attention, until it is proven safe; write 0 to /sys/bus/pci/slots/%s/power",
                      slot, slot) :
                 strf("write 0 to /sys/bus/pci/slots/%s/power", slot);
-}
-
-/* The slot is known by where it is: its name may be another slot's by now (kernel/pci/pcie-slot.h). */
-static int power_path(json_object *scope, StepRun *run, char **ret) {
-        _cleanup_free_ char *name = NULL;
-        const char *address = json_str(scope, "address");
-
-        int r = address ? slot_folder_at(address, &name) : -ENODEV;
-        if (r < 0)
-                return step_fail(run, r, "no slot is at %s any more, where slot %s was: %s", address ?: "?", json_str(scope, "slot"), strerror(-r));
-        char *path = strf("/sys/bus/pci/slots/%s/power", name);
-        if (!path)
-                return -ENOMEM;
-        *ret = path;
-        return 0;
 }
 
 static int is_ready(json_object *args, StepRun *run) {
@@ -47,7 +33,7 @@ static int is_ready(json_object *args, StepRun *run) {
 static int power_check(json_object *args, StepRun *run) {
         _cleanup_free_ char *path = NULL;
 
-        int r = power_path(json_get(args, "scope"), run, &path);
+        int r = hotplug_power_path(json_get(args, "scope"), run, &path);
         return r < 0 || !run->resumed ? r : is_ready(args, run);
 }
 
@@ -116,7 +102,7 @@ static int power_write(json_object *args, StepRun *run) {
          * is no, the way back restores the light (step-hold.c). */
         int r = light_veil(scope, run);
         if (r >= 0)
-                r = power_path(scope, run, &path);
+                r = hotplug_power_path(scope, run, &path);
         if (r >= 0) {
                 switch_path = shell_quoted(path);
                 step_remedy(run, "echo 0 > %s && safe-remove remove %s", switch_path, slot);
