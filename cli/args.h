@@ -20,10 +20,11 @@ typedef struct Args {
         const char *acknowledge;
         const char *what, *who, *why, *mode; /* of an inhibitor; NULL: not said */
         const char *sanitize;           /* "yes", or serial numbers with commas between them */
+        const char *self_test;          /* "held", "power": no removal, but a test */
         const char *phase;              /* of a hook */
         uint32_t grace_sec, offline_timeout_sec, limit;
         bool has_grace_sec, has_offline_timeout_sec, has_limit;
-        bool no_wait, dry_run, ignore_inhibitors, yes, names, no_ask_password, verify, keep_names, no_legend, no_color, no_pager;
+        bool no_wait, dry_run, with_power, ignore_inhibitors, yes, names, no_ask_password, verify, keep_names, no_legend, no_color, no_pager;
         bool help, version;
 } Args;
 

@@ -108,7 +108,25 @@ static ExitCode follow(Follow *f, const char *path, const char *noun) {
         return follow_run(f, path);
 }
 
-ExitCode ask_and_follow(const Args *a, const char *noun, ExitCode (*ask)(sd_bus *bus, const Args *a, char **ret_path)) {
+static ExitCode ask_alone(const Args *a, const char *noun, ExitCode (*ask)(sd_bus *bus, const Args *a, char **ret_path)) {
+        _cleanup_bus_ sd_bus *bus = NULL;
+        _cleanup_free_ char *path = NULL;
+
+        ExitCode code = client_connect_to_change(&bus);
+        uint64_t asked_usec = now_wall();
+        if (code == CODE_DONE)
+                code = ask(bus, a, &path);
+        if (code == CODE_DONE && !path) {
+                bus = sd_bus_close_unref(bus);
+                code = find_accepted(a, NULL, noun, asked_usec, &path);
+                if (code == CODE_DONE)
+                        code = client_connect(&bus);
+        }
+        return code == CODE_DONE ? accepted(bus, path, noun) : code;
+}
+
+ExitCode ask_and_wait(const Args *a, const char *noun, ExitCode (*ask)(sd_bus *bus, const Args *a, char **ret_path), json_object **ret,
+                      char **ret_leds) {
         _cleanup_bus_ sd_bus *bus = NULL;
         _cleanup_free_ char *path = NULL;
 
@@ -116,17 +134,6 @@ ExitCode ask_and_follow(const Args *a, const char *noun, ExitCode (*ask)(sd_bus 
         uint64_t asked_usec = now_wall();
         if (code != CODE_DONE)
                 return code;
-        if (a->no_wait) {
-                code = ask(bus, a, &path);
-                if (code == CODE_DONE && !path) {
-                        bus = sd_bus_close_unref(bus);
-                        code = find_accepted(a, NULL, noun, asked_usec, &path);
-                        if (code == CODE_DONE)
-                                code = client_connect(&bus);
-                }
-                return code == CODE_DONE ? accepted(bus, path, noun) : code;
-        }
-
         _cleanup_follow_ Follow f = { 0 };
         code = follow_prepare(&f, bus);
         if (code == CODE_DONE)
@@ -147,7 +154,20 @@ ExitCode ask_and_follow(const Args *a, const char *noun, ExitCode (*ask)(sd_bus 
 
         /* What the worker read back last of all. The slot object, for want of that, is as old as the daemon's last look. */
         _cleanup_free_ char *leds = f.leds || !f.listen.bus ? NULL : removal_leds(f.listen.bus, json_str(f.result, "slot"));
-        return removal_report(f.result, f.leds ?: leds);
+        *ret = json_ref(f.result);
+        if (ret_leds)
+                *ret_leds = f.leds ? strdup(f.leds) : TAKE_PTR(leds);
+        return CODE_DONE;
+}
+
+ExitCode ask_and_follow(const Args *a, const char *noun, ExitCode (*ask)(sd_bus *bus, const Args *a, char **ret_path)) {
+        _cleanup_json_ json_object *removal = NULL;
+        _cleanup_free_ char *leds = NULL;
+
+        if (a->no_wait)
+                return ask_alone(a, noun, ask);
+        ExitCode code = ask_and_wait(a, noun, ask, &removal, &leds);
+        return code == CODE_DONE ? removal_report(removal, leds) : code;
 }
 
 static bool is_vetoed(json_object *plan) {

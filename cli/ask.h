@@ -6,6 +6,10 @@
 /* Asks for a removal or a restoration (`noun`, for people) and follows it to its end, unless the command line says not to wait. */
 ExitCode ask_and_follow(const Args *a, const char *noun, ExitCode (*ask)(sd_bus *bus, const Args *a, char **ret_path));
 
+/* The same without a word about how it ended, and whatever the command line says of waiting: *ret is safe-remove/removal/1, *ret_leds (may be NULL) the
+ * slot's LEDs in words, where they are known. */
+ExitCode ask_and_wait(const Args *a, const char *noun, ExitCode (*ask)(sd_bus *bus, const Args *a, char **ret_path), json_object **ret, char **ret_leds);
+
 /* By its verdict, and CODE_VETOED where whatever is in the way is somebody's wish, which ends when he says so. */
 ExitCode exit_code_of_plan(json_object *plan);
 

@@ -170,6 +170,7 @@ static int append_request(sd_bus_message *m, const Args *a) {
                 { a->equal_card, "equal_card", "s", a->equal_card, 0 },
                 { a->acknowledge, "acknowledge", "s", a->acknowledge, 0 },
                 { a->sanitize, "sanitize", "s", a->sanitize, 0 },
+                { a->self_test, "self_test", "s", a->self_test, 0 },
                 { a->ignore_inhibitors, "ignore_inhibitors", "b", NULL, true },
         };
 
@@ -215,6 +216,10 @@ ExitCode client_verify(sd_bus *bus, const char *target, json_object **ret) {
 
 ExitCode client_verify_certificates(sd_bus *bus, json_object **ret) {
         return call_for_look(bus, "VerifyCertificates", NULL, ret);
+}
+
+ExitCode client_test_report(sd_bus *bus, const char *id, json_object **ret) {
+        return call_for_look(bus, "TestReport", id, ret);
 }
 
 ExitCode client_snapshot(sd_bus *bus, bool keep_names, json_object **ret) {

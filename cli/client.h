@@ -23,6 +23,7 @@ ExitCode client_snapshot(sd_bus *bus, bool keep_names, json_object **ret);      
 
 /* The certificate's text as it is, without its line end: what its digest is over. `id` "" is the newest. */
 ExitCode client_certificate(sd_bus *bus, const char *id, char **ret);
+ExitCode client_test_report(sd_bus *bus, const char *id, json_object **ret);
 
 /* The same, quietly: negative errno. */
 int client_try_history(sd_bus *bus, uint32_t limit, json_object **ret, sd_bus_error *reterr);

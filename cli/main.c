@@ -20,6 +20,8 @@ static const Verb verbs[] = {
           .codes = { PLAN_CODES, CODE_VETOED, CODE_RESTORED, CODE_STUCK, CODE_STALE, CODE_DETACHED } },
         { "restore", "TARGET", true, "put back what a removal took down, when the card is in again", verb_restore, .group = VERB_CHANGES,
           .codes = { PLAN_CODES, CODE_STUCK, CODE_DETACHED } },
+        { "self-test", "TARGET", true, "take an idle card down as far as that goes, and put it back", verb_self_test, .group = VERB_CHANGES,
+          .codes = { PLAN_CODES, CODE_VETOED, CODE_RESTORED, CODE_STUCK, CODE_NOT_PROVEN, CODE_DETACHED } },
         { "cancel", "ID|TARGET", true, "stop a removal and put everything back", verb_cancel, .group = VERB_CHANGES,
           .codes = { CODE_NOTHING, CODE_NOT_FOUND, CODE_BLOCKED, CODE_STUCK, CODE_AMBIGUOUS, CODE_DETACHED } },
         { "status", "[ID|TARGET]", false, "running removals, else the last one", verb_status, .pages = true, .group = VERB_FOLLOWS,

@@ -231,6 +231,7 @@ static void print_ended(json_object *removal, const char *leds) {
                 { "stuck", COLOR_BAD, "STUCK, needs attention" },
                 { "interrupted", COLOR_WARN, "interrupted by a reboot" },
                 { "rebuilt", COLOR_GOOD, "rebuilt" },
+                { "tested", COLOR_GOOD, "tested" },
                 { "incomplete", COLOR_BAD, "rebuilt in part" },
         };
         const char *outcome = json_str(removal, "outcome"), *message = reason_text(removal);

@@ -45,7 +45,7 @@ end
 complete -c safe-remove -f
 complete -c safe-remove -n 'not __safe_remove_verb >/dev/null' -a '(__safe_remove_verbs)'
 complete -c safe-remove -n 'string match -q -- "-*" (commandline -ct)' -a '(__safe_remove_options)'
-complete -c safe-remove -n '__safe_remove_in plan explain remove holders' -a '(__safe_remove_occupied)'
+complete -c safe-remove -n '__safe_remove_in plan explain remove self-test holders' -a '(__safe_remove_occupied)'
 complete -c safe-remove -n '__safe_remove_in show restore verify' -a '(__safe_remove_names)'
 complete -c safe-remove -n '__safe_remove_in cancel status' -a '(__safe_remove_running)'
 complete -c safe-remove -n '__safe_remove_in status certificate' -a '(__safe_remove_ids)'
@@ -58,6 +58,7 @@ complete -c safe-remove -n '__safe_remove_in plan explain remove' -s z -l zone-n
 complete -c safe-remove -n '__safe_remove_in plan explain remove' -l force -x -a 'kill shutdown unmap unproven poison' -d 'what only force allows'
 complete -c safe-remove -n '__safe_remove_in plan explain remove' -l sanitize -a '(__safe_remove_serials)' -d 'have the card erase itself'
 complete -c safe-remove -n '__safe_remove_in remove' -l acknowledge -x -a kernel-log -d 'errors of other devices'
+complete -c safe-remove -n '__safe_remove_in self-test' -s o -l output -r -F -d 'the report'
 complete -c safe-remove -n '__safe_remove_in restore' -l equal-card -x -a 'yes no' -d 'another card of its make'
 complete -c safe-remove -n '__safe_remove_in inhibit' -l what -x -a all -d 'cards'
 complete -c safe-remove -n '__safe_remove_in inhibit' -l mode -x -a 'block delay' -d 'not at all, or not yet'

@@ -113,7 +113,7 @@ static void print_what(FILE *f, json_object *plan, const Args *a) {
         _cleanup_free_ char *label = slots_label(plan);
 
         (void) gethostname(host, sizeof(host) - 1);
-        fprintf(f, "%s %s on %s:\n", restores ? "Restore what was on the card of" : "Remove the card of", label,
+        fprintf(f, "%s %s on %s:\n", a->self_test ? "Test, and put back, the card of" : restores ? "Restore what was on the card of" : "Remove the card of", label,
                 client_host() ?: (*host ? host : "this machine"));
         for (size_t i = 0; i < json_len(slots); i++)
                 print_card(f, json_at(slots, i), json_get(json_at(slots, i), "card"));
@@ -125,6 +125,10 @@ static void print_what(FILE *f, json_object *plan, const Args *a) {
                 fprintf(f, "  %-13s  %s\n", "forced", a->force);
         if (a->ignore_inhibitors)
                 fprintf(f, "  %-13s  whoever keeps it (%s inhibitors)\n", "passed over", client_command());
+        if (a->self_test)
+                fprintf(f, "  %-13s  %s\n", "its lights", "blink; they never say that the card can be pulled while it has power");
+        if (a->with_power)
+                fprintf(f, "  %-13s  is switched off and on again\n", "its POWER");
         if (a->sanitize)
                 fprintf(f, "  %-13s  all that is on the card; there is no way back\n", "ERASED");
 }

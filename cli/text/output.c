@@ -1,7 +1,11 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include <errno.h>
+#include <fcntl.h>
 #include <stdarg.h>
 #include <sys/ioctl.h>
+#include <sys/stat.h>
 
+#include "base/fileio.h"
 #include "base/parse.h"
 #include "base/util.h"
 #include "output.h"
@@ -166,4 +170,25 @@ void json_make_printable(json_object *o) {
 
 void print_json(json_object *o) {
         puts((output.json == JSON_PRETTY ? json_text_pretty(o) : json_text(o)) ?: "null");
+}
+
+/* The folder may be anybody's: what somebody has put there beforehand is not written into, and a device or a link is
+ * not taken for a file. */
+int output_write_file(const char *path, const char *text) {
+        _cleanup_free_ char *temp = strf("%s.%d.new", path, getpid());
+        struct stat st;
+
+        if (!temp)
+                return -ENOMEM;
+        if (lstat(path, &st) >= 0 && !S_ISREG(st.st_mode))
+                return -EMEDIUMTYPE;
+        _cleanup_close_ int fd = open(temp, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
+        if (fd < 0)
+                return -errno;
+        int r = write_all(fd, text, strlen(text));
+        if (r >= 0 && rename(temp, path) < 0)
+                r = -errno;
+        if (r < 0)
+                (void) unlink(temp);
+        return r;
 }

@@ -63,6 +63,9 @@ void json_make_printable(json_object *o);
 /* One object in the mode's form, with a line end. */
 void print_json(json_object *o);
 
+/* Into this file, in the place of an older one. Negative errno; -EMEDIUMTYPE: it is there, and is no file. */
+int output_write_file(const char *path, const char *text);
+
 /* A table: the first row is the header, printed unless --no-legend. Cells are copied. */
 typedef struct Table Table;
 

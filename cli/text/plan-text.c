@@ -206,9 +206,9 @@ static void print_verdict(json_object *plan) {
                 Color color;
                 const char *text;
         } verdicts[] = {
-                { "ready", COLOR_GOOD, back ? "can be restored" : "can be removed" },
-                { "blocked", COLOR_BAD, back ? "cannot be restored now" : "cannot be removed now" },
-                { "nothing", COLOR_NONE, back ? "nothing to restore" : "nothing to remove" },
+                { "ready", COLOR_GOOD, back ? "can be restored" : json_has(plan, "self_test") ? "can be tested" : "can be removed" },
+                { "blocked", COLOR_BAD, back ? "cannot be restored now" : json_has(plan, "self_test") ? "cannot be tested now" : "cannot be removed now" },
+                { "nothing", COLOR_NONE, back ? "nothing to restore" : json_has(plan, "self_test") ? "nothing to test" : "nothing to remove" },
         };
         json_object *card = json_get(plan, "card");
         const char *verdict = json_str(plan, "verdict");
@@ -346,6 +346,10 @@ static void print_run_line(json_object *plan, const Args *a) {
                 return;
         if (restores(plan)) {
                 printf("\n%sRun it:  %s restore %s%s%s\n", output_as_it_is(), client_command(), target, a->equal_card ? " --equal-card=" : "", a->equal_card ?: "");
+                return;
+        }
+        if (json_str(plan, "self_test")) {
+                printf("\n%sRun it:  %s self-test %s%s\n", output_as_it_is(), client_command(), target, a->with_power ? " --with-power" : "");
                 return;
         }
         printf("\n%sRun it:  %s remove %s --plan %.*s", output_as_it_is(), client_command(), target, DIGEST_SHORTEST, json_str(plan, "digest") ?: "");

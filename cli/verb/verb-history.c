@@ -15,7 +15,7 @@ static Color outcome_color(const char *outcome) {
                 const char *outcome;
                 Color color;
         } colors[] = {
-                { "safe", COLOR_GOOD }, { "released", COLOR_GOOD }, { "rebuilt", COLOR_GOOD }, { "incomplete", COLOR_BAD },
+                { "safe", COLOR_GOOD }, { "released", COLOR_GOOD }, { "rebuilt", COLOR_GOOD }, { "tested", COLOR_GOOD }, { "incomplete", COLOR_BAD },
                 { "restored", COLOR_WARN }, { "interrupted", COLOR_WARN },
                 { "refused", COLOR_WARN }, { "stuck", COLOR_BAD },
         };
@@ -42,7 +42,7 @@ static void print_history(json_object *removals) {
                 table_cell(t, COLOR_NONE, json_str(r, "id"));
                 table_cell(t, COLOR_NONE, FORMAT_TIME(json_u64(r, "started_usec")));
                 table_cell(t, COLOR_NONE, slots);
-                table_cell(t, COLOR_NONE, json_str(r, "kind"));
+                table_cell(t, COLOR_NONE, json_has(json_get(r, "options"), "self_test") ? "self-test" : json_str(r, "kind"));
                 table_cell(t, COLOR_NONE, json_str(r, "trigger"));
                 table_cell(t, outcome_color(outcome), outcome ?: "unfinished");
                 table_cell(t, COLOR_NONE, json_has(r, "ended_usec") ? FORMAT_DURATION(removal_took(r)) : NULL);

@@ -1,9 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include <errno.h>
-#include <fcntl.h>
-#include <sys/stat.h>
 
-#include "base/fileio.h"
 #include "cli/client.h"
 #include "cli/text/output.h"
 #include "cli/worker.h"
@@ -45,27 +42,6 @@ static void tell_missing(json_object *missing) {
         fprintf(stderr, "%s\n%s", n > MISSING_SHOWN ? "\n  ..." : "", geteuid() != 0 ? "plans made of it may differ; root can read more\n" : "");
 }
 
-/* In the place of an older one. The folder may be anybody's: what somebody has put there beforehand is not written into, and a device or a link is
- * not taken for a file. */
-static int write_recording(const char *path, const char *text) {
-        _cleanup_free_ char *temp = strf("%s.%d.new", path, getpid());
-        struct stat st;
-
-        if (!temp)
-                return -ENOMEM;
-        if (lstat(path, &st) >= 0 && !S_ISREG(st.st_mode))
-                return -EMEDIUMTYPE;
-        _cleanup_close_ int fd = open(temp, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
-        if (fd < 0)
-                return -errno;
-        int r = write_all(fd, text, strlen(text));
-        if (r >= 0 && rename(temp, path) < 0)
-                r = -errno;
-        if (r < 0)
-                (void) unlink(temp);
-        return r;
-}
-
 ExitCode verb_snapshot(const Args *a) {
         _cleanup_json_ json_object *o = NULL;
 
@@ -76,7 +52,7 @@ ExitCode verb_snapshot(const Args *a) {
         if (output.json == JSON_OFF && !text)
                 return fail(CODE_FAILED, NULL, "the machine cannot be recorded");
         if (a->output) {
-                int r = write_recording(a->output, text ?: json_text_pretty(o));
+                int r = output_write_file(a->output, text ?: json_text_pretty(o));
                 if (r < 0)
                         return fail(CODE_FAILED, NULL, "%s: %s", a->output, r == -EMEDIUMTYPE ? "it is there, and is no file" : strerror(-r));
         } else if (text)

@@ -12,6 +12,7 @@ ExitCode verb_plan(const Args *a);
 ExitCode verb_explain(const Args *a);
 ExitCode verb_remove(const Args *a);
 ExitCode verb_restore(const Args *a);
+ExitCode verb_self_test(const Args *a);
 ExitCode verb_cancel(const Args *a);
 ExitCode verb_status(const Args *a);
 ExitCode verb_monitor(const Args *a);

@@ -53,6 +53,23 @@ def load(name):
     return json.loads((DATA / f"{name}.json").read_text())
 
 
+LIGHTS = [("blink", "on"), ("off", "on"), ("blink", "off")]
+
+
+def make_self_test(plan, how):
+    """The steps of a removal up to those without a way back, or with the power again at the end."""
+    plan["self_test"] = how
+    if not plan["steps"]:
+        return
+    steps = [step for step in plan["steps"] if how == "power" or step["reversible"]]
+    steps.insert(1, {"name": "test-lights", "does": "set each light, and read it back", "undo": "power LED blinking, attention LED off", "reversible": True,
+                     "args": {"number": 2, "attention_button": True, "power_controller": True, "power_indicator": True, "attention_indicator": True,
+                              "link_reported": True}})
+    if how == "power":
+        steps.append({"name": "power-on", "does": "write 1 to /sys/bus/pci/slots/2/power", "undo": None, "reversible": False, "args": {}})
+    plan["steps"] = [{**step, "n": n} for n, step in enumerate(steps)]
+
+
 def plan_of(slot, request):
     plan = load({"3": "plan-blocked", "4": "plan-nothing"}.get(slot, "plan-ready"))
     topology = load("topology")
@@ -70,6 +87,8 @@ def plan_of(slot, request):
         plan.update(verdict="blocked", blockers=[{
             "code": "WHICH_SERIAL", "severity": "hard", "what": "mem1 has persistent data, which is erased only where its serial number is given",
             "evidence": "other numbers were given", "remedy": [f"safe-remove show {slot}"]}])
+    if options.get("self_test"):
+        make_self_test(plan, options["self_test"])
     if options:
         plan["digest"] = hashlib.sha256(json.dumps(options, sort_keys=True).encode()).hexdigest()
     return plan
@@ -85,6 +104,8 @@ def restore_plan_of(slot, request):
             "code": "OTHER_CARD", "severity": "hard", "what": "the card in slot 3 is not the one that was removed: it is of another size",
             "evidence": "its serial number is 0x2, the removed card's 0x77; it has 1073741824 bytes of memory, that one had 536870912",
             "remedy": ["safe-remove remove 3  # and put the card with serial number 0x77 in"]}])
+    tests = [plan.parent.name for plan in STATE.glob("removals/*/plan.json") if "self_test" in plan.read_text()]
+    restore["of"] = max(tests, key=int) if tests else restore["of"]
     if slot in ("4", "8"):
         why = {"4": ("empty-slot", "there is no card with power in slot 4"),
                "8": ("no-removal", "no removal of the card in slot 8 is on record")}[slot]
@@ -121,7 +142,12 @@ class Run:
                           "6": [f"process {n} (dd) of user 1000: SIGTERM, SIGKILL" for n in range(12, 34)]}.get(slot, [])
 
     def note(self, **record):
-        self.folder.mkdir(parents=True, exist_ok=True)
+        """With the plan beside it where somebody reads more of it than how it ended."""
+        if not self.folder.exists():
+            self.folder.mkdir(parents=True)
+            if "self_test" in self.plan or self.plan.get("kind") == "restore":
+                (self.folder / "plan.json").write_text(json.dumps(self.plan))
+        record.setdefault("usec", 1767225600000000 + self.usec)
         with open(self.folder / "journal", "a") as journal:
             journal.write(json.dumps(record) + "\n")
 
@@ -132,6 +158,10 @@ class Run:
     def forward(self, n):
         self.step(n, "do")
         self.note(ev="do", n=n)
+        if self.steps[n]["name"] == "test-lights":
+            for power, attention in LIGHTS:
+                lights = {"power": power, "attention": attention}
+                self.note(ev="note", n=n, note={"asked": lights, "read": lights})
         if self.steps[n]["name"] == "offline-memory":
             for done in range(1, 5):
                 say(type="progress", n=n, done=done, of=4, text=f"memory{148 - done} offline")
@@ -144,6 +174,7 @@ class Run:
         say(type="state", state="restoring")
         for n in range(last, -1, -1):
             self.step(n, "undo")
+            self.note(ev="undo", n=n)
             self.step(n, "undone", 50000)
             self.note(ev="undone", n=n)
 
@@ -179,9 +210,19 @@ class Run:
 
     def start(self, request):
         self.note(ev="start", usec=1767225600000000, slot=self.slot, target=request["target"], trigger=request["trigger"],
-                  by=request["by"], card=self.plan["card"], **({"slots": self.slots} if len(self.slots) > 1 else {}), **{k: self.plan[k] for k in ("kind", "of") if k in self.plan})
+                  by=request["by"], card=self.plan["card"], kernel="6.12", version="1", host="machine", **({"slots": self.slots} if len(self.slots) > 1 else {}), **({"options": request["options"]} if "self_test" in self.plan else {}), **{k: self.plan[k] for k in ("kind", "of") if k in self.plan})
         say(type="plan", plan=self.plan)
         say(type="state", state="working")
+
+    def test(self):
+        for n in range(len(self.steps)):
+            self.forward(n)
+        if self.plan["self_test"] == "power":
+            self.end("tested", "powered", "its power was off, proven safe, and is on again; what was taken down is to be restored",
+                     [f"safe-remove restore {self.slot}"])
+            return
+        self.back(len(self.steps) - 1)
+        self.end("tested", "tested", "all that a removal takes down could be taken down; everything is as it was before")
 
     def finish(self, first=0):
         for n in range(first, len(self.steps)):
@@ -240,6 +281,9 @@ def run():
         removal.end("refused", "stale", "the plan is no longer the one with this digest", [f"safe-remove plan {slot}"])
     else:
         removal.start(request)
+        if "self_test" in plan:
+            removal.test()
+            return
         {"5": removal.fail, "6": removal.fail, "7": removal.wait}.get(slot, removal.finish)()
 
 
@@ -354,4 +398,4 @@ def certificates():
         pruned=1 if altered else 0, problems=problems)
 
 
-{"waits-for-a-verb": lambda: None, "scan": scan, "topology": topology, "history": real_worker, "certificate": real_worker, "record": real_worker, "records": real_worker, "sub-uids": real_worker, "check-policy": real_worker, "stays": stays, "came-back": real_worker, "plan": plan, "run": run, "restore": restore, "plan-restore": plan_restore, "resume": resume, "verify": verify, "certificates": certificates}[sys.argv[1]]()
+{"waits-for-a-verb": lambda: None, "scan": scan, "topology": topology, "history": real_worker, "certificate": real_worker, "test-report": real_worker, "record": real_worker, "records": real_worker, "sub-uids": real_worker, "check-policy": real_worker, "stays": stays, "came-back": real_worker, "plan": plan, "run": run, "restore": restore, "plan-restore": plan_restore, "resume": resume, "verify": verify, "certificates": certificates}[sys.argv[1]]()
