@@ -10,13 +10,13 @@ bus = dbus.SystemBus()
 manager = dbus.Interface(bus.get_object(NAME, "/org/saferemove1"), NAME + ".Manager")
 
 
-def show_slots():
-    for path, name, state, occupied, address, memdev, serial, *lights, removal, more in manager.ListSlots():
+def show_slots(cards):
+    for path, name, state, occupied, address, memdev, serial, *more in manager.ListSlots():
         print(f"slot {name}: {state}, {f'card {serial} at {address}' if occupied else 'no card'}")
 
 
 def plan(cards):
-    digest, verdict, _, slots, serials, eta_usec, steps, *_ = manager.Plan("remove", cards, {}, timeout=120)
+    digest, verdict, _, slots, serials, eta_usec, steps, *more = manager.Plan("remove", cards, {}, timeout=120)
     print(f"slots {' '.join(slots)}: {verdict}, {steps} steps, about {eta_usec / 1e6:.1f} s")
     first, total, page = 0, 1, ""
     while first < total:  # pages of one list, however long it is
@@ -24,22 +24,18 @@ def plan(cards):
         for code, severity, what, evidence, remedy, more in blockers:
             print(f"{code}: {what}", *remedy, sep="\n  ")
         first += len(blockers)
-    return verdict, digest
+    return digest if verdict == "ready" else sys.exit(1)
 
 
 def remove(cards):
-    verdict, digest = plan(cards)
-    if verdict != "ready":
-        return 1
-    path = manager.RemoveSeveral(cards, {"digest": digest})  # this plan, or none
+    path = manager.RemoveSeveral(cards, {"digest": plan(cards)}, timeout=120)  # this plan, or none
     removal, step = dbus.Interface(bus.get_object(NAME, path), dbus.PROPERTIES_IFACE), ""
     while (now := removal.GetAll(NAME + ".Removal"))["State"] != "ended":  # PropertiesChanged tells it without being asked
         if now["Step"] != step:
             print(f"[{now['StepIndex'] + 1}/{now['StepCount']}] {(step := now['Step'])}", flush=True)
         time.sleep(0.2)
     print(f"slots {' '.join(now['Slots'])}: {now['Outcome']} ({now['Code']})")
-    return 0 if now["Outcome"] == "safe" else 1
+    sys.exit(now["Outcome"] != "safe")
 
 
-verbs = {"list": lambda _: show_slots(), "plan": lambda cards: plan(cards)[0] != "ready", "remove": remove}
-sys.exit(verbs[sys.argv[1]](sys.argv[2:]))
+{"list": show_slots, "plan": plan, "remove": remove}[sys.argv[1]](sys.argv[2:])

@@ -234,7 +234,9 @@ class Typed(UsersTest):
         def client(*argv):
             return subprocess.run([SYSTEM_PYTHON, CLIENT, *argv], env=env, capture_output=True, text=True, timeout=harness.PATIENCE * 3)
         with open(CLIENT) as f:
-            self.assertNotIn("json", re.sub(r"without JSON", "", f.read()).lower())
+            source = f.read()
+        self.assertNotIn("json", re.sub(r"without JSON", "", source).lower())
+        self.assertLessEqual(len(re.findall(r'(?m)^ *[^#"\s]', source)), 30)  # short enough to be read before it is used
         listed = client("list")
         self.assertEqual((listed.returncode, listed.stdout), (0, "slot 2: ready, card 0x1 at 0000:0d:00.0\nslot 3: ready, card 0x2 at 0000:0e:00.0\n"), listed.stderr)
         planned = client("plan", "2", "3")
