@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include <errno.h>
+#include <fcntl.h>
 
 #include "base/clock.h"
 #include "daemon/caller/bus-error.h"
 #include "daemon/manager/inhibitors.h"
+#include "holders/process.h"
 #include "inhibit-bus.h"
 
 enum {
@@ -11,9 +13,18 @@ enum {
         ENTRY_BYTES = 512,     /* of the list, about */
 };
 
+/* A descriptor may be handed on, and outlive who took it: his number is another one's then, who is not to be blamed. */
+static uint64_t start_time_of(json_object *by) {
+        _cleanup_free_ char *path = strf("/proc/%ju", (uintmax_t) json_u64(by, "pid"));
+        _cleanup_close_ int fd = path ? open(path, O_PATH | O_DIRECTORY | O_CLOEXEC) : -ENOMEM;
+        uint64_t start_time;
+
+        return fd >= 0 && process_start_time(fd, &start_time) >= 0 ? start_time : 0;
+}
+
 /* For whoever may. The call is read once more: polkit has been told some of it. */
 static int take(void *bus, sd_bus_message *call, json_object *by, json_object *kept, bool may, sd_bus_error *error) {
-        InhibitRequest request = { .uid = (uint32_t) json_u64(by, "uid"), .pid = (uint32_t) json_u64(by, "pid") };
+        InhibitRequest request = { .uid = (uint32_t) json_u64(by, "uid"), .pid = (uint32_t) json_u64(by, "pid"), .start_time = json_u64(kept, "start_time") };
         _cleanup_free_ char *why = NULL;
         const Bus *b = bus;
         int fd;
@@ -34,12 +45,13 @@ static int take(void *bus, sd_bus_message *call, json_object *by, json_object *k
 }
 
 int inhibit_bus_take(void *bus, sd_bus_message *call, json_object *by, sd_bus_error *error) {
-        _cleanup_json_ json_object *actions = json_object_new_array(), *details = json_object_new_object();
-        const RightsWish wish = { .actions = actions, .details = details, .then = take, .userdata = bus };
+        _cleanup_json_ json_object *actions = json_object_new_array(), *details = json_object_new_object(), *kept = json_object_new_object();
+        const RightsWish wish = { .actions = actions, .details = details, .kept = kept, .then = take, .userdata = bus };
         const char *what, *who, *why, *mode;
 
+        json_set_u64(kept, "start_time", start_time_of(by));
         if (who_is_privileged(by))
-                return take(bus, call, by, NULL, true, error);
+                return take(bus, call, by, kept, true, error);
         int r = sd_bus_message_read(call, "ssss", &what, &who, &why, &mode);
         if (r < 0)
                 return r;

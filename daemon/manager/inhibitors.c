@@ -293,6 +293,8 @@ static int describe(const InhibitRequest *q, uint64_t id, json_object **ret, cha
         json_set_str(o, "mode", q->mode);
         json_set_u64(o, "uid", q->uid);
         json_set_u64(o, "pid", q->pid);
+        if (q->start_time > 0)
+                json_set_u64(o, "start_time", q->start_time);
         json_set_u64(o, "since_usec", now_wall());
         if (streq(q->mode, "block") && !who_is_privileged_uid(q->uid))
                 json_set_u64(o, "until_usec", now_monotonic() + users_block_usec());

@@ -17,6 +17,7 @@ void manager_inhibitors_free(Manager *m); /* they go on: this process alone ends
 typedef struct InhibitRequest {
         const char *what, *who, *why, *mode;
         uint32_t uid, pid;
+        uint64_t start_time;   /* of the process, in jiffies; 0: not known */
 } InhibitRequest;
 
 /* The descriptor that it lives as long as: the caller's. -EINVAL, -EDQUOT (there are too many), -EBUSY (what it would block has begun): with

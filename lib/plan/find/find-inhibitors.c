@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* Who does not want the card to go, or not yet (plan/find/inhibitor.h). In his own words: it is he who has to be asked. */
 #include "base/clock.h"
+#include "kernel/process/apart.h"
 #include "plan/find/blockers.h"
 #include "plan/find/inhibitor.h"
 
@@ -9,6 +10,15 @@ bool blockers_are_vetoes(json_object *blockers) {
                 if (!streq_ptr(json_str(json_at(blockers, i), "code"), blocker_code_to_string(BLOCKER_INHIBITED)))
                         return false;
         return json_len(blockers) > 0;
+}
+
+/* Whoever has it now may be another one: it lasts as long as its descriptor, which is handed on, and its number may be somebody else's by now. */
+static const char *what_of_process(json_object *inhibitor) {
+        uint64_t start_time = json_u64(inhibitor, "start_time");
+
+        if (start_time == 0)
+                return " when it was taken";
+        return apart_is_alive((int) json_u64(inhibitor, "pid"), start_time) ? "" : ", which has ended and left it to another one";
 }
 
 static void set_evidence(json_object *o, json_object *inhibitor) {
@@ -21,8 +31,8 @@ static void set_evidence(json_object *o, json_object *inhibitor) {
         if (json_flag(inhibitor, "lost"))
                 json_set_strf(o, "evidence", "inhibitor %ju, of which is not known whom it is of", (uintmax_t) json_u64(inhibitor, "id"));
         else
-                json_set_strf(o, "evidence", "%s inhibitor of %s, by uid %ju, process %ju", inhibit_mode_to_string(inhibitor_mode(inhibitor)), words ?: "?",
-                              (uintmax_t) json_u64(inhibitor, "uid"), (uintmax_t) json_u64(inhibitor, "pid"));
+                json_set_strf(o, "evidence", "%s inhibitor of %s, by uid %ju, process %ju%s", inhibit_mode_to_string(inhibitor_mode(inhibitor)), words ?: "?",
+                              (uintmax_t) json_u64(inhibitor, "uid"), (uintmax_t) json_u64(inhibitor, "pid"), what_of_process(inhibitor));
 }
 
 static void find_one(Findings *f, json_object *inhibitor) {

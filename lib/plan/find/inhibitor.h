@@ -5,7 +5,7 @@
 #include "plan/scope/scope.h"
 
 /* Somebody does not want cards to go: at all, or before he is through. A description is a JSON object: "id" (in this boot given once), "what"
- * (an array of words), "who", "why", "mode", "uid", "pid", "since_usec" (wall clock). One whose description was lost has "lost", and is against
+ * (an array of words), "who", "why", "mode", "uid", "pid", "since_usec" (wall clock), "start_time" (of the process, where it was known). One whose description was lost has "lost", and is against
  * everything. The daemon keeps them (daemon/manager/inhibitors.h), the planner asks which of them are about a removal. */
 
 typedef enum InhibitMode {

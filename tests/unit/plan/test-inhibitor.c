@@ -139,6 +139,29 @@ static void test_whom(const Topology *t) {
         check_about(t, "3", port, true);
 }
 
+/* A descriptor outlives who took it, whose number is another one's then. */
+static void test_process(const Topology *t) {
+        static const char *const said[] = { "", ", which has ended and left it to another one" };
+        Policy policy = policy_default();
+
+        test_make_folders("/proc/812");
+        test_put("/proc/812/stat", "812 (backup) S 1 812 812 0 -1 0 0 0 0 0 0 0 0 0 20 0 1 0 5000 0 0\n");
+        for (size_t i = 0; i < ELEMENTSOF(said); i++) {
+                _cleanup_json_ json_object *list = json_object_new_array();
+                json_object *o = inhibitor("2", "block");
+                _cleanup_(plan_freep) Plan *p = NULL;
+
+                json_set_u64(o, "start_time", 5000 + i);
+                json_object_array_add(list, o);
+                const PlanRequest request = { .target = "2", .trigger = "command", .policy = &policy, .inhibitors = list };
+                CHECK_INT(plan_removal(t, topology_slot(t, "2"), &request, &p), 0);
+                _cleanup_free_ char *end = strf(", process 812%s", said[i]);
+                const char *evidence = json_str(finding_of(p, "blockers", "INHIBITED"), "evidence"), *from = strstr(evidence ?: "", ", process");
+                CHECK_STR(from, end);
+        }
+        policy_done(&policy);
+}
+
 static void test_plan(const Topology *t) {
         Policy policy = policy_default();
         _cleanup_(plan_freep) Plan *block = plan(t, "2", "2", "block", &policy), *delay = plan(t, "2", "2", "delay", &policy),
@@ -148,7 +171,7 @@ static void test_plan(const Topology *t) {
         CHECK_INT(plan_verdict(block), PLAN_BLOCKED);
         CHECK(blockers_are_vetoes(json_array(block->doc, "blockers")));
         CHECK_STR(json_str(o, "what"), "'backup' does not let it go: the nightly one");
-        CHECK_STR(json_str(o, "evidence"), "block inhibitor of slot:2, by uid 1000, process 812");
+        CHECK_STR(json_str(o, "evidence"), "block inhibitor of slot:2, by uid 1000, process 812 when it was taken");
         CHECK(strstr(json_text(json_array(o, "remedy")), "safe-remove remove --ignore-inhibitors 2"));
 
         CHECK_INT(plan_verdict(delay), PLAN_READY);
@@ -208,6 +231,7 @@ int main(int argc, char **argv) {
         test_description();
         test_whom(t);
         test_plan(t);
+        test_process(t);
         test_serial(t);
         return EXIT_SUCCESS;
 }
