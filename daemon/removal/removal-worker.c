@@ -80,7 +80,8 @@ static void on_line(json_object *line, void *userdata) {
                 take_enquiry_answer(r, line); /* may free it */
                 return;
         }
-        if (r->state == REMOVAL_ENDED)
+        /* It may log what comes after its end; there is nothing else left to happen. */
+        if (r->state == REMOVAL_ENDED && !streq_ptr(json_str(line, "type"), "library"))
                 return;
 
         int k = removal_take_event(r, line);

@@ -12,6 +12,11 @@
 #include "probe/probe.h"
 #include "removal.h"
 
+static void give_machine_up(Removal *m) {
+        closep(&m->lock);
+        m->lock = -EBADF;
+}
+
 static void certificate_take(Removal *m) {
         ChainLink link;
 
@@ -35,6 +40,20 @@ static void removal_write_end(Removal *m, Outcome outcome, const char *code, con
                 (void) unlink(path);
 }
 
+/* Nobody waits for it any more, for the machine neither. */
+static void audit(Removal *m, Outcome outcome) {
+        _cleanup_json_ json_object *records = forced_records(m, outcome);
+
+        for (size_t i = 0; m->audit_later && i < json_len(records); i++)
+                json_object_array_add(m->audit_later, json_ref(json_at(records, i)));
+        if (m->audit_later || json_len(records) == 0)
+                return;
+        give_machine_up(m);
+        _cleanup_free_ char *unaudited = forced_audit(records);
+        if (unaudited)
+                tell_unaudited(m, unaudited);
+}
+
 int removal_end(Removal *m, Outcome outcome, const char *code, const char *message, const char *remedy) {
         _cleanup_json_ json_object *lines = json_object_new_array();
 
@@ -44,10 +63,8 @@ int removal_end(Removal *m, Outcome outcome, const char *code, const char *messa
                 removal_card(m);
         if (m->journal)
                 removal_write_end(m, outcome, code, message, lines);
-        _cleanup_free_ char *unaudited = forced_audit(m, outcome);
-        if (unaudited)
-                tell_unaudited(m, unaudited);
         tell_end(m, outcome, code, message, lines);
+        audit(m, outcome);
         return 0;
 }
 
@@ -190,8 +207,7 @@ int removal_tell_hooks(Removal *m, HookPhase phase, int result) {
         for (size_t n = 0; n < m->plan->n_steps && !plan_is_restoration(m->plan); n++)
                 if (m->plan->steps[n].type == STEP_RUN_HOOKS)
                         hooks = json_array(m->plan->steps[n].args, "hooks");
-        closep(&m->lock);
-        m->lock = -EBADF;
+        give_machine_up(m);
         if (json_len(hooks) > 0 && hooks_call(hooks, &call, &answers) >= 0)
                 json_object_put(answers);
         return result;

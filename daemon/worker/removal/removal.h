@@ -21,6 +21,7 @@ typedef struct Removal {
         uint64_t started;
         /* Of a give-back, else 0 (monotonic): when it has the machine or goes without it, is through with the steps, and with the slots. */
         uint64_t until_lock, until, until_slots;
+        json_object *audit_later; /* of a give-back: what its end has for the audit log is added here, since others wait behind it */
         size_t step;            /* the one under way, for its progress */
         json_object *said;      /* what the libraries have logged, as keys: each line is told once */
         char certificate[SHA256_HEX]; /* the digest of the one that was written at its end; "" without */

@@ -5,6 +5,7 @@
 #include "base/clock.h"
 #include "base/parse.h"
 #include "daemon/worker/lost/last-seen.h"
+#include "daemon/worker/rights/forced.h"
 #include "daemon/worker/verbs.h"
 #include "engine/engine.h"
 #include "engine/state-dir.h"
@@ -29,6 +30,7 @@ enum {
 /* Until when one removal of a give-back has what, all of them zero where there is no hurry. */
 typedef struct GiveBack {
         uint64_t lock, steps, slots;
+        json_object *audit_later;
 } GiveBack;
 
 /* A plan that only holds was a button's, and nobody has looked at the card yet. */
@@ -179,6 +181,7 @@ static int give_slots_back(Removal *m) {
 static int resume(WorkerIo *io, const char *id, bool back, const GiveBack *g) {
         _cleanup_(removal_done) Removal m = {
                 .io = io, .lock = -EBADF, .started = now_monotonic(), .until_lock = g->lock, .until = g->steps, .until_slots = g->slots,
+                .audit_later = g->audit_later,
         };
         _cleanup_free_ char *why = NULL;
 
@@ -255,6 +258,7 @@ static GiveBack share_of(uint64_t start, uint64_t end, size_t left) {
 }
 
 int give_back_by_records(WorkerIo *io, uint64_t end) {
+        _cleanup_json_ json_object *forced = json_object_new_array();
         _cleanup_free_ uint64_t *ids = NULL;
         uint64_t start = now_monotonic();
         size_t n = 0, n_unfinished = 0;
@@ -268,8 +272,10 @@ int give_back_by_records(WorkerIo *io, uint64_t end) {
         for (size_t i = 0; i < n_unfinished; i++) {
                 _cleanup_free_ char *id = strf("%ju", (uintmax_t) ids[i]);
                 GiveBack g = share_of(start, end, n_unfinished - i);
+                g.audit_later = forced;
                 int q = id ? resume(io, id, true, &g) : -ENOMEM;
                 r = r < 0 ? r : q;
         }
+        _cleanup_free_ _unused_ char *unaudited = forced_audit(forced); /* once all of them are through */
         return r;
 }

@@ -56,7 +56,7 @@ void asker_find(json_object *by) {
         take_unit(dirfd, by);
 }
 
-char *asker_audit(json_object *by, json_object *what, bool done) {
+char *asker_record(json_object *by, json_object *what, bool done) {
         static const struct {
                 const char *key, *field;
         } told[] = {
@@ -71,8 +71,12 @@ char *asker_audit(json_object *by, json_object *what, bool done) {
                 json_set(fields, told[i].field, json_ref(json_get(by, told[i].key)));
         json_set_str(fields, "exe", "safe-remove-worker");
         json_set_str(fields, "res", done ? "success" : "failed");
-        _cleanup_free_ char *text = audit_text(fields);
-        int r = text ? audit_write(text) : -ENOMEM;
+        return audit_text(fields);
+}
+
+char *asker_audit(const char *record) {
+        int r = record ? audit_write(record) : -ENOMEM;
+
         /* A kernel without audit, and a container that may not: there is no such log to be complete. */
         return r >= 0 || r == -EPROTONOSUPPORT || r == -ECONNREFUSED ? NULL : strdup(strerror(-r));
 }

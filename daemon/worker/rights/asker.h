@@ -9,6 +9,10 @@
  * user is not noticed: this is for people, and nothing is decided by it.) */
 void asker_find(json_object *by);
 
-/* One AUDIT_USER record about what he asked for. `what` are fields to be told before his own ("op" first), `done` whether it came to be. Where it
- * cannot be written, why: newly allocated, NULL else. */
-char *asker_audit(json_object *by, json_object *what, bool done);
+/* The text of an AUDIT_USER record about what he asked for. `what` are fields to be told before his own ("op" first), `done` whether it came to be. Newly
+ * allocated; NULL: out of memory. */
+char *asker_record(json_object *by, json_object *what, bool done);
+
+/* Where it cannot be written, why: newly allocated, NULL else. A log that nobody reads makes a writer wait in the kernel, for a minute
+ * (audit_backlog_wait_time): nothing that somebody waits for comes after it. */
+char *asker_audit(const char *record);

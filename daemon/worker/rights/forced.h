@@ -3,6 +3,10 @@
 
 #include "daemon/worker/removal/removal.h"
 
-/* At a removal's end: for the kernel's audit log, a record for each word of force of which a step was begun, for an erasure, for processes that were
- * ended, stopped or frozen, and where inhibitors were passed over; `res` is whether the card is out. Where that log takes no more, why (newly allocated); the removal has ended all the same. */
-char *forced_audit(const Removal *m, Outcome outcome);
+/* At a removal's end: the texts for the kernel's audit log, one for each word of force of which a step was begun, for an erasure, for processes that were
+ * ended, stopped or frozen, and where inhibitors were passed over; `res` is whether the card is out. */
+json_object *forced_records(const Removal *m, Outcome outcome);
+
+/* Has them written in another process, within 2 s. Where that log takes no more, why (newly allocated); the removal has ended all the same, which is told
+ * before (see asker_audit()). */
+char *forced_audit(json_object *records);

@@ -124,7 +124,7 @@ int worker_denied(WorkerIo *io, json_object *doc) {
         json_set_str(what, "slot", json_str(doc, "slot"));
         json_set_str(what, "serial", json_str(doc, "serial"));
         asker_find(by);
-        _cleanup_free_ char *why_not = asker_audit(by, what, false);
+        _cleanup_free_ char *record = asker_record(by, what, false), *why_not = asker_audit(record);
         json_set(answer, "by", json_ref(by));
         json_set_str(answer, "unaudited", why_not);
         worker_send(io, answer);
