@@ -14,19 +14,22 @@ int rights_bus_begin(const Bus *b, RemovalRequest request, sd_bus_message *call,
                         request.kind == KIND_RESTORE ? "restoration" : "removal", strerror(-r));
 }
 
-/* What he was authorized for is what is done: a removal by the digest of the plan that was asked about, a restoration of the slots that were. */
+/* What he was authorized for is what is done: the slots that were asked about, whatever his words for them mean by now (a path is his to change), and of them
+ * the plan with that digest, which has the card in it, or none. */
 static int start_authorized(void *bus, sd_bus_message *call, json_object *by, json_object *kept, bool may, sd_bus_error *reterr) {
-        json_object *question = json_get(kept, "request"), *slots = json_array(kept, "slots"), *targets = json_array(question, "targets");
-        _cleanup_json_ json_object *options = json_object_new_object();
+        json_object *question = json_get(kept, "request"), *slots = json_array(kept, "slots");
+        _cleanup_json_ json_object *options = json_object_new_object(), *targets = json_object_new_array();
         bool restore = streq_ptr(json_str(question, "kind"), removal_kind_to_string(KIND_RESTORE));
-        _cleanup_free_ char *slot = restore ? strf("slot:%s", json_object_get_string(json_at(slots, 0))) : NULL;
 
         json_object_object_foreach(json_get(question, "options"), key, value)
                 json_set(options, key, json_ref(value));
-        if (!restore)
-                json_set_str(options, "digest", json_str(kept, "digest"));
+        json_set_str(options, "digest", json_str(kept, "digest"));
+        /* Of several cards that are restored any slot names all. */
+        for (size_t i = 0; i < (restore ? 1 : json_len(slots)); i++)
+                json_append_strf(targets, "slot:%s", json_object_get_string(json_at(slots, i)));
+        _cleanup_free_ char *target = json_joined(targets, NULL, " ");
         const RemovalRequest request = {
-                .kind = restore ? KIND_RESTORE : KIND_REMOVE, .trigger = TRIGGER_COMMAND, .target = slot ?: json_str(question, "target"), .targets = targets,
+                .kind = restore ? KIND_RESTORE : KIND_REMOVE, .trigger = TRIGGER_COMMAND, .target = target, .targets = json_len(targets) > 1 ? targets : NULL,
                 .options = options, .by = by,
         };
         return rights_bus_begin(bus, request, call, reterr);
@@ -54,8 +57,7 @@ static int ask_rights(Bus *b, sd_bus_message *call, json_object *request, json_o
         json_set(kept, "slots", json_ref(json_get(line, "slots")));
         json_set_str(kept, "digest", digest);
         const RightsWish wish = { .actions = json_array(line, "actions"), .details = details, .kept = kept, .then = start_authorized, .userdata = b };
-        bool bound = digest || streq_ptr(json_str(request, "kind"), removal_kind_to_string(KIND_RESTORE));
-        if (json_len(wish.actions) == 0 || json_len(json_array(line, "slots")) == 0 || !bound)
+        if (json_len(wish.actions) == 0 || json_len(json_array(line, "slots")) == 0 || !digest)
                 return sd_bus_error_setf(reterr, BUS_ERROR_FAILED, "The worker did not say what it takes.");
         return rights_ask(b->rights, call, by, &wish, reterr);
 }

@@ -56,7 +56,7 @@ class Rights(UsersTest):
         self.assertEqual((question.kind, question.flags, question.details), ("system-bus-name", 0, {"slot": "2", "serial": "0x1", "holders": "3"}))
         self.assertRegex(question.subject["name"], r"^:1\.\d+$")
         run = self.noted("run")[0]
-        self.assertEqual((run["by"]["uid"], run["options"]["digest"]), (NOBODY, "d1"))  # that plan and no other
+        self.assertEqual((run["by"]["uid"], run["options"]["digest"], run["target"]), (NOBODY, "d1", "slot:2"))  # that plan and no other
         # Who has asked may call it off, whatever polkit says by now; another user may not.
         polkit.says = lambda question: NO
         self.refused("Cancel", "s", ("2",), action="cancel", uid=OTHER)
@@ -65,7 +65,27 @@ class Rights(UsersTest):
         polkit.says = lambda question: YES
         error, path = self.ask("Restore", "sa{sv}", ("0000:0d:00.0", {}))()
         self.assertIsNone(error, path)
-        self.assertEqual(self.noted("restore")[0]["target"], "slot:2")
+        restore = self.noted("restore")[0]
+        self.assertEqual((restore["target"], restore["options"]["digest"]), ("slot:2", "d1"))
+
+    def test_names_that_change(self):
+        """What he was authorized for is what his words meant when that was asked: a path, or a card's address, may lead elsewhere since."""
+        def change_places(question):
+            if question.action.endswith(".remove"):
+                first, second = self.slots[:2]
+                first["card"], second["card"] = second["card"], first["card"]
+                self.write_machine(self.slots)
+            return YES
+        self.polkit(change_places)
+        error, path = self.ask("RemoveSeveral", "asa{sv}", (("0000:0d:00.0", "0000:0e:00.0"), {}))()
+        self.assertIsNone(error, path)
+        run = self.noted("run")[0]
+        self.assertEqual((run["target"], run["targets"], run["options"]["digest"]), ("slot:2 slot:3", ["slot:2", "slot:3"], "d1"))
+        self.assertIsNone(self.ask("Cancel", "s", ("2",))()[0])
+        self.wait_end(path)
+        error, path = self.ask("Remove", "sa{sv}", (self.slots[0]["card"]["bdf"], {}))()
+        self.assertIsNone(error, path)
+        self.assertEqual(self.noted("run")[1]["target"], "slot:2")
 
     def test_denied(self):
         """By name, in words that say why, in the journal with who it was, and in the audit log."""

@@ -192,8 +192,15 @@ static char *what_is_left(const Plan *p) {
         return NULL;
 }
 
-char *removal_objection(const Removal *m, const char **ret_code) {
+char *removal_stale(const Removal *m) {
         const char *digest = json_str(json_get(m->request.doc, "options"), "digest");
+
+        if (!digest || digest_is_meant(digest, plan_digest(m->plan)))
+                return NULL;
+        return strf("the machine has changed since the plan was shown: its digest is now %s, not %s", plan_digest(m->plan), digest);
+}
+
+char *removal_objection(const Removal *m, const char **ret_code) {
         json_object *blockers = json_array(m->plan->doc, "blockers");
         _cleanup_free_ char *slots = plan_slot_words(m->plan);
 
@@ -214,10 +221,8 @@ char *removal_objection(const Removal *m, const char **ret_code) {
                 break;
         }
 
-        if (!digest || digest_is_meant(digest, plan_digest(m->plan)))
-                return NULL;
         *ret_code = "stale";
-        return strf("the machine has changed since the plan was shown: its digest is now %s, not %s", plan_digest(m->plan), digest);
+        return removal_stale(m);
 }
 
 /* The slot is held, so there is time to look once more at what could not be looked at: what was odd may have been on its way. */

@@ -48,6 +48,9 @@ int removal_begin(Removal *m);
 /* Why the plan is not carried out and the code of that, or NULL. Newly allocated. */
 char *removal_objection(const Removal *m, const char **ret_code);
 
+/* Why the plan is not the one that was asked for by its digest, or NULL. Newly allocated. */
+char *removal_stale(const Removal *m);
+
 /* From a held slot on: plan, object or go. */
 int removal_run_held(Removal *m);
 
@@ -60,6 +63,9 @@ int removal_go_back(Removal *m, const char *code, const char *reason);
  * becomes of them. */
 int removal_tell_hooks(Removal *m, HookPhase phase, int result);
 int removal_go_forward(Removal *m);
+
+/* removal/restore.c. From the newest removal of the card on record, whose other slots are the request's from then on. */
+int restoration_plan(Request *request, Plan **ret);
 
 /* removal/ending.c. Of the plan's first blocker, or NULL. */
 const char *removal_first_remedy(const Removal *m);

@@ -76,7 +76,7 @@ static int restoration_understand(WorkerIo *io, json_object *doc, Request *reque
         return r;
 }
 
-static int plan_from_records(Request *request, Plan **ret) {
+int restoration_plan(Request *request, Plan **ret) {
         _cleanup_(record_freep) Record *record = NULL;
 
         int r = find_record(request, &record);
@@ -154,13 +154,16 @@ int worker_restore(WorkerIo *io, json_object *request) {
         if (r > 0)
                 r = request_look_again(&m.request);
         if (r >= 0)
-                r = plan_from_records(&m.request, &m.plan);
+                r = restoration_plan(&m.request, &m.plan);
         if (r < 0)
                 return removal_end(&m, OUTCOME_REFUSED, "failed", strerror(-r), NULL);
 
         tell_plan(&m);
         if (plan_verdict(m.plan) == PLAN_NOTHING)
                 return removal_end(&m, OUTCOME_NOTHING, json_str(m.plan->doc, "code"), json_str(m.plan->doc, "message"), NULL);
+        _cleanup_free_ char *stale = removal_stale(&m);
+        if (stale)
+                return removal_end(&m, OUTCOME_REFUSED, "stale", stale, NULL);
         r = removal_begin(&m);
         if (r < 0)
                 return removal_end_unwritable(&m, r);
@@ -174,7 +177,7 @@ int worker_plan_restore(WorkerIo *io, json_object *request) {
         int r = request_understand(io, request, &understood);
         if (r < 0)
                 return r;
-        r = plan_from_records(&understood, &plan);
+        r = restoration_plan(&understood, &plan);
         if (r < 0) {
                 worker_send_error(io, "internal", strerror(-r));
                 return r;

@@ -2,7 +2,7 @@
 /* What a user who is not root has to be allowed for what he asks for, and who he is. */
 #include <errno.h>
 
-#include "daemon/worker/request.h"
+#include "daemon/worker/removal/removal.h"
 #include "daemon/worker/verbs.h"
 #include "plan/scope/scope.h"
 #include "asker.h"
@@ -87,18 +87,23 @@ static int answer_removal(WorkerIo *io, json_object *doc, json_object *answer) {
         return 0;
 }
 
+/* The slots of the others that come back with it are known once it is planned. */
 static int answer_restoration(WorkerIo *io, json_object *doc, json_object *answer) {
         _cleanup_(request_done) Request request = { 0 };
+        _cleanup_(plan_freep) Plan *plan = NULL;
 
         int r = request_understand(io, doc, &request);
         if (r < 0)
                 return r;
-        r = add_subject(&request, answer);
+        r = restoration_plan(&request, &plan);
+        if (r >= 0)
+                r = add_subject(&request, answer);
         if (r < 0) {
                 worker_send_error(io, "internal", strerror(-r));
                 return r;
         }
         json_append_str(json_array(answer, "actions"), "restore");
+        json_set_str(answer, "digest", plan_digest(plan));
         return 0;
 }
 
