@@ -261,6 +261,8 @@ static void tell_prepare(const Bus *b, const Removal *r, bool start) {
 static void on_started(Removal *r, void *userdata) {
         const Bus *b = userdata;
 
+        if (r->trigger == TRIGGER_COMMAND)
+                rights_begun(b->rights, r->by);
         warn(r, buses_object_added(b->buses, r->path));
         tell_runs(b, r);
 }

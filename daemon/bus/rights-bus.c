@@ -75,6 +75,9 @@ int rights_bus_start(Bus *b, sd_bus_message *call, json_object *request, sd_bus_
         _cleanup_json_ json_object *actions = json_object_new_array();
 
         json_append_str(actions, json_str(request, "kind")); /* the two that every other one comes beside */
+        if (!rights_may_begin(b->rights, json_get(request, "by")))
+                return sd_bus_error_setf(reterr, BUS_ERROR_BUSY, "You have begun many removals, each of which takes the place of an older one on record: one "
+                                         "more may begin in each half hour. Root (sudo) may begin one at any time.");
         if (!rights_can_ask(b->rights, call))
                 return rights_ask(b->rights, call, json_get(request, "by"), &(const RightsWish) { .actions = actions }, reterr);
         return asks_add(b->asks, call, json_get(request, "by"), &wish, reterr);

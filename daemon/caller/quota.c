@@ -11,6 +11,8 @@ enum {
 };
 
 struct Quota {
+        int64_t full, more;    /* `more` comes in in each `usec` */
+        uint64_t usec;
         struct {
                 uint64_t since;
                 int64_t left;
@@ -19,9 +21,23 @@ struct Quota {
         size_t n;
 };
 
+static int make(int64_t full, int64_t more, uint64_t usec, Quota **ret) {
+        Quota *q = calloc(1, sizeof(*q));
+        if (!q)
+                return -ENOMEM;
+        q->full = full;
+        q->more = more;
+        q->usec = usec;
+        *ret = q;
+        return 0;
+}
+
 int quota_new(Quota **ret) {
-        *ret = calloc(1, sizeof(**ret));
-        return *ret ? 0 : -ENOMEM;
+        return make(FULL, BYTES_PER_MSEC, USEC_PER_MSEC, ret);
+}
+
+int quota_new_of(int64_t full, uint64_t usec, Quota **ret) {
+        return make(full, 1, usec, ret);
 }
 
 void quota_free(Quota *q) {
@@ -40,18 +56,19 @@ static size_t find(Quota *q, uint32_t user, uint64_t now) {
         size_t i = q->n < USERS_MAX ? q->n++ : oldest;
         q->users[i].user = user;
         q->users[i].since = now;
-        q->users[i].left = FULL;
+        q->users[i].left = q->full;
         return i;
 }
 
 /* His place, with what has come in since. */
 static size_t look_up(Quota *q, uint32_t user, uint64_t now) {
         size_t i = find(q, user, now);
-        int64_t more = (int64_t) ((now - q->users[i].since) / USEC_PER_MSEC * BYTES_PER_MSEC);
+        uint64_t times = (now - q->users[i].since) / q->usec;
+        int64_t more = (int64_t) times * q->more;
 
         if (more > 0) {
-                q->users[i].left = q->users[i].left + more < FULL ? q->users[i].left + more : FULL;
-                q->users[i].since = now;
+                q->users[i].left = q->users[i].left + more < q->full ? q->users[i].left + more : q->full;
+                q->users[i].since += times * q->usec;
         }
         return i;
 }
@@ -65,10 +82,14 @@ bool quota_take(Quota *q, uint32_t user, size_t bytes, uint64_t now) {
         return true;
 }
 
+bool quota_has(Quota *q, uint32_t user, uint64_t now) {
+        return q->users[look_up(q, user, now)].left > 0;
+}
+
 void quota_owe(Quota *q, uint32_t user, size_t bytes, uint64_t now) {
         size_t i = look_up(q, user, now);
 
         q->users[i].left -= (int64_t) bytes;
-        if (q->users[i].left < -FULL)
-                q->users[i].left = -FULL;
+        if (q->users[i].left < -q->full)
+                q->users[i].left = -q->full;
 }

@@ -10,12 +10,14 @@
 #include "quota.h"
 #include "rights.h"
 #include "sub-uid.h"
+#include "who.h"
 
 enum {
         /* A bus lets a service wait for so many replies (128, as it is set up by default), and counts those too that we do not wait for any more. */
         PENDING_OF_ONE = 4,
         PENDING_OF_ALL = 32,   /* and as many looks */
         DENIALS_MAX = 4,       /* workers at a time that tell the audit log */
+        BEGUN_AT_ONCE = 20,    /* of the 1000 that stay on record */
         DENIAL_COST = 512 * 1024, /* of a user's store (quota.c): four at once, then one in two seconds */
         MAY_ASK_A_PERSON = 1,  /* AllowUserInteraction of CheckAuthorization */
 };
@@ -29,6 +31,7 @@ enum {
 #define LOOK_USEC (2 * USEC_PER_SEC)
 #define SILENCE_USEC (30 * USEC_PER_SEC) /* in which no look waits for a polkit that has not answered */
 #define DENIAL_USEC (10 * USEC_PER_SEC)
+#define BEGUN_USEC (1800 * USEC_PER_SEC) /* then one more: three weeks until all on record are one user's */
 
 typedef struct Pending {
         Rights *rights;
@@ -60,7 +63,7 @@ struct Rights {
         uint64_t silent_until; /* monotonic */
         LIST_HEAD(, Pending) pending;
         LIST_HEAD(, Denial) denials;
-        Quota *logged;
+        Quota *logged, *begun;
         unsigned unlogged;     /* refusals that were too many for the logs, since the last line */
 };
 
@@ -70,7 +73,10 @@ int rights_new(sd_event *event, Buses *buses, Rights **ret) {
                 return -ENOMEM;
         *r = (Rights) { .event = event, .buses = buses };
         int k = quota_new(&r->logged);
+        if (k >= 0)
+                k = quota_new_of(BEGUN_AT_ONCE, BEGUN_USEC, &r->begun);
         if (k < 0) {
+                quota_free(r->logged);
                 free(r);
                 return k;
         }
@@ -119,7 +125,21 @@ void rights_free(Rights *r) {
         while (!LIST_EMPTY(&r->denials))
                 denial_free(LIST_FIRST(&r->denials));
         quota_free(r->logged);
+        quota_free(r->begun);
         free(r);
+}
+
+static uint32_t user_of(json_object *by) {
+        return sub_uid_user((uint32_t) json_u64(by, "uid"));
+}
+
+bool rights_may_begin(Rights *r, json_object *by) {
+        return who_is_privileged(by) || quota_has(r->begun, user_of(by), now_monotonic());
+}
+
+void rights_begun(Rights *r, json_object *by) {
+        if (!who_is_privileged(by))
+                quota_owe(r->begun, user_of(by), 1, now_monotonic());
 }
 
 /* Nobody's agent goes on asking for a password that nothing comes of. */
@@ -172,7 +192,7 @@ static void tell_denial(Rights *r, json_object *by, json_object *actions, size_t
 
         LIST_FOREACH(other, &r->denials, list)
                 n++;
-        if (!d || n >= DENIALS_MAX || !quota_take(r->logged, sub_uid_user((uint32_t) json_u64(by, "uid")), DENIAL_COST, now_monotonic())) {
+        if (!d || n >= DENIALS_MAX || !quota_take(r->logged, user_of(by), DENIAL_COST, now_monotonic())) {
                 r->unlogged++;
                 return;
         }
@@ -222,6 +242,19 @@ static void end(Pending *p, bool may, const char *why) {
                 r = refuse(p->rights, p->by, &p->wish, p->at, why, &error);
         if (r < 0)
                 (void) (sd_bus_error_is_set(&error) ? sd_bus_reply_method_error(p->call, &error) : sd_bus_reply_method_errno(p->call, r, NULL));
+}
+
+/* Its place is somebody else's. A look goes on without what it asked for. */
+static void give_way(Pending *p) {
+        _cleanup_(sd_bus_error_free) sd_bus_error error = SD_BUS_ERROR_NULL;
+
+        if (p->wish.look) {
+                end(p, false, NULL);
+                return;
+        }
+        (void) sd_bus_error_set(&error, BUS_ERROR_BUSY, "Too many requests wait for their authorization, and yours are more than others'. Try again in a moment.");
+        (void) sd_bus_reply_method_error(p->call, &error);
+        pending_free(p);
 }
 
 /* (bba{ss}): is he authorized, could he be by proving who he is, and details. NULL: he is. */
@@ -313,15 +346,47 @@ static int watch_caller(Pending *p) {
         return match ? sd_bus_add_match_async(sd_bus_message_get_bus(p->call), &p->gone, match, on_gone, NULL, p) : -ENOMEM;
 }
 
-static bool has_room(const Rights *r, uint32_t user, bool look) {
-        size_t one = 0, all = 0;
+static size_t count(const Rights *r, uint32_t user, bool look) {
         const Pending *p;
+        size_t n = 0;
 
+        LIST_FOREACH(p, &r->pending, list)
+                n += p->wish.look == look && p->user == user;
+        return n;
+}
+
+/* The newest of whoever has most places, if these are more than `least`; NULL: nobody has. */
+static Pending *greediest(const Rights *r, bool look, size_t least, size_t *ret_all) {
+        Pending *p, *most = NULL;
+
+        *ret_all = 0;
         LIST_FOREACH(p, &r->pending, list) {
-                one += p->wish.look == look && p->user == user;
-                all += p->wish.look == look;
+                if (p->wish.look != look)
+                        continue;
+                ++*ret_all;
+                size_t n = count(r, p->user, look);
+                if (n > least) {
+                        least = n;
+                        most = p;
+                }
         }
-        return one < PENDING_OF_ONE && all < PENDING_OF_ALL;
+        return most;
+}
+
+/* Eight users could have all places, for as long as somebody looks for a password: who has more of them than the one who comes would have gives way. */
+static bool make_room(Rights *r, uint32_t user, bool look) {
+        size_t own = count(r, user, look), all;
+
+        if (own >= PENDING_OF_ONE)
+                return false;
+        Pending *most = greediest(r, look, own + 1, &all);
+        if (all < PENDING_OF_ALL)
+                return true;
+        if (!most)
+                return false;
+        call_off(most);
+        give_way(most);
+        return true;
 }
 
 static int pending_new(Rights *r, sd_bus_message *call, json_object *by, const RightsWish *wish, Pending **ret) {
@@ -329,7 +394,7 @@ static int pending_new(Rights *r, sd_bus_message *call, json_object *by, const R
         if (!p)
                 return -ENOMEM;
         *p = (Pending) {
-                .rights = r, .wish = *wish, .call = sd_bus_message_ref(call), .by = json_ref(by), .user = sub_uid_user((uint32_t) json_u64(by, "uid")),
+                .rights = r, .wish = *wish, .call = sd_bus_message_ref(call), .by = json_ref(by), .user = user_of(by),
         };
         json_ref(wish->actions);
         json_ref(wish->details);
@@ -348,14 +413,14 @@ bool rights_can_ask(const Rights *r, sd_bus_message *call) {
 }
 
 int rights_ask(Rights *r, sd_bus_message *call, json_object *by, const RightsWish *wish, sd_bus_error *reterr) {
-        bool on_bus = rights_can_ask(r, call), room = has_room(r, sub_uid_user((uint32_t) json_u64(by, "uid")), wish->look);
         bool silent = wish->look && now_monotonic() < r->silent_until;
         Pending *p;
 
-        if (wish->look && (!on_bus || !room || silent))
-                return wish->then(wish->userdata, call, by, wish->kept, false, reterr);
-        if (!on_bus)
+        if (!rights_can_ask(r, call) && !wish->look)
                 return refuse(r, by, wish, 0, "over this socket nobody can be authorized, the system bus is the way for that", reterr);
+        bool room = rights_can_ask(r, call) && !silent && make_room(r, user_of(by), wish->look);
+        if (!room && wish->look)
+                return wish->then(wish->userdata, call, by, wish->kept, false, reterr);
         if (!room)
                 return sd_bus_error_setf(reterr, BUS_ERROR_BUSY, "Too many requests wait for their authorization, yours or all. Try again in a moment.");
         int k = pending_new(r, call, by, wish, &p);

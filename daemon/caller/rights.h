@@ -30,6 +30,11 @@ typedef struct RightsWish {
 /* For a call of somebody who is not privileged. 1, or a negative errno with `reterr` set. `then` may be called within. */
 int rights_ask(Rights *r, sd_bus_message *call, json_object *by, const RightsWish *wish, sd_bus_error *reterr);
 
+/* May a user begin one more removal or restoration? How many he begins in a while has a limit, whatever becomes of them: each has a record, and the
+ * oldest record goes for it. */
+bool rights_may_begin(Rights *r, json_object *by);
+void rights_begun(Rights *r, json_object *by); /* he has */
+
 /* Is the call one whose sender polkit can be asked about? If not rights_ask() refuses it at once. */
 bool rights_can_ask(const Rights *r, sd_bus_message *call);
 

@@ -58,8 +58,25 @@ static void test_many_users(void) {
         quota_free(q);
 }
 
+/* What comes in seldom comes in all the same, however often it is asked for meanwhile. */
+static void test_seldom(void) {
+        Quota *q;
+
+        CHECK(quota_new_of(20, 1800 * USEC_PER_SEC, &q) >= 0);
+        CHECK(quota_has(q, 1, 0));
+        CHECK_INT(taken(q, 1, 1, 0), 20);
+        for (uint64_t sec = 1; sec < 1800; sec++)
+                CHECK(!quota_has(q, 1, sec * USEC_PER_SEC));
+        CHECK(quota_has(q, 1, 1800 * USEC_PER_SEC));
+        CHECK_INT(taken(q, 1, 1, 3 * 1800 * USEC_PER_SEC - 1), 2);
+        CHECK_INT(taken(q, 1, 1, 3 * 1800 * USEC_PER_SEC), 1);
+        CHECK_INT(taken(q, 2, 1, 0), 20);
+        quota_free(q);
+}
+
 int main(void) {
         test_store();
+        test_seldom();
         test_debt();
         test_many_users();
         return EXIT_SUCCESS;
