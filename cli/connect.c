@@ -119,6 +119,10 @@ int client_open(sd_bus **ret) {
         return open_for(false, ret);
 }
 
+int client_open_to_change(sd_bus **ret) {
+        return open_for(true, ret);
+}
+
 static ExitCode connect_for(bool change, sd_bus **ret) {
         int r = open_for(change, ret);
 

@@ -22,6 +22,7 @@ ExitCode client_connect_to_change(sd_bus **ret);
 
 /* The same, quietly: negative errno. */
 int client_open(sd_bus **ret);
+int client_open_to_change(sd_bus **ret);
 
 /* Does a daemon serve this connection? One that does not run is not started by the question. */
 bool client_is_there(sd_bus *bus);

@@ -35,7 +35,7 @@ static int on_subscribed(sd_bus_message *m, void *userdata, sd_bus_error *e) {
         return 0;
 }
 
-/* To events with everything in them, which only root gets; others hear those that all hear. Nobody waits for the answer: it comes before all that
+/* To events with everything in them, which root gets and who may read details; others hear those that all hear. Nobody waits for the answer: it comes before all that
  * only a subscriber is told, and what is asked next is answered after it. */
 static int subscribe(Listen *l) {
         return sd_bus_call_method_async(l->bus, NULL, BUS_NAME, BUS_PATH, BUS_MANAGER, "Subscribe", on_subscribed, l, "");
@@ -94,7 +94,7 @@ static int hear(Listen *l) {
 static int on_retry(sd_event_source *timer, uint64_t usec, void *userdata) {
         Listen *l = userdata;
 
-        if (client_open(&l->bus) < 0)
+        if ((l->by_bus ? client_open_to_change(&l->bus) : client_open(&l->bus)) < 0)
                 return retry_later(l);
         if (hear(l) < 0) {
                 l->bus = sd_bus_close_unref(l->bus);
@@ -112,6 +112,7 @@ static int retry_later(Listen *l) {
 
 int listen_start(Listen *l, sd_bus *bus, sd_event *event, const ListenHandler *handler, void *userdata) {
         *l = (Listen) { .bus = sd_bus_ref(bus), .event = sd_event_ref(event), .handler = handler, .userdata = userdata };
+        l->by_bus = sd_bus_is_bus_client(bus) > 0;
 
         int r = hear(l);
         return r < 0 ? r : subscribe(l);

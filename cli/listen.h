@@ -19,6 +19,7 @@ typedef struct Listen {
         void *userdata;
         bool subscribed;        /* to events with everything in them */
         bool gone;              /* the daemon is away */
+        bool by_bus;            /* it was to be one over which somebody can be authorized */
         bool cut_off;           /* as far as we know: the bus is, and it may go on */
 } Listen;
 

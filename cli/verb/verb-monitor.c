@@ -72,7 +72,8 @@ ExitCode verb_monitor(const Args *a) {
         _cleanup_json_ json_object *properties = NULL;
         _cleanup_error_ sd_bus_error e = SD_BUS_ERROR_NULL;
 
-        ExitCode code = client_connect(&bus);
+        /* Who may read details hears them on the bus alone. */
+        ExitCode code = client_connect_to_change(&bus);
         if (code != CODE_DONE)
                 return code;
         /* Silence of a daemon that is not there would look like peace. This call also starts it. */

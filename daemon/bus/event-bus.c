@@ -1,10 +1,13 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "base/clock.h"
 #include "daemon/caller/bus-error.h"
+#include "daemon/caller/sub-uid.h"
 #include "event-bus.h"
 
 enum {
-        SUBSCRIBERS_MAX = 64,
+        SUBSCRIBERS_MAX = 64,  /* of root, who subscribes on his own socket by himself */
+        USERS_MAX = 16,        /* of those who are not root */
+        OF_USER_MAX = 4,
 };
 
 /* The destination of an event for root on his own socket, where nobody has a name. */
@@ -101,18 +104,51 @@ void event_bus_removal_told(const Removal *r, json_object *event, void *bus) {
         event_bus_told(event, bus);
 }
 
-int event_bus_subscribe(void *bus, sd_bus_message *call, json_object *by, sd_bus_error *reterr) {
-        Bus *b = bus;
+/* Of whom polkit allows it; those of root, NULL for `by`. Who has been forgotten (who.h) is a user who has not called for long. */
+static size_t count_users(const Bus *b, json_object *by) {
+        uint32_t user = by ? sub_uid_user((uint32_t) json_u64(by, "uid")) : 0, uid;
+        size_t users = 0, own = 0;
 
+        for (const char *name = sd_bus_track_first(b->subscribers); name; name = sd_bus_track_next(b->subscribers)) {
+                bool known = who_knows(b->who, name, &uid);
+                if (known && who_is_privileged_uid(uid))
+                        continue;
+                users++;
+                own += by && known && sub_uid_user(uid) == user;
+        }
+        return by ? own : users;
+}
+
+static int add(Bus *b, sd_bus_message *call, json_object *by, sd_bus_error *reterr) {
+        int r = b->subscribers ? 0 : sd_bus_track_new(sd_bus_message_get_bus(call), &b->subscribers, NULL, NULL);
+        if (r < 0)
+                return r;
+        size_t users = count_users(b, NULL);
+        bool full = who_is_privileged(by) ? sd_bus_track_count(b->subscribers) - users >= SUBSCRIBERS_MAX :
+                                            users >= USERS_MAX || count_users(b, by) >= OF_USER_MAX;
+        if (full && sd_bus_track_count_sender(b->subscribers, call) == 0)
+                return sd_bus_error_setf(reterr, BUS_ERROR_BUSY, "So many connections have subscribed already, of yours or of all, that there is no place for another one. "
+                                         "Close one of them, then try again.");
+        r = sd_bus_track_add_sender(b->subscribers, call);
+        return r < 0 ? r : sd_bus_reply_method_return(call, "");
+}
+
+/* Asked about when he subscribes, and not with each event: what polkit says later counts for his next connection. */
+static int subscribe(void *bus, sd_bus_message *call, json_object *by, json_object *kept, bool may, sd_bus_error *reterr) {
+        if (!may)
+                return sd_bus_error_setf(reterr, BUS_ERROR_NOT_AUTHORIZED, "You are not authorized for " RIGHTS_PREFIX "read-details on this connection, without "
+                                         "which nobody hears about others' processes and files. Everybody hears the rest.");
+        return add(bus, call, by, reterr);
+}
+
+int event_bus_subscribe(void *bus, sd_bus_message *call, json_object *by, sd_bus_error *reterr) {
+        _cleanup_json_ json_object *actions = json_object_new_array();
+        const RightsWish wish = { .actions = actions, .then = subscribe, .userdata = bus, .look = true };
+
+        json_append_str(actions, "read-details");
         if (!who_is_privileged(by))
-                return sd_bus_error_setf(reterr, BUS_ERROR_NOT_AUTHORIZED, "Only root may hear about others' processes and files. Everybody hears the rest.");
+                return rights_ask(((const Bus *) bus)->rights, call, by, &wish, reterr);
         if (!sd_bus_message_get_sender(call))
                 return sd_bus_reply_method_return(call, ""); /* on root's own socket everybody has */
-        int r = b->subscribers ? 0 : sd_bus_track_new(sd_bus_message_get_bus(call), &b->subscribers, NULL, NULL);
-        if (r >= 0 && sd_bus_track_count(b->subscribers) >= SUBSCRIBERS_MAX)
-                return sd_bus_error_setf(reterr, BUS_ERROR_BUSY, "%d connections have subscribed already. Close one of them, then try again.",
-                                SUBSCRIBERS_MAX);
-        if (r >= 0)
-                r = sd_bus_track_add_sender(b->subscribers, call);
-        return r < 0 ? r : sd_bus_reply_method_return(call, "");
+        return add(bus, call, by, reterr);
 }

@@ -133,6 +133,15 @@ static Sender *find(const Who *w, const char *name) {
         return NULL;
 }
 
+bool who_knows(const Who *w, const char *name, uint32_t *ret_uid) {
+        const Sender *s = find(w, name);
+
+        if (!s || !s->known)
+                return false;
+        *ret_uid = s->uid;
+        return true;
+}
+
 static json_object *by_of(uint32_t uid, uint32_t pid) {
         _cleanup_free_ char *path = strf("/proc/%" PRIu32 "/comm", pid), *comm = NULL;
         json_object *by = json_object_new_object();

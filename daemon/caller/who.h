@@ -32,5 +32,8 @@ bool who_is_privileged_uid(uint32_t uid);
 int who_new(Buses *buses, void *userdata, Who **ret);
 void who_free(Who *w); /* calls that wait are not answered any more */
 
+/* Whose connection is it? False: it has not called, or not for long. */
+bool who_knows(const Who *w, const char *name, uint32_t *ret_uid);
+
 /* The bus is another one now, which gives the names of connections anew. */
 void who_forget(Who *w);
