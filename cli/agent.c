@@ -2,8 +2,10 @@
 #include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
+#include <sys/pidfd.h>
 #include <sys/prctl.h>
 #include <sys/wait.h>
+#include <termios.h>
 
 #include "base/clock.h"
 #include "agent.h"
@@ -14,10 +16,13 @@
 typedef struct Agent {
         bool may_ask;           /* somebody may be asked: the call says so */
         pid_t pid;              /* 0: none was started */
+        bool has_terminal;
+        struct termios terminal; /* as it was */
 } Agent;
 
 enum {
         READY_MSEC = 10 * 1000,
+        LEAVE_MSEC = 2 * 1000,
 };
 
 /* It closes the descriptor when it is ready, and so does its end. */
@@ -39,6 +44,7 @@ static void agent_begin(const Args *a, Agent *ret) {
         *ret = (Agent) { .may_ask = !a->no_ask_password && geteuid() != 0 && isatty(STDIN_FILENO) };
         if (!ret->may_ask || pipe2(fds, O_CLOEXEC) < 0)
                 return;
+        ret->has_terminal = tcgetattr(STDIN_FILENO, &ret->terminal) >= 0;
         pid_t pid = fork();
         if (pid == 0)
                 become_agent(fds[1], parent);
@@ -50,13 +56,19 @@ static void agent_begin(const Args *a, Agent *ret) {
         close(fds[0]);
 }
 
+/* It may be in the middle of asking, with the terminal's echo off: that is put back as it was. */
 static void agent_end(Agent *agent) {
         if (agent->pid <= 0)
                 return;
+        _cleanup_close_ int fd = pidfd_open(agent->pid, 0);
         (void) kill(agent->pid, SIGTERM);
         (void) kill(agent->pid, SIGCONT);
+        if (fd < 0 || poll(&(struct pollfd) { .fd = fd, .events = POLLIN }, 1, LEAVE_MSEC) <= 0)
+                (void) kill(agent->pid, SIGKILL);
         (void) waitpid(agent->pid, NULL, 0);
         agent->pid = 0;
+        if (agent->has_terminal)
+                (void) tcsetattr(STDIN_FILENO, TCSADRAIN, &agent->terminal);
 }
 
 int agent_call(sd_bus *bus, sd_bus_message *m, const Args *a, uint64_t usec, sd_bus_error *reterr, sd_bus_message **ret) {
