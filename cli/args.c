@@ -193,7 +193,7 @@ static const OptionRow option_rows[] = {
         { "equal-card", OPT_EQUAL_CARD, "yes|no", "restore", set_equal_card, "whether another card of the same make and size will do" },
         { "dry-run", OPT_DRY_RUN, NULL, "remove restore cancel self-test", NULL, "print the plan, do nothing", FLAG(dry_run) },
         { "yes", 'y', NULL, "remove restore self-test", NULL, "do not ask on a terminal whether to go ahead", FLAG(yes) },
-        { "no-ask-password", OPT_NO_ASK_PASSWORD, NULL, "remove restore cancel self-test inhibit", NULL, "do not ask for authorization", FLAG(no_ask_password) },
+        { "no-ask-password", OPT_NO_ASK_PASSWORD, NULL, "remove restore cancel self-test inhibit policy", NULL, "do not ask for authorization", FLAG(no_ask_password) },
         { "names", OPT_NAMES, NULL, "list", NULL, "every name that a card goes by, one a line (for completions)", FLAG(names) },
         { "no-wait", OPT_NO_WAIT, NULL, "remove restore cancel", NULL, "return as soon as the request is accepted", FLAG(no_wait) },
         { "lines", 'n', "N", "history", NULL, "show the last N removals (0: all)", NUMBER(limit, LIMIT_MAX) },

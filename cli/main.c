@@ -37,7 +37,7 @@ static const Verb verbs[] = {
         { "holders", "TARGET", true, "who uses the card, and what a removal does about that", verb_holders, .pages = true, .several = true,
           .group = VERB_FOLLOWS, .codes = { CODE_NOT_FOUND, CODE_AMBIGUOUS } },
         { "cat-config", NULL, false, "the files with settings and rules, as they are read", verb_cat_config, .group = VERB_SETS_UP },
-        { "policy", "check [FILE]", false, "what is wrong in them, or in the files named after it", verb_policy, .several = true,
+        { "policy", "check [FILE]|reload", false, "what is wrong in them, or in those named; have them looked through", verb_policy, .several = true,
           .group = VERB_SETS_UP, .codes = { CODE_CONFIG } },
         { "snapshot", NULL, false, "record this machine for a report, names left out", verb_snapshot, .group = VERB_SETS_UP },
         { "simulate", "MACHINE", true, "any look at a recorded machine: simulate MACHINE VERB...", verb_simulate, .group = VERB_SETS_UP,

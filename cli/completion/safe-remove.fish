@@ -49,7 +49,7 @@ complete -c safe-remove -n '__safe_remove_in plan explain remove self-test holde
 complete -c safe-remove -n '__safe_remove_in show restore verify' -a '(__safe_remove_names)'
 complete -c safe-remove -n '__safe_remove_in cancel status' -a '(__safe_remove_running)'
 complete -c safe-remove -n '__safe_remove_in status certificate' -a '(__safe_remove_ids)'
-complete -c safe-remove -n '__safe_remove_in policy' -a check
+complete -c safe-remove -n '__safe_remove_in policy' -a 'check reload'
 complete -c safe-remove -n '__safe_remove_in policy simulate snapshot hook-test' -F
 
 complete -c safe-remove -s H -l host -x -a '(__fish_print_hostnames)' -d 'on that machine, by ssh'

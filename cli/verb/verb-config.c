@@ -1,12 +1,18 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include <errno.h>
 
+#include "base/clock.h"
 #include "base/fileio.h"
+#include "cli/agent.h"
+#include "cli/client.h"
+#include "cli/connect.h"
 #include "cli/text/output.h"
 #include "cli/worker.h"
 #include "verbs.h"
 
-/* Both read the files with the caller's rights, and ask no daemon. */
+#define CHECK_USEC (30 * USEC_PER_SEC) /* longer than a worker has for it */
+
+/* The files are read with the caller's rights, without a daemon; but for a reload. */
 
 static ExitCode check(json_object *paths, json_object **ret) {
         _cleanup_json_ json_object *request = json_object_new_object();
@@ -72,14 +78,38 @@ static void print_warnings(json_object *warnings) {
         }
 }
 
+/* As the daemon's worker reads them, which is root's. */
+static ExitCode reload(const Args *a, json_object **ret) {
+        _cleanup_bus_ sd_bus *bus = NULL;
+        _cleanup_error_ sd_bus_error e = SD_BUS_ERROR_NULL;
+        _cleanup_message_ sd_bus_message *m = NULL, *reply = NULL;
+        const char *text;
+
+        ExitCode code = client_connect_to_change(&bus);
+        if (code != CODE_DONE)
+                return code;
+        int r = sd_bus_message_new_method_call(bus, &m, BUS_NAME, BUS_PATH, BUS_MANAGER, "Reload");
+        if (r >= 0)
+                r = agent_call(bus, m, a, CHECK_USEC, &e, &reply);
+        if (r >= 0)
+                r = sd_bus_message_read(reply, "s", &text);
+        if (r >= 0)
+                r = client_parse(text, ret);
+        return r < 0 ? client_fail(r, &e) : CODE_DONE;
+}
+
 ExitCode verb_policy(const Args *a) {
         _cleanup_json_ json_object *paths = a->n_targets > 1 ? json_object_new_array() : NULL, *found = NULL;
+        bool reloads = streq_ptr(a->target, "reload");
 
-        if (!streq_ptr(a->target, "check"))
-                return fail(CODE_USAGE, NULL, "'policy' is followed by 'check'%s%s: safe-remove policy check [FILE...]", a->target ? ", not " : "", a->target ?: "");
+        if (!reloads && !streq_ptr(a->target, "check"))
+                return fail(CODE_USAGE, NULL, "'policy' is followed by 'check' or 'reload'%s%s: safe-remove policy check [FILE...]", a->target ? ", not " : "",
+                            a->target ?: "");
+        if (reloads && a->n_targets > 1)
+                return fail(CODE_USAGE, NULL, "'%s' is one too many: safe-remove policy reload", a->targets[1]);
         for (size_t i = 1; i < a->n_targets; i++)
                 json_append_str(paths, a->targets[i]);
-        ExitCode code = check(paths, &found);
+        ExitCode code = reloads ? reload(a, &found) : check(paths, &found);
         if (code != CODE_DONE)
                 return code;
 

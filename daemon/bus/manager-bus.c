@@ -8,6 +8,7 @@
 #include "event-bus.h"
 #include "inhibit-bus.h"
 #include "manager-bus.h"
+#include "policy-bus.h"
 #include "removal-bus.h"
 #include "rights-bus.h"
 
@@ -319,6 +320,7 @@ static const struct {
         { "Inhibit", inhibit_bus_take },
         { "ListInhibitors", inhibit_bus_list },
         { "Subscribe", event_bus_subscribe },
+        { "Reload", policy_bus_reload },
 };
 
 static const char *without_form(const char *member) {
@@ -410,6 +412,7 @@ static const sd_bus_vtable manager_vtable[] = {
         SD_BUS_METHOD_WITH_ARGS("VerifyCertificates", SD_BUS_NO_ARGS, SD_BUS_ARGS("s", json), on_method, SD_BUS_VTABLE_UNPRIVILEGED),
         SD_BUS_METHOD_WITH_ARGS("OpenVerifyCertificates", SD_BUS_NO_ARGS, SD_BUS_ARGS("h", json), on_method, SD_BUS_VTABLE_UNPRIVILEGED),
         SD_BUS_METHOD_WITH_ARGS("Subscribe", SD_BUS_NO_ARGS, SD_BUS_NO_RESULT, on_method, SD_BUS_VTABLE_UNPRIVILEGED),
+        SD_BUS_METHOD_WITH_ARGS("Reload", SD_BUS_NO_ARGS, SD_BUS_ARGS("s", json), on_method, SD_BUS_VTABLE_UNPRIVILEGED),
         /* For whoever cannot be handed a descriptor: the document is kept, and read piece by piece. */
         KEPT("KeepTopology", "",),
         KEPT("KeepPlanRemoval", "sa{sv}", SD_BUS_PARAM(target) SD_BUS_PARAM(options)),

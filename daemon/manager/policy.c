@@ -20,15 +20,21 @@ static void tell_warnings(json_object *warnings) {
         }
 }
 
+bool manager_policy_checked(json_object *line) {
+        json_object *files = json_array(line, "files"), *warnings = json_array(line, "warnings");
+
+        if (!files)
+                return false;
+        tell_warnings(warnings);
+        log_plain(LOG_INFO, "Reloaded: %zu file%s with settings and rules, %zu warning%s. Plans from now on go by them; a removal that runs goes on with "
+                  "those that it began with.", json_len(files), json_len(files) == 1 ? "" : "s", json_len(warnings), json_len(warnings) == 1 ? "" : "s");
+        return true;
+}
+
 static void on_checked(json_object *answer, const char *why_not, void *userdata) {
-        json_object *files = json_array(answer, "files"), *warnings = json_array(answer, "warnings");
         Manager *m = userdata;
 
-        if (files) {
-                tell_warnings(warnings);
-                log_plain(LOG_INFO, "Reloaded: %zu file%s with settings and rules, %zu warning%s. Plans from now on go by them; a removal that runs goes on with "
-                          "those that it began with.", json_len(files), json_len(files) == 1 ? "" : "s", json_len(warnings), json_len(warnings) == 1 ? "" : "s");
-        } else
+        if (!manager_policy_checked(answer))
                 log_plain(LOG_ERR, "The files with settings and rules cannot be looked through: %s. Each plan tries again.",
                           json_str(answer, "message") ?: why_not ?: "?");
         question_free(TAKE_PTR(m->reload));

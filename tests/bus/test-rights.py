@@ -1,8 +1,10 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """What a user may who is not root: what polkit says, whatever polkit is like."""
+import contextlib
 import json
 import os
+import queue
 import re
 import time
 import unittest
@@ -217,6 +219,90 @@ class Rights(UsersTest):
         self.assertEqual(self.as_user(OTHER, deny)(), [DENIED] * 40)
         # Four at once and one in two seconds; one more for what was allowed before.
         self.assertLessEqual(len(self.noted("denied")) - before, 5 + (time.monotonic() - started) / 2)
+
+    def test_many_users(self):
+        """All places that there are do not keep out who comes next: of whoever has most one gives way."""
+        polkit = self.polkit(None)
+
+        def wait_for_a_person(connect, say):
+            c = connect()
+            for _ in range(4):
+                c.send(*REMOVE, flags=INTERACTIVE)
+            while True:
+                m = c.next(60)
+                if m and m.kind in (2, 3):
+                    say(m.error)
+        many = [self.as_user(uid, wait_for_a_person) for uid in range(1, 9)]
+        wait_for(lambda: len([q for q in polkit.asked if q.action.endswith(".remove")]) == 32, "all places to be taken")
+        polkit.says = lambda question: NO if question.action.endswith(".remove") else None
+        self.refused(*REMOVE)
+        wait_for(lambda: polkit.called_off, "the question that gave way to be called off")
+        busy = [said for said in (self.said_at_once(user) for user in many) if said]
+        self.assertEqual(busy, [f"{NAME}.Error.Busy"])
+
+    def said_at_once(self, user):
+        """What he has said already, or None."""
+        with contextlib.suppress(queue.Empty):
+            return user(0.5)
+
+    def test_begun(self):
+        """So many removals of a user, and then one in half an hour: he would push those of others off the records. Root's have no end."""
+        self.polkit(YES)
+        self.write("play/script", "end-as restored\n")
+        begun, error = 0, None
+        while begun < 40 and not error:
+            error, path = self.ask(*REMOVE)()
+            if not error:
+                begun += 1
+                self.wait_end(path)
+        self.assertEqual((begun, error), (20, f"{NAME}.Error.Busy"))
+        self.assertEqual(self.ask("Restore", "sa{sv}", ("2", {}))()[0], f"{NAME}.Error.Busy")
+        self.wait_end(self.remove("2"))
+        self.assertIsNone(self.ask(*REMOVE, uid=OTHER)()[0])
+
+    def test_subscribe(self):
+        """Who may read the details of others hears them, too; others are told so by the action's name, which nobody logs."""
+        polkit = self.polkit(NO)
+        error, text = self.ask("Subscribe")()
+        self.assertEqual(error, DENIED)
+        self.assertIn(f"{NAME}.read-details", text)
+        polkit.says = lambda question: YES
+
+        def listen(connect, say):
+            c = connect()
+            say(c.answer(c.send("Subscribe"), 60).error)
+            while True:
+                m = c.next(60)
+                event = json.loads(m.text) if m and m.member == "Event" else {}
+                if event.get("type") == "end":
+                    say(event)
+        hears = self.as_user(NOBODY, listen)
+        self.assertIsNone(hears())
+        connections = [self.as_user(NOBODY, lambda connect, say: [say(c.answer(c.send("Subscribe"), 60).error) for c in [connect() for _ in range(5)]])]
+        self.assertEqual([connections[0]() for _ in range(5)], [None] * 3 + [f"{NAME}.Error.Busy"] * 2)
+        self.assertIsNone(self.ask("Subscribe", uid=OTHER)()[0])
+        self.write("play/script", "end-as stuck lost-thing\n")
+        self.wait_end(self.remove("2"))
+        self.assertIn("disturbed", hears())
+        self.assertFalse(self.noted("denied"))
+
+    def test_reload(self):
+        """Who may manage the policy has the files looked through, as root's worker reads them, and is told what is wrong."""
+        os.makedirs(self.path("etc/conf.d"))
+        mine = self.path("etc/conf.d/50-mine.conf")
+        self.write("etc/conf.d/50-mine.conf", "[Removal]\nGraceSecs=5\n")
+        os.chmod(mine, 0o600)
+        polkit = self.polkit(NO)
+        self.refused("Reload", action="manage-policy")
+        self.assertNotIn("Reloaded", self.log())
+        polkit.says = lambda question: YES if question.action.endswith(".manage-policy") else NO
+        error, text = self.ask("Reload")()
+        self.assertIsNone(error, text)
+        wrong = "key 'GraceSecs' is not known; did you mean GraceSec?"
+        self.assertEqual(json.loads(text), {"schema": "safe-remove/policy-check/1", "files": [{"path": mine, "replaces": [], "kind": "settings"}],
+                                            "warnings": [{"file": mine, "line": 2, "message": wrong}]})
+        self.assertIn(f"{mine}:2: {wrong}", self.log())
+        self.assertIn("did you mean", self.manager("Reload"))
 
     def test_details(self):
         """A user who may read the details of others gets what root gets; polkit is asked for each look, and asks nobody."""

@@ -82,7 +82,7 @@ class UsersTest(BusTest):
         self.as_users.append(process)
         self.addCleanup(process.join)
         self.addCleanup(process.kill)
-        return lambda: said.get(timeout=harness.PATIENCE * 4)
+        return lambda timeout=harness.PATIENCE * 4: said.get(timeout=timeout)
 
     def resident(self):
         """KiB of the daemon."""

@@ -60,8 +60,9 @@ WRONG = [
     (["verify"], "'verify' needs a TARGET"),
     (["history", "--verify"], "'history' has no option '--verify'"),
     (["certificate", "1", "2"], "'2' is one too many"),
-    (["policy"], "'policy' is followed by 'check': safe-remove policy check [FILE...]"),
-    (["policy", "chek"], "'policy' is followed by 'check', not chek: safe-remove policy check [FILE...]"),
+    (["policy"], "'policy' is followed by 'check' or 'reload': safe-remove policy check [FILE...]"),
+    (["policy", "chek"], "'policy' is followed by 'check' or 'reload', not chek: safe-remove policy check [FILE...]"),
+    (["policy", "reload", "x"], "'x' is one too many: safe-remove policy reload"),
     (["cat-config", "x"], "'cat-config' takes no operand"),
     (["history", "-n", "many"], "--lines wants a whole number"),
 ]
