@@ -21,14 +21,18 @@ typedef struct Agent {
 } Agent;
 
 enum {
-        READY_MSEC = 10 * 1000,
+        READY_MSEC = 60 * 1000, /* on a busy machine; one that cannot be had ends at once */
         LEAVE_MSEC = 2 * 1000,
 };
 
-/* It closes the descriptor when it is ready, and so does its end. */
+/* It closes the descriptor when it is ready, and so does its end. The signals that whoever follows a removal has blocked are its own again: it is ended by
+ * one, and Ctrl-C is for who is asked. */
 static _Noreturn void become_agent(int notify, pid_t parent) {
         char number[16];
+        sigset_t none;
 
+        (void) sigemptyset(&none);
+        (void) sigprocmask(SIG_SETMASK, &none, NULL);
         (void) snprintf(number, sizeof(number), "%d", notify);
         if (prctl(PR_SET_PDEATHSIG, SIGTERM) < 0 || getppid() != parent || fcntl(notify, F_SETFD, 0) < 0)
                 _exit(EXIT_FAILURE);

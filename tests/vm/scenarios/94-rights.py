@@ -46,6 +46,11 @@ def is_registered(lab, action):
     return lab.run(f"pkaction --action-id org.saferemove1.{action} --verbose", check=False)[0] == 0
 
 
+def pkcheck(lab, process, action, slot):
+    """What polkit's own tool says of a process: does it authorize it without a person?"""
+    return lab.run(f"pkcheck --action-id org.saferemove1.{action} --process {process.pid} --detail slot {slot}", check=False)[0] == 0
+
+
 def allow(lab, action):
     lab.write(RULES, RULE % action)
     lab.run(f"chmod 0644 {RULES}")
@@ -71,6 +76,10 @@ def rights(lab):
     # Allowed by a rule; a word of force is an action of its own.
     allow(lab, "remove")
     lab.wait_for(lambda: "org.saferemove1.force-kill" in as_user(lab, "remove", "2", "--force=kill")[1], 30, "the rule to be read")
+    user = lab.spawn("user", "exec sleep 3600", properties=[f"User={USER}"])
+    lab.equal([pkcheck(lab, user, *asked) for asked in (("remove", 2), ("remove", 3), ("force-kill", 2), ("restore", 2))], [True, False, False, False],
+              "what pkcheck says of remove at 2 and 3, of force-kill and of restore at 2")
+    user.stop()
     denied(lab, "override-inhibitor", "remove", "2", "--ignore-inhibitors")
     denied(lab, "inhibit", "inhibit", "--what=2", "true")
     lab.equal(as_user(lab, "remove", "2", "--plan=" + "0" * 64)[0], 10, "the exit status of a plan that is another one")
@@ -81,6 +90,63 @@ def rights(lab):
     lab.equal(entry["by"]["uid"], 5, "who asked")
     lab.check(entry["by"].get("unit"), f"from which unit: {entry['by']}")
     denied(lab, "restore", "restore", "2")
+
+    # A restoration is of the plan that was asked about, or none.
+    lab.slot(2).insert()
+    path = lab.sh("busctl call org.saferemove1 /org/saferemove1 org.saferemove1.Manager Restore 'sa{sv}' 2 1 digest s " + "0" * 64).split('"')[1]
+    lab.wait_for(lambda: '"stale"' in lab.sh(f"busctl get-property org.saferemove1 {path} org.saferemove1.Removal Code"), 60, "the restoration to be refused as stale")
+    allow(lab, "restore")
+    lab.wait_for(lambda: as_user(lab, "restore", "2")[0] == 0, 60, "the rule to be read, and the restoration to end")
+    entry = removal.history(lab)[0]
+    lab.equal((entry["kind"], entry["outcome"], entry["by"]["uid"], entry["target"]), ("restore", "rebuilt", 5, "slot:2"), "the restoration on record")
+
+
+# Runs a command on a terminal of its own, types a word when that asks for a password, and prints what it shows.
+TYPIST = r"""
+import os, pty, select, sys, time
+end, word, command = time.monotonic() + 90, sys.argv[1], sys.argv[2:]
+pid, fd = pty.fork()
+if pid == 0:
+    os.execvp(command[0], command)
+shown, typed = b"", 0
+while time.monotonic() < end:
+    try:
+        data = os.read(fd, 4096) if select.select([fd], [], [], 1)[0] else b""
+    except OSError:
+        break
+    shown += data
+    if shown.count(b"Password:") > typed:
+        typed += 1
+        os.write(fd, word.encode() + b"\n")
+else:
+    os.kill(pid, 9)
+sys.stdout.write(shown.decode(errors="replace").replace("\r", ""))
+sys.exit(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]))
+"""
+
+
+def on_terminal(lab, password, *words):
+    """What a user sees who types that password, and the exit status."""
+    status, out, err = lab.run(f"{AS_USER} python3 /run/lab-typist {password} {shlex.join(['safe-remove', *words])}", check=False, timeout=120)
+    return status, out + err
+
+
+@scenario("rights-terminal", timeout=300)
+def terminal(lab):
+    """On a terminal polkit's agent asks for an administrator's password: a wrong one is a no by the action's name, the right one lets it go on."""
+    lab.write("/run/lab-typist", TYPIST)
+    lab.cleanup(lambda: lab.run("passwd -d root"))
+    lab.sh("echo root:right-one | chpasswd")
+    lab.ram(2)
+    lab.remember()
+    status, said = on_terminal(lab, "wrong-one", "remove", "2", "--yes")
+    lab.equal(status, 77, f"the exit status after a wrong password ({said})")
+    lab.check("org.saferemove1.remove" in said and "Authentication is required to remove the memory card in slot 2 (serial 0x1)" in said, said)
+    lab.check("wrong-one" not in said, f"a password should not be shown: {said}")
+    status, said = on_terminal(lab, "right-one", "remove", "2", "--yes")
+    lab.equal(status, 0, f"the exit status after the right password ({said})")
+    lab.check("safe to pull" in said, said)
+    lab.equal(removal.history(lab)[0]["by"]["uid"], 5, "who asked")
 
 
 @scenario("rights-audit", profile="mixed", timeout=300, turn=True)
