@@ -4,8 +4,11 @@
 import contextlib
 import json
 import os
+import pty
 import queue
 import re
+import select
+import signal
 import time
 import unittest
 
@@ -16,6 +19,20 @@ from users import OTHER, UsersTest
 
 DENIED = f"{NAME}.Error.NotAuthorized"
 INTERACTIVE = 4  # flag of a message
+# Says which signals are kept from it, and by which it was ended.
+AGENT = """#!/usr/bin/python3
+import os, signal, sys, time
+def say(name, text):
+    with open(f"{os.environ['SAID']}/{name}", "w") as f:
+        f.write(text)
+def end(*_):
+    say("ends", "SIGTERM")
+    sys.exit()
+signal.signal(signal.SIGTERM, end)
+say("blocked", next(line.split()[1] for line in open("/proc/self/status") if line.startswith("SigBlk")))
+os.close(int(sys.argv[sys.argv.index("--notify-fd") + 1]))
+time.sleep(600)
+"""
 REMOVE = ("Remove", "sa{sv}", ("2", {}))
 
 
@@ -303,6 +320,35 @@ class Rights(UsersTest):
                                             "warnings": [{"file": mine, "line": 2, "message": wrong}]})
         self.assertIn(f"{mine}:2: {wrong}", self.log())
         self.assertIn("did you mean", self.manager("Reload"))
+
+    def test_agent(self):
+        """On a terminal somebody is asked by an agent, which no signal is kept from, and which ends with what it was started for."""
+        self.polkit(CHALLENGE)
+        os.mkdir(self.path("bin"))
+        with open(self.path("bin/pkttyagent"), "w") as f:
+            f.write(AGENT)
+        os.chmod(self.path("bin/pkttyagent"), 0o755)
+        os.mkdir(self.path("said"))
+        os.chmod(self.path("said"), 0o777)
+        pid, terminal = pty.fork()
+        if pid == 0:
+            os.setgroups([])
+            os.setresgid(NOBODY, NOBODY, NOBODY)
+            os.setresuid(NOBODY, NOBODY, NOBODY)
+            os.execve(os.environ["SAFE_REMOVE"], ["safe-remove", "remove", "2", "--yes"],
+                      {**self.env, "PATH": f"{self.path('bin')}:{os.environ['PATH']}", "SAID": self.path("said")})
+        self.addCleanup(os.close, terminal)
+        shown = b""
+        with contextlib.suppress(OSError):  # its end is an error
+            while select.select([terminal], [], [], harness.PATIENCE)[0]:
+                shown += os.read(terminal, 4096)
+        os.kill(pid, signal.SIGKILL)
+        self.assertEqual(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]), 77, shown)
+        self.assertIn(f"{NAME}.remove: polkit wants a password for it, and there is no agent", " ".join(shown.decode().split()))
+        with open(self.path("said/blocked")) as f:
+            self.assertEqual(int(f.read(), 16), 0, "the signals that are kept from the agent")
+        with open(self.path("said/ends")) as f:
+            self.assertEqual(f.read(), "SIGTERM")
 
     def test_details(self):
         """A user who may read the details of others gets what root gets; polkit is asked for each look, and asks nobody."""
