@@ -277,6 +277,13 @@ class Rights(UsersTest):
         self.wait_end(self.remove("2"))
         self.assertIsNone(self.ask(*REMOVE, uid=OTHER)()[0])
 
+    def test_unaudited(self):
+        """The end waits for no audit log; what that does not take is told all the same."""
+        self.write("play/unaudited", "")
+        self.write("play/script", "end-as restored\n")
+        self.wait_end(self.remove("2"))
+        wait_for(lambda: "Removal 1 of slot 2: the audit log is full" in self.log(), "the line")
+
     def test_subscribe(self):
         """Who may read the details of others hears them, too; others are told so by the action's name, which nobody logs."""
         polkit = self.polkit(NO)
