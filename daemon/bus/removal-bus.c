@@ -14,6 +14,11 @@ static const char *public_target(const Removal *r) {
         return r->target && strchr(r->target, '/') ? r->slot : r->target;
 }
 
+/* As /proc tells everybody, or nobody. */
+static const char *asker_text(const Removal *r, const char *key) {
+        return json_flag(r->by, "private") ? NULL : json_str(r->by, key);
+}
+
 static const char *text_of(const Removal *r, const char *property) {
         const struct {
                 const char *property;
@@ -31,6 +36,8 @@ static const char *text_of(const Removal *r, const char *property) {
                 { "Digest", json_str(r->plan, "digest") },
                 { "Verdict", json_str(r->plan, "verdict") },
                 { "Certificate", r->certificate },
+                { "BySession", asker_text(r, "session") },
+                { "ByUnit", asker_text(r, "unit") },
         };
 
         for (size_t i = 0; i < ELEMENTSOF(texts); i++)
@@ -196,6 +203,8 @@ static const sd_bus_vtable removal_vtable[] = {
         SD_BUS_PROPERTY("Outcome", "s", get_text, 0, SD_BUS_VTABLE_PROPERTY_EMITS_CHANGE),
         SD_BUS_PROPERTY("Code", "s", get_text, 0, SD_BUS_VTABLE_PROPERTY_EMITS_CHANGE),
         SD_BUS_PROPERTY("ByUid", "u", get_number, 0, SD_BUS_VTABLE_PROPERTY_CONST),
+        SD_BUS_PROPERTY("BySession", "s", get_text, 0, SD_BUS_VTABLE_PROPERTY_CONST),
+        SD_BUS_PROPERTY("ByUnit", "s", get_text, 0, SD_BUS_VTABLE_PROPERTY_CONST),
         SD_BUS_METHOD("Cancel", "", "", on_method, SD_BUS_VTABLE_UNPRIVILEGED),
         SD_BUS_METHOD_WITH_ARGS("GetReport", SD_BUS_NO_ARGS, SD_BUS_ARGS("s", json), on_method, SD_BUS_VTABLE_UNPRIVILEGED),
         SD_BUS_METHOD_WITH_ARGS("OpenReport", SD_BUS_NO_ARGS, SD_BUS_ARGS("h", json), on_method, SD_BUS_VTABLE_UNPRIVILEGED),

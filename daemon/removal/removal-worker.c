@@ -44,7 +44,7 @@ static void unstartable(Removal *r, const char *code, const char *message) {
 
 /* What the worker has found out of who asked (worker/rights/asker.h). */
 static void take_asker(Removal *r, json_object *by) {
-        static const char *const keys[] = { "login_uid", "audit_session", "session", "unit" };
+        static const char *const keys[] = { "login_uid", "audit_session", "session", "unit", "private" };
 
         for (size_t i = 0; i < ELEMENTSOF(keys); i++)
                 if (json_get(by, keys[i]))

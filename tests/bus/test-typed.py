@@ -5,6 +5,7 @@ import glob
 import json
 import os
 import re
+import signal
 import subprocess
 import time
 import unittest
@@ -163,6 +164,25 @@ class Typed(UsersTest):
         self.stop_daemon()
         self.start_daemon()
         self.assertEqual(last(), ["1", "restored", "cancelled"])
+
+    def test_who_asked(self):
+        """By session and unit, to everybody, unless /proc keeps that from others; so also by the next daemon. What asks by itself has none."""
+        self.write("play/asker", '{"login_uid": 1000, "audit_session": 7, "session": "c3", "unit": "backup.service"}\n')
+
+        def said(removal):
+            return [self.get(removal, "Removal", p) for p in ("ByUid", "BySession", "ByUnit")]
+        removal = self.remove("2")
+        self.assertEqual(said(removal), [os.geteuid(), "c3", "backup.service"])
+        self.stop_daemon(signal.SIGKILL)
+        self.start_daemon()
+        wait_for(lambda: self.objects("removal"), "the removal to be taken up again")
+        self.assertEqual(said(removal), [os.geteuid(), "c3", "backup.service"])
+        self.write("play/go", "")
+        self.wait_end(removal)
+        os.unlink(self.path("play/go"))
+        self.write("play/asker", '{"session": "c3", "unit": "backup.service", "private": true}\n')
+        removal = self.remove("2")
+        self.assertEqual(said(removal), [os.geteuid(), "", ""])
 
     def test_estimated_end(self):
         """By the plan; where that is over, by what was measured; nobody knows before the first step and after the last."""

@@ -7,6 +7,7 @@
 #include "base/parse.h"
 #include "holders/process.h"
 #include "kernel/log/audit.h"
+#include "kernel/sysfs/public-path.h"
 #include "asker.h"
 
 enum {
@@ -41,6 +42,15 @@ static void take_unit(int dirfd, json_object *by) {
         json_set_str(by, "session", session);
 }
 
+/* Everybody is told of the rest of a removal by its properties. */
+static void take_privacy(json_object *by) {
+        PathView view = { 0 };
+
+        if (path_view_proc_hides(&view) != PROC_HIDES_NOTHING)
+                json_set_bool(by, "private", true);
+        path_view_done(&view);
+}
+
 void asker_find(json_object *by) {
         uint64_t pid = json_u64(by, "pid");
         _cleanup_free_ char *path = strf("/proc/%ju", (uintmax_t) pid);
@@ -54,6 +64,7 @@ void asker_find(json_object *by) {
         take_number(dirfd, "loginuid", by, "login_uid");
         take_number(dirfd, "sessionid", by, "audit_session");
         take_unit(dirfd, by);
+        take_privacy(by);
 }
 
 char *asker_record(json_object *by, json_object *what, bool done) {

@@ -4,7 +4,7 @@
 #include "base/json.h"
 
 /* Adds to a request's `by` what the kernel says of the process that asked: "login_uid" (who had logged in), "audit_session", "unit" (of systemd), "session" (of
- * logind). A key is left out where it is not known: the process has ended, or its number has another user by now. The daemon does not look there
+ * logind); and "private" (true) where /proc keeps that from other users. A key is left out where it is not known: the process has ended, or its number has another user by now. The daemon does not look there
  * itself: whose control group a process has is told under a lock that others may hold for long. (A number that went to another process of the same
  * user is not noticed: this is for people, and nothing is decided by it.) */
 void asker_find(json_object *by);
