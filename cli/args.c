@@ -206,7 +206,7 @@ static const OptionRow option_rows[] = {
         { "output", 'o', "FILE", "snapshot self-test", set_output, "write it there: the recording, or the report of a test" },
         { "keep-names", OPT_KEEP_NAMES, NULL, "snapshot", NULL, "with names and serial numbers as they are", FLAG(keep_names) },
         { "phase", OPT_PHASE, "PHASE", "hook-test", set_phase, "query, pre, undo, post or restore: this phase alone" },
-        { "host", 'H', "HOST", "list show plan explain remove restore cancel self-test status monitor history verify certificate inhibitors holders", set_host,
+        { "host", 'H', "HOST", "list show plan explain remove restore cancel self-test status monitor watch history verify certificate inhibitors holders", set_host,
           "on that machine, by ssh: [USER@]HOST[:PORT]" },
         { "json", 'j', "[pretty|short|off]", NULL, set_json, "JSON on standard output" },
         { "no-legend", OPT_NO_LEGEND, NULL, NULL, NULL, "no headers, no closing remarks", FLAG(no_legend) },

@@ -106,22 +106,26 @@ static int read_kept(sd_bus *bus, uint32_t number, uint64_t bytes, uint64_t dead
         return 0;
 }
 
-static int call_for_text(sd_bus *bus, sd_bus_message *m, uint64_t usec, char **ret, sd_bus_error *reterr) {
-        _cleanup_message_ sd_bus_message *reply = NULL;
-        uint64_t deadline = now_monotonic() + usec, bytes;
+static int read_document(sd_bus_message *reply, uint64_t deadline, char **ret, sd_bus_error *reterr) {
         uint32_t number;
+        uint64_t bytes;
         int fd;
 
-        int r = sd_bus_call(bus, m, usec, reterr, &reply);
-        if (r < 0)
-                return r;
         if (sd_bus_message_has_signature(reply, "ut")) {
-                r = sd_bus_message_read(reply, "ut", &number, &bytes);
-                return r < 0 ? r : read_kept(bus, number, bytes, deadline, ret, reterr);
+                int r = sd_bus_message_read(reply, "ut", &number, &bytes);
+                return r < 0 ? r : read_kept(sd_bus_message_get_bus(reply), number, bytes, deadline, ret, reterr);
         }
         if (sd_bus_message_read(reply, "h", &fd) < 0) /* stays the reply's */
                 return -EBADMSG;
         return read_to_end(fd, deadline, STREAM_MAX, ret); /* an end that came too early is no JSON */
+}
+
+static int call_for_text(sd_bus *bus, sd_bus_message *m, uint64_t usec, char **ret, sd_bus_error *reterr) {
+        _cleanup_message_ sd_bus_message *reply = NULL;
+        uint64_t deadline = now_monotonic() + usec;
+
+        int r = sd_bus_call(bus, m, usec, reterr, &reply);
+        return r < 0 ? r : read_document(reply, deadline, ret, reterr);
 }
 
 /* Calls a method whose answer is a JSON object. */
@@ -208,6 +212,23 @@ static ExitCode call_for_look(sd_bus *bus, const char *document, const char *tar
 
 ExitCode client_topology(sd_bus *bus, json_object **ret) {
         return call_for_look(bus, "Topology", NULL, ret);
+}
+
+int client_ask_topology(sd_bus *bus, sd_bus_message_handler_t then, void *userdata) {
+        _cleanup_message_ sd_bus_message *m = NULL;
+
+        int r = document_call_new(bus, BUS_PATH, BUS_MANAGER, "Topology", &m);
+        return r < 0 ? r : sd_bus_call_async(bus, NULL, m, then, userdata, LOOK_USEC);
+}
+
+int client_read_topology(sd_bus_message *reply, json_object **ret) {
+        _cleanup_error_ sd_bus_error e = SD_BUS_ERROR_NULL;
+        _cleanup_free_ char *text = NULL;
+
+        int r = -sd_bus_message_get_errno(reply);
+        if (r >= 0)
+                r = read_document(reply, now_monotonic() + CALL_USEC, &text, &e);
+        return r < 0 ? r : client_parse(text, ret);
 }
 
 ExitCode client_verify(sd_bus *bus, const char *target, json_object **ret) {

@@ -12,6 +12,11 @@
 ExitCode client_fail(int r, const sd_bus_error *e);
 
 ExitCode client_topology(sd_bus *bus, json_object **ret);
+
+/* The same without waiting for it, quietly: then() is called with the reply. Negative errno. */
+int client_ask_topology(sd_bus *bus, sd_bus_message_handler_t then, void *userdata);
+int client_read_topology(sd_bus_message *reply, json_object **ret);
+
 ExitCode client_plan(sd_bus *bus, const Args *a, json_object **ret);
 ExitCode client_plan_restore(sd_bus *bus, const Args *a, json_object **ret);
 ExitCode client_history(sd_bus *bus, uint32_t limit, json_object **ret); /* the whole safe-remove/history/1 */

@@ -27,6 +27,7 @@ static const Verb verbs[] = {
         { "status", "[ID|TARGET]", false, "running removals, else the last one", verb_status, .pages = true, .group = VERB_FOLLOWS,
           .codes = { CODE_NOTHING, CODE_NOT_FOUND } },
         { "monitor", NULL, false, "print events as they come", verb_monitor, .group = VERB_FOLLOWS },
+        { "watch", NULL, false, "slots, what runs and events, live on the whole terminal", verb_watch, .group = VERB_FOLLOWS },
         { "history", NULL, false, "past removals, newest first", verb_history, .pages = true, .group = VERB_FOLLOWS },
         { "verify", "TARGET", true, "ask the kernel again whether a slot is safe", verb_verify, .pages = true, .group = VERB_FOLLOWS,
           .codes = { CODE_NOTHING, CODE_NOT_FOUND, CODE_BLOCKED, CODE_AMBIGUOUS, CODE_NOT_PROVEN } },

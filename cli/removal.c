@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include <errno.h>
 #include <inttypes.h>
+#include <pwd.h>
 
 #include "cli/text/event-text.h"
 #include "cli/text/output.h"
@@ -26,9 +27,10 @@ static json_object *plan_of(json_object *removal) {
  * bus. A key without a value is null. */
 static json_object *removal_new(json_object *from) {
         static const char *const keys[] = {
-                "id", "kind", "slot", "target", "trigger", "by_uid", "state", "step", "step_index", "step_count", "progress",
+                "id", "kind", "slot", "target", "trigger", "by_uid", "by_session", "by_unit", "state", "step", "step_index", "step_count", "progress",
                 "started_usec", "usec", "cancelable", "outcome", "code", "message", "remedy", "lost", "disturbed",
         };
+        static const char *const asker_keys[] = { "by_session", "by_unit" };
         json_object *o = json_object_new_object();
 
         json_set_str(o, "schema", SCHEMA);
@@ -37,6 +39,10 @@ static json_object *removal_new(json_object *from) {
         /* On the bus that is a number, whoever asked. */
         if (json_str(from, "trigger") && !streq(json_str(from, "trigger"), "command"))
                 json_set(o, "by_uid", NULL);
+        /* "" on the bus. */
+        for (size_t i = 0; i < ELEMENTSOF(asker_keys); i++)
+                if (streq_ptr(json_str(o, asker_keys[i]), ""))
+                        json_set(o, asker_keys[i], NULL);
         json_set(o, "plan", plan_of(from));
         if (json_len(json_array(from, "slots")) > 1)
                 json_set(o, "slots", json_ref(json_get(from, "slots")));
@@ -50,8 +56,12 @@ json_object *removal_of_properties(json_object *properties) {
 json_object *removal_of_history(json_object *entry) {
         json_object *o = removal_new(entry);
 
-        if (streq_ptr(json_str(entry, "trigger"), "command"))
-                json_set(o, "by_uid", json_ref(json_get(json_get(entry, "by"), "uid")));
+        if (streq_ptr(json_str(entry, "trigger"), "command")) {
+                json_object *by = json_get(entry, "by");
+                json_set(o, "by_uid", json_ref(json_get(by, "uid")));
+                json_set(o, "by_session", json_ref(json_get(by, "session")));
+                json_set(o, "by_unit", json_ref(json_get(by, "unit")));
+        }
         /* Where the daemon works on it, it is on the bus too; here it is one that nobody works on. */
         json_set_str(o, "state", json_flag(entry, "ended") ? "ended" : "unfinished");
         if (json_has(entry, "ended_usec"))
@@ -88,6 +98,15 @@ char *slots_label(json_object *o) {
         _cleanup_free_ char *slots = slots_text(o);
 
         return strf("slot%s %s", json_len(json_array(o, "slots")) > 1 ? "s" : "", slots);
+}
+
+char *event_line(json_object *event) {
+        const char *slot = json_str(event, "slot"), *removal = event_removal(event);
+        bool one = streq_ptr(json_str(event, "type"), "led"), has_slot = slot && *slot, has_removal = removal && *removal;
+        _cleanup_free_ char *text = event_text(event), *slots = one || !json_array(event, "slots") ? NULL : slots_text(event);
+
+        return strf("%s%s%s%s%s%s%s", has_slot ? "slot " : "", has_slot ? slots ?: slot : "", has_slot ? "  " : "", has_removal ? "removal " : "",
+                    has_removal ? removal : "", has_removal ? "  " : "", text ?: "");
 }
 
 /* Of several slots each finds it. */
@@ -172,6 +191,29 @@ char *removal_leds(sd_bus *bus, const char *slot) {
         if (client_properties(bus, path, BUS_SLOT, &properties, &e) < 0)
                 return NULL;
         return led_text(json_str(properties, "power_led"), json_str(properties, "attention_led"));
+}
+
+/* Users of another machine have names that are not known here. */
+static char *user_text(uint64_t uid) {
+        const struct passwd *user = client_host() ? NULL : getpwuid((uid_t) uid);
+        char *text = user ? strdup(user->pw_name) : strf("uid %" PRIu64, uid);
+
+        if (text)
+                utf8_make_printable(text);
+        return text;
+}
+
+char *asker_text(json_object *o) {
+        json_object *by = json_get(o, "by"), *uid = by ? json_get(by, "uid") : json_get(o, "by_uid");
+        const char *trigger = json_str(o, "trigger"), *session = json_str(by, "session") ?: json_str(o, "by_session"),
+                   *unit = json_str(by, "unit") ?: json_str(o, "by_unit");
+
+        if (!uid || !streq_ptr(trigger, "command"))
+                return strdup(trigger ?: "");
+        _cleanup_free_ char *user = user_text(json_object_get_uint64(uid));
+        if (session && *session)
+                return strf("%s, session %s", user, session);
+        return strf("%s%s%s", user, unit && *unit ? ", " : "", unit ?: "");
 }
 
 const char *lost_word(json_object *removal) {

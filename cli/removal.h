@@ -17,6 +17,10 @@ json_object *removal_of_end(json_object *event);
 /* "removal" or "restoration". */
 const char *removal_noun(json_object *removal);
 
+/* Who asked for it: a user with his session or unit ("root, session 3"), or what asked by itself ("button"); newly allocated. Also of an entry of the
+ * history. */
+char *asker_text(json_object *removal);
+
 /* What a line of its "lost" is about: of a removal that is done nothing was to be put back. */
 const char *lost_word(json_object *removal);
 
@@ -25,6 +29,9 @@ char *slots_text(json_object *o);
 
 /* The same at the beginning of a line: "slot 2", "slots 2 3". */
 char *slots_label(json_object *o);
+
+/* What an event says, with its slots and its removal; newly allocated. */
+char *event_line(json_object *event);
 
 /* How long an entry of the history took, microseconds. */
 uint64_t removal_took(json_object *entry);

@@ -58,13 +58,18 @@ size_t terminal_columns(void) {
         return n < COLUMNS_MIN ? COLUMNS_MIN : n > COLUMNS_MAX ? COLUMNS_MAX : (size_t) n;
 }
 
-static bool is_longer_than_terminal(const char *text) {
+size_t terminal_rows(void) {
         struct winsize w = { 0 };
-        size_t lines = 1; /* the prompt that follows */
+
+        return ioctl(STDOUT_FILENO, TIOCGWINSZ, &w) == 0 ? w.ws_row : 0;
+}
+
+static bool is_longer_than_terminal(const char *text) {
+        size_t rows = terminal_rows(), lines = 1; /* the prompt that follows */
 
         for (const char *p = text; (p = strchr(p, '\n')); p++)
                 lines++;
-        return ioctl(STDOUT_FILENO, TIOCGWINSZ, &w) == 0 && w.ws_row > 0 && lines > w.ws_row;
+        return rows > 0 && lines > rows;
 }
 
 static struct {
@@ -82,13 +87,21 @@ void output_keep(void) {
         stdout = f;
 }
 
-void output_release(void) {
+char *output_take(void) {
         if (!kept.terminal)
-                return;
+                return NULL;
         fclose(stdout);
         stdout = TAKE_PTR(kept.terminal);
 
-        _cleanup_free_ char *text = TAKE_PTR(kept.text), *wrapped = text ? text_wrap(text, output.columns) : NULL;
+        _cleanup_free_ char *text = TAKE_PTR(kept.text);
+        return text ? text_wrap(text, output.columns) : NULL;
+}
+
+void output_release(void) {
+        if (!kept.terminal)
+                return;
+
+        _cleanup_free_ char *wrapped = output_take();
         if (wrapped && (!output.pager || !is_longer_than_terminal(wrapped) || !pager_show(wrapped, output.utf8)))
                 fputs(wrapped, stdout);
 }

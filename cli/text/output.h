@@ -41,11 +41,15 @@ const char *color_end(void);
 
 /* The width of the terminal now: $COLUMNS, else what it says itself, else 80. */
 size_t terminal_columns(void);
+size_t terminal_rows(void);     /* 0: not known */
 
 /* From here on standard output is kept back. output_release() prints it: on a terminal with long lines wrapped, and in a pager if there are more
  * lines than the terminal has. So does fail(). */
 void output_keep(void);
 void output_release(void);
+
+/* The same without printing it: what was kept back, wrapped; newly allocated, NULL when out of memory. */
+char *output_take(void);
 
 /* In front of a line that is a command, to be copied as a whole. "" where nothing is wrapped. */
 const char *output_as_it_is(void);

@@ -27,23 +27,24 @@ static Color outcome_color(const char *outcome) {
 }
 
 static void print_history(json_object *removals) {
-        static const char *const headers[] = { "ID", "WHEN", "SLOT", "KIND", "TRIGGER", "OUTCOME", "TOOK", "MESSAGE" };
+        static const char *const headers[] = { "ID", "WHEN", "SLOT", "KIND", "ASKED BY", "OUTCOME", "TOOK", "MESSAGE" };
         _cleanup_table_ Table *t = table_new(headers, ELEMENTSOF(headers));
 
         if (!t)
                 return;
         table_align_right(t, 6);
+        table_spare(t, 3);
         table_spare(t, 4);
         for (size_t i = 0; i < json_len(removals); i++) {
                 json_object *r = json_at(removals, i);
                 const char *outcome = json_str(r, "outcome");
-                _cleanup_free_ char *slots = slots_text(r);
+                _cleanup_free_ char *slots = slots_text(r), *asker = asker_text(r);
 
                 table_cell(t, COLOR_NONE, json_str(r, "id"));
                 table_cell(t, COLOR_NONE, FORMAT_TIME(json_u64(r, "started_usec")));
                 table_cell(t, COLOR_NONE, slots);
                 table_cell(t, COLOR_NONE, json_has(json_get(r, "options"), "self_test") ? "self-test" : json_str(r, "kind"));
-                table_cell(t, COLOR_NONE, json_str(r, "trigger"));
+                table_cell(t, COLOR_NONE, asker);
                 table_cell(t, outcome_color(outcome), outcome ?: "unfinished");
                 table_cell(t, COLOR_NONE, json_has(r, "ended_usec") ? FORMAT_DURATION(removal_took(r)) : NULL);
                 table_cell(t, COLOR_NONE, message_text(r));

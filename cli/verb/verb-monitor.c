@@ -7,7 +7,6 @@
 #include "cli/client.h"
 #include "cli/listen.h"
 #include "cli/removal.h"
-#include "cli/text/event-text.h"
 #include "cli/text/format.h"
 #include "cli/text/output.h"
 #include "verbs.h"
@@ -17,17 +16,9 @@ static void print_event(json_object *event) {
                 json_set_str(event, "schema", "safe-remove/event/1");
                 print_json(event);
         } else {
-                _cleanup_free_ char *text = event_text(event);
-                const char *slot = json_str(event, "slot"), *removal = event_removal(event);
-                bool one = streq_ptr(json_str(event, "type"), "led");
-                _cleanup_free_ char *slots = one || !json_array(event, "slots") ? NULL : slots_text(event);
+                _cleanup_free_ char *line = event_line(event);
 
-                printf("%s  ", FORMAT_TIME(json_has(event, "time_usec") ? json_u64(event, "time_usec") : now_wall()));
-                if (slot && *slot)
-                        printf("slot %s  ", slots ?: slot);
-                if (removal && *removal)
-                        printf("removal %s  ", removal);
-                puts(text ?: "");
+                printf("%s  %s\n", FORMAT_TIME(json_has(event, "time_usec") ? json_u64(event, "time_usec") : now_wall()), line ?: "");
         }
         /* Readers of a pipe want a line when it happens, not when the buffer is full. */
         fflush(stdout);

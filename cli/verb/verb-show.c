@@ -4,6 +4,7 @@
 #include "cli/client.h"
 #include "cli/text/card-view.h"
 #include "cli/text/output.h"
+#include "cli/view/slots-view.h"
 #include "verbs.h"
 
 static void add_stored(json_object *view, json_object *down) {
@@ -45,7 +46,7 @@ ExitCode verb_show(const Args *a) {
                 card_view_print(view);
                 /* What the daemon has found when the card came; that it does not answer any more is no reason to show less. */
                 if (client_objects(bus, &slots, &removals) == CODE_DONE)
-                        print_stays(slots, slot);
+                        slots_print_stays(slots, slot);
         }
         return CODE_DONE;
 }

@@ -9,7 +9,7 @@
 #include "verbs.h"
 
 static void print_running(json_object *removals) {
-        static const char *const headers[] = { "ID", "SLOT", "TRIGGER", "STATE", "STEP", "NAME", "FOR" };
+        static const char *const headers[] = { "ID", "SLOT", "STATE", "STEP", "NAME", "FOR", "ASKED BY" };
         _cleanup_table_ Table *t = table_new(headers, ELEMENTSOF(headers));
 
         if (!t)
@@ -17,11 +17,10 @@ static void print_running(json_object *removals) {
         for (size_t i = 0; i < json_len(removals); i++) {
                 json_object *r = json_at(removals, i);
                 uint64_t started = json_u64(r, "started_usec"), now = now_wall();
-                _cleanup_free_ char *slots = slots_text(r);
+                _cleanup_free_ char *slots = slots_text(r), *asker = asker_text(r);
 
                 table_cell(t, COLOR_NONE, json_str(r, "id"));
                 table_cell(t, COLOR_NONE, slots);
-                table_cell(t, COLOR_NONE, json_str(r, "trigger"));
                 table_cell(t, COLOR_WARN, json_str(r, "state"));
                 if (json_u64(r, "step_count") > 0)
                         table_cellf(t, COLOR_NONE, "%" PRIu64 "/%" PRIu64, json_u64(r, "step_index") + 1,
@@ -30,6 +29,7 @@ static void print_running(json_object *removals) {
                         table_cell(t, COLOR_NONE, NULL);
                 table_cell(t, COLOR_NONE, json_str(r, "step"));
                 table_cell(t, COLOR_NONE, FORMAT_DURATION(now > started ? now - started : 0));
+                table_cell(t, COLOR_NONE, asker);
         }
         table_print(t, "");
 }

@@ -6,7 +6,6 @@
 
 ExitCode verb_overview(const Args *a); /* without a verb */
 ExitCode verb_list(const Args *a);
-void print_stays(json_object *slots, const char *only); /* warnings of slots of which the daemon has said so; NULL: of all */
 ExitCode verb_show(const Args *a);
 ExitCode verb_plan(const Args *a);
 ExitCode verb_explain(const Args *a);
@@ -16,6 +15,7 @@ ExitCode verb_self_test(const Args *a);
 ExitCode verb_cancel(const Args *a);
 ExitCode verb_status(const Args *a);
 ExitCode verb_monitor(const Args *a);
+ExitCode verb_watch(const Args *a);
 ExitCode verb_history(const Args *a);
 ExitCode verb_inhibit(const Args *a);
 ExitCode verb_inhibitors(const Args *a);

@@ -24,6 +24,8 @@ ERRORS = {
     "region9": ("ambiguous", "region9 is on more than one card: slot 2 (serial 0x1), slot 3 (serial 0x2)"),
     "0000:00:1f.0": ("no-slot", "0000:00:1f.0 is not in a slot that can be removed"),
 }
+# Who asks is root in what is recorded, whoever runs the test; what is found out of him goes by the slot.
+ASKER = {"2": {"unit": "backup.service"}, "5": {"session": "12"}, "7": {"session": "c3", "unit": "session-c3.scope"}}
 TARGETS = {"mem1": "2", "serial:0x1": "2", "0000:0d:00.0": "2"}
 
 
@@ -42,6 +44,11 @@ UNPROVEN = [
 def say(**line):
     sys.stdout.write(json.dumps(line) + "\n")
     sys.stdout.flush()
+
+
+def hostile():
+    """What somebody may have called his process, where a test wants that."""
+    return " of \033[2J\033]0;title\a\u202e\u009b\u00e9va" if (STATE / "hostile").exists() else ""
 
 
 def hear():
@@ -164,7 +171,7 @@ class Run:
                 self.note(ev="note", n=n, note={"asked": lights, "read": lights})
         if self.steps[n]["name"] == "offline-memory":
             for done in range(1, 5):
-                say(type="progress", n=n, done=done, of=4, text=f"memory{148 - done} offline")
+                say(type="progress", n=n, done=done, of=4, text=f"memory{148 - done} offline{hostile()}")
         if not self.steps[n]["reversible"] and self.steps[n - 1]["reversible"]:
             say(type="state", state="finishing")
         self.step(n, "done", 250000)
@@ -210,7 +217,7 @@ class Run:
 
     def start(self, request):
         self.note(ev="start", usec=1767225600000000, slot=self.slot, target=request["target"], trigger=request["trigger"],
-                  by=request["by"], card=self.plan["card"], kernel="6.12", version="1", host="machine", **({"slots": self.slots} if len(self.slots) > 1 else {}), **({"options": request["options"]} if "self_test" in self.plan else {}), **{k: self.plan[k] for k in ("kind", "of") if k in self.plan})
+                  by={**request["by"], "uid": 0, **ASKER.get(self.slot, {})}, card=self.plan["card"], kernel="6.12", version="1", host="machine", **({"slots": self.slots} if len(self.slots) > 1 else {}), **({"options": request["options"]} if "self_test" in self.plan else {}), **{k: self.plan[k] for k in ("kind", "of") if k in self.plan})
         say(type="plan", plan=self.plan)
         say(type="state", state="working")
 
@@ -247,7 +254,7 @@ class Run:
         """Until cancelled, or until the test says that it may go on."""
         self.forward(0)
         self.step(1, "do")
-        say(type="progress", n=1, done=1, of=4, text="memory147 offline")
+        say(type="progress", n=1, done=1, of=4, text=f"memory147 offline{hostile()}")
         while not (STATE / "go-on").exists():
             ready, _, _ = select.select([sys.stdin], [], [], 0.05)
             if not ready:
@@ -269,7 +276,8 @@ def run():
     slot = find(request)
     plan = plan_of(slot, request)
     removal = Run(request["id"], slot, plan)
-    say(type="target", slot=slot, port=plan["slot"]["port"], card=plan["card"], **({"slots": plan["slots"]} if "slots" in plan else {}))
+    say(type="target", slot=slot, port=plan["slot"]["port"], card=plan["card"], **({"slots": plan["slots"]} if "slots" in plan else {}),
+        by=ASKER.get(slot))
     if hear() is None:
         return
     digest = request.get("options", {}).get("digest")

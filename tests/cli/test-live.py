@@ -4,6 +4,7 @@
 import json
 import os
 import pathlib
+import pwd
 import select
 import shlex
 import shutil
@@ -11,6 +12,8 @@ import subprocess
 import sys
 
 from bus import HERE, Bus, Terminal, wait_for
+
+USER = pwd.getpwuid(os.geteuid()).pw_name
 
 
 def expect(condition, what):
@@ -52,7 +55,8 @@ def test_detach_and_cancel(bus):
     expect(status(bus, "7")["state"] == "working", "the removal did not go on")
 
     table = bus.run("status").stdout.split("\n")
-    expect(table[1].split()[1:6] == ["7", "command", "working", "2/6", "offline-memory"], f"status: {table}")
+    expect(table[1].split()[1:5] == ["7", "working", "2/6", "offline-memory"], f"status: {table}")
+    expect(table[1].endswith(f"  {USER}, session c3"), f"who asked: {table}")
     one = bus.run("status", "slot:7")
     expect("is working, step 2/6 offline-memory" in one.stdout and one.returncode == 0, one.stdout)
 
