@@ -179,7 +179,7 @@ static ExitCode set_host(Args *a, const char *value) {
 }
 
 static const OptionRow option_rows[] = {
-        { "plan", 'p', "DIGEST", "remove", set_digest, "only if the plan still has this digest" },
+        { "plan", 'p', "DIGEST", "remove restore", set_digest, "only if the plan still has this digest" },
         { "grace", 'g', "SEC", "plan explain remove", NULL, "wait SEC after the announcement before taking anything away",
           NUMBER(grace_sec, SECONDS_MAX) },
         { "offline-timeout", 't', "SEC", "plan explain remove", NULL, "give up on a memory block after SEC",
@@ -192,7 +192,7 @@ static const OptionRow option_rows[] = {
           "have the card erase itself; persistent data: give its serial" },
         { "equal-card", OPT_EQUAL_CARD, "yes|no", "restore", set_equal_card, "whether another card of the same make and size will do" },
         { "dry-run", OPT_DRY_RUN, NULL, "remove restore cancel self-test", NULL, "print the plan, do nothing", FLAG(dry_run) },
-        { "yes", 'y', NULL, "remove restore self-test", NULL, "do not ask on a terminal whether to go ahead", FLAG(yes) },
+        { "yes", 'y', NULL, "remove restore cancel self-test", NULL, "do not ask on a terminal whether to go ahead", FLAG(yes) },
         { "no-ask-password", OPT_NO_ASK_PASSWORD, NULL, "remove restore cancel self-test inhibit policy", NULL, "do not ask for authorization", FLAG(no_ask_password) },
         { "names", OPT_NAMES, NULL, "list", NULL, "every name that a card goes by, one a line (for completions)", FLAG(names) },
         { "no-wait", OPT_NO_WAIT, NULL, "remove restore cancel", NULL, "return as soon as the request is accepted", FLAG(no_wait) },

@@ -345,7 +345,8 @@ static void print_run_line(json_object *plan, const Args *a) {
         if (!output.legend || !streq_ptr(json_str(plan, "verdict"), "ready"))
                 return;
         if (restores(plan)) {
-                printf("\n%sRun it:  %s restore %s%s%s\n", output_as_it_is(), client_command(), target, a->equal_card ? " --equal-card=" : "", a->equal_card ?: "");
+                printf("\n%sRun it:  %s restore %s --plan %.*s%s%s\n", output_as_it_is(), client_command(), target, DIGEST_SHORTEST,
+                       json_str(plan, "digest") ?: "", a->equal_card ? " --equal-card=" : "", a->equal_card ?: "");
                 return;
         }
         if (json_str(plan, "self_test")) {
@@ -394,8 +395,7 @@ void plan_print(json_object *plan, const Args *a) {
         print_steps(plan);
         if (json_len(json_array(plan, "steps")) > 0) {
                 printf("\nTakes about %s\n", FORMAT_DURATION(json_u64(plan, "eta_usec")));
-                if (!back)
-                        printf("Digest   %s\n", json_str(plan, "digest") ?: "-");
+                printf("Digest   %s\n", json_str(plan, "digest") ?: "-");
         }
         print_run_line(plan, a);
 }

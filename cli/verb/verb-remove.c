@@ -30,22 +30,22 @@ static ExitCode ask_serials(const Args *a, json_object **ret_plan, char **ret) {
 
 /* What somebody says yes to is what is done: the request goes out with the digest of the plan that he was shown. A plan that cannot be carried
  * out needs no question: the request says why, as everywhere. So does one that joins a removal that runs. */
-static ExitCode confirm(const Args *a, json_object **ret_plan, bool *ret_yes) {
-        ExitCode code = *ret_plan ? CODE_DONE : ask_plan(a, client_plan, ret_plan);
+static ExitCode confirm(const Args *a, ExitCode (*ask)(sd_bus *bus, const Args *a, json_object **ret), json_object **ret_plan, bool *ret_yes) {
+        ExitCode code = *ret_plan ? CODE_DONE : ask_plan(a, ask, ret_plan);
         *ret_yes = code == CODE_DONE && (!streq_ptr(json_str(*ret_plan, "verdict"), "ready") || confirm_plan(*ret_plan, a));
         return code != CODE_DONE || *ret_yes ? code : fail(CODE_BLOCKED, NULL, "not confirmed: nothing was touched");
 }
 
 /* The plan alone, and whether it is the one that was asked for. */
-static ExitCode remove_dry(const Args *a) {
+static ExitCode plan_only(const Args *a, const char *plan_command, ExitCode (*ask)(sd_bus *bus, const Args *a, json_object **ret)) {
         _cleanup_json_ json_object *plan = NULL;
 
-        ExitCode code = ask_plan(a, client_plan, &plan);
+        ExitCode code = ask_plan(a, ask, &plan);
         if (code != CODE_DONE)
                 return code;
         if (a->digest && streq_ptr(json_str(plan, "verdict"), "ready") && !digest_is_meant(a->digest, json_str(plan, "digest")))
-                return fail(CODE_STALE, NULL, "the machine has changed since the plan was shown: its digest is now %.*s...; see: %s plan %s",
-                            DIGEST_SHORTEST, json_str(plan, "digest") ?: "unknown", client_command(), a->target);
+                return fail(CODE_STALE, NULL, "the machine has changed since the plan was shown: its digest is now %.*s...; see: %s %s %s",
+                            DIGEST_SHORTEST, json_str(plan, "digest") ?: "unknown", client_command(), plan_command, a->target);
         output_keep();
         plan_show(plan, a);
         output_release();
@@ -60,7 +60,7 @@ ExitCode verb_remove(const Args *a) {
         bool yes;
 
         if (a->dry_run)
-                return remove_dry(a);
+                return plan_only(a, "plan", client_plan);
         if (streq_ptr(a->sanitize, "yes") && output.json == JSON_OFF && isatty(STDIN_FILENO) && isatty(STDERR_FILENO)) {
                 code = ask_serials(a, &plan, &serials);
                 if (code != CODE_DONE)
@@ -71,7 +71,7 @@ ExitCode verb_remove(const Args *a) {
         }
         /* Who gives the digest has seen the plan; what is forced or erased, and who is passed over, is told once more. */
         if (confirm_can_ask(a) && (!a->digest || a->force || a->sanitize || a->ignore_inhibitors)) {
-                code = confirm(&with, &plan, &yes);
+                code = confirm(&with, client_plan, &plan, &yes);
                 if (code == CODE_DONE && streq_ptr(json_str(plan, "verdict"), "ready") && !a->digest)
                         with.digest = json_str(plan, "digest");
         }
@@ -80,24 +80,19 @@ ExitCode verb_remove(const Args *a) {
 
 ExitCode verb_restore(const Args *a) {
         _cleanup_json_ json_object *plan = NULL;
-        _cleanup_bus_ sd_bus *bus = NULL;
+        Args with = *a;
+        bool yes;
 
-        if (a->dry_run) {
-                output_keep();
-                ExitCode code = ask_for_plan(a, client_plan_restore, plan_show);
-                output_release();
-                return code;
-        }
-        if (confirm_can_ask(a)) {
-                ExitCode code = client_connect(&bus);
-                if (code == CODE_DONE)
-                        code = client_plan_restore(bus, a, &plan);
+        if (a->dry_run)
+                return plan_only(a, "restore --dry-run", client_plan_restore);
+        if (confirm_can_ask(a) && !a->digest) {
+                ExitCode code = confirm(a, client_plan_restore, &plan, &yes);
                 if (code != CODE_DONE)
                         return code;
-                if (streq_ptr(json_str(plan, "verdict"), "ready") && !confirm_plan(plan, a))
-                        return fail(CODE_BLOCKED, NULL, "not confirmed: nothing was touched");
+                if (streq_ptr(json_str(plan, "verdict"), "ready"))
+                        with.digest = json_str(plan, "digest");
         }
-        return ask_and_follow(a, "restoration", client_restore);
+        return ask_and_follow(&with, "restoration", client_restore);
 }
 
 /* The object path of the running removal that a name means; NULL when only the daemon can tell. */

@@ -310,6 +310,8 @@ def restore():
     restoration.start(request)
     if plan["verdict"] == "blocked":
         restoration.end("refused", "blocked", "OTHER_CARD: " + plan["blockers"][0]["what"], plan["blockers"][0]["remedy"])
+    elif not plan["digest"].startswith(request.get("options", {}).get("digest", "")):
+        restoration.end("refused", "stale", "the machine has changed since the plan was shown: its digest is now another one")
     elif slot == "5":
         restoration.forward(0)
         restoration.step(1, "do")

@@ -79,7 +79,7 @@ CASES = [
     ("restore-plan", ["restore", "--dry-run", "5"]),
     ("restore-plan-other", ["restore", "--dry-run", "--equal-card=no", "3"]),
     ("restore-plan-nothing", ["restore", "--dry-run", "8"]),
-    ("restore", ["restore", "7"]),
+    ("restore", ["restore", "7", "--plan=abababab"]),
     ("restore-other", ["restore", "3"]),
     ("restore-nothing", ["restore", "8"]),
     ("restore-incomplete", ["restore", "5"]),
@@ -100,6 +100,8 @@ CASES = [
     ("self-test-with-power", ["self-test", "2", "--with-power"]),
     ("self-test-json", ["self-test", "2", "--with-power", "--json=pretty"]),
     ("history-self-test", ["history", "-n3"]),
+    ("restore-stale", ["restore", "7", "--plan=00000000"]),
+    ("restore-dry-stale", ["restore", "--dry-run", "7", "--plan=00000000"]),
 ]
 
 # What differs from run to run and from user to user.
