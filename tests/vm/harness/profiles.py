@@ -151,6 +151,9 @@ PROFILES = {profile.name: profile for profile in (
     Profile("ram2", _RAM2),
     Profile("nodes", _RAM2, windows=((1,), (1,))),
     Profile("nopower", _RAM2, always_powered=(2,)),
+    # A network of its own: what comes to a port of this machine's, which QEMU chooses, reaches ssh in the guest; nothing gets out.
+    Profile("network", _RAM2, qemu=("-netdev", "user,id=net0,restrict=on,hostfwd=tcp:127.0.0.1:0-:22",
+                                    "-device", "virtio-net-pci,netdev=net0,bus=pcie.0")),
     Profile("mixed", _MIXED, nvdimm=True),
     Profile("mixed-nodes", _MIXED, nvdimm=True, windows=((1,), (1,))),
     # Slot 8: a CXL switch with two cards; slots 2, 3, 6 and 7: four cards on two host bridges (lab.ram(2, 6, 3, 7, window=0)).
