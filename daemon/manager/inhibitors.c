@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "base/clock.h"
+#include "base/format.h"
 #include "base/parse.h"
 #include "daemon/caller/sub-uid.h"
 #include "daemon/caller/who.h"
@@ -360,9 +361,13 @@ static int check_running(Manager *m, json_object *doc, char **ret_why) {
 
 /* Sealed: what systemd hands back later is what was put in. */
 static int description_file(json_object *doc) {
+        _cleanup_json_ json_object *kept = json_object_new_object();
         _cleanup_close_ int fd = memfd_create("inhibitor", MFD_CLOEXEC | MFD_ALLOW_SEALING);
-        const char *text = json_text(doc);
 
+        format_set(kept, FORMAT_INHIBITOR);
+        json_object_object_foreach(doc, key, value)
+                json_set(kept, key, json_ref(value));
+        const char *text = json_text(kept);
         if (fd < 0)
                 return -errno;
         ssize_t n = write(fd, text, strlen(text));

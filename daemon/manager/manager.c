@@ -331,8 +331,8 @@ char *manager_unread_text(Manager *m, const Removal *r) {
                 const char *id = json_str(entry, "id");
                 if (entry)
                         return strf("The record of removal %s, which %s at slot %s, cannot be read (%s), so whether it has ended is not known. "
-                                    "Repair it or move it away (ls -l %s/removals/%s); it is then read again.",
-                                    id, unread_is_of_any(entry) ? "may have been" : "was", removal_slot(r, i) ?: "?", json_str(entry, "why"), state_dir(), id);
+                                    "%s (ls -l %s/removals/%s); it is then read again.", id, unread_is_of_any(entry) ? "may have been" : "was", removal_slot(r, i) ?: "?", json_str(entry, "why"),
+                                    json_flag(entry, "newer") ? "Install the version that wrote it again" : "Repair it or move it away", state_dir(), id);
         }
         return NULL;
 }

@@ -3,6 +3,7 @@
 #include <inttypes.h>
 
 #include "base/fileio.h"
+#include "base/format.h"
 #include "daemon/source/source.h"
 #include "engine/state-dir.h"
 #include "step/step.h"
@@ -32,6 +33,8 @@ static void take_record(json_object *record, void *userdata) {
                 if (json_array(record, "slots"))
                         copy_keys(entry, record, several_keys);
                 json_set(entry, "started_usec", json_ref(json_get(record, "usec")));
+                if (format_check(record, FORMAT_JOURNAL) == -EPROTONOSUPPORT)
+                        json_set_bool(entry, "newer", true);
         } else if (streq_ptr(ev, "done"))
                 json_set_u64(entry, "steps_done", json_u64(entry, "steps_done") + 1);
         else if (streq_ptr(ev, "undone"))
@@ -83,6 +86,11 @@ int history_entry(uint64_t number, json_object **ret) {
                 return r;
         if (!json_has(entry, "started_usec"))
                 return -ENODATA;
+        /* How each begins and ends is the same in all forms (docs/PROTOCOL.md); what was done in between is for who wrote it. */
+        bool newer = json_flag(entry, "newer");
+        json_object_object_del(entry, "newer");
+        if (newer && !json_flag(entry, "ended"))
+                return -EPROTONOSUPPORT;
 
         *ret = TAKE_PTR(entry);
         return 0;
@@ -188,7 +196,8 @@ int history_survey(size_t recent, uint64_t *ret_highest, json_object **ret_unfin
                 if (!read) {
                         entry = json_object_new_object();
                         json_set_strf(entry, "id", "%" PRIu64, ids[i]);
-                        json_set_str(entry, "why", strerror(-r));
+                        json_set_str(entry, "why", format_strerror(r));
+                        json_set_bool(entry, "newer", r == -EPROTONOSUPPORT);
                 }
                 history_add_port(entry, ids[i]);
                 json_object_array_add(read ? unfinished : unreadable, json_ref(entry));

@@ -2,6 +2,7 @@
 /* The plan that a request comes to. */
 #include <errno.h>
 
+#include "base/format.h"
 #include "base/parse.h"
 #include "daemon/worker/lost/last-seen.h"
 #include "engine/engine.h"
@@ -83,7 +84,7 @@ static int ask_looks(Since *since) {
                 o = json_object_new_object();
                 json_set_str(o, "slot", slot->name);
                 json_set_str(o, "path", path);
-                json_set_str(o, "why", strerror(-r));
+                json_set_str(o, "why", format_strerror(r));
                 json_object_array_add(since->unread, o);
         }
         return 0;

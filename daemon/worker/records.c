@@ -3,6 +3,7 @@
 #include <errno.h>
 
 #include "base/clock.h"
+#include "base/format.h"
 #include "base/parse.h"
 #include "engine/chain.h"
 #include "engine/engine.h"
@@ -20,9 +21,9 @@ enum {
 };
 
 static int unreadable_records(WorkerIo *io, int error) {
-        _cleanup_free_ char *text = strf("The records in %s cannot be read: %s.", state_dir(), strerror(-error));
+        _cleanup_free_ char *text = strf("The records in %s cannot be read: %s.", state_dir(), format_strerror(error));
 
-        worker_send_error(io, "internal", text ?: strerror(-error));
+        worker_send_error(io, "internal", text ?: format_strerror(error));
         return error;
 }
 
@@ -101,6 +102,9 @@ static int no_certificate(WorkerIo *io, int error, const char *id) {
 
         if (error == -EBADMSG)
                 worker_send_error(io, "not-proven", "The certificate is not as it was written; 'safe-remove certificate --verify' says more.");
+        else if (error == -EPROTONOSUPPORT)
+                worker_send_error(io, "not-proven", "A newer version of safe-remove wrote the certificate, or the chain that it is in, in a form that this version does "
+                                  "not know: ask that version.");
         else if (error == -ENOENT || error == -EINVAL || error == -ERANGE)
                 worker_send_error(io, "unknown", none ?: "There is no certificate.");
         else

@@ -142,16 +142,18 @@ static void add_unread(Request *r, json_object *record) {
         json_set_str(o, "id", json_str(record, "id"));
         json_set_str(o, "slot", slot ? slot->name : NULL);
         json_set_str(o, "why", json_str(record, "why"));
+        json_set_bool(o, "newer", json_flag(record, "newer"));
         json_object_array_add(r->unread, o);
 }
 
 /* One that could be read when the daemon began, or of which a removal that is resumed was not told. It may be of any slot. */
-static void add_unread_now(Request *r, const char *id, const char *why) {
+static void add_unread_now(Request *r, const char *id, const char *why, bool newer) {
         _cleanup_json_ json_object *record = json_object_new_object();
         if (json_find(json_array(r->doc, "unread"), "id", id))
                 return;
         json_set_str(record, "id", id);
         json_set_str(record, "why", why);
+        json_set_bool(record, "newer", newer);
         add_unread(r, record);
 }
 
@@ -174,7 +176,7 @@ static int look_at(Request *r, uint64_t id, uint64_t own) {
                 return 0;
         int q = journal_read(name, &j, &plan, &why);
         if (q < 0 && q != -ENOMEM && q != -ENOENT)
-                add_unread_now(r, name, why ?: strerror(-q));
+                add_unread_now(r, name, why ?: strerror(-q), q == -EPROTONOSUPPORT);
         if (q < 0 || j->ended || j->other_boot || !counts(plan, id, own))
                 return q == -ENOMEM ? q : 0;
         for (size_t i = 0; i < plan_n_slots(plan); i++) {

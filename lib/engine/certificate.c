@@ -2,11 +2,10 @@
 #include <errno.h>
 
 #include "base/fileio.h"
+#include "base/format.h"
 #include "engine/certificate.h"
 #include "engine/journal.h"
 #include "engine/state-dir.h"
-
-#define SCHEMA "safe-remove/certificate/1"
 
 enum {
         RECENT = 64, /* removals that can be under way at a time, and then some */
@@ -148,7 +147,7 @@ static json_object *certificate_make(uint64_t removal, const Records *r, const C
         json_object *o = json_object_new_object(), *records = json_object_new_object();
         _cleanup_json_ json_object *sanitized = sanitized_of(r);
 
-        json_set_str(o, "schema", SCHEMA);
+        format_set(o, FORMAT_CERTIFICATE);
         json_set_strf(o, "removal", "%ju", (uintmax_t) removal);
         set_chain(o, before);
         json_set(o, "slot", json_ref(json_get(r->plan, "slot")));

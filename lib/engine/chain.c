@@ -5,11 +5,10 @@
 
 #include "base/clock.h"
 #include "base/fileio.h"
+#include "base/format.h"
 #include "base/parse.h"
 #include "engine/chain.h"
 #include "engine/state-dir.h"
-
-#define SCHEMA "safe-remove/chain-ends/1"
 
 enum {
         LOCK_POLL_MSEC = 10, /* flock() has no waiting with a deadline */
@@ -60,9 +59,9 @@ static json_object *link_to_json(const ChainLink *l) {
 int chain_from_json(json_object *o, Chain *ret) {
         Chain c = { .exists = true, .first_removal = json_u64(o, "first_removal") };
 
-        if (!streq_ptr(json_str(o, "schema"), SCHEMA))
-                return -EBADMSG;
-        int r = link_from_json(json_get(o, "pruned"), &c.pruned);
+        int r = format_check(o, FORMAT_CHAIN);
+        if (r >= 0)
+                r = link_from_json(json_get(o, "pruned"), &c.pruned);
         if (r >= 0)
                 r = link_from_json(json_get(o, "head"), &c.head);
         if (r < 0)
@@ -99,7 +98,7 @@ int chain_save(const Chain *c) {
         _cleanup_json_ json_object *o = json_object_new_object();
         char sha256[SHA256_HEX];
 
-        json_set_str(o, "schema", SCHEMA);
+        format_set(o, FORMAT_CHAIN);
         json_set_u64(o, "first_removal", c->first_removal);
         json_set(o, "pruned", link_to_json(&c->pruned));
         json_set(o, "head", link_to_json(&c->head));
@@ -120,6 +119,8 @@ static int link_open(uint64_t removal, const char *text, size_t length, json_obj
         uint64_t says = 0;
 
         int r = seal_open(text, length, &o, l.sha256);
+        if (r >= 0)
+                r = format_check(o, FORMAT_CERTIFICATE);
         if (r < 0)
                 return r;
         l.number = json_u64(json_get(o, "chain"), "number");
@@ -315,7 +316,7 @@ static int look_at(Look *l, uint64_t removal) {
         }
         if (r < 0) {
                 problem(l, removal, r == -EBADMSG ? "the certificate is not as it was written" : "the certificate cannot be read: %s",
-                        strerror(-r));
+                        format_strerror(r));
                 return 0;
         }
 

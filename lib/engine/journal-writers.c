@@ -10,6 +10,7 @@
 
 #include "base/clock.h"
 #include "base/fileio.h"
+#include "base/format.h"
 #include "base/parse.h"
 #include "base/run-dir.h"
 #include "engine/journal.h"
@@ -53,6 +54,7 @@ static int folder_make(void) {
 static int writers_write(const char *path, uint64_t removal, json_object *slots, json_object *writers) {
         _cleanup_json_ json_object *doc = json_object_new_object();
 
+        format_set(doc, FORMAT_WRITERS);
         json_set_u64(doc, "removal", removal);
         json_set(doc, "slots", json_ref(slots));
         json_set(doc, "writers", json_ref(writers));
@@ -158,6 +160,8 @@ static int writers_read(const char *path, json_object **ret) {
         int r = read_regular_file(path, WRITERS_MAX_BYTES, &text, &length);
         if (r >= 0)
                 r = json_parse_names(text, length, &doc);
+        if (r >= 0)
+                r = format_check(doc, FORMAT_WRITERS);
         if (r < 0)
                 return r;
         if (!is_whole(doc))
@@ -168,7 +172,7 @@ static int writers_read(const char *path, json_object **ret) {
 
 /* Who may be at it, by a file that cannot be read. */
 static json_object *record_unread(const char *path, int error) {
-        _cleanup_free_ char *what = strf("%s cannot be read (%s)", path, strerror(-error));
+        _cleanup_free_ char *what = strf("%s cannot be read (%s)", path, format_strerror(error));
         json_object *record = record_new(what, 0, 0);
 
         json_set_str(record, "unread", path);

@@ -5,6 +5,7 @@
 
 #include "base/clock.h"
 #include "base/fileio.h"
+#include "base/format.h"
 #include "base/parse.h"
 #include "engine/journal.h"
 #include "engine/state-dir.h"
@@ -165,6 +166,7 @@ int journal_create(const char *id, const Plan *plan, json_object *start, Journal
                 return r;
 
         j->slots = slots_of(plan);
+        format_set(record, FORMAT_JOURNAL);
         json_set_str(record, "boot", boot);
         json_set_u64(record, "monotonic_usec", now_monotonic());
         json_set_str(record, "slot", plan_slot_name(plan));
@@ -202,6 +204,7 @@ static int record_replay(Journal *j, json_object *record, const char *boot) {
                         return -EBADMSG;
                 j->start = json_ref(record);
                 j->other_boot = !streq_ptr(json_str(record, "boot"), boot);
+                return format_check(record, FORMAT_JOURNAL);
         } else if (!j->start)
                 return -EBADMSG;
         else if (streq(ev, "do")) {
@@ -230,7 +233,8 @@ static int record_replay(Journal *j, json_object *record, const char *boot) {
                 json_object_put(j->end);
                 j->end = json_ref(record);
                 j->ended = true;
-        }
+        } else if (!streq(ev, "done") && !streq(ev, "undone") && !streq(ev, "failed"))
+                return -EPROTONOSUPPORT; /* whoever does not know what was done cannot go on with it, nor undo it */
         return 0;
 }
 
@@ -258,7 +262,7 @@ static int plan_load(const Journal *j, Plan **ret, char **ret_why) {
         if (r >= 0)
                 r = json_parse_names(text, length, &doc);
         if (r < 0) {
-                *ret_why = strf("%s: %s", path, strerror(-r));
+                *ret_why = strf("%s: %s", path, format_strerror(r));
                 return r;
         }
         return plan_from_json(doc, ret, ret_why);
@@ -284,7 +288,7 @@ static int journal_load(const char *id, Journal **ret, Plan **ret_plan, size_t *
         if (r >= 0)
                 r = journal_replay(j, text, boot);
         if (r < 0) {
-                *ret_why = strf("%s: %s", path, strerror(-r));
+                *ret_why = strf("%s: %s", path, format_strerror(r));
                 return r;
         }
         r = plan_load(j, &plan, ret_why);

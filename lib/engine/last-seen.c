@@ -3,6 +3,7 @@
 
 #include "base/clock.h"
 #include "base/fileio.h"
+#include "base/format.h"
 #include "base/run-dir.h"
 #include "engine/last-seen.h"
 
@@ -45,6 +46,9 @@ int last_seen_load(const char *key, json_object **ret) {
                 return r;
         if (!streq_ptr(json_str(o, "boot"), boot))
                 return -ENOENT;
+        r = format_check(o, FORMAT_CARD);
+        if (r < 0)
+                return r;
         *ret = TAKE_PTR(o);
         return 0;
 }
@@ -80,6 +84,7 @@ int last_seen_store(const char *key, json_object *card, json_object *scope) {
         int r = boot_id_read(boot);
         if (r < 0)
                 return r;
+        format_set(o, FORMAT_CARD);
         json_set_str(o, "boot", boot);
         json_set_u64(o, "seen_usec", now_monotonic());
         json_set(o, "card", json_ref(card));

@@ -50,7 +50,7 @@ int record_find(bool (*fits)(const Record *r, void *userdata), void *userdata, R
                 _cleanup_(record_freep) Record *r = NULL;
 
                 k = record_read(ids[i - 1], &r);
-                if (k == -ENOMEM)
+                if (k == -ENOMEM || k == -EPROTONOSUPPORT)
                         return k;
                 if (k < 0 || !took_all_down(r) || !fits(r, userdata))
                         continue;
@@ -77,7 +77,7 @@ int record_find_later(const Record *r, bool (*fits)(const Record *later, void *u
                 _cleanup_(record_freep) Record *later = NULL;
 
                 int q = record_read(ids[i - 1], &later);
-                if (q == -ENOMEM)
+                if (q == -ENOMEM || q == -EPROTONOSUPPORT)
                         return q;
                 if (q >= 0 && fits(later, userdata))
                         return 1;

@@ -6,6 +6,7 @@
 
 #include "base/clock.h"
 #include "base/fileio.h"
+#include "base/format.h"
 #include "base/parse.h"
 #include "engine/state-dir.h"
 #include "config.h"
@@ -124,8 +125,13 @@ int record_file_read(const char *path, char **ret, size_t *ret_length) {
 
 bool removal_has_ended(const char *dir) {
         _cleanup_free_ char *path = strf("%s/journal", dir), *text = NULL;
+        _cleanup_json_ json_object *start = NULL;
 
-        return path && record_file_read(path, &text, NULL) >= 0 && strstr(text, "\"ev\":\"end\"");
+        if (!path || record_file_read(path, &text, NULL) < 0 || !strstr(text, "\"ev\":\"end\""))
+                return false;
+        size_t first = strcspn(text, "\n");
+        int r = json_parse(text, first, &start);
+        return (r < 0 ? r : format_check(start, FORMAT_JOURNAL)) != -EPROTONOSUPPORT;
 }
 
 /* Is it in the first page of the file, or in the last? What cannot be read says nothing: a negative errno. */

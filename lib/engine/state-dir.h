@@ -21,7 +21,7 @@ int removal_number_highest(uint64_t *ret);
 /* A file of a record, as read_regular_file() reads it; for whoever may hang, which is no event loop. -EFBIG: longer than any record. */
 int record_file_read(const char *path, char **ret, size_t *ret_length);
 
-/* Whether the record in a removal's folder is that of a finished one. */
+/* Whether the record in a removal's folder is that of a finished one, and this version's to do something about: a newer version's is not. */
 bool removal_has_ended(const char *dir);
 
 /* Whether it began in this boot and has not ended, for who looks at all of them before somebody's deadline: of one that is over no

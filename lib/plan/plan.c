@@ -2,10 +2,9 @@
 #include <errno.h>
 #include <sha256.h>
 
+#include "base/format.h"
 #include "kernel/pci/pcie-slot.h"
 #include "plan/plan.h"
-
-#define SCHEMA "safe-remove/plan/1"
 
 enum {
         MOVED_BYTES_PER_USEC = 400,
@@ -43,7 +42,7 @@ int plan_new(Plan **ret) {
         p->doc = json_object_new_object();
         if (!p->doc)
                 return -ENOMEM;
-        json_set_str(p->doc, "schema", SCHEMA);
+        format_set(p->doc, FORMAT_PLAN);
         *ret = TAKE_PTR(p);
         return 0;
 }
@@ -182,11 +181,11 @@ static int step_from_json(Plan *p, json_object *o, char **ret_why) {
 }
 
 int plan_from_json(json_object *doc, Plan **ret, char **ret_why) {
-        if (!streq_ptr(json_str(doc, "schema"), SCHEMA)) {
-                *ret_why = strf("not a plan: the schema is not " SCHEMA);
-                return -EBADMSG;
+        int r = format_check(doc, FORMAT_PLAN);
+        if (r < 0) {
+                *ret_why = strf("%s", r == -EBADMSG ? "not a plan: the schema is not safe-remove/plan/NUMBER" : format_strerror(r));
+                return r;
         }
-
         _cleanup_(plan_freep) Plan *p = calloc(1, sizeof(Plan));
         if (!p)
                 return -ENOMEM;
@@ -194,7 +193,7 @@ int plan_from_json(json_object *doc, Plan **ret, char **ret_why) {
 
         json_object *steps = json_array(doc, "steps");
         for (size_t i = 0; i < json_len(steps); i++) {
-                int r = step_from_json(p, json_at(steps, i), ret_why);
+                r = step_from_json(p, json_at(steps, i), ret_why);
                 if (r < 0)
                         return r;
         }

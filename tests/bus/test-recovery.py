@@ -5,6 +5,7 @@ import json
 import os
 import signal
 import subprocess
+from pathlib import Path
 
 import harness
 from harness import BusError, BusTest, ROOT, wait_for
@@ -282,6 +283,27 @@ class Recovery(BusTest):
         for _ in range(3):
             self.assertEqual(self.json_of("GetHistory", "u", "0")["removals"], [])
         self.assertEqual(self.wait_end(self.remove("2")), "safe")
+
+    def test_newer_record(self):
+        """After a downgrade: what a newer version has begun is not gone on with, and its slot is not known; what it has ended is history."""
+        schema = {"schema": "safe-remove/journal/2"}
+        self.stop_daemon()
+        self.record(6, {**self.start_record(), **schema}, {"ev": "engage", "n": 0, "usec": 1})
+        self.record(7, {**self.start_record(slot="3"), **schema}, {"ev": "end", "outcome": "safe", "code": "done", "message": "", "remedy": []},
+                    plan={"slot": {"name": "3", "port": "0000:0c:01.0"}})
+        journal = Path(self.path("state/removals/6/journal"))
+        kept = journal.read_text()
+        self.start_daemon(records_known=False)
+        wait_for(lambda: "The record of removal 6 cannot be read: a newer version of safe-remove wrote it" in self.log(), "the record to be looked at\n" + self.log())
+        self.assertEqual((self.slot("2", "State"), self.resumes()), ("unknown", []))
+        with self.assertRaises(BusError) as refused:
+            self.remove("2")
+        self.assertEqual(refused.exception.name, "Busy")
+        self.assertIn("Install the version that wrote it again", refused.exception.message)
+        self.assertEqual([removal["id"] for removal in self.json_of("GetHistory", "u", "0")["removals"]], ["7"])
+        self.assertEqual(self.slot("3", "LastOutcome"), "safe")
+        self.stop_daemon()
+        self.assertEqual(journal.read_text(), kept)
 
     def test_what_is_no_record(self):
         """A FIFO, a folder, a device in the place of a record: its slot is not known, and no slot where its plan is none either; what has

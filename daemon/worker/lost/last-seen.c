@@ -4,6 +4,7 @@
 #include <errno.h>
 
 #include "base/clock.h"
+#include "base/format.h"
 #include "engine/last-seen.h"
 #include "engine/state-dir.h"
 #include "plan/scope/scope.h"
@@ -148,7 +149,7 @@ static char *unread_text(const char *key, int error) {
 
         return strf("what the card that was here had is not known: %s cannot be read (%s); without that file the card counts as never "
                     "seen", path ?: "?",
-                    strerror(-error));
+                    format_strerror(error));
 }
 
 char *last_seen_left(const char *key) {
@@ -281,7 +282,7 @@ static void tell_unread(json_object *topology, int error) {
         }
         json_set_strf(o, "path", "%s/removals", state_dir());
         json_set(o, "device", NULL);
-        json_set_str(o, "why", error == -EINPROGRESS ? "it does not answer" : strerror(-error));
+        json_set_str(o, "why", error == -EINPROGRESS ? "it does not answer" : format_strerror(error));
         json_object_array_add(odd, o);
 }
 

@@ -2,6 +2,7 @@
 /* Questions about what has been proven: of a slot now, and of the records. Nothing is written. */
 #include <errno.h>
 
+#include "base/format.h"
 #include "daemon/worker/request.h"
 #include "daemon/worker/verbs.h"
 #include "daemon/worker/view.h"
@@ -96,7 +97,7 @@ int worker_verify(WorkerIo *io, json_object *doc) {
         if (r >= 0)
                 r = not_known(&request, &subject, &unknown);
         if (r < 0) {
-                worker_send_error(io, "internal", why ?: strerror(-r));
+                worker_send_error(io, "internal", why ?: format_strerror(r));
                 return r;
         }
         _cleanup_json_ json_object *answer = answer_make(&request, &subject, unknown);
@@ -114,7 +115,7 @@ int worker_certificates(WorkerIo *io) {
                 return r;
         }
         if (r < 0) {
-                _cleanup_free_ char *text = strf("The records in %s cannot be read: %s.", state_dir(), strerror(-r));
+                _cleanup_free_ char *text = strf("The records in %s cannot be read: %s.", state_dir(), format_strerror(r));
                 worker_send_error(io, "internal", text ?: strerror(-r));
                 return r;
         }

@@ -5,6 +5,7 @@
 #include <errno.h>
 
 #include "base/clock.h"
+#include "base/format.h"
 #include "daemon/worker/page.h"
 #include "daemon/worker/verbs.h"
 #include "daemon/worker/view.h"
@@ -49,6 +50,13 @@ static int find_record(const Request *request, Record **ret) {
         return r == -ENOENT ? 0 : r;
 }
 
+/* Why there is no plan; newly allocated. */
+static char *unplanned_text(int error) {
+        if (error != -EPROTONOSUPPORT)
+                return strdup(strerror(-error));
+        return strf("a later removal is on record in %s, and %s: install that version again, which knows what is to be put back", state_dir(), format_strerror(error));
+}
+
 /* Cards that were removed together come back together: their slots are this restoration's too. */
 static int add_others(Request *request, const Plan *removal) {
         int r = 0;
@@ -71,8 +79,10 @@ static int restoration_understand(WorkerIo *io, json_object *doc, Request *reque
         r = find_record(request, &record);
         if (r >= 0 && record)
                 r = add_others(request, record->plan);
-        if (r < 0)
-                worker_send_error(io, "internal", strerror(-r));
+        if (r < 0) {
+                _cleanup_free_ char *why = unplanned_text(r);
+                worker_send_error(io, "internal", why ?: strerror(ENOMEM));
+        }
         return r;
 }
 
@@ -155,8 +165,10 @@ int worker_restore(WorkerIo *io, json_object *request) {
                 r = request_look_again(&m.request);
         if (r >= 0)
                 r = restoration_plan(&m.request, &m.plan);
-        if (r < 0)
-                return removal_end(&m, OUTCOME_REFUSED, "failed", strerror(-r), NULL);
+        if (r < 0) {
+                _cleanup_free_ char *why = unplanned_text(r);
+                return removal_end(&m, OUTCOME_REFUSED, "failed", why ?: strerror(ENOMEM), NULL);
+        }
 
         tell_plan(&m);
         if (plan_verdict(m.plan) == PLAN_NOTHING)
@@ -179,7 +191,8 @@ int worker_plan_restore(WorkerIo *io, json_object *request) {
                 return r;
         r = restoration_plan(&understood, &plan);
         if (r < 0) {
-                worker_send_error(io, "internal", strerror(-r));
+                _cleanup_free_ char *why = unplanned_text(r);
+                worker_send_error(io, "internal", why ?: strerror(ENOMEM));
                 return r;
         }
         view_restrict(plan->doc, json_get(request, "by"));

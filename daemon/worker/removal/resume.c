@@ -232,12 +232,15 @@ int worker_resume(WorkerIo *io, const char *id, bool back) {
 }
 
 static bool is_unfinished(uint64_t number) {
-        _cleanup_free_ char *id = strf("%ju", (uintmax_t) number), *why = NULL;
+        _cleanup_free_ char *id = strf("%ju", (uintmax_t) number), *why = NULL, *dir = NULL;
         _cleanup_(journal_freep) Journal *journal = NULL;
         _cleanup_(plan_freep) Plan *plan = NULL;
 
         /* What is wrong with it is told when its turn comes. */
-        return !id || journal_read(id, &journal, &plan, &why) < 0 || !journal->ended;
+        int r = id ? journal_read(id, &journal, &plan, &why) : -ENOMEM;
+        if (r == -EPROTONOSUPPORT && removal_dir(id, &dir) >= 0)
+                return removal_may_be_under_way(dir);
+        return r < 0 || !journal->ended;
 }
 
 /* Drills do not wait for minutes. */

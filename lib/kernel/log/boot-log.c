@@ -4,7 +4,7 @@
 
 #include "base/clock.h"
 #include "base/fileio.h"
-#include "base/json.h"
+#include "base/format.h"
 #include "base/run-dir.h"
 #include "kernel/log/boot-log.h"
 
@@ -151,6 +151,7 @@ int boot_log_keep(const BootLog *l) {
                 r = mkdir_private(run_dir());
         if (r < 0)
                 return r;
+        format_set(o, FORMAT_KERNEL_LOG);
         json_set_str(o, "boot", boot);
         json_set_u64(o, "first", l->first);
         json_set_u64(o, "last", l->last);
@@ -198,7 +199,9 @@ static int understand(BootLog *l, json_object *o) {
                 return r;
         if (!streq_ptr(json_str(o, "boot"), boot))
                 return -ENOENT;
-        r = number_of(o, "last", UINT64_MAX, &l->last);
+        r = format_check(o, FORMAT_KERNEL_LOG);
+        if (r >= 0)
+                r = number_of(o, "last", UINT64_MAX, &l->last);
         if (r >= 0)
                 r = number_of(o, "first", l->last, &l->first);
         if (r >= 0 && !said)

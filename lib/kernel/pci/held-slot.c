@@ -5,6 +5,7 @@
 
 #include "base/clock.h"
 #include "base/fileio.h"
+#include "base/format.h"
 #include "base/parse.h"
 #include "base/run-dir.h"
 #include "kernel/pci/held-slot.h"
@@ -106,6 +107,7 @@ static int write_mark(const char *folder, json_object *args) {
                 r = mkdir_private(parent);
         if (r < 0)
                 return r;
+        format_set(mark, FORMAT_HELD);
         json_set_str(mark, "boot", boot);
         json_set_u64(mark, "inode", inode);
         json_set(mark, "args", json_ref(args));
@@ -155,7 +157,9 @@ static int read_mark(const char *folder, const char *port, json_object **ret) {
         json_object *args = json_get(mark, "args");
         if (r == -EBADMSG || !streq_ptr(json_str(mark, "boot"), boot) || !streq_ptr(json_str(args, "port"), port))
                 return r == -ENOMEM ? r : -ESTALE;
-        r = service_inode(args, &inode);
+        r = format_check(mark, FORMAT_HELD);
+        if (r >= 0)
+                r = service_inode(args, &inode);
         if (r < 0)
                 return r == -ENOENT ? -ESTALE : r;
         if (inode != json_u64(mark, "inode"))
@@ -202,7 +206,10 @@ int held_mark(json_object *args) {
         if (!path || !from)
                 return -EINVAL;
         /* Where two take it at once the notes are those of the first. */
-        bool first = read_mark(held, port, &mark) < 0;
+        int marked = read_mark(held, port, &mark);
+        if (marked == -EPROTONOSUPPORT)
+                return 0; /* it is marked, by a newer version */
+        bool first = marked < 0;
         int r = !first || (read_mark(ready, port, &mark) >= 0 && rename(from, path) >= 0) ? 0 : write_mark(held, args);
         if (r >= 0)
                 (void) held_note(port, HELD_YIELDED, 0);
@@ -361,7 +368,7 @@ static json_object *writer_record(const char *port, int error, uint64_t pid, uin
         _cleanup_free_ char *path = mark_path(held, port);
 
         if (error < 0) {
-                json_set_strf(writer, "what", "%s cannot be read (%s)", path ?: port, strerror(-error));
+                json_set_strf(writer, "what", "%s cannot be read (%s)", path ?: port, format_strerror(error));
                 json_set_str(writer, "unread", path ?: port);
         } else {
                 json_set_strf(writer, "what", "the slot at port %s is being held, or given back", port);

@@ -52,8 +52,12 @@ void find_unread(Findings *f) {
                 o = finding(f, BLOCKER_RECORD_UNREAD, true, "the record of removal %s, which %s%s, cannot be read, so whether it has "
                             "ended is not known", id, slot ? "was at slot " : "may have been at any slot", slot ?: "");
                 json_set_strf(o, "evidence", "%s/removals/%s: %s", f->request->state_dir, id, why);
-                finding_remedy(o, "ls -l %s/removals/%s  # repair it or move it away; it is read again within a minute or so",
-                               f->request->state_dir, id);
+                if (json_flag(record, "newer"))
+                        finding_remedy(o, "safe-remove --version  # install the version that wrote %s/removals/%s again: only that one can go on with it, or put back "
+                                       "what it has done", f->request->state_dir, id);
+                else
+                        finding_remedy(o, "ls -l %s/removals/%s  # repair it or move it away; it is read again within a minute or so",
+                                       f->request->state_dir, id);
         }
 }
 

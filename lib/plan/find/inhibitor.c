@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include <errno.h>
 
+#include "base/format.h"
 #include "plan/find/inhibitor.h"
 #include "topology/select/select-name.h"
 
@@ -99,8 +100,12 @@ int inhibitor_parse(const char *text, size_t length, json_object **ret) {
         _cleanup_json_ json_object *o = NULL;
 
         int r = json_parse(text, length, &o);
+        if (r >= 0)
+                r = format_check(o, FORMAT_INHIBITOR);
         if (r < 0)
                 return r;
+        if (json_has(o, "schema"))
+                json_object_object_del(o, "schema");
         bool whole = is_text(o, "who", INHIBIT_WHO_MAX) && is_text(o, "why", INHIBIT_WHY_MAX) && json_str(o, "mode") &&
                      inhibit_mode_from_string(json_str(o, "mode")) >= 0 && json_len(json_array(o, "what")) > 0;
         for (size_t i = 0; i < ELEMENTSOF(numbers) && whole; i++)

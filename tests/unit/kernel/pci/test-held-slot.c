@@ -222,6 +222,28 @@ static void test_notes(void) {
         CHECK_INT(held_noted("../x", HELD_PRESS), 0);
 }
 
+/* A newer version's mark is one that cannot be read: whoever holds the slot may still be at it, and its file stays as it is. */
+static void test_newer(void) {
+        _cleanup_json_ json_object *args = args_of(PORT), *writers = NULL;
+        _cleanup_free_ char *path = mark_path(PORT), *text = NULL, *newer = NULL, *after = NULL;
+
+        CHECK_INT(held_mark(args), 0);
+        CHECK_INT(read_file(path, &text, NULL), 0);
+        char *number = strstr(text, "safe-remove/held/1");
+        CHECK(number);
+        number[strlen("safe-remove/held/")] = '2';
+        newer = TAKE_PTR(text);
+        CHECK_INT(write_file_durably(path, newer), 0);
+        CHECK(!held_is_marked(PORT) && held_is_being_written(PORT));
+        CHECK_INT(held_writers(&writers), 0);
+        CHECK(strstr(json_str(json_at(writers, 0), "what"), "newer version"));
+        CHECK_INT(n_marks(), 0); /* the kernel drives it */
+        CHECK_INT(held_mark(args), 0);
+        CHECK_INT(read_file(path, &after, NULL), 0);
+        CHECK_STR(after, newer);
+        CHECK_INT(unlink(path), 0);
+}
+
 /* A port's name leads nowhere else. */
 static void test_names(void) {
         _cleanup_json_ json_object *args = args_of("../held/x");
@@ -281,6 +303,7 @@ int main(void) {
         test_no_mark();
         test_prepared();
         test_notes();
+        test_newer();
         test_names();
         test_take();
         test_unread();
