@@ -15,7 +15,7 @@ _registered = []
 TURNS = 26  # so many of those that take turns are in a short run
 
 # What is to be shown on the newer kernel as well; and so many of those that need no other cards are in a short run.
-ON_NEWER = ("cancel-*", "kill-*", "restore-*", "refuse-*", "pins-*", "proof-*")
+ON_NEWER = ("cancel-*", "kill-*", "restore-*", "refuse-*", "pins-*", "proof-*", "package")
 NEWER_TURNS = 4
 
 
